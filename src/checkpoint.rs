@@ -1,0 +1,420 @@
+//! A run's whole state in one file: model, optimiser, replay buffer, class centres, configuration and
+//! counters.
+//!
+//! The file is a safetensors file, so that Python reads its weights, chains and centres as they are;
+//! its metadata holds the format version, the configuration as TOML, the counters as JSON and a CRC-32
+//! over all tensor bytes. It is written under a temporary name and renamed.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use burn::{
+    module::{Module, ModuleMapper, ModuleVisitor, Param},
+    tensor::{Tensor, TensorData},
+};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    class_centers::ClassCentersData,
+    config::{ConfigError, RunConfig},
+    model::Network,
+};
+
+const FORMAT: &str = "jempp-checkpoint";
+const VERSION: u32 = 1;
+
+/// Why a checkpoint could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The operating system refused.
+    #[error("cannot {action} checkpoint {path}: {source}")]
+    Io {
+        /// read or write.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// Fewer or more bytes than the header promises.
+    #[error("checkpoint {path} is truncated or corrupt: expected {expected} bytes, found {found}")]
+    Length {
+        /// The file.
+        path: PathBuf,
+        /// Bytes its header promises.
+        expected: u64,
+        /// Bytes there are.
+        found: u64,
+    },
+    /// Not such a file at all, or damaged inside.
+    #[error("{path} is no readable jempp checkpoint: {reason}")]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The configuration inside is not valid for this program.
+    #[error("checkpoint {path}: {source}")]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: ConfigError,
+    },
+    /// A parameter that the network has and the file has not.
+    #[error("checkpoint lacks tensor `{0}`")]
+    MissingTensor(String),
+    /// A tensor that the file has and the network has not.
+    #[error("checkpoint has a tensor `{0}` that the network has no place for")]
+    ExtraTensor(String),
+    /// A parameter of another shape.
+    #[error("tensor `{name}` has shape {found:?} in the checkpoint, the network needs {expected:?}")]
+    Shape {
+        /// Its path.
+        name: String,
+        /// Shape in the network.
+        expected: Vec<usize>,
+        /// Shape in the file.
+        found: Vec<usize>,
+    },
+}
+
+/// Where a run stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counters {
+    /// Training steps done.
+    pub step: u64,
+    /// Factor on the learning rate left by recoveries.
+    pub learning_rate_factor: f64,
+    /// Recoveries so far; also moves the chains' noise on after each.
+    pub num_recoveries: usize,
+    /// Smoothed gap d.
+    pub smoothed_gap: f64,
+    /// Seconds trained.
+    pub elapsed_secs: f64,
+    /// Accuracy of the last evaluation on the test set, if there was one.
+    pub test_accuracy: Option<f64>,
+}
+
+/// A tensor on the host: f32 values and their shape.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostTensor {
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Row-major values.
+    pub values: Vec<f32>,
+}
+
+/// The content of a checkpoint, on the host.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// The run's configuration.
+    pub config: RunConfig,
+    /// Where it stands.
+    pub counters: Counters,
+    /// Names of the classes.
+    pub class_names: Vec<String>,
+    /// Shape (C, H, W) of an input.
+    pub input_shape: [usize; 3],
+    /// Parameters and running statistics of the network by path.
+    pub weights: HashMap<String, HostTensor>,
+    /// The optimiser's state as burn writes it.
+    pub optimizer: Vec<u8>,
+    /// Chains (capacity, D).
+    pub replay_buffer: HostTensor,
+    /// The Gaussians chains start from.
+    pub class_centers: ClassCentersData,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Metadata {
+    counters: Counters,
+    class_names: Vec<String>,
+    input_shape: [usize; 3],
+}
+
+impl Checkpoint {
+    /// Writes the checkpoint to `path`; an earlier file stays whole until the new one is complete.
+    ///
+    /// # Errors
+    /// The file cannot be written, a full disk included.
+    pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
+        let io = |source| CheckpointError::Io { action: "write", path: path.to_path_buf(), source };
+        let [classes, k, d] = self.class_centers.dims;
+        let mut tensors: Vec<(String, Dtype, Vec<usize>, &[u8])> = Vec::new();
+        for (name, tensor) in &self.weights {
+            let bytes = bytemuck::cast_slice(&tensor.values);
+            tensors.push((format!("model.{name}"), Dtype::F32, tensor.shape.clone(), bytes));
+        }
+        let floats: [(&str, Vec<usize>, &[f32]); 4] = [
+            ("replay_buffer", self.replay_buffer.shape.clone(), &self.replay_buffer.values),
+            ("class_centers.mean", vec![classes, d], &self.class_centers.mean),
+            ("class_centers.factor", vec![classes, k, d], &self.class_centers.factor),
+            ("class_centers.residual_std", vec![classes, d], &self.class_centers.residual_std),
+        ];
+        for (name, shape, values) in floats {
+            tensors.push((name.to_string(), Dtype::F32, shape, bytemuck::cast_slice(values)));
+        }
+        tensors.push(("optimizer".into(), Dtype::U8, vec![self.optimizer.len()], &self.optimizer));
+        tensors.sort_by(|a, b| a.0.cmp(&b.0));
+
+        let metadata = Metadata {
+            counters: self.counters.clone(),
+            class_names: self.class_names.clone(),
+            input_shape: self.input_shape,
+        };
+        let json = serde_json::to_string(&metadata).map_err(|error| io(error.into()))?;
+        let metadata = HashMap::from([
+            ("format".to_string(), FORMAT.to_string()),
+            ("version".to_string(), VERSION.to_string()),
+            ("config".to_string(), self.config.to_toml()),
+            ("run".to_string(), json),
+            ("crc32".to_string(), checksum(tensors.iter().map(|t| (t.0.as_str(), t.3)))),
+        ]);
+        let views: Vec<(String, TensorView)> = tensors
+            .into_iter()
+            .map(|(name, dtype, shape, bytes)| Ok((name, TensorView::new(dtype, shape, bytes)?)))
+            .collect::<Result<_, safetensors::SafeTensorError>>()
+            .map_err(|error| io(std::io::Error::other(error)))?;
+        let bytes = safetensors::serialize(views, Some(metadata))
+            .map_err(|error| io(std::io::Error::other(error)))?;
+        write_atomically(path, &bytes).map_err(io)
+    }
+
+    /// Reads the checkpoint at `path`.
+    ///
+    /// # Errors
+    /// A missing, truncated or corrupt file, or one of another version, by name and byte counts.
+    pub fn load(path: &Path) -> Result<Self, CheckpointError> {
+        let bytes = std::fs::read(path).map_err(|source| CheckpointError::Io {
+            action: "read",
+            path: path.to_path_buf(),
+            source,
+        })?;
+        let format = |reason: String| CheckpointError::Format { path: path.to_path_buf(), reason };
+        check_length(path, &bytes)?;
+        let (_, header) =
+            SafeTensors::read_metadata(&bytes).map_err(|error| format(error.to_string()))?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|error| format(error.to_string()))?;
+        let entries = header.metadata().clone().unwrap_or_default();
+        let entry = |key: &str| {
+            entries.get(key).ok_or_else(|| format(format!("its header has no `{key}`")))
+        };
+        if entry("format")? != FORMAT {
+            return Err(format("it is a safetensors file of something else".into()));
+        }
+        if *entry("version")? != VERSION.to_string() {
+            let found = entry("version")?;
+            return Err(format(format!("version {found}; this program reads version {VERSION}")));
+        }
+        let mut tensors: Vec<_> = file.tensors();
+        tensors.sort_by(|a, b| a.0.cmp(&b.0));
+        let found = checksum(tensors.iter().map(|(name, view)| (name.as_str(), view.data())));
+        let expected = entry("crc32")?;
+        if found != *expected {
+            return Err(format(format!(
+                "its {} bytes are corrupt: CRC-32 {found} instead of {expected}",
+                bytes.len()
+            )));
+        }
+        let config = RunConfig::default().with_toml(entry("config")?).map_err(|source| {
+            CheckpointError::Config { path: path.to_path_buf(), source }
+        })?;
+        let Metadata { counters, class_names, input_shape } =
+            serde_json::from_str(entry("run")?).map_err(|error| format(error.to_string()))?;
+
+        let mut floats = HashMap::new();
+        let mut optimizer = None;
+        for (name, view) in tensors {
+            match (name.as_str(), view.dtype()) {
+                ("optimizer", Dtype::U8) => optimizer = Some(view.data().to_vec()),
+                (_, Dtype::F32) => {
+                    let values = bytemuck::pod_collect_to_vec(view.data());
+                    floats.insert(name, HostTensor { shape: view.shape().to_vec(), values });
+                }
+                (_, dtype) => return Err(format(format!("tensor `{name}` has type {dtype:?}"))),
+            }
+        }
+        let mut take = |name: &str| {
+            floats.remove(name).ok_or_else(|| CheckpointError::MissingTensor(name.to_string()))
+        };
+        let replay_buffer = take("replay_buffer")?;
+        let (mean, factor) = (take("class_centers.mean")?, take("class_centers.factor")?);
+        let residual_std = take("class_centers.residual_std")?;
+        let dims: [usize; 3] = factor.shape.clone().try_into().map_err(|shape: Vec<usize>| {
+            CheckpointError::Shape {
+                name: "class_centers.factor".into(),
+                expected: vec![class_names.len(), 1, input_shape.iter().product()],
+                found: shape,
+            }
+        })?;
+        let weights = floats
+            .into_iter()
+            .map(|(name, tensor)| match name.strip_prefix("model.") {
+                Some(name) => Ok((name.to_string(), tensor)),
+                None => Err(CheckpointError::ExtraTensor(name)),
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            config,
+            counters,
+            class_names,
+            input_shape,
+            weights,
+            optimizer: optimizer
+                .ok_or_else(|| CheckpointError::MissingTensor("optimizer".into()))?,
+            replay_buffer,
+            class_centers: ClassCentersData {
+                mean: mean.values,
+                factor: factor.values,
+                residual_std: residual_std.values,
+                dims,
+            },
+        })
+    }
+}
+
+/// Compares the file's length with what its header promises, before anything else is believed.
+fn check_length(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
+    let found = bytes.len() as u64;
+    let short = |expected| CheckpointError::Length { path: path.to_path_buf(), expected, found };
+    let Some(head) = bytes.first_chunk::<8>() else {
+        return Err(short(8));
+    };
+    let header = u64::from_le_bytes(*head);
+    // A header is some kilobytes; a huge number means that this is no such file.
+    if header > 100_000_000 || bytes.get(8) != Some(&b'{') {
+        return Err(CheckpointError::Format {
+            path: path.to_path_buf(),
+            reason: "it does not begin like a safetensors file".into(),
+        });
+    }
+    if found < 8 + header {
+        return Err(short(8 + header));
+    }
+    match SafeTensors::read_metadata(bytes) {
+        Ok((_, metadata)) if 8 + header + metadata.data_len() as u64 != found => {
+            Err(short(8 + header + metadata.data_len() as u64))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn checksum<'a>(tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
+    let mut hasher = crc32fast::Hasher::new();
+    for (name, bytes) in tensors {
+        hasher.update(name.as_bytes());
+        hasher.update(bytes);
+    }
+    format!("{:08x}", hasher.finalize())
+}
+
+/// Writes a file under a temporary name in the same folder and renames it once it is complete.
+///
+/// # Errors
+/// What the operating system says; then `path` is as it was.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    let renamed = file.persist(path).map_err(|error| error.error)?;
+    make_readable(&renamed)
+}
+
+/// Temporary files are private to their owner; a result is a file like any other.
+#[cfg(unix)]
+fn make_readable(file: &File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn make_readable(_file: &File) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// Parameters and running statistics of a network by path, on the host.
+pub fn weights_of(network: &Network) -> HashMap<String, HostTensor> {
+    struct Collect {
+        path: Vec<String>,
+        weights: HashMap<String, HostTensor>,
+    }
+    impl ModuleVisitor for Collect {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.to_string());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let tensor = param.val().without_autodiff();
+            let shape = tensor.dims().to_vec();
+            let Ok(values) = tensor.into_data().try_into_vec() else {
+                unreachable!("weights are f32")
+            };
+            self.weights.insert(self.path.join("."), HostTensor { shape, values });
+        }
+    }
+    let mut collect = Collect { path: Vec::new(), weights: HashMap::new() };
+    network.visit(&mut collect);
+    collect.weights
+}
+
+/// The network with its parameters replaced by `weights`.
+///
+/// # Errors
+/// A tensor that is missing, of another shape, or has no place.
+pub fn with_weights(
+    network: Network,
+    weights: HashMap<String, HostTensor>,
+) -> Result<Network, CheckpointError> {
+    struct Replace {
+        path: Vec<String>,
+        weights: HashMap<String, HostTensor>,
+        error: Option<CheckpointError>,
+    }
+    impl ModuleMapper for Replace {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.to_string());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let name = self.path.join(".");
+            let Some(found) = self.weights.remove(&name) else {
+                self.error.get_or_insert(CheckpointError::MissingTensor(name));
+                return param;
+            };
+            let expected = param.dims().to_vec();
+            if expected != found.shape {
+                let found = found.shape;
+                self.error.get_or_insert(CheckpointError::Shape { name, expected, found });
+                return param;
+            }
+            let (id, tensor, mapper) = param.consume();
+            let data = TensorData::new(found.values, found.shape);
+            let value = Tensor::from_data(data, &tensor.device());
+            let value = value.set_require_grad(tensor.is_require_grad());
+            Param::from_mapped_value(id, value, mapper)
+        }
+    }
+    let mut replace = Replace { path: Vec::new(), weights, error: None };
+    let network = network.map(&mut replace);
+    match (replace.error, replace.weights.into_keys().min()) {
+        (Some(error), _) => Err(error),
+        (None, Some(extra)) => Err(CheckpointError::ExtraTensor(extra)),
+        (None, None) => Ok(network),
+    }
+}

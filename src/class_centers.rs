@@ -1,0 +1,209 @@
+//! The Gaussian of each class that chains start from ("informative initialisation").
+//!
+//! Per class c over the training images in [-1, 1]: mean μ_c and covariance Σ_c. A start is
+//! `clamp(N(μ_c, Σ_c + 1e-4 I), -1, 1)`. The full factors are large (377 MB for CIFAR-10), so the top
+//! principal axes are kept, and what they leave out becomes an independent residual per pixel that
+//! restores every pixel's variance exactly.
+//!
+//! # Source
+//! Yang & Ji, arXiv:2109.09032, section 3.3. Differs from JEMPP: truncated factor. Differs from an
+//! isotropic residual, which would put noise on pixels that never vary (the border of a garment).
+
+use burn::tensor::{Device, Tensor, TensorData};
+use faer::{Mat, Side};
+
+use crate::{
+    config::ClassCentersConfig,
+    data::Dataset,
+    kernels::{self, ClassGaussians, reference::NoiseKey},
+};
+
+/// Variance added to every pixel, as in JEMPP.
+const JITTER: f32 = 1e-4;
+
+/// Why class centres could not be estimated.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum ClassCentersError {
+    /// A class without enough images for a covariance.
+    #[error("class `{name}` has {count} training images; estimating its centre needs at least 2")]
+    TooFewImages {
+        /// The class.
+        name: String,
+        /// Its images.
+        count: usize,
+    },
+    /// The eigendecomposition did not converge.
+    #[error("the covariance of class `{0}` has no eigendecomposition")]
+    Eigen(String),
+}
+
+/// One Gaussian per class, on a device.
+#[derive(Clone, Debug)]
+pub struct ClassCenters {
+    /// Means, factors and residuals.
+    pub gaussians: ClassGaussians,
+    /// Shape (C, H, W) of a start.
+    pub shape: [usize; 3],
+}
+
+/// Means, factors and residuals on the host, before they go to a device or a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassCentersData {
+    /// Shape (classes, D).
+    pub mean: Vec<f32>,
+    /// Shape (classes, k, D).
+    pub factor: Vec<f32>,
+    /// Shape (classes, D).
+    pub residual_std: Vec<f32>,
+    /// classes, k, D.
+    pub dims: [usize; 3],
+}
+
+impl ClassCentersData {
+    /// Estimates the Gaussians of a training set.
+    ///
+    /// Keeps, for every class alike, the smallest k that explains the configured share of each
+    /// class's variance, but no more than the configured number of axes.
+    ///
+    /// # Errors
+    /// A class with fewer than two images.
+    pub fn estimate(
+        dataset: &Dataset,
+        config: &ClassCentersConfig,
+    ) -> Result<Self, ClassCentersError> {
+        let (num_classes, num_pixels) = (dataset.num_classes(), dataset.num_pixels());
+        let mut classes = Vec::with_capacity(num_classes);
+        for class in 0..num_classes {
+            let indices = (0..dataset.len()).filter(|&i| dataset.labels[i] as usize == class);
+            let images = dataset.gather(indices);
+            let name = &dataset.class_names[class];
+            classes.push(PrincipalAxes::of(images, num_pixels, name)?);
+        }
+        let wanted = classes.iter().map(|class| class.num_explaining(config.explained_variance));
+        let most = classes.iter().map(|class| class.variances.len()).min().unwrap_or(0);
+        let num_components = wanted.max().unwrap_or(0).clamp(1, config.max_components).min(most);
+
+        let mut data = Self {
+            mean: Vec::new(),
+            factor: Vec::new(),
+            residual_std: Vec::new(),
+            dims: [num_classes, num_components, num_pixels],
+        };
+        for class in classes {
+            let mut residual = class.pixel_variances;
+            for j in 0..num_components {
+                let std = class.variances[j].max(0.0).sqrt();
+                let axis = class.axes.col(j);
+                let scaled = (0..num_pixels).map(|d| std * axis[d]);
+                for (left, value) in residual.iter_mut().zip(scaled.clone()) {
+                    *left -= value * value;
+                }
+                data.factor.extend(scaled);
+            }
+            data.mean.extend(class.mean);
+            data.residual_std.extend(residual.iter().map(|left| (left.max(0.0) + JITTER).sqrt()));
+        }
+        Ok(data)
+    }
+
+    /// These Gaussians on a device; `shape` is (C, H, W) of one start.
+    pub fn to_device(&self, shape: [usize; 3], device: &Device) -> ClassCenters {
+        let [classes, k, d] = self.dims;
+        ClassCenters {
+            gaussians: ClassGaussians {
+                mean: Tensor::from_data(TensorData::new(self.mean.clone(), [classes, d]), device),
+                factor: Tensor::from_data(
+                    TensorData::new(self.factor.clone(), [classes, k, d]),
+                    device,
+                ),
+                residual_std: Tensor::from_data(
+                    TensorData::new(self.residual_std.clone(), [classes, d]),
+                    device,
+                ),
+            },
+            shape,
+        }
+    }
+}
+
+impl ClassCenters {
+    /// One start per label, shape (N, C, H, W).
+    pub fn start(&self, labels: &[u32], noise: NoiseKey) -> Tensor<4> {
+        let [c, h, w] = self.shape;
+        kernels::class_center_start(&self.gaussians, labels, noise)
+            .reshape([labels.len(), c, h, w])
+    }
+}
+
+/// Mean and eigendecomposition of one class's covariance.
+struct PrincipalAxes {
+    mean: Vec<f32>,
+    pixel_variances: Vec<f32>,
+    /// Largest first.
+    variances: Vec<f32>,
+    /// One column per variance.
+    axes: Mat<f32>,
+}
+
+impl PrincipalAxes {
+    fn of(images: Vec<f32>, num_pixels: usize, name: &str) -> Result<Self, ClassCentersError> {
+        let count = images.len() / num_pixels;
+        if count < 2 {
+            return Err(ClassCentersError::TooFewImages { name: name.to_string(), count });
+        }
+        let mut mean = vec![0.0f64; num_pixels];
+        for image in images.chunks(num_pixels) {
+            for (sum, &value) in mean.iter_mut().zip(image) {
+                *sum += f64::from(value) / count as f64;
+            }
+        }
+        let scale = 1.0 / ((count - 1) as f32).sqrt();
+        let mean: Vec<f32> = mean.into_iter().map(|value| value as f32).collect();
+        // Scaled so that Xᵀ X is the covariance.
+        let centred = Mat::from_fn(count, num_pixels, |i, d| {
+            (images[i * num_pixels + d] - mean[d]) * scale
+        });
+        let pixel_variances =
+            (0..num_pixels).map(|d| centred.col(d).squared_norm_l2()).collect();
+        // With fewer images than pixels the Gram matrix X Xᵀ has the same eigenvalues and is smaller.
+        let is_wide = count < num_pixels;
+        let product = if is_wide {
+            &centred * centred.transpose()
+        } else {
+            centred.transpose() * &centred
+        };
+        let eigen = product
+            .self_adjoint_eigen(Side::Lower)
+            .map_err(|_| ClassCentersError::Eigen(name.to_string()))?;
+        let size = count.min(num_pixels);
+        let values = eigen.S().column_vector();
+        let variances: Vec<f32> = (0..size).rev().map(|j| values[j]).collect();
+        let vectors = eigen.U();
+        let descending = Mat::from_fn(size, size, |i, j| vectors[(i, size - 1 - j)]);
+        let axes = if is_wide {
+            // v = Xᵀ u / ‖Xᵀ u‖.
+            let mut axes = centred.transpose() * &descending;
+            for j in 0..size {
+                let length = axes.col(j).norm_l2().max(f32::MIN_POSITIVE);
+                for d in 0..num_pixels {
+                    axes[(d, j)] /= length;
+                }
+            }
+            axes
+        } else {
+            descending
+        };
+        Ok(Self { mean, pixel_variances, variances, axes })
+    }
+
+    /// How many axes hold the `share` of the variance.
+    fn num_explaining(&self, share: f64) -> usize {
+        let total: f64 = self.variances.iter().map(|&v| f64::from(v.max(0.0))).sum();
+        let mut sum = 0.0;
+        let enough = self.variances.iter().position(|&variance| {
+            sum += f64::from(variance.max(0.0));
+            sum >= share * total
+        });
+        enough.map_or(self.variances.len(), |index| index + 1)
+    }
+}

@@ -1,0 +1,469 @@
+//! The commands of the program, one thin function each.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::{
+    bench,
+    checkpoint::Checkpoint,
+    config::{PRESETS, RunConfig, SamplerKind, StartKind},
+    device::{self, ComputeDevice},
+    run_folder::RunFolder,
+    sampling::{self, SampleRequest, SampleStart},
+    worker::{self, Event},
+};
+
+/// Where a run goes, and where sampling looks, when nobody says.
+const DEFAULT_RUN: &str = "runs/fashion-quick";
+const DEFAULT_SAMPLES: &str = "runs/samples";
+
+/// Joint energy-based models (JEM++) on any GPU: train a classifier that is also a generative model,
+/// and watch its Langevin chains turn class centres into images.
+#[derive(Debug, Parser)]
+#[command(name = "jempp", version, after_help = "Examples:
+  jempp                                     train on the embedded images, then sample (minutes)
+  jempp train --preset toy-two-moons --out runs/moons
+  jempp sample --checkpoint runs/moons/checkpoint.safetensors --out runs/moons-samples
+  jempp devices")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a model.
+    #[command(after_help = "Examples:
+  jempp train --preset fashion-quick --out runs/first
+  jempp train --preset fashion --data ~/fashion-mnist --out runs/full --seed 3
+  jempp train --preset fashion-quick --out runs/sgld --set sampler.kind=sgld --set sampler.noise_std=0.01
+  jempp train --resume runs/first")]
+    Train(TrainArgs),
+    /// Draw samples from a trained model: grid.png, chains.gif and traces.csv.
+    #[command(after_help = "Examples:
+  jempp sample --checkpoint runs/first/checkpoint.safetensors --out runs/first-samples
+  jempp sample --out runs/bags --class 8 --per-class 16 --steps 200
+  jempp sample --out runs/mine --start photo.png --sampler proximal-sgld --set sampler.step_size=0.5")]
+    Sample(SampleArgs),
+    /// List the graphics adapters and what `auto` takes.
+    #[command(after_help = "Examples:
+  jempp devices
+  jempp devices --json")]
+    Devices {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Time one energy gradient and one step of each sampler.
+    #[command(after_help = "Examples:
+  jempp bench
+  jempp bench --device 0 --arch wrn-16-4 --batch-size 16 --json")]
+    Bench(BenchArgs),
+    /// List the presets and every configuration key with its default, range and meaning.
+    #[command(after_help = "Examples:
+  jempp config
+  jempp config --preset paper-cifar10")]
+    Config {
+        /// Show the values of this preset.
+        #[arg(long)]
+        preset: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+struct TrainArgs {
+    /// Named configuration to begin with; `jempp config` lists them.
+    #[arg(long, default_value = "fashion-quick", conflicts_with = "resume")]
+    preset: String,
+    /// Folder of the new run; must not exist.
+    #[arg(long, required_unless_present = "resume", conflicts_with = "resume")]
+    out: Option<PathBuf>,
+    /// Go on with the run in this folder, exactly where it stopped.
+    #[arg(long, value_name = "DIR")]
+    resume: Option<PathBuf>,
+    /// Seed of weights, data order and chains.
+    #[arg(long, conflicts_with = "resume")]
+    seed: Option<u64>,
+    /// Compute device: auto, gpu, cpu, or an adapter's index or name.
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Passes over the training set.
+    #[arg(long, conflicts_with = "resume")]
+    epochs: Option<usize>,
+    /// Folder with the data set's official files.
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    data: Option<PathBuf>,
+    /// Data set, as in data.dataset.
+    #[arg(long, conflicts_with = "resume")]
+    dataset: Option<String>,
+    /// TOML file with any of the configuration's keys.
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    config: Option<PathBuf>,
+    /// One key, as in sampler.step_size=0.2; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "resume")]
+    assignments: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct SampleArgs {
+    /// Checkpoint of a run [default: the run that `jempp` alone makes].
+    #[arg(long)]
+    checkpoint: Option<PathBuf>,
+    /// Folder for the pictures and numbers.
+    #[arg(long, default_value = DEFAULT_SAMPLES)]
+    out: PathBuf,
+    /// Only this class; may be repeated.
+    #[arg(long = "class", value_name = "CLASS")]
+    classes: Vec<u32>,
+    /// Chains per class.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    per_class: u16,
+    /// class-centers, uniform, data, buffer, or a picture file.
+    #[arg(long, default_value = "class-centers")]
+    start: String,
+    /// Steps of each chain.
+    #[arg(long, default_value_t = 40)]
+    steps: usize,
+    /// sgld, proximal-sgld or pyld [default: the training run's].
+    #[arg(long)]
+    sampler: Option<String>,
+    /// Follow p(x|y) of each row's class instead of p(x).
+    #[arg(long)]
+    conditional: bool,
+    /// Seed of starts and noise.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Compute device: auto, gpu, cpu, or an adapter's index or name.
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Folder with the data set's files, for --start data.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// One sampler key, as in sampler.step_size=0.2; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    assignments: Vec<String>,
+    /// Most frames in chains.gif.
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u16).range(1..))]
+    frames: u16,
+}
+
+#[derive(Debug, Args)]
+struct BenchArgs {
+    /// Compute device: auto, gpu, cpu, or an adapter's index or name.
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Network, as in model.arch.
+    #[arg(long, default_value = "cnn-small")]
+    arch: String,
+    /// Chains.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    batch_size: u16,
+    /// Height and width of the images.
+    #[arg(long, default_value_t = 28, value_parser = clap::value_parser!(u16).range(4..))]
+    image_size: u16,
+    /// Timed repetitions.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    repetitions: u16,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command line.
+///
+/// # Errors
+/// Whatever stopped the command, in one line for a person.
+pub fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        None => quick(),
+        Some(Command::Train(args)) => train(args),
+        Some(Command::Sample(args)) => sample(args),
+        Some(Command::Devices { json }) => devices(json),
+        Some(Command::Bench(args)) => run_bench(&args),
+        Some(Command::Config { preset }) => config(preset.as_deref()),
+    }
+}
+
+/// The main job on a fresh machine: train the quick preset (or go on with it), then sample.
+fn quick() -> anyhow::Result<()> {
+    let out = Path::new(DEFAULT_RUN);
+    let checkpoint = RunFolder::checkpoint_of(out);
+    let device = open_device("auto")?;
+    let (stop, bar) = (stop_on_ctrl_c()?, Progress::new());
+    let mut on_event = |event| bar.show(&event);
+    if checkpoint.is_file() {
+        println!("Going on with the run in {}.", out.display());
+        worker::resume(out, &device, &stop, &mut on_event)?;
+    } else {
+        println!("Training JEM++ on 5,000 Fashion-MNIST images; about ten minutes on two CPU cores.");
+        println!("Ctrl-C saves and leaves; the same command goes on from there.");
+        worker::train(RunConfig::preset("fashion-quick")?, out, &device, &stop, &mut on_event)?;
+    }
+    if stop.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    let request = SampleRequest {
+        start: SampleStart::Fresh(StartKind::ClassCenters),
+        classes: Vec::new(),
+        per_class: 10,
+        num_steps: 40,
+        is_conditional: false,
+        seed: 0,
+        max_frames: 40,
+    };
+    run_sampling(Checkpoint::load(&checkpoint)?, &request, &device, Path::new(DEFAULT_SAMPLES))
+}
+
+fn train(args: TrainArgs) -> anyhow::Result<()> {
+    if let Some(path) = &args.resume {
+        let device = open_device(&args.device)?;
+        let (stop, bar) = (stop_on_ctrl_c()?, Progress::new());
+        return Ok(worker::resume(path, &device, &stop, &mut |event| bar.show(&event))?);
+    }
+    let mut config = RunConfig::preset(&args.preset)?;
+    if let Some(path) = &args.config {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        config = config.with_toml(&text).with_context(|| path.display().to_string())?;
+    }
+    let direct = [
+        args.seed.map(|seed| format!("seed={seed}")),
+        args.epochs.map(|epochs| format!("training.epochs={epochs}")),
+        args.dataset.map(|name| format!("data.dataset={name}")),
+    ];
+    for assignment in direct.into_iter().flatten().chain(args.assignments) {
+        config = config.with_assignment(&assignment)?;
+    }
+    if let Some(dir) = args.data {
+        config.data.dir = dir.display().to_string();
+    }
+    let out = args.out.unwrap_or_else(|| PathBuf::from(DEFAULT_RUN));
+    let device = open_device(&args.device)?;
+    let (stop, bar) = (stop_on_ctrl_c()?, Progress::new());
+    Ok(worker::train(config, &out, &device, &stop, &mut |event| bar.show(&event))?)
+}
+
+fn sample(args: SampleArgs) -> anyhow::Result<()> {
+    let path = match &args.checkpoint {
+        Some(path) => path.clone(),
+        None => {
+            let path = RunFolder::checkpoint_of(Path::new(DEFAULT_RUN));
+            anyhow::ensure!(
+                path.is_file(),
+                "no checkpoint: name one with --checkpoint FILE, or run `jempp` alone to train one"
+            );
+            path
+        }
+    };
+    let mut checkpoint = Checkpoint::load(&path)?;
+    let sampler = args.sampler.map(|kind| format!("sampler.kind={kind}"));
+    for assignment in sampler.iter().chain(&args.assignments) {
+        checkpoint.config = checkpoint.config.with_assignment(assignment)?;
+    }
+    if let Some(dir) = args.data {
+        checkpoint.config.data.dir = dir.display().to_string();
+    }
+    let start = match args.start.as_str() {
+        "class-centers" => SampleStart::Fresh(StartKind::ClassCenters),
+        "uniform" => SampleStart::Fresh(StartKind::Uniform),
+        "data" => SampleStart::Data,
+        "buffer" => SampleStart::Buffer,
+        path if Path::new(path).is_file() => SampleStart::File(PathBuf::from(path)),
+        other => anyhow::bail!(
+            "--start {other}: no such file, and none of class-centers, uniform, data, buffer"
+        ),
+    };
+    let request = SampleRequest {
+        start,
+        classes: args.classes,
+        per_class: args.per_class.into(),
+        num_steps: args.steps,
+        is_conditional: args.conditional,
+        seed: args.seed,
+        max_frames: args.frames.into(),
+    };
+    let device = open_device(&args.device)?;
+    run_sampling(checkpoint, &request, &device, &args.out)
+}
+
+fn run_sampling(
+    checkpoint: Checkpoint,
+    request: &SampleRequest,
+    device: &ComputeDevice,
+    out: &Path,
+) -> anyhow::Result<()> {
+    let names = checkpoint.class_names.clone();
+    let section = &checkpoint.config.sampler;
+    let what = match section.kind {
+        SamplerKind::Pyld => format!("PYLD, {} inner steps", section.num_inner_steps),
+        SamplerKind::ProximalSgld => "Proximal SGLD".to_string(),
+        SamplerKind::Sgld => "SGLD".to_string(),
+    };
+    let bar = ProgressBar::new(request.num_steps as u64)
+        .with_style(style("{msg} [{bar:30}] {pos}/{len} {eta} left"))
+        .with_message(format!("Sampling ({what})"));
+    let mut on_step = |step| bar.set_position(step as u64);
+    let files = sampling::sample(checkpoint, request, &device.device, out, &mut on_step)?;
+    bar.finish_and_clear();
+    if request.classes.is_empty() {
+        println!("Rows from the top: {}.", names.join(", "));
+    }
+    println!("Samples:   {}", files.grid.display());
+    println!("Animation: {}", files.animation.display());
+    println!("Traces:    {}", files.traces.display());
+    Ok(())
+}
+
+fn devices(json: bool) -> anyhow::Result<()> {
+    let adapters = device::list();
+    if json {
+        println!("{}", serde_json::to_string_pretty(&adapters)?);
+        return Ok(());
+    }
+    for adapter in &adapters {
+        println!(
+            "{}  {} ({}, {}, {})",
+            adapter.index, adapter.name, adapter.backend, adapter.kind, adapter.driver
+        );
+        println!(
+            "   buffers to {} MiB, {} invocations per workgroup, {} workgroups per dimension",
+            adapter.max_storage_buffer_bytes >> 20,
+            adapter.max_invocations_per_workgroup,
+            adapter.max_workgroups_per_dimension
+        );
+    }
+    println!("cpu  CPU back end (always there)");
+    println!("auto takes: {}", device::open("auto")?.description);
+    Ok(())
+}
+
+fn run_bench(args: &BenchArgs) -> anyhow::Result<()> {
+    let device = device::open(&args.device)?;
+    let request = bench::BenchRequest {
+        arch: args.arch.clone(),
+        batch_size: args.batch_size.into(),
+        image_size: args.image_size.into(),
+        repetitions: args.repetitions.into(),
+    };
+    let report = bench::run(&request, &device)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print!("{report}");
+    }
+    Ok(())
+}
+
+fn config(preset: Option<&str>) -> anyhow::Result<()> {
+    let config = match preset {
+        Some(name) => RunConfig::preset(name)?,
+        None => {
+            println!("# Presets:");
+            for preset in PRESETS {
+                println!("#   {:<20} {}", preset.name, preset.about);
+            }
+            println!();
+            RunConfig::default()
+        }
+    };
+    print!("{}", config.to_commented_toml());
+    Ok(())
+}
+
+fn open_device(wanted: &str) -> anyhow::Result<ComputeDevice> {
+    let device = device::open(wanted)?;
+    println!("Device: {}", device.description);
+    Ok(device)
+}
+
+/// A flag that Ctrl-C sets; a second Ctrl-C ends the program at once.
+fn stop_on_ctrl_c() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("Stopping after this step and saving; Ctrl-C again to leave at once.");
+    })?;
+    Ok(stop)
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
+}
+
+/// A progress bar on a terminal; elsewhere the milestones alone.
+struct Progress(ProgressBar);
+
+impl Progress {
+    fn new() -> Self {
+        let bar = ProgressBar::new(0)
+            .with_style(style("{msg}\n[{bar:40}] {pos}/{len} steps, {eta} left"));
+        bar.enable_steady_tick(Duration::from_millis(500));
+        Self(bar)
+    }
+
+    fn say(&self, line: String) {
+        if self.0.is_hidden() {
+            println!("{line}");
+        } else {
+            self.0.println(line);
+        }
+    }
+
+    fn show(&self, event: &Event) {
+        match event {
+            Event::Started { step, num_steps } => {
+                self.0.set_length(*num_steps);
+                self.0.set_position(*step);
+                self.0.reset_eta();
+            }
+            Event::Step(report) => {
+                self.0.set_position(report.step);
+                self.0.set_message(format!(
+                    "epoch {} loss {:.3} cross entropy {:.3} accuracy {:.1} % | E(data) {:.2} \
+                     E(model) {:.2} gap d {:+.3} | r {:.3} clamped {:.1} %",
+                    report.epoch,
+                    report.loss,
+                    report.terms[2],
+                    100.0 * report.terms[5],
+                    report.terms[0],
+                    report.terms[1],
+                    report.gap,
+                    report.gradient_norm,
+                    100.0 * report.clamp_rate,
+                ));
+            }
+            Event::Evaluated { epoch, test, grid } => self.say(format!(
+                "epoch {epoch}: test accuracy {:.1} %, samples in {}",
+                100.0 * test.accuracy,
+                grid.display()
+            )),
+            Event::Recovered { divergence, recovery } => self.say(format!(
+                "diverged: {divergence}. Back to step {}, learning rate × {} (recovery {})",
+                recovery.step, recovery.learning_rate_factor, recovery.num_recoveries
+            )),
+            Event::Finished { is_complete, step, test_accuracy, checkpoint } => {
+                self.0.finish_and_clear();
+                let accuracy = test_accuracy
+                    .map(|accuracy| format!(", test accuracy {:.1} %", 100.0 * accuracy));
+                let word = if *is_complete { "Trained" } else { "Stopped after" };
+                println!("{word} {step} steps{}.", accuracy.unwrap_or_default());
+                println!("Checkpoint: {}", checkpoint.display());
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Batches of one run: a new order each epoch, augmentation, input noise.
+
+use rand::{RngExt, SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+
+use super::{Dataset, may_flip};
+use crate::{
+    config::DataConfig,
+    kernels::reference::{self, NoiseKey},
+};
+
+/// A random stream of its own for each (seed, purpose, counter), so that no generator has to be
+/// saved: a resumed run asks for the same stream and gets the same draws.
+pub fn random_stream(seed: u64, purpose: u32, counter: u64) -> ChaCha8Rng {
+    let mut key = [0u8; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..12].copy_from_slice(&purpose.to_le_bytes());
+    key[16..24].copy_from_slice(&counter.to_le_bytes());
+    ChaCha8Rng::from_seed(key)
+}
+
+const ORDER_STREAM: u32 = 1;
+const AUGMENT_STREAM: u32 = 2;
+/// Philox stream of the input noise; the sampler's streams lie elsewhere.
+const INPUT_NOISE_STREAM: u32 = 16;
+
+/// One training batch on the host.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Augmented, noisy inputs, shape (N, C, H, W) flattened.
+    pub values: Vec<f32>,
+    /// One class per input.
+    pub labels: Vec<u32>,
+}
+
+/// Cuts a training set into batches, reproducibly by step number.
+#[derive(Clone, Debug)]
+pub struct Batches {
+    dataset: Dataset,
+    config: DataConfig,
+    seed: u64,
+    /// The shuffled order of the epoch it was last asked for.
+    order: Vec<usize>,
+    order_epoch: Option<u64>,
+}
+
+impl Batches {
+    /// Batches of `dataset` under `config`.
+    pub fn new(dataset: Dataset, config: DataConfig, seed: u64) -> Self {
+        let order = (0..dataset.len()).collect();
+        Self { dataset, config, seed, order, order_epoch: None }
+    }
+
+    /// Whole batches in an epoch; the remainder is left to other epochs' orders.
+    pub fn steps_per_epoch(&self) -> u64 {
+        (self.dataset.len() / self.config.batch_size) as u64
+    }
+
+    /// The batch of training step `step`, counted from 0 over all epochs.
+    pub fn get(&mut self, step: u64) -> Batch {
+        let (epoch, position) = (step / self.steps_per_epoch(), step % self.steps_per_epoch());
+        if self.order_epoch != Some(epoch) {
+            self.order = (0..self.dataset.len()).collect();
+            self.order.shuffle(&mut random_stream(self.seed, ORDER_STREAM, epoch));
+            self.order_epoch = Some(epoch);
+        }
+        let first = position as usize * self.config.batch_size;
+        let indices = &self.order[first..first + self.config.batch_size];
+        let mut rng = random_stream(self.seed, AUGMENT_STREAM, step);
+        let flips = self.config.horizontal_flip && may_flip(self.config.dataset);
+        let padding = self.config.crop_padding;
+        let (mut values, mut item) = (Vec::new(), Vec::new());
+        for &index in indices {
+            item.clear();
+            self.dataset.extend_with(index, &mut item);
+            let flip = flips && rng.random::<bool>();
+            let mut offset = || rng.random_range(0..=2 * padding) as isize - padding as isize;
+            let offset = [offset(), offset()];
+            if flip || offset != [0, 0] {
+                values.extend(shifted(&item, self.dataset.shape, offset, flip));
+            } else {
+                values.extend_from_slice(&item);
+            }
+        }
+        if self.config.input_noise_std > 0.0 {
+            let key = NoiseKey { seed: self.seed, stream: INPUT_NOISE_STREAM, step: step as u32 };
+            reference::add_normal(&mut values, self.config.input_noise_std as f32, key);
+        }
+        Batch { values, labels: indices.iter().map(|&i| self.dataset.labels[i]).collect() }
+    }
+}
+
+/// The image moved by `offset` (rows, columns), what enters being its reflection at the border, and
+/// mirrored if `flip`: a reflect-pad followed by a crop.
+fn shifted(image: &[f32], [c, h, w]: [usize; 3], offset: [isize; 2], flip: bool) -> Vec<f32> {
+    let reflect = |at: isize, len: usize| -> usize {
+        let last = len as isize - 1;
+        if last == 0 {
+            return 0;
+        }
+        let folded = at.rem_euclid(2 * last);
+        (if folded > last { 2 * last - folded } else { folded }) as usize
+    };
+    let mut out = Vec::with_capacity(image.len());
+    for channel in image.chunks(h * w).take(c) {
+        for row in 0..h {
+            let row = reflect(row as isize + offset[0], h);
+            for column in 0..w {
+                let column = if flip { w - 1 - column } else { column };
+                out.push(channel[row * w + reflect(column as isize + offset[1], w)]);
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shift_reflects_at_the_border_without_repeating_it() {
+        let image = [0.0, 1.0, 2.0, 3.0];
+        assert_eq!(shifted(&image, [1, 1, 4], [0, 2], false), [2.0, 3.0, 2.0, 1.0]);
+        assert_eq!(shifted(&image, [1, 1, 4], [0, -2], false), [2.0, 1.0, 0.0, 1.0]);
+        assert_eq!(shifted(&image, [1, 1, 4], [0, 0], true), [3.0, 2.0, 1.0, 0.0]);
+    }
+}

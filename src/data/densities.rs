@@ -1,0 +1,118 @@
+//! 2-D densities with classes: the usual benchmarks of energy-based models, scaled into the box.
+//!
+//! # Source
+//! Shapes after scikit-learn's `make_moons` and Grathwohl et al., FFJORD (arXiv:1810.01367).
+
+use std::f32::consts::{PI, TAU};
+
+use rand::{Rng, RngExt};
+
+use super::{Dataset, random_stream};
+use crate::config::DatasetName;
+
+/// One 2-D density.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Density {
+    /// Two interleaved half circles; 2 classes.
+    TwoMoons,
+    /// Eight Gaussians on a circle; 8 classes.
+    EightGaussians,
+    /// Two intertwined spirals; 2 classes.
+    Spiral,
+    /// Four concentric rings; 4 classes.
+    Rings,
+    /// Dark and light squares; 2 classes.
+    Checkerboard,
+    /// Five curved blades; 5 classes.
+    Pinwheel,
+}
+
+const DATA_ORDER_STREAM: u32 = 40;
+
+impl Density {
+    /// The density that a data set's name stands for, if it is one.
+    pub fn of(dataset: DatasetName) -> Option<Self> {
+        match dataset {
+            DatasetName::TwoMoons => Some(Self::TwoMoons),
+            DatasetName::EightGaussians => Some(Self::EightGaussians),
+            DatasetName::Spiral => Some(Self::Spiral),
+            DatasetName::Rings => Some(Self::Rings),
+            DatasetName::Checkerboard => Some(Self::Checkerboard),
+            DatasetName::Pinwheel => Some(Self::Pinwheel),
+            _ => None,
+        }
+    }
+
+    /// How many classes its points have.
+    pub fn num_classes(self) -> usize {
+        match self {
+            Self::TwoMoons | Self::Spiral | Self::Checkerboard => 2,
+            Self::Rings => 4,
+            Self::Pinwheel => 5,
+            Self::EightGaussians => 8,
+        }
+    }
+
+    /// `num_points` labelled points, the classes in turn; `part` tells training (0) from test (1).
+    pub fn sample(self, num_points: usize, seed: u64, part: u64) -> Dataset {
+        let mut rng = random_stream(seed, DATA_ORDER_STREAM + self as u32, part);
+        let num_classes = self.num_classes();
+        let mut points = Vec::with_capacity(2 * num_points);
+        let mut labels = Vec::with_capacity(num_points);
+        for index in 0..num_points {
+            let class = index % num_classes;
+            let [x, y] = self.point(class, &mut rng);
+            points.extend([x.clamp(-1.0, 1.0), y.clamp(-1.0, 1.0)]);
+            labels.push(class as u32);
+        }
+        let class_names = (0..num_classes).map(|class| format!("class {class}")).collect();
+        Dataset::from_floats(points, labels, [2, 1, 1], class_names)
+    }
+
+    fn point(self, class: usize, rng: &mut impl Rng) -> [f32; 2] {
+        match self {
+            Self::TwoMoons => {
+                let angle = PI * rng.random::<f32>();
+                let (sign, shift) = if class == 0 { (1.0, -0.25) } else { (-1.0, 0.25) };
+                let x = 0.5 * sign * angle.cos() + shift;
+                let y = sign * (0.5 * angle.sin() - 0.125);
+                [x + 0.05 * normal(rng), y + 0.05 * normal(rng)]
+            }
+            Self::EightGaussians => {
+                let angle = TAU * class as f32 / 8.0;
+                let centre = [0.7 * angle.cos(), 0.7 * angle.sin()];
+                centre.map(|value| value + 0.06 * normal(rng))
+            }
+            Self::Spiral => {
+                let turn = rng.random::<f32>().sqrt() * 1.5 * TAU;
+                let radius = 0.85 * turn / (1.5 * TAU);
+                let angle = turn + PI * class as f32;
+                [radius * angle.cos() + 0.02 * normal(rng), radius * angle.sin() + 0.02 * normal(rng)]
+            }
+            Self::Rings => {
+                let angle = TAU * rng.random::<f32>();
+                let radius = 0.22 * (class as f32 + 1.0) + 0.02 * normal(rng);
+                [radius * angle.cos(), radius * angle.sin()]
+            }
+            Self::Checkerboard => {
+                // 4 × 4 squares of side 0.45; a class holds the squares of one colour.
+                let column = rng.random_range(0..4usize);
+                let row = 2 * rng.random_range(0..2usize) + (column + class) % 2;
+                let within = [rng.random::<f32>(), rng.random::<f32>()];
+                [0.45 * (column as f32 + within[0]) - 0.9, 0.45 * (row as f32 + within[1]) - 0.9]
+            }
+            Self::Pinwheel => {
+                let along = 0.5 + 0.15 * normal(rng);
+                let across = 0.06 * normal(rng);
+                let angle = TAU * class as f32 / 5.0 + (2.0 * along).exp() * 0.35;
+                let (sin, cos) = angle.sin_cos();
+                [along * cos - across * sin, along * sin + across * cos]
+            }
+        }
+    }
+}
+
+fn normal(rng: &mut impl Rng) -> f32 {
+    let radius = (-2.0 * (1.0 - rng.random::<f32>()).ln()).sqrt();
+    radius * (TAU * rng.random::<f32>()).cos()
+}

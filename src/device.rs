@@ -1,0 +1,191 @@
+//! Which device computes: the adapters there are, the automatic choice, the CPU back end.
+
+use burn::tensor::{Device, wgpu::WgpuSetup};
+use serde::Serialize;
+
+/// Why no device could be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// `gpu` was asked for where there is none.
+    #[error("--device gpu: no hardware GPU found. There is: {0}")]
+    NoGpu(String),
+    /// No adapter of that name or index.
+    #[error("--device {asked}: no such adapter. There is: {available}")]
+    Unknown {
+        /// What was asked for.
+        asked: String,
+        /// What there is.
+        available: String,
+    },
+    /// The adapter refused.
+    #[error("adapter `{name}` could not be opened: {reason}")]
+    Open {
+        /// The adapter.
+        name: String,
+        /// The driver's word.
+        reason: String,
+    },
+}
+
+/// One graphics adapter.
+#[derive(Clone, Debug, Serialize)]
+pub struct AdapterSummary {
+    /// Position in the list, which `--device` takes.
+    pub index: usize,
+    /// The driver's name for it.
+    pub name: String,
+    /// vulkan, metal or dx12.
+    pub backend: String,
+    /// discrete-gpu, integrated-gpu, virtual-gpu, cpu or other.
+    pub kind: String,
+    /// Driver and version.
+    pub driver: String,
+    /// Largest buffer one kernel may bind, in bytes.
+    pub max_storage_buffer_bytes: u64,
+    /// Most workgroups along one dimension of a dispatch.
+    pub max_workgroups_per_dimension: u32,
+    /// Most invocations in a workgroup.
+    pub max_invocations_per_workgroup: u32,
+}
+
+impl AdapterSummary {
+    /// Whether it is hardware and not a program that imitates it.
+    pub fn is_hardware(&self) -> bool {
+        self.kind != "cpu"
+    }
+}
+
+/// An open device and how to name it.
+#[derive(Clone, Debug)]
+pub struct ComputeDevice {
+    /// Where tensors live.
+    pub device: Device,
+    /// One line for people: what computes, and why if it was chosen.
+    pub description: String,
+}
+
+fn adapters() -> Vec<wgpu::Adapter> {
+    let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = backends;
+    pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(backends))
+}
+
+fn summary(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
+    let (info, limits) = (adapter.get_info(), adapter.limits());
+    let kind = match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => "discrete-gpu",
+        wgpu::DeviceType::IntegratedGpu => "integrated-gpu",
+        wgpu::DeviceType::VirtualGpu => "virtual-gpu",
+        wgpu::DeviceType::Cpu => "cpu",
+        wgpu::DeviceType::Other => "other",
+    };
+    AdapterSummary {
+        index,
+        name: info.name,
+        backend: info.backend.to_string(),
+        kind: kind.to_string(),
+        driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
+        max_storage_buffer_bytes: limits.max_storage_buffer_binding_size,
+        max_workgroups_per_dimension: limits.max_compute_workgroups_per_dimension,
+        max_invocations_per_workgroup: limits.max_compute_invocations_per_workgroup,
+    }
+}
+
+/// Every adapter of the native graphics APIs.
+pub fn list() -> Vec<AdapterSummary> {
+    adapters().iter().enumerate().map(|(index, adapter)| summary(index, adapter)).collect()
+}
+
+fn available(summaries: &[AdapterSummary]) -> String {
+    let adapters =
+        summaries.iter().map(|a| format!("{} `{}` ({}, {})", a.index, a.name, a.backend, a.kind));
+    adapters.chain(["cpu (the CPU back end)".to_string()]).collect::<Vec<_>>().join("; ")
+}
+
+/// The CPU back end.
+pub fn cpu() -> Device {
+    Device::flex()
+}
+
+/// Opens the device that `--device` names: `auto`, `gpu`, `cpu`, an adapter's index or a part of
+/// its name.
+///
+/// `auto` takes a hardware GPU, a discrete one first; where there is only a software adapter or none,
+/// the CPU back end is many times faster and is taken.
+///
+/// # Errors
+/// No such adapter, or one that cannot be opened.
+pub fn open(wanted: &str) -> Result<ComputeDevice, DeviceError> {
+    let on_cpu = |description: &str| {
+        Ok(ComputeDevice { device: cpu(), description: description.to_string() })
+    };
+    if wanted == "cpu" {
+        return on_cpu("CPU back end");
+    }
+    let adapters = adapters();
+    let summaries: Vec<AdapterSummary> =
+        adapters.iter().enumerate().map(|(index, adapter)| summary(index, adapter)).collect();
+    let hardware = ["discrete-gpu", "integrated-gpu", "virtual-gpu", "other"]
+        .iter()
+        .find_map(|kind| summaries.iter().find(|adapter| adapter.kind == *kind));
+    let chosen = match wanted {
+        "auto" => match (hardware, summaries.first()) {
+            (Some(adapter), _) => adapter,
+            (None, Some(software)) => {
+                return on_cpu(&format!(
+                    "CPU back end (the only adapter, `{}`, is a software one)",
+                    software.name
+                ));
+            }
+            (None, None) => return on_cpu("CPU back end (no graphics adapter found)"),
+        },
+        "gpu" => hardware.ok_or_else(|| DeviceError::NoGpu(available(&summaries)))?,
+        _ => {
+            let index = wanted.parse::<usize>().ok();
+            let word = wanted.to_lowercase();
+            summaries
+                .iter()
+                .find(|adapter| match index {
+                    Some(index) => adapter.index == index,
+                    None => adapter.name.to_lowercase().contains(&word),
+                })
+                .ok_or_else(|| DeviceError::Unknown {
+                    asked: wanted.to_string(),
+                    available: available(&summaries),
+                })?
+        }
+    };
+    let description = format!("{} ({}, {})", chosen.name, chosen.backend, chosen.kind);
+    let device = open_adapter(&adapters[chosen.index]).map_err(|reason| DeviceError::Open {
+        name: chosen.name.clone(),
+        reason,
+    })?;
+    Ok(ComputeDevice { device, description })
+}
+
+fn open_adapter(adapter: &wgpu::Adapter) -> Result<Device, String> {
+    let descriptor = wgpu::DeviceDescriptor {
+        label: Some("jempp"),
+        // What burn's runtime asks for: it reads support from the adapter, so all of it must be on.
+        required_features: adapter
+            .features()
+            .difference(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS)
+            .difference(wgpu::Features::all_experimental_mask()),
+        required_limits: adapter.limits(),
+        memory_hints: wgpu::MemoryHints::MemoryUsage,
+        ..wgpu::DeviceDescriptor::default()
+    };
+    let (device, queue) =
+        pollster::block_on(adapter.request_device(&descriptor)).map_err(|e| e.to_string())?;
+    let mut instance = wgpu::InstanceDescriptor::new_without_display_handle();
+    instance.backends = adapter.get_info().backend.into();
+    let setup = WgpuSetup {
+        instance: wgpu::Instance::new(instance),
+        adapter: adapter.clone(),
+        device,
+        queue,
+        backend: adapter.get_info().backend,
+    };
+    Device::wgpu_options().setup(setup).init().map_err(|error| error.to_string())
+}

@@ -1,0 +1,166 @@
+//! The energy of a classifier, and its gradient with respect to the input.
+//!
+//! ```text
+//! energy(x)          = -log_sum_exp_y logits(x)[y]      p(x)   ∝ exp(-energy(x))
+//! class_energy(x, y) = -logits(x)[y]                    p(x|y) ∝ exp(-class_energy(x, y))
+//! ```
+//!
+//! The sign lives here and nowhere else. Differs from JEMPP: its code calls +log_sum_exp "energy".
+//!
+//! # Source
+//! Grathwohl et al., arXiv:1912.03263, section 3.
+
+use burn::{
+    module::Module,
+    tensor::{Int, Tensor, TensorData, activation::softmax},
+};
+
+use crate::model::Network;
+
+/// Energies (N) of logits (N, classes): `-log_sum_exp(logits)`.
+pub fn energy_of_logits(logits: Tensor<2>) -> Tensor<1> {
+    let largest = logits.clone().detach().max_dim(1);
+    let sum = (logits - largest.clone()).exp().sum_dim(1);
+    (sum.log() + largest).squeeze_dim::<1>(1).neg()
+}
+
+/// Energies (N) of logits (N, classes) for one class each: `-logits[y]`.
+pub fn class_energy_of_logits(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
+    logits.gather(1, labels.unsqueeze_dim::<2>(1)).squeeze_dim::<1>(1).neg()
+}
+
+/// An energy and its gradient at some inputs.
+#[derive(Clone, Debug)]
+pub struct EnergyGradient {
+    /// Energy of each input, shape (N).
+    pub energy: Tensor<1>,
+    /// ∂E/∂x, the shape of x (N, C, H, W), in energy per unit of x.
+    pub gradient: Tensor<4>,
+}
+
+/// An energy split at the output z of its first layer.
+#[derive(Clone, Debug)]
+pub struct SplitGradient {
+    /// Energy of each input, shape (N).
+    pub energy: Tensor<1>,
+    /// p = ∂ΣE/∂z, the shape of z.
+    pub output_gradient: Tensor<4>,
+    /// ∂E/∂x = J_first(x)ᵀ p at the same x.
+    pub gradient: Tensor<4>,
+}
+
+/// Something that has an energy and a gradient at inputs (N, C, H, W).
+pub trait Energy {
+    /// Energies and input gradients; one forward and one backward pass.
+    fn gradient(&self, x: Tensor<4>) -> EnergyGradient;
+
+    /// Whether the first layer is affine, so that `pull_back` does not depend on x.
+    fn first_layer_is_affine(&self) -> bool {
+        true
+    }
+
+    /// Energies and gradients, with p at the first layer's output. By default the first layer is the
+    /// identity.
+    fn split_gradient(&self, x: Tensor<4>) -> SplitGradient {
+        let EnergyGradient { energy, gradient } = self.gradient(x);
+        SplitGradient { energy, output_gradient: gradient.clone(), gradient }
+    }
+
+    /// J_first(x)ᵀ p: the input gradient of the first layer alone, p held fixed.
+    fn pull_back(&self, _x: Tensor<4>, output_gradient: Tensor<4>) -> Tensor<4> {
+        output_gradient
+    }
+}
+
+/// The energy of a classifier with frozen weights.
+///
+/// Only the input's gradient is ever computed: the weights are constants of the graph, which spares
+/// the third of a full backward pass that their gradients cost.
+#[derive(Clone, Debug)]
+pub struct JointEnergy {
+    network: Network,
+    labels: Option<Vec<u32>>,
+}
+
+impl JointEnergy {
+    /// The energy of p(x), from a network whose weights are taken as they are now.
+    pub fn new(network: &Network) -> Self {
+        Self { network: network.valid(), labels: None }
+    }
+
+    /// The energy of p(x|y), one class per chain.
+    pub fn for_labels(network: &Network, labels: Vec<u32>) -> Self {
+        Self { network: network.valid(), labels: Some(labels) }
+    }
+
+    /// ∂ΣE/∂logits and the energies.
+    ///
+    /// For p(x) the derivative of -log_sum_exp is -softmax, so back-propagating
+    /// `-(logits * softmax(logits).detach()).sum()` gives the gradient without differentiating
+    /// through log_sum_exp.
+    fn seed(&self, logits: Tensor<2>) -> (Tensor<2>, Tensor<1>) {
+        match &self.labels {
+            None => (softmax(logits.clone(), 1).neg(), energy_of_logits(logits)),
+            Some(labels) => {
+                let device = logits.device();
+                let labels = label_tensor(labels, &device);
+                let num_classes = logits.dims()[1];
+                let one_hot: Tensor<2> = labels.clone().one_hot::<2>(num_classes).float();
+                (one_hot.neg(), class_energy_of_logits(logits, labels))
+            }
+        }
+    }
+
+    /// Logits (N, classes) at `x`, without a graph.
+    pub fn logits(&self, x: Tensor<4>) -> Tensor<2> {
+        self.network.logits(x.autodiff()).without_autodiff()
+    }
+
+    fn backward(&self, logits: Tensor<2>) -> (Tensor<1>, burn::tensor::Gradients) {
+        let (seed, energy) = self.seed(logits.clone().without_autodiff());
+        let gradients = (logits * seed.autodiff()).sum().backward();
+        (energy, gradients)
+    }
+}
+
+/// The gradient of a leaf that the loss depends on; zero where it does not.
+fn gradient_of(leaf: &Tensor<4>, gradients: &mut burn::tensor::Gradients) -> Tensor<4> {
+    let gradient = leaf.grad_remove(gradients);
+    gradient.unwrap_or_else(|| leaf.clone().without_autodiff().zeros_like())
+}
+
+impl Energy for JointEnergy {
+    fn gradient(&self, x: Tensor<4>) -> EnergyGradient {
+        let x = x.autodiff().require_grad();
+        let (energy, mut gradients) = self.backward(self.network.logits(x.clone()));
+        EnergyGradient { energy, gradient: gradient_of(&x, &mut gradients) }
+    }
+
+    fn first_layer_is_affine(&self) -> bool {
+        self.network.first_layer_is_affine()
+    }
+
+    fn split_gradient(&self, x: Tensor<4>) -> SplitGradient {
+        // The first layer is evaluated on its own, so that z is a leaf whose gradient is p.
+        let z = self.network.first_layer(x.clone().autodiff()).without_autodiff();
+        let z = z.autodiff().require_grad();
+        let (energy, mut gradients) = self.backward(self.network.rest(z.clone()));
+        let output_gradient = gradient_of(&z, &mut gradients);
+        let gradient = self.pull_back(x, output_gradient.clone());
+        SplitGradient { energy, output_gradient, gradient }
+    }
+
+    fn pull_back(&self, x: Tensor<4>, output_gradient: Tensor<4>) -> Tensor<4> {
+        let x = x.autodiff().require_grad();
+        let z = self.network.first_layer(x.clone());
+        let mut gradients = (z * output_gradient.autodiff()).sum().backward();
+        gradient_of(&x, &mut gradients)
+    }
+}
+
+/// Labels as an integer tensor (N).
+pub fn label_tensor(labels: &[u32], device: &burn::tensor::Device) -> Tensor<1, Int> {
+    let labels: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
+    let shape = [labels.len()];
+    Tensor::from_data(TensorData::new(labels, shape), device)
+}

@@ -1,0 +1,91 @@
+//! Runs a [`Kernel`] on a cubecl client, source text as it is.
+
+use burn_wgpu::{CubeTensor, KernelMetadata};
+use cubecl::{
+    client::Client,
+    ir::{AddressType, ElemType, UIntKind, metadata::Info},
+    prelude::*,
+    server::{Handle, KernelArguments, MetadataBindingInfo},
+    {CubeKernel, PrecompiledSource},
+};
+
+use super::Kernel;
+
+/// WebGPU's guaranteed bound on workgroups along one dimension.
+const MAX_WORKGROUPS_PER_DIMENSION: u32 = 65_535;
+
+struct WgslKernel(&'static Kernel);
+
+impl KernelMetadata for WgslKernel {
+    fn name(&self) -> &'static str {
+        self.0.name
+    }
+
+    // Pipelines are cached by this id alone, so the text must be part of it.
+    fn id(&self) -> KernelId {
+        KernelId::new::<Self>().info(self.0.source)
+    }
+
+    fn address_type(&self) -> ElemType {
+        UIntKind::U32.into()
+    }
+}
+
+impl CubeKernel for WgslKernel {
+    fn define(&self) -> KernelDefinition {
+        let settings =
+            KernelSettings::new(CubeDim::new_single().0, ExecutionMode::Checked, AddressType::U32);
+        KernelDefinition {
+            body: Scope::root(settings.clone()),
+            settings,
+            info: Info::default(),
+        }
+    }
+
+    fn source(&self) -> Option<PrecompiledSource> {
+        Some(PrecompiledSource {
+            source: self.0.source.to_string(),
+            entrypoint_name: self.0.name.to_string(),
+            lang: "wgsl",
+        })
+    }
+}
+
+/// Enqueues `kernel` over `num_workgroups`, with the bindings in table order and the members of
+/// `Params` as their bits.
+pub(super) fn launch(
+    kernel: &'static Kernel,
+    client: &Client,
+    num_workgroups: u32,
+    buffers: &[&Handle],
+    params: &[u32],
+) {
+    assert_eq!(buffers.len() + 1, kernel.bindings.len(), "bindings of {}", kernel.name);
+    assert_eq!(params.len(), kernel.params.len(), "params of {}", kernel.name);
+    if num_workgroups == 0 {
+        return;
+    }
+    let words = params
+        .chunks(2)
+        .map(|pair| u64::from(pair[0]) | u64::from(*pair.get(1).unwrap_or(&0)) << 32)
+        .collect();
+    let arguments = KernelArguments::new()
+        .with_buffers(buffers.iter().map(|&buffer| buffer.clone().binding()).collect())
+        .with_info(MetadataBindingInfo::custom(words));
+    let columns = num_workgroups.min(MAX_WORKGROUPS_PER_DIMENSION);
+    let count = CubeCount::Static(columns, num_workgroups.div_ceil(columns), 1);
+    client.launch(Box::new(WgslKernel(kernel)), count, arguments);
+}
+
+/// An uninitialised tensor for `kernel` to fill.
+pub(super) fn empty_like(tensor: &CubeTensor, shape: impl Into<burn::tensor::Shape>) -> CubeTensor {
+    let shape = shape.into();
+    let handle = tensor.client.empty(shape.num_elements() * size_of::<f32>());
+    CubeTensor::new_contiguous(
+        tensor.client.clone(),
+        tensor.device.clone(),
+        shape,
+        handle,
+        burn::tensor::DType::F32,
+    )
+}

@@ -1,0 +1,69 @@
+//! The hand-written WGSL kernels of `shaders/`: a table of them, the launcher, and one typed
+//! function per kernel that runs it on a GPU tensor and its twin on a CPU tensor.
+//!
+//! Nothing here knows of models, samplers or configuration.
+
+pub mod reference;
+
+mod launch;
+mod ops;
+
+pub use ops::{
+    ClassGaussians, chain_summary, class_center_start, proximal_step, replay_gather,
+    replay_scatter, uniform_start,
+};
+
+/// Invocations per workgroup of every kernel.
+pub const WORKGROUP_SIZE: u32 = 256;
+
+/// What the launcher and the tests must know of one shader.
+#[derive(Debug)]
+pub struct Kernel {
+    /// Entry point and file name without ending.
+    pub name: &'static str,
+    /// `common.wgsl` followed by the kernel's own file.
+    pub source: &'static str,
+    /// Bindings in order, `params` last.
+    pub bindings: &'static [&'static str],
+    /// Members of `Params` in order, each of four bytes.
+    pub params: &'static [&'static str],
+}
+
+macro_rules! kernels {
+    ($($constant:ident = $name:literal, $bindings:expr, $params:expr;)*) => {
+        $(pub(crate) const $constant: Kernel = Kernel {
+            name: $name,
+            source: concat!(
+                include_str!("../../shaders/common.wgsl"),
+                include_str!(concat!("../../shaders/", $name, ".wgsl")),
+            ),
+            bindings: &$bindings,
+            params: &$params,
+        };)*
+        /// Every kernel of `shaders/`.
+        pub const KERNELS: &[&Kernel] = &[$(&$constant),*];
+    };
+}
+
+kernels! {
+    PROXIMAL_STEP = "proximal_step",
+        ["x", "gradient", "x_next", "params"],
+        ["len", "step_size", "noise_std", "proximal_radius", "project", "step", "stream",
+         "seed_low", "seed_high"];
+    UNIFORM_START = "uniform_start",
+        ["x", "params"],
+        ["len", "step", "stream", "seed_low", "seed_high"];
+    CLASS_CENTER_START = "class_center_start",
+        ["mean", "factor", "residual_std", "labels", "x", "params"],
+        ["num_chains", "num_pixels", "num_components", "tiles_per_chain", "step", "stream",
+         "seed_low", "seed_high"];
+    REPLAY_GATHER = "replay_gather",
+        ["buffer", "fresh", "source", "x", "params"],
+        ["len", "num_pixels", "capacity"];
+    REPLAY_SCATTER = "replay_scatter",
+        ["x", "slots", "buffer", "params"],
+        ["len", "num_pixels"];
+    CHAIN_SUMMARY = "chain_summary",
+        ["x", "gradient", "summary", "params"],
+        ["num_chains", "num_pixels", "proximal_radius"];
+}

@@ -1,0 +1,235 @@
+//! One typed function per kernel: a GPU tensor runs the WGSL, a CPU tensor its twin.
+
+use burn::backend::DispatchDevice;
+use burn::tensor::{Device, Tensor, TensorData};
+use burn_wgpu::{CubeTensor, Wgpu, into_contiguous};
+use cubecl::server::Handle;
+
+use super::{
+    CHAIN_SUMMARY, CLASS_CENTER_START, PROXIMAL_STEP, REPLAY_GATHER, REPLAY_SCATTER, UNIFORM_START,
+    WORKGROUP_SIZE,
+    launch::{empty_like, launch},
+    reference::{self, NoiseKey, ProximalStep},
+};
+
+/// One Gaussian per class on the device: see [`reference::ClassGaussians`].
+#[derive(Clone, Debug)]
+pub struct ClassGaussians {
+    /// Shape (classes, D).
+    pub mean: Tensor<2>,
+    /// Shape (classes, k, D).
+    pub factor: Tensor<3>,
+    /// Shape (classes, D).
+    pub residual_std: Tensor<2>,
+}
+
+fn is_gpu(device: &Device) -> bool {
+    matches!(device.as_dispatch(), DispatchDevice::Cube(_))
+}
+
+fn gpu<const D: usize>(tensor: Tensor<D>) -> CubeTensor {
+    match tensor.without_autodiff().try_into_primitive::<Wgpu>() {
+        Ok(primitive) => into_contiguous(primitive),
+        // `is_gpu` was asked first, and fusion, which wraps the primitive, is never enabled.
+        Err(error) => unreachable!("a GPU tensor is a cubecl tensor: {error:?}"),
+    }
+}
+
+fn from_gpu<const D: usize>(tensor: CubeTensor) -> Tensor<D> {
+    Tensor::from_primitive::<Wgpu>(tensor)
+}
+
+fn cpu<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    match tensor.without_autodiff().into_data().try_into_vec() {
+        Ok(values) => values,
+        Err(error) => unreachable!("every tensor here holds f32: {error:?}"),
+    }
+}
+
+fn from_cpu<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+fn upload(tensor: &CubeTensor, words: &[u32]) -> Handle {
+    tensor.client.create_from_slice(bytemuck::cast_slice(words))
+}
+
+fn words_of(noise: NoiseKey) -> [u32; 4] {
+    [noise.step, noise.stream, noise.seed as u32, (noise.seed >> 32) as u32]
+}
+
+/// `x` after one Langevin update; see [`reference::proximal_step`] for the rule.
+///
+/// # Shapes
+/// `x`, `gradient` and the result: (N, C, H, W).
+pub fn proximal_step(x: Tensor<4>, gradient: Tensor<4>, update: &ProximalStep) -> Tensor<4> {
+    let (shape, device) = (x.dims(), x.device());
+    if !is_gpu(&device) {
+        let mut values = cpu(x);
+        reference::proximal_step(&mut values, &cpu(gradient), update);
+        return from_cpu(values, shape, &device);
+    }
+    let (x, gradient) = (gpu(x), gpu(gradient));
+    let x_next = empty_like(&x, shape);
+    let len = shape.iter().product::<usize>() as u32;
+    let [step, stream, seed_low, seed_high] = words_of(update.noise);
+    launch(
+        &PROXIMAL_STEP,
+        &x.client,
+        len.div_ceil(WORKGROUP_SIZE),
+        &[&x.handle, &gradient.handle, &x_next.handle],
+        &[
+            len,
+            update.step_size.to_bits(),
+            update.noise_std.to_bits(),
+            update.proximal_radius.to_bits(),
+            update.project.into(),
+            step,
+            stream,
+            seed_low,
+            seed_high,
+        ],
+    );
+    from_gpu(x_next)
+}
+
+/// Uniform noise on (-1, 1) of the given shape (N, C, H, W).
+pub fn uniform_start(shape: [usize; 4], noise: NoiseKey, device: &Device) -> Tensor<4> {
+    let len = shape.iter().product::<usize>();
+    if !is_gpu(device) {
+        let mut values = vec![0.0; len];
+        reference::uniform_start(&mut values, noise);
+        return from_cpu(values, shape, device);
+    }
+    let x = gpu(Tensor::<4>::empty(shape, device));
+    let [step, stream, seed_low, seed_high] = words_of(noise);
+    launch(
+        &UNIFORM_START,
+        &x.client,
+        (len as u32).div_ceil(WORKGROUP_SIZE),
+        &[&x.handle],
+        &[len as u32, step, stream, seed_low, seed_high],
+    );
+    from_gpu(x)
+}
+
+/// One start per label, drawn from the Gaussian of its class, shape (N, D).
+pub fn class_center_start(
+    gaussians: &ClassGaussians,
+    labels: &[u32],
+    noise: NoiseKey,
+) -> Tensor<2> {
+    let [num_classes, num_components, num_pixels] = gaussians.factor.dims();
+    assert!(labels.iter().all(|&label| (label as usize) < num_classes), "a label has no class");
+    let device = gaussians.mean.device();
+    let shape = [labels.len(), num_pixels];
+    if !is_gpu(&device) {
+        let (mean, factor) = (cpu(gaussians.mean.clone()), cpu(gaussians.factor.clone()));
+        let residual_std = cpu(gaussians.residual_std.clone());
+        let host = reference::ClassGaussians {
+            mean: &mean,
+            factor: &factor,
+            residual_std: &residual_std,
+            num_pixels,
+            num_components,
+        };
+        return from_cpu(reference::class_center_start(host, labels, noise), shape, &device);
+    }
+    let (mean, factor) = (gpu(gaussians.mean.clone()), gpu(gaussians.factor.clone()));
+    let residual_std = gpu(gaussians.residual_std.clone());
+    let labels_on_gpu = upload(&mean, labels);
+    let x = empty_like(&mean, shape);
+    let tiles_per_chain = (num_pixels as u32).div_ceil(WORKGROUP_SIZE);
+    let [step, stream, seed_low, seed_high] = words_of(noise);
+    launch(
+        &CLASS_CENTER_START,
+        &mean.client,
+        tiles_per_chain * labels.len() as u32,
+        &[&mean.handle, &factor.handle, &residual_std.handle, &labels_on_gpu, &x.handle],
+        &[
+            labels.len() as u32,
+            num_pixels as u32,
+            num_components as u32,
+            tiles_per_chain,
+            step,
+            stream,
+            seed_low,
+            seed_high,
+        ],
+    );
+    from_gpu(x)
+}
+
+/// The rows of `buffer` named by `source`, or of `fresh` where `source` is past its end.
+///
+/// # Shapes
+/// `buffer` (capacity, D), `fresh` (F, D), result (`source.len()`, D).
+pub fn replay_gather(buffer: &Tensor<2>, fresh: Tensor<2>, source: &[u32]) -> Tensor<2> {
+    let [capacity, num_pixels] = buffer.dims();
+    let rows = capacity + fresh.dims()[0];
+    assert!(source.iter().all(|&row| (row as usize) < rows), "a chain has no source");
+    let device = buffer.device();
+    let shape = [source.len(), num_pixels];
+    if !is_gpu(&device) {
+        let x = reference::replay_gather(&cpu(buffer.clone()), &cpu(fresh), source, num_pixels);
+        return from_cpu(x, shape, &device);
+    }
+    let (buffer, fresh) = (gpu(buffer.clone()), gpu(fresh));
+    let source_on_gpu = upload(&buffer, source);
+    let x = empty_like(&buffer, shape);
+    let len = (source.len() * num_pixels) as u32;
+    launch(
+        &REPLAY_GATHER,
+        &buffer.client,
+        len.div_ceil(WORKGROUP_SIZE),
+        &[&buffer.handle, &fresh.handle, &source_on_gpu, &x.handle],
+        &[len, num_pixels as u32, capacity as u32],
+    );
+    from_gpu(x)
+}
+
+/// `buffer` with the rows of `x` written at `slots`, which must be distinct.
+///
+/// On a GPU the buffer's memory is written in place: no other tensor may share it.
+pub fn replay_scatter(x: Tensor<2>, slots: &[u32], buffer: Tensor<2>) -> Tensor<2> {
+    let [capacity, num_pixels] = buffer.dims();
+    assert!(slots.iter().all(|&slot| (slot as usize) < capacity), "a slot lies past the buffer");
+    let device = buffer.device();
+    if !is_gpu(&device) {
+        let mut values = cpu(buffer);
+        reference::replay_scatter(&cpu(x), slots, &mut values, num_pixels);
+        return from_cpu(values, [capacity, num_pixels], &device);
+    }
+    let (x, buffer) = (gpu(x), gpu(buffer));
+    let slots_on_gpu = upload(&x, slots);
+    let len = (slots.len() * num_pixels) as u32;
+    launch(
+        &REPLAY_SCATTER,
+        &x.client,
+        len.div_ceil(WORKGROUP_SIZE),
+        &[&x.handle, &slots_on_gpu, &buffer.handle],
+        &[len, num_pixels as u32],
+    );
+    from_gpu(buffer)
+}
+
+/// Gradient norm, clamped share and saturated share of each chain, shape (N, 3).
+pub fn chain_summary(x: Tensor<4>, gradient: Tensor<4>, proximal_radius: f32) -> Tensor<2> {
+    let ([num_chains, c, h, w], device) = (x.dims(), x.device());
+    let num_pixels = c * h * w;
+    if !is_gpu(&device) {
+        let summary =
+            reference::chain_summary(&cpu(x), &cpu(gradient), num_pixels, proximal_radius);
+        return from_cpu(summary, [num_chains, 3], &device);
+    }
+    let (x, gradient) = (gpu(x), gpu(gradient));
+    let summary = empty_like(&x, [num_chains, 3]);
+    launch(
+        &CHAIN_SUMMARY,
+        &x.client,
+        num_chains as u32,
+        &[&x.handle, &gradient.handle, &summary.handle],
+        &[num_chains as u32, num_pixels as u32, proximal_radius.to_bits()],
+    );
+    from_gpu(summary)
+}

@@ -1,0 +1,189 @@
+//! CPU twins of the WGSL kernels: one function per file in `shaders/`, same name, same arithmetic.
+//!
+//! They define what a kernel must compute, and they are the kernels of the CPU back end. This file
+//! imports nothing, so that it can be read beside the shader and nothing else.
+
+/// Which noise a draw uses: seed, stream and step each fill words of their own in the Philox counter
+/// and key, so neighbouring values share no bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoiseKey {
+    /// The run's seed (both key words).
+    pub seed: u64,
+    /// What the noise is for; a kernel may also use `stream + 1`.
+    pub stream: u32,
+    /// How many times this stream has been used.
+    pub step: u32,
+}
+
+/// Four 32-bit words of Philox-4x32-10 for one counter and key.
+///
+/// # Source
+/// Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+pub fn philox_4x32(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
+    for _ in 0..10 {
+        let product_0 = 0xd251_1f53_u64 * u64::from(counter[0]);
+        let product_1 = 0xcd9e_8d57_u64 * u64::from(counter[2]);
+        counter = [
+            (product_1 >> 32) as u32 ^ counter[1] ^ key[0],
+            product_1 as u32,
+            (product_0 >> 32) as u32 ^ counter[3] ^ key[1],
+            product_0 as u32,
+        ];
+        key = [key[0].wrapping_add(0x9e37_79b9), key[1].wrapping_add(0xbb67_ae85)];
+    }
+    counter
+}
+
+fn noise_bits(block: u32, key: NoiseKey) -> [u32; 4] {
+    philox_4x32([block, key.step, key.stream, 0], [key.seed as u32, (key.seed >> 32) as u32])
+}
+
+fn unit_interval(bits: u32) -> f32 {
+    ((bits >> 9) as f32 + 0.5) * 1.192_092_9e-7
+}
+
+/// Four draws from N(0, 1), elements `4 * block ..` of the stream (Box-Muller).
+pub fn standard_normal_4(block: u32, key: NoiseKey) -> [f32; 4] {
+    let [u0, u1, u2, u3] = noise_bits(block, key).map(unit_interval);
+    let (radius_0, radius_1) = ((-2.0 * u0.ln()).sqrt(), (-2.0 * u2.ln()).sqrt());
+    let (sin_0, cos_0) = (std::f32::consts::TAU * (u1 - 0.5)).sin_cos();
+    let (sin_1, cos_1) = (std::f32::consts::TAU * (u3 - 0.5)).sin_cos();
+    [radius_0 * cos_0, radius_0 * sin_0, radius_1 * cos_1, radius_1 * sin_1]
+}
+
+/// Adds `std` times N(0, 1) to every value: elements 0, 1, 2, … of the stream.
+pub fn add_normal(values: &mut [f32], std: f32, key: NoiseKey) {
+    for (block, values) in values.chunks_mut(4).enumerate() {
+        for (value, xi) in values.iter_mut().zip(standard_normal_4(block as u32, key)) {
+            *value += std * xi;
+        }
+    }
+}
+
+/// The numbers of one Langevin update.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ProximalStep {
+    /// Step size along the negative gradient, in x² per unit of energy.
+    pub step_size: f32,
+    /// Standard deviation of the noise actually added, in units of x; 0 adds none.
+    pub noise_std: f32,
+    /// Bound on each gradient component, in energy per unit of x; 0 means no bound.
+    pub proximal_radius: f32,
+    /// Whether the result is projected onto the box [-1, 1].
+    pub project: bool,
+    /// Which noise is added.
+    pub noise: NoiseKey,
+}
+
+/// Moves `x` in place by one Langevin update; twin of `shaders/proximal_step.wgsl`.
+pub fn proximal_step(x: &mut [f32], gradient: &[f32], update: &ProximalStep) {
+    let radius = update.proximal_radius;
+    for (value, &slope) in x.iter_mut().zip(gradient) {
+        let direction = if radius > 0.0 { slope.clamp(-radius, radius) } else { slope };
+        *value -= update.step_size * direction;
+    }
+    if update.noise_std > 0.0 {
+        add_normal(x, update.noise_std, update.noise);
+    }
+    if update.project {
+        for value in x {
+            *value = value.clamp(-1.0, 1.0);
+        }
+    }
+}
+
+/// Fills `x` with uniform noise on (-1, 1); twin of `shaders/uniform_start.wgsl`.
+pub fn uniform_start(x: &mut [f32], noise: NoiseKey) {
+    for (block, values) in x.chunks_mut(4).enumerate() {
+        for (value, bits) in values.iter_mut().zip(noise_bits(block as u32, noise)) {
+            *value = 2.0 * unit_interval(bits) - 1.0;
+        }
+    }
+}
+
+/// One Gaussian per class: mean, truncated factor and the residual that completes its variances.
+#[derive(Clone, Copy, Debug)]
+pub struct ClassGaussians<'a> {
+    /// Shape (classes, D), in units of x.
+    pub mean: &'a [f32],
+    /// Shape (classes, k, D): principal axes scaled by the square root of their variances.
+    pub factor: &'a [f32],
+    /// Shape (classes, D): standard deviation per pixel of what the factor leaves out.
+    pub residual_std: &'a [f32],
+    /// D.
+    pub num_pixels: usize,
+    /// k.
+    pub num_components: usize,
+}
+
+/// One start per label, drawn from its class, shape (N, D) with N = `labels.len()`; twin of
+/// `shaders/class_center_start.wgsl`.
+pub fn class_center_start(gaussians: ClassGaussians, labels: &[u32], noise: NoiseKey) -> Vec<f32> {
+    let ClassGaussians { num_pixels, num_components, .. } = gaussians;
+    let residual_noise = NoiseKey { stream: noise.stream + 1, ..noise };
+    let mut x = vec![0.0; labels.len() * num_pixels];
+    for (chain, (x, &label)) in x.chunks_mut(num_pixels).zip(labels).enumerate() {
+        let class = label as usize;
+        let mut coordinates = vec![0.0; num_components];
+        normals_of_chain(&mut coordinates, chain, noise);
+        for (j, z) in coordinates.into_iter().enumerate() {
+            let row = (class * num_components + j) * num_pixels;
+            for (value, axis) in x.iter_mut().zip(&gaussians.factor[row..row + num_pixels]) {
+                *value += axis * z;
+            }
+        }
+        let mut residual = vec![0.0; num_pixels];
+        normals_of_chain(&mut residual, chain, residual_noise);
+        let at = class * num_pixels..(class + 1) * num_pixels;
+        let (mean, std) = (&gaussians.mean[at.clone()], &gaussians.residual_std[at]);
+        for (((value, mean), std), xi) in x.iter_mut().zip(mean).zip(std).zip(residual) {
+            *value = (*value + mean + std * xi).clamp(-1.0, 1.0);
+        }
+    }
+    x
+}
+
+/// N(0, 1) draws numbered within a chain, each chain beginning at a block of its own.
+fn normals_of_chain(values: &mut [f32], chain: usize, key: NoiseKey) {
+    let first_block = chain * values.len().div_ceil(4);
+    for (block, values) in values.chunks_mut(4).enumerate() {
+        let normals = standard_normal_4((first_block + block) as u32, key);
+        values.copy_from_slice(&normals[..values.len()]);
+    }
+}
+
+/// The rows of `buffer` (or, past its end, of `fresh`) named by `source`; twin of
+/// `shaders/replay_gather.wgsl`.
+pub fn replay_gather(buffer: &[f32], fresh: &[f32], source: &[u32], num_pixels: usize) -> Vec<f32> {
+    let capacity = buffer.len() / num_pixels;
+    let mut x = Vec::with_capacity(source.len() * num_pixels);
+    for &row in source {
+        let row = row as usize;
+        let (rows, row) = if row < capacity { (buffer, row) } else { (fresh, row - capacity) };
+        x.extend_from_slice(&rows[row * num_pixels..(row + 1) * num_pixels]);
+    }
+    x
+}
+
+/// Writes the rows of `x` into `buffer` at `slots`; twin of `shaders/replay_scatter.wgsl`.
+pub fn replay_scatter(x: &[f32], slots: &[u32], buffer: &mut [f32], num_pixels: usize) {
+    for (row, &slot) in x.chunks(num_pixels).zip(slots) {
+        let at = slot as usize * num_pixels;
+        buffer[at..at + num_pixels].copy_from_slice(row);
+    }
+}
+
+/// Gradient norm, clamped share and saturated share of each chain, shape (N, 3); twin of
+/// `shaders/chain_summary.wgsl`.
+pub fn chain_summary(x: &[f32], gradient: &[f32], num_pixels: usize, radius: f32) -> Vec<f32> {
+    let mut summary = Vec::with_capacity(3 * x.len() / num_pixels);
+    for (x, gradient) in x.chunks(num_pixels).zip(gradient.chunks(num_pixels)) {
+        let norm = gradient.iter().map(|slope| slope * slope).sum::<f32>().sqrt();
+        let clamped = gradient.iter().filter(|slope| radius > 0.0 && slope.abs() >= radius).count();
+        let saturated = x.iter().filter(|value| value.abs() >= 1.0).count();
+        summary.push(norm);
+        summary.push(clamped as f32 / num_pixels as f32);
+        summary.push(saturated as f32 / num_pixels as f32);
+    }
+    summary
+}

@@ -1,0 +1,16 @@
+//! The program.
+
+use clap::Parser;
+
+fn main() {
+    // burn restores an optimiser's state on its default device before it moves it where it belongs.
+    // With no adapter that default would fail, so the default is the CPU back end.
+    if std::env::var_os("BURN_DEVICE").is_none() {
+        // SAFETY: nothing else runs yet.
+        unsafe { std::env::set_var("BURN_DEVICE", "flex") };
+    }
+    if let Err(error) = jempp::cli::run(jempp::cli::Cli::parse()) {
+        eprintln!("error: {error:#}");
+        std::process::exit(1);
+    }
+}

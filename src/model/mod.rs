@@ -1,0 +1,183 @@
+//! Networks that give class logits, split as `logits = rest ∘ first_layer` for PYLD.
+
+mod cnn_small;
+mod layers;
+mod mlp;
+mod wide_resnet;
+
+use burn::{
+    module::{Module, ModuleMapper, Param, ParamId},
+    tensor::{Device, Tensor},
+};
+
+use crate::config::{ModelConfig, Norm};
+use cnn_small::CnnSmall;
+use mlp::Mlp;
+use wide_resnet::WideResNet;
+
+/// Why a network could not be built.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum ModelError {
+    /// No architecture of that name.
+    #[error("unknown model.arch `{0}`; there are cnn-small, mlp and wrn-<depth>-<width>, as in wrn-28-10")]
+    UnknownArch(String),
+    /// A WideResNet that cannot be.
+    #[error("model.arch `wrn-{depth}-{width}`: the depth must be 6n+4 (10, 16, 22, 28, …) and the width at least 1")]
+    WideResNetSize {
+        /// Depth asked for.
+        depth: usize,
+        /// Width asked for.
+        width: usize,
+    },
+    /// A norm the architecture does not have.
+    #[error("model.arch `{0}` has no norm layers; set model.norm = none")]
+    NoNorm(String),
+    /// An architecture for other inputs.
+    #[error("model.arch `{arch}` takes inputs of shape {expected}, the data has {found:?} (C, H, W)")]
+    Input {
+        /// The architecture.
+        arch: String,
+        /// What it takes.
+        expected: &'static str,
+        /// What the data set gives.
+        found: [usize; 3],
+    },
+    /// A split behind the last piece.
+    #[error("model.split = {split} is past the network: `{arch}` has {num_pieces} pieces before its head")]
+    Split {
+        /// The split asked for.
+        split: usize,
+        /// The architecture.
+        arch: String,
+        /// How many pieces it has.
+        num_pieces: usize,
+    },
+}
+
+/// A network as a row of pieces and a head, so that it can be split anywhere.
+///
+/// Piece 0 is always affine: a bare convolution or linear map with bias.
+pub trait Pieces {
+    /// How many pieces stand before the head.
+    fn num_pieces(&self) -> usize;
+    /// Piece `index` applied to its input (N, C, H, W).
+    fn piece(&self, index: usize, x: Tensor<4>) -> Tensor<4>;
+    /// The logits (N, classes) from the output of the last piece.
+    fn head(&self, z: Tensor<4>) -> Tensor<2>;
+}
+
+/// Any of the architectures, with the split that PYLD uses.
+#[derive(Module, Debug)]
+pub struct Network {
+    body: Body,
+    split: usize,
+}
+
+#[derive(Module, Debug)]
+enum Body {
+    CnnSmall(CnnSmall),
+    Mlp(Mlp),
+    WideResNet(WideResNet),
+}
+
+impl Network {
+    /// A network with fresh weights, the same for one `seed` on every device.
+    ///
+    /// # Shapes
+    /// Takes (N, C, H, W) with `input_shape` = (C, H, W); gives (N, `num_classes`).
+    ///
+    /// # Errors
+    /// An architecture, norm or split that does not exist or does not fit the input.
+    pub fn new(
+        config: &ModelConfig,
+        input_shape: [usize; 3],
+        num_classes: usize,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
+        let mut init = layers::WeightInit::new(seed, device);
+        let arch = config.arch.as_str();
+        let wants = |expected| ModelError::Input { arch: arch.to_string(), expected, found: input_shape };
+        if matches!(arch, "cnn-small" | "mlp") && config.norm != Norm::None {
+            return Err(ModelError::NoNorm(arch.to_string()));
+        }
+        let body = match arch {
+            "cnn-small" if input_shape[1] < 4 || input_shape[2] < 4 => {
+                return Err(wants("(C, H, W) with H and W at least 4"));
+            }
+            "cnn-small" => Body::CnnSmall(CnnSmall::new(&mut init, input_shape[0], num_classes)),
+            "mlp" if input_shape[1] != 1 || input_shape[2] != 1 => {
+                return Err(wants("(C, 1, 1), as the 2-D densities are"));
+            }
+            "mlp" => Body::Mlp(Mlp::new(&mut init, input_shape[0], num_classes)),
+            _ => {
+                let [depth, width] = parse_wide_resnet(arch)?;
+                if input_shape[1] < 4 || input_shape[2] < 4 {
+                    return Err(wants("(C, H, W) with H and W at least 4"));
+                }
+                let channels = input_shape[0];
+                let net = WideResNet::new(&mut init, channels, depth, width, config.norm, num_classes);
+                Body::WideResNet(net)
+            }
+        };
+        // Parameters are numbered in their order, so that a resumed run's optimiser finds its state.
+        let network = Self { body, split: config.split }.map(&mut Number(0));
+        let num_pieces = network.pieces().num_pieces();
+        if config.split > num_pieces {
+            let arch = arch.to_string();
+            return Err(ModelError::Split { split: config.split, arch, num_pieces });
+        }
+        Ok(network)
+    }
+
+    fn pieces(&self) -> &dyn Pieces {
+        match &self.body {
+            Body::CnnSmall(network) => network,
+            Body::Mlp(network) => network,
+            Body::WideResNet(network) => network,
+        }
+    }
+
+    /// Whether `first_layer` is affine, so that PYLD's inner loop collapses to one long step.
+    pub fn first_layer_is_affine(&self) -> bool {
+        self.split == 1
+    }
+
+    /// The part that PYLD's inner steps go through: the first `split` pieces.
+    pub fn first_layer(&self, x: Tensor<4>) -> Tensor<4> {
+        (0..self.split).fold(x, |x, index| self.pieces().piece(index, x))
+    }
+
+    /// Logits (N, classes) from the output of [`Network::first_layer`].
+    pub fn rest(&self, z: Tensor<4>) -> Tensor<2> {
+        let pieces = self.pieces();
+        pieces.head((self.split..pieces.num_pieces()).fold(z, |z, index| pieces.piece(index, z)))
+    }
+
+    /// Logits (N, classes) of the inputs (N, C, H, W).
+    pub fn logits(&self, x: Tensor<4>) -> Tensor<2> {
+        self.rest(self.first_layer(x))
+    }
+}
+
+struct Number(u64);
+
+impl ModuleMapper for Number {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (_, tensor, mapper) = param.consume();
+        self.0 += 1;
+        Param::from_mapped_value(ParamId::from(self.0), tensor, mapper)
+    }
+}
+
+fn parse_wide_resnet(arch: &str) -> Result<[usize; 2], ModelError> {
+    let unknown = || ModelError::UnknownArch(arch.to_string());
+    let (depth, width) =
+        arch.strip_prefix("wrn-").and_then(|size| size.split_once('-')).ok_or_else(unknown)?;
+    let depth: usize = depth.parse().map_err(|_| unknown())?;
+    let width: usize = width.parse().map_err(|_| unknown())?;
+    if depth < 10 || (depth - 4) % 6 != 0 || width == 0 {
+        return Err(ModelError::WideResNetSize { depth, width });
+    }
+    Ok([depth, width])
+}

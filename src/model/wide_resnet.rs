@@ -1,0 +1,106 @@
+//! `wrn-<depth>-<width>`: the WideResNet of JEM and JEM++.
+//!
+//! # Source
+//! Zagoruyko & Komodakis, arXiv:1605.07146, as changed by JEM (arXiv:1912.03263): LeakyReLU 0.2,
+//! average pooling, a bias in every convolution, 1×1 convolution shortcuts, no dropout.
+
+use burn::{
+    module::Module,
+    nn::{Linear, conv::Conv2d},
+    tensor::Tensor,
+};
+
+use super::{
+    Pieces,
+    layers::{NormLayer, WeightInit, global_average_pool, leaky_relu, normalise},
+};
+use crate::config::Norm;
+
+/// A first 3×3 convolution to 16 channels, three stages of n = (depth - 4) / 6 pre-activation blocks
+/// with 16, 32 and 64 times `width` channels (stride 1, 2, 2), norm, activation, pool, linear.
+#[derive(Module, Debug)]
+pub struct WideResNet {
+    conv1: Conv2d,
+    blocks: Vec<Block>,
+    norm: Option<NormLayer>,
+    classifier: Linear,
+}
+
+/// `conv2(act(norm2(conv1(act(norm1(x)))))) + shortcut(x)`, the stride in the second convolution.
+#[derive(Module, Debug)]
+struct Block {
+    norm1: Option<NormLayer>,
+    conv1: Conv2d,
+    norm2: Option<NormLayer>,
+    conv2: Conv2d,
+    shortcut: Option<Conv2d>,
+}
+
+impl Block {
+    fn new(init: &mut WeightInit, inputs: usize, outputs: usize, stride: usize, norm: Norm) -> Self {
+        let changes = stride != 1 || inputs != outputs;
+        Self {
+            norm1: init.norm(norm, inputs),
+            conv1: init.conv(inputs, outputs, 3, 1),
+            norm2: init.norm(norm, outputs),
+            conv2: init.conv(outputs, outputs, 3, stride),
+            shortcut: changes.then(|| init.conv(inputs, outputs, 1, stride)),
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let z = self.conv1.forward(leaky_relu(normalise(&self.norm1, x.clone())));
+        let z = self.conv2.forward(leaky_relu(normalise(&self.norm2, z)));
+        z + match &self.shortcut {
+            Some(conv) => conv.forward(x),
+            None => x,
+        }
+    }
+}
+
+impl WideResNet {
+    pub(super) fn new(
+        init: &mut WeightInit,
+        channels: usize,
+        depth: usize,
+        width: usize,
+        norm: Norm,
+        num_classes: usize,
+    ) -> Self {
+        let conv1 = init.conv(channels, 16, 3, 1);
+        let mut inputs = 16;
+        let mut blocks = Vec::new();
+        for (stage, first_stride) in [1, 2, 2].into_iter().enumerate() {
+            let outputs = (16 << stage) * width;
+            for index in 0..(depth - 4) / 6 {
+                let stride = if index == 0 { first_stride } else { 1 };
+                blocks.push(Block::new(init, inputs, outputs, stride, norm));
+                inputs = outputs;
+            }
+        }
+        Self {
+            conv1,
+            blocks,
+            norm: init.norm(norm, inputs),
+            classifier: init.linear(inputs, num_classes),
+        }
+    }
+}
+
+impl Pieces for WideResNet {
+    fn num_pieces(&self) -> usize {
+        // The first convolution, then the blocks.
+        self.blocks.len() + 1
+    }
+
+    fn piece(&self, index: usize, x: Tensor<4>) -> Tensor<4> {
+        match index {
+            0 => self.conv1.forward(x),
+            _ => self.blocks[index - 1].forward(x),
+        }
+    }
+
+    fn head(&self, z: Tensor<4>) -> Tensor<2> {
+        self.classifier.forward(global_average_pool(leaky_relu(normalise(&self.norm, z))))
+    }
+}

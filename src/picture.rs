@@ -1,0 +1,161 @@
+//! Pictures of chains: grids of images, scatter plots of points, animations.
+
+use std::{io::Cursor, path::Path};
+
+use image::{
+    Delay, DynamicImage, Frame, GrayImage, ImageFormat, Rgb, RgbImage,
+    codecs::gif::{GifEncoder, Repeat},
+    imageops::FilterType,
+};
+
+use crate::checkpoint::write_atomically;
+
+/// Why a picture could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum PictureError {
+    /// The encoder or decoder refused.
+    #[error("cannot {action} picture {path}: {source}")]
+    Image {
+        /// read, encode.
+        action: &'static str,
+        /// The file.
+        path: String,
+        /// The reason.
+        source: image::ImageError,
+    },
+    /// The operating system refused.
+    #[error("cannot write picture {path}: {source}")]
+    Io {
+        /// The file.
+        path: String,
+        /// The reason.
+        source: std::io::Error,
+    },
+}
+
+const BACKGROUND: Rgb<u8> = Rgb([24, 24, 28]);
+/// Side of a scatter plot in pixels.
+const SCATTER_SIDE: u32 = 512;
+/// Smallest side of one drawn image in pixels; smaller ones are enlarged by a whole factor.
+const CELL_SIDE: u32 = 56;
+/// Okabe and Ito's colours, told apart by colour-blind people too.
+const CLASS_COLOURS: [[u8; 3]; 8] = [
+    [230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66],
+    [0, 114, 178], [213, 94, 0], [204, 121, 167], [200, 200, 200],
+];
+
+/// Items drawn row by row: images as a grid of `columns`, points in the plane as a scatter plot
+/// coloured by label.
+///
+/// # Shapes
+/// `values`: (N, C, H, W) flattened in [-1, 1], with `shape` = (C, H, W).
+pub fn draw(values: &[f32], labels: &[u32], shape: [usize; 3], columns: usize) -> RgbImage {
+    if shape[1] * shape[2] == 1 { scatter(values, labels) } else { grid(values, shape, columns) }
+}
+
+fn byte(value: f32) -> u8 {
+    ((value.clamp(-1.0, 1.0) + 1.0) * 127.5).round() as u8
+}
+
+fn grid(values: &[f32], [c, h, w]: [usize; 3], columns: usize) -> RgbImage {
+    let count = values.len() / (c * h * w);
+    let rows = count.div_ceil(columns);
+    let factor = CELL_SIDE.div_ceil(h.max(w) as u32);
+    let (cell_w, cell_h) = (w as u32 * factor, h as u32 * factor);
+    let gap = 2;
+    let mut picture = RgbImage::from_pixel(
+        columns as u32 * (cell_w + gap) + gap,
+        rows as u32 * (cell_h + gap) + gap,
+        BACKGROUND,
+    );
+    for (index, item) in values.chunks(c * h * w).enumerate() {
+        let (left, top) = (
+            (index % columns) as u32 * (cell_w + gap) + gap,
+            (index / columns) as u32 * (cell_h + gap) + gap,
+        );
+        for y in 0..cell_h {
+            for x in 0..cell_w {
+                let at = (y / factor) as usize * w + (x / factor) as usize;
+                let channel = |k: usize| byte(item[if c == 3 { k * h * w } else { 0 } + at]);
+                picture.put_pixel(left + x, top + y, Rgb([channel(0), channel(1), channel(2)]));
+            }
+        }
+    }
+    picture
+}
+
+fn scatter(values: &[f32], labels: &[u32]) -> RgbImage {
+    let mut picture = RgbImage::from_pixel(SCATTER_SIDE, SCATTER_SIDE, BACKGROUND);
+    let place = |value: f32| ((value + 1.0) / 2.0 * (SCATTER_SIDE - 3) as f32) as u32;
+    for (point, label) in values.chunks(2).zip(labels) {
+        let (x, y) = (place(point[0].clamp(-1.0, 1.0)), place(-point[1].clamp(-1.0, 1.0)));
+        for (dx, dy) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
+            let colour = CLASS_COLOURS[*label as usize % CLASS_COLOURS.len()];
+            picture.put_pixel(x + dx, y + dy, Rgb(colour));
+        }
+    }
+    picture
+}
+
+/// Writes a picture as PNG.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn save_png(picture: RgbImage, path: &Path) -> Result<(), PictureError> {
+    let mut bytes = Cursor::new(Vec::new());
+    let encoded = if picture.pixels().all(|Rgb([r, g, b])| r == g && g == b) {
+        DynamicImage::from(picture).to_luma8().write_to(&mut bytes, ImageFormat::Png)
+    } else {
+        picture.write_to(&mut bytes, ImageFormat::Png)
+    };
+    encoded.map_err(|source| image_error("encode", path, source))?;
+    write(path, bytes.get_ref())
+}
+
+/// Writes frames as an endless GIF; the last frame stays for a second.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn save_gif(frames: Vec<RgbImage>, frame_millis: u32, path: &Path) -> Result<(), PictureError> {
+    let mut bytes = Vec::new();
+    let encode = |bytes: &mut Vec<u8>| -> image::ImageResult<()> {
+        let mut encoder = GifEncoder::new_with_speed(bytes, 10);
+        encoder.set_repeat(Repeat::Infinite)?;
+        let last = frames.len().saturating_sub(1);
+        for (index, frame) in frames.into_iter().enumerate() {
+            let millis = if index == last { 1000 } else { frame_millis };
+            let delay = Delay::from_numer_denom_ms(millis, 1);
+            let rgba = DynamicImage::from(frame).to_rgba8();
+            encoder.encode_frame(Frame::from_parts(rgba, 0, 0, delay))?;
+        }
+        Ok(())
+    };
+    encode(&mut bytes).map_err(|source| image_error("encode", path, source))?;
+    write(path, &bytes)
+}
+
+/// A picture file as one item (C, H, W) in [-1, 1], scaled to that size.
+///
+/// # Errors
+/// The file cannot be read or is no picture.
+pub fn load_item(path: &Path, [c, h, w]: [usize; 3]) -> Result<Vec<f32>, PictureError> {
+    let picture = image::open(path).map_err(|source| image_error("read", path, source))?;
+    let picture = picture.resize_exact(w as u32, h as u32, FilterType::Triangle);
+    let scaled = |byte: u8| f32::from(byte) / 127.5 - 1.0;
+    Ok(if c == 3 {
+        let rgb = picture.to_rgb8();
+        (0..3).flat_map(|k| rgb.pixels().map(move |p| scaled(p.0[k])).collect::<Vec<_>>()).collect()
+    } else {
+        let gray: GrayImage = picture.to_luma8();
+        gray.pixels().map(|pixel| scaled(pixel.0[0])).collect()
+    })
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), PictureError> {
+    write_atomically(path, bytes)
+        .map_err(|source| PictureError::Io { path: path.display().to_string(), source })
+}
+
+fn image_error(action: &'static str, path: &Path, source: image::ImageError) -> PictureError {
+    PictureError::Image { action, path: path.display().to_string(), source }
+}

@@ -1,0 +1,165 @@
+//! Persistent chains on the device, the same number per class.
+//!
+//! # Source
+//! Grathwohl et al., arXiv:1912.03263, section 4; re-initialisation from class centres after Yang &
+//! Ji, arXiv:2109.09032.
+
+use burn::tensor::{Device, Tensor};
+use rand::{RngExt, seq::index};
+
+use crate::{
+    class_centers::ClassCenters,
+    config::{ReplayBufferConfig, StartKind},
+    data::random_stream,
+    kernels::{self, reference::NoiseKey},
+};
+
+const SLOT_STREAM: u32 = 4;
+/// Philox streams of starts; the class centres use two in a row.
+const FILL_STREAM: u32 = 32;
+const REINIT_STREAM: u32 = 34;
+
+/// How fresh chains start.
+#[derive(Clone, Debug)]
+pub enum Start {
+    /// From the Gaussian of the chain's class.
+    ClassCenters(ClassCenters),
+    /// Uniform noise on [-1, 1], images of shape (C, H, W).
+    Uniform([usize; 3]),
+}
+
+impl Start {
+    /// The start that the configuration names.
+    pub fn new(kind: StartKind, centers: &ClassCenters) -> Self {
+        match kind {
+            StartKind::ClassCenters => Self::ClassCenters(centers.clone()),
+            StartKind::Uniform => Self::Uniform(centers.shape),
+        }
+    }
+
+    /// One start per label, shape (N, C, H, W).
+    pub fn draw(&self, labels: &[u32], noise: NoiseKey, device: &Device) -> Tensor<4> {
+        match self {
+            Self::ClassCenters(centers) => centers.start(labels, noise),
+            Self::Uniform([c, h, w]) => {
+                kernels::uniform_start([labels.len(), *c, *h, *w], noise, device)
+            }
+        }
+    }
+}
+
+/// The chains of one training step, taken out of the buffer.
+#[derive(Clone, Debug)]
+pub struct BufferBatch {
+    /// Where they start, shape (N, C, H, W).
+    pub x: Tensor<4>,
+    /// Where they go back to.
+    pub slots: Vec<u32>,
+    /// The class of each slot.
+    pub labels: Vec<u32>,
+}
+
+/// The buffer: `capacity` chains, slot i belonging to class i · classes / capacity.
+#[derive(Debug)]
+pub struct ReplayBuffer {
+    chains: Tensor<2>,
+    shape: [usize; 3],
+    num_classes: usize,
+    reinit_prob: f64,
+}
+
+impl ReplayBuffer {
+    /// A buffer filled with fresh starts.
+    pub fn new(
+        config: &ReplayBufferConfig,
+        num_classes: usize,
+        shape: [usize; 3],
+        start: &Start,
+        seed: u64,
+        device: &Device,
+    ) -> Self {
+        let capacity = config.replay_buffer_size;
+        let labels: Vec<u32> =
+            (0..capacity).map(|slot| class_of_slot(slot, capacity, num_classes)).collect();
+        let noise = NoiseKey { seed, stream: FILL_STREAM, step: 0 };
+        let num_pixels: usize = shape.iter().product();
+        let chains = start.draw(&labels, noise, device).reshape([capacity, num_pixels]);
+        Self { chains, shape, num_classes, reinit_prob: config.reinit_prob }
+    }
+
+    /// A buffer with the given chains (capacity, D), as a checkpoint holds them.
+    pub fn from_chains(
+        chains: Tensor<2>,
+        config: &ReplayBufferConfig,
+        num_classes: usize,
+        shape: [usize; 3],
+    ) -> Self {
+        Self { chains, shape, num_classes, reinit_prob: config.reinit_prob }
+    }
+
+    /// All chains, shape (capacity, D).
+    pub fn chains(&self) -> Tensor<2> {
+        self.chains.clone()
+    }
+
+    /// How many chains there are.
+    pub fn capacity(&self) -> usize {
+        self.chains.dims()[0]
+    }
+
+    /// A copy in memory of its own. A clone would share memory that a write-back changes.
+    pub fn copy(&self) -> Self {
+        Self {
+            chains: self.chains.clone().mul_scalar(1.0),
+            shape: self.shape,
+            num_classes: self.num_classes,
+            reinit_prob: self.reinit_prob,
+        }
+    }
+
+    /// Chains from `batch_size` distinct random slots, each started afresh with the re-initialisation
+    /// probability. The same `seed` and `step` take the same.
+    pub fn take(&self, batch_size: usize, start: &Start, seed: u64, step: u64) -> BufferBatch {
+        let capacity = self.capacity();
+        let mut rng = random_stream(seed, SLOT_STREAM, step);
+        let slots: Vec<u32> = index::sample(&mut rng, capacity, batch_size.min(capacity))
+            .into_iter()
+            .map(|slot| slot as u32)
+            .collect();
+        let labels: Vec<u32> = slots
+            .iter()
+            .map(|&slot| class_of_slot(slot as usize, capacity, self.num_classes))
+            .collect();
+        let (mut source, mut fresh_labels) = (slots.clone(), Vec::new());
+        for (source, &label) in source.iter_mut().zip(&labels) {
+            if rng.random_bool(self.reinit_prob) {
+                *source = (capacity + fresh_labels.len()) as u32;
+                fresh_labels.push(label);
+            }
+        }
+        if fresh_labels.is_empty() {
+            // Kernels bind no empty buffers; an unused row costs nothing.
+            fresh_labels.push(0);
+        }
+        let [c, h, w] = self.shape;
+        let noise = NoiseKey { seed, stream: REINIT_STREAM, step: step as u32 };
+        let fresh = start
+            .draw(&fresh_labels, noise, &self.chains.device())
+            .reshape([fresh_labels.len(), c * h * w]);
+        let x = kernels::replay_gather(&self.chains, fresh, &source);
+        BufferBatch { x: x.reshape([slots.len(), c, h, w]), slots, labels }
+    }
+
+    /// Writes chains (N, C, H, W) back to their slots.
+    pub fn put(&mut self, x: Tensor<4>, slots: &[u32]) {
+        let [n, c, h, w] = x.dims();
+        let x = x.reshape([n, c * h * w]);
+        // The buffer hands its only reference over, so that the write happens in place.
+        let chains = std::mem::replace(&mut self.chains, Tensor::empty([1, 1], &x.device()));
+        self.chains = kernels::replay_scatter(x, slots, chains);
+    }
+}
+
+fn class_of_slot(slot: usize, capacity: usize, num_classes: usize) -> u32 {
+    (slot * num_classes / capacity) as u32
+}

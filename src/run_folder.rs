@@ -1,0 +1,119 @@
+//! The folder of a training run: `config.toml`, `metrics.jsonl`, `samples/*.png` and
+//! `checkpoint.safetensors`.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Map, Value};
+
+use crate::checkpoint::write_atomically;
+
+/// Why a run folder could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RunFolderError {
+    /// Another run's results are there.
+    #[error("{0} already exists; runs are never overwritten. Choose another --out, or go on with --resume {0}")]
+    Exists(PathBuf),
+    /// Nothing to resume.
+    #[error("{0} holds no run to resume: it has no checkpoint.safetensors")]
+    NoRun(PathBuf),
+    /// The operating system refused.
+    #[error("cannot write {path}: {source}")]
+    Io {
+        /// File or folder.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+}
+
+/// An open run folder.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    metrics: File,
+}
+
+impl RunFolder {
+    /// Makes the folder of a new run, with its configuration.
+    ///
+    /// # Errors
+    /// The folder exists and is not empty, or cannot be written.
+    pub fn create(path: &Path, config_toml: &str) -> Result<Self, RunFolderError> {
+        let is_taken = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+        if is_taken || path.is_file() {
+            return Err(RunFolderError::Exists(path.to_path_buf()));
+        }
+        let samples = path.join("samples");
+        fs::create_dir_all(&samples).map_err(|source| io_error(&samples, source))?;
+        let config = path.join("config.toml");
+        write_atomically(&config, config_toml.as_bytes()).map_err(|e| io_error(&config, e))?;
+        Self::open(path)
+    }
+
+    /// Opens the folder of an interrupted run; metrics past `step`, the checkpoint's, are dropped, as
+    /// those steps will be done again.
+    ///
+    /// # Errors
+    /// There is no run, or it cannot be written.
+    pub fn resume(path: &Path, step: u64) -> Result<Self, RunFolderError> {
+        let metrics = path.join("metrics.jsonl");
+        if let Ok(text) = fs::read_to_string(&metrics) {
+            let is_done = |line: &&str| {
+                let line: Option<Value> = serde_json::from_str(line).ok();
+                line.and_then(|line| line["step"].as_u64()).is_some_and(|at| at <= step)
+            };
+            let kept: String = text.lines().filter(is_done).map(|line| format!("{line}\n")).collect();
+            write_atomically(&metrics, kept.as_bytes()).map_err(|e| io_error(&metrics, e))?;
+        }
+        Self::open(path)
+    }
+
+    fn open(path: &Path) -> Result<Self, RunFolderError> {
+        let metrics_path = path.join("metrics.jsonl");
+        let metrics = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&metrics_path)
+            .map_err(|source| io_error(&metrics_path, source))?;
+        Ok(Self { path: path.to_path_buf(), metrics })
+    }
+
+    /// Where the run's checkpoint is, given its folder.
+    pub fn checkpoint_of(path: &Path) -> PathBuf {
+        path.join("checkpoint.safetensors")
+    }
+
+    /// Where this run's checkpoint is.
+    pub fn checkpoint(&self) -> PathBuf {
+        Self::checkpoint_of(&self.path)
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the sample grid of an epoch goes.
+    pub fn sample_grid(&self, epoch: u64) -> PathBuf {
+        self.path.join("samples").join(format!("epoch-{epoch:04}.png"))
+    }
+
+    /// Appends one line to `metrics.jsonl`.
+    ///
+    /// # Errors
+    /// The line cannot be written.
+    pub fn log(&mut self, line: Map<String, Value>) -> Result<(), RunFolderError> {
+        let mut text = Value::Object(line).to_string();
+        text.push('\n');
+        let path = self.path.join("metrics.jsonl");
+        self.metrics.write_all(text.as_bytes()).map_err(|source| io_error(&path, source))
+    }
+}
+
+fn io_error(path: &Path, source: io::Error) -> RunFolderError {
+    RunFolderError::Io { path: path.to_path_buf(), source }
+}

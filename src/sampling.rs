@@ -1,0 +1,215 @@
+//! The sampling job: chains from a checkpoint, as pictures and numbers.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Tensor, TensorData, Transaction};
+
+use crate::{
+    checkpoint::{Checkpoint, write_atomically, with_weights},
+    config::{DataConfig, StartKind},
+    data,
+    energy::JointEnergy,
+    kernels::reference::NoiseKey,
+    model::Network,
+    picture,
+    replay_buffer::Start,
+    run_folder::RunFolderError,
+    sampler::{ChainState, Sampler},
+    trainer::TrainerError,
+    worker::JobError,
+};
+
+const NOISE_STREAM: u32 = 48;
+const START_STREAM: u32 = 50;
+const FRAME_MILLIS: u32 = 80;
+
+/// Where sampled chains start.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SampleStart {
+    /// Fresh starts of a kind.
+    Fresh(StartKind),
+    /// Test images of each class.
+    Data,
+    /// Chains of the checkpoint's replay buffer.
+    Buffer,
+    /// One picture for all.
+    File(PathBuf),
+}
+
+/// What to sample.
+#[derive(Clone, Debug)]
+pub struct SampleRequest {
+    /// Starts.
+    pub start: SampleStart,
+    /// Classes, one row each; all if empty.
+    pub classes: Vec<u32>,
+    /// Chains per class.
+    pub per_class: usize,
+    /// Steps per chain.
+    pub num_steps: usize,
+    /// Whether the chain of class y follows p(x|y) instead of p(x).
+    pub is_conditional: bool,
+    /// Seed of starts and noise.
+    pub seed: u64,
+    /// Most frames in the animation.
+    pub max_frames: usize,
+}
+
+/// Files of a sampling job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SampleFiles {
+    /// The last state, rows = classes.
+    pub grid: PathBuf,
+    /// The chains leaving their starts.
+    pub animation: PathBuf,
+    /// Energies and health of every chain at every step.
+    pub traces: PathBuf,
+}
+
+/// Samples chains and writes `grid.png`, `chains.gif` and `traces.csv` to `out`; the sampler is the
+/// one in the checkpoint's configuration. `on_step` hears of every step done.
+///
+/// # Errors
+/// A class or start that does not fit the model, or files that cannot be written.
+pub fn sample(
+    checkpoint: Checkpoint,
+    request: &SampleRequest,
+    device: &Device,
+    out: &Path,
+    on_step: &mut dyn FnMut(usize),
+) -> Result<SampleFiles, JobError> {
+    let num_classes = checkpoint.class_names.len();
+    let shape = checkpoint.input_shape;
+    if let Some(class) = request.classes.iter().find(|&&class| class as usize >= num_classes) {
+        return Err(JobError::Request(format!(
+            "--class {class}: the model has classes 0 to {}: {}",
+            num_classes - 1,
+            checkpoint.class_names.join(", ")
+        )));
+    }
+    let classes = match request.classes.is_empty() {
+        true => (0..num_classes as u32).collect(),
+        false => request.classes.clone(),
+    };
+    let labels: Vec<u32> =
+        classes.iter().flat_map(|&class| vec![class; request.per_class]).collect();
+
+    let x = starts(&checkpoint, request, &labels, device)?;
+    let network = Network::new(&checkpoint.config.model, shape, num_classes, 0, device)
+        .map_err(TrainerError::from)?;
+    let network = with_weights(network, checkpoint.weights)?;
+    let energy = match request.is_conditional {
+        true => JointEnergy::for_labels(&network, labels.clone()),
+        false => JointEnergy::new(&network),
+    };
+    let sampler = Sampler::new(&checkpoint.config.sampler);
+    let noise = NoiseKey { seed: request.seed, stream: NOISE_STREAM, step: 0 };
+    let mut state = ChainState { x, noise };
+    let stride = request.num_steps.div_ceil(request.max_frames).max(1);
+    let mut frames = Vec::new();
+    let mut traces = String::from("step,chain,class,energy,gradient_norm,clamp_rate,saturation\n");
+    // One evaluation past the last step gives the last state its energy.
+    for step in 0..=request.num_steps {
+        let x = state.x.clone();
+        let (next, info) = sampler.step(state, &energy);
+        let read = Transaction::default()
+            .register(info.energy)
+            .register(info.summary)
+            .register(x)
+            .execute();
+        let [energies, summaries, x] =
+            [0, 1, 2].map(|index| read[index].iter::<f32>().collect::<Vec<f32>>());
+        for (chain, summary) in summaries.chunks(3).enumerate() {
+            let (class, energy) = (labels[chain], energies[chain]);
+            let [norm, clamped, saturated] = [summary[0], summary[1], summary[2]];
+            traces += &format!("{step},{chain},{class},{energy},{norm},{clamped},{saturated}\n");
+        }
+        if step % stride == 0 || step == request.num_steps {
+            frames.push(picture::draw(&x, &labels, shape, request.per_class));
+        }
+        state = next;
+        on_step(step);
+    }
+
+    let io = |path: &Path, source| RunFolderError::Io { path: path.to_path_buf(), source };
+    std::fs::create_dir_all(out).map_err(|source| io(out, source))?;
+    let files = SampleFiles {
+        grid: out.join("grid.png"),
+        animation: out.join("chains.gif"),
+        traces: out.join("traces.csv"),
+    };
+    if let Some(last) = frames.last() {
+        picture::save_png(last.clone(), &files.grid)?;
+    }
+    picture::save_gif(frames, FRAME_MILLIS, &files.animation)?;
+    write_atomically(&files.traces, traces.as_bytes())
+        .map_err(|source| io(&files.traces, source))?;
+    Ok(files)
+}
+
+/// One start per label, shape (N, C, H, W).
+fn starts(
+    checkpoint: &Checkpoint,
+    request: &SampleRequest,
+    labels: &[u32],
+    device: &Device,
+) -> Result<Tensor<4>, JobError> {
+    let [c, h, w] = checkpoint.input_shape;
+    let num_pixels = c * h * w;
+    let values = match &request.start {
+        SampleStart::Fresh(kind) => {
+            let centers = checkpoint.class_centers.to_device(checkpoint.input_shape, device);
+            let noise = NoiseKey { seed: request.seed, stream: START_STREAM, step: 0 };
+            return Ok(Start::new(*kind, &centers).draw(labels, noise, device));
+        }
+        SampleStart::Data => {
+            // Held-out validation images are of no use here, and the set may be small.
+            let config = DataConfig { num_validation: 0, ..checkpoint.config.data.clone() };
+            let test = data::load(&config, checkpoint.config.seed)?.test;
+            let mut of_class: Vec<Vec<usize>> = vec![Vec::new(); test.num_classes()];
+            for (index, &label) in test.labels.iter().enumerate() {
+                of_class[label as usize].push(index);
+            }
+            let pick = nth_of_class(labels);
+            let pick = labels.iter().zip(pick).map(|(&label, nth)| {
+                let indices = &of_class[label as usize];
+                indices.get((nth + request.seed as usize) % indices.len().max(1)).copied()
+            });
+            let indices: Option<Vec<usize>> = pick.collect();
+            let missing = || JobError::Request("a class has no test image to start from".into());
+            test.gather(indices.ok_or_else(missing)?)
+        }
+        SampleStart::Buffer => {
+            let buffer = &checkpoint.replay_buffer;
+            let (capacity, num_classes) = (buffer.shape[0], checkpoint.class_names.len());
+            let rows = labels.iter().zip(nth_of_class(labels)).map(|(&label, nth)| {
+                let first = (label as usize * capacity).div_ceil(num_classes);
+                let last = ((label as usize + 1) * capacity).div_ceil(num_classes);
+                first + (nth + request.seed as usize) % (last - first).max(1)
+            });
+            rows.flat_map(|row| &buffer.values[row * num_pixels..(row + 1) * num_pixels])
+                .copied()
+                .collect()
+        }
+        SampleStart::File(path) => {
+            if h * w == 1 {
+                return Err(JobError::Request(
+                    "a model of points in the plane cannot start from a picture".into(),
+                ));
+            }
+            picture::load_item(path, checkpoint.input_shape)?.repeat(labels.len())
+        }
+    };
+    Ok(Tensor::from_data(TensorData::new(values, [labels.len(), c, h, w]), device))
+}
+
+/// How many equal labels stand before each.
+fn nth_of_class(labels: &[u32]) -> Vec<usize> {
+    let mut seen = std::collections::HashMap::new();
+    let count = |&label| {
+        let nth = seen.entry(label).or_insert(0);
+        *nth += 1;
+        *nth - 1
+    };
+    labels.iter().map(count).collect()
+}

@@ -1,0 +1,462 @@
+//! One optimisation step of JEM++, and the return to the last good state when a step diverges.
+
+use burn::{
+    optim::{
+        AdamConfig, GradientsParams, ModuleOptimizer, OptimizerRecord, SgdConfig,
+        decay::WeightDecayConfig, momentum::MomentumConfig,
+    },
+    grad_clipping::GradientClippingConfig,
+    tensor::{Bytes, Device, Tensor, TensorData, Transaction},
+};
+
+use crate::{
+    checkpoint::{Checkpoint, CheckpointError, Counters, HostTensor, weights_of, with_weights},
+    class_centers::{ClassCentersData, ClassCentersError},
+    config::{DivergenceConfig, OptimizerConfig, OptimizerKind, RunConfig},
+    data::{Batches, Dataset},
+    energy::{JointEnergy, label_tensor},
+    kernels::reference::NoiseKey,
+    model::{ModelError, Network},
+    objective::{ModelSide, Objective, ObjectiveInput, TERM_NAMES, objective},
+    replay_buffer::{ReplayBuffer, Start},
+    sampler::{ChainState, Sampler, StepInfo},
+};
+
+/// Philox stream of the chains' noise.
+const CHAIN_STREAM: u32 = 64;
+/// Share of the old value in the smoothed gap.
+const GAP_SMOOTHING: f64 = 0.95;
+
+/// Why a trainer could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainerError {
+    /// The network does not exist or does not fit.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// No class centres.
+    #[error(transparent)]
+    ClassCenters(#[from] ClassCentersError),
+    /// A checkpoint that does not fit.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A buffer too small for a batch of distinct chains.
+    #[error("replay_buffer.replay_buffer_size = {capacity} is less than data.batch_size = {batch}")]
+    BufferTooSmall {
+        /// Chains in the buffer.
+        capacity: usize,
+        /// Chains per step.
+        batch: usize,
+    },
+    /// The optimiser's state cannot be read.
+    #[error("the optimiser's state in the checkpoint cannot be read: {0}")]
+    Optimizer(String),
+}
+
+/// What went wrong in a step; nothing of the step is kept.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Divergence {
+    /// NaN or infinity.
+    #[error("{0} is not finite")]
+    NotFinite(&'static str),
+    /// A watched number past its bound.
+    #[error("{what} = {value:.3e} is past its bound {bound:.3e}")]
+    PastBound {
+        /// Which number.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+        /// Its bound, from the `divergence` section.
+        bound: f64,
+    },
+}
+
+/// What a step did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepReport {
+    /// Steps done, this one included.
+    pub step: u64,
+    /// Passes over the training set begun, from 1.
+    pub epoch: u64,
+    /// The loss.
+    pub loss: f64,
+    /// The terms of [`TERM_NAMES`].
+    pub terms: [f64; 6],
+    /// d = mean E(x_data) - mean E(x_model).
+    pub gap: f64,
+    /// r, the mean gradient norm along the chains, in energy per unit of x.
+    pub gradient_norm: f64,
+    /// Mean share of clamped gradient components along the chains.
+    pub clamp_rate: f64,
+    /// Mean share of pixels at the border of the box along the chains.
+    pub saturation: f64,
+    /// Learning rate of this step.
+    pub learning_rate: f64,
+}
+
+/// A return to the last good state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recovery {
+    /// Step of the state returned to.
+    pub step: u64,
+    /// Recoveries so far.
+    pub num_recoveries: usize,
+    /// Factor on the learning rate from now on.
+    pub learning_rate_factor: f64,
+}
+
+/// A run in memory: everything that a step reads and changes.
+pub struct Trainer {
+    config: RunConfig,
+    device: Device,
+    network: Network,
+    optimizer: ModuleOptimizer,
+    buffer: ReplayBuffer,
+    class_centers: ClassCentersData,
+    start: Start,
+    batches: Batches,
+    sampler: Sampler,
+    counters: Counters,
+    class_names: Vec<String>,
+    input_shape: [usize; 3],
+    last_good: Option<Good>,
+}
+
+/// The state that a diverged run returns to.
+struct Good {
+    network: Network,
+    optimizer: ModuleOptimizer,
+    buffer: ReplayBuffer,
+    counters: Counters,
+}
+
+impl Trainer {
+    /// A run at its beginning.
+    ///
+    /// # Errors
+    /// A configuration whose parts do not fit the data or each other.
+    pub fn new(config: RunConfig, train: Dataset, device: &Device) -> Result<Self, TrainerError> {
+        let class_centers = ClassCentersData::estimate(&train, &config.class_centers)?;
+        let counters = Counters { learning_rate_factor: 1.0, ..Counters::default() };
+        Self::assemble(config, train, device, class_centers, counters, None)
+    }
+
+    /// A run as a checkpoint left it.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`], and a checkpoint of another network.
+    pub fn resume(
+        checkpoint: Checkpoint,
+        train: Dataset,
+        device: &Device,
+    ) -> Result<Self, TrainerError> {
+        let Checkpoint { config, counters, weights, optimizer, replay_buffer, class_centers, .. } =
+            checkpoint;
+        let mut trainer = Self::assemble(
+            config,
+            train,
+            device,
+            class_centers,
+            counters,
+            Some(replay_buffer),
+        )?;
+        trainer.network = with_weights(trainer.network, weights)?;
+        let record = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(optimizer))
+            .map_err(|error| TrainerError::Optimizer(error.to_string()))?;
+        trainer.optimizer = trainer.optimizer.load_record(record);
+        Ok(trainer)
+    }
+
+    fn assemble(
+        config: RunConfig,
+        train: Dataset,
+        device: &Device,
+        class_centers: ClassCentersData,
+        counters: Counters,
+        chains: Option<HostTensor>,
+    ) -> Result<Self, TrainerError> {
+        let (capacity, batch) = (config.replay_buffer.replay_buffer_size, config.data.batch_size);
+        if capacity < batch {
+            return Err(TrainerError::BufferTooSmall { capacity, batch });
+        }
+        let (input_shape, num_classes) = (train.shape, train.num_classes());
+        let device = device.clone().without_autodiff();
+        let network = Network::new(
+            &config.model,
+            input_shape,
+            num_classes,
+            config.seed,
+            &device.clone().autodiff(),
+        )?;
+        let start =
+            Start::new(config.sampler.start, &class_centers.to_device(input_shape, &device));
+        let section = &config.replay_buffer;
+        let buffer = match chains {
+            Some(HostTensor { shape, values }) => {
+                let chains = Tensor::from_data(TensorData::new(values, shape), &device);
+                ReplayBuffer::from_chains(chains, section, num_classes, input_shape)
+            }
+            None => {
+                ReplayBuffer::new(section, num_classes, input_shape, &start, config.seed, &device)
+            }
+        };
+        Ok(Self {
+            optimizer: build_optimizer(&config.optimizer),
+            sampler: Sampler::new(&config.sampler),
+            class_names: train.class_names.clone(),
+            batches: Batches::new(train, config.data.clone(), config.seed),
+            config,
+            device,
+            network,
+            buffer,
+            class_centers,
+            start,
+            counters,
+            input_shape,
+            last_good: None,
+        })
+    }
+
+    /// The run's configuration.
+    pub fn config(&self) -> &RunConfig {
+        &self.config
+    }
+
+    /// Where the run stands.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The counters that the loop around the steps keeps: time and last accuracy.
+    pub fn counters_mut(&mut self) -> &mut Counters {
+        &mut self.counters
+    }
+
+    /// The network as it is now.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The chains as they are now.
+    pub fn buffer(&self) -> &ReplayBuffer {
+        &self.buffer
+    }
+
+    /// Where the tensors live.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Steps in an epoch.
+    pub fn steps_per_epoch(&self) -> u64 {
+        self.batches.steps_per_epoch()
+    }
+
+    /// Everything on the host, ready to be saved.
+    ///
+    /// # Errors
+    /// The optimiser's state cannot be serialised.
+    pub fn checkpoint(&self) -> Result<Checkpoint, TrainerError> {
+        let chains = self.buffer.chains();
+        let shape = chains.dims().to_vec();
+        let Ok(values) = chains.into_data().try_into_vec() else { unreachable!("chains are f32") };
+        Ok(Checkpoint {
+            config: self.config.clone(),
+            counters: self.counters.clone(),
+            class_names: self.class_names.clone(),
+            input_shape: self.input_shape,
+            weights: weights_of(&self.network),
+            optimizer: self
+                .optimizer
+                .into_bytes()
+                .map_err(|error| TrainerError::Optimizer(error.to_string()))?
+                .to_vec(),
+            replay_buffer: HostTensor { shape, values },
+            class_centers: self.class_centers.clone(),
+        })
+    }
+
+    /// Does one step: sample chains, take the loss, update the weights, write the chains back.
+    ///
+    /// # Errors
+    /// A divergence; then weights, optimiser, buffer and counters are as they were.
+    pub fn step(&mut self) -> Result<StepReport, Divergence> {
+        let step = self.counters.step;
+        if self.last_good.is_none()
+            || step % self.config.divergence.snapshot_every_steps as u64 == 0
+        {
+            self.remember();
+        }
+        let batch = self.batches.get(step);
+        let [c, h, w] = self.input_shape;
+        let x_data = Tensor::<4>::from_data(
+            TensorData::new(batch.values, [batch.labels.len(), c, h, w]),
+            &self.device,
+        );
+        let weights = &self.config.objective;
+        let needs_chains =
+            weights.p_x_weight > 0.0 || weights.p_x_y_weight > 0.0 || weights.energy_l2_weight > 0.0;
+        let chains = needs_chains.then(|| self.sample(step));
+
+        let labels_data = label_tensor(&batch.labels, &self.device);
+        let logits_data = self.network.logits(x_data.autodiff());
+        let model = chains.as_ref().map(|chains| ModelSide {
+            logits: self.network.logits(chains.x.clone().autodiff()),
+            labels: label_tensor(&chains.labels, &self.device),
+        });
+        let Objective { loss, terms } =
+            objective(weights, ObjectiveInput { logits_data, labels_data, model });
+        let gradients = loss.backward();
+
+        let summary = match &chains {
+            Some(chains) => {
+                Tensor::cat(chains.infos.iter().map(|info| info.summary.clone()).collect(), 0)
+                    .mean_dim(0)
+            }
+            None => Tensor::zeros([1, 3], &self.device),
+        };
+        let mut reads = Transaction::default().register(summary).register(loss.without_autodiff());
+        for term in terms {
+            reads = reads.register(term.without_autodiff());
+        }
+        let values: Vec<f64> =
+            reads.execute().iter().flat_map(|data| data.iter::<f32>().map(f64::from).collect::<Vec<_>>()).collect();
+        let learning_rate = self.learning_rate(step);
+        let report = StepReport {
+            step: step + 1,
+            epoch: step / self.steps_per_epoch() + 1,
+            gradient_norm: values[0],
+            clamp_rate: values[1],
+            saturation: values[2],
+            loss: values[3],
+            terms: std::array::from_fn(|index| values[4 + index]),
+            gap: if needs_chains { values[4] - values[5] } else { 0.0 },
+            learning_rate,
+        };
+        let smoothed_gap =
+            GAP_SMOOTHING * self.counters.smoothed_gap + (1.0 - GAP_SMOOTHING) * report.gap;
+        check(&self.config.divergence, &report, smoothed_gap)?;
+
+        let gradients = GradientsParams::from_grads(gradients, &self.network);
+        self.network = self.optimizer.step(learning_rate, self.network.clone(), gradients);
+        if let Some(chains) = chains {
+            self.buffer.put(chains.x, &chains.slots);
+        }
+        self.counters.smoothed_gap = smoothed_gap;
+        self.counters.step += 1;
+        Ok(report)
+    }
+
+    fn sample(&self, step: u64) -> Chains {
+        // After a recovery the same steps draw other chains and other noise.
+        let attempt = self.counters.num_recoveries as u64;
+        let key = step | attempt << 40;
+        let taken = self.buffer.take(self.config.data.batch_size, &self.start, self.config.seed, key);
+        let num_steps = self.config.sampler.num_steps;
+        let noise = NoiseKey {
+            seed: self.config.seed,
+            stream: CHAIN_STREAM + attempt as u32,
+            step: (step as u32).wrapping_mul(num_steps as u32),
+        };
+        let energy = JointEnergy::new(&self.network);
+        let state = ChainState { x: taken.x, noise };
+        let (state, infos) = self.sampler.run(state, &energy, num_steps);
+        Chains { x: state.x, slots: taken.slots, labels: taken.labels, infos }
+    }
+
+    fn remember(&mut self) {
+        self.last_good = Some(Good {
+            network: self.network.clone(),
+            optimizer: self.optimizer.clone(),
+            buffer: self.buffer.copy(),
+            counters: self.counters.clone(),
+        });
+    }
+
+    /// Returns to the last good state with a smaller learning rate and other noise; `None` once the
+    /// allowed number of recoveries is used up.
+    pub fn recover(&mut self) -> Option<Recovery> {
+        let good = self.last_good.as_ref()?;
+        let num_recoveries = self.counters.num_recoveries + 1;
+        if num_recoveries > self.config.divergence.max_recoveries {
+            return None;
+        }
+        self.network = good.network.clone();
+        self.optimizer = good.optimizer.clone();
+        self.buffer = good.buffer.copy();
+        let learning_rate_factor =
+            self.counters.learning_rate_factor * self.config.divergence.learning_rate_cut;
+        self.counters = Counters {
+            num_recoveries,
+            learning_rate_factor,
+            elapsed_secs: self.counters.elapsed_secs,
+            ..good.counters.clone()
+        };
+        Some(Recovery { step: self.counters.step, num_recoveries, learning_rate_factor })
+    }
+
+    /// The learning rate of a step: linear warm-up, then a factor at each decay epoch.
+    fn learning_rate(&self, step: u64) -> f64 {
+        let section = &self.config.optimizer;
+        let epoch = step / self.steps_per_epoch();
+        let decays = section.decay_epochs.iter().filter(|&&at| epoch >= at as u64).count();
+        let warmup = ((step + 1) as f64 / section.warmup_steps.max(1) as f64).min(1.0);
+        let factor = section.decay_factor.powi(decays as i32) * self.counters.learning_rate_factor;
+        section.learning_rate * warmup * factor
+    }
+}
+
+/// The chains of one step, on their way to the loss and back to the buffer.
+struct Chains {
+    x: Tensor<4>,
+    slots: Vec<u32>,
+    labels: Vec<u32>,
+    infos: Vec<StepInfo>,
+}
+
+fn build_optimizer(config: &OptimizerConfig) -> ModuleOptimizer {
+    let decay = (config.weight_decay > 0.0).then(|| WeightDecayConfig::new(config.weight_decay as f32));
+    let clip = (config.gradient_clip_norm > 0.0)
+        .then(|| GradientClippingConfig::Norm(config.gradient_clip_norm as f32));
+    match config.kind {
+        OptimizerKind::Adam => AdamConfig::new()
+            .with_beta_1(config.momentum as f32)
+            .with_weight_decay(decay)
+            .with_grad_clipping(clip)
+            .init(),
+        OptimizerKind::Sgd => {
+            // PyTorch's momentum, which the recipe's learning rate presumes, has no dampening.
+            let momentum = MomentumConfig::new()
+                .with_momentum(config.momentum)
+                .with_dampening(0.0);
+            SgdConfig::new()
+                .with_momentum((config.momentum > 0.0).then_some(momentum))
+                .with_weight_decay(decay)
+                .with_gradient_clipping(clip)
+                .init()
+        }
+    }
+}
+
+fn check(
+    bounds: &DivergenceConfig,
+    report: &StepReport,
+    smoothed_gap: f64,
+) -> Result<(), Divergence> {
+    let watched = [
+        ("the loss", report.loss, bounds.max_abs_loss),
+        (TERM_NAMES[0], report.terms[0], bounds.max_abs_energy),
+        (TERM_NAMES[1], report.terms[1], bounds.max_abs_energy),
+        ("the smoothed gap d", smoothed_gap, bounds.max_abs_gap),
+        ("the gradient norm r", report.gradient_norm, bounds.max_gradient_norm),
+        ("the clamp rate", report.clamp_rate, bounds.max_clamp_rate),
+    ];
+    for (what, value, bound) in watched {
+        if !value.is_finite() {
+            return Err(Divergence::NotFinite(what));
+        }
+        if value.abs() > bound {
+            return Err(Divergence::PastBound { what, value, bound });
+        }
+    }
+    Ok(())
+}
