@@ -50,10 +50,91 @@ pub struct BenchReport {
     pub ten_proximal_steps_ms: f64,
     /// Ten PYLD steps with five inner steps, affine first layer.
     pub pyld_10_5_ms: f64,
+    /// Kernels launched for one energy gradient; 0 on the CPU back end.
+    pub gradient_launches: usize,
+    /// Kernels launched for one proximal step, its gradient and summary included.
+    pub proximal_step_launches: usize,
     /// `proximal_step_ms / gradient_ms`, pair by pair.
     pub step_over_gradient: f64,
     /// `pyld_10_5_ms / ten_proximal_steps_ms`, pair by pair.
     pub pyld_over_proximal: f64,
+}
+
+/// A network on a device with the works that are timed on it.
+#[derive(Debug)]
+pub struct Works {
+    energy: JointEnergy,
+    x: Tensor<4>,
+    device: Device,
+}
+
+const NOISE: NoiseKey = NoiseKey { seed: 0, stream: 0, step: 0 };
+const PROXIMAL: Sampler =
+    Sampler::ProximalSgld { step_size: 1.0, noise_std: 0.01, proximal_radius: 1.0 };
+const PYLD: Sampler = Sampler::Pyld {
+    num_inner_steps: 5,
+    inner_step_size: 0.2,
+    noise_std: 0.01,
+    proximal_radius: 1.0,
+};
+
+impl Works {
+    /// Sets the works up.
+    ///
+    /// # Errors
+    /// A network that does not exist.
+    pub fn new(request: &BenchRequest, device: &ComputeDevice) -> Result<Self, ModelError> {
+        let (size, on) = (request.image_size, &device.device);
+        let model = ModelConfig { arch: request.arch.clone(), ..ModelConfig::default() };
+        let channels = if request.arch.starts_with("wrn") { 3 } else { 1 };
+        let network = Network::new(&model, [channels, size, size], 10, 0, on)?;
+        let shape = [request.batch_size, channels, size, size];
+        Ok(Self {
+            energy: JointEnergy::new(&network),
+            x: kernels::uniform_start(shape, NOISE, on),
+            device: on.clone(),
+        })
+    }
+
+    fn forward(&self) {
+        self.wait(self.energy.logits(self.x.clone()));
+    }
+
+    fn gradient(&self) {
+        self.wait(self.energy.gradient(self.x.clone()).gradient);
+    }
+
+    fn chain(&self, sampler: Sampler, steps: usize) {
+        let state = ChainState { x: self.x.clone(), noise: NOISE };
+        self.wait(sampler.run(state, &self.energy, steps).0.x);
+    }
+
+    /// Waits for the device; an error it reports would show in any later read as well.
+    fn wait<const D: usize>(&self, result: Tensor<D>) {
+        let _ = self.device.sync();
+        drop(result);
+    }
+
+    /// Every work under its name.
+    pub fn named(&self) -> [(&'static str, Box<dyn Fn() + '_>); 5] {
+        [
+            ("forward only", Box::new(|| self.forward())),
+            ("energy gradient", Box::new(|| self.gradient())),
+            ("proximal step", Box::new(|| self.chain(PROXIMAL, 1))),
+            ("10 proximal steps", Box::new(|| self.chain(PROXIMAL, 10))),
+            ("PYLD-10-5, affine", Box::new(|| self.chain(PYLD, 10))),
+        ]
+    }
+
+    /// Kernels launched for one energy gradient and for one proximal step.
+    pub fn launches(&self) -> [usize; 2] {
+        self.gradient();
+        self.chain(PROXIMAL, 1);
+        [
+            kernels::count_launches(|| self.gradient()),
+            kernels::count_launches(|| self.chain(PROXIMAL, 1)),
+        ]
+    }
 }
 
 /// Times a network on a device.
@@ -61,63 +142,36 @@ pub struct BenchReport {
 /// # Errors
 /// A network that does not exist.
 pub fn run(request: &BenchRequest, device: &ComputeDevice) -> Result<BenchReport, ModelError> {
-    let (size, on) = (request.image_size, &device.device);
-    let model = ModelConfig { arch: request.arch.clone(), ..ModelConfig::default() };
-    let channels = if request.arch.starts_with("wrn") { 3 } else { 1 };
-    let network = Network::new(&model, [channels, size, size], 10, 0, on)?;
-    let energy = JointEnergy::new(&network);
-    let noise = NoiseKey { seed: 0, stream: 0, step: 0 };
-    let x = kernels::uniform_start([request.batch_size, channels, size, size], noise, on);
-    let proximal =
-        Sampler::ProximalSgld { step_size: 1.0, noise_std: 0.01, proximal_radius: 1.0 };
-    let pyld = Sampler::Pyld {
-        num_inner_steps: 5,
-        inner_step_size: 0.2,
-        noise_std: 0.01,
-        proximal_radius: 1.0,
-    };
-    let chain = |sampler: Sampler, steps: usize| {
-        let state = ChainState { x: x.clone(), noise };
-        sampler.run(state, &energy, steps).0.x
-    };
-    let first_gradient_ms = millis(on, || energy.gradient(x.clone()).gradient);
-    chain(proximal, 1);
-
-    let mut rows: Vec<[f64; 5]> = Vec::new();
-    for _ in 0..request.repetitions {
-        rows.push([
-            millis(on, || energy.logits(x.clone())),
-            millis(on, || energy.gradient(x.clone()).gradient),
-            millis(on, || chain(proximal, 1)),
-            millis(on, || chain(proximal, 10)),
-            millis(on, || chain(pyld, 10)),
-        ]);
-    }
+    let works = Works::new(request, device)?;
+    let first_gradient_ms = millis(|| works.gradient());
+    let [gradient_launches, proximal_step_launches] = works.launches();
+    let named = works.named();
+    let rows: Vec<[f64; 5]> = (0..request.repetitions)
+        .map(|_| std::array::from_fn(|index| millis(&named[index].1)))
+        .collect();
     let column = |index: usize| median(rows.iter().map(|row| row[index]).collect());
     let ratio = |a: usize, b: usize| median(rows.iter().map(|row| row[a] / row[b]).collect());
     Ok(BenchReport {
         device: device.description.clone(),
         arch: request.arch.clone(),
         batch_size: request.batch_size,
-        image_size: size,
+        image_size: request.image_size,
         first_gradient_ms,
         forward_ms: column(0),
         gradient_ms: column(1),
         proximal_step_ms: column(2),
         ten_proximal_steps_ms: column(3),
         pyld_10_5_ms: column(4),
+        gradient_launches,
+        proximal_step_launches,
         step_over_gradient: ratio(2, 1),
         pyld_over_proximal: ratio(4, 3),
     })
 }
 
-/// Milliseconds until the work's last value is on the host.
-fn millis<const D: usize>(device: &Device, work: impl FnOnce() -> Tensor<D>) -> f64 {
+fn millis(work: impl Fn()) -> f64 {
     let begin = Instant::now();
-    let result = work();
-    // A sync reports errors that a later read would report as well.
-    let _ = device.sync();
-    drop(result);
+    work();
     begin.elapsed().as_secs_f64() * 1e3
 }
 
@@ -144,6 +198,7 @@ impl fmt::Display for BenchReport {
         ] {
             writeln!(f, "  {name:<20} {value:>10.2}")?;
         }
+        writeln!(f, "  kernel launches: {} a gradient, {} a step", self.gradient_launches, self.proximal_step_launches)?;
         writeln!(f, "  step / gradient      {:>10.3}", self.step_over_gradient)?;
         writeln!(f, "  PYLD-10-5 / 10 steps {:>10.3}", self.pyld_over_proximal)
     }

@@ -550,10 +550,10 @@ pub const PRESETS: &[Preset] = &[
         name: "fashion-quick",
         about: "JEM++ on 5,000 embedded Fashion-MNIST images, minutes on a laptop without a GPU",
         layers: &["
-            data = { dataset = 'fashion-mnist-embedded', horizontal_flip = false }
+            data = { batch_size = 32 }
+            optimizer = { learning_rate = 1e-3, warmup_steps = 100, decay_epochs = [5, 7] }
             replay_buffer = { replay_buffer_size = 2000 }
-            optimizer = { kind = 'adam', learning_rate = 5e-4, warmup_steps = 100 }
-            training = { epochs = 10 }
+            training = { epochs = 8 }
         "],
     },
     Preset {
@@ -561,7 +561,7 @@ pub const PRESETS: &[Preset] = &[
         about: "JEM++ on the full Fashion-MNIST (--data DIR), hours on a laptop",
         layers: &["
             data = { dataset = 'fashion-mnist', crop_padding = 2, horizontal_flip = true, num_validation = 5000 }
-            optimizer = { kind = 'adam', learning_rate = 5e-4, warmup_steps = 500, decay_epochs = [10, 15] }
+            optimizer = { learning_rate = 1e-3, warmup_steps = 500, decay_epochs = [12, 18] }
             training = { epochs = 20 }
         "],
     },
@@ -570,7 +570,7 @@ pub const PRESETS: &[Preset] = &[
         about: "JEM++ on MNIST digits (--data DIR)",
         layers: &["
             data = { dataset = 'mnist', crop_padding = 2, num_validation = 5000 }
-            optimizer = { kind = 'adam', learning_rate = 5e-4, warmup_steps = 500, decay_epochs = [6, 8] }
+            optimizer = { learning_rate = 1e-3, warmup_steps = 500, decay_epochs = [6, 9] }
             training = { epochs = 10 }
         "],
     },

@@ -1,9 +1,15 @@
 //! Runs a [`Kernel`] on a cubecl client, source text as it is.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use burn_wgpu::{CubeTensor, KernelMetadata};
 use cubecl::{
     client::Client,
     ir::{AddressType, ElemType, UIntKind, metadata::Info},
+    logging::{LaunchObservation, LaunchObserver},
     prelude::*,
     server::{Handle, KernelArguments, MetadataBindingInfo},
     {CubeKernel, PrecompiledSource},
@@ -88,4 +94,19 @@ pub(super) fn empty_like(tensor: &CubeTensor, shape: impl Into<burn::tensor::Sha
         handle,
         burn::tensor::DType::F32,
     )
+}
+
+/// How many GPU kernels `work` launches, burn's and ours. Counts the whole process.
+pub fn count_launches(work: impl FnOnce()) -> usize {
+    struct Counter(AtomicUsize);
+    impl LaunchObserver for Counter {
+        fn launched(&self, _kernel: &'static str) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let counter = Arc::new(Counter(AtomicUsize::new(0)));
+    let observation = LaunchObservation::new(counter.clone());
+    work();
+    drop(observation);
+    counter.0.load(Ordering::Relaxed)
 }

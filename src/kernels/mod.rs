@@ -8,9 +8,10 @@ pub mod reference;
 mod launch;
 mod ops;
 
+pub use launch::count_launches;
 pub use ops::{
     ClassGaussians, chain_summary, class_center_start, proximal_step, replay_gather,
-    replay_scatter, uniform_start,
+    replay_scatter, run_on_bytes, uniform_start,
 };
 
 /// Invocations per workgroup of every kernel.
@@ -31,7 +32,8 @@ pub struct Kernel {
 
 macro_rules! kernels {
     ($($constant:ident = $name:literal, $bindings:expr, $params:expr;)*) => {
-        $(pub(crate) const $constant: Kernel = Kernel {
+        $(/// See the file of that name in `shaders/`.
+        pub const $constant: Kernel = Kernel {
             name: $name,
             source: concat!(
                 include_str!("../../shaders/common.wgsl"),

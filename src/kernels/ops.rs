@@ -6,7 +6,7 @@ use burn_wgpu::{CubeTensor, Wgpu, into_contiguous};
 use cubecl::server::Handle;
 
 use super::{
-    CHAIN_SUMMARY, CLASS_CENTER_START, PROXIMAL_STEP, REPLAY_GATHER, REPLAY_SCATTER, UNIFORM_START,
+    CHAIN_SUMMARY, CLASS_CENTER_START, Kernel, PROXIMAL_STEP, REPLAY_GATHER, REPLAY_SCATTER, UNIFORM_START,
     WORKGROUP_SIZE,
     launch::{empty_like, launch},
     reference::{self, NoiseKey, ProximalStep},
@@ -52,6 +52,23 @@ fn from_cpu<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device
 
 fn upload(tensor: &CubeTensor, words: &[u32]) -> Handle {
     tensor.client.create_from_slice(bytemuck::cast_slice(words))
+}
+
+/// The buffers after `kernel` ran on them as they are, bound in table order. For tests: nothing is
+/// allocated on the way, so what the kernel leaves alone keeps its bytes.
+pub fn run_on_bytes(
+    kernel: &'static Kernel,
+    device: &Device,
+    num_workgroups: u32,
+    buffers: &[&[u8]],
+    params: &[u32],
+) -> Vec<Vec<u8>> {
+    assert!(is_gpu(device), "kernels run on a GPU device");
+    let client = gpu(Tensor::<1>::empty([1], device)).client;
+    let handles: Vec<Handle> =
+        buffers.iter().map(|bytes| client.create_from_slice(bytes)).collect();
+    launch(kernel, &client, num_workgroups, &handles.iter().collect::<Vec<_>>(), params);
+    client.read(handles).unwrap_or_default().into_iter().map(|bytes| bytes.to_vec()).collect()
 }
 
 fn words_of(noise: NoiseKey) -> [u32; 4] {

@@ -18,8 +18,9 @@ pub struct Mlp {
 
 impl Mlp {
     pub(super) fn new(init: &mut WeightInit, channels: usize, num_classes: usize) -> Self {
+        let init = init.for_plain_stack();
         let layers = [channels, HIDDEN, HIDDEN].map(|inputs| init.linear(inputs, HIDDEN));
-        Self { layers: layers.into(), classifier: init.linear(HIDDEN, num_classes) }
+        Self { layers: layers.into(), classifier: init.classifier(HIDDEN, num_classes) }
     }
 }
 

@@ -105,7 +105,7 @@ impl Network {
             "cnn-small" if input_shape[1] < 4 || input_shape[2] < 4 => {
                 return Err(wants("(C, H, W) with H and W at least 4"));
             }
-            "cnn-small" => Body::CnnSmall(CnnSmall::new(&mut init, input_shape[0], num_classes)),
+            "cnn-small" => Body::CnnSmall(CnnSmall::new(&mut init, input_shape, num_classes)),
             "mlp" if input_shape[1] != 1 || input_shape[2] != 1 => {
                 return Err(wants("(C, 1, 1), as the 2-D densities are"));
             }

@@ -82,7 +82,7 @@ impl WideResNet {
             conv1,
             blocks,
             norm: init.norm(norm, inputs),
-            classifier: init.linear(inputs, num_classes),
+            classifier: init.classifier(inputs, num_classes),
         }
     }
 }

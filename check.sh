@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Everything CI checks, in the order in which it fails fastest. Run from anywhere.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+step() { printf '\n== %s\n' "$1"; }
+
+step "house rules"
+fail() { echo "error: $1" >&2; exit 1; }
+forbid() { # forbid WHAT PATTERN FILE...
+    local what=$1 pattern=$2
+    shift 2
+    if grep -nE "$pattern" "$@"; then fail "$what"; fi
+}
+forbid "the CPU twins import nothing" '^ *(pub )?use |crate::|super::' src/kernels/reference.rs
+forbid "kernels know no model, sampler or configuration" \
+    'crate::(model|sampler|config|energy|trainer|worker)' src/kernels/*.rs
+forbid "the configuration imports no other room" 'crate::' src/config.rs
+forbid "models and energies know nothing of what drives them" \
+    'crate::(trainer|worker|sampler|cli|eval)' src/model/*.rs src/energy.rs
+forbid "only the program and its commands speak to a person" 'println!' \
+    $(find src -name '*.rs' ! -name cli.rs ! -name main.rs)
+
+step "format"
+cargo fmt --check
+
+step "lint"
+cargo clippy --release --all-targets -- -D warnings
+
+step "test"
+cargo test --release

@@ -1,0 +1,130 @@
+//! Truncated class centres against the full Gaussian.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
+
+mod common;
+
+use common::values;
+use jempp::{
+    class_centers::{ClassCentersData, ClassCentersError},
+    config::{ClassCentersConfig, DataConfig},
+    data::{self, Dataset},
+    device,
+    kernels::reference::NoiseKey,
+};
+
+fn config(explained_variance: f64, max_components: usize) -> ClassCentersConfig {
+    ClassCentersConfig { explained_variance, max_components }
+}
+
+/// Mean, variance per pixel and total variance of one class, straight from its images.
+fn moments(dataset: &Dataset, class: u32) -> (Vec<f64>, Vec<f64>) {
+    let indices: Vec<usize> = (0..dataset.len()).filter(|&i| dataset.labels[i] == class).collect();
+    let images = dataset.gather(indices.iter().copied());
+    let (count, size) = (indices.len() as f64, dataset.num_pixels());
+    let mut mean = vec![0.0; size];
+    let mut variance = vec![0.0; size];
+    for image in images.chunks(size) {
+        for (mean, &v) in mean.iter_mut().zip(image) {
+            *mean += f64::from(v) / count;
+        }
+    }
+    for image in images.chunks(size) {
+        for ((variance, &v), mean) in variance.iter_mut().zip(image).zip(&mean) {
+            *variance += (f64::from(v) - mean).powi(2) / (count - 1.0);
+        }
+    }
+    (mean, variance)
+}
+
+fn train() -> Dataset {
+    data::load(&DataConfig::default(), 0).unwrap().train
+}
+
+#[test]
+fn truncated_factors_keep_means_and_pixel_variances_of_the_full_gaussian() {
+    let train = train();
+    for (share, most) in [(0.95, 128), (0.5, 8)] {
+        let data = ClassCentersData::estimate(&train, &config(share, most)).unwrap();
+        let [classes, k, d] = data.dims;
+        assert!(k <= most && classes == 10 && d == 784);
+        for class in 0..classes {
+            let (mean, variance) = moments(&train, class as u32);
+            for pixel in 0..d {
+                let found = f64::from(data.mean[class * d + pixel]);
+                assert!((found - mean[pixel]).abs() < 1e-5);
+                let axes = (0..k).map(|j| f64::from(data.factor[(class * k + j) * d + pixel]).powi(2));
+                let found = axes.sum::<f64>()
+                    + f64::from(data.residual_std[class * d + pixel]).powi(2);
+                // The full Gaussian of the method has 1e-4 on its diagonal.
+                assert!((found - variance[pixel] - 1e-4).abs() < 1e-4, "class {class} {pixel}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_number_of_axes_follows_the_explained_variance() {
+    let train = train();
+    let k = |share: f64| {
+        ClassCentersData::estimate(&train, &config(share, 4096)).unwrap().dims[1]
+    };
+    let (few, many, all) = (k(0.5), k(0.9), k(1.0));
+    assert!(few < many && many < all, "{few} {many} {all}");
+    assert_eq!(k(0.0), 1);
+}
+
+#[test]
+fn axes_are_orthogonal_whether_images_outnumber_pixels_or_not() {
+    // 250 images of 64 pixels per class, then 20 of them: covariance and Gram matrix.
+    for count in [500, 40] {
+        let set = common::tiny_dataset(count);
+        let data = ClassCentersData::estimate(&set, &config(0.99, 6)).unwrap();
+        let [classes, k, d] = data.dims;
+        for class in 0..classes {
+            let axis = |j: usize| &data.factor[(class * k + j) * d..(class * k + j + 1) * d];
+            let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+            for i in 0..k {
+                for j in 0..i {
+                    let (a, b) = (axis(i), axis(j));
+                    let cosine = dot(a, b) / (dot(a, a) * dot(b, b)).sqrt();
+                    assert!(cosine.abs() < 1e-3, "axes {i} and {j} of {count}: {cosine}");
+                }
+                assert!(i == 0 || dot(axis(i), axis(i)) <= 1.001 * dot(axis(i - 1), axis(i - 1)));
+            }
+        }
+    }
+}
+
+#[test]
+fn draws_have_the_moments_of_their_class() {
+    // Small variance around the middle, so that the box cuts nothing off.
+    let set = common::tiny_dataset(200);
+    let data = ClassCentersData::estimate(&set, &config(0.5, 4)).unwrap();
+    let centers = data.to_device(set.shape, &device::cpu());
+    let draws = 20_000;
+    let noise = NoiseKey { seed: 1, stream: 2, step: 3 };
+    let x = values(centers.start(&vec![1; draws], noise));
+    let (mean, variance) = moments(&set, 1);
+    for pixel in 0..64 {
+        let column = || x.iter().skip(pixel).step_by(64).map(|&v| f64::from(v));
+        let found_mean = column().sum::<f64>() / draws as f64;
+        let found =
+            column().map(|v| (v - found_mean).powi(2)).sum::<f64>() / draws as f64;
+        let expected = variance[pixel] + 1e-4;
+        assert!((found_mean - mean[pixel]).abs() < 5.0 * (expected / draws as f64).sqrt());
+        assert!((found / expected - 1.0).abs() < 0.06, "pixel {pixel}: {found} {expected}");
+    }
+}
+
+#[test]
+fn a_class_with_one_image_is_named() {
+    let set = Dataset::from_bytes(
+        vec![0; 3 * 4],
+        vec![0, 0, 1],
+        [1, 2, 2],
+        vec!["cup".into(), "hat".into()],
+    );
+    let error = ClassCentersData::estimate(&set, &config(0.9, 4)).unwrap_err();
+    assert_eq!(error, ClassCentersError::TooFewImages { name: "hat".into(), count: 1 });
+    assert!(error.to_string().contains("`hat` has 1 training images"));
+}

@@ -1,0 +1,79 @@
+//! What several test programs share.
+#![allow(dead_code, clippy::unwrap_used, reason = "each test program uses its own part")]
+
+use std::sync::OnceLock;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use jempp::{config::RunConfig, data::Dataset, device};
+
+/// A GPU, hardware or software. `None`, said aloud, where there is none; with `REQUIRE_GPU=1` that is
+/// a failure.
+pub fn gpu() -> Option<Device> {
+    static GPU: OnceLock<Option<Device>> = OnceLock::new();
+    let open = || match device::open("gpu").or_else(|_| device::open("0")) {
+        Ok(found) => {
+            eprintln!("GPU tests run on {}", found.description);
+            Some(found.device)
+        }
+        Err(error) => {
+            assert!(std::env::var("REQUIRE_GPU").is_err(), "REQUIRE_GPU is set, but: {error}");
+            eprintln!("SKIPPED: {error}");
+            None
+        }
+    };
+    GPU.get_or_init(open).clone()
+}
+
+/// Reproducible values in (-1, 1) that look random.
+pub fn scrambled(len: usize, salt: u32) -> Vec<f32> {
+    let scramble = |i: u32| {
+        let mut bits = i.wrapping_mul(0x9e37_79b9) ^ salt.wrapping_mul(0x85eb_ca6b);
+        bits ^= bits >> 15;
+        bits = bits.wrapping_mul(0x2c1b_3c6d);
+        bits ^= bits >> 12;
+        bits as f32 / u32::MAX as f32 * 2.0 - 1.0
+    };
+    (0..len as u32).map(scramble).collect()
+}
+
+/// A tensor of such values.
+pub fn scrambled_tensor(shape: [usize; 4], salt: u32, device: &Device) -> Tensor<4> {
+    let values = scrambled(shape.iter().product(), salt);
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+/// A tensor's values on the host.
+pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec().unwrap()
+}
+
+/// The largest difference of two equally long rows.
+pub fn max_difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+/// Two classes of 8×8 images: bright above or bright below, with some texture.
+pub fn tiny_dataset(count: usize) -> Dataset {
+    let noise = scrambled(count * 64, 7);
+    let bytes = (0..count * 64).map(|at| {
+        let (item, row) = (at / 64, at % 64 / 8);
+        let bright = (row < 4) == (item % 2 == 0);
+        ((if bright { 200.0 } else { 40.0 }) + 30.0 * noise[at]) as u8
+    });
+    let labels = (0..count).map(|item| (item % 2) as u32).collect();
+    Dataset::from_bytes(bytes.collect(), labels, [1, 8, 8], vec!["up".into(), "down".into()])
+}
+
+/// A configuration small enough for a test.
+pub fn tiny_config() -> RunConfig {
+    RunConfig::default()
+        .with_toml(
+            "data = { batch_size = 8, input_noise_std = 0.01 }
+             sampler = { num_steps = 3 }
+             replay_buffer = { replay_buffer_size = 32 }
+             optimizer = { learning_rate = 2e-3 }
+             class_centers = { max_components = 8 }",
+        )
+        .unwrap()
+}

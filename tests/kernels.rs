@@ -1,0 +1,279 @@
+//! Every kernel against its CPU twin, on whatever adapter there is.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
+
+mod common;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use common::{gpu, max_difference, scrambled, values};
+use jempp::kernels::{
+    self, ClassGaussians,
+    reference::{self, NoiseKey, ProximalStep},
+};
+
+const POISON: f32 = 12_345.0;
+/// Elements behind the end that a missing guard would overwrite.
+const TAIL: usize = 300;
+const SIZES: [usize; 4] = [1, 255, 256, 257];
+/// One element more than 65,535 workgroups hold.
+const MANY: usize = 65_535 * 256 + 1;
+const KEY: NoiseKey = NoiseKey { seed: 0x1234_5678_9abc_def0, stream: 5, step: 77 };
+
+fn key_words() -> [u32; 4] {
+    [KEY.step, KEY.stream, KEY.seed as u32, (KEY.seed >> 32) as u32]
+}
+
+fn bytes(values: &[f32]) -> &[u8] {
+    bytemuck::cast_slice(values)
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytemuck::pod_collect_to_vec(bytes)
+}
+
+fn poisoned(len: usize) -> Vec<f32> {
+    vec![POISON; len + TAIL]
+}
+
+/// The written part, after checking that the part behind it is still poison.
+fn written(buffer: &[u8], len: usize) -> Vec<f32> {
+    let all = floats(buffer);
+    assert!(all[len..].iter().all(|&value| value == POISON), "wrote past its end");
+    all[..len].to_vec()
+}
+
+fn groups(len: usize) -> u32 {
+    len.div_ceil(256) as u32
+}
+
+fn proximal_step_on(device: &Device, len: usize, update: &ProximalStep) -> (Vec<f32>, Vec<f32>) {
+    let (x, gradient) = (scrambled(len, 1), scrambled(len, 2));
+    let [step, stream, seed_low, seed_high] = key_words();
+    let params = [
+        len as u32,
+        update.step_size.to_bits(),
+        update.noise_std.to_bits(),
+        update.proximal_radius.to_bits(),
+        update.project.into(),
+        step,
+        stream,
+        seed_low,
+        seed_high,
+    ];
+    let out = kernels::run_on_bytes(
+        &kernels::PROXIMAL_STEP,
+        device,
+        groups(len),
+        &[bytes(&x), bytes(&gradient), bytes(&poisoned(len))],
+        &params,
+    );
+    let mut twin = x;
+    reference::proximal_step(&mut twin, &gradient, update);
+    (written(&out[2], len), twin)
+}
+
+fn update(noise_std: f32, proximal_radius: f32, project: bool) -> ProximalStep {
+    ProximalStep { step_size: 0.7, noise_std, proximal_radius, project, noise: KEY }
+}
+
+#[test]
+fn proximal_step_without_noise_equals_its_twin() {
+    let Some(device) = gpu() else { return };
+    for len in SIZES.into_iter().chain([MANY]) {
+        let (on_gpu, twin) = proximal_step_on(&device, len, &update(0.0, 0.5, true));
+        assert!(max_difference(&on_gpu, &twin) < 1e-6, "{len}");
+    }
+}
+
+#[test]
+fn proximal_step_with_noise_equals_its_twin_up_to_rounding() {
+    let Some(device) = gpu() else { return };
+    for len in SIZES.into_iter().chain([20_000]) {
+        for (radius, project) in [(0.0, false), (0.5, true)] {
+            let (on_gpu, twin) = proximal_step_on(&device, len, &update(1.0, radius, project));
+            let difference = max_difference(&on_gpu, &twin);
+            assert!(difference < 2e-5, "{len}: {difference}");
+        }
+    }
+}
+
+#[test]
+fn uniform_noise_has_the_same_bits_everywhere() {
+    let Some(device) = gpu() else { return };
+    let [step, stream, seed_low, seed_high] = key_words();
+    for len in SIZES.into_iter().chain([MANY]) {
+        let params = [len as u32, step, stream, seed_low, seed_high];
+        let out = kernels::run_on_bytes(
+            &kernels::UNIFORM_START,
+            &device,
+            groups(len),
+            &[bytes(&poisoned(len))],
+            &params,
+        );
+        let mut twin = vec![0.0; len];
+        reference::uniform_start(&mut twin, KEY);
+        assert_eq!(written(&out[0], len), twin, "{len}");
+    }
+}
+
+#[test]
+fn class_center_start_equals_its_twin() {
+    let Some(device) = gpu() else { return };
+    // Pixels and components around the workgroup's size, chains of several classes.
+    for (num_pixels, num_components) in [(1, 1), (255, 3), (256, 256), (257, 257), (784, 40)] {
+        let labels = [2u32, 0, 1, 2, 2];
+        let mean: Vec<f32> = scrambled(3 * num_pixels, 1).iter().map(|v| 0.3 * v).collect();
+        let factor: Vec<f32> =
+            scrambled(3 * num_components * num_pixels, 2).iter().map(|v| 0.02 * v).collect();
+        let std: Vec<f32> = scrambled(3 * num_pixels, 3).iter().map(|v| 0.1 * v.abs()).collect();
+        let tiles = groups(num_pixels);
+        let [step, stream, seed_low, seed_high] = key_words();
+        let params = [
+            labels.len() as u32,
+            num_pixels as u32,
+            num_components as u32,
+            tiles,
+            step,
+            stream,
+            seed_low,
+            seed_high,
+        ];
+        let len = labels.len() * num_pixels;
+        let out = kernels::run_on_bytes(
+            &kernels::CLASS_CENTER_START,
+            &device,
+            tiles * labels.len() as u32,
+            &[bytes(&mean), bytes(&factor), bytes(&std), bytemuck::cast_slice(&labels),
+                bytes(&poisoned(len))],
+            &params,
+        );
+        let gaussians = reference::ClassGaussians {
+            mean: &mean,
+            factor: &factor,
+            residual_std: &std,
+            num_pixels,
+            num_components,
+        };
+        let twin = reference::class_center_start(gaussians, &labels, KEY);
+        let difference = max_difference(&written(&out[4], len), &twin);
+        assert!(difference < 2e-5, "D = {num_pixels}, k = {num_components}: {difference}");
+    }
+}
+
+#[test]
+fn class_center_start_past_65535_workgroups_equals_its_twin() {
+    let Some(device) = gpu() else { return };
+    let labels: Vec<u32> = (0..70_001).map(|chain| chain % 2).collect();
+    let cpu = jempp::device::cpu();
+    let on = |device: &Device| {
+        let tensor = |values: Vec<f32>, shape: [usize; 2]| {
+            Tensor::<2>::from_data(TensorData::new(values, shape), device)
+        };
+        let gaussians = ClassGaussians {
+            mean: tensor(scrambled(6, 1), [2, 3]),
+            factor: tensor(scrambled(12, 2), [4, 3]).reshape([2, 2, 3]),
+            residual_std: tensor(vec![0.1; 6], [2, 3]),
+        };
+        values(kernels::class_center_start(&gaussians, &labels, KEY))
+    };
+    assert!(max_difference(&on(&device), &on(&cpu)) < 2e-5);
+}
+
+#[test]
+fn replay_gather_and_scatter_equal_their_twins() {
+    let Some(device) = gpu() else { return };
+    for num_pixels in SIZES {
+        let buffer = scrambled(7 * num_pixels, 1);
+        let fresh = scrambled(2 * num_pixels, 2);
+        let source = [6u32, 0, 8, 3, 7];
+        let len = source.len() * num_pixels;
+        let out = kernels::run_on_bytes(
+            &kernels::REPLAY_GATHER,
+            &device,
+            groups(len),
+            &[bytes(&buffer), bytes(&fresh), bytemuck::cast_slice(&source), bytes(&poisoned(len))],
+            &[len as u32, num_pixels as u32, 7],
+        );
+        let twin = reference::replay_gather(&buffer, &fresh, &source, num_pixels);
+        assert_eq!(written(&out[3], len), twin);
+
+        let slots = [4u32, 1, 6];
+        let len = slots.len() * num_pixels;
+        let x = scrambled(len, 3);
+        let out = kernels::run_on_bytes(
+            &kernels::REPLAY_SCATTER,
+            &device,
+            groups(len),
+            &[bytes(&x), bytemuck::cast_slice(&slots), bytes(&buffer)],
+            &[len as u32, num_pixels as u32],
+        );
+        let mut twin = buffer;
+        reference::replay_scatter(&x, &slots, &mut twin, num_pixels);
+        assert_eq!(floats(&out[2]), twin);
+    }
+}
+
+#[test]
+fn chain_summary_equals_its_twin() {
+    let Some(device) = gpu() else { return };
+    for (num_chains, num_pixels) in [(1, 1), (3, 255), (5, 256), (2, 257), (65_537, 2)] {
+        let len = num_chains * num_pixels;
+        let x: Vec<f32> = scrambled(len, 1).iter().map(|v| (1.5 * v).clamp(-1.0, 1.0)).collect();
+        let gradient = scrambled(len, 2);
+        for radius in [0.0f32, 0.6] {
+            let out = kernels::run_on_bytes(
+                &kernels::CHAIN_SUMMARY,
+                &device,
+                num_chains as u32,
+                &[bytes(&x), bytes(&gradient), bytes(&poisoned(3 * num_chains))],
+                &[num_chains as u32, num_pixels as u32, radius.to_bits()],
+            );
+            let twin = reference::chain_summary(&x, &gradient, num_pixels, radius);
+            assert!(max_difference(&written(&out[2], 3 * num_chains), &twin) < 1e-5);
+        }
+    }
+}
+
+#[test]
+fn typed_functions_give_the_same_on_gpu_and_cpu() {
+    let Some(device) = gpu() else { return };
+    let cpu = jempp::device::cpu();
+    let shape = [3, 1, 5, 7];
+    let on = |device: &Device| {
+        let x = common::scrambled_tensor(shape, 1, device);
+        let gradient = common::scrambled_tensor(shape, 2, device);
+        // A view with other strides: the kernel must not see the memory behind it.
+        let gradient = gradient.swap_dims(2, 3).reshape([3, 1, 5, 7]).swap_dims(2, 3);
+        let x = x.swap_dims(2, 3);
+        let moved = kernels::proximal_step(x.clone(), gradient.clone(), &update(0.2, 0.5, true));
+        let summary = kernels::chain_summary(moved.clone(), gradient, 0.5);
+        let start = kernels::uniform_start(shape, KEY, device);
+        let buffer = kernels::uniform_start([9, 1, 5, 7], KEY, device).reshape([9, 35]);
+        let rows = kernels::replay_gather(&buffer, start.clone().reshape([3, 35]), &[8, 9, 11]);
+        let buffer = kernels::replay_scatter(rows.clone(), &[2, 0, 5], buffer);
+        [values(moved), values(summary), values(start), values(rows), values(buffer)]
+    };
+    for (index, (a, b)) in on(&device).iter().zip(on(&cpu)).enumerate() {
+        assert!(max_difference(a, &b) < 1e-5, "{index}");
+    }
+}
+
+#[test]
+fn philox_gives_its_published_test_vectors() {
+    // Random123's kat_vectors: philox4x32, 10 rounds.
+    let all = u32::MAX;
+    assert_eq!(
+        reference::philox_4x32([0; 4], [0; 2]),
+        [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]
+    );
+    assert_eq!(
+        reference::philox_4x32([all; 4], [all; 2]),
+        [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]
+    );
+    assert_eq!(
+        reference::philox_4x32(
+            [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344],
+            [0xa409_3822, 0x299f_31d0]
+        ),
+        [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]
+    );
+}

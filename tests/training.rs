@@ -1,0 +1,279 @@
+//! Training: what a step does, that it learns, resumes and survives divergence.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
+
+mod common;
+
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+use common::{gpu, tiny_config, tiny_dataset};
+use jempp::{
+    checkpoint::{Checkpoint, CheckpointError, weights_of, with_weights},
+    config::RunConfig,
+    data::{self, Batches},
+    device::{self, ComputeDevice},
+    model::Network,
+    trainer::{Divergence, Trainer},
+    worker::{self, Event, JobError},
+};
+
+fn cpu() -> ComputeDevice {
+    ComputeDevice { device: device::cpu(), description: "CPU".into() }
+}
+
+fn with(config: &RunConfig, assignments: &[&str]) -> RunConfig {
+    assignments.iter().fold(config.clone(), |config, set| config.with_assignment(set).unwrap())
+}
+
+#[test]
+fn the_first_losses_are_pinned() {
+    let config = RunConfig::preset("fashion-quick").unwrap();
+    let config = with(&config, &["seed=1", "data.batch_size=16", "sampler.num_steps=3",
+        "replay_buffer.replay_buffer_size=64", "class_centers.max_components=4",
+        "optimizer.learning_rate=1e-3", "optimizer.warmup_steps=0"]);
+    let train = data::load(&config.data, 1).unwrap().train;
+    let mut trainer = Trainer::new(config, train, &device::cpu()).unwrap();
+    let losses: Vec<f64> = (0..4).map(|_| trainer.step().unwrap().loss).collect();
+    // Written down from a run of this very test; a change of the data order, the initial weights, the
+    // chains or the loss shows here first.
+    let pinned = PINNED_LOSSES;
+    for (found, expected) in losses.iter().zip(pinned) {
+        assert!((found - expected).abs() < 2e-3, "{losses:?} instead of {pinned:?}");
+    }
+}
+
+const PINNED_LOSSES: [f64; 4] = [2.36517, 2.69841, 2.63507, 2.13564];
+
+#[test]
+fn a_few_images_are_learnt_by_heart_by_every_sampler_and_optimiser() {
+    for changes in [
+        &["sampler.kind=pyld"][..],
+        &["sampler.kind=pyld", "model.split=2"],
+        &["sampler.kind=proximal-sgld", "sampler.noise_std=0.01"],
+        &["sampler.kind=sgld", "sampler.noise_std=0.01", "sampler.start=uniform"],
+        &["optimizer.kind=sgd", "optimizer.learning_rate=0.05", "objective.energy_l2_weight=0.01"],
+        &["model.arch=wrn-10-1", "model.norm=batch", "objective.p_x_y_weight=0.1"],
+    ] {
+        let mut trainer =
+            Trainer::new(with(&tiny_config(), changes), tiny_dataset(32), &device::cpu()).unwrap();
+        let step = |_| trainer.step().unwrap_or_else(|error| panic!("{changes:?}: {error}"));
+        let reports: Vec<_> = (0..60).map(step).collect();
+        let mean = |part: &[jempp::trainer::StepReport]| {
+            part.iter().map(|report| report.terms[2]).sum::<f64>() / part.len() as f64
+        };
+        let (first, last) = (mean(&reports[..5]), mean(&reports[55..]));
+        assert!(last < 0.25 && last < 0.5 * first, "{changes:?}: {first} to {last}");
+        let accuracy = jempp::eval::accuracy(trainer.network(), &tiny_dataset(64), &device::cpu());
+        assert!(accuracy.accuracy > 0.95, "{changes:?}: {accuracy:?}");
+    }
+}
+
+#[test]
+fn chains_are_written_back_only_to_their_slots() {
+    let trainer = Trainer::new(tiny_config(), tiny_dataset(32), &device::cpu()).unwrap();
+    let chains = |trainer: &Trainer| common::values(trainer.buffer().chains());
+    let before = chains(&trainer);
+    let mut trainer = trainer;
+    trainer.step().unwrap();
+    let after = chains(&trainer);
+    let changed =
+        before.chunks(64).zip(after.chunks(64)).filter(|(before, after)| before != after).count();
+    assert!((1..=8).contains(&changed), "{changed} of 32 chains changed in a batch of 8");
+}
+
+#[test]
+fn a_diverged_step_changes_nothing() {
+    let config = with(&tiny_config(), &["divergence.max_abs_energy=0.001"]);
+    let mut trainer = Trainer::new(config, tiny_dataset(32), &device::cpu()).unwrap();
+    let state = |trainer: &Trainer| {
+        (weights_of(trainer.network()), common::values(trainer.buffer().chains()),
+            trainer.counters().clone())
+    };
+    let before = state(&trainer);
+    let error = trainer.step().unwrap_err();
+    assert!(matches!(error, Divergence::PastBound { what: "energy_data", .. }), "{error}");
+    assert!(error.to_string().contains("is past its bound 1.000e-3"), "{error}");
+    assert_eq!(state(&trainer), before);
+}
+
+/// SGLD has no clamp: with a huge step its chains leave every bound.
+const EXPLODING: [&str; 4] = [
+    "sampler.kind=sgld",
+    "sampler.step_size=1e5",
+    "sampler.num_steps=10",
+    "optimizer.learning_rate=0.05",
+];
+
+fn run(config: RunConfig, out: &Path, stop_after: usize) -> (Result<(), JobError>, Vec<Event>) {
+    // The job loads its data by name, so a 2-D density stands in for a tiny data set.
+    let (stop, steps, mut events) = (AtomicBool::new(false), AtomicUsize::new(0), Vec::new());
+    let result = worker::train(config, out, &cpu(), &stop, &mut |event| {
+        if matches!(event, Event::Step(_)) && steps.fetch_add(1, Ordering::Relaxed) + 1 == stop_after {
+            stop.store(true, Ordering::Relaxed);
+        }
+        events.push(event);
+    });
+    (result, events)
+}
+
+fn moons() -> RunConfig {
+    let config = RunConfig::preset("toy-two-moons").unwrap();
+    with(&config, &["data.num_points=600", "data.batch_size=64", "training.epochs=2",
+        "replay_buffer.replay_buffer_size=256", "training.eval_every_epochs=1"])
+}
+
+#[test]
+fn divergence_gives_up_cleanly_with_everything_saved() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let (result, events) = run(with(&moons(), &EXPLODING), &out, 0);
+    let error = result.unwrap_err();
+    assert!(matches!(error, JobError::Diverged { num_recoveries: 5, .. }), "{error}");
+    assert!(error.to_string().contains("the last good state is saved in"), "{error}");
+    let recoveries = events.iter().filter(|e| matches!(e, Event::Recovered { .. })).count();
+    assert_eq!(recoveries, 5);
+    let saved = Checkpoint::load(&out.join("checkpoint.safetensors")).unwrap();
+    assert!(saved.weights.values().flat_map(|t| &t.values).all(|value| value.is_finite()));
+    assert!(saved.replay_buffer.values.iter().all(|value| value.is_finite()));
+    assert_eq!(saved.counters.num_recoveries, 5);
+    let metrics = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+    assert!(metrics.contains("diverged_at_step"));
+}
+
+#[test]
+fn a_run_recovers_from_a_divergence_that_a_smaller_learning_rate_cures() {
+    let dir = tempfile::tempdir().unwrap();
+    let cures = ["optimizer.kind=sgd", "optimizer.learning_rate=10.0", "optimizer.momentum=0.0",
+        "optimizer.warmup_steps=0", "divergence.learning_rate_cut=0.01",
+        "divergence.max_abs_loss=20.0", "divergence.max_abs_energy=20.0"];
+    let (result, events) = run(with(&moons(), &cures), &dir.path().join("run"), 0);
+    result.unwrap();
+    let recovered = events.iter().find_map(|event| match event {
+        Event::Recovered { recovery, .. } => Some(recovery.clone()),
+        _ => None,
+    });
+    assert_eq!(recovered.unwrap().step, 0, "back to the beginning, the last good state");
+    let Some(Event::Finished { is_complete: true, test_accuracy: Some(accuracy), .. }) = events.last()
+    else {
+        panic!("{:?}", events.last())
+    };
+    assert!(*accuracy > 0.5, "{accuracy}");
+}
+
+#[test]
+fn a_resumed_run_is_bit_equal_to_one_that_never_stopped() {
+    for changes in [
+        &["optimizer.kind=adam"][..],
+        &["optimizer.kind=sgd", "optimizer.weight_decay=1e-4", "data.input_noise_std=0.05"],
+    ] {
+        let config = with(&moons(), changes);
+        let dir = tempfile::tempdir().unwrap();
+        let (whole, parts) = (dir.path().join("whole"), dir.path().join("parts"));
+        run(config.clone(), &whole, 0).0.unwrap();
+        let (result, events) = run(config, &parts, 7);
+        result.unwrap();
+        let Some(Event::Finished { is_complete: false, step: 7, .. }) = events.last() else {
+            panic!("{:?}", events.last())
+        };
+        // What a killed program leaves behind: a line past the checkpoint.
+        let metrics = parts.join("metrics.jsonl");
+        let text = std::fs::read_to_string(&metrics).unwrap();
+        std::fs::write(&metrics, text + "{\"step\": 8, \"loss\": 1.0}\n{\"st").unwrap();
+        worker::resume(&parts, &cpu(), &AtomicBool::new(false), &mut |_| {}).unwrap();
+
+        let load = |out: &Path| Checkpoint::load(&out.join("checkpoint.safetensors")).unwrap();
+        let (a, b) = (load(&whole), load(&parts));
+        assert_eq!(a.weights, b.weights, "{changes:?}");
+        assert_eq!(a.replay_buffer, b.replay_buffer, "{changes:?}");
+        assert_eq!(a.counters.step, b.counters.step);
+        assert_eq!(a.counters.smoothed_gap, b.counters.smoothed_gap);
+        let lines = |out: &Path| -> Vec<HashMap<String, serde_json::Value>> {
+            let text = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+            text.lines()
+                .map(|line| {
+                    let mut line: HashMap<_, _> = serde_json::from_str(line).unwrap();
+                    line.remove("elapsed_secs");
+                    line
+                })
+                .collect()
+        };
+        assert_eq!(lines(&whole), lines(&parts), "{changes:?}");
+    }
+}
+
+#[test]
+fn a_training_step_on_a_gpu_gives_what_the_cpu_gives() {
+    let Some(gpu) = gpu() else { return };
+    let on = |device| {
+        let mut trainer = Trainer::new(tiny_config(), tiny_dataset(32), device).unwrap();
+        let reports: Vec<_> = (0..2).map(|_| trainer.step().unwrap()).collect();
+        (reports, common::values(trainer.buffer().chains()))
+    };
+    let ((on_gpu, chains_gpu), (on_cpu, chains_cpu)) = (on(&gpu), on(&device::cpu()));
+    for (gpu, cpu) in on_gpu.iter().zip(&on_cpu) {
+        assert!((gpu.loss - cpu.loss).abs() < 1e-3, "{} {}", gpu.loss, cpu.loss);
+        assert!((gpu.gradient_norm - cpu.gradient_norm).abs() < 1e-3);
+    }
+    assert!(common::max_difference(&chains_gpu, &chains_cpu) < 1e-3);
+}
+
+#[test]
+fn batches_come_back_by_step_number_and_cover_the_epoch() {
+    let set = tiny_dataset(40);
+    let config = with(&tiny_config(), &["data.input_noise_std=0.0"]).data;
+    let mut batches = Batches::new(set.clone(), config.clone(), 5);
+    assert_eq!(batches.steps_per_epoch(), 5);
+    let epoch: Vec<_> = (0..5).map(|step| batches.get(step).values).collect();
+    let mut items: Vec<Vec<u32>> = epoch
+        .concat()
+        .chunks(64)
+        .map(|item| item.iter().map(|v| v.to_bits()).collect())
+        .collect();
+    let mut all: Vec<Vec<u32>> = (0..40)
+        .map(|i| set.gather([i]).iter().map(|v| v.to_bits()).collect())
+        .collect();
+    items.sort();
+    all.sort();
+    assert_eq!(items, all, "every image once");
+    let mut again = Batches::new(set, config, 5);
+    assert_eq!(again.get(7).values, batches.get(7).values, "order does not depend on the past");
+    assert_ne!(again.get(0).values, again.get(5).values, "epochs have orders of their own");
+}
+
+#[test]
+fn wrong_networks_are_named() {
+    let build = |changes: &[&str]| {
+        let config = with(&tiny_config(), changes);
+        Trainer::new(config, tiny_dataset(32), &device::cpu()).err().map(|e| e.to_string()).unwrap()
+    };
+    assert!(build(&["model.arch=resnet"]).contains("there are cnn-small, mlp and wrn-"));
+    assert!(build(&["model.arch=wrn-12-2"]).contains("depth must be 6n+4"));
+    assert!(build(&["model.arch=mlp"]).contains("takes inputs of shape (C, 1, 1)"));
+    assert!(build(&["model.norm=batch"]).contains("has no norm layers"));
+    assert!(build(&["model.split=9"]).contains("has 6 pieces"));
+    assert!(build(&["replay_buffer.replay_buffer_size=4"]).contains("is less than data.batch_size"));
+}
+
+#[test]
+fn a_checkpoint_of_another_network_names_the_tensor_and_both_shapes() {
+    let build = |arch: &str| {
+        let config = with(&tiny_config(), &[&format!("model.arch={arch}")]).model;
+        Network::new(&config, [1, 8, 8], 2, 0, &device::cpu()).unwrap()
+    };
+    let narrow = weights_of(&build("wrn-10-1"));
+    let error = with_weights(build("wrn-10-2"), narrow.clone()).unwrap_err();
+    assert!(matches!(error, CheckpointError::Shape { .. }), "{error}");
+    assert!(error.to_string().contains("has shape ["), "{error}");
+    let mut missing = narrow.clone();
+    missing.retain(|name, _| !name.ends_with("classifier.bias"));
+    let error = with_weights(build("wrn-10-1"), missing).unwrap_err();
+    assert!(error.to_string().contains("classifier.bias"), "{error}");
+    let mut extra = narrow;
+    let copy = extra.values().next().unwrap().clone();
+    extra.insert("body.stranger".into(), copy);
+    let error = with_weights(build("wrn-10-1"), extra).unwrap_err();
+    assert!(error.to_string().contains("body.stranger"), "{error}");
+}
