@@ -60,6 +60,9 @@ pub struct BenchReport {
     pub pyld_over_proximal: f64,
 }
 
+/// A piece of work under its name.
+pub type NamedWork<'a> = (&'static str, Box<dyn Fn() + 'a>);
+
 /// A network on a device with the works that are timed on it.
 #[derive(Debug)]
 pub struct Works {
@@ -116,7 +119,7 @@ impl Works {
     }
 
     /// Every work under its name.
-    pub fn named(&self) -> [(&'static str, Box<dyn Fn() + '_>); 5] {
+    pub fn named(&self) -> [NamedWork<'_>; 5] {
         [
             ("forward only", Box::new(|| self.forward())),
             ("energy gradient", Box::new(|| self.gradient())),
@@ -198,7 +201,11 @@ impl fmt::Display for BenchReport {
         ] {
             writeln!(f, "  {name:<20} {value:>10.2}")?;
         }
-        writeln!(f, "  kernel launches: {} a gradient, {} a step", self.gradient_launches, self.proximal_step_launches)?;
+        writeln!(
+            f,
+            "  kernel launches: {} a gradient, {} a step",
+            self.gradient_launches, self.proximal_step_launches
+        )?;
         writeln!(f, "  step / gradient      {:>10.3}", self.step_over_gradient)?;
         writeln!(f, "  PYLD-10-5 / 10 steps {:>10.3}", self.pyld_over_proximal)
     }

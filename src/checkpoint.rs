@@ -12,17 +12,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use burn::{
-    module::{Module, ModuleMapper, ModuleVisitor, Param},
-    tensor::{Tensor, TensorData},
-};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     class_centers::ClassCentersData,
     config::{ConfigError, RunConfig},
-    model::Network,
+    model::{HostTensor, WeightsError},
 };
 
 const FORMAT: &str = "jempp-checkpoint";
@@ -67,22 +63,9 @@ pub enum CheckpointError {
         /// What is wrong.
         source: ConfigError,
     },
-    /// A parameter that the network has and the file has not.
-    #[error("checkpoint lacks tensor `{0}`")]
-    MissingTensor(String),
-    /// A tensor that the file has and the network has not.
-    #[error("checkpoint has a tensor `{0}` that the network has no place for")]
-    ExtraTensor(String),
-    /// A parameter of another shape.
-    #[error("tensor `{name}` has shape {found:?} in the checkpoint, the network needs {expected:?}")]
-    Shape {
-        /// Its path.
-        name: String,
-        /// Shape in the network.
-        expected: Vec<usize>,
-        /// Shape in the file.
-        found: Vec<usize>,
-    },
+    /// Tensors that do not fit the network.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
 }
 
 /// Where a run stands.
@@ -101,15 +84,6 @@ pub struct Counters {
     pub elapsed_secs: f64,
     /// Accuracy of the last evaluation on the test set, if there was one.
     pub test_accuracy: Option<f64>,
-}
-
-/// A tensor on the host: f32 values and their shape.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HostTensor {
-    /// Its shape.
-    pub shape: Vec<usize>,
-    /// Row-major values.
-    pub values: Vec<f32>,
 }
 
 /// The content of a checkpoint, on the host.
@@ -224,9 +198,9 @@ impl Checkpoint {
                 bytes.len()
             )));
         }
-        let config = RunConfig::default().with_toml(entry("config")?).map_err(|source| {
-            CheckpointError::Config { path: path.to_path_buf(), source }
-        })?;
+        let config = RunConfig::default()
+            .with_toml(entry("config")?)
+            .map_err(|source| CheckpointError::Config { path: path.to_path_buf(), source })?;
         let Metadata { counters, class_names, input_shape } =
             serde_json::from_str(entry("run")?).map_err(|error| format(error.to_string()))?;
 
@@ -242,24 +216,22 @@ impl Checkpoint {
                 (_, dtype) => return Err(format(format!("tensor `{name}` has type {dtype:?}"))),
             }
         }
-        let mut take = |name: &str| {
-            floats.remove(name).ok_or_else(|| CheckpointError::MissingTensor(name.to_string()))
-        };
+        let mut take =
+            |name: &str| floats.remove(name).ok_or_else(|| WeightsError::Missing(name.to_string()));
         let replay_buffer = take("replay_buffer")?;
         let (mean, factor) = (take("class_centers.mean")?, take("class_centers.factor")?);
         let residual_std = take("class_centers.residual_std")?;
-        let dims: [usize; 3] = factor.shape.clone().try_into().map_err(|shape: Vec<usize>| {
-            CheckpointError::Shape {
+        let dims: [usize; 3] =
+            factor.shape.clone().try_into().map_err(|shape: Vec<usize>| WeightsError::Shape {
                 name: "class_centers.factor".into(),
                 expected: vec![class_names.len(), 1, input_shape.iter().product()],
                 found: shape,
-            }
-        })?;
+            })?;
         let weights = floats
             .into_iter()
             .map(|(name, tensor)| match name.strip_prefix("model.") {
                 Some(name) => Ok((name.to_string(), tensor)),
-                None => Err(CheckpointError::ExtraTensor(name)),
+                None => Err(WeightsError::Extra(name)),
             })
             .collect::<Result<_, _>>()?;
         Ok(Self {
@@ -268,8 +240,7 @@ impl Checkpoint {
             class_names,
             input_shape,
             weights,
-            optimizer: optimizer
-                .ok_or_else(|| CheckpointError::MissingTensor("optimizer".into()))?,
+            optimizer: optimizer.ok_or_else(|| WeightsError::Missing("optimizer".into()))?,
             replay_buffer,
             class_centers: ClassCentersData {
                 mean: mean.values,
@@ -344,79 +315,4 @@ fn make_readable(file: &File) -> std::io::Result<()> {
 #[cfg(not(unix))]
 fn make_readable(_file: &File) -> std::io::Result<()> {
     Ok(())
-}
-
-/// Parameters and running statistics of a network by path, on the host.
-pub fn weights_of(network: &Network) -> HashMap<String, HostTensor> {
-    struct Collect {
-        path: Vec<String>,
-        weights: HashMap<String, HostTensor>,
-    }
-    impl ModuleVisitor for Collect {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.path.push(name.to_string());
-        }
-        fn exit_module(&mut self, _: &str, _: &str) {
-            self.path.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let tensor = param.val().without_autodiff();
-            let shape = tensor.dims().to_vec();
-            let Ok(values) = tensor.into_data().try_into_vec() else {
-                unreachable!("weights are f32")
-            };
-            self.weights.insert(self.path.join("."), HostTensor { shape, values });
-        }
-    }
-    let mut collect = Collect { path: Vec::new(), weights: HashMap::new() };
-    network.visit(&mut collect);
-    collect.weights
-}
-
-/// The network with its parameters replaced by `weights`.
-///
-/// # Errors
-/// A tensor that is missing, of another shape, or has no place.
-pub fn with_weights(
-    network: Network,
-    weights: HashMap<String, HostTensor>,
-) -> Result<Network, CheckpointError> {
-    struct Replace {
-        path: Vec<String>,
-        weights: HashMap<String, HostTensor>,
-        error: Option<CheckpointError>,
-    }
-    impl ModuleMapper for Replace {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.path.push(name.to_string());
-        }
-        fn exit_module(&mut self, _: &str, _: &str) {
-            self.path.pop();
-        }
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            let name = self.path.join(".");
-            let Some(found) = self.weights.remove(&name) else {
-                self.error.get_or_insert(CheckpointError::MissingTensor(name));
-                return param;
-            };
-            let expected = param.dims().to_vec();
-            if expected != found.shape {
-                let found = found.shape;
-                self.error.get_or_insert(CheckpointError::Shape { name, expected, found });
-                return param;
-            }
-            let (id, tensor, mapper) = param.consume();
-            let data = TensorData::new(found.values, found.shape);
-            let value = Tensor::from_data(data, &tensor.device());
-            let value = value.set_require_grad(tensor.is_require_grad());
-            Param::from_mapped_value(id, value, mapper)
-        }
-    }
-    let mut replace = Replace { path: Vec::new(), weights, error: None };
-    let network = network.map(&mut replace);
-    match (replace.error, replace.weights.into_keys().min()) {
-        (Some(error), _) => Err(error),
-        (None, Some(extra)) => Err(CheckpointError::ExtraTensor(extra)),
-        (None, None) => Ok(network),
-    }
 }

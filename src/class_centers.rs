@@ -130,8 +130,7 @@ impl ClassCenters {
     /// One start per label, shape (N, C, H, W).
     pub fn start(&self, labels: &[u32], noise: NoiseKey) -> Tensor<4> {
         let [c, h, w] = self.shape;
-        kernels::class_center_start(&self.gaussians, labels, noise)
-            .reshape([labels.len(), c, h, w])
+        kernels::class_center_start(&self.gaussians, labels, noise).reshape([labels.len(), c, h, w])
     }
 }
 
@@ -160,18 +159,13 @@ impl PrincipalAxes {
         let scale = 1.0 / ((count - 1) as f32).sqrt();
         let mean: Vec<f32> = mean.into_iter().map(|value| value as f32).collect();
         // Scaled so that Xᵀ X is the covariance.
-        let centred = Mat::from_fn(count, num_pixels, |i, d| {
-            (images[i * num_pixels + d] - mean[d]) * scale
-        });
-        let pixel_variances =
-            (0..num_pixels).map(|d| centred.col(d).squared_norm_l2()).collect();
+        let centred =
+            Mat::from_fn(count, num_pixels, |i, d| (images[i * num_pixels + d] - mean[d]) * scale);
+        let pixel_variances = (0..num_pixels).map(|d| centred.col(d).squared_norm_l2()).collect();
         // With fewer images than pixels the Gram matrix X Xᵀ has the same eigenvalues and is smaller.
         let is_wide = count < num_pixels;
-        let product = if is_wide {
-            &centred * centred.transpose()
-        } else {
-            centred.transpose() * &centred
-        };
+        let product =
+            if is_wide { &centred * centred.transpose() } else { centred.transpose() * &centred };
         let eigen = product
             .self_adjoint_eigen(Side::Lower)
             .map_err(|_| ClassCentersError::Eigen(name.to_string()))?;

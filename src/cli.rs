@@ -6,21 +6,21 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
 use crate::{
     bench,
     checkpoint::Checkpoint,
     config::{PRESETS, RunConfig, SamplerKind, StartKind},
     device::{self, ComputeDevice},
+    progress::{Progress, style},
     run_folder::RunFolder,
     sampling::{self, SampleRequest, SampleStart},
-    worker::{self, Event},
+    worker,
 };
 
 /// Where a run goes, and where sampling looks, when nobody says.
@@ -30,11 +30,15 @@ const DEFAULT_SAMPLES: &str = "runs/samples";
 /// Joint energy-based models (JEM++) on any GPU: train a classifier that is also a generative model,
 /// and watch its Langevin chains turn class centres into images.
 #[derive(Debug, Parser)]
-#[command(name = "jempp", version, after_help = "Examples:
+#[command(
+    name = "jempp",
+    version,
+    after_help = "Examples:
   jempp                                     train on the embedded images, then sample (minutes)
   jempp train --preset toy-two-moons --out runs/moons
   jempp sample --checkpoint runs/moons/checkpoint.safetensors --out runs/moons-samples
-  jempp devices")]
+  jempp devices"
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -205,7 +209,9 @@ fn quick() -> anyhow::Result<()> {
         println!("Going on with the run in {}.", out.display());
         worker::resume(out, &device, &stop, &mut on_event)?;
     } else {
-        println!("Training JEM++ on 5,000 Fashion-MNIST images; about ten minutes on two CPU cores.");
+        println!(
+            "Training JEM++ on 5,000 Fashion-MNIST images; about ten minutes on two CPU cores."
+        );
         println!("Ctrl-C saves and leaves; the same command goes on from there.");
         worker::train(RunConfig::preset("fashion-quick")?, out, &device, &stop, &mut on_event)?;
     }
@@ -397,73 +403,4 @@ fn stop_on_ctrl_c() -> anyhow::Result<Arc<AtomicBool>> {
         eprintln!("Stopping after this step and saving; Ctrl-C again to leave at once.");
     })?;
     Ok(stop)
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("=> ")
-}
-
-/// A progress bar on a terminal; elsewhere the milestones alone.
-struct Progress(ProgressBar);
-
-impl Progress {
-    fn new() -> Self {
-        let bar = ProgressBar::new(0)
-            .with_style(style("{msg}\n[{bar:40}] {pos}/{len} steps, {eta} left"));
-        bar.enable_steady_tick(Duration::from_millis(500));
-        Self(bar)
-    }
-
-    fn say(&self, line: String) {
-        if self.0.is_hidden() {
-            println!("{line}");
-        } else {
-            self.0.println(line);
-        }
-    }
-
-    fn show(&self, event: &Event) {
-        match event {
-            Event::Started { step, num_steps } => {
-                self.0.set_length(*num_steps);
-                self.0.set_position(*step);
-                self.0.reset_eta();
-            }
-            Event::Step(report) => {
-                self.0.set_position(report.step);
-                self.0.set_message(format!(
-                    "epoch {} loss {:.3} cross entropy {:.3} accuracy {:.1} % | E(data) {:.2} \
-                     E(model) {:.2} gap d {:+.3} | r {:.3} clamped {:.1} %",
-                    report.epoch,
-                    report.loss,
-                    report.terms[2],
-                    100.0 * report.terms[5],
-                    report.terms[0],
-                    report.terms[1],
-                    report.gap,
-                    report.gradient_norm,
-                    100.0 * report.clamp_rate,
-                ));
-            }
-            Event::Evaluated { epoch, test, grid } => self.say(format!(
-                "epoch {epoch}: test accuracy {:.1} %, samples in {}",
-                100.0 * test.accuracy,
-                grid.display()
-            )),
-            Event::Recovered { divergence, recovery } => self.say(format!(
-                "diverged: {divergence}. Back to step {}, learning rate × {} (recovery {})",
-                recovery.step, recovery.learning_rate_factor, recovery.num_recoveries
-            )),
-            Event::Finished { is_complete, step, test_accuracy, checkpoint } => {
-                self.0.finish_and_clear();
-                let accuracy = test_accuracy
-                    .map(|accuracy| format!(", test accuracy {:.1} %", 100.0 * accuracy));
-                let word = if *is_complete { "Trained" } else { "Stopped after" };
-                println!("{word} {step} steps{}.", accuracy.unwrap_or_default());
-                println!("Checkpoint: {}", checkpoint.display());
-            }
-        }
-    }
 }

@@ -157,10 +157,8 @@ pub fn open(wanted: &str) -> Result<ComputeDevice, DeviceError> {
         }
     };
     let description = format!("{} ({}, {})", chosen.name, chosen.backend, chosen.kind);
-    let device = open_adapter(&adapters[chosen.index]).map_err(|reason| DeviceError::Open {
-        name: chosen.name.clone(),
-        reason,
-    })?;
+    let device = open_adapter(&adapters[chosen.index])
+        .map_err(|reason| DeviceError::Open { name: chosen.name.clone(), reason })?;
     Ok(ComputeDevice { device, description })
 }
 

@@ -4,22 +4,24 @@
 //! `main → cli → worker → trainer → {objective, sampler, replay_buffer, data, eval} → energy →
 //! {model, kernels}`.
 
+pub mod bench;
+pub mod checkpoint;
 pub mod class_centers;
+pub mod cli;
 pub mod config;
 pub mod data;
+pub mod device;
+pub mod divergence;
 pub mod energy;
+pub mod eval;
 pub mod kernels;
 pub mod model;
 pub mod objective;
-pub mod replay_buffer;
-pub mod sampler;
-pub mod checkpoint;
-pub mod device;
-pub mod eval;
-pub mod trainer;
 pub mod picture;
+mod progress;
+pub mod replay_buffer;
 pub mod run_folder;
+pub mod sampler;
 pub mod sampling;
+pub mod trainer;
 pub mod worker;
-pub mod bench;
-pub mod cli;

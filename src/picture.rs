@@ -40,8 +40,14 @@ const SCATTER_SIDE: u32 = 512;
 const CELL_SIDE: u32 = 56;
 /// Okabe and Ito's colours, told apart by colour-blind people too.
 const CLASS_COLOURS: [[u8; 3]; 8] = [
-    [230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66],
-    [0, 114, 178], [213, 94, 0], [204, 121, 167], [200, 200, 200],
+    [230, 159, 0],
+    [86, 180, 233],
+    [0, 158, 115],
+    [240, 228, 66],
+    [0, 114, 178],
+    [213, 94, 0],
+    [204, 121, 167],
+    [200, 200, 200],
 ];
 
 /// Items drawn row by row: images as a grid of `columns`, points in the plane as a scatter plot

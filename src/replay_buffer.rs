@@ -21,6 +21,7 @@ const REINIT_STREAM: u32 = 34;
 
 /// How fresh chains start.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one start, not a collection")]
 pub enum Start {
     /// From the Gaussian of the chain's class.
     ClassCenters(ClassCenters),

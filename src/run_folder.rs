@@ -15,7 +15,9 @@ use crate::checkpoint::write_atomically;
 #[derive(Debug, thiserror::Error)]
 pub enum RunFolderError {
     /// Another run's results are there.
-    #[error("{0} already exists; runs are never overwritten. Choose another --out, or go on with --resume {0}")]
+    #[error(
+        "{0} already exists; runs are never overwritten. Choose another --out, or go on with --resume {0}"
+    )]
     Exists(PathBuf),
     /// Nothing to resume.
     #[error("{0} holds no run to resume: it has no checkpoint.safetensors")]
@@ -66,7 +68,8 @@ impl RunFolder {
                 let line: Option<Value> = serde_json::from_str(line).ok();
                 line.and_then(|line| line["step"].as_u64()).is_some_and(|at| at <= step)
             };
-            let kept: String = text.lines().filter(is_done).map(|line| format!("{line}\n")).collect();
+            let kept: String =
+                text.lines().filter(is_done).map(|line| format!("{line}\n")).collect();
             write_atomically(&metrics, kept.as_bytes()).map_err(|e| io_error(&metrics, e))?;
         }
         Self::open(path)

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Tensor, TensorData, Transaction};
 
 use crate::{
-    checkpoint::{Checkpoint, write_atomically, with_weights},
+    checkpoint::{Checkpoint, write_atomically},
     config::{DataConfig, StartKind},
     data,
     energy::JointEnergy,
     kernels::reference::NoiseKey,
-    model::Network,
+    model::{Network, with_weights},
     picture,
     replay_buffer::Start,
     run_folder::RunFolderError,

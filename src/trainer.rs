@@ -1,23 +1,24 @@
 //! One optimisation step of JEM++, and the return to the last good state when a step diverges.
 
 use burn::{
+    grad_clipping::GradientClippingConfig,
     optim::{
         AdamConfig, GradientsParams, ModuleOptimizer, OptimizerRecord, SgdConfig,
         decay::WeightDecayConfig, momentum::MomentumConfig,
     },
-    grad_clipping::GradientClippingConfig,
     tensor::{Bytes, Device, Tensor, TensorData, Transaction},
 };
 
 use crate::{
-    checkpoint::{Checkpoint, CheckpointError, Counters, HostTensor, weights_of, with_weights},
+    checkpoint::{Checkpoint, CheckpointError, Counters},
     class_centers::{ClassCentersData, ClassCentersError},
-    config::{DivergenceConfig, OptimizerConfig, OptimizerKind, RunConfig},
+    config::{OptimizerConfig, OptimizerKind, RunConfig},
     data::{Batches, Dataset},
+    divergence::{self, Divergence},
     energy::{JointEnergy, label_tensor},
     kernels::reference::NoiseKey,
-    model::{ModelError, Network},
-    objective::{ModelSide, Objective, ObjectiveInput, TERM_NAMES, objective},
+    model::{HostTensor, ModelError, Network, WeightsError, weights_of, with_weights},
+    objective::{ModelSide, Objective, ObjectiveInput, objective},
     replay_buffer::{ReplayBuffer, Start},
     sampler::{ChainState, Sampler, StepInfo},
 };
@@ -39,6 +40,9 @@ pub enum TrainerError {
     /// A checkpoint that does not fit.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// Weights that do not fit the network.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
     /// A buffer too small for a batch of distinct chains.
     #[error("replay_buffer.replay_buffer_size = {capacity} is less than data.batch_size = {batch}")]
     BufferTooSmall {
@@ -52,24 +56,6 @@ pub enum TrainerError {
     Optimizer(String),
 }
 
-/// What went wrong in a step; nothing of the step is kept.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum Divergence {
-    /// NaN or infinity.
-    #[error("{0} is not finite")]
-    NotFinite(&'static str),
-    /// A watched number past its bound.
-    #[error("{what} = {value:.3e} is past its bound {bound:.3e}")]
-    PastBound {
-        /// Which number.
-        what: &'static str,
-        /// Its value.
-        value: f64,
-        /// Its bound, from the `divergence` section.
-        bound: f64,
-    },
-}
-
 /// What a step did.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepReport {
@@ -79,7 +65,7 @@ pub struct StepReport {
     pub epoch: u64,
     /// The loss.
     pub loss: f64,
-    /// The terms of [`TERM_NAMES`].
+    /// The terms of [`crate::objective::TERM_NAMES`].
     pub terms: [f64; 6],
     /// d = mean E(x_data) - mean E(x_model).
     pub gap: f64,
@@ -149,16 +135,11 @@ impl Trainer {
         train: Dataset,
         device: &Device,
     ) -> Result<Self, TrainerError> {
-        let Checkpoint { config, counters, weights, optimizer, replay_buffer, class_centers, .. } =
-            checkpoint;
-        let mut trainer = Self::assemble(
-            config,
-            train,
-            device,
-            class_centers,
-            counters,
-            Some(replay_buffer),
-        )?;
+        let Checkpoint {
+            config, counters, weights, optimizer, replay_buffer, class_centers, ..
+        } = checkpoint;
+        let mut trainer =
+            Self::assemble(config, train, device, class_centers, counters, Some(replay_buffer))?;
         trainer.network = with_weights(trainer.network, weights)?;
         let record = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(optimizer))
             .map_err(|error| TrainerError::Optimizer(error.to_string()))?;
@@ -282,7 +263,7 @@ impl Trainer {
     pub fn step(&mut self) -> Result<StepReport, Divergence> {
         let step = self.counters.step;
         if self.last_good.is_none()
-            || step % self.config.divergence.snapshot_every_steps as u64 == 0
+            || step.is_multiple_of(self.config.divergence.snapshot_every_steps as u64)
         {
             self.remember();
         }
@@ -293,8 +274,9 @@ impl Trainer {
             &self.device,
         );
         let weights = &self.config.objective;
-        let needs_chains =
-            weights.p_x_weight > 0.0 || weights.p_x_y_weight > 0.0 || weights.energy_l2_weight > 0.0;
+        let needs_chains = weights.p_x_weight > 0.0
+            || weights.p_x_y_weight > 0.0
+            || weights.energy_l2_weight > 0.0;
         let chains = needs_chains.then(|| self.sample(step));
 
         let labels_data = label_tensor(&batch.labels, &self.device);
@@ -318,8 +300,11 @@ impl Trainer {
         for term in terms {
             reads = reads.register(term.without_autodiff());
         }
-        let values: Vec<f64> =
-            reads.execute().iter().flat_map(|data| data.iter::<f32>().map(f64::from).collect::<Vec<_>>()).collect();
+        let values: Vec<f64> = reads
+            .execute()
+            .iter()
+            .flat_map(|data| data.iter::<f32>().map(f64::from).collect::<Vec<_>>())
+            .collect();
         let learning_rate = self.learning_rate(step);
         let report = StepReport {
             step: step + 1,
@@ -334,7 +319,7 @@ impl Trainer {
         };
         let smoothed_gap =
             GAP_SMOOTHING * self.counters.smoothed_gap + (1.0 - GAP_SMOOTHING) * report.gap;
-        check(&self.config.divergence, &report, smoothed_gap)?;
+        divergence::check(&self.config.divergence, &report, smoothed_gap)?;
 
         let gradients = GradientsParams::from_grads(gradients, &self.network);
         self.network = self.optimizer.step(learning_rate, self.network.clone(), gradients);
@@ -350,7 +335,8 @@ impl Trainer {
         // After a recovery the same steps draw other chains and other noise.
         let attempt = self.counters.num_recoveries as u64;
         let key = step | attempt << 40;
-        let taken = self.buffer.take(self.config.data.batch_size, &self.start, self.config.seed, key);
+        let taken =
+            self.buffer.take(self.config.data.batch_size, &self.start, self.config.seed, key);
         let num_steps = self.config.sampler.num_steps;
         let noise = NoiseKey {
             seed: self.config.seed,
@@ -414,9 +400,10 @@ struct Chains {
 }
 
 fn build_optimizer(config: &OptimizerConfig) -> ModuleOptimizer {
-    let decay = (config.weight_decay > 0.0).then(|| WeightDecayConfig::new(config.weight_decay as f32));
+    let decay =
+        (config.weight_decay > 0.0).then(|| WeightDecayConfig::new(config.weight_decay as f32));
     let clip = (config.gradient_clip_norm > 0.0)
-        .then(|| GradientClippingConfig::Norm(config.gradient_clip_norm as f32));
+        .then_some(GradientClippingConfig::Norm(config.gradient_clip_norm as f32));
     match config.kind {
         OptimizerKind::Adam => AdamConfig::new()
             .with_beta_1(config.momentum as f32)
@@ -425,9 +412,7 @@ fn build_optimizer(config: &OptimizerConfig) -> ModuleOptimizer {
             .init(),
         OptimizerKind::Sgd => {
             // PyTorch's momentum, which the recipe's learning rate presumes, has no dampening.
-            let momentum = MomentumConfig::new()
-                .with_momentum(config.momentum)
-                .with_dampening(0.0);
+            let momentum = MomentumConfig::new().with_momentum(config.momentum).with_dampening(0.0);
             SgdConfig::new()
                 .with_momentum((config.momentum > 0.0).then_some(momentum))
                 .with_weight_decay(decay)
@@ -435,28 +420,4 @@ fn build_optimizer(config: &OptimizerConfig) -> ModuleOptimizer {
                 .init()
         }
     }
-}
-
-fn check(
-    bounds: &DivergenceConfig,
-    report: &StepReport,
-    smoothed_gap: f64,
-) -> Result<(), Divergence> {
-    let watched = [
-        ("the loss", report.loss, bounds.max_abs_loss),
-        (TERM_NAMES[0], report.terms[0], bounds.max_abs_energy),
-        (TERM_NAMES[1], report.terms[1], bounds.max_abs_energy),
-        ("the smoothed gap d", smoothed_gap, bounds.max_abs_gap),
-        ("the gradient norm r", report.gradient_norm, bounds.max_gradient_norm),
-        ("the clamp rate", report.clamp_rate, bounds.max_clamp_rate),
-    ];
-    for (what, value, bound) in watched {
-        if !value.is_finite() {
-            return Err(Divergence::NotFinite(what));
-        }
-        if value.abs() > bound {
-            return Err(Divergence::PastBound { what, value, bound });
-        }
-    }
-    Ok(())
 }

@@ -14,11 +14,12 @@ use crate::{
     config::RunConfig,
     data::{self, DataError, Dataset},
     device::ComputeDevice,
+    divergence::Divergence,
     eval::{self, Accuracy},
     objective::TERM_NAMES,
     picture::{self, PictureError},
     run_folder::{RunFolder, RunFolderError},
-    trainer::{Divergence, Recovery, StepReport, Trainer, TrainerError},
+    trainer::{Recovery, StepReport, Trainer, TrainerError},
 };
 
 /// Chains per class in a sample grid.
@@ -39,6 +40,9 @@ pub enum JobError {
     /// The checkpoint.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// Weights that do not fit the network.
+    #[error(transparent)]
+    Weights(#[from] crate::model::WeightsError),
     /// A picture.
     #[error(transparent)]
     Picture(#[from] PictureError),
@@ -285,4 +289,3 @@ impl Job<'_> {
         Ok(())
     }
 }
-

@@ -52,9 +52,10 @@ fn truncated_factors_keep_means_and_pixel_variances_of_the_full_gaussian() {
             for pixel in 0..d {
                 let found = f64::from(data.mean[class * d + pixel]);
                 assert!((found - mean[pixel]).abs() < 1e-5);
-                let axes = (0..k).map(|j| f64::from(data.factor[(class * k + j) * d + pixel]).powi(2));
-                let found = axes.sum::<f64>()
-                    + f64::from(data.residual_std[class * d + pixel]).powi(2);
+                let axes =
+                    (0..k).map(|j| f64::from(data.factor[(class * k + j) * d + pixel]).powi(2));
+                let found =
+                    axes.sum::<f64>() + f64::from(data.residual_std[class * d + pixel]).powi(2);
                 // The full Gaussian of the method has 1e-4 on its diagonal.
                 assert!((found - variance[pixel] - 1e-4).abs() < 1e-4, "class {class} {pixel}");
             }
@@ -65,9 +66,7 @@ fn truncated_factors_keep_means_and_pixel_variances_of_the_full_gaussian() {
 #[test]
 fn the_number_of_axes_follows_the_explained_variance() {
     let train = train();
-    let k = |share: f64| {
-        ClassCentersData::estimate(&train, &config(share, 4096)).unwrap().dims[1]
-    };
+    let k = |share: f64| ClassCentersData::estimate(&train, &config(share, 4096)).unwrap().dims[1];
     let (few, many, all) = (k(0.5), k(0.9), k(1.0));
     assert!(few < many && many < all, "{few} {many} {all}");
     assert_eq!(k(0.0), 1);
@@ -108,8 +107,7 @@ fn draws_have_the_moments_of_their_class() {
     for pixel in 0..64 {
         let column = || x.iter().skip(pixel).step_by(64).map(|&v| f64::from(v));
         let found_mean = column().sum::<f64>() / draws as f64;
-        let found =
-            column().map(|v| (v - found_mean).powi(2)).sum::<f64>() / draws as f64;
+        let found = column().map(|v| (v - found_mean).powi(2)).sum::<f64>() / draws as f64;
         let expected = variance[pixel] + 1e-4;
         assert!((found_mean - mean[pixel]).abs() < 5.0 * (expected / draws as f64).sqrt());
         assert!((found / expected - 1.0).abs() < 0.06, "pixel {pixel}: {found} {expected}");

@@ -39,8 +39,20 @@ fn succeeds(dir: &Path, arguments: &[&str]) -> String {
 }
 
 const QUICK: [&str; 14] = [
-    "train", "--preset", "toy-two-moons", "--out", "run", "--device", "cpu", "--epochs", "2", "--set",
-    "data.num_points=1000", "--set", "replay_buffer.replay_buffer_size=256", "--set",
+    "train",
+    "--preset",
+    "toy-two-moons",
+    "--out",
+    "run",
+    "--device",
+    "cpu",
+    "--epochs",
+    "2",
+    "--set",
+    "data.num_points=1000",
+    "--set",
+    "replay_buffer.replay_buffer_size=256",
+    "--set",
 ];
 
 fn train(dir: &Path) -> PathBuf {
@@ -56,8 +68,16 @@ fn train_and_sample_keep_the_contract() {
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let lines: Vec<serde_json::Value> =
         metrics.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    for term in ["step", "loss", "energy_data", "energy_model", "cross_entropy", "gap",
-        "gradient_norm", "clamp_rate"] {
+    for term in [
+        "step",
+        "loss",
+        "energy_data",
+        "energy_model",
+        "cross_entropy",
+        "gap",
+        "gradient_norm",
+        "clamp_rate",
+    ] {
         assert!(lines[0][term].is_number(), "{term}");
     }
     assert_eq!(lines.iter().filter(|line| line["test_accuracy"].is_number()).count(), 2);
@@ -65,8 +85,24 @@ fn train_and_sample_keep_the_contract() {
         assert!(run.join(file).is_file(), "{file}");
     }
 
-    succeeds(dir.path(), &["sample", "--checkpoint", "run/checkpoint.safetensors", "--out", "s",
-        "--steps", "6", "--seed", "3", "--per-class", "5", "--device", "cpu"]);
+    succeeds(
+        dir.path(),
+        &[
+            "sample",
+            "--checkpoint",
+            "run/checkpoint.safetensors",
+            "--out",
+            "s",
+            "--steps",
+            "6",
+            "--seed",
+            "3",
+            "--per-class",
+            "5",
+            "--device",
+            "cpu",
+        ],
+    );
     let traces = fs::read_to_string(dir.path().join("s/traces.csv")).unwrap();
     assert_eq!(traces.lines().count(), 1 + 7 * 2 * 5, "seven states of ten chains");
     let gif = fs::read(dir.path().join("s/chains.gif")).unwrap();
@@ -74,9 +110,29 @@ fn train_and_sample_keep_the_contract() {
     assert!(image::open(dir.path().join("s/grid.png")).is_ok());
 
     for start in ["uniform", "data", "buffer"] {
-        succeeds(dir.path(), &["sample", "--checkpoint", "run/checkpoint.safetensors", "--out",
-            start, "--start", start, "--steps", "2", "--class", "1", "--device", "cpu",
-            "--sampler", "sgld", "--set", "sampler.step_size=0.01", "--conditional"]);
+        succeeds(
+            dir.path(),
+            &[
+                "sample",
+                "--checkpoint",
+                "run/checkpoint.safetensors",
+                "--out",
+                start,
+                "--start",
+                start,
+                "--steps",
+                "2",
+                "--class",
+                "1",
+                "--device",
+                "cpu",
+                "--sampler",
+                "sgld",
+                "--set",
+                "sampler.step_size=0.01",
+                "--conditional",
+            ],
+        );
         assert!(dir.path().join(start).join("grid.png").is_file());
     }
 }
@@ -86,8 +142,22 @@ fn one_seed_gives_one_sample() {
     let dir = tempfile::tempdir().unwrap();
     train(dir.path());
     let traces = |out: &str, seed: &str| {
-        succeeds(dir.path(), &["sample", "--checkpoint", "run/checkpoint.safetensors", "--out", out,
-            "--steps", "3", "--seed", seed, "--device", "cpu"]);
+        succeeds(
+            dir.path(),
+            &[
+                "sample",
+                "--checkpoint",
+                "run/checkpoint.safetensors",
+                "--out",
+                out,
+                "--steps",
+                "3",
+                "--seed",
+                seed,
+                "--device",
+                "cpu",
+            ],
+        );
         fs::read_to_string(dir.path().join(out).join("traces.csv")).unwrap()
     };
     assert_eq!(traces("a", "1"), traces("b", "1"));
@@ -100,8 +170,21 @@ fn devices_and_bench_print_json() {
     let devices: serde_json::Value =
         serde_json::from_str(&succeeds(dir.path(), &["devices", "--json"])).unwrap();
     assert!(devices.is_array());
-    let bench = succeeds(dir.path(), &["bench", "--json", "--device", "cpu", "--batch-size", "2",
-        "--image-size", "8", "--repetitions", "1"]);
+    let bench = succeeds(
+        dir.path(),
+        &[
+            "bench",
+            "--json",
+            "--device",
+            "cpu",
+            "--batch-size",
+            "2",
+            "--image-size",
+            "8",
+            "--repetitions",
+            "1",
+        ],
+    );
     let bench: serde_json::Value = serde_json::from_str(&bench).unwrap();
     assert!(bench["gradient_ms"].as_f64().unwrap() > 0.0);
 }
@@ -119,13 +202,17 @@ fn every_command_has_help_with_examples() {
 #[test]
 fn bad_configurations_name_the_key_and_the_way_out() {
     let dir = tempfile::tempdir().unwrap();
-    let set = |assignment: &str| {
-        fails(dir.path(), &["train", "--out", "x", "--set", assignment])
-    };
+    let set = |assignment: &str| fails(dir.path(), &["train", "--out", "x", "--set", assignment]);
     let said = set("sampler.stepsize=1");
-    assert!(said.contains("unknown key `sampler.stepsize`; did you mean `sampler.step_size`?"), "{said}");
+    assert!(
+        said.contains("unknown key `sampler.stepsize`; did you mean `sampler.step_size`?"),
+        "{said}"
+    );
     let said = set("sampler.num_steps=0");
-    assert!(said.contains("`sampler.num_steps` = 0 is out of range") && said.contains("[1, 100000]"), "{said}");
+    assert!(
+        said.contains("`sampler.num_steps` = 0 is out of range") && said.contains("[1, 100000]"),
+        "{said}"
+    );
     let said = set("sampler.kind=langevin");
     assert!(said.contains("sampler.kind") && said.contains("proximal-sgld"), "{said}");
     let said = set("sampler.step_size=fast");
@@ -183,7 +270,9 @@ fn bad_checkpoints_are_named_with_their_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let path = train(dir.path()).join("checkpoint.safetensors");
     let whole = fs::read(&path).unwrap();
-    let sample = || fails(dir.path(), &["sample", "--checkpoint", "run/checkpoint.safetensors", "--out", "s"]);
+    let sample = || {
+        fails(dir.path(), &["sample", "--checkpoint", "run/checkpoint.safetensors", "--out", "s"])
+    };
 
     fs::write(&path, &whole[..whole.len() - 100]).unwrap();
     let said = sample();
@@ -214,7 +303,8 @@ fn bad_sampling_requests_are_explained() {
     let dir = tempfile::tempdir().unwrap();
     train(dir.path());
     let sample = |more: &[&str]| {
-        let mut arguments = vec!["sample", "--checkpoint", "run/checkpoint.safetensors", "--out", "s"];
+        let mut arguments =
+            vec!["sample", "--checkpoint", "run/checkpoint.safetensors", "--out", "s"];
         arguments.extend(more);
         fails(dir.path(), &arguments)
     };
@@ -245,14 +335,31 @@ fn write_mnist(dir: &Path) {
         let pixels: Vec<u8> = (0..count * 64).map(|at| (at * 7 % 256) as u8).collect();
         let labels: Vec<u8> = (0..count).map(|item| (item % 10) as u8).collect();
         // One plain, one gzipped, one with the dot of some mirrors.
-        fs::write(dir.join(format!("{part}-images.idx3-ubyte")), idx(&[count, 8, 8], &pixels)).unwrap();
-        fs::write(dir.join(format!("{part}-labels-idx1-ubyte.gz")), gz(&idx(&[count], &labels))).unwrap();
+        fs::write(dir.join(format!("{part}-images.idx3-ubyte")), idx(&[count, 8, 8], &pixels))
+            .unwrap();
+        fs::write(dir.join(format!("{part}-labels-idx1-ubyte.gz")), gz(&idx(&[count], &labels)))
+            .unwrap();
     }
 }
 
 const ON_MNIST: [&str; 17] = [
-    "train", "--preset", "mnist", "--data", "data", "--out", "run", "--epochs", "1", "--device", "cpu",
-    "--set", "data.batch_size=10", "--set", "data.num_validation=10", "--set", "sampler.num_steps=1",
+    "train",
+    "--preset",
+    "mnist",
+    "--data",
+    "data",
+    "--out",
+    "run",
+    "--epochs",
+    "1",
+    "--device",
+    "cpu",
+    "--set",
+    "data.batch_size=10",
+    "--set",
+    "data.num_validation=10",
+    "--set",
+    "sampler.num_steps=1",
 ];
 
 #[test]
@@ -279,35 +386,74 @@ fn cifar_files_are_read() {
             })
             .collect()
     };
-    for file in ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"] {
+    for file in [
+        "data_batch_1",
+        "data_batch_2",
+        "data_batch_3",
+        "data_batch_4",
+        "data_batch_5",
+        "test_batch",
+    ] {
         fs::write(batches.join(format!("{file}.bin")), records(20, &[0])).unwrap();
     }
-    let arguments = ["train", "--preset", "jem-cifar10", "--data", "data", "--out", "run", "--epochs", "1",
-        "--device", "cpu", "--set", "data.batch_size=50", "--set", "data.num_validation=0", "--set",
-        "sampler.num_steps=1", "--set", "model.arch=wrn-10-1", "--set", "class_centers.max_components=4",
-        "--set", "replay_buffer.replay_buffer_size=50"];
+    let arguments = [
+        "train",
+        "--preset",
+        "jem-cifar10",
+        "--data",
+        "data",
+        "--out",
+        "run",
+        "--epochs",
+        "1",
+        "--device",
+        "cpu",
+        "--set",
+        "data.batch_size=50",
+        "--set",
+        "data.num_validation=0",
+        "--set",
+        "sampler.num_steps=1",
+        "--set",
+        "model.arch=wrn-10-1",
+        "--set",
+        "class_centers.max_components=4",
+        "--set",
+        "replay_buffer.replay_buffer_size=50",
+    ];
     succeeds(dir.path(), &arguments);
 
     // CIFAR-100: a coarse label before the fine one.
     let folder = dir.path().join("cifar-100-binary");
     fs::create_dir_all(&folder).unwrap();
     let hundred: Vec<u8> = (0..200usize)
-        .flat_map(|item| [(item % 20) as u8, (item % 100) as u8].into_iter()
-            .chain((0..3072).map(move |at| ((at + 7 * item) % 256) as u8)))
+        .flat_map(|item| {
+            [(item % 20) as u8, (item % 100) as u8]
+                .into_iter()
+                .chain((0..3072).map(move |at| ((at + 7 * item) % 256) as u8))
+        })
         .collect();
     fs::write(folder.join("train.bin"), &hundred).unwrap();
     fs::write(folder.join("test.bin"), &hundred[..3074 * 100]).unwrap();
     let config = jempp::config::RunConfig::default()
-        .with_assignment("data.dataset=cifar100").unwrap()
-        .with_assignment(&format!("data.dir='{}'", dir.path().display())).unwrap();
+        .with_assignment("data.dataset=cifar100")
+        .unwrap()
+        .with_assignment(&format!("data.dir='{}'", dir.path().display()))
+        .unwrap();
     let splits = jempp::data::load(&config.data, 0).unwrap();
-    assert_eq!((splits.train.len(), splits.test.len(), splits.train.num_classes()), (200, 100, 100));
+    assert_eq!(
+        (splits.train.len(), splits.test.len(), splits.train.num_classes()),
+        (200, 100, 100)
+    );
     assert_eq!(splits.train.labels[57], 57);
     assert_eq!(splits.train.gather([0])[1], 1.0 / 127.5 - 1.0);
 
     fs::write(folder.join("test.bin"), &hundred[..1000]).unwrap();
     let error = jempp::data::load(&config.data, 0).unwrap_err().to_string();
-    assert!(error.contains("test.bin") && error.contains("expected 3074 bytes, found 1000"), "{error}");
+    assert!(
+        error.contains("test.bin") && error.contains("expected 3074 bytes, found 1000"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -360,7 +506,10 @@ fn a_full_disk_leaves_the_last_good_checkpoint() {
     let longer = fs::read_to_string(&config).unwrap();
     assert!(longer.contains("epochs = 2"));
     let output = Command::new("bash")
-        .args(["-c", &format!("trap '' XFSZ; ulimit -f 64; exec {program} train --resume run --device cpu")])
+        .args([
+            "-c",
+            &format!("trap '' XFSZ; ulimit -f 64; exec {program} train --resume run --device cpu"),
+        ])
         .current_dir(dir.path())
         .output()
         .unwrap();

@@ -142,8 +142,13 @@ fn class_center_start_equals_its_twin() {
             &kernels::CLASS_CENTER_START,
             &device,
             tiles * labels.len() as u32,
-            &[bytes(&mean), bytes(&factor), bytes(&std), bytemuck::cast_slice(&labels),
-                bytes(&poisoned(len))],
+            &[
+                bytes(&mean),
+                bytes(&factor),
+                bytes(&std),
+                bytemuck::cast_slice(&labels),
+                bytes(&poisoned(len)),
+            ],
             &params,
         );
         let gaussians = reference::ClassGaussians {

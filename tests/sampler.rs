@@ -3,15 +3,17 @@
 
 mod common;
 
-use burn::{module::Module, tensor::{Device, Tensor, TensorData}};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor, TensorData},
+};
 use common::{gpu, max_difference, scrambled_tensor, values};
 use jempp::{
-    checkpoint::weights_of,
     config::{ModelConfig, Norm},
     device,
     energy::{Energy, EnergyGradient, JointEnergy, SplitGradient},
     kernels::{self, reference::NoiseKey},
-    model::Network,
+    model::{Network, weights_of},
     sampler::{ChainState, Sampler, inverse_temperature},
 };
 
@@ -75,10 +77,7 @@ fn energy_gradient_equals_finite_differences() {
     ];
     for (arch, norm, [c, h, w]) in cases {
         let network = network(arch, norm, 1, [c, h, w]);
-        for energy in [
-            JointEnergy::new(&network),
-            JointEnergy::for_labels(&network, vec![2, 0]),
-        ] {
+        for energy in [JointEnergy::new(&network), JointEnergy::for_labels(&network, vec![2, 0])] {
             let x = scrambled_tensor([2, c, h, w], 5, &device::cpu());
             let gradient = values(energy.gradient(x.clone()).gradient);
             let total = |x: &[f32]| -> f64 {
@@ -119,8 +118,11 @@ fn pyld_with_affine_first_layer_equals_one_long_step() {
         // A radius that clamps some components and a step that reaches the box.
         let radius = 0.01;
         let (long, steps) = (20.0, 3);
-        let proximal =
-            Sampler::ProximalSgld { step_size: 5.0 * long, noise_std: 0.0, proximal_radius: radius };
+        let proximal = Sampler::ProximalSgld {
+            step_size: 5.0 * long,
+            noise_std: 0.0,
+            proximal_radius: radius,
+        };
         let expected = run(proximal, x.clone(), &energy, steps);
         let collapsed = run(pyld(5, long, radius), x.clone(), &energy, steps);
         assert_eq!(collapsed, expected, "{arch}: the collapsed form is that very step");
@@ -168,7 +170,12 @@ fn chain_stays_in_box() {
     let x = scrambled_tensor([3, 1, 4, 4], 2, &device::cpu());
     for sampler in [
         Sampler::ProximalSgld { step_size: 1.0, noise_std: 0.5, proximal_radius: 1.0 },
-        Sampler::Pyld { num_inner_steps: 3, inner_step_size: 1.0, noise_std: 0.5, proximal_radius: 9.0 },
+        Sampler::Pyld {
+            num_inner_steps: 3,
+            inner_step_size: 1.0,
+            noise_std: 0.5,
+            proximal_radius: 9.0,
+        },
     ] {
         let x = run(sampler, x.clone(), &energy, 20);
         assert!(x.iter().all(|value| value.abs() <= 1.0));

@@ -87,7 +87,10 @@ impl Density {
                 let turn = rng.random::<f32>().sqrt() * 1.5 * TAU;
                 let radius = 0.85 * turn / (1.5 * TAU);
                 let angle = turn + PI * class as f32;
-                [radius * angle.cos() + 0.02 * normal(rng), radius * angle.sin() + 0.02 * normal(rng)]
+                [
+                    radius * angle.cos() + 0.02 * normal(rng),
+                    radius * angle.sin() + 0.02 * normal(rng),
+                ]
             }
             Self::Rings => {
                 let angle = TAU * rng.random::<f32>();

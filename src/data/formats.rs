@@ -57,7 +57,9 @@ pub enum DataError {
         found: usize,
     },
     /// A label past the number of classes.
-    #[error("{path} is corrupt: label {label} at item {index}, but there are {num_classes} classes")]
+    #[error(
+        "{path} is corrupt: label {label} at item {index}, but there are {num_classes} classes"
+    )]
     Label {
         /// The file.
         path: PathBuf,
@@ -81,9 +83,7 @@ pub enum DataError {
         num_labels: usize,
     },
     /// Nothing would be left to train on.
-    #[error(
-        "data.num_validation = {num_validation} leaves nothing of {num_train} training images"
-    )]
+    #[error("data.num_validation = {num_validation} leaves nothing of {num_train} training images")]
     TooMuchValidation {
         /// Images to hold out.
         num_validation: usize,
@@ -101,12 +101,19 @@ pub enum DataError {
 }
 
 const FASHION_CLASSES: [&str; 10] = [
-    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
     "Ankle boot",
 ];
-const CIFAR10_CLASSES: [&str; 10] = [
-    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
-];
+const CIFAR10_CLASSES: [&str; 10] =
+    ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
 macro_rules! embedded {
     ($($name:literal),*) => {
@@ -164,7 +171,11 @@ pub(super) fn load(dataset: DatasetName, dir: &Path) -> Result<(Dataset, Dataset
             let classes: Vec<String> = match read_named(dir, &["fine_label_names.txt"]) {
                 Ok((_, text)) => {
                     let text = String::from_utf8_lossy(&text).into_owned();
-                    text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Into::into).collect()
+                    text.lines()
+                        .map(str::trim)
+                        .filter(|line| !line.is_empty())
+                        .map(Into::into)
+                        .collect()
                 }
                 // The names are an extra of the archive; the numbers serve as well.
                 Err(_) => Vec::new(),

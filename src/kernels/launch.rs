@@ -41,11 +41,7 @@ impl CubeKernel for WgslKernel {
     fn define(&self) -> KernelDefinition {
         let settings =
             KernelSettings::new(CubeDim::new_single().0, ExecutionMode::Checked, AddressType::U32);
-        KernelDefinition {
-            body: Scope::root(settings.clone()),
-            settings,
-            info: Info::default(),
-        }
+        KernelDefinition { body: Scope::root(settings.clone()), settings, info: Info::default() }
     }
 
     fn source(&self) -> Option<PrecompiledSource> {

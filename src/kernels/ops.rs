@@ -6,8 +6,8 @@ use burn_wgpu::{CubeTensor, Wgpu, into_contiguous};
 use cubecl::server::Handle;
 
 use super::{
-    CHAIN_SUMMARY, CLASS_CENTER_START, Kernel, PROXIMAL_STEP, REPLAY_GATHER, REPLAY_SCATTER, UNIFORM_START,
-    WORKGROUP_SIZE,
+    CHAIN_SUMMARY, CLASS_CENTER_START, Kernel, PROXIMAL_STEP, REPLAY_GATHER, REPLAY_SCATTER,
+    UNIFORM_START, WORKGROUP_SIZE,
     launch::{empty_like, launch},
     reference::{self, NoiseKey, ProximalStep},
 };

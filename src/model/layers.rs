@@ -102,7 +102,7 @@ impl WeightInit {
             config::Norm::Batch => Some(NormLayer::Batch(batch())),
             config::Norm::Frozen => Some(NormLayer::Batch(batch().freeze())),
             config::Norm::Group => {
-                let groups = if channels % NUM_GROUPS == 0 { NUM_GROUPS } else { 1 };
+                let groups = if channels.is_multiple_of(NUM_GROUPS) { NUM_GROUPS } else { 1 };
                 let config = GroupNormConfig::new(groups, channels);
                 Some(NormLayer::Group(config.init(&self.device)))
             }

@@ -3,6 +3,7 @@
 mod cnn_small;
 mod layers;
 mod mlp;
+mod weights;
 mod wide_resnet;
 
 use burn::{
@@ -15,14 +16,20 @@ use cnn_small::CnnSmall;
 use mlp::Mlp;
 use wide_resnet::WideResNet;
 
+pub use weights::{HostTensor, WeightsError, weights_of, with_weights};
+
 /// Why a network could not be built.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum ModelError {
     /// No architecture of that name.
-    #[error("unknown model.arch `{0}`; there are cnn-small, mlp and wrn-<depth>-<width>, as in wrn-28-10")]
+    #[error(
+        "unknown model.arch `{0}`; there are cnn-small, mlp and wrn-<depth>-<width>, as in wrn-28-10"
+    )]
     UnknownArch(String),
     /// A WideResNet that cannot be.
-    #[error("model.arch `wrn-{depth}-{width}`: the depth must be 6n+4 (10, 16, 22, 28, …) and the width at least 1")]
+    #[error(
+        "model.arch `wrn-{depth}-{width}`: the depth must be 6n+4 (10, 16, 22, 28, …) and the width at least 1"
+    )]
     WideResNetSize {
         /// Depth asked for.
         depth: usize,
@@ -33,7 +40,9 @@ pub enum ModelError {
     #[error("model.arch `{0}` has no norm layers; set model.norm = none")]
     NoNorm(String),
     /// An architecture for other inputs.
-    #[error("model.arch `{arch}` takes inputs of shape {expected}, the data has {found:?} (C, H, W)")]
+    #[error(
+        "model.arch `{arch}` takes inputs of shape {expected}, the data has {found:?} (C, H, W)"
+    )]
     Input {
         /// The architecture.
         arch: String,
@@ -43,7 +52,9 @@ pub enum ModelError {
         found: [usize; 3],
     },
     /// A split behind the last piece.
-    #[error("model.split = {split} is past the network: `{arch}` has {num_pieces} pieces before its head")]
+    #[error(
+        "model.split = {split} is past the network: `{arch}` has {num_pieces} pieces before its head"
+    )]
     Split {
         /// The split asked for.
         split: usize,
@@ -74,6 +85,7 @@ pub struct Network {
 }
 
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one network, not a collection")]
 enum Body {
     CnnSmall(CnnSmall),
     Mlp(Mlp),
@@ -97,7 +109,8 @@ impl Network {
     ) -> Result<Self, ModelError> {
         let mut init = layers::WeightInit::new(seed, device);
         let arch = config.arch.as_str();
-        let wants = |expected| ModelError::Input { arch: arch.to_string(), expected, found: input_shape };
+        let wants =
+            |expected| ModelError::Input { arch: arch.to_string(), expected, found: input_shape };
         if matches!(arch, "cnn-small" | "mlp") && config.norm != Norm::None {
             return Err(ModelError::NoNorm(arch.to_string()));
         }
@@ -116,7 +129,8 @@ impl Network {
                     return Err(wants("(C, H, W) with H and W at least 4"));
                 }
                 let channels = input_shape[0];
-                let net = WideResNet::new(&mut init, channels, depth, width, config.norm, num_classes);
+                let net =
+                    WideResNet::new(&mut init, channels, depth, width, config.norm, num_classes);
                 Body::WideResNet(net)
             }
         };
@@ -176,7 +190,7 @@ fn parse_wide_resnet(arch: &str) -> Result<[usize; 2], ModelError> {
         arch.strip_prefix("wrn-").and_then(|size| size.split_once('-')).ok_or_else(unknown)?;
     let depth: usize = depth.parse().map_err(|_| unknown())?;
     let width: usize = width.parse().map_err(|_| unknown())?;
-    if depth < 10 || (depth - 4) % 6 != 0 || width == 0 {
+    if depth < 10 || !(depth - 4).is_multiple_of(6) || width == 0 {
         return Err(ModelError::WideResNetSize { depth, width });
     }
     Ok([depth, width])

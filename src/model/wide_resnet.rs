@@ -37,7 +37,13 @@ struct Block {
 }
 
 impl Block {
-    fn new(init: &mut WeightInit, inputs: usize, outputs: usize, stride: usize, norm: Norm) -> Self {
+    fn new(
+        init: &mut WeightInit,
+        inputs: usize,
+        outputs: usize,
+        stride: usize,
+        norm: Norm,
+    ) -> Self {
         let changes = stride != 1 || inputs != outputs;
         Self {
             norm1: init.norm(norm, inputs),

@@ -1,0 +1,84 @@
+//! Named configurations.
+
+/// A named configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Preset {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it is for.
+    pub about: &'static str,
+    /// What it changes of the defaults, layer upon layer.
+    pub layers: &'static [&'static str],
+}
+
+const TOY: &str = "
+    data = { batch_size = 256, input_noise_std = 0.0 }
+    model = { arch = 'mlp' }
+    class_centers = { max_components = 2 }
+    sampler = { num_steps = 10, inner_step_size = 0.002, noise_std = 0.03 }
+    optimizer = { learning_rate = 1e-3, warmup_steps = 50 }
+    training = { epochs = 50, eval_every_epochs = 10 }
+";
+
+/// Every preset.
+pub const PRESETS: &[Preset] = &[
+    Preset {
+        name: "fashion-quick",
+        about: "JEM++ on 5,000 embedded Fashion-MNIST images, minutes on a laptop without a GPU",
+        layers: &["
+            data = { batch_size = 32 }
+            optimizer = { learning_rate = 1e-3, warmup_steps = 100, decay_epochs = [5, 7] }
+            replay_buffer = { replay_buffer_size = 2000 }
+            training = { epochs = 8 }
+        "],
+    },
+    Preset {
+        name: "fashion",
+        about: "JEM++ on the full Fashion-MNIST (--data DIR), hours on a laptop",
+        layers: &["
+            data = { dataset = 'fashion-mnist', crop_padding = 2, horizontal_flip = true, num_validation = 5000 }
+            optimizer = { learning_rate = 1e-3, warmup_steps = 500, decay_epochs = [12, 18] }
+            training = { epochs = 20 }
+        "],
+    },
+    Preset {
+        name: "mnist",
+        about: "JEM++ on MNIST digits (--data DIR)",
+        layers: &["
+            data = { dataset = 'mnist', crop_padding = 2, num_validation = 5000 }
+            optimizer = { learning_rate = 1e-3, warmup_steps = 500, decay_epochs = [6, 9] }
+            training = { epochs = 10 }
+        "],
+    },
+    Preset {
+        name: "paper-cifar10",
+        about: "The recipe of the JEM++ paper on CIFAR-10 (--data DIR); needs a large GPU and days",
+        layers: &["
+            data = { dataset = 'cifar10', crop_padding = 4, horizontal_flip = true, num_validation = 5000 }
+            model = { arch = 'wrn-28-10', norm = 'batch' }
+            optimizer = { kind = 'sgd', learning_rate = 0.1, momentum = 0.9, weight_decay = 4e-4, warmup_steps = 1000, decay_epochs = [50, 100, 125] }
+            training = { epochs = 150 }
+        "],
+    },
+    Preset {
+        name: "jem-cifar10",
+        about: "The recipe of the JEM paper on CIFAR-10 (--data DIR), for comparison",
+        layers: &["
+            data = { dataset = 'cifar10', crop_padding = 4, horizontal_flip = true, num_validation = 5000 }
+            model = { arch = 'wrn-28-10', norm = 'none' }
+            sampler = { kind = 'sgld', num_steps = 20, step_size = 1.0, noise_std = 0.01, start = 'uniform' }
+            optimizer = { kind = 'adam', learning_rate = 1e-4, warmup_steps = 1000, decay_epochs = [160, 180], decay_factor = 0.3 }
+            training = { epochs = 200 }
+        "],
+    },
+    toy("toy-two-moons", &[TOY, "data.dataset = 'two-moons'"]),
+    toy("toy-eight-gaussians", &[TOY, "data.dataset = 'eight-gaussians'"]),
+    toy("toy-spiral", &[TOY, "data.dataset = 'spiral'"]),
+    toy("toy-rings", &[TOY, "data.dataset = 'rings'"]),
+    toy("toy-checkerboard", &[TOY, "data.dataset = 'checkerboard'"]),
+    toy("toy-pinwheel", &[TOY, "data.dataset = 'pinwheel'"]),
+];
+
+const fn toy(name: &'static str, layers: &'static [&'static str]) -> Preset {
+    Preset { name, about: "JEM++ on a 2-D density, seconds", layers }
+}

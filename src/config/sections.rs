@@ -1,0 +1,285 @@
+//! The sections of the configuration: every key with its default, its range and its help text.
+
+use serde::{Deserialize, Serialize};
+
+/// Help and range of one key.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// Name within its section.
+    pub name: &'static str,
+    /// What it does, with its unit.
+    pub help: &'static str,
+    /// Smallest and largest allowed value of a number.
+    pub range: Option<(f64, f64)>,
+}
+
+macro_rules! section {
+    ($(#[doc = $section_doc:literal])* $section:ident {
+        $($(#[doc = $doc:literal])* $field:ident: $type:ty = $default:expr
+            $(, in $low:literal ..= $high:literal)?;)*
+    }) => {
+        $(#[doc = $section_doc])*
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $section { $($(#[doc = $doc])* pub $field: $type,)* }
+
+        impl Default for $section {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+
+        impl $section {
+            /// Help and range of every key of this section.
+            pub const FIELDS: &'static [Field] = &[$(Field {
+                name: stringify!($field),
+                help: concat!($($doc),*),
+                range: section!(@range $($low, $high)?),
+            },)*];
+        }
+    };
+    (@range) => { None };
+    (@range $low:literal, $high:literal) => { Some(($low as f64, $high as f64)) };
+}
+
+macro_rules! choices {
+    ($(#[doc = $doc:literal])* $name:ident { $($(#[doc = $variant_doc:literal])* $variant:ident,)* }) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum $name { $($(#[doc = $variant_doc])* $variant,)* }
+    };
+}
+
+choices! {
+    /// Which images (or points) are modelled.
+    DatasetName {
+        /// 5,000 + 1,000 Fashion-MNIST images that travel inside the program.
+        FashionMnistEmbedded,
+        /// Fashion-MNIST, IDX files.
+        FashionMnist,
+        /// MNIST, IDX files.
+        Mnist,
+        /// CIFAR-10, binary version.
+        Cifar10,
+        /// CIFAR-100, binary version, fine labels.
+        Cifar100,
+        /// Two interleaved half circles.
+        TwoMoons,
+        /// Eight Gaussians on a circle.
+        EightGaussians,
+        /// Two intertwined spirals.
+        Spiral,
+        /// Four concentric rings.
+        Rings,
+        /// The dark and the light squares of a checkerboard.
+        Checkerboard,
+        /// Five curved blades.
+        Pinwheel,
+    }
+}
+
+choices! {
+    /// What normalises activations.
+    Norm {
+        /// Nothing: chains are independent; JEM's choice.
+        None,
+        /// Statistics of the current batch, while sampling too: JEM++'s choice; couples the chains of a batch.
+        Batch,
+        /// Batch norm with its running statistics: for diagnostics on a trained network.
+        Frozen,
+        /// Group norm: chains stay independent.
+        Group,
+    }
+}
+
+choices! {
+    /// Update rule of a chain.
+    SamplerKind {
+        /// x ← x - α ∇E + σ ξ, no clamp (JEM).
+        Sgld,
+        /// Gradient clamped to the proximal radius, x kept in [-1, 1].
+        ProximalSgld,
+        /// JEM++: `num_inner_steps` steps through the first layer per full gradient.
+        Pyld,
+    }
+}
+
+choices! {
+    /// Where new chains start.
+    StartKind {
+        /// A draw from the class's Gaussian (JEM++).
+        ClassCenters,
+        /// Uniform noise on [-1, 1] (JEM).
+        Uniform,
+    }
+}
+
+choices! {
+    /// Optimiser of the weights.
+    OptimizerKind {
+        /// Stochastic gradient descent with momentum.
+        Sgd,
+        /// Adam.
+        Adam,
+    }
+}
+
+section! {
+    /// Data set and batches.
+    DataConfig {
+        /// Data set: fashion-mnist-embedded, fashion-mnist, mnist, cifar10, cifar100, two-moons, eight-gaussians, spiral, rings, checkerboard or pinwheel.
+        dataset: DatasetName = DatasetName::FashionMnistEmbedded;
+        /// Folder with the official files; not needed for the embedded set and the 2-D densities.
+        dir: String = String::new();
+        /// Images per training step; also chains per step.
+        batch_size: usize = 64, in 1 ..= 4096;
+        /// Training images held out for validation.
+        num_validation: usize = 0, in 0 ..= 50000;
+        /// Reflect-pad by this many pixels, then crop back at random; 0 is off.
+        crop_padding: usize = 0, in 0 ..= 16;
+        /// Mirror images at random; wrong for digits and SVHN.
+        horizontal_flip: bool = false;
+        /// Standard deviation of Gaussian noise added to training inputs, in units of x.
+        input_noise_std: f64 = 0.03, in 0.0 ..= 1.0;
+        /// Points drawn for a 2-D density.
+        num_points: usize = 5000, in 16 ..= 1000000;
+    }
+}
+
+section! {
+    /// Network.
+    ModelConfig {
+        /// Architecture: cnn-small, mlp or wrn-<depth>-<width>.
+        arch: String = "cnn-small".to_string();
+        /// Normalisation: none, batch, frozen or group (WideResNet).
+        norm: Norm = Norm::None;
+        /// How many leading pieces of the network form `first_layer`, the part that PYLD's inner steps go through. 1 is the bare first convolution, which is affine.
+        split: usize = 1, in 1 ..= 64;
+    }
+}
+
+section! {
+    /// Gaussian per class that chains start from.
+    ClassCentersConfig {
+        /// Share of each class's variance that its principal axes must hold; the rest becomes a residual per pixel.
+        explained_variance: f64 = 0.95, in 0.0 ..= 1.0;
+        /// Most principal axes kept per class.
+        max_components: usize = 128, in 1 ..= 4096;
+    }
+}
+
+section! {
+    /// Langevin chains.
+    SamplerConfig {
+        /// Update rule: sgld, proximal-sgld or pyld.
+        kind: SamplerKind = SamplerKind::Pyld;
+        /// Full gradient evaluations per chain and training step (K of SGLD, M of PYLD).
+        num_steps: usize = 10, in 1 ..= 100000;
+        /// Step size α of sgld and proximal-sgld, in x² per unit of energy.
+        step_size: f64 = 1.0, in 0.0 ..= 1e6;
+        /// Standard deviation σ of the noise actually added per step, in units of x. The chain targets p^β with β = 2α/σ².
+        noise_std: f64 = 0.0, in 0.0 ..= 10.0;
+        /// Bound r on each gradient component, in energy per unit of x.
+        proximal_radius: f64 = 1.0, in 1e-6 ..= 1e6;
+        /// Inner steps N of pyld through the first layer.
+        num_inner_steps: usize = 5, in 1 ..= 1000;
+        /// Step size α of one inner step of pyld.
+        inner_step_size: f64 = 0.2, in 0.0 ..= 1e6;
+        /// Where fresh chains start: class-centers or uniform.
+        start: StartKind = StartKind::ClassCenters;
+    }
+}
+
+section! {
+    /// Persistent chains.
+    ReplayBufferConfig {
+        /// Chains kept, the same number per class.
+        replay_buffer_size: usize = 10000, in 1 ..= 1000000;
+        /// Share of a batch that starts afresh.
+        reinit_prob: f64 = 0.05, in 0.0 ..= 1.0;
+    }
+}
+
+section! {
+    /// Loss terms.
+    ObjectiveConfig {
+        /// Weight of mean E(x_data) - mean E(x_model).
+        p_x_weight: f64 = 1.0, in 0.0 ..= 1000.0;
+        /// Weight of the cross entropy of p(y|x).
+        p_y_given_x_weight: f64 = 1.0, in 0.0 ..= 1000.0;
+        /// Weight of the class-conditional term mean E(x_data, y) - mean E(x_model, y).
+        p_x_y_weight: f64 = 0.0, in 0.0 ..= 1000.0;
+        /// Weight of mean E(x_data)² + mean E(x_model)².
+        energy_l2_weight: f64 = 0.0, in 0.0 ..= 1000.0;
+    }
+}
+
+section! {
+    /// Optimiser and schedule.
+    OptimizerConfig {
+        /// Optimiser: sgd or adam.
+        kind: OptimizerKind = OptimizerKind::Adam;
+        /// Learning rate after warm-up.
+        learning_rate: f64 = 1e-4, in 0.0 ..= 10.0;
+        /// Momentum of sgd, β₁ of adam.
+        momentum: f64 = 0.9, in 0.0 ..= 0.9999;
+        /// Weight decay (L2).
+        weight_decay: f64 = 0.0, in 0.0 ..= 1.0;
+        /// Largest gradient norm per parameter tensor; 0 is no bound.
+        gradient_clip_norm: f64 = 0.0, in 0.0 ..= 1e6;
+        /// Steps over which the learning rate rises linearly from 0.
+        warmup_steps: usize = 0, in 0 ..= 1000000;
+        /// Epochs at whose end the learning rate is multiplied by `decay_factor`.
+        decay_epochs: Vec<usize> = Vec::new();
+        /// Factor of each decay.
+        decay_factor: f64 = 0.2, in 0.0 ..= 1.0;
+    }
+}
+
+section! {
+    /// Length of the run and what is written when.
+    TrainingConfig {
+        /// Passes over the training set.
+        epochs: usize = 10, in 1 ..= 100000;
+        /// Epochs between evaluations on the test set; each also writes a sample grid.
+        eval_every_epochs: usize = 1, in 1 ..= 100000;
+        /// Seconds between checkpoints.
+        checkpoint_every_secs: f64 = 60.0, in 0.0 ..= 86400.0;
+    }
+}
+
+section! {
+    /// When a step counts as diverged, and what is tried before giving up.
+    DivergenceConfig {
+        /// Bound on |loss|.
+        max_abs_loss: f64 = 1e4, in 1e-3 ..= 1e12;
+        /// Bound on |mean energy| of data and of chains.
+        max_abs_energy: f64 = 1e4, in 1e-3 ..= 1e12;
+        /// Bound on the smoothed gap |d|, d = mean E(x_data) - mean E(x_model).
+        max_abs_gap: f64 = 100.0, in 1e-3 ..= 1e12;
+        /// Bound on the mean gradient norm r along the chains.
+        max_gradient_norm: f64 = 1e3, in 1e-3 ..= 1e12;
+        /// Bound on the share of clamped gradient components.
+        max_clamp_rate: f64 = 0.9, in 0.0 ..= 1.0;
+        /// Steps between the states that a diverged run returns to.
+        snapshot_every_steps: usize = 50, in 1 ..= 100000;
+        /// Returns to the last good state before the run gives up.
+        max_recoveries: usize = 5, in 0 ..= 1000;
+        /// Factor on the learning rate at each return.
+        learning_rate_cut: f64 = 0.5, in 0.01 ..= 1.0;
+    }
+}
+
+/// Every section with its fields.
+pub const SECTIONS: &[(&str, &[Field])] = &[
+    ("data", DataConfig::FIELDS),
+    ("model", ModelConfig::FIELDS),
+    ("class_centers", ClassCentersConfig::FIELDS),
+    ("sampler", SamplerConfig::FIELDS),
+    ("replay_buffer", ReplayBufferConfig::FIELDS),
+    ("objective", ObjectiveConfig::FIELDS),
+    ("optimizer", OptimizerConfig::FIELDS),
+    ("training", TrainingConfig::FIELDS),
+    ("divergence", DivergenceConfig::FIELDS),
+];

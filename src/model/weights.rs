@@ -1,0 +1,117 @@
+//! A network's weights on the host, by path.
+
+use std::collections::HashMap;
+
+use burn::{
+    module::{Module, ModuleMapper, ModuleVisitor, Param},
+    tensor::{Tensor, TensorData},
+};
+
+use super::Network;
+
+/// Why weights could not be put into a network.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum WeightsError {
+    /// A parameter that the network has and the file has not.
+    #[error("checkpoint lacks tensor `{0}`")]
+    Missing(String),
+    /// A tensor that the file has and the network has not.
+    #[error("checkpoint has a tensor `{0}` that the network has no place for")]
+    Extra(String),
+    /// A parameter of another shape.
+    #[error(
+        "tensor `{name}` has shape {found:?} in the checkpoint, the network needs {expected:?}"
+    )]
+    Shape {
+        /// Its path.
+        name: String,
+        /// Shape in the network.
+        expected: Vec<usize>,
+        /// Shape in the file.
+        found: Vec<usize>,
+    },
+}
+
+/// A tensor on the host: f32 values and their shape.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostTensor {
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Row-major values.
+    pub values: Vec<f32>,
+}
+
+/// Parameters and running statistics of a network by path, on the host.
+pub fn weights_of(network: &Network) -> HashMap<String, HostTensor> {
+    struct Collect {
+        path: Vec<String>,
+        weights: HashMap<String, HostTensor>,
+    }
+    impl ModuleVisitor for Collect {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.to_string());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let tensor = param.val().without_autodiff();
+            let shape = tensor.dims().to_vec();
+            let Ok(values) = tensor.into_data().try_into_vec() else {
+                unreachable!("weights are f32")
+            };
+            self.weights.insert(self.path.join("."), HostTensor { shape, values });
+        }
+    }
+    let mut collect = Collect { path: Vec::new(), weights: HashMap::new() };
+    network.visit(&mut collect);
+    collect.weights
+}
+
+/// The network with its parameters replaced by `weights`.
+///
+/// # Errors
+/// A tensor that is missing, of another shape, or has no place.
+pub fn with_weights(
+    network: Network,
+    weights: HashMap<String, HostTensor>,
+) -> Result<Network, WeightsError> {
+    struct Replace {
+        path: Vec<String>,
+        weights: HashMap<String, HostTensor>,
+        error: Option<WeightsError>,
+    }
+    impl ModuleMapper for Replace {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.to_string());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let name = self.path.join(".");
+            let Some(found) = self.weights.remove(&name) else {
+                self.error.get_or_insert(WeightsError::Missing(name));
+                return param;
+            };
+            let expected = param.dims().to_vec();
+            if expected != found.shape {
+                let found = found.shape;
+                self.error.get_or_insert(WeightsError::Shape { name, expected, found });
+                return param;
+            }
+            let (id, tensor, mapper) = param.consume();
+            let data = TensorData::new(found.values, found.shape);
+            let value = Tensor::from_data(data, &tensor.device());
+            let value = value.set_require_grad(tensor.is_require_grad());
+            Param::from_mapped_value(id, value, mapper)
+        }
+    }
+    let mut replace = Replace { path: Vec::new(), weights, error: None };
+    let network = network.map(&mut replace);
+    match (replace.error, replace.weights.into_keys().min()) {
+        (Some(error), _) => Err(error),
+        (None, Some(extra)) => Err(WeightsError::Extra(extra)),
+        (None, None) => Ok(network),
+    }
+}
