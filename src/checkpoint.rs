@@ -221,12 +221,20 @@ impl Checkpoint {
         let replay_buffer = take("replay_buffer")?;
         let (mean, factor) = (take("class_centers.mean")?, take("class_centers.factor")?);
         let residual_std = take("class_centers.residual_std")?;
-        let dims: [usize; 3] =
-            factor.shape.clone().try_into().map_err(|shape: Vec<usize>| WeightsError::Shape {
-                name: "class_centers.factor".into(),
-                expected: vec![class_names.len(), 1, input_shape.iter().product()],
-                found: shape,
-            })?;
+        let (classes, pixels) = (class_names.len(), input_shape.iter().product::<usize>());
+        let components = factor.shape.get(1).copied().unwrap_or(0);
+        let capacity = replay_buffer.shape.first().copied().unwrap_or(0);
+        for (name, tensor, expected) in [
+            ("replay_buffer", &replay_buffer, vec![capacity.max(classes), pixels]),
+            ("class_centers.mean", &mean, vec![classes, pixels]),
+            ("class_centers.factor", &factor, vec![classes, components, pixels]),
+            ("class_centers.residual_std", &residual_std, vec![classes, pixels]),
+        ] {
+            if tensor.shape != expected {
+                let (name, found) = (name.to_string(), tensor.shape.clone());
+                return Err(WeightsError::Shape { name, expected, found }.into());
+            }
+        }
         let weights = floats
             .into_iter()
             .map(|(name, tensor)| match name.strip_prefix("model.") {
@@ -246,7 +254,7 @@ impl Checkpoint {
                 mean: mean.values,
                 factor: factor.values,
                 residual_std: residual_std.values,
-                dims,
+                dims: [classes, components, pixels],
             },
         })
     }

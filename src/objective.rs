@@ -42,7 +42,7 @@ pub struct Objective {
     pub terms: [Tensor<1>; 6],
 }
 
-/// Names of the logged terms. The last is a percentage point of the batch, not part of the loss.
+/// Names of the logged terms. The last is the share of the batch classified rightly, no part of the loss.
 pub const TERM_NAMES: [&str; 6] =
     ["energy_data", "energy_model", "cross_entropy", "p_x_y", "energy_l2", "train_accuracy"];
 

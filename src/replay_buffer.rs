@@ -17,7 +17,7 @@ use crate::{
 const SLOT_STREAM: u32 = 4;
 /// Philox streams of starts; the class centres use two in a row.
 const FILL_STREAM: u32 = 32;
-const REINIT_STREAM: u32 = 34;
+const REINIT_STREAM: u32 = 1 << 16;
 
 /// How fresh chains start.
 #[derive(Clone, Debug)]
@@ -119,10 +119,17 @@ impl ReplayBuffer {
     }
 
     /// Chains from `batch_size` distinct random slots, each started afresh with the re-initialisation
-    /// probability. The same `seed` and `step` take the same.
-    pub fn take(&self, batch_size: usize, start: &Start, seed: u64, step: u64) -> BufferBatch {
+    /// probability. The same `seed`, `step` and `attempt` take the same.
+    pub fn take(
+        &self,
+        batch_size: usize,
+        start: &Start,
+        seed: u64,
+        step: u64,
+        attempt: u32,
+    ) -> BufferBatch {
         let capacity = self.capacity();
-        let mut rng = random_stream(seed, SLOT_STREAM, step);
+        let mut rng = random_stream(seed, SLOT_STREAM, step | u64::from(attempt) << 40);
         let slots: Vec<u32> = index::sample(&mut rng, capacity, batch_size.min(capacity))
             .into_iter()
             .map(|slot| slot as u32)
@@ -143,7 +150,7 @@ impl ReplayBuffer {
             fresh_labels.push(0);
         }
         let [c, h, w] = self.shape;
-        let noise = NoiseKey { seed, stream: REINIT_STREAM, step: step as u32 };
+        let noise = NoiseKey { seed, stream: REINIT_STREAM + 2 * attempt, step: step as u32 };
         let fresh = start
             .draw(&fresh_labels, noise, &self.chains.device())
             .reshape([fresh_labels.len(), c * h * w]);

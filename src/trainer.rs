@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Philox stream of the chains' noise.
-const CHAIN_STREAM: u32 = 64;
+const CHAIN_STREAM: u32 = 1 << 20;
 /// Share of the old value in the smoothed gap.
 const GAP_SMOOTHING: f64 = 0.95;
 
@@ -43,13 +43,18 @@ pub enum TrainerError {
     /// Weights that do not fit the network.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// A buffer too small for a batch of distinct chains.
-    #[error("replay_buffer.replay_buffer_size = {capacity} is less than data.batch_size = {batch}")]
+    /// A buffer too small for a batch of distinct chains, or for a chain of every class.
+    #[error(
+        "replay_buffer.replay_buffer_size = {capacity} is too small: it must hold a batch \
+         (data.batch_size = {batch}) and every one of {num_classes} classes"
+    )]
     BufferTooSmall {
         /// Chains in the buffer.
         capacity: usize,
         /// Chains per step.
         batch: usize,
+        /// Classes of the data.
+        num_classes: usize,
     },
     /// The optimiser's state cannot be read.
     #[error("the optimiser's state in the checkpoint cannot be read: {0}")]
@@ -156,10 +161,10 @@ impl Trainer {
         chains: Option<HostTensor>,
     ) -> Result<Self, TrainerError> {
         let (capacity, batch) = (config.replay_buffer.replay_buffer_size, config.data.batch_size);
-        if capacity < batch {
-            return Err(TrainerError::BufferTooSmall { capacity, batch });
-        }
         let (input_shape, num_classes) = (train.shape, train.num_classes());
+        if capacity < batch.max(num_classes) {
+            return Err(TrainerError::BufferTooSmall { capacity, batch, num_classes });
+        }
         let device = device.clone().without_autodiff();
         let network = Network::new(
             &config.model,
@@ -333,14 +338,13 @@ impl Trainer {
 
     fn sample(&self, step: u64) -> Chains {
         // After a recovery the same steps draw other chains and other noise.
-        let attempt = self.counters.num_recoveries as u64;
-        let key = step | attempt << 40;
-        let taken =
-            self.buffer.take(self.config.data.batch_size, &self.start, self.config.seed, key);
+        let attempt = self.counters.num_recoveries as u32;
+        let RunConfig { seed, data, .. } = &self.config;
+        let taken = self.buffer.take(data.batch_size, &self.start, *seed, step, attempt);
         let num_steps = self.config.sampler.num_steps;
         let noise = NoiseKey {
             seed: self.config.seed,
-            stream: CHAIN_STREAM + attempt as u32,
+            stream: CHAIN_STREAM + attempt,
             step: (step as u32).wrapping_mul(num_steps as u32),
         };
         let energy = JointEnergy::new(&self.network);

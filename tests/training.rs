@@ -286,7 +286,8 @@ fn wrong_networks_are_named() {
     assert!(build(&["model.norm=batch"]).contains("has no norm layers"));
     assert!(build(&["model.split=9"]).contains("has 6 pieces"));
     assert!(
-        build(&["replay_buffer.replay_buffer_size=4"]).contains("is less than data.batch_size")
+        build(&["replay_buffer.replay_buffer_size=4"])
+            .contains("is too small: it must hold a batch")
     );
 }
 

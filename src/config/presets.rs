@@ -15,8 +15,8 @@ const TOY: &str = "
     data = { batch_size = 256, input_noise_std = 0.0 }
     model = { arch = 'mlp' }
     class_centers = { max_components = 2 }
-    sampler = { num_steps = 10, inner_step_size = 0.002, noise_std = 0.03 }
-    optimizer = { learning_rate = 1e-3, warmup_steps = 50 }
+    sampler = { num_steps = 20, inner_step_size = 0.0002, noise_std = 0.0447, proximal_radius = 50.0 }
+    optimizer = { learning_rate = 2e-3, warmup_steps = 50 }
     training = { epochs = 50, eval_every_epochs = 10 }
 ";
 
@@ -27,9 +27,10 @@ pub const PRESETS: &[Preset] = &[
         about: "JEM++ on 5,000 embedded Fashion-MNIST images, minutes on a laptop without a GPU",
         layers: &["
             data = { batch_size = 32 }
-            optimizer = { learning_rate = 1e-3, warmup_steps = 100, decay_epochs = [5, 7] }
+            optimizer = { learning_rate = 1e-3, warmup_steps = 100, decay_epochs = [8, 11] }
+            sampler = { num_steps = 5 }
             replay_buffer = { replay_buffer_size = 2000 }
-            training = { epochs = 8 }
+            training = { epochs = 13 }
         "],
     },
     Preset {

@@ -244,8 +244,9 @@ fn idx_part(source: &Source, part: &str, class_names: &[String]) -> Result<Datas
             num_labels,
         });
     }
-    let labels = labels.iter().map(|&label| u32::from(label)).collect();
-    checked(&labels_path, pixels.to_vec(), labels, [1, height, width], class_names.to_vec())
+    let labels: Vec<u32> = labels.iter().map(|&label| u32::from(label)).collect();
+    check_labels(&labels_path, &labels, class_names.len())?;
+    Ok(Dataset::from_bytes(pixels.to_vec(), labels, [1, height, width], class_names.to_vec()))
 }
 
 fn idx_file(source: &Source, stem: &str, kind: &str) -> Result<(PathBuf, Vec<u8>), DataError> {
@@ -307,37 +308,30 @@ fn cifar(
     const PIXELS: usize = 3 * 32 * 32;
     let record = layout.label_bytes + PIXELS;
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
-    let mut last_path = dir.to_path_buf();
     for file in files {
         let (path, bytes) = read_named(dir, &[file, &format!("{file}.gz")])?;
         if bytes.is_empty() || bytes.len() % record != 0 {
             let expected = (bytes.len() / record + 1) * record;
             return Err(DataError::Length { path, expected, found: bytes.len() });
         }
+        let first = labels.len();
         for item in bytes.chunks(record) {
             labels.push(u32::from(item[layout.label_at]));
             pixels.extend_from_slice(&item[layout.label_bytes..]);
         }
-        last_path = path;
+        check_labels(&path, &labels[first..], class_names.len())?;
     }
-    checked(&last_path, pixels, labels, [3, 32, 32], class_names)
+    Ok(Dataset::from_bytes(pixels, labels, [3, 32, 32], class_names))
 }
 
-fn checked(
-    path: &Path,
-    pixels: Vec<u8>,
-    labels: Vec<u32>,
-    shape: [usize; 3],
-    class_names: Vec<String>,
-) -> Result<Dataset, DataError> {
-    let num_classes = class_names.len();
+fn check_labels(path: &Path, labels: &[u32], num_classes: usize) -> Result<(), DataError> {
     match labels.iter().position(|&label| label as usize >= num_classes) {
+        None => Ok(()),
         Some(index) => Err(DataError::Label {
             path: path.to_path_buf(),
             label: labels[index],
             index,
             num_classes,
         }),
-        None => Ok(Dataset::from_bytes(pixels, labels, shape, class_names)),
     }
 }
