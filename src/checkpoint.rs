@@ -3,7 +3,7 @@
 //!
 //! The file is a safetensors file, so that Python reads its weights, chains and centres as they are;
 //! its metadata holds the format version, the configuration as TOML, the counters as JSON and a CRC-32
-//! over all tensor bytes. It is written under a temporary name and renamed.
+//! over these and all tensor bytes. It is written under a temporary name and renamed.
 
 use std::{
     collections::HashMap,
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     class_centers::ClassCentersData,
     config::{ConfigError, RunConfig},
+    data::Dataset,
     model::{HostTensor, WeightsError},
 };
 
@@ -62,6 +63,21 @@ pub enum CheckpointError {
         path: PathBuf,
         /// What is wrong.
         source: ConfigError,
+    },
+    /// Data of another kind than the model's.
+    #[error(
+        "the model was trained on inputs of shape {model:?} (C, H, W) with classes {model_classes}; \
+         the data set has {data:?} with classes {data_classes}"
+    )]
+    OtherData {
+        /// The model's inputs.
+        model: [usize; 3],
+        /// The model's classes.
+        model_classes: String,
+        /// The data's.
+        data: [usize; 3],
+        /// The data's.
+        data_classes: String,
     },
     /// Tensors that do not fit the network.
     #[error(transparent)]
@@ -115,6 +131,28 @@ struct Metadata {
 }
 
 impl Checkpoint {
+    /// Whether every weight and every chain is a finite number.
+    pub fn is_finite(&self) -> bool {
+        let tensors = self.weights.values().chain([&self.replay_buffer]);
+        tensors.flat_map(|tensor| &tensor.values).all(|value| value.is_finite())
+    }
+
+    /// Checks that the model is one of such data.
+    ///
+    /// # Errors
+    /// Inputs of another shape, or other classes.
+    pub fn check_data(&self, data: &Dataset) -> Result<(), CheckpointError> {
+        if data.shape == self.input_shape && data.class_names == self.class_names {
+            return Ok(());
+        }
+        Err(CheckpointError::OtherData {
+            model: self.input_shape,
+            model_classes: self.class_names.join(", "),
+            data: data.shape,
+            data_classes: data.class_names.join(", "),
+        })
+    }
+
     /// Writes the checkpoint to `path`; an earlier file stays whole until the new one is complete.
     ///
     /// # Errors
@@ -145,12 +183,15 @@ impl Checkpoint {
             input_shape: self.input_shape,
         };
         let json = serde_json::to_string(&metadata).map_err(|error| io(error.into()))?;
+        let config = self.config.to_toml();
+        let parts = [("config", config.as_bytes()), ("run", json.as_bytes())];
+        let crc32 = checksum(parts.into_iter().chain(tensors.iter().map(|t| (t.0.as_str(), t.3))));
         let metadata = HashMap::from([
             ("format".to_string(), FORMAT.to_string()),
             ("version".to_string(), VERSION.to_string()),
-            ("config".to_string(), self.config.to_toml()),
+            ("config".to_string(), config),
             ("run".to_string(), json),
-            ("crc32".to_string(), checksum(tensors.iter().map(|t| (t.0.as_str(), t.3)))),
+            ("crc32".to_string(), crc32),
         ]);
         let views: Vec<(String, TensorView)> = tensors
             .into_iter()
@@ -190,7 +231,9 @@ impl Checkpoint {
         }
         let mut tensors: Vec<_> = file.tensors();
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
-        let found = checksum(tensors.iter().map(|(name, view)| (name.as_str(), view.data())));
+        let parts = [("config", entry("config")?.as_bytes()), ("run", entry("run")?.as_bytes())];
+        let views = tensors.iter().map(|(name, view)| (name.as_str(), view.data()));
+        let found = checksum(parts.into_iter().chain(views));
         let expected = entry("crc32")?;
         if found != *expected {
             return Err(format(format!(

@@ -15,7 +15,7 @@ use indicatif::ProgressBar;
 use crate::{
     bench,
     checkpoint::Checkpoint,
-    config::{PRESETS, RunConfig, SamplerKind, StartKind},
+    config::{ConfigError, PRESETS, RunConfig, SamplerKind, StartKind},
     device::{self, ComputeDevice},
     progress::{Progress, style},
     run_folder::RunFolder,
@@ -102,10 +102,10 @@ struct TrainArgs {
     #[arg(long, default_value = "auto")]
     device: String,
     /// Passes over the training set.
-    #[arg(long, conflicts_with = "resume")]
+    #[arg(long)]
     epochs: Option<usize>,
     /// Folder with the data set's official files.
-    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Data set, as in data.dataset.
     #[arg(long, conflicts_with = "resume")]
@@ -114,8 +114,26 @@ struct TrainArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     config: Option<PathBuf>,
     /// One key, as in sampler.step_size=0.2; may be repeated.
-    #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "resume")]
+    #[arg(long = "set", value_name = "KEY=VALUE")]
     assignments: Vec<String>,
+}
+
+impl TrainArgs {
+    /// `config` with the single keys of the command line replaced.
+    fn apply(&self, mut config: RunConfig) -> Result<RunConfig, ConfigError> {
+        let direct = [
+            self.seed.map(|seed| format!("seed={seed}")),
+            self.epochs.map(|epochs| format!("training.epochs={epochs}")),
+            self.dataset.as_ref().map(|name| format!("data.dataset={name}")),
+        ];
+        for assignment in direct.iter().flatten().chain(&self.assignments) {
+            config = config.with_assignment(assignment)?;
+        }
+        if let Some(dir) = &self.data {
+            config.data.dir = dir.display().to_string();
+        }
+        Ok(config)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -130,7 +148,7 @@ struct SampleArgs {
     #[arg(long = "class", value_name = "CLASS")]
     classes: Vec<u32>,
     /// Chains per class.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=500))]
     per_class: u16,
     /// class-centers, uniform, data, buffer, or a picture file.
     #[arg(long, default_value = "class-centers")]
@@ -157,7 +175,7 @@ struct SampleArgs {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     assignments: Vec<String>,
     /// Most frames in chains.gif.
-    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 21, value_parser = clap::value_parser!(u16).range(2..=1000))]
     frames: u16,
 }
 
@@ -170,10 +188,10 @@ struct BenchArgs {
     #[arg(long, default_value = "cnn-small")]
     arch: String,
     /// Chains.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
     batch_size: u16,
     /// Height and width of the images.
-    #[arg(long, default_value_t = 28, value_parser = clap::value_parser!(u16).range(4..))]
+    #[arg(long, default_value_t = 28, value_parser = clap::value_parser!(u16).range(4..=512))]
     image_size: u16,
     /// Timed repetitions.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
@@ -207,7 +225,7 @@ fn quick() -> anyhow::Result<()> {
     let mut on_event = |event| bar.show(&event);
     if checkpoint.is_file() {
         println!("Going on with the run in {}.", out.display());
-        worker::resume(out, &device, &stop, &mut on_event)?;
+        worker::resume(out, Ok, &device, &stop, &mut on_event)?;
     } else {
         println!(
             "Training JEM++ on 5,000 Fashion-MNIST images; about ten minutes on two CPU cores."
@@ -225,7 +243,7 @@ fn quick() -> anyhow::Result<()> {
         num_steps: 40,
         is_conditional: false,
         seed: 0,
-        max_frames: 40,
+        max_frames: 21,
     };
     run_sampling(Checkpoint::load(&checkpoint)?, &request, &device, Path::new(DEFAULT_SAMPLES))
 }
@@ -234,7 +252,8 @@ fn train(args: TrainArgs) -> anyhow::Result<()> {
     if let Some(path) = &args.resume {
         let device = open_device(&args.device)?;
         let (stop, bar) = (stop_on_ctrl_c()?, Progress::new());
-        return Ok(worker::resume(path, &device, &stop, &mut |event| bar.show(&event))?);
+        let change = |config| args.apply(config);
+        return Ok(worker::resume(path, change, &device, &stop, &mut |event| bar.show(&event))?);
     }
     let mut config = RunConfig::preset(&args.preset)?;
     if let Some(path) = &args.config {
@@ -242,17 +261,7 @@ fn train(args: TrainArgs) -> anyhow::Result<()> {
             .with_context(|| format!("cannot read {}", path.display()))?;
         config = config.with_toml(&text).with_context(|| path.display().to_string())?;
     }
-    let direct = [
-        args.seed.map(|seed| format!("seed={seed}")),
-        args.epochs.map(|epochs| format!("training.epochs={epochs}")),
-        args.dataset.map(|name| format!("data.dataset={name}")),
-    ];
-    for assignment in direct.into_iter().flatten().chain(args.assignments) {
-        config = config.with_assignment(&assignment)?;
-    }
-    if let Some(dir) = args.data {
-        config.data.dir = dir.display().to_string();
-    }
+    config = args.apply(config)?;
     let out = args.out.unwrap_or_else(|| PathBuf::from(DEFAULT_RUN));
     let device = open_device(&args.device)?;
     let (stop, bar) = (stop_on_ctrl_c()?, Progress::new());

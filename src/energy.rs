@@ -12,10 +12,10 @@
 
 use burn::{
     module::Module,
-    tensor::{Int, Tensor, TensorData, activation::softmax},
+    tensor::{Int, Tensor, activation::softmax},
 };
 
-use crate::model::Network;
+use crate::{kernels::index_tensor, model::Network};
 
 /// Energies (N) of logits (N, classes): `-log_sum_exp(logits)`.
 pub fn energy_of_logits(logits: Tensor<2>) -> Tensor<1> {
@@ -84,13 +84,21 @@ pub struct JointEnergy {
 
 impl JointEnergy {
     /// The energy of p(x), from a network whose weights are taken as they are now.
+    ///
+    /// Batch norm stays in training mode, with running statistics of its own: what chains do to them
+    /// does not reach `network`.
     pub fn new(network: &Network) -> Self {
-        Self { network: network.valid(), labels: None }
+        Self { network: network.copy().no_grad(), labels: None }
     }
 
     /// The energy of p(x|y), one class per chain.
     pub fn for_labels(network: &Network, labels: Vec<u32>) -> Self {
-        Self { network: network.valid(), labels: Some(labels) }
+        Self { labels: Some(labels), ..Self::new(network) }
+    }
+
+    /// The network with its frozen weights.
+    pub fn network(&self) -> &Network {
+        &self.network
     }
 
     /// ∂ΣE/∂logits and the energies.
@@ -103,9 +111,9 @@ impl JointEnergy {
             None => (softmax(logits.clone(), 1).neg(), energy_of_logits(logits)),
             Some(labels) => {
                 let device = logits.device();
-                let labels = label_tensor(labels, &device);
+                let labels = index_tensor(labels, &device);
                 let num_classes = logits.dims()[1];
-                let one_hot: Tensor<2> = labels.clone().one_hot::<2>(num_classes).float();
+                let one_hot = labels.clone().one_hot::<2>(num_classes).float().cast(logits.dtype());
                 (one_hot.neg(), class_energy_of_logits(logits, labels))
             }
         }
@@ -156,11 +164,4 @@ impl Energy for JointEnergy {
         let mut gradients = (z * output_gradient.autodiff()).sum().backward();
         gradient_of(&x, &mut gradients)
     }
-}
-
-/// Labels as an integer tensor (N).
-pub fn label_tensor(labels: &[u32], device: &burn::tensor::Device) -> Tensor<1, Int> {
-    let labels: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
-    let shape = [labels.len()];
-    Tensor::from_data(TensorData::new(labels, shape), device)
 }

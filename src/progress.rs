@@ -55,11 +55,17 @@ impl Progress {
                     100.0 * report.clamp_rate,
                 ));
             }
-            Event::Evaluated { epoch, test, grid } => self.say(format!(
-                "epoch {epoch}: test accuracy {:.1} %, samples in {}",
-                100.0 * test.accuracy,
-                grid.display()
-            )),
+            Event::Evaluated { epoch, test, validation, grid } => {
+                let validation = validation.map(|held_out| {
+                    format!("validation accuracy {:.1} %, ", 100.0 * held_out.accuracy)
+                });
+                self.say(format!(
+                    "epoch {epoch}: {}test accuracy {:.1} %, samples in {}",
+                    validation.unwrap_or_default(),
+                    100.0 * test.accuracy,
+                    grid.display()
+                ));
+            }
             Event::Recovered { divergence, recovery } => self.say(format!(
                 "diverged: {divergence}. Back to step {}, learning rate × {} (recovery {})",
                 recovery.step, recovery.learning_rate_factor, recovery.num_recoveries

@@ -40,20 +40,36 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
+    /// Checks that a new run may use the folder.
+    ///
+    /// # Errors
+    /// It exists and is not empty.
+    pub fn check_free(path: &Path) -> Result<(), RunFolderError> {
+        let is_taken = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+        match is_taken || path.is_file() {
+            true => Err(RunFolderError::Exists(path.to_path_buf())),
+            false => Ok(()),
+        }
+    }
+
     /// Makes the folder of a new run, with its configuration.
     ///
     /// # Errors
     /// The folder exists and is not empty, or cannot be written.
     pub fn create(path: &Path, config_toml: &str) -> Result<Self, RunFolderError> {
-        let is_taken = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
-        if is_taken || path.is_file() {
-            return Err(RunFolderError::Exists(path.to_path_buf()));
-        }
-        let samples = path.join("samples");
-        fs::create_dir_all(&samples).map_err(|source| io_error(&samples, source))?;
-        let config = path.join("config.toml");
-        write_atomically(&config, config_toml.as_bytes()).map_err(|e| io_error(&config, e))?;
-        Self::open(path)
+        Self::check_free(path)?;
+        let folder = Self::open(path)?;
+        folder.write_config(config_toml)?;
+        Ok(folder)
+    }
+
+    /// Writes `config.toml`.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write_config(&self, config_toml: &str) -> Result<(), RunFolderError> {
+        let path = self.path.join("config.toml");
+        write_atomically(&path, config_toml.as_bytes()).map_err(|source| io_error(&path, source))
     }
 
     /// Opens the folder of an interrupted run; metrics past `step`, the checkpoint's, are dropped, as
@@ -76,6 +92,8 @@ impl RunFolder {
     }
 
     fn open(path: &Path) -> Result<Self, RunFolderError> {
+        let samples = path.join("samples");
+        fs::create_dir_all(&samples).map_err(|source| io_error(&samples, source))?;
         let metrics_path = path.join("metrics.jsonl");
         let metrics = OpenOptions::new()
             .create(true)

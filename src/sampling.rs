@@ -21,7 +21,7 @@ use crate::{
 
 const NOISE_STREAM: u32 = 48;
 const START_STREAM: u32 = 50;
-const FRAME_MILLIS: u32 = 80;
+const FRAME_MILLIS: u32 = 150;
 
 /// Where sampled chains start.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,7 +51,7 @@ pub struct SampleRequest {
     pub is_conditional: bool,
     /// Seed of starts and noise.
     pub seed: u64,
-    /// Most frames in the animation.
+    /// Most frames in the animation, at least 2: where the chains start and where they end.
     pub max_frames: usize,
 }
 
@@ -94,6 +94,8 @@ pub fn sample(
     let labels: Vec<u32> =
         classes.iter().flat_map(|&class| vec![class; request.per_class]).collect();
 
+    let io = |path: &Path, source| RunFolderError::Io { path: path.to_path_buf(), source };
+    std::fs::create_dir_all(out).map_err(|source| io(out, source))?;
     let x = starts(&checkpoint, request, &labels, device)?;
     let network = Network::new(&checkpoint.config.model, shape, num_classes, 0, device)
         .map_err(TrainerError::from)?;
@@ -105,7 +107,7 @@ pub fn sample(
     let sampler = Sampler::new(&checkpoint.config.sampler);
     let noise = NoiseKey { seed: request.seed, stream: NOISE_STREAM, step: 0 };
     let mut state = ChainState { x, noise };
-    let stride = request.num_steps.div_ceil(request.max_frames).max(1);
+    let stride = request.num_steps.div_ceil(request.max_frames - 1).max(1);
     let mut frames = Vec::new();
     let mut traces = String::from("step,chain,class,energy,gradient_norm,clamp_rate,saturation\n");
     // One evaluation past the last step gives the last state its energy.
@@ -131,19 +133,17 @@ pub fn sample(
         on_step(step);
     }
 
-    let io = |path: &Path, source| RunFolderError::Io { path: path.to_path_buf(), source };
-    std::fs::create_dir_all(out).map_err(|source| io(out, source))?;
     let files = SampleFiles {
         grid: out.join("grid.png"),
         animation: out.join("chains.gif"),
         traces: out.join("traces.csv"),
     };
+    write_atomically(&files.traces, traces.as_bytes())
+        .map_err(|source| io(&files.traces, source))?;
     if let Some(last) = frames.last() {
         picture::save_png(last.clone(), &files.grid)?;
     }
     picture::save_gif(frames, FRAME_MILLIS, &files.animation)?;
-    write_atomically(&files.traces, traces.as_bytes())
-        .map_err(|source| io(&files.traces, source))?;
     Ok(files)
 }
 
@@ -166,6 +166,7 @@ fn starts(
             // Held-out validation images are of no use here, and the set may be small.
             let config = DataConfig { num_validation: 0, ..checkpoint.config.data.clone() };
             let test = data::load(&config, checkpoint.config.seed)?.test;
+            checkpoint.check_data(&test)?;
             let mut of_class: Vec<Vec<usize>> = vec![Vec::new(); test.num_classes()];
             for (index, &label) in test.labels.iter().enumerate() {
                 of_class[label as usize].push(index);

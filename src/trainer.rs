@@ -15,8 +15,8 @@ use crate::{
     config::{OptimizerConfig, OptimizerKind, RunConfig},
     data::{Batches, Dataset},
     divergence::{self, Divergence},
-    energy::{JointEnergy, label_tensor},
-    kernels::reference::NoiseKey,
+    energy::JointEnergy,
+    kernels::{index_tensor, reference::NoiseKey},
     model::{HostTensor, ModelError, Network, WeightsError, weights_of, with_weights},
     objective::{ModelSide, Objective, ObjectiveInput, objective},
     replay_buffer::{ReplayBuffer, Start},
@@ -110,6 +110,8 @@ pub struct Trainer {
     class_names: Vec<String>,
     input_shape: [usize; 3],
     last_good: Option<Good>,
+    /// Recoveries that earlier sessions of the run used up; each session has its own allowance.
+    num_earlier_recoveries: usize,
 }
 
 /// The state that a diverged run returns to.
@@ -140,6 +142,7 @@ impl Trainer {
         train: Dataset,
         device: &Device,
     ) -> Result<Self, TrainerError> {
+        checkpoint.check_data(&train)?;
         let Checkpoint {
             config, counters, weights, optimizer, replay_buffer, class_centers, ..
         } = checkpoint;
@@ -196,6 +199,7 @@ impl Trainer {
             buffer,
             class_centers,
             start,
+            num_earlier_recoveries: counters.num_recoveries,
             counters,
             input_shape,
             last_good: None,
@@ -267,11 +271,11 @@ impl Trainer {
     /// A divergence; then weights, optimiser, buffer and counters are as they were.
     pub fn step(&mut self) -> Result<StepReport, Divergence> {
         let step = self.counters.step;
-        if self.last_good.is_none()
-            || step.is_multiple_of(self.config.divergence.snapshot_every_steps as u64)
-        {
+        if self.last_good.is_none() {
             self.remember();
         }
+        // The forward passes change batch norm's running statistics: a step that diverges must not.
+        let network = self.network.copy();
         let batch = self.batches.get(step);
         let [c, h, w] = self.input_shape;
         let x_data = Tensor::<4>::from_data(
@@ -284,11 +288,11 @@ impl Trainer {
             || weights.energy_l2_weight > 0.0;
         let chains = needs_chains.then(|| self.sample(step));
 
-        let labels_data = label_tensor(&batch.labels, &self.device);
-        let logits_data = self.network.logits(x_data.autodiff());
+        let labels_data = index_tensor(&batch.labels, &self.device);
+        let logits_data = network.logits(x_data.autodiff());
         let model = chains.as_ref().map(|chains| ModelSide {
-            logits: self.network.logits(chains.x.clone().autodiff()),
-            labels: label_tensor(&chains.labels, &self.device),
+            logits: network.logits(chains.x.clone().autodiff()),
+            labels: index_tensor(&chains.labels, &self.device),
         });
         let Objective { loss, terms } =
             objective(weights, ObjectiveInput { logits_data, labels_data, model });
@@ -326,8 +330,12 @@ impl Trainer {
             GAP_SMOOTHING * self.counters.smoothed_gap + (1.0 - GAP_SMOOTHING) * report.gap;
         divergence::check(&self.config.divergence, &report, smoothed_gap)?;
 
-        let gradients = GradientsParams::from_grads(gradients, &self.network);
-        self.network = self.optimizer.step(learning_rate, self.network.clone(), gradients);
+        if step.is_multiple_of(self.config.divergence.snapshot_every_steps as u64) {
+            // Only now is the state that this step began with known to be good.
+            self.remember();
+        }
+        let gradients = GradientsParams::from_grads(gradients, &network);
+        self.network = self.optimizer.step(learning_rate, network, gradients);
         if let Some(chains) = chains {
             self.buffer.put(chains.x, &chains.slots);
         }
@@ -347,7 +355,10 @@ impl Trainer {
             stream: CHAIN_STREAM + attempt,
             step: (step as u32).wrapping_mul(num_steps as u32),
         };
-        let energy = JointEnergy::new(&self.network);
+        let energy = match self.config.objective.p_x_y_weight > 0.0 {
+            true => JointEnergy::for_labels(&self.network, taken.labels.clone()),
+            false => JointEnergy::new(&self.network),
+        };
         let state = ChainState { x: taken.x, noise };
         let (state, infos) = self.sampler.run(state, &energy, num_steps);
         Chains { x: state.x, slots: taken.slots, labels: taken.labels, infos }
@@ -362,26 +373,36 @@ impl Trainer {
         });
     }
 
-    /// Returns to the last good state with a smaller learning rate and other noise; `None` once the
-    /// allowed number of recoveries is used up.
+    /// Returns to the last good state with a smaller learning rate and other noise; once the allowed
+    /// number of recoveries is used up, returns there as it was and gives `None`.
     pub fn recover(&mut self) -> Option<Recovery> {
-        let good = self.last_good.as_ref()?;
-        let num_recoveries = self.counters.num_recoveries + 1;
-        if num_recoveries > self.config.divergence.max_recoveries {
+        self.return_to_last_good();
+        let used = self.counters.num_recoveries - self.num_earlier_recoveries;
+        if used == self.config.divergence.max_recoveries {
             return None;
         }
+        self.counters.num_recoveries += 1;
+        self.counters.learning_rate_factor *= self.config.divergence.learning_rate_cut;
+        Some(Recovery {
+            step: self.counters.step,
+            num_recoveries: self.counters.num_recoveries,
+            learning_rate_factor: self.counters.learning_rate_factor,
+        })
+    }
+
+    /// Returns to the last good state, keeping count of time and recoveries.
+    pub fn return_to_last_good(&mut self) {
+        let Some(good) = &self.last_good else { return };
         self.network = good.network.clone();
         self.optimizer = good.optimizer.clone();
         self.buffer = good.buffer.copy();
-        let learning_rate_factor =
-            self.counters.learning_rate_factor * self.config.divergence.learning_rate_cut;
+        let Counters { num_recoveries, learning_rate_factor, elapsed_secs, .. } = self.counters;
         self.counters = Counters {
             num_recoveries,
             learning_rate_factor,
-            elapsed_secs: self.counters.elapsed_secs,
+            elapsed_secs,
             ..good.counters.clone()
         };
-        Some(Recovery { step: self.counters.step, num_recoveries, learning_rate_factor })
     }
 
     /// The learning rate of a step: linear warm-up, then a factor at each decay epoch.
@@ -411,6 +432,8 @@ fn build_optimizer(config: &OptimizerConfig) -> ModuleOptimizer {
     match config.kind {
         OptimizerKind::Adam => AdamConfig::new()
             .with_beta_1(config.momentum as f32)
+            // PyTorch's, which published recipes presume; burn's default is 1e-5.
+            .with_epsilon(1e-8)
             .with_weight_decay(decay)
             .with_grad_clipping(clip)
             .init(),

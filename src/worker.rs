@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     checkpoint::{Checkpoint, CheckpointError},
-    config::RunConfig,
+    config::{ConfigError, OptimizerConfig, RunConfig},
     data::{self, DataError, Dataset},
     device::ComputeDevice,
     divergence::Divergence,
@@ -59,6 +59,9 @@ pub enum JobError {
         /// Where the last good state is.
         checkpoint: PathBuf,
     },
+    /// A change of the configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A request that the model cannot serve.
     #[error("{0}")]
     Request(String),
@@ -82,6 +85,8 @@ pub enum Event {
         epoch: u64,
         /// On the test set.
         test: Accuracy,
+        /// On the held-out part of the training set, where there is one.
+        validation: Option<Accuracy>,
         /// The sample grid.
         grid: PathBuf,
     },
@@ -116,18 +121,25 @@ pub fn train(
     stop: &AtomicBool,
     on_event: &mut dyn FnMut(Event),
 ) -> Result<(), JobError> {
+    RunFolder::check_free(out)?;
     let splits = data::load(&config.data, config.seed)?;
-    let folder = RunFolder::create(out, &config.to_toml())?;
+    let toml = config.to_toml();
     let trainer = Trainer::new(config, splits.train, &device.device)?;
-    Job { trainer, folder, test: splits.test, stop, on_event }.run()
+    // Last, so that a run that cannot begin leaves no folder behind.
+    let folder = RunFolder::create(out, &toml)?;
+    let (validation, test) = (splits.validation, splits.test);
+    Job { trainer, folder, validation, test, stop, on_event }.run()
 }
 
-/// Goes on with the run in `path`. The configuration is the run's own.
+/// Goes on with the run in `path`, with its own configuration but for what `change` replaces: the
+/// data's folder, the sampler, the objective, the optimiser's numbers, the length, the watch on
+/// divergence.
 ///
 /// # Errors
-/// As [`train`], and a folder without a run.
+/// As [`train`], a folder without a run, and a change of what the run is made of.
 pub fn resume(
     path: &Path,
+    change: impl FnOnce(RunConfig) -> Result<RunConfig, ConfigError>,
     device: &ComputeDevice,
     stop: &AtomicBool,
     on_event: &mut dyn FnMut(Event),
@@ -136,16 +148,40 @@ pub fn resume(
     if !file.is_file() {
         return Err(RunFolderError::NoRun(path.to_path_buf()).into());
     }
-    let checkpoint = Checkpoint::load(&file)?;
-    let splits = data::load(&checkpoint.config.data, checkpoint.config.seed)?;
-    let folder = RunFolder::resume(path, checkpoint.counters.step)?;
+    let mut checkpoint = Checkpoint::load(&file)?;
+    let before = std::mem::take(&mut checkpoint.config);
+    checkpoint.config = change(before.clone())?;
+    let after = &checkpoint.config;
+    let mut kept = RunConfig {
+        sampler: after.sampler.clone(),
+        objective: after.objective.clone(),
+        optimizer: OptimizerConfig { kind: before.optimizer.kind, ..after.optimizer.clone() },
+        training: after.training.clone(),
+        divergence: after.divergence.clone(),
+        ..before
+    };
+    kept.data.dir = after.data.dir.clone();
+    if kept != *after {
+        return Err(JobError::Request(
+            "a resumed run keeps its seed, data set, batches, network, class centres, replay buffer and \
+             kind of optimiser; data.dir, sampler.*, objective.*, training.*, divergence.* and the \
+             optimiser's numbers may change"
+                .into(),
+        ));
+    }
+    let splits = data::load(&kept.data, kept.seed)?;
+    let step = checkpoint.counters.step;
     let trainer = Trainer::resume(checkpoint, splits.train, &device.device)?;
-    Job { trainer, folder, test: splits.test, stop, on_event }.run()
+    let folder = RunFolder::resume(path, step)?;
+    folder.write_config(&kept.to_toml())?;
+    let (validation, test) = (splits.validation, splits.test);
+    Job { trainer, folder, validation, test, stop, on_event }.run()
 }
 
 struct Job<'a> {
     trainer: Trainer,
     folder: RunFolder,
+    validation: Dataset,
     test: Dataset,
     stop: &'a AtomicBool,
     on_event: &'a mut dyn FnMut(Event),
@@ -190,11 +226,17 @@ impl Job<'_> {
         self.finish(true)
     }
 
-    fn save(&self) -> Result<(), JobError> {
-        Ok(self.trainer.checkpoint()?.save(&self.folder.checkpoint())?)
+    fn save(&mut self) -> Result<(), JobError> {
+        let mut checkpoint = self.trainer.checkpoint()?;
+        if !checkpoint.is_finite() {
+            // The last update broke the weights and no step has noticed yet.
+            self.trainer.return_to_last_good();
+            checkpoint = self.trainer.checkpoint()?;
+        }
+        Ok(checkpoint.save(&self.folder.checkpoint())?)
     }
 
-    fn finish(self, is_complete: bool) -> Result<(), JobError> {
+    fn finish(mut self, is_complete: bool) -> Result<(), JobError> {
         self.save()?;
         let counters = self.trainer.counters();
         (self.on_event)(Event::Finished {
@@ -228,22 +270,28 @@ impl Job<'_> {
     }
 
     fn evaluate(&mut self, report: &StepReport) -> Result<(), JobError> {
-        let test = eval::accuracy(self.trainer.network(), &self.test, self.trainer.device());
+        let accuracy_on = |set| eval::accuracy(self.trainer.network(), set, self.trainer.device());
+        let test = accuracy_on(&self.test);
+        let validation = (!self.validation.is_empty()).then(|| accuracy_on(&self.validation));
         self.trainer.counters_mut().test_accuracy = Some(test.accuracy);
         let grid = self.folder.sample_grid(report.epoch);
         let (values, labels) = self.buffer_grid();
         let shape = self.test.shape;
         picture::save_png(picture::draw(&values, &labels, shape, GRID_COLUMNS), &grid)?;
-        let line = json!({
+        let mut line = json!({
             "step": report.step,
             "epoch": report.epoch,
             "test_accuracy": test.accuracy,
             "test_energy": test.mean_energy,
         });
+        if let Some(validation) = validation {
+            line["validation_accuracy"] = validation.accuracy.into();
+            line["validation_energy"] = validation.mean_energy.into();
+        }
         if let Value::Object(line) = line {
             self.folder.log(line)?;
         }
-        (self.on_event)(Event::Evaluated { epoch: report.epoch, test, grid });
+        (self.on_event)(Event::Evaluated { epoch: report.epoch, test, validation, grid });
         Ok(())
     }
 

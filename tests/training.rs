@@ -101,8 +101,16 @@ fn chains_are_written_back_only_to_their_slots() {
 
 #[test]
 fn a_diverged_step_changes_nothing() {
-    let config = with(&tiny_config(), &["divergence.max_abs_energy=0.001"]);
-    let mut trainer = Trainer::new(config, tiny_dataset(32), &device::cpu()).unwrap();
+    // Batch norm has running statistics, which a forward pass changes.
+    for changes in [&[][..], &["model.arch=wrn-10-1", "model.norm=batch"]] {
+        let config = with(&tiny_config(), changes);
+        let config = with(&config, &["divergence.max_abs_energy=0.001"]);
+        let trainer = Trainer::new(config, tiny_dataset(32), &device::cpu()).unwrap();
+        check_that_a_diverged_step_changes_nothing(trainer);
+    }
+}
+
+fn check_that_a_diverged_step_changes_nothing(mut trainer: Trainer) {
     let state = |trainer: &Trainer| {
         (
             weights_of(trainer.network()),
@@ -172,6 +180,56 @@ fn divergence_gives_up_cleanly_with_everything_saved() {
 }
 
 #[test]
+fn the_last_good_state_is_one_that_a_step_has_checked() {
+    // Plain gradient descent with a huge learning rate: every update leads past the bound, and with a
+    // snapshot at every step the broken weights are what a careless snapshot would hold.
+    let explodes = [
+        "optimizer.kind=sgd",
+        "optimizer.learning_rate=10.0",
+        "optimizer.momentum=0.0",
+        "optimizer.warmup_steps=0",
+        "divergence.learning_rate_cut=1.0",
+        "divergence.max_recoveries=2",
+        "divergence.snapshot_every_steps=1",
+        "divergence.max_abs_energy=20.0",
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let (result, _) = run(with(&moons(), &explodes), &out, 0);
+    assert!(matches!(result, Err(JobError::Diverged { .. })), "{result:?}");
+    let saved = Checkpoint::load(&out.join("checkpoint.safetensors")).unwrap();
+    assert!(saved.is_finite());
+    let test = data::load(&saved.config.data, 0).unwrap().test;
+    let network = Network::new(&saved.config.model, [2, 1, 1], 2, 0, &device::cpu()).unwrap();
+    let network = with_weights(network, saved.weights).unwrap();
+    let energy = jempp::eval::accuracy(&network, &test, &device::cpu()).mean_energy;
+    assert!(energy.abs() < 20.0, "mean energy {energy}");
+}
+
+#[test]
+fn batch_norm_resumes_with_its_running_statistics() {
+    let config = with(&tiny_config(), &["model.arch=wrn-10-1", "model.norm=batch"]);
+    let mut trainer = Trainer::new(config, tiny_dataset(32), &device::cpu()).unwrap();
+    for _ in 0..3 {
+        trainer.step().unwrap();
+    }
+    let saved = trainer.checkpoint().unwrap();
+    let mut resumed = Trainer::resume(saved, tiny_dataset(32), &device::cpu()).unwrap();
+    for _ in 0..2 {
+        trainer.step().unwrap();
+        resumed.step().unwrap();
+    }
+    assert_eq!(weights_of(trainer.network()), weights_of(resumed.network()));
+    let error = Trainer::resume(
+        trainer.checkpoint().unwrap(),
+        data::load(&RunConfig::default().data, 0).unwrap().train,
+        &device::cpu(),
+    );
+    let error = error.err().map(|error| error.to_string()).unwrap();
+    assert!(error.contains("trained on inputs of shape [1, 8, 8]"), "{error}");
+}
+
+#[test]
 fn a_run_recovers_from_a_divergence_that_a_smaller_learning_rate_cures() {
     let dir = tempfile::tempdir().unwrap();
     let cures = [
@@ -217,7 +275,7 @@ fn a_resumed_run_is_bit_equal_to_one_that_never_stopped() {
         let metrics = parts.join("metrics.jsonl");
         let text = std::fs::read_to_string(&metrics).unwrap();
         std::fs::write(&metrics, text + "{\"step\": 8, \"loss\": 1.0}\n{\"st").unwrap();
-        worker::resume(&parts, &cpu(), &AtomicBool::new(false), &mut |_| {}).unwrap();
+        worker::resume(&parts, Ok, &cpu(), &AtomicBool::new(false), &mut |_| {}).unwrap();
 
         let load = |out: &Path| Checkpoint::load(&out.join("checkpoint.safetensors")).unwrap();
         let (a, b) = (load(&whole), load(&parts));

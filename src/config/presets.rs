@@ -11,12 +11,15 @@ pub struct Preset {
     pub layers: &'static [&'static str],
 }
 
+// Chains at temperature 1: noise_std² = 2 · num_inner_steps · inner_step_size. A step must stay below the
+// square of the density's width (0.03 for the thinnest), or Langevin's discretisation is unstable and
+// training diverges.
 const TOY: &str = "
     data = { batch_size = 256, input_noise_std = 0.0 }
     model = { arch = 'mlp' }
     class_centers = { max_components = 2 }
-    sampler = { num_steps = 20, inner_step_size = 0.0002, noise_std = 0.0447, proximal_radius = 50.0 }
-    optimizer = { learning_rate = 2e-3, warmup_steps = 50 }
+    sampler = { num_steps = 20, inner_step_size = 0.00005, noise_std = 0.02236, proximal_radius = 100.0 }
+    optimizer = { learning_rate = 2e-3, warmup_steps = 50, decay_epochs = [30, 42] }
     training = { epochs = 50, eval_every_epochs = 10 }
 ";
 

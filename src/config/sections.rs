@@ -72,7 +72,7 @@ choices! {
         Spiral,
         /// Four concentric rings.
         Rings,
-        /// The dark and the light squares of a checkerboard.
+        /// The dark squares of a checkerboard.
         Checkerboard,
         /// Five curved blades.
         Pinwheel,
@@ -208,7 +208,7 @@ section! {
         p_x_weight: f64 = 1.0, in 0.0 ..= 1000.0;
         /// Weight of the cross entropy of p(y|x).
         p_y_given_x_weight: f64 = 1.0, in 0.0 ..= 1000.0;
-        /// Weight of the class-conditional term mean E(x_data, y) - mean E(x_model, y).
+        /// Weight of the class-conditional term mean E(x_data, y) - mean E(x_model, y). Above 0 the chains follow p(x|y) of their class.
         p_x_y_weight: f64 = 0.0, in 0.0 ..= 1000.0;
         /// Weight of mean E(x_data)² + mean E(x_model)².
         energy_l2_weight: f64 = 0.0, in 0.0 ..= 1000.0;

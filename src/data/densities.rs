@@ -21,7 +21,7 @@ pub enum Density {
     Spiral,
     /// Four concentric rings; 4 classes.
     Rings,
-    /// Dark and light squares; 2 classes.
+    /// The dark squares of a board of 4 × 4; a class per row, so 4 classes.
     Checkerboard,
     /// Five curved blades; 5 classes.
     Pinwheel,
@@ -46,8 +46,8 @@ impl Density {
     /// How many classes its points have.
     pub fn num_classes(self) -> usize {
         match self {
-            Self::TwoMoons | Self::Spiral | Self::Checkerboard => 2,
-            Self::Rings => 4,
+            Self::TwoMoons | Self::Spiral => 2,
+            Self::Rings | Self::Checkerboard => 4,
             Self::Pinwheel => 5,
             Self::EightGaussians => 8,
         }
@@ -88,21 +88,20 @@ impl Density {
                 let radius = 0.85 * turn / (1.5 * TAU);
                 let angle = turn + PI * class as f32;
                 [
-                    radius * angle.cos() + 0.02 * normal(rng),
-                    radius * angle.sin() + 0.02 * normal(rng),
+                    radius * angle.cos() + 0.03 * normal(rng),
+                    radius * angle.sin() + 0.03 * normal(rng),
                 ]
             }
             Self::Rings => {
                 let angle = TAU * rng.random::<f32>();
-                let radius = 0.22 * (class as f32 + 1.0) + 0.02 * normal(rng);
+                let radius = 0.22 * (class as f32 + 1.0) + 0.03 * normal(rng);
                 [radius * angle.cos(), radius * angle.sin()]
             }
             Self::Checkerboard => {
-                // 4 × 4 squares of side 0.45; a class holds the squares of one colour.
-                let column = rng.random_range(0..4usize);
-                let row = 2 * rng.random_range(0..2usize) + (column + class) % 2;
+                // Squares of side 0.45.
+                let column = 2 * rng.random_range(0..2usize) + class % 2;
                 let within = [rng.random::<f32>(), rng.random::<f32>()];
-                [0.45 * (column as f32 + within[0]) - 0.9, 0.45 * (row as f32 + within[1]) - 0.9]
+                [0.45 * (column as f32 + within[0]) - 0.9, 0.45 * (class as f32 + within[1]) - 0.9]
             }
             Self::Pinwheel => {
                 let along = 0.5 + 0.15 * normal(rng);

@@ -82,6 +82,17 @@ pub enum DataError {
         /// Labels in it.
         num_labels: usize,
     },
+    /// Images of two sizes, or of none.
+    #[error(
+        "the training images have shape {train:?} and the test images {test:?} (C, H, W); they must be \
+         equal and not empty"
+    )]
+    Shapes {
+        /// Of the training part.
+        train: [usize; 3],
+        /// Of the test part.
+        test: [usize; 3],
+    },
     /// Nothing would be left to train on.
     #[error("data.num_validation = {num_validation} leaves nothing of {num_train} training images")]
     TooMuchValidation {

@@ -145,6 +145,9 @@ pub fn load(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
         }
         None => formats::load(config.dataset, dir)?,
     };
+    if train.shape != test.shape || train.num_pixels() == 0 {
+        return Err(DataError::Shapes { train: train.shape, test: test.shape });
+    }
     if config.num_validation >= train.len() {
         return Err(DataError::TooMuchValidation {
             num_validation: config.num_validation,

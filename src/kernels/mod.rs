@@ -10,7 +10,7 @@ mod ops;
 
 pub use launch::count_launches;
 pub use ops::{
-    ClassGaussians, chain_summary, class_center_start, proximal_step, replay_gather,
+    ClassGaussians, chain_summary, class_center_start, index_tensor, proximal_step, replay_gather,
     replay_scatter, run_on_bytes, uniform_start,
 };
 

@@ -1,7 +1,7 @@
 //! One typed function per kernel: a GPU tensor runs the WGSL, a CPU tensor its twin.
 
 use burn::backend::DispatchDevice;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_wgpu::{CubeTensor, Wgpu, into_contiguous};
 use cubecl::server::Handle;
 
@@ -48,6 +48,12 @@ fn cpu<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 
 fn from_cpu<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+/// Row numbers or labels as an integer tensor (N).
+pub fn index_tensor(indices: &[u32], device: &Device) -> Tensor<1, Int> {
+    let values: Vec<i32> = indices.iter().map(|&index| index as i32).collect();
+    Tensor::from_data(TensorData::new(values, [indices.len()]), device)
 }
 
 fn upload(tensor: &CubeTensor, words: &[u32]) -> Handle {
@@ -141,8 +147,16 @@ pub fn class_center_start(
     let device = gaussians.mean.device();
     let shape = [labels.len(), num_pixels];
     if !is_gpu(&device) {
-        let (mean, factor) = (cpu(gaussians.mean.clone()), cpu(gaussians.factor.clone()));
-        let residual_std = cpu(gaussians.residual_std.clone());
+        // Only the classes asked for: a batch restarts few chains, the factors of all are large.
+        let mut classes = labels.to_vec();
+        classes.sort_unstable();
+        classes.dedup();
+        let chosen = index_tensor(&classes, &device);
+        let position = |label: &u32| classes.partition_point(|class| class < label) as u32;
+        let labels: Vec<u32> = labels.iter().map(position).collect();
+        let mean = cpu(gaussians.mean.clone().select(0, chosen.clone()));
+        let factor = cpu(gaussians.factor.clone().select(0, chosen.clone()));
+        let residual_std = cpu(gaussians.residual_std.clone().select(0, chosen));
         let host = reference::ClassGaussians {
             mean: &mean,
             factor: &factor,
@@ -150,7 +164,7 @@ pub fn class_center_start(
             num_pixels,
             num_components,
         };
-        return from_cpu(reference::class_center_start(host, labels, noise), shape, &device);
+        return from_cpu(reference::class_center_start(host, &labels, noise), shape, &device);
     }
     let (mean, factor) = (gpu(gaussians.mean.clone()), gpu(gaussians.factor.clone()));
     let residual_std = gpu(gaussians.residual_std.clone());
@@ -188,7 +202,15 @@ pub fn replay_gather(buffer: &Tensor<2>, fresh: Tensor<2>, source: &[u32]) -> Te
     let device = buffer.device();
     let shape = [source.len(), num_pixels];
     if !is_gpu(&device) {
-        let x = reference::replay_gather(&cpu(buffer.clone()), &cpu(fresh), source, num_pixels);
+        // Only the rows asked for leave the buffer, which is many times larger.
+        let rows: Vec<u32> = source.iter().map(|&row| row.min(capacity as u32 - 1)).collect();
+        let rows = cpu(buffer.clone().select(0, index_tensor(&rows, &device)));
+        let among_rows = |(at, &row): (u32, &u32)| match row.checked_sub(capacity as u32) {
+            Some(fresh_row) => source.len() as u32 + fresh_row,
+            None => at,
+        };
+        let source: Vec<u32> = (0..).zip(source).map(among_rows).collect();
+        let x = reference::replay_gather(&rows, &cpu(fresh), &source, num_pixels);
         return from_cpu(x, shape, &device);
     }
     let (buffer, fresh) = (gpu(buffer.clone()), gpu(fresh));

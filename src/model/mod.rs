@@ -18,6 +18,10 @@ use wide_resnet::WideResNet;
 
 pub use weights::{HostTensor, WeightsError, weights_of, with_weights};
 
+/// Past these a typing error, not a network, asks for all memory there is.
+const MAX_DEPTH: usize = 1000;
+const MAX_WIDTH: usize = 64;
+
 /// Why a network could not be built.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum ModelError {
@@ -28,7 +32,8 @@ pub enum ModelError {
     UnknownArch(String),
     /// A WideResNet that cannot be.
     #[error(
-        "model.arch `wrn-{depth}-{width}`: the depth must be 6n+4 (10, 16, 22, 28, …) and the width at least 1"
+        "model.arch `wrn-{depth}-{width}`: the depth must be 6n+4 (10, 16, 22, 28, …, at most {MAX_DEPTH}) \
+         and the width 1 to {MAX_WIDTH}"
     )]
     WideResNetSize {
         /// Depth asked for.
@@ -144,6 +149,11 @@ impl Network {
         Ok(network)
     }
 
+    /// The same network for training, with running statistics of its own; a clone would share them.
+    pub fn copy(&self) -> Self {
+        self.valid().train()
+    }
+
     fn pieces(&self) -> &dyn Pieces {
         match &self.body {
             Body::CnnSmall(network) => network,
@@ -190,7 +200,8 @@ fn parse_wide_resnet(arch: &str) -> Result<[usize; 2], ModelError> {
         arch.strip_prefix("wrn-").and_then(|size| size.split_once('-')).ok_or_else(unknown)?;
     let depth: usize = depth.parse().map_err(|_| unknown())?;
     let width: usize = width.parse().map_err(|_| unknown())?;
-    if depth < 10 || !(depth - 4).is_multiple_of(6) || width == 0 {
+    let is_size = (10..=MAX_DEPTH).contains(&depth) && (1..=MAX_WIDTH).contains(&width);
+    if !is_size || !(depth - 4).is_multiple_of(6) {
         return Err(ModelError::WideResNetSize { depth, width });
     }
     Ok([depth, width])

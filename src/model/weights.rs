@@ -64,7 +64,8 @@ pub fn weights_of(network: &Network) -> HashMap<String, HostTensor> {
         }
     }
     let mut collect = Collect { path: Vec::new(), weights: HashMap::new() };
-    network.visit(&mut collect);
+    // `valid` brings running statistics up to date.
+    network.valid().visit(&mut collect);
     collect.weights
 }
 
