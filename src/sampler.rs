@@ -57,7 +57,9 @@ pub enum Sampler {
     /// `x ← clamp(x - α · clamp(J_first(x)ᵀ p, -r, r), -1, 1)`, with the noise σ ξ in the last.
     ///
     /// With an affine first layer J_firstᵀ p is constant and clamped moves of constant sign
-    /// compose, so the step is one proximal step of size N·α and is computed as such.
+    /// compose, so the step is one proximal step of size N·α and is computed as such: exactly for
+    /// σ = 0; with noise, the one step projects once, after the noise, where the loop would project
+    /// before the noise as well.
     Pyld {
         /// N.
         num_inner_steps: usize,

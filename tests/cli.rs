@@ -266,6 +266,31 @@ fn a_run_is_never_overwritten() {
 }
 
 #[test]
+fn a_resumed_run_may_go_on_longer_but_stays_the_same_run() {
+    let dir = tempfile::tempdir().unwrap();
+    train(dir.path());
+    let go_on = ["train", "--resume", "run", "--device", "cpu", "--epochs", "3"];
+    let said = succeeds(dir.path(), &[&go_on[..], &["--set", "sampler.num_steps=5"]].concat());
+    assert!(said.contains("epoch 3"), "{said}");
+    let config = fs::read_to_string(dir.path().join("run/config.toml")).unwrap();
+    assert!(config.contains("epochs = 3") && config.contains("num_steps = 5"), "{config}");
+    for change in ["seed=4", "data.dataset=rings", "model.split=2", "optimizer.kind=sgd"] {
+        let said = fails(dir.path(), &[&go_on[..], &["--set", change]].concat());
+        assert!(said.contains("a resumed run keeps its seed, data set"), "{change}: {said}");
+    }
+}
+
+#[test]
+fn a_run_that_cannot_begin_leaves_no_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let arguments: Vec<&str> = QUICK.into_iter().chain(["model.arch=resnet"]).collect();
+    assert!(fails(dir.path(), &arguments).contains("unknown model.arch"));
+    let arguments: Vec<&str> = QUICK.into_iter().chain(["model.arch=wrn-10-99999999999"]).collect();
+    assert!(fails(dir.path(), &arguments).contains("the width 1 to 64"));
+    train(dir.path());
+}
+
+#[test]
 fn bad_checkpoints_are_named_with_their_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let path = train(dir.path()).join("checkpoint.safetensors");
@@ -285,6 +310,13 @@ fn bad_checkpoints_are_named_with_their_bytes() {
     fs::write(&path, flipped).unwrap();
     let said = sample();
     assert!(said.contains("corrupt: CRC-32"), "{said}");
+    let mut counted = whole.clone();
+    let at = whole.windows(8).position(|window| window == b"\\\"step\\\"").unwrap();
+    let digit = (at..).find(|&at| whole[at].is_ascii_digit()).unwrap();
+    counted[digit] ^= 1;
+    fs::write(&path, counted).unwrap();
+    let said = sample();
+    assert!(said.contains("corrupt: CRC-32"), "the counters are covered too: {said}");
     let said = fails(dir.path(), &["train", "--resume", "run"]);
     assert!(said.contains("corrupt: CRC-32"), "{said}");
 
@@ -313,6 +345,9 @@ fn bad_sampling_requests_are_explained() {
     fs::write(dir.path().join("x.png"), b"no picture").unwrap();
     assert!(sample(&["--start", "x.png"]).contains("cannot start from a picture"));
     assert!(sample(&["--sampler", "gibbs"]).contains("sampler.kind"));
+    let other = sample(&["--start", "data", "--set", "data.dataset=fashion-mnist-embedded"]);
+    assert!(other.contains("the model was trained on inputs of shape [2, 1, 1]"), "{other}");
+    assert!(sample(&["--per-class", "5000"]).contains("--per-class"));
 }
 
 fn idx(dims: &[u32], payload: &[u8]) -> Vec<u8> {
@@ -371,6 +406,7 @@ fn official_files_are_read_plain_and_gzipped() {
     succeeds(dir.path(), &ON_MNIST);
     let metrics = fs::read_to_string(dir.path().join("run/metrics.jsonl")).unwrap();
     assert_eq!(metrics.lines().count(), 3 + 1, "three steps of ten images, one evaluation");
+    assert!(metrics.lines().last().unwrap().contains("validation_accuracy"));
 }
 
 #[test]
@@ -481,6 +517,12 @@ fn bad_data_files_are_named_with_their_bytes() {
     assert!(said.contains("is not a whole gzip file"), "{said}");
 
     fs::write(&images, &whole).unwrap();
+    let test_images = data.join("t10k-images.idx3-ubyte");
+    let test_whole = fs::read(&test_images).unwrap();
+    fs::write(&test_images, idx(&[20, 4, 4], &[9; 320])).unwrap();
+    assert!(run().contains("have shape [1, 8, 8] and the test images [1, 4, 4]"));
+    fs::write(&test_images, test_whole).unwrap();
+
     let labels = data.join("train-labels-idx1-ubyte.gz");
     fs::write(&labels, gz(&idx(&[39], &[1; 39]))).unwrap();
     assert!(run().contains("holds 40 images but"));
