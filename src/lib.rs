@@ -17,6 +17,7 @@ pub mod eval;
 pub mod kernels;
 pub mod model;
 pub mod objective;
+mod optimizer;
 pub mod picture;
 mod progress;
 pub mod replay_buffer;

@@ -1,24 +1,21 @@
 //! One optimisation step of JEM++, and the return to the last good state when a step diverges.
 
 use burn::{
-    grad_clipping::GradientClippingConfig,
-    optim::{
-        AdamConfig, GradientsParams, ModuleOptimizer, OptimizerRecord, SgdConfig,
-        decay::WeightDecayConfig, momentum::MomentumConfig,
-    },
+    optim::{GradientsParams, ModuleOptimizer, OptimizerRecord},
     tensor::{Bytes, Device, Tensor, TensorData, Transaction},
 };
 
 use crate::{
     checkpoint::{Checkpoint, CheckpointError, Counters},
     class_centers::{ClassCentersData, ClassCentersError},
-    config::{OptimizerConfig, OptimizerKind, RunConfig},
+    config::RunConfig,
     data::{Batches, Dataset},
     divergence::{self, Divergence},
     energy::JointEnergy,
     kernels::{index_tensor, reference::NoiseKey},
     model::{HostTensor, ModelError, Network, WeightsError, weights_of, with_weights},
     objective::{ModelSide, Objective, ObjectiveInput, objective},
+    optimizer,
     replay_buffer::{ReplayBuffer, Start},
     sampler::{ChainState, Sampler, StepInfo},
 };
@@ -189,7 +186,7 @@ impl Trainer {
             }
         };
         Ok(Self {
-            optimizer: build_optimizer(&config.optimizer),
+            optimizer: optimizer::build(&config.optimizer),
             sampler: Sampler::new(&config.sampler),
             class_names: train.class_names.clone(),
             batches: Batches::new(train, config.data.clone(), config.seed),
@@ -314,7 +311,8 @@ impl Trainer {
             .iter()
             .flat_map(|data| data.iter::<f32>().map(f64::from).collect::<Vec<_>>())
             .collect();
-        let learning_rate = self.learning_rate(step);
+        let learning_rate = self.counters.learning_rate_factor
+            * optimizer::learning_rate(&self.config.optimizer, step, self.steps_per_epoch());
         let report = StepReport {
             step: step + 1,
             epoch: step / self.steps_per_epoch() + 1,
@@ -404,16 +402,6 @@ impl Trainer {
             ..good.counters.clone()
         };
     }
-
-    /// The learning rate of a step: linear warm-up, then a factor at each decay epoch.
-    fn learning_rate(&self, step: u64) -> f64 {
-        let section = &self.config.optimizer;
-        let epoch = step / self.steps_per_epoch();
-        let decays = section.decay_epochs.iter().filter(|&&at| epoch >= at as u64).count();
-        let warmup = ((step + 1) as f64 / section.warmup_steps.max(1) as f64).min(1.0);
-        let factor = section.decay_factor.powi(decays as i32) * self.counters.learning_rate_factor;
-        section.learning_rate * warmup * factor
-    }
 }
 
 /// The chains of one step, on their way to the loss and back to the buffer.
@@ -422,29 +410,4 @@ struct Chains {
     slots: Vec<u32>,
     labels: Vec<u32>,
     infos: Vec<StepInfo>,
-}
-
-fn build_optimizer(config: &OptimizerConfig) -> ModuleOptimizer {
-    let decay =
-        (config.weight_decay > 0.0).then(|| WeightDecayConfig::new(config.weight_decay as f32));
-    let clip = (config.gradient_clip_norm > 0.0)
-        .then_some(GradientClippingConfig::Norm(config.gradient_clip_norm as f32));
-    match config.kind {
-        OptimizerKind::Adam => AdamConfig::new()
-            .with_beta_1(config.momentum as f32)
-            // PyTorch's, which published recipes presume; burn's default is 1e-5.
-            .with_epsilon(1e-8)
-            .with_weight_decay(decay)
-            .with_grad_clipping(clip)
-            .init(),
-        OptimizerKind::Sgd => {
-            // PyTorch's momentum, which the recipe's learning rate presumes, has no dampening.
-            let momentum = MomentumConfig::new().with_momentum(config.momentum).with_dampening(0.0);
-            SgdConfig::new()
-                .with_momentum((config.momentum > 0.0).then_some(momentum))
-                .with_weight_decay(decay)
-                .with_gradient_clipping(clip)
-                .init()
-        }
-    }
 }
