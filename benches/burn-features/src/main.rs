@@ -2,12 +2,24 @@
 //!
 //! `burn-features cpu|gpu BATCH SIZE`: images SIZE×SIZE on a software (`cpu`) or discrete (`gpu`) adapter.
 
-use std::{sync::{Arc, atomic::{AtomicUsize, Ordering}}, time::Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
 
 use burn::{
-    nn::{LinearConfig, PaddingConfig2d, conv::{Conv2d, Conv2dConfig}},
     module::Module,
-    tensor::{Device, DeviceKind, Distribution, Tensor, activation::{leaky_relu, softmax}},
+    nn::{
+        LinearConfig, PaddingConfig2d,
+        conv::{Conv2d, Conv2dConfig},
+    },
+    tensor::{
+        Device, DeviceKind, Distribution, Tensor,
+        activation::{leaky_relu, softmax},
+    },
 };
 use cubecl::logging::{LaunchObservation, LaunchObserver};
 
