@@ -4,25 +4,25 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use jempp::{
-    bench::{BenchRequest, Works},
+    bench::{StepWork, Works},
+    config::Norm,
     device,
 };
 
 fn langevin(criterion: &mut Criterion) {
     let wanted = std::env::var("JEMPP_DEVICE").unwrap_or_else(|_| "auto".to_string());
     let device = device::open(&wanted).expect("JEMPP_DEVICE names a device");
-    let request = BenchRequest {
+    let work = StepWork {
+        name: "steps".to_string(),
         arch: "cnn-small".to_string(),
+        norm: Norm::None,
         // A software adapter takes seconds for what the CPU back end does in 0.1 s.
-        batch_size: if wanted == "auto" || wanted == "cpu" { 64 } else { 8 },
+        batch_size: if device.is_software_adapter() { 8 } else { 64 },
+        channels: 1,
         image_size: 28,
-        repetitions: 1,
     };
-    let works = Works::new(&request, &device).expect("cnn-small exists");
-    let [gradient, step] = works.launches();
-    println!("{}", device.description);
-    println!("{}, {} chains", request.arch, request.batch_size);
-    println!("kernel launches: {gradient} an energy gradient, {step} a proximal step");
+    let works = Works::new(&work, &device).expect("cnn-small exists");
+    println!("{}\n{}, {} chains", device.description, work.arch, work.batch_size);
     let mut group = criterion.benchmark_group("langevin");
     group.sample_size(10);
     for (name, work) in works.named() {

@@ -23,7 +23,7 @@ use crate::{
 };
 
 const FORMAT: &str = "jempp-checkpoint";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Why a checkpoint could not be written or read.
 #[derive(Debug, thiserror::Error)]

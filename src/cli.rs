@@ -13,9 +13,9 @@ use clap::{Args, Parser, Subcommand};
 use indicatif::ProgressBar;
 
 use crate::{
-    bench,
+    bench::{self, StepWork, Work},
     checkpoint::Checkpoint,
-    config::{ConfigError, PRESETS, RunConfig, SamplerKind, StartKind},
+    config::{ConfigError, Norm, PRESETS, RunConfig, SamplerKind, StartKind},
     device::{self, ComputeDevice},
     progress::{Progress, style},
     run_folder::RunFolder,
@@ -71,6 +71,7 @@ enum Command {
     /// Time one energy gradient and one step of each sampler.
     #[command(after_help = "Examples:
   jempp bench
+  jempp bench --works W1,W4 --repetitions 20
   jempp bench --device 0 --arch wrn-16-4 --batch-size 16 --json")]
     Bench(BenchArgs),
     /// List the presets and every configuration key with its default, range and meaning.
@@ -184,16 +185,20 @@ struct BenchArgs {
     /// Compute device: auto, gpu, cpu, or an adapter's index or name.
     #[arg(long, default_value = "auto")]
     device: String,
-    /// Network, as in model.arch.
-    #[arg(long, default_value = "cnn-small")]
-    arch: String,
-    /// Chains.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    /// Fixed works to time, comma-separated: W1, W2, W3, W3-batch-norm, W4. Default: all, or W1 and W2 on
+    /// a software adapter.
+    #[arg(long, value_delimiter = ',', conflicts_with = "arch")]
+    works: Vec<Work>,
+    /// Time steps through this network instead, as in model.arch.
+    #[arg(long)]
+    arch: Option<String>,
+    /// Chains, with --arch.
+    #[arg(long, requires = "arch", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
     batch_size: u16,
-    /// Height and width of the images.
-    #[arg(long, default_value_t = 28, value_parser = clap::value_parser!(u16).range(4..=512))]
+    /// Height and width of the images, with --arch.
+    #[arg(long, requires = "arch", default_value_t = 28, value_parser = clap::value_parser!(u16).range(4..=512))]
     image_size: u16,
-    /// Timed repetitions.
+    /// Timed repetitions of every part.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
     repetitions: u16,
     /// Print JSON.
@@ -364,19 +369,27 @@ fn devices(json: bool) -> anyhow::Result<()> {
 
 fn run_bench(args: &BenchArgs) -> anyhow::Result<()> {
     let device = device::open(&args.device)?;
-    let request = bench::BenchRequest {
-        arch: args.arch.clone(),
-        batch_size: args.batch_size.into(),
-        image_size: args.image_size.into(),
-        repetitions: args.repetitions.into(),
-    };
-    let report = bench::run(&request, &device)?;
+    let report = bench::run(&bench_works(args, &device), args.repetitions.into(), &device)?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         print!("{report}");
     }
     Ok(())
+}
+
+fn bench_works(args: &BenchArgs, device: &ComputeDevice) -> Vec<Work> {
+    let Some(arch) = &args.arch else {
+        return if args.works.is_empty() { Work::fixed(device) } else { args.works.clone() };
+    };
+    vec![Work::Steps(StepWork {
+        name: "steps".to_string(),
+        arch: arch.clone(),
+        norm: Norm::None,
+        batch_size: args.batch_size.into(),
+        channels: if arch.starts_with("wrn") { 3 } else { 1 },
+        image_size: args.image_size.into(),
+    })]
 }
 
 fn config(preset: Option<&str>) -> anyhow::Result<()> {

@@ -62,6 +62,48 @@ pub struct ComputeDevice {
     pub device: Device,
     /// One line for people: what computes, and why if it was chosen.
     pub description: String,
+    is_software_adapter: bool,
+    queue: Option<wgpu::Queue>,
+}
+
+impl ComputeDevice {
+    /// The CPU back end.
+    pub fn cpu(description: impl Into<String>) -> Self {
+        Self {
+            device: cpu(),
+            description: description.into(),
+            is_software_adapter: false,
+            queue: None,
+        }
+    }
+
+    /// Whether it is a graphics adapter that only imitates hardware, and slow for it.
+    pub fn is_software_adapter(&self) -> bool {
+        self.is_software_adapter
+    }
+
+    /// Waits until the device has made `result`. An error it reports would show in any later read as well.
+    pub fn wait<T>(&self, result: T) {
+        let _ = self.device.sync();
+        drop(result);
+    }
+
+    /// How many command buffers `work` sends to the GPU, until the device has finished it; 0 on the CPU
+    /// back end.
+    pub fn count_submissions<T>(&self, work: impl FnOnce() -> T) -> u64 {
+        let before = self.submission_number();
+        self.wait(work());
+        // The first number is a submission itself.
+        self.submission_number().saturating_sub(before + 1)
+    }
+
+    /// The number of an empty submission made now. wgpu shows it only to people.
+    fn submission_number(&self) -> u64 {
+        let Some(queue) = &self.queue else { return 0 };
+        let shown = format!("{:?}", queue.submit([]));
+        let digits: String = shown.chars().filter(char::is_ascii_digit).collect();
+        digits.parse().unwrap_or(0)
+    }
 }
 
 fn adapters() -> Vec<wgpu::Adapter> {
@@ -117,9 +159,7 @@ pub fn cpu() -> Device {
 /// # Errors
 /// No such adapter, or one that cannot be opened.
 pub fn open(wanted: &str) -> Result<ComputeDevice, DeviceError> {
-    let on_cpu = |description: &str| {
-        Ok(ComputeDevice { device: cpu(), description: description.to_string() })
-    };
+    let on_cpu = |description: &str| Ok(ComputeDevice::cpu(description));
     if wanted == "cpu" {
         return on_cpu("CPU back end");
     }
@@ -157,12 +197,13 @@ pub fn open(wanted: &str) -> Result<ComputeDevice, DeviceError> {
         }
     };
     let description = format!("{} ({}, {})", chosen.name, chosen.backend, chosen.kind);
-    let device = open_adapter(&adapters[chosen.index])
+    let (device, queue) = open_adapter(&adapters[chosen.index])
         .map_err(|reason| DeviceError::Open { name: chosen.name.clone(), reason })?;
-    Ok(ComputeDevice { device, description })
+    let is_software_adapter = !chosen.is_hardware();
+    Ok(ComputeDevice { device, description, is_software_adapter, queue: Some(queue) })
 }
 
-fn open_adapter(adapter: &wgpu::Adapter) -> Result<Device, String> {
+fn open_adapter(adapter: &wgpu::Adapter) -> Result<(Device, wgpu::Queue), String> {
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("jempp"),
         // What burn's runtime asks for: it reads support from the adapter, so all of it must be on.
@@ -182,8 +223,9 @@ fn open_adapter(adapter: &wgpu::Adapter) -> Result<Device, String> {
         instance: wgpu::Instance::new(instance),
         adapter: adapter.clone(),
         device,
-        queue,
+        queue: queue.clone(),
         backend: adapter.get_info().backend,
     };
-    Device::wgpu_options().setup(setup).init().map_err(|error| error.to_string())
+    let device = Device::wgpu_options().setup(setup).init().map_err(|error| error.to_string())?;
+    Ok((device, queue))
 }

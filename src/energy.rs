@@ -12,16 +12,17 @@
 
 use burn::{
     module::Module,
-    tensor::{Int, Tensor, activation::softmax},
+    tensor::{Int, Tensor},
 };
 
-use crate::{kernels::index_tensor, model::Network};
+use crate::{kernels::log_sum_exp, model::Network};
+
+/// What makes an energy of log_sum_exp.
+const SIGN: f32 = -1.0;
 
 /// Energies (N) of logits (N, classes): `-log_sum_exp(logits)`.
 pub fn energy_of_logits(logits: Tensor<2>) -> Tensor<1> {
-    let largest = logits.clone().detach().max_dim(1);
-    let sum = (logits - largest.clone()).exp().sum_dim(1);
-    (sum.log() + largest).squeeze_dim::<1>(1).neg()
+    log_sum_exp(logits).neg()
 }
 
 /// Energies (N) of logits (N, classes) for one class each: `-logits[y]`.
@@ -101,33 +102,14 @@ impl JointEnergy {
         &self.network
     }
 
-    /// ∂ΣE/∂logits and the energies.
-    ///
-    /// For p(x) the derivative of -log_sum_exp is -softmax, so back-propagating
-    /// `-(logits * softmax(logits).detach()).sum()` gives the gradient without differentiating
-    /// through log_sum_exp.
-    fn seed(&self, logits: Tensor<2>) -> (Tensor<2>, Tensor<1>) {
-        match &self.labels {
-            None => (softmax(logits.clone(), 1).neg(), energy_of_logits(logits)),
-            Some(labels) => {
-                let device = logits.device();
-                let labels = index_tensor(labels, &device);
-                let num_classes = logits.dims()[1];
-                let one_hot = labels.clone().one_hot::<2>(num_classes).float().cast(logits.dtype());
-                (one_hot.neg(), class_energy_of_logits(logits, labels))
-            }
-        }
-    }
-
     /// Logits (N, classes) at `x`, without a graph.
     pub fn logits(&self, x: Tensor<4>) -> Tensor<2> {
         self.network.logits(x.autodiff()).without_autodiff()
     }
 
-    fn backward(&self, logits: Tensor<2>) -> (Tensor<1>, burn::tensor::Gradients) {
-        let (seed, energy) = self.seed(logits.clone().without_autodiff());
-        let gradients = (logits * seed.autodiff()).sum().backward();
-        (energy, gradients)
+    /// Energies from the output z of the first layer.
+    fn energy_of_rest(&self, z: Tensor<4>) -> Tensor<1> {
+        self.network.scaled_log_sum_exp(z, self.labels.clone(), SIGN)
     }
 }
 
@@ -140,8 +122,12 @@ fn gradient_of(leaf: &Tensor<4>, gradients: &mut burn::tensor::Gradients) -> Ten
 impl Energy for JointEnergy {
     fn gradient(&self, x: Tensor<4>) -> EnergyGradient {
         let x = x.autodiff().require_grad();
-        let (energy, mut gradients) = self.backward(self.network.logits(x.clone()));
-        EnergyGradient { energy, gradient: gradient_of(&x, &mut gradients) }
+        let energy = self.energy_of_rest(self.network.first_layer(x.clone()));
+        let mut gradients = energy.backward();
+        EnergyGradient {
+            energy: energy.without_autodiff(),
+            gradient: gradient_of(&x, &mut gradients),
+        }
     }
 
     fn first_layer_is_affine(&self) -> bool {
@@ -152,10 +138,11 @@ impl Energy for JointEnergy {
         // The first layer is evaluated on its own, so that z is a leaf whose gradient is p.
         let z = self.network.first_layer(x.clone().autodiff()).without_autodiff();
         let z = z.autodiff().require_grad();
-        let (energy, mut gradients) = self.backward(self.network.rest(z.clone()));
+        let energy = self.energy_of_rest(z.clone());
+        let mut gradients = energy.backward();
         let output_gradient = gradient_of(&z, &mut gradients);
         let gradient = self.pull_back(x, output_gradient.clone());
-        SplitGradient { energy, output_gradient, gradient }
+        SplitGradient { energy: energy.without_autodiff(), output_gradient, gradient }
     }
 
     fn pull_back(&self, x: Tensor<4>, output_gradient: Tensor<4>) -> Tensor<4> {

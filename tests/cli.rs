@@ -177,6 +177,8 @@ fn devices_and_bench_print_json() {
             "--json",
             "--device",
             "cpu",
+            "--arch",
+            "cnn-small",
             "--batch-size",
             "2",
             "--image-size",
@@ -186,7 +188,12 @@ fn devices_and_bench_print_json() {
         ],
     );
     let bench: serde_json::Value = serde_json::from_str(&bench).unwrap();
-    assert!(bench["gradient_ms"].as_f64().unwrap() > 0.0);
+    let steps = &bench["steps"][0];
+    assert_eq!(steps["work"]["arch"], "cnn-small");
+    for part in ["gradient_ms", "step_ms", "gflops"] {
+        assert!(steps[part].as_f64().unwrap() > 0.0, "{part}: {bench}");
+    }
+    assert!(bench["ceilings"]["fma_gflops"].as_f64().unwrap() > 0.0);
 }
 
 #[test]

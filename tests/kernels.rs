@@ -4,45 +4,22 @@
 mod common;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use common::{gpu, max_difference, scrambled, values};
+use common::{bytes, floats, gpu, groups, max_difference, poisoned, scrambled, values, written};
 use jempp::kernels::{
     self, ClassGaussians,
     reference::{self, NoiseKey, ProximalStep},
 };
 
-const POISON: f32 = 12_345.0;
-/// Elements behind the end that a missing guard would overwrite.
-const TAIL: usize = 300;
 const SIZES: [usize; 4] = [1, 255, 256, 257];
 /// One element more than 65,535 workgroups hold.
 const MANY: usize = 65_535 * 256 + 1;
+/// How far apart noise may be: WGSL lets a cosine err by 2^-11, and a radius is at most 5.8. lavapipe
+/// stays within 2e-5, SwiftShader within 5e-4.
+const NOISE_ERROR: f32 = 5.8 / 2048.0;
 const KEY: NoiseKey = NoiseKey { seed: 0x1234_5678_9abc_def0, stream: 5, step: 77 };
 
 fn key_words() -> [u32; 4] {
     [KEY.step, KEY.stream, KEY.seed as u32, (KEY.seed >> 32) as u32]
-}
-
-fn bytes(values: &[f32]) -> &[u8] {
-    bytemuck::cast_slice(values)
-}
-
-fn floats(bytes: &[u8]) -> Vec<f32> {
-    bytemuck::pod_collect_to_vec(bytes)
-}
-
-fn poisoned(len: usize) -> Vec<f32> {
-    vec![POISON; len + TAIL]
-}
-
-/// The written part, after checking that the part behind it is still poison.
-fn written(buffer: &[u8], len: usize) -> Vec<f32> {
-    let all = floats(buffer);
-    assert!(all[len..].iter().all(|&value| value == POISON), "wrote past its end");
-    all[..len].to_vec()
-}
-
-fn groups(len: usize) -> u32 {
-    len.div_ceil(256) as u32
 }
 
 fn proximal_step_on(device: &Device, len: usize, update: &ProximalStep) -> (Vec<f32>, Vec<f32>) {
@@ -67,7 +44,7 @@ fn proximal_step_on(device: &Device, len: usize, update: &ProximalStep) -> (Vec<
         &params,
     );
     let mut twin = x;
-    reference::proximal_step(&mut twin, &gradient, update);
+    reference::proximal_step(&mut twin, &gradient, 0, update);
     (written(&out[2], len), twin)
 }
 
@@ -91,7 +68,7 @@ fn proximal_step_with_noise_equals_its_twin_up_to_rounding() {
         for (radius, project) in [(0.0, false), (0.5, true)] {
             let (on_gpu, twin) = proximal_step_on(&device, len, &update(1.0, radius, project));
             let difference = max_difference(&on_gpu, &twin);
-            assert!(difference < 2e-5, "{len}: {difference}");
+            assert!(difference < NOISE_ERROR, "{len}: {difference}");
         }
     }
 }
@@ -160,7 +137,7 @@ fn class_center_start_equals_its_twin() {
         };
         let twin = reference::class_center_start(gaussians, &labels, KEY);
         let difference = max_difference(&written(&out[4], len), &twin);
-        assert!(difference < 2e-5, "D = {num_pixels}, k = {num_components}: {difference}");
+        assert!(difference < NOISE_ERROR, "D = {num_pixels}, k = {num_components}: {difference}");
     }
 }
 
@@ -180,7 +157,7 @@ fn class_center_start_past_65535_workgroups_equals_its_twin() {
         };
         values(kernels::class_center_start(&gaussians, &labels, KEY))
     };
-    assert!(max_difference(&on(&device), &on(&cpu)) < 2e-5);
+    assert!(max_difference(&on(&device), &on(&cpu)) < NOISE_ERROR);
 }
 
 #[test]

@@ -84,7 +84,7 @@ impl Batches {
         }
         if self.config.input_noise_std > 0.0 {
             let key = NoiseKey { seed: self.seed, stream: INPUT_NOISE_STREAM, step: step as u32 };
-            reference::add_normal(&mut values, self.config.input_noise_std as f32, key);
+            reference::add_normal(&mut values, self.config.input_noise_std as f32, 0, key);
         }
         Batch { values, labels: indices.iter().map(|&i| self.dataset.labels[i]).collect() }
     }

@@ -6,12 +6,17 @@
 pub mod reference;
 
 mod launch;
+mod layers;
 mod ops;
 
 pub use launch::count_launches;
+pub use layers::{
+    ConvOptions2d, EnergyOptions, HeadOptions, Pooling, conv2d, head_energy, head_logits,
+    log_sum_exp, reference_conv2d, reference_head_energy, reference_head_logits,
+};
 pub use ops::{
-    ClassGaussians, chain_summary, class_center_start, index_tensor, proximal_step, replay_gather,
-    replay_scatter, run_on_bytes, uniform_start,
+    ClassGaussians, chain_summary, class_center_start, copy_rate, fma_rate, index_tensor,
+    proximal_step, replay_gather, replay_scatter, run_on_bytes, uniform_start,
 };
 
 /// Invocations per workgroup of every kernel.
@@ -68,4 +73,19 @@ kernels! {
     CHAIN_SUMMARY = "chain_summary",
         ["x", "gradient", "summary", "params"],
         ["num_chains", "num_pixels", "proximal_radius"];
+    CONV_FORWARD = "conv_forward",
+        ["x", "weight", "bias", "y", "params"],
+        ["batch", "height", "width", "inputs", "outputs", "kernel", "stride", "negative_slope"];
+    CONV_INPUT_GRADIENT = "conv_input_gradient",
+        ["gradient", "weight", "x", "x_gradient", "params"],
+        ["batch", "height", "width", "inputs", "outputs", "kernel", "stride", "negative_slope"];
+    HEAD_ENERGY = "head_energy",
+        ["x", "weight", "bias", "labels", "value", "seed", "params"],
+        ["batch", "positions", "channels", "classes", "average", "labelled", "negative_slope",
+         "scale"];
+    HEAD_INPUT_GRADIENT = "head_input_gradient",
+        ["seed", "row_scale", "weight", "x", "x_gradient", "params"],
+        ["batch", "positions", "channels", "classes", "average", "negative_slope"];
+    FMA_RATE = "fma_rate", ["x", "params"], ["len", "rounds", "m", "a"];
+    COPY_RATE = "copy_rate", ["x", "to", "params"], ["len"];
 }

@@ -4,13 +4,18 @@ use burn::backend::DispatchDevice;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn_wgpu::{CubeTensor, Wgpu, into_contiguous};
 use cubecl::server::Handle;
+use rayon::prelude::*;
 
 use super::{
-    CHAIN_SUMMARY, CLASS_CENTER_START, Kernel, PROXIMAL_STEP, REPLAY_GATHER, REPLAY_SCATTER,
-    UNIFORM_START, WORKGROUP_SIZE,
+    CHAIN_SUMMARY, CLASS_CENTER_START, COPY_RATE, FMA_RATE, Kernel, PROXIMAL_STEP, REPLAY_GATHER,
+    REPLAY_SCATTER, UNIFORM_START, WORKGROUP_SIZE,
     launch::{empty_like, launch},
+    layers::vectorize,
     reference::{self, NoiseKey, ProximalStep},
 };
+
+/// Elements of a tensor that one CPU task updates; a multiple of the 4 that share a draw.
+const PART_LEN: usize = 4096;
 
 /// One Gaussian per class on the device: see [`reference::ClassGaussians`].
 #[derive(Clone, Debug)]
@@ -27,7 +32,7 @@ fn is_gpu(device: &Device) -> bool {
     matches!(device.as_dispatch(), DispatchDevice::Cube(_))
 }
 
-fn gpu<const D: usize>(tensor: Tensor<D>) -> CubeTensor {
+pub(super) fn gpu<const D: usize>(tensor: Tensor<D>) -> CubeTensor {
     match tensor.without_autodiff().try_into_primitive::<Wgpu>() {
         Ok(primitive) => into_contiguous(primitive),
         // `is_gpu` was asked first, and fusion, which wraps the primitive, is never enabled.
@@ -35,7 +40,7 @@ fn gpu<const D: usize>(tensor: Tensor<D>) -> CubeTensor {
     }
 }
 
-fn from_gpu<const D: usize>(tensor: CubeTensor) -> Tensor<D> {
+pub(super) fn from_gpu<const D: usize>(tensor: CubeTensor) -> Tensor<D> {
     Tensor::from_primitive::<Wgpu>(tensor)
 }
 
@@ -56,7 +61,7 @@ pub fn index_tensor(indices: &[u32], device: &Device) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new(values, [indices.len()]), device)
 }
 
-fn upload(tensor: &CubeTensor, words: &[u32]) -> Handle {
+pub(super) fn upload(tensor: &CubeTensor, words: &[u32]) -> Handle {
     tensor.client.create_from_slice(bytemuck::cast_slice(words))
 }
 
@@ -88,8 +93,12 @@ fn words_of(noise: NoiseKey) -> [u32; 4] {
 pub fn proximal_step(x: Tensor<4>, gradient: Tensor<4>, update: &ProximalStep) -> Tensor<4> {
     let (shape, device) = (x.dims(), x.device());
     if !is_gpu(&device) {
-        let mut values = cpu(x);
-        reference::proximal_step(&mut values, &cpu(gradient), update);
+        let (mut values, gradient) = (cpu(x), cpu(gradient));
+        let parts = values.par_chunks_mut(PART_LEN).zip(gradient.par_chunks(PART_LEN)).enumerate();
+        parts.for_each(|(index, (x, gradient))| {
+            let first_block = (index * PART_LEN / 4) as u32;
+            reference::proximal_step(x, gradient, first_block, update);
+        });
         return from_cpu(values, shape, &device);
     }
     let (x, gradient) = (gpu(x), gpu(gradient));
@@ -257,9 +266,12 @@ pub fn chain_summary(x: Tensor<4>, gradient: Tensor<4>, proximal_radius: f32) ->
     let ([num_chains, c, h, w], device) = (x.dims(), x.device());
     let num_pixels = c * h * w;
     if !is_gpu(&device) {
-        let summary =
-            reference::chain_summary(&cpu(x), &cpu(gradient), num_pixels, proximal_radius);
-        return from_cpu(summary, [num_chains, 3], &device);
+        let (x, gradient) = (cpu(x), cpu(gradient));
+        let chains = x.par_chunks(num_pixels).zip(gradient.par_chunks(num_pixels));
+        let summary: Vec<Vec<f32>> = chains
+            .map(|(x, gradient)| reference::chain_summary(x, gradient, num_pixels, proximal_radius))
+            .collect();
+        return from_cpu(summary.concat(), [num_chains, 3], &device);
     }
     let (x, gradient) = (gpu(x), gpu(gradient));
     let summary = empty_like(&x, [num_chains, 3]);
@@ -271,4 +283,42 @@ pub fn chain_summary(x: Tensor<4>, gradient: Tensor<4>, proximal_radius: f32) ->
         &[num_chains as u32, num_pixels as u32, proximal_radius.to_bits()],
     );
     from_gpu(summary)
+}
+
+/// Flat values after `rounds` of x ← x m + a, for measuring; see [`reference::fma_rate`].
+pub fn fma_rate(x: Tensor<1>, rounds: u32, m: f32, a: f32) -> Tensor<1> {
+    let (len, device) = (x.dims()[0], x.device());
+    assert!(len.is_multiple_of(16), "a multiple of 16 values");
+    if !is_gpu(&device) {
+        let mut values = cpu(x);
+        values.par_chunks_mut(PART_LEN).for_each(|part| {
+            vectorize(
+                #[inline(always)]
+                || reference::fma_rate(part, rounds, m, a),
+            );
+        });
+        return from_cpu(values, [len], &device);
+    }
+    let x = gpu(x);
+    let num_workgroups = (len as u32 / 16).div_ceil(WORKGROUP_SIZE);
+    let params = [len as u32, rounds, m.to_bits(), a.to_bits()];
+    launch(&FMA_RATE, &x.client, num_workgroups, &[&x.handle], &params);
+    from_gpu(x)
+}
+
+/// A copy of flat values, for measuring; see [`reference::copy_rate`].
+pub fn copy_rate(x: &Tensor<1>) -> Tensor<1> {
+    let (len, device) = (x.dims()[0], x.device());
+    assert!(len.is_multiple_of(4), "a multiple of 4 values");
+    if !is_gpu(&device) {
+        let (x, mut to) = (cpu(x.clone()), vec![0.0; len]);
+        let parts = to.par_chunks_mut(PART_LEN).zip(x.par_chunks(PART_LEN));
+        parts.for_each(|(to, x)| reference::copy_rate(x, to));
+        return from_cpu(to, [len], &device);
+    }
+    let x = gpu(x.clone());
+    let to = empty_like(&x, [len]);
+    let num_workgroups = (len as u32 / 4).div_ceil(WORKGROUP_SIZE);
+    launch(&COPY_RATE, &x.client, num_workgroups, &[&x.handle, &to.handle], &[len as u32]);
+    from_gpu(to)
 }

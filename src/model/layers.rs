@@ -2,20 +2,23 @@
 
 use burn::{
     module::{Module, Param},
-    nn::{
-        BatchNorm, BatchNormConfig, GroupNorm, GroupNormConfig, Linear, PaddingConfig2d,
-        conv::Conv2d,
-    },
+    nn::{BatchNorm, BatchNormConfig, GroupNorm, GroupNormConfig, Linear},
     tensor::{Device, Tensor, TensorData, activation::leaky_relu as burn_leaky_relu},
 };
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::{config, data::random_stream};
+use crate::{
+    config,
+    data::random_stream,
+    kernels::{
+        ConvOptions2d, EnergyOptions, HeadOptions, Pooling, conv2d, head_energy, head_logits,
+    },
+};
 
 const WEIGHT_STREAM: u32 = 3;
 /// Slope of LeakyReLU for negative inputs, as in JEM.
-const NEGATIVE_SLOPE: f64 = 0.2;
+const NEGATIVE_SLOPE: f32 = 0.2;
 const NUM_GROUPS: usize = 8;
 
 /// Draws initial weights from the run's seed on the host, so that every device gets the same.
@@ -43,17 +46,19 @@ impl WeightInit {
         self
     }
 
-    /// Uniform on ±gain/√fan_in.
-    fn uniform<const D: usize>(
-        &mut self,
-        shape: [usize; D],
-        fan_in: usize,
-        gain: f32,
-    ) -> Param<Tensor<D>> {
+    /// `len` values uniform on ±gain/√fan_in.
+    fn uniform(&mut self, len: usize, fan_in: usize, gain: f32) -> Vec<f32> {
         let bound = gain / (fan_in as f32).sqrt();
-        let len = shape.iter().product();
-        let values: Vec<f32> = (0..len).map(|_| self.rng.random_range(-bound..=bound)).collect();
+        (0..len).map(|_| self.rng.random_range(-bound..=bound)).collect()
+    }
+
+    fn param<const D: usize>(&self, values: Vec<f32>, shape: [usize; D]) -> Param<Tensor<D>> {
         Param::from_data(TensorData::new(values, shape), &self.device)
+    }
+
+    fn bias(&mut self, len: usize, fan_in: usize) -> Param<Tensor<1>> {
+        let values = self.uniform(len, fan_in, PYTORCH_GAIN);
+        self.param(values, [len])
     }
 
     /// A square convolution with bias that keeps the size (divided by the stride).
@@ -63,34 +68,39 @@ impl WeightInit {
         channels_out: usize,
         kernel: usize,
         stride: usize,
-    ) -> Conv2d {
-        let fan_in = channels_in * kernel * kernel;
-        let pad = kernel / 2;
-        Conv2d {
-            weight: self.uniform([channels_out, channels_in, kernel, kernel], fan_in, self.gain),
-            bias: Some(self.uniform([channels_out], fan_in, PYTORCH_GAIN)),
-            stride: [stride, stride],
-            kernel_size: [kernel, kernel],
-            dilation: [1, 1],
-            groups: 1,
-            padding: PaddingConfig2d::Explicit(pad, pad, pad, pad),
+    ) -> Convolution {
+        let taps = kernel * kernel;
+        let fan_in = channels_in * taps;
+        // Drawn in PyTorch's order, (outputs, inputs, k, k).
+        let drawn = self.uniform(channels_out * fan_in, fan_in, self.gain);
+        let place = |index: usize| {
+            let (output, row) = (index % channels_out, index / channels_out);
+            (output * channels_in + row % channels_in) * taps + row / channels_in
+        };
+        let weight = (0..drawn.len()).map(|index| drawn[place(index)]).collect();
+        Convolution {
+            weight: self.param(weight, [kernel, kernel, channels_in, channels_out]),
+            bias: self.bias(channels_out, fan_in),
+            stride,
         }
     }
 
     /// A linear map with bias inside the network.
     pub(super) fn linear(&mut self, inputs: usize, outputs: usize) -> Linear {
-        self.linear_with(inputs, outputs, self.gain)
-    }
-
-    /// A linear map with bias that gives logits: small at first, so that no class is favoured.
-    pub(super) fn classifier(&mut self, inputs: usize, num_classes: usize) -> Linear {
-        self.linear_with(inputs, num_classes, PYTORCH_GAIN)
-    }
-
-    fn linear_with(&mut self, inputs: usize, outputs: usize, gain: f32) -> Linear {
+        let weight = self.uniform(inputs * outputs, inputs, self.gain);
         Linear {
-            weight: self.uniform([inputs, outputs], inputs, gain),
-            bias: Some(self.uniform([outputs], inputs, PYTORCH_GAIN)),
+            weight: self.param(weight, [inputs, outputs]),
+            bias: Some(self.bias(outputs, inputs)),
+        }
+    }
+
+    /// The head, its logits small at first, so that no class is favoured.
+    pub(super) fn head(&mut self, inputs: usize, num_classes: usize, pooling: Pooling) -> Head {
+        let weight = self.uniform(inputs * num_classes, inputs, PYTORCH_GAIN);
+        Head {
+            weight: self.param(weight, [inputs, num_classes]),
+            bias: self.bias(num_classes, inputs),
+            pooling,
         }
     }
 
@@ -110,7 +120,84 @@ impl WeightInit {
     }
 }
 
-/// Normalisation of activations (N, C, H, W).
+/// A square convolution with bias, padded so that stride 1 keeps the size.
+///
+/// # Shapes
+/// (N, H, W, inputs) to (N, ⌈H/stride⌉, ⌈W/stride⌉, outputs); weights (k, k, inputs,
+/// outputs), the reverse of PyTorch's order, so that one tap of one input meets neighbouring outputs.
+#[derive(Module, Debug)]
+pub(super) struct Convolution {
+    weight: Param<Tensor<4>>,
+    bias: Param<Tensor<1>>,
+    stride: usize,
+}
+
+impl Convolution {
+    /// conv(x).
+    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.apply(x, None)
+    }
+
+    /// conv(LeakyReLU(x)), in one operation.
+    pub(super) fn forward_activated(&self, x: Tensor<4>) -> Tensor<4> {
+        self.apply(x, Some(NEGATIVE_SLOPE))
+    }
+
+    /// Multiplications and additions for one image of `size` = [H, W], which becomes the output's.
+    pub(super) fn flops(&self, size: &mut [usize; 2]) -> u64 {
+        *size = size.map(|side| side.div_ceil(self.stride));
+        let products = self.weight.shape().num_elements() * size[0] * size[1];
+        2 * products as u64
+    }
+
+    fn apply(&self, x: Tensor<4>, negative_slope: Option<f32>) -> Tensor<4> {
+        let options = ConvOptions2d { stride: self.stride, negative_slope };
+        conv2d(x, self.weight.val(), self.bias.val(), options)
+    }
+}
+
+/// From the last features to logits: LeakyReLU, pooling, a linear map.
+///
+/// # Shapes
+/// Features (N, H, W, C); weights (inputs, classes).
+#[derive(Module, Debug)]
+pub(super) struct Head {
+    weight: Param<Tensor<2>>,
+    bias: Param<Tensor<1>>,
+    #[module(skip)]
+    pooling: Pooling,
+}
+
+impl Head {
+    fn options(&self) -> HeadOptions {
+        HeadOptions { pooling: self.pooling, negative_slope: NEGATIVE_SLOPE }
+    }
+
+    /// Logits (N, classes).
+    pub(super) fn logits(&self, features: Tensor<4>) -> Tensor<2> {
+        head_logits(features, self.weight.val(), self.bias.val(), &self.options())
+    }
+
+    /// `scale` times log_sum_exp of the logits, or times the logit of each row's label, shape (N).
+    pub(super) fn scaled_log_sum_exp(
+        &self,
+        features: Tensor<4>,
+        labels: Option<Vec<u32>>,
+        scale: f32,
+    ) -> Tensor<1> {
+        let options = EnergyOptions { head: self.options(), labels, scale };
+        head_energy(features, self.weight.val(), self.bias.val(), options)
+    }
+}
+
+/// Images (N, C, H, W) as the layers take them, (N, H, W, C).
+pub(super) fn channels_last(x: Tensor<4>) -> Tensor<4> {
+    let [n, c, h, w] = x.dims();
+    // One channel is both; to know it saves a copy.
+    if c == 1 { x.reshape([n, h, w, c]) } else { x.permute([0, 2, 3, 1]) }
+}
+
+/// Normalisation of activations (N, H, W, C), per channel.
 ///
 /// Batch norm uses the statistics of the batch wherever a gradient flows, sampling included (the
 /// authors of JEM++: do not sample in evaluation mode), and its running statistics once frozen.
@@ -124,18 +211,15 @@ pub(super) enum NormLayer {
 pub(super) fn normalise(norm: &Option<NormLayer>, x: Tensor<4>) -> Tensor<4> {
     match norm {
         None => x,
-        Some(NormLayer::Batch(norm)) => norm.forward(x),
-        Some(NormLayer::Group(norm)) => norm.forward(x),
+        Some(NormLayer::Batch(norm)) => {
+            let [n, h, w, c] = x.dims();
+            norm.forward(x.reshape([n * h * w, c])).reshape([n, h, w, c])
+        }
+        Some(NormLayer::Group(norm)) => norm.forward(x.permute([0, 3, 1, 2])).permute([0, 2, 3, 1]),
     }
 }
 
 /// LeakyReLU with slope 0.2.
 pub(super) fn leaky_relu(x: Tensor<4>) -> Tensor<4> {
-    burn_leaky_relu(x, NEGATIVE_SLOPE)
-}
-
-/// Mean over all positions: (N, C, H, W) to (N, C).
-pub(super) fn global_average_pool(x: Tensor<4>) -> Tensor<2> {
-    let [n, c, h, w] = x.dims();
-    x.reshape([n, c, h * w]).mean_dim(2).reshape([n, c])
+    burn_leaky_relu(x, f64::from(NEGATIVE_SLOPE))
 }

@@ -4,8 +4,9 @@ use burn::{module::Module, nn::Linear, tensor::Tensor};
 
 use super::{
     Pieces,
-    layers::{WeightInit, leaky_relu},
+    layers::{Head, WeightInit, leaky_relu},
 };
+use crate::kernels::Pooling;
 
 const HIDDEN: usize = 128;
 
@@ -13,39 +14,34 @@ const HIDDEN: usize = 128;
 #[derive(Module, Debug)]
 pub struct Mlp {
     layers: Vec<Linear>,
-    classifier: Linear,
+    classifier: Head,
 }
 
 impl Mlp {
     pub(super) fn new(init: &mut WeightInit, channels: usize, num_classes: usize) -> Self {
         let init = init.for_plain_stack();
         let layers = [channels, HIDDEN, HIDDEN].map(|inputs| init.linear(inputs, HIDDEN));
-        Self { layers: layers.into(), classifier: init.classifier(HIDDEN, num_classes) }
+        Self { layers: layers.into(), classifier: init.head(HIDDEN, num_classes, Pooling::Flatten) }
     }
-}
-
-fn apply(layer: &Linear, x: Tensor<4>) -> Tensor<4> {
-    let [n, c, _, _] = x.dims();
-    let y: Tensor<2> = layer.forward(x.reshape([n, c]));
-    let [n, c] = y.dims();
-    y.reshape([n, c, 1, 1])
 }
 
 impl Pieces for Mlp {
     fn num_pieces(&self) -> usize {
-        self.layers.len() + 1
+        self.layers.len()
     }
 
     fn piece(&self, index: usize, x: Tensor<4>) -> Tensor<4> {
-        match index {
-            0 => apply(&self.layers[0], x),
-            1 => leaky_relu(x),
-            _ => leaky_relu(apply(&self.layers[index - 1], x)),
-        }
+        let x = if index == 0 { x } else { leaky_relu(x) };
+        let n = x.dims()[0];
+        let y: Tensor<2> = self.layers[index].forward(x.flatten(1, 3));
+        y.reshape([n, 1, 1, HIDDEN])
     }
 
-    fn head(&self, z: Tensor<4>) -> Tensor<2> {
-        let [n, c, _, _] = z.dims();
-        self.classifier.forward(z.reshape([n, c]))
+    fn piece_flops(&self, index: usize, _: &mut [usize; 2]) -> u64 {
+        2 * self.layers[index].weight.shape().num_elements() as u64
+    }
+
+    fn head(&self) -> &Head {
+        &self.classifier
     }
 }

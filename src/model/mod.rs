@@ -1,6 +1,6 @@
 //! Networks that give class logits, split as `logits = rest ∘ first_layer` for PYLD.
 
-mod cnn_small;
+mod cnn;
 mod layers;
 mod mlp;
 mod weights;
@@ -12,7 +12,8 @@ use burn::{
 };
 
 use crate::config::{ModelConfig, Norm};
-use cnn_small::CnnSmall;
+use cnn::{Cnn, Plan};
+use layers::Head;
 use mlp::Mlp;
 use wide_resnet::WideResNet;
 
@@ -27,7 +28,7 @@ const MAX_WIDTH: usize = 64;
 pub enum ModelError {
     /// No architecture of that name.
     #[error(
-        "unknown model.arch `{0}`; there are cnn-small, mlp and wrn-<depth>-<width>, as in wrn-28-10"
+        "unknown model.arch `{0}`; there are cnn-small, cnn-base, cnn-tiny, mlp and wrn-<depth>-<width>, as in wrn-28-10"
     )]
     UnknownArch(String),
     /// A WideResNet that cannot be.
@@ -73,13 +74,21 @@ pub enum ModelError {
 /// A network as a row of pieces and a head, so that it can be split anywhere.
 ///
 /// Piece 0 is always affine: a bare convolution or linear map with bias.
-pub trait Pieces {
+trait Pieces {
     /// How many pieces stand before the head.
     fn num_pieces(&self) -> usize;
-    /// Piece `index` applied to its input (N, C, H, W).
+    /// Piece `index` applied to its input: images (N, C, H, W) for piece 0, then whatever the piece before
+    /// gave, channels last.
     fn piece(&self, index: usize, x: Tensor<4>) -> Tensor<4>;
-    /// The logits (N, classes) from the output of the last piece.
-    fn head(&self, z: Tensor<4>) -> Tensor<2>;
+    /// Multiplications and additions of piece `index` for one image of `size` = [H, W], which becomes the
+    /// output's.
+    fn piece_flops(&self, index: usize, size: &mut [usize; 2]) -> u64;
+    /// The head's input from the output of the last piece.
+    fn head_input(&self, z: Tensor<4>) -> Tensor<4> {
+        z
+    }
+    /// What makes logits or energies of it.
+    fn head(&self) -> &Head;
 }
 
 /// Any of the architectures, with the split that PYLD uses.
@@ -92,7 +101,7 @@ pub struct Network {
 #[derive(Module, Debug)]
 #[allow(clippy::large_enum_variant, reason = "there is one network, not a collection")]
 enum Body {
-    CnnSmall(CnnSmall),
+    Cnn(Cnn),
     Mlp(Mlp),
     WideResNet(WideResNet),
 }
@@ -116,18 +125,19 @@ impl Network {
         let arch = config.arch.as_str();
         let wants =
             |expected| ModelError::Input { arch: arch.to_string(), expected, found: input_shape };
-        if matches!(arch, "cnn-small" | "mlp") && config.norm != Norm::None {
+        let plan = Plan::of(arch);
+        if (plan.is_some() || arch == "mlp") && config.norm != Norm::None {
             return Err(ModelError::NoNorm(arch.to_string()));
         }
-        let body = match arch {
-            "cnn-small" if input_shape[1] < 4 || input_shape[2] < 4 => {
+        let body = match (arch, plan) {
+            (_, Some(_)) if input_shape[1] < 4 || input_shape[2] < 4 => {
                 return Err(wants("(C, H, W) with H and W at least 4"));
             }
-            "cnn-small" => Body::CnnSmall(CnnSmall::new(&mut init, input_shape, num_classes)),
-            "mlp" if input_shape[1] != 1 || input_shape[2] != 1 => {
+            (_, Some(plan)) => Body::Cnn(Cnn::new(&mut init, plan, input_shape, num_classes)),
+            ("mlp", _) if input_shape[1] != 1 || input_shape[2] != 1 => {
                 return Err(wants("(C, 1, 1), as the 2-D densities are"));
             }
-            "mlp" => Body::Mlp(Mlp::new(&mut init, input_shape[0], num_classes)),
+            ("mlp", _) => Body::Mlp(Mlp::new(&mut init, input_shape[0], num_classes)),
             _ => {
                 let [depth, width] = parse_wide_resnet(arch)?;
                 if input_shape[1] < 4 || input_shape[2] < 4 {
@@ -156,7 +166,7 @@ impl Network {
 
     fn pieces(&self) -> &dyn Pieces {
         match &self.body {
-            Body::CnnSmall(network) => network,
+            Body::Cnn(network) => network,
             Body::Mlp(network) => network,
             Body::WideResNet(network) => network,
         }
@@ -167,15 +177,38 @@ impl Network {
         self.split == 1
     }
 
+    /// Multiplications and additions of a forward pass for one image of `size` = [H, W], the head's left
+    /// out. A backward pass to the input takes as many again.
+    pub fn forward_flops(&self, mut size: [usize; 2]) -> u64 {
+        let pieces = self.pieces();
+        (0..pieces.num_pieces()).map(|index| pieces.piece_flops(index, &mut size)).sum()
+    }
+
     /// The part that PYLD's inner steps go through: the first `split` pieces.
     pub fn first_layer(&self, x: Tensor<4>) -> Tensor<4> {
         (0..self.split).fold(x, |x, index| self.pieces().piece(index, x))
     }
 
+    fn head_input(&self, z: Tensor<4>) -> Tensor<4> {
+        let pieces = self.pieces();
+        let rest = self.split..pieces.num_pieces();
+        pieces.head_input(rest.fold(z, |z, index| pieces.piece(index, z)))
+    }
+
     /// Logits (N, classes) from the output of [`Network::first_layer`].
     pub fn rest(&self, z: Tensor<4>) -> Tensor<2> {
-        let pieces = self.pieces();
-        pieces.head((self.split..pieces.num_pieces()).fold(z, |z, index| pieces.piece(index, z)))
+        self.pieces().head().logits(self.head_input(z))
+    }
+
+    /// `scale` times log_sum_exp of the logits that [`Network::rest`] gives, or, with one label a row,
+    /// times the logit of that label, shape (N).
+    pub fn scaled_log_sum_exp(
+        &self,
+        z: Tensor<4>,
+        labels: Option<Vec<u32>>,
+        scale: f32,
+    ) -> Tensor<1> {
+        self.pieces().head().scaled_log_sum_exp(self.head_input(z), labels, scale)
     }
 
     /// Logits (N, classes) of the inputs (N, C, H, W).

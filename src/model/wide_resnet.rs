@@ -4,36 +4,32 @@
 //! Zagoruyko & Komodakis, arXiv:1605.07146, as changed by JEM (arXiv:1912.03263): LeakyReLU 0.2,
 //! average pooling, a bias in every convolution, 1×1 convolution shortcuts, no dropout.
 
-use burn::{
-    module::Module,
-    nn::{Linear, conv::Conv2d},
-    tensor::Tensor,
-};
+use burn::{module::Module, tensor::Tensor};
 
 use super::{
     Pieces,
-    layers::{NormLayer, WeightInit, global_average_pool, leaky_relu, normalise},
+    layers::{Convolution, Head, NormLayer, WeightInit, channels_last, normalise},
 };
-use crate::config::Norm;
+use crate::{config::Norm, kernels::Pooling};
 
 /// A first 3×3 convolution to 16 channels, three stages of n = (depth - 4) / 6 pre-activation blocks
 /// with 16, 32 and 64 times `width` channels (stride 1, 2, 2), norm, activation, pool, linear.
 #[derive(Module, Debug)]
 pub struct WideResNet {
-    conv1: Conv2d,
+    conv1: Convolution,
     blocks: Vec<Block>,
     norm: Option<NormLayer>,
-    classifier: Linear,
+    classifier: Head,
 }
 
 /// `conv2(act(norm2(conv1(act(norm1(x)))))) + shortcut(x)`, the stride in the second convolution.
 #[derive(Module, Debug)]
 struct Block {
     norm1: Option<NormLayer>,
-    conv1: Conv2d,
+    conv1: Convolution,
     norm2: Option<NormLayer>,
-    conv2: Conv2d,
-    shortcut: Option<Conv2d>,
+    conv2: Convolution,
+    shortcut: Option<Convolution>,
 }
 
 impl Block {
@@ -55,12 +51,19 @@ impl Block {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let z = self.conv1.forward(leaky_relu(normalise(&self.norm1, x.clone())));
-        let z = self.conv2.forward(leaky_relu(normalise(&self.norm2, z)));
+        let z = self.conv1.forward_activated(normalise(&self.norm1, x.clone()));
+        let z = self.conv2.forward_activated(normalise(&self.norm2, z));
         z + match &self.shortcut {
             Some(conv) => conv.forward(x),
             None => x,
         }
+    }
+}
+
+impl Block {
+    fn flops(&self, size: &mut [usize; 2]) -> u64 {
+        let shortcut = self.shortcut.as_ref().map_or(0, |conv| conv.flops(&mut size.clone()));
+        shortcut + self.conv1.flops(size) + self.conv2.flops(size)
     }
 }
 
@@ -88,7 +91,7 @@ impl WideResNet {
             conv1,
             blocks,
             norm: init.norm(norm, inputs),
-            classifier: init.classifier(inputs, num_classes),
+            classifier: init.head(inputs, num_classes, Pooling::Average),
         }
     }
 }
@@ -101,12 +104,23 @@ impl Pieces for WideResNet {
 
     fn piece(&self, index: usize, x: Tensor<4>) -> Tensor<4> {
         match index {
-            0 => self.conv1.forward(x),
+            0 => self.conv1.forward(channels_last(x)),
             _ => self.blocks[index - 1].forward(x),
         }
     }
 
-    fn head(&self, z: Tensor<4>) -> Tensor<2> {
-        self.classifier.forward(global_average_pool(leaky_relu(normalise(&self.norm, z))))
+    fn piece_flops(&self, index: usize, size: &mut [usize; 2]) -> u64 {
+        match index {
+            0 => self.conv1.flops(size),
+            _ => self.blocks[index - 1].flops(size),
+        }
+    }
+
+    fn head_input(&self, z: Tensor<4>) -> Tensor<4> {
+        normalise(&self.norm, z)
+    }
+
+    fn head(&self) -> &Head {
+        &self.classifier
     }
 }

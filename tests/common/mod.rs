@@ -4,7 +4,12 @@
 use std::sync::OnceLock;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use jempp::{config::RunConfig, data::Dataset, device};
+use jempp::{
+    config::RunConfig,
+    data::Dataset,
+    device,
+    kernels::{self, Kernel},
+};
 
 /// A GPU, hardware or software. `None`, said aloud, where there is none; with `REQUIRE_GPU=1` that is
 /// a failure.
@@ -22,6 +27,11 @@ pub fn gpu() -> Option<Device> {
         }
     };
     GPU.get_or_init(open).clone()
+}
+
+/// The CPU, and a GPU where there is one.
+pub fn devices() -> Vec<Device> {
+    std::iter::once(device::cpu()).chain(gpu()).collect()
 }
 
 /// Reproducible values in (-1, 1) that look random.
@@ -53,6 +63,11 @@ pub fn max_difference(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
+/// The largest magnitude.
+pub fn max_abs(values: &[f32]) -> f32 {
+    values.iter().fold(0.0, |largest, value| value.abs().max(largest))
+}
+
 /// Two classes of 8×8 images: bright above or bright below, with some texture.
 pub fn tiny_dataset(count: usize) -> Dataset {
     let noise = scrambled(count * 64, 7);
@@ -76,4 +91,50 @@ pub fn tiny_config() -> RunConfig {
              class_centers = { max_components = 8 }",
         )
         .unwrap()
+}
+
+const POISON: f32 = 12_345.0;
+/// Elements behind the end that a missing guard would overwrite.
+const TAIL: usize = 300;
+
+/// The bytes of floats.
+pub fn bytes(values: &[f32]) -> &[u8] {
+    bytemuck::cast_slice(values)
+}
+
+/// The floats of bytes.
+pub fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytemuck::pod_collect_to_vec(bytes)
+}
+
+/// A buffer for `len` values that no kernel has written.
+pub fn poisoned(len: usize) -> Vec<f32> {
+    vec![POISON; len + TAIL]
+}
+
+/// The written part, after checking that the part behind it is still poison.
+pub fn written(buffer: &[u8], len: usize) -> Vec<f32> {
+    let all = floats(buffer);
+    assert!(all[len..].iter().all(|&value| value == POISON), "wrote past its end");
+    all[..len].to_vec()
+}
+
+/// Workgroups for so many invocations.
+pub fn groups(len: usize) -> u32 {
+    len.div_ceil(256) as u32
+}
+
+/// Runs `kernel` with the last buffer poisoned and gives the part of it that must be written.
+pub fn last_of(
+    kernel: &'static Kernel,
+    device: &Device,
+    num_workgroups: u32,
+    inputs: &[&[u8]],
+    len: usize,
+    params: &[u32],
+) -> Vec<f32> {
+    let poison = poisoned(len);
+    let buffers: Vec<&[u8]> = inputs.iter().copied().chain([bytes(&poison)]).collect();
+    let out = kernels::run_on_bytes(kernel, device, num_workgroups, &buffers, params);
+    written(out.last().unwrap(), len)
 }

@@ -1,0 +1,171 @@
+//! The layers on the CPU, on slices: convolutions here, the head in [`head`].
+//!
+//! Two algorithms share the work. Where a 3×3 convolution has stride 1 and enough channels, minimal
+//! filtering ([`winograd`]) needs 2.25 times fewer multiplications; everything else goes through
+//! [`patches`]. Both hand the arithmetic to the `gemm` crate and keep their scratch within a core's
+//! cache: a task works on a few images, and rayon shares the tasks out.
+//!
+//! Tensors are channels last, (N, H, W, C), weights (k, k, inputs, outputs).
+
+pub mod head;
+mod matmul;
+mod patches;
+mod vectorize;
+mod winograd;
+
+use rayon::prelude::*;
+
+use super::shape::ConvShape;
+pub use vectorize::vectorize;
+
+/// A point where LeakyReLU is left or entered: one byte an element, 1 where the input was positive.
+pub type Signs = [u8];
+
+/// Convolution of LeakyReLU(`x`), or of `x` itself where `slope` is `None`, plus `bias`.
+///
+/// # Shapes
+/// `x`: (N, H, W, inputs); `weight`: (k, k, inputs, outputs); `bias`: (outputs); result:
+/// (N, H', W', outputs).
+pub fn forward(
+    shape: &ConvShape,
+    x: &[f32],
+    slope: Option<f32>,
+    weight: &[f32],
+    bias: &[f32],
+) -> Vec<f32> {
+    let mut y = vec![0.0; shape.output_len()];
+    if winograd::suits(shape) {
+        let filters = winograd::Filters::new(shape, weight);
+        filters.convolve(shape, x, slope, winograd::Epilogue::Bias(bias), &mut y);
+    } else {
+        patches::forward(shape, x, slope, weight, bias, &mut y);
+    }
+    y
+}
+
+/// ∂L/∂x from `gradient` = ∂L/∂y; with `signs`, through the LeakyReLU in front as well.
+///
+/// # Shapes
+/// `gradient`: (N, H', W', outputs); result: (N, H, W, inputs).
+pub fn input_gradient(
+    shape: &ConvShape,
+    gradient: &[f32],
+    weight: &[f32],
+    signs: Option<(&Signs, f32)>,
+) -> Vec<f32> {
+    let mut x_gradient = vec![0.0; shape.input_len()];
+    if winograd::suits(shape) {
+        // The transposed convolution is a convolution with turned filters.
+        let filters = winograd::Filters::turned(shape, weight);
+        let epilogue = match signs {
+            Some((signs, slope)) => winograd::Epilogue::Signs(signs, slope),
+            None => winograd::Epilogue::None,
+        };
+        filters.convolve(&shape.turned(), gradient, None, epilogue, &mut x_gradient);
+    } else {
+        patches::input_gradient(shape, gradient, weight, signs, &mut x_gradient);
+    }
+    x_gradient
+}
+
+/// ∂L/∂weight from `gradient` = ∂L/∂y and the `x` of the forward pass.
+///
+/// # Shapes
+/// As in [`forward`]; result: (k, k, inputs, outputs).
+pub fn weight_gradient(
+    shape: &ConvShape,
+    x: &[f32],
+    slope: Option<f32>,
+    gradient: &[f32],
+) -> Vec<f32> {
+    patches::weight_gradient(shape, x, slope, gradient)
+}
+
+/// Sums over the rows of a matrix of `num_columns` columns.
+pub fn column_sums(rows: &[f32], num_columns: usize) -> Vec<f32> {
+    const ROWS_PER_TASK: usize = 256;
+    let partial_sums: Vec<Vec<f32>> = rows
+        .par_chunks(ROWS_PER_TASK * num_columns)
+        .map(|rows| {
+            let mut sums = vec![0.0; num_columns];
+            vectorize(
+                #[inline(always)]
+                || rows.chunks_exact(num_columns).for_each(|row| add(&mut sums, row)),
+            );
+            sums
+        })
+        .collect();
+    let mut sums = vec![0.0; num_columns];
+    partial_sums.iter().for_each(|partial| add(&mut sums, partial));
+    sums
+}
+
+#[inline(always)]
+fn add(to: &mut [f32], values: &[f32]) {
+    to.iter_mut().zip(values).for_each(|(to, value)| *to += value);
+}
+
+/// Where `x` is positive.
+pub fn signs(x: &[f32]) -> Vec<u8> {
+    const CHUNK: usize = 1 << 14;
+    let mut signs = vec![0; x.len()];
+    signs.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(signs, x)| {
+        vectorize(
+            #[inline(always)]
+            || signs.iter_mut().zip(x).for_each(|(sign, &x)| *sign = u8::from(x > 0.0)),
+        );
+    });
+    signs
+}
+
+/// `gradient` times 1 where the input was positive and times `slope` elsewhere, in place.
+#[inline(always)]
+fn apply_signs(gradient: &mut [f32], signs: &Signs, slope: f32) {
+    for (gradient, &sign) in gradient.iter_mut().zip(signs) {
+        *gradient *= if sign == 0 { slope } else { 1.0 };
+    }
+}
+
+/// LeakyReLU with a slope below 1, or nothing.
+#[derive(Clone, Copy)]
+struct Activation(Option<f32>);
+
+impl Activation {
+    /// `to` = activation(`from`).
+    #[inline(always)]
+    fn copy(self, to: &mut [f32], from: &[f32]) {
+        match self.0 {
+            None => to.copy_from_slice(from),
+            Some(slope) => {
+                for (to, &from) in to.iter_mut().zip(from) {
+                    *to = if from > 0.0 { from } else { slope * from };
+                }
+            }
+        }
+    }
+}
+
+/// An image with a border of zeros, so that no tap ever asks where the edge is.
+struct PaddedImage {
+    values: Vec<f32>,
+    channels: usize,
+    width: usize,
+    border: usize,
+}
+
+impl PaddedImage {
+    /// Room for images of `height` × `width` after padding, all zero.
+    fn new(height: usize, width: usize, channels: usize, border: usize) -> Self {
+        Self { values: vec![0.0; height * width * channels], channels, width, border }
+    }
+
+    /// Takes over an image of rows of `width` pixels; the border stays zero.
+    #[inline(always)]
+    fn fill(&mut self, image: &[f32], width: usize, activation: Activation) {
+        let (row, padded_row) = (width * self.channels, self.width * self.channels);
+        for (index, from) in image.chunks_exact(row).enumerate() {
+            let begin = (index + self.border) * padded_row + self.border * self.channels;
+            activation.copy(&mut self.values[begin..begin + row], from);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Convolution as one matrix product a group of images: every output position's patch is a row.
+//!
+//! Patches are gathered from a padded image in the core's cache, never for the whole batch. With k²
+//! taps, C inputs and M positions: patches (M, k²·C) · weights (k²·C, outputs).
+
+use rayon::prelude::*;
+
+use super::{
+    super::shape::ConvShape,
+    Activation, PaddedImage, Signs, apply_signs,
+    matmul::{View, matmul},
+    vectorize::vectorize,
+};
+
+/// Fewer rows than this leave the matrix kernels half idle: small images share a product.
+const MIN_ROWS: usize = 128;
+/// Partial weight gradients: enough for many cores, always the same number, so that sums do not depend
+/// on the machine.
+const NUM_PARTIALS: usize = 16;
+
+/// A task's scratch: a padded image and the patches of a group.
+struct Scratch {
+    shape: ConvShape,
+    image: PaddedImage,
+    patches: Vec<f32>,
+}
+
+impl Scratch {
+    fn new(shape: &ConvShape, group: usize) -> Self {
+        let pad = shape.kernel / 2;
+        let (height, width) = (shape.height + 2 * pad, shape.width + 2 * pad);
+        Self {
+            shape: *shape,
+            image: PaddedImage::new(height, width, shape.inputs, pad),
+            patches: vec![0.0; group * shape.num_positions() * shape.patch_len()],
+        }
+    }
+
+    /// Begin, in the padded image, of the `k·inputs` values that row `tap_row` of the patch at output
+    /// position (`i`, `j`) takes.
+    #[inline(always)]
+    fn run(&self, i: usize, j: usize, tap_row: usize) -> usize {
+        let stride = self.shape.stride;
+        ((i * stride + tap_row) * self.image.width + j * stride) * self.shape.inputs
+    }
+
+    /// The patches of some images, one row a position.
+    #[inline(always)]
+    fn gather(&mut self, images: &[f32], activation: Activation) -> View<'_> {
+        let shape = self.shape;
+        let (run_len, patch_len) = (shape.kernel * shape.inputs, shape.patch_len());
+        let [_, out_width] = shape.output_size();
+        let rows = shape.num_positions();
+        for (index, image) in images.chunks_exact(shape.image_len()).enumerate() {
+            self.image.fill(image, shape.width, activation);
+            for position in 0..rows {
+                let (i, j) = (position / out_width, position % out_width);
+                let to = (index * rows + position) * patch_len;
+                for tap_row in 0..shape.kernel {
+                    let (from, to) = (self.run(i, j, tap_row), to + tap_row * run_len);
+                    self.patches[to..to + run_len]
+                        .copy_from_slice(&self.image.values[from..from + run_len]);
+                }
+            }
+        }
+        let rows = images.len() / shape.image_len() * rows;
+        View::new(&self.patches[..rows * patch_len], rows, patch_len)
+    }
+
+    /// Adds the patches of image `index` of the group back to where they were taken from.
+    #[inline(always)]
+    fn scatter(&mut self, index: usize, image: &mut [f32]) {
+        let shape = self.shape;
+        let (run_len, patch_len) = (shape.kernel * shape.inputs, shape.patch_len());
+        let [_, out_width] = shape.output_size();
+        self.image.values.fill(0.0);
+        for position in 0..shape.num_positions() {
+            let (i, j) = (position / out_width, position % out_width);
+            let from = (index * shape.num_positions() + position) * patch_len;
+            for tap_row in 0..shape.kernel {
+                let (from, to) = (from + tap_row * run_len, self.run(i, j, tap_row));
+                let patch = &self.patches[from..from + run_len];
+                let target = &mut self.image.values[to..to + run_len];
+                target.iter_mut().zip(patch).for_each(|(to, from)| *to += from);
+            }
+        }
+        let row = shape.width * shape.inputs;
+        let (border, width) = (self.image.border, self.image.width);
+        for (index, to) in image.chunks_exact_mut(row).enumerate() {
+            let begin = ((index + border) * width + border) * shape.inputs;
+            to.copy_from_slice(&self.image.values[begin..begin + row]);
+        }
+    }
+}
+
+/// Images a task takes at once.
+fn group_size(shape: &ConvShape) -> usize {
+    MIN_ROWS.div_ceil(shape.num_positions().max(1)).min(shape.batch.max(1))
+}
+
+/// See [`super::forward`].
+pub fn forward(
+    shape: &ConvShape,
+    x: &[f32],
+    slope: Option<f32>,
+    weight: &[f32],
+    bias: &[f32],
+    y: &mut [f32],
+) {
+    let group = group_size(shape);
+    let weights = View::new(weight, shape.patch_len(), shape.outputs);
+    let (in_len, out_len) = (group * shape.image_len(), group * shape.output_image_len());
+    y.par_chunks_mut(out_len).zip(x.par_chunks(in_len)).for_each_init(
+        || Scratch::new(shape, group),
+        |scratch, (y, x)| {
+            vectorize(
+                #[inline(always)]
+                || {
+                    y.chunks_exact_mut(shape.outputs).for_each(|y| y.copy_from_slice(bias));
+                    let patches = if shape.is_pointwise() && slope.is_none() {
+                        View::new(x, x.len() / shape.inputs, shape.inputs)
+                    } else {
+                        scratch.gather(x, Activation(slope))
+                    };
+                    matmul(y, patches, weights, true);
+                },
+            );
+        },
+    );
+}
+
+/// See [`super::input_gradient`].
+pub fn input_gradient(
+    shape: &ConvShape,
+    gradient: &[f32],
+    weight: &[f32],
+    signs: Option<(&Signs, f32)>,
+    x_gradient: &mut [f32],
+) {
+    let group = group_size(shape);
+    let weights = View::new(weight, shape.patch_len(), shape.outputs).transposed();
+    let (in_len, out_len) = (group * shape.image_len(), group * shape.output_image_len());
+    let tasks = x_gradient.par_chunks_mut(in_len).zip(gradient.par_chunks(out_len)).enumerate();
+    tasks.for_each_init(
+        || Scratch::new(shape, group),
+        |scratch, (task, (x_gradient, gradient))| {
+            vectorize(
+                #[inline(always)]
+                || {
+                    let rows = gradient.len() / shape.outputs;
+                    let gradient = View::new(gradient, rows, shape.outputs);
+                    if shape.is_pointwise() {
+                        matmul(x_gradient, gradient, weights, false);
+                    } else {
+                        let patches = &mut scratch.patches[..rows * shape.patch_len()];
+                        matmul(patches, gradient, weights, false);
+                        let images = x_gradient.chunks_exact_mut(shape.image_len());
+                        images.enumerate().for_each(|(index, image)| scratch.scatter(index, image));
+                    }
+                    if let Some((signs, slope)) = signs {
+                        apply_signs(x_gradient, &signs[task * in_len..], slope);
+                    }
+                },
+            );
+        },
+    );
+}
+
+/// See [`super::weight_gradient`].
+pub fn weight_gradient(
+    shape: &ConvShape,
+    x: &[f32],
+    slope: Option<f32>,
+    gradient: &[f32],
+) -> Vec<f32> {
+    let group = group_size(shape);
+    let groups_per_partial = shape.batch.div_ceil(group).div_ceil(NUM_PARTIALS).max(1);
+    let (in_len, out_len) = (group * shape.image_len(), group * shape.output_image_len());
+    let partials: Vec<Vec<f32>> = x
+        .par_chunks(in_len * groups_per_partial)
+        .zip(gradient.par_chunks(out_len * groups_per_partial))
+        .map(|(x, gradient)| {
+            let mut scratch = Scratch::new(shape, group);
+            let mut sum = vec![0.0; shape.patch_len() * shape.outputs];
+            vectorize(
+                #[inline(always)]
+                || {
+                    for (x, gradient) in x.chunks(in_len).zip(gradient.chunks(out_len)) {
+                        let patches = scratch.gather(x, Activation(slope));
+                        let gradient = View::new(gradient, patches.rows, shape.outputs);
+                        matmul(&mut sum, patches.transposed(), gradient, true);
+                    }
+                },
+            );
+            sum
+        })
+        .collect();
+    let mut total = vec![0.0; shape.patch_len() * shape.outputs];
+    for partial in partials {
+        total.iter_mut().zip(partial).for_each(|(total, value)| *total += value);
+    }
+    total
+}

@@ -1,0 +1,414 @@
+//! 3×3 convolutions of stride 1 by minimal filtering, F(4×4, 3×3): 36 products for 16 outputs where
+//! the direct sum takes 144.
+//!
+//! ```text
+//! y tile = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A        d: 6×6 inputs, g: 3×3 filter, y: 4×4 outputs
+//! ```
+//!
+//! For each of the 36 places of the product the sum over input channels is a matrix product,
+//! (tiles, inputs) · (inputs, outputs). The transforms work on lanes of neighbouring channels.
+//! Rounding grows to about 1e-5 of the largest value in f32.
+//!
+//! # Source
+//! Lavin & Gray, arXiv:1509.09308, section 4.3.
+
+use rayon::prelude::*;
+
+use super::{
+    super::shape::ConvShape,
+    Activation, PaddedImage, Signs, apply_signs,
+    matmul::{View, matmul},
+    vectorize::vectorize,
+};
+
+/// Outputs and inputs along one side of a tile.
+const TILE: usize = 4;
+const TILE_IN: usize = 6;
+/// Places of the element-wise product.
+const PLACES: usize = TILE_IN * TILE_IN;
+/// Channel counts must be multiples of this.
+const MIN_LANES: usize = 8;
+/// Fewer tiles than this leave the matrix kernels half idle: small images share the products.
+const MIN_TILES: usize = 48;
+
+/// Whether minimal filtering applies to a convolution and pays.
+pub fn suits(shape: &ConvShape) -> bool {
+    let ConvShape { inputs, outputs, .. } = *shape;
+    shape.kernel == 3
+        && shape.stride == 1
+        && inputs.is_multiple_of(MIN_LANES)
+        && outputs.is_multiple_of(MIN_LANES)
+        && inputs.min(outputs) >= 2 * MIN_LANES
+        && shape.height.min(shape.width) >= TILE
+}
+
+/// What happens to a result on its way out.
+#[derive(Clone, Copy)]
+pub enum Epilogue<'a> {
+    /// Nothing.
+    None,
+    /// One value a channel is added.
+    Bias(&'a [f32]),
+    /// Scaled by the slope where the sign says so.
+    Signs(&'a Signs, f32),
+}
+
+/// Filters in the transformed domain, (36, inputs, outputs).
+pub struct Filters {
+    values: Vec<f32>,
+    inputs: usize,
+    outputs: usize,
+}
+
+impl Filters {
+    /// Of weights (3, 3, inputs, outputs), for the forward pass.
+    pub fn new(shape: &ConvShape, weight: &[f32]) -> Self {
+        let ConvShape { inputs, outputs, .. } = *shape;
+        Self::transformed(inputs, outputs, |tap, input, output| {
+            weight[(tap * inputs + input) * outputs + output]
+        })
+    }
+
+    /// Of the same weights turned by half a turn with inputs and outputs exchanged, for the gradient.
+    pub fn turned(shape: &ConvShape, weight: &[f32]) -> Self {
+        let ConvShape { inputs, outputs, .. } = *shape;
+        Self::transformed(outputs, inputs, |tap, output, input| {
+            weight[((8 - tap) * inputs + input) * outputs + output]
+        })
+    }
+
+    fn transformed(
+        inputs: usize,
+        outputs: usize,
+        weight: impl Fn(usize, usize, usize) -> f32 + Sync,
+    ) -> Self {
+        let row_len = PLACES * outputs;
+        let mut rows = vec![0.0; inputs * row_len];
+        rows.par_chunks_mut(row_len).enumerate().for_each(|(input, row)| {
+            vectorize(
+                #[inline(always)]
+                || {
+                    for output in (0..outputs).step_by(MIN_LANES) {
+                        let mut taps = [Lanes::<MIN_LANES>::ZERO; 9];
+                        for (tap, lanes) in taps.iter_mut().enumerate() {
+                            for lane in 0..MIN_LANES {
+                                lanes.0[lane] = weight(tap, input, output + lane);
+                            }
+                        }
+                        let mut columns = [[Lanes::ZERO; TILE_IN]; 3];
+                        for j in 0..3 {
+                            columns[j] = filter_transform([taps[j], taps[3 + j], taps[6 + j]]);
+                        }
+                        for i in 0..TILE_IN {
+                            let [c0, c1, c2] = columns;
+                            let places = filter_transform([c0[i], c1[i], c2[i]]);
+                            for (j, lanes) in places.into_iter().enumerate() {
+                                lanes.store(row, (i * TILE_IN + j) * outputs + output);
+                            }
+                        }
+                    }
+                },
+            );
+        });
+        Self { values: rows, inputs, outputs }
+    }
+
+    /// The (inputs, outputs) matrix of one place.
+    fn place(&self, place: usize) -> View<'_> {
+        let row_stride = PLACES * self.outputs;
+        View {
+            values: &self.values[place * self.outputs..],
+            rows: self.inputs,
+            columns: self.outputs,
+            row_stride,
+            column_stride: 1,
+        }
+    }
+
+    /// Writes the convolution of activation(`x`) to `y`.
+    pub fn convolve(
+        &self,
+        shape: &ConvShape,
+        x: &[f32],
+        slope: Option<f32>,
+        epilogue: Epilogue,
+        y: &mut [f32],
+    ) {
+        let tiles = Tiles::new(shape);
+        let group = MIN_TILES.div_ceil(tiles.per_image()).min(shape.batch.max(1));
+        let (in_len, out_len) = (group * shape.image_len(), group * shape.output_image_len());
+        let tasks = y.par_chunks_mut(out_len).zip(x.par_chunks(in_len)).enumerate();
+        tasks.for_each_init(
+            || Scratch::new(shape, tiles, group),
+            |scratch, (task, (y, x))| {
+                vectorize(
+                    #[inline(always)]
+                    || {
+                        if shape.inputs.is_multiple_of(2 * MIN_LANES) {
+                            scratch.transform::<{ 2 * MIN_LANES }>(x, Activation(slope));
+                        } else {
+                            scratch.transform::<MIN_LANES>(x, Activation(slope));
+                        }
+                        scratch.multiply(self, x.len() / shape.image_len());
+                        if shape.outputs.is_multiple_of(2 * MIN_LANES) {
+                            scratch.transform_back::<{ 2 * MIN_LANES }>(y);
+                        } else {
+                            scratch.transform_back::<MIN_LANES>(y);
+                        }
+                        match epilogue {
+                            Epilogue::None => {}
+                            Epilogue::Bias(bias) => {
+                                for y in y.chunks_exact_mut(bias.len()) {
+                                    y.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias);
+                                }
+                            }
+                            Epilogue::Signs(signs, slope) => {
+                                apply_signs(y, &signs[task * out_len..], slope);
+                            }
+                        }
+                    },
+                );
+            },
+        );
+    }
+}
+
+/// How an image is cut into tiles.
+#[derive(Clone, Copy)]
+struct Tiles {
+    down: usize,
+    across: usize,
+}
+
+impl Tiles {
+    fn new(shape: &ConvShape) -> Self {
+        Self { down: shape.height.div_ceil(TILE), across: shape.width.div_ceil(TILE) }
+    }
+
+    fn per_image(self) -> usize {
+        self.down * self.across
+    }
+}
+
+/// A task's scratch: one padded image, and a group's tiles in the transformed domain.
+struct Scratch {
+    shape: ConvShape,
+    tiles: Tiles,
+    image: PaddedImage,
+    /// (36, tiles of the group, inputs).
+    transformed: Vec<f32>,
+    /// (36, tiles of the group, outputs).
+    products: Vec<f32>,
+    num_tiles: usize,
+}
+
+impl Scratch {
+    fn new(shape: &ConvShape, tiles: Tiles, group: usize) -> Self {
+        let side = |count: usize| count * TILE + TILE_IN - TILE;
+        let num_tiles = group * tiles.per_image();
+        Self {
+            shape: *shape,
+            tiles,
+            image: PaddedImage::new(side(tiles.down), side(tiles.across), shape.inputs, 1),
+            transformed: vec![0.0; PLACES * num_tiles * shape.inputs],
+            products: vec![0.0; PLACES * num_tiles * shape.outputs],
+            num_tiles,
+        }
+    }
+
+    #[inline(always)]
+    fn transform<const N: usize>(&mut self, images: &[f32], activation: Activation) {
+        let (channels, per_image) = (self.shape.inputs, self.tiles.per_image());
+        let place_len = self.num_tiles * channels;
+        for (index, image) in images.chunks_exact(self.shape.image_len()).enumerate() {
+            self.image.fill(image, self.shape.width, activation);
+            for tile in 0..per_image {
+                let (down, across) = (tile / self.tiles.across, tile % self.tiles.across);
+                let corner = (down * self.image.width + across) * TILE * channels;
+                let to = (index * per_image + tile) * channels;
+                for channel in (0..channels).step_by(N) {
+                    let mut columns = [[Lanes::<N>::ZERO; TILE_IN]; TILE_IN];
+                    for (j, column) in columns.iter_mut().enumerate() {
+                        for (i, value) in column.iter_mut().enumerate() {
+                            let pixel = corner + (i * self.image.width + j) * channels;
+                            *value = Lanes::load(&self.image.values, pixel + channel);
+                        }
+                        *column = input_transform(*column);
+                    }
+                    for i in 0..TILE_IN {
+                        let row = input_transform(row_of(&columns, i));
+                        for (j, value) in row.into_iter().enumerate() {
+                            let to = (i * TILE_IN + j) * place_len + to + channel;
+                            value.store(&mut self.transformed, to);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn multiply(&mut self, filters: &Filters, num_images: usize) {
+        let rows = num_images * self.tiles.per_image();
+        let (inputs, outputs) = (self.shape.inputs, self.shape.outputs);
+        for place in 0..PLACES {
+            let from = &self.transformed[place * self.num_tiles * inputs..][..rows * inputs];
+            let to = &mut self.products[place * self.num_tiles * outputs..][..rows * outputs];
+            matmul(to, View::new(from, rows, inputs), filters.place(place), false);
+        }
+    }
+
+    #[inline(always)]
+    fn transform_back<const N: usize>(&self, images: &mut [f32]) {
+        let (channels, per_image) = (self.shape.outputs, self.tiles.per_image());
+        let (height, width) = (self.shape.height, self.shape.width);
+        let place_len = self.num_tiles * channels;
+        for (index, image) in images.chunks_exact_mut(self.shape.output_image_len()).enumerate() {
+            for tile in 0..per_image {
+                let (top, left) =
+                    (tile / self.tiles.across * TILE, tile % self.tiles.across * TILE);
+                let (bottom, right) = ((height - top).min(TILE), (width - left).min(TILE));
+                let from = (index * per_image + tile) * channels;
+                for channel in (0..channels).step_by(N) {
+                    let mut columns = [[Lanes::<N>::ZERO; TILE]; TILE_IN];
+                    for (j, column) in columns.iter_mut().enumerate() {
+                        let mut places = [Lanes::ZERO; TILE_IN];
+                        for (i, value) in places.iter_mut().enumerate() {
+                            let from = (i * TILE_IN + j) * place_len + from + channel;
+                            *value = Lanes::load(&self.products, from);
+                        }
+                        *column = output_transform(places);
+                    }
+                    for i in 0..bottom {
+                        let row = output_transform(row_of(&columns, i));
+                        for (j, value) in row.into_iter().enumerate().take(right) {
+                            let pixel = ((top + i) * width + left + j) * channels;
+                            value.store(image, pixel + channel);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `N` lanes next to each other in memory. Plain loops, always inlined, so that they become the vector
+/// instructions of the function they end up in.
+#[derive(Clone, Copy)]
+struct Lanes<const N: usize>([f32; N]);
+
+impl<const N: usize> Lanes<N> {
+    const ZERO: Self = Self([0.0; N]);
+
+    #[inline(always)]
+    fn load(values: &[f32], begin: usize) -> Self {
+        let mut lanes = [0.0; N];
+        let from = &values[begin..begin + N];
+        lanes.copy_from_slice(from);
+        Self(lanes)
+    }
+
+    #[inline(always)]
+    fn store(self, values: &mut [f32], begin: usize) {
+        let to = &mut values[begin..begin + N];
+        to.copy_from_slice(&self.0);
+    }
+}
+
+impl<const N: usize> std::ops::Add for Lanes<N> {
+    type Output = Self;
+
+    #[inline(always)]
+    fn add(mut self, other: Self) -> Self {
+        for lane in 0..N {
+            self.0[lane] += other.0[lane];
+        }
+        self
+    }
+}
+
+impl<const N: usize> std::ops::Sub for Lanes<N> {
+    type Output = Self;
+
+    #[inline(always)]
+    fn sub(mut self, other: Self) -> Self {
+        for lane in 0..N {
+            self.0[lane] -= other.0[lane];
+        }
+        self
+    }
+}
+
+impl<const N: usize> std::ops::Mul<Lanes<N>> for f32 {
+    type Output = Lanes<N>;
+
+    #[inline(always)]
+    fn mul(self, mut lanes: Lanes<N>) -> Lanes<N> {
+        for lane in 0..N {
+            lanes.0[lane] *= self;
+        }
+        lanes
+    }
+}
+
+/// Row `i` of a block kept in columns. (`array::map` would be an outlined call.)
+#[inline(always)]
+fn row_of<const N: usize, const H: usize>(
+    columns: &[[Lanes<N>; H]; TILE_IN],
+    i: usize,
+) -> [Lanes<N>; TILE_IN] {
+    let mut row = [Lanes::ZERO; TILE_IN];
+    for j in 0..TILE_IN {
+        row[j] = columns[j][i];
+    }
+    row
+}
+
+/// Bᵀ d.
+#[inline(always)]
+fn input_transform<const N: usize>(
+    [d0, d1, d2, d3, d4, d5]: [Lanes<N>; TILE_IN],
+) -> [Lanes<N>; TILE_IN] {
+    // Rows 1 and 2, and rows 3 and 4, are sum and difference of the same two halves.
+    let (even, odd) = (d4 - 4.0 * d2, d3 - 4.0 * d1);
+    let (even_half, odd_half) = (d4 - d2, 2.0 * (d3 - d1));
+    [
+        4.0 * d0 - 5.0 * d2 + d4,
+        even + odd,
+        even - odd,
+        even_half + odd_half,
+        even_half - odd_half,
+        4.0 * d1 - 5.0 * d3 + d5,
+    ]
+}
+
+/// Aᵀ m.
+#[inline(always)]
+fn output_transform<const N: usize>(
+    [m0, m1, m2, m3, m4, m5]: [Lanes<N>; TILE_IN],
+) -> [Lanes<N>; TILE] {
+    let (sum, difference) = (m1 + m2, m1 - m2);
+    let (sum_2, difference_2) = (m3 + m4, m3 - m4);
+    [
+        m0 + sum + sum_2,
+        difference + 2.0 * difference_2,
+        sum + 4.0 * sum_2,
+        difference + 8.0 * difference_2 + m5,
+    ]
+}
+
+/// G g.
+#[inline(always)]
+fn filter_transform<const N: usize>([g0, g1, g2]: [Lanes<N>; 3]) -> [Lanes<N>; TILE_IN] {
+    let outer = (1.0 / 6.0) * (g0 + g2);
+    let outer_2 = (1.0 / 24.0) * g0 + (1.0 / 6.0) * g2;
+    let (middle, middle_2) = ((1.0 / 6.0) * g1, (1.0 / 12.0) * g1);
+    [
+        0.25 * g0,
+        Lanes::ZERO - outer - middle,
+        middle - outer,
+        outer_2 + middle_2,
+        outer_2 - middle_2,
+        g2,
+    ]
+}

@@ -1,0 +1,196 @@
+//! The passes on a GPU: hand-written WGSL for what chains need, burn's kernels for the gradients of the
+//! weights, which only training asks for.
+
+use burn::tensor::{
+    Tensor, activation::leaky_relu, module::conv2d_weight_backward, ops::ConvOptions,
+};
+use burn_wgpu::{CubeBackend, CubeTensor, into_contiguous};
+use cubecl::server::Handle;
+
+use super::{
+    super::{
+        CONV_FORWARD, CONV_INPUT_GRADIENT, HEAD_ENERGY, HEAD_INPUT_GRADIENT, Kernel,
+        WORKGROUP_SIZE,
+        launch::{empty_like, launch},
+        ops::{from_gpu, gpu, upload},
+    },
+    EnergyOptions, HeadOptions, Pooling,
+    autodiff::LayerPasses,
+    pooled, reference_head_logits,
+    shape::{ConvShape, HeadShape},
+};
+
+/// Positions, and channels, that one invocation of a convolution sums.
+const TILE: usize = 4;
+/// The slope that makes LeakyReLU the identity.
+const NO_ACTIVATION: f32 = 1.0;
+
+/// Runs `kernel` with one invocation for each of `num_invocations`.
+fn run(kernel: &'static Kernel, num_invocations: usize, tensors: &[&CubeTensor], params: &[u32]) {
+    let handles: Vec<&Handle> = tensors.iter().map(|tensor| &tensor.handle).collect();
+    let num_workgroups = num_invocations.div_ceil(WORKGROUP_SIZE as usize) as u32;
+    launch(kernel, &tensors[0].client, num_workgroups, &handles, params);
+}
+
+fn conv_params(shape: &ConvShape, negative_slope: Option<f32>) -> [u32; 8] {
+    let ConvShape { batch, height, width, inputs, outputs, kernel, stride } = *shape;
+    let [batch, height, width] = [batch, height, width].map(|size| size as u32);
+    let [inputs, outputs, kernel, stride] = [inputs, outputs, kernel, stride].map(|n| n as u32);
+    let slope = negative_slope.unwrap_or(NO_ACTIVATION).to_bits();
+    [batch, height, width, inputs, outputs, kernel, stride, slope]
+}
+
+fn is_average(shape: &HeadShape) -> u32 {
+    u32::from(shape.pooling == Pooling::Average)
+}
+
+impl LayerPasses for CubeBackend {
+    /// The input itself: it is on the device already, and the shader reads its sign.
+    type Signs = CubeTensor;
+
+    fn signs(x: &CubeTensor) -> CubeTensor {
+        x.clone()
+    }
+
+    fn conv_forward(
+        shape: &ConvShape,
+        x: CubeTensor,
+        negative_slope: Option<f32>,
+        weight: CubeTensor,
+        bias: CubeTensor,
+    ) -> CubeTensor {
+        let [x, weight, bias] = [x, weight, bias].map(into_contiguous);
+        let [height, width] = shape.output_size();
+        let y = empty_like(&x, [shape.batch, height, width, shape.outputs]);
+        let positions = shape.batch * shape.num_positions();
+        let num_invocations = positions.div_ceil(TILE) * shape.outputs.div_ceil(TILE);
+        let params = conv_params(shape, negative_slope);
+        run(&CONV_FORWARD, num_invocations, &[&x, &weight, &bias, &y], &params);
+        y
+    }
+
+    fn conv_input_gradient(
+        shape: &ConvShape,
+        gradient: CubeTensor,
+        weight: CubeTensor,
+        signs: Option<(CubeTensor, f32)>,
+    ) -> CubeTensor {
+        let [gradient, weight] = [gradient, weight].map(into_contiguous);
+        let ConvShape { batch, height, width, inputs, stride, .. } = *shape;
+        let x_gradient = empty_like(&gradient, [batch, height, width, inputs]);
+        let groups_per_row = width.div_ceil(TILE * stride) * stride;
+        let num_invocations = batch * height * groups_per_row * inputs.div_ceil(TILE);
+        let (x, slope) = match signs {
+            Some((x, slope)) => (into_contiguous(x), Some(slope)),
+            None => (empty_like(&gradient, [1]), None),
+        };
+        let params = conv_params(shape, slope);
+        let tensors = [&gradient, &weight, &x, &x_gradient];
+        run(&CONV_INPUT_GRADIENT, num_invocations, &tensors, &params);
+        x_gradient
+    }
+
+    fn conv_weight_gradients(
+        shape: &ConvShape,
+        x: CubeTensor,
+        negative_slope: Option<f32>,
+        gradient: CubeTensor,
+    ) -> [CubeTensor; 2] {
+        let (x, gradient): (Tensor<4>, Tensor<4>) = (from_gpu(x), from_gpu(gradient));
+        let x = match negative_slope {
+            Some(slope) => leaky_relu(x, slope.into()),
+            None => x,
+        };
+        let ConvShape { inputs, outputs, kernel, stride, .. } = *shape;
+        let like = Tensor::empty([outputs, inputs, kernel, kernel], &x.device());
+        let options = ConvOptions::new([stride; 2], [kernel / 2; 2], [1, 1], 1);
+        let bias = gradient.clone().reshape([-1, outputs as i32]).sum_dim(0).reshape([outputs]);
+        let [x, gradient] = [x, gradient].map(|tensor| tensor.permute([0, 3, 1, 2]));
+        let weight = conv2d_weight_backward(x, like, gradient, options).permute([2, 3, 1, 0]);
+        [gpu(weight), gpu::<1>(bias)]
+    }
+
+    fn head_forward(
+        shape: &HeadShape,
+        x: CubeTensor,
+        negative_slope: f32,
+        weight: CubeTensor,
+        bias: CubeTensor,
+    ) -> CubeTensor {
+        let options = HeadOptions { pooling: shape.pooling, negative_slope };
+        gpu(reference_head_logits(from_gpu(x), from_gpu(weight), from_gpu(bias), &options))
+    }
+
+    fn head_energy_forward(
+        shape: &HeadShape,
+        x: CubeTensor,
+        weight: CubeTensor,
+        bias: CubeTensor,
+        options: &EnergyOptions,
+    ) -> [CubeTensor; 2] {
+        let [x, weight, bias] = [x, weight, bias].map(into_contiguous);
+        let energy = empty_like(&x, [shape.batch]);
+        let seed = empty_like(&x, [shape.batch, shape.classes]);
+        let labels = upload(&x, options.labels.as_deref().unwrap_or(&[0]));
+        launch(
+            &HEAD_ENERGY,
+            &x.client,
+            shape.batch as u32,
+            &[&x.handle, &weight.handle, &bias.handle, &labels, &energy.handle, &seed.handle],
+            &[
+                shape.batch as u32,
+                shape.positions() as u32,
+                shape.channels as u32,
+                shape.classes as u32,
+                is_average(shape),
+                options.labels.is_some().into(),
+                options.head.negative_slope.to_bits(),
+                options.scale.to_bits(),
+            ],
+        );
+        [energy, seed]
+    }
+
+    fn head_input_gradient(
+        shape: &HeadShape,
+        gradient: CubeTensor,
+        row_scale: Option<CubeTensor>,
+        weight: CubeTensor,
+        signs: CubeTensor,
+        negative_slope: f32,
+    ) -> CubeTensor {
+        let row_scale = row_scale.unwrap_or_else(|| {
+            let like: Tensor<2> = from_gpu(gradient.clone());
+            gpu(Tensor::<1>::ones([shape.batch], &like.device()))
+        });
+        let [gradient, row_scale, weight, x] =
+            [gradient, row_scale, weight, signs].map(into_contiguous);
+        let x_gradient = empty_like(&x, [shape.batch, shape.height, shape.width, shape.channels]);
+        run(
+            &HEAD_INPUT_GRADIENT,
+            shape.batch * shape.image_len(),
+            &[&gradient, &row_scale, &weight, &x, &x_gradient],
+            &[
+                shape.batch as u32,
+                shape.positions() as u32,
+                shape.channels as u32,
+                shape.classes as u32,
+                is_average(shape),
+                negative_slope.to_bits(),
+            ],
+        );
+        x_gradient
+    }
+
+    fn head_weight_gradients(
+        shape: &HeadShape,
+        x: CubeTensor,
+        negative_slope: f32,
+        gradient: CubeTensor,
+    ) -> [CubeTensor; 2] {
+        let (x, gradient): (Tensor<4>, Tensor<2>) = (from_gpu(x), from_gpu(gradient));
+        let features = pooled(x, shape.pooling, negative_slope);
+        let bias = gradient.clone().sum_dim(0).reshape([shape.classes]);
+        [gpu(features.transpose().matmul(gradient)), gpu::<1>(bias)]
+    }
+}

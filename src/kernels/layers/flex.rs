@@ -1,0 +1,131 @@
+//! The passes on burn's CPU back end.
+
+use std::{borrow::Cow, sync::Arc};
+
+use burn::{
+    backend::Flex,
+    tensor::{Bytes, DType},
+};
+use burn_flex::{FlexTensor, Layout};
+
+use super::{
+    EnergyOptions,
+    autodiff::LayerPasses,
+    cpu,
+    shape::{ConvShape, HeadShape},
+};
+
+/// The values of a CPU tensor in the order of its shape.
+fn values(tensor: &FlexTensor) -> Cow<'_, [f32]> {
+    match tensor.as_slice() {
+        Some(values) => values.into(),
+        None => tensor.to_contiguous().storage::<f32>().to_vec().into(),
+    }
+}
+
+fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
+    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape.into()), DType::F32)
+}
+
+impl LayerPasses for Flex {
+    type Signs = Arc<[u8]>;
+
+    fn signs(x: &FlexTensor) -> Self::Signs {
+        cpu::signs(&values(x)).into()
+    }
+
+    fn conv_forward(
+        shape: &ConvShape,
+        x: FlexTensor,
+        negative_slope: Option<f32>,
+        weight: FlexTensor,
+        bias: FlexTensor,
+    ) -> FlexTensor {
+        let y = cpu::forward(shape, &values(&x), negative_slope, &values(&weight), &values(&bias));
+        let [height, width] = shape.output_size();
+        tensor(y, [shape.batch, height, width, shape.outputs])
+    }
+
+    fn conv_input_gradient(
+        shape: &ConvShape,
+        gradient: FlexTensor,
+        weight: FlexTensor,
+        signs: Option<(Self::Signs, f32)>,
+    ) -> FlexTensor {
+        let signs = signs.as_ref().map(|(signs, slope)| (&signs[..], *slope));
+        let gradient = cpu::input_gradient(shape, &values(&gradient), &values(&weight), signs);
+        tensor(gradient, [shape.batch, shape.height, shape.width, shape.inputs])
+    }
+
+    fn conv_weight_gradients(
+        shape: &ConvShape,
+        x: FlexTensor,
+        negative_slope: Option<f32>,
+        gradient: FlexTensor,
+    ) -> [FlexTensor; 2] {
+        let gradient = values(&gradient);
+        let weight = cpu::weight_gradient(shape, &values(&x), negative_slope, &gradient);
+        let bias = cpu::column_sums(&gradient, shape.outputs);
+        let weight_shape = [shape.kernel, shape.kernel, shape.inputs, shape.outputs];
+        [tensor(weight, weight_shape), tensor(bias, [shape.outputs])]
+    }
+
+    fn head_forward(
+        shape: &HeadShape,
+        x: FlexTensor,
+        negative_slope: f32,
+        weight: FlexTensor,
+        bias: FlexTensor,
+    ) -> FlexTensor {
+        let (x, weight, bias) = (values(&x), values(&weight), values(&bias));
+        let logits = cpu::head::forward(shape, &x, negative_slope, &weight, &bias);
+        tensor(logits, [shape.batch, shape.classes])
+    }
+
+    fn head_energy_forward(
+        shape: &HeadShape,
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        options: &EnergyOptions,
+    ) -> [FlexTensor; 2] {
+        let (x, weight, bias) = (values(&x), values(&weight), values(&bias));
+        let logits = cpu::head::forward(shape, &x, options.head.negative_slope, &weight, &bias);
+        let (energy, seed) = match &options.labels {
+            None => cpu::head::log_sum_exp(logits, shape.classes, options.scale),
+            Some(labels) => cpu::head::chosen(&logits, labels, shape.classes, options.scale),
+        };
+        [tensor(energy, [shape.batch]), tensor(seed, [shape.batch, shape.classes])]
+    }
+
+    fn head_input_gradient(
+        shape: &HeadShape,
+        gradient: FlexTensor,
+        row_scale: Option<FlexTensor>,
+        weight: FlexTensor,
+        signs: Self::Signs,
+        negative_slope: f32,
+    ) -> FlexTensor {
+        let mut gradient = values(&gradient).into_owned();
+        if let Some(scale) = row_scale {
+            for (row, scale) in gradient.chunks_mut(shape.classes).zip(values(&scale).iter()) {
+                row.iter_mut().for_each(|value| *value *= scale);
+            }
+        }
+        let weight = values(&weight);
+        let x = cpu::head::input_gradient(shape, &gradient, &weight, &signs, negative_slope);
+        tensor(x, [shape.batch, shape.height, shape.width, shape.channels])
+    }
+
+    fn head_weight_gradients(
+        shape: &HeadShape,
+        x: FlexTensor,
+        negative_slope: f32,
+        gradient: FlexTensor,
+    ) -> [FlexTensor; 2] {
+        let gradient = values(&gradient);
+        let weight = cpu::head::weight_gradient(shape, &values(&x), negative_slope, &gradient);
+        let bias = cpu::column_sums(&gradient, shape.classes);
+        [tensor(weight, [shape.inputs(), shape.classes]), tensor(bias, [shape.classes])]
+    }
+}

@@ -1,0 +1,115 @@
+//! Sizes of the layers.
+
+/// The sizes of one convolution.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ConvShape {
+    pub batch: usize,
+    pub height: usize,
+    pub width: usize,
+    pub inputs: usize,
+    pub outputs: usize,
+    pub kernel: usize,
+    pub stride: usize,
+}
+
+impl ConvShape {
+    pub fn new(x: [usize; 4], weight: [usize; 4], stride: usize) -> Self {
+        let [batch, height, width, inputs] = x;
+        let [kernel, kernel_width, weight_inputs, outputs] = weight;
+        assert!(
+            weight_inputs == inputs && kernel == kernel_width && kernel % 2 == 1 && stride > 0,
+            "a convolution of inputs {x:?} (N, H, W, C) with weights {weight:?} and stride {stride}"
+        );
+        Self { batch, height, width, inputs, outputs, kernel, stride }
+    }
+
+    pub fn output_size(&self) -> [usize; 2] {
+        [self.height.div_ceil(self.stride), self.width.div_ceil(self.stride)]
+    }
+
+    /// Output positions of one image.
+    pub fn num_positions(&self) -> usize {
+        self.output_size().iter().product()
+    }
+
+    pub fn num_taps(&self) -> usize {
+        self.kernel * self.kernel
+    }
+
+    /// Input values that one output position sees.
+    pub fn patch_len(&self) -> usize {
+        self.num_taps() * self.inputs
+    }
+
+    pub fn image_len(&self) -> usize {
+        self.height * self.width * self.inputs
+    }
+
+    pub fn output_image_len(&self) -> usize {
+        self.num_positions() * self.outputs
+    }
+
+    pub fn input_len(&self) -> usize {
+        self.batch * self.image_len()
+    }
+
+    pub fn output_len(&self) -> usize {
+        self.batch * self.output_image_len()
+    }
+
+    /// A 1×1 convolution that looks at every position.
+    pub fn is_pointwise(&self) -> bool {
+        self.kernel == 1 && self.stride == 1
+    }
+
+    /// Of the input gradient, which for stride 1 is a convolution from outputs to inputs.
+    pub fn turned(&self) -> Self {
+        Self { inputs: self.outputs, outputs: self.inputs, ..*self }
+    }
+}
+
+/// What a head's linear map sees of the features.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pooling {
+    /// Every value, in the order (H, W, C).
+    Flatten,
+    /// Each channel's mean over all positions.
+    Average,
+}
+
+/// The sizes of one head.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HeadShape {
+    pub batch: usize,
+    pub height: usize,
+    pub width: usize,
+    pub channels: usize,
+    pub classes: usize,
+    pub pooling: Pooling,
+}
+
+impl HeadShape {
+    pub fn new(x: [usize; 4], weight: [usize; 2], pooling: Pooling) -> Self {
+        let [batch, height, width, channels] = x;
+        let [inputs, classes] = weight;
+        let shape = Self { batch, height, width, channels, classes, pooling };
+        assert!(inputs == shape.inputs(), "a head of features {x:?} with weights {weight:?}");
+        shape
+    }
+
+    /// Rows of the weights.
+    pub fn inputs(&self) -> usize {
+        match self.pooling {
+            Pooling::Flatten => self.image_len(),
+            Pooling::Average => self.channels,
+        }
+    }
+
+    pub fn positions(&self) -> usize {
+        self.height * self.width
+    }
+
+    pub fn image_len(&self) -> usize {
+        self.positions() * self.channels
+    }
+}
