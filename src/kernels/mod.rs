@@ -11,8 +11,9 @@ mod ops;
 
 pub use launch::count_launches;
 pub use layers::{
-    ConvOptions2d, EnergyOptions, HeadOptions, Pooling, conv2d, head_energy, head_logits,
-    log_sum_exp, reference_conv2d, reference_head_energy, reference_head_logits,
+    ConvOptions2d, EnergyOptions, HeadOptions, Pooling, batch_norm, conv2d, head_energy,
+    head_logits, log_sum_exp, reference_batch_norm, reference_conv2d, reference_head_energy,
+    reference_head_logits,
 };
 pub use ops::{
     ClassGaussians, chain_summary, class_center_start, copy_rate, fma_rate, index_tensor,

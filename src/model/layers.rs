@@ -12,7 +12,8 @@ use crate::{
     config,
     data::random_stream,
     kernels::{
-        ConvOptions2d, EnergyOptions, HeadOptions, Pooling, conv2d, head_energy, head_logits,
+        ConvOptions2d, EnergyOptions, HeadOptions, Pooling, batch_norm, conv2d, head_energy,
+        head_logits,
     },
 };
 
@@ -211,6 +212,17 @@ pub(super) enum NormLayer {
 pub(super) fn normalise(norm: &Option<NormLayer>, x: Tensor<4>) -> Tensor<4> {
     match norm {
         None => x,
+        Some(NormLayer::Batch(norm)) if x.is_autodiff() && norm.training.is_enabled() => {
+            let (gamma, beta) = (norm.gamma.val(), norm.beta.val());
+            let (y, moments) = batch_norm(x, gamma, beta, norm.epsilon);
+            for (index, running) in [&norm.running_mean, &norm.running_var].into_iter().enumerate()
+            {
+                let of_batch = moments.clone().narrow(0, index, 1).squeeze_dim(0);
+                let old = running.value_sync().to_device(&of_batch.device());
+                running.update(old * (1.0 - norm.momentum) + of_batch * norm.momentum);
+            }
+            y
+        }
         Some(NormLayer::Batch(norm)) => {
             let [n, h, w, c] = x.dims();
             norm.forward(x.reshape([n * h * w, c])).reshape([n, h, w, c])

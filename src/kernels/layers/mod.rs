@@ -1,5 +1,6 @@
 //! The layers our networks are made of, each one operation with its own backward pass: the convolution
-//! `conv(LeakyReLU(x)) + bias`, and the head, from the last features to logits or energies.
+//! `conv(LeakyReLU(x)) + bias`, batch normalisation, and the head, from the last features to logits or
+//! energies.
 //!
 //! burn's own operations compute the same and stay the reference. Ours take their tensors channels
 //! last, so that neighbouring values in memory meet the same weights; put the activation into the pass
@@ -7,6 +8,7 @@
 //! more than where the input was positive.
 
 mod autodiff;
+mod batch_norm;
 mod cpu;
 mod cube;
 mod flex;
@@ -20,6 +22,7 @@ use burn::{
 };
 
 use autodiff::LayerBackend;
+pub use batch_norm::{batch_norm, reference_batch_norm};
 pub(super) use cpu::vectorize;
 pub use shape::Pooling;
 

@@ -1,4 +1,5 @@
-//! The layers on the CPU, on slices: convolutions here, the head in [`head`].
+//! The layers on the CPU, on slices: convolutions here, the head in [`head`], batch
+//! normalisation in [`norm`].
 //!
 //! Two algorithms share the work. Where a 3×3 convolution has stride 1 and enough channels, minimal
 //! filtering ([`winograd`]) needs 2.25 times fewer multiplications; everything else goes through
@@ -9,6 +10,7 @@
 
 pub mod head;
 mod matmul;
+pub mod norm;
 mod patches;
 mod vectorize;
 mod winograd;

@@ -1,0 +1,148 @@
+//! Batch normalisation on the CPU: rows of channels, one pass over memory for each result.
+
+use rayon::prelude::*;
+
+use super::vectorize;
+
+/// Values per task, few enough to stay in a core's cache for a second look.
+const TASK_LEN: usize = 1 << 14;
+
+fn task_len(channels: usize) -> usize {
+    (TASK_LEN / channels).max(1) * channels
+}
+
+/// Mean, then variance, of each channel.
+///
+/// # Source
+/// The parts' moments are put together by Chan, Golub & LeVeque, "Updating formulae and a pairwise
+/// algorithm for computing sample variances" (1979), which does not lose the variance of channels far
+/// from zero.
+pub fn moments(x: &[f32], channels: usize) -> Vec<f32> {
+    let parts: Vec<(usize, Vec<f32>, Vec<f32>)> = x
+        .par_chunks(task_len(channels))
+        .map(|rows| {
+            let count = rows.len() / channels;
+            let (mut mean, mut squares) = (vec![0.0; channels], vec![0.0; channels]);
+            vectorize(
+                #[inline(always)]
+                || {
+                    for row in rows.chunks_exact(channels) {
+                        mean.iter_mut().zip(row).for_each(|(mean, x)| *mean += x);
+                    }
+                    mean.iter_mut().for_each(|mean| *mean /= count as f32);
+                    for row in rows.chunks_exact(channels) {
+                        for ((square, x), mean) in squares.iter_mut().zip(row).zip(&mean) {
+                            *square += (x - mean) * (x - mean);
+                        }
+                    }
+                },
+            );
+            (count, mean, squares)
+        })
+        .collect();
+    let (mut total, mut mean, mut squares) = (0.0, vec![0.0; channels], vec![0.0; channels]);
+    for (count, part_mean, part_squares) in parts {
+        let count = count as f64;
+        for channel in 0..channels {
+            let distance = f64::from(part_mean[channel]) - mean[channel];
+            mean[channel] += distance * count / (total + count);
+            squares[channel] += f64::from(part_squares[channel])
+                + distance * distance * total * count / (total + count);
+        }
+        total += count;
+    }
+    let variance = squares.iter().map(|square| (square / total) as f32);
+    mean.iter().map(|&mean| mean as f32).chain(variance).collect()
+}
+
+/// What a channel goes through: `(x - mean) · scale + shift`.
+pub struct Affine<'a> {
+    pub mean: &'a [f32],
+    pub scale: &'a [f32],
+    pub shift: &'a [f32],
+}
+
+impl Affine<'_> {
+    /// Of every row of `x`.
+    pub fn apply(&self, x: &[f32]) -> Vec<f32> {
+        let len = task_len(self.mean.len());
+        let mut y = vec![0.0; x.len()];
+        y.par_chunks_mut(len).zip(x.par_chunks(len)).for_each(|(y, x)| {
+            vectorize(
+                #[inline(always)]
+                || {
+                    let rows = y.chunks_exact_mut(self.mean.len());
+                    for (y, x) in rows.zip(x.chunks_exact(self.mean.len())) {
+                        for (index, (y, x)) in y.iter_mut().zip(x).enumerate() {
+                            *y = (x - self.mean[index]) * self.scale[index] + self.shift[index];
+                        }
+                    }
+                },
+            );
+        });
+        y
+    }
+}
+
+/// Σ gradient, then Σ gradient · (x - mean), of each channel.
+pub fn gradient_sums(x: &[f32], mean: &[f32], gradient: &[f32]) -> [Vec<f64>; 2] {
+    let channels = mean.len();
+    let len = task_len(channels);
+    let parts: Vec<(Vec<f32>, Vec<f32>)> = x
+        .par_chunks(len)
+        .zip(gradient.par_chunks(len))
+        .map(|(x, gradient)| {
+            let (mut plain, mut weighted) = (vec![0.0; channels], vec![0.0; channels]);
+            vectorize(
+                #[inline(always)]
+                || {
+                    let rows = x.chunks_exact(channels).zip(gradient.chunks_exact(channels));
+                    for (x, gradient) in rows {
+                        let sums = plain.iter_mut().zip(&mut weighted);
+                        for (((x, gradient), mean), (plain, weighted)) in
+                            x.iter().zip(gradient).zip(mean).zip(sums)
+                        {
+                            *plain += gradient;
+                            *weighted += gradient * (x - mean);
+                        }
+                    }
+                },
+            );
+            (plain, weighted)
+        })
+        .collect();
+    let mut sums = [vec![0.0; channels], vec![0.0; channels]];
+    for (plain, weighted) in parts {
+        for (sum, part) in sums.iter_mut().zip([plain, weighted]) {
+            sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += f64::from(part));
+        }
+    }
+    sums
+}
+
+/// ∂L/∂x: `gradient · scale - (x - mean) · pull - shift`, channel by channel.
+pub fn input_gradient(x: &[f32], gradient: &[f32], affine: &Affine<'_>, pull: &[f32]) -> Vec<f32> {
+    let channels = pull.len();
+    let len = task_len(channels);
+    let mut x_gradient = vec![0.0; x.len()];
+    x_gradient.par_chunks_mut(len).zip(x.par_chunks(len)).zip(gradient.par_chunks(len)).for_each(
+        |((to, x), gradient)| {
+            vectorize(
+                #[inline(always)]
+                || {
+                    let rows = to.chunks_exact_mut(channels).zip(x.chunks_exact(channels));
+                    for ((to, x), gradient) in rows.zip(gradient.chunks_exact(channels)) {
+                        for (index, (to, (x, gradient))) in
+                            to.iter_mut().zip(x.iter().zip(gradient)).enumerate()
+                        {
+                            *to = gradient * affine.scale[index]
+                                - (x - affine.mean[index]) * pull[index]
+                                - affine.shift[index];
+                        }
+                    }
+                },
+            );
+        },
+    );
+    x_gradient
+}
