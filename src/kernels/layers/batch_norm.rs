@@ -151,8 +151,8 @@ impl NormPasses for Flex {
         let shape: [usize; 4] = kept.x.layout().shape().dims();
         [
             tensor(x_gradient, shape),
-            tensor(gamma.collect(), [channels]),
-            tensor(beta.collect(), [channels]),
+            tensor(gamma.collect::<Vec<f32>>(), [channels]),
+            tensor(beta.collect::<Vec<f32>>(), [channels]),
         ]
     }
 }

@@ -2,10 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use burn::{
-    backend::Flex,
-    tensor::{Bytes, DType},
-};
+use burn::{backend::Flex, tensor::DType};
 use burn_flex::{FlexTensor, Layout};
 
 use super::{
@@ -23,15 +20,19 @@ pub(super) fn values(tensor: &FlexTensor) -> Cow<'_, [f32]> {
     }
 }
 
-pub(super) fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
-    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape.into()), DType::F32)
+pub(super) fn tensor<const D: usize>(
+    values: impl Into<cpu::Buffer>,
+    shape: [usize; D],
+) -> FlexTensor {
+    FlexTensor::new(values.into().into_bytes(), Layout::contiguous(shape.into()), DType::F32)
 }
 
 impl LayerPasses for Flex {
-    type Signs = Arc<[u8]>;
+    /// One byte an element, 1 where it was positive.
+    type Signs = Arc<cpu::Buffer>;
 
     fn signs(x: &FlexTensor) -> Self::Signs {
-        cpu::signs(&values(x)).into()
+        Arc::new(cpu::signs(&values(x)))
     }
 
     fn conv_forward(
@@ -52,7 +53,7 @@ impl LayerPasses for Flex {
         weight: FlexTensor,
         signs: Option<(Self::Signs, f32)>,
     ) -> FlexTensor {
-        let signs = signs.as_ref().map(|(signs, slope)| (&signs[..], *slope));
+        let signs = signs.as_ref().map(|(signs, slope)| (bytemuck::cast_slice(signs), *slope));
         let gradient = cpu::input_gradient(shape, &values(&gradient), &values(&weight), signs);
         tensor(gradient, [shape.batch, shape.height, shape.width, shape.inputs])
     }
@@ -113,7 +114,8 @@ impl LayerPasses for Flex {
             }
         }
         let weight = values(&weight);
-        let x = cpu::head::input_gradient(shape, &gradient, &weight, &signs, negative_slope);
+        let signs = bytemuck::cast_slice(&signs);
+        let x = cpu::head::input_gradient(shape, &gradient, &weight, signs, negative_slope);
         tensor(x, [shape.batch, shape.height, shape.width, shape.channels])
     }
 

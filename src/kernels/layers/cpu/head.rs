@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::{
     super::shape::{HeadShape, Pooling},
-    Signs, apply_signs,
+    Buffer, Signs, apply_signs,
     matmul::{View, matmul},
     vectorize::vectorize,
 };
@@ -49,7 +49,7 @@ pub fn input_gradient(
     weight: &[f32],
     signs: &Signs,
     slope: f32,
-) -> Vec<f32> {
+) -> Buffer {
     let mut features = vec![0.0; shape.batch * shape.inputs()];
     let weight = View::new(weight, shape.inputs(), shape.classes).transposed();
     matmul(&mut features, View::new(gradient, shape.batch, shape.classes), weight, false);
@@ -57,7 +57,7 @@ pub fn input_gradient(
         Pooling::Flatten => 1.0,
         Pooling::Average => 1.0 / shape.positions() as f32,
     };
-    let mut x_gradient = vec![0.0; shape.batch * shape.image_len()];
+    let mut x_gradient = Buffer::new(shape.batch * shape.image_len());
     x_gradient
         .par_chunks_mut(shape.image_len())
         .zip(signs.par_chunks(shape.image_len()))

@@ -12,12 +12,14 @@ pub mod head;
 mod matmul;
 pub mod norm;
 mod patches;
+mod pool;
 mod vectorize;
 mod winograd;
 
 use rayon::prelude::*;
 
 use super::shape::ConvShape;
+pub use pool::Buffer;
 pub use vectorize::vectorize;
 
 /// A point where LeakyReLU is left or entered: one byte an element, 1 where the input was positive.
@@ -34,8 +36,8 @@ pub fn forward(
     slope: Option<f32>,
     weight: &[f32],
     bias: &[f32],
-) -> Vec<f32> {
-    let mut y = vec![0.0; shape.output_len()];
+) -> Buffer {
+    let mut y = Buffer::new(shape.output_len());
     if winograd::suits(shape) {
         let filters = winograd::Filters::new(shape, weight);
         filters.convolve(shape, x, slope, winograd::Epilogue::Bias(bias), &mut y);
@@ -54,8 +56,8 @@ pub fn input_gradient(
     gradient: &[f32],
     weight: &[f32],
     signs: Option<(&Signs, f32)>,
-) -> Vec<f32> {
-    let mut x_gradient = vec![0.0; shape.input_len()];
+) -> Buffer {
+    let mut x_gradient = Buffer::new(shape.input_len());
     if winograd::suits(shape) {
         // The transposed convolution is a convolution with turned filters.
         let filters = winograd::Filters::turned(shape, weight);
@@ -107,17 +109,18 @@ fn add(to: &mut [f32], values: &[f32]) {
     to.iter_mut().zip(values).for_each(|(to, value)| *to += value);
 }
 
-/// Where `x` is positive.
-pub fn signs(x: &[f32]) -> Vec<u8> {
+/// Where `x` is positive, as [`Signs`] in the bytes of a buffer.
+pub fn signs(x: &[f32]) -> Buffer {
     const CHUNK: usize = 1 << 14;
-    let mut signs = vec![0; x.len()];
+    let mut buffer = Buffer::new(x.len().div_ceil(size_of::<f32>()));
+    let signs: &mut [u8] = bytemuck::cast_slice_mut(&mut buffer);
     signs.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(signs, x)| {
         vectorize(
             #[inline(always)]
             || signs.iter_mut().zip(x).for_each(|(sign, &x)| *sign = u8::from(x > 0.0)),
         );
     });
-    signs
+    buffer
 }
 
 /// `gradient` times 1 where the input was positive and times `slope` elsewhere, in place.

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::vectorize;
+use super::{Buffer, vectorize};
 
 /// Values per task, few enough to stay in a core's cache for a second look.
 const TASK_LEN: usize = 1 << 14;
@@ -64,9 +64,9 @@ pub struct Affine<'a> {
 
 impl Affine<'_> {
     /// Of every row of `x`.
-    pub fn apply(&self, x: &[f32]) -> Vec<f32> {
+    pub fn apply(&self, x: &[f32]) -> Buffer {
         let len = task_len(self.mean.len());
-        let mut y = vec![0.0; x.len()];
+        let mut y = Buffer::new(x.len());
         y.par_chunks_mut(len).zip(x.par_chunks(len)).for_each(|(y, x)| {
             vectorize(
                 #[inline(always)]
@@ -121,10 +121,10 @@ pub fn gradient_sums(x: &[f32], mean: &[f32], gradient: &[f32]) -> [Vec<f64>; 2]
 }
 
 /// ∂L/∂x: `gradient · scale - (x - mean) · pull - shift`, channel by channel.
-pub fn input_gradient(x: &[f32], gradient: &[f32], affine: &Affine<'_>, pull: &[f32]) -> Vec<f32> {
+pub fn input_gradient(x: &[f32], gradient: &[f32], affine: &Affine<'_>, pull: &[f32]) -> Buffer {
     let channels = pull.len();
     let len = task_len(channels);
-    let mut x_gradient = vec![0.0; x.len()];
+    let mut x_gradient = Buffer::new(x.len());
     x_gradient.par_chunks_mut(len).zip(x.par_chunks(len)).zip(gradient.par_chunks(len)).for_each(
         |((to, x), gradient)| {
             vectorize(

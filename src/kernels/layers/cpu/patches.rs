@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::{
     super::shape::ConvShape,
-    Activation, PaddedImage, Signs, apply_signs,
+    Activation, Buffer, PaddedImage, Signs, apply_signs,
     matmul::{View, matmul},
     vectorize::vectorize,
 };
@@ -22,7 +22,7 @@ const NUM_PARTIALS: usize = 16;
 struct Scratch {
     shape: ConvShape,
     image: PaddedImage,
-    patches: Vec<f32>,
+    patches: Buffer,
 }
 
 impl Scratch {
@@ -32,7 +32,7 @@ impl Scratch {
         Self {
             shape: *shape,
             image: PaddedImage::new(height, width, shape.inputs, pad),
-            patches: vec![0.0; group * shape.num_positions() * shape.patch_len()],
+            patches: Buffer::new(group * shape.num_positions() * shape.patch_len()),
         }
     }
 

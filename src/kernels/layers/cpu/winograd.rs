@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 use super::{
     super::shape::ConvShape,
-    Activation, PaddedImage, Signs, apply_signs,
+    Activation, Buffer, PaddedImage, Signs, apply_signs,
     matmul::{View, matmul},
     vectorize::vectorize,
 };
@@ -55,7 +55,7 @@ pub enum Epilogue<'a> {
 
 /// Filters in the transformed domain, (36, inputs, outputs).
 pub struct Filters {
-    values: Vec<f32>,
+    values: Buffer,
     inputs: usize,
     outputs: usize,
 }
@@ -83,7 +83,7 @@ impl Filters {
         weight: impl Fn(usize, usize, usize) -> f32 + Sync,
     ) -> Self {
         let row_len = PLACES * outputs;
-        let mut rows = vec![0.0; inputs * row_len];
+        let mut rows = Buffer::new(inputs * row_len);
         rows.par_chunks_mut(row_len).enumerate().for_each(|(input, row)| {
             vectorize(
                 #[inline(always)]
@@ -196,9 +196,9 @@ struct Scratch {
     tiles: Tiles,
     image: PaddedImage,
     /// (36, tiles of the group, inputs).
-    transformed: Vec<f32>,
+    transformed: Buffer,
     /// (36, tiles of the group, outputs).
-    products: Vec<f32>,
+    products: Buffer,
     num_tiles: usize,
 }
 
@@ -210,8 +210,8 @@ impl Scratch {
             shape: *shape,
             tiles,
             image: PaddedImage::new(side(tiles.down), side(tiles.across), shape.inputs, 1),
-            transformed: vec![0.0; PLACES * num_tiles * shape.inputs],
-            products: vec![0.0; PLACES * num_tiles * shape.outputs],
+            transformed: Buffer::new(PLACES * num_tiles * shape.inputs),
+            products: Buffer::new(PLACES * num_tiles * shape.outputs),
             num_tiles,
         }
     }
