@@ -82,7 +82,11 @@ pub fn weight_gradient(
     slope: Option<f32>,
     gradient: &[f32],
 ) -> Vec<f32> {
-    patches::weight_gradient(shape, x, slope, gradient)
+    if winograd::suits(shape) {
+        winograd::weight_gradient(shape, x, slope, gradient)
+    } else {
+        patches::weight_gradient(shape, x, slope, gradient)
+    }
 }
 
 /// Sums over the rows of a matrix of `num_columns` columns.

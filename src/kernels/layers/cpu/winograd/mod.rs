@@ -12,6 +12,9 @@
 //! # Source
 //! Lavin & Gray, arXiv:1509.09308, section 4.3.
 
+mod lanes;
+mod weight_gradient;
+
 use rayon::prelude::*;
 
 use super::{
@@ -20,6 +23,8 @@ use super::{
     matmul::{View, matmul},
     vectorize::vectorize,
 };
+use lanes::{Lanes, filter_transform, input_transform, output_transform, row_of};
+pub use weight_gradient::weight_gradient;
 
 /// Outputs and inputs along one side of a tile.
 const TILE: usize = 4;
@@ -144,11 +149,7 @@ impl Filters {
                 vectorize(
                     #[inline(always)]
                     || {
-                        if shape.inputs.is_multiple_of(2 * MIN_LANES) {
-                            scratch.transform::<{ 2 * MIN_LANES }>(x, Activation(slope));
-                        } else {
-                            scratch.transform::<MIN_LANES>(x, Activation(slope));
-                        }
+                        scratch.transform_images(x, Activation(slope));
                         scratch.multiply(self, x.len() / shape.image_len());
                         if shape.outputs.is_multiple_of(2 * MIN_LANES) {
                             scratch.transform_back::<{ 2 * MIN_LANES }>(y);
@@ -197,7 +198,7 @@ struct Scratch {
     image: PaddedImage,
     /// (36, tiles of the group, inputs).
     transformed: Buffer,
-    /// (36, tiles of the group, outputs).
+    /// (36, tiles of the group, outputs): products, or the transformed gradient.
     products: Buffer,
     num_tiles: usize,
 }
@@ -213,6 +214,16 @@ impl Scratch {
             transformed: Buffer::new(PLACES * num_tiles * shape.inputs),
             products: Buffer::new(PLACES * num_tiles * shape.outputs),
             num_tiles,
+        }
+    }
+
+    /// Writes the transformed tiles of activation(`images`).
+    #[inline(always)]
+    fn transform_images(&mut self, images: &[f32], activation: Activation) {
+        if self.shape.inputs.is_multiple_of(2 * MIN_LANES) {
+            self.transform::<{ 2 * MIN_LANES }>(images, activation);
+        } else {
+            self.transform::<MIN_LANES>(images, activation);
         }
     }
 
@@ -290,125 +301,4 @@ impl Scratch {
             }
         }
     }
-}
-
-/// `N` lanes next to each other in memory. Plain loops, always inlined, so that they become the vector
-/// instructions of the function they end up in.
-#[derive(Clone, Copy)]
-struct Lanes<const N: usize>([f32; N]);
-
-impl<const N: usize> Lanes<N> {
-    const ZERO: Self = Self([0.0; N]);
-
-    #[inline(always)]
-    fn load(values: &[f32], begin: usize) -> Self {
-        let mut lanes = [0.0; N];
-        let from = &values[begin..begin + N];
-        lanes.copy_from_slice(from);
-        Self(lanes)
-    }
-
-    #[inline(always)]
-    fn store(self, values: &mut [f32], begin: usize) {
-        let to = &mut values[begin..begin + N];
-        to.copy_from_slice(&self.0);
-    }
-}
-
-impl<const N: usize> std::ops::Add for Lanes<N> {
-    type Output = Self;
-
-    #[inline(always)]
-    fn add(mut self, other: Self) -> Self {
-        for lane in 0..N {
-            self.0[lane] += other.0[lane];
-        }
-        self
-    }
-}
-
-impl<const N: usize> std::ops::Sub for Lanes<N> {
-    type Output = Self;
-
-    #[inline(always)]
-    fn sub(mut self, other: Self) -> Self {
-        for lane in 0..N {
-            self.0[lane] -= other.0[lane];
-        }
-        self
-    }
-}
-
-impl<const N: usize> std::ops::Mul<Lanes<N>> for f32 {
-    type Output = Lanes<N>;
-
-    #[inline(always)]
-    fn mul(self, mut lanes: Lanes<N>) -> Lanes<N> {
-        for lane in 0..N {
-            lanes.0[lane] *= self;
-        }
-        lanes
-    }
-}
-
-/// Row `i` of a block kept in columns. (`array::map` would be an outlined call.)
-#[inline(always)]
-fn row_of<const N: usize, const H: usize>(
-    columns: &[[Lanes<N>; H]; TILE_IN],
-    i: usize,
-) -> [Lanes<N>; TILE_IN] {
-    let mut row = [Lanes::ZERO; TILE_IN];
-    for j in 0..TILE_IN {
-        row[j] = columns[j][i];
-    }
-    row
-}
-
-/// Bᵀ d.
-#[inline(always)]
-fn input_transform<const N: usize>(
-    [d0, d1, d2, d3, d4, d5]: [Lanes<N>; TILE_IN],
-) -> [Lanes<N>; TILE_IN] {
-    // Rows 1 and 2, and rows 3 and 4, are sum and difference of the same two halves.
-    let (even, odd) = (d4 - 4.0 * d2, d3 - 4.0 * d1);
-    let (even_half, odd_half) = (d4 - d2, 2.0 * (d3 - d1));
-    [
-        4.0 * d0 - 5.0 * d2 + d4,
-        even + odd,
-        even - odd,
-        even_half + odd_half,
-        even_half - odd_half,
-        4.0 * d1 - 5.0 * d3 + d5,
-    ]
-}
-
-/// Aᵀ m.
-#[inline(always)]
-fn output_transform<const N: usize>(
-    [m0, m1, m2, m3, m4, m5]: [Lanes<N>; TILE_IN],
-) -> [Lanes<N>; TILE] {
-    let (sum, difference) = (m1 + m2, m1 - m2);
-    let (sum_2, difference_2) = (m3 + m4, m3 - m4);
-    [
-        m0 + sum + sum_2,
-        difference + 2.0 * difference_2,
-        sum + 4.0 * sum_2,
-        difference + 8.0 * difference_2 + m5,
-    ]
-}
-
-/// G g.
-#[inline(always)]
-fn filter_transform<const N: usize>([g0, g1, g2]: [Lanes<N>; 3]) -> [Lanes<N>; TILE_IN] {
-    let outer = (1.0 / 6.0) * (g0 + g2);
-    let outer_2 = (1.0 / 24.0) * g0 + (1.0 / 6.0) * g2;
-    let (middle, middle_2) = ((1.0 / 6.0) * g1, (1.0 / 12.0) * g1);
-    [
-        0.25 * g0,
-        Lanes::ZERO - outer - middle,
-        middle - outer,
-        outer_2 + middle_2,
-        outer_2 - middle_2,
-        g2,
-    ]
 }
