@@ -88,13 +88,14 @@ impl ComputeDevice {
         drop(result);
     }
 
-    /// How many command buffers `work` sends to the GPU, until the device has finished it; 0 on the CPU
-    /// back end.
-    pub fn count_submissions<T>(&self, work: impl FnOnce() -> T) -> u64 {
-        let before = self.submission_number();
-        self.wait(work());
-        // The first number is a submission itself.
-        self.submission_number().saturating_sub(before + 1)
+    /// How many command buffers `work`, which ends by waiting for the device, sends to the GPU beside those
+    /// of the waiting; 0 on the CPU back end.
+    pub fn count_submissions(&self, work: impl FnOnce()) -> u64 {
+        let begin = self.submission_number();
+        self.wait(());
+        let middle = self.submission_number();
+        work();
+        (self.submission_number() - middle).saturating_sub(middle - begin)
     }
 
     /// The number of an empty submission made now. wgpu shows it only to people.

@@ -1,9 +1,10 @@
 //! What a device could do at best: two micro-kernels.
 
+use std::time::Instant;
+
 use burn::tensor::Tensor;
 use serde::Serialize;
 
-use super::millis;
 use crate::{device::ComputeDevice, kernels};
 
 /// Rates that no network exceeds on this device.
@@ -22,14 +23,12 @@ const REPETITIONS: usize = 5;
 const MIN_MILLIS: f64 = 20.0;
 
 impl Ceilings {
-    /// The best of a few runs each, well under a second in all.
+    /// The best of a few runs each, about a second in all.
     pub fn measure(device: &ComputeDevice) -> Self {
-        let values = Tensor::<1>::ones([FMA_VALUES], &device.device);
+        let ones = |len: usize| Tensor::<1>::ones([len], &device.device);
         let time = |rounds: u32| {
-            best(|| {
-                let result = kernels::fma_rate(values.clone(), rounds, 0.999, 0.001);
-                device.wait(result);
-            })
+            let work = |values| kernels::fma_rate(values, rounds, 0.999, 0.001);
+            best(device, ones(FMA_VALUES), work)
         };
         let mut rounds = 64;
         while time(rounds) < MIN_MILLIS && rounds < 1 << 20 {
@@ -37,14 +36,23 @@ impl Ceilings {
         }
         let operations = 2.0 * FMA_VALUES as f64 * f64::from(rounds);
         let fma_gflops = operations / time(rounds) / 1e6;
-        let values = Tensor::<1>::ones([COPY_VALUES], &device.device);
         let bytes = (2 * COPY_VALUES * size_of::<f32>()) as f64;
-        let copy_gb_per_s = bytes / best(|| device.wait(kernels::copy_rate(&values))) / 1e6;
+        let pair = [ones(COPY_VALUES), ones(COPY_VALUES)];
+        let copy_gb_per_s = bytes / best(device, pair, kernels::copy_rate) / 1e6;
         Self { fma_gflops, copy_gb_per_s }
     }
 }
 
-fn best(work: impl Fn()) -> f64 {
-    work();
-    (0..REPETITIONS).map(|_| millis(&work)).fold(f64::INFINITY, f64::min)
+/// Milliseconds of the fastest of a few runs of `work`, each on what the last one gave.
+fn best<T>(device: &ComputeDevice, state: T, work: impl Fn(T) -> T) -> f64 {
+    let mut state = work(state);
+    let mut fastest = f64::INFINITY;
+    for _ in 0..REPETITIONS {
+        device.wait(());
+        let begin = Instant::now();
+        state = work(state);
+        device.wait(());
+        fastest = fastest.min(begin.elapsed().as_secs_f64() * 1e3);
+    }
+    fastest
 }

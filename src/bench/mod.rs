@@ -91,9 +91,9 @@ pub struct StepReport {
     pub share_of_ceiling: f64,
     /// GPU kernels launched for a step; 0 on the CPU back end.
     pub launches: usize,
-    /// Command buffers sent to the GPU for a step that is waited for.
+    /// Command buffers sent to the GPU for a step.
     pub submissions: u64,
-    /// The same for each of ten steps that are waited for once.
+    /// The same for each of ten steps in a row.
     pub submissions_of_ten: f64,
 }
 

@@ -306,19 +306,19 @@ pub fn fma_rate(x: Tensor<1>, rounds: u32, m: f32, a: f32) -> Tensor<1> {
     from_gpu(x)
 }
 
-/// A copy of flat values, for measuring; see [`reference::copy_rate`].
-pub fn copy_rate(x: &Tensor<1>) -> Tensor<1> {
+/// `x`, and `to` after a copy of it, both flat and of one length, for measuring; see
+/// [`reference::copy_rate`].
+pub fn copy_rate([x, to]: [Tensor<1>; 2]) -> [Tensor<1>; 2] {
     let (len, device) = (x.dims()[0], x.device());
-    assert!(len.is_multiple_of(4), "a multiple of 4 values");
+    assert!(len.is_multiple_of(4) && to.dims() == [len], "as many values, a multiple of 4");
     if !is_gpu(&device) {
-        let (x, mut to) = (cpu(x.clone()), vec![0.0; len]);
+        let [x, mut to] = [x, to].map(cpu);
         let parts = to.par_chunks_mut(PART_LEN).zip(x.par_chunks(PART_LEN));
         parts.for_each(|(to, x)| reference::copy_rate(x, to));
-        return from_cpu(to, [len], &device);
+        return [x, to].map(|values| from_cpu(values, [len], &device));
     }
-    let x = gpu(x.clone());
-    let to = empty_like(&x, [len]);
+    let [x, to] = [x, to].map(gpu);
     let num_workgroups = (len as u32 / 4).div_ceil(WORKGROUP_SIZE);
     launch(&COPY_RATE, &x.client, num_workgroups, &[&x.handle, &to.handle], &[len as u32]);
-    from_gpu(to)
+    [x, to].map(from_gpu)
 }

@@ -131,7 +131,11 @@ impl LayerPasses for CubeBackend {
         let [x, weight, bias] = [x, weight, bias].map(into_contiguous);
         let energy = empty_like(&x, [shape.batch]);
         let seed = empty_like(&x, [shape.batch, shape.classes]);
-        let labels = upload(&x, options.labels.as_deref().unwrap_or(&[0]));
+        let labels = match &options.labels {
+            Some(labels) => upload(&x, labels),
+            // Nothing reads it. An upload would send all that waits to the GPU first.
+            None => empty_like(&x, [1]).handle,
+        };
         launch(
             &HEAD_ENERGY,
             &x.client,

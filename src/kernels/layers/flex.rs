@@ -28,11 +28,11 @@ pub(super) fn tensor<const D: usize>(
 }
 
 impl LayerPasses for Flex {
-    /// One byte an element, 1 where it was positive.
-    type Signs = Arc<cpu::Buffer>;
+    type Signs = Arc<cpu::Signs>;
 
     fn signs(x: &FlexTensor) -> Self::Signs {
-        Arc::new(cpu::signs(&values(x)))
+        let [_, h, w, c] = x.layout().shape().dims();
+        Arc::new(cpu::Signs::new(&values(x), h * w * c))
     }
 
     fn conv_forward(
@@ -53,7 +53,7 @@ impl LayerPasses for Flex {
         weight: FlexTensor,
         signs: Option<(Self::Signs, f32)>,
     ) -> FlexTensor {
-        let signs = signs.as_ref().map(|(signs, slope)| (bytemuck::cast_slice(signs), *slope));
+        let signs = signs.as_ref().map(|(signs, slope)| (&**signs, *slope));
         let gradient = cpu::input_gradient(shape, &values(&gradient), &values(&weight), signs);
         tensor(gradient, [shape.batch, shape.height, shape.width, shape.inputs])
     }
@@ -114,8 +114,7 @@ impl LayerPasses for Flex {
             }
         }
         let weight = values(&weight);
-        let signs = bytemuck::cast_slice(&signs);
-        let x = cpu::head::input_gradient(shape, &gradient, &weight, signs, negative_slope);
+        let x = cpu::head::input_gradient(shape, &gradient, &weight, &signs, negative_slope);
         tensor(x, [shape.batch, shape.height, shape.width, shape.channels])
     }
 

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::{
     super::shape::{HeadShape, Pooling},
-    Buffer, Signs, apply_signs,
+    Buffer, Signs,
     matmul::{View, matmul},
     vectorize::vectorize,
 };
@@ -60,16 +60,16 @@ pub fn input_gradient(
     let mut x_gradient = Buffer::new(shape.batch * shape.image_len());
     x_gradient
         .par_chunks_mut(shape.image_len())
-        .zip(signs.par_chunks(shape.image_len()))
         .zip(features.par_chunks(shape.inputs()))
-        .for_each(|((image, signs), features)| {
+        .enumerate()
+        .for_each(|(index, (image, features))| {
             vectorize(
                 #[inline(always)]
                 || {
                     for pixel in image.chunks_exact_mut(features.len()) {
                         pixel.iter_mut().zip(features).for_each(|(x, value)| *x = share * value);
                     }
-                    apply_signs(image, signs, slope);
+                    signs.apply(index, image, slope);
                 },
             );
         });

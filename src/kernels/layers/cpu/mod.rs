@@ -13,6 +13,7 @@ mod matmul;
 pub mod norm;
 mod patches;
 mod pool;
+mod signs;
 mod vectorize;
 mod winograd;
 
@@ -20,10 +21,8 @@ use rayon::prelude::*;
 
 use super::shape::ConvShape;
 pub use pool::Buffer;
+pub use signs::Signs;
 pub use vectorize::vectorize;
-
-/// A point where LeakyReLU is left or entered: one byte an element, 1 where the input was positive.
-pub type Signs = [u8];
 
 /// Convolution of LeakyReLU(`x`), or of `x` itself where `slope` is `None`, plus `bias`.
 ///
@@ -111,28 +110,6 @@ pub fn column_sums(rows: &[f32], num_columns: usize) -> Vec<f32> {
 #[inline(always)]
 fn add(to: &mut [f32], values: &[f32]) {
     to.iter_mut().zip(values).for_each(|(to, value)| *to += value);
-}
-
-/// Where `x` is positive, as [`Signs`] in the bytes of a buffer.
-pub fn signs(x: &[f32]) -> Buffer {
-    const CHUNK: usize = 1 << 14;
-    let mut buffer = Buffer::new(x.len().div_ceil(size_of::<f32>()));
-    let signs: &mut [u8] = bytemuck::cast_slice_mut(&mut buffer);
-    signs.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(signs, x)| {
-        vectorize(
-            #[inline(always)]
-            || signs.iter_mut().zip(x).for_each(|(sign, &x)| *sign = u8::from(x > 0.0)),
-        );
-    });
-    buffer
-}
-
-/// `gradient` times 1 where the input was positive and times `slope` elsewhere, in place.
-#[inline(always)]
-fn apply_signs(gradient: &mut [f32], signs: &Signs, slope: f32) {
-    for (gradient, &sign) in gradient.iter_mut().zip(signs) {
-        *gradient *= if sign == 0 { slope } else { 1.0 };
-    }
 }
 
 /// LeakyReLU with a slope below 1, or nothing.

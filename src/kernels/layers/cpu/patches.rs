@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::{
     super::shape::ConvShape,
-    Activation, Buffer, PaddedImage, Signs, apply_signs,
+    Activation, Buffer, PaddedImage, Signs,
     matmul::{View, matmul},
     vectorize::vectorize,
 };
@@ -158,7 +158,7 @@ pub fn input_gradient(
                         images.enumerate().for_each(|(index, image)| scratch.scatter(index, image));
                     }
                     if let Some((signs, slope)) = signs {
-                        apply_signs(x_gradient, &signs[task * in_len..], slope);
+                        signs.apply(task * group, x_gradient, slope);
                     }
                 },
             );

@@ -33,11 +33,16 @@ fn pool() -> MutexGuard<'static, Pool> {
 }
 
 impl Pool {
+    /// The smallest that holds `len` values and is at most three times as long: a looser fit
+    /// keeps fewer buffers, until small results sit in the large ones.
     fn take(&mut self, len: usize) -> Option<Vec<f32>> {
-        // The latest are the likeliest to be in a cache.
-        let index = self.free.iter().rposition(|values| values.len() == len)?;
-        self.num_kept -= len;
-        self.free.remove(index)
+        let fits = |values: &Vec<f32>| (len..=2 * len).contains(&values.len());
+        let places = self.free.iter().enumerate().rev().filter(|(_, values)| fits(values));
+        // Of several, the latest is the likeliest to be in a cache.
+        let (index, _) = places.min_by_key(|(_, values)| values.len())?;
+        let values = self.free.remove(index)?;
+        self.num_kept -= values.len();
+        Some(values)
     }
 
     fn give_back(&mut self, values: Vec<f32>) {
@@ -52,13 +57,16 @@ impl Pool {
 
 /// Values that go back to the pool when dropped.
 #[derive(Debug)]
-pub struct Buffer(Vec<f32>);
+pub struct Buffer {
+    values: Vec<f32>,
+    len: usize,
+}
 
 impl Buffer {
     /// Room for `len` values. They are whatever an earlier result left: each must be written.
     pub fn new(len: usize) -> Self {
         let reused = if len < MIN_LEN { None } else { pool().take(len) };
-        Self(reused.unwrap_or_else(|| vec![0.0; len]))
+        Self { values: reused.unwrap_or_else(|| vec![0.0; len]), len }
     }
 
     /// What a tensor of the CPU back end holds.
@@ -71,8 +79,8 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        if self.0.len() >= MIN_LEN {
-            pool().give_back(std::mem::take(&mut self.0));
+        if self.values.len() >= MIN_LEN {
+            pool().give_back(std::mem::take(&mut self.values));
         }
     }
 }
@@ -81,19 +89,19 @@ impl Deref for Buffer {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        &self.0
+        &self.values[..self.len]
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.0
+        &mut self.values[..self.len]
     }
 }
 
 impl From<Vec<f32>> for Buffer {
     fn from(values: Vec<f32>) -> Self {
-        Self(values)
+        Self { len: values.len(), values }
     }
 }
 
@@ -110,14 +118,14 @@ impl AllocationController for Buffer {
         &mut self,
         _policy: AccessPolicy,
     ) -> Result<&mut [MaybeUninit<u8>], AccessError> {
-        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut self.0);
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(self);
         let (start, len) = (bytes.as_mut_ptr().cast(), bytes.len());
         // SAFETY: the same bytes for as long, and the caller writes initialised ones only.
         Ok(unsafe { slice::from_raw_parts_mut(start, len) })
     }
 
     fn memory(&self, _policy: AccessPolicy) -> Result<&[MaybeUninit<u8>], AccessError> {
-        let bytes: &[u8] = bytemuck::cast_slice(&self.0);
+        let bytes: &[u8] = bytemuck::cast_slice(self);
         // SAFETY: the same bytes for as long; `MaybeUninit` promises less about them.
         Ok(unsafe { slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) })
     }
@@ -137,6 +145,7 @@ mod tests {
         drop(first.into_bytes());
         let second = Buffer::new(LEN);
         assert_eq!((second.as_ptr(), second[7]), (place, 1.5));
+        assert_eq!(second.len(), LEN);
         assert_ne!(Buffer::new(LEN).as_ptr(), place);
     }
 

@@ -19,7 +19,7 @@ use rayon::prelude::*;
 
 use super::{
     super::shape::ConvShape,
-    Activation, Buffer, PaddedImage, Signs, apply_signs,
+    Activation, Buffer, PaddedImage, Signs,
     matmul::{View, matmul},
     vectorize::vectorize,
 };
@@ -164,7 +164,7 @@ impl Filters {
                                 }
                             }
                             Epilogue::Signs(signs, slope) => {
-                                apply_signs(y, &signs[task * out_len..], slope);
+                                signs.apply(task * group, y, slope);
                             }
                         }
                     },
