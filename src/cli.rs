@@ -1,5 +1,7 @@
 //! The commands of the program, one thin function each.
 
+mod bench;
+
 use std::{
     path::{Path, PathBuf},
     sync::{
@@ -13,9 +15,8 @@ use clap::{Args, Parser, Subcommand};
 use indicatif::ProgressBar;
 
 use crate::{
-    bench::{self, StepWork, Work},
     checkpoint::Checkpoint,
-    config::{ConfigError, Norm, PRESETS, RunConfig, SamplerKind, StartKind},
+    config::{ConfigError, PRESETS, RunConfig, SamplerKind, StartKind},
     device::{self, ComputeDevice},
     progress::{Progress, style},
     run_folder::RunFolder,
@@ -73,7 +74,7 @@ enum Command {
   jempp bench
   jempp bench --works W1,W4 --repetitions 20
   jempp bench --device 0 --arch wrn-16-4 --batch-size 16 --json")]
-    Bench(BenchArgs),
+    Bench(bench::BenchArgs),
     /// List the presets and every configuration key with its default, range and meaning.
     #[command(after_help = "Examples:
   jempp config
@@ -180,32 +181,6 @@ struct SampleArgs {
     frames: u16,
 }
 
-#[derive(Debug, Args)]
-struct BenchArgs {
-    /// Compute device: auto, gpu, cpu, or an adapter's index or name.
-    #[arg(long, default_value = "auto")]
-    device: String,
-    /// Fixed works to time, comma-separated: W1, W2, W3, W3-batch-norm, W4. Default: all, or W1 and W2 on
-    /// a software adapter.
-    #[arg(long, value_delimiter = ',', conflicts_with = "arch")]
-    works: Vec<Work>,
-    /// Time steps through this network instead, as in model.arch.
-    #[arg(long)]
-    arch: Option<String>,
-    /// Chains, with --arch.
-    #[arg(long, requires = "arch", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
-    batch_size: u16,
-    /// Height and width of the images, with --arch.
-    #[arg(long, requires = "arch", default_value_t = 28, value_parser = clap::value_parser!(u16).range(4..=512))]
-    image_size: u16,
-    /// Timed repetitions of every part.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
-    repetitions: u16,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-}
-
 /// Runs the command line.
 ///
 /// # Errors
@@ -216,7 +191,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Train(args)) => train(args),
         Some(Command::Sample(args)) => sample(args),
         Some(Command::Devices { json }) => devices(json),
-        Some(Command::Bench(args)) => run_bench(&args),
+        Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Config { preset }) => config(preset.as_deref()),
     }
 }
@@ -233,7 +208,7 @@ fn quick() -> anyhow::Result<()> {
         worker::resume(out, Ok, &device, &stop, &mut on_event)?;
     } else {
         println!(
-            "Training JEM++ on 5,000 Fashion-MNIST images; about ten minutes on two CPU cores."
+            "Training JEM++ on 5,000 Fashion-MNIST images; about two minutes on two recent CPU cores."
         );
         println!("Ctrl-C saves and leaves; the same command goes on from there.");
         worker::train(RunConfig::preset("fashion-quick")?, out, &device, &stop, &mut on_event)?;
@@ -365,31 +340,6 @@ fn devices(json: bool) -> anyhow::Result<()> {
     println!("cpu  CPU back end (always there)");
     println!("auto takes: {}", device::open("auto")?.description);
     Ok(())
-}
-
-fn run_bench(args: &BenchArgs) -> anyhow::Result<()> {
-    let device = device::open(&args.device)?;
-    let report = bench::run(&bench_works(args, &device), args.repetitions.into(), &device)?;
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        print!("{report}");
-    }
-    Ok(())
-}
-
-fn bench_works(args: &BenchArgs, device: &ComputeDevice) -> Vec<Work> {
-    let Some(arch) = &args.arch else {
-        return if args.works.is_empty() { Work::fixed(device) } else { args.works.clone() };
-    };
-    vec![Work::Steps(StepWork {
-        name: "steps".to_string(),
-        arch: arch.clone(),
-        norm: Norm::None,
-        batch_size: args.batch_size.into(),
-        channels: if arch.starts_with("wrn") { 3 } else { 1 },
-        image_size: args.image_size.into(),
-    })]
 }
 
 fn config(preset: Option<&str>) -> anyhow::Result<()> {

@@ -74,10 +74,13 @@ const report = {
   adapter: null,
   times: {},
 };
-const withLimit = (promise, what) => Promise.race([
-  promise,
-  new Promise((_, fail) => setTimeout(() => fail(new Error(`${what}: over ${options.limit} s`)), options.limit * 1e3)),
-]);
+const withLimit = (promise, what) => {
+  const late = new Promise((_, fail) => {
+    const error = new Error(`${what}: over ${options.limit} s`);
+    setTimeout(() => fail(error), options.limit * 1e3).unref();
+  });
+  return Promise.race([promise, late]);
+};
 for (const work of options.works.split(',')) {
   report.times[work] = {};
   for (const peer of options.peers.split(',')) {

@@ -1,0 +1,61 @@
+//! `jempp bench`.
+
+use clap::Args;
+
+use crate::{
+    bench::{self, StepWork, Work},
+    config::Norm,
+    device::{self, ComputeDevice},
+};
+
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// Compute device: auto, gpu, cpu, or an adapter's index or name.
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Fixed works to time, comma-separated: W1, W2, W3, W3-batch-norm, W4. Default: all, or W1 and W2 on
+    /// a software adapter.
+    #[arg(long, value_delimiter = ',', conflicts_with = "arch")]
+    works: Vec<Work>,
+    /// Time steps through this network instead, as in model.arch.
+    #[arg(long)]
+    arch: Option<String>,
+    /// Chains, with --arch.
+    #[arg(long, requires = "arch", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    batch_size: u16,
+    /// Height and width of the images, with --arch.
+    #[arg(long, requires = "arch", default_value_t = 28, value_parser = clap::value_parser!(u16).range(4..=512))]
+    image_size: u16,
+    /// Timed repetitions of every part.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    repetitions: u16,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Times and prints.
+pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
+    let device = device::open(&args.device)?;
+    let report = bench::run(&works(args, &device), args.repetitions.into(), &device)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print!("{report}");
+    }
+    Ok(())
+}
+
+fn works(args: &BenchArgs, device: &ComputeDevice) -> Vec<Work> {
+    let Some(arch) = &args.arch else {
+        return if args.works.is_empty() { Work::fixed(device) } else { args.works.clone() };
+    };
+    vec![Work::Steps(StepWork {
+        name: "steps".to_string(),
+        arch: arch.clone(),
+        norm: Norm::None,
+        batch_size: args.batch_size.into(),
+        channels: if arch.starts_with("wrn") { 3 } else { 1 },
+        image_size: args.image_size.into(),
+    })]
+}
