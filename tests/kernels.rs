@@ -235,7 +235,9 @@ fn typed_functions_give_the_same_on_gpu_and_cpu() {
         [values(moved), values(summary), values(start), values(rows), values(buffer)]
     };
     for (index, (a, b)) in on(&device).iter().zip(on(&cpu)).enumerate() {
-        assert!(max_difference(a, &b) < 1e-5, "{index}");
+        // The first two hold noise.
+        let tolerance = if index < 2 { NOISE_ERROR } else { 1e-5 };
+        assert!(max_difference(a, &b) < tolerance, "{index}");
     }
 }
 
