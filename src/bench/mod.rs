@@ -91,6 +91,8 @@ pub struct StepReport {
     pub share_of_ceiling: f64,
     /// GPU kernels launched for a step; 0 on the CPU back end.
     pub launches: usize,
+    /// Bytes of the buffers that our kernels are launched on in a step; 0 on the CPU back end.
+    pub bound_bytes: u64,
     /// Command buffers sent to the GPU for a step.
     pub submissions: u64,
     /// The same for each of ten steps in a row.
@@ -206,6 +208,7 @@ pub fn time_steps(
     let step = |count| works.run_chain(PROXIMAL, count);
     let first_step_ms = millis(|| step(1));
     let launches = kernels::count_launches(|| step(1));
+    let bound_bytes = kernels::count_bound_bytes(|| step(1));
     let submissions = device.count_submissions(|| step(1));
     let submissions_of_ten = device.count_submissions(|| step(10)) as f64 / 10.0;
     let named = works.named();
@@ -229,6 +232,7 @@ pub fn time_steps(
         gflops,
         share_of_ceiling: gflops / ceilings.fma_gflops,
         launches,
+        bound_bytes,
         submissions,
         submissions_of_ten,
     })

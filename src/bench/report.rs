@@ -56,8 +56,11 @@ impl fmt::Display for StepReport {
         if self.launches > 0 {
             writeln!(
                 f,
-                "  a step                 {:>10} launches, {} submissions ({:.1} each of ten)",
-                self.launches, self.submissions, self.submissions_of_ten
+                "  a step                 {:>10} launches on {:.1} MB, {} submission(s) ({:.1} each of ten)",
+                self.launches,
+                self.bound_bytes as f64 / 1e6,
+                self.submissions,
+                self.submissions_of_ten
             )?;
         }
         Ok(())

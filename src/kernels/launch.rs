@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
 use burn_wgpu::{CubeTensor, KernelMetadata};
@@ -19,6 +19,9 @@ use super::Kernel;
 
 /// WebGPU's guaranteed bound on workgroups along one dimension.
 const MAX_WORKGROUPS_PER_DIMENSION: u32 = 65_535;
+
+/// Bytes of all buffers that our kernels were launched on.
+static BOUND_BYTES: AtomicU64 = AtomicU64::new(0);
 
 struct WgslKernel(&'static Kernel);
 
@@ -67,6 +70,8 @@ pub(super) fn launch(
     if num_workgroups == 0 {
         return;
     }
+    let bytes: u64 = buffers.iter().map(|buffer| buffer.size_in_used()).sum();
+    BOUND_BYTES.fetch_add(bytes, Ordering::Relaxed);
     let words = params
         .chunks(2)
         .map(|pair| u64::from(pair[0]) | u64::from(*pair.get(1).unwrap_or(&0)) << 32)
@@ -105,4 +110,12 @@ pub fn count_launches(work: impl FnOnce()) -> usize {
     work();
     drop(observation);
     counter.0.load(Ordering::Relaxed)
+}
+
+/// Bytes of the buffers that `work` launches our kernels on: what they read and write at least. Counts the
+/// whole process.
+pub fn count_bound_bytes(work: impl FnOnce()) -> u64 {
+    let before = BOUND_BYTES.load(Ordering::Relaxed);
+    work();
+    BOUND_BYTES.load(Ordering::Relaxed) - before
 }

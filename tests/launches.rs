@@ -1,0 +1,27 @@
+//! How often a step calls on the GPU. Alone in its process: launches are counted for all of it.
+#![allow(clippy::unwrap_used, reason = "tests may")]
+
+mod common;
+
+use jempp::{
+    bench::{StepWork, Work, Works},
+    device, kernels,
+};
+
+#[test]
+fn a_step_is_two_launches_a_layer_and_one_submission() {
+    if common::gpu().is_none() {
+        return;
+    }
+    let device = device::open("gpu").or_else(|_| device::open("0")).unwrap();
+    for (work, num_layers) in [("W1", 7), ("W2", 3)] {
+        let Work::Steps(work) = work.parse().unwrap() else { unreachable!("steps") };
+        let works = Works::new(&StepWork { batch_size: 2, ..work }, &device).unwrap();
+        let named = works.named();
+        let (_, step) = named.iter().find(|(name, _)| *name == "proximal step").unwrap();
+        step();
+        let launches = kernels::count_launches(step);
+        assert!((1..=2 * num_layers + 4).contains(&launches), "{launches} launches");
+        assert_eq!(device.count_submissions(step), 1);
+    }
+}
