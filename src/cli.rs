@@ -1,6 +1,8 @@
 //! The commands of the program, one thin function each.
 
 mod bench;
+mod pack;
+mod sample;
 
 use std::{
     path::{Path, PathBuf},
@@ -12,21 +14,17 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use indicatif::ProgressBar;
 
 use crate::{
-    checkpoint::Checkpoint,
-    config::{ConfigError, PRESETS, RunConfig, SamplerKind, StartKind},
+    config::{ConfigError, PRESETS, RunConfig},
     device::{self, ComputeDevice},
-    progress::{Progress, style},
+    progress::Progress,
     run_folder::RunFolder,
-    sampling::{self, SampleRequest, SampleStart},
     worker,
 };
 
-/// Where a run goes, and where sampling looks, when nobody says.
+/// Where a run goes when nobody says.
 const DEFAULT_RUN: &str = "runs/fashion-quick";
-const DEFAULT_SAMPLES: &str = "runs/samples";
 
 /// Joint energy-based models (JEM++) on any GPU: train a classifier that is also a generative model,
 /// and watch its Langevin chains turn class centres into images.
@@ -54,12 +52,18 @@ enum Command {
   jempp train --preset fashion-quick --out runs/sgld --set sampler.kind=sgld --set sampler.noise_std=0.01
   jempp train --resume runs/first")]
     Train(TrainArgs),
-    /// Draw samples from a trained model: grid.png, chains.gif and traces.csv.
+    /// Draw samples from a model, bundled or trained: grid.png, chains.gif and traces.csv.
     #[command(after_help = "Examples:
+  jempp sample
   jempp sample --checkpoint runs/first/checkpoint.safetensors --out runs/first-samples
   jempp sample --out runs/bags --class 8 --per-class 16 --steps 200
   jempp sample --out runs/mine --start photo.png --sampler proximal-sgld --set sampler.step_size=0.5")]
-    Sample(SampleArgs),
+    Sample(sample::SampleArgs),
+    /// Make a small file of a trained model: weights and class centres in half precision.
+    #[command(after_help = "Examples:
+  jempp pack --checkpoint runs/first/checkpoint.safetensors --out first.safetensors
+  jempp sample --checkpoint first.safetensors")]
+    Pack(pack::PackArgs),
     /// List the graphics adapters and what `auto` takes.
     #[command(after_help = "Examples:
   jempp devices
@@ -138,49 +142,6 @@ impl TrainArgs {
     }
 }
 
-#[derive(Debug, Args)]
-struct SampleArgs {
-    /// Checkpoint of a run [default: the run that `jempp` alone makes].
-    #[arg(long)]
-    checkpoint: Option<PathBuf>,
-    /// Folder for the pictures and numbers.
-    #[arg(long, default_value = DEFAULT_SAMPLES)]
-    out: PathBuf,
-    /// Only this class; may be repeated.
-    #[arg(long = "class", value_name = "CLASS")]
-    classes: Vec<u32>,
-    /// Chains per class.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=500))]
-    per_class: u16,
-    /// class-centers, uniform, data, buffer, or a picture file.
-    #[arg(long, default_value = "class-centers")]
-    start: String,
-    /// Steps of each chain.
-    #[arg(long, default_value_t = 40)]
-    steps: usize,
-    /// sgld, proximal-sgld or pyld [default: the training run's].
-    #[arg(long)]
-    sampler: Option<String>,
-    /// Follow p(x|y) of each row's class instead of p(x).
-    #[arg(long)]
-    conditional: bool,
-    /// Seed of starts and noise.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Compute device: auto, gpu, cpu, or an adapter's index or name.
-    #[arg(long, default_value = "auto")]
-    device: String,
-    /// Folder with the data set's files, for --start data.
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// One sampler key, as in sampler.step_size=0.2; may be repeated.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    assignments: Vec<String>,
-    /// Most frames in chains.gif.
-    #[arg(long, default_value_t = 21, value_parser = clap::value_parser!(u16).range(2..=1000))]
-    frames: u16,
-}
-
 /// Runs the command line.
 ///
 /// # Errors
@@ -189,7 +150,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         None => quick(),
         Some(Command::Train(args)) => train(args),
-        Some(Command::Sample(args)) => sample(args),
+        Some(Command::Sample(args)) => sample::run(args),
+        Some(Command::Pack(args)) => pack::run(&args),
         Some(Command::Devices { json }) => devices(json),
         Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Config { preset }) => config(preset.as_deref()),
@@ -216,16 +178,7 @@ fn quick() -> anyhow::Result<()> {
     if stop.load(Ordering::Relaxed) {
         return Ok(());
     }
-    let request = SampleRequest {
-        start: SampleStart::Fresh(StartKind::ClassCenters),
-        classes: Vec::new(),
-        per_class: 10,
-        num_steps: 40,
-        is_conditional: false,
-        seed: 0,
-        max_frames: 21,
-    };
-    run_sampling(Checkpoint::load(&checkpoint)?, &request, &device, Path::new(DEFAULT_SAMPLES))
+    sample::of_run(&checkpoint, &device)
 }
 
 fn train(args: TrainArgs) -> anyhow::Result<()> {
@@ -246,77 +199,6 @@ fn train(args: TrainArgs) -> anyhow::Result<()> {
     let device = open_device(&args.device)?;
     let (stop, bar) = (stop_on_ctrl_c()?, Progress::new());
     Ok(worker::train(config, &out, &device, &stop, &mut |event| bar.show(&event))?)
-}
-
-fn sample(args: SampleArgs) -> anyhow::Result<()> {
-    let path = match &args.checkpoint {
-        Some(path) => path.clone(),
-        None => {
-            let path = RunFolder::checkpoint_of(Path::new(DEFAULT_RUN));
-            anyhow::ensure!(
-                path.is_file(),
-                "no checkpoint: name one with --checkpoint FILE, or run `jempp` alone to train one"
-            );
-            path
-        }
-    };
-    let mut checkpoint = Checkpoint::load(&path)?;
-    let sampler = args.sampler.map(|kind| format!("sampler.kind={kind}"));
-    for assignment in sampler.iter().chain(&args.assignments) {
-        checkpoint.config = checkpoint.config.with_assignment(assignment)?;
-    }
-    if let Some(dir) = args.data {
-        checkpoint.config.data.dir = dir.display().to_string();
-    }
-    let start = match args.start.as_str() {
-        "class-centers" => SampleStart::Fresh(StartKind::ClassCenters),
-        "uniform" => SampleStart::Fresh(StartKind::Uniform),
-        "data" => SampleStart::Data,
-        "buffer" => SampleStart::Buffer,
-        path if Path::new(path).is_file() => SampleStart::File(PathBuf::from(path)),
-        other => anyhow::bail!(
-            "--start {other}: no such file, and none of class-centers, uniform, data, buffer"
-        ),
-    };
-    let request = SampleRequest {
-        start,
-        classes: args.classes,
-        per_class: args.per_class.into(),
-        num_steps: args.steps,
-        is_conditional: args.conditional,
-        seed: args.seed,
-        max_frames: args.frames.into(),
-    };
-    let device = open_device(&args.device)?;
-    run_sampling(checkpoint, &request, &device, &args.out)
-}
-
-fn run_sampling(
-    checkpoint: Checkpoint,
-    request: &SampleRequest,
-    device: &ComputeDevice,
-    out: &Path,
-) -> anyhow::Result<()> {
-    let names = checkpoint.class_names.clone();
-    let section = &checkpoint.config.sampler;
-    let what = match section.kind {
-        SamplerKind::Pyld => format!("PYLD, {} inner steps", section.num_inner_steps),
-        SamplerKind::ProximalSgld => "Proximal SGLD".to_string(),
-        SamplerKind::Sgld => "SGLD".to_string(),
-    };
-    let bar = ProgressBar::new(request.num_steps as u64)
-        .with_style(style("{msg} [{bar:30}] {pos}/{len} {eta} left"))
-        .with_message(format!("Sampling ({what})"));
-    let mut on_step = |step| bar.set_position(step as u64);
-    let files = sampling::sample(checkpoint, request, &device.device, out, &mut on_step)?;
-    bar.finish_and_clear();
-    if request.classes.is_empty() {
-        println!("Rows from the top: {}.", names.join(", "));
-    }
-    println!("Samples:   {}", files.grid.display());
-    println!("Animation: {}", files.animation.display());
-    println!("Traces:    {}", files.traces.display());
-    Ok(())
 }
 
 fn devices(json: bool) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@
 //! {model, kernels}`.
 
 pub mod bench;
+pub mod bundled;
 pub mod checkpoint;
 pub mod class_centers;
 pub mod cli;

@@ -20,6 +20,9 @@ use crate::{
 pub struct ObjectiveInput {
     /// Logits of the data, shape (N, classes).
     pub logits_data: Tensor<2>,
+    /// Logits of the same data augmented, shape (N, classes), where only the cross entropy sees it so
+    /// (SADA-JEM, arXiv:2209.07959).
+    pub logits_augmented: Option<Tensor<2>>,
     /// Labels of the data, shape (N).
     pub labels_data: Tensor<1, Int>,
     /// Logits of the chains, shape (M, classes); absent when nothing is sampled.
@@ -48,16 +51,17 @@ pub const TERM_NAMES: [&str; 6] =
 
 /// The loss of one step.
 pub fn objective(config: &ObjectiveConfig, input: ObjectiveInput) -> Objective {
-    let ObjectiveInput { logits_data, labels_data, model } = input;
+    let ObjectiveInput { logits_data, logits_augmented, labels_data, model } = input;
     let energy_data = energy_of_logits(logits_data.clone());
     let mean_data = energy_data.clone().mean();
     let zero = mean_data.clone().detach().zeros_like();
 
-    let picked = log_softmax(logits_data.clone(), 1)
+    let logits_classified = logits_augmented.unwrap_or_else(|| logits_data.clone());
+    let picked = log_softmax(logits_classified.clone(), 1)
         .gather(1, labels_data.clone().unsqueeze_dim::<2>(1))
         .squeeze_dim::<1>(1);
     let cross_entropy = picked.mean().neg();
-    let predicted = logits_data.clone().detach().argmax(1).squeeze_dim::<1>(1);
+    let predicted = logits_classified.detach().argmax(1).squeeze_dim::<1>(1);
     let train_accuracy = predicted.equal(labels_data.clone()).float().mean();
 
     let mut loss = cross_entropy.clone().mul_scalar(config.p_y_given_x_weight);

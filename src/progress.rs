@@ -60,9 +60,10 @@ impl Progress {
                     format!("validation accuracy {:.1} %, ", 100.0 * held_out.accuracy)
                 });
                 self.say(format!(
-                    "epoch {epoch}: {}test accuracy {:.1} %, samples in {}",
+                    "epoch {epoch}: {}test accuracy {:.1} %, calibration error {:.1} %, samples in {}",
                     validation.unwrap_or_default(),
                     100.0 * test.accuracy,
+                    100.0 * test.calibration_error,
                     grid.display()
                 ));
             }

@@ -1,13 +1,14 @@
 //! Langevin samplers as pure steps: `(state, energy) -> (state, info)`.
 //!
 //! # Source
-//! SGLD as in JEM (arXiv:1912.03263); the proximal step and PYLD of JEM++ (arXiv:2109.09032).
+//! SGLD as in JEM (arXiv:1912.03263); the proximal step and PYLD of JEM++ (arXiv:2109.09032); MALA after
+//! Roberts & Tweedie, Bernoulli 2(4), 1996.
 //! Differs from JEMPP: x is projected onto the box after the noise, so a chain never leaves it.
 
 use burn::tensor::Tensor;
 
 use crate::{
-    config::{SamplerConfig, SamplerKind},
+    config::{SamplerConfig, SamplerKind, StepSchedule},
     energy::{Energy, EnergyGradient, SplitGradient},
     kernels::{
         self,
@@ -32,6 +33,9 @@ pub struct StepInfo {
     /// Per chain: gradient norm, share of clamped gradient components, share of saturated pixels;
     /// shape (N, 3). See `shaders/chain_summary.wgsl`.
     pub summary: Tensor<2>,
+    /// Per chain of MALA: 1 where the proposal was accepted, else 0, and how probable that was; shape
+    /// (N, 2). See `shaders/mala_accept.wgsl`.
+    pub acceptance: Option<Tensor<2>>,
 }
 
 /// An update rule with its numbers.
@@ -70,6 +74,15 @@ pub enum Sampler {
         /// r, in energy per unit of x.
         proximal_radius: f32,
     },
+    /// A step of SGLD is proposed, then accepted or rejected, so that the chain's law is p^β with
+    /// β = 2α/σ² exactly, whatever α; two gradients a step. x may leave [-1, 1]: a projection would
+    /// break the balance, and pixels at the border would reject every proposal that a box rejects.
+    Mala {
+        /// α, in x² per unit of energy.
+        step_size: f32,
+        /// σ, the standard deviation actually added; above 0.
+        noise_std: f32,
+    },
 }
 
 impl Sampler {
@@ -88,14 +101,47 @@ impl Sampler {
                 noise_std,
                 proximal_radius,
             },
+            SamplerKind::Mala => Self::Mala { step_size, noise_std },
         }
+    }
+
+    /// One sampler for each of `num_steps` steps of a chain, after the configuration's schedule.
+    pub fn for_steps(config: &SamplerConfig, num_steps: usize) -> Vec<Self> {
+        let sampler = Self::new(config);
+        let last = num_steps.saturating_sub(1).max(1) as f64;
+        let factor = |step: usize| {
+            let progress = step as f64 / last;
+            let falling = match config.step_schedule {
+                StepSchedule::Constant => return 1.0,
+                StepSchedule::Linear => 1.0 - progress,
+                StepSchedule::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()),
+            };
+            config.final_step_factor + (1.0 - config.final_step_factor) * falling
+        };
+        (0..num_steps).map(|step| sampler.scaled(factor(step) as f32)).collect()
+    }
+
+    /// This sampler with its step size times `factor`, at the same temperature: the noise shrinks with
+    /// the factor's square root.
+    fn scaled(mut self, factor: f32) -> Self {
+        let (step, noise) = match &mut self {
+            Self::Sgld { step_size, noise_std }
+            | Self::Mala { step_size, noise_std }
+            | Self::ProximalSgld { step_size, noise_std, .. }
+            | Self::Pyld { inner_step_size: step_size, noise_std, .. } => (step_size, noise_std),
+        };
+        *step *= factor;
+        *noise *= factor.sqrt();
+        self
     }
 
     /// The chains after one step, and what the step saw.
     pub fn step(&self, state: ChainState, energy: &dyn Energy) -> (ChainState, StepInfo) {
         let ChainState { x, noise } = state;
         let (step_size, noise_std, proximal_radius) = match *self {
-            Self::Sgld { step_size, noise_std } => (step_size, noise_std, 0.0),
+            Self::Sgld { step_size, noise_std } | Self::Mala { step_size, noise_std } => {
+                (step_size, noise_std, 0.0)
+            }
             Self::ProximalSgld { step_size, noise_std, proximal_radius } => {
                 (step_size, noise_std, proximal_radius)
             }
@@ -103,9 +149,10 @@ impl Sampler {
                 (num_inner_steps as f32 * inner_step_size, noise_std, proximal_radius)
             }
         };
-        let project = !matches!(self, Self::Sgld { .. });
+        let project = !matches!(self, Self::Sgld { .. } | Self::Mala { .. });
         let update = ProximalStep { step_size, noise_std, proximal_radius, project, noise };
 
+        let mut acceptance = None;
         let (x_next, energies, summary) = match *self {
             Self::Pyld { num_inner_steps, inner_step_size, .. }
                 if !energy.first_layer_is_affine() =>
@@ -128,28 +175,53 @@ impl Sampler {
             _ => {
                 let EnergyGradient { energy: energies, gradient } = energy.gradient(x.clone());
                 let summary = kernels::chain_summary(x.clone(), gradient.clone(), proximal_radius);
-                (kernels::proximal_step(x, gradient, &update), energies, summary)
+                let mut x_next = kernels::proximal_step(x.clone(), gradient.clone(), &update);
+                if let Self::Mala { .. } = self {
+                    let there = energy.gradient(x_next.clone());
+                    let ends = kernels::Proposals {
+                        x,
+                        gradient,
+                        energy: energies.clone(),
+                        proposal: x_next,
+                        proposal_gradient: there.gradient,
+                        proposal_energy: there.energy,
+                    };
+                    let beta = inverse_temperature(step_size.into(), noise_std.into()) as f32;
+                    let decided = kernels::mala_accept(ends, step_size, beta, noise);
+                    x_next = decided.0;
+                    acceptance = Some(decided.1);
+                }
+                (x_next, energies, summary)
             }
         };
         let noise = NoiseKey { step: noise.step.wrapping_add(1), ..noise };
-        (ChainState { x: x_next, noise }, StepInfo { energy: energies, summary })
+        (ChainState { x: x_next, noise }, StepInfo { energy: energies, summary, acceptance })
     }
 
     /// The chains after `num_steps` steps, and what every step saw. Nothing is read back.
     pub fn run(
         &self,
-        mut state: ChainState,
+        state: ChainState,
         energy: &dyn Energy,
         num_steps: usize,
     ) -> (ChainState, Vec<StepInfo>) {
-        let mut infos = Vec::with_capacity(num_steps);
-        for _ in 0..num_steps {
-            let info;
-            (state, info) = self.step(state, energy);
-            infos.push(info);
-        }
-        (state, infos)
+        run_each(&vec![*self; num_steps], state, energy)
     }
+}
+
+/// The chains after one step of each sampler in turn, and what every step saw. Nothing is read back.
+pub fn run_each(
+    samplers: &[Sampler],
+    mut state: ChainState,
+    energy: &dyn Energy,
+) -> (ChainState, Vec<StepInfo>) {
+    let mut infos = Vec::with_capacity(samplers.len());
+    for sampler in samplers {
+        let info;
+        (state, info) = sampler.step(state, energy);
+        infos.push(info);
+    }
+    (state, infos)
 }
 
 /// β of the law p^β that SGLD with small steps samples: 2α/σ², infinite without noise.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Tensor, TensorData, Transaction};
 
 use crate::{
-    checkpoint::{Checkpoint, write_atomically},
+    checkpoint::{Checkpoint, CheckpointError, write_atomically},
     config::{DataConfig, StartKind},
     data,
     energy::JointEnergy,
@@ -78,6 +78,7 @@ pub fn sample(
     out: &Path,
     on_step: &mut dyn FnMut(usize),
 ) -> Result<SampleFiles, JobError> {
+    checkpoint.config.check()?;
     let num_classes = checkpoint.class_names.len();
     let shape = checkpoint.input_shape;
     if let Some(class) = request.classes.iter().find(|&&class| class as usize >= num_classes) {
@@ -99,35 +100,44 @@ pub fn sample(
     let x = starts(&checkpoint, request, &labels, device)?;
     let network = Network::new(&checkpoint.config.model, shape, num_classes, 0, device)
         .map_err(TrainerError::from)?;
-    let network = with_weights(network, checkpoint.weights)?;
+    let network = with_weights(network, checkpoint.sampling_weights().clone())?;
     let energy = match request.is_conditional {
         true => JointEnergy::for_labels(&network, labels.clone()),
         false => JointEnergy::new(&network),
     };
-    let sampler = Sampler::new(&checkpoint.config.sampler);
+    let section = &checkpoint.config.sampler;
+    let mut samplers = Sampler::for_steps(section, request.num_steps);
+    // One evaluation past the last step gives the last state its energy.
+    samplers.push(Sampler::new(section));
     let noise = NoiseKey { seed: request.seed, stream: NOISE_STREAM, step: 0 };
     let mut state = ChainState { x, noise };
     let stride = request.num_steps.div_ceil(request.max_frames - 1).max(1);
     let mut frames = Vec::new();
-    let mut traces = String::from("step,chain,class,energy,gradient_norm,clamp_rate,saturation\n");
-    // One evaluation past the last step gives the last state its energy.
-    for step in 0..=request.num_steps {
+    let mut traces =
+        String::from("step,chain,class,energy,gradient_norm,clamp_rate,saturation,acceptance\n");
+    for (step, sampler) in samplers.iter().enumerate() {
         let x = state.x.clone();
         let (next, info) = sampler.step(state, &energy);
-        let read = Transaction::default()
-            .register(info.energy)
-            .register(info.summary)
-            .register(x)
-            .execute();
-        let [energies, summaries, x] =
-            [0, 1, 2].map(|index| read[index].iter::<f32>().collect::<Vec<f32>>());
+        let mut reads =
+            Transaction::default().register(info.energy).register(info.summary).register(x);
+        if let Some(acceptance) = info.acceptance {
+            reads = reads.register(acceptance);
+        }
+        let read: Vec<Vec<f32>> =
+            reads.execute().iter().map(|data| data.iter::<f32>().collect()).collect();
+        let (energies, summaries, x) = (&read[0], &read[1], &read[2]);
         for (chain, summary) in summaries.chunks(3).enumerate() {
             let (class, energy) = (labels[chain], energies[chain]);
             let [norm, clamped, saturated] = [summary[0], summary[1], summary[2]];
-            traces += &format!("{step},{chain},{class},{energy},{norm},{clamped},{saturated}\n");
+            // Only MALA has one.
+            let acceptance = read.get(3).map(|rows| rows[2 * chain + 1].to_string());
+            let acceptance = acceptance.unwrap_or_default();
+            traces += &format!(
+                "{step},{chain},{class},{energy},{norm},{clamped},{saturated},{acceptance}\n"
+            );
         }
         if step % stride == 0 || step == request.num_steps {
-            frames.push(picture::draw(&x, &labels, shape, request.per_class));
+            frames.push(picture::draw(x, &labels, shape, request.per_class));
         }
         state = next;
         on_step(step);
@@ -179,6 +189,9 @@ fn starts(
             let indices: Option<Vec<usize>> = pick.collect();
             let missing = || JobError::Request("a class has no test image to start from".into());
             test.gather(indices.ok_or_else(missing)?)
+        }
+        SampleStart::Buffer if checkpoint.is_packed() => {
+            return Err(CheckpointError::Packed.into());
         }
         SampleStart::Buffer => {
             let buffer = &checkpoint.replay_buffer;

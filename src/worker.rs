@@ -121,6 +121,7 @@ pub fn train(
     stop: &AtomicBool,
     on_event: &mut dyn FnMut(Event),
 ) -> Result<(), JobError> {
+    config.check()?;
     RunFolder::check_free(out)?;
     let splits = data::load(&config.data, config.seed)?;
     let toml = config.to_toml();
@@ -151,6 +152,7 @@ pub fn resume(
     let mut checkpoint = Checkpoint::load(&file)?;
     let before = std::mem::take(&mut checkpoint.config);
     checkpoint.config = change(before.clone())?;
+    checkpoint.config.check()?;
     let after = &checkpoint.config;
     let mut kept = RunConfig {
         sampler: after.sampler.clone(),
@@ -270,7 +272,8 @@ impl Job<'_> {
     }
 
     fn evaluate(&mut self, report: &StepReport) -> Result<(), JobError> {
-        let accuracy_on = |set| eval::accuracy(self.trainer.network(), set, self.trainer.device());
+        let accuracy_on =
+            |set| eval::accuracy(self.trainer.evaluated_network(), set, self.trainer.device());
         let test = accuracy_on(&self.test);
         let validation = (!self.validation.is_empty()).then(|| accuracy_on(&self.validation));
         self.trainer.counters_mut().test_accuracy = Some(test.accuracy);
@@ -282,10 +285,12 @@ impl Job<'_> {
             "step": report.step,
             "epoch": report.epoch,
             "test_accuracy": test.accuracy,
+            "test_calibration_error": test.calibration_error,
             "test_energy": test.mean_energy,
         });
         if let Some(validation) = validation {
             line["validation_accuracy"] = validation.accuracy.into();
+            line["validation_calibration_error"] = validation.calibration_error.into();
             line["validation_energy"] = validation.mean_energy.into();
         }
         if let Value::Object(line) = line {

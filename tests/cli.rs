@@ -333,8 +333,42 @@ fn bad_checkpoints_are_named_with_their_bytes() {
     assert!(sample().contains("expected 8 bytes, found 0"));
     fs::remove_file(&path).unwrap();
     assert!(sample().contains("cannot read checkpoint run/checkpoint.safetensors"));
-    let said = fails(dir.path(), &["sample", "--out", "s"]);
-    assert!(said.contains("no checkpoint"), "{said}");
+}
+
+#[test]
+fn bundled_models_sample_without_a_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let quick = ["--steps", "2", "--per-class", "1", "--device", "cpu"];
+    let said = succeeds(dir.path(), &[&["sample"][..], &quick].concat());
+    assert!(said.contains("Rows from the top: T-shirt/top, Trouser"), "{said}");
+    assert!(dir.path().join("runs/samples/grid.png").is_file());
+    let said = fails(dir.path(), &["sample", "--model", "fashon"]);
+    assert!(said.contains("did you mean `fashion`?"), "{said}");
+    let said = fails(dir.path(), &[&["sample", "--start", "buffer"][..], &quick].concat());
+    assert!(said.contains("packed model"), "{said}");
+}
+
+#[test]
+fn a_run_is_packed_once_and_sampled() {
+    let dir = tempfile::tempdir().unwrap();
+    train(dir.path());
+    let pack = ["pack", "--checkpoint", "run/checkpoint.safetensors", "--out", "small.safetensors"];
+    assert!(succeeds(dir.path(), &pack).contains("Packed model: small.safetensors"));
+    assert!(fails(dir.path(), &pack).contains("already exists"));
+    let size = |path: &str| fs::metadata(dir.path().join(path)).unwrap().len();
+    assert!(size("small.safetensors") < size("run/checkpoint.safetensors") / 2);
+    let sample = ["sample", "--checkpoint", "small.safetensors", "--steps", "2", "--device", "cpu"];
+    succeeds(dir.path(), &sample);
+    let mala = ["--sampler", "mala", "--set", "sampler.step_size=1e-4"];
+    let said = fails(dir.path(), &[&sample[..], &mala].concat());
+    assert!(said.contains("set sampler.noise_std above 0"), "{said}");
+    let noise = ["--set", "sampler.noise_std=0.01414"];
+    succeeds(dir.path(), &[&sample[..], &mala, &noise].concat());
+    let traces = fs::read_to_string(dir.path().join("runs/samples/traces.csv")).unwrap();
+    let acceptance = |line: &str| line.rsplit(',').next().unwrap().parse::<f64>().unwrap();
+    let probabilities: Vec<f64> = traces.lines().skip(1).map(acceptance).collect();
+    assert!(probabilities.iter().all(|p| (0.0..=1.0).contains(p)));
+    assert!(probabilities.iter().sum::<f64>() / probabilities.len() as f64 > 0.5);
 }
 
 #[test]

@@ -216,6 +216,66 @@ fn chain_summary_equals_its_twin() {
 }
 
 #[test]
+fn mala_accept_equals_its_twin() {
+    let Some(device) = gpu() else { return };
+    for (num_chains, num_pixels) in [(1, 1), (3, 255), (5, 256), (2, 257), (65_537, 2)] {
+        let len = num_chains * num_pixels;
+        let [x, gradient, proposal, proposal_gradient] =
+            [1, 2, 3, 4].map(|salt| scrambled(len, salt));
+        let energies = scrambled(2 * num_chains, 5);
+        let (step_size, inverse_temperature) = (0.1f32, 0.5f32);
+        let [step, stream, seed_low, seed_high] = key_words();
+        let poison = poisoned(len);
+        let out = kernels::run_on_bytes(
+            &kernels::MALA_ACCEPT,
+            &device,
+            num_chains as u32,
+            &[
+                bytes(&x),
+                bytes(&gradient),
+                bytes(&proposal),
+                bytes(&proposal_gradient),
+                bytes(&energies),
+                bytes(&poisoned(2 * num_chains)),
+                bytes(&poison),
+            ],
+            &[
+                num_chains as u32,
+                num_pixels as u32,
+                step_size.to_bits(),
+                inverse_temperature.to_bits(),
+                step,
+                stream,
+                seed_low,
+                seed_high,
+            ],
+        );
+        let acceptance = written(&out[5], 2 * num_chains);
+        let x_next = written(&out[6], len);
+        let mut num_accepted = 0;
+        for chain in 0..num_chains {
+            let row = chain * num_pixels..(chain + 1) * num_pixels;
+            let ends = reference::Proposal {
+                x: &x[row.clone()],
+                gradient: &gradient[row.clone()],
+                energy: energies[chain],
+                proposal: &proposal[row.clone()],
+                proposal_gradient: &proposal_gradient[row.clone()],
+                proposal_energy: energies[num_chains + chain],
+            };
+            let (twin, [accepted, probability]) =
+                reference::mala_accept(&ends, chain as u32, step_size, inverse_temperature, KEY);
+            let found = &acceptance[2 * chain..2 * chain + 2];
+            assert!((found[1] - probability).abs() < 1e-4, "chain {chain} of {num_chains}");
+            assert_eq!(found[0], accepted, "chain {chain} of {num_chains}");
+            assert_eq!(x_next[row], twin);
+            num_accepted += usize::from(accepted == 1.0);
+        }
+        assert!(num_chains < 10 || (1..num_chains).contains(&num_accepted), "{num_accepted}");
+    }
+}
+
+#[test]
 fn typed_functions_give_the_same_on_gpu_and_cpu() {
     let Some(device) = gpu() else { return };
     let cpu = jempp::device::cpu();

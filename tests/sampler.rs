@@ -9,7 +9,7 @@ use burn::{
 };
 use common::{gpu, max_difference, scrambled_tensor, values};
 use jempp::{
-    config::{ModelConfig, Norm},
+    config::{ModelConfig, Norm, RunConfig},
     device,
     energy::{Energy, EnergyGradient, JointEnergy, SplitGradient},
     kernels::{self, reference::NoiseKey},
@@ -217,6 +217,73 @@ fn quadratic_energy_has_the_predicted_variance() {
 }
 
 #[test]
+fn mala_has_the_exact_variance_where_sgld_is_biased() {
+    // At temperature 1 the law is N(0, 1/k); SGLD's bias at this step is a third of the variance.
+    let (stiffness, step_size) = (2.0f32, 0.25f32);
+    let noise_std = (2.0 * step_size).sqrt();
+    let variance = |sampler: Sampler| {
+        let x = Tensor::<4>::zeros([10_000, 1, 2, 2], &device::cpu());
+        let x = run(sampler, x, &Quadratic { stiffness }, 40);
+        x.iter().map(|v| f64::from(v * v)).sum::<f64>() / x.len() as f64
+    };
+    let exact = 1.0 / f64::from(stiffness);
+    let mala = variance(Sampler::Mala { step_size, noise_std });
+    assert!((mala / exact - 1.0).abs() < 0.03, "{mala} against {exact}");
+    let sgld = variance(Sampler::Sgld { step_size, noise_std });
+    assert!((sgld / exact - 4.0 / 3.0).abs() < 0.04, "{sgld} against {exact}");
+}
+
+#[test]
+fn mala_rejects_what_has_no_energy_and_stays_where_it_is() {
+    struct Cliff;
+    impl Energy for Cliff {
+        fn gradient(&self, x: Tensor<4>) -> EnergyGradient {
+            let n = x.dims()[0];
+            let far = x.clone().abs().max_dim(3).greater_elem(0.0).reshape([n]);
+            let energy = Tensor::<1>::zeros([n], &x.device()).mask_fill(far, f32::NAN);
+            EnergyGradient { energy, gradient: x.zeros_like() }
+        }
+    }
+    let x = Tensor::<4>::zeros([8, 1, 1, 4], &device::cpu());
+    let sampler = Sampler::Mala { step_size: 0.1, noise_std: 0.5 };
+    let (state, infos) = sampler.run(ChainState { x, noise: KEY }, &Cliff, 3);
+    assert!(values(state.x).iter().all(|&value| value == 0.0));
+    for info in infos {
+        assert!(values(info.acceptance.unwrap()).chunks(2).all(|chain| chain[0] == 0.0));
+    }
+}
+
+#[test]
+fn a_step_schedule_ends_at_its_factor_and_keeps_the_temperature() {
+    let config = |schedule: &str| {
+        let set = format!(
+            "sampler = {{ kind = 'sgld', step_size = 0.5, noise_std = 0.1, step_schedule = '{schedule}', \
+             final_step_factor = 0.2 }}"
+        );
+        RunConfig::default().with_toml(&set).unwrap().sampler
+    };
+    let steps = |schedule: &str, count: usize| -> Vec<(f32, f32)> {
+        let samplers = Sampler::for_steps(&config(schedule), count);
+        let numbers = |sampler| match sampler {
+            Sampler::Sgld { step_size, noise_std } => (step_size, noise_std),
+            other => panic!("{other:?}"),
+        };
+        samplers.into_iter().map(numbers).collect()
+    };
+    assert!(steps("constant", 4).iter().all(|&step| step == (0.5, 0.1)));
+    for schedule in ["linear", "cosine"] {
+        let steps = steps(schedule, 11);
+        assert_eq!(steps[0].0, 0.5);
+        assert!((steps[10].0 - 0.1).abs() < 1e-6, "{schedule}: {:?}", steps[10]);
+        assert!((steps[5].0 - 0.3).abs() < 1e-6, "{schedule}: {:?}", steps[5]);
+        assert!(steps.is_sorted_by(|a, b| a.0 > b.0));
+        let beta = |&(step, noise): &(f32, f32)| inverse_temperature(step.into(), noise.into());
+        assert!(steps.iter().all(|step| (beta(step) - 100.0).abs() < 1e-3), "{schedule}");
+    }
+    assert_eq!(steps("linear", 1), [(0.5, 0.1)]);
+}
+
+#[test]
 fn adjacent_seeds_share_no_noise() {
     let flat = Quadratic { stiffness: 0.0 };
     let sampler = Sampler::Sgld { step_size: 0.0, noise_std: 1.0 };
@@ -370,13 +437,20 @@ fn one_seed_gives_the_same_chain_on_gpu_and_cpu() {
         let network = Network::new(&config, [1, 8, 8], 3, 11, device).unwrap();
         let energy = JointEnergy::new(&network);
         let x = kernels::uniform_start([4, 1, 8, 8], KEY, device);
-        let sampler =
-            Sampler::ProximalSgld { step_size: 1.0, noise_std: 0.05, proximal_radius: 1.0 };
-        let (state, infos) = sampler.run(ChainState { x, noise: KEY }, &energy, 5);
-        let energies: Vec<f32> = infos.into_iter().flat_map(|info| values(info.energy)).collect();
-        (values(state.x), energies)
+        let samplers = [
+            Sampler::ProximalSgld { step_size: 1.0, noise_std: 0.05, proximal_radius: 1.0 },
+            Sampler::Mala { step_size: 0.02, noise_std: 0.02 },
+        ];
+        samplers.map(|sampler| {
+            let state = ChainState { x: x.clone(), noise: KEY };
+            let (state, infos) = sampler.run(state, &energy, 5);
+            let energies: Vec<f32> =
+                infos.into_iter().flat_map(|info| values(info.energy)).collect();
+            (values(state.x), energies)
+        })
     };
-    let ((x_gpu, energy_gpu), (x_cpu, energy_cpu)) = (on(&gpu), on(&device::cpu()));
-    assert!(max_difference(&x_gpu, &x_cpu) < 1e-4);
-    assert!(max_difference(&energy_gpu, &energy_cpu) < 1e-4);
+    for ((x_gpu, energy_gpu), (x_cpu, energy_cpu)) in on(&gpu).iter().zip(&on(&device::cpu())) {
+        assert!(max_difference(x_gpu, x_cpu) < 1e-4);
+        assert!(max_difference(energy_gpu, energy_cpu) < 1e-4);
+    }
 }

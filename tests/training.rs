@@ -71,6 +71,14 @@ fn a_few_images_are_learnt_by_heart_by_every_sampler_and_optimiser() {
         ],
         &["optimizer.kind=sgd", "optimizer.learning_rate=0.05", "objective.energy_l2_weight=0.01"],
         &["model.arch=wrn-10-1", "model.norm=batch", "objective.p_x_y_weight=0.1"],
+        &[
+            "optimizer.sam_radius=0.05",
+            "optimizer.schedule=cosine",
+            "optimizer.ema_decay=0.8",
+            "data.crop_padding=1",
+            "data.augment_energy=false",
+            "training.epochs=15",
+        ],
     ] {
         let mut trainer =
             Trainer::new(with(&tiny_config(), changes), tiny_dataset(32), &device::cpu()).unwrap();
@@ -81,7 +89,8 @@ fn a_few_images_are_learnt_by_heart_by_every_sampler_and_optimiser() {
         };
         let (first, last) = (mean(&reports[..5]), mean(&reports[55..]));
         assert!(last < 0.25 && last < 0.5 * first, "{changes:?}: {first} to {last}");
-        let accuracy = jempp::eval::accuracy(trainer.network(), &tiny_dataset(64), &device::cpu());
+        let network = trainer.evaluated_network();
+        let accuracy = jempp::eval::accuracy(network, &tiny_dataset(64), &device::cpu());
         assert!(accuracy.accuracy > 0.95, "{changes:?}: {accuracy:?}");
     }
 }
@@ -261,6 +270,7 @@ fn a_resumed_run_is_bit_equal_to_one_that_never_stopped() {
     for changes in [
         &["optimizer.kind=adam"][..],
         &["optimizer.kind=sgd", "optimizer.weight_decay=1e-4", "data.input_noise_std=0.05"],
+        &["optimizer.sam_radius=0.05", "optimizer.schedule=cosine", "optimizer.ema_decay=0.9"],
     ] {
         let config = with(&moons(), changes);
         let dir = tempfile::tempdir().unwrap();
@@ -280,6 +290,7 @@ fn a_resumed_run_is_bit_equal_to_one_that_never_stopped() {
         let load = |out: &Path| Checkpoint::load(&out.join("checkpoint.safetensors")).unwrap();
         let (a, b) = (load(&whole), load(&parts));
         assert_eq!(a.weights, b.weights, "{changes:?}");
+        assert_eq!(a.averaged_weights, b.averaged_weights, "{changes:?}");
         assert_eq!(a.replay_buffer, b.replay_buffer, "{changes:?}");
         assert_eq!(a.counters.step, b.counters.step);
         assert_eq!(a.counters.smoothed_gap, b.counters.smoothed_gap);
@@ -333,6 +344,56 @@ fn batches_come_back_by_step_number_and_cover_the_epoch() {
 }
 
 #[test]
+fn the_energy_sees_images_as_they_are_where_augmentation_is_kept_out_of_it() {
+    let set = tiny_dataset(40);
+    let changes = ["data.input_noise_std=0.0", "data.crop_padding=2", "data.augment_energy=false"];
+    let config = with(&tiny_config(), &changes).data;
+    let batch = Batches::new(set.clone(), config.clone(), 5).get(3);
+    let plain = batch.plain.unwrap();
+    assert_ne!(plain, batch.values, "the cross entropy sees shifted images");
+    let is_of_set = |image: &[f32]| (0..40).any(|index| set.gather([index]) == image);
+    assert!(plain.chunks(64).all(is_of_set));
+    let joint = jempp::config::DataConfig { augment_energy: true, ..config };
+    let joint = Batches::new(set, joint, 5).get(3);
+    assert_eq!((joint.plain, joint.values), (None, batch.values), "the same shifts");
+}
+
+#[test]
+fn a_packed_model_samples_like_its_run_and_goes_no_further() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = with(&moons(), &["optimizer.ema_decay=0.9"]);
+    run(config, &dir.path().join("run"), 0).0.unwrap();
+    let checkpoint = Checkpoint::load(&dir.path().join("run/checkpoint.safetensors")).unwrap();
+    let path = dir.path().join("packed.safetensors");
+    checkpoint.clone().packed().save(&path).unwrap();
+    let packed = Checkpoint::load(&path).unwrap();
+    assert!(packed.is_packed() && packed.averaged_weights.is_none());
+    for (name, weight) in checkpoint.sampling_weights() {
+        let half = &packed.sampling_weights()[name];
+        assert_eq!(half.shape, weight.shape);
+        let close = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-3 * a.abs() + 1e-7;
+        assert!(weight.values.iter().zip(&half.values).all(close), "{name}");
+    }
+    let train = data::load(&packed.config.data, 0).unwrap().train;
+    let error = Trainer::resume(packed, train, &device::cpu()).err().unwrap().to_string();
+    assert!(error.contains("packed model"), "{error}");
+}
+
+#[test]
+fn calibration_error_weighs_the_bins() {
+    // Logits (l, 0) have confidence 1/(1 + e^-l).
+    let (sure, unsure) = (3.0f32, 0.5f32);
+    let logits = [[sure, 0.0], [sure, 0.0], [unsure, 0.0], [unsure, 0.0]];
+    let labels = [0, 1, 0, 0];
+    let confidence = |logit: f32| 1.0 / (1.0 + (-f64::from(logit)).exp());
+    // Two of confidence 0.95 with accuracy 1/2, two of 0.62 with accuracy 1.
+    let expected = 0.5 * (confidence(sure) - 0.5) + 0.5 * (1.0 - confidence(unsure));
+    let found = jempp::eval::Tally::of(&logits.concat(), &labels, 2);
+    assert!((found.calibration_error() - expected).abs() < 1e-6);
+    assert_eq!(found.accuracy(), 0.75);
+}
+
+#[test]
 fn wrong_networks_are_named() {
     let build = |changes: &[&str]| {
         let config = with(&tiny_config(), changes);
@@ -340,7 +401,7 @@ fn wrong_networks_are_named() {
     };
     assert!(
         build(&["model.arch=resnet"])
-            .contains("there are cnn-small, cnn-base, cnn-tiny, mlp and wrn-")
+            .contains("there are cnn-small, cnn-medium, cnn-base, cnn-tiny, mlp and wrn-")
     );
     assert!(build(&["model.arch=wrn-12-2"]).contains("depth must be 6n+4"));
     assert!(build(&["model.arch=mlp"]).contains("takes inputs of shape (C, 1, 1)"));

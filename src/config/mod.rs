@@ -221,6 +221,21 @@ impl RunConfig {
         Ok(())
     }
 
+    /// Checks what only whole configurations can be checked for: MALA needs noise.
+    ///
+    /// # Errors
+    /// Keys that do not go together.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.sampler.kind == SamplerKind::Mala && self.sampler.noise_std == 0.0 {
+            return Err(ConfigError::Invalid(
+                "sampler.kind = mala accepts and rejects noisy steps: set sampler.noise_std above 0, to \
+                 √(2 · sampler.step_size) for temperature 1"
+                    .into(),
+            ));
+        }
+        Ok(())
+    }
+
     /// The preset of that name.
     ///
     /// # Errors

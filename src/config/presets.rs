@@ -46,6 +46,17 @@ pub const PRESETS: &[Preset] = &[
         "],
     },
     Preset {
+        name: "fashion-showcase",
+        about: "The model that travels with the program: full Fashion-MNIST (--data DIR)",
+        layers: &["
+            data = { dataset = 'fashion-mnist', crop_padding = 2, horizontal_flip = true, augment_energy = false }
+            model = { arch = 'cnn-medium' }
+            class_centers = { max_components = 64 }
+            optimizer = { learning_rate = 1e-3, warmup_steps = 500, schedule = 'cosine', ema_decay = 0.999 }
+            training = { epochs = 15 }
+        "],
+    },
+    Preset {
         name: "mnist",
         about: "JEM++ on MNIST digits (--data DIR)",
         layers: &["

@@ -102,6 +102,8 @@ choices! {
         ProximalSgld,
         /// JEM++: `num_inner_steps` steps through the first layer per full gradient.
         Pyld,
+        /// Sgld with Metropolis and Hastings' accept or reject: no bias, two gradients a step, no box.
+        Mala,
     }
 }
 
@@ -112,6 +114,28 @@ choices! {
         ClassCenters,
         /// Uniform noise on [-1, 1] (JEM).
         Uniform,
+    }
+}
+
+choices! {
+    /// How the step size changes along a chain's steps.
+    StepSchedule {
+        /// Not at all.
+        Constant,
+        /// On a straight line to `final_step_factor`.
+        Linear,
+        /// On half a cosine to `final_step_factor`.
+        Cosine,
+    }
+}
+
+choices! {
+    /// How the learning rate falls after warm-up.
+    LearningRateSchedule {
+        /// By `decay_factor` at each of `decay_epochs`.
+        Steps,
+        /// On half a cosine to 0 at the run's last step.
+        Cosine,
     }
 }
 
@@ -140,6 +164,8 @@ section! {
         crop_padding: usize = 0, in 0 ..= 16;
         /// Mirror images at random; wrong for digits and SVHN.
         horizontal_flip: bool = false;
+        /// Whether crops and flips reach the energy terms too (JEM++). false keeps them to the cross entropy, as SADA-JEM does: the model then learns the density of the images as they are.
+        augment_energy: bool = true;
         /// Standard deviation of Gaussian noise added to training inputs, in units of x.
         input_noise_std: f64 = 0.03, in 0.0 ..= 1.0;
         /// Points drawn for a 2-D density.
@@ -150,7 +176,7 @@ section! {
 section! {
     /// Network.
     ModelConfig {
-        /// Architecture: cnn-small, cnn-base, cnn-tiny, mlp or wrn-<depth>-<width>.
+        /// Architecture: cnn-small, cnn-medium, cnn-base, cnn-tiny, mlp or wrn-<depth>-<width>.
         arch: String = "cnn-small".to_string();
         /// Normalisation: none, batch, frozen or group (WideResNet).
         norm: Norm = Norm::None;
@@ -172,11 +198,11 @@ section! {
 section! {
     /// Langevin chains.
     SamplerConfig {
-        /// Update rule: sgld, proximal-sgld or pyld.
+        /// Update rule: sgld, proximal-sgld, pyld or mala.
         kind: SamplerKind = SamplerKind::Pyld;
         /// Full gradient evaluations per chain and training step (K of SGLD, M of PYLD).
         num_steps: usize = 10, in 1 ..= 100000;
-        /// Step size α of sgld and proximal-sgld, in x² per unit of energy.
+        /// Step size α of sgld, proximal-sgld and mala, in x² per unit of energy.
         step_size: f64 = 1.0, in 0.0 ..= 1e6;
         /// Standard deviation σ of the noise actually added per step, in units of x. The chain targets p^β with β = 2α/σ².
         noise_std: f64 = 0.0, in 0.0 ..= 10.0;
@@ -186,6 +212,10 @@ section! {
         num_inner_steps: usize = 5, in 1 ..= 1000;
         /// Step size α of one inner step of pyld.
         inner_step_size: f64 = 0.2, in 0.0 ..= 1e6;
+        /// How the step size changes along a chain's steps: constant, linear or cosine. The noise shrinks with its square root, so that the temperature stays.
+        step_schedule: StepSchedule = StepSchedule::Constant;
+        /// Share of the step size left at a chain's last step, unless the schedule is constant.
+        final_step_factor: f64 = 0.1, in 0.0 ..= 1.0;
         /// Where fresh chains start: class-centers or uniform.
         start: StartKind = StartKind::ClassCenters;
     }
@@ -230,10 +260,16 @@ section! {
         gradient_clip_norm: f64 = 0.0, in 0.0 ..= 1e6;
         /// Steps over which the learning rate rises linearly from 0.
         warmup_steps: usize = 0, in 0 ..= 1000000;
+        /// How the learning rate falls after warm-up: steps or cosine.
+        schedule: LearningRateSchedule = LearningRateSchedule::Steps;
         /// Epochs at whose end the learning rate is multiplied by `decay_factor`.
         decay_epochs: Vec<usize> = Vec::new();
         /// Factor of each decay.
         decay_factor: f64 = 0.2, in 0.0 ..= 1.0;
+        /// Radius ρ of sharpness-aware minimisation: gradients are taken at the weights moved by ρ along the normalised gradient. Costs a second pass; 0 is off.
+        sam_radius: f64 = 0.0, in 0.0 ..= 100.0;
+        /// Decay of the exponential moving average of the weights, which evaluation and sampling then use; 0 is off.
+        ema_decay: f64 = 0.0, in 0.0 ..= 0.99999;
     }
 }
 

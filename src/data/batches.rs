@@ -21,14 +21,17 @@ pub fn random_stream(seed: u64, purpose: u32, counter: u64) -> ChaCha8Rng {
 
 const ORDER_STREAM: u32 = 1;
 const AUGMENT_STREAM: u32 = 2;
-/// Philox stream of the input noise; the sampler's streams lie elsewhere.
+/// Philox streams of the input noise, with and without augmentation; the sampler's lie elsewhere.
 const INPUT_NOISE_STREAM: u32 = 16;
+const PLAIN_NOISE_STREAM: u32 = 17;
 
 /// One training batch on the host.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// Augmented, noisy inputs, shape (N, C, H, W) flattened.
     pub values: Vec<f32>,
+    /// The same inputs without augmentation, with noise of their own; `None` where they are no others.
+    pub plain: Option<Vec<f32>>,
     /// One class per input.
     pub labels: Vec<u32>,
 }
@@ -69,10 +72,14 @@ impl Batches {
         let mut rng = random_stream(self.seed, AUGMENT_STREAM, step);
         let flips = self.config.horizontal_flip && may_flip(self.config.dataset);
         let padding = self.config.crop_padding;
-        let (mut values, mut item) = (Vec::new(), Vec::new());
+        let is_split = !self.config.augment_energy && (flips || padding > 0);
+        let (mut values, mut plain, mut item) = (Vec::new(), Vec::new(), Vec::new());
         for &index in indices {
             item.clear();
             self.dataset.extend_with(index, &mut item);
+            if is_split {
+                plain.extend_from_slice(&item);
+            }
             let flip = flips && rng.random::<bool>();
             let mut offset = || rng.random_range(0..=2 * padding) as isize - padding as isize;
             let offset = [offset(), offset()];
@@ -82,11 +89,16 @@ impl Batches {
                 values.extend_from_slice(&item);
             }
         }
-        if self.config.input_noise_std > 0.0 {
-            let key = NoiseKey { seed: self.seed, stream: INPUT_NOISE_STREAM, step: step as u32 };
-            reference::add_normal(&mut values, self.config.input_noise_std as f32, 0, key);
+        for (values, stream) in
+            [(&mut values, INPUT_NOISE_STREAM), (&mut plain, PLAIN_NOISE_STREAM)]
+        {
+            if self.config.input_noise_std > 0.0 {
+                let key = NoiseKey { seed: self.seed, stream, step: step as u32 };
+                reference::add_normal(values, self.config.input_noise_std as f32, 0, key);
+            }
         }
-        Batch { values, labels: indices.iter().map(|&i| self.dataset.labels[i]).collect() }
+        let labels = indices.iter().map(|&i| self.dataset.labels[i]).collect();
+        Batch { values, plain: is_split.then_some(plain), labels }
     }
 }
 

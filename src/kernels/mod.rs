@@ -16,8 +16,9 @@ pub use layers::{
     reference_head_logits,
 };
 pub use ops::{
-    ClassGaussians, chain_summary, class_center_start, copy_rate, fma_rate, index_tensor,
-    proximal_step, replay_gather, replay_scatter, run_on_bytes, uniform_start,
+    ClassGaussians, Proposals, chain_summary, class_center_start, copy_rate, fma_rate,
+    index_tensor, mala_accept, proximal_step, replay_gather, replay_scatter, run_on_bytes,
+    uniform_start,
 };
 
 /// Invocations per workgroup of every kernel.
@@ -74,6 +75,11 @@ kernels! {
     CHAIN_SUMMARY = "chain_summary",
         ["x", "gradient", "summary", "params"],
         ["num_chains", "num_pixels", "proximal_radius"];
+    MALA_ACCEPT = "mala_accept",
+        ["x", "gradient", "proposal", "proposal_gradient", "energies", "acceptance", "x_next",
+         "params"],
+        ["num_chains", "num_pixels", "step_size", "inverse_temperature", "step", "stream",
+         "seed_low", "seed_high"];
     CONV_FORWARD = "conv_forward",
         ["x", "weight", "bias", "y", "params"],
         ["batch", "height", "width", "inputs", "outputs", "kernel", "stride", "negative_slope"];

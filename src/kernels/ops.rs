@@ -7,8 +7,8 @@ use cubecl::server::Handle;
 use rayon::prelude::*;
 
 use super::{
-    CHAIN_SUMMARY, CLASS_CENTER_START, COPY_RATE, FMA_RATE, Kernel, PROXIMAL_STEP, REPLAY_GATHER,
-    REPLAY_SCATTER, UNIFORM_START, WORKGROUP_SIZE,
+    CHAIN_SUMMARY, CLASS_CENTER_START, COPY_RATE, FMA_RATE, Kernel, MALA_ACCEPT, PROXIMAL_STEP,
+    REPLAY_GATHER, REPLAY_SCATTER, UNIFORM_START, WORKGROUP_SIZE,
     launch::{empty_like, launch},
     layers::vectorize,
     reference::{self, NoiseKey, ProximalStep},
@@ -283,6 +283,81 @@ pub fn chain_summary(x: Tensor<4>, gradient: Tensor<4>, proximal_radius: f32) ->
         &[num_chains as u32, num_pixels as u32, proximal_radius.to_bits()],
     );
     from_gpu(summary)
+}
+
+/// Both ends of the Langevin proposals of some chains.
+#[derive(Clone, Debug)]
+pub struct Proposals {
+    /// Where the chains are, shape (N, C, H, W).
+    pub x: Tensor<4>,
+    /// ∂E/∂x there, the same shape.
+    pub gradient: Tensor<4>,
+    /// E there, shape (N).
+    pub energy: Tensor<1>,
+    /// Where they may go, shape (N, C, H, W).
+    pub proposal: Tensor<4>,
+    /// ∂E/∂x at the proposals.
+    pub proposal_gradient: Tensor<4>,
+    /// E at the proposals, shape (N).
+    pub proposal_energy: Tensor<1>,
+}
+
+/// Where the chains go, shape (N, C, H, W), and whether they moved and how probable that was, shape
+/// (N, 2); see [`reference::mala_accept`] for the rule.
+pub fn mala_accept(
+    ends: Proposals,
+    step_size: f32,
+    inverse_temperature: f32,
+    noise: NoiseKey,
+) -> (Tensor<4>, Tensor<2>) {
+    let Proposals { x, gradient, energy, proposal, proposal_gradient, proposal_energy } = ends;
+    let (shape, device) = (x.dims(), x.device());
+    let (num_chains, num_pixels) = (shape[0], shape[1..].iter().product::<usize>());
+    if !is_gpu(&device) {
+        let [x, gradient, proposal, proposal_gradient] =
+            [x, gradient, proposal, proposal_gradient].map(cpu);
+        let (energy, proposal_energy) = (cpu(energy), cpu(proposal_energy));
+        let decided = (0..num_chains).into_par_iter().map(|chain| {
+            let row = chain * num_pixels..(chain + 1) * num_pixels;
+            let ends = reference::Proposal {
+                x: &x[row.clone()],
+                gradient: &gradient[row.clone()],
+                energy: energy[chain],
+                proposal: &proposal[row.clone()],
+                proposal_gradient: &proposal_gradient[row],
+                proposal_energy: proposal_energy[chain],
+            };
+            reference::mala_accept(&ends, chain as u32, step_size, inverse_temperature, noise)
+        });
+        let (x_next, acceptance): (Vec<_>, Vec<_>) = decided.unzip();
+        return (
+            from_cpu(x_next.concat(), shape, &device),
+            from_cpu(acceptance.concat(), [num_chains, 2], &device),
+        );
+    }
+    let energies = gpu(Tensor::cat(vec![energy, proposal_energy], 0));
+    let [x, gradient, proposal, proposal_gradient] =
+        [x, gradient, proposal, proposal_gradient].map(gpu);
+    let (x_next, acceptance) = (empty_like(&x, shape), empty_like(&x, [num_chains, 2]));
+    let [step, stream, seed_low, seed_high] = words_of(noise);
+    let buffers = [&x, &gradient, &proposal, &proposal_gradient, &energies, &acceptance, &x_next];
+    launch(
+        &MALA_ACCEPT,
+        &x.client,
+        num_chains as u32,
+        &buffers.map(|tensor| &tensor.handle),
+        &[
+            num_chains as u32,
+            num_pixels as u32,
+            step_size.to_bits(),
+            inverse_temperature.to_bits(),
+            step,
+            stream,
+            seed_low,
+            seed_high,
+        ],
+    );
+    (from_gpu(x_next), from_gpu(acceptance))
 }
 
 /// Flat values after `rounds` of x ← x m + a, for measuring; see [`reference::fma_rate`].

@@ -190,6 +190,48 @@ pub fn chain_summary(x: &[f32], gradient: &[f32], num_pixels: usize, radius: f32
     summary
 }
 
+/// The two ends of a Langevin proposal of one chain.
+#[derive(Clone, Copy, Debug)]
+pub struct Proposal<'a> {
+    /// Where the chain is, shape (D).
+    pub x: &'a [f32],
+    /// ∂E/∂x there.
+    pub gradient: &'a [f32],
+    /// E there.
+    pub energy: f32,
+    /// Where it may go.
+    pub proposal: &'a [f32],
+    /// ∂E/∂x at the proposal.
+    pub proposal_gradient: &'a [f32],
+    /// E at the proposal.
+    pub proposal_energy: f32,
+}
+
+/// Where the chain goes, whether it moved (0 or 1), and how probable that was; twin of
+/// `shaders/mala_accept.wgsl`.
+pub fn mala_accept(
+    ends: &Proposal,
+    chain: u32,
+    step_size: f32,
+    inverse_temperature: f32,
+    noise: NoiseKey,
+) -> (Vec<f32>, [f32; 2]) {
+    let here = ends.x.iter().zip(ends.gradient);
+    let there = ends.proposal.iter().zip(ends.proposal_gradient);
+    let sum: f32 = here
+        .zip(there)
+        .map(|((x, g), (x_there, g_there))| {
+            (g + g_there) * (2.0 * (x_there - x) + step_size * (g - g_there))
+        })
+        .sum();
+    let log_ratio = inverse_temperature * (ends.energy - ends.proposal_energy + 0.25 * sum);
+    let key = [noise.seed as u32, (noise.seed >> 32) as u32];
+    let bits = philox_4x32([chain, noise.step, noise.stream, 1], key);
+    let is_accepted = unit_interval(bits[0]).ln() < log_ratio;
+    let x_next = if is_accepted { ends.proposal } else { ends.x };
+    (x_next.to_vec(), [f32::from(u8::from(is_accepted)), log_ratio.min(0.0).exp()])
+}
+
 /// The sizes of a convolution with odd kernel and padding k/2; tensors are channels last.
 #[derive(Clone, Copy, Debug)]
 pub struct Conv {

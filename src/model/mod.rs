@@ -28,7 +28,7 @@ const MAX_WIDTH: usize = 64;
 pub enum ModelError {
     /// No architecture of that name.
     #[error(
-        "unknown model.arch `{0}`; there are cnn-small, cnn-base, cnn-tiny, mlp and wrn-<depth>-<width>, as in wrn-28-10"
+        "unknown model.arch `{0}`; there are cnn-small, cnn-medium, cnn-base, cnn-tiny, mlp and wrn-<depth>-<width>, as in wrn-28-10"
     )]
     UnknownArch(String),
     /// A WideResNet that cannot be.

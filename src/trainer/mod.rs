@@ -1,8 +1,10 @@
-//! One optimisation step of JEM++, and the return to the last good state when a step diverges.
+//! A run in memory: its optimisation steps, and the return to the last good state when one diverges.
+
+mod step;
 
 use burn::{
-    optim::{GradientsParams, ModuleOptimizer, OptimizerRecord},
-    tensor::{Bytes, Device, Tensor, TensorData, Transaction},
+    optim::{ModuleOptimizer, OptimizerRecord},
+    tensor::{Bytes, Device, Tensor, TensorData},
 };
 
 use crate::{
@@ -10,20 +12,13 @@ use crate::{
     class_centers::{ClassCentersData, ClassCentersError},
     config::RunConfig,
     data::{Batches, Dataset},
-    divergence::{self, Divergence},
-    energy::JointEnergy,
-    kernels::{index_tensor, reference::NoiseKey},
     model::{HostTensor, ModelError, Network, WeightsError, weights_of, with_weights},
-    objective::{ModelSide, Objective, ObjectiveInput, objective},
-    optimizer,
+    optimizer::{self, WeightAverage},
     replay_buffer::{ReplayBuffer, Start},
-    sampler::{ChainState, Sampler, StepInfo},
+    sampler::Sampler,
 };
 
-/// Philox stream of the chains' noise.
-const CHAIN_STREAM: u32 = 1 << 20;
-/// Share of the old value in the smoothed gap.
-const GAP_SMOOTHING: f64 = 0.95;
+pub use step::StepReport;
 
 /// Why a trainer could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -58,29 +53,6 @@ pub enum TrainerError {
     Optimizer(String),
 }
 
-/// What a step did.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StepReport {
-    /// Steps done, this one included.
-    pub step: u64,
-    /// Passes over the training set begun, from 1.
-    pub epoch: u64,
-    /// The loss.
-    pub loss: f64,
-    /// The terms of [`crate::objective::TERM_NAMES`].
-    pub terms: [f64; 6],
-    /// d = mean E(x_data) - mean E(x_model).
-    pub gap: f64,
-    /// r, the mean gradient norm along the chains, in energy per unit of x.
-    pub gradient_norm: f64,
-    /// Mean share of clamped gradient components along the chains.
-    pub clamp_rate: f64,
-    /// Mean share of pixels at the border of the box along the chains.
-    pub saturation: f64,
-    /// Learning rate of this step.
-    pub learning_rate: f64,
-}
-
 /// A return to the last good state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recovery {
@@ -97,12 +69,14 @@ pub struct Trainer {
     config: RunConfig,
     device: Device,
     network: Network,
+    average: Option<WeightAverage>,
     optimizer: ModuleOptimizer,
     buffer: ReplayBuffer,
     class_centers: ClassCentersData,
     start: Start,
     batches: Batches,
-    sampler: Sampler,
+    /// One for each step of a chain.
+    samplers: Vec<Sampler>,
     counters: Counters,
     class_names: Vec<String>,
     input_shape: [usize; 3],
@@ -114,6 +88,7 @@ pub struct Trainer {
 /// The state that a diverged run returns to.
 struct Good {
     network: Network,
+    average: Option<WeightAverage>,
     optimizer: ModuleOptimizer,
     buffer: ReplayBuffer,
     counters: Counters,
@@ -139,13 +114,30 @@ impl Trainer {
         train: Dataset,
         device: &Device,
     ) -> Result<Self, TrainerError> {
+        if checkpoint.is_packed() {
+            return Err(CheckpointError::Packed.into());
+        }
         checkpoint.check_data(&train)?;
         let Checkpoint {
-            config, counters, weights, optimizer, replay_buffer, class_centers, ..
+            config,
+            counters,
+            weights,
+            averaged_weights,
+            optimizer,
+            replay_buffer,
+            class_centers,
+            ..
         } = checkpoint;
         let mut trainer =
             Self::assemble(config, train, device, class_centers, counters, Some(replay_buffer))?;
         trainer.network = with_weights(trainer.network, weights)?;
+        if let Some(average) = &mut trainer.average {
+            // A run that begins to average does so from its weights as they are.
+            average.network = match averaged_weights {
+                Some(weights) => with_weights(trainer.network.copy(), weights)?,
+                None => trainer.network.copy(),
+            };
+        }
         let record = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(optimizer))
             .map_err(|error| TrainerError::Optimizer(error.to_string()))?;
         trainer.optimizer = trainer.optimizer.load_record(record);
@@ -185,9 +177,11 @@ impl Trainer {
                 ReplayBuffer::new(section, num_classes, input_shape, &start, config.seed, &device)
             }
         };
+        let decay = config.optimizer.ema_decay;
         Ok(Self {
+            average: (decay > 0.0).then(|| WeightAverage::new(&network, decay)),
             optimizer: optimizer::build(&config.optimizer),
-            sampler: Sampler::new(&config.sampler),
+            samplers: Sampler::for_steps(&config.sampler, config.sampler.num_steps),
             class_names: train.class_names.clone(),
             batches: Batches::new(train, config.data.clone(), config.seed),
             config,
@@ -218,9 +212,14 @@ impl Trainer {
         &mut self.counters
     }
 
-    /// The network as it is now.
+    /// The network that the next step trains.
     pub fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// The network to evaluate and sample: the average of the weights where the run keeps one.
+    pub fn evaluated_network(&self) -> &Network {
+        self.average.as_ref().map_or(&self.network, |average| &average.network)
     }
 
     /// The chains as they are now.
@@ -252,6 +251,7 @@ impl Trainer {
             class_names: self.class_names.clone(),
             input_shape: self.input_shape,
             weights: weights_of(&self.network),
+            averaged_weights: self.average.as_ref().map(|average| weights_of(&average.network)),
             optimizer: self
                 .optimizer
                 .into_bytes()
@@ -262,109 +262,10 @@ impl Trainer {
         })
     }
 
-    /// Does one step: sample chains, take the loss, update the weights, write the chains back.
-    ///
-    /// # Errors
-    /// A divergence; then weights, optimiser, buffer and counters are as they were.
-    pub fn step(&mut self) -> Result<StepReport, Divergence> {
-        let step = self.counters.step;
-        if self.last_good.is_none() {
-            self.remember();
-        }
-        // The forward passes change batch norm's running statistics: a step that diverges must not.
-        let network = self.network.copy();
-        let batch = self.batches.get(step);
-        let [c, h, w] = self.input_shape;
-        let x_data = Tensor::<4>::from_data(
-            TensorData::new(batch.values, [batch.labels.len(), c, h, w]),
-            &self.device,
-        );
-        let weights = &self.config.objective;
-        let needs_chains = weights.p_x_weight > 0.0
-            || weights.p_x_y_weight > 0.0
-            || weights.energy_l2_weight > 0.0;
-        let chains = needs_chains.then(|| self.sample(step));
-
-        let labels_data = index_tensor(&batch.labels, &self.device);
-        let logits_data = network.logits(x_data.autodiff());
-        let model = chains.as_ref().map(|chains| ModelSide {
-            logits: network.logits(chains.x.clone().autodiff()),
-            labels: index_tensor(&chains.labels, &self.device),
-        });
-        let Objective { loss, terms } =
-            objective(weights, ObjectiveInput { logits_data, labels_data, model });
-        let gradients = loss.backward();
-
-        let summary = match &chains {
-            Some(chains) => {
-                Tensor::cat(chains.infos.iter().map(|info| info.summary.clone()).collect(), 0)
-                    .mean_dim(0)
-            }
-            None => Tensor::zeros([1, 3], &self.device),
-        };
-        let mut reads = Transaction::default().register(summary).register(loss.without_autodiff());
-        for term in terms {
-            reads = reads.register(term.without_autodiff());
-        }
-        let values: Vec<f64> = reads
-            .execute()
-            .iter()
-            .flat_map(|data| data.iter::<f32>().map(f64::from).collect::<Vec<_>>())
-            .collect();
-        let learning_rate = self.counters.learning_rate_factor
-            * optimizer::learning_rate(&self.config.optimizer, step, self.steps_per_epoch());
-        let report = StepReport {
-            step: step + 1,
-            epoch: step / self.steps_per_epoch() + 1,
-            gradient_norm: values[0],
-            clamp_rate: values[1],
-            saturation: values[2],
-            loss: values[3],
-            terms: std::array::from_fn(|index| values[4 + index]),
-            gap: if needs_chains { values[4] - values[5] } else { 0.0 },
-            learning_rate,
-        };
-        let smoothed_gap =
-            GAP_SMOOTHING * self.counters.smoothed_gap + (1.0 - GAP_SMOOTHING) * report.gap;
-        divergence::check(&self.config.divergence, &report, smoothed_gap)?;
-
-        if step.is_multiple_of(self.config.divergence.snapshot_every_steps as u64) {
-            // Only now is the state that this step began with known to be good.
-            self.remember();
-        }
-        let gradients = GradientsParams::from_grads(gradients, &network);
-        self.network = self.optimizer.step(learning_rate, network, gradients);
-        if let Some(chains) = chains {
-            self.buffer.put(chains.x, &chains.slots);
-        }
-        self.counters.smoothed_gap = smoothed_gap;
-        self.counters.step += 1;
-        Ok(report)
-    }
-
-    fn sample(&self, step: u64) -> Chains {
-        // After a recovery the same steps draw other chains and other noise.
-        let attempt = self.counters.num_recoveries as u32;
-        let RunConfig { seed, data, .. } = &self.config;
-        let taken = self.buffer.take(data.batch_size, &self.start, *seed, step, attempt);
-        let num_steps = self.config.sampler.num_steps;
-        let noise = NoiseKey {
-            seed: self.config.seed,
-            stream: CHAIN_STREAM + attempt,
-            step: (step as u32).wrapping_mul(num_steps as u32),
-        };
-        let energy = match self.config.objective.p_x_y_weight > 0.0 {
-            true => JointEnergy::for_labels(&self.network, taken.labels.clone()),
-            false => JointEnergy::new(&self.network),
-        };
-        let state = ChainState { x: taken.x, noise };
-        let (state, infos) = self.sampler.run(state, &energy, num_steps);
-        Chains { x: state.x, slots: taken.slots, labels: taken.labels, infos }
-    }
-
     fn remember(&mut self) {
         self.last_good = Some(Good {
             network: self.network.clone(),
+            average: self.average.clone(),
             optimizer: self.optimizer.clone(),
             buffer: self.buffer.copy(),
             counters: self.counters.clone(),
@@ -392,6 +293,7 @@ impl Trainer {
     pub fn return_to_last_good(&mut self) {
         let Some(good) = &self.last_good else { return };
         self.network = good.network.clone();
+        self.average = good.average.clone();
         self.optimizer = good.optimizer.clone();
         self.buffer = good.buffer.copy();
         let Counters { num_recoveries, learning_rate_factor, elapsed_secs, .. } = self.counters;
@@ -402,12 +304,4 @@ impl Trainer {
             ..good.counters.clone()
         };
     }
-}
-
-/// The chains of one step, on their way to the loss and back to the buffer.
-struct Chains {
-    x: Tensor<4>,
-    slots: Vec<u32>,
-    labels: Vec<u32>,
-    infos: Vec<StepInfo>,
 }

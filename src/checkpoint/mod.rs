@@ -1,0 +1,174 @@
+//! A run's whole state in one file: model, optimiser, replay buffer, class centres, configuration and
+//! counters.
+//!
+//! The file is a safetensors file, so that Python reads its weights, chains and centres as they are;
+//! its metadata holds the format version, the configuration as TOML, the counters as JSON and a CRC-32
+//! over these and all tensor bytes. It is written under a temporary name and renamed.
+
+mod atomic;
+mod format;
+
+use std::{collections::HashMap, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    class_centers::ClassCentersData,
+    config::{ConfigError, RunConfig},
+    data::Dataset,
+    model::{HostTensor, WeightsError},
+};
+
+pub use atomic::write_atomically;
+
+/// Why a checkpoint could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The operating system refused.
+    #[error("cannot {action} checkpoint {path}: {source}")]
+    Io {
+        /// read or write.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// Fewer or more bytes than the header promises.
+    #[error("checkpoint {path} is truncated or corrupt: expected {expected} bytes, found {found}")]
+    Length {
+        /// The file.
+        path: PathBuf,
+        /// Bytes its header promises.
+        expected: u64,
+        /// Bytes there are.
+        found: u64,
+    },
+    /// Not such a file at all, or damaged inside.
+    #[error("{path} is no readable jempp checkpoint: {reason}")]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The configuration inside is not valid for this program.
+    #[error("checkpoint {path}: {source}")]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: ConfigError,
+    },
+    /// Data of another kind than the model's.
+    #[error(
+        "the model was trained on inputs of shape {model:?} (C, H, W) with classes {model_classes}; \
+         the data set has {data:?} with classes {data_classes}"
+    )]
+    OtherData {
+        /// The model's inputs.
+        model: [usize; 3],
+        /// The model's classes.
+        model_classes: String,
+        /// The data's.
+        data: [usize; 3],
+        /// The data's.
+        data_classes: String,
+    },
+    /// A packed model where a run's whole state is needed.
+    #[error(
+        "this is a packed model, which holds no replay buffer and no optimiser: it can be sampled and \
+         evaluated, but not trained further or started from its buffer"
+    )]
+    Packed,
+    /// Tensors that do not fit the network.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+}
+
+/// Where a run stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counters {
+    /// Training steps done.
+    pub step: u64,
+    /// Factor on the learning rate left by recoveries.
+    pub learning_rate_factor: f64,
+    /// Recoveries so far; also moves the chains' noise on after each.
+    pub num_recoveries: usize,
+    /// Smoothed gap d.
+    pub smoothed_gap: f64,
+    /// Seconds trained.
+    pub elapsed_secs: f64,
+    /// Accuracy of the last evaluation on the test set, if there was one.
+    pub test_accuracy: Option<f64>,
+}
+
+/// The content of a checkpoint, on the host.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// The run's configuration.
+    pub config: RunConfig,
+    /// Where it stands.
+    pub counters: Counters,
+    /// Names of the classes.
+    pub class_names: Vec<String>,
+    /// Shape (C, H, W) of an input.
+    pub input_shape: [usize; 3],
+    /// Parameters and running statistics of the network by path.
+    pub weights: HashMap<String, HostTensor>,
+    /// Their exponential moving average, where the run keeps one.
+    pub averaged_weights: Option<HashMap<String, HostTensor>>,
+    /// The optimiser's state as burn writes it; empty in a packed model.
+    pub optimizer: Vec<u8>,
+    /// Chains (capacity, D); none in a packed model.
+    pub replay_buffer: HostTensor,
+    /// The Gaussians chains start from.
+    pub class_centers: ClassCentersData,
+}
+
+impl Checkpoint {
+    /// The weights to sample with: their average where there is one.
+    pub fn sampling_weights(&self) -> &HashMap<String, HostTensor> {
+        self.averaged_weights.as_ref().unwrap_or(&self.weights)
+    }
+
+    /// The model alone, for shipping: the weights to sample with and the class centres.
+    pub fn packed(mut self) -> Self {
+        self.weights = self.averaged_weights.take().unwrap_or(self.weights);
+        self.optimizer = Vec::new();
+        self.replay_buffer.shape[0] = 0;
+        self.replay_buffer.values.clear();
+        // Somebody's folder is nobody else's business.
+        self.config.data.dir.clear();
+        self
+    }
+
+    /// Whether this is a model alone, without the state of a run.
+    pub fn is_packed(&self) -> bool {
+        self.optimizer.is_empty()
+    }
+
+    /// Whether every weight and every chain is a finite number.
+    pub fn is_finite(&self) -> bool {
+        let averaged = self.averaged_weights.iter().flat_map(HashMap::values);
+        let tensors = self.weights.values().chain(averaged).chain([&self.replay_buffer]);
+        tensors.flat_map(|tensor| &tensor.values).all(|value| value.is_finite())
+    }
+
+    /// Checks that the model is one of such data.
+    ///
+    /// # Errors
+    /// Inputs of another shape, or other classes.
+    pub fn check_data(&self, data: &Dataset) -> Result<(), CheckpointError> {
+        if data.shape == self.input_shape && data.class_names == self.class_names {
+            return Ok(());
+        }
+        Err(CheckpointError::OtherData {
+            model: self.input_shape,
+            model_classes: self.class_names.join(", "),
+            data: data.shape,
+            data_classes: data.class_names.join(", "),
+        })
+    }
+}

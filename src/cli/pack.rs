@@ -1,0 +1,30 @@
+//! `jempp pack`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::checkpoint::Checkpoint;
+
+#[derive(Debug, Args)]
+pub(super) struct PackArgs {
+    /// Checkpoint of a run.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: PathBuf,
+    /// The file to make.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+pub(super) fn run(args: &PackArgs) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !args.out.exists(),
+        "{} already exists; choose another --out",
+        args.out.display()
+    );
+    let packed = Checkpoint::load(&args.checkpoint)?.packed();
+    packed.save(&args.out)?;
+    let bytes = std::fs::metadata(&args.out)?.len();
+    println!("Packed model: {} ({:.2} MB)", args.out.display(), bytes as f64 / 1e6);
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! `jempp sample`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use indicatif::ProgressBar;
+
+use super::open_device;
+use crate::{
+    bundled,
+    checkpoint::Checkpoint,
+    config::{SamplerKind, StartKind},
+    device::ComputeDevice,
+    progress::style,
+    sampling::{self, SampleRequest, SampleStart},
+};
+
+const DEFAULT_SAMPLES: &str = "runs/samples";
+const DEFAULT_STEPS: usize = 100;
+
+#[derive(Debug, Args)]
+pub(super) struct SampleArgs {
+    /// Checkpoint of a run, or a packed model.
+    #[arg(long, value_name = "FILE", conflicts_with = "model")]
+    checkpoint: Option<PathBuf>,
+    /// A model that travels inside the program: fashion.
+    #[arg(long, default_value = "fashion")]
+    model: String,
+    /// Folder for the pictures and numbers.
+    #[arg(long, default_value = DEFAULT_SAMPLES)]
+    out: PathBuf,
+    /// Only this class; may be repeated.
+    #[arg(long = "class", value_name = "CLASS")]
+    classes: Vec<u32>,
+    /// Chains per class.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=500))]
+    per_class: u16,
+    /// class-centers, uniform, data, buffer, or a picture file.
+    #[arg(long, default_value = "class-centers")]
+    start: String,
+    /// Steps of each chain.
+    #[arg(long, default_value_t = DEFAULT_STEPS)]
+    steps: usize,
+    /// sgld, proximal-sgld, pyld or mala [default: the training run's].
+    #[arg(long)]
+    sampler: Option<String>,
+    /// Follow p(x|y) of each row's class instead of p(x).
+    #[arg(long)]
+    conditional: bool,
+    /// Seed of starts and noise.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Compute device: auto, gpu, cpu, or an adapter's index or name.
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Folder with the data set's files, for --start data.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// One sampler key, as in sampler.step_size=0.2; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    assignments: Vec<String>,
+    /// Most frames in chains.gif.
+    #[arg(long, default_value_t = 21, value_parser = clap::value_parser!(u16).range(2..=1000))]
+    frames: u16,
+}
+
+pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
+    let mut checkpoint = match &args.checkpoint {
+        Some(path) => Checkpoint::load(path)?,
+        None => bundled::load(&args.model)?,
+    };
+    let sampler = args.sampler.map(|kind| format!("sampler.kind={kind}"));
+    for assignment in sampler.iter().chain(&args.assignments) {
+        checkpoint.config = checkpoint.config.with_assignment(assignment)?;
+    }
+    if let Some(dir) = args.data {
+        checkpoint.config.data.dir = dir.display().to_string();
+    }
+    let start = match args.start.as_str() {
+        "class-centers" => SampleStart::Fresh(StartKind::ClassCenters),
+        "uniform" => SampleStart::Fresh(StartKind::Uniform),
+        "data" => SampleStart::Data,
+        "buffer" => SampleStart::Buffer,
+        path if Path::new(path).is_file() => SampleStart::File(PathBuf::from(path)),
+        other => anyhow::bail!(
+            "--start {other}: no such file, and none of class-centers, uniform, data, buffer"
+        ),
+    };
+    let request = SampleRequest {
+        start,
+        classes: args.classes,
+        per_class: args.per_class.into(),
+        num_steps: args.steps,
+        is_conditional: args.conditional,
+        seed: args.seed,
+        max_frames: args.frames.into(),
+    };
+    let device = open_device(&args.device)?;
+    sample(checkpoint, &request, &device, &args.out)
+}
+
+fn sample(
+    checkpoint: Checkpoint,
+    request: &SampleRequest,
+    device: &ComputeDevice,
+    out: &Path,
+) -> anyhow::Result<()> {
+    let names = checkpoint.class_names.clone();
+    let section = &checkpoint.config.sampler;
+    let what = match section.kind {
+        SamplerKind::Pyld => format!("PYLD, {} inner steps", section.num_inner_steps),
+        SamplerKind::ProximalSgld => "Proximal SGLD".to_string(),
+        SamplerKind::Sgld => "SGLD".to_string(),
+        SamplerKind::Mala => "MALA".to_string(),
+    };
+    let bar = ProgressBar::new(request.num_steps as u64)
+        .with_style(style("{msg} [{bar:30}] {pos}/{len} {eta} left"))
+        .with_message(format!("Sampling ({what})"));
+    let mut on_step = |step| bar.set_position(step as u64);
+    let files = sampling::sample(checkpoint, request, &device.device, out, &mut on_step)?;
+    bar.finish_and_clear();
+    if request.classes.is_empty() {
+        println!("Rows from the top: {}.", names.join(", "));
+    }
+    println!("Samples:   {}", files.grid.display());
+    println!("Animation: {}", files.animation.display());
+    println!("Traces:    {}", files.traces.display());
+    Ok(())
+}
+
+/// Samples the run behind `checkpoint` as `jempp sample` does by default.
+pub(super) fn of_run(checkpoint: &Path, device: &ComputeDevice) -> anyhow::Result<()> {
+    let request = SampleRequest {
+        start: SampleStart::Fresh(StartKind::ClassCenters),
+        classes: Vec::new(),
+        per_class: 10,
+        num_steps: DEFAULT_STEPS,
+        is_conditional: false,
+        seed: 0,
+        max_frames: 21,
+    };
+    sample(Checkpoint::load(checkpoint)?, &request, device, Path::new(DEFAULT_SAMPLES))
+}

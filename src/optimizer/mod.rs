@@ -1,0 +1,90 @@
+//! The optimiser of the weights, its learning-rate schedule, and what goes on around it: sharpness-aware
+//! gradients and the average of the weights.
+
+mod average;
+mod sharpness;
+
+use burn::{
+    grad_clipping::GradientClippingConfig,
+    optim::{
+        AdamConfig, ModuleOptimizer, SgdConfig, decay::WeightDecayConfig, momentum::MomentumConfig,
+    },
+};
+
+use crate::config::{LearningRateSchedule, OptimizerConfig, OptimizerKind};
+
+pub(crate) use average::WeightAverage;
+pub(crate) use sharpness::climb;
+
+/// The learning rate of a step in a run of `num_epochs`: linear warm-up, then the schedule.
+pub(crate) fn learning_rate(
+    config: &OptimizerConfig,
+    step: u64,
+    steps_per_epoch: u64,
+    num_epochs: usize,
+) -> f64 {
+    let warmup = ((step + 1) as f64 / config.warmup_steps.max(1) as f64).min(1.0);
+    let factor = match config.schedule {
+        LearningRateSchedule::Steps => {
+            let epoch = step / steps_per_epoch;
+            let decays = config.decay_epochs.iter().filter(|&&at| epoch >= at as u64).count();
+            config.decay_factor.powi(decays as i32)
+        }
+        LearningRateSchedule::Cosine => {
+            let (first, last) = (config.warmup_steps as f64, steps_per_epoch * num_epochs as u64);
+            let length = (last as f64 - first).max(1.0);
+            let progress = ((step as f64 - first) / length).clamp(0.0, 1.0);
+            0.5 * (1.0 + (std::f64::consts::PI * progress).cos())
+        }
+    };
+    config.learning_rate * warmup * factor
+}
+
+/// The optimiser of a configuration, with PyTorch's conventions where burn's defaults differ.
+pub(crate) fn build(config: &OptimizerConfig) -> ModuleOptimizer {
+    let decay =
+        (config.weight_decay > 0.0).then(|| WeightDecayConfig::new(config.weight_decay as f32));
+    let clip = (config.gradient_clip_norm > 0.0)
+        .then_some(GradientClippingConfig::Norm(config.gradient_clip_norm as f32));
+    match config.kind {
+        OptimizerKind::Adam => AdamConfig::new()
+            .with_beta_1(config.momentum as f32)
+            // PyTorch's, which published recipes presume; burn's default is 1e-5.
+            .with_epsilon(1e-8)
+            .with_weight_decay(decay)
+            .with_grad_clipping(clip)
+            .init(),
+        OptimizerKind::Sgd => {
+            // PyTorch's momentum, which the recipe's learning rate presumes, has no dampening.
+            let momentum = MomentumConfig::new().with_momentum(config.momentum).with_dampening(0.0);
+            SgdConfig::new()
+                .with_momentum((config.momentum > 0.0).then_some(momentum))
+                .with_weight_decay(decay)
+                .with_gradient_clipping(clip)
+                .init()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn learning_rates_warm_up_then_follow_their_schedule() {
+        let mut config = OptimizerConfig {
+            learning_rate: 1.0,
+            warmup_steps: 10,
+            decay_epochs: vec![2, 3],
+            decay_factor: 0.1,
+            ..OptimizerConfig::default()
+        };
+        let at = |config: &OptimizerConfig, step| learning_rate(config, step, 100, 4);
+        assert!((at(&config, 4) - 0.5).abs() < 1e-12);
+        assert_eq!([199, 200, 300].map(|step| at(&config, step)), [1.0, 0.1, 0.1f64.powi(2)]);
+        config.schedule = LearningRateSchedule::Cosine;
+        assert!((at(&config, 4) - 0.5).abs() < 1e-12);
+        assert!((at(&config, 205) - 0.5).abs() < 1e-12, "half way after the warm-up");
+        assert!(at(&config, 399) < 1e-4 && at(&config, 399) > 0.0);
+    }
+}
