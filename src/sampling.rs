@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{Device, Tensor, TensorData, Transaction};
+use burn::tensor::{Device, Tensor, TensorData, Transaction, activation::softmax};
 
 use crate::{
     checkpoint::{Checkpoint, CheckpointError, write_atomically},
@@ -22,6 +22,9 @@ use crate::{
 const NOISE_STREAM: u32 = 48;
 const START_STREAM: u32 = 50;
 const FRAME_MILLIS: u32 = 150;
+/// The last three stand empty where there is no MALA and no judge.
+const TRACE_COLUMNS: &str = "step,chain,class,energy,gradient_norm,clamp_rate,saturation,acceptance,\
+                             judged_class,judged_confidence\n";
 
 /// Where sampled chains start.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +56,8 @@ pub struct SampleRequest {
     pub seed: u64,
     /// Most frames in the animation, at least 2: where the chains start and where they end.
     pub max_frames: usize,
+    /// Another classifier, which says at every step what it sees in each chain.
+    pub judge: Option<Checkpoint>,
 }
 
 /// Files of a sampling job.
@@ -98,9 +103,21 @@ pub fn sample(
     let io = |path: &Path, source| RunFolderError::Io { path: path.to_path_buf(), source };
     std::fs::create_dir_all(out).map_err(|source| io(out, source))?;
     let x = starts(&checkpoint, request, &labels, device)?;
-    let network = Network::new(&checkpoint.config.model, shape, num_classes, 0, device)
-        .map_err(TrainerError::from)?;
-    let network = with_weights(network, checkpoint.sampling_weights().clone())?;
+    let judge = match &request.judge {
+        Some(judge)
+            if judge.input_shape != shape || judge.class_names != checkpoint.class_names =>
+        {
+            return Err(JobError::Request(format!(
+                "--judge classifies inputs of shape {:?} (C, H, W) into {}; the model has {shape:?} and {}",
+                judge.input_shape,
+                judge.class_names.join(", "),
+                checkpoint.class_names.join(", ")
+            )));
+        }
+        Some(judge) => Some(JointEnergy::new(&network_of(judge, device)?)),
+        None => None,
+    };
+    let network = network_of(&checkpoint, device)?;
     let energy = match request.is_conditional {
         true => JointEnergy::for_labels(&network, labels.clone()),
         false => JointEnergy::new(&network),
@@ -113,31 +130,40 @@ pub fn sample(
     let mut state = ChainState { x, noise };
     let stride = request.num_steps.div_ceil(request.max_frames - 1).max(1);
     let mut frames = Vec::new();
-    let mut traces =
-        String::from("step,chain,class,energy,gradient_norm,clamp_rate,saturation,acceptance\n");
+    let mut traces = String::from(TRACE_COLUMNS);
     for (step, sampler) in samplers.iter().enumerate() {
         let x = state.x.clone();
         let (next, info) = sampler.step(state, &energy);
-        let mut reads =
-            Transaction::default().register(info.energy).register(info.summary).register(x);
-        if let Some(acceptance) = info.acceptance {
-            reads = reads.register(acceptance);
-        }
-        let read: Vec<Vec<f32>> =
-            reads.execute().iter().map(|data| data.iter::<f32>().collect()).collect();
-        let (energies, summaries, x) = (&read[0], &read[1], &read[2]);
+        let judged =
+            judge.as_ref().map(|judge| softmax(judge.logits(x.clone()), 1).max_dim_with_indices(1));
+        let (confidence, class) = judged.unzip();
+        // What only some jobs have, each (N, 1).
+        let extra = [
+            info.acceptance.map(|acceptance| acceptance.narrow(1, 1, 1)),
+            class.map(|class| class.float()),
+            confidence,
+        ];
+        let reads = Transaction::default().register(info.energy).register(info.summary).register(x);
+        let reads = extra.iter().flatten().fold(reads, |reads, c| reads.register(c.clone()));
+        let mut read = reads.execute().into_iter();
+        let mut next_column = || -> Vec<f32> {
+            read.next().map(|data| data.iter::<f32>().collect()).unwrap_or_default()
+        };
+        let [energies, summaries, x] = [(); 3].map(|()| next_column());
+        let extra = extra.map(|column| column.map(|_| next_column()));
         for (chain, summary) in summaries.chunks(3).enumerate() {
-            let (class, energy) = (labels[chain], energies[chain]);
+            let class = labels[chain];
             let [norm, clamped, saturated] = [summary[0], summary[1], summary[2]];
-            // Only MALA has one.
-            let acceptance = read.get(3).map(|rows| rows[2 * chain + 1].to_string());
-            let acceptance = acceptance.unwrap_or_default();
-            traces += &format!(
-                "{step},{chain},{class},{energy},{norm},{clamped},{saturated},{acceptance}\n"
-            );
+            let energy = energies[chain];
+            traces += &format!("{step},{chain},{class},{energy},{norm},{clamped},{saturated}");
+            for column in &extra {
+                let value = column.as_ref().map(|column| column[chain].to_string());
+                traces += &format!(",{}", value.unwrap_or_default());
+            }
+            traces.push('\n');
         }
         if step % stride == 0 || step == request.num_steps {
-            frames.push(picture::draw(x, &labels, shape, request.per_class));
+            frames.push(picture::draw(&x, &labels, shape, request.per_class));
         }
         state = next;
         on_step(step);
@@ -155,6 +181,15 @@ pub fn sample(
     }
     picture::save_gif(frames, FRAME_MILLIS, &files.animation)?;
     Ok(files)
+}
+
+/// The network of a checkpoint, with the weights to sample with.
+fn network_of(checkpoint: &Checkpoint, device: &Device) -> Result<Network, JobError> {
+    let num_classes = checkpoint.class_names.len();
+    let config = &checkpoint.config.model;
+    let network = Network::new(config, checkpoint.input_shape, num_classes, 0, device)
+        .map_err(TrainerError::from)?;
+    Ok(with_weights(network, checkpoint.sampling_weights().clone())?)
 }
 
 /// One start per label, shape (N, C, H, W).

@@ -365,10 +365,22 @@ fn a_run_is_packed_once_and_sampled() {
     let noise = ["--set", "sampler.noise_std=0.01414"];
     succeeds(dir.path(), &[&sample[..], &mala, &noise].concat());
     let traces = fs::read_to_string(dir.path().join("runs/samples/traces.csv")).unwrap();
-    let acceptance = |line: &str| line.rsplit(',').next().unwrap().parse::<f64>().unwrap();
+    let acceptance = |line: &str| line.split(',').nth(7).unwrap().parse::<f64>().unwrap();
     let probabilities: Vec<f64> = traces.lines().skip(1).map(acceptance).collect();
     assert!(probabilities.iter().all(|p| (0.0..=1.0).contains(p)));
     assert!(probabilities.iter().sum::<f64>() / probabilities.len() as f64 > 0.5);
+
+    let judge = ["--judge", "run/checkpoint.safetensors", "--start", "data"];
+    succeeds(dir.path(), &[&sample[..], &judge].concat());
+    let traces = fs::read_to_string(dir.path().join("runs/samples/traces.csv")).unwrap();
+    for line in traces.lines().skip(1) {
+        let fields: Vec<&str> = line.split(',').collect();
+        assert_eq!(fields[7], "", "no acceptance without MALA");
+        assert!(["0", "1"].contains(&fields[8]), "{line}");
+        assert!((0.5..=1.0).contains(&fields[9].parse::<f64>().unwrap()), "{line}");
+    }
+    let said = fails(dir.path(), &["sample", "--judge", "run/checkpoint.safetensors"]);
+    assert!(said.contains("--judge classifies inputs of shape [2, 1, 1]"), "{said}");
 }
 
 #[test]

@@ -59,6 +59,9 @@ pub(super) struct SampleArgs {
     /// One sampler key, as in sampler.step_size=0.2; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     assignments: Vec<String>,
+    /// Another model of the same data, whose verdict on every chain goes into traces.csv.
+    #[arg(long, value_name = "FILE")]
+    judge: Option<PathBuf>,
     /// Most frames in chains.gif.
     #[arg(long, default_value_t = 21, value_parser = clap::value_parser!(u16).range(2..=1000))]
     frames: u16,
@@ -94,6 +97,7 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
         is_conditional: args.conditional,
         seed: args.seed,
         max_frames: args.frames.into(),
+        judge: args.judge.as_deref().map(Checkpoint::load).transpose()?,
     };
     let device = open_device(&args.device)?;
     sample(checkpoint, &request, &device, &args.out)
@@ -138,6 +142,7 @@ pub(super) fn of_run(checkpoint: &Path, device: &ComputeDevice) -> anyhow::Resul
         is_conditional: false,
         seed: 0,
         max_frames: 21,
+        judge: None,
     };
     sample(Checkpoint::load(checkpoint)?, &request, device, Path::new(DEFAULT_SAMPLES))
 }
