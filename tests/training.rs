@@ -325,6 +325,26 @@ fn a_training_step_on_a_gpu_gives_what_the_cpu_gives() {
 }
 
 #[test]
+fn the_papers_network_takes_a_step() {
+    let values = common::scrambled(20 * 3 * 32 * 32, 3);
+    let names = (0..10).map(|class| class.to_string()).collect();
+    let labels = (0..20).map(|item| item % 10).collect();
+    let set = data::Dataset::from_floats(values, labels, [3, 32, 32], names);
+    let changes =
+        ["data.batch_size=2", "sampler.num_steps=1", "replay_buffer.replay_buffer_size=10"];
+    let config = with(&RunConfig::preset("paper-cifar10").unwrap(), &changes);
+    let mut trainer = Trainer::new(config, set, &device::cpu()).unwrap();
+    let weights = weights_of(trainer.network());
+    let count: usize = weights.values().map(|weight| weight.values.len()).sum();
+    // WRN-28-10 as published has 36.5 million; the biases of the convolutions and the running statistics
+    // add some.
+    assert!((36_400_000..36_700_000).contains(&count), "{count}");
+    let report = trainer.step().unwrap();
+    assert!(report.loss.is_finite());
+    assert_ne!(weights, weights_of(trainer.network()));
+}
+
+#[test]
 fn batches_come_back_by_step_number_and_cover_the_epoch() {
     let set = tiny_dataset(40);
     let config = with(&tiny_config(), &["data.input_noise_std=0.0"]).data;

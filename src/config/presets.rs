@@ -49,11 +49,14 @@ pub const PRESETS: &[Preset] = &[
         name: "fashion-showcase",
         about: "The model that travels with the program: full Fashion-MNIST (--data DIR)",
         layers: &["
-            data = { dataset = 'fashion-mnist', crop_padding = 2, horizontal_flip = true, augment_energy = false }
+            data = { dataset = 'fashion-mnist', batch_size = 32, crop_padding = 1, horizontal_flip = true, augment_energy = false, input_noise_std = 0.0 }
             model = { arch = 'cnn-medium' }
             class_centers = { max_components = 64 }
-            optimizer = { learning_rate = 1e-3, warmup_steps = 500, schedule = 'cosine', ema_decay = 0.999 }
-            training = { epochs = 15 }
+            sampler = { num_steps = 5 }
+            replay_buffer = { reinit_prob = 0.02 }
+            objective = { p_x_weight = 0.1 }
+            optimizer = { learning_rate = 1e-3, warmup_steps = 1000, schedule = 'cosine', ema_decay = 0.9995 }
+            training = { epochs = 12 }
         "],
     },
     Preset {
