@@ -54,8 +54,9 @@ pub const PRESETS: &[Preset] = &[
             class_centers = { max_components = 64 }
             sampler = { num_steps = 5 }
             replay_buffer = { reinit_prob = 0.02 }
-            objective = { p_x_weight = 0.1 }
-            optimizer = { learning_rate = 1e-3, warmup_steps = 1000, schedule = 'cosine', ema_decay = 0.9995 }
+            objective = { p_x_weight = 0.1, energy_l2_weight = 0.01 }
+            optimizer = { learning_rate = 1e-3, momentum = 0.5, gradient_clip_norm = 1.0, warmup_steps = 1000, schedule = 'cosine', ema_decay = 0.9995 }
+            divergence = { max_abs_gap = 3.0 }
             training = { epochs = 12 }
         "],
     },

@@ -80,12 +80,13 @@ pub struct Trainer {
     counters: Counters,
     class_names: Vec<String>,
     input_shape: [usize; 3],
-    last_good: Option<Good>,
+    /// At most two, the older first.
+    good_states: Vec<Good>,
     /// Recoveries that earlier sessions of the run used up; each session has its own allowance.
     num_earlier_recoveries: usize,
 }
 
-/// The state that a diverged run returns to.
+/// A state that a diverged run may return to.
 struct Good {
     network: Network,
     average: Option<WeightAverage>,
@@ -193,7 +194,7 @@ impl Trainer {
             num_earlier_recoveries: counters.num_recoveries,
             counters,
             input_shape,
-            last_good: None,
+            good_states: Vec::new(),
         })
     }
 
@@ -263,7 +264,10 @@ impl Trainer {
     }
 
     fn remember(&mut self) {
-        self.last_good = Some(Good {
+        if self.good_states.len() == 2 {
+            self.good_states.remove(0);
+        }
+        self.good_states.push(Good {
             network: self.network.clone(),
             average: self.average.clone(),
             optimizer: self.optimizer.clone(),
@@ -289,9 +293,11 @@ impl Trainer {
         })
     }
 
-    /// Returns to the last good state, keeping count of time and recoveries.
+    /// Returns to the older of the good states, keeping count of time and recoveries: a gap takes dozens of
+    /// steps to run away, so that the newer one may have been on its way already.
     pub fn return_to_last_good(&mut self) {
-        let Some(good) = &self.last_good else { return };
+        self.good_states.truncate(1);
+        let Some(good) = self.good_states.first() else { return };
         self.network = good.network.clone();
         self.average = good.average.clone();
         self.optimizer = good.optimizer.clone();

@@ -53,7 +53,7 @@ impl Trainer {
     /// A divergence; then weights, optimiser, buffer and counters are as they were.
     pub fn step(&mut self) -> Result<StepReport, Divergence> {
         let step = self.counters.step;
-        if self.last_good.is_none() {
+        if self.good_states.is_empty() {
             self.remember();
         }
         let weights = &self.config.objective;
