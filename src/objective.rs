@@ -1,18 +1,22 @@
 //! The named terms of the loss.
 //!
 //! ```text
-//! loss = p_x_weight · (mean E(x_data) - mean E(x_model)) + p_y_given_x_weight · cross_entropy
+//! loss = p_x_weight · gap_loss(mean E(x_data) - mean E(x_model)) + p_y_given_x_weight · cross_entropy
 //!      + p_x_y_weight · (mean E(x_data, y) - mean E(x_model, y'))
 //!      + energy_l2_weight · (mean E(x_data)² + mean E(x_model)²)
 //! ```
 //!
 //! # Source
-//! arXiv:1912.03263, section 4. The L2 term is common in EBM teaching code.
+//! arXiv:1912.03263, section 4. The L2 term is common in EBM teaching code. The softplus of the gap is ours: at
+//! a gap of 0 it is the linear term at half its weight.
 
-use burn::tensor::{Int, Tensor, activation::log_softmax};
+use burn::tensor::{
+    Int, Tensor,
+    activation::{log_softmax, softplus},
+};
 
 use crate::{
-    config::ObjectiveConfig,
+    config::{GapLoss, ObjectiveConfig},
     energy::{class_energy_of_logits, energy_of_logits},
 };
 
@@ -69,7 +73,12 @@ pub fn objective(config: &ObjectiveConfig, input: ObjectiveInput) -> Objective {
     if let Some(model) = model {
         let energy_model = energy_of_logits(model.logits.clone());
         mean_model = energy_model.clone().mean();
-        loss = loss + (mean_data.clone() - mean_model.clone()).mul_scalar(config.p_x_weight);
+        let gap = mean_data.clone() - mean_model.clone();
+        let gap = match config.gap_loss {
+            GapLoss::Linear => gap,
+            GapLoss::Softplus => softplus(gap, 1.0),
+        };
+        loss = loss + gap.mul_scalar(config.p_x_weight);
         if config.p_x_y_weight > 0.0 {
             p_x_y = class_energy_of_logits(logits_data, labels_data).mean()
                 - class_energy_of_logits(model.logits, model.labels).mean();

@@ -77,6 +77,7 @@ fn a_few_images_are_learnt_by_heart_by_every_sampler_and_optimiser() {
             "optimizer.ema_decay=0.8",
             "data.crop_padding=1",
             "data.augment_energy=false",
+            "objective.gap_loss=softplus",
             "training.epochs=15",
         ],
     ] {

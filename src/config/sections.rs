@@ -118,6 +118,16 @@ choices! {
 }
 
 choices! {
+    /// What the loss takes of the gap d = mean E(x_data) - mean E(x_model).
+    GapLoss {
+        /// d itself (JEM).
+        Linear,
+        /// log(1 + e^d): its pull fades as chains come to lie above the data.
+        Softplus,
+    }
+}
+
+choices! {
     /// How the step size changes along a chain's steps.
     StepSchedule {
         /// Not at all.
@@ -236,6 +246,8 @@ section! {
     ObjectiveConfig {
         /// Weight of mean E(x_data) - mean E(x_model).
         p_x_weight: f64 = 1.0, in 0.0 ..= 1000.0;
+        /// What the p(x) term takes of the gap d = mean E(x_data) - mean E(x_model): linear is d, softplus is log(1 + e^d). A gap far below 0 says that the sampler, not the model, is behind; softplus then lets the chains catch up, where linear pulls on and the run may run away.
+        gap_loss: GapLoss = GapLoss::Linear;
         /// Weight of the cross entropy of p(y|x).
         p_y_given_x_weight: f64 = 1.0, in 0.0 ..= 1000.0;
         /// Weight of the class-conditional term mean E(x_data, y) - mean E(x_model, y). Above 0 the chains follow p(x|y) of their class.
