@@ -48,7 +48,7 @@ enum Command {
     /// Train a model.
     #[command(after_help = "Examples:
   jempp train --preset fashion-quick --out runs/first
-  jempp train --preset fashion --data ~/fashion-mnist --out runs/full --seed 3
+  jempp train --preset fashion-showcase --data ~/fashion-mnist --out runs/full --seed 3
   jempp train --preset fashion-quick --out runs/sgld --set sampler.kind=sgld --set sampler.noise_std=0.01
   jempp train --resume runs/first")]
     Train(TrainArgs),

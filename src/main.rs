@@ -3,6 +3,12 @@
 use clap::Parser;
 
 fn main() {
+    // Rust ignores the signal of a pipe that nobody reads any more, and printing would panic instead.
+    #[cfg(unix)]
+    // SAFETY: nothing else runs yet, and the default action is a valid one.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+    }
     // burn restores an optimiser's state on its default device before it moves it where it belongs.
     // With no adapter that default would fail, so the default is the CPU back end.
     if std::env::var_os("BURN_DEVICE").is_none() {

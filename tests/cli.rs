@@ -6,7 +6,7 @@ mod common;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use flate2::{Compression, write::GzEncoder};
@@ -204,6 +204,17 @@ fn every_command_has_help_with_examples() {
     }
     let config = succeeds(dir.path(), &["config"]);
     assert!(config.contains("proximal_radius = 1.0") && config.contains("fashion-quick"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_leaves_ends_the_program_quietly() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jempp"));
+    let piped = command.arg("config").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(!text(&output.stderr).contains("panicked"), "{}", text(&output.stderr));
 }
 
 #[test]
@@ -434,7 +445,7 @@ fn write_mnist(dir: &Path) {
 const ON_MNIST: [&str; 17] = [
     "train",
     "--preset",
-    "mnist",
+    "mnist-showcase",
     "--data",
     "data",
     "--out",
@@ -584,7 +595,7 @@ fn bad_data_files_are_named_with_their_bytes() {
     wrong[17] = 11;
     fs::write(&labels, gz(&idx(&[40], &wrong))).unwrap();
     assert!(run().contains("label 11 at item 17, but there are 10 classes"));
-    let said = fails(dir.path(), &["train", "--preset", "mnist", "--out", "x"]);
+    let said = fails(dir.path(), &["train", "--preset", "mnist-showcase", "--out", "x"]);
     assert!(said.contains("name their folder with --data DIR"), "{said}");
     assert!(!dir.path().join("run").exists(), "nothing was begun");
 }
