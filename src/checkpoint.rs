@@ -7,8 +7,6 @@
 
 use std::{
     collections::HashMap,
-    fs::File,
-    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -21,6 +19,8 @@ use crate::{
     data::Dataset,
     model::{HostTensor, WeightsError},
 };
+
+pub use crate::files::write_atomically;
 
 const FORMAT: &str = "jempp-checkpoint";
 const VERSION: u32 = 2;
@@ -338,32 +338,4 @@ fn checksum<'a>(tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
         hasher.update(bytes);
     }
     format!("{:08x}", hasher.finalize())
-}
-
-/// Writes a file under a temporary name in the same folder and renames it once it is complete.
-///
-/// # Errors
-/// What the operating system says; then `path` is as it was.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    let renamed = file.persist(path).map_err(|error| error.error)?;
-    make_readable(&renamed)
-}
-
-/// Temporary files are private to their owner; a result is a file like any other.
-#[cfg(unix)]
-fn make_readable(file: &File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn make_readable(_file: &File) -> std::io::Result<()> {
-    Ok(())
 }
