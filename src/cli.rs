@@ -1,6 +1,7 @@
 //! The commands of the program, one thin function each.
 
 mod bench;
+mod fetch;
 
 use std::{
     path::{Path, PathBuf},
@@ -37,6 +38,7 @@ const DEFAULT_SAMPLES: &str = "runs/samples";
     after_help = "Examples:
   jempp                                     train on the embedded images, then sample (minutes)
   jempp train --preset toy-two-moons --out runs/moons
+  jempp fetch mnist
   jempp sample --checkpoint runs/moons/checkpoint.safetensors --out runs/moons-samples
   jempp devices"
 )]
@@ -60,6 +62,16 @@ enum Command {
   jempp sample --out runs/bags --class 8 --per-class 16 --steps 200
   jempp sample --out runs/mine --start photo.png --sampler proximal-sgld --set sampler.step_size=0.5")]
     Sample(SampleArgs),
+    /// Download a data set and check it; where a download broke, the same command goes on.
+    #[command(after_help = "Environment:
+  JEMPP_CACHE   folder for all data sets, instead of jempp in the user's cache folder
+  JEMPP_MIRROR  address of a mirror of your own, used alone: <address>/<DATASET>/<file>
+
+Examples:
+  jempp fetch mnist
+  jempp fetch cifar10 --out ~/cifar10
+  JEMPP_MIRROR=http://mirror.example/data jempp fetch svhn")]
+    Fetch(fetch::FetchArgs),
     /// List the graphics adapters and what `auto` takes.
     #[command(after_help = "Examples:
   jempp devices
@@ -106,7 +118,7 @@ struct TrainArgs {
     /// Passes over the training set.
     #[arg(long)]
     epochs: Option<usize>,
-    /// Folder with the data set's official files.
+    /// Folder with the data set's official files [default: where `jempp fetch` puts them].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Data set, as in data.dataset.
@@ -190,6 +202,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         None => quick(),
         Some(Command::Train(args)) => train(args),
         Some(Command::Sample(args)) => sample(args),
+        Some(Command::Fetch(args)) => fetch::run(&args),
         Some(Command::Devices { json }) => devices(json),
         Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Config { preset }) => config(preset.as_deref()),
