@@ -1,6 +1,7 @@
 //! The commands of the program, one thin function each.
 
 mod bench;
+mod fetch;
 mod pack;
 mod sample;
 
@@ -35,6 +36,7 @@ const DEFAULT_RUN: &str = "runs/fashion-quick";
     after_help = "Examples:
   jempp                                     train on the embedded images, then sample (minutes)
   jempp train --preset toy-two-moons --out runs/moons
+  jempp fetch mnist
   jempp sample --checkpoint runs/moons/checkpoint.safetensors --out runs/moons-samples
   jempp devices"
 )]
@@ -64,6 +66,16 @@ enum Command {
   jempp pack --checkpoint runs/first/checkpoint.safetensors --out first.safetensors
   jempp sample --checkpoint first.safetensors")]
     Pack(pack::PackArgs),
+    /// Download a data set and check it; where a download broke, the same command goes on.
+    #[command(after_help = "Environment:
+  JEMPP_CACHE   folder for all data sets, instead of jempp in the user's cache folder
+  JEMPP_MIRROR  address of a mirror of your own, used alone: <address>/<DATASET>/<file>
+
+Examples:
+  jempp fetch mnist
+  jempp fetch cifar10 --out ~/cifar10
+  JEMPP_MIRROR=http://mirror.example/data jempp fetch svhn")]
+    Fetch(fetch::FetchArgs),
     /// List the graphics adapters and what `auto` takes.
     #[command(after_help = "Examples:
   jempp devices
@@ -110,7 +122,7 @@ struct TrainArgs {
     /// Passes over the training set.
     #[arg(long)]
     epochs: Option<usize>,
-    /// Folder with the data set's official files.
+    /// Folder with the data set's official files [default: where `jempp fetch` puts them].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Data set, as in data.dataset.
@@ -152,6 +164,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Train(args)) => train(args),
         Some(Command::Sample(args)) => sample::run(args),
         Some(Command::Pack(args)) => pack::run(&args),
+        Some(Command::Fetch(args)) => fetch::run(&args),
         Some(Command::Devices { json }) => devices(json),
         Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Config { preset }) => config(preset.as_deref()),

@@ -15,6 +15,7 @@ pub mod device;
 pub mod divergence;
 pub mod energy;
 pub mod eval;
+mod files;
 pub mod kernels;
 pub mod model;
 pub mod objective;

@@ -8,7 +8,7 @@ use image::{
     imageops::FilterType,
 };
 
-use crate::checkpoint::write_atomically;
+use crate::files::write_atomically;
 
 /// Why a picture could not be written or read.
 #[derive(Debug, thiserror::Error)]

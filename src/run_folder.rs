@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use crate::checkpoint::write_atomically;
+use crate::files::write_atomically;
 
 /// Why a run folder could not be used.
 #[derive(Debug, thiserror::Error)]

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Tensor, TensorData, Transaction, activation::softmax};
 
 use crate::{
-    checkpoint::{Checkpoint, CheckpointError, write_atomically},
+    checkpoint::{Checkpoint, CheckpointError},
     config::{DataConfig, StartKind},
     data,
     energy::JointEnergy,
+    files::write_atomically,
     kernels::reference::NoiseKey,
     model::{Network, with_weights},
     picture,

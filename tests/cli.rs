@@ -12,7 +12,12 @@ use std::{
 use flate2::{Compression, write::GzEncoder};
 
 fn jempp(dir: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_jempp")).args(arguments).current_dir(dir).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_jempp"))
+        .args(arguments)
+        .env("JEMPP_CACHE", dir.join("cache"))
+        .current_dir(dir)
+        .output()
+        .unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -199,7 +204,7 @@ fn devices_and_bench_print_json() {
 #[test]
 fn every_command_has_help_with_examples() {
     let dir = tempfile::tempdir().unwrap();
-    for command in ["train", "sample", "devices", "bench", "config"] {
+    for command in ["train", "sample", "fetch", "devices", "bench", "config"] {
         assert!(succeeds(dir.path(), &[command, "--help"]).contains("Examples:"), "{command}");
     }
     let config = succeeds(dir.path(), &["config"]);
@@ -475,6 +480,29 @@ fn official_files_are_read_plain_and_gzipped() {
 }
 
 #[test]
+fn fetched_files_are_found_without_a_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = dir.path().join("cache/mnist");
+    fs::create_dir_all(&cache).unwrap();
+    let anywhere: Vec<&str> =
+        ON_MNIST.into_iter().filter(|word| !["--data", "data"].contains(word)).collect();
+    let said = fails(dir.path(), &anywhere);
+    assert!(said.contains("get them with `jempp fetch mnist`"), "{said}");
+    write_mnist(dir.path());
+    for (part, kind) in
+        [("train-images", 3), ("train-labels", 1), ("t10k-images", 3), ("t10k-labels", 1)]
+    {
+        let name = format!("{part}-idx{kind}-ubyte");
+        assert!(fails(dir.path(), &anywhere).contains("jempp fetch mnist"), "not all there");
+        let packed = dir.path().join(format!("{name}.gz"));
+        let written =
+            if kind == 3 { dir.path().join(format!("{part}.idx3-ubyte")) } else { packed };
+        fs::copy(written, cache.join(name)).unwrap();
+    }
+    succeeds(dir.path(), &anywhere);
+}
+
+#[test]
 fn cifar_files_are_read() {
     let dir = tempfile::tempdir().unwrap();
     let batches = dir.path().join("data/cifar-10-batches-bin");
@@ -596,6 +624,7 @@ fn bad_data_files_are_named_with_their_bytes() {
     fs::write(&labels, gz(&idx(&[40], &wrong))).unwrap();
     assert!(run().contains("label 11 at item 17, but there are 10 classes"));
     let said = fails(dir.path(), &["train", "--preset", "mnist-showcase", "--out", "x"]);
+    assert!(said.contains("get them with `jempp fetch mnist`"), "{said}");
     assert!(said.contains("name their folder with --data DIR"), "{said}");
     assert!(!dir.path().join("run").exists(), "nothing was begun");
 }

@@ -6,10 +6,11 @@ use half::{f16, slice::HalfFloatSliceExt};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::{Checkpoint, CheckpointError, Counters, write_atomically};
+use super::{Checkpoint, CheckpointError, Counters};
 use crate::{
     class_centers::ClassCentersData,
     config::RunConfig,
+    files::write_atomically,
     model::{HostTensor, WeightsError},
 };
 

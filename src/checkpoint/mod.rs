@@ -5,7 +5,6 @@
 //! its metadata holds the format version, the configuration as TOML, the counters as JSON and a CRC-32
 //! over these and all tensor bytes. It is written under a temporary name and renamed.
 
-mod atomic;
 mod format;
 
 use std::{collections::HashMap, path::PathBuf};
@@ -18,8 +17,6 @@ use crate::{
     data::Dataset,
     model::{HostTensor, WeightsError},
 };
-
-pub use atomic::write_atomically;
 
 /// Why a checkpoint could not be written or read.
 #[derive(Debug, thiserror::Error)]

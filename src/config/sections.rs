@@ -64,6 +64,8 @@ choices! {
         Cifar10,
         /// CIFAR-100, binary version, fine labels.
         Cifar100,
+        /// SVHN, cropped 32×32 digits, MATLAB files.
+        Svhn,
         /// Two interleaved half circles.
         TwoMoons,
         /// Eight Gaussians on a circle.
@@ -162,9 +164,9 @@ choices! {
 section! {
     /// Data set and batches.
     DataConfig {
-        /// Data set: fashion-mnist-embedded, fashion-mnist, mnist, cifar10, cifar100, two-moons, eight-gaussians, spiral, rings, checkerboard or pinwheel.
+        /// Data set: fashion-mnist-embedded, fashion-mnist, mnist, cifar10, cifar100, svhn, two-moons, eight-gaussians, spiral, rings, checkerboard or pinwheel.
         dataset: DatasetName = DatasetName::FashionMnistEmbedded;
-        /// Folder with the official files; not needed for the embedded set and the 2-D densities.
+        /// Folder with the official files; not needed for what `jempp fetch` got, the embedded set and the 2-D densities.
         dir: String = String::new();
         /// Images per training step; also chains per step.
         batch_size: usize = 64, in 1 ..= 4096;

@@ -2,9 +2,10 @@
 
 mod batches;
 mod densities;
+pub mod fetch;
 mod formats;
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use crate::config::{DataConfig, DatasetName};
 
@@ -128,22 +129,22 @@ pub struct Splits {
     pub test: Dataset,
 }
 
-/// Loads the data set that `config` names.
+/// Loads the data set that `config` names, from its folder or from where [`fetch`] puts it.
 ///
 /// # Errors
 /// A file that is missing, truncated, corrupt or of another kind, by name and byte counts.
 pub fn load(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
-    let dir = Path::new(&config.dir);
-    let needs_dir = formats::needs_dir(config.dataset);
-    if needs_dir && config.dir.is_empty() {
-        return Err(DataError::NoDir { dataset: formats::cli_name(config.dataset) });
+    let mut dir = PathBuf::from(&config.dir);
+    if formats::needs_dir(config.dataset) && config.dir.is_empty() {
+        dir = fetch::cached(config.dataset)
+            .ok_or_else(|| DataError::NoDir { dataset: formats::cli_name(config.dataset) })?;
     }
     let (train, test) = match Density::of(config.dataset) {
         Some(density) => {
             let test_points = (config.num_points / 5).max(1);
             (density.sample(config.num_points, seed, 0), density.sample(test_points, seed, 1))
         }
-        None => formats::load(config.dataset, dir)?,
+        None => formats::load(config.dataset, &dir)?,
     };
     if train.shape != test.shape || train.num_pixels() == 0 {
         return Err(DataError::Shapes { train: train.shape, test: test.shape });

@@ -1,0 +1,119 @@
+//! `jempp fetch`.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::Context;
+use clap::{Args, builder::PossibleValuesParser};
+use indicatif::{DecimalBytes, ProgressBar};
+
+use crate::{
+    config::DatasetName,
+    data::fetch::{self, FetchEvent, FetchOptions},
+    progress::style,
+};
+
+/// What can be fetched, and what `train` takes for it.
+const DATASETS: [(&str, DatasetName, &str); 5] = [
+    ("mnist", DatasetName::Mnist, "--preset mnist"),
+    ("fashion-mnist", DatasetName::FashionMnist, "--preset fashion"),
+    ("cifar10", DatasetName::Cifar10, "--preset paper-cifar10"),
+    ("cifar100", DatasetName::Cifar100, "--preset paper-cifar10 --dataset cifar100"),
+    ("svhn", DatasetName::Svhn, "--preset paper-cifar10 --dataset svhn"),
+];
+
+#[derive(Debug, Args)]
+pub struct FetchArgs {
+    /// Data set.
+    #[arg(value_parser = PossibleValuesParser::new(DATASETS.map(|(name, ..)| name)))]
+    dataset: String,
+    /// Folder for the files [default: $JEMPP_CACHE/<DATASET>, or jempp/<DATASET> in the user's cache
+    /// folder; there `train` finds them without --data].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Seconds of silence after which a server counts as stalled.
+    #[arg(long, value_name = "SECS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=3600))]
+    timeout: u16,
+}
+
+/// Fetches, and says what to do next.
+pub fn run(args: &FetchArgs) -> anyhow::Result<()> {
+    let (name, dataset, preset) = DATASETS
+        .into_iter()
+        .find(|(name, ..)| *name == args.dataset)
+        .context("the parser knows no other names")?;
+    let mirror = std::env::var("JEMPP_MIRROR").ok().filter(|mirror| !mirror.is_empty());
+    let source = fetch::source(dataset, mirror.as_deref()).context("it needs no files")?;
+    let dir = match &args.out {
+        Some(dir) => dir.clone(),
+        None => fetch::cache_dir(dataset)
+            .context("no cache folder is known here; name a folder with --out DIR")?,
+    };
+    let options =
+        FetchOptions { timeout: Duration::from_secs(args.timeout.into()), ..Default::default() };
+    let mut display = Display::new();
+    let fetched = fetch::fetch(&source, &dir, &options, &mut |event| display.show(event));
+    display.bar.finish_and_clear();
+    fetched?;
+    let dir = dir.display().to_string();
+    let quoted = if dir.contains(char::is_whitespace) { format!("\"{dir}\"") } else { dir.clone() };
+    println!("Folder: {dir}");
+    println!("Next:   jempp train {preset} --data {quoted} --out runs/{name}");
+    Ok(())
+}
+
+/// A bar on a terminal; elsewhere a line at every quarter.
+struct Display {
+    bar: ProgressBar,
+    file: String,
+    quarters: u64,
+}
+
+impl Display {
+    fn new() -> Self {
+        let bar = ProgressBar::no_length()
+            .with_style(style("{msg} [{bar:30}] {decimal_bytes}/{decimal_total_bytes} {eta} left"));
+        Self { bar, file: String::new(), quarters: 0 }
+    }
+
+    fn say(&self, line: &str) {
+        if self.bar.is_hidden() {
+            println!("{line}");
+        } else {
+            self.bar.suspend(|| println!("{line}"));
+        }
+    }
+
+    fn show(&mut self, event: FetchEvent) {
+        match event {
+            FetchEvent::Present { name } => self.say(&format!("{name}: already there, and right")),
+            FetchEvent::Began { name, host, from, total } => {
+                let size = total.map(|total| format!(", {}", DecimalBytes(total)));
+                let resumed =
+                    (from > 0).then(|| format!(", going on after {}", DecimalBytes(from)));
+                self.say(&format!(
+                    "{name}: from {host}{}{}",
+                    size.unwrap_or_default(),
+                    resumed.unwrap_or_default()
+                ));
+                self.file = name.to_string();
+                self.bar.reset();
+                total.map_or_else(|| self.bar.unset_length(), |total| self.bar.set_length(total));
+                self.bar.set_position(from);
+                self.bar.set_message(self.file.clone());
+                self.quarters = total.map_or(0, |total| 4 * from / total.max(1));
+            }
+            FetchEvent::Bytes(at) => {
+                self.bar.set_position(at);
+                let quarters = self.bar.length().map_or(0, |total| 4 * at / total.max(1));
+                if self.bar.is_hidden() && quarters > self.quarters && quarters < 4 {
+                    println!("{}: {} %", self.file, 25 * quarters);
+                    self.quarters = quarters;
+                }
+            }
+            FetchEvent::Failed { host, error } => self.say(&format!("{host}: {error}; trying on")),
+            FetchEvent::Stored { name } => {
+                self.say(&format!("{name}: there, and its SHA-256 is right"))
+            }
+        }
+    }
+}

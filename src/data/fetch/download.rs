@@ -1,0 +1,199 @@
+//! One file from one server, from where an earlier try stopped.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{ErrorKind, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use ureq::{Agent, BodyReader};
+
+use super::error::{Fault, FetchError, MirrorError, local};
+
+/// The client; `timeout` is the longest silence it bears.
+pub(super) fn agent(timeout: Duration) -> Agent {
+    let timeout = Some(timeout);
+    Agent::config_builder()
+        .user_agent(concat!("jempp/", env!("CARGO_PKG_VERSION")))
+        .http_status_as_error(false)
+        .timeout_resolve(timeout)
+        .timeout_connect(timeout)
+        .timeout_per_read(timeout)
+        .timeout_per_write(timeout)
+        .build()
+        .into()
+}
+
+/// The beginning of a file, and what is known of where it came from.
+pub(super) struct Part {
+    pub(super) path: PathBuf,
+    /// Whether its server can go on from the middle. Only such a beginning outlives an earlier call.
+    is_resumable: bool,
+    /// The address it came from, and that server's mark on this version of the file.
+    origin: Option<(String, String)>,
+}
+
+impl Part {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, is_resumable: true, origin: None }
+    }
+
+    /// Bytes there are.
+    pub(super) fn len(&self) -> u64 {
+        fs::metadata(&self.path).map_or(0, |metadata| metadata.len())
+    }
+
+    pub(super) fn discard(&mut self) {
+        // What cannot be removed is overwritten next time.
+        let _ = fs::remove_file(&self.path);
+        self.origin = None;
+    }
+
+    /// Bytes kept for the next call: none where no server could go on from them.
+    pub(super) fn settle(&mut self) -> u64 {
+        if !self.is_resumable || self.len() == 0 {
+            self.discard();
+        }
+        self.len()
+    }
+
+    /// Asks for the bytes that are missing; a server that sends all of them begins the file anew.
+    pub(super) fn begin(
+        &mut self,
+        agent: &Agent,
+        url: &str,
+        timeout: Duration,
+    ) -> Result<Transfer, Fault> {
+        let have = self.len();
+        let mut request = agent.get(url).header("Accept-Encoding", "identity");
+        if have > 0 {
+            request = request.header("Range", format!("bytes={have}-"));
+            if let Some((_, mark)) = self.origin.as_ref().filter(|(origin, _)| origin == url) {
+                request = request.header("If-Range", mark);
+            }
+        }
+        let response = request.call().map_err(|error| failure(error, timeout))?;
+        let header =
+            |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let length = header("content-length").and_then(|length| length.parse::<u64>().ok());
+        let (start, whole) = header("content-range").map_or((None, None), content_range);
+        let status = response.status().as_u16();
+        let (at, total) = match status {
+            200 => (0, length),
+            206 if start == Some(have) => (have, whole.or(length.map(|length| have + length))),
+            // Nothing is missing: the last call ended between the last byte and the checksum.
+            416 if have > 0 && whole == Some(have) => (have, whole),
+            206 | 416 if have > 0 => {
+                self.discard();
+                return Err(MirrorError::Range { from: have }.into());
+            }
+            other => return Err(MirrorError::Status(other).into()),
+        };
+        self.is_resumable = status != 200 || header("accept-ranges") == Some("bytes");
+        self.origin = header("etag")
+            .filter(|mark| !mark.starts_with("W/"))
+            .map(|mark| (url.to_string(), mark.to_string()));
+        let file = open(&self.path, at)?;
+        let body = (status != 416).then(|| response.into_body().into_reader());
+        Ok(Transfer {
+            file,
+            path: self.path.clone(),
+            body,
+            at,
+            total,
+            timeout,
+            buffer: vec![0; 1 << 16],
+        })
+    }
+}
+
+/// Bytes on their way into a file.
+pub(super) struct Transfer {
+    file: File,
+    path: PathBuf,
+    body: Option<BodyReader<'static>>,
+    /// Bytes there are.
+    pub(super) at: u64,
+    /// Bytes of the whole file, if the server says so.
+    pub(super) total: Option<u64>,
+    timeout: Duration,
+    buffer: Vec<u8>,
+}
+
+impl Transfer {
+    /// Waits for some bytes and writes them: how many there are now, or `None` at the end.
+    pub(super) fn advance(&mut self) -> Result<Option<u64>, Fault> {
+        let count = match &mut self.body {
+            None => 0,
+            Some(body) => match body.read(&mut self.buffer) {
+                // The length says more: see below.
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof && self.total.is_some() => 0,
+                Err(error) => return Err(failure(error.into(), self.timeout).into()),
+                Ok(count) => count,
+            },
+        };
+        self.at += count as u64;
+        let write = local("write", &self.path);
+        if count > 0 {
+            self.file.write_all(&self.buffer[..count]).map_err(write)?;
+            return Ok(Some(self.at));
+        }
+        self.file.sync_all().map_err(write)?;
+        match self.total {
+            Some(expected) if expected != self.at => {
+                Err(MirrorError::Truncated { found: self.at, expected }.into())
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// The file, cut after `at` bytes, for this process alone.
+fn open(path: &Path, at: u64) -> Result<File, Fault> {
+    let write = local("write", path);
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir).map_err(local("write", dir))?;
+    }
+    let mut file =
+        OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(&write)?;
+    // Where files cannot be locked, the checksum still tells.
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        return Err(Fault::Local(FetchError::Busy { path: path.to_path_buf() }));
+    }
+    file.set_len(at).map_err(&write)?;
+    file.seek(SeekFrom::Start(at)).map_err(&write)?;
+    Ok(file)
+}
+
+/// First byte and length of the whole in a `Content-Range` like `bytes 5-9/10` or `bytes */10`.
+fn content_range(value: &str) -> (Option<u64>, Option<u64>) {
+    let (range, whole) = value.trim_start_matches("bytes ").split_once('/').unwrap_or((value, ""));
+    let start = range.split('-').next().and_then(|start| start.trim().parse().ok());
+    (start, whole.parse().ok())
+}
+
+fn failure(error: ureq::Error, timeout: Duration) -> MirrorError {
+    use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    use ureq::{Error, Timeout};
+    match error {
+        Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
+            MirrorError::Unreachable { reason: "it does not answer".into() }
+        }
+        Error::Timeout(_) => MirrorError::Stalled { secs: timeout.as_secs_f64() },
+        Error::Io(error) => {
+            let reason = error.to_string();
+            match error.kind() {
+                BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof => {
+                    MirrorError::Broken { reason }
+                }
+                _ => {
+                    let lookup = "failed to lookup address information: ";
+                    MirrorError::Unreachable { reason: reason.replace(lookup, "") }
+                }
+            }
+        }
+        Error::Protocol(error) => MirrorError::Broken { reason: error.to_string() },
+        other => MirrorError::Unreachable { reason: other.to_string() },
+    }
+}
