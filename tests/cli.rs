@@ -243,7 +243,7 @@ fn bad_configurations_name_the_key_and_the_way_out() {
     assert!(set("sampler.step_size").contains("is no assignment"));
 
     let said = fails(dir.path(), &["train", "--out", "x", "--preset", "fasion"]);
-    assert!(said.contains("did you mean `fashion`?"), "{said}");
+    assert!(said.contains("did you mean `fashion-quick`?"), "{said}");
     let said = fails(dir.path(), &["train", "--out", "x", "--config", "none.toml"]);
     assert!(said.contains("none.toml"), "{said}");
     fs::write(dir.path().join("bad.toml"), "[sampler]\nnois_std = 1\n").unwrap();

@@ -365,7 +365,7 @@ fn the_command_fetches_the_real_thing() {
     let cache = dir.path().join("cache/fashion-mnist");
     assert_eq!(names(&cache).len(), 4);
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
-    let next = format!("jempp train --preset fashion --data {}", cache.display());
+    let next = format!("jempp train --preset fashion-showcase --data {}", cache.display());
     assert!(told.contains(&next) && told.contains("50 %"), "{told}");
     let (output, said) = jempp(dir.path(), &nobody(), &["fetch", "fashion-mnist"]);
     assert!(output.status.success(), "{said}");

@@ -14,8 +14,8 @@ use crate::{
 
 /// What can be fetched, and what `train` takes for it.
 const DATASETS: [(&str, DatasetName, &str); 5] = [
-    ("mnist", DatasetName::Mnist, "--preset mnist"),
-    ("fashion-mnist", DatasetName::FashionMnist, "--preset fashion"),
+    ("mnist", DatasetName::Mnist, "--preset mnist-showcase"),
+    ("fashion-mnist", DatasetName::FashionMnist, "--preset fashion-showcase"),
     ("cifar10", DatasetName::Cifar10, "--preset paper-cifar10"),
     ("cifar100", DatasetName::Cifar100, "--preset paper-cifar10 --dataset cifar100"),
     ("svhn", DatasetName::Svhn, "--preset paper-cifar10 --dataset svhn"),
