@@ -16,6 +16,8 @@ HERE = Path(__file__).parent
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
 plt.rcParams.update({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False,
                      "figure.dpi": 150, "axes.grid": True, "grid.alpha": 0.3, "axes.axisbelow": True})
+# A legend that covers nothing.
+ABOVE = {"frameon": False, "ncols": 2, "loc": "lower left", "bbox_to_anchor": (0, 1)}
 
 
 def rows(name):
@@ -59,7 +61,8 @@ def step_sizes():
     count = len({row["seed"] for row in table})
     left.set(ylabel=f"diverged runs of {count}", ylim=(0, count + 0.2), yticks=range(count + 1))
     right.set(ylabel="test accuracy, %\n(runs that did not diverge)")
-    left.legend(frameon=False)
+    right.set_xlim(left.get_xlim())
+    left.legend(**ABOVE)
     save(figure, "a")
 
 
@@ -75,7 +78,7 @@ def starts():
     left.set(xlabel="chain step", ylabel="samples a fixed classifier\nnames with confidence ≥ 0.9, %", ylim=(0, 100))
     right.set(xlabel="chain step", ylabel="mean E(test images) - mean E(chains)")
     right.axhline(0, color="black", linewidth=0.8)
-    left.legend(frameon=False)
+    left.legend(**ABOVE)
     save(figure, "b")
 
 

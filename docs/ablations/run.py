@@ -166,7 +166,7 @@ def norms(runs):
     distance = Distance()
     for norm in ["batch", "none"]:
         for start in ["class-centers", "uniform"]:
-            for seed in range(3):
+            for seed in range(2):
                 settings = {"model.arch": "wrn-10-1", "model.norm": norm, "sampler.start": start,
                             "training.epochs": 2, "optimizer.decay_epochs": "[]"}
                 run = runs.train(f"d-{norm}-{start}-{seed}", seed, settings)
