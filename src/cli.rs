@@ -1,6 +1,7 @@
 //! The commands of the program, one thin function each.
 
 mod bench;
+mod interop;
 
 use std::{
     path::{Path, PathBuf},
@@ -60,6 +61,19 @@ enum Command {
   jempp sample --out runs/bags --class 8 --per-class 16 --steps 200
   jempp sample --out runs/mine --start photo.png --sampler proximal-sgld --set sampler.step_size=0.5")]
     Sample(SampleArgs),
+    /// Read a PyTorch checkpoint of the official code of JEM++, without running anything in it.
+    #[command(after_help = "Examples:
+  jempp import last_ckpt.pt --out runs/jempp/checkpoint.safetensors
+  jempp import svhn.pt --out svhn.safetensors --arch wrn-28-10 --device cpu
+  jempp import last_ckpt.pt --out runs/jempp/checkpoint.safetensors --dataset cifar10 --data ~/cifar10
+  jempp train --resume runs/jempp --data ~/cifar10 --set optimizer.learning_rate=0.001")]
+    Import(interop::ImportArgs),
+    /// Write a model's tensors under PyTorch's names, in PyTorch's layouts.
+    #[command(after_help = "Examples:
+  jempp export --checkpoint runs/first/checkpoint.safetensors --out model.safetensors
+  jempp export --safetensors --no-buffer --out fashion.safetensors
+  python3 -c \"from safetensors.torch import load_file; print(load_file('model.safetensors').keys())\"")]
+    Export(interop::ExportArgs),
     /// List the graphics adapters and what `auto` takes.
     #[command(after_help = "Examples:
   jempp devices
@@ -190,6 +204,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         None => quick(),
         Some(Command::Train(args)) => train(args),
         Some(Command::Sample(args)) => sample(args),
+        Some(Command::Import(args)) => interop::import(&args),
+        Some(Command::Export(args)) => interop::export(&args),
         Some(Command::Devices { json }) => devices(json),
         Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Config { preset }) => config(preset.as_deref()),
@@ -248,19 +264,21 @@ fn train(args: TrainArgs) -> anyhow::Result<()> {
     Ok(worker::train(config, &out, &device, &stop, &mut |event| bar.show(&event))?)
 }
 
+/// The checkpoint that was named, or that of the run that `jempp` alone makes.
+fn load_checkpoint(path: Option<&Path>) -> anyhow::Result<Checkpoint> {
+    if let Some(path) = path {
+        return Ok(Checkpoint::load(path)?);
+    }
+    let path = RunFolder::checkpoint_of(Path::new(DEFAULT_RUN));
+    anyhow::ensure!(
+        path.is_file(),
+        "no checkpoint: name one with --checkpoint FILE, or run `jempp` alone to train one"
+    );
+    Ok(Checkpoint::load(&path)?)
+}
+
 fn sample(args: SampleArgs) -> anyhow::Result<()> {
-    let path = match &args.checkpoint {
-        Some(path) => path.clone(),
-        None => {
-            let path = RunFolder::checkpoint_of(Path::new(DEFAULT_RUN));
-            anyhow::ensure!(
-                path.is_file(),
-                "no checkpoint: name one with --checkpoint FILE, or run `jempp` alone to train one"
-            );
-            path
-        }
-    };
-    let mut checkpoint = Checkpoint::load(&path)?;
+    let mut checkpoint = load_checkpoint(args.checkpoint.as_deref())?;
     let sampler = args.sampler.map(|kind| format!("sampler.kind={kind}"));
     for assignment in sampler.iter().chain(&args.assignments) {
         checkpoint.config = checkpoint.config.with_assignment(assignment)?;

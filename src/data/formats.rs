@@ -160,6 +160,19 @@ pub(super) fn cli_name(dataset: DatasetName) -> String {
     }
 }
 
+/// Names of the classes, where they are known without the files.
+pub(super) fn class_names(dataset: DatasetName) -> Option<Vec<String>> {
+    use DatasetName::{Cifar10, Cifar100, FashionMnist, FashionMnistEmbedded, Mnist};
+    let names = |names: &[&str]| Some(names.iter().map(ToString::to_string).collect());
+    match dataset {
+        FashionMnistEmbedded | FashionMnist => names(&FASHION_CLASSES),
+        Mnist => Some((0..10).map(|digit| digit.to_string()).collect()),
+        Cifar10 => names(&CIFAR10_CLASSES),
+        Cifar100 => Some((0..100).map(|class| format!("class {class}")).collect()),
+        _ => None,
+    }
+}
+
 /// Training and test part of an image set.
 pub(super) fn load(dataset: DatasetName, dir: &Path) -> Result<(Dataset, Dataset), DataError> {
     let digits = || (0..10).map(|digit| digit.to_string()).collect::<Vec<_>>();
