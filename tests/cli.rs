@@ -199,7 +199,7 @@ fn devices_and_bench_print_json() {
 #[test]
 fn every_command_has_help_with_examples() {
     let dir = tempfile::tempdir().unwrap();
-    for command in ["train", "sample", "devices", "bench", "config"] {
+    for command in ["train", "sample", "import", "export", "devices", "bench", "config"] {
         assert!(succeeds(dir.path(), &[command, "--help"]).contains("Examples:"), "{command}");
     }
     let config = succeeds(dir.path(), &["config"]);

@@ -176,8 +176,7 @@ fn config(
     let mut config = RunConfig::preset("paper-cifar10")?;
     config.model.arch = found.arch();
     config.model.norm = found.norm;
-    let usual =
-        if found.num_classes == 100 { DatasetName::Cifar100 } else { DatasetName::Cifar10 };
+    let usual = if found.num_classes == 100 { DatasetName::Cifar100 } else { DatasetName::Cifar10 };
     config.data.dataset = request.dataset.unwrap_or(usual);
     config.data.horizontal_flip &= data::may_flip(config.data.dataset);
     if let Some(dir) = &request.data {

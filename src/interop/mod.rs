@@ -28,7 +28,7 @@ pub use import::{ImportRequest, Imported, import};
 #[derive(Debug, thiserror::Error)]
 pub enum InteropError {
     /// The operating system refused.
-    #[error("cannot read it: {0}")]
+    #[error(transparent)]
     Io(#[from] std::io::Error),
     /// Not a file of `torch.save`, a damaged or a hostile one, or one that holds something else.
     #[error("no PyTorch checkpoint to import: {0}")]

@@ -31,7 +31,9 @@ pub(super) fn without_alias(name: &str) -> Option<String> {
     }
     match name.strip_prefix("f.other_layers.")?.split_once('.')? {
         ("3", leaf) => Some(format!("f.bn1.{leaf}")),
-        (stage, leaf) => Some(format!("f.layer{}.{leaf}", stage.parse::<u8>().ok()?.checked_add(1)?)),
+        (stage, leaf) => {
+            Some(format!("f.layer{}.{leaf}", stage.parse::<u8>().ok()?.checked_add(1)?))
+        }
     }
 }
 

@@ -130,8 +130,20 @@ fn skip_pickle<'a>(mut bytes: &'a [u8], budget: &mut usize) -> Result<&'a [u8], 
             0x8a => 1 + number::<1>(rest, 0) as usize,
             b'X' => 4 + number::<4>(rest, 0) as usize,
             // None, booleans, tuples, lists, dictionaries, storages, and the calls of what `global` lets by.
-            b'N' | b'(' | b')' | b']' | b'}' | b't' | b'a' | b'e' | b's' | b'u' | b'Q' | b'R'
-            | b'b' | 0x85..=0x89 => 0,
+            b'N'
+            | b'('
+            | b')'
+            | b']'
+            | b'}'
+            | b't'
+            | b'a'
+            | b'e'
+            | b's'
+            | b'u'
+            | b'Q'
+            | b'R'
+            | b'b'
+            | 0x85..=0x89 => 0,
             other => {
                 return Err(Refusal::Reason(format!(
                     "its pickle does more than describe tensors (instruction 0x{other:02x}); nothing of it \
