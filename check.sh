@@ -30,3 +30,10 @@ cargo clippy --release --all-targets -- -D warnings
 
 step "test"
 cargo test --release
+
+step "PyTorch"
+if python3 -c 'import torch, safetensors' 2>/dev/null; then
+    python3 tests/pytorch/check.py
+else
+    echo "SKIPPED: no torch and safetensors to compare with; the committed cases were tested above"
+fi

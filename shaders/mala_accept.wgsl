@@ -67,8 +67,9 @@ fn mala_accept(
     let seed = vec2<u32>(params.seed_low, params.seed_high);
     // The last word of the counter is 0 for the noise of the proposal.
     let bits = philox_4x32(vec4<u32>(chain, params.step, params.stream, 1u), seed);
-    // A proposal without an energy compares as false and is rejected.
-    let accepted = log(unit_interval(bits).x) < log_ratio;
+    // A proposal without an energy is rejected. By its bits: a compiler may take it that there is no NaN.
+    let is_number = (bitcast<u32>(log_ratio) & 0x7fffffffu) <= 0x7f800000u;
+    let accepted = is_number && log(unit_interval(bits).x) < log_ratio;
     for (var pixel = local; pixel < params.num_pixels; pixel += WORKGROUP_SIZE) {
         let at = first + pixel;
         if accepted {
@@ -79,6 +80,6 @@ fn mala_accept(
     }
     if local == 0u {
         acceptance[2u * chain] = select(0.0, 1.0, accepted);
-        acceptance[2u * chain + 1u] = exp(min(log_ratio, 0.0));
+        acceptance[2u * chain + 1u] = select(0.0, exp(min(log_ratio, 0.0)), is_number);
     }
 }

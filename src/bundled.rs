@@ -7,53 +7,55 @@ use crate::{
     config::nearest,
 };
 
-/// A model and what it is.
+/// A model and where it comes from.
 #[derive(Clone, Copy, Debug)]
 pub struct BundledModel {
     /// Its name on the command line.
     pub name: &'static str,
-    /// What it models.
-    pub about: &'static str,
+    /// The preset it was trained with.
+    pub preset: &'static str,
     bytes: &'static [u8],
 }
 
-/// Every bundled model; the first is the default.
+/// Every bundled model; the first is the default. How they were made: `docs/showcase.md`.
 pub const BUNDLED_MODELS: &[BundledModel] = &[BundledModel {
     name: "fashion",
-    about: "JEM++ on Fashion-MNIST, preset fashion-showcase",
+    preset: "fashion-showcase",
     bytes: include_bytes!("../assets/fashion.safetensors"),
 }];
 
-/// Why there is no such model.
+impl BundledModel {
+    /// The packed model.
+    ///
+    /// # Errors
+    /// The bytes inside the program cannot be read, which a test rules out.
+    pub fn load(&self) -> Result<Checkpoint, CheckpointError> {
+        Checkpoint::from_bytes(self.bytes, Path::new(self.name))
+    }
+}
+
+/// No bundled model of that name.
 #[derive(Debug, thiserror::Error)]
-pub enum BundledError {
-    /// No model of that name.
-    #[error("no bundled model `{name}`; did you mean `{nearest}`? There are: {all}")]
-    Unknown {
-        /// The name as written.
-        name: String,
-        /// The model closest to it.
-        nearest: String,
-        /// Every model.
-        all: String,
-    },
-    /// The file inside the program cannot be read.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
+#[error("no bundled model `{name}`; did you mean `{nearest}`? There are: {all}")]
+pub struct NoSuchModel {
+    /// The name as written.
+    pub name: String,
+    /// The model closest to it.
+    pub nearest: String,
+    /// Every model.
+    pub all: String,
 }
 
 /// The bundled model of that name.
 ///
 /// # Errors
 /// No such model.
-pub fn load(name: &str) -> Result<Checkpoint, BundledError> {
-    let Some(model) = BUNDLED_MODELS.iter().find(|model| model.name == name) else {
-        let names: Vec<&str> = BUNDLED_MODELS.iter().map(|model| model.name).collect();
-        return Err(BundledError::Unknown {
-            name: name.to_string(),
-            nearest: nearest(name, names.iter().copied()).to_string(),
-            all: names.join(", "),
-        });
-    };
-    Ok(Checkpoint::from_bytes(model.bytes, Path::new(model.name))?)
+pub fn find(name: &str) -> Result<BundledModel, NoSuchModel> {
+    let found = BUNDLED_MODELS.iter().find(|model| model.name == name);
+    let names: Vec<&str> = BUNDLED_MODELS.iter().map(|model| model.name).collect();
+    found.copied().ok_or_else(|| NoSuchModel {
+        name: name.to_string(),
+        nearest: nearest(name, names.iter().copied()).to_string(),
+        all: names.join(", "),
+    })
 }

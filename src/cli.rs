@@ -2,6 +2,7 @@
 
 mod bench;
 mod fetch;
+mod interop;
 mod pack;
 mod sample;
 
@@ -76,6 +77,19 @@ Examples:
   jempp fetch cifar10 --out ~/cifar10
   JEMPP_MIRROR=http://mirror.example/data jempp fetch svhn")]
     Fetch(fetch::FetchArgs),
+    /// Read a PyTorch checkpoint of the official code of JEM++, without running anything in it.
+    #[command(after_help = "Examples:
+  jempp import last_ckpt.pt --out runs/jempp/checkpoint.safetensors
+  jempp import svhn.pt --out svhn.safetensors --arch wrn-28-10 --device cpu
+  jempp import last_ckpt.pt --out runs/jempp/checkpoint.safetensors --dataset cifar10 --data ~/cifar10
+  jempp train --resume runs/jempp --data ~/cifar10 --set optimizer.learning_rate=0.001")]
+    Import(interop::ImportArgs),
+    /// Write a model's tensors under PyTorch's names, in PyTorch's layouts.
+    #[command(after_help = "Examples:
+  jempp export --checkpoint runs/first/checkpoint.safetensors --out model.safetensors
+  jempp export --safetensors --no-buffer --out fashion.safetensors
+  python3 -c \"from safetensors.torch import load_file; print(load_file('model.safetensors').keys())\"")]
+    Export(interop::ExportArgs),
     /// List the graphics adapters and what `auto` takes.
     #[command(after_help = "Examples:
   jempp devices
@@ -165,6 +179,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Sample(args)) => sample::run(args),
         Some(Command::Pack(args)) => pack::run(&args),
         Some(Command::Fetch(args)) => fetch::run(&args),
+        Some(Command::Import(args)) => interop::import(&args),
+        Some(Command::Export(args)) => interop::export(&args),
         Some(Command::Devices { json }) => devices(json),
         Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Config { preset }) => config(preset.as_deref()),

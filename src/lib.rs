@@ -2,7 +2,7 @@
 //!
 //! A map of the house, arrows pointing one way:
 //! `main → cli → worker → trainer → {objective, sampler, replay_buffer, data, eval} → energy →
-//! {model, kernels}`.
+//! {model, kernels}`, and `cli → interop → {checkpoint, replay_buffer, data, class_centers, model}`.
 
 pub mod bench;
 pub mod bundled;
@@ -16,6 +16,7 @@ pub mod divergence;
 pub mod energy;
 pub mod eval;
 mod files;
+pub mod interop;
 pub mod kernels;
 pub mod model;
 pub mod objective;

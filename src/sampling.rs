@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{Device, Tensor, TensorData, Transaction, activation::softmax};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor, TensorData, Transaction, activation::softmax},
+};
 
 use crate::{
     checkpoint::{Checkpoint, CheckpointError},
@@ -23,9 +26,9 @@ use crate::{
 const NOISE_STREAM: u32 = 48;
 const START_STREAM: u32 = 50;
 const FRAME_MILLIS: u32 = 150;
-/// The last three stand empty where there is no MALA and no judge.
-const TRACE_COLUMNS: &str = "step,chain,class,energy,gradient_norm,clamp_rate,saturation,acceptance,\
-                             judged_class,judged_confidence\n";
+/// The last three stand empty where there is no MALA or no judge.
+const TRACE_COLUMNS: &str = "step,chain,class,energy,gradient_norm,clamp_rate,saturation,\
+                             acceptance_probability,judged_class,judged_confidence\n";
 
 /// Where sampled chains start.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,7 +118,8 @@ pub fn sample(
                 checkpoint.class_names.join(", ")
             )));
         }
-        Some(judge) => Some(JointEnergy::new(&network_of(judge, device)?)),
+        // Its verdict on one chain must not depend on the others.
+        Some(judge) => Some(network_of(judge, device)?.valid().freeze()),
         None => None,
     };
     let network = network_of(&checkpoint, device)?;
@@ -140,7 +144,8 @@ pub fn sample(
         let (confidence, class) = judged.unzip();
         // What only some jobs have, each (N, 1).
         let extra = [
-            info.acceptance.map(|acceptance| acceptance.narrow(1, 1, 1)),
+            // The last step is evaluated, but not taken.
+            info.acceptance.filter(|_| step < request.num_steps).map(|a| a.narrow(1, 1, 1)),
             class.map(|class| class.float()),
             confidence,
         ];

@@ -229,16 +229,20 @@ impl Job<'_> {
     }
 
     fn save(&mut self) -> Result<(), JobError> {
-        let mut checkpoint = self.trainer.checkpoint()?;
-        if !checkpoint.is_finite() {
-            // The last update broke the weights and no step has noticed yet.
-            self.trainer.return_to_last_good();
-            checkpoint = self.trainer.checkpoint()?;
+        let checkpoint = self.trainer.checkpoint()?;
+        // If the last update broke the weights, the next step will notice; the file stays as it is.
+        match checkpoint.is_finite() {
+            true => Ok(checkpoint.save(&self.folder.checkpoint())?),
+            false => Ok(()),
         }
-        Ok(checkpoint.save(&self.folder.checkpoint())?)
     }
 
-    fn finish(mut self, is_complete: bool) -> Result<(), JobError> {
+    fn finish(mut self, mut is_complete: bool) -> Result<(), JobError> {
+        if !self.trainer.checkpoint()?.is_finite() {
+            // There is no next step.
+            self.trainer.return_to_good_state();
+            is_complete = false;
+        }
         self.save()?;
         let counters = self.trainer.counters();
         (self.on_event)(Event::Finished {

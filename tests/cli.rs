@@ -204,7 +204,9 @@ fn devices_and_bench_print_json() {
 #[test]
 fn every_command_has_help_with_examples() {
     let dir = tempfile::tempdir().unwrap();
-    for command in ["train", "sample", "fetch", "devices", "bench", "config"] {
+    let commands =
+        ["train", "sample", "pack", "fetch", "import", "export", "devices", "bench", "config"];
+    for command in commands {
         assert!(succeeds(dir.path(), &[command, "--help"]).contains("Examples:"), "{command}");
     }
     let config = succeeds(dir.path(), &["config"]);

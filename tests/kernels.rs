@@ -222,7 +222,9 @@ fn mala_accept_equals_its_twin() {
         let len = num_chains * num_pixels;
         let [x, gradient, proposal, proposal_gradient] =
             [1, 2, 3, 4].map(|salt| scrambled(len, salt));
-        let energies = scrambled(2 * num_chains, 5);
+        let mut energies = scrambled(2 * num_chains, 5);
+        // One proposal has no energy.
+        energies[num_chains] = f32::NAN;
         let (step_size, inverse_temperature) = (0.1f32, 0.5f32);
         let [step, stream, seed_low, seed_high] = key_words();
         let poison = poisoned(len);

@@ -217,8 +217,61 @@ fn the_last_good_state_is_one_that_a_step_has_checked() {
 }
 
 #[test]
+fn a_recovery_returns_to_the_older_of_two_good_states() {
+    let config = with(&tiny_config(), &["divergence.snapshot_every_steps=2"]);
+    let mut trainer = Trainer::new(config, tiny_dataset(32), &device::cpu()).unwrap();
+    for _ in 0..5 {
+        trainer.step().unwrap();
+    }
+    // Kept before the steps 0, 2 and 4; the last may have been on its way already.
+    assert_eq!(trainer.recover().unwrap().step, 2);
+    assert_eq!(trainer.recover().unwrap().step, 2, "there is no other");
+}
+
+#[test]
+fn the_softplus_gap_is_in_the_loss() {
+    let config = with(&tiny_config(), &["objective.gap_loss=softplus", "objective.p_x_weight=0.5"]);
+    let mut trainer = Trainer::new(config, tiny_dataset(32), &device::cpu()).unwrap();
+    for _ in 0..3 {
+        let report = trainer.step().unwrap();
+        let expected = 0.5 * report.gap.exp().ln_1p() + report.terms[2];
+        assert!((report.loss - expected).abs() < 1e-5, "{} {expected}", report.loss);
+    }
+}
+
+#[test]
+fn sharpness_aware_gradients_are_those_at_the_climbed_weights() {
+    let weights_after_a_step = |radius: &str| {
+        let changes =
+            ["optimizer.kind=sgd", "optimizer.momentum=0", "optimizer.warmup_steps=0", radius];
+        let config = with(&tiny_config(), &changes);
+        let mut trainer = Trainer::new(config, tiny_dataset(32), &device::cpu()).unwrap();
+        let before = weights_of(trainer.network());
+        trainer.step().unwrap();
+        let after = weights_of(trainer.network());
+        // The update's direction: the gradient.
+        let mut names: Vec<_> = before.keys().cloned().collect();
+        names.sort();
+        let moved = |name: &String| {
+            let ends = before[name].values.iter().zip(&after[name].values);
+            ends.map(|(before, after)| before - after).collect::<Vec<f32>>()
+        };
+        names.iter().flat_map(moved).collect::<Vec<f32>>()
+    };
+    let distance =
+        |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
+    let plain = weights_after_a_step("optimizer.sam_radius=0");
+    let [near, far] =
+        ["optimizer.sam_radius=0.01", "optimizer.sam_radius=0.02"].map(weights_after_a_step);
+    let (near, far) = (distance(&plain, &near), distance(&plain, &far));
+    assert!(near > 0.0);
+    assert!((far / near - 2.0).abs() < 0.4, "to first order as far as the radius: {near} {far}");
+}
+
+#[test]
 fn batch_norm_resumes_with_its_running_statistics() {
-    let config = with(&tiny_config(), &["model.arch=wrn-10-1", "model.norm=batch"]);
+    let changes = ["model.arch=wrn-10-1", "model.norm=batch", "optimizer.ema_decay=0.9"];
+    let config = with(&tiny_config(), &changes);
     let mut trainer = Trainer::new(config, tiny_dataset(32), &device::cpu()).unwrap();
     for _ in 0..3 {
         trainer.step().unwrap();
@@ -230,6 +283,9 @@ fn batch_norm_resumes_with_its_running_statistics() {
         resumed.step().unwrap();
     }
     assert_eq!(weights_of(trainer.network()), weights_of(resumed.network()));
+    let averages = [&trainer, &resumed].map(|trainer| weights_of(trainer.evaluated_network()));
+    assert_eq!(averages[0], averages[1]);
+    assert_ne!(averages[0], weights_of(trainer.network()));
     let error = Trainer::resume(
         trainer.checkpoint().unwrap(),
         data::load(&RunConfig::default().data, 0).unwrap().train,
@@ -380,7 +436,7 @@ fn the_energy_sees_images_as_they_are_where_augmentation_is_kept_out_of_it() {
 }
 
 #[test]
-fn a_packed_model_samples_like_its_run_and_goes_no_further() {
+fn a_packed_model_has_the_weights_to_sample_with_and_goes_no_further() {
     let dir = tempfile::tempdir().unwrap();
     let config = with(&moons(), &["optimizer.ema_decay=0.9"]);
     run(config, &dir.path().join("run"), 0).0.unwrap();
@@ -412,6 +468,22 @@ fn calibration_error_weighs_the_bins() {
     let found = jempp::eval::Tally::of(&logits.concat(), &labels, 2);
     assert!((found.calibration_error() - expected).abs() < 1e-6);
     assert_eq!(found.accuracy(), 0.75);
+}
+
+#[test]
+fn bundled_models_were_trained_by_their_presets() {
+    for model in jempp::bundled::BUNDLED_MODELS {
+        let packed = model.load().unwrap();
+        let mut config = RunConfig::preset(model.preset).unwrap();
+        config.training.checkpoint_every_secs = packed.config.training.checkpoint_every_secs;
+        assert_eq!(packed.config, config, "{}", model.name);
+        assert_eq!(packed.counters.num_recoveries, 0, "{}", model.name);
+        let shape = packed.input_shape;
+        let classes = packed.class_names.len();
+        let network =
+            Network::new(&packed.config.model, shape, classes, 0, &device::cpu()).unwrap();
+        with_weights(network, packed.weights).unwrap();
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod format;
 
 use std::{collections::HashMap, path::PathBuf};
 
+use half::f16;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -74,8 +75,8 @@ pub enum CheckpointError {
     },
     /// A packed model where a run's whole state is needed.
     #[error(
-        "this is a packed model, which holds no replay buffer and no optimiser: it can be sampled and \
-         evaluated, but not trained further or started from its buffer"
+        "this is a packed model, which holds no replay buffer and no optimiser: it can be sampled, \
+         but not trained further or started from its buffer"
     )]
     Packed,
     /// Tensors that do not fit the network.
@@ -144,6 +145,14 @@ impl Checkpoint {
     /// Whether this is a model alone, without the state of a run.
     pub fn is_packed(&self) -> bool {
         self.optimizer.is_empty()
+    }
+
+    /// Whether half precision holds every weight and every number of the class centres.
+    pub fn fits_half_precision(&self) -> bool {
+        let centers = &self.class_centers;
+        let weights = self.sampling_weights().values().map(|tensor| &tensor.values);
+        let all = weights.chain([&centers.mean, &centers.factor, &centers.residual_std]);
+        all.flatten().all(|&value| f16::from_f32(value).is_finite())
     }
 
     /// Whether every weight and every chain is a finite number.

@@ -23,6 +23,11 @@ pub(super) fn run(args: &PackArgs) -> anyhow::Result<()> {
         args.out.display()
     );
     let packed = Checkpoint::load(&args.checkpoint)?.packed();
+    anyhow::ensure!(
+        packed.fits_half_precision(),
+        "{} holds weights that half precision cannot: its training has probably diverged",
+        args.checkpoint.display()
+    );
     packed.save(&args.out)?;
     let bytes = std::fs::metadata(&args.out)?.len();
     println!("Packed model: {} ({:.2} MB)", args.out.display(), bytes as f64 / 1e6);

@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 
 use super::open_device;
 use crate::{
-    bundled,
+    bundled::{self, BUNDLED_MODELS, BundledModel},
     checkpoint::Checkpoint,
     config::{SamplerKind, StartKind},
     device::ComputeDevice,
@@ -16,16 +16,32 @@ use crate::{
 };
 
 const DEFAULT_SAMPLES: &str = "runs/samples";
-const DEFAULT_STEPS: usize = 100;
+const DEFAULT_STEPS: u32 = 100;
+
+/// Which model a command is about.
+#[derive(Debug, Args)]
+pub(super) struct ModelArgs {
+    /// Checkpoint of a run, or a packed model [default: the first of the bundled models].
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// A model that travels inside the program.
+    #[arg(long, value_name = "NAME", value_parser = bundled::find, conflicts_with = "checkpoint")]
+    model: Option<BundledModel>,
+}
+
+impl ModelArgs {
+    pub(super) fn load(&self) -> anyhow::Result<Checkpoint> {
+        Ok(match &self.checkpoint {
+            Some(path) => Checkpoint::load(path)?,
+            None => self.model.unwrap_or(BUNDLED_MODELS[0]).load()?,
+        })
+    }
+}
 
 #[derive(Debug, Args)]
 pub(super) struct SampleArgs {
-    /// Checkpoint of a run, or a packed model.
-    #[arg(long, value_name = "FILE", conflicts_with = "model")]
-    checkpoint: Option<PathBuf>,
-    /// A model that travels inside the program: fashion.
-    #[arg(long, default_value = "fashion")]
-    model: String,
+    #[command(flatten)]
+    model: ModelArgs,
     /// Folder for the pictures and numbers.
     #[arg(long, default_value = DEFAULT_SAMPLES)]
     out: PathBuf,
@@ -39,8 +55,8 @@ pub(super) struct SampleArgs {
     #[arg(long, default_value = "class-centers")]
     start: String,
     /// Steps of each chain.
-    #[arg(long, default_value_t = DEFAULT_STEPS)]
-    steps: usize,
+    #[arg(long, default_value_t = DEFAULT_STEPS, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    steps: u32,
     /// sgld, proximal-sgld, pyld or mala [default: the training run's].
     #[arg(long)]
     sampler: Option<String>,
@@ -68,10 +84,7 @@ pub(super) struct SampleArgs {
 }
 
 pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
-    let mut checkpoint = match &args.checkpoint {
-        Some(path) => Checkpoint::load(path)?,
-        None => bundled::load(&args.model)?,
-    };
+    let mut checkpoint = args.model.load()?;
     let sampler = args.sampler.map(|kind| format!("sampler.kind={kind}"));
     for assignment in sampler.iter().chain(&args.assignments) {
         checkpoint.config = checkpoint.config.with_assignment(assignment)?;
@@ -93,7 +106,7 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
         start,
         classes: args.classes,
         per_class: args.per_class.into(),
-        num_steps: args.steps,
+        num_steps: args.steps as usize,
         is_conditional: args.conditional,
         seed: args.seed,
         max_frames: args.frames.into(),
@@ -138,7 +151,7 @@ pub(super) fn of_run(checkpoint: &Path, device: &ComputeDevice) -> anyhow::Resul
         start: SampleStart::Fresh(StartKind::ClassCenters),
         classes: Vec::new(),
         per_class: 10,
-        num_steps: DEFAULT_STEPS,
+        num_steps: DEFAULT_STEPS as usize,
         is_conditional: false,
         seed: 0,
         max_frames: 21,

@@ -221,19 +221,27 @@ impl RunConfig {
         Ok(())
     }
 
-    /// Checks what only whole configurations can be checked for: MALA needs noise.
+    /// Checks what only whole configurations can be checked for: what MALA needs.
     ///
     /// # Errors
     /// Keys that do not go together.
     pub fn check(&self) -> Result<(), ConfigError> {
-        if self.sampler.kind == SamplerKind::Mala && self.sampler.noise_std == 0.0 {
-            return Err(ConfigError::Invalid(
-                "sampler.kind = mala accepts and rejects noisy steps: set sampler.noise_std above 0, to \
-                 √(2 · sampler.step_size) for temperature 1"
-                    .into(),
-            ));
+        if self.sampler.kind != SamplerKind::Mala {
+            return Ok(());
         }
-        Ok(())
+        let (sampler, is_scheduled) =
+            (&self.sampler, self.sampler.step_schedule != StepSchedule::Constant);
+        let wrong = if sampler.noise_std == 0.0 || is_scheduled && sampler.final_step_factor == 0.0
+        {
+            "sampler.kind = mala accepts and rejects noisy steps: set sampler.noise_std above 0, to √(2 · \
+             sampler.step_size) for temperature 1, and sampler.final_step_factor above 0"
+        } else if self.model.norm == Norm::Batch {
+            "sampler.kind = mala compares energies of one chain, which batch norm mixes with the others: set \
+             model.norm = frozen, its running statistics"
+        } else {
+            return Ok(());
+        };
+        Err(ConfigError::Invalid(wrong.into()))
     }
 
     /// The preset of that name.

@@ -28,7 +28,7 @@ const TOY: &str = "
 const SHOWCASE: &str = "
     data = { crop_padding = 1, augment_energy = false, input_noise_std = 0.0 }
     class_centers = { max_components = 64 }
-    sampler = { num_steps = 5 }
+    sampler = { num_steps = 5, step_schedule = 'cosine' }
     replay_buffer = { reinit_prob = 0.02 }
     objective = { p_x_weight = 0.2, gap_loss = 'softplus', energy_l2_weight = 0.01 }
     optimizer = { learning_rate = 1e-3, warmup_steps = 500, schedule = 'cosine', ema_decay = 0.999 }
@@ -51,7 +51,7 @@ pub const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "fashion-showcase",
-        about: "The bundled model of Fashion-MNIST (--data DIR), an hour on one CPU core",
+        about: "The bundled model of Fashion-MNIST (--data DIR), about an hour on one CPU core",
         layers: &[
             SHOWCASE,
             "

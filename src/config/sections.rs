@@ -274,7 +274,7 @@ section! {
         gradient_clip_norm: f64 = 0.0, in 0.0 ..= 1e6;
         /// Steps over which the learning rate rises linearly from 0.
         warmup_steps: usize = 0, in 0 ..= 1000000;
-        /// How the learning rate falls after warm-up: steps or cosine.
+        /// How the learning rate falls after warm-up: steps or cosine. A cosine is measured against training.epochs: a run resumed for more of them learns faster again.
         schedule: LearningRateSchedule = LearningRateSchedule::Steps;
         /// Epochs at whose end the learning rate is multiplied by `decay_factor`.
         decay_epochs: Vec<usize> = Vec::new();

@@ -175,3 +175,13 @@ pub fn may_flip(dataset: DatasetName) -> bool {
             | DatasetName::Cifar100
     )
 }
+
+/// The data set's name as `--dataset` takes it.
+pub fn name(dataset: DatasetName) -> String {
+    formats::cli_name(dataset)
+}
+
+/// Names of a data set's classes, where they are known without its files.
+pub fn class_names(dataset: DatasetName) -> Option<Vec<String>> {
+    formats::class_names(dataset)
+}

@@ -227,9 +227,11 @@ pub fn mala_accept(
     let log_ratio = inverse_temperature * (ends.energy - ends.proposal_energy + 0.25 * sum);
     let key = [noise.seed as u32, (noise.seed >> 32) as u32];
     let bits = philox_4x32([chain, noise.step, noise.stream, 1], key);
+    // A proposal without an energy is rejected.
     let is_accepted = unit_interval(bits[0]).ln() < log_ratio;
     let x_next = if is_accepted { ends.proposal } else { ends.x };
-    (x_next.to_vec(), [f32::from(u8::from(is_accepted)), log_ratio.min(0.0).exp()])
+    let probability = if log_ratio.is_nan() { 0.0 } else { log_ratio.min(0.0).exp() };
+    (x_next.to_vec(), [f32::from(u8::from(is_accepted)), probability])
 }
 
 /// The sizes of a convolution with odd kernel and padding k/2; tensors are channels last.

@@ -276,10 +276,10 @@ impl Trainer {
         });
     }
 
-    /// Returns to the last good state with a smaller learning rate and other noise; once the allowed
+    /// Returns to a good state with a smaller learning rate and other noise; once the allowed
     /// number of recoveries is used up, returns there as it was and gives `None`.
     pub fn recover(&mut self) -> Option<Recovery> {
-        self.return_to_last_good();
+        self.return_to_good_state();
         let used = self.counters.num_recoveries - self.num_earlier_recoveries;
         if used == self.config.divergence.max_recoveries {
             return None;
@@ -295,7 +295,7 @@ impl Trainer {
 
     /// Returns to the older of the good states, keeping count of time and recoveries: a gap takes dozens of
     /// steps to run away, so that the newer one may have been on its way already.
-    pub fn return_to_last_good(&mut self) {
+    pub fn return_to_good_state(&mut self) {
         self.good_states.truncate(1);
         let Some(good) = self.good_states.first() else { return };
         self.network = good.network.clone();

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{DataError, check_labels, owned, read_named};
 use crate::data::Dataset;
 
-const CIFAR10_CLASSES: [&str; 10] =
+pub(super) const CIFAR10_CLASSES: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
 #[derive(Clone, Copy)]

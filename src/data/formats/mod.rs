@@ -147,6 +147,18 @@ pub(super) fn cli_name(dataset: DatasetName) -> String {
     }
 }
 
+/// Names of the classes, where they are known without the files.
+pub(super) fn class_names(dataset: DatasetName) -> Option<Vec<String>> {
+    use DatasetName::{Cifar10, Cifar100, FashionMnist, FashionMnistEmbedded, Mnist, Svhn};
+    match dataset {
+        FashionMnistEmbedded | FashionMnist => Some(owned(&FASHION_CLASSES)),
+        Mnist | Svhn => Some(owned(&DIGITS)),
+        Cifar10 => Some(owned(&cifar::CIFAR10_CLASSES)),
+        Cifar100 => Some((0..100).map(|class| format!("class {class}")).collect()),
+        _ => None,
+    }
+}
+
 /// Training and test part of an image set.
 pub(super) fn load(dataset: DatasetName, dir: &Path) -> Result<(Dataset, Dataset), DataError> {
     match dataset {

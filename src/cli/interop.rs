@@ -1,0 +1,135 @@
+//! `jempp import` and `jempp export`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+
+use super::sample::ModelArgs;
+use crate::{
+    config::{ConfigError, DatasetName, RunConfig},
+    files::write_atomically,
+    interop::{self, Centers, ImportRequest, Imported, norm_name},
+};
+
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// File of torch.save with `model_state_dict` and, if there is one, `replay_buffer`.
+    file: PathBuf,
+    /// Checkpoint to write; must not exist. Named checkpoint.safetensors, its folder can be trained on
+    /// with `jempp train --resume`.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Network that it must be, as in wrn-28-10 [default: whichever its tensors make up].
+    #[arg(long)]
+    arch: Option<String>,
+    /// Data set it was trained on, as in data.dataset, for the names of its classes [default: cifar10;
+    /// cifar100 if it has 100 classes].
+    #[arg(long)]
+    dataset: Option<String>,
+    /// Folder with the data set's official files: class centres are estimated from its images, without it
+    /// from the chains in the file.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Compute device: auto, gpu, cpu, or an adapter's index or name.
+    #[arg(long, default_value = "auto")]
+    device: String,
+}
+
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// File to write; must not exist.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Write a safetensors file, which is the only format and so the default.
+    #[arg(long)]
+    safetensors: bool,
+    /// Leave out the replay buffer.
+    #[arg(long)]
+    no_buffer: bool,
+}
+
+/// Imports and says what was found.
+pub fn import(args: &ImportArgs) -> anyhow::Result<()> {
+    check_free(&args.out)?;
+    let request = ImportRequest {
+        arch: args.arch.clone(),
+        dataset: args.dataset.as_deref().map(dataset).transpose()?,
+        data: args.data.clone(),
+    };
+    let device = super::open_device(&args.device)?;
+    let imported = interop::import(&args.file, &request, &device.device)
+        .with_context(|| args.file.display().to_string())?;
+    make_folder(&args.out)?;
+    imported.checkpoint.save(&args.out)?;
+    describe(&imported);
+    println!("Checkpoint: {}", args.out.display());
+    Ok(())
+}
+
+/// Exports and says how much.
+pub fn export(args: &ExportArgs) -> anyhow::Result<()> {
+    check_free(&args.out)?;
+    let checkpoint = args.model.load()?;
+    let bytes = interop::export(&checkpoint, !args.no_buffer)?;
+    make_folder(&args.out)?;
+    write_atomically(&args.out, &bytes)
+        .with_context(|| format!("cannot write {}", args.out.display()))?;
+    let model = &checkpoint.config.model;
+    println!("Network: {}, norm {}", model.arch, norm_name(model.norm));
+    println!("Tensors: {} ({} bytes)", args.out.display(), bytes.len());
+    Ok(())
+}
+
+fn describe(imported: &Imported) {
+    let checkpoint = &imported.checkpoint;
+    let (model, [c, h, w]) = (&checkpoint.config.model, checkpoint.input_shape);
+    println!(
+        "Network: {}, norm {}, {} classes, inputs {c}×{h}×{w}",
+        model.arch,
+        norm_name(model.norm),
+        checkpoint.class_names.len()
+    );
+    let num_chains = checkpoint.replay_buffer.shape[0];
+    match imported.has_chains {
+        true => println!("Replay buffer: {num_chains} chains, as in the file"),
+        false => println!("Replay buffer: {num_chains} fresh starts, as the file has none to use"),
+    }
+    match imported.centers {
+        Centers::Images => println!("Class centres: estimated from the training images"),
+        Centers::Chains => println!(
+            "Class centres: estimated from chains by the class the network sees in them; --data DIR takes images"
+        ),
+        Centers::Nothing => println!(
+            "Class centres: uniform noise, as there are neither chains nor images; --data DIR takes images"
+        ),
+    }
+    if imported.num_aliases > 0 {
+        println!("Left out: {} second names of the yopo variant", imported.num_aliases);
+    }
+    if !imported.unused.is_empty() {
+        println!("Left out, unused by the classifier: {} tensors", imported.unused.len());
+    }
+}
+
+/// The data set of that name.
+fn dataset(name: &str) -> Result<DatasetName, ConfigError> {
+    let config = RunConfig::default().with_assignment(&format!("data.dataset={name}"))?;
+    Ok(config.data.dataset)
+}
+
+fn check_free(out: &Path) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !out.exists(),
+        "{} already exists; nothing is ever overwritten. Choose another --out",
+        out.display()
+    );
+    Ok(())
+}
+
+fn make_folder(out: &Path) -> anyhow::Result<()> {
+    let folder = out.parent().unwrap_or(Path::new(""));
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
+}

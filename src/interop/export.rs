@@ -1,0 +1,65 @@
+//! From one of our checkpoints to tensors that PyTorch's code loads by name.
+
+use std::collections::HashMap;
+
+use safetensors::{Dtype, tensor::TensorView};
+
+use super::{InteropError, names::Place, norm_name};
+use crate::checkpoint::Checkpoint;
+
+/// A safetensors file of the network, with the weights to sample with, under PyTorch's names and in its layouts, all in f32.
+///
+/// Beside the weights it holds what a strict `load_state_dict` of the official code asks for, batch norm's
+/// `num_batches_tracked` (i64, the training steps done) and an `energy_output` of zeros, which the
+/// classifier does not use; and, `with_buffer` and where there are any, the chains as `replay_buffer` (N, C, H, W). Its metadata
+/// say `format` = `pt`, `arch`, `norm`, and as JSON `input_shape` and `class_names`.
+///
+/// # Errors
+/// Weights that belong to no network.
+pub fn export(checkpoint: &Checkpoint, with_buffer: bool) -> Result<Vec<u8>, InteropError> {
+    let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
+    let mut add = |name: String, shape: Vec<usize>, values: &[f32]| {
+        tensors.push((name, Dtype::F32, shape, bytemuck::cast_slice(values).to_vec()));
+    };
+    let weights = checkpoint.sampling_weights();
+    let places = Place::all(weights)?;
+    for place in &places {
+        let values = place.to_pytorch(&weights[&place.path].values);
+        add(place.name.clone(), place.pytorch_shape(), &values);
+        if place.name == "class_output.weight" && checkpoint.config.model.arch.starts_with("wrn") {
+            let inputs = place.pytorch_shape()[1];
+            add("energy_output.weight".into(), vec![1, inputs], &vec![0.0; inputs]);
+            add("energy_output.bias".into(), vec![1], &[0.0]);
+        }
+    }
+    if with_buffer && !checkpoint.is_packed() {
+        let [c, h, w] = checkpoint.input_shape;
+        let chains = &checkpoint.replay_buffer;
+        add("replay_buffer".into(), vec![chains.shape[0], c, h, w], &chains.values);
+    }
+    let steps = (checkpoint.counters.step as i64).to_le_bytes();
+    for norm in places.iter().filter_map(|place| place.name.strip_suffix(".running_mean")) {
+        let name = format!("{norm}.num_batches_tracked");
+        tensors.push((name, Dtype::I64, Vec::new(), steps.to_vec()));
+    }
+
+    let config = &checkpoint.config.model;
+    let metadata = [
+        ("format", "pt".to_string()),
+        ("arch", config.arch.clone()),
+        ("norm", norm_name(config.norm).to_string()),
+        ("input_shape", serde_json::json!(checkpoint.input_shape).to_string()),
+        ("class_names", serde_json::json!(checkpoint.class_names).to_string()),
+    ];
+    let metadata: HashMap<_, _> =
+        metadata.into_iter().map(|(key, value)| (key.to_string(), value)).collect();
+    let serialise = |error| InteropError::Serialise(format!("the tensors: {error}"));
+    let views: Vec<(&str, TensorView)> = tensors
+        .iter()
+        .map(|(name, dtype, shape, bytes)| {
+            Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?))
+        })
+        .collect::<Result<_, safetensors::SafeTensorError>>()
+        .map_err(serialise)?;
+    safetensors::serialize(views, Some(metadata)).map_err(serialise)
+}

@@ -1,0 +1,226 @@
+//! From a PyTorch checkpoint to one of ours.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+
+use super::{
+    InteropError,
+    arch::Found,
+    centers::{self, Centers},
+    file::{PytorchFile, read, wrong_shape},
+    names::Place,
+};
+use crate::{
+    checkpoint::{Checkpoint, Counters},
+    class_centers::ClassCentersData,
+    config::{ConfigError, DataConfig, DatasetName, RunConfig, StartKind},
+    data::{self, Dataset},
+    model::{HostTensor, Network, weights_of, with_weights},
+    optimizer,
+    replay_buffer::{ReplayBuffer, Start},
+};
+
+/// Side of an image when no chain says otherwise: CIFAR's and SVHN's.
+const SIDE: usize = 32;
+/// Axes of a class centre that is estimated from some chains instead of thousands of images.
+const COMPONENTS_OF_CHAINS: usize = 16;
+
+/// What to import, and what is known of it beside the file.
+#[derive(Clone, Debug, Default)]
+pub struct ImportRequest {
+    /// The network it must be, as in `wrn-28-10`.
+    pub arch: Option<String>,
+    /// The data set it was trained on; CIFAR-10 or, with 100 classes, CIFAR-100 if nobody says.
+    pub dataset: Option<DatasetName>,
+    /// Folder with that data set's files, for class centres of real images.
+    pub data: Option<PathBuf>,
+}
+
+/// An imported model.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// The model, ready to be sampled and trained.
+    pub checkpoint: Checkpoint,
+    /// Where its class centres came from.
+    pub centers: Centers,
+    /// Whether its replay buffer is the file's; otherwise it holds fresh starts.
+    pub has_chains: bool,
+    /// Tensors left out because the classifier does not use them.
+    pub unused: Vec<String>,
+    /// Second names of tensors, left out unread.
+    pub num_aliases: usize,
+}
+
+/// Reads a checkpoint of the official code of JEM++ as a run before its first step, in the paper's recipe.
+///
+/// The network is the one that names and shapes tell of. The optimiser starts afresh, and class centres
+/// are estimated anew ([`Centers`]): neither is in the file. The replay buffer is taken as it is: equal
+/// blocks of slots, one per class, at first; but JEMPP re-initialises slots from random classes, so that
+/// a slot's block says little about its class once trained. A buffer with fewer chains than classes is of
+/// no use, and fresh starts replace it as they do a missing one.
+///
+/// Differs from JEMPP: running statistics of batch norm take a tenth of the new value when training goes
+/// on, not nine tenths.
+///
+/// # Errors
+/// A file that is no such checkpoint, a tensor that is missing, of another shape, not finite or one too
+/// many, and a data set that does not fit.
+pub fn import(
+    path: &Path,
+    request: &ImportRequest,
+    device: &Device,
+) -> Result<Imported, InteropError> {
+    let mut file = PytorchFile::open(path)?;
+    let found = Found::of(&file)?;
+    if let Some(asked) = request.arch.clone().filter(|arch| *arch != found.arch()) {
+        return Err(InteropError::OtherArch { asked, found: found.arch() });
+    }
+    let (shape, mut chains) = chains(&file, found)?;
+    chains.take_if(|chains| chains.shape[0] < found.num_classes.max(2));
+
+    let mut config = config(found, request, chains.as_ref())?;
+    let network = Network::new(&config.model, shape, found.num_classes, config.seed, device)?;
+    let weights = Place::all(&weights_of(&network))?
+        .into_iter()
+        .map(|place| {
+            let values = file.take(&place.name, &place.pytorch_shape())?;
+            let tensor = place.from_pytorch(&values);
+            Ok((place.path, tensor))
+        })
+        .collect::<Result<_, InteropError>>()?;
+    let unused = file.leftovers()?;
+    let network = with_weights(network, weights)?;
+
+    let train = train(&config, request)?;
+    let class_names = class_names(found, request, config.data.dataset, train.as_ref())?;
+    let (class_centers, centers) = match (&train, &chains) {
+        (Some(train), _) => {
+            (ClassCentersData::estimate(train, &config.class_centers)?, Centers::Images)
+        }
+        (None, Some(chains)) => {
+            config.class_centers.max_components = COMPONENTS_OF_CHAINS;
+            let section = &config.class_centers;
+            let centers =
+                centers::of_chains(&network, chains, shape, &class_names, section, device)?;
+            (centers, Centers::Chains)
+        }
+        (None, None) => {
+            config.sampler.start = StartKind::Uniform;
+            let num_pixels = shape.iter().product();
+            (centers::of_nothing(found.num_classes, num_pixels), Centers::Nothing)
+        }
+    };
+    let has_chains = chains.is_some();
+    let replay_buffer = chains.unwrap_or_else(|| {
+        let start = Start::new(config.sampler.start, &class_centers.to_device(shape, device));
+        let section = &config.replay_buffer;
+        let buffer =
+            ReplayBuffer::new(section, found.num_classes, shape, &start, config.seed, device);
+        let data = buffer.chains().into_data();
+        let shape = buffer.chains().dims().to_vec();
+        HostTensor { shape, values: data.iter::<f32>().collect() }
+    });
+    config.validate()?;
+    let optimizer = optimizer::build(&config.optimizer)
+        .into_bytes()
+        .map_err(|error| InteropError::Serialise(format!("the optimiser: {error}")))?
+        .to_vec();
+    let checkpoint = Checkpoint {
+        config,
+        counters: Counters { learning_rate_factor: 1.0, ..Counters::default() },
+        class_names,
+        input_shape: shape,
+        weights: weights_of(&network),
+        averaged_weights: None,
+        optimizer,
+        replay_buffer,
+        class_centers,
+    };
+    if let Some(train) = &train {
+        checkpoint.check_data(train)?;
+    }
+    Ok(Imported { checkpoint, centers, has_chains, unused, num_aliases: file.num_aliases })
+}
+
+/// Shape (C, H, W) of an image, and the replay buffer (N, D), if there is one.
+fn chains(
+    file: &PytorchFile,
+    found: Found,
+) -> Result<([usize; 3], Option<HostTensor>), InteropError> {
+    let usual = [found.channels, SIDE, SIDE];
+    let Some(tensor) = &file.replay_buffer else { return Ok((usual, None)) };
+    let name = "replay_buffer";
+    match *tensor.shape() {
+        // The official code's word for no buffer.
+        [0] => Ok((usual, None)),
+        [num_chains, channels, height, width] if channels == found.channels => {
+            let shape = [channels, height, width];
+            let values = read(name, tensor)?;
+            let chains = HostTensor { shape: vec![num_chains, shape.iter().product()], values };
+            Ok((shape, Some(chains)))
+        }
+        ref other => {
+            let num_chains = other.first().copied().unwrap_or(0);
+            let expected = [num_chains, found.channels, SIDE, SIDE];
+            Err(wrong_shape(name, &expected, other).into())
+        }
+    }
+}
+
+/// The paper's recipe with this network, data set and buffer.
+fn config(
+    found: Found,
+    request: &ImportRequest,
+    chains: Option<&HostTensor>,
+) -> Result<RunConfig, ConfigError> {
+    let mut config = RunConfig::preset("paper-cifar10")?;
+    config.model.arch = found.arch();
+    config.model.norm = found.norm;
+    let usual = if found.num_classes == 100 { DatasetName::Cifar100 } else { DatasetName::Cifar10 };
+    config.data.dataset = request.dataset.unwrap_or(usual);
+    config.data.horizontal_flip &= data::may_flip(config.data.dataset);
+    if let Some(dir) = &request.data {
+        config.data.dir = dir.display().to_string();
+    }
+    if let Some(chains) = chains {
+        let capacity = chains.shape[0];
+        config.replay_buffer.replay_buffer_size = capacity;
+        // A batch takes distinct chains.
+        config.data.batch_size = config.data.batch_size.min(capacity);
+    }
+    Ok(config)
+}
+
+/// The training images, if their folder was named; all of them, as none is needed for validation here.
+fn train(config: &RunConfig, request: &ImportRequest) -> Result<Option<Dataset>, InteropError> {
+    if request.data.is_none() {
+        return Ok(None);
+    }
+    let whole = DataConfig { num_validation: 0, batch_size: 1, ..config.data.clone() };
+    Ok(Some(data::load(&whole, config.seed)?.train))
+}
+
+/// The data set's names of the classes, or numbers where nobody says which data set it is.
+fn class_names(
+    found: Found,
+    request: &ImportRequest,
+    dataset: DatasetName,
+    train: Option<&Dataset>,
+) -> Result<Vec<String>, InteropError> {
+    let known = match train {
+        Some(train) => Some(train.class_names.clone()),
+        None => data::class_names(dataset),
+    };
+    match known {
+        Some(names) if names.len() == found.num_classes => Ok(names),
+        Some(names) if request.dataset.is_some() || train.is_some() => {
+            Err(InteropError::OtherClasses {
+                dataset: data::name(dataset),
+                expected: names.len(),
+                found: found.num_classes,
+            })
+        }
+        _ => Ok((0..found.num_classes).map(|class| format!("class {class}")).collect()),
+    }
+}

@@ -1,0 +1,150 @@
+//! Names and layouts of tensors on PyTorch's side.
+//!
+//! | here | there | layout here | layout there |
+//! |---|---|---|---|
+//! | `conv1.weight` | `f.conv1.weight` | (k, k, inputs, outputs) | (outputs, inputs, k, k) |
+//! | `blocks.i.norm1.gamma` | `f.layer⌊i/n⌋+1.i mod n.bn1.weight` | (channels) | (channels) |
+//! | `blocks.i.shortcut.weight` | `….shortcut.0.weight` | (1, 1, inputs, outputs) | (outputs, inputs, 1, 1) |
+//! | `classifier.weight` | `class_output.weight` | (inputs, classes) | (classes, inputs) |
+//!
+//! Networks other than the WideResNet have no model in JEMPP: their layers keep their names, `convs.i` or
+//! `layers.i`. A head that flattens takes (H, W, C) here and (C, H, W) there.
+//!
+//! # Source
+//! The module names of the official code of JEM++ (sndnyang/JEMPP).
+
+use std::collections::HashMap;
+
+use crate::model::{HostTensor, WeightsError};
+
+/// Parts of a checkpoint of JEMPP that its classifier does not use: the head of its unconditional
+/// variant, and the counters of batch norm, which only count.
+pub(super) fn is_unused(name: &str) -> bool {
+    name.starts_with("energy_output.") || name.ends_with(".num_batches_tracked")
+}
+
+/// The name of a tensor that JEMPP's `yopo` variant registers a second time, for its split of the
+/// network: `f.layer_one` is `f.conv1`, `f.other_layers` holds `f.layer1`, 2, 3 and `f.bn1`.
+pub(super) fn without_alias(name: &str) -> Option<String> {
+    if let Some(leaf) = name.strip_prefix("f.layer_one.") {
+        return Some(format!("f.conv1.{leaf}"));
+    }
+    match name.strip_prefix("f.other_layers.")?.split_once('.')? {
+        ("3", leaf) => Some(format!("f.bn1.{leaf}")),
+        (stage, leaf) => {
+            Some(format!("f.layer{}.{leaf}", stage.parse::<u8>().ok()?.checked_add(1)?))
+        }
+    }
+}
+
+/// One tensor on both sides.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// Its path in our network.
+    pub(super) path: String,
+    /// Its name in PyTorch.
+    pub(super) name: String,
+    /// Its shape in our network.
+    shape: Vec<usize>,
+    /// Our layout as three axes: taps or pixels, inputs, outputs. PyTorch's is their reverse.
+    axes: [usize; 3],
+}
+
+impl Place {
+    /// Every tensor of a network, by path.
+    ///
+    /// # Errors
+    /// A path that no network has.
+    pub(super) fn all(weights: &HashMap<String, HostTensor>) -> Result<Vec<Self>, WeightsError> {
+        let blocks = weights.keys().filter(|path| path.ends_with(".conv2.bias")).count();
+        let mut paths: Vec<_> = weights.keys().collect();
+        paths.sort();
+        let place = |path: &String| {
+            let name = name_of(path, blocks / 3);
+            let name = name.ok_or_else(|| WeightsError::Extra(path.clone()))?;
+            let shape = weights[path].shape.clone();
+            let axes = match shape[..] {
+                [height, width, inputs, outputs] => [height * width, inputs, outputs],
+                [inputs, outputs] if path.ends_with("classifier.weight") => {
+                    let channels = head_channels(weights).unwrap_or(inputs);
+                    [inputs / channels, channels, outputs]
+                }
+                [inputs, outputs] => [1, inputs, outputs],
+                _ => [1, 1, shape.iter().product()],
+            };
+            Ok(Self { path: path.clone(), name, shape, axes })
+        };
+        paths.into_iter().map(place).collect()
+    }
+
+    /// The tensor's shape in PyTorch.
+    pub(super) fn pytorch_shape(&self) -> Vec<usize> {
+        match self.shape[..] {
+            [height, width, inputs, outputs] => vec![outputs, inputs, height, width],
+            [inputs, outputs] => vec![outputs, inputs],
+            _ => self.shape.clone(),
+        }
+    }
+
+    /// Our values in PyTorch's order.
+    pub(super) fn to_pytorch(&self, values: &[f32]) -> Vec<f32> {
+        reversed(values, self.axes)
+    }
+
+    /// The tensor of our network with PyTorch's values.
+    pub(super) fn from_pytorch(&self, values: &[f32]) -> HostTensor {
+        let [taps, inputs, outputs] = self.axes;
+        let values = reversed(values, [outputs, inputs, taps]);
+        HostTensor { shape: self.shape.clone(), values }
+    }
+}
+
+/// Values of shape (a, b, c) as (c, b, a).
+fn reversed(values: &[f32], [a, b, c]: [usize; 3]) -> Vec<f32> {
+    let mut out = Vec::with_capacity(values.len());
+    for k in 0..c {
+        for j in 0..b {
+            out.extend((0..a).map(|i| values[(i * b + j) * c + k]));
+        }
+    }
+    out
+}
+
+/// Channels of the last convolution of a plain stack, whose pixels its head may flatten.
+fn head_channels(weights: &HashMap<String, HostTensor>) -> Option<usize> {
+    let last = weights.keys().filter(|path| path.contains(".convs.")).count() / 2;
+    let bias = weights.get(&format!("body.Cnn.convs.{}.bias", last.checked_sub(1)?))?;
+    Some(bias.values.len())
+}
+
+fn name_of(path: &str, blocks_per_stage: usize) -> Option<String> {
+    let parts: Vec<&str> = path.split('.').collect();
+    Some(match parts[..] {
+        ["body", _, "classifier", leaf] => format!("class_output.{leaf}"),
+        ["body", "Cnn", "convs", index, leaf] => format!("convs.{index}.{leaf}"),
+        ["body", "Mlp", "layers", index, leaf] => format!("layers.{index}.{leaf}"),
+        ["body", "WideResNet", "conv1", leaf] => format!("f.conv1.{leaf}"),
+        ["body", "WideResNet", "norm", _, leaf] => format!("f.bn1.{}", norm_leaf(leaf)),
+        ["body", "WideResNet", "blocks", block, ref rest @ ..] => {
+            let block: usize = block.parse().ok()?;
+            let stage = block.checked_div(blocks_per_stage)? + 1;
+            let leaf = match *rest {
+                ["norm1", _, leaf] => format!("bn1.{}", norm_leaf(leaf)),
+                ["norm2", _, leaf] => format!("bn2.{}", norm_leaf(leaf)),
+                ["shortcut", leaf] => format!("shortcut.0.{leaf}"),
+                [conv, leaf] => format!("{conv}.{leaf}"),
+                _ => return None,
+            };
+            format!("f.layer{stage}.{}.{leaf}", block % blocks_per_stage)
+        }
+        _ => return None,
+    })
+}
+
+fn norm_leaf(leaf: &str) -> &str {
+    match leaf {
+        "gamma" => "weight",
+        "beta" => "bias",
+        other => other,
+    }
+}
