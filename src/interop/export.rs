@@ -23,7 +23,7 @@ pub fn export(checkpoint: &Checkpoint, with_buffer: bool) -> Result<Vec<u8>, Int
     };
     let places = Place::all(&checkpoint.weights)?;
     for place in &places {
-        let values = place.to_pytorch(&checkpoint.weights[&place.path].values);
+        let values = place.pytorch_values(&checkpoint.weights[&place.path].values);
         add(place.name.clone(), place.pytorch_shape(), &values);
         if place.name == "class_output.weight" && checkpoint.config.model.arch.starts_with("wrn") {
             let inputs = place.pytorch_shape()[1];
