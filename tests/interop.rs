@@ -424,7 +424,7 @@ fn the_program_imports_samples_and_exports() {
     let (is_done, said) = jempp(&into);
     assert!(is_done, "{said}");
     assert!(said.contains("Network: wrn-10-1, norm batch, 3 classes, inputs 3×8×8"), "{said}");
-    assert!(said.contains("53 second names") && said.contains("9 chains"), "{said}");
+    assert!(said.contains("53 second names of tensors") && said.contains("9 chains"), "{said}");
     for start in ["class-centers", "buffer"] {
         let out = format!("samples-{start}");
         let chains = ["--start", start, "--steps", "2", "--per-class", "2", "--device", "cpu"];

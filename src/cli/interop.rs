@@ -60,6 +60,7 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<()> {
         data: args.data.clone(),
     };
     let device = super::open_device(&args.device)?;
+    println!("Reading {}; a WRN-28-10 takes half a minute on a CPU.", args.file.display());
     let imported = interop::import(&args.file, &request, &device.device)
         .with_context(|| args.file.display().to_string())?;
     make_folder(&args.out)?;
@@ -107,7 +108,7 @@ fn describe(imported: &Imported) {
         ),
     }
     if imported.num_aliases > 0 {
-        println!("Left out: {} second names of the yopo variant", imported.num_aliases);
+        println!("Left out, unread: {} second names of tensors (`yopo`)", imported.num_aliases);
     }
     if !imported.unused.is_empty() {
         println!("Left out, unused by the classifier: {} tensors", imported.unused.len());

@@ -68,7 +68,7 @@ pub const PRESETS: &[Preset] = &[
             "
             data = { dataset = 'mnist' }
             class_centers = { max_components = 48 }
-            training = { epochs = 8 }
+            training = { epochs = 4 }
         ",
         ],
     },

@@ -12,8 +12,8 @@ use crate::{
     model::{HostTensor, Network},
 };
 
-/// Chains that centres are estimated from at most; WRN-28-10 classifies some 25 a second on two cores.
-const MAX_CHAINS: usize = 1000;
+/// Chains that centres are estimated from at most; WRN-28-10 classifies 15 to 25 a second on two cores.
+const MAX_CHAINS: usize = 500;
 /// Chains that stand for a class in which the network sees less than two.
 const MAX_MIXED: usize = 64;
 const BATCH: usize = 50;

@@ -24,7 +24,7 @@ pub fn export(checkpoint: &Checkpoint, with_buffer: bool) -> Result<Vec<u8>, Int
     let weights = checkpoint.sampling_weights();
     let places = Place::all(weights)?;
     for place in &places {
-        let values = place.to_pytorch(&weights[&place.path].values);
+        let values = place.pytorch_values(&weights[&place.path].values);
         add(place.name.clone(), place.pytorch_shape(), &values);
         if place.name == "class_output.weight" && checkpoint.config.model.arch.starts_with("wrn") {
             let inputs = place.pytorch_shape()[1];

@@ -85,7 +85,7 @@ pub fn import(
         .into_iter()
         .map(|place| {
             let values = file.take(&place.name, &place.pytorch_shape())?;
-            let tensor = place.from_pytorch(&values);
+            let tensor = place.tensor_of(&values);
             Ok((place.path, tensor))
         })
         .collect::<Result<_, InteropError>>()?;

@@ -87,12 +87,12 @@ impl Place {
     }
 
     /// Our values in PyTorch's order.
-    pub(super) fn to_pytorch(&self, values: &[f32]) -> Vec<f32> {
+    pub(super) fn pytorch_values(&self, values: &[f32]) -> Vec<f32> {
         reversed(values, self.axes)
     }
 
     /// The tensor of our network with PyTorch's values.
-    pub(super) fn from_pytorch(&self, values: &[f32]) -> HostTensor {
+    pub(super) fn tensor_of(&self, values: &[f32]) -> HostTensor {
         let [taps, inputs, outputs] = self.axes;
         let values = reversed(values, [outputs, inputs, taps]);
         HostTensor { shape: self.shape.clone(), values }
