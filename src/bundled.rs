@@ -18,11 +18,18 @@ pub struct BundledModel {
 }
 
 /// Every bundled model; the first is the default. How they were made: `docs/showcase.md`.
-pub const BUNDLED_MODELS: &[BundledModel] = &[BundledModel {
-    name: "fashion",
-    preset: "fashion-showcase",
-    bytes: include_bytes!("../assets/fashion.safetensors"),
-}];
+pub const BUNDLED_MODELS: &[BundledModel] = &[
+    BundledModel {
+        name: "fashion",
+        preset: "fashion-showcase",
+        bytes: include_bytes!("../assets/fashion.safetensors"),
+    },
+    BundledModel {
+        name: "mnist",
+        preset: "mnist-showcase",
+        bytes: include_bytes!("../assets/mnist/mnist.safetensors"),
+    },
+];
 
 impl BundledModel {
     /// The packed model.

@@ -58,6 +58,7 @@ enum Command {
     /// Draw samples from a model, bundled or trained: grid.png, chains.gif and traces.csv.
     #[command(after_help = "Examples:
   jempp sample
+  jempp sample --model mnist --class 3 --class 8 --steps 200
   jempp sample --checkpoint runs/first/checkpoint.safetensors --out runs/first-samples
   jempp sample --out runs/bags --class 8 --per-class 16 --steps 200
   jempp sample --out runs/mine --start photo.png --sampler proximal-sgld --set sampler.step_size=0.5")]
