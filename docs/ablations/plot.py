@@ -109,7 +109,7 @@ def samplers():
 def norms():
     table = rows("d")
     kinds = [("batch", "class-centers"), ("batch", "uniform"), ("none", "class-centers"), ("none", "uniform")]
-    labels = ["batch norm,\nclass centres", "batch norm,\nuniform noise", "no norm,\nclass centres", "no norm,\nuniform noise"]
+    labels = ["batch norm,\ncentres", "batch norm,\nnoise", "no norm,\ncentres", "no norm,\nnoise"]
     colours = [BLUE, ORANGE, GREEN, PURPLE]
     figure, panels = plt.subplots(1, 3, figsize=(11, 3.6))
     for place, (kind, colour) in enumerate(zip(kinds, colours)):
@@ -121,9 +121,9 @@ def norms():
     count = len({row["seed"] for row in table})
     panels[0].set(ylabel=f"diverged runs of {count}", ylim=(0, count + 0.1), yticks=range(count + 1))
     panels[1].set(ylabel="test accuracy, %")
-    panels[2].set(ylabel="distance of buffer from test images", ylim=(0, None))
+    panels[2].set(ylabel="distance of buffer from test images", yscale="log", ylim=(1, 1000))
     for axes in panels:
-        axes.set_xticks(range(4), labels, fontsize=7)
+        axes.set_xticks(range(4), labels, fontsize=8)
         axes.set_xlim(-0.6, 3.6)
     save(figure, "d")
 

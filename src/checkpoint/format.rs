@@ -25,6 +25,9 @@ const FACTOR: &str = "class_centers.factor";
 const RESIDUAL_STD: &str = "class_centers.residual_std";
 const OPTIMIZER: &str = "optimizer";
 
+/// Name, type, shape and bytes.
+type RawTensor<'a> = (String, Dtype, Vec<usize>, Cow<'a, [u8]>);
+
 #[derive(Serialize, Deserialize)]
 struct Metadata {
     counters: Counters,
@@ -53,7 +56,7 @@ impl Checkpoint {
         floats.push((MEAN.into(), vec![classes, d], &centers.mean));
         floats.push((FACTOR.into(), vec![classes, k, d], &centers.factor));
         floats.push((RESIDUAL_STD.into(), vec![classes, d], &centers.residual_std));
-        let mut tensors: Vec<(String, Dtype, Vec<usize>, Cow<[u8]>)> = Vec::new();
+        let mut tensors: Vec<RawTensor> = Vec::new();
         if !is_packed {
             let (chains, optimizer) = (&self.replay_buffer, &self.optimizer);
             floats.push((REPLAY_BUFFER.into(), chains.shape.clone(), &chains.values));
