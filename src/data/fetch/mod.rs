@@ -261,6 +261,8 @@ impl Job<'_> {
         while let Some(at) = transfer.advance()? {
             (self.on_event)(FetchEvent::Bytes(at));
         }
+        // Its file is locked, which on Windows keeps even us from reading it.
+        drop(transfer);
         unpack::store(&part.path, file, self.dir)
     }
 }
