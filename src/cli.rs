@@ -276,6 +276,16 @@ fn open_device(wanted: &str) -> anyhow::Result<ComputeDevice> {
     Ok(device)
 }
 
+/// Checks that a file to write is not there yet.
+fn check_free(out: &Path) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !out.exists(),
+        "{} already exists; nothing is ever overwritten. Choose another --out",
+        out.display()
+    );
+    Ok(())
+}
+
 /// A flag that Ctrl-C sets; a second Ctrl-C ends the program at once.
 fn stop_on_ctrl_c() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));

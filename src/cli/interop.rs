@@ -53,14 +53,14 @@ pub struct ExportArgs {
 
 /// Imports and says what was found.
 pub fn import(args: &ImportArgs) -> anyhow::Result<()> {
-    check_free(&args.out)?;
+    super::check_free(&args.out)?;
     let request = ImportRequest {
         arch: args.arch.clone(),
         dataset: args.dataset.as_deref().map(dataset).transpose()?,
         data: args.data.clone(),
     };
     let device = super::open_device(&args.device)?;
-    println!("Reading {}; a WRN-28-10 takes half a minute on a CPU.", args.file.display());
+    println!("Reading {}; a large network takes a while on a CPU.", args.file.display());
     let imported = interop::import(&args.file, &request, &device.device)
         .with_context(|| args.file.display().to_string())?;
     make_folder(&args.out)?;
@@ -72,7 +72,7 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<()> {
 
 /// Exports and says how much.
 pub fn export(args: &ExportArgs) -> anyhow::Result<()> {
-    check_free(&args.out)?;
+    super::check_free(&args.out)?;
     let checkpoint = args.model.load()?;
     let bytes = interop::export(&checkpoint, !args.no_buffer)?;
     make_folder(&args.out)?;
@@ -119,15 +119,6 @@ fn describe(imported: &Imported) {
 fn dataset(name: &str) -> Result<DatasetName, ConfigError> {
     let config = RunConfig::default().with_assignment(&format!("data.dataset={name}"))?;
     Ok(config.data.dataset)
-}
-
-fn check_free(out: &Path) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        !out.exists(),
-        "{} already exists; nothing is ever overwritten. Choose another --out",
-        out.display()
-    );
-    Ok(())
 }
 
 fn make_folder(out: &Path) -> anyhow::Result<()> {

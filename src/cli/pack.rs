@@ -17,11 +17,7 @@ pub(super) struct PackArgs {
 }
 
 pub(super) fn run(args: &PackArgs) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        !args.out.exists(),
-        "{} already exists; choose another --out",
-        args.out.display()
-    );
+    super::check_free(&args.out)?;
     let packed = Checkpoint::load(&args.checkpoint)?.packed();
     anyhow::ensure!(
         packed.fits_half_precision(),
