@@ -16,7 +16,10 @@ forbid "the CPU twins import nothing" '^ *(pub )?use |crate::|super::' src/kerne
 forbid "kernels know no model, sampler or configuration" \
     'crate::(model|sampler|config|energy|trainer|worker)' \
     $(find src/kernels -name '*.rs')
-forbid "the configuration imports no other room" 'crate::' src/config/*.rs
+forbid "the configuration and the diagnostics import no other room" 'crate::' \
+    src/config/*.rs src/diagnostics/*.rs
+forbid "the window knows no tensor and no device" 'burn|cubecl|wgpu::|crate::(device|model|energy|sampler|trainer)' \
+    $(find src/app -name '*.rs')
 forbid "models and energies know nothing of what drives them" \
     'crate::(trainer|worker|sampler|cli|eval)' src/model/*.rs src/energy.rs
 forbid "only the program and its commands speak to a person" 'println!' \

@@ -5,6 +5,7 @@ mod fetch;
 mod interop;
 mod pack;
 mod sample;
+mod view;
 
 use std::{
     path::{Path, PathBuf},
@@ -35,7 +36,7 @@ const DEFAULT_RUN: &str = "runs/fashion-quick";
     name = "jempp",
     version,
     after_help = "Examples:
-  jempp                                     train on the embedded images, then sample (minutes)
+  jempp                                     open the window; with no display, train and sample (minutes)
   jempp train --preset toy-two-moons --out runs/moons
   jempp fetch mnist
   jempp sample --checkpoint runs/moons/checkpoint.safetensors --out runs/moons-samples
@@ -48,6 +49,13 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Open the window: watch, steer and compare chains, train models.
+    #[command(after_help = "Examples:
+  jempp view
+  jempp view --model mnist --play
+  jempp view --checkpoint runs/first/checkpoint.safetensors
+  jempp view '?model=fashion&sampler.kind=sgld&sampler.step_size=5'")]
+    View(view::ViewArgs),
     /// Train a model.
     #[command(after_help = "Examples:
   jempp train --preset fashion-quick --out runs/first
@@ -175,7 +183,8 @@ impl TrainArgs {
 /// Whatever stopped the command, in one line for a person.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
-        None => quick(),
+        None => main_job(),
+        Some(Command::View(args)) => view::run(&args),
         Some(Command::Train(args)) => train(args),
         Some(Command::Sample(args)) => sample::run(args),
         Some(Command::Pack(args)) => pack::run(&args),
@@ -188,7 +197,18 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-/// The main job on a fresh machine: train the quick preset (or go on with it), then sample.
+/// The window; where there is none, the job that needs none.
+fn main_job() -> anyhow::Result<()> {
+    let Err(error) = view::run(&view::ViewArgs::default()) else { return Ok(()) };
+    println!("{error:#}.");
+    println!(
+        "The window needs a display (on Linux an X or Wayland session, over ssh `ssh -X`) and a Vulkan, Metal or \
+         DX12 driver (a software one will do: mesa-vulkan-drivers); then `jempp` opens it. Going on without."
+    );
+    quick()
+}
+
+/// The main job without a window: train the quick preset (or go on with it), then sample.
 fn quick() -> anyhow::Result<()> {
     let out = Path::new(DEFAULT_RUN);
     let checkpoint = RunFolder::checkpoint_of(out);

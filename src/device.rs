@@ -77,6 +77,11 @@ impl ComputeDevice {
         }
     }
 
+    /// Whether it is the CPU back end.
+    pub fn is_cpu(&self) -> bool {
+        self.queue.is_none()
+    }
+
     /// Whether it is a graphics adapter that only imitates hardware, and slow for it.
     pub fn is_software_adapter(&self) -> bool {
         self.is_software_adapter

@@ -37,6 +37,8 @@ pub struct EnergyGradient {
     pub energy: Tensor<1>,
     /// ∂E/∂x, the shape of x (N, C, H, W), in energy per unit of x.
     pub gradient: Tensor<4>,
+    /// Logits (N, classes), where the energy was asked for them.
+    pub logits: Option<Tensor<2>>,
 }
 
 /// An energy split at the output z of its first layer.
@@ -48,6 +50,8 @@ pub struct SplitGradient {
     pub output_gradient: Tensor<4>,
     /// ∂E/∂x = J_first(x)ᵀ p at the same x.
     pub gradient: Tensor<4>,
+    /// Logits (N, classes), where the energy was asked for them.
+    pub logits: Option<Tensor<2>>,
 }
 
 /// Something that has an energy and a gradient at inputs (N, C, H, W).
@@ -63,8 +67,8 @@ pub trait Energy {
     /// Energies and gradients, with p at the first layer's output. By default the first layer is the
     /// identity.
     fn split_gradient(&self, x: Tensor<4>) -> SplitGradient {
-        let EnergyGradient { energy, gradient } = self.gradient(x);
-        SplitGradient { energy, output_gradient: gradient.clone(), gradient }
+        let EnergyGradient { energy, gradient, logits } = self.gradient(x);
+        SplitGradient { energy, output_gradient: gradient.clone(), gradient, logits }
     }
 
     /// J_first(x)ᵀ p: the input gradient of the first layer alone, p held fixed.
@@ -81,6 +85,7 @@ pub trait Energy {
 pub struct JointEnergy {
     network: Network,
     labels: Option<Vec<u32>>,
+    gives_logits: bool,
 }
 
 impl JointEnergy {
@@ -89,12 +94,17 @@ impl JointEnergy {
     /// Batch norm stays in training mode, with running statistics of its own: what chains do to them
     /// does not reach `network`.
     pub fn new(network: &Network) -> Self {
-        Self { network: network.copy().no_grad(), labels: None }
+        Self { network: network.copy().no_grad(), labels: None, gives_logits: false }
     }
 
     /// The energy of p(x|y), one class per chain.
     pub fn for_labels(network: &Network, labels: Vec<u32>) -> Self {
         Self { labels: Some(labels), ..Self::new(network) }
+    }
+
+    /// The same energy, which gives the logits along with every gradient. They cost the head alone.
+    pub fn with_logits(self) -> Self {
+        Self { gives_logits: true, ..self }
     }
 
     /// The network with its frozen weights.
@@ -107,9 +117,13 @@ impl JointEnergy {
         self.network.logits(x.autodiff()).without_autodiff()
     }
 
-    /// Energies from the output z of the first layer.
-    fn energy_of_rest(&self, z: Tensor<4>) -> Tensor<1> {
-        self.network.scaled_log_sum_exp(z, self.labels.clone(), SIGN)
+    /// Energies from the output z of the first layer, and logits if they are wanted.
+    fn energy_of_rest(&self, z: Tensor<4>) -> (Tensor<1>, Option<Tensor<2>>) {
+        let features = self.network.head_input(z);
+        let logits = self.gives_logits.then(|| {
+            self.network.logits_of_features(features.clone().detach()).without_autodiff()
+        });
+        (self.network.scaled_log_sum_exp(features, self.labels.clone(), SIGN), logits)
     }
 }
 
@@ -122,11 +136,12 @@ fn gradient_of(leaf: &Tensor<4>, gradients: &mut burn::tensor::Gradients) -> Ten
 impl Energy for JointEnergy {
     fn gradient(&self, x: Tensor<4>) -> EnergyGradient {
         let x = x.autodiff().require_grad();
-        let energy = self.energy_of_rest(self.network.first_layer(x.clone()));
+        let (energy, logits) = self.energy_of_rest(self.network.first_layer(x.clone()));
         let mut gradients = energy.backward();
         EnergyGradient {
             energy: energy.without_autodiff(),
             gradient: gradient_of(&x, &mut gradients),
+            logits,
         }
     }
 
@@ -138,11 +153,11 @@ impl Energy for JointEnergy {
         // The first layer is evaluated on its own, so that z is a leaf whose gradient is p.
         let z = self.network.first_layer(x.clone().autodiff()).without_autodiff();
         let z = z.autodiff().require_grad();
-        let energy = self.energy_of_rest(z.clone());
+        let (energy, logits) = self.energy_of_rest(z.clone());
         let mut gradients = energy.backward();
         let output_gradient = gradient_of(&z, &mut gradients);
         let gradient = self.pull_back(x, output_gradient.clone());
-        SplitGradient { energy: energy.without_autodiff(), output_gradient, gradient }
+        SplitGradient { energy: energy.without_autodiff(), output_gradient, gradient, logits }
     }
 
     fn pull_back(&self, x: Tensor<4>, output_gradient: Tensor<4>) -> Tensor<4> {

@@ -1,9 +1,10 @@
 //! jempp: joint energy-based models (JEM++) that train and sample on any GPU.
 //!
 //! A map of the house, arrows pointing one way:
-//! `main → cli → worker → trainer → {objective, sampler, replay_buffer, data, eval} → energy →
+//! `main → cli → app → worker → trainer → {objective, sampler, replay_buffer, data, eval} → energy →
 //! {model, kernels}`, and `cli → interop → {checkpoint, replay_buffer, data, class_centers, model}`.
 
+pub mod app;
 pub mod bench;
 pub mod bundled;
 pub mod checkpoint;
@@ -12,6 +13,7 @@ pub mod cli;
 pub mod config;
 pub mod data;
 pub mod device;
+pub mod diagnostics;
 pub mod divergence;
 pub mod energy;
 pub mod eval;

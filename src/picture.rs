@@ -33,7 +33,8 @@ pub enum PictureError {
     },
 }
 
-const BACKGROUND: Rgb<u8> = Rgb([24, 24, 28]);
+/// Behind and between drawn items.
+pub const BACKGROUND: Rgb<u8> = Rgb([24, 24, 28]);
 /// Side of a scatter plot in pixels.
 const SCATTER_SIDE: u32 = 512;
 /// Smallest side of one drawn image in pixels; smaller ones are enlarged by a whole factor.

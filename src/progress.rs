@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::worker::Event;
+use crate::worker::TrainingEvent;
 
 /// A bar in the program's style.
 pub(crate) fn style(template: &str) -> ProgressStyle {
@@ -32,14 +32,14 @@ impl Progress {
         }
     }
 
-    pub(crate) fn show(&self, event: &Event) {
+    pub(crate) fn show(&self, event: &TrainingEvent) {
         match event {
-            Event::Started { step, num_steps } => {
+            TrainingEvent::Started { step, num_steps } => {
                 self.0.set_length(*num_steps);
                 self.0.set_position(*step);
                 self.0.reset_eta();
             }
-            Event::Step(report) => {
+            TrainingEvent::Step(report) => {
                 self.0.set_position(report.step);
                 self.0.set_message(format!(
                     "epoch {} loss {:.3} cross entropy {:.3} accuracy {:.1} % | E(data) {:.2} \
@@ -55,7 +55,7 @@ impl Progress {
                     100.0 * report.clamp_rate,
                 ));
             }
-            Event::Evaluated { epoch, test, validation, grid } => {
+            TrainingEvent::Evaluated { epoch, test, validation, grid, .. } => {
                 let validation = validation.map(|held_out| {
                     format!("validation accuracy {:.1} %, ", 100.0 * held_out.accuracy)
                 });
@@ -67,11 +67,11 @@ impl Progress {
                     grid.display()
                 ));
             }
-            Event::Recovered { divergence, recovery } => self.say(format!(
+            TrainingEvent::Recovered { divergence, recovery } => self.say(format!(
                 "diverged: {divergence}. Back to step {}, learning rate × {} (recovery {})",
                 recovery.step, recovery.learning_rate_factor, recovery.num_recoveries
             )),
-            Event::Finished { is_complete, step, test_accuracy, checkpoint } => {
+            TrainingEvent::Finished { is_complete, step, test_accuracy, checkpoint } => {
                 self.0.finish_and_clear();
                 let accuracy = test_accuracy
                     .map(|accuracy| format!(", test accuracy {:.1} %", 100.0 * accuracy));

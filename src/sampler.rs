@@ -36,6 +36,10 @@ pub struct StepInfo {
     /// Per chain of MALA: 1 where the proposal was accepted, else 0, and how probable that was; shape
     /// (N, 2). See `shaders/mala_accept.wgsl`.
     pub acceptance: Option<Tensor<2>>,
+    /// ∂E/∂x before the step, shape (N, C, H, W).
+    pub gradient: Tensor<4>,
+    /// Logits (N, classes) before the step, where the energy gives them.
+    pub logits: Option<Tensor<2>>,
 }
 
 /// An update rule with its numbers.
@@ -107,18 +111,21 @@ impl Sampler {
 
     /// One sampler for each of `num_steps` steps of a chain, after the configuration's schedule.
     pub fn for_steps(config: &SamplerConfig, num_steps: usize) -> Vec<Self> {
-        let sampler = Self::new(config);
-        let last = num_steps.saturating_sub(1).max(1) as f64;
-        let factor = |step: usize| {
-            let progress = step as f64 / last;
-            let falling = match config.step_schedule {
-                StepSchedule::Constant => return 1.0,
-                StepSchedule::Linear => 1.0 - progress,
-                StepSchedule::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()),
-            };
-            config.final_step_factor + (1.0 - config.final_step_factor) * falling
+        (0..num_steps).map(|step| Self::at_step(config, step, num_steps)).collect()
+    }
+
+    /// The sampler of one of `num_steps` steps of a chain, after the configuration's schedule; later
+    /// steps are like the last.
+    pub fn at_step(config: &SamplerConfig, step: usize, num_steps: usize) -> Self {
+        let last = num_steps.saturating_sub(1).max(1);
+        let progress = step.min(last) as f64 / last as f64;
+        let falling = match config.step_schedule {
+            StepSchedule::Constant => return Self::new(config),
+            StepSchedule::Linear => 1.0 - progress,
+            StepSchedule::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()),
         };
-        (0..num_steps).map(|step| sampler.scaled(factor(step) as f32)).collect()
+        let factor = config.final_step_factor + (1.0 - config.final_step_factor) * falling;
+        Self::new(config).scaled(factor as f32)
     }
 
     /// This sampler with its step size times `factor`, at the same temperature: the noise shrinks with
@@ -153,11 +160,11 @@ impl Sampler {
         let update = ProximalStep { step_size, noise_std, proximal_radius, project, noise };
 
         let mut acceptance = None;
-        let (x_next, energies, summary) = match *self {
+        let (x_next, energies, summary, gradient, logits) = match *self {
             Self::Pyld { num_inner_steps, inner_step_size, .. }
                 if !energy.first_layer_is_affine() =>
             {
-                let SplitGradient { energy: energies, output_gradient, gradient } =
+                let SplitGradient { energy: energies, output_gradient, gradient, logits } =
                     energy.split_gradient(x.clone());
                 let summary = kernels::chain_summary(x.clone(), gradient.clone(), proximal_radius);
                 let inner = |is_last: bool| ProximalStep {
@@ -165,22 +172,24 @@ impl Sampler {
                     noise_std: if is_last { noise_std } else { 0.0 },
                     ..update
                 };
-                let mut x = kernels::proximal_step(x, gradient, &inner(num_inner_steps == 1));
+                let mut x =
+                    kernels::proximal_step(x, gradient.clone(), &inner(num_inner_steps == 1));
                 for index in 1..num_inner_steps {
-                    let gradient = energy.pull_back(x.clone(), output_gradient.clone());
-                    x = kernels::proximal_step(x, gradient, &inner(index + 1 == num_inner_steps));
+                    let pulled = energy.pull_back(x.clone(), output_gradient.clone());
+                    x = kernels::proximal_step(x, pulled, &inner(index + 1 == num_inner_steps));
                 }
-                (x, energies, summary)
+                (x, energies, summary, gradient, logits)
             }
             _ => {
-                let EnergyGradient { energy: energies, gradient } = energy.gradient(x.clone());
+                let EnergyGradient { energy: energies, gradient, logits } =
+                    energy.gradient(x.clone());
                 let summary = kernels::chain_summary(x.clone(), gradient.clone(), proximal_radius);
                 let mut x_next = kernels::proximal_step(x.clone(), gradient.clone(), &update);
                 if let Self::Mala { .. } = self {
                     let there = energy.gradient(x_next.clone());
                     let ends = kernels::Proposals {
                         x,
-                        gradient,
+                        gradient: gradient.clone(),
                         energy: energies.clone(),
                         proposal: x_next,
                         proposal_gradient: there.gradient,
@@ -191,11 +200,12 @@ impl Sampler {
                     x_next = decided.0;
                     acceptance = Some(decided.1);
                 }
-                (x_next, energies, summary)
+                (x_next, energies, summary, gradient, logits)
             }
         };
         let noise = NoiseKey { step: noise.step.wrapping_add(1), ..noise };
-        (ChainState { x: x_next, noise }, StepInfo { energy: energies, summary, acceptance })
+        let info = StepInfo { energy: energies, summary, acceptance, gradient, logits };
+        (ChainState { x: x_next, noise }, info)
     }
 
     /// The chains after `num_steps` steps, and what every step saw. Nothing is read back.

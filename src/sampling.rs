@@ -1,6 +1,9 @@
 //! The sampling job: chains from a checkpoint, as pictures and numbers.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use burn::{
     module::Module,
@@ -9,7 +12,7 @@ use burn::{
 
 use crate::{
     checkpoint::{Checkpoint, CheckpointError},
-    config::{DataConfig, StartKind},
+    config::StartKind,
     data,
     energy::JointEnergy,
     files::write_atomically,
@@ -23,7 +26,8 @@ use crate::{
     worker::JobError,
 };
 
-const NOISE_STREAM: u32 = 48;
+/// Philox stream of a chain's noise.
+pub(crate) const NOISE_STREAM: u32 = 48;
 const START_STREAM: u32 = 50;
 const FRAME_MILLIS: u32 = 150;
 /// The last three stand empty where there is no MALA or no judge.
@@ -41,6 +45,8 @@ pub enum SampleStart {
     Buffer,
     /// One picture for all.
     File(PathBuf),
+    /// One image (C, H, W) in [-1, 1] for all.
+    Image(Arc<[f32]>),
 }
 
 /// What to sample.
@@ -106,7 +112,7 @@ pub fn sample(
 
     let io = |path: &Path, source| RunFolderError::Io { path: path.to_path_buf(), source };
     std::fs::create_dir_all(out).map_err(|source| io(out, source))?;
-    let x = starts(&checkpoint, request, &labels, device)?;
+    let x = starts(&checkpoint, &request.start, &labels, request.seed, device)?;
     let judge = match &request.judge {
         Some(judge)
             if judge.input_shape != shape || judge.class_names != checkpoint.class_names =>
@@ -199,24 +205,26 @@ fn network_of(checkpoint: &Checkpoint, device: &Device) -> Result<Network, JobEr
 }
 
 /// One start per label, shape (N, C, H, W).
-fn starts(
+///
+/// # Errors
+/// A start that the checkpoint or its data cannot give.
+pub(crate) fn starts(
     checkpoint: &Checkpoint,
-    request: &SampleRequest,
+    start: &SampleStart,
     labels: &[u32],
+    seed: u64,
     device: &Device,
 ) -> Result<Tensor<4>, JobError> {
     let [c, h, w] = checkpoint.input_shape;
     let num_pixels = c * h * w;
-    let values = match &request.start {
+    let values = match start {
         SampleStart::Fresh(kind) => {
             let centers = checkpoint.class_centers.to_device(checkpoint.input_shape, device);
-            let noise = NoiseKey { seed: request.seed, stream: START_STREAM, step: 0 };
+            let noise = NoiseKey { seed, stream: START_STREAM, step: 0 };
             return Ok(Start::new(*kind, &centers).draw(labels, noise, device));
         }
         SampleStart::Data => {
-            // Held-out validation images are of no use here, and the set may be small.
-            let config = DataConfig { num_validation: 0, ..checkpoint.config.data.clone() };
-            let test = data::load(&config, checkpoint.config.seed)?.test;
+            let test = data::load_at_hand(&checkpoint.config.data, checkpoint.config.seed)?.test;
             checkpoint.check_data(&test)?;
             let mut of_class: Vec<Vec<usize>> = vec![Vec::new(); test.num_classes()];
             for (index, &label) in test.labels.iter().enumerate() {
@@ -225,7 +233,7 @@ fn starts(
             let pick = nth_of_class(labels);
             let pick = labels.iter().zip(pick).map(|(&label, nth)| {
                 let indices = &of_class[label as usize];
-                indices.get((nth + request.seed as usize) % indices.len().max(1)).copied()
+                indices.get((nth + seed as usize) % indices.len().max(1)).copied()
             });
             let indices: Option<Vec<usize>> = pick.collect();
             let missing = || JobError::Request("a class has no test image to start from".into());
@@ -240,11 +248,15 @@ fn starts(
             let rows = labels.iter().zip(nth_of_class(labels)).map(|(&label, nth)| {
                 let first = (label as usize * capacity).div_ceil(num_classes);
                 let last = ((label as usize + 1) * capacity).div_ceil(num_classes);
-                first + (nth + request.seed as usize) % (last - first).max(1)
+                first + (nth + seed as usize) % (last - first).max(1)
             });
             rows.flat_map(|row| &buffer.values[row * num_pixels..(row + 1) * num_pixels])
                 .copied()
                 .collect()
+        }
+        SampleStart::Image(image) if image.len() == num_pixels => image.repeat(labels.len()),
+        SampleStart::Image(_) => {
+            return Err(JobError::Request("the image has another size than the model's".into()));
         }
         SampleStart::File(path) => {
             if h * w == 1 {

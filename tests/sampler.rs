@@ -36,6 +36,7 @@ impl Energy for Quadratic {
         EnergyGradient {
             energy: energy.mul_scalar(self.stiffness / 2.0),
             gradient: x.mul_scalar(self.stiffness),
+            logits: None,
         }
     }
 }
@@ -241,7 +242,7 @@ fn mala_rejects_what_has_no_energy_and_stays_where_it_is() {
             let n = x.dims()[0];
             let far = x.clone().abs().max_dim(3).greater_elem(0.0).reshape([n]);
             let energy = Tensor::<1>::zeros([n], &x.device()).mask_fill(far, f32::NAN);
-            EnergyGradient { energy, gradient: x.zeros_like() }
+            EnergyGradient { energy, gradient: x.zeros_like(), logits: None }
         }
     }
     let x = Tensor::<4>::zeros([8, 1, 1, 4], &device::cpu());

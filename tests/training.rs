@@ -18,7 +18,7 @@ use jempp::{
     divergence::Divergence,
     model::{Network, WeightsError, weights_of, with_weights},
     trainer::Trainer,
-    worker::{self, Event, JobError},
+    worker::{self, JobError, TrainingEvent},
 };
 
 fn cpu() -> ComputeDevice {
@@ -143,11 +143,11 @@ const EXPLODING: [&str; 4] = [
     "optimizer.learning_rate=0.05",
 ];
 
-fn run(config: RunConfig, out: &Path, stop_after: usize) -> (Result<(), JobError>, Vec<Event>) {
+fn run(config: RunConfig, out: &Path, stop_after: usize) -> (Result<(), JobError>, Vec<TrainingEvent>) {
     // The job loads its data by name, so a 2-D density stands in for a tiny data set.
     let (stop, steps, mut events) = (AtomicBool::new(false), AtomicUsize::new(0), Vec::new());
     let result = worker::train(config, out, &cpu(), &stop, &mut |event| {
-        if matches!(event, Event::Step(_))
+        if matches!(event, TrainingEvent::Step(_))
             && steps.fetch_add(1, Ordering::Relaxed) + 1 == stop_after
         {
             stop.store(true, Ordering::Relaxed);
@@ -179,7 +179,7 @@ fn divergence_gives_up_cleanly_with_everything_saved() {
     let error = result.unwrap_err();
     assert!(matches!(error, JobError::Diverged { num_recoveries: 5, .. }), "{error}");
     assert!(error.to_string().contains("the last good state is saved in"), "{error}");
-    let recoveries = events.iter().filter(|e| matches!(e, Event::Recovered { .. })).count();
+    let recoveries = events.iter().filter(|e| matches!(e, TrainingEvent::Recovered { .. })).count();
     assert_eq!(recoveries, 5);
     let saved = Checkpoint::load(&out.join("checkpoint.safetensors")).unwrap();
     assert!(saved.weights.values().flat_map(|t| &t.values).all(|value| value.is_finite()));
@@ -310,11 +310,11 @@ fn a_run_recovers_from_a_divergence_that_a_smaller_learning_rate_cures() {
     let (result, events) = run(with(&moons(), &cures), &dir.path().join("run"), 0);
     result.unwrap();
     let recovered = events.iter().find_map(|event| match event {
-        Event::Recovered { recovery, .. } => Some(recovery.clone()),
+        TrainingEvent::Recovered { recovery, .. } => Some(recovery.clone()),
         _ => None,
     });
     assert_eq!(recovered.unwrap().step, 0, "back to the beginning, the last good state");
-    let Some(Event::Finished { is_complete: true, test_accuracy: Some(accuracy), .. }) =
+    let Some(TrainingEvent::Finished { is_complete: true, test_accuracy: Some(accuracy), .. }) =
         events.last()
     else {
         panic!("{:?}", events.last())
@@ -335,7 +335,7 @@ fn a_resumed_run_is_bit_equal_to_one_that_never_stopped() {
         run(config.clone(), &whole, 0).0.unwrap();
         let (result, events) = run(config, &parts, 7);
         result.unwrap();
-        let Some(Event::Finished { is_complete: false, step: 7, .. }) = events.last() else {
+        let Some(TrainingEvent::Finished { is_complete: false, step: 7, .. }) = events.last() else {
             panic!("{:?}", events.last())
         };
         // What a killed program leaves behind: a line past the checkpoint.

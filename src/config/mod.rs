@@ -4,13 +4,16 @@
 //! (TOML) and `--set section.key=value`. The same keys serve the web page's URL.
 
 mod presets;
+#[macro_use]
 mod sections;
+mod view;
 
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 pub use presets::{PRESETS, Preset};
 pub use sections::*;
+pub use view::{LaneConfig, MAX_LANES, ViewConfig, ViewStart, ViewState};
 
 /// What is wrong with a configuration and what to write instead.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -205,17 +208,7 @@ impl RunConfig {
         let tree = self.to_table();
         for (section, fields) in SECTIONS {
             for field in *fields {
-                let value = match &tree[*section][field.name] {
-                    Value::Integer(whole) => *whole as f64,
-                    Value::Float(number) => *number,
-                    _ => continue,
-                };
-                if let Some((low, high)) = field.range
-                    && !(low..=high).contains(&value)
-                {
-                    let key = format!("{section}.{}", field.name);
-                    return Err(ConfigError::OutOfRange { key, value, low, high });
-                }
+                field.check(&format!("{section}."), &tree[*section][field.name])?;
             }
         }
         Ok(())

@@ -1,6 +1,9 @@
 //! The sections of the configuration: every key with its default, its range and its help text.
 
 use serde::{Deserialize, Serialize};
+use toml::Value;
+
+use super::ConfigError;
 
 /// Help and range of one key.
 #[derive(Clone, Copy, Debug)]
@@ -11,12 +14,35 @@ pub struct Field {
     pub help: &'static str,
     /// Smallest and largest allowed value of a number.
     pub range: Option<(f64, f64)>,
+    /// What a slider spans, where there is one.
+    pub slider: Option<(f64, f64)>,
+}
+
+impl Field {
+    /// Checks a value of this key against its range; `prefix` stands before its name in the complaint.
+    ///
+    /// # Errors
+    /// A number out of its range.
+    pub(super) fn check(&self, prefix: &str, value: &Value) -> Result<(), ConfigError> {
+        let value = match value {
+            Value::Integer(whole) => *whole as f64,
+            Value::Float(number) => *number,
+            _ => return Ok(()),
+        };
+        match self.range {
+            Some((low, high)) if !(low..=high).contains(&value) => {
+                let key = format!("{prefix}{}", self.name);
+                Err(ConfigError::OutOfRange { key, value, low, high })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 macro_rules! section {
     ($(#[doc = $section_doc:literal])* $section:ident {
         $($(#[doc = $doc:literal])* $field:ident: $type:ty = $default:expr
-            $(, in $low:literal ..= $high:literal)?;)*
+            $(, in $low:literal ..= $high:literal)? $(, slider $from:literal ..= $to:literal)?;)*
     }) => {
         $(#[doc = $section_doc])*
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,7 +61,16 @@ macro_rules! section {
                 name: stringify!($field),
                 help: concat!($($doc),*),
                 range: section!(@range $($low, $high)?),
+                slider: section!(@range $($from, $to)?),
             },)*];
+
+            /// Help and range of one key.
+            pub fn field(name: &str) -> &'static Field {
+                match Self::FIELDS.iter().find(|field| field.name == name) {
+                    Some(field) => field,
+                    None => unreachable!("no key {name}"),
+                }
+            }
         }
     };
     (@range) => { None };
@@ -48,6 +83,12 @@ macro_rules! choices {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case")]
         pub enum $name { $($(#[doc = $variant_doc])* $variant,)* }
+
+        impl $name {
+            /// Every choice with its help.
+            pub const ALL: &'static [(Self, &'static str)] =
+                &[$((Self::$variant, concat!($($variant_doc),*)),)*];
+        }
     };
 }
 
@@ -213,17 +254,17 @@ section! {
         /// Update rule: sgld, proximal-sgld, pyld or mala.
         kind: SamplerKind = SamplerKind::Pyld;
         /// Full gradient evaluations per chain and training step (K of SGLD, M of PYLD).
-        num_steps: usize = 10, in 1 ..= 100000;
+        num_steps: usize = 10, in 1 ..= 100000, slider 1 ..= 1000;
         /// Step size α of sgld, proximal-sgld and mala, in x² per unit of energy.
-        step_size: f64 = 1.0, in 0.0 ..= 1e6;
+        step_size: f64 = 1.0, in 0.0 ..= 1e6, slider 0.001 ..= 1000.0;
         /// Standard deviation σ of the noise actually added per step, in units of x. The chain targets p^β with β = 2α/σ².
-        noise_std: f64 = 0.0, in 0.0 ..= 10.0;
+        noise_std: f64 = 0.0, in 0.0 ..= 10.0, slider 0.0 ..= 2.0;
         /// Bound r on each gradient component, in energy per unit of x.
-        proximal_radius: f64 = 1.0, in 1e-6 ..= 1e6;
+        proximal_radius: f64 = 1.0, in 1e-6 ..= 1e6, slider 0.001 ..= 100.0;
         /// Inner steps N of pyld through the first layer.
-        num_inner_steps: usize = 5, in 1 ..= 1000;
+        num_inner_steps: usize = 5, in 1 ..= 1000, slider 1 ..= 50;
         /// Step size α of one inner step of pyld.
-        inner_step_size: f64 = 0.2, in 0.0 ..= 1e6;
+        inner_step_size: f64 = 0.2, in 0.0 ..= 1e6, slider 0.001 ..= 100.0;
         /// How the step size changes along a chain's steps: constant, linear or cosine. The noise shrinks with its square root, so that the temperature stays.
         step_schedule: StepSchedule = StepSchedule::Constant;
         /// Share of the step size left at a chain's last step, unless the schedule is constant.

@@ -165,6 +165,22 @@ pub fn load(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
     Ok(Splits { train, validation, test })
 }
 
+/// The data set that `config` names, or the part of it that travels inside the program where its files
+/// are not at hand: enough to start from and to compare with, not to train on. No validation part.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_at_hand(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
+    let config = DataConfig { num_validation: 0, ..config.clone() };
+    load(&config, seed).or_else(|error| match (config.dataset, &error) {
+        (DatasetName::FashionMnist, DataError::NoDir { .. }) => {
+            let dataset = DatasetName::FashionMnistEmbedded;
+            load(&DataConfig { dataset, ..config.clone() }, seed)
+        }
+        _ => Err(error),
+    })
+}
+
 /// Whether mirrored images of this set are images of the same class.
 pub fn may_flip(dataset: DatasetName) -> bool {
     matches!(

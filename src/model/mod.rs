@@ -172,6 +172,11 @@ impl Network {
         }
     }
 
+    /// Pieces before the head: a split lies at 1 to this.
+    pub fn num_pieces(&self) -> usize {
+        self.pieces().num_pieces()
+    }
+
     /// Whether `first_layer` is affine, so that PYLD's inner loop collapses to one long step.
     pub fn first_layer_is_affine(&self) -> bool {
         self.split == 1
@@ -189,31 +194,32 @@ impl Network {
         (0..self.split).fold(x, |x, index| self.pieces().piece(index, x))
     }
 
-    fn head_input(&self, z: Tensor<4>) -> Tensor<4> {
+    /// What the head takes, from the output of [`Network::first_layer`].
+    pub fn head_input(&self, z: Tensor<4>) -> Tensor<4> {
         let pieces = self.pieces();
         let rest = self.split..pieces.num_pieces();
         pieces.head_input(rest.fold(z, |z, index| pieces.piece(index, z)))
     }
 
-    /// Logits (N, classes) from the output of [`Network::first_layer`].
-    pub fn rest(&self, z: Tensor<4>) -> Tensor<2> {
-        self.pieces().head().logits(self.head_input(z))
+    /// Logits (N, classes) of what [`Network::head_input`] gives.
+    pub fn logits_of_features(&self, features: Tensor<4>) -> Tensor<2> {
+        self.pieces().head().logits(features)
     }
 
-    /// `scale` times log_sum_exp of the logits that [`Network::rest`] gives, or, with one label a row,
-    /// times the logit of that label, shape (N).
+    /// `scale` times log_sum_exp of those logits, or, with one label a row, times the logit of that
+    /// label, shape (N).
     pub fn scaled_log_sum_exp(
         &self,
-        z: Tensor<4>,
+        features: Tensor<4>,
         labels: Option<Vec<u32>>,
         scale: f32,
     ) -> Tensor<1> {
-        self.pieces().head().scaled_log_sum_exp(self.head_input(z), labels, scale)
+        self.pieces().head().scaled_log_sum_exp(features, labels, scale)
     }
 
     /// Logits (N, classes) of the inputs (N, C, H, W).
     pub fn logits(&self, x: Tensor<4>) -> Tensor<2> {
-        self.rest(self.first_layer(x))
+        self.logits_of_features(self.head_input(self.first_layer(x)))
     }
 }
 

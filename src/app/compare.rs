@@ -1,0 +1,82 @@
+//! Comparisons that open with one click.
+
+use crate::{
+    config::{LaneConfig, SamplerConfig, SamplerKind, StepSchedule, ViewStart},
+    worker::ModelInfo,
+};
+
+/// Rules side by side that make one point.
+pub struct Comparison {
+    /// What the button says.
+    pub name: &'static str,
+    /// What is to be seen, and why.
+    pub point: &'static str,
+    /// M.
+    pub num_steps: usize,
+    lanes: fn(&SamplerConfig) -> Vec<(SamplerConfig, ViewStart)>,
+}
+
+impl Comparison {
+    /// The rules for a model.
+    pub fn lanes(&self, model: &ModelInfo) -> Vec<LaneConfig> {
+        let lanes = (self.lanes)(&model.sampler).into_iter();
+        lanes.map(|(sampler, start)| LaneConfig { sampler, start, ..model.lane() }).collect()
+    }
+}
+
+/// The built-in comparisons, after the claims of the JEM++ paper (arXiv:2109.09032).
+pub const COMPARISONS: &[Comparison] = &[
+    Comparison {
+        name: "SGLD against Proximal SGLD at a step too large",
+        point: "Same starts, same noise, same step size, five times too large. Nothing holds SGLD (left): its \
+                pixels run out of [-1, 1], where no image is, and its energy falls without end. The proximal \
+                step (right) clamps the gradient at ±r and puts every pixel back into the box: it stays.",
+        num_steps: 60,
+        lanes: |_| {
+            let rule = |kind| SamplerConfig {
+                kind,
+                step_size: 5.0,
+                noise_std: 0.01,
+                proximal_radius: 0.05,
+                step_schedule: StepSchedule::Constant,
+                ..SamplerConfig::default()
+            };
+            vec![
+                (rule(SamplerKind::Sgld), ViewStart::ClassCenters),
+                (rule(SamplerKind::ProximalSgld), ViewStart::ClassCenters),
+            ]
+        },
+    },
+    Comparison {
+        name: "Noise against class centres",
+        point: "The same rule from two starts. Chains from uniform noise (left) have far to go and many end in \
+                few kinds of images; chains from the Gaussian of their class (right) begin near the data: in a \
+                few steps each row is its class.",
+        num_steps: 100,
+        lanes: |sampler| {
+            vec![
+                (sampler.clone(), ViewStart::Uniform),
+                (sampler.clone(), ViewStart::ClassCenters),
+            ]
+        },
+    },
+    Comparison {
+        name: "PYLD-5-10 against SGLD-50 at equal time",
+        point: "Both lanes do one full gradient a step, which is what costs time. PYLD (left) uses each for 10 \
+                moves through the first layer: at step 5 it has moved 50 times, which takes SGLD (right) until \
+                step 50. Compare the energies at steps 5 and 50, or set the plot's axis to seconds. The first \
+                layer here is affine, so the 10 moves are one proximal step of 10α: the gain is fewer gradients.",
+        num_steps: 50,
+        lanes: |_| {
+            let rule = SamplerConfig {
+                inner_step_size: 0.2,
+                num_inner_steps: 10,
+                step_schedule: StepSchedule::Constant,
+                ..SamplerConfig::default()
+            };
+            let pyld = SamplerConfig { kind: SamplerKind::Pyld, ..rule.clone() };
+            let sgld = SamplerConfig { kind: SamplerKind::Sgld, step_size: 0.2, ..rule };
+            vec![(pyld, ViewStart::ClassCenters), (sgld, ViewStart::ClassCenters)]
+        },
+    },
+];

@@ -1,0 +1,367 @@
+//! The controls of every lane: each with its unit, its range, its default and what it does.
+
+use egui::{ComboBox, RichText, Slider, SliderClamping, Ui};
+
+use super::{compare::COMPARISONS, theme, viewer::Viewer};
+use crate::{
+    config::{
+        Field, LaneConfig, MAX_LANES, Norm, SamplerConfig, SamplerKind, StepSchedule, ViewStart,
+    },
+    worker::ModelInfo,
+};
+
+/// Draws the controls.
+pub fn ui(ui: &mut Ui, viewer: &mut Viewer) {
+    let Some(model) = viewer.model.clone() else {
+        ui.add_space(8.0);
+        ui.weak("The controls come with the model.");
+        return;
+    };
+    egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        ui.add_space(4.0);
+        compare(ui, viewer, &model);
+        let num_lanes = viewer.view.lanes.len();
+        for index in 0..num_lanes {
+            let mut lane = viewer.view.lanes[index].clone();
+            let mut is_kept = true;
+            if num_lanes == 1 {
+                ui.separator();
+                rule(ui, &mut lane, &model, viewer.start_image.is_some(), index);
+            } else {
+                let title = RichText::new(format!("Lane {}: {}", index + 1, kind_name(lane.sampler.kind)))
+                    .color(theme::LANES[index % theme::LANES.len()])
+                    .strong();
+                egui::CollapsingHeader::new(title)
+                    .id_salt(("lane", index))
+                    .default_open(true)
+                    .show(ui, |ui| {
+                        rule(ui, &mut lane, &model, viewer.start_image.is_some(), index);
+                        is_kept = !ui.button(format!("Remove lane {}", index + 1)).clicked();
+                    });
+            }
+            viewer.set_lane(index, lane);
+            if !is_kept {
+                viewer.remove_lane(index);
+                break;
+            }
+        }
+        ui.separator();
+        ui.horizontal_wrapped(|ui| {
+            let add = ui.add_enabled(num_lanes < MAX_LANES, egui::Button::new("Add a lane"));
+            let hover = "Another rule beside these, with the same starts and the same noise.";
+            if add.on_hover_text(hover).clicked() {
+                viewer.add_lane();
+            }
+            let reset = ui.button("Model's own rule");
+            if reset.on_hover_text("One lane with the sampler that the model was trained with.").clicked()
+            {
+                viewer.view.lanes = vec![model.lane()];
+                viewer.view.view.num_steps = 100;
+                viewer.lesson = None;
+                viewer.restart();
+            }
+        });
+        ui.add_space(8.0);
+    });
+}
+
+fn compare(ui: &mut Ui, viewer: &mut Viewer, model: &ModelInfo) {
+    egui::CollapsingHeader::new("Compare").default_open(true).show(ui, |ui| {
+        for comparison in COMPARISONS {
+            let button = egui::Button::new(comparison.name).wrap();
+            let button = ui.add_enabled(!model.is_planar(), button);
+            let button = button
+                .on_hover_text(comparison.point)
+                .on_disabled_hover_text("Made for images; this model is of points in the plane.");
+            if button.clicked() {
+                viewer.lesson = Some(comparison.point);
+                viewer.compare(comparison.lanes(model), comparison.num_steps);
+            }
+        }
+    });
+}
+
+/// How people call a rule.
+pub fn kind_name(kind: SamplerKind) -> &'static str {
+    match kind {
+        SamplerKind::Sgld => "SGLD",
+        SamplerKind::ProximalSgld => "Proximal SGLD",
+        SamplerKind::Pyld => "PYLD (JEM++)",
+        SamplerKind::Mala => "MALA",
+    }
+}
+
+fn start_name(start: ViewStart) -> &'static str {
+    match start {
+        ViewStart::ClassCenters => "Class centres",
+        ViewStart::Uniform => "Uniform noise",
+        ViewStart::Data => "Test images",
+        ViewStart::Buffer => "Replay buffer",
+        ViewStart::Image => "My image",
+    }
+}
+
+fn norm_name(norm: Norm) -> &'static str {
+    match norm {
+        Norm::None => "None",
+        Norm::Batch => "Batch statistics",
+        Norm::Frozen => "Frozen statistics",
+        Norm::Group => "Group norm",
+    }
+}
+
+fn schedule_name(schedule: StepSchedule) -> &'static str {
+    match schedule {
+        StepSchedule::Constant => "Constant",
+        StepSchedule::Linear => "Falls linearly",
+        StepSchedule::Cosine => "Falls on a cosine",
+    }
+}
+
+/// A box that opens a list; every entry teaches when hovered.
+fn choose<T: Copy + PartialEq>(
+    ui: &mut Ui,
+    label: &str,
+    id: (&str, usize),
+    value: &mut T,
+    choices: &[(T, &str)],
+    name: fn(T) -> &'static str,
+    why_not: impl Fn(T) -> Option<&'static str>,
+) {
+    ui.horizontal(|ui| {
+        ComboBox::new(id, label).selected_text(name(*value)).show_ui(ui, |ui| {
+            for &(choice, help) in choices {
+                let reason = why_not(choice);
+                ui.add_enabled_ui(reason.is_none(), |ui| {
+                    ui.selectable_value(value, choice, name(choice))
+                        .on_hover_text(help.trim())
+                        .on_disabled_hover_text(reason.unwrap_or_default());
+                });
+            }
+        });
+    });
+}
+
+/// A logarithmic slider for one number of the configuration.
+fn number(
+    ui: &mut Ui,
+    value: &mut f64,
+    label: &str,
+    field: &Field,
+    default: f64,
+    teaches: &str,
+) {
+    let (from, to) = field.slider.or(field.range).unwrap_or((0.0, 1.0));
+    let slider = Slider::new(value, from..=to)
+        .logarithmic(true)
+        .smallest_positive(1e-4)
+        .clamping(SliderClamping::Never)
+        .text(label);
+    ui.add(slider).on_hover_text(hover(field, default, teaches));
+    if let Some((low, high)) = field.range {
+        *value = value.clamp(low, high);
+    }
+}
+
+fn hover(field: &Field, default: f64, teaches: &str) -> String {
+    let (low, high) = field.range.unwrap_or((0.0, f64::INFINITY));
+    format!(
+        "{}\n\n{teaches}\n\nThis model's own value: {default}. Allowed: {low} to {high}; type a number to \
+         leave the slider's range.",
+        field.help.trim()
+    )
+}
+
+/// The controls of one rule.
+fn rule(ui: &mut Ui, lane: &mut LaneConfig, model: &ModelInfo, has_image: bool, index: usize) {
+    ui.spacing_mut().slider_width = (ui.available_width() - 150.0).clamp(60.0, 140.0);
+    let default = model.lane();
+    let before = lane.sampler.kind;
+    let of = SamplerConfig::field;
+    choose(
+        ui,
+        "sampler",
+        ("sampler", index),
+        &mut lane.sampler.kind,
+        SamplerKind::ALL,
+        kind_name,
+        |_| None,
+    );
+    let kind = lane.sampler.kind;
+    if kind == SamplerKind::Mala && (before != kind || lane.sampler.noise_std == 0.0) {
+        // MALA weighs noisy proposals; temperature 1 is where its law is p(x).
+        lane.sampler.noise_std = (2.0 * lane.sampler.step_size).sqrt().min(10.0);
+    }
+    if kind == SamplerKind::Mala {
+        lane.sampler.step_schedule = StepSchedule::Constant;
+    }
+    let sampler = &mut lane.sampler;
+    let defaults = &default.sampler;
+    if kind == SamplerKind::Pyld {
+        number(
+            ui,
+            &mut sampler.inner_step_size,
+            "inner step size α",
+            of("inner_step_size"),
+            defaults.inner_step_size,
+            "How far one inner step goes down the energy. N of them share one full gradient.",
+        );
+        let field = of("num_inner_steps");
+        let (from, to) = field.slider.unwrap_or((1.0, 50.0));
+        let slider = Slider::new(&mut sampler.num_inner_steps, from as usize..=to as usize)
+            .logarithmic(true)
+            .text("inner steps N");
+        ui.add(slider).on_hover_text(hover(
+            field,
+            defaults.num_inner_steps as f64,
+            "A full gradient goes through all layers and costs the time; an inner step goes through the \
+             first layer only.",
+        ));
+    } else {
+        number(
+            ui,
+            &mut sampler.step_size,
+            "step size α",
+            of("step_size"),
+            defaults.step_size,
+            "How far a step goes down the energy. Too small and nothing happens; too large and the chain \
+             jumps over what it looks for. Try 5 with SGLD, then with Proximal SGLD.",
+        );
+    }
+    number(
+        ui,
+        &mut sampler.noise_std,
+        "noise σ",
+        of("noise_std"),
+        defaults.noise_std,
+        "The random kick of every step. Without it the chain only slides downhill to the nearest dip; with \
+         √(2α) it samples p(x) itself, which for images looks like noise.",
+    );
+    if matches!(kind, SamplerKind::ProximalSgld | SamplerKind::Pyld) {
+        number(
+            ui,
+            &mut sampler.proximal_radius,
+            "proximal radius r",
+            of("proximal_radius"),
+            defaults.proximal_radius,
+            "No component of the gradient counts for more than r: one steep pixel cannot throw the chain. The \
+             overlay Clamped shows where it acts.",
+        );
+    }
+    temperature(ui, lane);
+    choose(
+        ui,
+        "start",
+        ("start", index),
+        &mut lane.start,
+        ViewStart::ALL,
+        start_name,
+        |start| match start {
+            ViewStart::Buffer if !model.has_buffer => {
+                Some("This file is a model alone, without a replay buffer; checkpoints of a run have one.")
+            }
+            ViewStart::Image if !has_image => {
+                Some("Draw an image in the panel at the right, or drop a picture on the window.")
+            }
+            _ => None,
+        },
+    );
+    ui.checkbox(&mut lane.is_conditional, "follow the row's class").on_hover_text(
+        "The chain of class y goes down class_energy(x, y) = -logits[y] and so follows p(x|y). Off, it goes \
+         down the energy of p(x) and may turn into another class.",
+    );
+    egui::CollapsingHeader::new("More").id_salt(("more", index)).show(ui, |ui| {
+        more(ui, lane, model, index);
+    });
+}
+
+/// What is seldom changed.
+fn more(ui: &mut Ui, lane: &mut LaneConfig, model: &ModelInfo, index: usize) {
+    let kind = lane.sampler.kind;
+    choose(
+        ui,
+        "step size over the run",
+        ("schedule", index),
+        &mut lane.sampler.step_schedule,
+        StepSchedule::ALL,
+        schedule_name,
+        |schedule| match (kind, schedule) {
+            (_, StepSchedule::Constant) | (SamplerKind::Sgld, _) => None,
+            (SamplerKind::Mala, _) => Some("MALA needs the same step all along."),
+            _ => None,
+        },
+    );
+    let can_split = kind == SamplerKind::Pyld;
+    let split = Slider::new(&mut lane.split, 1..=model.num_pieces.max(1)).text("split");
+    ui.add_enabled(can_split, split)
+        .on_hover_text(format!(
+            "How many of the network's {} pieces the inner steps go through. 1 is the first convolution \
+             alone, which is affine. This model's own value: 1.",
+            model.num_pieces
+        ))
+        .on_disabled_hover_text("Only PYLD has inner steps.");
+    if matches!(model.norm, Norm::Batch | Norm::Frozen) {
+        choose(
+            ui,
+            "norm",
+            ("norm", index),
+            &mut lane.norm,
+            Norm::ALL,
+            norm_name,
+            |norm| match norm {
+                Norm::Batch if kind == SamplerKind::Mala => {
+                    Some("MALA compares energies of one chain; batch statistics mix the chains.")
+                }
+                Norm::Batch | Norm::Frozen => None,
+                _ => Some("The network was trained with batch norm."),
+            },
+        );
+    } else {
+        ui.weak(format!("norm: {}", norm_name(model.norm).to_lowercase())).on_hover_text(
+            "This network has no batch norm, so no chain depends on the others and there is nothing to choose.",
+        );
+    }
+}
+
+/// β = 2α/σ², always in sight, and what becomes of PYLD.
+fn temperature(ui: &mut Ui, lane: &LaneConfig) {
+    let sampler = &lane.sampler;
+    let step = match sampler.kind {
+        SamplerKind::Pyld => sampler.inner_step_size * sampler.num_inner_steps as f64,
+        _ => sampler.step_size,
+    };
+    let noise = sampler.noise_std;
+    let (beta, meaning) = if noise == 0.0 {
+        ("∞".to_string(), "no noise: clamped descent of the energy, not a sampler".to_string())
+    } else {
+        let beta = 2.0 * step / (noise * noise);
+        let temperature = 1.0 / beta;
+        (format_number(beta), format!("temperature {}", format_number(temperature)))
+    };
+    ui.label(RichText::new(format!("2α/σ² = {beta} ({meaning})")).strong()).on_hover_text(
+        "With small steps the chain samples p(x)^β with β = 2α/σ². JEM's published setting means β = 20,000, \
+         JEM++'s has no noise and β = ∞: both go for the lowest energies. β = 1 samples the model as it is.",
+    );
+    if sampler.kind == SamplerKind::Pyld && lane.split == 1 {
+        let text = format!(
+            "Here PYLD is Proximal SGLD with a step of N·α = {}.",
+            format_number(step)
+        );
+        ui.label(RichText::new(text).small()).on_hover_text(
+            "The first layer is a bare convolution, which is affine: with the rest of the network held still, \
+             the inner gradient is constant and the N clamped moves add up to one. Set the split under More to \
+             2 or above and PYLD becomes a method of its own.",
+        );
+    }
+}
+
+/// A number with about three digits.
+pub fn format_number(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".into(),
+        size if size >= 1e6 || size < 1e-3 => format!("{value:.1e}"),
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 1.0 => format!("{value:.2}").trim_end_matches('0').trim_end_matches('.').into(),
+        _ => format!("{value:.3}"),
+    }
+}

@@ -1,0 +1,146 @@
+//! What a run leaves behind: a picture, an animation, a table.
+
+use std::{fmt::Write, path::Path, sync::Arc};
+
+use image::{GenericImage, RgbImage};
+
+use super::viewer::Viewer;
+use crate::{files::write_atomically, picture, worker::LaneNumbers};
+
+const MAX_FRAMES: usize = 60;
+const FRAME_MILLIS: u32 = 80;
+const LANE_GAP: u32 = 12;
+const TRACE_COLUMNS: &str = "step,lane,chain,class,energy,gradient_norm,clamp_rate,saturation,distance,\
+                             acceptance_probability,predicted_class,predicted_probability,seconds,\
+                             num_gradients\n";
+
+/// A file to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Export {
+    /// The chains at the step that is shown.
+    Png,
+    /// The recorded steps.
+    Gif,
+    /// Every number of every chain and recorded step.
+    Csv,
+}
+
+impl Export {
+    /// A name to begin with.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::Png => "chains.png",
+            Self::Gif => "chains.gif",
+            Self::Csv => "traces.csv",
+        }
+    }
+}
+
+/// The images of one step of all lanes.
+struct Frame {
+    lanes: Vec<Arc<[f32]>>,
+}
+
+/// A file with all that goes into it, to be written away from the window's thread.
+pub struct Job {
+    export: Export,
+    labels: Vec<u32>,
+    shape: [usize; 3],
+    columns: usize,
+    frames: Vec<Frame>,
+    numbers: Vec<(u64, Arc<Vec<LaneNumbers>>)>,
+}
+
+impl Job {
+    /// What there is to write now.
+    pub fn new(export: Export, viewer: &Viewer) -> Option<Self> {
+        let (record, model) = (viewer.record.as_ref()?, viewer.model.as_ref()?);
+        let frame = |images: &[crate::worker::LaneImages]| Frame {
+            lanes: images.iter().map(|lane| lane.x.clone()).collect(),
+        };
+        let entries = record.images.entries();
+        let frames = match export {
+            Export::Png => vec![frame(&viewer.shown_images()?.1)],
+            Export::Gif => {
+                let count = entries.len().min(MAX_FRAMES);
+                let last = entries.len().saturating_sub(1);
+                let index = |nth: usize| nth * last / count.saturating_sub(1).max(1);
+                (0..count).map(|nth| frame(&entries[index(nth)].1)).collect()
+            }
+            Export::Csv => Vec::new(),
+        };
+        let numbers = match export {
+            Export::Csv => record.numbers.entries().to_vec(),
+            _ => Vec::new(),
+        };
+        let labels = record.request.labels.clone();
+        let first = labels.first()?;
+        let columns = labels.iter().take_while(|label| *label == first).count();
+        Some(Self { export, labels, shape: model.shape, columns, frames, numbers })
+    }
+
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// Why it could not be written, for people.
+    pub fn write(self, path: &Path) -> Result<(), String> {
+        match self.export {
+            Export::Csv => write_atomically(path, self.table().as_bytes())
+                .map_err(|error| format!("cannot write {}: {error}", path.display())),
+            Export::Png => {
+                let picture = self.frames.iter().map(|frame| self.picture(frame)).next();
+                let picture = picture.ok_or("there is nothing to save yet")?;
+                picture::save_png(picture, path).map_err(|error| error.to_string())
+            }
+            Export::Gif => {
+                let pictures = self.frames.iter().map(|frame| self.picture(frame)).collect();
+                picture::save_gif(pictures, FRAME_MILLIS, path).map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    /// The lanes beside each other.
+    fn picture(&self, frame: &Frame) -> RgbImage {
+        let draw = |x: &Arc<[f32]>| picture::draw(x, &self.labels, self.shape, self.columns);
+        let lanes: Vec<RgbImage> = frame.lanes.iter().map(draw).collect();
+        let width = lanes.iter().map(|lane| lane.width() + LANE_GAP).sum::<u32>() - LANE_GAP;
+        let height = lanes.iter().map(RgbImage::height).max().unwrap_or(1);
+        let mut all = RgbImage::from_pixel(width, height, picture::BACKGROUND);
+        let mut left = 0;
+        for lane in &lanes {
+            // It fits: the whole is as wide and as high as its parts.
+            let _ = all.copy_from(lane, left, 0);
+            left += lane.width() + LANE_GAP;
+        }
+        all
+    }
+
+    fn table(&self) -> String {
+        let mut text = String::from(TRACE_COLUMNS);
+        for (step, lanes) in &self.numbers {
+            for (lane, numbers) in lanes.iter().enumerate() {
+                for (chain, class) in self.labels.iter().enumerate() {
+                    let acceptance = numbers.acceptance.get(chain).map(f32::to_string);
+                    let (predicted, probability) = match numbers.prediction(chain) {
+                        Some((class, p)) => (class.to_string(), p.to_string()),
+                        None => Default::default(),
+                    };
+                    // Writing to a string cannot fail.
+                    let _ = writeln!(
+                        text,
+                        "{step},{lane},{chain},{class},{},{},{},{},{},{},{predicted},{probability},{},{}",
+                        numbers.energy[chain],
+                        numbers.gradient_norm[chain],
+                        numbers.clamp_rate[chain],
+                        numbers.saturation[chain],
+                        numbers.distance[chain],
+                        acceptance.unwrap_or_default(),
+                        numbers.seconds,
+                        numbers.num_gradients,
+                    );
+                }
+            }
+        }
+        text
+    }
+}

@@ -1,0 +1,192 @@
+//! The window: chains one can watch, steer and compare. `App::drain` takes in what the worker reports,
+//! `App::show` draws. No tensor is known here.
+
+mod chains;
+mod compare;
+mod controls;
+mod exports;
+mod files;
+mod help;
+mod plots;
+mod record;
+mod selected;
+mod status;
+mod theme;
+mod training;
+mod transport;
+mod viewer;
+
+use std::sync::mpsc::{Receiver, Sender};
+
+use crate::{
+    config::{LaneConfig, SamplerKind, ViewState},
+    worker::{Command, Event},
+};
+
+pub use files::SESSION_KEY;
+pub use record::{IMAGE_BYTES, NUMBER_BYTES, Record, Thinned};
+pub use viewer::{Overlay, Selection, Tab, Viewer};
+
+/// Size of a fresh window in points.
+pub const SIZE: [f32; 2] = [1280.0, 800.0];
+
+/// The two ends of the channels to a worker.
+#[derive(Debug)]
+pub struct Link {
+    /// To the worker.
+    pub commands: Sender<Command>,
+    /// From the worker.
+    pub events: Receiver<Event>,
+}
+
+/// The window.
+pub struct App {
+    link: Link,
+    viewer: Viewer,
+    chains: chains::ChainsView,
+    selected: selected::SelectedView,
+    plots: plots::PlotsView,
+    training: training::TrainingView,
+    files: files::Files,
+    help: help::Help,
+    status: status::Status,
+}
+
+impl App {
+    /// A window that begins with this view.
+    pub fn new(link: Link, view: ViewState) -> Self {
+        Self {
+            link,
+            viewer: Viewer::new(view),
+            chains: chains::ChainsView::default(),
+            selected: selected::SelectedView::default(),
+            plots: plots::PlotsView::default(),
+            training: training::TrainingView::default(),
+            files: files::Files::default(),
+            help: help::Help::default(),
+            status: status::Status::default(),
+        }
+    }
+
+    /// Writes files into this folder from now on, without asking.
+    pub fn save_to(&mut self, folder: std::path::PathBuf) {
+        self.files.save_to(folder);
+    }
+
+    /// What the window shows.
+    pub fn viewer(&self) -> &Viewer {
+        &self.viewer
+    }
+
+    /// The same, to change it as a click would.
+    pub fn viewer_mut(&mut self) -> &mut Viewer {
+        &mut self.viewer
+    }
+
+    /// Takes in what the worker reported.
+    pub fn drain(&mut self, ctx: &egui::Context) {
+        while let Ok(event) = self.link.events.try_recv() {
+            self.status.count(&event);
+            self.viewer.take(event);
+        }
+        let secs = f64::from(ctx.input(|input| input.stable_dt).min(0.1));
+        self.viewer.advance_replay(secs);
+        self.viewer.notices.retain_mut(|notice| {
+            notice.secs_left -= secs as f32;
+            notice.secs_left > 0.0
+        });
+        self.viewer.steps_per_sec = self.status.steps_per_sec();
+        if self.viewer.is_playing() || !self.viewer.notices.is_empty() {
+            ctx.request_repaint_after_secs(1.0 / 60.0);
+        }
+    }
+
+    /// Draws everything and passes on what was asked for.
+    pub fn show(&mut self, ui: &mut egui::Ui) {
+        self.files.take_dropped(ui.ctx(), &mut self.viewer);
+        transport::keys(ui.ctx(), &mut self.viewer, &mut self.help);
+        files::keys(ui.ctx(), &mut self.viewer, &mut self.files);
+        egui::Panel::top("menu").show(ui, |ui| {
+            files::menu(ui, &mut self.viewer, &mut self.files, &mut self.help);
+        });
+        self.status.banners(ui, &mut self.viewer);
+        egui::Panel::bottom("status").show(ui, |ui| self.status.ui(ui, &self.viewer));
+        match self.viewer.tab {
+            Tab::Train => {
+                egui::CentralPanel::default().show(ui, |ui| {
+                    training::ui(ui, &mut self.viewer, &mut self.training);
+                });
+            }
+            Tab::Chains | Tab::Plots => self.show_run(ui),
+        }
+        self.help.ui(ui.ctx());
+        status::notices(ui.ctx(), &self.viewer);
+        self.files.poll(ui.ctx(), &mut self.viewer);
+        for command in self.viewer.take_commands() {
+            if self.link.commands.send(command).is_err() && self.viewer.failure.is_none() {
+                self.viewer.failure = Some("the worker has ended; start jempp anew".into());
+            }
+        }
+    }
+
+    fn show_run(&mut self, ui: &mut egui::Ui) {
+        egui::Panel::bottom("transport").show(ui, |ui| transport::ui(ui, &mut self.viewer));
+        let is_wide = ui.available_width() > 760.0;
+        egui::Panel::left("controls").resizable(true).default_size(230.0).show(ui, |ui| {
+            controls::ui(ui, &mut self.viewer);
+        });
+        if is_wide || self.viewer.selected.is_some() {
+            let width = if is_wide { 250.0 } else { 190.0 };
+            egui::Panel::right("selected").resizable(true).default_size(width).show(ui, |ui| {
+                selected::ui(ui, &mut self.viewer, &mut self.selected);
+            });
+        }
+        if self.viewer.tab == Tab::Chains {
+            let height = (ui.available_height() * 0.26).clamp(90.0, 220.0);
+            egui::Panel::bottom("energies").resizable(true).default_size(height).show(ui, |ui| {
+                plots::energies(ui, &self.viewer, &mut self.plots);
+            });
+        }
+        if let Some(point) = self.viewer.lesson {
+            egui::Panel::top("lesson").show(ui, |ui| {
+                ui.horizontal_wrapped(|ui| {
+                    ui.label(point);
+                    if ui.small_button("Close").clicked() {
+                        self.viewer.lesson = None;
+                    }
+                });
+            });
+        }
+        egui::CentralPanel::default().show(ui, |ui| match self.viewer.tab {
+            Tab::Chains => chains::ui(ui, &mut self.viewer, &mut self.chains),
+            _ => plots::ui(ui, &mut self.viewer, &mut self.plots),
+        });
+    }
+}
+
+impl eframe::App for App {
+    fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
+        self.drain(ctx);
+    }
+
+    fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
+        self.show(ui);
+    }
+
+    fn save(&mut self, storage: &mut dyn eframe::Storage) {
+        eframe::set_value(storage, files::SESSION_KEY, &self.viewer.view);
+    }
+}
+
+/// A short name of a rule: `PYLD, N = 5`.
+pub(crate) fn lane_name(lane: &LaneConfig) -> String {
+    let sampler = &lane.sampler;
+    match sampler.kind {
+        SamplerKind::Sgld => format!("SGLD, α = {}", sampler.step_size),
+        SamplerKind::ProximalSgld => format!("Proximal SGLD, α = {}", sampler.step_size),
+        SamplerKind::Pyld => {
+            format!("PYLD, N = {}, α = {}", sampler.num_inner_steps, sampler.inner_step_size)
+        }
+        SamplerKind::Mala => format!("MALA, α = {}", sampler.step_size),
+    }
+}

@@ -1,0 +1,139 @@
+//! Adapter, rates, memory, and the banners that must not be overlooked.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use egui::{Color32, RichText, Ui};
+
+use super::{theme, viewer::Viewer};
+use crate::worker::{Command, Event};
+
+/// Over how long rates are taken.
+const WINDOW: Duration = Duration::from_secs(2);
+
+/// Rates of late.
+#[derive(Default)]
+pub struct Status {
+    steps: VecDeque<Instant>,
+    frames: VecDeque<Instant>,
+    is_banner_closed: bool,
+}
+
+fn rate(times: &mut VecDeque<Instant>, now: Instant) -> f64 {
+    while times.front().is_some_and(|&time| now - time > WINDOW) {
+        times.pop_front();
+    }
+    match (times.front(), times.back()) {
+        (Some(first), Some(last)) if last > first => {
+            (times.len() - 1) as f64 / (*last - *first).as_secs_f64()
+        }
+        _ => 0.0,
+    }
+}
+
+impl Status {
+    /// Counts steps.
+    pub fn count(&mut self, event: &Event) {
+        match event {
+            Event::Step(_) => self.steps.push_back(Instant::now()),
+            Event::Started(_) => self.steps.clear(),
+            _ => {}
+        }
+    }
+
+    /// Steps per second of late.
+    pub fn steps_per_sec(&mut self) -> f64 {
+        rate(&mut self.steps, Instant::now())
+    }
+
+    /// Draws the line.
+    pub fn ui(&mut self, ui: &mut Ui, viewer: &Viewer) {
+        let now = Instant::now();
+        self.frames.push_back(now);
+        let frames_per_sec = rate(&mut self.frames, now);
+        ui.horizontal_wrapped(|ui| {
+            match &viewer.device {
+                Some((description, _)) => ui.label(description),
+                None => ui.label("opening the device…"),
+            };
+            let mut parts = Vec::new();
+            if viewer.is_running {
+                parts.push(format!("{:.1} steps/s", viewer.steps_per_sec));
+            }
+            if viewer.is_playing() && frames_per_sec > 0.0 {
+                parts.push(format!("{frames_per_sec:.0} frames/s"));
+            }
+            if let Some(record) = &viewer.record {
+                parts.push(format!("history {} of 320 MiB", record.num_bytes() >> 20));
+            }
+            if let Some(stats) = memory_stats::memory_stats() {
+                parts.push(format!("memory {} MiB", stats.physical_mem >> 20));
+            }
+            for part in parts {
+                ui.separator();
+                ui.label(part);
+            }
+        });
+    }
+
+    /// Draws what must not be overlooked.
+    pub fn banners(&mut self, ui: &mut Ui, viewer: &mut Viewer) {
+        if let Some(reason) = viewer.failure.clone() {
+            banner(ui, "failure", theme::BROKEN, |ui| {
+                ui.label(RichText::new(format!("Stopped: {reason}.")).color(Color32::WHITE));
+                let retry = ui.button("Try again");
+                if retry.on_hover_text("Open the device and the model anew.").clicked() {
+                    viewer.failure = None;
+                    viewer.device = None;
+                    viewer.send(Command::Retry);
+                    let model = viewer.view.view.model.clone();
+                    viewer.open(model);
+                }
+            });
+        }
+        if !self.is_banner_closed && viewer.device.as_ref().is_some_and(|device| device.1) {
+            banner(ui, "cpu", Color32::from_rgb(90, 80, 20), |ui| {
+                ui.label(
+                    RichText::new(
+                        "No GPU in use: chains run on the CPU back end, by the twins of the WGSL kernels. \
+                         Everything works, more slowly.",
+                    )
+                    .color(Color32::WHITE),
+                );
+                self.is_banner_closed = ui.button("Understood").clicked();
+            });
+        }
+    }
+}
+
+fn banner(ui: &mut Ui, id: &'static str, fill: Color32, contents: impl FnOnce(&mut Ui)) {
+    let frame = egui::Frame::new().fill(fill).inner_margin(egui::Margin::symmetric(8, 4));
+    egui::Panel::top(id).frame(frame).show(ui, |ui| {
+        ui.horizontal_wrapped(contents);
+    });
+}
+
+/// Draws what goes by itself.
+pub fn notices(ctx: &egui::Context, viewer: &Viewer) {
+    if viewer.notices.is_empty() {
+        return;
+    }
+    egui::Area::new(egui::Id::unique("notices"))
+        .anchor(egui::Align2::RIGHT_BOTTOM, egui::vec2(-12.0, -90.0))
+        .order(egui::Order::Foreground)
+        .interactable(false)
+        .show(ctx, |ui| {
+            ui.set_max_width(380.0);
+            for notice in &viewer.notices {
+                egui::Frame::popup(ui.style()).show(ui, |ui| {
+                    let text = match notice.is_problem {
+                        true => RichText::new(format!("⚠ {}", notice.text)).strong(),
+                        false => RichText::new(&notice.text),
+                    };
+                    ui.label(text);
+                });
+            }
+        });
+}

@@ -1,0 +1,40 @@
+//! Colours that mean something, told apart by colour-blind people too (Okabe and Ito's palette).
+
+use egui::Color32;
+
+/// One a lane; also of series in a plot. Dark enough for a light background, light enough for a dark one.
+pub const LANES: [Color32; 3] = [
+    Color32::from_rgb(0, 134, 200),
+    Color32::from_rgb(213, 94, 0),
+    Color32::from_rgb(0, 158, 115),
+];
+
+/// The model sees the class of the row.
+pub const AGREES: Color32 = Color32::from_rgb(0, 134, 200);
+/// The model sees another class.
+pub const DIFFERS: Color32 = Color32::from_rgb(230, 159, 0);
+/// Something went wrong: a chain that exploded, a banner.
+pub const BROKEN: Color32 = Color32::from_rgb(213, 94, 0);
+
+/// Colours of classes in a scatter plot.
+pub const CLASSES: [Color32; 8] = [
+    Color32::from_rgb(230, 159, 0),
+    Color32::from_rgb(86, 180, 233),
+    Color32::from_rgb(0, 158, 115),
+    Color32::from_rgb(240, 228, 66),
+    Color32::from_rgb(0, 114, 178),
+    Color32::from_rgb(213, 94, 0),
+    Color32::from_rgb(204, 121, 167),
+    Color32::from_rgb(150, 150, 150),
+];
+
+/// A diverging scale for signed values in [-1, 1]: blue below 0, orange above, grey at 0.
+pub fn diverging(value: f32) -> Color32 {
+    if !value.is_finite() {
+        return BROKEN;
+    }
+    let strength = value.abs().min(1.0);
+    let end = if value < 0.0 { [0, 114, 255] } else { [255, 140, 0] };
+    let mix = |to: u8| (24.0 + (f32::from(to) - 24.0) * strength) as u8;
+    Color32::from_rgb(mix(end[0]), mix(end[1]), mix(end[2]))
+}

@@ -1,0 +1,488 @@
+//! The state of the window, and what its buttons and keys do to it. Nothing here draws.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::record::Record;
+use crate::{
+    config::{LaneConfig, MAX_LANES, ViewStart, ViewState},
+    worker::{Command, Event, LaneImages, LaneNumbers, ModelInfo, References, RunRequest},
+};
+
+/// Recorded steps shown per second when the past is played.
+const REPLAY_STEPS_PER_SEC: f64 = 30.0;
+/// Classes shown of a model that has many.
+const MAX_DEFAULT_CLASSES: usize = 10;
+
+/// What is shown in the middle.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tab {
+    /// The grid of chains.
+    #[default]
+    Chains,
+    /// Plots and diagnostics.
+    Plots,
+    /// Training.
+    Train,
+}
+
+/// What is laid over the chains.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overlay {
+    /// The chains as they are.
+    #[default]
+    Images,
+    /// The energy gradient.
+    Gradient,
+    /// The change since the start.
+    Change,
+    /// Which gradient components were clamped.
+    Clamped,
+}
+
+/// One chain of one lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Selection {
+    /// Lane from the left, from 0.
+    pub lane: usize,
+    /// Chain, row by row, from 0.
+    pub chain: usize,
+}
+
+/// An image that the model was asked about.
+#[derive(Clone, Debug)]
+pub struct Classified {
+    /// The image (C, H, W).
+    pub image: Arc<[f32]>,
+    /// Its energy.
+    pub energy: f32,
+    /// p(y|x).
+    pub probabilities: Vec<f32>,
+}
+
+/// A message that goes by itself.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// What it says.
+    pub text: String,
+    /// Whether something was refused.
+    pub is_problem: bool,
+    /// Seconds left.
+    pub secs_left: f32,
+}
+
+/// Everything the window shows.
+pub struct Viewer {
+    /// What a link carries. Once a model is open there is at least one lane.
+    pub view: ViewState,
+    /// The open model.
+    pub model: Option<ModelInfo>,
+    /// What computes, and whether it is the CPU back end.
+    pub device: Option<(String, bool)>,
+    /// Models that travel inside the program.
+    pub bundled: Vec<String>,
+    /// The run since its start.
+    pub record: Option<Record>,
+    /// Whether the worker is computing steps.
+    pub is_running: bool,
+    /// The recorded step that is looked at; `None` follows the run.
+    pub looking_at: Option<u64>,
+    /// Fraction of a recorded step until the next one while the past is played.
+    replay: Option<f64>,
+    /// The selected chain.
+    pub selected: Option<Selection>,
+    /// What is laid over the chains.
+    pub overlay: Overlay,
+    /// What is shown in the middle.
+    pub tab: Tab,
+    /// Real images.
+    pub references: Option<References>,
+    /// The image that was drawn or dropped.
+    pub start_image: Option<Arc<[f32]>>,
+    /// The last image asked about.
+    pub classified: Option<Classified>,
+    /// News that the training tab has not taken in yet.
+    pub training_news: VecDeque<crate::worker::TrainingNews>,
+    /// Messages that go by themselves.
+    pub notices: Vec<Notice>,
+    /// Why the worker stopped, if it did.
+    pub failure: Option<String>,
+    /// Steps per second of late.
+    pub steps_per_sec: f64,
+    /// What the comparison on show is about.
+    pub lesson: Option<&'static str>,
+    outbox: Vec<Command>,
+}
+
+impl Viewer {
+    /// A window that begins with this view; its model is still to come.
+    pub fn new(view: ViewState) -> Self {
+        let outbox = vec![Command::Open(view.view.model.clone())];
+        Self {
+            view,
+            model: None,
+            device: None,
+            bundled: Vec::new(),
+            record: None,
+            is_running: false,
+            looking_at: None,
+            replay: None,
+            selected: None,
+            overlay: Overlay::default(),
+            tab: Tab::default(),
+            references: None,
+            start_image: None,
+            classified: None,
+            training_news: VecDeque::new(),
+            notices: Vec::new(),
+            failure: None,
+            steps_per_sec: 0.0,
+            lesson: None,
+            outbox,
+        }
+    }
+
+    /// Asks the worker for something.
+    pub fn send(&mut self, command: Command) {
+        self.outbox.push(command);
+    }
+
+    /// What was asked since the last call.
+    pub fn take_commands(&mut self) -> Vec<Command> {
+        std::mem::take(&mut self.outbox)
+    }
+
+    /// Tells the person something.
+    pub fn notify(&mut self, text: impl Into<String>) {
+        self.notices.push(Notice { text: text.into(), is_problem: false, secs_left: 5.0 });
+    }
+
+    /// Tells the person what is wrong.
+    pub fn complain(&mut self, text: impl Into<String>) {
+        self.notices.push(Notice { text: text.into(), is_problem: true, secs_left: 12.0 });
+    }
+
+    /// Takes in what the worker reports.
+    pub fn take(&mut self, event: Event) {
+        match event {
+            Event::Device { description, is_cpu, bundled } => {
+                self.failure = None;
+                self.bundled = bundled;
+                self.device = Some((description, is_cpu));
+            }
+            Event::Opened(model) => self.opened(*model),
+            Event::Started(request) => {
+                self.record = Some(Record::new(request));
+                self.looking_at = None;
+                self.replay = None;
+            }
+            Event::Step(step) => {
+                if let Some(record) = &mut self.record {
+                    record.push(*step);
+                }
+            }
+            Event::Paused => self.is_running = false,
+            Event::References(references) => self.references = Some(references),
+            Event::Classified { image, energy, probabilities } => {
+                self.classified = Some(Classified { image, energy, probabilities });
+            }
+            Event::Training(news) => self.training_news.push_back(*news),
+            Event::Saved(path) => self.notify(format!("Saved {}.", path.display())),
+            Event::Refused(reason) => self.complain(reason),
+            Event::Failed(reason) => {
+                self.is_running = false;
+                self.failure = Some(reason);
+            }
+        }
+    }
+
+    fn opened(&mut self, model: ModelInfo) {
+        let is_other = self.model.as_ref().is_some_and(|old| old.name != model.name);
+        let num_classes = model.class_names.len();
+        self.view.view.model.clone_from(&model.name);
+        self.view.view.classes.retain(|&class| (class as usize) < num_classes);
+        if is_other {
+            self.view.view.classes.clear();
+            self.references = None;
+            self.classified = None;
+            self.start_image = None;
+        }
+        if self.view.view.classes.is_empty() && num_classes > MAX_DEFAULT_CLASSES {
+            self.view.view.classes = (0..MAX_DEFAULT_CLASSES as u32).collect();
+        }
+        if is_other || self.view.lanes.is_empty() {
+            self.view.lanes = vec![model.lane()];
+        }
+        for lane in &mut self.view.lanes {
+            if lane.start == ViewStart::Image && self.start_image.is_none() {
+                lane.start = ViewStart::ClassCenters;
+            }
+        }
+        self.model = Some(model);
+        self.restart();
+    }
+
+    /// Loads another model.
+    pub fn open(&mut self, name: impl Into<String>) {
+        self.send(Command::Open(name.into()));
+    }
+
+    /// Classes of the rows.
+    pub fn classes(&self) -> Vec<u32> {
+        match (&self.model, self.view.view.classes.is_empty()) {
+            (Some(model), true) => (0..model.class_names.len() as u32).collect(),
+            _ => self.view.view.classes.clone(),
+        }
+    }
+
+    /// The rules with M of the run, which their schedules are laid out for.
+    fn lanes_to_run(&self) -> Vec<LaneConfig> {
+        let mut lanes = self.view.lanes.clone();
+        for lane in &mut lanes {
+            lane.sampler.num_steps = self.view.view.num_steps;
+        }
+        lanes
+    }
+
+    /// Starts anew with the seed of the view; what ran goes on running.
+    pub fn restart(&mut self) {
+        let per_class = self.view.view.per_class;
+        let labels = self.classes().iter().flat_map(|&c| vec![c; per_class]).collect();
+        self.looking_at = None;
+        self.replay = None;
+        self.send(Command::Restart(RunRequest {
+            seed: self.view.view.seed,
+            labels,
+            lanes: self.lanes_to_run(),
+            image: self.start_image.clone(),
+        }));
+        if self.is_running {
+            self.run_until(self.view.view.num_steps as u64);
+        }
+    }
+
+    /// Starts anew with another seed.
+    pub fn restart_with_new_seed(&mut self) {
+        self.view.view.seed = self.view.view.seed.wrapping_add(1);
+        self.restart();
+    }
+
+    fn run_until(&mut self, until: u64) {
+        self.is_running = true;
+        let max_steps_per_sec = self.view.view.max_steps_per_sec;
+        self.send(Command::Run { until, max_steps_per_sec });
+    }
+
+    /// The last step of the run so far.
+    pub fn last_step(&self) -> u64 {
+        self.record.as_ref().and_then(|record| record.numbers.last_step()).unwrap_or(0)
+    }
+
+    /// The step that is shown.
+    pub fn shown_step(&self) -> u64 {
+        self.looking_at.unwrap_or_else(|| self.last_step())
+    }
+
+    /// Whether anything moves: the run, or its replay.
+    pub fn is_playing(&self) -> bool {
+        self.is_running || self.replay.is_some()
+    }
+
+    /// Plays on: what is recorded first, then the run, to M steps; past them, as many again.
+    pub fn play(&mut self) {
+        if self.looking_at.is_some() {
+            self.replay = Some(0.0);
+            return;
+        }
+        let (last, length) = (self.last_step(), self.view.view.num_steps as u64);
+        let until = if last < length { length } else { last + length };
+        self.run_until(until);
+    }
+
+    /// Stops the run and its replay.
+    pub fn pause(&mut self) {
+        self.replay = None;
+        if self.is_running {
+            self.send(Command::Pause);
+        }
+    }
+
+    /// Plays or stops.
+    pub fn toggle_play(&mut self) {
+        if self.is_playing() { self.pause() } else { self.play() }
+    }
+
+    /// One step on: the recorded one, or a new one.
+    pub fn step_forward(&mut self) {
+        self.pause();
+        match self.looking_at {
+            Some(step) => {
+                let next = self.record.as_ref().and_then(|record| record.images.after(step));
+                self.look_at(next.unwrap_or_else(|| self.last_step()));
+            }
+            None if !self.is_running => self.run_until(self.last_step() + 1),
+            None => {}
+        }
+    }
+
+    /// One recorded step back.
+    pub fn step_back(&mut self) {
+        self.pause();
+        let shown = self.shown_step();
+        if let Some(step) = self.record.as_ref().and_then(|record| record.images.before(shown)) {
+            self.looking_at = Some(step);
+        }
+    }
+
+    /// Shows a recorded step; the last one follows the run again.
+    pub fn look_at(&mut self, step: u64) {
+        self.looking_at = (step < self.last_step()).then_some(step);
+    }
+
+    /// Moves the replay on by so many seconds.
+    pub fn advance_replay(&mut self, secs: f64) {
+        let (Some(fraction), Some(mut step)) = (self.replay, self.looking_at) else {
+            self.replay = None;
+            return;
+        };
+        let limit = self.view.view.max_steps_per_sec;
+        let rate = if limit > 0.0 { limit } else { REPLAY_STEPS_PER_SEC };
+        let mut fraction = fraction + secs * rate;
+        while fraction >= 1.0 {
+            fraction -= 1.0;
+            match self.record.as_ref().and_then(|record| record.images.after(step)) {
+                Some(next) => step = next,
+                None => break,
+            }
+        }
+        self.look_at(step);
+        self.replay = Some(fraction);
+        if self.looking_at.is_none() {
+            self.replay = None;
+            if self.last_step() < self.view.view.num_steps as u64 && !self.is_running {
+                self.play();
+            }
+        }
+    }
+
+    /// Goes on from the step that is shown and forgets what came after it.
+    pub fn branch(&mut self) {
+        let Some(step) = self.looking_at else { return };
+        let Some((step, lanes)) = self.record.as_ref().and_then(|record| record.images.at(step))
+        else {
+            return;
+        };
+        let (step, x) = (*step, lanes.iter().map(|lane| lane.x.clone()).collect());
+        self.looking_at = None;
+        self.replay = None;
+        self.send(Command::Branch { step, x });
+        self.send(Command::SetLanes(self.lanes_to_run()));
+    }
+
+    /// Replaces the rule of a lane: another start begins anew, anything else acts from the next step on.
+    pub fn set_lane(&mut self, index: usize, lane: LaneConfig) {
+        let Some(old) = self.view.lanes.get_mut(index) else { return };
+        if *old == lane {
+            return;
+        }
+        let is_other_start = old.start != lane.start;
+        *old = lane;
+        if is_other_start {
+            self.restart();
+        } else {
+            self.send(Command::SetLanes(self.lanes_to_run()));
+        }
+    }
+
+    /// Replaces M; the rules' schedules are laid out for it.
+    pub fn set_num_steps(&mut self, num_steps: usize) {
+        self.view.view.num_steps = num_steps;
+        self.send(Command::SetLanes(self.lanes_to_run()));
+        if self.is_running {
+            self.run_until(num_steps as u64);
+        }
+    }
+
+    /// Replaces the speed limit.
+    pub fn set_max_steps_per_sec(&mut self, limit: f64) {
+        self.view.view.max_steps_per_sec = limit;
+        if self.is_running {
+            let (last, length) = (self.last_step(), self.view.view.num_steps as u64);
+            self.run_until(if last < length { length } else { last + length });
+        }
+    }
+
+    /// Shows these rules side by side and plays them.
+    pub fn compare(&mut self, lanes: Vec<LaneConfig>, num_steps: usize) {
+        self.view.lanes = lanes;
+        self.view.lanes.truncate(MAX_LANES);
+        self.view.view.num_steps = num_steps;
+        // The rows must fit beside each other.
+        self.view.view.per_class = self.view.view.per_class.min(6);
+        self.selected = None;
+        self.tab = Tab::Chains;
+        self.is_running = true;
+        self.restart();
+    }
+
+    /// Takes another image to start from; every lane starts from it.
+    pub fn start_from(&mut self, image: Arc<[f32]>) {
+        self.start_image = Some(image);
+        for lane in &mut self.view.lanes {
+            lane.start = ViewStart::Image;
+        }
+        self.restart();
+    }
+
+    /// Adds a lane like the last one.
+    pub fn add_lane(&mut self) {
+        if let Some(last) = self.view.lanes.last().cloned()
+            && self.view.lanes.len() < MAX_LANES
+        {
+            self.view.lanes.push(last);
+            self.restart();
+        }
+    }
+
+    /// Takes a lane away, but for the only one.
+    pub fn remove_lane(&mut self, index: usize) {
+        if self.view.lanes.len() > 1 && index < self.view.lanes.len() {
+            self.view.lanes.remove(index);
+            self.selected = None;
+            self.restart();
+        }
+    }
+
+    /// Shows one class, or all of them if it is the only one shown.
+    pub fn toggle_only_class(&mut self, class: u32) {
+        let Some(model) = &self.model else { return };
+        if class as usize >= model.class_names.len() {
+            return;
+        }
+        let only = vec![class];
+        self.view.view.classes =
+            if self.view.view.classes == only { Vec::new() } else { only };
+        self.selected = None;
+        self.restart();
+    }
+
+    /// Images of each lane at the step that is shown, with that step.
+    pub fn shown_images(&self) -> Option<&(u64, Vec<LaneImages>)> {
+        self.record.as_ref()?.images.at(self.shown_step())
+    }
+
+    /// Scalars of each lane at the step whose images are shown.
+    pub fn shown_numbers(&self) -> Option<&(u64, Arc<Vec<LaneNumbers>>)> {
+        let step = self.shown_images()?.0;
+        self.record.as_ref()?.numbers.at(step)
+    }
+
+    /// Images of each lane at the start.
+    pub fn start_images(&self) -> Option<&[LaneImages]> {
+        Some(&self.record.as_ref()?.images.entries().first()?.1)
+    }
+
+    /// A short name of a lane's rule.
+    pub fn lane_name(&self, index: usize) -> String {
+        self.view.lanes.get(index).map(super::lane_name).unwrap_or_default()
+    }
+}

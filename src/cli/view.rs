@@ -1,0 +1,266 @@
+//! `jempp view`, and the window that bare `jempp` opens.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock, mpsc::Sender},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use clap::Args;
+
+use crate::{
+    app::{App, Link, SESSION_KEY, SIZE, Viewer},
+    bundled::{self, BundledModel},
+    config::ViewState,
+    worker::{self, Event, Worker},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct ViewArgs {
+    /// The query of a link, as `Copy link` gives it: every key that the window sets.
+    #[arg(value_name = "LINK")]
+    link: Option<String>,
+    /// Checkpoint of a run, or a packed model.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// A model that travels inside the program: fashion or mnist.
+    #[arg(long, value_name = "NAME", value_parser = bundled::find, conflicts_with = "checkpoint")]
+    model: Option<BundledModel>,
+    /// Compute device: auto, gpu, cpu, or an adapter's index or name.
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Begin to play at once.
+    #[arg(long)]
+    play: bool,
+    /// Write pictures, animations and traces into this folder without asking.
+    #[arg(long, value_name = "DIR")]
+    save_to: Option<PathBuf>,
+    /// Play so many seconds without and with the window, print rates and frame times, and leave.
+    #[arg(long, value_name = "SECS", value_parser = clap::value_parser!(u16).range(1..=3600))]
+    measure: Option<u16>,
+}
+
+impl Default for ViewArgs {
+    fn default() -> Self {
+        Self {
+            link: None,
+            checkpoint: None,
+            model: None,
+            device: "auto".into(),
+            play: false,
+            save_to: None,
+            measure: None,
+        }
+    }
+}
+
+impl ViewArgs {
+    /// What the command line asks for; `None` goes on where the last session stopped.
+    fn view(&self) -> anyhow::Result<Option<ViewState>> {
+        let mut view = self.link.as_deref().map(ViewState::from_query).transpose()?;
+        let path = self.checkpoint.as_ref().map(|path| path.display().to_string());
+        if let Some(name) = path.or(self.model.map(|model| model.name.to_string())) {
+            view.get_or_insert_default().view.model = name;
+        }
+        Ok(view)
+    }
+}
+
+/// Opens the window and stays until it is closed.
+///
+/// # Errors
+/// There is no display, or nothing to draw with.
+pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    let view = args.view()?;
+    if let Some(folder) = &args.save_to {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    }
+    let headless = match args.measure {
+        Some(secs) => Some(headless_rate(&args.device, view.clone(), secs)?),
+        None => None,
+    };
+    let window: Arc<OnceLock<egui::Context>> = Arc::default();
+    let waker = window.clone();
+    let wake = move || {
+        if let Some(ctx) = waker.get() {
+            ctx.request_repaint();
+        }
+    };
+    let Worker { commands, events } = worker::spawn(args.device.clone(), wake)?;
+    let (play, save_to, measure) = (args.play, args.save_to.clone(), args.measure);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let options = eframe::NativeOptions {
+        viewport: egui::ViewportBuilder::default()
+            .with_inner_size(SIZE)
+            .with_min_inner_size([640.0, 480.0]),
+        persist_window: measure.is_none(),
+        ..Default::default()
+    };
+    let opened = eframe::run_native(
+        "jempp",
+        options,
+        Box::new(move |creation| {
+            let _ = window.set(creation.egui_ctx.clone());
+            let last = creation.storage.and_then(|storage| eframe::get_value(storage, SESSION_KEY));
+            let view = view.or(last).unwrap_or_default();
+            let mut app = App::new(Link { commands, events }, view);
+            if let Some(folder) = save_to {
+                app.save_to(folder);
+            }
+            // Chains that run when the model comes go on running.
+            app.viewer_mut().is_running = play;
+            Ok(match measure {
+                Some(secs) => Box::new(Measured {
+                    app,
+                    begin,
+                    secs,
+                    watch: Watch::default(),
+                    report: Report::default(),
+                    last_frame: None,
+                    sender,
+                }),
+                None => Box::new(app),
+            })
+        }),
+    );
+    opened.map_err(|error| match error {
+        // Its text names source files.
+        eframe::Error::WinitEventLoop(_) => {
+            anyhow::anyhow!("no window could be opened: there is no display")
+        }
+        error => anyhow::anyhow!("no window could be opened: {error}"),
+    })?;
+    if let (Ok(report), Some(headless)) = (receiver.try_recv(), headless) {
+        report.print(headless);
+    }
+    Ok(())
+}
+
+/// Steps per second of the same worker when nobody draws.
+fn headless_rate(device: &str, view: Option<ViewState>, secs: u16) -> anyhow::Result<f64> {
+    let Worker { commands, events } = worker::spawn(device.to_string(), || {})?;
+    let mut viewer = Viewer::new(view.unwrap_or_default());
+    let mut watch = Watch::default();
+    loop {
+        for command in viewer.take_commands() {
+            commands.send(command)?;
+        }
+        let event = events.recv_timeout(Duration::from_secs(300)).context("the worker is silent")?;
+        if let Event::Failed(reason) | Event::Refused(reason) = &event {
+            anyhow::bail!("{reason}");
+        }
+        viewer.take(event);
+        if let Some(rate) = watch.look(&mut viewer, secs) {
+            return Ok(rate);
+        }
+    }
+}
+
+/// Keeps the chains running and counts their steps.
+#[derive(Default)]
+struct Watch {
+    begin: Option<(Instant, u64)>,
+}
+
+impl Watch {
+    /// Steps in which caches fill; they do not count.
+    const WARM_UP: u64 = 10;
+
+    /// Steps per second, once they were counted for so long.
+    fn look(&mut self, viewer: &mut Viewer, secs: u16) -> Option<f64> {
+        if viewer.record.is_some() && !viewer.is_running {
+            viewer.play();
+        }
+        let (now, step) = (Instant::now(), viewer.last_step());
+        if step < Self::WARM_UP {
+            return None;
+        }
+        let (begin, first) = *self.begin.get_or_insert((now, step));
+        let elapsed = (now - begin).as_secs_f64();
+        (elapsed >= f64::from(secs)).then(|| (step - first) as f64 / elapsed)
+    }
+}
+
+/// The window with a watch.
+struct Measured {
+    app: App,
+    begin: Instant,
+    secs: u16,
+    watch: Watch,
+    report: Report,
+    last_frame: Option<Instant>,
+    sender: Sender<Report>,
+}
+
+/// What was measured of a window.
+#[derive(Default)]
+struct Report {
+    /// From the start of the process to the first step of the chains in the window.
+    first_step: Option<Duration>,
+    /// Steps per second.
+    rate: f64,
+    /// Seconds from frame to frame.
+    intervals: Vec<f64>,
+    /// Seconds of work on each frame.
+    work: Vec<f64>,
+}
+
+impl Report {
+    fn print(mut self, headless: f64) {
+        let first_step = self.first_step.unwrap_or_default().as_secs_f64();
+        println!("first step of the chains seen: {first_step:.2} s after start");
+        let share = 100.0 * self.rate / headless;
+        println!(
+            "steps per second: {headless:.2} without a window, {:.2} with it ({share:.1} %)",
+            self.rate
+        );
+        let of = |values: &mut Vec<f64>, share: f64| {
+            values.sort_by(f64::total_cmp);
+            let last = values.len().saturating_sub(1);
+            1e3 * values.get((last as f64 * share) as usize).copied().unwrap_or_default()
+        };
+        for (what, values) in
+            [("from frame to frame", &mut self.intervals), ("work per frame", &mut self.work)]
+        {
+            println!(
+                "{what}, {} frames: median {:.1} ms, 99th percentile {:.1} ms, longest {:.1} ms",
+                values.len(),
+                of(values, 0.5),
+                of(values, 0.99),
+                of(values, 1.0)
+            );
+        }
+    }
+}
+
+impl eframe::App for Measured {
+    fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
+        self.app.drain(ctx);
+        let viewer = self.app.viewer_mut();
+        if viewer.last_step() > 0 {
+            self.report.first_step.get_or_insert_with(|| self.begin.elapsed());
+        }
+        if let Some(rate) = self.watch.look(viewer, self.secs) {
+            let report = std::mem::take(&mut self.report);
+            let _ = self.sender.send(Report { rate, ..report });
+            ctx.send_viewport_cmd(egui::ViewportCommand::Close);
+        }
+        ctx.request_repaint();
+    }
+
+    fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
+        let begin = Instant::now();
+        self.app.show(ui);
+        let shown = begin.elapsed().as_secs_f64();
+        if let Some(last) = self.last_frame.replace(begin)
+            && self.watch.begin.is_some()
+        {
+            self.report.intervals.push((begin - last).as_secs_f64());
+            // What the frame before took, drawing included; the first one is not known yet.
+            self.report.work.push(frame.info().cpu_usage.map_or(shown, f64::from));
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Autocorrelation, and the number of independent draws that correlated ones are worth.
+
+use super::{
+    DoesNotApply, check_moving, halves, moments,
+    ranks::{RankedHalves, quantile},
+};
+
+/// Autocorrelation of one chain at the lags 0 to `max_lag`, as far as the chain reaches.
+///
+/// ρ_k = Σ (x_i - x̄)(x_{i+k} - x̄) / Σ (x_i - x̄)²: biased towards 0 at lags near the chain's length,
+/// in exchange for little noise there. A chain that stands still is like itself at every lag: 1
+/// throughout. Empty where a value is not finite, or there is none.
+pub fn autocorrelation(chain: &[f64], max_lag: usize) -> Vec<f64> {
+    if chain.is_empty() || !chain.iter().all(|value| value.is_finite()) {
+        return Vec::new();
+    }
+    let lags = 0..=max_lag.min(chain.len() - 1);
+    let Some(mut joint) = Joint::new(chain, chain.len()) else {
+        return vec![1.0; lags.count()];
+    };
+    let square = joint.lagged_product(0);
+    lags.map(|lag| joint.lagged_product(lag) / square).collect()
+}
+
+/// Autocorrelation of several chains of one law at the lags 0 to `max_lag`, as far as they reach.
+///
+/// ρ_k = 1 - (W - c_k) / v, with the mean over chains c_k of their autocovariances (divisor N), the mean
+/// W of their variances and v = W (N - 1) / N + variance of their means. For one chain this is nearly
+/// [`autocorrelation`]. Where chains disagree it levels off above 0: together they have not yet
+/// forgotten where they started.
+///
+/// # Shapes
+/// `draws`: (chains, draws).
+///
+/// # Errors
+/// No chain or fewer than 4 draws, unequal lengths, values that are not finite, chains that stand still.
+///
+/// # Source
+/// Vehtari et al. 2021, arXiv:1903.08008.
+pub fn joint_autocorrelation(draws: &[Vec<f64>], max_lag: usize) -> Result<Vec<f64>, DoesNotApply> {
+    let num_draws = check_moving(draws, 1)?;
+    let mut joint = Joint::new(&draws.concat(), num_draws).ok_or(DoesNotApply::Constant)?;
+    Ok((0..=max_lag.min(num_draws - 1)).map(|lag| joint.autocorrelation(lag)).collect())
+}
+
+/// Integrated autocorrelation time, in draws: chains × draws over it is their effective sample size.
+///
+/// τ = 1 + 2 Σ ρ_k over the lags of Geyer's initial monotone sequence: pairs ρ_{2j} + ρ_{2j+1} as long as
+/// they are positive, none larger than the one before. 1 for independent draws, below 1 for draws that
+/// swing from side to side, but never below 1/log₁₀(chains × draws). The ρ_k are those of
+/// [`joint_autocorrelation`], so chains that disagree take long.
+///
+/// # Shapes
+/// `draws`: (chains, draws), not split.
+///
+/// # Errors
+/// No chain or fewer than 4 draws, unequal lengths, values that are not finite, chains that stand still.
+///
+/// # Source
+/// Geyer, Statistical Science 7(4), 1992; Vehtari et al. 2021, arXiv:1903.08008. Chains × draws over it
+/// equals ArviZ's `ess(method="identity")`.
+pub fn integrated_time(draws: &[Vec<f64>]) -> Result<f64, DoesNotApply> {
+    let num_draws = check_moving(draws, 1)?;
+    let mut joint = Joint::new(&draws.concat(), num_draws).ok_or(DoesNotApply::Constant)?;
+    Ok(joint.integrated_time())
+}
+
+/// Bulk effective sample size: how many independent draws would locate the middle of the law as well.
+///
+/// Draws over [`integrated_time`], of the normal scores of the ranks of half chains. The authors ask for
+/// more than 400 in all before R̂ and this number are to be trusted.
+///
+/// # Shapes
+/// `draws`: (chains, draws).
+///
+/// # Errors
+/// No chain or fewer than 4 draws, unequal lengths, values that are not finite, chains that stand still.
+///
+/// # Source
+/// Vehtari et al. 2021, arXiv:1903.08008; equal to ArviZ's `ess(method="bulk")`.
+pub fn ess_bulk(draws: &[Vec<f64>]) -> Result<f64, DoesNotApply> {
+    let num_draws = check_moving(draws, 1)?;
+    Ok(ess_bulk_of(&RankedHalves::new(draws, num_draws)))
+}
+
+pub(super) fn ess_bulk_of(halves: &RankedHalves) -> f64 {
+    effective_size(&halves.scores, halves.num_draws)
+}
+
+/// Tail effective sample size: how many independent draws would place the 5 % and the 95 % quantile as
+/// well, for whichever of the two is worse.
+///
+/// Draws over [`integrated_time`], of whether a value is at most the quantile, on half chains. Where
+/// that is so of every draw, as of values with few levels, every draw counts.
+///
+/// # Shapes
+/// `draws`: (chains, draws).
+///
+/// # Errors
+/// No chain or fewer than 4 draws, unequal lengths, values that are not finite, chains that stand still.
+///
+/// # Source
+/// Vehtari et al. 2021, arXiv:1903.08008; equal to ArviZ's `ess(method="tail")`.
+pub fn ess_tail(draws: &[Vec<f64>]) -> Result<f64, DoesNotApply> {
+    let num_draws = check_moving(draws, 1)?;
+    let all = draws.concat();
+    let (split, half) = halves(draws, num_draws);
+    let size_at = |p: f64| {
+        let bound = quantile(&all, p);
+        let is_below: Vec<f64> =
+            split.iter().map(|&value| f64::from(u8::from(value <= bound))).collect();
+        effective_size(&is_below, half)
+    };
+    Ok(size_at(0.05).min(size_at(0.95)))
+}
+
+/// Number of values over their integrated time; their number where all are the same.
+fn effective_size(values: &[f64], num_draws: usize) -> f64 {
+    let time = Joint::new(values, num_draws).map_or(1.0, |mut joint| joint.integrated_time());
+    values.len() as f64 / time
+}
+
+/// Lags whose products are summed in one pass: as many sums as vector registers hold.
+const LAGS: usize = 16;
+
+/// Chains and what their joint autocorrelation needs beside the lag.
+struct Joint {
+    /// Distances from the mean of their chain; chains on end, each followed by [`LAGS`] zeros.
+    padded: Vec<f64>,
+    num_chains: usize,
+    num_draws: usize,
+    /// W: mean over chains of their variances (divisor N - 1).
+    within: f64,
+    /// v: estimate of the variance of the law.
+    total: f64,
+    /// Sums of lagged products, of as many lags as anyone asked for.
+    products: Vec<f64>,
+}
+
+impl Joint {
+    /// Chains of `num_draws` on end, unless all values are the same.
+    fn new(values: &[f64], num_draws: usize) -> Option<Self> {
+        let chains = || values.chunks_exact(num_draws);
+        let (means, variances): (Vec<f64>, Vec<f64>) = chains().map(moments).unzip();
+        let within = moments(&variances).0;
+        let n = num_draws as f64;
+        let total = within * (n - 1.0) / n + moments(&means).1;
+        let num_chains = means.len();
+        let mut padded = Vec::with_capacity(num_chains * (num_draws + LAGS));
+        for (chain, mean) in chains().zip(means) {
+            padded.extend(chain.iter().map(|value| value - mean));
+            padded.extend([0.0; LAGS]);
+        }
+        let products = Vec::new();
+        (total > 0.0).then_some(Self { padded, num_chains, num_draws, within, total, products })
+    }
+
+    /// Σ x_i x_{i+lag} over all chains, x relative to its mean.
+    fn lagged_product(&mut self, lag: usize) -> f64 {
+        while self.products.len() <= lag {
+            let first = self.products.len();
+            let mut sums = [0.0; LAGS];
+            for chain in self.padded.chunks_exact(self.num_draws + LAGS) {
+                let late = chain[first..].windows(LAGS);
+                for (early, late) in chain[..self.num_draws - first].iter().zip(late) {
+                    for (sum, late) in sums.iter_mut().zip(late) {
+                        *sum += early * late;
+                    }
+                }
+            }
+            self.products.extend(sums);
+        }
+        self.products[lag]
+    }
+
+    /// ρ at one lag.
+    fn autocorrelation(&mut self, lag: usize) -> f64 {
+        if lag == 0 {
+            return 1.0;
+        }
+        let covariance = self.lagged_product(lag) / (self.num_chains * self.num_draws) as f64;
+        1.0 - (self.within - covariance) / self.total
+    }
+
+    /// See [`integrated_time`]. Looks at no lag much beyond the first pair that is not positive: most
+    /// of the work of long chains is never done.
+    fn integrated_time(&mut self) -> f64 {
+        let mut rho = vec![1.0, self.autocorrelation(1)];
+        let mut pair = [rho[0], rho[1]];
+        while rho.len() + 2 < self.num_draws && pair[0] + pair[1] > 0.0 {
+            pair = [0, 1].map(|next| self.autocorrelation(rho.len() + next));
+            let is_kept = pair[0] + pair[1] >= 0.0;
+            rho.extend(if is_kept { pair } else { [0.0; 2] });
+        }
+        // The last pair is outside; its even lag counts once and not twice, where it is positive.
+        let last = rho.len() - 2;
+        if pair[0] > 0.0 {
+            rho[last] = pair[0];
+        }
+        for even in (2..last).step_by(2) {
+            let before = (rho[even - 2] + rho[even - 1]) / 2.0;
+            if (rho[even] + rho[even + 1]) / 2.0 > before {
+                rho[even..even + 2].fill(before);
+            }
+        }
+        let time = -1.0 + 2.0 * rho[..last].iter().sum::<f64>() + rho[last];
+        time.max(1.0 / ((self.num_chains * self.num_draws) as f64).log10())
+    }
+}

@@ -1,0 +1,303 @@
+//! What the viewer and its worker say to each other. No tensor crosses this line.
+
+use std::{path::PathBuf, sync::Arc};
+
+use half::f16;
+
+use crate::{
+    config::{LaneConfig, Norm, RunConfig, SamplerConfig},
+    data::Dataset,
+};
+
+/// What the viewer asks for.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Load a model: a bundled one by name, or a checkpoint by path. Answered by [`Event::Opened`].
+    Open(String),
+    /// Draw the starts anew and evaluate them. Answered by [`Event::Started`] and step 0.
+    Restart(RunRequest),
+    /// From the next step on, move by these rules. The starts stay.
+    SetLanes(Vec<LaneConfig>),
+    /// Run until this step, at most so many steps a second (0: no limit).
+    Run {
+        /// Where to stop.
+        until: u64,
+        /// Steps per second at most; 0 is no limit.
+        max_steps_per_sec: f64,
+    },
+    /// Stop after the step that is being computed.
+    Pause,
+    /// Go on from a recorded step: the chains of each lane, (N, C, H, W) flattened.
+    Branch {
+        /// The step they stood at.
+        step: u64,
+        /// Chains of each lane.
+        x: Vec<Arc<[f32]>>,
+    },
+    /// Put an image in the place of one chain, in one lane.
+    Replace {
+        /// Which lane.
+        lane: usize,
+        /// Which chain.
+        chain: usize,
+        /// The image (C, H, W) in [-1, 1].
+        image: Arc<[f32]>,
+        /// True where the pixels (H, W) must stay as they are; empty lets all of them move.
+        is_fixed: Vec<bool>,
+    },
+    /// What the model sees in an image (C, H, W). Answered by [`Event::Classified`].
+    Classify(Arc<[f32]>),
+    /// Train a new model in a folder that must not exist.
+    Train {
+        /// What to train.
+        config: Box<RunConfig>,
+        /// Where the run goes.
+        out: PathBuf,
+    },
+    /// Go on with the run in this folder.
+    ResumeTraining(PathBuf),
+    /// Stop training after this step and save.
+    PauseTraining,
+    /// Save the model of the running or paused training, or the one that is open, here.
+    Save(PathBuf),
+    /// Open the device and the model again after a failure.
+    Retry,
+}
+
+/// A run of the viewer's chains.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunRequest {
+    /// Seed of starts and noise; every lane gets the same.
+    pub seed: u64,
+    /// The class of each chain, row by row.
+    pub labels: Vec<u32>,
+    /// One rule a lane.
+    pub lanes: Vec<LaneConfig>,
+    /// The image that [`crate::config::ViewStart::Image`] starts from, (C, H, W) in [-1, 1].
+    pub image: Option<Arc<[f32]>>,
+}
+
+/// What the worker reports.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The compute device is open.
+    Device {
+        /// One line for people.
+        description: String,
+        /// Whether this is the CPU back end.
+        is_cpu: bool,
+        /// Models that travel inside the program.
+        bundled: Vec<String>,
+    },
+    /// A model is loaded.
+    Opened(Box<ModelInfo>),
+    /// New chains stand at their starts.
+    Started(RunRequest),
+    /// Chains were evaluated: the states that step `step` begins with.
+    Step(Box<Step>),
+    /// The run stopped, as asked or at its end.
+    Paused,
+    /// Energies of test images and the training images, for comparison.
+    References(References),
+    /// The answer to [`Command::Classify`].
+    Classified {
+        /// The image asked about.
+        image: Arc<[f32]>,
+        /// Its energy.
+        energy: f32,
+        /// p(y|x).
+        probabilities: Vec<f32>,
+    },
+    /// Something of training.
+    Training(Box<TrainingNews>),
+    /// A file was written.
+    Saved(PathBuf),
+    /// A request could not be served; everything goes on.
+    Refused(String),
+    /// The device or the worker failed; [`Command::Retry`] starts again.
+    Failed(String),
+}
+
+/// The open model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelInfo {
+    /// As in [`Command::Open`]; a training run's model is its checkpoint's path.
+    pub name: String,
+    /// Architecture.
+    pub arch: String,
+    /// Data set.
+    pub dataset: String,
+    /// Names of the classes.
+    pub class_names: Vec<String>,
+    /// Shape (C, H, W) of an input; (2, 1, 1) for points in the plane.
+    pub shape: [usize; 3],
+    /// The training run's own sampler, the default of every control.
+    pub sampler: SamplerConfig,
+    /// The training run's norm.
+    pub norm: Norm,
+    /// Pieces before the head: `split` is 1 to this.
+    pub num_pieces: usize,
+    /// Whether a replay buffer is there to start from.
+    pub has_buffer: bool,
+    /// Training steps behind it.
+    pub training_steps: u64,
+    /// Test accuracy, where it was measured.
+    pub test_accuracy: Option<f64>,
+}
+
+impl ModelInfo {
+    /// Whether inputs are points in the plane and not images.
+    pub fn is_planar(&self) -> bool {
+        self.shape == [2, 1, 1]
+    }
+
+    /// The rule of the training run.
+    pub fn lane(&self) -> LaneConfig {
+        LaneConfig {
+            sampler: self.sampler.clone(),
+            norm: if self.norm == Norm::Batch { Norm::Frozen } else { self.norm },
+            ..LaneConfig::default()
+        }
+    }
+}
+
+/// All lanes at one step.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Steps done since the start.
+    pub step: u64,
+    /// One entry a lane.
+    pub lanes: Vec<LaneStep>,
+}
+
+/// The chains of one lane at one step.
+#[derive(Clone, Debug)]
+pub struct LaneStep {
+    /// What they look like.
+    pub images: LaneImages,
+    /// What is measured of them.
+    pub numbers: LaneNumbers,
+}
+
+/// Chains and energy gradients.
+#[derive(Clone, Debug)]
+pub struct LaneImages {
+    /// Chains (N, C, H, W), flattened.
+    pub x: Arc<[f32]>,
+    /// ∂E/∂x there, in energy per unit of x.
+    pub gradient: Vec<f16>,
+    /// The radius that clamped each component, where the rule clamps.
+    pub proximal_radius: Option<f32>,
+}
+
+/// Scalars of every chain, each of length N.
+#[derive(Clone, Debug, Default)]
+pub struct LaneNumbers {
+    /// Energy.
+    pub energy: Vec<f32>,
+    /// ‖∂E/∂x‖, in energy per unit of x.
+    pub gradient_norm: Vec<f32>,
+    /// Share of clamped gradient components.
+    pub clamp_rate: Vec<f32>,
+    /// Share of pixels at the border of the box.
+    pub saturation: Vec<f32>,
+    /// ‖x - x_0‖.
+    pub distance: Vec<f32>,
+    /// p(y|x), shape (N, classes).
+    pub probabilities: Vec<f16>,
+    /// How probable MALA's acceptance was; empty for other rules and at the last step.
+    pub acceptance: Vec<f32>,
+    /// Seconds of computing since the start, all chains of the lane together.
+    pub seconds: f64,
+    /// Full gradients since the start, per chain.
+    pub num_gradients: u64,
+}
+
+impl LaneNumbers {
+    /// Most probable class of a chain and its probability; `None` where p(y|x) is no number.
+    pub fn prediction(&self, chain: usize) -> Option<(usize, f32)> {
+        let num_classes = self.probabilities.len() / self.energy.len().max(1);
+        let row = self.probabilities.get(chain * num_classes..(chain + 1) * num_classes)?;
+        let best = row.iter().map(|p| p.to_f32()).enumerate().max_by(|a, b| a.1.total_cmp(&b.1))?;
+        best.1.is_finite().then_some(best)
+    }
+
+    /// Whether the chain has left the finite numbers.
+    pub fn is_broken(&self, chain: usize) -> bool {
+        !self.energy[chain].is_finite() || !self.distance[chain].is_finite()
+    }
+}
+
+/// Real images to compare chains with.
+#[derive(Clone, Debug)]
+pub struct References {
+    /// Energies of test images.
+    pub test_energies: Vec<f32>,
+    /// Training images.
+    pub train: Arc<Dataset>,
+}
+
+/// What training has to tell.
+#[derive(Clone, Debug)]
+pub enum TrainingNews {
+    /// Steps are about to begin.
+    Started {
+        /// The run's folder.
+        folder: PathBuf,
+        /// Its configuration.
+        config: Box<RunConfig>,
+        /// Steps done in an earlier session.
+        step: u64,
+        /// Steps of the whole run.
+        num_steps: u64,
+    },
+    /// A step was done.
+    Step(TrainingPoint),
+    /// An epoch was evaluated.
+    Evaluated {
+        /// Steps done.
+        step: u64,
+        /// Accuracy on the test set.
+        test_accuracy: f64,
+    },
+    /// A diverged run returned to a good state.
+    Recovered {
+        /// What happened and what was done, for people.
+        message: String,
+    },
+    /// Some chains of the replay buffer.
+    Buffer {
+        /// Chains (N, C, H, W), flattened.
+        x: Vec<f32>,
+        /// Their classes.
+        labels: Vec<u32>,
+    },
+    /// The run ended or was paused; everything is saved.
+    Stopped {
+        /// Whether all epochs were done.
+        is_complete: bool,
+        /// The checkpoint.
+        checkpoint: PathBuf,
+    },
+    /// The run failed; what was there before is untouched.
+    Failed(String),
+}
+
+/// One training step for the plots.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TrainingPoint {
+    /// Steps done, this one included.
+    pub step: u64,
+    /// The loss.
+    pub loss: f64,
+    /// Cross entropy of p(y|x).
+    pub cross_entropy: f64,
+    /// d = mean E(x_data) - mean E(x_model).
+    pub gap: f64,
+    /// r, the mean gradient norm along the chains.
+    pub gradient_norm: f64,
+    /// Mean share of clamped gradient components.
+    pub clamp_rate: f64,
+    /// Training steps per second.
+    pub steps_per_sec: f64,
+}

@@ -1,0 +1,258 @@
+//! The viewer's chains on the device: one model, its lanes, and what they are compared with.
+
+use std::sync::Arc;
+
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor, TensorData, Transaction},
+};
+
+use super::{
+    Event, JobError, ModelInfo, References, RunRequest, Step,
+    lane::{Lane, probabilities},
+};
+use crate::{
+    bundled,
+    checkpoint::Checkpoint,
+    config::{LaneConfig, ModelConfig, Norm},
+    data::{self, Dataset},
+    energy::energy_of_logits,
+    model::{Network, weights_of, with_weights},
+    trainer::{Trainer, TrainerError},
+};
+
+/// Test images whose energies stand beside the chains'.
+const NUM_REFERENCES: usize = 1000;
+/// Of these, so many between two steps of the chains.
+const REFERENCE_BATCH: usize = 100;
+
+/// One model and its chains.
+pub(super) struct Session {
+    device: Device,
+    name: String,
+    checkpoint: Checkpoint,
+    num_pieces: usize,
+    /// For single images and for the references: batch norm on its running statistics.
+    network: Network,
+    run: Option<(RunRequest, Vec<Lane>)>,
+    step: u64,
+    /// Test and training images, and the energies that are known of the former.
+    references: Option<(Dataset, Arc<Dataset>, Vec<f32>)>,
+}
+
+fn evaluated_network(checkpoint: &Checkpoint, device: &Device) -> Result<Network, JobError> {
+    let norm = match checkpoint.config.model.norm {
+        Norm::Batch => Norm::Frozen,
+        norm => norm,
+    };
+    let config = ModelConfig { norm, ..checkpoint.config.model.clone() };
+    let num_classes = checkpoint.class_names.len();
+    let network = Network::new(&config, checkpoint.input_shape, num_classes, 0, device)
+        .map_err(TrainerError::from)?;
+    Ok(with_weights(network, checkpoint.sampling_weights().clone())?.valid().freeze())
+}
+
+impl Session {
+    /// The model of that name: a bundled one, or a file.
+    pub(super) fn open(name: &str, device: &Device) -> Result<Self, JobError> {
+        let checkpoint = match bundled::find(name) {
+            Ok(model) => model.load()?,
+            Err(_) if std::path::Path::new(name).is_file() => Checkpoint::load(name.as_ref())?,
+            Err(error) => {
+                return Err(JobError::Request(format!("no file `{name}`, and {error}")));
+            }
+        };
+        checkpoint.config.check()?;
+        Self::of(name.to_string(), checkpoint, device)
+    }
+
+    /// A checkpoint by a name to show.
+    pub(super) fn of(
+        name: String,
+        checkpoint: Checkpoint,
+        device: &Device,
+    ) -> Result<Self, JobError> {
+        let network = evaluated_network(&checkpoint, device)?;
+        Ok(Self {
+            device: device.clone(),
+            name,
+            num_pieces: network.num_pieces(),
+            network,
+            checkpoint,
+            run: None,
+            step: 0,
+            references: None,
+        })
+    }
+
+    pub(super) fn info(&self) -> ModelInfo {
+        let config = &self.checkpoint.config;
+        ModelInfo {
+            name: self.name.clone(),
+            arch: config.model.arch.clone(),
+            dataset: data::name(config.data.dataset),
+            class_names: self.checkpoint.class_names.clone(),
+            shape: self.checkpoint.input_shape,
+            sampler: config.sampler.clone(),
+            norm: config.model.norm,
+            num_pieces: self.num_pieces,
+            has_buffer: !self.checkpoint.is_packed(),
+            training_steps: self.checkpoint.counters.step,
+            test_accuracy: self.checkpoint.counters.test_accuracy,
+        }
+    }
+
+    pub(super) fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// Chains at their starts, evaluated.
+    pub(super) fn restart(&mut self, request: RunRequest) -> Result<(), JobError> {
+        if request.labels.is_empty() {
+            return Err(JobError::Request("choose at least one class".into()));
+        }
+        let lane = |config: &LaneConfig| {
+            Lane::new(
+                &self.checkpoint,
+                config.clone(),
+                &request.labels,
+                request.seed,
+                request.image.as_ref(),
+                &self.device,
+            )
+        };
+        let lanes = request.lanes.iter().map(lane).collect::<Result<_, _>>()?;
+        self.run = Some((request, lanes));
+        self.step = 0;
+        Ok(())
+    }
+
+    /// The request of the run.
+    pub(super) fn request(&self) -> Option<&RunRequest> {
+        self.run.as_ref().map(|run| &run.0)
+    }
+
+    /// Steps done.
+    pub(super) fn step(&self) -> u64 {
+        self.step
+    }
+
+    pub(super) fn set_lanes(&mut self, configs: Vec<LaneConfig>) -> Result<(), JobError> {
+        let Some((request, lanes)) = &mut self.run else { return Ok(()) };
+        if configs.len() != lanes.len() {
+            return Err(JobError::Request("a lane more or less begins a new run".into()));
+        }
+        for (lane, config) in lanes.iter_mut().zip(&configs) {
+            lane.set_config(&self.checkpoint, config.clone(), &request.labels, &self.device)?;
+        }
+        request.lanes = configs;
+        Ok(())
+    }
+
+    pub(super) fn advance(&mut self) {
+        if let Some((_, lanes)) = &mut self.run {
+            lanes.iter_mut().for_each(Lane::advance);
+            self.step += 1;
+        }
+    }
+
+    /// What all chains are like now.
+    pub(super) fn evaluate(&mut self) -> Option<Event> {
+        let (_, lanes) = self.run.as_mut()?;
+        let lanes = lanes.iter_mut().map(Lane::evaluate).collect();
+        Some(Event::Step(Box::new(Step { step: self.step, lanes })))
+    }
+
+    pub(super) fn branch(&mut self, step: u64, x: &[Arc<[f32]>]) -> Result<(), JobError> {
+        let Some((_, lanes)) = &mut self.run else { return Ok(()) };
+        if x.len() != lanes.len() || step > self.step {
+            return Err(JobError::Request("the recorded chains are of another run".into()));
+        }
+        for (lane, x) in lanes.iter_mut().zip(x) {
+            lane.branch(step, x)?;
+        }
+        self.step = step;
+        Ok(())
+    }
+
+    pub(super) fn replace(
+        &mut self,
+        lane: usize,
+        chain: usize,
+        image: Arc<[f32]>,
+        is_fixed: Vec<bool>,
+    ) -> Result<(), JobError> {
+        let lane = self.run.as_mut().and_then(|run| run.1.get_mut(lane));
+        lane.map_or(Ok(()), |lane| lane.replace(chain, image, is_fixed))
+    }
+
+    /// What the model sees in one image.
+    pub(super) fn classify(&self, image: Arc<[f32]>) -> Result<Event, JobError> {
+        let [c, h, w] = self.checkpoint.input_shape;
+        if image.len() != c * h * w {
+            return Err(JobError::Request("the image has another size than the model's".into()));
+        }
+        let (energies, logits) = self.look(image.to_vec(), 1);
+        Ok(Event::Classified { image, energy: energies[0], probabilities: probabilities(&logits) })
+    }
+
+    /// Energies and logits of images (N, C, H, W).
+    fn look(&self, values: Vec<f32>, count: usize) -> (Vec<f32>, Vec<f32>) {
+        let [c, h, w] = self.checkpoint.input_shape;
+        let x = Tensor::<4>::from_data(TensorData::new(values, [count, c, h, w]), &self.device);
+        let logits = self.network.logits(x);
+        let read = Transaction::default()
+            .register(energy_of_logits(logits.clone()))
+            .register(logits)
+            .execute();
+        let column = |nth: usize| read[nth].iter::<f32>().collect();
+        (column(0), column(1))
+    }
+
+    /// Takes the weights of a training run as they are now.
+    pub(super) fn follow(&mut self, trainer: &Trainer) -> Result<(), JobError> {
+        self.checkpoint.weights = weights_of(trainer.evaluated_network());
+        self.checkpoint.averaged_weights = None;
+        self.checkpoint.counters = trainer.counters().clone();
+        self.network = evaluated_network(&self.checkpoint, &self.device)?;
+        if let Some((request, lanes)) = &mut self.run {
+            for lane in lanes {
+                lane.set_weights(&self.checkpoint, &request.labels, &self.device)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Loads the images to compare with, where they are at hand.
+    pub(super) fn load_references(&mut self) {
+        let config = &self.checkpoint.config;
+        let splits = data::load_at_hand(&config.data, config.seed);
+        if let Ok(splits) = splits
+            && self.checkpoint.check_data(&splits.test).is_ok()
+        {
+            self.references = Some((splits.test, Arc::new(splits.train), Vec::new()));
+        }
+    }
+
+    /// Evaluates some more of the test images; tells of them when all are done.
+    pub(super) fn advance_references(&mut self) -> Option<Event> {
+        let (test, train, energies) = self.references.take()?;
+        let count = test.len().min(NUM_REFERENCES);
+        // A sorted set must be sampled evenly.
+        let indices = (energies.len()..count.min(energies.len() + REFERENCE_BATCH))
+            .map(|index| index * test.len() / count);
+        let indices: Vec<usize> = indices.collect();
+        let mut energies = energies;
+        energies.extend(self.look(test.gather(indices.iter().copied()), indices.len()).0);
+        if energies.len() < count {
+            self.references = Some((test, train, energies));
+            return None;
+        }
+        Some(Event::References(References { test_energies: energies, train }))
+    }
+
+    /// Whether test images are still to be evaluated.
+    pub(super) fn has_references_left(&self) -> bool {
+        self.references.is_some()
+    }
+}

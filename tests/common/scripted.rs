@@ -1,0 +1,188 @@
+//! A worker that plays a script: garments that come out of noise, with energies that fall.
+#![allow(dead_code, clippy::unwrap_used, reason = "each test program uses its own part")]
+
+use std::sync::{
+    Arc,
+    mpsc::{Receiver, Sender, channel},
+};
+
+use half::f16;
+use jempp::{
+    app::Link,
+    config::{DataConfig, Norm, SamplerConfig, SamplerKind},
+    data::{self, Dataset},
+    worker::{
+        Command, Event, LaneImages, LaneNumbers, ModelInfo, References, RunRequest, Step,
+    },
+};
+
+/// The worker's ends of the channels, and what it has been asked.
+pub struct Scripted {
+    commands: Receiver<Command>,
+    events: Sender<Event>,
+    test: Dataset,
+    train: Arc<Dataset>,
+    request: Option<RunRequest>,
+    /// The next step.
+    step: u64,
+    until: u64,
+    /// Everything that was asked.
+    pub asked: Vec<Command>,
+}
+
+/// What the scripted model says of itself.
+pub fn model() -> ModelInfo {
+    ModelInfo {
+        name: "fashion".into(),
+        arch: "cnn-medium".into(),
+        dataset: "fashion-mnist".into(),
+        class_names: [
+            "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker",
+            "Bag", "Ankle boot",
+        ]
+        .map(String::from)
+        .to_vec(),
+        shape: [1, 28, 28],
+        sampler: SamplerConfig { num_steps: 5, ..SamplerConfig::default() },
+        norm: Norm::None,
+        num_pieces: 6,
+        has_buffer: false,
+        training_steps: 11_244,
+        test_accuracy: Some(0.911),
+    }
+}
+
+impl Scripted {
+    /// A worker and the window's link to it.
+    pub fn new() -> (Self, Link) {
+        let ((commands, inbox), (outbox, events)) = (channel(), channel());
+        let splits = data::load(&DataConfig::default(), 0).unwrap();
+        let worker = Self {
+            commands: inbox,
+            events: outbox,
+            test: splits.test,
+            train: Arc::new(splits.train),
+            request: None,
+            step: 0,
+            until: 0,
+            asked: Vec::new(),
+        };
+        (worker, Link { commands, events })
+    }
+
+    /// Says something.
+    pub fn say(&self, event: Event) {
+        self.events.send(event).unwrap();
+    }
+
+    /// Answers what was asked, and computes what is wanted, at most `max_steps` steps.
+    pub fn work(&mut self, max_steps: usize) {
+        while let Ok(command) = self.commands.try_recv() {
+            self.asked.push(command.clone());
+            match command {
+                Command::Open(_) => {
+                    self.say(Event::Device {
+                        description: "CPU back end (no graphics adapter found)".into(),
+                        is_cpu: true,
+                        bundled: vec!["fashion".into(), "mnist".into()],
+                    });
+                    self.say(Event::Opened(Box::new(model())));
+                    let test_energies = (0..1000).map(|i| -3.0 + noise(i, 7)).collect();
+                    let train = self.train.clone();
+                    self.say(Event::References(References { test_energies, train }));
+                }
+                Command::Restart(request) => {
+                    self.request = Some(request.clone());
+                    (self.step, self.until) = (0, 0);
+                    self.say(Event::Started(request));
+                    self.compute();
+                }
+                Command::Run { until, .. } => self.until = until,
+                Command::Pause => {
+                    self.until = 0;
+                    self.say(Event::Paused);
+                }
+                Command::Branch { step, .. } => {
+                    self.step = step;
+                    self.until = 0;
+                    self.compute();
+                }
+                Command::Classify(image) => {
+                    let mut probabilities = vec![0.02; 10];
+                    probabilities[7] = 0.82;
+                    self.say(Event::Classified { image, energy: -2.5, probabilities });
+                }
+                _ => {}
+            }
+        }
+        for _ in 0..max_steps {
+            if self.step > self.until || self.until == 0 {
+                break;
+            }
+            self.compute();
+            if self.step > self.until {
+                self.until = 0;
+                self.say(Event::Paused);
+            }
+        }
+    }
+
+    /// Evaluates the chains at the next step.
+    fn compute(&mut self) {
+        let Some(request) = self.request.clone() else { return };
+        let step = self.step;
+        let lanes = request.lanes.iter().enumerate().map(|(lane, config)| {
+            // Without a clamp the scripted chains explode after a while if the step is large.
+            let explodes =
+                config.sampler.kind == SamplerKind::Sgld && config.sampler.step_size > 10.0;
+            let t = 1.0 - (-(step as f32) / (15.0 + 10.0 * lane as f32)).exp();
+            let (mut x, mut gradient) = (Vec::new(), Vec::new());
+            let mut numbers = LaneNumbers {
+                seconds: step as f64 * 0.03,
+                num_gradients: step,
+                ..LaneNumbers::default()
+            };
+            for (chain, &label) in request.labels.iter().enumerate() {
+                let salt = (request.seed as u32) * 1000 + chain as u32;
+                let image = self.image_of(label, salt as usize);
+                for (pixel, &target) in image.iter().enumerate() {
+                    let from = noise(pixel as u32, salt);
+                    x.push((from + (target - from) * t) * if explodes { 1e3 } else { 1.0 });
+                    gradient.push(f16::from_f32((from - target) * (1.0 - t) * 2.0));
+                }
+                let broken = explodes && step > 20;
+                let wiggle = 0.3 * noise(step as u32, salt);
+                let energy = 2.0 - 5.0 * t + wiggle + chain as f32 % 7.0 * 0.2;
+                numbers.energy.push(if broken { f32::NAN } else { energy });
+                numbers.gradient_norm.push(20.0 * (1.0 - t) + 1.0 + wiggle);
+                numbers.clamp_rate.push(0.5 * (1.0 - t));
+                numbers.saturation.push(0.4 * t);
+                numbers.distance.push(30.0 * t);
+                let seen = if salt % 9 == 0 { (label + 1) % 10 } else { label };
+                for class in 0..10 {
+                    let p = if class == seen { 0.1 + 0.85 * t } else { (0.9 - 0.85 * t) / 9.0 };
+                    numbers.probabilities.push(f16::from_f32(p));
+                }
+            }
+            let images = LaneImages { x: x.into(), gradient, proximal_radius: Some(1.0) };
+            jempp::worker::LaneStep { images, numbers }
+        });
+        let lanes = lanes.collect();
+        self.say(Event::Step(Box::new(Step { step, lanes })));
+        self.step += 1;
+    }
+
+    fn image_of(&self, label: u32, nth: usize) -> Vec<f32> {
+        let mut of_class = (0..self.test.len()).filter(|&i| self.test.labels[i] == label);
+        self.test.gather(of_class.nth(nth % 90))
+    }
+}
+
+/// Reproducible values in (-1, 1) that look random.
+fn noise(index: u32, salt: u32) -> f32 {
+    let mut bits = index.wrapping_mul(0x9e37_79b9) ^ salt.wrapping_mul(0x85eb_ca6b);
+    bits ^= bits >> 15;
+    bits = bits.wrapping_mul(0x2c1b_3c6d);
+    bits ^= bits >> 12;
+    bits as f32 / u32::MAX as f32 * 2.0 - 1.0
+}
