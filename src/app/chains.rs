@@ -1,10 +1,280 @@
-//! The grid of chains.
+//! The chains of every lane: what is shown of them, and how many.
 
-use super::viewer::Viewer;
+use egui::{
+    Color32, DragValue, Frame, PopupCloseBehavior, RichText, Ui,
+    containers::menu::{MenuButton, MenuConfig},
+};
+
+use super::{
+    atlas::Atlas,
+    grid::{self, Action},
+    magnifier::name_of,
+    pixels::number,
+    scatter::{self, Scatter},
+    theme,
+    viewer::{Overlay, Selection, Viewer},
+};
+use crate::{config::ViewConfig, worker::ModelInfo};
 
 /// What the grid keeps between frames.
 #[derive(Default)]
-pub struct ChainsView {}
+pub struct ChainsView {
+    /// One a lane.
+    atlases: Vec<Atlas>,
+    scatter: Scatter,
+    /// Chains per class while the value is being dragged.
+    per_class: Option<usize>,
+}
 
 /// Draws the lanes side by side.
-pub fn ui(_ui: &mut egui::Ui, _viewer: &mut Viewer, _state: &mut ChainsView) {}
+pub fn ui(ui: &mut Ui, viewer: &mut Viewer, state: &mut ChainsView) {
+    let Some(model) = viewer.model.clone() else {
+        return loading(ui, "Loading the model…");
+    };
+    toolbar(ui, viewer, &model, state);
+    if !is_there(viewer, &model) {
+        return loading(ui, "Drawing the starts of the chains…");
+    }
+    let action = if model.is_planar() {
+        captions(ui, viewer, &model, state);
+        scatter::ui(ui, viewer, &model, &mut state.scatter)
+    } else {
+        update_atlases(ui, viewer, &model, state);
+        captions(ui, viewer, &model, state);
+        grid::ui(ui, viewer, &model, &state.atlases)
+    };
+    match action {
+        Some(Action::Select(selection)) if viewer.selected == Some(selection) => {
+            viewer.selected = None;
+        }
+        Some(Action::Select(selection)) => viewer.selected = Some(selection),
+        Some(Action::OnlyClass(class)) => viewer.toggle_only_class(class),
+        None => {}
+    }
+}
+
+fn loading(ui: &mut Ui, text: &str) {
+    ui.vertical_centered(|ui| {
+        ui.add_space(ui.available_height() * 0.4);
+        ui.add(egui::Spinner::new().size(28.0));
+        ui.add_space(6.0);
+        ui.label(text);
+    });
+}
+
+/// Whether there are chains of this model to show; just after another one was opened there are not.
+fn is_there(viewer: &Viewer, model: &ModelInfo) -> bool {
+    let size: usize = model.shape.iter().product();
+    let num_values = viewer.record.as_ref().map_or(0, |record| record.num_chains() * size);
+    viewer.shown_images().is_some_and(|(_, lanes)| {
+        num_values > 0 && lanes.iter().all(|lane| lane.x.len() == num_values)
+    })
+}
+
+fn update_atlases(ui: &Ui, viewer: &Viewer, model: &ModelInfo, state: &mut ChainsView) {
+    let Some((_, lanes)) = viewer.shown_images() else { return };
+    state.atlases.resize_with(lanes.len(), Atlas::default);
+    for (index, (lane, atlas)) in lanes.iter().zip(&mut state.atlases).enumerate() {
+        let start = viewer.start_images().and_then(|starts| starts.get(index));
+        atlas.update(ui.ctx(), lane, start, model.shape, viewer.overlay);
+    }
+}
+
+fn toolbar(ui: &mut Ui, viewer: &mut Viewer, model: &ModelInfo, state: &mut ChainsView) {
+    ui.horizontal_wrapped(|ui| {
+        let images = if model.is_planar() { "Points" } else { "Images" };
+        let overlays = [
+            (Overlay::Images, images, "The chains as they are."),
+            (
+                Overlay::Gradient,
+                "Gradient",
+                "∂E/∂x, the direction in which the energy rises. Every step goes against it: the \
+                 sampler lowers the energy, and with it makes the image likelier.",
+            ),
+            (Overlay::Change, "Change", "x − x₀: what the chain has changed since its start."),
+            (
+                Overlay::Clamped,
+                "Clamped",
+                "Where a component of the gradient is larger than the proximal radius, the step \
+                 uses only the radius. That keeps single pixels from running away.",
+            ),
+        ];
+        for (overlay, text, hover) in overlays {
+            ui.selectable_value(&mut viewer.overlay, overlay, text).on_hover_text(hover);
+        }
+        ui.separator();
+        per_class(ui, viewer, state);
+        classes(ui, viewer, model);
+    });
+}
+
+fn per_class(ui: &mut Ui, viewer: &mut Viewer, state: &mut ChainsView) {
+    let field = ViewConfig::field("per_class");
+    let (low, high) = field.range.unwrap_or((1.0, 32.0));
+    let old = viewer.view.view.per_class;
+    let mut count = state.per_class.unwrap_or(old);
+    let label = ui.label("chains per class").on_hover_text(field.help.trim());
+    let value = DragValue::new(&mut count)
+        .range(low as usize..=high as usize)
+        .speed(0.1)
+        .update_while_editing(false);
+    let response = ui.add(value).labelled_by(label.id).on_hover_text(field.help.trim());
+    // While the value is dragged it is only shown: a restart at each would not keep up.
+    state.per_class = response.dragged().then_some(count);
+    if state.per_class.is_none() && count != old {
+        viewer.view.view.per_class = count;
+        // The same column of the same row, if it is still there.
+        viewer.selected = viewer.selected.and_then(|selection| {
+            let (row, column) = (selection.chain / old.max(1), selection.chain % old.max(1));
+            let chain = row * count + column;
+            (column < count).then_some(Selection { chain, ..selection })
+        });
+        viewer.restart();
+    }
+}
+
+fn classes(ui: &mut Ui, viewer: &mut Viewer, model: &ModelInfo) {
+    let shown = viewer.classes();
+    let count = model.class_names.len() as u32;
+    let config = MenuConfig::new().close_behavior(PopupCloseBehavior::CloseOnClickOutside);
+    let mut chosen = shown.clone();
+    let (button, _) = MenuButton::new("Classes").config(config).ui(ui, |ui| {
+        if ui.button("All").on_hover_text("A row for every class (0).").clicked() {
+            chosen = (0..count).collect();
+        }
+        egui::ScrollArea::vertical().max_height(280.0).show(ui, |ui| {
+            for class in 0..count {
+                let mut is_shown = shown.contains(&class);
+                let is_last = is_shown && shown.len() == 1;
+                let name = name_of(&model.class_names, class as usize);
+                let checkbox = egui::Checkbox::new(&mut is_shown, name);
+                let response = ui.add_enabled(!is_last, checkbox);
+                let response = response.on_disabled_hover_text("One row has to stay.");
+                if response.changed() && is_shown {
+                    chosen.push(class);
+                } else if response.changed() {
+                    chosen.retain(|&other| other != class);
+                }
+            }
+        });
+    });
+    button.on_hover_text("Which classes have a row.");
+    if chosen != shown {
+        chosen.sort_unstable();
+        let is_all = chosen.len() as u32 == count;
+        viewer.view.view.classes = if is_all { Vec::new() } else { chosen };
+        viewer.selected = None;
+        viewer.restart();
+    }
+}
+
+/// What the colours mean, what the overlay shows, and what went wrong.
+fn captions(ui: &mut Ui, viewer: &Viewer, model: &ModelInfo, state: &ChainsView) {
+    if viewer.last_step() == 0 && !viewer.is_playing() {
+        let fill = ui.visuals().selection.bg_fill.gamma_multiply(0.35);
+        Frame::new().fill(fill).corner_radius(4).inner_margin(egui::Margin::symmetric(8, 4)).show(
+            ui,
+            |ui| {
+                ui.set_width(ui.available_width());
+                let what = if model.is_planar() { "points" } else { "images" };
+                ui.label(
+                    RichText::new(format!(
+                        "These are the starts. Press ▶ Play or the space bar, and watch the \
+                         chains walk downhill in energy to {what} that the model believes in."
+                    ))
+                    .size(14.0),
+                );
+            },
+        );
+    }
+    troubles(ui, viewer, model, state);
+    if !model.is_planar() {
+        legend(ui);
+    }
+    let text = match (viewer.overlay, model.is_planar()) {
+        (Overlay::Images, _) => return,
+        (Overlay::Clamped, _) => clamped_text(viewer),
+        (_, true) => scatter::caption(viewer, &state.scatter),
+        (overlay, false) => {
+            let scales: Vec<String> =
+                state.atlases.iter().map(|atlas| format!("±{}", number(atlas.scale))).collect();
+            let what = match overlay {
+                Overlay::Gradient => {
+                    "∂E/∂x: orange where a brighter pixel raises the energy, blue where it lowers it"
+                }
+                _ => "x − x₀: orange has become brighter since the start, blue darker",
+            };
+            let by_lane = if scales.len() > 1 { " (lane by lane)" } else { "" };
+            format!(
+                "{what}. Full colour at {}{by_lane}, which 99 of 100 pixels stay within.",
+                scales.join(", ")
+            )
+        }
+    };
+    ui.small(text);
+}
+
+/// What is clamped, lane by lane.
+fn clamped_text(viewer: &Viewer) -> String {
+    let Some((_, lanes)) = viewer.shown_images() else { return String::new() };
+    let said = lanes.iter().enumerate().map(|(index, lane)| {
+        let who = if lanes.len() > 1 { format!("Lane {}: ", index + 1) } else { String::new() };
+        match lane.proximal_radius {
+            Some(radius) => format!("{who}the step uses at most ±{} of it.", number(radius)),
+            None => format!("{who}this rule clamps nothing."),
+        }
+    });
+    let said: Vec<String> = said.collect();
+    let what = "Where the gradient was clamped: orange from above, blue from below.";
+    if lanes.iter().all(|lane| lane.proximal_radius.is_none()) {
+        return said.join(" ");
+    }
+    format!("{what} {}", said.join(" "))
+}
+
+fn legend(ui: &mut Ui) {
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing.x = 4.0;
+        let entries = [
+            (theme::AGREES, "blue frame: the model sees the row's class;"),
+            (theme::DIFFERS, "orange: another;"),
+        ];
+        for (color, text) in entries {
+            swatch(ui, color);
+            ui.small(text);
+        }
+        ui.small("the stronger, the surer.");
+    });
+}
+
+fn swatch(ui: &mut Ui, color: Color32) {
+    let (rect, _) = ui.allocate_exact_size(egui::Vec2::splat(10.0), egui::Sense::hover());
+    let stroke = egui::Stroke::new(2.0, color);
+    ui.painter().rect_stroke(rect.shrink(1.0), 0.0, stroke, egui::StrokeKind::Inside);
+}
+
+/// Chains that exploded or ran far out of the box.
+fn troubles(ui: &mut Ui, viewer: &Viewer, model: &ModelInfo, state: &ChainsView) {
+    let Some((_, numbers)) = viewer.shown_numbers() else { return };
+    for (index, lane) in numbers.iter().enumerate() {
+        let who = if numbers.len() > 1 { format!("Lane {}: ", index + 1) } else { String::new() };
+        let count = lane.energy.len();
+        let num_broken = (0..count).filter(|&chain| lane.is_broken(chain)).count();
+        let num_far = match model.is_planar() {
+            true => scatter::num_far(viewer, index),
+            false => state.atlases.get(index).map_or(0, |atlas| atlas.num_far),
+        };
+        if num_broken > 0 {
+            let text = format!(
+                "⚠ {who}{num_broken} of {count} chains exploded: energy is no longer a finite \
+                 number. A smaller step size or a clamped rule holds them."
+            );
+            ui.colored_label(theme::BROKEN, text);
+        } else if num_far > 0 {
+            let text = format!(
+                "⚠ {who}{num_far} of {count} chains left the box [−1, 1]: some value lies beyond ±3."
+            );
+            ui.colored_label(theme::BROKEN, text);
+        }
+    }
+}

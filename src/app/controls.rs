@@ -156,6 +156,7 @@ fn number(
         .logarithmic(true)
         .smallest_positive(1e-4)
         .clamping(SliderClamping::Never)
+        .custom_formatter(|value, _| format_number(value))
         .text(label);
     ui.add(slider).on_hover_text(hover(field, default, teaches));
     if let Some((low, high)) = field.range {
@@ -174,7 +175,7 @@ fn hover(field: &Field, default: f64, teaches: &str) -> String {
 
 /// The controls of one rule.
 fn rule(ui: &mut Ui, lane: &mut LaneConfig, model: &ModelInfo, has_image: bool, index: usize) {
-    ui.spacing_mut().slider_width = (ui.available_width() - 150.0).clamp(60.0, 140.0);
+    ui.spacing_mut().slider_width = (ui.available_width() - 178.0).clamp(40.0, 140.0);
     let default = model.lane();
     let before = lane.sampler.kind;
     let of = SamplerConfig::field;

@@ -1,14 +1,23 @@
 //! The window: chains one can watch, steer and compare. `App::drain` takes in what the worker reports,
 //! `App::show` draws. No tensor is known here.
 
+mod atlas;
+mod brush;
+mod canvas;
 mod chains;
 mod compare;
 mod controls;
 mod exports;
 mod files;
+mod grid;
 mod help;
+mod inpaint;
+mod magnifier;
+mod nearest;
+mod pixels;
 mod plots;
 mod record;
+mod scatter;
 mod selected;
 mod status;
 mod theme;
@@ -91,13 +100,17 @@ impl App {
         }
         let secs = f64::from(ctx.input(|input| input.stable_dt).min(0.1));
         self.viewer.advance_replay(secs);
+        let secs = ctx.input(|input| input.unstable_dt.min(1.0));
         self.viewer.notices.retain_mut(|notice| {
-            notice.secs_left -= secs as f32;
+            notice.secs_left -= secs;
             notice.secs_left > 0.0
         });
         self.viewer.steps_per_sec = self.status.steps_per_sec();
-        if self.viewer.is_playing() || !self.viewer.notices.is_empty() {
-            ctx.request_repaint_after_secs(1.0 / 60.0);
+        // New steps ask for a frame themselves.
+        if self.viewer.is_replaying() {
+            ctx.request_repaint();
+        } else if !self.viewer.notices.is_empty() {
+            ctx.request_repaint_after_secs(0.25);
         }
     }
 
@@ -143,8 +156,12 @@ impl App {
         }
         if self.viewer.tab == Tab::Chains {
             let height = (ui.available_height() * 0.26).clamp(90.0, 220.0);
-            egui::Panel::bottom("energies").resizable(true).default_size(height).show(ui, |ui| {
-                plots::energies(ui, &self.viewer, &mut self.plots);
+            egui::Panel::bottom("energies")
+                .resizable(true)
+                .default_size(height)
+                .min_size(90.0)
+                .show(ui, |ui| {
+                plots::energies(ui, &mut self.viewer, &mut self.plots);
             });
         }
         if let Some(point) = self.viewer.lesson {

@@ -1,10 +1,264 @@
 //! The panel of the selected chain.
 
-use super::viewer::Viewer;
+use egui::{CollapsingHeader, Grid, Rect, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo, vec2};
+
+use super::{
+    canvas::{self, Canvas},
+    inpaint::Inpaint,
+    magnifier::{Chain, bars, name_of, probabilities},
+    nearest::Nearest,
+    pixels::{Picture, WHOLE, number, percent},
+    theme,
+    viewer::{Selection, Viewer},
+};
+use crate::worker::{LaneNumbers, ModelInfo};
+
+/// Bars of p(y|x).
+const NUM_BARS: usize = 10;
+/// Longer side of the large image in points, at most.
+const SIDE: f32 = 252.0;
 
 /// What the panel keeps between frames.
 #[derive(Default)]
-pub struct SelectedView {}
+pub struct SelectedView {
+    now: Picture,
+    start: Picture,
+    nearest_picture: Picture,
+    nearest: Nearest,
+    inpaint: Inpaint,
+    canvas: Canvas,
+}
 
 /// Draws the panel.
-pub fn ui(_ui: &mut egui::Ui, _viewer: &mut Viewer, _state: &mut SelectedView) {}
+pub fn ui(ui: &mut Ui, viewer: &mut Viewer, state: &mut SelectedView) {
+    ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        ui.add_space(4.0);
+        let Some(model) = viewer.model.clone() else {
+            ui.weak("The selected chain is shown here.");
+            return;
+        };
+        let shown = viewer.selected.and_then(|selection| Shown::new(viewer, &model, selection));
+        match &shown {
+            Some(shown) => chain(ui, viewer, &model, state, shown),
+            None => {
+                ui.label("Click a chain to see it closely.");
+                ui.separator();
+            }
+        }
+        let selection = shown.map(|shown| shown.selection);
+        CollapsingHeader::new("Draw").default_open(true).show_unindented(ui, |ui| {
+            state.canvas.ui(ui, viewer, &model, selection);
+        });
+        ui.add_space(8.0);
+    });
+}
+
+/// The selected chain at the step that is shown.
+struct Shown {
+    selection: Selection,
+    step: u64,
+    label: u32,
+    title: String,
+    x: Vec<f32>,
+    start: Option<Vec<f32>>,
+    is_broken: bool,
+}
+
+impl Shown {
+    /// `None` where the selected chain is not there, as after a restart with fewer of them.
+    fn new(viewer: &Viewer, model: &ModelInfo, selection: Selection) -> Option<Self> {
+        let (step, lanes) = viewer.shown_images()?;
+        let labels = &viewer.record.as_ref()?.request.labels;
+        let label = *labels.get(selection.chain)?;
+        let columns = labels.iter().take_while(|&&other| other == labels[0]).count().max(1);
+        let size: usize = model.shape.iter().product();
+        let at = selection.chain * size..(selection.chain + 1) * size;
+        let starts = viewer.start_images().and_then(|lanes| lanes.get(selection.lane));
+        let class = name_of(&model.class_names, label as usize);
+        let numbers = numbers_of(viewer, selection);
+        Some(Self {
+            selection,
+            step: *step,
+            label,
+            title: format!("{class}, chain {}", selection.chain % columns + 1),
+            x: lanes.get(selection.lane)?.x.get(at.clone())?.to_vec(),
+            start: starts.and_then(|lane| lane.x.get(at)).map(<[f32]>::to_vec),
+            is_broken: numbers.is_some_and(|numbers| numbers.is_broken(selection.chain)),
+        })
+    }
+}
+
+/// What is measured of the lane of a chain that is there.
+fn numbers_of(viewer: &Viewer, selection: Selection) -> Option<&LaneNumbers> {
+    let (_, lanes) = viewer.shown_numbers()?;
+    lanes.get(selection.lane).filter(|lane| selection.chain < lane.energy.len())
+}
+
+fn chain(
+    ui: &mut Ui,
+    viewer: &mut Viewer,
+    model: &ModelInfo,
+    state: &mut SelectedView,
+    shown: &Shown,
+) {
+    let mut is_kept = true;
+    ui.horizontal(|ui| {
+        let close = ui.small_button("✖").on_hover_text("Deselect this chain.");
+        is_kept = !close.accessible_name("Deselect this chain").clicked();
+        ui.add(egui::Label::new(RichText::new(&shown.title).strong().size(15.0)).truncate());
+    });
+    let lane = shown.selection.lane;
+    if viewer.view.lanes.len() > 1 {
+        let name = format!("lane {}: {}", lane + 1, viewer.lane_name(lane));
+        let text = RichText::new(name).color(theme::LANES[lane % theme::LANES.len()]);
+        ui.add(egui::Label::new(text).truncate());
+    }
+    if model.is_planar() {
+        let at = shown.x.iter().map(|value| number(*value)).collect::<Vec<_>>().join(", ");
+        ui.label(format!("at ({at})"));
+    } else {
+        state.inpaint.follow(viewer, shown.selection, model);
+        images(ui, viewer, model, state, shown);
+    }
+    ui.add_space(4.0);
+    CollapsingHeader::new("Numbers").default_open(true).show_unindented(ui, |ui| {
+        numbers(ui, viewer, model, shown);
+    });
+    let inpaint = CollapsingHeader::new("Inpaint").show_unindented(ui, |ui| {
+        state.inpaint.ui(ui, viewer, shown.selection, model);
+    });
+    state.inpaint.is_open = inpaint.body_returned.is_some();
+    if !is_kept {
+        viewer.selected = None;
+    }
+}
+
+/// The chain now, large; beside it where it started, and the training image nearest to it.
+fn images(
+    ui: &mut Ui,
+    viewer: &Viewer,
+    model: &ModelInfo,
+    state: &mut SelectedView,
+    shown: &Shown,
+) {
+    let [_, h, w] = model.shape;
+    let shape = vec2(w as f32, h as f32) / h.max(w) as f32;
+    let gap = 8.0;
+    let room = ui.available_width() - gap;
+    let large = (room * 0.64).min(SIDE).floor();
+    let small = (room - large).min(large * 0.5).floor();
+    ui.horizontal_top(|ui| {
+        ui.spacing_mut().item_spacing.x = gap;
+        ui.vertical(|ui| {
+            ui.set_width(large);
+            let size = shape * large;
+            let sense = if state.inpaint.is_open { Sense::drag() } else { Sense::hover() };
+            let (rect, response) = ui.allocate_exact_size(size, sense);
+            let name = format!("{} at step {}", shown.title, shown.step);
+            response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &name));
+            let texture = state.now.texture(ui.ctx(), &shown.x, model.shape);
+            ui.painter().image(texture, rect, WHOLE, egui::Color32::WHITE);
+            if shown.is_broken {
+                cross_out(ui, rect);
+            }
+            if state.inpaint.is_open {
+                state.inpaint.paint(ui, &response, rect, model.shape);
+            }
+            ui.small(format!("now, step {}", shown.step));
+        });
+        ui.vertical(|ui| {
+            ui.set_width(small);
+            ui.spacing_mut().item_spacing.y = 2.0;
+            let size = shape * small;
+            if let Some(start) = &shown.start {
+                let texture = state.start.texture(ui.ctx(), start, model.shape);
+                canvas::image(ui, texture, size, "Where this chain started");
+                ui.small("start");
+            }
+            nearest(ui, viewer, model, state, shown, size);
+        });
+    });
+}
+
+fn nearest(
+    ui: &mut Ui,
+    viewer: &Viewer,
+    model: &ModelInfo,
+    state: &mut SelectedView,
+    shown: &Shown,
+    size: egui::Vec2,
+) {
+    let Some(references) = &viewer.references else { return };
+    let Some(found) = state.nearest.search(ui, &shown.x, &references.train) else { return };
+    let texture = state.nearest_picture.texture(ui.ctx(), &found.image, model.shape);
+    let class = name_of(&model.class_names, found.label as usize);
+    let distance = number(found.distance);
+    let hover = format!(
+        "The training image nearest to this chain: {class}, Euclidean distance {distance}. A chain \
+         that only copied an image would come very near to one."
+    );
+    canvas::image(ui, texture, size, &hover);
+    ui.small(format!("nearest: {class}, at {:.1}", found.distance));
+}
+
+fn cross_out(ui: &Ui, rect: Rect) {
+    let stroke = egui::Stroke::new(3.0, theme::BROKEN);
+    ui.painter().line_segment([rect.left_top(), rect.right_bottom()], stroke);
+    ui.painter().line_segment([rect.right_top(), rect.left_bottom()], stroke);
+}
+
+fn numbers(ui: &mut Ui, viewer: &Viewer, model: &ModelInfo, shown: &Shown) {
+    let Some(numbers) = numbers_of(viewer, shown.selection) else { return };
+    let chain = shown.selection.chain;
+    let value = |values: &[f32]| values.get(chain).copied().unwrap_or(f32::NAN);
+    let mut rows = vec![
+        ("energy", number(value(&numbers.energy)), "−log Σ exp of the logits: low is likely."),
+        (
+            "gradient norm",
+            number(value(&numbers.gradient_norm)),
+            "‖∂E/∂x‖, in energy per unit of x: how steep it is here.",
+        ),
+        (
+            "clamped",
+            percent(value(&numbers.clamp_rate)),
+            "Share of gradient components beyond the proximal radius.",
+        ),
+        (
+            "saturated",
+            percent(value(&numbers.saturation)),
+            "Share of pixels at the border of the box [−1, 1]: fully black or white.",
+        ),
+        (
+            "distance travelled",
+            number(value(&numbers.distance)),
+            "‖x − x₀‖: how far from its start.",
+        ),
+        ("step", shown.step.to_string(), "Steps since the start."),
+    ];
+    if let Some(&acceptance) = numbers.acceptance.get(chain) {
+        let hover = "How probable MALA's acceptance of the last proposal was.";
+        rows.insert(5, ("acceptance", percent(acceptance), hover));
+    }
+    Grid::new("numbers").num_columns(2).spacing(vec2(10.0, 2.0)).show(ui, |ui| {
+        for (name, value, hover) in rows {
+            ui.label(name).on_hover_text(hover);
+            ui.monospace(value);
+            ui.end_row();
+        }
+    });
+    ui.add_space(4.0);
+    let details = Chain {
+        model,
+        numbers: Some(numbers),
+        chain,
+        label: shown.label,
+        title: shown.title.clone(),
+        lane_name: viewer.lane_name(shown.selection.lane),
+        step: shown.step,
+    };
+    details.verdict(ui);
+    ui.scope(|ui| {
+        let probabilities = probabilities(numbers, chain);
+        bars(ui, &model.class_names, &probabilities, NUM_BARS, Some(shown.label));
+    });
+}

@@ -287,6 +287,11 @@ impl Viewer {
         self.is_running || self.replay.is_some()
     }
 
+    /// Whether the past is being played.
+    pub fn is_replaying(&self) -> bool {
+        self.replay.is_some()
+    }
+
     /// Plays on: what is recorded first, then the run, to M steps; past them, as many again.
     pub fn play(&mut self) {
         if self.looking_at.is_some() {

@@ -16,6 +16,10 @@ use crate::{
     worker::{self, Event, Worker},
 };
 
+/// Between two frames that show new steps where a program draws the window on the CPU. Such a frame
+/// takes some 50 ms of all of two cores, which the chains need more.
+const SOFTWARE_FRAME: Duration = Duration::from_millis(100);
+
 #[derive(Debug, Args)]
 pub(super) struct ViewArgs {
     /// The query of a link, as `Copy link` gives it: every key that the window sets.
@@ -72,7 +76,6 @@ impl ViewArgs {
 /// # Errors
 /// There is no display, or nothing to draw with.
 pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
-    let begin = Instant::now();
     let view = args.view()?;
     if let Some(folder) = &args.save_to {
         std::fs::create_dir_all(folder)
@@ -82,11 +85,12 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
         Some(secs) => Some(headless_rate(&args.device, view.clone(), secs)?),
         None => None,
     };
-    let window: Arc<OnceLock<egui::Context>> = Arc::default();
+    let begin = Instant::now();
+    let window: Arc<OnceLock<(egui::Context, Duration)>> = Arc::default();
     let waker = window.clone();
     let wake = move || {
-        if let Some(ctx) = waker.get() {
-            ctx.request_repaint();
+        if let Some((ctx, pause)) = waker.get() {
+            ctx.request_repaint_after(*pause);
         }
     };
     let Worker { commands, events } = worker::spawn(args.device.clone(), wake)?;
@@ -97,13 +101,19 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
             .with_inner_size(SIZE)
             .with_min_inner_size([640.0, 480.0]),
         persist_window: measure.is_none(),
+        // Only gradients need it, and software adapters feel it.
+        dithering: false,
         ..Default::default()
     };
     let opened = eframe::run_native(
         "jempp",
         options,
         Box::new(move |creation| {
-            let _ = window.set(creation.egui_ctx.clone());
+            let adapter = creation.wgpu_render_state.as_ref().map(|state| state.adapter.get_info());
+            let is_drawn_by_cpu =
+                adapter.is_some_and(|adapter| adapter.device_type == wgpu::DeviceType::Cpu);
+            let pause = if is_drawn_by_cpu { SOFTWARE_FRAME } else { Duration::ZERO };
+            let _ = window.set((creation.egui_ctx.clone(), pause));
             let last = creation.storage.and_then(|storage| eframe::get_value(storage, SESSION_KEY));
             let view = view.or(last).unwrap_or_default();
             let mut app = App::new(Link { commands, events }, view);
@@ -248,7 +258,6 @@ impl eframe::App for Measured {
             let _ = self.sender.send(Report { rate, ..report });
             ctx.send_viewport_cmd(egui::ViewportCommand::Close);
         }
-        ctx.request_repaint();
     }
 
     fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {

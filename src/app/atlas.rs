@@ -1,0 +1,213 @@
+//! All chains of a lane as one texture, built anew only when what it shows has changed.
+
+use std::sync::Arc;
+
+use egui::{Color32, ColorImage, Context, Rect, TextureHandle, pos2};
+use half::f16;
+
+use super::{
+    pixels::{CRISP, color},
+    theme,
+    viewer::Overlay,
+};
+use crate::worker::LaneImages;
+
+/// Values that the scale of an overlay is estimated from, at most.
+const NUM_SAMPLED: usize = 20_000;
+/// A chain with a value beyond this has left the box [-1, 1] for good.
+const FAR: f32 = 3.0;
+
+/// What a texture was made of. The chains are kept, so that another image cannot have their address.
+struct Key {
+    x: Arc<[f32]>,
+    start: Option<Arc<[f32]>>,
+    gradient: *const f16,
+    radius: Option<f32>,
+    overlay: Overlay,
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        let is_same_start = match (&self.start, &other.start) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        is_same_start
+            && Arc::ptr_eq(&self.x, &other.x)
+            && std::ptr::eq(self.gradient, other.gradient)
+            && (self.radius, self.overlay) == (other.radius, other.overlay)
+    }
+}
+
+/// The chains of a lane as a texture.
+#[derive(Default)]
+pub(super) struct Atlas {
+    texture: Option<TextureHandle>,
+    key: Option<Key>,
+    columns: usize,
+    rows: usize,
+    /// The value that an overlay draws at full strength.
+    pub(super) scale: f32,
+    /// Chains that are finite but far outside the box.
+    pub(super) num_far: usize,
+}
+
+impl Atlas {
+    /// Brings the texture up to date.
+    ///
+    /// # Shapes
+    /// Chains (N, C, H, W) with `shape` = (C, H, W); so are their starts.
+    pub(super) fn update(
+        &mut self,
+        ctx: &Context,
+        images: &LaneImages,
+        start: Option<&LaneImages>,
+        shape: [usize; 3],
+        overlay: Overlay,
+    ) {
+        let start = start.filter(|start| start.x.len() == images.x.len());
+        let key = Key {
+            x: images.x.clone(),
+            start: start.map(|start| start.x.clone()).filter(|_| overlay == Overlay::Change),
+            gradient: images.gradient.as_ptr(),
+            radius: images.proximal_radius,
+            overlay,
+        };
+        if self.texture.is_some() && self.key.as_ref() == Some(&key) {
+            return;
+        }
+        let size: usize = shape.iter().product();
+        let count = (images.x.len() / size).max(1);
+        // As near to a square as can be: a strip might be longer than a texture may be.
+        self.columns = (count as f64).sqrt().ceil() as usize;
+        self.rows = count.div_ceil(self.columns);
+        let is_far = |item: &&[f32]| {
+            item.iter().any(|value| value.abs() > FAR) && item.iter().all(|value| value.is_finite())
+        };
+        self.num_far = images.x.chunks(size).filter(is_far).count();
+        let picture = self.paint(images, key.start.as_deref(), shape, overlay);
+        match &mut self.texture {
+            Some(texture) => texture.set(picture, CRISP),
+            None => self.texture = Some(ctx.load_texture("chains", picture, CRISP)),
+        }
+        self.key = Some(key);
+    }
+
+    /// The texture, and where in it a chain is.
+    pub(super) fn cell(&self, chain: usize) -> Option<(egui::TextureId, Rect)> {
+        let size = egui::vec2(1.0 / self.columns as f32, 1.0 / self.rows as f32);
+        let (row, column) = (chain / self.columns.max(1), chain % self.columns.max(1));
+        let min = pos2(column as f32 * size.x, row as f32 * size.y);
+        Some((self.texture.as_ref()?.id(), Rect::from_min_size(min, size)))
+    }
+
+    fn paint(
+        &mut self,
+        images: &LaneImages,
+        start: Option<&[f32]>,
+        [c, h, w]: [usize; 3],
+        overlay: Overlay,
+    ) -> ColorImage {
+        let (area, size) = (h * w, c * h * w);
+        let signed = signed_values(images, start, overlay, c, area);
+        self.scale = signed.as_deref().map_or(0.0, percentile_99);
+        let strength = 1.0 / self.scale.max(f32::MIN_POSITIVE);
+        let mut picture =
+            ColorImage::filled([self.columns * w, self.rows * h], Color32::TRANSPARENT);
+        for (chain, item) in images.x.chunks_exact(size).enumerate() {
+            let corner = (chain / self.columns) * h * self.columns * w + (chain % self.columns) * w;
+            for y in 0..h {
+                let row = &mut picture.pixels[corner + y * self.columns * w..][..w];
+                for (x, pixel) in row.iter_mut().enumerate() {
+                    let at = y * w + x;
+                    *pixel = match (&signed, overlay) {
+                        (Some(signed), _) => theme::diverging(signed[chain * area + at] * strength),
+                        (None, Overlay::Clamped) => {
+                            clamped(images, chain * size + at, c, area).unwrap_or_else(|| {
+                                // Dimmed, so that the clamped ones stand out.
+                                color(item, area, at).gamma_multiply(0.35).to_opaque()
+                            })
+                        }
+                        _ => color(item, area, at),
+                    };
+                }
+            }
+        }
+        picture
+    }
+}
+
+/// What a diverging overlay shows at every pixel, (N, H, W): the mean over channels.
+fn signed_values(
+    images: &LaneImages,
+    start: Option<&[f32]>,
+    overlay: Overlay,
+    c: usize,
+    area: usize,
+) -> Option<Vec<f32>> {
+    let mean = |value: &dyn Fn(usize) -> f32| -> Vec<f32> {
+        let items = images.x.len() / (c * area);
+        let at = |item: usize, pixel: usize| {
+            (0..c).map(|k| value((item * c + k) * area + pixel)).sum::<f32>() / c as f32
+        };
+        (0..items * area).map(|index| at(index / area, index % area)).collect()
+    };
+    match (overlay, start) {
+        (Overlay::Gradient, _) if images.gradient.len() == images.x.len() => {
+            Some(mean(&|index| images.gradient[index].to_f32()))
+        }
+        (Overlay::Change, Some(start)) => Some(mean(&|index| images.x[index] - start[index])),
+        _ => None,
+    }
+}
+
+/// The colour of a pixel of which a gradient component was clamped: of the one that was cut most.
+fn clamped(images: &LaneImages, first: usize, c: usize, area: usize) -> Option<Color32> {
+    let radius = images.proximal_radius?;
+    let components = (0..c).filter_map(|k| images.gradient.get(first + k * area));
+    let largest = components.map(|g| g.to_f32()).max_by(|a, b| a.abs().total_cmp(&b.abs()))?;
+    (largest.abs() > radius).then(|| theme::diverging(largest.signum()))
+}
+
+/// The size that 99 of 100 finite values stay within.
+fn percentile_99(values: &[f32]) -> f32 {
+    let stride = (values.len() / NUM_SAMPLED).max(1);
+    let sizes = values.iter().step_by(stride).map(|value| value.abs());
+    let mut sizes: Vec<f32> = sizes.filter(|size| size.is_finite()).collect();
+    let Some(last) = sizes.len().checked_sub(1) else { return 0.0 };
+    *sizes.select_nth_unstable_by(last * 99 / 100, f32::total_cmp).1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_chain_has_its_own_place() {
+        let (mut atlas, ctx) = (Atlas::default(), Context::default());
+        let x: Vec<f32> = (0..5).flat_map(|chain| [chain as f32 / 2.0 - 1.0; 12]).collect();
+        let images = LaneImages {
+            x: x.into(),
+            gradient: vec![f16::from_f32(2.0); 60],
+            proximal_radius: Some(1.0),
+        };
+        atlas.update(&ctx, &images, None, [3, 2, 2], Overlay::Images);
+        let picture = atlas.paint(&images, None, [3, 2, 2], Overlay::Images);
+        for chain in 0..5 {
+            let uv = atlas.cell(chain).map(|cell| cell.1.center()).unwrap_or_default();
+            let (column, row) = ((uv.x * 6.0) as usize, (uv.y * 4.0) as usize);
+            let gray = (chain as f32 * 63.75).round() as u8;
+            assert_eq!(picture.pixels[row * 6 + column], Color32::from_gray(gray));
+        }
+        let picture = atlas.paint(&images, None, [3, 2, 2], Overlay::Clamped);
+        assert_eq!(picture.pixels[0], theme::diverging(1.0));
+    }
+
+    #[test]
+    fn the_scale_leaves_out_what_is_no_number() {
+        let mut values: Vec<f32> = (0..1000).map(|i| i as f32 / 1000.0).collect();
+        values.push(f32::NAN);
+        assert!((percentile_99(&values) - 0.99).abs() < 0.01);
+        assert_eq!(percentile_99(&[f32::NAN]), 0.0);
+    }
+}

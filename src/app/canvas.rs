@@ -1,0 +1,175 @@
+//! A canvas to draw on, and what the model sees in it.
+
+use std::sync::Arc;
+
+use egui::{Button, Color32, Image, PointerButton, Rect, Role, Sense, Ui, WidgetInfo, vec2};
+
+use super::{
+    brush::{Brush, touched},
+    magnifier::{bars, name_of},
+    pixels::{Picture, WHOLE, number},
+    viewer::{Selection, Viewer},
+};
+use crate::worker::{Command, ModelInfo};
+
+/// Seconds between two questions to the model.
+const PAUSE_SECS: f64 = 0.2;
+/// Longer side of the canvas in points, at most.
+const SIDE: f32 = 196.0;
+/// Radius of the brush as a share of the image's longer side.
+const RADIUS: f32 = 0.085;
+/// Garments and digits lie on black.
+const BACKGROUND: f32 = -1.0;
+
+/// What the canvas keeps between frames.
+#[derive(Default)]
+pub(super) struct Canvas {
+    image: Vec<f32>,
+    picture: Picture,
+    brush: Brush,
+    /// Changed since the model was asked.
+    is_changed: bool,
+    asked_at: Option<f64>,
+    asked: Option<Arc<[f32]>>,
+    /// The start image that the canvas has taken over.
+    taken: Option<Arc<[f32]>>,
+}
+
+impl Canvas {
+    /// Draws the canvas, its buttons and what the model sees.
+    pub(super) fn ui(
+        &mut self,
+        ui: &mut Ui,
+        viewer: &mut Viewer,
+        model: &ModelInfo,
+        selection: Option<Selection>,
+    ) {
+        if model.is_planar() {
+            ui.weak("There is nothing to draw for a model of points in the plane.");
+            return;
+        }
+        let size: usize = model.shape.iter().product();
+        if self.image.len() != size {
+            *self = Self { image: vec![BACKGROUND; size], ..Self::default() };
+        }
+        self.take_start_image(viewer);
+        ui.label("Draw with the mouse: the model says at once what it sees.");
+        self.draw(ui, model.shape);
+        self.ask(ui, viewer);
+        self.buttons(ui, viewer, selection);
+        self.answer(ui, viewer, model);
+    }
+
+    /// An image dropped on the window appears here, to be drawn upon.
+    fn take_start_image(&mut self, viewer: &Viewer) {
+        let Some(image) = viewer.start_image.as_ref().filter(|i| i.len() == self.image.len())
+        else {
+            return;
+        };
+        if !self.taken.as_ref().is_some_and(|taken| Arc::ptr_eq(taken, image)) {
+            self.image = image.to_vec();
+            self.is_changed = true;
+            self.taken = Some(image.clone());
+        }
+    }
+
+    fn draw(&mut self, ui: &mut Ui, shape: [usize; 3]) {
+        let [_, h, w] = shape;
+        let longer = h.max(w) as f32;
+        let ppp = ui.pixels_per_point();
+        // Whole pixels, so that all squares are of one size.
+        let room = (ui.available_width() - 2.0).min(SIDE) * ppp;
+        let factor = (room / longer).floor().max(1.0) / ppp;
+        let size = vec2(w as f32, h as f32) * factor;
+        let (rect, response) = ui.allocate_exact_size(size + vec2(2.0, 2.0), Sense::drag());
+        response.widget_info(|| WidgetInfo::labeled(Role::Canvas, true, "Canvas to draw on"));
+        let rect = Rect::from_min_size(rect.min + vec2(1.0, 1.0), size);
+        let erases = ui.input(|input| input.pointer.button_down(PointerButton::Secondary));
+        let (radius, area) = (RADIUS * longer, h * w);
+        for at in self.brush.stroke(&response, rect, [h, w]) {
+            self.is_changed = true;
+            for (pixel, distance) in touched(at, radius, [h, w]) {
+                // Full in the middle, soft towards the rim.
+                let paint = 1.0 - 2.0 * (distance / radius).powi(3);
+                for value in self.image[pixel..].iter_mut().step_by(area) {
+                    *value = if erases { BACKGROUND } else { value.max(paint) };
+                }
+            }
+        }
+        let texture = self.picture.texture(ui.ctx(), &self.image, shape);
+        ui.painter().image(texture, rect, WHOLE, Color32::WHITE);
+        let stroke = ui.visuals().widgets.inactive.fg_stroke;
+        ui.painter().rect_stroke(rect, 0.0, stroke, egui::StrokeKind::Outside);
+        Brush::show(ui, &response, rect, radius * factor);
+        response.on_hover_text("Draw with the left button, wipe off with the right one.");
+    }
+
+    /// Asks the model what it sees, a few times a second while the image changes.
+    fn ask(&mut self, ui: &Ui, viewer: &mut Viewer) {
+        if !self.is_changed {
+            return;
+        }
+        let now = ui.input(|input| input.time);
+        let rest = self.asked_at.map_or(0.0, |asked_at| asked_at + PAUSE_SECS - now);
+        if rest > 0.0 {
+            ui.request_repaint_after_secs(rest as f32);
+            return;
+        }
+        let image: Arc<[f32]> = self.image.clone().into();
+        viewer.send(Command::Classify(image.clone()));
+        self.asked = Some(image);
+        self.asked_at = Some(now);
+        self.is_changed = false;
+    }
+
+    fn buttons(&mut self, ui: &mut Ui, viewer: &mut Viewer, selection: Option<Selection>) {
+        let is_empty = self.image.iter().all(|&value| value == BACKGROUND);
+        let first = "Draw something first.";
+        ui.horizontal_wrapped(|ui| {
+            let clear = ui.add_enabled(!is_empty, Button::new("Clear"));
+            if clear.on_disabled_hover_text("It is empty.").clicked() {
+                self.image.fill(BACKGROUND);
+                (self.asked, self.is_changed) = (None, false);
+            }
+            let start = ui
+                .add_enabled(!is_empty, Button::new("Start all chains from it"))
+                .on_hover_text("Every chain of every lane starts anew from this image.")
+                .on_disabled_hover_text(first);
+            if start.clicked() {
+                let image: Arc<[f32]> = self.image.clone().into();
+                self.taken = Some(image.clone());
+                viewer.start_from(image);
+            }
+            let reason = if is_empty { first } else { "Click a chain first." };
+            let put = ui
+                .add_enabled(!is_empty && selection.is_some(), Button::new("Put into this chain"))
+                .on_hover_text("The selected chain goes on from this image.")
+                .on_disabled_hover_text(reason);
+            if let (true, Some(Selection { lane, chain })) = (put.clicked(), selection) {
+                let image = self.image.clone().into();
+                viewer.send(Command::Replace { lane, chain, image, is_fixed: Vec::new() });
+                viewer.look_at(viewer.last_step());
+            }
+        });
+    }
+
+    fn answer(&self, ui: &mut Ui, viewer: &Viewer, model: &ModelInfo) {
+        let (Some(classified), Some(_)) = (&viewer.classified, &self.asked) else { return };
+        let best = classified.probabilities.iter().copied().enumerate();
+        let best = best.filter(|(_, p)| p.is_finite()).max_by(|a, b| a.1.total_cmp(&b.1));
+        let Some((class, probability)) = best else { return };
+        let name = name_of(&model.class_names, class);
+        ui.label(format!("The model sees {name} (p = {probability:.2})."));
+        ui.label(format!("Energy {}", number(classified.energy))).on_hover_text(
+            "The lower, the likelier the model holds this image to be. Compare it with the test \
+             images in the energy plot.",
+        );
+        bars(ui, &model.class_names, &classified.probabilities, 5, Some(class as u32));
+    }
+}
+
+/// Draws a texture as an image of that size, with a name for those who cannot see it.
+pub(super) fn image(ui: &mut Ui, texture: egui::TextureId, size: egui::Vec2, name: &str) {
+    let image = Image::from_texture((texture, size)).fit_to_exact_size(size);
+    ui.add(image.alt_text(name)).on_hover_text(name);
+}

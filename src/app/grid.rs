@@ -1,0 +1,379 @@
+//! Lanes of chains as grids side by side: a row a class, a column a chain.
+
+use egui::{
+    Color32, Mesh, Rect, Role, ScrollArea, Sense, Shape, Stroke, StrokeKind, TextStyle, Tooltip,
+    Ui, UiBuilder, Vec2, WidgetInfo, pos2, vec2,
+};
+
+use super::{
+    atlas::Atlas,
+    magnifier::{Chain, elided, name_of},
+    theme,
+    viewer::{Selection, Viewer},
+};
+use crate::worker::{LaneNumbers, ModelInfo};
+
+/// Cells that would be smaller than this are scrolled instead, in points.
+const MIN_PITCH: f32 = 14.0;
+/// Cells of at least this size have frames of double width.
+const WIDE_PITCH: f32 = 26.0;
+/// Space between lanes in points.
+const LANE_GAP: f32 = 12.0;
+/// A whole factor of enlargement is taken where it fills this much of the room.
+const WHOLE_FACTOR_FILL: f32 = 0.72;
+
+/// What was clicked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Action {
+    /// A chain.
+    Select(Selection),
+    /// The name of a row.
+    OnlyClass(u32),
+}
+
+/// Sizes in whole physical pixels, given in points.
+struct Cells {
+    /// From one cell to the next.
+    pitch: f32,
+    /// Width of a frame.
+    frame: f32,
+    /// The image.
+    image: Vec2,
+    /// Room between a square frame and an image that is none.
+    inset: Vec2,
+    columns: usize,
+    rows: usize,
+}
+
+impl Cells {
+    /// The largest cells of images (h, w) with which so many fit into `room`.
+    fn fit(
+        [h, w]: [usize; 2],
+        rows: usize,
+        columns: usize,
+        lanes: usize,
+        room: Vec2,
+        ppp: f32,
+    ) -> Self {
+        let wide = room.x - LANE_GAP * (lanes - 1) as f32;
+        let pitch = (wide / (lanes * columns) as f32).min(room.y / rows as f32).max(MIN_PITCH);
+        let line = if pitch >= WIDE_PITCH { (2.0 * ppp).round() } else { ppp.round() }.max(1.0);
+        let margin = 3.0 * line;
+        let room = ((pitch * ppp).floor() - margin).max(1.0);
+        let longer = h.max(w) as f32;
+        let whole = (room / longer).floor() * longer;
+        let side = if whole >= WHOLE_FACTOR_FILL * room { whole } else { room };
+        let image = (vec2(w as f32, h as f32) * side / longer).round().max(Vec2::ONE);
+        Self {
+            pitch: (side + margin) / ppp,
+            frame: line / ppp,
+            image: image / ppp,
+            inset: ((Vec2::splat(side) - image) / 2.0).floor() / ppp,
+            columns,
+            rows,
+        }
+    }
+
+    fn lane_width(&self) -> f32 {
+        self.columns as f32 * self.pitch
+    }
+
+    fn height(&self) -> f32 {
+        self.rows as f32 * self.pitch
+    }
+
+    /// Frame and image of a chain of the lane at `corner`.
+    fn rects(&self, corner: egui::Pos2, chain: usize) -> (Rect, Rect) {
+        let place = vec2((chain % self.columns) as f32, (chain / self.columns) as f32);
+        // The gap lies to the right and below.
+        let min = corner + place * self.pitch + Vec2::splat(self.frame);
+        let image = Rect::from_min_size(min + self.inset, self.image);
+        (image.expand(self.frame), image)
+    }
+}
+
+/// Draws the grids; says what was clicked.
+pub(super) fn ui(
+    ui: &mut Ui,
+    viewer: &Viewer,
+    model: &ModelInfo,
+    atlases: &[Atlas],
+) -> Option<Action> {
+    let (record, (step, lanes)) = (viewer.record.as_ref()?, viewer.shown_images()?);
+    let labels = &record.request.labels;
+    let columns = labels.iter().take_while(|&label| Some(label) == labels.first()).count().max(1);
+    let (rows, num_lanes) = (labels.len().div_ceil(columns).max(1), lanes.len().max(1));
+    let numbers = viewer.shown_numbers().map(|(_, numbers)| numbers.as_slice());
+
+    let whole = ui.available_rect_before_wrap();
+    let ppp = ui.pixels_per_point();
+    let font = TextStyle::Small.resolve(ui.style());
+    let color = ui.visuals().text_color();
+    let width_of = |class: &u32| {
+        let name = name_of(&model.class_names, *class as usize);
+        ui.painter().layout_no_wrap(name, font.clone(), color).size().x
+    };
+    let row_labels: Vec<u32> = labels.iter().step_by(columns).copied().collect();
+    let names_width = row_labels.iter().map(width_of).fold(0.0, f32::max) + 8.0;
+    let names_width = names_width.min(whole.width() * 0.22).min(100.0);
+    let header = if num_lanes > 1 { 18.0 } else { 0.0 };
+    let snap = |value: f32| (value * ppp).round() / ppp;
+    let min = pos2(snap(whole.left() + names_width), snap(whole.top() + header));
+    let area = Rect::from_min_max(min, whole.max.max(min));
+
+    let [_, h, w] = model.shape;
+    let cells = Cells::fit([h, w], rows, columns, num_lanes, area.size(), ppp);
+    let total = vec2(
+        cells.lane_width() * num_lanes as f32 + LANE_GAP * (num_lanes - 1) as f32,
+        cells.height(),
+    );
+    let mut action = None;
+    let scrolled = ui.scope_builder(UiBuilder::new().max_rect(area), |ui| {
+        ScrollArea::both().id_salt("grid").auto_shrink(false).show(ui, |ui| {
+            let (rect, _) = ui.allocate_exact_size(total, Sense::hover());
+            let corner = pos2(snap(rect.left()), snap(rect.top()));
+            for lane in 0..lanes.len() {
+                let left = corner.x + lane as f32 * snap(cells.lane_width() + LANE_GAP);
+                let painter = Lane {
+                    viewer,
+                    model,
+                    labels,
+                    numbers: numbers.and_then(|numbers| numbers.get(lane)),
+                    lane,
+                    step: *step,
+                };
+                let clicked = painter.ui(ui, pos2(left, corner.y), &cells, atlases.get(lane));
+                action = action.or(clicked);
+            }
+            corner
+        })
+    });
+    let corner = scrolled.inner.inner;
+
+    // Names stay where they are while the cells are scrolled beneath them.
+    for (row, &class) in row_labels.iter().enumerate() {
+        let top = corner.y + row as f32 * cells.pitch;
+        let rect = Rect::from_min_size(
+            pos2(whole.left(), top),
+            vec2(names_width - 2.0, cells.pitch - cells.frame),
+        );
+        let clip = Rect::from_min_max(pos2(whole.left(), area.top()), area.max);
+        if row_name(ui, rect, clip, &name_of(&model.class_names, class as usize)) {
+            action = Some(Action::OnlyClass(class));
+        }
+    }
+    for lane in 0..lanes.len() * usize::from(num_lanes > 1) {
+        let left = corner.x + lane as f32 * snap(cells.lane_width() + LANE_GAP);
+        let rect = Rect::from_min_size(
+            pos2(left, whole.top()),
+            vec2(cells.lane_width() + LANE_GAP - 4.0, header),
+        );
+        let clip = Rect::from_min_max(pos2(area.left(), whole.top()), area.max);
+        lane_name(ui, rect, clip, lane, &viewer.lane_name(lane));
+    }
+    action
+}
+
+/// The name of a row; says whether it was clicked.
+fn row_name(ui: &Ui, rect: Rect, clip: Rect, name: &str) -> bool {
+    let seen = rect.intersect(clip);
+    if !seen.is_positive() {
+        return false;
+    }
+    let response = ui.interact(seen, ui.scope_id().with(("row", name)), Sense::click());
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("Only {name}")));
+    let visuals = ui.style().interact(&response);
+    let painter = ui.painter().with_clip_rect(clip.intersect(ui.clip_rect()));
+    if response.hovered() || response.has_focus() {
+        painter.rect_filled(rect, 2.0, visuals.weak_bg_fill);
+    }
+    let color = visuals.text_color();
+    let font = TextStyle::Small.resolve(ui.style());
+    let galley = elided(ui, name, font, rect.width() - 4.0, color);
+    let at = pos2(rect.right() - 4.0 - galley.size().x, rect.center().y - galley.size().y / 2.0);
+    painter.galley(at, galley, color);
+    let text = format!("Row {name}. Click to show this class only; again to show all.");
+    response.on_hover_cursor(egui::CursorIcon::PointingHand).on_hover_text(text).clicked()
+}
+
+/// The rule above a lane, as far as it is in sight.
+fn lane_name(ui: &Ui, rect: Rect, clip: Rect, lane: usize, name: &str) {
+    let seen = rect.intersect(clip);
+    if !seen.is_positive() {
+        return;
+    }
+    let text = format!("{}: {name}", lane + 1);
+    let response = ui.interact(seen, ui.scope_id().with(("lane", lane)), Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &text));
+    let color = theme::LANES[lane % theme::LANES.len()];
+    let galley = elided(ui, &text, TextStyle::Body.resolve(ui.style()), seen.width(), color);
+    let at = pos2(seen.left(), seen.center().y - galley.size().y / 2.0);
+    ui.painter().galley(at, galley, color);
+    response.on_hover_text(format!("Lane {text}"));
+}
+
+/// One grid.
+struct Lane<'a> {
+    viewer: &'a Viewer,
+    model: &'a ModelInfo,
+    labels: &'a [u32],
+    numbers: Option<&'a LaneNumbers>,
+    lane: usize,
+    step: u64,
+}
+
+impl Lane<'_> {
+    fn ui(
+        &self,
+        ui: &Ui,
+        corner: egui::Pos2,
+        cells: &Cells,
+        atlas: Option<&Atlas>,
+    ) -> Option<Action> {
+        let texture = atlas?.cell(0)?.0;
+        let (mut frames, mut images) = (Mesh::default(), Mesh::with_texture(texture));
+        let mut above = Vec::new();
+        let mut action = None;
+        for chain in 0..self.labels.len() {
+            let (frame, image) = cells.rects(corner, chain);
+            if !ui.is_rect_visible(frame) {
+                continue;
+            }
+            let Some((_, uv)) = atlas?.cell(chain) else { continue };
+            frames.add_colored_rect(frame, self.frame_color(ui, chain));
+            images.add_rect_with_uv(image, uv, Color32::WHITE);
+            if self.is_broken(chain) {
+                let stroke = Stroke::new((image.width() / 16.0).clamp(1.0, 3.0), theme::BROKEN);
+                above.push(Shape::line_segment([image.left_top(), image.right_bottom()], stroke));
+                above.push(Shape::line_segment([image.right_top(), image.left_bottom()], stroke));
+            }
+            let selection = Selection { lane: self.lane, chain };
+            let is_selected = self.viewer.selected == Some(selection);
+            let id = ui.scope_id().with(("cell", self.lane, chain));
+            // Only one cell takes the focus: a hundred stops would bury the controls behind them.
+            let takes_focus = match self.viewer.selected {
+                Some(selected) => selected == selection,
+                None => self.lane == 0 && chain == 0,
+            };
+            let sense = if takes_focus { Sense::click() } else { Sense::CLICK };
+            let response = ui.interact(frame, id, sense);
+            response.widget_info(|| {
+                let label = format!("{}, lane {}", self.title(chain, cells.columns), self.lane + 1);
+                WidgetInfo::selected(Role::Button, true, is_selected, label)
+            });
+            if response.clicked() {
+                action = Some(Action::Select(selection));
+            }
+            if response.has_focus() {
+                action = action.or(self.move_by_arrows(ui, id, chain, cells.columns));
+            }
+            if is_selected || response.has_focus() || response.hovered() {
+                let contrast = ui.visuals().strong_text_color();
+                let width = if is_selected { 2.0 } else { 1.0 };
+                let outline = Stroke::new(width, contrast);
+                above.push(Shape::rect_stroke(frame, 0.0, outline, StrokeKind::Outside));
+            }
+            if response.hovered() {
+                let shown = self.chain(chain, cells.columns);
+                let tooltip = Tooltip::for_widget(&response).gap(8.0).width(400.0);
+                tooltip.show(|ui| shown.ui(ui, Some((texture, uv))));
+            }
+        }
+        ui.painter().add(Shape::mesh(frames));
+        ui.painter().add(Shape::mesh(images));
+        ui.painter().extend(above);
+        action
+    }
+
+    /// Arrow keys move the selection while it has the focus.
+    fn move_by_arrows(
+        &self,
+        ui: &Ui,
+        id: egui::Id,
+        chain: usize,
+        columns: usize,
+    ) -> Option<Action> {
+        let arrows = egui::EventFilter {
+            horizontal_arrows: true,
+            vertical_arrows: true,
+            ..egui::EventFilter::default()
+        };
+        ui.memory_mut(|memory| memory.set_focus_lock_filter(id, arrows));
+        let pressed = |key| ui.input(|input| input.key_pressed(key));
+        let count = self.labels.len();
+        let next = if pressed(egui::Key::ArrowRight) && chain + 1 < count {
+            chain + 1
+        } else if pressed(egui::Key::ArrowLeft) && chain > 0 {
+            chain - 1
+        } else if pressed(egui::Key::ArrowDown) && chain + columns < count {
+            chain + columns
+        } else if pressed(egui::Key::ArrowUp) && chain >= columns {
+            chain - columns
+        } else {
+            return None;
+        };
+        let id = ui.scope_id().with(("cell", self.lane, next));
+        ui.memory_mut(|memory| memory.request_focus(id));
+        Some(Action::Select(Selection { lane: self.lane, chain: next }))
+    }
+
+    fn is_broken(&self, chain: usize) -> bool {
+        self.numbers.is_some_and(|n| chain < n.energy.len() && n.is_broken(chain))
+    }
+
+    /// Whose class the model sees, the stronger the surer it is.
+    fn frame_color(&self, ui: &Ui, chain: usize) -> Color32 {
+        if self.is_broken(chain) {
+            return theme::BROKEN;
+        }
+        match self.numbers.and_then(|numbers| numbers.prediction(chain)) {
+            Some((class, probability)) => {
+                let is_own = self.labels.get(chain) == Some(&(class as u32));
+                let color = if is_own { theme::AGREES } else { theme::DIFFERS };
+                color.gamma_multiply(probability.clamp(0.08, 1.0))
+            }
+            None => ui.visuals().faint_bg_color,
+        }
+    }
+
+    fn title(&self, chain: usize, columns: usize) -> String {
+        let class = self.labels.get(chain).copied().unwrap_or(0) as usize;
+        format!("{}, chain {}", name_of(&self.model.class_names, class), chain % columns + 1)
+    }
+
+    fn chain(&self, chain: usize, columns: usize) -> Chain<'_> {
+        Chain {
+            model: self.model,
+            numbers: self.numbers,
+            chain,
+            label: self.labels.get(chain).copied().unwrap_or(0),
+            title: self.title(chain, columns),
+            lane_name: format!("lane {}: {}", self.lane + 1, self.viewer.lane_name(self.lane)),
+            step: self.step,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_fit_and_lie_on_whole_pixels() {
+        for ppp in [1.0, 1.25, 1.5, 2.0] {
+            for (lanes, columns) in [(1, 1), (1, 10), (2, 8), (3, 10), (3, 32)] {
+                let room = vec2(700.0, 400.0);
+                let cells = Cells::fit([28, 28], 10, columns, lanes, room, ppp);
+                let pixels = cells.pitch * ppp;
+                assert!((pixels - pixels.round()).abs() < 1e-3);
+                let width = lanes as f32 * cells.lane_width() + LANE_GAP * (lanes - 1) as f32;
+                assert!(width <= room.x + 0.01 || cells.pitch <= MIN_PITCH + 0.01);
+                assert!(cells.height() <= room.y + 0.01 || cells.pitch <= MIN_PITCH + 0.01);
+                let (frame, image) = cells.rects(pos2(0.0, 0.0), 0);
+                assert!(frame.min.x >= -1e-3 && frame.max.x <= cells.pitch + 1e-3);
+                let left = image.left() * ppp;
+                assert!((left - left.round()).abs() < 1e-3);
+            }
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! A part of an image is painted over, and the chain fills it in while the rest is held.
+
+use egui::{Color32, Mesh, Rect, Response, Shape, Slider, Ui};
+
+use super::{
+    brush::{Brush, touched},
+    viewer::{Selection, Viewer},
+};
+use crate::{
+    config::SamplerKind,
+    worker::{Command, ModelInfo},
+};
+
+/// What is painted over.
+const PAINT: Color32 = Color32::from_rgb(204, 121, 167);
+
+/// What the section keeps between frames.
+pub(super) struct Inpaint {
+    /// Whether the section is open, so that the mouse paints.
+    pub(super) is_open: bool,
+    is_painted: Vec<bool>,
+    /// In pixels of the image.
+    radius: f32,
+    brush: Brush,
+    /// The chain that the paint lies over.
+    of: Option<Selection>,
+    /// The step at which the rest was held, while it is.
+    held_since: Option<u64>,
+}
+
+impl Default for Inpaint {
+    fn default() -> Self {
+        Self {
+            is_open: false,
+            is_painted: Vec::new(),
+            radius: 4.0,
+            brush: Brush::default(),
+            of: None,
+            held_since: None,
+        }
+    }
+}
+
+impl Inpaint {
+    /// Forgets the paint of another chain, and what a restart has let go.
+    pub(super) fn follow(&mut self, viewer: &Viewer, selection: Selection, model: &ModelInfo) {
+        let area = model.shape[1] * model.shape[2];
+        if self.of != Some(selection) || self.is_painted.len() != area {
+            self.is_painted = vec![false; area];
+            self.held_since = None;
+        }
+        self.of = Some(selection);
+        if self.held_since.is_some_and(|since| viewer.last_step() < since) {
+            self.held_since = None;
+        }
+    }
+
+    /// Takes strokes over the image drawn over `rect`, and draws the paint.
+    pub(super) fn paint(&mut self, ui: &Ui, response: &Response, rect: Rect, shape: [usize; 3]) {
+        let [_, h, w] = shape;
+        for at in self.brush.stroke(response, rect, [h, w]) {
+            self.held_since = None;
+            for (pixel, _) in touched(at, self.radius, [h, w]) {
+                self.is_painted[pixel] = true;
+            }
+        }
+        // While the part is being filled in, only its rim may be in the way.
+        let is_shown = |x: usize, y: usize| {
+            let is_painted = |x: usize, y: usize| self.is_painted[y * w + x];
+            let is_inside = x > 0 && y > 0 && x + 1 < w && y + 1 < h;
+            let is_rim = !is_inside
+                || !(is_painted(x - 1, y) && is_painted(x + 1, y))
+                || !(is_painted(x, y - 1) && is_painted(x, y + 1));
+            is_painted(x, y) && (self.held_since.is_none() || is_rim)
+        };
+        let mut mesh = Mesh::default();
+        let pixel = rect.size() / egui::vec2(w as f32, h as f32);
+        for y in 0..h {
+            for x in (0..w).filter(|&x| is_shown(x, y)) {
+                let min = rect.min + egui::vec2(x as f32, y as f32) * pixel;
+                let square = Rect::from_min_size(min, pixel);
+                mesh.add_colored_rect(square, PAINT.gamma_multiply(0.6));
+            }
+        }
+        ui.painter().add(Shape::mesh(mesh));
+        Brush::show(ui, response, rect, self.radius * pixel.x);
+    }
+
+    /// Draws the controls.
+    pub(super) fn ui(
+        &mut self,
+        ui: &mut Ui,
+        viewer: &mut Viewer,
+        selection: Selection,
+        model: &ModelInfo,
+    ) {
+        if let Some(reason) = refusal(viewer, selection, model) {
+            ui.weak(reason);
+            return;
+        }
+        ui.label(
+            "Paint over a part of the image above. The chain fills it in; the rest stays as it is.",
+        );
+        if viewer.looking_at.is_some() {
+            ui.weak("You look at the past: this acts on the last step of the run.");
+        }
+        ui.horizontal(|ui| {
+            let label = ui.label("brush");
+            ui.spacing_mut().slider_width = (ui.available_width() - 50.0).max(40.0);
+            let slider = Slider::new(&mut self.radius, 1.0..=10.0).fixed_decimals(0);
+            ui.add(slider).labelled_by(label.id).on_hover_text("Radius of the brush in pixels.");
+        });
+        let is_any = self.is_painted.contains(&true);
+        ui.horizontal_wrapped(|ui| {
+            let fill = egui::Button::new("Fill by the chain");
+            let fill = ui
+                .add_enabled(is_any, fill)
+                .on_hover_text(
+                    "Puts the chain's start in the painted part, holds the rest, and plays.",
+                )
+                .on_disabled_hover_text("Paint over a part of the image first.");
+            if fill.clicked() {
+                self.fill(viewer, selection, model);
+            }
+            let release = ui.button("Let all move").on_hover_text("No pixel is held any longer.");
+            if release.clicked()
+                && let Some(image) = live_image(viewer, selection, model)
+            {
+                let Selection { lane, chain } = selection;
+                let image = image.into();
+                viewer.send(Command::Replace { lane, chain, image, is_fixed: Vec::new() });
+                self.held_since = None;
+                self.is_painted.fill(false);
+            }
+            if ui.add_enabled(is_any, egui::Button::new("Wipe off the paint")).clicked() {
+                self.is_painted.fill(false);
+            }
+        });
+        if self.held_since.is_some() {
+            ui.weak("Outside the painted rim, every pixel is held.");
+        }
+    }
+
+    fn fill(&mut self, viewer: &mut Viewer, selection: Selection, model: &ModelInfo) {
+        let Some(mut image) = live_image(viewer, selection, model) else { return };
+        let area = model.shape[1] * model.shape[2];
+        let starts = viewer.start_images().and_then(|lanes| lanes.get(selection.lane));
+        let from = selection.chain * image.len();
+        let Some(start) = starts.and_then(|lane| lane.x.get(from..from + image.len())) else {
+            return;
+        };
+        for (at, (value, start)) in image.iter_mut().zip(start).enumerate() {
+            if self.is_painted[at % area] {
+                *value = *start;
+            }
+        }
+        let is_fixed = self.is_painted.iter().map(|is_painted| !is_painted).collect();
+        let Selection { lane, chain } = selection;
+        viewer.send(Command::Replace { lane, chain, image: image.into(), is_fixed });
+        let last = viewer.last_step();
+        self.held_since = Some(last);
+        // From the past, playing would only replay it.
+        viewer.look_at(last);
+        viewer.play();
+    }
+}
+
+/// Why nothing can be filled in here.
+fn refusal(viewer: &Viewer, selection: Selection, model: &ModelInfo) -> Option<&'static str> {
+    let lane = viewer.view.lanes.get(selection.lane);
+    if model.is_planar() {
+        Some("A point in the plane has no part to fill in.")
+    } else if lane.is_some_and(|lane| lane.sampler.kind == SamplerKind::Mala) {
+        Some(
+            "Not with MALA: it accepts or rejects whole images, and holding pixels would break \
+             that. Choose another sampler.",
+        )
+    } else {
+        None
+    }
+}
+
+/// The chain as it is at the last step.
+pub(super) fn live_image(
+    viewer: &Viewer,
+    selection: Selection,
+    model: &ModelInfo,
+) -> Option<Vec<f32>> {
+    let (_, lanes) = viewer.record.as_ref()?.images.entries().last()?;
+    let size: usize = model.shape.iter().product();
+    let from = selection.chain * size;
+    Some(lanes.get(selection.lane)?.x.get(from..from + size)?.to_vec())
+}

@@ -1,0 +1,148 @@
+//! One chain in words and bars, as the tooltip of a cell shows it.
+
+use egui::{Color32, Image, Rect, RichText, Role, Sense, TextureId, Ui, WidgetInfo, vec2};
+
+use super::{
+    pixels::{number, percent},
+    theme,
+};
+use crate::worker::{LaneNumbers, ModelInfo};
+
+/// Longer side of the image in points.
+const SIDE: f32 = 168.0;
+/// Bars in a tooltip.
+const NUM_BARS: usize = 5;
+
+/// One chain.
+pub(super) struct Chain<'a> {
+    /// The open model.
+    pub(super) model: &'a ModelInfo,
+    /// What is measured of its lane.
+    pub(super) numbers: Option<&'a LaneNumbers>,
+    /// Which chain of the lane.
+    pub(super) chain: usize,
+    /// Class of its row.
+    pub(super) label: u32,
+    /// What it is called.
+    pub(super) title: String,
+    /// The rule of its lane.
+    pub(super) lane_name: String,
+    /// The step that is shown.
+    pub(super) step: u64,
+}
+
+impl Chain<'_> {
+    /// Draws it large, with its numbers.
+    pub(super) fn ui(&self, ui: &mut Ui, image: Option<(TextureId, Rect)>) {
+        ui.set_max_width(400.0);
+        ui.horizontal_top(|ui| {
+            if let Some((texture, uv)) = image {
+                let [_, h, w] = self.model.shape.map(|side| side as f32);
+                let size = vec2(w, h) * SIDE / w.max(h);
+                ui.add(Image::from_texture((texture, size)).uv(uv).fit_to_exact_size(size));
+            }
+            ui.vertical(|ui| {
+                ui.set_width(210.0);
+                ui.strong(&self.title);
+                ui.label(RichText::new(format!("{}, step {}", self.lane_name, self.step)).small());
+                self.verdict(ui);
+                let Some(numbers) = self.numbers else { return };
+                let value = |values: &[f32]| values.get(self.chain).copied().unwrap_or(f32::NAN);
+                ui.label(format!(
+                    "energy {}\ngradient norm {}\nclamped {}",
+                    number(value(&numbers.energy)),
+                    number(value(&numbers.gradient_norm)),
+                    percent(value(&numbers.clamp_rate)),
+                ));
+                let probabilities = probabilities(numbers, self.chain);
+                bars(ui, &self.model.class_names, &probabilities, NUM_BARS, Some(self.label));
+            });
+        });
+    }
+
+    /// Says whether the model sees the class of the row.
+    pub(super) fn verdict(&self, ui: &mut Ui) {
+        let Some(numbers) = self.numbers.filter(|n| self.chain < n.energy.len()) else { return };
+        if numbers.is_broken(self.chain) {
+            let text = "Exploded: its energy is no longer a finite number.";
+            ui.colored_label(theme::BROKEN, text);
+            return;
+        }
+        let Some((class, probability)) = numbers.prediction(self.chain) else { return };
+        let name = name_of(&self.model.class_names, class);
+        ui.label(if class == self.label as usize {
+            format!("The model sees {name}, its row's class (p = {probability:.2}).")
+        } else {
+            format!("The model sees {name}, not its row's class (p = {probability:.2}).")
+        });
+    }
+}
+
+/// Name of a class.
+pub(super) fn name_of(names: &[String], class: usize) -> String {
+    names.get(class).cloned().unwrap_or_else(|| format!("class {class}"))
+}
+
+/// p(y|x) of one chain.
+pub(super) fn probabilities(numbers: &LaneNumbers, chain: usize) -> Vec<f32> {
+    let num_classes = numbers.probabilities.len() / numbers.energy.len().max(1);
+    let row = numbers.probabilities.get(chain * num_classes..(chain + 1) * num_classes);
+    row.unwrap_or_default().iter().map(|p| p.to_f32()).collect()
+}
+
+/// Draws the `most` largest probabilities as bars, largest first; that of `own` in the colour of
+/// agreement.
+pub(super) fn bars(
+    ui: &mut Ui,
+    names: &[String],
+    probabilities: &[f32],
+    most: usize,
+    own: Option<u32>,
+) {
+    let mut order: Vec<usize> = (0..probabilities.len()).collect();
+    order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
+    let width = ui.available_width();
+    let (name_width, value_width) = ((width * 0.42).min(96.0), 36.0);
+    ui.spacing_mut().item_spacing.y = 1.0;
+    for &class in order.iter().take(most) {
+        let share = probabilities[class];
+        let (rect, response) = ui.allocate_exact_size(vec2(width, 15.0), Sense::hover());
+        let text = format!("{} {}", name_of(names, class), percent(share));
+        response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &text));
+        if !ui.is_rect_visible(rect) {
+            continue;
+        }
+        let is_own = own == Some(class as u32);
+        let font = egui::TextStyle::Small.resolve(ui.style());
+        let color = ui.visuals().text_color();
+        let name = elided(ui, &name_of(names, class), font.clone(), name_width - 4.0, color);
+        let middle = rect.center().y;
+        let at = egui::pos2(rect.left(), middle - name.size().y / 2.0);
+        ui.painter().galley(at, name, color);
+        let span = (width - name_width - value_width).max(0.0);
+        let track = Rect::from_min_size(
+            egui::pos2(rect.left() + name_width, middle - 4.0),
+            vec2(span, 8.0),
+        );
+        ui.painter().rect_filled(track, 2.0, ui.visuals().extreme_bg_color);
+        let filled = if share.is_finite() { share.clamp(0.0, 1.0) * span } else { 0.0 };
+        let fill = if is_own { theme::AGREES } else { ui.visuals().weak_text_color() };
+        let bar = Rect::from_min_size(track.min, vec2(filled, 8.0));
+        ui.painter().rect_filled(bar, 2.0, fill);
+        let right = egui::Align2::RIGHT_CENTER;
+        ui.painter().text(egui::pos2(rect.right(), middle), right, percent(share), font, color);
+    }
+}
+
+/// Text on one line that ends in an ellipsis where it is wider than `width`.
+pub(super) fn elided(
+    ui: &Ui,
+    text: &str,
+    font: egui::FontId,
+    width: f32,
+    color: Color32,
+) -> std::sync::Arc<egui::Galley> {
+    let mut job = egui::text::LayoutJob::simple_singleline(text.to_string(), font, color);
+    job.wrap = egui::text::TextWrapping::truncate_at_width(width.max(0.0));
+    ui.painter().layout_job(job)
+}

@@ -1,0 +1,111 @@
+//! The training image nearest to a chain, found a part of the set a frame.
+
+use std::sync::Arc;
+
+use egui::Ui;
+
+use crate::data::Dataset;
+
+/// Values compared in one frame: about a millisecond.
+const VALUES_PER_FRAME: usize = 500_000;
+/// Seconds between the starts of two searches.
+const PAUSE_SECS: f64 = 0.5;
+
+/// An image of the training set.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    /// The image (C, H, W).
+    pub(super) image: Vec<f32>,
+    /// Its class.
+    pub(super) label: u32,
+    /// ‖x - image‖.
+    pub(super) distance: f32,
+}
+
+/// A search, and the result of the last one.
+#[derive(Default)]
+pub(super) struct Nearest {
+    query: Vec<f32>,
+    set: Option<Arc<Dataset>>,
+    next: usize,
+    /// Smallest squared distance so far, and where.
+    best: Option<(f32, usize)>,
+    started: f64,
+    found: Option<Found>,
+}
+
+impl Nearest {
+    /// The nearest image of `set` to `image`; for some frames still that of the image before.
+    pub(super) fn search(&mut self, ui: &Ui, image: &[f32], set: &Arc<Dataset>) -> Option<&Found> {
+        if set.num_pixels() != image.len() || image.iter().any(|value| !value.is_finite()) {
+            return None;
+        }
+        let is_same_set = self.set.as_ref().is_some_and(|old| Arc::ptr_eq(old, set));
+        let now = ui.input(|input| input.time);
+        let is_done = self.next >= set.len();
+        if !is_same_set || (is_done && self.query != image) {
+            if !is_same_set {
+                self.found = None;
+            }
+            if is_same_set && now - self.started < PAUSE_SECS {
+                let rest = PAUSE_SECS - (now - self.started);
+                ui.request_repaint_after_secs(rest as f32);
+                return self.found.as_ref();
+            }
+            self.query = image.to_vec();
+            self.set = Some(set.clone());
+            (self.next, self.best, self.started) = (0, None, now);
+        }
+        self.advance(set);
+        if self.next < set.len() {
+            ui.request_repaint();
+        }
+        self.found.as_ref()
+    }
+
+    fn advance(&mut self, set: &Dataset) {
+        if self.next >= set.len() {
+            return;
+        }
+        let count = (VALUES_PER_FRAME / self.query.len().max(1)).max(1);
+        let mut item = Vec::with_capacity(self.query.len());
+        for index in self.next..(self.next + count).min(set.len()) {
+            item.clear();
+            set.extend_with(index, &mut item);
+            let pairs = self.query.iter().zip(&item);
+            let squared = pairs.map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
+            if self.best.is_none_or(|(best, _)| squared < best) {
+                self.best = Some((squared, index));
+            }
+        }
+        self.next = (self.next + count).min(set.len());
+        if let (true, Some((squared, index))) = (self.next == set.len(), self.best) {
+            self.found = Some(Found {
+                image: set.gather([index]),
+                label: set.labels[index],
+                distance: squared.sqrt(),
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_is_found_over_several_frames() {
+        let size = VALUES_PER_FRAME / 4;
+        let floats: Vec<f32> = (0..10).flat_map(|item| vec![item as f32 / 10.0; size]).collect();
+        let labels = (0..10).collect();
+        let set = Dataset::from_floats(floats, labels, [1, 1, size], Vec::new());
+        let mut nearest = Nearest { query: vec![0.71; size], ..Nearest::default() };
+        for frame in 0..3 {
+            assert!(nearest.found.is_none(), "found after {frame} frames");
+            nearest.advance(&set);
+        }
+        let found = nearest.found.unwrap_or_else(|| unreachable!("the whole set was searched"));
+        assert_eq!(found.label, 7);
+        assert!((found.distance - 0.01 * (size as f32).sqrt()).abs() < 0.1);
+    }
+}

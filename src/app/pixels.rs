@@ -1,0 +1,77 @@
+//! Values as colours, numbers as words, and one image as a texture that is made anew only when its
+//! values change.
+
+use egui::{Color32, ColorImage, Context, Rect, TextureHandle, TextureId, TextureOptions, pos2};
+
+/// Enlarged pixels stay sharp; shrunk ones are averaged.
+pub(super) const CRISP: TextureOptions = TextureOptions {
+    magnification: egui::TextureFilter::Nearest,
+    minification: egui::TextureFilter::Linear,
+    wrap_mode: egui::TextureWrapMode::ClampToEdge,
+    mipmap_mode: None,
+};
+
+/// All of a texture.
+pub(super) const WHOLE: Rect = Rect { min: pos2(0.0, 0.0), max: pos2(1.0, 1.0) };
+
+/// A value in [-1, 1] as a brightness; one that is no number is black.
+fn byte(value: f32) -> u8 {
+    ((value.clamp(-1.0, 1.0) + 1.0) * 127.5).round() as u8
+}
+
+/// The colour of pixel `at` of an item (C, H, W) with `area` = H · W.
+pub(super) fn color(item: &[f32], area: usize, at: usize) -> Color32 {
+    if item.len() == 3 * area {
+        let channel = |k: usize| byte(item[k * area + at]);
+        Color32::from_rgb(channel(0), channel(1), channel(2))
+    } else {
+        Color32::from_gray(byte(item[at]))
+    }
+}
+
+/// A number for people: three decimals, or an exponent where these say nothing.
+pub(super) fn number(value: f32) -> String {
+    let size = value.abs();
+    if !value.is_finite() {
+        "not finite".into()
+    } else if size != 0.0 && !(1e-3..1e5).contains(&size) {
+        format!("{value:.2e}")
+    } else if size >= 100.0 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.3}")
+    }
+}
+
+/// A share as a percentage.
+pub(super) fn percent(share: f32) -> String {
+    if share.is_finite() { format!("{:.0} %", 100.0 * share) } else { "not finite".into() }
+}
+
+/// One image as a texture.
+#[derive(Default)]
+pub(super) struct Picture {
+    texture: Option<TextureHandle>,
+    values: Vec<f32>,
+}
+
+impl Picture {
+    /// The texture of an item (C, H, W).
+    pub(super) fn texture(
+        &mut self,
+        ctx: &Context,
+        values: &[f32],
+        [_, h, w]: [usize; 3],
+    ) -> TextureId {
+        // By their bits: what is no number equals nothing, and would be uploaded each frame.
+        let is_same = self.values.len() == values.len()
+            && self.values.iter().zip(values).all(|(a, b)| a.to_bits() == b.to_bits());
+        if let Some(texture) = self.texture.as_ref().filter(|_| is_same) {
+            return texture.id();
+        }
+        self.values = values.to_vec();
+        let pixels = (0..h * w).map(|at| color(values, h * w, at)).collect();
+        let texture = ctx.load_texture("picture", ColorImage::new([w, h], pixels), CRISP);
+        self.texture.insert(texture).id()
+    }
+}

@@ -1,0 +1,168 @@
+//! How every plot of the window looks: axes with round numbers, line styles, legends.
+
+use egui::{Color32, RichText, TextStyle, Ui, vec2};
+use egui_plot::{
+    FilledArea, GridInput, GridMark, LineStyle, Plot, PlotPoint, PlotUi, uniform_grid_spacer,
+};
+
+use crate::app::theme;
+
+/// Points that a mark of the horizontal axis needs, its number included.
+const X_MARK_POINTS: f64 = 85.0;
+/// The same of the vertical axis.
+const Y_MARK_POINTS: f64 = 32.0;
+/// Where egui_plot begins to draw a grid line.
+const GRID_POINTS: f32 = 8.0;
+/// Colours of several lines that are no lanes.
+pub const COLORS: [Color32; 5] = [
+    theme::CLASSES[4],
+    theme::CLASSES[5],
+    theme::CLASSES[2],
+    theme::CLASSES[6],
+    theme::CLASSES[0],
+];
+
+/// A plot that stands still: nothing pans or zooms it, so that a click means a step and the wheel scrolls
+/// the page.
+pub fn chart<'a>(id: &str, height: f32, x_label: &str, y_label: &str) -> Plot<'a> {
+    let of_size = |label: &str| RichText::new(label.to_string()).small();
+    Plot::new(id)
+        .height(height)
+        .min_size(vec2(40.0, 24.0))
+        .allow_drag(false)
+        .allow_zoom(false)
+        .allow_scroll(false)
+        .allow_boxed_zoom(false)
+        .allow_axis_zoom_drag(false)
+        .allow_double_click_reset(false)
+        .show_crosshair(false)
+        .grid_spacing(GRID_POINTS..=200.0)
+        .x_grid_spacer(|input| spacer(input, X_MARK_POINTS))
+        .y_grid_spacer(|input| spacer(input, Y_MARK_POINTS))
+        .x_axis_label(of_size(x_label))
+        .y_axis_label(of_size(y_label))
+        .x_axis_formatter(|mark, _| mark_text(mark))
+        .y_axis_formatter(|mark, _| mark_text(mark))
+        .y_axis_min_width(46.0)
+}
+
+fn spacer(input: GridInput, points: f64) -> Vec<GridMark> {
+    let step = round_step(input.base_step_size * points / f64::from(GRID_POINTS));
+    uniform_grid_spacer(move |_| [step; 3])(input)
+}
+
+/// The smallest of 1, 2 and 5 times a power of ten that is not below `least`.
+pub fn round_step(least: f64) -> f64 {
+    if !least.is_finite() || least <= 0.0 {
+        return 1.0;
+    }
+    let power = 10f64.powf(least.log10().floor());
+    let steps = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power);
+    steps.into_iter().find(|&step| step >= least).unwrap_or(10.0 * power)
+}
+
+/// A mark's number with as many decimals as its neighbours need.
+pub fn mark_text(mark: GridMark) -> String {
+    if mark.value.abs() >= 1e6 || (mark.step_size < 1e-4) && mark.value != 0.0 {
+        return format!("{:.0e}", mark.value);
+    }
+    let num_decimals = (-mark.step_size.log10() - 1e-6).ceil().max(0.0) as usize;
+    // Rounding may leave a zero with a sign.
+    let value = if mark.value.abs() < mark.step_size / 2.0 { 0.0 } else { mark.value };
+    format!("{value:.num_decimals$}")
+}
+
+/// How the line of a lane is drawn, so that colour is not all that tells lanes apart.
+pub fn line_style(index: usize) -> LineStyle {
+    match index % 3 {
+        0 => LineStyle::Solid,
+        1 => LineStyle::Dashed { length: 8.0 },
+        _ => LineStyle::Dotted { spacing: 5.0 },
+    }
+}
+
+/// Width that makes a style look as heavy as the others.
+pub fn line_width(index: usize, width: f32) -> f32 {
+    // Dots take the width as their radius.
+    if index % 3 == 2 { width * 0.7 } else { width }
+}
+
+/// The colour of a lane.
+pub fn lane_color(lane: usize) -> Color32 {
+    theme::LANES[lane % theme::LANES.len()]
+}
+
+/// A piece of line and its name.
+pub fn legend_entry(ui: &mut Ui, name: &str, color: Color32, style: LineStyle) {
+    let text = RichText::new(name).small();
+    let height = ui.text_style_height(&TextStyle::Small);
+    ui.scope(|ui| {
+        ui.spacing_mut().item_spacing.x = 3.0;
+        ui.horizontal(|ui| {
+            let (rect, _) = ui.allocate_exact_size(vec2(24.0, height), egui::Sense::hover());
+            let ends = [rect.left_center(), rect.right_center()];
+            let painter = ui.painter();
+            match style {
+                LineStyle::Solid => {
+                    painter.line_segment(ends, (2.0, color));
+                }
+                LineStyle::Dashed { .. } => {
+                    painter.extend(egui::Shape::dashed_line(&ends, (2.0, color), 7.0, 4.0));
+                }
+                LineStyle::Dotted { .. } => {
+                    painter.extend(egui::Shape::dotted_line(&ends, color, 5.0, 1.4));
+                }
+            }
+            ui.label(text);
+        });
+    });
+}
+
+/// A translucent band between two lines; where either is no number there is a gap.
+pub fn band(plot: &mut PlotUi<'_>, name: &str, points: &[(f64, f64, f64)], color: Color32) {
+    let is_finite = |point: &(f64, f64, f64)| {
+        point.0.is_finite() && point.1.is_finite() && point.2.is_finite()
+    };
+    for run in points.split(|point| !is_finite(point)).filter(|run| run.len() > 1) {
+        let xs: Vec<f64> = run.iter().map(|point| point.0).collect();
+        let low: Vec<f64> = run.iter().map(|point| point.1).collect();
+        let high: Vec<f64> = run.iter().map(|point| point.2).collect();
+        let area = FilledArea::new(name, &xs, &low, &high);
+        plot.add(area.fill_color(color.gamma_multiply(0.22)).allow_hover(false));
+    }
+}
+
+/// Points of a line.
+pub fn points(values: impl IntoIterator<Item = (f64, f64)>) -> egui_plot::PlotPoints<'static> {
+    egui_plot::PlotPoints::Owned(
+        values.into_iter().map(|(x, y)| PlotPoint::new(x, y)).collect(),
+    )
+}
+
+/// A range with some room around it, and a width even where all values are the same.
+pub fn with_room(low: f64, high: f64) -> (f64, f64) {
+    let room = 0.06 * (high - low);
+    if room > 0.0 {
+        (low - room, high + room)
+    } else {
+        let room = 0.5f64.max(0.1 * low.abs());
+        (low - room, high + room)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_round() {
+        assert_eq!([0.3, 0.5, 1.2, 7.0].map(round_step), [0.5, 0.5, 2.0, 10.0]);
+        let text = |value, step_size| mark_text(GridMark { value, step_size });
+        assert_eq!(text(0.5, 0.5), "0.5");
+        assert_eq!(text(-1e-17, 0.05), "0.00");
+        assert_eq!(text(200.0, 100.0), "200");
+        assert_eq!(text(2e6, 1e6), "2e6");
+        assert_eq!(with_room(0.0, 100.0), (-6.0, 106.0));
+        assert_eq!(with_room(2.0, 2.0), (1.5, 2.5));
+    }
+}

@@ -1,0 +1,368 @@
+//! Whether the chains converge: diagnostics of every lane over the second half of the record, in words
+//! where they say nothing.
+
+use crate::{
+    app::record::Record,
+    config::{LaneConfig, Norm, SamplerKind, StepSchedule},
+    diagnostics::{self, Diagnostic, DoesNotApply},
+    worker::LaneNumbers,
+};
+
+/// Most draws of all chains of a lane together: what a frame has time for.
+const MAX_DRAWS: usize = 50_000;
+/// Most lags of the autocorrelation.
+const MAX_LAGS: usize = 150;
+/// Seconds between two looks.
+const INTERVAL_SECS: f64 = 0.5;
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Row {
+    /// Of the chains.
+    Chains(Diagnostic),
+    /// Of MALA alone.
+    Acceptance,
+}
+
+impl Row {
+    /// Every row from the top.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Diagnostic::ALL.into_iter().map(Self::Chains).chain([Self::Acceptance])
+    }
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Chains(diagnostic) => diagnostic.name(),
+            Self::Acceptance => "MALA acceptance",
+        }
+    }
+
+    /// What it means, in a line.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Chains(diagnostic) => diagnostic.meaning(),
+            Self::Acceptance => {
+                "Share of proposed steps that MALA took: near 0 % the chain hardly moves, near 100 % its \
+                 steps are smaller than they could be; about 57 % is best."
+            }
+        }
+    }
+
+    /// A number of this row as people read it, and what it says where there is a usual mark.
+    pub fn text(self, value: f64) -> (String, &'static str) {
+        match self {
+            Self::Chains(Diagnostic::SplitRHat) => (
+                format!("{value:.3}"),
+                match value {
+                    _ if value <= 1.01 => "✔ the chains agree",
+                    _ if value <= 1.1 => "≈ they nearly agree",
+                    _ => "✖ they still disagree",
+                },
+            ),
+            Self::Chains(Diagnostic::NestedRHat) => (format!("{value:.3}"), ""),
+            Self::Chains(Diagnostic::EssBulk | Diagnostic::EssTail) => (
+                format!("{value:.0}"),
+                if value >= 400.0 { "✔ enough to trust" } else { "✖ fewer than 400: go on" },
+            ),
+            Self::Chains(Diagnostic::EssPerSec) => {
+                (format!("{value:.*}", if value < 10.0 { 2 } else { 0 }), "")
+            }
+            Self::Chains(Diagnostic::IntegratedTime) => (format!("{value:.1} steps"), ""),
+            Self::Chains(Diagnostic::Switches) => (format!("{value:.1} per chain"), ""),
+            Self::Acceptance => (format!("{:.0} %", 100.0 * value), ""),
+        }
+    }
+}
+
+/// The part of the record that was looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Window {
+    /// Its first step.
+    pub first: u64,
+    /// Its last step.
+    pub last: u64,
+    /// Steps between two draws.
+    pub stride: u64,
+    /// Draws of each chain.
+    pub num_draws: usize,
+}
+
+/// What is said of one lane.
+#[derive(Clone, Debug, Default)]
+pub struct LaneReport {
+    /// What was looked at.
+    pub window: Window,
+    /// A number or why there is none, for every [`Row`].
+    pub values: Vec<Result<f64, String>>,
+    /// Mean over the chains of the autocorrelation of the energy: lag in steps, correlation.
+    pub autocorrelation: Vec<(f64, f64)>,
+    /// What to bear in mind.
+    pub caveats: Vec<&'static str>,
+}
+
+/// Reports of all lanes, made anew twice a second at most, one lane a frame.
+#[derive(Default)]
+pub struct Convergence {
+    lanes: Vec<LaneReport>,
+    /// The state of the record that the reports are of.
+    revision: u64,
+    next_lane: usize,
+    next_at: f64,
+}
+
+impl Convergence {
+    /// What is said of each lane.
+    pub fn lanes(&self) -> &[LaneReport] {
+        &self.lanes
+    }
+
+    /// Looks at the next lane if it is time; true if there is more to do soon.
+    pub fn update(&mut self, record: &Record, lanes: &[LaneConfig], revision: u64, now: f64) -> bool {
+        let is_other_run = self.lanes.len() != lanes.len();
+        if is_other_run {
+            self.lanes = vec![LaneReport::default(); lanes.len()];
+            (self.next_lane, self.next_at) = (0, now);
+        }
+        if self.next_lane == 0 {
+            let has_news = is_other_run || self.revision != revision;
+            if !has_news || now < self.next_at {
+                return has_news;
+            }
+            self.revision = revision;
+            self.next_at = now + INTERVAL_SECS;
+        }
+        if let (Some(lane), Some(report)) =
+            (lanes.get(self.next_lane), self.lanes.get_mut(self.next_lane))
+        {
+            *report = assess(record, self.next_lane, lane);
+        }
+        self.next_lane = (self.next_lane + 1) % lanes.len().max(1);
+        self.next_lane != 0
+    }
+
+    /// Forgets what was found, so that a change of a rule shows at once.
+    pub fn forget(&mut self) {
+        self.lanes.clear();
+        self.next_lane = 0;
+    }
+}
+
+/// Equally spaced steps of the second half of the record, and their numbers of a lane.
+fn window(record: &Record, lane: usize) -> (Window, Vec<&LaneNumbers>) {
+    let entries = record.numbers.entries();
+    let Some(last) = record.numbers.last_step() else { return Default::default() };
+    let first = last.div_ceil(2);
+    let most = (MAX_DRAWS / record.num_chains().max(1)).max(16);
+    let mut stride = record.numbers.stride().max(1);
+    loop {
+        let kept: Vec<_> = entries
+            .iter()
+            .filter(|(step, _)| *step >= first && step % stride == 0)
+            .filter_map(|(step, lanes)| lanes.get(lane).map(|numbers| (*step, numbers)))
+            .collect();
+        if kept.len() > most {
+            stride *= 2;
+            continue;
+        }
+        let first = kept.first().map_or(last, |entry| entry.0);
+        let last = kept.last().map_or(last, |entry| entry.0);
+        let window = Window { first, last, stride, num_draws: kept.len() };
+        return (window, kept.into_iter().map(|entry| entry.1).collect());
+    }
+}
+
+/// Everything that is said of a lane.
+fn assess(record: &Record, lane: usize, rule: &LaneConfig) -> LaneReport {
+    let (window, numbers) = window(record, lane);
+    let num_chains = record.num_chains();
+    let draws: Vec<Vec<f64>> = (0..num_chains)
+        .map(|chain| numbers.iter().map(|numbers| f64::from(numbers.energy[chain])).collect())
+        .collect();
+    let refusal = refusal(record, rule);
+    let needs_law = |value: &dyn Fn() -> Result<f64, DoesNotApply>| match &refusal {
+        Some(reason) => Err(reason.clone()),
+        None => value().map_err(|reason| reason.to_string()),
+    };
+    let report = refusal.is_none().then(|| diagnostics::report(&draws));
+    let of_report = |value: fn(&diagnostics::Report) -> Result<f64, DoesNotApply>| match (&report, &refusal) {
+        (Some(report), _) => value(report).map_err(|reason| reason.to_string()),
+        (None, reason) => Err(reason.clone().unwrap_or_default()),
+    };
+    let seconds = match (numbers.first(), numbers.last()) {
+        (Some(first), Some(last)) => last.seconds - first.seconds,
+        _ => 0.0,
+    };
+    let superchains: Vec<usize> = record.request.labels.iter().map(|&label| label as usize).collect();
+    let values = Row::all().map(|row| match row {
+        Row::Chains(Diagnostic::SplitRHat) => of_report(|report| report.split_r_hat),
+        Row::Chains(Diagnostic::NestedRHat) => {
+            needs_law(&|| diagnostics::nested_r_hat(&draws, &superchains))
+        }
+        Row::Chains(Diagnostic::EssBulk) => of_report(|report| report.ess_bulk),
+        Row::Chains(Diagnostic::EssTail) => of_report(|report| report.ess_tail),
+        Row::Chains(Diagnostic::EssPerSec) => match seconds > 0.0 {
+            true => of_report(|report| report.ess_bulk).map(|ess| ess / seconds),
+            false => Err("no time has passed yet".into()),
+        },
+        Row::Chains(Diagnostic::IntegratedTime) => {
+            of_report(|report| report.integrated_time).map(|draws| draws * window.stride as f64)
+        }
+        Row::Chains(Diagnostic::Switches) => switches(&numbers, num_chains),
+        Row::Acceptance => acceptance(&numbers, rule.sampler.kind),
+    });
+    LaneReport {
+        window,
+        values: values.collect(),
+        autocorrelation: mean_autocorrelation(&draws, window.stride),
+        caveats: caveats(record, lane, rule, window.stride),
+    }
+}
+
+/// Why chains of this rule have no common law to converge to, as far as the rule alone tells.
+fn refusal(record: &Record, rule: &LaneConfig) -> Option<String> {
+    let couples_chains = rule.norm == Norm::Batch;
+    let labels = &record.request.labels;
+    let has_classes = labels.iter().any(|label| Some(label) != labels.first());
+    if let Some(reason) = diagnostics::applicability(rule.sampler.noise_std, couples_chains) {
+        return Some(reason.to_string());
+    }
+    (rule.is_conditional && has_classes).then(|| {
+        "every row follows its own law p(x|y), so chains of different rows need not agree: show one class \
+         alone"
+            .to_string()
+    })
+}
+
+fn caveats(record: &Record, lane: usize, rule: &LaneConfig, stride: u64) -> Vec<&'static str> {
+    let is_changed = record.request.lanes.get(lane).is_some_and(|at_start| at_start != rule);
+    let is_falling = rule.sampler.step_schedule != StepSchedule::Constant;
+    let caveats = [
+        (is_changed, "The rule was changed during the run: the window may hold draws of both."),
+        (is_falling, "The step size changes along the run, and with it what the chains do."),
+        (stride > 1, "Steps between the recorded ones are not counted among the switches."),
+    ];
+    caveats.into_iter().filter_map(|(applies, text)| applies.then_some(text)).collect()
+}
+
+/// Mean over the chains of the switches of predicted class.
+fn switches(numbers: &[&LaneNumbers], num_chains: usize) -> Result<f64, String> {
+    if numbers.len() < 2 {
+        return Err(DoesNotApply::TooFewDraws { needed: 2, found: numbers.len() }.to_string());
+    }
+    let mut total = 0;
+    for chain in 0..num_chains {
+        let classes: Option<Vec<u32>> = numbers
+            .iter()
+            .map(|numbers| numbers.prediction(chain).map(|(class, _)| class as u32))
+            .collect();
+        let Some(classes) = classes else {
+            return Err(format!("p(y|x) of chain {} is not a finite number", chain + 1));
+        };
+        total += diagnostics::switches(&classes);
+    }
+    Ok(total as f64 / num_chains.max(1) as f64)
+}
+
+fn acceptance(numbers: &[&LaneNumbers], kind: SamplerKind) -> Result<f64, String> {
+    if kind != SamplerKind::Mala {
+        return Err("only MALA accepts or rejects".into());
+    }
+    let all = numbers.iter().flat_map(|numbers| &numbers.acceptance);
+    let finite = all.copied().filter(|value| value.is_finite());
+    let (sum, count) =
+        finite.fold((0.0, 0usize), |(sum, count), value| (sum + f64::from(value), count + 1));
+    if count == 0 { Err("no step was proposed yet".into()) } else { Ok(sum / count as f64) }
+}
+
+fn mean_autocorrelation(draws: &[Vec<f64>], stride: u64) -> Vec<(f64, f64)> {
+    let num_draws = draws.first().map_or(0, Vec::len);
+    if num_draws < 8 {
+        return Vec::new();
+    }
+    let max_lag = (num_draws / 2).min(MAX_LAGS);
+    let chains = draws.iter().map(|chain| diagnostics::autocorrelation(chain, max_lag));
+    let finite: Vec<_> = chains.filter(|chain| !chain.is_empty()).collect();
+    (0..=max_lag)
+        .filter(|_| !finite.is_empty())
+        .map(|lag| {
+            let sum: f64 = finite.iter().map(|chain| chain[lag]).sum();
+            ((lag as u64 * stride) as f64, sum / finite.len() as f64)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use half::f16;
+
+    use super::*;
+    use crate::worker::{LaneImages, LaneStep, RunRequest, Step};
+
+    fn record(rule: &LaneConfig, num_steps: u64) -> Record {
+        let request =
+            RunRequest { seed: 0, labels: vec![0, 0, 1, 1], lanes: vec![rule.clone()], image: None };
+        let mut record = Record::new(request);
+        let mut state = 7u64;
+        let mut noise = || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 40) as f32 / (1u64 << 24) as f32
+        };
+        for step in 0..num_steps {
+            let probabilities =
+                (0..4).flat_map(|_| if step % 2 == 0 { [1.0, 0.0] } else { [0.0, 1.0] });
+            let numbers = LaneNumbers {
+                energy: (0..4).map(|_| noise()).collect(),
+                distance: vec![0.0; 4],
+                probabilities: probabilities.map(f16::from_f32).collect(),
+                acceptance: vec![0.5; 4],
+                seconds: step as f64 * 0.1,
+                ..LaneNumbers::default()
+            };
+            let images =
+                LaneImages { x: vec![0.0; 4].into(), gradient: vec![], proximal_radius: None };
+            record.push(Step { step, lanes: vec![LaneStep { images, numbers }] });
+        }
+        record
+    }
+
+    fn value(report: &LaneReport, row: Row) -> Result<f64, String> {
+        Row::all().zip(&report.values).find(|(r, _)| *r == row).map(|(_, v)| v.clone()).unwrap()
+    }
+
+    #[test]
+    fn independent_draws_converge() {
+        let mut rule = LaneConfig::default();
+        rule.sampler.noise_std = 0.1;
+        rule.sampler.kind = SamplerKind::Mala;
+        let report = assess(&record(&rule, 401), 0, &rule);
+        assert_eq!(report.window, Window { first: 200, last: 400, stride: 1, num_draws: 201 });
+        assert!(value(&report, Row::Chains(Diagnostic::SplitRHat)).unwrap() < 1.02);
+        assert!(value(&report, Row::Chains(Diagnostic::NestedRHat)).unwrap() < 1.02);
+        let ess = value(&report, Row::Chains(Diagnostic::EssBulk)).unwrap();
+        let per_sec = value(&report, Row::Chains(Diagnostic::EssPerSec)).unwrap();
+        assert!((per_sec * 20.0 / ess - 1.0).abs() < 1e-9);
+        assert_eq!(value(&report, Row::Chains(Diagnostic::Switches)), Ok(200.0));
+        assert_eq!(value(&report, Row::Acceptance), Ok(0.5));
+        assert!(report.autocorrelation[1].1.abs() < 0.2 && report.autocorrelation[0].1 == 1.0);
+    }
+
+    #[test]
+    fn where_there_is_no_law_a_reason_stands() {
+        let rule = LaneConfig::default();
+        let report = assess(&record(&rule, 41), 0, &rule);
+        let reason = value(&report, Row::Chains(Diagnostic::SplitRHat)).unwrap_err();
+        assert!(reason.contains("without noise"), "{reason}");
+        assert!(value(&report, Row::Chains(Diagnostic::Switches)).is_ok());
+        let reason = value(&report, Row::Acceptance).unwrap_err();
+        assert_eq!(reason, "only MALA accepts or rejects");
+        let mut rule = rule;
+        rule.sampler.noise_std = 0.1;
+        rule.is_conditional = true;
+        let report = assess(&record(&rule, 41), 0, &rule);
+        let reason = value(&report, Row::Chains(Diagnostic::EssBulk)).unwrap_err();
+        assert!(reason.contains("own law"), "{reason}");
+        let report = assess(&record(&rule, 1), 0, &rule);
+        assert!(report.values.iter().all(Result::is_err));
+    }
+}

@@ -1,0 +1,186 @@
+//! Where the chains stand between real images: densities of energies at the shown step.
+
+use egui::{Color32, Ui};
+use egui_plot::{HoverPosition, Line};
+
+use super::{
+    chart::{chart, lane_color, line_style, line_width, points},
+    series::{EXPLODED, quantile},
+};
+use crate::{app::viewer::Viewer, worker::LaneNumbers};
+
+const NUM_BINS: usize = 48;
+/// How many times the spread of the test images the picture reaches beyond them, at most.
+const MAX_REACH: f32 = 20.0;
+
+/// Densities of energies, made anew when the step or the images are others.
+#[derive(Default)]
+pub struct Histogram {
+    key: Option<(u64, u64, usize, usize)>,
+    low: f32,
+    high: f32,
+    test: Vec<f64>,
+    test_median: f32,
+    lanes: Vec<LaneDensity>,
+}
+
+struct LaneDensity {
+    density: Vec<f64>,
+    /// Chains without a finite energy or out of the picture.
+    num_outside: usize,
+    num_chains: usize,
+    /// Share of the finite chains below the median of the test images.
+    share_below: f32,
+}
+
+/// How many of the values fall into each of equally wide bins, as a density of all of them, and how many
+/// fall into none.
+fn density(values: &[f32], low: f32, high: f32, num_bins: usize) -> (Vec<f64>, usize) {
+    let width = (high - low) / num_bins as f32;
+    let mut counts = vec![0usize; num_bins];
+    let mut num_outside = 0;
+    for &value in values {
+        if (low..=high).contains(&value) {
+            counts[(((value - low) / width) as usize).min(num_bins - 1)] += 1;
+        } else {
+            num_outside += 1;
+        }
+    }
+    let scale = 1.0 / (values.len().max(1) as f64 * f64::from(width));
+    (counts.into_iter().map(|count| count as f64 * scale).collect(), num_outside)
+}
+
+/// The outline of a histogram.
+fn outline(density: &[f64], low: f32, high: f32) -> Vec<(f64, f64)> {
+    let (low, high) = (f64::from(low), f64::from(high));
+    let edge = |index: usize| low + (high - low) * index as f64 / density.len() as f64;
+    let mut line = vec![(low, 0.0)];
+    for (index, &height) in density.iter().enumerate() {
+        line.extend([(edge(index), height), (edge(index + 1), height)]);
+    }
+    line.push((high, 0.0));
+    line
+}
+
+impl Histogram {
+    fn update(&mut self, test_energies: &[f32], lanes: &[LaneNumbers]) {
+        let sorted_of = |values: &[f32]| {
+            let mut sorted: Vec<f32> =
+                values.iter().copied().filter(|v| v.abs() <= EXPLODED).collect();
+            sorted.sort_unstable_by(f32::total_cmp);
+            sorted
+        };
+        let test = sorted_of(test_energies);
+        let (first, last) = (quantile(&test, 0.002), quantile(&test, 0.998));
+        let reach = MAX_REACH * (last - first).max(1.0);
+        (self.low, self.high) = (first, last);
+        self.test_median = quantile(&test, 0.5);
+        let chains: Vec<Vec<f32>> = lanes.iter().map(|lane| sorted_of(&lane.energy)).collect();
+        for sorted in chains.iter().filter(|sorted| !sorted.is_empty()) {
+            self.low = self.low.min(quantile(sorted, 0.02).max(first - reach));
+            self.high = self.high.max(quantile(sorted, 0.98).min(last + reach));
+        }
+        let room = 0.03 * (self.high - self.low).max(0.1);
+        (self.low, self.high) = (self.low - room, self.high + room);
+        self.test = density(test_energies, self.low, self.high, NUM_BINS).0;
+        self.lanes = lanes
+            .iter()
+            .zip(&chains)
+            .map(|(lane, sorted)| {
+                let (density, num_outside) =
+                    density(&lane.energy, self.low, self.high, NUM_BINS);
+                let num_below = sorted.iter().filter(|&&value| value < self.test_median).count();
+                let share_below = num_below as f32 / sorted.len().max(1) as f32;
+                LaneDensity { density, num_outside, num_chains: lane.energy.len(), share_below }
+            })
+            .collect();
+    }
+
+    /// Draws it, with words for what it says.
+    pub fn ui(&mut self, ui: &mut Ui, viewer: &Viewer, names: &[String], height: f32, revision: u64) {
+        let Some(references) = viewer.references.as_ref().filter(|r| !r.test_energies.is_empty())
+        else {
+            ui.weak("The energies of real test images are not there yet.");
+            return;
+        };
+        let entry = viewer.record.as_ref().and_then(|r| r.numbers.at(viewer.shown_step()));
+        let Some((step, numbers)) = entry else {
+            ui.weak("No chains yet.");
+            return;
+        };
+        let test = &references.test_energies;
+        let key = Some((*step, revision, test.as_ptr() as usize, test.len()));
+        if self.key != key {
+            self.update(test, numbers);
+            self.key = key;
+        }
+        let grey = if ui.visuals().dark_mode { Color32::from_gray(170) } else { Color32::from_gray(110) };
+        let lanes = self.lanes.iter().map(|lane| &lane.density);
+        let top = lanes.chain([&self.test]).flatten().copied().fold(1e-6, f64::max);
+        let (low, high) = (f64::from(self.low), f64::from(self.high));
+        chart("histogram", height, "energy (lower = more probable)", "density")
+            .label_formatter(|position| {
+                let (HoverPosition::Elsewhere { position }
+                | HoverPosition::NearDataPoint { position, .. }) = position;
+                Some(format!("energy {:.2}", position.x))
+            })
+            .show(ui, |plot| {
+                plot.set_plot_bounds_x(low..=high);
+                plot.set_plot_bounds_y(0.0..=1.08 * top);
+                let real = Line::new("test images", points(outline(&self.test, self.low, self.high)));
+                let real = real.color(grey).width(1.0).fill(0.0).fill_alpha(0.35);
+                plot.line(real.allow_hover(false));
+                for (lane, density) in self.lanes.iter().enumerate() {
+                    let line = points(outline(&density.density, self.low, self.high));
+                    let line = Line::new(names.get(lane).cloned().unwrap_or_default(), line)
+                        .color(lane_color(lane))
+                        .width(line_width(lane, 2.0))
+                        .style(line_style(lane));
+                    plot.line(line.allow_hover(false));
+                }
+            });
+        for (lane, density) in self.lanes.iter().enumerate() {
+            let name = match names.len() {
+                0 | 1 => String::new(),
+                _ => format!("{}: ", names.get(lane).map_or("", String::as_str)),
+            };
+            let mut text = format!(
+                "{name}at step {step}, {:.0} % of the chains have a lower energy than the middle test image.",
+                100.0 * density.share_below
+            );
+            if density.num_outside > 0 {
+                text += &format!(
+                    " {} of {} are out of the picture.",
+                    density.num_outside, density.num_chains
+                );
+            }
+            ui.small(text);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn densities_sum_to_what_is_inside() {
+        let values = [0.0, 0.1, 0.6, 1.0, 7.0, f32::NAN];
+        let (density, num_outside) = density(&values, 0.0, 1.0, 2);
+        assert_eq!(num_outside, 2);
+        let share: f64 = density.iter().map(|height| height * 0.5).sum();
+        assert!((share - 4.0 / 6.0).abs() < 1e-9, "{density:?}");
+        assert_eq!(outline(&[1.0, 2.0], 0.0, 1.0).len(), 6);
+    }
+
+    #[test]
+    fn chains_far_from_the_data_widen_the_picture() {
+        let lane = |energy: Vec<f32>| LaneNumbers { energy, ..LaneNumbers::default() };
+        let test: Vec<f32> = (0..100).map(|index| index as f32 / 100.0).collect();
+        let mut histogram = Histogram::default();
+        histogram.update(&test, &[lane(vec![-5.0; 4]), lane(vec![f32::NAN, 2e6, 0.2, 0.9])]);
+        assert!(histogram.low < -5.0 && histogram.high < 1.5);
+        assert_eq!((histogram.lanes[0].share_below, histogram.lanes[0].num_outside), (1.0, 0));
+        assert_eq!((histogram.lanes[1].share_below, histogram.lanes[1].num_outside), (0.5, 2));
+    }
+}

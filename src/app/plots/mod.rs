@@ -1,0 +1,389 @@
+//! Plots and diagnostics of the run.
+
+pub(super) mod chart;
+mod convergence;
+mod faint;
+mod histogram;
+mod lines;
+mod probabilities;
+mod series;
+mod table;
+
+use egui::{ComboBox, RichText, ScrollArea, Ui};
+
+use super::{theme, viewer::Viewer};
+use crate::config::{LaneConfig, SamplerKind};
+use chart::{chart, legend_entry, lane_color, line_style, line_width, points};
+use convergence::Convergence;
+use faint::FaintCache;
+use histogram::Histogram;
+use lines::{ChainLine, LinePlot};
+use series::{Metric, Series, XAxis};
+
+/// Seconds between two looks at the record while the run goes on.
+const INTERVAL_SECS: f64 = 0.1;
+/// Height of a plot in the tab.
+const HEIGHT: f32 = 190.0;
+/// Height of the plot of energies there.
+const BIG_HEIGHT: f32 = 260.0;
+/// From which width on plots stand in two columns.
+const TWO_COLUMNS: f32 = 600.0;
+
+/// Range of the vertical axis, and the lanes that it does not follow.
+type YRange = (Option<(f32, f32)>, Vec<usize>);
+
+/// What the plots keep between frames.
+#[derive(Default)]
+pub struct PlotsView {
+    series: Series,
+    axis: XAxis,
+    updated_at: f64,
+    y_ranges: [YRange; 4],
+    strip: FaintCache,
+    big: FaintCache,
+    histogram: Histogram,
+    convergence: Convergence,
+    /// The rules that the diagnostics are of.
+    rules: Vec<LaneConfig>,
+}
+
+impl PlotsView {
+    fn update(&mut self, viewer: &Viewer, now: f64) {
+        let is_due = (now - self.updated_at).abs() >= INTERVAL_SECS;
+        if (is_due || !viewer.is_running) && self.series.update(viewer.record.as_ref()) {
+            self.updated_at = now;
+            self.y_ranges = Metric::ALL.map(|metric| self.series.y_range(metric));
+        }
+    }
+
+    fn names(&self, viewer: &Viewer) -> Vec<String> {
+        let num_lanes = self.series.num_lanes();
+        let name = |lane: usize| match num_lanes {
+            1 => viewer.lane_name(lane),
+            _ => format!("Lane {}: {}", lane + 1, viewer.lane_name(lane)),
+        };
+        (0..num_lanes).map(name).collect()
+    }
+
+    /// The selected chain's line of a metric.
+    fn selected(&self, viewer: &Viewer, metric: Metric) -> Option<ChainLine> {
+        let (record, selected) = (viewer.record.as_ref()?, viewer.selected?);
+        let value = |step: u64| {
+            let (at, lanes) = record.numbers.at(step)?;
+            let value = *metric.of(lanes.get(selected.lane)?).get(selected.chain)?;
+            (*at == step).then_some((step, f64::from(value)))
+        };
+        let points: Vec<_> =
+            self.series.columns().iter().filter_map(|column| value(column.step)).collect();
+        let name = selected_name(viewer)?;
+        (!points.is_empty()).then_some(ChainLine { lane: selected.lane, points, name })
+    }
+
+    /// A plot of a metric; returns the step that was clicked.
+    fn line_plot(&self, ui: &mut Ui, viewer: &Viewer, what: Drawn, names: &[String]) -> Option<u64> {
+        let Drawn { id, metric, y_label, height, faint } = what;
+        let selected = self.selected(viewer, metric);
+        let plot = LinePlot {
+            id,
+            metric,
+            y_label,
+            height,
+            axis: self.axis,
+            series: &self.series,
+            y_range: match metric {
+                Metric::ClampRate => Some((0.0, 1.0)),
+                _ => self.y_ranges[metric as usize].0,
+            },
+            names,
+            goal: viewer.view.view.num_steps as u64,
+            shown_step: viewer.shown_step(),
+            lane_of_clicks: viewer.selected.map_or(0, |selected| selected.lane),
+            selected: selected.as_ref(),
+            faint: faint.then_some(if id == "energies" { &self.strip } else { &self.big }),
+        };
+        plot.show(ui)
+    }
+
+    /// What went wrong with the chains, in words.
+    fn warn(&self, ui: &mut Ui, names: &[String]) {
+        let (_, left_out) = &self.y_ranges[Metric::Energy as usize];
+        for (lane, name) in names.iter().enumerate() {
+            let (num_exploded, num_chains) = (self.series.num_exploded(lane), self.series.num_chains());
+            let text = match (num_exploded, left_out.contains(&lane)) {
+                (0, false) => continue,
+                (0, true) => format!("⚠ {name}: leaves the plot, whose axis follows the others"),
+                _ => format!("⚠ {name}: {num_exploded} of {num_chains} chains exploded"),
+            };
+            ui.label(RichText::new(text).small().strong().color(theme::BROKEN)).on_hover_text(
+                "A chain has exploded once its energy is no number or beyond ±10,000: its steps are too large. \
+                 The axis follows the values that make sense. A smaller step size, or a rule with a clamp \
+                 (Proximal SGLD, PYLD), keeps chains in bounds.",
+            );
+        }
+    }
+}
+
+/// What one plot shows.
+struct Drawn {
+    id: &'static str,
+    metric: Metric,
+    y_label: &'static str,
+    height: f32,
+    faint: bool,
+}
+
+/// What the selected chain is called: its class and its place in the row.
+fn selected_name(viewer: &Viewer) -> Option<String> {
+    let (record, selected) = (viewer.record.as_ref()?, viewer.selected?);
+    let labels = &record.request.labels;
+    let label = *labels.get(selected.chain)?;
+    let nth = labels[..=selected.chain].iter().filter(|&&other| other == label).count();
+    let model = viewer.model.as_ref()?;
+    let class = model.class_names.get(label as usize)?;
+    Some(format!("selected chain ({class} {nth})"))
+}
+
+/// The names of lines: lanes, if there are several, and the selected chain.
+fn legend(ui: &mut Ui, viewer: &Viewer, names: &[String], has_selected: bool) {
+    if names.len() > 1 {
+        for (lane, name) in names.iter().enumerate() {
+            legend_entry(ui, name, lane_color(lane), line_style(lane));
+        }
+    }
+    if let Some(name) = selected_name(viewer).filter(|_| has_selected) {
+        legend_entry(ui, &name, ui.visuals().strong_text_color(), egui_plot::LineStyle::Solid);
+    }
+}
+
+/// Which axis the lines are drawn over.
+fn choose_axis(ui: &mut Ui, title: &str, axis: &mut XAxis, id: &str) {
+    let label = ui.label(RichText::new(title).strong());
+    let choice = ComboBox::from_id_salt(id).selected_text(axis.name()).width(104.0).show_ui(ui, |ui| {
+        for (choice, name, help) in XAxis::ALL {
+            ui.selectable_value(axis, choice, name).on_hover_text(help);
+        }
+    });
+    choice.response.labelled_by(label.id).on_hover_text(
+        "What the horizontal axis counts: steps, full gradients (what steps cost) or seconds. With lanes of \
+         different cost, seconds compare them at equal time.",
+    );
+}
+
+fn look_at(viewer: &mut Viewer, step: Option<u64>) {
+    if let Some(step) = step {
+        viewer.pause();
+        viewer.look_at(step);
+    }
+}
+
+fn energy_header(ui: &mut Ui, viewer: &Viewer, state: &mut PlotsView, names: &[String], id: &str) {
+    ui.horizontal_wrapped(|ui| {
+        choose_axis(ui, "Energy over", &mut state.axis, id);
+        legend(ui, viewer, names, true);
+        let (drawn, all) = (state.series.faint_chains().len(), state.series.num_chains());
+        let mut hover = "Thin lines are single chains, the thick line is the middle one of each lane, and of \
+                         ten chains eight lie in the band. Low energy means probable. Click or drag to look at \
+                         a step."
+            .to_string();
+        if drawn < all {
+            hover += &format!(" {drawn} of {all} chains are drawn one by one; median and band are of all.");
+        }
+        if state.series.stride() > 1 {
+            hover += &format!(" Every {}th step is drawn.", state.series.stride());
+        }
+        ui.label(RichText::new("ℹ").weak()).on_hover_text(hover);
+        state.warn(ui, names);
+    });
+}
+
+/// The strip under the chains: energies of every chain.
+pub fn energies(ui: &mut Ui, viewer: &mut Viewer, state: &mut PlotsView) {
+    state.update(viewer, ui.input(|input| input.time));
+    if state.series.columns().is_empty() {
+        ui.weak("The energies of the chains come with the first step.");
+        return;
+    }
+    let names = state.names(viewer);
+    energy_header(ui, viewer, state, &names, "strip axis");
+    let height = ui.available_height() - 2.0;
+    let what =
+        Drawn { id: "energies", metric: Metric::Energy, y_label: "energy", height, faint: true };
+    let step = state.line_plot(ui, viewer, what, &names);
+    look_at(viewer, step);
+}
+
+/// All plots.
+pub fn ui(ui: &mut Ui, viewer: &mut Viewer, state: &mut PlotsView) {
+    let now = ui.input(|input| input.time);
+    state.update(viewer, now);
+    if state.series.columns().is_empty() {
+        ui.weak("The plots come with the first step.");
+        return;
+    }
+    if state.rules != viewer.view.lanes {
+        state.rules.clone_from(&viewer.view.lanes);
+        state.convergence.forget();
+    }
+    if let Some(record) = &viewer.record {
+        let lanes = viewer.view.lanes.get(..record.request.lanes.len()).unwrap_or(&viewer.view.lanes);
+        if state.convergence.update(record, lanes, state.series.revision, now) {
+            ui.ctx().request_repaint_after_secs(0.1);
+        }
+    }
+    ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        // The bar must not lie over the right end of a plot.
+        ui.set_max_width(ui.available_width() - 8.0);
+        let names = state.names(viewer);
+        energy_header(ui, viewer, state, &names, "axis");
+        let what = Drawn {
+            id: "energies large",
+            metric: Metric::Energy,
+            y_label: "energy",
+            height: BIG_HEIGHT,
+            faint: true,
+        };
+        let mut step = state.line_plot(ui, viewer, what, &names);
+        ui.add_space(6.0);
+        let num_columns = if ui.available_width() >= TWO_COLUMNS { 2 } else { 1 };
+        for row in Cell::ALL.chunks(num_columns) {
+            ui.columns(num_columns, |columns| {
+                for (ui, &cell) in columns.iter_mut().zip(row) {
+                    ui.push_id(cell.title(), |ui| {
+                        step = step.or(show_cell(ui, viewer, state, &names, cell));
+                    });
+                }
+            });
+            ui.add_space(6.0);
+        }
+        table::ui(ui, state.convergence.lanes(), &names);
+        look_at(viewer, step);
+        ui.add_space(12.0);
+    });
+}
+
+/// A smaller plot of the tab.
+#[derive(Clone, Copy)]
+enum Cell {
+    GradientNorm,
+    ClampRate,
+    Probabilities,
+    Histogram,
+    Autocorrelation,
+    Distance,
+}
+
+impl Cell {
+    const ALL: [Self; 6] = [
+        Self::Probabilities,
+        Self::Histogram,
+        Self::GradientNorm,
+        Self::ClampRate,
+        Self::Distance,
+        Self::Autocorrelation,
+    ];
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::GradientNorm => "Gradient norm",
+            Self::ClampRate => "Clamp rate",
+            Self::Probabilities => "What the classifier sees",
+            Self::Histogram => "Chains against real images",
+            Self::Autocorrelation => "Autocorrelation of the energy",
+            Self::Distance => "Distance from the start",
+        }
+    }
+
+    fn explanation(self) -> &'static str {
+        match self {
+            Self::GradientNorm => "How steep the energy is where the chains stand; near 0 they rest in a dip.",
+            Self::ClampRate => "Share of the gradient's components cut down to the proximal radius.",
+            Self::Probabilities => "p(y|x) of the selected chain: the five likeliest classes.",
+            Self::Histogram => "Chains left of the data are more probable to the model than real images.",
+            Self::Autocorrelation => {
+                "How alike a chain is to itself some steps later: the sooner at 0, the more each step tells."
+            }
+            Self::Distance => "‖x - x₀‖: how far the chains have moved from where they began.",
+        }
+    }
+}
+
+fn show_cell(
+    ui: &mut Ui,
+    viewer: &Viewer,
+    state: &mut PlotsView,
+    names: &[String],
+    cell: Cell,
+) -> Option<u64> {
+    ui.label(RichText::new(cell.title()).strong());
+    ui.small(cell.explanation());
+    let lines = |ui: &mut Ui, metric: Metric, id: &'static str, y_label: &'static str| {
+        ui.horizontal_wrapped(|ui| legend(ui, viewer, names, true));
+        let what = Drawn { id, metric, y_label, height: HEIGHT, faint: false };
+        state.line_plot(ui, viewer, what, names)
+    };
+    match cell {
+        Cell::GradientNorm => {
+            return lines(ui, Metric::GradientNorm, "gradient norm", "energy per unit of x");
+        }
+        Cell::Distance => return lines(ui, Metric::Distance, "distance", "distance in units of x"),
+        Cell::ClampRate => {
+            let clamps =
+                |lane: &LaneConfig| !matches!(lane.sampler.kind, SamplerKind::Sgld | SamplerKind::Mala);
+            if viewer.view.lanes.iter().any(clamps) {
+                return lines(ui, Metric::ClampRate, "clamp rate", "share clamped");
+            }
+            ui.weak("SGLD and MALA clamp nothing, so there is no clamp rate.");
+        }
+        Cell::Probabilities => {
+            return probabilities::ui(ui, viewer, &state.series, state.axis, HEIGHT);
+        }
+        Cell::Histogram => {
+            ui.horizontal_wrapped(|ui| {
+                let grey = egui::Color32::from_gray(140);
+                legend_entry(ui, "real test images (filled)", grey, egui_plot::LineStyle::Solid);
+                for (lane, name) in names.iter().enumerate() {
+                    legend_entry(ui, name, lane_color(lane), line_style(lane));
+                }
+            });
+            state.histogram.ui(ui, viewer, names, HEIGHT, state.series.revision);
+        }
+        Cell::Autocorrelation => {
+            ui.horizontal_wrapped(|ui| legend(ui, viewer, names, false));
+            autocorrelation(ui, state);
+        }
+    }
+    None
+}
+
+fn autocorrelation(ui: &mut Ui, state: &PlotsView) {
+    let lanes = state.convergence.lanes();
+    let last = lanes.iter().filter_map(|lane| lane.autocorrelation.last()).map(|point| point.0);
+    let last = last.fold(0.0, f64::max);
+    if last == 0.0 {
+        ui.weak("It takes some more steps until there is something to compare.");
+        return;
+    }
+    let zero = ui.visuals().weak_text_color();
+    chart("autocorrelation", HEIGHT, "steps later", "autocorrelation")
+        .label_formatter(|position| {
+            let (egui_plot::HoverPosition::Elsewhere { position }
+            | egui_plot::HoverPosition::NearDataPoint { position, .. }) = position;
+            Some(format!("{:.0} steps later: {:.2}", position.x, position.y))
+        })
+        .show(ui, |plot| {
+            plot.set_plot_bounds_x(0.0..=last);
+            plot.set_plot_bounds_y(-0.55..=1.05);
+            plot.hline(egui_plot::HLine::new("", 0.0).color(zero).allow_hover(false));
+            for (lane, report) in lanes.iter().enumerate() {
+                let line = egui_plot::Line::new("", points(report.autocorrelation.iter().copied()));
+                let line = line.color(lane_color(lane)).width(line_width(lane, 2.0));
+                plot.line(line.style(line_style(lane)).allow_hover(false));
+            }
+        });
+    if let Some(lane) = lanes.first().filter(|lane| lane.window.num_draws > 0) {
+        ui.small(format!(
+            "Mean over the chains of each lane, from steps {} to {}.",
+            lane.window.first, lane.window.last
+        ));
+    }
+}

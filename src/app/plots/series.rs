@@ -1,0 +1,440 @@
+//! What the plots draw of a run: a bounded number of columns, each the chains of every lane at one step.
+//! Numbers only; nothing here draws.
+
+use std::sync::Arc;
+
+use crate::{app::record::Record, worker::LaneNumbers};
+
+/// Most columns kept; past them every second one goes.
+pub const MAX_COLUMNS: usize = 500;
+/// Most chains of a lane that are drawn one by one.
+pub const MAX_FAINT_CHAINS: usize = 60;
+/// Energies beyond this mean that a chain exploded: the bound at which training calls a step diverged.
+pub const EXPLODED: f32 = 1e4;
+/// How much wider than every other lane one may be before the axis no longer follows it.
+const MAX_SPAN_RATIO: f32 = 20.0;
+
+/// What is measured of a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metric {
+    /// Energy.
+    Energy,
+    /// ‖∂E/∂x‖.
+    GradientNorm,
+    /// Share of clamped gradient components.
+    ClampRate,
+    /// ‖x - x_0‖.
+    Distance,
+}
+
+impl Metric {
+    /// Every one, in the order of [`LaneColumn::spreads`].
+    pub const ALL: [Self; 4] = [Self::Energy, Self::GradientNorm, Self::ClampRate, Self::Distance];
+
+    /// Its values, one a chain.
+    pub fn of(self, numbers: &LaneNumbers) -> &[f32] {
+        match self {
+            Self::Energy => &numbers.energy,
+            Self::GradientNorm => &numbers.gradient_norm,
+            Self::ClampRate => &numbers.clamp_rate,
+            Self::Distance => &numbers.distance,
+        }
+    }
+}
+
+/// What the horizontal axis counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum XAxis {
+    /// Steps.
+    #[default]
+    Steps,
+    /// Full gradients per chain: what a step of a rule costs, on any machine.
+    Gradients,
+    /// Seconds of computing.
+    Seconds,
+}
+
+impl XAxis {
+    /// Every choice with its name and what it is for.
+    pub const ALL: [(Self, &'static str, &'static str); 3] = [
+        (Self::Steps, "steps", "Every lane at the same step."),
+        (
+            Self::Gradients,
+            "full gradients",
+            "Forward and backward passes through the whole network, per chain: lanes at the same cost. MALA \
+             takes two a step.",
+        ),
+        (
+            Self::Seconds,
+            "seconds",
+            "Seconds of computing of each lane, all its chains together: lanes at equal time on this machine.",
+        ),
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|choice| choice.0 == self).map_or("", |choice| choice.1)
+    }
+}
+
+/// The middle of the chains' values; NaN where no chain has a finite one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    /// A tenth of the chains lies below.
+    pub low: f32,
+    /// Half of the chains lies below.
+    pub median: f32,
+    /// A tenth of the chains lies above.
+    pub high: f32,
+}
+
+impl Spread {
+    /// Of the finite ones among the values.
+    pub fn of(values: &[f32]) -> Self {
+        let mut finite: Vec<f32> = values.iter().copied().filter(|v| v.is_finite()).collect();
+        finite.sort_unstable_by(f32::total_cmp);
+        Self {
+            low: quantile(&finite, 0.1),
+            median: quantile(&finite, 0.5),
+            high: quantile(&finite, 0.9),
+        }
+    }
+}
+
+/// The value below which a share `p` of sorted values lies, linear between neighbours; NaN of none.
+pub fn quantile(sorted: &[f32], p: f64) -> f32 {
+    let Some(last) = sorted.len().checked_sub(1) else { return f32::NAN };
+    let place = p * last as f64;
+    let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+    low + place.fract() as f32 * (high - low)
+}
+
+/// The chains of one lane at one step.
+#[derive(Clone, Debug)]
+pub struct LaneColumn {
+    num_gradients: u64,
+    seconds: f64,
+    /// One a [`Metric`].
+    pub spreads: [Spread; 4],
+    /// Chains without a finite energy, or with one beyond [`EXPLODED`].
+    pub num_exploded: usize,
+    /// Energies of the chains that are drawn one by one, see [`Series::faint_chains`].
+    pub energies: Vec<f32>,
+}
+
+/// All lanes at one step.
+#[derive(Clone, Debug)]
+pub struct Column {
+    /// The step.
+    pub step: u64,
+    /// One entry a lane.
+    pub lanes: Vec<LaneColumn>,
+}
+
+impl Column {
+    fn new(step: u64, lanes: &[LaneNumbers], faint_chains: &[usize]) -> Self {
+        let lanes = lanes.iter().map(|numbers| LaneColumn {
+            num_gradients: numbers.num_gradients,
+            seconds: numbers.seconds,
+            spreads: Metric::ALL.map(|metric| Spread::of(metric.of(numbers))),
+            num_exploded: (0..numbers.energy.len())
+                .filter(|&chain| has_exploded(numbers, chain))
+                .count(),
+            energies: faint_chains
+                .iter()
+                .map(|&chain| numbers.energy.get(chain).copied().unwrap_or(f32::NAN))
+                .collect(),
+        });
+        Self { step, lanes: lanes.collect() }
+    }
+
+    /// Where a lane stands on the horizontal axis.
+    pub fn x(&self, axis: XAxis, lane: usize) -> f64 {
+        match (axis, self.lanes.get(lane)) {
+            (XAxis::Gradients, Some(lane)) => lane.num_gradients as f64,
+            (XAxis::Seconds, Some(lane)) => lane.seconds,
+            _ => self.step as f64,
+        }
+    }
+}
+
+fn has_exploded(numbers: &LaneNumbers, chain: usize) -> bool {
+    numbers.is_broken(chain) || numbers.energy[chain].abs() > EXPLODED
+}
+
+/// Columns of a run, kept up to date with its record.
+#[derive(Default)]
+pub struct Series {
+    columns: Vec<Column>,
+    /// Steps between the columns, the newest apart.
+    stride: u64,
+    /// The newest entry of the record that was taken in: what tells a branch or another run.
+    newest: Option<(u64, Arc<Vec<LaneNumbers>>)>,
+    faint_chains: Vec<usize>,
+    num_chains: usize,
+    /// Another number whenever the columns changed.
+    pub revision: u64,
+}
+
+impl Series {
+    /// Takes in what is new in the record; true if anything was.
+    pub fn update(&mut self, record: Option<&Record>) -> bool {
+        let newest = record.and_then(|record| record.numbers.entries().last());
+        let is_same = match (&self.newest, newest) {
+            (Some((old_step, old)), Some((step, new))) => {
+                old_step == step && Arc::ptr_eq(old, new)
+            }
+            (None, None) => true,
+            _ => false,
+        };
+        if is_same {
+            return false;
+        }
+        self.revision += 1;
+        let (Some(record), Some((last_step, last))) = (record, newest) else {
+            *self = Self { revision: self.revision, ..Self::default() };
+            return true;
+        };
+        let goes_on = self.newest.as_ref().is_some_and(|(step, old)| {
+            record.numbers.at(*step).is_some_and(|(at, entry)| at == step && Arc::ptr_eq(old, entry))
+        });
+        if !goes_on {
+            self.columns.clear();
+            self.stride = 1;
+            self.num_chains = record.num_chains();
+            self.faint_chains = evenly(self.num_chains, MAX_FAINT_CHAINS);
+        }
+        if self.columns.last().is_some_and(|column| column.step % self.stride != 0) {
+            self.columns.pop();
+        }
+        let first_new = match self.columns.last() {
+            Some(column) => {
+                record.numbers.entries().partition_point(|entry| entry.0 <= column.step)
+            }
+            None => 0,
+        };
+        for (step, lanes) in &record.numbers.entries()[first_new..] {
+            if step % self.stride == 0 || step == last_step {
+                self.columns.push(Column::new(*step, lanes, &self.faint_chains));
+            }
+            if self.columns.len() > MAX_COLUMNS {
+                self.stride *= 2;
+                let stride = self.stride;
+                self.columns.retain(|column| column.step % stride == 0 || column.step == *last_step);
+            }
+        }
+        self.newest = Some((*last_step, last.clone()));
+        true
+    }
+
+    /// Columns in the order of their steps.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// Steps between two columns.
+    pub fn stride(&self) -> u64 {
+        self.stride.max(1)
+    }
+
+    /// Which chains are drawn one by one.
+    pub fn faint_chains(&self) -> &[usize] {
+        &self.faint_chains
+    }
+
+    /// Chains of a lane.
+    pub fn num_chains(&self) -> usize {
+        self.num_chains
+    }
+
+    /// Lanes.
+    pub fn num_lanes(&self) -> usize {
+        self.columns.last().map_or(0, |column| column.lanes.len())
+    }
+
+    /// Chains of a lane that have exploded by the newest step.
+    pub fn num_exploded(&self, lane: usize) -> usize {
+        self.columns.last().and_then(|column| column.lanes.get(lane)).map_or(0, |l| l.num_exploded)
+    }
+
+    /// The column whose place on the axis is nearest to `x`, seen from one lane.
+    pub fn nearest(&self, axis: XAxis, lane: usize, x: f64) -> Option<&Column> {
+        let after = self.columns.partition_point(|column| column.x(axis, lane) < x);
+        let near = [after.checked_sub(1), Some(after)];
+        near.into_iter().flatten().filter_map(|index| self.columns.get(index)).min_by(|a, b| {
+            (a.x(axis, lane) - x).abs().total_cmp(&(b.x(axis, lane) - x).abs())
+        })
+    }
+
+    /// Where a step stands on the axis of a lane, between the columns beside it.
+    pub fn x_of_step(&self, axis: XAxis, lane: usize, step: u64) -> f64 {
+        let after = self.columns.partition_point(|column| column.step < step);
+        match (after.checked_sub(1).map(|i| &self.columns[i]), self.columns.get(after)) {
+            (Some(a), Some(b)) => {
+                let share = (step - a.step) as f64 / (b.step - a.step) as f64;
+                a.x(axis, lane) + share * (b.x(axis, lane) - a.x(axis, lane))
+            }
+            (_, Some(column)) | (Some(column), None) => column.x(axis, lane),
+            (None, None) => 0.0,
+        }
+    }
+
+    /// Ranges of a metric for the vertical axis, and the lanes that it does not follow.
+    pub fn y_range(&self, metric: Metric) -> (Option<(f32, f32)>, Vec<usize>) {
+        let index = metric as usize;
+        let ranges: Vec<_> = (0..self.num_lanes())
+            .map(|lane| {
+                let columns = self.columns.iter().map(|column| {
+                    let LaneColumn { spreads, energies, .. } = &column.lanes[lane];
+                    let Spread { low, median, high } = spreads[index];
+                    let chains = if metric == Metric::Energy { energies.as_slice() } else { &[] };
+                    range_of([low, median, high].into_iter().chain(chains.iter().copied()))
+                });
+                sane_range(&columns.collect::<Vec<_>>())
+            })
+            .collect();
+        common_range(&ranges)
+    }
+}
+
+/// At most `most` of `count` indices, evenly spread.
+pub fn evenly(count: usize, most: usize) -> Vec<usize> {
+    let kept = count.min(most);
+    (0..kept).map(|index| index * count / kept).collect()
+}
+
+/// Range of the finite values within ±[`EXPLODED`], and whether there were others.
+fn range_of(values: impl IntoIterator<Item = f32>) -> (Option<(f32, f32)>, bool) {
+    let (mut range, mut has_exploded) = (None, false);
+    for value in values {
+        if !value.is_finite() || value.abs() > EXPLODED {
+            has_exploded = true;
+            continue;
+        }
+        let (low, high) = range.unwrap_or((value, value));
+        range = Some((value.min(low), value.max(high)));
+    }
+    (range, has_exploded)
+}
+
+fn union(ranges: impl IntoIterator<Item = (f32, f32)>) -> Option<(f32, f32)> {
+    ranges.into_iter().reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+}
+
+/// Range of a lane's columns, each its own range and whether it holds exploded values. Where a lane
+/// explodes, the way there is left out too: what counts is what lies near the values before.
+fn sane_range(columns: &[(Option<(f32, f32)>, bool)]) -> Option<(f32, f32)> {
+    let ranges = |columns: &[(Option<(f32, f32)>, bool)]| union(columns.iter().filter_map(|c| c.0));
+    let Some(first) = columns.iter().position(|column| column.1) else { return ranges(columns) };
+    // Chains that explode grow for a while before: half of the time until then is taken as sane.
+    let (low, high) = ranges(&columns[..(first / 2).max(1)]).or_else(|| ranges(columns))?;
+    let margin = 2.0 * (high - low).max(1.0);
+    let near = columns.iter().filter_map(|column| column.0);
+    union(near.filter(|&(from, to)| from >= low - margin && to <= high + margin))
+        .or(Some((low, high)))
+}
+
+/// Range of the lanes together, and those that are so much wider than the others that it leaves them out.
+fn common_range(ranges: &[Option<(f32, f32)>]) -> (Option<(f32, f32)>, Vec<usize>) {
+    let span = |range: &Option<(f32, f32)>| range.map_or(0.0, |(low, high)| high - low);
+    let is_wide = |lane: usize| {
+        let others = ranges.iter().enumerate().filter(|&(other, range)| other != lane && range.is_some());
+        let widest = others.map(|(_, range)| span(range)).reduce(f32::max);
+        widest.is_some_and(|widest| span(&ranges[lane]) > MAX_SPAN_RATIO * widest.max(5.0))
+    };
+    let (wide, kept): (Vec<usize>, Vec<usize>) = (0..ranges.len()).partition(|&lane| is_wide(lane));
+    (union(kept.into_iter().filter_map(|lane| ranges[lane])), wide)
+}
+
+/// The end of an axis that shows `last`: a round number, so that the picture does not creep while the run
+/// goes on, but not beyond `goal` before that is reached.
+pub fn calm_end(last: f64, goal: f64) -> f64 {
+    let last = last.max(1e-9);
+    let power = 10f64.powf(last.log10().floor());
+    let end = [1.0, 2.0, 3.0, 5.0, 7.5, 10.0].iter().map(|factor| factor * power);
+    let end = end.into_iter().find(|&end| end >= last).unwrap_or(last);
+    if last <= goal { end.min(goal) } else { end }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::LaneConfig,
+        worker::{LaneImages, LaneStep, RunRequest, Step},
+    };
+
+    fn step(step: u64, energy: f32) -> Step {
+        let numbers = LaneNumbers {
+            energy: vec![energy, energy + 1.0],
+            gradient_norm: vec![1.0; 2],
+            clamp_rate: vec![0.0; 2],
+            saturation: vec![0.0; 2],
+            distance: vec![0.0; 2],
+            num_gradients: 2 * step,
+            ..LaneNumbers::default()
+        };
+        let images = LaneImages { x: vec![0.0; 2].into(), gradient: vec![], proximal_radius: None };
+        Step { step, lanes: vec![LaneStep { images, numbers }] }
+    }
+
+    fn record() -> Record {
+        let lanes = vec![LaneConfig::default()];
+        Record::new(RunRequest { seed: 0, labels: vec![0, 1], lanes, image: None })
+    }
+
+    #[test]
+    fn columns_stay_few_and_follow_a_branch() {
+        let (mut record, mut series) = (record(), Series::default());
+        for index in 0..5000 {
+            record.push(step(index, index as f32));
+            if index % 7 == 0 || index == 4999 {
+                assert!(series.update(Some(&record)));
+            }
+        }
+        assert!(!series.update(Some(&record)));
+        assert!(series.columns().len() <= MAX_COLUMNS && series.columns().len() > MAX_COLUMNS / 3);
+        assert_eq!(series.columns()[0].step, 0);
+        assert_eq!(series.columns().last().map(|column| column.step), Some(4999));
+        let steps: Vec<u64> = series.columns().iter().map(|column| column.step).collect();
+        assert!(steps.windows(2).all(|pair| pair[0] < pair[1]), "{steps:?}");
+        record.push(step(100, -1.0));
+        record.push(step(101, -2.0));
+        assert!(series.update(Some(&record)));
+        let last = series.columns().last().map(|c| (c.step, c.lanes[0].spreads[0].low));
+        assert_eq!(last.map(|(step, low)| (step, (low * 10.0).round())), Some((101, -19.0)));
+        let x = series.x_of_step(XAxis::Gradients, 0, 50);
+        assert_eq!(x, 100.0);
+        assert_eq!(series.nearest(XAxis::Gradients, 0, 100.4).map(|c| c.step), Some(50));
+    }
+
+    #[test]
+    fn an_explosion_does_not_set_the_axis() {
+        let sane = |low: f32| (Some((low, low + 1.0)), false);
+        let mut columns: Vec<_> = (0..10).map(|index| sane(-(index as f32))).collect();
+        assert_eq!(sane_range(&columns), Some((-9.0, 1.0)));
+        columns.extend([(Some((-9.0, 900.0)), false), (Some((-9.0, 9e3)), true), (None, true)]);
+        assert_eq!(sane_range(&columns), Some((-9.0, 1.0)));
+        assert_eq!(sane_range(&[(None, true)]), None);
+        let (range, left_out) = common_range(&[Some((-5.0, 1.0)), None, Some((-2000.0, 1.0))]);
+        assert_eq!((range, left_out), (Some((-5.0, 1.0)), vec![2]));
+        assert_eq!(common_range(&[Some((0.0, 1e3))]), (Some((0.0, 1e3)), vec![]));
+    }
+
+    #[test]
+    fn spreads_skip_what_is_not_finite() {
+        let values: Vec<f32> = (0..=10).map(|value| value as f32).chain([f32::NAN]).collect();
+        assert_eq!(Spread::of(&values), Spread { low: 1.0, median: 5.0, high: 9.0 });
+        assert!(Spread::of(&[f32::INFINITY]).median.is_nan());
+        assert_eq!(evenly(100, 4), [0, 25, 50, 75]);
+        assert_eq!(evenly(3, 60), [0, 1, 2]);
+    }
+
+    #[test]
+    fn axes_end_at_round_numbers() {
+        assert_eq!(calm_end(12.0, 100.0), 20.0);
+        assert_eq!(calm_end(92.0, 95.0), 95.0);
+        assert_eq!(calm_end(120.0, 100.0), 200.0);
+        assert_eq!(calm_end(0.0, 100.0), 1e-9);
+    }
+}

@@ -1,0 +1,272 @@
+//! Chains that are points in the plane.
+
+use std::sync::Arc;
+
+use egui::{Color32, Tooltip, Ui};
+use egui_plot::{Arrows, Legend, MarkerShape, Plot, PlotPoint, Points};
+
+use super::{
+    grid::Action,
+    magnifier::{Chain, name_of},
+    pixels::number,
+    theme,
+    viewer::{Overlay, Selection, Viewer},
+};
+use crate::{
+    data::Dataset,
+    worker::{LaneImages, ModelInfo},
+};
+
+/// Training points drawn, at most.
+const NUM_TRAIN: usize = 1500;
+/// A click this near to a point means it, in points of the screen.
+const REACH: f32 = 14.0;
+/// Length of an arrow at the scale of the gradients, in units of x.
+const ARROW: f32 = 0.2;
+/// A value beyond this has left the box.
+const FAR: f32 = 3.0;
+
+/// One shape a class.
+const SHAPES: [MarkerShape; 8] = [
+    MarkerShape::Circle,
+    MarkerShape::Square,
+    MarkerShape::Diamond,
+    MarkerShape::Up,
+    MarkerShape::Plus,
+    MarkerShape::Cross,
+    MarkerShape::Down,
+    MarkerShape::Asterisk,
+];
+
+/// What the plots keep between frames.
+#[derive(Default)]
+pub(super) struct Scatter {
+    /// Training points of each class, and the set that they come from.
+    train: Option<(Arc<Dataset>, Vec<Vec<[f64; 2]>>)>,
+    /// The gradient norm that the longest arrow stands for, lane by lane.
+    scales: Vec<f32>,
+}
+
+impl Scatter {
+    /// Takes the training points of the open model, thinned out evenly.
+    fn update(&mut self, viewer: &Viewer, num_classes: usize) {
+        let Some(references) = &viewer.references else {
+            self.train = None;
+            return;
+        };
+        if self.train.as_ref().is_some_and(|(set, _)| Arc::ptr_eq(set, &references.train)) {
+            return;
+        }
+        let set = &references.train;
+        let mut points = vec![Vec::new(); num_classes];
+        if set.num_pixels() == 2 {
+            for index in (0..set.len()).step_by((set.len() / NUM_TRAIN).max(1)) {
+                let point = set.gather([index]);
+                if let Some(of_class) = points.get_mut(set.labels[index] as usize) {
+                    of_class.push([f64::from(point[0]), f64::from(point[1])]);
+                }
+            }
+        }
+        self.train = Some((set.clone(), points));
+    }
+}
+
+/// Draws one plot a lane; says which point was clicked.
+pub(super) fn ui(
+    ui: &mut Ui,
+    viewer: &Viewer,
+    model: &ModelInfo,
+    state: &mut Scatter,
+) -> Option<Action> {
+    state.update(viewer, model.class_names.len());
+    let (_, lanes) = viewer.shown_images()?;
+    state.scales = lanes.iter().map(gradient_scale).collect();
+    let mut action = None;
+    let num_lanes = lanes.len().max(1);
+    ui.columns(num_lanes, |columns| {
+        for (lane, ui) in columns.iter_mut().enumerate() {
+            if num_lanes > 1 {
+                let name = format!("{}: {}", lane + 1, viewer.lane_name(lane));
+                let text = egui::RichText::new(name).color(theme::LANES[lane % 3]);
+                ui.add(egui::Label::new(text).truncate());
+            }
+            action = action.or(plot(ui, viewer, model, state, lane));
+        }
+    });
+    action
+}
+
+fn plot(
+    ui: &mut Ui,
+    viewer: &Viewer,
+    model: &ModelInfo,
+    state: &Scatter,
+    lane: usize,
+) -> Option<Action> {
+    let (step, lanes) = viewer.shown_images()?;
+    let labels = &viewer.record.as_ref()?.request.labels;
+    let images = lanes.get(lane)?;
+    let places = points_of(images);
+    let mut plot = Plot::new(("plane", lane))
+        .data_aspect(1.0)
+        .default_x_bounds(-1.1, 1.1)
+        .default_y_bounds(-1.1, 1.1)
+        .auto_bounds(false)
+        .allow_drag(false)
+        .allow_zoom(false)
+        .allow_scroll(false)
+        .allow_boxed_zoom(false)
+        .allow_double_click_reset(false)
+        .show_crosshair(false)
+        .show_x(false)
+        .show_y(false)
+        .height(ui.available_height());
+    if lane == 0 {
+        plot = plot.legend(Legend::default().follow_insertion_order(true));
+    }
+    let is_dark = ui.visuals().dark_mode;
+    let contrast = ui.visuals().strong_text_color();
+    let selected = viewer.selected.filter(|selected| selected.lane == lane);
+    let drawn = plot.show(ui, |ui| {
+        for (class, points) in state.train.iter().flat_map(|train| train.1.iter().enumerate()) {
+            let color = class_color(class).gamma_multiply(if is_dark { 0.35 } else { 0.45 });
+            let faint = Points::new("", points.clone()).color(color).radius(1.3);
+            ui.points(faint.allow_hover(false));
+        }
+        for (class, name) in model.class_names.iter().enumerate() {
+            let of_class: Vec<[f64; 2]> = places
+                .iter()
+                .zip(labels)
+                .filter(|(place, label)| **label as usize == class && is_finite(place))
+                .map(|(place, _)| *place)
+                .collect();
+            if of_class.is_empty() {
+                continue;
+            }
+            let shape = SHAPES[class % SHAPES.len()];
+            let points = Points::new(name.clone(), of_class).shape(shape).radius(4.0);
+            ui.points(points.color(class_color(class)).allow_hover(false));
+        }
+        if let Some(arrows) = arrows(viewer, images, &places, state, lane) {
+            ui.arrows(arrows.color(contrast.gamma_multiply(0.6)).allow_hover(false));
+        }
+        let ring = |places: Vec<[f64; 2]>, radius| {
+            Points::new("", places).radius(radius).filled(false).color(contrast).allow_hover(false)
+        };
+        if viewer.overlay == Overlay::Clamped {
+            ui.points(ring(clamped(images, &places), 6.0));
+        }
+        let selected = selected.and_then(|selected| places.get(selected.chain));
+        if let Some(place) = selected.filter(|place| is_finite(place)) {
+            ui.points(ring(vec![*place], 8.0));
+        }
+    });
+    drawn.response.widget_info(|| {
+        let label = format!("Chains of lane {} in the plane", lane + 1);
+        egui::WidgetInfo::labeled(egui::Role::Button, true, label)
+    });
+    let pointer = drawn.response.hover_pos()?;
+    let distance = |place: &[f64; 2]| {
+        let at = PlotPoint::new(place[0], place[1]);
+        drawn.transform.position_from_point(&at).distance(pointer)
+    };
+    let reached = places.iter().map(distance).enumerate().filter(|(_, distance)| *distance < REACH);
+    let (chain, _) = reached.min_by(|a, b| a.1.total_cmp(&b.1))?;
+    let label = labels.get(chain).copied()?;
+    let columns = labels.iter().take_while(|&&other| Some(&other) == labels.first()).count().max(1);
+    let class = name_of(&model.class_names, label as usize);
+    let shown = Chain {
+        model,
+        numbers: viewer.shown_numbers().and_then(|(_, numbers)| numbers.get(lane)),
+        chain,
+        label,
+        title: format!("{class}, chain {}", chain % columns + 1),
+        lane_name: format!("lane {}: {}", lane + 1, viewer.lane_name(lane)),
+        step: *step,
+    };
+    Tooltip::for_widget(&drawn.response).at_pointer().show(|ui| shown.ui(ui, None));
+    let selection = Selection { lane, chain };
+    drawn.response.clicked().then_some(Action::Select(selection))
+}
+
+/// What the arrows mean.
+pub(super) fn caption(viewer: &Viewer, state: &Scatter) -> String {
+    match viewer.overlay {
+        Overlay::Gradient => {
+            let scales: Vec<String> = state.scales.iter().map(|scale| number(*scale)).collect();
+            format!(
+                "Arrows point downhill, along −∂E/∂x; one of length {ARROW} stands for a gradient \
+                 norm of {}.",
+                scales.join(", ")
+            )
+        }
+        _ => "Arrows lead from where a chain started to where it is.".into(),
+    }
+}
+
+/// Chains of a lane far out of the box.
+pub(super) fn num_far(viewer: &Viewer, lane: usize) -> usize {
+    let lane = viewer.shown_images().and_then(|(_, lanes)| lanes.get(lane));
+    let is_far = |point: &&[f32]| {
+        point.iter().all(|value| value.is_finite()) && point.iter().any(|value| value.abs() > FAR)
+    };
+    lane.map_or(0, |lane| lane.x.chunks(2).filter(is_far).count())
+}
+
+fn class_color(class: usize) -> Color32 {
+    theme::CLASSES[class % theme::CLASSES.len()]
+}
+
+fn is_finite(place: &[f64; 2]) -> bool {
+    place.iter().all(|value| value.is_finite())
+}
+
+fn points_of(images: &LaneImages) -> Vec<[f64; 2]> {
+    images.x.chunks_exact(2).map(|point| [f64::from(point[0]), f64::from(point[1])]).collect()
+}
+
+/// The largest gradient norm of a lane, leaving out the last twentieth.
+fn gradient_scale(images: &LaneImages) -> f32 {
+    let norms = images.gradient.chunks_exact(2).map(|g| g[0].to_f32().hypot(g[1].to_f32()));
+    let mut norms: Vec<f32> = norms.filter(|norm| norm.is_finite()).collect();
+    let Some(last) = norms.len().checked_sub(1) else { return 1.0 };
+    norms.select_nth_unstable_by(last * 95 / 100, f32::total_cmp).1.max(f32::MIN_POSITIVE)
+}
+
+fn arrows(
+    viewer: &Viewer,
+    images: &LaneImages,
+    places: &[[f64; 2]],
+    state: &Scatter,
+    lane: usize,
+) -> Option<Arrows<'static>> {
+    let pairs: Vec<([f64; 2], [f64; 2])> = match viewer.overlay {
+        Overlay::Gradient => {
+            let unit = f64::from(ARROW / state.scales.get(lane)?);
+            let gradients = images.gradient.chunks_exact(2);
+            let tips = places.iter().zip(gradients).map(|(place, g)| {
+                let along = |k: usize| place[k] - f64::from(g[k].to_f32()) * unit;
+                (*place, [along(0), along(1)])
+            });
+            tips.collect()
+        }
+        Overlay::Change => {
+            let starts = points_of(viewer.start_images()?.get(lane)?);
+            starts.into_iter().zip(places.iter().copied()).collect()
+        }
+        Overlay::Images | Overlay::Clamped => return None,
+    };
+    let finite = pairs.into_iter().filter(|(from, to)| is_finite(from) && is_finite(to));
+    let (from, to): (Vec<_>, Vec<_>) = finite.unzip();
+    Some(Arrows::new("", from, to).tip_length(5.0))
+}
+
+/// Points of which a gradient component was clamped.
+fn clamped(images: &LaneImages, places: &[[f64; 2]]) -> Vec<[f64; 2]> {
+    let Some(radius) = images.proximal_radius else { return Vec::new() };
+    let gradients = images.gradient.chunks_exact(2);
+    let of_points = places.iter().zip(gradients).filter(|(place, gradient)| {
+        is_finite(place) && gradient.iter().any(|g| g.to_f32().abs() > radius)
+    });
+    of_points.map(|(place, _)| *place).collect()
+}

@@ -1,0 +1,235 @@
+//! How a run goes: progress, curves, messages.
+
+use egui::{Color32, ProgressBar, RichText, Ui};
+use egui_plot::{HLine, HoverPosition, Line, LineStyle, MarkerShape, Points};
+
+use super::run::{Phase, Run, duration_text, smooth, usual_range};
+use crate::{
+    app::{
+        plots::chart::{chart, legend_entry, line_style, points, with_room},
+        theme,
+    },
+    worker::TrainingPoint,
+};
+
+/// Height of a plot.
+const HEIGHT: f32 = 150.0;
+/// Points that a trend looks back over.
+const NUM_SMOOTHED: usize = 25;
+
+/// A line of a curve plot.
+struct Curve {
+    name: &'static str,
+    value: fn(&TrainingPoint) -> f64,
+}
+
+/// A plot of one or more curves.
+struct CurvePlot {
+    title: &'static str,
+    explanation: &'static str,
+    y_label: &'static str,
+    curves: &'static [Curve],
+    has_zero: bool,
+}
+
+const PLOTS: [CurvePlot; 4] = [
+    CurvePlot {
+        title: "Loss and cross entropy",
+        explanation: "Cross entropy says how well classes are told apart and should fall.",
+        y_label: "nats",
+        curves: &[
+            Curve { name: "loss", value: |point| point.loss },
+            Curve { name: "cross entropy", value: |point| point.cross_entropy },
+        ],
+        has_zero: false,
+    },
+    CurvePlot {
+        title: "Gap d",
+        explanation: "Mean energy of data less that of chains: should swing around 0. If it runs away, so does \
+                      training.",
+        y_label: "energy",
+        curves: &[Curve { name: "gap d", value: |point| point.gap }],
+        has_zero: true,
+    },
+    CurvePlot {
+        title: "Gradient norm r",
+        explanation: "How steep the energy is along the chains: should settle.",
+        y_label: "energy per unit of x",
+        curves: &[Curve { name: "gradient norm r", value: |point| point.gradient_norm }],
+        has_zero: false,
+    },
+    CurvePlot {
+        title: "Clamp rate",
+        explanation: "Share of gradient components that the proximal radius cuts: near 1 the chains only feel \
+                      signs.",
+        y_label: "share clamped",
+        curves: &[Curve { name: "clamp rate", value: |point| point.clamp_rate }],
+        has_zero: false,
+    },
+];
+
+/// What a run is doing, and how long it still takes.
+pub fn progress(ui: &mut Ui, run: &Run) {
+    if !run.has_begun() {
+        ui.add_space(12.0);
+        ui.heading("Train a model and watch it learn");
+        ui.label(
+            "Choose a preset at the left and press Start. The loss, the energies and the images that the chains \
+             find appear here as they change.",
+        );
+        return;
+    }
+    ui.horizontal_wrapped(|ui| {
+        ui.label(RichText::new(run.folder.display().to_string()).strong());
+        let state = match &run.phase {
+            Phase::None => String::new(),
+            Phase::Running => "is training".into(),
+            Phase::Paused(_) => "is paused; everything is saved".into(),
+            Phase::Complete(path) => format!("is complete: {}", path.display()),
+            Phase::Failed(_) => "has failed".into(),
+        };
+        ui.label(state);
+    });
+    if let Phase::Failed(reason) = &run.phase {
+        ui.label(RichText::new(format!("⚠ {reason}")).strong().color(theme::BROKEN));
+    }
+    let mut text = format!("step {} of {}", run.step, run.num_steps);
+    if run.phase == Phase::Running {
+        if run.steps_per_sec > 0.0 {
+            text += &format!(" · {:.1} steps/s", run.steps_per_sec);
+        }
+        if let Some(secs) = run.secs_left() {
+            text += &format!(" · {} left", duration_text(secs));
+        }
+    }
+    let done = run.step as f32 / run.num_steps.max(1) as f32;
+    ui.add(ProgressBar::new(done).fill(ui.visuals().selection.bg_fill).corner_radius(3.0).text(
+        RichText::new(text).color(ui.visuals().strong_text_color()),
+    ));
+    ui.add_space(6.0);
+}
+
+/// The curves.
+pub fn ui(ui: &mut Ui, run: &Run) {
+    let num_columns = if ui.available_width() >= 560.0 { 2 } else { 1 };
+    let last = run.points.last_step().unwrap_or(run.step).max(1) as f64;
+    let first = run.points.entries().first().map_or(0.0, |entry| entry.0 as f64 - 1.0);
+    let x = (first.min(last - 1.0), last);
+    let num_plots = PLOTS.len() + 1;
+    for row in (0..num_plots).collect::<Vec<_>>().chunks(num_columns) {
+        ui.columns(num_columns, |columns| {
+            for (ui, &index) in columns.iter_mut().zip(row) {
+                // Accuracy stands second.
+                match index {
+                    1 => accuracy(ui, run, x),
+                    0 => curve_plot(ui, run, &PLOTS[0], x),
+                    _ => curve_plot(ui, run, &PLOTS[index - 1], x),
+                }
+            }
+            if row.len() < num_columns
+                && let Some(ui) = columns.last_mut()
+            {
+                how_to_read(ui);
+            }
+        });
+        ui.add_space(6.0);
+    }
+}
+
+fn how_to_read(ui: &mut Ui) {
+    ui.label(RichText::new("How to read this").strong());
+    ui.small(
+        "Training lowers the energy of data and raises that of the images the chains find. While the two balance, \
+         d stays near 0 and r settles. A d far below 0 means that the chains no longer reach what the model \
+         considers probable; a growing r announces that they will explode. Then the run returns to its last good \
+         state by itself, with a lower learning rate, and says so below.",
+    );
+}
+
+fn curve_plot(ui: &mut Ui, run: &Run, what: &CurvePlot, (first, last): (f64, f64)) {
+    ui.label(RichText::new(what.title).strong());
+    ui.small(what.explanation);
+    let curves: Vec<_> = what.curves.iter().map(|curve| run.curve(curve.value)).collect();
+    ui.horizontal_wrapped(|ui| {
+        if curves.len() > 1 {
+            for (nth, curve) in what.curves.iter().enumerate() {
+                legend_entry(ui, curve.name, color(nth), line_style(nth));
+            }
+        }
+        if let Some((_, point)) = run.points.entries().last() {
+            let values = what.curves.iter().map(|curve| number((curve.value)(point)));
+            ui.small(format!("now {}", values.collect::<Vec<_>>().join(" and ")));
+        }
+    });
+    let (low, high) = usual_range(&curves).unwrap_or((0.0, 1.0));
+    let (low, high) = if what.has_zero { (low.min(0.0), high.max(0.0)) } else { (low, high) };
+    let (low, high) = with_room(low, high);
+    let zero = ui.visuals().strong_text_color().gamma_multiply(0.7);
+    chart(what.title, HEIGHT, "training step", what.y_label)
+        .label_formatter(|position| {
+            let (HoverPosition::Elsewhere { position }
+            | HoverPosition::NearDataPoint { position, .. }) = position;
+            let (step, point) = run.points.at(position.x.max(0.0) as u64)?;
+            let lines = what.curves.iter().map(|c| format!("\n{}: {}", c.name, number((c.value)(point))));
+            Some(format!("step {step}{}", lines.collect::<String>()))
+        })
+        .show(ui, |plot| {
+            plot.set_plot_bounds_x(first..=last);
+            plot.set_plot_bounds_y(low..=high);
+            if what.has_zero {
+                let line = HLine::new("", 0.0).color(zero).width(1.0);
+                plot.hline(line.style(LineStyle::Dashed { length: 4.0 }).allow_hover(false));
+            }
+            for (nth, curve) in curves.iter().enumerate() {
+                let raw = Line::new("", points(curve.iter().copied()));
+                plot.line(raw.color(color(nth).gamma_multiply(0.3)).width(1.0).allow_hover(false));
+            }
+            for (nth, curve) in curves.iter().enumerate() {
+                let trend = Line::new("", points(smooth(curve, NUM_SMOOTHED)));
+                let trend = trend.color(color(nth)).width(2.0).style(line_style(nth));
+                plot.line(trend.allow_hover(false));
+            }
+        });
+}
+
+fn color(nth: usize) -> Color32 {
+    theme::LANES[nth % theme::LANES.len()]
+}
+
+fn number(value: f64) -> String {
+    match value.abs() {
+        size if size >= 1e4 || size > 0.0 && size < 1e-3 => format!("{value:.1e}"),
+        size if size >= 100.0 => format!("{value:.0}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+fn accuracy(ui: &mut Ui, run: &Run, (first, last): (f64, f64)) {
+    ui.label(RichText::new("Accuracy").strong());
+    ui.small("Share of test images classified rightly, measured after every epoch or as set.");
+    let text = match run.accuracy.last() {
+        Some((step, accuracy)) => format!("{:.1} % at step {step}", 100.0 * accuracy),
+        None => "not measured yet".into(),
+    };
+    ui.small(text);
+    let curve = || points(run.accuracy.iter().map(|&(step, value)| (step as f64, 100.0 * value)));
+    chart("accuracy", HEIGHT, "training step", "test accuracy, %").show(ui, |plot| {
+        plot.set_plot_bounds_x(first..=last * 1.01);
+        plot.set_plot_bounds_y(-4.0..=104.0);
+        plot.line(Line::new("", curve()).color(color(0)).width(2.0).allow_hover(false));
+        let marks = Points::new("", curve()).color(color(0)).radius(3.5).shape(MarkerShape::Circle);
+        plot.points(marks.allow_hover(false));
+    });
+}
+
+/// What happened on the way.
+pub fn messages(ui: &mut Ui, run: &Run) {
+    if run.messages.is_empty() {
+        return;
+    }
+    ui.add_space(8.0);
+    ui.label(RichText::new("What happened").strong());
+    for (step, message) in run.messages.iter().rev() {
+        ui.label(format!("⚠ step {step}: {message}"));
+    }
+}

@@ -1,0 +1,276 @@
+//! What to train, and the buttons that begin, pause and save.
+
+use std::path::{Path, PathBuf};
+
+use egui::{Button, ComboBox, DragValue, RichText, TextEdit, Ui};
+
+use super::run::{Phase, Run};
+use crate::{
+    app::viewer::Viewer,
+    config::{
+        DataConfig, Field, OptimizerConfig, PRESETS, Preset, RunConfig, SamplerConfig, TrainingConfig,
+    },
+    worker::{Command, TrainingNews},
+};
+
+/// The preset that the tab begins with.
+const FIRST_PRESET: &str = "fashion-quick";
+/// Seconds after which a request without an answer may be made again.
+const PATIENCE_SECS: f64 = 4.0;
+
+/// What is written in the fields.
+pub struct Setup {
+    preset: &'static str,
+    config: RunConfig,
+    out: String,
+    resume: String,
+    save_as: String,
+    /// When a start was asked for that has not happened yet.
+    asked_at: Option<f64>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let mut setup = Self {
+            preset: FIRST_PRESET,
+            config: RunConfig::default(),
+            out: String::new(),
+            resume: String::new(),
+            save_as: "saved.safetensors".into(),
+            asked_at: None,
+        };
+        setup.choose(FIRST_PRESET);
+        setup
+    }
+}
+
+/// Presets that data within the program suffices for.
+fn presets() -> impl Iterator<Item = &'static Preset> {
+    PRESETS.iter().filter(|preset| preset.name == FIRST_PRESET || preset.name.starts_with("toy-"))
+}
+
+/// What a preset is called here.
+fn preset_text(name: &str) -> String {
+    match name.strip_prefix("toy-") {
+        Some(density) => format!("{} (2-D points, seconds)", density.replace('-', " ")),
+        None => "Fashion (5,000 embedded garments, minutes)".into(),
+    }
+}
+
+/// The first folder of these that does not exist: `name`, `name-2`, `name-3`, …
+fn free_folder(name: &str, exists: impl Fn(&Path) -> bool) -> String {
+    let numbered = (2..10_000).map(|number| format!("{name}-{number}"));
+    let mut names = std::iter::once(name.to_string()).chain(numbered);
+    names.find(|name| !exists(Path::new(name))).unwrap_or_else(|| name.to_string())
+}
+
+impl Setup {
+    fn choose(&mut self, preset: &'static str) {
+        self.preset = preset;
+        self.config = RunConfig::preset(preset).unwrap_or_default();
+        self.out = free_folder(&format!("runs/{preset}-window"), Path::exists);
+    }
+
+    /// Takes in news.
+    pub fn take(&mut self, news: &TrainingNews) {
+        match news {
+            TrainingNews::Started { folder, .. } => {
+                self.asked_at = None;
+                self.resume = folder.display().to_string();
+                self.save_as = folder.join("saved.safetensors").display().to_string();
+                // The next run wants a folder of its own.
+                self.out = free_folder(&format!("runs/{}-window", self.preset), |path| {
+                    path.exists() || path == folder
+                });
+            }
+            TrainingNews::Failed(_) => self.asked_at = None,
+            _ => {}
+        }
+    }
+}
+
+/// Draws it.
+pub fn ui(ui: &mut Ui, viewer: &mut Viewer, setup: &mut Setup, run: &Run) {
+    let now = ui.input(|input| input.time);
+    let is_running = run.phase == Phase::Running;
+    let is_asked = setup.asked_at.is_some_and(|at| now - at < PATIENCE_SECS);
+    ui.add_space(4.0);
+    ui.label(RichText::new("A new run").heading());
+    choose_preset(ui, setup);
+    fields(ui, setup);
+    text_field(
+        ui,
+        "Folder of the run",
+        &mut setup.out,
+        "Where the run goes: its configuration, its log and its checkpoints. The folder must not exist yet.",
+    );
+    let problem = problem(setup);
+    if let Some(problem) = &problem {
+        ui.label(RichText::new(format!("⚠ {problem}")).small());
+    }
+    ui.horizontal_wrapped(|ui| {
+        let can_start = !is_running && !is_asked && problem.is_none();
+        let start = Button::new(RichText::new("▶ Start").strong());
+        let start = ui.add_enabled(can_start, start).on_hover_text("Train a new model in this folder.");
+        let start = start.on_disabled_hover_text(match is_running {
+            true => "A run is going on: pause it first.",
+            false => "The worker is being asked, or a field is wrong.",
+        });
+        if start.clicked() {
+            let config = Box::new(setup.config.clone());
+            viewer.send(Command::Train { config, out: PathBuf::from(setup.out.trim()) });
+            setup.asked_at = Some(now);
+        }
+        let pause = ui.add_enabled(is_running, Button::new("⏸ Pause training"));
+        let pause = pause.on_hover_text("Stop after this step and save everything.");
+        if pause.on_disabled_hover_text("Nothing is being trained.").clicked() {
+            viewer.send(Command::PauseTraining);
+        }
+        if is_asked {
+            ui.spinner();
+            ui.label("starting…");
+            ui.ctx().request_repaint_after_secs(0.3);
+        }
+    });
+    ui.small(
+        "The Chains tab follows the weights as they change: play there while this trains and see what the model \
+         considers probable so far.",
+    );
+    go_on(ui, viewer, setup, is_running || is_asked, now);
+    save(ui, viewer, setup);
+}
+
+fn choose_preset(ui: &mut Ui, setup: &mut Setup) {
+    let label = ui.label("Preset");
+    let mut chosen = setup.preset;
+    let choice = ComboBox::from_id_salt("preset")
+        .selected_text(preset_text(chosen))
+        .width(ui.available_width())
+        .truncate()
+        .show_ui(ui, |ui| {
+            for preset in presets() {
+                ui.selectable_value(&mut chosen, preset.name, preset_text(preset.name))
+                    .on_hover_text(format!("{}: {}", preset.name, preset.about));
+            }
+        });
+    choice.response.labelled_by(label.id).on_hover_text(
+        "What is trained, on which data, how. Everything else is set on the command line: jempp train --help.",
+    );
+    if chosen != setup.preset {
+        setup.choose(chosen);
+    }
+    if let Some(preset) = presets().find(|preset| preset.name == setup.preset) {
+        ui.small(preset.about);
+    }
+}
+
+fn fields(ui: &mut Ui, setup: &mut Setup) {
+    let config = &mut setup.config;
+    egui::Grid::new("training fields").num_columns(2).spacing([8.0, 4.0]).show(ui, |ui| {
+        count(ui, "epochs", &mut config.training.epochs, TrainingConfig::field("epochs"));
+        let field = OptimizerConfig::field("learning_rate");
+        let (low, high) = field.range.unwrap_or((0.0, 10.0));
+        let label = ui.label("learning rate");
+        let rate = &mut config.optimizer.learning_rate;
+        let speed = (*rate * 0.02).max(1e-7);
+        let value = DragValue::new(rate).range(low..=high).speed(speed).max_decimals(7);
+        ui.add(value).labelled_by(label.id).on_hover_text(help(field));
+        ui.end_row();
+        count(ui, "batch size", &mut config.data.batch_size, DataConfig::field("batch_size"));
+        let field = SamplerConfig::field("num_steps");
+        count(ui, "sampler steps", &mut config.sampler.num_steps, field);
+        let label = ui.label("seed");
+        let value = DragValue::new(&mut config.seed).speed(0.1);
+        ui.add(value)
+            .labelled_by(label.id)
+            .on_hover_text("Seed of weights, data order, augmentation and chains.");
+        ui.end_row();
+    });
+}
+
+fn count(ui: &mut Ui, name: &str, value: &mut usize, field: &Field) {
+    let (low, high) = field.range.unwrap_or((1.0, 1e6));
+    let label = ui.label(name);
+    let value = DragValue::new(value).range(low as usize..=high as usize).speed(0.2);
+    ui.add(value).labelled_by(label.id).on_hover_text(help(field));
+    ui.end_row();
+}
+
+fn help(field: &Field) -> String {
+    match field.range {
+        Some((low, high)) => format!("{}\n\nAllowed: {low} to {high}.", field.help.trim()),
+        None => field.help.trim().to_string(),
+    }
+}
+
+fn text_field(ui: &mut Ui, name: &str, text: &mut String, help: &str) {
+    let label = ui.label(name);
+    let field = TextEdit::singleline(text).desired_width(f32::INFINITY);
+    ui.add(field).labelled_by(label.id).on_hover_text(help);
+}
+
+/// What is wrong with the fields.
+fn problem(setup: &Setup) -> Option<String> {
+    if let Err(error) = setup.config.validate().and_then(|()| setup.config.check()) {
+        return Some(error.to_string());
+    }
+    let out = setup.out.trim();
+    if out.is_empty() {
+        return Some("The run needs a folder.".into());
+    }
+    Path::new(out).exists().then(|| format!("{out} exists already; choose another folder."))
+}
+
+fn go_on(ui: &mut Ui, viewer: &mut Viewer, setup: &mut Setup, is_busy: bool, now: f64) {
+    ui.separator();
+    ui.label(RichText::new("A run that exists").heading());
+    text_field(
+        ui,
+        "Go on with the run in",
+        &mut setup.resume,
+        "The folder of a run that was paused or cut off. It goes on exactly as if it had never stopped.",
+    );
+    let folder = setup.resume.trim();
+    let can_go_on = !is_busy && !folder.is_empty();
+    let button = ui.add_enabled(can_go_on, Button::new("▶ Go on"));
+    let button = button.on_hover_text("Go on with the run in this folder.");
+    let why_not = if is_busy { "A run is going on: pause it first." } else { "Write the folder of a run." };
+    if button.on_disabled_hover_text(why_not).clicked() {
+        viewer.send(Command::ResumeTraining(PathBuf::from(folder)));
+        setup.asked_at = Some(now);
+    }
+}
+
+fn save(ui: &mut Ui, viewer: &mut Viewer, setup: &mut Setup) {
+    ui.separator();
+    text_field(
+        ui,
+        "Save the model as",
+        &mut setup.save_as,
+        "Where the model goes that is being trained, was trained last or is open.",
+    );
+    let path = setup.save_as.trim();
+    let can_save = !path.is_empty() && viewer.model.is_some();
+    let button = ui.add_enabled(can_save, Button::new("Save"));
+    if button.on_hover_text("Write the model to this file.").clicked() {
+        viewer.send(Command::Save(PathBuf::from(path)));
+    }
+    ui.add_space(8.0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_numbered_and_presets_are_there() {
+        let exists = |path: &Path| ["runs/a", "runs/a-2"].iter().any(|name| path == Path::new(name));
+        assert_eq!(free_folder("runs/a", exists), "runs/a-3");
+        assert_eq!(free_folder("runs/b", exists), "runs/b");
+        assert_eq!(presets().count(), 7);
+        let setup = Setup::default();
+        assert_eq!(setup.config.data.batch_size, 32);
+        assert!(problem(&setup).is_none());
+        assert_eq!(preset_text("toy-two-moons"), "two moons (2-D points, seconds)");
+    }
+}
