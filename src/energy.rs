@@ -120,9 +120,9 @@ impl JointEnergy {
     /// Energies from the output z of the first layer, and logits if they are wanted.
     fn energy_of_rest(&self, z: Tensor<4>) -> (Tensor<1>, Option<Tensor<2>>) {
         let features = self.network.head_input(z);
-        let logits = self.gives_logits.then(|| {
-            self.network.logits_of_features(features.clone().detach()).without_autodiff()
-        });
+        let logits = self
+            .gives_logits
+            .then(|| self.network.logits_of_features(features.clone().detach()).without_autodiff());
         (self.network.scaled_log_sum_exp(features, self.labels.clone(), SIGN), logits)
     }
 }

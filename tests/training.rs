@@ -143,7 +143,11 @@ const EXPLODING: [&str; 4] = [
     "optimizer.learning_rate=0.05",
 ];
 
-fn run(config: RunConfig, out: &Path, stop_after: usize) -> (Result<(), JobError>, Vec<TrainingEvent>) {
+fn run(
+    config: RunConfig,
+    out: &Path,
+    stop_after: usize,
+) -> (Result<(), JobError>, Vec<TrainingEvent>) {
     // The job loads its data by name, so a 2-D density stands in for a tiny data set.
     let (stop, steps, mut events) = (AtomicBool::new(false), AtomicUsize::new(0), Vec::new());
     let result = worker::train(config, out, &cpu(), &stop, &mut |event| {
@@ -335,7 +339,8 @@ fn a_resumed_run_is_bit_equal_to_one_that_never_stopped() {
         run(config.clone(), &whole, 0).0.unwrap();
         let (result, events) = run(config, &parts, 7);
         result.unwrap();
-        let Some(TrainingEvent::Finished { is_complete: false, step: 7, .. }) = events.last() else {
+        let Some(TrainingEvent::Finished { is_complete: false, step: 7, .. }) = events.last()
+        else {
             panic!("{:?}", events.last())
         };
         // What a killed program leaves behind: a line past the checkpoint.

@@ -29,7 +29,9 @@ struct Display {
 impl Display {
     /// `None`, said aloud, where the programs are missing; with `REQUIRE_DISPLAY=1` that is a failure.
     fn open() -> Option<Self> {
-        for (program, argument) in [("Xvfb", "-help"), ("xdotool", "--version"), ("import", "-version")] {
+        for (program, argument) in
+            [("Xvfb", "-help"), ("xdotool", "--version"), ("import", "-version")]
+        {
             let ran = Command::new(program).arg(argument).output();
             if let Err(error) = ran {
                 assert!(std::env::var("REQUIRE_DISPLAY").is_err(), "{program}: {error}");
@@ -109,7 +111,8 @@ fn chains_run_in_the_real_window() {
     std::thread::sleep(Duration::from_secs(2));
     wait("another picture", || {
         let after = middle(&display.picture(&folder.path().join("after.png")));
-        let changed = after.iter().zip(middle(&before)).filter(|(a, b)| a.abs_diff(*b) > 20).count();
+        let changed =
+            after.iter().zip(middle(&before)).filter(|(a, b)| a.abs_diff(*b) > 20).count();
         (changed > after.len() / 50).then_some(())
     });
     // The run ends at step 40; what was seen of it is in the table.

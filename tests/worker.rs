@@ -308,9 +308,13 @@ fn a_link_carries_the_whole_view() {
     assert_eq!(ViewState::from_query(&defaults.to_query()).unwrap(), defaults);
 
     let error = |query| ViewState::from_query(query).unwrap_err();
-    assert!(matches!(error("sampler.step=1"), ConfigError::UnknownKey { nearest, .. } if nearest == "sampler.step_size"));
+    assert!(
+        matches!(error("sampler.step=1"), ConfigError::UnknownKey { nearest, .. } if nearest == "sampler.step_size")
+    );
     assert!(matches!(error("per_class=900"), ConfigError::OutOfRange { .. }));
-    assert!(matches!(error("lane2.sampler.noise_std=-1"), ConfigError::OutOfRange { key, .. } if key == "lane2.sampler.noise_std"));
+    assert!(
+        matches!(error("lane2.sampler.noise_std=-1"), ConfigError::OutOfRange { key, .. } if key == "lane2.sampler.noise_std")
+    );
     assert!(matches!(error("seed=many"), ConfigError::Invalid(_)));
 }
 

@@ -54,10 +54,7 @@ pub const COMPARISONS: &[Comparison] = &[
                 few steps each row is its class.",
         num_steps: 100,
         lanes: |sampler| {
-            vec![
-                (sampler.clone(), ViewStart::Uniform),
-                (sampler.clone(), ViewStart::ClassCenters),
-            ]
+            vec![(sampler.clone(), ViewStart::Uniform), (sampler.clone(), ViewStart::ClassCenters)]
         },
     },
     Comparison {

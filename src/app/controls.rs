@@ -28,9 +28,10 @@ pub fn ui(ui: &mut Ui, viewer: &mut Viewer) {
                 ui.separator();
                 rule(ui, &mut lane, &model, viewer.start_image.is_some(), index);
             } else {
-                let title = RichText::new(format!("Lane {}: {}", index + 1, kind_name(lane.sampler.kind)))
-                    .color(theme::LANES[index % theme::LANES.len()])
-                    .strong();
+                let title =
+                    RichText::new(format!("Lane {}: {}", index + 1, kind_name(lane.sampler.kind)))
+                        .color(theme::LANES[index % theme::LANES.len()])
+                        .strong();
                 egui::CollapsingHeader::new(title)
                     .id_salt(("lane", index))
                     .default_open(true)
@@ -53,7 +54,9 @@ pub fn ui(ui: &mut Ui, viewer: &mut Viewer) {
                 viewer.add_lane();
             }
             let reset = ui.button("Model's own rule");
-            if reset.on_hover_text("One lane with the sampler that the model was trained with.").clicked()
+            if reset
+                .on_hover_text("One lane with the sampler that the model was trained with.")
+                .clicked()
             {
                 viewer.view.lanes = vec![model.lane()];
                 viewer.view.view.num_steps = 100;
@@ -143,14 +146,7 @@ fn choose<T: Copy + PartialEq>(
 }
 
 /// A logarithmic slider for one number of the configuration.
-fn number(
-    ui: &mut Ui,
-    value: &mut f64,
-    label: &str,
-    field: &Field,
-    default: f64,
-    teaches: &str,
-) {
+fn number(ui: &mut Ui, value: &mut f64, label: &str, field: &Field, default: f64, teaches: &str) {
     let (from, to) = field.slider.or(field.range).unwrap_or((0.0, 1.0));
     let slider = Slider::new(value, from..=to)
         .logarithmic(true)
@@ -250,23 +246,17 @@ fn rule(ui: &mut Ui, lane: &mut LaneConfig, model: &ModelInfo, has_image: bool, 
         );
     }
     temperature(ui, lane);
-    choose(
-        ui,
-        "start",
-        ("start", index),
-        &mut lane.start,
-        ViewStart::ALL,
-        start_name,
-        |start| match start {
-            ViewStart::Buffer if !model.has_buffer => {
-                Some("This file is a model alone, without a replay buffer; checkpoints of a run have one.")
-            }
+    choose(ui, "start", ("start", index), &mut lane.start, ViewStart::ALL, start_name, |start| {
+        match start {
+            ViewStart::Buffer if !model.has_buffer => Some(
+                "This file is a model alone, without a replay buffer; checkpoints of a run have one.",
+            ),
             ViewStart::Image if !has_image => {
                 Some("Draw an image in the panel at the right, or drop a picture on the window.")
             }
             _ => None,
-        },
-    );
+        }
+    });
     ui.checkbox(&mut lane.is_conditional, "follow the row's class").on_hover_text(
         "The chain of class y goes down class_energy(x, y) = -logits[y] and so follows p(x|y). Off, it goes \
          down the energy of p(x) and may turn into another class.",
@@ -344,10 +334,8 @@ fn temperature(ui: &mut Ui, lane: &LaneConfig) {
          JEM++'s has no noise and β = ∞: both go for the lowest energies. β = 1 samples the model as it is.",
     );
     if sampler.kind == SamplerKind::Pyld && lane.split == 1 {
-        let text = format!(
-            "Here PYLD is Proximal SGLD with a step of N·α = {}.",
-            format_number(step)
-        );
+        let text =
+            format!("Here PYLD is Proximal SGLD with a step of N·α = {}.", format_number(step));
         ui.label(RichText::new(text).small()).on_hover_text(
             "The first layer is a bare convolution, which is affine: with the rest of the network held still, \
              the inner gradient is constant and the N clamped moves add up to one. Set the split under More to \
@@ -362,7 +350,9 @@ pub fn format_number(value: f64) -> String {
         0.0 => "0".into(),
         size if size >= 1e6 || size < 1e-3 => format!("{value:.1e}"),
         size if size >= 100.0 => format!("{value:.0}"),
-        size if size >= 1.0 => format!("{value:.2}").trim_end_matches('0').trim_end_matches('.').into(),
+        size if size >= 1.0 => {
+            format!("{value:.2}").trim_end_matches('0').trim_end_matches('.').into()
+        }
         _ => format!("{value:.3}"),
     }
 }

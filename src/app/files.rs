@@ -65,7 +65,9 @@ impl Files {
                 .order(egui::Order::Foreground)
                 .show(ctx, |ui| {
                     egui::Frame::popup(ui.style()).inner_margin(24.0).show(ui, |ui| {
-                        ui.heading("A checkpoint opens; a picture becomes the start of all chains.");
+                        ui.heading(
+                            "A checkpoint opens; a picture becomes the start of all chains.",
+                        );
                     });
                 });
         }
@@ -237,7 +239,10 @@ pub fn menu(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files, help: &mut Help
         }
         ui.separator();
         model(ui, viewer);
-        if ui.button("Open…").on_hover_text("A checkpoint, or a picture to start from. Or drop it here.").clicked()
+        if ui
+            .button("Open…")
+            .on_hover_text("A checkpoint, or a picture to start from. Or drop it here.")
+            .clicked()
         {
             files.ask(ui.ctx(), Purpose::Open, viewer);
         }
@@ -274,7 +279,9 @@ fn model(ui: &mut Ui, viewer: &mut Viewer) {
         }
     });
     if let Some(model) = &viewer.model {
-        let accuracy = model.test_accuracy.map(|accuracy| format!(", test accuracy {:.1} %", accuracy * 100.0));
+        let accuracy = model
+            .test_accuracy
+            .map(|accuracy| format!(", test accuracy {:.1} %", accuracy * 100.0));
         response.response.on_hover_text(format!(
             "{} trained on {}, {} steps{}",
             model.arch,
@@ -291,7 +298,11 @@ fn model(ui: &mut Ui, viewer: &mut Viewer) {
 fn save(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files) {
     let entries = [
         (Purpose::Export(Export::Png), "Picture (PNG)", "The chains at the step that is shown."),
-        (Purpose::Export(Export::Gif), "Animation (GIF)", "The recorded steps, at most 60 of them."),
+        (
+            Purpose::Export(Export::Gif),
+            "Animation (GIF)",
+            "The recorded steps, at most 60 of them.",
+        ),
         (
             Purpose::Export(Export::Csv),
             "Traces (CSV)",

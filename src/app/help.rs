@@ -23,7 +23,7 @@ const WORDS: &[(&str, &str)] = &[
     (
         "energy",
         "What the classifier says of an image as a whole: energy(x) = -log Σ exp(logits). Low energy means \
-         probable: p(x) ∝ exp(-energy).",
+         probable: p(x) is exp(-energy) over a constant.",
     ),
     (
         "chain",

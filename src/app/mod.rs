@@ -106,6 +106,7 @@ impl App {
             notice.secs_left > 0.0
         });
         self.viewer.steps_per_sec = self.status.steps_per_sec();
+        training::take_news(&mut self.viewer, &mut self.training);
         // New steps ask for a frame themselves.
         if self.viewer.is_replaying() {
             ctx.request_repaint();
@@ -161,8 +162,8 @@ impl App {
                 .default_size(height)
                 .min_size(90.0)
                 .show(ui, |ui| {
-                plots::energies(ui, &mut self.viewer, &mut self.plots);
-            });
+                    plots::energies(ui, &mut self.viewer, &mut self.plots);
+                });
         }
         if let Some(point) = self.viewer.lesson {
             egui::Panel::top("lesson").show(ui, |ui| {

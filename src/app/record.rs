@@ -106,11 +106,7 @@ pub struct Record {
 impl Record {
     /// A run of which nothing was seen yet.
     pub fn new(request: RunRequest) -> Self {
-        Self {
-            request,
-            images: Thinned::new(IMAGE_BYTES),
-            numbers: Thinned::new(NUMBER_BYTES),
-        }
+        Self { request, images: Thinned::new(IMAGE_BYTES), numbers: Thinned::new(NUMBER_BYTES) }
     }
 
     /// Adds a step; it replaces what was recorded of it and of later ones.

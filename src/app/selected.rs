@@ -216,7 +216,7 @@ fn numbers(ui: &mut Ui, viewer: &Viewer, model: &ModelInfo, shown: &Shown) {
         (
             "gradient norm",
             number(value(&numbers.gradient_norm)),
-            "‖∂E/∂x‖, in energy per unit of x: how steep it is here.",
+            "|∂E/∂x|, in energy per unit of x: how steep it is here.",
         ),
         (
             "clamped",
@@ -231,7 +231,7 @@ fn numbers(ui: &mut Ui, viewer: &Viewer, model: &ModelInfo, shown: &Shown) {
         (
             "distance travelled",
             number(value(&numbers.distance)),
-            "‖x − x₀‖: how far from its start.",
+            "|x − x₀|: how far from its start.",
         ),
         ("step", shown.step.to_string(), "Steps since the start."),
     ];

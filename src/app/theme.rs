@@ -3,11 +3,8 @@
 use egui::Color32;
 
 /// One a lane; also of series in a plot. Dark enough for a light background, light enough for a dark one.
-pub const LANES: [Color32; 3] = [
-    Color32::from_rgb(0, 134, 200),
-    Color32::from_rgb(213, 94, 0),
-    Color32::from_rgb(0, 158, 115),
-];
+pub const LANES: [Color32; 3] =
+    [Color32::from_rgb(0, 134, 200), Color32::from_rgb(213, 94, 0), Color32::from_rgb(0, 158, 115)];
 
 /// The model sees the class of the row.
 pub const AGREES: Color32 = Color32::from_rgb(0, 134, 200);

@@ -2,7 +2,10 @@
 
 use egui::{Button, DragValue, Key, RichText, Slider, Ui};
 
-use super::{help::Help, viewer::{Tab, Viewer}};
+use super::{
+    help::Help,
+    viewer::{Tab, Viewer},
+};
 use crate::config::ViewConfig;
 
 /// Draws the transport.
@@ -62,12 +65,13 @@ fn run_to(ui: &mut Ui, viewer: &mut Viewer) {
     let field = ViewConfig::field("max_steps_per_sec");
     let (low, high) = field.range.unwrap_or((0.0, 1e3));
     let label = ui.label("at most");
-    let value = DragValue::new(&mut limit).range(low..=high).speed(0.2).max_decimals(1).custom_formatter(
-        |value, _| match value == 0.0 {
-            true => "no limit".into(),
-            false => format!("{value:.1} steps/s"),
-        },
-    );
+    let value =
+        DragValue::new(&mut limit).range(low..=high).speed(0.2).max_decimals(1).custom_formatter(
+            |value, _| match value == 0.0 {
+                true => "no limit".into(),
+                false => format!("{value:.1} steps/s"),
+            },
+        );
     let response = ui.add(value).labelled_by(label.id).on_hover_text(field.help.trim());
     if response.changed() {
         viewer.set_max_steps_per_sec(limit);
@@ -144,7 +148,8 @@ pub fn keys(ctx: &egui::Context, viewer: &mut Viewer, help: &mut Help) {
     }
     let pressed = |key: Key| ctx.input(|input| input.key_pressed(key) && input.modifiers.is_none());
     // A question mark is Shift and another key on most keyboards.
-    if ctx.input(|input| input.events.iter().any(|e| matches!(e, egui::Event::Text(t) if t == "?"))) {
+    if ctx.input(|input| input.events.iter().any(|e| matches!(e, egui::Event::Text(t) if t == "?")))
+    {
         help.is_open = !help.is_open;
     }
     if pressed(Key::Escape) {

@@ -158,7 +158,8 @@ fn headless_rate(device: &str, view: Option<ViewState>, secs: u16) -> anyhow::Re
         for command in viewer.take_commands() {
             commands.send(command)?;
         }
-        let event = events.recv_timeout(Duration::from_secs(300)).context("the worker is silent")?;
+        let event =
+            events.recv_timeout(Duration::from_secs(300)).context("the worker is silent")?;
         if let Event::Failed(reason) | Event::Refused(reason) = &event {
             anyhow::bail!("{reason}");
         }

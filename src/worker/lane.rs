@@ -50,11 +50,8 @@ pub(super) fn energy_of(
     labels: &[u32],
     device: &Device,
 ) -> Result<JointEnergy, JobError> {
-    let model = ModelConfig {
-        split: config.split,
-        norm: config.norm,
-        ..checkpoint.config.model.clone()
-    };
+    let model =
+        ModelConfig { split: config.split, norm: config.norm, ..checkpoint.config.model.clone() };
     let num_classes = checkpoint.class_names.len();
     let network = Network::new(&model, checkpoint.input_shape, num_classes, 0, device)
         .map_err(TrainerError::from)?;
@@ -259,7 +256,8 @@ impl Lane {
         }
         if is_fixed.contains(&true) && self.config.sampler.kind == SamplerKind::Mala {
             return Err(JobError::Request(
-                "MALA weighs whole proposals: pixels cannot be held fixed. Choose another sampler".into(),
+                "MALA weighs whole proposals: pixels cannot be held fixed. Choose another sampler"
+                    .into(),
             ));
         }
         let device = self.state.x.device();

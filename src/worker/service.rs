@@ -4,7 +4,9 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel},
+    sync::mpsc::{
+        Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel,
+    },
     time::{Duration, Instant},
 };
 
@@ -375,13 +377,8 @@ impl Service<'_> {
         }
         self.news(TrainingNews::Started { folder, config, step, num_steps })?;
         let (now, long_ago) = (Instant::now(), Instant::now() - BUFFER_INTERVAL);
-        self.training = Some(Trained {
-            run,
-            last_follow: now,
-            last_buffer: long_ago,
-            begin: now,
-            steps: 0,
-        });
+        self.training =
+            Some(Trained { run, last_follow: now, last_buffer: long_ago, begin: now, steps: 0 });
         Ok(Ok(()))
     }
 

@@ -113,11 +113,7 @@ impl Training {
     ///
     /// # Errors
     /// Bad data or configuration, an existing folder.
-    pub fn start(
-        config: RunConfig,
-        out: &Path,
-        device: &ComputeDevice,
-    ) -> Result<Self, JobError> {
+    pub fn start(config: RunConfig, out: &Path, device: &ComputeDevice) -> Result<Self, JobError> {
         config.check()?;
         RunFolder::check_free(out)?;
         let splits = data::load(&config.data, config.seed)?;
@@ -222,10 +218,7 @@ impl Training {
     ///
     /// # Errors
     /// A divergence that recoveries do not cure; the last good state is saved. Files that cannot be written.
-    pub fn advance(
-        &mut self,
-        on_event: &mut dyn FnMut(TrainingEvent),
-    ) -> Result<(), JobError> {
+    pub fn advance(&mut self, on_event: &mut dyn FnMut(TrainingEvent)) -> Result<(), JobError> {
         let begin = Instant::now();
         let result = self.trainer.step();
         self.count_time(begin);
@@ -269,10 +262,7 @@ impl Training {
     ///
     /// # Errors
     /// The checkpoint cannot be written.
-    pub fn finish(
-        &mut self,
-        on_event: &mut dyn FnMut(TrainingEvent),
-    ) -> Result<(), JobError> {
+    pub fn finish(&mut self, on_event: &mut dyn FnMut(TrainingEvent)) -> Result<(), JobError> {
         let mut is_complete = self.is_complete();
         if !self.trainer.checkpoint()?.is_finite() {
             // There is no next step.

@@ -11,9 +11,7 @@ use jempp::{
     app::Link,
     config::{DataConfig, Norm, SamplerConfig, SamplerKind},
     data::{self, Dataset},
-    worker::{
-        Command, Event, LaneImages, LaneNumbers, ModelInfo, References, RunRequest, Step,
-    },
+    worker::{Command, Event, LaneImages, LaneNumbers, ModelInfo, References, RunRequest, Step},
 };
 
 /// The worker's ends of the channels, and what it has been asked.
@@ -37,8 +35,16 @@ pub fn model() -> ModelInfo {
         arch: "cnn-medium".into(),
         dataset: "fashion-mnist".into(),
         class_names: [
-            "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker",
-            "Bag", "Ankle boot",
+            "T-shirt/top",
+            "Trouser",
+            "Pullover",
+            "Dress",
+            "Coat",
+            "Sandal",
+            "Shirt",
+            "Sneaker",
+            "Bag",
+            "Ankle boot",
         ]
         .map(String::from)
         .to_vec(),

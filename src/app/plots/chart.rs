@@ -14,13 +14,8 @@ const Y_MARK_POINTS: f64 = 32.0;
 /// Where egui_plot begins to draw a grid line.
 const GRID_POINTS: f32 = 8.0;
 /// Colours of several lines that are no lanes.
-pub const COLORS: [Color32; 5] = [
-    theme::CLASSES[4],
-    theme::CLASSES[5],
-    theme::CLASSES[2],
-    theme::CLASSES[6],
-    theme::CLASSES[0],
-];
+pub const COLORS: [Color32; 5] =
+    [theme::CLASSES[4], theme::CLASSES[5], theme::CLASSES[2], theme::CLASSES[6], theme::CLASSES[0]];
 
 /// A plot that stands still: nothing pans or zooms it, so that a click means a step and the wheel scrolls
 /// the page.
@@ -120,9 +115,8 @@ pub fn legend_entry(ui: &mut Ui, name: &str, color: Color32, style: LineStyle) {
 
 /// A translucent band between two lines; where either is no number there is a gap.
 pub fn band(plot: &mut PlotUi<'_>, name: &str, points: &[(f64, f64, f64)], color: Color32) {
-    let is_finite = |point: &(f64, f64, f64)| {
-        point.0.is_finite() && point.1.is_finite() && point.2.is_finite()
-    };
+    let is_finite =
+        |point: &(f64, f64, f64)| point.0.is_finite() && point.1.is_finite() && point.2.is_finite();
     for run in points.split(|point| !is_finite(point)).filter(|run| run.len() > 1) {
         let xs: Vec<f64> = run.iter().map(|point| point.0).collect();
         let low: Vec<f64> = run.iter().map(|point| point.1).collect();
@@ -134,9 +128,7 @@ pub fn band(plot: &mut PlotUi<'_>, name: &str, points: &[(f64, f64, f64)], color
 
 /// Points of a line.
 pub fn points(values: impl IntoIterator<Item = (f64, f64)>) -> egui_plot::PlotPoints<'static> {
-    egui_plot::PlotPoints::Owned(
-        values.into_iter().map(|(x, y)| PlotPoint::new(x, y)).collect(),
-    )
+    egui_plot::PlotPoints::Owned(values.into_iter().map(|(x, y)| PlotPoint::new(x, y)).collect())
 }
 
 /// A range with some room around it, and a width even where all values are the same.

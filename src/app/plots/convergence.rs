@@ -118,7 +118,13 @@ impl Convergence {
     }
 
     /// Looks at the next lane if it is time; true if there is more to do soon.
-    pub fn update(&mut self, record: &Record, lanes: &[LaneConfig], revision: u64, now: f64) -> bool {
+    pub fn update(
+        &mut self,
+        record: &Record,
+        lanes: &[LaneConfig],
+        revision: u64,
+        now: f64,
+    ) -> bool {
         let is_other_run = self.lanes.len() != lanes.len();
         if is_other_run {
             self.lanes = vec![LaneReport::default(); lanes.len()];
@@ -185,15 +191,17 @@ fn assess(record: &Record, lane: usize, rule: &LaneConfig) -> LaneReport {
         None => value().map_err(|reason| reason.to_string()),
     };
     let report = refusal.is_none().then(|| diagnostics::report(&draws));
-    let of_report = |value: fn(&diagnostics::Report) -> Result<f64, DoesNotApply>| match (&report, &refusal) {
-        (Some(report), _) => value(report).map_err(|reason| reason.to_string()),
-        (None, reason) => Err(reason.clone().unwrap_or_default()),
-    };
+    let of_report =
+        |value: fn(&diagnostics::Report) -> Result<f64, DoesNotApply>| match (&report, &refusal) {
+            (Some(report), _) => value(report).map_err(|reason| reason.to_string()),
+            (None, reason) => Err(reason.clone().unwrap_or_default()),
+        };
     let seconds = match (numbers.first(), numbers.last()) {
         (Some(first), Some(last)) => last.seconds - first.seconds,
         _ => 0.0,
     };
-    let superchains: Vec<usize> = record.request.labels.iter().map(|&label| label as usize).collect();
+    let superchains: Vec<usize> =
+        record.request.labels.iter().map(|&label| label as usize).collect();
     let values = Row::all().map(|row| match row {
         Row::Chains(Diagnostic::SplitRHat) => of_report(|report| report.split_r_hat),
         Row::Chains(Diagnostic::NestedRHat) => {
@@ -300,8 +308,12 @@ mod tests {
     use crate::worker::{LaneImages, LaneStep, RunRequest, Step};
 
     fn record(rule: &LaneConfig, num_steps: u64) -> Record {
-        let request =
-            RunRequest { seed: 0, labels: vec![0, 0, 1, 1], lanes: vec![rule.clone()], image: None };
+        let request = RunRequest {
+            seed: 0,
+            labels: vec![0, 0, 1, 1],
+            lanes: vec![rule.clone()],
+            image: None,
+        };
         let mut record = Record::new(request);
         let mut state = 7u64;
         let mut noise = || {

@@ -87,7 +87,8 @@ fn add_line(mesh: &mut Mesh, line: &[Pos2], color: Color32) {
     }
     let first = mesh.vertices.len() as u32;
     for (index, &point) in line.iter().enumerate() {
-        let (before, after) = (line[index.saturating_sub(1)], line[(index + 1).min(line.len() - 1)]);
+        let (before, after) =
+            (line[index.saturating_sub(1)], line[(index + 1).min(line.len() - 1)]);
         let along = (after - before).normalized();
         let across = vec2(-along.y, along.x);
         mesh.colored_vertex(point + across, Color32::TRANSPARENT);

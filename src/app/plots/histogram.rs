@@ -87,8 +87,7 @@ impl Histogram {
             .iter()
             .zip(&chains)
             .map(|(lane, sorted)| {
-                let (density, num_outside) =
-                    density(&lane.energy, self.low, self.high, NUM_BINS);
+                let (density, num_outside) = density(&lane.energy, self.low, self.high, NUM_BINS);
                 let num_below = sorted.iter().filter(|&&value| value < self.test_median).count();
                 let share_below = num_below as f32 / sorted.len().max(1) as f32;
                 LaneDensity { density, num_outside, num_chains: lane.energy.len(), share_below }
@@ -97,7 +96,14 @@ impl Histogram {
     }
 
     /// Draws it, with words for what it says.
-    pub fn ui(&mut self, ui: &mut Ui, viewer: &Viewer, names: &[String], height: f32, revision: u64) {
+    pub fn ui(
+        &mut self,
+        ui: &mut Ui,
+        viewer: &Viewer,
+        names: &[String],
+        height: f32,
+        revision: u64,
+    ) {
         let Some(references) = viewer.references.as_ref().filter(|r| !r.test_energies.is_empty())
         else {
             ui.weak("The energies of real test images are not there yet.");
@@ -114,7 +120,8 @@ impl Histogram {
             self.update(test, numbers);
             self.key = key;
         }
-        let grey = if ui.visuals().dark_mode { Color32::from_gray(170) } else { Color32::from_gray(110) };
+        let grey =
+            if ui.visuals().dark_mode { Color32::from_gray(170) } else { Color32::from_gray(110) };
         let lanes = self.lanes.iter().map(|lane| &lane.density);
         let top = lanes.chain([&self.test]).flatten().copied().fold(1e-6, f64::max);
         let (low, high) = (f64::from(self.low), f64::from(self.high));
@@ -127,7 +134,8 @@ impl Histogram {
             .show(ui, |plot| {
                 plot.set_plot_bounds_x(low..=high);
                 plot.set_plot_bounds_y(0.0..=1.08 * top);
-                let real = Line::new("test images", points(outline(&self.test, self.low, self.high)));
+                let real =
+                    Line::new("test images", points(outline(&self.test, self.low, self.high)));
                 let real = real.color(grey).width(1.0).fill(0.0).fill_alpha(0.35);
                 plot.line(real.allow_hover(false));
                 for (lane, density) in self.lanes.iter().enumerate() {

@@ -58,16 +58,16 @@ impl LinePlot<'_> {
         // Too low for three rows of text: the name of the axis stands above the plot.
         let x_label = if self.height < 110.0 { "" } else { axis.name() };
         let x_end = self.x_end();
-        let (low, high) = self.y_range.map_or((0.0, 1.0), |(low, high)| {
-            with_room(f64::from(low), f64::from(high))
-        });
+        let (low, high) = self
+            .y_range
+            .map_or((0.0, 1.0), |(low, high)| with_room(f64::from(low), f64::from(high)));
         let playhead = ui.visuals().strong_text_color();
         let bold = ui.visuals().strong_text_color();
         let lane_of_clicks = self.lane_of_clicks.min(num_lanes.saturating_sub(1));
         let (names, metric) = (self.names, self.metric);
         let chain = self.selected;
-        let plot = chart(self.id, self.height, x_label, self.y_label)
-            .label_formatter(move |position| {
+        let plot =
+            chart(self.id, self.height, x_label, self.y_label).label_formatter(move |position| {
                 let (HoverPosition::Elsewhere { position }
                 | HoverPosition::NearDataPoint { position, .. }) = position;
                 hover_text(series, axis, metric, names, lane_of_clicks, chain, position.x)

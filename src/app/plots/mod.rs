@@ -13,7 +13,7 @@ use egui::{ComboBox, RichText, ScrollArea, Ui};
 
 use super::{theme, viewer::Viewer};
 use crate::config::{LaneConfig, SamplerKind};
-use chart::{chart, legend_entry, lane_color, line_style, line_width, points};
+use chart::{chart, lane_color, legend_entry, line_style, line_width, points};
 use convergence::Convergence;
 use faint::FaintCache;
 use histogram::Histogram;
@@ -48,9 +48,14 @@ pub struct PlotsView {
 }
 
 impl PlotsView {
-    fn update(&mut self, viewer: &Viewer, now: f64) {
-        let is_due = (now - self.updated_at).abs() >= INTERVAL_SECS;
-        if (is_due || !viewer.is_running) && self.series.update(viewer.record.as_ref()) {
+    fn update(&mut self, ctx: &egui::Context, viewer: &Viewer) {
+        let now = ctx.input(|input| input.time);
+        if viewer.is_running && (now - self.updated_at).abs() < INTERVAL_SECS {
+            // Steps that came in between must not wait for the next one.
+            ctx.request_repaint_after_secs(INTERVAL_SECS as f32);
+            return;
+        }
+        if self.series.update(viewer.record.as_ref()) {
             self.updated_at = now;
             self.y_ranges = Metric::ALL.map(|metric| self.series.y_range(metric));
         }
@@ -80,7 +85,13 @@ impl PlotsView {
     }
 
     /// A plot of a metric; returns the step that was clicked.
-    fn line_plot(&self, ui: &mut Ui, viewer: &Viewer, what: Drawn, names: &[String]) -> Option<u64> {
+    fn line_plot(
+        &self,
+        ui: &mut Ui,
+        viewer: &Viewer,
+        what: Drawn,
+        names: &[String],
+    ) -> Option<u64> {
         let Drawn { id, metric, y_label, height, faint } = what;
         let selected = self.selected(viewer, metric);
         let plot = LinePlot {
@@ -108,7 +119,8 @@ impl PlotsView {
     fn warn(&self, ui: &mut Ui, names: &[String]) {
         let (_, left_out) = &self.y_ranges[Metric::Energy as usize];
         for (lane, name) in names.iter().enumerate() {
-            let (num_exploded, num_chains) = (self.series.num_exploded(lane), self.series.num_chains());
+            let (num_exploded, num_chains) =
+                (self.series.num_exploded(lane), self.series.num_chains());
             let text = match (num_exploded, left_out.contains(&lane)) {
                 (0, false) => continue,
                 (0, true) => format!("⚠ {name}: leaves the plot, whose axis follows the others"),
@@ -158,11 +170,12 @@ fn legend(ui: &mut Ui, viewer: &Viewer, names: &[String], has_selected: bool) {
 /// Which axis the lines are drawn over.
 fn choose_axis(ui: &mut Ui, title: &str, axis: &mut XAxis, id: &str) {
     let label = ui.label(RichText::new(title).strong());
-    let choice = ComboBox::from_id_salt(id).selected_text(axis.name()).width(104.0).show_ui(ui, |ui| {
-        for (choice, name, help) in XAxis::ALL {
-            ui.selectable_value(axis, choice, name).on_hover_text(help);
-        }
-    });
+    let choice =
+        ComboBox::from_id_salt(id).selected_text(axis.name()).width(104.0).show_ui(ui, |ui| {
+            for (choice, name, help) in XAxis::ALL {
+                ui.selectable_value(axis, choice, name).on_hover_text(help);
+            }
+        });
     choice.response.labelled_by(label.id).on_hover_text(
         "What the horizontal axis counts: steps, full gradients (what steps cost) or seconds. With lanes of \
          different cost, seconds compare them at equal time.",
@@ -198,7 +211,7 @@ fn energy_header(ui: &mut Ui, viewer: &Viewer, state: &mut PlotsView, names: &[S
 
 /// The strip under the chains: energies of every chain.
 pub fn energies(ui: &mut Ui, viewer: &mut Viewer, state: &mut PlotsView) {
-    state.update(viewer, ui.input(|input| input.time));
+    state.update(ui.ctx(), viewer);
     if state.series.columns().is_empty() {
         ui.weak("The energies of the chains come with the first step.");
         return;
@@ -215,7 +228,7 @@ pub fn energies(ui: &mut Ui, viewer: &mut Viewer, state: &mut PlotsView) {
 /// All plots.
 pub fn ui(ui: &mut Ui, viewer: &mut Viewer, state: &mut PlotsView) {
     let now = ui.input(|input| input.time);
-    state.update(viewer, now);
+    state.update(ui.ctx(), viewer);
     if state.series.columns().is_empty() {
         ui.weak("The plots come with the first step.");
         return;
@@ -225,7 +238,8 @@ pub fn ui(ui: &mut Ui, viewer: &mut Viewer, state: &mut PlotsView) {
         state.convergence.forget();
     }
     if let Some(record) = &viewer.record {
-        let lanes = viewer.view.lanes.get(..record.request.lanes.len()).unwrap_or(&viewer.view.lanes);
+        let lanes =
+            viewer.view.lanes.get(..record.request.lanes.len()).unwrap_or(&viewer.view.lanes);
         if state.convergence.update(record, lanes, state.series.revision, now) {
             ui.ctx().request_repaint_after_secs(0.1);
         }
@@ -295,14 +309,20 @@ impl Cell {
 
     fn explanation(self) -> &'static str {
         match self {
-            Self::GradientNorm => "How steep the energy is where the chains stand; near 0 they rest in a dip.",
-            Self::ClampRate => "Share of the gradient's components cut down to the proximal radius.",
+            Self::GradientNorm => {
+                "How steep the energy is where the chains stand; near 0 they rest in a dip."
+            }
+            Self::ClampRate => {
+                "Share of the gradient's components cut down to the proximal radius."
+            }
             Self::Probabilities => "p(y|x) of the selected chain: the five likeliest classes.",
-            Self::Histogram => "Chains left of the data are more probable to the model than real images.",
+            Self::Histogram => {
+                "Chains left of the data are more probable to the model than real images."
+            }
             Self::Autocorrelation => {
                 "How alike a chain is to itself some steps later: the sooner at 0, the more each step tells."
             }
-            Self::Distance => "‖x - x₀‖: how far the chains have moved from where they began.",
+            Self::Distance => "|x - x₀|: how far the chains have moved from where they began.",
         }
     }
 }
@@ -327,8 +347,9 @@ fn show_cell(
         }
         Cell::Distance => return lines(ui, Metric::Distance, "distance", "distance in units of x"),
         Cell::ClampRate => {
-            let clamps =
-                |lane: &LaneConfig| !matches!(lane.sampler.kind, SamplerKind::Sgld | SamplerKind::Mala);
+            let clamps = |lane: &LaneConfig| {
+                !matches!(lane.sampler.kind, SamplerKind::Sgld | SamplerKind::Mala)
+            };
             if viewer.view.lanes.iter().any(clamps) {
                 return lines(ui, Metric::ClampRate, "clamp rate", "share clamped");
             }

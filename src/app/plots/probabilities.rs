@@ -71,14 +71,16 @@ pub fn ui(ui: &mut Ui, viewer: &Viewer, series: &Series, axis: XAxis, height: f3
     let x = |step: u64| series.x_of_step(axis, selected.lane, step);
     let x_end = seen.steps.last().map_or(1.0, |&step| x(step)).max(1e-6);
     let playhead = ui.visuals().strong_text_color().gamma_multiply(0.75);
-    let plot = chart("probabilities", height, axis.name(), "p(y|x)").label_formatter(|position| {
-        let (HoverPosition::Elsewhere { position } | HoverPosition::NearDataPoint { position, .. }) =
-            position;
-        let step = series.nearest(axis, selected.lane, position.x)?.step;
-        let row = &seen.rows[seen.steps.iter().position(|&at| at == step)?];
-        let lines = classes.iter().map(|&class| format!("\n{}: {:.2}", name(class), row[class]));
-        Some(format!("step {step}{}", lines.collect::<String>()))
-    });
+    let plot =
+        chart("probabilities", height, axis.name(), "p(y|x)").label_formatter(|position| {
+            let (HoverPosition::Elsewhere { position }
+            | HoverPosition::NearDataPoint { position, .. }) = position;
+            let step = series.nearest(axis, selected.lane, position.x)?.step;
+            let row = &seen.rows[seen.steps.iter().position(|&at| at == step)?];
+            let lines =
+                classes.iter().map(|&class| format!("\n{}: {:.2}", name(class), row[class]));
+            Some(format!("step {step}{}", lines.collect::<String>()))
+        });
     let response = plot.show(ui, |plot| {
         plot.set_plot_bounds_x(-0.01 * x_end..=1.01 * x_end);
         plot.set_plot_bounds_y(-0.04..=1.04);

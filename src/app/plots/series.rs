@@ -181,9 +181,7 @@ impl Series {
     pub fn update(&mut self, record: Option<&Record>) -> bool {
         let newest = record.and_then(|record| record.numbers.entries().last());
         let is_same = match (&self.newest, newest) {
-            (Some((old_step, old)), Some((step, new))) => {
-                old_step == step && Arc::ptr_eq(old, new)
-            }
+            (Some((old_step, old)), Some((step, new))) => old_step == step && Arc::ptr_eq(old, new),
             (None, None) => true,
             _ => false,
         };
@@ -196,7 +194,10 @@ impl Series {
             return true;
         };
         let goes_on = self.newest.as_ref().is_some_and(|(step, old)| {
-            record.numbers.at(*step).is_some_and(|(at, entry)| at == step && Arc::ptr_eq(old, entry))
+            record
+                .numbers
+                .at(*step)
+                .is_some_and(|(at, entry)| at == step && Arc::ptr_eq(old, entry))
         });
         if !goes_on {
             self.columns.clear();
@@ -220,7 +221,8 @@ impl Series {
             if self.columns.len() > MAX_COLUMNS {
                 self.stride *= 2;
                 let stride = self.stride;
-                self.columns.retain(|column| column.step % stride == 0 || column.step == *last_step);
+                self.columns
+                    .retain(|column| column.step % stride == 0 || column.step == *last_step);
             }
         }
         self.newest = Some((*last_step, last.clone()));
@@ -261,9 +263,10 @@ impl Series {
     pub fn nearest(&self, axis: XAxis, lane: usize, x: f64) -> Option<&Column> {
         let after = self.columns.partition_point(|column| column.x(axis, lane) < x);
         let near = [after.checked_sub(1), Some(after)];
-        near.into_iter().flatten().filter_map(|index| self.columns.get(index)).min_by(|a, b| {
-            (a.x(axis, lane) - x).abs().total_cmp(&(b.x(axis, lane) - x).abs())
-        })
+        near.into_iter()
+            .flatten()
+            .filter_map(|index| self.columns.get(index))
+            .min_by(|a, b| (a.x(axis, lane) - x).abs().total_cmp(&(b.x(axis, lane) - x).abs()))
     }
 
     /// Where a step stands on the axis of a lane, between the columns beside it.
@@ -338,7 +341,8 @@ fn sane_range(columns: &[(Option<(f32, f32)>, bool)]) -> Option<(f32, f32)> {
 fn common_range(ranges: &[Option<(f32, f32)>]) -> (Option<(f32, f32)>, Vec<usize>) {
     let span = |range: &Option<(f32, f32)>| range.map_or(0.0, |(low, high)| high - low);
     let is_wide = |lane: usize| {
-        let others = ranges.iter().enumerate().filter(|&(other, range)| other != lane && range.is_some());
+        let others =
+            ranges.iter().enumerate().filter(|&(other, range)| other != lane && range.is_some());
         let widest = others.map(|(_, range)| span(range)).reduce(f32::max);
         widest.is_some_and(|widest| span(&ranges[lane]) > MAX_SPAN_RATIO * widest.max(5.0))
     };

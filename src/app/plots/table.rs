@@ -86,7 +86,12 @@ fn grid(ui: &mut Ui, lanes: &[LaneReport], names: &[String]) {
                 for (lane, name) in names.iter().enumerate().take(num_lanes) {
                     ui.vertical(|ui| {
                         ui.set_width(lane_width);
-                        legend_entry(ui, &format!("Lane {}", lane + 1), lane_color(lane), line_style(lane));
+                        legend_entry(
+                            ui,
+                            &format!("Lane {}", lane + 1),
+                            lane_color(lane),
+                            line_style(lane),
+                        );
                         let rule = name.split_once(": ").map_or(name.as_str(), |(_, rule)| rule);
                         ui.small(rule);
                     });

@@ -103,9 +103,12 @@ pub fn progress(ui: &mut Ui, run: &Run) {
         }
     }
     let done = run.step as f32 / run.num_steps.max(1) as f32;
-    ui.add(ProgressBar::new(done).fill(ui.visuals().selection.bg_fill).corner_radius(3.0).text(
-        RichText::new(text).color(ui.visuals().strong_text_color()),
-    ));
+    ui.add(
+        ProgressBar::new(done)
+            .fill(ui.visuals().selection.bg_fill)
+            .corner_radius(3.0)
+            .text(RichText::new(text).color(ui.visuals().strong_text_color())),
+    );
     ui.add_space(6.0);
 }
 
@@ -170,7 +173,8 @@ fn curve_plot(ui: &mut Ui, run: &Run, what: &CurvePlot, (first, last): (f64, f64
             let (HoverPosition::Elsewhere { position }
             | HoverPosition::NearDataPoint { position, .. }) = position;
             let (step, point) = run.points.at(position.x.max(0.0) as u64)?;
-            let lines = what.curves.iter().map(|c| format!("\n{}: {}", c.name, number((c.value)(point))));
+            let lines =
+                what.curves.iter().map(|c| format!("\n{}: {}", c.name, number((c.value)(point))));
             Some(format!("step {step}{}", lines.collect::<String>()))
         })
         .show(ui, |plot| {

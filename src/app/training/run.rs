@@ -226,6 +226,9 @@ mod tests {
         assert_eq!(usual_range(&[]), None);
         let trend = smooth(&[(0.0, 1.0), (1.0, 3.0), (2.0, f64::NAN)], 1_000_000);
         assert!((trend[1].1 - 2.0).abs() < 1e-3 && trend.len() == 2);
-        assert_eq!([5.0, 200.0, 2400.0, 8000.0].map(duration_text), ["5 s", "3 min 20 s", "40 min", "2 h 13 min"]);
+        assert_eq!(
+            [5.0, 200.0, 2400.0, 8000.0].map(duration_text),
+            ["5 s", "3 min 20 s", "40 min", "2 h 13 min"]
+        );
     }
 }

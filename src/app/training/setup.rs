@@ -8,7 +8,8 @@ use super::run::{Phase, Run};
 use crate::{
     app::viewer::Viewer,
     config::{
-        DataConfig, Field, OptimizerConfig, PRESETS, Preset, RunConfig, SamplerConfig, TrainingConfig,
+        DataConfig, Field, OptimizerConfig, PRESETS, Preset, RunConfig, SamplerConfig,
+        TrainingConfig,
     },
     worker::{Command, TrainingNews},
 };
@@ -111,7 +112,8 @@ pub fn ui(ui: &mut Ui, viewer: &mut Viewer, setup: &mut Setup, run: &Run) {
     ui.horizontal_wrapped(|ui| {
         let can_start = !is_running && !is_asked && problem.is_none();
         let start = Button::new(RichText::new("▶ Start").strong());
-        let start = ui.add_enabled(can_start, start).on_hover_text("Train a new model in this folder.");
+        let start =
+            ui.add_enabled(can_start, start).on_hover_text("Train a new model in this folder.");
         let start = start.on_disabled_hover_text(match is_running {
             true => "A run is going on: pause it first.",
             false => "The worker is being asked, or a field is wrong.",
@@ -234,7 +236,8 @@ fn go_on(ui: &mut Ui, viewer: &mut Viewer, setup: &mut Setup, is_busy: bool, now
     let can_go_on = !is_busy && !folder.is_empty();
     let button = ui.add_enabled(can_go_on, Button::new("▶ Go on"));
     let button = button.on_hover_text("Go on with the run in this folder.");
-    let why_not = if is_busy { "A run is going on: pause it first." } else { "Write the folder of a run." };
+    let why_not =
+        if is_busy { "A run is going on: pause it first." } else { "Write the folder of a run." };
     if button.on_disabled_hover_text(why_not).clicked() {
         viewer.send(Command::ResumeTraining(PathBuf::from(folder)));
         setup.asked_at = Some(now);
@@ -264,7 +267,8 @@ mod tests {
 
     #[test]
     fn folders_are_numbered_and_presets_are_there() {
-        let exists = |path: &Path| ["runs/a", "runs/a-2"].iter().any(|name| path == Path::new(name));
+        let exists =
+            |path: &Path| ["runs/a", "runs/a-2"].iter().any(|name| path == Path::new(name));
         assert_eq!(free_folder("runs/a", exists), "runs/a-3");
         assert_eq!(free_folder("runs/b", exists), "runs/b");
         assert_eq!(presets().count(), 7);

@@ -1,5 +1,7 @@
 //! The state of the window, and what its buttons and keys do to it. Nothing here draws.
 
+mod playback;
+
 use std::{collections::VecDeque, sync::Arc};
 
 use super::record::Record;
@@ -8,8 +10,6 @@ use crate::{
     worker::{Command, Event, LaneImages, LaneNumbers, ModelInfo, References, RunRequest},
 };
 
-/// Recorded steps shown per second when the past is played.
-const REPLAY_STEPS_PER_SEC: f64 = 30.0;
 /// Classes shown of a model that has many.
 const MAX_DEFAULT_CLASSES: usize = 10;
 
@@ -266,123 +266,6 @@ impl Viewer {
         self.restart();
     }
 
-    fn run_until(&mut self, until: u64) {
-        self.is_running = true;
-        let max_steps_per_sec = self.view.view.max_steps_per_sec;
-        self.send(Command::Run { until, max_steps_per_sec });
-    }
-
-    /// The last step of the run so far.
-    pub fn last_step(&self) -> u64 {
-        self.record.as_ref().and_then(|record| record.numbers.last_step()).unwrap_or(0)
-    }
-
-    /// The step that is shown.
-    pub fn shown_step(&self) -> u64 {
-        self.looking_at.unwrap_or_else(|| self.last_step())
-    }
-
-    /// Whether anything moves: the run, or its replay.
-    pub fn is_playing(&self) -> bool {
-        self.is_running || self.replay.is_some()
-    }
-
-    /// Whether the past is being played.
-    pub fn is_replaying(&self) -> bool {
-        self.replay.is_some()
-    }
-
-    /// Plays on: what is recorded first, then the run, to M steps; past them, as many again.
-    pub fn play(&mut self) {
-        if self.looking_at.is_some() {
-            self.replay = Some(0.0);
-            return;
-        }
-        let (last, length) = (self.last_step(), self.view.view.num_steps as u64);
-        let until = if last < length { length } else { last + length };
-        self.run_until(until);
-    }
-
-    /// Stops the run and its replay.
-    pub fn pause(&mut self) {
-        self.replay = None;
-        if self.is_running {
-            self.send(Command::Pause);
-        }
-    }
-
-    /// Plays or stops.
-    pub fn toggle_play(&mut self) {
-        if self.is_playing() { self.pause() } else { self.play() }
-    }
-
-    /// One step on: the recorded one, or a new one.
-    pub fn step_forward(&mut self) {
-        self.pause();
-        match self.looking_at {
-            Some(step) => {
-                let next = self.record.as_ref().and_then(|record| record.images.after(step));
-                self.look_at(next.unwrap_or_else(|| self.last_step()));
-            }
-            None if !self.is_running => self.run_until(self.last_step() + 1),
-            None => {}
-        }
-    }
-
-    /// One recorded step back.
-    pub fn step_back(&mut self) {
-        self.pause();
-        let shown = self.shown_step();
-        if let Some(step) = self.record.as_ref().and_then(|record| record.images.before(shown)) {
-            self.looking_at = Some(step);
-        }
-    }
-
-    /// Shows a recorded step; the last one follows the run again.
-    pub fn look_at(&mut self, step: u64) {
-        self.looking_at = (step < self.last_step()).then_some(step);
-    }
-
-    /// Moves the replay on by so many seconds.
-    pub fn advance_replay(&mut self, secs: f64) {
-        let (Some(fraction), Some(mut step)) = (self.replay, self.looking_at) else {
-            self.replay = None;
-            return;
-        };
-        let limit = self.view.view.max_steps_per_sec;
-        let rate = if limit > 0.0 { limit } else { REPLAY_STEPS_PER_SEC };
-        let mut fraction = fraction + secs * rate;
-        while fraction >= 1.0 {
-            fraction -= 1.0;
-            match self.record.as_ref().and_then(|record| record.images.after(step)) {
-                Some(next) => step = next,
-                None => break,
-            }
-        }
-        self.look_at(step);
-        self.replay = Some(fraction);
-        if self.looking_at.is_none() {
-            self.replay = None;
-            if self.last_step() < self.view.view.num_steps as u64 && !self.is_running {
-                self.play();
-            }
-        }
-    }
-
-    /// Goes on from the step that is shown and forgets what came after it.
-    pub fn branch(&mut self) {
-        let Some(step) = self.looking_at else { return };
-        let Some((step, lanes)) = self.record.as_ref().and_then(|record| record.images.at(step))
-        else {
-            return;
-        };
-        let (step, x) = (*step, lanes.iter().map(|lane| lane.x.clone()).collect());
-        self.looking_at = None;
-        self.replay = None;
-        self.send(Command::Branch { step, x });
-        self.send(Command::SetLanes(self.lanes_to_run()));
-    }
-
     /// Replaces the rule of a lane: another start begins anew, anything else acts from the next step on.
     pub fn set_lane(&mut self, index: usize, lane: LaneConfig) {
         let Some(old) = self.view.lanes.get_mut(index) else { return };
@@ -464,8 +347,7 @@ impl Viewer {
             return;
         }
         let only = vec![class];
-        self.view.view.classes =
-            if self.view.view.classes == only { Vec::new() } else { only };
+        self.view.view.classes = if self.view.view.classes == only { Vec::new() } else { only };
         self.selected = None;
         self.restart();
     }
@@ -488,6 +370,6 @@ impl Viewer {
 
     /// A short name of a lane's rule.
     pub fn lane_name(&self, index: usize) -> String {
-        self.view.lanes.get(index).map(super::lane_name).unwrap_or_default()
+        self.view.lanes.get(index).map(crate::app::lane_name).unwrap_or_default()
     }
 }
