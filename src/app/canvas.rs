@@ -53,7 +53,9 @@ impl Canvas {
             *self = Self { image: vec![BACKGROUND; size], ..Self::default() };
         }
         self.take_start_image(viewer);
-        ui.label("Draw with the mouse: the model says at once what it sees.");
+        ui.label(
+            "Draw with the mouse (its right button wipes off): the model says at once what it sees.",
+        );
         self.draw(ui, model.shape);
         self.ask(ui, viewer);
         self.buttons(ui, viewer, selection);
@@ -101,7 +103,6 @@ impl Canvas {
         let stroke = ui.visuals().widgets.inactive.fg_stroke;
         ui.painter().rect_stroke(rect, 0.0, stroke, egui::StrokeKind::Outside);
         Brush::show(ui, &response, rect, radius * factor);
-        response.on_hover_text("Draw with the left button, wipe off with the right one.");
     }
 
     /// Asks the model what it sees, a few times a second while the image changes.

@@ -1,7 +1,7 @@
 //! The chains of every lane: what is shown of them, and how many.
 
 use egui::{
-    Color32, DragValue, Frame, PopupCloseBehavior, RichText, Ui,
+    Color32, DragValue, Frame, Label, PopupCloseBehavior, RichText, Ui,
     containers::menu::{MenuButton, MenuConfig},
 };
 
@@ -9,7 +9,7 @@ use super::{
     atlas::Atlas,
     grid::{self, Action},
     magnifier::name_of,
-    pixels::number,
+    pixels::{SMALL, number},
     scatter::{self, Scatter},
     theme,
     viewer::{Overlay, Selection, Viewer},
@@ -81,6 +81,8 @@ fn update_atlases(ui: &Ui, viewer: &Viewer, model: &ModelInfo, state: &mut Chain
 }
 
 fn toolbar(ui: &mut Ui, viewer: &mut Viewer, model: &ModelInfo, state: &mut ChainsView) {
+    // On two lines a bar between the halves would dangle.
+    let is_wide = ui.available_width() > 480.0;
     ui.horizontal_wrapped(|ui| {
         let images = if model.is_planar() { "Points" } else { "Images" };
         let overlays = [
@@ -102,7 +104,9 @@ fn toolbar(ui: &mut Ui, viewer: &mut Viewer, model: &ModelInfo, state: &mut Chai
         for (overlay, text, hover) in overlays {
             ui.selectable_value(&mut viewer.overlay, overlay, text).on_hover_text(hover);
         }
-        ui.separator();
+        if is_wide {
+            ui.separator();
+        }
         per_class(ui, viewer, state);
         classes(ui, viewer, model);
     });
@@ -113,7 +117,8 @@ fn per_class(ui: &mut Ui, viewer: &mut Viewer, state: &mut ChainsView) {
     let (low, high) = field.range.unwrap_or((1.0, 32.0));
     let old = viewer.view.view.per_class;
     let mut count = state.per_class.unwrap_or(old);
-    let label = ui.label("chains per class").on_hover_text(field.help.trim());
+    let label = ui.add(Label::new("chains per class").extend());
+    let label = label.on_hover_text(field.help.trim());
     let value = DragValue::new(&mut count)
         .range(low as usize..=high as usize)
         .speed(0.1)
@@ -182,7 +187,8 @@ fn captions(ui: &mut Ui, viewer: &Viewer, model: &ModelInfo, state: &ChainsView)
                         "These are the starts. Press ▶ Play or the space bar, and watch the \
                          chains walk downhill in energy to {what} that the model believes in."
                     ))
-                    .size(14.0),
+                    .size(14.0)
+                    .strong(),
                 );
             },
         );
@@ -211,39 +217,40 @@ fn captions(ui: &mut Ui, viewer: &Viewer, model: &ModelInfo, state: &ChainsView)
             )
         }
     };
-    ui.small(text);
+    ui.label(RichText::new(text).size(SMALL));
 }
 
 /// What is clamped, lane by lane.
 fn clamped_text(viewer: &Viewer) -> String {
     let Some((_, lanes)) = viewer.shown_images() else { return String::new() };
     let said = lanes.iter().enumerate().map(|(index, lane)| {
-        let who = if lanes.len() > 1 { format!("Lane {}: ", index + 1) } else { String::new() };
-        match lane.proximal_radius {
-            Some(radius) => format!("{who}the step uses at most ±{} of it.", number(radius)),
-            None => format!("{who}this rule clamps nothing."),
-        }
+        let text = match lane.proximal_radius {
+            Some(radius) => format!("It enters the step as ±{} there.", number(radius)),
+            None => "This rule clamps nothing.".into(),
+        };
+        if lanes.len() > 1 { format!("Lane {}: {text}", index + 1) } else { text }
     });
     let said: Vec<String> = said.collect();
-    let what = "Where the gradient was clamped: orange from above, blue from below.";
     if lanes.iter().all(|lane| lane.proximal_radius.is_none()) {
         return said.join(" ");
     }
-    format!("{what} {}", said.join(" "))
+    format!("Where the gradient is cut off: orange from above, blue from below. {}", said.join(" "))
 }
 
 fn legend(ui: &mut Ui) {
-    ui.horizontal_wrapped(|ui| {
-        ui.spacing_mut().item_spacing.x = 4.0;
-        let entries = [
-            (theme::AGREES, "blue frame: the model sees the row's class;"),
-            (theme::DIFFERS, "orange: another;"),
-        ];
-        for (color, text) in entries {
-            swatch(ui, color);
-            ui.small(text);
-        }
-        ui.small("the stronger, the surer.");
+    let text = |text: &str| Label::new(RichText::new(text).size(SMALL)).extend();
+    ui.scope(|ui| {
+        // Lines of text, not of buttons.
+        ui.spacing_mut().interact_size.y = 0.0;
+        ui.spacing_mut().item_spacing = egui::vec2(4.0, 1.0);
+        ui.horizontal_wrapped(|ui| {
+            swatch(ui, theme::AGREES);
+            // Broken between entries, not within one.
+            ui.add(text("blue frame: the model sees the row's class;"));
+            swatch(ui, theme::DIFFERS);
+            ui.add(text("orange: another;"));
+            ui.add(text("the stronger, the surer."));
+        });
     });
 }
 

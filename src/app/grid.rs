@@ -1,13 +1,14 @@
 //! Lanes of chains as grids side by side: a row a class, a column a chain.
 
 use egui::{
-    Color32, Mesh, Rect, Role, ScrollArea, Sense, Shape, Stroke, StrokeKind, TextStyle, Tooltip,
-    Ui, UiBuilder, Vec2, WidgetInfo, pos2, vec2,
+    Color32, FontId, Mesh, Rect, Role, ScrollArea, Sense, Shape, Stroke, StrokeKind, TextStyle,
+    Tooltip, Ui, UiBuilder, Vec2, WidgetInfo, pos2, vec2,
 };
 
 use super::{
     atlas::Atlas,
     magnifier::{Chain, elided, name_of},
+    pixels::SMALL,
     theme,
     viewer::{Selection, Viewer},
 };
@@ -107,7 +108,7 @@ pub(super) fn ui(
 
     let whole = ui.available_rect_before_wrap();
     let ppp = ui.pixels_per_point();
-    let font = TextStyle::Small.resolve(ui.style());
+    let font = FontId::proportional(SMALL);
     let color = ui.visuals().text_color();
     let width_of = |class: &u32| {
         let name = name_of(&model.class_names, *class as usize);
@@ -129,6 +130,8 @@ pub(super) fn ui(
     );
     let mut action = None;
     let scrolled = ui.scope_builder(UiBuilder::new().max_rect(area), |ui| {
+        // Where there is more to see, it shows at once and not only under the mouse.
+        ui.spacing_mut().scroll = egui::style::ScrollStyle::thin();
         ScrollArea::both().id_salt("grid").auto_shrink(false).show(ui, |ui| {
             let (rect, _) = ui.allocate_exact_size(total, Sense::hover());
             let corner = pos2(snap(rect.left()), snap(rect.top()));
@@ -188,7 +191,7 @@ fn row_name(ui: &Ui, rect: Rect, clip: Rect, name: &str) -> bool {
         painter.rect_filled(rect, 2.0, visuals.weak_bg_fill);
     }
     let color = visuals.text_color();
-    let font = TextStyle::Small.resolve(ui.style());
+    let font = FontId::proportional(SMALL.min(rect.height()));
     let galley = elided(ui, name, font, rect.width() - 4.0, color);
     let at = pos2(rect.right() - 4.0 - galley.size().x, rect.center().y - galley.size().y / 2.0);
     painter.galley(at, galley, color);
@@ -210,6 +213,16 @@ fn lane_name(ui: &Ui, rect: Rect, clip: Rect, lane: usize, name: &str) {
     let at = pos2(seen.left(), seen.center().y - galley.size().y / 2.0);
     ui.painter().galley(at, galley, color);
     response.on_hover_text(format!("Lane {text}"));
+}
+
+/// The rim of a cell under the mouse, or, thicker, of the selected one: two lines, so that one of them
+/// stands out from any image and any frame.
+fn outline(ui: &Ui, frame: Rect, is_selected: bool, shapes: &mut Vec<Shape>) {
+    let width = if is_selected { 2.0 } else { 1.0 };
+    let contrast = Stroke::new(width, ui.visuals().strong_text_color());
+    let ground = Stroke::new(1.0, ui.visuals().panel_fill);
+    shapes.push(Shape::rect_stroke(frame, 0.0, ground, StrokeKind::Outside));
+    shapes.push(Shape::rect_stroke(frame.expand(1.0), 0.0, contrast, StrokeKind::Outside));
 }
 
 /// One grid.
@@ -268,10 +281,7 @@ impl Lane<'_> {
                 action = action.or(self.move_by_arrows(ui, id, chain, cells.columns));
             }
             if is_selected || response.has_focus() || response.hovered() {
-                let contrast = ui.visuals().strong_text_color();
-                let width = if is_selected { 2.0 } else { 1.0 };
-                let outline = Stroke::new(width, contrast);
-                above.push(Shape::rect_stroke(frame, 0.0, outline, StrokeKind::Outside));
+                outline(ui, frame, is_selected, &mut above);
             }
             if response.hovered() {
                 let shown = self.chain(chain, cells.columns);

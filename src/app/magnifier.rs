@@ -3,7 +3,7 @@
 use egui::{Color32, Image, Rect, RichText, Role, Sense, TextureId, Ui, WidgetInfo, vec2};
 
 use super::{
-    pixels::{number, percent},
+    pixels::{SMALL, number, percent},
     theme,
 };
 use crate::worker::{LaneNumbers, ModelInfo};
@@ -44,7 +44,8 @@ impl Chain<'_> {
             ui.vertical(|ui| {
                 ui.set_width(210.0);
                 ui.strong(&self.title);
-                ui.label(RichText::new(format!("{}, step {}", self.lane_name, self.step)).small());
+                let rule = format!("{}, step {}", self.lane_name, self.step);
+                ui.label(RichText::new(rule).size(SMALL));
                 self.verdict(ui);
                 let Some(numbers) = self.numbers else { return };
                 let value = |values: &[f32]| values.get(self.chain).copied().unwrap_or(f32::NAN);
@@ -102,7 +103,7 @@ pub(super) fn bars(
     let mut order: Vec<usize> = (0..probabilities.len()).collect();
     order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
     let width = ui.available_width();
-    let (name_width, value_width) = ((width * 0.42).min(96.0), 36.0);
+    let (name_width, value_width) = ((width * 0.42).min(96.0), 40.0);
     ui.spacing_mut().item_spacing.y = 1.0;
     for &class in order.iter().take(most) {
         let share = probabilities[class];
@@ -113,7 +114,7 @@ pub(super) fn bars(
             continue;
         }
         let is_own = own == Some(class as u32);
-        let font = egui::TextStyle::Small.resolve(ui.style());
+        let font = egui::FontId::proportional(SMALL);
         let color = ui.visuals().text_color();
         let name = elided(ui, &name_of(names, class), font.clone(), name_width - 4.0, color);
         let middle = rect.center().y;

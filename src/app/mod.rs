@@ -145,33 +145,35 @@ impl App {
 
     fn show_run(&mut self, ui: &mut egui::Ui) {
         egui::Panel::bottom("transport").show(ui, |ui| transport::ui(ui, &mut self.viewer));
-        let is_wide = ui.available_width() > 760.0;
-        egui::Panel::left("controls").resizable(true).default_size(230.0).show(ui, |ui| {
+        let is_wide = ui.available_width() > 1000.0;
+        // Sizes are fixed: a panel that follows its contents jumps when a number gets a digit more.
+        let width = if is_wide { 270.0 } else { 220.0 };
+        egui::Panel::left("controls").resizable(false).exact_size(width).show(ui, |ui| {
             controls::ui(ui, &mut self.viewer);
         });
         if is_wide || self.viewer.selected.is_some() {
             let width = if is_wide { 250.0 } else { 190.0 };
-            egui::Panel::right("selected").resizable(true).default_size(width).show(ui, |ui| {
+            egui::Panel::right("selected").resizable(false).exact_size(width).show(ui, |ui| {
                 selected::ui(ui, &mut self.viewer, &mut self.selected);
             });
         }
         if self.viewer.tab == Tab::Chains {
-            let height = (ui.available_height() * 0.26).clamp(90.0, 220.0);
-            egui::Panel::bottom("energies")
-                .resizable(true)
-                .default_size(height)
-                .min_size(90.0)
-                .show(ui, |ui| {
-                    plots::energies(ui, &mut self.viewer, &mut self.plots);
-                });
+            let height = (ui.available_height() * 0.25).clamp(100.0, 220.0);
+            egui::Panel::bottom("energies").resizable(false).exact_size(height).show(ui, |ui| {
+                plots::energies(ui, &mut self.viewer, &mut self.plots);
+            });
         }
         if let Some(point) = self.viewer.lesson {
             egui::Panel::top("lesson").show(ui, |ui| {
-                ui.horizontal_wrapped(|ui| {
-                    ui.label(point);
-                    if ui.small_button("Close").clicked() {
+                ui.horizontal_top(|ui| {
+                    if ui.small_button("✖").on_hover_text("Close this text.").clicked() {
                         self.viewer.lesson = None;
                     }
+                    // In a small window the chains need the room.
+                    let label = egui::Label::new(point);
+                    let is_small = ui.available_width() < 500.0;
+                    let label = if is_small { label.truncate() } else { label.wrap() };
+                    ui.add(label).on_hover_text(point);
                 });
             });
         }

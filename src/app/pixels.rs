@@ -11,6 +11,9 @@ pub(super) const CRISP: TextureOptions = TextureOptions {
     mipmap_mode: None,
 };
 
+/// Size of captions, legends and names in points: egui's own small text is hard to read.
+pub(super) const SMALL: f32 = 11.0;
+
 /// All of a texture.
 pub(super) const WHOLE: Rect = Rect { min: pos2(0.0, 0.0), max: pos2(1.0, 1.0) };
 

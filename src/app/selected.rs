@@ -7,7 +7,7 @@ use super::{
     inpaint::Inpaint,
     magnifier::{Chain, bars, name_of, probabilities},
     nearest::Nearest,
-    pixels::{Picture, WHOLE, number, percent},
+    pixels::{Picture, SMALL, WHOLE, number, percent},
     theme,
     viewer::{Selection, Viewer},
 };
@@ -121,13 +121,14 @@ fn chain(
         images(ui, viewer, model, state, shown);
     }
     ui.add_space(4.0);
-    CollapsingHeader::new("Numbers").default_open(true).show_unindented(ui, |ui| {
-        numbers(ui, viewer, model, shown);
-    });
+    // Next to the image that one paints on.
     let inpaint = CollapsingHeader::new("Inpaint").show_unindented(ui, |ui| {
         state.inpaint.ui(ui, viewer, shown.selection, model);
     });
     state.inpaint.is_open = inpaint.body_returned.is_some();
+    CollapsingHeader::new("Numbers").default_open(true).show_unindented(ui, |ui| {
+        numbers(ui, viewer, model, shown);
+    });
     if !is_kept {
         viewer.selected = None;
     }
@@ -164,7 +165,7 @@ fn images(
             if state.inpaint.is_open {
                 state.inpaint.paint(ui, &response, rect, model.shape);
             }
-            ui.small(format!("now, step {}", shown.step));
+            ui.label(RichText::new(format!("now, step {}", shown.step)).size(SMALL));
         });
         ui.vertical(|ui| {
             ui.set_width(small);
@@ -173,7 +174,7 @@ fn images(
             if let Some(start) = &shown.start {
                 let texture = state.start.texture(ui.ctx(), start, model.shape);
                 canvas::image(ui, texture, size, "Where this chain started");
-                ui.small("start");
+                ui.label(RichText::new("start").size(SMALL));
             }
             nearest(ui, viewer, model, state, shown, size);
         });
@@ -198,7 +199,7 @@ fn nearest(
          that only copied an image would come very near to one."
     );
     canvas::image(ui, texture, size, &hover);
-    ui.small(format!("nearest: {class}, at {:.1}", found.distance));
+    ui.label(RichText::new(format!("nearest: {class}, at {:.1}", found.distance)).size(SMALL));
 }
 
 fn cross_out(ui: &Ui, rect: Rect) {

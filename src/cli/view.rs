@@ -18,7 +18,7 @@ use crate::{
 
 /// Between two frames that show new steps where a program draws the window on the CPU. Such a frame
 /// takes some 50 ms of all of two cores, which the chains need more.
-const SOFTWARE_FRAME: Duration = Duration::from_millis(100);
+const SOFTWARE_FRAME: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Args)]
 pub(super) struct ViewArgs {
