@@ -260,6 +260,52 @@ fn exports_write_what_was_seen() {
     assert!(gif.starts_with(b"GIF89a"));
 }
 
+/// A file as a desktop drops it.
+#[derive(Debug)]
+struct Dropped(std::path::PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        std::fs::read(&self.0).map_err(|error| error.to_string())
+    }
+}
+
+#[test]
+fn dropped_files_open_or_are_refused_with_a_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut window = Window::new();
+    let mut drop_file = |window: &mut Window, name: &str| {
+        let path = folder.path().join(name);
+        if name.ends_with("png") && !name.starts_with("broken") {
+            image::RgbImage::from_pixel(40, 30, image::Rgb([255; 3])).save(&path).unwrap();
+        } else {
+            std::fs::write(&path, "no such thing").unwrap();
+        }
+        window.harness.input_mut().dropped_files.push(std::sync::Arc::new(Dropped(path)));
+        window.pass(2, 0);
+    };
+    drop_file(&mut window, "white.png");
+    let request = window.last_request();
+    assert_eq!(request.lanes[0].start, ViewStart::Image);
+    assert!(request.image.unwrap().iter().all(|&value| value == 1.0));
+    drop_file(&mut window, "notes.txt");
+    assert!(window.has("only checkpoints (.safetensors) and pictures"));
+    drop_file(&mut window, "last_ckpt.pt");
+    assert!(window.has("jempp import"));
+    drop_file(&mut window, "broken.png");
+    assert!(window.has("cannot read picture"));
+    drop_file(&mut window, "model.safetensors");
+    let opened = window.worker.asked.iter().rev().find_map(|command| match command {
+        Command::Open(name) => Some(name.clone()),
+        _ => None,
+    });
+    assert!(opened.unwrap().ends_with("model.safetensors"));
+}
+
 #[test]
 fn a_failure_is_a_banner_with_a_retry() {
     let mut window = Window::new();

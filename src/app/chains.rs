@@ -194,7 +194,9 @@ fn captions(ui: &mut Ui, viewer: &Viewer, model: &ModelInfo, state: &ChainsView)
         );
     }
     troubles(ui, viewer, model, state);
-    if !model.is_planar() {
+    if model.is_planar() {
+        scatter::legend(ui, model);
+    } else {
         legend(ui);
     }
     let text = match (viewer.overlay, model.is_planar()) {
@@ -255,9 +257,12 @@ fn legend(ui: &mut Ui) {
 }
 
 fn swatch(ui: &mut Ui, color: Color32) {
-    let (rect, _) = ui.allocate_exact_size(egui::Vec2::splat(10.0), egui::Sense::hover());
+    // As high as the text beside it, so that both are on one line.
+    let size = egui::vec2(10.0, SMALL + 3.0);
+    let (rect, _) = ui.allocate_exact_size(size, egui::Sense::hover());
+    let square = egui::Rect::from_center_size(rect.center(), egui::Vec2::splat(9.0));
     let stroke = egui::Stroke::new(2.0, color);
-    ui.painter().rect_stroke(rect.shrink(1.0), 0.0, stroke, egui::StrokeKind::Inside);
+    ui.painter().rect_stroke(square, 0.0, stroke, egui::StrokeKind::Inside);
 }
 
 /// Chains that exploded or ran far out of the box.

@@ -268,6 +268,7 @@ impl Lane<'_> {
                 Some(selected) => selected == selection,
                 None => self.lane == 0 && chain == 0,
             };
+            let takes_focus = takes_focus || ui.memory(|memory| memory.has_focus(id));
             let sense = if takes_focus { Sense::click() } else { Sense::CLICK };
             let response = ui.interact(frame, id, sense);
             response.widget_info(|| {
@@ -309,7 +310,8 @@ impl Lane<'_> {
             ..egui::EventFilter::default()
         };
         ui.memory_mut(|memory| memory.set_focus_lock_filter(id, arrows));
-        let pressed = |key| ui.input(|input| input.key_pressed(key));
+        // Taken away: the next cell has the focus at once, and would move it on.
+        let pressed = |key| ui.input_mut(|input| input.consume_key(egui::Modifiers::NONE, key));
         let count = self.labels.len();
         let next = if pressed(egui::Key::ArrowRight) && chain + 1 < count {
             chain + 1

@@ -68,10 +68,12 @@ impl Inpaint {
         let is_shown = |x: usize, y: usize| {
             let is_painted = |x: usize, y: usize| self.is_painted[y * w + x];
             let is_inside = x > 0 && y > 0 && x + 1 < w && y + 1 < h;
-            let is_rim = !is_inside
-                || !(is_painted(x - 1, y) && is_painted(x + 1, y))
-                || !(is_painted(x, y - 1) && is_painted(x, y + 1));
-            is_painted(x, y) && (self.held_since.is_none() || is_rim)
+            let is_deep = is_inside
+                && is_painted(x - 1, y)
+                && is_painted(x + 1, y)
+                && is_painted(x, y - 1)
+                && is_painted(x, y + 1);
+            is_painted(x, y) && (self.held_since.is_none() || !is_deep)
         };
         let mut mesh = Mesh::default();
         let pixel = rect.size() / egui::vec2(w as f32, h as f32);

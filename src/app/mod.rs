@@ -158,7 +158,7 @@ impl App {
             });
         }
         if self.viewer.tab == Tab::Chains {
-            let height = (ui.available_height() * 0.25).clamp(100.0, 220.0);
+            let height = (ui.available_height() * 0.2).clamp(96.0, 200.0);
             egui::Panel::bottom("energies").resizable(false).exact_size(height).show(ui, |ui| {
                 plots::energies(ui, &mut self.viewer, &mut self.plots);
             });

@@ -8,7 +8,7 @@ use crate::worker::{LaneImages, LaneNumbers, RunRequest, Step};
 pub const IMAGE_BYTES: usize = 192 << 20;
 /// Most bytes of scalars that a run keeps.
 pub const NUMBER_BYTES: usize = 128 << 20;
-/// The newest entries are never thinned out.
+/// So many of the newest entries are not thinned out, if they fit in half the bound.
 const NUM_RECENT: usize = 32;
 
 /// Entries in the order of their steps. Past its bound in bytes it keeps every second of the older ones,
@@ -34,21 +34,22 @@ impl<T> Thinned<T> {
         }
         self.entries.push((step, entry));
         self.entry_bytes = self.entry_bytes.max(bytes);
+        let most = (self.max_bytes / self.entry_bytes).max(2);
+        let num_recent = NUM_RECENT.min(most / 2);
         // One entry leaves the recent ones at a time.
-        if let Some(index) = self.entries.len().checked_sub(NUM_RECENT + 1)
-            && self.entries[index].0 % self.stride != 0
+        if let Some(index) = self.entries.len().checked_sub(num_recent + 1)
+            && !self.entries[index].0.is_multiple_of(self.stride)
         {
             self.entries.remove(index);
         }
-        let most = (self.max_bytes / self.entry_bytes).max(2 * NUM_RECENT);
-        if self.entries.len() > most {
+        while self.entries.len() > most {
             self.stride *= 2;
-            let first_recent = self.entries.len() - NUM_RECENT;
-            let mut index = 0;
+            let first_recent = self.entries.len() - num_recent;
             let stride = self.stride;
+            let mut index = 0;
             self.entries.retain(|&(step, _)| {
                 index += 1;
-                index > first_recent || step % stride == 0
+                index > first_recent || step.is_multiple_of(stride)
             });
         }
     }
@@ -152,6 +153,16 @@ mod tests {
         assert_eq!(recent, (99_968..100_000).rev().collect::<Vec<_>>());
         let (old, _) = kept.entries().split_at(kept.entries().len() - 32);
         assert!(old.iter().all(|entry| entry.0 % kept.stride() == 0));
+    }
+
+    #[test]
+    fn large_entries_stay_within_the_bound_too() {
+        let mut kept = Thinned::new(1000);
+        for step in 0..1000u64 {
+            kept.push(step, step, 150);
+            assert!(kept.num_bytes() <= 1000, "{}", kept.num_bytes());
+        }
+        assert_eq!((kept.entries()[0], kept.last_step()), ((0, 0), Some(999)));
     }
 
     #[test]

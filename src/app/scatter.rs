@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use egui::{Color32, Tooltip, Ui};
-use egui_plot::{Arrows, Legend, MarkerShape, Plot, PlotPoint, Points};
+use egui::{Color32, Label, Pos2, RichText, Sense, Shape, Stroke, Tooltip, Ui, vec2};
+use egui_plot::{Arrows, MarkerShape, Plot, PlotPoint, Points};
 
 use super::{
     grid::Action,
     magnifier::{Chain, name_of},
-    pixels::number,
+    pixels::{SMALL, number},
     theme,
     viewer::{Overlay, Selection, Viewer},
 };
@@ -23,6 +23,8 @@ const NUM_TRAIN: usize = 1500;
 const REACH: f32 = 14.0;
 /// Length of an arrow at the scale of the gradients, in units of x.
 const ARROW: f32 = 0.2;
+/// Half the side of what is shown: the box [-1, 1] with a rim.
+const BOUND: f32 = 1.1;
 /// A value beyond this has left the box.
 const FAR: f32 = 3.0;
 
@@ -38,11 +40,14 @@ const SHAPES: [MarkerShape; 8] = [
     MarkerShape::Asterisk,
 ];
 
+/// Points in the plane.
+type Places = Vec<[f64; 2]>;
+
 /// What the plots keep between frames.
 #[derive(Default)]
 pub(super) struct Scatter {
     /// Training points of each class, and the set that they come from.
-    train: Option<(Arc<Dataset>, Vec<Vec<[f64; 2]>>)>,
+    train: Option<(Arc<Dataset>, Vec<Places>)>,
     /// The gradient norm that the longest arrow stands for, lane by lane.
     scales: Vec<f32>,
 }
@@ -107,10 +112,8 @@ fn plot(
     let labels = &viewer.record.as_ref()?.request.labels;
     let images = lanes.get(lane)?;
     let places = points_of(images);
-    let mut plot = Plot::new(("plane", lane))
+    let plot = Plot::new(("plane", lane))
         .data_aspect(1.0)
-        .default_x_bounds(-1.1, 1.1)
-        .default_y_bounds(-1.1, 1.1)
         .auto_bounds(false)
         .allow_drag(false)
         .allow_zoom(false)
@@ -121,20 +124,24 @@ fn plot(
         .show_x(false)
         .show_y(false)
         .height(ui.available_height());
-    if lane == 0 {
-        plot = plot.legend(Legend::default().follow_insertion_order(true));
-    }
     let is_dark = ui.visuals().dark_mode;
     let contrast = ui.visuals().strong_text_color();
     let selected = viewer.selected.filter(|selected| selected.lane == lane);
     let drawn = plot.show(ui, |ui| {
+        // The box fills the shorter side; the longer one shows what is beside it.
+        let size = ui.transform().frame().size();
+        let shorter = size.min_elem().max(1.0);
+        let half = (size / shorter * BOUND).max(egui::Vec2::splat(BOUND));
+        let (x, y) = (f64::from(half.x), f64::from(half.y));
+        ui.set_plot_bounds_x(-x..=x);
+        ui.set_plot_bounds_y(-y..=y);
         for (class, points) in state.train.iter().flat_map(|train| train.1.iter().enumerate()) {
-            let color = class_color(class).gamma_multiply(if is_dark { 0.35 } else { 0.45 });
+            let color = class_color(class).gamma_multiply(if is_dark { 0.22 } else { 0.35 });
             let faint = Points::new("", points.clone()).color(color).radius(1.3);
             ui.points(faint.allow_hover(false));
         }
         for (class, name) in model.class_names.iter().enumerate() {
-            let of_class: Vec<[f64; 2]> = places
+            let of_class: Places = places
                 .iter()
                 .zip(labels)
                 .filter(|(place, label)| **label as usize == class && is_finite(place))
@@ -148,9 +155,9 @@ fn plot(
             ui.points(points.color(class_color(class)).allow_hover(false));
         }
         if let Some(arrows) = arrows(viewer, images, &places, state, lane) {
-            ui.arrows(arrows.color(contrast.gamma_multiply(0.6)).allow_hover(false));
+            ui.arrows(arrows.color(contrast.gamma_multiply(0.45)).allow_hover(false));
         }
-        let ring = |places: Vec<[f64; 2]>, radius| {
+        let ring = |places: Places, radius| {
             Points::new("", places).radius(radius).filled(false).color(contrast).allow_hover(false)
         };
         if viewer.overlay == Overlay::Clamped {
@@ -189,6 +196,50 @@ fn plot(
     drawn.response.clicked().then_some(Action::Select(selection))
 }
 
+/// Which marker is which class.
+pub(super) fn legend(ui: &mut Ui, model: &ModelInfo) {
+    ui.scope(|ui| {
+        ui.spacing_mut().interact_size.y = 0.0;
+        ui.spacing_mut().item_spacing = vec2(4.0, 1.0);
+        ui.horizontal_wrapped(|ui| {
+            for (class, name) in model.class_names.iter().enumerate() {
+                let (rect, _) = ui.allocate_exact_size(vec2(12.0, SMALL + 3.0), Sense::hover());
+                ui.painter().add(marker(rect.center(), SHAPES[class % SHAPES.len()], class));
+                ui.add(Label::new(RichText::new(name).size(SMALL)).extend());
+                ui.add_space(4.0);
+            }
+            let text = RichText::new("large: chains, faint: training points").size(SMALL);
+            ui.add(Label::new(text).extend());
+        });
+    });
+}
+
+/// A marker as the plot draws it.
+fn marker(at: Pos2, shape: MarkerShape, class: usize) -> Shape {
+    let color = class_color(class);
+    let polygon = |corners: &[(f32, f32)]| {
+        let corners = corners.iter().map(|&(x, y)| at + vec2(x, y) * 4.0).collect();
+        Shape::convex_polygon(corners, color, Stroke::NONE)
+    };
+    let lines = |ends: &[(f32, f32)]| {
+        let line = |&(x, y): &(f32, f32)| {
+            let end = vec2(x, y) * 4.0;
+            Shape::line_segment([at - end, at + end], Stroke::new(1.5, color))
+        };
+        Shape::Vec(ends.iter().map(line).collect())
+    };
+    match shape {
+        MarkerShape::Square => polygon(&[(-0.8, -0.8), (0.8, -0.8), (0.8, 0.8), (-0.8, 0.8)]),
+        MarkerShape::Diamond => polygon(&[(0.0, -1.0), (1.0, 0.0), (0.0, 1.0), (-1.0, 0.0)]),
+        MarkerShape::Up => polygon(&[(0.0, -1.0), (0.9, 0.6), (-0.9, 0.6)]),
+        MarkerShape::Down => polygon(&[(0.0, 1.0), (-0.9, -0.6), (0.9, -0.6)]),
+        MarkerShape::Plus => lines(&[(1.0, 0.0), (0.0, 1.0)]),
+        MarkerShape::Cross => lines(&[(0.7, 0.7), (0.7, -0.7)]),
+        MarkerShape::Asterisk => lines(&[(0.0, 1.0), (0.87, 0.5), (0.87, -0.5)]),
+        _ => Shape::circle_filled(at, 4.0, color),
+    }
+}
+
 /// What the arrows mean.
 pub(super) fn caption(viewer: &Viewer, state: &Scatter) -> String {
     match viewer.overlay {
@@ -196,8 +247,9 @@ pub(super) fn caption(viewer: &Viewer, state: &Scatter) -> String {
             let scales: Vec<String> = state.scales.iter().map(|scale| number(*scale)).collect();
             format!(
                 "Arrows point downhill, along −∂E/∂x; one of length {ARROW} stands for a gradient \
-                 norm of {}.",
-                scales.join(", ")
+                 norm of {}{}.",
+                scales.join(", "),
+                if scales.len() > 1 { " (lane by lane)" } else { "" },
             )
         }
         _ => "Arrows lead from where a chain started to where it is.".into(),
@@ -221,7 +273,7 @@ fn is_finite(place: &[f64; 2]) -> bool {
     place.iter().all(|value| value.is_finite())
 }
 
-fn points_of(images: &LaneImages) -> Vec<[f64; 2]> {
+fn points_of(images: &LaneImages) -> Places {
     images.x.chunks_exact(2).map(|point| [f64::from(point[0]), f64::from(point[1])]).collect()
 }
 
@@ -262,7 +314,7 @@ fn arrows(
 }
 
 /// Points of which a gradient component was clamped.
-fn clamped(images: &LaneImages, places: &[[f64; 2]]) -> Vec<[f64; 2]> {
+fn clamped(images: &LaneImages, places: &[[f64; 2]]) -> Places {
     let Some(radius) = images.proximal_radius else { return Vec::new() };
     let gradients = images.gradient.chunks_exact(2);
     let of_points = places.iter().zip(gradients).filter(|(place, gradient)| {

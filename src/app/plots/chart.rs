@@ -1,8 +1,9 @@
 //! How every plot of the window looks: axes with round numbers, line styles, legends.
 
-use egui::{Color32, RichText, TextStyle, Ui, vec2};
+use egui::{Color32, FontId, Painter, Rect, RichText, Role, Shape, Ui, WidgetInfo, vec2};
 use egui_plot::{
-    FilledArea, GridInput, GridMark, LineStyle, Plot, PlotPoint, PlotUi, uniform_grid_spacer,
+    AxisHints, FilledArea, GridInput, GridMark, Line, LineStyle, Plot, PlotPoint, PlotPoints,
+    PlotUi, uniform_grid_spacer,
 };
 
 use crate::app::theme;
@@ -10,9 +11,13 @@ use crate::app::theme;
 /// Points that a mark of the horizontal axis needs, its number included.
 const X_MARK_POINTS: f64 = 85.0;
 /// The same of the vertical axis.
-const Y_MARK_POINTS: f64 = 32.0;
+const Y_MARK_POINTS: f64 = 22.0;
 /// Where egui_plot begins to draw a grid line.
 const GRID_POINTS: f32 = 8.0;
+/// Size of explanations, names of lines and axes.
+pub const NOTE_SIZE: f32 = 11.0;
+/// Width of the picture beside a name.
+const PICTURE_WIDTH: f32 = 24.0;
 /// Colours of several lines that are no lanes.
 pub const COLORS: [Color32; 5] =
     [theme::CLASSES[4], theme::CLASSES[5], theme::CLASSES[2], theme::CLASSES[6], theme::CLASSES[0]];
@@ -20,7 +25,11 @@ pub const COLORS: [Color32; 5] =
 /// A plot that stands still: nothing pans or zooms it, so that a click means a step and the wheel scrolls
 /// the page.
 pub fn chart<'a>(id: &str, height: f32, x_label: &str, y_label: &str) -> Plot<'a> {
-    let of_size = |label: &str| RichText::new(label.to_string()).small();
+    let hints = |hints: AxisHints<'a>, label: &str| {
+        let hints = hints.label(RichText::new(label).size(NOTE_SIZE));
+        hints.tick_label_font(FontId::proportional(NOTE_SIZE)).formatter(|mark, _| mark_text(mark))
+    };
+    let y_axis = hints(AxisHints::new_y(), y_label).min_thickness(46.0).label_spacing(8.0..=16.0);
     Plot::new(id)
         .height(height)
         .min_size(vec2(40.0, 24.0))
@@ -34,11 +43,8 @@ pub fn chart<'a>(id: &str, height: f32, x_label: &str, y_label: &str) -> Plot<'a
         .grid_spacing(GRID_POINTS..=200.0)
         .x_grid_spacer(|input| spacer(input, X_MARK_POINTS))
         .y_grid_spacer(|input| spacer(input, Y_MARK_POINTS))
-        .x_axis_label(of_size(x_label))
-        .y_axis_label(of_size(y_label))
-        .x_axis_formatter(|mark, _| mark_text(mark))
-        .y_axis_formatter(|mark, _| mark_text(mark))
-        .y_axis_min_width(46.0)
+        .custom_x_axes(vec![hints(AxisHints::new_x(), x_label)])
+        .custom_y_axes(vec![y_axis])
 }
 
 fn spacer(input: GridInput, points: f64) -> Vec<GridMark> {
@@ -87,30 +93,50 @@ pub fn lane_color(lane: usize) -> Color32 {
     theme::LANES[lane % theme::LANES.len()]
 }
 
+/// A small picture and the name beside it, as one thing that wraps to the next row.
+pub fn entry(ui: &mut Ui, name: &str, paint: impl FnOnce(&Painter, Rect)) {
+    let color = ui.visuals().text_color();
+    let galley =
+        ui.painter().layout_no_wrap(name.to_string(), FontId::proportional(NOTE_SIZE), color);
+    let size = vec2(PICTURE_WIDTH + 4.0 + galley.size().x, galley.size().y);
+    let (rect, response) = ui.allocate_exact_size(size, egui::Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, name));
+    paint(ui.painter(), rect.with_max_x(rect.left() + PICTURE_WIDTH));
+    ui.painter().galley(rect.left_top() + vec2(PICTURE_WIDTH + 4.0, 0.0), galley, color);
+}
+
 /// A piece of line and its name.
 pub fn legend_entry(ui: &mut Ui, name: &str, color: Color32, style: LineStyle) {
-    let text = RichText::new(name).small();
-    let height = ui.text_style_height(&TextStyle::Small);
-    ui.scope(|ui| {
-        ui.spacing_mut().item_spacing.x = 3.0;
-        ui.horizontal(|ui| {
-            let (rect, _) = ui.allocate_exact_size(vec2(24.0, height), egui::Sense::hover());
-            let ends = [rect.left_center(), rect.right_center()];
-            let painter = ui.painter();
-            match style {
-                LineStyle::Solid => {
-                    painter.line_segment(ends, (2.0, color));
-                }
-                LineStyle::Dashed { .. } => {
-                    painter.extend(egui::Shape::dashed_line(&ends, (2.0, color), 7.0, 4.0));
-                }
-                LineStyle::Dotted { .. } => {
-                    painter.extend(egui::Shape::dotted_line(&ends, color, 5.0, 1.4));
-                }
+    entry(ui, name, |painter, rect| {
+        let ends = [rect.left_center(), rect.right_center()];
+        match style {
+            LineStyle::Solid => {
+                painter.line_segment(ends, (2.0, color));
             }
-            ui.label(text);
-        });
+            LineStyle::Dashed { .. } => {
+                painter.extend(Shape::dashed_line(&ends, (2.0, color), 7.0, 4.0));
+            }
+            LineStyle::Dotted { .. } => {
+                painter.extend(Shape::dotted_line(&ends, color, 5.0, 1.4));
+            }
+        }
     });
+}
+
+/// Names side by side, in as many rows as they need.
+pub fn legend_row<R>(ui: &mut Ui, contents: impl FnOnce(&mut Ui) -> R) -> R {
+    ui.scope(|ui| {
+        // Rows as high as their text, not as a button.
+        ui.spacing_mut().interact_size.y = NOTE_SIZE + 4.0;
+        ui.spacing_mut().item_spacing.y = 2.0;
+        ui.horizontal_wrapped(contents).inner
+    })
+    .inner
+}
+
+/// A line of explanation.
+pub fn note(ui: &mut Ui, text: impl Into<String>) {
+    ui.label(RichText::new(text).size(NOTE_SIZE));
 }
 
 /// A translucent band between two lines; where either is no number there is a gap.
@@ -126,9 +152,25 @@ pub fn band(plot: &mut PlotUi<'_>, name: &str, points: &[(f64, f64, f64)], color
     }
 }
 
-/// Points of a line.
-pub fn points(values: impl IntoIterator<Item = (f64, f64)>) -> egui_plot::PlotPoints<'static> {
-    egui_plot::PlotPoints::Owned(values.into_iter().map(|(x, y)| PlotPoint::new(x, y)).collect())
+/// A line through the values, with a gap where there is no number.
+pub fn line<'a>(
+    plot: &mut PlotUi<'a>,
+    values: impl IntoIterator<Item = (f64, f64)>,
+    styled: impl Fn(Line<'a>) -> Line<'a>,
+) {
+    let values: Vec<(f64, f64)> = values.into_iter().collect();
+    for run in values.split(|(x, y)| !x.is_finite() || !y.is_finite()) {
+        if !run.is_empty() {
+            // Bands of many points a pixel would round the corners of histograms.
+            let line = Line::new("", points(run.iter().copied())).allow_band(false);
+            plot.line(styled(line).allow_hover(false));
+        }
+    }
+}
+
+/// Points of a plot.
+pub fn points(values: impl IntoIterator<Item = (f64, f64)>) -> PlotPoints<'static> {
+    PlotPoints::Owned(values.into_iter().map(|(x, y)| PlotPoint::new(x, y)).collect())
 }
 
 /// A range with some room around it, and a width even where all values are the same.

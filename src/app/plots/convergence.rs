@@ -243,7 +243,12 @@ fn refusal(record: &Record, rule: &LaneConfig) -> Option<String> {
 }
 
 fn caveats(record: &Record, lane: usize, rule: &LaneConfig, stride: u64) -> Vec<&'static str> {
-    let is_changed = record.request.lanes.get(lane).is_some_and(|at_start| at_start != rule);
+    let is_changed = record.request.lanes.get(lane).is_some_and(|at_start| {
+        // The length of the run is no part of the rule.
+        let mut rule = rule.clone();
+        rule.sampler.num_steps = at_start.sampler.num_steps;
+        *at_start != rule
+    });
     let is_falling = rule.sampler.step_schedule != StepSchedule::Constant;
     let caveats = [
         (is_changed, "The rule was changed during the run: the window may hold draws of both."),

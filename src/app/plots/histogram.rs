@@ -1,15 +1,15 @@
 //! Where the chains stand between real images: densities of energies at the shown step.
 
 use egui::{Color32, Ui};
-use egui_plot::{HoverPosition, Line};
+use egui_plot::HoverPosition;
 
 use super::{
-    chart::{chart, lane_color, line_style, line_width, points},
+    chart::{chart, lane_color, line, line_style, line_width, note},
     series::{EXPLODED, quantile},
 };
 use crate::{app::viewer::Viewer, worker::LaneNumbers};
 
-const NUM_BINS: usize = 48;
+const NUM_BINS: usize = 32;
 /// How many times the spread of the test images the picture reaches beyond them, at most.
 const MAX_REACH: f32 = 20.0;
 
@@ -132,17 +132,14 @@ impl Histogram {
             .show(ui, |plot| {
                 plot.set_plot_bounds_x(low..=high);
                 plot.set_plot_bounds_y(0.0..=1.08 * top);
-                let real =
-                    Line::new("test images", points(outline(&self.test, self.low, self.high)));
-                let real = real.color(grey).width(1.0).fill(0.0).fill_alpha(0.35);
-                plot.line(real.allow_hover(false));
+                line(plot, outline(&self.test, self.low, self.high), |line| {
+                    line.color(grey).width(1.0).fill(0.0).fill_alpha(0.35)
+                });
                 for (lane, density) in self.lanes.iter().enumerate() {
-                    let line = points(outline(&density.density, self.low, self.high));
-                    let line = Line::new(names.get(lane).cloned().unwrap_or_default(), line)
-                        .color(lane_color(lane))
-                        .width(line_width(lane, 2.0))
-                        .style(line_style(lane));
-                    plot.line(line.allow_hover(false));
+                    let (color, style) = (lane_color(lane), line_style(lane));
+                    line(plot, outline(&density.density, self.low, self.high), |line| {
+                        line.color(color).width(line_width(lane, 2.0)).style(style)
+                    });
                 }
             });
         for (lane, density) in self.lanes.iter().enumerate() {
@@ -160,7 +157,7 @@ impl Histogram {
                     density.num_outside, density.num_chains
                 );
             }
-            ui.small(text);
+            note(ui, text);
         }
     }
 }

@@ -2,10 +2,10 @@
 //! pointer.
 
 use egui::{Color32, Ui};
-use egui_plot::{HoverPosition, Line, VLine};
+use egui_plot::{HoverPosition, VLine};
 
 use super::{
-    chart::{band, chart, lane_color, line_style, line_width, points, with_room},
+    chart::{band, chart, lane_color, line, line_style, line_width, with_room},
     faint::{FaintCache, FaintChains},
     series::{Metric, Series, XAxis, calm_end},
 };
@@ -86,22 +86,18 @@ impl LinePlot<'_> {
                 band(plot, "", &spread.collect::<Vec<_>>(), lane_color(lane));
             }
             for lane in 0..num_lanes {
-                let median = points(series.columns().iter().map(|column| {
+                let median = series.columns().iter().map(|column| {
                     let spread = column.lanes[lane].spreads[metric as usize];
                     (column.x(axis, lane), f64::from(spread.median))
-                }));
-                let line = Line::new(names.get(lane).cloned().unwrap_or_default(), median)
-                    .color(lane_color(lane))
-                    .width(line_width(lane, 2.0))
-                    .style(line_style(lane))
-                    .allow_hover(false);
-                plot.line(line);
+                });
+                let (color, style) = (lane_color(lane), line_style(lane));
+                let width = line_width(lane, 2.0);
+                line(plot, median, |line| line.color(color).width(width).style(style));
             }
             if let Some(chain) = chain {
                 let x = |step| series.x_of_step(axis, chain.lane, step);
-                let line = points(chain.points.iter().map(|&(step, value)| (x(step), value)));
-                let line = Line::new(chain.name.clone(), line).color(bold).width(2.2);
-                plot.line(line.allow_hover(false));
+                let values = chain.points.iter().map(|&(step, value)| (x(step), value));
+                line(plot, values, |line| line.color(bold).width(2.2));
             }
             // At equal cost the lanes stand at different places at the same step.
             let num_playheads = if axis == XAxis::Steps { num_lanes.min(1) } else { num_lanes };

@@ -1,5 +1,6 @@
 //! Plots and diagnostics of the run.
 
+mod cells;
 pub(super) mod chart;
 mod convergence;
 mod faint;
@@ -12,8 +13,9 @@ mod table;
 use egui::{ComboBox, RichText, ScrollArea, Ui};
 
 use super::{theme, viewer::Viewer};
-use crate::config::{LaneConfig, SamplerKind};
-use chart::{chart, lane_color, legend_entry, line_style, line_width, points};
+use crate::config::LaneConfig;
+use cells::Cell;
+use chart::{NOTE_SIZE, lane_color, legend_entry, legend_row, line_style};
 use convergence::Convergence;
 use faint::FaintCache;
 use histogram::Histogram;
@@ -26,6 +28,9 @@ const INTERVAL_SECS: f64 = 0.1;
 const HEIGHT: f32 = 190.0;
 /// Height of the plot of energies there.
 const BIG_HEIGHT: f32 = 260.0;
+/// Below this height or the width after it the strip has no room for names of lanes.
+const LOW: f32 = 130.0;
+const NARROW: f32 = 520.0;
 /// From which width on plots stand in two columns.
 const TWO_COLUMNS: f32 = 600.0;
 
@@ -126,7 +131,7 @@ impl PlotsView {
                 (0, true) => format!("⚠ {name}: leaves the plot, whose axis follows the others"),
                 _ => format!("⚠ {name}: {num_exploded} of {num_chains} chains exploded"),
             };
-            ui.label(RichText::new(text).small().strong().color(theme::BROKEN)).on_hover_text(
+            ui.label(RichText::new(text).size(NOTE_SIZE).strong().color(theme::BROKEN)).on_hover_text(
                 "A chain has exploded once its energy is no number or beyond ±10,000: its steps are too large. \
                  The axis follows the values that make sense. A smaller step size, or a rule with a clamp \
                  (Proximal SGLD, PYLD), keeps chains in bounds.",
@@ -152,23 +157,23 @@ fn selected_name(viewer: &Viewer) -> Option<String> {
     let nth = labels[..=selected.chain].iter().filter(|&&other| other == label).count();
     let model = viewer.model.as_ref()?;
     let class = model.class_names.get(label as usize)?;
-    Some(format!("selected chain ({class} {nth})"))
+    Some(format!("selected: {class}, chain {nth}"))
 }
 
 /// The names of lines: lanes, if there are several, and the selected chain.
-fn legend(ui: &mut Ui, viewer: &Viewer, names: &[String], has_selected: bool) {
+fn legend(ui: &mut Ui, names: &[String], selected: Option<String>) {
     if names.len() > 1 {
         for (lane, name) in names.iter().enumerate() {
             legend_entry(ui, name, lane_color(lane), line_style(lane));
         }
     }
-    if let Some(name) = selected_name(viewer).filter(|_| has_selected) {
+    if let Some(name) = selected {
         legend_entry(ui, &name, ui.visuals().strong_text_color(), egui_plot::LineStyle::Solid);
     }
 }
 
 /// Which axis the lines are drawn over.
-fn choose_axis(ui: &mut Ui, title: &str, axis: &mut XAxis, id: &str) {
+fn choose_axis(ui: &mut Ui, title: &str, axis: &mut XAxis, id: (&str, bool)) {
     let label = ui.label(RichText::new(title).strong());
     let choice =
         ComboBox::from_id_salt(id).selected_text(axis.name()).width(104.0).show_ui(ui, |ui| {
@@ -189,17 +194,52 @@ fn look_at(viewer: &mut Viewer, step: Option<u64>) {
     }
 }
 
-fn energy_header(ui: &mut Ui, viewer: &Viewer, state: &mut PlotsView, names: &[String], id: &str) {
-    ui.horizontal_wrapped(|ui| {
-        choose_axis(ui, "Energy over", &mut state.axis, id);
-        legend(ui, viewer, names, true);
+/// Where the energies are drawn.
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    /// In the tab of plots.
+    Tab,
+    /// Under the chains.
+    Strip,
+    /// Under the chains of a small window.
+    LowStrip,
+}
+
+fn energy_header(
+    ui: &mut Ui,
+    viewer: &Viewer,
+    state: &mut PlotsView,
+    names: &[String],
+    place: Place,
+) {
+    let row = |ui: &mut Ui, contents: &mut dyn FnMut(&mut Ui)| match place {
+        Place::LowStrip => legend_row(ui, contents),
+        _ => ui.horizontal_wrapped(contents).inner,
+    };
+    row(ui, &mut |ui| {
+        choose_axis(ui, "Energy over", &mut state.axis, ("axis", place == Place::Tab));
+        let selected = selected_name(viewer);
+        legend(
+            ui,
+            names,
+            match place {
+                Place::LowStrip => selected.map(|_| "selected".into()),
+                _ => selected,
+            },
+        );
+        if names.len() == 1 && place == Place::Tab {
+            let name = "middle of the chains, and a band that holds 80 % of them";
+            legend_entry(ui, name, lane_color(0), line_style(0));
+        }
         let (drawn, all) = (state.series.faint_chains().len(), state.series.num_chains());
         let mut hover = "Thin lines are single chains, the thick line is the middle one of each lane, and of \
                          ten chains eight lie in the band. Low energy means probable. Click or drag to look at \
                          a step."
             .to_string();
         if drawn < all {
-            hover += &format!(" {drawn} of {all} chains are drawn one by one; median and band are of all.");
+            hover += &format!(
+                " {drawn} of {all} chains are drawn one by one; median and band are of all."
+            );
         }
         if state.series.stride() > 1 {
             hover += &format!(" Every {}th step is drawn.", state.series.stride());
@@ -217,7 +257,14 @@ pub fn energies(ui: &mut Ui, viewer: &mut Viewer, state: &mut PlotsView) {
         return;
     }
     let names = state.names(viewer);
-    energy_header(ui, viewer, state, &names, "strip axis");
+    if ui.available_height() < LOW || ui.available_width() < NARROW {
+        // The lanes' names stand above their chains.
+        let short: Vec<String> = (1..=names.len()).map(|lane| lane.to_string()).collect();
+        let short = if names.len() > 1 { short } else { names.clone() };
+        energy_header(ui, viewer, state, &short, Place::LowStrip);
+    } else {
+        energy_header(ui, viewer, state, &names, Place::Strip);
+    }
     let height = ui.available_height() - 2.0;
     let what =
         Drawn { id: "energies", metric: Metric::Energy, y_label: "energy", height, faint: true };
@@ -248,7 +295,7 @@ pub fn ui(ui: &mut Ui, viewer: &mut Viewer, state: &mut PlotsView) {
         // The bar must not lie over the right end of a plot.
         ui.set_max_width(ui.available_width() - 8.0);
         let names = state.names(viewer);
-        energy_header(ui, viewer, state, &names, "axis");
+        energy_header(ui, viewer, state, &names, Place::Tab);
         let what = Drawn {
             id: "energies large",
             metric: Metric::Energy,
@@ -263,7 +310,9 @@ pub fn ui(ui: &mut Ui, viewer: &mut Viewer, state: &mut PlotsView) {
             ui.columns(num_columns, |columns| {
                 for (ui, &cell) in columns.iter_mut().zip(row) {
                     ui.push_id(cell.title(), |ui| {
-                        step = step.or(show_cell(ui, viewer, state, &names, cell));
+                        // A column of its own justifies every text.
+                        let inner = ui.vertical(|ui| cells::show(ui, viewer, state, &names, cell));
+                        step = step.or(inner.inner);
                     });
                 }
             });
@@ -275,136 +324,111 @@ pub fn ui(ui: &mut Ui, viewer: &mut Viewer, state: &mut PlotsView) {
     });
 }
 
-/// A smaller plot of the tab.
-#[derive(Clone, Copy)]
-enum Cell {
-    GradientNorm,
-    ClampRate,
-    Probabilities,
-    Histogram,
-    Autocorrelation,
-    Distance,
-}
-
-impl Cell {
-    const ALL: [Self; 6] = [
-        Self::Probabilities,
-        Self::Histogram,
-        Self::GradientNorm,
-        Self::ClampRate,
-        Self::Distance,
-        Self::Autocorrelation,
-    ];
-
-    fn title(self) -> &'static str {
-        match self {
-            Self::GradientNorm => "Gradient norm",
-            Self::ClampRate => "Clamp rate",
-            Self::Probabilities => "What the classifier sees",
-            Self::Histogram => "Chains against real images",
-            Self::Autocorrelation => "Autocorrelation of the energy",
-            Self::Distance => "Distance from the start",
-        }
-    }
-
-    fn explanation(self) -> &'static str {
-        match self {
-            Self::GradientNorm => {
-                "How steep the energy is where the chains stand; near 0 they rest in a dip."
-            }
-            Self::ClampRate => {
-                "Share of the gradient's components cut down to the proximal radius."
-            }
-            Self::Probabilities => "p(y|x) of the selected chain: the five likeliest classes.",
-            Self::Histogram => {
-                "Chains left of the data are more probable to the model than real images."
-            }
-            Self::Autocorrelation => {
-                "How alike a chain is to itself some steps later: the sooner at 0, the more each step tells."
-            }
-            Self::Distance => "|x - x₀|: how far the chains have moved from where they began.",
-        }
-    }
-}
-
-fn show_cell(
-    ui: &mut Ui,
-    viewer: &Viewer,
-    state: &mut PlotsView,
-    names: &[String],
-    cell: Cell,
-) -> Option<u64> {
-    ui.label(RichText::new(cell.title()).strong());
-    ui.small(cell.explanation());
-    let lines = |ui: &mut Ui, metric: Metric, id: &'static str, y_label: &'static str| {
-        ui.horizontal_wrapped(|ui| legend(ui, viewer, names, true));
-        let what = Drawn { id, metric, y_label, height: HEIGHT, faint: false };
-        state.line_plot(ui, viewer, what, names)
-    };
-    match cell {
-        Cell::GradientNorm => {
-            return lines(ui, Metric::GradientNorm, "gradient norm", "energy per unit of x");
-        }
-        Cell::Distance => return lines(ui, Metric::Distance, "distance", "distance in units of x"),
-        Cell::ClampRate => {
-            let clamps = |lane: &LaneConfig| {
-                !matches!(lane.sampler.kind, SamplerKind::Sgld | SamplerKind::Mala)
-            };
-            if viewer.view.lanes.iter().any(clamps) {
-                return lines(ui, Metric::ClampRate, "clamp rate", "share clamped");
-            }
-            ui.weak("SGLD and MALA clamp nothing, so there is no clamp rate.");
-        }
-        Cell::Probabilities => {
-            return probabilities::ui(ui, viewer, &state.series, state.axis, HEIGHT);
-        }
-        Cell::Histogram => {
-            ui.horizontal_wrapped(|ui| {
-                let grey = egui::Color32::from_gray(140);
-                legend_entry(ui, "real test images (filled)", grey, egui_plot::LineStyle::Solid);
-                for (lane, name) in names.iter().enumerate() {
-                    legend_entry(ui, name, lane_color(lane), line_style(lane));
-                }
-            });
-            state.histogram.ui(ui, viewer, names, HEIGHT, state.series.revision);
-        }
-        Cell::Autocorrelation => {
-            ui.horizontal_wrapped(|ui| legend(ui, viewer, names, false));
-            autocorrelation(ui, state);
-        }
-    }
-    None
-}
-
-fn autocorrelation(ui: &mut Ui, state: &PlotsView) {
-    let lanes = state.convergence.lanes();
-    let last = lanes.iter().filter_map(|lane| lane.autocorrelation.last()).map(|point| point.0);
-    let last = last.fold(0.0, f64::max);
-    if last == 0.0 {
-        ui.weak("It takes some more steps until there is something to compare.");
-        return;
-    }
-    let zero = ui.visuals().weak_text_color();
-    chart("autocorrelation", HEIGHT, "steps later", "autocorrelation")
-        .label_formatter(|position| {
-            let (egui_plot::HoverPosition::Elsewhere { position }
-            | egui_plot::HoverPosition::NearDataPoint { position, .. }) = position;
-            Some(format!("{:.0} steps later: {:.2}", position.x, position.y))
-        })
-        .show(ui, |plot| {
-            plot.set_plot_bounds_x(0.0..=last);
-            plot.set_plot_bounds_y(-0.55..=1.05);
-            plot.hline(egui_plot::HLine::new("", 0.0).color(zero).allow_hover(false));
-            for (lane, report) in lanes.iter().enumerate() {
-                let line = egui_plot::Line::new("", points(report.autocorrelation.iter().copied()));
-                let line = line.color(lane_color(lane)).width(line_width(lane, 2.0));
-                plot.line(line.style(line_style(lane)).allow_hover(false));
-            }
+#[cfg(test)]
+mod timing_tmp {
+    use super::*;
+    use crate::{app::record::Record, worker::*};
+    #[test]
+    fn time_it() {
+        let lanes = vec![LaneConfig::default(); 3];
+        let mut viewer =
+            Viewer::new(crate::config::ViewState { lanes: lanes.clone(), ..Default::default() });
+        let n = 100;
+        let mut record = Record::new(RunRequest {
+            seed: 0,
+            labels: (0..n).map(|i| i / 10).collect(),
+            lanes,
+            image: None,
         });
-    if let Some(lane) = lanes.first().filter(|lane| lane.window.num_draws > 0) {
-        ui.small(format!(
-            "Mean over the chains of each lane, from steps {} to {}.",
-            lane.window.first, lane.window.last
-        ));
+        let mut push = |record: &mut Record, step: u64| {
+            let lane = |l: u32| LaneStep {
+                images: LaneImages {
+                    x: vec![0.0f32; 100].into(),
+                    gradient: vec![],
+                    proximal_radius: None,
+                },
+                numbers: LaneNumbers {
+                    energy: (0..n)
+                        .map(|c| {
+                            ((c * 7919 + step as u32 * 104729 + l * 31) % 1000) as f32 / 300.0
+                                - step as f32 * 0.01
+                        })
+                        .collect(),
+                    gradient_norm: vec![1.0; 100],
+                    clamp_rate: vec![0.5; 100],
+                    saturation: vec![0.0; 100],
+                    distance: vec![0.0; 100],
+                    probabilities: vec![half::f16::from_f32(0.1); 1000],
+                    acceptance: vec![],
+                    seconds: step as f64,
+                    num_gradients: step,
+                },
+            };
+            record.push(Step { step, lanes: vec![lane(0), lane(1), lane(2)] });
+        };
+        for step in 0..900 {
+            push(&mut record, step);
+        }
+        viewer.record = Some(record);
+        viewer.selected = Some(crate::app::Selection { lane: 0, chain: 3 });
+        let ctx = egui::Context::default();
+        let mut state = PlotsView::default();
+        for tab in [false, true] {
+            for news in [false, true] {
+                let (mut draw, mut tess) = (0.0, 0.0);
+                let reps = 60;
+                for i in 0..reps + 3 {
+                    if news {
+                        let r = viewer.record.as_mut().unwrap();
+                        let s = r.numbers.last_step().unwrap() + 1;
+                        push(r, s);
+                    }
+                    let input = egui::RawInput {
+                        screen_rect: Some(egui::Rect::from_min_size(
+                            egui::Pos2::ZERO,
+                            egui::vec2(1280.0, if tab { 600.0 } else { 220.0 }),
+                        )),
+                        time: Some(i as f64),
+                        ..Default::default()
+                    };
+                    let t = std::time::Instant::now();
+                    let mut inner = 0.0;
+                    let out = ctx.run_ui(input, |ui| {
+                        let t = std::time::Instant::now();
+                        if tab {
+                            super::ui(ui, &mut viewer, &mut state)
+                        } else {
+                            energies(ui, &mut viewer, &mut state)
+                        };
+                        inner = t.elapsed().as_secs_f64();
+                    });
+                    let _ = t;
+                    let t = std::time::Instant::now();
+                    let prims = ctx.tessellate(out.shapes, 1.0);
+                    let dt = t.elapsed().as_secs_f64();
+                    if i >= 3 {
+                        draw += inner;
+                        tess += dt;
+                    }
+                    if i == 3 {
+                        eprintln!(
+                            "vertices {}",
+                            prims
+                                .iter()
+                                .map(|p| match &p.primitive {
+                                    egui::epaint::Primitive::Mesh(m) => m.vertices.len(),
+                                    _ => 0,
+                                })
+                                .sum::<usize>()
+                        );
+                    }
+                }
+                eprintln!(
+                    "tab {tab} news {news}: ui {:.2} ms, tessellate {:.2} ms",
+                    1e3 * draw / reps as f64,
+                    1e3 * tess / reps as f64
+                );
+            }
+        }
     }
 }

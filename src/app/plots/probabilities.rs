@@ -1,10 +1,10 @@
 //! What the classifier sees in the selected chain over the run.
 
 use egui::Ui;
-use egui_plot::{HoverPosition, Line, VLine};
+use egui_plot::{HoverPosition, VLine};
 
 use super::{
-    chart::{COLORS, chart, legend_entry, line_style, line_width, points},
+    chart::{COLORS, chart, legend_entry, legend_row, line, line_style, line_width, note},
     selected_name,
     series::{Series, XAxis},
 };
@@ -60,9 +60,9 @@ pub fn ui(ui: &mut Ui, viewer: &Viewer, series: &Series, axis: XAxis, height: f3
     let seen = seen(viewer, series)?;
     let classes = likeliest(&seen.rows, NUM_CLASSES);
     let name = |class: usize| model.class_names.get(class).map_or("?", String::as_str);
-    ui.horizontal_wrapped(|ui| {
+    legend_row(ui, |ui| {
         if let Some(name) = selected_name(viewer) {
-            ui.small(format!("{name}:"));
+            note(ui, format!("{name}:"));
         }
         for (nth, &class) in classes.iter().enumerate() {
             legend_entry(ui, name(class), COLORS[nth], line_style(nth));
@@ -87,12 +87,9 @@ pub fn ui(ui: &mut Ui, viewer: &Viewer, series: &Series, axis: XAxis, height: f3
         // The likeliest last, on top.
         for (nth, &class) in classes.iter().enumerate().rev() {
             let values = seen.steps.iter().zip(&seen.rows);
-            let line = points(values.map(|(&step, row)| (x(step), f64::from(row[class]))));
-            let line = Line::new(name(class), line)
-                .color(COLORS[nth])
-                .width(line_width(nth, 2.0))
-                .style(line_style(nth));
-            plot.line(line.allow_hover(false));
+            let values = values.map(|(&step, row)| (x(step), f64::from(row[class])));
+            let (width, style) = (line_width(nth, 2.0), line_style(nth));
+            line(plot, values, |line| line.color(COLORS[nth]).width(width).style(style));
         }
         let line = VLine::new("", x(viewer.shown_step())).color(playhead).width(1.5);
         plot.vline(line.allow_hover(false));

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use egui::{Grid, RichText, Ui};
 
 use super::{
-    chart::{lane_color, legend_entry, line_style},
+    chart::{lane_color, legend_entry, line_style, note},
     convergence::{LaneReport, Row},
 };
+
+/// Below this width a name stands above its values and not beside them.
+const NARROW: f32 = 520.0;
 
 /// Draws it.
 pub fn ui(ui: &mut Ui, lanes: &[LaneReport], names: &[String]) {
@@ -18,43 +21,88 @@ pub fn ui(ui: &mut Ui, lanes: &[LaneReport], names: &[String]) {
          every chain in the second half of what is recorded and ask whether the chains tell the same story, and \
          how much of it is new.",
     );
-    for (report, name) in lanes.iter().zip(names) {
-        let window = report.window;
-        let every = match window.stride {
-            0 | 1 => "every step".to_string(),
-            2 => "every second step".to_string(),
-            stride => format!("every {stride}th step"),
-        };
-        let of_lane = if names.len() > 1 { format!("{name}: ") } else { String::new() };
-        ui.small(format!(
-            "{of_lane}steps {} to {}, {every}: {} draws of each chain.",
-            window.first, window.last, window.num_draws
-        ));
-        for caveat in &report.caveats {
-            ui.small(format!("{of_lane}{caveat}"));
+    let num_lanes = lanes.len().min(names.len());
+    let (lanes, names) = (&lanes[..num_lanes], &names[..num_lanes]);
+    if num_lanes == 0 {
+        return;
+    }
+    // What is the same of several lanes is said once.
+    let mut said = Vec::<(String, Vec<usize>)>::new();
+    for (lane, report) in lanes.iter().enumerate() {
+        let window = window_text(report);
+        for text in report.caveats.iter().map(|caveat| caveat.to_string()).chain([window]) {
+            add(&mut said, text, lane);
         }
+    }
+    for (text, of) in &said {
+        note(
+            ui,
+            if of.len() == num_lanes {
+                text.clone()
+            } else {
+                format!("{}: {text}", lanes_text(of))
+            },
+        );
     }
     ui.add_space(4.0);
-    for (report, name) in lanes.iter().zip(names) {
-        refusals(ui, report, name, names.len() > 1);
+    if ui.available_width() < NARROW {
+        list_rows(ui, lanes, names);
+    } else {
+        grid(ui, lanes, names);
     }
-    grid(ui, lanes, names);
+    ui.add_space(4.0);
+    for text in refusals(lanes) {
+        note(ui, text);
+    }
 }
 
-/// Each reason once, with the rows that it is for.
-fn refusals(ui: &mut Ui, report: &LaneReport, name: &str, has_many: bool) {
-    let mut rows_of = BTreeMap::<&str, Vec<&str>>::new();
-    for (row, value) in Row::all().zip(&report.values) {
-        if let Err(reason) = value {
-            rows_of.entry(reason.as_str()).or_default().push(row.name());
+/// Which steps the numbers are of.
+fn window_text(report: &LaneReport) -> String {
+    let window = report.window;
+    let every = match window.stride {
+        0 | 1 => "every step".to_string(),
+        2 => "every second step".to_string(),
+        stride => format!("every {stride}th step"),
+    };
+    let num_draws = window.num_draws;
+    format!("Steps {} to {}, {every}: {num_draws} draws of each chain.", window.first, window.last)
+}
+
+fn add(said: &mut Vec<(String, Vec<usize>)>, text: String, lane: usize) {
+    match said.iter_mut().find(|(other, _)| *other == text) {
+        Some((_, lanes)) => lanes.push(lane),
+        None => said.push((text, vec![lane])),
+    }
+}
+
+/// `Lane 1`, `Lanes 1 and 3`.
+fn lanes_text(lanes: &[usize]) -> String {
+    let numbers: Vec<String> = lanes.iter().map(|lane| (lane + 1).to_string()).collect();
+    let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
+    format!("{} {}", if lanes.len() > 1 { "Lanes" } else { "Lane" }, list(&numbers))
+}
+
+/// Each reason once, with the rows and the lanes that it is for.
+fn refusals(lanes: &[LaneReport]) -> Vec<String> {
+    let mut texts = Vec::<(String, Vec<usize>)>::new();
+    for (lane, report) in lanes.iter().enumerate() {
+        let mut rows_of = BTreeMap::<&str, Vec<&str>>::new();
+        for (row, value) in Row::all().zip(&report.values) {
+            if let Err(reason) = value {
+                rows_of.entry(reason.as_str()).or_default().push(row.name());
+            }
+        }
+        for (reason, rows) in rows_of {
+            let verb = if rows.len() > 1 { "do not apply" } else { "does not apply" };
+            let text = format!("{} {verb}, because {reason}.", capitalised(&list(&rows)));
+            add(&mut texts, shown(&text), lane);
         }
     }
-    for (reason, rows) in rows_of {
-        let of_lane = if has_many { format!("{name}: ") } else { String::new() };
-        let verb = if rows.len() > 1 { "do not apply" } else { "does not apply" };
-        ui.small(format!("{of_lane}{} {verb}, because {reason}.", list(&rows)));
-    }
-    ui.add_space(2.0);
+    let with_lanes = |(text, of): (String, Vec<usize>)| match of.len() == lanes.len() {
+        true => text,
+        false => format!("{}: {text}", lanes_text(&of)),
+    };
+    texts.into_iter().map(with_lanes).collect()
 }
 
 /// `a, b and c`.
@@ -66,11 +114,19 @@ fn list(words: &[&str]) -> String {
     }
 }
 
+fn name_and_meaning(ui: &mut Ui, row: Row) {
+    ui.label(RichText::new(shown(&capitalised(row.name()))).strong());
+    note(ui, shown(row.meaning()));
+}
+
+fn lane_name(ui: &mut Ui, lane: usize, name: &str) {
+    legend_entry(ui, &format!("Lane {}", lane + 1), lane_color(lane), line_style(lane));
+    note(ui, name.split_once(": ").map_or(name, |(_, rule)| rule));
+}
+
+/// Names at the left, a column a lane.
 fn grid(ui: &mut Ui, lanes: &[LaneReport], names: &[String]) {
-    let num_lanes = lanes.len().min(names.len());
-    if num_lanes == 0 {
-        return;
-    }
+    let num_lanes = lanes.len();
     let spacing = 12.0;
     let width = ui.available_width() - spacing * num_lanes as f32 - 8.0;
     let lane_width = (width / (num_lanes as f32 + 1.6)).clamp(72.0, 190.0);
@@ -83,17 +139,10 @@ fn grid(ui: &mut Ui, lanes: &[LaneReport], names: &[String]) {
         .show(ui, |ui| {
             if num_lanes > 1 {
                 ui.label("");
-                for (lane, name) in names.iter().enumerate().take(num_lanes) {
+                for (lane, name) in names.iter().enumerate() {
                     ui.vertical(|ui| {
                         ui.set_width(lane_width);
-                        legend_entry(
-                            ui,
-                            &format!("Lane {}", lane + 1),
-                            lane_color(lane),
-                            line_style(lane),
-                        );
-                        let rule = name.split_once(": ").map_or(name.as_str(), |(_, rule)| rule);
-                        ui.small(rule);
+                        lane_name(ui, lane, name);
                     });
                 }
                 ui.end_row();
@@ -101,10 +150,9 @@ fn grid(ui: &mut Ui, lanes: &[LaneReport], names: &[String]) {
             for (index, row) in Row::all().enumerate() {
                 ui.vertical(|ui| {
                     ui.set_width(name_width);
-                    ui.label(RichText::new(capitalised(row.name())).strong());
-                    ui.small(row.meaning());
+                    name_and_meaning(ui, row);
                 });
-                for report in lanes.iter().take(num_lanes) {
+                for report in lanes {
                     ui.vertical(|ui| {
                         ui.set_width(lane_width);
                         cell(ui, row, report.values.get(index));
@@ -113,6 +161,25 @@ fn grid(ui: &mut Ui, lanes: &[LaneReport], names: &[String]) {
                 ui.end_row();
             }
         });
+}
+
+/// Each name over its values.
+fn list_rows(ui: &mut Ui, lanes: &[LaneReport], names: &[String]) {
+    let columns = |ui: &mut Ui, contents: &dyn Fn(&mut Ui, usize)| {
+        ui.columns(lanes.len(), |columns| {
+            for (lane, ui) in columns.iter_mut().enumerate() {
+                ui.vertical(|ui| contents(ui, lane));
+            }
+        });
+    };
+    if lanes.len() > 1 {
+        columns(ui, &|ui, lane| lane_name(ui, lane, &names[lane]));
+    }
+    for (index, row) in Row::all().enumerate() {
+        ui.add_space(6.0);
+        name_and_meaning(ui, row);
+        columns(ui, &|ui, lane| cell(ui, row, lanes[lane].values.get(index)));
+    }
 }
 
 fn cell(ui: &mut Ui, row: Row, value: Option<&Result<f64, String>>) {
@@ -124,7 +191,7 @@ fn cell(ui: &mut Ui, row: Row, value: Option<&Result<f64, String>>) {
             let (number, verdict) = row.text(*value);
             ui.label(RichText::new(number).strong());
             if !verdict.is_empty() {
-                ui.small(verdict);
+                note(ui, verdict);
             }
         }
         Some(Err(reason)) => {
@@ -132,6 +199,11 @@ fn cell(ui: &mut Ui, row: Row, value: Option<&Result<f64, String>>) {
                 .on_hover_text(format!("does not apply, because {reason}"));
         }
     }
+}
+
+/// The text without the combining hat, which the window's font cannot draw.
+fn shown(text: &str) -> String {
+    text.replace("R\u{302}", "R-hat")
 }
 
 fn capitalised(name: &str) -> String {
@@ -147,6 +219,15 @@ mod tests {
     fn words_are_listed() {
         assert_eq!(list(&["R̂", "bulk ESS", "tail ESS"]), "R̂, bulk ESS and tail ESS");
         assert_eq!(list(&["R̂"]), "R̂");
+        assert_eq!(lanes_text(&[0, 2]), "Lanes 1 and 3");
+        let report = LaneReport {
+            values: Row::all().map(|_| Err("too few draws".into())).collect(),
+            ..LaneReport::default()
+        };
+        let texts = refusals(&[report.clone(), report, LaneReport::default()]);
+        assert_eq!(texts.len(), 1);
+        assert!(texts[0].starts_with("Lanes 1 and 2: R-hat, nested R-hat, "), "{texts:?}");
         assert_eq!(capitalised("bulk ESS"), "Bulk ESS");
+        assert_eq!(shown("nested R̂"), "nested R-hat");
     }
 }

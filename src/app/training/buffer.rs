@@ -5,7 +5,7 @@ use egui_plot::{MarkerShape, Points};
 
 use crate::{
     app::{
-        plots::chart::{chart, points},
+        plots::chart::{NOTE_SIZE, chart, entry, legend_row, note, points},
         theme,
     },
     data,
@@ -88,7 +88,8 @@ impl BufferView {
         }
         ui.add_space(4.0);
         ui.label(RichText::new("Replay buffer").strong());
-        ui.small(
+        note(
+            ui,
             "Chains that training goes on with from step to step: what the model now considers probable. They \
              should come to look like the data.",
         );
@@ -138,13 +139,13 @@ impl BufferView {
         let text = format!("{} chains of the replay buffer, one row a class", self.labels.len());
         response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, &text));
         let painter = ui.painter_at(rect);
-        let font = egui::TextStyle::Small.resolve(ui.style());
+        let font = egui::FontId::proportional(NOTE_SIZE);
         for (row, (class, _)) in rows.iter().enumerate() {
             let at = rect.left_top() + vec2(0.0, (row as f32 + 0.5) * cell);
             let name = self.class_names.get(*class as usize);
             let name = name.cloned().unwrap_or_else(|| format!("class {class}"));
-            let color = ui.visuals().text_color();
-            painter.text(at, egui::Align2::LEFT_CENTER, name, font.clone(), color);
+            let ink = ui.visuals().text_color();
+            painter.text(at, egui::Align2::LEFT_CENTER, name, font.clone(), ink);
         }
         let place = rect.with_min_x(rect.left() + NAME_WIDTH);
         let share = num_shown as f32 / num_columns as f32;
@@ -154,11 +155,18 @@ impl BufferView {
 
     fn scatter(&self, ui: &mut Ui) {
         let classes: Vec<u32> = rows(&self.labels, 1).into_iter().map(|row| row.0).collect();
-        ui.horizontal_wrapped(|ui| {
+        legend_row(ui, |ui| {
             for &class in &classes {
-                let (sign, color) = mark(class);
-                ui.label(RichText::new(sign).color(color));
-                ui.small(self.class_name(class));
+                entry(ui, &self.class_name(class), |painter, rect| {
+                    let center = rect.center();
+                    let at = |(x, y): (f32, f32)| center + 5.0 * vec2(x, y);
+                    let corners = corners(shape(class)).into_iter().map(at).collect();
+                    painter.add(egui::Shape::convex_polygon(
+                        corners,
+                        color(class),
+                        egui::Stroke::NONE,
+                    ));
+                });
             }
         });
         let side = ui.available_width().min(380.0);
@@ -170,8 +178,8 @@ impl BufferView {
                 let of_class = of_class.filter(|&(_, &label)| label == class);
                 let places = of_class.map(|(x, _)| (f64::from(x[0]), f64::from(x[1])));
                 let series = Points::new(self.class_name(class), points(places))
-                    .color(mark(class).1)
-                    .shape(SHAPES[class as usize % SHAPES.len()])
+                    .color(color(class))
+                    .shape(shape(class))
                     .radius(2.5);
                 plot.points(series.allow_hover(false));
             }
@@ -179,10 +187,26 @@ impl BufferView {
     }
 }
 
-/// The sign and the colour of a class.
-fn mark(class: u32) -> (&'static str, Color32) {
-    let signs = ["●", "■", "▲", "◆"];
-    (signs[class as usize % signs.len()], theme::CLASSES[class as usize % theme::CLASSES.len()])
+fn shape(class: u32) -> MarkerShape {
+    SHAPES[class as usize % SHAPES.len()]
+}
+
+fn color(class: u32) -> Color32 {
+    theme::CLASSES[class as usize % theme::CLASSES.len()]
+}
+
+/// Corners of a mark within the unit circle.
+fn corners(shape: MarkerShape) -> Vec<(f32, f32)> {
+    let (count, turn) = match shape {
+        MarkerShape::Square => (4, 0.125),
+        MarkerShape::Diamond => (4, 0.25),
+        MarkerShape::Up => (3, 0.25),
+        _ => (24, 0.0),
+    };
+    (0..count)
+        .map(|corner| std::f32::consts::TAU * (corner as f32 / count as f32 + turn))
+        .map(|angle| (angle.cos(), -angle.sin()))
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! How a run goes: progress, curves, messages.
 
 use egui::{Color32, ProgressBar, RichText, Ui};
-use egui_plot::{HLine, HoverPosition, Line, LineStyle, MarkerShape, Points};
+use egui_plot::{HLine, HoverPosition, LineStyle, MarkerShape, Points};
 
 use super::run::{Phase, Run, duration_text, smooth, usual_range};
 use crate::{
     app::{
-        plots::chart::{chart, legend_entry, line_style, points, with_room},
+        plots::chart::{
+            chart, legend_entry, legend_row, line, line_style, note, points, with_room,
+        },
         theme,
     },
     worker::TrainingPoint,
@@ -29,7 +31,8 @@ struct CurvePlot {
     explanation: &'static str,
     y_label: &'static str,
     curves: &'static [Curve],
-    has_zero: bool,
+    /// What the axis shows in any case.
+    shown: Option<(f64, f64)>,
 }
 
 const PLOTS: [CurvePlot; 4] = [
@@ -41,7 +44,7 @@ const PLOTS: [CurvePlot; 4] = [
             Curve { name: "loss", value: |point| point.loss },
             Curve { name: "cross entropy", value: |point| point.cross_entropy },
         ],
-        has_zero: false,
+        shown: None,
     },
     CurvePlot {
         title: "Gap d",
@@ -49,14 +52,14 @@ const PLOTS: [CurvePlot; 4] = [
                       training.",
         y_label: "energy",
         curves: &[Curve { name: "gap d", value: |point| point.gap }],
-        has_zero: true,
+        shown: Some((0.0, 0.0)),
     },
     CurvePlot {
         title: "Gradient norm r",
         explanation: "How steep the energy is along the chains: should settle.",
         y_label: "energy per unit of x",
         curves: &[Curve { name: "gradient norm r", value: |point| point.gradient_norm }],
-        has_zero: false,
+        shown: None,
     },
     CurvePlot {
         title: "Clamp rate",
@@ -64,7 +67,7 @@ const PLOTS: [CurvePlot; 4] = [
                       signs.",
         y_label: "share clamped",
         curves: &[Curve { name: "clamp rate", value: |point| point.clamp_rate }],
-        has_zero: false,
+        shown: Some((0.0, 1.0)),
     },
 ];
 
@@ -123,16 +126,16 @@ pub fn ui(ui: &mut Ui, run: &Run) {
         ui.columns(num_columns, |columns| {
             for (ui, &index) in columns.iter_mut().zip(row) {
                 // Accuracy stands second.
-                match index {
+                ui.vertical(|ui| match index {
                     1 => accuracy(ui, run, x),
                     0 => curve_plot(ui, run, &PLOTS[0], x),
                     _ => curve_plot(ui, run, &PLOTS[index - 1], x),
-                }
+                });
             }
             if row.len() < num_columns
                 && let Some(ui) = columns.last_mut()
             {
-                how_to_read(ui);
+                ui.vertical(how_to_read);
             }
         });
         ui.add_space(6.0);
@@ -141,7 +144,8 @@ pub fn ui(ui: &mut Ui, run: &Run) {
 
 fn how_to_read(ui: &mut Ui) {
     ui.label(RichText::new("How to read this").strong());
-    ui.small(
+    note(
+        ui,
         "Training lowers the energy of data and raises that of the images the chains find. While the two balance, \
          d stays near 0 and r settles. A d far below 0 means that the chains no longer reach what the model \
          considers probable; a growing r announces that they will explode. Then the run returns to its last good \
@@ -151,9 +155,9 @@ fn how_to_read(ui: &mut Ui) {
 
 fn curve_plot(ui: &mut Ui, run: &Run, what: &CurvePlot, (first, last): (f64, f64)) {
     ui.label(RichText::new(what.title).strong());
-    ui.small(what.explanation);
+    note(ui, what.explanation);
     let curves: Vec<_> = what.curves.iter().map(|curve| run.curve(curve.value)).collect();
-    ui.horizontal_wrapped(|ui| {
+    legend_row(ui, |ui| {
         if curves.len() > 1 {
             for (nth, curve) in what.curves.iter().enumerate() {
                 legend_entry(ui, curve.name, color(nth), line_style(nth));
@@ -161,11 +165,14 @@ fn curve_plot(ui: &mut Ui, run: &Run, what: &CurvePlot, (first, last): (f64, f64
         }
         if let Some((_, point)) = run.points.entries().last() {
             let values = what.curves.iter().map(|curve| number((curve.value)(point)));
-            ui.small(format!("now {}", values.collect::<Vec<_>>().join(" and ")));
+            note(ui, format!("now {}", values.collect::<Vec<_>>().join(" and ")));
         }
     });
     let (low, high) = usual_range(&curves).unwrap_or((0.0, 1.0));
-    let (low, high) = if what.has_zero { (low.min(0.0), high.max(0.0)) } else { (low, high) };
+    let (low, high) = match what.shown {
+        Some((from, to)) => (low.min(from), high.max(to)),
+        None => (low, high),
+    };
     let (low, high) = with_room(low, high);
     let zero = ui.visuals().strong_text_color().gamma_multiply(0.7);
     chart(what.title, HEIGHT, "training step", what.y_label)
@@ -180,18 +187,20 @@ fn curve_plot(ui: &mut Ui, run: &Run, what: &CurvePlot, (first, last): (f64, f64
         .show(ui, |plot| {
             plot.set_plot_bounds_x(first..=last);
             plot.set_plot_bounds_y(low..=high);
-            if what.has_zero {
+            if what.shown == Some((0.0, 0.0)) {
                 let line = HLine::new("", 0.0).color(zero).width(1.0);
                 plot.hline(line.style(LineStyle::Dashed { length: 4.0 }).allow_hover(false));
             }
             for (nth, curve) in curves.iter().enumerate() {
-                let raw = Line::new("", points(curve.iter().copied()));
-                plot.line(raw.color(color(nth).gamma_multiply(0.3)).width(1.0).allow_hover(false));
+                let faint = color(nth).gamma_multiply(0.3);
+                line(plot, curve.iter().copied(), |line| line.color(faint).width(1.0));
             }
             for (nth, curve) in curves.iter().enumerate() {
-                let trend = Line::new("", points(smooth(curve, NUM_SMOOTHED)));
-                let trend = trend.color(color(nth)).width(2.0).style(line_style(nth));
-                plot.line(trend.allow_hover(false));
+                let style = line_style(nth);
+                let usual = curve.iter().map(|&(x, y)| (x, y.clamp(low, high)));
+                line(plot, smooth(usual, NUM_SMOOTHED), |line| {
+                    line.color(color(nth)).width(2.0).style(style)
+                });
             }
         });
 }
@@ -210,18 +219,19 @@ fn number(value: f64) -> String {
 
 fn accuracy(ui: &mut Ui, run: &Run, (first, last): (f64, f64)) {
     ui.label(RichText::new("Accuracy").strong());
-    ui.small("Share of test images classified rightly, measured after every epoch or as set.");
+    note(ui, "Share of test images classified rightly, measured after every epoch or as set.");
     let text = match run.accuracy.last() {
         Some((step, accuracy)) => format!("{:.1} % at step {step}", 100.0 * accuracy),
         None => "not measured yet".into(),
     };
-    ui.small(text);
-    let curve = || points(run.accuracy.iter().map(|&(step, value)| (step as f64, 100.0 * value)));
+    note(ui, text);
+    let curve = || run.accuracy.iter().map(|&(step, value)| (step as f64, 100.0 * value));
     chart("accuracy", HEIGHT, "training step", "test accuracy, %").show(ui, |plot| {
         plot.set_plot_bounds_x(first..=last * 1.01);
         plot.set_plot_bounds_y(-4.0..=104.0);
-        plot.line(Line::new("", curve()).color(color(0)).width(2.0).allow_hover(false));
-        let marks = Points::new("", curve()).color(color(0)).radius(3.5).shape(MarkerShape::Circle);
+        line(plot, curve(), |line| line.color(color(0)).width(2.0));
+        let marks =
+            Points::new("", points(curve())).color(color(0)).radius(3.5).shape(MarkerShape::Circle);
         plot.points(marks.allow_hover(false));
     });
 }

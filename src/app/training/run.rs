@@ -133,12 +133,12 @@ impl Run {
 }
 
 /// The trend of a noisy curve: an average that looks back over about `num_points` points.
-pub fn smooth(curve: &[(f64, f64)], num_points: usize) -> Vec<(f64, f64)> {
+pub fn smooth(curve: impl IntoIterator<Item = (f64, f64)>, num_points: usize) -> Vec<(f64, f64)> {
     let keep = 1.0 - 1.0 / num_points.max(1) as f64;
     let (mut sum, mut weight) = (0.0, 0.0);
-    let finite = curve.iter().filter(|point| point.1.is_finite());
+    let finite = curve.into_iter().filter(|point| point.1.is_finite());
     finite
-        .map(|&(x, y)| {
+        .map(|(x, y)| {
             sum = keep * sum + y;
             weight = keep * weight + 1.0;
             (x, sum / weight)
@@ -224,7 +224,7 @@ mod tests {
         curve[501].1 = f64::NAN;
         assert_eq!(usual_range(&[curve.clone()]), Some((0.0, 18.0)));
         assert_eq!(usual_range(&[]), None);
-        let trend = smooth(&[(0.0, 1.0), (1.0, 3.0), (2.0, f64::NAN)], 1_000_000);
+        let trend = smooth([(0.0, 1.0), (1.0, 3.0), (2.0, f64::NAN)], 1_000_000);
         assert!((trend[1].1 - 2.0).abs() < 1e-3 && trend.len() == 2);
         assert_eq!(
             [5.0, 200.0, 2400.0, 8000.0].map(duration_text),

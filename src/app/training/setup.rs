@@ -6,7 +6,7 @@ use egui::{Button, ComboBox, DragValue, RichText, TextEdit, Ui};
 
 use super::run::{Phase, Run};
 use crate::{
-    app::viewer::Viewer,
+    app::{plots::chart::note, viewer::Viewer},
     config::{
         DataConfig, Field, OptimizerConfig, PRESETS, Preset, RunConfig, SamplerConfig,
         TrainingConfig,
@@ -107,7 +107,7 @@ pub fn ui(ui: &mut Ui, viewer: &mut Viewer, setup: &mut Setup, run: &Run) {
     );
     let problem = problem(setup);
     if let Some(problem) = &problem {
-        ui.label(RichText::new(format!("⚠ {problem}")).small());
+        ui.label(RichText::new(format!("⚠ {problem}")).strong());
     }
     ui.horizontal_wrapped(|ui| {
         let can_start = !is_running && !is_asked && problem.is_none();
@@ -134,7 +134,8 @@ pub fn ui(ui: &mut Ui, viewer: &mut Viewer, setup: &mut Setup, run: &Run) {
             ui.ctx().request_repaint_after_secs(0.3);
         }
     });
-    ui.small(
+    note(
+        ui,
         "The Chains tab follows the weights as they change: play there while this trains and see what the model \
          considers probable so far.",
     );
@@ -162,7 +163,7 @@ fn choose_preset(ui: &mut Ui, setup: &mut Setup) {
         setup.choose(chosen);
     }
     if let Some(preset) = presets().find(|preset| preset.name == setup.preset) {
-        ui.small(preset.about);
+        note(ui, preset.about);
     }
 }
 
@@ -254,7 +255,7 @@ fn save(ui: &mut Ui, viewer: &mut Viewer, setup: &mut Setup) {
     );
     let path = setup.save_as.trim();
     let can_save = !path.is_empty() && viewer.model.is_some();
-    let button = ui.add_enabled(can_save, Button::new("Save"));
+    let button = ui.add_enabled(can_save, Button::new("Save as…"));
     if button.on_hover_text("Write the model to this file.").clicked() {
         viewer.send(Command::Save(PathBuf::from(path)));
     }
