@@ -23,7 +23,10 @@ fn tolerance() -> SnapshotOptions {
 fn can_draw() -> bool {
     let is_there = !jempp::device::list().is_empty();
     if !is_there {
-        assert!(std::env::var("REQUIRE_GPU").is_err(), "REQUIRE_GPU is set, but there is no adapter");
+        assert!(
+            std::env::var("REQUIRE_GPU").is_err(),
+            "REQUIRE_GPU is set, but there is no adapter"
+        );
         eprintln!("SKIPPED: no graphics adapter to draw with");
     }
     is_there

@@ -1,7 +1,7 @@
 //! The viewer's worker, with the real model on the CPU back end.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
-use std::{sync::Arc, time::Duration};
+use std::{cell::RefCell, collections::VecDeque, sync::Arc, time::Duration};
 
 use jempp::{
     app::Viewer,
@@ -11,11 +11,14 @@ use jempp::{
 
 struct Desk {
     worker: Worker,
+    /// Events that came with others.
+    waiting: RefCell<VecDeque<Event>>,
 }
 
 impl Desk {
     fn open(model: &str) -> (Self, ModelInfo) {
-        let desk = Self { worker: worker::spawn("cpu".into(), || {}).unwrap() };
+        let worker = worker::spawn("cpu".into(), || {}).unwrap();
+        let desk = Self { worker, waiting: RefCell::default() };
         desk.ask(Command::Open(model.into()));
         let info = desk.wait(|event| match event {
             Event::Opened(info) => Some(*info),
@@ -29,7 +32,11 @@ impl Desk {
     }
 
     fn next(&self) -> Event {
-        self.worker.events.recv_timeout(Duration::from_secs(120)).unwrap()
+        let mut waiting = self.waiting.borrow_mut();
+        if waiting.is_empty() {
+            waiting.extend(self.worker.events.recv_timeout(Duration::from_secs(120)).unwrap());
+        }
+        waiting.pop_front().unwrap()
     }
 
     fn wait<T>(&self, mut wanted: impl FnMut(Event) -> Option<T>) -> T {
@@ -215,8 +222,10 @@ fn what_cannot_be_done_is_refused_and_all_goes_on() {
 fn a_device_that_is_not_there_is_a_failure_with_a_retry() {
     let worker = worker::spawn("no-such-adapter".into(), || {}).unwrap();
     for _ in 0..2 {
-        let event = worker.events.recv_timeout(Duration::from_secs(60)).unwrap();
-        assert!(matches!(&event, Event::Failed(reason) if reason.contains("no-such-adapter")));
+        let events = worker.events.recv_timeout(Duration::from_secs(60)).unwrap();
+        assert!(
+            matches!(&events[..], [Event::Failed(reason)] if reason.contains("no-such-adapter"))
+        );
         worker.commands.send(Command::Retry).unwrap();
     }
 }
@@ -327,7 +336,8 @@ fn a_viewer_plays_the_real_worker_without_a_window() {
         for command in viewer.take_commands() {
             worker.commands.send(command).unwrap();
         }
-        viewer.take(worker.events.recv_timeout(Duration::from_secs(120)).unwrap());
+        let events = worker.events.recv_timeout(Duration::from_secs(120)).unwrap();
+        events.into_iter().for_each(|event| viewer.take(event));
         assert_eq!(viewer.failure, None);
     }
     let record = viewer.record.as_ref().unwrap();

@@ -21,7 +21,7 @@ const WIDE_PITCH: f32 = 26.0;
 /// Space between lanes in points.
 const LANE_GAP: f32 = 12.0;
 /// A whole factor of enlargement is taken where it fills this much of the room.
-const WHOLE_FACTOR_FILL: f32 = 0.72;
+const WHOLE_FACTOR_FILL: f32 = 0.85;
 
 /// What was clicked.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -292,7 +292,10 @@ impl Lane<'_> {
         }
         ui.painter().add(Shape::mesh(frames));
         ui.painter().add(Shape::mesh(images));
-        ui.painter().extend(above);
+        // The outline of a cell at the edge lies beyond it.
+        let mut painter = ui.painter().clone();
+        painter.set_clip_rect(ui.clip_rect().expand(3.0));
+        painter.extend(above);
         action
     }
 

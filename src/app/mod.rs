@@ -45,7 +45,7 @@ pub struct Link {
     /// To the worker.
     pub commands: Sender<Command>,
     /// From the worker.
-    pub events: Receiver<Event>,
+    pub events: Receiver<Vec<Event>>,
 }
 
 /// The window.
@@ -94,7 +94,7 @@ impl App {
 
     /// Takes in what the worker reported.
     pub fn drain(&mut self, ctx: &egui::Context) {
-        while let Ok(event) = self.link.events.try_recv() {
+        for event in self.link.events.try_iter().flatten() {
             self.status.count(&event);
             self.viewer.take(event);
         }

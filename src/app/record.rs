@@ -8,6 +8,8 @@ use crate::worker::{LaneImages, LaneNumbers, RunRequest, Step};
 pub const IMAGE_BYTES: usize = 192 << 20;
 /// Most bytes of scalars that a run keeps.
 pub const NUMBER_BYTES: usize = 128 << 20;
+/// What the parts of a lane take beside their contents.
+const OVERHEAD_BYTES: usize = 512;
 /// So many of the newest entries are not thinned out, if they fit in half the bound.
 const NUM_RECENT: usize = 32;
 
@@ -120,8 +122,10 @@ impl Record {
         let num_values: usize = images.iter().map(|lane| lane.x.len()).sum();
         let num_scalars: usize = numbers.iter().map(|lane| 6 * lane.energy.len()).sum();
         let num_probabilities: usize = numbers.iter().map(|lane| lane.probabilities.len()).sum();
-        self.images.push(step.step, images, 6 * num_values);
-        self.numbers.push(step.step, Arc::new(numbers), 4 * num_scalars + 2 * num_probabilities);
+        let overhead = OVERHEAD_BYTES * images.len();
+        let num_bytes = 4 * num_scalars + 2 * num_probabilities + overhead;
+        self.images.push(step.step, images, 6 * num_values + overhead);
+        self.numbers.push(step.step, Arc::new(numbers), num_bytes);
     }
 
     /// Chains of a lane.

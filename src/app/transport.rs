@@ -95,7 +95,7 @@ fn scrubber(ui: &mut Ui, viewer: &mut Viewer) {
         let stride = viewer.record.as_ref().map_or(1, |record| record.images.stride());
         let mut note = format!("step {shown} of {last}");
         if stride > 1 {
-            note += &format!(" · every {stride}th picture kept");
+            note += &format!(" · 1 of {stride} pictures kept");
         }
         let room = ui.available_width() - 8.0 * note.chars().count() as f32 - 20.0;
         ui.spacing_mut().slider_width = room.max(80.0);

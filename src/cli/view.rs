@@ -158,12 +158,14 @@ fn headless_rate(device: &str, view: Option<ViewState>, secs: u16) -> anyhow::Re
         for command in viewer.take_commands() {
             commands.send(command)?;
         }
-        let event =
+        let batch =
             events.recv_timeout(Duration::from_secs(300)).context("the worker is silent")?;
-        if let Event::Failed(reason) | Event::Refused(reason) = &event {
-            anyhow::bail!("{reason}");
+        for event in batch {
+            if let Event::Failed(reason) | Event::Refused(reason) = &event {
+                anyhow::bail!("{reason}");
+            }
+            viewer.take(event);
         }
-        viewer.take(event);
         if let Some(rate) = watch.look(&mut viewer, secs) {
             return Ok(rate);
         }

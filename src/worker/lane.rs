@@ -214,7 +214,9 @@ impl Lane {
                     .zip(self.start.chunks(num_pixels))
                     .map(distance)
                     .collect(),
-                probabilities: logits.chunks(num_classes.max(1)).flat_map(softmax).collect(),
+                probabilities: fitted(
+                    logits.chunks(num_classes.max(1)).flat_map(softmax).collect(),
+                ),
                 acceptance: acceptance.iter().skip(1).step_by(2).copied().collect(),
                 energy,
                 seconds,
@@ -222,7 +224,7 @@ impl Lane {
             },
             images: LaneImages {
                 x: x.into(),
-                gradient: gradient.into_iter().map(f16::from_f32).collect(),
+                gradient: fitted(gradient.into_iter().map(f16::from_f32).collect()),
                 proximal_radius,
             },
         }
@@ -294,6 +296,12 @@ impl Lane {
             None => x,
         }
     }
+}
+
+/// Without memory to spare: thousands of these are kept.
+fn fitted(mut values: Vec<f16>) -> Vec<f16> {
+    values.shrink_to_fit();
+    values
 }
 
 fn host(x: Tensor<4>) -> Vec<f32> {

@@ -2,6 +2,7 @@
 //! All work on the device happens on its one thread.
 
 use std::{
+    cell::{Cell, RefCell},
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::mpsc::{
@@ -16,8 +17,13 @@ use super::{
 };
 use crate::{bundled::BUNDLED_MODELS, checkpoint::Checkpoint, device, objective::TERM_NAMES};
 
-/// Reports on their way. A window that does not look makes the worker wait, not the memory grow.
+/// Batches of reports on their way. A window that does not look makes the worker wait, not the memory grow.
 const MAX_UNSEEN: usize = 64;
+/// Steps that follow each other faster than this travel together, or a window that draws five times a
+/// second would hold up a worker that does thousands of steps.
+const BATCH_INTERVAL: Duration = Duration::from_millis(4);
+/// Reports in a batch, at most.
+const MAX_BATCH: usize = 32;
 /// How often the chains take the weights of a running training.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
 /// How often the replay buffer is shown while training.
@@ -28,8 +34,8 @@ const THREAD_NAME: &str = "jempp-worker";
 pub struct Worker {
     /// What it is asked.
     pub commands: Sender<Command>,
-    /// What it reports.
-    pub events: Receiver<Event>,
+    /// What it reports, some at a time.
+    pub events: Receiver<Vec<Event>>,
 }
 
 /// Starts a worker on a thread of its own. `device` is as in `--device`; `wake` is called after every
@@ -39,7 +45,12 @@ pub fn spawn(device: String, wake: impl Fn() + Send + 'static) -> std::io::Resul
     let (outbox, events) = sync_channel(MAX_UNSEEN);
     hush_panics();
     std::thread::Builder::new().name(THREAD_NAME.into()).spawn(move || {
-        let out = Outbox { events: outbox, wake: Box::new(wake) };
+        let out = Outbox {
+            events: outbox,
+            wake: Box::new(wake),
+            batch: RefCell::default(),
+            last: Cell::new(Instant::now()),
+        };
         serve(&device, &inbox, &out);
     })?;
     Ok(Worker { commands, events })
@@ -56,8 +67,11 @@ fn hush_panics() {
 }
 
 struct Outbox {
-    events: SyncSender<Event>,
+    events: SyncSender<Vec<Event>>,
     wake: Box<dyn Fn() + Send>,
+    batch: RefCell<Vec<Event>>,
+    /// When the last batch went.
+    last: Cell<Instant>,
 }
 
 /// The window is gone.
@@ -65,7 +79,24 @@ struct Gone;
 
 impl Outbox {
     fn say(&self, event: Event) -> Result<(), Gone> {
-        self.events.send(event).map_err(|_| Gone)?;
+        let may_wait =
+            matches!(event, Event::Step(_)) && self.last.get().elapsed() < BATCH_INTERVAL;
+        let count = {
+            let mut batch = self.batch.borrow_mut();
+            batch.push(event);
+            batch.len()
+        };
+        if may_wait && count < MAX_BATCH { Ok(()) } else { self.flush() }
+    }
+
+    /// Sends what has waited.
+    fn flush(&self) -> Result<(), Gone> {
+        let batch = self.batch.take();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.events.send(batch).map_err(|_| Gone)?;
+        self.last.set(Instant::now());
         (self.wake)();
         Ok(())
     }
@@ -185,8 +216,14 @@ impl Service<'_> {
         }
         let wait = match self.is_running {
             true => self.interval.saturating_sub(self.last_step.elapsed()),
-            false => return inbox.recv().map(Some).map_err(|_| Gone),
+            false => {
+                self.out.flush()?;
+                return inbox.recv().map(Some).map_err(|_| Gone);
+            }
         };
+        if !wait.is_zero() {
+            self.out.flush()?;
+        }
         match inbox.recv_timeout(wait) {
             Ok(command) => Ok(Some(command)),
             Err(RecvTimeoutError::Timeout) => Ok(None),

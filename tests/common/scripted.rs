@@ -17,7 +17,7 @@ use jempp::{
 /// The worker's ends of the channels, and what it has been asked.
 pub struct Scripted {
     commands: Receiver<Command>,
-    events: Sender<Event>,
+    events: Sender<Vec<Event>>,
     test: Dataset,
     train: Arc<Dataset>,
     request: Option<RunRequest>,
@@ -78,7 +78,7 @@ impl Scripted {
 
     /// Says something.
     pub fn say(&self, event: Event) {
-        self.events.send(event).unwrap();
+        self.events.send(vec![event]).unwrap();
     }
 
     /// Answers what was asked, and computes what is wanted, at most `max_steps` steps.

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Screen points between two points of a line.
-const POINTS_APART: f32 = 5.0;
+const POINTS_APART: f32 = 8.0;
 
 /// What the triangles were made of.
 #[derive(Clone, Copy, PartialEq)]

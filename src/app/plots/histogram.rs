@@ -5,7 +5,8 @@ use egui_plot::HoverPosition;
 
 use super::{
     chart::{chart, lane_color, line, line_style, line_width, note},
-    series::{EXPLODED, quantile},
+    ranges::EXPLODED,
+    series::quantile,
 };
 use crate::{app::viewer::Viewer, worker::LaneNumbers};
 
@@ -148,7 +149,7 @@ impl Histogram {
                 _ => format!("{}: ", names.get(lane).map_or("", String::as_str)),
             };
             let mut text = format!(
-                "{name}at step {step}, {:.0} % of the chains have a lower energy than the middle test image.",
+                "{name}{:.0} % of the chains at step {step} have a lower energy than the middle test image.",
                 100.0 * density.share_below
             );
             if density.num_outside > 0 {

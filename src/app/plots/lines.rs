@@ -7,7 +7,8 @@ use egui_plot::{HoverPosition, VLine};
 use super::{
     chart::{band, chart, lane_color, line, line_style, line_width, with_room},
     faint::{FaintCache, FaintChains},
-    series::{Metric, Series, XAxis, calm_end},
+    ranges::calm_end,
+    series::{Metric, Series, XAxis},
 };
 
 /// A line of one chain.

@@ -7,6 +7,7 @@ mod faint;
 mod histogram;
 mod lines;
 mod probabilities;
+mod ranges;
 mod series;
 mod table;
 
@@ -322,113 +323,4 @@ pub fn ui(ui: &mut Ui, viewer: &mut Viewer, state: &mut PlotsView) {
         look_at(viewer, step);
         ui.add_space(12.0);
     });
-}
-
-#[cfg(test)]
-mod timing_tmp {
-    use super::*;
-    use crate::{app::record::Record, worker::*};
-    #[test]
-    fn time_it() {
-        let lanes = vec![LaneConfig::default(); 3];
-        let mut viewer =
-            Viewer::new(crate::config::ViewState { lanes: lanes.clone(), ..Default::default() });
-        let n = 100;
-        let mut record = Record::new(RunRequest {
-            seed: 0,
-            labels: (0..n).map(|i| i / 10).collect(),
-            lanes,
-            image: None,
-        });
-        let mut push = |record: &mut Record, step: u64| {
-            let lane = |l: u32| LaneStep {
-                images: LaneImages {
-                    x: vec![0.0f32; 100].into(),
-                    gradient: vec![],
-                    proximal_radius: None,
-                },
-                numbers: LaneNumbers {
-                    energy: (0..n)
-                        .map(|c| {
-                            ((c * 7919 + step as u32 * 104729 + l * 31) % 1000) as f32 / 300.0
-                                - step as f32 * 0.01
-                        })
-                        .collect(),
-                    gradient_norm: vec![1.0; 100],
-                    clamp_rate: vec![0.5; 100],
-                    saturation: vec![0.0; 100],
-                    distance: vec![0.0; 100],
-                    probabilities: vec![half::f16::from_f32(0.1); 1000],
-                    acceptance: vec![],
-                    seconds: step as f64,
-                    num_gradients: step,
-                },
-            };
-            record.push(Step { step, lanes: vec![lane(0), lane(1), lane(2)] });
-        };
-        for step in 0..900 {
-            push(&mut record, step);
-        }
-        viewer.record = Some(record);
-        viewer.selected = Some(crate::app::Selection { lane: 0, chain: 3 });
-        let ctx = egui::Context::default();
-        let mut state = PlotsView::default();
-        for tab in [false, true] {
-            for news in [false, true] {
-                let (mut draw, mut tess) = (0.0, 0.0);
-                let reps = 60;
-                for i in 0..reps + 3 {
-                    if news {
-                        let r = viewer.record.as_mut().unwrap();
-                        let s = r.numbers.last_step().unwrap() + 1;
-                        push(r, s);
-                    }
-                    let input = egui::RawInput {
-                        screen_rect: Some(egui::Rect::from_min_size(
-                            egui::Pos2::ZERO,
-                            egui::vec2(1280.0, if tab { 600.0 } else { 220.0 }),
-                        )),
-                        time: Some(i as f64),
-                        ..Default::default()
-                    };
-                    let t = std::time::Instant::now();
-                    let mut inner = 0.0;
-                    let out = ctx.run_ui(input, |ui| {
-                        let t = std::time::Instant::now();
-                        if tab {
-                            super::ui(ui, &mut viewer, &mut state)
-                        } else {
-                            energies(ui, &mut viewer, &mut state)
-                        };
-                        inner = t.elapsed().as_secs_f64();
-                    });
-                    let _ = t;
-                    let t = std::time::Instant::now();
-                    let prims = ctx.tessellate(out.shapes, 1.0);
-                    let dt = t.elapsed().as_secs_f64();
-                    if i >= 3 {
-                        draw += inner;
-                        tess += dt;
-                    }
-                    if i == 3 {
-                        eprintln!(
-                            "vertices {}",
-                            prims
-                                .iter()
-                                .map(|p| match &p.primitive {
-                                    egui::epaint::Primitive::Mesh(m) => m.vertices.len(),
-                                    _ => 0,
-                                })
-                                .sum::<usize>()
-                        );
-                    }
-                }
-                eprintln!(
-                    "tab {tab} news {news}: ui {:.2} ms, tessellate {:.2} ms",
-                    1e3 * draw / reps as f64,
-                    1e3 * tess / reps as f64
-                );
-            }
-        }
-    }
 }

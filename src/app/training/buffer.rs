@@ -38,7 +38,7 @@ fn image_shape(num_values: usize) -> Option<[usize; 2]> {
         let side = num_pixels.isqrt();
         (side > 1 && side * side == num_pixels).then_some(side)
     };
-    if num_values % 3 == 0
+    if num_values.is_multiple_of(3)
         && let Some(side) = side(num_values / 3)
     {
         return Some([3, side]);
