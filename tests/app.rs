@@ -93,6 +93,76 @@ fn play_runs_to_m_and_pause_stops() {
 }
 
 #[test]
+fn restarts_and_pauses_that_cross_on_the_way_leave_no_doubt() {
+    let mut window = Window::new();
+    window.click(PLAY);
+    window.pass(2, 2);
+    // Pause and restart before the worker has answered anything.
+    window.harness.key_press(egui::Key::Space);
+    window.harness.step();
+    window.harness.key_press(egui::Key::R);
+    window.harness.step();
+    window.pass(4, 2);
+    assert!(!window.viewer().is_playing());
+    assert_eq!(window.viewer().last_step(), 0, "paused at the starts");
+    // The end of one run must not stop the next.
+    window.click(PLAY);
+    window.worker.say(Event::Paused(1));
+    window.pass(3, 2);
+    assert!(window.viewer().is_playing());
+    window.harness.key_press(egui::Key::R);
+    window.pass(3, 2);
+    assert!(window.viewer().is_playing() && window.viewer().last_step() > 2);
+}
+
+#[test]
+fn a_model_that_is_gone_gives_way_to_a_bundled_one() {
+    let view = ViewState::from_query("model=gone.safetensors").unwrap();
+    let (worker, link) = Scripted::new();
+    let mut viewer = Viewer::new(view);
+    drop((worker, link));
+    assert!(
+        matches!(&viewer.take_commands()[..], [Command::Open(name)] if name == "gone.safetensors")
+    );
+    viewer.take(Event::Device {
+        description: String::new(),
+        is_cpu: true,
+        bundled: vec!["fashion".into()],
+    });
+    viewer.take(Event::Refused("no file `gone.safetensors`".into()));
+    assert!(matches!(&viewer.take_commands()[..], [Command::Open(name)] if name == "fashion"));
+    // A start that the model cannot give gives way to its own.
+    viewer.take(Event::Opened(Box::new(scripted::model())));
+    viewer.view.lanes[0].start = ViewStart::Data;
+    viewer.take_commands();
+    viewer.take(Event::Refused("a class has no test image to start from".into()));
+    let asked = viewer.take_commands();
+    assert!(
+        matches!(&asked[..], [Command::Restart(request)] if request.lanes[0].start == ViewStart::ClassCenters)
+    );
+}
+
+#[test]
+fn a_failure_ends_a_training_run_in_the_window() {
+    let mut window = Window::new();
+    let config = jempp::config::RunConfig::preset("fashion-quick").unwrap();
+    let news = TrainingNews::Started {
+        folder: "runs/x".into(),
+        config: Box::new(config),
+        step: 0,
+        num_steps: 10,
+    };
+    window.worker.say(Event::Training(Box::new(news)));
+    window.harness.state_mut().viewer_mut().tab = Tab::Train;
+    window.pass(2, 0);
+    assert!(window.viewer().is_training);
+    window.worker.say(Event::Failed("the device was lost".into()));
+    window.pass(2, 0);
+    assert!(!window.viewer().is_training);
+    assert!(window.has("go on from the run's last checkpoint"));
+}
+
+#[test]
 fn steps_back_and_forward_replay_what_was() {
     let mut window = Window::new();
     window.click("Step ⏭");
@@ -223,7 +293,7 @@ fn mala_gets_the_noise_it_needs() {
     window.pass(3, 0);
     let sampler = &window.viewer().view.lanes[0].sampler;
     assert!((sampler.noise_std - (2.0 * sampler.step_size).sqrt()).abs() < 1e-9);
-    assert!(window.has("temperature 1"));
+    assert!(window.has("(temperature 1)"));
 }
 
 #[test]
@@ -278,7 +348,7 @@ impl egui::DroppedFile for Dropped {
 fn dropped_files_open_or_are_refused_with_a_reason() {
     let folder = tempfile::tempdir().unwrap();
     let mut window = Window::new();
-    let mut drop_file = |window: &mut Window, name: &str| {
+    let drop_file = |window: &mut Window, name: &str| {
         let path = folder.path().join(name);
         if name.ends_with("png") && !name.starts_with("broken") {
             image::RgbImage::from_pixel(40, 30, image::Rgb([255; 3])).save(&path).unwrap();
@@ -407,5 +477,11 @@ fn a_chain_is_selected_and_shown_closely() {
     window.harness.state_mut().viewer_mut().selected = Some(Selection { lane: 0, chain: 12 });
     window.click(PLAY);
     window.pass(5, 4);
-    assert!(window.has("Trouser"));
+    // The third chain of the second row; the scripted trousers are at 30 (1 - e^(-step / 15)).
+    assert!(window.has("Trouser, chain 3 at step"));
+    assert!(window.has("distance travelled"));
+    let step = window.viewer().last_step();
+    let distance = window.viewer().shown_numbers().unwrap().1[0].distance[12];
+    assert!((distance - 30.0 * (1.0 - (-(step as f32) / 15.0).exp())).abs() < 1e-3);
+    assert!(window.has(&format!("{distance:.3}")));
 }

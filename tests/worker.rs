@@ -5,6 +5,7 @@ use std::{cell::RefCell, collections::VecDeque, sync::Arc, time::Duration};
 
 use jempp::{
     app::Viewer,
+    checkpoint::Checkpoint,
     config::{ConfigError, RunConfig, SamplerKind, ViewStart, ViewState},
     worker::{self, Command, Event, LaneStep, ModelInfo, RunRequest, TrainingNews, Worker},
 };
@@ -61,9 +62,9 @@ impl Desk {
     }
 
     fn run_to(&self, until: u64) -> Vec<LaneStep> {
-        self.ask(Command::Run { until, max_steps_per_sec: 0.0 });
+        self.ask(Command::Run { run: 1, until, max_steps_per_sec: 0.0 });
         let lanes = self.step(until);
-        self.wait(|event| matches!(event, Event::Paused).then_some(()));
+        self.wait(|event| matches!(event, Event::Paused(1)).then_some(()));
         lanes
     }
 
@@ -174,6 +175,41 @@ fn fixed_pixels_stay_and_the_others_move() {
 }
 
 #[test]
+fn going_back_lets_all_pixels_move_again() {
+    let (desk, model) = Desk::open("fashion");
+    let mut request = request(&model);
+    desk.ask(Command::Restart(request.clone()));
+    let start = desk.step(0)[0].images.x.clone();
+    let image: Arc<[f32]> = vec![-0.5; 784].into();
+    desk.ask(Command::Replace { lane: 0, chain: 0, image, is_fixed: vec![true; 784] });
+    desk.step(0);
+    // MALA would count moves that the held pixels do not make.
+    request.lanes[0].sampler.kind = SamplerKind::Mala;
+    request.lanes[0].sampler.noise_std = 0.1;
+    desk.ask(Command::SetLanes(request.lanes));
+    assert!(desk.refusal().contains("held fixed"));
+    desk.run_to(1);
+    desk.ask(Command::Branch { step: 0, x: vec![start.clone()] });
+    assert_eq!(desk.step(0)[0].images.x, start);
+    let moved = desk.run_to(1)[0].images.x.clone();
+    assert!(moved[..784] != start[..784]);
+}
+
+#[test]
+fn chains_of_a_class_show_energies_that_compare_with_any_images() {
+    let (desk, model) = Desk::open("fashion");
+    let mut request = request(&model);
+    desk.ask(Command::Restart(request.clone()));
+    let joint = desk.step(0)[0].numbers.energy.clone();
+    request.lanes[0].is_conditional = true;
+    desk.ask(Command::Restart(request));
+    let conditional = desk.step(0)[0].numbers.energy.clone();
+    for (a, b) in joint.iter().zip(&conditional) {
+        assert!((a - b).abs() < 1e-3, "{a} {b}");
+    }
+}
+
+#[test]
 fn numbers_say_what_they_are_named_for() {
     let (desk, model) = Desk::open("fashion");
     let mut request = request(&model);
@@ -214,6 +250,12 @@ fn what_cannot_be_done_is_refused_and_all_goes_on() {
     request.lanes[0].sampler.kind = SamplerKind::Mala;
     request.lanes[0].sampler.noise_std = 0.0;
     desk.ask(Command::SetLanes(request.lanes));
+    // The window is told which rules are in force.
+    let lanes = desk.wait(|event| match event {
+        Event::Lanes(lanes) => Some(lanes),
+        _ => None,
+    });
+    assert_eq!(lanes[0].sampler.kind, SamplerKind::Pyld);
     assert!(desk.refusal().contains("noise_std"));
     desk.run_to(2);
 }
@@ -244,13 +286,14 @@ fn chains_follow_the_weights_in_training_and_nothing_is_lost() {
     });
     assert!(model.is_planar() && model.has_buffer);
     let labels = (0..40).map(|chain| chain / 20).collect();
-    let lanes = vec![model.lane()];
+    let mut lanes = vec![model.lane()];
+    lanes[0].sampler.num_steps = 3;
     desk.ask(Command::Restart(RunRequest { seed: 0, labels, lanes, image: None }));
-    desk.ask(Command::Run { until: 2, max_steps_per_sec: 0.0 });
+    desk.ask(Command::Run { run: 1, until: 3, max_steps_per_sec: 0.0 });
     let mut energies = Vec::new();
     let (mut points, mut buffers) = (0, 0);
     // The same starts, again and again, with other weights each time.
-    while energies.len() < 2 || energies.first() == energies.last() {
+    while energies.len() < 2 || energies.first() == energies.last() || buffers == 0 {
         match desk.next() {
             Event::Step(step) if step.step == 0 => {
                 energies.push(step.lanes[0].numbers.energy.clone());
@@ -277,7 +320,11 @@ fn chains_follow_the_weights_in_training_and_nothing_is_lost() {
     let copy = folder.path().join("copy.safetensors");
     desk.ask(Command::Save(copy.clone()));
     desk.wait(|event| matches!(event, Event::Saved(_)).then_some(()));
-    assert!(copy.is_file());
+    // The copy is the whole run, not the new weights beside what the run began with.
+    let [saved, run] = [&copy, &checkpoint].map(|path| Checkpoint::load(path).unwrap());
+    assert_eq!(saved.counters.step, run.counters.step);
+    assert!(saved.replay_buffer.values == run.replay_buffer.values);
+    assert!(saved.optimizer == run.optimizer);
     desk.ask(Command::Save(copy));
     assert!(desk.refusal().contains("already exists"));
     desk.ask(Command::ResumeTraining(out.clone()));
@@ -289,16 +336,15 @@ fn chains_follow_the_weights_in_training_and_nothing_is_lost() {
         _ => None,
     });
     assert!(resumed > 0);
-    // Closing the window saves the run, too.
-    let before = std::fs::metadata(&checkpoint).unwrap().modified().unwrap();
-    drop(desk);
-    for _ in 0..200 {
-        if std::fs::metadata(&checkpoint).unwrap().modified().unwrap() > before {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    panic!("the run was not saved");
+    // Closing the window saves the run, too, before the process may end.
+    desk.wait(|event| match event {
+        Event::Training(news) => matches!(*news, TrainingNews::Step(_)).then_some(()),
+        _ => None,
+    });
+    let Worker { commands, events, thread } = desk.worker;
+    drop((commands, events));
+    thread.join().unwrap();
+    assert!(Checkpoint::load(&checkpoint).unwrap().counters.step > resumed);
 }
 
 #[test]

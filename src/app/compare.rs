@@ -72,7 +72,8 @@ pub const COMPARISONS: &[Comparison] = &[
                 ..SamplerConfig::default()
             };
             let pyld = SamplerConfig { kind: SamplerKind::Pyld, ..rule.clone() };
-            let sgld = SamplerConfig { kind: SamplerKind::Sgld, step_size: 0.2, ..rule };
+            let sgld =
+                SamplerConfig { kind: SamplerKind::Sgld, step_size: 0.2, noise_std: 0.01, ..rule };
             vec![(pyld, ViewStart::ClassCenters), (sgld, ViewStart::ClassCenters)]
         },
     },

@@ -187,7 +187,11 @@ fn rule(ui: &mut Ui, lane: &mut LaneConfig, model: &ModelInfo, has_image: bool, 
     let kind = lane.sampler.kind;
     if kind == SamplerKind::Mala && (before != kind || lane.sampler.noise_std == 0.0) {
         // MALA weighs noisy proposals; temperature 1 is where its law is p(x).
+        lane.sampler.step_size = lane.sampler.step_size.max(1e-6);
         lane.sampler.noise_std = (2.0 * lane.sampler.step_size).sqrt().min(10.0);
+        if lane.norm == Norm::Batch {
+            lane.norm = Norm::Frozen;
+        }
     }
     if kind == SamplerKind::Mala {
         lane.sampler.step_schedule = StepSchedule::Constant;
@@ -259,7 +263,8 @@ fn rule(ui: &mut Ui, lane: &mut LaneConfig, model: &ModelInfo, has_image: bool, 
     });
     ui.checkbox(&mut lane.is_conditional, "follow the row's class").on_hover_text(
         "The chain of class y goes down class_energy(x, y) = -logits[y] and so follows p(x|y). Off, it goes \
-         down the energy of p(x) and may turn into another class.",
+         down the energy of p(x) and may turn into another class. The energies shown are those of p(x) in both \
+         cases.",
     );
     egui::CollapsingHeader::new("More").id_salt(("more", index)).show(ui, |ui| {
         more(ui, lane, model, index);
@@ -323,7 +328,8 @@ fn temperature(ui: &mut Ui, lane: &LaneConfig) {
     };
     let noise = sampler.noise_std;
     let (beta, meaning) = if noise == 0.0 {
-        ("∞".to_string(), "no noise: clamped descent of the energy, not a sampler".to_string())
+        let clamped = if sampler.kind == SamplerKind::Sgld { "" } else { "clamped " };
+        ("∞".to_string(), format!("no noise: {clamped}descent of the energy, not a sampler"))
     } else {
         let beta = 2.0 * step / (noise * noise);
         let temperature = 1.0 / beta;
@@ -348,7 +354,7 @@ fn temperature(ui: &mut Ui, lane: &LaneConfig) {
 pub fn format_number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".into(),
-        size if size >= 1e6 || size < 1e-3 => format!("{value:.1e}"),
+        size if !(1e-3..1e6).contains(&size) => format!("{value:.1e}"),
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 1.0 => {
             format!("{value:.2}").trim_end_matches('0').trim_end_matches('.').into()

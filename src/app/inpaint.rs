@@ -24,8 +24,8 @@ pub(super) struct Inpaint {
     brush: Brush,
     /// The chain that the paint lies over.
     of: Option<Selection>,
-    /// The step at which the rest was held, while it is.
-    held_since: Option<u64>,
+    /// The chain whose rest is held, and the beginning of the record in which that is so.
+    held: Option<(Selection, u64)>,
 }
 
 impl Default for Inpaint {
@@ -36,7 +36,7 @@ impl Default for Inpaint {
             radius: 4.0,
             brush: Brush::default(),
             of: None,
-            held_since: None,
+            held: None,
         }
     }
 }
@@ -47,11 +47,10 @@ impl Inpaint {
         let area = model.shape[1] * model.shape[2];
         if self.of != Some(selection) || self.is_painted.len() != area {
             self.is_painted = vec![false; area];
-            self.held_since = None;
         }
         self.of = Some(selection);
-        if self.held_since.is_some_and(|since| viewer.last_step() < since) {
-            self.held_since = None;
+        if self.held.is_some_and(|(_, beginning)| beginning != viewer.num_beginnings) {
+            self.held = None;
         }
     }
 
@@ -59,7 +58,7 @@ impl Inpaint {
     pub(super) fn paint(&mut self, ui: &Ui, response: &Response, rect: Rect, shape: [usize; 3]) {
         let [_, h, w] = shape;
         for at in self.brush.stroke(response, rect, [h, w]) {
-            self.held_since = None;
+            self.held = None;
             for (pixel, _) in touched(at, self.radius, [h, w]) {
                 self.is_painted[pixel] = true;
             }
@@ -73,7 +72,7 @@ impl Inpaint {
                 && is_painted(x + 1, y)
                 && is_painted(x, y - 1)
                 && is_painted(x, y + 1);
-            is_painted(x, y) && (self.held_since.is_none() || !is_deep)
+            is_painted(x, y) && (self.held.is_none() || !is_deep)
         };
         let mut mesh = Mesh::default();
         let pixel = rect.size() / egui::vec2(w as f32, h as f32);
@@ -131,14 +130,14 @@ impl Inpaint {
                 let Selection { lane, chain } = selection;
                 let image = image.into();
                 viewer.send(Command::Replace { lane, chain, image, is_fixed: Vec::new() });
-                self.held_since = None;
+                self.held = None;
                 self.is_painted.fill(false);
             }
             if ui.add_enabled(is_any, egui::Button::new("Wipe off the paint")).clicked() {
                 self.is_painted.fill(false);
             }
         });
-        if self.held_since.is_some() {
+        if self.held.is_some_and(|(held, _)| held == selection) {
             ui.weak("Outside the painted rim, every pixel is held.");
         }
     }
@@ -160,7 +159,7 @@ impl Inpaint {
         let Selection { lane, chain } = selection;
         viewer.send(Command::Replace { lane, chain, image: image.into(), is_fixed });
         let last = viewer.last_step();
-        self.held_since = Some(last);
+        self.held = Some((selection, viewer.num_beginnings));
         // From the past, playing would only replay it.
         viewer.look_at(last);
         viewer.play();

@@ -25,7 +25,7 @@ mod training;
 mod transport;
 mod viewer;
 
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::{
     config::{LaneConfig, SamplerKind, ViewState},
@@ -90,6 +90,12 @@ impl App {
     /// The same, to change it as a click would.
     pub fn viewer_mut(&mut self) -> &mut Viewer {
         &mut self.viewer
+    }
+
+    /// Lets go of the worker, so that it ends.
+    pub fn leave(&mut self) {
+        let ((commands, _), (_, events)) = (channel(), channel());
+        self.link = Link { commands, events };
     }
 
     /// Takes in what the worker reported.
@@ -185,6 +191,10 @@ impl App {
 }
 
 impl eframe::App for App {
+    fn on_exit(&mut self) {
+        self.leave();
+    }
+
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
         self.drain(ctx);
     }

@@ -100,6 +100,8 @@ impl<T> Thinned<T> {
 pub struct Record {
     /// What was asked for; its rules are those of the start.
     pub request: RunRequest,
+    /// Whether the model was being trained meanwhile, so that the chains followed no one law.
+    pub weights_change: bool,
     /// Images and gradients of each lane.
     pub images: Thinned<Vec<LaneImages>>,
     /// Scalars of each lane.
@@ -109,7 +111,12 @@ pub struct Record {
 impl Record {
     /// A run of which nothing was seen yet.
     pub fn new(request: RunRequest) -> Self {
-        Self { request, images: Thinned::new(IMAGE_BYTES), numbers: Thinned::new(NUMBER_BYTES) }
+        Self {
+            request,
+            weights_change: false,
+            images: Thinned::new(IMAGE_BYTES),
+            numbers: Thinned::new(NUMBER_BYTES),
+        }
     }
 
     /// Adds a step; it replaces what was recorded of it and of later ones.

@@ -237,7 +237,7 @@ fn numbers(ui: &mut Ui, viewer: &Viewer, model: &ModelInfo, shown: &Shown) {
         ("step", shown.step.to_string(), "Steps since the start."),
     ];
     if let Some(&acceptance) = numbers.acceptance.get(chain) {
-        let hover = "How probable MALA's acceptance of the last proposal was.";
+        let hover = "How probable it is that MALA accepts the next proposal.";
         rows.insert(5, ("acceptance", percent(acceptance), hover));
     }
     Grid::new("numbers").num_columns(2).spacing(vec2(10.0, 2.0)).show(ui, |ui| {

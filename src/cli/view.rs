@@ -93,7 +93,7 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
             ctx.request_repaint_after(*pause);
         }
     };
-    let Worker { commands, events } = worker::spawn(args.device.clone(), wake)?;
+    let Worker { commands, events, thread } = worker::spawn(args.device.clone(), wake)?;
     let (play, save_to, measure) = (args.play, args.save_to.clone(), args.measure);
     let (sender, receiver) = std::sync::mpsc::channel();
     let options = eframe::NativeOptions {
@@ -115,6 +115,8 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
             let pause = if is_drawn_by_cpu { SOFTWARE_FRAME } else { Duration::ZERO };
             let _ = window.set((creation.egui_ctx.clone(), pause));
             let last = creation.storage.and_then(|storage| eframe::get_value(storage, SESSION_KEY));
+            // What is measured must not hang on the last session.
+            let last = if measure.is_some() { None } else { last };
             let view = view.or(last).unwrap_or_default();
             let mut app = App::new(Link { commands, events }, view);
             if let Some(folder) = save_to {
@@ -136,6 +138,8 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
             })
         }),
     );
+    // A training run is saved before the process ends.
+    let _ = thread.join();
     opened.map_err(|error| match error {
         // Its text names source files.
         eframe::Error::WinitEventLoop(_) => {
@@ -151,7 +155,7 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
 
 /// Steps per second of the same worker when nobody draws.
 fn headless_rate(device: &str, view: Option<ViewState>, secs: u16) -> anyhow::Result<f64> {
-    let Worker { commands, events } = worker::spawn(device.to_string(), || {})?;
+    let Worker { commands, events, .. } = worker::spawn(device.to_string(), || {})?;
     let mut viewer = Viewer::new(view.unwrap_or_default());
     let mut watch = Watch::default();
     loop {
@@ -250,6 +254,10 @@ impl Report {
 }
 
 impl eframe::App for Measured {
+    fn on_exit(&mut self) {
+        self.app.leave();
+    }
+
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
         self.app.drain(ctx);
         let viewer = self.app.viewer_mut();

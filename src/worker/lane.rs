@@ -20,6 +20,9 @@ use crate::{
     trainer::TrainerError,
 };
 
+const FIXED_MALA: &str = "MALA weighs whole proposals: it cannot run while pixels are held fixed. Choose another sampler, or \
+     let all pixels move";
+
 /// Pixels that an inpainted chain keeps.
 struct Fixed {
     chain: usize,
@@ -111,6 +114,22 @@ impl Lane {
         })
     }
 
+    /// Checks that a rule can replace this one.
+    pub(super) fn check(
+        &self,
+        checkpoint: &Checkpoint,
+        config: &LaneConfig,
+    ) -> Result<(), JobError> {
+        check(checkpoint, config)?;
+        if config.split > self.energy.network().num_pieces() {
+            return Err(JobError::Request("the split is past the network's pieces".into()));
+        }
+        if config.sampler.kind == SamplerKind::Mala && !self.fixed.is_empty() {
+            return Err(JobError::Request(FIXED_MALA.into()));
+        }
+        Ok(())
+    }
+
     /// Replaces the rule; the chains stay where they are.
     pub(super) fn set_config(
         &mut self,
@@ -187,11 +206,14 @@ impl Lane {
         let mut next_column = || -> Vec<f32> {
             read.next().map(|data| data.iter::<f32>().collect()).unwrap_or_default()
         };
-        let [energy, summary, x, gradient] = [(); 4].map(|()| next_column());
+        let [mut energy, summary, x, gradient] = [(); 4].map(|()| next_column());
         let [logits, acceptance] = extra.map(|c| c.map(|_| next_column()).unwrap_or_default());
         let column = |nth: usize| summary.iter().skip(nth).step_by(3).copied().collect();
         let num_pixels = x.len() / energy.len().max(1);
         let num_classes = logits.len() / energy.len().max(1);
+        if self.config.is_conditional {
+            energy = logits.chunks(num_classes.max(1)).map(energy_of_row).collect();
+        }
         let distance = |(now, then): (&[f32], &[f32])| {
             now.iter().zip(then).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt()
         };
@@ -230,7 +252,7 @@ impl Lane {
         }
     }
 
-    /// Goes back to chains (N, C, H, W) at a step.
+    /// Goes back to chains (N, C, H, W) at a step; no pixel is held any longer.
     pub(super) fn branch(&mut self, step: u64, x: &[f32]) -> Result<(), JobError> {
         let [n, c, h, w] = self.state.x.dims();
         if x.len() != n * c * h * w {
@@ -240,6 +262,8 @@ impl Lane {
         self.state.x = Tensor::from_data(data, &self.state.x.device());
         self.state.noise.step = step as u32;
         self.spent.truncate(step as usize + 1);
+        self.fixed.clear();
+        self.fixed_tensors = None;
         self.next = None;
         Ok(())
     }
@@ -257,10 +281,7 @@ impl Lane {
             return Err(JobError::Request("the image is for another model or run".into()));
         }
         if is_fixed.contains(&true) && self.config.sampler.kind == SamplerKind::Mala {
-            return Err(JobError::Request(
-                "MALA weighs whole proposals: pixels cannot be held fixed. Choose another sampler"
-                    .into(),
-            ));
+            return Err(JobError::Request(FIXED_MALA.into()));
         }
         let device = self.state.x.device();
         let mut x = host(self.state.x.clone());
@@ -306,6 +327,12 @@ fn fitted(mut values: Vec<f16>) -> Vec<f16> {
 
 fn host(x: Tensor<4>) -> Vec<f32> {
     x.into_data().iter::<f32>().collect()
+}
+
+/// -log_sum_exp of one row of logits.
+fn energy_of_row(logits: &[f32]) -> f32 {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    -(largest + logits.iter().map(|logit| (logit - largest).exp()).sum::<f32>().ln())
 }
 
 /// Softmax of one row of logits.

@@ -20,6 +20,8 @@ pub enum Command {
     SetLanes(Vec<LaneConfig>),
     /// Run until this step, at most so many steps a second (0: no limit).
     Run {
+        /// A number, which [`Event::Paused`] tells again.
+        run: u64,
         /// Where to stop.
         until: u64,
         /// Steps per second at most; 0 is no limit.
@@ -95,8 +97,10 @@ pub enum Event {
     Started(RunRequest),
     /// Chains were evaluated: the states that step `step` begins with.
     Step(Box<Step>),
-    /// The run stopped, as asked or at its end.
-    Paused,
+    /// The run of that number stopped, as asked or at its end.
+    Paused(u64),
+    /// The rules in force, after others were refused.
+    Lanes(Vec<LaneConfig>),
     /// Energies of test images and the training images, for comparison.
     References(References),
     /// The answer to [`Command::Classify`].
@@ -193,7 +197,7 @@ pub struct LaneImages {
 /// Scalars of every chain, each of length N.
 #[derive(Clone, Debug, Default)]
 pub struct LaneNumbers {
-    /// Energy.
+    /// Energy of p(x), also where the chain follows p(x|y): comparable with any other image's.
     pub energy: Vec<f32>,
     /// ‖∂E/∂x‖, in energy per unit of x.
     pub gradient_norm: Vec<f32>,
@@ -205,7 +209,7 @@ pub struct LaneNumbers {
     pub distance: Vec<f32>,
     /// p(y|x), shape (N, classes).
     pub probabilities: Vec<f16>,
-    /// How probable MALA's acceptance was; empty for other rules and at the last step.
+    /// How probable MALA's acceptance of the move from this step to the next is; empty for other rules.
     pub acceptance: Vec<f32>,
     /// Seconds of computing since the start, all chains of the lane together.
     pub seconds: f64,

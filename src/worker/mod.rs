@@ -2,7 +2,9 @@
 //! as events and know nothing of who listens.
 
 mod lane;
+mod learning;
 mod message;
+mod outbox;
 mod service;
 mod session;
 mod training;

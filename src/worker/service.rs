@@ -2,58 +2,51 @@
 //! All work on the device happens on its one thread.
 
 use std::{
-    cell::{Cell, RefCell},
+    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::PathBuf,
-    sync::mpsc::{
-        Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel,
-    },
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
 use super::{
-    Command, Event, JobError, Training, TrainingEvent, TrainingNews, TrainingPoint,
+    Command, Event, JobError, Training,
+    learning::Trained,
+    outbox::{Gone, Outbox},
     session::Session,
 };
-use crate::{bundled::BUNDLED_MODELS, checkpoint::Checkpoint, device, objective::TERM_NAMES};
+use crate::{bundled::BUNDLED_MODELS, device};
 
-/// Batches of reports on their way. A window that does not look makes the worker wait, not the memory grow.
-const MAX_UNSEEN: usize = 64;
-/// Steps that follow each other faster than this travel together, or a window that draws five times a
-/// second would hold up a worker that does thousands of steps.
-const BATCH_INTERVAL: Duration = Duration::from_millis(4);
-/// Reports in a batch, at most.
-const MAX_BATCH: usize = 32;
-/// How often the chains take the weights of a running training.
-const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
-/// How often the replay buffer is shown while training.
-const BUFFER_INTERVAL: Duration = Duration::from_secs(2);
 const THREAD_NAME: &str = "jempp-worker";
 
-/// The two ends of the channels to a running worker.
+/// A running worker, and the two ends of the channels to it.
 pub struct Worker {
     /// What it is asked.
     pub commands: Sender<Command>,
     /// What it reports, some at a time.
     pub events: Receiver<Vec<Event>>,
+    /// Ends when either of the others is dropped, once a training run is saved: join it before the
+    /// process ends.
+    pub thread: JoinHandle<()>,
 }
 
 /// Starts a worker on a thread of its own. `device` is as in `--device`; `wake` is called after every
-/// report. It ends when either end of [`Worker`] is dropped.
+/// report.
+///
+/// # Errors
+/// The operating system gives no thread.
 pub fn spawn(device: String, wake: impl Fn() + Send + 'static) -> std::io::Result<Worker> {
     let (commands, inbox) = channel();
-    let (outbox, events) = sync_channel(MAX_UNSEEN);
     hush_panics();
-    std::thread::Builder::new().name(THREAD_NAME.into()).spawn(move || {
-        let out = Outbox {
-            events: outbox,
-            wake: Box::new(wake),
-            batch: RefCell::default(),
-            last: Cell::new(Instant::now()),
-        };
-        serve(&device, &inbox, &out);
+    let (sender, receiver) = channel();
+    let thread = std::thread::Builder::new().name(THREAD_NAME.into()).spawn(move || {
+        let (out, events) = Outbox::new(wake);
+        if sender.send(events).is_ok() {
+            serve(&device, &inbox, &out);
+        }
     })?;
-    Ok(Worker { commands, events })
+    let events = receiver.recv().map_err(std::io::Error::other)?;
+    Ok(Worker { commands, events, thread })
 }
 
 /// A panic of the worker becomes a banner; nobody needs it on the terminal as well.
@@ -64,42 +57,6 @@ fn hush_panics() {
             others(info);
         }
     }));
-}
-
-struct Outbox {
-    events: SyncSender<Vec<Event>>,
-    wake: Box<dyn Fn() + Send>,
-    batch: RefCell<Vec<Event>>,
-    /// When the last batch went.
-    last: Cell<Instant>,
-}
-
-/// The window is gone.
-struct Gone;
-
-impl Outbox {
-    fn say(&self, event: Event) -> Result<(), Gone> {
-        let may_wait =
-            matches!(event, Event::Step(_)) && self.last.get().elapsed() < BATCH_INTERVAL;
-        let count = {
-            let mut batch = self.batch.borrow_mut();
-            batch.push(event);
-            batch.len()
-        };
-        if may_wait && count < MAX_BATCH { Ok(()) } else { self.flush() }
-    }
-
-    /// Sends what has waited.
-    fn flush(&self) -> Result<(), Gone> {
-        let batch = self.batch.take();
-        if batch.is_empty() {
-            return Ok(());
-        }
-        self.events.send(batch).map_err(|_| Gone)?;
-        self.last.set(Instant::now());
-        (self.wake)();
-        Ok(())
-    }
 }
 
 /// Serves until the window is gone; after a failure, until it is told to try again.
@@ -130,7 +87,7 @@ fn message_of(panic: &(dyn std::any::Any + Send)) -> String {
     text.lines().next().unwrap_or(text).to_string()
 }
 
-enum Stop {
+pub(super) enum Stop {
     Gone,
     Failed(String),
 }
@@ -159,6 +116,8 @@ fn attend(wanted: &str, inbox: &Receiver<Command>, out: &Outbox) -> Result<(), S
         last_step: Instant::now(),
         training: None,
         references_wanted: false,
+        waiting: VecDeque::new(),
+        run: 0,
     };
     let result = service.run(inbox);
     if matches!(result, Err(Stop::Gone)) {
@@ -167,25 +126,20 @@ fn attend(wanted: &str, inbox: &Receiver<Command>, out: &Outbox) -> Result<(), S
     result
 }
 
-/// A training run with what the window knows of it.
-struct Trained {
-    run: Training,
-    last_follow: Instant,
-    last_buffer: Instant,
-    begin: Instant,
-    steps: u64,
-}
-
-struct Service<'a> {
-    device: device::ComputeDevice,
-    out: &'a Outbox,
-    session: Option<Session>,
+pub(super) struct Service<'a> {
+    pub(super) device: device::ComputeDevice,
+    pub(super) out: &'a Outbox,
+    pub(super) session: Option<Session>,
     until: u64,
     is_running: bool,
     interval: Duration,
     last_step: Instant,
-    training: Option<Trained>,
-    references_wanted: bool,
+    pub(super) training: Option<Trained>,
+    pub(super) references_wanted: bool,
+    /// Commands taken out of the inbox, oldest first.
+    waiting: VecDeque<Command>,
+    /// The number of the last [`Command::Run`].
+    run: u64,
 }
 
 impl Service<'_> {
@@ -204,15 +158,32 @@ impl Service<'_> {
     }
 
     /// The next command, or `None` when there is work to do first.
-    fn next_command(&self, inbox: &Receiver<Command>) -> Result<Option<Command>, Gone> {
-        let references_left = self.references_wanted
-            || self.session.as_ref().is_some_and(Session::has_references_left);
-        if self.training.is_some() || references_left {
-            return match inbox.try_recv() {
-                Ok(command) => Ok(Some(command)),
-                Err(TryRecvError::Empty) => Ok(None),
-                Err(TryRecvError::Disconnected) => Err(Gone),
+    fn next_command(&mut self, inbox: &Receiver<Command>) -> Result<Option<Command>, Gone> {
+        loop {
+            match inbox.try_recv() {
+                Ok(command) => self.waiting.push_back(command),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return Err(Gone),
+            }
+        }
+        while let Some(command) = self.waiting.pop_front() {
+            // A slider that is dragged asks anew in every frame; only the newest matters.
+            let is_outdated = match (&command, self.waiting.front()) {
+                (Command::SetLanes(_), Some(Command::SetLanes(_))) => true,
+                (Command::SetLanes(_) | Command::Restart(_), _) => {
+                    self.waiting.iter().any(|later| matches!(later, Command::Restart(_)))
+                }
+                _ => false,
             };
+            if !is_outdated {
+                return Ok(Some(command));
+            }
+        }
+        let session = self.session.as_ref().filter(|session| session.request().is_some());
+        let has_references_left =
+            session.is_some_and(|session| self.references_wanted || session.has_references_left());
+        if self.training.is_some() || has_references_left {
+            return Ok(None);
         }
         let wait = match self.is_running {
             true => self.interval.saturating_sub(self.last_step.elapsed()),
@@ -221,9 +192,10 @@ impl Service<'_> {
                 return inbox.recv().map(Some).map_err(|_| Gone);
             }
         };
-        if !wait.is_zero() {
-            self.out.flush()?;
+        if wait.is_zero() {
+            return Ok(None);
         }
+        self.out.flush()?;
         match inbox.recv_timeout(wait) {
             Ok(command) => Ok(Some(command)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
@@ -246,11 +218,18 @@ impl Service<'_> {
                 },
                 None => Ok(()),
             },
-            Command::SetLanes(lanes) => match &mut self.session {
-                Some(session) => session.set_lanes(lanes),
-                None => Ok(()),
-            },
-            Command::Run { until, max_steps_per_sec } => {
+            Command::SetLanes(lanes) => {
+                let Some(session) = &mut self.session else { return Ok(Ok(())) };
+                let result = session.set_lanes(lanes);
+                if result.is_err()
+                    && let Some(request) = session.request()
+                {
+                    self.out.say(Event::Lanes(request.lanes.clone()))?;
+                }
+                result
+            }
+            Command::Run { run, until, max_steps_per_sec } => {
+                self.run = run;
                 self.until = until;
                 self.interval = match max_steps_per_sec > 0.0 {
                     true => Duration::from_secs_f64(1.0 / max_steps_per_sec),
@@ -309,7 +288,7 @@ impl Service<'_> {
         Ok(Ok(()))
     }
 
-    fn show_model(&mut self, session: Session) -> Result<(), Stop> {
+    pub(super) fn show_model(&mut self, session: Session) -> Result<(), Stop> {
         self.stop()?;
         self.out.say(Event::Opened(Box::new(session.info())))?;
         self.session = Some(session);
@@ -339,7 +318,7 @@ impl Service<'_> {
 
     fn stop(&mut self) -> Result<(), Stop> {
         if std::mem::take(&mut self.is_running) {
-            self.out.say(Event::Paused)?;
+            self.out.say(Event::Paused(self.run))?;
         }
         Ok(())
     }
@@ -377,7 +356,10 @@ impl Service<'_> {
             return Ok(());
         }
         // While a model learns, new chains show what it makes of their starts now.
+        let length = session.request().and_then(|request| request.lanes.first());
+        let length = length.map_or(0, |lane| lane.sampler.num_steps as u64);
         if self.training.is_some()
+            && self.until >= length
             && let Some(request) = session.request().cloned()
             && session.restart(request.clone()).is_ok()
         {
@@ -386,146 +368,4 @@ impl Service<'_> {
         }
         self.stop()
     }
-
-    fn train(
-        &mut self,
-        run: Result<Training, JobError>,
-        folder: PathBuf,
-    ) -> Result<Result<(), JobError>, Stop> {
-        let run = match run {
-            Ok(run) => run,
-            Err(error) => {
-                self.news(TrainingNews::Failed(error.to_string()))?;
-                return Ok(Err(error));
-            }
-        };
-        self.pause_training()?;
-        let step = run.trainer().counters().step;
-        let config = Box::new(run.trainer().config().clone());
-        let num_steps = run.num_steps();
-        let path = run.folder().checkpoint().display().to_string();
-        let checkpoint = match run.trainer().checkpoint() {
-            Ok(checkpoint) => checkpoint,
-            Err(error) => return Ok(Err(error.into())),
-        };
-        match Session::of(path, checkpoint, &self.device.device) {
-            Ok(session) => self.show_model(session)?,
-            Err(error) => return Ok(Err(error)),
-        }
-        self.news(TrainingNews::Started { folder, config, step, num_steps })?;
-        let (now, long_ago) = (Instant::now(), Instant::now() - BUFFER_INTERVAL);
-        self.training =
-            Some(Trained { run, last_follow: now, last_buffer: long_ago, begin: now, steps: 0 });
-        Ok(Ok(()))
-    }
-
-    fn news(&self, news: TrainingNews) -> Result<(), Stop> {
-        Ok(self.out.say(Event::Training(Box::new(news)))?)
-    }
-
-    fn advance_training(&mut self) -> Result<(), Stop> {
-        let Some(training) = &mut self.training else { return Ok(()) };
-        training.steps += 1;
-        let steps_per_sec = training.steps as f64 / training.begin.elapsed().as_secs_f64();
-        let mut news = Vec::new();
-        let result = training.run.advance(&mut |event| news.extend(news_of(event, steps_per_sec)));
-        if training.last_buffer.elapsed() >= BUFFER_INTERVAL {
-            training.last_buffer = Instant::now();
-            let (x, labels) = training.run.buffer_grid();
-            news.push(TrainingNews::Buffer { x, labels });
-        }
-        if training.last_follow.elapsed() >= FOLLOW_INTERVAL {
-            training.last_follow = Instant::now();
-            if let Some(session) = &mut self.session
-                && let Err(error) = session.follow(training.run.trainer())
-            {
-                self.out.say(Event::Refused(error.to_string()))?;
-            }
-        }
-        let is_complete = training.run.is_complete();
-        for news in news {
-            self.news(news)?;
-        }
-        if let Err(error) = result {
-            self.training = None;
-            return self.news(TrainingNews::Failed(error.to_string()));
-        }
-        if is_complete { self.pause_training() } else { Ok(()) }
-    }
-
-    /// Saves the training run, if there is one, and lets it rest.
-    fn pause_training(&mut self) -> Result<(), Stop> {
-        let Some(mut training) = self.training.take() else { return Ok(()) };
-        let mut news = Vec::new();
-        if let Some(session) = &mut self.session {
-            // Chains that go on do so with the weights that were saved.
-            let _ = session.follow(training.run.trainer());
-        }
-        let result = training.run.finish(&mut |event| news.extend(news_of(event, 0.0)));
-        for news in news {
-            self.news(news)?;
-        }
-        match result {
-            Ok(()) => Ok(()),
-            Err(error) => self.news(TrainingNews::Failed(error.to_string())),
-        }
-    }
-
-    /// Writes the model in training, or else the open one.
-    fn save(&self, path: &std::path::Path) -> Result<(), JobError> {
-        if path.exists() {
-            return Err(JobError::Request(format!(
-                "{} already exists; nothing is ever overwritten. Choose another name",
-                path.display()
-            )));
-        }
-        let checkpoint: Checkpoint = match (&self.training, &self.session) {
-            (Some(training), _) => training.run.trainer().checkpoint()?,
-            (None, Some(session)) => session.checkpoint().clone(),
-            (None, None) => return Err(JobError::Request("no model is open".into())),
-        };
-        Ok(checkpoint.save(path)?)
-    }
-
-    /// The window is gone: nothing of a training run is lost.
-    fn leave(&mut self) {
-        if let Some(mut training) = self.training.take() {
-            // Nobody is left to tell; the run's last checkpoint is still there.
-            let _ = training.run.finish(&mut |_| {});
-        }
-    }
-}
-
-/// What the window is told of an event of training.
-fn news_of(event: TrainingEvent, steps_per_sec: f64) -> Option<TrainingNews> {
-    Some(match event {
-        TrainingEvent::Started { .. } => return None,
-        TrainingEvent::Step(report) => {
-            let term = |name: &str| {
-                let place = TERM_NAMES.iter().position(|term| *term == name);
-                place.map_or(f64::NAN, |place| report.terms[place])
-            };
-            TrainingNews::Step(TrainingPoint {
-                step: report.step,
-                loss: report.loss,
-                cross_entropy: term("cross_entropy"),
-                gap: report.gap,
-                gradient_norm: report.gradient_norm,
-                clamp_rate: report.clamp_rate,
-                steps_per_sec,
-            })
-        }
-        TrainingEvent::Evaluated { step, test, .. } => {
-            TrainingNews::Evaluated { step, test_accuracy: test.accuracy }
-        }
-        TrainingEvent::Recovered { divergence, recovery } => TrainingNews::Recovered {
-            message: format!(
-                "{divergence}; back to step {}, learning rate × {:.3}",
-                recovery.step, recovery.learning_rate_factor
-            ),
-        },
-        TrainingEvent::Finished { is_complete, checkpoint, .. } => {
-            TrainingNews::Stopped { is_complete, checkpoint }
-        }
-    })
 }

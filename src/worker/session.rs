@@ -142,6 +142,10 @@ impl Session {
         if configs.len() != lanes.len() {
             return Err(JobError::Request("a lane more or less begins a new run".into()));
         }
+        // All or none.
+        for (lane, config) in lanes.iter().zip(&configs) {
+            lane.check(&self.checkpoint, config)?;
+        }
         for (lane, config) in lanes.iter_mut().zip(&configs) {
             lane.set_config(&self.checkpoint, config.clone(), &request.labels, &self.device)?;
         }
@@ -214,6 +218,11 @@ impl Session {
         self.checkpoint.weights = weights_of(trainer.evaluated_network());
         self.checkpoint.averaged_weights = None;
         self.checkpoint.counters = trainer.counters().clone();
+        self.renew()
+    }
+
+    /// Makes networks and energies of the checkpoint's weights.
+    fn renew(&mut self) -> Result<(), JobError> {
         self.network = evaluated_network(&self.checkpoint, &self.device)?;
         if let Some((request, lanes)) = &mut self.run {
             for lane in lanes {
@@ -221,6 +230,12 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Takes a checkpoint as it is, weights, buffer and all; the chains stay where they are.
+    pub(super) fn adopt(&mut self, checkpoint: Checkpoint) -> Result<(), JobError> {
+        self.checkpoint = checkpoint;
+        self.renew()
     }
 
     /// Loads the images to compare with, where they are at hand.

@@ -23,7 +23,8 @@ pub struct Scripted {
     request: Option<RunRequest>,
     /// The next step.
     step: u64,
-    until: u64,
+    /// Where the run stops, and its number, while there is one.
+    run: Option<(u64, u64)>,
     /// Everything that was asked.
     pub asked: Vec<Command>,
 }
@@ -70,7 +71,7 @@ impl Scripted {
             train: Arc::new(splits.train),
             request: None,
             step: 0,
-            until: 0,
+            run: None,
             asked: Vec::new(),
         };
         (worker, Link { commands, events })
@@ -99,18 +100,14 @@ impl Scripted {
                 }
                 Command::Restart(request) => {
                     self.request = Some(request.clone());
-                    (self.step, self.until) = (0, 0);
+                    self.step = 0;
                     self.say(Event::Started(request));
                     self.compute();
                 }
-                Command::Run { until, .. } => self.until = until,
-                Command::Pause => {
-                    self.until = 0;
-                    self.say(Event::Paused);
-                }
+                Command::Run { run, until, .. } => self.run = Some((until, run)),
+                Command::Pause => self.stop(),
                 Command::Branch { step, .. } => {
                     self.step = step;
-                    self.until = 0;
                     self.compute();
                 }
                 Command::Classify(image) => {
@@ -122,14 +119,20 @@ impl Scripted {
             }
         }
         for _ in 0..max_steps {
-            if self.step > self.until || self.until == 0 {
-                break;
+            let Some((until, _)) = self.run else { break };
+            // The next step to compute is one past the last.
+            if self.step <= until {
+                self.compute();
             }
-            self.compute();
-            if self.step > self.until {
-                self.until = 0;
-                self.say(Event::Paused);
+            if self.step > until {
+                self.stop();
             }
+        }
+    }
+
+    fn stop(&mut self) {
+        if let Some((_, run)) = self.run.take() {
+            self.say(Event::Paused(run));
         }
     }
 

@@ -43,7 +43,7 @@ impl Row {
         match self {
             Self::Chains(diagnostic) => diagnostic.meaning(),
             Self::Acceptance => {
-                "Share of proposed steps that MALA took: near 0 % the chain hardly moves, near 100 % its \
+                "How probable MALA's acceptance of a proposal is, on average: near 0 % the chain hardly moves, near 100 % its \
                  steps are smaller than they could be; about 57 % is best."
             }
         }
@@ -229,6 +229,9 @@ fn assess(record: &Record, lane: usize, rule: &LaneConfig) -> LaneReport {
 
 /// Why chains of this rule have no common law to converge to, as far as the rule alone tells.
 fn refusal(record: &Record, rule: &LaneConfig) -> Option<String> {
+    if record.weights_change {
+        return Some("the weights changed while these chains ran: there was no one law".into());
+    }
     let couples_chains = rule.norm == Norm::Batch;
     let labels = &record.request.labels;
     let has_classes = labels.iter().any(|label| Some(label) != labels.first());

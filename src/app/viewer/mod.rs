@@ -7,7 +7,9 @@ use std::{collections::VecDeque, sync::Arc};
 use super::record::Record;
 use crate::{
     config::{LaneConfig, MAX_LANES, ViewStart, ViewState},
-    worker::{Command, Event, LaneImages, LaneNumbers, ModelInfo, References, RunRequest},
+    worker::{
+        Command, Event, LaneImages, LaneNumbers, ModelInfo, References, RunRequest, TrainingNews,
+    },
 };
 
 /// Classes shown of a model that has many.
@@ -101,13 +103,19 @@ pub struct Viewer {
     /// The last image asked about.
     pub classified: Option<Classified>,
     /// News that the training tab has not taken in yet.
-    pub training_news: VecDeque<crate::worker::TrainingNews>,
+    pub training_news: VecDeque<TrainingNews>,
     /// Messages that go by themselves.
     pub notices: Vec<Notice>,
     /// Why the worker stopped, if it did.
     pub failure: Option<String>,
     /// Steps per second of late.
     pub steps_per_sec: f64,
+    /// Whether a model is being trained, so that its weights change.
+    pub is_training: bool,
+    /// How often a record began or went on from its past.
+    pub num_beginnings: u64,
+    /// The number of the last run.
+    run: u64,
     /// What the comparison on show is about.
     pub lesson: Option<&'static str>,
     outbox: Vec<Command>,
@@ -136,6 +144,9 @@ impl Viewer {
             notices: Vec::new(),
             failure: None,
             steps_per_sec: 0.0,
+            is_training: false,
+            num_beginnings: 0,
+            run: 0,
             lesson: None,
             outbox,
         }
@@ -171,27 +182,61 @@ impl Viewer {
             }
             Event::Opened(model) => self.opened(*model),
             Event::Started(request) => {
-                self.record = Some(Record::new(request));
+                let mut record = Record::new(request);
+                record.weights_change = self.is_training;
+                self.record = Some(record);
                 self.looking_at = None;
                 self.replay = None;
+                self.num_beginnings += 1;
             }
             Event::Step(step) => {
                 if let Some(record) = &mut self.record {
                     record.push(*step);
                 }
             }
-            Event::Paused => self.is_running = false,
+            // One of an earlier run says nothing of this one.
+            Event::Paused(run) if run == self.run => self.is_running = false,
+            Event::Paused(_) => {}
+            Event::Lanes(lanes) => self.view.lanes = lanes,
             Event::References(references) => self.references = Some(references),
             Event::Classified { image, energy, probabilities } => {
                 self.classified = Some(Classified { image, energy, probabilities });
             }
-            Event::Training(news) => self.training_news.push_back(*news),
+            Event::Training(news) => {
+                match &*news {
+                    TrainingNews::Started { .. } => self.is_training = true,
+                    TrainingNews::Stopped { .. } => self.is_training = false,
+                    _ => {}
+                }
+                self.training_news.push_back(*news);
+            }
             Event::Saved(path) => self.notify(format!("Saved {}.", path.display())),
-            Event::Refused(reason) => self.complain(reason),
+            Event::Refused(reason) => self.refused(reason),
             Event::Failed(reason) => {
                 self.is_running = false;
+                if std::mem::take(&mut self.is_training) {
+                    let news = format!("{reason}; go on from the run's last checkpoint");
+                    self.training_news.push_back(TrainingNews::Failed(news));
+                }
                 self.failure = Some(reason);
             }
+        }
+    }
+
+    /// Says so; where nothing is shown yet, shows something that can be.
+    fn refused(&mut self, reason: String) {
+        self.complain(reason);
+        match (&self.model, self.bundled.first()) {
+            (None, Some(name)) if self.view.view.model != *name => {
+                let name = name.clone();
+                self.view.view.model.clone_from(&name);
+                self.open(name);
+            }
+            (Some(model), _) if self.record.is_none() && self.view.lanes != [model.lane()] => {
+                self.view.lanes = vec![model.lane()];
+                self.restart();
+            }
+            _ => {}
         }
     }
 
@@ -205,6 +250,9 @@ impl Viewer {
             self.references = None;
             self.classified = None;
             self.start_image = None;
+            self.record = None;
+            self.selected = None;
+            self.lesson = None;
         }
         if self.view.view.classes.is_empty() && num_classes > MAX_DEFAULT_CLASSES {
             self.view.view.classes = (0..MAX_DEFAULT_CLASSES as u32).collect();
@@ -212,10 +260,18 @@ impl Viewer {
         if is_other || self.view.lanes.is_empty() {
             self.view.lanes = vec![model.lane()];
         }
+        let has_image = self.start_image.is_some();
+        let mut is_changed = false;
         for lane in &mut self.view.lanes {
-            if lane.start == ViewStart::Image && self.start_image.is_none() {
+            let cannot_start = lane.start == ViewStart::Image && !has_image
+                || lane.start == ViewStart::Buffer && !model.has_buffer;
+            if cannot_start {
                 lane.start = ViewStart::ClassCenters;
+                is_changed = true;
             }
+        }
+        if is_changed {
+            self.notify("What the chains started from is not here: they start from class centres.");
         }
         self.model = Some(model);
         self.restart();
@@ -327,6 +383,7 @@ impl Viewer {
             && self.view.lanes.len() < MAX_LANES
         {
             self.view.lanes.push(last);
+            self.lesson = None;
             self.restart();
         }
     }
@@ -336,6 +393,7 @@ impl Viewer {
         if self.view.lanes.len() > 1 && index < self.view.lanes.len() {
             self.view.lanes.remove(index);
             self.selected = None;
+            self.lesson = None;
             self.restart();
         }
     }

@@ -10,7 +10,8 @@ impl Viewer {
     pub(super) fn run_until(&mut self, until: u64) {
         self.is_running = true;
         let max_steps_per_sec = self.view.view.max_steps_per_sec;
-        self.send(Command::Run { until, max_steps_per_sec });
+        self.run += 1;
+        self.send(Command::Run { run: self.run, until, max_steps_per_sec });
     }
 
     /// The last step of the run so far.
@@ -47,7 +48,7 @@ impl Viewer {
     /// Stops the run and its replay.
     pub fn pause(&mut self) {
         self.replay = None;
-        if self.is_running {
+        if std::mem::take(&mut self.is_running) {
             self.send(Command::Pause);
         }
     }
@@ -120,6 +121,7 @@ impl Viewer {
         let (step, x) = (*step, lanes.iter().map(|lane| lane.x.clone()).collect());
         self.looking_at = None;
         self.replay = None;
+        self.num_beginnings += 1;
         self.send(Command::Branch { step, x });
         self.send(Command::SetLanes(self.lanes_to_run()));
     }

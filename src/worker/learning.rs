@@ -1,0 +1,187 @@
+//! The worker's training runs: steps between steps of the chains, news of them, and what the chains take.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Event, JobError, Training, TrainingEvent, TrainingNews, TrainingPoint,
+    service::{Service, Stop},
+    session::Session,
+};
+use crate::{checkpoint::Checkpoint, objective::TERM_NAMES};
+
+/// How often the chains take the weights of a running training.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
+/// How often the replay buffer is shown while training.
+const BUFFER_INTERVAL: Duration = Duration::from_secs(2);
+/// How often real images are evaluated anew while training.
+const REFERENCE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// A training run with what the window knows of it.
+pub(super) struct Trained {
+    run: Training,
+    last_follow: Instant,
+    last_buffer: Instant,
+    last_reference: Instant,
+    begin: Instant,
+    steps: u64,
+}
+
+impl Service<'_> {
+    pub(super) fn train(
+        &mut self,
+        run: Result<Training, JobError>,
+        folder: PathBuf,
+    ) -> Result<Result<(), JobError>, Stop> {
+        let run = match run {
+            Ok(run) => run,
+            Err(error) => {
+                self.news(TrainingNews::Failed(error.to_string()))?;
+                return Ok(Err(error));
+            }
+        };
+        self.pause_training()?;
+        let step = run.trainer().counters().step;
+        let config = Box::new(run.trainer().config().clone());
+        let num_steps = run.num_steps();
+        let path = run.folder().checkpoint().display().to_string();
+        let checkpoint = match run.trainer().checkpoint() {
+            Ok(checkpoint) => checkpoint,
+            Err(error) => return Ok(Err(error.into())),
+        };
+        match Session::of(path, checkpoint, &self.device.device) {
+            Ok(session) => self.show_model(session)?,
+            Err(error) => return Ok(Err(error)),
+        }
+        self.news(TrainingNews::Started { folder, config, step, num_steps })?;
+        let now = Instant::now();
+        self.training = Some(Trained {
+            run,
+            last_follow: now,
+            last_buffer: now,
+            last_reference: now,
+            begin: now,
+            steps: 0,
+        });
+        Ok(Ok(()))
+    }
+
+    pub(super) fn news(&self, news: TrainingNews) -> Result<(), Stop> {
+        Ok(self.out.say(Event::Training(Box::new(news)))?)
+    }
+
+    pub(super) fn advance_training(&mut self) -> Result<(), Stop> {
+        let Some(training) = &mut self.training else { return Ok(()) };
+        training.steps += 1;
+        let steps_per_sec = training.steps as f64 / training.begin.elapsed().as_secs_f64();
+        let mut news = Vec::new();
+        let result = training.run.advance(&mut |event| news.extend(news_of(event, steps_per_sec)));
+        if training.last_buffer.elapsed() >= BUFFER_INTERVAL {
+            training.last_buffer = Instant::now();
+            let (x, labels) = training.run.buffer_grid();
+            news.push(TrainingNews::Buffer { x, labels });
+        }
+        if training.last_reference.elapsed() >= REFERENCE_INTERVAL {
+            training.last_reference = Instant::now();
+            self.references_wanted = true;
+        }
+        if training.last_follow.elapsed() >= FOLLOW_INTERVAL {
+            training.last_follow = Instant::now();
+            if let Some(session) = &mut self.session
+                && let Err(error) = session.follow(training.run.trainer())
+            {
+                self.out.say(Event::Refused(error.to_string()))?;
+            }
+        }
+        let is_complete = training.run.is_complete();
+        for news in news {
+            self.news(news)?;
+        }
+        if let Err(error) = result {
+            self.training = None;
+            return self.news(TrainingNews::Failed(error.to_string()));
+        }
+        if is_complete { self.pause_training() } else { Ok(()) }
+    }
+
+    /// Saves the training run, if there is one, and lets it rest.
+    pub(super) fn pause_training(&mut self) -> Result<(), Stop> {
+        let Some(mut training) = self.training.take() else { return Ok(()) };
+        let mut news = Vec::new();
+        let result = training.run.finish(&mut |event| news.extend(news_of(event, 0.0)));
+        self.references_wanted = true;
+        if let Some(session) = &mut self.session
+            && let Ok(checkpoint) = training.run.trainer().checkpoint()
+            && let Err(error) = session.adopt(checkpoint)
+        {
+            self.out.say(Event::Refused(error.to_string()))?;
+        }
+        for news in news {
+            self.news(news)?;
+        }
+        match result {
+            Ok(()) => Ok(()),
+            Err(error) => self.news(TrainingNews::Failed(error.to_string())),
+        }
+    }
+
+    /// Writes the model in training, or else the open one.
+    pub(super) fn save(&self, path: &std::path::Path) -> Result<(), JobError> {
+        if path.exists() {
+            return Err(JobError::Request(format!(
+                "{} already exists; nothing is ever overwritten. Choose another name",
+                path.display()
+            )));
+        }
+        let checkpoint: Checkpoint = match (&self.training, &self.session) {
+            (Some(training), _) => training.run.trainer().checkpoint()?,
+            (None, Some(session)) => session.checkpoint().clone(),
+            (None, None) => return Err(JobError::Request("no model is open".into())),
+        };
+        Ok(checkpoint.save(path)?)
+    }
+
+    /// The window is gone: nothing of a training run is lost.
+    pub(super) fn leave(&mut self) {
+        if let Some(mut training) = self.training.take() {
+            // Nobody is left to tell; the run's last checkpoint is still there.
+            let _ = training.run.finish(&mut |_| {});
+        }
+    }
+}
+
+/// What the window is told of an event of training.
+fn news_of(event: TrainingEvent, steps_per_sec: f64) -> Option<TrainingNews> {
+    Some(match event {
+        TrainingEvent::Started { .. } => return None,
+        TrainingEvent::Step(report) => {
+            let term = |name: &str| {
+                let place = TERM_NAMES.iter().position(|term| *term == name);
+                place.map_or(f64::NAN, |place| report.terms[place])
+            };
+            TrainingNews::Step(TrainingPoint {
+                step: report.step,
+                loss: report.loss,
+                cross_entropy: term("cross_entropy"),
+                gap: report.gap,
+                gradient_norm: report.gradient_norm,
+                clamp_rate: report.clamp_rate,
+                steps_per_sec,
+            })
+        }
+        TrainingEvent::Evaluated { step, test, .. } => {
+            TrainingNews::Evaluated { step, test_accuracy: test.accuracy }
+        }
+        TrainingEvent::Recovered { divergence, recovery } => TrainingNews::Recovered {
+            message: format!(
+                "{divergence}; back to step {}, learning rate × {:.3}",
+                recovery.step, recovery.learning_rate_factor
+            ),
+        },
+        TrainingEvent::Finished { is_complete, checkpoint, .. } => {
+            TrainingNews::Stopped { is_complete, checkpoint }
+        }
+    })
+}
