@@ -221,7 +221,9 @@ struct Report {
     rate: f64,
     /// Seconds from frame to frame.
     intervals: Vec<f64>,
-    /// Seconds of work on each frame.
+    /// Seconds of building each frame, without painting it.
+    building: Vec<f64>,
+    /// Seconds of the window's thread on each frame, painting included, waiting for the screen not.
     work: Vec<f64>,
 }
 
@@ -239,9 +241,11 @@ impl Report {
             let last = values.len().saturating_sub(1);
             1e3 * values.get((last as f64 * share) as usize).copied().unwrap_or_default()
         };
-        for (what, values) in
-            [("from frame to frame", &mut self.intervals), ("work per frame", &mut self.work)]
-        {
+        for (what, values) in [
+            ("from frame to frame", &mut self.intervals),
+            ("building a frame", &mut self.building),
+            ("building and painting", &mut self.work),
+        ] {
             println!(
                 "{what}, {} frames: median {:.1} ms, 99th percentile {:.1} ms, longest {:.1} ms",
                 values.len(),
@@ -279,7 +283,8 @@ impl eframe::App for Measured {
             && self.watch.begin.is_some()
         {
             self.report.intervals.push((begin - last).as_secs_f64());
-            // What the frame before took, drawing included; the first one is not known yet.
+            self.report.building.push(shown);
+            // Known of the frame before.
             self.report.work.push(frame.info().cpu_usage.map_or(shown, f64::from));
         }
     }

@@ -167,7 +167,7 @@ impl Scripted {
                 numbers.clamp_rate.push(0.5 * (1.0 - t));
                 numbers.saturation.push(0.4 * t);
                 numbers.distance.push(30.0 * t);
-                let seen = if salt % 9 == 0 { (label + 1) % 10 } else { label };
+                let seen = if salt.is_multiple_of(9) { (label + 1) % 10 } else { label };
                 for class in 0..10 {
                     let p = if class == seen { 0.1 + 0.85 * t } else { (0.9 - 0.85 * t) / 9.0 };
                     numbers.probabilities.push(f16::from_f32(p));
