@@ -16,7 +16,7 @@ use scripted::Scripted;
 
 /// What memory is in use stands in the picture, and drivers draw the edges of letters differently.
 fn tolerance() -> SnapshotOptions {
-    SnapshotOptions::new().threshold(2.0).max_failed_pixels(2500)
+    SnapshotOptions::new().threshold(2.0).max_failed_pixels(800)
 }
 
 /// Whether there is something to draw with; said aloud where not.

@@ -28,10 +28,11 @@ pub fn ui(ui: &mut Ui, viewer: &mut Viewer) {
                 ui.separator();
                 rule(ui, &mut lane, &model, viewer.start_image.is_some(), index);
             } else {
+                let kind = kind_name(lane.sampler.kind);
+                // In sight also where the lane is folded away.
+                let title = format!("Lane {}: {kind}, 2α/σ² = {}", index + 1, beta(&lane));
                 let title =
-                    RichText::new(format!("Lane {}: {}", index + 1, kind_name(lane.sampler.kind)))
-                        .color(theme::LANES[index % theme::LANES.len()])
-                        .strong();
+                    RichText::new(title).color(theme::LANES[index % theme::LANES.len()]).strong();
                 egui::CollapsingHeader::new(title)
                     .id_salt(("lane", index))
                     .default_open(true)
@@ -319,22 +320,34 @@ fn more(ui: &mut Ui, lane: &mut LaneConfig, model: &ModelInfo, index: usize) {
     }
 }
 
+/// What a whole step of a rule amounts to: N·α with PYLD.
+fn whole_step(lane: &LaneConfig) -> f64 {
+    let sampler = &lane.sampler;
+    match sampler.kind {
+        SamplerKind::Pyld => sampler.inner_step_size * sampler.num_inner_steps as f64,
+        _ => sampler.step_size,
+    }
+}
+
+/// β = 2α/σ².
+fn beta(lane: &LaneConfig) -> String {
+    match lane.sampler.noise_std {
+        0.0 => "∞".into(),
+        noise => format_number(2.0 * whole_step(lane) / (noise * noise)),
+    }
+}
+
 /// β = 2α/σ², always in sight, and what becomes of PYLD.
 fn temperature(ui: &mut Ui, lane: &LaneConfig) {
     let sampler = &lane.sampler;
-    let step = match sampler.kind {
-        SamplerKind::Pyld => sampler.inner_step_size * sampler.num_inner_steps as f64,
-        _ => sampler.step_size,
-    };
-    let noise = sampler.noise_std;
-    let (beta, meaning) = if noise == 0.0 {
+    let (step, noise) = (whole_step(lane), sampler.noise_std);
+    let meaning = if noise == 0.0 {
         let clamped = if sampler.kind == SamplerKind::Sgld { "" } else { "clamped " };
-        ("∞".to_string(), format!("no noise: {clamped}descent of the energy, not a sampler"))
+        format!("no noise: {clamped}descent of the energy, not a sampler")
     } else {
-        let beta = 2.0 * step / (noise * noise);
-        let temperature = 1.0 / beta;
-        (format_number(beta), format!("temperature {}", format_number(temperature)))
+        format!("temperature {}", format_number(noise * noise / (2.0 * step)))
     };
+    let beta = beta(lane);
     ui.label(RichText::new(format!("2α/σ² = {beta} ({meaning})")).strong()).on_hover_text(
         "With small steps the chain samples p(x)^β with β = 2α/σ². JEM's published setting means β = 20,000, \
          JEM++'s has no noise and β = ∞: both go for the lowest energies. β = 1 samples the model as it is.",
