@@ -62,11 +62,7 @@ fn hush_panics() {
 /// Serves until the window is gone; after a failure, until it is told to try again.
 fn serve(device: &str, inbox: &Receiver<Command>, out: &Outbox) {
     loop {
-        let reason = match catch_unwind(AssertUnwindSafe(|| attend(device, inbox, out))) {
-            Ok(Ok(())) | Ok(Err(Stop::Gone)) => return,
-            Ok(Err(Stop::Failed(reason))) => reason,
-            Err(panic) => format!("the device failed: {}", message_of(panic.as_ref())),
-        };
+        let Some(reason) = failure_of(|| attend(device, inbox, out)) else { return };
         if out.say(Event::Failed(reason)).is_err() {
             return;
         }
@@ -77,6 +73,15 @@ fn serve(device: &str, inbox: &Receiver<Command>, out: &Outbox) {
                 Err(_) => return,
             }
         }
+    }
+}
+
+/// Why work stopped, a panic of the device's driver included; `None` if the window is gone.
+fn failure_of(work: impl FnOnce() -> Result<(), Stop>) -> Option<String> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(())) | Ok(Err(Stop::Gone)) => None,
+        Ok(Err(Stop::Failed(reason))) => Some(reason),
+        Err(panic) => Some(format!("the device failed: {}", message_of(panic.as_ref()))),
     }
 }
 
@@ -367,5 +372,24 @@ impl Service<'_> {
             return self.show();
         }
         self.stop()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_a_reason() {
+        let lost = failure_of(|| panic!("parent device is lost\nbacktrace"));
+        assert_eq!(lost.as_deref(), Some("the device failed: parent device is lost"));
+        let size = 3;
+        let full = failure_of(|| panic!("out of memory: {size} GiB"));
+        assert_eq!(full.as_deref(), Some("the device failed: out of memory: 3 GiB"));
+        assert_eq!(failure_of(|| Err(Stop::Gone)), None);
+        assert_eq!(
+            failure_of(|| Err(Stop::Failed("no adapter".into()))).as_deref(),
+            Some("no adapter")
+        );
     }
 }
