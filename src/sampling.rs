@@ -12,7 +12,7 @@ use burn::{
 
 use crate::{
     checkpoint::{Checkpoint, CheckpointError},
-    config::StartKind,
+    config::{ModelConfig, StartKind},
     data,
     energy::JointEnergy,
     files::write_atomically,
@@ -125,10 +125,10 @@ pub fn sample(
             )));
         }
         // Its verdict on one chain must not depend on the others.
-        Some(judge) => Some(network_of(judge, device)?.valid().freeze()),
+        Some(judge) => Some(network_of(judge, &judge.config.model, device)?.valid().freeze()),
         None => None,
     };
-    let network = network_of(&checkpoint, device)?;
+    let network = network_of(&checkpoint, &checkpoint.config.model, device)?;
     let energy = match request.is_conditional {
         true => JointEnergy::for_labels(&network, labels.clone()),
         false => JointEnergy::new(&network),
@@ -195,10 +195,17 @@ pub fn sample(
     Ok(files)
 }
 
-/// The network of a checkpoint, with the weights to sample with.
-fn network_of(checkpoint: &Checkpoint, device: &Device) -> Result<Network, JobError> {
+/// The network of a checkpoint, with the weights to sample with; `config` is the checkpoint's own, or
+/// differs from it in split and norm.
+///
+/// # Errors
+/// Weights or a split that do not fit.
+pub(crate) fn network_of(
+    checkpoint: &Checkpoint,
+    config: &ModelConfig,
+    device: &Device,
+) -> Result<Network, JobError> {
     let num_classes = checkpoint.class_names.len();
-    let config = &checkpoint.config.model;
     let network = Network::new(config, checkpoint.input_shape, num_classes, 0, device)
         .map_err(TrainerError::from)?;
     Ok(with_weights(network, checkpoint.sampling_weights().clone())?)

@@ -8,6 +8,8 @@ use crate::worker::{LaneImages, LaneNumbers, RunRequest, Step};
 pub const IMAGE_BYTES: usize = 192 << 20;
 /// Most bytes of scalars that a run keeps.
 pub const NUMBER_BYTES: usize = 128 << 20;
+/// The two together, in MiB.
+pub const HISTORY_MIB: usize = (IMAGE_BYTES + NUMBER_BYTES) >> 20;
 /// What the parts of a lane take beside their contents.
 const OVERHEAD_BYTES: usize = 512;
 /// So many of the newest entries are not thinned out, if they fit in half the bound.

@@ -7,7 +7,7 @@ use std::{
 
 use egui::{Color32, RichText, Ui};
 
-use super::{theme, viewer::Viewer};
+use super::{record::HISTORY_MIB, theme, viewer::Viewer};
 use crate::worker::{Command, Event};
 
 /// Over how long rates are taken.
@@ -66,7 +66,7 @@ impl Status {
                 parts.push(format!("{frames_per_sec:.0} frames/s"));
             }
             if let Some(record) = &viewer.record {
-                parts.push(format!("history {} of 320 MiB", record.num_bytes() >> 20));
+                parts.push(format!("history {} of {HISTORY_MIB} MiB", record.num_bytes() >> 20));
             }
             if let Some(stats) = memory_stats::memory_stats() {
                 parts.push(format!("memory {} MiB", stats.physical_mem >> 20));

@@ -4,6 +4,7 @@ use egui::{Button, DragValue, Key, RichText, Slider, Ui};
 
 use super::{
     help::Help,
+    record::HISTORY_MIB,
     viewer::{Tab, Viewer},
 };
 use crate::config::ViewConfig;
@@ -102,10 +103,10 @@ fn scrubber(ui: &mut Ui, viewer: &mut Viewer) {
         let slider = Slider::new(&mut shown, 0..=last.max(1)).show_value(false);
         let response = ui.add_enabled(last > 0, slider);
         response.widget_info(|| egui::WidgetInfo::slider(last > 0, shown as f64, "recorded steps"));
-        let response = response.on_hover_text(
+        let response = response.on_hover_text(format!(
             "Everything seen since the start; drag to look at it again. Older pictures are thinned out when \
-             they would take more than 320 MiB: every second one goes, then every second of the rest.",
-        );
+             they would take more than {HISTORY_MIB} MiB: every second one goes, then every second of the rest."
+        ));
         if response.changed() {
             viewer.pause();
             viewer.look_at(shown);

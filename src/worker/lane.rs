@@ -2,22 +2,17 @@
 
 use std::{sync::Arc, time::Instant};
 
-use burn::{
-    module::Module,
-    tensor::{Bool, Device, Tensor, TensorData, Transaction},
-};
+use burn::tensor::{Bool, Device, Tensor, TensorData, Transaction};
 use half::f16;
 
 use super::{JobError, LaneImages, LaneNumbers, LaneStep};
 use crate::{
     checkpoint::Checkpoint,
-    config::{LaneConfig, ModelConfig, Norm, RunConfig, SamplerKind, StartKind, ViewStart},
+    config::{LaneConfig, ModelConfig, RunConfig, SamplerKind, StartKind, ViewStart},
     energy::JointEnergy,
     kernels::reference::NoiseKey,
-    model::{Network, with_weights},
     sampler::{ChainState, Sampler},
     sampling::{self, SampleStart},
-    trainer::TrainerError,
 };
 
 const FIXED_MALA: &str = "MALA weighs whole proposals: it cannot run while pixels are held fixed. Choose another sampler, or \
@@ -55,11 +50,7 @@ pub(super) fn energy_of(
 ) -> Result<JointEnergy, JobError> {
     let model =
         ModelConfig { split: config.split, norm: config.norm, ..checkpoint.config.model.clone() };
-    let num_classes = checkpoint.class_names.len();
-    let network = Network::new(&model, checkpoint.input_shape, num_classes, 0, device)
-        .map_err(TrainerError::from)?;
-    let network = with_weights(network, checkpoint.sampling_weights().clone())?;
-    let network = if config.norm == Norm::Frozen { network.valid().freeze() } else { network };
+    let network = sampling::network_of(checkpoint, &model, device)?;
     let energy = match config.is_conditional {
         true => JointEnergy::for_labels(&network, labels.to_vec()),
         false => JointEnergy::new(&network),

@@ -14,11 +14,12 @@ use super::{
 use crate::{
     bundled,
     checkpoint::Checkpoint,
-    config::{LaneConfig, ModelConfig, Norm},
+    config::LaneConfig,
     data::{self, Dataset},
     energy::energy_of_logits,
-    model::{Network, weights_of, with_weights},
-    trainer::{Trainer, TrainerError},
+    model::{Network, weights_of},
+    sampling,
+    trainer::Trainer,
 };
 
 /// Test images whose energies stand beside the chains'.
@@ -41,15 +42,8 @@ pub(super) struct Session {
 }
 
 fn evaluated_network(checkpoint: &Checkpoint, device: &Device) -> Result<Network, JobError> {
-    let norm = match checkpoint.config.model.norm {
-        Norm::Batch => Norm::Frozen,
-        norm => norm,
-    };
-    let config = ModelConfig { norm, ..checkpoint.config.model.clone() };
-    let num_classes = checkpoint.class_names.len();
-    let network = Network::new(&config, checkpoint.input_shape, num_classes, 0, device)
-        .map_err(TrainerError::from)?;
-    Ok(with_weights(network, checkpoint.sampling_weights().clone())?.valid().freeze())
+    let network = sampling::network_of(checkpoint, &checkpoint.config.model, device)?;
+    Ok(network.valid().freeze())
 }
 
 impl Session {

@@ -9,7 +9,7 @@ use std::sync::{
 use half::f16;
 use jempp::{
     app::Link,
-    config::{DataConfig, Norm, SamplerConfig, SamplerKind},
+    config::{DataConfig, DatasetName, Norm, SamplerConfig, SamplerKind},
     data::{self, Dataset},
     worker::{Command, Event, LaneImages, LaneNumbers, ModelInfo, References, RunRequest, Step},
 };
@@ -35,20 +35,7 @@ pub fn model() -> ModelInfo {
         name: "fashion".into(),
         arch: "cnn-medium".into(),
         dataset: "fashion-mnist".into(),
-        class_names: [
-            "T-shirt/top",
-            "Trouser",
-            "Pullover",
-            "Dress",
-            "Coat",
-            "Sandal",
-            "Shirt",
-            "Sneaker",
-            "Bag",
-            "Ankle boot",
-        ]
-        .map(String::from)
-        .to_vec(),
+        class_names: data::class_names(DatasetName::FashionMnist).unwrap(),
         shape: [1, 28, 28],
         sampler: SamplerConfig { num_steps: 5, ..SamplerConfig::default() },
         norm: Norm::None,
