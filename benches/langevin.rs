@@ -11,7 +11,7 @@ use jempp::{
 
 fn langevin(criterion: &mut Criterion) {
     let wanted = std::env::var("JEMPP_DEVICE").unwrap_or_else(|_| "auto".to_string());
-    let device = device::open(&wanted).expect("JEMPP_DEVICE names a device");
+    let device = pollster::block_on(device::open(&wanted)).expect("JEMPP_DEVICE names a device");
     let work = StepWork {
         name: "steps".to_string(),
         arch: "cnn-small".to_string(),

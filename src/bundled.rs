@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::{
+    assets,
     checkpoint::{Checkpoint, CheckpointError},
     config::nearest,
 };
@@ -14,30 +15,24 @@ pub struct BundledModel {
     pub name: &'static str,
     /// The preset it was trained with.
     pub preset: &'static str,
-    bytes: &'static [u8],
+    /// The file that holds it, one of [`crate::assets`].
+    pub file: &'static str,
 }
 
 /// Every bundled model; the first is the default. How they were made: `docs/showcase.md`.
 pub const BUNDLED_MODELS: &[BundledModel] = &[
-    BundledModel {
-        name: "fashion",
-        preset: "fashion-showcase",
-        bytes: include_bytes!("../assets/fashion.safetensors"),
-    },
-    BundledModel {
-        name: "mnist",
-        preset: "mnist-showcase",
-        bytes: include_bytes!("../assets/mnist/mnist.safetensors"),
-    },
+    BundledModel { name: "fashion", preset: "fashion-showcase", file: "fashion.safetensors" },
+    BundledModel { name: "mnist", preset: "mnist-showcase", file: "mnist.safetensors" },
 ];
 
 impl BundledModel {
-    /// The packed model.
+    /// The packed model, once its file is here.
     ///
     /// # Errors
-    /// The bytes inside the program cannot be read, which a test rules out.
+    /// The file is not here, or cannot be read, which a test rules out.
     pub fn load(&self) -> Result<Checkpoint, CheckpointError> {
-        Checkpoint::from_bytes(self.bytes, Path::new(self.name))
+        // Nothing at all is too short for a checkpoint, which says enough.
+        Checkpoint::from_bytes(assets::get(self.file).unwrap_or_default(), Path::new(self.name))
     }
 }
 

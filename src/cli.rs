@@ -252,7 +252,7 @@ fn train(args: TrainArgs) -> anyhow::Result<()> {
 }
 
 fn devices(json: bool) -> anyhow::Result<()> {
-    let adapters = device::list();
+    let adapters = pollster::block_on(device::list());
     if json {
         println!("{}", serde_json::to_string_pretty(&adapters)?);
         return Ok(());
@@ -270,7 +270,7 @@ fn devices(json: bool) -> anyhow::Result<()> {
         );
     }
     println!("cpu  CPU back end (always there)");
-    println!("auto takes: {}", device::open("auto")?.description);
+    println!("auto takes: {}", pollster::block_on(device::open("auto"))?.description);
     Ok(())
 }
 
@@ -291,7 +291,7 @@ fn config(preset: Option<&str>) -> anyhow::Result<()> {
 }
 
 fn open_device(wanted: &str) -> anyhow::Result<ComputeDevice> {
-    let device = device::open(wanted)?;
+    let device = pollster::block_on(device::open(wanted))?;
     println!("Device: {}", device.description);
     Ok(device)
 }

@@ -1,6 +1,6 @@
 //! Which device computes: the adapters there are, the automatic choice, the CPU back end.
 
-use burn::tensor::{Device, wgpu::WgpuSetup};
+use burn::tensor::{Device, TensorData, Transaction, wgpu::WgpuSetup};
 use serde::Serialize;
 
 /// Why no device could be opened.
@@ -112,14 +112,36 @@ impl ComputeDevice {
     }
 }
 
-fn adapters() -> Vec<wgpu::Adapter> {
+/// Why the CPU back end computes where nothing else could.
+const NO_ADAPTER: &str = match cfg!(target_arch = "wasm32") {
+    true => "CPU back end (this browser gives no WebGPU adapter)",
+    false => "CPU back end (no graphics adapter found)",
+};
+
+#[cfg(not(target_arch = "wasm32"))]
+async fn adapters() -> Vec<wgpu::Adapter> {
     let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
-    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    descriptor.backends = backends;
-    pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(backends))
+    instance(backends).enumerate_adapters(backends).await
 }
 
-fn summary(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
+/// A browser shows one adapter, its choice.
+#[cfg(target_arch = "wasm32")]
+async fn adapters() -> Vec<wgpu::Adapter> {
+    let options = wgpu::RequestAdapterOptions {
+        power_preference: wgpu::PowerPreference::HighPerformance,
+        ..Default::default()
+    };
+    let adapter = instance(wgpu::Backends::BROWSER_WEBGPU).request_adapter(&options).await;
+    adapter.into_iter().collect()
+}
+
+fn instance(backends: wgpu::Backends) -> wgpu::Instance {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = backends;
+    wgpu::Instance::new(descriptor)
+}
+
+async fn summary(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
     let (info, limits) = (adapter.get_info(), adapter.limits());
     let kind = match info.device_type {
         wgpu::DeviceType::DiscreteGpu => "discrete-gpu",
@@ -130,7 +152,7 @@ fn summary(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
     };
     AdapterSummary {
         index,
-        name: info.name,
+        name: name_of(info.name).await,
         backend: info.backend.to_string(),
         kind: kind.to_string(),
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
@@ -140,9 +162,28 @@ fn summary(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
     }
 }
 
-/// Every adapter of the native graphics APIs.
-pub fn list() -> Vec<AdapterSummary> {
-    adapters().iter().enumerate().map(|(index, adapter)| summary(index, adapter)).collect()
+#[cfg(not(target_arch = "wasm32"))]
+async fn name_of(name: String) -> String {
+    name
+}
+
+/// Browsers describe an adapter in several words, of which wgpu passes on one that is mostly empty.
+#[cfg(target_arch = "wasm32")]
+async fn name_of(name: String) -> String {
+    if name.is_empty() { crate::browser::adapter_name().await } else { name }
+}
+
+async fn summaries(adapters: &[wgpu::Adapter]) -> Vec<AdapterSummary> {
+    let mut summaries = Vec::new();
+    for (index, adapter) in adapters.iter().enumerate() {
+        summaries.push(summary(index, adapter).await);
+    }
+    summaries
+}
+
+/// Every adapter of the native graphics APIs, or the browser's.
+pub async fn list() -> Vec<AdapterSummary> {
+    summaries(&adapters().await).await
 }
 
 fn available(summaries: &[AdapterSummary]) -> String {
@@ -151,27 +192,49 @@ fn available(summaries: &[AdapterSummary]) -> String {
     adapters.chain(["cpu (the CPU back end)".to_string()]).collect::<Vec<_>>().join("; ")
 }
 
+/// The values of float tensors, in the order in which they were registered, all by one readback.
+///
+/// Asynchronous because a browser can only be asked for them; elsewhere it may be blocked on.
+///
+/// # Panics
+/// The device is lost or out of memory.
+pub async fn read(tensors: Transaction) -> Vec<Vec<f32>> {
+    let read = match tensors.execute_async().await {
+        Ok(read) => read,
+        Err(error) => panic!("{error}"),
+    };
+    let values = |data: TensorData| match data.try_into_vec() {
+        Ok(values) => values,
+        Err(_) => unreachable!("float tensors are f32"),
+    };
+    read.into_iter().map(values).collect()
+}
+
+/// Whether the program may wait for what this device holds; where it may not, it must ask, as [`read`] does.
+pub fn is_blocking(device: &Device) -> bool {
+    !cfg!(target_arch = "wasm32") || *device == cpu()
+}
+
 /// The CPU back end.
 pub fn cpu() -> Device {
     Device::flex()
 }
 
-/// Opens the device that `--device` names: `auto`, `gpu`, `cpu`, an adapter's index or a part of
-/// its name.
+/// Opens the device that `--device` names: `auto`, `gpu`, `cpu`, an adapter's index, a part of its name, or
+/// its graphics API, as in `webgpu`.
 ///
 /// `auto` takes a hardware GPU, a discrete one first; where there is only a software adapter or none,
 /// the CPU back end is many times faster and is taken.
 ///
 /// # Errors
 /// No such adapter, or one that cannot be opened.
-pub fn open(wanted: &str) -> Result<ComputeDevice, DeviceError> {
+pub async fn open(wanted: &str) -> Result<ComputeDevice, DeviceError> {
     let on_cpu = |description: &str| Ok(ComputeDevice::cpu(description));
     if wanted == "cpu" {
         return on_cpu("CPU back end");
     }
-    let adapters = adapters();
-    let summaries: Vec<AdapterSummary> =
-        adapters.iter().enumerate().map(|(index, adapter)| summary(index, adapter)).collect();
+    let adapters = adapters().await;
+    let summaries = summaries(&adapters).await;
     let hardware = ["discrete-gpu", "integrated-gpu", "virtual-gpu", "other"]
         .iter()
         .find_map(|kind| summaries.iter().find(|adapter| adapter.kind == *kind));
@@ -184,7 +247,7 @@ pub fn open(wanted: &str) -> Result<ComputeDevice, DeviceError> {
                     software.name
                 ));
             }
-            (None, None) => return on_cpu("CPU back end (no graphics adapter found)"),
+            (None, None) => return on_cpu(NO_ADAPTER),
         },
         "gpu" => hardware.ok_or_else(|| DeviceError::NoGpu(available(&summaries)))?,
         _ => {
@@ -194,7 +257,7 @@ pub fn open(wanted: &str) -> Result<ComputeDevice, DeviceError> {
                 .iter()
                 .find(|adapter| match index {
                     Some(index) => adapter.index == index,
-                    None => adapter.name.to_lowercase().contains(&word),
+                    None => adapter.backend == word || adapter.name.to_lowercase().contains(&word),
                 })
                 .ok_or_else(|| DeviceError::Unknown {
                     asked: wanted.to_string(),
@@ -204,12 +267,13 @@ pub fn open(wanted: &str) -> Result<ComputeDevice, DeviceError> {
     };
     let description = format!("{} ({}, {})", chosen.name, chosen.backend, chosen.kind);
     let (device, queue) = open_adapter(&adapters[chosen.index])
+        .await
         .map_err(|reason| DeviceError::Open { name: chosen.name.clone(), reason })?;
     let is_software_adapter = !chosen.is_hardware();
     Ok(ComputeDevice { device, description, is_software_adapter, queue: Some(queue) })
 }
 
-fn open_adapter(adapter: &wgpu::Adapter) -> Result<(Device, wgpu::Queue), String> {
+async fn open_adapter(adapter: &wgpu::Adapter) -> Result<(Device, wgpu::Queue), String> {
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("jempp"),
         // What burn's runtime asks for: it reads support from the adapter, so all of it must be on.
@@ -221,12 +285,9 @@ fn open_adapter(adapter: &wgpu::Adapter) -> Result<(Device, wgpu::Queue), String
         memory_hints: wgpu::MemoryHints::MemoryUsage,
         ..wgpu::DeviceDescriptor::default()
     };
-    let (device, queue) =
-        pollster::block_on(adapter.request_device(&descriptor)).map_err(|e| e.to_string())?;
-    let mut instance = wgpu::InstanceDescriptor::new_without_display_handle();
-    instance.backends = adapter.get_info().backend.into();
+    let (device, queue) = adapter.request_device(&descriptor).await.map_err(|e| e.to_string())?;
     let setup = WgpuSetup {
-        instance: wgpu::Instance::new(instance),
+        instance: instance(adapter.get_info().backend.into()),
         adapter: adapter.clone(),
         device,
         queue: queue.clone(),

@@ -5,10 +5,15 @@
 //! {model, kernels}`, and `cli → interop → {checkpoint, replay_buffer, data, class_centers, model}`.
 
 pub mod app;
+pub mod assets;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod bench;
+#[cfg(target_arch = "wasm32")]
+mod browser;
 pub mod bundled;
 pub mod checkpoint;
 pub mod class_centers;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod cli;
 pub mod config;
 pub mod data;
@@ -18,16 +23,20 @@ pub mod divergence;
 pub mod energy;
 pub mod eval;
 mod files;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod interop;
 pub mod kernels;
 pub mod model;
 pub mod objective;
 mod optimizer;
 pub mod picture;
+#[cfg(not(target_arch = "wasm32"))]
 mod progress;
 pub mod replay_buffer;
 pub mod run_folder;
 pub mod sampler;
 pub mod sampling;
 pub mod trainer;
+#[cfg(target_arch = "wasm32")]
+pub mod web;
 pub mod worker;

@@ -1,8 +1,9 @@
 //! The program.
 
-use clap::Parser;
-
+#[cfg(not(target_arch = "wasm32"))]
 fn main() {
+    use clap::Parser;
+
     // Rust ignores the signal of a pipe that nobody reads any more, and printing would panic instead.
     #[cfg(unix)]
     // SAFETY: nothing else runs yet, and the default action is a valid one.
@@ -19,4 +20,9 @@ fn main() {
         eprintln!("error: {error:#}");
         std::process::exit(1);
     }
+}
+
+#[cfg(target_arch = "wasm32")]
+fn main() {
+    jempp::web::main();
 }

@@ -8,7 +8,7 @@ use image::{
     imageops::FilterType,
 };
 
-use crate::files::write_atomically;
+use crate::files::{self, write_atomically};
 
 /// Why a picture could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -24,8 +24,10 @@ pub enum PictureError {
         source: image::ImageError,
     },
     /// The operating system refused.
-    #[error("cannot write picture {path}: {source}")]
+    #[error("cannot {action} picture {path}: {source}")]
     Io {
+        /// read, write.
+        action: &'static str,
         /// The file.
         path: String,
         /// The reason.
@@ -104,19 +106,45 @@ fn scatter(values: &[f32], labels: &[u32]) -> RgbImage {
     picture
 }
 
+/// A picture as PNG.
+///
+/// # Errors
+/// The encoder refuses.
+pub fn png_of(picture: RgbImage) -> image::ImageResult<Vec<u8>> {
+    let mut bytes = Cursor::new(Vec::new());
+    if picture.pixels().all(|Rgb([r, g, b])| r == g && g == b) {
+        DynamicImage::from(picture).to_luma8().write_to(&mut bytes, ImageFormat::Png)?;
+    } else {
+        picture.write_to(&mut bytes, ImageFormat::Png)?;
+    }
+    Ok(bytes.into_inner())
+}
+
+/// Frames as an endless GIF; the last frame stays for a second.
+///
+/// # Errors
+/// The encoder refuses.
+pub fn gif_of(frames: Vec<RgbImage>, frame_millis: u32) -> image::ImageResult<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut encoder = GifEncoder::new_with_speed(&mut bytes, 10);
+    encoder.set_repeat(Repeat::Infinite)?;
+    let last = frames.len().saturating_sub(1);
+    for (index, frame) in frames.into_iter().enumerate() {
+        let millis = if index == last { 1000 } else { frame_millis };
+        let delay = Delay::from_numer_denom_ms(millis, 1);
+        let rgba = DynamicImage::from(frame).to_rgba8();
+        encoder.encode_frame(Frame::from_parts(rgba, 0, 0, delay))?;
+    }
+    drop(encoder);
+    Ok(bytes)
+}
+
 /// Writes a picture as PNG.
 ///
 /// # Errors
 /// The file cannot be written.
 pub fn save_png(picture: RgbImage, path: &Path) -> Result<(), PictureError> {
-    let mut bytes = Cursor::new(Vec::new());
-    let encoded = if picture.pixels().all(|Rgb([r, g, b])| r == g && g == b) {
-        DynamicImage::from(picture).to_luma8().write_to(&mut bytes, ImageFormat::Png)
-    } else {
-        picture.write_to(&mut bytes, ImageFormat::Png)
-    };
-    encoded.map_err(|source| image_error("encode", path, source))?;
-    write(path, bytes.get_ref())
+    write(path, &png_of(picture).map_err(|source| image_error("encode", path, source))?)
 }
 
 /// Writes frames as an endless GIF; the last frame stays for a second.
@@ -124,29 +152,30 @@ pub fn save_png(picture: RgbImage, path: &Path) -> Result<(), PictureError> {
 /// # Errors
 /// The file cannot be written.
 pub fn save_gif(frames: Vec<RgbImage>, frame_millis: u32, path: &Path) -> Result<(), PictureError> {
-    let mut bytes = Vec::new();
-    let encode = |bytes: &mut Vec<u8>| -> image::ImageResult<()> {
-        let mut encoder = GifEncoder::new_with_speed(bytes, 10);
-        encoder.set_repeat(Repeat::Infinite)?;
-        let last = frames.len().saturating_sub(1);
-        for (index, frame) in frames.into_iter().enumerate() {
-            let millis = if index == last { 1000 } else { frame_millis };
-            let delay = Delay::from_numer_denom_ms(millis, 1);
-            let rgba = DynamicImage::from(frame).to_rgba8();
-            encoder.encode_frame(Frame::from_parts(rgba, 0, 0, delay))?;
-        }
-        Ok(())
-    };
-    encode(&mut bytes).map_err(|source| image_error("encode", path, source))?;
-    write(path, &bytes)
+    let bytes = gif_of(frames, frame_millis);
+    write(path, &bytes.map_err(|source| image_error("encode", path, source))?)
 }
 
 /// A picture file as one item (C, H, W) in [-1, 1], scaled to that size.
 ///
 /// # Errors
 /// The file cannot be read or is no picture.
-pub fn load_item(path: &Path, [c, h, w]: [usize; 3]) -> Result<Vec<f32>, PictureError> {
-    let picture = image::open(path).map_err(|source| image_error("read", path, source))?;
+pub fn load_item(path: &Path, shape: [usize; 3]) -> Result<Vec<f32>, PictureError> {
+    let bytes = files::read(path).map_err(|source| PictureError::Io {
+        action: "read",
+        path: path.display().to_string(),
+        source,
+    })?;
+    item_of(&bytes, path, shape)
+}
+
+/// The same, of the bytes of a file that is called `path` in errors.
+///
+/// # Errors
+/// It is no picture.
+pub fn item_of(bytes: &[u8], path: &Path, [c, h, w]: [usize; 3]) -> Result<Vec<f32>, PictureError> {
+    let picture =
+        image::load_from_memory(bytes).map_err(|source| image_error("read", path, source))?;
     let picture = picture.resize_exact(w as u32, h as u32, FilterType::Triangle);
     let scaled = |byte: u8| f32::from(byte) / 127.5 - 1.0;
     Ok(if c == 3 {
@@ -159,8 +188,11 @@ pub fn load_item(path: &Path, [c, h, w]: [usize; 3]) -> Result<Vec<f32>, Picture
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), PictureError> {
-    write_atomically(path, bytes)
-        .map_err(|source| PictureError::Io { path: path.display().to_string(), source })
+    write_atomically(path, bytes).map_err(|source| PictureError::Io {
+        action: "write",
+        path: path.display().to_string(),
+        source,
+    })
 }
 
 fn image_error(action: &'static str, path: &Path, source: image::ImageError) -> PictureError {

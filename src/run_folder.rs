@@ -2,14 +2,13 @@
 //! `checkpoint.safetensors`.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
 };
 
 use serde_json::{Map, Value};
 
-use crate::files::write_atomically;
+use crate::files::{self, Log, write_atomically};
 
 /// Why a run folder could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +35,7 @@ pub enum RunFolderError {
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    metrics: File,
+    metrics: Log,
 }
 
 impl RunFolder {
@@ -45,8 +44,7 @@ impl RunFolder {
     /// # Errors
     /// It exists and is not empty.
     pub fn check_free(path: &Path) -> Result<(), RunFolderError> {
-        let is_taken = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
-        match is_taken || path.is_file() {
+        match files::is_taken(path) {
             true => Err(RunFolderError::Exists(path.to_path_buf())),
             false => Ok(()),
         }
@@ -79,7 +77,8 @@ impl RunFolder {
     /// There is no run, or it cannot be written.
     pub fn resume(path: &Path, step: u64) -> Result<Self, RunFolderError> {
         let metrics = path.join("metrics.jsonl");
-        if let Ok(text) = fs::read_to_string(&metrics) {
+        if let Ok(bytes) = files::read(&metrics) {
+            let text = String::from_utf8_lossy(&bytes);
             let is_done = |line: &&str| {
                 let line: Option<Value> = serde_json::from_str(line).ok();
                 line.and_then(|line| line["step"].as_u64()).is_some_and(|at| at <= step)
@@ -93,13 +92,9 @@ impl RunFolder {
 
     fn open(path: &Path) -> Result<Self, RunFolderError> {
         let samples = path.join("samples");
-        fs::create_dir_all(&samples).map_err(|source| io_error(&samples, source))?;
+        files::create_dir(&samples).map_err(|source| io_error(&samples, source))?;
         let metrics_path = path.join("metrics.jsonl");
-        let metrics = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&metrics_path)
-            .map_err(|source| io_error(&metrics_path, source))?;
+        let metrics = Log::open(&metrics_path).map_err(|source| io_error(&metrics_path, source))?;
         Ok(Self { path: path.to_path_buf(), metrics })
     }
 
@@ -131,7 +126,7 @@ impl RunFolder {
         let mut text = Value::Object(line).to_string();
         text.push('\n');
         let path = self.path.join("metrics.jsonl");
-        self.metrics.write_all(text.as_bytes()).map_err(|source| io_error(&path, source))
+        self.metrics.append(text.as_bytes()).map_err(|source| io_error(&path, source))
     }
 }
 

@@ -26,6 +26,7 @@ use jempp::{
     model::{HostTensor, Network, weights_of, with_weights},
     trainer::Trainer,
 };
+use pollster::block_on;
 use pytorch_reader::PytorchReader;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
@@ -167,8 +168,8 @@ fn an_imported_model_goes_on_training() {
     let names = checkpoint.class_names.clone();
     let train = Dataset::from_floats(scrambled(18 * 192, 1), labels, [3, 8, 8], names);
     let mut trainer = Trainer::resume(checkpoint, train, &device::cpu()).unwrap();
-    trainer.step().unwrap();
-    assert_ne!(weights_of(trainer.network()), before);
+    block_on(trainer.step()).unwrap();
+    assert_ne!(block_on(weights_of(trainer.network())), before);
 }
 
 /// A checkpoint of a network that began here.
@@ -179,7 +180,7 @@ fn with_network(arch: &str, input_shape: [usize; 3], num_classes: usize) -> Chec
     checkpoint.input_shape = input_shape;
     let model = &checkpoint.config.model;
     let network = Network::new(model, input_shape, num_classes, 7, &device::cpu()).unwrap();
-    checkpoint.weights = weights_of(&network);
+    checkpoint.weights = block_on(weights_of(&network));
     checkpoint
 }
 

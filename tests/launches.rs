@@ -7,13 +7,14 @@ use jempp::{
     bench::{StepWork, Work, Works},
     device, kernels,
 };
+use pollster::block_on;
 
 #[test]
 fn a_step_is_two_launches_a_layer_and_one_submission() {
     if common::gpu().is_none() {
         return;
     }
-    let device = device::open("gpu").or_else(|_| device::open("0")).unwrap();
+    let device = block_on(device::open("gpu")).or_else(|_| block_on(device::open("0"))).unwrap();
     for (work, num_layers) in [("W1", 7), ("W2", 3)] {
         let Work::Steps(work) = work.parse().unwrap() else { unreachable!("steps") };
         let works = Works::new(&StepWork { batch_size: 2, ..work }, &device).unwrap();

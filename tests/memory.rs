@@ -19,6 +19,7 @@ use jempp::{
     },
     model::{Network, weights_of},
 };
+use pollster::block_on;
 
 /// The system's allocator, counting.
 struct Counting;
@@ -55,7 +56,7 @@ fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
 
 /// The gradient of the energy of `cnn-base` with everything tracked.
 fn by_burn(network: &Network, x: Tensor<4>, device: &Device) -> Tensor<4> {
-    let weights = weights_of(network);
+    let weights = block_on(weights_of(network));
     let load = |name: &str| {
         let found = weights.iter().find(|(key, _)| key.ends_with(name)).unwrap().1;
         let data = burn::tensor::TensorData::new(found.values.clone(), found.shape.clone());

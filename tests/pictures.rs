@@ -21,7 +21,7 @@ fn tolerance() -> SnapshotOptions {
 
 /// Whether there is something to draw with; said aloud where not.
 fn can_draw() -> bool {
-    let is_there = !jempp::device::list().is_empty();
+    let is_there = !pollster::block_on(jempp::device::list()).is_empty();
     if !is_there {
         assert!(
             std::env::var("REQUIRE_GPU").is_err(),

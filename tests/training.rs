@@ -20,6 +20,7 @@ use jempp::{
     trainer::Trainer,
     worker::{self, JobError, TrainingEvent},
 };
+use pollster::block_on;
 
 fn cpu() -> ComputeDevice {
     ComputeDevice::cpu("CPU")
@@ -46,7 +47,7 @@ fn the_first_losses_are_pinned() {
     );
     let train = data::load(&config.data, 1).unwrap().train;
     let mut trainer = Trainer::new(config, train, &device::cpu()).unwrap();
-    let losses: Vec<f64> = (0..4).map(|_| trainer.step().unwrap().loss).collect();
+    let losses: Vec<f64> = (0..4).map(|_| block_on(trainer.step()).unwrap().loss).collect();
     // Written down from a run of this very test; a change of the data order, the initial weights, the
     // chains or the loss shows here first.
     let pinned = PINNED_LOSSES;
@@ -83,7 +84,8 @@ fn a_few_images_are_learnt_by_heart_by_every_sampler_and_optimiser() {
     ] {
         let mut trainer =
             Trainer::new(with(&tiny_config(), changes), tiny_dataset(32), &device::cpu()).unwrap();
-        let step = |_| trainer.step().unwrap_or_else(|error| panic!("{changes:?}: {error}"));
+        let step =
+            |_| block_on(trainer.step()).unwrap_or_else(|error| panic!("{changes:?}: {error}"));
         let reports: Vec<_> = (0..60).map(step).collect();
         let mean = |part: &[jempp::trainer::StepReport]| {
             part.iter().map(|report| report.terms[2]).sum::<f64>() / part.len() as f64
@@ -91,7 +93,7 @@ fn a_few_images_are_learnt_by_heart_by_every_sampler_and_optimiser() {
         let (first, last) = (mean(&reports[..5]), mean(&reports[55..]));
         assert!(last < 0.25 && last < 0.5 * first, "{changes:?}: {first} to {last}");
         let network = trainer.evaluated_network();
-        let accuracy = jempp::eval::accuracy(network, &tiny_dataset(64), &device::cpu());
+        let accuracy = block_on(jempp::eval::accuracy(network, &tiny_dataset(64), &device::cpu()));
         assert!(accuracy.accuracy > 0.95, "{changes:?}: {accuracy:?}");
     }
 }
@@ -102,7 +104,7 @@ fn chains_are_written_back_only_to_their_slots() {
     let chains = |trainer: &Trainer| common::values(trainer.buffer().chains());
     let before = chains(&trainer);
     let mut trainer = trainer;
-    trainer.step().unwrap();
+    block_on(trainer.step()).unwrap();
     let after = chains(&trainer);
     let changed =
         before.chunks(64).zip(after.chunks(64)).filter(|(before, after)| before != after).count();
@@ -123,13 +125,13 @@ fn a_diverged_step_changes_nothing() {
 fn check_that_a_diverged_step_changes_nothing(mut trainer: Trainer) {
     let state = |trainer: &Trainer| {
         (
-            weights_of(trainer.network()),
+            block_on(weights_of(trainer.network())),
             common::values(trainer.buffer().chains()),
             trainer.counters().clone(),
         )
     };
     let before = state(&trainer);
-    let error = trainer.step().unwrap_err();
+    let error = block_on(trainer.step()).unwrap_err();
     assert!(matches!(error, Divergence::PastBound { what: "energy_data", .. }), "{error}");
     assert!(error.to_string().contains("is past its bound 1.000e-3"), "{error}");
     assert_eq!(state(&trainer), before);
@@ -216,7 +218,7 @@ fn the_last_good_state_is_one_that_a_step_has_checked() {
     let test = data::load(&saved.config.data, 0).unwrap().test;
     let network = Network::new(&saved.config.model, [2, 1, 1], 2, 0, &device::cpu()).unwrap();
     let network = with_weights(network, saved.weights).unwrap();
-    let energy = jempp::eval::accuracy(&network, &test, &device::cpu()).mean_energy;
+    let energy = block_on(jempp::eval::accuracy(&network, &test, &device::cpu())).mean_energy;
     assert!(energy.abs() < 20.0, "mean energy {energy}");
 }
 
@@ -225,7 +227,7 @@ fn a_recovery_returns_to_the_older_of_two_good_states() {
     let config = with(&tiny_config(), &["divergence.snapshot_every_steps=2"]);
     let mut trainer = Trainer::new(config, tiny_dataset(32), &device::cpu()).unwrap();
     for _ in 0..5 {
-        trainer.step().unwrap();
+        block_on(trainer.step()).unwrap();
     }
     // Kept before the steps 0, 2 and 4; the last may have been on its way already.
     assert_eq!(trainer.recover().unwrap().step, 2);
@@ -237,7 +239,7 @@ fn the_softplus_gap_is_in_the_loss() {
     let config = with(&tiny_config(), &["objective.gap_loss=softplus", "objective.p_x_weight=0.5"]);
     let mut trainer = Trainer::new(config, tiny_dataset(32), &device::cpu()).unwrap();
     for _ in 0..3 {
-        let report = trainer.step().unwrap();
+        let report = block_on(trainer.step()).unwrap();
         let expected = 0.5 * report.gap.exp().ln_1p() + report.terms[2];
         assert!((report.loss - expected).abs() < 1e-5, "{} {expected}", report.loss);
     }
@@ -250,9 +252,9 @@ fn sharpness_aware_gradients_are_those_at_the_climbed_weights() {
             ["optimizer.kind=sgd", "optimizer.momentum=0", "optimizer.warmup_steps=0", radius];
         let config = with(&tiny_config(), &changes);
         let mut trainer = Trainer::new(config, tiny_dataset(32), &device::cpu()).unwrap();
-        let before = weights_of(trainer.network());
-        trainer.step().unwrap();
-        let after = weights_of(trainer.network());
+        let before = block_on(weights_of(trainer.network()));
+        block_on(trainer.step()).unwrap();
+        let after = block_on(weights_of(trainer.network()));
         // The update's direction: the gradient.
         let mut names: Vec<_> = before.keys().cloned().collect();
         names.sort();
@@ -278,20 +280,21 @@ fn batch_norm_resumes_with_its_running_statistics() {
     let config = with(&tiny_config(), &changes);
     let mut trainer = Trainer::new(config, tiny_dataset(32), &device::cpu()).unwrap();
     for _ in 0..3 {
-        trainer.step().unwrap();
+        block_on(trainer.step()).unwrap();
     }
-    let saved = trainer.checkpoint().unwrap();
+    let saved = block_on(trainer.checkpoint()).unwrap();
     let mut resumed = Trainer::resume(saved, tiny_dataset(32), &device::cpu()).unwrap();
     for _ in 0..2 {
-        trainer.step().unwrap();
-        resumed.step().unwrap();
+        block_on(trainer.step()).unwrap();
+        block_on(resumed.step()).unwrap();
     }
-    assert_eq!(weights_of(trainer.network()), weights_of(resumed.network()));
-    let averages = [&trainer, &resumed].map(|trainer| weights_of(trainer.evaluated_network()));
+    assert_eq!(block_on(weights_of(trainer.network())), block_on(weights_of(resumed.network())));
+    let averages =
+        [&trainer, &resumed].map(|trainer| block_on(weights_of(trainer.evaluated_network())));
     assert_eq!(averages[0], averages[1]);
-    assert_ne!(averages[0], weights_of(trainer.network()));
+    assert_ne!(averages[0], block_on(weights_of(trainer.network())));
     let error = Trainer::resume(
-        trainer.checkpoint().unwrap(),
+        block_on(trainer.checkpoint()).unwrap(),
         data::load(&RunConfig::default().data, 0).unwrap().train,
         &device::cpu(),
     );
@@ -375,7 +378,7 @@ fn a_training_step_on_a_gpu_gives_what_the_cpu_gives() {
     let Some(gpu) = gpu() else { return };
     let on = |device| {
         let mut trainer = Trainer::new(tiny_config(), tiny_dataset(32), device).unwrap();
-        let reports: Vec<_> = (0..2).map(|_| trainer.step().unwrap()).collect();
+        let reports: Vec<_> = (0..2).map(|_| block_on(trainer.step()).unwrap()).collect();
         (reports, common::values(trainer.buffer().chains()))
     };
     let ((on_gpu, chains_gpu), (on_cpu, chains_cpu)) = (on(&gpu), on(&device::cpu()));
@@ -396,14 +399,14 @@ fn the_papers_network_takes_a_step() {
         ["data.batch_size=2", "sampler.num_steps=1", "replay_buffer.replay_buffer_size=10"];
     let config = with(&RunConfig::preset("paper-cifar10").unwrap(), &changes);
     let mut trainer = Trainer::new(config, set, &device::cpu()).unwrap();
-    let weights = weights_of(trainer.network());
+    let weights = block_on(weights_of(trainer.network()));
     let count: usize = weights.values().map(|weight| weight.values.len()).sum();
     // WRN-28-10 as published has 36.5 million; the biases of the convolutions and the running statistics
     // add some.
     assert!((36_400_000..36_700_000).contains(&count), "{count}");
-    let report = trainer.step().unwrap();
+    let report = block_on(trainer.step()).unwrap();
     assert!(report.loss.is_finite());
-    assert_ne!(weights, weights_of(trainer.network()));
+    assert_ne!(weights, block_on(weights_of(trainer.network())));
 }
 
 #[test]
@@ -489,7 +492,7 @@ fn bundled_models_were_trained_by_their_presets() {
         let network = with_weights(network, packed.weights).unwrap();
         if model.name == "fashion" {
             let test = data::load(&RunConfig::default().data, 0).unwrap().test;
-            let found = jempp::eval::accuracy(&network, &test, &device::cpu());
+            let found = block_on(jempp::eval::accuracy(&network, &test, &device::cpu()));
             // 91.1 % on all 10,000 test images; a thousand of them scatter by a percent.
             assert!(found.accuracy > 0.88, "{found:?}");
         }
@@ -522,7 +525,7 @@ fn a_checkpoint_of_another_network_names_the_tensor_and_both_shapes() {
         let config = with(&tiny_config(), &[&format!("model.arch={arch}")]).model;
         Network::new(&config, [1, 8, 8], 2, 0, &device::cpu()).unwrap()
     };
-    let narrow = weights_of(&build("wrn-10-1"));
+    let narrow = block_on(weights_of(&build("wrn-10-1")));
     let error = with_weights(build("wrn-10-2"), narrow.clone()).unwrap_err();
     assert!(matches!(error, WeightsError::Shape { .. }), "{error}");
     assert!(error.to_string().contains("has shape ["), "{error}");

@@ -1,11 +1,11 @@
 //! What a run leaves behind: a picture, an animation, a table.
 
-use std::{fmt::Write, path::Path, sync::Arc};
+use std::{fmt::Write, sync::Arc};
 
 use image::{GenericImage, RgbImage};
 
 use super::viewer::Viewer;
-use crate::{files::write_atomically, picture, worker::LaneNumbers};
+use crate::{picture, worker::LaneNumbers};
 
 const MAX_FRAMES: usize = 60;
 const FRAME_MILLIS: u32 = 80;
@@ -79,24 +79,23 @@ impl Job {
         Some(Self { export, labels, shape: model.shape, columns, frames, numbers })
     }
 
-    /// Writes the file.
+    /// The content of the file.
     ///
     /// # Errors
-    /// Why it could not be written, for people.
-    pub fn write(self, path: &Path) -> Result<(), String> {
-        match self.export {
-            Export::Csv => write_atomically(path, self.table().as_bytes())
-                .map_err(|error| format!("cannot write {}: {error}", path.display())),
+    /// Why there is none, for people.
+    pub fn bytes(self) -> Result<Vec<u8>, String> {
+        let encoded = match self.export {
+            Export::Csv => return Ok(self.table().into_bytes()),
             Export::Png => {
                 let picture = self.frames.iter().map(|frame| self.picture(frame)).next();
-                let picture = picture.ok_or("there is nothing to save yet")?;
-                picture::save_png(picture, path).map_err(|error| error.to_string())
+                picture::png_of(picture.ok_or("there is nothing to save yet")?)
             }
             Export::Gif => {
                 let pictures = self.frames.iter().map(|frame| self.picture(frame)).collect();
-                picture::save_gif(pictures, FRAME_MILLIS, path).map_err(|error| error.to_string())
+                picture::gif_of(pictures, FRAME_MILLIS)
             }
-        }
+        };
+        encoded.map_err(|error| format!("cannot encode the picture: {error}"))
     }
 
     /// The lanes beside each other.

@@ -3,36 +3,23 @@
 use std::{
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, Sender, channel},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use egui::{ComboBox, RichText, Ui};
 
 use super::{
+    disk::{self, Done, Purpose, Reply},
     exports::{Export, Job},
     help::Help,
     viewer::{Tab, Viewer},
 };
-use crate::{picture, worker::Command};
+use crate::{files, picture, worker::Command};
 
 /// Where the last session is kept.
 pub const SESSION_KEY: &str = "view";
 /// A dialog that is gone so soon has never been seen.
 const UNSEEN: Duration = Duration::from_millis(400);
-
-/// What a dialog is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
-    Open,
-    Export(Export),
-    SaveModel,
-}
-
-/// What happened beside the window's thread.
-enum Done {
-    Chosen { purpose: Purpose, path: Option<PathBuf>, asked: Instant },
-    Written(Result<PathBuf, String>),
-}
 
 /// Dialogs and exports on their way.
 pub struct Files {
@@ -40,11 +27,13 @@ pub struct Files {
     /// Where files go without a dialog.
     save_folder: Option<PathBuf>,
     num_writing: usize,
+    /// The page that a link opens; empty where there is none.
+    address: String,
 }
 
 impl Default for Files {
     fn default() -> Self {
-        Self { done: channel(), save_folder: None, num_writing: 0 }
+        Self { done: channel(), save_folder: None, num_writing: 0, address: String::new() }
     }
 }
 
@@ -54,10 +43,19 @@ impl Files {
         self.save_folder = Some(folder);
     }
 
+    /// Puts the address of the page before every link.
+    pub fn set_address(&mut self, address: String) {
+        self.address = address;
+    }
+
+    fn reply(&self, ctx: &egui::Context) -> Reply {
+        Reply { sender: self.done.0.clone(), ctx: ctx.clone() }
+    }
+
     /// Takes files dropped on the window.
     pub fn take_dropped(&mut self, ctx: &egui::Context, viewer: &mut Viewer) {
         for file in ctx.input(|input| input.raw.dropped_files.clone()) {
-            open(file.path(), viewer);
+            disk::take_dropped(&file, self.reply(ctx), |path| open(path, viewer));
         }
         if ctx.input(|input| !input.raw.hovered_files.is_empty()) {
             egui::Area::new(egui::Id::unique("drop"))
@@ -75,40 +73,12 @@ impl Files {
 
     /// Asks where, unless that is known.
     fn ask(&mut self, ctx: &egui::Context, purpose: Purpose, viewer: &mut Viewer) {
-        let name = match purpose {
-            Purpose::Open => "",
-            Purpose::Export(export) => export.file_name(),
-            Purpose::SaveModel => "model.safetensors",
-        };
         if let (Some(folder), true) = (&self.save_folder, purpose != Purpose::Open) {
-            let path = free_path(&folder.join(name));
+            let path = free_path(&folder.join(purpose.file_name()));
             self.chosen(ctx, purpose, path, viewer);
             return;
         }
-        let dialog = rfd::AsyncFileDialog::new();
-        let asked = Instant::now();
-        // Dialogs must be made on the window's thread, but may be waited for on any.
-        let (open, save) = match purpose {
-            Purpose::Open => {
-                let models = ["safetensors"];
-                let pictures = ["png", "jpg", "jpeg", "gif"];
-                let dialog = dialog
-                    .add_filter("Checkpoints and pictures", &[&models[..], &pictures[..]].concat());
-                (Some(dialog.pick_file()), None)
-            }
-            _ => (None, Some(dialog.set_file_name(name).save_file())),
-        };
-        let (sender, ctx) = (self.done.0.clone(), ctx.clone());
-        std::thread::spawn(move || {
-            let chosen = match (open, save) {
-                (Some(open), _) => pollster::block_on(open),
-                (_, Some(save)) => pollster::block_on(save),
-                _ => None,
-            };
-            let path = chosen.map(|file| file.path().to_path_buf());
-            let _ = sender.send(Done::Chosen { purpose, path, asked });
-            ctx.request_repaint();
-        });
+        disk::ask(purpose, self.reply(ctx));
     }
 
     fn chosen(
@@ -128,16 +98,16 @@ impl Files {
             return;
         };
         self.num_writing += 1;
-        let (sender, ctx) = (self.done.0.clone(), ctx.clone());
-        std::thread::spawn(move || {
-            let written = job.write(&path).map(|()| path);
-            let _ = sender.send(Done::Written(written));
-            ctx.request_repaint();
-        });
+        disk::write(job, path, self.reply(ctx));
     }
 
     /// Looks whether a dialog or an export is done.
     pub fn poll(&mut self, ctx: &egui::Context, viewer: &mut Viewer) {
+        #[cfg(target_arch = "wasm32")]
+        for (name, bytes) in std::mem::take(&mut viewer.downloads) {
+            let written = disk::download(name.as_ref(), &bytes).map(|()| name.into());
+            told(written, viewer);
+        }
         while let Ok(done) = self.done.1.try_recv() {
             match done {
                 Done::Chosen { purpose, path: Some(path), .. } => {
@@ -145,30 +115,35 @@ impl Files {
                 }
                 Done::Chosen { purpose, path: None, asked } if asked.elapsed() < UNSEEN => {
                     // No portal and no dialog program on this desktop.
+                    if purpose == Purpose::Open {
+                        viewer.complain(
+                            "This desktop offers no file dialog. Drop the file on the window, or start \
+                             `jempp view --checkpoint FILE`.",
+                        );
+                        continue;
+                    }
                     let here = std::env::current_dir().unwrap_or_default();
-                    let name = match purpose {
-                        Purpose::Export(export) => export.file_name(),
-                        Purpose::SaveModel => "model.safetensors",
-                        Purpose::Open => {
-                            viewer.complain(
-                                "This desktop offers no file dialog. Drop the file on the window, or start \
-                                 `jempp view --checkpoint FILE`.",
-                            );
-                            continue;
-                        }
-                    };
-                    self.chosen(ctx, purpose, free_path(&here.join(name)), viewer);
+                    let path = free_path(&here.join(purpose.file_name()));
+                    self.chosen(ctx, purpose, path, viewer);
                 }
                 Done::Chosen { path: None, .. } => {}
+                Done::Read { name, content: Ok(bytes) } => open_bytes(name, bytes, viewer),
+                Done::Read { name, content: Err(reason) } => {
+                    viewer.complain(format!("cannot read {name}: {reason}"));
+                }
                 Done::Written(result) => {
                     self.num_writing -= 1;
-                    match result {
-                        Ok(path) => viewer.notify(format!("Saved {}.", path.display())),
-                        Err(reason) => viewer.complain(reason),
-                    }
+                    told(result, viewer);
                 }
             }
         }
+    }
+}
+
+fn told(written: Result<PathBuf, String>, viewer: &mut Viewer) {
+    match written {
+        Ok(path) => viewer.notify(format!("Saved {}.", path.display())),
+        Err(reason) => viewer.complain(reason),
     }
 }
 
@@ -197,29 +172,56 @@ fn free_path(path: &Path) -> PathBuf {
     names.find(|path| !path.exists()).unwrap_or_else(|| path.to_path_buf())
 }
 
+/// What an ending says of a file.
+enum Kind {
+    Checkpoint,
+    Picture,
+}
+
+fn kind_of(path: &Path, viewer: &Viewer) -> Result<Kind, String> {
+    let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    let is_planar = viewer.model.as_ref().is_none_or(|model| model.is_planar());
+    let path = path.display();
+    match ending.as_str() {
+        "safetensors" => Ok(Kind::Checkpoint),
+        "pt" | "pth" => Err(format!(
+            "{path} is a PyTorch file: `jempp import {path} --out model.safetensors` makes a checkpoint of it.",
+        )),
+        "png" | "jpg" | "jpeg" | "gif" if is_planar => {
+            Err("A model of points in the plane cannot start from a picture.".into())
+        }
+        "png" | "jpg" | "jpeg" | "gif" => Ok(Kind::Picture),
+        _ => Err(format!(
+            "{path}: only checkpoints (.safetensors) and pictures (.png, .jpg, .gif) can be opened.",
+        )),
+    }
+}
+
 /// Opens a checkpoint, or takes a picture as the start of all chains.
 fn open(path: &Path, viewer: &mut Viewer) {
-    let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    match (ending.as_str(), &viewer.model) {
-        ("safetensors", _) => viewer.open(path.display().to_string()),
-        ("pt" | "pth", _) => viewer.complain(format!(
-            "{} is a PyTorch file: `jempp import {} --out model.safetensors` makes a checkpoint of it.",
-            path.display(),
-            path.display()
-        )),
-        ("png" | "jpg" | "jpeg" | "gif", Some(model)) if !model.is_planar() => {
-            match picture::load_item(path, model.shape) {
+    match kind_of(path, viewer) {
+        // The worker reads it, and finds it again when the session is restored.
+        Ok(Kind::Checkpoint) => viewer.open(path.display().to_string()),
+        Ok(Kind::Picture) => match files::read(path) {
+            Ok(bytes) => open_bytes(path.display().to_string(), bytes, viewer),
+            Err(error) => viewer.complain(format!("cannot read {}: {error}", path.display())),
+        },
+        Err(reason) => viewer.complain(reason),
+    }
+}
+
+/// The same for a file that came as bytes.
+fn open_bytes(name: String, bytes: Vec<u8>, viewer: &mut Viewer) {
+    match (kind_of(name.as_ref(), viewer), &viewer.model) {
+        (Ok(Kind::Checkpoint), _) => viewer.open_bytes(name, bytes.into()),
+        (Ok(Kind::Picture), Some(model)) => {
+            match picture::item_of(&bytes, name.as_ref(), model.shape) {
                 Ok(image) => viewer.start_from(image.into()),
                 Err(error) => viewer.complain(error.to_string()),
             }
         }
-        ("png" | "jpg" | "jpeg" | "gif", _) => {
-            viewer.complain("A model of points in the plane cannot start from a picture.");
-        }
-        _ => viewer.complain(format!(
-            "{}: only checkpoints (.safetensors) and pictures (.png, .jpg, .gif) can be opened.",
-            path.display()
-        )),
+        (Ok(Kind::Picture), None) => {}
+        (Err(reason), _) => viewer.complain(reason),
     }
 }
 
@@ -263,7 +265,10 @@ pub fn menu(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files, help: &mut Help
 fn model(ui: &mut Ui, viewer: &mut Viewer) {
     let current = viewer.model.as_ref().map(|model| model.name.clone()).unwrap_or_default();
     let short = |name: &str| match name.len() {
-        0 => "loading…".to_string(),
+        0 => match &viewer.loading {
+            Some((_, num_bytes)) => format!("loading… {:.1} MB", *num_bytes as f64 / 1e6),
+            None => "loading…".to_string(),
+        },
         length if length > 28 => {
             let end: Vec<char> = name.chars().rev().take(26).collect();
             format!("…{}", end.into_iter().rev().collect::<String>())
@@ -320,8 +325,11 @@ fn save(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files) {
     let hover = "The whole state as the query of a link: behind the address of the web page, or given to \
                  `jempp view`, it shows the same chains.";
     if link.on_hover_text(hover).clicked() {
-        ui.ctx().copy_text(format!("?{}", viewer.view.to_query()));
-        viewer.notify("The link's query is in the clipboard.");
+        ui.ctx().copy_text(format!("{}?{}", files.address, viewer.view.to_query()));
+        viewer.notify(match files.address.is_empty() {
+            true => "The link's query is in the clipboard.",
+            false => "The link is in the clipboard.",
+        });
         ui.close();
     }
 }

@@ -7,6 +7,7 @@ mod canvas;
 mod chains;
 mod compare;
 mod controls;
+mod disk;
 mod exports;
 mod files;
 mod grid;
@@ -82,6 +83,11 @@ impl App {
         self.files.save_to(folder);
     }
 
+    /// Puts the address of the page before every link.
+    pub fn set_address(&mut self, address: String) {
+        self.files.set_address(address);
+    }
+
     /// What the window shows.
     pub fn viewer(&self) -> &Viewer {
         &self.viewer
@@ -113,6 +119,7 @@ impl App {
         });
         self.viewer.steps_per_sec = self.status.steps_per_sec();
         training::take_news(&mut self.viewer, &mut self.training);
+        self.viewer.ask_for_references();
         // New steps ask for a frame themselves.
         if self.viewer.is_replaying() {
             ctx.request_repaint();
@@ -190,6 +197,8 @@ impl App {
     }
 }
 
+// The page in a browser wraps it in its own.
+#[cfg(not(target_arch = "wasm32"))]
 impl eframe::App for App {
     fn on_exit(&mut self) {
         self.leave();

@@ -1,11 +1,9 @@
 //! Adapter, rates, memory, and the banners that must not be overlooked.
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, time::Duration};
 
 use egui::{Color32, RichText, Ui};
+use web_time::Instant;
 
 use super::{record::HISTORY_MIB, theme, viewer::Viewer};
 use crate::worker::{Command, Event};
@@ -19,6 +17,18 @@ pub struct Status {
     steps: VecDeque<Instant>,
     frames: VecDeque<Instant>,
     is_banner_closed: bool,
+}
+
+/// Bytes that the program takes.
+#[cfg(not(target_arch = "wasm32"))]
+fn memory() -> Option<usize> {
+    memory_stats::memory_stats().map(|stats| stats.physical_mem)
+}
+
+/// Bytes that the page takes; its worker's are its own.
+#[cfg(target_arch = "wasm32")]
+fn memory() -> Option<usize> {
+    Some(core::arch::wasm32::memory_size::<0>() << 16)
 }
 
 fn rate(times: &mut VecDeque<Instant>, now: Instant) -> f64 {
@@ -68,8 +78,8 @@ impl Status {
             if let Some(record) = &viewer.record {
                 parts.push(format!("history {} of {HISTORY_MIB} MiB", record.num_bytes() >> 20));
             }
-            if let Some(stats) = memory_stats::memory_stats() {
-                parts.push(format!("memory {} MiB", stats.physical_mem >> 20));
+            if let Some(bytes) = memory() {
+                parts.push(format!("memory {} MiB", bytes >> 20));
             }
             for part in parts {
                 ui.separator();
@@ -93,15 +103,15 @@ impl Status {
                 }
             });
         }
-        if !self.is_banner_closed && viewer.device.as_ref().is_some_and(|device| device.1) {
+        if !self.is_banner_closed
+            && let Some((description, true)) = &viewer.device
+        {
+            let text = format!(
+                "No GPU in use: chains run on the {description}, by the twins of the WGSL kernels. \
+                 Everything works, more slowly."
+            );
             banner(ui, "cpu", Color32::from_rgb(90, 80, 20), |ui| {
-                ui.label(
-                    RichText::new(
-                        "No GPU in use: chains run on the CPU back end, by the twins of the WGSL kernels. \
-                         Everything works, more slowly.",
-                    )
-                    .color(Color32::WHITE),
-                );
+                ui.label(RichText::new(text).color(Color32::WHITE));
                 self.is_banner_closed = ui.button("Understood").clicked();
             });
         }

@@ -6,10 +6,9 @@ mod ceilings;
 mod report;
 mod work;
 
-use std::time::Instant;
-
 use burn::tensor::Tensor;
 use serde::Serialize;
+use web_time::Instant;
 
 use crate::{
     config::{ConfigError, ModelConfig, RunConfig},
@@ -265,7 +264,7 @@ pub fn time_training(
         let mut times = [0.0; 2];
         for (time, trainer) in times.iter_mut().zip(&mut trainers) {
             let begin = Instant::now();
-            trainer.step()?;
+            pollster::block_on(trainer.step())?;
             device.wait(());
             *time = begin.elapsed().as_secs_f64() * 1e3;
         }

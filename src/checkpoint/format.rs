@@ -10,7 +10,7 @@ use super::{Checkpoint, CheckpointError, Counters};
 use crate::{
     class_centers::ClassCentersData,
     config::RunConfig,
-    files::write_atomically,
+    files::{self, write_atomically},
     model::{HostTensor, WeightsError},
 };
 
@@ -108,7 +108,7 @@ impl Checkpoint {
     /// # Errors
     /// A missing, truncated or corrupt file, or one of another version, by name and byte counts.
     pub fn load(path: &Path) -> Result<Self, CheckpointError> {
-        let bytes = std::fs::read(path).map_err(|source| CheckpointError::Io {
+        let bytes = files::read(path).map_err(|source| CheckpointError::Io {
             action: "read",
             path: path.to_path_buf(),
             source,

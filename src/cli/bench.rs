@@ -36,7 +36,7 @@ pub struct BenchArgs {
 
 /// Times and prints.
 pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
-    let device = device::open(&args.device)?;
+    let device = pollster::block_on(device::open(&args.device))?;
     let report = bench::run(&works(args, &device), args.repetitions.into(), &device)?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);

@@ -2,19 +2,25 @@
 
 mod batches;
 mod densities;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod fetch;
 mod formats;
 
 use std::path::PathBuf;
 
-use crate::config::{DataConfig, DatasetName};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    assets::{self, AssetError},
+    config::{DataConfig, DatasetName},
+};
 
 pub use batches::{Batch, Batches, random_stream};
 pub use densities::Density;
 pub use formats::DataError;
 
 /// Images (or points) in [-1, 1] with their labels.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Dataset {
     values: Values,
     /// One class per item, counted from 0.
@@ -26,7 +32,7 @@ pub struct Dataset {
 }
 
 /// Bytes stay bytes: four times less memory than floats on the full sets.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 enum Values {
     Bytes(Vec<u8>),
     Floats(Vec<f32>),
@@ -136,7 +142,7 @@ pub struct Splits {
 pub fn load(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
     let mut dir = PathBuf::from(&config.dir);
     if formats::needs_dir(config.dataset) && config.dir.is_empty() {
-        dir = fetch::cached(config.dataset)
+        dir = fetched(config.dataset)
             .ok_or_else(|| DataError::NoDir { dataset: formats::cli_name(config.dataset) })?;
     }
     let (train, test) = match Density::of(config.dataset) {
@@ -179,6 +185,31 @@ pub fn load_at_hand(config: &DataConfig, seed: u64) -> Result<Splits, DataError>
         }
         _ => Err(error),
     })
+}
+
+/// Brings what [`load_at_hand`] reads of the files that travel with the program.
+///
+/// # Errors
+/// They do not come.
+pub async fn prepare(config: &DataConfig) -> Result<(), AssetError> {
+    match config.dataset {
+        DatasetName::FashionMnist | DatasetName::FashionMnistEmbedded => {
+            assets::bring(&formats::EMBEDDED_FILES).await
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The folder of a data set that was fetched before.
+#[cfg(not(target_arch = "wasm32"))]
+fn fetched(dataset: DatasetName) -> Option<PathBuf> {
+    fetch::cached(dataset)
+}
+
+/// A browser has no folders.
+#[cfg(target_arch = "wasm32")]
+fn fetched(_dataset: DatasetName) -> Option<PathBuf> {
+    None
 }
 
 /// Whether mirrored images of this set are images of the same class.

@@ -5,7 +5,7 @@ use burn::{
     tensor::{Device, Tensor, TensorData, Transaction},
 };
 
-use crate::{data::Dataset, energy::energy_of_logits, model::Network};
+use crate::{data::Dataset, device, energy::energy_of_logits, model::Network};
 
 const BATCH: usize = 250;
 /// Bins of the calibration error, as in JEM (arXiv:1912.03263).
@@ -24,7 +24,7 @@ pub struct Accuracy {
 }
 
 /// Accuracy, calibration and mean energy of `network`, with batch norm on its running statistics.
-pub fn accuracy(network: &Network, dataset: &Dataset, device: &Device) -> Accuracy {
+pub async fn accuracy(network: &Network, dataset: &Dataset, device: &Device) -> Accuracy {
     let network = network.valid().freeze();
     let [c, h, w] = dataset.shape;
     let (mut tally, mut energy) = (Tally::default(), 0.0f64);
@@ -33,13 +33,11 @@ pub fn accuracy(network: &Network, dataset: &Dataset, device: &Device) -> Accura
         let values = dataset.gather(indices.clone());
         let data = TensorData::new(values, [indices.len(), c, h, w]);
         let logits = network.logits(Tensor::<4>::from_data(data, device));
-        let read = Transaction::default()
-            .register(logits.clone())
-            .register(energy_of_logits(logits))
-            .execute();
-        let [logits, energies] = [0, 1].map(|i| read[i].iter::<f32>().collect::<Vec<f32>>());
-        energy += energies.iter().map(|&e| f64::from(e)).sum::<f64>();
-        tally.add(&logits, &dataset.labels[indices], dataset.num_classes());
+        let reads =
+            Transaction::default().register(logits.clone()).register(energy_of_logits(logits));
+        let read = device::read(reads).await;
+        energy += read[1].iter().map(|&e| f64::from(e)).sum::<f64>();
+        tally.add(&read[0], &dataset.labels[indices], dataset.num_classes());
     }
     Accuracy {
         accuracy: tally.accuracy(),

@@ -81,7 +81,7 @@ pub fn import(
 
     let mut config = config(found, request, chains.as_ref())?;
     let network = Network::new(&config.model, shape, found.num_classes, config.seed, device)?;
-    let weights = Place::all(&weights_of(&network))?
+    let weights = Place::all(&pollster::block_on(weights_of(&network)))?
         .into_iter()
         .map(|place| {
             let values = file.take(&place.name, &place.pytorch_shape())?;
@@ -131,7 +131,7 @@ pub fn import(
         counters: Counters { learning_rate_factor: 1.0, ..Counters::default() },
         class_names,
         input_shape: shape,
-        weights: weights_of(&network),
+        weights: pollster::block_on(weights_of(&network)),
         averaged_weights: None,
         optimizer,
         replay_buffer,

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
-    tensor::{Tensor, TensorData},
+    tensor::{Tensor, TensorData, Transaction},
 };
 
 use super::Network;
+use crate::device;
 
 /// Why weights could not be put into a network.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -41,11 +42,13 @@ pub struct HostTensor {
     pub values: Vec<f32>,
 }
 
-/// Parameters and running statistics of a network by path, on the host.
-pub fn weights_of(network: &Network) -> HashMap<String, HostTensor> {
+/// Parameters and running statistics of a network by path, on the host, all by one readback.
+pub async fn weights_of(network: &Network) -> HashMap<String, HostTensor> {
+    #[derive(Default)]
     struct Collect {
         path: Vec<String>,
-        weights: HashMap<String, HostTensor>,
+        found: Vec<(String, Vec<usize>)>,
+        reads: Transaction,
     }
     impl ModuleVisitor for Collect {
         fn enter_module(&mut self, name: &str, _: &str) {
@@ -56,17 +59,16 @@ pub fn weights_of(network: &Network) -> HashMap<String, HostTensor> {
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let tensor = param.val().without_autodiff();
-            let shape = tensor.dims().to_vec();
-            let Ok(values) = tensor.into_data().try_into_vec() else {
-                unreachable!("weights are f32")
-            };
-            self.weights.insert(self.path.join("."), HostTensor { shape, values });
+            self.found.push((self.path.join("."), tensor.dims().to_vec()));
+            self.reads = std::mem::take(&mut self.reads).register(tensor);
         }
     }
-    let mut collect = Collect { path: Vec::new(), weights: HashMap::new() };
+    let mut collect = Collect::default();
     // `valid` brings running statistics up to date.
     network.valid().visit(&mut collect);
-    collect.weights
+    let values = device::read(collect.reads).await;
+    let tensors = collect.found.into_iter().zip(values);
+    tensors.map(|((name, shape), values)| (name, HostTensor { shape, values })).collect()
 }
 
 /// The network with its parameters replaced by `weights`.

@@ -62,6 +62,8 @@ impl ModuleMapper for Follow {
 
 #[cfg(test)]
 mod tests {
+    use pollster::block_on;
+
     use super::*;
     use crate::{config::ModelConfig, device, model::weights_of};
 
@@ -77,8 +79,8 @@ mod tests {
         for (num_updates, share) in [(0, 0.1), (8, 0.5), (1_000_000, 0.9)] {
             let mut average = WeightAverage::new(&first, 0.9);
             average.update(&second, num_updates);
-            let (old, new) = (weights_of(&first), weights_of(&second));
-            for (name, found) in weights_of(&average.network) {
+            let (old, new) = (block_on(weights_of(&first)), block_on(weights_of(&second)));
+            for (name, found) in block_on(weights_of(&average.network)) {
                 let ends = old[&name].values.iter().zip(&new[&name].values);
                 for (found, (old, new)) in found.values.iter().zip(ends) {
                     let expected = share * old + (1.0 - share) * new;

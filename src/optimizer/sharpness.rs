@@ -55,6 +55,8 @@ impl ModuleMapper for Climb<'_> {
 
 #[cfg(test)]
 mod tests {
+    use pollster::block_on;
+
     use super::*;
     use crate::{config::ModelConfig, device, model::weights_of};
 
@@ -72,7 +74,7 @@ mod tests {
         let value = |network: &Network| loss(network).into_data().iter::<f32>().sum::<f32>();
         let gradients = GradientsParams::from_grads(loss(&network).backward(), &network);
         let moved = climb(&network, &gradients, 0.01);
-        let (before, after) = (weights_of(&network), weights_of(&moved));
+        let (before, after) = (block_on(weights_of(&network)), block_on(weights_of(&moved)));
         let square: f32 = before
             .iter()
             .flat_map(|(name, old)| old.values.iter().zip(&after[name].values))

@@ -4,7 +4,7 @@ mod step;
 
 use burn::{
     optim::{ModuleOptimizer, OptimizerRecord},
-    tensor::{Bytes, Device, Tensor, TensorData},
+    tensor::{Bytes, Device, Tensor, TensorData, Transaction},
 };
 
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     class_centers::{ClassCentersData, ClassCentersError},
     config::RunConfig,
     data::{Batches, Dataset},
+    device,
     model::{HostTensor, ModelError, Network, WeightsError, weights_of, with_weights},
     optimizer::{self, WeightAverage},
     replay_buffer::{ReplayBuffer, Start},
@@ -242,22 +243,31 @@ impl Trainer {
     ///
     /// # Errors
     /// The optimiser's state cannot be serialised.
-    pub fn checkpoint(&self) -> Result<Checkpoint, TrainerError> {
+    pub async fn checkpoint(&self) -> Result<Checkpoint, TrainerError> {
         let chains = self.buffer.chains();
         let shape = chains.dims().to_vec();
-        let Ok(values) = chains.into_data().try_into_vec() else { unreachable!("chains are f32") };
+        let values = device::read(Transaction::default().register(chains)).await.concat();
+        // burn waits for the state it writes. On a GPU in a browser nothing can: what is saved there is the
+        // model, with which chains go on but no training does.
+        let optimizer = match device::is_blocking(&self.device) {
+            true => {
+                self.optimizer.into_bytes().map_err(|e| TrainerError::Optimizer(e.to_string()))?
+            }
+            false => Bytes::from_bytes_vec(Vec::new()),
+        };
+        let optimizer = optimizer.to_vec();
+        let averaged_weights = match &self.average {
+            Some(average) => Some(weights_of(&average.network).await),
+            None => None,
+        };
         Ok(Checkpoint {
             config: self.config.clone(),
             counters: self.counters.clone(),
             class_names: self.class_names.clone(),
             input_shape: self.input_shape,
-            weights: weights_of(&self.network),
-            averaged_weights: self.average.as_ref().map(|average| weights_of(&average.network)),
-            optimizer: self
-                .optimizer
-                .into_bytes()
-                .map_err(|error| TrainerError::Optimizer(error.to_string()))?
-                .to_vec(),
+            weights: weights_of(&self.network).await,
+            averaged_weights,
+            optimizer,
             replay_buffer: HostTensor { shape, values },
             class_centers: self.class_centers.clone(),
         })

@@ -9,6 +9,7 @@ use super::Trainer;
 use crate::{
     config::{ObjectiveConfig, RunConfig},
     data::Batch,
+    device,
     divergence::{self, Divergence},
     energy::JointEnergy,
     kernels::{index_tensor, reference::NoiseKey},
@@ -51,7 +52,7 @@ impl Trainer {
     ///
     /// # Errors
     /// A divergence; then weights, optimiser, buffer and counters are as they were.
-    pub fn step(&mut self) -> Result<StepReport, Divergence> {
+    pub async fn step(&mut self) -> Result<StepReport, Divergence> {
         let step = self.counters.step;
         if self.good_states.is_empty() {
             self.remember();
@@ -79,11 +80,8 @@ impl Trainer {
         for term in terms {
             reads = reads.register(term.without_autodiff());
         }
-        let values: Vec<f64> = reads
-            .execute()
-            .iter()
-            .flat_map(|data| data.iter::<f32>().map(f64::from).collect::<Vec<_>>())
-            .collect();
+        let values: Vec<f64> =
+            device::read(reads).await.into_iter().flatten().map(f64::from).collect();
         let RunConfig { optimizer, training, .. } = &self.config;
         let learning_rate = self.counters.learning_rate_factor
             * optimizer::learning_rate(optimizer, step, self.steps_per_epoch(), training.epochs);

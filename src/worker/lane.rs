@@ -1,14 +1,16 @@
 //! The chains of one lane: where they stand, how they move, and what is read of them.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use burn::tensor::{Bool, Device, Tensor, TensorData, Transaction};
 use half::f16;
+use web_time::Instant;
 
 use super::{JobError, LaneImages, LaneNumbers, LaneStep};
 use crate::{
     checkpoint::Checkpoint,
     config::{LaneConfig, ModelConfig, RunConfig, SamplerKind, StartKind, ViewStart},
+    data, device,
     energy::JointEnergy,
     kernels::reference::NoiseKey,
     sampler::{ChainState, Sampler},
@@ -71,7 +73,7 @@ fn check(checkpoint: &Checkpoint, config: &LaneConfig) -> Result<(), JobError> {
 
 impl Lane {
     /// Chains at their starts.
-    pub(super) fn new(
+    pub(super) async fn new(
         checkpoint: &Checkpoint,
         config: LaneConfig,
         labels: &[u32],
@@ -89,11 +91,14 @@ impl Lane {
                 JobError::Request("there is no image to start from: draw one or drop a file".into())
             })?),
         };
+        if start == SampleStart::Data {
+            data::prepare(&checkpoint.config.data).await?;
+        }
         let x = sampling::starts(checkpoint, &start, labels, seed, device)?;
         Ok(Self {
             energy: energy_of(checkpoint, &config, labels, device)?,
             config,
-            start: host(x.clone()),
+            start: host(x.clone()).await,
             state: ChainState {
                 x,
                 noise: NoiseKey { seed, stream: sampling::NOISE_STREAM, step: 0 },
@@ -181,7 +186,7 @@ impl Lane {
     }
 
     /// What the chains are like now. Computes the next step on the way.
-    pub(super) fn evaluate(&mut self) -> LaneStep {
+    pub(super) async fn evaluate(&mut self) -> LaneStep {
         let begin = Instant::now();
         let x = self.state.x.clone();
         let (next, info) = self.sampler().step(self.state.clone(), &self.energy);
@@ -193,10 +198,8 @@ impl Lane {
             .register(info.gradient);
         let extra = [info.logits, info.acceptance];
         let reads = extra.iter().flatten().fold(reads, |reads, c| reads.register(c.clone()));
-        let mut read = reads.execute().into_iter();
-        let mut next_column = || -> Vec<f32> {
-            read.next().map(|data| data.iter::<f32>().collect()).unwrap_or_default()
-        };
+        let mut read = device::read(reads).await.into_iter();
+        let mut next_column = || read.next().unwrap_or_default();
         let [mut energy, summary, x, gradient] = [(); 4].map(|()| next_column());
         let [logits, acceptance] = extra.map(|c| c.map(|_| next_column()).unwrap_or_default());
         let column = |nth: usize| summary.iter().skip(nth).step_by(3).copied().collect();
@@ -260,7 +263,7 @@ impl Lane {
     }
 
     /// Puts an image (C, H, W) in the place of a chain and holds the pixels (H, W) that are fixed.
-    pub(super) fn replace(
+    pub(super) async fn replace(
         &mut self,
         chain: usize,
         image: Arc<[f32]>,
@@ -275,7 +278,7 @@ impl Lane {
             return Err(JobError::Request(FIXED_MALA.into()));
         }
         let device = self.state.x.device();
-        let mut x = host(self.state.x.clone());
+        let mut x = host(self.state.x.clone()).await;
         x[chain * c * h * w..(chain + 1) * c * h * w].copy_from_slice(&image);
         self.state.x = Tensor::from_data(TensorData::new(x, [n, c, h, w]), &device);
         self.next = None;
@@ -316,8 +319,8 @@ fn fitted(mut values: Vec<f16>) -> Vec<f16> {
     values
 }
 
-fn host(x: Tensor<4>) -> Vec<f32> {
-    x.into_data().iter::<f32>().collect()
+async fn host(x: Tensor<4>) -> Vec<f32> {
+    device::read(Transaction::default().register(x)).await.concat()
 }
 
 /// -log_sum_exp of one row of logits.

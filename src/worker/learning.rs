@@ -1,16 +1,18 @@
 //! The worker's training runs: steps between steps of the chains, news of them, and what the chains take.
 
 use std::{
-    path::PathBuf,
-    time::{Duration, Instant},
+    path::{Path, PathBuf},
+    time::Duration,
 };
+
+use web_time::Instant;
 
 use super::{
     Event, JobError, Training, TrainingEvent, TrainingNews, TrainingPoint,
     service::{Service, Stop},
     session::Session,
 };
-use crate::{checkpoint::Checkpoint, objective::TERM_NAMES};
+use crate::{checkpoint::Checkpoint, files, objective::TERM_NAMES};
 
 /// How often the chains take the weights of a running training.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
@@ -30,7 +32,7 @@ pub(super) struct Trained {
 }
 
 impl Service<'_> {
-    pub(super) fn train(
+    pub(super) async fn train(
         &mut self,
         run: Result<Training, JobError>,
         folder: PathBuf,
@@ -38,24 +40,24 @@ impl Service<'_> {
         let run = match run {
             Ok(run) => run,
             Err(error) => {
-                self.news(TrainingNews::Failed(error.to_string()))?;
+                self.news(TrainingNews::Failed(error.to_string())).await?;
                 return Ok(Err(error));
             }
         };
-        self.pause_training()?;
+        self.pause_training().await?;
         let step = run.trainer().counters().step;
         let config = Box::new(run.trainer().config().clone());
         let num_steps = run.num_steps();
         let path = run.folder().checkpoint().display().to_string();
-        let checkpoint = match run.trainer().checkpoint() {
+        let checkpoint = match run.trainer().checkpoint().await {
             Ok(checkpoint) => checkpoint,
             Err(error) => return Ok(Err(error.into())),
         };
         match Session::of(path, checkpoint, &self.device.device) {
-            Ok(session) => self.show_model(session)?,
+            Ok(session) => self.show_model(session).await?,
             Err(error) => return Ok(Err(error)),
         }
-        self.news(TrainingNews::Started { folder, config, step, num_steps })?;
+        self.news(TrainingNews::Started { folder, config, step, num_steps }).await?;
         let now = Instant::now();
         self.training = Some(Trained {
             run,
@@ -68,19 +70,31 @@ impl Service<'_> {
         Ok(Ok(()))
     }
 
-    pub(super) fn news(&self, news: TrainingNews) -> Result<(), Stop> {
-        Ok(self.out.say(Event::Training(Box::new(news)))?)
+    /// The run in this folder, ready to go on.
+    pub(super) async fn rested(&mut self, folder: &Path) -> Result<Training, JobError> {
+        match self.resting.take() {
+            Some(run) if run.folder().path() == folder => Ok(run),
+            _ if cfg!(target_arch = "wasm32") => Err(JobError::Request(
+                "in a browser only the run that was paused last, on this page, can go on".into(),
+            )),
+            _ => Training::resume(folder, Ok, &self.device).await,
+        }
     }
 
-    pub(super) fn advance_training(&mut self) -> Result<(), Stop> {
+    pub(super) async fn news(&self, news: TrainingNews) -> Result<(), Stop> {
+        Ok(self.out.say(Event::Training(Box::new(news))).await?)
+    }
+
+    pub(super) async fn advance_training(&mut self) -> Result<(), Stop> {
         let Some(training) = &mut self.training else { return Ok(()) };
         training.steps += 1;
         let steps_per_sec = training.steps as f64 / training.begin.elapsed().as_secs_f64();
         let mut news = Vec::new();
-        let result = training.run.advance(&mut |event| news.extend(news_of(event, steps_per_sec)));
+        let mut hear = |event| news.extend(news_of(event, steps_per_sec));
+        let result = training.run.advance(&mut hear).await;
         if training.last_buffer.elapsed() >= BUFFER_INTERVAL {
             training.last_buffer = Instant::now();
-            let (x, labels) = training.run.buffer_grid();
+            let (x, labels) = training.run.buffer_grid().await;
             news.push(TrainingNews::Buffer { x, labels });
         }
         if training.last_reference.elapsed() >= REFERENCE_INTERVAL {
@@ -90,53 +104,57 @@ impl Service<'_> {
         if training.last_follow.elapsed() >= FOLLOW_INTERVAL {
             training.last_follow = Instant::now();
             if let Some(session) = &mut self.session
-                && let Err(error) = session.follow(training.run.trainer())
+                && let Err(error) = session.follow(training.run.trainer()).await
             {
-                self.out.say(Event::Refused(error.to_string()))?;
+                self.out.say(Event::Refused(error.to_string())).await?;
             }
         }
         let is_complete = training.run.is_complete();
         for news in news {
-            self.news(news)?;
+            self.news(news).await?;
         }
         if let Err(error) = result {
             self.training = None;
-            return self.news(TrainingNews::Failed(error.to_string()));
+            return self.news(TrainingNews::Failed(error.to_string())).await;
         }
-        if is_complete { self.pause_training() } else { Ok(()) }
+        if is_complete { self.pause_training().await } else { Ok(()) }
     }
 
     /// Saves the training run, if there is one, and lets it rest.
-    pub(super) fn pause_training(&mut self) -> Result<(), Stop> {
+    pub(super) async fn pause_training(&mut self) -> Result<(), Stop> {
         let Some(mut training) = self.training.take() else { return Ok(()) };
         let mut news = Vec::new();
-        let result = training.run.finish(&mut |event| news.extend(news_of(event, 0.0)));
+        let mut hear = |event| news.extend(news_of(event, 0.0));
+        let result = training.run.finish(&mut hear).await;
         self.references_wanted = true;
         if let Some(session) = &mut self.session
-            && let Ok(checkpoint) = training.run.trainer().checkpoint()
+            && let Ok(checkpoint) = training.run.trainer().checkpoint().await
             && let Err(error) = session.adopt(checkpoint)
         {
-            self.out.say(Event::Refused(error.to_string()))?;
+            self.out.say(Event::Refused(error.to_string())).await?;
+        }
+        if cfg!(target_arch = "wasm32") && !training.run.is_complete() {
+            self.resting = Some(training.run);
         }
         for news in news {
-            self.news(news)?;
+            self.news(news).await?;
         }
         match result {
             Ok(()) => Ok(()),
-            Err(error) => self.news(TrainingNews::Failed(error.to_string())),
+            Err(error) => self.news(TrainingNews::Failed(error.to_string())).await,
         }
     }
 
     /// Writes the model in training, or else the open one.
-    pub(super) fn save(&self, path: &std::path::Path) -> Result<(), JobError> {
-        if path.exists() {
+    pub(super) async fn save(&self, path: &std::path::Path) -> Result<(), JobError> {
+        if files::exists(path) {
             return Err(JobError::Request(format!(
                 "{} already exists; nothing is ever overwritten. Choose another name",
                 path.display()
             )));
         }
         let checkpoint: Checkpoint = match (&self.training, &self.session) {
-            (Some(training), _) => training.run.trainer().checkpoint()?,
+            (Some(training), _) => training.run.trainer().checkpoint().await?,
             (None, Some(session)) => session.checkpoint().clone(),
             (None, None) => return Err(JobError::Request("no model is open".into())),
         };
@@ -144,10 +162,10 @@ impl Service<'_> {
     }
 
     /// The window is gone: nothing of a training run is lost.
-    pub(super) fn leave(&mut self) {
+    pub(super) async fn leave(&mut self) {
         if let Some(mut training) = self.training.take() {
             // Nobody is left to tell; the run's last checkpoint is still there.
-            let _ = training.run.finish(&mut |_| {});
+            let _ = training.run.finish(&mut |_| {}).await;
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use half::f16;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     config::{LaneConfig, Norm, RunConfig, SamplerConfig},
@@ -10,10 +11,17 @@ use crate::{
 };
 
 /// What the viewer asks for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Command {
     /// Load a model: a bundled one by name, or a checkpoint by path. Answered by [`Event::Opened`].
     Open(String),
+    /// A file as bytes: [`Command::Open`] finds it by this name from now on.
+    Attach {
+        /// Its name.
+        name: String,
+        /// What is in it.
+        bytes: Arc<[u8]>,
+    },
     /// Draw the starts anew and evaluate them. Answered by [`Event::Started`] and step 0.
     Restart(RunRequest),
     /// From the next step on, move by these rules. The starts stay.
@@ -47,6 +55,9 @@ pub enum Command {
         /// True where the pixels (H, W) must stay as they are; empty lets all of them move.
         is_fixed: Vec<bool>,
     },
+    /// Load and evaluate the images to compare with, where opening a model does not do so itself: in a
+    /// browser. Answered by [`Event::References`].
+    LoadReferences,
     /// What the model sees in an image (C, H, W). Answered by [`Event::Classified`].
     Classify(Arc<[f32]>),
     /// Train a new model in a folder that must not exist.
@@ -67,7 +78,7 @@ pub enum Command {
 }
 
 /// A run of the viewer's chains.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunRequest {
     /// Seed of starts and noise; every lane gets the same.
     pub seed: u64,
@@ -80,7 +91,7 @@ pub struct RunRequest {
 }
 
 /// What the worker reports.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Event {
     /// The compute device is open.
     Device {
@@ -90,6 +101,13 @@ pub enum Event {
         is_cpu: bool,
         /// Models that travel inside the program.
         bundled: Vec<String>,
+    },
+    /// A file that travels with the program is on its way, in a browser: so many of its bytes are here.
+    Loading {
+        /// Its name.
+        name: String,
+        /// Bytes that are here.
+        num_bytes: u64,
     },
     /// A model is loaded.
     Opened(Box<ModelInfo>),
@@ -116,6 +134,13 @@ pub enum Event {
     Training(Box<TrainingNews>),
     /// A file was written.
     Saved(PathBuf),
+    /// A file for the person to keep, where the worker cannot write it: in a browser.
+    File {
+        /// Its name.
+        name: String,
+        /// What is in it.
+        bytes: Vec<u8>,
+    },
     /// A request could not be served; everything goes on.
     Refused(String),
     /// The device or the worker failed; [`Command::Retry`] starts again.
@@ -123,7 +148,7 @@ pub enum Event {
 }
 
 /// The open model.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelInfo {
     /// As in [`Command::Open`]; a training run's model is its checkpoint's path.
     pub name: String,
@@ -166,7 +191,7 @@ impl ModelInfo {
 }
 
 /// All lanes at one step.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Step {
     /// Steps done since the start.
     pub step: u64,
@@ -175,7 +200,7 @@ pub struct Step {
 }
 
 /// The chains of one lane at one step.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LaneStep {
     /// What they look like.
     pub images: LaneImages,
@@ -184,7 +209,7 @@ pub struct LaneStep {
 }
 
 /// Chains and energy gradients.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LaneImages {
     /// Chains (N, C, H, W), flattened.
     pub x: Arc<[f32]>,
@@ -195,7 +220,7 @@ pub struct LaneImages {
 }
 
 /// Scalars of every chain, each of length N.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct LaneNumbers {
     /// Energy of p(x), also where the chain follows p(x|y): comparable with any other image's.
     pub energy: Vec<f32>,
@@ -233,7 +258,7 @@ impl LaneNumbers {
 }
 
 /// Real images to compare chains with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct References {
     /// Energies of test images.
     pub test_energies: Vec<f32>,
@@ -242,7 +267,7 @@ pub struct References {
 }
 
 /// What training has to tell.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum TrainingNews {
     /// Steps are about to begin.
     Started {
@@ -288,7 +313,7 @@ pub enum TrainingNews {
 }
 
 /// One training step for the plots.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingPoint {
     /// Steps done, this one included.
     pub step: u64,

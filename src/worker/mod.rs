@@ -1,24 +1,44 @@
 //! Jobs that take time: training runs, and the chains that the viewer shows. They report what happens
 //! as events and know nothing of who listens.
 
+#[cfg(target_arch = "wasm32")]
+mod bench;
 mod lane;
 mod learning;
 mod message;
+#[cfg(not(target_arch = "wasm32"))]
+mod native;
 mod outbox;
 mod service;
 mod session;
 mod training;
+#[cfg(target_arch = "wasm32")]
+mod web;
+
+#[cfg(not(target_arch = "wasm32"))]
+use native as platform;
+#[cfg(target_arch = "wasm32")]
+use web as platform;
 
 use std::path::PathBuf;
 
 use crate::{
-    checkpoint::CheckpointError, config::ConfigError, data::DataError, divergence::Divergence,
-    picture::PictureError, run_folder::RunFolderError, trainer::TrainerError,
+    assets::AssetError, checkpoint::CheckpointError, config::ConfigError, data::DataError,
+    divergence::Divergence, picture::PictureError, run_folder::RunFolderError,
+    trainer::TrainerError,
 };
 
 pub use message::*;
-pub use service::{Worker, spawn};
-pub use training::{Training, TrainingEvent, resume, train};
+#[cfg(not(target_arch = "wasm32"))]
+pub use native::{Worker, spawn};
+pub use training::{Training, TrainingEvent};
+#[cfg(not(target_arch = "wasm32"))]
+pub use training::{resume, train};
+#[cfg(target_arch = "wasm32")]
+pub use {
+    bench::bench,
+    web::{Port, serve},
+};
 
 /// Why a job ended without its result.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +52,9 @@ pub enum JobError {
     /// The run folder.
     #[error(transparent)]
     RunFolder(#[from] RunFolderError),
+    /// A file that travels with the program.
+    #[error(transparent)]
+    Asset(#[from] AssetError),
     /// The checkpoint.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),

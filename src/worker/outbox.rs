@@ -2,22 +2,21 @@
 
 use std::{
     cell::{Cell, RefCell},
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use super::Event;
+use web_time::Instant;
 
-/// Batches of reports on their way. A window that does not look makes the worker wait, not the memory grow.
-const MAX_UNSEEN: usize = 64;
+use super::{Event, platform::Wire};
+
 /// Steps that follow each other faster than this travel together, or a window that draws five times a
 /// second would hold up a worker that does thousands of steps.
 const BATCH_INTERVAL: Duration = Duration::from_millis(4);
 /// Reports in a batch, at most.
 const MAX_BATCH: usize = 32;
+
 pub(super) struct Outbox {
-    events: SyncSender<Vec<Event>>,
-    wake: Box<dyn Fn() + Send>,
+    wire: Wire,
     batch: RefCell<Vec<Event>>,
     /// When the last batch went.
     last: Cell<Instant>,
@@ -27,14 +26,11 @@ pub(super) struct Outbox {
 pub(super) struct Gone;
 
 impl Outbox {
-    /// An outbox and where its batches arrive; `wake` is called after each.
-    pub(super) fn new(wake: impl Fn() + Send + 'static) -> (Self, Receiver<Vec<Event>>) {
-        let (sender, events) = sync_channel(MAX_UNSEEN);
-        let last = Cell::new(Instant::now());
-        (Self { events: sender, wake: Box::new(wake), batch: RefCell::default(), last }, events)
+    pub(super) fn new(wire: Wire) -> Self {
+        Self { wire, batch: RefCell::default(), last: Cell::new(Instant::now()) }
     }
 
-    pub(super) fn say(&self, event: Event) -> Result<(), Gone> {
+    pub(super) async fn say(&self, event: Event) -> Result<(), Gone> {
         let may_wait =
             matches!(event, Event::Step(_)) && self.last.get().elapsed() < BATCH_INTERVAL;
         let count = {
@@ -42,18 +38,17 @@ impl Outbox {
             batch.push(event);
             batch.len()
         };
-        if may_wait && count < MAX_BATCH { Ok(()) } else { self.flush() }
+        if may_wait && count < MAX_BATCH { Ok(()) } else { self.flush().await }
     }
 
     /// Sends what has waited.
-    pub(super) fn flush(&self) -> Result<(), Gone> {
+    pub(super) async fn flush(&self) -> Result<(), Gone> {
         let batch = self.batch.take();
         if batch.is_empty() {
             return Ok(());
         }
-        self.events.send(batch).map_err(|_| Gone)?;
+        self.wire.send(batch).await?;
         self.last.set(Instant::now());
-        (self.wake)();
         Ok(())
     }
 }

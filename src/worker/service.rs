@@ -1,96 +1,21 @@
 //! The viewer's worker: it takes commands, computes steps of chains and of training in turn, and reports.
-//! All work on the device happens on its one thread.
 
-use std::{
-    collections::VecDeque,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel},
-    thread::JoinHandle,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, time::Duration};
+
+use web_time::Instant;
 
 use super::{
     Command, Event, JobError, Training,
     learning::Trained,
     outbox::{Gone, Outbox},
-    session::Session,
+    platform::{self, Inbox},
+    session::{Attached, Session},
 };
-use crate::{bundled::BUNDLED_MODELS, device};
-
-const THREAD_NAME: &str = "jempp-worker";
-
-/// A running worker, and the two ends of the channels to it.
-pub struct Worker {
-    /// What it is asked.
-    pub commands: Sender<Command>,
-    /// What it reports, some at a time.
-    pub events: Receiver<Vec<Event>>,
-    /// Ends when either of the others is dropped, once a training run is saved: join it before the
-    /// process ends.
-    pub thread: JoinHandle<()>,
-}
-
-/// Starts a worker on a thread of its own. `device` is as in `--device`; `wake` is called after every
-/// report.
-///
-/// # Errors
-/// The operating system gives no thread.
-pub fn spawn(device: String, wake: impl Fn() + Send + 'static) -> std::io::Result<Worker> {
-    let (commands, inbox) = channel();
-    hush_panics();
-    let (sender, receiver) = channel();
-    let thread = std::thread::Builder::new().name(THREAD_NAME.into()).spawn(move || {
-        let (out, events) = Outbox::new(wake);
-        if sender.send(events).is_ok() {
-            serve(&device, &inbox, &out);
-        }
-    })?;
-    let events = receiver.recv().map_err(std::io::Error::other)?;
-    Ok(Worker { commands, events, thread })
-}
-
-/// A panic of the worker becomes a banner; nobody needs it on the terminal as well.
-fn hush_panics() {
-    let others = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        if std::thread::current().name() != Some(THREAD_NAME) {
-            others(info);
-        }
-    }));
-}
-
-/// Serves until the window is gone; after a failure, until it is told to try again.
-fn serve(device: &str, inbox: &Receiver<Command>, out: &Outbox) {
-    loop {
-        let Some(reason) = failure_of(|| attend(device, inbox, out)) else { return };
-        if out.say(Event::Failed(reason)).is_err() {
-            return;
-        }
-        loop {
-            match inbox.recv() {
-                Ok(Command::Retry) => break,
-                Ok(_) => {}
-                Err(_) => return,
-            }
-        }
-    }
-}
-
-/// Why work stopped, a panic of the device's driver included; `None` if the window is gone.
-fn failure_of(work: impl FnOnce() -> Result<(), Stop>) -> Option<String> {
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(Ok(())) | Ok(Err(Stop::Gone)) => None,
-        Ok(Err(Stop::Failed(reason))) => Some(reason),
-        Err(panic) => Some(format!("the device failed: {}", message_of(panic.as_ref()))),
-    }
-}
-
-fn message_of(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
-    // What follows the first line is for programmers.
-    text.lines().next().unwrap_or(text).to_string()
-}
+use crate::{
+    assets,
+    bundled::{self, BUNDLED_MODELS},
+    device,
+};
 
 pub(super) enum Stop {
     Gone,
@@ -103,14 +28,15 @@ impl From<Gone> for Stop {
     }
 }
 
-/// Opens the device and serves.
-fn attend(wanted: &str, inbox: &Receiver<Command>, out: &Outbox) -> Result<(), Stop> {
-    let device = device::open(wanted).map_err(|error| Stop::Failed(error.to_string()))?;
+/// Opens the device and serves until the window is gone.
+pub(super) async fn attend(wanted: &str, inbox: &mut Inbox, out: &Outbox) -> Result<(), Stop> {
+    let device = device::open(wanted).await.map_err(|error| Stop::Failed(error.to_string()))?;
     out.say(Event::Device {
         description: device.description.clone(),
         is_cpu: device.is_cpu(),
         bundled: BUNDLED_MODELS.iter().map(|model| model.name.to_string()).collect(),
-    })?;
+    })
+    .await?;
     let mut service = Service {
         device,
         out,
@@ -120,13 +46,15 @@ fn attend(wanted: &str, inbox: &Receiver<Command>, out: &Outbox) -> Result<(), S
         interval: Duration::ZERO,
         last_step: Instant::now(),
         training: None,
+        resting: None,
         references_wanted: false,
         waiting: VecDeque::new(),
         run: 0,
+        attached: Attached::new(),
     };
-    let result = service.run(inbox);
+    let result = service.run(inbox).await;
     if matches!(result, Err(Stop::Gone)) {
-        service.leave();
+        service.leave().await;
     }
     result
 }
@@ -140,36 +68,35 @@ pub(super) struct Service<'a> {
     interval: Duration,
     last_step: Instant,
     pub(super) training: Option<Trained>,
+    /// In a browser, the run that was paused last: burn cannot restore an optimiser there.
+    pub(super) resting: Option<Training>,
     pub(super) references_wanted: bool,
     /// Commands taken out of the inbox, oldest first.
     waiting: VecDeque<Command>,
     /// The number of the last [`Command::Run`].
     run: u64,
+    attached: Attached,
 }
 
 impl Service<'_> {
     /// Serves until the window is gone.
-    fn run(&mut self, inbox: &Receiver<Command>) -> Result<(), Stop> {
+    async fn run(&mut self, inbox: &mut Inbox) -> Result<(), Stop> {
         loop {
-            match self.next_command(inbox)? {
+            match self.next_command(inbox).await? {
                 Some(command) => {
-                    if let Err(error) = self.obey(command)? {
-                        self.out.say(Event::Refused(error.to_string()))?;
+                    if let Err(error) = self.obey(command).await? {
+                        self.out.say(Event::Refused(error.to_string())).await?;
                     }
                 }
-                None => self.work()?,
+                None => self.work().await?,
             }
         }
     }
 
     /// The next command, or `None` when there is work to do first.
-    fn next_command(&mut self, inbox: &Receiver<Command>) -> Result<Option<Command>, Gone> {
-        loop {
-            match inbox.try_recv() {
-                Ok(command) => self.waiting.push_back(command),
-                Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Disconnected) => return Err(Gone),
-            }
+    async fn next_command(&mut self, inbox: &mut Inbox) -> Result<Option<Command>, Gone> {
+        while let Some(command) = inbox.arrived().await? {
+            self.waiting.push_back(command);
         }
         while let Some(command) = self.waiting.pop_front() {
             // A slider that is dragged asks anew in every frame; only the newest matters.
@@ -191,32 +118,25 @@ impl Service<'_> {
             return Ok(None);
         }
         let wait = match self.is_running {
-            true => self.interval.saturating_sub(self.last_step.elapsed()),
-            false => {
-                self.out.flush()?;
-                return inbox.recv().map(Some).map_err(|_| Gone);
-            }
+            true => Some(self.interval.saturating_sub(self.last_step.elapsed())),
+            false => None,
         };
-        if wait.is_zero() {
+        if wait == Some(Duration::ZERO) {
             return Ok(None);
         }
-        self.out.flush()?;
-        match inbox.recv_timeout(wait) {
-            Ok(command) => Ok(Some(command)),
-            Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(RecvTimeoutError::Disconnected) => Err(Gone),
-        }
+        self.out.flush().await?;
+        inbox.next(wait).await
     }
 
     /// Does what was asked. The inner error is for the person; everything goes on.
-    fn obey(&mut self, command: Command) -> Result<Result<(), JobError>, Stop> {
+    async fn obey(&mut self, command: Command) -> Result<Result<(), JobError>, Stop> {
         Ok(match command {
-            Command::Open(name) => return self.open(&name),
+            Command::Open(name) => return self.open(&name).await,
             Command::Restart(request) => match &mut self.session {
-                Some(session) => match session.restart(request.clone()) {
+                Some(session) => match session.restart(request.clone()).await {
                     Ok(()) => {
-                        self.out.say(Event::Started(request))?;
-                        self.show()?;
+                        self.out.say(Event::Started(request)).await?;
+                        self.show().await?;
                         Ok(())
                     }
                     Err(error) => Err(error),
@@ -229,7 +149,7 @@ impl Service<'_> {
                 if result.is_err()
                     && let Some(request) = session.request()
                 {
-                    self.out.say(Event::Lanes(request.lanes.clone()))?;
+                    self.out.say(Event::Lanes(request.lanes.clone())).await?;
                 }
                 result
             }
@@ -244,36 +164,52 @@ impl Service<'_> {
                 Ok(())
             }
             Command::Pause => {
-                self.stop()?;
+                self.stop().await?;
                 Ok(())
             }
-            Command::Branch { step, x } => self.change(|session| session.branch(step, &x))?,
-            Command::Replace { lane, chain, image, is_fixed } => {
-                self.change(|session| session.replace(lane, chain, image, is_fixed))?
+            Command::Branch { step, x } => {
+                let Some(session) = &mut self.session else { return Ok(Ok(())) };
+                let changed = session.branch(step, &x);
+                self.show_if(changed).await?
             }
-            Command::Classify(image) => match self.session.as_ref().map(|s| s.classify(image)) {
-                Some(Ok(event)) => {
-                    self.out.say(event)?;
-                    Ok(())
+            Command::Replace { lane, chain, image, is_fixed } => {
+                let Some(session) = &mut self.session else { return Ok(Ok(())) };
+                let changed = session.replace(lane, chain, image, is_fixed).await;
+                self.show_if(changed).await?
+            }
+            Command::Classify(image) => {
+                let Some(session) = &self.session else { return Ok(Ok(())) };
+                match session.classify(image).await {
+                    Ok(event) => {
+                        self.out.say(event).await?;
+                        Ok(())
+                    }
+                    Err(error) => Err(error),
                 }
-                Some(Err(error)) => Err(error),
-                None => Ok(()),
-            },
+            }
+            Command::LoadReferences => {
+                self.references_wanted = true;
+                Ok(())
+            }
+            Command::Attach { name, bytes } => {
+                self.attached.insert(name, bytes);
+                Ok(())
+            }
             Command::Train { config, out } => {
-                let run = Training::start(*config, &out, &self.device);
-                return self.train(run, out);
+                let run = Training::start(*config, &out, &self.device).await;
+                return self.train(run, out).await;
             }
             Command::ResumeTraining(folder) => {
-                let run = Training::resume(&folder, Ok, &self.device);
-                return self.train(run, folder);
+                let run = self.rested(&folder).await;
+                return self.train(run, folder).await;
             }
             Command::PauseTraining => {
-                self.pause_training()?;
+                self.pause_training().await?;
                 Ok(())
             }
-            Command::Save(path) => match self.save(&path) {
+            Command::Save(path) => match self.save(&path).await {
                 Ok(()) => {
-                    self.out.say(Event::Saved(path))?;
+                    self.out.say(platform::saved(path)).await?;
                     Ok(())
                 }
                 Err(error) => Err(error),
@@ -282,79 +218,84 @@ impl Service<'_> {
         })
     }
 
-    fn open(&mut self, name: &str) -> Result<Result<(), JobError>, Stop> {
-        let session = match Session::open(name, &self.device.device) {
+    async fn open(&mut self, name: &str) -> Result<Result<(), JobError>, Stop> {
+        if let Ok(model) = bundled::find(name)
+            && let Err(error) = assets::bring(&[model.file]).await
+        {
+            return Ok(Err(error.into()));
+        }
+        let session = match Session::open(name, &self.attached, &self.device.device) {
             Ok(session) => session,
             Err(error) => return Ok(Err(error)),
         };
         // The chains would follow the training's weights, not this model's.
-        self.pause_training()?;
-        self.show_model(session)?;
+        self.pause_training().await?;
+        self.show_model(session).await?;
         Ok(Ok(()))
     }
 
-    pub(super) fn show_model(&mut self, session: Session) -> Result<(), Stop> {
-        self.stop()?;
-        self.out.say(Event::Opened(Box::new(session.info())))?;
+    pub(super) async fn show_model(&mut self, session: Session) -> Result<(), Stop> {
+        self.stop().await?;
+        self.out.say(Event::Opened(Box::new(session.info()))).await?;
         self.session = Some(session);
-        self.references_wanted = true;
+        // In a browser they must come over the wire and be evaluated on less: there they are asked for.
+        self.references_wanted = !cfg!(target_arch = "wasm32");
         Ok(())
     }
 
-    /// Changes the chains where they stand and shows them.
-    fn change(
+    /// Shows the chains if they were changed where they stand.
+    async fn show_if(
         &mut self,
-        change: impl FnOnce(&mut Session) -> Result<(), JobError>,
+        changed: Result<(), JobError>,
     ) -> Result<Result<(), JobError>, Stop> {
-        let Some(session) = &mut self.session else { return Ok(Ok(())) };
-        if let Err(error) = change(session) {
-            return Ok(Err(error));
+        if changed.is_ok() {
+            self.show().await?;
         }
-        self.show()?;
-        Ok(Ok(()))
+        Ok(changed)
     }
 
-    fn show(&mut self) -> Result<(), Stop> {
-        if let Some(event) = self.session.as_mut().and_then(Session::evaluate) {
-            self.out.say(event)?;
+    async fn show(&mut self) -> Result<(), Stop> {
+        let Some(session) = &mut self.session else { return Ok(()) };
+        if let Some(event) = session.evaluate().await {
+            self.out.say(event).await?;
         }
         Ok(())
     }
 
-    fn stop(&mut self) -> Result<(), Stop> {
+    async fn stop(&mut self) -> Result<(), Stop> {
         if std::mem::take(&mut self.is_running) {
-            self.out.say(Event::Paused(self.run))?;
+            self.out.say(Event::Paused(self.run)).await?;
         }
         Ok(())
     }
 
     /// One step of whatever is to be done.
-    fn work(&mut self) -> Result<(), Stop> {
+    async fn work(&mut self) -> Result<(), Stop> {
         if self.training.is_some() {
-            self.advance_training()?;
+            self.advance_training().await?;
         }
         if self.is_running && self.last_step.elapsed() >= self.interval {
             self.last_step = Instant::now();
-            self.advance_chains()?;
+            self.advance_chains().await?;
         }
         let Some(session) = &mut self.session else { return Ok(()) };
         // The first picture comes first.
         if session.request().is_some() {
             if std::mem::take(&mut self.references_wanted) {
-                session.load_references();
+                session.load_references().await;
             }
-            if let Some(event) = session.advance_references() {
-                self.out.say(event)?;
+            if let Some(event) = session.advance_references().await {
+                self.out.say(event).await?;
             }
         }
         Ok(())
     }
 
-    fn advance_chains(&mut self) -> Result<(), Stop> {
-        let Some(session) = &mut self.session else { return self.stop() };
+    async fn advance_chains(&mut self) -> Result<(), Stop> {
+        let Some(session) = &mut self.session else { return self.stop().await };
         if session.step() < self.until {
             session.advance();
-            self.show()?;
+            self.show().await?;
         }
         let Some(session) = &mut self.session else { return Ok(()) };
         if session.step() < self.until {
@@ -366,30 +307,11 @@ impl Service<'_> {
         if self.training.is_some()
             && self.until >= length
             && let Some(request) = session.request().cloned()
-            && session.restart(request.clone()).is_ok()
+            && session.restart(request.clone()).await.is_ok()
         {
-            self.out.say(Event::Started(request))?;
-            return self.show();
+            self.out.say(Event::Started(request)).await?;
+            return self.show().await;
         }
-        self.stop()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_panic_becomes_a_reason() {
-        let lost = failure_of(|| panic!("parent device is lost\nbacktrace"));
-        assert_eq!(lost.as_deref(), Some("the device failed: parent device is lost"));
-        let size = 3;
-        let full = failure_of(|| panic!("out of memory: {size} GiB"));
-        assert_eq!(full.as_deref(), Some("the device failed: out of memory: 3 GiB"));
-        assert_eq!(failure_of(|| Err(Stop::Gone)), None);
-        assert_eq!(
-            failure_of(|| Err(Stop::Failed("no adapter".into()))).as_deref(),
-            Some("no adapter")
-        );
+        self.stop().await
     }
 }

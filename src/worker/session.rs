@@ -1,6 +1,6 @@
 //! The viewer's chains on the device: one model, its lanes, and what they are compared with.
 
-use std::sync::Arc;
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 use burn::{
     module::Module,
@@ -16,7 +16,9 @@ use crate::{
     checkpoint::Checkpoint,
     config::LaneConfig,
     data::{self, Dataset},
+    device,
     energy::energy_of_logits,
+    files,
     model::{Network, weights_of},
     sampling,
     trainer::Trainer,
@@ -26,6 +28,9 @@ use crate::{
 const NUM_REFERENCES: usize = 1000;
 /// Of these, so many between two steps of the chains.
 const REFERENCE_BATCH: usize = 100;
+
+/// Files that came as bytes, by name.
+pub(super) type Attached = HashMap<String, Arc<[u8]>>;
 
 /// One model and its chains.
 pub(super) struct Session {
@@ -48,11 +53,13 @@ fn evaluated_network(checkpoint: &Checkpoint, device: &Device) -> Result<Network
 
 impl Session {
     /// The model of that name: a bundled one, or a file.
-    pub(super) fn open(name: &str, device: &Device) -> Result<Self, JobError> {
-        let checkpoint = match bundled::find(name) {
-            Ok(model) => model.load()?,
-            Err(_) if std::path::Path::new(name).is_file() => Checkpoint::load(name.as_ref())?,
-            Err(error) => {
+    pub(super) fn open(name: &str, attached: &Attached, device: &Device) -> Result<Self, JobError> {
+        let path = Path::new(name);
+        let checkpoint = match (bundled::find(name), attached.get(name)) {
+            (Ok(model), _) => model.load()?,
+            (_, Some(bytes)) => Checkpoint::from_bytes(bytes, path)?,
+            (Err(_), _) if files::exists(path) => Checkpoint::load(path)?,
+            (Err(error), _) => {
                 return Err(JobError::Request(format!("no file `{name}`, and {error}")));
             }
         };
@@ -101,21 +108,22 @@ impl Session {
     }
 
     /// Chains at their starts, evaluated.
-    pub(super) fn restart(&mut self, request: RunRequest) -> Result<(), JobError> {
+    pub(super) async fn restart(&mut self, request: RunRequest) -> Result<(), JobError> {
         if request.labels.is_empty() {
             return Err(JobError::Request("choose at least one class".into()));
         }
-        let lane = |config: &LaneConfig| {
-            Lane::new(
+        let mut lanes = Vec::new();
+        for config in &request.lanes {
+            let lane = Lane::new(
                 &self.checkpoint,
                 config.clone(),
                 &request.labels,
                 request.seed,
                 request.image.as_ref(),
                 &self.device,
-            )
-        };
-        let lanes = request.lanes.iter().map(lane).collect::<Result<_, _>>()?;
+            );
+            lanes.push(lane.await?);
+        }
         self.run = Some((request, lanes));
         self.step = 0;
         Ok(())
@@ -155,9 +163,11 @@ impl Session {
     }
 
     /// What all chains are like now.
-    pub(super) fn evaluate(&mut self) -> Option<Event> {
-        let (_, lanes) = self.run.as_mut()?;
-        let lanes = lanes.iter_mut().map(Lane::evaluate).collect();
+    pub(super) async fn evaluate(&mut self) -> Option<Event> {
+        let mut lanes = Vec::new();
+        for lane in &mut self.run.as_mut()?.1 {
+            lanes.push(lane.evaluate().await);
+        }
         Some(Event::Step(Box::new(Step { step: self.step, lanes })))
     }
 
@@ -173,7 +183,7 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn replace(
+    pub(super) async fn replace(
         &mut self,
         lane: usize,
         chain: usize,
@@ -181,35 +191,36 @@ impl Session {
         is_fixed: Vec<bool>,
     ) -> Result<(), JobError> {
         let lane = self.run.as_mut().and_then(|run| run.1.get_mut(lane));
-        lane.map_or(Ok(()), |lane| lane.replace(chain, image, is_fixed))
+        match lane {
+            Some(lane) => lane.replace(chain, image, is_fixed).await,
+            None => Ok(()),
+        }
     }
 
     /// What the model sees in one image.
-    pub(super) fn classify(&self, image: Arc<[f32]>) -> Result<Event, JobError> {
+    pub(super) async fn classify(&self, image: Arc<[f32]>) -> Result<Event, JobError> {
         let [c, h, w] = self.checkpoint.input_shape;
         if image.len() != c * h * w {
             return Err(JobError::Request("the image has another size than the model's".into()));
         }
-        let (energies, logits) = self.look(image.to_vec(), 1);
+        let (energies, logits) = self.look(image.to_vec(), 1).await;
         Ok(Event::Classified { image, energy: energies[0], probabilities: probabilities(&logits) })
     }
 
     /// Energies and logits of images (N, C, H, W).
-    fn look(&self, values: Vec<f32>, count: usize) -> (Vec<f32>, Vec<f32>) {
+    async fn look(&self, values: Vec<f32>, count: usize) -> (Vec<f32>, Vec<f32>) {
         let [c, h, w] = self.checkpoint.input_shape;
         let x = Tensor::<4>::from_data(TensorData::new(values, [count, c, h, w]), &self.device);
         let logits = self.network.logits(x);
-        let read = Transaction::default()
-            .register(energy_of_logits(logits.clone()))
-            .register(logits)
-            .execute();
-        let column = |nth: usize| read[nth].iter::<f32>().collect();
-        (column(0), column(1))
+        let reads =
+            Transaction::default().register(energy_of_logits(logits.clone())).register(logits);
+        let mut read = device::read(reads).await.into_iter();
+        (read.next().unwrap_or_default(), read.next().unwrap_or_default())
     }
 
     /// Takes the weights of a training run as they are now.
-    pub(super) fn follow(&mut self, trainer: &Trainer) -> Result<(), JobError> {
-        self.checkpoint.weights = weights_of(trainer.evaluated_network());
+    pub(super) async fn follow(&mut self, trainer: &Trainer) -> Result<(), JobError> {
+        self.checkpoint.weights = weights_of(trainer.evaluated_network()).await;
         self.checkpoint.averaged_weights = None;
         self.checkpoint.counters = trainer.counters().clone();
         self.renew()
@@ -233,8 +244,11 @@ impl Session {
     }
 
     /// Loads the images to compare with, where they are at hand.
-    pub(super) fn load_references(&mut self) {
+    pub(super) async fn load_references(&mut self) {
         let config = &self.checkpoint.config;
+        if data::prepare(&config.data).await.is_err() {
+            return;
+        }
         let splits = data::load_at_hand(&config.data, config.seed);
         if let Ok(splits) = splits
             && self.checkpoint.check_data(&splits.test).is_ok()
@@ -244,7 +258,7 @@ impl Session {
     }
 
     /// Evaluates some more of the test images; tells of them when all are done.
-    pub(super) fn advance_references(&mut self) -> Option<Event> {
+    pub(super) async fn advance_references(&mut self) -> Option<Event> {
         let (test, train, energies) = self.references.take()?;
         let count = test.len().min(NUM_REFERENCES);
         // A sorted set must be sampled evenly.
@@ -252,7 +266,7 @@ impl Session {
             .map(|index| index * test.len() / count);
         let indices: Vec<usize> = indices.collect();
         let mut energies = energies;
-        energies.extend(self.look(test.gather(indices.iter().copied()), indices.len()).0);
+        energies.extend(self.look(test.gather(indices.iter().copied()), indices.len()).await.0);
         if energies.len() < count {
             self.references = Some((test, train, energies));
             return None;

@@ -4,19 +4,22 @@
 use std::{
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use burn::tensor::Transaction;
 use serde_json::{Map, Value, json};
+use web_time::Instant;
 
 use super::JobError;
 use crate::{
     checkpoint::Checkpoint,
     config::{ConfigError, OptimizerConfig, RunConfig},
     data::{self, Dataset},
-    device::ComputeDevice,
+    device::{self, ComputeDevice},
     divergence::Divergence,
     eval::{self, Accuracy},
+    files,
     objective::TERM_NAMES,
     picture,
     run_folder::{RunFolder, RunFolderError},
@@ -75,6 +78,7 @@ pub enum TrainingEvent {
 ///
 /// # Errors
 /// As [`Training::start`], and a divergence that recoveries do not cure.
+#[cfg(not(target_arch = "wasm32"))]
 pub fn train(
     config: RunConfig,
     out: &Path,
@@ -82,13 +86,16 @@ pub fn train(
     stop: &AtomicBool,
     on_event: &mut dyn FnMut(TrainingEvent),
 ) -> Result<(), JobError> {
-    Training::start(config, out, device)?.run(stop, on_event)
+    pollster::block_on(async {
+        Training::start(config, out, device).await?.run(stop, on_event).await
+    })
 }
 
 /// Goes on with the run in `path` to its end or until `stop` is set; see [`Training::resume`].
 ///
 /// # Errors
 /// As [`Training::resume`], and a divergence that recoveries do not cure.
+#[cfg(not(target_arch = "wasm32"))]
 pub fn resume(
     path: &Path,
     change: impl FnOnce(RunConfig) -> Result<RunConfig, ConfigError>,
@@ -96,7 +103,9 @@ pub fn resume(
     stop: &AtomicBool,
     on_event: &mut dyn FnMut(TrainingEvent),
 ) -> Result<(), JobError> {
-    Training::resume(path, change, device)?.run(stop, on_event)
+    pollster::block_on(async {
+        Training::resume(path, change, device).await?.run(stop, on_event).await
+    })
 }
 
 /// A run in memory and in its folder.
@@ -113,9 +122,14 @@ impl Training {
     ///
     /// # Errors
     /// Bad data or configuration, an existing folder.
-    pub fn start(config: RunConfig, out: &Path, device: &ComputeDevice) -> Result<Self, JobError> {
+    pub async fn start(
+        config: RunConfig,
+        out: &Path,
+        device: &ComputeDevice,
+    ) -> Result<Self, JobError> {
         config.check()?;
         RunFolder::check_free(out)?;
+        data::prepare(&config.data).await?;
         let splits = data::load(&config.data, config.seed)?;
         let toml = config.to_toml();
         let trainer = Trainer::new(config, splits.train, &device.device)?;
@@ -124,7 +138,7 @@ impl Training {
         let (validation, test) = (splits.validation, splits.test);
         let run = Self { trainer, folder, validation, test, last_save: Instant::now() };
         // A run that diverges at once still leaves something to look at and resume.
-        run.save()?;
+        run.save().await?;
         Ok(run)
     }
 
@@ -134,13 +148,13 @@ impl Training {
     ///
     /// # Errors
     /// As [`Training::start`], a folder without a run, and a change of what the run is made of.
-    pub fn resume(
+    pub async fn resume(
         path: &Path,
         change: impl FnOnce(RunConfig) -> Result<RunConfig, ConfigError>,
         device: &ComputeDevice,
     ) -> Result<Self, JobError> {
         let file = RunFolder::checkpoint_of(path);
-        if !file.is_file() {
+        if !files::exists(&file) {
             return Err(RunFolderError::NoRun(path.to_path_buf()).into());
         }
         let mut checkpoint = Checkpoint::load(&file)?;
@@ -165,6 +179,7 @@ impl Training {
                     .into(),
             ));
         }
+        data::prepare(&kept.data).await?;
         let splits = data::load(&kept.data, kept.seed)?;
         let step = checkpoint.counters.step;
         let trainer = Trainer::resume(checkpoint, splits.train, &device.device)?;
@@ -173,6 +188,7 @@ impl Training {
         let (validation, test) = (splits.validation, splits.test);
         Ok(Self { trainer, folder, validation, test, last_save: Instant::now() })
     }
+
     /// The run in memory.
     pub fn trainer(&self) -> &Trainer {
         &self.trainer
@@ -188,7 +204,8 @@ impl Training {
         self.trainer.steps_per_epoch() * self.trainer.config().training.epochs as u64
     }
 
-    fn run(
+    #[cfg(not(target_arch = "wasm32"))]
+    async fn run(
         mut self,
         stop: &AtomicBool,
         on_event: &mut dyn FnMut(TrainingEvent),
@@ -198,9 +215,9 @@ impl Training {
             if stop.load(Ordering::Relaxed) {
                 break;
             }
-            self.advance(on_event)?;
+            self.advance(on_event).await?;
         }
-        self.finish(on_event)
+        self.finish(on_event).await
     }
 
     /// Says where the run stands.
@@ -218,9 +235,12 @@ impl Training {
     ///
     /// # Errors
     /// A divergence that recoveries do not cure; the last good state is saved. Files that cannot be written.
-    pub fn advance(&mut self, on_event: &mut dyn FnMut(TrainingEvent)) -> Result<(), JobError> {
+    pub async fn advance(
+        &mut self,
+        on_event: &mut dyn FnMut(TrainingEvent),
+    ) -> Result<(), JobError> {
         let begin = Instant::now();
-        let result = self.trainer.step();
+        let result = self.trainer.step().await;
         self.count_time(begin);
         let begin = Instant::now();
         let training = self.trainer.config().training.clone();
@@ -232,13 +252,13 @@ impl Training {
                 let is_due = report.epoch.is_multiple_of(training.eval_every_epochs as u64)
                     || report.step == self.num_steps();
                 if is_epoch_end && is_due {
-                    self.evaluate(&report, on_event)?;
+                    self.evaluate(&report, on_event).await?;
                 }
             }
-            Err(divergence) => self.recover(divergence, on_event)?,
+            Err(divergence) => self.recover(divergence, on_event).await?,
         }
         if self.last_save.elapsed() >= Duration::from_secs_f64(training.checkpoint_every_secs) {
-            self.save()?;
+            self.save().await?;
             self.last_save = Instant::now();
         }
         self.count_time(begin);
@@ -249,8 +269,8 @@ impl Training {
         self.trainer.counters_mut().elapsed_secs += begin.elapsed().as_secs_f64();
     }
 
-    fn save(&self) -> Result<(), JobError> {
-        let checkpoint = self.trainer.checkpoint()?;
+    async fn save(&self) -> Result<(), JobError> {
+        let checkpoint = self.trainer.checkpoint().await?;
         // If the last update broke the weights, the next step will notice; the file stays as it is.
         match checkpoint.is_finite() {
             true => Ok(checkpoint.save(&self.folder.checkpoint())?),
@@ -262,14 +282,17 @@ impl Training {
     ///
     /// # Errors
     /// The checkpoint cannot be written.
-    pub fn finish(&mut self, on_event: &mut dyn FnMut(TrainingEvent)) -> Result<(), JobError> {
+    pub async fn finish(
+        &mut self,
+        on_event: &mut dyn FnMut(TrainingEvent),
+    ) -> Result<(), JobError> {
         let mut is_complete = self.is_complete();
-        if !self.trainer.checkpoint()?.is_finite() {
+        if !self.trainer.checkpoint().await?.is_finite() {
             // There is no next step.
             self.trainer.return_to_good_state();
             is_complete = false;
         }
-        self.save()?;
+        self.save().await?;
         let counters = self.trainer.counters();
         on_event(TrainingEvent::Finished {
             is_complete,
@@ -301,18 +324,20 @@ impl Training {
         Ok(self.folder.log(line)?)
     }
 
-    fn evaluate(
+    async fn evaluate(
         &mut self,
         report: &StepReport,
         on_event: &mut dyn FnMut(TrainingEvent),
     ) -> Result<(), JobError> {
-        let accuracy_on =
-            |set| eval::accuracy(self.trainer.evaluated_network(), set, self.trainer.device());
-        let test = accuracy_on(&self.test);
-        let validation = (!self.validation.is_empty()).then(|| accuracy_on(&self.validation));
+        let (network, device) = (self.trainer.evaluated_network(), self.trainer.device());
+        let test = eval::accuracy(network, &self.test, device).await;
+        let validation = match self.validation.is_empty() {
+            true => None,
+            false => Some(eval::accuracy(network, &self.validation, device).await),
+        };
         self.trainer.counters_mut().test_accuracy = Some(test.accuracy);
         let grid = self.folder.sample_grid(report.epoch);
-        let (values, labels) = self.buffer_grid();
+        let (values, labels) = self.buffer_grid().await;
         let shape = self.test.shape;
         picture::save_png(picture::draw(&values, &labels, shape, GRID_COLUMNS), &grid)?;
         let mut line = json!({
@@ -341,11 +366,10 @@ impl Training {
     }
 
     /// The first chains of every class in the replay buffer, row by row; for points, all of them.
-    pub fn buffer_grid(&self) -> (Vec<f32>, Vec<u32>) {
-        let [capacity, num_pixels] = self.trainer.buffer().chains().dims();
-        let Ok(chains) = self.trainer.buffer().chains().into_data().try_into_vec::<f32>() else {
-            unreachable!("chains are f32")
-        };
+    pub async fn buffer_grid(&self) -> (Vec<f32>, Vec<u32>) {
+        let chains = self.trainer.buffer().chains();
+        let [capacity, num_pixels] = chains.dims();
+        let chains = device::read(Transaction::default().register(chains)).await.concat();
         let num_classes = self.test.num_classes();
         let per_class = if num_pixels == 2 { capacity / num_classes } else { GRID_COLUMNS };
         let (mut values, mut labels) = (Vec::new(), Vec::new());
@@ -360,7 +384,7 @@ impl Training {
         (values, labels)
     }
 
-    fn recover(
+    async fn recover(
         &mut self,
         divergence: Divergence,
         on_event: &mut dyn FnMut(TrainingEvent),
@@ -368,7 +392,7 @@ impl Training {
         let num_recoveries = self.trainer.counters().num_recoveries;
         let step = self.trainer.counters().step;
         let Some(recovery) = self.trainer.recover() else {
-            self.save()?;
+            self.save().await?;
             let checkpoint = self.folder.checkpoint();
             return Err(JobError::Diverged { divergence, num_recoveries, checkpoint });
         };

@@ -10,12 +10,13 @@ use jempp::{
     device,
     kernels::{self, Kernel},
 };
+use pollster::block_on;
 
 /// A GPU, hardware or software. `None`, said aloud, where there is none; with `REQUIRE_GPU=1` that is
 /// a failure.
 pub fn gpu() -> Option<Device> {
     static GPU: OnceLock<Option<Device>> = OnceLock::new();
-    let open = || match device::open("gpu").or_else(|_| device::open("0")) {
+    let open = || match block_on(device::open("gpu")).or_else(|_| block_on(device::open("0"))) {
         Ok(found) => {
             eprintln!("GPU tests run on {}", found.description);
             Some(found.device)

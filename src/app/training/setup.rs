@@ -105,6 +105,9 @@ pub fn ui(ui: &mut Ui, viewer: &mut Viewer, setup: &mut Setup, run: &Run) {
         &mut setup.out,
         "Where the run goes: its configuration, its log and its checkpoints. The folder must not exist yet.",
     );
+    if cfg!(target_arch = "wasm32") {
+        ui.weak("In a browser a run is kept until the page is closed. Save its model to keep it.");
+    }
     let problem = problem(setup);
     if let Some(problem) = &problem {
         ui.label(RichText::new(format!("⚠ {problem}")).strong());

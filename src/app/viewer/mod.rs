@@ -81,7 +81,11 @@ pub struct Viewer {
     pub model: Option<ModelInfo>,
     /// What computes, and whether it is the CPU back end.
     pub device: Option<(String, bool)>,
-    /// Models that travel inside the program.
+    /// A file on its way, and the bytes of it that are here.
+    pub loading: Option<(String, u64)>,
+    /// Files for the person to keep that wait to be handed over.
+    pub downloads: Vec<(String, Vec<u8>)>,
+    /// Models that travel with the program.
     pub bundled: Vec<String>,
     /// The run since its start.
     pub record: Option<Record>,
@@ -99,6 +103,8 @@ pub struct Viewer {
     pub tab: Tab,
     /// Real images.
     pub references: Option<References>,
+    /// Whether they were asked for.
+    are_references_asked: bool,
     /// The image that was drawn or dropped.
     pub start_image: Option<Arc<[f32]>>,
     /// The last image asked about.
@@ -130,6 +136,8 @@ impl Viewer {
             view,
             model: None,
             device: None,
+            loading: None,
+            downloads: Vec::new(),
             bundled: Vec::new(),
             record: None,
             is_running: false,
@@ -139,6 +147,7 @@ impl Viewer {
             overlay: Overlay::default(),
             tab: Tab::default(),
             references: None,
+            are_references_asked: false,
             start_image: None,
             classified: None,
             training_news: VecDeque::new(),
@@ -181,7 +190,11 @@ impl Viewer {
                 self.bundled = bundled;
                 self.device = Some((description, is_cpu));
             }
-            Event::Opened(model) => self.opened(*model),
+            Event::Loading { name, num_bytes } => self.loading = Some((name, num_bytes)),
+            Event::Opened(model) => {
+                self.loading = None;
+                self.opened(*model);
+            }
             Event::Started(request) => {
                 let mut record = Record::new(request);
                 record.weights_change = self.is_training;
@@ -199,7 +212,10 @@ impl Viewer {
             Event::Paused(run) if run == self.run => self.is_running = false,
             Event::Paused(_) => {}
             Event::Lanes(lanes) => self.view.lanes = lanes,
-            Event::References(references) => self.references = Some(references),
+            Event::References(references) => {
+                self.loading = None;
+                self.references = Some(references);
+            }
             Event::Classified { image, energy, probabilities } => {
                 self.classified = Some(Classified { image, energy, probabilities });
             }
@@ -213,6 +229,7 @@ impl Viewer {
                 }
                 self.training_news.push_back(*news);
             }
+            Event::File { name, bytes } => self.downloads.push((name, bytes)),
             Event::Saved(path) => self.notify(format!("Saved {}.", path.display())),
             Event::Refused(reason) => self.refused(reason),
             Event::Failed(reason) => {
@@ -251,6 +268,7 @@ impl Viewer {
         if is_other {
             self.view.view.classes.clear();
             self.references = None;
+            self.are_references_asked = false;
             self.classified = None;
             self.start_image = None;
             self.record = None;
@@ -280,9 +298,24 @@ impl Viewer {
         self.restart();
     }
 
+    /// In a browser, asks once for the images to compare with, when something of them is to be shown.
+    pub fn ask_for_references(&mut self) {
+        let is_shown = self.selected.is_some() || self.tab == Tab::Plots;
+        if cfg!(target_arch = "wasm32") && is_shown && !self.are_references_asked {
+            self.are_references_asked = true;
+            self.send(Command::LoadReferences);
+        }
+    }
+
     /// Loads another model.
     pub fn open(&mut self, name: impl Into<String>) {
         self.send(Command::Open(name.into()));
+    }
+
+    /// Loads a model from the bytes of a checkpoint.
+    pub fn open_bytes(&mut self, name: String, bytes: Arc<[u8]>) {
+        self.send(Command::Attach { name: name.clone(), bytes });
+        self.open(name);
     }
 
     /// Classes of the rows.

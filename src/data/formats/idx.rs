@@ -3,21 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use super::{DataError, check_labels, read_named, unpack};
-use crate::data::Dataset;
+use crate::{assets, data::Dataset};
 
-macro_rules! embedded {
-    ($($name:literal),*) => {
-        &[$(($name, include_bytes!(concat!("../../../assets/fashion-mnist/", $name)).as_slice())),*]
-    };
-}
+/// The folder of the set that travels with the program.
+const EMBEDDED: &str = "fashion-mnist";
 
-/// 5,000 + 1,000 Fashion-MNIST images; made by `assets/make_fashion_mnist.py`.
-const EMBEDDED: &[(&str, &[u8])] = embedded!(
-    "train-images-idx3-ubyte.gz",
-    "train-labels-idx1-ubyte.gz",
-    "t10k-images-idx3-ubyte.gz",
-    "t10k-labels-idx1-ubyte.gz"
-);
+/// The files of that set.
+pub(in crate::data) const EMBEDDED_FILES: [&str; 4] = [
+    "fashion-mnist/train-images-idx3-ubyte.gz",
+    "fashion-mnist/train-labels-idx1-ubyte.gz",
+    "fashion-mnist/t10k-images-idx3-ubyte.gz",
+    "fashion-mnist/t10k-labels-idx1-ubyte.gz",
+];
 
 /// Where bytes come from: a folder, or the program itself.
 pub(super) enum Source<'a> {
@@ -59,10 +56,14 @@ fn read_file(source: &Source, stem: &str, kind: &str) -> Result<(PathBuf, Vec<u8
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     match source {
         Source::Folder(dir) => read_named(dir, &names),
-        Source::Embedded => match EMBEDDED.iter().find(|(name, _)| names.contains(name)) {
-            Some((name, bytes)) => unpack(PathBuf::from(name), bytes.to_vec()),
-            None => unreachable!("all four embedded files have their names above"),
-        },
+        Source::Embedded => {
+            let here = |name: &&str| assets::get(&format!("{EMBEDDED}/{name}"));
+            let found = names.iter().find_map(|name| Some((*name, here(name)?)));
+            match found {
+                Some((name, bytes)) => unpack(PathBuf::from(name), bytes.to_vec()),
+                None => Err(DataError::Missing { names: names.join(", "), dir: EMBEDDED.into() }),
+            }
+        }
     }
 }
 

@@ -16,6 +16,8 @@ use super::Dataset;
 use crate::config::DatasetName;
 use idx::Source;
 
+pub(super) use idx::EMBEDDED_FILES;
+
 /// Why a data set could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {

@@ -1,0 +1,54 @@
+//! The system's dialogs and folders.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use web_time::Instant;
+
+use super::{CHECKPOINTS, Done, PICTURES, Purpose, Reply};
+use crate::{app::exports::Job, files::write_atomically};
+
+/// Asks for a path.
+pub(in crate::app) fn ask(purpose: Purpose, reply: Reply) {
+    let dialog = rfd::AsyncFileDialog::new();
+    let asked = Instant::now();
+    // Dialogs must be made on the window's thread, but may be waited for on any.
+    let (open, save) = match purpose {
+        Purpose::Open => {
+            let endings = [&CHECKPOINTS[..], &PICTURES[..]].concat();
+            (Some(dialog.add_filter("Checkpoints and pictures", &endings).pick_file()), None)
+        }
+        _ => (None, Some(dialog.set_file_name(purpose.file_name()).save_file())),
+    };
+    std::thread::spawn(move || {
+        let chosen = match (open, save) {
+            (Some(open), _) => pollster::block_on(open),
+            (_, Some(save)) => pollster::block_on(save),
+            _ => None,
+        };
+        let path = chosen.map(|file| file.path().to_path_buf());
+        reply.send(Done::Chosen { purpose, path, asked });
+    });
+}
+
+/// Writes a file away from the window's thread.
+pub(in crate::app) fn write(job: Job, path: PathBuf, reply: Reply) {
+    std::thread::spawn(move || {
+        let written = job.bytes().and_then(|bytes| {
+            write_atomically(&path, &bytes)
+                .map_err(|error| format!("cannot write {}: {error}", path.display()))
+        });
+        reply.send(Done::Written(written.map(|()| path)));
+    });
+}
+
+/// Takes a file that was dropped on the window.
+pub(in crate::app) fn take_dropped(
+    file: &Arc<dyn egui::DroppedFile + Send + Sync>,
+    _reply: Reply,
+    open: impl FnOnce(&Path),
+) {
+    open(file.path());
+}

@@ -1,0 +1,51 @@
+//! What a browser lets a page have: files that the person hands over, and its folder of downloads.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use web_time::Instant;
+
+use super::{CHECKPOINTS, Done, PICTURES, Purpose, Reply};
+use crate::{app::exports::Job, browser};
+
+/// Asks for a file; where one is written the browser decides.
+pub(in crate::app) fn ask(purpose: Purpose, reply: Reply) {
+    if purpose != Purpose::Open {
+        let path = Some(purpose.file_name().into());
+        return reply.send(Done::Chosen { purpose, path, asked: Instant::now() });
+    }
+    let endings = CHECKPOINTS.iter().chain(&PICTURES).map(|ending| format!(".{ending}"));
+    let accept = endings.collect::<Vec<_>>().join(",");
+    browser::pick(&accept, move |name, content| reply.send(Done::Read { name, content }));
+}
+
+/// Makes a file and hands it over, once the frame that asked for it is drawn.
+pub(in crate::app) fn write(job: Job, path: PathBuf, reply: Reply) {
+    wasm_bindgen_futures::spawn_local(async move {
+        browser::pause(0.0).await;
+        let written = job.bytes().and_then(|bytes| download(&path, &bytes));
+        reply.send(Done::Written(written.map(|()| path)));
+    });
+}
+
+/// Hands a file over.
+pub(in crate::app) fn download(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    let name = path.display().to_string();
+    browser::download(&name, bytes)
+        .ok_or_else(|| format!("the browser did not take {name} as a download"))
+}
+
+/// Takes a file that was dropped on the page.
+pub(in crate::app) fn take_dropped(
+    file: &Arc<dyn egui::DroppedFile + Send + Sync>,
+    reply: Reply,
+    _open: impl FnOnce(&Path),
+) {
+    let file = file.clone();
+    wasm_bindgen_futures::spawn_local(async move {
+        let content = file.bytes_async().await;
+        reply.send(Done::Read { name: file.path().display().to_string(), content });
+    });
+}

@@ -1,0 +1,87 @@
+//! Files that travel with the program: inside it, or, in a browser, beside the page, whence each is brought
+//! when it is first needed.
+
+/// A file that did not come.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot load {name}: {reason}. Check the connection and try again")]
+pub struct AssetError {
+    /// The file.
+    pub name: String,
+    /// What happened.
+    pub reason: String,
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+mod inside {
+    use super::AssetError;
+
+    macro_rules! files {
+        ($($name:literal => $path:literal),* $(,)?) => {
+            &[$(($name, include_bytes!(concat!("../assets/", $path)).as_slice())),*]
+        };
+    }
+
+    /// 5,000 + 1,000 Fashion-MNIST images, made by `assets/make_fashion_mnist.py`, and the bundled models.
+    const FILES: &[(&str, &[u8])] = files!(
+        "fashion.safetensors" => "fashion.safetensors",
+        "mnist.safetensors" => "mnist/mnist.safetensors",
+        "fashion-mnist/train-images-idx3-ubyte.gz" => "fashion-mnist/train-images-idx3-ubyte.gz",
+        "fashion-mnist/train-labels-idx1-ubyte.gz" => "fashion-mnist/train-labels-idx1-ubyte.gz",
+        "fashion-mnist/t10k-images-idx3-ubyte.gz" => "fashion-mnist/t10k-images-idx3-ubyte.gz",
+        "fashion-mnist/t10k-labels-idx1-ubyte.gz" => "fashion-mnist/t10k-labels-idx1-ubyte.gz",
+    );
+
+    /// The content of a file.
+    pub fn get(name: &str) -> Option<&'static [u8]> {
+        FILES.iter().find(|file| file.0 == name).map(|file| file.1)
+    }
+
+    /// Makes sure that files are here. They are.
+    ///
+    /// # Errors
+    /// None.
+    pub async fn bring(_names: &[&str]) -> Result<(), AssetError> {
+        Ok(())
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+mod beside {
+    use std::{cell::RefCell, collections::HashMap};
+
+    use super::AssetError;
+    use crate::browser;
+
+    thread_local! {
+        static HERE: RefCell<HashMap<String, &'static [u8]>> = RefCell::default();
+    }
+
+    /// The content of a file, if it was brought.
+    pub fn get(name: &str) -> Option<&'static [u8]> {
+        HERE.with_borrow(|here| here.get(name).copied())
+    }
+
+    /// Makes sure that files are here.
+    ///
+    /// # Errors
+    /// One does not come.
+    pub async fn bring(names: &[&str]) -> Result<(), AssetError> {
+        for &name in names {
+            if get(name).is_some() {
+                continue;
+            }
+            let bytes = browser::asset(name)
+                .await
+                .map_err(|reason| AssetError { name: name.to_string(), reason })?;
+            // As elsewhere, it stays for as long as the program runs.
+            let bytes: &'static [u8] = Vec::leak(bytes);
+            HERE.with_borrow_mut(|here| here.insert(name.to_string(), bytes));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+pub use beside::{bring, get};
+#[cfg(not(target_arch = "wasm32"))]
+pub use inside::{bring, get};

@@ -1,0 +1,84 @@
+//! Files in memory.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    io::{Error, ErrorKind, Result},
+    path::{Path, PathBuf},
+};
+
+thread_local! {
+    static FILES: RefCell<BTreeMap<PathBuf, Vec<u8>>> = RefCell::default();
+}
+
+/// Whether there is such a file, or one below a folder of that name.
+pub fn exists(path: &Path) -> bool {
+    FILES.with_borrow(|files| files.keys().any(|file| file.starts_with(path)))
+}
+
+/// The same: no folder is empty here.
+pub fn is_taken(path: &Path) -> bool {
+    exists(path)
+}
+
+/// The content of a file.
+///
+/// # Errors
+/// There is none.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    FILES
+        .with_borrow(|files| files.get(path).cloned())
+        .ok_or_else(|| Error::from(ErrorKind::NotFound))
+}
+
+/// The content of a file, which goes.
+///
+/// # Errors
+/// There is none.
+pub fn take(path: &Path) -> Result<Vec<u8>> {
+    FILES
+        .with_borrow_mut(|files| files.remove(path))
+        .ok_or_else(|| Error::from(ErrorKind::NotFound))
+}
+
+/// Folders are only names.
+///
+/// # Errors
+/// None.
+pub fn create_dir(_path: &Path) -> Result<()> {
+    Ok(())
+}
+
+/// Writes a file.
+///
+/// # Errors
+/// None.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    FILES.with_borrow_mut(|files| files.insert(path.to_path_buf(), bytes.to_vec()));
+    Ok(())
+}
+
+/// A file that grows.
+#[derive(Debug)]
+pub struct Log(PathBuf);
+
+impl Log {
+    /// The file, which appears with its first bytes.
+    ///
+    /// # Errors
+    /// None.
+    pub fn open(path: &Path) -> Result<Self> {
+        Ok(Self(path.to_path_buf()))
+    }
+
+    /// Writes at the end.
+    ///
+    /// # Errors
+    /// None.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        FILES.with_borrow_mut(|files| {
+            files.entry(self.0.clone()).or_default().extend_from_slice(bytes);
+        });
+        Ok(())
+    }
+}

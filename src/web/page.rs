@@ -1,0 +1,349 @@
+//! The page: the window's `App` in a canvas, with a web worker at the other end of its link.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::mpsc::{Receiver, Sender, channel},
+};
+
+use js_sys::Reflect;
+use serde_json::json;
+use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
+use web_sys::{ErrorEvent, HtmlCanvasElement, MessageEvent, Window, Worker};
+use web_time::{Duration, Instant};
+
+use super::wire::{Report, Request, decode, encode};
+use crate::{
+    app::{App, Link},
+    config::ViewState,
+    worker::{Command, Event},
+};
+
+/// Keys of the query that are the page's own.
+const DEVICE: &str = "device";
+const BENCH: &str = "bench";
+/// What a page shows that was asked for nothing: fewer chains than the desktop, at a pace one can follow.
+const GENTLE: &str = "per_class=4&max_steps_per_sec=10";
+/// Browsers refuse addresses that change too often.
+const ADDRESS_INTERVAL: Duration = Duration::from_secs(1);
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = jempp, js_name = newWorker)]
+    fn new_worker() -> Worker;
+    #[wasm_bindgen(js_namespace = jempp)]
+    fn ready();
+    #[wasm_bindgen(thread_local_v2, js_namespace = jempp, js_name = embed)]
+    static IS_EMBEDDED: Option<bool>;
+}
+
+/// Starts the page, or its bench.
+pub(super) fn start() {
+    let Some(window) = web_sys::window() else { unreachable!("a page has a window") };
+    let query = Query::of(&window);
+    wasm_bindgen_futures::spawn_local(async move {
+        let begun = match query.is_bench {
+            true => bench(&window),
+            false => view(window, query).await,
+        };
+        if let Err(error) = begun {
+            wasm_bindgen::throw_val(error);
+        }
+    });
+}
+
+/// The page's query.
+struct Query {
+    device: String,
+    is_bench: bool,
+    /// What is left of it for the viewer.
+    view: String,
+}
+
+impl Query {
+    fn of(window: &Window) -> Self {
+        let search = window.location().search().unwrap_or_default();
+        let search = search.trim_start_matches('?');
+        let mut query = Self { device: "auto".into(), is_bench: false, view: String::new() };
+        let mut view = form_urlencoded::Serializer::new(String::new());
+        for (key, value) in form_urlencoded::parse(search.as_bytes()) {
+            match &*key {
+                DEVICE => query.device = value.into_owned(),
+                BENCH => query.is_bench = value != "0",
+                _ => {
+                    view.append_pair(&key, &value);
+                }
+            }
+        }
+        query.view = view.finish();
+        query
+    }
+}
+
+async fn view(window: Window, query: Query) -> Result<(), JsValue> {
+    let canvas = window.document().and_then(|document| document.get_element_by_id("canvas"));
+    let canvas: HtmlCanvasElement =
+        canvas.ok_or("the page has no canvas")?.dyn_into().map_err(|_| "no canvas")?;
+    let options = eframe::WebOptions { dithering: false, ..Default::default() };
+    let create: eframe::AppCreator =
+        Box::new(move |creation| Ok(Box::new(Page::new(&creation.egui_ctx, window, query))));
+    eframe::WebRunner::new().start(canvas, options, create).await
+}
+
+/// The worker in force, and the files that it was given.
+struct Helper {
+    worker: RefCell<Worker>,
+    device: String,
+    events: Sender<Vec<Event>>,
+    ctx: egui::Context,
+    attached: RefCell<Vec<Command>>,
+    num_batches: Cell<usize>,
+}
+
+impl Helper {
+    fn new(device: String, events: Sender<Vec<Event>>, ctx: egui::Context) -> Rc<Self> {
+        let helper = Rc::new(Self {
+            worker: RefCell::new(new_worker()),
+            device,
+            events,
+            ctx,
+            attached: RefCell::default(),
+            num_batches: Cell::new(0),
+        });
+        helper.clone().begin();
+        helper
+    }
+
+    /// Listens to the worker and sets it to work.
+    fn begin(self: Rc<Self>) {
+        let worker = self.worker.borrow().clone();
+        let helper = self.clone();
+        listen(&worker, move |report| {
+            if let Report::Events(events) = report {
+                helper.num_batches.set(helper.num_batches.get() + 1);
+                helper.take(events);
+            }
+        });
+        let helper = self.clone();
+        let on_error = Closure::<dyn Fn(ErrorEvent)>::new(move |event: ErrorEvent| {
+            // What is caught here is told in the page.
+            event.prevent_default();
+            helper.take(vec![Event::Failed(format!(
+                "the page's worker failed: {}",
+                event.message()
+            ))]);
+        });
+        worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
+        on_error.forget();
+        post(&worker, &Request::Serve(self.device.clone()));
+        for command in self.attached.borrow().iter() {
+            post(&worker, &Request::Command(command.clone()));
+        }
+    }
+
+    fn take(&self, events: Vec<Event>) {
+        // The app is there for as long as the page.
+        let _ = self.events.send(events);
+        self.ctx.request_repaint();
+    }
+
+    fn send(self: &Rc<Self>, command: Command) {
+        match command {
+            // Its memory is in no state to go on from.
+            Command::Retry => {
+                self.worker.borrow().terminate();
+                self.worker.replace(new_worker());
+                self.num_batches.set(0);
+                self.clone().begin();
+            }
+            command => {
+                if matches!(command, Command::Attach { .. }) {
+                    self.attached.borrow_mut().push(command.clone());
+                }
+                post(&self.worker.borrow(), &Request::Command(command));
+            }
+        }
+    }
+
+    /// Tells the worker that its reports were looked at.
+    fn acknowledge(&self) {
+        let count = self.num_batches.take();
+        if count > 0 {
+            post(&self.worker.borrow(), &Request::Seen(count));
+        }
+    }
+}
+
+fn listen(worker: &Worker, take: impl Fn(Report) + 'static) {
+    let on_message = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
+        if let Some(report) = decode(&event.data()) {
+            take(report);
+        }
+    });
+    worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+    on_message.forget();
+}
+
+fn post(worker: &Worker, request: &Request) {
+    // Bytes can always be sent.
+    let _ = worker.post_message(&encode(request));
+}
+
+/// The app with what only a page has.
+struct Page {
+    app: App,
+    commands: Receiver<Command>,
+    helper: Rc<Helper>,
+    window: Window,
+    /// The query in the address, and when it was put there.
+    address: (String, Instant),
+    fixed_query: String,
+    state: Rc<RefCell<String>>,
+    is_ready: bool,
+}
+
+impl Page {
+    fn new(ctx: &egui::Context, window: Window, query: Query) -> Self {
+        let (command_sender, commands) = channel();
+        let (event_sender, events) = channel();
+        let wanted = if query.view.is_empty() { GENTLE } else { &query.view };
+        let (view, problem) = match ViewState::from_query(wanted) {
+            Ok(view) => (view, None),
+            Err(error) => (ViewState::default(), Some(format!("The link is not used: {error}"))),
+        };
+        let mut app = App::new(Link { commands: command_sender, events }, view);
+        let location = window.location();
+        app.set_address(format!(
+            "{}{}",
+            location.origin().unwrap_or_default(),
+            location.pathname().unwrap_or_default()
+        ));
+        let viewer = app.viewer_mut();
+        // They start when the model comes.
+        viewer.is_running = true;
+        if let Some(problem) = problem {
+            viewer.complain(problem);
+        }
+        let state = Rc::new(RefCell::new("{}".to_string()));
+        publish(state.clone());
+        let fixed_query = match query.device.as_str() {
+            "auto" => String::new(),
+            device => format!("{DEVICE}={device}"),
+        };
+        Self {
+            app,
+            commands,
+            helper: Helper::new(query.device, event_sender, ctx.clone()),
+            window,
+            address: (query.view, Instant::now()),
+            fixed_query,
+            state,
+            is_ready: false,
+        }
+    }
+
+    /// Puts the state of the viewer into the address: a reload, or somebody else, finds it there.
+    fn follow_address(&mut self, ctx: &egui::Context) {
+        let query = self.app.viewer().view.to_query();
+        if query == self.address.0 || self.app.viewer().model.is_none() {
+            return;
+        }
+        let waited = self.address.1.elapsed();
+        if waited < ADDRESS_INTERVAL {
+            ctx.request_repaint_after(ADDRESS_INTERVAL - waited);
+            return;
+        }
+        let parts = [self.fixed_query.as_str(), &query];
+        let whole: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        if let Ok(history) = self.window.history() {
+            // A page from a file has no address to change; nothing is lost by it.
+            let url = format!("?{}", whole.join("&"));
+            let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&url));
+        }
+        self.address = (query, Instant::now());
+    }
+
+    /// What scripts around the page may want to know.
+    fn describe(&self) -> String {
+        let viewer = self.app.viewer();
+        let energies: Vec<&Vec<f32>> = viewer
+            .shown_numbers()
+            .map(|numbers| numbers.1.iter().map(|lane| &lane.energy).collect())
+            .unwrap_or_default();
+        json!({
+            "device": viewer.device.as_ref().map(|device| &device.0),
+            "is_cpu": viewer.device.as_ref().map(|device| device.1),
+            "model": viewer.model.as_ref().map(|model| &model.name),
+            "is_running": viewer.is_running,
+            "shown_step": viewer.shown_step(),
+            "last_step": viewer.last_step(),
+            "energies": energies,
+            "failure": viewer.failure,
+            "notices": viewer.notices.iter().map(|notice| &notice.text).collect::<Vec<_>>(),
+            "query": viewer.view.to_query(),
+            "steps_per_sec": viewer.steps_per_sec,
+            "has_references": viewer.references.is_some(),
+            "is_training": viewer.is_training,
+        })
+        .to_string()
+    }
+}
+
+/// Lets scripts ask `jempp.state()`.
+fn publish(state: Rc<RefCell<String>>) {
+    let ask = Closure::<dyn Fn() -> JsValue>::new(move || {
+        js_sys::JSON::parse(&state.borrow()).unwrap_or(JsValue::NULL)
+    });
+    set("state", &ask.into_js_value());
+}
+
+fn set(key: &str, value: &JsValue) {
+    if let Ok(jempp) = Reflect::get(&js_sys::global(), &"jempp".into()) {
+        // Objects of the page's own script take new keys.
+        let _ = Reflect::set(&jempp, &key.into(), value);
+    }
+}
+
+impl eframe::App for Page {
+    fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
+        self.app.drain(ctx);
+        self.helper.acknowledge();
+    }
+
+    fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
+        self.app.show(ui);
+        while let Ok(command) = self.commands.try_recv() {
+            self.helper.send(command);
+        }
+        self.follow_address(ui.ctx());
+        *self.state.borrow_mut() = self.describe();
+        if !std::mem::replace(&mut self.is_ready, true) {
+            ready();
+        }
+    }
+}
+
+/// Lets the worker measure and shows what it says.
+fn bench(window: &Window) -> Result<(), JsValue> {
+    let document = window.document().ok_or("no document")?;
+    let report =
+        document.get_element_by_id("report").ok_or("the page has no place for a report")?;
+    let worker = new_worker();
+    listen(&worker, move |message| match message {
+        Report::Line(line) => {
+            let text = report.text_content().unwrap_or_default();
+            report.set_text_content(Some(&format!("{text}{line}\n")));
+        }
+        Report::Bench(json) => set("bench", &js_sys::JSON::parse(&json).unwrap_or(JsValue::NULL)),
+        Report::Events(events) => {
+            for event in events {
+                if let Event::Failed(reason) = event {
+                    report.set_text_content(Some(&reason));
+                }
+            }
+        }
+    });
+    post(&worker, &Request::Bench);
+    ready();
+    Ok(())
+}

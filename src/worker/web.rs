@@ -1,0 +1,148 @@
+//! The worker on the event loop of a web worker: between steps it lets the browser deliver what arrived.
+
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    future::{Future, poll_fn},
+    path::PathBuf,
+    pin::pin,
+    rc::Rc,
+    task::{Poll, Waker},
+    time::Duration,
+};
+
+use web_time::Instant;
+
+use super::{
+    Command, Event,
+    outbox::{Gone, Outbox},
+    service::{Stop, attend},
+};
+use crate::{browser, files};
+
+/// Batches of reports on their way. A page that does not look makes the worker wait, not the memory grow.
+const MAX_UNSEEN: usize = 8;
+/// How long messages may wait while steps are computed.
+const MAX_DEAFNESS: Duration = Duration::from_millis(4);
+
+/// Where commands arrive.
+#[derive(Clone, Default)]
+pub struct Port(Rc<RefCell<Queue>>);
+
+#[derive(Default)]
+struct Queue {
+    commands: VecDeque<Command>,
+    num_unseen: usize,
+    waker: Option<Waker>,
+}
+
+impl Port {
+    /// A command from the page.
+    pub fn command(&self, command: Command) {
+        self.0.borrow_mut().commands.push_back(command);
+        self.wake();
+    }
+
+    /// The page has looked at so many batches of reports.
+    pub fn seen(&self, count: usize) {
+        let mut queue = self.0.borrow_mut();
+        queue.num_unseen = queue.num_unseen.saturating_sub(count);
+        drop(queue);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        // The one who is woken may look into the queue at once.
+        let waker = self.0.borrow_mut().waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Waits until the queue gives something.
+    async fn wait_for<T>(&self, mut look: impl FnMut(&mut Queue) -> Option<T>) -> T {
+        poll_fn(|context| {
+            let mut queue = self.0.borrow_mut();
+            match look(&mut queue) {
+                Some(found) => Poll::Ready(found),
+                None => {
+                    queue.waker = Some(context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+}
+
+/// Serves the page until it is gone. `device` is as in `--device`; `report` sends reports to the page. After
+/// a failure the page starts another web worker.
+pub fn serve(device: String, report: impl Fn(Vec<Event>) + 'static) -> Port {
+    let port = Port::default();
+    let report: Rc<dyn Fn(Vec<Event>)> = Rc::new(report);
+    let loading = report.clone();
+    browser::on_progress(move |name, num_bytes| {
+        loading(vec![Event::Loading { name: name.to_string(), num_bytes }]);
+    });
+    let mut inbox = Inbox { port: port.clone(), heard: Instant::now() };
+    let out = Outbox::new(Wire { port: port.clone(), report });
+    wasm_bindgen_futures::spawn_local(async move {
+        if let Err(Stop::Failed(reason)) = attend(&device, &mut inbox, &out).await {
+            // The page is there, or nobody would see this anyway.
+            let _ = out.say(Event::Failed(reason)).await;
+        }
+    });
+    port
+}
+
+/// Commands from the page.
+pub(super) struct Inbox {
+    port: Port,
+    heard: Instant,
+}
+
+impl Inbox {
+    /// A command that is here already.
+    pub(super) async fn arrived(&mut self) -> Result<Option<Command>, Gone> {
+        if self.heard.elapsed() >= MAX_DEAFNESS {
+            browser::pause(0.0).await;
+            self.heard = Instant::now();
+        }
+        Ok(self.port.0.borrow_mut().commands.pop_front())
+    }
+
+    /// The next command, or `None` after so long.
+    pub(super) async fn next(&mut self, wait: Option<Duration>) -> Result<Option<Command>, Gone> {
+        let mut command = pin!(self.port.wait_for(|queue| queue.commands.pop_front()));
+        let Some(wait) = wait else { return Ok(Some(command.await)) };
+        let mut timer = pin!(browser::pause(wait.as_secs_f64() * 1e3));
+        let found = poll_fn(|context| {
+            if let Poll::Ready(command) = command.as_mut().poll(context) {
+                return Poll::Ready(Some(command));
+            }
+            timer.as_mut().poll(context).map(|()| None)
+        });
+        Ok(found.await)
+    }
+}
+
+/// Reports to the page.
+pub(super) struct Wire {
+    port: Port,
+    report: Rc<dyn Fn(Vec<Event>)>,
+}
+
+impl Wire {
+    pub(super) async fn send(&self, batch: Vec<Event>) -> Result<(), Gone> {
+        (self.report)(batch);
+        self.port.0.borrow_mut().num_unseen += 1;
+        self.port.wait_for(|queue| (queue.num_unseen < MAX_UNSEEN).then_some(())).await;
+        Ok(())
+    }
+}
+
+/// What is said of a file that was written: here it goes to the person.
+pub(super) fn saved(path: PathBuf) -> Event {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Event::File { name, bytes: files::take(&path).unwrap_or_default() }
+}

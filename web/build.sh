@@ -1,0 +1,124 @@
+#!/usr/bin/env bash
+# Makes the whole page in web/dist. `build.sh --release` also optimises and compresses it, and fails if
+# a browser would have to load more than it may. What is newer than its sources is not made again.
+set -euo pipefail
+
+fail() { echo "build.sh: $1" >&2; exit 1; }
+case ${1-} in
+    '') release= ;;
+    --release) release=1 ;;
+    *) fail "usage: web/build.sh [--release]" ;;
+esac
+# A relative folder is meant from where the person stands.
+if [ -n "${CARGO_TARGET_DIR-}" ]; then
+    mkdir -p "$CARGO_TARGET_DIR"
+    CARGO_TARGET_DIR=$(cd "$CARGO_TARGET_DIR" && pwd)
+    export CARGO_TARGET_DIR
+fi
+cd "$(dirname "$0")/.."
+target=${CARGO_TARGET_DIR:-$PWD/target} dist=web/dist limit=4000000
+# Everything between cargo's output and dist.
+work=$target/web-page
+mkdir -p "$work" "$dist"
+
+fresh() { [ -e "$1" ] && ! [ "$2" -nt "$1" ]; } # fresh OUTPUT INPUT
+size() { wc -c <"$1" | tr -d ' '; }
+
+# 1. The program.
+triple=wasm32-unknown-unknown
+build=(build --locked --profile web --target $triple --bin jempp)
+if [ -d "$(rustc --print target-libdir --target $triple)" ]; then
+    cargo "${build[@]}"
+elif [ -d /usr/lib/rustlib/src/rust/library/std ] && [ -x /usr/bin/cargo ]; then
+    # Debian's compiler lacks the target too, but comes with the sources of the standard library and of all
+    # that it stands on. Building those needs the nightly switch, and a linker by the name of rust-lld.
+    lld=$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin
+    if ! [ -x "$lld/rust-lld" ]; then
+        lld=$work/bin
+        mkdir -p "$lld"
+        ln -sf "$(command -v lld || fail "no linker: apt-get install lld")" "$lld/rust-lld"
+    fi
+    PATH=$lld:$PATH RUSTC_BOOTSTRAP=1 RUSTC=/usr/bin/rustc \
+        /usr/bin/cargo "${build[@]}" -Zbuild-std=std,panic_abort
+else
+    fail "this toolchain cannot build for the browser. Either: rustup target add $triple
+          or, on Debian: apt-get install rustc-web cargo-web rust-web-src lld"
+fi
+raw=$target/$triple/web/jempp.wasm
+
+# 2. The calls between it and the browser.
+js=$work/js
+if ! fresh "$js/jempp.js" "$raw"; then
+    version=$(sed -n 's/^wasm-bindgen-cli-support = "=\(.*\)"/\1/p' web/bindgen/Cargo.toml)
+    rm -rf "$js"
+    if [ "$(wasm-bindgen --version 2>/dev/null)" = "wasm-bindgen $version" ]; then
+        wasm-bindgen --target web --no-typescript --remove-name-section --out-name jempp --out-dir "$js" "$raw"
+    else
+        cargo run --quiet --locked --release --manifest-path web/bindgen/Cargo.toml \
+            --target-dir "$target/web-bindgen" -- "$raw" "$js"
+    fi
+fi
+wasm=$js/jempp_bg.wasm
+
+# 3. Smaller, and minutes later. Features are named one by one: with all of them, browsers refuse the result.
+if [ -n "$release" ]; then
+    [ -x web/node_modules/.bin/wasm-opt ] || npm ci --prefix web --ignore-scripts --no-audit --no-fund
+    wasm=$work/optimised.wasm
+    if ! fresh "$wasm" "$js/jempp_bg.wasm"; then
+        # shellcheck disable=SC2086
+        web/node_modules/.bin/wasm-opt ${WASM_OPT:--Oz} --enable-simd --enable-bulk-memory \
+            --enable-nontrapping-float-to-int --enable-sign-ext --enable-mutable-globals \
+            --enable-reference-types --enable-multivalue "$js/jempp_bg.wasm" -o "$wasm.part"
+        mv "$wasm.part" "$wasm"
+    fi
+fi
+
+# 4. The page. Only what differs is copied, so that compressed copies of the rest stay good.
+put() { # put SOURCE NAME
+    mkdir -p "$(dirname "$dist/$2")"
+    cmp -s "$1" "$dist/$2" || cp "$1" "$dist/$2"
+}
+for name in index.html embed.html style.css icon.svg main.js worker.js; do put web/$name $name; done
+(cd "$js" && find . -name '*.js') | while read -r name; do put "$js/$name" "$name"; done
+put "$wasm" jempp_bg.wasm
+put assets/fashion.safetensors assets/fashion.safetensors
+put assets/mnist/mnist.safetensors assets/mnist.safetensors
+for file in assets/fashion-mnist/*.gz assets/fashion-mnist/LICENSE; do put "$file" "$file"; done
+{
+    echo "// Written by build.sh: bytes before compression, which a response does not tell."
+    echo "export default {"
+    for name in jempp_bg.wasm assets/fashion.safetensors assets/mnist.safetensors; do
+        echo "  '$name': $(size $dist/$name),"
+    done
+    echo "};"
+} >"$work/sizes.js"
+put "$work/sizes.js" sizes.js
+
+# 5. Compressed copies, and what they come to.
+squeeze() { # squeeze FILE
+    [ "$1.br" -nt "$1" ] || { brotli -q 11 -w 24 -c "$1" >"$1.part" && mv "$1.part" "$1.br"; }
+    [ "$1.gz" -nt "$1" ] || { gzip -9 -n -c "$1" >"$1.part" && mv "$1.part" "$1.gz"; }
+}
+export -f squeeze
+compressible=$(cd $dist && find . -name '*.html' -o -name '*.js' -o -name '*.css' -o -name '*.svg' -o -name '*.wasm' -o -name '*.safetensors')
+if [ -z "$release" ]; then
+    for name in $compressible; do [ "$dist/$name.br" -nt "$dist/$name" ] || rm -f "$dist/$name.br" "$dist/$name.gz"; done
+    echo "$dist is ready: wasm $(size "$raw") bytes raw, $(size "$wasm") as served. Neither optimised nor compressed."
+    exit
+fi
+command -v brotli >/dev/null || fail "no brotli: apt-get install brotli"
+(cd $dist && echo "$compressible" | xargs -P 2 -I NAME bash -ec 'squeeze NAME')
+total=0
+for name in $compressible; do
+    case $name in ./embed.html | ./assets/mnist.safetensors) ;; *) total=$((total + $(size "$dist/$name.br"))) ;; esac
+done
+row() { printf '%-34s %10s\n' "$1" "$2"; }
+row "bytes" ""
+row "wasm, raw" "$(size "$raw")"
+row "wasm, with its calls bound" "$(size "$js/jempp_bg.wasm")"
+row "wasm, optimised" "$(size "$wasm")"
+row "wasm, brotli" "$(size $dist/jempp_bg.wasm.br)"
+row "fashion model, brotli" "$(size $dist/assets/fashion.safetensors.br)"
+row "the default page, brotli" "$total"
+row "  and at most" "$limit"
+[ "$total" -le "$limit" ] || fail "the page is $((total - limit)) bytes too large"

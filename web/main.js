@@ -1,0 +1,128 @@
+// The page: says what is missing, shows how loading goes, and starts the worker and the viewer.
+import sizes from './sizes.js';
+
+const byId = (id) => document.getElementById(id);
+const query = new URLSearchParams(location.search);
+const model = `assets/${query.get('model') ?? 'fashion'}.safetensors`;
+
+// A function that returns a 128-bit vector: the smallest module that only an engine with SIMD accepts.
+const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
+
+function whatIsMissing() {
+  const missing = [];
+  if (typeof WebAssembly !== 'object') missing.push('WebAssembly, in which the program is written');
+  else if (!WebAssembly.validate(new Uint8Array(SIMD))) missing.push('SIMD in WebAssembly, which makes the arithmetic fast');
+  const gl = document.createElement('canvas').getContext('webgl2');
+  if (!gl) missing.push('WebGL 2, which draws the page');
+  // Browsers allow a page few contexts at a time.
+  gl?.getExtension('WEBGL_lose_context')?.loseContext();
+  return missing;
+}
+
+/** Puts a text in the place of everything else. Text only: reasons may hold what a file or a link said. */
+function showInstead(id, title, paragraphs) {
+  const element = (name, text) => Object.assign(document.createElement(name), { textContent: text });
+  byId(id).replaceChildren(element('h1', title), ...paragraphs.map(([name, text]) => element(name, text)));
+  for (const other of [...document.querySelectorAll('main'), byId('canvas')]) other.hidden = other.id !== id;
+  document.title = `jempp: ${title}`;
+}
+
+const workers = [];
+let isReady = false;
+let hasFailed = false;
+
+function fail(reason) {
+  // What comes after the first failure is its consequence.
+  if (hasFailed) return;
+  hasFailed = true;
+  for (const worker of workers) worker.terminate();
+  showInstead('failure', 'jempp has stopped', [
+    ['p', 'Something went wrong, and the page cannot go on by itself. The address still holds the settings, so loading it again starts over with them.'],
+    ['pre', String(reason?.message ?? reason)],
+    ['button', 'Load again'],
+  ]);
+  document.querySelector('#failure button').onclick = () => location.reload();
+}
+
+/** Once the viewer runs, only a crash of the program ends it: a refused clipboard, say, does not. */
+function onError(event, reason) {
+  if (reason && (!isReady || reason instanceof WebAssembly.RuntimeError)) fail(reason);
+}
+addEventListener('error', (event) => onError(event, event.error));
+addEventListener('unhandledrejection', (event) => onError(event, event.reason));
+byId('canvas').addEventListener('webglcontextlost', () => fail('The browser took the graphics context away.'));
+
+// How much of the program and of the model is here, in bytes. A response's own length is the compressed one.
+const loaded = { program: 0, model: 0 };
+const total = sizes['jempp_bg.wasm'] + (sizes[model] ?? 0);
+function showProgress(part, bytes) {
+  loaded[part] = bytes;
+  const sum = loaded.program + loaded.model;
+  byId('progress').value = sum / total;
+  const mb = (n) => (n / 1e6).toFixed(1);
+  byId('stage').textContent = sum < total ? `${mb(sum)} of ${mb(total)} MB unpacked` : 'Starting…';
+}
+
+function counted(response) {
+  if (!response.ok) throw new Error(`The program could not be loaded: ${response.url} answered ${response.status} ${response.statusText}`);
+  let bytes = 0;
+  const counter = new TransformStream({
+    transform(chunk, controller) {
+      controller.enqueue(chunk);
+      showProgress('program', (bytes += chunk.byteLength));
+    },
+  });
+  return new Response(response.body.pipeThrough(counter), { headers: { 'Content-Type': 'application/wasm' } });
+}
+
+function createWorker() {
+  const worker = new Worker(`./worker.js${location.search}`, { type: 'module', name: 'jempp' });
+  workers.push(worker);
+  // Until the viewer takes this over: a worker that cannot even start.
+  worker.onerror = (event) => fail(event.message || 'The worker script could not be loaded.');
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = ({ data }) => showProgress('model', data);
+  worker.postMessage({ progress: port2 }, [port2]);
+  return worker;
+}
+
+// The downloads begin first: on a slow machine, asking for WebGL takes longer than they do.
+const response = fetch('./jempp_bg.wasm');
+let firstWorker = createWorker();
+const missing = whatIsMissing();
+if (missing.length > 0) {
+  response.then((r) => r.body?.cancel(), () => {});
+  firstWorker.terminate();
+  showInstead('unsupported', 'This browser cannot show jempp', [
+    ...missing.map((what) => ['p', `Missing: ${what}.`]),
+    ['p', 'Current versions of Chrome, Edge, Firefox and Safari can (Chrome and Edge since 2021, Firefox since version 114, Safari since version 16.4), on computers and on phones.'],
+    ['p', 'If yours is one of them, allow hardware or software acceleration in its settings, or try another browser or another computer. The desktop program needs no browser at all.'],
+  ]);
+} else {
+  const compiled = response.then((r) => WebAssembly.compileStreaming(counted(r)));
+  const send = (worker) => {
+    compiled.then((module) => worker.postMessage({ module }), () => {});
+    return worker;
+  };
+  send(firstWorker);
+
+  globalThis.jempp = {
+    canvas: 'canvas',
+    embed: document.documentElement.hasAttribute('data-embed'),
+    /** A worker that gets the program by itself; the first one has been loading the model meanwhile. */
+    newWorker() {
+      const worker = firstWorker ?? send(createWorker());
+      firstWorker = null;
+      return worker;
+    },
+    /** The viewer's first frame is there. */
+    ready() {
+      isReady = true;
+      byId('loading').hidden = true;
+    },
+    /** Ends the page with a reason: what a panic said, which its trap does not tell. */
+    fail,
+  };
+
+  Promise.all([import('./jempp.js'), compiled]).then(([{ default: init }, module]) => init({ module_or_path: module })).catch(fail);
+}

@@ -1,0 +1,98 @@
+// The built page, served as by serve.sh, in a real browser.
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync } from 'node:fs';
+import { after } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+
+const BASE = ['--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+// SwiftShader imitates a GPU: WebGL needs the first line, WebGPU the second as well.
+const WEBGL = ['--use-angle=swiftshader', '--enable-unsafe-swiftshader'];
+const WEBGPU = ['--enable-unsafe-webgpu', '--enable-features=Vulkan', '--use-vulkan=swiftshader', '--use-webgpu-adapter=swiftshader'];
+const KINDS = {
+  webgpu: [...WEBGL, ...WEBGPU],
+  'no webgpu': [...WEBGL, '--disable-blink-features=WebGPU'],
+  'no graphics': ['--disable-gpu', '--disable-software-rasterizer', '--disable-3d-apis'],
+};
+
+let server;
+/** The address of the page, served on a free port. */
+async function address() {
+  server ??= spawn('python3', [here('../serve.py'), '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  server.address ??= new Promise((resolve, reject) => {
+    server.stdout.once('data', (line) => resolve(String(line).trim()));
+    server.once('exit', () => reject(new Error('the server did not start')));
+  });
+  return server.address;
+}
+
+const browsers = {};
+function browser(kind) {
+  const executablePath = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => path && existsSync(path));
+  if (!executablePath) throw new Error('no browser: apt-get install chromium, or say where one is in CHROMIUM');
+  return (browsers[kind] ??= chromium.launch({ executablePath, args: [...BASE, ...KINDS[kind]] }));
+}
+
+after(async () => {
+  for (const running of Object.values(browsers)) await (await running).close();
+  server?.kill();
+});
+
+/** Opens a page of its own for test `t`: the query, or a whole path, then `kind` of browser, routes, viewport… */
+export async function open(t, path = '', { kind = 'webgpu', routes = {}, ...options } = {}) {
+  const origin = await address();
+  const context = await (await browser(kind)).newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  t.after(() => context.close());
+  for (const [pattern, answer] of Object.entries(routes)) await context.route(pattern, (route) => route.fulfill(answer));
+  const page = await context.newPage();
+  const [errors, requests] = [[], []];
+  page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+  page.on('pageerror', (error) => errors.push(String(error)));
+  context.on('request', (request) => requests.push(request.url()));
+  await page.addInitScript(() => {
+    globalThis.longTasks = [];
+    new PerformanceObserver((list) => longTasks.push(...list.getEntries().map((entry) => Math.round(entry.duration)))).observe({ type: 'longtask' });
+  });
+  const response = await page.goto(origin + path);
+
+  /** The viewer's state, once it is as asked. */
+  async function until(what, isSo, secs = 180) {
+    let state;
+    for (const end = Date.now() + secs * 1000; Date.now() < end; await sleep(100)) {
+      state = await page.evaluate(() => ({ ...globalThis.jempp?.state?.(), now: performance.now() }));
+      if (state.device && isSo(state)) return state;
+      if (await page.locator('#failure').isVisible()) break;
+    }
+    const text = await page.locator('main:visible').allInnerTexts();
+    throw new Error(`${what}: not so within ${secs} s, or never. State: ${JSON.stringify(state).slice(0, 2000)}. Page: ${text}. Errors: ${errors.join('\n')}`);
+  }
+
+  return { page, response, origin, errors, requests, until };
+}
+
+/** Writes what the page shows to tests/out, for people to look at. */
+export async function photograph(page, name) {
+  mkdirSync(here('out'), { recursive: true });
+  return page.screenshot({ path: here(`out/${name}.png`) });
+}
+
+/** Lets go of a file over the canvas: `source` is an address beside the page, or null for a file of nonsense. */
+export function drop(page, name, source = null) {
+  return page.evaluate(
+    async ([name, source]) => {
+      const bytes = source ? await (await fetch(source)).arrayBuffer() : new TextEncoder().encode('This is not a checkpoint.');
+      const dataTransfer = new DataTransfer();
+      dataTransfer.items.add(new File([bytes], name));
+      for (const type of ['dragover', 'drop']) {
+        document.getElementById('canvas').dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
+      }
+    },
+    [name, source],
+  );
+}
+
+export const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+export { sleep };

@@ -1,0 +1,89 @@
+// How fast the page is, and that it computes what the program computes.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { open, photograph } from './browser.mjs';
+
+const NUM_STEPS = 20;
+const SEED = 3;
+// Every key that counts, as a link fills in the viewer's defaults where the program takes the model's own.
+const RULE = Object.entries({
+  'sampler.kind': 'pyld',
+  'sampler.num_inner_steps': 5,
+  'sampler.inner_step_size': 0.2,
+  'sampler.proximal_radius': 1,
+  'sampler.noise_std': 0.01,
+  'sampler.step_schedule': 'constant',
+});
+const TOLERANCE = 1e-3;
+
+for (const [name, query, kind] of [['WebGPU', '?device=webgpu', 'webgpu'], ['fallback', '', 'no webgpu']]) {
+  test(`the first chain moves soon: ${name}`, async (t) => {
+    // Browser and graphics process start once, and are not the page's to answer for.
+    await open(t, 'icon.svg', { kind });
+    const { until } = await open(t, query, { kind });
+    const state = await until('a moving chain', (s) => s.shown_step >= 1);
+    t.diagnostic(`${name}: ${(state.now / 1000).toFixed(2)} s from navigation to the first moving chain`);
+    assert.ok(state.now < 30_000, `${state.now} ms`);
+  });
+}
+
+test('?bench=1 measures every device', async (t) => {
+  const { page, errors } = await open(t, '?bench=1');
+  const report = page.locator('#report');
+  for (let waited = 0; !(await page.evaluate(() => jempp.bench)); waited += 1) {
+    assert.ok(waited < 300, `no end after 300 s: ${await report.innerText()}`);
+    await page.waitForTimeout(1000);
+  }
+  const text = await report.innerText();
+  for (const line of text.split('\n')) t.diagnostic(line);
+  await photograph(page, 'bench');
+  const rows = await page.evaluate(() => jempp.bench);
+  for (const model of ['fashion', 'toy-two-moons']) {
+    const [gpu, cpu] = [rows.find((r) => r.model === model && r.launches_per_step > 0), rows.find((r) => r.model === model && r.launches_per_step === 0)];
+    assert.ok(gpu?.steps_per_sec > 0 && gpu.submissions_per_step > 0, `${model} on WebGPU: ${text}`);
+    assert.ok(cpu?.steps_per_sec > 0, `${model} on the CPU: ${text}`);
+  }
+  assert.deepEqual(errors, []);
+});
+
+test('the same seed gives the same energies everywhere', async (t) => {
+  const program = process.env.JEMPP_BIN;
+  if (!program) return t.skip('JEMPP_BIN does not say where the native program is');
+  const folder = mkdtempSync(join(tmpdir(), 'jempp-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+
+  // What it says on its error stream belongs into the error alone.
+  const run = (args) => execFileSync(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const natively = (device) => {
+    const out = join(folder, device);
+    run(['sample', '--model=fashion', '--per-class=1', `--steps=${NUM_STEPS}`, `--seed=${SEED}`, `--device=${device}`, `--out=${out}`, ...RULE.map(([key, value]) => `--set=${key}=${value}`)]);
+    const [head, ...rows] = readFileSync(join(out, 'traces.csv'), 'utf8').trim().split('\n').map((line) => line.split(','));
+    const at = (row, name) => Number(row[head.indexOf(name)]);
+    return rows.filter((row) => at(row, 'step') === NUM_STEPS).map((row) => at(row, 'energy'));
+  };
+  const inBrowser = async (device, kind) => {
+    const { until } = await open(t, `?seed=${SEED}&per_class=1&num_steps=${NUM_STEPS}&device=${device}&${new URLSearchParams(RULE)}`, { kind });
+    const state = await until('the last step', (s) => s.shown_step === NUM_STEPS && !s.is_running, 300);
+    assert.equal(state.is_cpu, device === 'cpu', state.device);
+    return state.energies[0];
+  };
+
+  const expected = natively('cpu');
+  assert.equal(expected.length, 10);
+  const found = { 'wasm fallback': await inBrowser('cpu', 'no webgpu'), 'browser WebGPU': await inBrowser('webgpu', 'webgpu') };
+  const adapters = JSON.parse(run(['devices', '--json']));
+  const lavapipe = adapters.find((adapter) => /llvmpipe|lavapipe/i.test(adapter.name));
+  if (lavapipe) found['native lavapipe'] = natively(String(lavapipe.index));
+  else t.diagnostic('lavapipe is not here and was left out');
+
+  for (const [name, energies] of Object.entries(found)) {
+    const errors = expected.map((energy, chain) => Math.abs(energies[chain] - energy) / Math.abs(energy));
+    t.diagnostic(`${name}: energies off by ${Math.max(...errors).toExponential(1)} relative at most`);
+    assert.equal(energies.length, expected.length);
+    assert.ok(Math.max(...errors) <= TOLERANCE, `${name}: ${energies}; native CPU: ${expected}`);
+  }
+});

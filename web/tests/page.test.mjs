@@ -1,0 +1,90 @@
+// The page comes up, whatever the browser has, and survives what people do to it.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { drop, mean, open } from './browser.mjs';
+
+test('with WebGPU the adapter is named and chains advance', async (t) => {
+  const { page, response, origin, errors, requests, until } = await open(t, '?device=webgpu&per_class=1&num_steps=100000');
+  const early = await until('a first step', (s) => s.energies.length > 0);
+  assert.match(early.device, /swiftshader/i);
+  assert.equal(early.is_cpu, false);
+  const canvas = page.locator('#canvas');
+  const before = await canvas.screenshot();
+  const late = await until('six more steps', (s) => s.shown_step >= early.shown_step + 6);
+  assert.ok(!before.equals(await canvas.screenshot()), 'the picture changed');
+  assert.ok(mean(late.energies[0]) < mean(early.energies[0]), `energy fell from ${mean(early.energies[0])} to ${mean(late.energies[0])}`);
+  assert.equal(late.failure, null);
+  assert.deepEqual(errors, []);
+
+  const isOwn = (url) => url.startsWith(origin) || url.startsWith(`blob:${origin}`) || url.startsWith('data:');
+  assert.deepEqual(requests.filter((url) => !isOwn(url)), [], 'nothing leaves the page');
+  for (const file of ['jempp_bg.wasm', 'worker.js', 'fashion.safetensors']) {
+    assert.equal(requests.filter((url) => url.includes(file)).length, 1, `${file} is loaded once`);
+  }
+
+  const inPage = await page.locator('meta[http-equiv=Content-Security-Policy]').getAttribute('content');
+  assert.match(inPage, /default-src 'none'/);
+  assert.equal(response.headers()['content-security-policy'], inPage);
+  const ran = await page.evaluate(() => {
+    document.head.append(Object.assign(document.createElement('script'), { textContent: 'globalThis.intruder = true' }));
+    return 'intruder' in globalThis;
+  });
+  assert.equal(ran, false, 'the policy is in force');
+});
+
+test('a software adapter is left alone, and the CPU back end starts by itself', async (t) => {
+  const { errors, until } = await open(t);
+  const state = await until('chains that run', (s) => s.last_step >= 2);
+  assert.equal(state.is_cpu, true);
+  assert.match(state.device, /cpu/i);
+  assert.match(state.device, /swiftshader|software/i, 'it says why');
+  assert.deepEqual(errors, []);
+});
+
+test('without WebGPU the CPU back end takes over and says why', async (t) => {
+  const { page, errors, until } = await open(t, '', { kind: 'no webgpu' });
+  assert.equal(await page.evaluate(async () => Boolean(await navigator.gpu?.requestAdapter())), false);
+  const state = await until('chains that run', (s) => s.last_step >= 2);
+  assert.equal(state.is_cpu, true);
+  assert.match(state.device, /webgpu/i, 'it says why');
+  assert.deepEqual(errors, []);
+});
+
+test('without any graphics there is a page to read', async (t) => {
+  const { page, errors } = await open(t, '', { kind: 'no graphics' });
+  const text = page.locator('#unsupported');
+  await text.waitFor({ state: 'visible' });
+  assert.match(await text.innerText(), /WebGL 2[\s\S]*(Chrome|Firefox)/);
+  assert.equal(await page.locator('#canvas').isVisible(), false);
+  assert.equal(await page.locator('#loading').isVisible(), false);
+  assert.deepEqual(errors, []);
+});
+
+test('a program that does not come is told, with a way to try again', async (t) => {
+  const { page } = await open(t, '', { routes: { '**/jempp_bg.wasm': { status: 503, body: '' } } });
+  const text = page.locator('#failure');
+  await text.waitFor({ state: 'visible' });
+  assert.match(await text.innerText(), /503/);
+  assert.ok(await page.getByRole('button', { name: 'Load again' }).isVisible());
+  assert.equal(await page.locator('#canvas').isVisible(), false);
+});
+
+test('a model that does not come is told in the viewer', async (t) => {
+  const { until } = await open(t, '?model=mnist', { routes: { '**/assets/mnist.safetensors': { status: 404, body: '' } } });
+  const state = await until('a message', (s) => s.failure || s.notices.length > 0);
+  assert.match(`${state.failure} ${state.notices}`, /mnist/);
+});
+
+test('a broken checkpoint brings a message and nothing else, a good one opens', async (t) => {
+  const { page, until } = await open(t, '?per_class=1&num_steps=100000&max_steps_per_sec=10');
+  await until('chains that run', (s) => s.last_step >= 1);
+  await drop(page, 'broken.safetensors');
+  const told = await until('a message', (s) => s.notices.length > 0, 30);
+  assert.match(told.notices.join(), /broken/);
+  assert.equal(told.failure, null);
+  await until('chains that go on', (s) => s.last_step >= told.last_step + 3);
+  await drop(page, 'digits.safetensors', 'assets/mnist.safetensors');
+  const opened = await until('the other model', (s) => s.model && s.model !== told.model && s.last_step >= 1);
+  assert.match(opened.model, /digits|mnist/);
+  assert.equal(opened.failure, null);
+});

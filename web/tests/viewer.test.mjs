@@ -1,0 +1,98 @@
+// The viewer in the page: keys, mouse, links, and a page that stays live meanwhile.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { open, photograph, sleep } from './browser.mjs';
+
+const SLOWLY = 'per_class=1&num_steps=100000&max_steps_per_sec=10';
+
+test('keys pause and scrub', async (t) => {
+  const { page, until } = await open(t, `?${SLOWLY}`);
+  await until('some steps', (s) => s.last_step >= 5);
+  await page.keyboard.press('Space');
+  await until('a pause', (s) => !s.is_running);
+  await sleep(500);
+  const newest = await until('the newest step', (s) => s.shown_step === s.last_step);
+  await sleep(500);
+  assert.equal((await until('the same step', () => true)).last_step, newest.last_step, 'nothing moves in a pause');
+
+  await page.keyboard.press('ArrowLeft');
+  const before = await until('one back', (s) => s.shown_step === newest.last_step - 1);
+  await page.keyboard.press('ArrowLeft');
+  await until('two back', (s) => s.shown_step === newest.last_step - 2);
+  assert.notDeepEqual(before.energies, newest.energies);
+  await page.keyboard.press('ArrowRight');
+  const again = await until('one forward', (s) => s.shown_step === newest.last_step - 1);
+  assert.deepEqual(again.energies, before.energies, 'what was recorded is shown again');
+  await page.keyboard.press('ArrowRight');
+  assert.deepEqual((await until('the newest', (s) => s.shown_step === newest.last_step)).energies, newest.energies);
+
+  await page.keyboard.press('Space');
+  await until('chains that go on', (s) => s.is_running && s.last_step > newest.last_step);
+});
+
+test('a link brings the same chains again', async (t) => {
+  const asked = { seed: '7', per_class: '2', num_steps: '12', 'sampler.kind': 'sgld', 'sampler.step_size': '0.5', 'sampler.noise_std': '0.01' };
+  const first = await open(t, `?${new URLSearchParams(asked)}`);
+  const there = await first.until('the end', (s) => s.shown_step === 12 && !s.is_running);
+  const carried = Object.fromEntries(new URLSearchParams(there.query));
+  for (const [key, value] of Object.entries(asked)) assert.equal(carried[key], value, key);
+  const second = await open(t, `?${there.query}`);
+  const here = await second.until('the end', (s) => s.shown_step === 12 && !s.is_running);
+  assert.equal(here.query, there.query);
+  assert.equal(here.energies[0].length, 20);
+  assert.deepEqual(here.energies, there.energies, 'to the last bit');
+});
+
+test('a wrong link is told and the viewer opens all the same', async (t) => {
+  const { until } = await open(t, '?sampler.step_sise=3');
+  const state = await until('a message', (s) => s.notices.length > 0);
+  assert.match(state.notices.join(), /step_size/, 'the nearest key is named');
+  await until('chains that run', (s) => s.last_step >= 1);
+});
+
+test('no task of the page is long while chains run, and sliders are live', async (t) => {
+  const { page, until } = await open(t, '?num_steps=100000&per_class=4');
+  await until('chains that run', (s) => s.last_step >= 3);
+  await sleep(2000);
+  await page.evaluate(() => (longTasks.length = 0));
+  const from = await until('a step', () => true);
+  await sleep(5000);
+  const longTasks = await page.evaluate(() => globalThis.longTasks);
+  const to = await until('later steps', (s) => s.last_step > from.last_step);
+  t.diagnostic(`${to.last_step - from.last_step} steps in 5 s; tasks over 50 ms: ${longTasks.join(', ') || 'none'}`);
+  assert.ok(Math.max(0, ...longTasks) <= 100, `tasks of ${longTasks} ms`);
+
+  // Down the controls' panel, from below the choice of the sampler, until a row turns out to be a slider.
+  const number = /sampler\.(inner_step_size|step_size|noise_std|proximal_radius)=/;
+  let state = to;
+  for (let y = 218; y < 300 && !number.test(state.query); y += 4) {
+    await page.mouse.move(20, y);
+    await page.mouse.down();
+    await page.mouse.move(45, y, { steps: 3 });
+    await page.mouse.move(70, y, { steps: 3 });
+    await page.mouse.up();
+    await sleep(150);
+    state = await until('a state', () => true);
+  }
+  t.diagnostic(`by mouse: ${state.query}`);
+  assert.match(state.query, number, 'a slider was moved by mouse');
+  await until('chains that go on', (s) => s.last_step > state.last_step && !s.failure);
+});
+
+const SIZES = {
+  desktop: ['', { viewport: { width: 1280, height: 800 } }],
+  phone: ['', { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true }],
+  embedded: ['embed.html', { viewport: { width: 480, height: 360 } }],
+};
+for (const [name, [path, options]] of Object.entries(SIZES)) {
+  test(`chains run at the size: ${name}`, async (t) => {
+    const { page, errors, until } = await open(t, `${path}?per_class=2&seed=1`, options);
+    await until('chains that run', (s) => s.last_step >= 10);
+    const canvas = await page.locator('#canvas').boundingBox();
+    assert.deepEqual(canvas, { x: 0, y: 0, ...options.viewport }, 'the canvas fills the window');
+    const width = await page.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(width <= options.viewport.width, 'nothing scrolls sideways');
+    await photograph(page, name);
+    assert.deepEqual(errors, []);
+  });
+}
