@@ -6,6 +6,7 @@ use egui::{Button, Color32, Image, PointerButton, Rect, Role, Sense, Ui, WidgetI
 
 use super::{
     brush::{Brush, touched},
+    compact,
     magnifier::{bars, name_of},
     pixels::{Picture, WHOLE, number},
     viewer::{Selection, Viewer},
@@ -53,9 +54,12 @@ impl Canvas {
             *self = Self { image: vec![BACKGROUND; size], ..Self::default() };
         }
         self.take_start_image(viewer);
-        ui.label(
-            "Draw with the mouse (its right button wipes off): the model says at once what it sees.",
-        );
+        ui.label(match compact::is_small(ui.ctx()) {
+            true => "Draw with a finger: the model says at once what it sees.",
+            false => {
+                "Draw with the mouse (its right button wipes off): the model says at once what it sees."
+            }
+        });
         self.draw(ui, model.shape);
         self.ask(ui, viewer);
         self.buttons(ui, viewer, selection);

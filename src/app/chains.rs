@@ -14,7 +14,13 @@ use super::{
     theme,
     viewer::{Overlay, Selection, Viewer},
 };
-use crate::{config::ViewConfig, worker::ModelInfo};
+use crate::{
+    config::ViewConfig,
+    worker::{LaneNumbers, ModelInfo},
+};
+
+/// Below this height in points the lanes of a small window have nothing above them.
+const LOW: f32 = 230.0;
 
 /// What the grid keeps between frames.
 #[derive(Default)]
@@ -32,16 +38,46 @@ pub fn ui(ui: &mut Ui, viewer: &mut Viewer, state: &mut ChainsView) {
         return loading(ui, "Loading the model…");
     };
     toolbar(ui, viewer, &model, state);
-    if !is_there(viewer, &model) {
+    lanes(ui, viewer, &model, state, captions);
+}
+
+/// The same where room is scarce: what stands above the lanes gives way to them.
+pub fn small(ui: &mut Ui, viewer: &mut Viewer, state: &mut ChainsView, has_toolbar: bool) {
+    let Some(model) = viewer.model.clone() else {
+        return loading(ui, "Loading the model…");
+    };
+    if has_toolbar && ui.available_height() > LOW {
+        ui.horizontal(|ui| small_toolbar(ui, viewer));
+    }
+    let captions = if ui.available_height() > LOW { short_captions } else { warnings };
+    lanes(ui, viewer, &model, state, captions);
+}
+
+/// The lanes alone, and what went wrong with them.
+pub fn bare(ui: &mut Ui, viewer: &mut Viewer, state: &mut ChainsView) {
+    let Some(model) = viewer.model.clone() else {
+        return loading(ui, "Loading the model…");
+    };
+    lanes(ui, viewer, &model, state, warnings);
+}
+
+fn lanes(
+    ui: &mut Ui,
+    viewer: &mut Viewer,
+    model: &ModelInfo,
+    state: &mut ChainsView,
+    captions: fn(&mut Ui, &Viewer, &ModelInfo, &ChainsView),
+) {
+    if !is_there(viewer, model) {
         return loading(ui, "Drawing the starts of the chains…");
     }
     let action = if model.is_planar() {
-        captions(ui, viewer, &model, state);
-        scatter::ui(ui, viewer, &model, &mut state.scatter)
+        captions(ui, viewer, model, state);
+        scatter::ui(ui, viewer, model, &mut state.scatter)
     } else {
-        update_atlases(ui, viewer, &model, state);
-        captions(ui, viewer, &model, state);
-        grid::ui(ui, viewer, &model, &state.atlases)
+        update_atlases(ui, viewer, model, state);
+        captions(ui, viewer, model, state);
+        grid::ui(ui, viewer, model, &state.atlases)
     };
     match action {
         Some(Action::Select(selection)) if viewer.selected == Some(selection) => {
@@ -84,32 +120,48 @@ fn toolbar(ui: &mut Ui, viewer: &mut Viewer, model: &ModelInfo, state: &mut Chai
     // On two lines a bar between the halves would dangle.
     let is_wide = ui.available_width() > 480.0;
     ui.horizontal_wrapped(|ui| {
-        let images = if model.is_planar() { "Points" } else { "Images" };
-        let overlays = [
-            (Overlay::Images, images, "The chains as they are."),
-            (
-                Overlay::Gradient,
-                "Gradient",
-                "∂E/∂x, the direction in which the energy rises. Every step goes against it: the \
-                 sampler lowers the energy, and with it makes the image likelier.",
-            ),
-            (Overlay::Change, "Change", "x − x₀: what the chain has changed since its start."),
-            (
-                Overlay::Clamped,
-                "Clamped",
-                "Where a component of the gradient is larger than the proximal radius, the step \
-                 uses only the radius. That keeps single pixels from running away.",
-            ),
-        ];
-        for (overlay, text, hover) in overlays {
-            ui.selectable_value(&mut viewer.overlay, overlay, text).on_hover_text(hover);
-        }
+        overlays(ui, viewer, model);
         if is_wide {
             ui.separator();
         }
-        per_class(ui, viewer, state);
-        classes(ui, viewer, model);
+        rows(ui, viewer, model, state);
     });
+}
+
+/// What is laid over the chains.
+pub fn small_toolbar(ui: &mut Ui, viewer: &mut Viewer) {
+    if let Some(model) = viewer.model.clone() {
+        overlays(ui, viewer, &model);
+    }
+}
+
+fn overlays(ui: &mut Ui, viewer: &mut Viewer, model: &ModelInfo) {
+    let images = if model.is_planar() { "Points" } else { "Images" };
+    let overlays = [
+        (Overlay::Images, images, "The chains as they are."),
+        (
+            Overlay::Gradient,
+            "Gradient",
+            "∂E/∂x, the direction in which the energy rises. Every step goes against it: the \
+             sampler lowers the energy, and with it makes the image likelier.",
+        ),
+        (Overlay::Change, "Change", "x − x₀: what the chain has changed since its start."),
+        (
+            Overlay::Clamped,
+            "Clamped",
+            "Where a component of the gradient is larger than the proximal radius, the step \
+             uses only the radius. That keeps single pixels from running away.",
+        ),
+    ];
+    for (overlay, text, hover) in overlays {
+        ui.selectable_value(&mut viewer.overlay, overlay, text).on_hover_text(hover);
+    }
+}
+
+/// Which rows there are, and how many chains in each.
+pub fn rows(ui: &mut Ui, viewer: &mut Viewer, model: &ModelInfo, state: &mut ChainsView) {
+    per_class(ui, viewer, state);
+    classes(ui, viewer, model);
 }
 
 fn per_class(ui: &mut Ui, viewer: &mut Viewer, state: &mut ChainsView) {
@@ -193,14 +245,45 @@ fn captions(ui: &mut Ui, viewer: &Viewer, model: &ModelInfo, state: &ChainsView)
             },
         );
     }
-    troubles(ui, viewer, model, state);
+    for [what, advice] in troubles(viewer, model, state) {
+        ui.colored_label(theme::BROKEN, what + &advice);
+    }
     if model.is_planar() {
         scatter::legend(ui, model);
     } else {
-        legend(ui);
+        let meanings = ["blue frame: the model sees the row's class;", "orange: another;"];
+        legend(ui, meanings, "the stronger, the surer.");
     }
-    let text = match (viewer.overlay, model.is_planar()) {
-        (Overlay::Images, _) => return,
+    if let Some(text) = overlay_text(viewer, model, state) {
+        ui.label(RichText::new(text).size(SMALL));
+    }
+}
+
+/// The same in a line or two.
+fn short_captions(ui: &mut Ui, viewer: &Viewer, model: &ModelInfo, state: &ChainsView) {
+    warnings(ui, viewer, model, state);
+    if viewer.last_step() == 0 && !viewer.is_playing() {
+        ui.strong("These are the starts. Press ▶ Play.");
+    } else if let Some(text) = overlay_text(viewer, model, state) {
+        ui.add(Label::new(RichText::new(text).size(SMALL)).truncate());
+    } else if model.is_planar() {
+        scatter::legend(ui, model);
+    } else {
+        legend(ui, ["the model sees the row's class", "another"], "");
+    }
+}
+
+/// What went wrong, a line a lane.
+fn warnings(ui: &mut Ui, viewer: &Viewer, model: &ModelInfo, state: &ChainsView) {
+    for [what, _] in troubles(viewer, model, state) {
+        ui.add(Label::new(RichText::new(what).color(theme::BROKEN)).truncate());
+    }
+}
+
+/// What the overlay shows, where that is not plain.
+fn overlay_text(viewer: &Viewer, model: &ModelInfo, state: &ChainsView) -> Option<String> {
+    Some(match (viewer.overlay, model.is_planar()) {
+        (Overlay::Images, _) => return None,
         (Overlay::Clamped, _) => clamped_text(viewer),
         (_, true) => scatter::caption(viewer, &state.scatter),
         (overlay, false) => {
@@ -218,8 +301,7 @@ fn captions(ui: &mut Ui, viewer: &Viewer, model: &ModelInfo, state: &ChainsView)
                 scales.join(", ")
             )
         }
-    };
-    ui.label(RichText::new(text).size(SMALL));
+    })
 }
 
 /// What is clamped, lane by lane.
@@ -239,19 +321,20 @@ fn clamped_text(viewer: &Viewer) -> String {
     format!("Where the gradient is cut off: orange from above, blue from below. {}", said.join(" "))
 }
 
-fn legend(ui: &mut Ui) {
+/// The meanings of the colours of frames, and a last word.
+fn legend(ui: &mut Ui, meanings: [&str; 2], last: &str) {
     let text = |text: &str| Label::new(RichText::new(text).size(SMALL)).extend();
     ui.scope(|ui| {
         // Lines of text, not of buttons.
         ui.spacing_mut().interact_size.y = 0.0;
         ui.spacing_mut().item_spacing = egui::vec2(4.0, 1.0);
         ui.horizontal_wrapped(|ui| {
-            swatch(ui, theme::AGREES);
             // Broken between entries, not within one.
-            ui.add(text("blue frame: the model sees the row's class;"));
-            swatch(ui, theme::DIFFERS);
-            ui.add(text("orange: another;"));
-            ui.add(text("the stronger, the surer."));
+            for (meaning, color) in meanings.into_iter().zip([theme::AGREES, theme::DIFFERS]) {
+                swatch(ui, color);
+                ui.add(text(meaning));
+            }
+            ui.add(text(last));
         });
     });
 }
@@ -265,10 +348,10 @@ fn swatch(ui: &mut Ui, color: Color32) {
     ui.painter().rect_stroke(square, 0.0, stroke, egui::StrokeKind::Inside);
 }
 
-/// Chains that exploded or ran far out of the box.
-fn troubles(ui: &mut Ui, viewer: &Viewer, model: &ModelInfo, state: &ChainsView) {
-    let Some((_, numbers)) = viewer.shown_numbers() else { return };
-    for (index, lane) in numbers.iter().enumerate() {
+/// Chains that exploded or ran far out of the box: what happened, and what it means.
+fn troubles(viewer: &Viewer, model: &ModelInfo, state: &ChainsView) -> Vec<[String; 2]> {
+    let Some((_, numbers)) = viewer.shown_numbers() else { return Vec::new() };
+    let of_lane = |(index, lane): (usize, &LaneNumbers)| {
         let who = if numbers.len() > 1 { format!("Lane {}: ", index + 1) } else { String::new() };
         let count = lane.energy.len();
         let num_broken = (0..count).filter(|&chain| lane.is_broken(chain)).count();
@@ -277,16 +360,15 @@ fn troubles(ui: &mut Ui, viewer: &Viewer, model: &ModelInfo, state: &ChainsView)
             false => state.atlases.get(index).map_or(0, |atlas| atlas.num_far),
         };
         if num_broken > 0 {
-            let text = format!(
-                "⚠ {who}{num_broken} of {count} chains exploded: energy is no longer a finite \
-                 number. A smaller step size or a clamped rule holds them."
-            );
-            ui.colored_label(theme::BROKEN, text);
+            let advice = ": energy is no longer a finite number. A smaller step size or a clamped \
+                          rule holds them.";
+            Some([format!("⚠ {who}{num_broken} of {count} chains exploded"), advice.into()])
         } else if num_far > 0 {
-            let text = format!(
-                "⚠ {who}{num_far} of {count} chains left the box [−1, 1]: some value lies beyond ±3."
-            );
-            ui.colored_label(theme::BROKEN, text);
+            let what = format!("⚠ {who}{num_far} of {count} chains left the box [−1, 1]");
+            Some([what, ": some value lies beyond ±3.".into()])
+        } else {
+            None
         }
-    }
+    };
+    numbers.iter().enumerate().filter_map(of_lane).collect()
 }

@@ -19,58 +19,62 @@ pub fn ui(ui: &mut Ui, viewer: &mut Viewer) {
     };
     egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         ui.add_space(4.0);
-        compare(ui, viewer, &model);
-        let num_lanes = viewer.view.lanes.len();
-        for index in 0..num_lanes {
-            let mut lane = viewer.view.lanes[index].clone();
-            let mut is_kept = true;
-            if num_lanes == 1 {
-                ui.separator();
-                rule(ui, &mut lane, &model, viewer.start_image.is_some(), index);
-            } else {
-                let kind = kind_name(lane.sampler.kind);
-                // In sight also where the lane is folded away.
-                let title = format!("Lane {}: {kind}, 2α/σ² = {}", index + 1, beta(&lane));
-                let title =
-                    RichText::new(title).color(theme::LANES[index % theme::LANES.len()]).strong();
-                egui::CollapsingHeader::new(title)
-                    .id_salt(("lane", index))
-                    .default_open(true)
-                    .show(ui, |ui| {
-                        rule(ui, &mut lane, &model, viewer.start_image.is_some(), index);
-                        is_kept = !ui.button(format!("Remove lane {}", index + 1)).clicked();
-                    });
-            }
-            viewer.set_lane(index, lane);
-            if !is_kept {
-                viewer.remove_lane(index);
-                break;
-            }
-        }
-        ui.separator();
-        ui.horizontal_wrapped(|ui| {
-            let add = ui.add_enabled(num_lanes < MAX_LANES, egui::Button::new("Add a lane"));
-            let hover = "Another rule beside these, with the same starts and the same noise.";
-            if add.on_hover_text(hover).clicked() {
-                viewer.add_lane();
-            }
-            let reset = ui.button("Model's own rule");
-            if reset
-                .on_hover_text("One lane with the sampler that the model was trained with.")
-                .clicked()
-            {
-                viewer.view.lanes = vec![model.lane()];
-                viewer.view.view.num_steps = 100;
-                viewer.lesson = None;
-                viewer.restart();
-            }
-        });
+        compare(ui, viewer, &model, true);
+        lanes(ui, viewer, &model);
         ui.add_space(8.0);
     });
 }
 
-fn compare(ui: &mut Ui, viewer: &mut Viewer, model: &ModelInfo) {
-    egui::CollapsingHeader::new("Compare").default_open(true).show(ui, |ui| {
+/// The rules of all lanes, and how many of them there are.
+pub fn lanes(ui: &mut Ui, viewer: &mut Viewer, model: &ModelInfo) {
+    let num_lanes = viewer.view.lanes.len();
+    for index in 0..num_lanes {
+        let mut lane = viewer.view.lanes[index].clone();
+        let mut is_kept = true;
+        if num_lanes == 1 {
+            ui.separator();
+            rule(ui, &mut lane, model, viewer.start_image.is_some(), index);
+        } else {
+            let kind = kind_name(lane.sampler.kind);
+            // In sight also where the lane is folded away.
+            let title = format!("Lane {}: {kind}, 2α/σ² = {}", index + 1, beta(&lane));
+            let title =
+                RichText::new(title).color(theme::LANES[index % theme::LANES.len()]).strong();
+            egui::CollapsingHeader::new(title).id_salt(("lane", index)).default_open(true).show(
+                ui,
+                |ui| {
+                    rule(ui, &mut lane, model, viewer.start_image.is_some(), index);
+                    is_kept = !ui.button(format!("Remove lane {}", index + 1)).clicked();
+                },
+            );
+        }
+        viewer.set_lane(index, lane);
+        if !is_kept {
+            viewer.remove_lane(index);
+            break;
+        }
+    }
+    ui.separator();
+    ui.horizontal_wrapped(|ui| {
+        let add = ui.add_enabled(num_lanes < MAX_LANES, egui::Button::new("Add a lane"));
+        let hover = "Another rule beside these, with the same starts and the same noise.";
+        if add.on_hover_text(hover).clicked() {
+            viewer.add_lane();
+        }
+        let reset = ui.button("Model's own rule");
+        let hover = "One lane with the sampler that the model was trained with.";
+        if reset.on_hover_text(hover).clicked() {
+            viewer.view.lanes = vec![model.lane()];
+            viewer.view.view.num_steps = 100;
+            viewer.lesson = None;
+            viewer.restart();
+        }
+    });
+}
+
+/// Comparisons that open with one click.
+pub fn compare(ui: &mut Ui, viewer: &mut Viewer, model: &ModelInfo, is_open: bool) {
+    egui::CollapsingHeader::new("Compare").default_open(is_open).show(ui, |ui| {
         for comparison in COMPARISONS {
             let button = egui::Button::new(comparison.name).wrap();
             let button = ui.add_enabled(!model.is_planar(), button);
@@ -147,15 +151,18 @@ fn choose<T: Copy + PartialEq>(
 }
 
 /// A logarithmic slider for one number of the configuration.
-fn number(ui: &mut Ui, value: &mut f64, label: &str, field: &Field, default: f64, teaches: &str) {
+pub fn slider<'a>(value: &'a mut f64, field: &Field) -> Slider<'a> {
     let (from, to) = field.slider.or(field.range).unwrap_or((0.0, 1.0));
-    let slider = Slider::new(value, from..=to)
+    Slider::new(value, from..=to)
         .logarithmic(true)
         .smallest_positive(1e-4)
         .clamping(SliderClamping::Never)
         .custom_formatter(|value, _| format_number(value))
-        .text(label);
-    ui.add(slider).on_hover_text(hover(field, default, teaches));
+}
+
+/// The same with its name and what it does, within what is allowed.
+fn number(ui: &mut Ui, value: &mut f64, label: &str, field: &Field, default: f64, teaches: &str) {
+    ui.add(slider(value, field).text(label)).on_hover_text(hover(field, default, teaches));
     if let Some((low, high)) = field.range {
         *value = value.clamp(low, high);
     }
@@ -172,7 +179,7 @@ fn hover(field: &Field, default: f64, teaches: &str) -> String {
 
 /// The controls of one rule.
 fn rule(ui: &mut Ui, lane: &mut LaneConfig, model: &ModelInfo, has_image: bool, index: usize) {
-    ui.spacing_mut().slider_width = (ui.available_width() - 178.0).clamp(40.0, 140.0);
+    ui.spacing_mut().slider_width = (ui.available_width() - 178.0).clamp(40.0, 240.0);
     let default = model.lane();
     let before = lane.sampler.kind;
     let of = SamplerConfig::field;

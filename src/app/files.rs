@@ -231,23 +231,10 @@ pub fn menu(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files, help: &mut Help
     ui.horizontal_wrapped(|ui| {
         ui.label(RichText::new("jempp").strong().size(17.0));
         ui.separator();
-        let tabs = [
-            (Tab::Chains, "Chains", "The chains and their energies."),
-            (Tab::Plots, "Plots", "How the run is going, and whether it converges."),
-            (Tab::Train, "Train", "Train a model here and watch its chains get better."),
-        ];
-        for (tab, name, hover) in tabs {
-            ui.selectable_value(&mut viewer.tab, tab, name).on_hover_text(hover);
-        }
+        tabs(ui, viewer);
         ui.separator();
         model(ui, viewer);
-        if ui
-            .button("Open…")
-            .on_hover_text("A checkpoint, or a picture to start from. Or drop it here.")
-            .clicked()
-        {
-            files.ask(ui.ctx(), Purpose::Open, viewer);
-        }
+        open_button(ui, viewer, files);
         ui.menu_button("Save", |ui| save(ui, viewer, files));
         if files.num_writing > 0 {
             ui.spinner();
@@ -262,7 +249,29 @@ pub fn menu(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files, help: &mut Help
     ui.add_space(1.0);
 }
 
-fn model(ui: &mut Ui, viewer: &mut Viewer) {
+/// What is shown in the middle.
+pub fn tabs(ui: &mut Ui, viewer: &mut Viewer) {
+    let tabs = [
+        (Tab::Chains, "Chains", "The chains and their energies."),
+        (Tab::Plots, "Plots", "How the run is going, and whether it converges."),
+        (Tab::Train, "Train", "Train a model here and watch its chains get better."),
+    ];
+    for (tab, name, hover) in tabs {
+        ui.selectable_value(&mut viewer.tab, tab, name).on_hover_text(hover);
+    }
+}
+
+/// The button that opens a file.
+pub fn open_button(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files) {
+    let open = ui.button("Open…");
+    let hover = "A checkpoint, or a picture to start from. Or drop it here.";
+    if open.on_hover_text(hover).clicked() {
+        files.ask(ui.ctx(), Purpose::Open, viewer);
+    }
+}
+
+/// Which model is open, and the others to choose from.
+pub fn model(ui: &mut Ui, viewer: &mut Viewer) {
     let current = viewer.model.as_ref().map(|model| model.name.clone()).unwrap_or_default();
     let short = |name: &str| match name.len() {
         0 => match &viewer.loading {
@@ -300,7 +309,8 @@ fn model(ui: &mut Ui, viewer: &mut Viewer) {
     }
 }
 
-fn save(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files) {
+/// The entries that write something.
+pub fn save(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files) {
     let entries = [
         (Purpose::Export(Export::Png), "Picture (PNG)", "The chains at the step that is shown."),
         (

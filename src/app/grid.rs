@@ -7,6 +7,7 @@ use egui::{
 
 use super::{
     atlas::Atlas,
+    compact,
     magnifier::{Chain, elided, name_of},
     pixels::SMALL,
     theme,
@@ -16,6 +17,10 @@ use crate::worker::{LaneNumbers, ModelInfo};
 
 /// Cells that would be smaller than this are scrolled instead, in points.
 const MIN_PITCH: f32 = 14.0;
+/// The same on a small screen, whose pixels are finer and where all chains should be in sight.
+const SMALL_MIN_PITCH: f32 = 8.0;
+/// Screens at least this large have room for a chain that is magnified.
+const MAGNIFIED: Vec2 = vec2(440.0, 420.0);
 /// Cells of at least this size have frames of double width.
 const WIDE_PITCH: f32 = 26.0;
 /// Space between lanes in points.
@@ -50,14 +55,14 @@ impl Cells {
     /// The largest cells of images (h, w) with which so many fit into `room`.
     fn fit(
         [h, w]: [usize; 2],
-        rows: usize,
-        columns: usize,
+        [rows, columns]: [usize; 2],
         lanes: usize,
         room: Vec2,
+        min_pitch: f32,
         ppp: f32,
     ) -> Self {
         let wide = room.x - LANE_GAP * (lanes - 1) as f32;
-        let pitch = (wide / (lanes * columns) as f32).min(room.y / rows as f32).max(MIN_PITCH);
+        let pitch = (wide / (lanes * columns) as f32).min(room.y / rows as f32).max(min_pitch);
         let line = if pitch >= WIDE_PITCH { (2.0 * ppp).round() } else { ppp.round() }.max(1.0);
         let margin = 3.0 * line;
         let room = ((pitch * ppp).floor() - margin).max(1.0);
@@ -123,11 +128,18 @@ pub(super) fn ui(
     let area = Rect::from_min_max(min, whole.max.max(min));
 
     let [_, h, w] = model.shape;
-    let cells = Cells::fit([h, w], rows, columns, num_lanes, area.size(), ppp);
+    let is_small = compact::is_small(ui.ctx());
+    let min_pitch = if is_small { SMALL_MIN_PITCH } else { MIN_PITCH };
+    let cells = Cells::fit([h, w], [rows, columns], num_lanes, area.size(), min_pitch, ppp);
     let total = vec2(
         cells.lane_width() * num_lanes as f32 + LANE_GAP * (num_lanes - 1) as f32,
         cells.height(),
     );
+    // On a small screen the chains stand in the middle.
+    let spare = if is_small { (area.width() - total.x).max(0.0) } else { 0.0 };
+    let shift = snap(spare / 2.0);
+    let whole = whole.with_min_x(whole.left() + shift);
+    let area = area.with_min_x(area.left() + shift);
     let mut action = None;
     let scrolled = ui.scope_builder(UiBuilder::new().max_rect(area), |ui| {
         // Where there is more to see, it shows at once and not only under the mouse.
@@ -246,6 +258,8 @@ impl Lane<'_> {
         let texture = atlas?.cell(0)?.0;
         let (mut frames, mut images) = (Mesh::default(), Mesh::with_texture(texture));
         let mut above = Vec::new();
+        let screen = ui.ctx().content_rect().size();
+        let can_magnify = screen.x >= MAGNIFIED.x && screen.y >= MAGNIFIED.y;
         let mut action = None;
         for chain in 0..self.labels.len() {
             let (frame, image) = cells.rects(corner, chain);
@@ -284,7 +298,7 @@ impl Lane<'_> {
             if is_selected || response.has_focus() || response.hovered() {
                 outline(ui, frame, is_selected, &mut above);
             }
-            if response.hovered() {
+            if response.hovered() && can_magnify {
                 let shown = self.chain(chain, cells.columns);
                 let tooltip = Tooltip::for_widget(&response).gap(8.0).width(400.0);
                 tooltip.show(|ui| shown.ui(ui, Some((texture, uv))));
@@ -378,7 +392,7 @@ mod tests {
         for ppp in [1.0, 1.25, 1.5, 2.0] {
             for (lanes, columns) in [(1, 1), (1, 10), (2, 8), (3, 10), (3, 32)] {
                 let room = vec2(700.0, 400.0);
-                let cells = Cells::fit([28, 28], 10, columns, lanes, room, ppp);
+                let cells = Cells::fit([28, 28], [10, columns], lanes, room, MIN_PITCH, ppp);
                 let pixels = cells.pitch * ppp;
                 assert!((pixels - pixels.round()).abs() < 1e-3);
                 let width = lanes as f32 * cells.lane_width() + LANE_GAP * (lanes - 1) as f32;

@@ -7,6 +7,9 @@ pub struct Help {
     pub is_open: bool,
 }
 
+/// Below this width in points there is no room for keys.
+const NARROW: f32 = 400.0;
+
 const KEYS: &[(&str, &str)] = &[
     ("space", "play or pause"),
     ("← →", "one step back or on"),
@@ -60,21 +63,26 @@ impl Help {
             .vscroll(true)
             .anchor(egui::Align2::CENTER_CENTER, egui::Vec2::ZERO)
             .show(ctx, |ui| {
+                // Lines of text, not of buttons.
+                ui.spacing_mut().interact_size.y = 20.0;
                 ui.label(
                     "A classifier is also a generative model. Press Play and see its chains leave their class \
                      centres and become images. Then raise the step size of SGLD until it breaks, and see why \
                      the proximal step does not.",
                 );
                 ui.add_space(6.0);
-                ui.heading("Keys");
-                egui::Grid::new("keys").num_columns(2).striped(true).show(ui, |ui| {
-                    for (key, what) in KEYS {
-                        ui.monospace(*key);
-                        ui.label(*what);
-                        ui.end_row();
-                    }
-                });
-                ui.add_space(6.0);
+                // A phone has none.
+                if width > NARROW {
+                    ui.heading("Keys");
+                    egui::Grid::new("keys").num_columns(2).striped(true).show(ui, |ui| {
+                        for (key, what) in KEYS {
+                            ui.monospace(*key);
+                            ui.label(*what);
+                            ui.end_row();
+                        }
+                    });
+                    ui.add_space(6.0);
+                }
                 ui.heading("Words");
                 for (word, meaning) in WORDS {
                     ui.horizontal_wrapped(|ui| {

@@ -2,12 +2,15 @@
 //! `App::show` draws. No tensor is known here.
 
 mod atlas;
+mod banners;
 mod brush;
 mod canvas;
 mod chains;
+mod compact;
 mod compare;
 mod controls;
 mod disk;
+mod embed;
 mod exports;
 mod files;
 mod grid;
@@ -60,6 +63,9 @@ pub struct App {
     files: files::Files,
     help: help::Help,
     status: status::Status,
+    compact: compact::Compact,
+    /// The page that an embedded lesson is an excerpt of.
+    full_page: Option<String>,
 }
 
 impl App {
@@ -75,7 +81,15 @@ impl App {
             files: files::Files::default(),
             help: help::Help::default(),
             status: status::Status::default(),
+            compact: compact::Compact::default(),
+            full_page: None,
         }
+    }
+
+    /// A single lesson for a frame within another page: chains, play, two sliders, and a link to
+    /// `full_page`, where everything else is.
+    pub fn embedded(link: Link, view: ViewState, full_page: impl Into<String>) -> Self {
+        Self { full_page: Some(full_page.into()), ..Self::new(link, view) }
     }
 
     /// Writes files into this folder from now on, without asking.
@@ -130,9 +144,36 @@ impl App {
 
     /// Draws everything and passes on what was asked for.
     pub fn show(&mut self, ui: &mut egui::Ui) {
-        self.files.take_dropped(ui.ctx(), &mut self.viewer);
         transport::keys(ui.ctx(), &mut self.viewer, &mut self.help);
+        if let Some(full_page) = self.full_page.clone() {
+            self.show_embedded(ui, &full_page);
+            return self.pass_on();
+        }
+        self.files.take_dropped(ui.ctx(), &mut self.viewer);
         files::keys(ui.ctx(), &mut self.viewer, &mut self.files);
+        let is_small = compact::is_small(ui.ctx());
+        compact::fit_style(ui, is_small);
+        if is_small {
+            self.show_compact(ui);
+        } else {
+            self.show_wide(ui);
+        }
+        self.help.ui(ui.ctx());
+        status::notices(ui.ctx(), &self.viewer);
+        self.files.poll(ui.ctx(), &mut self.viewer);
+        self.pass_on();
+    }
+
+    /// Sends the worker what was asked for.
+    fn pass_on(&mut self) {
+        for command in self.viewer.take_commands() {
+            if self.link.commands.send(command).is_err() && self.viewer.failure.is_none() {
+                self.viewer.failure = Some("the worker has ended; start jempp anew".into());
+            }
+        }
+    }
+
+    fn show_wide(&mut self, ui: &mut egui::Ui) {
         egui::Panel::top("menu").show(ui, |ui| {
             files::menu(ui, &mut self.viewer, &mut self.files, &mut self.help);
         });
@@ -145,14 +186,6 @@ impl App {
                 });
             }
             Tab::Chains | Tab::Plots => self.show_run(ui),
-        }
-        self.help.ui(ui.ctx());
-        status::notices(ui.ctx(), &self.viewer);
-        self.files.poll(ui.ctx(), &mut self.viewer);
-        for command in self.viewer.take_commands() {
-            if self.link.commands.send(command).is_err() && self.viewer.failure.is_none() {
-                self.viewer.failure = Some("the worker has ended; start jempp anew".into());
-            }
         }
     }
 
@@ -213,7 +246,10 @@ impl eframe::App for App {
     }
 
     fn save(&mut self, storage: &mut dyn eframe::Storage) {
-        eframe::set_value(storage, files::SESSION_KEY, &self.viewer.view);
+        // A lesson must not become the next session of the page that it is an excerpt of.
+        if self.full_page.is_none() {
+            eframe::set_value(storage, files::SESSION_KEY, &self.viewer.view);
+        }
     }
 }
 

@@ -53,6 +53,43 @@ pub fn ui(ui: &mut Ui, viewer: &mut Viewer, state: &mut SelectedView) {
     });
 }
 
+/// Draws the panel low and wide: the numbers stand beside the images.
+pub fn small(ui: &mut Ui, viewer: &mut Viewer, state: &mut SelectedView) {
+    ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        let Some(model) = viewer.model.clone() else { return };
+        let shown = viewer.selected.and_then(|selection| Shown::new(viewer, &model, selection));
+        if let Some(shown) = &shown {
+            lane_name(ui, viewer, shown);
+            ui.columns(2, |columns| {
+                // A column of its own justifies every text.
+                columns[0].vertical(|ui| look(ui, viewer, &model, state, shown));
+                columns[1].vertical(|ui| {
+                    // Lines of text, not of buttons.
+                    ui.spacing_mut().interact_size.y = 0.0;
+                    numbers(ui, viewer, &model, shown);
+                });
+            });
+            inpaint(ui, viewer, &model, state, shown);
+        } else {
+            ui.label("Tap a chain to see it closely.");
+        }
+        let selection = shown.map(|shown| shown.selection);
+        CollapsingHeader::new("Draw").default_open(true).show_unindented(ui, |ui| {
+            state.canvas.ui(ui, viewer, &model, selection);
+        });
+        ui.add_space(8.0);
+    });
+}
+
+/// What the selected chain is called.
+pub fn title(viewer: &Viewer) -> Option<String> {
+    let (model, selection) = (viewer.model.as_ref()?, viewer.selected?);
+    let labels = &viewer.record.as_ref()?.request.labels;
+    let class = name_of(&model.class_names, *labels.get(selection.chain)? as usize);
+    let columns = labels.iter().take_while(|&&other| other == labels[0]).count().max(1);
+    Some(format!("{class}, chain {}", selection.chain % columns + 1))
+}
+
 /// The selected chain at the step that is shown.
 struct Shown {
     selection: Selection,
@@ -70,17 +107,15 @@ impl Shown {
         let (step, lanes) = viewer.shown_images()?;
         let labels = &viewer.record.as_ref()?.request.labels;
         let label = *labels.get(selection.chain)?;
-        let columns = labels.iter().take_while(|&&other| other == labels[0]).count().max(1);
         let size: usize = model.shape.iter().product();
         let at = selection.chain * size..(selection.chain + 1) * size;
         let starts = viewer.start_images().and_then(|lanes| lanes.get(selection.lane));
-        let class = name_of(&model.class_names, label as usize);
         let numbers = numbers_of(viewer, selection);
         Some(Self {
             selection,
             step: *step,
             label,
-            title: format!("{class}, chain {}", selection.chain % columns + 1),
+            title: title(viewer)?,
             x: lanes.get(selection.lane)?.x.get(at.clone())?.to_vec(),
             start: starts.and_then(|lane| lane.x.get(at)).map(<[f32]>::to_vec),
             is_broken: numbers.is_some_and(|numbers| numbers.is_broken(selection.chain)),
@@ -107,12 +142,31 @@ fn chain(
         is_kept = !close.accessible_name("Deselect this chain").clicked();
         ui.add(egui::Label::new(RichText::new(&shown.title).strong().size(15.0)).truncate());
     });
+    lane_name(ui, viewer, shown);
+    look(ui, viewer, model, state, shown);
+    ui.add_space(4.0);
+    // Next to the image that one paints on.
+    inpaint(ui, viewer, model, state, shown);
+    CollapsingHeader::new("Numbers").default_open(true).show_unindented(ui, |ui| {
+        numbers(ui, viewer, model, shown);
+    });
+    if !is_kept {
+        viewer.selected = None;
+    }
+}
+
+/// The rule of the chain's lane, where there are several.
+fn lane_name(ui: &mut Ui, viewer: &Viewer, shown: &Shown) {
     let lane = shown.selection.lane;
     if viewer.view.lanes.len() > 1 {
         let name = format!("lane {}: {}", lane + 1, viewer.lane_name(lane));
         let text = RichText::new(name).color(theme::LANES[lane % theme::LANES.len()]);
         ui.add(egui::Label::new(text).truncate());
     }
+}
+
+/// What the chain looks like, or where it is.
+fn look(ui: &mut Ui, viewer: &Viewer, model: &ModelInfo, state: &mut SelectedView, shown: &Shown) {
     if model.is_planar() {
         let at = shown.x.iter().map(|value| number(*value)).collect::<Vec<_>>().join(", ");
         ui.label(format!("at ({at})"));
@@ -120,18 +174,19 @@ fn chain(
         state.inpaint.follow(viewer, shown.selection, model);
         images(ui, viewer, model, state, shown);
     }
-    ui.add_space(4.0);
-    // Next to the image that one paints on.
+}
+
+fn inpaint(
+    ui: &mut Ui,
+    viewer: &mut Viewer,
+    model: &ModelInfo,
+    state: &mut SelectedView,
+    shown: &Shown,
+) {
     let inpaint = CollapsingHeader::new("Inpaint").show_unindented(ui, |ui| {
         state.inpaint.ui(ui, viewer, shown.selection, model);
     });
     state.inpaint.is_open = inpaint.body_returned.is_some();
-    CollapsingHeader::new("Numbers").default_open(true).show_unindented(ui, |ui| {
-        numbers(ui, viewer, model, shown);
-    });
-    if !is_kept {
-        viewer.selected = None;
-    }
 }
 
 /// The chain now, large; beside it where it started, and the training image nearest to it.

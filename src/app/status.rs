@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use egui::{Color32, RichText, Ui};
 use web_time::Instant;
 
-use super::{record::HISTORY_MIB, theme, viewer::Viewer};
+use super::{compact, record::HISTORY_MIB, theme, viewer::Viewer};
 use crate::worker::{Command, Event};
 
 /// Over how long rates are taken.
@@ -16,7 +16,7 @@ const WINDOW: Duration = Duration::from_secs(2);
 pub struct Status {
     steps: VecDeque<Instant>,
     frames: VecDeque<Instant>,
-    is_banner_closed: bool,
+    pub(super) is_banner_closed: bool,
 }
 
 /// Bytes that the program takes.
@@ -95,11 +95,7 @@ impl Status {
                 ui.label(RichText::new(format!("Stopped: {reason}.")).color(Color32::WHITE));
                 let retry = ui.button("Try again");
                 if retry.on_hover_text("Open the device and the model anew.").clicked() {
-                    viewer.failure = None;
-                    viewer.device = None;
-                    viewer.send(Command::Retry);
-                    let model = viewer.view.view.model.clone();
-                    viewer.open(model);
+                    try_again(viewer);
                 }
             });
         }
@@ -118,6 +114,15 @@ impl Status {
     }
 }
 
+/// Opens the device and the model anew.
+pub(super) fn try_again(viewer: &mut Viewer) {
+    viewer.failure = None;
+    viewer.device = None;
+    viewer.send(Command::Retry);
+    let model = viewer.view.view.model.clone();
+    viewer.open(model);
+}
+
 fn banner(ui: &mut Ui, id: &'static str, fill: Color32, contents: impl FnOnce(&mut Ui)) {
     let frame = egui::Frame::new().fill(fill).inner_margin(egui::Margin::symmetric(8, 4));
     egui::Panel::top(id).frame(frame).show(ui, |ui| {
@@ -130,12 +135,17 @@ pub fn notices(ctx: &egui::Context, viewer: &Viewer) {
     if viewer.notices.is_empty() {
         return;
     }
+    // What they lie over must not be a button.
+    let (side, offset) = match compact::is_small(ctx) {
+        true => (egui::Align2::CENTER_BOTTOM, egui::vec2(0.0, -compact::height_below(ctx))),
+        false => (egui::Align2::RIGHT_BOTTOM, egui::vec2(-12.0, -90.0)),
+    };
     egui::Area::new(egui::Id::unique("notices"))
-        .anchor(egui::Align2::RIGHT_BOTTOM, egui::vec2(-12.0, -90.0))
+        .anchor(side, offset)
         .order(egui::Order::Foreground)
         .interactable(false)
         .show(ctx, |ui| {
-            ui.set_max_width(380.0);
+            ui.set_max_width((ctx.content_rect().width() - 40.0).min(380.0));
             for notice in &viewer.notices {
                 egui::Frame::popup(ui.style()).show(ui, |ui| {
                     let text = match notice.is_problem {

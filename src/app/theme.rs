@@ -12,6 +12,8 @@ pub const AGREES: Color32 = Color32::from_rgb(0, 134, 200);
 pub const DIFFERS: Color32 = Color32::from_rgb(230, 159, 0);
 /// Something went wrong: a chain that exploded, a banner.
 pub const BROKEN: Color32 = Color32::from_rgb(213, 94, 0);
+/// The banner of the slow way, on the CPU.
+pub const SLOW: Color32 = Color32::from_rgb(90, 80, 20);
 
 /// Colours of classes in a scatter plot.
 pub const CLASSES: [Color32; 8] = [

@@ -16,8 +16,7 @@ pub fn ui(ui: &mut Ui, viewer: &mut Viewer) {
         ui.horizontal_wrapped(|ui| {
             buttons(ui, viewer);
             ui.separator();
-            run_to(ui, viewer);
-            seed(ui, viewer);
+            settings(ui, viewer);
         });
         scrubber(ui, viewer);
     });
@@ -50,6 +49,12 @@ fn buttons(ui: &mut Ui, viewer: &mut Viewer) {
     if new_seed.on_hover_text("Other starts and other noise (N).").clicked() {
         viewer.restart_with_new_seed();
     }
+}
+
+/// How long, how fast, and with which noise.
+pub fn settings(ui: &mut Ui, viewer: &mut Viewer) {
+    run_to(ui, viewer);
+    seed(ui, viewer);
 }
 
 fn run_to(ui: &mut Ui, viewer: &mut Viewer) {
@@ -89,9 +94,25 @@ fn seed(ui: &mut Ui, viewer: &mut Viewer) {
     }
 }
 
-fn scrubber(ui: &mut Ui, viewer: &mut Viewer) {
+/// The time line: everything recorded, up to the width that sliders have.
+pub fn timeline(ui: &mut Ui, viewer: &mut Viewer) {
     let last = viewer.last_step();
     let mut shown = viewer.shown_step();
+    let slider = Slider::new(&mut shown, 0..=last.max(1)).show_value(false);
+    let response = ui.add_enabled(last > 0, slider);
+    response.widget_info(|| egui::WidgetInfo::slider(last > 0, shown as f64, "recorded steps"));
+    let response = response.on_hover_text(format!(
+        "Everything seen since the start; drag to look at it again. Older pictures are thinned out when \
+         they would take more than {HISTORY_MIB} MiB: every second one goes, then every second of the rest."
+    ));
+    if response.changed() {
+        viewer.pause();
+        viewer.look_at(shown);
+    }
+}
+
+fn scrubber(ui: &mut Ui, viewer: &mut Viewer) {
+    let (last, shown) = (viewer.last_step(), viewer.shown_step());
     ui.horizontal(|ui| {
         let stride = viewer.record.as_ref().map_or(1, |record| record.images.stride());
         let mut note = format!("step {shown} of {last}");
@@ -100,17 +121,7 @@ fn scrubber(ui: &mut Ui, viewer: &mut Viewer) {
         }
         let room = ui.available_width() - 8.0 * note.chars().count() as f32 - 20.0;
         ui.spacing_mut().slider_width = room.max(80.0);
-        let slider = Slider::new(&mut shown, 0..=last.max(1)).show_value(false);
-        let response = ui.add_enabled(last > 0, slider);
-        response.widget_info(|| egui::WidgetInfo::slider(last > 0, shown as f64, "recorded steps"));
-        let response = response.on_hover_text(format!(
-            "Everything seen since the start; drag to look at it again. Older pictures are thinned out when \
-             they would take more than {HISTORY_MIB} MiB: every second one goes, then every second of the rest."
-        ));
-        if response.changed() {
-            viewer.pause();
-            viewer.look_at(shown);
-        }
+        timeline(ui, viewer);
         ui.label(note);
     });
     if let Some(step) = viewer.looking_at {

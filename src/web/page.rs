@@ -24,6 +24,8 @@ const DEVICE: &str = "device";
 const BENCH: &str = "bench";
 /// What a page shows that was asked for nothing: fewer chains than the desktop, at a pace one can follow.
 const GENTLE: &str = "per_class=4&max_steps_per_sec=10";
+/// The page that the embedded lesson is an excerpt of.
+const FULL_PAGE: &str = "./index.html";
 /// Browsers refuse addresses that change too often.
 const ADDRESS_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -211,7 +213,11 @@ impl Page {
             Ok(view) => (view, None),
             Err(error) => (ViewState::default(), Some(format!("The link is not used: {error}"))),
         };
-        let mut app = App::new(Link { commands: command_sender, events }, view);
+        let link = Link { commands: command_sender, events };
+        let mut app = match IS_EMBEDDED.with(|is_embedded| *is_embedded) {
+            Some(true) => App::embedded(link, view, FULL_PAGE),
+            _ => App::new(link, view),
+        };
         let location = window.location();
         app.set_address(format!(
             "{}{}",

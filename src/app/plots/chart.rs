@@ -1,12 +1,12 @@
 //! How every plot of the window looks: axes with round numbers, line styles, legends.
 
-use egui::{Color32, FontId, Painter, Rect, RichText, Role, Shape, Ui, WidgetInfo, vec2};
+use egui::{Color32, FontId, Painter, Rect, RichText, Role, Sense, Shape, Ui, WidgetInfo, vec2};
 use egui_plot::{
     AxisHints, FilledArea, GridInput, GridMark, Line, LineStyle, Plot, PlotPoint, PlotPoints,
     PlotUi, uniform_grid_spacer,
 };
 
-use crate::app::theme;
+use crate::app::{compact, theme};
 
 /// Points that a mark of the horizontal axis needs, its number included.
 const X_MARK_POINTS: f64 = 85.0;
@@ -39,12 +39,18 @@ pub fn chart<'a>(id: &str, height: f32, x_label: &str, y_label: &str) -> Plot<'a
         .allow_boxed_zoom(false)
         .allow_axis_zoom_drag(false)
         .allow_double_click_reset(false)
+        .sense(Sense::click())
         .show_crosshair(false)
         .grid_spacing(GRID_POINTS..=200.0)
         .x_grid_spacer(|input| spacer(input, X_MARK_POINTS))
         .y_grid_spacer(|input| spacer(input, Y_MARK_POINTS))
         .custom_x_axes(vec![hints(AxisHints::new_x(), x_label)])
         .custom_y_axes(vec![y_axis])
+}
+
+/// How a plot over steps is touched: dragged along, but on a small screen a drag scrolls the page.
+pub fn steps_sense(ui: &Ui) -> Sense {
+    if compact::is_small(ui.ctx()) { Sense::click() } else { Sense::click_and_drag() }
 }
 
 fn spacer(input: GridInput, points: f64) -> Vec<GridMark> {

@@ -5,7 +5,7 @@ use egui::{Color32, Ui};
 use egui_plot::{HoverPosition, VLine};
 
 use super::{
-    chart::{band, chart, lane_color, line, line_style, line_width, with_room},
+    chart::{band, chart, lane_color, line, line_style, line_width, steps_sense, with_room},
     faint::{FaintCache, FaintChains},
     ranges::calm_end,
     series::{Metric, Series, XAxis},
@@ -67,8 +67,9 @@ impl LinePlot<'_> {
         let lane_of_clicks = self.lane_of_clicks.min(num_lanes.saturating_sub(1));
         let (names, metric) = (self.names, self.metric);
         let chain = self.selected;
-        let plot =
-            chart(self.id, self.height, x_label, self.y_label).label_formatter(move |position| {
+        let plot = chart(self.id, self.height, x_label, self.y_label)
+            .sense(steps_sense(ui))
+            .label_formatter(move |position| {
                 let (HoverPosition::Elsewhere { position }
                 | HoverPosition::NearDataPoint { position, .. }) = position;
                 hover_text(series, axis, metric, names, lane_of_clicks, chain, position.x)

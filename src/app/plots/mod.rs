@@ -13,7 +13,7 @@ mod table;
 
 use egui::{ComboBox, RichText, ScrollArea, Ui};
 
-use super::{theme, viewer::Viewer};
+use super::{compact, theme, viewer::Viewer};
 use crate::config::LaneConfig;
 use cells::Cell;
 use chart::{NOTE_SIZE, lane_color, legend_entry, legend_row, line_style};
@@ -214,7 +214,8 @@ fn energy_header(
     place: Place,
 ) {
     let row = |ui: &mut Ui, contents: &mut dyn FnMut(&mut Ui)| match place {
-        Place::LowStrip => legend_row(ui, contents),
+        // Fingers need rows as high as buttons.
+        Place::LowStrip if !compact::is_small(ui.ctx()) => legend_row(ui, contents),
         _ => ui.horizontal_wrapped(contents).inner,
     };
     row(ui, &mut |ui| {
@@ -229,7 +230,10 @@ fn energy_header(
             },
         );
         if names.len() == 1 && place == Place::Tab {
-            let name = "middle of the chains, and a band that holds 80 % of them";
+            let name = match ui.max_rect().width() > 310.0 {
+                true => "middle of the chains, and a band that holds 80 % of them",
+                false => "middle of the chains, band of 80 %",
+            };
             legend_entry(ui, name, lane_color(0), line_style(0));
         }
         let (drawn, all) = (state.series.faint_chains().len(), state.series.num_chains());

@@ -4,7 +4,9 @@ use egui::Ui;
 use egui_plot::{HoverPosition, VLine};
 
 use super::{
-    chart::{COLORS, chart, legend_entry, legend_row, line, line_style, line_width, note},
+    chart::{
+        COLORS, chart, legend_entry, legend_row, line, line_style, line_width, note, steps_sense,
+    },
     selected_name,
     series::{Series, XAxis},
 };
@@ -71,8 +73,9 @@ pub fn ui(ui: &mut Ui, viewer: &Viewer, series: &Series, axis: XAxis, height: f3
     let x = |step: u64| series.x_of_step(axis, selected.lane, step);
     let x_end = seen.steps.last().map_or(1.0, |&step| x(step)).max(1e-6);
     let playhead = ui.visuals().strong_text_color().gamma_multiply(0.75);
-    let plot =
-        chart("probabilities", height, axis.name(), "p(y|x)").label_formatter(|position| {
+    let plot = chart("probabilities", height, axis.name(), "p(y|x)")
+        .sense(steps_sense(ui))
+        .label_formatter(|position| {
             let (HoverPosition::Elsewhere { position }
             | HoverPosition::NearDataPoint { position, .. }) = position;
             let step = series.nearest(axis, selected.lane, position.x)?.step;

@@ -5,7 +5,7 @@ mod curves;
 mod run;
 mod setup;
 
-use egui::{Panel, ScrollArea, Ui};
+use egui::{CollapsingHeader, Panel, ScrollArea, Ui};
 
 use super::viewer::Viewer;
 use buffer::BufferView;
@@ -31,8 +31,14 @@ pub fn take_news(viewer: &mut Viewer, state: &mut TrainingView) {
     }
 }
 
+/// Below this width one thing stands under the other.
+const NARROW: f32 = 560.0;
+
 /// Draws the tab.
 pub fn ui(ui: &mut Ui, viewer: &mut Viewer, state: &mut TrainingView) {
+    if ui.available_width() < NARROW {
+        return narrow(ui, viewer, state);
+    }
     let width = (ui.available_width() * 0.27).clamp(230.0, 330.0);
     Panel::left("training setup").resizable(true).default_size(width).show(ui, |ui| {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
@@ -50,6 +56,27 @@ pub fn ui(ui: &mut Ui, viewer: &mut Viewer, state: &mut TrainingView) {
             curves::ui(ui, &state.run);
             state.buffer.ui(ui);
             curves::messages(ui, &state.run);
+        });
+    });
+}
+
+/// Draws the tab in one column.
+fn narrow(ui: &mut Ui, viewer: &mut Viewer, state: &mut TrainingView) {
+    egui::CentralPanel::default().show(ui, |ui| {
+        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            ui.set_max_width(ui.available_width() - 8.0);
+            let has_begun = state.run.has_begun();
+            if has_begun {
+                curves::progress(ui, &state.run);
+            }
+            CollapsingHeader::new("What to train").default_open(true).show_unindented(ui, |ui| {
+                setup::ui(ui, viewer, &mut state.setup, &state.run);
+            });
+            if has_begun {
+                curves::ui(ui, &state.run);
+                state.buffer.ui(ui);
+                curves::messages(ui, &state.run);
+            }
         });
     });
 }

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use egui::{Button, ComboBox, DragValue, RichText, TextEdit, Ui};
+use egui::{Align2, Button, ComboBox, DragValue, RichText, TextEdit, Ui};
 
 use super::run::{Phase, Run};
 use crate::{
-    app::{plots::chart::note, viewer::Viewer},
+    app::{compact, plots::chart::note, viewer::Viewer},
     config::{
         DataConfig, Field, OptimizerConfig, PRESETS, Preset, RunConfig, SamplerConfig,
         TrainingConfig,
@@ -211,7 +211,8 @@ fn help(field: &Field) -> String {
 
 fn text_field(ui: &mut Ui, name: &str, text: &mut String, help: &str) {
     let label = ui.label(name);
-    let field = TextEdit::singleline(text).desired_width(f32::INFINITY);
+    let align = if compact::is_small(ui.ctx()) { Align2::LEFT_CENTER } else { Align2::LEFT_TOP };
+    let field = TextEdit::singleline(text).desired_width(f32::INFINITY).align(align);
     ui.add(field).labelled_by(label.id).on_hover_text(help);
 }
 

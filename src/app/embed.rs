@@ -1,0 +1,202 @@
+//! A single lesson for a frame within another page: the chains, play, restart and two sliders.
+
+use egui::{
+    Align, Button, CentralPanel, Frame, Layout, Margin, Panel, RichText, TextStyle, Ui, Vec2, vec2,
+};
+
+use super::{
+    App, chains,
+    compact::{self, NAMES},
+    controls::{format_number, slider},
+    pixels::number,
+    status,
+    viewer::Viewer,
+};
+use crate::{
+    config::{Field, SamplerConfig, SamplerKind},
+    worker::LaneNumbers,
+};
+
+/// The frame of this height has text of this size; larger ones have larger text, up to a limit.
+const HEIGHT: f32 = 240.0;
+const TEXT: f32 = 11.5;
+const MAX_SCALE: f32 = 1.4;
+/// Width of the controls beside the chains, and their height below them, at that size.
+const BESIDE: f32 = 104.0;
+const BELOW: f32 = 118.0;
+
+impl App {
+    pub(super) fn show_embedded(&mut self, ui: &mut Ui, full_page: &str) {
+        let size = ui.available_size();
+        let scale = (size.min_elem() / HEIGHT).sqrt().clamp(1.0, MAX_SCALE);
+        fit_text(ui, scale);
+        let beside = width_beside(&self.viewer, size, scale);
+        let frame = Frame::central_panel(ui.style()).inner_margin(Margin::same(6));
+        match beside {
+            Some(width) => {
+                let panel = Panel::right("controls").resizable(false).exact_size(width);
+                panel.frame(frame).show(ui, |ui| {
+                    column(ui, &mut self.viewer, scale);
+                    ui.with_layout(Layout::bottom_up(Align::Min), |ui| {
+                        open_link(ui, &self.viewer, full_page);
+                    });
+                });
+            }
+            None => {
+                let panel = Panel::bottom("controls").resizable(false);
+                panel.frame(frame).show(ui, |ui| rows(ui, &mut self.viewer, scale, full_page));
+            }
+        }
+        // Above the chains only, so that the controls keep their room.
+        self.status.small_banners(ui, &mut self.viewer);
+        CentralPanel::default().frame(frame).show(ui, |ui| {
+            chains::bare(ui, &mut self.viewer, &mut self.chains);
+        });
+        status::notices(ui.ctx(), &self.viewer);
+        // There is no panel that would show it.
+        self.viewer.selected = None;
+    }
+}
+
+fn fit_text(ui: &mut Ui, scale: f32) {
+    let style = ui.style_mut();
+    for kind in [TextStyle::Body, TextStyle::Button] {
+        if let Some(font) = style.text_styles.get_mut(&kind) {
+            font.size = TEXT * scale;
+        }
+    }
+    style.spacing.interact_size.y = 22.0 * scale;
+}
+
+/// Width of the controls beside the chains, if the chains come out larger so than above them.
+fn width_beside(viewer: &Viewer, size: Vec2, scale: f32) -> Option<f32> {
+    let grid = compact::cells(viewer);
+    // The names of several lanes stand above them.
+    let header = if viewer.view.lanes.len() > 1 { 18.0 } else { 0.0 };
+    let pitch = |room: Vec2| (room / grid).min_elem();
+    let beside = pitch(size - vec2(BESIDE * scale + NAMES + 24.0, header + 12.0));
+    let above = pitch(size - vec2(NAMES + 12.0, BELOW * scale + header + 12.0));
+    let rest = size.x - beside * grid.x - NAMES - 24.0;
+    let least = BESIDE * scale;
+    (beside >= above).then(|| rest.clamp(least, least.max(0.36 * size.x)))
+}
+
+fn column(ui: &mut Ui, viewer: &mut Viewer, scale: f32) {
+    let width = ui.available_width();
+    // Every point counts in the smallest frame.
+    ui.spacing_mut().item_spacing.y = if scale < 1.1 { 1.0 } else { 4.0 };
+    ui.add_enabled_ui(viewer.record.is_some(), |ui| {
+        compact::play(ui, viewer, vec2(width, 40.0 * scale), 15.0 * scale);
+        restart(ui, viewer, vec2(width, 24.0 * scale));
+    });
+    numbers(ui, viewer, scale);
+    for knob in [STEP_SIZE, NOISE] {
+        knob.ui(ui, viewer, width);
+    }
+}
+
+fn rows(ui: &mut Ui, viewer: &mut Viewer, scale: f32, full_page: &str) {
+    ui.horizontal(|ui| {
+        ui.add_enabled_ui(viewer.record.is_some(), |ui| {
+            let height = 40.0 * scale;
+            compact::play(ui, viewer, vec2(96.0 * scale, height), 15.0 * scale);
+            restart(ui, viewer, vec2(78.0 * scale, height));
+        });
+        ui.vertical(|ui| {
+            ui.spacing_mut().item_spacing.y = 1.0;
+            numbers(ui, viewer, scale);
+            open_link(ui, viewer, full_page);
+        });
+    });
+    ui.columns(2, |columns| {
+        let width = columns[0].available_width();
+        for (ui, knob) in columns.iter_mut().zip([STEP_SIZE, NOISE]) {
+            ui.vertical(|ui| knob.ui(ui, viewer, width));
+        }
+    });
+}
+
+fn restart(ui: &mut Ui, viewer: &mut Viewer, size: Vec2) {
+    if ui.add_sized(size, Button::new("⟲ Restart")).clicked() {
+        viewer.restart();
+    }
+}
+
+/// How far the chains are, and how low.
+fn numbers(ui: &mut Ui, viewer: &Viewer, scale: f32) {
+    ui.label(format!("step {}", viewer.shown_step()));
+    if let Some((_, lanes)) = viewer.shown_numbers() {
+        let means: Vec<String> = lanes.iter().map(|lane| number(mean_energy(lane))).collect();
+        // The smallest frame has no room for a second line.
+        let is_short = ui.available_width() < 116.0 && scale < 1.1;
+        let name = if is_short { "energy" } else { "mean energy" };
+        ui.label(format!("{name} {}", means.join(" | "))).on_hover_text(
+            "The mean energy of the chains, lane by lane: low means that the model holds them to be likely.",
+        );
+    }
+}
+
+/// Of the chains that did not explode.
+fn mean_energy(lane: &LaneNumbers) -> f32 {
+    let whole = (0..lane.energy.len()).filter(|&chain| !lane.is_broken(chain));
+    let energies: Vec<f32> = whole.map(|chain| lane.energy[chain]).collect();
+    energies.iter().sum::<f32>() / energies.len() as f32
+}
+
+/// A number of the rule that one may change; it becomes that of every lane.
+struct Knob {
+    name: &'static str,
+    /// The key of the number in the rule.
+    key: fn(SamplerKind) -> &'static str,
+    of: fn(&mut SamplerConfig) -> &mut f64,
+}
+
+const STEP_SIZE: Knob = Knob {
+    name: "step size α",
+    key: |kind| if kind == SamplerKind::Pyld { "inner_step_size" } else { "step_size" },
+    of: |sampler| match sampler.kind {
+        SamplerKind::Pyld => &mut sampler.inner_step_size,
+        _ => &mut sampler.step_size,
+    },
+};
+const NOISE: Knob =
+    Knob { name: "noise σ", key: |_| "noise_std", of: |sampler| &mut sampler.noise_std };
+
+impl Knob {
+    fn ui(&self, ui: &mut Ui, viewer: &mut Viewer, width: f32) {
+        let Some(first) = viewer.view.lanes.first() else { return };
+        let mut sampler = first.sampler.clone();
+        let field: &Field = SamplerConfig::field((self.key)(sampler.kind));
+        let value = (self.of)(&mut sampler);
+        let label = ui.horizontal(|ui| {
+            let label = ui.label(self.name);
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                ui.label(RichText::new(format_number(*value)).strong());
+            });
+            label
+        });
+        ui.spacing_mut().slider_width = width;
+        let slider = ui.add(slider(value, field).show_value(false));
+        if !slider.labelled_by(label.inner.id).on_hover_text(field.help.trim()).changed() {
+            return;
+        }
+        let (low, high) = field.range.unwrap_or((0.0, f64::INFINITY));
+        let value = value.clamp(low, high);
+        for index in 0..viewer.view.lanes.len() {
+            let mut lane = viewer.view.lanes[index].clone();
+            // Without noise MALA proposes nothing.
+            if value > 0.0 || lane.sampler.kind != SamplerKind::Mala {
+                *(self.of)(&mut lane.sampler) = value;
+                viewer.set_lane(index, lane);
+            }
+        }
+    }
+}
+
+fn open_link(ui: &mut Ui, viewer: &Viewer, full_page: &str) {
+    let link = ui.link(RichText::new("Open in jempp").size(TEXT));
+    if link.on_hover_text("The same chains with all controls, in a tab of their own.").clicked() {
+        let url = format!("{full_page}?{}", viewer.view.to_query());
+        ui.ctx().open_url(egui::OpenUrl::new_tab(url));
+    }
+}
