@@ -47,18 +47,43 @@ fn unit_interval(bits: vec4<u32>) -> vec4<f32> {
     return (vec4<f32>(bits >> vec4<u32>(9u)) + 0.5) * 1.1920929e-7;
 }
 
+// Logarithms and angles are computed here and not by the adapter: what WGSL allows its own log, sin and cos
+// to be off by, SwiftShader uses, and twenty steps later the chains are other chains.
+
+// Natural logarithm of u in (0, 1): u = m * 2^e with m in [sqrt(1/2), sqrt(2)), and
+// ln m = 2 artanh((m - 1) / (m + 1)) by its series, whose next term is below 1e-9.
+fn log_unit(u: vec2<f32>) -> vec2<f32> {
+    let bits = bitcast<vec2<i32>>(u);
+    let exponent = (bits - vec2<i32>(0x3f3504f3)) >> vec2<u32>(23u);
+    let mantissa = bitcast<vec2<f32>>(bits - (exponent << vec2<u32>(23u)));
+    let s = (mantissa - 1.0) / (mantissa + 1.0);
+    let square = s * s;
+    let tail = square * (1.0 / 3.0 + square * (0.2 + square * (1.0 / 7.0 + square * (1.0 / 9.0))));
+    return vec2<f32>(exponent) * 0.6931472 + 2.0 * (s + s * tail);
+}
+
+// (cos, sin) of 2 pi (u - 1/2), u in (0, 1): the nearest quarter turn, and from there at most an eighth
+// by the Taylor series, whose next terms are below 3e-8.
+fn unit_circle(u: f32) -> vec2<f32> {
+    let turn = 4.0 * (u - 0.5);
+    let quarter = floor(turn + 0.5);
+    let r = (turn - quarter) * 1.5707964;
+    let square = r * r;
+    let sine = r * (1.0 - square * (1.0 / 6.0) * (1.0 - square * (1.0 / 20.0) * (1.0 - square * (1.0 / 42.0) * (1.0 - square * (1.0 / 72.0)))));
+    let cosine = 1.0 - 0.5 * square * (1.0 - square * (1.0 / 12.0) * (1.0 - square * (1.0 / 30.0) * (1.0 - square * (1.0 / 56.0))));
+    switch (i32(quarter) & 3) {
+        case 0: { return vec2<f32>(cosine, sine); }
+        case 1: { return vec2<f32>(-sine, cosine); }
+        case 2: { return vec2<f32>(-cosine, -sine); }
+        default: { return vec2<f32>(sine, -cosine); }
+    }
+}
+
 // Four draws from N(0, 1): Box-Muller on the four words of one Philox block.
 fn standard_normal_4(block: u32, step: u32, stream: u32, seed: vec2<u32>) -> vec4<f32> {
     let u = unit_interval(philox_4x32(vec4<u32>(block, step, stream, 0u), seed));
-    let radius = sqrt(-2.0 * log(u.xz));
-    // The angle lies in [-pi, pi), where WGSL bounds the error of sin and cos.
-    let angle = 6.2831855 * (u.yw - 0.5);
-    return vec4<f32>(
-        radius.x * cos(angle.x),
-        radius.x * sin(angle.x),
-        radius.y * cos(angle.y),
-        radius.y * sin(angle.y),
-    );
+    let radius = sqrt(-2.0 * log_unit(u.xz));
+    return vec4<f32>(radius.x * unit_circle(u.y), radius.y * unit_circle(u.w));
 }
 
 fn standard_normal(element: u32, step: u32, stream: u32, seed: vec2<u32>) -> f32 {

@@ -69,7 +69,7 @@ fn mala_accept(
     let bits = philox_4x32(vec4<u32>(chain, params.step, params.stream, 1u), seed);
     // A proposal without an energy is rejected. By its bits: a compiler may take it that there is no NaN.
     let is_number = (bitcast<u32>(log_ratio) & 0x7fffffffu) <= 0x7f800000u;
-    let accepted = is_number && log(unit_interval(bits).x) < log_ratio;
+    let accepted = is_number && log_unit(unit_interval(bits).xx).x < log_ratio;
     for (var pixel = local; pixel < params.num_pixels; pixel += WORKGROUP_SIZE) {
         let at = first + pixel;
         if accepted {

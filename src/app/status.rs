@@ -103,10 +103,9 @@ impl Status {
             && let Some((description, true)) = &viewer.device
         {
             let text = format!(
-                "No GPU in use: chains run on the {description}, by the twins of the WGSL kernels. \
-                 Everything works, more slowly."
+                "No GPU in use: chains run on the {description}. Everything works, more slowly."
             );
-            banner(ui, "cpu", Color32::from_rgb(90, 80, 20), |ui| {
+            banner(ui, "cpu", theme::SLOW, |ui| {
                 ui.label(RichText::new(text).color(Color32::WHITE));
                 self.is_banner_closed = ui.button("Understood").clicked();
             });

@@ -42,13 +42,43 @@ fn unit_interval(bits: u32) -> f32 {
     ((bits >> 9) as f32 + 0.5) * 1.192_092_9e-7
 }
 
+/// ln(u), u in (0, 1), as `log_unit` in `shaders/common.wgsl` computes it on every adapter.
+fn log_unit(u: f32) -> f32 {
+    let bits = u.to_bits() as i32;
+    let exponent = (bits - 0x3f35_04f3) >> 23;
+    let mantissa = f32::from_bits((bits - (exponent << 23)) as u32);
+    let s = (mantissa - 1.0) / (mantissa + 1.0);
+    let square = s * s;
+    let tail = square * (1.0 / 3.0 + square * (0.2 + square * (1.0 / 7.0 + square * (1.0 / 9.0))));
+    exponent as f32 * std::f32::consts::LN_2 + 2.0 * (s + s * tail)
+}
+
+/// (cos, sin) of 2π(u - ½), u in (0, 1), as `unit_circle` in `shaders/common.wgsl`.
+fn unit_circle(u: f32) -> [f32; 2] {
+    let turn = 4.0 * (u - 0.5);
+    let quarter = (turn + 0.5).floor();
+    let r = (turn - quarter) * std::f32::consts::FRAC_PI_2;
+    let q = r * r;
+    let sine = r
+        * (1.0
+            - q * (1.0 / 6.0)
+                * (1.0 - q * (1.0 / 20.0) * (1.0 - q * (1.0 / 42.0) * (1.0 - q * (1.0 / 72.0)))));
+    let cosine = 1.0
+        - 0.5 * q * (1.0 - q * (1.0 / 12.0) * (1.0 - q * (1.0 / 30.0) * (1.0 - q * (1.0 / 56.0))));
+    match quarter as i32 & 3 {
+        0 => [cosine, sine],
+        1 => [-sine, cosine],
+        2 => [-cosine, -sine],
+        _ => [sine, -cosine],
+    }
+}
+
 /// Four draws from N(0, 1), elements `4 * block ..` of the stream (Box-Muller).
 pub fn standard_normal_4(block: u32, key: NoiseKey) -> [f32; 4] {
     let [u0, u1, u2, u3] = noise_bits(block, key).map(unit_interval);
-    let (radius_0, radius_1) = ((-2.0 * u0.ln()).sqrt(), (-2.0 * u2.ln()).sqrt());
-    let (sin_0, cos_0) = (std::f32::consts::TAU * (u1 - 0.5)).sin_cos();
-    let (sin_1, cos_1) = (std::f32::consts::TAU * (u3 - 0.5)).sin_cos();
-    [radius_0 * cos_0, radius_0 * sin_0, radius_1 * cos_1, radius_1 * sin_1]
+    let radii = [u0, u2].map(|u| (-2.0 * log_unit(u)).sqrt());
+    let [[x0, y0], [x1, y1]] = [unit_circle(u1), unit_circle(u3)];
+    [radii[0] * x0, radii[0] * y0, radii[1] * x1, radii[1] * y1]
 }
 
 /// Adds `std` times N(0, 1) to every value: elements 4 · `first_block`, … of the stream.
@@ -228,7 +258,7 @@ pub fn mala_accept(
     let key = [noise.seed as u32, (noise.seed >> 32) as u32];
     let bits = philox_4x32([chain, noise.step, noise.stream, 1], key);
     // A proposal without an energy is rejected.
-    let is_accepted = unit_interval(bits[0]).ln() < log_ratio;
+    let is_accepted = log_unit(unit_interval(bits[0])) < log_ratio;
     let x_next = if is_accepted { ends.proposal } else { ends.x };
     let probability = if log_ratio.is_nan() { 0.0 } else { log_ratio.min(0.0).exp() };
     (x_next.to_vec(), [f32::from(u8::from(is_accepted)), probability])

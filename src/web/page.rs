@@ -35,12 +35,16 @@ extern "C" {
     fn new_worker() -> Worker;
     #[wasm_bindgen(js_namespace = jempp)]
     fn ready();
+    #[wasm_bindgen(js_namespace = jempp)]
+    fn fail(reason: &str);
     #[wasm_bindgen(thread_local_v2, js_namespace = jempp, js_name = embed)]
     static IS_EMBEDDED: Option<bool>;
 }
 
 /// Starts the page, or its bench.
 pub(super) fn start() {
+    // What traps afterwards says no more than `unreachable`.
+    std::panic::set_hook(Box::new(|info| fail(&info.to_string())));
     let Some(window) = web_sys::window() else { unreachable!("a page has a window") };
     let query = Query::of(&window);
     wasm_bindgen_futures::spawn_local(async move {

@@ -56,6 +56,8 @@ export async function open(t, path = '', { kind = 'webgpu', routes = {}, ...opti
     globalThis.longTasks = [];
     new PerformanceObserver((list) => longTasks.push(...list.getEntries().map((entry) => Math.round(entry.duration)))).observe({ type: 'longtask' });
   });
+  // An imitated pixel density does not reach this property, which would make everything twice as large.
+  if (options.deviceScaleFactor) await page.addInitScript(() => delete ResizeObserverEntry.prototype.devicePixelContentBoxSize);
   const response = await page.goto(origin + path);
 
   /** The viewer's state, once it is as asked. */
