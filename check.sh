@@ -34,6 +34,18 @@ cargo clippy --release --all-targets -- -D warnings
 step "test"
 cargo test --release
 
+step "browser"
+can_build() {
+    [ -d "$(rustc --print target-libdir --target wasm32-unknown-unknown)" ] || [ -d /usr/lib/rustlib/src/rust/library/std ]
+}
+if [ -n "${REQUIRE_BROWSER-}" ] || { can_build && command -v node chromium >/dev/null; }; then
+    web/build.sh
+    npm ci --prefix web --ignore-scripts --no-audit --no-fund --silent
+    JEMPP_BIN=${CARGO_TARGET_DIR:-target}/release/jempp npm test --prefix web --silent
+else
+    echo "SKIPPED: it takes the target wasm32-unknown-unknown, Node and Chromium"
+fi
+
 step "PyTorch"
 if python3 -c 'import torch, safetensors' 2>/dev/null; then
     python3 tests/pytorch/check.py

@@ -52,6 +52,16 @@ fn convolutions_equal_their_twins() {
             );
             let twin = reference::conv_input_gradient(&conv, &gradient, &weight, &x);
             assert!(max_difference(&x_gradient, &twin) < 1e-5, "{conv:?}");
+            let weight_gradient = last_of(
+                &kernels::CONV_WEIGHT_GRADIENT,
+                &device,
+                (kernel * kernel * inputs.div_ceil(4) * outputs.div_ceil(4)) as u32,
+                &[bytes(&x), bytes(&gradient)],
+                weight.len(),
+                &params,
+            );
+            let twin = reference::conv_weight_gradient(&conv, &x, &gradient);
+            assert!(max_difference(&weight_gradient, &twin) < 1e-4, "{conv:?}");
         }
     }
 }

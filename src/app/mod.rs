@@ -13,6 +13,8 @@ mod disk;
 mod embed;
 mod exports;
 mod files;
+#[cfg(any(test, target_arch = "wasm32"))]
+mod fonts;
 mod grid;
 mod help;
 mod inpaint;
@@ -37,6 +39,8 @@ use crate::{
 };
 
 pub use files::SESSION_KEY;
+#[cfg(target_arch = "wasm32")]
+pub use fonts::small as small_fonts;
 pub use record::{IMAGE_BYTES, NUMBER_BYTES, Record, Thinned};
 pub use viewer::{Overlay, Selection, Tab, Viewer};
 

@@ -86,6 +86,9 @@ kernels! {
     CONV_INPUT_GRADIENT = "conv_input_gradient",
         ["gradient", "weight", "x", "x_gradient", "params"],
         ["batch", "height", "width", "inputs", "outputs", "kernel", "stride", "negative_slope"];
+    CONV_WEIGHT_GRADIENT = "conv_weight_gradient",
+        ["x", "gradient", "weight_gradient", "params"],
+        ["batch", "height", "width", "inputs", "outputs", "kernel", "stride", "negative_slope"];
     HEAD_ENERGY = "head_energy",
         ["x", "weight", "bias", "labels", "value", "seed", "params"],
         ["batch", "positions", "channels", "classes", "average", "labelled", "negative_slope",

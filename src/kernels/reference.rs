@@ -337,6 +337,16 @@ pub fn conv_input_gradient(conv: &Conv, gradient: &[f32], weight: &[f32], x: &[f
     x_gradient
 }
 
+/// ∂L/∂weight of [`conv_forward`] from `gradient` = ∂L/∂y; twin of `shaders/conv_weight_gradient.wgsl`.
+pub fn conv_weight_gradient(conv: &Conv, x: &[f32], gradient: &[f32]) -> Vec<f32> {
+    let mut weight_gradient = vec![0.0; conv.kernel * conv.kernel * conv.inputs * conv.outputs];
+    conv.for_each_product(|from, to, at| {
+        let slope = if x[from] > 0.0 { 1.0 } else { conv.negative_slope };
+        weight_gradient[to] += slope * x[from] * gradient[at];
+    });
+    weight_gradient
+}
+
 /// The sizes of a head: LeakyReLU, pooling over positions, a linear map to classes.
 #[derive(Clone, Copy, Debug)]
 pub struct Head {

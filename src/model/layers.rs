@@ -3,7 +3,7 @@
 use burn::{
     module::{Module, Param},
     nn::{BatchNorm, BatchNormConfig, GroupNorm, GroupNormConfig, Linear},
-    tensor::{Device, Tensor, TensorData, activation::leaky_relu as burn_leaky_relu},
+    tensor::{Device, Tensor, TensorData},
 };
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -19,7 +19,7 @@ use crate::{
 
 const WEIGHT_STREAM: u32 = 3;
 /// Slope of LeakyReLU for negative inputs, as in JEM.
-const NEGATIVE_SLOPE: f32 = 0.2;
+pub(super) const NEGATIVE_SLOPE: f32 = 0.2;
 const NUM_GROUPS: usize = 8;
 
 /// Draws initial weights from the run's seed on the host, so that every device gets the same.
@@ -229,9 +229,4 @@ pub(super) fn normalise(norm: &Option<NormLayer>, x: Tensor<4>) -> Tensor<4> {
         }
         Some(NormLayer::Group(norm)) => norm.forward(x.permute([0, 3, 1, 2])).permute([0, 2, 3, 1]),
     }
-}
-
-/// LeakyReLU with slope 0.2.
-pub(super) fn leaky_relu(x: Tensor<4>) -> Tensor<4> {
-    burn_leaky_relu(x, f64::from(NEGATIVE_SLOPE))
 }

@@ -4,9 +4,9 @@ use burn::{module::Module, nn::Linear, tensor::Tensor};
 
 use super::{
     Pieces,
-    layers::{Head, WeightInit, leaky_relu},
+    layers::{Head, NEGATIVE_SLOPE, WeightInit},
 };
-use crate::kernels::Pooling;
+use crate::kernels::{ConvOptions2d, Pooling, conv2d};
 
 const HIDDEN: usize = 128;
 
@@ -31,10 +31,17 @@ impl Pieces for Mlp {
     }
 
     fn piece(&self, index: usize, x: Tensor<4>) -> Tensor<4> {
-        let x = if index == 0 { x } else { leaky_relu(x) };
-        let n = x.dims()[0];
-        let y: Tensor<2> = self.layers[index].forward(x.flatten(1, 3));
-        y.reshape([n, 1, 1, HIDDEN])
+        // One position, which a kernel of one tap sees.
+        let Linear { weight, bias } = &self.layers[index];
+        let [n, inputs] = [x.dims()[0], weight.dims()[0]];
+        let weight = weight.val().reshape([1, 1, inputs, HIDDEN]);
+        let bias = match bias {
+            Some(bias) => bias.val(),
+            None => unreachable!("every layer has a bias"),
+        };
+        let negative_slope = (index > 0).then_some(NEGATIVE_SLOPE);
+        let options = ConvOptions2d { stride: 1, negative_slope };
+        conv2d(x.reshape([n, 1, 1, inputs]), weight, bias, options)
     }
 
     fn piece_flops(&self, index: usize, _: &mut [usize; 2]) -> u64 {

@@ -14,7 +14,7 @@ use web_time::{Duration, Instant};
 
 use super::wire::{Report, Request, decode, encode};
 use crate::{
-    app::{App, Link},
+    app::{App, Link, small_fonts},
     config::ViewState,
     worker::{Command, Event},
 };
@@ -91,8 +91,10 @@ async fn view(window: Window, query: Query) -> Result<(), JsValue> {
     let canvas: HtmlCanvasElement =
         canvas.ok_or("the page has no canvas")?.dyn_into().map_err(|_| "no canvas")?;
     let options = eframe::WebOptions { dithering: false, ..Default::default() };
-    let create: eframe::AppCreator =
-        Box::new(move |creation| Ok(Box::new(Page::new(&creation.egui_ctx, window, query))));
+    let create: eframe::AppCreator = Box::new(move |creation| {
+        creation.egui_ctx.set_fonts(small_fonts());
+        Ok(Box::new(Page::new(&creation.egui_ctx, window, query)))
+    });
     eframe::WebRunner::new().start(canvas, options, create).await
 }
 

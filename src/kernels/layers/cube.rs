@@ -1,22 +1,20 @@
-//! The passes on a GPU: hand-written WGSL for what chains need, burn's kernels for the gradients of the
-//! weights, which only training asks for.
+//! The passes on a GPU, by hand-written WGSL. burn's own convolutions and matrix products are several times
+//! slower on software adapters (`docs/performance.md`), and would be a third of what a browser has to load.
 
-use burn::tensor::{
-    Tensor, activation::leaky_relu, module::conv2d_weight_backward, ops::ConvOptions,
-};
+use burn::tensor::Tensor;
 use burn_wgpu::{CubeBackend, CubeTensor, into_contiguous};
 use cubecl::server::Handle;
 
 use super::{
     super::{
-        CONV_FORWARD, CONV_INPUT_GRADIENT, HEAD_ENERGY, HEAD_INPUT_GRADIENT, Kernel,
-        WORKGROUP_SIZE,
+        CONV_FORWARD, CONV_INPUT_GRADIENT, CONV_WEIGHT_GRADIENT, HEAD_ENERGY, HEAD_INPUT_GRADIENT,
+        Kernel, WORKGROUP_SIZE,
         launch::{empty_like, launch},
         ops::{from_gpu, gpu, upload},
     },
-    EnergyOptions, HeadOptions, Pooling,
+    EnergyOptions, Pooling,
     autodiff::LayerPasses,
-    pooled, reference_head_logits,
+    pooled,
     shape::{ConvShape, HeadShape},
 };
 
@@ -40,6 +38,69 @@ fn conv_params(shape: &ConvShape, negative_slope: Option<f32>) -> [u32; 8] {
     [batch, height, width, inputs, outputs, kernel, stride, slope]
 }
 
+/// conv(LeakyReLU(x)) + bias with the shape `dims`.
+fn conv<const D: usize>(
+    shape: &ConvShape,
+    dims: [usize; D],
+    x: CubeTensor,
+    negative_slope: Option<f32>,
+    weight: CubeTensor,
+    bias: CubeTensor,
+) -> CubeTensor {
+    let [x, weight, bias] = [x, weight, bias].map(into_contiguous);
+    let y = empty_like(&x, dims);
+    let positions = shape.batch * shape.num_positions();
+    let num_invocations = positions.div_ceil(TILE) * shape.outputs.div_ceil(TILE);
+    let params = conv_params(shape, negative_slope);
+    run(&CONV_FORWARD, num_invocations, &[&x, &weight, &bias, &y], &params);
+    y
+}
+
+/// ∂L/∂weight with the shape `dims`, and ∂L/∂bias.
+fn weight_gradients<const D: usize>(
+    shape: &ConvShape,
+    dims: [usize; D],
+    x: CubeTensor,
+    negative_slope: Option<f32>,
+    gradient: CubeTensor,
+) -> [CubeTensor; 2] {
+    let [x, gradient] = [x, gradient].map(into_contiguous);
+    let weight = empty_like(&x, dims);
+    let tiles = shape.inputs.div_ceil(TILE) * shape.outputs.div_ceil(TILE);
+    launch(
+        &CONV_WEIGHT_GRADIENT,
+        &x.client,
+        (shape.num_taps() * tiles) as u32,
+        &[&x.handle, &gradient.handle, &weight.handle],
+        &conv_params(shape, negative_slope),
+    );
+    let rows = shape.batch * shape.num_positions();
+    let gradient: Tensor<D> = from_gpu(gradient);
+    let bias = gradient.reshape([rows, shape.outputs]).sum_dim(0).reshape([shape.outputs]);
+    [weight, gpu::<1>(bias)]
+}
+
+/// The linear map of a head, as a convolution of images of one position.
+fn linear_map(shape: &HeadShape) -> ConvShape {
+    ConvShape {
+        batch: shape.batch,
+        height: 1,
+        width: 1,
+        inputs: shape.inputs(),
+        outputs: shape.classes,
+        kernel: 1,
+        stride: 1,
+    }
+}
+
+/// What the linear map of a head sees, and the slope of the activation that it is still to go through.
+fn head_inputs(shape: &HeadShape, x: CubeTensor, negative_slope: f32) -> (CubeTensor, Option<f32>) {
+    match shape.pooling {
+        Pooling::Flatten => (x, Some(negative_slope)),
+        Pooling::Average => (gpu(pooled(from_gpu(x), shape.pooling, negative_slope)), None),
+    }
+}
+
 fn is_average(shape: &HeadShape) -> u32 {
     u32::from(shape.pooling == Pooling::Average)
 }
@@ -59,14 +120,9 @@ impl LayerPasses for CubeBackend {
         weight: CubeTensor,
         bias: CubeTensor,
     ) -> CubeTensor {
-        let [x, weight, bias] = [x, weight, bias].map(into_contiguous);
         let [height, width] = shape.output_size();
-        let y = empty_like(&x, [shape.batch, height, width, shape.outputs]);
-        let positions = shape.batch * shape.num_positions();
-        let num_invocations = positions.div_ceil(TILE) * shape.outputs.div_ceil(TILE);
-        let params = conv_params(shape, negative_slope);
-        run(&CONV_FORWARD, num_invocations, &[&x, &weight, &bias, &y], &params);
-        y
+        let dims = [shape.batch, height, width, shape.outputs];
+        conv(shape, dims, x, negative_slope, weight, bias)
     }
 
     fn conv_input_gradient(
@@ -96,18 +152,9 @@ impl LayerPasses for CubeBackend {
         negative_slope: Option<f32>,
         gradient: CubeTensor,
     ) -> [CubeTensor; 2] {
-        let (x, gradient): (Tensor<4>, Tensor<4>) = (from_gpu(x), from_gpu(gradient));
-        let x = match negative_slope {
-            Some(slope) => leaky_relu(x, slope.into()),
-            None => x,
-        };
-        let ConvShape { inputs, outputs, kernel, stride, .. } = *shape;
-        let like = Tensor::empty([outputs, inputs, kernel, kernel], &x.device());
-        let options = ConvOptions::new([stride; 2], [kernel / 2; 2], [1, 1], 1);
-        let bias = gradient.clone().reshape([-1, outputs as i32]).sum_dim(0).reshape([outputs]);
-        let [x, gradient] = [x, gradient].map(|tensor| tensor.permute([0, 3, 1, 2]));
-        let weight = conv2d_weight_backward(x, like, gradient, options).permute([2, 3, 1, 0]);
-        [gpu(weight), gpu::<1>(bias)]
+        let ConvShape { kernel, inputs, outputs, .. } = *shape;
+        let dims = [kernel, kernel, inputs, outputs];
+        weight_gradients(shape, dims, x, negative_slope, gradient)
     }
 
     fn head_forward(
@@ -117,8 +164,8 @@ impl LayerPasses for CubeBackend {
         weight: CubeTensor,
         bias: CubeTensor,
     ) -> CubeTensor {
-        let options = HeadOptions { pooling: shape.pooling, negative_slope };
-        gpu(reference_head_logits(from_gpu(x), from_gpu(weight), from_gpu(bias), &options))
+        let (x, slope) = head_inputs(shape, x, negative_slope);
+        conv(&linear_map(shape), [shape.batch, shape.classes], x, slope, weight, bias)
     }
 
     fn head_energy_forward(
@@ -192,9 +239,8 @@ impl LayerPasses for CubeBackend {
         negative_slope: f32,
         gradient: CubeTensor,
     ) -> [CubeTensor; 2] {
-        let (x, gradient): (Tensor<4>, Tensor<2>) = (from_gpu(x), from_gpu(gradient));
-        let features = pooled(x, shape.pooling, negative_slope);
-        let bias = gradient.clone().sum_dim(0).reshape([shape.classes]);
-        [gpu(features.transpose().matmul(gradient)), gpu::<1>(bias)]
+        let (x, slope) = head_inputs(shape, x, negative_slope);
+        let dims = [shape.inputs(), shape.classes];
+        weight_gradients(&linear_map(shape), dims, x, slope, gradient)
     }
 }

@@ -6,6 +6,8 @@
 //! last, so that neighbouring values in memory meet the same weights; put the activation into the pass
 //! over the input that they make anyway; and keep for the backward pass, while weights are frozen, no
 //! more than where the input was positive.
+//!
+//! The reference, which is asked for other types than f32, is no part of what a browser loads.
 
 mod autodiff;
 mod batch_norm;
@@ -47,6 +49,7 @@ pub fn conv2d(
     bias: Tensor<1>,
     options: ConvOptions2d,
 ) -> Tensor<4> {
+    #[cfg(not(target_arch = "wasm32"))]
     if x.dtype() != DType::F32 {
         return reference_conv2d(x, weight, bias, options);
     }
@@ -97,6 +100,7 @@ pub fn head_logits(
     bias: Tensor<1>,
     options: &HeadOptions,
 ) -> Tensor<2> {
+    #[cfg(not(target_arch = "wasm32"))]
     if x.dtype() != DType::F32 {
         return reference_head_logits(x, weight, bias, options);
     }
@@ -155,6 +159,7 @@ pub fn head_energy(
             "one label below {classes} for each of {batch} rows"
         );
     }
+    #[cfg(not(target_arch = "wasm32"))]
     if x.dtype() != DType::F32 {
         return reference_head_energy(x, weight, bias, options);
     }

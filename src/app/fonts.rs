@@ -1,0 +1,55 @@
+//! The fonts of the page in a browser: egui's own, cut down to what is shown by `assets/fonts/make_fonts.py`.
+//! Whole, they would be a sixth of what a browser has to load.
+
+use std::sync::Arc;
+
+use egui::{FontData, FontDefinitions, FontFamily, epaint::text::FontTweak};
+
+/// Name, file, and size beside text of the same height, as egui sets it.
+const FONTS: [(&str, &[u8], f32); 4] = [
+    ("Hack", include_bytes!("../../assets/fonts/Hack-Regular.ttf"), 1.0),
+    ("Ubuntu-Light", include_bytes!("../../assets/fonts/Ubuntu-Light.ttf"), 1.0),
+    ("NotoEmoji-Regular", include_bytes!("../../assets/fonts/NotoEmoji-Regular.ttf"), 0.81),
+    ("emoji-icon-font", include_bytes!("../../assets/fonts/emoji-icon-font.ttf"), 0.9),
+];
+
+/// All of them, in the order in which egui looks for a character.
+pub fn small() -> FontDefinitions {
+    let mut fonts = FontDefinitions::empty();
+    for (name, bytes, scale) in FONTS {
+        let tweak = FontTweak { scale, ..FontTweak::default() };
+        let data = FontData::from_static(bytes).tweak(tweak);
+        fonts.font_data.insert(name.to_string(), Arc::new(data));
+    }
+    let names = FONTS.map(|font| font.0.to_string());
+    fonts.families.insert(FontFamily::Monospace, names.to_vec());
+    fonts.families.insert(FontFamily::Proportional, names[1..].to_vec());
+    fonts
+}
+
+#[cfg(test)]
+mod tests {
+    use egui::FontId;
+
+    use super::*;
+
+    #[test]
+    fn every_character_of_the_sources_has_a_glyph() {
+        fn sources(folder: &std::path::Path) -> String {
+            let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+            entries.fold(String::new(), |all, path| match path.is_dir() {
+                true => all + &sources(&path),
+                false => all + &std::fs::read_to_string(path).unwrap(),
+            })
+        }
+        let text = sources(concat!(env!("CARGO_MANIFEST_DIR"), "/src").as_ref());
+        let ctx = egui::Context::default();
+        ctx.set_fonts(small());
+        ctx.begin_pass(Default::default());
+        let font = FontId::proportional(12.0);
+        let is_missing =
+            |&c: &char| !c.is_control() && ctx.fonts_mut(|fonts| !fonts.has_glyph(&font, c));
+        let missing: std::collections::BTreeSet<char> = text.chars().filter(is_missing).collect();
+        assert!(missing.is_empty(), "{missing:?}: run assets/fonts/make_fonts.py");
+    }
+}
