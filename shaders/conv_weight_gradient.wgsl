@@ -64,13 +64,13 @@ fn conv_weight_gradient(
         let pixel = (image * params.height + row) * params.width + column;
         let at = pixel * params.inputs + inputs;
         let value = vec4<f32>(x[at.x], x[at.y], x[at.z], x[at.w]);
-        let active = select(params.negative_slope * value, value, value > vec4<f32>(0.0));
+        let activated = select(params.negative_slope * value, value, value > vec4<f32>(0.0));
         let to = position * params.outputs + outputs;
         let slope = vec4<f32>(gradient[to.x], gradient[to.y], gradient[to.z], gradient[to.w]);
-        sum_0 += active.x * slope;
-        sum_1 += active.y * slope;
-        sum_2 += active.z * slope;
-        sum_3 += active.w * slope;
+        sum_0 += activated.x * slope;
+        sum_1 += activated.y * slope;
+        sum_2 += activated.z * slope;
+        sum_3 += activated.w * slope;
     }
     partial[4u * local] = sum_0;
     partial[4u * local + 1u] = sum_1;
