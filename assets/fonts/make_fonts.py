@@ -32,7 +32,7 @@ def main(folder: pathlib.Path) -> None:
         "emoji-icon-font": used | EGUI,
     }
     for name, characters in wanted.items():
-        options = subset.Options(notdef_outline=True, name_IDs=["*"], drop_tables=["+DSIG", "TTFA", "FFTM"])
+        options = subset.Options(hinting=False, notdef_outline=True, name_IDs=["*"], drop_tables=["DSIG", "TTFA", "FFTM"])
         options.layout_features = ["kern", "mark", "mkmk", "ccmp"]
         font = subset.load_font(str(folder / f"{name}.ttf"), options)
         subsetter = subset.Subsetter(options)

@@ -1,9 +1,10 @@
 //! A training run: epochs, evaluations, checkpoints, recoveries around the trainer. It reports what
 //! happens as events and knows nothing of who listens.
 
+#[cfg(not(target_arch = "wasm32"))]
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 

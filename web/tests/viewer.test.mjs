@@ -1,6 +1,7 @@
 // The viewer in the page: keys, mouse, links, and a page that stays live meanwhile.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { readFileSync } from 'node:fs';
 import { open, photograph, sleep } from './browser.mjs';
 
 const SLOWLY = 'per_class=1&num_steps=100000&max_steps_per_sec=10';
@@ -77,6 +78,20 @@ test('no task of the page is long while chains run, and sliders are live', async
   t.diagnostic(`by mouse: ${state.query}`);
   assert.match(state.query, number, 'a slider was moved by mouse');
   await until('chains that go on', (s) => s.last_step > state.last_step && !s.failure);
+});
+
+test('pictures, animations and traces are downloads', async (t) => {
+  const { page, errors, until } = await open(t, '?per_class=1&num_steps=12');
+  await until('the end', (s) => s.shown_step === 12 && !s.is_running);
+  const kinds = { s: ['chains.png', /^\x89PNG/], g: ['chains.gif', /^GIF89a/], e: ['traces.csv', /^step,lane,chain,class,energy/] };
+  for (const [key, [name, beginning]] of Object.entries(kinds)) {
+    const [download] = await Promise.all([page.waitForEvent('download'), page.keyboard.press(`Control+${key}`)]);
+    assert.equal(download.suggestedFilename(), name);
+    const content = readFileSync(await download.path());
+    assert.match(content.toString('latin1'), beginning);
+    if (key === 'e') assert.equal(content.toString().trim().split('\n').length, 1 + 13 * 10, 'a line for each chain and step');
+  }
+  assert.deepEqual(errors, []);
 });
 
 const SIZES = {

@@ -2,11 +2,8 @@
 
 use std::path::Path;
 
-use super::{DataError, check_labels, owned, read_named};
+use super::{CIFAR10_CLASSES, DataError, check_labels, owned, read_named};
 use crate::data::Dataset;
-
-pub(super) const CIFAR10_CLASSES: [&str; 10] =
-    ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
 #[derive(Clone, Copy)]
 struct Layout {

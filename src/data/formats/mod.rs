@@ -1,7 +1,9 @@
 //! The official file formats: IDX (plain or gzipped), CIFAR's binary version and SVHN's MATLAB files.
 
+#[cfg(not(target_arch = "wasm32"))]
 mod cifar;
 mod idx;
+#[cfg(not(target_arch = "wasm32"))]
 mod svhn;
 
 use std::{
@@ -133,6 +135,8 @@ const FASHION_CLASSES: [&str; 10] = [
     "Bag",
     "Ankle boot",
 ];
+const CIFAR10_CLASSES: [&str; 10] =
+    ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
 /// Whether the data set lives in files of the person's own.
@@ -155,7 +159,7 @@ pub(super) fn class_names(dataset: DatasetName) -> Option<Vec<String>> {
     match dataset {
         FashionMnistEmbedded | FashionMnist => Some(owned(&FASHION_CLASSES)),
         Mnist | Svhn => Some(owned(&DIGITS)),
-        Cifar10 => Some(owned(&cifar::CIFAR10_CLASSES)),
+        Cifar10 => Some(owned(&CIFAR10_CLASSES)),
         Cifar100 => Some((0..100).map(|class| format!("class {class}")).collect()),
         _ => None,
     }
@@ -167,9 +171,17 @@ pub(super) fn load(dataset: DatasetName, dir: &Path) -> Result<(Dataset, Dataset
         DatasetName::FashionMnistEmbedded => idx::load(&Source::Embedded, &owned(&FASHION_CLASSES)),
         DatasetName::FashionMnist => idx::load(&Source::Folder(dir), &owned(&FASHION_CLASSES)),
         DatasetName::Mnist => idx::load(&Source::Folder(dir), &owned(&DIGITS)),
+        #[cfg(not(target_arch = "wasm32"))]
         DatasetName::Cifar10 => cifar::load_10(dir),
+        #[cfg(not(target_arch = "wasm32"))]
         DatasetName::Cifar100 => cifar::load_100(dir),
+        #[cfg(not(target_arch = "wasm32"))]
         DatasetName::Svhn => svhn::load(dir, &owned(&DIGITS)),
+        // A browser has no folders.
+        #[cfg(target_arch = "wasm32")]
+        DatasetName::Cifar10 | DatasetName::Cifar100 | DatasetName::Svhn => {
+            Err(DataError::NoDir { dataset: cli_name(dataset) })
+        }
         _ => unreachable!("2-D densities are drawn, not read"),
     }
 }
