@@ -115,6 +115,8 @@ if (missing.length > 0) {
       firstWorker = null;
       return worker;
     },
+    /** Lets a frame be drawn before what takes long. */
+    pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
     /** The viewer's first frame is there. */
     ready() {
       isReady = true;

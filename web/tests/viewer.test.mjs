@@ -1,7 +1,7 @@
 // The viewer in the page: keys, mouse, links, and a page that stays live meanwhile.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
 import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
 import { open, photograph, sleep } from './browser.mjs';
 
 const SLOWLY = 'per_class=1&num_steps=100000&max_steps_per_sec=10';
@@ -91,6 +91,43 @@ test('pictures, animations and traces are downloads', async (t) => {
     assert.match(content.toString('latin1'), beginning);
     if (key === 'e') assert.equal(content.toString().trim().split('\n').length, 1 + 13 * 10, 'a line for each chain and step');
   }
+  assert.deepEqual(errors, []);
+});
+
+test('a copied link is the whole address', async (t) => {
+  const { page, origin, until } = await open(t, '?per_class=1&num_steps=2&seed=5&sampler.kind=mala', { permissions: ['clipboard-read', 'clipboard-write'] });
+  const { query } = await until('the end', (s) => s.shown_step === 2 && !s.is_running);
+  // The menu `Save`, and its last entry.
+  await page.mouse.click(465, 14);
+  await sleep(500);
+  await page.mouse.click(480, 133);
+  await until('a word of it', (s) => s.notices.some((notice) => /clipboard/.test(notice)));
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), `${origin}?${query}`);
+});
+
+test('a model is trained in the page, saved, and goes on', async (t) => {
+  const { page, errors, until } = await open(t, '?per_class=1&num_steps=2', { kind: 'no webgpu' });
+  await until('the end', (s) => s.shown_step === 2 && !s.is_running);
+  await page.mouse.click(215, 14);
+  await sleep(500);
+  const [START, PAUSE, GO_ON, SAVE] = [[46, 371], [140, 371], [48, 510], [55, 583]];
+  await page.mouse.click(...START);
+  const begun = await until('a run', (s) => s.is_training && /checkpoint/.test(s.model));
+  // The chains follow the weights, twice a second.
+  await until('weights that change', (s) => s.has_references && s.is_training);
+  await sleep(3000);
+  await page.mouse.click(...PAUSE);
+  await until('a rest', (s) => !s.is_training);
+  const [download] = await Promise.all([page.waitForEvent('download'), page.mouse.click(...SAVE)]);
+  assert.equal(download.suggestedFilename(), 'saved.safetensors');
+  const saved = readFileSync(await download.path());
+  const { __metadata__: metadata } = JSON.parse(saved.subarray(8, 8 + Number(saved.readBigUInt64LE())));
+  assert.equal(metadata.format, 'jempp-checkpoint');
+  assert.ok(JSON.parse(metadata.run).counters.step > 0);
+  await page.mouse.click(...GO_ON);
+  const again = await until('the run again', (s) => s.is_training);
+  assert.equal(again.model, begun.model);
+  await photograph(page, 'train');
   assert.deepEqual(errors, []);
 });
 
