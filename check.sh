@@ -38,7 +38,7 @@ step "browser"
 can_build() {
     [ -d "$(rustc --print target-libdir --target wasm32-unknown-unknown)" ] || [ -d /usr/lib/rustlib/src/rust/library/std ]
 }
-if [ -n "${REQUIRE_BROWSER-}" ] || { can_build && command -v node chromium >/dev/null; }; then
+if [ -n "${REQUIRE_BROWSER-}" ] || { can_build && command -v node >/dev/null && command -v chromium >/dev/null; }; then
     web/build.sh
     npm ci --prefix web --ignore-scripts --no-audit --no-fund --silent
     JEMPP_BIN=${CARGO_TARGET_DIR:-target}/release/jempp npm test --prefix web --silent

@@ -84,8 +84,13 @@ pub(crate) fn download(name: &str, bytes: &[u8]) -> Option<()> {
     link.set_href(&url);
     link.set_download(name);
     link.click();
-    // The click has started the download; what it reads lives on until it is done.
-    Url::revoke_object_url(&url).ok()
+    // Some browsers read it only after the click.
+    wasm_bindgen_futures::spawn_local(async move {
+        pause(60_000.0).await;
+        // It may be gone with the page already.
+        let _ = Url::revoke_object_url(&url);
+    });
+    Some(())
 }
 
 /// Asks the person for a file and gives its name and content to `take`. Must follow a click or a key.

@@ -1,7 +1,7 @@
 //! jempp: joint energy-based models (JEM++) that train and sample on any GPU.
 //!
 //! A map of the house, arrows pointing one way:
-//! `main → cli → app → worker → trainer → {objective, sampler, replay_buffer, data, eval} → energy →
+//! `main → {cli, web} → app → worker → trainer → {objective, sampler, replay_buffer, data, eval} → energy →
 //! {model, kernels}`, and `cli → interop → {checkpoint, replay_buffer, data, class_centers, model}`.
 
 pub mod app;

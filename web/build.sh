@@ -79,21 +79,30 @@ put() { # put SOURCE NAME
     mkdir -p "$(dirname "$dist/$2")"
     cmp -s "$1" "$dist/$2" || cp "$1" "$dist/$2"
 }
-for name in index.html embed.html style.css icon.svg main.js worker.js; do put web/$name $name; done
-(cd "$js" && find . -name '*.js') | while read -r name; do put "$js/$name" "$name"; done
-put "$wasm" jempp_bg.wasm
+# Scripts and program go into a folder named after them: caches must not mix two builds.
+stamp=$(cat "$js"/jempp.js "$wasm" web/main.js web/worker.js web/style.css | sha256sum | cut -c 1-12)
+find "$dist" -mindepth 1 -maxdepth 1 ! -name assets ! -name "$stamp" -exec rm -r {} +
+for name in index.html embed.html; do
+    sed "s/BUILD/$stamp/" "web/$name" >"$work/$name"
+    put "$work/$name" "$name"
+done
+put web/icon.svg icon.svg
+for name in style.css main.js worker.js; do put "web/$name" "$stamp/$name"; done
+(cd "$js" && find . -name '*.js') | while read -r name; do put "$js/$name" "$stamp/$name"; done
+put "$wasm" "$stamp/jempp_bg.wasm"
 put assets/fashion.safetensors assets/fashion.safetensors
 put assets/mnist/mnist.safetensors assets/mnist.safetensors
 for file in assets/fashion-mnist/*.gz assets/fashion-mnist/LICENSE; do put "$file" "$file"; done
 {
     echo "// Written by build.sh: bytes before compression, which a response does not tell."
     echo "export default {"
-    for name in jempp_bg.wasm assets/fashion.safetensors assets/mnist.safetensors; do
+    echo "  'jempp_bg.wasm': $(size "$wasm"),"
+    for name in assets/fashion.safetensors assets/mnist.safetensors; do
         echo "  '$name': $(size $dist/$name),"
     done
     echo "};"
 } >"$work/sizes.js"
-put "$work/sizes.js" sizes.js
+put "$work/sizes.js" "$stamp/sizes.js"
 
 # 5. Compressed copies, and what they come to.
 squeeze() { # squeeze FILE
@@ -118,7 +127,7 @@ row "bytes" ""
 row "wasm, raw" "$(size "$raw")"
 row "wasm, with its calls bound" "$(size "$js/jempp_bg.wasm")"
 row "wasm, optimised" "$(size "$wasm")"
-row "wasm, brotli" "$(size $dist/jempp_bg.wasm.br)"
+row "wasm, brotli" "$(size "$dist/$stamp/jempp_bg.wasm.br")"
 row "fashion model, brotli" "$(size $dist/assets/fashion.safetensors.br)"
 row "the default page, brotli" "$total"
 row "  and at most" "$limit"

@@ -76,7 +76,8 @@ function counted(response) {
 }
 
 function createWorker() {
-  const worker = new Worker(`./worker.js${location.search}`, { type: 'module', name: 'jempp' });
+  const script = new URL(`./worker.js${location.search}`, import.meta.url);
+  const worker = new Worker(script, { type: 'module', name: 'jempp' });
   workers.push(worker);
   // Until the viewer takes this over: a worker that cannot even start.
   worker.onerror = (event) => fail(event.message || 'The worker script could not be loaded.');
@@ -87,7 +88,7 @@ function createWorker() {
 }
 
 // The downloads begin first: on a slow machine, asking for WebGL takes longer than they do.
-const response = fetch('./jempp_bg.wasm');
+const response = fetch(new URL('./jempp_bg.wasm', import.meta.url));
 let firstWorker = createWorker();
 const missing = whatIsMissing();
 if (missing.length > 0) {

@@ -5,7 +5,8 @@ import sizes from './sizes.js';
 function download(path) {
   const job = { loaded: 0, onProgress: null };
   const read = async () => {
-    const response = await fetch(`./${path}`).catch((error) => {
+    // Scripts and program are in a folder of their own, named after the build.
+    const response = await fetch(new URL(`../${path}`, import.meta.url)).catch((error) => {
       throw new Error(`${path} could not be fetched: ${error.message}`);
     });
     if (!response.ok) throw new Error(`${path} could not be fetched: the server answered ${response.status} ${response.statusText}`);

@@ -213,7 +213,7 @@ fn open(path: &Path, viewer: &mut Viewer) {
 /// The same for a file that came as bytes.
 fn open_bytes(name: String, bytes: Vec<u8>, viewer: &mut Viewer) {
     match (kind_of(name.as_ref(), viewer), &viewer.model) {
-        (Ok(Kind::Checkpoint), _) => viewer.open_bytes(name, bytes.into()),
+        (Ok(Kind::Checkpoint), _) => viewer.open_bytes(&name, bytes.into()),
         (Ok(Kind::Picture), Some(model)) => {
             match picture::item_of(&bytes, name.as_ref(), model.shape) {
                 Ok(image) => viewer.start_from(image.into()),

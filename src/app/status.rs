@@ -115,8 +115,7 @@ impl Status {
 
 /// Opens the device and the model anew.
 pub(super) fn try_again(viewer: &mut Viewer) {
-    viewer.failure = None;
-    viewer.device = None;
+    viewer.forget();
     viewer.send(Command::Retry);
     let model = viewer.view.view.model.clone();
     viewer.open(model);

@@ -9,7 +9,7 @@ use std::{
 use js_sys::Reflect;
 use serde_json::json;
 use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
-use web_sys::{ErrorEvent, HtmlCanvasElement, MessageEvent, Window, Worker};
+use web_sys::{HtmlCanvasElement, MessageEvent, Window, Worker};
 use web_time::{Duration, Instant};
 
 use super::wire::{Report, Request, decode, encode};
@@ -133,13 +133,14 @@ impl Helper {
             }
         });
         let helper = self.clone();
-        let on_error = Closure::<dyn Fn(ErrorEvent)>::new(move |event: ErrorEvent| {
+        let on_error = Closure::<dyn Fn(web_sys::Event)>::new(move |event: web_sys::Event| {
             // What is caught here is told in the page.
             event.prevent_default();
-            helper.take(vec![Event::Failed(format!(
-                "the page's worker failed: {}",
-                event.message()
-            ))]);
+            // A script that does not load is an event without a message.
+            let message = Reflect::get(&event, &"message".into()).ok();
+            let message = message.and_then(|message| message.as_string());
+            let message = message.unwrap_or_else(|| "its script could not be loaded".into());
+            helper.take(vec![Event::Failed(format!("the page's worker failed: {message}"))]);
         });
         worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
         on_error.forget();
@@ -217,7 +218,10 @@ impl Page {
         let wanted = if query.view.is_empty() { GENTLE } else { &query.view };
         let (view, problem) = match ViewState::from_query(wanted) {
             Ok(view) => (view, None),
-            Err(error) => (ViewState::default(), Some(format!("The link is not used: {error}"))),
+            Err(error) => {
+                let gentle = ViewState::from_query(GENTLE).unwrap_or_default();
+                (gentle, Some(format!("The link is not used: {error}")))
+            }
         };
         let link = Link { commands: command_sender, events };
         let mut app = match IS_EMBEDDED.with(|is_embedded| *is_embedded) {
@@ -240,7 +244,10 @@ impl Page {
         publish(state.clone());
         let fixed_query = match query.device.as_str() {
             "auto" => String::new(),
-            device => format!("{DEVICE}={device}"),
+            device => {
+                let mut query = form_urlencoded::Serializer::new(String::new());
+                query.append_pair(DEVICE, device).finish()
+            }
         };
         Self {
             app,

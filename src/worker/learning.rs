@@ -72,12 +72,12 @@ impl Service<'_> {
 
     /// The run in this folder, ready to go on.
     pub(super) async fn rested(&mut self, folder: &Path) -> Result<Training, JobError> {
-        match self.resting.take() {
-            Some(run) if run.folder().path() == folder => Ok(run),
-            _ if cfg!(target_arch = "wasm32") => Err(JobError::Request(
+        match self.resting.take_if(|run| run.folder().path() == folder) {
+            Some(run) => Ok(run),
+            None if cfg!(target_arch = "wasm32") => Err(JobError::Request(
                 "in a browser only the run that was paused last, on this page, can go on".into(),
             )),
-            _ => Training::resume(folder, Ok, &self.device).await,
+            None => Training::resume(folder, Ok, &self.device).await,
         }
     }
 
@@ -158,6 +158,13 @@ impl Service<'_> {
             (None, Some(session)) => session.checkpoint().clone(),
             (None, None) => return Err(JobError::Request("no model is open".into())),
         };
+        // A packed model, which is what a GPU in a browser gives, is written in half precision.
+        if checkpoint.is_packed() && !checkpoint.fits_half_precision() {
+            return Err(JobError::Request(
+                "the model's numbers have grown past half precision, in which it would be saved"
+                    .into(),
+            ));
+        }
         Ok(checkpoint.save(path)?)
     }
 

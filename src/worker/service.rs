@@ -281,8 +281,10 @@ impl Service<'_> {
         let Some(session) = &mut self.session else { return Ok(()) };
         // The first picture comes first.
         if session.request().is_some() {
-            if std::mem::take(&mut self.references_wanted) {
-                session.load_references().await;
+            if std::mem::take(&mut self.references_wanted)
+                && let Err(error) = session.load_references().await
+            {
+                self.out.say(Event::Refused(error.to_string())).await?;
             }
             if let Some(event) = session.advance_references().await {
                 self.out.say(event).await?;

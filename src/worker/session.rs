@@ -244,17 +244,19 @@ impl Session {
     }
 
     /// Loads the images to compare with, where they are at hand.
-    pub(super) async fn load_references(&mut self) {
+    ///
+    /// # Errors
+    /// They are to come over the wire and do not.
+    pub(super) async fn load_references(&mut self) -> Result<(), JobError> {
         let config = &self.checkpoint.config;
-        if data::prepare(&config.data).await.is_err() {
-            return;
-        }
+        data::prepare(&config.data).await?;
         let splits = data::load_at_hand(&config.data, config.seed);
         if let Ok(splits) = splits
             && self.checkpoint.check_data(&splits.test).is_ok()
         {
             self.references = Some((splits.test, Arc::new(splits.train), Vec::new()));
         }
+        Ok(())
     }
 
     /// Evaluates some more of the test images; tells of them when all are done.

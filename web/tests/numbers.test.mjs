@@ -11,7 +11,7 @@ const NUM_STEPS = 20;
 const SEED = 3;
 // Every key that counts, as a link fills in the viewer's defaults where the program takes the model's own. The
 // model's own steps are ten times larger: with those, one activation in a chain that rounds to the other side of
-// zero makes another chain of it within twenty steps, on every device but the one (a fifth of the chains).
+// zero makes another chain of it within twenty steps (14 of 60 chains, lavapipe against the CPU).
 const RULE = Object.entries({
   'sampler.kind': 'proximal-sgld',
   'sampler.step_size': 0.1,

@@ -28,6 +28,8 @@ pub struct Setup {
     save_as: String,
     /// When a start was asked for that has not happened yet.
     asked_at: Option<f64>,
+    /// Folders of the runs so far.
+    used: Vec<PathBuf>,
 }
 
 impl Default for Setup {
@@ -39,6 +41,7 @@ impl Default for Setup {
             resume: String::new(),
             save_as: "saved.safetensors".into(),
             asked_at: None,
+            used: Vec::new(),
         };
         setup.choose(FIRST_PRESET);
         setup
@@ -69,7 +72,13 @@ impl Setup {
     fn choose(&mut self, preset: &'static str) {
         self.preset = preset;
         self.config = RunConfig::preset(preset).unwrap_or_default();
-        self.out = free_folder(&format!("runs/{preset}-window"), Path::exists);
+        self.choose_folder();
+    }
+
+    /// A folder that neither exists nor was used: a browser's are in the memory of its worker.
+    fn choose_folder(&mut self) {
+        let is_taken = |path: &Path| path.exists() || self.used.iter().any(|used| used == path);
+        self.out = free_folder(&format!("runs/{}-window", self.preset), is_taken);
     }
 
     /// Takes in news.
@@ -80,9 +89,8 @@ impl Setup {
                 self.resume = folder.display().to_string();
                 self.save_as = folder.join("saved.safetensors").display().to_string();
                 // The next run wants a folder of its own.
-                self.out = free_folder(&format!("runs/{}-window", self.preset), |path| {
-                    path.exists() || path == folder
-                });
+                self.used.push(folder.clone());
+                self.choose_folder();
             }
             TrainingNews::Failed(_) => self.asked_at = None,
             _ => {}

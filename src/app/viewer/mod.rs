@@ -15,6 +15,11 @@ use crate::{
 
 /// Classes shown of a model that has many.
 const MAX_DEFAULT_CLASSES: usize = 10;
+/// What becomes of a training run when the worker fails.
+const AFTER_FAILURE: &str = match cfg!(target_arch = "wasm32") {
+    true => "the run is lost: in a browser it lives in the memory that failed",
+    false => "go on from the run's last checkpoint",
+};
 
 /// What is shown in the middle.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,6 +110,8 @@ pub struct Viewer {
     pub references: Option<References>,
     /// Whether they were asked for.
     are_references_asked: bool,
+    /// Names of the files that came as bytes.
+    attached: Vec<String>,
     /// The image that was drawn or dropped.
     pub start_image: Option<Arc<[f32]>>,
     /// The last image asked about.
@@ -148,6 +155,7 @@ impl Viewer {
             tab: Tab::default(),
             references: None,
             are_references_asked: false,
+            attached: Vec::new(),
             start_image: None,
             classified: None,
             training_news: VecDeque::new(),
@@ -235,10 +243,11 @@ impl Viewer {
             Event::Failed(reason) => {
                 self.is_running = false;
                 if std::mem::take(&mut self.is_training) {
-                    let news = format!("{reason}; go on from the run's last checkpoint");
+                    let news = format!("{reason}; {AFTER_FAILURE}");
                     self.training_news.push_back(TrainingNews::Failed(news));
                 }
-                self.failure = Some(reason);
+                // What follows a failure says less than the first word of it.
+                self.failure.get_or_insert(reason);
             }
         }
     }
@@ -246,6 +255,7 @@ impl Viewer {
     /// Says so; where nothing is shown yet, shows something that can be.
     fn refused(&mut self, reason: String) {
         self.complain(reason);
+        self.loading = None;
         match (&self.model, self.bundled.first()) {
             (None, Some(name)) if self.view.view.model != *name => {
                 let name = name.clone();
@@ -260,6 +270,15 @@ impl Viewer {
         }
     }
 
+    /// Takes nothing for granted of a worker that failed: what it had in memory is gone.
+    pub fn forget(&mut self) {
+        self.failure = None;
+        self.device = None;
+        self.model = None;
+        self.record = None;
+        self.selected = None;
+    }
+
     fn opened(&mut self, model: ModelInfo) {
         let is_other = self.model.as_ref().is_some_and(|old| old.name != model.name);
         let num_classes = model.class_names.len();
@@ -268,7 +287,6 @@ impl Viewer {
         if is_other {
             self.view.view.classes.clear();
             self.references = None;
-            self.are_references_asked = false;
             self.classified = None;
             self.start_image = None;
             self.record = None;
@@ -294,6 +312,7 @@ impl Viewer {
         if is_changed {
             self.notify("What the chains started from is not here: they start from class centres.");
         }
+        self.are_references_asked = self.references.is_some();
         self.model = Some(model);
         self.restart();
     }
@@ -313,7 +332,13 @@ impl Viewer {
     }
 
     /// Loads a model from the bytes of a checkpoint.
-    pub fn open_bytes(&mut self, name: String, bytes: Arc<[u8]>) {
+    pub fn open_bytes(&mut self, name: &str, bytes: Arc<[u8]>) {
+        // Another file of the same name is another model.
+        let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
+        let numbered = (2..).map(|number| format!("{stem} ({number}).{ending}"));
+        let mut names = std::iter::once(name.to_string()).chain(numbered);
+        let Some(name) = names.find(|name| !self.attached.contains(name)) else { return };
+        self.attached.push(name.clone());
         self.send(Command::Attach { name: name.clone(), bytes });
         self.open(name);
     }

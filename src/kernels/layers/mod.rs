@@ -16,11 +16,11 @@ mod cube;
 mod flex;
 mod shape;
 
+#[cfg(not(target_arch = "wasm32"))]
+use burn::tensor::DType;
 use burn::{
     backend::Dispatch,
-    tensor::{
-        DType, Tensor, activation::leaky_relu, module::conv2d as burn_conv2d, ops::ConvOptions,
-    },
+    tensor::{Tensor, activation::leaky_relu, module::conv2d as burn_conv2d, ops::ConvOptions},
 };
 
 use autodiff::LayerBackend;
