@@ -75,6 +75,23 @@ test('a model that does not come is told in the viewer', async (t) => {
   assert.match(`${state.failure} ${state.notices}`, /mnist/);
 });
 
+test('when the worker dies its reason is told, and another takes over', async (t) => {
+  const { page, until } = await open(t, '?per_class=1&num_steps=100000', { kind: 'no webgpu' });
+  await until('chains that run', (s) => s.last_step >= 3);
+  await page.workers()[0].evaluate(() => void setTimeout(() => { throw new Error('a test'); }));
+  const failed = await until('a failure', (s) => s.failure);
+  assert.match(failed.failure, /a test/);
+  // The button stands at the end of the banner's text.
+  for (let x = 260; x < 700 && (await until('a state', () => true)).failure; x += 30) {
+    await page.mouse.click(x, 45);
+    await page.waitForTimeout(200);
+  }
+  const again = await until('a model opened anew', (s) => !s.failure && s.model === 'fashion' && s.energies.length > 0);
+  assert.equal(again.last_step, 0);
+  await page.keyboard.press('Space');
+  await until('chains that run again', (s) => s.last_step >= 3);
+});
+
 test('a broken checkpoint brings a message and nothing else, a good one opens', async (t) => {
   const { page, until } = await open(t, '?per_class=1&num_steps=100000&max_steps_per_sec=10');
   await until('chains that run', (s) => s.last_step >= 1);
