@@ -4,7 +4,7 @@
 // Its counter is (block, step, stream, 0) and its key the 64-bit seed, each in words of its own, so
 // that neighbouring seeds, steps and streams share nothing. One block yields four values: element e
 // reads lane e % 4 of block e / 4. The same bits come out on every adapter and on the CPU.
-// Twin: src/kernels/reference.rs
+// Twin: src/kernels/reference/chains.rs
 
 const WORKGROUP_SIZE: u32 = 256u;
 

@@ -1,5 +1,5 @@
 //! The fonts of the page in a browser: egui's own, cut down to what is shown by `assets/fonts/make_fonts.py`.
-//! Whole, they would be a sixth of what a browser has to load.
+//! Whole, they are 0.7 MB after compression.
 
 use std::sync::Arc;
 

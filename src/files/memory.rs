@@ -16,7 +16,12 @@ pub fn exists(path: &Path) -> bool {
     FILES.with_borrow(|files| files.keys().any(|file| file.starts_with(path)))
 }
 
-/// The same: no folder is empty here.
+/// Whether there is such a file.
+pub fn is_file(path: &Path) -> bool {
+    FILES.with_borrow(|files| files.contains_key(path))
+}
+
+/// As [`exists`]: no folder is empty here.
 pub fn is_taken(path: &Path) -> bool {
     exists(path)
 }

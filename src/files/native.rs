@@ -13,6 +13,11 @@ pub fn exists(path: &Path) -> bool {
     path.exists()
 }
 
+/// Whether there is such a file.
+pub fn is_file(path: &Path) -> bool {
+    path.is_file()
+}
+
 /// Whether there is a file, or something in a folder of that name.
 pub fn is_taken(path: &Path) -> bool {
     path.is_file() || fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some())

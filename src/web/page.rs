@@ -1,6 +1,7 @@
 //! The page: the window's `App` in a canvas, with a web worker at the other end of its link.
 
 use std::{
+    any::Any,
     cell::{Cell, RefCell},
     rc::Rc,
     sync::mpsc::{Receiver, Sender, channel},
@@ -95,7 +96,9 @@ async fn view(window: Window, query: Query) -> Result<(), JsValue> {
         creation.egui_ctx.set_fonts(small_fonts());
         Ok(Box::new(Page::new(&creation.egui_ctx, window, query)))
     });
-    eframe::WebRunner::new().start(canvas, options, create).await
+    let runner = eframe::WebRunner::new();
+    publish(runner.clone());
+    runner.start(canvas, options, create).await
 }
 
 /// The worker in force, and the files that it was given.
@@ -204,10 +207,9 @@ struct Page {
     commands: Receiver<Command>,
     helper: Rc<Helper>,
     window: Window,
-    /// The query in the address, and when it was put there.
-    address: (String, Instant),
+    /// The view that the address tells of, and since when.
+    address: (ViewState, Instant),
     fixed_query: String,
-    state: Rc<RefCell<String>>,
     is_ready: bool,
 }
 
@@ -223,6 +225,9 @@ impl Page {
                 (gentle, Some(format!("The link is not used: {error}")))
             }
         };
+        // An address without a query, or with a wrong one, does not tell of it yet.
+        let is_told = !query.view.is_empty() && problem.is_none();
+        let told = if is_told { view.clone() } else { ViewState::default() };
         let link = Link { commands: command_sender, events };
         let mut app = match IS_EMBEDDED.with(|is_embedded| *is_embedded) {
             Some(true) => App::embedded(link, view, FULL_PAGE),
@@ -240,8 +245,6 @@ impl Page {
         if let Some(problem) = problem {
             viewer.complain(problem);
         }
-        let state = Rc::new(RefCell::new("{}".to_string()));
-        publish(state.clone());
         let fixed_query = match query.device.as_str() {
             "auto" => String::new(),
             device => {
@@ -254,17 +257,16 @@ impl Page {
             commands,
             helper: Helper::new(query.device, event_sender, ctx.clone()),
             window,
-            address: (query.view, Instant::now()),
+            address: (told, Instant::now()),
             fixed_query,
-            state,
             is_ready: false,
         }
     }
 
     /// Puts the state of the viewer into the address: a reload, or somebody else, finds it there.
     fn follow_address(&mut self, ctx: &egui::Context) {
-        let query = self.app.viewer().view.to_query();
-        if query == self.address.0 || self.app.viewer().model.is_none() {
+        let viewer = self.app.viewer();
+        if viewer.view == self.address.0 || viewer.model.is_none() {
             return;
         }
         let waited = self.address.1.elapsed();
@@ -272,6 +274,7 @@ impl Page {
             ctx.request_repaint_after(ADDRESS_INTERVAL - waited);
             return;
         }
+        let (view, query) = (viewer.view.clone(), viewer.view.to_query());
         let parts = [self.fixed_query.as_str(), &query];
         let whole: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         if let Ok(history) = self.window.history() {
@@ -279,17 +282,17 @@ impl Page {
             let url = format!("?{}", whole.join("&"));
             let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&url));
         }
-        self.address = (query, Instant::now());
+        self.address = (view, Instant::now());
     }
 
     /// What scripts around the page may want to know.
-    fn describe(&self) -> String {
+    fn describe(&self) -> JsValue {
         let viewer = self.app.viewer();
         let energies: Vec<&Vec<f32>> = viewer
             .shown_numbers()
             .map(|numbers| numbers.1.iter().map(|lane| &lane.energy).collect())
             .unwrap_or_default();
-        json!({
+        let state = json!({
             "device": viewer.device.as_ref().map(|device| &device.0),
             "is_cpu": viewer.device.as_ref().map(|device| device.1),
             "model": viewer.model.as_ref().map(|model| &model.name),
@@ -303,15 +306,15 @@ impl Page {
             "steps_per_sec": viewer.steps_per_sec,
             "has_references": viewer.references.is_some(),
             "is_training": viewer.is_training,
-        })
-        .to_string()
+        });
+        js_sys::JSON::parse(&state.to_string()).unwrap_or(JsValue::NULL)
     }
 }
 
 /// Lets scripts ask `jempp.state()`.
-fn publish(state: Rc<RefCell<String>>) {
+fn publish(runner: eframe::WebRunner) {
     let ask = Closure::<dyn Fn() -> JsValue>::new(move || {
-        js_sys::JSON::parse(&state.borrow()).unwrap_or(JsValue::NULL)
+        runner.app_mut::<Page>().map_or(JsValue::NULL, |page| page.describe())
     });
     set("state", &ask.into_js_value());
 }
@@ -324,6 +327,10 @@ fn set(key: &str, value: &JsValue) {
 }
 
 impl eframe::App for Page {
+    fn as_any_mut(&mut self) -> Option<&mut dyn Any> {
+        Some(self)
+    }
+
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
         self.app.drain(ctx);
         self.helper.acknowledge();
@@ -335,7 +342,6 @@ impl eframe::App for Page {
             self.helper.send(command);
         }
         self.follow_address(ui.ctx());
-        *self.state.borrow_mut() = self.describe();
         if !std::mem::replace(&mut self.is_ready, true) {
             ready();
         }

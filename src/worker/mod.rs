@@ -3,6 +3,8 @@
 
 #[cfg(target_arch = "wasm32")]
 mod bench;
+#[cfg(not(target_arch = "wasm32"))]
+mod jobs;
 mod lane;
 mod learning;
 mod message;
@@ -29,15 +31,16 @@ use crate::{
 };
 
 pub use message::*;
-#[cfg(not(target_arch = "wasm32"))]
-pub use native::{Worker, spawn};
 pub use training::{Training, TrainingEvent};
-#[cfg(not(target_arch = "wasm32"))]
-pub use training::{resume, train};
 #[cfg(target_arch = "wasm32")]
 pub use {
     bench::bench,
     web::{Port, serve},
+};
+#[cfg(not(target_arch = "wasm32"))]
+pub use {
+    jobs::{resume, train},
+    native::{Worker, spawn},
 };
 
 /// Why a job ended without its result.

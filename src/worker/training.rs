@@ -1,8 +1,6 @@
 //! A training run: epochs, evaluations, checkpoints, recoveries around the trainer. It reports what
 //! happens as events and knows nothing of who listens.
 
-#[cfg(not(target_arch = "wasm32"))]
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -75,40 +73,6 @@ pub enum TrainingEvent {
     },
 }
 
-/// Starts a new run in `out` and trains it to its end or until `stop` is set.
-///
-/// # Errors
-/// As [`Training::start`], and a divergence that recoveries do not cure.
-#[cfg(not(target_arch = "wasm32"))]
-pub fn train(
-    config: RunConfig,
-    out: &Path,
-    device: &ComputeDevice,
-    stop: &AtomicBool,
-    on_event: &mut dyn FnMut(TrainingEvent),
-) -> Result<(), JobError> {
-    pollster::block_on(async {
-        Training::start(config, out, device).await?.run(stop, on_event).await
-    })
-}
-
-/// Goes on with the run in `path` to its end or until `stop` is set; see [`Training::resume`].
-///
-/// # Errors
-/// As [`Training::resume`], and a divergence that recoveries do not cure.
-#[cfg(not(target_arch = "wasm32"))]
-pub fn resume(
-    path: &Path,
-    change: impl FnOnce(RunConfig) -> Result<RunConfig, ConfigError>,
-    device: &ComputeDevice,
-    stop: &AtomicBool,
-    on_event: &mut dyn FnMut(TrainingEvent),
-) -> Result<(), JobError> {
-    pollster::block_on(async {
-        Training::resume(path, change, device).await?.run(stop, on_event).await
-    })
-}
-
 /// A run in memory and in its folder.
 pub struct Training {
     trainer: Trainer,
@@ -155,7 +119,7 @@ impl Training {
         device: &ComputeDevice,
     ) -> Result<Self, JobError> {
         let file = RunFolder::checkpoint_of(path);
-        if !files::exists(&file) {
+        if !files::is_file(&file) {
             return Err(RunFolderError::NoRun(path.to_path_buf()).into());
         }
         let mut checkpoint = Checkpoint::load(&file)?;
@@ -203,22 +167,6 @@ impl Training {
     /// Steps of the whole run.
     pub fn num_steps(&self) -> u64 {
         self.trainer.steps_per_epoch() * self.trainer.config().training.epochs as u64
-    }
-
-    #[cfg(not(target_arch = "wasm32"))]
-    async fn run(
-        mut self,
-        stop: &AtomicBool,
-        on_event: &mut dyn FnMut(TrainingEvent),
-    ) -> Result<(), JobError> {
-        self.announce(on_event);
-        while !self.is_complete() {
-            if stop.load(Ordering::Relaxed) {
-                break;
-            }
-            self.advance(on_event).await?;
-        }
-        self.finish(on_event).await
     }
 
     /// Says where the run stands.
