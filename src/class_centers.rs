@@ -126,6 +126,53 @@ impl ClassCentersData {
     }
 }
 
+/// A few directions along which the classes differ most.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MeanAxes {
+    /// The middle of the class means, shape (D).
+    pub origin: Vec<f32>,
+    /// Unit vectors, one row each, shape (k, D).
+    pub axes: Vec<Vec<f32>>,
+}
+
+impl ClassCentersData {
+    /// The first principal axes of the class means, `most` at most and fewer where the means span less: of
+    /// two classes the line through both means. The largest component of an axis is positive.
+    ///
+    /// # Errors
+    /// No eigendecomposition.
+    pub fn mean_axes(&self, most: usize) -> Result<MeanAxes, ClassCentersError> {
+        let [num_classes, _, num_pixels] = self.dims;
+        if num_classes < 2 {
+            return Ok(MeanAxes { origin: self.mean.clone(), axes: Vec::new() });
+        }
+        let found = PrincipalAxes::of(self.mean.clone(), num_pixels, "means of the classes")?;
+        // What rounding leaves of an axis that is not there.
+        let least = 1e-6 * found.variances.first().copied().unwrap_or(0.0);
+        let is_there = |&j: &usize| found.variances[j] > least.max(f32::MIN_POSITIVE);
+        let axis = |j: usize| {
+            let axis: Vec<f32> = (0..num_pixels).map(|d| found.axes[(d, j)]).collect();
+            let largest = axis.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs()));
+            let sign = largest.unwrap_or(1.0).signum();
+            axis.into_iter().map(|value| sign * value).collect()
+        };
+        let num_axes = most.min(found.variances.len());
+        let axes = (0..num_axes).take_while(is_there).map(axis).collect();
+        Ok(MeanAxes { origin: found.mean, axes })
+    }
+}
+
+impl MeanAxes {
+    /// The place of `x` (D) along each axis, in units of x.
+    pub fn place_of(&self, x: &[f32]) -> Vec<f32> {
+        let along = |axis: &Vec<f32>| {
+            let terms = x.iter().zip(&self.origin).zip(axis);
+            terms.map(|((x, origin), axis)| f64::from(x - origin) * f64::from(*axis)).sum::<f64>()
+        };
+        self.axes.iter().map(|axis| along(axis) as f32).collect()
+    }
+}
+
 impl ClassCenters {
     /// One start per label, shape (N, C, H, W).
     pub fn start(&self, labels: &[u32], noise: NoiseKey) -> Tensor<4> {

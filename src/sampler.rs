@@ -142,21 +142,44 @@ impl Sampler {
         self
     }
 
+    /// How far one step goes along a gradient that is not clamped, in x² per unit of energy: α, of PYLD N·α.
+    pub fn length(&self) -> f32 {
+        match *self {
+            Self::Pyld { num_inner_steps, inner_step_size, .. } => {
+                num_inner_steps as f32 * inner_step_size
+            }
+            Self::Sgld { step_size, .. }
+            | Self::Mala { step_size, .. }
+            | Self::ProximalSgld { step_size, .. } => step_size,
+        }
+    }
+
+    /// σ, the standard deviation actually added in one step.
+    pub fn noise_std(&self) -> f32 {
+        match *self {
+            Self::Sgld { noise_std, .. }
+            | Self::Mala { noise_std, .. }
+            | Self::ProximalSgld { noise_std, .. }
+            | Self::Pyld { noise_std, .. } => noise_std,
+        }
+    }
+
+    /// r, where gradients are clamped to it and x is kept in [-1, 1].
+    pub fn proximal_radius(&self) -> Option<f32> {
+        match *self {
+            Self::ProximalSgld { proximal_radius, .. } | Self::Pyld { proximal_radius, .. } => {
+                Some(proximal_radius)
+            }
+            Self::Sgld { .. } | Self::Mala { .. } => None,
+        }
+    }
+
     /// The chains after one step, and what the step saw.
     pub fn step(&self, state: ChainState, energy: &dyn Energy) -> (ChainState, StepInfo) {
         let ChainState { x, noise } = state;
-        let (step_size, noise_std, proximal_radius) = match *self {
-            Self::Sgld { step_size, noise_std } | Self::Mala { step_size, noise_std } => {
-                (step_size, noise_std, 0.0)
-            }
-            Self::ProximalSgld { step_size, noise_std, proximal_radius } => {
-                (step_size, noise_std, proximal_radius)
-            }
-            Self::Pyld { num_inner_steps, inner_step_size, noise_std, proximal_radius } => {
-                (num_inner_steps as f32 * inner_step_size, noise_std, proximal_radius)
-            }
-        };
-        let project = !matches!(self, Self::Sgld { .. } | Self::Mala { .. });
+        let (step_size, noise_std) = (self.length(), self.noise_std());
+        let proximal_radius = self.proximal_radius().unwrap_or_default();
+        let project = self.proximal_radius().is_some();
         let update = ProximalStep { step_size, noise_std, proximal_radius, project, noise };
 
         let mut acceptance = None;

@@ -2,66 +2,21 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
 mod common;
+#[path = "common/program.rs"]
+mod program;
 
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Command, Stdio},
 };
 
 use flate2::{Compression, write::GzEncoder};
-
-fn jempp(dir: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_jempp"))
-        .args(arguments)
-        .env("JEMPP_CACHE", dir.join("cache"))
-        .current_dir(dir)
-        .output()
-        .unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// Runs a command that must fail: its one error line.
-fn fails(dir: &Path, arguments: &[&str]) -> String {
-    let output = jempp(dir, arguments);
-    let stderr = text(&output.stderr);
-    let code = output.status.code();
-    assert!(matches!(code, Some(1 | 2)), "{arguments:?} ended with {code:?}: {stderr}");
-    assert!(!stderr.contains("panicked"), "{stderr}");
-    let lines: Vec<&str> = stderr.lines().filter(|line| line.starts_with("error: ")).collect();
-    let ours: Vec<&&str> = lines.iter().filter(|line| !line.contains("XDG_RUNTIME_DIR")).collect();
-    assert_eq!(ours.len(), 1, "one line: {stderr}");
-    ours[0].to_string()
-}
-
-fn succeeds(dir: &Path, arguments: &[&str]) -> String {
-    let output = jempp(dir, arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
-    text(&output.stdout)
-}
-
-const QUICK: [&str; 14] = [
-    "train",
-    "--preset",
-    "toy-two-moons",
-    "--out",
-    "run",
-    "--device",
-    "cpu",
-    "--epochs",
-    "2",
-    "--set",
-    "data.num_points=1000",
-    "--set",
-    "replay_buffer.replay_buffer_size=256",
-    "--set",
-];
+use program::{QUICK, fails, succeeds, text};
 
 fn train(dir: &Path) -> PathBuf {
-    let arguments: Vec<&str> = QUICK.into_iter().chain(["training.eval_every_epochs=1"]).collect();
+    let arguments: Vec<&str> =
+        QUICK.into_iter().chain(["--set", "training.eval_every_epochs=1"]).collect();
     succeeds(dir, &arguments);
     dir.join("run")
 }
@@ -244,7 +199,7 @@ fn bad_configurations_name_the_key_and_the_way_out() {
     assert!(said.contains("`sampler.step_size` cannot be"), "{said}");
     assert!(set("sampler.step_size").contains("is no assignment"));
 
-    let said = fails(dir.path(), &["train", "--out", "x", "--preset", "fasion"]);
+    let said = fails(dir.path(), &["train", "--out", "x", "--preset", "fashion-quik"]);
     assert!(said.contains("did you mean `fashion-quick`?"), "{said}");
     let said = fails(dir.path(), &["train", "--out", "x", "--config", "none.toml"]);
     assert!(said.contains("none.toml"), "{said}");
@@ -282,7 +237,7 @@ fn a_run_is_never_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     train(dir.path());
     let before = fs::read(dir.path().join("run/metrics.jsonl")).unwrap();
-    let arguments: Vec<&str> = QUICK.into_iter().chain(["seed=5"]).collect();
+    let arguments: Vec<&str> = QUICK.into_iter().chain(["--set", "seed=5"]).collect();
     let said = fails(dir.path(), &arguments);
     assert!(said.contains("run already exists") && said.contains("--resume run"), "{said}");
     assert_eq!(fs::read(dir.path().join("run/metrics.jsonl")).unwrap(), before);
@@ -308,9 +263,10 @@ fn a_resumed_run_may_go_on_longer_but_stays_the_same_run() {
 #[test]
 fn a_run_that_cannot_begin_leaves_no_folder() {
     let dir = tempfile::tempdir().unwrap();
-    let arguments: Vec<&str> = QUICK.into_iter().chain(["model.arch=resnet"]).collect();
+    let arguments: Vec<&str> = QUICK.into_iter().chain(["--set", "model.arch=resnet"]).collect();
     assert!(fails(dir.path(), &arguments).contains("unknown model.arch"));
-    let arguments: Vec<&str> = QUICK.into_iter().chain(["model.arch=wrn-10-99999999999"]).collect();
+    let arguments: Vec<&str> =
+        QUICK.into_iter().chain(["--set", "model.arch=wrn-10-99999999999"]).collect();
     assert!(fails(dir.path(), &arguments).contains("the width 1 to 64"));
     train(dir.path());
 }

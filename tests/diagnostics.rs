@@ -3,32 +3,22 @@
 //! `tests/arviz/golden.py` made `tests/arviz/golden.json`.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
+#[path = "common/uniforms.rs"]
+mod uniforms;
+
 use std::{collections::HashSet, fs, path::Path};
 
 use jempp::diagnostics::{
     Diagnostic, DoesNotApply, applicability, autocorrelation, ess_bulk, ess_tail, integrated_time,
-    joint_autocorrelation, nested_r_hat, report, split_r_hat, switches,
+    joint_autocorrelation, kolmogorov_smirnov, mean_and_std, nested_r_hat, report, split_r_hat,
+    switches,
 };
 use serde_json::Value;
+use uniforms::Uniforms;
 
 type Number = fn(&[Vec<f64>]) -> Result<f64, DoesNotApply>;
 
 const EVERY: [Number; 4] = [split_r_hat, ess_bulk, ess_tail, integrated_time];
-
-/// Numbers in (0, 1): the generator of `golden.py`.
-struct Uniforms(u64);
-
-impl Uniforms {
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        ((self.0 >> 11) as f64 + 0.5) / (1u64 << 53) as f64
-    }
-
-    /// A sum of 12, less 6: nearly normal.
-    fn normal(&mut self) -> f64 {
-        (0..12).fold(-6.0, |sum, _| sum + self.next())
-    }
-}
 
 /// Independent draws.
 fn independent(seed: u64, num_chains: usize, num_draws: usize) -> Vec<Vec<f64>> {
@@ -316,10 +306,61 @@ fn constant_chains_give_a_reason_and_never_nan() {
 
 #[test]
 fn samplers_without_noise_and_coupled_chains_have_no_diagnostics() {
-    assert_eq!(applicability(0.01, false), None);
-    assert_eq!(applicability(0.0, true), Some(DoesNotApply::NoNoise));
-    assert_eq!(applicability(f64::NAN, false), Some(DoesNotApply::NoNoise));
-    assert_eq!(applicability(0.01, true), Some(DoesNotApply::CoupledChains));
+    assert_eq!(applicability(0.01, false, false), None);
+    assert_eq!(applicability(0.0, true, true), Some(DoesNotApply::NoNoise));
+    assert_eq!(applicability(f64::NAN, false, false), Some(DoesNotApply::NoNoise));
+    assert_eq!(applicability(0.01, true, true), Some(DoesNotApply::CoupledChains));
+    assert_eq!(applicability(0.01, false, true), Some(DoesNotApply::DifferentLaws));
+}
+
+#[test]
+fn the_distance_of_two_samples_by_hand() {
+    let distance = |a: &[f64], b: &[f64]| kolmogorov_smirnov(a, b).unwrap().distance;
+    let a = [4.0, 1.0, 3.0, 2.0];
+    assert_eq!(distance(&a, &a), 0.0, "a value on both sides is one place");
+    assert_eq!(distance(&a, &[5.0; 4]), 1.0);
+    assert_eq!(distance(&[0.0; 7], &[0.0; 1000]), 0.0, "shares are counted and not added up");
+    assert_eq!(distance(&a, &[2.5, 2.5, 2.5, 9.0]), 0.5, "half of a lies below 2.5, none of b");
+    assert_eq!(distance(&a, &[2.0, 2.0, 4.0, 4.0]), 0.25);
+    // Against SciPy's ks_2samp for sizes that differ.
+    let b: Vec<f64> = (0..7).map(|value| f64::from(value) * 0.9 - 1.0).collect();
+    assert_near(distance(&a, &b), 3.0 / 7.0, "sizes 4 and 7");
+    let critical = kolmogorov_smirnov(&[0.0; 50], &[0.0; 200]).unwrap().critical;
+    assert_near(
+        critical,
+        1.358_101_515_740_619_5 * (250.0f64 / 10_000.0).sqrt(),
+        "the 1.358 of tables",
+    );
+    let few = kolmogorov_smirnov(&a[..3], &b);
+    assert_eq!(few, Err(DoesNotApply::TooFewValues { needed: 4, found: 3 }));
+    let broken = kolmogorov_smirnov(&a, &[0.0, f64::NAN, 1.0, f64::INFINITY]);
+    assert_eq!(broken, Err(DoesNotApply::BrokenValues { found: 2, all: 8 }));
+}
+
+#[test]
+fn independent_samples_of_one_law_are_rarely_beyond_chance() {
+    let beyond = |shift: f64| {
+        let pairs = (0..400).map(|seed| independent(seed << 32, 2, 60));
+        let pairs = pairs.map(|pair| (pair[0].clone(), pair[1].clone()));
+        pairs
+            .filter(|(a, b)| {
+                let b: Vec<f64> = b.iter().map(|value| value + shift).collect();
+                kolmogorov_smirnov(a, &b).unwrap().is_beyond_chance()
+            })
+            .count()
+    };
+    let by_chance = beyond(0.0);
+    assert!((4..=32).contains(&by_chance), "about 5 % of 400: {by_chance}");
+    assert!(beyond(2.0) > 390);
+}
+
+#[test]
+fn moments_of_a_set() {
+    assert_eq!(mean_and_std(&[1.0, 3.0, 5.0]), Ok((3.0, 2.0)));
+    assert_eq!(mean_and_std(&[7.0]), Ok((7.0, 0.0)));
+    assert_eq!(mean_and_std(&[]), Err(DoesNotApply::TooFewValues { needed: 1, found: 0 }));
+    let broken = mean_and_std(&[1.0, f64::NAN]);
+    assert_eq!(broken, Err(DoesNotApply::BrokenValues { found: 1, all: 2 }));
 }
 
 #[test]
@@ -342,6 +383,11 @@ fn every_reason_and_meaning_is_one_short_line() {
         DoesNotApply::Constant,
         DoesNotApply::NoNoise,
         DoesNotApply::CoupledChains,
+        DoesNotApply::DifferentLaws,
+        DoesNotApply::OwnStarts,
+        DoesNotApply::NoProposal,
+        DoesNotApply::TooFewValues { needed: 4, found: 1 },
+        DoesNotApply::BrokenValues { found: 3, all: 9 },
     ]
     .map(|reason| reason.to_string());
     let meanings = Diagnostic::ALL.map(|diagnostic| diagnostic.meaning().to_string());

@@ -327,27 +327,18 @@ fn more(ui: &mut Ui, lane: &mut LaneConfig, model: &ModelInfo, index: usize) {
     }
 }
 
-/// What a whole step of a rule amounts to: N·α with PYLD.
-fn whole_step(lane: &LaneConfig) -> f64 {
-    let sampler = &lane.sampler;
-    match sampler.kind {
-        SamplerKind::Pyld => sampler.inner_step_size * sampler.num_inner_steps as f64,
-        _ => sampler.step_size,
-    }
-}
-
 /// β = 2α/σ².
 fn beta(lane: &LaneConfig) -> String {
     match lane.sampler.noise_std {
         0.0 => "∞".into(),
-        noise => format_number(2.0 * whole_step(lane) / (noise * noise)),
+        noise => format_number(2.0 * lane.sampler.whole_step_size() / (noise * noise)),
     }
 }
 
 /// β = 2α/σ², always in sight, and what becomes of PYLD.
 fn temperature(ui: &mut Ui, lane: &LaneConfig) {
     let sampler = &lane.sampler;
-    let (step, noise) = (whole_step(lane), sampler.noise_std);
+    let (step, noise) = (sampler.whole_step_size(), sampler.noise_std);
     let meaning = if noise == 0.0 {
         let clamped = if sampler.kind == SamplerKind::Sgld { "" } else { "clamped " };
         format!("no noise: {clamped}descent of the energy, not a sampler")

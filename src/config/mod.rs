@@ -77,6 +77,8 @@ pub struct RunConfig {
     pub training: TrainingConfig,
     /// Watch on divergence.
     pub divergence: DivergenceConfig,
+    /// What `jempp eval` measures.
+    pub eval: EvalConfig,
 }
 
 /// The candidate spelled most like `word`.
@@ -255,6 +257,23 @@ impl RunConfig {
                     all: names.join(", "),
                 })
             }
+        }
+    }
+}
+
+impl ObjectiveConfig {
+    /// Whether a term looks at chains, which are drawn only then.
+    pub fn needs_chains(&self) -> bool {
+        self.p_x_weight > 0.0 || self.p_x_y_weight > 0.0 || self.energy_l2_weight > 0.0
+    }
+}
+
+impl SamplerConfig {
+    /// What a whole step amounts to, in x² per unit of energy: α, of PYLD N·α.
+    pub fn whole_step_size(&self) -> f64 {
+        match self.kind {
+            SamplerKind::Pyld => self.inner_step_size * self.num_inner_steps as f64,
+            _ => self.step_size,
         }
     }
 }

@@ -11,6 +11,7 @@
 mod r_hat;
 mod ranks;
 mod sample_size;
+mod two_samples;
 
 use ranks::RankedHalves;
 
@@ -18,6 +19,7 @@ pub use r_hat::{nested_r_hat, split_r_hat};
 pub use sample_size::{
     autocorrelation, ess_bulk, ess_tail, integrated_time, joint_autocorrelation,
 };
+pub use two_samples::{KolmogorovSmirnov, kolmogorov_smirnov, mean_and_std};
 
 /// Fewest draws per chain: halves of two, each with a variance.
 const MIN_DRAWS: usize = 4;
@@ -84,6 +86,36 @@ pub enum DoesNotApply {
     /// Batch norm in train mode.
     #[error("batch norm mixes the chains of a batch, so they are not independent chains")]
     CoupledChains,
+    /// p(x|y) of several classes.
+    #[error(
+        "every class follows its own law p(x|y), so chains of different classes need not agree: take one \
+         class alone"
+    )]
+    DifferentLaws,
+    /// ‖x - x_0‖ of chains whose x_0 differ.
+    #[error(
+        "every chain measures from a start of its own, so there is no law that all could share"
+    )]
+    OwnStarts,
+    /// PYLD with a split past the affine part.
+    #[error("inner steps through a non-linear first layer are no Langevin proposal to weigh")]
+    NoProposal,
+    /// Too little to tell two sets of values apart.
+    #[error("too few values: {needed} are needed, here {found}")]
+    TooFewValues {
+        /// Of each set.
+        needed: usize,
+        /// Of the smaller set.
+        found: usize,
+    },
+    /// NaN or infinity in a set of values.
+    #[error("{found} of {all} values are not finite numbers")]
+    BrokenValues {
+        /// How many.
+        found: usize,
+        /// Of how many.
+        all: usize,
+    },
 }
 
 /// What the chains of one summary have to say.
@@ -121,12 +153,20 @@ pub fn report(draws: &[Vec<f64>]) -> Report {
 /// Why none of these diagnostics applies to a sampler, or nothing where they do.
 ///
 /// `noise_std` is σ, the standard deviation actually added; `couples_chains` is whether the network
-/// normalises by the statistics of the batch while it samples.
-pub fn applicability(noise_std: f64, couples_chains: bool) -> Option<DoesNotApply> {
+/// normalises by the statistics of the batch while it samples; `has_different_laws` is whether chains
+/// follow p(x|y) of more than one class.
+pub fn applicability(
+    noise_std: f64,
+    couples_chains: bool,
+    has_different_laws: bool,
+) -> Option<DoesNotApply> {
     if noise_std.is_nan() || noise_std <= 0.0 {
         return Some(DoesNotApply::NoNoise);
     }
-    couples_chains.then_some(DoesNotApply::CoupledChains)
+    if couples_chains {
+        return Some(DoesNotApply::CoupledChains);
+    }
+    has_different_laws.then_some(DoesNotApply::DifferentLaws)
 }
 
 /// Switches of predicted class along one chain: how often a draw's class is not that of the draw before.
@@ -211,7 +251,34 @@ impl Diagnostic {
             }
         }
     }
+
+    /// A number of this diagnostic as people read it, and what it says where there is a usual mark.
+    pub fn text(self, value: f64) -> (String, &'static str) {
+        match self {
+            Self::SplitRHat => (
+                format!("{value:.3}"),
+                match value {
+                    _ if value <= 1.01 => "✔ the chains agree",
+                    _ if value <= 1.1 => "≈ they nearly agree",
+                    _ => "✖ they still disagree",
+                },
+            ),
+            Self::NestedRHat => (format!("{value:.3}"), ""),
+            Self::EssBulk | Self::EssTail => (
+                format!("{value:.0}"),
+                if value >= 400.0 { "✔ enough to trust" } else { "✖ fewer than 400: go on" },
+            ),
+            Self::EssPerSec => (format!("{value:.*}", if value < 10.0 { 2 } else { 0 }), ""),
+            Self::IntegratedTime => (format!("{value:.1} steps"), ""),
+            Self::Switches => (format!("{value:.1} per chain"), ""),
+        }
+    }
 }
+
+/// What MALA's acceptance means, in one line.
+pub const ACCEPTANCE_MEANING: &str = "How probable MALA's acceptance of a proposal is, on average: near 0 % \
+                                      the chain hardly moves, near 100 % its steps are smaller than they \
+                                      could be; about 57 % is best.";
 
 /// Draws per chain, once everything is there that a diagnostic needs.
 ///

@@ -57,9 +57,8 @@ fn r_hat(values: &[f64], num_draws: usize) -> Option<f64> {
 /// One draw per chain will do, if M > 1. Then expect √(1 + 1/M) and not 1 of chains that have converged:
 /// 1.05 with 10 chains, 1.005 with 100; longer chains come closer to 1.
 ///
-/// Differs from the paper: a superchain here holds the chains that start in one class, from draws of its
-/// law instead of from one point. It still finds what a class start leaves behind, not what a single
-/// point would.
+/// Differs from the paper where a superchain holds the chains that start in one class, from draws of its law instead
+/// of from one point: it then finds what a class leaves behind, not what a single point would.
 ///
 /// # Shapes
 /// `draws`: (chains, draws); `superchain_of`: (chains), any numbers, the same for chains of one start.

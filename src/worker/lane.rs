@@ -14,7 +14,7 @@ use crate::{
     energy::JointEnergy,
     kernels::reference::NoiseKey,
     sampler::{ChainState, Sampler},
-    sampling::{self, SampleStart},
+    sampling::{self, SampleStart, distances, probabilities},
 };
 
 const FIXED_MALA: &str = "MALA weighs whole proposals: it cannot run while pixels are held fixed. Choose another sampler, or \
@@ -208,9 +208,6 @@ impl Lane {
         if self.config.is_conditional {
             energy = logits.chunks(num_classes.max(1)).map(energy_of_row).collect();
         }
-        let distance = |(now, then): (&[f32], &[f32])| {
-            now.iter().zip(then).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt()
-        };
         if let Some(spent) = self.spent.last_mut() {
             spent.0 += begin.elapsed().as_secs_f64();
         }
@@ -225,11 +222,7 @@ impl Lane {
                 gradient_norm: column(0),
                 clamp_rate: column(1),
                 saturation: column(2),
-                distance: x
-                    .chunks(num_pixels)
-                    .zip(self.start.chunks(num_pixels))
-                    .map(distance)
-                    .collect(),
+                distance: distances(&x, &self.start, num_pixels),
                 probabilities: fitted(
                     logits.chunks(num_classes.max(1)).flat_map(softmax).collect(),
                 ),
@@ -332,12 +325,4 @@ fn energy_of_row(logits: &[f32]) -> f32 {
 /// Softmax of one row of logits.
 fn softmax(logits: &[f32]) -> Vec<f16> {
     probabilities(logits).into_iter().map(f16::from_f32).collect()
-}
-
-/// Softmax of one row of logits.
-pub(super) fn probabilities(logits: &[f32]) -> Vec<f32> {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let weights: Vec<f32> = logits.iter().map(|logit| (logit - largest).exp()).collect();
-    let sum: f32 = weights.iter().sum();
-    weights.into_iter().map(|weight| weight / sum).collect()
 }

@@ -7,10 +7,7 @@ use burn::{
     tensor::{Device, Tensor, TensorData, Transaction},
 };
 
-use super::{
-    Event, JobError, ModelInfo, References, RunRequest, Step,
-    lane::{Lane, probabilities},
-};
+use super::{Event, JobError, ModelInfo, References, RunRequest, Step, lane::Lane};
 use crate::{
     bundled,
     checkpoint::Checkpoint,
@@ -20,7 +17,7 @@ use crate::{
     energy::energy_of_logits,
     files,
     model::{Network, weights_of},
-    sampling,
+    sampling::{self, probabilities},
     trainer::Trainer,
 };
 

@@ -42,34 +42,14 @@ impl Row {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Chains(diagnostic) => diagnostic.meaning(),
-            Self::Acceptance => {
-                "How probable MALA's acceptance of a proposal is, on average: near 0 % the chain hardly moves, near 100 % its \
-                 steps are smaller than they could be; about 57 % is best."
-            }
+            Self::Acceptance => diagnostics::ACCEPTANCE_MEANING,
         }
     }
 
     /// A number of this row as people read it, and what it says where there is a usual mark.
     pub fn text(self, value: f64) -> (String, &'static str) {
         match self {
-            Self::Chains(Diagnostic::SplitRHat) => (
-                format!("{value:.3}"),
-                match value {
-                    _ if value <= 1.01 => "✔ the chains agree",
-                    _ if value <= 1.1 => "≈ they nearly agree",
-                    _ => "✖ they still disagree",
-                },
-            ),
-            Self::Chains(Diagnostic::NestedRHat) => (format!("{value:.3}"), ""),
-            Self::Chains(Diagnostic::EssBulk | Diagnostic::EssTail) => (
-                format!("{value:.0}"),
-                if value >= 400.0 { "✔ enough to trust" } else { "✖ fewer than 400: go on" },
-            ),
-            Self::Chains(Diagnostic::EssPerSec) => {
-                (format!("{value:.*}", if value < 10.0 { 2 } else { 0 }), "")
-            }
-            Self::Chains(Diagnostic::IntegratedTime) => (format!("{value:.1} steps"), ""),
-            Self::Chains(Diagnostic::Switches) => (format!("{value:.1} per chain"), ""),
+            Self::Chains(diagnostic) => diagnostic.text(value),
             Self::Acceptance => (format!("{:.0} %", 100.0 * value), ""),
         }
     }
@@ -235,14 +215,9 @@ fn refusal(record: &Record, rule: &LaneConfig) -> Option<String> {
     let couples_chains = rule.norm == Norm::Batch;
     let labels = &record.request.labels;
     let has_classes = labels.iter().any(|label| Some(label) != labels.first());
-    if let Some(reason) = diagnostics::applicability(rule.sampler.noise_std, couples_chains) {
-        return Some(reason.to_string());
-    }
-    (rule.is_conditional && has_classes).then(|| {
-        "every row follows its own law p(x|y), so chains of different rows need not agree: show one class \
-         alone"
-            .to_string()
-    })
+    let has_different_laws = rule.is_conditional && has_classes;
+    diagnostics::applicability(rule.sampler.noise_std, couples_chains, has_different_laws)
+        .map(|reason| reason.to_string())
 }
 
 fn caveats(record: &Record, lane: usize, rule: &LaneConfig, stride: u64) -> Vec<&'static str> {

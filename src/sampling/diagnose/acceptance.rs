@@ -1,0 +1,267 @@
+//! How probable Metropolis and Hastings' acceptance is, or would have been.
+
+use burn::tensor::Tensor;
+
+use crate::{
+    diagnostics::{ACCEPTANCE_MEANING, DoesNotApply},
+    kernels::{self, Proposals, reference::NoiseKey},
+    sampler::{Sampler, StepInfo, inverse_temperature},
+};
+
+/// Chains that a step leaves.
+struct Left {
+    sampler: Sampler,
+    x: Tensor<4>,
+    gradient: Tensor<4>,
+    energy: Tensor<1>,
+}
+
+/// Adds up acceptance probabilities, MALA's own or those of a step that was taken anyway.
+///
+/// # Shadow acceptance
+/// A step of SGLD, Proximal SGLD or PYLD with an affine first layer is read as the Langevin proposal
+/// `x' = x - α c(x) + σ ξ` with c the gradient as it was used, clamped where the sampler clamps. At the
+/// temperature of the step, β = 2α/σ², Metropolis and Hastings accept it with probability
+/// ```text
+/// min(1, exp(β (E(x) - E(x') + Σ (c + c') (2 (x' - x) + α (c - c')) / 4)))
+/// ```
+/// of which the clamp is a part. The projection onto [-1, 1] is not: a projected step has no density, and
+/// is weighed as if it had met no border. So the number is exact where nothing is saturated, and a guide
+/// elsewhere. It costs no gradient: the one at x' is that of the step which follows. The chain never
+/// hears of it.
+///
+/// # Source
+/// Roberts & Tweedie, Bernoulli 2(4), 1996: MALA, and with a clamped drift MALTA.
+pub(super) struct Watch {
+    is_shadow: bool,
+    /// Why there is nothing to add up.
+    refusal: Option<DoesNotApply>,
+    left: Option<Left>,
+    /// Per chain: sum of probabilities, and of steps that were accepted.
+    sums: Vec<[f64; 2]>,
+    num_steps: usize,
+}
+
+impl Watch {
+    pub(super) fn new(
+        sampler: Sampler,
+        refusal: Option<DoesNotApply>,
+        is_affine: bool,
+        num_chains: usize,
+    ) -> Self {
+        // That chains of several classes have laws of their own does not matter to a single step.
+        let refusal = refusal.filter(|reason| *reason != DoesNotApply::DifferentLaws);
+        let is_loop = matches!(sampler, Sampler::Pyld { .. }) && !is_affine;
+        Self {
+            is_shadow: !matches!(sampler, Sampler::Mala { .. }),
+            refusal: refusal.or(is_loop.then_some(DoesNotApply::NoProposal)),
+            left: None,
+            sums: vec![[0.0; 2]; num_chains],
+            num_steps: 0,
+        }
+    }
+
+    /// Takes in chains that `sampler` now leaves; what `counts` is whether the step does.
+    pub(super) fn see(&mut self, sampler: &Sampler, x: Tensor<4>, info: &StepInfo, counts: bool) {
+        if self.refusal.is_some() {
+            return;
+        }
+        let (gradient, energy) = (info.gradient.clone(), info.energy.clone());
+        if !self.is_shadow {
+            if counts && let Some(decided) = &info.acceptance {
+                self.add(decided.clone());
+            }
+            return;
+        }
+        if let Some(left) = self.left.take() {
+            self.add(decided(left, x.clone(), gradient.clone(), energy.clone()));
+        }
+        // The last step of a schedule may have shrunk to nothing.
+        if counts && sampler.noise_std() > 0.0 {
+            self.left = Some(Left { sampler: *sampler, x, gradient, energy });
+        }
+    }
+
+    /// Whether each chain moved, and how probable that was, shape (N, 2).
+    fn add(&mut self, decided: Tensor<2>) {
+        let values: Vec<f32> = decided.into_data().iter::<f32>().collect();
+        for (sum, chain) in self.sums.iter_mut().zip(values.chunks(2)) {
+            sum[0] += f64::from(chain[1]);
+            sum[1] += f64::from(chain[0]);
+        }
+        self.num_steps += 1;
+    }
+
+    /// What was added up; `meets_border` is whether steps were projected onto the box.
+    pub(super) fn finish(self, meets_border: bool) -> Acceptance {
+        let Self { is_shadow, sums, num_steps, .. } = self;
+        let refusal = self.refusal.or((num_steps == 0).then_some(DoesNotApply::NoNoise));
+        let per_step = |sum: f64| sum / num_steps as f64;
+        let mean = |which: usize| {
+            per_step(sums.iter().map(|sum| sum[which]).sum::<f64>()) / sums.len() as f64
+        };
+        Acceptance {
+            is_shadow,
+            meets_border: is_shadow && meets_border,
+            probability: refusal.map_or_else(|| Ok(mean(0)), Err),
+            accepted: (!is_shadow && refusal.is_none()).then(|| mean(1)),
+            of_chains: match refusal {
+                Some(_) => Vec::new(),
+                None => sums.iter().map(|sum| per_step(sum[0])).collect(),
+            },
+        }
+    }
+}
+
+/// What MALA would have said to the step from `left` to `x`.
+fn decided(left: Left, x: Tensor<4>, gradient: Tensor<4>, energy: Tensor<1>) -> Tensor<2> {
+    let Left { sampler, .. } = left;
+    let used = |gradient: Tensor<4>| match sampler.proximal_radius() {
+        Some(radius) => gradient.clamp(-radius, radius),
+        None => gradient,
+    };
+    let ends = Proposals {
+        x: left.x,
+        gradient: used(left.gradient),
+        energy: left.energy,
+        proposal: x,
+        proposal_gradient: used(gradient),
+        proposal_energy: energy,
+    };
+    let (step_size, noise_std) = (sampler.length(), sampler.noise_std());
+    let beta = inverse_temperature(step_size.into(), noise_std.into()) as f32;
+    // Only the draw that accepts or rejects takes noise, and nobody asks for it.
+    let unused = NoiseKey { seed: 0, stream: 0, step: 0 };
+    kernels::mala_accept(ends, step_size, beta, unused).1
+}
+
+/// How probable acceptance was, over the steps after the warm-up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Acceptance {
+    /// Whether nothing was really accepted or rejected.
+    pub is_shadow: bool,
+    /// Whether some of the steps were projected onto the box, which the probability knows nothing of.
+    pub meets_border: bool,
+    /// Mean over chains and steps.
+    pub probability: Result<f64, DoesNotApply>,
+    /// Share of MALA's steps that were accepted.
+    pub accepted: Option<f64>,
+    /// Mean over the steps of each chain; empty where it does not apply.
+    pub of_chains: Vec<f64>,
+}
+
+impl Acceptance {
+    /// What it is called.
+    pub fn name(&self) -> &'static str {
+        if self.is_shadow { "Shadow acceptance" } else { "MALA acceptance" }
+    }
+
+    /// What it means, in one line.
+    pub fn meaning(&self) -> &'static str {
+        match self.is_shadow {
+            true => {
+                "How probably Metropolis and Hastings would have accepted the steps, all of which were taken: near \
+                 100 % the chains keep their law, near 0 % they keep another one."
+            }
+            false => ACCEPTANCE_MEANING,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        device,
+        energy::{Energy, EnergyGradient},
+        sampler::ChainState,
+    };
+
+    const KEY: NoiseKey = NoiseKey { seed: 5, stream: 0, step: 0 };
+    const SHAPE: [usize; 4] = [6, 1, 4, 4];
+
+    /// `E(x) = ‖x‖² / 2`.
+    struct Quadratic;
+
+    impl Energy for Quadratic {
+        fn gradient(&self, x: Tensor<4>) -> EnergyGradient {
+            let energy = x.clone().square().reshape([SHAPE[0], 16]).sum_dim(1);
+            let energy = energy.squeeze_dim::<1>(1).div_scalar(2.0);
+            EnergyGradient { energy, gradient: x, logits: None }
+        }
+    }
+
+    fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+        tensor.into_data().iter::<f64>().collect()
+    }
+
+    /// Chains from uniform noise of that scale, their states after a step, and its shadow acceptance.
+    fn taken(sampler: Sampler, scale: f32) -> (Vec<f64>, Vec<f64>, Acceptance) {
+        let start = kernels::uniform_start(SHAPE, KEY, &device::cpu()).mul_scalar(scale);
+        let mut watch = Watch::new(sampler, None, true, SHAPE[0]);
+        let (next, info) = sampler.step(ChainState { x: start.clone(), noise: KEY }, &Quadratic);
+        watch.see(&sampler, start.clone(), &info, true);
+        let (_, info) = sampler.step(next.clone(), &Quadratic);
+        watch.see(&sampler, next.x.clone(), &info, false);
+        (values(start), values(next.x), watch.finish(false))
+    }
+
+    #[test]
+    fn the_shadow_of_sgld_is_what_mala_says_to_the_same_proposal() {
+        let (step_size, noise_std) = (0.3, 0.7);
+        let (_, _, shadow) = taken(Sampler::Sgld { step_size, noise_std }, 1.7);
+        let (_, _, real) = taken(Sampler::Mala { step_size, noise_std }, 1.7);
+        assert!(shadow.is_shadow && !real.is_shadow && real.accepted.is_some());
+        assert_eq!(shadow.of_chains, real.of_chains);
+        assert!(shadow.of_chains.iter().any(|p| *p < 0.99), "{shadow:?}");
+    }
+
+    #[test]
+    fn a_tiny_step_is_accepted_and_a_huge_one_is_not() {
+        let at_temperature_1 =
+            |step_size: f32| Sampler::Sgld { step_size, noise_std: (2.0 * step_size).sqrt() };
+        let probability = |step_size| taken(at_temperature_1(step_size), 1.7).2.probability;
+        assert!(probability(1e-4).is_ok_and(|p| p > 0.999), "{:?}", probability(1e-4));
+        assert!(probability(3.0).is_ok_and(|p| p < 1e-3), "{:?}", probability(3.0));
+    }
+
+    #[test]
+    fn a_clamped_drift_is_weighed_by_its_own_densities() {
+        let (step_size, noise_std, radius) = (0.02, 0.15, 0.1);
+        let sampler = Sampler::ProximalSgld { step_size, noise_std, proximal_radius: radius };
+        // Small enough that no pixel meets the border.
+        let (start, next, found) = taken(sampler, 0.3);
+        assert!(next.iter().all(|value| value.abs() < 1.0));
+        let [step_size, noise_std, radius] = [step_size, noise_std, radius].map(f64::from);
+        let beta = inverse_temperature(step_size, noise_std);
+        // ln q(to | from) and E, up to what is the same on both ways.
+        let log_density = |from: &[f64], to: &[f64]| -> f64 {
+            let miss = |(from, to): (&f64, &f64)| {
+                (to - from + step_size * from.clamp(-radius, radius)).powi(2)
+            };
+            -from.iter().zip(to).map(miss).sum::<f64>() / (2.0 * noise_std * noise_std)
+        };
+        let energy = |x: &[f64]| x.iter().map(|value| value * value).sum::<f64>() / 2.0;
+        for ((x, y), found) in start.chunks(16).zip(next.chunks(16)).zip(&found.of_chains) {
+            let log_ratio = beta * (energy(x) - energy(y)) + log_density(y, x) - log_density(x, y);
+            let expected = log_ratio.min(0.0).exp();
+            assert!((found - expected).abs() < 1e-4, "{found} instead of {expected}");
+        }
+        assert!(found.of_chains.iter().any(|p| *p < 0.95), "the clamp was felt: {found:?}");
+    }
+
+    #[test]
+    fn what_is_no_proposal_is_not_weighed() {
+        let pyld = Sampler::Pyld {
+            num_inner_steps: 2,
+            inner_step_size: 0.1,
+            noise_std: 0.1,
+            proximal_radius: 1.0,
+        };
+        let refused = |refusal, is_affine| Watch::new(pyld, refusal, is_affine, 1).refusal;
+        assert_eq!(refused(None, false), Some(DoesNotApply::NoProposal));
+        assert_eq!(refused(Some(DoesNotApply::NoNoise), true), Some(DoesNotApply::NoNoise));
+        // A law for each class is a law for each step.
+        assert_eq!(refused(Some(DoesNotApply::DifferentLaws), true), None);
+    }
+}

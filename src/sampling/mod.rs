@@ -1,0 +1,140 @@
+//! Sampling: where chains start, the network they follow, and the job that makes pictures and numbers of
+//! them.
+
+#[cfg(not(target_arch = "wasm32"))]
+pub mod diagnose;
+#[cfg(not(target_arch = "wasm32"))]
+mod job;
+mod summaries;
+
+use std::{path::PathBuf, sync::Arc};
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::{
+    checkpoint::{Checkpoint, CheckpointError},
+    config::{ModelConfig, StartKind},
+    data,
+    kernels::reference::NoiseKey,
+    model::{Network, with_weights},
+    picture,
+    replay_buffer::Start,
+    trainer::TrainerError,
+    worker::JobError,
+};
+
+#[cfg(not(target_arch = "wasm32"))]
+pub use job::{DiagnosisFiles, SampleFiles, SampleRequest, sample};
+pub(crate) use summaries::{distances, probabilities};
+
+/// Philox stream of a chain's noise.
+pub(crate) const NOISE_STREAM: u32 = 48;
+pub(crate) const START_STREAM: u32 = 50;
+
+/// Where sampled chains start.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SampleStart {
+    /// Fresh starts of a kind.
+    Fresh(StartKind),
+    /// Test images of each class.
+    Data,
+    /// Chains of the checkpoint's replay buffer.
+    Buffer,
+    /// One picture for all.
+    File(PathBuf),
+    /// One image (C, H, W) in [-1, 1] for all.
+    Image(Arc<[f32]>),
+}
+
+/// The network of a checkpoint, with the weights to sample with; `config` is the checkpoint's own, or
+/// differs from it in split and norm.
+///
+/// # Errors
+/// Weights or a split that do not fit.
+pub(crate) fn network_of(
+    checkpoint: &Checkpoint,
+    config: &ModelConfig,
+    device: &Device,
+) -> Result<Network, JobError> {
+    let num_classes = checkpoint.class_names.len();
+    let network = Network::new(config, checkpoint.input_shape, num_classes, 0, device)
+        .map_err(TrainerError::from)?;
+    Ok(with_weights(network, checkpoint.sampling_weights().clone())?)
+}
+
+/// One start per label, shape (N, C, H, W).
+///
+/// # Errors
+/// A start that the checkpoint or its data cannot give.
+pub(crate) fn starts(
+    checkpoint: &Checkpoint,
+    start: &SampleStart,
+    labels: &[u32],
+    seed: u64,
+    device: &Device,
+) -> Result<Tensor<4>, JobError> {
+    let [c, h, w] = checkpoint.input_shape;
+    let num_pixels = c * h * w;
+    let values = match start {
+        SampleStart::Fresh(kind) => {
+            let centers = checkpoint.class_centers.to_device(checkpoint.input_shape, device);
+            let noise = NoiseKey { seed, stream: START_STREAM, step: 0 };
+            return Ok(Start::new(*kind, &centers).draw(labels, noise, device));
+        }
+        SampleStart::Data => {
+            let test = data::load_at_hand(&checkpoint.config.data, checkpoint.config.seed)?.test;
+            checkpoint.check_data(&test)?;
+            let mut of_class: Vec<Vec<usize>> = vec![Vec::new(); test.num_classes()];
+            for (index, &label) in test.labels.iter().enumerate() {
+                of_class[label as usize].push(index);
+            }
+            let pick = nth_of_class(labels);
+            let pick = labels.iter().zip(pick).map(|(&label, nth)| {
+                let indices = &of_class[label as usize];
+                indices.get((nth + seed as usize) % indices.len().max(1)).copied()
+            });
+            let indices: Option<Vec<usize>> = pick.collect();
+            let missing = || JobError::Request("a class has no test image to start from".into());
+            test.gather(indices.ok_or_else(missing)?)
+        }
+        SampleStart::Buffer if checkpoint.is_packed() => {
+            return Err(CheckpointError::Packed.into());
+        }
+        SampleStart::Buffer => {
+            let buffer = &checkpoint.replay_buffer;
+            let (capacity, num_classes) = (buffer.shape[0], checkpoint.class_names.len());
+            let rows = labels.iter().zip(nth_of_class(labels)).map(|(&label, nth)| {
+                let first = (label as usize * capacity).div_ceil(num_classes);
+                let last = ((label as usize + 1) * capacity).div_ceil(num_classes);
+                first + (nth + seed as usize) % (last - first).max(1)
+            });
+            rows.flat_map(|row| &buffer.values[row * num_pixels..(row + 1) * num_pixels])
+                .copied()
+                .collect()
+        }
+        SampleStart::Image(image) if image.len() == num_pixels => image.repeat(labels.len()),
+        SampleStart::Image(_) => {
+            return Err(JobError::Request("the image has another size than the model's".into()));
+        }
+        SampleStart::File(path) => {
+            if h * w == 1 {
+                return Err(JobError::Request(
+                    "a model of points in the plane cannot start from a picture".into(),
+                ));
+            }
+            picture::load_item(path, checkpoint.input_shape)?.repeat(labels.len())
+        }
+    };
+    Ok(Tensor::from_data(TensorData::new(values, [labels.len(), c, h, w]), device))
+}
+
+/// How many equal labels stand before each.
+fn nth_of_class(labels: &[u32]) -> Vec<usize> {
+    let mut seen = std::collections::HashMap::new();
+    let count = |&label| {
+        let nth = seen.entry(label).or_insert(0);
+        *nth += 1;
+        *nth - 1
+    };
+    labels.iter().map(count).collect()
+}

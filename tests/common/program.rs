@@ -1,0 +1,56 @@
+//! Runs the program itself.
+#![allow(dead_code, reason = "each test program uses its own part")]
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+pub fn jempp(dir: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_jempp"))
+        .args(arguments)
+        .env("JEMPP_CACHE", dir.join("cache"))
+        .current_dir(dir)
+        .output()
+        .unwrap()
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Runs a command that must fail: its one error line.
+pub fn fails(dir: &Path, arguments: &[&str]) -> String {
+    let output = jempp(dir, arguments);
+    let stderr = text(&output.stderr);
+    let code = output.status.code();
+    assert!(matches!(code, Some(1 | 2)), "{arguments:?} ended with {code:?}: {stderr}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    let lines: Vec<&str> = stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+    let ours: Vec<&&str> = lines.iter().filter(|line| !line.contains("XDG_RUNTIME_DIR")).collect();
+    assert_eq!(ours.len(), 1, "one line: {stderr}");
+    ours[0].to_string()
+}
+
+pub fn succeeds(dir: &Path, arguments: &[&str]) -> String {
+    let output = jempp(dir, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+/// Trains a small model of two moons in the folder `run`, in a second.
+pub const QUICK: [&str; 13] = [
+    "train",
+    "--preset",
+    "toy-two-moons",
+    "--out",
+    "run",
+    "--device",
+    "cpu",
+    "--epochs",
+    "2",
+    "--set",
+    "data.num_points=1000",
+    "--set",
+    "replay_buffer.replay_buffer_size=256",
+];
