@@ -21,10 +21,13 @@ mod inside {
         };
     }
 
-    /// 5,000 + 1,000 Fashion-MNIST images, made by `assets/make_fashion_mnist.py`, and the bundled models.
+    /// 5,000 + 1,000 Fashion-MNIST images, made by `assets/make_fashion_mnist.py`, and the bundled models and judges.
     const FILES: &[(&str, &[u8])] = files!(
         "fashion.safetensors" => "fashion.safetensors",
         "mnist.safetensors" => "mnist/mnist.safetensors",
+        "fashion-classifier.safetensors" => "fashion-classifier.safetensors",
+        "fashion-judge.safetensors" => "fashion-judge.safetensors",
+        "mnist-judge.safetensors" => "mnist/mnist-judge.safetensors",
         "fashion-mnist/train-images-idx3-ubyte.gz" => "fashion-mnist/train-images-idx3-ubyte.gz",
         "fashion-mnist/train-labels-idx1-ubyte.gz" => "fashion-mnist/train-labels-idx1-ubyte.gz",
         "fashion-mnist/t10k-images-idx3-ubyte.gz" => "fashion-mnist/t10k-images-idx3-ubyte.gz",

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+#[cfg(not(target_arch = "wasm32"))]
+use crate::config::DatasetName;
 use crate::{
     assets,
     checkpoint::{Checkpoint, CheckpointError},
@@ -23,16 +25,48 @@ pub struct BundledModel {
 pub const BUNDLED_MODELS: &[BundledModel] = &[
     BundledModel { name: "fashion", preset: "fashion-showcase", file: "fashion.safetensors" },
     BundledModel { name: "mnist", preset: "mnist-showcase", file: "mnist.safetensors" },
+    BundledModel {
+        name: "fashion-classifier",
+        preset: "fashion-classifier",
+        file: "fashion-classifier.safetensors",
+    },
 ];
 
+/// The classifiers in whose features `jempp eval` measures samples. How they were made: `docs/results.md`.
+#[cfg(not(target_arch = "wasm32"))]
+pub const BUNDLED_JUDGES: &[BundledModel] = &[
+    BundledModel {
+        name: "fashion-judge",
+        preset: "fashion-judge",
+        file: "fashion-judge.safetensors",
+    },
+    BundledModel { name: "mnist-judge", preset: "mnist-judge", file: "mnist-judge.safetensors" },
+];
+
+/// The judge of samples of a data set, where there is one.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn judge_of(dataset: DatasetName) -> Option<BundledModel> {
+    let name = match dataset {
+        DatasetName::FashionMnist | DatasetName::FashionMnistEmbedded => "fashion-judge",
+        DatasetName::Mnist => "mnist-judge",
+        _ => return None,
+    };
+    BUNDLED_JUDGES.iter().find(|judge| judge.name == name).copied()
+}
+
 impl BundledModel {
+    /// The file, once it is here.
+    pub fn bytes(&self) -> &'static [u8] {
+        assets::get(self.file).unwrap_or_default()
+    }
+
     /// The packed model, once its file is here.
     ///
     /// # Errors
     /// The file is not here, or cannot be read, which a test rules out.
     pub fn load(&self) -> Result<Checkpoint, CheckpointError> {
         // Nothing at all is too short for a checkpoint, which says enough.
-        Checkpoint::from_bytes(assets::get(self.file).unwrap_or_default(), Path::new(self.name))
+        Checkpoint::from_bytes(self.bytes(), Path::new(self.name))
     }
 }
 

@@ -1,6 +1,8 @@
 //! The commands of the program, one thin function each.
 
 mod bench;
+mod diagnosis;
+mod eval;
 mod fetch;
 mod interop;
 mod pack;
@@ -69,8 +71,18 @@ enum Command {
   jempp sample --model mnist --class 3 --class 8 --steps 200
   jempp sample --checkpoint runs/first/checkpoint.safetensors --out runs/first-samples
   jempp sample --out runs/bags --class 8 --per-class 16 --steps 200
-  jempp sample --out runs/mine --start photo.png --sampler proximal-sgld --set sampler.step_size=0.5")]
+  jempp sample --out runs/mine --start photo.png --sampler proximal-sgld --set sampler.step_size=0.5
+  jempp sample --diagnose --steps 500 --set sampler.noise_std=0.01 --set sampler.step_schedule=constant")]
     Sample(sample::SampleArgs),
+    /// Measure a model: accuracy, calibration, out-of-distribution detection, robustness, sample quality.
+    #[command(after_help = "Examples:
+  jempp eval
+  jempp eval accuracy calibration --checkpoint runs/first/checkpoint.safetensors
+  jempp eval --model fashion-classifier --out runs/eval-classifier
+  jempp eval --compare runs/eval-classifier/results.json
+  jempp eval ood --ood ~/photos --ood t10k-images-idx3-ubyte
+  jempp eval attack --set eval.num_attacked=1000 --set eval.linf_radii=[4,8]")]
+    Eval(eval::EvalArgs),
     /// Make a small file of a trained model: weights and class centres in half precision.
     #[command(after_help = "Examples:
   jempp pack --checkpoint runs/first/checkpoint.safetensors --out first.safetensors
@@ -187,6 +199,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::View(args)) => view::run(&args),
         Some(Command::Train(args)) => train(args),
         Some(Command::Sample(args)) => sample::run(args),
+        Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Pack(args)) => pack::run(&args),
         Some(Command::Fetch(args)) => fetch::run(&args),
         Some(Command::Import(args)) => interop::import(&args),

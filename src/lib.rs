@@ -2,7 +2,9 @@
 //!
 //! A map of the house, arrows pointing one way:
 //! `main → {cli, web} → app → worker → trainer → {objective, sampler, replay_buffer, data, eval} → energy →
-//! {model, kernels}`, and `cli → interop → {checkpoint, replay_buffer, data, class_centers, model}`.
+//! {model, kernels}`, `cli → interop → {checkpoint, replay_buffer, data, class_centers, model}`, and `cli → eval::evaluate →
+//! {sampling, sampler, replay_buffer, data, energy}`: what is measured while a model is trained and what is measured of it
+//! afterwards share one room and its numbers.
 
 pub mod app;
 pub mod assets;

@@ -168,6 +168,6 @@ impl ReplayBuffer {
     }
 }
 
-fn class_of_slot(slot: usize, capacity: usize, num_classes: usize) -> u32 {
+pub(crate) fn class_of_slot(slot: usize, capacity: usize, num_classes: usize) -> u32 {
     (slot * num_classes / capacity) as u32
 }

@@ -89,15 +89,16 @@ put web/icon.svg icon.svg
 for name in style.css main.js worker.js; do put "web/$name" "$stamp/$name"; done
 (cd "$js" && find . -name '*.js') | while read -r name; do put "$js/$name" "$stamp/$name"; done
 put "$wasm" "$stamp/jempp_bg.wasm"
-put assets/fashion.safetensors assets/fashion.safetensors
-put assets/mnist/mnist.safetensors assets/mnist.safetensors
+for file in assets/fashion.safetensors assets/fashion-classifier.safetensors assets/mnist/mnist.safetensors; do
+    put "$file" "assets/${file##*/}"
+done
 for file in assets/fashion-mnist/*.gz assets/fashion-mnist/LICENSE; do put "$file" "$file"; done
 {
     echo "// Written by build.sh: bytes before compression, which a response does not tell."
     echo "export default {"
     echo "  'jempp_bg.wasm': $(size "$wasm"),"
-    for name in assets/fashion.safetensors assets/mnist.safetensors; do
-        echo "  '$name': $(size $dist/$name),"
+    for file in "$dist"/assets/*.safetensors; do
+        echo "  'assets/${file##*/}': $(size "$file"),"
     done
     echo "};"
 } >"$work/sizes.js"
@@ -119,7 +120,7 @@ command -v brotli >/dev/null || fail "no brotli: apt-get install brotli"
 (cd $dist && echo "$compressible" | xargs -P 2 -I NAME bash -ec 'squeeze NAME')
 total=0
 for name in $compressible; do
-    case $name in ./embed.html | ./assets/mnist.safetensors) ;; *) total=$((total + $(size "$dist/$name.br"))) ;; esac
+    case $name in ./embed.html | ./assets/fashion-classifier.safetensors | ./assets/mnist.safetensors) ;; *) total=$((total + $(size "$dist/$name.br"))) ;; esac
 done
 row() { printf '%-34s %10s\n' "$1" "$2"; }
 row "bytes" ""

@@ -2,17 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::Args;
 use indicatif::ProgressBar;
 
-use super::open_device;
+use super::{diagnosis, open_device};
 use crate::{
     bundled::{self, BUNDLED_MODELS, BundledModel},
     checkpoint::Checkpoint,
     config::{SamplerKind, StartKind},
     device::ComputeDevice,
+    files::file_name,
     progress::style,
-    sampling::{self, SampleRequest, SampleStart},
+    sampling::{self, SampleRequest, SampleStart, diagnose::DiagnoseRequest},
 };
 
 const DEFAULT_SAMPLES: &str = "runs/samples";
@@ -31,9 +33,22 @@ pub(super) struct ModelArgs {
 
 impl ModelArgs {
     pub(super) fn load(&self) -> anyhow::Result<Checkpoint> {
+        Ok(self.load_file()?.2)
+    }
+
+    /// The model's name, the file that holds it, and what is in it.
+    pub(super) fn load_file(&self) -> anyhow::Result<(String, Vec<u8>, Checkpoint)> {
         Ok(match &self.checkpoint {
-            Some(path) => Checkpoint::load(path)?,
-            None => self.model.unwrap_or(BUNDLED_MODELS[0]).load()?,
+            Some(path) => {
+                let bytes = std::fs::read(path)
+                    .with_context(|| format!("cannot read checkpoint {}", path.display()))?;
+                let checkpoint = Checkpoint::from_bytes(&bytes, path)?;
+                (file_name(path), bytes, checkpoint)
+            }
+            None => {
+                let model = self.model.unwrap_or(BUNDLED_MODELS[0]);
+                (model.name.to_string(), model.bytes().to_vec(), model.load()?)
+            }
         })
     }
 }
@@ -69,7 +84,7 @@ pub(super) struct SampleArgs {
     /// Compute device: auto, gpu, cpu, or an adapter's index or name.
     #[arg(long, default_value = "auto")]
     device: String,
-    /// Folder with the data set's files, for --start data.
+    /// Folder with the data set's files, for --start data and --diagnose.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// One sampler key, as in sampler.step_size=0.2; may be repeated.
@@ -78,6 +93,18 @@ pub(super) struct SampleArgs {
     /// Another model of the same data, whose verdict on every chain goes into traces.csv.
     #[arg(long, value_name = "FILE")]
     judge: Option<PathBuf>,
+    /// Also say whether the chains converge, in draws.csv and diagnostics.json.
+    #[arg(long)]
+    diagnose: bool,
+    /// Steps of each chain that the diagnostics leave out [default: half of them].
+    #[arg(long, requires = "diagnose")]
+    warmup: Option<u32>,
+    /// Steps of the short run that the chains are compared with [default: those of training].
+    #[arg(long, requires = "diagnose", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    short: Option<u32>,
+    /// Chains that leave each start: a superchain of nested R-hat [default: 1, and the chains of a class are one].
+    #[arg(long, requires = "diagnose", value_parser = clap::value_parser!(u16).range(1..=500))]
+    chains_per_start: Option<u16>,
     /// Most frames in chains.gif.
     #[arg(long, default_value_t = 21, value_parser = clap::value_parser!(u16).range(2..=1000))]
     frames: u16,
@@ -111,6 +138,11 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
         seed: args.seed,
         max_frames: args.frames.into(),
         judge: args.judge.as_deref().map(Checkpoint::load).transpose()?,
+        diagnose: args.diagnose.then(|| DiagnoseRequest {
+            warmup: args.warmup.map(|steps| steps as usize),
+            short: args.short.map(|steps| steps as usize),
+            chains_per_start: args.chains_per_start.unwrap_or(1).into(),
+        }),
     };
     let device = open_device(&args.device)?;
     sample(checkpoint, &request, &device, &args.out)
@@ -142,6 +174,11 @@ fn sample(
     println!("Samples:   {}", files.grid.display());
     println!("Animation: {}", files.animation.display());
     println!("Traces:    {}", files.traces.display());
+    if let Some(found) = &files.diagnosis {
+        println!("Draws:     {}", found.draws.display());
+        println!("Diagnosis: {}", found.report.display());
+        diagnosis::print(&found.diagnosis);
+    }
     Ok(())
 }
 
@@ -156,6 +193,7 @@ pub(super) fn of_run(checkpoint: &Path, device: &ComputeDevice) -> anyhow::Resul
         seed: 0,
         max_frames: 21,
         judge: None,
+        diagnose: None,
     };
     sample(Checkpoint::load(checkpoint)?, &request, device, Path::new(DEFAULT_SAMPLES))
 }

@@ -36,6 +36,28 @@ const SHOWCASE: &str = "
     training = { epochs = 12 }
 ";
 
+const SHOWCASE_FASHION: &str = "
+    data = { dataset = 'fashion-mnist', horizontal_flip = true }
+    model = { arch = 'cnn-medium' }
+";
+
+const SHOWCASE_MNIST: &str = "
+    data = { dataset = 'mnist' }
+    class_centers = { max_components = 48 }
+    training = { epochs = 4 }
+";
+
+// Nothing but the cross entropy: no chains are drawn.
+const CLASSIFIER: &str = "objective = { p_x_weight = 0.0, energy_l2_weight = 0.0 }";
+
+// Another network from another seed, and no more of class centres than must be.
+const JUDGE: &str = "
+    seed = 1
+    model = { arch = 'cnn-base' }
+    class_centers = { max_components = 1 }
+    training = { epochs = 8 }
+";
+
 /// Every preset.
 pub const PRESETS: &[Preset] = &[
     Preset {
@@ -52,25 +74,32 @@ pub const PRESETS: &[Preset] = &[
     Preset {
         name: "fashion-showcase",
         about: "The bundled model of Fashion-MNIST (--data DIR), about an hour on one CPU core",
-        layers: &[
-            SHOWCASE,
-            "
-            data = { dataset = 'fashion-mnist', horizontal_flip = true }
-            model = { arch = 'cnn-medium' }
-        ",
-        ],
+        layers: &[SHOWCASE, SHOWCASE_FASHION],
+    },
+    Preset {
+        name: "fashion-classifier",
+        about: "The same network as a plain classifier, to compare with; minutes",
+        layers: &[SHOWCASE, SHOWCASE_FASHION, CLASSIFIER],
+    },
+    Preset {
+        name: "fashion-judge",
+        about: "The classifier in whose features samples of Fashion-MNIST are measured",
+        layers: &[SHOWCASE, SHOWCASE_FASHION, CLASSIFIER, JUDGE],
     },
     Preset {
         name: "mnist-showcase",
         about: "The bundled model of MNIST digits (--data DIR)",
-        layers: &[
-            SHOWCASE,
-            "
-            data = { dataset = 'mnist' }
-            class_centers = { max_components = 48 }
-            training = { epochs = 4 }
-        ",
-        ],
+        layers: &[SHOWCASE, SHOWCASE_MNIST],
+    },
+    Preset {
+        name: "mnist-classifier",
+        about: "The same network as a plain classifier, to compare with; minutes",
+        layers: &[SHOWCASE, SHOWCASE_MNIST, CLASSIFIER],
+    },
+    Preset {
+        name: "mnist-judge",
+        about: "The classifier in whose features samples of MNIST are measured",
+        layers: &[SHOWCASE, SHOWCASE_MNIST, CLASSIFIER, JUDGE],
     },
     Preset {
         name: "paper-cifar10",

@@ -362,6 +362,42 @@ section! {
     }
 }
 
+section! {
+    /// What `jempp eval` measures, and how long it takes over it.
+    EvalConfig {
+        /// Resamples behind a bootstrap interval.
+        num_resamples: usize = 1000, in 100 ..= 100000;
+        /// Test images that are told from other images, and images of every other kind.
+        num_ood: usize = 1000, in 2 ..= 100000;
+        /// Test images attacked.
+        num_attacked: usize = 200, in 1 ..= 100000;
+        /// Radii ε of the L∞ balls, in 255ths of the pixel range.
+        linf_radii: Vec<f64> = vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0];
+        /// Radii ε of the L2 balls, pixels counted from 0 to 1.
+        l2_radii: Vec<f64> = vec![0.25, 0.5, 1.0, 1.5, 2.0, 3.0];
+        /// Steps of projected gradient descent per attack.
+        attack_steps: usize = 20, in 1 ..= 10000;
+        /// Attacks per image, each from a random point of the ball; the worst counts.
+        attack_restarts: usize = 2, in 1 ..= 1000;
+        /// Sampler steps that refine an image before it is classified; 0 leaves refinement out.
+        refine_steps: usize = 5, in 0 ..= 1000;
+        /// Standard deviation of the noise of a refining step, in units of x; it shrinks with the steps where sampler.step_schedule lets them fall.
+        refine_noise_std: f64 = 0.05, in 0.0 ..= 10.0;
+        /// Refinements, each with noise of its own, that a prediction and a gradient of the adaptive attack average over.
+        refine_draws: usize = 2, in 1 ..= 1000;
+        /// Test images attacked where they are refined.
+        num_attacked_refined: usize = 50, in 1 ..= 100000;
+        /// Whether refined images are attacked through the derivative of the sampler's steps too, which takes three times as long as the attack that leaves them out.
+        attack_through_sampler: bool = false;
+        /// Fresh chains judged, and chains of the replay buffer: no more than there are test images, for the floor must be of as many.
+        num_samples: usize = 1000, in 2 ..= 100000;
+        /// Steps of a fresh chain.
+        sample_steps: usize = 100, in 1 ..= 100000;
+        /// Neighbours that span the manifold of precision and recall.
+        num_neighbors: usize = 3, in 1 ..= 100;
+    }
+}
+
 /// Every section with its fields.
 pub const SECTIONS: &[(&str, &[Field])] = &[
     ("data", DataConfig::FIELDS),
@@ -373,4 +409,5 @@ pub const SECTIONS: &[(&str, &[Field])] = &[
     ("optimizer", OptimizerConfig::FIELDS),
     ("training", TrainingConfig::FIELDS),
     ("divergence", DivergenceConfig::FIELDS),
+    ("eval", EvalConfig::FIELDS),
 ];

@@ -5,6 +5,8 @@ mod densities;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod fetch;
 mod formats;
+#[cfg(not(target_arch = "wasm32"))]
+mod loose;
 
 use std::path::PathBuf;
 
@@ -18,6 +20,8 @@ use crate::{
 pub use batches::{Batch, Batches, random_stream};
 pub use densities::Density;
 pub use formats::DataError;
+#[cfg(not(target_arch = "wasm32"))]
+pub use loose::load_images;
 
 /// Images (or points) in [-1, 1] with their labels.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -177,14 +181,20 @@ pub fn load(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
 /// # Errors
 /// As [`load`].
 pub fn load_at_hand(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
-    let config = DataConfig { num_validation: 0, ..config.clone() };
-    load(&config, seed).or_else(|error| match (config.dataset, &error) {
-        (DatasetName::FashionMnist, DataError::NoDir { .. }) => {
-            let dataset = DatasetName::FashionMnistEmbedded;
-            load(&DataConfig { dataset, ..config.clone() }, seed)
-        }
-        _ => Err(error),
-    })
+    let dataset = match is_embedded(config) {
+        true => DatasetName::FashionMnistEmbedded,
+        false => config.dataset,
+    };
+    load(&DataConfig { num_validation: 0, dataset, ..config.clone() }, seed)
+}
+
+/// Whether [`load_at_hand`] gives no more than what travels inside the program.
+pub fn is_embedded(config: &DataConfig) -> bool {
+    match config.dataset {
+        DatasetName::FashionMnistEmbedded => true,
+        DatasetName::FashionMnist => config.dir.is_empty() && fetched(config.dataset).is_none(),
+        _ => false,
+    }
 }
 
 /// Brings what [`load_at_hand`] reads of the files that travel with the program.
@@ -198,6 +208,12 @@ pub async fn prepare(config: &DataConfig) -> Result<(), AssetError> {
         }
         _ => Ok(()),
     }
+}
+
+/// `count` indices below `len`, spread evenly; all of them if there are no more.
+pub fn spread(len: usize, count: usize) -> impl Iterator<Item = usize> {
+    let count = count.min(len);
+    (0..count).map(move |index| index * len / count)
 }
 
 /// The folder of a data set that was fetched before.

@@ -1,4 +1,25 @@
-//! What a trained model is worth beyond its loss.
+//! What a trained model is worth beyond its loss: accuracy and calibration while it is trained, and `jempp eval`.
+
+#[cfg(not(target_arch = "wasm32"))]
+mod attack;
+#[cfg(not(target_arch = "wasm32"))]
+mod error;
+#[cfg(not(target_arch = "wasm32"))]
+mod job;
+pub mod metrics;
+#[cfg(not(target_arch = "wasm32"))]
+mod ood;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod page;
+#[cfg(not(target_arch = "wasm32"))]
+mod pictures;
+#[cfg(not(target_arch = "wasm32"))]
+mod request;
+pub mod results;
+#[cfg(not(target_arch = "wasm32"))]
+mod samples;
+#[cfg(not(target_arch = "wasm32"))]
+mod subject;
 
 use burn::{
     module::Module,
@@ -6,10 +27,18 @@ use burn::{
 };
 
 use crate::{data::Dataset, device, energy::energy_of_logits, model::Network};
+use metrics::Tally;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub use error::EvalError;
+#[cfg(not(target_arch = "wasm32"))]
+use job::Progress;
+#[cfg(not(target_arch = "wasm32"))]
+pub use job::evaluate;
+#[cfg(not(target_arch = "wasm32"))]
+pub use request::{EvalFiles, EvalRequest, Part};
 
 const BATCH: usize = 250;
-/// Bins of the calibration error, as in JEM (arXiv:1912.03263).
-const NUM_BINS: usize = 20;
 
 /// Accuracy, calibration and mean energy of a network on a data set.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,48 +72,5 @@ pub async fn accuracy(network: &Network, dataset: &Dataset, device: &Device) -> 
         accuracy: tally.accuracy(),
         calibration_error: tally.calibration_error(),
         mean_energy: energy / dataset.len().max(1) as f64,
-    }
-}
-
-/// Confidences and hits, sorted into bins of confidence.
-#[derive(Clone, Debug, Default)]
-pub struct Tally {
-    /// Per bin: the sum of confidences and the number of hits.
-    bins: [(f64, usize); NUM_BINS],
-    count: usize,
-}
-
-impl Tally {
-    /// The tally of some logits (N, classes).
-    pub fn of(logits: &[f32], labels: &[u32], num_classes: usize) -> Self {
-        let mut tally = Self::default();
-        tally.add(logits, labels, num_classes);
-        tally
-    }
-
-    /// Counts further logits (N, classes) with their labels.
-    pub fn add(&mut self, logits: &[f32], labels: &[u32], num_classes: usize) {
-        for (logits, &label) in logits.chunks(num_classes).zip(labels) {
-            let best = (0..num_classes).max_by(|&a, &b| logits[a].total_cmp(&logits[b]));
-            let best = best.unwrap_or_default();
-            let confidence =
-                1.0 / logits.iter().map(|&l| f64::from(l - logits[best]).exp()).sum::<f64>();
-            let bin = ((confidence * NUM_BINS as f64) as usize).min(NUM_BINS - 1);
-            self.bins[bin].0 += confidence;
-            self.bins[bin].1 += usize::from(best == label as usize);
-        }
-        self.count += labels.len();
-    }
-
-    /// Share of hits.
-    pub fn accuracy(&self) -> f64 {
-        let hits: usize = self.bins.iter().map(|bin| bin.1).sum();
-        hits as f64 / self.count.max(1) as f64
-    }
-
-    /// See [`Accuracy::calibration_error`].
-    pub fn calibration_error(&self) -> f64 {
-        let off: f64 = self.bins.iter().map(|bin| (bin.0 - bin.1 as f64).abs()).sum();
-        off / self.count.max(1) as f64
     }
 }

@@ -6,6 +6,7 @@ use std::{
     path::Path,
 };
 
+use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 /// Whether there is such a file or folder.
@@ -97,4 +98,14 @@ fn make_readable(file: &File) -> Result<()> {
 #[cfg(not(unix))]
 fn make_readable(_file: &File) -> Result<()> {
     Ok(())
+}
+
+/// SHA-256 in hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A file's name without its folder, for a person.
+pub(crate) fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }

@@ -8,12 +8,12 @@ mod wide_resnet;
 
 use burn::{
     module::{Module, ModuleMapper, Param, ParamId},
-    tensor::{Device, Tensor},
+    tensor::{Device, Tensor, activation::leaky_relu},
 };
 
 use crate::config::{ModelConfig, Norm};
 use cnn::{Cnn, Plan};
-use layers::Head;
+use layers::{Head, NEGATIVE_SLOPE};
 use mlp::Mlp;
 use wide_resnet::WideResNet;
 
@@ -215,6 +215,14 @@ impl Network {
         scale: f32,
     ) -> Tensor<1> {
         self.pieces().head().scaled_log_sum_exp(features, labels, scale)
+    }
+
+    /// What the network sees in the inputs (N, C, H, W), in a few numbers each, shape (N, features): the head's
+    /// input behind its LeakyReLU, averaged over all places.
+    pub fn features(&self, x: Tensor<4>) -> Tensor<2> {
+        let activations = leaky_relu(self.head_input(self.first_layer(x)), NEGATIVE_SLOPE.into());
+        let [n, h, w, c] = activations.dims();
+        activations.reshape([n, h * w, c]).mean_dim(1).reshape([n, c])
     }
 
     /// Logits (N, classes) of the inputs (N, C, H, W).

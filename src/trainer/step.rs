@@ -57,10 +57,7 @@ impl Trainer {
         if self.good_states.is_empty() {
             self.remember();
         }
-        let weights = &self.config.objective;
-        let needs_chains = weights.p_x_weight > 0.0
-            || weights.p_x_y_weight > 0.0
-            || weights.energy_l2_weight > 0.0;
+        let needs_chains = self.config.objective.needs_chains();
         let batch = self.batches.get(step);
         let chains = needs_chains.then(|| self.sample(step));
         let inputs = self.inputs(batch, chains.as_ref());

@@ -67,6 +67,19 @@ fn read_file(source: &Source, stem: &str, kind: &str) -> Result<(PathBuf, Vec<u8
     }
 }
 
+/// Dimensions (N, H, W) and bytes of a file of images.
+///
+/// # Errors
+/// It cannot be read, or is no such file.
+#[cfg(not(target_arch = "wasm32"))]
+pub(in crate::data) fn read_images(path: &Path) -> Result<([usize; 3], Vec<u8>), DataError> {
+    let bytes =
+        std::fs::read(path).map_err(|source| DataError::Io { path: path.to_path_buf(), source })?;
+    let (path, bytes) = unpack(path.to_path_buf(), bytes)?;
+    let (dims, pixels) = parse::<3>(&path, &bytes)?;
+    Ok((dims, pixels.to_vec()))
+}
+
 /// Dimensions and payload of an IDX file of unsigned bytes with `D` dimensions.
 fn parse<'a, const D: usize>(
     path: &Path,

@@ -15,10 +15,12 @@ use std::{
 use flate2::read::GzDecoder;
 
 use super::Dataset;
-use crate::config::DatasetName;
+use crate::{config::DatasetName, picture::PictureError};
 use idx::Source;
 
 pub(super) use idx::EMBEDDED_FILES;
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) use idx::read_images;
 
 /// Why a data set could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +34,27 @@ pub enum DataError {
         /// The data set.
         dataset: String,
     },
+    /// A folder or a file without an image.
+    #[error("there is no image in {path}; a folder must hold pictures ({endings})")]
+    NoImages {
+        /// The folder or file.
+        path: PathBuf,
+        /// What pictures may end in.
+        endings: String,
+    },
+    /// Images of another size than the model's.
+    #[error("{path} holds images of shape {found:?} (C, H, W); the model takes {expected:?}")]
+    Size {
+        /// The file.
+        path: PathBuf,
+        /// What is needed.
+        expected: [usize; 3],
+        /// What there is.
+        found: [usize; 3],
+    },
+    /// A picture.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
     /// None of the names a file may have exists.
     #[error("missing data file: none of {names} in {dir}")]
     Missing {

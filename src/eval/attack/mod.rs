@@ -1,0 +1,298 @@
+//! Accuracy of attacked images, with and without refinement.
+//!
+//! Refinement changes an image before it is classified, so an attack on the classifier alone misses. Such a defence is
+//! worth what is left when the attacker knows of it and averages over its noise (Athalye et al., arXiv:1802.00420).
+
+mod pgd;
+mod refine;
+
+use burn::tensor::{Int, Tensor};
+use rand::seq::SliceRandom;
+
+use super::{
+    Progress,
+    metrics::proportion,
+    results::{Attack, AttackCurve, BallNorm, Defence},
+    subject::{Differentiated, Subject, read},
+};
+use crate::{
+    config::EvalConfig,
+    data::{Dataset, random_stream},
+    kernels::reference::NoiseKey,
+};
+use pgd::{Ball, ascend};
+
+pub(super) use refine::Refinement;
+
+/// The purposes of random streams: the attacks' starts, the images attacked.
+const START_STREAM: u32 = 64;
+const CHOICE_STREAM: u32 = 65;
+/// Philox streams of the refinement's noise, the attacker's and the defender's own: two for each batch.
+const ATTACKER_STREAM: u32 = 1 << 24;
+const DEFENDER_STREAM: u32 = 1 << 25;
+
+/// Images to attack, (N, C, H, W) flattened, with their labels.
+#[derive(Clone, Copy)]
+pub(super) struct Images<'a> {
+    pub(super) values: &'a [f32],
+    pub(super) labels: &'a [u32],
+}
+
+impl Images<'_> {
+    fn first(&self, count: usize) -> Self {
+        let count = count.min(self.labels.len());
+        let num_pixels = self.values.len() / self.labels.len();
+        Self { values: &self.values[..count * num_pixels], labels: &self.labels[..count] }
+    }
+}
+
+/// Rows for a picture: an image, then what the attack on the bare classifier made of it at each radius of one norm.
+pub(super) struct Attacked {
+    pub(super) norm: BallNorm,
+    /// (images, 1 + radii, C, H, W), flattened.
+    pub(super) values: Vec<f32>,
+    pub(super) columns: usize,
+}
+
+const NORMS: [BallNorm; 2] = [BallNorm::Linf, BallNorm::L2];
+
+/// The attacks on refined images.
+fn on_refined(config: &EvalConfig, refinement: Option<&Refinement>) -> Vec<Defence> {
+    let Some(refinement) = refinement else { return Vec::new() };
+    let mut attacks = vec![Defence::RefinedUnaware, Defence::RefinedBpda];
+    if config.attack_through_sampler && refinement.can_differentiate() {
+        attacks.push(Defence::RefinedThrough);
+    }
+    attacks
+}
+
+/// How many times [`attack`] reports progress.
+pub(super) fn num_steps(config: &EvalConfig, refinement: Option<&Refinement>) -> usize {
+    let num_radii: usize = NORMS.iter().map(|&norm| radii(config, norm).len()).sum();
+    (1 + on_refined(config, refinement).len()) * num_radii * config.attack_restarts
+}
+
+/// Test images to attack, drawn at random, with their labels: the first of them are those that are attacked with a
+/// refinement.
+pub(super) fn choose(test: &Dataset, config: &EvalConfig, seed: u64) -> (Vec<f32>, Vec<u32>) {
+    let mut indices: Vec<usize> = (0..test.len()).collect();
+    indices.shuffle(&mut random_stream(seed, CHOICE_STREAM, 0));
+    indices.truncate(config.num_attacked.max(config.num_attacked_refined));
+    let labels = indices.iter().map(|&index| test.labels[index]).collect();
+    (test.gather(indices), labels)
+}
+
+/// The radii of a norm.
+pub(super) fn radii(config: &EvalConfig, norm: BallNorm) -> &[f64] {
+    match norm {
+        BallNorm::Linf => &config.linf_radii,
+        BallNorm::L2 => &config.l2_radii,
+    }
+}
+
+/// Accuracy over ε for every norm and defence, and `num_shown` attacked images of each norm.
+pub(super) fn attack(
+    subject: &Subject,
+    refinement: Option<&Refinement>,
+    images: Images,
+    config: &EvalConfig,
+    seed: u64,
+    num_shown: usize,
+    progress: &mut Progress,
+) -> (Attack, Vec<Attacked>) {
+    let (mut curves, mut shown) = (Vec::new(), Vec::new());
+    for norm in NORMS {
+        let mut run = |defence, count| {
+            let duel = Duel { subject, refinement, defence, norm, config, seed };
+            duel.run(images.first(count), num_shown, progress)
+        };
+        let bare = run(Defence::None, config.num_attacked);
+        curves.push(bare.curve(norm, Defence::None, config));
+        shown.push(Attacked { norm, values: bare.shown, columns: 1 + radii(config, norm).len() });
+
+        let mut worst: Option<Outcome> = None;
+        for defence in on_refined(config, refinement) {
+            let outcome = run(defence, config.num_attacked_refined);
+            curves.push(outcome.curve(norm, defence, config));
+            worst = Some(match worst {
+                None => outcome,
+                Some(worst) => worst.and(outcome),
+            });
+        }
+        curves.extend(worst.map(|worst| worst.curve(norm, Defence::RefinedWorst, config)));
+    }
+    let refinement = refinement.map_or_else(|| "none".to_string(), |r| r.words().to_string());
+    (Attack { curves, refinement }, shown)
+}
+
+/// What became of the images.
+struct Outcome {
+    num_images: usize,
+    /// The images that are still classified rightly: without an attack, then at each radius.
+    standing: Vec<Vec<usize>>,
+    /// (images, 1 + radii, C, H, W), flattened, of the images that are shown.
+    shown: Vec<f32>,
+}
+
+impl Outcome {
+    fn curve(&self, norm: BallNorm, defence: Defence, config: &EvalConfig) -> AttackCurve {
+        let share = |standing: &Vec<usize>| proportion(standing.len(), self.num_images);
+        let radii = std::iter::once(0.0).chain(radii(config, norm).iter().copied());
+        let points = radii.zip(self.standing.iter().map(share)).collect();
+        AttackCurve { norm, defence, num_images: self.num_images, points }
+    }
+
+    /// The images that withstand both attacks.
+    fn and(mut self, other: Self) -> Self {
+        for (own, others) in self.standing.iter_mut().zip(&other.standing) {
+            own.retain(|image| others.contains(image));
+        }
+        self
+    }
+}
+
+/// One attacker against one defender.
+struct Duel<'a> {
+    subject: &'a Subject,
+    refinement: Option<&'a Refinement>,
+    defence: Defence,
+    norm: BallNorm,
+    config: &'a EvalConfig,
+    seed: u64,
+}
+
+impl Duel<'_> {
+    /// Attacks at every radius. An image that was fooled in a ball is fooled in every larger one, which holds it: it
+    /// is not attacked again. Behind a refinement one miss is enough, and its noise may have been the cause.
+    fn run(&self, images: Images, num_shown: usize, progress: &mut Progress) -> Outcome {
+        let (num_images, num_pixels) = (images.labels.len(), self.subject.num_pixels());
+        let num_shown = num_shown.min(num_images);
+        let mut columns = vec![images.first(num_shown).values.to_vec()];
+        let mut standing: Vec<usize> = (0..num_images).collect();
+        let keep = |standing: &mut Vec<usize>, predicted: &[u32]| {
+            let mut predicted = predicted.iter();
+            standing.retain(|&image| predicted.next() == Some(&images.labels[image]));
+        };
+        keep(&mut standing, &self.predict(images.values, 0));
+        let mut history = vec![standing.clone()];
+        for (index, &radius) in radii(self.config, self.norm).iter().enumerate() {
+            let ball = Ball::new(self.norm, radius);
+            let mut column = columns[index].clone();
+            for restart in 0..self.config.attack_restarts {
+                let round = (index * self.config.attack_restarts + restart) as u32;
+                let (values, labels) = pick(images, &standing, num_pixels);
+                let attacked = self.attacked(&ball, &values, &labels, round);
+                let is_shown = |(image, _): &(&usize, &[f32])| **image < num_shown;
+                for (image, item) in
+                    standing.iter().zip(attacked.chunks(num_pixels)).filter(is_shown)
+                {
+                    column[image * num_pixels..(image + 1) * num_pixels].copy_from_slice(item);
+                }
+                keep(&mut standing, &self.predict(&attacked, 1 + round));
+                progress.step();
+            }
+            columns.push(column);
+            history.push(standing.clone());
+        }
+        let row = |row: usize| {
+            let place = row * num_pixels..(row + 1) * num_pixels;
+            columns.iter().flat_map(move |column| column[place.clone()].iter().copied())
+        };
+        let shown = (0..num_shown).flat_map(row).collect();
+        Outcome { num_images, standing: history, shown }
+    }
+
+    /// The images attacked, by batches.
+    fn attacked(&self, ball: &Ball, values: &[f32], labels: &[u32], round: u32) -> Vec<f32> {
+        let num_pixels = self.subject.num_pixels();
+        let mut attacked = Vec::with_capacity(values.len());
+        let batches = values.chunks(self.subject.batch_size() * num_pixels);
+        for (batch, (values, labels)) in
+            batches.zip(labels.chunks(self.subject.batch_size())).enumerate()
+        {
+            let counter = (u64::from(round) << 32) | batch as u64;
+            let mut random = random_stream(self.seed, START_STREAM, counter);
+            let mut start = ball.draw(labels.len(), num_pixels, &mut random);
+            start.iter_mut().zip(values).for_each(|(offset, value)| *offset += value);
+            let center = self.subject.upload(values);
+            let start = self.subject.upload(&start);
+            let labels = self.subject.labels(labels);
+            let num_steps = self.config.attack_steps;
+            let first = round.wrapping_mul(num_steps as u32);
+            let stream = ATTACKER_STREAM + 2 * batch as u32;
+            let slope = |x: &Tensor<4>, step: u32| {
+                let step = first.wrapping_add(step);
+                self.slope(x, &labels, NoiseKey { seed: self.seed, stream, step })
+            };
+            let mut start = start;
+            if self.is_adaptive() && round.is_multiple_of(self.config.attack_restarts as u32) {
+                // Who knows of the refinement can do what one can who does not, and go on from there.
+                let bare = |x: &Tensor<4>, _| {
+                    (self.subject.loss_gradient(x.clone(), &labels).gradient, None)
+                };
+                start = ascend(&bare, ball, &center, start, &labels, num_steps);
+            }
+            let x = ascend(&slope, ball, &center, start, &labels, num_steps);
+            let [x] = read([x.reshape([values.len() / num_pixels, num_pixels])]);
+            attacked.extend(x);
+        }
+        attacked
+    }
+
+    /// Whether the attacker knows of the refinement.
+    fn is_adaptive(&self) -> bool {
+        matches!(self.defence, Defence::RefinedBpda | Defence::RefinedThrough)
+    }
+
+    /// What the attacker climbs.
+    fn slope(
+        &self,
+        x: &Tensor<4>,
+        labels: &Tensor<1, Int>,
+        noise: NoiseKey,
+    ) -> (Tensor<4>, Option<Tensor<2>>) {
+        let bare = || self.subject.loss_gradient(x.clone(), labels);
+        match (self.defence, self.refinement) {
+            (Defence::RefinedBpda, Some(refinement)) => {
+                (refinement.gradient_bpda(self.subject, x, labels, noise), None)
+            }
+            (Defence::RefinedThrough, Some(refinement)) => {
+                (refinement.gradient_through(self.subject, x, labels, noise), None)
+            }
+            // Who does not know of the refinement does not know either when to stop.
+            (Defence::RefinedUnaware, _) => (bare().gradient, None),
+            _ => {
+                let Differentiated { gradient, probabilities } = bare();
+                (gradient, Some(probabilities))
+            }
+        }
+    }
+
+    /// The classes that the defender sees, with noise of its own for every `round`.
+    fn predict(&self, values: &[f32], round: u32) -> Vec<u32> {
+        let batch_size = self.subject.batch_size();
+        let batches = values.chunks(batch_size * self.subject.num_pixels());
+        let predicted = batches.enumerate().map(|(batch, values)| {
+            let x = self.subject.upload(values);
+            let stream = DEFENDER_STREAM + 2 * batch as u32;
+            let noise = NoiseKey { seed: self.seed, stream, step: round };
+            let probabilities = match (self.defence, self.refinement) {
+                (Defence::None, _) | (_, None) => self.subject.probabilities(x),
+                (_, Some(refinement)) => refinement.probabilities(self.subject, &x, noise),
+            };
+            let classes = probabilities.argmax(1).float();
+            let [classes] = read([classes]);
+            classes.into_iter().map(|class| class as u32).collect::<Vec<_>>()
+        });
+        predicted.flatten().collect()
+    }
+}
+
+/// The images `indices` and their labels.
+fn pick(images: Images, indices: &[usize], num_pixels: usize) -> (Vec<f32>, Vec<u32>) {
+    let values = indices.iter().flat_map(|&i| &images.values[i * num_pixels..(i + 1) * num_pixels]);
+    (values.copied().collect(), indices.iter().map(|&i| images.labels[i]).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+//! Refinement: a few sampler steps down the energy before an image is classified, and what an attacker makes of
+//! them.
+
+use burn::tensor::{Int, Tensor};
+
+use crate::{
+    config::{EvalConfig, SamplerConfig, SamplerKind, StepSchedule},
+    energy::Energy,
+    eval::subject::{Differentiated, Subject},
+    kernels::reference::NoiseKey,
+    sampler::{ChainState, Sampler},
+};
+
+/// Root mean square over the pixels, in units of x, of the step by which a Hessian's product is probed.
+const PROBE: f32 = 1e-3;
+
+/// Sampler steps before classification.
+#[derive(Clone, Debug)]
+pub(in crate::eval) struct Refinement {
+    samplers: Vec<Sampler>,
+    /// How many refinements, each with noise of its own, a prediction averages over.
+    num_draws: u32,
+    can_differentiate: bool,
+    words: String,
+}
+
+impl Refinement {
+    /// Steps of the model's sampler, with the noise that `eval` says.
+    pub(in crate::eval) fn new(
+        sampler: &SamplerConfig,
+        eval: &EvalConfig,
+        first_layer_is_affine: bool,
+    ) -> Self {
+        let (num_steps, noise_std) = (eval.refine_steps, eval.refine_noise_std);
+        let config = SamplerConfig { noise_std, ..sampler.clone() };
+        let num_draws = if noise_std > 0.0 { eval.refine_draws } else { 1 };
+        let steps = if num_steps == 1 { "step" } else { "steps" };
+        let kind = match config.kind {
+            SamplerKind::Sgld => format!("SGLD, step size {}", config.step_size),
+            SamplerKind::Mala => format!("MALA, step size {}", config.step_size),
+            SamplerKind::ProximalSgld => format!("Proximal SGLD, step size {}", config.step_size),
+            SamplerKind::Pyld => format!(
+                "PYLD, {} inner steps of size {}",
+                config.num_inner_steps, config.inner_step_size
+            ),
+        };
+        let averaged = match noise_std {
+            0.0 => "without noise".to_string(),
+            _ => format!(
+                "noise of standard deviation {noise_std}, p(y|x) averaged over {num_draws} refinements"
+            ),
+        };
+        let schedule = match config.step_schedule {
+            StepSchedule::Constant => String::new(),
+            _ => format!(", falling to {} of it", config.final_step_factor),
+        };
+        Self {
+            samplers: Sampler::for_steps(&config, num_steps),
+            num_draws: num_draws as u32,
+            can_differentiate: match config.kind {
+                SamplerKind::Sgld | SamplerKind::ProximalSgld => true,
+                SamplerKind::Pyld => first_layer_is_affine,
+                // Whether a proposal is taken has no derivative.
+                SamplerKind::Mala => false,
+            },
+            words: format!("{num_steps} {steps} ({kind}{schedule}), {averaged}"),
+        }
+    }
+
+    /// What it is, for a person.
+    pub(in crate::eval) fn words(&self) -> &str {
+        &self.words
+    }
+
+    /// Whether [`Refinement::gradient_through`] is there for this sampler.
+    pub(in crate::eval) fn can_differentiate(&self) -> bool {
+        self.can_differentiate
+    }
+
+    /// The noise of refinement `draw`; `noise.step` counts whole predictions.
+    fn noise(&self, noise: NoiseKey, draw: u32) -> NoiseKey {
+        let num_steps = self.samplers.len() as u32;
+        let step = noise.step.wrapping_mul(self.num_draws).wrapping_add(draw);
+        NoiseKey { step: step.wrapping_mul(num_steps), ..noise }
+    }
+
+    /// p(y|x) (N, classes) of images (N, C, H, W), averaged over refinements.
+    pub(in crate::eval) fn probabilities(
+        &self,
+        subject: &Subject,
+        x: &Tensor<4>,
+        noise: NoiseKey,
+    ) -> Tensor<2> {
+        self.average(|draw| {
+            let state = ChainState { x: x.clone(), noise: self.noise(noise, draw) };
+            let refined = self
+                .samplers
+                .iter()
+                .fold(state, |state, sampler| sampler.step(state, subject.energy()).0);
+            subject.probabilities(refined.x)
+        })
+    }
+
+    /// The classifier's gradient at the refined images, averaged over the noise, in the place of the gradient at the
+    /// images: as if refinement were the identity (BPDA with EOT).
+    pub(in crate::eval) fn gradient_bpda(
+        &self,
+        subject: &Subject,
+        x: &Tensor<4>,
+        labels: &Tensor<1, Int>,
+        noise: NoiseKey,
+    ) -> Tensor<4> {
+        self.average(|draw| {
+            let mut state = ChainState { x: x.clone(), noise: self.noise(noise, draw) };
+            for sampler in &self.samplers {
+                state = sampler.step(state, subject.energy()).0;
+            }
+            subject.loss_gradient(state.x, labels).gradient
+        })
+    }
+
+    /// The gradient through the steps, averaged over the noise.
+    ///
+    /// A step `y = x - a · clamp(∇E(x), -r, r) + σ ξ`, `x' = clamp(y, -1, 1)` takes a gradient v at x' back to
+    /// `v₁ - a H(x) v₂`, where v₁ is v without the pixels that the box holds, v₂ is v₁ without those whose gradient
+    /// is clamped, and H, the energy's Hessian, is symmetric. H v₂ is a central difference of energy gradients.
+    pub(in crate::eval) fn gradient_through(
+        &self,
+        subject: &Subject,
+        x: &Tensor<4>,
+        labels: &Tensor<1, Int>,
+        noise: NoiseKey,
+    ) -> Tensor<4> {
+        self.average(|draw| {
+            let mut state = ChainState { x: x.clone(), noise: self.noise(noise, draw) };
+            let mut steps = Vec::with_capacity(self.samplers.len());
+            for sampler in &self.samplers {
+                let before = state.x.clone();
+                let (next, info) = sampler.step(state, subject.energy());
+                steps.push((sampler, before, info.gradient, next.x.clone()));
+                state = next;
+            }
+            let Differentiated { gradient, .. } = subject.loss_gradient(state.x, labels);
+            steps.into_iter().rev().fold(
+                gradient,
+                |gradient, (sampler, x, energy_gradient, next)| {
+                    through_step(sampler, subject.energy(), [x, energy_gradient, next], gradient)
+                },
+            )
+        })
+    }
+
+    fn average<const D: usize>(&self, of_draw: impl Fn(u32) -> Tensor<D>) -> Tensor<D> {
+        let sum = (1..self.num_draws).fold(of_draw(0), |sum, draw| sum + of_draw(draw));
+        sum.div_scalar(self.num_draws)
+    }
+}
+
+/// The gradient before a step from the gradient after it; `x`, `energy_gradient` and `next` are what the step began
+/// with, saw and gave.
+pub(super) fn through_step(
+    sampler: &Sampler,
+    energy: &dyn Energy,
+    [x, energy_gradient, next]: [Tensor<4>; 3],
+    gradient: Tensor<4>,
+) -> Tensor<4> {
+    let length = sampler.length();
+    let (in_box, unclamped) = match sampler.proximal_radius() {
+        None => (gradient, None),
+        Some(radius) => {
+            let is_free = next.abs().lower_elem(1.0).float();
+            (gradient * is_free, Some(energy_gradient.abs().lower_elem(radius).float()))
+        }
+    };
+    let direction = match unclamped {
+        None => in_box.clone(),
+        Some(mask) => in_box.clone() * mask,
+    };
+    in_box - hessian_product(energy, x, direction).mul_scalar(length)
+}
+
+/// H(x) v, by the energy's gradients at both sides of x; v has one row per image, shapes (N, C, H, W).
+fn hessian_product(energy: &dyn Energy, x: Tensor<4>, direction: Tensor<4>) -> Tensor<4> {
+    let [n, c, h, w] = direction.dims();
+    let rms = direction.clone().square().reshape([n, c * h * w]).mean_dim(1).sqrt();
+    // Where the direction is nothing, so is the product.
+    let unit = direction / rms.clone().clamp_min(f32::MIN_POSITIVE).reshape([n, 1, 1, 1]);
+    let offset = unit.mul_scalar(PROBE);
+    let above = energy.gradient(x.clone() + offset.clone()).gradient;
+    let below = energy.gradient(x - offset).gradient;
+    (above - below).div_scalar(2.0 * PROBE) * rms.reshape([n, 1, 1, 1])
+}

@@ -1,0 +1,81 @@
+//! Why a model could not be evaluated.
+
+use std::path::PathBuf;
+
+use crate::{
+    checkpoint::CheckpointError, config::ConfigError, data::DataError, picture::PictureError,
+    worker::JobError,
+};
+
+/// Why a model could not be evaluated.
+#[derive(Debug, thiserror::Error)]
+pub enum EvalError {
+    /// The data, or images that are not the data.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The checkpoint or the judge.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The network.
+    #[error(transparent)]
+    Job(#[from] JobError),
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A picture of the report.
+    #[error("cannot draw a picture: {0}")]
+    Picture(#[from] PictureError),
+    /// A request that cannot be served.
+    #[error("{0}")]
+    Request(String),
+    /// A classifier of other data.
+    #[error(
+        "--judge classifies inputs of shape {judge:?} (C, H, W) into {judge_classes}; the model has {model:?} and \
+         {model_classes}"
+    )]
+    OtherJudge {
+        /// The judge's inputs.
+        judge: [usize; 3],
+        /// The judge's classes.
+        judge_classes: String,
+        /// The model's inputs.
+        model: [usize; 3],
+        /// The model's classes.
+        model_classes: String,
+    },
+    /// A model that gives no numbers.
+    #[error(
+        "the model's logits are not finite for {num_wrong} of {num_images} test images: its training has probably \
+         diverged, and nothing can be measured"
+    )]
+    NotFinite {
+        /// Test images with such a logit.
+        num_wrong: usize,
+        /// Test images.
+        num_images: usize,
+    },
+    /// No results to compare with.
+    #[error("{path} holds no results of `jempp eval` that this version reads: {reason}")]
+    OtherResults {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The operating system refused to read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// The operating system refused to write.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+}

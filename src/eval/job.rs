@@ -1,0 +1,328 @@
+//! The evaluation of one model: every check first, then part by part, each written down as soon as it is there.
+
+use std::{path::Path, time::Instant};
+
+use burn::tensor::Device;
+
+use super::{
+    EvalError, EvalFiles, EvalRequest, Part,
+    attack::{self, Refinement},
+    metrics::{self, calibration, mean, proportion},
+    ood::{OodImages, ood},
+    page::{self, Picture},
+    pictures::{self, NUM_SHOWN},
+    request::check,
+    results::{Classification, DataInfo, FORMAT, ModelInfo, Results},
+    samples::{self, Judge},
+    subject::Subject,
+};
+use crate::{
+    checkpoint::Checkpoint,
+    data::{self, Dataset, Splits},
+    energy::Energy,
+    files::{sha256, write_atomically},
+};
+
+/// How far the evaluation is: a part, and how many of how many steps of it are done.
+pub(super) struct Progress<'a> {
+    part: &'static str,
+    done: usize,
+    total: usize,
+    report: &'a mut dyn FnMut(&'static str, usize, usize),
+}
+
+impl Progress<'_> {
+    fn begin(&mut self, part: &'static str, total: usize) {
+        (self.part, self.done, self.total) = (part, 0, total);
+        (self.report)(part, 0, total);
+    }
+
+    pub(super) fn step(&mut self) {
+        self.done += 1;
+        (self.report)(self.part, self.done, self.total);
+    }
+}
+
+/// Evaluates `checkpoint`, whose configuration says with which numbers; `report` hears of every step: the part, steps
+/// done, steps of the part.
+///
+/// # Errors
+/// Before any long work: data or a judge that does not fit the model, an empty folder, logits that are not finite, a
+/// request that cannot be served. Later: files that cannot be written.
+pub fn evaluate(
+    checkpoint: &Checkpoint,
+    request: &EvalRequest,
+    device: &Device,
+    report: &mut dyn FnMut(&'static str, usize, usize),
+) -> Result<(Results, EvalFiles), EvalError> {
+    let mut job = Job::prepare(checkpoint, request, device)?;
+    let others = job.others.split_off(0);
+    let mut results = job.nothing_yet();
+    let mut progress = Progress { part: "", done: 0, total: 0, report };
+    let mut pictures = Vec::new();
+    std::fs::create_dir_all(&request.out)
+        .map_err(|source| EvalError::Write { path: request.out.clone(), source })?;
+    let files = EvalFiles {
+        results: request.out.join("results.json"),
+        page: request.out.join("report.html"),
+    };
+    for part in job.parts.clone() {
+        let start = Instant::now();
+        pictures.extend(job.measure(part, &mut results, &mut progress)?);
+        results.seconds.push((part.name().to_string(), start.elapsed().as_secs_f64()));
+        // What is done stays, whatever happens to the next part.
+        let json = serde_json::to_vec_pretty(&results).map_err(std::io::Error::other);
+        write(&files.results, json)?;
+    }
+    let all: Vec<Results> = std::iter::once(results.clone()).chain(others).collect();
+    write(&files.page, Ok(page::page(&all, &pictures).into_bytes()))?;
+    Ok((results, files))
+}
+
+fn write(path: &Path, bytes: std::io::Result<Vec<u8>>) -> Result<(), EvalError> {
+    bytes
+        .and_then(|bytes| write_atomically(path, &bytes))
+        .map_err(|source| EvalError::Write { path: path.to_path_buf(), source })
+}
+
+/// An evaluation with everything that is checked and read before any long work.
+struct Job<'a> {
+    checkpoint: &'a Checkpoint,
+    request: &'a EvalRequest,
+    subject: Subject,
+    splits: Splits,
+    /// Of the test images, (N, classes).
+    logits: Vec<f32>,
+    refinement: Option<Refinement>,
+    judge: Option<Judge>,
+    ood: Option<OodImages>,
+    others: Vec<Results>,
+    parts: Vec<Part>,
+    left_out: Vec<(String, String)>,
+}
+
+impl<'a> Job<'a> {
+    fn prepare(
+        checkpoint: &'a Checkpoint,
+        request: &'a EvalRequest,
+        device: &Device,
+    ) -> Result<Self, EvalError> {
+        let config = &checkpoint.config;
+        config.check()?;
+        check(config)?;
+        let others =
+            request.compare.iter().map(|path| read_results(path)).collect::<Result<_, _>>()?;
+        let splits = data::load_at_hand(&config.data, config.seed)?;
+        checkpoint.check_data(&splits.test)?;
+        if splits.test.is_empty() {
+            return Err(EvalError::Request("there are no test images to evaluate on".into()));
+        }
+
+        let mut parts = request.parts.clone();
+        let is_asked = |part| request.parts.is_empty() || request.parts.contains(&part);
+        let mut left_out = Vec::new();
+        if parts.is_empty() {
+            parts = Part::ALL.to_vec();
+        }
+        let judge = match is_asked(Part::Samples) {
+            true => Judge::open(request.judge.as_ref(), checkpoint, device)?,
+            false => None,
+        };
+        if is_asked(Part::Samples) && judge.is_none() {
+            let reason = samples::no_judge(checkpoint);
+            if !request.parts.is_empty() {
+                return Err(EvalError::Request(reason));
+            }
+            parts.retain(|&part| part != Part::Samples);
+            left_out.push((Part::Samples.name().to_string(), reason));
+        }
+        if judge.is_some() {
+            samples::check(&config.eval, &splits)?;
+        }
+        let ood = match is_asked(Part::Ood) {
+            true => Some(OodImages::new(config, &splits.test, &request.ood, request.seed)?),
+            false => None,
+        };
+        let subject = Subject::new(checkpoint, device)?;
+        let eval = &config.eval;
+        let refinement = (eval.refine_steps > 0).then(|| {
+            Refinement::new(&config.sampler, eval, subject.energy().first_layer_is_affine())
+        });
+
+        let logits = subject.logits(&splits.test.gather(0..splits.test.len()));
+        let num_wrong = logits
+            .chunks(splits.test.num_classes())
+            .filter(|row| row.iter().any(|logit| !logit.is_finite()))
+            .count();
+        if num_wrong > 0 {
+            return Err(EvalError::NotFinite { num_wrong, num_images: splits.test.len() });
+        }
+        Ok(Self {
+            checkpoint,
+            request,
+            subject,
+            splits,
+            logits,
+            refinement,
+            judge,
+            ood,
+            others,
+            parts,
+            left_out,
+        })
+    }
+
+    /// Results without a part.
+    fn nothing_yet(&self) -> Results {
+        let Checkpoint { config, .. } = self.checkpoint;
+        let Splits { train, test, .. } = &self.splits;
+        let weights = self.checkpoint.sampling_weights().values();
+        // Somebody's folder is nobody else's business.
+        let mut shown = config.clone();
+        shown.data.dir.clear();
+        Results {
+            format: FORMAT,
+            jempp: env!("CARGO_PKG_VERSION").to_string(),
+            command: self.request.command.clone(),
+            seed: self.request.seed,
+            device: self.request.device.clone(),
+            model: ModelInfo {
+                name: self.request.name.clone(),
+                sha256: sha256(&self.request.bytes),
+                num_steps: self.checkpoint.counters.step,
+                num_weights: weights.map(|tensor| tensor.values.len()).sum(),
+            },
+            data: DataInfo {
+                dataset: data::name(config.data.dataset),
+                is_embedded: data::is_embedded(&config.data),
+                num_train: train.len(),
+                num_test: test.len(),
+                shape: test.shape,
+                class_names: test.class_names.clone(),
+            },
+            config: shown,
+            accuracy: None,
+            calibration: None,
+            ood: None,
+            attack: None,
+            samples: None,
+            left_out: self.left_out.clone(),
+            seconds: Vec::new(),
+        }
+    }
+
+    /// Measures one part, and gives its pictures.
+    fn measure(
+        &mut self,
+        part: Part,
+        results: &mut Results,
+        progress: &mut Progress,
+    ) -> Result<Vec<Picture>, EvalError> {
+        let (test, seed) = (&self.splits.test, self.request.seed);
+        let config = &self.checkpoint.config.eval;
+        let (num_classes, num_resamples) = (test.num_classes(), config.num_resamples);
+        // Points are no pictures.
+        let is_image = test.shape[1] * test.shape[2] > 1;
+        let mut pictures = Vec::new();
+        match part {
+            Part::Accuracy => {
+                progress.begin(part.name(), 1);
+                results.accuracy = Some(classification(test, &self.logits, num_resamples, seed));
+                progress.step();
+            }
+            Part::Calibration => {
+                progress.begin(part.name(), 1);
+                let (logits, labels) = (&self.logits, &test.labels);
+                results.calibration =
+                    Some(calibration(logits, labels, num_classes, num_resamples, seed));
+                progress.step();
+            }
+            Part::Ood => {
+                let Some(images) = self.ood.take() else { return Ok(pictures) };
+                progress.begin(part.name(), images.num_steps());
+                if is_image {
+                    pictures.push(pictures::of_ood(&images, test.shape)?);
+                }
+                let subject = &self.subject;
+                results.ood =
+                    Some(ood(subject, images, num_classes, num_resamples, seed, progress));
+            }
+            Part::Attack => {
+                let refinement = self.refinement.as_ref();
+                progress.begin(part.name(), attack::num_steps(config, refinement));
+                let (values, labels) = attack::choose(test, config, seed);
+                let images = attack::Images { values: &values, labels: &labels };
+                let (found, shown) = attack::attack(
+                    &self.subject,
+                    refinement,
+                    images,
+                    config,
+                    seed,
+                    NUM_SHOWN,
+                    progress,
+                );
+                results.attack = Some(found);
+                for attacked in shown.iter().filter(|_| is_image) {
+                    pictures.push(pictures::of_attack(attacked, test.shape, config)?);
+                }
+            }
+            Part::Samples => {
+                let Some(judge) = self.judge.take() else { return Ok(pictures) };
+                progress.begin(part.name(), samples::num_steps(self.checkpoint, config, test));
+                let (found, grid) = samples::samples(
+                    &judge,
+                    self.checkpoint,
+                    &self.splits,
+                    config,
+                    seed,
+                    progress,
+                )?;
+                results.samples = Some(found);
+                pictures.push(pictures::of_samples(grid)?);
+            }
+        }
+        Ok(pictures)
+    }
+}
+
+/// The results in a file.
+///
+/// # Errors
+/// It cannot be read, is no such file, or of another version.
+fn read_results(path: &Path) -> Result<Results, EvalError> {
+    let bytes = std::fs::read(path)
+        .map_err(|source| EvalError::Read { path: path.to_path_buf(), source })?;
+    let wrong = |reason: String| EvalError::OtherResults { path: path.to_path_buf(), reason };
+    let value: serde_json::Value =
+        serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
+    match value["format"].as_u64() {
+        Some(format) if format == u64::from(FORMAT) => {}
+        Some(format) => return Err(wrong(format!("version {format}, here {FORMAT}"))),
+        None => return Err(wrong("it has no format number".into())),
+    }
+    serde_json::from_value(value).map_err(|error| wrong(error.to_string()))
+}
+
+fn classification(
+    test: &Dataset,
+    logits: &[f32],
+    num_resamples: usize,
+    seed: u64,
+) -> Classification {
+    let num_classes = test.num_classes();
+    let mut confusion = vec![vec![0; num_classes]; num_classes];
+    let mut energies = Vec::with_capacity(test.len());
+    for (row, &label) in logits.chunks(num_classes).zip(&test.labels) {
+        confusion[label as usize][metrics::predicted(row)] += 1;
+        energies.push(-metrics::log_sum_exp(row));
+    }
+    let hits = |class: usize| confusion[class][class];
+    let by_class =
+        (0..num_classes).map(|class| proportion(hits(class), confusion[class].iter().sum()));
+    Classification {
+        accuracy: proportion((0..num_classes).map(hits).sum(), test.len()),
+        by_class: by_class.collect(),
+        mean_energy: mean(&energies, num_resamples, seed),
+        confusion,
+    }
+}

@@ -1,0 +1,205 @@
+//! How far confidences can be believed.
+
+use rand::seq::SliceRandom;
+
+use super::{
+    intervals::{bootstrap_distance, mean, multiplicities},
+    probabilities::{log_sum_exp, predicted, softmax},
+};
+use crate::{
+    data::random_stream,
+    eval::results::{Calibration, CalibrationErrors, ReliabilityBin},
+};
+
+/// Bins of the calibration error, as in JEM (arXiv:1912.03263).
+pub const NUM_BINS: usize = 20;
+/// The purpose of the random stream that halves the images.
+const HALVES_STREAM: u32 = 71;
+/// Where a temperature is looked for.
+const TEMPERATURES: [f64; 2] = [0.01, 100.0];
+/// Halvings of the search, past the precision of its numbers.
+const NUM_HALVINGS: usize = 80;
+
+/// Confidences and hits, sorted into bins of confidence.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Per bin: the sum of confidences, the number of hits and the number of items.
+    bins: [(f64, usize, usize); NUM_BINS],
+}
+
+impl Tally {
+    /// The tally of some logits (N, classes).
+    pub fn of(logits: &[f32], labels: &[u32], num_classes: usize) -> Self {
+        let mut tally = Self::default();
+        tally.add(logits, labels, num_classes);
+        tally
+    }
+
+    /// Counts further logits (N, classes) with their labels.
+    pub fn add(&mut self, logits: &[f32], labels: &[u32], num_classes: usize) {
+        for (row, &label) in logits.chunks(num_classes).zip(labels) {
+            let best = predicted(row);
+            self.count(softmax(row)[best], best == label as usize, 1);
+        }
+    }
+
+    fn count(&mut self, confidence: f64, is_hit: bool, times: usize) {
+        let bin = ((confidence * NUM_BINS as f64) as usize).min(NUM_BINS - 1);
+        self.bins[bin].0 += confidence * times as f64;
+        self.bins[bin].1 += times * usize::from(is_hit);
+        self.bins[bin].2 += times;
+    }
+
+    fn len(&self) -> usize {
+        self.bins.iter().map(|bin| bin.2).sum()
+    }
+
+    /// Share of hits.
+    pub fn accuracy(&self) -> f64 {
+        let hits: usize = self.bins.iter().map(|bin| bin.1).sum();
+        hits as f64 / self.len().max(1) as f64
+    }
+
+    /// Expected calibration error: the mean distance of confidence max p(y|x) from accuracy over 20 equally wide bins,
+    /// weighted by their items (Guo et al., arXiv:1706.04599).
+    pub fn calibration_error(&self) -> f64 {
+        let off: f64 = self.bins.iter().map(|bin| (bin.0 - bin.1 as f64).abs()).sum();
+        off / self.len().max(1) as f64
+    }
+
+    /// Maximum calibration error: the largest of those distances.
+    pub fn maximum_error(&self) -> f64 {
+        let off = |bin: &(f64, usize, usize)| (bin.0 - bin.1 as f64).abs() / bin.2.max(1) as f64;
+        self.bins.iter().map(off).fold(0.0, f64::max)
+    }
+
+    /// The bins, from confidence 0 to 1.
+    pub fn reliability(&self) -> Vec<ReliabilityBin> {
+        let bin = |&(confidence, hits, count): &(f64, usize, usize)| {
+            let share = |sum: f64| sum / count.max(1) as f64;
+            ReliabilityBin { count, confidence: share(confidence), accuracy: share(hits as f64) }
+        };
+        self.bins.iter().map(bin).collect()
+    }
+}
+
+/// What calibration makes of each item.
+struct Items {
+    /// max p(y|x), and whether it is the label's.
+    confidences: Vec<(f64, bool)>,
+    brier: Vec<f64>,
+    nll: Vec<f64>,
+}
+
+impl Items {
+    /// Of logits (N, classes), row `i` divided by `temperature(i)`.
+    fn of(
+        logits: &[f32],
+        labels: &[u32],
+        num_classes: usize,
+        temperature: impl Fn(usize) -> f64,
+    ) -> Self {
+        let mut items = Self { confidences: Vec::new(), brier: Vec::new(), nll: Vec::new() };
+        for (index, (row, &label)) in logits.chunks(num_classes).zip(labels).enumerate() {
+            let scaled: Vec<f64> =
+                row.iter().map(|&logit| f64::from(logit) / temperature(index)).collect();
+            let best = predicted(row);
+            let p = softmax(&scaled);
+            let off = |class: usize| p[class] - f64::from(u8::from(class == label as usize));
+            items.confidences.push((p[best], best == label as usize));
+            items.brier.push((0..num_classes).map(|class| off(class).powi(2)).sum());
+            items.nll.push(log_sum_exp(&scaled) - scaled[label as usize]);
+        }
+        items
+    }
+
+    fn tally(&self, times: impl Fn(usize) -> usize) -> Tally {
+        let mut tally = Tally::default();
+        for (index, &(confidence, is_hit)) in self.confidences.iter().enumerate() {
+            tally.count(confidence, is_hit, times(index));
+        }
+        tally
+    }
+
+    fn errors(&self, num_resamples: usize, seed: u64) -> CalibrationErrors {
+        let all = self.tally(|_| 1);
+        let binned = |error: fn(&Tally) -> f64| {
+            bootstrap_distance(error(&all), num_resamples, seed, |random| {
+                let times = multiplicities(self.confidences.len(), random);
+                error(&self.tally(|index| times[index] as usize))
+            })
+        };
+        CalibrationErrors {
+            expected: binned(Tally::calibration_error),
+            maximum: binned(Tally::maximum_error),
+            brier: mean(&self.brier, num_resamples, seed),
+            nll: mean(&self.nll, num_resamples, seed),
+        }
+    }
+}
+
+/// Calibration of logits (N, classes), as they are and divided by temperatures: the images are halved at random, and
+/// each half is scaled by what was fitted on the other, so that no image helps to judge itself.
+pub fn calibration(
+    logits: &[f32],
+    labels: &[u32],
+    num_classes: usize,
+    num_resamples: usize,
+    seed: u64,
+) -> Calibration {
+    let mut order: Vec<usize> = (0..labels.len()).collect();
+    order.shuffle(&mut random_stream(seed, HALVES_STREAM, 0));
+    let halves = order.split_at(labels.len() / 2);
+    let fit = |half: &[usize]| {
+        let row = |&i: &usize| &logits[i * num_classes..(i + 1) * num_classes];
+        let rows: Vec<f32> = half.iter().flat_map(row).copied().collect();
+        let labels: Vec<u32> = half.iter().map(|&i| labels[i]).collect();
+        fit_temperature(&rows, &labels, num_classes)
+    };
+    let temperatures = [fit(halves.1), fit(halves.0)];
+    let mut half_of = vec![0; labels.len()];
+    halves.1.iter().for_each(|&index| half_of[index] = 1);
+
+    let plain = Items::of(logits, labels, num_classes, |_| 1.0);
+    let scaled = Items::of(logits, labels, num_classes, |index| temperatures[half_of[index]]);
+    Calibration {
+        plain: plain.errors(num_resamples, seed),
+        scaled: scaled.errors(num_resamples, seed),
+        temperatures,
+        bins: plain.tally(|_| 1).reliability(),
+        scaled_bins: scaled.tally(|_| 1).reliability(),
+    }
+}
+
+/// The temperature between 0.01 and 100 by which logits (N, classes) must be divided for the smallest mean negative log
+/// likelihood of their labels; 1 where all are as good, for no logits or equal ones.
+///
+/// The likelihood is concave in the inverse temperature β, and its slope in β is the mean of
+/// `Σ_y p_β(y|x) (logit of the label - logit of y)`: where it crosses 0 is found by bisection.
+///
+/// # Source
+/// Guo et al., arXiv:1706.04599, section 4.2.
+pub fn fit_temperature(logits: &[f32], labels: &[u32], num_classes: usize) -> f64 {
+    let slope = |beta: f64| {
+        let of_row = |(row, &label): (&[f32], &u32)| {
+            let scaled: Vec<f64> = row.iter().map(|&logit| beta * f64::from(logit)).collect();
+            let of_label = f64::from(row[label as usize]);
+            softmax(&scaled)
+                .iter()
+                .zip(row)
+                .map(|(p, &l)| p * (of_label - f64::from(l)))
+                .sum::<f64>()
+        };
+        logits.chunks(num_classes).zip(labels).map(of_row).sum::<f64>()
+    };
+    if slope(1.0) == 0.0 {
+        return 1.0;
+    }
+    // In log β: both ends are then equally far from 1.
+    let [mut low, mut high] = [-TEMPERATURES[1].ln(), -TEMPERATURES[0].ln()];
+    for _ in 0..NUM_HALVINGS {
+        let middle = 0.5 * (low + high);
+        if slope(middle.exp()) > 0.0 { low = middle } else { high = middle }
+    }
+    (-0.5 * (low + high)).exp()
+}

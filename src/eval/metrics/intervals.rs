@@ -1,0 +1,124 @@
+//! How far a number can be believed.
+
+use rand::{RngExt, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+
+use crate::{data::random_stream, eval::results::Estimate};
+
+/// The purposes of random streams: resamples, the jackknife's groups.
+const RESAMPLE_STREAM: u32 = 70;
+const GROUPS_STREAM: u32 = 72;
+/// The normal quantile of 97.5 %.
+const Z: f64 = 1.959963984540054;
+/// Groups that a jackknife leaves out in turn.
+const NUM_GROUPS: usize = 10;
+
+/// The share of `hits` in `count` with Wilson's score interval.
+///
+/// # Source
+/// Wilson, JASA 22(158), 1927.
+pub fn proportion(hits: usize, count: usize) -> Estimate {
+    if count == 0 {
+        return Estimate { value: 0.0, low: 0.0, high: 1.0 };
+    }
+    let (n, share) = (count as f64, hits as f64 / count as f64);
+    let center = (share + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
+    let spread = Z / (1.0 + Z * Z / n) * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
+    // Rounding must not put the share outside at 0 and 1.
+    Estimate { value: share, low: (center - spread).min(share), high: (center + spread).max(share) }
+}
+
+/// `value` with the percentile interval of a statistic over resamples: `statistic` is given a generator to draw one
+/// with.
+///
+/// # Source
+/// Efron & Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3.
+pub fn bootstrap(
+    value: f64,
+    num_resamples: usize,
+    seed: u64,
+    statistic: impl FnMut(&mut ChaCha8Rng) -> f64,
+) -> Estimate {
+    let (low, high, _) = resampled(num_resamples, seed, statistic);
+    Estimate { value, low, high }
+}
+
+/// The same for a distance, which is never below 0 and which noise makes larger: `value` lies too high by about as much
+/// as the resamples, noisier than the data, lie above it, so their interval is moved down by twice that. Where noise is
+/// all there is, `value` is its upper end.
+///
+/// # Source
+/// As above, section 10.6: the bootstrap's estimate of bias.
+pub fn bootstrap_distance(
+    value: f64,
+    num_resamples: usize,
+    seed: u64,
+    statistic: impl FnMut(&mut ChaCha8Rng) -> f64,
+) -> Estimate {
+    let (low, high, mean) = resampled(num_resamples, seed, statistic);
+    let shift = 2.0 * (mean - value);
+    Estimate { value, low: (low - shift).clamp(0.0, value), high: (high - shift).max(value) }
+}
+
+/// The 2.5 and 97.5 % quantiles and the mean of a statistic over resamples.
+fn resampled(
+    num_resamples: usize,
+    seed: u64,
+    mut statistic: impl FnMut(&mut ChaCha8Rng) -> f64,
+) -> (f64, f64, f64) {
+    let mut random = random_stream(seed, RESAMPLE_STREAM, 0);
+    let mut found: Vec<f64> = (0..num_resamples.max(1)).map(|_| statistic(&mut random)).collect();
+    found.sort_by(f64::total_cmp);
+    let at = |share: f64| {
+        let place = share * (found.len() - 1) as f64;
+        let (below, above) = (found[place.floor() as usize], found[place.ceil() as usize]);
+        below + (above - below) * place.fract()
+    };
+    (at(0.025), at(0.975), found.iter().sum::<f64>() / found.len() as f64)
+}
+
+/// How often each of `count` items is in a resample.
+pub(super) fn multiplicities(count: usize, random: &mut ChaCha8Rng) -> Vec<u32> {
+    let mut times = vec![0; count];
+    for _ in 0..count {
+        times[random.random_range(0..count as u64) as usize] += 1;
+    }
+    times
+}
+
+/// The mean of `values` with its bootstrap interval; 0 for none.
+pub fn mean(values: &[f64], num_resamples: usize, seed: u64) -> Estimate {
+    if values.is_empty() {
+        return Estimate::default();
+    }
+    let count = values.len() as f64;
+    bootstrap(values.iter().sum::<f64>() / count, num_resamples, seed, |random| {
+        let pick = |_| values[random.random_range(0..values.len() as u64) as usize];
+        (0..values.len()).map(pick).sum::<f64>() / count
+    })
+}
+
+/// `statistic` of all `count` items, with an interval of 1.96 standard errors by leaving out a random tenth in turn:
+/// for statistics that repeated items would bias, which a bootstrap makes. The statistic is given indices.
+///
+/// # Source
+/// The delete-a-group jackknife; Shao & Tu, The Jackknife and Bootstrap, 1995, section 2.3.
+pub fn jackknife(count: usize, statistic: impl Fn(&[usize]) -> f64) -> Estimate {
+    let mut order: Vec<usize> = (0..count).collect();
+    let value = statistic(&order);
+    // The order of the items may be one of classes: a group must not be one.
+    order.shuffle(&mut random_stream(0, GROUPS_STREAM, 0));
+    let num_groups = NUM_GROUPS.min(count / 2);
+    if num_groups < 2 {
+        return Estimate { value, low: value, high: value };
+    }
+    let without = |group: usize| {
+        let rest = order.iter().enumerate().filter(|(place, _)| place % num_groups != group);
+        statistic(&rest.map(|(_, &index)| index).collect::<Vec<_>>())
+    };
+    let found: Vec<f64> = (0..num_groups).map(without).collect();
+    let center = found.iter().sum::<f64>() / num_groups as f64;
+    let squares: f64 = found.iter().map(|value| (value - center).powi(2)).sum();
+    let error = ((num_groups - 1) as f64 / num_groups as f64 * squares).sqrt();
+    Estimate { value, low: value - Z * error, high: value + Z * error }
+}

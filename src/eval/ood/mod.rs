@@ -1,0 +1,148 @@
+//! Telling the data from images of other kinds.
+//!
+//! # Source
+//! Scores as in JEM (arXiv:1912.03263, section 5.3).
+
+mod sets;
+
+use std::path::PathBuf;
+
+use super::{
+    EvalError, Progress,
+    metrics::{predicted, separation, softmax_rows},
+    results::{Ood, OodSet, Score, Separation},
+    subject::{Scores, Subject},
+};
+use crate::{
+    config::RunConfig,
+    data::{Dataset, spread},
+};
+use sets::ImageSet;
+
+/// Bins of the energy histograms.
+const NUM_BINS: usize = 40;
+/// Share of the test images' energies on either side that the inner bins need not span.
+const TAIL: f64 = 0.005;
+
+/// What is compared with the test images, collected before any long work.
+pub(super) struct OodImages {
+    inside: Vec<f32>,
+    sets: Vec<ImageSet>,
+    left_out: Vec<(String, String)>,
+}
+
+impl OodImages {
+    /// Test images, images of every other kind, and those of `paths`.
+    ///
+    /// # Errors
+    /// A path that holds no images of the model's size.
+    pub(super) fn new(
+        config: &RunConfig,
+        test: &Dataset,
+        paths: &[PathBuf],
+        seed: u64,
+    ) -> Result<Self, EvalError> {
+        let count = config.eval.num_ood;
+        if !paths.is_empty() && test.shape[1] * test.shape[2] == 1 {
+            return Err(EvalError::Request(
+                "--ood names images, and this is a model of points in the plane".into(),
+            ));
+        }
+        let own = sets::of_paths(paths, test.shape, count)?;
+        let indices: Vec<usize> = spread(test.len(), count).collect();
+        let inside = test.gather(indices.iter().copied());
+        let (mut sets, left_out) = sets::other_datasets(config.data.dataset, test.shape, count);
+        sets.extend(sets::made(test, &indices, &inside, seed));
+        sets.extend(own);
+        Ok(Self { inside, sets, left_out })
+    }
+
+    /// One more than sets: how many times [`ood`] reports progress.
+    pub(super) fn num_steps(&self) -> usize {
+        self.sets.len() + 1
+    }
+
+    /// The first `count` images of each set, flattened, and the sets' names.
+    pub(super) fn examples(&self, count: usize, num_pixels: usize) -> (Vec<f32>, Vec<&str>) {
+        let first = |set: &ImageSet| {
+            let mut values = set.values[..set.values.len().min(count * num_pixels)].to_vec();
+            values.resize(count * num_pixels, -1.0);
+            values
+        };
+        (self.sets.iter().flat_map(first).collect(), self.sets.iter().map(|s| &*s.name).collect())
+    }
+}
+
+/// How well each score tells the test images from each set.
+pub(super) fn ood(
+    subject: &Subject,
+    images: OodImages,
+    num_classes: usize,
+    num_resamples: usize,
+    seed: u64,
+    progress: &mut Progress,
+) -> Ood {
+    let inside = subject.scores(&images.inside);
+    progress.step();
+    let energy_edges = edges(&inside.energies);
+    let energy_counts = histogram(&inside.energies, &energy_edges);
+    let inside_scores = in_order(&inside, num_classes);
+    let sets = images.sets.into_iter().map(|set| {
+        let found = subject.scores(&set.values);
+        let scores = in_order(&found, num_classes).into_iter().zip(&inside_scores);
+        let scores: Vec<Separation> = scores
+            .map(|((score, outside), (_, inside))| {
+                separation(score, inside, &outside, num_resamples, seed)
+            })
+            .collect();
+        progress.step();
+        OodSet {
+            name: set.name,
+            what: set.what,
+            num_out: found.energies.len(),
+            mean_energy: found.energies.iter().sum::<f64>() / found.energies.len() as f64,
+            energy_counts: histogram(&found.energies, &energy_edges),
+            scores,
+        }
+    });
+    let sets = sets.collect();
+    Ood {
+        num_in: inside.energies.len(),
+        energy_edges,
+        energy_counts,
+        sets,
+        left_out: images.left_out,
+    }
+}
+
+/// Every score of every image, higher for images more like the data.
+fn in_order(scores: &Scores, num_classes: usize) -> [(Score, Vec<f64>); 3] {
+    let confidences = softmax_rows(&scores.logits, num_classes);
+    let confidences = confidences.chunks(num_classes).map(|row| row[predicted(row)]);
+    [
+        (Score::LogPX, scores.energies.iter().map(|energy| -energy).collect()),
+        (Score::MaxProbability, confidences.collect()),
+        (Score::ApproximateMass, scores.gradient_norms.iter().map(|norm| -norm).collect()),
+    ]
+}
+
+/// Equal bins around the test images' energies, as wide again on either side: other images that lie further off are
+/// counted in the outer bins.
+fn edges(energies: &[f64]) -> Vec<f64> {
+    let mut sorted = energies.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share).round() as usize];
+    let (low, high) = (at(TAIL), at(1.0 - TAIL));
+    let width = (high - low).max(1e-6 * low.abs().max(1.0));
+    let edge = |index: usize| low - width + 3.0 * width * index as f64 / NUM_BINS as f64;
+    (0..=NUM_BINS).map(edge).collect()
+}
+
+fn histogram(values: &[f64], edges: &[f64]) -> Vec<usize> {
+    let mut counts = vec![0; edges.len() - 1];
+    for value in values {
+        let above = edges.partition_point(|edge| edge <= value);
+        counts[above.clamp(1, edges.len() - 1) - 1] += 1;
+    }
+    counts
+}

@@ -1,0 +1,156 @@
+//! Images that are not the data: those of other data sets, made ones, and the person's own.
+
+use std::path::PathBuf;
+
+use image::{ImageBuffer, Luma, imageops};
+use rand::RngExt;
+
+use crate::{
+    config::{DataConfig, DatasetName},
+    data::{self, DataError, Dataset, random_stream, spread},
+    files::file_name,
+};
+
+/// Width of the Gaussian that smooths noise, in pixels.
+const SMOOTHING: f32 = 1.5;
+/// Standard deviation of smoothed noise, in units of x.
+const SMOOTHED_STD: f32 = 0.5;
+/// One random stream for each kind of image.
+const NOISE_STREAM: u32 = 60;
+const SMOOTHED_STREAM: u32 = 61;
+const CONSTANT_STREAM: u32 = 62;
+const PAIRS_STREAM: u32 = 63;
+
+/// Images of one kind, (N, C, H, W) in [-1, 1], flattened.
+pub(super) struct ImageSet {
+    pub(super) name: String,
+    /// How it was made or where it lies.
+    pub(super) what: String,
+    pub(super) values: Vec<f32>,
+}
+
+impl ImageSet {
+    fn new(name: &str, what: impl Into<String>, values: Vec<f32>) -> Self {
+        Self { name: name.to_string(), what: what.into(), values }
+    }
+}
+
+/// The data sets that could be mistaken for one of items (C, H, W): those of the same shape.
+fn of_shape(shape: [usize; 3]) -> &'static [DatasetName] {
+    match shape {
+        [1, 28, 28] => &[DatasetName::FashionMnist, DatasetName::Mnist],
+        [3, 32, 32] => &[DatasetName::Cifar10, DatasetName::Cifar100, DatasetName::Svhn],
+        _ => &[],
+    }
+}
+
+/// Test images of the other data sets of the same shape, and those that are not here, each with why.
+pub(super) fn other_datasets(
+    own: DatasetName,
+    shape: [usize; 3],
+    count: usize,
+) -> (Vec<ImageSet>, Vec<(String, String)>) {
+    let own =
+        if own == DatasetName::FashionMnistEmbedded { DatasetName::FashionMnist } else { own };
+    let (mut sets, mut left_out) = (Vec::new(), Vec::new());
+    for &dataset in of_shape(shape).iter().filter(|&&other| other != own) {
+        let name = data::name(dataset);
+        let config = DataConfig { dataset, batch_size: 1, ..DataConfig::default() };
+        match data::load_at_hand(&config, 0) {
+            Ok(splits) => {
+                let test = splits.test;
+                let what = format!("{} of its {} test images", count.min(test.len()), test.len());
+                sets.push(ImageSet::new(&name, what, test.gather(spread(test.len(), count))));
+            }
+            Err(error) => left_out.push((name, error.to_string())),
+        }
+    }
+    (sets, left_out)
+}
+
+/// The images of files and folders.
+///
+/// # Errors
+/// One that cannot be read, holds none, or holds images of another size.
+pub(super) fn of_paths(
+    paths: &[PathBuf],
+    shape: [usize; 3],
+    count: usize,
+) -> Result<Vec<ImageSet>, DataError> {
+    let set_of = |path: &PathBuf| {
+        let (values, found) = data::load_images(path, shape, count)?;
+        let what = format!("{} of the {found} images there", count.min(found));
+        Ok(ImageSet::new(&file_name(path), what, values))
+    };
+    paths.iter().map(set_of).collect()
+}
+
+/// What can be made without other data: noise, and test images changed. `images` are the test images at
+/// `indices` of `test`.
+pub(super) fn made(test: &Dataset, indices: &[usize], images: &[f32], seed: u64) -> Vec<ImageSet> {
+    let ([c, h, w], count) = (test.shape, indices.len());
+    let size = c * h * w;
+    let mut random = random_stream(seed, NOISE_STREAM, 0);
+    let noise = (0..count * size).map(|_| random.random_range(-1.0..1.0)).collect();
+    let mut sets = vec![ImageSet::new("uniform noise", "every pixel uniform on [-1, 1]", noise)];
+    if h * w > 1 {
+        let what = format!(
+            "uniform noise smoothed by a Gaussian of {SMOOTHING} pixels, stretched to a standard deviation of \
+             {SMOOTHED_STD}, cut off at ±1"
+        );
+        sets.push(ImageSet::new("smoothed noise", what, smoothed(count * c, [h, w], seed)));
+        let mut random = random_stream(seed, CONSTANT_STREAM, 0);
+        let level = |_| vec![random.random_range(-1.0..1.0); h * w];
+        let values = (0..count * c).flat_map(level).collect();
+        sets.push(ImageSet::new("constant", "one value per image and channel", values));
+    }
+    let values = interpolated(test, indices, seed);
+    sets.push(ImageSet::new(
+        "interpolated",
+        "means of two test images of different classes",
+        values,
+    ));
+    if h * w > 1 {
+        let rows = |image: &[f32]| image.rchunks(w).flatten().copied().collect::<Vec<f32>>();
+        let values = images.chunks(h * w).flat_map(rows).collect();
+        sets.push(ImageSet::new("upside down", "the test images, flipped vertically", values));
+        let values = images.iter().map(|value| -value).collect();
+        sets.push(ImageSet::new("inverted", "the negatives of the test images", values));
+    }
+    sets
+}
+
+/// `count` planes of smoothed noise, (H, W) each.
+fn smoothed(count: usize, [h, w]: [usize; 2], seed: u64) -> Vec<f32> {
+    let mut random = random_stream(seed, SMOOTHED_STREAM, 0);
+    let mut plane = |_| {
+        let noise = (0..h * w).map(|_| random.random::<f32>()).collect();
+        let noise: Option<ImageBuffer<Luma<f32>, Vec<f32>>> =
+            ImageBuffer::from_raw(w as u32, h as u32, noise);
+        let Some(noise) = noise else { unreachable!("as many values as pixels") };
+        let plane = imageops::blur(&noise, SMOOTHING).into_raw();
+        let mean = plane.iter().sum::<f32>() / plane.len() as f32;
+        let variance = plane.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / plane.len() as f32;
+        let factor = SMOOTHED_STD / variance.sqrt().max(f32::MIN_POSITIVE);
+        plane.into_iter().map(move |v| ((v - mean) * factor).clamp(-1.0, 1.0)).collect::<Vec<_>>()
+    };
+    (0..count).flat_map(&mut plane).collect()
+}
+
+/// For each of the test images `indices`, its mean with one of another class.
+fn interpolated(test: &Dataset, indices: &[usize], seed: u64) -> Vec<f32> {
+    let mut random = random_stream(seed, PAIRS_STREAM, 0);
+    let has_others = test.labels.iter().any(|&label| label != test.labels[0]);
+    let mut values = Vec::new();
+    for &index in indices {
+        let other = loop {
+            let other = random.random_range(0..test.len() as u64) as usize;
+            if test.labels[other] != test.labels[index] || !has_others {
+                break other;
+            }
+        };
+        let pair = [index, other].map(|index| test.gather([index]));
+        values.extend(pair[0].iter().zip(&pair[1]).map(|(a, b)| 0.5 * (a + b)));
+    }
+    values
+}

@@ -1,0 +1,263 @@
+//! Accuracy of attacked images.
+
+use maud::{Markup, html};
+
+use super::{
+    ink::{Dash, Ink, Look, Shape},
+    parts::{Model, figure, legend, legend_of_models, name_of, notes, table, union, with},
+    plot::{Axis, Mark, Panel},
+    text::{NOTHING, Unit, counted, plain},
+};
+use crate::eval::results::{Attack, AttackCurve, BallNorm, Defence, Estimate};
+
+const NORMS: [BallNorm; 2] = [BallNorm::Linf, BallNorm::L2];
+
+/// Every defence: its name, its meaning, and how its curve looks.
+const DEFENCES: [(Defence, &str, &str, Dash, Shape); 5] = [
+    (
+        Defence::None,
+        "no defence",
+        "The classifier as it is, attacked through its own gradient.",
+        Dash::Solid,
+        Shape::Disc,
+    ),
+    (
+        Defence::RefinedUnaware,
+        "refined, attacker unaware",
+        "Sampler steps refine the image before it is classified. The attack is made for the bare classifier and knows \
+         nothing of them, so this curve says little about safety.",
+        Dash::Broken(2, 4),
+        Shape::Ring,
+    ),
+    (
+        Defence::RefinedBpda,
+        "refined, BPDA with EOT",
+        "The attacker knows of the refinement, averages over its noise, and takes the classifier's gradient at the \
+         refined image for the gradient at the image (arXiv:1802.00420).",
+        Dash::Broken(5, 4),
+        Shape::Square,
+    ),
+    (
+        Defence::RefinedThrough,
+        "refined, attacked through the steps",
+        "The attacker averages over the noise and differentiates through the sampler's steps.",
+        Dash::Broken(14, 4),
+        Shape::Triangle,
+    ),
+    (
+        Defence::RefinedWorst,
+        "refined, worst of these attacks",
+        "An image counts only if none of the attacks above fools it. This is what refinement is worth at most.",
+        Dash::Broken(9, 4),
+        Shape::Diamond,
+    ),
+];
+
+/// A ball in words.
+pub(super) fn ball(norm: BallNorm, radius: f64) -> String {
+    match norm {
+        BallNorm::Linf => format!("L∞, ε = {}/255", plain(radius)),
+        BallNorm::L2 => format!("L2, ε = {}", plain(radius)),
+    }
+}
+
+/// A small and a large radius among those of a norm, of the first model that was attacked.
+pub(super) fn shown_radii(models: &[Model], norm: BallNorm) -> Vec<f64> {
+    let attacks = with(models, |results| results.attack.as_ref());
+    let curve = attacks.iter().find_map(|(_, attack)| curve_of(attack, norm, Defence::None));
+    let points = curve.map_or(&[][..], |curve| &curve.points);
+    let radii: Vec<f64> =
+        points.iter().map(|point| point.0).filter(|radius| *radius > 0.0).collect();
+    match radii.len() {
+        0 => Vec::new(),
+        len => union([radii[(len - 1) / 3], radii[2 * (len - 1) / 3]]),
+    }
+}
+
+/// The accuracy at a radius, if it was measured there.
+pub(super) fn accuracy_at(
+    attack: &Attack,
+    norm: BallNorm,
+    defence: Defence,
+    radius: f64,
+) -> Option<&Estimate> {
+    let mut points = curve_of(attack, norm, defence)?.points.iter();
+    points.find(|point| point.0 == radius).map(|(_, accuracy)| accuracy)
+}
+
+fn curve_of(attack: &Attack, norm: BallNorm, defence: Defence) -> Option<&AttackCurve> {
+    attack.curves.iter().find(|curve| curve.norm == norm && curve.defence == defence)
+}
+
+/// Curves, what they mean, and the numbers.
+pub(super) fn section(models: &[Model]) -> Markup {
+    let found = with(models, |results| results.attack.as_ref());
+    let shown: Vec<&Model> = found.iter().map(|(model, _)| *model).collect();
+    let is_used = |defence| found.iter().any(|(_, attack)| uses(attack, defence));
+    let bare = NORMS.into_iter().filter_map(|norm| {
+        let curves = found.iter().filter_map(|(model, attack)| {
+            Some((curve_of(attack, norm, Defence::None)?, model.look()))
+        });
+        Some(panel(norm, curves.collect())?.markup())
+    });
+    html! {
+        p {
+            "An attacker changes a test image within a ball of radius ε so that it is classified wrongly: by projected "
+            "gradient descent (PGD, arXiv:1706.06083) from random points of the ball, the worst result counting. The L∞ "
+            "norm is the largest change of a pixel in 255ths of the pixel range, the L2 norm the Euclidean length of the "
+            "change with pixels from 0 to 1. An image that is classified wrongly without an attack counts as fooled."
+        }
+        dl {
+            @for (_, name, meaning, ..) in DEFENCES.into_iter().filter(|row| is_used(row.0)) {
+                dt { (name) } dd { (meaning) }
+            }
+        }
+        p {
+            @if DEFENCES.iter().any(|row| row.0 != Defence::None && is_used(row.0)) {
+                "A defence is worth no more than its lowest curve, since the attacker chooses the attack. "
+            }
+            "A stronger attack can push any curve lower: what holds here is an upper bound, not a proof."
+        }
+        (notes(found.iter().map(|(model, attack)| (*model, protocol(model, attack))), found.len()))
+        @if found.len() > 1 {
+            h3 { "Without a defence" }
+            (figure(bare, legend_of_models(&shown), html! {
+                "Accuracy over ε without a defence, with 95\u{a0}% intervals shaded. " (ABOUT_AXIS)
+            }))
+        }
+        @for (model, attack) in &found {
+            @if models.len() > 1 { h3 { (name_of(model)) } }
+            @let has_defence = attack.curves.iter().any(|curve| curve.defence != Defence::None);
+            @if found.len() == 1 || has_defence { (defences(model, attack)) }
+            @for norm in NORMS { (numbers(attack, norm)) }
+        }
+    }
+}
+
+fn protocol(model: &Model, attack: &Attack) -> String {
+    let eval = &model.results.config.eval;
+    let refinement = match attack.curves.iter().any(|curve| curve.defence != Defence::None) {
+        true => format!("; refinement: {}", attack.refinement),
+        false => String::new(),
+    };
+    let (steps, restarts) = (eval.attack_steps, eval.attack_restarts);
+    format!("{} of PGD, {}{refinement}.", counted(steps, "step"), counted(restarts, "restart"))
+}
+
+const ABOUT_AXIS: &str =
+    "The axis of ε is logarithmic but for its beginning, so that 0 has a place.";
+
+fn uses(attack: &Attack, defence: Defence) -> bool {
+    attack.curves.iter().any(|curve| curve.defence == defence)
+}
+
+/// The curves of a model under every defence.
+fn defences(model: &Model, attack: &Attack) -> Markup {
+    // The two curves that count are in the model's colour; those between them are behind the worst.
+    let ink = |defence| match defence {
+        Defence::None | Defence::RefinedWorst => Ink::Model(model.index),
+        _ => Ink::Data,
+    };
+    let used = DEFENCES.into_iter().filter(|row| uses(attack, row.0));
+    let looks: Vec<(Defence, &str, Look)> = used
+        .map(|(defence, name, _, dash, shape)| {
+            (defence, name, Look { ink: ink(defence), dash, shape })
+        })
+        .collect();
+    let panels = NORMS.into_iter().filter_map(|norm| {
+        let curves = looks
+            .iter()
+            .filter_map(|(defence, _, look)| Some((curve_of(attack, norm, *defence)?, *look)));
+        Some(panel(norm, curves.collect())?.markup())
+    });
+    figure(
+        panels,
+        legend(looks.iter().map(|(_, name, look)| (*look, name.to_string()))),
+        html! {
+            "Accuracy over ε. The 95\u{a0}% intervals of the coloured curves are shaded, all intervals stand in the "
+            "tables. " (ABOUT_AXIS)
+        },
+    )
+}
+
+/// Curves of one norm; none without points.
+fn panel(norm: BallNorm, curves: Vec<(&AttackCurve, Look)>) -> Option<Panel> {
+    let radii = || curves.iter().flat_map(|(curve, _)| curve.points.iter().map(|point| point.0));
+    let is_radius = |radius: &f64| radius.is_finite() && *radius > 0.0;
+    let smallest = radii().filter(is_radius).min_by(f64::total_cmp).unwrap_or(1.0);
+    let largest = radii().filter(is_radius).max_by(f64::total_cmp).unwrap_or(1.0);
+    let place = |radius: f64| (1.0 + radius / smallest).log2();
+    let end = place(largest);
+    let mut ticks: Vec<(f64, String)> = Vec::new();
+    for radius in union(radii()) {
+        // Labels that would touch another are left out.
+        if ticks.iter().all(|(at, _)| (at - place(radius)).abs() > 0.08 * end) {
+            ticks.push((place(radius), plain(radius)));
+        }
+    }
+    let mut marks = Vec::new();
+    for (curve, look) in curves.iter().filter(|(_, look)| look.ink != Ink::Data) {
+        let points = || curve.points.iter().map(|(radius, accuracy)| (place(*radius), accuracy));
+        let around = points().map(|(at, accuracy)| (at, accuracy.low, accuracy.high));
+        marks.push(Mark::Band(around.collect(), look.ink));
+    }
+    // The first curve is drawn last, on top.
+    for (curve, look) in curves.iter().rev() {
+        let points: Vec<_> =
+            curve.points.iter().map(|(radius, share)| (place(*radius), share.value)).collect();
+        marks.extend([Mark::Line(points.clone(), *look), Mark::Dots(points, *look)]);
+    }
+    let (title, label) = match norm {
+        BallNorm::Linf => ("L∞", "ε in 255ths of the pixel range"),
+        BallNorm::L2 => ("L2", "ε, pixels from 0 to 1"),
+    };
+    (radii().count() > 0).then(|| Panel {
+        title: title.to_string(),
+        alt: format!("Accuracy of attacked images over ε, norm {title}."),
+        x: Axis::with_ticks(label, 0.0, end, ticks),
+        y: Axis::shares("accuracy"),
+        height: 300,
+        marks,
+    })
+}
+
+/// The accuracies of a model in numbers.
+fn numbers(attack: &Attack, norm: BallNorm) -> Markup {
+    let curves = || attack.curves.iter().filter(|curve| curve.norm == norm);
+    let mut radii = union(curves().flat_map(|curve| curve.points.iter().map(|point| point.0)));
+    radii.sort_by(f64::total_cmp);
+    let caption = match norm {
+        BallNorm::Linf => {
+            "Accuracy under attack, L∞, ε in 255ths of the pixel range, with 95\u{a0}% intervals"
+        }
+        BallNorm::L2 => {
+            "Accuracy under attack, L2, ε with pixels from 0 to 1, with 95\u{a0}% intervals"
+        }
+    };
+    let head = html! {
+        tr {
+            td {}
+            th scope="col" { "Images" }
+            @for radius in &radii { th scope="col" { "ε = " (plain(*radius)) } }
+        }
+    };
+    let body = html! {
+        @for (defence, name, ..) in DEFENCES {
+            @if let Some(curve) = curve_of(attack, norm, defence) {
+                tr {
+                    th scope="row" { (name) }
+                    td { (super::text::count(curve.num_images as u64)) }
+                    @for radius in &radii {
+                        td.stacked {
+                            @match accuracy_at(attack, norm, defence, *radius) {
+                                Some(accuracy) => (Unit::Percent.estimate(accuracy)),
+                                None => (NOTHING),
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    };
+    html! { @if !radii.is_empty() { (table(caption, head, body)) } }
+}

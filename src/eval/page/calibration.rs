@@ -1,0 +1,141 @@
+//! How far confidences can be believed.
+
+use maud::{Markup, html};
+
+use super::{
+    ink::{Dash, Ink, Look, Shape},
+    parts::{Model, figure, legend_of_models, name_of, table, with},
+    plot::{Axis, Mark, Panel, Point},
+    text::{Unit, fixed},
+};
+use crate::eval::results::{Calibration, CalibrationErrors, Estimate, ReliabilityBin};
+
+type Bins = fn(&Calibration) -> &[ReliabilityBin];
+type Found<'m, 'a> = [(&'m Model<'a>, &'a Calibration)];
+
+/// The errors, and reliability diagrams before and after temperature scaling.
+pub(super) fn section(models: &[Model]) -> Markup {
+    let found = with(models, |results| results.calibration.as_ref());
+    let shown: Vec<&Model> = found.iter().map(|(model, _)| *model).collect();
+    let plain: Bins = |part| &part.bins;
+    let scaled: Bins = |part| &part.scaled_bins;
+    let both = |title, bins| {
+        let stack = [reliability(title, &found, bins), counts(title, &found, bins)];
+        html! { @for panel in stack { (panel.markup()) } }
+    };
+    let panels = [both("As the model is", plain), both("After temperature scaling", scaled)];
+    html! {
+        p {
+            "The confidence of a classification is max" sub { "y" } " p(y|x). It can be believed if, of all images of a "
+            "confidence, that share is classified rightly. Temperature scaling divides the logits by one number, which "
+            "changes no classification. It is cross-fitted: the test images are halved at random, and each half is "
+            "scaled by the temperature that fits the other half best, so no image helps to judge itself."
+        }
+        (errors(&found))
+        dl {
+            dt { "Expected calibration error" }
+            dd { "The distance of confidence from accuracy in equally wide bins of confidence, averaged over the images "
+                "(arXiv:1706.04599). 0 is best." }
+            dt { "Maximum calibration error" }
+            dd { "The largest of these distances. A bin of few images can decide it: look at the counts." }
+            dt { "Brier score" }
+            dd { "Mean squared distance of the predicted probabilities from the label, between 0 and 2. Takes both "
+                "accuracy and calibration into account; lower is better." }
+            dt { "Negative log likelihood" }
+            dd { "Mean of −log p(label|x) in nats. Punishes confident errors most; lower is better." }
+        }
+        (figure(panels, legend_of_models(&shown), html! {
+            "Reliability. Above: share classified rightly over mean confidence, a dot for each bin that holds an image; "
+            "on the grey diagonal confidence is what it claims to be, below it the model is overconfident. Below: images "
+            "in each bin, on a logarithmic axis; a dot above stands for as many images as the bar below it."
+        }))
+    }
+}
+
+fn errors(found: &Found) -> Markup {
+    type Measure = (&'static str, Unit, fn(&CalibrationErrors) -> &Estimate);
+    let measures: [Measure; 4] = [
+        ("Expected calibration error", Unit::Percent, |errors| &errors.expected),
+        ("Maximum calibration error", Unit::Percent, |errors| &errors.maximum),
+        ("Brier score", Unit::Decimals(3), |errors| &errors.brier),
+        ("Negative log likelihood, nats", Unit::Decimals(3), |errors| &errors.nll),
+    ];
+    let head = html! {
+        tr { td rowspan="2" {} @for (model, _) in found { th scope="colgroup" colspan="2" { (name_of(model)) } } }
+        tr { @for _ in found { th scope="col" { "as it is" } th scope="col" { "scaled" } } }
+    };
+    let body = html! {
+        @for (name, unit, measure) in measures {
+            tr {
+                th scope="row" { (name) }
+                @for (_, part) in found {
+                    td { (unit.estimate(measure(&part.plain))) }
+                    td { (unit.estimate(measure(&part.scaled))) }
+                }
+            }
+        }
+        tr {
+            th scope="row" { "Temperatures of the two halves" }
+            @for (_, part) in found {
+                td { "1" }
+                td { (fixed(part.temperatures[0], 3)) ", " (fixed(part.temperatures[1], 3)) }
+            }
+        }
+    };
+    table("Calibration, with 95\u{a0}% intervals", head, body)
+}
+
+fn reliability(title: &str, found: &Found, bins: Bins) -> Panel {
+    let diagonal = Look { ink: Ink::Data, dash: Dash::Solid, shape: Shape::Nothing };
+    let mut marks = vec![Mark::Line(vec![(0.0, 0.0), (1.0, 1.0)], diagonal)];
+    for (model, part) in found {
+        let bins = bins(part);
+        let held = bins.iter().filter(|bin| bin.count > 0);
+        let points: Vec<Point> = held.map(|bin| (bin.confidence, bin.accuracy)).collect();
+        marks.push(Mark::Line(points.clone(), model.look()));
+        marks.push(Mark::Dots(points, model.look()));
+    }
+    Panel {
+        title: title.to_string(),
+        alt: format!("Reliability diagram: accuracy over confidence. {title}."),
+        x: Axis::shares("confidence"),
+        y: Axis::shares("classified rightly"),
+        height: 320,
+        marks,
+    }
+}
+
+/// Images per bin, the bars of several models side by side.
+fn counts(title: &str, found: &Found, bins: Bins) -> Panel {
+    let height = |count: usize| (1.0 + count as f64).log10();
+    let all: Vec<(&Model, &[ReliabilityBin])> =
+        found.iter().map(|(model, part)| (*model, bins(part))).collect();
+    let most =
+        all.iter().flat_map(|(_, bins)| *bins).map(|bin| bin.count).max().unwrap_or(0).max(1);
+    let marks = all.iter().enumerate().map(|(place, (model, bins))| {
+        let width = 1.0 / bins.len().max(1) as f64;
+        let bar = width * 0.9 / all.len() as f64;
+        let rows = bins.iter().enumerate().map(|(index, bin)| {
+            let left = (index as f64 + 0.05) * width + place as f64 * bar;
+            (left, left + bar, height(bin.count))
+        });
+        Mark::Bars(rows.collect(), Ink::Model(model.index))
+    });
+    // 1 would touch 0.
+    let first = if most < 10 { 0 } else { 1 };
+    let decades = (first..19).map(|power| 10usize.pow(power)).take_while(|&count| count <= most);
+    let ticks = std::iter::once(0).chain(decades);
+    Panel {
+        title: String::new(),
+        alt: format!("Images in each bin of confidence. {title}."),
+        x: Axis::shares("confidence"),
+        y: Axis::with_ticks(
+            "images",
+            0.0,
+            height(most) * 1.05,
+            ticks.map(|number| (height(number), super::text::count(number as u64))),
+        ),
+        height: 170,
+        marks: marks.collect(),
+    }
+}

@@ -1,0 +1,130 @@
+//! The report of an evaluation: one page that needs no other file.
+
+mod attack;
+mod calibration;
+mod classification;
+mod ink;
+mod ood;
+mod overview;
+mod parts;
+mod plot;
+mod repeat;
+mod samples;
+mod text;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::{Part, results::Results};
+use parts::{Model, pictures_of, union};
+use text::clause;
+
+/// A picture for the report.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Picture {
+    /// The part that it belongs to.
+    pub part: Part,
+    /// What it is, in a few words.
+    pub title: String,
+    /// What there is to see, in whole sentences.
+    pub caption: String,
+    /// The picture as a PNG file.
+    pub png: Vec<u8>,
+}
+
+/// The report as HTML. The first of `results` is the model evaluated, the others are those it is compared with;
+/// `pictures` are of the first.
+pub fn page(results: &[Results], pictures: &[Picture]) -> String {
+    let models = Model::all(results);
+    let title = match results.first() {
+        Some(first) => format!("Evaluation of {}", first.model.name),
+        None => "Evaluation".to_string(),
+    };
+    let sections: Vec<(Part, Markup)> = Part::ALL
+        .into_iter()
+        .filter_map(|part| section(part, &models, pictures).map(|section| (part, section)))
+        .collect();
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) }
+                style { (PreEscaped(include_str!("style.css"))) (PreEscaped(ink::dark_rules())) }
+            }
+            body {
+                header {
+                    h1 { (title) }
+                    (overview::subtitle(&models))
+                    nav aria-label="Sections" {
+                        a href="#summary" { "Summary" }
+                        @for (part, _) in &sections { a href={ "#" (part.name()) } { (title_of(*part)) } }
+                        a href="#repeat" { "How to repeat it" }
+                    }
+                }
+                main {
+                    section #summary { h2 { "Summary" } (overview::summary(&models)) (overview::facts(&models)) }
+                    @for (part, body) in &sections {
+                        section id=(part.name()) { h2 { (title_of(*part)) } (body) }
+                    }
+                    section #repeat { h2 { "How to repeat it" } (repeat::section(&models)) }
+                }
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn title_of(part: Part) -> &'static str {
+    match part {
+        Part::Accuracy => "Classification",
+        Part::Calibration => "Calibration",
+        Part::Ood => "Out-of-distribution images",
+        Part::Attack => "Attacks",
+        Part::Samples => "Samples",
+    }
+}
+
+fn has(results: &Results, part: Part) -> bool {
+    match part {
+        Part::Accuracy => results.accuracy.is_some(),
+        Part::Calibration => results.calibration.is_some(),
+        Part::Ood => results.ood.is_some(),
+        Part::Attack => results.attack.is_some(),
+        Part::Samples => results.samples.is_some(),
+    }
+}
+
+/// A part of all models; none if nobody asked for it.
+fn section(part: Part, models: &[Model], pictures: &[Picture]) -> Option<Markup> {
+    let is_there = models.iter().any(|model| has(model.results, part));
+    let missing: Vec<Markup> = models
+        .iter()
+        .filter(|model| !has(model.results, part))
+        .filter_map(|model| {
+            let mut left_out = model.results.left_out.iter();
+            let reason = left_out.find(|(name, _)| name == part.name()).map(|(_, reason)| reason);
+            // That a part was not asked for is only news where another model has it.
+            (is_there || reason.is_some()).then(|| {
+                let reason = reason.map_or("not asked for", |reason| clause(reason));
+                html! { p.note { "Not measured for " (model.label) ": " (reason) "." } }
+            })
+        })
+        .collect();
+    (is_there || !missing.is_empty()).then(|| {
+        html! {
+            @if is_there {
+                @match part {
+                    Part::Accuracy => (classification::section(models)),
+                    Part::Calibration => (calibration::section(models)),
+                    Part::Ood => (ood::section(models)),
+                    Part::Attack => (attack::section(models)),
+                    Part::Samples => (samples::section(models)),
+                }
+            }
+            @for note in union(missing.into_iter().map(|note| note.into_string())) { (PreEscaped(note)) }
+            (pictures_of(part, pictures, models))
+        }
+    })
+}

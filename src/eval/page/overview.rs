@@ -1,0 +1,158 @@
+//! What was evaluated, and the main numbers.
+
+use maud::{Markup, html};
+
+use super::{
+    attack,
+    parts::{Model, by_model, estimates, name_of, union},
+    text::{Unit, count, counted},
+};
+use crate::eval::results::{BallNorm, Defence, Results, Score};
+
+/// What the page is about, in a sentence.
+pub(super) fn subtitle(models: &[Model]) -> Markup {
+    let Some((first, others)) = models.split_first() else {
+        return html! { p { "Nothing was evaluated." } };
+    };
+    let data = &first.results.data;
+    html! {
+        p.lead {
+            (data.dataset) ", " (counted(data.num_test, "test image")) ", "
+            (counted(first.results.model.num_weights, "weight")) ", "
+            (counted(first.results.model.num_steps as usize, "training step")) "."
+            @if !others.is_empty() {
+                " Compared with "
+                @for (index, other) in others.iter().enumerate() {
+                    @if index > 0 { @if index + 1 == others.len() { " and " } @else { ", " } }
+                    (other.label)
+                }
+                "."
+            }
+        }
+    }
+}
+
+/// The main numbers of every model.
+pub(super) fn summary(models: &[Model]) -> Markup {
+    let all: Vec<&Model> = models.iter().collect();
+    let mut rows = Vec::new();
+    let mut row = |name: String, unit, find: &dyn Fn(&Results) -> Option<&_>| {
+        if all.iter().any(|model| find(model.results).is_some()) {
+            rows.push(estimates(
+                html! { (name) },
+                unit,
+                all.iter().map(|model| find(model.results)),
+            ));
+        }
+    };
+    row("Accuracy".into(), Unit::Percent, &|r| r.accuracy.as_ref().map(|part| &part.accuracy));
+    row("Expected calibration error".into(), Unit::Percent, &|r| {
+        r.calibration.as_ref().map(|part| &part.plain.expected)
+    });
+    row("Negative log likelihood, nats".into(), Unit::Decimals(3), &|r| {
+        r.calibration.as_ref().map(|part| &part.plain.nll)
+    });
+    let sets = models.iter().filter_map(|model| model.results.ood.as_ref());
+    for set in union(sets.flat_map(|ood| ood.sets.iter().map(|set| set.name.as_str()))) {
+        row(format!("AUROC of log p(x), {set}"), Unit::Decimals(3), &|r| {
+            let set = r.ood.as_ref()?.sets.iter().find(|other| other.name == set)?;
+            let found = set.scores.iter().find(|found| found.score == Score::LogPX)?;
+            Some(&found.auroc)
+        });
+    }
+    for norm in [BallNorm::Linf, BallNorm::L2] {
+        for radius in attack::shown_radii(models, norm) {
+            for defence in [Defence::None, Defence::RefinedWorst] {
+                let ball = attack::ball(norm, radius);
+                let name = match defence {
+                    Defence::None => format!("Accuracy under attack, {ball}"),
+                    _ => format!("The same, refined, against the worst attack, {ball}"),
+                };
+                row(name, Unit::Percent, &|r| {
+                    attack::accuracy_at(r.attack.as_ref()?, norm, defence, radius)
+                });
+            }
+        }
+    }
+    let sets = models.iter().filter_map(|model| model.results.samples.as_ref());
+    let names = sets.flat_map(|samples| {
+        samples.sets.iter().enumerate().map(|(index, set)| (set.name.as_str(), index == 0))
+    });
+    // The floor stands below what is compared with it.
+    let (floors, others): (Vec<_>, Vec<_>) = union(names).into_iter().partition(|name| name.1);
+    for (set, is_floor) in others.into_iter().chain(floors) {
+        let floor = if is_floor { ", the floor" } else { "" };
+        row(format!("Fréchet distance, {set}{floor}"), Unit::Digits, &|r| {
+            let mut sets = r.samples.as_ref()?.sets.iter();
+            Some(&sets.find(|other| other.name == set)?.frechet)
+        });
+    }
+    html! {
+        @if rows.is_empty() {
+            p { "No part was measured." }
+        } @else {
+            (by_model("The main numbers, with 95\u{a0}% intervals in brackets", &all, rows))
+            p.note {
+                "An interval says how far the number would move with other images of the same kind; it does not say how "
+                "far it would move with another training run."
+                @if models.len() > 1 { (comparability(models)) }
+            }
+        }
+    }
+}
+
+/// What to mind when models are compared.
+fn comparability(models: &[Model]) -> Markup {
+    let images = |model: &Model| {
+        let data = &model.results.data;
+        (data.dataset.clone(), data.is_embedded, data.num_test)
+    };
+    let is_same = models.iter().all(|model| images(model) == images(&models[0]));
+    html! {
+        " "
+        @if is_same {
+            "The models were measured on the same test images, so two of them can differ by more than chance although "
+            "their intervals overlap."
+        } @else {
+            "The models were not measured on the same test images: their numbers cannot be compared directly."
+        }
+    }
+}
+
+/// What was evaluated on what.
+pub(super) fn facts(models: &[Model]) -> Markup {
+    type Fact = (&'static str, fn(&Results) -> Markup);
+    let facts: [Fact; 10] = [
+        ("Data set", |r| html! { (r.data.dataset) }),
+        ("Images", |r| {
+            let subset = if r.data.is_embedded { "the embedded subset" } else { "the full set" };
+            html! { (count(r.data.num_test as u64)) " test, " (count(r.data.num_train as u64)) " training; " (subset) }
+        }),
+        ("Shape of an image, classes", |r| {
+            let [c, h, w] = r.data.shape;
+            html! { (c) " × " (h) " × " (w) ", " (r.data.class_names.len()) }
+        }),
+        ("Network", |r| html! { (r.config.model.arch) }),
+        ("Weights", |r| html! { (count(r.model.num_weights as u64)) }),
+        ("Training steps", |r| html! { (count(r.model.num_steps)) }),
+        ("SHA-256 of the file", |r| html! { code.hash { (r.model.sha256) } }),
+        ("Device", |r| html! { (r.device) }),
+        ("Seed", |r| html! { (r.seed) }),
+        ("jempp", |r| html! { (r.jempp) }),
+    ];
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="What was evaluated" {
+            table.facts {
+                caption { "What was evaluated" }
+                @if models.len() > 1 {
+                    thead { tr { td {} @for model in models { th scope="col" { (name_of(model)) } } } }
+                }
+                tbody {
+                    @for (name, fact) in facts {
+                        tr { th scope="row" { (name) } @for model in models { td { (fact(model.results)) } } }
+                    }
+                }
+            }
+        }
+    }
+}

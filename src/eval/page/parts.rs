@@ -1,0 +1,210 @@
+//! What the sections of the page share: the models, tables, figures and legends.
+
+use maud::{Markup, html};
+
+use super::{
+    Picture,
+    ink::{Dash, Ink, Look, Shape},
+    text::{NOTHING, Unit},
+};
+use crate::eval::{
+    Part,
+    results::{Estimate, Results},
+};
+
+/// A model on the page.
+#[derive(Clone, Debug)]
+pub(super) struct Model<'a> {
+    /// Its place, which gives its colour.
+    pub(super) index: usize,
+    /// Its name; with a number behind it where there are several of the name.
+    pub(super) label: String,
+    /// What was found about it.
+    pub(super) results: &'a Results,
+}
+
+impl<'a> Model<'a> {
+    /// The models of some results.
+    pub(super) fn all(results: &'a [Results]) -> Vec<Self> {
+        let name = |index: usize| &results[index].model.name;
+        let models = results.iter().enumerate().map(|(index, results)| {
+            let earlier = (0..index).filter(|&other| name(other) == name(index)).count();
+            let label = match earlier {
+                0 => name(index).clone(),
+                earlier => format!("{} ({})", name(index), earlier + 1),
+            };
+            Self { index, label, results }
+        });
+        models.collect()
+    }
+
+    /// How its curves look.
+    pub(super) fn look(&self) -> Look {
+        Look::of_model(self.index)
+    }
+}
+
+/// The models that have a part, with it.
+pub(super) fn with<'m, 'a, T>(
+    models: &'m [Model<'a>],
+    part: impl Fn(&'a Results) -> Option<&'a T>,
+) -> Vec<(&'m Model<'a>, &'a T)> {
+    models.iter().filter_map(|model| part(model.results).map(|part| (model, part))).collect()
+}
+
+/// Everything that is named once or more, in the order of its first time.
+pub(super) fn union<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut all = Vec::new();
+    for item in items {
+        if !all.contains(&item) {
+            all.push(item);
+        }
+    }
+    all
+}
+
+/// A table in a box of its own to scroll in.
+pub(super) fn table(caption: &str, head: Markup, body: Markup) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-label=(caption) {
+            table { caption { (caption) } thead { (head) } tbody { (body) } }
+        }
+    }
+}
+
+/// A table of a column per model: a row's head, and its cells.
+pub(super) fn by_model(
+    caption: &str,
+    models: &[&Model],
+    rows: impl IntoIterator<Item = (Markup, Vec<Markup>)>,
+) -> Markup {
+    let head = html! {
+        tr { td {} @for model in models { th scope="col" { (name_of(model)) } } }
+    };
+    let body = html! {
+        @for (name, cells) in rows {
+            tr { th scope="row" { (name) } @for cell in cells { td { (cell) } } }
+        }
+    };
+    table(caption, head, body)
+}
+
+/// A row of [`by_model`] with an estimate for each model that has it.
+pub(super) fn estimates<'a>(
+    name: Markup,
+    unit: Unit,
+    found: impl IntoIterator<Item = Option<&'a Estimate>>,
+) -> (Markup, Vec<Markup>) {
+    let cell = |found: Option<&Estimate>| match found {
+        Some(estimate) => unit.estimate(estimate),
+        None => html! { (NOTHING) },
+    };
+    (name, found.into_iter().map(cell).collect())
+}
+
+/// Lines about models: one that holds for all `num_models` of them stands once and without their names.
+pub(super) fn notes<'m, 'a: 'm>(
+    lines: impl IntoIterator<Item = (&'m Model<'a>, String)>,
+    num_models: usize,
+) -> Markup {
+    let lines: Vec<(&Model, String)> = lines.into_iter().collect();
+    let texts = union(lines.iter().map(|(_, text)| text));
+    html! {
+        @if !texts.is_empty() {
+            ul.note {
+                @for text in texts {
+                    @let named = lines.iter().filter(|(_, other)| other == text);
+                    @let names: Vec<&str> = named.map(|(model, _)| model.label.as_str()).collect();
+                    li { @if names.len() < num_models { (names.join(", ")) ": " } (text) }
+                }
+            }
+        }
+    }
+}
+
+/// A model's name beside its colour.
+pub(super) fn name_of(model: &Model) -> Markup {
+    html! { span.model { (key(&model.look())) (model.label) } }
+}
+
+/// What a look is, drawn.
+fn key(look: &Look) -> Markup {
+    let ink = look.ink.hex();
+    let dashes = match look.dash {
+        Dash::Nothing => None,
+        Dash::Solid => Some("none".to_string()),
+        Dash::Broken(stroke, gap) => Some(format!("{stroke} {gap}")),
+    };
+    html! {
+        svg.key aria-hidden="true" viewBox="0 0 30 12" {
+            @if let Some(dashes) = dashes {
+                line x1="1" y1="6" x2="29" y2="6" stroke=(ink) stroke-width="2" stroke-dasharray=(dashes) {}
+            }
+            @match look.shape {
+                Shape::Nothing => {},
+                Shape::Disc => circle cx="15" cy="6" r="4" fill=(ink) {},
+                Shape::Ring => circle cx="15" cy="6" r="4" fill=(Ink::Paper.hex()) stroke=(ink) stroke-width="2" {},
+                Shape::Square => rect x="11.4" y="2.4" width="7.2" height="7.2" fill=(ink) {},
+                Shape::Triangle => polygon points="15,1 19.5,8.7 10.5,8.7" fill=(ink) {},
+                Shape::Diamond => polygon points="15,1 20,6 15,11 10,6" fill=(ink) {},
+            }
+        }
+    }
+}
+
+/// What looks mean.
+pub(super) fn legend(entries: impl IntoIterator<Item = (Look, String)>) -> Markup {
+    html! {
+        ul.legend {
+            @for (look, text) in entries { li { (key(&look)) (text) } }
+        }
+    }
+}
+
+/// The legend of models, left out where there is only one on the page.
+pub(super) fn legend_of_models(models: &[&Model]) -> Markup {
+    html! {
+        @if models.iter().any(|model| model.index > 0) {
+            (legend(models.iter().map(|model| (model.look(), model.label.clone()))))
+        }
+    }
+}
+
+/// Panels, or stacks of them, with their legend above and caption below; nothing without panels.
+pub(super) fn figure(
+    panels: impl IntoIterator<Item = Markup>,
+    legend: Markup,
+    caption: Markup,
+) -> Markup {
+    let mut panels = panels.into_iter().peekable();
+    html! {
+        @if panels.peek().is_some() {
+            figure {
+                (legend)
+                div.panels { @for panel in panels { div { (panel) } } }
+                figcaption { (caption) }
+            }
+        }
+    }
+}
+
+/// The pictures of a part, which are of the first of the models.
+pub(super) fn pictures_of(part: Part, pictures: &[Picture], models: &[Model]) -> Markup {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    html! {
+        @for picture in pictures.iter().filter(|picture| picture.part == part) {
+            figure {
+                img alt=(picture.title)
+                    src={ "data:image/png;base64," (STANDARD.encode(&picture.png)) };
+                figcaption {
+                    strong {
+                        (picture.title)
+                        @if models.len() > 1 { ", " (models[0].label) }
+                        "."
+                    }
+                    " " (picture.caption)
+                }
+            }
+        }
+    }
+}

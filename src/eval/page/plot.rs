@@ -1,0 +1,283 @@
+//! Figures: panels with axes and what is drawn in them, as SVG.
+
+use std::ops::Range;
+
+use maud::{Markup, PreEscaped, html};
+use plotters::{
+    coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter},
+    element::DashedPathElement,
+    prelude::*,
+};
+
+use super::ink::{Dash, Ink, Look, Shape};
+
+/// Units of a drawing per pixel of the page: plotters rounds to whole units.
+const FINE: i32 = 4;
+/// Height of the letters.
+const LETTERS: i32 = 12;
+/// What plotters divides a font's size by.
+const PLOTTERS_FONT: f64 = 1.24;
+/// Width of a panel.
+const WIDTH: i32 = 380;
+
+/// A point in the coordinates of the axes.
+pub(super) type Point = (f64, f64);
+
+type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, Axis>>;
+type Error<'a> = DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>;
+
+/// An axis with its ticks.
+#[derive(Clone, Debug)]
+pub(super) struct Axis {
+    label: String,
+    range: Range<f64>,
+    ticks: Vec<(f64, String)>,
+}
+
+impl Axis {
+    /// With ticks at given places; those beyond the ends are left out.
+    pub(super) fn with_ticks(
+        label: impl Into<String>,
+        low: f64,
+        high: f64,
+        ticks: impl IntoIterator<Item = (f64, String)>,
+    ) -> Self {
+        let is_range = low.is_finite() && high.is_finite() && low < high;
+        let range = match is_range {
+            true => low..high,
+            false if low.is_finite() => low - 0.5..low + 0.5,
+            false => 0.0..1.0,
+        };
+        let slack = (range.end - range.start) * 1e-9;
+        let shown = range.start - slack..=range.end + slack;
+        let ticks = ticks.into_iter().filter(|(at, _)| shown.contains(at)).collect();
+        Self { label: label.into(), range, ticks }
+    }
+
+    /// With ticks at round numbers.
+    pub(super) fn linear(label: impl Into<String>, low: f64, high: f64) -> Self {
+        let mut axis = Self::with_ticks(label, low, high, []);
+        let Range { start, end } = axis.range;
+        let rough = (end - start) / 5.0;
+        let decade = 10f64.powf(rough.log10().floor());
+        let step = [1.0, 2.0, 5.0, 10.0].map(|times| times * decade);
+        let step = step.into_iter().find(|&step| step >= rough).unwrap_or(rough);
+        let decimals = (-step.log10().floor()).clamp(0.0, 9.0) as usize;
+        let (first, last) = ((start / step).ceil() as i64, (end / step).floor() as i64);
+        let text = |at: f64| super::text::fixed(at, decimals);
+        axis.ticks = (first..=last).map(|i| i as f64 * step).map(|at| (at, text(at))).collect();
+        axis
+    }
+
+    /// Shares from 0 to 100 %.
+    pub(super) fn shares(label: impl Into<String>) -> Self {
+        let ticks = (0..=5).map(|i| (f64::from(i) / 5.0, format!("{} %", i * 20)));
+        Self::with_ticks(label, 0.0, 1.0, ticks)
+    }
+
+    /// The place inside the axis that is nearest.
+    fn clamp(&self, at: f64) -> f64 {
+        at.clamp(self.range.start, self.range.end)
+    }
+}
+
+impl Ranged for Axis {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, at: &f64, (from, to): (i32, i32)) -> i32 {
+        let share = (at - self.range.start) / (self.range.end - self.range.start);
+        from + (share * f64::from(to - from)).round() as i32
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        match hint.weight().allow_light_points() {
+            true => Vec::new(),
+            false => self.ticks.iter().map(|(at, _)| *at).collect(),
+        }
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.range.clone()
+    }
+}
+
+impl ValueFormatter<f64> for Axis {
+    fn format(at: &f64) -> String {
+        super::text::plain(*at)
+    }
+
+    fn format_ext(&self, at: &f64) -> String {
+        let tick = self.ticks.iter().find(|(place, _)| place == at);
+        tick.map(|(_, text)| text.clone()).unwrap_or_default()
+    }
+}
+
+/// What is drawn in a panel. What is not finite is left out, what lies beyond an axis is drawn at its end.
+#[derive(Clone, Debug)]
+pub(super) enum Mark {
+    /// A line through points.
+    Line(Vec<Point>, Look),
+    /// Dots at points.
+    Dots(Vec<Point>, Look),
+    /// What lies between two lines over the same places: (x, low, high).
+    Band(Vec<(f64, f64, f64)>, Ink),
+    /// Bars from the lower end of the axis: (from, to, height).
+    Bars(Vec<(f64, f64, f64)>, Ink),
+}
+
+/// Axes with what is drawn between them.
+#[derive(Clone, Debug)]
+pub(super) struct Panel {
+    /// Above it.
+    pub(super) title: String,
+    /// What it shows, for those who do not see it.
+    pub(super) alt: String,
+    /// From left to right.
+    pub(super) x: Axis,
+    /// From the bottom up.
+    pub(super) y: Axis,
+    /// Height in pixels.
+    pub(super) height: i32,
+    /// From the back to the front.
+    pub(super) marks: Vec<Mark>,
+}
+
+impl Panel {
+    /// The panel as a part of a page.
+    pub(super) fn markup(&self) -> Markup {
+        let mut drawing = String::new();
+        let drawn = self.draw(&mut drawing);
+        // What plotters draws stands between the tags of its root, which carries sizes and no description.
+        let inside = drawing.split_once('>').map_or("", |(_, rest)| rest).trim_end();
+        let inside = inside.strip_suffix("</svg>").unwrap_or(inside);
+        html! {
+            div.panel {
+                @if !self.title.is_empty() { p.title { (self.title) } }
+                @match drawn {
+                    Ok(()) => svg role="img" aria-label=(self.alt)
+                        viewBox={ "0 0 " (WIDTH * FINE) " " (self.height * FINE) } {
+                        title { (self.alt) }
+                        (PreEscaped(inside))
+                    },
+                    Err(error) => p { "This figure cannot be drawn: " (error) },
+                }
+            }
+        }
+    }
+
+    fn draw<'b>(&self, drawing: &'b mut String) -> Result<(), Error<'b>> {
+        let size = ((WIDTH * FINE) as u32, (self.height * FINE) as u32);
+        let root = SVGBackend::with_string(drawing, size).into_drawing_area();
+        let (color, letter) = (Ink::Text.color(), f64::from(LETTERS * FINE) * PLOTTERS_FONT);
+        let letters = TextStyle::from(("sans-serif", letter).into_font()).color(&color);
+        let widest = self.y.ticks.iter().map(|(_, text)| text.chars().count()).max().unwrap_or(0);
+        let beside = LETTERS * 6 / 10 * widest as i32 + 14 + line_of(&self.y.label);
+        let below = LETTERS + 14 + line_of(&self.x.label);
+        let mut chart = ChartBuilder::on(&root)
+            .margin_top(8 * FINE)
+            // Half of the last label.
+            .margin_right(20 * FINE)
+            .x_label_area_size(below * FINE)
+            .y_label_area_size(beside * FINE)
+            .build_cartesian_2d(self.x.clone(), self.y.clone())?;
+        chart
+            .configure_mesh()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(Ink::Grid.color().stroke_width(FINE as u32))
+            .axis_style(Ink::Axis.color().stroke_width(FINE as u32))
+            .set_all_tick_mark_size(4 * FINE)
+            .label_style(letters.clone())
+            .axis_desc_style(letters)
+            .x_desc(&self.x.label)
+            .y_desc(&self.y.label)
+            .draw()?;
+        self.marks.iter().try_for_each(|mark| self.put(&mut chart, mark))?;
+        drop(chart);
+        root.present()
+    }
+
+    fn put<'b>(&self, chart: &mut Chart<'_, 'b>, mark: &Mark) -> Result<(), Error<'b>> {
+        let place = |&(x, y): &Point| {
+            (x.is_finite() && y.is_finite()).then(|| (self.x.clamp(x), self.y.clamp(y)))
+        };
+        let places = |points: &[Point]| points.iter().filter_map(place).collect::<Vec<Point>>();
+        let paint = |ink: Ink| ink.color().stroke_width((2 * FINE) as u32);
+        match mark {
+            Mark::Line(points, look) => {
+                let (points, style) = (places(points), paint(look.ink));
+                if points.len() < 2 {
+                    return Ok(());
+                }
+                match look.dash {
+                    Dash::Nothing => return Ok(()),
+                    Dash::Solid => chart.draw_series([PathElement::new(points, style)])?,
+                    Dash::Broken(stroke, gap) => {
+                        let (stroke, gap) = (stroke * FINE, gap * FINE);
+                        chart.draw_series([DashedPathElement::new(points, stroke, gap, style)])?
+                    }
+                };
+            }
+            Mark::Dots(points, look) => {
+                for point in places(points) {
+                    dot(chart, point, look.shape, look.ink)?;
+                }
+            }
+            Mark::Band(rows, ink) => {
+                let low = rows.iter().map(|&(x, low, _)| (x, low));
+                let high = rows.iter().rev().map(|&(x, _, high)| (x, high));
+                let around: Vec<Point> = places(&low.chain(high).collect::<Vec<_>>());
+                chart.draw_series([Polygon::new(around, ink.color().mix(0.14).filled())])?;
+            }
+            Mark::Bars(rows, ink) => {
+                let bottom = self.y.range.start;
+                for &(from, to, height) in rows {
+                    if let (Some(low), Some(high)) = (place(&(from, bottom)), place(&(to, height)))
+                        && high.1 > bottom
+                    {
+                        let style = ink.color().mix(0.55).filled();
+                        chart.draw_series([Rectangle::new([low, high], style)])?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Height of a line of letters, if there are any.
+fn line_of(label: &str) -> i32 {
+    if label.is_empty() { 0 } else { LETTERS + 6 }
+}
+
+fn dot<'b>(
+    chart: &mut Chart<'_, 'b>,
+    point: Point,
+    shape: Shape,
+    ink: Ink,
+) -> Result<(), Error<'b>> {
+    let full: ShapeStyle = ink.color().filled();
+    // Half of a dot's width, for shapes of about the same area.
+    let half = 4 * FINE;
+    match shape {
+        Shape::Nothing => return Ok(()),
+        Shape::Disc => chart.draw_series([Circle::new(point, half, full)])?,
+        Shape::Ring => {
+            chart.draw_series([Circle::new(point, half, Ink::Paper.color().filled())])?;
+            let rim = ink.color().stroke_width((2 * FINE) as u32);
+            chart.draw_series([Circle::new(point, half, rim)])?
+        }
+        Shape::Square => {
+            let half = half * 9 / 10;
+            let corners = [(-half, -half), (half, half)];
+            chart.draw_series([EmptyElement::at(point) + Rectangle::new(corners, full)])?
+        }
+        Shape::Triangle => chart.draw_series([TriangleMarker::new(point, half * 5 / 4, full)])?,
+        Shape::Diamond => {
+            let half = half * 5 / 4;
+            let corners = vec![(0, -half), (half, 0), (0, half), (-half, 0)];
+            chart.draw_series([EmptyElement::at(point) + Polygon::new(corners, full)])?
+        }
+    };
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! What the chains are worth as images.
+
+use maud::{Markup, html};
+
+use super::{
+    ink::{Dash, Look, Shape},
+    parts::{Model, figure, legend, name_of, notes, table, union, with},
+    plot::{Axis, Mark, Panel, Point},
+    text::{NOTHING, Unit, count, counted},
+};
+use crate::eval::results::{Estimate, SampleSet, Samples};
+
+type Found<'m, 'a> = [(&'m Model<'a>, &'a Samples)];
+
+/// Distances, scores, and what they do not say.
+pub(super) fn section(models: &[Model]) -> Markup {
+    let found = with(models, |results| results.samples.as_ref());
+    let judges = union(found.iter().map(|(_, samples)| samples.judge.sha256.as_str()));
+    html! {
+        p {
+            "Samples are compared with training images in the features of a classifier trained for itself, the judge. "
+            strong { "The Fréchet distance here is not FID" } ": FID takes the features of one Inception network that "
+            "everyone uses, here they are those of a small classifier of the same data. The number can be compared with "
+            "the floor beside it, which is what unseen real images have, and with numbers of the same judge; with "
+            "published FIDs it cannot. It shrinks as sets grow, so sets of equal size should be compared."
+        }
+        (notes(found.iter().map(|(model, samples)| (*model, judge(samples))), found.len()))
+        @if judges.len() > 1 {
+            p.note { "The judges differ: Fréchet distances and scores of these models cannot be compared." }
+        }
+        (numbers(&found, models.len() > 1))
+        (protocols(&found))
+        dl {
+            dt { "Fréchet distance" }
+            dd { "Between Gaussians fitted to the features of the set and of the reference (arXiv:1706.08500), with a "
+                "jackknife interval. Lower is better, about the floor is as good as real." }
+            dt { "Inception-like score" }
+            dd { "exp of the mean divergence of the judge's p(y|x) from their mean (arXiv:1606.03498), between 1 and the "
+                "number of classes: high if the judge is sure of each image and the classes are even." }
+            dt { "Precision, recall" }
+            dd { "Share of the set within the manifold of as many reference images, and share of these within the "
+                "manifold of the set (arXiv:1904.06991): how good the images are, and how many kinds there are." }
+            dt { "Class agreement" }
+            dd { "Share of the set that the judge sees as the class it was drawn for." }
+            dt { "Nearest training image" }
+            dd { "Median distance to it, as root mean square of the pixels' differences. “Copies” is the share nearer to a "
+                "training image than 99 % of the test images are: 1 % is what unseen real images have, much more would "
+                "be memorisation." }
+        }
+        (by_class(&found))
+    }
+}
+
+fn numbers(found: &Found, is_named: bool) -> Markup {
+    type Measure = (&'static str, Unit, fn(&SampleSet) -> &Estimate);
+    let measures: [Measure; 5] = [
+        ("Fréchet distance", Unit::Digits, |set| &set.frechet),
+        ("Inception-like score", Unit::Decimals(2), |set| &set.inception_like),
+        ("Precision", Unit::Percent, |set| &set.precision),
+        ("Recall", Unit::Percent, |set| &set.recall),
+        ("Class agreement", Unit::Percent, |set| &set.class_agreement),
+    ];
+    let head = html! {
+        tr {
+            th scope="col" { "Set" } th scope="col" { "Images" }
+            @for (name, ..) in measures { th scope="col" { (name) } }
+            th scope="col" { "Nearest" } th scope="col" { "Copies" }
+        }
+    };
+    let body = html! {
+        @for (model, samples) in found {
+            @if is_named {
+                tr.group { th scope="rowgroup" colspan="9" { (name_of(model)) } }
+            }
+            @for (index, set) in samples.sets.iter().enumerate() {
+                tr {
+                    th.inner[is_named] scope="row" { (set.name) @if index == 0 { ", the floor" } }
+                    td { (count(set.count as u64)) }
+                    @for (_, unit, measure) in measures { td.stacked { (unit.estimate(measure(set))) } }
+                    td { (Unit::Decimals(3).text(set.nearest.median)) }
+                    td { (Unit::Percent.text(set.nearest.share_copied)) }
+                }
+            }
+        }
+    };
+    table("Samples beside real images, with 95\u{a0}% intervals", head, body)
+}
+
+fn judge(samples: &Samples) -> String {
+    let judge = &samples.judge;
+    format!(
+        "The judge is {}, SHA-256 {}, accuracy on these test images {}, {}; the reference are {}.",
+        judge.name,
+        judge.sha256,
+        Unit::Percent.text(judge.accuracy),
+        counted(judge.num_features, "feature"),
+        counted(samples.num_reference, "training image"),
+    )
+}
+
+/// Where the sets come from.
+fn protocols(found: &Found) -> Markup {
+    let lines = found.iter().flat_map(|(model, samples)| {
+        let sets = samples.sets.iter();
+        sets.map(|set| (*model, format!("{}: {}.", set.name, set.protocol)))
+    });
+    notes(lines, found.len())
+}
+
+/// Distances of every class, a panel for each set, beside those of the floor.
+fn by_class(found: &Found) -> Markup {
+    let classes = union(found.iter().flat_map(|(model, _)| &model.results.data.class_names));
+    let row = |class: usize| (classes.len() - 1 - class) as f64;
+    let dots = |model: &Model, set: &SampleSet| -> Vec<Point> {
+        let names = &model.results.data.class_names;
+        let places = names.iter().map(|name| classes.iter().position(|other| *other == name));
+        let found = places.zip(&set.frechet_by_class);
+        found.filter_map(|(class, &distance)| Some((distance, row(class?)))).collect()
+    };
+    let names = found.iter().flat_map(|(_, samples)| samples.sets.iter().skip(1));
+    let names = union(names.map(|set| set.name.as_str()));
+    let all = || found.iter().flat_map(|(_, samples)| &samples.sets);
+    let distances = all().flat_map(|set| set.frechet_by_class.iter().copied());
+    let most = distances.filter(|distance| distance.is_finite()).fold(0.0, f64::max);
+    let panel = |name: &&str| {
+        let mut marks = Vec::new();
+        for (model, samples) in found {
+            let look = Look { dash: Dash::Nothing, ..model.look() };
+            if let Some(floor) = samples.sets.first() {
+                marks.push(Mark::Dots(dots(model, floor), Look { shape: Shape::Ring, ..look }));
+            }
+            if let Some(set) = samples.sets.iter().skip(1).find(|set| set.name == *name) {
+                marks.push(Mark::Dots(dots(model, set), look));
+            }
+        }
+        let ticks = classes.iter().enumerate().map(|(class, name)| (row(class), short(name)));
+        Panel {
+            title: name.to_string(),
+            alt: format!("Fréchet distance of every class: {name}, and the floor."),
+            x: Axis::linear("Fréchet distance", 0.0, if most > 0.0 { most * 1.03 } else { 1.0 }),
+            y: Axis::with_ticks("", -0.6, classes.len() as f64 - 0.4, ticks),
+            height: 70 + 21 * classes.len() as i32,
+            marks,
+        }
+        .markup()
+    };
+    let panels = names.iter().map(panel);
+    let looks = found.iter().flat_map(|(model, samples)| {
+        let of = if found.len() > 1 { format!("{}: ", model.label) } else { String::new() };
+        let look = Look { dash: Dash::Nothing, ..model.look() };
+        let floor = samples.sets.first().map(|set| set.name.clone()).unwrap_or(NOTHING.into());
+        [
+            (look, format!("{of}the set named above a panel")),
+            (Look { shape: Shape::Ring, ..look }, format!("{of}{floor}, the floor")),
+        ]
+    });
+    html! {
+        @if !classes.is_empty() {
+            (figure(panels, legend(looks), html! {
+                "Fréchet distance by class: the images of a row's class against the training images of that class. With "
+                "fewer images in each, these distances are larger than those of whole sets."
+            }))
+        }
+    }
+}
+
+/// A class's name, if need be cut so that it leaves room for the figure.
+fn short(name: &str) -> String {
+    match name.char_indices().nth(16) {
+        Some(_) => name.chars().take(15).chain(['…']).collect(),
+        None => name.to_string(),
+    }
+}

@@ -1,0 +1,347 @@
+//! The report of an evaluation: what stands on it, and that nothing found can break it.
+
+use jempp::{
+    config::RunConfig,
+    eval::{
+        Part,
+        page::{Picture, page},
+        results::*,
+    },
+};
+
+const CLASSES: [&str; 3] = ["Trouser", "Coat", "Bag"];
+
+fn estimate(value: f64) -> Estimate {
+    Estimate { value, low: value - 0.02, high: value + 0.01 }
+}
+
+fn classification() -> Classification {
+    Classification {
+        accuracy: Estimate { value: 0.912, low: 0.9009, high: 0.9231 },
+        by_class: vec![estimate(0.9), estimate(0.8), estimate(0.95)],
+        confusion: vec![vec![90, 10, 0], vec![1, 399, 0], vec![0, 5, 95]],
+        mean_energy: estimate(-7.25),
+    }
+}
+
+fn calibration() -> Calibration {
+    let errors = CalibrationErrors {
+        expected: estimate(0.031),
+        maximum: estimate(0.21),
+        brier: estimate(0.14),
+        nll: estimate(0.287),
+    };
+    let bin = |index| match index {
+        0 => ReliabilityBin::default(),
+        index => {
+            ReliabilityBin { count: 10 * index, confidence: 0.2 * index as f64, accuracy: 0.5 }
+        }
+    };
+    let bins: Vec<ReliabilityBin> = (0..5).map(bin).collect();
+    Calibration {
+        plain: errors,
+        scaled: errors,
+        temperatures: [1.25, 1.3],
+        scaled_bins: bins.clone(),
+        bins,
+    }
+}
+
+fn ood() -> Ood {
+    let separation = |score| Separation {
+        score,
+        auroc: Estimate { value: 0.873, low: 0.861, high: 0.884 },
+        false_positives_at_95: estimate(0.4),
+        roc: vec![(0.0, 0.0), (0.1, 0.7), (1.0, 1.0)],
+    };
+    let set = |name: &str| OodSet {
+        name: name.into(),
+        what: "every pixel uniform".into(),
+        num_out: 100,
+        mean_energy: 2.5,
+        energy_counts: vec![0, 40, 60],
+        scores: vec![separation(Score::LogPX), separation(Score::MaxProbability)],
+    };
+    Ood {
+        num_in: 100,
+        energy_edges: vec![-2.0, -1.0, 0.0, 1.0],
+        energy_counts: vec![10, 80, 10],
+        sets: vec![set("noise"), set("digits")],
+        left_out: vec![("letters".into(), "not at hand".into())],
+    }
+}
+
+fn attack() -> Attack {
+    let curve = |norm, defence| AttackCurve {
+        norm,
+        defence,
+        num_images: 50,
+        points: vec![(0.0, estimate(0.9)), (1.0, estimate(0.5)), (4.0, estimate(0.02))],
+    };
+    let curves = [BallNorm::Linf, BallNorm::L2].into_iter().flat_map(|norm| {
+        [Defence::None, Defence::RefinedBpda, Defence::RefinedWorst].map(|d| curve(norm, d))
+    });
+    Attack { curves: curves.collect(), refinement: "5 full steps".into() }
+}
+
+fn samples() -> Samples {
+    let set = |name: &str, distance: f64| SampleSet {
+        name: name.into(),
+        protocol: "spread evenly".into(),
+        count: 1000,
+        frechet: Estimate { value: distance, low: distance - 0.1, high: distance + 0.1 },
+        frechet_by_class: vec![distance, 2.0 * distance, 3.0 * distance],
+        inception_like: estimate(2.8),
+        class_agreement: estimate(0.9),
+        precision: estimate(0.8),
+        recall: estimate(0.7),
+        nearest: Nearest { median: 0.2, share_copied: 0.01 },
+    };
+    Samples {
+        judge: JudgeInfo {
+            name: "judge".into(),
+            sha256: "cd".repeat(32),
+            accuracy: 0.93,
+            num_features: 64,
+        },
+        num_reference: 5000,
+        sets: vec![set("test images", 0.5), set("fresh chains", 4.25)],
+    }
+}
+
+fn results(name: &str) -> Results {
+    Results {
+        format: FORMAT,
+        jempp: "0.1.0".into(),
+        command: format!("jempp eval {name} --seed 3"),
+        seed: 3,
+        device: "CPU".into(),
+        model: ModelInfo {
+            name: name.into(),
+            sha256: "ab".repeat(32),
+            num_steps: 1234,
+            num_weights: 567_890,
+        },
+        data: DataInfo {
+            dataset: "fashion-mnist".into(),
+            is_embedded: true,
+            num_train: 5000,
+            num_test: 1000,
+            shape: [1, 28, 28],
+            class_names: CLASSES.map(String::from).to_vec(),
+        },
+        config: RunConfig::default(),
+        accuracy: Some(classification()),
+        calibration: Some(calibration()),
+        ood: Some(ood()),
+        attack: Some(attack()),
+        samples: Some(samples()),
+        left_out: Vec::new(),
+        seconds: vec![("accuracy".into(), 1.25), ("ood".into(), 12.0)],
+    }
+}
+
+/// Results with the parts whose bits are set.
+fn with_parts(name: &str, bits: u32) -> Results {
+    let mut results = results(name);
+    let is_set = |part: usize| bits & (1 << part) != 0;
+    results.accuracy = results.accuracy.filter(|_| is_set(0));
+    results.calibration = results.calibration.filter(|_| is_set(1));
+    results.ood = results.ood.filter(|_| is_set(2));
+    results.attack = results.attack.filter(|_| is_set(3));
+    results.samples = results.samples.filter(|_| is_set(4));
+    results
+}
+
+fn pictures() -> Vec<Picture> {
+    let picture = |part| Picture {
+        part,
+        title: "Some images".into(),
+        caption: "Nothing was picked.".into(),
+        png: b"PNG".to_vec(),
+    };
+    vec![picture(Part::Attack), picture(Part::Samples)]
+}
+
+/// Everything that must hold of any page.
+fn check(page: &str) {
+    for foreign in ["src=\"http", "http://", "https://", "<link", "<script", "url(", "@import"] {
+        assert!(!page.contains(foreign), "{foreign}");
+    }
+    assert!(page.starts_with("<!DOCTYPE html>"));
+    assert!(!page.contains("NaN"));
+    let mut open: Vec<&str> = Vec::new();
+    for tag in page.split('<').skip(1) {
+        let (tag, text) = tag.split_once('>').expect("a tag that ends");
+        let name = tag.trim_start_matches('/').split([' ', '\n', '/']).next().unwrap_or_default();
+        match name {
+            "!DOCTYPE" | "meta" | "img" => {}
+            _ if tag.starts_with('/') => assert_eq!(open.pop(), Some(name)),
+            _ if tag.ends_with('/') => {}
+            _ => open.push(name),
+        }
+        let is_number = matches!(name, "td" | "text" | "span");
+        assert!(!is_number || !["inf", "-inf"].contains(&text.trim()), "{text}");
+        for attribute in ["points=", "cx=", "y1=", "height="] {
+            assert!(!tag.contains(&format!("{attribute}\"inf")), "{tag}");
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+}
+
+#[test]
+fn every_part_of_one_model() {
+    let page = page(&[results("fashion")], &pictures());
+    check(&page);
+    for text in [
+        "Evaluation of fashion",
+        "91.2\u{a0}% <span class=\"interval\">[90.1, 92.3]</span>",
+        "0.873 <span class=\"interval\">[0.861, 0.884]</span>",
+        "4.25 <span class=\"interval\">[4.15, 4.35]</span>",
+        "\u{2212}7.25",
+        "567,890",
+        "the embedded subset",
+        &"ab".repeat(32),
+        "AUROC of log p(x), digits",
+        "L∞, ε = 1/255",
+        "letters was left out: not at hand.",
+        "refined, worst of these attacks",
+        "The Fréchet distance here is not FID",
+        "Fréchet distance, test images, the floor",
+        "jempp eval fashion --seed 3",
+        "num_attacked = ",
+        "[sampler]",
+        "data:image/png;base64,UE5H",
+        "Nothing was picked.",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+    assert_eq!(page.matches("<img").count(), 2);
+    assert!(page.matches("<svg role=\"img\" aria-label=").count() >= 10);
+    for table in page.split("<table").skip(1) {
+        assert!(table.contains("<caption>") && table.contains("scope="));
+    }
+}
+
+#[test]
+fn every_subset_of_parts() {
+    let ids = ["accuracy", "calibration", "ood", "attack", "samples"];
+    for bits in 0..32 {
+        let alone = page(&[with_parts("fashion", bits)], &[]);
+        check(&alone);
+        for (part, id) in ids.into_iter().enumerate() {
+            let is_there = alone.contains(&format!("<section id=\"{id}\">"));
+            assert_eq!(is_there, bits & (1 << part) != 0, "{id} of {bits:b}");
+        }
+        let models = [results("whole"), with_parts("some", bits), results("third")];
+        let together = page(&models, &pictures());
+        check(&together);
+        assert_eq!(together.contains("not asked for"), bits != 31, "{bits:b}");
+    }
+}
+
+#[test]
+fn three_models_of_different_data() {
+    let mut other = results("second");
+    other.data.class_names[1] = "Sandal".into();
+    other.data.num_test = 10_000;
+    let mut third = results("fashion");
+    third.samples = None;
+    third.left_out.push(("samples".into(), "no classifier judges them".into()));
+    if let (Some(ood), Some(attack)) = (&mut third.ood, &mut third.attack) {
+        ood.sets.remove(0);
+        attack.curves[0].points.remove(1);
+        attack.curves.truncate(2);
+    }
+    if let Some(samples) = &mut other.samples {
+        samples.judge.sha256 = "ef".repeat(32);
+    }
+    let page = page(&[results("fashion"), other, third], &[]);
+    check(&page);
+    for text in [
+        "Compared with second and fashion (2).",
+        "not measured on the same test images",
+        "Not measured for fashion (2): no classifier judges them.",
+        "The judges differ",
+        "Sandal",
+        "–",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn names_are_escaped() {
+    let evil = "<script>alert(1)</script>\"&'";
+    let mut results = results(evil);
+    results.device = evil.into();
+    results.data.class_names[0] = evil.into();
+    results.left_out.push((evil.into(), evil.into()));
+    if let Some(ood) = &mut results.ood {
+        ood.sets[0].name = evil.into();
+        ood.left_out[0] = (evil.into(), evil.into());
+    }
+    if let Some(samples) = &mut results.samples {
+        samples.sets[1].name = evil.into();
+        samples.judge.name = evil.into();
+    }
+    let mut pictures = pictures();
+    pictures[0].caption = evil.into();
+    let page = page(&[results.clone(), results], &pictures);
+    check(&page);
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
+}
+
+#[test]
+fn what_is_empty_or_not_finite_does_no_harm() {
+    check(&page(&[], &pictures()));
+    let mut nothing = results("nothing");
+    for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0] {
+        let estimate = Estimate { value: bad, low: bad, high: bad };
+        if let Some(part) = &mut nothing.accuracy {
+            (part.accuracy, part.mean_energy) = (estimate, estimate);
+            (part.by_class, part.confusion) = (Vec::new(), vec![vec![0; 3]; 3]);
+        }
+        if let Some(part) = &mut nothing.calibration {
+            part.bins = vec![ReliabilityBin { count: 1, confidence: bad, accuracy: bad }];
+            (part.plain.nll, part.temperatures) = (estimate, [bad; 2]);
+            part.scaled_bins = Vec::new();
+        }
+        if let Some(part) = &mut nothing.ood {
+            part.energy_edges = vec![bad, bad];
+            (part.energy_counts, part.sets[0].energy_counts) = (vec![0], Vec::new());
+            (part.sets[0].scores[0].roc, part.sets[0].mean_energy) = (vec![(bad, bad)], bad);
+            part.sets[1].scores.clear();
+        }
+        if let Some(part) = &mut nothing.attack {
+            part.curves[0].points = vec![(bad, estimate)];
+            part.curves[1].points.clear();
+        }
+        if let Some(part) = &mut nothing.samples {
+            (part.sets[1].frechet, part.sets[1].frechet_by_class) = (estimate, vec![bad]);
+            part.sets[0].frechet_by_class.clear();
+            part.sets[0].nearest.median = bad;
+        }
+        check(&page(std::slice::from_ref(&nothing), &[]));
+    }
+    if let (Some(ood), Some(samples)) = (&mut nothing.ood, &mut nothing.samples) {
+        (ood.energy_edges, ood.sets, samples.sets) = (Vec::new(), Vec::new(), Vec::new());
+    }
+    nothing.data.class_names.clear();
+    check(&page(&[nothing], &[]));
+}
+
+#[test]
+fn many_classes_are_listed_by_their_confusions() {
+    let mut results = results("many");
+    results.data.class_names = (0..100).map(|class| format!("class {class}")).collect();
+    if let Some(part) = &mut results.accuracy {
+        part.confusion = vec![vec![1; 100]; 100];
+        part.confusion[7][42] = 50;
+    }
+    let page = page(&[results], &[]);
+    check(&page);
+    assert!(page.contains("The most frequent confusions"));
+    assert!(page.contains("<th scope=\"row\">class 7</th><td>class 42</td>"));
+    assert!(page.len() < 1 << 20);
+}
