@@ -9,7 +9,7 @@ use super::{open_device, sample::ModelArgs};
 use crate::{
     eval::{
         EvalRequest, Part, evaluate,
-        results::{Defence, Estimate, Results, Score},
+        results::{Estimate, Results, Score},
     },
     progress::style,
 };
@@ -126,7 +126,7 @@ fn print_summary(results: &Results) {
         let Estimate { value, low, high } = estimate;
         format!("{value:7.3}  [{low:.3}, {high:.3}]")
     };
-    let line = |what: &str, value: String| println!("{what:<44} {value}");
+    let line = |what: &str, value: String| println!("{what:<53} {value}");
     let images = if results.data.is_embedded { " inside the program" } else { "" };
     println!(
         "{}, {} test images of {}{images}, with intervals of 95 %:",
@@ -153,21 +153,11 @@ fn print_summary(results: &Results) {
     }
     if let Some(found) = &results.attack {
         for curve in &found.curves {
-            let defence = match curve.defence {
-                Defence::None => "no defence",
-                Defence::RefinedUnaware => "refined, unaware attack",
-                Defence::RefinedBpda => "refined, BPDA attack",
-                Defence::RefinedThrough => "refined, attack through it",
-                Defence::RefinedWorst => "refined, worst of these",
-            };
             let points = curve.points.iter();
             let points: Vec<String> =
                 points.map(|(e, a)| format!("{e}: {:.0} %", 100.0 * a.value)).collect();
-            let norm = match curve.norm {
-                crate::eval::results::BallNorm::Linf => "L∞",
-                crate::eval::results::BallNorm::L2 => "L2",
-            };
-            line(&format!("accuracy at {norm} ε, {defence}"), points.join("  "));
+            let what = format!("accuracy at {} ε, {}", curve.norm.name(), curve.defence.name());
+            line(&what, points.join("  "));
         }
     }
     if let Some(found) = &results.samples {

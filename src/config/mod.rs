@@ -3,14 +3,16 @@
 //! A run is configured in layers, later ones winning: defaults, `--preset NAME`, `--config FILE`
 //! (TOML) and `--set section.key=value`. The same keys serve the web page's URL.
 
-mod presets;
 #[macro_use]
+mod fields;
+mod presets;
 mod sections;
 mod view;
 
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+pub use fields::Field;
 pub use presets::{PRESETS, Preset};
 pub use sections::*;
 pub use view::{LaneConfig, MAX_LANES, ViewConfig, ViewStart, ViewState};

@@ -27,7 +27,7 @@ choices! {
 section! {
     /// How a run is shown.
     ViewConfig {
-        /// Bundled model (fashion, mnist), or the path of a checkpoint.
+        /// Bundled model (fashion, mnist, fashion-classifier), or the path of a checkpoint.
         model: String = "fashion".to_string();
         /// Seed of starts and noise: the same seed gives the same chains.
         seed: u64 = 0;

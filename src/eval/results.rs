@@ -207,6 +207,19 @@ pub enum BallNorm {
     L2,
 }
 
+impl BallNorm {
+    /// Every norm, in the order in which they are measured and shown.
+    pub const ALL: [Self; 2] = [Self::Linf, Self::L2];
+
+    /// What it is called.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Linf => "L∞",
+            Self::L2 => "L2",
+        }
+    }
+}
+
 /// What stands between an attacked image and the classifier, and what the attacker knows of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -223,6 +236,19 @@ pub enum Defence {
     RefinedThrough,
     /// The same; an image counts only if none of these attacks fools it. This is what refinement is worth.
     RefinedWorst,
+}
+
+impl Defence {
+    /// What it is called.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "no defence",
+            Self::RefinedUnaware => "refined, attacker unaware",
+            Self::RefinedBpda => "refined, BPDA with EOT",
+            Self::RefinedThrough => "refined, attacked through the steps",
+            Self::RefinedWorst => "refined, worst of these attacks",
+        }
+    }
 }
 
 /// Accuracy of attacked test images.

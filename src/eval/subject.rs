@@ -7,7 +7,7 @@ use crate::{
     checkpoint::Checkpoint,
     config::{ModelConfig, Norm},
     device,
-    energy::{Energy, JointEnergy, energy_of_logits},
+    energy::{Energy, JointEnergy},
     kernels::{chain_summary, index_tensor},
     sampling::network_of,
 };
@@ -89,8 +89,7 @@ impl Subject {
             // The radius concerns the share of clamped components, which nobody asks for here.
             let norms = chain_summary(x.clone(), found.gradient, 0.0).narrow(1, 0, 1);
             let logits = found.logits.unwrap_or_else(|| self.energy.logits(x));
-            let [logits, energies, norms] =
-                read([logits.clone(), energy_of_logits(logits).unsqueeze_dim(1), norms]);
+            let [logits, energies, norms] = read([logits, found.energy.unsqueeze_dim(1), norms]);
             scores.logits.extend(logits);
             scores.energies.extend(energies.into_iter().map(f64::from));
             scores.gradient_norms.extend(norms.into_iter().map(f64::from));
@@ -101,8 +100,8 @@ impl Subject {
     /// ∂ of `log_sum_exp(logits but the label's) - logit of the label` with respect to images x (N, C, H, W), and
     /// p(y|x) (N, classes).
     ///
-    /// That is the cross entropy's logarithm of odds. It rises where the cross entropy rises, and its gradient does not
-    /// vanish where the network is so sure that p(label) is rounded to 1.
+    /// That is the logarithm of the odds against the label: it rises where the cross entropy rises, and its gradient does
+    /// not vanish where the network is so sure that p(label) is rounded to 1.
     pub(super) fn loss_gradient(&self, x: Tensor<4>, labels: &Tensor<1, Int>) -> Differentiated {
         let x = x.autodiff().require_grad();
         let logits = self.energy.network().logits(x.clone());
@@ -134,9 +133,10 @@ impl Subject {
     pub(super) fn features(&self, values: &[f32]) -> [Vec<f32>; 2] {
         let mut found = [Vec::new(), Vec::new()];
         for batch in values.chunks(self.batch_size * self.num_pixels()) {
-            let x = self.upload(batch);
-            let features = self.energy.network().features(x.clone().autodiff());
-            let read = read([features.without_autodiff(), self.energy.logits(x)]);
+            let network = self.energy.network();
+            let seen = network.head_input(network.first_layer(self.upload(batch).autodiff()));
+            let features = network.features(seen.clone()).without_autodiff();
+            let read = read([features, network.logits_of_features(seen).without_autodiff()]);
             for (all, batch) in found.iter_mut().zip(read) {
                 all.extend(batch);
             }

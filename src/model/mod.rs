@@ -217,10 +217,10 @@ impl Network {
         self.pieces().head().scaled_log_sum_exp(features, labels, scale)
     }
 
-    /// What the network sees in the inputs (N, C, H, W), in a few numbers each, shape (N, features): the head's
-    /// input behind its LeakyReLU, averaged over all places.
-    pub fn features(&self, x: Tensor<4>) -> Tensor<2> {
-        let activations = leaky_relu(self.head_input(self.first_layer(x)), NEGATIVE_SLOPE.into());
+    /// What [`Network::head_input`] gives in a few numbers per input, shape (N, features): behind the head's LeakyReLU,
+    /// averaged over all places.
+    pub fn features(&self, head_input: Tensor<4>) -> Tensor<2> {
+        let activations = leaky_relu(head_input, NEGATIVE_SLOPE.into());
         let [n, h, w, c] = activations.dims();
         activations.reshape([n, h * w, c]).mean_dim(1).reshape([n, c])
     }

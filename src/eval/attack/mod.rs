@@ -54,8 +54,6 @@ pub(super) struct Attacked {
     pub(super) columns: usize,
 }
 
-const NORMS: [BallNorm; 2] = [BallNorm::Linf, BallNorm::L2];
-
 /// The attacks on refined images.
 fn on_refined(config: &EvalConfig, refinement: Option<&Refinement>) -> Vec<Defence> {
     let Some(refinement) = refinement else { return Vec::new() };
@@ -68,7 +66,7 @@ fn on_refined(config: &EvalConfig, refinement: Option<&Refinement>) -> Vec<Defen
 
 /// How many times [`attack`] reports progress.
 pub(super) fn num_steps(config: &EvalConfig, refinement: Option<&Refinement>) -> usize {
-    let num_radii: usize = NORMS.iter().map(|&norm| radii(config, norm).len()).sum();
+    let num_radii: usize = BallNorm::ALL.iter().map(|&norm| radii(config, norm).len()).sum();
     (1 + on_refined(config, refinement).len()) * num_radii * config.attack_restarts
 }
 
@@ -101,7 +99,7 @@ pub(super) fn attack(
     progress: &mut Progress,
 ) -> (Attack, Vec<Attacked>) {
     let (mut curves, mut shown) = (Vec::new(), Vec::new());
-    for norm in NORMS {
+    for norm in BallNorm::ALL {
         let mut run = |defence, count| {
             let duel = Duel { subject, refinement, defence, norm, config, seed };
             duel.run(images.first(count), num_shown, progress)
@@ -212,10 +210,9 @@ impl Duel<'_> {
         {
             let counter = (u64::from(round) << 32) | batch as u64;
             let mut random = random_stream(self.seed, START_STREAM, counter);
-            let mut start = ball.draw(labels.len(), num_pixels, &mut random);
-            start.iter_mut().zip(values).for_each(|(offset, value)| *offset += value);
+            let offsets = ball.draw(labels.len(), num_pixels, &mut random);
             let center = self.subject.upload(values);
-            let start = self.subject.upload(&start);
+            let mut start = center.clone() + self.subject.upload(&offsets);
             let labels = self.subject.labels(labels);
             let num_steps = self.config.attack_steps;
             let first = round.wrapping_mul(num_steps as u32);
@@ -224,7 +221,6 @@ impl Duel<'_> {
                 let step = first.wrapping_add(step);
                 self.slope(x, &labels, NoiseKey { seed: self.seed, stream, step })
             };
-            let mut start = start;
             if self.is_adaptive() && round.is_multiple_of(self.config.attack_restarts as u32) {
                 // Who knows of the refinement can do what one can who does not, and go on from there.
                 let bare = |x: &Tensor<4>, _| {

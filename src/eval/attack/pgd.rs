@@ -1,4 +1,4 @@
-//! Projected gradient descent, or here ascent, of the cross entropy in a ball around each image.
+//! Projected gradient descent, or here ascent, of a classifier's loss in a ball around each image.
 //!
 //! # Source
 //! Madry et al., arXiv:1706.06083.

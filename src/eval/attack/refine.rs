@@ -8,7 +8,7 @@ use crate::{
     energy::Energy,
     eval::subject::{Differentiated, Subject},
     kernels::reference::NoiseKey,
-    sampler::{ChainState, Sampler},
+    sampler::{ChainState, Sampler, run_each},
 };
 
 /// Root mean square over the pixels, in units of x, of the step by which a Hessian's product is probed.
@@ -91,14 +91,13 @@ impl Refinement {
         x: &Tensor<4>,
         noise: NoiseKey,
     ) -> Tensor<2> {
-        self.average(|draw| {
-            let state = ChainState { x: x.clone(), noise: self.noise(noise, draw) };
-            let refined = self
-                .samplers
-                .iter()
-                .fold(state, |state, sampler| sampler.step(state, subject.energy()).0);
-            subject.probabilities(refined.x)
-        })
+        self.average(|draw| subject.probabilities(self.refined(subject, x, noise, draw)))
+    }
+
+    /// Images (N, C, H, W) refined once.
+    fn refined(&self, subject: &Subject, x: &Tensor<4>, noise: NoiseKey, draw: u32) -> Tensor<4> {
+        let state = ChainState { x: x.clone(), noise: self.noise(noise, draw) };
+        run_each(&self.samplers, state, subject.energy()).0.x
     }
 
     /// The classifier's gradient at the refined images, averaged over the noise, in the place of the gradient at the
@@ -111,11 +110,7 @@ impl Refinement {
         noise: NoiseKey,
     ) -> Tensor<4> {
         self.average(|draw| {
-            let mut state = ChainState { x: x.clone(), noise: self.noise(noise, draw) };
-            for sampler in &self.samplers {
-                state = sampler.step(state, subject.energy()).0;
-            }
-            subject.loss_gradient(state.x, labels).gradient
+            subject.loss_gradient(self.refined(subject, x, noise, draw), labels).gradient
         })
     }
 
@@ -165,16 +160,13 @@ pub(super) fn through_step(
     gradient: Tensor<4>,
 ) -> Tensor<4> {
     let length = sampler.length();
-    let (in_box, unclamped) = match sampler.proximal_radius() {
-        None => (gradient, None),
+    let (in_box, direction) = match sampler.proximal_radius() {
+        None => (gradient.clone(), gradient),
         Some(radius) => {
-            let is_free = next.abs().lower_elem(1.0).float();
-            (gradient * is_free, Some(energy_gradient.abs().lower_elem(radius).float()))
+            let in_box = gradient * next.abs().lower_elem(1.0).float();
+            let is_unclamped = energy_gradient.abs().lower_elem(radius).float();
+            (in_box.clone(), in_box * is_unclamped)
         }
-    };
-    let direction = match unclamped {
-        None => in_box.clone(),
-        Some(mask) => in_box.clone() * mask,
     };
     in_box - hessian_product(energy, x, direction).mul_scalar(length)
 }

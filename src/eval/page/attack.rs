@@ -10,20 +10,18 @@ use super::{
 };
 use crate::eval::results::{Attack, AttackCurve, BallNorm, Defence, Estimate};
 
-const NORMS: [BallNorm; 2] = [BallNorm::Linf, BallNorm::L2];
-
 /// Every defence: its name, its meaning, and how its curve looks.
 const DEFENCES: [(Defence, &str, &str, Dash, Shape); 5] = [
     (
         Defence::None,
-        "no defence",
+        Defence::None.name(),
         "The classifier as it is, attacked through its own gradient.",
         Dash::Solid,
         Shape::Disc,
     ),
     (
         Defence::RefinedUnaware,
-        "refined, attacker unaware",
+        Defence::RefinedUnaware.name(),
         "Sampler steps refine the image before it is classified. The attack is made for the bare classifier and knows \
          nothing of them, so this curve says little about safety.",
         Dash::Broken(2, 4),
@@ -31,7 +29,7 @@ const DEFENCES: [(Defence, &str, &str, Dash, Shape); 5] = [
     ),
     (
         Defence::RefinedBpda,
-        "refined, BPDA with EOT",
+        Defence::RefinedBpda.name(),
         "The attacker knows of the refinement, averages over its noise, and takes the classifier's gradient at the \
          refined image for the gradient at the image (arXiv:1802.00420).",
         Dash::Broken(5, 4),
@@ -39,14 +37,14 @@ const DEFENCES: [(Defence, &str, &str, Dash, Shape); 5] = [
     ),
     (
         Defence::RefinedThrough,
-        "refined, attacked through the steps",
+        Defence::RefinedThrough.name(),
         "The attacker averages over the noise and differentiates through the sampler's steps.",
         Dash::Broken(14, 4),
         Shape::Triangle,
     ),
     (
         Defence::RefinedWorst,
-        "refined, worst of these attacks",
+        Defence::RefinedWorst.name(),
         "An image counts only if none of the attacks above fools it. This is what refinement is worth at most.",
         Dash::Broken(9, 4),
         Shape::Diamond,
@@ -94,7 +92,7 @@ pub(super) fn section(models: &[Model]) -> Markup {
     let found = with(models, |results| results.attack.as_ref());
     let shown: Vec<&Model> = found.iter().map(|(model, _)| *model).collect();
     let is_used = |defence| found.iter().any(|(_, attack)| uses(attack, defence));
-    let bare = NORMS.into_iter().filter_map(|norm| {
+    let bare = BallNorm::ALL.into_iter().filter_map(|norm| {
         let curves = found.iter().filter_map(|(model, attack)| {
             Some((curve_of(attack, norm, Defence::None)?, model.look()))
         });
@@ -129,7 +127,7 @@ pub(super) fn section(models: &[Model]) -> Markup {
             @if models.len() > 1 { h3 { (name_of(model)) } }
             @let has_defence = attack.curves.iter().any(|curve| curve.defence != Defence::None);
             @if found.len() == 1 || has_defence { (defences(model, attack)) }
-            @for norm in NORMS { (numbers(attack, norm)) }
+            @for norm in BallNorm::ALL { (numbers(attack, norm)) }
         }
     }
 }
@@ -164,7 +162,7 @@ fn defences(model: &Model, attack: &Attack) -> Markup {
             (defence, name, Look { ink: ink(defence), dash, shape })
         })
         .collect();
-    let panels = NORMS.into_iter().filter_map(|norm| {
+    let panels = BallNorm::ALL.into_iter().filter_map(|norm| {
         let curves = looks
             .iter()
             .filter_map(|(defence, _, look)| Some((curve_of(attack, norm, *defence)?, *look)));
