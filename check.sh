@@ -12,7 +12,7 @@ forbid() { # forbid WHAT PATTERN FILE...
     shift 2
     if grep -nE "$pattern" "$@"; then fail "$what"; fi
 }
-forbid "the CPU twins import nothing" '^ *(pub )?use |crate::|super::' src/kernels/reference/{chains,layers}.rs
+forbid "the CPU twins import nothing" '^ *(pub )?use |crate::|super::' src/kernels/reference/{chains,densities,layers}.rs
 forbid "kernels know no model, sampler or configuration" \
     'crate::(model|sampler|config|energy|trainer|worker)' \
     $(find src/kernels -name '*.rs')

@@ -21,7 +21,8 @@ mod inside {
         };
     }
 
-    /// 5,000 + 1,000 Fashion-MNIST images, made by `assets/make_fashion_mnist.py`, and the bundled models and judges.
+    /// 5,000 + 1,000 Fashion-MNIST images, made by `assets/make_fashion_mnist.py`, the bundled models
+    /// and judges, and the lessons.
     const FILES: &[(&str, &[u8])] = files!(
         "fashion.safetensors" => "fashion.safetensors",
         "mnist.safetensors" => "mnist/mnist.safetensors",
@@ -32,6 +33,16 @@ mod inside {
         "fashion-mnist/train-labels-idx1-ubyte.gz" => "fashion-mnist/train-labels-idx1-ubyte.gz",
         "fashion-mnist/t10k-images-idx3-ubyte.gz" => "fashion-mnist/t10k-images-idx3-ubyte.gz",
         "fashion-mnist/t10k-labels-idx1-ubyte.gz" => "fashion-mnist/t10k-labels-idx1-ubyte.gz",
+        "two-moons.safetensors" => "two-moons.safetensors",
+        "two-moons-classifier.safetensors" => "two-moons-classifier.safetensors",
+        "lessons/1.md" => "lessons/1.md",
+        "lessons/2.md" => "lessons/2.md",
+        "lessons/3.md" => "lessons/3.md",
+        "lessons/4.md" => "lessons/4.md",
+        "lessons/5.md" => "lessons/5.md",
+        "lessons/6.md" => "lessons/6.md",
+        "lessons/7.md" => "lessons/7.md",
+        "lessons/8.md" => "lessons/8.md",
     );
 
     /// The content of a file.

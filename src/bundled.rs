@@ -30,6 +30,12 @@ pub const BUNDLED_MODELS: &[BundledModel] = &[
         preset: "fashion-classifier",
         file: "fashion-classifier.safetensors",
     },
+    BundledModel { name: "two-moons", preset: "toy-two-moons", file: "two-moons.safetensors" },
+    BundledModel {
+        name: "two-moons-classifier",
+        preset: "toy-two-moons-classifier",
+        file: "two-moons-classifier.safetensors",
+    },
 ];
 
 /// The classifiers in whose features `jempp eval` measures samples. How they were made: `docs/results.md`.

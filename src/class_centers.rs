@@ -133,6 +133,8 @@ pub struct MeanAxes {
     pub origin: Vec<f32>,
     /// Unit vectors, one row each, shape (k, D).
     pub axes: Vec<Vec<f32>>,
+    /// The share of the variance along each axis.
+    pub explained: Vec<f32>,
 }
 
 impl ClassCentersData {
@@ -144,9 +146,25 @@ impl ClassCentersData {
     pub fn mean_axes(&self, most: usize) -> Result<MeanAxes, ClassCentersError> {
         let [num_classes, _, num_pixels] = self.dims;
         if num_classes < 2 {
-            return Ok(MeanAxes { origin: self.mean.clone(), axes: Vec::new() });
+            let origin = self.mean.clone();
+            return Ok(MeanAxes { origin, axes: Vec::new(), explained: Vec::new() });
         }
-        let found = PrincipalAxes::of(self.mean.clone(), num_pixels, "means of the classes")?;
+        MeanAxes::of(self.mean.clone(), num_pixels, most, "means of the classes")
+    }
+}
+
+impl MeanAxes {
+    /// The first principal axes of some points (N, D), `most` at most and fewer where they span less.
+    ///
+    /// # Errors
+    /// Fewer than two points; no eigendecomposition. `name` says of what.
+    pub fn of(
+        points: Vec<f32>,
+        num_pixels: usize,
+        most: usize,
+        name: &str,
+    ) -> Result<Self, ClassCentersError> {
+        let found = PrincipalAxes::of(points, num_pixels, name)?;
         // What rounding leaves of an axis that is not there.
         let least = 1e-6 * found.variances.first().copied().unwrap_or(0.0);
         let is_there = |&j: &usize| found.variances[j] > least.max(f32::MIN_POSITIVE);
@@ -157,12 +175,12 @@ impl ClassCentersData {
             axis.into_iter().map(|value| sign * value).collect()
         };
         let num_axes = most.min(found.variances.len());
-        let axes = (0..num_axes).take_while(is_there).map(axis).collect();
-        Ok(MeanAxes { origin: found.mean, axes })
+        let axes: Vec<Vec<f32>> = (0..num_axes).take_while(is_there).map(axis).collect();
+        let total: f32 = found.variances.iter().map(|variance| variance.max(0.0)).sum();
+        let explained = found.variances[..axes.len()].iter().map(|variance| variance / total);
+        Ok(Self { origin: found.mean, explained: explained.collect(), axes })
     }
-}
 
-impl MeanAxes {
     /// The place of `x` (D) along each axis, in units of x.
     pub fn place_of(&self, x: &[f32]) -> Vec<f32> {
         let along = |axis: &Vec<f32>| {

@@ -15,7 +15,10 @@ use burn::{
     tensor::{Int, Tensor},
 };
 
-use crate::{kernels::log_sum_exp, model::Network};
+use crate::{
+    kernels::{density_energy, log_sum_exp, reference::DensityForm},
+    model::Network,
+};
 
 /// What makes an energy of log_sum_exp.
 const SIGN: f32 = -1.0;
@@ -165,5 +168,16 @@ impl Energy for JointEnergy {
         let z = self.network.first_layer(x.clone());
         let mut gradients = (z * output_gradient.autodiff()).sum().backward();
         gradient_of(&x, &mut gradients)
+    }
+}
+
+/// The energy of a density of the plane that is given by a formula.
+#[derive(Clone, Debug)]
+pub struct AnalyticEnergy(pub DensityForm);
+
+impl Energy for AnalyticEnergy {
+    fn gradient(&self, x: Tensor<4>) -> EnergyGradient {
+        let (energy, gradient) = density_energy(x, &self.0);
+        EnergyGradient { energy, gradient, logits: None }
     }
 }

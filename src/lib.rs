@@ -28,6 +28,7 @@ mod files;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod interop;
 pub mod kernels;
+pub mod lessons;
 pub mod model;
 pub mod objective;
 mod optimizer;

@@ -153,7 +153,7 @@ fn a_failure_ends_a_training_run_in_the_window() {
         num_steps: 10,
     };
     window.worker.say(Event::Training(Box::new(news)));
-    window.harness.state_mut().viewer_mut().tab = Tab::Train;
+    window.harness.state_mut().viewer_mut().view.view.tab = Tab::Train;
     window.pass(2, 0);
     assert!(window.viewer().is_training);
     window.worker.say(Event::Failed("the device was lost".into()));
@@ -419,7 +419,7 @@ fn the_link_shows_the_same_view() {
 #[test]
 fn training_news_reach_their_tab() {
     let mut window = Window::new();
-    window.harness.state_mut().viewer_mut().tab = Tab::Train;
+    window.harness.state_mut().viewer_mut().view.view.tab = Tab::Train;
     window.pass(1, 0);
     let config = jempp::config::RunConfig::preset("fashion-quick").unwrap();
     window.worker.say(Event::Training(Box::new(TrainingNews::Started {
@@ -450,7 +450,7 @@ fn training_news_reach_their_tab() {
 fn every_tab_fits_a_small_window() {
     for tab in [Tab::Chains, Tab::Plots, Tab::Train] {
         let mut window = Window::open([800.0, 600.0], ViewState::default());
-        window.harness.state_mut().viewer_mut().tab = tab;
+        window.harness.state_mut().viewer_mut().view.view.tab = tab;
         window.pass(2, 0);
         window.click_if_there(PLAY);
         window.pass(5, 4);

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use common::{bytes, floats, gpu, groups, max_difference, poisoned, scrambled, values, written};
 use jempp::kernels::{
     self, ClassGaussians,
-    reference::{self, NoiseKey, ProximalStep},
+    reference::{self, DensityForm, NoiseKey, ProximalStep},
 };
 
 const SIZES: [usize; 4] = [1, 255, 256, 257];
@@ -338,4 +338,77 @@ fn philox_gives_its_published_test_vectors() {
         ),
         [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]
     );
+}
+
+/// One density of every form, the mixture with terms that are far apart.
+fn forms() -> Vec<DensityForm> {
+    let row = DensityForm::row;
+    vec![
+        DensityForm::Mixture(vec![
+            row(0.7, [-0.5, 0.2], [0.1, 0.3], 0.4),
+            row(0.3, [0.6, -0.4], [0.05, 0.05], 0.0),
+        ]),
+        DensityForm::Ring { radius: 0.6, width: 0.1 },
+        DensityForm::Banana { along: 0.4, across: 0.1, bend: 1.5, shift: -0.4 },
+        DensityForm::Funnel { along: 0.35, across: 0.1, bend: 1.9 },
+    ]
+}
+
+#[test]
+fn density_energy_equals_its_twin() {
+    let Some(device) = gpu() else { return };
+    for form in forms() {
+        let (number, rows) = form.table();
+        for count in SIZES {
+            let x = scrambled(2 * count, 3);
+            let out = kernels::run_on_bytes(
+                &kernels::DENSITY_ENERGY,
+                &device,
+                groups(count),
+                &[
+                    bytes(&x),
+                    bytes(&rows.concat()),
+                    bytes(&poisoned(count)),
+                    bytes(&poisoned(2 * count)),
+                ],
+                &[count as u32, number, rows.len() as u32],
+            );
+            let twin = x.chunks_exact(2).map(|p| reference::density_energy([p[0], p[1]], &form));
+            let (energies, gradients): (Vec<f32>, Vec<[f32; 2]>) = twin.unzip();
+            let close = |a: &f32, b: &f32| (a - b).abs() <= 1e-5 * (1.0 + b.abs());
+            let on_gpu = written(&out[2], count);
+            assert!(on_gpu.iter().zip(&energies).all(|(a, b)| close(a, b)), "{form:?}, {count}");
+            let on_gpu = written(&out[3], 2 * count);
+            let twin = gradients.concat();
+            assert!(on_gpu.iter().zip(&twin).all(|(a, b)| close(a, b)), "{form:?}, {count}");
+        }
+    }
+}
+
+#[test]
+fn the_gradient_of_a_density_is_that_of_its_energy() {
+    for form in forms() {
+        for point in [[0.3f32, 0.2], [-0.4, 0.5], [0.05, -0.6]] {
+            let (_, gradient) = reference::density_energy(point, &form);
+            for axis in 0..2 {
+                const STEP: f32 = 1e-3;
+                let at = |sign: f32| {
+                    let mut moved = point;
+                    moved[axis] += sign * STEP;
+                    f64::from(reference::density_energy(moved, &form).0)
+                };
+                let slope = (at(1.0) - at(-1.0)) / f64::from(2.0 * STEP);
+                let error = (slope - f64::from(gradient[axis])).abs();
+                assert!(error < 0.02 * (1.0 + slope.abs()), "{form:?} at {point:?}: {slope}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_mixture_far_from_all_of_its_terms_is_still_finite() {
+    let form = &forms()[0];
+    let (energy, gradient) = reference::density_energy([40.0, -30.0], form);
+    assert!(energy.is_finite() && energy > 1e3, "{energy}");
+    assert!(gradient.iter().all(|slope| slope.is_finite()));
 }

@@ -182,7 +182,7 @@ fn every_tab_fits_every_screen() {
             let mut window = Window::new(size);
             window.harness.state_mut().viewer_mut().play();
             window.pass(5, 4);
-            window.harness.state_mut().viewer_mut().tab = tab;
+            window.harness.state_mut().viewer_mut().view.view.tab = tab;
             window.pass(3, 0);
             let labels = ["Menu", "⏸ Pause", "Restart", "Controls", "Chain", "Energies"];
             assert_fits(&window, size, &labels, &format!("{tab:?} at {size:?}"));
@@ -273,7 +273,7 @@ fn a_finger_on_a_plot_scrolls_the_page() {
     let mut window = Window::new(TALL);
     window.harness.state_mut().viewer_mut().play();
     window.pass(5, 4);
-    window.harness.state_mut().viewer_mut().tab = Tab::Plots;
+    window.harness.state_mut().viewer_mut().view.view.tab = Tab::Plots;
     window.pass(3, 0);
     window.press("⏸ Pause");
     let title = |window: &Window| window.harness.get_by_label("What the classifier sees").rect();

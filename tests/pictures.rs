@@ -89,14 +89,14 @@ fn two_lanes_of_which_one_explodes() {
 #[test]
 fn plots_in_a_small_window() {
     picture("plots", [800.0, 600.0], Theme::Dark, ViewState::default(), |app, _| {
-        app.viewer_mut().tab = Tab::Plots;
+        app.viewer_mut().view.view.tab = Tab::Plots;
     });
 }
 
 #[test]
 fn training_in_a_small_window() {
     picture("train", [800.0, 600.0], Theme::Light, ViewState::default(), |app, worker| {
-        app.viewer_mut().tab = Tab::Train;
+        app.viewer_mut().view.view.tab = Tab::Train;
         let say = |news| worker.say(Event::Training(Box::new(news)));
         say(TrainingNews::Started {
             folder: "runs/fashion-quick-window".into(),

@@ -89,9 +89,10 @@ put web/icon.svg icon.svg
 for name in style.css main.js worker.js; do put "web/$name" "$stamp/$name"; done
 (cd "$js" && find . -name '*.js') | while read -r name; do put "$js/$name" "$stamp/$name"; done
 put "$wasm" "$stamp/jempp_bg.wasm"
-for file in assets/fashion.safetensors assets/fashion-classifier.safetensors assets/mnist/mnist.safetensors; do
-    put "$file" "assets/${file##*/}"
+for file in assets/*.safetensors assets/mnist/mnist.safetensors; do
+    case $file in *-judge.*) ;; *) put "$file" "assets/${file##*/}" ;; esac
 done
+for file in assets/lessons/*.md; do put "$file" "$file"; done
 for file in assets/fashion-mnist/*.gz assets/fashion-mnist/LICENSE; do put "$file" "$file"; done
 {
     echo "// Written by build.sh: bytes before compression, which a response does not tell."
@@ -110,7 +111,7 @@ squeeze() { # squeeze FILE
     [ "$1.gz" -nt "$1" ] || { gzip -9 -n -c "$1" >"$1.part" && mv "$1.part" "$1.gz"; }
 }
 export -f squeeze
-compressible=$(cd $dist && find . -name '*.html' -o -name '*.js' -o -name '*.css' -o -name '*.svg' -o -name '*.wasm' -o -name '*.safetensors')
+compressible=$(cd $dist && find . -name '*.html' -o -name '*.js' -o -name '*.css' -o -name '*.svg' -o -name '*.wasm' -o -name '*.safetensors' -o -name '*.md')
 if [ -z "$release" ]; then
     for name in $compressible; do [ "$dist/$name.br" -nt "$dist/$name" ] || rm -f "$dist/$name.br" "$dist/$name.gz"; done
     echo "$dist is ready: wasm $(size "$raw") bytes raw, $(size "$wasm") as served. Neither optimised nor compressed."
@@ -120,7 +121,8 @@ command -v brotli >/dev/null || fail "no brotli: apt-get install brotli"
 (cd $dist && echo "$compressible" | xargs -P 2 -I NAME bash -ec 'squeeze NAME')
 total=0
 for name in $compressible; do
-    case $name in ./embed.html | ./assets/fashion-classifier.safetensors | ./assets/mnist.safetensors) ;; *) total=$((total + $(size "$dist/$name.br"))) ;; esac
+    # What is loaded when it is asked for.
+    case $name in ./embed.html | ./assets/*-classifier.* | ./assets/mnist.* | ./assets/two-moons.* | ./assets/lessons/*) ;; *) total=$((total + $(size "$dist/$name.br"))) ;; esac
 done
 row() { printf '%-34s %10s\n' "$1" "$2"; }
 row "bytes" ""

@@ -24,7 +24,8 @@ EGUI = set(map(ord, "☀🌙💻🌓⏴⏵⏶⏷✔🗙↺▶◀⏹"))
 
 
 def main(folder: pathlib.Path) -> None:
-    used = {ord(c) for path in SOURCES.rglob("*.rs") for c in path.read_text() if ord(c) > 0x7F}
+    texts = [*SOURCES.rglob("*.rs"), *HERE.parent.glob("lessons/*.md")]
+    used = {ord(c) for path in texts for c in path.read_text() if ord(c) > 0x7F}
     wanted = {
         "Ubuntu-Light": TEXT | used,
         "Hack-Regular": TEXT,

@@ -9,7 +9,7 @@ use egui::{
 };
 
 use super::{
-    App, chains, controls, files, plots, selected, training, transport,
+    App, chains, controls, files, lab, lessons, plots, selected, training, transport,
     viewer::{Selection, Tab, Viewer},
 };
 
@@ -105,7 +105,10 @@ impl App {
         if is_tall {
             Panel::bottom("status").show(ui, |ui| self.status.small(ui, &self.viewer));
         }
-        if self.viewer.tab == Tab::Train {
+        lessons::panel(ui, &mut self.viewer, true);
+        if self.viewer.view.view.tab == Tab::Lab {
+            CentralPanel::default().show(ui, |ui| lab::ui(ui, &mut self.viewer, &mut self.lab));
+        } else if self.viewer.view.view.tab == Tab::Train {
             CentralPanel::default().show(ui, |ui| {
                 training::ui(ui, &mut self.viewer, &mut self.training);
             });
@@ -120,7 +123,7 @@ impl App {
         if !is_tall {
             ui.spacing_mut().combo_width = 96.0;
             files::model(ui, &mut self.viewer);
-            if self.viewer.tab == Tab::Chains {
+            if self.viewer.view.view.tab == Tab::Chains {
                 chains::small_toolbar(ui, &mut self.viewer);
             }
         }
@@ -132,6 +135,7 @@ impl App {
                 ui.separator();
                 files::save(ui, &mut self.viewer, &mut self.files);
                 ui.separator();
+                lessons::menu(ui, &mut self.viewer);
                 egui::widgets::global_theme_preference_buttons(ui);
                 if ui.button("Help").clicked() {
                     self.help.is_open = true;
@@ -155,10 +159,10 @@ impl App {
         let side = usize::from(!is_tall);
         let margins = vec2(16.0, transport_height(room.x) + ABOVE_GRID[side]);
         let spare = spare(&self.viewer, room - margins)[side];
-        let is_idle = spare > ENERGIES[side] && self.viewer.tab == Tab::Chains;
+        let is_idle = spare > ENERGIES[side] && self.viewer.view.view.tab == Tab::Chains;
         let sheet = self.compact.chosen.unwrap_or(is_idle.then_some(Sheet::Energies));
         // The plots are in the tab already.
-        let sheet = sheet.filter(|&s| s != Sheet::Energies || self.viewer.tab == Tab::Chains);
+        let sheet = sheet.filter(|&s| s != Sheet::Energies || self.viewer.view.view.tab == Tab::Chains);
         Panel::bottom("transport").show(ui, |ui| self.small_transport(ui, sheet));
         if let Some(sheet) = sheet {
             let screen = ui.ctx().content_rect().size();
@@ -172,7 +176,7 @@ impl App {
             panel.resizable(false).show(ui, |ui| self.sheet(ui, sheet));
         }
         self.small_lesson(ui);
-        CentralPanel::default().show(ui, |ui| match self.viewer.tab {
+        CentralPanel::default().show(ui, |ui| match self.viewer.view.view.tab {
             Tab::Plots => plots::ui(ui, &mut self.viewer, &mut self.plots),
             _ => chains::small(ui, &mut self.viewer, &mut self.chains, is_tall),
         });
@@ -272,7 +276,7 @@ impl App {
     }
 
     fn toggles(&mut self, ui: &mut Ui, shown: Option<Sheet>) {
-        let count = if self.viewer.tab == Tab::Plots { 2 } else { SHEETS.len() };
+        let count = if self.viewer.view.view.tab == Tab::Plots { 2 } else { SHEETS.len() };
         let gaps = ui.spacing().item_spacing.x * (count - 1) as f32;
         let size = vec2((ui.available_width() - gaps) / count as f32, TOUCH);
         for (sheet, name) in &SHEETS[..count] {

@@ -6,6 +6,7 @@ use super::{compare::COMPARISONS, theme, viewer::Viewer};
 use crate::{
     config::{
         Field, LaneConfig, MAX_LANES, Norm, SamplerConfig, SamplerKind, StepSchedule, ViewStart,
+        default_rule,
     },
     worker::ModelInfo,
 };
@@ -33,7 +34,7 @@ pub fn lanes(ui: &mut Ui, viewer: &mut Viewer, model: &ModelInfo) {
         let mut is_kept = true;
         if num_lanes == 1 {
             ui.separator();
-            rule(ui, &mut lane, model, viewer.start_image.is_some(), index);
+            rule(ui, &mut lane, &Subject::Model(model, viewer.start_image.is_some()), index);
         } else {
             let kind = kind_name(lane.sampler.kind);
             // In sight also where the lane is folded away.
@@ -43,7 +44,7 @@ pub fn lanes(ui: &mut Ui, viewer: &mut Viewer, model: &ModelInfo) {
             egui::CollapsingHeader::new(title).id_salt(("lane", index)).default_open(true).show(
                 ui,
                 |ui| {
-                    rule(ui, &mut lane, model, viewer.start_image.is_some(), index);
+                    rule(ui, &mut lane, &Subject::Model(model, viewer.start_image.is_some()), index);
                     is_kept = !ui.button(format!("Remove lane {}", index + 1)).clicked();
                 },
             );
@@ -177,10 +178,69 @@ fn hover(field: &Field, default: f64, teaches: &str) -> String {
     )
 }
 
+/// What the chains of a rule walk on.
+pub(super) enum Subject<'a> {
+    /// The open model, and whether there is an image to start from.
+    Model(&'a ModelInfo, bool),
+    /// An energy of the lab: whether it is a formula's, and of how many pieces its network is.
+    Lab { is_formula: bool, num_pieces: usize },
+}
+
+impl Subject<'_> {
+    /// The rule that it begins with.
+    fn default_rule(&self) -> LaneConfig {
+        match self {
+            Self::Model(model, _) => model.lane(),
+            Self::Lab { .. } => default_rule(),
+        }
+    }
+
+    fn start_name(&self) -> fn(ViewStart) -> &'static str {
+        match self {
+            Self::Model(..) => start_name,
+            Self::Lab { .. } => |start| match start {
+                ViewStart::Data => "Exact draws, or data",
+                ViewStart::Image => "A point",
+                start => start_name(start),
+            },
+        }
+    }
+
+    /// Why chains cannot start so.
+    fn why_not(&self, start: ViewStart) -> Option<&'static str> {
+        match (self, start) {
+            (Self::Model(model, _), ViewStart::Buffer) if !model.has_buffer => Some(
+                "This file is a model alone, without a replay buffer; checkpoints of a run have one.",
+            ),
+            (Self::Model(_, false), ViewStart::Image) => {
+                Some("Draw an image in the panel at the right, or drop a picture on the window.")
+            }
+            (Self::Lab { is_formula: true, .. }, ViewStart::Buffer) => {
+                Some("Only what is being learned has a replay buffer.")
+            }
+            _ => None,
+        }
+    }
+
+    fn num_pieces(&self) -> usize {
+        match self {
+            Self::Model(model, _) => model.num_pieces,
+            Self::Lab { num_pieces, .. } => *num_pieces,
+        }
+    }
+
+    fn norm(&self) -> Norm {
+        match self {
+            Self::Model(model, _) => model.norm,
+            Self::Lab { .. } => Norm::None,
+        }
+    }
+}
+
 /// The controls of one rule.
-fn rule(ui: &mut Ui, lane: &mut LaneConfig, model: &ModelInfo, has_image: bool, index: usize) {
+pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, subject: &Subject<'_>, index: usize) {
     ui.spacing_mut().slider_width = (ui.available_width() - 178.0).clamp(40.0, 240.0);
-    let default = model.lane();
+    let default = subject.default_rule();
     let before = lane.sampler.kind;
     let of = SamplerConfig::field;
     choose(
@@ -258,29 +318,24 @@ fn rule(ui: &mut Ui, lane: &mut LaneConfig, model: &ModelInfo, has_image: bool, 
         );
     }
     temperature(ui, lane);
-    choose(ui, "start", ("start", index), &mut lane.start, ViewStart::ALL, start_name, |start| {
-        match start {
-            ViewStart::Buffer if !model.has_buffer => Some(
-                "This file is a model alone, without a replay buffer; checkpoints of a run have one.",
-            ),
-            ViewStart::Image if !has_image => {
-                Some("Draw an image in the panel at the right, or drop a picture on the window.")
-            }
-            _ => None,
-        }
+    let name = subject.start_name();
+    choose(ui, "start", ("start", index), &mut lane.start, ViewStart::ALL, name, |start| {
+        subject.why_not(start)
     });
-    ui.checkbox(&mut lane.is_conditional, "follow the row's class").on_hover_text(
-        "The chain of class y goes down class_energy(x, y) = -logits[y] and so follows p(x|y). Off, it goes \
-         down the energy of p(x) and may turn into another class. The energies shown are those of p(x) in both \
-         cases.",
-    );
+    if matches!(subject, Subject::Model(..)) {
+        ui.checkbox(&mut lane.is_conditional, "follow the row's class").on_hover_text(
+            "The chain of class y goes down class_energy(x, y) = -logits[y] and so follows p(x|y). Off, it goes \
+             down the energy of p(x) and may turn into another class. The energies shown are those of p(x) in \
+             both cases.",
+        );
+    }
     egui::CollapsingHeader::new("More").id_salt(("more", index)).show(ui, |ui| {
-        more(ui, lane, model, index);
+        more(ui, lane, subject, index);
     });
 }
 
 /// What is seldom changed.
-fn more(ui: &mut Ui, lane: &mut LaneConfig, model: &ModelInfo, index: usize) {
+fn more(ui: &mut Ui, lane: &mut LaneConfig, subject: &Subject<'_>, index: usize) {
     let kind = lane.sampler.kind;
     choose(
         ui,
@@ -296,15 +351,16 @@ fn more(ui: &mut Ui, lane: &mut LaneConfig, model: &ModelInfo, index: usize) {
         },
     );
     let can_split = kind == SamplerKind::Pyld;
-    let split = Slider::new(&mut lane.split, 1..=model.num_pieces.max(1)).text("split");
+    let num_pieces = subject.num_pieces().max(1);
+    let split = Slider::new(&mut lane.split, 1..=num_pieces).text("split");
     ui.add_enabled(can_split, split)
         .on_hover_text(format!(
             "How many of the network's {} pieces the inner steps go through. 1 is the first convolution \
              alone, which is affine. This model's own value: 1.",
-            model.num_pieces
+            num_pieces
         ))
         .on_disabled_hover_text("Only PYLD has inner steps.");
-    if matches!(model.norm, Norm::Batch | Norm::Frozen) {
+    if matches!(subject.norm(), Norm::Batch | Norm::Frozen) {
         choose(
             ui,
             "norm",
@@ -321,7 +377,7 @@ fn more(ui: &mut Ui, lane: &mut LaneConfig, model: &ModelInfo, index: usize) {
             },
         );
     } else {
-        ui.weak(format!("norm: {}", norm_name(model.norm).to_lowercase())).on_hover_text(
+        ui.weak(format!("norm: {}", norm_name(subject.norm()).to_lowercase())).on_hover_text(
             "This network has no batch norm, so no chain depends on the others and there is nothing to choose.",
         );
     }
@@ -329,9 +385,9 @@ fn more(ui: &mut Ui, lane: &mut LaneConfig, model: &ModelInfo, index: usize) {
 
 /// β = 2α/σ².
 fn beta(lane: &LaneConfig) -> String {
-    match lane.sampler.noise_std {
-        0.0 => "∞".into(),
-        noise => format_number(2.0 * lane.sampler.whole_step_size() / (noise * noise)),
+    match lane.sampler.inverse_temperature() {
+        beta if beta.is_finite() => format_number(beta),
+        _ => "∞".into(),
     }
 }
 

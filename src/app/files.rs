@@ -12,6 +12,7 @@ use super::{
     disk::{self, Done, Purpose, Reply},
     exports::{Export, Job},
     help::Help,
+    lessons,
     viewer::{Tab, Viewer},
 };
 use crate::{files, picture, worker::Command};
@@ -235,6 +236,7 @@ pub fn menu(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files, help: &mut Help
         ui.separator();
         model(ui, viewer);
         open_button(ui, viewer, files);
+        lessons::menu(ui, viewer);
         ui.menu_button("Save", |ui| save(ui, viewer, files));
         if files.num_writing > 0 {
             ui.spinner();
@@ -255,9 +257,10 @@ pub fn tabs(ui: &mut Ui, viewer: &mut Viewer) {
         (Tab::Chains, "Chains", "The chains and their energies."),
         (Tab::Plots, "Plots", "How the run is going, and whether it converges."),
         (Tab::Train, "Train", "Train a model here and watch its chains get better."),
+        (Tab::Lab, "Lab", "Energies of the plane: what chains do where one sees everything."),
     ];
     for (tab, name, hover) in tabs {
-        ui.selectable_value(&mut viewer.tab, tab, name).on_hover_text(hover);
+        ui.selectable_value(&mut viewer.view.view.tab, tab, name).on_hover_text(hover);
     }
 }
 

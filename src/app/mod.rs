@@ -18,6 +18,8 @@ mod fonts;
 mod grid;
 mod help;
 mod inpaint;
+mod lab;
+mod lessons;
 mod magnifier;
 mod nearest;
 mod pixels;
@@ -68,6 +70,7 @@ pub struct App {
     help: help::Help,
     status: status::Status,
     compact: compact::Compact,
+    lab: lab::LabView,
     /// The page that an embedded lesson is an excerpt of.
     full_page: Option<String>,
 }
@@ -86,6 +89,7 @@ impl App {
             help: help::Help::default(),
             status: status::Status::default(),
             compact: compact::Compact::default(),
+            lab: lab::LabView::default(),
             full_page: None,
         }
     }
@@ -138,6 +142,8 @@ impl App {
         self.viewer.steps_per_sec = self.status.steps_per_sec();
         training::take_news(&mut self.viewer, &mut self.training);
         self.viewer.ask_for_references();
+        self.viewer.follow_lesson();
+        self.viewer.follow_lab();
         // New steps ask for a frame themselves.
         if self.viewer.is_replaying() {
             ctx.request_repaint();
@@ -183,7 +189,13 @@ impl App {
         });
         self.status.banners(ui, &mut self.viewer);
         egui::Panel::bottom("status").show(ui, |ui| self.status.ui(ui, &self.viewer));
-        match self.viewer.tab {
+        lessons::panel(ui, &mut self.viewer, false);
+        match self.viewer.view.view.tab {
+            Tab::Lab => {
+                egui::CentralPanel::default().show(ui, |ui| {
+                    lab::ui(ui, &mut self.viewer, &mut self.lab);
+                });
+            }
             Tab::Train => {
                 egui::CentralPanel::default().show(ui, |ui| {
                     training::ui(ui, &mut self.viewer, &mut self.training);
@@ -207,7 +219,7 @@ impl App {
                 selected::ui(ui, &mut self.viewer, &mut self.selected);
             });
         }
-        if self.viewer.tab == Tab::Chains {
+        if self.viewer.view.view.tab == Tab::Chains {
             let height = (ui.available_height() * 0.2).clamp(96.0, 200.0);
             egui::Panel::bottom("energies").resizable(false).exact_size(height).show(ui, |ui| {
                 plots::energies(ui, &mut self.viewer, &mut self.plots);
@@ -227,7 +239,7 @@ impl App {
                 });
             });
         }
-        egui::CentralPanel::default().show(ui, |ui| match self.viewer.tab {
+        egui::CentralPanel::default().show(ui, |ui| match self.viewer.view.view.tab {
             Tab::Chains => chains::ui(ui, &mut self.viewer, &mut self.chains),
             _ => plots::ui(ui, &mut self.viewer, &mut self.plots),
         });

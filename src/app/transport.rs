@@ -167,7 +167,23 @@ pub fn keys(ctx: &egui::Context, viewer: &mut Viewer, help: &mut Help) {
     if pressed(Key::Escape) {
         help.is_open = false;
     }
-    if viewer.record.is_none() || viewer.tab == Tab::Train {
+    if viewer.view.view.tab == Tab::Lab {
+        let is_free = ctx.memory(|memory| memory.focused().is_none());
+        if pressed(Key::Space) && is_free {
+            viewer.toggle_lab();
+        }
+        if pressed(Key::ArrowRight) && is_free {
+            viewer.step_lab();
+        }
+        if pressed(Key::R) {
+            viewer.restart_lab();
+        }
+        if pressed(Key::N) {
+            viewer.view.lab.config.seed = viewer.view.lab.config.seed.wrapping_add(1);
+        }
+        return;
+    }
+    if viewer.record.is_none() || viewer.view.view.tab == Tab::Train {
         return;
     }
     // A focused button takes the space bar itself.

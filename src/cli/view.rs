@@ -12,7 +12,7 @@ use clap::Args;
 use crate::{
     app::{App, Link, SESSION_KEY, SIZE, Viewer},
     bundled::{self, BundledModel},
-    config::ViewState,
+    config::{Tab, ViewState},
     worker::{self, Event, Worker},
 };
 
@@ -188,10 +188,15 @@ impl Watch {
 
     /// Steps per second, once they were counted for so long.
     fn look(&mut self, viewer: &mut Viewer, secs: u16) -> Option<f64> {
-        if viewer.record.is_some() && !viewer.is_running {
+        viewer.follow_lab();
+        let is_lab = viewer.view.view.tab == Tab::Lab;
+        if is_lab && viewer.lab.surface.is_some() && !viewer.lab.is_running {
+            viewer.toggle_lab();
+        } else if !is_lab && viewer.record.is_some() && !viewer.is_running {
             viewer.play();
         }
-        let (now, step) = (Instant::now(), viewer.last_step());
+        let step = if is_lab { viewer.lab.step } else { viewer.last_step() };
+        let now = Instant::now();
         if step < Self::WARM_UP {
             return None;
         }
@@ -265,7 +270,7 @@ impl eframe::App for Measured {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
         self.app.drain(ctx);
         let viewer = self.app.viewer_mut();
-        if viewer.last_step() > 0 {
+        if viewer.last_step() > 0 || viewer.lab.step > 0 {
             self.report.first_step.get_or_insert_with(|| self.begin.elapsed());
         }
         if let Some(rate) = self.watch.look(viewer, self.secs) {

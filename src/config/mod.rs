@@ -5,6 +5,7 @@
 
 #[macro_use]
 mod fields;
+mod lab;
 mod presets;
 mod sections;
 mod view;
@@ -13,9 +14,10 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 pub use fields::Field;
+pub use lab::*;
 pub use presets::{PRESETS, Preset};
 pub use sections::*;
-pub use view::{LaneConfig, MAX_LANES, ViewConfig, ViewStart, ViewState};
+pub use view::{LaneConfig, MAX_LANES, Tab, ViewConfig, ViewStart, ViewState};
 
 /// What is wrong with a configuration and what to write instead.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -277,6 +279,11 @@ impl SamplerConfig {
             SamplerKind::Pyld => self.inner_step_size * self.num_inner_steps as f64,
             _ => self.step_size,
         }
+    }
+
+    /// β = 2α/σ² of the law p^β that small steps sample; infinite without noise.
+    pub fn inverse_temperature(&self) -> f64 {
+        2.0 * self.whole_step_size() / (self.noise_std * self.noise_std)
     }
 }
 

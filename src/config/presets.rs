@@ -123,6 +123,11 @@ pub const PRESETS: &[Preset] = &[
         "],
     },
     toy("toy-two-moons", &[TOY, "data.dataset = 'two-moons'"]),
+    Preset {
+        name: "toy-two-moons-classifier",
+        about: "The same network as a plain classifier, to compare with; seconds",
+        layers: &[TOY, "data.dataset = 'two-moons'", CLASSIFIER],
+    },
     toy("toy-eight-gaussians", &[TOY, "data.dataset = 'eight-gaussians'"]),
     toy("toy-spiral", &[TOY, "data.dataset = 'spiral'"]),
     toy("toy-rings", &[TOY, "data.dataset = 'rings'"]),

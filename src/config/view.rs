@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::{ConfigError, Field, Norm, SamplerConfig, nearest, one_line};
+use super::{
+    ConfigError, Field, LabConfig, LabState, MAX_RULES, Norm, SamplerConfig, default_rule, nearest,
+    one_line,
+};
 
 /// Most lanes side by side.
 pub const MAX_LANES: usize = 3;
@@ -24,9 +27,29 @@ choices! {
     }
 }
 
+choices! {
+    /// What is shown in the middle.
+    Tab {
+        /// The chains of the open model.
+        Chains,
+        /// Plots and diagnostics.
+        Plots,
+        /// Training.
+        Train,
+        /// Energies of the plane.
+        Lab,
+    }
+}
+
 section! {
     /// How a run is shown.
     ViewConfig {
+        /// What is open: chains, plots, train or lab.
+        tab: Tab = Tab::Chains;
+        /// Lesson beside it, 1 to 8; 0 is none.
+        lesson: usize = 0, in 0 ..= 8;
+        /// Step of the lesson, from 1.
+        lesson_step: usize = 1, in 1 ..= 9;
         /// Bundled model (fashion, mnist, fashion-classifier), or the path of a checkpoint.
         model: String = "fashion".to_string();
         /// Seed of starts and noise: the same seed gives the same chains.
@@ -37,6 +60,8 @@ section! {
         classes: Vec<u32> = Vec::new();
         /// M: play stops after so many steps, each one full gradient.
         num_steps: usize = 100, in 1 ..= 1000000, slider 1 ..= 2000;
+        /// Whether it runs at once, and in the lab whether it learns at once.
+        play: bool = false;
         /// Steps per second at most; 0 is as fast as it goes.
         max_steps_per_sec: f64 = 0.0, in 0.0 ..= 1000.0, slider 0.0 ..= 60.0;
     }
@@ -78,11 +103,14 @@ pub struct ViewState {
     pub view: ViewConfig,
     /// One to [`MAX_LANES`] rules; none means the model's own.
     pub lanes: Vec<LaneConfig>,
+    /// The lab.
+    pub lab: LabState,
 }
 
 impl ViewState {
     /// The query of a link, without `?`: `view` keys by their names, a lane's keys as `sampler.kind`
-    /// after `lane2.` and `lane3.` for further lanes. What has its default is left out.
+    /// after `lane2.` and `lane3.` for further lanes, the lab's keys and its rule's after `lab.`, those of
+    /// its second rule after `lab2.`. What has its default is left out.
     pub fn to_query(&self) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         let mut put = |prefix: &str, table: Table, defaults: &Table, keeps_all: bool| {
@@ -93,12 +121,16 @@ impl ViewState {
                 }
             }
         };
-        let defaults = table_of(&ViewConfig::default());
-        put("", table_of(&self.view), &defaults, false);
+        put("", table_of(&self.view), &table_of(&ViewConfig::default()), false);
         let defaults = table_of(&LaneConfig::default());
         for (index, lane) in self.lanes.iter().enumerate() {
             // A lane of nothing but defaults must still be there, and so must the first one.
-            put(&prefix_of(index), table_of(lane), &defaults, *lane == LaneConfig::default());
+            put(&lane_prefix(index), table_of(lane), &defaults, *lane == LaneConfig::default());
+        }
+        put("lab.", table_of(&self.lab.config), &table_of(&LabConfig::default()), false);
+        let defaults = table_of(&default_rule());
+        for (index, rule) in self.lab.rules.iter().enumerate() {
+            put(&rule_prefix(index), table_of(rule), &defaults, index > 0 && *rule == default_rule());
         }
         query.finish()
     }
@@ -110,14 +142,29 @@ impl ViewState {
     pub fn from_query(query: &str) -> Result<Self, ConfigError> {
         let query = query.rsplit_once('?').map_or(query, |(_, query)| query);
         let mut view = table_of(&ViewConfig::default());
+        let mut lab = table_of(&LabConfig::default());
         let mut lanes: Vec<Table> = Vec::new();
+        let mut rules = vec![table_of(&default_rule())];
+        let rule_keys: Vec<String> =
+            flat(table_of(&LaneConfig::default())).into_iter().map(|(key, _)| key).collect();
+        let is_rule_key = |name: &str| rule_keys.iter().any(|key| key == name);
         for (key, text) in form_urlencoded::parse(query.as_bytes()) {
-            let (index, name) = split_prefix(&key);
-            let is_lane = flat(table_of(&LaneConfig::default())).iter().any(|(k, _)| k == name);
-            if is_lane {
-                while lanes.len() <= index {
-                    lanes.push(table_of(&LaneConfig::default()));
+            if let Some((index, name)) = split_prefix(&key, rule_prefix, MAX_RULES) {
+                if is_rule_key(name) {
+                    rules.resize_with(rules.len().max(index + 1), || table_of(&default_rule()));
+                    insert(&mut rules[index], name, &text);
+                    continue;
+                } else if index == 0 && lab.contains_key(name) {
+                    insert(&mut lab, name, &text);
+                    continue;
                 }
+                return Err(unknown(&key));
+            }
+            let (index, name) =
+                split_prefix(&key, lane_prefix, MAX_LANES).unwrap_or((0, key.as_ref()));
+            if is_rule_key(name) {
+                let default = || table_of(&LaneConfig::default());
+                lanes.resize_with(lanes.len().max(index + 1), default);
                 insert(&mut lanes[index], name, &text);
             } else if index == 0 && view.contains_key(name) {
                 insert(&mut view, name, &text);
@@ -126,12 +173,16 @@ impl ViewState {
             }
         }
         let read = |error: toml::de::Error| ConfigError::Invalid(one_line(&error));
+        let read_rules = |tables: Vec<Table>| -> Result<Vec<LaneConfig>, ConfigError> {
+            tables.into_iter().map(|table| LaneConfig::deserialize(table).map_err(read)).collect()
+        };
         let state = Self {
             view: ViewConfig::deserialize(view).map_err(read)?,
-            lanes: lanes
-                .into_iter()
-                .map(|lane| LaneConfig::deserialize(lane).map_err(read))
-                .collect::<Result<_, _>>()?,
+            lanes: read_rules(lanes)?,
+            lab: LabState {
+                config: LabConfig::deserialize(lab).map_err(read)?,
+                rules: read_rules(rules)?,
+            },
         };
         state.validate()?;
         Ok(state)
@@ -143,9 +194,13 @@ impl ViewState {
     /// The first number out of its range.
     pub fn validate(&self) -> Result<(), ConfigError> {
         in_range("", &table_of(&self.view), ViewConfig::FIELDS)?;
-        for (index, lane) in self.lanes.iter().enumerate() {
-            let prefix = format!("{}sampler.", prefix_of(index));
-            in_range(&prefix, &table_of(&lane.sampler), SamplerConfig::FIELDS)?;
+        in_range("lab.", &table_of(&self.lab.config), LabConfig::FIELDS)?;
+        let lanes = self.lanes.iter().enumerate().map(|(index, lane)| (lane_prefix(index), lane));
+        let rules =
+            self.lab.rules.iter().enumerate().map(|(index, rule)| (rule_prefix(index), rule));
+        for (prefix, rule) in lanes.chain(rules) {
+            let prefix = format!("{prefix}sampler.");
+            in_range(&prefix, &table_of(&rule.sampler), SamplerConfig::FIELDS)?;
         }
         Ok(())
     }
@@ -203,26 +258,38 @@ fn insert(table: &mut Table, key: &str, text: &str) {
     };
 }
 
-fn prefix_of(lane: usize) -> String {
+/// What stands before the keys of a lane.
+fn lane_prefix(lane: usize) -> String {
     match lane {
         0 => String::new(),
         lane => format!("lane{}.", lane + 1),
     }
 }
 
-/// The lane that a key is about, and its name there.
-fn split_prefix(key: &str) -> (usize, &str) {
-    for lane in 1..MAX_LANES {
-        if let Some(name) = key.strip_prefix(&prefix_of(lane)) {
-            return (lane, name);
-        }
+/// What stands before the keys of a rule of the lab.
+fn rule_prefix(rule: usize) -> String {
+    match rule {
+        0 => "lab.".into(),
+        rule => format!("lab{}.", rule + 1),
     }
-    (0, key)
+}
+
+/// Which of `count` prefixes a key has, but for the empty one, and the name behind it.
+fn split_prefix(key: &str, prefix: fn(usize) -> String, count: usize) -> Option<(usize, &str)> {
+    (0..count).filter(|&index| !prefix(index).is_empty()).find_map(|index| {
+        key.strip_prefix(&prefix(index)).map(|name| (index, name))
+    })
 }
 
 fn unknown(key: &str) -> ConfigError {
-    let lane = flat(table_of(&LaneConfig::default()));
-    let view = table_of(&ViewConfig::default());
-    let names = lane.iter().map(|(name, _)| name.as_str()).chain(view.keys().map(String::as_str));
-    ConfigError::UnknownKey { key: key.to_string(), nearest: nearest(key, names).to_string() }
+    let rule = flat(table_of(&LaneConfig::default())).into_iter().map(|(name, _)| name);
+    let names: Vec<String> = match key.starts_with("lab") {
+        true => {
+            let lab = table_of(&LabConfig::default());
+            rule.chain(lab.keys().cloned()).map(|name| format!("lab.{name}")).collect()
+        }
+        false => rule.chain(table_of(&ViewConfig::default()).keys().cloned()).collect(),
+    };
+    let nearest = nearest(key, names.iter().map(String::as_str)).to_string();
+    ConfigError::UnknownKey { key: key.to_string(), nearest }
 }

@@ -8,6 +8,7 @@
 //! Vehtari et al. 2021 (arXiv:1903.08008) as ArviZ 0.23 computes it; Margossian et al. 2024
 //! (arXiv:2110.13017).
 
+pub mod cells;
 mod r_hat;
 mod ranks;
 mod sample_size;

@@ -5,10 +5,12 @@
 
 pub mod reference;
 
+mod density;
 mod launch;
 mod layers;
 mod ops;
 
+pub use density::density_energy;
 pub use launch::{count_bound_bytes, count_launches};
 pub use layers::{
     ConvOptions2d, EnergyOptions, HeadOptions, Pooling, batch_norm, conv2d, head_energy,
@@ -96,6 +98,9 @@ kernels! {
     HEAD_INPUT_GRADIENT = "head_input_gradient",
         ["seed", "row_scale", "weight", "x", "x_gradient", "params"],
         ["batch", "positions", "channels", "classes", "average", "negative_slope"];
+    DENSITY_ENERGY = "density_energy",
+        ["x", "table", "energy", "gradient", "params"],
+        ["num_points", "form", "num_rows"];
     FMA_RATE = "fma_rate", ["x", "params"], ["len", "rounds", "m", "a"];
     COPY_RATE = "copy_rate", ["x", "to", "params"], ["len"];
 }

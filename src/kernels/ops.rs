@@ -28,7 +28,7 @@ pub struct ClassGaussians {
     pub residual_std: Tensor<2>,
 }
 
-fn is_gpu(device: &Device) -> bool {
+pub(super) fn is_gpu(device: &Device) -> bool {
     matches!(device.as_dispatch(), DispatchDevice::Cube(_))
 }
 
@@ -44,14 +44,14 @@ pub(super) fn from_gpu<const D: usize>(tensor: CubeTensor) -> Tensor<D> {
     Tensor::from_primitive::<Wgpu>(tensor)
 }
 
-fn cpu<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+pub(super) fn cpu<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     match tensor.without_autodiff().into_data().try_into_vec() {
         Ok(values) => values,
         Err(error) => unreachable!("every tensor here holds f32: {error:?}"),
     }
 }
 
-fn from_cpu<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) -> Tensor<D> {
+pub(super) fn from_cpu<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 

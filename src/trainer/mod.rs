@@ -204,6 +204,13 @@ impl Trainer {
         &self.config
     }
 
+    /// Changes numbers of the sampler, the objective and the optimiser from the next step on. What the run is
+    /// made of (data, network, buffer) stays as it was.
+    pub fn retune(&mut self, change: impl FnOnce(&mut RunConfig)) {
+        change(&mut self.config);
+        self.samplers = Sampler::for_steps(&self.config.sampler, self.config.sampler.num_steps);
+    }
+
     /// Where the run stands.
     pub fn counters(&self) -> &Counters {
         &self.counters

@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use half::f16;
 use serde::{Deserialize, Serialize};
 
+use super::lab::{LabCommand, LabNews};
 use crate::{
     config::{LaneConfig, Norm, RunConfig, SamplerConfig},
     data::Dataset,
@@ -73,6 +74,10 @@ pub enum Command {
     PauseTraining,
     /// Save the model of the running or paused training, or the one that is open, here.
     Save(PathBuf),
+    /// Something of the lab. Answered by [`Event::Lab`].
+    Lab(LabCommand),
+    /// Bring the text of a lesson. Answered by [`Event::Lesson`].
+    Lesson(usize),
     /// Open the device and the model again after a failure.
     Retry,
 }
@@ -132,6 +137,15 @@ pub enum Event {
     },
     /// Something of training.
     Training(Box<TrainingNews>),
+    /// Something of the lab.
+    Lab(Box<LabNews>),
+    /// A lesson, in Markdown.
+    Lesson {
+        /// Its number, from 1.
+        number: usize,
+        /// Its text.
+        text: String,
+    },
     /// A file was written.
     Saved(PathBuf),
     /// A file for the person to keep, where the worker cannot write it: in a browser.

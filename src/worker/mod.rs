@@ -5,6 +5,7 @@
 mod bench;
 #[cfg(not(target_arch = "wasm32"))]
 mod jobs;
+pub mod lab;
 mod lane;
 mod learning;
 mod message;

@@ -6,6 +6,7 @@ use web_time::Instant;
 
 use super::{
     Command, Event, JobError, Training,
+    lab::{LabCommand, LabSeat},
     learning::Trained,
     outbox::{Gone, Outbox},
     platform::{self, Inbox},
@@ -14,7 +15,7 @@ use super::{
 use crate::{
     assets,
     bundled::{self, BUNDLED_MODELS},
-    device,
+    device, lessons,
 };
 
 pub(super) enum Stop {
@@ -51,6 +52,7 @@ pub(super) async fn attend(wanted: &str, inbox: &mut Inbox, out: &Outbox) -> Res
         waiting: VecDeque::new(),
         run: 0,
         attached: Attached::new(),
+        lab: None,
     };
     let result = service.run(inbox).await;
     if matches!(result, Err(Stop::Gone)) {
@@ -76,6 +78,7 @@ pub(super) struct Service<'a> {
     /// The number of the last [`Command::Run`].
     run: u64,
     attached: Attached,
+    pub(super) lab: Option<LabSeat>,
 }
 
 impl Service<'_> {
@@ -101,7 +104,11 @@ impl Service<'_> {
         while let Some(command) = self.waiting.pop_front() {
             // A slider that is dragged asks anew in every frame; only the newest matters.
             let is_outdated = match (&command, self.waiting.front()) {
-                (Command::SetLanes(_), Some(Command::SetLanes(_))) => true,
+                (Command::SetLanes(_), Some(Command::SetLanes(_)))
+                | (
+                    Command::Lab(LabCommand::Set(_)),
+                    Some(Command::Lab(LabCommand::Set(_))),
+                ) => true,
                 (Command::SetLanes(_) | Command::Restart(_), _) => {
                     self.waiting.iter().any(|later| matches!(later, Command::Restart(_)))
                 }
@@ -117,10 +124,9 @@ impl Service<'_> {
         if self.training.is_some() || has_references_left {
             return Ok(None);
         }
-        let wait = match self.is_running {
-            true => Some(self.interval.saturating_sub(self.last_step.elapsed())),
-            false => None,
-        };
+        let chains = self.is_running.then(|| self.interval.saturating_sub(self.last_step.elapsed()));
+        let lab = self.lab.as_ref().and_then(LabSeat::wait);
+        let wait = [chains, lab].into_iter().flatten().min();
         if wait == Some(Duration::ZERO) {
             return Ok(None);
         }
@@ -214,6 +220,14 @@ impl Service<'_> {
                 }
                 Err(error) => Err(error),
             },
+            Command::Lab(command) => return self.obey_lab(command).await,
+            Command::Lesson(number) => match lessons::text(number).await {
+                Ok(text) => {
+                    self.out.say(Event::Lesson { number, text }).await?;
+                    Ok(())
+                }
+                Err(error) => Err(error.into()),
+            },
             Command::Retry => Ok(()),
         })
     }
@@ -278,6 +292,7 @@ impl Service<'_> {
             self.last_step = Instant::now();
             self.advance_chains().await?;
         }
+        self.advance_lab().await?;
         let Some(session) = &mut self.session else { return Ok(()) };
         // The first picture comes first.
         if session.request().is_some() {

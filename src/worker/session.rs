@@ -204,6 +204,17 @@ impl Session {
         Ok(Event::Classified { image, energy: energies[0], probabilities: probabilities(&logits) })
     }
 
+    /// Shape (C, H, W) of an input.
+    pub(super) fn input_shape(&self) -> [usize; 3] {
+        self.checkpoint.input_shape
+    }
+
+    /// Energies of images (N, C, H, W).
+    pub(super) async fn energies(&self, values: Vec<f32>) -> Vec<f32> {
+        let count = values.len() / self.input_shape().iter().product::<usize>();
+        self.look(values, count).await.0
+    }
+
     /// Energies and logits of images (N, C, H, W).
     async fn look(&self, values: Vec<f32>, count: usize) -> (Vec<f32>, Vec<f32>) {
         let [c, h, w] = self.checkpoint.input_shape;

@@ -6,23 +6,13 @@ mod rules;
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::record::Record;
+use super::{lab::record::LabRecord, lessons::Reading, record::Record};
 use crate::{
-    config::{LaneConfig, ViewState},
+    config::{LabTarget, LaneConfig, ViewState},
     worker::{Command, LaneImages, LaneNumbers, ModelInfo, References, RunRequest, TrainingNews},
 };
 
-/// What is shown in the middle.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Tab {
-    /// The grid of chains.
-    #[default]
-    Chains,
-    /// Plots and diagnostics.
-    Plots,
-    /// Training.
-    Train,
-}
+pub use crate::config::Tab;
 
 /// What is laid over the chains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,8 +85,6 @@ pub struct Viewer {
     pub selected: Option<Selection>,
     /// What is laid over the chains.
     pub overlay: Overlay,
-    /// What is shown in the middle.
-    pub tab: Tab,
     /// Real images.
     pub references: Option<References>,
     /// Whether they were asked for.
@@ -123,6 +111,12 @@ pub struct Viewer {
     run: u64,
     /// What the comparison on show is about.
     pub lesson: Option<&'static str>,
+    /// What is known of the lab.
+    pub lab: LabRecord,
+    /// Whether the lab is to run as soon as it is there.
+    lab_plays: bool,
+    /// The lesson that is being read.
+    pub(super) reading: Reading,
     outbox: Vec<Command>,
 }
 
@@ -130,7 +124,7 @@ impl Viewer {
     /// A window that begins with this view; its model is still to come.
     pub fn new(view: ViewState) -> Self {
         let outbox = vec![Command::Open(view.view.model.clone())];
-        Self {
+        let mut viewer = Self {
             view,
             model: None,
             device: None,
@@ -143,7 +137,6 @@ impl Viewer {
             replay: None,
             selected: None,
             overlay: Overlay::default(),
-            tab: Tab::default(),
             references: None,
             are_references_asked: false,
             attached: Vec::new(),
@@ -157,7 +150,41 @@ impl Viewer {
             num_beginnings: 0,
             run: 0,
             lesson: None,
+            lab: LabRecord::default(),
+            lab_plays: false,
+            reading: Reading::default(),
             outbox,
+        };
+        viewer.begin_lesson();
+        if viewer.view.view.play && viewer.view.view.tab == Tab::Lab {
+            viewer.prepare_lab(true);
+        } else {
+            viewer.is_running = viewer.view.view.play;
+        }
+        viewer
+    }
+
+    /// Lets the lab run, and learn, once it shows the state that is set up now; or lets it rest.
+    pub(super) fn prepare_lab(&mut self, plays: bool) {
+        self.lab_plays = plays;
+        self.lab.tracked = None;
+        self.lab.reset();
+        for command in self.lab.rest() {
+            self.send(Command::Lab(command));
+        }
+    }
+
+    /// Keeps the lab as the view wants it.
+    pub fn follow_lab(&mut self) {
+        let is_open = self.view.view.tab == Tab::Lab;
+        for command in self.lab.sync(&self.view.lab, is_open) {
+            self.send(Command::Lab(command));
+        }
+        if is_open && std::mem::take(&mut self.lab_plays) {
+            if self.view.lab.config.target == LabTarget::Learned {
+                self.toggle_learning();
+            }
+            self.toggle_lab();
         }
     }
 
@@ -183,7 +210,7 @@ impl Viewer {
 
     /// In a browser, asks once for the images to compare with, when something of them is to be shown.
     pub fn ask_for_references(&mut self) {
-        let is_shown = self.selected.is_some() || self.tab == Tab::Plots;
+        let is_shown = self.selected.is_some() || self.view.view.tab == Tab::Plots;
         if cfg!(target_arch = "wasm32") && is_shown && !self.are_references_asked {
             self.are_references_asked = true;
             self.send(Command::LoadReferences);

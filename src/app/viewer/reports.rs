@@ -63,6 +63,8 @@ impl Viewer {
                 }
                 self.training_news.push_back(*news);
             }
+            Event::Lab(news) => self.lab.take(*news),
+            Event::Lesson { number, text } => self.take_lesson(number, &text),
             Event::File { name, bytes } => self.downloads.push((name, bytes)),
             Event::Saved(path) => self.notify(format!("Saved {}.", path.display())),
             Event::Refused(reason) => self.refused(reason),
@@ -82,6 +84,7 @@ impl Viewer {
     fn refused(&mut self, reason: String) {
         self.complain(reason);
         self.loading = None;
+        self.lab.is_slicing = false;
         match (&self.model, self.bundled.first()) {
             (None, Some(name)) if self.view.view.model != *name => {
                 let name = name.clone();
@@ -103,6 +106,7 @@ impl Viewer {
         self.model = None;
         self.record = None;
         self.selected = None;
+        self.lab.forget();
     }
 
     fn opened(&mut self, model: ModelInfo) {

@@ -50,7 +50,7 @@ impl Viewer {
         // The rows must fit beside each other.
         self.view.view.per_class = self.view.view.per_class.min(6);
         self.selected = None;
-        self.tab = Tab::Chains;
+        self.view.view.tab = Tab::Chains;
         self.is_running = true;
         self.restart();
     }

@@ -4,7 +4,9 @@
 //! nothing, so that each can be read beside a shader and nothing else.
 
 mod chains;
+mod densities;
 mod layers;
 
 pub use chains::*;
+pub use densities::*;
 pub use layers::*;

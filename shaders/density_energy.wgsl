@@ -1,0 +1,98 @@
+// Energy and its gradient of an analytic density at points of the plane.
+//
+//   mixture (form 0)  E = -log sum_k exp(t_k),  t_k = w_k - (a d0^2 + 2 b d0 d1 + c d1^2) / 2,  d = x - m_k
+//   ring    (form 1)  E = (|x| - radius)^2 / (2 width^2)
+//   banana  (form 2)  E = x0^2 / (2 along^2) + (x1 - bend x0^2 - shift)^2 / (2 across^2)
+//   funnel  (form 3)  E = x1^2 / (2 along^2) + x0^2 / (2 s^2) + log s,   s = across exp(bend x1)
+//
+// The table holds a row (w, m0, m1, a, b, c) per Gaussian: log weight with its normaliser, mean, precision.
+// Elsewhere it is one row of numbers: (radius, width), (along, across, bend, shift), (along, across, bend).
+// Units: energies of temperature 1; gradient in energy per unit of x.
+// Source: banana after Haario et al., Computational Statistics 14, 1999; funnel after Neal, Annals of
+// Statistics 31(3), 2003, section 8.
+// Twin: reference::density_energy
+
+struct Params {
+    num_points: u32,
+    form: u32,
+    num_rows: u32,
+}
+
+@group(0) @binding(0) var<storage, read_write> x: array<f32>;        // (N, 2)
+@group(0) @binding(1) var<storage, read_write> table: array<f32>;    // (rows, 6)
+@group(0) @binding(2) var<storage, read_write> energy: array<f32>;   // (N)
+@group(0) @binding(3) var<storage, read_write> gradient: array<f32>; // (N, 2)
+@group(0) @binding(4) var<storage, read> params: Params;
+
+// (E, dE/dx0, dE/dx1) of a mixture: the largest term is found as the sum goes on.
+fn mixture_energy(point: vec2<f32>) -> vec3<f32> {
+    var largest = -3.0e38;
+    var total = 0.0;
+    var slope = vec2<f32>(0.0);
+    for (var row = 0u; row < params.num_rows; row += 1u) {
+        let at = 6u * row;
+        let d = point - vec2<f32>(table[at + 1u], table[at + 2u]);
+        let pull = vec2<f32>(
+            table[at + 3u] * d.x + table[at + 4u] * d.y,
+            table[at + 4u] * d.x + table[at + 5u] * d.y,
+        );
+        let term = table[at] - 0.5 * dot(d, pull);
+        if term > largest {
+            let shrink = exp(max(largest - term, -80.0));
+            total = total * shrink;
+            slope = slope * shrink;
+            largest = term;
+        }
+        let weight = exp(max(term - largest, -80.0));
+        total += weight;
+        slope += weight * pull;
+    }
+    return vec3<f32>(-(largest + log(total)), slope / total);
+}
+
+@compute @workgroup_size(256)
+fn density_energy(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) num_groups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let index = flat_workgroup(group, num_groups) * WORKGROUP_SIZE + local;
+    if index >= params.num_points {
+        return;
+    }
+    let point = vec2<f32>(x[2u * index], x[2u * index + 1u]);
+    var result = vec3<f32>(0.0);
+    switch params.form {
+        case 0u: {
+            result = mixture_energy(point);
+        }
+        case 1u: {
+            let size = max(length(point), 1e-6);
+            let off = (size - table[0]) / (table[1] * table[1]);
+            result = vec3<f32>(0.5 * off * (size - table[0]), off * point / size);
+        }
+        case 2u: {
+            let off = point.y - table[2] * point.x * point.x - table[3];
+            let pull = off / (table[1] * table[1]);
+            let along = point.x / (table[0] * table[0]);
+            result = vec3<f32>(
+                0.5 * (point.x * along + off * pull),
+                along - 2.0 * table[2] * point.x * pull,
+                pull,
+            );
+        }
+        default: {
+            let size = table[1] * exp(table[2] * point.y);
+            let ratio = point.x / size;
+            let along = point.y / (table[0] * table[0]);
+            result = vec3<f32>(
+                0.5 * (point.y * along + ratio * ratio) + log(size),
+                ratio / size,
+                along + table[2] * (1.0 - ratio * ratio),
+            );
+        }
+    }
+    energy[index] = result.x;
+    gradient[2u * index] = result.y;
+    gradient[2u * index + 1u] = result.z;
+}

@@ -1,0 +1,162 @@
+//! Arrows: the pull of the energy over the plane, and one step of one chain taken apart.
+
+use egui::{Align2, Color32, Painter, Pos2, Rect, Stroke, StrokeKind, Vec2, pos2, vec2};
+
+use super::{
+    plane::{Place, caption},
+    record::LabRecord,
+};
+use crate::{
+    app::{controls::format_number, theme},
+    config::{LaneConfig, SamplerKind},
+    diagnostics::cells::EXTENT,
+    worker::lab::LabMove,
+};
+
+/// Arrows along a side.
+const NUM_ARROWS: usize = 19;
+/// Side of the picture of one step, as a share of the plane's, and at most in points.
+const STEP_SIDE: (f32, f32) = (0.42, 190.0);
+
+/// What a gradient becomes under a rule, component by component.
+fn clamped(gradient: [f32; 2], rule: &LaneConfig) -> [f32; 2] {
+    match radius_of(rule) {
+        Some(radius) => gradient.map(|value| value.clamp(-radius, radius)),
+        None => gradient,
+    }
+}
+
+fn radius_of(rule: &LaneConfig) -> Option<f32> {
+    let clamps = matches!(rule.sampler.kind, SamplerKind::ProximalSgld | SamplerKind::Pyld);
+    clamps.then_some(rule.sampler.proximal_radius as f32)
+}
+
+/// Arrows along −α ∂E/∂x, and what the clamp leaves of them.
+pub(super) fn field(painter: &Painter, place: Place, record: &LabRecord, rule: &LaneConfig) {
+    let Some(energy) = record.energies() else { return };
+    let side = energy.len().isqrt();
+    let square = 2.0 * EXTENT / side as f32;
+    let at = |row: usize, column: usize| energy[row * side + column];
+    let mut arrows = Vec::new();
+    for row in 0..NUM_ARROWS {
+        for column in 0..NUM_ARROWS {
+            let [r, c] = [row, column].map(|k| ((2 * k + 1) * side / (2 * NUM_ARROWS)).clamp(1, side - 2));
+            let gradient = [
+                (at(r, c + 1) - at(r, c - 1)) / (2.0 * square),
+                (at(r + 1, c) - at(r - 1, c)) / (2.0 * square),
+            ];
+            let point = [c, r].map(|k| EXTENT * ((2 * k + 1) as f32 / side as f32 - 1.0));
+            if gradient.iter().all(|value| value.is_finite()) {
+                arrows.push((point, gradient, clamped(gradient, rule)));
+            }
+        }
+    }
+    // The longer ones would reach over all the others.
+    let step = rule.sampler.whole_step_size() as f32;
+    let mut lengths: Vec<f32> =
+        arrows.iter().map(|(_, _, g)| step * g[0].hypot(g[1])).collect();
+    if lengths.is_empty() {
+        return;
+    }
+    lengths.sort_unstable_by(f32::total_cmp);
+    let usual = lengths[lengths.len() / 2].max(1e-9);
+    let spacing = 2.0 * EXTENT / NUM_ARROWS as f32;
+    let scale = 0.55 * spacing / usual;
+    let longest = 0.95 * spacing * place.unit();
+    for (point, gradient, kept) in arrows {
+        let from = place.to_screen(point);
+        let to = |g: [f32; 2]| {
+            let moved = vec2(-g[0], g[1]) * step * scale * place.unit();
+            from + moved * (longest / moved.length().max(1e-6)).min(1.0)
+        };
+        if gradient != kept {
+            arrow(painter, from, to(gradient), Stroke::new(1.0, Color32::from_white_alpha(110)));
+        }
+        let color = if gradient == kept { Color32::from_white_alpha(200) } else { theme::DIFFERS };
+        arrow(painter, from, to(kept), Stroke::new(1.4, color));
+    }
+    let text = match radius_of(rule) {
+        Some(_) => format!("white: −α ∂E/∂x, orange: clamped; × {}", format_number(scale.into())),
+        None => format!("−α ∂E/∂x × {}; long ones cut short", format_number(scale.into())),
+    };
+    caption(painter, place.rect.left_top() + vec2(4.0, 4.0), Align2::LEFT_TOP, &text);
+}
+
+fn arrow(painter: &Painter, from: Pos2, to: Pos2, stroke: Stroke) {
+    let moved = to - from;
+    painter.line_segment([from, to], stroke);
+    if moved.length() > 3.0 {
+        let back = moved.normalized() * -4.0;
+        let across = vec2(-back.y, back.x) * 0.6;
+        painter.line_segment([to, to + back + across], stroke);
+        painter.line_segment([to, to + back - across], stroke);
+    }
+}
+
+/// The last step of one chain: a ring where it is, and beside it the step enlarged.
+pub(super) fn step(painter: &Painter, place: Place, step: &LabMove, rule: &LaneConfig) {
+    painter.circle_stroke(place.to_screen(step.to), 7.0, Stroke::new(2.0, Color32::WHITE));
+    let side = (STEP_SIDE.0 * place.rect.width()).min(STEP_SIDE.1);
+    let corner = place.rect.right_bottom() - vec2(side + 6.0, side + 6.0);
+    let rect = Rect::from_min_size(corner, Vec2::splat(side));
+    painter.rect_filled(rect, 4.0, Color32::from_black_alpha(215));
+    painter.rect_stroke(rect, 4.0, Stroke::new(1.0, Color32::from_white_alpha(80)), StrokeKind::Inside);
+    let kept = clamped(step.gradient, rule);
+    let drift = |g: [f32; 2]| g.map(|value| -step.step_size * value);
+    let (pulled, drifted) = (drift(step.gradient), drift(kept));
+    let proposed = [0, 1].map(|axis| drifted[axis] + step.noise[axis]);
+    let noise_std = rule.sampler.noise_std as f32;
+    let box_half = radius_of(rule).map_or(0.0, |radius| radius * step.step_size);
+    let moved = [0, 1].map(|axis| step.to[axis] - step.from[axis]);
+    // The long arrow of a gradient that was cut may end outside.
+    let reach = [drifted, proposed, moved]
+        .iter()
+        .flatten()
+        .map(|value| value.abs())
+        .chain([box_half, 1.5 * noise_std])
+        .filter(|value| value.is_finite())
+        .fold(1e-6, f32::max);
+    let unit = 0.40 * side / reach;
+    let middle = rect.center() + vec2(0.0, 6.0);
+    let at = |offset: [f32; 2]| {
+        let to = vec2(offset[0], -offset[1]) * unit;
+        let finite = to.x.is_finite() && to.y.is_finite();
+        middle + if finite { to.clamp(Vec2::splat(-2000.0), Vec2::splat(2000.0)) } else { Vec2::ZERO }
+    };
+    let inner = painter.with_clip_rect(rect.shrink(1.0).intersect(painter.clip_rect()));
+    if box_half > 0.0 {
+        let square = Rect::from_center_size(middle, Vec2::splat(2.0 * box_half * unit));
+        inner.rect_stroke(square, 0.0, Stroke::new(1.0, theme::DIFFERS), StrokeKind::Middle);
+    }
+    if noise_std > 0.0 {
+        let ring = Stroke::new(1.0, Color32::from_white_alpha(100));
+        inner.circle_stroke(at(drifted), noise_std * unit, ring);
+    }
+    if pulled != drifted {
+        arrow(&inner, middle, at(pulled), Stroke::new(1.0, Color32::from_white_alpha(150)));
+    }
+    arrow(&inner, middle, at(drifted), Stroke::new(2.0, theme::DIFFERS));
+    arrow(&inner, at(drifted), at(proposed), Stroke::new(1.6, theme::CLASSES[1]));
+    inner.circle_filled(middle, 3.0, Color32::WHITE);
+    inner.circle_stroke(at(moved), 5.0, Stroke::new(2.0, Color32::WHITE));
+    let verdict = match step.accepted {
+        Some((true, prob)) => format!("accepted (probability {prob:.2})"),
+        Some((false, prob)) => format!("rejected (probability {prob:.2})"),
+        None if moved.iter().zip(&proposed).any(|(a, b)| (a - b).abs() > 1e-5) => {
+            "kept in the box [−1, 1]".into()
+        }
+        None => format!("chain {}, its last step", step.chain + 1),
+    };
+    caption(&inner, rect.left_top() + vec2(5.0, 4.0), Align2::LEFT_TOP, &verdict);
+    let mut legend = vec![(theme::DIFFERS, "−α ∂E/∂x"), (theme::CLASSES[1], "noise")];
+    if box_half > 0.0 {
+        legend[0].1 = "clamped, in its box";
+    }
+    let mut x = rect.left() + 6.0;
+    for (color, text) in legend {
+        let y = rect.bottom() - 9.0;
+        inner.line_segment([pos2(x, y), pos2(x + 10.0, y)], Stroke::new(2.0, color));
+        caption(&inner, pos2(x + 14.0, y), Align2::LEFT_CENTER, text);
+        x += 24.0 + 5.6 * text.chars().count() as f32;
+    }
+}

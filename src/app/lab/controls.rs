@@ -1,0 +1,319 @@
+//! What the lab can be asked: energies, chains, rules, learning.
+
+use egui::{Button, ComboBox, DragValue, RichText, Slider, Ui, vec2};
+
+use super::Tool;
+use crate::{
+    app::{
+        controls::{self, Subject, format_number},
+        theme,
+        viewer::Viewer,
+    },
+    config::{
+        DatasetName, LabConfig, LabReference, LabTarget, LabView, MAX_RULES, ViewStart,
+        default_rule,
+    },
+    worker::lab::LabCommand,
+};
+
+/// Pieces of the networks of the plane.
+const NUM_PIECES: usize = 3;
+/// Sets of points that can be learned.
+const DATA: [(DatasetName, &str); 6] = [
+    (DatasetName::TwoMoons, "two moons"),
+    (DatasetName::EightGaussians, "eight Gaussians"),
+    (DatasetName::Spiral, "spiral"),
+    (DatasetName::Rings, "rings"),
+    (DatasetName::Checkerboard, "checkerboard"),
+    (DatasetName::Pinwheel, "pinwheel"),
+];
+/// Bundled models of the plane.
+const MODELS: [(&str, &str); 2] = [
+    ("two-moons", "two moons (JEM++)"),
+    ("two-moons-classifier", "two moons (plain classifier)"),
+];
+
+fn target_name(target: LabTarget) -> &'static str {
+    match target {
+        LabTarget::Gaussian => "Gaussian",
+        LabTarget::Mixture => "Mixture of three",
+        LabTarget::Ring => "Ring",
+        LabTarget::Banana => "Banana",
+        LabTarget::TwoMoons => "Two moons",
+        LabTarget::EightGaussians => "Eight Gaussians",
+        LabTarget::Funnel => "Funnel",
+        LabTarget::Painted => "Painted by you",
+        LabTarget::Model => "Trained network",
+        LabTarget::Learned => "Learning now",
+    }
+}
+
+/// Draws the controls.
+pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, tool: &mut Tool) {
+    ui.add_space(4.0);
+    ui.horizontal(|ui| {
+        let view = &mut viewer.view.lab.config.view;
+        for (value, name) in [(LabView::Plane, "Plane"), (LabView::Slice, "Slice of the image model")] {
+            ui.selectable_value(view, value, name).on_hover_text(help_of(LabView::ALL, value));
+        }
+    });
+    if viewer.view.lab.config.view == LabView::Slice {
+        ui.separator();
+        ui.label(
+            "An image has as many directions as pixels. This plane is spanned by the two in which the chain \
+             moved most; choose the chain in the tab Chains.",
+        );
+        if ui.button(if viewer.is_playing() { "⏸ Pause the chains" } else { "▶ Play the chains" }).clicked()
+        {
+            viewer.toggle_play();
+        }
+        return;
+    }
+    ui.spacing_mut().slider_width = (ui.available_width() - 178.0).clamp(40.0, 240.0);
+    target(ui, viewer, tool);
+    ui.separator();
+    chains(ui, viewer, tool);
+    rules(ui, viewer);
+    ui.separator();
+    shown(ui, &mut viewer.view.lab.config);
+    ui.add_space(8.0);
+}
+
+fn help_of<T: PartialEq>(all: &[(T, &'static str)], value: T) -> &'static str {
+    all.iter().find(|choice| choice.0 == value).map_or("", |choice| choice.1.trim())
+}
+
+/// Whose energy it is.
+fn target(ui: &mut Ui, viewer: &mut Viewer, tool: &mut Tool) {
+    let config = &mut viewer.view.lab.config;
+    ComboBox::new("lab target", "energy").selected_text(target_name(config.target)).show_ui(
+        ui,
+        |ui| {
+            for &(target, help) in LabTarget::ALL {
+                ui.selectable_value(&mut config.target, target, target_name(target))
+                    .on_hover_text(help.trim());
+            }
+        },
+    );
+    match config.target {
+        LabTarget::Model => {
+            let current = MODELS.iter().find(|model| model.0 == config.model);
+            let current = current.map_or(config.model.as_str(), |model| model.1).to_string();
+            ComboBox::new("lab model", "network").selected_text(current).show_ui(ui, |ui| {
+                for (model, name) in MODELS {
+                    if ui.selectable_label(config.model == model, name).clicked() {
+                        config.model = model.into();
+                    }
+                }
+            });
+        }
+        LabTarget::Learned => learning(ui, viewer),
+        LabTarget::Painted => {
+            width(ui, config);
+            ui.horizontal_wrapped(|ui| {
+                let is_painting = *tool == Tool::Paint;
+                if ui.selectable_label(is_painting, "Paint").clicked() {
+                    *tool = if is_painting { Tool::Choose } else { Tool::Paint };
+                }
+                if ui.button("Clear").clicked() {
+                    config.painted.clear();
+                }
+            });
+            ui.weak("Press Paint, then drag over the plane: every dab is a Gaussian.");
+        }
+        _ => width(ui, config),
+    }
+    if viewer.view.lab.config.target != LabTarget::Painted && *tool == Tool::Paint {
+        *tool = Tool::Choose;
+    }
+}
+
+fn width(ui: &mut Ui, config: &mut LabConfig) {
+    number(ui, &mut config.width, "width", "width");
+}
+
+/// A logarithmic slider for a number of the lab.
+fn number(ui: &mut Ui, value: &mut f64, key: &str, label: &str) {
+    let field = LabConfig::field(key);
+    ui.add(controls::slider(value, field).text(label)).on_hover_text(field.help.trim());
+    let (low, high) = field.range.unwrap_or((0.0, f64::INFINITY));
+    *value = value.clamp(low, high);
+}
+
+/// What is learned, and how.
+fn learning(ui: &mut Ui, viewer: &mut Viewer) {
+    let (is_learning, step) = (viewer.lab.is_learning, viewer.lab.learning.step);
+    let config = &mut viewer.view.lab.config;
+    let current = DATA.iter().find(|data| data.0 == config.learn_data).map_or("", |data| data.1);
+    ComboBox::new("lab data", "data").selected_text(current).show_ui(ui, |ui| {
+        for (data, name) in DATA {
+            ui.selectable_value(&mut config.learn_data, data, name);
+        }
+    });
+    number(ui, &mut config.learn_weight, "learn_weight", "weight of p(x)");
+    number(ui, &mut config.learn_rate, "learn_rate", "learning rate");
+    let field = LabConfig::field("learn_chain_steps");
+    let (low, high) = field.slider.unwrap_or((1.0, 50.0));
+    let steps = Slider::new(&mut config.learn_chain_steps, low as usize..=high as usize);
+    ui.add(steps.text("chain steps K")).on_hover_text(field.help.trim());
+    number(ui, &mut config.learn_step_size, "learn_step_size", "their step α");
+    number(ui, &mut config.learn_noise_std, "learn_noise_std", "their noise σ");
+    ui.horizontal_wrapped(|ui| {
+        let text = if is_learning { "⏸ Stop learning" } else { "▶ Learn" };
+        let learn = Button::new(RichText::new(text).strong());
+        let learn = if is_learning { learn } else { learn.fill(ui.visuals().selection.bg_fill) };
+        if ui.add(learn).clicked() {
+            viewer.toggle_learning();
+        }
+        let again = ui.button("Start over");
+        if again.on_hover_text("From other random weights.").clicked() {
+            let seed = viewer.view.lab.config.seed.wrapping_add(1);
+            viewer.view.lab.config.seed = seed;
+            viewer.lab.learning.diverged = None;
+            viewer.ask_lab(LabCommand::StartOver(seed));
+        }
+        ui.weak(format!("step {step}"));
+    });
+    ui.weak("Coloured dots: data. Dark crosses: replay buffer. White: chains of the rule below.");
+}
+
+/// How many chains, and where they begin.
+fn chains(ui: &mut Ui, viewer: &mut Viewer, tool: &mut Tool) {
+    let config = &mut viewer.view.lab.config;
+    let field = LabConfig::field("num_chains");
+    let (low, high) = field.slider.unwrap_or((1.0, 10_000.0));
+    let slider = Slider::new(&mut config.num_chains, low as usize..=high as usize);
+    ui.add(slider.logarithmic(true).text("chains")).on_hover_text(field.help.trim());
+    ui.horizontal_wrapped(|ui| {
+        let is_dropping = *tool == Tool::Drop;
+        let drop = ui.selectable_label(is_dropping, "Start from a point");
+        if drop.on_hover_text("Then press in the plane: all chains begin there.").clicked() {
+            *tool = if is_dropping { Tool::Choose } else { Tool::Drop };
+        }
+    });
+    if viewer.view.lab.rules.iter().all(|rule| rule.start != ViewStart::Image)
+        && *tool != Tool::Drop
+    {
+        ui.weak("Click a chain to see its last step taken apart.");
+    }
+}
+
+fn rules(ui: &mut Ui, viewer: &mut Viewer) {
+    let subject = Subject::Lab {
+        is_formula: viewer.lab_is_formula(),
+        num_pieces: match viewer.view.lab.config.target {
+            LabTarget::Model => NUM_PIECES,
+            _ => 1,
+        },
+    };
+    let rules = &mut viewer.view.lab.rules;
+    let count = rules.len();
+    let mut removed = None;
+    for (index, rule) in rules.iter_mut().enumerate() {
+        ui.separator();
+        if count > 1 {
+            ui.horizontal(|ui| {
+                let color = theme::LANES[index % theme::LANES.len()];
+                ui.label(RichText::new(format!("Rule {}", index + 1)).color(color).strong());
+                if ui.small_button("Remove").clicked() {
+                    removed = Some(index);
+                }
+            });
+        }
+        // Apart from the lanes of the open model.
+        controls::rule(ui, rule, &subject, 10 + index);
+        let one = 2.0 * rule.sampler.whole_step_size();
+        let is_one = (rule.sampler.noise_std - one.sqrt()).abs() < 1e-3 * one.sqrt();
+        let button = ui.add_enabled(!is_one, egui::Button::new("σ = √(2α)").small());
+        if button.on_hover_text("Temperature 1: the rule samples p(x) itself.").clicked() {
+            rule.sampler.noise_std = one.sqrt().min(10.0);
+        }
+    }
+    if let Some(index) = removed {
+        rules.remove(index);
+    }
+    ui.separator();
+    ui.horizontal_wrapped(|ui| {
+        let add = ui.add_enabled(count < MAX_RULES, egui::Button::new("Compare two rules"));
+        if add.on_hover_text("Another rule beside this, with the same noise.").clicked()
+            && let Some(last) = rules.last().cloned()
+        {
+            rules.push(last);
+        }
+        if ui.button("Reset").on_hover_text("One rule, as the lab began with.").clicked() {
+            *rules = vec![default_rule()];
+        }
+    });
+}
+
+/// What is drawn.
+fn shown(ui: &mut Ui, config: &mut LabConfig) {
+    let switches = [
+        ("contours", "contours", &mut config.contours),
+        ("trails", "trails", &mut config.trails),
+        ("arrows", "arrows", &mut config.arrows),
+        ("decisions", "classes", &mut config.decisions),
+    ];
+    ui.horizontal_wrapped(|ui| {
+        for (key, name, value) in switches {
+            ui.checkbox(value, name).on_hover_text(LabConfig::help(key));
+        }
+    });
+    ui.horizontal_wrapped(|ui| {
+        ui.label("compare with").on_hover_text(LabConfig::help("reference"));
+        for (value, name) in [(LabReference::Model, "p(x)"), (LabReference::Tempered, "p(x)^β")] {
+            ui.selectable_value(&mut config.reference, value, name)
+                .on_hover_text(help_of(LabReference::ALL, value));
+        }
+    });
+}
+
+/// Play, step, restart, how fast.
+pub(super) fn transport(ui: &mut Ui, viewer: &mut Viewer) {
+    ui.add_space(3.0);
+    ui.horizontal_wrapped(|ui| {
+        let (text, hover) = match viewer.lab.is_running {
+            true => ("⏸ Pause", "Stop here (space)."),
+            false => ("▶ Play", "Let the chains run (space)."),
+        };
+        let play = Button::new(RichText::new(text).strong().size(16.0)).min_size(vec2(86.0, 0.0));
+        let play = if viewer.lab.is_running { play } else { play.fill(ui.visuals().selection.bg_fill) };
+        if ui.add(play).on_hover_text(hover).clicked() {
+            viewer.toggle_lab();
+        }
+        if ui.button("Step ⏭").on_hover_text("One step on (right arrow).").clicked() {
+            viewer.step_lab();
+        }
+        let restart = ui.button("⟲ Restart");
+        if restart.on_hover_text("The same starts and the same noise again (R).").clicked() {
+            viewer.restart_lab();
+        }
+        let new_seed = ui.button("New seed");
+        if new_seed.on_hover_text("Other starts and other noise (N).").clicked() {
+            viewer.view.lab.config.seed = viewer.view.lab.config.seed.wrapping_add(1);
+        }
+        ui.separator();
+        let config = &mut viewer.view.lab.config;
+        let field = LabConfig::field("max_steps_per_sec");
+        let (low, high) = field.range.unwrap_or((0.0, 1e3));
+        let label = ui.label("at most");
+        let value = DragValue::new(&mut config.max_steps_per_sec)
+            .range(low..=high)
+            .speed(0.5)
+            .max_decimals(1)
+            .custom_formatter(|value, _| match value == 0.0 {
+                true => "no limit".into(),
+                false => format!("{} steps/s", format_number(value)),
+            });
+        ui.add(value).labelled_by(label.id).on_hover_text(field.help.trim());
+        ui.label(format!("step {}", viewer.lab.step));
+    });
+    ui.add_space(2.0);
+}
+
+impl Viewer {
+    /// Whether the lab's energy is given by a formula.
+    fn lab_is_formula(&self) -> bool {
+        !matches!(self.view.lab.config.target, LabTarget::Model | LabTarget::Learned)
+    }
+}

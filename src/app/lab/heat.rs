@@ -1,0 +1,130 @@
+//! Energies over a plane as a picture: colours, lines of equal energy, regions of classes.
+
+use egui::{Color32, ColorImage, Context, TextureHandle, TextureId, TextureOptions};
+
+use crate::app::{plots::chart::round_step, theme};
+
+/// Pixels of the picture for each square of the grid.
+const SCALE: usize = 3;
+/// Share of energies below which the scale ends: walls far up would leave one colour for all the rest.
+const TOP_SHARE: f64 = 0.7;
+/// Energy above the lowest at which the scale ends at the latest, and at the earliest.
+const TOP: [f32; 2] = [2.0, 30.0];
+/// Lines of equal energy over the scale, about.
+const NUM_CONTOURS: f64 = 10.0;
+
+/// How a surface is drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Style {
+    pub contours: bool,
+    /// Colour by the most probable class.
+    pub decisions: bool,
+}
+
+/// A surface as a texture, made anew only when something changed.
+#[derive(Default)]
+pub(super) struct Heat {
+    texture: Option<TextureHandle>,
+    drawn: Option<(u64, Style)>,
+    /// Lowest energy, highest of the scale, and what lies between two lines.
+    pub scale: [f32; 3],
+}
+
+impl Heat {
+    /// The texture of energies (side, side), rows from below; `number` tells surfaces apart.
+    pub(super) fn texture(
+        &mut self,
+        ctx: &Context,
+        number: u64,
+        energy: &[f32],
+        classes: &[u8],
+        style: Style,
+    ) -> TextureId {
+        if let (Some(texture), Some(drawn)) = (&self.texture, self.drawn)
+            && drawn == (number, style)
+        {
+            return texture.id();
+        }
+        self.drawn = Some((number, style));
+        self.scale = scale_of(energy);
+        let image = draw(energy, classes, self.scale, style);
+        match &mut self.texture {
+            Some(texture) => {
+                texture.set(image, TextureOptions::LINEAR);
+                texture.id()
+            }
+            None => self
+                .texture
+                .insert(ctx.load_texture("energy", image, TextureOptions::LINEAR))
+                .id(),
+        }
+    }
+}
+
+/// The colour of a share of the scale, 0 the lowest energy.
+pub(super) fn color(share: f32) -> Color32 {
+    let colorous::Color { r, g, b } = colorous::VIRIDIS.eval_continuous(share.clamp(0.0, 1.0).into());
+    // Darker than the scale's own, so that chains stand out.
+    let dim = |channel: u8| (f32::from(channel) * 0.8) as u8;
+    Color32::from_rgb(dim(r), dim(g), dim(b))
+}
+
+fn scale_of(energy: &[f32]) -> [f32; 3] {
+    let mut values: Vec<f32> = energy.iter().copied().filter(|e| e.is_finite()).collect();
+    if values.is_empty() {
+        return [0.0, 1.0, 0.1];
+    }
+    values.sort_unstable_by(f32::total_cmp);
+    let low = values[0];
+    let high = values[((values.len() - 1) as f64 * TOP_SHARE) as usize];
+    let span = (high - low).clamp(TOP[0], TOP[1]);
+    [low, low + span, round_step(f64::from(span) / NUM_CONTOURS) as f32]
+}
+
+fn draw(energy: &[f32], classes: &[u8], [low, high, apart]: [f32; 3], style: Style) -> ColorImage {
+    let side = energy.len().isqrt();
+    let size = SCALE * side;
+    let colors: Vec<Color32> = (0..256).map(|index| color(index as f32 / 255.0)).collect();
+    let at = |row: usize, column: usize| energy[row.min(side - 1) * side + column.min(side - 1)];
+    let mut values = Vec::with_capacity(size * size);
+    for y in 0..size {
+        // From the top of the picture down, between the centres of squares.
+        let from_below = ((size - 1 - y) as f32 + 0.5) / SCALE as f32 - 0.5;
+        let row = from_below.max(0.0) as usize;
+        let up = (from_below - row as f32).clamp(0.0, 1.0);
+        for x in 0..size {
+            let across = (x as f32 + 0.5) / SCALE as f32 - 0.5;
+            let column = across.max(0.0) as usize;
+            let right = (across - column as f32).clamp(0.0, 1.0);
+            let lower = at(row, column) * (1.0 - right) + at(row, column + 1) * right;
+            let upper = at(row + 1, column) * (1.0 - right) + at(row + 1, column + 1) * right;
+            values.push(lower * (1.0 - up) + upper * up);
+        }
+    }
+    let pixels = (0..size * size).map(|index| {
+        let (x, y) = (index % size, index / size);
+        let value = values[index];
+        let share = (value - low) / (high - low);
+        let mut color = match style.decisions {
+            true => {
+                let square = (size - 1 - y) / SCALE * side + x / SCALE;
+                let class = classes.get(square).copied().unwrap_or(0) as usize;
+                let class_color = theme::CLASSES[class % theme::CLASSES.len()];
+                let paler = 1.0 - 0.75 * share.clamp(0.0, 1.0);
+                class_color.gamma_multiply(0.25 + 0.45 * paler).to_opaque()
+            }
+            false => colors[(share.clamp(0.0, 1.0) * 255.0) as usize],
+        };
+        if style.contours && value < high {
+            let right = values[y * size + (x + 1).min(size - 1)];
+            let below = values[(y + 1).min(size - 1) * size + x];
+            let level = ((value - low) / apart).floor();
+            let crosses = |other: f32| ((other - low) / apart).floor() != level;
+            if crosses(right) || crosses(below) {
+                color = color.lerp_to_gamma(Color32::WHITE, 0.28);
+            }
+        }
+        color
+    });
+    ColorImage::new([size, size], pixels.collect())
+}

@@ -1,0 +1,277 @@
+//! What is measured of the lab's chains, and of what learns.
+
+use egui::{Color32, RichText, Ui};
+use egui_plot::{HLine, Line};
+
+use super::record::{Curve, LaneRecord, MAX_LAG};
+use crate::{
+    app::{
+        plots::chart::{chart, lane_color, line, line_style, line_width, points, with_room},
+        theme,
+        viewer::Viewer,
+    },
+    config::{LabReference, LabTarget},
+};
+
+/// Height of a plot where all stands below each other.
+const HEIGHT: f32 = 130.0;
+/// Chains whose traces are drawn.
+const NUM_DRAWN: usize = 6;
+/// Points of a trace, at most.
+const MAX_DRAWN: usize = 600;
+
+/// Which plots are chosen.
+#[derive(Default)]
+pub(super) struct Shown {
+    /// The autocorrelation instead of the traces.
+    autocorrelation: bool,
+}
+
+/// Draws the plots side by side.
+pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, shown: &mut Shown) {
+    let is_learned = viewer.view.lab.config.target == LabTarget::Learned;
+    let room = ui.available_size();
+    let is_wide = room.x > 520.0;
+    let height = if is_wide { room.y - 22.0 } else { HEIGHT };
+    let mut plots = |uis: &mut [Ui]| {
+        let last = uis.len() - 1;
+        if is_learned {
+            gap(&mut uis[0], viewer, height);
+            cross_entropy(&mut uis[1.min(last)], viewer, height);
+        } else {
+            variation(&mut uis[0], viewer, height);
+            energy(&mut uis[1.min(last)], viewer, height);
+        }
+        agreement(&mut uis[2.min(last)], viewer, height, shown);
+    };
+    match is_wide {
+        true => ui.columns(3, |columns| plots(columns)),
+        false => ui.columns(1, |columns| plots(columns)),
+    }
+}
+
+fn title(ui: &mut Ui, text: &str, hover: &str) {
+    let label = egui::Label::new(RichText::new(text).size(11.5).strong()).truncate();
+    ui.add(label).on_hover_text(hover);
+}
+
+/// The steps that an axis shows.
+fn steps(curves: impl Iterator<Item = f64>) -> f64 {
+    curves.fold(20.0, f64::max)
+}
+
+fn ends(curve: &Curve) -> f64 {
+    curve.points().last().map_or(0.0, |point| point[0])
+}
+
+/// The distance to the exact density.
+fn variation(ui: &mut Ui, viewer: &mut Viewer, height: f32) {
+    let lab = &viewer.lab;
+    let values: Vec<String> = lab
+        .lanes
+        .iter()
+        .map(|lane| match lane.variation.last() {
+            Some(value) => format!("{value:.3}"),
+            None => "—".into(),
+        })
+        .collect();
+    let (to, is_tempered) = match viewer.view.lab.config.reference {
+        LabReference::Model => ("p(x)", false),
+        LabReference::Tempered => ("p(x)^β", true),
+    };
+    let text = format!("Total variation to {to}: {}", values.join(" | "));
+    title(
+        ui,
+        &text,
+        "½ Σ |share of chains − exact mass| over 36 × 36 cells: 0 is a perfect match, 1 no overlap. The dotted \
+         line is what as many independent exact draws would have by chance. A curve that settles above it is \
+         biased; without noise there is no law to compare with p(x)^β.",
+    );
+    let end = steps(lab.lanes.iter().map(|lane| ends(&lane.variation)));
+    chart("lab variation", height, "", "").show(ui, |plot| {
+        plot.set_plot_bounds_x(-0.01 * end..=end * 1.01);
+        plot.set_plot_bounds_y(-0.02..=1.02);
+        for (index, lane) in lab.lanes.iter().enumerate() {
+            draw(plot, &lane.variation, index);
+            if lane.exact.is_some() {
+                let color = lane_color(index).gamma_multiply(0.8);
+                let style = egui_plot::LineStyle::Dotted { spacing: 4.0 };
+                plot.hline(HLine::new("", lane.floor).color(color).style(style).allow_hover(false));
+            }
+        }
+    });
+    if is_tempered && lab.lanes.iter().any(|lane| lane.exact.is_none()) {
+        // The curve is missing for a reason.
+        let at = ui.min_rect().center_bottom() - egui::vec2(0.0, 0.5 * height);
+        let font = egui::FontId::proportional(11.0);
+        let color = ui.visuals().weak_text_color();
+        let text = "no noise: no law to compare with";
+        ui.painter().text(at, egui::Align2::CENTER_CENTER, text, font, color);
+    }
+}
+
+fn draw<'a>(plot: &mut egui_plot::PlotUi<'a>, curve: &'a Curve, index: usize) {
+    let values = curve.points().iter().map(|point| (point[0], point[1]));
+    let (color, style) = (lane_color(index), line_style(index));
+    let width = line_width(index, 1.8);
+    line(plot, values, |line| line.color(color).width(width).style(style));
+}
+
+/// The mean energy of the chains.
+fn energy(ui: &mut Ui, viewer: &Viewer, height: f32) {
+    let lanes = &viewer.lab.lanes;
+    let value = |lane: &LaneRecord| match lane.energy.last() {
+        Some(value) if value.is_finite() => format!("{value:.3}"),
+        Some(_) => "not finite".into(),
+        None => "—".into(),
+    };
+    let values: Vec<String> = lanes.iter().map(value).collect();
+    let rates = lanes.iter().filter_map(|lane| lane.now.as_ref());
+    let accepted: Vec<String> = rates
+        .filter_map(|now| now.acceptance)
+        .map(|rate| format!("{:.0} %", 100.0 * rate))
+        .collect();
+    let mut text = format!("Mean energy: {}", values.join(" | "));
+    if !accepted.is_empty() {
+        text += &format!(" · accepted {}", accepted.join(" | "));
+    }
+    title(ui, &text, "The mean of E over the chains: how far down they are.");
+    let finite = lanes.iter().flat_map(|lane| lane.energy.points());
+    let values = finite.map(|point| point[1]).filter(|value: &f64| value.abs() < 1e4);
+    let start = (f64::INFINITY, f64::NEG_INFINITY);
+    let (low, high) =
+        values.fold(start, |(low, high), value: f64| (low.min(value), high.max(value)));
+    let (low, high) = if low <= high { with_room(low, high) } else { (0.0, 1.0) };
+    let end = steps(lanes.iter().map(|lane| ends(&lane.energy)));
+    chart("lab energy", height, "", "").show(ui, |plot| {
+        plot.set_plot_bounds_x(-0.01 * end..=end * 1.01);
+        plot.set_plot_bounds_y(low..=high);
+        for (index, lane) in lanes.iter().enumerate() {
+            draw(plot, &lane.energy, index);
+        }
+    });
+}
+
+/// Whether chains agree: traces or autocorrelation of x0, with R̂ and ESS.
+fn agreement(ui: &mut Ui, viewer: &Viewer, height: f32, shown: &mut Shown) {
+    let lanes = &viewer.lab.lanes;
+    let of_lane = |lane: &LaneRecord| {
+        let agreement = lane.agreement.as_ref()?;
+        let (r_hat, ess) = (agreement.r_hat.as_ref().ok()?, agreement.ess.as_ref().ok()?);
+        Some(format!("R̂ {r_hat:.3}, ESS {ess:.0}"))
+    };
+    let said: Vec<String> =
+        lanes.iter().map(|lane| of_lane(lane).unwrap_or_else(|| "—".into())).collect();
+    ui.horizontal(|ui| {
+        ui.spacing_mut().item_spacing.x = 4.0;
+        ui.spacing_mut().interact_size.y = 14.0;
+        ui.spacing_mut().button_padding.y = 0.0;
+        for (value, name) in [(false, "Traces"), (true, "Autocorrelation")] {
+            let text = RichText::new(name).size(11.0);
+            ui.selectable_value(&mut shown.autocorrelation, value, text);
+        }
+        title(
+            ui,
+            &said.join(" | "),
+            "Split R̂ and bulk effective sample size of x₀ over the later half of 32 chains' traces: chains that \
+             agree have R̂ below 1.01. They cannot see a mode that no chain has found.",
+        );
+    });
+    let mut id = "lab traces";
+    let (mut end, mut range) = (MAX_LAG as f64, (-0.2, 1.0));
+    let mut first = 0.0;
+    if !shown.autocorrelation {
+        let lengths = lanes.iter().map(|lane| lane.traces.first().map_or(0, Vec::len));
+        first = lanes.iter().map(|lane| lane.first_traced as f64).fold(f64::INFINITY, f64::min);
+        first = if first.is_finite() { first } else { 0.0 };
+        end = first + steps(lengths.map(|length| length as f64));
+        range = (-1.2, 1.2);
+        id = "lab traces of x0";
+    }
+    chart(id, height, "", "").show(ui, |plot| {
+        plot.set_plot_bounds_x(first - 0.01 * (end - first)..=end);
+        plot.set_plot_bounds_y(range.0..=range.1);
+        for (index, lane) in lanes.iter().enumerate() {
+            let color = lane_color(index);
+            if shown.autocorrelation {
+                let curve = lane.agreement.iter().flat_map(|a| &a.autocorrelation).enumerate();
+                let values = curve.map(|(lag, value)| (lag as f64, *value));
+                let style = line_style(index);
+                line(plot, values, |line| line.color(color).width(1.8).style(style));
+                continue;
+            }
+            for (nth, trace) in lane.traces.iter().take(NUM_DRAWN).enumerate() {
+                let stride = (trace.len() / MAX_DRAWN).max(1);
+                let start = lane.first_traced as f64;
+                let values = trace.iter().enumerate().step_by(stride).filter_map(|(step, v)| {
+                    v[0].is_finite().then_some((start + step as f64, f64::from(v[0])))
+                });
+                let color = match lanes.len() {
+                    1 => theme::CLASSES[nth % theme::CLASSES.len()],
+                    _ => color.gamma_multiply(0.7),
+                };
+                plot.line(Line::new("", points(values)).color(color).width(1.0).allow_hover(false));
+            }
+        }
+    });
+}
+
+/// Expansion and contraction.
+const EXPANDS: Color32 = theme::CLASSES[1];
+const CONTRACTS: Color32 = theme::DIFFERS;
+
+/// d = E(data) − E(chains), by its sign.
+fn gap(ui: &mut Ui, viewer: &Viewer, height: f32) {
+    let gaps = &viewer.lab.learning.gaps;
+    let now = gaps.last();
+    let phase = match now {
+        Some(gap) if gap < 0.0 => "expands",
+        Some(_) => "contracts",
+        None => "not begun",
+    };
+    let text = format!(
+        "Gap d: {} · {phase} · step {}",
+        now.map_or("—".into(), |gap| format!("{gap:.3}")),
+        viewer.lab.learning.step
+    );
+    title(
+        ui,
+        &text,
+        "d = mean E(data) − mean E(chains), the loss of p(x). Where d < 0 (blue), data lie lower than chains: a \
+         steeper energy would make the loss smaller still, and the gradients expand. Where d > 0 (orange), \
+         chains have found something lower than data, and the energy contracts. Healthy learning swings about \
+         0; d that keeps one sign runs away.",
+    );
+    let largest = gaps.points().iter().map(|p| p[1].abs()).filter(|v| v.is_finite());
+    let top = largest.fold(0.1, f64::max) * 1.05;
+    let end = steps(std::iter::once(ends(gaps)));
+    chart("lab gap", height, "", "").show(ui, |plot| {
+        plot.set_plot_bounds_x(-0.01 * end..=end * 1.01);
+        plot.set_plot_bounds_y(-top..=top);
+        plot.hline(HLine::new("", 0.0).color(Color32::GRAY).width(1.0).allow_hover(false));
+        for (color, is_shown) in [(EXPANDS, -1.0), (CONTRACTS, 1.0)] {
+            let values = gaps.points().iter().map(|point| {
+                let value = if point[1] * is_shown >= 0.0 { point[1] } else { 0.0 };
+                (point[0], value)
+            });
+            line(plot, values, |line| line.color(color).width(1.4).fill(0.0));
+        }
+    });
+}
+
+fn cross_entropy(ui: &mut Ui, viewer: &Viewer, height: f32) {
+    let curve = &viewer.lab.learning.cross_entropy;
+    let value = curve.last().map_or("—".into(), |value| format!("{value:.4}"));
+    title(
+        ui,
+        &format!("Cross entropy: {value}"),
+        "How well the classes of the data are told apart, in nats.",
+    );
+    let top = curve.points().iter().map(|p| p[1]).filter(|v| v.is_finite()).fold(0.1, f64::max);
+    let end = steps(std::iter::once(ends(curve)));
+    chart("lab cross entropy", height, "", "").show(ui, |plot| {
+        plot.set_plot_bounds_x(-0.01 * end..=end * 1.01);
+        plot.set_plot_bounds_y(-0.02 * top..=1.05 * top);
+        draw(plot, curve, 0);
+    });
+}

@@ -1,0 +1,286 @@
+//! The plane: energy, chains, where they have been, where the energy pulls them.
+
+use egui::{
+    Align2, Color32, FontId, Mesh, Painter, Pos2, Rect, Response, Sense, Shape, Stroke, StrokeKind,
+    Ui, Vec2, pos2, vec2,
+};
+
+use super::{
+    arrows,
+    heat::{Heat, Style},
+    record::{LabRecord, LaneRecord},
+    trails::Trails,
+};
+use crate::{
+    app::{
+        pixels::{SMALL, WHOLE, number},
+        theme,
+    },
+    config::{LabConfig, LabTarget, LaneConfig, ViewStart},
+    diagnostics::cells::{self, EXTENT},
+};
+
+/// Height of the marginal above the plane, and width of the one beside it.
+const MARGINAL: f32 = 44.0;
+/// A click this near to a chain means it, in points of the screen.
+const REACH: f32 = 14.0;
+/// More chains than this are drawn as squares.
+const MANY: usize = 1500;
+
+/// The plane on the screen.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub rect: Rect,
+}
+
+impl Place {
+    pub(super) fn to_screen(self, point: [f32; 2]) -> Pos2 {
+        let share = |value: f32| (value / EXTENT + 1.0) * 0.5;
+        pos2(
+            self.rect.left() + share(point[0]) * self.rect.width(),
+            self.rect.bottom() - share(point[1]) * self.rect.height(),
+        )
+    }
+
+    pub(super) fn of_screen(self, at: Pos2) -> [f32; 2] {
+        let x = (at.x - self.rect.left()) / self.rect.width();
+        let y = (self.rect.bottom() - at.y) / self.rect.height();
+        [x, y].map(|share| (2.0 * share - 1.0) * EXTENT)
+    }
+
+    /// Points of the screen in a unit of x.
+    pub(super) fn unit(self) -> f32 {
+        self.rect.width() / (2.0 * EXTENT)
+    }
+}
+
+/// What the pointer does in the plane.
+pub(super) enum Touch {
+    /// A chain was chosen, or none.
+    Choose(Option<usize>),
+    /// A point was pressed or dragged over.
+    Press([f32; 2]),
+}
+
+/// What one plane keeps between frames.
+#[derive(Default)]
+pub(super) struct PlaneView {
+    heat: Heat,
+    trails: Trails,
+}
+
+/// One plane, with its marginals.
+pub(super) struct Plane<'a> {
+    pub record: &'a LabRecord,
+    pub config: &'a LabConfig,
+    pub rule: &'a LaneConfig,
+    pub lane: usize,
+    /// Whether presses place something.
+    pub is_tool: bool,
+}
+
+impl Plane<'_> {
+    /// Draws it into all that is left.
+    pub(super) fn show(&self, ui: &mut Ui, view: &mut PlaneView) -> Option<Touch> {
+        let room = ui.available_size();
+        let side = (room - vec2(MARGINAL, MARGINAL)).min_elem().max(80.0);
+        let (all, response) =
+            ui.allocate_exact_size(Vec2::splat(side + MARGINAL), Sense::click_and_drag());
+        let rect = Rect::from_min_size(all.left_top() + vec2(0.0, MARGINAL), Vec2::splat(side));
+        let place = Place { rect };
+        response.widget_info(|| {
+            let text = format!("Energy and chains of rule {}", self.lane + 1);
+            egui::WidgetInfo::labeled(egui::Role::Button, true, text)
+        });
+        let painter = ui.painter_at(all);
+        self.ground(ui, &painter, place, view);
+        let Some(lane) = self.record.lanes.get(self.lane) else { return None };
+        self.marginals(ui, &painter, place, lane);
+        let inside = painter.with_clip_rect(rect);
+        self.learned_from(&inside, place);
+        if let Some(now) = &lane.now {
+            if self.config.trails {
+                let texture = view.trails.update(ui.ctx(), self.record.step, &now.x);
+                inside.image(texture, rect, WHOLE, Color32::WHITE);
+            }
+            self.chains(&inside, place, lane, &now.x);
+        }
+        if self.config.arrows {
+            arrows::field(&inside, place, self.record, self.rule);
+        }
+        if let Some(step) = lane.now.as_ref().and_then(|now| now.tracked)
+            && self.record.tracked == Some(step.chain)
+        {
+            arrows::step(&inside, place, &step, self.rule);
+        }
+        self.hover(ui, &response, place);
+        self.touch(&response, place, lane)
+    }
+
+    fn ground(&self, ui: &Ui, painter: &Painter, place: Place, view: &mut PlaneView) {
+        let rect = place.rect;
+        let Some(surface) = &self.record.surface else {
+            painter.rect_filled(rect, 0.0, ui.visuals().extreme_bg_color);
+            return;
+        };
+        let style = Style { contours: self.config.contours, decisions: self.config.decisions };
+        let texture = view.heat.texture(
+            ui.ctx(),
+            self.record.num_surfaces,
+            &surface.energy,
+            &surface.classes,
+            style,
+        );
+        painter.image(texture, rect, WHOLE, Color32::WHITE);
+        let corners = [place.to_screen([-1.0, 1.0]), place.to_screen([1.0, -1.0])];
+        let the_box = Rect::from_two_pos(corners[0], corners[1]);
+        let stroke = Stroke::new(1.0, Color32::from_white_alpha(90));
+        painter.rect_stroke(the_box, 0.0, stroke, StrokeKind::Middle);
+        let [low, high, apart] = view.heat.scale;
+        let text = match self.config.contours {
+            true => format!("energy {} to {}, lines {} apart", number(low), number(high), apart),
+            false => format!("energy {} to {}", number(low), number(high)),
+        };
+        let font = FontId::proportional(SMALL);
+        let galley = painter.layout_no_wrap(text, font, Color32::from_white_alpha(230));
+        let at = rect.left_bottom() + vec2(4.0, -galley.size().y - 3.0);
+        let back = Rect::from_min_size(at, galley.size()).expand(2.0);
+        painter.rect_filled(back, 2.0, Color32::from_black_alpha(150));
+        painter.galley(at, galley, Color32::WHITE);
+    }
+
+    /// Shares of the chains beside the exact density, along both axes.
+    fn marginals(
+        &self,
+        ui: &Ui,
+        painter: &Painter,
+        place: Place,
+        lane: &LaneRecord,
+    ) {
+        let Some(now) = &lane.now else { return };
+        let strong = ui.visuals().strong_text_color();
+        let fill = theme::LANES[self.lane % theme::LANES.len()].gamma_multiply(0.75);
+        for axis in 0..2 {
+            let shares = cells::marginal_of_points(&now.x, axis);
+            let exact = lane.exact.as_ref().map(|exact| exact.marginal(axis));
+            let exact_top = exact.iter().flatten().copied().fold(0.0, f64::max);
+            let top = match exact_top > 0.0 {
+                true => 1.6 * exact_top,
+                false => shares.iter().copied().fold(1e-9, f64::max),
+            };
+            let height = |share: f64| (share / top).min(1.0) as f32 * (MARGINAL - 4.0);
+            let at = |cell: f32, share: f64| match axis {
+                0 => {
+                    let x = place.rect.left() + cell / cells::NUM_CELLS as f32 * place.rect.width();
+                    pos2(x, place.rect.top() - 2.0 - height(share))
+                }
+                _ => {
+                    let share_of_side = cell / cells::NUM_CELLS as f32;
+                    let y = place.rect.bottom() - share_of_side * place.rect.height();
+                    pos2(place.rect.right() + 2.0 + height(share), y)
+                }
+            };
+            for (cell, &share) in shares.iter().enumerate() {
+                let (from, to) = (at(cell as f32, 0.0), at(cell as f32 + 0.9, share));
+                painter.rect_filled(Rect::from_two_pos(from, to), 0.0, fill);
+            }
+            if let Some(exact) = exact {
+                let curve = exact.iter().enumerate();
+                let curve = curve.map(|(cell, &mass)| at(cell as f32 + 0.5, mass)).collect();
+                painter.add(Shape::line(curve, Stroke::new(1.5, strong)));
+            }
+        }
+    }
+
+    /// Data and replay buffer, while something is learned.
+    fn learned_from(&self, painter: &Painter, place: Place) {
+        if self.config.target != LabTarget::Learned {
+            return;
+        }
+        let (points, labels) = &self.record.data;
+        for (point, &label) in points.chunks_exact(2).zip(labels) {
+            let color = theme::CLASSES[label as usize % theme::CLASSES.len()];
+            let at = place.to_screen([point[0], point[1]]);
+            painter.circle_filled(at, 1.6, color.gamma_multiply(0.8));
+        }
+        let dark = Color32::from_black_alpha(190);
+        for point in self.record.learning.buffer.chunks_exact(2) {
+            let at = place.to_screen([point[0], point[1]]);
+            let arm = vec2(1.8, 1.8);
+            let other = vec2(1.8, -1.8);
+            painter.line_segment([at - arm, at + arm], (1.0, dark));
+            painter.line_segment([at - other, at + other], (1.0, dark));
+        }
+    }
+
+    fn chains(&self, painter: &Painter, place: Place, lane: &LaneRecord, x: &[f32]) {
+        let num_chains = x.len() / 2;
+        let has_classes = matches!(
+            self.rule.start,
+            ViewStart::ClassCenters | ViewStart::Data | ViewStart::Buffer
+        ) && self.record.surface.as_ref().is_some_and(|s| s.num_classes > 1);
+        let color = |index: usize| match (has_classes, lane.labels.get(index)) {
+            (true, Some(&label)) => theme::CLASSES[label as usize % theme::CLASSES.len()],
+            _ => Color32::WHITE,
+        };
+        let is_in = |point: &[f32]| point.iter().all(|value| value.abs() <= EXTENT);
+        if num_chains > MANY {
+            // One mesh of squares: circles would be ten times the triangles.
+            let half = Vec2::splat(if num_chains > 4000 { 0.9 } else { 1.3 });
+            let mut mesh = Mesh::default();
+            mesh.reserve_triangles(2 * num_chains);
+            mesh.reserve_vertices(4 * num_chains);
+            for (index, point) in x.chunks_exact(2).enumerate().filter(|(_, point)| is_in(point)) {
+                let at = place.to_screen([point[0], point[1]]);
+                mesh.add_colored_rect(Rect::from_min_max(at - half, at + half), color(index));
+            }
+            painter.add(mesh);
+        } else {
+            let radius = if num_chains > 200 { 2.0 } else { 3.5 };
+            for (index, point) in x.chunks_exact(2).enumerate().filter(|(_, point)| is_in(point)) {
+                let at = place.to_screen([point[0], point[1]]);
+                painter.circle_filled(at, radius + 0.8, Color32::from_black_alpha(150));
+                painter.circle_filled(at, radius, color(index));
+            }
+        }
+    }
+
+    fn hover(&self, ui: &Ui, response: &Response, place: Place) {
+        let Some(at) = response.hover_pos().filter(|at| place.rect.contains(*at)) else { return };
+        let point = place.of_screen(at);
+        let Some(energy) = self.record.energy_at(point) else { return };
+        let text = format!("({:.2}, {:.2})  E = {}", point[0], point[1], number(energy));
+        let painter = ui.painter();
+        let font = FontId::proportional(SMALL);
+        let galley = painter.layout_no_wrap(text, font, Color32::WHITE);
+        let corner = place.rect.right_top() + vec2(-galley.size().x - 6.0, 4.0);
+        let back = Rect::from_min_size(corner, galley.size()).expand(2.0);
+        painter.rect_filled(back, 2.0, Color32::from_black_alpha(150));
+        painter.galley(corner, galley, Color32::WHITE);
+    }
+
+    fn touch(&self, response: &Response, place: Place, lane: &LaneRecord) -> Option<Touch> {
+        let at = response.interact_pointer_pos().filter(|at| place.rect.contains(*at))?;
+        if self.is_tool {
+            let is_pressed = response.is_pointer_button_down_on() || response.clicked();
+            return is_pressed.then(|| Touch::Press(place.of_screen(at)));
+        }
+        if !response.clicked() {
+            return None;
+        }
+        let x = &lane.now.as_ref()?.x;
+        let distances = x.chunks_exact(2).map(|p| place.to_screen([p[0], p[1]]).distance(at));
+        let near = distances.enumerate().filter(|(_, distance)| *distance < REACH);
+        let nearest = near.min_by(|a, b| a.1.total_cmp(&b.1)).map(|near| near.0);
+        Some(Touch::Choose(nearest.filter(|&chain| self.record.tracked != Some(chain))))
+    }
+}
+
+/// A line of white text on a dark ground.
+pub(super) fn caption(painter: &Painter, at: Pos2, anchor: Align2, text: &str) {
+    let font = FontId::proportional(SMALL);
+    let galley = painter.layout_no_wrap(text.to_string(), font, Color32::WHITE);
+    let rect = anchor.anchor_size(at, galley.size());
+    painter.rect_filled(rect.expand(2.0), 2.0, Color32::from_black_alpha(150));
+    painter.galley(rect.min, galley, Color32::WHITE);
+}

@@ -1,0 +1,136 @@
+//! The image model's energy on the plane through a chain's path.
+
+use egui::{Color32, Pos2, RichText, Sense, Shape, Stroke, Ui, Vec2, pos2, vec2};
+
+use super::heat::{Heat, Style};
+use crate::{
+    app::{
+        magnifier::name_of,
+        pixels::{WHOLE, number},
+        theme,
+        viewer::Viewer,
+    },
+    worker::lab::LabCommand,
+};
+
+/// Points of a path, at most.
+const MAX_PATH: usize = 120;
+
+/// What the picture keeps between frames.
+#[derive(Default)]
+pub(super) struct SliceView {
+    heat: Heat,
+    /// Lane, chain, number of the run and last step of the path that was asked for.
+    asked: Option<(usize, usize, u64, u64)>,
+    number: u64,
+    energies: Option<std::sync::Arc<[f32]>>,
+}
+
+/// The lane and the chain whose path is shown.
+fn subject(viewer: &Viewer) -> (usize, usize) {
+    viewer.selected.map_or((0, 0), |selected| (selected.lane, selected.chain))
+}
+
+impl Viewer {
+    /// Where a chain was, step by step, thinned out.
+    fn path(&self, lane: usize, chain: usize) -> Vec<f32> {
+        let Some(record) = &self.record else { return Vec::new() };
+        let entries = record.images.entries();
+        let stride = entries.len().div_ceil(MAX_PATH).max(1);
+        let last = entries.len().saturating_sub(1);
+        let kept = entries.iter().enumerate().filter(|(index, _)| index % stride == 0 || *index == last);
+        let images = kept.filter_map(|(_, (_, lanes))| {
+            let x = &lanes.get(lane)?.x;
+            let size = x.len() / record.num_chains().max(1);
+            x.get(chain * size..(chain + 1) * size)
+        });
+        images.flatten().copied().collect()
+    }
+}
+
+/// Draws the slice; asks for it anew when the path has grown.
+pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, view: &mut SliceView) {
+    let (lane, chain) = subject(viewer);
+    let last = viewer.last_step();
+    let wanted = (lane, chain, viewer.num_beginnings, last);
+    if !viewer.lab.is_slicing && last > 0 && view.asked != Some(wanted) {
+        view.asked = Some(wanted);
+        viewer.lab.is_slicing = true;
+        let path = viewer.path(lane, chain);
+        viewer.ask_lab(LabCommand::Slice { path });
+    }
+    let name = match (&viewer.model, &viewer.record) {
+        (Some(model), Some(record)) => {
+            let label = record.request.labels.get(chain).copied().unwrap_or(0);
+            format!("{}, chain {}", name_of(&model.class_names, label as usize), chain + 1)
+        }
+        _ => String::new(),
+    };
+    let Some(slice) = viewer.lab.slice.clone().filter(|_| last > 0) else {
+        ui.vertical_centered(|ui| {
+            ui.add_space(ui.available_height() * 0.4);
+            ui.label("The path of a chain of the open model spans the plane. Let the chains run first.");
+            if ui.button("▶ Play the chains").clicked() {
+                viewer.play();
+            }
+        });
+        return;
+    };
+    ui.horizontal_wrapped(|ui| {
+        ui.label(RichText::new(format!("The energy of images around the path of {name}.")).strong());
+        if viewer.lab.is_slicing {
+            ui.spinner();
+        }
+    });
+    ui.label(format!(
+        "Axes: the two directions in which the path spreads most, {:.0} and {:.0} % of its spread. Of the {} \
+         others nothing is seen; most points of this plane are no images that a chain would meet.",
+        100.0 * slice.explained[0],
+        100.0 * slice.explained[1],
+        viewer.model.as_ref().map_or(0, |m| m.shape.iter().product::<usize>()).saturating_sub(2),
+    ));
+    if view.energies.as_ref().is_none_or(|old| !std::sync::Arc::ptr_eq(old, &slice.energy)) {
+        view.energies = Some(slice.energy.clone());
+        view.number += 1;
+    }
+    let side = (ui.available_size() - vec2(0.0, 24.0)).min_elem().max(80.0);
+    let (rect, response) = ui.allocate_exact_size(Vec2::splat(side), Sense::hover());
+    response.widget_info(|| {
+        egui::WidgetInfo::labeled(egui::Role::Image, true, "Energy on the plane through a chain's path")
+    });
+    let style = Style { contours: true, decisions: false };
+    let texture = view.heat.texture(ui.ctx(), view.number, &slice.energy, &[], style);
+    let painter = ui.painter_at(rect);
+    painter.image(texture, rect, WHOLE, Color32::WHITE);
+    let to_screen = |point: &[f32]| -> Pos2 {
+        let share = |axis: usize| {
+            let [low, high] = slice.range[axis];
+            (point[axis] - low) / (high - low)
+        };
+        pos2(
+            rect.left() + share(0) * rect.width(),
+            rect.bottom() - share(1) * rect.height(),
+        )
+    };
+    let path: Vec<Pos2> = slice.path.chunks_exact(2).map(to_screen).collect();
+    painter.add(Shape::line(path.clone(), Stroke::new(2.0, Color32::WHITE)));
+    for at in &path {
+        painter.circle_filled(*at, 2.0, Color32::WHITE);
+    }
+    let ends = [(path.first(), "start", theme::DIFFERS), (path.last(), "now", theme::CLASSES[1])];
+    for ((at, text, color), energy) in
+        ends.into_iter().zip([slice.path_energy.first(), slice.path_energy.last()])
+    {
+        let (Some(at), Some(energy)) = (at, energy) else { continue };
+        painter.circle_filled(*at, 5.0, color);
+        let text = format!("{text}: E = {}", number(*energy));
+        super::plane::caption(&painter, *at + vec2(8.0, -8.0), egui::Align2::LEFT_BOTTOM, &text);
+    }
+    let unit = slice.range[0][1] - slice.range[0][0];
+    let [low, high, apart] = view.heat.scale;
+    ui.label(format!(
+        "A side is {unit:.1} long in units of x. Colours: energy {} (dark) to {} and more, lines {apart} apart.",
+        number(low),
+        number(high),
+    ));
+}

@@ -1,0 +1,52 @@
+//! Analytic densities of the plane on a device.
+
+use burn::tensor::{Tensor, TensorData};
+use rayon::prelude::*;
+
+use super::{
+    DENSITY_ENERGY, WORKGROUP_SIZE,
+    launch::{empty_like, launch},
+    ops::{cpu, from_cpu, from_gpu, gpu, is_gpu},
+    reference::{self, DensityForm},
+};
+
+/// Points that one CPU task evaluates.
+const PART_LEN: usize = 1024;
+
+/// Energies (N) and gradients (N, 2, 1, 1) of a density at `x` (N, 2, 1, 1); see
+/// [`reference::density_energy`].
+pub fn density_energy(x: Tensor<4>, form: &DensityForm) -> (Tensor<1>, Tensor<4>) {
+    let (shape, device) = (x.dims(), x.device());
+    let num_points = shape[0];
+    if !is_gpu(&device) {
+        let x = cpu(x);
+        let mut energy = vec![0.0; num_points];
+        let mut gradient = vec![0.0; 2 * num_points];
+        let parts = (x.par_chunks(2 * PART_LEN), energy.par_chunks_mut(PART_LEN))
+            .into_par_iter()
+            .zip(gradient.par_chunks_mut(2 * PART_LEN));
+        parts.for_each(|((x, energy), gradient)| {
+            for ((point, energy), slope) in
+                x.chunks_exact(2).zip(energy).zip(gradient.chunks_exact_mut(2))
+            {
+                let (value, at_point) = reference::density_energy([point[0], point[1]], form);
+                *energy = value;
+                slope.copy_from_slice(&at_point);
+            }
+        });
+        return (from_cpu(energy, [num_points], &device), from_cpu(gradient, shape, &device));
+    }
+    let (number, rows) = form.table();
+    let num_rows = rows.len() as u32;
+    let rows = TensorData::new(rows.concat(), [6 * rows.len()]);
+    let (x, table) = (gpu(x), gpu(Tensor::<1>::from_data(rows, &device)));
+    let (energy, gradient) = (empty_like(&x, [num_points]), empty_like(&x, shape));
+    launch(
+        &DENSITY_ENERGY,
+        &x.client,
+        (num_points as u32).div_ceil(WORKGROUP_SIZE),
+        &[&x.handle, &table.handle, &energy.handle, &gradient.handle],
+        &[num_points as u32, number, num_rows],
+    );
+    (from_gpu(energy), from_gpu(gradient))
+}

@@ -1,0 +1,172 @@
+//! The lessons: texts in `assets/lessons`, one Markdown file each, whose links prepare what is to be seen.
+//!
+//! `# Title`, then a `## Heading` for every step. A link to `?…` holds a state of the window as `Copy link`
+//! gives it; the first of a step is set up when the step is opened. A quoted block is the answer to the step's
+//! question, which stays hidden until it is asked for.
+
+use pulldown_cmark::{Event, HeadingLevel, Parser, Tag, TagEnd};
+
+use crate::assets::{self, AssetError};
+
+/// Titles, by number from 1, where the texts are not here yet.
+pub const TITLES: [&str; 8] = [
+    "A classifier hides an energy",
+    "Following the gradient: modes",
+    "Noise and temperature",
+    "Too large a step",
+    "Where chains start",
+    "Has it converged?",
+    "What PYLD reuses",
+    "How it learns, and how it goes wrong",
+];
+
+/// The files, by number from 1.
+const FILES: [&str; TITLES.len()] = [
+    "lessons/1.md",
+    "lessons/2.md",
+    "lessons/3.md",
+    "lessons/4.md",
+    "lessons/5.md",
+    "lessons/6.md",
+    "lessons/7.md",
+    "lessons/8.md",
+];
+
+/// The text of a lesson, from 1; numbers past the last one mean the last.
+///
+/// # Errors
+/// It is to come over the wire and does not. All lessons come together, so that the next one needs none.
+pub async fn text(number: usize) -> Result<String, AssetError> {
+    assets::bring(&FILES).await?;
+    let bytes = assets::get(FILES[number.clamp(1, FILES.len()) - 1]).unwrap_or_default();
+    Ok(String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// A lesson, taken apart.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Lesson {
+    /// Its title.
+    pub title: String,
+    /// Its steps; there is at least one.
+    pub steps: Vec<LessonStep>,
+}
+
+/// One step of a lesson.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LessonStep {
+    /// Its heading.
+    pub title: String,
+    /// What it says.
+    pub blocks: Vec<Block>,
+    /// The answer to its question.
+    pub answer: Vec<Block>,
+}
+
+impl LessonStep {
+    /// The state that it prepares: the query of its first link.
+    pub fn state(&self) -> Option<&str> {
+        let spans = self.blocks.iter().flat_map(|block| &block.spans);
+        spans.filter_map(|span| span.link.as_deref()).find(|link| link.starts_with('?'))
+    }
+}
+
+/// A paragraph, or an entry of a list.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Block {
+    /// Whether it is an entry of a list.
+    pub is_item: bool,
+    /// Its text.
+    pub spans: Vec<Span>,
+}
+
+/// Text in one style.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Span {
+    /// The text.
+    pub text: String,
+    /// Stressed strongly.
+    pub is_strong: bool,
+    /// Stressed.
+    pub is_emphasis: bool,
+    /// A formula or a key.
+    pub is_code: bool,
+    /// Where it leads: `?` and the query of a state, or an address.
+    pub link: Option<String>,
+}
+
+impl Lesson {
+    /// Reads a lesson. What the format does not know is read as text.
+    pub fn parse(markdown: &str) -> Self {
+        let mut lesson = Self::default();
+        let mut style = Span::default();
+        let mut heading = None;
+        let mut is_answer = false;
+        let mut is_item = false;
+        for event in Parser::new(markdown) {
+            match event {
+                Event::Start(Tag::Heading { level, .. }) => {
+                    heading = Some(level);
+                    if level != HeadingLevel::H1 {
+                        lesson.steps.push(LessonStep::default());
+                    }
+                }
+                Event::End(TagEnd::Heading(_)) => heading = None,
+                Event::Start(Tag::BlockQuote(_)) => is_answer = true,
+                Event::End(TagEnd::BlockQuote(_)) => is_answer = false,
+                Event::Start(Tag::Item) => {
+                    is_item = true;
+                    lesson.blocks(is_answer).push(Block { is_item, ..Block::default() });
+                }
+                Event::End(TagEnd::Item) => is_item = false,
+                Event::Start(Tag::Paragraph) if !is_item => {
+                    lesson.blocks(is_answer).push(Block::default());
+                }
+                Event::Start(Tag::Strong) => style.is_strong = true,
+                Event::End(TagEnd::Strong) => style.is_strong = false,
+                Event::Start(Tag::Emphasis) => style.is_emphasis = true,
+                Event::End(TagEnd::Emphasis) => style.is_emphasis = false,
+                Event::Start(Tag::Link { dest_url, .. }) => style.link = Some(dest_url.to_string()),
+                Event::End(TagEnd::Link) => style.link = None,
+                Event::Text(text) => lesson.add(&text, heading, is_answer, &style),
+                Event::Code(text) => {
+                    let style = Span { is_code: true, ..style.clone() };
+                    lesson.add(&text, heading, is_answer, &style);
+                }
+                Event::SoftBreak | Event::HardBreak => {
+                    lesson.add(" ", heading, is_answer, &style);
+                }
+                _ => {}
+            }
+        }
+        if lesson.steps.is_empty() {
+            lesson.steps.push(LessonStep::default());
+        }
+        lesson
+    }
+
+    /// Where text goes now.
+    fn blocks(&mut self, is_answer: bool) -> &mut Vec<Block> {
+        if self.steps.is_empty() {
+            self.steps.push(LessonStep::default());
+        }
+        let last = self.steps.len() - 1;
+        let step = &mut self.steps[last];
+        if is_answer { &mut step.answer } else { &mut step.blocks }
+    }
+
+    fn add(&mut self, text: &str, heading: Option<HeadingLevel>, is_answer: bool, style: &Span) {
+        match (heading, self.steps.last_mut()) {
+            (Some(HeadingLevel::H1), _) => self.title += text,
+            (Some(_), Some(step)) => step.title += text,
+            _ => {
+                let blocks = self.blocks(is_answer);
+                if blocks.is_empty() {
+                    blocks.push(Block::default());
+                }
+                if let Some(block) = blocks.last_mut() {
+                    block.spans.push(Span { text: text.to_string(), ..style.clone() });
+                }
+            }
+        }
+    }
+}

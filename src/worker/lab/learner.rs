@@ -1,0 +1,132 @@
+//! A joint energy model of the plane that learns while one looks.
+
+use burn::tensor::{Tensor, Transaction};
+
+use super::super::JobError;
+use crate::{
+    checkpoint::Checkpoint,
+    config::{DatasetName, LabConfig, RunConfig, SamplerKind},
+    data,
+    device,
+    divergence::Divergence,
+    energy::JointEnergy,
+    objective::TERM_NAMES,
+    trainer::Trainer,
+};
+
+/// Points of the replay buffer that are shown, at most.
+const NUM_SHOWN: usize = 1000;
+/// Points of the data that are shown, at most.
+const NUM_DATA: usize = 1500;
+/// A gap beyond which there is nothing more to see.
+const MAX_GAP: f64 = 1e4;
+
+/// What is being learned, and how it went since somebody looked.
+pub struct Learner {
+    trainer: Trainer,
+    dataset: DatasetName,
+    points: (Vec<f32>, Vec<u8>),
+    gaps: Vec<f32>,
+    cross_entropies: Vec<f32>,
+}
+
+impl Learner {
+    /// Before its first step.
+    pub(super) fn new(
+        lab: &LabConfig,
+        seed: u64,
+        device: &burn::tensor::Device,
+    ) -> Result<Self, JobError> {
+        let preset = format!("toy-{}", data::name(lab.learn_data));
+        let mut config = RunConfig::preset(&preset).map_err(|_| {
+            let name = data::name(lab.learn_data);
+            JobError::Request(format!(
+                "{name} is no set of points of the plane; there are two-moons, eight-gaussians, spiral, rings, \
+                 checkerboard and pinwheel"
+            ))
+        })?;
+        config.seed = seed;
+        // Somebody looks on: there is no end, and nothing is written.
+        config.training.epochs = 10_000;
+        config.optimizer.decay_epochs.clear();
+        config.divergence.max_abs_gap = MAX_GAP;
+        config.replay_buffer.replay_buffer_size = 4000;
+        tune(&mut config, lab);
+        config.check()?;
+        let train = data::load(&config.data, config.seed)?.train;
+        let indices: Vec<usize> = data::spread(train.len(), NUM_DATA).collect();
+        let points = train.gather(indices.iter().copied());
+        let labels = indices.iter().map(|&index| train.labels[index] as u8).collect();
+        Ok(Self {
+            trainer: Trainer::new(config, train, device)?,
+            dataset: lab.learn_data,
+            points: (points, labels),
+            gaps: Vec::new(),
+            cross_entropies: Vec::new(),
+        })
+    }
+
+    pub(super) fn dataset(&self) -> DatasetName {
+        self.dataset
+    }
+
+    /// Takes the numbers of the lab for the steps to come.
+    pub(super) fn retune(&mut self, lab: &LabConfig) {
+        self.trainer.retune(|config| tune(config, lab));
+    }
+
+    /// The energy as it is now.
+    pub(super) fn energy(&self) -> JointEnergy {
+        JointEnergy::new(self.trainer.evaluated_network())
+    }
+
+    pub(super) async fn checkpoint(&self) -> Result<Checkpoint, JobError> {
+        Ok(self.trainer.checkpoint().await?)
+    }
+
+    /// Points that are learned from (N, 2), and their classes.
+    pub fn data(&self) -> (Vec<f32>, Vec<u8>) {
+        self.points.clone()
+    }
+
+    /// One step of training.
+    ///
+    /// # Errors
+    /// It diverges; then the model is as it was.
+    pub async fn advance(&mut self) -> Result<(), Divergence> {
+        let report = self.trainer.step().await?;
+        let place = TERM_NAMES.iter().position(|term| *term == "cross_entropy");
+        let cross_entropy = place.map_or(f64::NAN, |place| report.terms[place]);
+        self.gaps.push(report.gap as f32);
+        self.cross_entropies.push(cross_entropy as f32);
+        Ok(())
+    }
+
+    /// Steps done.
+    pub fn step(&self) -> u64 {
+        self.trainer.counters().step
+    }
+
+    /// How it went since the last call.
+    pub async fn frame(&mut self) -> super::LearningFrame {
+        let chains: Tensor<2> = self.trainer.buffer().chains();
+        let chains = device::read(Transaction::default().register(chains)).await.concat();
+        let shown = data::spread(chains.len() / 2, NUM_SHOWN);
+        super::LearningFrame {
+            step: self.step(),
+            gaps: std::mem::take(&mut self.gaps),
+            cross_entropies: std::mem::take(&mut self.cross_entropies),
+            buffer: shown.flat_map(|index| [chains[2 * index], chains[2 * index + 1]]).collect(),
+        }
+    }
+}
+
+/// The numbers that may change while it learns.
+fn tune(config: &mut RunConfig, lab: &LabConfig) {
+    config.objective.p_x_weight = lab.learn_weight;
+    config.optimizer.learning_rate = lab.learn_rate;
+    config.sampler.kind = SamplerKind::ProximalSgld;
+    config.sampler.num_steps = lab.learn_chain_steps;
+    config.sampler.step_size = lab.learn_step_size;
+    config.sampler.noise_std = lab.learn_noise_std;
+}

@@ -1,0 +1,83 @@
+//! The energy of images on the plane in which a chain's path spreads most.
+
+use super::{Slice, super::{JobError, session::Session}};
+use crate::class_centers::MeanAxes;
+
+/// Images along a side of the plane.
+const SIDE: usize = 41;
+/// Images that the network looks at together.
+const BATCH: usize = 128;
+/// What is shown around the path, as a share of its extent.
+const MARGIN: f32 = 0.3;
+
+/// The plane through a path (K, D) and the energies on it.
+///
+/// # Errors
+/// A path of another model, or one that does not move.
+pub(in crate::worker) async fn slice(session: &Session, path: Vec<f32>) -> Result<Slice, JobError> {
+    let num_pixels: usize = session.input_shape().iter().product();
+    if path.is_empty() || path.len() % num_pixels != 0 || path.iter().any(|x| !x.is_finite()) {
+        return Err(JobError::Request("the path is of another model, or has left all bounds".into()));
+    }
+    let no_plane = || JobError::Request("the chain has not moved yet: let it run first".into());
+    let axes = MeanAxes::of(path.clone(), num_pixels, 2, "the path").map_err(|_| no_plane())?;
+    let MeanAxes { origin, axes, mut explained } = axes;
+    let first = axes.first().ok_or_else(no_plane)?.clone();
+    // A straight path spans a line: any direction across it will do, and this one is at hand.
+    let second = axes.get(1).cloned().unwrap_or_else(|| across(&first));
+    explained.resize(2, 0.0);
+    let plane = MeanAxes { origin, axes: vec![first, second], explained };
+    let coordinates: Vec<f32> =
+        path.chunks_exact(num_pixels).flat_map(|image| plane.place_of(image)).collect();
+    let range = range_of(&coordinates);
+    let along = |axis: usize, index: usize| {
+        let [low, high] = range[axis];
+        low + (high - low) * (index as f32 + 0.5) / SIDE as f32
+    };
+    let mut images = Vec::with_capacity(SIDE * SIDE * num_pixels);
+    for index in 0..SIDE * SIDE {
+        let (a, b) = (along(0, index % SIDE), along(1, index / SIDE));
+        let pixel = |d: usize| plane.origin[d] + a * plane.axes[0][d] + b * plane.axes[1][d];
+        images.extend((0..num_pixels).map(pixel));
+    }
+    let energy = energies(session, images, num_pixels).await;
+    let path_energy = energies(session, path, num_pixels).await;
+    Ok(Slice {
+        energy: energy.into(),
+        range,
+        path: coordinates,
+        path_energy,
+        explained: [plane.explained[0], plane.explained[1]],
+    })
+}
+
+async fn energies(session: &Session, images: Vec<f32>, num_pixels: usize) -> Vec<f32> {
+    let mut energies = Vec::with_capacity(images.len() / num_pixels);
+    for part in images.chunks(BATCH * num_pixels) {
+        energies.extend(session.energies(part.to_vec()).await);
+    }
+    energies
+}
+
+/// A square around points (K, 2), by axis.
+fn range_of(coordinates: &[f32]) -> [[f32; 2]; 2] {
+    let ends = [0, 1].map(|axis| {
+        let values = coordinates.iter().skip(axis).step_by(2).copied();
+        [values.clone().fold(f32::INFINITY, f32::min), values.fold(f32::NEG_INFINITY, f32::max)]
+    });
+    let longest = ends.map(|[low, high]| high - low).into_iter().fold(f32::MIN_POSITIVE, f32::max);
+    ends.map(|[low, high]| {
+        let (middle, half) = (0.5 * (low + high), (0.5 + MARGIN) * longest);
+        [middle - half, middle + half]
+    })
+}
+
+/// A unit vector at a right angle to a unit vector.
+fn across(axis: &[f32]) -> Vec<f32> {
+    let smallest = axis.iter().enumerate().min_by(|a, b| a.1.abs().total_cmp(&b.1.abs()));
+    let Some((place, &part)) = smallest else { return Vec::new() };
+    let mut other: Vec<f32> = axis.iter().map(|value| -part * value).collect();
+    other[place] += 1.0;
+    let length = other.iter().map(|value| value * value).sum::<f32>().sqrt();
+    other.into_iter().map(|value| value / length).collect()
+}

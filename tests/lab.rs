@@ -1,0 +1,365 @@
+//! The lab: its densities, what it measures, what it keeps when something is changed, and its window.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::max_difference;
+use egui_kittest::{Harness, kittest::Queryable};
+use jempp::{
+    app::{App, Link},
+    config::{LabState, LabTarget, MAX_DABS, SamplerKind, ViewStart, ViewState},
+    data::random_stream,
+    device,
+    diagnostics::cells::{self, Cells, NUM_CELLS},
+    worker::{self, Command, Event, Worker, lab::{Lab, LabCommand, LabNews}},
+};
+use pollster::block_on;
+use rand::RngExt;
+
+fn state(query: &str) -> LabState {
+    ViewState::from_query(query).unwrap().lab
+}
+
+fn lab(query: &str) -> Lab {
+    block_on(Lab::open(state(query), &device::cpu())).unwrap()
+}
+
+fn places(lab: &mut Lab) -> Vec<f32> {
+    lab.frame().lanes[0].x.clone()
+}
+
+const TARGETS: [&str; 8] = [
+    "gaussian",
+    "mixture",
+    "ring",
+    "banana",
+    "two-moons",
+    "eight-gaussians",
+    "funnel",
+    "painted&lab.painted=10,20,30,40,-50,0",
+];
+
+#[test]
+fn exact_draws_of_every_density_are_as_far_from_it_as_chance_makes_them() {
+    for target in TARGETS {
+        let mut lab = lab(&format!("lab.target={target}&lab.num_chains=10000&lab.start=data"));
+        let exact = Cells::of_energy(&lab.surface().energy, 1.0).unwrap();
+        assert!((exact.masses.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+        let x = places(&mut lab);
+        let (apart, chance) =
+            (exact.total_variation(&x), exact.expected_total_variation(x.len() / 2));
+        assert!((apart / chance - 1.0).abs() < 0.15, "{target}: {apart}, by chance {chance}");
+    }
+}
+
+#[test]
+fn mala_keeps_every_density() {
+    for target in TARGETS {
+        let mut lab = lab(&format!(
+            "lab.target={target}&lab.num_chains=5000&lab.start=data&lab.sampler.kind=mala\
+             &lab.sampler.step_size=0.001&lab.sampler.noise_std=0.04472"
+        ));
+        for _ in 0..200 {
+            block_on(lab.advance());
+        }
+        let exact = Cells::of_energy(&lab.surface().energy, 1.0).unwrap();
+        let x = places(&mut lab);
+        let (apart, chance) = (exact.total_variation(&x), exact.expected_total_variation(5000));
+        assert!(apart < 1.2 * chance, "{target}: {apart}, by chance {chance}");
+    }
+}
+
+#[test]
+fn total_variation_knows_its_ends() {
+    // All mass in one cell.
+    let side = NUM_CELLS;
+    let mut energy = vec![1e3; side * side];
+    energy[5 * side + 7] = 0.0;
+    let exact = Cells::of_energy(&energy, 1.0).unwrap();
+    let inside = cells::grid(side).nth(5 * side + 7).unwrap();
+    assert!(exact.total_variation(&inside.repeat(10)) < 1e-12);
+    let elsewhere = cells::grid(side).nth(5 * side + 8).unwrap();
+    assert!((exact.total_variation(&elsewhere.repeat(10)) - 1.0).abs() < 1e-12);
+    assert!((exact.total_variation(&[9.0, f32::NAN]) - 1.0).abs() < 1e-12);
+    let half = [inside, elsewhere].concat();
+    assert!((exact.total_variation(&half) - 0.5).abs() < 1e-12);
+    assert_eq!(exact.expected_total_variation(100), 0.0);
+    assert_eq!((exact.marginal(0)[7], exact.marginal(1)[5]), (1.0, 1.0));
+    assert!(Cells::of_energy(&energy, f64::INFINITY).is_none());
+    assert!(Cells::of_energy(&vec![f32::NAN; side * side], 1.0).is_none());
+}
+
+#[test]
+fn what_chance_makes_is_what_draws_have_on_average() {
+    let mut rng = random_stream(3, 1, 0);
+    // 4 × 4 squares of equal mass, the rest empty.
+    let energy: Vec<f32> = (0..NUM_CELLS * NUM_CELLS)
+        .map(|i| if i / NUM_CELLS < 4 && i % NUM_CELLS < 4 { 0.0 } else { 1e3 })
+        .collect();
+    let exact = Cells::of_energy(&energy, 1.0).unwrap();
+    for count in [3, 40, 1000] {
+        let rounds = 400;
+        let total: f64 = (0..rounds)
+            .map(|_| {
+                let uniforms = (0..count).map(|_| std::array::from_fn(|_| rng.random::<f64>()));
+                let uniforms: Vec<[f64; 3]> = uniforms.collect();
+                let points: Vec<[f32; 2]> = cells::draw(&energy, uniforms.into_iter()).collect();
+                exact.total_variation(&points.concat())
+            })
+            .sum();
+        let (mean, expected) = (total / f64::from(rounds), exact.expected_total_variation(count));
+        assert!((mean / expected - 1.0).abs() < 0.05, "{count}: {mean} {expected}");
+    }
+}
+
+#[test]
+fn the_power_beta_is_narrower() {
+    let lab = lab("lab.target=gaussian");
+    let spread = |beta: f64| {
+        let marginal = Cells::of_energy(&lab.surface().energy, beta).unwrap().marginal(0);
+        let at = |cell: usize| 2.0 * (cell as f64 + 0.5) / NUM_CELLS as f64 - 1.0;
+        marginal.iter().enumerate().map(|(cell, mass)| mass * at(cell).powi(2)).sum::<f64>().sqrt()
+    };
+    let ratio = spread(1.0) / spread(4.0);
+    assert!((ratio - 2.0).abs() < 0.05, "{ratio}");
+}
+
+#[test]
+fn what_is_changed_decides_what_begins_anew() {
+    let mut lab = lab("lab.target=mixture&lab.num_chains=50");
+    for _ in 0..5 {
+        block_on(lab.advance());
+    }
+    let before = places(&mut lab);
+    let mut change = |edit: &dyn Fn(&mut LabState)| {
+        let mut state = lab.state().clone();
+        edit(&mut state);
+        let changes = block_on(lab.set(state)).unwrap();
+        (changes.surface, changes.restarted, lab.step())
+    };
+    assert_eq!(change(&|state| state.config.width = 1.3), (true, false, 5));
+    assert_eq!(change(&|state| state.rules[0].sampler.step_size = 0.001), (false, false, 5));
+    assert_eq!(change(&|state| state.config.contours = false), (false, false, 5));
+    let x = places(&mut lab);
+    assert_eq!(x, before, "the chains stay where they are");
+    let mut change = |edit: &dyn Fn(&mut LabState)| {
+        let mut state = lab.state().clone();
+        edit(&mut state);
+        let changes = block_on(lab.set(state)).unwrap();
+        (changes.surface, changes.restarted, lab.step())
+    };
+    assert_eq!(change(&|state| state.config.seed = 1), (false, true, 0));
+    assert_eq!(change(&|state| state.rules.push(state.rules[0].clone())), (false, true, 0));
+    assert_eq!(change(&|state| state.rules[1].start = ViewStart::ClassCenters), (false, true, 0));
+    assert_eq!(change(&|state| state.config.target = LabTarget::Ring), (true, true, 0));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_chains_and_rules_share_it() {
+    let mut one = lab("lab.target=funnel&lab.num_chains=40&lab.seed=4");
+    let mut two = lab(
+        "lab.target=funnel&lab.num_chains=40&lab.seed=4&lab2.sampler.proximal_radius=20",
+    );
+    for _ in 0..10 {
+        block_on(one.advance());
+        block_on(two.advance());
+    }
+    let (one, two) = (one.frame(), two.frame());
+    assert_eq!(one.lanes[0].x, two.lanes[0].x);
+    assert_eq!(two.lanes[0].x, two.lanes[1].x);
+}
+
+#[test]
+fn a_step_that_is_taken_apart_adds_up() {
+    let mut lab = lab(
+        "lab.target=banana&lab.num_chains=9&lab.sampler.kind=proximal-sgld\
+         &lab.sampler.proximal_radius=3&lab.sampler.step_size=0.01&lab.sampler.noise_std=0.1",
+    );
+    lab.track(7);
+    for _ in 0..20 {
+        let before = places(&mut lab);
+        block_on(lab.advance());
+        let frame = lab.frame();
+        let step = frame.lanes[0].tracked.unwrap();
+        assert_eq!((step.chain, step.accepted), (7, None));
+        assert_eq!(step.from.to_vec(), before[14..16]);
+        assert_eq!(step.to.to_vec(), frame.lanes[0].x[14..16]);
+        for axis in 0..2 {
+            let clamped = step.gradient[axis].clamp(-3.0, 3.0);
+            let sum = step.from[axis] - step.step_size * clamped + step.noise[axis];
+            assert!((sum.clamp(-1.0, 1.0) - step.to[axis]).abs() < 1e-6);
+        }
+        assert_eq!(frame.lanes[0].traces.len(), 3 * 9);
+        assert_eq!(frame.lanes[0].traces[..2], before[..2]);
+    }
+}
+
+#[test]
+fn what_cannot_be_shown_is_refused_and_changes_nothing() {
+    let mut lab = lab("lab.target=ring&lab.num_chains=10");
+    let before = places(&mut lab);
+    let refuse = |lab: &mut Lab, edit: &dyn Fn(&mut LabState)| {
+        let mut state = lab.state().clone();
+        edit(&mut state);
+        block_on(lab.set(state)).unwrap_err().to_string()
+    };
+    let why = refuse(&mut lab, &|state| state.rules[0].start = ViewStart::Buffer);
+    assert_eq!(why, "a formula has no replay buffer to start from");
+    let why = refuse(&mut lab, &|state| {
+        state.rules[0].sampler.kind = SamplerKind::Mala;
+        state.rules[0].sampler.noise_std = 0.0;
+    });
+    assert!(why.contains("noise_std"), "{why}");
+    let why = refuse(&mut lab, &|state| {
+        state.config.target = LabTarget::Model;
+        state.config.model = "fashion".into();
+    });
+    assert!(why.contains("model of images"), "{why}");
+    let why = refuse(&mut lab, &|state| state.rules.clear());
+    assert!(why.contains("rules"), "{why}");
+    assert_eq!(lab.state(), &state("lab.target=ring&lab.num_chains=10"));
+    assert_eq!(places(&mut lab), before);
+    block_on(lab.advance());
+}
+
+#[test]
+fn links_carry_the_lab() {
+    let mut view = ViewState::from_query(
+        "tab=lab&lab.target=painted&lab.painted=-5,10,20,-30&lab2.sampler.kind=mala&lab.start=image\
+         &lab.point=70,-20&lab.sampler.step_size=0.25",
+    )
+    .unwrap();
+    assert_eq!(view.lab.config.dabs().collect::<Vec<_>>(), [[-0.05, 0.1], [0.2, -0.3]]);
+    assert_eq!(view.lab.config.start_point(), [0.7, -0.2]);
+    assert_eq!(view.lab.rules.len(), 2);
+    view.lab.config.painted = vec![1; 4 * MAX_DABS];
+    assert_eq!(view.lab.config.dabs().count(), MAX_DABS);
+    assert_eq!(ViewState::from_query(&view.to_query()).unwrap(), view);
+    let error = |query: &str| ViewState::from_query(query).unwrap_err().to_string();
+    assert_eq!(error("lab.targt=ring"), "unknown key `lab.targt`; did you mean `lab.target`?");
+    assert!(error("lab.num_chains=0").contains("lab.num_chains"));
+    assert!(error("lab2.target=ring").contains("lab2.target"));
+    assert!(error("lab.target=square").contains("square"));
+    assert!(error("lesson=9").contains("lesson"));
+}
+
+/// The window with a real worker.
+struct Window {
+    harness: Harness<'static, App>,
+}
+
+impl Window {
+    fn open(query: &str) -> Self {
+        let Worker { commands, events, .. } = worker::spawn("cpu".into(), || {}).unwrap();
+        let app = App::new(Link { commands, events }, ViewState::from_query(query).unwrap());
+        let harness = Harness::builder().with_size([1280.0, 800.0]).build_ui_state(
+            |ui, app: &mut App| {
+                app.drain(&ui.ctx().clone());
+                app.show(ui);
+            },
+            app,
+        );
+        Self { harness }
+    }
+
+    fn until(&mut self, what: &str, is_so: impl Fn(&App) -> bool) {
+        let begin = Instant::now();
+        while !is_so(self.harness.state()) {
+            assert!(begin.elapsed() < Duration::from_secs(120), "{what}");
+            self.harness.step();
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn click(&mut self, label: &str) {
+        self.harness.get_by_label(label).click();
+        self.harness.step();
+        self.harness.step();
+    }
+}
+
+#[test]
+fn the_window_plays_the_lab_and_a_lesson() {
+    let mut window = Window::open("tab=lab&lab.num_chains=200&lab.max_steps_per_sec=0");
+    window.until("the surface", |app| app.viewer().lab.surface.is_some());
+    window.until("the model", |app| app.viewer().model.is_some());
+    window.harness.step();
+    window.click("▶ Play");
+    window.until("steps", |app| app.viewer().lab.step > 20);
+    window.click("⏸ Pause");
+    assert!(!window.harness.state().viewer().lab.is_running);
+    assert!(window.harness.query_by_label_contains("Total variation to p(x)^β").is_some());
+    // Leaving the tab and coming back loses nothing.
+    let step = window.harness.state().viewer().lab.step;
+    window.click("Chains");
+    window.click("Lab");
+    window.harness.step();
+    assert!(window.harness.state().viewer().lab.step >= step);
+
+    window.harness.state_mut().viewer_mut().open_lesson(4, 3);
+    window.until("the lesson's chains", |app| {
+        let viewer = app.viewer();
+        viewer.lab.is_running && viewer.view.lab.rules.len() == 2 && viewer.lab.step > 5
+    });
+    assert!(window.harness.query_by_label("Bias, and how to be rid of it").is_some());
+    window.harness.state_mut().viewer_mut().open_lesson(4, 2);
+    window.until("the question", |app| app.viewer().view.lab.rules.len() == 1);
+    window.harness.step();
+    assert!(window.harness.query_by_label_contains("0.0072").is_none());
+    window.click("Show the answer");
+    assert!(window.harness.query_by_label_contains("0.0072").is_some());
+    window.click("✖");
+    assert_eq!(window.harness.state().viewer().view.view.lesson, 0);
+}
+
+#[test]
+fn a_network_learns_in_the_window() {
+    let mut window = Window::open("lesson=8");
+    window.until("learning", |app| app.viewer().lab.is_learning && app.viewer().lab.step > 3);
+    assert!(!app_data(window.harness.state()).is_empty());
+    window.click("⏸ Stop learning");
+    assert!(!window.harness.state().viewer().lab.is_learning);
+}
+
+fn app_data(app: &App) -> &[f32] {
+    &app.viewer().lab.data.0
+}
+
+#[test]
+fn a_slice_goes_through_the_path() {
+    let Worker { commands, events, .. } = worker::spawn("cpu".into(), || {}).unwrap();
+    commands.send(Command::Open("fashion".into())).unwrap();
+    // Two images and the one half-way.
+    let image = |value: f32| vec![value; 784];
+    let path = [image(-0.9), image(-0.5), image(-0.1)].concat();
+    commands.send(Command::Lab(LabCommand::Slice { path })).unwrap();
+    commands.send(Command::Lab(LabCommand::Slice { path: vec![0.0; 784] })).unwrap();
+    let mut found = None;
+    let mut refused = None;
+    while found.is_none() || refused.is_none() {
+        for event in events.recv_timeout(Duration::from_secs(120)).unwrap() {
+            match event {
+                Event::Lab(news) => {
+                    if let LabNews::Slice(slice) = *news {
+                        found = Some(slice);
+                    }
+                }
+                Event::Refused(why) => refused = Some(why),
+                _ => {}
+            }
+        }
+    }
+    let slice = found.unwrap();
+    assert!(refused.unwrap().contains("has not moved"));
+    assert!((slice.explained[0] - 1.0).abs() < 1e-3, "{:?}", slice.explained);
+    // 0.4 in each of 784 pixels is 11.2 along the axis.
+    let along: Vec<f32> = slice.path.iter().step_by(2).copied().collect();
+    assert!(max_difference(&along, &[-11.2, 0.0, 11.2]) < 0.01, "{along:?}");
+    assert!(slice.range[0][0] < -11.2 && slice.range[0][1] > 11.2);
+    // The square in which the middle of the path lies has nearly its energy.
+    let side = slice.energy.len().isqrt();
+    let middle = slice.energy[side / 2 * side + side / 2];
+    assert!((middle - slice.path_energy[1]).abs() < 1e-3, "{middle} {:?}", slice.path_energy);
+}
