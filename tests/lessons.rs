@@ -165,6 +165,7 @@ fn lesson_4_sgld_explodes_within_20_steps_and_proximal_sgld_never_does() {
     let mut state = state(4, 1);
     let kinds = state.lab.rules.iter().map(|rule| rule.sampler.kind).collect::<Vec<_>>();
     assert_eq!(kinds, [SamplerKind::Sgld, SamplerKind::ProximalSgld]);
+    // Far above all energies of the box, which end at 71.
     const BOUND: f32 = 1e3;
     let mut num_exploded = 0;
     for seed in 0..10 {
@@ -187,7 +188,7 @@ fn lesson_4_sgld_explodes_within_20_steps_and_proximal_sgld_never_does() {
 #[test]
 fn lesson_4_the_bound_of_the_step_is_twice_the_variance() {
     let mut state = state(4, 2);
-    for (step_size, holds) in [(0.0065, true), (0.0085, false)] {
+    for (step_size, holds) in [(0.0155, true), (0.0175, false)] {
         let sampler = &mut state.lab.rules[0].sampler;
         sampler.step_size = step_size;
         sampler.noise_std = (2.0 * step_size).sqrt();
@@ -232,7 +233,7 @@ fn lesson_5_chains_from_class_centres_are_low_from_the_first_step() {
 fn lesson_6_diagnostics_see_what_chains_have_found_and_no_more() {
     let told = [1, 2, 3].map(|step| {
         let mut lab = lab(6, step);
-        let frame = run(&mut lab, 1500);
+        let frame = run(&mut lab, if step == 1 { 6000 } else { 1500 });
         let draws = later_half(&frame);
         let (to_p, chance) = variation(&lab, &frame.lanes[0].x, 1.0);
         let told = (split_r_hat(&draws).unwrap(), ess_bulk(&draws).unwrap(), to_p, chance);
@@ -243,14 +244,14 @@ fn lesson_6_diagnostics_see_what_chains_have_found_and_no_more() {
     assert!(one_valley.0 < 1.05 && one_valley.2 < one_valley.3 + 0.08);
     assert!(eight_valleys.0 > 1.5 && eight_valleys.2 < eight_valleys.3 + 0.15);
     assert!(one_of_eight.0 < 1.05 && one_of_eight.1 > 500.0);
-    assert!((one_of_eight.2 - 0.875).abs() < 0.02);
+    assert!(one_of_eight.2 > 0.8);
 }
 
 #[test]
 fn lesson_7_inner_steps_through_an_affine_layer_are_one_step() {
     let mut affine = lab(7, 1);
     let frame = run(&mut affine, 100);
-    assert_eq!(frame.lanes[0].x, frame.lanes[1].x);
+    assert!(frame.lanes[0].x == frame.lanes[1].x, "not the same, point by point");
     let mut bent = lab(7, 2);
     let frame = run(&mut bent, 5);
     let difference = max_difference(&frame.lanes[0].x, &frame.lanes[1].x);
@@ -259,9 +260,11 @@ fn lesson_7_inner_steps_through_an_affine_layer_are_one_step() {
 }
 
 #[test]
-fn lesson_8_healthy_learning_swings_about_0_and_starved_learning_runs_away() {
-    let learn = |step: usize, num_steps: usize| {
-        let mut lab = lab(8, step);
+fn lesson_8_healthy_learning_swings_about_0_and_lagging_chains_make_it_swing_by_tens() {
+    let learn = |step: usize, num_steps: usize, edit: &dyn Fn(&mut LabState)| {
+        let mut state = state(8, step).lab;
+        edit(&mut state);
+        let mut lab = lab_of(&state);
         assert_eq!(lab.state().config.target, LabTarget::Learned);
         let mut diverged = false;
         for _ in 0..num_steps {
@@ -276,7 +279,7 @@ fn lesson_8_healthy_learning_swings_about_0_and_starved_learning_runs_away() {
         let contrast = mean(&energy) - mean(&energies(&lab, &points));
         (gaps, range, contrast, diverged)
     };
-    let (gaps, _, contrast, diverged) = learn(1, 400);
+    let (gaps, _, contrast, diverged) = learn(1, 400, &|_| {});
     let late = &gaps[300..];
     let largest = late.iter().map(|gap| gap.abs()).fold(0.0, f32::max);
     println!("lesson 8, healthy: mean {} largest {largest} contrast {contrast}", mean(late));
@@ -285,12 +288,25 @@ fn lesson_8_healthy_learning_swings_about_0_and_starved_learning_runs_away() {
     let signs = late.windows(2).filter(|pair| (pair[0] < 0.0) != (pair[1] < 0.0)).count();
     assert!(signs > 5, "d swings about 0: {signs}");
 
-    let (gaps, range, contrast, diverged) = learn(2, 400);
+    let (gaps, range, contrast, diverged) = learn(2, 400, &|_| {});
     let largest = gaps.iter().map(|gap| gap.abs()).fold(0.0, f32::max);
-    println!("lesson 8, starved: largest {largest} range {range} contrast {contrast} {diverged}");
-    assert!(largest > 10.0, "{largest}");
+    println!("lesson 8, lagging: largest {largest} range {range} contrast {contrast} {diverged}");
+    assert!(largest > 20.0, "{largest}");
+    // The answer.
+    let late = |edit: &dyn Fn(&mut LabState)| {
+        let (gaps, ..) = learn(2, 400, edit);
+        gaps[200..].iter().map(|gap| gap.abs()).fold(0.0, f32::max)
+    };
+    let more_steps = late(&|state| state.config.learn_chain_steps = 20);
+    let lower_rate = late(&|state| state.config.learn_rate = 0.002);
+    let no_noise = late(&|state| {
+        state.config.learn_chain_steps = 20;
+        state.config.learn_noise_std = 0.0;
+    });
+    println!("lesson 8: K = 20 {more_steps}, rate {lower_rate}, no noise {no_noise}");
+    assert!(more_steps < 2.0 && lower_rate > 3.0 && no_noise < more_steps);
 
-    let (_, _, contrast, _) = learn(3, 400);
+    let (_, _, contrast, _) = learn(3, 400, &|_| {});
     println!("lesson 8, classifier: contrast {contrast}");
     assert!(contrast < 0.5, "{contrast}");
 }

@@ -259,7 +259,9 @@ fn format_of(ui: &Ui, span: &Span) -> TextFormat {
         false => FontId::proportional(TEXT),
     };
     let is_stressed = span.is_strong || span.is_code;
-    let color = if is_stressed { visuals.strong_text_color() } else { visuals.text_color() };
+    // Prose of some length, which the colour of labels would make hard to read.
+    let plain = visuals.widgets.inactive.text_color();
+    let color = if is_stressed { visuals.strong_text_color() } else { plain };
     let background = if span.is_code { visuals.code_bg_color } else { Color32::TRANSPARENT };
     TextFormat { font_id, color, background, italics: span.is_emphasis, ..Default::default() }
 }

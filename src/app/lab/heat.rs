@@ -61,12 +61,12 @@ impl Heat {
     }
 }
 
-/// The colour of a share of the scale, 0 the lowest energy.
-pub(super) fn color(share: f32) -> Color32 {
-    let colorous::Color { r, g, b } = colorous::VIRIDIS.eval_continuous(share.clamp(0.0, 1.0).into());
-    // Darker than the scale's own, so that chains stand out.
-    let dim = |channel: u8| (f32::from(channel) * 0.8) as u8;
-    Color32::from_rgb(dim(r), dim(g), dim(b))
+/// The colour of a share of the scale, 0 the lowest energy: valleys are bright, but not so bright that white
+/// chains would drown in them.
+fn color(share: f32) -> Color32 {
+    let colorous::Color { r, g, b } =
+        colorous::VIRIDIS.eval_continuous(f64::from(0.6 * (1.0 - share.clamp(0.0, 1.0))));
+    Color32::from_rgb(r, g, b)
 }
 
 fn scale_of(energy: &[f32]) -> [f32; 3] {

@@ -1,16 +1,18 @@
 //! What is measured of the lab's chains, and of what learns.
 
 use egui::{Color32, RichText, Ui};
-use egui_plot::{HLine, Line};
+use egui_plot::HLine;
 
 use super::record::{Curve, LaneRecord, MAX_LAG};
 use crate::{
     app::{
-        plots::chart::{chart, lane_color, line, line_style, line_width, points, with_room},
+        pixels::number,
+        plots::chart::{chart, lane_color, line, line_style, line_width, with_room},
         theme,
         viewer::Viewer,
     },
     config::{LabReference, LabTarget},
+    diagnostics::cells::EXTENT,
 };
 
 /// Height of a plot where all stands below each other.
@@ -27,12 +29,12 @@ pub(super) struct Shown {
     autocorrelation: bool,
 }
 
-/// Draws the plots side by side.
+/// Draws the plots, side by side where there is room for that.
 pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, shown: &mut Shown) {
     let is_learned = viewer.view.lab.config.target == LabTarget::Learned;
     let room = ui.available_size();
     let is_wide = room.x > 520.0;
-    let height = if is_wide { room.y - 22.0 } else { HEIGHT };
+    let height = if is_wide { room.y - 22.0 } else { (room.y / 3.0 - 30.0).clamp(HEIGHT, 240.0) };
     let mut plots = |uis: &mut [Ui]| {
         let last = uis.len() - 1;
         if is_learned {
@@ -120,11 +122,7 @@ fn draw<'a>(plot: &mut egui_plot::PlotUi<'a>, curve: &'a Curve, index: usize) {
 /// The mean energy of the chains.
 fn energy(ui: &mut Ui, viewer: &Viewer, height: f32) {
     let lanes = &viewer.lab.lanes;
-    let value = |lane: &LaneRecord| match lane.energy.last() {
-        Some(value) if value.is_finite() => format!("{value:.3}"),
-        Some(_) => "not finite".into(),
-        None => "—".into(),
-    };
+    let value = |lane: &LaneRecord| lane.energy.last().map_or("—".into(), |v| number(v as f32));
     let values: Vec<String> = lanes.iter().map(value).collect();
     let rates = lanes.iter().filter_map(|lane| lane.now.as_ref());
     let accepted: Vec<String> = rates
@@ -152,13 +150,13 @@ fn energy(ui: &mut Ui, viewer: &Viewer, height: f32) {
     });
 }
 
-/// Whether chains agree: traces or autocorrelation of x0, with R̂ and ESS.
+/// Whether chains agree: traces or autocorrelation of x0, with R-hat and ESS.
 fn agreement(ui: &mut Ui, viewer: &Viewer, height: f32, shown: &mut Shown) {
     let lanes = &viewer.lab.lanes;
     let of_lane = |lane: &LaneRecord| {
         let agreement = lane.agreement.as_ref()?;
         let (r_hat, ess) = (agreement.r_hat.as_ref().ok()?, agreement.ess.as_ref().ok()?);
-        Some(format!("R̂ {r_hat:.3}, ESS {ess:.0}"))
+        Some(format!("R-hat {r_hat:.3}, ESS {ess:.0}"))
     };
     let said: Vec<String> =
         lanes.iter().map(|lane| of_lane(lane).unwrap_or_else(|| "—".into())).collect();
@@ -173,8 +171,8 @@ fn agreement(ui: &mut Ui, viewer: &Viewer, height: f32, shown: &mut Shown) {
         title(
             ui,
             &said.join(" | "),
-            "Split R̂ and bulk effective sample size of x₀ over the later half of 32 chains' traces: chains that \
-             agree have R̂ below 1.01. They cannot see a mode that no chain has found.",
+            "Split R-hat and bulk effective sample size of x₀ over the later half of 32 chains' traces: chains that \
+             agree have R-hat below 1.01. They cannot see a mode that no chain has found.",
         );
     });
     let mut id = "lab traces";
@@ -203,14 +201,16 @@ fn agreement(ui: &mut Ui, viewer: &Viewer, height: f32, shown: &mut Shown) {
             for (nth, trace) in lane.traces.iter().take(NUM_DRAWN).enumerate() {
                 let stride = (trace.len() / MAX_DRAWN).max(1);
                 let start = lane.first_traced as f64;
-                let values = trace.iter().enumerate().step_by(stride).filter_map(|(step, v)| {
-                    v[0].is_finite().then_some((start + step as f64, f64::from(v[0])))
+                let values = trace.iter().enumerate().step_by(stride).map(|(step, v)| {
+                    // What has left the plane would draw lines across the plot.
+                    let value = if v[0].abs() < EXTENT { f64::from(v[0]) } else { f64::NAN };
+                    (start + step as f64, value)
                 });
                 let color = match lanes.len() {
                     1 => theme::CLASSES[nth % theme::CLASSES.len()],
                     _ => color.gamma_multiply(0.7),
                 };
-                plot.line(Line::new("", points(values)).color(color).width(1.0).allow_hover(false));
+                line(plot, values, |line| line.color(color).width(1.0));
             }
         }
     });

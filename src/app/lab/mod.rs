@@ -20,6 +20,8 @@ use crate::{
 
 /// Width of the controls, in a wide window and in one that is not.
 const CONTROLS: [f32; 2] = [270.0, 220.0];
+/// Widths of the measures beside the plane, at least and at most.
+const BESIDE: [f32; 2] = [260.0, 420.0];
 /// A dab is set at least so far from the last one, in units of x.
 const DAB_SPACING: f32 = 0.05;
 
@@ -129,10 +131,19 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, state: &mut LabView) {
         CentralPanel::default().show(ui, |ui| slice::ui(ui, viewer, &mut state.slice));
         return;
     }
-    let height = (ui.available_height() * 0.25).clamp(110.0, 190.0);
-    Panel::bottom("lab measures").resizable(false).exact_size(height).show(ui, |ui| {
-        measures::ui(ui, viewer, &mut state.plots);
-    });
+    let room = ui.available_size();
+    // One plane leaves room at its side.
+    if viewer.view.lab.rules.len() == 1 && room.x > room.y + BESIDE[0] {
+        let width = (room.x - room.y).min(BESIDE[1]);
+        Panel::right("lab measures beside").resizable(false).exact_size(width).show(ui, |ui| {
+            ScrollArea::vertical().show(ui, |ui| measures::ui(ui, viewer, &mut state.plots));
+        });
+    } else {
+        let height = (room.y * 0.25).clamp(110.0, 190.0);
+        Panel::bottom("lab measures").resizable(false).exact_size(height).show(ui, |ui| {
+            measures::ui(ui, viewer, &mut state.plots);
+        });
+    }
     CentralPanel::default().show(ui, |ui| planes(ui, viewer, state));
 }
 

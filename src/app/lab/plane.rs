@@ -84,8 +84,10 @@ impl Plane<'_> {
     pub(super) fn show(&self, ui: &mut Ui, view: &mut PlaneView) -> Option<Touch> {
         let room = ui.available_size();
         let side = (room - vec2(MARGINAL, MARGINAL)).min_elem().max(80.0);
-        let (all, response) =
-            ui.allocate_exact_size(Vec2::splat(side + MARGINAL), Sense::click_and_drag());
+        let size = vec2(room.x.max(side + MARGINAL), side + MARGINAL);
+        let (whole, response) = ui.allocate_exact_size(size, Sense::click_and_drag());
+        let corner = pos2(whole.center().x - 0.5 * (side + MARGINAL), whole.top());
+        let all = Rect::from_min_size(corner, Vec2::splat(side + MARGINAL));
         let rect = Rect::from_min_size(all.left_top() + vec2(0.0, MARGINAL), Vec2::splat(side));
         let place = Place { rect };
         response.widget_info(|| {

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Steps of which traces are kept.
-const MAX_TRACE: usize = 4000;
+const MAX_TRACE: usize = 10_000;
 /// Points of a curve; then every second goes.
 const MAX_POINTS: usize = 2000;
 /// Steps between two computations of R̂ and ESS, as a share of the steps so far; at least these.

@@ -129,7 +129,7 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, view: &mut SliceView) {
     let unit = slice.range[0][1] - slice.range[0][0];
     let [low, high, apart] = view.heat.scale;
     ui.label(format!(
-        "A side is {unit:.1} long in units of x. Colours: energy {} (dark) to {} and more, lines {apart} apart.",
+        "A side is {unit:.1} long in units of x. Colours: energy {} (bright) to {} and more (dark), lines {apart} apart.",
         number(low),
         number(high),
     ));
