@@ -5,8 +5,9 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use jempp::{
     bench::{StepWork, Works},
-    config::Norm,
+    config::{Norm, ViewState},
     device,
+    worker::lab::Lab,
 };
 
 fn langevin(criterion: &mut Criterion) {
@@ -31,5 +32,40 @@ fn langevin(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, langevin);
+/// What the lab computes between two frames, and when a slider of its energy moves.
+fn lab(criterion: &mut Criterion) {
+    let wanted = std::env::var("JEMPP_DEVICE").unwrap_or_else(|_| "auto".to_string());
+    let device = pollster::block_on(device::open(&wanted)).expect("JEMPP_DEVICE names a device");
+    let open = |query: &str| {
+        let state = ViewState::from_query(query).expect("the keys exist").lab;
+        pollster::block_on(Lab::open(state, &device.device)).expect("the lab opens")
+    };
+    let mut group = criterion.benchmark_group("lab");
+    group.sample_size(10);
+    for (name, query) in [
+        ("step of 10000 chains, formula", "lab.target=two-moons&lab.num_chains=10000"),
+        ("step of 2000 chains, network", "lab.target=model&lab.num_chains=2000"),
+    ] {
+        let mut lab = open(query);
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                pollster::block_on(lab.advance());
+                lab.frame()
+            });
+        });
+    }
+    let mut lab = open("lab.target=two-moons&lab.num_chains=10000");
+    let mut width = 1.0;
+    group.bench_function("surface after a slider moved", |bencher| {
+        bencher.iter(|| {
+            width = if width > 2.0 { 1.0 } else { width + 0.01 };
+            let mut state = lab.state().clone();
+            state.config.width = width;
+            pollster::block_on(lab.set(state)).expect("the width is in range")
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, langevin, lab);
 criterion_main!(benches);

@@ -13,7 +13,10 @@ use jempp::{
     data::random_stream,
     device,
     diagnostics::cells::{self, Cells, NUM_CELLS},
-    worker::{self, Command, Event, Worker, lab::{Lab, LabCommand, LabNews}},
+    worker::{
+        self, Command, Event, Worker,
+        lab::{Lab, LabCommand, LabNews},
+    },
 };
 use pollster::block_on;
 use rand::RngExt;
@@ -47,7 +50,8 @@ fn exact_draws_of_every_density_are_as_far_from_it_as_chance_makes_them() {
         const SEEDS: u32 = 6;
         let mut ratios = 0.0;
         for seed in 0..SEEDS {
-            let query = format!("lab.target={target}&lab.num_chains=5000&lab.start=data&lab.seed={seed}");
+            let query =
+                format!("lab.target={target}&lab.num_chains=5000&lab.start=data&lab.seed={seed}");
             let mut lab = lab(&query);
             let exact = Cells::of_energy(&lab.surface().energy, 1.0).unwrap();
             assert!((exact.masses.iter().sum::<f64>() - 1.0).abs() < 1e-9);
@@ -146,22 +150,30 @@ fn what_is_changed_decides_what_begins_anew() {
     }
     let before = places(&mut lab);
     assert_eq!(change(&mut lab, &|state| state.config.width = 1.3), (true, false, 5));
-    assert_eq!(change(&mut lab, &|state| state.rules[0].sampler.step_size = 0.001), (false, false, 5));
+    assert_eq!(
+        change(&mut lab, &|state| state.rules[0].sampler.step_size = 0.001),
+        (false, false, 5)
+    );
     assert_eq!(change(&mut lab, &|state| state.config.contours = false), (false, false, 5));
     let x = places(&mut lab);
     assert_eq!(x, before, "the chains stay where they are");
     assert_eq!(change(&mut lab, &|state| state.config.seed = 1), (false, true, 0));
-    assert_eq!(change(&mut lab, &|state| state.rules.push(state.rules[0].clone())), (false, true, 0));
-    assert_eq!(change(&mut lab, &|state| state.rules[1].start = ViewStart::ClassCenters), (false, true, 0));
+    assert_eq!(
+        change(&mut lab, &|state| state.rules.push(state.rules[0].clone())),
+        (false, true, 0)
+    );
+    assert_eq!(
+        change(&mut lab, &|state| state.rules[1].start = ViewStart::ClassCenters),
+        (false, true, 0)
+    );
     assert_eq!(change(&mut lab, &|state| state.config.target = LabTarget::Ring), (true, true, 0));
 }
 
 #[test]
 fn the_same_seed_gives_the_same_chains_and_rules_share_it() {
     let mut one = lab("lab.target=funnel&lab.num_chains=40&lab.seed=4");
-    let mut two = lab(
-        "lab.target=funnel&lab.num_chains=40&lab.seed=4&lab2.sampler.proximal_radius=20",
-    );
+    let mut two =
+        lab("lab.target=funnel&lab.num_chains=40&lab.seed=4&lab2.sampler.proximal_radius=20");
     for _ in 0..10 {
         block_on(one.advance());
         block_on(two.advance());
@@ -173,10 +185,8 @@ fn the_same_seed_gives_the_same_chains_and_rules_share_it() {
 
 #[test]
 fn a_step_that_is_taken_apart_adds_up() {
-    let mut lab = lab(
-        "lab.target=banana&lab.num_chains=9&lab.sampler.kind=proximal-sgld\
-         &lab.sampler.proximal_radius=3&lab.sampler.step_size=0.01&lab.sampler.noise_std=0.1",
-    );
+    let mut lab = lab("lab.target=banana&lab.num_chains=9&lab.sampler.kind=proximal-sgld\
+         &lab.sampler.proximal_radius=3&lab.sampler.step_size=0.01&lab.sampler.noise_std=0.1");
     lab.track(7);
     for _ in 0..20 {
         let before = places(&mut lab);

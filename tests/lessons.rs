@@ -8,7 +8,10 @@ use jempp::{
     app::Viewer,
     config::{LabState, LabTarget, SamplerKind, Tab, ViewState},
     device,
-    diagnostics::{cells::{self, Cells}, ess_bulk, split_r_hat},
+    diagnostics::{
+        cells::{self, Cells},
+        ess_bulk, split_r_hat,
+    },
     lessons::{self, Lesson, TITLES},
     worker::lab::{Lab, LabFrame},
 };
@@ -129,12 +132,14 @@ fn lesson_2_descent_ends_in_modes_whose_shares_are_not_their_probabilities() {
     assert!(max_difference(&x, &moved) < 1e-3, "the chains stand still");
     let modes = [([-0.55, -0.3], 0.5), ([0.5, -0.35], 0.3), ([0.1, 0.6], 0.2)];
     let shares = modes.map(|(mode, _): ([f32; 2], f32)| {
-        let is_near =
-            |p: &&[f32]| (p[0] - mode[0]).hypot(p[1] - mode[1]) < 0.05;
+        let is_near = |p: &&[f32]| (p[0] - mode[0]).hypot(p[1] - mode[1]) < 0.05;
         x.chunks_exact(2).filter(is_near).count() as f32 / (x.len() / 2) as f32
     });
     println!("lesson 2: {shares:?}");
-    assert!((shares.iter().sum::<f32>() - 1.0).abs() < 0.01, "every chain is at a mode: {shares:?}");
+    assert!(
+        (shares.iter().sum::<f32>() - 1.0).abs() < 0.01,
+        "every chain is at a mode: {shares:?}"
+    );
     let apart = modes.iter().zip(shares).map(|(mode, share)| (mode.1 - share).abs());
     assert!(apart.fold(0.0, f32::max) > 0.08, "{shares:?}");
 }

@@ -162,7 +162,8 @@ impl App {
         let is_idle = spare > ENERGIES[side] && self.viewer.view.view.tab == Tab::Chains;
         let sheet = self.compact.chosen.unwrap_or(is_idle.then_some(Sheet::Energies));
         // The plots are in the tab already.
-        let sheet = sheet.filter(|&s| s != Sheet::Energies || self.viewer.view.view.tab == Tab::Chains);
+        let sheet =
+            sheet.filter(|&s| s != Sheet::Energies || self.viewer.view.view.tab == Tab::Chains);
         Panel::bottom("transport").show(ui, |ui| self.small_transport(ui, sheet));
         if let Some(sheet) = sheet {
             let screen = ui.ctx().content_rect().size();

@@ -44,7 +44,12 @@ pub fn lanes(ui: &mut Ui, viewer: &mut Viewer, model: &ModelInfo) {
             egui::CollapsingHeader::new(title).id_salt(("lane", index)).default_open(true).show(
                 ui,
                 |ui| {
-                    rule(ui, &mut lane, &Subject::Model(model, viewer.start_image.is_some()), index);
+                    rule(
+                        ui,
+                        &mut lane,
+                        &Subject::Model(model, viewer.start_image.is_some()),
+                        index,
+                    );
                     is_kept = !ui.button(format!("Remove lane {}", index + 1)).clicked();
                 },
             );
@@ -156,7 +161,7 @@ pub fn slider<'a>(value: &'a mut f64, field: &Field) -> Slider<'a> {
     let (from, to) = field.slider.or(field.range).unwrap_or((0.0, 1.0));
     Slider::new(value, from..=to)
         .logarithmic(true)
-        .smallest_positive(1e-4)
+        .smallest_positive(1e-5)
         .clamping(SliderClamping::Never)
         .custom_formatter(|value, _| format_number(value))
 }
@@ -187,6 +192,19 @@ pub(super) enum Subject<'a> {
 }
 
 impl Subject<'_> {
+    /// A number of the rule: points of the plane take smaller steps than images.
+    pub(super) fn field(&self, name: &str) -> Field {
+        let field = *SamplerConfig::field(name);
+        let slider = match (self, name) {
+            (Self::Model(..), _) => field.slider,
+            (_, "step_size" | "inner_step_size") => Some((1e-5, 0.1)),
+            (_, "noise_std") => Some((0.0, 0.5)),
+            (_, "proximal_radius") => Some((0.1, 300.0)),
+            _ => field.slider,
+        };
+        Field { slider, ..field }
+    }
+
     /// The rule that it begins with.
     fn default_rule(&self) -> LaneConfig {
         match self {
@@ -242,7 +260,7 @@ pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, subject: &Subject<'_>, in
     ui.spacing_mut().slider_width = (ui.available_width() - 178.0).clamp(40.0, 240.0);
     let default = subject.default_rule();
     let before = lane.sampler.kind;
-    let of = SamplerConfig::field;
+    let of = |name| subject.field(name);
     choose(
         ui,
         "sampler",
@@ -271,11 +289,11 @@ pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, subject: &Subject<'_>, in
             ui,
             &mut sampler.inner_step_size,
             "inner step size α",
-            of("inner_step_size"),
+            &of("inner_step_size"),
             defaults.inner_step_size,
             "How far one inner step goes down the energy. N of them share one full gradient.",
         );
-        let field = of("num_inner_steps");
+        let field = &of("num_inner_steps");
         let (from, to) = field.slider.unwrap_or((1.0, 50.0));
         let slider = Slider::new(&mut sampler.num_inner_steps, from as usize..=to as usize)
             .logarithmic(true)
@@ -291,7 +309,7 @@ pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, subject: &Subject<'_>, in
             ui,
             &mut sampler.step_size,
             "step size α",
-            of("step_size"),
+            &of("step_size"),
             defaults.step_size,
             "How far a step goes down the energy. Too small and nothing happens; too large and the chain \
              jumps over what it looks for. Try 5 with SGLD, then with Proximal SGLD.",
@@ -301,7 +319,7 @@ pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, subject: &Subject<'_>, in
         ui,
         &mut sampler.noise_std,
         "noise σ",
-        of("noise_std"),
+        &of("noise_std"),
         defaults.noise_std,
         "The random kick of every step. Without it the chain only slides downhill to the nearest dip; with \
          √(2α) it samples p(x) itself, which for images looks like noise.",
@@ -311,7 +329,7 @@ pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, subject: &Subject<'_>, in
             ui,
             &mut sampler.proximal_radius,
             "proximal radius r",
-            of("proximal_radius"),
+            &of("proximal_radius"),
             defaults.proximal_radius,
             "No component of the gradient counts for more than r: one steep pixel cannot throw the chain. The \
              overlay Clamped shows where it acts.",
@@ -421,7 +439,8 @@ fn temperature(ui: &mut Ui, lane: &LaneConfig) {
 pub fn format_number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".into(),
-        size if !(1e-3..1e6).contains(&size) => format!("{value:.1e}"),
+        size if !(1e-5..1e6).contains(&size) => format!("{value:.1e}"),
+        size if size < 1e-3 => format!("{value:.6}").trim_end_matches('0').into(),
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 1.0 => {
             format!("{value:.2}").trim_end_matches('0').trim_end_matches('.').into()

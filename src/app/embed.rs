@@ -8,12 +8,13 @@ use super::{
     App, chains,
     compact::{self, NAMES},
     controls::{format_number, slider},
+    lab,
     pixels::number,
     status,
     viewer::Viewer,
 };
 use crate::{
-    config::{Field, SamplerConfig, SamplerKind},
+    config::{Field, SamplerConfig, SamplerKind, Tab},
     worker::LaneNumbers,
 };
 
@@ -27,6 +28,13 @@ const BELOW: f32 = 118.0;
 
 impl App {
     pub(super) fn show_embedded(&mut self, ui: &mut Ui, full_page: &str) {
+        if self.viewer.view.view.tab == Tab::Lab {
+            self.status.small_banners(ui, &mut self.viewer);
+            lab::embedded(ui, &mut self.viewer, &mut self.lab, |ui, viewer| {
+                open_link(ui, viewer, full_page);
+            });
+            return status::notices(ui.ctx(), &self.viewer);
+        }
         let size = ui.available_size();
         let scale = (size.min_elem() / HEIGHT).sqrt().clamp(1.0, MAX_SCALE);
         fit_text(ui, scale);

@@ -84,7 +84,9 @@ impl Viewer {
                 state.view.lesson_step = self.view.view.lesson_step;
                 self.show_state(state);
             }
-            Err(error) => self.complain(format!("This step of the lesson cannot be set up: {error}")),
+            Err(error) => {
+                self.complain(format!("This step of the lesson cannot be set up: {error}"))
+            }
         }
     }
 

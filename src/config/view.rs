@@ -130,7 +130,12 @@ impl ViewState {
         put("lab.", table_of(&self.lab.config), &table_of(&LabConfig::default()), false);
         let defaults = table_of(&default_rule());
         for (index, rule) in self.lab.rules.iter().enumerate() {
-            put(&rule_prefix(index), table_of(rule), &defaults, index > 0 && *rule == default_rule());
+            put(
+                &rule_prefix(index),
+                table_of(rule),
+                &defaults,
+                index > 0 && *rule == default_rule(),
+            );
         }
         query.finish()
     }
@@ -276,9 +281,9 @@ fn rule_prefix(rule: usize) -> String {
 
 /// Which of `count` prefixes a key has, but for the empty one, and the name behind it.
 fn split_prefix(key: &str, prefix: fn(usize) -> String, count: usize) -> Option<(usize, &str)> {
-    (0..count).filter(|&index| !prefix(index).is_empty()).find_map(|index| {
-        key.strip_prefix(&prefix(index)).map(|name| (index, name))
-    })
+    (0..count)
+        .filter(|&index| !prefix(index).is_empty())
+        .find_map(|index| key.strip_prefix(&prefix(index)).map(|name| (index, name)))
 }
 
 fn unknown(key: &str) -> ConfigError {

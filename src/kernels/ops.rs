@@ -51,7 +51,11 @@ pub(super) fn cpu<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     }
 }
 
-pub(super) fn from_cpu<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) -> Tensor<D> {
+pub(super) fn from_cpu<const D: usize>(
+    values: Vec<f32>,
+    shape: [usize; D],
+    device: &Device,
+) -> Tensor<D> {
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 

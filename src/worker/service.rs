@@ -105,10 +105,9 @@ impl Service<'_> {
             // A slider that is dragged asks anew in every frame; only the newest matters.
             let is_outdated = match (&command, self.waiting.front()) {
                 (Command::SetLanes(_), Some(Command::SetLanes(_)))
-                | (
-                    Command::Lab(LabCommand::Set(_)),
-                    Some(Command::Lab(LabCommand::Set(_))),
-                ) => true,
+                | (Command::Lab(LabCommand::Set(_)), Some(Command::Lab(LabCommand::Set(_)))) => {
+                    true
+                }
                 (Command::SetLanes(_) | Command::Restart(_), _) => {
                     self.waiting.iter().any(|later| matches!(later, Command::Restart(_)))
                 }
@@ -124,7 +123,8 @@ impl Service<'_> {
         if self.training.is_some() || has_references_left {
             return Ok(None);
         }
-        let chains = self.is_running.then(|| self.interval.saturating_sub(self.last_step.elapsed()));
+        let chains =
+            self.is_running.then(|| self.interval.saturating_sub(self.last_step.elapsed()));
         let lab = self.lab.as_ref().and_then(LabSeat::wait);
         let wait = [chains, lab].into_iter().flatten().min();
         if wait == Some(Duration::ZERO) {

@@ -40,7 +40,8 @@ pub(super) fn field(painter: &Painter, place: Place, record: &LabRecord, rule: &
     let mut arrows = Vec::new();
     for row in 0..NUM_ARROWS {
         for column in 0..NUM_ARROWS {
-            let [r, c] = [row, column].map(|k| ((2 * k + 1) * side / (2 * NUM_ARROWS)).clamp(1, side - 2));
+            let [r, c] =
+                [row, column].map(|k| ((2 * k + 1) * side / (2 * NUM_ARROWS)).clamp(1, side - 2));
             let gradient = [
                 (at(r, c + 1) - at(r, c - 1)) / (2.0 * square),
                 (at(r + 1, c) - at(r - 1, c)) / (2.0 * square),
@@ -53,8 +54,7 @@ pub(super) fn field(painter: &Painter, place: Place, record: &LabRecord, rule: &
     }
     // The longer ones would reach over all the others.
     let step = rule.sampler.whole_step_size() as f32;
-    let mut lengths: Vec<f32> =
-        arrows.iter().map(|(_, _, g)| step * g[0].hypot(g[1])).collect();
+    let mut lengths: Vec<f32> = arrows.iter().map(|(_, _, g)| step * g[0].hypot(g[1])).collect();
     if lengths.is_empty() {
         return;
     }
@@ -100,7 +100,12 @@ pub(super) fn step(painter: &Painter, place: Place, step: &LabMove, rule: &LaneC
     let corner = place.rect.right_bottom() - vec2(side + 6.0, side + 6.0);
     let rect = Rect::from_min_size(corner, Vec2::splat(side));
     painter.rect_filled(rect, 4.0, Color32::from_black_alpha(215));
-    painter.rect_stroke(rect, 4.0, Stroke::new(1.0, Color32::from_white_alpha(80)), StrokeKind::Inside);
+    painter.rect_stroke(
+        rect,
+        4.0,
+        Stroke::new(1.0, Color32::from_white_alpha(80)),
+        StrokeKind::Inside,
+    );
     let kept = clamped(step.gradient, rule);
     let drift = |g: [f32; 2]| g.map(|value| -step.step_size * value);
     let (pulled, drifted) = (drift(step.gradient), drift(kept));
@@ -121,7 +126,8 @@ pub(super) fn step(painter: &Painter, place: Place, step: &LabMove, rule: &LaneC
     let at = |offset: [f32; 2]| {
         let to = vec2(offset[0], -offset[1]) * unit;
         let finite = to.x.is_finite() && to.y.is_finite();
-        middle + if finite { to.clamp(Vec2::splat(-2000.0), Vec2::splat(2000.0)) } else { Vec2::ZERO }
+        middle
+            + if finite { to.clamp(Vec2::splat(-2000.0), Vec2::splat(2000.0)) } else { Vec2::ZERO }
     };
     let inner = painter.with_clip_rect(rect.shrink(1.0).intersect(painter.clip_rect()));
     if box_half > 0.0 {

@@ -10,8 +10,8 @@ use crate::{
         viewer::Viewer,
     },
     config::{
-        DatasetName, LabConfig, LabReference, LabTarget, LabView, MAX_RULES, ViewStart,
-        default_rule,
+        DatasetName, LabConfig, LabReference, LabTarget, LabView, MAX_RULES, SamplerKind,
+        ViewStart, default_rule,
     },
     worker::lab::LabCommand,
 };
@@ -28,10 +28,7 @@ const DATA: [(DatasetName, &str); 6] = [
     (DatasetName::Pinwheel, "pinwheel"),
 ];
 /// Bundled models of the plane.
-const MODELS: [(&str, &str); 2] = [
-    ("two-moons", "two moons (JEM++)"),
-    ("two-moons-classifier", "two moons (plain classifier)"),
-];
+const MODELS: [(&str, &str); 2] = [("two-moons", "JEM++"), ("two-moons-classifier", "classifier")];
 
 fn target_name(target: LabTarget) -> &'static str {
     match target {
@@ -53,7 +50,9 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, tool: &mut Tool) {
     ui.add_space(4.0);
     ui.horizontal(|ui| {
         let view = &mut viewer.view.lab.config.view;
-        for (value, name) in [(LabView::Plane, "Plane"), (LabView::Slice, "Slice of the image model")] {
+        for (value, name) in
+            [(LabView::Plane, "Plane"), (LabView::Slice, "Slice of the image model")]
+        {
             ui.selectable_value(view, value, name).on_hover_text(help_of(LabView::ALL, value));
         }
     });
@@ -63,7 +62,13 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, tool: &mut Tool) {
             "An image has as many directions as pixels. This plane is spanned by the two in which the chain \
              moved most; choose the chain in the tab Chains.",
         );
-        if ui.button(if viewer.is_playing() { "⏸ Pause the chains" } else { "▶ Play the chains" }).clicked()
+        if ui
+            .button(if viewer.is_playing() {
+                "⏸ Pause the chains"
+            } else {
+                "▶ Play the chains"
+            })
+            .clicked()
         {
             viewer.toggle_play();
         }
@@ -268,19 +273,57 @@ fn shown(ui: &mut Ui, config: &mut LabConfig) {
     });
 }
 
+fn play(ui: &mut Ui, viewer: &mut Viewer) {
+    let (text, hover) = match viewer.lab.is_running {
+        true => ("⏸ Pause", "Stop here (space)."),
+        false => ("▶ Play", "Let the chains run (space)."),
+    };
+    let play = Button::new(RichText::new(text).strong().size(16.0)).min_size(vec2(86.0, 0.0));
+    let play = if viewer.lab.is_running { play } else { play.fill(ui.visuals().selection.bg_fill) };
+    if ui.add(play).on_hover_text(hover).clicked() {
+        viewer.toggle_lab();
+    }
+}
+
+/// Play, restart, and the step and the noise of every rule.
+pub(super) fn play_and_knobs(ui: &mut Ui, viewer: &mut Viewer) {
+    ui.horizontal_wrapped(|ui| {
+        play(ui, viewer);
+        if ui.button("⟲ Restart").clicked() {
+            viewer.restart_lab();
+        }
+        ui.label(format!("step {}", viewer.lab.step));
+    });
+    ui.spacing_mut().slider_width = (0.5 * ui.available_width() - 110.0).clamp(40.0, 200.0);
+    let Some(first) = viewer.view.lab.rules.first() else { return };
+    let (mut step_size, mut noise_std) = (first.sampler.step_size, first.sampler.noise_std);
+    let subject = Subject::Lab { is_formula: true, num_pieces: 1 };
+    let of = |name| subject.field(name);
+    let (is_step, is_noise) = ui
+        .horizontal_wrapped(|ui| {
+            let step = controls::slider(&mut step_size, &of("step_size")).text("step α");
+            let step = ui.add(step).changed();
+            let noise = controls::slider(&mut noise_std, &of("noise_std")).text("noise σ");
+            (step, ui.add(noise).changed())
+        })
+        .inner;
+    for rule in &mut viewer.view.lab.rules {
+        let sampler = &mut rule.sampler;
+        if is_step {
+            sampler.step_size = step_size.max(0.0);
+        }
+        // Without noise MALA proposes nothing.
+        if is_noise && (noise_std > 0.0 || sampler.kind != SamplerKind::Mala) {
+            sampler.noise_std = noise_std.clamp(0.0, 10.0);
+        }
+    }
+}
+
 /// Play, step, restart, how fast.
 pub(super) fn transport(ui: &mut Ui, viewer: &mut Viewer) {
     ui.add_space(3.0);
     ui.horizontal_wrapped(|ui| {
-        let (text, hover) = match viewer.lab.is_running {
-            true => ("⏸ Pause", "Stop here (space)."),
-            false => ("▶ Play", "Let the chains run (space)."),
-        };
-        let play = Button::new(RichText::new(text).strong().size(16.0)).min_size(vec2(86.0, 0.0));
-        let play = if viewer.lab.is_running { play } else { play.fill(ui.visuals().selection.bg_fill) };
-        if ui.add(play).on_hover_text(hover).clicked() {
-            viewer.toggle_lab();
-        }
+        play(ui, viewer);
         if ui.button("Step ⏭").on_hover_text("One step on (right arrow).").clicked() {
             viewer.step_lab();
         }

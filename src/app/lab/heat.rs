@@ -8,7 +8,9 @@ use crate::app::{plots::chart::round_step, theme};
 const SCALE: usize = 3;
 /// Share of energies below which the scale ends: walls far up would leave one colour for all the rest.
 const TOP_SHARE: f64 = 0.7;
-/// Energy above the lowest at which the scale ends at the latest, and at the earliest.
+/// The same of networks, whose walls are less steep.
+const NETWORK_TOP_SHARE: f64 = 0.9;
+/// Energy above the lowest at which the scale ends at the latest, for formulas, and at the earliest.
 const TOP: [f32; 2] = [2.0, 30.0];
 /// Lines of equal energy over the scale, about.
 const NUM_CONTOURS: f64 = 10.0;
@@ -19,6 +21,8 @@ pub(super) struct Style {
     pub contours: bool,
     /// Colour by the most probable class.
     pub decisions: bool,
+    /// Whether it is the energy of a network.
+    pub is_network: bool,
 }
 
 /// A surface as a texture, made anew only when something changed.
@@ -46,17 +50,16 @@ impl Heat {
             return texture.id();
         }
         self.drawn = Some((number, style));
-        self.scale = scale_of(energy);
+        self.scale = scale_of(energy, style.is_network);
         let image = draw(energy, classes, self.scale, style);
         match &mut self.texture {
             Some(texture) => {
                 texture.set(image, TextureOptions::LINEAR);
                 texture.id()
             }
-            None => self
-                .texture
-                .insert(ctx.load_texture("energy", image, TextureOptions::LINEAR))
-                .id(),
+            None => {
+                self.texture.insert(ctx.load_texture("energy", image, TextureOptions::LINEAR)).id()
+            }
         }
     }
 }
@@ -69,15 +72,17 @@ fn color(share: f32) -> Color32 {
     Color32::from_rgb(r, g, b)
 }
 
-fn scale_of(energy: &[f32]) -> [f32; 3] {
+fn scale_of(energy: &[f32], is_network: bool) -> [f32; 3] {
     let mut values: Vec<f32> = energy.iter().copied().filter(|e| e.is_finite()).collect();
     if values.is_empty() {
         return [0.0, 1.0, 0.1];
     }
     values.sort_unstable_by(f32::total_cmp);
     let low = values[0];
-    let high = values[((values.len() - 1) as f64 * TOP_SHARE) as usize];
-    let span = (high - low).clamp(TOP[0], TOP[1]);
+    let (share, most) =
+        if is_network { (NETWORK_TOP_SHARE, f32::MAX) } else { (TOP_SHARE, TOP[1]) };
+    let high = values[((values.len() - 1) as f64 * share) as usize];
+    let span = (high - low).clamp(TOP[0], most);
     [low, low + span, round_step(f64::from(span) / NUM_CONTOURS) as f32]
 }
 

@@ -147,12 +147,27 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, state: &mut LabView) {
     CentralPanel::default().show(ui, |ui| planes(ui, viewer, state));
 }
 
+/// The planes and what one needs to play with them, for a frame within another page.
+pub(super) fn embedded(
+    ui: &mut Ui,
+    viewer: &mut Viewer,
+    state: &mut LabView,
+    link: impl FnOnce(&mut Ui, &Viewer),
+) {
+    Panel::bottom("lab controls").show(ui, |ui| {
+        controls::play_and_knobs(ui, viewer);
+        link(ui, viewer);
+    });
+    CentralPanel::default().show(ui, |ui| planes(ui, viewer, state));
+}
+
 /// Everything below each other, for a thumb to scroll through.
 fn small(ui: &mut Ui, viewer: &mut Viewer, state: &mut LabView) {
     Panel::bottom("lab transport").show(ui, |ui| controls::transport(ui, viewer));
     CentralPanel::default().show(ui, |ui| {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-            let size = egui::vec2(ui.available_width(), ui.available_width().min(ui.available_height()));
+            let size =
+                egui::vec2(ui.available_width(), ui.available_width().min(ui.available_height()));
             let layout = egui::Layout::top_down(egui::Align::Min);
             let is_slice = viewer.view.lab.config.view == What::Slice;
             ui.allocate_ui_with_layout(size, layout, |ui| match is_slice {

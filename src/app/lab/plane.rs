@@ -96,7 +96,7 @@ impl Plane<'_> {
         });
         let painter = ui.painter_at(all);
         self.ground(ui, &painter, place, view);
-        let Some(lane) = self.record.lanes.get(self.lane) else { return None };
+        let lane = self.record.lanes.get(self.lane)?;
         self.marginals(ui, &painter, place, lane);
         let inside = painter.with_clip_rect(rect);
         self.learned_from(&inside, place);
@@ -125,7 +125,11 @@ impl Plane<'_> {
             painter.rect_filled(rect, 0.0, ui.visuals().extreme_bg_color);
             return;
         };
-        let style = Style { contours: self.config.contours, decisions: self.config.decisions };
+        let style = Style {
+            contours: self.config.contours,
+            decisions: self.config.decisions,
+            is_network: matches!(self.config.target, LabTarget::Model | LabTarget::Learned),
+        };
         let texture = view.heat.texture(
             ui.ctx(),
             self.record.num_surfaces,
@@ -152,13 +156,7 @@ impl Plane<'_> {
     }
 
     /// Shares of the chains beside the exact density, along both axes.
-    fn marginals(
-        &self,
-        ui: &Ui,
-        painter: &Painter,
-        place: Place,
-        lane: &LaneRecord,
-    ) {
+    fn marginals(&self, ui: &Ui, painter: &Painter, place: Place, lane: &LaneRecord) {
         let Some(now) = &lane.now else { return };
         let strong = ui.visuals().strong_text_color();
         let fill = theme::LANES[self.lane % theme::LANES.len()].gamma_multiply(0.75);

@@ -276,7 +276,8 @@ impl LabRecord {
         for (lane, beta) in self.lanes.iter_mut().zip(&wanted) {
             let count = lane.labels.len();
             lane.exact = beta.and_then(|beta| Cells::of_energy(&surface.energy, beta));
-            lane.floor = lane.exact.as_ref().map_or(0.0, |cells| cells.expected_total_variation(count));
+            lane.floor =
+                lane.exact.as_ref().map_or(0.0, |cells| cells.expected_total_variation(count));
             // Distances to another density are another curve.
             lane.variation = Curve::default();
         }

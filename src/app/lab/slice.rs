@@ -38,7 +38,8 @@ impl Viewer {
         let entries = record.images.entries();
         let stride = entries.len().div_ceil(MAX_PATH).max(1);
         let last = entries.len().saturating_sub(1);
-        let kept = entries.iter().enumerate().filter(|(index, _)| index % stride == 0 || *index == last);
+        let kept =
+            entries.iter().enumerate().filter(|(index, _)| index % stride == 0 || *index == last);
         let images = kept.filter_map(|(_, (_, lanes))| {
             let x = &lanes.get(lane)?.x;
             let size = x.len() / record.num_chains().max(1);
@@ -69,7 +70,9 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, view: &mut SliceView) {
     let Some(slice) = viewer.lab.slice.clone().filter(|_| last > 0) else {
         ui.vertical_centered(|ui| {
             ui.add_space(ui.available_height() * 0.4);
-            ui.label("The path of a chain of the open model spans the plane. Let the chains run first.");
+            ui.label(
+                "The path of a chain of the open model spans the plane. Let the chains run first.",
+            );
             if ui.button("▶ Play the chains").clicked() {
                 viewer.play();
             }
@@ -77,7 +80,9 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, view: &mut SliceView) {
         return;
     };
     ui.horizontal_wrapped(|ui| {
-        ui.label(RichText::new(format!("The energy of images around the path of {name}.")).strong());
+        ui.label(
+            RichText::new(format!("The energy of images around the path of {name}.")).strong(),
+        );
         if viewer.lab.is_slicing {
             ui.spinner();
         }
@@ -96,9 +101,13 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, view: &mut SliceView) {
     let side = (ui.available_size() - vec2(0.0, 24.0)).min_elem().max(80.0);
     let (rect, response) = ui.allocate_exact_size(Vec2::splat(side), Sense::hover());
     response.widget_info(|| {
-        egui::WidgetInfo::labeled(egui::Role::Image, true, "Energy on the plane through a chain's path")
+        egui::WidgetInfo::labeled(
+            egui::Role::Image,
+            true,
+            "Energy on the plane through a chain's path",
+        )
     });
-    let style = Style { contours: true, decisions: false };
+    let style = Style { contours: true, decisions: false, is_network: true };
     let texture = view.heat.texture(ui.ctx(), view.number, &slice.energy, &[], style);
     let painter = ui.painter_at(rect);
     painter.image(texture, rect, WHOLE, Color32::WHITE);
@@ -107,10 +116,7 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, view: &mut SliceView) {
             let [low, high] = slice.range[axis];
             (point[axis] - low) / (high - low)
         };
-        pos2(
-            rect.left() + share(0) * rect.width(),
-            rect.bottom() - share(1) * rect.height(),
-        )
+        pos2(rect.left() + share(0) * rect.width(), rect.bottom() - share(1) * rect.height())
     };
     let path: Vec<Pos2> = slice.path.chunks_exact(2).map(to_screen).collect();
     painter.add(Shape::line(path.clone(), Stroke::new(2.0, Color32::WHITE)));

@@ -46,19 +46,19 @@ impl Trails {
         if let (Some(texture), false) = (&self.texture, has_moved) {
             return texture.id();
         }
-        let pixels = self.values.iter().map(|value| {
-            Color32::from_white_alpha((value.min(1.0) * 170.0) as u8)
-        });
+        let pixels = self
+            .values
+            .iter()
+            .map(|value| Color32::from_white_alpha((value.min(1.0) * 170.0) as u8));
         let image = ColorImage::new([SIZE, SIZE], pixels.collect());
         match &mut self.texture {
             Some(texture) => {
                 texture.set(image, TextureOptions::LINEAR);
                 texture.id()
             }
-            None => self
-                .texture
-                .insert(ctx.load_texture("trails", image, TextureOptions::LINEAR))
-                .id(),
+            None => {
+                self.texture.insert(ctx.load_texture("trails", image, TextureOptions::LINEAR)).id()
+            }
         }
     }
 }
@@ -72,7 +72,7 @@ fn place([x, y]: [f32; 2]) -> [f32; 2] {
 fn line(values: &mut [f32], from: [f32; 2], to: [f32; 2], mark: f32) {
     let moved = [to[0] - from[0], to[1] - from[1]];
     let length = moved[0].abs().max(moved[1].abs());
-    if !(length < MAX_PIXELS) {
+    if length.is_nan() || length >= MAX_PIXELS {
         return;
     }
     let count = length.ceil().max(1.0);

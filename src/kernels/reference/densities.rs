@@ -58,9 +58,7 @@ impl DensityForm {
             Self::Banana { along, across, bend, shift } => {
                 (2, vec![[along, across, bend, shift, 0.0, 0.0]])
             }
-            Self::Funnel { along, across, bend } => {
-                (3, vec![[along, across, bend, 0.0, 0.0, 0.0]])
-            }
+            Self::Funnel { along, across, bend } => (3, vec![[along, across, bend, 0.0, 0.0, 0.0]]),
         }
     }
 }

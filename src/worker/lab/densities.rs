@@ -24,13 +24,13 @@ impl Analytic {
     pub(super) fn of(config: &LabConfig) -> Option<Self> {
         let width = config.width as f32;
         let row = DensityForm::row;
-        let mixture = |rows: Vec<[f32; 6]>, classes| Self { form: DensityForm::Mixture(rows), classes };
+        let mixture =
+            |rows: Vec<[f32; 6]>, classes| Self { form: DensityForm::Mixture(rows), classes };
         let single = |form| Self { form, classes: Vec::new() };
         Some(match config.target {
-            LabTarget::Gaussian => mixture(
-                vec![row(1.0, [0.0, 0.0], [0.36 * width, 0.09 * width], PI / 6.0)],
-                vec![0],
-            ),
+            LabTarget::Gaussian => {
+                mixture(vec![row(1.0, [0.0, 0.0], [0.36 * width, 0.09 * width], PI / 6.0)], vec![0])
+            }
             LabTarget::Mixture => mixture(
                 vec![
                     row(0.5, [-0.55, -0.3], [0.14 * width; 2], 0.0),
@@ -68,11 +68,9 @@ impl Analytic {
                 let (rows, classes) = (0..8).map(gaussian).unzip();
                 mixture(rows, classes)
             }
-            LabTarget::Funnel => single(DensityForm::Funnel {
-                along: 0.35,
-                across: 0.09 * width,
-                bend: 1.9,
-            }),
+            LabTarget::Funnel => {
+                single(DensityForm::Funnel { along: 0.35, across: 0.09 * width, bend: 1.9 })
+            }
             LabTarget::Painted => {
                 let std = [DAB * width; 2];
                 let mut rows: Vec<[f32; 6]> =

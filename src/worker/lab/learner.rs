@@ -6,8 +6,7 @@ use super::super::JobError;
 use crate::{
     checkpoint::Checkpoint,
     config::{DatasetName, LabConfig, RunConfig, SamplerKind},
-    data,
-    device,
+    data, device,
     divergence::Divergence,
     energy::JointEnergy,
     objective::TERM_NAMES,

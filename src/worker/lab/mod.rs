@@ -186,8 +186,7 @@ impl Lab {
         let mut lanes = Vec::new();
         for rule in self.state.rules.clone() {
             let (x, labels) = self.starts(rule.start).await?;
-            let noise =
-                NoiseKey { seed: self.state.config.seed, stream: NOISE_STREAM, step: 0 };
+            let noise = NoiseKey { seed: self.state.config.seed, stream: NOISE_STREAM, step: 0 };
             let ground = self.ground(&rule)?;
             let mut lane = Lane {
                 rule,
@@ -331,7 +330,8 @@ impl Lab {
                 .map(|point| analytic.class_of([point[0], point[1]]) as u8)
                 .collect();
         }
-        self.surface = LabSurface { energy: energy.into(), classes, num_classes: num_classes as u32 };
+        self.surface =
+            LabSurface { energy: energy.into(), classes, num_classes: num_classes as u32 };
         Ok(())
     }
 
@@ -368,7 +368,9 @@ impl Lab {
                 Start::ClassCenters(centers).draw(&labels, noise, &self.device)
             }
             (ViewStart::Buffer, Subject::Analytic(_), _) => {
-                return Err(JobError::Request("a formula has no replay buffer to start from".into()));
+                return Err(JobError::Request(
+                    "a formula has no replay buffer to start from".into(),
+                ));
             }
             (_, Subject::Trained(checkpoint), _) => {
                 sampling::starts(checkpoint, &wanted(start), &labels, seed, &self.device)?
@@ -419,8 +421,8 @@ async fn subject_of(
         }
         return Ok(Subject::Learned);
     }
-    let model = bundled::find(&state.config.model)
-        .map_err(|error| JobError::Request(error.to_string()))?;
+    let model =
+        bundled::find(&state.config.model).map_err(|error| JobError::Request(error.to_string()))?;
     assets::bring(&[model.file]).await?;
     let checkpoint = model.load()?;
     if checkpoint.input_shape != POINT {

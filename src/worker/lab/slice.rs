@@ -1,6 +1,9 @@
 //! The energy of images on the plane in which a chain's path spreads most.
 
-use super::{Slice, super::{JobError, session::Session}};
+use super::{
+    super::{JobError, session::Session},
+    Slice,
+};
 use crate::class_centers::MeanAxes;
 
 /// Images along a side of the plane.
@@ -16,8 +19,10 @@ const MARGIN: f32 = 0.3;
 /// A path of another model, or one that does not move.
 pub(in crate::worker) async fn slice(session: &Session, path: Vec<f32>) -> Result<Slice, JobError> {
     let num_pixels: usize = session.input_shape().iter().product();
-    if path.is_empty() || path.len() % num_pixels != 0 || path.iter().any(|x| !x.is_finite()) {
-        return Err(JobError::Request("the path is of another model, or has left all bounds".into()));
+    if path.is_empty() || !path.len().is_multiple_of(num_pixels) || path.iter().any(|x| !x.is_finite()) {
+        return Err(JobError::Request(
+            "the path is of another model, or has left all bounds".into(),
+        ));
     }
     let no_plane = || JobError::Request("the chain has not moved yet: let it run first".into());
     let axes = MeanAxes::of(path.clone(), num_pixels, 2, "the path").map_err(|_| no_plane())?;
