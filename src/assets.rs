@@ -3,7 +3,7 @@
 
 /// A file that did not come.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot load {name}: {reason}. Check the connection and try again")]
+#[error("cannot load {name}: {reason}")]
 pub struct AssetError {
     /// The file.
     pub name: String,
@@ -84,9 +84,10 @@ mod beside {
             if get(name).is_some() {
                 continue;
             }
-            let bytes = browser::asset(name)
-                .await
-                .map_err(|reason| AssetError { name: name.to_string(), reason })?;
+            let bytes = browser::asset(name).await.map_err(|reason| AssetError {
+                name: name.to_string(),
+                reason: format!("{reason}. Check the connection and try again"),
+            })?;
             // As elsewhere, it stays for as long as the program runs.
             let bytes: &'static [u8] = Vec::leak(bytes);
             HERE.with_borrow_mut(|here| here.insert(name.to_string(), bytes));

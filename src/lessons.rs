@@ -4,9 +4,14 @@
 //! gives it; the first of a step is set up when the step is opened. A quoted block is the answer to the step's
 //! question, which stays hidden until it is asked for.
 
+use std::path::Path;
+
 use pulldown_cmark::{Event, HeadingLevel, Parser, Tag, TagEnd};
 
-use crate::assets::{self, AssetError};
+use crate::{
+    assets::{self, AssetError},
+    files,
+};
 
 /// Titles, by number from 1, where the texts are not here yet.
 pub const TITLES: [&str; 8] = [
@@ -32,14 +37,25 @@ const FILES: [&str; TITLES.len()] = [
     "lessons/8.md",
 ];
 
-/// The text of a lesson, from 1; numbers past the last one mean the last.
+/// The text of a lesson, from 1; numbers past the last one mean the last. `folder` holds texts of one's own,
+/// `1.md` and so on.
 ///
 /// # Errors
-/// It is to come over the wire and does not. All lessons come together, so that the next one needs none.
-pub async fn text(number: usize) -> Result<String, AssetError> {
+/// It is to come over the wire and does not. All lessons come together, so that the next one needs none. A file
+/// of one's own that cannot be read.
+pub async fn text(number: usize, folder: Option<&Path>) -> Result<String, AssetError> {
+    let file = FILES[number.clamp(1, FILES.len()) - 1];
+    if let Some(folder) = folder {
+        let path = folder.join(file.trim_start_matches("lessons/"));
+        return match files::read(&path) {
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(error) => {
+                Err(AssetError { name: path.display().to_string(), reason: error.to_string() })
+            }
+        };
+    }
     assets::bring(&FILES).await?;
-    let bytes = assets::get(FILES[number.clamp(1, FILES.len()) - 1]).unwrap_or_default();
-    Ok(String::from_utf8_lossy(bytes).into_owned())
+    Ok(String::from_utf8_lossy(assets::get(file).unwrap_or_default()).into_owned())
 }
 
 /// A lesson, taken apart.

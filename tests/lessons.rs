@@ -18,7 +18,7 @@ use jempp::{
 use pollster::block_on;
 
 fn lesson(number: usize) -> Lesson {
-    Lesson::parse(&block_on(lessons::text(number)).unwrap())
+    Lesson::parse(&block_on(lessons::text(number, None)).unwrap())
 }
 
 /// The state that a step of a lesson sets up.
@@ -314,6 +314,18 @@ fn lesson_8_healthy_learning_swings_about_0_and_lagging_chains_make_it_swing_by_
     let (_, _, contrast, _) = learn(3, 400, &|_| {});
     println!("lesson 8, classifier: contrast {contrast}");
     assert!(contrast < 0.5, "{contrast}");
+}
+
+#[test]
+fn a_teacher_may_bring_other_texts() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("2.md"), "# Mine\n\nNo heading, *no* state.").unwrap();
+    let text = |number| block_on(lessons::text(number, Some(folder.path())));
+    let mine = Lesson::parse(&text(2).unwrap());
+    assert_eq!((mine.title.as_str(), mine.steps.len()), ("Mine", 1));
+    assert_eq!(mine.steps[0].state(), None);
+    assert!(text(3).unwrap_err().to_string().contains("3.md"));
+    assert_eq!(Lesson::parse("").steps.len(), 1);
 }
 
 #[test]

@@ -35,6 +35,11 @@ impl Viewer {
         self.view.view.lesson = number;
         self.view.view.lesson_step = step;
         self.reading.set_up = (0, 0);
+        if self.lesson_folder.is_some() {
+            // Somebody may be writing it.
+            self.reading.asked = 0;
+            self.reading.text = None;
+        }
     }
 
     /// A state of the window that names a lesson and nothing else sets up the lesson's own.
@@ -58,7 +63,8 @@ impl Viewer {
         let is_here = self.reading.text.as_ref().is_some_and(|text| text.0 == number);
         if !is_here && self.reading.asked != number && self.device.is_some() {
             self.reading.asked = number;
-            self.send(Command::Lesson(number));
+            let folder = self.lesson_folder.clone();
+            self.send(Command::Lesson { number, folder });
         }
         // What is set up must not be undone by the model that is still on its way.
         if is_here && self.reading.set_up != (number, step) && self.model.is_some() {

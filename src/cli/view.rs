@@ -40,6 +40,9 @@ pub(super) struct ViewArgs {
     /// Write pictures, animations and traces into this folder without asking.
     #[arg(long, value_name = "DIR")]
     save_to: Option<PathBuf>,
+    /// Read the lessons from this folder: 1.md to 8.md, as in assets/lessons.
+    #[arg(long, value_name = "DIR")]
+    lessons: Option<PathBuf>,
     /// Play so many seconds without and with the window, print rates and frame times, and leave.
     #[arg(long, value_name = "SECS", value_parser = clap::value_parser!(u16).range(1..=3600))]
     measure: Option<u16>,
@@ -54,6 +57,7 @@ impl Default for ViewArgs {
             device: "auto".into(),
             play: false,
             save_to: None,
+            lessons: None,
             measure: None,
         }
     }
@@ -81,6 +85,12 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
+    if let Some(folder) = args.lessons.as_ref().filter(|folder| !folder.join("1.md").is_file()) {
+        anyhow::bail!(
+            "{} holds no lessons: copy assets/lessons, 1.md to 8.md, there and edit them",
+            folder.display()
+        );
+    }
     let headless = match args.measure {
         Some(secs) => Some(headless_rate(&args.device, view.clone(), secs)?),
         None => None,
@@ -95,6 +105,7 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
     };
     let Worker { commands, events, thread } = worker::spawn(args.device.clone(), wake)?;
     let (play, save_to, measure) = (args.play, args.save_to.clone(), args.measure);
+    let lessons = args.lessons.clone();
     let (sender, receiver) = std::sync::mpsc::channel();
     let options = eframe::NativeOptions {
         viewport: egui::ViewportBuilder::default()
@@ -123,7 +134,8 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
                 app.save_to(folder);
             }
             // Chains that run when the model comes go on running.
-            app.viewer_mut().is_running = play;
+            app.viewer_mut().is_running |= play;
+            app.viewer_mut().lesson_folder = lessons;
             Ok(match measure {
                 Some(secs) => Box::new(Measured {
                     app,

@@ -77,7 +77,12 @@ pub enum Command {
     /// Something of the lab. Answered by [`Event::Lab`].
     Lab(LabCommand),
     /// Bring the text of a lesson. Answered by [`Event::Lesson`].
-    Lesson(usize),
+    Lesson {
+        /// Its number, from 1.
+        number: usize,
+        /// A folder of texts of one's own.
+        folder: Option<PathBuf>,
+    },
     /// Open the device and the model again after a failure.
     Retry,
 }

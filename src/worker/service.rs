@@ -221,13 +221,15 @@ impl Service<'_> {
                 Err(error) => Err(error),
             },
             Command::Lab(command) => return self.obey_lab(command).await,
-            Command::Lesson(number) => match lessons::text(number).await {
-                Ok(text) => {
-                    self.out.say(Event::Lesson { number, text }).await?;
-                    Ok(())
+            Command::Lesson { number, folder } => {
+                match lessons::text(number, folder.as_deref()).await {
+                    Ok(text) => {
+                        self.out.say(Event::Lesson { number, text }).await?;
+                        Ok(())
+                    }
+                    Err(error) => Err(error.into()),
                 }
-                Err(error) => Err(error.into()),
-            },
+            }
             Command::Retry => Ok(()),
         })
     }

@@ -116,7 +116,7 @@ fn draw(energy: &[f32], classes: &[u8], [low, high, apart]: [f32; 3], style: Sty
                 let class = classes.get(square).copied().unwrap_or(0) as usize;
                 let class_color = theme::CLASSES[class % theme::CLASSES.len()];
                 let paler = 1.0 - 0.75 * share.clamp(0.0, 1.0);
-                class_color.gamma_multiply(0.25 + 0.45 * paler).to_opaque()
+                Color32::BLACK.lerp_to_gamma(class_color, 0.2 + 0.5 * paler)
             }
             false => colors[(share.clamp(0.0, 1.0) * 255.0) as usize],
         };

@@ -115,6 +115,8 @@ pub struct Viewer {
     pub lab: LabRecord,
     /// Whether the lab is to run as soon as it is there.
     lab_plays: bool,
+    /// A folder of lessons of one's own.
+    pub lesson_folder: Option<std::path::PathBuf>,
     /// The lesson that is being read.
     pub(super) reading: Reading,
     outbox: Vec<Command>,
@@ -152,6 +154,7 @@ impl Viewer {
             lesson: None,
             lab: LabRecord::default(),
             lab_plays: false,
+            lesson_folder: None,
             reading: Reading::default(),
             outbox,
         };

@@ -19,7 +19,10 @@ const MARGIN: f32 = 0.3;
 /// A path of another model, or one that does not move.
 pub(in crate::worker) async fn slice(session: &Session, path: Vec<f32>) -> Result<Slice, JobError> {
     let num_pixels: usize = session.input_shape().iter().product();
-    if path.is_empty() || !path.len().is_multiple_of(num_pixels) || path.iter().any(|x| !x.is_finite()) {
+    if path.is_empty()
+        || !path.len().is_multiple_of(num_pixels)
+        || path.iter().any(|x| !x.is_finite())
+    {
         return Err(JobError::Request(
             "the path is of another model, or has left all bounds".into(),
         ));
