@@ -1,37 +1,28 @@
 //! The lab: chains on an energy of the plane, which is given by a formula, was trained, or is being trained.
 
 mod densities;
+mod lane;
 mod learner;
 mod news;
 mod service;
 mod slice;
+mod starts;
 
 use burn::tensor::{Device, Tensor, TensorData, Transaction};
-use rand::RngExt;
 
 use super::JobError;
 use crate::{
     assets, bundled,
     checkpoint::Checkpoint,
-    class_centers::ClassCentersData,
-    config::{
-        ClassCentersConfig, LabState, LabTarget, LaneConfig, MAX_RULES, ModelConfig, Norm,
-        RunConfig, StartKind, ViewStart,
-    },
-    data::{Dataset, random_stream},
+    config::{LabState, LabTarget, LaneConfig, MAX_RULES, ModelConfig, Norm, RunConfig, ViewStart},
     device,
     diagnostics::cells,
-    energy::{AnalyticEnergy, Energy, EnergyGradient, JointEnergy, energy_of_logits},
-    kernels::{
-        self,
-        reference::{NoiseKey, standard_normal_4},
-    },
-    replay_buffer::Start,
-    sampler::{ChainState, Sampler, StepInfo},
-    sampling::{self, NOISE_STREAM, START_STREAM, SampleStart},
+    energy::{AnalyticEnergy, Energy, JointEnergy, energy_of_logits},
+    sampling,
 };
 
 use densities::Analytic;
+use lane::{Ground, Lane};
 pub use learner::Learner;
 pub use news::*;
 pub(super) use service::LabSeat;
@@ -40,9 +31,6 @@ pub(super) use service::LabSeat;
 const SIDES: [usize; 2] = [4 * cells::NUM_CELLS, 3 * cells::NUM_CELLS];
 /// Points that a network looks at together.
 const BATCH: usize = 4096;
-/// Draws that class centres of a formula are estimated from.
-const NUM_DRAWS: usize = 4000;
-const DRAW_STREAM: u32 = 60;
 const POINT: [usize; 3] = [2, 1, 1];
 
 /// Where the energy comes from.
@@ -51,31 +39,6 @@ enum Subject {
     Trained(Box<Checkpoint>),
     /// The lab's own learner.
     Learned,
-}
-
-/// What a rule walks on.
-enum Ground {
-    Analytic(AnalyticEnergy),
-    Network(Box<JointEnergy>),
-}
-
-impl Ground {
-    fn energy(&self) -> &dyn Energy {
-        match self {
-            Self::Analytic(energy) => energy,
-            Self::Network(energy) => &**energy,
-        }
-    }
-}
-
-/// The chains of one rule.
-struct Lane {
-    rule: LaneConfig,
-    ground: Ground,
-    state: ChainState,
-    labels: Vec<u8>,
-    /// What was read of the last step.
-    seen: LabLaneFrame,
 }
 
 /// What a change of the lab calls for.
@@ -186,22 +149,8 @@ impl Lab {
         let mut lanes = Vec::new();
         for rule in self.state.rules.clone() {
             let (x, labels) = self.starts(rule.start).await?;
-            let noise = NoiseKey { seed: self.state.config.seed, stream: NOISE_STREAM, step: 0 };
             let ground = self.ground(&rule)?;
-            let mut lane = Lane {
-                rule,
-                ground,
-                state: ChainState { x, noise },
-                labels,
-                seen: LabLaneFrame {
-                    x: Vec::new(),
-                    mean_energy: 0.0,
-                    clamp_rate: 0.0,
-                    acceptance: None,
-                    traces: Vec::new(),
-                    tracked: None,
-                },
-            };
+            let mut lane = Lane::new(rule, ground, x, labels, self.state.config.seed);
             lane.look().await;
             lanes.push(lane);
         }
@@ -339,71 +288,6 @@ impl Lab {
         let count = values.len() / 2;
         Tensor::from_data(TensorData::new(values, [count, 2, 1, 1]), &self.device)
     }
-
-    /// Starts (N, 2, 1, 1) and the class of each.
-    async fn starts(&self, start: ViewStart) -> Result<(Tensor<4>, Vec<u8>), JobError> {
-        let config = &self.state.config;
-        let (count, seed) = (config.num_chains, config.seed);
-        let num_classes = self.surface.num_classes;
-        let labels: Vec<u32> = (0..count as u32).map(|chain| chain % num_classes).collect();
-        let noise = NoiseKey { seed, stream: START_STREAM, step: 0 };
-        let bytes = |labels: &[u32]| labels.iter().map(|&label| label as u8).collect::<Vec<u8>>();
-        let x = match (start, &self.subject, &self.learner) {
-            (ViewStart::Uniform, ..) => {
-                kernels::uniform_start([count, 2, 1, 1], noise, &self.device)
-            }
-            (ViewStart::Image, ..) => self.points(config.start_point().repeat(count)),
-            (ViewStart::Data, Subject::Analytic(analytic), _) => {
-                let (points, labels) = self.draws(analytic, count);
-                return Ok((self.points(points), bytes(&labels)));
-            }
-            (ViewStart::ClassCenters, Subject::Analytic(analytic), _) => {
-                let (points, labels_drawn) = self.draws(analytic, NUM_DRAWS);
-                let names = (0..num_classes).map(|class| format!("class {class}")).collect();
-                let draws = Dataset::from_floats(points, labels_drawn, POINT, names);
-                let config = ClassCentersConfig { max_components: 2, ..Default::default() };
-                let centers = ClassCentersData::estimate(&draws, &config)
-                    .map_err(crate::trainer::TrainerError::from)?
-                    .to_device(POINT, &self.device);
-                Start::ClassCenters(centers).draw(&labels, noise, &self.device)
-            }
-            (ViewStart::Buffer, Subject::Analytic(_), _) => {
-                return Err(JobError::Request(
-                    "a formula has no replay buffer to start from".into(),
-                ));
-            }
-            (_, Subject::Trained(checkpoint), _) => {
-                sampling::starts(checkpoint, &wanted(start), &labels, seed, &self.device)?
-            }
-            (_, Subject::Learned, Some(learner)) => {
-                let checkpoint = learner.checkpoint().await?;
-                sampling::starts(&checkpoint, &wanted(start), &labels, seed, &self.device)?
-            }
-            (_, Subject::Learned, None) => {
-                return Err(JobError::Request("nothing is being learned".into()));
-            }
-        };
-        Ok((x, bytes(&labels)))
-    }
-
-    /// Exact draws of the density at temperature 1, and the class of each.
-    fn draws(&self, analytic: &Analytic, count: usize) -> (Vec<f32>, Vec<u32>) {
-        let mut rng = random_stream(self.state.config.seed, DRAW_STREAM, 0);
-        let uniforms = std::iter::from_fn(|| Some(std::array::from_fn(|_| rng.random::<f64>())));
-        let points = cells::draw(&self.surface.energy, uniforms.take(count));
-        let (points, labels): (Vec<[f32; 2]>, Vec<u32>) =
-            points.map(|point| (point, analytic.class_of(point))).unzip();
-        (points.concat(), labels)
-    }
-}
-
-/// The start of a network's chains.
-fn wanted(start: ViewStart) -> SampleStart {
-    match start {
-        ViewStart::Data => SampleStart::Data,
-        ViewStart::Buffer => SampleStart::Buffer,
-        _ => SampleStart::Fresh(StartKind::ClassCenters),
-    }
 }
 
 /// Finds what the configuration names.
@@ -447,82 +331,4 @@ fn check(state: &LabState) -> Result<(), JobError> {
 fn most_probable(logits: &[f32]) -> u8 {
     let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
     best.map_or(0, |best| best.0 as u8)
-}
-
-impl Lane {
-    /// The rule at the step where the chains stand.
-    fn sampler(&self) -> Sampler {
-        let section = &self.rule.sampler;
-        Sampler::at_step(section, self.state.noise.step as usize, section.num_steps)
-    }
-
-    /// Moves the chains one step on and reads what it did.
-    async fn advance(&mut self, tracked: usize) {
-        let sampler = self.sampler();
-        let (next, info) = sampler.step(self.state.clone(), self.ground.energy());
-        let before = std::mem::replace(&mut self.state, next);
-        let tracked = tracked.min(before.x.dims()[0] - 1);
-        let row = |x: &Tensor<4>| x.clone().slice([tracked..tracked + 1, 0..2, 0..1, 0..1]);
-        let moved = Tensor::cat(vec![row(&before.x), row(&info.gradient)], 0);
-        let Read { moved: [from, gradient], accepted } = self.read(&info, Some(moved)).await;
-        let lanes = standard_normal_4((2 * tracked / 4) as u32, before.noise);
-        let noise = [0, 1].map(|axis| sampler.noise_std() * lanes[2 * tracked % 4 + axis]);
-        self.seen.tracked = Some(LabMove {
-            chain: tracked,
-            from,
-            gradient,
-            noise,
-            to: [self.seen.x[2 * tracked], self.seen.x[2 * tracked + 1]],
-            step_size: sampler.length(),
-            accepted: accepted.chunks_exact(2).nth(tracked).map(|pair| (pair[0] > 0.5, pair[1])),
-        });
-    }
-
-    /// Reads the chains where they stand, before any step.
-    async fn look(&mut self) {
-        let EnergyGradient { energy, gradient, .. } =
-            self.ground.energy().gradient(self.state.x.clone());
-        let summary = kernels::chain_summary(self.state.x.clone(), gradient.clone(), 0.0);
-        let info = StepInfo { energy, summary, acceptance: None, gradient, logits: None };
-        self.read(&info, None).await;
-    }
-
-    async fn read(&mut self, info: &StepInfo, moved: Option<Tensor<4>>) -> Read {
-        let clamped = info.summary.clone().mean_dim(0);
-        let mut reads = Transaction::default()
-            .register(self.state.x.clone())
-            .register(info.energy.clone())
-            .register(clamped);
-        let optional = [moved.is_some(), info.acceptance.is_some()];
-        if let Some(moved) = moved {
-            reads = reads.register(moved);
-        }
-        if let Some(acceptance) = &info.acceptance {
-            reads = reads.register(acceptance.clone());
-        }
-        let mut read = device::read(reads).await.into_iter();
-        let mut next = || read.next().unwrap_or_default();
-        let [x, energy, summary] = [(); 3].map(|()| next());
-        let [moved, accepted] = optional.map(|is_there| if is_there { next() } else { Vec::new() });
-        // Energies are of the state before the step.
-        let before = std::mem::replace(&mut self.seen.x, x);
-        for (point, energy) in before.chunks_exact(2).zip(&energy).take(NUM_TRACED) {
-            self.seen.traces.extend([point[0], point[1], *energy]);
-        }
-        self.seen.mean_energy = energy.iter().sum::<f32>() / energy.len() as f32;
-        self.seen.clamp_rate = summary.get(1).copied().unwrap_or_default();
-        self.seen.acceptance = (!accepted.is_empty()).then(|| {
-            accepted.chunks_exact(2).map(|pair| pair[1]).sum::<f32>() / energy.len() as f32
-        });
-        let pair = |at: usize| [0, 1].map(|axis| moved.get(at + axis).copied().unwrap_or_default());
-        Read { moved: [pair(0), pair(2)], accepted }
-    }
-}
-
-/// What is read of a step beside where it led.
-struct Read {
-    /// Where the tracked chain was, and the gradient there.
-    moved: [[f32; 2]; 2],
-    /// Shape (N, 2), see [`StepInfo::acceptance`].
-    accepted: Vec<f32>,
 }

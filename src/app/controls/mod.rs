@@ -1,15 +1,15 @@
 //! The controls of every lane: each with its unit, its range, its default and what it does.
 
+mod subject;
+
 use egui::{ComboBox, RichText, Slider, SliderClamping, Ui};
 
 use super::{compare::COMPARISONS, theme, viewer::Viewer};
 use crate::{
-    config::{
-        Field, LaneConfig, MAX_LANES, Norm, SamplerConfig, SamplerKind, StepSchedule, ViewStart,
-        default_rule,
-    },
+    config::{Field, LaneConfig, MAX_LANES, Norm, SamplerKind, StepSchedule, ViewStart},
     worker::ModelInfo,
 };
+pub use subject::Subject;
 
 /// Draws the controls.
 pub fn ui(ui: &mut Ui, viewer: &mut Viewer) {
@@ -105,16 +105,6 @@ pub fn kind_name(kind: SamplerKind) -> &'static str {
     }
 }
 
-fn start_name(start: ViewStart) -> &'static str {
-    match start {
-        ViewStart::ClassCenters => "Class centres",
-        ViewStart::Uniform => "Uniform noise",
-        ViewStart::Data => "Test images",
-        ViewStart::Buffer => "Replay buffer",
-        ViewStart::Image => "My image",
-    }
-}
-
 fn norm_name(norm: Norm) -> &'static str {
     match norm {
         Norm::None => "None",
@@ -183,80 +173,8 @@ fn hover(field: &Field, default: f64, teaches: &str) -> String {
     )
 }
 
-/// What the chains of a rule walk on.
-pub(super) enum Subject<'a> {
-    /// The open model, and whether there is an image to start from.
-    Model(&'a ModelInfo, bool),
-    /// An energy of the lab: whether it is a formula's, and of how many pieces its network is.
-    Lab { is_formula: bool, num_pieces: usize },
-}
-
-impl Subject<'_> {
-    /// A number of the rule: points of the plane take smaller steps than images.
-    pub(super) fn field(&self, name: &str) -> Field {
-        let field = *SamplerConfig::field(name);
-        let slider = match (self, name) {
-            (Self::Model(..), _) => field.slider,
-            (_, "step_size" | "inner_step_size") => Some((1e-5, 0.1)),
-            (_, "noise_std") => Some((0.0, 0.5)),
-            (_, "proximal_radius") => Some((0.1, 300.0)),
-            _ => field.slider,
-        };
-        Field { slider, ..field }
-    }
-
-    /// The rule that it begins with.
-    fn default_rule(&self) -> LaneConfig {
-        match self {
-            Self::Model(model, _) => model.lane(),
-            Self::Lab { .. } => default_rule(),
-        }
-    }
-
-    fn start_name(&self) -> fn(ViewStart) -> &'static str {
-        match self {
-            Self::Model(..) => start_name,
-            Self::Lab { .. } => |start| match start {
-                ViewStart::Data => "Exact draws, or data",
-                ViewStart::Image => "A point",
-                start => start_name(start),
-            },
-        }
-    }
-
-    /// Why chains cannot start so.
-    fn why_not(&self, start: ViewStart) -> Option<&'static str> {
-        match (self, start) {
-            (Self::Model(model, _), ViewStart::Buffer) if !model.has_buffer => Some(
-                "This file is a model alone, without a replay buffer; checkpoints of a run have one.",
-            ),
-            (Self::Model(_, false), ViewStart::Image) => {
-                Some("Draw an image in the panel at the right, or drop a picture on the window.")
-            }
-            (Self::Lab { is_formula: true, .. }, ViewStart::Buffer) => {
-                Some("Only what is being learned has a replay buffer.")
-            }
-            _ => None,
-        }
-    }
-
-    fn num_pieces(&self) -> usize {
-        match self {
-            Self::Model(model, _) => model.num_pieces,
-            Self::Lab { num_pieces, .. } => *num_pieces,
-        }
-    }
-
-    fn norm(&self) -> Norm {
-        match self {
-            Self::Model(model, _) => model.norm,
-            Self::Lab { .. } => Norm::None,
-        }
-    }
-}
-
 /// The controls of one rule.
-pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, subject: &Subject<'_>, index: usize) {
+pub fn rule(ui: &mut Ui, lane: &mut LaneConfig, subject: &Subject<'_>, index: usize) {
     ui.spacing_mut().slider_width = (ui.available_width() - 178.0).clamp(40.0, 240.0);
     let default = subject.default_rule();
     let before = lane.sampler.kind;

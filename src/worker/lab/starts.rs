@@ -1,0 +1,87 @@
+//! Where the lab's chains begin.
+
+use burn::tensor::Tensor;
+use rand::RngExt;
+
+use super::{Analytic, JobError, Lab, POINT, Subject};
+use crate::{
+    class_centers::ClassCentersData,
+    config::{ClassCentersConfig, StartKind, ViewStart},
+    data::{Dataset, random_stream},
+    diagnostics::cells,
+    kernels::{self, reference::NoiseKey},
+    replay_buffer::Start,
+    sampling::{self, START_STREAM, SampleStart},
+    trainer::TrainerError,
+};
+
+/// Draws that class centres of a formula are estimated from.
+const NUM_DRAWS: usize = 4000;
+const DRAW_STREAM: u32 = 60;
+
+impl Lab {
+    /// Starts (N, 2, 1, 1) and the class of each.
+    pub(super) async fn starts(&self, start: ViewStart) -> Result<(Tensor<4>, Vec<u8>), JobError> {
+        let config = &self.state.config;
+        let (count, seed) = (config.num_chains, config.seed);
+        let num_classes = self.surface.num_classes;
+        let labels: Vec<u32> = (0..count as u32).map(|chain| chain % num_classes).collect();
+        let noise = NoiseKey { seed, stream: START_STREAM, step: 0 };
+        let bytes = |labels: &[u32]| labels.iter().map(|&label| label as u8).collect::<Vec<u8>>();
+        let x = match (start, &self.subject, &self.learner) {
+            (ViewStart::Uniform, ..) => {
+                kernels::uniform_start([count, 2, 1, 1], noise, &self.device)
+            }
+            (ViewStart::Image, ..) => self.points(config.start_point().repeat(count)),
+            (ViewStart::Data, Subject::Analytic(analytic), _) => {
+                let (points, labels) = self.draws(analytic, count);
+                return Ok((self.points(points), bytes(&labels)));
+            }
+            (ViewStart::ClassCenters, Subject::Analytic(analytic), _) => {
+                let (points, labels_drawn) = self.draws(analytic, NUM_DRAWS);
+                let names = (0..num_classes).map(|class| format!("class {class}")).collect();
+                let draws = Dataset::from_floats(points, labels_drawn, POINT, names);
+                let config = ClassCentersConfig { max_components: 2, ..Default::default() };
+                let centers = ClassCentersData::estimate(&draws, &config)
+                    .map_err(TrainerError::from)?
+                    .to_device(POINT, &self.device);
+                Start::ClassCenters(centers).draw(&labels, noise, &self.device)
+            }
+            (ViewStart::Buffer, Subject::Analytic(_), _) => {
+                return Err(JobError::Request(
+                    "a formula has no replay buffer to start from".into(),
+                ));
+            }
+            (_, Subject::Trained(checkpoint), _) => {
+                sampling::starts(checkpoint, &wanted(start), &labels, seed, &self.device)?
+            }
+            (_, Subject::Learned, Some(learner)) => {
+                let checkpoint = learner.checkpoint().await?;
+                sampling::starts(&checkpoint, &wanted(start), &labels, seed, &self.device)?
+            }
+            (_, Subject::Learned, None) => {
+                return Err(JobError::Request("nothing is being learned".into()));
+            }
+        };
+        Ok((x, bytes(&labels)))
+    }
+
+    /// Exact draws of the density at temperature 1, and the class of each.
+    fn draws(&self, analytic: &Analytic, count: usize) -> (Vec<f32>, Vec<u32>) {
+        let mut rng = random_stream(self.state.config.seed, DRAW_STREAM, 0);
+        let uniforms = std::iter::from_fn(|| Some(std::array::from_fn(|_| rng.random::<f64>())));
+        let points = cells::draw(&self.surface.energy, uniforms.take(count));
+        let (points, labels): (Vec<[f32; 2]>, Vec<u32>) =
+            points.map(|point| (point, analytic.class_of(point))).unzip();
+        (points.concat(), labels)
+    }
+}
+
+/// The start of a network's chains.
+fn wanted(start: ViewStart) -> SampleStart {
+    match start {
+        ViewStart::Data => SampleStart::Data,
+        ViewStart::Buffer => SampleStart::Buffer,
+        _ => SampleStart::Fresh(StartKind::ClassCenters),
+    }
+}
