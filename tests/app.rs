@@ -448,14 +448,14 @@ fn training_news_reach_their_tab() {
 
 #[test]
 fn every_tab_fits_a_small_window() {
-    for tab in [Tab::Chains, Tab::Plots, Tab::Train] {
+    for tab in [Tab::Chains, Tab::Plots, Tab::Train, Tab::Lab] {
         let mut window = Window::open([800.0, 600.0], ViewState::default());
         window.harness.state_mut().viewer_mut().view.view.tab = tab;
         window.pass(2, 0);
         window.click_if_there(PLAY);
         window.pass(5, 4);
         let screen = egui::Rect::from_min_size(egui::Pos2::ZERO, egui::vec2(800.0, 600.0));
-        for label in ["Chains", "Plots", "Train", "? Help"] {
+        for label in ["Chains", "Plots", "Train", "Lab", "Lessons", "? Help"] {
             let rect = window.harness.get_by_label(label).rect();
             assert!(screen.contains_rect(rect), "{label} at {rect} in {tab:?}");
         }

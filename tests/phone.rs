@@ -178,7 +178,7 @@ fn assert_fits(window: &Window, size: [f32; 2], labels: &[&str], what: &str) {
 #[test]
 fn every_tab_fits_every_screen() {
     for size in [TALL, WIDE, SHORT, [320.0, 568.0], [667.0, 375.0]] {
-        for tab in [Tab::Chains, Tab::Plots, Tab::Train] {
+        for tab in [Tab::Chains, Tab::Plots, Tab::Train, Tab::Lab] {
             let mut window = Window::new(size);
             window.harness.state_mut().viewer_mut().play();
             window.pass(5, 4);
@@ -186,7 +186,7 @@ fn every_tab_fits_every_screen() {
             window.pass(3, 0);
             let labels = ["Menu", "⏸ Pause", "Restart", "Controls", "Chain", "Energies"];
             assert_fits(&window, size, &labels, &format!("{tab:?} at {size:?}"));
-            if tab == Tab::Train {
+            if matches!(tab, Tab::Train | Tab::Lab) {
                 continue;
             }
             for sheet in ["Controls", "Chain"] {

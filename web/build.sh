@@ -89,8 +89,16 @@ put web/icon.svg icon.svg
 for name in style.css main.js worker.js; do put "web/$name" "$stamp/$name"; done
 (cd "$js" && find . -name '*.js') | while read -r name; do put "$js/$name" "$stamp/$name"; done
 put "$wasm" "$stamp/jempp_bg.wasm"
+# Models as planes, see worker.js: upper bytes of half floats resemble each other, lower ones are noise.
 for file in assets/*.safetensors assets/mnist/mnist.safetensors; do
-    case $file in *-judge.*) ;; *) put "$file" "assets/${file##*/}" ;; esac
+    name=${file##*/}
+    case $name in *-judge.*) continue ;; esac
+    python3 -c '
+import sys
+data = sys.stdin.buffer.read()
+begin = 8 + int.from_bytes(data[:8], "little")
+sys.stdout.buffer.write(data[:begin] + data[begin + 1 :: 2] + data[begin::2])' <"$file" >"$work/planes"
+    put "$work/planes" "assets/${name%.safetensors}.planes"
 done
 for file in assets/lessons/*.md; do put "$file" "$file"; done
 for file in assets/fashion-mnist/*.gz assets/fashion-mnist/LICENSE; do put "$file" "$file"; done
@@ -98,7 +106,7 @@ for file in assets/fashion-mnist/*.gz assets/fashion-mnist/LICENSE; do put "$fil
     echo "// Written by build.sh: bytes before compression, which a response does not tell."
     echo "export default {"
     echo "  'jempp_bg.wasm': $(size "$wasm"),"
-    for file in "$dist"/assets/*.safetensors; do
+    for file in "$dist"/assets/*.planes; do
         echo "  'assets/${file##*/}': $(size "$file"),"
     done
     echo "};"
@@ -111,7 +119,7 @@ squeeze() { # squeeze FILE
     [ "$1.gz" -nt "$1" ] || { gzip -9 -n -c "$1" >"$1.part" && mv "$1.part" "$1.gz"; }
 }
 export -f squeeze
-compressible=$(cd $dist && find . -name '*.html' -o -name '*.js' -o -name '*.css' -o -name '*.svg' -o -name '*.wasm' -o -name '*.safetensors' -o -name '*.md')
+compressible=$(cd $dist && find . -name '*.html' -o -name '*.js' -o -name '*.css' -o -name '*.svg' -o -name '*.wasm' -o -name '*.planes' -o -name '*.md')
 if [ -z "$release" ]; then
     for name in $compressible; do [ "$dist/$name.br" -nt "$dist/$name" ] || rm -f "$dist/$name.br" "$dist/$name.gz"; done
     echo "$dist is ready: wasm $(size "$raw") bytes raw, $(size "$wasm") as served. Neither optimised nor compressed."
@@ -130,7 +138,7 @@ row "wasm, raw" "$(size "$raw")"
 row "wasm, with its calls bound" "$(size "$js/jempp_bg.wasm")"
 row "wasm, optimised" "$(size "$wasm")"
 row "wasm, brotli" "$(size "$dist/$stamp/jempp_bg.wasm.br")"
-row "fashion model, brotli" "$(size $dist/assets/fashion.safetensors.br)"
+row "fashion model, brotli" "$(size $dist/assets/fashion.planes.br)"
 row "the default page, brotli" "$total"
 row "  and at most" "$limit"
 [ "$total" -le "$limit" ] || fail "the page is $((total - limit)) bytes too large"

@@ -3,7 +3,7 @@ import sizes from './sizes.js';
 
 const byId = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
-const model = `assets/${query.get('model') ?? 'fashion'}.safetensors`;
+const model = `assets/${query.get('model') ?? 'fashion'}.planes`;
 
 // A function that returns a 128-bit vector: the smallest module that only an engine with SIMD accepts.
 const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];

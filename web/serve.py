@@ -7,7 +7,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 DIST = Path(__file__).resolve().parent / "dist"
-TYPES = {".js": "text/javascript", ".wasm": "application/wasm", ".svg": "image/svg+xml", ".safetensors": "application/octet-stream"}
+TYPES = {".js": "text/javascript", ".wasm": "application/wasm", ".svg": "image/svg+xml", ".planes": "application/octet-stream"}
 
 
 class Handler(SimpleHTTPRequestHandler):

@@ -1,6 +1,18 @@
 // The worker: fetches the model at once, then runs the same program as the page, which sees where it is.
 import sizes from './sizes.js';
 
+/** A checkpoint out of its planes: all upper bytes of its half floats, then all lower ones, compress better. */
+function joined(planes) {
+  const begin = 8 + Number(new DataView(planes.buffer).getBigUint64(0, true));
+  const count = (planes.byteLength - begin) / 2;
+  const bytes = planes.slice();
+  for (let index = 0; index < count; index += 1) {
+    bytes[begin + 2 * index] = planes[begin + count + index];
+    bytes[begin + 2 * index + 1] = planes[begin + index];
+  }
+  return bytes;
+}
+
 /** One file on its way: its bytes, and how many are there so far. */
 function download(path) {
   const job = { loaded: 0, onProgress: null };
@@ -33,7 +45,7 @@ function download(path) {
 }
 
 const query = new URLSearchParams(location.search);
-const model = `assets/${query.get('model') ?? 'fashion'}.safetensors`;
+const model = `assets/${query.get('model') ?? 'fashion'}.planes`;
 // Only what travels with the page; a later asset() takes it over.
 let early = model in sizes ? download(model) : null;
 
@@ -64,7 +76,7 @@ globalThis.jempp = {
   inbox: [],
   /** The bytes of `assets/NAME`; `onProgress` hears how many are there. */
   async asset(name, onProgress) {
-    const path = `assets/${name}`;
+    const path = `assets/${name.replace(/\.safetensors$/, '.planes')}`;
     const job = early && path === model ? early : download(path);
     if (job === early) early = null;
     const page = job.onProgress;
@@ -73,7 +85,8 @@ globalThis.jempp = {
       onProgress(bytes);
     };
     onProgress(job.loaded);
-    return job.bytes;
+    const bytes = await job.bytes;
+    return path.endsWith('.planes') ? joined(bytes) : bytes;
   },
   /** Lets messages in: after so many milliseconds, or, for 0, as soon as they have been read. */
   pause(ms) {

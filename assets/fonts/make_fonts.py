@@ -28,7 +28,6 @@ def main(folder: pathlib.Path) -> None:
     used = {ord(c) for path in texts for c in path.read_text() if ord(c) > 0x7F}
     wanted = {
         "Ubuntu-Light": TEXT | used,
-        "Hack-Regular": TEXT,
         "NotoEmoji-Regular": used | EGUI,
         "emoji-icon-font": used | EGUI,
     }

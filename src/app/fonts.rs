@@ -6,8 +6,7 @@ use std::sync::Arc;
 use egui::{FontData, FontDefinitions, FontFamily, epaint::text::FontTweak};
 
 /// Name, file, and size beside text of the same height, as egui sets it.
-const FONTS: [(&str, &[u8], f32); 4] = [
-    ("Hack", include_bytes!("../../assets/fonts/Hack-Regular.ttf"), 1.0),
+const FONTS: [(&str, &[u8], f32); 3] = [
     ("Ubuntu-Light", include_bytes!("../../assets/fonts/Ubuntu-Light.ttf"), 1.0),
     ("NotoEmoji-Regular", include_bytes!("../../assets/fonts/NotoEmoji-Regular.ttf"), 0.81),
     ("emoji-icon-font", include_bytes!("../../assets/fonts/emoji-icon-font.ttf"), 0.9),
@@ -22,8 +21,10 @@ pub fn small() -> FontDefinitions {
         fonts.font_data.insert(name.to_string(), Arc::new(data));
     }
     let names = FONTS.map(|font| font.0.to_string());
-    fonts.families.insert(FontFamily::Monospace, names.to_vec());
-    fonts.families.insert(FontFamily::Proportional, names[1..].to_vec());
+    // The page can do without a second alphabet of one width.
+    for family in [FontFamily::Monospace, FontFamily::Proportional] {
+        fonts.families.insert(family, names.to_vec());
+    }
     fonts
 }
 

@@ -6,7 +6,7 @@ use egui::{
 
 use super::viewer::Viewer;
 use crate::{
-    config::{Tab, ViewState},
+    config::{LabView, Tab, ViewState},
     lessons::{Block, Lesson, Span, TITLES},
     worker::Command,
 };
@@ -77,6 +77,12 @@ impl Viewer {
         }
     }
 
+    /// The title of the open lesson, once its text is here.
+    pub fn lesson_title(&self) -> Option<&str> {
+        let (number, lesson) = self.reading.text.as_ref()?;
+        (*number == self.view.view.lesson).then_some(lesson.title.as_str())
+    }
+
     /// Takes the text of a lesson.
     pub(super) fn take_lesson(&mut self, number: usize, text: &str) {
         self.reading.text = Some((number, Lesson::parse(text)));
@@ -99,7 +105,7 @@ impl Viewer {
     /// Shows another state of the window, as if it had been opened with it.
     pub fn show_state(&mut self, state: ViewState) {
         let plays = state.view.play;
-        let is_lab = state.view.tab == Tab::Lab;
+        let is_lab = state.view.tab == Tab::Lab && state.lab.config.view == LabView::Plane;
         let is_other_model =
             !is_lab && self.model.as_ref().is_none_or(|model| model.name != state.view.model);
         self.selected = None;

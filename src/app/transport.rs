@@ -167,7 +167,7 @@ pub fn keys(ctx: &egui::Context, viewer: &mut Viewer, help: &mut Help) {
     if pressed(Key::Escape) {
         help.is_open = false;
     }
-    if viewer.view.view.tab == Tab::Lab {
+    if viewer.shows_plane() {
         let is_free = ctx.memory(|memory| memory.focused().is_none());
         if pressed(Key::Space) && is_free {
             viewer.toggle_lab();

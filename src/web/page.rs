@@ -306,6 +306,15 @@ impl Page {
             "steps_per_sec": viewer.steps_per_sec,
             "has_references": viewer.references.is_some(),
             "is_training": viewer.is_training,
+            "lesson": viewer.lesson_title(),
+            "lab": {
+                "step": viewer.lab.step,
+                "is_running": viewer.lab.is_running,
+                "is_learning": viewer.lab.is_learning,
+                "num_rules": viewer.lab.lanes.len(),
+                "has_surface": viewer.lab.surface.is_some(),
+                "total_variation": viewer.lab.total_variations(),
+            },
         });
         js_sys::JSON::parse(&state.to_string()).unwrap_or(JsValue::NULL)
     }

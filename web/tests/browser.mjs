@@ -1,6 +1,6 @@
 // The built page, served as by serve.sh, in a real browser.
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { after } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -81,18 +81,19 @@ export async function photograph(page, name) {
   return page.screenshot({ path: here(`out/${name}.png`) });
 }
 
-/** Lets go of a file over the canvas: `source` is an address beside the page, or null for a file of nonsense. */
+/** Lets go of a file over the canvas: `source` is a path beside this file, or null for a file of nonsense. */
 export function drop(page, name, source = null) {
+  const content = source ? readFileSync(here(source)) : Buffer.from('This is not a checkpoint.');
   return page.evaluate(
-    async ([name, source]) => {
-      const bytes = source ? await (await fetch(source)).arrayBuffer() : new TextEncoder().encode('This is not a checkpoint.');
+    ([name, base64]) => {
+      const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
       const dataTransfer = new DataTransfer();
       dataTransfer.items.add(new File([bytes], name));
       for (const type of ['dragover', 'drop']) {
         document.getElementById('canvas').dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
       }
     },
-    [name, source],
+    [name, content.toString('base64')],
   );
 }
 

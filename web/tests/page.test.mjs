@@ -18,7 +18,7 @@ test('with WebGPU the adapter is named and chains advance', async (t) => {
 
   const isOwn = (url) => url.startsWith(origin) || url.startsWith(`blob:${origin}`) || url.startsWith('data:');
   assert.deepEqual(requests.filter((url) => !isOwn(url)), [], 'nothing leaves the page');
-  for (const file of ['jempp_bg.wasm', 'worker.js', 'fashion.safetensors']) {
+  for (const file of ['jempp_bg.wasm', 'worker.js', 'fashion.planes']) {
     assert.equal(requests.filter((url) => url.includes(file)).length, 1, `${file} is loaded once`);
   }
 
@@ -70,7 +70,7 @@ test('a program that does not come is told, with a way to try again', async (t) 
 });
 
 test('a model that does not come is told in the viewer', async (t) => {
-  const { until } = await open(t, '?model=mnist', { routes: { '**/assets/mnist.safetensors': { status: 404, body: '' } } });
+  const { until } = await open(t, '?model=mnist', { routes: { '**/assets/mnist.planes': { status: 404, body: '' } } });
   const state = await until('a message', (s) => s.failure || s.notices.length > 0);
   assert.match(`${state.failure} ${state.notices}`, /mnist/);
 });
@@ -100,7 +100,7 @@ test('a broken checkpoint brings a message and nothing else, a good one opens', 
   assert.match(told.notices.join(), /broken/);
   assert.equal(told.failure, null);
   await until('chains that go on', (s) => s.last_step >= told.last_step + 3);
-  await drop(page, 'digits.safetensors', 'assets/mnist.safetensors');
+  await drop(page, 'digits.safetensors', '../../assets/mnist/mnist.safetensors');
   const opened = await until('the other model', (s) => s.model && s.model !== told.model && s.energies.length > 0);
   assert.match(opened.model, /digits/);
   // It waits to be played, as in the window.

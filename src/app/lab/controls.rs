@@ -62,16 +62,6 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, tool: &mut Tool) {
             "An image has as many directions as pixels. This plane is spanned by the two in which the chain \
              moved most; choose the chain in the tab Chains.",
         );
-        if ui
-            .button(if viewer.is_playing() {
-                "⏸ Pause the chains"
-            } else {
-                "▶ Play the chains"
-            })
-            .clicked()
-        {
-            viewer.toggle_play();
-        }
         return;
     }
     ui.spacing_mut().slider_width = (ui.available_width() - 178.0).clamp(40.0, 240.0);

@@ -4,8 +4,8 @@ use egui::{Color32, ColorImage, Context, TextureHandle, TextureId, TextureOption
 
 use crate::app::{plots::chart::round_step, theme};
 
-/// Pixels of the picture for each square of the grid.
-const SCALE: usize = 3;
+/// Pixels along a side of the picture, at least.
+const PIXELS: usize = 400;
 /// Share of energies below which the scale ends: walls far up would leave one colour for all the rest.
 const TOP_SHARE: f64 = 0.7;
 /// The same of networks, whose walls are less steep.
@@ -88,17 +88,18 @@ fn scale_of(energy: &[f32], is_network: bool) -> [f32; 3] {
 
 fn draw(energy: &[f32], classes: &[u8], [low, high, apart]: [f32; 3], style: Style) -> ColorImage {
     let side = energy.len().isqrt();
-    let size = SCALE * side;
+    let scale = PIXELS.div_ceil(side);
+    let size = scale * side;
     let colors: Vec<Color32> = (0..256).map(|index| color(index as f32 / 255.0)).collect();
     let at = |row: usize, column: usize| energy[row.min(side - 1) * side + column.min(side - 1)];
     let mut values = Vec::with_capacity(size * size);
     for y in 0..size {
         // From the top of the picture down, between the centres of squares.
-        let from_below = ((size - 1 - y) as f32 + 0.5) / SCALE as f32 - 0.5;
+        let from_below = ((size - 1 - y) as f32 + 0.5) / scale as f32 - 0.5;
         let row = from_below.max(0.0) as usize;
         let up = (from_below - row as f32).clamp(0.0, 1.0);
         for x in 0..size {
-            let across = (x as f32 + 0.5) / SCALE as f32 - 0.5;
+            let across = (x as f32 + 0.5) / scale as f32 - 0.5;
             let column = across.max(0.0) as usize;
             let right = (across - column as f32).clamp(0.0, 1.0);
             let lower = at(row, column) * (1.0 - right) + at(row, column + 1) * right;
@@ -112,7 +113,7 @@ fn draw(energy: &[f32], classes: &[u8], [low, high, apart]: [f32; 3], style: Sty
         let share = (value - low) / (high - low);
         let mut color = match style.decisions {
             true => {
-                let square = (size - 1 - y) / SCALE * side + x / SCALE;
+                let square = (size - 1 - y) / scale * side + x / scale;
                 let class = classes.get(square).copied().unwrap_or(0) as usize;
                 let class_color = theme::CLASSES[class % theme::CLASSES.len()];
                 let paler = 1.0 - 0.75 * share.clamp(0.0, 1.0);

@@ -12,7 +12,7 @@ mod trails;
 use egui::{CentralPanel, Panel, RichText, ScrollArea, Ui};
 
 use self::plane::{Plane, PlaneView, Touch};
-use super::{compact, theme, viewer::Viewer};
+use super::{compact, theme, transport, viewer::Viewer};
 use crate::{
     config::{LabTarget, LabView as What, MAX_DABS, ViewStart},
     worker::{Command, lab::LabCommand},
@@ -120,7 +120,10 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, state: &mut LabView) {
     if is_small {
         return small(ui, viewer, state);
     }
-    Panel::bottom("lab transport").show(ui, |ui| controls::transport(ui, viewer));
+    Panel::bottom("lab transport").show(ui, |ui| match viewer.shows_plane() {
+        true => controls::transport(ui, viewer),
+        false => transport::ui(ui, viewer),
+    });
     let width = CONTROLS[usize::from(ui.available_width() < 1000.0)];
     Panel::left("lab controls").resizable(false).exact_size(width).show(ui, |ui| {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    config::{LabReference, LabState, LabTarget, LabView},
+    config::{LabReference, LabState, LabTarget},
     diagnostics::{self, DoesNotApply, cells::Cells},
     worker::lab::{
         LabCommand, LabFrame, LabLaneFrame, LabNews, LabSurface, LearningFrame, NUM_TRACED, Slice,
@@ -215,7 +215,7 @@ pub struct LabRecord {
 impl LabRecord {
     /// What is to be asked so that the worker shows `state`.
     pub(crate) fn sync(&mut self, state: &LabState, is_open: bool) -> Vec<LabCommand> {
-        if !is_open || state.config.view == LabView::Slice {
+        if !is_open {
             return self.rest();
         }
         let is_reset = std::mem::take(&mut self.is_reset);
@@ -336,6 +336,11 @@ impl LabRecord {
             self.compare(&state);
             self.sent = Some(state);
         }
+    }
+
+    /// Total variation of each rule's chains to the exact density, where there is one.
+    pub fn total_variations(&self) -> Vec<Option<f64>> {
+        self.lanes.iter().map(|lane| lane.variation.last()).collect()
     }
 
     /// The energy at a point of the plane, where one is known.

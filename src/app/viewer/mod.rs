@@ -8,7 +8,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use super::{lab::record::LabRecord, lessons::Reading, record::Record};
 use crate::{
-    config::{LabTarget, LaneConfig, ViewState},
+    config::{LabTarget, LabView, LaneConfig, ViewState},
     worker::{Command, LaneImages, LaneNumbers, ModelInfo, References, RunRequest, TrainingNews},
 };
 
@@ -159,12 +159,16 @@ impl Viewer {
             outbox,
         };
         viewer.begin_lesson();
-        if viewer.view.view.play && viewer.view.view.tab == Tab::Lab {
-            viewer.prepare_lab(true);
-        } else {
-            viewer.is_running = viewer.view.view.play;
+        match viewer.shows_plane() {
+            true => viewer.prepare_lab(viewer.view.view.play),
+            false => viewer.is_running = viewer.view.view.play,
         }
         viewer
+    }
+
+    /// Whether the chains on show are the lab's, and not the open model's.
+    pub(super) fn shows_plane(&self) -> bool {
+        self.view.view.tab == Tab::Lab && self.view.lab.config.view == LabView::Plane
     }
 
     /// Lets the lab run, and learn, once it shows the state that is set up now; or lets it rest.
@@ -179,7 +183,7 @@ impl Viewer {
 
     /// Keeps the lab as the view wants it.
     pub fn follow_lab(&mut self) {
-        let is_open = self.view.view.tab == Tab::Lab;
+        let is_open = self.shows_plane();
         for command in self.lab.sync(&self.view.lab, is_open) {
             self.send(Command::Lab(command));
         }

@@ -17,8 +17,8 @@ use crate::{
 const NUM_SHOWN: usize = 1000;
 /// Points of the data that are shown, at most.
 const NUM_DATA: usize = 1500;
-/// A gap beyond which there is nothing more to see.
-const MAX_GAP: f64 = 1e4;
+/// A gap, or a gradient norm, beyond which there is nothing more to see.
+const BEYOND: f64 = 1e4;
 
 /// What is being learned, and how it went since somebody looked.
 pub struct Learner {
@@ -48,7 +48,9 @@ impl Learner {
         // Somebody looks on: there is no end, and nothing is written.
         config.training.epochs = 10_000;
         config.optimizer.decay_epochs.clear();
-        config.divergence.max_abs_gap = MAX_GAP;
+        config.divergence.max_abs_gap = BEYOND;
+        config.divergence.max_gradient_norm = BEYOND;
+        config.divergence.max_clamp_rate = 1.0;
         config.replay_buffer.replay_buffer_size = 4000;
         tune(&mut config, lab);
         config.check()?;
