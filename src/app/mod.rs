@@ -46,6 +46,9 @@ pub use fonts::small as small_fonts;
 pub use record::{IMAGE_BYTES, NUMBER_BYTES, Record, Thinned};
 pub use viewer::{Overlay, Selection, Tab, Viewer};
 
+/// Between two frames of running chains in the lab.
+const LAB_FRAME: std::time::Duration = std::time::Duration::from_millis(16);
+
 /// Size of a fresh window in points.
 pub const SIZE: [f32; 2] = [1280.0, 800.0];
 
@@ -144,8 +147,11 @@ impl App {
         self.viewer.ask_for_references();
         self.viewer.follow_lesson();
         self.viewer.follow_lab();
-        // New steps ask for a frame themselves.
-        if self.viewer.is_replaying() {
+        // New steps ask for a frame themselves, if seldom where a program draws the window: chains in the plane
+        // are light, and are to be seen moving.
+        if self.viewer.shows_plane() && self.viewer.lab.is_running {
+            ctx.request_repaint_after(LAB_FRAME);
+        } else if self.viewer.is_replaying() {
             ctx.request_repaint();
         } else if !self.viewer.notices.is_empty() {
             ctx.request_repaint_after_secs(0.25);

@@ -329,7 +329,7 @@ pub(super) fn transport(ui: &mut Ui, viewer: &mut Viewer) {
         let config = &mut viewer.view.lab.config;
         let field = LabConfig::field("max_steps_per_sec");
         let (low, high) = field.range.unwrap_or((0.0, 1e3));
-        let label = ui.label("at most");
+        let label = ui.add(egui::Label::new("at most").extend());
         let value = DragValue::new(&mut config.max_steps_per_sec)
             .range(low..=high)
             .speed(0.5)
