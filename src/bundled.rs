@@ -33,7 +33,7 @@ pub const BUNDLED_MODELS: &[BundledModel] = &[
     BundledModel { name: "two-moons", preset: "toy-two-moons", file: "two-moons.safetensors" },
     BundledModel {
         name: "two-moons-classifier",
-        preset: "toy-two-moons-classifier",
+        preset: "two-moons-classifier",
         file: "two-moons-classifier.safetensors",
     },
 ];

@@ -124,7 +124,7 @@ pub const PRESETS: &[Preset] = &[
     },
     toy("toy-two-moons", &[TOY, "data.dataset = 'two-moons'"]),
     Preset {
-        name: "toy-two-moons-classifier",
+        name: "two-moons-classifier",
         about: "The same network as a plain classifier, to compare with; seconds",
         layers: &[TOY, "data.dataset = 'two-moons'", CLASSIFIER],
     },
