@@ -229,6 +229,14 @@ fn what_cannot_be_shown_is_refused_and_changes_nothing() {
     assert!(why.contains("model of images"), "{why}");
     let why = refuse(&mut lab, &|state| state.rules.clear());
     assert!(why.contains("rules"), "{why}");
+    // Another target whose chains cannot start so: neither the energy nor the picture of it changes.
+    let surface = lab.surface().energy.clone();
+    let why = refuse(&mut lab, &|state| {
+        state.config.target = LabTarget::Gaussian;
+        state.rules[0].start = ViewStart::Buffer;
+    });
+    assert!(why.contains("replay buffer"), "{why}");
+    assert_eq!(lab.surface().energy, surface);
     assert_eq!(lab.state(), &state("lab.target=ring&lab.num_chains=10"));
     assert_eq!(places(&mut lab), before);
     block_on(lab.advance());
@@ -350,13 +358,10 @@ fn a_slice_goes_through_the_path() {
     let mut refused = None;
     while found.is_none() || refused.is_none() {
         for event in events.recv_timeout(Duration::from_secs(120)).unwrap() {
-            match event {
-                Event::Lab(news) => {
-                    if let LabNews::Slice(slice) = *news {
-                        found = Some(slice);
-                    }
-                }
-                Event::Refused(why) => refused = Some(why),
+            let Event::Lab(news) = event else { continue };
+            match *news {
+                LabNews::Slice(slice) => found = Some(slice),
+                LabNews::Refused(why) => refused = Some(why),
                 _ => {}
             }
         }

@@ -35,9 +35,9 @@ impl Viewer {
         self.view.view.lesson = number;
         self.view.view.lesson_step = step;
         self.reading.set_up = (0, 0);
+        self.reading.ask_again();
         if self.lesson_folder.is_some() {
             // Somebody may be writing it.
-            self.reading.asked = 0;
             self.reading.text = None;
         }
     }
@@ -143,6 +143,11 @@ impl Viewer {
 }
 
 impl Reading {
+    /// What was asked for may not have come.
+    pub(super) fn ask_again(&mut self) {
+        self.asked = 0;
+    }
+
     fn step(&self, step: usize) -> Option<&crate::lessons::LessonStep> {
         let (_, lesson) = self.text.as_ref()?;
         lesson.steps.get(step.clamp(1, lesson.steps.len()) - 1)
@@ -194,6 +199,9 @@ fn text(ui: &mut Ui, viewer: &mut Viewer) {
     });
     let Some((_, lesson)) = viewer.reading.text.clone().filter(|text| text.0 == number) else {
         ui.spinner();
+        if ui.button("Load it again").clicked() {
+            viewer.reading.ask_again();
+        }
         return;
     };
     ui.add(Label::new(RichText::new(&lesson.title).heading()).wrap());

@@ -134,7 +134,11 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
                 app.save_to(folder);
             }
             // Chains that run when the model comes go on running.
-            app.viewer_mut().is_running |= play;
+            match app.viewer().shows_plane() {
+                true if play => app.viewer_mut().prepare_lab(true),
+                true => {}
+                false => app.viewer_mut().is_running |= play,
+            }
             app.viewer_mut().lesson_folder = lessons;
             Ok(match measure {
                 Some(secs) => Box::new(Measured {

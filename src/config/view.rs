@@ -49,7 +49,7 @@ section! {
         /// Lesson beside it, 1 to 8; 0 is none.
         lesson: usize = 0, in 0 ..= 8;
         /// Step of the lesson, from 1.
-        lesson_step: usize = 1, in 1 ..= 9;
+        lesson_step: usize = 1, in 1 ..= 99;
         /// Bundled model (fashion, mnist, fashion-classifier, two-moons, two-moons-classifier), or the path of a checkpoint.
         model: String = "fashion".to_string();
         /// Seed of starts and noise: the same seed gives the same chains.

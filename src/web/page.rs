@@ -240,8 +240,8 @@ impl Page {
             location.pathname().unwrap_or_default()
         ));
         let viewer = app.viewer_mut();
-        // They start when the model comes.
-        viewer.is_running = true;
+        // They start when the model comes, unless the lab's are to be seen.
+        viewer.is_running = !viewer.shows_plane();
         if let Some(problem) = problem {
             viewer.complain(problem);
         }

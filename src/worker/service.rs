@@ -6,7 +6,7 @@ use web_time::Instant;
 
 use super::{
     Command, Event, JobError, Training,
-    lab::{LabCommand, LabSeat},
+    lab::{LabCommand, LabNews, LabSeat},
     learning::Trained,
     outbox::{Gone, Outbox},
     platform::{self, Inbox},
@@ -59,6 +59,15 @@ pub(super) async fn attend(wanted: &str, inbox: &mut Inbox, out: &Outbox) -> Res
         service.leave().await;
     }
     result
+}
+
+/// Time between two steps at so many a second; 0 is no limit.
+pub(super) fn interval_of(steps_per_sec: f64) -> Duration {
+    const LONGEST_SECS: f64 = 3600.0;
+    match steps_per_sec > 0.0 {
+        true => Duration::from_secs_f64((1.0 / steps_per_sec).min(LONGEST_SECS)),
+        false => Duration::ZERO,
+    }
 }
 
 pub(super) struct Service<'a> {
@@ -162,10 +171,7 @@ impl Service<'_> {
             Command::Run { run, until, max_steps_per_sec } => {
                 self.run = run;
                 self.until = until;
-                self.interval = match max_steps_per_sec > 0.0 {
-                    true => Duration::from_secs_f64(1.0 / max_steps_per_sec),
-                    false => Duration::ZERO,
-                };
+                self.interval = interval_of(max_steps_per_sec);
                 self.is_running = true;
                 Ok(())
             }
@@ -220,15 +226,20 @@ impl Service<'_> {
                 }
                 Err(error) => Err(error),
             },
-            Command::Lab(command) => return self.obey_lab(command).await,
-            Command::Lesson { number, folder } => {
-                match lessons::text(number, folder.as_deref()).await {
-                    Ok(text) => {
-                        self.out.say(Event::Lesson { number, text }).await?;
-                        Ok(())
-                    }
-                    Err(error) => Err(error.into()),
+            Command::Lab(command) => {
+                if let Err(error) = self.obey_lab(command).await? {
+                    let refused = LabNews::Refused(error.to_string());
+                    self.out.say(Event::Lab(Box::new(refused))).await?;
                 }
+                Ok(())
+            }
+            Command::Lesson { number, folder } => {
+                let event = match lessons::text(number, folder.as_deref()).await {
+                    Ok(text) => Event::Lesson { number, text },
+                    Err(error) => Event::Lab(Box::new(LabNews::Refused(error.to_string()))),
+                };
+                self.out.say(event).await?;
+                Ok(())
             }
             Command::Retry => Ok(()),
         })

@@ -9,8 +9,8 @@ use crate::{
 pub enum Subject<'a> {
     /// The open model, and whether there is an image to start from.
     Model(&'a ModelInfo, bool),
-    /// An energy of the lab: whether it is a formula's, and of how many pieces its network is.
-    Lab { is_formula: bool, num_pieces: usize },
+    /// An energy of the lab: whether there is a replay buffer, and of how many pieces its network is.
+    Lab { has_buffer: bool, num_pieces: usize },
 }
 
 impl Subject<'_> {
@@ -55,7 +55,7 @@ impl Subject<'_> {
             (Self::Model(_, false), ViewStart::Image) => {
                 Some("Draw an image in the panel at the right, or drop a picture on the window.")
             }
-            (Self::Lab { is_formula: true, .. }, ViewStart::Buffer) => {
+            (Self::Lab { has_buffer: false, .. }, ViewStart::Buffer) => {
                 Some("Only what is being learned has a replay buffer.")
             }
             _ => None,

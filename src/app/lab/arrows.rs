@@ -148,7 +148,10 @@ pub(super) fn step(painter: &Painter, place: Place, step: &LabMove, rule: &LaneC
     let verdict = match step.accepted {
         Some((true, prob)) => format!("accepted (probability {prob:.2})"),
         Some((false, prob)) => format!("rejected (probability {prob:.2})"),
-        None if moved.iter().zip(&proposed).any(|(a, b)| (a - b).abs() > 1e-5) => {
+        None if rule.sampler.kind == SamplerKind::Pyld && rule.split > 1 => {
+            "inner steps drawn as one".into()
+        }
+        None if box_half > 0.0 && step.to.iter().any(|value| value.abs() >= 1.0) => {
             "kept in the box [−1, 1]".into()
         }
         None => format!("chain {}, its last step", step.chain + 1),

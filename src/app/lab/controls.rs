@@ -195,7 +195,7 @@ fn chains(ui: &mut Ui, viewer: &mut Viewer, tool: &mut Tool) {
 
 fn rules(ui: &mut Ui, viewer: &mut Viewer) {
     let subject = Subject::Lab {
-        is_formula: viewer.lab_is_formula(),
+        has_buffer: viewer.view.lab.config.target == LabTarget::Learned,
         num_pieces: match viewer.view.lab.config.target {
             LabTarget::Model => NUM_PIECES,
             _ => 1,
@@ -285,9 +285,9 @@ pub(super) fn play_and_knobs(ui: &mut Ui, viewer: &mut Viewer) {
         ui.label(format!("step {}", viewer.lab.step));
     });
     ui.spacing_mut().slider_width = (0.5 * ui.available_width() - 110.0).clamp(40.0, 200.0);
+    let subject = Subject::Lab { has_buffer: false, num_pieces: 1 };
     let Some(first) = viewer.view.lab.rules.first() else { return };
-    let (mut step_size, mut noise_std) = (first.sampler.step_size, first.sampler.noise_std);
-    let subject = Subject::Lab { is_formula: true, num_pieces: 1 };
+    let (mut step_size, mut noise_std) = (first.sampler.whole_step_size(), first.sampler.noise_std);
     let of = |name| subject.field(name);
     let (is_step, is_noise) = ui
         .horizontal_wrapped(|ui| {
@@ -299,8 +299,14 @@ pub(super) fn play_and_knobs(ui: &mut Ui, viewer: &mut Viewer) {
         .inner;
     for rule in &mut viewer.view.lab.rules {
         let sampler = &mut rule.sampler;
-        if is_step {
-            sampler.step_size = step_size.max(0.0);
+        // Of PYLD it is N·α.
+        match (is_step, sampler.kind) {
+            (true, SamplerKind::Pyld) => {
+                sampler.inner_step_size =
+                    step_size.clamp(0.0, 1e6) / sampler.num_inner_steps as f64;
+            }
+            (true, _) => sampler.step_size = step_size.clamp(0.0, 1e6),
+            (false, _) => {}
         }
         // Without noise MALA proposes nothing.
         if is_noise && (noise_std > 0.0 || sampler.kind != SamplerKind::Mala) {
@@ -342,11 +348,4 @@ pub(super) fn transport(ui: &mut Ui, viewer: &mut Viewer) {
         ui.label(format!("step {}", viewer.lab.step));
     });
     ui.add_space(2.0);
-}
-
-impl Viewer {
-    /// Whether the lab's energy is given by a formula.
-    fn lab_is_formula(&self) -> bool {
-        !matches!(self.view.lab.config.target, LabTarget::Model | LabTarget::Learned)
-    }
 }

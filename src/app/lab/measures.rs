@@ -226,7 +226,8 @@ fn gap(ui: &mut Ui, viewer: &Viewer, height: f32) {
     let now = gaps.last();
     let phase = match now {
         Some(gap) if gap < 0.0 => "expands",
-        Some(_) => "contracts",
+        Some(gap) if gap > 0.0 => "contracts",
+        Some(_) => "no p(x) term",
         None => "not begun",
     };
     let text = format!(

@@ -69,7 +69,11 @@ impl Viewer {
 
     /// The same starts and the same noise again.
     pub fn restart_lab(&mut self) {
-        self.ask_lab(LabCommand::Restart);
+        match self.lab.surface.is_some() {
+            true => self.ask_lab(LabCommand::Restart),
+            // What was asked before was refused.
+            false => self.lab.reset(),
+        }
     }
 
     /// Lets the lab's network learn, or stops it.
@@ -161,16 +165,24 @@ pub(super) fn embedded(
         controls::play_and_knobs(ui, viewer);
         link(ui, viewer);
     });
-    CentralPanel::default().show(ui, |ui| planes(ui, viewer, state));
+    CentralPanel::default().show(ui, |ui| match viewer.shows_plane() {
+        true => planes(ui, viewer, state),
+        false => slice::ui(ui, viewer, &mut state.slice),
+    });
 }
 
 /// Everything below each other, for a thumb to scroll through.
 fn small(ui: &mut Ui, viewer: &mut Viewer, state: &mut LabView) {
-    Panel::bottom("lab transport").show(ui, |ui| controls::transport(ui, viewer));
+    Panel::bottom("lab transport").show(ui, |ui| match viewer.shows_plane() {
+        true => controls::transport(ui, viewer),
+        false => transport::ui(ui, viewer),
+    });
     CentralPanel::default().show(ui, |ui| {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-            let size =
-                egui::vec2(ui.available_width(), ui.available_width().min(ui.available_height()));
+            let size = egui::vec2(
+                ui.available_width(),
+                ui.available_width().min(0.8 * ui.available_height()),
+            );
             let layout = egui::Layout::top_down(egui::Align::Min);
             let is_slice = viewer.view.lab.config.view == What::Slice;
             ui.allocate_ui_with_layout(size, layout, |ui| match is_slice {

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     app::{
+        compact,
         pixels::{SMALL, WHOLE, number},
         theme,
     },
@@ -85,7 +86,12 @@ impl Plane<'_> {
         let room = ui.available_size();
         let side = (room - vec2(MARGINAL, MARGINAL)).min_elem().max(80.0);
         let size = vec2(room.x.max(side + MARGINAL), side + MARGINAL);
-        let (whole, response) = ui.allocate_exact_size(size, Sense::click_and_drag());
+        // On a small screen a drag scrolls the page, unless it paints.
+        let sense = match compact::is_small(ui.ctx()) && !self.is_tool {
+            true => Sense::click(),
+            false => Sense::click_and_drag(),
+        };
+        let (whole, response) = ui.allocate_exact_size(size, sense);
         let corner = pos2(whole.center().x - 0.5 * (side + MARGINAL), whole.top());
         let all = Rect::from_min_size(corner, Vec2::splat(side + MARGINAL));
         let rect = Rect::from_min_size(all.left_top() + vec2(0.0, MARGINAL), Vec2::splat(side));
@@ -102,7 +108,11 @@ impl Plane<'_> {
         self.learned_from(&inside, place);
         if let Some(now) = &lane.now {
             if self.config.trails {
-                let texture = view.trails.update(ui.ctx(), self.record.step, &now.x);
+                let texture = view.trails.update(
+                    ui.ctx(),
+                    (self.record.num_starts, self.record.step),
+                    &now.x,
+                );
                 inside.image(texture, rect, WHOLE, Color32::WHITE);
             }
             self.chains(&inside, place, lane, &now.x);

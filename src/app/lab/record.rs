@@ -197,6 +197,8 @@ pub struct LabRecord {
     pub surface: Option<LabSurface>,
     /// Counts surfaces, so that pictures of them know when to change.
     pub num_surfaces: u64,
+    /// Counts starts of the chains.
+    pub num_starts: u64,
     /// Points that are learned from, and their classes.
     pub data: (Vec<f32>, Vec<u8>),
     pub(crate) learning: LearningRecord,
@@ -253,7 +255,18 @@ impl LabRecord {
 
     /// Forgets what a worker that failed had in memory.
     pub(crate) fn forget(&mut self) {
-        *self = Self::default();
+        // Pictures tell surfaces and starts apart by their numbers.
+        let (num_surfaces, num_starts) = (self.num_surfaces, self.num_starts);
+        *self = Self { num_surfaces, num_starts, ..Self::default() };
+    }
+
+    /// Something asked for was refused: where nothing is there yet, nothing runs either.
+    pub(crate) fn refused(&mut self) {
+        self.is_slicing = false;
+        if self.surface.is_none() {
+            self.is_running = false;
+            self.is_learning = false;
+        }
     }
 
     /// β of p^β that each rule is compared with; `None` where there is nothing to compare with.
@@ -305,6 +318,7 @@ impl LabRecord {
                 let lane = |labels| LaneRecord { labels, ..LaneRecord::default() };
                 self.lanes = labels.into_iter().map(lane).collect();
                 self.step = 0;
+                self.num_starts += 1;
                 self.compared_at.clear();
                 self.compare_with_sent();
             }
@@ -314,6 +328,7 @@ impl LabRecord {
                     lane.take(step, frame);
                 }
             }
+            LabNews::Refused(_) => self.refused(),
             LabNews::Stopped => self.is_running = false,
             LabNews::Data { points, labels } => {
                 self.data = (points, labels);

@@ -15,6 +15,8 @@ use crate::{
 
 /// Points of a path, at most.
 const MAX_PATH: usize = 120;
+/// Between two slices while the chains run.
+const INTERVAL_SECS: f64 = 3.0;
 
 /// What the picture keeps between frames.
 #[derive(Default)]
@@ -22,6 +24,7 @@ pub(super) struct SliceView {
     heat: Heat,
     /// Lane, chain, number of the run and last step of the path that was asked for.
     asked: Option<(usize, usize, u64, u64)>,
+    asked_at: f64,
     number: u64,
     energies: Option<std::sync::Arc<[f32]>>,
 }
@@ -54,11 +57,17 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, view: &mut SliceView) {
     let (lane, chain) = subject(viewer);
     let last = viewer.last_step();
     let wanted = (lane, chain, viewer.num_beginnings, last);
-    if !viewer.lab.is_slicing && last > 0 && view.asked != Some(wanted) {
+    let now = ui.input(|input| input.time);
+    // A slice takes as long as many steps: while the chains run, not after each of them.
+    let is_due = !viewer.is_running || now - view.asked_at > INTERVAL_SECS;
+    if !viewer.lab.is_slicing && last > 0 && view.asked != Some(wanted) && is_due {
         view.asked = Some(wanted);
-        viewer.lab.is_slicing = true;
+        view.asked_at = now;
         let path = viewer.path(lane, chain);
-        viewer.ask_lab(LabCommand::Slice { path });
+        if path.iter().all(|value| value.is_finite()) {
+            viewer.lab.is_slicing = true;
+            viewer.ask_lab(LabCommand::Slice { path });
+        }
     }
     let name = match (&viewer.model, &viewer.record) {
         (Some(model), Some(record)) => {

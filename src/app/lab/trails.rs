@@ -19,15 +19,16 @@ pub(super) struct Trails {
     /// Strength of each pixel.
     values: Vec<f32>,
     last: Vec<f32>,
-    step: u64,
+    at: (u64, u64),
     texture: Option<TextureHandle>,
 }
 
 impl Trails {
     /// Draws the moves since the last call and fades what was there.
-    pub(super) fn update(&mut self, ctx: &Context, step: u64, x: &[f32]) -> TextureId {
-        let is_new = step < self.step || self.last.len() != x.len() || self.values.is_empty();
-        let has_moved = is_new || step != self.step;
+    /// `at` is the number of the start and the step since then.
+    pub(super) fn update(&mut self, ctx: &Context, at: (u64, u64), x: &[f32]) -> TextureId {
+        let is_new = at.0 != self.at.0 || self.values.is_empty();
+        let has_moved = is_new || at != self.at;
         if is_new {
             self.values = vec![0.0; SIZE * SIZE];
         } else if has_moved {
@@ -39,7 +40,7 @@ impl Trails {
                 line(&mut self.values, place([from[0], from[1]]), place([to[0], to[1]]), mark);
             }
         }
-        self.step = step;
+        self.at = at;
         if has_moved {
             self.last = x.to_vec();
         }

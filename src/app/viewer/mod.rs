@@ -8,8 +8,11 @@ use std::{collections::VecDeque, sync::Arc};
 
 use super::{lab::record::LabRecord, lessons::Reading, record::Record};
 use crate::{
-    config::{LabTarget, LabView, LaneConfig, ViewState},
-    worker::{Command, LaneImages, LaneNumbers, ModelInfo, References, RunRequest, TrainingNews},
+    config::{LabTarget, LabView, LaneConfig, ViewStart, ViewState},
+    worker::{
+        Command, LaneImages, LaneNumbers, ModelInfo, References, RunRequest, TrainingNews,
+        lab::LabCommand,
+    },
 };
 
 pub use crate::config::Tab;
@@ -167,12 +170,12 @@ impl Viewer {
     }
 
     /// Whether the chains on show are the lab's, and not the open model's.
-    pub(super) fn shows_plane(&self) -> bool {
+    pub fn shows_plane(&self) -> bool {
         self.view.view.tab == Tab::Lab && self.view.lab.config.view == LabView::Plane
     }
 
     /// Lets the lab run, and learn, once it shows the state that is set up now; or lets it rest.
-    pub(super) fn prepare_lab(&mut self, plays: bool) {
+    pub fn prepare_lab(&mut self, plays: bool) {
         self.lab_plays = plays;
         self.lab.tracked = None;
         self.lab.reset();
@@ -184,6 +187,20 @@ impl Viewer {
     /// Keeps the lab as the view wants it.
     pub fn follow_lab(&mut self) {
         let is_open = self.shows_plane();
+        if is_open && self.is_running && self.record.is_some() {
+            // They would run unseen, and take the time of those that are seen.
+            self.pause();
+        }
+        if self.view.lab.config.target != LabTarget::Learned {
+            for rule in &mut self.view.lab.rules {
+                if rule.start == ViewStart::Buffer {
+                    rule.start = ViewStart::ClassCenters;
+                }
+            }
+            if std::mem::take(&mut self.lab.is_learning) {
+                self.send(Command::Lab(LabCommand::Learn(false)));
+            }
+        }
         for command in self.lab.sync(&self.view.lab, is_open) {
             self.send(Command::Lab(command));
         }

@@ -4,7 +4,7 @@ use super::{Classified, Viewer};
 use crate::{
     app::record::Record,
     config::ViewStart,
-    worker::{Event, ModelInfo, TrainingNews},
+    worker::{Event, ModelInfo, TrainingNews, lab::LabNews},
 };
 
 /// Classes shown of a model that has many.
@@ -63,7 +63,13 @@ impl Viewer {
                 }
                 self.training_news.push_back(*news);
             }
-            Event::Lab(news) => self.lab.take(*news),
+            Event::Lab(news) => match *news {
+                LabNews::Refused(reason) => {
+                    self.complain(reason);
+                    self.lab.refused();
+                }
+                news => self.lab.take(news),
+            },
             Event::Lesson { number, text } => self.take_lesson(number, &text),
             Event::File { name, bytes } => self.downloads.push((name, bytes)),
             Event::Saved(path) => self.notify(format!("Saved {}.", path.display())),
@@ -84,7 +90,6 @@ impl Viewer {
     fn refused(&mut self, reason: String) {
         self.complain(reason);
         self.loading = None;
-        self.lab.is_slicing = false;
         match (&self.model, self.bundled.first()) {
             (None, Some(name)) if self.view.view.model != *name => {
                 let name = name.clone();
@@ -107,6 +112,7 @@ impl Viewer {
         self.record = None;
         self.selected = None;
         self.lab.forget();
+        self.reading.ask_again();
     }
 
     fn opened(&mut self, model: ModelInfo) {

@@ -103,25 +103,42 @@ impl Lab {
         let restarted = is_other_subject
             || (old.num_chains, old.seed) != (new.num_chains, new.seed)
             || starts(&self.state) != starts(&state);
-        if is_other_surface {
-            self.subject = subject_of(&state, &mut self.learner, &self.device).await?;
-        }
+        let subject = match is_other_surface {
+            true => Some(subject_of(&state, &mut self.learner, &self.device).await?),
+            false => None,
+        };
         let before = std::mem::replace(&mut self.state, state);
+        let subject = subject.map(|subject| std::mem::replace(&mut self.subject, subject));
+        let surface = self.surface.clone();
+        let changes = Changes { surface: is_other_surface, restarted };
+        let result = self.show(changes).await;
+        if result.is_err() {
+            self.state = before;
+            if let Some(subject) = subject {
+                self.subject = subject;
+            }
+            self.surface = surface;
+            self.retune();
+        }
+        result.map(|()| changes)
+    }
+
+    /// Does what a change calls for.
+    async fn show(&mut self, changes: Changes) -> Result<(), JobError> {
+        self.retune();
+        if changes.surface {
+            self.survey().await?;
+        }
+        match changes.restarted {
+            true => self.restart().await,
+            false => self.follow_rules(changes.surface),
+        }
+    }
+
+    fn retune(&mut self) {
         if let Some(learner) = &mut self.learner {
             learner.retune(&self.state.config);
         }
-        if is_other_surface {
-            self.survey().await?;
-        }
-        let result = match restarted {
-            true => self.restart().await,
-            false => self.follow_rules(is_other_surface),
-        };
-        if let Err(error) = result {
-            self.state = before;
-            return Err(error);
-        }
-        Ok(Changes { surface: is_other_surface, restarted })
     }
 
     fn is_analytic(&self) -> bool {

@@ -57,6 +57,8 @@ pub enum LabNews {
     Learning(LearningFrame),
     /// Learning went wrong and stopped.
     Diverged(String),
+    /// A request could not be served; everything is as it was.
+    Refused(String),
     /// The answer to [`LabCommand::Slice`].
     Slice(Slice),
 }

@@ -7,7 +7,7 @@ use web_time::Instant;
 use super::{Lab, LabCommand, LabNews, slice::slice};
 use crate::worker::{
     Event, JobError,
-    service::{Service, Stop},
+    service::{Service, Stop, interval_of},
 };
 
 /// Between two frames of chains; a screen shows no more.
@@ -27,10 +27,7 @@ pub(in crate::worker) struct LabSeat {
 
 impl LabSeat {
     fn interval(&self) -> Duration {
-        match self.lab.state().config.max_steps_per_sec {
-            rate if rate > 0.0 => Duration::from_secs_f64(1.0 / rate),
-            _ => Duration::ZERO,
-        }
+        interval_of(self.lab.state().config.max_steps_per_sec)
     }
 
     /// How long until there is something to do; `None` while all stands still.
@@ -126,7 +123,6 @@ impl Service<'_> {
             Err(error) => return Ok(Err(error)),
         };
         if seat.lab.learner().map(|learner| learner.dataset()) != learned_from {
-            seat.is_learning = false;
             self.tell_data().await?;
         }
         if changes.surface {
