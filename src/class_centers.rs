@@ -126,10 +126,10 @@ impl ClassCentersData {
     }
 }
 
-/// A few directions along which the classes differ most.
+/// A few directions along which points, the means of classes for one, differ most.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MeanAxes {
-    /// The middle of the class means, shape (D).
+    /// The middle of the points, shape (D).
     pub origin: Vec<f32>,
     /// Unit vectors, one row each, shape (k, D).
     pub axes: Vec<Vec<f32>>,

@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::max_difference;
 use jempp::{
     app::Viewer,
@@ -13,7 +15,10 @@ use jempp::{
         ess_bulk, split_r_hat,
     },
     lessons::{self, Lesson, TITLES},
-    worker::lab::{Lab, LabFrame},
+    worker::{
+        self, Worker,
+        lab::{Lab, LabFrame},
+    },
 };
 use pollster::block_on;
 
@@ -232,6 +237,39 @@ fn lesson_5_chains_from_class_centres_are_low_from_the_first_step() {
     }
     println!("lesson 5: {from_noise} {from_centres}, {num_steps} steps");
     assert!(num_steps >= 24, "dozens of steps: {num_steps}");
+}
+
+/// The chains of the open model at the end of the run that a state plays.
+fn play(state: ViewState) -> Viewer {
+    let Worker { commands, events, .. } = worker::spawn("cpu".into(), || {}).unwrap();
+    let num_steps = state.view.num_steps as u64;
+    let mut viewer = Viewer::new(state);
+    while viewer.last_step() < num_steps {
+        for command in viewer.take_commands() {
+            commands.send(command).unwrap();
+        }
+        for event in events.recv_timeout(Duration::from_secs(300)).unwrap() {
+            viewer.take(event);
+        }
+    }
+    viewer
+}
+
+#[test]
+fn lesson_5_garments_from_class_centres_end_lower_than_from_noise() {
+    let viewer = play(state(5, 2));
+    let lanes = &viewer.shown_numbers().unwrap().1;
+    let [from_noise, from_centres] = [0, 1].map(|lane: usize| mean(&lanes[lane].energy));
+    println!("lesson 5, garments: {from_noise} {from_centres}");
+    assert!(from_centres < from_noise - 1.0, "{from_noise} {from_centres}");
+}
+
+#[test]
+fn lesson_7_ten_inner_steps_with_images_are_one_ten_times_as_long() {
+    let viewer = play(state(7, 3));
+    let (step, lanes) = viewer.shown_images().unwrap();
+    assert_eq!((*step, lanes.len()), (5, 2));
+    assert!(lanes[0].x == lanes[1].x, "not the same pictures");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the fonts of the browser's page: egui's own, cut down to what the page can show.
 
-All of them together are 1.4 MB, and 0.7 MB after compression; these are a tenth of that. Needs fonttools and the folder
+All of them together are 1.4 MB, and 0.7 MB after compression; these are less than a tenth of that. Needs fonttools and the folder
 `fonts` of the crate epaint_default_fonts:
 
     pip install fonttools

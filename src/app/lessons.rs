@@ -1,5 +1,7 @@
 //! Lessons: a text beside a state that is prepared for it.
 
+use std::sync::Arc;
+
 use egui::{
     Button, Color32, FontId, Label, Panel, RichText, ScrollArea, TextFormat, Ui, text::LayoutJob,
 };
@@ -21,7 +23,7 @@ const TEXT: f32 = 14.0;
 #[derive(Debug, Default)]
 pub struct Reading {
     /// Its number and its text, once that is here.
-    text: Option<(usize, Lesson)>,
+    text: Option<(usize, Arc<Lesson>)>,
     /// The number that was asked for.
     asked: usize,
     /// Lesson and step that were set up last.
@@ -85,7 +87,7 @@ impl Viewer {
 
     /// Takes the text of a lesson.
     pub(super) fn take_lesson(&mut self, number: usize, text: &str) {
-        self.reading.text = Some((number, Lesson::parse(text)));
+        self.reading.text = Some((number, Arc::new(Lesson::parse(text))));
     }
 
     /// Shows the state of a link within a lesson, and keeps the lesson open.

@@ -51,6 +51,22 @@ pub(super) fn percent(share: f32) -> String {
     if share.is_finite() { format!("{:.0} %", 100.0 * share) } else { "not finite".into() }
 }
 
+/// Puts an image into a texture, which is made the first time.
+pub(super) fn renew(
+    texture: &mut Option<TextureHandle>,
+    ctx: &Context,
+    name: &str,
+    image: ColorImage,
+) -> TextureId {
+    match texture {
+        Some(texture) => {
+            texture.set(image, TextureOptions::LINEAR);
+            texture.id()
+        }
+        None => texture.insert(ctx.load_texture(name, image, TextureOptions::LINEAR)).id(),
+    }
+}
+
 /// One image as a texture.
 #[derive(Default)]
 pub(super) struct Picture {

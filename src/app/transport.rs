@@ -7,7 +7,7 @@ use super::{
     record::HISTORY_MIB,
     viewer::{Tab, Viewer},
 };
-use crate::config::ViewConfig;
+use crate::config::{Field, ViewConfig};
 
 /// Draws the transport.
 pub fn ui(ui: &mut Ui, viewer: &mut Viewer) {
@@ -23,18 +23,37 @@ pub fn ui(ui: &mut Ui, viewer: &mut Viewer) {
     ui.add_space(2.0);
 }
 
+/// The button that plays and pauses; whether it was pressed.
+pub fn play(ui: &mut Ui, is_playing: bool) -> bool {
+    let (text, hover) = match is_playing {
+        true => ("⏸ Pause", "Stop here (space)."),
+        false => ("▶ Play", "Let the chains run (space)."),
+    };
+    let play = Button::new(RichText::new(text).strong().size(16.0)).min_size(egui::vec2(86.0, 0.0));
+    let play = if is_playing { play } else { play.fill(ui.visuals().selection.bg_fill) };
+    ui.add(play).on_hover_text(hover).clicked()
+}
+
+/// How fast at most; whether that was changed.
+pub fn speed(ui: &mut Ui, limit: &mut f64, field: &Field) -> bool {
+    let (low, high) = field.range.unwrap_or((0.0, 1e3));
+    let label = ui.add(egui::Label::new("at most").extend());
+    let value =
+        DragValue::new(limit).range(low..=high).speed(0.2).max_decimals(1).custom_formatter(
+            |value, _| match value == 0.0 {
+                true => "no limit".into(),
+                false => format!("{value:.1} steps/s"),
+            },
+        );
+    ui.add(value).labelled_by(label.id).on_hover_text(field.help.trim()).changed()
+}
+
 fn buttons(ui: &mut Ui, viewer: &mut Viewer) {
     let back = ui.button("⏮ Step back").on_hover_text("Show the step before (left arrow).");
     if back.clicked() {
         viewer.step_back();
     }
-    let (text, hover) = match viewer.is_playing() {
-        true => ("⏸ Pause", "Stop here (space)."),
-        false => ("▶ Play", "Let the chains run (space)."),
-    };
-    let play = Button::new(RichText::new(text).strong().size(16.0)).min_size(egui::vec2(86.0, 0.0));
-    let play = if viewer.is_playing() { play } else { play.fill(ui.visuals().selection.bg_fill) };
-    if ui.add(play).on_hover_text(hover).clicked() {
+    if play(ui, viewer.is_playing()) {
         viewer.toggle_play();
     }
     let forward = ui.button("Step ⏭").on_hover_text("One step on (right arrow).");
@@ -68,18 +87,7 @@ fn run_to(ui: &mut Ui, viewer: &mut Viewer) {
         viewer.set_num_steps(num_steps);
     }
     let mut limit = viewer.view.view.max_steps_per_sec;
-    let field = ViewConfig::field("max_steps_per_sec");
-    let (low, high) = field.range.unwrap_or((0.0, 1e3));
-    let label = ui.label("at most");
-    let value =
-        DragValue::new(&mut limit).range(low..=high).speed(0.2).max_decimals(1).custom_formatter(
-            |value, _| match value == 0.0 {
-                true => "no limit".into(),
-                false => format!("{value:.1} steps/s"),
-            },
-        );
-    let response = ui.add(value).labelled_by(label.id).on_hover_text(field.help.trim());
-    if response.changed() {
+    if speed(ui, &mut limit, ViewConfig::field("max_steps_per_sec")) {
         viewer.set_max_steps_per_sec(limit);
     }
 }
@@ -167,8 +175,9 @@ pub fn keys(ctx: &egui::Context, viewer: &mut Viewer, help: &mut Help) {
     if pressed(Key::Escape) {
         help.is_open = false;
     }
+    // A focused button takes the space bar itself.
+    let is_free = ctx.memory(|memory| memory.focused().is_none());
     if viewer.shows_plane() {
-        let is_free = ctx.memory(|memory| memory.focused().is_none());
         if pressed(Key::Space) && is_free {
             viewer.toggle_lab();
         }
@@ -179,15 +188,13 @@ pub fn keys(ctx: &egui::Context, viewer: &mut Viewer, help: &mut Help) {
             viewer.restart_lab();
         }
         if pressed(Key::N) {
-            viewer.view.lab.config.seed = viewer.view.lab.config.seed.wrapping_add(1);
+            viewer.reseed_lab();
         }
         return;
     }
     if viewer.record.is_none() || viewer.view.view.tab == Tab::Train {
         return;
     }
-    // A focused button takes the space bar itself.
-    let is_free = ctx.memory(|memory| memory.focused().is_none());
     if pressed(Key::Space) && is_free {
         viewer.toggle_play();
     }

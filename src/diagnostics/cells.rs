@@ -4,7 +4,7 @@ use statrs::function::gamma::ln_gamma;
 
 /// Half the side of the square that is looked at, in units of x: the box [-1, 1] and half as much around it.
 pub const EXTENT: f32 = 1.5;
-/// Cells along a side. With 10,000 points of eight Gaussians chance alone makes a total variation of 0.05.
+/// Cells along a side. With 2,000 points of eight Gaussians chance alone makes a total variation of 0.095.
 pub const NUM_CELLS: usize = 36;
 
 /// Centres of `side` × `side` squares that tile the plane, row by row from below.

@@ -5,8 +5,8 @@ use rayon::prelude::*;
 
 use super::{
     DENSITY_ENERGY, WORKGROUP_SIZE,
+    bridge::{cpu, from_cpu, from_gpu, gpu, is_gpu},
     launch::{empty_like, launch},
-    ops::{cpu, from_cpu, from_gpu, gpu, is_gpu},
     reference::{self, DensityForm},
 };
 

@@ -5,6 +5,7 @@
 
 pub mod reference;
 
+mod bridge;
 mod density;
 mod launch;
 mod layers;

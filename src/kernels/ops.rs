@@ -1,14 +1,13 @@
 //! One typed function per kernel: a GPU tensor runs the WGSL, a CPU tensor its twin.
 
-use burn::backend::DispatchDevice;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burn_wgpu::{CubeTensor, Wgpu, into_contiguous};
 use cubecl::server::Handle;
 use rayon::prelude::*;
 
 use super::{
     CHAIN_SUMMARY, CLASS_CENTER_START, COPY_RATE, FMA_RATE, Kernel, MALA_ACCEPT, PROXIMAL_STEP,
     REPLAY_GATHER, REPLAY_SCATTER, UNIFORM_START, WORKGROUP_SIZE,
+    bridge::{cpu, from_cpu, from_gpu, gpu, is_gpu, upload},
     launch::{empty_like, launch},
     layers::vectorize,
     reference::{self, NoiseKey, ProximalStep},
@@ -28,45 +27,10 @@ pub struct ClassGaussians {
     pub residual_std: Tensor<2>,
 }
 
-pub(super) fn is_gpu(device: &Device) -> bool {
-    matches!(device.as_dispatch(), DispatchDevice::Cube(_))
-}
-
-pub(super) fn gpu<const D: usize>(tensor: Tensor<D>) -> CubeTensor {
-    match tensor.without_autodiff().try_into_primitive::<Wgpu>() {
-        Ok(primitive) => into_contiguous(primitive),
-        // `is_gpu` was asked first, and fusion, which wraps the primitive, is never enabled.
-        Err(error) => unreachable!("a GPU tensor is a cubecl tensor: {error:?}"),
-    }
-}
-
-pub(super) fn from_gpu<const D: usize>(tensor: CubeTensor) -> Tensor<D> {
-    Tensor::from_primitive::<Wgpu>(tensor)
-}
-
-pub(super) fn cpu<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    match tensor.without_autodiff().into_data().try_into_vec() {
-        Ok(values) => values,
-        Err(error) => unreachable!("every tensor here holds f32: {error:?}"),
-    }
-}
-
-pub(super) fn from_cpu<const D: usize>(
-    values: Vec<f32>,
-    shape: [usize; D],
-    device: &Device,
-) -> Tensor<D> {
-    Tensor::from_data(TensorData::new(values, shape), device)
-}
-
 /// Row numbers or labels as an integer tensor (N).
 pub fn index_tensor(indices: &[u32], device: &Device) -> Tensor<1, Int> {
     let values: Vec<i32> = indices.iter().map(|&index| index as i32).collect();
     Tensor::from_data(TensorData::new(values, [indices.len()]), device)
-}
-
-pub(super) fn upload(tensor: &CubeTensor, words: &[u32]) -> Handle {
-    tensor.client.create_from_slice(bytemuck::cast_slice(words))
 }
 
 /// The buffers after `kernel` ran on them as they are, bound in table order. For tests: nothing is

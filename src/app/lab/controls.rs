@@ -1,12 +1,12 @@
 //! What the lab can be asked: energies, chains, rules, learning.
 
-use egui::{Button, ComboBox, DragValue, RichText, Slider, Ui, vec2};
+use egui::{Button, ComboBox, RichText, Slider, Ui};
 
 use super::Tool;
 use crate::{
     app::{
-        controls::{self, Subject, format_number},
-        theme,
+        controls::{self, Subject},
+        theme, transport,
         viewer::Viewer,
     },
     config::{
@@ -162,10 +162,9 @@ fn learning(ui: &mut Ui, viewer: &mut Viewer) {
         }
         let again = ui.button("Start over");
         if again.on_hover_text("From other random weights.").clicked() {
-            let seed = viewer.view.lab.config.seed.wrapping_add(1);
-            viewer.view.lab.config.seed = seed;
+            viewer.reseed_lab();
             viewer.lab.learning.diverged = None;
-            viewer.ask_lab(LabCommand::StartOver(seed));
+            viewer.ask_lab(LabCommand::StartOver(viewer.view.lab.config.seed));
         }
         ui.weak(format!("step {step}"));
     });
@@ -264,13 +263,7 @@ fn shown(ui: &mut Ui, config: &mut LabConfig) {
 }
 
 fn play(ui: &mut Ui, viewer: &mut Viewer) {
-    let (text, hover) = match viewer.lab.is_running {
-        true => ("⏸ Pause", "Stop here (space)."),
-        false => ("▶ Play", "Let the chains run (space)."),
-    };
-    let play = Button::new(RichText::new(text).strong().size(16.0)).min_size(vec2(86.0, 0.0));
-    let play = if viewer.lab.is_running { play } else { play.fill(ui.visuals().selection.bg_fill) };
-    if ui.add(play).on_hover_text(hover).clicked() {
+    if transport::play(ui, viewer.lab.is_running) {
         viewer.toggle_lab();
     }
 }
@@ -329,22 +322,11 @@ pub(super) fn transport(ui: &mut Ui, viewer: &mut Viewer) {
         }
         let new_seed = ui.button("New seed");
         if new_seed.on_hover_text("Other starts and other noise (N).").clicked() {
-            viewer.view.lab.config.seed = viewer.view.lab.config.seed.wrapping_add(1);
+            viewer.reseed_lab();
         }
         ui.separator();
-        let config = &mut viewer.view.lab.config;
-        let field = LabConfig::field("max_steps_per_sec");
-        let (low, high) = field.range.unwrap_or((0.0, 1e3));
-        let label = ui.add(egui::Label::new("at most").extend());
-        let value = DragValue::new(&mut config.max_steps_per_sec)
-            .range(low..=high)
-            .speed(0.5)
-            .max_decimals(1)
-            .custom_formatter(|value, _| match value == 0.0 {
-                true => "no limit".into(),
-                false => format!("{} steps/s", format_number(value)),
-            });
-        ui.add(value).labelled_by(label.id).on_hover_text(field.help.trim());
+        let limit = &mut viewer.view.lab.config.max_steps_per_sec;
+        transport::speed(ui, limit, LabConfig::field("max_steps_per_sec"));
         ui.label(format!("step {}", viewer.lab.step));
     });
     ui.add_space(2.0);

@@ -1,8 +1,8 @@
 //! Energies over a plane as a picture: colours, lines of equal energy, regions of classes.
 
-use egui::{Color32, ColorImage, Context, TextureHandle, TextureId, TextureOptions};
+use egui::{Color32, ColorImage, Context, TextureHandle, TextureId};
 
-use crate::app::{plots::chart::round_step, theme};
+use crate::app::{pixels::renew, plots::chart::round_step, theme};
 
 /// Pixels along a side of the picture, at least.
 const PIXELS: usize = 400;
@@ -52,15 +52,7 @@ impl Heat {
         self.drawn = Some((number, style));
         self.scale = scale_of(energy, style.is_network);
         let image = draw(energy, classes, self.scale, style);
-        match &mut self.texture {
-            Some(texture) => {
-                texture.set(image, TextureOptions::LINEAR);
-                texture.id()
-            }
-            None => {
-                self.texture.insert(ctx.load_texture("energy", image, TextureOptions::LINEAR)).id()
-            }
-        }
+        renew(&mut self.texture, ctx, "energy", image)
     }
 }
 

@@ -76,6 +76,12 @@ impl Viewer {
         }
     }
 
+    /// Other starts, other noise, and for what is learned other weights.
+    pub fn reseed_lab(&mut self) {
+        let seed = &mut self.view.lab.config.seed;
+        *seed = seed.wrapping_add(1);
+    }
+
     /// Lets the lab's network learn, or stops it.
     pub fn toggle_learning(&mut self) {
         self.lab.is_learning = !self.lab.is_learning;

@@ -1,8 +1,8 @@
 //! Where chains have been: a picture that fades.
 
-use egui::{Color32, ColorImage, Context, TextureHandle, TextureId, TextureOptions};
+use egui::{Color32, ColorImage, Context, TextureHandle, TextureId};
 
-use crate::diagnostics::cells::EXTENT;
+use crate::{app::pixels::renew, diagnostics::cells::EXTENT};
 
 /// Pixels along a side.
 const SIZE: usize = 384;
@@ -52,15 +52,7 @@ impl Trails {
             .iter()
             .map(|value| Color32::from_white_alpha((value.min(1.0) * 170.0) as u8));
         let image = ColorImage::new([SIZE, SIZE], pixels.collect());
-        match &mut self.texture {
-            Some(texture) => {
-                texture.set(image, TextureOptions::LINEAR);
-                texture.id()
-            }
-            None => {
-                self.texture.insert(ctx.load_texture("trails", image, TextureOptions::LINEAR)).id()
-            }
-        }
+        renew(&mut self.texture, ctx, "trails", image)
     }
 }
 

@@ -20,7 +20,7 @@ use burn_flex::FlexTensor;
 use burn_wgpu::{CubeBackend, CubeTensor};
 
 use super::{
-    super::ops::{from_gpu, gpu},
+    super::bridge::{from_gpu, gpu},
     cpu::norm::{self, Affine},
     flex::{tensor, values},
 };

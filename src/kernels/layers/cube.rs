@@ -10,8 +10,8 @@ use super::{
     super::{
         CONV_FORWARD, CONV_INPUT_GRADIENT, CONV_WEIGHT_GRADIENT, HEAD_ENERGY, HEAD_INPUT_GRADIENT,
         Kernel, WORKGROUP_SIZE,
+        bridge::{from_gpu, gpu, upload},
         launch::{empty_like, launch},
-        ops::{from_gpu, gpu, upload},
     },
     EnergyOptions, Pooling,
     autodiff::LayerPasses,

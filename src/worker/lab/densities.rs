@@ -94,6 +94,9 @@ impl Analytic {
     /// The class of the Gaussian that a point most probably comes from.
     pub(super) fn class_of(&self, point: [f32; 2]) -> u32 {
         let DensityForm::Mixture(rows) = &self.form else { return 0 };
+        if self.classes.iter().all(|class| *class == 0) {
+            return 0;
+        }
         let term = |&[log_weight, x, y, a, b, c]: &[f32; 6]| {
             let d = [point[0] - x, point[1] - y];
             log_weight - 0.5 * (a * d[0] * d[0] + 2.0 * b * d[0] * d[1] + c * d[1] * d[1])

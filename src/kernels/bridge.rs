@@ -1,0 +1,43 @@
+//! A tensor as what a kernel or its twin takes, and back.
+
+use burn::{
+    backend::DispatchDevice,
+    tensor::{Device, Tensor, TensorData},
+};
+use burn_wgpu::{CubeTensor, Wgpu, into_contiguous};
+use cubecl::server::Handle;
+
+pub(super) fn is_gpu(device: &Device) -> bool {
+    matches!(device.as_dispatch(), DispatchDevice::Cube(_))
+}
+
+pub(super) fn gpu<const D: usize>(tensor: Tensor<D>) -> CubeTensor {
+    match tensor.without_autodiff().try_into_primitive::<Wgpu>() {
+        Ok(primitive) => into_contiguous(primitive),
+        // `is_gpu` was asked first, and fusion, which wraps the primitive, is never enabled.
+        Err(error) => unreachable!("a GPU tensor is a cubecl tensor: {error:?}"),
+    }
+}
+
+pub(super) fn from_gpu<const D: usize>(tensor: CubeTensor) -> Tensor<D> {
+    Tensor::from_primitive::<Wgpu>(tensor)
+}
+
+pub(super) fn cpu<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    match tensor.without_autodiff().into_data().try_into_vec() {
+        Ok(values) => values,
+        Err(error) => unreachable!("every tensor here holds f32: {error:?}"),
+    }
+}
+
+pub(super) fn from_cpu<const D: usize>(
+    values: Vec<f32>,
+    shape: [usize; D],
+    device: &Device,
+) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+pub(super) fn upload(tensor: &CubeTensor, words: &[u32]) -> Handle {
+    tensor.client.create_from_slice(bytemuck::cast_slice(words))
+}
