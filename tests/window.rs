@@ -39,8 +39,9 @@ impl Display {
                 return None;
             }
         }
+        // By default the server begins anew when its last client leaves, and drops who connects meanwhile.
         let mut server = Command::new("Xvfb")
-            .args(["-displayfd", "1", "-screen", "0", "1280x800x24"])
+            .args(["-displayfd", "1", "-noreset", "-screen", "0", "1280x800x24"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -92,15 +93,22 @@ fn chains_run_in_the_real_window() {
         .env("XDG_RUNTIME_DIR", folder.path())
         .env_remove("WAYLAND_DISPLAY")
         .env_remove("XDG_DATA_HOME")
-        .stderr(Stdio::null())
+        .stderr(std::fs::File::create(folder.path().join("said")).unwrap())
         .spawn()
         .unwrap();
     let mut program = Running(program);
-    let window = wait("the window", || {
-        let found = display.run("xdotool", &["search", "--name", "^jempp$"]);
-        (!found.is_empty()).then_some(found)
+    // A window is there, and is found, before it is on the screen; until then the server refuses to give
+    // it the keys, and nobody would hear the space bar.
+    wait("the window, with the keys", || {
+        if let Some(status) = program.0.try_wait().unwrap() {
+            let said = std::fs::read_to_string(folder.path().join("said")).unwrap();
+            panic!("the program has ended, {status}: {said}");
+        }
+        let window = display.run("xdotool", &["search", "--onlyvisible", "--name", "^jempp$"]);
+        display.run("xdotool", &["windowfocus", &window]);
+        let is_focused = display.run("xdotool", &["getwindowfocus"]) == window;
+        (is_focused && !window.is_empty()).then_some(())
     });
-    display.run("xdotool", &["windowfocus", "--sync", &window]);
     let before = wait("the chains at their starts", || {
         let picture = display.picture(&folder.path().join("before.png"));
         let bytes = middle(&picture);
