@@ -4,6 +4,7 @@
 //   ring    (form 1)  E = (|x| - radius)^2 / (2 width^2)
 //   banana  (form 2)  E = x0^2 / (2 along^2) + (x1 - bend x0^2 - shift)^2 / (2 across^2)
 //   funnel  (form 3)  E = x1^2 / (2 along^2) + x0^2 / (2 s^2) + log s,   s = across exp(bend x1)
+//                     (the exponent is cut at 30, far beyond the plane)
 //
 // The table holds a row (w, m0, m1, a, b, c) per Gaussian: log weight with its normaliser, mean, precision.
 // Elsewhere it is one row of numbers: (radius, width), (along, across, bend, shift), (along, across, bend).
@@ -82,7 +83,7 @@ fn density_energy(
             );
         }
         default: {
-            let size = table[1] * exp(table[2] * point.y);
+            let size = table[1] * exp(clamp(table[2] * point.y, -30.0, 30.0));
             let ratio = point.x / size;
             let along = point.y / (table[0] * table[0]);
             result = vec3<f32>(

@@ -406,9 +406,12 @@ fn the_gradient_of_a_density_is_that_of_its_energy() {
 }
 
 #[test]
-fn a_mixture_far_from_all_of_its_terms_is_still_finite() {
-    let form = &forms()[0];
-    let (energy, gradient) = reference::density_energy([40.0, -30.0], form);
-    assert!(energy.is_finite() && energy > 1e3, "{energy}");
-    assert!(gradient.iter().all(|slope| slope.is_finite()));
+fn a_density_far_from_where_it_lies_is_still_finite() {
+    for form in forms() {
+        for point in [[40.0, -30.0], [2.0, 60.0], [2.0, -60.0]] {
+            let (energy, gradient) = reference::density_energy(point, &form);
+            assert!(energy.is_finite() && energy > 1e3, "{form:?} at {point:?}: {energy}");
+            assert!(gradient.iter().all(|slope| slope.is_finite()), "{form:?} at {point:?}");
+        }
+    }
 }

@@ -125,7 +125,7 @@ fn energy_gradient_equals_finite_differences() {
 
 #[test]
 fn pyld_with_affine_first_layer_equals_one_long_step() {
-    for (arch, shape) in [("cnn-small", [1, 8, 8]), ("wrn-10-1", [3, 8, 8])] {
+    for (arch, shape) in [("cnn-small", [1, 8, 8]), ("wrn-10-1", [3, 8, 8]), ("mlp", [2, 1, 1])] {
         let energy = JointEnergy::new(&network(arch, Norm::None, 1, shape));
         let [c, h, w] = shape;
         let x = scrambled_tensor([4, c, h, w], 1, &device::cpu());

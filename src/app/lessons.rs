@@ -8,7 +8,7 @@ use egui::{
 
 use super::viewer::Viewer;
 use crate::{
-    config::{LabView, Tab, ViewState},
+    config::{LabView, Tab, ViewConfig, ViewState},
     lessons::{Block, Lesson, Span, TITLES},
     worker::Command,
 };
@@ -113,23 +113,17 @@ impl Viewer {
         self.selected = None;
         self.lesson = None;
         self.overlay = Default::default();
-        let (old_view, old_lanes) = (self.view.view.clone(), self.view.lanes.clone());
-        self.view = state;
+        let old = std::mem::replace(&mut self.view, state);
         if is_lab {
-            // The chains of the open model wait where they are.
+            // The chains of the open model wait where they are, and so does all that is said of them.
             self.pause();
-            let view = &mut self.view.view;
-            view.model = old_view.model;
-            view.classes = old_view.classes;
-            view.per_class = old_view.per_class;
-            view.num_steps = old_view.num_steps;
-            self.view.lanes = old_lanes;
+            let ViewConfig { tab, play, lesson, lesson_step, .. } = self.view.view;
+            self.view.view = ViewConfig { tab, play, lesson, lesson_step, ..old.view };
+            self.view.lanes = old.lanes;
             self.prepare_lab(plays);
         } else if is_other_model {
             // As at the start of the window: what the state says of the lanes holds.
-            self.pause();
-            self.model = None;
-            self.record = None;
+            self.leave_model();
             self.is_running = plays;
             let name = self.view.view.model.clone();
             self.open(name);

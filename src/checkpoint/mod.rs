@@ -147,6 +147,11 @@ impl Checkpoint {
         self.optimizer.is_empty()
     }
 
+    /// Whether there are chains to start from.
+    pub fn has_buffer(&self) -> bool {
+        self.replay_buffer.shape[0] > 0
+    }
+
     /// Whether half precision holds every weight and every number of the class centres.
     pub fn fits_half_precision(&self) -> bool {
         let centers = &self.class_centers;

@@ -13,51 +13,113 @@ pub fn grid(side: usize) -> impl Iterator<Item = [f32; 2]> {
     (0..side * side).map(move |index| [along(index % side), along(index / side)])
 }
 
+/// The surroundings of the plane end so many times farther out than it does.
+const AROUND: usize = 3;
+
+/// Centres of squares as large as the cells that surround the plane, row by row from below.
+pub fn surroundings() -> impl Iterator<Item = [f32; 2]> {
+    let farther = grid(AROUND * NUM_CELLS).map(|point| point.map(|v| v * AROUND as f32));
+    farther.filter(|point| point.iter().any(|v| v.abs() > EXTENT))
+}
+
 /// The cell of a coordinate, where it lies in the plane.
 fn cell_of(value: f32) -> Option<usize> {
     let place = (value / EXTENT + 1.0) * 0.5 * NUM_CELLS as f32;
     (0.0..NUM_CELLS as f32).contains(&place).then_some(place as usize)
 }
 
-/// Weights exp(-β (E - min E)) of squares of equal size; not normalised. Energies that are no numbers weigh
-/// nothing.
-fn weights(energy: &[f32], inverse_temperature: f64) -> impl Iterator<Item = f64> {
-    let least = energy.iter().copied().filter(|e| e.is_finite()).fold(f32::INFINITY, f32::min);
-    energy.iter().map(move |&energy| match energy.is_finite() {
-        true => (-inverse_temperature * f64::from(energy - least)).exp(),
+/// Weights exp(-β (E - min E)) of the squares of the plane and then of its surroundings, which are larger; not
+/// normalised. Energies that are no numbers weigh nothing.
+fn weights<'a>(
+    energy: &'a [f32],
+    around: &'a [f32],
+    inverse_temperature: f64,
+) -> impl Iterator<Item = f64> + 'a {
+    let per_cell = energy.len().isqrt() as f64 / NUM_CELLS as f64;
+    let all = energy
+        .iter()
+        .map(|e| (*e, 1.0))
+        .chain(around.iter().map(move |e| (*e, per_cell * per_cell)));
+    let least = all.clone().map(|(e, _)| e).filter(|e| e.is_finite()).fold(f32::INFINITY, f32::min);
+    all.map(move |(energy, size)| match energy.is_finite() {
+        true => size * (-inverse_temperature * f64::from(energy - least)).exp(),
         false => 0.0,
     })
 }
 
-/// The mass of a density in each cell.
+/// Where β E changes by more than this from square to square, nobody knows how the mass lies within a square.
+const MAX_CHANGE: f64 = 2.0;
+/// A density may have so much of its mass there.
+const MAX_UNKNOWN: f64 = 0.5;
+
+/// Why there are no exact masses to compare with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoMasses {
+    /// β is infinite.
+    #[error("no noise: no law to compare with")]
+    NoNoise,
+    /// The density is narrower than a square.
+    #[error("too cold: narrower than the squares of the plane")]
+    TooCold,
+    /// Not one energy is a finite number.
+    #[error("no finite energy in the plane")]
+    NoEnergy,
+}
+
+/// The mass of a density in each cell, and outside the plane.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cells {
-    /// Shape (rows from below, columns), [`NUM_CELLS`] each; they add up to 1.
+    /// Shape (rows from below, columns), [`NUM_CELLS`] each.
     pub masses: Vec<f64>,
+    /// What is left for the surroundings.
+    pub outside: f64,
 }
 
 impl Cells {
-    /// p ∝ exp(-β E) of energies on [`grid`]: the midpoint rule. `None` where β is no finite number, and there
-    /// is no density.
+    /// p ∝ exp(-β E) of energies on [`grid`] and on [`surroundings`]: the midpoint rule. Without surroundings
+    /// it is the density within the plane.
     ///
     /// # Shapes
     /// `energy`: (side, side), side a multiple of [`NUM_CELLS`].
-    pub fn of_energy(energy: &[f32], inverse_temperature: f64) -> Option<Self> {
-        let side = energy.len().isqrt();
-        let per_cell = side / NUM_CELLS;
-        if !inverse_temperature.is_finite() || per_cell == 0 {
-            return None;
+    ///
+    /// # Errors
+    /// Where that is no density, or none that these squares can show.
+    pub fn of_energy(
+        energy: &[f32],
+        around: &[f32],
+        inverse_temperature: f64,
+    ) -> Result<Self, NoMasses> {
+        if !inverse_temperature.is_finite() {
+            return Err(NoMasses::NoNoise);
         }
-        let mut masses = vec![0.0; NUM_CELLS * NUM_CELLS];
-        for (index, weight) in weights(energy, inverse_temperature).enumerate() {
-            let (row, column) = (index / side / per_cell, index % side / per_cell);
-            if row < NUM_CELLS && column < NUM_CELLS {
-                masses[row * NUM_CELLS + column] += weight;
+        let side = energy.len().isqrt();
+        let per_cell = (side / NUM_CELLS).max(1);
+        let (mut masses, mut outside) = (vec![0.0; NUM_CELLS * NUM_CELLS], 0.0);
+        let mut unknown = 0.0;
+        for (index, weight) in weights(energy, around, inverse_temperature).enumerate() {
+            let (row, column) = (index / side.max(1), index % side.max(1));
+            if row >= side {
+                outside += weight;
+                continue;
+            }
+            masses[row / per_cell * NUM_CELLS + column / per_cell] += weight;
+            let right = if column + 1 < side { energy.get(index + 1) } else { None };
+            let steps = [right, energy.get(index + side)].into_iter().flatten();
+            let steps = steps.map(|next| f64::from((next - energy[index]).abs()));
+            let largest = steps.filter(|step| step.is_finite()).fold(0.0, f64::max);
+            if inverse_temperature * largest > MAX_CHANGE {
+                unknown += weight;
             }
         }
-        let total: f64 = masses.iter().sum();
+        let total = masses.iter().sum::<f64>() + outside;
+        if !total.is_normal() {
+            return Err(NoMasses::NoEnergy);
+        }
+        if unknown > MAX_UNKNOWN * total {
+            return Err(NoMasses::TooCold);
+        }
         masses.iter_mut().for_each(|mass| *mass /= total);
-        total.is_normal().then_some(Self { masses })
+        Ok(Self { masses, outside: outside / total })
     }
 
     /// Masses of columns (axis 0) or rows (axis 1).
@@ -71,7 +133,7 @@ impl Cells {
     }
 
     /// Total variation between the points' shares of the cells and these masses:
-    /// `½ Σ |share - mass|`, from 0 to 1. What lies outside the plane is a cell of its own, of no mass.
+    /// `½ Σ |share - mass|`, from 0 to 1. All that lies outside the plane is one cell.
     ///
     /// # Shapes
     /// `points`: (N, 2), flattened.
@@ -87,7 +149,7 @@ impl Cells {
         }
         let share = |count: u32| f64::from(count) / num_points.max(1) as f64;
         let apart = self.masses.iter().zip(counts).map(|(mass, count)| (share(count) - mass).abs());
-        0.5 * (apart.sum::<f64>() + share(num_outside))
+        0.5 * (apart.sum::<f64>() + (share(num_outside) - self.outside).abs())
     }
 
     /// The total variation that so many independent exact draws have on average: what chance alone makes.
@@ -105,7 +167,7 @@ impl Cells {
             let log_prob = log_choose + above * mass.ln() + (n - above) * (-mass).ln_1p();
             2.0 * above * (1.0 - mass) * log_prob.exp() / n
         };
-        0.5 * self.masses.iter().map(mean_deviation).sum::<f64>()
+        0.5 * self.masses.iter().chain([&self.outside]).map(mean_deviation).sum::<f64>()
     }
 }
 
@@ -122,29 +184,31 @@ pub fn marginal_of_points(points: &[f32], axis: usize) -> Vec<f64> {
     shares
 }
 
-/// Exact draws of p ∝ exp(-E), up to the squares of the grid: one point of the plane for every three numbers
-/// in [0, 1).
+/// Exact draws of p ∝ exp(-E), up to the squares of [`grid`] and [`surroundings`]: one point for every three
+/// numbers in [0, 1).
 ///
 /// # Shapes
-/// `energy`: (side, side) on [`grid`].
+/// `energy`: (side, side).
 pub fn draw<'a>(
     energy: &[f32],
+    around: &[f32],
     uniforms: impl Iterator<Item = [f64; 3]> + 'a,
 ) -> impl Iterator<Item = [f32; 2]> + 'a {
     let side = energy.len().isqrt();
     let mut total = 0.0;
-    let cumulative: Vec<f64> = weights(energy, 1.0)
+    let cumulative: Vec<f64> = weights(energy, around, 1.0)
         .map(|weight| {
             total += weight;
             total
         })
         .collect();
+    let squares = grid(side).map(|at| (at, side));
+    let farther = surroundings().take(around.len()).map(|at| (at, NUM_CELLS));
+    let squares: Vec<([f32; 2], usize)> = squares.chain(farther).collect();
     uniforms.map(move |[u, v, w]| {
         let square = cumulative.partition_point(|&sum| sum <= u * total);
-        let square = square.min(cumulative.len().saturating_sub(1));
-        let along = |index: usize, within: f64| {
-            EXTENT * (2.0 * (index as f32 + within as f32) / side as f32 - 1.0)
-        };
-        [along(square % side, v), along(square / side, w)]
+        let (middle, per_side) = squares[square.min(squares.len() - 1)];
+        let half = EXTENT / per_side as f32;
+        [middle[0] + half * (2.0 * v as f32 - 1.0), middle[1] + half * (2.0 * w as f32 - 1.0)]
     })
 }

@@ -132,17 +132,25 @@ pub struct Report {
     pub integrated_time: Result<f64, DoesNotApply>,
 }
 
-/// The diagnostics that need nothing but the draws (chains, draws), at less cost than one by one: ranks
-/// are made once.
-pub fn report(draws: &[Vec<f64>]) -> Report {
-    let (split_r_hat, ess_bulk) = match check_moving(draws, 1) {
+/// [`split_r_hat`] and [`ess_bulk`] from the same ranks.
+#[allow(clippy::type_complexity, reason = "two results of one kind")]
+pub fn split_r_hat_and_ess_bulk(
+    draws: &[Vec<f64>],
+) -> (Result<f64, DoesNotApply>, Result<f64, DoesNotApply>) {
+    match check_moving(draws, 1) {
         Err(reason) => (Err(reason), Err(reason)),
         Ok(num_draws) => {
             let halves = RankedHalves::new(draws, num_draws);
             let split_r_hat = check_moving(draws, 2).and_then(|_| r_hat::split_r_hat_of(&halves));
             (split_r_hat, Ok(sample_size::ess_bulk_of(&halves)))
         }
-    };
+    }
+}
+
+/// The diagnostics that need nothing but the draws (chains, draws), at less cost than one by one: ranks
+/// are made once.
+pub fn report(draws: &[Vec<f64>]) -> Report {
+    let (split_r_hat, ess_bulk) = split_r_hat_and_ess_bulk(draws);
     Report {
         split_r_hat,
         ess_bulk,

@@ -97,7 +97,7 @@ pub(crate) fn starts(
             let missing = || JobError::Request("a class has no test image to start from".into());
             test.gather(indices.ok_or_else(missing)?)
         }
-        SampleStart::Buffer if checkpoint.is_packed() => {
+        SampleStart::Buffer if !checkpoint.has_buffer() => {
             return Err(CheckpointError::Packed.into());
         }
         SampleStart::Buffer => {

@@ -310,7 +310,7 @@ impl Page {
             "lab": {
                 "step": viewer.lab.step,
                 "is_running": viewer.lab.is_running,
-                "is_learning": viewer.lab.is_learning,
+                "learning_step": viewer.lab.learning_step(),
                 "num_rules": viewer.lab.lanes.len(),
                 "has_surface": viewer.lab.surface.is_some(),
                 "total_variation": viewer.lab.total_variations(),

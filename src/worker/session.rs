@@ -94,7 +94,7 @@ impl Session {
             sampler: config.sampler.clone(),
             norm: config.model.norm,
             num_pieces: self.num_pieces,
-            has_buffer: !self.checkpoint.is_packed(),
+            has_buffer: self.checkpoint.has_buffer(),
             training_steps: self.checkpoint.counters.step,
             test_accuracy: self.checkpoint.counters.test_accuracy,
         }

@@ -72,7 +72,7 @@ export async function open(t, path = '', { kind = 'webgpu', routes = {}, ...opti
     throw new Error(`${what}: not so within ${secs} s, or never. State: ${JSON.stringify(state).slice(0, 2000)}. Page: ${text}. Errors: ${errors.join('\n')}`);
   }
 
-  return { page, response, origin, errors, requests, until };
+  return { page, response, origin, errors, requests, until, close: () => context.close() };
 }
 
 /** Writes what the page shows to tests/out, for people to look at. */

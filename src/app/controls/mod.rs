@@ -157,17 +157,24 @@ pub fn slider<'a>(value: &'a mut f64, field: &Field) -> Slider<'a> {
 }
 
 /// The same with its name and what it does, within what is allowed.
-fn number(ui: &mut Ui, value: &mut f64, label: &str, field: &Field, default: f64, teaches: &str) {
+fn number(
+    ui: &mut Ui,
+    value: &mut f64,
+    label: &str,
+    field: &Field,
+    default: impl std::fmt::Display,
+    teaches: &str,
+) {
     ui.add(slider(value, field).text(label)).on_hover_text(hover(field, default, teaches));
     if let Some((low, high)) = field.range {
         *value = value.clamp(low, high);
     }
 }
 
-fn hover(field: &Field, default: f64, teaches: &str) -> String {
+fn hover(field: &Field, default: impl std::fmt::Display, teaches: &str) -> String {
     let (low, high) = field.range.unwrap_or((0.0, f64::INFINITY));
     format!(
-        "{}\n\n{teaches}\n\nThis model's own value: {default}. Allowed: {low} to {high}; type a number to \
+        "{}\n\n{teaches}\n\n{default}. Allowed: {low} to {high}; type a number to \
          leave the slider's range.",
         field.help.trim()
     )
@@ -202,13 +209,16 @@ pub fn rule(ui: &mut Ui, lane: &mut LaneConfig, subject: &Subject<'_>, index: us
     }
     let sampler = &mut lane.sampler;
     let defaults = &default.sampler;
+    let own = |value: f64| {
+        format!("{}: {value}", subject.says("This model's own value", "The lab begins with"))
+    };
     if kind == SamplerKind::Pyld {
         number(
             ui,
             &mut sampler.inner_step_size,
             "inner step size α",
             &of("inner_step_size"),
-            defaults.inner_step_size,
+            own(defaults.inner_step_size),
             "How far one inner step goes down the energy. N of them share one full gradient.",
         );
         let field = &of("num_inner_steps");
@@ -218,7 +228,7 @@ pub fn rule(ui: &mut Ui, lane: &mut LaneConfig, subject: &Subject<'_>, index: us
             .text("inner steps N");
         ui.add(slider).on_hover_text(hover(
             field,
-            defaults.num_inner_steps as f64,
+            own(defaults.num_inner_steps as f64),
             "A full gradient goes through all layers and costs the time; an inner step goes through the \
              first layer only.",
         ));
@@ -228,9 +238,13 @@ pub fn rule(ui: &mut Ui, lane: &mut LaneConfig, subject: &Subject<'_>, index: us
             &mut sampler.step_size,
             "step size α",
             &of("step_size"),
-            defaults.step_size,
-            "How far a step goes down the energy. Too small and nothing happens; too large and the chain \
-             jumps over what it looks for. Try 5 with SGLD, then with Proximal SGLD.",
+            own(defaults.step_size),
+            subject.says(
+                "How far a step goes down the energy. Too small and nothing happens; too large and the chain \
+                 jumps over what it looks for. Try 5 with SGLD, then with Proximal SGLD.",
+                "How far a step goes down the energy. Too small and nothing happens; too large and the chain \
+                 jumps over the valley that it looks for.",
+            ),
         );
     }
     number(
@@ -238,9 +252,13 @@ pub fn rule(ui: &mut Ui, lane: &mut LaneConfig, subject: &Subject<'_>, index: us
         &mut sampler.noise_std,
         "noise σ",
         &of("noise_std"),
-        defaults.noise_std,
-        "The random kick of every step. Without it the chain only slides downhill to the nearest dip; with \
-         √(2α) it samples p(x) itself, which for images looks like noise.",
+        own(defaults.noise_std),
+        subject.says(
+            "The random kick of every step. Without it the chain only slides downhill to the nearest dip; with \
+             √(2α) it samples p(x) itself, which for images looks like noise.",
+            "The random kick of every step. Without it the chain only slides downhill to the nearest valley; \
+             with √(2α) it samples p(x) itself.",
+        ),
     );
     if matches!(kind, SamplerKind::ProximalSgld | SamplerKind::Pyld) {
         number(
@@ -248,9 +266,13 @@ pub fn rule(ui: &mut Ui, lane: &mut LaneConfig, subject: &Subject<'_>, index: us
             &mut sampler.proximal_radius,
             "proximal radius r",
             &of("proximal_radius"),
-            defaults.proximal_radius,
-            "No component of the gradient counts for more than r: one steep pixel cannot throw the chain. The \
-             overlay Clamped shows where it acts.",
+            own(defaults.proximal_radius),
+            subject.says(
+                "No component of the gradient counts for more than r: one steep pixel cannot throw the chain. \
+                 The overlay Clamped shows where it acts.",
+                "No component of the gradient counts for more than r: one steep place cannot throw the chain. \
+                 The arrows show where it acts.",
+            ),
         );
     }
     temperature(ui, lane);
@@ -281,8 +303,11 @@ fn more(ui: &mut Ui, lane: &mut LaneConfig, subject: &Subject<'_>, index: usize)
         StepSchedule::ALL,
         schedule_name,
         |schedule| match (kind, schedule) {
-            (_, StepSchedule::Constant) | (SamplerKind::Sgld, _) => None,
+            (_, StepSchedule::Constant) => None,
             (SamplerKind::Mala, _) => Some("MALA needs the same step all along."),
+            _ if matches!(subject, Subject::Lab { .. }) => {
+                Some("The lab's chains have no last step to fall towards.")
+            }
             _ => None,
         },
     );

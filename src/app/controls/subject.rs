@@ -27,6 +27,14 @@ impl Subject<'_> {
         Field { slider, ..field }
     }
 
+    /// What is said of images, or else of the plane.
+    pub(super) fn says<'t>(&self, of_images: &'t str, of_plane: &'t str) -> &'t str {
+        match self {
+            Self::Model(..) => of_images,
+            Self::Lab { .. } => of_plane,
+        }
+    }
+
     /// The rule that it begins with.
     pub(super) fn default_rule(&self) -> LaneConfig {
         match self {

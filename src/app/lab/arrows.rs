@@ -18,9 +18,9 @@ const NUM_ARROWS: usize = 19;
 /// Side of the picture of one step, as a share of the plane's, and at most in points.
 const STEP_SIDE: (f32, f32) = (0.42, 190.0);
 
-/// What a gradient becomes under a rule, component by component.
-fn clamped(gradient: [f32; 2], rule: &LaneConfig) -> [f32; 2] {
-    match radius_of(rule) {
+/// What a gradient becomes, component by component.
+fn clamped(gradient: [f32; 2], proximal_radius: Option<f32>) -> [f32; 2] {
+    match proximal_radius {
         Some(radius) => gradient.map(|value| value.clamp(-radius, radius)),
         None => gradient,
     }
@@ -48,7 +48,7 @@ pub(super) fn field(painter: &Painter, place: Place, record: &LabRecord, rule: &
             ];
             let point = [c, r].map(|k| EXTENT * ((2 * k + 1) as f32 / side as f32 - 1.0));
             if gradient.iter().all(|value| value.is_finite()) {
-                arrows.push((point, gradient, clamped(gradient, rule)));
+                arrows.push((point, gradient, clamped(gradient, radius_of(rule))));
             }
         }
     }
@@ -93,9 +93,8 @@ fn arrow(painter: &Painter, from: Pos2, to: Pos2, stroke: Stroke) {
     }
 }
 
-/// The last step of one chain: a ring where it is, and beside it the step enlarged.
-pub(super) fn step(painter: &Painter, place: Place, step: &LabMove, rule: &LaneConfig) {
-    painter.circle_stroke(place.to_screen(step.to), 7.0, Stroke::new(2.0, Color32::WHITE));
+/// The last step of one chain, enlarged, in a corner.
+pub(super) fn step(painter: &Painter, place: Place, step: &LabMove) {
     let side = (STEP_SIDE.0 * place.rect.width()).min(STEP_SIDE.1);
     let corner = place.rect.right_bottom() - vec2(side + 6.0, side + 6.0);
     let rect = Rect::from_min_size(corner, Vec2::splat(side));
@@ -106,12 +105,12 @@ pub(super) fn step(painter: &Painter, place: Place, step: &LabMove, rule: &LaneC
         Stroke::new(1.0, Color32::from_white_alpha(80)),
         StrokeKind::Inside,
     );
-    let kept = clamped(step.gradient, rule);
+    let kept = clamped(step.gradient, step.proximal_radius);
     let drift = |g: [f32; 2]| g.map(|value| -step.step_size * value);
     let (pulled, drifted) = (drift(step.gradient), drift(kept));
     let proposed = [0, 1].map(|axis| drifted[axis] + step.noise[axis]);
-    let noise_std = rule.sampler.noise_std as f32;
-    let box_half = radius_of(rule).map_or(0.0, |radius| radius * step.step_size);
+    let noise_std = step.noise_std;
+    let box_half = step.proximal_radius.map_or(0.0, |radius| radius * step.step_size);
     let moved = [0, 1].map(|axis| step.to[axis] - step.from[axis]);
     // The long arrow of a gradient that was cut may end outside.
     let reach = [drifted, proposed, moved]
@@ -148,9 +147,7 @@ pub(super) fn step(painter: &Painter, place: Place, step: &LabMove, rule: &LaneC
     let verdict = match step.accepted {
         Some((true, prob)) => format!("accepted (probability {prob:.2})"),
         Some((false, prob)) => format!("rejected (probability {prob:.2})"),
-        None if rule.sampler.kind == SamplerKind::Pyld && rule.split > 1 => {
-            "inner steps drawn as one".into()
-        }
+        None if step.has_inner_steps => "inner steps drawn as one".into(),
         None if box_half > 0.0 && step.to.iter().any(|value| value.abs() >= 1.0) => {
             "kept in the box [−1, 1]".into()
         }

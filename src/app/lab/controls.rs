@@ -10,7 +10,7 @@ use crate::{
         viewer::Viewer,
     },
     config::{
-        DatasetName, LabConfig, LabReference, LabTarget, LabView, MAX_RULES, SamplerKind,
+        DatasetName, LabConfig, LabReference, LabTarget, LabView, MAX_DABS, MAX_RULES, SamplerKind,
         ViewStart, default_rule,
     },
     worker::lab::LabCommand,
@@ -113,6 +113,7 @@ fn target(ui: &mut Ui, viewer: &mut Viewer, tool: &mut Tool) {
                 if ui.button("Clear").clicked() {
                     config.painted.clear();
                 }
+                ui.weak(format!("{} of {MAX_DABS} dabs", config.dabs().count()));
             });
             ui.weak("Press Paint, then drag over the plane: every dab is a Gaussian.");
         }
@@ -188,7 +189,7 @@ fn chains(ui: &mut Ui, viewer: &mut Viewer, tool: &mut Tool) {
     if viewer.view.lab.rules.iter().all(|rule| rule.start != ViewStart::Image)
         && *tool != Tool::Drop
     {
-        ui.weak("Click a chain to see its last step taken apart.");
+        ui.weak("Click a chain to see its steps taken apart.");
     }
 }
 

@@ -3,9 +3,13 @@
 use egui::{Color32, RichText, Ui};
 use egui_plot::HLine;
 
-use super::record::{Curve, LaneRecord, MAX_LAG};
+use super::{
+    curve::Curve,
+    record::{Agreement, LaneRecord, MAX_LAG},
+};
 use crate::{
     app::{
+        compact,
         pixels::number,
         plots::chart::{chart, lane_color, line, line_style, line_width, with_room},
         theme,
@@ -34,7 +38,12 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, shown: &mut Shown) {
     let is_learned = viewer.view.lab.config.target == LabTarget::Learned;
     let room = ui.available_size();
     let is_wide = room.x > 520.0;
-    let height = if is_wide { room.y - 22.0 } else { (room.y / 3.0 - 30.0).clamp(HEIGHT, 240.0) };
+    let height = match (is_wide, compact::is_small(ui.ctx())) {
+        (true, false) => room.y - 22.0,
+        // There one scrolls to the plots.
+        (true, true) => HEIGHT,
+        _ => (room.y / 3.0 - 30.0).clamp(HEIGHT, 240.0),
+    };
     let mut plots = |uis: &mut [Ui]| {
         let last = uis.len() - 1;
         if is_learned {
@@ -77,17 +86,17 @@ fn variation(ui: &mut Ui, viewer: &mut Viewer, height: f32) {
             None => "—".into(),
         })
         .collect();
-    let (to, is_tempered) = match viewer.view.lab.config.reference {
-        LabReference::Model => ("p(x)", false),
-        LabReference::Tempered => ("p(x)^β", true),
+    let to = match viewer.view.lab.config.reference {
+        LabReference::Model => "p(x)",
+        LabReference::Tempered => "p(x)^β",
     };
     let text = format!("Total variation to {to}: {}", values.join(" | "));
     title(
         ui,
         &text,
-        "½ Σ |share of chains − exact mass| over 36 × 36 cells: 0 is a perfect match, 1 no overlap. The dotted \
-         line is what as many independent exact draws would have by chance. A curve that settles above it is \
-         biased; without noise there is no law to compare with p(x)^β.",
+        "½ Σ |share of chains − exact mass| over 36 × 36 cells and all that lies outside the plane: 0 is a \
+         perfect match, 1 no overlap. The dotted line is what as many independent exact draws would have by \
+         chance. A curve that settles above it is biased; without noise there is no law to compare with p(x)^β.",
     );
     let end = steps(lab.lanes.iter().map(|lane| ends(&lane.variation)));
     chart("lab variation", height, "", "").show(ui, |plot| {
@@ -95,20 +104,20 @@ fn variation(ui: &mut Ui, viewer: &mut Viewer, height: f32) {
         plot.set_plot_bounds_y(-0.02..=1.02);
         for (index, lane) in lab.lanes.iter().enumerate() {
             draw(plot, &lane.variation, index);
-            if lane.exact.is_some() {
+            if lane.exact().is_some() {
                 let color = lane_color(index).gamma_multiply(0.8);
                 let style = egui_plot::LineStyle::Dotted { spacing: 4.0 };
                 plot.hline(HLine::new("", lane.floor).color(color).style(style).allow_hover(false));
             }
         }
     });
-    if is_tempered && lab.lanes.iter().any(|lane| lane.exact.is_none()) {
+    let reason = lab.lanes.iter().find_map(|lane| lane.exact.as_ref()?.as_ref().err());
+    if let Some(reason) = reason {
         // The curve is missing for a reason.
         let at = ui.min_rect().center_bottom() - egui::vec2(0.0, 0.5 * height);
         let font = egui::FontId::proportional(11.0);
         let color = ui.visuals().weak_text_color();
-        let text = "no noise: no law to compare with";
-        ui.painter().text(at, egui::Align2::CENTER_CENTER, text, font, color);
+        ui.painter().text(at, egui::Align2::CENTER_CENTER, reason.to_string(), font, color);
     }
 }
 
@@ -133,7 +142,20 @@ fn energy(ui: &mut Ui, viewer: &Viewer, height: f32) {
     if !accepted.is_empty() {
         text += &format!(" · accepted {}", accepted.join(" | "));
     }
-    title(ui, &text, "The mean of E over the chains: how far down they are.");
+    let clamped: Vec<String> = lanes
+        .iter()
+        .filter_map(|lane| lane.now.as_ref().filter(|now| now.clamp_rate > 0.0))
+        .map(|now| format!("{:.0} %", 100.0 * now.clamp_rate))
+        .collect();
+    if !clamped.is_empty() {
+        text += &format!(" · clamped {}", clamped.join(" | "));
+    }
+    title(
+        ui,
+        &text,
+        "The mean of E over the chains: how far down they are. Accepted: how probable MALA's acceptance was. \
+         Clamped: the share of gradient components that the proximal radius cut in the last step.",
+    );
     let finite = lanes.iter().flat_map(|lane| lane.energy.points());
     let values = finite.map(|point| point[1]).filter(|value: &f64| value.abs() < 1e4);
     let start = (f64::INFINITY, f64::NEG_INFINITY);
@@ -153,13 +175,15 @@ fn energy(ui: &mut Ui, viewer: &Viewer, height: f32) {
 /// Whether chains agree: traces or autocorrelation of x0, with R-hat and ESS.
 fn agreement(ui: &mut Ui, viewer: &Viewer, height: f32, shown: &mut Shown) {
     let lanes = &viewer.lab.lanes;
-    let of_lane = |lane: &LaneRecord| {
-        let agreement = lane.agreement.as_ref()?;
-        let (r_hat, ess) = (agreement.r_hat.as_ref().ok()?, agreement.ess.as_ref().ok()?);
-        Some(format!("R-hat {r_hat:.3}, ESS {ess:.0}"))
+    let of_lane = |lane: &LaneRecord| match &lane.agreement {
+        Some(Agreement { r_hat: Ok(r_hat), ess: Ok(ess), .. }) => {
+            format!("R-hat {r_hat:.3}, ESS {ess:.0}")
+        }
+        _ => "R-hat —".into(),
     };
-    let said: Vec<String> =
-        lanes.iter().map(|lane| of_lane(lane).unwrap_or_else(|| "—".into())).collect();
+    let said: Vec<String> = lanes.iter().map(of_lane).collect();
+    let reason = lanes.iter().find_map(|lane| lane.agreement.as_ref()?.r_hat.as_ref().err());
+    let reason = reason.map_or(String::new(), |reason| format!("\n\nHere: {reason}."));
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
         ui.spacing_mut().interact_size.y = 14.0;
@@ -171,8 +195,10 @@ fn agreement(ui: &mut Ui, viewer: &Viewer, height: f32, shown: &mut Shown) {
         title(
             ui,
             &said.join(" | "),
-            "Split R-hat and bulk effective sample size of x₀ over the later half of 32 chains' traces: chains that \
-             agree have R-hat below 1.01. They cannot see a mode that no chain has found.",
+            &format!(
+                "Split R-hat and bulk effective sample size of x₀ over the later half of 32 chains' traces: chains \
+                 that agree have R-hat below 1.01. They cannot see a mode that no chain has found.{reason}"
+            ),
         );
     });
     let mut id = "lab traces";

@@ -2,6 +2,7 @@
 
 mod arrows;
 mod controls;
+mod curve;
 mod heat;
 mod measures;
 mod plane;
@@ -76,7 +77,7 @@ impl Viewer {
         }
     }
 
-    /// Other starts, other noise, and for what is learned other weights.
+    /// Other starts and other noise; what is learned keeps its weights until it starts over.
     pub fn reseed_lab(&mut self) {
         let seed = &mut self.view.lab.config.seed;
         *seed = seed.wrapping_add(1);
@@ -168,7 +169,10 @@ pub(super) fn embedded(
     link: impl FnOnce(&mut Ui, &Viewer),
 ) {
     Panel::bottom("lab controls").show(ui, |ui| {
-        controls::play_and_knobs(ui, viewer);
+        match viewer.shows_plane() {
+            true => controls::play_and_knobs(ui, viewer),
+            false => transport::ui(ui, viewer),
+        }
         link(ui, viewer);
     });
     CentralPanel::default().show(ui, |ui| match viewer.shows_plane() {
@@ -206,7 +210,20 @@ fn small(ui: &mut Ui, viewer: &mut Viewer, state: &mut LabView) {
 
 fn planes(ui: &mut Ui, viewer: &mut Viewer, state: &mut LabView) {
     if viewer.lab.surface.is_none() {
-        ui.centered_and_justified(|ui| ui.spinner());
+        match viewer.lab.why_not.clone() {
+            None => {
+                ui.centered_and_justified(|ui| ui.spinner());
+            }
+            Some(why) => {
+                ui.vertical_centered(|ui| {
+                    ui.add_space(0.4 * ui.available_height());
+                    ui.label(format!("There is nothing to show: {why}"));
+                    if ui.button("Try again").clicked() {
+                        viewer.lab.reset();
+                    }
+                });
+            }
+        }
         return;
     }
     warnings(ui, viewer);
@@ -251,6 +268,7 @@ fn warnings(ui: &mut Ui, viewer: &Viewer) {
         ui.colored_label(theme::BROKEN, text);
     }
     if let Some(why) = &viewer.lab.learning.diverged {
-        ui.colored_label(theme::BROKEN, format!("⚠ Learning stopped: {why}"));
+        let text = format!("⚠ Learning stopped: {why}. Lower the learning rate, or start over.");
+        ui.colored_label(theme::BROKEN, text);
     }
 }

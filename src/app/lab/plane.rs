@@ -114,8 +114,17 @@ impl Plane<'_> {
                     &now.x,
                 );
                 inside.image(texture, rect, WHOLE, Color32::WHITE);
+            } else {
+                // Later moves would begin where the chains are now.
+                view.trails = Trails::default();
             }
             self.chains(&inside, place, lane, &now.x);
+            if let Some(at) =
+                self.record.tracked.and_then(|chain| now.x.get(2 * chain..2 * chain + 2))
+            {
+                let ring = Stroke::new(2.0, Color32::WHITE);
+                inside.circle_stroke(place.to_screen([at[0], at[1]]), 7.0, ring);
+            }
         }
         if self.config.arrows {
             arrows::field(&inside, place, self.record, self.rule);
@@ -123,7 +132,7 @@ impl Plane<'_> {
         if let Some(step) = lane.now.as_ref().and_then(|now| now.tracked)
             && self.record.tracked == Some(step.chain)
         {
-            arrows::step(&inside, place, &step, self.rule);
+            arrows::step(&inside, place, &step);
         }
         self.hover(ui, &response, place);
         self.touch(&response, place, lane)
@@ -172,12 +181,11 @@ impl Plane<'_> {
         let fill = theme::LANES[self.lane % theme::LANES.len()].gamma_multiply(0.75);
         for axis in 0..2 {
             let shares = cells::marginal_of_points(&now.x, axis);
-            let exact = lane.exact.as_ref().map(|exact| exact.marginal(axis));
+            let exact = lane.exact().map(|exact| exact.marginal(axis));
             let exact_top = exact.iter().flatten().copied().fold(0.0, f64::max);
-            let top = match exact_top > 0.0 {
-                true => 1.6 * exact_top,
-                false => shares.iter().copied().fold(1e-9, f64::max),
-            };
+            // No bar is cut: in lesson 2 they are compared.
+            let most = shares.iter().copied().fold(1e-9, f64::max);
+            let top = most.max(1.6 * exact_top);
             let height = |share: f64| (share / top).min(1.0) as f32 * (MARGINAL - 4.0);
             let at = |cell: f32, share: f64| match axis {
                 0 => {

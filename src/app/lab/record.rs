@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+use super::curve::Curve;
 use crate::{
-    config::{LabReference, LabState, LabTarget},
-    diagnostics::{self, DoesNotApply, cells::Cells},
+    config::{LabReference, LabState, LabTarget, LaneConfig},
+    diagnostics::{
+        self, DoesNotApply,
+        cells::{Cells, NoMasses},
+    },
     worker::lab::{
         LabCommand, LabFrame, LabLaneFrame, LabNews, LabSurface, LearningFrame, NUM_TRACED, Slice,
     },
@@ -12,8 +16,6 @@ use crate::{
 
 /// Steps of which traces are kept.
 const MAX_TRACE: usize = 10_000;
-/// Points of a curve; then every second goes.
-const MAX_POINTS: usize = 2000;
 /// Steps between two computations of R̂ and ESS, as a share of the steps so far; at least these.
 const DIAGNOSE_EVERY: usize = 20;
 /// An energy beyond this is no energy of anything in the plane: the chain has exploded.
@@ -21,44 +23,6 @@ const EXPLODED: f32 = 1e6;
 
 /// Of which lag autocorrelations are shown, at most.
 pub(crate) const MAX_LAG: usize = 200;
-
-/// A curve over steps, thinned out as it grows.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Curve {
-    points: Vec<[f64; 2]>,
-    /// Every how many-th point is taken, and how many were left out since the last.
-    stride: usize,
-    skipped: usize,
-}
-
-impl Curve {
-    fn push(&mut self, step: f64, value: f64) {
-        self.skipped += 1;
-        if self.skipped < self.stride {
-            return;
-        }
-        self.skipped = 0;
-        self.points.push([step, value]);
-        if self.points.len() > MAX_POINTS {
-            let mut index = 0;
-            self.points.retain(|_| {
-                index += 1;
-                index % 2 == 1
-            });
-            self.stride = 2 * self.stride.max(1);
-        }
-    }
-
-    /// Step, value.
-    pub(crate) fn points(&self) -> &[[f64; 2]] {
-        &self.points
-    }
-
-    /// The newest value.
-    pub(crate) fn last(&self) -> Option<f64> {
-        self.points.last().map(|point| point[1])
-    }
-}
 
 /// Whether the chains of a rule agree, in x0.
 #[derive(Clone, Debug)]
@@ -80,8 +44,8 @@ pub(crate) struct LaneRecord {
     pub energy: Curve,
     /// Total variation to the exact density.
     pub variation: Curve,
-    /// The exact density that the rule is compared with, while there is one.
-    pub exact: Option<Cells>,
+    /// The exact density that the rule is compared with, once the energy is known.
+    pub exact: Option<Result<Cells, NoMasses>>,
     /// What chance alone makes of the total variation.
     pub floor: f64,
     /// (x0, x1, energy) of each traced chain, step by step.
@@ -89,6 +53,8 @@ pub(crate) struct LaneRecord {
     /// The step at which the traces begin.
     pub first_traced: u64,
     pub agreement: Option<Agreement>,
+    /// Why the chains have nothing to agree on, where that is so.
+    has_no_law: Option<DoesNotApply>,
     diagnosed_at: usize,
 }
 
@@ -106,6 +72,11 @@ impl LaneRecord {
     pub(crate) fn is_exploded(&self) -> bool {
         let energy = self.now.as_ref().map_or(0.0, |now| now.mean_energy);
         !energy.is_finite() || energy > EXPLODED
+    }
+
+    /// The exact density that the rule is compared with, where there is one.
+    pub(crate) fn exact(&self) -> Option<&Cells> {
+        self.exact.as_ref()?.as_ref().ok()
     }
 
     fn take(&mut self, step: u64, frame: LabLaneFrame) {
@@ -126,7 +97,7 @@ impl LaneRecord {
         if step > 0 {
             self.energy.push((step - 1) as f64, f64::from(frame.mean_energy));
         }
-        if let Some(exact) = &self.exact {
+        if let Some(exact) = self.exact() {
             self.variation.push(step as f64, exact.total_variation(&frame.x));
         }
         self.now = Some(frame);
@@ -144,9 +115,13 @@ impl LaneRecord {
             .iter()
             .map(|trace| trace[trace.len() / 2..].iter().map(|v| f64::from(v[0])).collect())
             .collect();
+        let (r_hat, ess) = match self.has_no_law {
+            Some(reason) => (Err(reason), Err(reason)),
+            None => diagnostics::split_r_hat_and_ess_bulk(&draws),
+        };
         self.agreement = Some(Agreement {
-            r_hat: diagnostics::split_r_hat(&draws),
-            ess: diagnostics::ess_bulk(&draws),
+            r_hat,
+            ess,
             autocorrelation: diagnostics::joint_autocorrelation(&draws, MAX_LAG)
                 .unwrap_or_default(),
         });
@@ -211,7 +186,9 @@ pub struct LabRecord {
     /// Whether chains are to begin anew, and learning too.
     is_reset: bool,
     /// β of each rule that the exact densities are of.
-    compared_at: Vec<Option<f64>>,
+    compared_at: Vec<f64>,
+    /// Why nothing is shown, where what was asked first was refused.
+    pub(crate) why_not: Option<String>,
 }
 
 impl LabRecord {
@@ -225,6 +202,7 @@ impl LabRecord {
             return Vec::new();
         }
         self.sent = Some(state.clone());
+        self.why_not = None;
         self.compare(state);
         let mut commands = vec![LabCommand::Set(Box::new(state.clone()))];
         if is_reset {
@@ -261,36 +239,39 @@ impl LabRecord {
     }
 
     /// Something asked for was refused: where nothing is there yet, nothing runs either.
-    pub(crate) fn refused(&mut self) {
+    pub(crate) fn refused(&mut self, reason: &str) {
         self.is_slicing = false;
         if self.surface.is_none() {
             self.is_running = false;
             self.is_learning = false;
+            self.why_not = Some(reason.to_string());
         }
     }
 
-    /// β of p^β that each rule is compared with; `None` where there is nothing to compare with.
-    fn reference(state: &LabState, rule: usize) -> Option<f64> {
-        let beta = match state.config.reference {
-            LabReference::Model => 1.0,
-            LabReference::Tempered => state.rules.get(rule)?.sampler.inverse_temperature(),
-        };
-        beta.is_finite().then_some(beta)
+    /// The worker shows this, whatever it was asked.
+    pub(crate) fn shows(&mut self, state: &LabState) {
+        self.sent = Some(state.clone());
+        self.compare(state);
     }
 
     /// Makes the exact densities anew where β or the energy changed.
     fn compare(&mut self, state: &LabState) {
-        let count = self.lanes.len();
-        let wanted: Vec<_> = (0..count).map(|rule| Self::reference(state, rule)).collect();
+        for (lane, rule) in self.lanes.iter_mut().zip(&state.rules) {
+            lane.has_no_law = diagnostics::applicability(rule.sampler.noise_std, false, false);
+        }
+        let beta = |rule: &LaneConfig| match state.config.reference {
+            LabReference::Model => 1.0,
+            LabReference::Tempered => rule.sampler.inverse_temperature(),
+        };
+        let wanted: Vec<f64> = state.rules.iter().take(self.lanes.len()).map(beta).collect();
         if wanted == self.compared_at {
             return;
         }
         let Some(surface) = &self.surface else { return };
-        for (lane, beta) in self.lanes.iter_mut().zip(&wanted) {
+        for (lane, &beta) in self.lanes.iter_mut().zip(&wanted) {
             let count = lane.labels.len();
-            lane.exact = beta.and_then(|beta| Cells::of_energy(&surface.energy, beta));
-            lane.floor =
-                lane.exact.as_ref().map_or(0.0, |cells| cells.expected_total_variation(count));
+            lane.exact = Some(Cells::of_energy(&surface.energy, &surface.around, beta));
+            lane.floor = lane.exact().map_or(0.0, |cells| cells.expected_total_variation(count));
             // Distances to another density are another curve.
             lane.variation = Curve::default();
         }
@@ -328,7 +309,8 @@ impl LabRecord {
                     lane.take(step, frame);
                 }
             }
-            LabNews::Refused(_) => self.refused(),
+            LabNews::Refused(reason) => self.refused(&reason),
+            LabNews::State(state) => self.shows(&state),
             LabNews::Stopped => self.is_running = false,
             LabNews::Data { points, labels } => {
                 self.data = (points, labels);
@@ -367,8 +349,105 @@ impl LabRecord {
         is_in.then(|| surface.energy[place[1] as usize * side + place[0] as usize])
     }
 
+    /// Training steps done.
+    pub fn learning_step(&self) -> u64 {
+        self.learning.step
+    }
+
     /// Energies over the plane, for pictures.
     pub(crate) fn energies(&self) -> Option<Arc<[f32]>> {
         self.surface.as_ref().map(|surface| surface.energy.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Frames of two chains that go round in the plane, ten steps each.
+    fn frames(record: &mut LabRecord, count: u64) {
+        for _ in 0..count {
+            let steps = record.step..record.step + 10;
+            let rows = steps.flat_map(|step| {
+                let angle = step as f32;
+                [angle.cos(), 0.1, 1.0, (2.0 * angle).cos(), -0.1, 3.0]
+            });
+            let lane = LabLaneFrame {
+                x: vec![0.5, 0.1, -0.5, -0.1],
+                mean_energy: 2.0,
+                clamp_rate: 0.0,
+                acceptance: None,
+                traces: rows.collect(),
+                tracked: None,
+            };
+            let step = record.step + 10;
+            record.take(LabNews::Frame(LabFrame { step, lanes: vec![lane] }));
+        }
+    }
+
+    fn surface() -> LabNews {
+        let side = diagnostics::cells::NUM_CELLS;
+        LabNews::Surface(LabSurface {
+            energy: vec![0.0; side * side].into(),
+            around: [].into(),
+            classes: vec![0; side * side],
+            num_classes: 1,
+        })
+    }
+
+    fn started() -> LabRecord {
+        let mut record = LabRecord::default();
+        record.sync(&LabState::default(), true);
+        record.take(surface());
+        record.take(LabNews::Started(vec![vec![0, 0]]));
+        record
+    }
+
+    #[test]
+    fn old_traces_go_and_the_later_ones_know_where_they_begin() {
+        let mut record = started();
+        frames(&mut record, MAX_TRACE as u64 / 10 + 1);
+        let lane = &record.lanes[0];
+        let length = lane.traces[0].len();
+        assert_eq!((length, lane.traces[1].len()), (MAX_TRACE / 2, MAX_TRACE / 2));
+        assert_eq!(lane.first_traced + length as u64, record.step);
+        assert_eq!(lane.traces[0][0][0], (lane.first_traced as f32).cos());
+    }
+
+    #[test]
+    fn without_noise_nothing_is_compared_and_the_reasons_are_known() {
+        let mut record = started();
+        frames(&mut record, 5);
+        let lane = &record.lanes[0];
+        assert!(lane.variation.last().is_some() && lane.agreement.as_ref().unwrap().r_hat.is_ok());
+        let mut still = LabState::default();
+        still.rules[0].sampler.noise_std = 0.0;
+        record.sync(&still, true);
+        frames(&mut record, 5);
+        let lane = &record.lanes[0];
+        assert_eq!(lane.exact, Some(Err(NoMasses::NoNoise)));
+        assert_eq!(record.total_variations(), [None]);
+        let agreement = lane.agreement.as_ref().unwrap();
+        assert_eq!(agreement.r_hat, Err(DoesNotApply::NoNoise));
+        assert!(!agreement.autocorrelation.is_empty());
+    }
+
+    #[test]
+    fn what_was_refused_is_asked_again_only_on_demand() {
+        let mut record = LabRecord::default();
+        let state = LabState::default();
+        assert_eq!(record.sync(&state, true).len(), 1);
+        record.is_running = true;
+        record.refused("no such thing");
+        assert_eq!((record.is_running, record.why_not.as_deref()), (false, Some("no such thing")));
+        assert!(record.sync(&state, true).is_empty());
+        record.reset();
+        assert_eq!(record.sync(&state, true).len(), 2);
+        assert_eq!(record.why_not, None);
+        // The worker went back to another state, which need not be asked for.
+        let mut other = state.clone();
+        other.config.seed = 5;
+        record.shows(&other);
+        assert!(record.sync(&other, true).is_empty());
     }
 }

@@ -22,9 +22,15 @@ const INTERVAL_SECS: f64 = 3.0;
 #[derive(Default)]
 pub(super) struct SliceView {
     heat: Heat,
-    /// Lane, chain, number of the run and last step of the path that was asked for.
-    asked: Option<(usize, usize, u64, u64)>,
+    /// Lane, chain and number of the run that all this is of.
+    of: Option<(usize, usize, u64)>,
+    /// Whether what is on its way is of another.
+    is_foreign: bool,
+    /// Last step of the path that was asked for.
+    asked: Option<u64>,
     asked_at: f64,
+    /// Whether the path has an end that is no place.
+    is_broken: bool,
     number: u64,
     energies: Option<std::sync::Arc<[f32]>>,
 }
@@ -56,15 +62,25 @@ impl Viewer {
 pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, view: &mut SliceView) {
     let (lane, chain) = subject(viewer);
     let last = viewer.last_step();
-    let wanted = (lane, chain, viewer.num_beginnings, last);
+    let of = Some((lane, chain, viewer.num_beginnings));
+    if view.of != of {
+        viewer.lab.slice = None;
+        (view.of, view.asked, view.asked_at) = (of, None, f64::NEG_INFINITY);
+        (view.is_foreign, view.is_broken) = (viewer.lab.is_slicing, false);
+    }
+    if view.is_foreign && !viewer.lab.is_slicing {
+        viewer.lab.slice = None;
+        view.is_foreign = false;
+    }
     let now = ui.input(|input| input.time);
     // A slice takes as long as many steps: while the chains run, not after each of them.
     let is_due = !viewer.is_running || now - view.asked_at > INTERVAL_SECS;
-    if !viewer.lab.is_slicing && last > 0 && view.asked != Some(wanted) && is_due {
-        view.asked = Some(wanted);
+    if !viewer.lab.is_slicing && last > 0 && view.asked != Some(last) && is_due {
+        view.asked = Some(last);
         view.asked_at = now;
         let path = viewer.path(lane, chain);
-        if path.iter().all(|value| value.is_finite()) {
+        view.is_broken = path.iter().any(|value| !value.is_finite());
+        if !view.is_broken {
             viewer.lab.is_slicing = true;
             viewer.ask_lab(LabCommand::Slice { path });
         }
@@ -76,9 +92,20 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, view: &mut SliceView) {
         }
         _ => String::new(),
     };
-    let Some(slice) = viewer.lab.slice.clone().filter(|_| last > 0) else {
+    let is_shown = last > 0 && !view.is_foreign && !view.is_broken;
+    let Some(slice) = viewer.lab.slice.clone().filter(|_| is_shown) else {
         ui.vertical_centered(|ui| {
             ui.add_space(ui.available_height() * 0.4);
+            if view.is_broken && last > 0 {
+                ui.label(format!(
+                    "{name} has exploded: its path ends nowhere, and spans no plane."
+                ));
+                return;
+            }
+            if viewer.lab.is_slicing {
+                ui.spinner();
+                return;
+            }
             ui.label(
                 "The path of a chain of the open model spans the plane. Let the chains run first.",
             );

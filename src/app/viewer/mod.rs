@@ -241,6 +241,18 @@ impl Viewer {
         }
     }
 
+    /// Waits for another model, to which nothing of the open one is of use.
+    pub(super) fn leave_model(&mut self) {
+        self.pause();
+        // What is still reported of its chains is of no run any more.
+        self.run += 1;
+        self.model = None;
+        self.record = None;
+        self.references = None;
+        self.classified = None;
+        self.start_image = None;
+    }
+
     /// Loads another model.
     pub fn open(&mut self, name: impl Into<String>) {
         self.send(Command::Open(name.into()));

@@ -65,8 +65,12 @@ impl Viewer {
             }
             Event::Lab(news) => match *news {
                 LabNews::Refused(reason) => {
+                    self.lab.refused(&reason);
                     self.complain(reason);
-                    self.lab.refused();
+                }
+                LabNews::State(state) => {
+                    self.lab.shows(&state);
+                    self.view.lab = *state;
                 }
                 news => self.lab.take(news),
             },
@@ -76,6 +80,7 @@ impl Viewer {
             Event::Refused(reason) => self.refused(reason),
             Event::Failed(reason) => {
                 self.is_running = false;
+                self.lab.rest();
                 if std::mem::take(&mut self.is_training) {
                     let news = format!("{reason}; {AFTER_FAILURE}");
                     self.training_news.push_back(TrainingNews::Failed(news));

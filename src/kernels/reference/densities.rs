@@ -79,7 +79,7 @@ pub fn density_energy([x, y]: [f32; 2], form: &DensityForm) -> (f32, [f32; 2]) {
             (0.5 * (x * along + off * pull), [along - 2.0 * bend * x * pull, pull])
         }
         DensityForm::Funnel { along, across, bend } => {
-            let size = across * (bend * y).exp();
+            let size = across * (bend * y).clamp(-30.0, 30.0).exp();
             let ratio = x / size;
             let along = y / (along * along);
             let energy = 0.5 * (y * along + ratio * ratio) + size.ln();

@@ -61,15 +61,14 @@ impl Lane {
         Self { rule, ground, state: ChainState { x, noise }, labels, seen }
     }
 
-    /// The rule at the step where the chains stand.
-    fn sampler(&self) -> Sampler {
-        let section = &self.rule.sampler;
-        Sampler::at_step(section, self.state.noise.step as usize, section.num_steps)
-    }
-
-    /// Moves the chains one step on and reads what it did.
-    pub(super) async fn advance(&mut self, tracked: usize) {
-        let sampler = self.sampler();
+    /// Moves the chains one step on and reads what it did. A schedule is laid out over `num_steps`; without
+    /// an end, at 0, the step stays what it is.
+    pub(super) async fn advance(&mut self, tracked: usize, num_steps: usize) {
+        let rule = &self.rule.sampler;
+        let sampler = match num_steps {
+            0 => Sampler::new(rule),
+            _ => Sampler::at_step(rule, self.state.noise.step as usize, num_steps),
+        };
         let (next, info) = sampler.step(self.state.clone(), self.ground.energy());
         let before = std::mem::replace(&mut self.state, next);
         let tracked = tracked.min(before.x.dims()[0] - 1);
@@ -83,6 +82,10 @@ impl Lane {
             from,
             gradient,
             noise,
+            noise_std: sampler.noise_std(),
+            proximal_radius: sampler.proximal_radius(),
+            has_inner_steps: matches!(sampler, Sampler::Pyld { .. })
+                && !self.ground.energy().first_layer_is_affine(),
             to: [self.seen.x[2 * tracked], self.seen.x[2 * tracked + 1]],
             step_size: sampler.length(),
             accepted: accepted.chunks_exact(2).nth(tracked).map(|pair| (pair[0] > 0.5, pair[1])),

@@ -68,11 +68,15 @@ impl Lab {
     /// # Errors
     /// Rules that do not go together, a model that is not there.
     pub async fn open(state: LabState, device: &Device) -> Result<Self, JobError> {
-        let mut learner = None;
-        let subject = subject_of(&state, &mut learner, device).await?;
+        let (subject, learner) = subject_of(&state, None, device).await?;
         let mut lab = Self {
             device: device.clone(),
-            surface: LabSurface { energy: [].into(), classes: Vec::new(), num_classes: 1 },
+            surface: LabSurface {
+                energy: [].into(),
+                around: [].into(),
+                classes: Vec::new(),
+                num_classes: 1,
+            },
             subject,
             lanes: Vec::new(),
             step: 0,
@@ -103,12 +107,16 @@ impl Lab {
         let restarted = is_other_subject
             || (old.num_chains, old.seed) != (new.num_chains, new.seed)
             || starts(&self.state) != starts(&state);
-        let subject = match is_other_surface {
-            true => Some(subject_of(&state, &mut self.learner, &self.device).await?),
-            false => None,
+        let (subject, learner) = match is_other_surface {
+            true => {
+                let subject = subject_of(&state, self.learner.as_ref(), &self.device).await?;
+                (Some(subject.0), subject.1)
+            }
+            false => (None, None),
         };
         let before = std::mem::replace(&mut self.state, state);
         let subject = subject.map(|subject| std::mem::replace(&mut self.subject, subject));
+        let learner = learner.map(|learner| self.learner.replace(learner));
         let surface = self.surface.clone();
         let changes = Changes { surface: is_other_surface, restarted };
         let result = self.show(changes).await;
@@ -116,6 +124,9 @@ impl Lab {
             self.state = before;
             if let Some(subject) = subject {
                 self.subject = subject;
+            }
+            if let Some(learner) = learner {
+                self.learner = learner;
             }
             self.surface = surface;
             self.retune();
@@ -230,7 +241,7 @@ impl Lab {
     /// Moves all chains one step on.
     pub async fn advance(&mut self) {
         for lane in &mut self.lanes {
-            lane.advance(self.tracked).await;
+            lane.advance(self.tracked, self.state.config.num_steps).await;
         }
         self.step += 1;
     }
@@ -267,7 +278,8 @@ impl Lab {
     async fn survey(&mut self) -> Result<(), JobError> {
         let side = SIDES[usize::from(!self.is_analytic())];
         let ground = self.ground(&LaneConfig::default())?;
-        let points: Vec<f32> = cells::grid(side).flatten().collect();
+        let around = self.is_analytic().then(cells::surroundings).into_iter().flatten();
+        let points: Vec<f32> = cells::grid(side).chain(around).flatten().collect();
         let (mut energy, mut classes) = (Vec::new(), Vec::new());
         let mut num_classes = 1;
         for part in points.chunks(2 * BATCH) {
@@ -291,13 +303,15 @@ impl Lab {
         }
         if let Subject::Analytic(analytic) = &self.subject {
             num_classes = analytic.num_classes() as usize;
-            classes = points
-                .chunks_exact(2)
-                .map(|point| analytic.class_of([point[0], point[1]]) as u8)
-                .collect();
+            classes = cells::grid(side).map(|point| analytic.class_of(point) as u8).collect();
         }
-        self.surface =
-            LabSurface { energy: energy.into(), classes, num_classes: num_classes as u32 };
+        let around = energy.split_off(side * side);
+        self.surface = LabSurface {
+            energy: energy.into(),
+            around: around.into(),
+            classes,
+            num_classes: num_classes as u32,
+        };
         Ok(())
     }
 
@@ -307,30 +321,30 @@ impl Lab {
     }
 }
 
-/// Finds what the configuration names.
+/// Finds what the configuration names, and a new learner where the one there is learns something else.
 async fn subject_of(
     state: &LabState,
-    learner: &mut Option<Learner>,
+    learner: Option<&Learner>,
     device: &Device,
-) -> Result<Subject, JobError> {
-    if let Some(analytic) = Analytic::of(&state.config) {
-        return Ok(Subject::Analytic(analytic));
+) -> Result<(Subject, Option<Learner>), JobError> {
+    let LabState { config, .. } = state;
+    if let Some(analytic) = Analytic::of(config) {
+        return Ok((Subject::Analytic(analytic), None));
     }
-    if state.config.target == LabTarget::Learned {
-        if learner.as_ref().is_none_or(|learner| learner.dataset() != state.config.learn_data) {
-            *learner = Some(Learner::new(&state.config, 0, device)?);
-        }
-        return Ok(Subject::Learned);
+    if config.target == LabTarget::Learned {
+        let is_other = learner.is_none_or(|learner| learner.dataset() != config.learn_data);
+        let learner = is_other.then(|| Learner::new(config, config.seed, device)).transpose()?;
+        return Ok((Subject::Learned, learner));
     }
     let model =
-        bundled::find(&state.config.model).map_err(|error| JobError::Request(error.to_string()))?;
+        bundled::find(&config.model).map_err(|error| JobError::Request(error.to_string()))?;
     assets::bring(&[model.file]).await?;
     let checkpoint = model.load()?;
     if checkpoint.input_shape != POINT {
         let name = model.name;
         return Err(JobError::Request(format!("{name} is a model of images, not of points")));
     }
-    Ok(Subject::Trained(Box::new(checkpoint)))
+    Ok((Subject::Trained(Box::new(checkpoint)), None))
 }
 
 /// Checks that the numbers go together.

@@ -44,7 +44,7 @@ pub enum LabNews {
     Started(Vec<Vec<u8>>),
     /// Where the chains are.
     Frame(LabFrame),
-    /// The chains stopped, as asked or at their last step.
+    /// The chains stopped at their last step, or cannot run.
     Stopped,
     /// What is learned from: points (N, 2) and their classes.
     Data {
@@ -57,6 +57,8 @@ pub enum LabNews {
     Learning(LearningFrame),
     /// Learning went wrong and stopped.
     Diverged(String),
+    /// What the lab still shows, after a state was refused.
+    State(Box<LabState>),
     /// A request could not be served; everything is as it was.
     Refused(String),
     /// The answer to [`LabCommand::Slice`].
@@ -68,6 +70,9 @@ pub enum LabNews {
 pub struct LabSurface {
     /// Shape (side, side), rows from below.
     pub energy: Arc<[f32]>,
+    /// Energies on [`crate::diagnostics::cells::surroundings`] of a formula; empty for a network, whose density
+    /// is meant within the plane.
+    pub around: Arc<[f32]>,
     /// The most probable class of each square.
     pub classes: Vec<u8>,
     /// How many classes there are.
@@ -111,6 +116,12 @@ pub struct LabMove {
     pub gradient: [f32; 2],
     /// σ ξ, the noise that was added.
     pub noise: [f32; 2],
+    /// σ.
+    pub noise_std: f32,
+    /// What clamped each component of the gradient, where the rule clamps.
+    pub proximal_radius: Option<f32>,
+    /// Whether inner steps led there, whose gradients are not all this one.
+    pub has_inner_steps: bool,
     /// Where it is now: after projection, or after acceptance.
     pub to: [f32; 2],
     /// α: how far the step goes along the gradient.

@@ -61,7 +61,11 @@ impl Service<'_> {
             LabCommand::Set(state) => return self.set_lab(*state).await,
             _ => {}
         }
-        let Some(seat) = &mut self.lab else { return Ok(Ok(())) };
+        let Some(seat) = &mut self.lab else {
+            // What it was to show was refused.
+            self.tell(LabNews::Stopped).await?;
+            return Ok(Ok(()));
+        };
         match command {
             LabCommand::Play => seat.is_running = true,
             LabCommand::Pause => {
@@ -120,7 +124,11 @@ impl Service<'_> {
         let learned_from = seat.lab.learner().map(|learner| learner.dataset());
         let changes = match seat.lab.set(state).await {
             Ok(changes) => changes,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => {
+                let shown = Box::new(seat.lab.state().clone());
+                self.tell(LabNews::State(shown)).await?;
+                return Ok(Err(error));
+            }
         };
         if seat.lab.learner().map(|learner| learner.dataset()) != learned_from {
             self.tell_data().await?;

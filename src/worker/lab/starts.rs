@@ -70,7 +70,7 @@ impl Lab {
     fn draws(&self, analytic: &Analytic, count: usize) -> (Vec<f32>, Vec<u32>) {
         let mut rng = random_stream(self.state.config.seed, DRAW_STREAM, 0);
         let uniforms = std::iter::from_fn(|| Some(std::array::from_fn(|_| rng.random::<f64>())));
-        let points = cells::draw(&self.surface.energy, uniforms.take(count));
+        let points = cells::draw(&self.surface.energy, &self.surface.around, uniforms.take(count));
         let (points, labels): (Vec<[f32; 2]>, Vec<u32>) =
             points.map(|point| (point, analytic.class_of(point))).unzip();
         (points.concat(), labels)

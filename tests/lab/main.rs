@@ -1,18 +1,18 @@
 //! The lab: its densities, what it measures, what it keeps when something is changed, and its window.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod window;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::max_difference;
-use egui_kittest::{Harness, kittest::Queryable};
 use jempp::{
-    app::{App, Link},
     config::{LabState, LabTarget, MAX_DABS, SamplerKind, ViewStart, ViewState},
     data::random_stream,
     device,
-    diagnostics::cells::{self, Cells, NUM_CELLS},
+    diagnostics::cells::{self, Cells, NUM_CELLS, NoMasses},
     worker::{
         self, Command, Event, Worker,
         lab::{Lab, LabCommand, LabNews},
@@ -29,12 +29,20 @@ fn lab(query: &str) -> Lab {
     block_on(Lab::open(state(query), &device::cpu())).unwrap()
 }
 
+/// The exact masses of p^β.
+fn masses(lab: &Lab, beta: f64) -> Result<Cells, NoMasses> {
+    let surface = lab.surface();
+    Cells::of_energy(&surface.energy, &surface.around, beta)
+}
+
 fn places(lab: &mut Lab) -> Vec<f32> {
     lab.frame().lanes[0].x.clone()
 }
 
-const TARGETS: [&str; 8] = [
+const TARGETS: [&str; 9] = [
     "gaussian",
+    // A ninth of it lies outside the plane.
+    "gaussian&lab.width=3",
     "mixture",
     "ring",
     "banana",
@@ -53,8 +61,9 @@ fn exact_draws_of_every_density_are_as_far_from_it_as_chance_makes_them() {
             let query =
                 format!("lab.target={target}&lab.num_chains=5000&lab.start=data&lab.seed={seed}");
             let mut lab = lab(&query);
-            let exact = Cells::of_energy(&lab.surface().energy, 1.0).unwrap();
-            assert!((exact.masses.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+            let exact = masses(&lab, 1.0).unwrap();
+            let total = exact.masses.iter().sum::<f64>() + exact.outside;
+            assert!((total - 1.0).abs() < 1e-9);
             let apart = exact.total_variation(&places(&mut lab));
             ratios += apart / exact.expected_total_variation(5000) / f64::from(SEEDS);
         }
@@ -72,7 +81,7 @@ fn mala_keeps_every_density() {
         for _ in 0..200 {
             block_on(lab.advance());
         }
-        let exact = Cells::of_energy(&lab.surface().energy, 1.0).unwrap();
+        let exact = masses(&lab, 1.0).unwrap();
         let x = places(&mut lab);
         let (apart, chance) = (exact.total_variation(&x), exact.expected_total_variation(5000));
         assert!(apart < 1.2 * chance, "{target}: {apart}, by chance {chance}");
@@ -81,11 +90,13 @@ fn mala_keeps_every_density() {
 
 #[test]
 fn total_variation_knows_its_ends() {
-    // All mass in one cell.
+    // All mass in one cell of 4 × 4 squares.
+    let side = 4 * NUM_CELLS;
+    let is_in = |index: usize| index / side / 4 == 5 && index % side / 4 == 7;
+    let energy: Vec<f32> =
+        (0..side * side).map(|index| if is_in(index) { 0.0 } else { 1e3 }).collect();
+    let exact = Cells::of_energy(&energy, &[], 1.0).unwrap();
     let side = NUM_CELLS;
-    let mut energy = vec![1e3; side * side];
-    energy[5 * side + 7] = 0.0;
-    let exact = Cells::of_energy(&energy, 1.0).unwrap();
     let inside = cells::grid(side).nth(5 * side + 7).unwrap();
     assert!(exact.total_variation(&inside.repeat(10)) < 1e-12);
     let elsewhere = cells::grid(side).nth(5 * side + 8).unwrap();
@@ -95,8 +106,13 @@ fn total_variation_knows_its_ends() {
     assert!((exact.total_variation(&half) - 0.5).abs() < 1e-12);
     assert_eq!(exact.expected_total_variation(100), 0.0);
     assert_eq!((exact.marginal(0)[7], exact.marginal(1)[5]), (1.0, 1.0));
-    assert!(Cells::of_energy(&energy, f64::INFINITY).is_none());
-    assert!(Cells::of_energy(&vec![f32::NAN; side * side], 1.0).is_none());
+    let of = |energy: &[f32], beta| Cells::of_energy(energy, &[], beta).unwrap_err();
+    assert_eq!(of(&energy, f64::INFINITY), NoMasses::NoNoise);
+    assert_eq!(of(&vec![f32::NAN; side * side], 1.0), NoMasses::NoEnergy);
+    // A valley that falls by 3 from square to square has no width that these squares could show.
+    let steep: Vec<f32> = (0..side * side).map(|index| 3.0 * (index % side) as f32).collect();
+    assert_eq!(of(&steep, 1.0), NoMasses::TooCold);
+    assert!(Cells::of_energy(&steep, &[], 0.5).is_ok());
 }
 
 #[test]
@@ -106,14 +122,15 @@ fn what_chance_makes_is_what_draws_have_on_average() {
     let energy: Vec<f32> = (0..NUM_CELLS * NUM_CELLS)
         .map(|i| if i / NUM_CELLS < 4 && i % NUM_CELLS < 4 { 0.0 } else { 1e3 })
         .collect();
-    let exact = Cells::of_energy(&energy, 1.0).unwrap();
+    let exact = Cells::of_energy(&energy, &[], 1.0).unwrap();
     for count in [3, 40, 1000] {
         let rounds = 400;
         let total: f64 = (0..rounds)
             .map(|_| {
                 let uniforms = (0..count).map(|_| std::array::from_fn(|_| rng.random::<f64>()));
                 let uniforms: Vec<[f64; 3]> = uniforms.collect();
-                let points: Vec<[f32; 2]> = cells::draw(&energy, uniforms.into_iter()).collect();
+                let points: Vec<[f32; 2]> =
+                    cells::draw(&energy, &[], uniforms.into_iter()).collect();
                 exact.total_variation(&points.concat())
             })
             .sum();
@@ -126,7 +143,7 @@ fn what_chance_makes_is_what_draws_have_on_average() {
 fn the_power_beta_is_narrower() {
     let lab = lab("lab.target=gaussian");
     let spread = |beta: f64| {
-        let marginal = Cells::of_energy(&lab.surface().energy, beta).unwrap().marginal(0);
+        let marginal = masses(&lab, beta).unwrap().marginal(0);
         let at = |cell: usize| 2.0 * (cell as f64 + 0.5) / NUM_CELLS as f64 - 1.0;
         marginal.iter().enumerate().map(|(cell, mass)| mass * at(cell).powi(2)).sum::<f64>().sqrt()
     };
@@ -204,6 +221,31 @@ fn a_step_that_is_taken_apart_adds_up() {
         assert_eq!(frame.lanes[0].traces.len(), 3 * 9);
         assert_eq!(frame.lanes[0].traces[..2], before[..2]);
     }
+    // What is changed afterwards is not what led there.
+    change(&mut lab, &|state| {
+        state.rules[0].sampler.proximal_radius = 9.0;
+        state.rules[0].sampler.noise_std = 0.2;
+    });
+    let step = lab.frame().lanes[0].tracked.unwrap();
+    assert_eq!((step.proximal_radius, step.noise_std), (Some(3.0), 0.1));
+    assert!(!step.has_inner_steps);
+}
+
+#[test]
+fn a_schedule_is_laid_out_over_all_steps_or_is_none() {
+    let last_step_size = |more: &str| {
+        let query = format!(
+            "lab.target=ring&lab.num_chains=4&lab.sampler.step_size=0.001&lab.sampler.step_schedule=linear\
+             &lab.sampler.final_step_factor=0.1{more}"
+        );
+        let mut lab = lab(&query);
+        for _ in 0..40 {
+            block_on(lab.advance());
+        }
+        lab.frame().lanes[0].tracked.unwrap().step_size
+    };
+    assert_eq!(last_step_size(""), 0.001);
+    assert!((last_step_size("&lab.num_steps=40") - 0.0001).abs() < 1e-8);
 }
 
 #[test]
@@ -261,88 +303,6 @@ fn links_carry_the_lab() {
     assert!(error("lab2.target=ring").contains("lab2.target"));
     assert!(error("lab.target=square").contains("square"));
     assert!(error("lesson=9").contains("lesson"));
-}
-
-/// The window with a real worker.
-struct Window {
-    harness: Harness<'static, App>,
-}
-
-impl Window {
-    fn open(query: &str) -> Self {
-        let Worker { commands, events, .. } = worker::spawn("cpu".into(), || {}).unwrap();
-        let app = App::new(Link { commands, events }, ViewState::from_query(query).unwrap());
-        let harness = Harness::builder().with_size([1280.0, 800.0]).build_ui_state(
-            |ui, app: &mut App| {
-                app.drain(&ui.ctx().clone());
-                app.show(ui);
-            },
-            app,
-        );
-        Self { harness }
-    }
-
-    fn until(&mut self, what: &str, is_so: impl Fn(&App) -> bool) {
-        let begin = Instant::now();
-        while !is_so(self.harness.state()) {
-            assert!(begin.elapsed() < Duration::from_secs(120), "{what}");
-            self.harness.step();
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    fn click(&mut self, label: &str) {
-        self.harness.get_by_label(label).click();
-        self.harness.step();
-        self.harness.step();
-    }
-}
-
-#[test]
-fn the_window_plays_the_lab_and_a_lesson() {
-    let mut window = Window::open("tab=lab&lab.num_chains=200&lab.max_steps_per_sec=0");
-    window.until("the surface", |app| app.viewer().lab.surface.is_some());
-    window.until("the model", |app| app.viewer().model.is_some());
-    window.harness.step();
-    window.click("▶ Play");
-    window.until("steps", |app| app.viewer().lab.step > 20);
-    window.click("⏸ Pause");
-    assert!(!window.harness.state().viewer().lab.is_running);
-    assert!(window.harness.query_by_label_contains("Total variation to p(x)^β").is_some());
-    // Leaving the tab and coming back loses nothing.
-    let step = window.harness.state().viewer().lab.step;
-    window.click("Chains");
-    window.click("Lab");
-    window.harness.step();
-    assert!(window.harness.state().viewer().lab.step >= step);
-
-    window.harness.state_mut().viewer_mut().open_lesson(4, 3);
-    window.until("the lesson's chains", |app| {
-        let viewer = app.viewer();
-        viewer.lab.is_running && viewer.view.lab.rules.len() == 2 && viewer.lab.step > 5
-    });
-    assert!(window.harness.query_by_label("Bias, and how to be rid of it").is_some());
-    window.harness.state_mut().viewer_mut().open_lesson(4, 2);
-    window.until("the question", |app| app.viewer().view.lab.rules.len() == 1);
-    window.harness.step();
-    assert!(window.harness.query_by_label_contains("0.0162").is_none());
-    window.click("Show the answer");
-    assert!(window.harness.query_by_label_contains("0.0162").is_some());
-    window.click("✖");
-    assert_eq!(window.harness.state().viewer().view.view.lesson, 0);
-}
-
-#[test]
-fn a_network_learns_in_the_window() {
-    let mut window = Window::open("lesson=8");
-    window.until("learning", |app| app.viewer().lab.is_learning && app.viewer().lab.step > 3);
-    assert!(!app_data(window.harness.state()).is_empty());
-    window.click("⏸ Stop learning");
-    assert!(!window.harness.state().viewer().lab.is_learning);
-}
-
-fn app_data(app: &App) -> &[f32] {
-    &app.viewer().lab.data.0
 }
 
 #[test]

@@ -1,0 +1,108 @@
+//! The lesson in which a model learns.
+
+use jempp::{
+    config::{LabState, LabTarget},
+    worker::lab::{Lab, LearningFrame},
+};
+use pollster::block_on;
+
+use super::{at, lab_of, masses, mean, state};
+
+/// A step of the lesson after so many steps of training, with what changed since the call before.
+fn learn(lab: &mut Lab, num_steps: usize) -> LearningFrame {
+    assert_eq!(lab.state().config.target, LabTarget::Learned);
+    for _ in 0..num_steps {
+        block_on(lab.learner().unwrap().advance()).expect("nothing diverges");
+    }
+    block_on(lab.follow_learner()).unwrap();
+    block_on(lab.learner().unwrap().frame())
+}
+
+/// The lab of a step of lesson 8, changed.
+fn changed(step: usize, change: &dyn Fn(&mut LabState)) -> Lab {
+    let mut state = state(8, step).lab;
+    change(&mut state);
+    lab_of(&state)
+}
+
+fn largest(gaps: &[f32]) -> f32 {
+    gaps.iter().map(|gap| gap.abs()).fold(0.0, f32::max)
+}
+
+/// How much lower data lie than the plane on average.
+fn contrast(lab: &mut Lab) -> f32 {
+    let (points, _) = lab.learner().unwrap().data();
+    let energy = &lab.surface().energy;
+    mean(energy) - mean(&at(energy, &points))
+}
+
+/// From the lowest to the highest energy of the plane.
+fn range(lab: &Lab) -> f32 {
+    let energy = &lab.surface().energy;
+    let most = energy.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    most - energy.iter().copied().fold(f32::INFINITY, f32::min)
+}
+
+/// Total variation between the data and what was learned.
+fn variation(lab: &mut Lab) -> f64 {
+    let (points, _) = lab.learner().unwrap().data();
+    masses(lab, 1.0).total_variation(&points)
+}
+
+#[test]
+fn lesson_8_healthy_learning_swings_about_0_and_lagging_chains_make_it_swing_by_tens() {
+    let mut healthy = changed(1, &|_| {});
+    let gaps = learn(&mut healthy, 400).gaps;
+    let (late, contrast) = (&gaps[300..], contrast(&mut healthy));
+    println!("lesson 8, healthy: mean {} largest {} {contrast}", mean(late), largest(late));
+    assert!(largest(late) < 1.0 && mean(late).abs() < 0.2);
+    assert!(contrast > 1.0, "data lie lower than the plane: {contrast}");
+    let signs = late.windows(2).filter(|pair| (pair[0] < 0.0) != (pair[1] < 0.0)).count();
+    assert!(signs > 5, "d swings about 0: {signs}");
+
+    let mut lagging = changed(2, &|_| {});
+    let early = (learn(&mut lagging, 200).gaps, range(&lagging));
+    let late = (learn(&mut lagging, 200).gaps, range(&lagging));
+    let largest = [largest(&early.0), largest(&late.0)];
+    println!("lesson 8, lagging: largest {largest:?}, ranges {} {}", early.1, late.1);
+    assert!(largest[0].max(largest[1]) > 20.0, "{largest:?}");
+    assert!(late.1 > 1.5 * early.1, "steeper and steeper: {} {}", early.1, late.1);
+}
+
+#[test]
+fn lesson_8_more_steps_cure_it_and_chains_without_noise_learn_no_density() {
+    let late = |change: &dyn Fn(&mut LabState)| {
+        let mut lab = changed(2, change);
+        let gaps = learn(&mut lab, 400).gaps;
+        (largest(&gaps[200..]), variation(&mut lab))
+    };
+    let more_steps = late(&|state| state.config.learn_chain_steps = 20);
+    let lower_rate = late(&|state| state.config.learn_rate = 0.002);
+    let no_noise = late(&|state| {
+        state.config.learn_chain_steps = 20;
+        state.config.learn_noise_std = 0.0;
+    });
+    println!("lesson 8: K = 20 {more_steps:?}, rate {lower_rate:?}, no noise {no_noise:?}");
+    assert!(more_steps.0 < 2.0, "{more_steps:?}");
+    assert!((3.0..15.0).contains(&lower_rate.0), "several units: {lower_rate:?}");
+    assert!(no_noise.0 < more_steps.0, "quieter than ever: {no_noise:?}");
+    assert!(no_noise.1 > more_steps.1 + 0.1, "and no density: {no_noise:?} {more_steps:?}");
+}
+
+#[test]
+fn lesson_8_without_the_second_half_only_classes_are_learned() {
+    let mut lab = changed(3, &|_| {});
+    let cross_entropies = learn(&mut lab, 400).cross_entropies;
+    let last = mean(&cross_entropies[380..]);
+    let plain = contrast(&mut lab);
+    println!("lesson 8, classifier: cross entropy {last}, contrast {plain}");
+    assert!(last < 0.05 && plain < 0.5, "{last} {plain}");
+    // Raise the weight.
+    let mut state = lab.state().clone();
+    state.config.learn_weight = 1.0;
+    block_on(lab.set(state)).unwrap();
+    learn(&mut lab, 400);
+    let joint = contrast(&mut lab);
+    println!("lesson 8, then with p(x): contrast {joint}");
+    assert!(joint > 1.0, "{joint}");
+}
