@@ -118,10 +118,10 @@ fn chains_play_under_the_thumb() {
 fn controls_open_act_and_close() {
     for size in [TALL, WIDE, SHORT] {
         let mut window = Window::new(size);
-        assert!(!window.has("inner step size α"));
+        assert!(!window.has("inner step α"));
         window.press("Controls");
         let before = window.viewer().view.lanes[0].sampler.inner_step_size;
-        window.nudge("inner step size α");
+        window.nudge("inner step α");
         let sampler = &window.viewer().view.lanes[0].sampler;
         assert!(sampler.inner_step_size > before);
         assert_eq!(window.told().unwrap()[0].sampler.inner_step_size, sampler.inner_step_size);
@@ -130,7 +130,7 @@ fn controls_open_act_and_close() {
         let close = window.harness.get_by_label("Close this panel").rect();
         assert!(last.bottom() <= close.top() || last.right() <= close.left(), "{last} {close}");
         window.press("Close this panel");
-        assert!(!window.has("inner step size α"));
+        assert!(!window.has("inner step α"));
     }
 }
 
@@ -151,7 +151,7 @@ fn turning_the_phone_keeps_what_is_open() {
     for (size, height) in [(WIDE, 36.0), ([1280.0, 800.0], 20.0), (TALL, 36.0)] {
         window.harness.set_size(size.into());
         window.pass(3, 0);
-        assert!(window.has("inner step size α"), "{size:?}");
+        assert!(window.has("inner step α"), "{size:?}");
         let spacing = window.harness.ctx.global_style().spacing.interact_size;
         assert_eq!(spacing.y, height, "{size:?}");
     }

@@ -216,7 +216,7 @@ pub fn rule(ui: &mut Ui, lane: &mut LaneConfig, subject: &Subject<'_>, index: us
         number(
             ui,
             &mut sampler.inner_step_size,
-            "inner step size α",
+            "inner step α",
             &of("inner_step_size"),
             own(defaults.inner_step_size),
             "How far one inner step goes down the energy. N of them share one full gradient.",

@@ -177,26 +177,26 @@ fn agreement(ui: &mut Ui, viewer: &Viewer, height: f32, shown: &mut Shown) {
     let lanes = &viewer.lab.lanes;
     let of_lane = |lane: &LaneRecord| match &lane.agreement {
         Some(Agreement { r_hat: Ok(r_hat), ess: Ok(ess), .. }) => {
-            format!("R-hat {r_hat:.3}, ESS {ess:.0}")
+            (format!("{r_hat:.3}"), format!("{ess:.0}"))
         }
-        _ => "R-hat —".into(),
+        _ => ("—".into(), "—".into()),
     };
-    let said: Vec<String> = lanes.iter().map(of_lane).collect();
+    let (r_hats, sizes): (Vec<_>, Vec<_>) = lanes.iter().map(of_lane).unzip();
+    let said = format!("R-hat {} · ESS {}", r_hats.join(" | "), sizes.join(" | "));
     let reason = lanes.iter().find_map(|lane| lane.agreement.as_ref()?.r_hat.as_ref().err());
     let reason = reason.map_or(String::new(), |reason| format!("\n\nHere: {reason}."));
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
         ui.spacing_mut().interact_size.y = 14.0;
         ui.spacing_mut().button_padding.y = 0.0;
-        for (value, name) in [(false, "Traces"), (true, "Autocorrelation")] {
-            let text = RichText::new(name).size(11.0);
-            ui.selectable_value(&mut shown.autocorrelation, value, text);
-        }
+        let text = RichText::new("Autocorrelation").size(11.0);
+        ui.toggle_value(&mut shown.autocorrelation, text)
+            .on_hover_text("The autocorrelation of x₀ instead of its traces.");
         title(
             ui,
-            &said.join(" | "),
+            &said,
             &format!(
-                "Split R-hat and bulk effective sample size of x₀ over the later half of 32 chains' traces: chains \
+                "{said}\n\nSplit R-hat and bulk effective sample size of x₀ over the later half of 32 chains' traces: chains \
                  that agree have R-hat below 1.01. They cannot see a mode that no chain has found.{reason}"
             ),
         );
@@ -288,7 +288,7 @@ fn gap(ui: &mut Ui, viewer: &Viewer, height: f32) {
 
 fn cross_entropy(ui: &mut Ui, viewer: &Viewer, height: f32) {
     let curve = &viewer.lab.learning.cross_entropy;
-    let value = curve.last().map_or("—".into(), |value| format!("{value:.4}"));
+    let value = curve.last().map_or("—".into(), |value| format!("{:.4}", value.max(0.0)));
     title(
         ui,
         &format!("Cross entropy: {value}"),
