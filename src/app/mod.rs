@@ -46,8 +46,9 @@ pub use fonts::small as small_fonts;
 pub use record::{IMAGE_BYTES, NUMBER_BYTES, Record, Thinned};
 pub use viewer::{Overlay, Selection, Tab, Viewer};
 
-/// Between two frames of running chains in the lab.
-const LAB_FRAME: std::time::Duration = std::time::Duration::from_millis(16);
+/// Between two frames of running chains in the lab: so much less than a screen's sixtieth of a second that the
+/// next frame is built in time for it.
+const LAB_FRAME: std::time::Duration = std::time::Duration::from_millis(12);
 
 /// Size of a fresh window in points.
 pub const SIZE: [f32; 2] = [1280.0, 800.0];
@@ -255,7 +256,7 @@ impl App {
 // The page in a browser wraps it in its own.
 #[cfg(not(target_arch = "wasm32"))]
 impl eframe::App for App {
-    fn on_exit(&mut self) {
+    fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
         self.leave();
     }
 

@@ -243,14 +243,19 @@ impl Plane<'_> {
         };
         let is_in = |point: &[f32]| point.iter().all(|value| value.abs() <= EXTENT);
         if num_chains > MANY {
-            // One mesh of squares: circles would be ten times the triangles.
-            let half = Vec2::splat(if num_chains > 4000 { 0.9 } else { 1.3 });
+            // One mesh of a triangle each: circles would be twenty times as many.
+            let size = if num_chains > 4000 { 1.2 } else { 1.7 };
+            let corners = [vec2(0.0, -size), vec2(size, 0.7 * size), vec2(-size, 0.7 * size)];
             let mut mesh = Mesh::default();
-            mesh.reserve_triangles(2 * num_chains);
-            mesh.reserve_vertices(4 * num_chains);
+            mesh.reserve_triangles(num_chains);
+            mesh.reserve_vertices(3 * num_chains);
             for (index, point) in x.chunks_exact(2).enumerate().filter(|(_, point)| is_in(point)) {
                 let at = place.to_screen([point[0], point[1]]);
-                mesh.add_colored_rect(Rect::from_min_max(at - half, at + half), color(index));
+                let first = mesh.vertices.len() as u32;
+                for corner in corners {
+                    mesh.colored_vertex(at + corner, color(index));
+                }
+                mesh.add_triangle(first, first + 1, first + 2);
             }
             painter.add(mesh);
         } else {
