@@ -5,7 +5,7 @@ use egui_plot::HLine;
 
 use super::{
     curve::Curve,
-    record::{Agreement, LaneRecord, MAX_LAG},
+    lane::{Agreement, LaneRecord, MAX_LAG},
 };
 use crate::{
     app::{
@@ -176,7 +176,7 @@ fn energy(ui: &mut Ui, viewer: &Viewer, height: f32) {
 fn agreement(ui: &mut Ui, viewer: &Viewer, height: f32, shown: &mut Shown) {
     let lanes = &viewer.lab.lanes;
     let of_lane = |lane: &LaneRecord| match &lane.agreement {
-        Some(Agreement { r_hat: Ok(r_hat), ess: Ok(ess), .. }) => {
+        Some(Agreement { r_hat: Ok(r_hat), ess: Ok(ess), .. }) if !lane.is_exploded() => {
             (format!("{r_hat:.3}"), format!("{ess:.0}"))
         }
         _ => ("—".into(), "—".into()),

@@ -4,6 +4,7 @@ mod arrows;
 mod controls;
 mod curve;
 mod heat;
+mod lane;
 mod measures;
 mod plane;
 pub(super) mod record;

@@ -8,7 +8,8 @@ use egui::{
 use super::{
     arrows,
     heat::{Heat, Style},
-    record::{LabRecord, LaneRecord},
+    lane::LaneRecord,
+    record::LabRecord,
     trails::Trails,
 };
 use crate::{
