@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::PathBuf,
     rc::Rc,
     sync::{Arc, OnceLock, mpsc::Sender},
@@ -10,6 +11,7 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
+use eframe::glow::HasContext;
 
 use crate::{
     app::{App, Link, SESSION_KEY, SIZE, Viewer},
@@ -127,11 +129,7 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
         Box::new(move |creation| {
             let (link, view, save_to, lessons) =
                 parts.take().ok_or("the window was opened before")?;
-            let adapter = creation.wgpu_render_state.as_ref().map(|state| state.adapter.get_info());
-            // OpenGL draws only where wgpu has no GPU, or none that draws.
-            let is_drawn_by_cpu =
-                adapter.is_none_or(|adapter| adapter.device_type == wgpu::DeviceType::Cpu);
-            let pause = if is_drawn_by_cpu { SOFTWARE_FRAME } else { Duration::ZERO };
+            let pause = if is_drawn_by_cpu(creation) { SOFTWARE_FRAME } else { Duration::ZERO };
             let _ = window.set((creation.egui_ctx.clone(), pause));
             let last = creation.storage.and_then(|storage| eframe::get_value(storage, SESSION_KEY));
             // What is measured must not hang on the last session.
@@ -162,27 +160,58 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
             })
         })
     };
-    let mut opened = eframe::run_native("jempp", options(first), create());
-    let has_display = !matches!(opened, Err(eframe::Error::WinitEventLoop(_)));
-    // A window that opened took them. The worker ends with the link to it.
-    if let (Some(unused), true) = (parts.take(), has_display) {
-        parts.set(Some(unused));
-        opened = eframe::run_native("jempp", options(second), create());
-        parts.take();
-    }
-    // A training run is saved before the process ends.
+    let open = |renderer| eframe::run_native("jempp", options(renderer), create());
+    // eframe panics where OpenGL has no configuration for a window.
+    let opened = catch_unwind(AssertUnwindSafe(|| open(first)));
+    let opened = match (opened, parts.take()) {
+        // A window that opened took them.
+        (Ok(opened), None) => opened.map_err(|error| why_not(&error)),
+        (Err(panic), None) => resume_unwind(panic),
+        (Ok(Err(error @ eframe::Error::WinitEventLoop(_))), _) => Err(why_not(&error)),
+        (Ok(Ok(())), Some(_)) => Ok(()),
+        (failed, unused) => {
+            parts.set(unused);
+            let first = match failed {
+                Ok(Err(error)) => error.to_string(),
+                _ => "OpenGL has no configuration for a window".into(),
+            };
+            open(second).map_err(|error| {
+                why_not(&error).context(format!(
+                    "neither wgpu nor OpenGL draws here: {first} (on Linux, libgl1-mesa-dri or mesa-vulkan-drivers \
+                     will do)"
+                ))
+            })
+        }
+    };
+    // The worker ends with the link to it. A training run is saved before the process ends.
+    parts.take();
     let _ = thread.join();
-    opened.map_err(|error| match error {
+    opened?;
+    if let (Ok(report), Some(headless)) = (receiver.try_recv(), headless) {
+        report.print(headless);
+    }
+    Ok(())
+}
+
+fn why_not(error: &eframe::Error) -> anyhow::Error {
+    match error {
         // Its text names source files.
         eframe::Error::WinitEventLoop(_) => {
             anyhow::anyhow!("no window could be opened: there is no display")
         }
         error => anyhow::anyhow!("no window could be opened: {error}"),
-    })?;
-    if let (Ok(report), Some(headless)) = (receiver.try_recv(), headless) {
-        report.print(headless);
     }
-    Ok(())
+}
+
+/// Whether the window is drawn by a program that stands in for a GPU.
+fn is_drawn_by_cpu(creation: &eframe::CreationContext<'_>) -> bool {
+    if let Some(state) = &creation.wgpu_render_state {
+        return state.adapter.get_info().device_type == wgpu::DeviceType::Cpu;
+    }
+    let Some(gl) = &creation.gl else { return false };
+    // SAFETY: eframe makes the context current before it makes the app.
+    let renderer = unsafe { gl.get_parameter_string(eframe::glow::RENDERER) };
+    ["llvmpipe", "softpipe", "swrast"].iter().any(|name| renderer.contains(name))
 }
 
 /// Who is to draw the window, and who else where that fails: wgpu, unless only programs stand in for GPUs.

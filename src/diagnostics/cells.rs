@@ -59,8 +59,8 @@ pub enum NoMasses {
     #[error("no noise: no law to compare with")]
     NoNoise,
     /// The density is narrower than a square.
-    #[error("too cold: narrower than the squares of the plane")]
-    TooCold,
+    #[error("too narrow for the squares of the plane to compare with")]
+    TooNarrow,
     /// Not one energy is a finite number.
     #[error("no finite energy in the plane")]
     NoEnergy,
@@ -116,7 +116,7 @@ impl Cells {
             return Err(NoMasses::NoEnergy);
         }
         if unknown > MAX_UNKNOWN * total {
-            return Err(NoMasses::TooCold);
+            return Err(NoMasses::TooNarrow);
         }
         masses.iter_mut().for_each(|mass| *mass /= total);
         Ok(Self { masses, outside: outside / total })

@@ -111,7 +111,7 @@ fn total_variation_knows_its_ends() {
     assert_eq!(of(&vec![f32::NAN; side * side], 1.0), NoMasses::NoEnergy);
     // A valley that falls by 3 from square to square has no width that these squares could show.
     let steep: Vec<f32> = (0..side * side).map(|index| 3.0 * (index % side) as f32).collect();
-    assert_eq!(of(&steep, 1.0), NoMasses::TooCold);
+    assert_eq!(of(&steep, 1.0), NoMasses::TooNarrow);
     assert!(Cells::of_energy(&steep, &[], 0.5).is_ok());
 }
 

@@ -9,7 +9,7 @@ const NUM_STEPS = [3, 2, 3, 3, 2, 3, 3, 3];
 /// What a step shows beyond chains that run.
 const CLAIMS = {
   4.1: ['an explosion', (s) => s.lab.total_variation[0] > 0.95],
-  7.1: ['two lanes alike', (s) => s.lab.step > 20 && s.lab.total_variation[0] === s.lab.total_variation[1]],
+  7.1: ['two lanes alike', (s) => s.lab.step > 20 && s.lab.total_variation[0] > 0 && s.lab.total_variation[0] === s.lab.total_variation[1]],
   8.1: ['learning', (s) => s.lab.learning_step > 3],
   8.2: ['learning', (s) => s.lab.learning_step > 3],
   8.3: ['learning', (s) => s.lab.learning_step > 3],

@@ -191,8 +191,11 @@ impl LabRecord {
                 }
             }
             LabNews::Refused(reason) => self.refused(&reason),
-            LabNews::State(state) => self.shows(&state),
-            LabNews::Stopped => self.is_running = false,
+            LabNews::Kept { shown, .. } => self.shows(&shown),
+            LabNews::Stopped => {
+                self.is_running = false;
+                self.is_learning &= self.surface.is_some();
+            }
             LabNews::Data { points, labels } => {
                 self.data = (points, labels);
                 self.learning = LearningRecord::default();

@@ -68,9 +68,12 @@ impl Viewer {
                     self.lab.refused(&reason);
                     self.complain(reason);
                 }
-                LabNews::State(state) => {
-                    self.lab.shows(&state);
-                    self.view.lab = *state;
+                // Where something else was chosen meanwhile, the answer to that decides.
+                LabNews::Kept { shown, refused } => {
+                    if self.view.lab == *refused {
+                        self.lab.shows(&shown);
+                        self.view.lab = *shown;
+                    }
                 }
                 news => self.lab.take(news),
             },

@@ -57,8 +57,13 @@ pub enum LabNews {
     Learning(LearningFrame),
     /// Learning went wrong and stopped.
     Diverged(String),
-    /// What the lab still shows, after a state was refused.
-    State(Box<LabState>),
+    /// The lab shows what it showed before: the other state was refused.
+    Kept {
+        /// What it shows.
+        shown: Box<LabState>,
+        /// What was asked for.
+        refused: Box<LabState>,
+    },
     /// A request could not be served; everything is as it was.
     Refused(String),
     /// The answer to [`LabCommand::Slice`].

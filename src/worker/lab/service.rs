@@ -122,11 +122,11 @@ impl Service<'_> {
             return Ok(Ok(self.tell_starts().await?));
         };
         let learned_from = seat.lab.learner().map(|learner| learner.dataset());
-        let changes = match seat.lab.set(state).await {
+        let changes = match seat.lab.set(state.clone()).await {
             Ok(changes) => changes,
             Err(error) => {
                 let shown = Box::new(seat.lab.state().clone());
-                self.tell(LabNews::State(shown)).await?;
+                self.tell(LabNews::Kept { shown, refused: Box::new(state) }).await?;
                 return Ok(Err(error));
             }
         };
