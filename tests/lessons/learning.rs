@@ -87,17 +87,22 @@ struct Late {
     largest: f32,
     /// Of |d|.
     mean: f32,
-    /// From the data to what was learned.
-    variation: f64,
+    /// From the data to what was learned, on average.
+    variation: f32,
 }
 
 #[test]
 fn lesson_8_more_steps_cure_it_and_chains_without_noise_learn_no_density() {
     let late = |change: &dyn Fn(&mut LabState)| {
         let mut lab = changed(2, change);
-        let gaps = learn_well(&mut lab, 400).gaps;
-        let late: Vec<f32> = gaps[200..].iter().map(|gap| gap.abs()).collect();
-        Late { largest: largest(&late), mean: mean(&late), variation: variation(&mut lab) }
+        learn_well(&mut lab, 200);
+        let (mut gaps, mut variations) = (Vec::new(), Vec::new());
+        // What is learned goes up and down with the steps.
+        for _ in 0..8 {
+            gaps.extend(learn_well(&mut lab, 25).gaps.iter().map(|gap| gap.abs()));
+            variations.push(variation(&mut lab) as f32);
+        }
+        Late { largest: largest(&gaps), mean: mean(&gaps), variation: mean(&variations) }
     };
     let more_steps = late(&|state| state.config.learn_chain_steps = 20);
     let lower_rate = late(&|state| state.config.learn_rate = 0.002);
@@ -110,7 +115,7 @@ fn lesson_8_more_steps_cure_it_and_chains_without_noise_learn_no_density() {
     assert!((2.5..30.0).contains(&lower_rate.largest), "several units: {lower_rate:?}");
     assert!(no_noise.mean < more_steps.mean, "quieter than ever: {no_noise:?}");
     let apart = no_noise.variation - more_steps.variation;
-    assert!(apart > 0.1, "and no density: {no_noise:?} {more_steps:?}");
+    assert!(apart > 0.05, "and no density: {no_noise:?} {more_steps:?}");
 }
 
 #[test]
