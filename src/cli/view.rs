@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Between two frames that show new steps where a program draws the window on the CPU. Such a frame
-/// takes some 15 to 25 ms of all of two cores, which the chains need more.
+/// takes some 20 ms of all of two cores, which the chains need more.
 const SOFTWARE_FRAME: Duration = Duration::from_millis(125);
 
 #[derive(Debug, Args)]

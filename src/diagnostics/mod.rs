@@ -133,7 +133,6 @@ pub struct Report {
 }
 
 /// [`split_r_hat`] and [`ess_bulk`] from the same ranks.
-#[allow(clippy::type_complexity, reason = "two results of one kind")]
 pub fn split_r_hat_and_ess_bulk(
     draws: &[Vec<f64>],
 ) -> (Result<f64, DoesNotApply>, Result<f64, DoesNotApply>) {

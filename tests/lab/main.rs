@@ -29,12 +29,6 @@ fn lab(query: &str) -> Lab {
     block_on(Lab::open(state(query), &device::cpu())).unwrap()
 }
 
-/// The exact masses of p^β.
-fn masses(lab: &Lab, beta: f64) -> Result<Cells, NoMasses> {
-    let surface = lab.surface();
-    Cells::of_energy(&surface.energy, &surface.around, beta)
-}
-
 fn places(lab: &mut Lab) -> Vec<f32> {
     lab.frame().lanes[0].x.clone()
 }
@@ -61,7 +55,7 @@ fn exact_draws_of_every_density_are_as_far_from_it_as_chance_makes_them() {
             let query =
                 format!("lab.target={target}&lab.num_chains=5000&lab.start=data&lab.seed={seed}");
             let mut lab = lab(&query);
-            let exact = masses(&lab, 1.0).unwrap();
+            let exact = lab.surface().masses(1.0).unwrap();
             let total = exact.masses.iter().sum::<f64>() + exact.outside;
             assert!((total - 1.0).abs() < 1e-9);
             let apart = exact.total_variation(&places(&mut lab));
@@ -81,7 +75,7 @@ fn mala_keeps_every_density() {
         for _ in 0..200 {
             block_on(lab.advance());
         }
-        let exact = masses(&lab, 1.0).unwrap();
+        let exact = lab.surface().masses(1.0).unwrap();
         let x = places(&mut lab);
         let (apart, chance) = (exact.total_variation(&x), exact.expected_total_variation(5000));
         assert!(apart < 1.2 * chance, "{target}: {apart}, by chance {chance}");
@@ -143,7 +137,7 @@ fn what_chance_makes_is_what_draws_have_on_average() {
 fn the_power_beta_is_narrower() {
     let lab = lab("lab.target=gaussian");
     let spread = |beta: f64| {
-        let marginal = masses(&lab, beta).unwrap().marginal(0);
+        let marginal = lab.surface().masses(beta).unwrap().marginal(0);
         let at = |cell: usize| 2.0 * (cell as f64 + 0.5) / NUM_CELLS as f64 - 1.0;
         marginal.iter().enumerate().map(|(cell, mass)| mass * at(cell).powi(2)).sum::<f64>().sqrt()
     };

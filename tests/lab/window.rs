@@ -28,22 +28,21 @@ impl Window {
         Self { harness }
     }
 
-    fn until(&mut self, what: &str, is_so: impl Fn(&App) -> bool) {
+    fn wait(&mut self, what: &str, is_so: impl Fn(&Harness<'_, App>) -> bool) {
         let begin = Instant::now();
-        while !is_so(self.harness.state()) {
+        while !is_so(&self.harness) {
             assert!(begin.elapsed() < Duration::from_secs(120), "{what}");
             self.harness.step();
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
+    fn until(&mut self, what: &str, is_so: impl Fn(&App) -> bool) {
+        self.wait(what, |harness| is_so(harness.state()));
+    }
+
     fn until_said(&mut self, text: &str) {
-        let begin = Instant::now();
-        while self.harness.query_by_label_contains(text).is_none() {
-            assert!(begin.elapsed() < Duration::from_secs(120), "nobody says: {text}");
-            self.harness.step();
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        self.wait(text, |harness| harness.query_by_label_contains(text).is_some());
     }
 
     fn click(&mut self, label: &str) {

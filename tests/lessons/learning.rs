@@ -2,7 +2,6 @@
 
 use jempp::{
     config::{LabState, LabTarget},
-    diagnostics::cells::Cells,
     worker::lab::{Lab, LearningFrame},
 };
 use pollster::block_on;
@@ -52,9 +51,7 @@ fn range(lab: &Lab) -> f32 {
 /// Total variation between the data and what was learned; 1 where that is narrower than the squares.
 fn variation(lab: &mut Lab) -> f64 {
     let (points, _) = lab.learner().unwrap().data();
-    let surface = lab.surface();
-    let masses = Cells::of_energy(&surface.energy, &surface.around, 1.0);
-    masses.map_or(1.0, |masses| masses.total_variation(&points))
+    lab.surface().masses(1.0).map_or(1.0, |masses| masses.total_variation(&points))
 }
 
 #[test]

@@ -13,7 +13,7 @@ use jempp::{
     bundled::BundledModel,
     config::{LabState, Tab, ViewState},
     device,
-    diagnostics::cells::{self, Cells},
+    diagnostics::cells,
     lessons::{self, Lesson, TITLES},
     model::{Network, with_weights},
     worker::lab::{Lab, LabFrame},
@@ -47,15 +47,9 @@ fn run(lab: &mut Lab, num_steps: usize) -> LabFrame {
     lab.frame()
 }
 
-/// The exact masses of p^β.
-fn masses(lab: &Lab, beta: f64) -> Cells {
-    let surface = lab.surface();
-    Cells::of_energy(&surface.energy, &surface.around, beta).unwrap()
-}
-
 /// Total variation of a rule's chains to p^β, and what chance alone makes of it.
 fn variation(lab: &Lab, x: &[f32], beta: f64) -> (f64, f64) {
-    let exact = masses(lab, beta);
+    let exact = lab.surface().masses(beta).unwrap();
     (exact.total_variation(x), exact.expected_total_variation(x.len() / 2))
 }
 

@@ -75,7 +75,7 @@ fn lesson_2_descent_ends_in_modes_whose_shares_are_not_their_probabilities() {
     let state = state(2, 2).lab;
     let shares = shares_of_modes(&state);
     let are = |shares: [f32; 3], expected: [f32; 3]| max_difference(&shares, &expected) < 0.03;
-    assert!(are(shares, [0.40, 0.36, 0.24]), "as the answer says: {shares:?}");
+    assert!(are(shares, [0.40, 0.36, 0.23]), "as the answer says: {shares:?}");
     assert!(!are(shares, [0.5, 0.3, 0.2]), "and not the probabilities");
     // What decides is where a chain starts.
     let mut from_the_top = state.clone();

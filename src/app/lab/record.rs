@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{curve::Curve, lane::LaneRecord};
 use crate::{
     config::{LabReference, LabState, LabTarget, LaneConfig},
-    diagnostics::{self, cells::Cells},
+    diagnostics,
     worker::lab::{LabCommand, LabFrame, LabNews, LabSurface, LearningFrame, Slice},
 };
 
@@ -151,7 +151,7 @@ impl LabRecord {
         let Some(surface) = &self.surface else { return };
         for (lane, &beta) in self.lanes.iter_mut().zip(&wanted) {
             let count = lane.labels.len();
-            lane.exact = Some(Cells::of_energy(&surface.energy, &surface.around, beta));
+            lane.exact = Some(surface.masses(beta));
             lane.floor = lane.exact().map_or(0.0, |cells| cells.expected_total_variation(count));
             // Distances to another density are another curve.
             lane.variation = Curve::default();

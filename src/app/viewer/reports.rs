@@ -63,20 +63,18 @@ impl Viewer {
                 }
                 self.training_news.push_back(*news);
             }
-            Event::Lab(news) => match *news {
-                LabNews::Refused(reason) => {
-                    self.lab.refused(&reason);
-                    self.complain(reason);
-                }
-                // Where something else was chosen meanwhile, the answer to that decides.
-                LabNews::Kept { shown, refused } => {
-                    if self.view.lab == *refused {
-                        self.lab.shows(&shown);
-                        self.view.lab = *shown;
+            Event::Lab(news) => {
+                match &*news {
+                    LabNews::Refused(reason) => self.complain(reason),
+                    LabNews::Kept { shown, refused } if self.view.lab == **refused => {
+                        self.view.lab.clone_from(shown);
                     }
+                    // Something else was chosen meanwhile, and the answer to that decides.
+                    LabNews::Kept { .. } => return,
+                    _ => {}
                 }
-                news => self.lab.take(news),
-            },
+                self.lab.take(*news);
+            }
             Event::Lesson { number, text } => self.take_lesson(number, &text),
             Event::File { name, bytes } => self.downloads.push((name, bytes)),
             Event::Saved(path) => self.notify(format!("Saved {}.", path.display())),

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::LabState;
+use crate::{
+    config::LabState,
+    diagnostics::cells::{Cells, NoMasses},
+};
 
 /// Chains of each rule whose every step is told.
 pub const NUM_TRACED: usize = 32;
@@ -82,6 +85,16 @@ pub struct LabSurface {
     pub classes: Vec<u8>,
     /// How many classes there are.
     pub num_classes: u32,
+}
+
+impl LabSurface {
+    /// The exact masses of p ∝ exp(-β E).
+    ///
+    /// # Errors
+    /// As [`Cells::of_energy`].
+    pub fn masses(&self, inverse_temperature: f64) -> Result<Cells, NoMasses> {
+        Cells::of_energy(&self.energy, &self.around, inverse_temperature)
+    }
 }
 
 /// All chains at one step.
