@@ -22,8 +22,10 @@ forbid "the window knows no tensor and no device" 'burn|cubecl|wgpu::|crate::(de
     $(find src/app -name '*.rs')
 forbid "models and energies know nothing of what drives them" \
     'crate::(trainer|worker|sampler|cli|eval)' src/model/*.rs src/energy.rs
-forbid "only the program and its commands speak to a person" 'println!' \
-    $(find src -name '*.rs' ! -path 'src/cli*' ! -name main.rs ! -name progress.rs)
+forbid "what is printed goes through say.rs, which outlives a closed pipe" '\be?print(ln)?!' \
+    $(find src -name '*.rs' ! -name say.rs)
+forbid "only the program and its commands speak to a person" '\b(say|warn)!' \
+    $(find src -name '*.rs' ! -path 'src/cli*' ! -name say.rs ! -name progress.rs)
 
 step "format"
 cargo fmt --check

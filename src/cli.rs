@@ -11,10 +11,7 @@ mod view;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::Ordering,
 };
 
 use anyhow::Context;
@@ -25,7 +22,8 @@ use crate::{
     device::{self, ComputeDevice},
     progress::Progress,
     run_folder::RunFolder,
-    worker,
+    say::{self, say, warn},
+    signals, worker,
 };
 
 /// Where a run goes when nobody says.
@@ -189,6 +187,18 @@ impl TrainArgs {
     }
 }
 
+/// Runs the command line that the program was started with; returns its exit status.
+pub fn main() -> u8 {
+    match run(Cli::parse()) {
+        // What was asked to stop and has saved still tells so.
+        Ok(()) => signals::exit_status().unwrap_or(0),
+        Err(error) => {
+            warn!("error: {}", say::one_line(&error));
+            1
+        }
+    }
+}
+
 /// Runs the command line.
 ///
 /// # Errors
@@ -213,8 +223,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
 /// The window; where there is none, the job that needs none.
 fn main_job() -> anyhow::Result<()> {
     let Err(error) = view::run(&view::ViewArgs::default()) else { return Ok(()) };
-    println!("{error:#}.");
-    println!(
+    say!("{error:#}.");
+    say!(
         "The window needs a display (on Linux an X or Wayland session, over ssh `ssh -X`) and a Vulkan, Metal or \
          DX12 driver (a software one will do: mesa-vulkan-drivers); then `jempp` opens it. Going on without."
     );
@@ -226,16 +236,17 @@ fn quick() -> anyhow::Result<()> {
     let out = Path::new(DEFAULT_RUN);
     let checkpoint = RunFolder::checkpoint_of(out);
     let device = open_device("auto")?;
-    let (stop, bar) = (stop_on_ctrl_c()?, Progress::new());
+    say_opening(&[device_row(&device)]);
+    let (stop, bar) = (signals::stop_flag()?, Progress::new());
     let mut on_event = |event| bar.show(&event);
     if checkpoint.is_file() {
-        println!("Going on with the run in {}.", out.display());
+        say!("Going on with the run in {}.", out.display());
         worker::resume(out, Ok, &device, &stop, &mut on_event)?;
     } else {
-        println!(
+        say!(
             "Training JEM++ on 5,000 Fashion-MNIST images; about two minutes on two recent CPU cores."
         );
-        println!("Ctrl-C saves and leaves; the same command goes on from there.");
+        say!("Ctrl-C saves and leaves; the same command goes on from there.");
         worker::train(RunConfig::preset("fashion-quick")?, out, &device, &stop, &mut on_event)?;
     }
     if stop.load(Ordering::Relaxed) {
@@ -247,7 +258,8 @@ fn quick() -> anyhow::Result<()> {
 fn train(args: TrainArgs) -> anyhow::Result<()> {
     if let Some(path) = &args.resume {
         let device = open_device(&args.device)?;
-        let (stop, bar) = (stop_on_ctrl_c()?, Progress::new());
+        say_opening(&[device_row(&device)]);
+        let (stop, bar) = (signals::stop_flag()?, Progress::new());
         let change = |config| args.apply(config);
         return Ok(worker::resume(path, change, &device, &stop, &mut |event| bar.show(&event))?);
     }
@@ -260,30 +272,35 @@ fn train(args: TrainArgs) -> anyhow::Result<()> {
     config = args.apply(config)?;
     let out = args.out.unwrap_or_else(|| PathBuf::from(DEFAULT_RUN));
     let device = open_device(&args.device)?;
-    let (stop, bar) = (stop_on_ctrl_c()?, Progress::new());
+    say_opening(&[device_row(&device)]);
+    let (stop, bar) = (signals::stop_flag()?, Progress::new());
     Ok(worker::train(config, &out, &device, &stop, &mut |event| bar.show(&event))?)
 }
 
 fn devices(json: bool) -> anyhow::Result<()> {
     let adapters = pollster::block_on(device::list());
     if json {
-        println!("{}", serde_json::to_string_pretty(&adapters)?);
+        say!("{}", serde_json::to_string_pretty(&adapters)?);
         return Ok(());
     }
     for adapter in &adapters {
-        println!(
+        say!(
             "{}  {} ({}, {}, {})",
-            adapter.index, adapter.name, adapter.backend, adapter.kind, adapter.driver
+            adapter.index,
+            adapter.name,
+            adapter.backend,
+            adapter.kind,
+            adapter.driver
         );
-        println!(
+        say!(
             "   buffers to {} MiB, {} invocations per workgroup, {} workgroups per dimension",
             adapter.max_storage_buffer_bytes >> 20,
             adapter.max_invocations_per_workgroup,
             adapter.max_workgroups_per_dimension
         );
     }
-    println!("cpu  CPU back end (always there)");
-    println!("auto takes: {}", pollster::block_on(device::open("auto"))?.description);
+    say!("cpu  CPU back end (always there)");
+    say!("auto takes: {}", pollster::block_on(device::open("auto"))?.description);
     Ok(())
 }
 
@@ -291,22 +308,36 @@ fn config(preset: Option<&str>) -> anyhow::Result<()> {
     let config = match preset {
         Some(name) => RunConfig::preset(name)?,
         None => {
-            println!("# Presets:");
+            say!("# Presets:");
             for preset in PRESETS {
-                println!("#   {:<20} {}", preset.name, preset.about);
+                say!("#   {:<20} {}", preset.name, preset.about);
             }
-            println!();
+            say!();
             RunConfig::default()
         }
     };
-    print!("{}", config.to_commented_toml());
+    say!("{}", config.to_commented_toml().trim_end());
     Ok(())
 }
 
 fn open_device(wanted: &str) -> anyhow::Result<ComputeDevice> {
-    let device = pollster::block_on(device::open(wanted))?;
-    println!("Device: {}", device.description);
-    Ok(device)
+    Ok(pollster::block_on(device::open(wanted))?)
+}
+
+/// What a command works with, said before its work begins: data, network, device, where it writes.
+fn say_opening(rows: &[(&str, String)]) {
+    for (what, value) in rows {
+        say!("{:<9} {value}", format!("{what}:"));
+    }
+}
+
+/// The rows of [`say_opening`] that every computing command has.
+fn device_row(device: &ComputeDevice) -> (&'static str, String) {
+    let threads = match device.is_cpu() {
+        true => format!(", {} threads", rayon::current_num_threads()),
+        false => String::new(),
+    };
+    ("Device", format!("{}{threads}", device.description))
 }
 
 /// Checks that a file to write is not there yet.
@@ -317,17 +348,4 @@ fn check_free(out: &Path) -> anyhow::Result<()> {
         out.display()
     );
     Ok(())
-}
-
-/// A flag that Ctrl-C sets; a second Ctrl-C ends the program at once.
-fn stop_on_ctrl_c() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        eprintln!("Stopping after this step and saving; Ctrl-C again to leave at once.");
-    })?;
-    Ok(stop)
 }

@@ -1,6 +1,8 @@
 //! Which device computes: the adapters there are, the automatic choice, the CPU back end.
 
 use burn::tensor::{Device, TensorData, Transaction, wgpu::WgpuSetup};
+use burn_std::config::BurnConfig;
+use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 use serde::Serialize;
 
 /// Why no device could be opened.
@@ -215,8 +217,18 @@ pub fn is_blocking(device: &Device) -> bool {
     !cfg!(target_arch = "wasm32") || *device == cpu()
 }
 
+/// Settles the settings of burn and cubecl, before anything asks for them. Left alone, both read the nearest
+/// `burn.toml` or `cubecl.toml` in the working folder or any above it, and a logger named there truncates
+/// whichever file it names.
+fn settle_libraries() {
+    // Whoever was first keeps what they set: an application around this library may have its own.
+    CubeClRuntimeConfig::try_set(CubeClRuntimeConfig::default());
+    BurnConfig::try_set(BurnConfig::default());
+}
+
 /// The CPU back end.
 pub fn cpu() -> Device {
+    settle_libraries();
     Device::flex()
 }
 
@@ -274,6 +286,7 @@ pub async fn open(wanted: &str) -> Result<ComputeDevice, DeviceError> {
 }
 
 async fn open_adapter(adapter: &wgpu::Adapter) -> Result<(Device, wgpu::Queue), String> {
+    settle_libraries();
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("jempp"),
         // What burn's runtime asks for: it reads support from the adapter, so all of it must be on.

@@ -39,6 +39,10 @@ pub mod replay_buffer;
 pub mod run_folder;
 pub mod sampler;
 pub mod sampling;
+#[cfg(not(target_arch = "wasm32"))]
+mod say;
+#[cfg(not(target_arch = "wasm32"))]
+mod signals;
 pub mod trainer;
 #[cfg(target_arch = "wasm32")]
 pub mod web;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::worker::TrainingEvent;
+use crate::{say::say, worker::TrainingEvent};
 
 /// A bar in the program's style.
 pub(crate) fn style(template: &str) -> ProgressStyle {
@@ -26,7 +26,7 @@ impl Progress {
 
     fn say(&self, line: String) {
         if self.0.is_hidden() {
-            println!("{line}");
+            say!("{line}");
         } else {
             self.0.println(line);
         }
@@ -76,8 +76,8 @@ impl Progress {
                 let accuracy = test_accuracy
                     .map(|accuracy| format!(", test accuracy {:.1} %", 100.0 * accuracy));
                 let word = if *is_complete { "Trained" } else { "Stopped after" };
-                println!("{word} {step} steps{}.", accuracy.unwrap_or_default());
-                println!("Checkpoint: {}", checkpoint.display());
+                say!("{word} {step} steps{}.", accuracy.unwrap_or_default());
+                say!("Checkpoint: {}", checkpoint.display());
             }
         }
     }

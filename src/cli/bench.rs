@@ -6,6 +6,7 @@ use crate::{
     bench::{self, StepWork, Work},
     config::Norm,
     device::{self, ComputeDevice},
+    say::say,
 };
 
 #[derive(Debug, Args)]
@@ -39,9 +40,9 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     let device = pollster::block_on(device::open(&args.device))?;
     let report = bench::run(&works(args, &device), args.repetitions.into(), &device)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        say!("{}", serde_json::to_string_pretty(&report)?);
     } else {
-        print!("{report}");
+        say!("{}", report.to_string().trim_end());
     }
     Ok(())
 }

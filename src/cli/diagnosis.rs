@@ -5,6 +5,7 @@ use crate::{
     sampling::diagnose::{
         Diagnosis, Distance, Numbers, ShortRun, Spread, SummaryEnds, Superchains,
     },
+    say::say,
 };
 
 /// Stands where there is no number.
@@ -13,31 +14,29 @@ const NONE: &str = "-";
 /// Prints the diagnosis as tables.
 pub(super) fn print(found: &Diagnosis) {
     let Diagnosis { num_chains, warmup, num_draws, secs, inverse_temperature: beta, .. } = found;
-    println!(
+    say!(
         "\nConvergence: {num_chains} chains, {num_draws} draws each after a warm-up of {warmup} steps, {secs:.1} s. β = 2α/σ² \
          = {}.",
         if beta.is_finite() { number(*beta) } else { "∞".to_string() }
     );
-    found.caveats.iter().for_each(|caveat| println!("Mind: {caveat}."));
+    found.caveats.iter().for_each(|caveat| say!("Mind: {caveat}."));
     match common_reason(found) {
-        Some(reason) => println!("R-hat and effective sample sizes do not apply: {reason}."),
+        Some(reason) => say!("R-hat and effective sample sizes do not apply: {reason}."),
         None => convergence(found),
     }
-    println!("Switches of predicted class: {:.2} per chain.", found.switches);
+    say!("Switches of predicted class: {:.2} per chain.", found.switches);
     let acceptance = &found.acceptance;
     let name = acceptance.name();
     match acceptance.probability {
-        Ok(value) => println!("{name}: {:.1} %. {}", 100.0 * value, acceptance.meaning()),
-        Err(reason) => println!("{name} does not apply: {reason}."),
+        Ok(value) => say!("{name}: {:.1} %. {}", 100.0 * value, acceptance.meaning()),
+        Err(reason) => say!("{name} does not apply: {reason}."),
     }
     if acceptance.meets_border && acceptance.probability.is_ok() {
-        println!(
-            "Some pixels were held at -1 or 1, which it knows nothing of: take it as a guide."
-        );
+        say!("Some pixels were held at -1 or 1, which it knows nothing of: take it as a guide.");
     }
     match &found.short_run {
         Ok(short) => ends(found, short),
-        Err(reason) => println!("\nLong chains are not compared with short ones: {reason}."),
+        Err(reason) => say!("\nLong chains are not compared with short ones: {reason}."),
     }
 }
 
@@ -54,14 +53,14 @@ fn convergence(found: &Diagnosis) {
     }
     print_table(&rows);
     for (reason, about) in reasons(&found.summaries) {
-        println!("{NONE} {about}: {reason}");
+        say!("{NONE} {about}: {reason}");
     }
-    println!(
+    say!(
         "R-hat should fall to 1.01, effective sample sizes (ESS) rise above 400; time is in steps."
     );
-    println!("Superchains of nested R-hat: {}.", found.superchains);
+    say!("Superchains of nested R-hat: {}.", found.superchains);
     if found.superchains == Superchains::OfClass {
-        println!("  --chains-per-start makes them of chains that leave one point.");
+        say!("  --chains-per-start makes them of chains that leave one point.");
     }
     for (what, diagnostic, is_worse) in [
         ("Largest", Diagnostic::SplitRHat, (|a, b| a > b) as fn(f64, f64) -> bool),
@@ -74,7 +73,7 @@ fn convergence(found: &Diagnosis) {
         });
         if let Some((name, value)) = values.reduce(|a, b| if is_worse(b.1, a.1) { b } else { a }) {
             let (text, verdict) = diagnostic.text(value);
-            println!("{what} {}: {text} ({name})  {verdict}", head(diagnostic));
+            say!("{what} {}: {text} ({name})  {verdict}", head(diagnostic));
         }
     }
 }
@@ -121,7 +120,7 @@ fn ends(found: &Diagnosis, short: &ShortRun) {
         let mut known = short.summaries.iter().filter_map(|ends| distance(ends)?.ok());
         known.next().map_or(NONE.to_string(), |known| format!("{:.2}", known.critical))
     };
-    println!(
+    say!(
         "\nShort run of {} steps against the long one of {}, mean ± standard deviation over {} chains from the same starts:",
         short.num_steps,
         found.warmup + found.num_draws,
@@ -155,8 +154,8 @@ fn ends(found: &Diagnosis, short: &ShortRun) {
     }
     print_table(&rows);
     match &short.num_test_images {
-        Ok(count) => println!("{count} test data of the sampled classes."),
-        Err(reason) => println!("No test data: {reason}"),
+        Ok(count) => say!("{count} test data of the sampled classes."),
+        Err(reason) => say!("No test data: {reason}"),
     }
     let moved = found.summaries.iter().zip(&short.summaries).filter_map(|((name, _), ends)| {
         ends.short_long.is_ok_and(|d| d.is_beyond_chance()).then_some(name.as_str())
@@ -166,7 +165,7 @@ fn ends(found: &Diagnosis, short: &ShortRun) {
         true => "long chains stay where short ones end, as far as so many chains tell".to_string(),
         false => format!("long chains left where short ones end in {}", moved.join(", ")),
     };
-    println!(
+    say!(
         "D is Kolmogorov and Smirnov's distance, ! beyond the 5 % level, where chance alone seldom leads: {verdict}."
     );
 }
@@ -199,7 +198,7 @@ fn print_table(rows: &[Vec<String>]) {
             0 => format!("{cell:<width$}"),
             _ => format!("   {cell:>width$}"),
         });
-        println!("{}", cells.collect::<String>().trim_end());
+        say!("{}", cells.collect::<String>().trim_end());
     }
 }
 

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use clap::{Args, builder::PossibleValuesParser};
 use indicatif::ProgressBar;
 
-use super::{open_device, sample::ModelArgs};
+use super::{device_row, open_device, sample::ModelArgs, say_opening};
 use crate::{
     eval::{
         EvalRequest, Part, evaluate,
         results::{Estimate, Results, Score},
     },
     progress::style,
+    say::say,
 };
 
 const DEFAULT_EVALUATION: &str = "runs/eval";
@@ -67,6 +68,7 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
         false => Part::ALL.iter().filter(is_named).copied().collect(),
     };
     let device = open_device(&args.device)?;
+    say_opening(&[device_row(&device)]);
     let request = EvalRequest {
         name,
         bytes,
@@ -87,7 +89,7 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
             bar.reset();
             bar.set_message(part);
             if bar.is_hidden() {
-                println!("Measuring {part}.");
+                say!("Measuring {part}.");
             }
         }
         bar.set_length(total as u64);
@@ -96,8 +98,8 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     let (results, files) = evaluate(&checkpoint, &request, &device.device, &mut report)?;
     bar.finish_and_clear();
     print_summary(&results);
-    println!("Results: {}", files.results.display());
-    println!("Report:  {}", files.page.display());
+    say!("Results: {}", files.results.display());
+    say!("Report:  {}", files.page.display());
     Ok(())
 }
 
@@ -126,11 +128,13 @@ fn print_summary(results: &Results) {
         let Estimate { value, low, high } = estimate;
         format!("{value:7.3}  [{low:.3}, {high:.3}]")
     };
-    let line = |what: &str, value: String| println!("{what:<53} {value}");
+    let line = |what: &str, value: String| say!("{what:<53} {value}");
     let images = if results.data.is_embedded { " inside the program" } else { "" };
-    println!(
+    say!(
         "{}, {} test images of {}{images}, with intervals of 95 %:",
-        results.model.name, results.data.num_test, results.data.dataset
+        results.model.name,
+        results.data.num_test,
+        results.data.dataset
     );
     if let Some(found) = &results.accuracy {
         line("accuracy", percent(&found.accuracy));
@@ -148,7 +152,7 @@ fn print_summary(results: &Results) {
             }
         }
         for (name, reason) in &found.left_out {
-            println!("{name} left out: {reason}");
+            say!("{name} left out: {reason}");
         }
     }
     if let Some(found) = &results.attack {
@@ -166,6 +170,6 @@ fn print_summary(results: &Results) {
         }
     }
     for (part, reason) in &results.left_out {
-        println!("{part} left out: {reason}");
+        say!("{part} left out: {reason}");
     }
 }

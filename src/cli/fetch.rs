@@ -10,6 +10,7 @@ use crate::{
     config::DatasetName,
     data::fetch::{self, FetchEvent, FetchOptions},
     progress::style,
+    say::say,
 };
 
 /// What can be fetched, and what `train` takes for it.
@@ -56,8 +57,8 @@ pub fn run(args: &FetchArgs) -> anyhow::Result<()> {
     fetched?;
     let dir = dir.display().to_string();
     let quoted = if dir.contains(char::is_whitespace) { format!("\"{dir}\"") } else { dir.clone() };
-    println!("Folder: {dir}");
-    println!("Next:   jempp train {preset} --data {quoted} --out runs/{name}");
+    say!("Folder: {dir}");
+    say!("Next:   jempp train {preset} --data {quoted} --out runs/{name}");
     Ok(())
 }
 
@@ -77,9 +78,9 @@ impl Display {
 
     fn say(&self, line: &str) {
         if self.bar.is_hidden() {
-            println!("{line}");
+            say!("{line}");
         } else {
-            self.bar.suspend(|| println!("{line}"));
+            self.bar.suspend(|| say!("{line}"));
         }
     }
 
@@ -106,7 +107,7 @@ impl Display {
                 self.bar.set_position(at);
                 let quarters = self.bar.length().map_or(0, |total| 4 * at / total.max(1));
                 if self.bar.is_hidden() && quarters > self.quarters && quarters < 4 {
-                    println!("{}: {} %", self.file, 25 * quarters);
+                    say!("{}: {} %", self.file, 25 * quarters);
                     self.quarters = quarters;
                 }
             }

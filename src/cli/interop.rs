@@ -10,6 +10,7 @@ use crate::{
     config::{ConfigError, DatasetName, RunConfig},
     files::write_atomically,
     interop::{self, Centers, ImportRequest, Imported, norm_name},
+    say::say,
 };
 
 #[derive(Debug, Args)]
@@ -60,13 +61,14 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<()> {
         data: args.data.clone(),
     };
     let device = super::open_device(&args.device)?;
-    println!("Reading {}; a large network takes a while on a CPU.", args.file.display());
+    super::say_opening(&[super::device_row(&device)]);
+    say!("Reading {}; a large network takes a while on a CPU.", args.file.display());
     let imported = interop::import(&args.file, &request, &device.device)
         .with_context(|| args.file.display().to_string())?;
     make_folder(&args.out)?;
     imported.checkpoint.save(&args.out)?;
     describe(&imported);
-    println!("Checkpoint: {}", args.out.display());
+    say!("Checkpoint: {}", args.out.display());
     Ok(())
 }
 
@@ -79,15 +81,15 @@ pub fn export(args: &ExportArgs) -> anyhow::Result<()> {
     write_atomically(&args.out, &bytes)
         .with_context(|| format!("cannot write {}", args.out.display()))?;
     let model = &checkpoint.config.model;
-    println!("Network: {}, norm {}", model.arch, norm_name(model.norm));
-    println!("Tensors: {} ({} bytes)", args.out.display(), bytes.len());
+    say!("Network: {}, norm {}", model.arch, norm_name(model.norm));
+    say!("Tensors: {} ({} bytes)", args.out.display(), bytes.len());
     Ok(())
 }
 
 fn describe(imported: &Imported) {
     let checkpoint = &imported.checkpoint;
     let (model, [c, h, w]) = (&checkpoint.config.model, checkpoint.input_shape);
-    println!(
+    say!(
         "Network: {}, norm {}, {} classes, inputs {c}×{h}×{w}",
         model.arch,
         norm_name(model.norm),
@@ -95,23 +97,23 @@ fn describe(imported: &Imported) {
     );
     let num_chains = checkpoint.replay_buffer.shape[0];
     match imported.has_chains {
-        true => println!("Replay buffer: {num_chains} chains, as in the file"),
-        false => println!("Replay buffer: {num_chains} fresh starts, as the file has none to use"),
+        true => say!("Replay buffer: {num_chains} chains, as in the file"),
+        false => say!("Replay buffer: {num_chains} fresh starts, as the file has none to use"),
     }
     match imported.centers {
-        Centers::Images => println!("Class centres: estimated from the training images"),
-        Centers::Chains => println!(
+        Centers::Images => say!("Class centres: estimated from the training images"),
+        Centers::Chains => say!(
             "Class centres: estimated from chains by the class the network sees in them; --data DIR takes images"
         ),
-        Centers::Nothing => println!(
+        Centers::Nothing => say!(
             "Class centres: uniform noise, as there are neither chains nor images; --data DIR takes images"
         ),
     }
     if imported.num_aliases > 0 {
-        println!("Left out, unread: {} second names of tensors (`yopo`)", imported.num_aliases);
+        say!("Left out, unread: {} second names of tensors (`yopo`)", imported.num_aliases);
     }
     if !imported.unused.is_empty() {
-        println!("Left out, unused by the classifier: {} tensors", imported.unused.len());
+        say!("Left out, unused by the classifier: {} tensors", imported.unused.len());
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::checkpoint::Checkpoint;
+use crate::{checkpoint::Checkpoint, say::say};
 
 #[derive(Debug, Args)]
 pub(super) struct PackArgs {
@@ -26,6 +26,6 @@ pub(super) fn run(args: &PackArgs) -> anyhow::Result<()> {
     );
     packed.save(&args.out)?;
     let bytes = std::fs::metadata(&args.out)?.len();
-    println!("Packed model: {} ({:.2} MB)", args.out.display(), bytes as f64 / 1e6);
+    say!("Packed model: {} ({:.2} MB)", args.out.display(), bytes as f64 / 1e6);
     Ok(())
 }

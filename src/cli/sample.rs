@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::ProgressBar;
 
-use super::{diagnosis, open_device};
+use super::{device_row, diagnosis, open_device, say_opening};
 use crate::{
     bundled::{self, BUNDLED_MODELS, BundledModel},
     checkpoint::Checkpoint,
@@ -15,6 +15,7 @@ use crate::{
     files::file_name,
     progress::style,
     sampling::{self, SampleRequest, SampleStart, diagnose::DiagnoseRequest},
+    say::say,
 };
 
 const DEFAULT_SAMPLES: &str = "runs/samples";
@@ -145,6 +146,7 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
         }),
     };
     let device = open_device(&args.device)?;
+    say_opening(&[device_row(&device)]);
     sample(checkpoint, &request, &device, &args.out)
 }
 
@@ -169,14 +171,14 @@ fn sample(
     let files = sampling::sample(checkpoint, request, &device.device, out, &mut on_step)?;
     bar.finish_and_clear();
     if request.classes.is_empty() {
-        println!("Rows from the top: {}.", names.join(", "));
+        say!("Rows from the top: {}.", names.join(", "));
     }
-    println!("Samples:   {}", files.grid.display());
-    println!("Animation: {}", files.animation.display());
-    println!("Traces:    {}", files.traces.display());
+    say!("Samples:   {}", files.grid.display());
+    say!("Animation: {}", files.animation.display());
+    say!("Traces:    {}", files.traces.display());
     if let Some(found) = &files.diagnosis {
-        println!("Draws:     {}", found.draws.display());
-        println!("Diagnosis: {}", found.report.display());
+        say!("Draws:     {}", found.draws.display());
+        say!("Diagnosis: {}", found.report.display());
         diagnosis::print(&found.diagnosis);
     }
     Ok(())

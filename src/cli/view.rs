@@ -18,6 +18,7 @@ use crate::{
     bundled::{self, BundledModel},
     config::{Tab, ViewState},
     device::{self, AdapterSummary},
+    say::say,
     worker::{self, Event, Worker},
 };
 
@@ -306,9 +307,9 @@ struct Report {
 impl Report {
     fn print(mut self, headless: f64) {
         let first_step = self.first_step.unwrap_or_default().as_secs_f64();
-        println!("first step of the chains seen: {first_step:.2} s after start");
+        say!("first step of the chains seen: {first_step:.2} s after start");
         let share = 100.0 * self.rate / headless;
-        println!(
+        say!(
             "steps per second: {headless:.2} without a window, {:.2} with it ({share:.1} %)",
             self.rate
         );
@@ -322,7 +323,7 @@ impl Report {
             ("building a frame", &mut self.building),
             ("building and painting", &mut self.work),
         ] {
-            println!(
+            say!(
                 "{what}, {} frames: median {:.1} ms, 99th percentile {:.1} ms, longest {:.1} ms",
                 values.len(),
                 of(values, 0.5),

@@ -36,6 +36,20 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
         .ok_or_else(|| Error::from(ErrorKind::NotFound))
 }
 
+/// The content of a file of at most `most` bytes.
+///
+/// # Errors
+/// There is none, or it is larger.
+pub fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
+    let bytes = read(path)?;
+    if bytes.len() as u64 > most {
+        let why =
+            format!("it is larger than {} MiB, the most that is read of such a file", most >> 20);
+        return Err(Error::new(ErrorKind::FileTooLarge, why));
+    }
+    Ok(bytes)
+}
+
 /// The content of a file, which goes.
 ///
 /// # Errors

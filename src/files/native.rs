@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{Result, Write},
+    io::{Error, ErrorKind, Read, Result, Write},
     path::Path,
 };
 
@@ -30,6 +30,27 @@ pub fn is_taken(path: &Path) -> bool {
 /// What the operating system says.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path)
+}
+
+/// The content of a regular file of at most `most` bytes: never a device or a pipe, whose content has no
+/// end, and never more than the bound even where the file grows meanwhile.
+///
+/// # Errors
+/// What the operating system says, another kind of file, a larger one.
+pub fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
+    let kind = fs::metadata(path)?.file_type();
+    if !kind.is_file() {
+        let what = if kind.is_dir() { "it is a folder" } else { "it is no regular file" };
+        return Err(Error::new(ErrorKind::InvalidInput, what));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        let why =
+            format!("it is larger than {} MiB, the most that is read of such a file", most >> 20);
+        return Err(Error::new(ErrorKind::FileTooLarge, why));
+    }
+    Ok(bytes)
 }
 
 /// Makes a folder and those above it.
