@@ -14,12 +14,15 @@ use faer::{Mat, Side};
 
 use crate::{
     config::ClassCentersConfig,
-    data::Dataset,
+    data::{Dataset, spread},
     kernels::{self, ClassGaussians, reference::NoiseKey},
 };
 
 /// Variance added to every pixel, as in JEMPP.
 const JITTER: f32 = 1e-4;
+
+/// Images that stand for a class which has fewer than two.
+const MAX_STAND_INS: usize = 500;
 
 /// Why class centres could not be estimated.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -63,10 +66,11 @@ impl ClassCentersData {
     /// Estimates the Gaussians of a training set.
     ///
     /// Keeps, for every class alike, the smallest k that explains the configured share of each
-    /// class's variance, but no more than the configured number of axes.
+    /// class's variance, but no more than the configured number of axes. A class without images has the Gaussian
+    /// of all images, a class with one image that image and the spread of the others around the means of their classes.
     ///
     /// # Errors
-    /// A class with fewer than two images.
+    /// No eigendecomposition.
     pub fn estimate(
         dataset: &Dataset,
         config: &ClassCentersConfig,
@@ -74,8 +78,7 @@ impl ClassCentersData {
         let (num_classes, num_pixels) = (dataset.num_classes(), dataset.num_pixels());
         let mut classes = Vec::with_capacity(num_classes);
         for class in 0..num_classes {
-            let indices = (0..dataset.len()).filter(|&i| dataset.labels[i] as usize == class);
-            let images = dataset.gather(indices);
+            let images = images_of(dataset, class);
             let name = &dataset.class_names[class];
             classes.push(PrincipalAxes::of(images, num_pixels, name)?);
         }
@@ -197,6 +200,44 @@ impl ClassCenters {
         let [c, h, w] = self.shape;
         kernels::class_center_start(&self.gaussians, labels, noise).reshape([labels.len(), c, h, w])
     }
+}
+
+/// The images that a class's Gaussian is estimated from: its own where there are two. Of a class without any, those
+/// of all classes; of a class with one, that image, moved by what others differ from the means of their classes. Both
+/// from at most [`MAX_STAND_INS`], spread evenly over the set.
+fn images_of(dataset: &Dataset, class: usize) -> Vec<f32> {
+    let is_of = |class: usize| move |&i: &usize| dataset.labels[i] as usize == class;
+    let own: Vec<usize> = (0..dataset.len()).filter(is_of(class)).collect();
+    let stand_ins = || spread(dataset.len(), MAX_STAND_INS);
+    let mut images = match own[..] {
+        [] => dataset.gather(stand_ins()),
+        [only] => {
+            let image = dataset.gather([only]);
+            let mut moved = Vec::new();
+            for other in 0..dataset.num_classes() {
+                let others: Vec<usize> = stand_ins().filter(is_of(other)).collect();
+                if others.len() < 2 {
+                    continue;
+                }
+                let (count, others) = (others.len() as f32, dataset.gather(others));
+                let mut mean = vec![0.0; image.len()];
+                for item in others.chunks(image.len()) {
+                    mean.iter_mut().zip(item).for_each(|(mean, value)| *mean += value / count);
+                }
+                let around = others.iter().zip(mean.iter().cycle());
+                moved.extend(
+                    around.zip(image.iter().cycle()).map(|((x, mean), own)| own + x - mean),
+                );
+            }
+            if moved.is_empty() { image } else { moved }
+        }
+        _ => dataset.gather(own),
+    };
+    if images.len() == dataset.num_pixels() {
+        // One image and nothing to tell its spread from: the jitter alone.
+        images.extend_from_within(..);
+    }
+    images
 }
 
 /// Mean and eigendecomposition of one class's covariance.
