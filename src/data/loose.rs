@@ -151,7 +151,7 @@ impl Pictures {
 }
 
 /// Whether a file begins like a picture that is read, whatever its name says.
-fn is_picture(path: &Path) -> bool {
+pub(super) fn is_picture(path: &Path) -> bool {
     let mut start = Vec::new();
     path.is_file()
         && File::open(path).is_ok_and(|file| file.take(START).read_to_end(&mut start).is_ok())
