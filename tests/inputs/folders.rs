@@ -163,6 +163,12 @@ fn what_is_no_folder_and_what_is_packed_is_said() {
     fs::write(root.join("pts.csv"), "1,2").unwrap();
     assert!(refused("mnist", &root.join("pts.csv")).contains("it is no folder"));
     assert!(refused("mnist", Path::new("/dev/zero")).contains("it is no folder"));
+    fs::write(root.join("emnist-letters-test-images-idx3-ubyte.gz"), "").unwrap();
+    let said = refused("mnist", &root);
+    assert!(
+        said.contains("emnist-letters-test-images-idx3-ubyte.gz there has another name"),
+        "{said}"
+    );
     fs::write(root.join("mnist.tar.gz"), "").unwrap();
     assert!(refused("mnist", &root).contains("mnist.tar.gz there is packed: unpack it first"));
     let python = root.join("cifar-10-batches-py");

@@ -268,8 +268,15 @@ pub(super) fn looks_like(root: &Path) -> Option<String> {
     let is_packed = |name: &String| {
         [".zip", ".tar", ".tar.gz", ".tgz"].iter().any(|ending| name.ends_with(ending))
     };
-    if let Some(name) = files().map(|file| file_name(&file.path())).find(is_packed) {
+    let names = || files().map(|file| file_name(&file.path()));
+    if let Some(name) = names().find(is_packed) {
         return Some(format!("{name} there is packed: unpack it first"));
+    }
+    // As EMNIST's.
+    let known = idx::files().concat();
+    if let Some(name) = names().find(|name| name.contains("-idx") && !known.contains(name)) {
+        let wanted: Vec<String> = idx::files().into_iter().map(|names| names[0].clone()).collect();
+        return Some(format!("{name} there has another name than these: {}", wanted.join(", ")));
     }
     files().any(|file| is_picture(&file.path())).then(|| {
         "the pictures there cannot be trained on as they are: store them in IDX files, as MNIST's".into()
