@@ -114,6 +114,16 @@ choices! {
     }
 }
 
+choices! {
+    /// How sharpness-aware minimisation measures its radius ρ; g is the gradient at the weights w.
+    SamKind {
+        /// Moves the weights by ρ g / ‖g‖.
+        Plain,
+        /// Moves the weights by ρ w² g / ‖w g‖: large weights far, small ones little, so that scaling layers against each other changes nothing (ASAM).
+        Adaptive,
+    }
+}
+
 section! {
     /// Data set and batches.
     DataConfig {
@@ -235,8 +245,10 @@ section! {
         decay_epochs: Vec<usize> = Vec::new();
         /// Factor of each decay.
         decay_factor: f64 = 0.2, in 0.0 ..= 1.0;
-        /// Radius ρ of sharpness-aware minimisation: gradients are taken at the weights moved by ρ along the normalised gradient. Costs a second pass; 0 is off.
+        /// Radius ρ of sharpness-aware minimisation: gradients are taken at the weights moved up the loss by ρ, as `sam_kind` measures it. Costs a second pass; 0 is off.
         sam_radius: f64 = 0.0, in 0.0 ..= 100.0;
+        /// What `sam_radius` measures: plain, the length of the move (around 0.05), or adaptive, its length beside the weights' own sizes (SADA-JEM's code: 2). Nothing while `sam_radius` is 0.
+        sam_kind: SamKind = SamKind::Plain;
         /// Decay of the exponential moving average of the weights, which evaluation and sampling then use; 0 is off.
         ema_decay: f64 = 0.0, in 0.0 ..= 0.99999;
     }

@@ -104,9 +104,11 @@ impl Trainer {
             // Only now is the state that this step began with known to be good.
             self.remember();
         }
-        if self.config.optimizer.sam_radius > 0.0 {
+        let section = &self.config.optimizer;
+        if section.sam_radius > 0.0 {
             // Its running statistics are its own and go with it.
-            let worst = optimizer::climb(&network, &gradients, self.config.optimizer.sam_radius);
+            let (kind, radius) = (section.sam_kind, section.sam_radius);
+            let worst = optimizer::climb(&network, &gradients, kind, radius);
             let Objective { loss, .. } = inputs.objective(&worst, &self.config.objective);
             gradients = GradientsParams::from_grads(loss.backward(), &worst);
         }
