@@ -22,6 +22,7 @@ pub mod data;
 pub mod device;
 pub mod diagnostics;
 pub mod divergence;
+mod eigen;
 pub mod energy;
 pub mod eval;
 mod files;

@@ -9,6 +9,7 @@ use crate::{
     device,
     energy::{Energy, JointEnergy},
     kernels::{chain_summary, index_tensor},
+    model::Pass,
     sampling::network_of,
 };
 
@@ -57,7 +58,13 @@ impl Subject {
         &self.device
     }
 
-    /// Images that go through the network at once.
+    /// Images that go through the network at once, where what becomes of one depends on no other and on no noise.
+    fn at_once(&self, pass: Pass) -> usize {
+        let [_, h, w] = self.shape;
+        self.energy.network().images_at_once([h, w], pass)
+    }
+
+    /// Images that go through the network at once where they meet noise, whose numbers count along the batch.
     pub(super) fn batch_size(&self) -> usize {
         self.batch_size
     }
@@ -75,7 +82,7 @@ impl Subject {
 
     /// Logits (N, classes) of images (N, C, H, W), flattened.
     pub(super) fn logits(&self, values: &[f32]) -> Vec<f32> {
-        let batches = values.chunks(self.batch_size * self.num_pixels());
+        let batches = values.chunks(self.at_once(Pass::Forward) * self.num_pixels());
         let logits = batches.map(|batch| read([self.energy.logits(self.upload(batch))]));
         logits.flat_map(|[logits]| logits).collect()
     }
@@ -83,7 +90,7 @@ impl Subject {
     /// Logits, energies and gradient norms of images (N, C, H, W), flattened.
     pub(super) fn scores(&self, values: &[f32]) -> Scores {
         let mut scores = Scores::default();
-        for batch in values.chunks(self.batch_size * self.num_pixels()) {
+        for batch in values.chunks(self.at_once(Pass::Gradient) * self.num_pixels()) {
             let x = self.upload(batch);
             let found = self.energy.gradient(x.clone());
             // The radius concerns the share of clamped components, which nobody asks for here.
@@ -132,7 +139,7 @@ impl Subject {
     /// Features (N, features) of images (N, C, H, W), flattened, and logits (N, classes).
     pub(super) fn features(&self, values: &[f32]) -> [Vec<f32>; 2] {
         let mut found = [Vec::new(), Vec::new()];
-        for batch in values.chunks(self.batch_size * self.num_pixels()) {
+        for batch in values.chunks(self.at_once(Pass::Forward) * self.num_pixels()) {
             let network = self.energy.network();
             let seen = network.head_input(network.first_layer(self.upload(batch).autodiff()));
             let features = network.features(seen.clone()).without_autodiff();
