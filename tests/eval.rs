@@ -50,6 +50,13 @@ fn results(dir: &Path, folder: &str) -> Results {
 #[test]
 fn everything_is_measured_and_comes_again() {
     let dir = tempfile::tempdir().unwrap();
+    // The same images as those inside the program, read from files.
+    let secret = dir.path().join("secret");
+    fs::create_dir(&secret).unwrap();
+    for file in fs::read_dir("assets/fashion-mnist").unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), secret.join(file.file_name())).unwrap();
+    }
     let said = succeeds(dir.path(), &little(&["--out", "a", "--data", "secret"]));
     assert!(said.contains("accuracy at L∞ ε, refined, worst of these"), "{said}");
     let found = results(dir.path(), "a");

@@ -188,12 +188,12 @@ fn kind_of(path: &Path, viewer: &Viewer) -> Result<Kind, String> {
         "pt" | "pth" => Err(format!(
             "{path} is a PyTorch file: `jempp import {path} --out model.safetensors` makes a checkpoint of it.",
         )),
-        "png" | "jpg" | "jpeg" | "gif" if is_planar => {
+        "png" | "jpg" | "jpeg" | "gif" | "webp" if is_planar => {
             Err("A model of points in the plane cannot start from a picture.".into())
         }
-        "png" | "jpg" | "jpeg" | "gif" => Ok(Kind::Picture),
+        "png" | "jpg" | "jpeg" | "gif" | "webp" => Ok(Kind::Picture),
         _ => Err(format!(
-            "{path}: only checkpoints (.safetensors) and pictures (.png, .jpg, .gif) can be opened.",
+            "{path}: only checkpoints (.safetensors) and pictures (.png, .jpg, .gif, .webp) can be opened.",
         )),
     }
 }
@@ -203,7 +203,7 @@ fn open(path: &Path, viewer: &mut Viewer) {
     match kind_of(path, viewer) {
         // The worker reads it, and finds it again when the session is restored.
         Ok(Kind::Checkpoint) => viewer.open(path.display().to_string()),
-        Ok(Kind::Picture) => match files::read(path) {
+        Ok(Kind::Picture) => match files::read_at_most(path, picture::MAX_BYTES) {
             Ok(bytes) => open_bytes(path.display().to_string(), bytes, viewer),
             Err(error) => viewer.complain(format!("cannot read {}: {error}", path.display())),
         },

@@ -112,7 +112,8 @@ impl<'a> Job<'a> {
         check(config)?;
         let others =
             request.compare.iter().map(|path| read_results(path)).collect::<Result<_, _>>()?;
-        let splits = data::load_at_hand(&config.data, config.seed)?;
+        let splits =
+            data::load_at_hand(&config.data, config.seed)?.in_classes(&checkpoint.class_names);
         checkpoint.check_data(&splits.test)?;
         if splits.test.is_empty() {
             return Err(EvalError::Request("there are no test images to evaluate on".into()));

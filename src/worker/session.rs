@@ -269,8 +269,9 @@ impl Session {
         let config = &self.checkpoint.config;
         data::prepare(&config.data).await?;
         let splits = data::load_at_hand(&config.data, config.seed);
-        if let Ok(splits) = splits
+        if let Ok(splits) = splits.map(|splits| splits.in_classes(&self.checkpoint.class_names))
             && self.checkpoint.check_data(&splits.test).is_ok()
+            && !splits.test.is_empty()
         {
             self.references = Some((splits.test, Arc::new(splits.train), Vec::new()));
         }

@@ -37,7 +37,10 @@ impl Purpose {
 
 /// Endings of the files that can be opened.
 const CHECKPOINTS: [&str; 1] = ["safetensors"];
-const PICTURES: [&str; 4] = ["png", "jpg", "jpeg", "gif"];
+const PICTURES: &[&str] = match cfg!(target_arch = "wasm32") {
+    true => &["png", "jpg", "jpeg", "gif"],
+    false => &["png", "jpg", "jpeg", "gif", "webp"],
+};
 
 /// What happened beside the window's thread.
 pub(super) enum Done {
