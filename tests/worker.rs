@@ -343,7 +343,7 @@ fn chains_follow_the_weights_in_training_and_nothing_is_lost() {
     });
     let Worker { commands, events, thread } = desk.worker;
     drop((commands, events));
-    thread.join().unwrap();
+    assert_eq!(thread.join().unwrap(), Ok(()));
     assert!(Checkpoint::load(&checkpoint).unwrap().counters.step > resumed);
 }
 
