@@ -9,7 +9,6 @@ use std::{
 };
 
 use anyhow::Context;
-use eframe::App;
 
 use super::desktop::Desktop;
 use crate::{

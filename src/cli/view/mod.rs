@@ -31,7 +31,7 @@ use crate::{
     config::ViewState,
     device::{self, AdapterSummary},
     lessons,
-    say::warn,
+    say::complain,
     signals,
     worker::{self, Worker},
 };
@@ -135,7 +135,7 @@ fn check_lessons(folder: &Path) -> anyhow::Result<()> {
         folder.display()
     );
     if !missing.is_empty() {
-        warn!("{}: not there: {}", folder.display(), missing.join(", "));
+        complain!("{}: not there: {}", folder.display(), missing.join(", "));
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use eframe::Storage;
 
 use crate::{
     config::ViewState,
-    say::{self, warn},
+    say::{self, complain},
 };
 
 /// The name of the file that eframe writes.
@@ -122,7 +122,7 @@ impl LastSession {
             Err(error) => format!("it could not be set aside: {error}"),
         };
         let warning = format!("The last session {why}; {what}.");
-        warn!("{warning}");
+        complain!("{warning}");
         self.warning = Some(warning);
     }
 }
