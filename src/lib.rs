@@ -40,7 +40,7 @@ pub mod replay_buffer;
 pub mod run_folder;
 pub mod sampler;
 pub mod sampling;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg_attr(target_arch = "wasm32", allow(dead_code, unused_imports, unused_macros))]
 mod say;
 #[cfg(not(target_arch = "wasm32"))]
 mod signals;

@@ -67,6 +67,11 @@ pub enum PictureError {
     },
 }
 
+/// What the files of pictures that can be read usually end in. A browser has no room for WebP's decoder.
+pub const ENDINGS: &[&str] = match cfg!(target_arch = "wasm32") {
+    true => &["png", "jpg", "jpeg", "gif"],
+    false => &["png", "jpg", "jpeg", "gif", "webp"],
+};
 /// Behind and between drawn items.
 pub const BACKGROUND: Rgb<u8> = Rgb([24, 24, 28]);
 /// Side of a scatter plot in pixels.
