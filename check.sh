@@ -24,7 +24,7 @@ forbid "models and energies know nothing of what drives them" \
     'crate::(trainer|worker|sampler|cli|eval)' src/model/*.rs src/energy.rs
 forbid "what is printed goes through say.rs, which outlives a closed pipe" '\be?print(ln)?!' \
     $(find src -name '*.rs' ! -name say.rs)
-forbid "only the program and its commands speak to a person" '\b(say|warn)!' \
+forbid "only the program and its commands speak to a person" '\b(say|complain)!' \
     $(find src -name '*.rs' ! -path 'src/cli*' ! -name say.rs ! -name progress.rs)
 
 step "format"

@@ -22,7 +22,7 @@ use crate::{
     device::{self, ComputeDevice},
     progress::Progress,
     run_folder::RunFolder,
-    say::{self, say, warn},
+    say::{self, complain, say},
     signals, worker,
 };
 
@@ -193,7 +193,7 @@ pub fn main() -> u8 {
         // What was asked to stop and has saved still tells so.
         Ok(()) => signals::exit_status().unwrap_or(0),
         Err(error) => {
-            warn!("error: {}", say::one_line(&error));
+            complain!("error: {}", say::one_line(&error));
             1
         }
     }

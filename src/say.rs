@@ -16,11 +16,11 @@ macro_rules! say {
 }
 
 /// Prints a line on standard error, as `eprintln!` does, but never panics.
-macro_rules! warn {
+macro_rules! complain {
     ($($arg:tt)*) => { $crate::say::to_stderr(format_args!("{}\n", format_args!($($arg)*))) };
 }
 
-pub(crate) use {say, warn};
+pub(crate) use {complain, say};
 
 /// Writes to standard output; what cannot be written is dropped.
 pub fn to_stdout(text: std::fmt::Arguments) {
