@@ -5,8 +5,11 @@ mod diagnosis;
 mod eval;
 mod fetch;
 mod interop;
+mod opening;
 mod pack;
 mod sample;
+mod settings;
+mod steps;
 mod view;
 
 use std::{
@@ -338,14 +341,4 @@ fn device_row(device: &ComputeDevice) -> (&'static str, String) {
         false => String::new(),
     };
     ("Device", format!("{}{threads}", device.description))
-}
-
-/// Checks that a file to write is not there yet.
-fn check_free(out: &Path) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        !out.exists(),
-        "{} already exists; nothing is ever overwritten. Choose another --out",
-        out.display()
-    );
-    Ok(())
 }

@@ -37,6 +37,8 @@ pub mod picture;
 #[cfg(not(target_arch = "wasm32"))]
 mod progress;
 pub mod replay_buffer;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod results_folder;
 pub mod run_folder;
 pub mod sampler;
 pub mod sampling;

@@ -4,8 +4,12 @@
 #[cfg(not(target_arch = "wasm32"))]
 pub mod diagnose;
 #[cfg(not(target_arch = "wasm32"))]
+mod film;
+#[cfg(not(target_arch = "wasm32"))]
 mod job;
 mod summaries;
+#[cfg(not(target_arch = "wasm32"))]
+mod table;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -24,7 +28,7 @@ use crate::{
 };
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use job::{DiagnosisFiles, SampleFiles, SampleRequest, sample};
+pub use job::{DiagnosisFiles, Report, SampleRequest, Sampled, sample};
 pub(crate) use summaries::{distances, probabilities};
 
 /// Philox stream of a chain's noise.

@@ -57,6 +57,10 @@ pub enum JobError {
     /// The run folder.
     #[error(transparent)]
     RunFolder(#[from] RunFolderError),
+    /// A folder of results.
+    #[cfg(not(target_arch = "wasm32"))]
+    #[error(transparent)]
+    Results(#[from] crate::results_folder::ResultsError),
     /// A file that travels with the program.
     #[error(transparent)]
     Asset(#[from] AssetError),
