@@ -54,10 +54,26 @@ pub struct Accuracy {
 
 /// Accuracy, calibration and mean energy of `network`, with batch norm on its running statistics.
 pub async fn accuracy(network: &Network, dataset: &Dataset, device: &Device) -> Accuracy {
+    match accuracy_unless(&|| false, network, dataset, device).await {
+        Some(accuracy) => accuracy,
+        None => unreachable!("nothing stops it"),
+    }
+}
+
+/// The same, or `None` once `stop` says so between two batches.
+pub async fn accuracy_unless(
+    stop: &dyn Fn() -> bool,
+    network: &Network,
+    dataset: &Dataset,
+    device: &Device,
+) -> Option<Accuracy> {
     let network = network.valid().freeze();
     let [c, h, w] = dataset.shape;
     let (mut tally, mut energy) = (Tally::default(), 0.0f64);
     for first in (0..dataset.len()).step_by(BATCH) {
+        if stop() {
+            return None;
+        }
         let indices = first..(first + BATCH).min(dataset.len());
         let values = dataset.gather(indices.clone());
         let data = TensorData::new(values, [indices.len(), c, h, w]);
@@ -68,9 +84,9 @@ pub async fn accuracy(network: &Network, dataset: &Dataset, device: &Device) -> 
         energy += read[1].iter().map(|&e| f64::from(e)).sum::<f64>();
         tally.add(&read[0], &dataset.labels[indices], dataset.num_classes());
     }
-    Accuracy {
+    Some(Accuracy {
         accuracy: tally.accuracy(),
         calibration_error: tally.calibration_error(),
         mean_energy: energy / dataset.len().max(1) as f64,
-    }
+    })
 }
