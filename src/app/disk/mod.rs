@@ -43,7 +43,6 @@ impl Purpose {
 /// Endings of the files that can be opened.
 const CHECKPOINTS: [&str; 1] = ["safetensors"];
 
-
 /// What happened beside the window's thread.
 pub(super) enum Done {
     Chosen {
