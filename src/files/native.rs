@@ -53,9 +53,9 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// A file, to be read line by line.
 ///
 /// # Errors
-/// What the operating system says.
-pub fn open(path: &Path) -> Result<impl BufRead> {
-    File::open(path).map(BufReader::new)
+/// What the operating system says, another kind of file.
+pub fn lines_of(path: &Path) -> Result<impl BufRead> {
+    open(path).map(|(file, _)| BufReader::new(file))
 }
 
 /// The content of a regular file of at most `most` bytes: never a device or a pipe, whose content has no
