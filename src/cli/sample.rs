@@ -153,7 +153,7 @@ impl SampleArgs {
             self.sampler.as_ref().map(|kind| ("--sampler", format!("sampler.kind={kind}")));
         let data = self.data.as_deref().map(settings::data_dir);
         let options: Vec<_> = sampler.into_iter().chain(data).collect();
-        settings::apply(config.clone(), &options, &self.assignments)
+        Ok(settings::apply(config.clone(), &options, &self.assignments)?)
     }
 
     /// Whether the data set is read.
@@ -198,7 +198,7 @@ impl SampleArgs {
                  are --short"
             ),
             ("sampler", "start") => bail!("`{key}` is for training; these chains take --start"),
-            ("sampler", _) => settings::check_sampler_key(key, sampler),
+            ("sampler", _) => Ok(settings::check_sampler_key(key, sampler)?),
             ("model", "norm" | "split") => Ok(()),
             ("data", "dataset" | "dir" | "num_points") if self.reads_data() => Ok(()),
             ("data", "dataset" | "dir" | "num_points") => {
@@ -226,9 +226,12 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
     let seed = args.seed.unwrap_or_default();
     let mut rows = opening::model_rows(&args.model, &checkpoint);
     if args.reads_data() {
-        let data = &checkpoint.config.data;
-        let from = if data.dir.is_empty() { String::new() } else { format!(" in {}", data.dir) };
-        rows.push(("Data", format!("test images of {}{from}", data::name(data.dataset))));
+        let RunConfig { data, seed, .. } = &checkpoint.config;
+        rows.push(match data::load_at_hand(data, *seed) {
+            Ok(splits) => opening::data_row(data, &splits),
+            // Chains can be diagnosed without; the diagnosis says what it lacks.
+            Err(error) => ("Data", format!("none: {error}")),
+        });
     }
     rows.push(("Chains", chains(&checkpoint, &args, seed)));
     rows.extend([device_row(&device), opening::writes_row(&out, &kept)]);
