@@ -14,6 +14,7 @@ use image::{
 
 use crate::files::write_atomically;
 
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) use read::format_of;
 pub use read::{item_of, load_item};
 
