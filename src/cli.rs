@@ -14,7 +14,6 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
@@ -265,9 +264,7 @@ fn train(args: TrainArgs) -> anyhow::Result<()> {
     }
     let mut config = RunConfig::preset(&args.preset)?;
     if let Some(path) = &args.config {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        config = config.with_toml(&text).with_context(|| path.display().to_string())?;
+        config = config.with_file(path)?;
     }
     config = args.apply(config)?;
     let out = args.out.unwrap_or_else(|| PathBuf::from(DEFAULT_RUN));

@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::Args;
 use indicatif::ProgressBar;
 
 use super::{device_row, diagnosis, open_device, say_opening};
 use crate::{
     bundled::{self, BUNDLED_MODELS, BundledModel},
-    checkpoint::Checkpoint,
+    checkpoint::{self, Checkpoint},
     config::{SamplerKind, StartKind},
     device::ComputeDevice,
     files::file_name,
@@ -24,7 +23,7 @@ const DEFAULT_STEPS: u32 = 100;
 /// Which model a command is about.
 #[derive(Debug, Args)]
 pub(super) struct ModelArgs {
-    /// Checkpoint of a run, or a packed model [default: the first of the bundled models].
+    /// Checkpoint of a run or its folder, or a packed model [default: the first of the bundled models].
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
     /// A model that travels inside the program: fashion, mnist, fashion-classifier, two-moons or two-moons-classifier.
@@ -41,10 +40,8 @@ impl ModelArgs {
     pub(super) fn load_file(&self) -> anyhow::Result<(String, Vec<u8>, Checkpoint)> {
         Ok(match &self.checkpoint {
             Some(path) => {
-                let bytes = std::fs::read(path)
-                    .with_context(|| format!("cannot read checkpoint {}", path.display()))?;
-                let checkpoint = Checkpoint::from_bytes(&bytes, path)?;
-                (file_name(path), bytes, checkpoint)
+                let (bytes, checkpoint) = Checkpoint::read(path)?;
+                (file_name(&checkpoint::file_at(path)), bytes, checkpoint)
             }
             None => {
                 let model = self.model.unwrap_or(BUNDLED_MODELS[0]);

@@ -38,19 +38,41 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// # Errors
 /// What the operating system says, another kind of file, a larger one.
 pub fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
-    let kind = fs::metadata(path)?.file_type();
-    if !kind.is_file() {
-        let what = if kind.is_dir() { "it is a folder" } else { "it is no regular file" };
-        return Err(Error::new(ErrorKind::InvalidInput, what));
+    let too_large = || {
+        let why =
+            format!("it is larger than {} MiB, the most that is read of such a file", most >> 20);
+        Error::new(ErrorKind::FileTooLarge, why)
+    };
+    if regular_len(path)? > most {
+        return Err(too_large());
     }
     let mut bytes = Vec::new();
     File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
-        let why =
-            format!("it is larger than {} MiB, the most that is read of such a file", most >> 20);
-        return Err(Error::new(ErrorKind::FileTooLarge, why));
+        return Err(too_large());
     }
     Ok(bytes)
+}
+
+/// The first `most` bytes of a regular file, or all that it has, and its length.
+///
+/// # Errors
+/// What the operating system says, another kind of file.
+pub fn head(path: &Path, most: u64) -> Result<(Vec<u8>, u64)> {
+    let length = regular_len(path)?;
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    Ok((bytes, length))
+}
+
+/// The length of a regular file.
+fn regular_len(path: &Path) -> Result<u64> {
+    let metadata = fs::metadata(path)?;
+    if metadata.is_file() {
+        return Ok(metadata.len());
+    }
+    let what = if metadata.is_dir() { "it is a folder" } else { "it is no regular file" };
+    Err(Error::new(ErrorKind::InvalidInput, what))
 }
 
 /// Makes a folder and those above it.

@@ -1,16 +1,18 @@
 //! What the architectures share: seeded weights, the activation, pooling, the choice of norm.
 
 use burn::{
-    module::{Module, Param},
+    module::{Module, Param, ParamId},
     nn::{BatchNorm, BatchNormConfig, GroupNorm, GroupNormConfig, Linear},
     tensor::{Device, Tensor, TensorData},
 };
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use super::Cost;
 use crate::{
     config,
     data::random_stream,
+    device,
     kernels::{
         ConvOptions2d, EnergyOptions, HeadOptions, Pooling, batch_norm, conv2d, head_energy,
         head_logits,
@@ -24,7 +26,8 @@ const NUM_GROUPS: usize = 8;
 
 /// Draws initial weights from the run's seed on the host, so that every device gets the same.
 pub(super) struct WeightInit {
-    rng: ChaCha8Rng,
+    /// Without it nothing is drawn and no weight takes memory.
+    rng: Option<ChaCha8Rng>,
     device: Device,
     gain: f32,
 }
@@ -37,8 +40,13 @@ const HE_GAIN: f32 = 2.402;
 
 impl WeightInit {
     pub(super) fn new(seed: u64, device: &Device) -> Self {
-        let rng = random_stream(seed, WEIGHT_STREAM, 0);
+        let rng = Some(random_stream(seed, WEIGHT_STREAM, 0));
         Self { rng, device: device.clone(), gain: PYTORCH_GAIN }
+    }
+
+    /// Weights that have shapes but no values, to look at an architecture before it is built.
+    pub(super) fn of_shapes() -> Self {
+        Self { rng: None, device: device::cpu(), gain: PYTORCH_GAIN }
     }
 
     /// From now on, weights for plain stacks of LeakyReLU layers.
@@ -50,11 +58,17 @@ impl WeightInit {
     /// `len` values uniform on ±gain/√fan_in.
     fn uniform(&mut self, len: usize, fan_in: usize, gain: f32) -> Vec<f32> {
         let bound = gain / (fan_in as f32).sqrt();
-        (0..len).map(|_| self.rng.random_range(-bound..=bound)).collect()
+        let Some(rng) = &mut self.rng else { return Vec::new() };
+        (0..len).map(|_| rng.random_range(-bound..=bound)).collect()
     }
 
     fn param<const D: usize>(&self, values: Vec<f32>, shape: [usize; D]) -> Param<Tensor<D>> {
-        Param::from_data(TensorData::new(values, shape), &self.device)
+        if self.rng.is_some() {
+            return Param::from_data(TensorData::new(values, shape), &self.device);
+        }
+        let (id, device) = (ParamId::from(0), self.device.clone());
+        let init = move |device: &Device, _| Tensor::zeros(shape, device);
+        Param::uninitialized(id, init, device, false, shape.into())
     }
 
     fn bias(&mut self, len: usize, fan_in: usize) -> Param<Tensor<1>> {
@@ -144,11 +158,15 @@ impl Convolution {
         self.apply(x, Some(NEGATIVE_SLOPE))
     }
 
-    /// Multiplications and additions for one image of `size` = [H, W], which becomes the output's.
-    pub(super) fn flops(&self, size: &mut [usize; 2]) -> u64 {
+    /// What one image of `size` = [H, W] costs; the size becomes the output's.
+    pub(super) fn cost(&self, size: &mut [usize; 2]) -> Cost {
         *size = size.map(|side| side.div_ceil(self.stride));
-        let products = self.weight.shape().num_elements() * size[0] * size[1];
-        2 * products as u64
+        let weights = self.weight.lazy_shape();
+        let places = (size[0] * size[1]) as u64;
+        Cost {
+            flops: 2 * weights.num_elements() as u64 * places,
+            activations: weights[3] as u64 * places,
+        }
     }
 
     fn apply(&self, x: Tensor<4>, negative_slope: Option<f32>) -> Tensor<4> {

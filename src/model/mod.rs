@@ -2,35 +2,49 @@
 
 mod cnn;
 mod layers;
+mod layout;
 mod mlp;
 mod weights;
 mod wide_resnet;
+
+use std::ops::Add;
 
 use burn::{
     module::{Module, ModuleMapper, Param, ParamId},
     tensor::{Device, Tensor, activation::leaky_relu},
 };
 
-use crate::config::{ModelConfig, Norm};
+use crate::config::{ModelConfig, Norm, nearest, shortened};
 use cnn::{Cnn, Plan};
-use layers::{Head, NEGATIVE_SLOPE};
+use layers::{Head, NEGATIVE_SLOPE, WeightInit};
 use mlp::Mlp;
 use wide_resnet::WideResNet;
 
+pub use layout::Layout;
 pub use weights::{HostTensor, WeightsError, weights_of, with_weights};
 
 /// Past these a typing error, not a network, asks for all memory there is.
 const MAX_DEPTH: usize = 1000;
 const MAX_WIDTH: usize = 64;
+/// What a misspelt name is compared with.
+const ARCHS: [&str; 8] =
+    ["cnn-small", "cnn-medium", "cnn-base", "cnn-tiny", "mlp", "wrn-10-1", "wrn-16-4", "wrn-28-10"];
 
 /// Why a network could not be built.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum ModelError {
     /// No architecture of that name.
     #[error(
-        "unknown model.arch `{0}`; there are cnn-small, cnn-medium, cnn-base, cnn-tiny, mlp and wrn-<depth>-<width>, as in wrn-28-10"
+        "unknown model.arch `{}`; did you mean `{nearest}`? There are cnn-small, cnn-medium, cnn-base, cnn-tiny, \
+         mlp and wrn-<depth>-<width>, as in wrn-28-10",
+        shortened(.name, 60)
     )]
-    UnknownArch(String),
+    UnknownArch {
+        /// The name as written.
+        name: String,
+        /// The architecture closest to it.
+        nearest: &'static str,
+    },
     /// A WideResNet that cannot be.
     #[error(
         "model.arch `wrn-{depth}-{width}`: the depth must be 6n+4 (10, 16, 22, 28, …, at most {MAX_DEPTH}) \
@@ -59,7 +73,8 @@ pub enum ModelError {
     },
     /// A split behind the last piece.
     #[error(
-        "model.split = {split} is past the network: `{arch}` has {num_pieces} pieces before its head"
+        "model.split = {split} does not fit the network: `{arch}` has {num_pieces} pieces before its head, so \
+         that model.split is 1 to {num_pieces}"
     )]
     Split {
         /// The split asked for.
@@ -71,6 +86,23 @@ pub enum ModelError {
     },
 }
 
+/// What a pass through a part of a network takes for one input.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cost {
+    /// Multiplications and additions.
+    flops: u64,
+    /// Values that its convolutions and linear maps give.
+    activations: u64,
+}
+
+impl Add for Cost {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { flops: self.flops + other.flops, activations: self.activations + other.activations }
+    }
+}
+
 /// A network as a row of pieces and a head, so that it can be split anywhere.
 ///
 /// Piece 0 is always affine: a bare convolution or linear map with bias.
@@ -80,9 +112,8 @@ trait Pieces {
     /// Piece `index` applied to its input: images (N, C, H, W) for piece 0, then whatever the piece before
     /// gave, channels last.
     fn piece(&self, index: usize, x: Tensor<4>) -> Tensor<4>;
-    /// Multiplications and additions of piece `index` for one image of `size` = [H, W], which becomes the
-    /// output's.
-    fn piece_flops(&self, index: usize, size: &mut [usize; 2]) -> u64;
+    /// What piece `index` costs for one image of `size` = [H, W], which becomes the output's.
+    fn piece_cost(&self, index: usize, size: &mut [usize; 2]) -> Cost;
     /// The head's input from the output of the last piece.
     fn head_input(&self, z: Tensor<4>) -> Tensor<4> {
         z
@@ -121,7 +152,18 @@ impl Network {
         seed: u64,
         device: &Device,
     ) -> Result<Self, ModelError> {
-        let mut init = layers::WeightInit::new(seed, device);
+        let mut init = WeightInit::new(seed, device);
+        let network = Self::build(&mut init, config, input_shape, num_classes)?;
+        // Parameters are numbered in their order, so that a resumed run's optimiser finds its state.
+        Ok(network.map(&mut Number(0)))
+    }
+
+    fn build(
+        init: &mut WeightInit,
+        config: &ModelConfig,
+        input_shape: [usize; 3],
+        num_classes: usize,
+    ) -> Result<Self, ModelError> {
         let arch = config.arch.as_str();
         let wants =
             |expected| ModelError::Input { arch: arch.to_string(), expected, found: input_shape };
@@ -133,26 +175,24 @@ impl Network {
             (_, Some(_)) if input_shape[1] < 4 || input_shape[2] < 4 => {
                 return Err(wants("(C, H, W) with H and W at least 4"));
             }
-            (_, Some(plan)) => Body::Cnn(Cnn::new(&mut init, plan, input_shape, num_classes)),
+            (_, Some(plan)) => Body::Cnn(Cnn::new(init, plan, input_shape, num_classes)),
             ("mlp", _) if input_shape[1] != 1 || input_shape[2] != 1 => {
                 return Err(wants("(C, 1, 1), as the 2-D densities are"));
             }
-            ("mlp", _) => Body::Mlp(Mlp::new(&mut init, input_shape[0], num_classes)),
+            ("mlp", _) => Body::Mlp(Mlp::new(init, input_shape[0], num_classes)),
             _ => {
                 let [depth, width] = parse_wide_resnet(arch)?;
                 if input_shape[1] < 4 || input_shape[2] < 4 {
                     return Err(wants("(C, H, W) with H and W at least 4"));
                 }
                 let channels = input_shape[0];
-                let net =
-                    WideResNet::new(&mut init, channels, depth, width, config.norm, num_classes);
+                let net = WideResNet::new(init, channels, depth, width, config.norm, num_classes);
                 Body::WideResNet(net)
             }
         };
-        // Parameters are numbered in their order, so that a resumed run's optimiser finds its state.
-        let network = Self { body, split: config.split }.map(&mut Number(0));
+        let network = Self { body, split: config.split };
         let num_pieces = network.pieces().num_pieces();
-        if config.split > num_pieces {
+        if config.split == 0 || config.split > num_pieces {
             let arch = arch.to_string();
             return Err(ModelError::Split { split: config.split, arch, num_pieces });
         }
@@ -184,9 +224,14 @@ impl Network {
 
     /// Multiplications and additions of a forward pass for one image of `size` = [H, W], the head's left
     /// out. A backward pass to the input takes as many again.
-    pub fn forward_flops(&self, mut size: [usize; 2]) -> u64 {
+    pub fn forward_flops(&self, size: [usize; 2]) -> u64 {
+        self.cost(size).flops
+    }
+
+    fn cost(&self, mut size: [usize; 2]) -> Cost {
         let pieces = self.pieces();
-        (0..pieces.num_pieces()).map(|index| pieces.piece_flops(index, &mut size)).sum()
+        let costs = (0..pieces.num_pieces()).map(|index| pieces.piece_cost(index, &mut size));
+        costs.fold(Cost::default(), Add::add)
     }
 
     /// The part that PYLD's inner steps go through: the first `split` pieces.
@@ -242,7 +287,8 @@ impl ModuleMapper for Number {
 }
 
 fn parse_wide_resnet(arch: &str) -> Result<[usize; 2], ModelError> {
-    let unknown = || ModelError::UnknownArch(arch.to_string());
+    let unknown =
+        || ModelError::UnknownArch { name: arch.to_string(), nearest: nearest(arch, ARCHS) };
     let (depth, width) =
         arch.strip_prefix("wrn-").and_then(|size| size.split_once('-')).ok_or_else(unknown)?;
     let depth: usize = depth.parse().map_err(|_| unknown())?;

@@ -7,7 +7,7 @@
 use burn::{module::Module, tensor::Tensor};
 
 use super::{
-    Pieces,
+    Cost, Pieces,
     layers::{Convolution, Head, NormLayer, WeightInit, channels_last, normalise},
 };
 use crate::{config::Norm, kernels::Pooling};
@@ -61,9 +61,9 @@ impl Block {
 }
 
 impl Block {
-    fn flops(&self, size: &mut [usize; 2]) -> u64 {
-        let shortcut = self.shortcut.as_ref().map_or(0, |conv| conv.flops(&mut size.clone()));
-        shortcut + self.conv1.flops(size) + self.conv2.flops(size)
+    fn cost(&self, size: &mut [usize; 2]) -> Cost {
+        let shortcut = self.shortcut.as_ref().map(|conv| conv.cost(&mut size.clone()));
+        shortcut.unwrap_or_default() + self.conv1.cost(size) + self.conv2.cost(size)
     }
 }
 
@@ -109,10 +109,10 @@ impl Pieces for WideResNet {
         }
     }
 
-    fn piece_flops(&self, index: usize, size: &mut [usize; 2]) -> u64 {
+    fn piece_cost(&self, index: usize, size: &mut [usize; 2]) -> Cost {
         match index {
-            0 => self.conv1.flops(size),
-            _ => self.blocks[index - 1].flops(size),
+            0 => self.conv1.cost(size),
+            _ => self.blocks[index - 1].cost(size),
         }
     }
 
