@@ -11,7 +11,7 @@ use burn::{
 };
 
 use super::{
-    NOISE_STREAM, SampleStart,
+    NOISE_STREAM, SampleStart, check_memory,
     diagnose::{DiagnoseRequest, Diagnosis, Recorder, Run, Seen},
     network_of, starts,
 };
@@ -108,6 +108,7 @@ pub fn sample(
     };
     let labels: Vec<u32> =
         classes.iter().flat_map(|&class| vec![class; request.per_class]).collect();
+    check_memory(&checkpoint, labels.len())?;
     if let Some(diagnose) = &request.diagnose {
         diagnose.check(labels.len(), request)?;
     }

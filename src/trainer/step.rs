@@ -16,7 +16,7 @@ use crate::{
     model::Network,
     objective::{ModelSide, Objective, ObjectiveInput, objective},
     optimizer,
-    sampler::{ChainState, StepInfo, run_each},
+    sampler::ChainState,
 };
 
 /// Philox stream of the chains' noise.
@@ -67,10 +67,7 @@ impl Trainer {
         let mut gradients = GradientsParams::from_grads(loss.backward(), &network);
 
         let summary = match &chains {
-            Some(chains) => {
-                Tensor::cat(chains.infos.iter().map(|info| info.summary.clone()).collect(), 0)
-                    .mean_dim(0)
-            }
+            Some(chains) => Tensor::cat(chains.summaries.clone(), 0).mean_dim(0),
             None => Tensor::zeros([1, 3], &self.device),
         };
         let mut reads = Transaction::default().register(summary).register(loss.without_autodiff());
@@ -157,8 +154,14 @@ impl Trainer {
             false => JointEnergy::new(&self.network),
         };
         let state = ChainState { x: taken.x, noise };
-        let (state, infos) = run_each(&self.samplers, state, &energy);
-        Chains { x: state.x, slots: taken.slots, labels: taken.labels, infos }
+        let (mut state, mut summaries) = (state, Vec::new());
+        for sampler in &self.samplers {
+            // Of each step only this is kept: gradients of all would be as large as a second buffer.
+            let (next, info) = sampler.step(state, &energy);
+            summaries.push(info.summary);
+            state = next;
+        }
+        Chains { x: state.x, slots: taken.slots, labels: taken.labels, summaries }
     }
 }
 
@@ -167,7 +170,8 @@ struct Chains {
     x: Tensor<4>,
     slots: Vec<u32>,
     labels: Vec<u32>,
-    infos: Vec<StepInfo>,
+    /// Of every step, what [`crate::sampler::StepInfo::summary`] says.
+    summaries: Vec<Tensor<2>>,
 }
 
 /// What the loss of one step is a function of, beside the weights. Inputs are (N, C, H, W).
