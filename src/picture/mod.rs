@@ -2,7 +2,10 @@
 
 mod read;
 
-use std::{io::Cursor, path::Path};
+use std::{
+    io::{Cursor, Write},
+    path::Path,
+};
 
 use image::{
     Delay, DynamicImage, Frame, ImageFormat, Rgb, RgbImage,
@@ -11,7 +14,6 @@ use image::{
 
 use crate::files::write_atomically;
 
-pub(crate) use read::MAX_BYTES;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use read::format_of;
 pub use read::{item_of, load_item};
@@ -69,8 +71,16 @@ pub enum PictureError {
     },
 }
 
+/// What the files of pictures that can be read usually end in. A browser has no room for WebP's decoder.
+pub const ENDINGS: &[&str] = match cfg!(target_arch = "wasm32") {
+    true => &["png", "jpg", "jpeg", "gif"],
+    false => &["png", "jpg", "jpeg", "gif", "webp"],
+};
+
 /// Behind and between drawn items.
 pub const BACKGROUND: Rgb<u8> = Rgb([24, 24, 28]);
+/// How long the last frame of an animation stays.
+const LAST_FRAME_MILLIS: u32 = 1000;
 /// Side of a scatter plot in pixels.
 const SCATTER_SIDE: u32 = 512;
 /// Smallest side of one drawn image in pixels; smaller ones are enlarged by a whole factor.
@@ -154,22 +164,58 @@ pub fn png_of(picture: RgbImage) -> image::ImageResult<Vec<u8>> {
     Ok(bytes.into_inner())
 }
 
+/// An endless GIF that is written frame by frame; the last frame stays for a second.
+pub struct Animation<W: Write> {
+    encoder: GifEncoder<W>,
+    frame_millis: u32,
+    /// The newest frame, which may be the last.
+    newest: Option<RgbImage>,
+}
+
+impl<W: Write> Animation<W> {
+    /// Begins to write to `out`.
+    ///
+    /// # Errors
+    /// The encoder refuses.
+    pub fn new(out: W, frame_millis: u32) -> image::ImageResult<Self> {
+        let mut encoder = GifEncoder::new_with_speed(out, 10);
+        encoder.set_repeat(Repeat::Infinite)?;
+        Ok(Self { encoder, frame_millis, newest: None })
+    }
+
+    /// Adds a frame.
+    ///
+    /// # Errors
+    /// The encoder refuses.
+    pub fn push(&mut self, frame: RgbImage) -> image::ImageResult<()> {
+        let millis = self.frame_millis;
+        self.newest.replace(frame).map_or(Ok(()), |frame| self.encode(frame, millis))
+    }
+
+    /// Writes the last frame and the end.
+    ///
+    /// # Errors
+    /// The encoder refuses.
+    pub fn finish(mut self) -> image::ImageResult<()> {
+        self.newest.take().map_or(Ok(()), |frame| self.encode(frame, LAST_FRAME_MILLIS))
+    }
+
+    fn encode(&mut self, frame: RgbImage, millis: u32) -> image::ImageResult<()> {
+        let delay = Delay::from_numer_denom_ms(millis, 1);
+        let rgba = DynamicImage::from(frame).to_rgba8();
+        self.encoder.encode_frame(Frame::from_parts(rgba, 0, 0, delay))
+    }
+}
+
 /// Frames as an endless GIF; the last frame stays for a second.
 ///
 /// # Errors
 /// The encoder refuses.
 pub fn gif_of(frames: Vec<RgbImage>, frame_millis: u32) -> image::ImageResult<Vec<u8>> {
     let mut bytes = Vec::new();
-    let mut encoder = GifEncoder::new_with_speed(&mut bytes, 10);
-    encoder.set_repeat(Repeat::Infinite)?;
-    let last = frames.len().saturating_sub(1);
-    for (index, frame) in frames.into_iter().enumerate() {
-        let millis = if index == last { 1000 } else { frame_millis };
-        let delay = Delay::from_numer_denom_ms(millis, 1);
-        let rgba = DynamicImage::from(frame).to_rgba8();
-        encoder.encode_frame(Frame::from_parts(rgba, 0, 0, delay))?;
-    }
-    drop(encoder);
+    let mut animation = Animation::new(&mut bytes, frame_millis)?;
+    frames.into_iter().try_for_each(|frame| animation.push(frame))?;
+    animation.finish()?;
     Ok(bytes)
 }
 
@@ -179,15 +225,6 @@ pub fn gif_of(frames: Vec<RgbImage>, frame_millis: u32) -> image::ImageResult<Ve
 /// The file cannot be written.
 pub fn save_png(picture: RgbImage, path: &Path) -> Result<(), PictureError> {
     write(path, &png_of(picture).map_err(|source| image_error("encode", path, source))?)
-}
-
-/// Writes frames as an endless GIF; the last frame stays for a second.
-///
-/// # Errors
-/// The file cannot be written.
-pub fn save_gif(frames: Vec<RgbImage>, frame_millis: u32, path: &Path) -> Result<(), PictureError> {
-    let bytes = gif_of(frames, frame_millis);
-    write(path, &bytes.map_err(|source| image_error("encode", path, source))?)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), PictureError> {

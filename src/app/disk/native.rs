@@ -36,12 +36,17 @@ pub(in crate::app) fn ask(purpose: Purpose, reply: Reply) {
 /// Writes a file away from the window's thread.
 pub(in crate::app) fn write(job: Job, path: PathBuf, reply: Reply) {
     std::thread::spawn(move || {
-        let written = job.bytes().and_then(|bytes| {
+        let result = job.bytes().and_then(|bytes| {
             write_atomically(&path, &bytes)
                 .map_err(|error| format!("cannot write {}: {error}", path.display()))
         });
-        reply.send(Done::Written(written.map(|()| path)));
+        reply.send(Done::Written { path, result });
     });
+}
+
+/// Does some work on a thread of its own.
+pub(in crate::app) fn beside(work: impl FnOnce() + Send + 'static) {
+    std::thread::spawn(work);
 }
 
 /// Takes a file that was dropped on the window.

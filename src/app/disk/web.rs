@@ -25,8 +25,16 @@ pub(in crate::app) fn ask(purpose: Purpose, reply: Reply) {
 pub(in crate::app) fn write(job: Job, path: PathBuf, reply: Reply) {
     wasm_bindgen_futures::spawn_local(async move {
         browser::pause(0.0).await;
-        let written = job.bytes().and_then(|bytes| download(&path, &bytes));
-        reply.send(Done::Written(written.map(|()| path)));
+        let result = job.bytes().and_then(|bytes| download(&path, &bytes));
+        reply.send(Done::Written { path, result });
+    });
+}
+
+/// Does some work once the frame that asked for it is drawn.
+pub(in crate::app) fn beside(work: impl FnOnce() + Send + 'static) {
+    wasm_bindgen_futures::spawn_local(async move {
+        browser::pause(0.0).await;
+        work();
     });
 }
 

@@ -59,6 +59,10 @@ pub(super) fn other_datasets(
         match data::load_at_hand(&config, 0) {
             Ok(splits) => {
                 let test = splits.test;
+                if test.is_empty() {
+                    left_out.push((name, "it has no test images".into()));
+                    continue;
+                }
                 let what = format!("{} of its {} test images", count.min(test.len()), test.len());
                 sets.push(ImageSet::new(&name, what, test.gather(spread(test.len(), count))));
             }

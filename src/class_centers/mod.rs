@@ -9,17 +9,24 @@
 //! Yang & Ji, arXiv:2109.09032, section 3.3. Differs from JEMPP: truncated factor. Differs from an
 //! isotropic residual, which would put noise on pixels that never vary (the border of a garment).
 
+mod axes;
+
+use std::ops::ControlFlow;
+
 use burn::tensor::{Device, Tensor, TensorData};
-use faer::{Mat, Side};
 
 use crate::{
     config::ClassCentersConfig,
     data::{Dataset, spread},
     kernels::{self, ClassGaussians, reference::NoiseKey},
 };
+pub use axes::MeanAxes;
+use axes::PrincipalAxes;
 
 /// Variance added to every pixel, as in JEMPP.
 const JITTER: f32 = 1e-4;
+/// Bytes of all factors: what a GPU binds at once by WebGPU's default limits, 128 MiB.
+const MAX_FACTOR_BYTES: usize = 128 << 20;
 
 /// Images that stand for a class which has fewer than two.
 const MAX_STAND_INS: usize = 500;
@@ -38,6 +45,23 @@ pub enum ClassCentersError {
     /// The eigendecomposition did not converge.
     #[error("the covariance of class `{0}` has no eigendecomposition")]
     Eigen(String),
+    /// Whoever asked for it wants it no more.
+    #[error("stopped while estimating the class centres")]
+    Stopped,
+}
+
+/// Fewer principal axes than the configuration asks for, because more would not fit a GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "class centres keep {kept} principal axes of {wanted} wanted: the factors of all classes must fit the 128 MiB \
+     that a GPU binds at once; what the others held becomes noise per pixel (class_centers.max_components = {kept} \
+     asks for no more)"
+)]
+pub struct Cut {
+    /// The axes kept per class.
+    pub kept: usize,
+    /// The axes that the configuration asks for.
+    pub wanted: usize,
 }
 
 /// One Gaussian per class, on a device.
@@ -63,11 +87,7 @@ pub struct ClassCentersData {
 }
 
 impl ClassCentersData {
-    /// Estimates the Gaussians of a training set.
-    ///
-    /// Keeps, for every class alike, the smallest k that explains the configured share of each
-    /// class's variance, but no more than the configured number of axes. A class without images has the Gaussian
-    /// of all images, a class with one image that image and the spread of the others around the means of their classes.
+    /// Estimates the Gaussians of a training set, as [`ClassCentersData::estimate_with`] without a word on the way.
     ///
     /// # Errors
     /// No eigendecomposition.
@@ -75,26 +95,54 @@ impl ClassCentersData {
         dataset: &Dataset,
         config: &ClassCentersConfig,
     ) -> Result<Self, ClassCentersError> {
+        Self::estimate_with(dataset, config, &mut |_, _| ControlFlow::Continue(()))
+            .map(|(data, _)| data)
+    }
+
+    /// Estimates the Gaussians of a training set; the same bits for any number of threads.
+    ///
+    /// Keeps, for every class alike, the smallest k that explains the configured share of each
+    /// class's variance, but no more than the configured number of axes, nor more than a GPU can bind: then
+    /// it says what was cut. A class without images has the Gaussian of all images, a class with one image that
+    /// image and the spread of the others around the means of their classes. Of many axes the leading ones are found by iteration, see `src/eigen.rs`; the variance
+    /// of every pixel is exact all the same, for the residual makes it up.
+    ///
+    /// `on_class` hears how many of how many classes are done, before each, and may stop the work: 50,000 colour
+    /// images take some seconds.
+    ///
+    /// # Errors
+    /// No eigendecomposition; stopped by `on_class`.
+    pub fn estimate_with(
+        dataset: &Dataset,
+        config: &ClassCentersConfig,
+        on_class: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+    ) -> Result<(Self, Option<Cut>), ClassCentersError> {
         let (num_classes, num_pixels) = (dataset.num_classes(), dataset.num_pixels());
         let mut classes = Vec::with_capacity(num_classes);
         for class in 0..num_classes {
+            if on_class(class, num_classes).is_break() {
+                return Err(ClassCentersError::Stopped);
+            }
             let images = images_of(dataset, class);
             let name = &dataset.class_names[class];
-            classes.push(PrincipalAxes::of(images, num_pixels, name)?);
+            classes.push(PrincipalAxes::of(images, num_pixels, name, config.max_components)?);
         }
         let wanted = classes.iter().map(|class| class.num_explaining(config.explained_variance));
-        let most = classes.iter().map(|class| class.variances.len()).min().unwrap_or(0);
-        let num_components = wanted.max().unwrap_or(0).clamp(1, config.max_components).min(most);
+        let wanted = wanted.max().unwrap_or(0).clamp(1, config.max_components);
+        let kept = wanted.min(num_fitting(num_classes, num_pixels));
+        let cut = (kept < wanted).then_some(Cut { kept, wanted });
 
         let mut data = Self {
             mean: Vec::new(),
             factor: Vec::new(),
             residual_std: Vec::new(),
-            dims: [num_classes, num_components, num_pixels],
+            dims: [num_classes, kept, num_pixels],
         };
         for class in classes {
             let mut residual = class.pixel_variances;
-            for j in 0..num_components {
+            // A class of few images has fewer axes; the rest of its factor is zero.
+            let num_axes = kept.min(class.variances.len());
+            for j in 0..num_axes {
                 let std = class.variances[j].max(0.0).sqrt();
                 let axis = class.axes.col(j);
                 let scaled = (0..num_pixels).map(|d| std * axis[d]);
@@ -103,10 +151,11 @@ impl ClassCentersData {
                 }
                 data.factor.extend(scaled);
             }
+            data.factor.extend(std::iter::repeat_n(0.0, (kept - num_axes) * num_pixels));
             data.mean.extend(class.mean);
             data.residual_std.extend(residual.iter().map(|left| (left.max(0.0) + JITTER).sqrt()));
         }
-        Ok(data)
+        Ok((data, cut))
     }
 
     /// These Gaussians on a device; `shape` is (C, H, W) of one start.
@@ -129,17 +178,6 @@ impl ClassCentersData {
     }
 }
 
-/// A few directions along which points, the means of classes for one, differ most.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MeanAxes {
-    /// The middle of the points, shape (D).
-    pub origin: Vec<f32>,
-    /// Unit vectors, one row each, shape (k, D).
-    pub axes: Vec<Vec<f32>>,
-    /// The share of the variance along each axis.
-    pub explained: Vec<f32>,
-}
-
 impl ClassCentersData {
     /// The first principal axes of the class means, `most` at most and fewer where the means span less: of
     /// two classes the line through both means. The largest component of an axis is positive.
@@ -156,50 +194,18 @@ impl ClassCentersData {
     }
 }
 
-impl MeanAxes {
-    /// The first principal axes of some points (N, D), `most` at most and fewer where they span less.
-    ///
-    /// # Errors
-    /// Fewer than two points; no eigendecomposition. `name` says of what.
-    pub fn of(
-        points: Vec<f32>,
-        num_pixels: usize,
-        most: usize,
-        name: &str,
-    ) -> Result<Self, ClassCentersError> {
-        let found = PrincipalAxes::of(points, num_pixels, name)?;
-        // What rounding leaves of an axis that is not there.
-        let least = 1e-6 * found.variances.first().copied().unwrap_or(0.0);
-        let is_there = |&j: &usize| found.variances[j] > least.max(f32::MIN_POSITIVE);
-        let axis = |j: usize| {
-            let axis: Vec<f32> = (0..num_pixels).map(|d| found.axes[(d, j)]).collect();
-            let largest = axis.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs()));
-            let sign = largest.unwrap_or(1.0).signum();
-            axis.into_iter().map(|value| sign * value).collect()
-        };
-        let num_axes = most.min(found.variances.len());
-        let axes: Vec<Vec<f32>> = (0..num_axes).take_while(is_there).map(axis).collect();
-        let total: f32 = found.variances.iter().map(|variance| variance.max(0.0)).sum();
-        let explained = found.variances[..axes.len()].iter().map(|variance| variance / total);
-        Ok(Self { origin: found.mean, explained: explained.collect(), axes })
-    }
-
-    /// The place of `x` (D) along each axis, in units of x.
-    pub fn place_of(&self, x: &[f32]) -> Vec<f32> {
-        let along = |axis: &Vec<f32>| {
-            let terms = x.iter().zip(&self.origin).zip(axis);
-            terms.map(|((x, origin), axis)| f64::from(x - origin) * f64::from(*axis)).sum::<f64>()
-        };
-        self.axes.iter().map(|axis| along(axis) as f32).collect()
-    }
-}
-
 impl ClassCenters {
     /// One start per label, shape (N, C, H, W).
     pub fn start(&self, labels: &[u32], noise: NoiseKey) -> Tensor<4> {
         let [c, h, w] = self.shape;
         kernels::class_center_start(&self.gaussians, labels, noise).reshape([labels.len(), c, h, w])
     }
+}
+
+/// How many axes of every class a GPU binds at once.
+fn num_fitting(num_classes: usize, num_pixels: usize) -> usize {
+    let bytes_per_axis = size_of::<f32>() * num_classes * num_pixels;
+    (MAX_FACTOR_BYTES / bytes_per_axis.max(1)).max(1)
 }
 
 /// The images that a class's Gaussian is estimated from: its own where there are two. Of a class without any, those
@@ -240,70 +246,16 @@ fn images_of(dataset: &Dataset, class: usize) -> Vec<f32> {
     images
 }
 
-/// Mean and eigendecomposition of one class's covariance.
-struct PrincipalAxes {
-    mean: Vec<f32>,
-    pixel_variances: Vec<f32>,
-    /// Largest first.
-    variances: Vec<f32>,
-    /// One column per variance.
-    axes: Mat<f32>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl PrincipalAxes {
-    fn of(images: Vec<f32>, num_pixels: usize, name: &str) -> Result<Self, ClassCentersError> {
-        let count = images.len() / num_pixels;
-        if count < 2 {
-            return Err(ClassCentersError::TooFewImages { name: name.to_string(), count });
-        }
-        let mut mean = vec![0.0f64; num_pixels];
-        for image in images.chunks(num_pixels) {
-            for (sum, &value) in mean.iter_mut().zip(image) {
-                *sum += f64::from(value) / count as f64;
-            }
-        }
-        let scale = 1.0 / ((count - 1) as f32).sqrt();
-        let mean: Vec<f32> = mean.into_iter().map(|value| value as f32).collect();
-        // Scaled so that Xᵀ X is the covariance.
-        let centred =
-            Mat::from_fn(count, num_pixels, |i, d| (images[i * num_pixels + d] - mean[d]) * scale);
-        let pixel_variances = (0..num_pixels).map(|d| centred.col(d).squared_norm_l2()).collect();
-        // With fewer images than pixels the Gram matrix X Xᵀ has the same eigenvalues and is smaller.
-        let is_wide = count < num_pixels;
-        let product =
-            if is_wide { &centred * centred.transpose() } else { centred.transpose() * &centred };
-        let eigen = product
-            .self_adjoint_eigen(Side::Lower)
-            .map_err(|_| ClassCentersError::Eigen(name.to_string()))?;
-        let size = count.min(num_pixels);
-        let values = eigen.S().column_vector();
-        let variances: Vec<f32> = (0..size).rev().map(|j| values[j]).collect();
-        let vectors = eigen.U();
-        let descending = Mat::from_fn(size, size, |i, j| vectors[(i, size - 1 - j)]);
-        let axes = if is_wide {
-            // v = Xᵀ u / ‖Xᵀ u‖.
-            let mut axes = centred.transpose() * &descending;
-            for j in 0..size {
-                let length = axes.col(j).norm_l2().max(f32::MIN_POSITIVE);
-                for d in 0..num_pixels {
-                    axes[(d, j)] /= length;
-                }
-            }
-            axes
-        } else {
-            descending
-        };
-        Ok(Self { mean, pixel_variances, variances, axes })
-    }
-
-    /// How many axes hold the `share` of the variance.
-    fn num_explaining(&self, share: f64) -> usize {
-        let total: f64 = self.variances.iter().map(|&v| f64::from(v.max(0.0))).sum();
-        let mut sum = 0.0;
-        let enough = self.variances.iter().position(|&variance| {
-            sum += f64::from(variance.max(0.0));
-            sum >= share * total
-        });
-        enough.map_or(self.variances.len(), |index| index + 1)
+    #[test]
+    fn factors_fit_what_a_gpu_binds_and_what_was_cut_is_said() {
+        assert_eq!(num_fitting(100, 3 * 32 * 32), 109, "CIFAR-100");
+        assert_eq!(num_fitting(10, 3 * 32 * 32), 1092, "CIFAR-10");
+        assert_eq!(num_fitting(1, 1 << 30), 1);
+        let words = Cut { kept: 109, wanted: 128 }.to_string();
+        assert!(words.contains("keep 109 principal axes of 128 wanted"), "{words}");
     }
 }
