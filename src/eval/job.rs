@@ -196,6 +196,13 @@ impl<'a> Job<'a> {
                 "temperatures are fitted on halves of the test images, and there is one".into(),
             )?;
         }
+        if is_asked(Part::Attack) && splits.test.num_classes() < 2 {
+            leave_out(
+                Part::Attack,
+                "an attack is to change the class that the model sees, and there is only one"
+                    .into(),
+            )?;
+        }
         let judge = match is_asked(Part::Samples) {
             true => Judge::open(request.judge.as_ref(), checkpoint, device)?,
             false => None,
