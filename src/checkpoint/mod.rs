@@ -100,6 +100,9 @@ pub struct Counters {
     pub elapsed_secs: f64,
     /// Accuracy of the last evaluation on the test set, if there was one.
     pub test_accuracy: Option<f64>,
+    /// Step of the last evaluation: one that was cut short is done when the run goes on.
+    #[serde(default)]
+    pub evaluated_step: Option<u64>,
 }
 
 /// The content of a checkpoint, on the host.

@@ -17,7 +17,7 @@ pub use fields::Field;
 pub use lab::*;
 pub use presets::{PRESETS, Preset};
 pub use sections::*;
-pub use view::{LaneConfig, MAX_LANES, Tab, ViewConfig, ViewStart, ViewState};
+pub use view::{LaneConfig, MAX_LANES, MAX_SEED, Tab, ViewConfig, ViewStart, ViewState};
 
 /// What is wrong with a configuration and what to write instead.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -55,6 +55,17 @@ pub enum ConfigError {
         /// Every preset.
         all: String,
     },
+}
+
+/// A key whose value is another in two configurations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// The full key.
+    pub key: String,
+    /// Its value, as in a TOML file.
+    pub here: String,
+    /// Its value in the other configuration.
+    pub there: String,
 }
 
 /// Everything that decides a run's results.
@@ -180,6 +191,20 @@ impl RunConfig {
         }
     }
 
+    /// The keys whose values differ from those of `other`.
+    pub fn differences(&self, other: &Self) -> Vec<Difference> {
+        let (here, there) = (self.to_table(), other.to_table());
+        let differs = |key: String| {
+            let value = |tree: &Table| match key.split_once('.') {
+                Some((section, name)) => tree.get(section)?.get(name).map(Value::to_string),
+                None => tree.get(&key).map(Value::to_string),
+            };
+            let [here, there] = [&here, &there].map(|tree| value(tree).unwrap_or_default());
+            (here != there).then_some(Difference { key, here, there })
+        };
+        all_keys().into_iter().filter_map(differs).collect()
+    }
+
     /// The whole tree as TOML.
     pub fn to_toml(&self) -> String {
         self.to_table().to_string()
@@ -278,6 +303,14 @@ impl SamplerConfig {
         match self.kind {
             SamplerKind::Pyld => self.inner_step_size * self.num_inner_steps as f64,
             _ => self.step_size,
+        }
+    }
+
+    /// The key that sets how far a step goes.
+    pub fn step_size_key(&self) -> &'static str {
+        match self.kind {
+            SamplerKind::Pyld => "sampler.inner_step_size",
+            _ => "sampler.step_size",
         }
     }
 
