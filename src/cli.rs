@@ -13,8 +13,6 @@ mod steps;
 mod train;
 mod view;
 
-use std::path::Path;
-
 use clap::{Parser, Subcommand};
 
 use crate::{

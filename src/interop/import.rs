@@ -12,7 +12,7 @@ use super::{
     names::Place,
 };
 use crate::{
-    checkpoint::{Checkpoint, Counters},
+    checkpoint::{Checkpoint, CheckpointError, Counters},
     class_centers::ClassCentersData,
     config::{ConfigError, DataConfig, DatasetName, RunConfig, StartKind},
     data::{self, Dataset},
@@ -145,6 +145,8 @@ pub fn import(
         replay_buffer,
         class_centers,
     };
+    let invalid = |flaw| CheckpointError::Invalid { path: path.to_path_buf(), flaw };
+    checkpoint.validate().map_err(invalid)?;
     if let Some(train) = &train {
         checkpoint.check_data(train)?;
     }
