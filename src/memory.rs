@@ -2,7 +2,7 @@
 //! what must be there at one time whatever the device, so that what is refused could not have worked.
 
 use crate::{
-    config::{Norm, OptimizerKind, RunConfig},
+    config::{OptimizerKind, RunConfig},
     model::{Layout, ModelError},
 };
 

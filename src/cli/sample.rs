@@ -13,12 +13,12 @@ use super::{
 };
 use crate::{
     bundled::{self, BUNDLED_MODELS, BundledModel},
-    checkpoint::{self, Checkpoint},
+    checkpoint::Checkpoint,
     config::{RunConfig, SamplerConfig, SamplerKind, StartKind},
     data,
     device::ComputeDevice,
     eval::results::{is_weak_judge, weak_judge},
-    files::{file_name, sha256},
+    files::sha256,
     results_folder::{Job, MadeBy},
     sampling::{self, SampleRequest, SampleStart, diagnose::DiagnoseRequest},
     say::{complain, say},

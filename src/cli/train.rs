@@ -2,14 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::Args;
 
 use super::{device_row, open_device, sample, say_opening};
 use crate::{
     config::{ConfigError, RunConfig},
     device::ComputeDevice,
-    files,
     progress::Progress,
     run_folder::RunFolder,
     say::{complain, say},

@@ -42,14 +42,6 @@ pub fn names_in(folder: &Path) -> Vec<String> {
     names
 }
 
-/// The content of a file.
-///
-/// # Errors
-/// What the operating system says.
-pub fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path)
-}
-
 /// A file, to be read line by line.
 ///
 /// # Errors

@@ -12,7 +12,6 @@ use super::Cost;
 use crate::{
     config,
     data::random_stream,
-    device,
     kernels::{
         ConvOptions2d, EnergyOptions, HeadOptions, Pooling, batch_norm, conv2d, head_energy,
         head_logits,
