@@ -122,6 +122,9 @@ impl Display {
     fn show(&mut self, event: FetchEvent) {
         match event {
             FetchEvent::Present { name } => self.say(&format!("{name}: already there, and right")),
+            FetchEvent::Wrong { name } => {
+                self.say(&format!("{name}: there, but not what it must be; it is replaced"))
+            }
             FetchEvent::Began { name, host, from, total } => {
                 let size = total.map(|total| format!(", {}", DecimalBytes(total)));
                 let resumed =

@@ -162,7 +162,8 @@ fn files_are_stored_unpacked_and_stay() {
     assert_eq!(server.requests().len(), 4, "a missing file of an archive alone is no hindrance");
 
     fs::write(dir.join("b"), b"damaged").unwrap();
-    run(&source, &dir, &OPTIONS).unwrap();
+    let events = run(&source, &dir, &OPTIONS).unwrap();
+    assert!(events.iter().any(|event| event == "Wrong { name: \"b\" }"), "it is said: {events:?}");
     assert_eq!(server.requests().len(), 5, "what is wrong is fetched again");
     assert!(fs::read(dir.join("b")).unwrap() == bytes);
 }

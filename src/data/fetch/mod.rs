@@ -163,6 +163,11 @@ pub enum FetchEvent<'a> {
         /// The file.
         name: &'a str,
     },
+    /// Something else bears its name, and is replaced.
+    Wrong {
+        /// The file.
+        name: &'a str,
+    },
     /// A server has begun to send it.
     Began {
         /// The file.
@@ -235,8 +240,11 @@ pub fn fetch(
     let is_foreign = |file: &Stored| {
         dir.join(file.name).symlink_metadata().is_ok() && !unpack::is_right(file, dir)
     };
-    if let Some(file) = stored().filter(|_| !options.replaces).find(is_foreign) {
-        return Err(FetchError::Foreign { path: dir.join(file.name) });
+    for file in stored().filter(is_foreign) {
+        if !options.replaces {
+            return Err(FetchError::Foreign { path: dir.join(file.name) });
+        }
+        on_event(FetchEvent::Wrong { name: file.name });
     }
     let lock = lock(dir)?;
     // What killed calls left while they unpacked.

@@ -176,7 +176,7 @@ fn other_kind(head: &[u8], path: &Path) -> String {
          torch.save({\"model_state_dict\": model.state_dict()}, \"clean.pt\")"
             .into()
     } else {
-        "it does not begin like a file of torch.save".into()
+        "it does not begin like a file of torch.save, the only files that import reads".into()
     }
 }
 
