@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 
-use super::sample::ModelArgs;
+use super::{device_row, opening, sample::ModelArgs, say_opening};
 use crate::{
     config::{ConfigError, DatasetName, RunConfig},
     files::write_atomically,
-    interop::{self, Centers, ImportRequest, Imported, norm_name},
+    interop::{self, Centers, ImportRequest, Imported},
+    results_folder::check_file,
     say::say,
 };
 
@@ -17,10 +18,13 @@ use crate::{
 pub struct ImportArgs {
     /// File of torch.save with `model_state_dict` and, if there is one, `replay_buffer`.
     file: PathBuf,
-    /// Checkpoint to write; must not exist. Named checkpoint.safetensors, its folder can be trained on
+    /// Checkpoint to write. Named checkpoint.safetensors, its folder can be trained on
     /// with `jempp train --resume`.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Replace the checkpoint if it is there.
+    #[arg(long)]
+    force: bool,
     /// Network that it must be, as in wrn-28-10 [default: whichever its tensors make up].
     #[arg(long)]
     arch: Option<String>,
@@ -41,9 +45,12 @@ pub struct ImportArgs {
 pub struct ExportArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// File to write; must not exist.
+    /// File to write.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Replace the file if it is there.
+    #[arg(long)]
+    force: bool,
     /// Write a safetensors file, which is the only format and so the default.
     #[arg(long)]
     safetensors: bool,
@@ -54,15 +61,20 @@ pub struct ExportArgs {
 
 /// Imports and says what was found.
 pub fn import(args: &ImportArgs) -> anyhow::Result<()> {
-    super::check_free(&args.out)?;
+    check_file(&args.out, args.force, Some(&args.file))?;
     let request = ImportRequest {
         arch: args.arch.clone(),
         dataset: args.dataset.as_deref().map(dataset).transpose()?,
         data: args.data.clone(),
     };
     let device = super::open_device(&args.device)?;
-    super::say_opening(&[super::device_row(&device)]);
-    say!("Reading {}; a large network takes a while on a CPU.", args.file.display());
+    let mut rows = vec![("Reads", args.file.display().to_string())];
+    if let Some(data) = &args.data {
+        rows.push(("Data", data.display().to_string()));
+    }
+    rows.extend([device_row(&device), ("Writes", args.out.display().to_string())]);
+    say_opening(&rows);
+    say!("A large network takes a while on a CPU.");
     let imported = interop::import(&args.file, &request, &device.device)
         .with_context(|| args.file.display().to_string())?;
     make_folder(&args.out)?;
@@ -74,27 +86,22 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<()> {
 
 /// Exports and says how much.
 pub fn export(args: &ExportArgs) -> anyhow::Result<()> {
-    super::check_free(&args.out)?;
+    check_file(&args.out, args.force, args.model.path())?;
     let checkpoint = args.model.load()?;
+    let mut rows = opening::model_rows(&args.model, &checkpoint);
+    rows.push(("Writes", args.out.display().to_string()));
+    say_opening(&rows);
     let bytes = interop::export(&checkpoint, !args.no_buffer)?;
     make_folder(&args.out)?;
     write_atomically(&args.out, &bytes)
         .with_context(|| format!("cannot write {}", args.out.display()))?;
-    let model = &checkpoint.config.model;
-    say!("Network: {}, norm {}", model.arch, norm_name(model.norm));
     say!("Tensors: {} ({} bytes)", args.out.display(), bytes.len());
     Ok(())
 }
 
 fn describe(imported: &Imported) {
     let checkpoint = &imported.checkpoint;
-    let (model, [c, h, w]) = (&checkpoint.config.model, checkpoint.input_shape);
-    say!(
-        "Network: {}, norm {}, {} classes, inputs {c}×{h}×{w}",
-        model.arch,
-        norm_name(model.norm),
-        checkpoint.class_names.len()
-    );
+    say!("Network: {}", opening::network_row(checkpoint).1);
     let num_chains = checkpoint.replay_buffer.shape[0];
     match imported.has_chains {
         true => say!("Replay buffer: {num_chains} chains, as in the file"),

@@ -11,23 +11,16 @@ mod sections;
 mod view;
 mod words;
 
-use std::path::{Path, PathBuf};
-
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
-
-use crate::files;
 
 pub use fields::Field;
 pub use lab::*;
 pub use presets::{PRESETS, Preset};
 pub use sections::*;
-pub use view::{LaneConfig, MAX_LANES, Tab, ViewConfig, ViewStart, ViewState};
+pub use view::{LaneConfig, MAX_LANES, MAX_SEED, Tab, ViewConfig, ViewStart, ViewState};
 use words::{MAX_ECHO, nearest_key};
 pub use words::{nearest, shortened};
-
-/// Largest file of a configuration that is read.
-const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// What is wrong with a configuration and what to write instead.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -63,14 +56,6 @@ pub enum ConfigError {
     /// A value of the wrong type, or a word that is none of the choices.
     #[error("{0}")]
     Invalid(String),
-    /// A file that cannot be read, or what is wrong in it.
-    #[error("{}: {reason}", .path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        reason: String,
-    },
     /// No preset of that name.
     #[error(
         "unknown preset `{}`; did you mean `{nearest}`? There are: {all}",
@@ -84,6 +69,17 @@ pub enum ConfigError {
         /// Every preset.
         all: String,
     },
+}
+
+/// A key whose value is another in two configurations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// The full key.
+    pub key: String,
+    /// Its value, as in a TOML file.
+    pub here: String,
+    /// Its value in the other configuration.
+    pub there: String,
 }
 
 /// Everything that decides a run's results.
@@ -140,19 +136,6 @@ impl RunConfig {
             }
         }
         self.with(assignments)
-    }
-
-    /// This configuration with the keys of a TOML file replaced.
-    ///
-    /// # Errors
-    /// As [`RunConfig::with_toml`], and a file that cannot be read or is no text.
-    pub fn with_file(&self, path: &Path) -> Result<Self, ConfigError> {
-        let file = |reason: String| ConfigError::File { path: path.to_path_buf(), reason };
-        let bytes =
-            files::read_at_most(path, MAX_FILE_BYTES).map_err(|error| file(error.to_string()))?;
-        let text = String::from_utf8(bytes)
-            .map_err(|_| file("it is no text in UTF-8, as TOML must be".into()))?;
-        self.with_toml(&text).map_err(|error| file(error.to_string()))
     }
 
     /// This configuration with one `key=value` replaced, the value in TOML or a bare word.
@@ -213,6 +196,20 @@ impl RunConfig {
             Ok(table) => table,
             Err(error) => unreachable!("a configuration is always a TOML table: {error}"),
         }
+    }
+
+    /// The keys whose values differ from those of `other`.
+    pub fn differences(&self, other: &Self) -> Vec<Difference> {
+        let (here, there) = (self.to_table(), other.to_table());
+        let differs = |key: String| {
+            let value = |tree: &Table| match key.split_once('.') {
+                Some((section, name)) => tree.get(section)?.get(name).map(Value::to_string),
+                None => tree.get(&key).map(Value::to_string),
+            };
+            let [here, there] = [&here, &there].map(|tree| value(tree).unwrap_or_default());
+            (here != there).then_some(Difference { key, here, there })
+        };
+        all_keys().into_iter().filter_map(differs).collect()
     }
 
     /// The whole tree as TOML.
@@ -313,6 +310,14 @@ impl SamplerConfig {
         match self.kind {
             SamplerKind::Pyld => self.inner_step_size * self.num_inner_steps as f64,
             _ => self.step_size,
+        }
+    }
+
+    /// The key that sets how far a step goes.
+    pub fn step_size_key(&self) -> &'static str {
+        match self.kind {
+            SamplerKind::Pyld => "sampler.inner_step_size",
+            _ => "sampler.step_size",
         }
     }
 

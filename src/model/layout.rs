@@ -5,8 +5,8 @@ use burn::{
     tensor::Tensor,
 };
 
-use super::{ModelError, Network, WeightInit};
-use crate::config::ModelConfig;
+use super::{Cost, ModelError, Network, WeightInit};
+use crate::{config::ModelConfig, device};
 
 /// Names, shapes and sizes of a network of a configuration. Knowing them takes no memory for weights, so that what
 /// a file or a setting asks for can be refused before it is there.
@@ -28,14 +28,14 @@ impl Layout {
         input_shape: [usize; 3],
         num_classes: usize,
     ) -> Result<Self, ModelError> {
-        let mut init = WeightInit::of_shapes();
+        let mut init = WeightInit::of_shapes(config, &device::cpu());
         let network = Network::build(&mut init, config, input_shape, num_classes)?;
         let mut names = Names::default();
         network.visit(&mut names);
         let [_, height, width] = input_shape;
         Ok(Self {
             tensors: names.tensors,
-            num_activations: network.cost([height, width]).activations,
+            num_activations: network.costs([height, width]).into_iter().sum::<Cost>().values as u64,
         })
     }
 

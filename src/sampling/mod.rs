@@ -4,8 +4,12 @@
 #[cfg(not(target_arch = "wasm32"))]
 pub mod diagnose;
 #[cfg(not(target_arch = "wasm32"))]
+mod film;
+#[cfg(not(target_arch = "wasm32"))]
 mod job;
 mod summaries;
+#[cfg(not(target_arch = "wasm32"))]
+mod table;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -25,7 +29,7 @@ use crate::{
 };
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use job::{DiagnosisFiles, SampleFiles, SampleRequest, sample};
+pub use job::{DiagnosisFiles, Report, SampleRequest, Sampled, sample};
 pub(crate) use summaries::{distances, probabilities};
 
 /// Philox stream of a chain's noise.
@@ -95,7 +99,8 @@ pub(crate) fn starts(
             return Ok(Start::new(*kind, &centers).draw(labels, noise, device));
         }
         SampleStart::Data => {
-            let test = data::load_at_hand(&checkpoint.config.data, checkpoint.config.seed)?.test;
+            let splits = data::load_at_hand(&checkpoint.config.data, checkpoint.config.seed)?;
+            let test = splits.in_classes(&checkpoint.class_names).test;
             checkpoint.check_data(&test)?;
             let mut of_class: Vec<Vec<usize>> = vec![Vec::new(); test.num_classes()];
             for (index, &label) in test.labels.iter().enumerate() {
