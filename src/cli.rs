@@ -13,8 +13,6 @@ mod steps;
 mod train;
 mod view;
 
-use std::path::Path;
-
 use clap::{Parser, Subcommand};
 
 use crate::{
@@ -85,6 +83,8 @@ enum Command {
     #[command(after_help = "Environment:
   JEMPP_CACHE   folder for all data sets, instead of jempp in the user's cache folder
   JEMPP_MIRROR  address of a mirror of your own, used alone: <address>/<DATASET>/<file>
+  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY  a proxy, and hosts that do without it
+  SSL_CERT_FILE, SSL_CERT_DIR  trusted certificates instead of the system's, as a proxy may need
 
 Examples:
   jempp fetch mnist

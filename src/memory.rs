@@ -2,7 +2,7 @@
 //! what must be there at one time whatever the device, so that what is refused could not have worked.
 
 use crate::{
-    config::{Norm, OptimizerKind, RunConfig},
+    config::{OptimizerKind, RunConfig},
     model::{Layout, ModelError},
 };
 
@@ -84,7 +84,7 @@ impl Demand {
         );
         demand.add(
             format!("data.batch_size = {batch}: activations of {}", config.model.arch),
-            [num_passes, batch, layout.num_activations as usize, normed(config.model.norm)],
+            [num_passes, batch, layout.num_activations as usize],
         );
         demand.add(
             format!(
@@ -114,7 +114,7 @@ impl Demand {
         let num_pixels: usize = input_shape.iter().product();
         let mut demand = Self::default();
         let what = format!("{num_chains} chains at once through {}", config.model.arch);
-        let activations = layout.num_activations as usize * normed(config.model.norm);
+        let activations = layout.num_activations as usize;
         // The state, its gradient, the next state and what is read back.
         demand.add(what, [num_chains, activations.saturating_add(4 * num_pixels)]);
         demand.add(
@@ -150,11 +150,6 @@ impl Demand {
             None => Ok(()),
         }
     }
-}
-
-/// Factor on activations: a norm keeps its input beside its output.
-fn normed(norm: Norm) -> usize {
-    if norm == Norm::None { 1 } else { 2 }
 }
 
 /// The bound in bytes that `training.max_memory_mib` names; 0 is this machine's memory.

@@ -417,7 +417,7 @@ fn commands_say_what_they_work_with() {
         "Model:    two-moons, inside",
         "Network:  mlp",
         " weights\n",
-        "Data:     test",
+        "Data:     two-moons",
         "Chains:   2 (2 classes",
         "Device:   ",
         "Writes:   s\n",

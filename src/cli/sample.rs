@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use clap::Args;
 
 use super::{
@@ -13,12 +13,12 @@ use super::{
 };
 use crate::{
     bundled::{self, BUNDLED_MODELS, BundledModel},
-    checkpoint::{self, Checkpoint},
+    checkpoint::Checkpoint,
     config::{RunConfig, SamplerConfig, SamplerKind, StartKind},
     data,
     device::ComputeDevice,
     eval::results::{is_weak_judge, weak_judge},
-    files::{file_name, sha256},
+    files::sha256,
     results_folder::{Job, MadeBy},
     sampling::{self, SampleRequest, SampleStart, diagnose::DiagnoseRequest},
     say::{complain, say},
@@ -42,25 +42,20 @@ pub(super) struct ModelArgs {
 
 impl ModelArgs {
     pub(super) fn load(&self) -> anyhow::Result<Checkpoint> {
-        Ok(self.load_file()?.2)
+        Ok(self.load_file()?.1)
     }
 
-    /// The model's name, the file that holds it, and what is in it.
-    pub(super) fn load_file(&self) -> anyhow::Result<(String, Vec<u8>, Checkpoint)> {
+    /// The file that holds the model, and what is in it.
+    pub(super) fn load_file(&self) -> anyhow::Result<(Vec<u8>, Checkpoint)> {
         Ok(match &self.checkpoint {
-            Some(path) => {
-                let (bytes, checkpoint) = Checkpoint::read(path)?;
-                (file_name(&checkpoint::file_at(path)), bytes, checkpoint)
-            }
+            Some(path) => Checkpoint::read(path)?,
             None => {
                 let model = self.model.unwrap_or(BUNDLED_MODELS[0]);
-                (model.name.to_string(), model.bytes().to_vec(), model.load()?)
+                (model.bytes().to_vec(), model.load()?)
             }
         })
     }
-}
 
-impl ModelArgs {
     /// The file that was named.
     pub(super) fn path(&self) -> Option<&Path> {
         self.checkpoint.as_deref()
@@ -151,7 +146,7 @@ impl SampleArgs {
             self.sampler.as_ref().map(|kind| ("--sampler", format!("sampler.kind={kind}")));
         let data = self.data.as_deref().map(settings::data_dir);
         let options: Vec<_> = sampler.into_iter().chain(data).collect();
-        settings::apply(config.clone(), &options, &self.assignments)
+        Ok(settings::apply(config.clone(), &options, &self.assignments)?)
     }
 
     /// Whether the data set is read.
@@ -196,7 +191,7 @@ impl SampleArgs {
                  are --short"
             ),
             ("sampler", "start") => bail!("`{key}` is for training; these chains take --start"),
-            ("sampler", _) => settings::check_sampler_key(key, sampler),
+            ("sampler", _) => Ok(settings::check_sampler_key(key, sampler)?),
             ("model", "norm" | "split") => Ok(()),
             ("data", "dataset" | "dir" | "num_points") if self.reads_data() => Ok(()),
             ("data", "dataset" | "dir" | "num_points") => {
@@ -215,7 +210,7 @@ impl SampleArgs {
 pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
     let out = args.out.destination(DEFAULT_SAMPLES);
     let kept = out.check(Job::Sample)?;
-    let (_, bytes, mut checkpoint) = args.model.load_file()?;
+    let (bytes, mut checkpoint) = args.model.load_file()?;
     checkpoint.config = args.apply(&checkpoint.config)?;
     let start = args.start()?;
     args.check_used(&start, &checkpoint.config.sampler)?;
@@ -224,9 +219,12 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
     let seed = args.seed.unwrap_or_default();
     let mut rows = opening::model_rows(&args.model, &checkpoint);
     if args.reads_data() {
-        let data = &checkpoint.config.data;
-        let from = if data.dir.is_empty() { String::new() } else { format!(" in {}", data.dir) };
-        rows.push(("Data", format!("test images of {}{from}", data::name(data.dataset))));
+        let RunConfig { data, seed, .. } = &checkpoint.config;
+        rows.push(match data::load_at_hand(data, *seed) {
+            Ok(splits) => opening::data_row(data, &splits),
+            // Chains can be diagnosed without; the diagnosis says what it lacks.
+            Err(error) => ("Data", format!("none: {error}")),
+        });
     }
     rows.push(("Chains", chains(&checkpoint, &args, seed)));
     rows.extend([device_row(&device), opening::writes_row(&out, &kept)]);
@@ -319,7 +317,7 @@ fn sample(
 /// Samples the run behind `checkpoint` as `jempp sample` does by default.
 pub(super) fn of_run(checkpoint: &Path, device: &ComputeDevice) -> anyhow::Result<()> {
     let model = ModelArgs { checkpoint: Some(checkpoint.to_path_buf()), model: None };
-    let (_, bytes, loaded) = model.load_file()?;
+    let (bytes, loaded) = model.load_file()?;
     let out = OutArgs::default().destination(DEFAULT_SAMPLES);
     let request = SampleRequest {
         start: SampleStart::Fresh(StartKind::ClassCenters),

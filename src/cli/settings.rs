@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::bail;
+use crate::config::{ConfigError, RunConfig, SamplerConfig, SamplerKind, StepSchedule};
 
-use crate::config::{RunConfig, SamplerConfig, SamplerKind, StepSchedule};
+/// Keys of the section `sampler` that are numbers of an update rule.
+const SIZES: [&str; 5] =
+    ["step_size", "num_inner_steps", "inner_step_size", "noise_std", "proximal_radius"];
 
 /// `config` with the keys of `--set` replaced, and before them those that options of their own stand for: each an
 /// option and its `key=value`.
@@ -15,7 +17,7 @@ pub(super) fn apply(
     mut config: RunConfig,
     options: &[(&str, String)],
     assignments: &[String],
-) -> anyhow::Result<RunConfig> {
+) -> Result<RunConfig, ConfigError> {
     let options = options.iter().map(|(option, assignment)| (*option, assignment.as_str()));
     let all: Vec<(&str, &str)> =
         options.chain(assignments.iter().map(|text| ("--set", text.as_str()))).collect();
@@ -24,9 +26,9 @@ pub(super) fn apply(
         let earlier = all[..index].iter().map(|(option, text)| (option, split(text)));
         for (other, (_, before)) in earlier.filter(|(_, (other, _))| *other == key) {
             if before != value {
-                bail!(
+                return Err(ConfigError::Invalid(format!(
                     "`{key}` is given twice: {before} by {other} and {value} by {option}; keep one"
-                );
+                )));
             }
         }
         config = config.with_assignment(assignment)?;
@@ -55,30 +57,25 @@ fn split(assignment: &str) -> (&str, &str) {
 ///
 /// # Errors
 /// It does not; then it says which keys it uses.
-pub(super) fn check_sampler_key(key: &str, sampler: &SamplerConfig) -> anyhow::Result<()> {
-    let (kind, own): (_, &[&str]) = match sampler.kind {
-        SamplerKind::Sgld => ("sgld", &["step_size", "noise_std"]),
-        SamplerKind::Mala => ("mala", &["step_size", "noise_std"]),
-        SamplerKind::ProximalSgld => {
-            ("proximal-sgld", &["step_size", "noise_std", "proximal_radius"])
-        }
-        SamplerKind::Pyld => {
-            ("pyld", &["num_inner_steps", "inner_step_size", "noise_std", "proximal_radius"])
-        }
+pub(super) fn check_sampler_key(key: &str, sampler: &SamplerConfig) -> Result<(), ConfigError> {
+    let (kind, unused): (_, &[&str]) = match sampler.kind {
+        SamplerKind::Sgld => ("sgld", &["num_inner_steps", "inner_step_size", "proximal_radius"]),
+        SamplerKind::Mala => ("mala", &["num_inner_steps", "inner_step_size", "proximal_radius"]),
+        SamplerKind::ProximalSgld => ("proximal-sgld", &["num_inner_steps", "inner_step_size"]),
+        SamplerKind::Pyld => ("pyld", &["step_size"]),
     };
-    match key.strip_prefix("sampler.") {
-        Some("final_step_factor") if sampler.step_schedule == StepSchedule::Constant => bail!(
+    let wrong = match key.strip_prefix("sampler.") {
+        Some("final_step_factor") if sampler.step_schedule == StepSchedule::Constant => format!(
             "`{key}` is not used: sampler.step_schedule is constant; linear and cosine fall to that share"
         ),
-        Some(
-            name @ ("step_size" | "noise_std" | "proximal_radius" | "num_inner_steps"
-            | "inner_step_size"),
-        ) if !own.contains(&name) => {
-            let keys: Vec<String> = own.iter().map(|name| format!("sampler.{name}")).collect();
-            bail!("`{key}` is not used by the sampler {kind}, whose keys are {}", keys.join(", "))
+        Some(name) if unused.contains(&name) => {
+            let used = SIZES.iter().filter(|name| !unused.contains(name));
+            let used: Vec<String> = used.map(|name| format!("sampler.{name}")).collect();
+            format!("`{key}` is not used by the sampler {kind}, whose keys are {}", used.join(", "))
         }
-        _ => Ok(()),
-    }
+        _ => return Ok(()),
+    };
+    Err(ConfigError::Invalid(wrong))
 }
 
 #[cfg(test)]

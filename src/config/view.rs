@@ -300,5 +300,6 @@ fn unknown(key: &str) -> ConfigError {
         false => rule.chain(table_of(&ViewConfig::default()).keys().cloned()).collect(),
     };
     let nearest = nearest(key, names.iter().map(String::as_str)).to_string();
-    ConfigError::UnknownKey { key: key.to_string(), nearest }
+    // A link is a stranger's text: its keys stay on one line.
+    ConfigError::UnknownKey { key: key.escape_debug().to_string(), nearest }
 }

@@ -98,7 +98,7 @@ pub fn names_in(folder: &Path) -> Vec<String> {
 ///
 /// # Errors
 /// There is none.
-pub fn open(path: &Path) -> Result<impl BufRead> {
+pub fn lines_of(path: &Path) -> Result<impl BufRead> {
     read(path).map(Cursor::new)
 }
 

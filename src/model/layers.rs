@@ -169,9 +169,12 @@ impl Convolution {
     /// For one image of `size` = [H, W], which becomes the output's.
     pub(super) fn cost(&self, size: &mut [usize; 2]) -> Cost {
         *size = size.map(|side| side.div_ceil(self.stride));
-        let (weights, positions) = (self.weight.lazy_shape(), size[0] * size[1]);
-        let products = weights.num_elements() * positions;
-        Cost { flops: 2 * products as u64, values: weights[3] * positions }
+        let weights = self.weight.lazy_shape();
+        let positions = (size[0] * size[1]) as u64;
+        Cost {
+            flops: 2 * weights.num_elements() as u64 * positions,
+            values: weights[3] as u64 * positions,
+        }
     }
 
     fn apply(&self, x: Tensor<4>, negative_slope: Option<f32>) -> Tensor<4> {
@@ -240,7 +243,7 @@ impl NormLayer {
             Self::Batch(norm) => norm.gamma.dims()[0],
             Self::Group(norm) => norm.num_channels,
         };
-        Cost { flops: 0, values: channels * size[0] * size[1] }
+        Cost { flops: 0, values: (channels * size[0] * size[1]) as u64 }
     }
 
     /// From now on with running statistics of its own; a clone shares its original's.

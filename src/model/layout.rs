@@ -14,7 +14,7 @@ use crate::{config::ModelConfig, device};
 pub struct Layout {
     /// Path and shape of every weight and running statistic, by their numbers, which begin at 1.
     pub tensors: Vec<(String, Vec<usize>)>,
-    /// Values that the network's convolutions and linear maps give for one input.
+    /// Values that the network's layers give for one input.
     pub num_activations: u64,
 }
 
@@ -33,10 +33,8 @@ impl Layout {
         let mut names = Names::default();
         network.visit(&mut names);
         let [_, height, width] = input_shape;
-        Ok(Self {
-            tensors: names.tensors,
-            num_activations: network.costs([height, width]).into_iter().sum::<Cost>().values as u64,
-        })
+        let cost: Cost = network.costs([height, width]).into_iter().sum();
+        Ok(Self { tensors: names.tensors, num_activations: cost.values })
     }
 
     /// How many numbers the weights and running statistics are.

@@ -45,8 +45,8 @@ impl Pieces for Mlp {
     }
 
     fn piece_cost(&self, index: usize, _: &mut [usize; 2]) -> Cost {
-        let products = self.layers[index].weight.lazy_shape().num_elements();
-        Cost { flops: 2 * products as u64, values: HIDDEN }
+        let weights = self.layers[index].weight.lazy_shape();
+        Cost { flops: 2 * weights.num_elements() as u64, values: weights[1] as u64 }
     }
 
     fn head(&self) -> &Head {

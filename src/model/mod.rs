@@ -24,13 +24,13 @@ pub use weights::{HostTensor, WeightsError, weights_of, with_weights};
 /// Past these a typing error, not a network, asks for all memory there is.
 const MAX_DEPTH: usize = 1000;
 const MAX_WIDTH: usize = 64;
+/// Memory for what the layers give while images are measured: little beside the weights and the optimiser of a network
+/// that needs so much.
+pub const MAX_LAYER_BYTES: u64 = 512 << 20;
+const MAX_AT_ONCE: usize = 250;
 /// What a misspelt name is compared with.
 const ARCHS: [&str; 8] =
     ["cnn-small", "cnn-medium", "cnn-base", "cnn-tiny", "mlp", "wrn-10-1", "wrn-16-4", "wrn-28-10"];
-/// Memory for what the layers give while images are measured: little beside the weights and the optimiser of a network
-/// that needs so much.
-pub const MAX_LAYER_BYTES: usize = 512 << 20;
-const MAX_AT_ONCE: usize = 250;
 
 /// Why a network could not be built.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -94,7 +94,7 @@ struct Cost {
     /// Multiplications and additions of a forward pass.
     flops: u64,
     /// Values that its layers give.
-    values: usize,
+    values: u64,
 }
 
 impl std::iter::Sum for Cost {
@@ -272,7 +272,8 @@ impl Network {
             Pass::Forward => 2 * costs.iter().map(|cost| cost.values).max().unwrap_or(0),
             Pass::Gradient => costs.into_iter().sum::<Cost>().values,
         };
-        (MAX_LAYER_BYTES / (size_of::<f32>() * values).max(1)).clamp(1, MAX_AT_ONCE)
+        let at_once = MAX_LAYER_BYTES / values.saturating_mul(size_of::<f32>() as u64).max(1);
+        usize::try_from(at_once).unwrap_or(MAX_AT_ONCE).clamp(1, MAX_AT_ONCE)
     }
 
     /// The part that PYLD's inner steps go through: the first `split` pieces.

@@ -14,7 +14,8 @@ use image::{
 
 use crate::files::write_atomically;
 
-pub(crate) use read::{MAX_BYTES, format_of};
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use read::format_of;
 pub use read::{item_of, load_item};
 
 /// Why a picture could not be written or read.

@@ -185,6 +185,7 @@ impl Trainer {
             if stop() {
                 return None;
             }
+            // Of each step only this is kept: gradients of all would be as large as a second buffer.
             let info;
             (state, info) = sampler.step(state, &energy);
             summaries.push(info.summary);
