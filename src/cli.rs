@@ -5,12 +5,13 @@ mod diagnosis;
 mod eval;
 mod fetch;
 mod interop;
+mod opening;
 mod pack;
 mod sample;
+mod settings;
+mod steps;
 mod train;
 mod view;
-
-use std::path::Path;
 
 use clap::{Parser, Subcommand};
 
@@ -82,6 +83,8 @@ enum Command {
     #[command(after_help = "Environment:
   JEMPP_CACHE   folder for all data sets, instead of jempp in the user's cache folder
   JEMPP_MIRROR  address of a mirror of your own, used alone: <address>/<DATASET>/<file>
+  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY  a proxy, and hosts that do without it
+  SSL_CERT_FILE, SSL_CERT_DIR  trusted certificates instead of the system's, as a proxy may need
 
 Examples:
   jempp fetch mnist
@@ -232,14 +235,4 @@ fn device_row(device: &ComputeDevice) -> (&'static str, String) {
         false => String::new(),
     };
     ("Device", format!("{}{threads}", device.description))
-}
-
-/// Checks that a file to write is not there yet.
-fn check_free(out: &Path) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        !out.exists(),
-        "{} already exists; nothing is ever overwritten. Choose another --out",
-        out.display()
-    );
-    Ok(())
 }

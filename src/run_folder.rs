@@ -185,7 +185,7 @@ impl RunFolder {
     pub fn rewind(&mut self, counters: &Counters) -> Result<(), RunFolderError> {
         let path = self.path.join(METRICS);
         let error = |source| io_error(&path, source);
-        let mut file = match files::open(&path) {
+        let mut file = match files::lines_of(&path) {
             Ok(file) => file,
             Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(source) => return Err(error(source)),

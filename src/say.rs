@@ -6,6 +6,8 @@
 
 use std::fmt::Write as _;
 
+pub use crate::config::shortened;
+
 /// Longest message of an error, in characters; the middle of a longer one is left out.
 const MAX_ERROR_CHARS: usize = 1200;
 /// A pipe that takes anything takes so many bytes at once without blocking (PIPE_BUF of Linux).
@@ -104,17 +106,6 @@ pub fn one_line(error: &anyhow::Error) -> String {
         }
     }
     shortened(&line, MAX_ERROR_CHARS)
-}
-
-/// The text itself, or its two ends where it is longer than `most` characters.
-pub fn shortened(text: &str, most: usize) -> String {
-    let count = text.chars().count();
-    if count <= most {
-        return text.to_string();
-    }
-    let head: String = text.chars().take(most * 2 / 3).collect();
-    let tail: String = text.chars().skip(count - most / 3).collect();
-    format!("{head} … {tail}")
 }
 
 #[cfg(test)]

@@ -2,14 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::Args;
 
 use super::{device_row, open_device, sample, say_opening};
 use crate::{
     config::{ConfigError, RunConfig},
     device::ComputeDevice,
-    files,
     progress::Progress,
     run_folder::RunFolder,
     say::{complain, say},
@@ -19,8 +17,6 @@ use crate::{
 
 /// Where a run goes when nobody says.
 const DEFAULT_RUN: &str = "runs/fashion-quick";
-/// A configuration is a few kilobytes.
-const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
 #[derive(Debug, Args)]
 pub(super) struct TrainArgs {
@@ -60,12 +56,10 @@ impl TrainArgs {
     /// What a new run begins with: the preset, under the configuration file.
     fn begin(&self) -> anyhow::Result<RunConfig> {
         let preset = RunConfig::preset(&self.preset)?;
-        let Some(path) = &self.config else { return Ok(preset) };
-        let bytes = files::read_at_most(path, MAX_CONFIG_BYTES)
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        let text =
-            String::from_utf8(bytes).with_context(|| format!("{} is no text", path.display()))?;
-        preset.with_toml(&text).with_context(|| path.display().to_string())
+        Ok(match &self.config {
+            Some(path) => preset.with_file(path)?,
+            None => preset,
+        })
     }
 
     /// `config` with the single keys of the command line replaced.

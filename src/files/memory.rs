@@ -50,6 +50,17 @@ pub fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The first `most` bytes of a file, or all that it has, and its length.
+///
+/// # Errors
+/// There is none.
+pub fn head(path: &Path, most: u64) -> Result<(Vec<u8>, u64)> {
+    let mut bytes = read(path)?;
+    let length = bytes.len() as u64;
+    bytes.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+    Ok((bytes, length))
+}
+
 /// The content of a file, which goes.
 ///
 /// # Errors
@@ -87,7 +98,7 @@ pub fn names_in(folder: &Path) -> Vec<String> {
 ///
 /// # Errors
 /// There is none.
-pub fn open(path: &Path) -> Result<impl BufRead> {
+pub fn lines_of(path: &Path) -> Result<impl BufRead> {
     read(path).map(Cursor::new)
 }
 

@@ -42,20 +42,12 @@ pub fn names_in(folder: &Path) -> Vec<String> {
     names
 }
 
-/// The content of a file.
-///
-/// # Errors
-/// What the operating system says.
-pub fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path)
-}
-
 /// A file, to be read line by line.
 ///
 /// # Errors
-/// What the operating system says.
-pub fn open(path: &Path) -> Result<impl BufRead> {
-    File::open(path).map(BufReader::new)
+/// What the operating system says, another kind of file.
+pub fn lines_of(path: &Path) -> Result<impl BufRead> {
+    open(path).map(|(file, _)| BufReader::new(file))
 }
 
 /// The content of a regular file of at most `most` bytes: never a device or a pipe, whose content has no
@@ -64,19 +56,45 @@ pub fn open(path: &Path) -> Result<impl BufRead> {
 /// # Errors
 /// What the operating system says, another kind of file, a larger one.
 pub fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
-    let kind = fs::metadata(path)?.file_type();
-    if !kind.is_file() {
-        let what = if kind.is_dir() { "it is a folder" } else { "it is no regular file" };
-        return Err(Error::new(ErrorKind::InvalidInput, what));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most {
+    let too_large = || {
         let why =
             format!("it is larger than {} MiB, the most that is read of such a file", most >> 20);
-        return Err(Error::new(ErrorKind::FileTooLarge, why));
+        Error::new(ErrorKind::FileTooLarge, why)
+    };
+    let (file, len) = open(path)?;
+    if len > most {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::new();
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(too_large());
     }
     Ok(bytes)
+}
+
+/// A regular file, open for reading, and how many bytes it has.
+///
+/// # Errors
+/// What the operating system says, another kind of file.
+pub(crate) fn open(path: &Path) -> Result<(File, u64)> {
+    let found = fs::metadata(path)?;
+    if !found.is_file() {
+        let what = if found.is_dir() { "it is a folder" } else { "it is no regular file" };
+        return Err(Error::new(ErrorKind::InvalidInput, what));
+    }
+    Ok((File::open(path)?, found.len()))
+}
+
+/// The first `most` bytes of a regular file, or all that it has, and its length.
+///
+/// # Errors
+/// What the operating system says, another kind of file.
+pub fn head(path: &Path, most: u64) -> Result<(Vec<u8>, u64)> {
+    let (file, len) = open(path)?;
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok((bytes, len))
 }
 
 /// Makes a folder and those above it.

@@ -34,6 +34,7 @@ use crate::{
 };
 
 pub use message::*;
+pub use outbox::Batch;
 pub use training::{Baseline, Opening, Training, TrainingEvent};
 #[cfg(target_arch = "wasm32")]
 pub use {
@@ -58,6 +59,10 @@ pub enum JobError {
     /// The run folder.
     #[error(transparent)]
     RunFolder(#[from] RunFolderError),
+    /// A folder of results.
+    #[cfg(not(target_arch = "wasm32"))]
+    #[error(transparent)]
+    Results(#[from] crate::results_folder::ResultsError),
     /// A file that travels with the program.
     #[error(transparent)]
     Asset(#[from] AssetError),

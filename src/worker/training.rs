@@ -581,7 +581,7 @@ impl Opening {
     fn of(config: &RunConfig, splits: &Splits) -> Self {
         Self {
             config: config.clone(),
-            data: describe_data(config, splits),
+            data: splits.describe(),
             network: String::new(),
             baseline: Baseline::of(splits),
         }
@@ -598,30 +598,6 @@ fn describe_network(trainer: &Trainer) -> String {
         Norm::Group => "group norm",
     };
     format!("{}, {norm}, {} weights", model.arch, trainer.network().num_params())
-}
-
-/// The data of a run in one line.
-fn describe_data(config: &RunConfig, splits: &Splits) -> String {
-    let Splits { train, validation, test } = splits;
-    let from = match config.data.dir.as_str() {
-        "" => String::new(),
-        dir => format!(", from {dir}"),
-    };
-    let [c, h, w] = train.shape;
-    let held_out = match validation.len() {
-        0 => String::new(),
-        count => format!(", {count} held out"),
-    };
-    let tested = match test.len() {
-        0 => "no test images".to_string(),
-        count => format!("{count} to test"),
-    };
-    format!(
-        "{}, {} to train on{held_out}, {tested}, {} classes, {c}×{h}×{w}{from}",
-        data::name(config.data.dataset),
-        train.len(),
-        train.num_classes(),
-    )
 }
 
 /// Makes the data's folder one that is found from any working folder.

@@ -1,0 +1,306 @@
+//! `jempp view`, and the window that bare `jempp` opens.
+
+mod desktop;
+mod measure;
+mod session;
+
+use std::{
+    cell::Cell,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use clap::Args;
+use eframe::glow::HasContext;
+
+use self::{
+    desktop::Desktop,
+    measure::{Measured, headless_rate},
+    session::LastSession,
+};
+use crate::{
+    app::{App, Link, SIZE},
+    bundled::{self, BundledModel},
+    config::ViewState,
+    device::{self, AdapterSummary},
+    lessons,
+    say::complain,
+    signals,
+    worker::{self, Worker},
+};
+
+/// The name of the window, and of the folder in which its sessions are kept.
+const NAME: &str = "jempp";
+/// How soon a request to stop is heard.
+const STOP_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Between two frames that show new steps where a program draws the window on the CPU. Such a frame
+/// takes some 20 ms of all of two cores, which the chains need more.
+const SOFTWARE_FRAME: Duration = Duration::from_millis(125);
+
+#[derive(Debug, Args)]
+pub(super) struct ViewArgs {
+    /// The query of a link, as `Copy link` gives it: every key that the window sets.
+    #[arg(value_name = "LINK")]
+    link: Option<String>,
+    /// Checkpoint of a run, or a packed model.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// A model that travels inside the program: fashion, mnist, fashion-classifier, two-moons or two-moons-classifier.
+    #[arg(long, value_name = "NAME", value_parser = bundled::find, conflicts_with = "checkpoint")]
+    model: Option<BundledModel>,
+    /// Compute device: auto, gpu, cpu, or an adapter's index or name.
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Begin to play at once.
+    #[arg(long)]
+    play: bool,
+    /// Write pictures, animations and traces into this folder without asking.
+    #[arg(long, value_name = "DIR")]
+    save_to: Option<PathBuf>,
+    /// Read the lessons from this folder: 1.md to 8.md, as in assets/lessons.
+    #[arg(long, value_name = "DIR")]
+    lessons: Option<PathBuf>,
+    /// Play so many seconds without and with the window, print rates and frame times, and leave.
+    #[arg(
+        long,
+        value_name = "SECS",
+        conflicts_with = "save_to",
+        value_parser = clap::value_parser!(u16).range(1..=3600)
+    )]
+    measure: Option<u16>,
+}
+
+impl Default for ViewArgs {
+    fn default() -> Self {
+        Self {
+            link: None,
+            checkpoint: None,
+            model: None,
+            device: "auto".into(),
+            play: false,
+            save_to: None,
+            lessons: None,
+            measure: None,
+        }
+    }
+}
+
+impl ViewArgs {
+    /// What the command line asks for; `None` goes on where the last session stopped.
+    fn view(&self) -> anyhow::Result<Option<ViewState>> {
+        let link = self.link.as_deref();
+        let mut view =
+            link.map(ViewState::from_query).transpose().context("the link cannot be shown")?;
+        let path = self.checkpoint.as_deref().map(checkpoint_path).transpose()?;
+        if let Some(name) = path.or(self.model.map(|model| model.name.to_string())) {
+            anyhow::ensure!(
+                !link.is_some_and(names_model),
+                "the link names a model, and so does the command line: give one of the two"
+            );
+            view.get_or_insert_default().view.model = name;
+        }
+        Ok(view)
+    }
+}
+
+/// Whether a link says which model it is of.
+fn names_model(link: &str) -> bool {
+    let query = link.rsplit_once('?').map_or(link, |(_, query)| query);
+    form_urlencoded::parse(query.as_bytes()).any(|(key, _)| key == "model")
+}
+
+/// The checkpoint at a path, or in a run's folder: by its whole path, for the session may be restored from
+/// elsewhere.
+fn checkpoint_path(path: &Path) -> anyhow::Result<String> {
+    let file = if path.is_dir() { path.join("checkpoint.safetensors") } else { path.to_path_buf() };
+    anyhow::ensure!(file.is_file(), "there is no checkpoint {}", file.display());
+    Ok(std::path::absolute(&file)?.display().to_string())
+}
+
+/// Checks that a folder holds lessons, and says which are not there.
+fn check_lessons(folder: &Path) -> anyhow::Result<()> {
+    let names = (1..=lessons::TITLES.len()).map(|number| format!("{number}.md"));
+    let missing: Vec<String> = names.filter(|name| !folder.join(name).is_file()).collect();
+    anyhow::ensure!(
+        missing.len() < lessons::TITLES.len(),
+        "{} holds no lessons: copy assets/lessons, 1.md to 8.md, there and edit them",
+        folder.display()
+    );
+    if !missing.is_empty() {
+        complain!("{}: not there: {}", folder.display(), missing.join(", "));
+    }
+    Ok(())
+}
+
+/// Opens the window and stays until it is closed.
+///
+/// # Errors
+/// There is no display, or nothing to draw with.
+pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
+    let view = args.view()?;
+    if let Some(folder) = &args.save_to {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    }
+    if let Some(folder) = &args.lessons {
+        check_lessons(folder)?;
+    }
+    let stop = signals::stop_flag()?;
+    let headless = match args.measure {
+        Some(secs) => match headless_rate(&args.device, view.clone(), secs, &stop)? {
+            None => return Ok(()),
+            rate => rate,
+        },
+        None => None,
+    };
+    let begin = Instant::now();
+    let window: Arc<OnceLock<(egui::Context, Duration)>> = Arc::default();
+    let waker = window.clone();
+    let wake = move || {
+        if let Some((ctx, pause)) = waker.get() {
+            ctx.request_repaint_after(*pause);
+        }
+    };
+    let Worker { commands, events, thread } = worker::spawn(args.device.clone(), wake)?;
+    let (play, save_to, measure) = (args.play, args.save_to.clone(), args.measure);
+    let lessons = args.lessons.clone();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    wake_to_stop(stop.clone(), window.clone())?;
+    // What is measured must not hang on the last session.
+    let session = match measure {
+        None => LastSession::begin(eframe::storage_dir(NAME)),
+        Some(_) => LastSession::default(),
+    };
+    let link = Link { commands, events };
+    let parts = Rc::new(Cell::new(Some((link, view, save_to, lessons, session))));
+    let [first, second] = renderers();
+    let options = |renderer| eframe::NativeOptions {
+        renderer,
+        viewport: egui::ViewportBuilder::default()
+            .with_inner_size(SIZE)
+            .with_min_inner_size([640.0, 480.0]),
+        persist_window: measure.is_none(),
+        // Only gradients need it, and software adapters feel it.
+        dithering: false,
+        ..Default::default()
+    };
+    let create = || -> eframe::AppCreator<'static> {
+        let (parts, window, sender) = (parts.clone(), window.clone(), sender.clone());
+        let stop = stop.clone();
+        Box::new(move |creation| {
+            let (link, view, save_to, lessons, mut session) =
+                parts.take().ok_or("the window was opened before")?;
+            let pause = if is_drawn_by_cpu(creation) { SOFTWARE_FRAME } else { Duration::ZERO };
+            let _ = window.set((creation.egui_ctx.clone(), pause));
+            let last = session.restore(creation.storage);
+            let mut app = App::new(link, view.or(last).unwrap_or_default());
+            app.viewer_mut().warning = session.warning();
+            if let Some(folder) = save_to {
+                app.save_to(folder);
+            }
+            // Chains that run when the model comes go on running.
+            match app.viewer().shows_plane() {
+                true if play => app.viewer_mut().prepare_lab(true),
+                true => {}
+                false => app.viewer_mut().is_running |= play,
+            }
+            app.viewer_mut().lesson_folder = lessons;
+            let desktop = Desktop::new(app, session, stop);
+            Ok(match measure {
+                Some(secs) => Box::new(Measured::new(desktop, begin, secs, sender)),
+                None => Box::new(desktop),
+            })
+        })
+    };
+    let open = |renderer| eframe::run_native(NAME, options(renderer), create());
+    // eframe panics where OpenGL has no configuration for a window.
+    let opened = catch_unwind(AssertUnwindSafe(|| open(first)));
+    let opened = match (opened, parts.take()) {
+        // A window that opened took them.
+        (Ok(opened), None) => opened.map_err(|error| why_not(&error)),
+        (Err(panic), None) => resume_unwind(panic),
+        (Ok(Err(error @ eframe::Error::WinitEventLoop(_))), _) => Err(why_not(&error)),
+        (Ok(Ok(())), Some(_)) => Ok(()),
+        (failed, unused) => {
+            parts.set(unused);
+            let first = match failed {
+                Ok(Err(error)) => error.to_string(),
+                _ => "OpenGL has no configuration for a window".into(),
+            };
+            open(second).map_err(|error| {
+                why_not(&error).context(format!(
+                    "neither wgpu nor OpenGL draws here: {first} (on Linux, libgl1-mesa-dri or mesa-vulkan-drivers \
+                     will do)"
+                ))
+            })
+        }
+    };
+    // The worker ends with the link to it. A training run is saved before the process ends.
+    if let Some((.., session)) = parts.take() {
+        session.end();
+    }
+    let saved = thread.join();
+    opened?;
+    if let Ok(Err(reason)) = saved {
+        anyhow::bail!("{reason}");
+    }
+    if let (Ok(report), Some(headless)) = (receiver.try_recv(), headless) {
+        report.print(headless);
+    }
+    Ok(())
+}
+
+/// Wakes the window when the program is asked to stop, for it may stand still.
+fn wake_to_stop(
+    stop: Arc<AtomicBool>,
+    window: Arc<OnceLock<(egui::Context, Duration)>>,
+) -> std::io::Result<()> {
+    let wait = move || {
+        loop {
+            std::thread::sleep(STOP_INTERVAL);
+            if let (true, Some((ctx, _))) = (stop.load(Ordering::Relaxed), window.get()) {
+                ctx.request_repaint();
+            }
+        }
+    };
+    std::thread::Builder::new().name("stop".into()).spawn(wait).map(drop)
+}
+
+fn why_not(error: &eframe::Error) -> anyhow::Error {
+    match error {
+        // Its text names source files.
+        eframe::Error::WinitEventLoop(_) => {
+            anyhow::anyhow!("no window could be opened: there is no display")
+        }
+        error => anyhow::anyhow!("no window could be opened: {error}"),
+    }
+}
+
+/// Whether the window is drawn by a program that stands in for a GPU.
+fn is_drawn_by_cpu(creation: &eframe::CreationContext<'_>) -> bool {
+    if let Some(state) = &creation.wgpu_render_state {
+        return state.adapter.get_info().device_type == wgpu::DeviceType::Cpu;
+    }
+    let Some(gl) = &creation.gl else { return false };
+    // SAFETY: eframe makes the context current before it makes the app.
+    let renderer = unsafe { gl.get_parameter_string(eframe::glow::RENDERER) };
+    ["llvmpipe", "softpipe", "swrast"].iter().any(|name| renderer.contains(name))
+}
+
+/// Who is to draw the window, and who else where that fails: wgpu, unless only programs stand in for GPUs.
+/// On Linux such a program fills a window with OpenGL in a quarter of the time that it takes with Vulkan.
+fn renderers() -> [eframe::Renderer; 2] {
+    let has_gpu = || pollster::block_on(device::list()).iter().any(AdapterSummary::is_hardware);
+    match cfg!(target_os = "linux") && !has_gpu() {
+        true => [eframe::Renderer::Glow, eframe::Renderer::Wgpu],
+        false => [eframe::Renderer::Wgpu, eframe::Renderer::Glow],
+    }
+}

@@ -1,0 +1,240 @@
+//! Pictures of chains: grids of images, scatter plots of points, animations. And pictures of people's own as starts.
+
+mod read;
+
+use std::{
+    io::{Cursor, Write},
+    path::Path,
+};
+
+use image::{
+    Delay, DynamicImage, Frame, ImageFormat, Rgb, RgbImage,
+    codecs::gif::{GifEncoder, Repeat},
+};
+
+use crate::files::write_atomically;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use read::format_of;
+pub use read::{item_of, load_item};
+
+/// Why a picture could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum PictureError {
+    /// The encoder or decoder refused.
+    #[error("cannot {action} picture {path}: {source}")]
+    Image {
+        /// read, encode.
+        action: &'static str,
+        /// The file.
+        path: String,
+        /// The reason.
+        source: image::ImageError,
+    },
+    /// No format that is known.
+    #[error("{0} is no picture: PNG, JPEG, GIF and WebP are read")]
+    Unknown(String),
+    /// A format that is known but not read.
+    #[error(
+        "{path} is a picture of the kind `{format}`, which is not read here: save it as PNG or JPEG"
+    )]
+    Format {
+        /// The file.
+        path: String,
+        /// What files of this kind end in.
+        format: &'static str,
+    },
+    /// The file ends before the picture does.
+    #[error("picture {0} is cut off: its end is missing")]
+    Cut(String),
+    /// No pixel, or too many.
+    #[error(
+        "picture {path} is {width} × {height} pixels; it must have some, and take at most 256 MiB"
+    )]
+    Size {
+        /// The file.
+        path: String,
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+    },
+    /// The operating system refused.
+    #[error("cannot {action} picture {path}: {source}")]
+    Io {
+        /// read, write.
+        action: &'static str,
+        /// The file.
+        path: String,
+        /// The reason.
+        source: std::io::Error,
+    },
+}
+
+/// What the files of pictures that can be read usually end in. A browser has no room for WebP's decoder.
+pub const ENDINGS: &[&str] = match cfg!(target_arch = "wasm32") {
+    true => &["png", "jpg", "jpeg", "gif"],
+    false => &["png", "jpg", "jpeg", "gif", "webp"],
+};
+
+/// Behind and between drawn items.
+pub const BACKGROUND: Rgb<u8> = Rgb([24, 24, 28]);
+/// How long the last frame of an animation stays.
+const LAST_FRAME_MILLIS: u32 = 1000;
+/// Side of a scatter plot in pixels.
+const SCATTER_SIDE: u32 = 512;
+/// Smallest side of one drawn image in pixels; smaller ones are enlarged by a whole factor.
+const CELL_SIDE: u32 = 56;
+/// Okabe and Ito's colours, told apart by colour-blind people too.
+const CLASS_COLOURS: [[u8; 3]; 8] = [
+    [230, 159, 0],
+    [86, 180, 233],
+    [0, 158, 115],
+    [240, 228, 66],
+    [0, 114, 178],
+    [213, 94, 0],
+    [204, 121, 167],
+    [200, 200, 200],
+];
+
+/// Items drawn row by row: images as a grid of `columns`, points in the plane as a scatter plot
+/// coloured by label.
+///
+/// # Shapes
+/// `values`: (N, C, H, W) flattened in [-1, 1], with `shape` = (C, H, W).
+pub fn draw(values: &[f32], labels: &[u32], shape: [usize; 3], columns: usize) -> RgbImage {
+    if shape[1] * shape[2] == 1 { scatter(values, labels) } else { grid(values, shape, columns) }
+}
+
+fn byte(value: f32) -> u8 {
+    ((value.clamp(-1.0, 1.0) + 1.0) * 127.5).round() as u8
+}
+
+fn grid(values: &[f32], [c, h, w]: [usize; 3], columns: usize) -> RgbImage {
+    let count = values.len() / (c * h * w);
+    let rows = count.div_ceil(columns);
+    let factor = CELL_SIDE.div_ceil(h.max(w) as u32);
+    let (cell_w, cell_h) = (w as u32 * factor, h as u32 * factor);
+    let gap = 2;
+    let mut picture = RgbImage::from_pixel(
+        columns as u32 * (cell_w + gap) + gap,
+        rows as u32 * (cell_h + gap) + gap,
+        BACKGROUND,
+    );
+    for (index, item) in values.chunks(c * h * w).enumerate() {
+        let (left, top) = (
+            (index % columns) as u32 * (cell_w + gap) + gap,
+            (index / columns) as u32 * (cell_h + gap) + gap,
+        );
+        for y in 0..cell_h {
+            for x in 0..cell_w {
+                let at = (y / factor) as usize * w + (x / factor) as usize;
+                let channel = |k: usize| byte(item[if c == 3 { k * h * w } else { 0 } + at]);
+                picture.put_pixel(left + x, top + y, Rgb([channel(0), channel(1), channel(2)]));
+            }
+        }
+    }
+    picture
+}
+
+fn scatter(values: &[f32], labels: &[u32]) -> RgbImage {
+    let mut picture = RgbImage::from_pixel(SCATTER_SIDE, SCATTER_SIDE, BACKGROUND);
+    let place = |value: f32| ((value + 1.0) / 2.0 * (SCATTER_SIDE - 3) as f32) as u32;
+    for (point, label) in values.chunks(2).zip(labels) {
+        let (x, y) = (place(point[0].clamp(-1.0, 1.0)), place(-point[1].clamp(-1.0, 1.0)));
+        for (dx, dy) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
+            let colour = CLASS_COLOURS[*label as usize % CLASS_COLOURS.len()];
+            picture.put_pixel(x + dx, y + dy, Rgb(colour));
+        }
+    }
+    picture
+}
+
+/// A picture as PNG.
+///
+/// # Errors
+/// The encoder refuses.
+pub fn png_of(picture: RgbImage) -> image::ImageResult<Vec<u8>> {
+    let mut bytes = Cursor::new(Vec::new());
+    if picture.pixels().all(|Rgb([r, g, b])| r == g && g == b) {
+        DynamicImage::from(picture).to_luma8().write_to(&mut bytes, ImageFormat::Png)?;
+    } else {
+        picture.write_to(&mut bytes, ImageFormat::Png)?;
+    }
+    Ok(bytes.into_inner())
+}
+
+/// An endless GIF that is written frame by frame; the last frame stays for a second.
+pub struct Animation<W: Write> {
+    encoder: GifEncoder<W>,
+    frame_millis: u32,
+    /// The newest frame, which may be the last.
+    newest: Option<RgbImage>,
+}
+
+impl<W: Write> Animation<W> {
+    /// Begins to write to `out`.
+    ///
+    /// # Errors
+    /// The encoder refuses.
+    pub fn new(out: W, frame_millis: u32) -> image::ImageResult<Self> {
+        let mut encoder = GifEncoder::new_with_speed(out, 10);
+        encoder.set_repeat(Repeat::Infinite)?;
+        Ok(Self { encoder, frame_millis, newest: None })
+    }
+
+    /// Adds a frame.
+    ///
+    /// # Errors
+    /// The encoder refuses.
+    pub fn push(&mut self, frame: RgbImage) -> image::ImageResult<()> {
+        let millis = self.frame_millis;
+        self.newest.replace(frame).map_or(Ok(()), |frame| self.encode(frame, millis))
+    }
+
+    /// Writes the last frame and the end.
+    ///
+    /// # Errors
+    /// The encoder refuses.
+    pub fn finish(mut self) -> image::ImageResult<()> {
+        self.newest.take().map_or(Ok(()), |frame| self.encode(frame, LAST_FRAME_MILLIS))
+    }
+
+    fn encode(&mut self, frame: RgbImage, millis: u32) -> image::ImageResult<()> {
+        let delay = Delay::from_numer_denom_ms(millis, 1);
+        let rgba = DynamicImage::from(frame).to_rgba8();
+        self.encoder.encode_frame(Frame::from_parts(rgba, 0, 0, delay))
+    }
+}
+
+/// Frames as an endless GIF; the last frame stays for a second.
+///
+/// # Errors
+/// The encoder refuses.
+pub fn gif_of(frames: Vec<RgbImage>, frame_millis: u32) -> image::ImageResult<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut animation = Animation::new(&mut bytes, frame_millis)?;
+    frames.into_iter().try_for_each(|frame| animation.push(frame))?;
+    animation.finish()?;
+    Ok(bytes)
+}
+
+/// Writes a picture as PNG.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn save_png(picture: RgbImage, path: &Path) -> Result<(), PictureError> {
+    write(path, &png_of(picture).map_err(|source| image_error("encode", path, source))?)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), PictureError> {
+    write_atomically(path, bytes).map_err(|source| PictureError::Io {
+        action: "write",
+        path: path.display().to_string(),
+        source,
+    })
+}
+
+fn image_error(action: &'static str, path: &Path, source: image::ImageError) -> PictureError {
+    PictureError::Image { action, path: path.display().to_string(), source }
+}
