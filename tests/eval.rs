@@ -54,7 +54,14 @@ fn results(dir: &Path, folder: &str) -> Results {
 #[test]
 fn everything_is_measured_and_comes_again() {
     let dir = tempfile::tempdir().unwrap();
-    let said = succeeds(dir.path(), &little(&["--out", "a"]));
+    // The same images as those inside the program, read from files.
+    let secret = dir.path().join("secret");
+    fs::create_dir(&secret).unwrap();
+    for file in fs::read_dir("assets/fashion-mnist").unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), secret.join(file.file_name())).unwrap();
+    }
+    let said = succeeds(dir.path(), &little(&["--out", "a", "--data", "secret"]));
     assert!(said.contains("accuracy at L∞ ε, refined, worst of these"), "{said}");
     let found = results(dir.path(), "a");
 
@@ -122,7 +129,7 @@ fn everything_is_measured_and_comes_again() {
     assert!(page.contains("upside down") && page.contains("data:image/png;base64,"));
 
     // The same again, beside the first.
-    let more = ["--out", "b", "--compare", "a/results.json"];
+    let more = ["--out", "b", "--data", "secret", "--compare", "a/results.json"];
     succeeds(dir.path(), &little(&more));
     let mut again = results(dir.path(), "b");
     again.seconds.clone_from(&found.seconds);

@@ -159,9 +159,10 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     checkpoint.config = settings::apply(checkpoint.config, &data, &args.assignments)?;
     args.check_used(&checkpoint.config)?;
     let device = open_device(&args.device)?;
-    let splits = data::load_at_hand(&checkpoint.config.data, checkpoint.config.seed)?;
+    let splits = data::load_at_hand(&checkpoint.config.data, checkpoint.config.seed)?
+        .in_classes(&checkpoint.class_names);
     let mut rows = opening::model_rows(&args.model, &checkpoint);
-    rows.push(opening::data_row(&checkpoint.config.data, &splits));
+    rows.push(("Data", splits.describe()));
     rows.extend([device_row(&device), opening::writes_row(&out, &kept)]);
     say_opening(&rows);
     let request = EvalRequest {

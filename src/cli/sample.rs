@@ -228,7 +228,7 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
     if args.reads_data() {
         let RunConfig { data, seed, .. } = &checkpoint.config;
         rows.push(match data::load_at_hand(data, *seed) {
-            Ok(splits) => opening::data_row(data, &splits),
+            Ok(splits) => ("Data", splits.in_classes(&checkpoint.class_names).describe()),
             // Chains can be diagnosed without; the diagnosis says what it lacks.
             Err(error) => ("Data", format!("none: {error}")),
         });

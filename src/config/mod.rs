@@ -17,7 +17,7 @@ pub use fields::Field;
 pub use lab::*;
 pub use presets::{PRESETS, Preset};
 pub use sections::*;
-pub use view::{LaneConfig, MAX_LANES, Tab, ViewConfig, ViewStart, ViewState};
+pub use view::{LaneConfig, MAX_LANES, MAX_SEED, Tab, ViewConfig, ViewStart, ViewState};
 
 /// What is wrong with a configuration and what to write instead.
 #[derive(Debug, thiserror::Error, PartialEq)]

@@ -114,6 +114,16 @@ choices! {
     }
 }
 
+choices! {
+    /// How sharpness-aware minimisation measures its radius ρ; g is the gradient at the weights w.
+    SamKind {
+        /// Moves the weights by ρ g / ‖g‖.
+        Plain,
+        /// Moves the weights by ρ w² g / ‖w g‖: large weights far, small ones little, so that scaling layers against each other changes nothing (ASAM).
+        Adaptive,
+    }
+}
+
 section! {
     /// Data set and batches.
     DataConfig {
@@ -145,6 +155,8 @@ section! {
         arch: String = "cnn-small".to_string();
         /// Normalisation: none, batch, frozen or group (WideResNet).
         norm: Norm = Norm::None;
+        /// Share that each training step's batch has in batch norm's running statistics, which evaluation reads (PyTorch's momentum). Only the images that the cross entropy sees count, never chains. 0.1 remembers about ten batches; the code of JEM, JEM++ and SADA-JEM takes 0.9.
+        norm_momentum: f64 = 0.1, in 0.0 ..= 1.0;
         /// How many leading pieces of the network form `first_layer`, the part that PYLD's inner steps go through. 1 is the bare first convolution, which is affine.
         split: usize = 1, in 1 ..= 64;
     }
@@ -233,8 +245,10 @@ section! {
         decay_epochs: Vec<usize> = Vec::new();
         /// Factor of each decay.
         decay_factor: f64 = 0.2, in 0.0 ..= 1.0;
-        /// Radius ρ of sharpness-aware minimisation: gradients are taken at the weights moved by ρ along the normalised gradient. Costs a second pass; 0 is off.
+        /// Radius ρ of sharpness-aware minimisation: gradients are taken at the weights moved up the loss by ρ, as `sam_kind` measures it. Costs a second pass; 0 is off.
         sam_radius: f64 = 0.0, in 0.0 ..= 100.0;
+        /// What `sam_radius` measures: plain, the length of the move (around 0.05), or adaptive, its length beside the weights' own sizes (SADA-JEM's code: 2). Nothing while `sam_radius` is 0.
+        sam_kind: SamKind = SamKind::Plain;
         /// Decay of the exponential moving average of the weights, which evaluation and sampling then use; 0 is off.
         ema_decay: f64 = 0.0, in 0.0 ..= 0.99999;
     }

@@ -8,6 +8,8 @@ use super::{
     one_line,
 };
 
+/// The largest seed that a link can carry.
+pub const MAX_SEED: u64 = i64::MAX as u64;
 /// Most lanes side by side.
 pub const MAX_LANES: usize = 3;
 

@@ -9,6 +9,7 @@ use crate::{
     device,
     energy::{Energy, JointEnergy},
     kernels::{chain_summary, index_tensor},
+    model::Pass,
     sampling::network_of,
 };
 
@@ -60,7 +61,13 @@ impl Subject {
         &self.device
     }
 
-    /// Images that go through the network at once.
+    /// Images that go through the network at once, where what becomes of one depends on no other and on no noise.
+    fn at_once(&self, pass: Pass) -> usize {
+        let [_, h, w] = self.shape;
+        self.energy.network().images_at_once([h, w], pass)
+    }
+
+    /// Images that go through the network at once where they meet noise, whose numbers count along the batch.
     pub(super) fn batch_size(&self) -> usize {
         self.batch_size
     }
@@ -78,7 +85,7 @@ impl Subject {
 
     /// Batches that so many images make.
     pub(super) fn num_batches(&self, num_images: usize) -> usize {
-        num_images.div_ceil(self.batch_size)
+        num_images.div_ceil(self.at_once(Pass::Forward))
     }
 
     /// Logits (N, classes) of images (N, C, H, W), flattened. Asks after every batch whether to go on.
@@ -87,7 +94,7 @@ impl Subject {
     /// What `go_on` says.
     pub(super) fn logits(&self, values: &[f32], go_on: GoOn) -> Result<Vec<f32>, EvalError> {
         let mut logits = Vec::new();
-        for batch in values.chunks(self.batch_size * self.num_pixels()) {
+        for batch in values.chunks(self.at_once(Pass::Forward) * self.num_pixels()) {
             let [found] = read([self.energy.logits(self.upload(batch))]);
             logits.extend(found);
             go_on()?;
@@ -101,7 +108,7 @@ impl Subject {
     /// What `go_on` says.
     pub(super) fn scores(&self, values: &[f32], go_on: GoOn) -> Result<Scores, EvalError> {
         let mut scores = Scores::default();
-        for batch in values.chunks(self.batch_size * self.num_pixels()) {
+        for batch in values.chunks(self.at_once(Pass::Gradient) * self.num_pixels()) {
             let x = self.upload(batch);
             let found = self.energy.gradient(x.clone());
             // The radius concerns the share of clamped components, which nobody asks for here.
@@ -155,7 +162,7 @@ impl Subject {
     /// What `go_on` says.
     pub(super) fn features(&self, values: &[f32], go_on: GoOn) -> Result<[Vec<f32>; 2], EvalError> {
         let mut found = [Vec::new(), Vec::new()];
-        for batch in values.chunks(self.batch_size * self.num_pixels()) {
+        for batch in values.chunks(self.at_once(Pass::Forward) * self.num_pixels()) {
             let network = self.energy.network();
             let seen = network.head_input(network.first_layer(self.upload(batch).autodiff()));
             let features = network.features(seen.clone()).without_autodiff();

@@ -38,19 +38,27 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// # Errors
 /// What the operating system says, another kind of file, a larger one.
 pub fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
-    let kind = fs::metadata(path)?.file_type();
-    if !kind.is_file() {
-        let what = if kind.is_dir() { "it is a folder" } else { "it is no regular file" };
-        return Err(Error::new(ErrorKind::InvalidInput, what));
-    }
     let mut bytes = Vec::new();
-    File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    open(path)?.0.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
         let why =
             format!("it is larger than {} MiB, the most that is read of such a file", most >> 20);
         return Err(Error::new(ErrorKind::FileTooLarge, why));
     }
     Ok(bytes)
+}
+
+/// A regular file, open for reading, and how many bytes it has.
+///
+/// # Errors
+/// What the operating system says, another kind of file.
+pub(crate) fn open(path: &Path) -> Result<(File, u64)> {
+    let found = fs::metadata(path)?;
+    if !found.is_file() {
+        let what = if found.is_dir() { "it is a folder" } else { "it is no regular file" };
+        return Err(Error::new(ErrorKind::InvalidInput, what));
+    }
+    Ok((File::open(path)?, found.len()))
 }
 
 /// Makes a folder and those above it.

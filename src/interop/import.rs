@@ -60,8 +60,8 @@ pub struct Imported {
 /// a slot's block says little about its class once trained. A buffer with fewer chains than classes is of
 /// no use, and fresh starts replace it as they do a missing one.
 ///
-/// Differs from JEMPP: running statistics of batch norm take a tenth of the new value when training goes
-/// on, not nine tenths.
+/// Differs from JEMPP: when training goes on, chains no longer enter the running statistics of batch norm, which
+/// keep the paper's momentum of 0.9.
 ///
 /// # Errors
 /// A file that is no such checkpoint, a tensor that is missing, of another shape, not finite or one too

@@ -14,8 +14,10 @@ use std::{
 const MAX_BYTES: u64 = 16 << 20;
 /// Most instructions in all pickles of a file; WRN-28-10's have some 20,000.
 const MAX_INSTRUCTIONS: usize = 1 << 20;
+/// How a zip archive begins.
+pub(super) const ZIP_START: &[u8] = b"PK\x03\x04";
 /// The number 0x1950a86a20f9469cfc6c, which opens a file of PyTorch before 1.6.
-const LEGACY_START: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+pub(super) const LEGACY_START: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
 /// That number, the version, the system, the checkpoint and the list of its storages.
 const LEGACY_PICKLES: usize = 5;
 
@@ -51,7 +53,7 @@ pub(super) fn check(path: &Path) -> Result<u64, Refusal> {
     let len = file.seek(SeekFrom::End(0))?;
     let start = read_at(&mut file, 0, len.min(LEGACY_START.len() as u64))?;
     let mut budget = MAX_INSTRUCTIONS;
-    if start.starts_with(b"PK\x03\x04") {
+    if start.starts_with(ZIP_START) {
         let pickle = zip_pickle(&mut file, len)?;
         skip_pickle(&pickle, &mut budget)?;
     } else if start == LEGACY_START {

@@ -86,7 +86,8 @@ pub(crate) fn starts(
             return Ok(Start::new(*kind, &centers).draw(labels, noise, device));
         }
         SampleStart::Data => {
-            let test = data::load_at_hand(&checkpoint.config.data, checkpoint.config.seed)?.test;
+            let splits = data::load_at_hand(&checkpoint.config.data, checkpoint.config.seed)?;
+            let test = splits.in_classes(&checkpoint.class_names).test;
             checkpoint.check_data(&test)?;
             let mut of_class: Vec<Vec<usize>> = vec![Vec::new(); test.num_classes()];
             for (index, &label) in test.labels.iter().enumerate() {

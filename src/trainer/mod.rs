@@ -97,12 +97,26 @@ struct Good {
 }
 
 impl Trainer {
-    /// A run at its beginning.
+    /// A run at its beginning, its class centres estimated from its images.
     ///
     /// # Errors
     /// A configuration whose parts do not fit the data or each other.
     pub fn new(config: RunConfig, train: Dataset, device: &Device) -> Result<Self, TrainerError> {
         let class_centers = ClassCentersData::estimate(&train, &config.class_centers)?;
+        Self::with_centers(config, train, device, class_centers)
+    }
+
+    /// A run at its beginning, with class centres of which the caller has heard on the way
+    /// ([`ClassCentersData::estimate_with`]).
+    ///
+    /// # Errors
+    /// As [`Trainer::new`].
+    pub fn with_centers(
+        config: RunConfig,
+        train: Dataset,
+        device: &Device,
+        class_centers: ClassCentersData,
+    ) -> Result<Self, TrainerError> {
         let counters = Counters { learning_rate_factor: 1.0, ..Counters::default() };
         Self::assemble(config, train, device, class_centers, counters, None)
     }

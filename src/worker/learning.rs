@@ -169,11 +169,14 @@ impl Service<'_> {
     }
 
     /// The window is gone: nothing of a training run is lost.
-    pub(super) async fn leave(&mut self) {
-        if let Some(mut training) = self.training.take() {
-            // Nobody is left to tell; the run's last checkpoint is still there.
-            let _ = training.run.finish(&mut |_| {}).await;
-        }
+    pub(super) async fn leave(&mut self) -> Result<(), Stop> {
+        let Some(mut training) = self.training.take() else { return Ok(()) };
+        training.run.finish(&mut |_| {}).await.map_err(|error| {
+            let folder = training.run.folder().path().display();
+            Stop::Unsaved(format!(
+                "the training run in {folder} could not be saved: {error}. Its last checkpoint is still there"
+            ))
+        })
     }
 }
 

@@ -32,6 +32,7 @@ use crate::{
 };
 
 pub use message::*;
+pub use outbox::Batch;
 pub use training::{Training, TrainingEvent};
 #[cfg(target_arch = "wasm32")]
 pub use {

@@ -35,7 +35,7 @@ impl OodImages {
     /// Test images, images of every other kind, and those of `paths`.
     ///
     /// # Errors
-    /// A path that holds no images of the model's size.
+    /// A path that holds no images of the model's size, or is named twice.
     pub(super) fn new(
         config: &RunConfig,
         test: &Dataset,
@@ -48,12 +48,11 @@ impl OodImages {
                 "--ood names images, and this is a model of points in the plane".into(),
             ));
         }
-        let own = sets::of_paths(paths, test.shape, count)?;
         let indices: Vec<usize> = spread(test.len(), count).collect();
         let inside = test.gather(indices.iter().copied());
         let (mut sets, left_out) = sets::other_datasets(config.data.dataset, test.shape, count);
         sets.extend(sets::made(test, &indices, &inside, seed));
-        sets.extend(own);
+        sets.extend(sets::of_paths(paths, test.shape, count, &sets)?);
         Ok(Self { inside, sets, left_out })
     }
 

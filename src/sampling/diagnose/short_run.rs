@@ -159,8 +159,9 @@ pub(super) fn compare(
 /// is none.
 fn test_images(run: &Run) -> Result<(Dataset, Vec<usize>), String> {
     let config = &run.checkpoint.config;
-    let test =
-        data::load_at_hand(&config.data, config.seed).map_err(|error| error.to_string())?.test;
+    let splits =
+        data::load_at_hand(&config.data, config.seed).map_err(|error| error.to_string())?;
+    let test = splits.in_classes(&run.checkpoint.class_names).test;
     run.checkpoint.check_data(&test).map_err(|error| error.to_string())?;
     let indices = pick(&test, &run.classes());
     match indices.is_empty() {

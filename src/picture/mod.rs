@@ -1,4 +1,6 @@
-//! Pictures of chains: grids of images, scatter plots of points, animations.
+//! Pictures of chains: grids of images, scatter plots of points, animations. And pictures of people's own as starts.
+
+mod read;
 
 use std::{
     io::{Cursor, Write},
@@ -6,12 +8,14 @@ use std::{
 };
 
 use image::{
-    Delay, DynamicImage, Frame, GrayImage, ImageFormat, Rgb, RgbImage,
+    Delay, DynamicImage, Frame, ImageFormat, Rgb, RgbImage,
     codecs::gif::{GifEncoder, Repeat},
-    imageops::FilterType,
 };
 
-use crate::files::{self, write_atomically};
+use crate::files::write_atomically;
+
+pub(crate) use read::{MAX_BYTES, format_of};
+pub use read::{item_of, load_item};
 
 /// Why a picture could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +30,34 @@ pub enum PictureError {
         /// The reason.
         source: image::ImageError,
     },
+    /// No format that is known.
+    #[error("{0} is no picture: PNG, JPEG, GIF and WebP are read")]
+    Unknown(String),
+    /// A format that is known but not read.
+    #[error(
+        "{path} is a picture of the kind `{format}`, which is not read here: save it as PNG or JPEG"
+    )]
+    Format {
+        /// The file.
+        path: String,
+        /// What files of this kind end in.
+        format: &'static str,
+    },
+    /// The file ends before the picture does.
+    #[error("picture {0} is cut off: its end is missing")]
+    Cut(String),
+    /// No pixel, or too many.
+    #[error(
+        "picture {path} is {width} × {height} pixels; it must have some, and take at most 256 MiB"
+    )]
+    Size {
+        /// The file.
+        path: String,
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+    },
     /// The operating system refused.
     #[error("cannot {action} picture {path}: {source}")]
     Io {
@@ -38,6 +70,11 @@ pub enum PictureError {
     },
 }
 
+/// What the files of pictures that can be read usually end in. A browser has no room for WebP's decoder.
+pub const ENDINGS: &[&str] = match cfg!(target_arch = "wasm32") {
+    true => &["png", "jpg", "jpeg", "gif"],
+    false => &["png", "jpg", "jpeg", "gif", "webp"],
+};
 /// Behind and between drawn items.
 pub const BACKGROUND: Rgb<u8> = Rgb([24, 24, 28]);
 /// How long the last frame of an animation stays.
@@ -186,37 +223,6 @@ pub fn gif_of(frames: Vec<RgbImage>, frame_millis: u32) -> image::ImageResult<Ve
 /// The file cannot be written.
 pub fn save_png(picture: RgbImage, path: &Path) -> Result<(), PictureError> {
     write(path, &png_of(picture).map_err(|source| image_error("encode", path, source))?)
-}
-
-/// A picture file as one item (C, H, W) in [-1, 1], scaled to that size.
-///
-/// # Errors
-/// The file cannot be read or is no picture.
-pub fn load_item(path: &Path, shape: [usize; 3]) -> Result<Vec<f32>, PictureError> {
-    let bytes = files::read(path).map_err(|source| PictureError::Io {
-        action: "read",
-        path: path.display().to_string(),
-        source,
-    })?;
-    item_of(&bytes, path, shape)
-}
-
-/// The same, of the bytes of a file that is called `path` in errors.
-///
-/// # Errors
-/// It is no picture.
-pub fn item_of(bytes: &[u8], path: &Path, [c, h, w]: [usize; 3]) -> Result<Vec<f32>, PictureError> {
-    let picture =
-        image::load_from_memory(bytes).map_err(|source| image_error("read", path, source))?;
-    let picture = picture.resize_exact(w as u32, h as u32, FilterType::Triangle);
-    let scaled = |byte: u8| f32::from(byte) / 127.5 - 1.0;
-    Ok(if c == 3 {
-        let rgb = picture.to_rgb8();
-        (0..3).flat_map(|k| rgb.pixels().map(move |p| scaled(p.0[k])).collect::<Vec<_>>()).collect()
-    } else {
-        let gray: GrayImage = picture.to_luma8();
-        gray.pixels().map(|pixel| scaled(pixel.0[0])).collect()
-    })
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), PictureError> {
