@@ -30,6 +30,7 @@ mod files;
 pub mod interop;
 pub mod kernels;
 pub mod lessons;
+pub mod memory;
 pub mod model;
 pub mod objective;
 mod optimizer;

@@ -7,7 +7,7 @@ use std::{ops::ControlFlow, process::Command};
 
 use common::values;
 use jempp::{
-    class_centers::ClassCentersData,
+    class_centers::{ClassCentersData, ClassCentersError},
     config::{ClassCentersConfig, DataConfig},
     data::{self, Dataset},
     device,

@@ -82,13 +82,14 @@ struct Window {
 impl Window {
     fn with(app: impl FnOnce(Link) -> App) -> Self {
         let (worker, link) = Scripted::new();
-        let harness = Harness::builder().with_size([1280.0, 800.0]).build_ui_state(
-            |ui, app: &mut App| {
-                app.drain(ui.ctx());
-                app.show(ui);
-            },
-            app(link),
-        );
+        let harness =
+            Harness::builder().with_size([1280.0, 800.0]).allow_missing_glyphs().build_ui_state(
+                |ui, app: &mut App| {
+                    app.drain(ui.ctx());
+                    app.show(ui);
+                },
+                app(link),
+            );
         let mut window = Self { harness, worker };
         window.pass(3, 0);
         window
@@ -365,10 +366,10 @@ fn names_of_strangers_keep_to_their_line() {
 #[test]
 fn an_image_larger_than_a_texture_is_drawn_from_fewer_pixels() {
     let mut window = Window::new(ViewState::default());
-    window.harness.input_mut().max_texture_side = Some(256);
+    window.harness.input_mut().max_texture_side = Some(1024);
     window.pass(1, 0);
     let names = (0..9).map(|class| class.to_string()).collect();
-    open(&mut window, model(names, [1, 200, 130]), &[0.5, -0.5]);
+    open(&mut window, model(names, [1, 600, 430]), &[0.5, -0.5]);
     window.viewer().selected = Some(Selection { lane: 0, chain: 2 });
     window.pass(2, 0);
     assert!(window.has("chain 1 at step"));

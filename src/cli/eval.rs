@@ -154,7 +154,7 @@ fn check_refinement_key(key: &str, eval: &EvalConfig) -> anyhow::Result<()> {
 pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     let out = args.out.destination(DEFAULT_EVALUATION);
     let kept = out.check(Job::Eval)?;
-    let (_, bytes, mut checkpoint) = args.model.load_file()?;
+    let (bytes, mut checkpoint) = args.model.load_file()?;
     let data: Vec<_> = args.data.as_deref().map(settings::data_dir).into_iter().collect();
     checkpoint.config = settings::apply(checkpoint.config, &data, &args.assignments)?;
     args.check_used(&checkpoint.config)?;

@@ -9,14 +9,18 @@ use super::{device_row, opening, sample::ModelArgs, say_opening};
 use crate::{
     config::{ConfigError, DatasetName, RunConfig},
     files::write_atomically,
-    interop::{self, Centers, ImportRequest, Imported},
+    interop::{self, Centers, ImportRequest, Imported, Reading},
     results_folder::check_file,
     say::say,
 };
 
+/// Where the official code puts the weights.
+const OFFICIAL_KEY: &str = "model_state_dict";
+
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// File of torch.save with `model_state_dict` and, if there is one, `replay_buffer`.
+    /// File of torch.save with the weights alone or under `model_state_dict`, `state_dict`, `model` or `net`
+    /// and, if there is one, `replay_buffer`.
     file: PathBuf,
     /// Checkpoint to write. Named checkpoint.safetensors, its folder can be trained on
     /// with `jempp train --resume`.
@@ -62,6 +66,7 @@ pub struct ExportArgs {
 /// Imports and says what was found.
 pub fn import(args: &ImportArgs) -> anyhow::Result<()> {
     check_file(&args.out, args.force, Some(&args.file))?;
+    check_writable(&args.out)?;
     let request = ImportRequest {
         arch: args.arch.clone(),
         dataset: args.dataset.as_deref().map(dataset).transpose()?,
@@ -87,6 +92,7 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<()> {
 /// Exports and says how much.
 pub fn export(args: &ExportArgs) -> anyhow::Result<()> {
     check_file(&args.out, args.force, args.model.path())?;
+    check_writable(&args.out)?;
     let checkpoint = args.model.load()?;
     let mut rows = opening::model_rows(&args.model, &checkpoint);
     rows.push(("Writes", args.out.display().to_string()));
@@ -116,8 +122,20 @@ fn describe(imported: &Imported) {
             "Class centres: uniform noise, as there are neither chains nor images; --data DIR takes images"
         ),
     }
-    if imported.num_aliases > 0 {
-        say!("Left out, unread: {} second names of tensors (`yopo`)", imported.num_aliases);
+    let Reading { container, prefix, num_others, num_aliases } = &imported.reading;
+    if !container.is_empty() && container != OFFICIAL_KEY {
+        say!("Weights: those under `{container}`, as there is no `{OFFICIAL_KEY}`");
+    }
+    if !prefix.is_empty() {
+        say!("Names: taken without their common prefix `{prefix}`");
+    }
+    if *num_others > 0 {
+        say!(
+            "Left out, unread: {num_others} tensors outside the network, an optimiser's for example"
+        );
+    }
+    if *num_aliases > 0 {
+        say!("Left out, unread: {num_aliases} second names of tensors (`yopo`)");
     }
     if !imported.unused.is_empty() {
         say!("Left out, unused by the classifier: {} tensors", imported.unused.len());
@@ -130,7 +148,18 @@ fn dataset(name: &str) -> Result<DatasetName, ConfigError> {
     Ok(config.data.dataset)
 }
 
+/// Checks that a file can come to be, before the work that fills it.
+fn check_writable(out: &Path) -> anyhow::Result<()> {
+    let here = |folder: &Path| folder.as_os_str().is_empty();
+    let folder = out.ancestors().skip(1).find(|folder| here(folder) || folder.exists());
+    let folder = folder.filter(|folder| !here(folder)).unwrap_or(Path::new("."));
+    if let Err(error) = tempfile::tempfile_in(folder) {
+        anyhow::bail!("cannot write {}: {}", out.display(), error.kind());
+    }
+    Ok(())
+}
+
 fn make_folder(out: &Path) -> anyhow::Result<()> {
     let folder = out.parent().unwrap_or(Path::new(""));
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot write {}", out.display()))
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use clap::Args;
 
 use super::{
@@ -18,7 +18,7 @@ use crate::{
     data,
     device::ComputeDevice,
     eval::results::{is_weak_judge, weak_judge},
-    files::{file_name, sha256},
+    files::sha256,
     results_folder::{Job, MadeBy},
     sampling::{self, SampleRequest, SampleStart, diagnose::DiagnoseRequest},
     say::{complain, say},
@@ -32,7 +32,7 @@ const DEFAULT_FRAMES: usize = 21;
 /// Which model a command is about.
 #[derive(Debug, Args)]
 pub(super) struct ModelArgs {
-    /// Checkpoint of a run, or a packed model [default: the first of the bundled models].
+    /// Checkpoint of a run or its folder, or a packed model [default: the first of the bundled models].
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
     /// A model that travels inside the program: fashion, mnist, fashion-classifier, two-moons or two-moons-classifier.
@@ -42,27 +42,20 @@ pub(super) struct ModelArgs {
 
 impl ModelArgs {
     pub(super) fn load(&self) -> anyhow::Result<Checkpoint> {
-        Ok(self.load_file()?.2)
+        Ok(self.load_file()?.1)
     }
 
-    /// The model's name, the file that holds it, and what is in it.
-    pub(super) fn load_file(&self) -> anyhow::Result<(String, Vec<u8>, Checkpoint)> {
+    /// The file that holds the model, and what is in it.
+    pub(super) fn load_file(&self) -> anyhow::Result<(Vec<u8>, Checkpoint)> {
         Ok(match &self.checkpoint {
-            Some(path) => {
-                let bytes = std::fs::read(path)
-                    .with_context(|| format!("cannot read checkpoint {}", path.display()))?;
-                let checkpoint = Checkpoint::from_bytes(&bytes, path)?;
-                (file_name(path), bytes, checkpoint)
-            }
+            Some(path) => Checkpoint::read(path)?,
             None => {
                 let model = self.model.unwrap_or(BUNDLED_MODELS[0]);
-                (model.name.to_string(), model.bytes().to_vec(), model.load()?)
+                (model.bytes().to_vec(), model.load()?)
             }
         })
     }
-}
 
-impl ModelArgs {
     /// The file that was named.
     pub(super) fn path(&self) -> Option<&Path> {
         self.checkpoint.as_deref()
@@ -217,7 +210,7 @@ impl SampleArgs {
 pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
     let out = args.out.destination(DEFAULT_SAMPLES);
     let kept = out.check(Job::Sample)?;
-    let (_, bytes, mut checkpoint) = args.model.load_file()?;
+    let (bytes, mut checkpoint) = args.model.load_file()?;
     checkpoint.config = args.apply(&checkpoint.config)?;
     let start = args.start()?;
     args.check_used(&start, &checkpoint.config.sampler)?;
@@ -324,7 +317,7 @@ fn sample(
 /// Samples the run behind `checkpoint` as `jempp sample` does by default.
 pub(super) fn of_run(checkpoint: &Path, device: &ComputeDevice) -> anyhow::Result<()> {
     let model = ModelArgs { checkpoint: Some(checkpoint.to_path_buf()), model: None };
-    let (_, bytes, loaded) = model.load_file()?;
+    let (bytes, loaded) = model.load_file()?;
     let out = OutArgs::default().destination(DEFAULT_SAMPLES);
     let request = SampleRequest {
         start: SampleStart::Fresh(StartKind::ClassCenters),

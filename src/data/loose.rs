@@ -1,6 +1,7 @@
 //! Images without labels: an IDX file, or a folder of pictures, in folders of their own where they have classes.
 
 use std::{
+    collections::HashSet,
     fs::{self, File},
     io::Read,
     path::{Path, PathBuf},
@@ -95,6 +96,8 @@ fn load_pictures(path: &Path, shape: [usize; 3], most: usize) -> Result<Loose, D
 #[derive(Default)]
 struct Pictures {
     files: Vec<PathBuf>,
+    /// All that were looked into.
+    folders: HashSet<PathBuf>,
     /// Folders with a picture in them.
     num_folders: usize,
     num_hidden: usize,
@@ -108,6 +111,10 @@ struct Pictures {
 impl Pictures {
     fn collect(&mut self, folder: &Path, depth: usize) -> Result<(), DataError> {
         let io = |source| DataError::Io { path: folder.to_path_buf(), source };
+        // A link may lead back.
+        if !self.folders.insert(fs::canonicalize(folder).map_err(io)?) {
+            return Ok(());
+        }
         let num_before = self.files.len();
         let mut folders = Vec::new();
         for entry in fs::read_dir(folder).map_err(io)? {
@@ -151,7 +158,7 @@ impl Pictures {
 }
 
 /// Whether a file begins like a picture that is read, whatever its name says.
-fn is_picture(path: &Path) -> bool {
+pub(super) fn is_picture(path: &Path) -> bool {
     let mut start = Vec::new();
     path.is_file()
         && File::open(path).is_ok_and(|file| file.take(START).read_to_end(&mut start).is_ok())

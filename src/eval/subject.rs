@@ -10,7 +10,7 @@ use crate::{
     energy::{Energy, JointEnergy},
     kernels::{chain_summary, index_tensor},
     model::Pass,
-    sampling::network_of,
+    sampling::{check_memory, network_of},
 };
 
 /// What takes a logit out of a log_sum_exp.
@@ -39,10 +39,11 @@ impl Subject {
     /// The network of a checkpoint, batch norm on its running statistics.
     ///
     /// # Errors
-    /// Weights that do not fit.
+    /// Weights that do not fit, batches that need more memory than there may be.
     pub(super) fn new(checkpoint: &Checkpoint, device: &Device) -> Result<Self, EvalError> {
         let config = &checkpoint.config.model;
         let norm = if config.norm == Norm::Batch { Norm::Frozen } else { config.norm };
+        check_memory(checkpoint, checkpoint.config.data.batch_size)?;
         let network = network_of(checkpoint, &ModelConfig { norm, ..config.clone() }, device)?;
         Ok(Self {
             energy: JointEnergy::new(&network).with_logits(),

@@ -22,6 +22,7 @@ use crate::{
 
 pub use centers::Centers;
 pub use export::export;
+pub use file::Reading;
 pub use import::{ImportRequest, Imported, import};
 
 /// What to do with a file of PyTorch where one of our own is needed.

@@ -14,7 +14,8 @@ use image::{
 
 use crate::files::write_atomically;
 
-pub(crate) use read::{MAX_BYTES, format_of};
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use read::format_of;
 pub use read::{item_of, load_item};
 
 /// Why a picture could not be written or read.
@@ -75,6 +76,7 @@ pub const ENDINGS: &[&str] = match cfg!(target_arch = "wasm32") {
     true => &["png", "jpg", "jpeg", "gif"],
     false => &["png", "jpg", "jpeg", "gif", "webp"],
 };
+
 /// Behind and between drawn items.
 pub const BACKGROUND: Rgb<u8> = Rgb([24, 24, 28]);
 /// How long the last frame of an animation stays.

@@ -12,7 +12,7 @@ use burn::{
 };
 
 use super::{
-    NOISE_STREAM, SampleStart,
+    NOISE_STREAM, SampleStart, check_memory,
     diagnose::{DiagnoseRequest, Diagnosis, Recorder, Run, Seen},
     film::{self, Film},
     network_of, starts,
@@ -113,6 +113,7 @@ pub fn sample(
     checkpoint.config.check()?;
     request.out.check(request.made_by.job)?;
     let labels = request.labels(&checkpoint)?;
+    check_memory(&checkpoint, labels.len())?;
     if let Some(diagnose) = &request.diagnose {
         diagnose.check(labels.len(), request)?;
     }

@@ -58,7 +58,7 @@ impl Session {
         let checkpoint = match (bundled::find(name), attached.get(name)) {
             (Ok(model), _) => model.load()?,
             (_, Some(bytes)) => Checkpoint::from_bytes(bytes, path)?,
-            (Err(_), _) if files::is_file(path) => Checkpoint::load(path)?,
+            (Err(_), _) if files::exists(path) => Checkpoint::load(path)?,
             (Err(error), _) => {
                 return Err(JobError::Request(format!("no file `{name}`, and {error}")));
             }

@@ -54,7 +54,8 @@ fn a_folder_named_for_another_set_is_refused() {
     fs::remove_dir_all(root.join("fashion-mnist")).unwrap();
     let said = refused("mnist", &root);
     assert!(
-        said.contains("is named for data set `EMNIST`") && said.contains("name it with --data"),
+        said.contains("is named for data set `EMNIST`")
+            && said.contains("name that folder with --data"),
         "{said}"
     );
 }
@@ -111,13 +112,20 @@ fn a_folder_that_nothing_would_read_is_refused_with_what_would() {
         "{said}"
     );
     assert!(said.contains("--dataset fashion-mnist, mnist, cifar10, cifar100 or svhn"), "{said}");
-    let said = refused("two-moons", &root.join("pts.csv"));
+    let said = refused("two-moons", &root);
     assert!(said.contains("`two-moons` is drawn from a formula and reads no folder"), "{said}");
+    fs::write(root.join("pts.csv"), "1,2").unwrap();
+    assert!(refused("two-moons", &root.join("pts.csv")).contains("pts.csv out, which is a file"));
+    fs::create_dir(root.join("cats")).unwrap();
+    image::RgbImage::new(3, 3).save(root.join("cats/0.png")).unwrap();
+    let said = refused("fashion-mnist-embedded", &root);
+    assert!(said.contains("the pictures there cannot be trained on as they are"), "{said}");
+    assert!(refused("mnist", &root).contains("the pictures there cannot be trained on"));
     ten(&root.join("MNIST"), 1);
-    assert!(refused("fashion-mnist-embedded", &root).contains("fit --dataset mnist"));
+    assert!(refused("fashion-mnist-embedded", &root).contains("there fit --dataset mnist"));
     for arguments in [
         &["train", "--data", "sets"][..],
-        &["train", "--preset", "toy-two-moons", "--data", "pts.csv"],
+        &["train", "--preset", "toy-two-moons", "--data", "sets/pts.csv"],
         &["train", "--set", "data.dir='sets'"],
     ] {
         let all = [arguments, &["--out", "run", "--device", "cpu"]].concat();
@@ -155,6 +163,12 @@ fn what_is_no_folder_and_what_is_packed_is_said() {
     fs::write(root.join("pts.csv"), "1,2").unwrap();
     assert!(refused("mnist", &root.join("pts.csv")).contains("it is no folder"));
     assert!(refused("mnist", Path::new("/dev/zero")).contains("it is no folder"));
+    fs::write(root.join("emnist-letters-test-images-idx3-ubyte.gz"), "").unwrap();
+    let said = refused("mnist", &root);
+    assert!(
+        said.contains("emnist-letters-test-images-idx3-ubyte.gz there has another name"),
+        "{said}"
+    );
     fs::write(root.join("mnist.tar.gz"), "").unwrap();
     assert!(refused("mnist", &root).contains("mnist.tar.gz there is packed: unpack it first"));
     let python = root.join("cifar-10-batches-py");

@@ -39,6 +39,8 @@ fn pictures_of_classes_are_read_and_what_is_none_is_counted() {
     }
     fs::write(root.join("notes.txt"), "P1 is no picture here").unwrap();
     fs::create_dir(root.join("__MACOSX")).unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(root, root.join("cat/back")).unwrap();
     let found = read(root, 100).unwrap();
     assert_eq!(found.values.len(), 6 * 16);
     assert_eq!(

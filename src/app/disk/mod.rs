@@ -14,6 +14,7 @@ use web_time::Instant;
 
 use super::exports::Export;
 use crate::picture;
+pub(super) use crate::picture::ENDINGS as PICTURES;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) use native::{ask, beside, take_dropped, write};
@@ -41,7 +42,6 @@ impl Purpose {
 
 /// Endings of the files that can be opened.
 const CHECKPOINTS: [&str; 1] = ["safetensors"];
-pub(super) use crate::picture::ENDINGS as PICTURES;
 
 /// What happened beside the window's thread.
 pub(super) enum Done {

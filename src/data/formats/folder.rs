@@ -6,7 +6,11 @@ use std::{
 };
 
 use super::{cifar, cli_name, idx, svhn};
-use crate::{config::DatasetName, data::DataError};
+use crate::{
+    config::DatasetName,
+    data::{DataError, loose::is_picture},
+    files::file_name,
+};
 
 /// The data sets that are read from files.
 const SETS: [DatasetName; 5] = [
@@ -16,22 +20,38 @@ const SETS: [DatasetName; 5] = [
     DatasetName::Cifar100,
     DatasetName::Svhn,
 ];
-/// What folders of data sets are called, in lower case without punctuation. The sets that are not ours have files
-/// of the same names as MNIST.
-const FOLDERS: [(&str, Result<DatasetName, &str>); 12] = [
-    ("mnist", Ok(DatasetName::Mnist)),
-    ("fashionmnist", Ok(DatasetName::FashionMnist)),
-    ("fashion", Ok(DatasetName::FashionMnist)),
-    ("cifar10", Ok(DatasetName::Cifar10)),
-    ("cifar10batchesbin", Ok(DatasetName::Cifar10)),
-    ("cifar100", Ok(DatasetName::Cifar100)),
-    ("cifar100binary", Ok(DatasetName::Cifar100)),
-    ("svhn", Ok(DatasetName::Svhn)),
-    ("emnist", Err("EMNIST")),
-    ("kmnist", Err("KMNIST")),
-    ("qmnist", Err("QMNIST")),
-    ("notmnist", Err("notMNIST")),
+/// What folders of data sets are called, in lower case without punctuation.
+const FOLDERS: [(&str, Named); 12] = [
+    ("mnist", Named::Ours(DatasetName::Mnist)),
+    ("fashionmnist", Named::Ours(DatasetName::FashionMnist)),
+    ("fashion", Named::Ours(DatasetName::FashionMnist)),
+    ("cifar10", Named::Ours(DatasetName::Cifar10)),
+    ("cifar10batchesbin", Named::Ours(DatasetName::Cifar10)),
+    ("cifar100", Named::Ours(DatasetName::Cifar100)),
+    ("cifar100binary", Named::Ours(DatasetName::Cifar100)),
+    ("svhn", Named::Ours(DatasetName::Svhn)),
+    ("emnist", Named::LikeMnist("EMNIST")),
+    ("kmnist", Named::LikeMnist("KMNIST")),
+    ("qmnist", Named::LikeMnist("QMNIST")),
+    ("notmnist", Named::LikeMnist("notMNIST")),
 ];
+
+/// Which data set a folder is named for.
+#[derive(Clone, Copy)]
+enum Named {
+    Ours(DatasetName),
+    /// One that we have no name for, whose files are called as MNIST's.
+    LikeMnist(&'static str),
+}
+
+impl Named {
+    fn name(self) -> String {
+        match self {
+            Self::Ours(dataset) => cli_name(dataset),
+            Self::LikeMnist(name) => name.to_string(),
+        }
+    }
+}
 
 /// A folder with all files of a data set.
 pub(super) struct Folder {
@@ -46,7 +66,7 @@ pub(super) struct Folder {
 struct Candidate {
     dir: PathBuf,
     files: Vec<Option<PathBuf>>,
-    named: Option<Result<DatasetName, &'static str>>,
+    named: Option<Named>,
 }
 
 impl Candidate {
@@ -61,20 +81,25 @@ impl Candidate {
         self.files.iter().all(Option::is_some)
     }
 
-    /// Whether its name is that of another data set, whose files are called alike.
-    fn is_of_other(&self, dataset: DatasetName) -> bool {
-        match self.named {
-            Some(Ok(named)) => named != dataset && files_of(named) == files_of(dataset),
-            Some(Err(_)) => matches!(dataset, DatasetName::Mnist | DatasetName::FashionMnist),
-            None => false,
-        }
+    /// The other data set that it is named for, whose files are called alike.
+    fn other(&self, dataset: DatasetName) -> Option<Named> {
+        self.named.filter(|named| match *named {
+            Named::Ours(other) => other != dataset && files_of(other) == files_of(dataset),
+            Named::LikeMnist(_) => files_of(dataset) == idx::files(),
+        })
+    }
+
+    /// The same, but where the person named that folder for want of another name for it.
+    fn refusal(&self, dataset: DatasetName, root: &Path) -> Option<Named> {
+        let is_named = self.dir == root || self.dir == root.join("raw");
+        self.other(dataset).filter(|other| !is_named || matches!(other, Named::Ours(_)))
     }
 
     /// Lower is better: the folder that was named itself, one that bears the data set's name, any other.
     fn rank(&self, dataset: DatasetName, root: &Path) -> usize {
         match self.named {
             _ if self.dir == root => 0,
-            Some(Ok(named)) if named == dataset => 1,
+            Some(Named::Ours(named)) if named == dataset => 1,
             _ => 2,
         }
     }
@@ -96,7 +121,7 @@ pub(super) fn find(dataset: DatasetName, root: &Path) -> Result<Folder, DataErro
     let candidates = candidates(root, &names)?;
     let (whole, partial): (Vec<_>, Vec<_>) = candidates.into_iter().partition(Candidate::is_whole);
     let (others, mut whole): (Vec<_>, Vec<_>) =
-        whole.into_iter().partition(|candidate| is_refused(candidate, dataset, root));
+        whole.into_iter().partition(|candidate| candidate.refusal(dataset, root).is_some());
     whole.sort_by_key(|candidate| candidate.rank(dataset, root));
     let Some(best) = whole.first() else {
         return Err(nothing(dataset, root, &names, &others, &partial));
@@ -111,10 +136,8 @@ pub(super) fn find(dataset: DatasetName, root: &Path) -> Result<Folder, DataErro
     }
     let mut whole = whole.into_iter();
     let Some(best) = whole.next() else { unreachable!("the first of them was looked at") };
-    let named = others.iter().map(|other| match other.named {
-        Some(Ok(named)) => format!("{} (named for {})", other.dir.display(), cli_name(named)),
-        Some(Err(named)) => format!("{} (named for {named})", other.dir.display()),
-        None => other.dir.display().to_string(),
+    let named = others.iter().filter_map(|other| {
+        Some(format!("{} (named for {})", other.dir.display(), other.named?.name()))
     });
     let copies = whole.map(|other| format!("{} (holds such files too)", other.dir.display()));
     let parts = partial.iter().map(|other| format!("{} (not complete)", other.dir.display()));
@@ -125,12 +148,7 @@ pub(super) fn find(dataset: DatasetName, root: &Path) -> Result<Folder, DataErro
     })
 }
 
-/// Whether a folder bears the name of another set; one that was named by the person may be of a set that is not ours.
-fn is_refused(candidate: &Candidate, dataset: DatasetName, root: &Path) -> bool {
-    candidate.is_of_other(dataset)
-        && (candidate.dir != root || matches!(candidate.named, Some(Ok(_))))
-}
-
+/// Why no folder was found.
 fn nothing(
     dataset: DatasetName,
     root: &Path,
@@ -139,24 +157,14 @@ fn nothing(
     partial: &[Candidate],
 ) -> DataError {
     let name = cli_name(dataset);
-    if let [other, ..] = others {
-        let (other_name, advice) = match other.named {
-            Some(Ok(named)) => {
-                let named = cli_name(named);
-                let advice = format!("choose --dataset {named}, or rename the folder");
-                (named, advice)
-            }
-            Some(Err(named)) => {
-                (named.to_string(), "name it with --data to read it nevertheless".into())
-            }
-            None => (String::new(), String::new()),
+    let refusal = |other: &Candidate| Some((other.dir.clone(), other.refusal(dataset, root)?));
+    if let Some((dir, other)) = others.iter().find_map(refusal) {
+        let other_name = other.name();
+        let advice = match other {
+            Named::Ours(_) => format!("choose --dataset {other_name}, or rename the folder"),
+            Named::LikeMnist(_) => "name that folder with --data to read it nevertheless".into(),
         };
-        return DataError::OtherSet {
-            dir: other.dir.clone(),
-            dataset: name,
-            other: other_name,
-            advice,
-        };
+        return DataError::OtherSet { dir, dataset: name, other: other_name, advice };
     }
     if partial.len() > 1 {
         let found: Vec<String> = partial.iter().map(|candidate| candidate.lacks(names)).collect();
@@ -226,11 +234,11 @@ fn find_file(dir: &Path, names: &[String]) -> Option<PathBuf> {
     paths().find(|path| path.is_file()).or_else(|| paths().find(|path| path.exists()))
 }
 
-/// The data set that a folder is named for.
-fn name_of(dir: &Path) -> Option<Result<DatasetName, &'static str>> {
-    let dir = if dir.ends_with("raw") { dir.parent()? } else { dir };
+/// The data set that a folder is named for, or the one that holds its folder `raw`.
+fn name_of(dir: &Path) -> Option<Named> {
     // `.` has a name too.
-    let dir = fs::canonicalize(dir).ok()?;
+    let dir = std::path::absolute(dir).ok()?;
+    let dir = if dir.ends_with("raw") { dir.parent()? } else { &dir };
     let name: String =
         dir.file_name()?.to_string_lossy().chars().filter(|c| c.is_alphanumeric()).collect();
     let name = name.to_lowercase();
@@ -241,7 +249,7 @@ fn name_of(dir: &Path) -> Option<Result<DatasetName, &'static str>> {
 pub(super) fn looks_like(root: &Path) -> Option<String> {
     let holds = |dataset: &&DatasetName| {
         let found = candidates(root, &files_of(**dataset)).unwrap_or_default();
-        found.iter().any(|found| found.is_whole() && !found.is_of_other(**dataset))
+        found.iter().any(|found| found.is_whole() && found.other(**dataset).is_none())
     };
     let sets: Vec<String> = SETS.iter().filter(holds).map(|&dataset| cli_name(dataset)).collect();
     if !sets.is_empty() {
@@ -256,13 +264,23 @@ pub(super) fn looks_like(root: &Path) -> Option<String> {
     if has("meta") && has("train") && has("test") {
         return Some(python("CIFAR-100", "cifar100"));
     }
-    let packed = fs::read_dir(root).ok()?.flatten().map(|entry| entry.file_name());
-    let mut packed = packed.filter_map(|name| name.into_string().ok());
-    packed
-        .find(|name| {
-            [".zip", ".tar", ".tar.gz", ".tgz"].iter().any(|ending| name.ends_with(ending))
-        })
-        .map(|name| format!("{name} there is packed: unpack it first"))
+    let files = || folders.iter().filter_map(|dir| fs::read_dir(dir).ok()).flatten().flatten();
+    let is_packed = |name: &String| {
+        [".zip", ".tar", ".tar.gz", ".tgz"].iter().any(|ending| name.ends_with(ending))
+    };
+    let names = || files().map(|file| file_name(&file.path()));
+    if let Some(name) = names().find(is_packed) {
+        return Some(format!("{name} there is packed: unpack it first"));
+    }
+    // As EMNIST's.
+    let known = idx::files().concat();
+    if let Some(name) = names().find(|name| name.contains("-idx") && !known.contains(name)) {
+        let wanted: Vec<String> = idx::files().into_iter().map(|names| names[0].clone()).collect();
+        return Some(format!("{name} there has another name than these: {}", wanted.join(", ")));
+    }
+    files().any(|file| is_picture(&file.path())).then(|| {
+        "the pictures there cannot be trained on as they are: store them in IDX files, as MNIST's".into()
+    })
 }
 
 fn python(set: &str, name: &str) -> String {

@@ -65,6 +65,7 @@ pub(super) fn class_names(dataset: DatasetName) -> Option<Vec<String>> {
 }
 
 /// What a folder gave.
+#[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "a browser has no folders"))]
 pub(super) struct Found {
     /// Training and test part.
     pub(super) parts: (Dataset, Dataset),
@@ -115,10 +116,11 @@ pub(super) fn unused(dataset: DatasetName, dir: &Path) -> DataError {
 
 #[cfg(not(target_arch = "wasm32"))]
 fn advice(dir: &Path) -> String {
-    let dir_name = dir.display();
+    let name = dir.display();
     match folder::looks_like(dir) {
-        Some(found) => format!("leave {dir_name} out, or train on it: {found}"),
-        None => format!("to train on files in {dir_name} choose --dataset {}", folder::choices()),
+        _ if dir.is_file() => format!("leave {name} out, which is a file"),
+        Some(found) => format!("leave {name} out; {found}"),
+        None => format!("to train on files in {name} choose --dataset {}", folder::choices()),
     }
 }
 

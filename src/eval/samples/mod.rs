@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     bundled,
-    checkpoint::Checkpoint,
+    checkpoint::{self, Checkpoint},
     config::EvalConfig,
     data::{self, Dataset, Splits, spread},
     files::{file_name, sha256},
@@ -50,18 +50,16 @@ impl Judge {
         model: &Checkpoint,
         device: &Device,
     ) -> Result<Option<Self>, EvalError> {
-        let (name, bytes) = match path {
+        let (name, bytes, checkpoint) = match path {
             Some(path) => {
-                let bytes = std::fs::read(path)
-                    .map_err(|source| EvalError::Read { path: path.clone(), source })?;
-                (file_name(path), bytes)
+                let (bytes, checkpoint) = Checkpoint::read(path)?;
+                (file_name(&checkpoint::file_at(path)), bytes, checkpoint)
             }
             None => match bundled::judge_of(model.config.data.dataset) {
-                Some(judge) => (judge.name.to_string(), judge.bytes().to_vec()),
+                Some(judge) => (judge.name.to_string(), judge.bytes().to_vec(), judge.load()?),
                 None => return Ok(None),
             },
         };
-        let checkpoint = Checkpoint::from_bytes(&bytes, &PathBuf::from(&name))?;
         if checkpoint.input_shape != model.input_shape
             || checkpoint.class_names != model.class_names
         {
