@@ -155,7 +155,8 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     let out = args.out.destination(DEFAULT_EVALUATION);
     let kept = out.check(Job::Eval)?;
     let (bytes, mut checkpoint) = args.model.load_file()?;
-    let data: Vec<_> = args.data.as_deref().map(settings::data_dir).into_iter().collect();
+    let data = args.data.as_deref().map(settings::data_dir).transpose()?;
+    let data: Vec<_> = data.into_iter().collect();
     checkpoint.config = settings::apply(checkpoint.config, &data, &args.assignments)?;
     args.check_used(&checkpoint.config)?;
     let device = open_device(&args.device)?;
@@ -189,6 +190,9 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
         }
         found => found?,
     };
+    if files.is_complete {
+        signals::work_is_done();
+    }
     print_summary(&results);
     say!("Results: {}", files.results.display());
     say!("Report:  {}", files.page.display());
