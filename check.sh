@@ -29,6 +29,15 @@ forbid "what is printed goes through say.rs, which outlives a closed pipe" '\be?
 forbid "only the program and its commands speak to a person" '\b(say|complain)!' \
     $(find src -name '*.rs' ! -path 'src/cli*' ! -name say.rs ! -name progress.rs)
 
+step "dependencies"
+# Licences, bans and sources are in Cargo.lock and the crates; advisories are in a database of others.
+if command -v cargo-deny >/dev/null; then
+    cargo deny check licenses bans sources
+    if cargo deny fetch db 2>/dev/null; then cargo deny check advisories; else echo "SKIPPED: advisories, whose database is out of reach"; fi
+else
+    echo "SKIPPED: it takes cargo-deny (cargo install cargo-deny)"
+fi
+
 step "format"
 cargo fmt --check
 

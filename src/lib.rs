@@ -22,6 +22,7 @@ pub mod data;
 pub mod device;
 pub mod diagnostics;
 pub mod divergence;
+mod eigen;
 pub mod energy;
 pub mod eval;
 mod files;
@@ -29,6 +30,7 @@ mod files;
 pub mod interop;
 pub mod kernels;
 pub mod lessons;
+pub mod memory;
 pub mod model;
 pub mod objective;
 mod optimizer;
@@ -36,6 +38,8 @@ pub mod picture;
 #[cfg(not(target_arch = "wasm32"))]
 mod progress;
 pub mod replay_buffer;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod results_folder;
 pub mod run_folder;
 pub mod sampler;
 pub mod sampling;

@@ -5,7 +5,7 @@ use toml::{Table, Value};
 
 use super::{
     ConfigError, Field, LabConfig, LabState, MAX_RULES, Norm, SamplerConfig, default_rule, nearest,
-    one_line,
+    shortened,
 };
 
 /// The largest seed that a link can carry.
@@ -179,7 +179,9 @@ impl ViewState {
                 return Err(unknown(&key));
             }
         }
-        let read = |error: toml::de::Error| ConfigError::Invalid(one_line(&error));
+        let read = |error: toml::de::Error| {
+            ConfigError::Invalid(shortened(&error.message().replace('\n', " "), 160))
+        };
         let read_rules = |tables: Vec<Table>| -> Result<Vec<LaneConfig>, ConfigError> {
             tables.into_iter().map(|table| LaneConfig::deserialize(table).map_err(read)).collect()
         };
@@ -254,7 +256,7 @@ fn insert(table: &mut Table, key: &str, text: &str) {
     let word = || Value::String(text.to_string());
     *place = match place {
         Value::Integer(_) => text.parse().map_or_else(|_| word(), Value::Integer),
-        Value::Float(_) => text.parse().map_or_else(|_| word(), Value::Float),
+        Value::Float(_) => text.parse().map_or_else(|_| word(), |x: f64| Value::Float(x + 0.0)),
         Value::Boolean(_) => text.parse().map_or_else(|_| word(), Value::Boolean),
         Value::Array(_) => {
             let items = text.split(',').filter(|item| !item.is_empty());

@@ -339,7 +339,7 @@ pub enum TrainingNews {
         /// Accuracy on the test set.
         test_accuracy: f64,
     },
-    /// A diverged run returned to a good state.
+    /// A diverged run returned to a good state, or something else happened that does not stop it.
     Recovered {
         /// What happened and what was done, for people.
         message: String,

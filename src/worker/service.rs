@@ -214,13 +214,10 @@ impl Service<'_> {
                 Ok(())
             }
             Command::Train { config, out } => {
-                let run = Training::start(*config, &out, &self.device).await;
+                let run = Training::start(*config, &out, &self.device, &mut |_| {}).await;
                 return self.train(run, out).await;
             }
-            Command::ResumeTraining(folder) => {
-                let run = self.rested(&folder).await;
-                return self.train(run, folder).await;
-            }
+            Command::ResumeTraining(folder) => return self.resume_training(folder).await,
             Command::PauseTraining => {
                 self.pause_training().await?;
                 Ok(())

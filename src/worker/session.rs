@@ -16,7 +16,7 @@ use crate::{
     device,
     energy::energy_of_logits,
     files,
-    model::{Network, weights_of},
+    model::{Network, Pass, weights_of},
     sampling::{self, probabilities},
     trainer::Trainer,
 };
@@ -58,7 +58,7 @@ impl Session {
         let checkpoint = match (bundled::find(name), attached.get(name)) {
             (Ok(model), _) => model.load()?,
             (_, Some(bytes)) => Checkpoint::from_bytes(bytes, path)?,
-            (Err(_), _) if files::is_file(path) => Checkpoint::load(path)?,
+            (Err(_), _) if files::exists(path) => Checkpoint::load(path)?,
             (Err(error), _) => {
                 return Err(JobError::Request(format!("no file `{name}`, and {error}")));
             }
@@ -230,9 +230,19 @@ impl Session {
     }
 
     /// Energies of images (N, C, H, W).
-    pub(super) async fn energies(&self, values: Vec<f32>) -> Vec<f32> {
-        let count = values.len() / self.input_shape().iter().product::<usize>();
-        self.look(values, count).await.0
+    pub(super) async fn energies(&self, values: &[f32]) -> Vec<f32> {
+        let num_pixels = self.input_shape().iter().product::<usize>();
+        let mut energies = Vec::with_capacity(values.len() / num_pixels);
+        for part in values.chunks(self.at_once() * num_pixels) {
+            energies.extend(self.look(part.to_vec(), part.len() / num_pixels).await.0);
+        }
+        energies
+    }
+
+    /// How many images to look at, at once.
+    fn at_once(&self) -> usize {
+        let [_, h, w] = self.input_shape();
+        self.network.images_at_once([h, w], Pass::Forward)
     }
 
     /// Energies and logits of images (N, C, H, W).
@@ -279,8 +289,9 @@ impl Session {
         let config = &self.checkpoint.config;
         data::prepare(&config.data).await?;
         let splits = data::load_at_hand(&config.data, config.seed);
-        if let Ok(splits) = splits
+        if let Ok(splits) = splits.map(|splits| splits.in_classes(&self.checkpoint.class_names))
             && self.checkpoint.check_data(&splits.test).is_ok()
+            && !splits.test.is_empty()
         {
             self.references = Some((splits.test, Arc::new(splits.train), Vec::new()));
         }
@@ -292,7 +303,8 @@ impl Session {
         let (test, train, energies) = self.references.take()?;
         let count = test.len().min(NUM_REFERENCES);
         // A sorted set must be sampled evenly.
-        let indices = (energies.len()..count.min(energies.len() + REFERENCE_BATCH))
+        let at_once = REFERENCE_BATCH.min(self.at_once());
+        let indices = (energies.len()..count.min(energies.len() + at_once))
             .map(|index| index * test.len() / count);
         let indices: Vec<usize> = indices.collect();
         let mut energies = energies;

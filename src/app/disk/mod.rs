@@ -14,6 +14,7 @@ use web_time::Instant;
 
 use super::exports::Export;
 use crate::picture;
+pub(super) use crate::picture::ENDINGS as PICTURES;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) use native::{ask, beside, take_dropped, write};
@@ -41,10 +42,6 @@ impl Purpose {
 
 /// Endings of the files that can be opened.
 const CHECKPOINTS: [&str; 1] = ["safetensors"];
-#[cfg(not(target_arch = "wasm32"))]
-pub(super) const PICTURES: [&str; 5] = ["png", "jpg", "jpeg", "gif", "webp"];
-#[cfg(target_arch = "wasm32")]
-pub(super) const PICTURES: [&str; 4] = ["png", "jpg", "jpeg", "gif"];
 
 /// What happened beside the window's thread.
 pub(super) enum Done {

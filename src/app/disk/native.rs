@@ -17,7 +17,7 @@ pub(in crate::app) fn ask(purpose: Purpose, reply: Reply) {
     // Dialogs must be made on the window's thread, but may be waited for on any.
     let (open, save) = match purpose {
         Purpose::Open => {
-            let endings = [&CHECKPOINTS[..], &PICTURES[..]].concat();
+            let endings = [&CHECKPOINTS[..], PICTURES].concat();
             (Some(dialog.add_filter("Checkpoints and pictures", &endings).pick_file()), None)
         }
         _ => (None, Some(dialog.set_file_name(purpose.file_name()).save_file())),

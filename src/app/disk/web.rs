@@ -16,7 +16,7 @@ pub(in crate::app) fn ask(purpose: Purpose, reply: Reply) {
         let path = Some(purpose.file_name().into());
         return reply.send(Done::Chosen { purpose, path, asked: Instant::now() });
     }
-    let endings = CHECKPOINTS.iter().chain(&PICTURES).map(|ending| format!(".{ending}"));
+    let endings = CHECKPOINTS.iter().chain(PICTURES).map(|ending| format!(".{ending}"));
     let accept = endings.collect::<Vec<_>>().join(",");
     browser::pick(&accept, move |name, content| reply.send(Done::Read { name, content }));
 }
