@@ -20,12 +20,23 @@ forbid "the configuration and the diagnostics import no other room" 'crate::' \
     src/config/*.rs src/diagnostics/*.rs
 forbid "the window knows no tensor and no device" 'burn|cubecl|wgpu::|crate::(device|model|energy|sampler|trainer)' \
     $(find src/app -name '*.rs')
+forbid "bounds that come from a window may cross, and clamp panics then: use app/fit.rs" '\.clamp\(' \
+    $(find src/app -name '*.rs')
 forbid "models and energies know nothing of what drives them" \
     'crate::(trainer|worker|sampler|cli|eval)' src/model/*.rs src/energy.rs
 forbid "what is printed goes through say.rs, which outlives a closed pipe" '\be?print(ln)?!' \
     $(find src -name '*.rs' ! -name say.rs)
 forbid "only the program and its commands speak to a person" '\b(say|complain)!' \
     $(find src -name '*.rs' ! -path 'src/cli*' ! -name say.rs ! -name progress.rs)
+
+step "dependencies"
+# Licences, bans and sources are in Cargo.lock and the crates; advisories are in a database of others.
+if command -v cargo-deny >/dev/null; then
+    cargo deny check licenses bans sources
+    if cargo deny fetch db 2>/dev/null; then cargo deny check advisories; else echo "SKIPPED: advisories, whose database is out of reach"; fi
+else
+    echo "SKIPPED: it takes cargo-deny (cargo install cargo-deny)"
+fi
 
 step "format"
 cargo fmt --check

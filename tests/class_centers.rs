@@ -119,16 +119,33 @@ fn draws_have_the_moments_of_their_class() {
 }
 
 #[test]
-fn a_class_with_one_image_is_named() {
-    let set = Dataset::from_bytes(
-        vec![0; 3 * 4],
-        vec![0, 0, 1],
-        [1, 2, 2],
-        vec!["cup".into(), "hat".into()],
-    );
-    let error = ClassCentersData::estimate(&set, &config(0.9, 4)).unwrap_err();
-    assert_eq!(error, ClassCentersError::TooFewImages { name: "hat".into(), count: 1 });
-    assert!(error.to_string().contains("`hat` has 1 training images"));
+fn a_class_without_images_has_the_gaussian_of_all_and_one_with_one_image_is_around_it() {
+    let mut set = common::tiny_dataset(40);
+    // Class 2 has one image, class 3 none.
+    set.class_names = ["cup", "hat", "key", "pen"].map(String::from).to_vec();
+    set.labels[7] = 2;
+    let data = ClassCentersData::estimate(&set, &config(1.0, 4096)).unwrap();
+    let mean = |class: usize| &data.mean[class * 64..(class + 1) * 64];
+    let near = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4);
+    assert!(near(mean(2), &set.gather([7])), "the one image");
+    let all = set.gather(0..40);
+    let middle: Vec<f32> =
+        (0..64).map(|pixel| all.iter().skip(pixel).step_by(64).sum::<f32>() / 40.0).collect();
+    assert!(near(mean(3), &middle), "the mean of all");
+    let spread = |class: usize| -> f32 {
+        let residual = &data.residual_std[class * 64..(class + 1) * 64];
+        let axes = &data.factor[class * data.dims[1] * 64..(class + 1) * data.dims[1] * 64];
+        residual.iter().chain(axes).map(|value| value * value).sum()
+    };
+    let pooled = f32::midpoint(spread(0), spread(1));
+    assert!((spread(2) / pooled - 1.0).abs() < 0.2, "{} {pooled}", spread(2));
+    assert!(spread(3) > pooled, "classes differ in their means too");
+
+    // Nothing to tell a spread from.
+    let set = Dataset::from_bytes(vec![9; 4], vec![0], [1, 2, 2], vec!["cup".into()]);
+    let data = ClassCentersData::estimate(&set, &config(0.9, 4)).unwrap();
+    assert!(near(&data.mean, &set.gather([0])));
+    assert!(data.residual_std.iter().all(|std| (std - 0.01).abs() < 1e-4));
 }
 
 #[test]

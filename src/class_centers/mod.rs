@@ -17,7 +17,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::{
     config::ClassCentersConfig,
-    data::Dataset,
+    data::{Dataset, spread},
     kernels::{self, ClassGaussians, reference::NoiseKey},
 };
 pub use axes::MeanAxes;
@@ -27,6 +27,9 @@ use axes::PrincipalAxes;
 const JITTER: f32 = 1e-4;
 /// Bytes of all factors: what a GPU binds at once by WebGPU's default limits, 128 MiB.
 const MAX_FACTOR_BYTES: usize = 128 << 20;
+
+/// Images that stand for a class which has fewer than two.
+const MAX_STAND_INS: usize = 500;
 
 /// Why class centres could not be estimated.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -87,7 +90,7 @@ impl ClassCentersData {
     /// Estimates the Gaussians of a training set, as [`ClassCentersData::estimate_with`] without a word on the way.
     ///
     /// # Errors
-    /// A class with fewer than two images.
+    /// No eigendecomposition.
     pub fn estimate(
         dataset: &Dataset,
         config: &ClassCentersConfig,
@@ -100,14 +103,15 @@ impl ClassCentersData {
     ///
     /// Keeps, for every class alike, the smallest k that explains the configured share of each
     /// class's variance, but no more than the configured number of axes, nor more than a GPU can bind: then
-    /// it says what was cut. Of many axes the leading ones are found by iteration, see `src/eigen.rs`; the variance
+    /// it says what was cut. A class without images has the Gaussian of all images, a class with one image that
+    /// image and the spread of the others around the means of their classes. Of many axes the leading ones are found by iteration, see `src/eigen.rs`; the variance
     /// of every pixel is exact all the same, for the residual makes it up.
     ///
     /// `on_class` hears how many of how many classes are done, before each, and may stop the work: 50,000 colour
     /// images take some seconds.
     ///
     /// # Errors
-    /// A class with fewer than two images; stopped by `on_class`.
+    /// No eigendecomposition; stopped by `on_class`.
     pub fn estimate_with(
         dataset: &Dataset,
         config: &ClassCentersConfig,
@@ -119,14 +123,12 @@ impl ClassCentersData {
             if on_class(class, num_classes).is_break() {
                 return Err(ClassCentersError::Stopped);
             }
-            let indices = (0..dataset.len()).filter(|&i| dataset.labels[i] as usize == class);
-            let images = dataset.gather(indices);
+            let images = images_of(dataset, class);
             let name = &dataset.class_names[class];
             classes.push(PrincipalAxes::of(images, num_pixels, name, config.max_components)?);
         }
         let wanted = classes.iter().map(|class| class.num_explaining(config.explained_variance));
-        let most = classes.iter().map(|class| class.variances.len()).min().unwrap_or(0);
-        let wanted = wanted.max().unwrap_or(0).clamp(1, config.max_components).min(most);
+        let wanted = wanted.max().unwrap_or(0).clamp(1, config.max_components);
         let kept = wanted.min(num_fitting(num_classes, num_pixels));
         let cut = (kept < wanted).then_some(Cut { kept, wanted });
 
@@ -138,7 +140,9 @@ impl ClassCentersData {
         };
         for class in classes {
             let mut residual = class.pixel_variances;
-            for j in 0..kept {
+            // A class of few images has fewer axes; the rest of its factor is zero.
+            let num_axes = kept.min(class.variances.len());
+            for j in 0..num_axes {
                 let std = class.variances[j].max(0.0).sqrt();
                 let axis = class.axes.col(j);
                 let scaled = (0..num_pixels).map(|d| std * axis[d]);
@@ -147,6 +151,7 @@ impl ClassCentersData {
                 }
                 data.factor.extend(scaled);
             }
+            data.factor.extend(std::iter::repeat_n(0.0, (kept - num_axes) * num_pixels));
             data.mean.extend(class.mean);
             data.residual_std.extend(residual.iter().map(|left| (left.max(0.0) + JITTER).sqrt()));
         }
@@ -201,6 +206,44 @@ impl ClassCenters {
 fn num_fitting(num_classes: usize, num_pixels: usize) -> usize {
     let bytes_per_axis = size_of::<f32>() * num_classes * num_pixels;
     (MAX_FACTOR_BYTES / bytes_per_axis.max(1)).max(1)
+}
+
+/// The images that a class's Gaussian is estimated from: its own where there are two. Of a class without any, those
+/// of all classes; of a class with one, that image, moved by what others differ from the means of their classes. Both
+/// from at most [`MAX_STAND_INS`], spread evenly over the set.
+fn images_of(dataset: &Dataset, class: usize) -> Vec<f32> {
+    let is_of = |class: usize| move |&i: &usize| dataset.labels[i] as usize == class;
+    let own: Vec<usize> = (0..dataset.len()).filter(is_of(class)).collect();
+    let stand_ins = || spread(dataset.len(), MAX_STAND_INS);
+    let mut images = match own[..] {
+        [] => dataset.gather(stand_ins()),
+        [only] => {
+            let image = dataset.gather([only]);
+            let mut moved = Vec::new();
+            for other in 0..dataset.num_classes() {
+                let others: Vec<usize> = stand_ins().filter(is_of(other)).collect();
+                if others.len() < 2 {
+                    continue;
+                }
+                let (count, others) = (others.len() as f32, dataset.gather(others));
+                let mut mean = vec![0.0; image.len()];
+                for item in others.chunks(image.len()) {
+                    mean.iter_mut().zip(item).for_each(|(mean, value)| *mean += value / count);
+                }
+                let around = others.iter().zip(mean.iter().cycle());
+                moved.extend(
+                    around.zip(image.iter().cycle()).map(|((x, mean), own)| own + x - mean),
+                );
+            }
+            if moved.is_empty() { image } else { moved }
+        }
+        _ => dataset.gather(own),
+    };
+    if images.len() == dataset.num_pixels() {
+        // One image and nothing to tell its spread from: the jitter alone.
+        images.extend_from_within(..);
+    }
+    images
 }
 
 #[cfg(test)]

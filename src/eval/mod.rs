@@ -57,11 +57,27 @@ pub struct Accuracy {
 
 /// Accuracy, calibration and mean energy of `network`, with batch norm on its running statistics.
 pub async fn accuracy(network: &Network, dataset: &Dataset, device: &Device) -> Accuracy {
+    match accuracy_unless(&|| false, network, dataset, device).await {
+        Some(accuracy) => accuracy,
+        None => unreachable!("nothing stops it"),
+    }
+}
+
+/// The same, or `None` once `stop` says so between two batches.
+pub async fn accuracy_unless(
+    stop: &dyn Fn() -> bool,
+    network: &Network,
+    dataset: &Dataset,
+    device: &Device,
+) -> Option<Accuracy> {
     let network = network.valid().freeze();
     let [c, h, w] = dataset.shape;
     let (mut tally, mut energy) = (Tally::default(), 0.0f64);
     let at_once = network.images_at_once([h, w], Pass::Forward);
     for first in (0..dataset.len()).step_by(at_once) {
+        if stop() {
+            return None;
+        }
         let indices = first..(first + at_once).min(dataset.len());
         let values = dataset.gather(indices.clone());
         let data = TensorData::new(values, [indices.len(), c, h, w]);
@@ -73,9 +89,9 @@ pub async fn accuracy(network: &Network, dataset: &Dataset, device: &Device) -> 
         read[1].iter().for_each(|&e| energy += f64::from(e));
         tally.add(&read[0], &dataset.labels[indices], dataset.num_classes());
     }
-    Accuracy {
+    Some(Accuracy {
         accuracy: tally.accuracy(),
         calibration_error: tally.calibration_error(),
         mean_energy: energy / dataset.len().max(1) as f64,
-    }
+    })
 }

@@ -1,7 +1,7 @@
 //! What the architectures share: seeded weights, the activation, pooling, the choice of norm.
 
 use burn::{
-    module::{Module, Param, RunningState},
+    module::{Module, Param, ParamId, RunningState},
     nn::{BatchNorm, BatchNormConfig, GroupNorm, GroupNormConfig, Linear},
     tensor::{Device, Tensor, TensorData},
 };
@@ -25,7 +25,8 @@ const NUM_GROUPS: usize = 8;
 
 /// Draws initial weights from the run's seed on the host, so that every device gets the same.
 pub(super) struct WeightInit {
-    rng: ChaCha8Rng,
+    /// Without it nothing is drawn and no weight takes memory.
+    rng: Option<ChaCha8Rng>,
     device: Device,
     gain: f32,
     norm: config::Norm,
@@ -40,8 +41,14 @@ const HE_GAIN: f32 = 2.402;
 
 impl WeightInit {
     pub(super) fn new(config: &config::ModelConfig, seed: u64, device: &Device) -> Self {
+        let rng = Some(random_stream(seed, WEIGHT_STREAM, 0));
+        Self { rng, ..Self::of_shapes(config, device) }
+    }
+
+    /// Weights that have shapes but no values, to look at an architecture before it is built.
+    pub(super) fn of_shapes(config: &config::ModelConfig, device: &Device) -> Self {
         Self {
-            rng: random_stream(seed, WEIGHT_STREAM, 0),
+            rng: None,
             device: device.clone(),
             gain: PYTORCH_GAIN,
             norm: config.norm,
@@ -58,11 +65,17 @@ impl WeightInit {
     /// `len` values uniform on ±gain/√fan_in.
     fn uniform(&mut self, len: usize, fan_in: usize, gain: f32) -> Vec<f32> {
         let bound = gain / (fan_in as f32).sqrt();
-        (0..len).map(|_| self.rng.random_range(-bound..=bound)).collect()
+        let Some(rng) = &mut self.rng else { return Vec::new() };
+        (0..len).map(|_| rng.random_range(-bound..=bound)).collect()
     }
 
     fn param<const D: usize>(&self, values: Vec<f32>, shape: [usize; D]) -> Param<Tensor<D>> {
-        Param::from_data(TensorData::new(values, shape), &self.device)
+        if self.rng.is_some() {
+            return Param::from_data(TensorData::new(values, shape), &self.device);
+        }
+        let (id, device) = (ParamId::from(0), self.device.clone());
+        let init = move |device: &Device, _| Tensor::zeros(shape, device);
+        Param::uninitialized(id, init, device, false, shape.into())
     }
 
     fn bias(&mut self, len: usize, fan_in: usize) -> Param<Tensor<1>> {
@@ -156,9 +169,12 @@ impl Convolution {
     /// For one image of `size` = [H, W], which becomes the output's.
     pub(super) fn cost(&self, size: &mut [usize; 2]) -> Cost {
         *size = size.map(|side| side.div_ceil(self.stride));
-        let positions = size[0] * size[1];
-        let products = self.weight.shape().num_elements() * positions;
-        Cost { flops: 2 * products as u64, values: self.bias.dims()[0] * positions }
+        let weights = self.weight.lazy_shape();
+        let positions = (size[0] * size[1]) as u64;
+        Cost {
+            flops: 2 * weights.num_elements() as u64 * positions,
+            values: weights[3] as u64 * positions,
+        }
     }
 
     fn apply(&self, x: Tensor<4>, negative_slope: Option<f32>) -> Tensor<4> {
@@ -227,7 +243,7 @@ impl NormLayer {
             Self::Batch(norm) => norm.gamma.dims()[0],
             Self::Group(norm) => norm.num_channels,
         };
-        Cost { flops: 0, values: channels * size[0] * size[1] }
+        Cost { flops: 0, values: (channels * size[0] * size[1]) as u64 }
     }
 
     /// From now on with running statistics of its own; a clone shares its original's.

@@ -45,7 +45,8 @@ impl Pieces for Mlp {
     }
 
     fn piece_cost(&self, index: usize, _: &mut [usize; 2]) -> Cost {
-        Cost { flops: 2 * self.layers[index].weight.shape().num_elements() as u64, values: HIDDEN }
+        let weights = self.layers[index].weight.lazy_shape();
+        Cost { flops: 2 * weights.num_elements() as u64, values: weights[1] as u64 }
     }
 
     fn head(&self) -> &Head {

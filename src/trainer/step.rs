@@ -16,7 +16,7 @@ use crate::{
     model::Network,
     objective::{ModelSide, Objective, ObjectiveInput, objective},
     optimizer,
-    sampler::{ChainState, StepInfo, run_each},
+    sampler::ChainState,
 };
 
 /// Philox streams of the chains' noise, one for each training step: the upper half of all streams.
@@ -24,6 +24,8 @@ const CHAIN_STREAM: u32 = 1 << 31;
 /// Bits of a counter that number the steps of a chain within a training step, of which `sampler.num_steps` allows
 /// fewer than 2^17; those above number the attempts.
 const CHAIN_STEP_BITS: u32 = 17;
+/// Steps of the chains that may queue up on a GPU before it is waited for, so that a request to stop is heard.
+const MAX_QUEUED: usize = 64;
 /// Share of the old value in the smoothed gap.
 const GAP_SMOOTHING: f64 = 0.95;
 
@@ -56,13 +58,33 @@ impl Trainer {
     /// # Errors
     /// A divergence; then weights, optimiser, buffer and counters are as they were.
     pub async fn step(&mut self) -> Result<StepReport, Divergence> {
+        match self.step_unless(&|| false).await? {
+            Some(report) => Ok(report),
+            None => unreachable!("nothing stops it"),
+        }
+    }
+
+    /// The same, or `None`, with everything as it was, if `stop` says so while chains are sampled.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`].
+    pub async fn step_unless(
+        &mut self,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Option<StepReport>, Divergence> {
         let step = self.counters.step;
         if self.good_states.is_empty() {
             self.remember();
         }
         let needs_chains = self.config.objective.needs_chains();
         let batch = self.batches.get(step);
-        let chains = needs_chains.then(|| self.sample(step));
+        let chains = match needs_chains {
+            true => match self.sample(step, stop).await {
+                Some(chains) => Some(chains),
+                None => return Ok(None),
+            },
+            false => None,
+        };
         let inputs = self.inputs(batch, chains.as_ref());
         // The forward passes change batch norm's running statistics: a step that diverges must not.
         let network = self.network.copy();
@@ -70,10 +92,7 @@ impl Trainer {
         let mut gradients = GradientsParams::from_grads(loss.backward(), &network);
 
         let summary = match &chains {
-            Some(chains) => {
-                Tensor::cat(chains.infos.iter().map(|info| info.summary.clone()).collect(), 0)
-                    .mean_dim(0)
-            }
+            Some(chains) => Tensor::cat(chains.summaries.clone(), 0).mean_dim(0),
             None => Tensor::zeros([1, 3], &self.device),
         };
         let mut reads = Transaction::default().register(summary).register(loss.without_autodiff());
@@ -121,7 +140,7 @@ impl Trainer {
         }
         self.counters.smoothed_gap = smoothed_gap;
         self.counters.step += 1;
-        Ok(report)
+        Ok(Some(report))
     }
 
     fn inputs(&self, batch: Batch, chains: Option<&Chains>) -> Inputs {
@@ -146,11 +165,12 @@ impl Trainer {
         }
     }
 
-    /// The chains of one step: of p(x), or of p(x|y) of their slots' classes where the class-conditional term is on.
+    /// The chains of one step, or `None` if `stop` says so on the way: of p(x), or of p(x|y) of their slots' classes
+    /// where the class-conditional term is on.
     ///
     /// Differs from JEMPP: the class of a chain of p(x|y) is its slot's, all classes alike; there the p(x, y) term takes
     /// the classes of the batch of images.
-    fn sample(&self, step: u64) -> Chains {
+    async fn sample(&self, step: u64, stop: &dyn Fn() -> bool) -> Option<Chains> {
         // After a recovery the same steps draw other chains and other noise.
         let attempt = self.counters.num_recoveries as u32;
         let RunConfig { seed, data, .. } = &self.config;
@@ -159,9 +179,22 @@ impl Trainer {
             true => JointEnergy::for_labels(&self.network, taken.labels.clone()),
             false => JointEnergy::new(&self.network),
         };
-        let state = ChainState { x: taken.x, noise: chain_noise(*seed, step, attempt) };
-        let (state, infos) = run_each(&self.samplers, state, &energy);
-        Chains { x: state.x, slots: taken.slots, labels: taken.labels, infos }
+        let mut state = ChainState { x: taken.x, noise: chain_noise(*seed, step, attempt) };
+        let mut summaries = Vec::with_capacity(self.samplers.len());
+        for (index, sampler) in self.samplers.iter().enumerate() {
+            if stop() {
+                return None;
+            }
+            // Of each step only this is kept: gradients of all would be as large as a second buffer.
+            let info;
+            (state, info) = sampler.step(state, &energy);
+            summaries.push(info.summary);
+            if (index + 1).is_multiple_of(MAX_QUEUED) {
+                let last = summaries[index].clone();
+                device::read(Transaction::default().register(last)).await;
+            }
+        }
+        Some(Chains { x: state.x, slots: taken.slots, labels: taken.labels, summaries })
     }
 }
 
@@ -179,7 +212,8 @@ struct Chains {
     x: Tensor<4>,
     slots: Vec<u32>,
     labels: Vec<u32>,
-    infos: Vec<StepInfo>,
+    /// One for each step of the chains; see [`crate::sampler::StepInfo`].
+    summaries: Vec<Tensor<2>>,
 }
 
 /// What the loss of one step is a function of, beside the weights. Inputs are (N, C, H, W).

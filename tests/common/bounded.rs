@@ -1,0 +1,241 @@
+//! Runs the program within bounds, and looks at what it left behind.
+#![allow(dead_code, reason = "each test program uses its own part")]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Read,
+    os::unix::process::{CommandExt, ExitStatusExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+/// A refusal takes less of the CPU than this, and less memory. Time on the clock would tell how busy the
+/// machine is.
+const MOST_SECS: f64 = 5.0;
+const MOST_MIB: u64 = 512;
+/// What has not ended by then never will.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// What no command may ever ask for; it is ended there before it takes the machine.
+const MOST_ADDRESSES: u64 = 16 << 30;
+/// Longest line of an error, in bytes.
+const LONGEST_LINE: usize = 1500;
+
+/// The program in a folder of its own, which is also its home, cache and temporary folder.
+pub fn jempp(dir: &Path, arguments: &[impl AsRef<std::ffi::OsStr>]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jempp"));
+    command.args(arguments).current_dir(dir);
+    surround(&mut command, dir);
+    command
+}
+
+/// The surroundings of [`jempp`], for a command that starts it in another way.
+pub fn surround(command: &mut Command, dir: &Path) {
+    for variable in ["DISPLAY", "WAYLAND_DISPLAY", "XDG_CACHE_HOME", "XDG_DATA_HOME", "BURN_DEVICE"]
+    {
+        command.env_remove(variable);
+    }
+    let home = dir.join("home");
+    fs::create_dir_all(home.join("tmp")).unwrap();
+    command.env("HOME", &home).env("JEMPP_CACHE", home.join("cache"));
+    command.env("TMPDIR", home.join("tmp")).env("XDG_RUNTIME_DIR", home.join("tmp"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // Nothing is ever fetched from elsewhere.
+    command.env("JEMPP_MIRROR", "http://127.0.0.1:9");
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+    /// Seconds of the CPU, all threads together.
+    pub cpu_secs: f64,
+    /// The most memory it held.
+    pub peak_mib: u64,
+}
+
+/// Runs to the end.
+pub fn ended(command: &mut Command) -> Ended {
+    Started::new(command).wait()
+}
+
+/// A command under way.
+pub struct Started {
+    child: Child,
+    stdout: Option<JoinHandle<String>>,
+    stderr: Option<JoinHandle<String>>,
+}
+
+impl Started {
+    /// Starts it; what it says into a pipe is read as it comes.
+    pub fn new(command: &mut Command) -> Self {
+        // SAFETY: `setrlimit` may be called between fork and exec, and reads only its own argument.
+        unsafe {
+            command.pre_exec(|| {
+                let limit = libc::rlimit { rlim_cur: MOST_ADDRESSES, rlim_max: MOST_ADDRESSES };
+                match libc::setrlimit(libc::RLIMIT_AS, &limit) {
+                    0 => Ok(()),
+                    _ => Err(std::io::Error::last_os_error()),
+                }
+            });
+        }
+        let mut child = command.spawn().unwrap();
+        let stdout = child.stdout.take().map(reader);
+        let stderr = child.stderr.take().map(reader);
+        Self { child, stdout, stderr }
+    }
+
+    pub fn pid(&self) -> libc::pid_t {
+        self.child.id() as libc::pid_t
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: libc::c_int) {
+        // SAFETY: `kill` touches no memory.
+        unsafe { libc::kill(self.pid(), signal) };
+    }
+
+    /// Whether it has not ended; what it ended with is still to be had by [`Started::wait`].
+    pub fn is_running(&self) -> bool {
+        let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        // SAFETY: all-zero bytes are a valid `siginfo_t`; the call writes to it alone.
+        let pid = unsafe {
+            let mut info: libc::siginfo_t = std::mem::zeroed();
+            libc::waitid(libc::P_PID, self.child.id(), &mut info, flags);
+            info.si_pid()
+        };
+        pid == 0
+    }
+
+    /// Waits for the end.
+    pub fn wait(self) -> Ended {
+        let deadline = Instant::now() + PATIENCE;
+        let (mut status, mut is_over_time) = (0, false);
+        // SAFETY: all-zero bytes are a valid `rusage`.
+        let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+        loop {
+            // SAFETY: both places are ours and live through the call.
+            match unsafe { libc::wait4(self.pid(), &mut status, libc::WNOHANG, &mut usage) } {
+                0 if !is_over_time && Instant::now() > deadline => {
+                    is_over_time = true;
+                    self.signal(libc::SIGKILL);
+                }
+                0 => std::thread::sleep(Duration::from_millis(5)),
+                _ => break,
+            }
+        }
+        let text = |thread: Option<JoinHandle<String>>| {
+            thread.map_or(String::new(), |t| t.join().unwrap())
+        };
+        let secs = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+        let ended = Ended {
+            status: ExitStatus::from_raw(status),
+            stdout: text(self.stdout),
+            stderr: text(self.stderr),
+            cpu_secs: secs(usage.ru_utime) + secs(usage.ru_stime),
+            peak_mib: usage.ru_maxrss as u64 >> 10,
+        };
+        assert!(!is_over_time, "no end after {PATIENCE:?}: {ended:?}");
+        ended
+    }
+}
+
+fn reader(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+impl Ended {
+    /// The one line of a refusal, which is said in time, in bounded memory and without a panic.
+    pub fn line(&self) -> String {
+        let code = self.status.code();
+        assert!(matches!(code, Some(1 | 2)), "ended with {:?}: {}", self.status, self.stderr);
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+        let lines: Vec<&str> =
+            self.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+        assert_eq!(lines.len(), 1, "one line: {}", self.stderr);
+        // clap adds how the command is used; our own line stands alone.
+        if code == Some(1) {
+            assert_eq!(self.stderr.trim_end(), lines[0], "nothing but the line");
+        }
+        assert!(lines[0].len() <= LONGEST_LINE, "{} bytes: {}", lines[0].len(), lines[0]);
+        for text in [&self.stdout, &self.stderr] {
+            let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+            assert!(!text.contains(steers), "control characters reach the terminal: {text:?}");
+        }
+        self.check_bounds();
+        lines[0].to_string()
+    }
+
+    /// Its standard output, once it succeeded within the same bounds.
+    pub fn success(&self) -> &str {
+        assert!(
+            self.status.success(),
+            "ended with {:?}: {}{}",
+            self.status,
+            self.stdout,
+            self.stderr
+        );
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+        self.check_bounds();
+        &self.stdout
+    }
+
+    fn check_bounds(&self) {
+        assert!(self.cpu_secs < MOST_SECS, "{} s of CPU: {}", self.cpu_secs, self.stderr);
+        assert!(self.peak_mib < MOST_MIB, "{} MiB: {}", self.peak_mib, self.stderr);
+    }
+}
+
+/// Runs a command that must be refused, and must leave everything as it was. Its one line.
+pub fn refused(dir: &Path, arguments: &[impl AsRef<std::ffi::OsStr>]) -> String {
+    refused_command(dir, &mut jempp(dir, arguments))
+}
+
+/// The same of a command that was prepared.
+pub fn refused_command(dir: &Path, command: &mut Command) -> String {
+    let before = everything_in(dir);
+    let ended = ended(command);
+    let line = ended.line();
+    let after = everything_in(dir);
+    let left: Vec<_> =
+        after.iter().filter(|(path, what)| before.get(*path) != Some(what)).collect();
+    let gone: Vec<_> = before.keys().filter(|path| !after.contains_key(*path)).collect();
+    assert!(left.is_empty() && gone.is_empty(), "{line}\nleft behind: {left:?}, gone: {gone:?}");
+    line
+}
+
+/// Runs a command that must succeed within the bounds. What it printed.
+pub fn works(dir: &Path, arguments: &[impl AsRef<std::ffi::OsStr>]) -> String {
+    ended(&mut jempp(dir, arguments)).success().to_string()
+}
+
+/// Everything in a folder: what it is, and of files the length and the checksum.
+pub fn everything_in(dir: &Path) -> BTreeMap<PathBuf, String> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![dir.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let kind = fs::symlink_metadata(&path).unwrap().file_type();
+            let what = if kind.is_dir() {
+                folders.push(path.clone());
+                "folder".to_string()
+            } else if kind.is_file() {
+                let bytes = fs::read(&path).unwrap();
+                format!("file of {} bytes, {:08x}", bytes.len(), crc32fast::hash(&bytes))
+            } else {
+                format!("{kind:?}")
+            };
+            found.insert(path, what);
+        }
+    }
+    found
+}

@@ -1,0 +1,151 @@
+//! What every mutation is held to: no panic, an end within seconds, bounded memory. Whoever breaks it is named
+//! with the input, even where the process does not survive.
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    any::Any,
+    cell::{Cell, RefCell},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// Most bytes that the process may hold at once.
+const MOST_BYTES: usize = 1 << 30;
+/// A mutation that takes longer hangs.
+const MOST_TIME: Duration = Duration::from_secs(5);
+/// Most threads that mutate.
+pub const MOST_THREADS: usize = 16;
+
+/// What each thread is at.
+static RUNNING: [Mutex<Option<Running>>; MOST_THREADS] = [const { Mutex::new(None) }; MOST_THREADS];
+static LIVE_BYTES: AtomicUsize = AtomicUsize::new(0);
+static PEAK_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// Where and why this thread panicked last.
+    static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+    static IS_REPORTING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A mutation under way.
+struct Running {
+    id: String,
+    input: Vec<u8>,
+    since: Instant,
+}
+
+/// Counts what is allocated, and ends the process where it is too much.
+pub struct Counting;
+
+// SAFETY: everything is the system allocator's own; counting touches no memory of the caller.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        grow(layout.size());
+        // SAFETY: the caller's promise is handed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        grow(layout.size());
+        // SAFETY: the caller's promise is handed on.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE_BYTES.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller's promise is handed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        grow(size);
+        LIVE_BYTES.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller's promise is handed on.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+fn grow(size: usize) {
+    let live = LIVE_BYTES.fetch_add(size, Ordering::Relaxed).saturating_add(size);
+    PEAK_BYTES.fetch_max(live, Ordering::Relaxed);
+    if live > MOST_BYTES && !IS_REPORTING.replace(true) {
+        end_with(&format!("{size} bytes more make {} MiB at once", live >> 20), |_| true);
+    }
+}
+
+/// The most mebibytes that were held at once.
+pub fn peak_mib() -> usize {
+    PEAK_BYTES.load(Ordering::Relaxed) >> 20
+}
+
+/// Begins to watch: panics are noted instead of printed, and a mutation without end ends the process.
+pub fn begin() {
+    std::panic::set_hook(Box::new(|info| {
+        PANIC.set(Some(info.to_string().replace('\n', " ")));
+    }));
+    std::thread::spawn(|| {
+        loop {
+            std::thread::sleep(Duration::from_millis(200));
+            let is_late = |running: &Running| running.since.elapsed() > MOST_TIME;
+            let late =
+                |slot: &Mutex<Option<Running>>| slot.lock().unwrap().as_ref().is_some_and(is_late);
+            if RUNNING.iter().any(late) {
+                end_with(&format!("no end after {MOST_TIME:?}"), is_late);
+            }
+        }
+    });
+}
+
+/// Runs a target on an input. Whether the target accepted it, or what went wrong.
+pub fn watched(
+    thread: usize,
+    id: &str,
+    input: &[u8],
+    target: fn(&[u8]) -> bool,
+) -> Result<bool, String> {
+    let running = Running { id: id.into(), input: input.to_vec(), since: Instant::now() };
+    *RUNNING[thread].lock().unwrap() = Some(running);
+    PANIC.set(None);
+    let result = catch_unwind(AssertUnwindSafe(|| target(input)));
+    *RUNNING[thread].lock().unwrap() = None;
+    // A panic that somebody caught has been printed all the same.
+    let seen = PANIC.take();
+    match (result, seen) {
+        (Ok(is_accepted), None) => Ok(is_accepted),
+        (Ok(_), Some(seen)) => Err(format!("a panic inside: {seen}")),
+        (Err(payload), seen) => Err(seen.unwrap_or_else(|| message_of(payload.as_ref()))),
+    }
+}
+
+/// A panic of another thread that was passed on.
+fn message_of(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("a panic").to_string()
+}
+
+/// Writes an input to a file of its own.
+pub fn keep(id: &str, input: &[u8]) -> PathBuf {
+    let name = format!("jempp-mutation-{}", id.replace([':', ' '], "-"));
+    let path = std::env::temp_dir().join(name);
+    match std::fs::write(&path, input) {
+        Ok(()) => path,
+        Err(error) => PathBuf::from(format!("(not kept: {error})")),
+    }
+}
+
+fn end_with(why: &str, is_guilty: impl Fn(&Running) -> bool) -> ! {
+    for slot in &RUNNING {
+        // Whoever holds the lock is not running.
+        let Ok(running) = slot.try_lock() else { continue };
+        if let Some(running) = running.as_ref().filter(|running| is_guilty(running)) {
+            let path = keep(&running.id, &running.input);
+            eprintln!("FAILED: {why}: {}, its input is in {}", running.id, path.display());
+        }
+    }
+    std::process::abort()
+}

@@ -1,0 +1,96 @@
+//! Texts that people and strangers write: configurations, assignments, links, lessons, sessions.
+
+use jempp::{
+    app::{SESSION_KEY, Viewer},
+    config::{PRESETS, RunConfig, ViewState},
+    lessons::Lesson,
+};
+
+use super::viewer;
+
+/// A configuration file.
+pub fn config(bytes: &[u8]) -> bool {
+    let Ok(config) = RunConfig::default().with_toml(&String::from_utf8_lossy(bytes)) else {
+        return false;
+    };
+    keeps(&config);
+    true
+}
+
+/// Lines of `--set` upon a preset, which the first byte names.
+pub fn assignment(bytes: &[u8]) -> bool {
+    let Some((&which, lines)) = bytes.split_first() else { return false };
+    let mut config = RunConfig::preset(PRESETS[usize::from(which) % PRESETS.len()].name).unwrap();
+    let mut is_accepted = false;
+    for line in String::from_utf8_lossy(lines).lines() {
+        if let Ok(next) = config.with_assignment(line) {
+            config = next;
+            is_accepted = true;
+        }
+    }
+    keeps(&config);
+    is_accepted
+}
+
+/// What is accepted is within its ranges and can be written down and read again.
+fn keeps(config: &RunConfig) {
+    assert!(config.validate().is_ok());
+    let _ = config.check();
+    for text in [config.to_toml(), config.to_commented_toml()] {
+        let again = RunConfig::default().with_toml(&text).expect("what was written can be read");
+        assert_eq!(again, *config);
+    }
+}
+
+/// The query of a link.
+pub fn link(bytes: &[u8]) -> bool {
+    match ViewState::from_query(&String::from_utf8_lossy(bytes)) {
+        Ok(view) => {
+            let again = ViewState::from_query(&view.to_query()).expect("a link leads somewhere");
+            assert_eq!(again, view);
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+/// A lesson, and the states that its links prepare.
+pub fn lesson(bytes: &[u8]) -> bool {
+    let lesson = Lesson::parse(&String::from_utf8_lossy(bytes));
+    assert!(!lesson.steps.is_empty());
+    for state in lesson.steps.iter().filter_map(|step| step.state()) {
+        let _ = ViewState::from_query(state);
+    }
+    lesson.steps.len() > 1
+}
+
+/// The window's session, as the window reads it, and the chains that it asks for.
+pub fn session(bytes: &[u8]) -> bool {
+    let stored = Stored(String::from_utf8_lossy(bytes).into_owned());
+    let Some(view) = eframe::get_value::<ViewState>(&stored, SESSION_KEY) else { return false };
+    drop(Viewer::new(view.clone()));
+    if view.validate().is_ok() {
+        let own = (!view.lanes.is_empty()).then_some(view.lanes.as_slice());
+        viewer::show("two-moons", own);
+    }
+    true
+}
+
+/// The one value of a session.
+struct Stored(String);
+
+impl eframe::Storage for Stored {
+    fn get_string(&self, _key: &str) -> Option<String> {
+        Some(self.0.clone())
+    }
+
+    fn set_string(&mut self, _key: &str, value: String) {
+        self.0 = value;
+    }
+
+    fn remove_string(&mut self, _key: &str) {
+        self.0.clear();
+    }
+
+    fn flush(&mut self) {}
+}
