@@ -20,6 +20,8 @@ forbid "the configuration and the diagnostics import no other room" 'crate::' \
     src/config/*.rs src/diagnostics/*.rs
 forbid "the window knows no tensor and no device" 'burn|cubecl|wgpu::|crate::(device|model|energy|sampler|trainer)' \
     $(find src/app -name '*.rs')
+forbid "bounds that come from a window may cross, and clamp panics then: use app/fit.rs" '\.clamp\(' \
+    $(find src/app -name '*.rs')
 forbid "models and energies know nothing of what drives them" \
     'crate::(trainer|worker|sampler|cli|eval)' src/model/*.rs src/energy.rs
 forbid "what is printed goes through say.rs, which outlives a closed pipe" '\be?print(ln)?!' \

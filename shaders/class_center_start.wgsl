@@ -63,6 +63,6 @@ fn class_center_start(
         let xi = standard_normal(element, params.step, params.stream + 1u, seed);
         let at = class_index * params.num_pixels + pixel;
         value += mean[at] + residual_std[at] * xi;
-        x[chain * params.num_pixels + pixel] = clamp(value, -1.0, 1.0);
+        x[chain * params.num_pixels + pixel] = clamp_number(value, -1.0, 1.0);
     }
 }

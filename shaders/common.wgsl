@@ -13,6 +13,13 @@ fn flat_workgroup(group: vec3<u32>, num_groups: vec3<u32>) -> u32 {
     return group.y * num_groups.x + group.x;
 }
 
+// `value` within [low, high]; a NaN stays one, so that a chain that broke down is seen. WGSL leaves open what its
+// own clamp makes of a NaN, and a compiler may take it that there is none: told by its bits.
+fn clamp_number(value: f32, low: f32, high: f32) -> f32 {
+    let is_nan = (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;
+    return select(clamp(value, low, high), value, is_nan);
+}
+
 // Both halves of the 64-bit product a * b: (high, low).
 fn mul_wide(a: u32, b: u32) -> vec2<u32> {
     let a_low = a & 0xffffu;

@@ -63,17 +63,17 @@ fn conv_forward(
         let j = column + i32(tap % params.kernel) - pad;
         let inside = (i >= vec4<i32>(0)) & (i < vec4<i32>(size.x))
             & (j >= vec4<i32>(0)) & (j < vec4<i32>(size.y));
-        let mask = select(vec4<f32>(0.0), vec4<f32>(1.0), inside);
+        // Outside, the first pixel is read and not used: not even times 0, for it may be NaN.
         let pixel = select(vec4<i32>(0), (image + i) * size.y + j, inside);
         let source = vec4<u32>(pixel) * params.inputs;
         let weights = tap * params.inputs * params.outputs;
         for (var input = 0u; input < params.inputs; input += 1u) {
             let at = vec4<u32>(weights + input * params.outputs) + outputs;
             let w = vec4<f32>(weight[at.x], weight[at.y], weight[at.z], weight[at.w]);
-            sum_0 += mask.x * activated(x[source.x + input]) * w;
-            sum_1 += mask.y * activated(x[source.y + input]) * w;
-            sum_2 += mask.z * activated(x[source.z + input]) * w;
-            sum_3 += mask.w * activated(x[source.w + input]) * w;
+            sum_0 += select(0.0, activated(x[source.x + input]), inside.x) * w;
+            sum_1 += select(0.0, activated(x[source.y + input]), inside.y) * w;
+            sum_2 += select(0.0, activated(x[source.z + input]), inside.z) * w;
+            sum_3 += select(0.0, activated(x[source.w + input]), inside.w) * w;
         }
     }
     let num_outputs = min(4u, params.outputs - output);

@@ -67,17 +67,17 @@ fn conv_input_gradient(
         let out_j = left / params.stride - params.kernel;
         // A negative number has wrapped around and is too large as well.
         let inside = (vec4<u32>(out_i) < vec4<u32>(out_height)) & (out_j < vec4<u32>(out_width));
-        let mask = select(vec4<f32>(0.0), vec4<f32>(1.0), inside);
         let pixel = (image * out_height + out_i) * out_width + out_j;
+        // Outside, the first is read and not used: not even times 0, for it may be NaN.
         let source = select(vec4<u32>(0u), pixel, inside) * params.outputs;
         let weights = (vec4<u32>(tap * params.inputs) + inputs) * params.outputs;
         for (var output = 0u; output < params.outputs; output += 1u) {
             let at = weights + output;
             let w = vec4<f32>(weight[at.x], weight[at.y], weight[at.z], weight[at.w]);
-            sum_0 += mask.x * gradient[source.x + output] * w;
-            sum_1 += mask.y * gradient[source.y + output] * w;
-            sum_2 += mask.z * gradient[source.z + output] * w;
-            sum_3 += mask.w * gradient[source.w + output] * w;
+            sum_0 += select(0.0, gradient[source.x + output], inside.x) * w;
+            sum_1 += select(0.0, gradient[source.y + output], inside.y) * w;
+            sum_2 += select(0.0, gradient[source.z + output], inside.z) * w;
+            sum_3 += select(0.0, gradient[source.w + output], inside.w) * w;
         }
     }
     let num_inputs = min(4u, params.inputs - input);

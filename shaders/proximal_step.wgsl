@@ -4,7 +4,7 @@
 //   x_next = x - step_size * d + noise_std * xi,   xi ~ N(0, 1)
 //   x_next = project ? clamp(x_next, -1, 1) : x_next
 //
-// Units: x in [-1, 1]; gradient and proximal_radius in energy per unit of x. With no radius and no
+// A gradient or pixel that is NaN gives NaN. Units: x in [-1, 1]; gradient and proximal_radius in energy per unit of x. With no radius and no
 // projection this is SGLD; PYLD with an affine first layer is this with step_size = N * alpha.
 // Source: arXiv:2109.09032, section 3; arXiv:1912.03263, equation 2.
 // Twin: reference::proximal_step
@@ -38,7 +38,7 @@ fn proximal_step(
     }
     var direction = gradient[element];
     if params.proximal_radius > 0.0 {
-        direction = clamp(direction, -params.proximal_radius, params.proximal_radius);
+        direction = clamp_number(direction, -params.proximal_radius, params.proximal_radius);
     }
     var value = x[element] - params.step_size * direction;
     if params.noise_std > 0.0 {
@@ -46,7 +46,7 @@ fn proximal_step(
         value += params.noise_std * standard_normal(element, params.step, params.stream, seed);
     }
     if params.project != 0u {
-        value = clamp(value, -1.0, 1.0);
+        value = clamp_number(value, -1.0, 1.0);
     }
     x_next[element] = value;
 }

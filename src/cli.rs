@@ -5,29 +5,22 @@ mod diagnosis;
 mod eval;
 mod fetch;
 mod interop;
+mod opening;
 mod pack;
 mod sample;
+mod settings;
+mod steps;
+mod train;
 mod view;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::atomic::Ordering,
-};
-
-use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::{
-    config::{ConfigError, PRESETS, RunConfig},
+    config::{PRESETS, RunConfig},
     device::{self, ComputeDevice},
-    progress::Progress,
-    run_folder::RunFolder,
     say::{self, complain, say},
-    signals, worker,
+    signals,
 };
-
-/// Where a run goes when nobody says.
-const DEFAULT_RUN: &str = "runs/fashion-quick";
 
 /// Joint energy-based models (JEM++) on any GPU: train a classifier that is also a generative model,
 /// and watch its Langevin chains turn class centres into images.
@@ -62,7 +55,7 @@ enum Command {
   jempp train --preset fashion-showcase --data ~/fashion-mnist --out runs/full --seed 3
   jempp train --preset fashion-quick --out runs/sgld --set sampler.kind=sgld --set sampler.noise_std=0.01
   jempp train --resume runs/first")]
-    Train(TrainArgs),
+    Train(train::TrainArgs),
     /// Draw samples from a model, bundled or trained: grid.png, chains.gif and traces.csv.
     #[command(after_help = "Examples:
   jempp sample
@@ -90,6 +83,8 @@ enum Command {
     #[command(after_help = "Environment:
   JEMPP_CACHE   folder for all data sets, instead of jempp in the user's cache folder
   JEMPP_MIRROR  address of a mirror of your own, used alone: <address>/<DATASET>/<file>
+  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY  a proxy, and hosts that do without it
+  SSL_CERT_FILE, SSL_CERT_DIR  trusted certificates instead of the system's, as a proxy may need
 
 Examples:
   jempp fetch mnist
@@ -135,58 +130,6 @@ Examples:
     },
 }
 
-#[derive(Debug, Args)]
-struct TrainArgs {
-    /// Named configuration to begin with; `jempp config` lists them.
-    #[arg(long, default_value = "fashion-quick", conflicts_with = "resume")]
-    preset: String,
-    /// Folder of the new run; must not exist.
-    #[arg(long, required_unless_present = "resume", conflicts_with = "resume")]
-    out: Option<PathBuf>,
-    /// Go on with the run in this folder, exactly where it stopped.
-    #[arg(long, value_name = "DIR")]
-    resume: Option<PathBuf>,
-    /// Seed of weights, data order and chains.
-    #[arg(long, conflicts_with = "resume")]
-    seed: Option<u64>,
-    /// Compute device: auto, gpu, cpu, or an adapter's index or name.
-    #[arg(long, default_value = "auto")]
-    device: String,
-    /// Passes over the training set.
-    #[arg(long)]
-    epochs: Option<usize>,
-    /// Folder with the data set's official files [default: where `jempp fetch` puts them].
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// Data set, as in data.dataset.
-    #[arg(long, conflicts_with = "resume")]
-    dataset: Option<String>,
-    /// TOML file with any of the configuration's keys.
-    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
-    config: Option<PathBuf>,
-    /// One key, as in sampler.step_size=0.2; may be repeated.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    assignments: Vec<String>,
-}
-
-impl TrainArgs {
-    /// `config` with the single keys of the command line replaced.
-    fn apply(&self, mut config: RunConfig) -> Result<RunConfig, ConfigError> {
-        let direct = [
-            self.seed.map(|seed| format!("seed={seed}")),
-            self.epochs.map(|epochs| format!("training.epochs={epochs}")),
-            self.dataset.as_ref().map(|name| format!("data.dataset={name}")),
-        ];
-        for assignment in direct.iter().flatten().chain(&self.assignments) {
-            config = config.with_assignment(assignment)?;
-        }
-        if let Some(dir) = &self.data {
-            config.data.dir = dir.display().to_string();
-        }
-        Ok(config)
-    }
-}
-
 /// Runs the command line that the program was started with; returns its exit status.
 pub fn main() -> u8 {
     match run(Cli::parse()) {
@@ -207,7 +150,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         None => main_job(),
         Some(Command::View(args)) => view::run(&args),
-        Some(Command::Train(args)) => train(args),
+        Some(Command::Train(args)) => train::run(args),
         Some(Command::Sample(args)) => sample::run(args),
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Pack(args)) => pack::run(&args),
@@ -228,53 +171,7 @@ fn main_job() -> anyhow::Result<()> {
         "The window needs a display (on Linux an X or Wayland session, over ssh `ssh -X`) and a Vulkan, Metal or \
          DX12 driver (a software one will do: mesa-vulkan-drivers); then `jempp` opens it. Going on without."
     );
-    quick()
-}
-
-/// The main job without a window: train the quick preset (or go on with it), then sample.
-fn quick() -> anyhow::Result<()> {
-    let out = Path::new(DEFAULT_RUN);
-    let checkpoint = RunFolder::checkpoint_of(out);
-    let device = open_device("auto")?;
-    say_opening(&[device_row(&device)]);
-    let (stop, bar) = (signals::stop_flag()?, Progress::new());
-    let mut on_event = |event| bar.show(&event);
-    if checkpoint.is_file() {
-        say!("Going on with the run in {}.", out.display());
-        worker::resume(out, Ok, &device, &stop, &mut on_event)?;
-    } else {
-        say!(
-            "Training JEM++ on 5,000 Fashion-MNIST images; about two minutes on two recent CPU cores."
-        );
-        say!("Ctrl-C saves and leaves; the same command goes on from there.");
-        worker::train(RunConfig::preset("fashion-quick")?, out, &device, &stop, &mut on_event)?;
-    }
-    if stop.load(Ordering::Relaxed) {
-        return Ok(());
-    }
-    sample::of_run(&checkpoint, &device)
-}
-
-fn train(args: TrainArgs) -> anyhow::Result<()> {
-    if let Some(path) = &args.resume {
-        let device = open_device(&args.device)?;
-        say_opening(&[device_row(&device)]);
-        let (stop, bar) = (signals::stop_flag()?, Progress::new());
-        let change = |config| args.apply(config);
-        return Ok(worker::resume(path, change, &device, &stop, &mut |event| bar.show(&event))?);
-    }
-    let mut config = RunConfig::preset(&args.preset)?;
-    if let Some(path) = &args.config {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        config = config.with_toml(&text).with_context(|| path.display().to_string())?;
-    }
-    config = args.apply(config)?;
-    let out = args.out.unwrap_or_else(|| PathBuf::from(DEFAULT_RUN));
-    let device = open_device(&args.device)?;
-    say_opening(&[device_row(&device)]);
-    let (stop, bar) = (signals::stop_flag()?, Progress::new());
-    Ok(worker::train(config, &out, &device, &stop, &mut |event| bar.show(&event))?)
+    train::quick()
 }
 
 fn devices(json: bool) -> anyhow::Result<()> {
@@ -338,14 +235,4 @@ fn device_row(device: &ComputeDevice) -> (&'static str, String) {
         false => String::new(),
     };
     ("Device", format!("{}{threads}", device.description))
-}
-
-/// Checks that a file to write is not there yet.
-fn check_free(out: &Path) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        !out.exists(),
-        "{} already exists; nothing is ever overwritten. Choose another --out",
-        out.display()
-    );
-    Ok(())
 }

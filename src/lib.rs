@@ -22,6 +22,7 @@ pub mod data;
 pub mod device;
 pub mod diagnostics;
 pub mod divergence;
+mod eigen;
 pub mod energy;
 pub mod eval;
 mod files;
@@ -29,6 +30,7 @@ mod files;
 pub mod interop;
 pub mod kernels;
 pub mod lessons;
+pub mod memory;
 pub mod model;
 pub mod objective;
 mod optimizer;
@@ -36,10 +38,12 @@ pub mod picture;
 #[cfg(not(target_arch = "wasm32"))]
 mod progress;
 pub mod replay_buffer;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod results_folder;
 pub mod run_folder;
 pub mod sampler;
 pub mod sampling;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg_attr(target_arch = "wasm32", allow(dead_code, unused_imports, unused_macros))]
 mod say;
 #[cfg(not(target_arch = "wasm32"))]
 mod signals;

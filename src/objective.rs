@@ -9,6 +9,10 @@
 //! # Source
 //! arXiv:1912.03263, section 4. The L2 term is common in EBM teaching code. The softplus of the gap is ours: at
 //! a gap of 0 it is the linear term at half its weight.
+//!
+//! Differs from JEMPP: the p(x) term and the cross entropy look at one batch of images, which spares a forward pass;
+//! there at two, drawn apart, the second of labelled images alone. And the p(x, y) term takes the chains that the p(x)
+//! term has, each for the class of its slot; there it draws others, of the classes in the batch.
 
 use burn::tensor::{
     Int, Tensor,

@@ -3,6 +3,10 @@
 //! # Source
 //! Grathwohl et al., arXiv:1912.03263, section 4; re-initialisation from class centres after Yang &
 //! Ji, arXiv:2109.09032.
+//!
+//! Differs from JEMPP: a slot starts afresh from the centre of its own class; there from that of a random class, so that
+//! a slot's class says ever less of what is in it. And a batch takes distinct slots; there a slot may come twice, and
+//! one of its two chains is lost.
 
 use burn::tensor::{Device, Tensor};
 use rand::{RngExt, seq::index};

@@ -1,14 +1,26 @@
 //! The folder of a training run: `config.toml`, `metrics.jsonl`, `samples/*.png` and
-//! `checkpoint.safetensors`.
+//! `checkpoint.safetensors`. It has one owner at a time.
 
 use std::{
-    io,
+    io::{self, BufRead},
     path::{Path, PathBuf},
 };
 
 use serde_json::{Map, Value};
 
-use crate::files::{self, Log, write_atomically};
+use crate::{
+    checkpoint::Counters,
+    files::{self, FolderLock, LockError, Log, write_atomically},
+};
+
+const CHECKPOINT: &str = "checkpoint.safetensors";
+const CONFIG: &str = "config.toml";
+const METRICS: &str = "metrics.jsonl";
+const SAMPLES: &str = "samples";
+/// Metrics that may wait in memory while they cannot be written, some ten thousand steps of them.
+const MAX_WAITING_BYTES: usize = 8 << 20;
+/// Names that an error lists of a folder.
+const MAX_NAMED: usize = 8;
 
 /// Why a run folder could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -18,9 +30,39 @@ pub enum RunFolderError {
         "{0} already exists; runs are never overwritten. Choose another --out, or go on with --resume {0}"
     )]
     Exists(PathBuf),
+    /// Something is there that is no run.
+    #[error("{path} already exists and is no run: {found}. Choose another --out")]
+    Taken {
+        /// The folder.
+        path: PathBuf,
+        /// What is there.
+        found: String,
+    },
     /// Nothing to resume.
-    #[error("{0} holds no run to resume: it has no checkpoint.safetensors")]
-    NoRun(PathBuf),
+    #[error("{path} holds no run to resume: {found}")]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+        /// What is there instead of one.
+        found: String,
+    },
+    /// Another process trains there.
+    #[error(
+        "{path} is in use by another jempp: {holder}. A run has one owner at a time: wait for that one, or \
+         stop it (Ctrl-C, or kill -INT and its number); it saves and leaves"
+    )]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+        /// Who that is.
+        holder: String,
+    },
+    /// The folder is somewhere else now.
+    #[error(
+        "{0} was moved or removed while its run went on: nothing more is written there. Put it back, then \
+         --resume it from its last checkpoint"
+    )]
+    Lost(PathBuf),
     /// The operating system refused.
     #[error("cannot write {path}: {source}")]
     Io {
@@ -31,10 +73,11 @@ pub enum RunFolderError {
     },
 }
 
-/// An open run folder.
+/// An open run folder, which is ours alone.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    lock: FolderLock,
     metrics: Log,
 }
 
@@ -44,21 +87,86 @@ impl RunFolder {
     /// # Errors
     /// It exists and is not empty.
     pub fn check_free(path: &Path) -> Result<(), RunFolderError> {
-        match files::is_taken(path) {
-            true => Err(RunFolderError::Exists(path.to_path_buf())),
-            false => Ok(()),
+        if !files::is_taken(path) {
+            return Ok(());
+        }
+        let path = path.to_path_buf();
+        match files::is_file(&Self::checkpoint_of(&path)) {
+            true => Err(RunFolderError::Exists(path)),
+            false => Err(RunFolderError::Taken { found: contents_of(&path), path }),
         }
     }
 
-    /// Makes the folder of a new run, with its configuration.
+    /// Makes the folder of a new run.
     ///
     /// # Errors
     /// The folder exists and is not empty, or cannot be written.
-    pub fn create(path: &Path, config_toml: &str) -> Result<Self, RunFolderError> {
+    pub fn create(path: &Path) -> Result<Self, RunFolderError> {
         Self::check_free(path)?;
-        let folder = Self::open(path)?;
-        folder.write_config(config_toml)?;
+        files::create_dir(path).map_err(|source| io_error(path, source))?;
+        let folder = Self::own(path)?;
+        // Another run may have begun there before it was ours.
+        Self::check_free(path)?;
         Ok(folder)
+    }
+
+    /// Opens the folder of a run to go on with it; `path` may name its checkpoint too. Nothing changes there yet.
+    ///
+    /// # Errors
+    /// There is no run, another process trains it, or it cannot be written.
+    pub fn open(path: &Path) -> Result<Self, RunFolderError> {
+        let is_checkpoint = path.file_name().is_some_and(|name| name == CHECKPOINT);
+        let path = match is_checkpoint && files::is_file(path) {
+            true => files::folder_of(path),
+            false => path,
+        };
+        if !files::is_file(&Self::checkpoint_of(path)) {
+            let found = contents_of(path);
+            return Err(RunFolderError::NoRun { path: path.to_path_buf(), found });
+        }
+        Self::own(path)
+    }
+
+    /// Makes the folder ours, and tidies up after an owner that was killed.
+    fn own(path: &Path) -> Result<Self, RunFolderError> {
+        let lock = FolderLock::take(path).map_err(|error| match error {
+            LockError::Held(holder) => RunFolderError::InUse { path: path.to_path_buf(), holder },
+            LockError::Io(source) => io_error(path, source),
+        })?;
+        if lock.is_exclusive() {
+            files::sweep(path, |name| [CHECKPOINT, CONFIG, METRICS].contains(&name));
+            files::sweep(&path.join(SAMPLES), |name| name.starts_with("epoch-"));
+            // The checkpoint may be a link to a larger disk.
+            if let Ok(target) = files::target_of(&Self::checkpoint_of(path)) {
+                let of_target = |name: &str| target.file_name().is_some_and(|file| file == name);
+                files::sweep(files::folder_of(&target), of_target);
+            }
+        }
+        Ok(Self { path: path.to_path_buf(), lock, metrics: Log::new(&path.join(METRICS)) })
+    }
+
+    /// Removes what a run that could not begin has made.
+    pub fn abandon(self) {
+        files::remove(&self.checkpoint());
+        files::remove(&self.config());
+        drop(self.lock);
+        files::remove_if_empty(&self.path);
+    }
+
+    /// Whether the file system keeps other owners out.
+    pub fn is_exclusive(&self) -> bool {
+        self.lock.is_exclusive()
+    }
+
+    /// Checks that the folder is still where it was.
+    ///
+    /// # Errors
+    /// It was moved or removed; another run may be there.
+    pub fn check_owned(&self) -> Result<(), RunFolderError> {
+        match self.lock.is_lost() {
+            true => Err(RunFolderError::Lost(self.path.clone())),
+            false => Ok(()),
+        }
     }
 
     /// Writes `config.toml`.
@@ -66,46 +174,53 @@ impl RunFolder {
     /// # Errors
     /// It cannot be written.
     pub fn write_config(&self, config_toml: &str) -> Result<(), RunFolderError> {
-        let path = self.path.join("config.toml");
+        let path = self.config();
         write_atomically(&path, config_toml.as_bytes()).map_err(|source| io_error(&path, source))
     }
 
-    /// Opens the folder of an interrupted run; metrics past `step`, the checkpoint's, are dropped, as
-    /// those steps will be done again.
+    /// Drops the metrics of what will be done again: everything after the state that `counters` describe.
     ///
     /// # Errors
-    /// There is no run, or it cannot be written.
-    pub fn resume(path: &Path, step: u64) -> Result<Self, RunFolderError> {
-        let metrics = path.join("metrics.jsonl");
-        if let Ok(bytes) = files::read(&metrics) {
-            let text = String::from_utf8_lossy(&bytes);
-            let is_done = |line: &&str| {
-                let line: Option<Value> = serde_json::from_str(line).ok();
-                line.and_then(|line| line["step"].as_u64()).is_some_and(|at| at <= step)
-            };
-            let kept: String =
-                text.lines().filter(is_done).map(|line| format!("{line}\n")).collect();
-            write_atomically(&metrics, kept.as_bytes()).map_err(|e| io_error(&metrics, e))?;
+    /// The file cannot be read or written.
+    pub fn rewind(&mut self, counters: &Counters) -> Result<(), RunFolderError> {
+        let path = self.path.join(METRICS);
+        let error = |source| io_error(&path, source);
+        let mut file = match files::lines_of(&path) {
+            Ok(file) => file,
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(source) => return Err(error(source)),
+        };
+        let (mut kept, mut num_recoveries) = (0u64, 0u64);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let count = file.read_until(b'\n', &mut line).map_err(error)?;
+            if count == 0 {
+                return Ok(());
+            }
+            // A killed program leaves half a line at the end.
+            let is_whole = line.ends_with(b"\n");
+            if !is_whole || is_after(&line, counters, &mut num_recoveries) {
+                break;
+            }
+            kept += count as u64;
         }
-        Self::open(path)
-    }
-
-    fn open(path: &Path) -> Result<Self, RunFolderError> {
-        let samples = path.join("samples");
-        files::create_dir(&samples).map_err(|source| io_error(&samples, source))?;
-        let metrics_path = path.join("metrics.jsonl");
-        let metrics = Log::open(&metrics_path).map_err(|source| io_error(&metrics_path, source))?;
-        Ok(Self { path: path.to_path_buf(), metrics })
+        self.metrics.cut(kept).map_err(error)
     }
 
     /// Where the run's checkpoint is, given its folder.
     pub fn checkpoint_of(path: &Path) -> PathBuf {
-        path.join("checkpoint.safetensors")
+        path.join(CHECKPOINT)
     }
 
     /// Where this run's checkpoint is.
     pub fn checkpoint(&self) -> PathBuf {
         Self::checkpoint_of(&self.path)
+    }
+
+    /// Where this run's configuration is, for people to read.
+    pub fn config(&self) -> PathBuf {
+        self.path.join(CONFIG)
     }
 
     /// The folder itself.
@@ -114,22 +229,155 @@ impl RunFolder {
     }
 
     /// Where the sample grid of an epoch goes.
-    pub fn sample_grid(&self, epoch: u64) -> PathBuf {
-        self.path.join("samples").join(format!("epoch-{epoch:04}.png"))
-    }
-
-    /// Appends one line to `metrics.jsonl`.
     ///
     /// # Errors
-    /// The line cannot be written.
+    /// Its folder cannot be made.
+    pub fn sample_grid(&self, epoch: u64) -> Result<PathBuf, RunFolderError> {
+        let samples = self.path.join(SAMPLES);
+        files::create_dir(&samples).map_err(|source| io_error(&samples, source))?;
+        Ok(samples.join(format!("epoch-{epoch:04}.png")))
+    }
+
+    /// Appends one line to `metrics.jsonl`. While that cannot be written, lines wait in memory, and a later
+    /// call writes them.
+    ///
+    /// # Errors
+    /// The line could not be written.
     pub fn log(&mut self, line: Map<String, Value>) -> Result<(), RunFolderError> {
         let mut text = Value::Object(line).to_string();
         text.push('\n');
-        let path = self.path.join("metrics.jsonl");
+        self.append(&text)
+    }
+
+    /// Writes the metrics that still wait.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub fn flush(&mut self) -> Result<(), RunFolderError> {
+        self.append("")
+    }
+
+    /// Whether no more metrics may wait in memory.
+    pub fn is_choked(&self) -> bool {
+        self.metrics.num_waiting() > MAX_WAITING_BYTES
+    }
+
+    fn append(&mut self, text: &str) -> Result<(), RunFolderError> {
+        let path = self.path.join(METRICS);
         self.metrics.append(text.as_bytes()).map_err(|source| io_error(&path, source))
+    }
+}
+
+/// Whether a line of the metrics tells of something after `counters`; counts the recoveries on the way, for
+/// after each of them steps are done again.
+fn is_after(line: &[u8], counters: &Counters, num_recoveries: &mut u64) -> bool {
+    // What is no line of ours stays.
+    let Ok(line) = serde_json::from_slice::<Value>(line) else { return false };
+    let Some(step) = line["step"].as_u64() else { return false };
+    if let Some(count) = line["num_recoveries"].as_u64() {
+        *num_recoveries = count;
+    }
+    let allowed = counters.num_recoveries as u64;
+    if *num_recoveries != allowed {
+        return *num_recoveries > allowed;
+    }
+    // An evaluation that the checkpoint does not know is done again.
+    let is_evaluation = line.get("loss").is_none() && line.get("epoch").is_some();
+    step > counters.step
+        || is_evaluation && step == counters.step && counters.evaluated_step != Some(step)
+}
+
+/// What is in a folder that holds no run, and what to do about it.
+fn contents_of(path: &Path) -> String {
+    if files::is_file(path) {
+        return "it is a file, not a run's folder".into();
+    }
+    if !files::exists(path) {
+        return "there is no such folder".into();
+    }
+    if !files::is_taken(path) {
+        return "it is empty".into();
+    }
+    let names = files::names_in(path);
+    let runs: Vec<String> = names
+        .iter()
+        .map(|name| path.join(name))
+        .filter(|folder| files::is_file(&RunFolder::checkpoint_of(folder)))
+        .map(|folder| folder.display().to_string())
+        .collect();
+    match runs.is_empty() {
+        true => format!("it has no {CHECKPOINT}; there is {}", listed(&names)),
+        false => format!("it has no {CHECKPOINT}, but there are runs in it: {}", listed(&runs)),
+    }
+}
+
+/// The first names of a list, and how many there are beside them.
+fn listed(names: &[String]) -> String {
+    let shown = names[..names.len().min(MAX_NAMED)].join(", ");
+    match names.len().saturating_sub(MAX_NAMED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 
 fn io_error(path: &Path, source: io::Error) -> RunFolderError {
     RunFolderError::Io { path: path.to_path_buf(), source }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests may")]
+mod tests {
+    use super::*;
+
+    /// What is left of some metrics when a run goes on from `counters`.
+    fn rewound(metrics: &str, counters: &Counters) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(METRICS);
+        std::fs::write(&file, metrics).unwrap();
+        RunFolder::own(dir.path()).unwrap().rewind(counters).unwrap();
+        std::fs::read_to_string(file).unwrap()
+    }
+
+    #[test]
+    fn metrics_go_back_to_the_checkpoint() {
+        let first =
+            "{\"step\":1,\"epoch\":1,\"loss\":2.0}\n{\"step\":2,\"epoch\":1,\"loss\":2.0}\n";
+        let evaluation = "{\"step\":2,\"epoch\":1,\"test_accuracy\":0.5}\n";
+        let third = "{\"step\":3,\"epoch\":2,\"loss\":1.0}\n";
+        let all = format!("{first}{evaluation}{third}{{\"st");
+        let at = |step, evaluated_step| Counters { step, evaluated_step, ..Counters::default() };
+        assert_eq!(rewound(&all, &at(2, Some(2))), format!("{first}{evaluation}"));
+        assert_eq!(rewound(&all, &at(2, None)), first, "the evaluation is done again");
+        assert_eq!(rewound(&all, &at(3, Some(2))), format!("{first}{evaluation}{third}"));
+        let odd = format!("a note\n{first}");
+        assert_eq!(rewound(&odd, &at(9, None)), odd);
+    }
+
+    #[test]
+    fn steps_before_and_after_a_recovery_are_told_apart() {
+        let before = "{\"step\":1,\"loss\":2.0}\n{\"step\":2,\"loss\":2.0}\n";
+        let recovery = "{\"step\":0,\"num_recoveries\":1}\n";
+        let again = "{\"step\":1,\"loss\":1.5}\n";
+        let all = format!("{before}{recovery}{again}{{\"step\":2,\"loss\":1.0}}\n");
+        let at = |step, num_recoveries| Counters { step, num_recoveries, ..Counters::default() };
+        assert_eq!(rewound(&all, &at(1, 1)), format!("{before}{recovery}{again}"));
+        assert_eq!(rewound(&all, &at(2, 0)), before, "the checkpoint knows of no recovery");
+    }
+
+    #[test]
+    fn a_folder_without_a_run_says_what_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let found = |path: &Path| RunFolder::open(path).unwrap_err().to_string();
+        assert!(found(&dir.path().join("none")).contains("no such folder"));
+        assert!(found(dir.path()).contains("it is empty"));
+        std::fs::write(dir.path().join("notes.txt"), "x").unwrap();
+        assert!(found(dir.path()).contains("there is notes.txt"));
+        assert!(found(&dir.path().join("notes.txt")).contains("it is a file"));
+        let run = dir.path().join("first");
+        std::fs::create_dir(&run).unwrap();
+        std::fs::write(run.join(CHECKPOINT), "x").unwrap();
+        let said = found(dir.path());
+        assert!(said.contains("there are runs in it") && said.contains("first"), "{said}");
+        RunFolder::open(&run.join(CHECKPOINT)).unwrap();
+    }
 }

@@ -4,10 +4,20 @@
 //! that, so a line that cannot be written is dropped. Names come from files of strangers: characters that
 //! would steer a terminal are shown as escapes.
 
-use std::{fmt::Write as _, io::Write as _};
+use std::fmt::Write as _;
+
+pub use crate::config::shortened;
 
 /// Longest message of an error, in characters; the middle of a longer one is left out.
 const MAX_ERROR_CHARS: usize = 1200;
+/// A pipe that takes anything takes so many bytes at once without blocking (PIPE_BUF of Linux).
+#[cfg(unix)]
+const MAX_AT_ONCE: usize = 4096;
+/// How long a full pipe is waited for at a time, and how often once the program was asked to stop.
+#[cfg(unix)]
+const POLL_MILLIS: i32 = 200;
+#[cfg(unix)]
+const MAX_POLLS: i32 = 5;
 
 /// Prints a line on standard output, as `println!` does, but never panics.
 macro_rules! say {
@@ -24,13 +34,47 @@ pub(crate) use {complain, say};
 
 /// Writes to standard output; what cannot be written is dropped.
 pub fn to_stdout(text: std::fmt::Arguments) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(plain(&text.to_string()).as_bytes()).and_then(|()| out.flush());
+    write(&mut std::io::stdout().lock(), &plain(&text.to_string()));
 }
 
 /// Writes to standard error; what cannot be written is dropped.
 pub fn to_stderr(text: std::fmt::Arguments) {
-    let _ = std::io::stderr().lock().write_all(plain(&text.to_string()).as_bytes());
+    write(&mut std::io::stderr().lock(), &plain(&text.to_string()));
+}
+
+#[cfg(unix)]
+fn write(out: &mut (impl std::io::Write + std::os::fd::AsRawFd), text: &str) {
+    for part in text.as_bytes().chunks(MAX_AT_ONCE) {
+        if !takes_more(out.as_raw_fd()) || out.write_all(part).is_err() {
+            return;
+        }
+    }
+    let _ = out.flush();
+}
+
+#[cfg(not(unix))]
+fn write(out: &mut impl std::io::Write, text: &str) {
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Waits until a write would not block, as it would on a full pipe whose reader pauses or on a terminal that
+/// Ctrl-S stopped. Once the program was asked to stop it waits no longer than a moment: saving comes first.
+#[cfg(unix)]
+fn takes_more(fd: std::os::fd::RawFd) -> bool {
+    let mut asked_to_stop = 0;
+    loop {
+        let mut poll = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
+        // SAFETY: one entry, which is ours.
+        let num_ready = unsafe { libc::poll(&mut poll, 1, POLL_MILLIS) };
+        // An error, or a reader that is gone, shows in the write.
+        if num_ready != 0 {
+            return true;
+        }
+        asked_to_stop += i32::from(crate::signals::is_requested());
+        if asked_to_stop > MAX_POLLS {
+            return false;
+        }
+    }
 }
 
 /// The text with every character escaped that would steer a terminal: control characters but for tab and
@@ -62,17 +106,6 @@ pub fn one_line(error: &anyhow::Error) -> String {
         }
     }
     shortened(&line, MAX_ERROR_CHARS)
-}
-
-/// The text itself, or its two ends where it is longer than `most` characters.
-pub fn shortened(text: &str, most: usize) -> String {
-    let count = text.chars().count();
-    if count <= most {
-        return text.to_string();
-    }
-    let head: String = text.chars().take(most * 2 / 3).collect();
-    let tail: String = text.chars().skip(count - most / 3).collect();
-    format!("{head} … {tail}")
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Requests to stop: Ctrl-C, SIGTERM, SIGHUP.
 //!
 //! The first asks the work in hand to stop and save. Launchers often signal a group and its child, so what
-//! comes within a second of the first is part of it. A later one only says that saving goes on; the one
-//! after that leaves at once, and files already written stay whole.
+//! comes within a second of a request is part of it. A second request only says that saving goes on; the third
+//! leaves at once, and files already written stay whole.
 //!
 //! A signal that was ignored when the program started stays ignored: so `nohup` keeps a run alive.
 
@@ -16,24 +16,37 @@ use std::{
 
 use crate::say::complain;
 
-/// Signals closer to the first than this belong to it.
+/// Signals closer to a request than this belong to it.
 const ONE_REQUEST: Duration = Duration::from_secs(1);
 /// What a shell reports of a program that a signal ended: 128 and its number.
 const STATUS_BASE: i32 = 128;
 
-/// The first signal heard; 0 before any.
-static FIRST: AtomicI32 = AtomicI32::new(0);
+/// The first signal heard; [`NONE`] before any, [`DONE`] once no signal cuts anything short any more.
+static FIRST: AtomicI32 = AtomicI32::new(NONE);
+const NONE: i32 = 0;
+const DONE: i32 = -1;
 
-/// The exit status that tells of the signal that asked the program to stop, if one did: 130 for Ctrl-C, 143 for
-/// SIGTERM, 129 for SIGHUP.
+/// The exit status that tells of the signal that cut the work short, if one did: 130 for Ctrl-C, 143 for SIGTERM,
+/// 129 for SIGHUP.
 pub fn exit_status() -> Option<u8> {
     match FIRST.load(Ordering::Relaxed) {
-        0 => None,
+        NONE | DONE => None,
         signal => u8::try_from(STATUS_BASE + signal).ok(),
     }
 }
 
-/// A flag that is set once the program is asked to stop. All calls give the same flag.
+/// Whether the program was asked to stop.
+pub fn is_requested() -> bool {
+    !matches!(FIRST.load(Ordering::Relaxed), NONE | DONE)
+}
+
+/// Says that all work came to its end: a request that came too late to cut it short is not told of.
+pub fn work_is_done() {
+    FIRST.store(DONE, Ordering::Relaxed);
+}
+
+/// A flag that is set once the program is asked to stop. All calls give the same flag; the first begins to
+/// listen, and before it a signal ends the program at once.
 ///
 /// # Errors
 /// The operating system refuses to tell.
@@ -44,42 +57,61 @@ pub fn stop_flag() -> std::io::Result<Arc<AtomicBool>> {
         return Ok(flag.clone());
     }
     let flag = Arc::new(AtomicBool::new(false));
-    let mut requests = Requests { stop: flag.clone(), first: None, is_told: false };
-    listen(move |signal| requests.hear(signal))?;
+    let (stop, mut requests) = (flag.clone(), Requests::default());
+    listen(move |signal| match requests.hear(Instant::now()) {
+        Answer::Stop => {
+            // What was asked comes first, for a line may have to wait until it can be written.
+            let _ = FIRST.compare_exchange(NONE, signal, Ordering::Relaxed, Ordering::Relaxed);
+            stop.store(true, Ordering::Relaxed);
+            complain!("Stopping, then saving what is done.");
+        }
+        Answer::Patience => {
+            complain!("Still saving. Once more leaves at once, with what was saved before.");
+        }
+        Answer::Leave => leave(STATUS_BASE + signal),
+        Answer::Nothing => {}
+    })?;
     *known = Some(flag.clone());
     Ok(flag)
 }
 
+/// What a signal leads to.
+#[derive(Debug, PartialEq)]
+enum Answer {
+    Stop,
+    Patience,
+    Leave,
+    Nothing,
+}
+
 /// What has been asked so far.
+#[derive(Debug, Default)]
 struct Requests {
-    stop: Arc<AtomicBool>,
-    first: Option<Instant>,
-    /// Whether a second request was answered.
-    is_told: bool,
+    count: u32,
+    last: Option<Instant>,
 }
 
 impl Requests {
-    fn hear(&mut self, signal: i32) {
-        let first = match self.first {
-            None => {
-                self.first = Some(Instant::now());
-                FIRST.store(signal, Ordering::Relaxed);
-                self.stop.store(true, Ordering::Relaxed);
-                complain!("Stopping, then saving what is done.");
-                return;
-            }
-            Some(first) => first,
-        };
-        if first.elapsed() < ONE_REQUEST {
-            return;
+    fn hear(&mut self, now: Instant) -> Answer {
+        if self.last.is_some_and(|last| now.saturating_duration_since(last) < ONE_REQUEST) {
+            return Answer::Nothing;
         }
-        if !self.is_told {
-            self.is_told = true;
-            complain!("Still saving. Once more leaves at once, with what was saved before.");
-            return;
+        self.last = Some(now);
+        self.count += 1;
+        match self.count {
+            1 => Answer::Stop,
+            2 => Answer::Patience,
+            _ => Answer::Leave,
         }
-        std::process::exit(STATUS_BASE + signal);
     }
+}
+
+/// Ends the program without waiting for anything that another thread holds.
+fn leave(status: i32) {
+    #[cfg(unix)]
+    signal_hook::low_level::exit(status);
+    #[cfg(not(unix))]
+    std::process::exit(status);
 }
 
 #[cfg(unix)]
@@ -113,4 +145,21 @@ fn listen(mut hear: impl FnMut(i32) + Send + 'static) -> std::io::Result<()> {
     /// Ctrl-C's number wherever signals have numbers.
     const INTERRUPT: i32 = 2;
     ctrlc::set_handler(move || hear(INTERRUPT)).map_err(std::io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_within_a_second_are_one_request() {
+        let (mut requests, begin) = (Requests::default(), Instant::now());
+        let mut hear = |millis| requests.hear(begin + Duration::from_millis(millis));
+        assert_eq!(hear(0), Answer::Stop);
+        assert_eq!(hear(0), Answer::Nothing);
+        assert_eq!(hear(900), Answer::Nothing);
+        assert_eq!(hear(1100), Answer::Patience);
+        assert_eq!(hear(1150), Answer::Nothing, "the second request may come twice too");
+        assert_eq!(hear(2500), Answer::Leave);
+    }
 }

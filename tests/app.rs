@@ -358,7 +358,19 @@ fn dropped_files_open_or_are_refused_with_a_reason() {
         window.harness.input_mut().dropped_files.push(std::sync::Arc::new(Dropped(path)));
         window.pass(2, 0);
     };
+    // Pictures are decoded beside the window.
+    let wait_for = |window: &mut Window, is_there: &dyn Fn(&Window) -> bool| {
+        for _ in 0..400 {
+            window.pass(1, 0);
+            if is_there(window) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(25));
+        }
+        panic!("the picture was never decoded");
+    };
     drop_file(&mut window, "white.png");
+    wait_for(&mut window, &|window| window.last_request().image.is_some());
     let request = window.last_request();
     assert_eq!(request.lanes[0].start, ViewStart::Image);
     assert!(request.image.unwrap().iter().all(|&value| value == 1.0));
@@ -367,7 +379,7 @@ fn dropped_files_open_or_are_refused_with_a_reason() {
     drop_file(&mut window, "last_ckpt.pt");
     assert!(window.has("jempp import"));
     drop_file(&mut window, "broken.png");
-    assert!(window.has("cannot read picture"));
+    wait_for(&mut window, &|window| window.has("broken.png"));
     drop_file(&mut window, "model.safetensors");
     let opened = window.worker.asked.iter().rev().find_map(|command| match command {
         Command::Open(name) => Some(name.clone()),

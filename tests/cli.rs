@@ -256,8 +256,74 @@ fn a_resumed_run_may_go_on_longer_but_stays_the_same_run() {
     assert!(config.contains("epochs = 3") && config.contains("num_steps = 5"), "{config}");
     for change in ["seed=4", "data.dataset=rings", "model.split=2", "optimizer.kind=sgd"] {
         let said = fails(dir.path(), &[&go_on[..], &["--set", change]].concat());
-        assert!(said.contains("a resumed run keeps its seed, data set"), "{change}: {said}");
+        let (key, value) = change.split_once('=').unwrap();
+        assert!(said.contains(&format!("{key} = ")) && said.contains(value), "{change}: {said}");
+        assert!(said.contains("(the run has "), "{change}: {said}");
     }
+    assert_eq!(fs::read_to_string(dir.path().join("run/config.toml")).unwrap(), config);
+}
+
+#[test]
+fn a_resume_that_cannot_be_done_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = train(dir.path());
+    let files = ["config.toml", "checkpoint.safetensors", "metrics.jsonl"];
+    let read = || files.map(|file| fs::read(run.join(file)).unwrap());
+    let before = read();
+    let resume = |path: &str, more: &[&str]| {
+        fails(dir.path(), &[&["train", "--resume", path, "--device", "cpu"], more].concat())
+    };
+    let said = resume("run", &["--epochs", "1"]);
+    assert!(said.contains("--epochs 1") && said.contains("has trained 2 epochs"), "{said}");
+    let said = resume("run", &["--set", "data.batch_size=32", "--set", "data.num_validation=5"]);
+    assert!(said.contains("data.batch_size = 32 (the run has "), "{said}");
+    assert!(said.contains("data.num_validation = 5 (the run has 0)"), "{said}");
+    let said = resume("run/config.toml", &[]);
+    assert!(said.contains("it is a file"), "{said}");
+    assert!(resume(".", &[]).contains("there are runs in it: ./run"));
+    assert!(resume("run", &["--preset", "toy-rings"]).contains("cannot be used with"));
+    assert!(read() == before);
+    // The checkpoint names its run, and a run that is complete stays as it is.
+    let said = succeeds(
+        dir.path(),
+        &["train", "--resume", "run/checkpoint.safetensors", "--device", "cpu"],
+    );
+    assert!(said.contains("are done already"), "{said}");
+    assert_eq!([&before[0], &before[2]], [&read()[0], &read()[2]]);
+}
+
+#[test]
+fn a_stored_data_folder_is_found_from_anywhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    fs::create_dir(&data).unwrap();
+    write_mnist(&data);
+    succeeds(dir.path(), &ON_MNIST);
+    let elsewhere = dir.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let resume = ["train", "--resume", "../run", "--device", "cpu", "--epochs", "2"];
+    succeeds(&elsewhere, &resume);
+    fs::rename(&data, dir.path().join("moved")).unwrap();
+    let said = fails(dir.path(), &["train", "--resume", "run", "--device", "cpu"]);
+    assert!(said.contains("comes from the run that goes on"), "{said}");
+    assert!(said.contains("--data DIR"), "{said}");
+    let moved = ["train", "--resume", "run", "--device", "cpu", "--data", "moved"];
+    succeeds(dir.path(), &moved);
+}
+
+#[test]
+fn nothing_is_measured_without_test_images() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    fs::create_dir(&data).unwrap();
+    write_mnist(&data);
+    fs::write(data.join("t10k-images.idx3-ubyte"), idx(&[0, 8, 8], &[])).unwrap();
+    fs::write(data.join("t10k-labels-idx1-ubyte.gz"), gz(&idx(&[0], &[]))).unwrap();
+    let said = succeeds(dir.path(), &ON_MNIST);
+    assert!(said.contains("no test images") && !said.contains("test accuracy"), "{said}");
+    let metrics = fs::read_to_string(dir.path().join("run/metrics.jsonl")).unwrap();
+    let last = metrics.lines().last().unwrap();
+    assert!(last.contains("validation_accuracy") && !last.contains("test_"), "{last}");
 }
 
 #[test]
@@ -338,8 +404,8 @@ fn a_run_is_packed_once_and_sampled() {
     let said = fails(dir.path(), &[&sample[..], &mala, &silent].concat());
     assert!(said.contains("set sampler.noise_std above 0"), "{said}");
     let noise = ["--set", "sampler.noise_std=0.01414"];
-    succeeds(dir.path(), &[&sample[..], &mala, &noise].concat());
-    let traces = fs::read_to_string(dir.path().join("runs/samples/traces.csv")).unwrap();
+    succeeds(dir.path(), &[&sample[..], &mala, &noise, &["--out", "mala"]].concat());
+    let traces = fs::read_to_string(dir.path().join("mala/traces.csv")).unwrap();
     let acceptance = |line: &str| line.split(',').nth(7).unwrap().parse::<f64>().ok();
     let probabilities: Vec<f64> = traces.lines().skip(1).filter_map(acceptance).collect();
     assert_eq!(
@@ -351,8 +417,8 @@ fn a_run_is_packed_once_and_sampled() {
     assert!(probabilities.iter().sum::<f64>() / probabilities.len() as f64 > 0.5);
 
     let judge = ["--judge", "run/checkpoint.safetensors", "--start", "data"];
-    succeeds(dir.path(), &[&sample[..], &judge].concat());
-    let traces = fs::read_to_string(dir.path().join("runs/samples/traces.csv")).unwrap();
+    succeeds(dir.path(), &[&sample[..], &judge, &["--out", "judged"]].concat());
+    let traces = fs::read_to_string(dir.path().join("judged/traces.csv")).unwrap();
     for line in traces.lines().skip(1) {
         let fields: Vec<&str> = line.split(',').collect();
         assert_eq!(fields[7], "", "no acceptance without MALA");
@@ -585,7 +651,12 @@ fn bad_data_files_are_named_with_their_bytes() {
     let mut wrong = [3u8; 40];
     wrong[17] = 11;
     fs::write(&labels, gz(&idx(&[40], &wrong))).unwrap();
-    assert!(run().contains("label 11 at item 17, but there are 10 classes"));
+    let said = run();
+    assert!(
+        said.contains("t10k-labels-idx1-ubyte.gz holds labels that no training image"),
+        "{said}"
+    );
+    assert!(said.contains("(0, 1, 2, 4, 5, 6, 7, 8, 9)"), "{said}");
     let said = fails(dir.path(), &["train", "--preset", "mnist-showcase", "--out", "x"]);
     assert!(said.contains("get them with `jempp fetch mnist`"), "{said}");
     assert!(said.contains("name their folder with --data DIR"), "{said}");

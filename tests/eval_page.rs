@@ -18,7 +18,7 @@ fn estimate(value: f64) -> Estimate {
 fn classification() -> Classification {
     Classification {
         accuracy: Estimate { value: 0.912, low: 0.9009, high: 0.9231 },
-        by_class: vec![estimate(0.9), estimate(0.8), estimate(0.95)],
+        by_class: vec![Some(estimate(0.9)), Some(estimate(0.8)), None],
         confusion: vec![vec![90, 10, 0], vec![1, 399, 0], vec![0, 5, 95]],
         mean_energy: estimate(-7.25),
     }
@@ -90,7 +90,7 @@ fn samples() -> Samples {
         protocol: "spread evenly".into(),
         count: 1000,
         frechet: Estimate { value: distance, low: distance - 0.1, high: distance + 0.1 },
-        frechet_by_class: vec![distance, 2.0 * distance, 3.0 * distance],
+        frechet_by_class: vec![Some(distance), Some(2.0 * distance), None],
         inception_like: estimate(2.8),
         class_agreement: estimate(0.9),
         precision: estimate(0.8),
@@ -118,6 +118,7 @@ fn results(name: &str) -> Results {
         device: "CPU".into(),
         model: ModelInfo {
             name: name.into(),
+            path: None,
             sha256: "ab".repeat(32),
             num_steps: 1234,
             num_weights: 567_890,
@@ -318,7 +319,7 @@ fn what_is_empty_or_not_finite_does_no_harm() {
             part.curves[1].points.clear();
         }
         if let Some(part) = &mut nothing.samples {
-            (part.sets[1].frechet, part.sets[1].frechet_by_class) = (estimate, vec![bad]);
+            (part.sets[1].frechet, part.sets[1].frechet_by_class) = (estimate, vec![Some(bad)]);
             part.sets[0].frechet_by_class.clear();
             part.sets[0].nearest.median = bad;
         }

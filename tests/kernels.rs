@@ -73,6 +73,32 @@ fn proximal_step_with_noise_equals_its_twin_up_to_rounding() {
 }
 
 #[test]
+fn a_nan_stays_one_in_a_proximal_step_and_infinities_are_clamped() {
+    let broken = [f32::NAN, -f32::NAN, f32::from_bits(0x7f80_0001), f32::INFINITY, -f32::INFINITY];
+    let shape = [broken.len(), 1, 1, 2];
+    for device in common::devices() {
+        for (noise_std, radius, project) in [(0.0, 0.5, true), (1.0, 0.5, true), (0.0, 0.0, true)] {
+            // Broken pixels with sound gradients, then the other way round.
+            let sound = [0.25f32; 2 * 5];
+            let bad: Vec<f32> = broken.iter().flat_map(|&value| [value, 0.5]).collect();
+            for (x, gradient) in [(&bad[..], &sound[..]), (&sound[..], &bad[..])] {
+                let on = |values: &[f32]| {
+                    Tensor::<4>::from_data(TensorData::new(values.to_vec(), shape), &device)
+                };
+                let update = update(noise_std, radius, project);
+                let moved = values(kernels::proximal_step(on(x), on(gradient), &update));
+                for (pair, value) in moved.chunks(2).zip(broken) {
+                    let what = format!("{value} gives {pair:?} with radius {radius}");
+                    assert!(pair[0].is_nan() == value.is_nan(), "{what}");
+                    assert!(value.is_nan() || pair[0].abs() <= 1.0, "{what}");
+                    assert!(pair[1].abs() <= 1.0, "{what}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn normal_noise_is_box_muller_of_its_bits() {
     let twin = (0..100_000).map(|block| reference::standard_normal_4(block, KEY));
     for (block, draws) in twin.enumerate() {

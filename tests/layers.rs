@@ -5,10 +5,15 @@ mod common;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use common::{devices, max_abs, max_difference, scrambled, values};
-use jempp::kernels::{
-    ConvOptions2d, EnergyOptions, HeadOptions, Pooling, batch_norm, conv2d, head_energy,
-    head_logits, reference_batch_norm, reference_conv2d, reference_head_energy,
-    reference_head_logits,
+use jempp::{
+    config::{ModelConfig, Norm},
+    energy::{Energy, JointEnergy},
+    kernels::{
+        self, ConvOptions2d, EnergyOptions, HeadOptions, Pooling, batch_norm, conv2d, head_energy,
+        head_logits, reference_batch_norm, reference_conv2d, reference_head_energy,
+        reference_head_logits,
+    },
+    model::Network,
 };
 
 const TOLERANCE: f32 = 1e-4;
@@ -275,5 +280,117 @@ fn energies_of_huge_logits_are_finite() {
         let weight = Tensor::from_data([[1.0, -1.0], [1.0, -1.0]], &device);
         let energy = head_energy(x, weight, Tensor::zeros([2], &device), options);
         assert!((values(energy)[0] + 2e3).abs() < 1e-2);
+    }
+}
+
+/// A batch of 5, the image `broken` of it all of `value`.
+fn with_broken_image(shape: [usize; 4], broken: usize, value: Option<f32>) -> Vec<f32> {
+    let mut values = scrambled(5 * shape[1..].iter().product::<usize>(), 1);
+    let len = values.len() / 5;
+    if let Some(value) = value {
+        values[broken * len..(broken + 1) * len].fill(value);
+    }
+    values
+}
+
+/// Fails unless all images but `broken` have the very bits of `expected`.
+fn assert_others_equal(found: &[f32], expected: &[f32], broken: usize, what: &str) {
+    let len = found.len() / 5;
+    assert_eq!(found.len(), expected.len());
+    for (index, (found, expected)) in found.chunks(len).zip(expected.chunks(len)).enumerate() {
+        let same = found.iter().zip(expected).all(|(a, b)| a.to_bits() == b.to_bits());
+        assert!(index == broken || same, "image {index} of a batch with {broken} broken: {what}");
+        assert!(index != broken || found.iter().any(|x| !x.is_finite()), "not seen: {what}");
+    }
+}
+
+const BROKEN: [f32; 3] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
+
+#[test]
+fn a_broken_image_reaches_no_other_through_a_convolution() {
+    for device in devices() {
+        // Widths that no tile divides, so that tiles reach from one image into the next.
+        for (shape, outputs) in [([5, 5, 7, 3], 6), ([5, 8, 8, 16], 16), ([5, 1, 1, 24], 40)] {
+            for (kernel, stride) in [(3, 1), (3, 2), (1, 1), (1, 2)] {
+                let options = ConvOptions2d { stride, negative_slope: Some(0.2) };
+                let weight_shape = [kernel, kernel, shape[3], outputs];
+                let weight = tensor(weight_shape, 2, &device).autodiff();
+                let bias = tensor([outputs], 3, &device).autodiff();
+                let on = |values: Vec<f32>| {
+                    Tensor::<4>::from_data(TensorData::new(values, shape), &device)
+                        .autodiff()
+                        .require_grad()
+                };
+                let forward =
+                    |x: &Tensor<4>| conv2d(x.clone(), weight.clone(), bias.clone(), options);
+                let whole = on(with_broken_image(shape, 0, None));
+                let y = forward(&whole);
+                let (y_shape, y_values) = (y.dims(), values(y.clone().without_autodiff()));
+                let back = |values: Vec<f32>| {
+                    let direction = TensorData::new(values, y_shape);
+                    let direction = Tensor::<4>::from_data(direction, &device).autodiff();
+                    let gradients = (forward(&whole) * direction).sum().backward();
+                    common::values(whole.grad(&gradients).unwrap())
+                };
+                let x_gradient = back(with_broken_image(y_shape, 0, None));
+                for broken in [0, 2, 4] {
+                    for value in BROKEN {
+                        let what = format!("{value}, {shape:?}, kernel {kernel}, stride {stride}");
+                        let y = forward(&on(with_broken_image(shape, broken, Some(value))));
+                        let found = values(y.without_autodiff());
+                        assert_others_equal(&found, &y_values, broken, &format!("forward, {what}"));
+                        let found = back(with_broken_image(y_shape, broken, Some(value)));
+                        let what = format!("gradient, {what}");
+                        assert_others_equal(&found, &x_gradient, broken, &what);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_broken_image_reaches_no_other_through_a_network() {
+    let shape = [5, 1, 8, 8];
+    for device in devices() {
+        for (arch, norm) in [
+            ("cnn-tiny", Norm::None),
+            ("cnn-small", Norm::None),
+            ("cnn-base", Norm::None),
+            ("wrn-10-1", Norm::None),
+            ("wrn-10-1", Norm::Frozen),
+            ("wrn-10-1", Norm::Group),
+        ] {
+            let config = ModelConfig { arch: arch.into(), norm, ..ModelConfig::default() };
+            let network =
+                Network::new(&config, [1, 8, 8], 3, 1, &device.clone().autodiff()).unwrap();
+            for energy in
+                [JointEnergy::new(&network), JointEnergy::for_labels(&network, vec![0, 1, 2, 1, 0])]
+            {
+                let at = |images: Vec<f32>| {
+                    let x = Tensor::<4>::from_data(TensorData::new(images, shape), &device);
+                    let found = energy.gradient(x.clone());
+                    let gradient = found.gradient;
+                    let summary = kernels::chain_summary(x.clone(), gradient.clone(), 0.5);
+                    [
+                        values(found.energy),
+                        values(energy.logits(x)),
+                        values(gradient),
+                        values(summary),
+                    ]
+                };
+                let expected = at(with_broken_image(shape, 0, None));
+                for broken in [0, 2, 4] {
+                    for value in BROKEN {
+                        let found = at(with_broken_image(shape, broken, Some(value)));
+                        let names = ["energy", "logits", "gradient", "summary"];
+                        for ((found, expected), name) in found.iter().zip(&expected).zip(names) {
+                            let what = format!("{name} of {arch}, {norm:?}, {value}");
+                            assert_others_equal(found, expected, broken, &what);
+                        }
+                    }
+                }
+            }
+        }
     }
 }

@@ -21,7 +21,7 @@ use pollster::block_on;
 const KEY: NoiseKey = NoiseKey { seed: 3, stream: 0, step: 0 };
 
 fn network(arch: &str, norm: Norm, split: usize, shape: [usize; 3]) -> Network {
-    let config = ModelConfig { arch: arch.into(), norm, split };
+    let config = ModelConfig { arch: arch.into(), norm, split, ..ModelConfig::default() };
     Network::new(&config, shape, 3, 11, &device::cpu()).unwrap()
 }
 

@@ -3,11 +3,7 @@
 
 mod common;
 
-use std::{
-    collections::HashMap,
-    path::Path,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
-};
+use std::{cell::Cell, collections::HashMap, path::Path};
 
 use common::{gpu, tiny_config, tiny_dataset};
 use jempp::{
@@ -149,15 +145,12 @@ fn run(
     config: RunConfig,
     out: &Path,
     stop_after: usize,
-) -> (Result<(), JobError>, Vec<TrainingEvent>) {
+) -> (Result<bool, JobError>, Vec<TrainingEvent>) {
     // The job loads its data by name, so a 2-D density stands in for a tiny data set.
-    let (stop, steps, mut events) = (AtomicBool::new(false), AtomicUsize::new(0), Vec::new());
+    let (steps, mut events) = (Cell::new(0), Vec::new());
+    let stop = || steps.get() == stop_after && stop_after > 0;
     let result = worker::train(config, out, &cpu(), &stop, &mut |event| {
-        if matches!(event, TrainingEvent::Step(_))
-            && steps.fetch_add(1, Ordering::Relaxed) + 1 == stop_after
-        {
-            stop.store(true, Ordering::Relaxed);
-        }
+        steps.set(steps.get() + usize::from(matches!(event, TrainingEvent::Step(_))));
         events.push(event);
     });
     (result, events)
@@ -329,28 +322,43 @@ fn a_run_recovers_from_a_divergence_that_a_smaller_learning_rate_cures() {
     assert!(*accuracy > 0.5, "{accuracy}");
 }
 
+/// Metrics without the time they took.
+fn metrics(out: &Path) -> Vec<HashMap<String, serde_json::Value>> {
+    let text = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+    let line = |line: &str| {
+        let mut line: HashMap<_, _> = serde_json::from_str(line).unwrap();
+        line.remove("elapsed_secs");
+        line
+    };
+    text.lines().map(line).collect()
+}
+
 #[test]
 fn a_resumed_run_is_bit_equal_to_one_that_never_stopped() {
-    for changes in [
-        &["optimizer.kind=adam"][..],
-        &["optimizer.kind=sgd", "optimizer.weight_decay=1e-4", "data.input_noise_std=0.05"],
-        &["optimizer.sam_radius=0.05", "optimizer.schedule=cosine", "optimizer.ema_decay=0.9"],
+    // The second is stopped before the evaluation at the end of its first epoch.
+    for (changes, stop_after) in [
+        (&["optimizer.kind=adam"][..], 7),
+        (&["optimizer.kind=sgd", "optimizer.weight_decay=1e-4", "data.input_noise_std=0.05"], 9),
+        (&["optimizer.sam_radius=0.05", "optimizer.schedule=cosine", "optimizer.ema_decay=0.9"], 7),
     ] {
         let config = with(&moons(), changes);
         let dir = tempfile::tempdir().unwrap();
         let (whole, parts) = (dir.path().join("whole"), dir.path().join("parts"));
-        run(config.clone(), &whole, 0).0.unwrap();
-        let (result, events) = run(config, &parts, 7);
-        result.unwrap();
-        let Some(TrainingEvent::Finished { is_complete: false, step: 7, .. }) = events.last()
-        else {
+        assert!(run(config.clone(), &whole, 0).0.unwrap());
+        let (result, events) = run(config, &parts, stop_after);
+        assert!(!result.unwrap());
+        let is_evaluated = |event: &TrainingEvent| matches!(event, TrainingEvent::Evaluated { .. });
+        assert!(!events.iter().any(is_evaluated));
+        let Some(TrainingEvent::Finished { is_complete: false, step, .. }) = events.last() else {
             panic!("{:?}", events.last())
         };
-        // What a killed program leaves behind: a line past the checkpoint.
-        let metrics = parts.join("metrics.jsonl");
-        let text = std::fs::read_to_string(&metrics).unwrap();
-        std::fs::write(&metrics, text + "{\"step\": 8, \"loss\": 1.0}\n{\"st").unwrap();
-        worker::resume(&parts, Ok, &cpu(), &AtomicBool::new(false), &mut |_| {}).unwrap();
+        assert_eq!(*step, stop_after as u64);
+        // What a killed program leaves behind: a line past the checkpoint, and half of another.
+        let file = parts.join("metrics.jsonl");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let more = format!("{{\"step\": {}, \"loss\": 1.0}}\n{{\"st", step + 1);
+        std::fs::write(&file, text + &more).unwrap();
+        assert!(worker::resume(&parts, Ok, &cpu(), &|| false, &mut |_| {}).unwrap());
 
         let load = |out: &Path| Checkpoint::load(&out.join("checkpoint.safetensors")).unwrap();
         let (a, b) = (load(&whole), load(&parts));
@@ -359,18 +367,37 @@ fn a_resumed_run_is_bit_equal_to_one_that_never_stopped() {
         assert_eq!(a.replay_buffer, b.replay_buffer, "{changes:?}");
         assert_eq!(a.counters.step, b.counters.step);
         assert_eq!(a.counters.smoothed_gap, b.counters.smoothed_gap);
-        let lines = |out: &Path| -> Vec<HashMap<String, serde_json::Value>> {
-            let text = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
-            text.lines()
-                .map(|line| {
-                    let mut line: HashMap<_, _> = serde_json::from_str(line).unwrap();
-                    line.remove("elapsed_secs");
-                    line
-                })
-                .collect()
-        };
-        assert_eq!(lines(&whole), lines(&parts), "{changes:?}");
+        assert_eq!(a.counters.test_accuracy, b.counters.test_accuracy);
+        assert_eq!(metrics(&whole), metrics(&parts), "{changes:?}");
     }
+}
+
+#[test]
+fn a_step_that_is_stopped_changes_nothing() {
+    let mut trainer = Trainer::new(tiny_config(), tiny_dataset(32), &device::cpu()).unwrap();
+    let mut other = Trainer::new(tiny_config(), tiny_dataset(32), &device::cpu()).unwrap();
+    // Stopped before the first, the second and the third step of the chains.
+    for allowed in 0..3 {
+        let asked = Cell::new(0);
+        let stop = || asked.replace(asked.get() + 1) == allowed;
+        assert_eq!(block_on(trainer.step_unless(&stop)).unwrap(), None);
+    }
+    assert_eq!(trainer.counters(), other.counters());
+    assert_eq!(block_on(trainer.step()).unwrap(), block_on(other.step()).unwrap());
+    assert_eq!(block_on(weights_of(trainer.network())), block_on(weights_of(other.network())));
+}
+
+#[test]
+fn a_run_that_learns_nothing_says_what_to_try() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let still = ["sampler.inner_step_size=1e-12", "sampler.noise_std=0", "training.epochs=10"];
+    let (result, events) = run(with(&moons(), &still), &out, 0);
+    assert!(result.unwrap(), "it came to its end all the same");
+    let Some(TrainingEvent::Warning(said)) = events.last() else { panic!("{:?}", events.last()) };
+    assert!(said.contains("stand still") && said.contains("sampler.inner_step_size"), "{said}");
+    let last = metrics(&out).pop().unwrap();
+    assert_eq!(last["warning"], said.as_str());
 }
 
 #[test]

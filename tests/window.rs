@@ -81,27 +81,26 @@ fn middle(picture: &RgbImage) -> Vec<u8> {
     view.pixels().map(|pixel| pixel.0[1]).collect()
 }
 
-#[test]
-fn chains_run_in_the_real_window() {
-    let Some(display) = Display::open() else { return };
-    let folder = tempfile::tempdir().unwrap();
+/// The program with these arguments, its home in `folder`, and what it says in the file `said` there.
+fn start(display: &Display, folder: &Path, arguments: &[&str]) -> Running {
     let program = Command::new(env!("CARGO_BIN_EXE_jempp"))
-        .args(["view", "?num_steps=40", "--device", "cpu", "--save-to"])
-        .arg(folder.path())
+        .args(arguments)
         .env("DISPLAY", &display.name)
-        .env("HOME", folder.path())
-        .env("XDG_RUNTIME_DIR", folder.path())
+        .env("HOME", folder)
+        .env("XDG_RUNTIME_DIR", folder)
         .env_remove("WAYLAND_DISPLAY")
         .env_remove("XDG_DATA_HOME")
-        .stderr(std::fs::File::create(folder.path().join("said")).unwrap())
-        .spawn()
-        .unwrap();
-    let mut program = Running(program);
-    // A window is there, and is found, before it is on the screen; until then the server refuses to give
-    // it the keys, and nobody would hear the space bar.
+        .stderr(std::fs::File::create(folder.join("said")).unwrap())
+        .spawn();
+    Running(program.unwrap())
+}
+
+/// A window is there, and is found, before it is on the screen; until then the server refuses to give it the keys,
+/// and nobody would hear the space bar.
+fn wait_for_window(display: &Display, program: &mut Running, folder: &Path) {
     wait("the window, with the keys", || {
         if let Some(status) = program.0.try_wait().unwrap() {
-            let said = std::fs::read_to_string(folder.path().join("said")).unwrap();
+            let said = std::fs::read_to_string(folder.join("said")).unwrap();
             panic!("the program has ended, {status}: {said}");
         }
         let window = display.run("xdotool", &["search", "--onlyvisible", "--name", "^jempp$"]);
@@ -109,6 +108,40 @@ fn chains_run_in_the_real_window() {
         let is_focused = display.run("xdotool", &["getwindowfocus"]) == window;
         (is_focused && !window.is_empty()).then_some(())
     });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_closes_the_window_in_order_and_a_bad_session_is_set_aside() {
+    let Some(display) = Display::open() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join(".local/share/jempp");
+    std::fs::create_dir_all(&kept).unwrap();
+    std::fs::write(kept.join("app.ron"), r#"{"view":"per_class=1000000000"}"#).unwrap();
+    let mut program = start(&display, folder.path(), &["view", "--device", "cpu"]);
+    wait_for_window(&display, &mut program, folder.path());
+    let mark = kept.join("starting");
+    wait("enough frames", || (!mark.exists()).then_some(()));
+    let pid = program.0.id().to_string();
+    display.run("kill", &["-TERM", &pid]);
+    let status = wait("the end", || program.0.try_wait().unwrap());
+    assert_eq!(status.code(), Some(143));
+    let said = std::fs::read_to_string(folder.path().join("said")).unwrap();
+    assert!(said.contains("The last session cannot be shown (`per_class` = 1000000000"), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+    let aside = std::fs::read_to_string(kept.join("set-aside.ron")).unwrap();
+    assert!(aside.contains("per_class=1000000000"), "{aside}");
+    assert!(kept.join("app.ron").exists(), "what was shown last is kept");
+}
+
+#[test]
+fn chains_run_in_the_real_window() {
+    let Some(display) = Display::open() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let save_to = folder.path().to_str().unwrap();
+    let arguments = ["view", "?num_steps=40", "--device", "cpu", "--save-to", save_to];
+    let mut program = start(&display, folder.path(), &arguments);
+    wait_for_window(&display, &mut program, folder.path());
     let before = wait("the chains at their starts", || {
         let picture = display.picture(&folder.path().join("before.png"));
         let bytes = middle(&picture);

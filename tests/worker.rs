@@ -264,7 +264,8 @@ fn what_cannot_be_done_is_refused_and_all_goes_on() {
 fn a_device_that_is_not_there_is_a_failure_with_a_retry() {
     let worker = worker::spawn("no-such-adapter".into(), || {}).unwrap();
     for _ in 0..2 {
-        let events = worker.events.recv_timeout(Duration::from_secs(60)).unwrap();
+        let batch = worker.events.recv_timeout(Duration::from_secs(60)).unwrap();
+        let events: Vec<Event> = batch.into_iter().collect();
         assert!(
             matches!(&events[..], [Event::Failed(reason)] if reason.contains("no-such-adapter"))
         );
@@ -343,7 +344,7 @@ fn chains_follow_the_weights_in_training_and_nothing_is_lost() {
     });
     let Worker { commands, events, thread } = desk.worker;
     drop((commands, events));
-    thread.join().unwrap();
+    assert_eq!(thread.join().unwrap(), Ok(()));
     assert!(Checkpoint::load(&checkpoint).unwrap().counters.step > resumed);
 }
 

@@ -6,7 +6,7 @@ use egui::{Color32, ColorImage, Context, Rect, TextureHandle, pos2};
 use half::f16;
 
 use super::{
-    pixels::{CRISP, color},
+    pixels::{CRISP, color, within_texture},
     theme,
     viewer::Overlay,
 };
@@ -77,7 +77,7 @@ impl Atlas {
             return;
         }
         let size: usize = shape.iter().product();
-        let count = (images.x.len() / size).max(1);
+        let count = (images.x.len() / size.max(1)).max(1);
         // As near to a square as can be: a strip might be longer than a texture may be.
         self.columns = (count as f64).sqrt().ceil() as usize;
         self.rows = count.div_ceil(self.columns);
@@ -86,6 +86,7 @@ impl Atlas {
         };
         self.num_far = images.x.chunks(size).filter(is_far).count();
         let picture = self.paint(images, key.start.as_deref(), shape, overlay);
+        let picture = within_texture(ctx, picture);
         match &mut self.texture {
             Some(texture) => texture.set(picture, CRISP),
             None => self.texture = Some(ctx.load_texture("chains", picture, CRISP)),

@@ -27,6 +27,12 @@ impl Status {
                 try_again(viewer);
             }
         }
+        if let Some(text) = viewer.warning.clone() {
+            let close = small_banner(ui, "warning", theme::SLOW, &text, "✖");
+            if close.accessible_name("Close this message").clicked() {
+                viewer.warning = None;
+            }
+        }
         if !self.is_banner_closed && viewer.device.as_ref().is_some_and(|device| device.1) {
             let text = "No GPU: slower, on the CPU.";
             let close = small_banner(ui, "cpu", theme::SLOW, text, "✖");

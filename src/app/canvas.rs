@@ -25,7 +25,11 @@ const BACKGROUND: f32 = -1.0;
 /// What the canvas keeps between frames.
 #[derive(Default)]
 pub(super) struct Canvas {
+    /// The shape (C, H, W) of the image.
+    shape: [usize; 3],
     image: Vec<f32>,
+    /// Drawings for models of other shapes: they come back with those.
+    others: Vec<([usize; 3], Vec<f32>)>,
     picture: Picture,
     brush: Brush,
     /// Changed since the model was asked.
@@ -49,10 +53,7 @@ impl Canvas {
             ui.weak("There is nothing to draw for a model of points in the plane.");
             return;
         }
-        let size: usize = model.shape.iter().product();
-        if self.image.len() != size {
-            *self = Self { image: vec![BACKGROUND; size], ..Self::default() };
-        }
+        self.follow(model.shape);
         self.take_start_image(viewer);
         ui.label(match compact::is_small(ui.ctx()) {
             true => "Draw with a finger: the model says at once what it sees.",
@@ -64,6 +65,20 @@ impl Canvas {
         self.ask(ui, viewer);
         self.buttons(ui, viewer, selection);
         self.answer(ui, viewer, model);
+    }
+
+    /// Takes out the drawing for images of this shape, and keeps the one for the last shape.
+    fn follow(&mut self, shape: [usize; 3]) {
+        if self.shape == shape {
+            return;
+        }
+        let Self { shape: old, image, mut others, .. } = std::mem::take(self);
+        others.push((old, image));
+        let kept = others.iter().position(|other| other.0 == shape);
+        let image = kept.map(|index| others.swap_remove(index).1);
+        let is_changed = image.is_some();
+        let image = image.unwrap_or_else(|| vec![BACKGROUND; shape.iter().product()]);
+        *self = Self { shape, image, others, is_changed, ..Self::default() };
     }
 
     /// An image dropped on the window appears here, to be drawn upon.

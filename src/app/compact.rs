@@ -9,7 +9,9 @@ use egui::{
 };
 
 use super::{
-    App, chains, controls, files, lab, lessons, plots, selected, training, transport,
+    App, chains, controls, files,
+    fit::fit,
+    lab, lessons, plots, selected, training, transport,
     viewer::{Selection, Tab, Viewer},
 };
 
@@ -173,7 +175,7 @@ impl App {
             };
             // What nobody asked for takes nothing from the chains.
             let least = if self.compact.chosen.is_none() { ENERGIES[side] } else { least };
-            let panel = panel.exact_size(spare.clamp(least, most));
+            let panel = panel.exact_size(fit(spare, least, most));
             panel.resizable(false).show(ui, |ui| self.sheet(ui, sheet));
         }
         self.small_lesson(ui);

@@ -8,6 +8,7 @@ use super::{
     App, chains,
     compact::{self, NAMES},
     controls::{format_number, slider},
+    fit::fit,
     lab,
     pixels::number,
     status,
@@ -36,7 +37,7 @@ impl App {
             return status::notices(ui.ctx(), &self.viewer);
         }
         let size = ui.available_size();
-        let scale = (size.min_elem() / HEIGHT).sqrt().clamp(1.0, MAX_SCALE);
+        let scale = fit((size.min_elem() / HEIGHT).sqrt(), 1.0, MAX_SCALE);
         fit_text(ui, scale);
         let beside = width_beside(&self.viewer, size, scale);
         let frame = Frame::central_panel(ui.style()).inner_margin(Margin::same(6));
@@ -86,7 +87,7 @@ fn width_beside(viewer: &Viewer, size: Vec2, scale: f32) -> Option<f32> {
     let above = pitch(size - vec2(NAMES + 12.0, BELOW * scale + header + 12.0));
     let rest = size.x - beside * grid.x - NAMES - 24.0;
     let least = BESIDE * scale;
-    (beside >= above).then(|| rest.clamp(least, least.max(0.36 * size.x)))
+    (beside >= above).then(|| fit(rest, least, least.max(0.36 * size.x)))
 }
 
 fn column(ui: &mut Ui, viewer: &mut Viewer, scale: f32) {
@@ -189,7 +190,7 @@ impl Knob {
             return;
         }
         let (low, high) = field.range.unwrap_or((0.0, f64::INFINITY));
-        let value = value.clamp(low, high);
+        let value = fit(*value, low, high);
         for index in 0..viewer.view.lanes.len() {
             let mut lane = viewer.view.lanes[index].clone();
             // Without noise MALA proposes nothing.

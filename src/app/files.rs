@@ -9,32 +9,33 @@ use std::{
 use egui::{ComboBox, RichText, Ui};
 
 use super::{
-    disk::{self, Done, Purpose, Reply},
+    disk::{self, Done, PICTURES, Purpose, Reply},
     exports::{Export, Job},
     help::Help,
     lessons,
     viewer::{Tab, Viewer},
 };
-use crate::{files, picture, worker::Command};
+use crate::{files, worker::Command};
 
-/// Where the last session is kept.
-pub const SESSION_KEY: &str = "view";
 /// A dialog that is gone so soon has never been seen.
 const UNSEEN: Duration = Duration::from_millis(400);
+/// Bytes of a picture file, at most.
+const MAX_PICTURE_BYTES: u64 = 64 << 20;
 
 /// Dialogs and exports on their way.
 pub struct Files {
     done: (Sender<Done>, Receiver<Done>),
     /// Where files go without a dialog.
     save_folder: Option<PathBuf>,
-    num_writing: usize,
+    /// Files that are being written.
+    writing: Vec<PathBuf>,
     /// The page that a link opens; empty where there is none.
     address: String,
 }
 
 impl Default for Files {
     fn default() -> Self {
-        Self { done: channel(), save_folder: None, num_writing: 0, address: String::new() }
+        Self { done: channel(), save_folder: None, writing: Vec::new(), address: String::new() }
     }
 }
 
@@ -56,7 +57,7 @@ impl Files {
     /// Takes files dropped on the window.
     pub fn take_dropped(&mut self, ctx: &egui::Context, viewer: &mut Viewer) {
         for file in ctx.input(|input| input.raw.dropped_files.clone()) {
-            disk::take_dropped(&file, self.reply(ctx), |path| open(path, viewer));
+            disk::take_dropped(&file, self.reply(ctx), |path| self.open(ctx, path, viewer));
         }
         if ctx.input(|input| !input.raw.hovered_files.is_empty()) {
             egui::Area::new(egui::Id::unique("drop"))
@@ -75,7 +76,7 @@ impl Files {
     /// Asks where, unless that is known.
     fn ask(&mut self, ctx: &egui::Context, purpose: Purpose, viewer: &mut Viewer) {
         if let (Some(folder), true) = (&self.save_folder, purpose != Purpose::Open) {
-            let path = free_path(&folder.join(purpose.file_name()));
+            let path = self.free_path(&folder.join(purpose.file_name()));
             self.chosen(ctx, purpose, path, viewer);
             return;
         }
@@ -90,7 +91,7 @@ impl Files {
         viewer: &mut Viewer,
     ) {
         let export = match purpose {
-            Purpose::Open => return open(&path, viewer),
+            Purpose::Open => return self.open(ctx, &path, viewer),
             Purpose::SaveModel => return viewer.send(Command::Save(path)),
             Purpose::Export(export) => export,
         };
@@ -98,7 +99,7 @@ impl Files {
             viewer.complain("There is nothing to save yet.");
             return;
         };
-        self.num_writing += 1;
+        self.writing.push(path.clone());
         disk::write(job, path, self.reply(ctx));
     }
 
@@ -124,19 +125,77 @@ impl Files {
                         continue;
                     }
                     let here = std::env::current_dir().unwrap_or_default();
-                    let path = free_path(&here.join(purpose.file_name()));
+                    let path = self.free_path(&here.join(purpose.file_name()));
                     self.chosen(ctx, purpose, path, viewer);
                 }
                 Done::Chosen { path: None, .. } => {}
-                Done::Read { name, content: Ok(bytes) } => open_bytes(name, bytes, viewer),
+                Done::Read { name, content: Ok(bytes) } => {
+                    self.open_bytes(ctx, name, bytes, viewer);
+                }
                 Done::Read { name, content: Err(reason) } => {
                     viewer.complain(format!("cannot read {name}: {reason}"));
                 }
-                Done::Written(result) => {
-                    self.num_writing -= 1;
-                    told(result, viewer);
+                Done::Decoded { image: Ok(image), shape } => {
+                    match viewer.model.as_ref().is_some_and(|model| model.shape == shape) {
+                        true => viewer.start_from(image),
+                        false => viewer.complain("The picture was read for another model."),
+                    }
+                }
+                Done::Decoded { image: Err(reason), .. } => viewer.complain(reason),
+                Done::Written { path, result } => {
+                    self.writing.retain(|other| *other != path);
+                    told(result.map(|()| path), viewer);
                 }
             }
+        }
+    }
+
+    /// The path itself, or with a number if something is there or on its way: nothing is overwritten unasked.
+    fn free_path(&self, path: &Path) -> PathBuf {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let ending = path.extension().unwrap_or_default().to_string_lossy().into_owned();
+        let numbered = (2..).map(|n| path.with_file_name(format!("{stem}-{n}.{ending}")));
+        let mut names = std::iter::once(path.to_path_buf()).chain(numbered);
+        let is_free = |path: &PathBuf| !path.exists() && !self.writing.contains(path);
+        names.find(is_free).unwrap_or_else(|| path.to_path_buf())
+    }
+
+    /// Opens a checkpoint, or takes a picture as the start of all chains.
+    fn open(&self, ctx: &egui::Context, path: &Path, viewer: &mut Viewer) {
+        match kind_of(path, viewer) {
+            // The worker reads it, and finds it again when the session is restored.
+            Ok(Kind::Checkpoint) => viewer.open(path.display().to_string()),
+            Ok(Kind::Picture) => {
+                let file = path.to_path_buf();
+                let read = move || {
+                    files::read_at_most(&file, MAX_PICTURE_BYTES)
+                        .map_err(|error| format!("cannot read {}: {error}", file.display()))
+                };
+                self.start_from(ctx, path, read, viewer);
+            }
+            Err(reason) => viewer.complain(reason),
+        }
+    }
+
+    /// The same for a file that came as bytes.
+    fn open_bytes(&self, ctx: &egui::Context, name: String, bytes: Vec<u8>, viewer: &mut Viewer) {
+        match kind_of(name.as_ref(), viewer) {
+            Ok(Kind::Checkpoint) => viewer.open_bytes(&name, bytes.into()),
+            Ok(Kind::Picture) => self.start_from(ctx, name.as_ref(), || Ok(bytes), viewer),
+            Err(reason) => viewer.complain(reason),
+        }
+    }
+
+    /// Lets all chains start from a picture once it is decoded.
+    fn start_from(
+        &self,
+        ctx: &egui::Context,
+        name: &Path,
+        content: impl FnOnce() -> Result<Vec<u8>, String> + Send + 'static,
+        viewer: &Viewer,
+    ) {
+        if let Some(model) = &viewer.model {
+            disk::decode(name.to_path_buf(), content, model.shape, self.reply(ctx));
         }
     }
 }
@@ -164,15 +223,6 @@ pub fn keys(ctx: &egui::Context, viewer: &mut Viewer, files: &mut Files) {
     }
 }
 
-/// The path itself, or with a number if something is there: nothing is overwritten unasked.
-fn free_path(path: &Path) -> PathBuf {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let ending = path.extension().unwrap_or_default().to_string_lossy().into_owned();
-    let numbered = (2..).map(|n| path.with_file_name(format!("{stem}-{n}.{ending}")));
-    let mut names = std::iter::once(path.to_path_buf()).chain(numbered);
-    names.find(|path| !path.exists()).unwrap_or_else(|| path.to_path_buf())
-}
-
 /// What an ending says of a file.
 enum Kind {
     Checkpoint,
@@ -188,41 +238,14 @@ fn kind_of(path: &Path, viewer: &Viewer) -> Result<Kind, String> {
         "pt" | "pth" => Err(format!(
             "{path} is a PyTorch file: `jempp import {path} --out model.safetensors` makes a checkpoint of it.",
         )),
-        "png" | "jpg" | "jpeg" | "gif" if is_planar => {
+        picture if PICTURES.contains(&picture) && is_planar => {
             Err("A model of points in the plane cannot start from a picture.".into())
         }
-        "png" | "jpg" | "jpeg" | "gif" => Ok(Kind::Picture),
+        picture if PICTURES.contains(&picture) => Ok(Kind::Picture),
         _ => Err(format!(
-            "{path}: only checkpoints (.safetensors) and pictures (.png, .jpg, .gif) can be opened.",
+            "{path}: only checkpoints (.safetensors) and pictures (.{}) can be opened.",
+            PICTURES.join(", .")
         )),
-    }
-}
-
-/// Opens a checkpoint, or takes a picture as the start of all chains.
-fn open(path: &Path, viewer: &mut Viewer) {
-    match kind_of(path, viewer) {
-        // The worker reads it, and finds it again when the session is restored.
-        Ok(Kind::Checkpoint) => viewer.open(path.display().to_string()),
-        Ok(Kind::Picture) => match files::read(path) {
-            Ok(bytes) => open_bytes(path.display().to_string(), bytes, viewer),
-            Err(error) => viewer.complain(format!("cannot read {}: {error}", path.display())),
-        },
-        Err(reason) => viewer.complain(reason),
-    }
-}
-
-/// The same for a file that came as bytes.
-fn open_bytes(name: String, bytes: Vec<u8>, viewer: &mut Viewer) {
-    match (kind_of(name.as_ref(), viewer), &viewer.model) {
-        (Ok(Kind::Checkpoint), _) => viewer.open_bytes(&name, bytes.into()),
-        (Ok(Kind::Picture), Some(model)) => {
-            match picture::item_of(&bytes, name.as_ref(), model.shape) {
-                Ok(image) => viewer.start_from(image.into()),
-                Err(error) => viewer.complain(error.to_string()),
-            }
-        }
-        (Ok(Kind::Picture), None) => {}
-        (Err(reason), _) => viewer.complain(reason),
     }
 }
 
@@ -238,7 +261,7 @@ pub fn menu(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files, help: &mut Help
         open_button(ui, viewer, files);
         lessons::menu(ui, viewer);
         ui.menu_button("Save", |ui| save(ui, viewer, files));
-        if files.num_writing > 0 {
+        if !files.writing.is_empty() {
             ui.spinner();
         }
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {

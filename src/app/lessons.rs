@@ -6,10 +6,10 @@ use egui::{
     Button, Color32, FontId, Label, Panel, RichText, ScrollArea, TextFormat, Ui, text::LayoutJob,
 };
 
-use super::viewer::Viewer;
+use super::{fit::fit, viewer::Viewer};
 use crate::{
     config::{LabView, Tab, ViewConfig, ViewState},
-    lessons::{Block, Lesson, Span, TITLES},
+    lessons::{Block, Lesson, MAX_STEPS, Span, TITLES},
     worker::Command,
 };
 
@@ -87,7 +87,15 @@ impl Viewer {
 
     /// Takes the text of a lesson.
     pub(super) fn take_lesson(&mut self, number: usize, text: &str) {
-        self.reading.text = Some((number, Arc::new(Lesson::parse(text))));
+        let mut lesson = Lesson::parse(text);
+        if lesson.steps.len() > MAX_STEPS {
+            let count = lesson.steps.len();
+            self.complain(format!(
+                "Lesson {number} has {count} steps; only the first {MAX_STEPS} are shown."
+            ));
+            lesson.steps.truncate(MAX_STEPS);
+        }
+        self.reading.text = Some((number, Arc::new(lesson)));
     }
 
     /// Shows the state of a link within a lesson, and keeps the lesson open.
@@ -114,6 +122,10 @@ impl Viewer {
         self.lesson = None;
         self.overlay = Default::default();
         let old = std::mem::replace(&mut self.view, state);
+        // What somebody painted is kept where the state brings no painting of its own.
+        if self.view.lab.config.painted.is_empty() {
+            self.view.lab.config.painted = old.lab.config.painted;
+        }
         if is_lab {
             // The chains of the open model wait where they are, and so does all that is said of them.
             self.pause();
@@ -129,8 +141,11 @@ impl Viewer {
             self.open(name);
         } else {
             self.pause();
-            if let (true, Some(model)) = (self.view.lanes.is_empty(), &self.model) {
-                self.view.lanes = vec![model.lane()];
+            if let Some(model) = self.model.clone() {
+                self.keep_known_classes(model.class_names.len());
+                if self.view.lanes.is_empty() {
+                    self.view.lanes = vec![model.lane()];
+                }
             }
             self.is_running = plays;
             self.restart();
@@ -146,7 +161,7 @@ impl Reading {
 
     fn step(&self, step: usize) -> Option<&crate::lessons::LessonStep> {
         let (_, lesson) = self.text.as_ref()?;
-        lesson.steps.get(step.clamp(1, lesson.steps.len()) - 1)
+        lesson.steps.get(fit(step, 1, lesson.steps.len()).saturating_sub(1))
     }
 }
 
@@ -202,7 +217,7 @@ fn text(ui: &mut Ui, viewer: &mut Viewer) {
     };
     ui.add(Label::new(RichText::new(&lesson.title).heading()).wrap());
     let count = lesson.steps.len();
-    let step = step.clamp(1, count);
+    let step = fit(step, 1, count);
     ui.horizontal(|ui| {
         for nth in 1..=count {
             let button = ui.selectable_label(nth == step, format!("  {nth}  "));
@@ -219,7 +234,7 @@ fn text(ui: &mut Ui, viewer: &mut Viewer) {
         }
     });
     ui.separator();
-    let current = &lesson.steps[step - 1];
+    let Some(current) = lesson.steps.get(step.saturating_sub(1)) else { return };
     ScrollArea::vertical().id_salt(("lesson", number, step)).auto_shrink(false).show(ui, |ui| {
         ui.add(Label::new(RichText::new(&current.title).strong().size(TEXT + 1.0)).wrap());
         ui.add_space(2.0);

@@ -3,6 +3,7 @@
 use egui::{Color32, Image, Rect, RichText, Role, Sense, TextureId, Ui, WidgetInfo, vec2};
 
 use super::{
+    fit::fit,
     pixels::{SMALL, number, percent},
     theme,
 };
@@ -126,7 +127,7 @@ pub(super) fn bars(
             vec2(span, 8.0),
         );
         ui.painter().rect_filled(track, 2.0, ui.visuals().extreme_bg_color);
-        let filled = if share.is_finite() { share.clamp(0.0, 1.0) * span } else { 0.0 };
+        let filled = fit(share, 0.0, 1.0) * span;
         let fill = if is_own { theme::AGREES } else { ui.visuals().weak_text_color() };
         let bar = Rect::from_min_size(track.min, vec2(filled, 8.0));
         ui.painter().rect_filled(bar, 2.0, fill);

@@ -13,6 +13,7 @@ mod disk;
 mod embed;
 mod exports;
 mod files;
+mod fit;
 #[cfg(any(test, target_arch = "wasm32"))]
 mod fonts;
 mod grid;
@@ -32,15 +33,17 @@ mod theme;
 mod training;
 mod transport;
 mod viewer;
+mod words;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::{
     config::{LaneConfig, SamplerKind, ViewState},
-    worker::{Command, Event},
+    worker::{Batch, Command},
 };
 
-pub use files::SESSION_KEY;
+use fit::fit;
+
 #[cfg(target_arch = "wasm32")]
 pub use fonts::small as small_fonts;
 pub use record::{IMAGE_BYTES, NUMBER_BYTES, Record, Thinned};
@@ -59,7 +62,7 @@ pub struct Link {
     /// To the worker.
     pub commands: Sender<Command>,
     /// From the worker.
-    pub events: Receiver<Vec<Event>>,
+    pub events: Receiver<Batch>,
 }
 
 /// The window.
@@ -227,7 +230,7 @@ impl App {
             });
         }
         if self.viewer.view.view.tab == Tab::Chains {
-            let height = (ui.available_height() * 0.2).clamp(96.0, 200.0);
+            let height = fit(ui.available_height() * 0.2, 96.0, 200.0);
             egui::Panel::bottom("energies").resizable(false).exact_size(height).show(ui, |ui| {
                 plots::energies(ui, &mut self.viewer, &mut self.plots);
             });
@@ -250,29 +253,6 @@ impl App {
             Tab::Chains => chains::ui(ui, &mut self.viewer, &mut self.chains),
             _ => plots::ui(ui, &mut self.viewer, &mut self.plots),
         });
-    }
-}
-
-// The page in a browser wraps it in its own.
-#[cfg(not(target_arch = "wasm32"))]
-impl eframe::App for App {
-    fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
-        self.leave();
-    }
-
-    fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
-        self.drain(ctx);
-    }
-
-    fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
-        self.show(ui);
-    }
-
-    fn save(&mut self, storage: &mut dyn eframe::Storage) {
-        // A lesson must not become the next session of the page that it is an excerpt of.
-        if self.full_page.is_none() {
-            eframe::set_value(storage, files::SESSION_KEY, &self.viewer.view);
-        }
     }
 }
 

@@ -3,6 +3,8 @@
 
 use egui::{Color32, ColorImage, Context, Rect, TextureHandle, TextureId, TextureOptions, pos2};
 
+use super::fit::fit;
+
 /// Enlarged pixels stay sharp; shrunk ones are averaged.
 pub(super) const CRISP: TextureOptions = TextureOptions {
     magnification: egui::TextureFilter::Nearest,
@@ -19,7 +21,7 @@ pub(super) const WHOLE: Rect = Rect { min: pos2(0.0, 0.0), max: pos2(1.0, 1.0) }
 
 /// A value in [-1, 1] as a brightness; one that is no number is black.
 fn byte(value: f32) -> u8 {
-    ((value.clamp(-1.0, 1.0) + 1.0) * 127.5).round() as u8
+    ((fit(value, -1.0, 1.0) + 1.0) * 127.5).round() as u8
 }
 
 /// The colour of pixel `at` of an item (C, H, W) with `area` = H · W.
@@ -51,6 +53,20 @@ pub(super) fn percent(share: f32) -> String {
     if share.is_finite() { format!("{:.0} %", 100.0 * share) } else { "not finite".into() }
 }
 
+/// The image itself, or one of every second, third, … pixel where it is larger than a texture may be.
+pub(super) fn within_texture(ctx: &Context, image: ColorImage) -> ColorImage {
+    let most = ctx.input(|input| input.max_texture_side).max(1);
+    let [w, h] = image.size;
+    let every = w.max(h).div_ceil(most);
+    if every <= 1 {
+        return image;
+    }
+    let rows = (0..h).step_by(every);
+    let pixels = rows.flat_map(|y| (0..w).step_by(every).map(move |x| y * w + x));
+    let pixels = pixels.map(|at| image.pixels[at]).collect();
+    ColorImage::new([w.div_ceil(every), h.div_ceil(every)], pixels)
+}
+
 /// Puts an image into a texture, which is made the first time.
 pub(super) fn renew(
     texture: &mut Option<TextureHandle>,
@@ -58,6 +74,7 @@ pub(super) fn renew(
     name: &str,
     image: ColorImage,
 ) -> TextureId {
+    let image = within_texture(ctx, image);
     match texture {
         Some(texture) => {
             texture.set(image, TextureOptions::LINEAR);
@@ -90,7 +107,8 @@ impl Picture {
         }
         self.values = values.to_vec();
         let pixels = (0..h * w).map(|at| color(values, h * w, at)).collect();
-        let texture = ctx.load_texture("picture", ColorImage::new([w, h], pixels), CRISP);
+        let image = within_texture(ctx, ColorImage::new([w, h], pixels));
+        let texture = ctx.load_texture("picture", image, CRISP);
         self.texture.insert(texture).id()
     }
 }

@@ -128,13 +128,11 @@ impl Record {
             images.push(lane.images);
             numbers.push(lane.numbers);
         }
-        let num_values: usize = images.iter().map(|lane| lane.x.len()).sum();
-        let num_scalars: usize = numbers.iter().map(|lane| 6 * lane.energy.len()).sum();
-        let num_probabilities: usize = numbers.iter().map(|lane| lane.probabilities.len()).sum();
         let overhead = OVERHEAD_BYTES * images.len();
-        let num_bytes = 4 * num_scalars + 2 * num_probabilities + overhead;
-        self.images.push(step.step, images, 6 * num_values + overhead);
-        self.numbers.push(step.step, Arc::new(numbers), num_bytes);
+        let of_images: usize = images.iter().map(LaneImages::num_bytes).sum();
+        let of_numbers: usize = numbers.iter().map(LaneNumbers::num_bytes).sum();
+        self.images.push(step.step, images, of_images + overhead);
+        self.numbers.push(step.step, Arc::new(numbers), of_numbers + overhead);
     }
 
     /// Chains of a lane.

@@ -99,6 +99,14 @@ impl Status {
                 }
             });
         }
+        if let Some(text) = viewer.warning.clone() {
+            banner(ui, "warning", theme::SLOW, |ui| {
+                ui.label(RichText::new(&text).color(Color32::WHITE));
+                if ui.button("Close").clicked() {
+                    viewer.warning = None;
+                }
+            });
+        }
         if !self.is_banner_closed
             && let Some((description, true)) = &viewer.device
         {

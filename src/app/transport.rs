@@ -7,7 +7,7 @@ use super::{
     record::HISTORY_MIB,
     viewer::{Tab, Viewer},
 };
-use crate::config::{Field, ViewConfig};
+use crate::config::{Field, MAX_SEED, ViewConfig};
 
 /// Draws the transport.
 pub fn ui(ui: &mut Ui, viewer: &mut Viewer) {
@@ -95,7 +95,8 @@ fn run_to(ui: &mut Ui, viewer: &mut Viewer) {
 fn seed(ui: &mut Ui, viewer: &mut Viewer) {
     let mut seed = viewer.view.view.seed;
     let label = ui.label("seed");
-    let response = ui.add(DragValue::new(&mut seed).speed(0.1)).labelled_by(label.id);
+    let response =
+        ui.add(DragValue::new(&mut seed).range(0..=MAX_SEED).speed(0.1)).labelled_by(label.id);
     if response.on_hover_text(ViewConfig::field("seed").help.trim()).changed() {
         viewer.view.view.seed = seed;
         viewer.restart();

@@ -16,6 +16,7 @@ use crate::{
     device::ComputeDevice,
     energy::{Energy, JointEnergy},
     kernels::{self, reference::NoiseKey, reference::ProximalStep},
+    memory::{Demand, TooMuchMemory},
     model::{ModelError, Network},
     sampler::{ChainState, Sampler},
     trainer::{Trainer, TrainerError},
@@ -29,6 +30,9 @@ pub enum BenchError {
     /// A network that cannot be.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// More memory than there may be.
+    #[error(transparent)]
+    Memory(#[from] TooMuchMemory),
     /// Never seen: the configuration is fixed.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -143,12 +147,14 @@ impl Works {
     /// Sets the parts up.
     ///
     /// # Errors
-    /// A network that does not exist.
-    pub fn new(work: &StepWork, device: &ComputeDevice) -> Result<Self, ModelError> {
+    /// A network that does not exist, or one that needs more memory than there may be.
+    pub fn new(work: &StepWork, device: &ComputeDevice) -> Result<Self, BenchError> {
         let StepWork { batch_size, channels, image_size: size, .. } = *work;
         let model =
             ModelConfig { arch: work.arch.clone(), norm: work.norm, ..ModelConfig::default() };
-        let network = Network::new(&model, [channels, size, size], 10, 0, &device.device)?;
+        let (config, shape) = (RunConfig { model, ..RunConfig::default() }, [channels, size, size]);
+        Demand::of_chains(&config, shape, 10, batch_size)?.check(&config)?;
+        let network = Network::new(&config.model, shape, 10, 0, &device.device)?;
         let x = kernels::uniform_start([batch_size, channels, size, size], NOISE, &device.device);
         let flops = 2 * network.forward_flops([size, size]) * batch_size as u64;
         Ok(Self {
@@ -202,7 +208,7 @@ pub fn time_steps(
     repetitions: usize,
     ceilings: &Ceilings,
     device: &ComputeDevice,
-) -> Result<StepReport, ModelError> {
+) -> Result<StepReport, BenchError> {
     let works = Works::new(work, device)?;
     let step = |count| works.run_chain(PROXIMAL, count);
     let first_step_ms = millis(|| step(1));

@@ -36,6 +36,14 @@ pub enum Work {
 impl Work {
     const NAMES: [&str; 5] = ["W1", "W2", "W3", "W3-batch-norm", "W4"];
 
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Steps(work) => &work.name,
+            Self::Training => Self::NAMES[4],
+        }
+    }
+
     /// Every fixed work, or the two that a program imitating a GPU does within a minute.
     pub fn fixed(device: &ComputeDevice) -> Vec<Self> {
         let count = if device.is_software_adapter() { 2 } else { Self::NAMES.len() };

@@ -6,10 +6,10 @@ use half::{f16, slice::HalfFloatSliceExt};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::{Checkpoint, CheckpointError, Counters};
+use super::{Checkpoint, CheckpointError, Counters, Flaw};
 use crate::{
     class_centers::ClassCentersData,
-    config::RunConfig,
+    config::{RunConfig, shortened},
     files::{self, write_atomically},
     model::{HostTensor, WeightsError},
 };
@@ -17,13 +17,17 @@ use crate::{
 const FORMAT: &str = "jempp-checkpoint";
 const VERSION: u32 = 2;
 /// Before the names of weights, and of their average.
-const WEIGHTS: &str = "model.";
-const AVERAGED: &str = "average.";
-const REPLAY_BUFFER: &str = "replay_buffer";
-const MEAN: &str = "class_centers.mean";
-const FACTOR: &str = "class_centers.factor";
-const RESIDUAL_STD: &str = "class_centers.residual_std";
+pub(super) const WEIGHTS: &str = "model.";
+pub(super) const AVERAGED: &str = "average.";
+pub(super) const REPLAY_BUFFER: &str = "replay_buffer";
+pub(super) const MEAN: &str = "class_centers.mean";
+pub(super) const FACTOR: &str = "class_centers.factor";
+pub(super) const RESIDUAL_STD: &str = "class_centers.residual_std";
 const OPTIMIZER: &str = "optimizer";
+/// Largest checkpoint that is read: ten times that of WRN-28-10 with a buffer of 10,000 chains and an average.
+const MAX_FILE_BYTES: u64 = 16 << 30;
+/// Largest header: names, shapes and the configuration, of the deepest network some hundred kilobytes.
+const MAX_HEADER_BYTES: u64 = 16 << 20;
 
 /// Name, type, shape and bytes.
 type RawTensor<'a> = (String, Dtype, Vec<usize>, Cow<'a, [u8]>);
@@ -103,17 +107,31 @@ impl Checkpoint {
         write_atomically(path, &bytes).map_err(io)
     }
 
-    /// Reads the checkpoint at `path`.
+    /// Reads the checkpoint at `path`, a file or the folder of a run.
     ///
     /// # Errors
-    /// A missing, truncated or corrupt file, or one of another version, by name and byte counts.
+    /// A missing, truncated or corrupt file, or one of another version, by name and byte counts; one whose
+    /// content cannot be, as [`Checkpoint::validate`] says.
     pub fn load(path: &Path) -> Result<Self, CheckpointError> {
-        let bytes = files::read(path).map_err(|source| CheckpointError::Io {
-            action: "read",
-            path: path.to_path_buf(),
-            source,
-        })?;
-        Self::from_bytes(&bytes, path)
+        Ok(Self::read(path)?.1)
+    }
+
+    /// The bytes of the checkpoint at `path` and what is in them.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::load`].
+    pub fn read(path: &Path) -> Result<(Vec<u8>, Self), CheckpointError> {
+        let path = &super::file_at(path);
+        let io = |source| CheckpointError::Io { action: "read", path: path.to_path_buf(), source };
+        if path.is_dir() {
+            return Err(CheckpointError::NoCheckpoint(path.to_path_buf()));
+        }
+        // The beginning tells what a file is, so that nothing large is read in vain.
+        let (head, length) = files::head(path, 8 + MAX_HEADER_BYTES).map_err(io)?;
+        check_length(path, &head, length)?;
+        let bytes = files::read_at_most(path, MAX_FILE_BYTES).map_err(io)?;
+        let checkpoint = Self::from_bytes(&bytes, path)?;
+        Ok((bytes, checkpoint))
     }
 
     /// The checkpoint in the bytes of a file that is called `path` in errors.
@@ -122,7 +140,8 @@ impl Checkpoint {
     /// As [`Checkpoint::load`].
     pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, CheckpointError> {
         let format = |reason: String| CheckpointError::Format { path: path.to_path_buf(), reason };
-        check_length(path, bytes)?;
+        let invalid = |flaw: Flaw| CheckpointError::Invalid { path: path.to_path_buf(), flaw };
+        check_length(path, bytes, bytes.len() as u64)?;
         let (_, header) =
             SafeTensors::read_metadata(bytes).map_err(|error| format(error.to_string()))?;
         let file = SafeTensors::deserialize(bytes).map_err(|error| format(error.to_string()))?;
@@ -134,7 +153,7 @@ impl Checkpoint {
             return Err(format("it is a safetensors file of something else".into()));
         }
         if *entry("version")? != VERSION.to_string() {
-            let found = entry("version")?;
+            let found = shortened(entry("version")?, 20);
             return Err(format(format!("version {found}; this program reads version {VERSION}")));
         }
         let mut tensors: Vec<_> = file.tensors();
@@ -145,15 +164,17 @@ impl Checkpoint {
         let expected = entry("crc32")?;
         if found != *expected {
             return Err(format(format!(
-                "its {} bytes are corrupt: CRC-32 {found} instead of {expected}",
-                bytes.len()
+                "its {} bytes are corrupt: CRC-32 {found} instead of {}",
+                bytes.len(),
+                shortened(expected, 20)
             )));
         }
         let config = RunConfig::default()
             .with_toml(entry("config")?)
             .map_err(|source| CheckpointError::Config { path: path.to_path_buf(), source })?;
+        let run = entry("run")?;
         let Metadata { counters, class_names, input_shape, is_packed } =
-            serde_json::from_str(entry("run")?).map_err(|error| format(error.to_string()))?;
+            serde_json::from_str(run).map_err(|error| format(misread(run, &error)))?;
 
         let mut floats = HashMap::new();
         let mut optimizer = None;
@@ -170,30 +191,31 @@ impl Checkpoint {
                 (_, dtype) => return Err(format(format!("tensor `{name}` has type {dtype:?}"))),
             }
         }
-        let (classes, pixels) = (class_names.len(), input_shape.iter().product::<usize>());
         if is_packed {
-            let none = HostTensor { shape: vec![0, pixels], values: Vec::new() };
+            if optimizer.is_some() || floats.contains_key(REPLAY_BUFFER) {
+                return Err(format(
+                    "a packed model holds no optimiser and no replay buffer".into(),
+                ));
+            }
+            let num_pixels =
+                input_shape.iter().fold(1usize, |product, &n| product.saturating_mul(n));
+            let none = HostTensor { shape: vec![0, num_pixels], values: Vec::new() };
             floats.insert(REPLAY_BUFFER.to_string(), none);
             optimizer = Some(Vec::new());
         }
-        let mut take =
-            |name: &str| floats.remove(name).ok_or_else(|| WeightsError::Missing(name.to_string()));
+        let mut take = |name: &str| {
+            floats
+                .remove(name)
+                .ok_or_else(|| invalid(WeightsError::Missing(name.to_string()).into()))
+        };
         let replay_buffer = take(REPLAY_BUFFER)?;
         let (mean, factor, residual_std) = (take(MEAN)?, take(FACTOR)?, take(RESIDUAL_STD)?);
-        let components = factor.shape.get(1).copied().unwrap_or(0);
-        let capacity = replay_buffer.shape.first().copied().unwrap_or(0);
-        let smallest = if is_packed { 0 } else { classes };
-        for (name, tensor, expected) in [
-            (REPLAY_BUFFER, &replay_buffer, vec![capacity.max(smallest), pixels]),
-            (MEAN, &mean, vec![classes, pixels]),
-            (FACTOR, &factor, vec![classes, components, pixels]),
-            (RESIDUAL_STD, &residual_std, vec![classes, pixels]),
-        ] {
-            if tensor.shape != expected {
-                let (name, found) = (name.to_string(), tensor.shape.clone());
-                return Err(WeightsError::Shape { name, expected, found }.into());
-            }
-        }
+        let [classes, components, pixels] = factor.shape[..] else {
+            let (name, found) = (FACTOR.to_string(), factor.shape);
+            let expected =
+                vec![class_names.len(), 1, input_shape.iter().copied().max().unwrap_or(0)];
+            return Err(invalid(WeightsError::Shape { name, expected, found }.into()));
+        };
         let (mut weights, mut averaged) = (HashMap::new(), HashMap::new());
         for (name, tensor) in floats {
             if let Some(name) = name.strip_prefix(WEIGHTS) {
@@ -201,17 +223,19 @@ impl Checkpoint {
             } else if let Some(name) = name.strip_prefix(AVERAGED) {
                 averaged.insert(name.to_string(), tensor);
             } else {
-                return Err(WeightsError::Extra(name).into());
+                return Err(invalid(WeightsError::Extra(shortened(&name, 100)).into()));
             }
         }
-        Ok(Self {
+        let optimizer =
+            optimizer.ok_or_else(|| invalid(WeightsError::Missing(OPTIMIZER.into()).into()))?;
+        let checkpoint = Self {
             config,
             counters,
             class_names,
             input_shape,
             weights,
             averaged_weights: (!averaged.is_empty()).then_some(averaged),
-            optimizer: optimizer.ok_or_else(|| WeightsError::Missing(OPTIMIZER.into()))?,
+            optimizer,
             replay_buffer,
             class_centers: ClassCentersData {
                 mean: mean.values,
@@ -219,36 +243,53 @@ impl Checkpoint {
                 residual_std: residual_std.values,
                 dims: [classes, components, pixels],
             },
-        })
+        };
+        checkpoint.validate().map_err(invalid)?;
+        Ok(checkpoint)
     }
 }
 
-/// Compares the file's length with what its header promises, before anything else is believed.
-fn check_length(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
-    let found = bytes.len() as u64;
+/// Compares the file's length with what its header promises, before anything else is believed. `head` is the
+/// file or its beginning, at least the header.
+fn check_length(path: &Path, head: &[u8], found: u64) -> Result<(), CheckpointError> {
     let short = |expected| CheckpointError::Length { path: path.to_path_buf(), expected, found };
-    let Some(head) = bytes.first_chunk::<8>() else {
+    if is_pytorch(head) {
+        return Err(CheckpointError::Pytorch(path.to_path_buf()));
+    }
+    let Some(length) = head.first_chunk::<8>() else {
         return Err(short(8));
     };
-    let header = u64::from_le_bytes(*head);
-    // A header is some kilobytes; a huge number means that this is no such file.
-    if header > 100_000_000 || bytes.get(8) != Some(&b'{') {
+    let header = u64::from_le_bytes(*length);
+    // A huge number means that this is no such file.
+    if header > MAX_HEADER_BYTES || head.get(8).is_some_and(|&byte| byte != b'{') {
         return Err(CheckpointError::Format {
             path: path.to_path_buf(),
             reason: "it does not begin like a safetensors file".into(),
         });
     }
-    if found < 8 + header {
+    let Some(header_bytes) = head.get(8..8 + header as usize) else {
         return Err(short(8 + header));
-    }
+    };
     // The library refuses a file of the wrong length without saying what the right one is.
     let entries: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_slice(&bytes[8..8 + header as usize]).unwrap_or_default();
+        serde_json::from_slice(header_bytes).unwrap_or_default();
     let ends = entries.values().filter_map(|entry| entry["data_offsets"][1].as_u64());
-    match ends.max() {
-        Some(end) if 8 + header + end != found => Err(short(8 + header + end)),
+    match ends.max().map(|end| end.saturating_add(8 + header)) {
+        Some(expected) if expected != found => Err(short(expected)),
         _ => Ok(()),
     }
+}
+
+/// Whether a file begins as those of `torch.save` do: a zip archive or a pickle of protocol 2 and later.
+fn is_pytorch(head: &[u8]) -> bool {
+    head.starts_with(b"PK\x03\x04") || matches!(head, [0x80, 2..=5, opcode, ..] if *opcode != 0)
+}
+
+/// What is wrong with the JSON text `run`, with the name that stands before the place.
+fn misread(run: &str, error: &serde_json::Error) -> String {
+    let before: String = run.chars().take(error.column()).collect();
+    let name = before.rsplit('"').nth(1).unwrap_or_default();
+    format!("its run has a wrong `{}`: {error}", shortened(name, 40))
 }
 
 fn checksum<'a>(tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {

@@ -6,8 +6,13 @@
 //! over these and all tensor bytes. It is written under a temporary name and renamed.
 
 mod format;
+mod optimizer;
+mod validate;
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use half::f16;
 use serde::{Deserialize, Serialize};
@@ -16,8 +21,14 @@ use crate::{
     class_centers::ClassCentersData,
     config::{ConfigError, RunConfig},
     data::Dataset,
-    model::{HostTensor, WeightsError},
+    files,
+    model::HostTensor,
 };
+
+pub use validate::Flaw;
+
+/// The name of a run's checkpoint in its folder.
+pub const FILE_NAME: &str = "checkpoint.safetensors";
 
 /// Why a checkpoint could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -79,9 +90,39 @@ pub enum CheckpointError {
          but not trained further or started from its buffer"
     )]
     Packed,
-    /// Tensors that do not fit the network.
-    #[error(transparent)]
-    Weights(#[from] WeightsError),
+    /// A folder that is not a run's.
+    #[error("{0} is a folder without {FILE_NAME}; name a run's folder or a checkpoint")]
+    NoCheckpoint(PathBuf),
+    /// A file of PyTorch.
+    #[error("{0} is a file of PyTorch; `jempp import` makes a checkpoint of it")]
+    Pytorch(PathBuf),
+    /// A file whose content cannot be used.
+    #[error("checkpoint {path} cannot be used: {flaw}")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        flaw: Flaw,
+    },
+}
+
+/// The checkpoint that is meant by `path`: the file itself, or the one in the folder of a run.
+pub fn file_at(path: &Path) -> PathBuf {
+    match files::is_file(&path.join(FILE_NAME)) {
+        true => path.join(FILE_NAME),
+        false => path.to_path_buf(),
+    }
+}
+
+/// The folder of a run that is meant by `path`: the folder itself, or that of its checkpoint.
+pub fn folder_at(path: &Path) -> PathBuf {
+    let is_checkpoint =
+        path.file_name().is_some_and(|name| name == FILE_NAME) && files::is_file(path);
+    match path.parent().filter(|_| is_checkpoint) {
+        Some(folder) if folder.as_os_str().is_empty() => PathBuf::from("."),
+        Some(folder) => folder.to_path_buf(),
+        None => path.to_path_buf(),
+    }
 }
 
 /// Where a run stands.
@@ -100,6 +141,9 @@ pub struct Counters {
     pub elapsed_secs: f64,
     /// Accuracy of the last evaluation on the test set, if there was one.
     pub test_accuracy: Option<f64>,
+    /// Step of the last evaluation: one that was cut short is done when the run goes on.
+    #[serde(default)]
+    pub evaluated_step: Option<u64>,
 }
 
 /// The content of a checkpoint, on the host.

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::{device_row, say_opening};
 use crate::{
     bench::{self, StepWork, Work},
     config::Norm,
@@ -38,7 +39,19 @@ pub struct BenchArgs {
 /// Times and prints.
 pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     let device = pollster::block_on(device::open(&args.device))?;
-    let report = bench::run(&works(args, &device), args.repetitions.into(), &device)?;
+    let works = works(args, &device);
+    // What reads JSON wants nothing else.
+    if !args.json {
+        let names: Vec<&str> = works.iter().map(Work::name).collect();
+        say_opening(&[
+            (
+                "Works",
+                format!("{}, {} repetitions of each part", names.join(", "), args.repetitions),
+            ),
+            device_row(&device),
+        ]);
+    }
+    let report = bench::run(&works, args.repetitions.into(), &device)?;
     if args.json {
         say!("{}", serde_json::to_string_pretty(&report)?);
     } else {

@@ -13,12 +13,18 @@ const NONE: &str = "-";
 
 /// Prints the diagnosis as tables.
 pub(super) fn print(found: &Diagnosis) {
-    let Diagnosis { num_chains, warmup, num_draws, secs, inverse_temperature: beta, .. } = found;
+    let Diagnosis { num_chains, warmup, num_draws, every, secs, inverse_temperature: beta, .. } =
+        found;
     say!(
         "\nConvergence: {num_chains} chains, {num_draws} draws each after a warm-up of {warmup} steps, {secs:.1} s. β = 2α/σ² \
          = {}.",
         if beta.is_finite() { number(*beta) } else { "∞".to_string() }
     );
+    if *every > 1 {
+        say!(
+            "There are more draws than are kept: one of every {every} steps is diagnosed and in draws.csv."
+        );
+    }
     found.caveats.iter().for_each(|caveat| say!("Mind: {caveat}."));
     match common_reason(found) {
         Some(reason) => say!("R-hat and effective sample sizes do not apply: {reason}."),
@@ -123,7 +129,7 @@ fn ends(found: &Diagnosis, short: &ShortRun) {
     say!(
         "\nShort run of {} steps against the long one of {}, mean ± standard deviation over {} chains from the same starts:",
         short.num_steps,
-        found.warmup + found.num_draws,
+        found.num_steps,
         found.num_chains
     );
     let heads = ["short", "long", "D", "test data", "D short-test", "D long-test"];

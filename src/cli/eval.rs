@@ -2,17 +2,26 @@
 
 use std::path::PathBuf;
 
+use anyhow::{bail, ensure};
 use clap::{Args, builder::PossibleValuesParser};
-use indicatif::ProgressBar;
 
-use super::{device_row, open_device, sample::ModelArgs, say_opening};
+use super::{
+    device_row, open_device,
+    opening::{self, OutArgs, command},
+    sample::ModelArgs,
+    say_opening, settings,
+    steps::Steps,
+};
 use crate::{
+    config::{EvalConfig, RunConfig},
+    data,
     eval::{
-        EvalRequest, Part, evaluate,
-        results::{Estimate, Results, Score},
+        EvalError, EvalRequest, Part, evaluate,
+        results::{Estimate, Results, Score, is_weak_judge, weak_judge},
     },
-    progress::style,
-    say::say,
+    results_folder::Job,
+    say::{complain, say},
+    signals,
 };
 
 const DEFAULT_EVALUATION: &str = "runs/eval";
@@ -31,9 +40,11 @@ pub(super) struct EvalArgs {
     /// Folder with the data set's files [default: what `jempp fetch` got, else the images inside the program].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Folder for results.json and report.html.
-    #[arg(long, default_value = DEFAULT_EVALUATION)]
-    out: PathBuf,
+    #[command(flatten)]
+    out: OutArgs,
+    /// What the model is called in the report [default: its run's folder, or its file].
+    #[arg(long)]
+    name: Option<String>,
     /// Images that are not the data: a folder of pictures or an IDX file; may be repeated.
     #[arg(long = "ood", value_name = "PATH")]
     ood: Vec<PathBuf>,
@@ -54,68 +65,134 @@ pub(super) struct EvalArgs {
     assignments: Vec<String>,
 }
 
+impl EvalArgs {
+    /// The parts that were named; none stands for all.
+    fn parts(&self) -> Vec<Part> {
+        let is_named = |part: &&Part| self.parts.iter().any(|name| name == part.name());
+        match self.parts.iter().any(|name| name == ALL) {
+            true => Vec::new(),
+            false => Part::ALL.iter().filter(is_named).copied().collect(),
+        }
+    }
+
+    /// Checks that everything given is used by what is measured.
+    fn check_used(&self, config: &RunConfig) -> anyhow::Result<()> {
+        let parts = self.parts();
+        let measures = |part: &Part| parts.is_empty() || parts.contains(part);
+        for (option, is_given, part) in [
+            ("--ood", !self.ood.is_empty(), Part::Ood),
+            ("--judge", self.judge.is_some(), Part::Samples),
+        ] {
+            ensure!(
+                !is_given || measures(&part),
+                "{option} is not used: it is for the part {}, which is not asked for",
+                part.name()
+            );
+        }
+        for (index, path) in self.compare.iter().enumerate() {
+            ensure!(
+                !self.compare[..index].contains(path),
+                "--compare {} is given twice",
+                path.display()
+            );
+        }
+        for key in settings::keys(&self.assignments) {
+            settings::check_sampler_key(key, &config.sampler)?;
+            let users = users_of(key)?;
+            ensure!(
+                users.iter().any(measures),
+                "`{key}` is not used: it is for {}, not asked for here",
+                users.iter().map(|part| part.name()).collect::<Vec<_>>().join(" and ")
+            );
+            check_refinement_key(key, &config.eval)?;
+        }
+        Ok(())
+    }
+}
+
+/// The parts that use a key.
+///
+/// # Errors
+/// No part does.
+fn users_of(key: &str) -> anyhow::Result<&'static [Part]> {
+    use Part::{Accuracy, Attack, Calibration, Ood, Samples};
+    Ok(match key.split_once('.').unwrap_or(("", key)) {
+        ("", "seed") => bail!("`seed` is the training run's; that of the evaluation is --seed"),
+        ("sampler", "num_steps") => bail!(
+            "`{key}` is for training; an evaluation takes eval.sample_steps and eval.refine_steps"
+        ),
+        ("sampler", "start" | "noise_std") => &[Samples],
+        ("sampler", _) => &[Attack, Samples],
+        ("eval", "num_resamples") => &[Accuracy, Calibration, Ood],
+        ("eval", "num_ood") => &[Ood],
+        ("eval", "num_samples" | "sample_steps" | "num_neighbors") => &[Samples],
+        ("eval", _) => &[Attack],
+        ("model", "norm" | "split") => &Part::ALL,
+        ("data", "dataset" | "dir" | "num_points" | "batch_size") => &Part::ALL,
+        _ => bail!(
+            "`{key}` is not used: an evaluation takes the keys of the sections eval and sampler, model.norm, model.split, \
+             data.dataset, data.dir, data.num_points and data.batch_size"
+        ),
+    })
+}
+
+/// Checks that a key of refinement has something to refine.
+fn check_refinement_key(key: &str, eval: &EvalConfig) -> anyhow::Result<()> {
+    match key.strip_prefix("eval.") {
+        Some(
+            "refine_noise_std" | "refine_draws" | "num_attacked_refined" | "attack_through_sampler",
+        ) if eval.refine_steps == 0 => {
+            bail!("`{key}` is not used: nothing is refined where eval.refine_steps is 0")
+        }
+        Some("refine_draws") if eval.refine_noise_std == 0.0 => bail!(
+            "`{key}` is not used: without noise every refinement is the same; set eval.refine_noise_std above 0"
+        ),
+        _ => Ok(()),
+    }
+}
+
 pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
-    let (name, bytes, mut checkpoint) = args.model.load_file()?;
-    for assignment in &args.assignments {
-        checkpoint.config = checkpoint.config.with_assignment(assignment)?;
-    }
-    if let Some(dir) = args.data {
-        checkpoint.config.data.dir = dir.display().to_string();
-    }
-    let is_named = |part: &&Part| args.parts.iter().any(|name| name == part.name());
-    let parts = match args.parts.iter().any(|name| name == ALL) {
-        true => Vec::new(),
-        false => Part::ALL.iter().filter(is_named).copied().collect(),
-    };
+    let out = args.out.destination(DEFAULT_EVALUATION);
+    let kept = out.check(Job::Eval)?;
+    let (bytes, mut checkpoint) = args.model.load_file()?;
+    let data: Vec<_> = args.data.as_deref().map(settings::data_dir).into_iter().collect();
+    checkpoint.config = settings::apply(checkpoint.config, &data, &args.assignments)?;
+    args.check_used(&checkpoint.config)?;
     let device = open_device(&args.device)?;
-    say_opening(&[device_row(&device)]);
+    let splits = data::load_at_hand(&checkpoint.config.data, checkpoint.config.seed)?
+        .in_classes(&checkpoint.class_names);
+    let mut rows = opening::model_rows(&args.model, &checkpoint);
+    rows.push(opening::data_row(&checkpoint.config.data, &splits));
+    rows.extend([device_row(&device), opening::writes_row(&out, &kept)]);
+    say_opening(&rows);
     let request = EvalRequest {
-        name,
+        name: args.name.clone().unwrap_or_else(|| args.model.name()),
+        path: args.model.path().map(|path| path.display().to_string()),
         bytes,
-        command: command(std::env::args().skip(1)),
+        command: command(),
         device: device.description.clone(),
-        parts,
+        parts: args.parts(),
         ood: args.ood,
         judge: args.judge,
         compare: args.compare,
         seed: args.seed,
-        out: args.out,
+        out,
     };
-    let bar = ProgressBar::new(0).with_style(style("{msg:12} [{bar:30}] {pos}/{len} {eta} left"));
-    let mut current = "";
-    let mut report = |part: &'static str, done: usize, total: usize| {
-        if part != current {
-            current = part;
-            bar.reset();
-            bar.set_message(part);
-            if bar.is_hidden() {
-                say!("Measuring {part}.");
-            }
+    let (stop, mut steps) = (signals::stop_flag()?, Steps::new());
+    let mut report = |part, done, total| steps.show(part, done, total);
+    let found = evaluate(&checkpoint, splits, &request, &device.device, &stop, &mut report);
+    steps.clear();
+    let (results, files) = match found {
+        Err(EvalError::Stopped) => {
+            say!("Stopped before anything was measured; nothing was written.");
+            return Ok(());
         }
-        bar.set_length(total as u64);
-        bar.set_position(done as u64);
+        found => found?,
     };
-    let (results, files) = evaluate(&checkpoint, &request, &device.device, &mut report)?;
-    bar.finish_and_clear();
     print_summary(&results);
     say!("Results: {}", files.results.display());
     say!("Report:  {}", files.page.display());
     Ok(())
-}
-
-/// The command as it can be typed again by anybody: whose folder the data was in is left out.
-fn command(args: impl Iterator<Item = String>) -> String {
-    let mut words = vec!["jempp".to_string()];
-    for arg in args {
-        let is_folder = words.last().is_some_and(|last| last == "--data");
-        words.push(match arg.split_once('=') {
-            _ if is_folder => "DIR".into(),
-            Some(("--data", _)) => "--data=DIR".into(),
-            _ if arg.contains([' ', '[', '\'']) => format!("'{}'", arg.replace('\'', r"'\''")),
-            _ => arg,
-        });
-    }
-    words.join(" ")
 }
 
 /// The main numbers, each with the interval of 95 %.
@@ -167,6 +244,9 @@ fn print_summary(results: &Results) {
     if let Some(found) = &results.samples {
         for set in &found.sets {
             line(&format!("Fréchet distance, {}", set.name), number(&set.frechet));
+        }
+        if is_weak_judge(found.judge.accuracy, results.data.class_names.len()) {
+            complain!("{}", weak_judge(found.judge.accuracy));
         }
     }
     for (part, reason) in &results.left_out {

@@ -31,7 +31,8 @@ pub struct FetchArgs {
     /// folder; there `train` finds them without --data].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Seconds of silence after which a server counts as stalled.
+    /// Seconds that a name, a connection, an answer and more of a file may each take; after twice as long a
+    /// file must come at 10 kB a second on average.
     #[arg(long, value_name = "SECS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=3600))]
     timeout: u16,
 }
@@ -42,15 +43,27 @@ pub fn run(args: &FetchArgs) -> anyhow::Result<()> {
         .into_iter()
         .find(|(name, ..)| *name == args.dataset)
         .context("the parser knows no other names")?;
-    let mirror = std::env::var("JEMPP_MIRROR").ok().filter(|mirror| !mirror.is_empty());
+    let mirror = mirror()?;
     let source = fetch::source(dataset, mirror.as_deref()).context("it needs no files")?;
     let dir = match &args.out {
         Some(dir) => dir.clone(),
         None => fetch::cache_dir(dataset)
             .context("no cache folder is known here; name a folder with --out DIR")?,
     };
-    let options =
-        FetchOptions { timeout: Duration::from_secs(args.timeout.into()), ..Default::default() };
+    let options = FetchOptions {
+        timeout: Duration::from_secs(args.timeout.into()),
+        replaces: args.out.is_none(),
+        ..Default::default()
+    };
+    let from = match &mirror {
+        Some(mirror) => format!("{} alone, as JEMPP_MIRROR says", fetch::server(mirror)),
+        None => source.page.clone(),
+    };
+    super::say_opening(&[
+        ("Data set", name.to_string()),
+        ("From", from),
+        ("Into", dir.display().to_string()),
+    ]);
     let mut display = Display::new();
     let fetched = fetch::fetch(&source, &dir, &options, &mut |event| display.show(event));
     display.bar.finish_and_clear();
@@ -60,6 +73,25 @@ pub fn run(args: &FetchArgs) -> anyhow::Result<()> {
     say!("Folder: {dir}");
     say!("Next:   jempp train {preset} --data {quoted} --out runs/{name}");
     Ok(())
+}
+
+/// The mirror of the environment, if there is one.
+fn mirror() -> anyhow::Result<Option<String>> {
+    let Some(value) = std::env::var_os("JEMPP_MIRROR").filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let address = value.to_str().filter(|text| {
+        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+        let is_host = |rest: &str| !rest.is_empty() && !rest.starts_with(['/', ':', '?', '#']);
+        rest.is_some_and(is_host) && !text.contains(|c: char| c.is_whitespace() || c.is_control())
+    });
+    let address = address.with_context(|| {
+        format!(
+            "JEMPP_MIRROR is `{}`, which is no address of a folder, as http://mirror.example/data",
+            value.display()
+        )
+    })?;
+    Ok(Some(address.to_string()))
 }
 
 /// A bar on a terminal; elsewhere a line at every quarter.

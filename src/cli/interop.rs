@@ -5,22 +5,30 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 
-use super::sample::ModelArgs;
+use super::{device_row, opening, sample::ModelArgs, say_opening};
 use crate::{
     config::{ConfigError, DatasetName, RunConfig},
     files::write_atomically,
-    interop::{self, Centers, ImportRequest, Imported, norm_name},
+    interop::{self, Centers, ImportRequest, Imported, Reading},
+    results_folder::check_file,
     say::say,
 };
 
+/// Where the official code puts the weights.
+const OFFICIAL_KEY: &str = "model_state_dict";
+
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// File of torch.save with `model_state_dict` and, if there is one, `replay_buffer`.
+    /// File of torch.save with the weights alone or under `model_state_dict`, `state_dict`, `model` or `net`
+    /// and, if there is one, `replay_buffer`.
     file: PathBuf,
-    /// Checkpoint to write; must not exist. Named checkpoint.safetensors, its folder can be trained on
+    /// Checkpoint to write. Named checkpoint.safetensors, its folder can be trained on
     /// with `jempp train --resume`.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Replace the checkpoint if it is there.
+    #[arg(long)]
+    force: bool,
     /// Network that it must be, as in wrn-28-10 [default: whichever its tensors make up].
     #[arg(long)]
     arch: Option<String>,
@@ -41,9 +49,12 @@ pub struct ImportArgs {
 pub struct ExportArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// File to write; must not exist.
+    /// File to write.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Replace the file if it is there.
+    #[arg(long)]
+    force: bool,
     /// Write a safetensors file, which is the only format and so the default.
     #[arg(long)]
     safetensors: bool,
@@ -54,15 +65,21 @@ pub struct ExportArgs {
 
 /// Imports and says what was found.
 pub fn import(args: &ImportArgs) -> anyhow::Result<()> {
-    super::check_free(&args.out)?;
+    check_file(&args.out, args.force, Some(&args.file))?;
+    check_writable(&args.out)?;
     let request = ImportRequest {
         arch: args.arch.clone(),
         dataset: args.dataset.as_deref().map(dataset).transpose()?,
         data: args.data.clone(),
     };
     let device = super::open_device(&args.device)?;
-    super::say_opening(&[super::device_row(&device)]);
-    say!("Reading {}; a large network takes a while on a CPU.", args.file.display());
+    let mut rows = vec![("Reads", args.file.display().to_string())];
+    if let Some(data) = &args.data {
+        rows.push(("Data", data.display().to_string()));
+    }
+    rows.extend([device_row(&device), ("Writes", args.out.display().to_string())]);
+    say_opening(&rows);
+    say!("A large network takes a while on a CPU.");
     let imported = interop::import(&args.file, &request, &device.device)
         .with_context(|| args.file.display().to_string())?;
     make_folder(&args.out)?;
@@ -74,27 +91,23 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<()> {
 
 /// Exports and says how much.
 pub fn export(args: &ExportArgs) -> anyhow::Result<()> {
-    super::check_free(&args.out)?;
+    check_file(&args.out, args.force, args.model.path())?;
+    check_writable(&args.out)?;
     let checkpoint = args.model.load()?;
+    let mut rows = opening::model_rows(&args.model, &checkpoint);
+    rows.push(("Writes", args.out.display().to_string()));
+    say_opening(&rows);
     let bytes = interop::export(&checkpoint, !args.no_buffer)?;
     make_folder(&args.out)?;
     write_atomically(&args.out, &bytes)
         .with_context(|| format!("cannot write {}", args.out.display()))?;
-    let model = &checkpoint.config.model;
-    say!("Network: {}, norm {}", model.arch, norm_name(model.norm));
     say!("Tensors: {} ({} bytes)", args.out.display(), bytes.len());
     Ok(())
 }
 
 fn describe(imported: &Imported) {
     let checkpoint = &imported.checkpoint;
-    let (model, [c, h, w]) = (&checkpoint.config.model, checkpoint.input_shape);
-    say!(
-        "Network: {}, norm {}, {} classes, inputs {c}×{h}×{w}",
-        model.arch,
-        norm_name(model.norm),
-        checkpoint.class_names.len()
-    );
+    say!("Network: {}", opening::network_row(checkpoint).1);
     let num_chains = checkpoint.replay_buffer.shape[0];
     match imported.has_chains {
         true => say!("Replay buffer: {num_chains} chains, as in the file"),
@@ -109,8 +122,20 @@ fn describe(imported: &Imported) {
             "Class centres: uniform noise, as there are neither chains nor images; --data DIR takes images"
         ),
     }
-    if imported.num_aliases > 0 {
-        say!("Left out, unread: {} second names of tensors (`yopo`)", imported.num_aliases);
+    let Reading { container, prefix, num_others, num_aliases } = &imported.reading;
+    if !container.is_empty() && container != OFFICIAL_KEY {
+        say!("Weights: those under `{container}`, as there is no `{OFFICIAL_KEY}`");
+    }
+    if !prefix.is_empty() {
+        say!("Names: taken without their common prefix `{prefix}`");
+    }
+    if *num_others > 0 {
+        say!(
+            "Left out, unread: {num_others} tensors outside the network, an optimiser's for example"
+        );
+    }
+    if *num_aliases > 0 {
+        say!("Left out, unread: {num_aliases} second names of tensors (`yopo`)");
     }
     if !imported.unused.is_empty() {
         say!("Left out, unused by the classifier: {} tensors", imported.unused.len());
@@ -123,7 +148,18 @@ fn dataset(name: &str) -> Result<DatasetName, ConfigError> {
     Ok(config.data.dataset)
 }
 
+/// Checks that a file can come to be, before the work that fills it.
+fn check_writable(out: &Path) -> anyhow::Result<()> {
+    let here = |folder: &Path| folder.as_os_str().is_empty();
+    let folder = out.ancestors().skip(1).find(|folder| here(folder) || folder.exists());
+    let folder = folder.filter(|folder| !here(folder)).unwrap_or(Path::new("."));
+    if let Err(error) = tempfile::tempfile_in(folder) {
+        anyhow::bail!("cannot write {}: {}", out.display(), error.kind());
+    }
+    Ok(())
+}
+
 fn make_folder(out: &Path) -> anyhow::Result<()> {
     let folder = out.parent().unwrap_or(Path::new(""));
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot write {}", out.display()))
 }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::{checkpoint::Checkpoint, say::say};
+use super::{opening::network_row, say_opening};
+use crate::{checkpoint::Checkpoint, results_folder::check_file, say::say};
 
 #[derive(Debug, Args)]
 pub(super) struct PackArgs {
@@ -14,11 +15,19 @@ pub(super) struct PackArgs {
     /// The file to make.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Replace the file if it is there.
+    #[arg(long)]
+    force: bool,
 }
 
 pub(super) fn run(args: &PackArgs) -> anyhow::Result<()> {
-    super::check_free(&args.out)?;
+    check_file(&args.out, args.force, Some(&args.checkpoint))?;
     let packed = Checkpoint::load(&args.checkpoint)?.packed();
+    say_opening(&[
+        ("Model", args.checkpoint.display().to_string()),
+        network_row(&packed),
+        ("Writes", args.out.display().to_string()),
+    ]);
     anyhow::ensure!(
         packed.fits_half_precision(),
         "{} holds weights that half precision cannot: its training has probably diverged",

@@ -4,6 +4,10 @@ use toml::Value;
 
 use super::ConfigError;
 
+/// Most characters of a text, and most numbers of a list.
+const MAX_TEXT: usize = 4096;
+const MAX_ITEMS: usize = 1000;
+
 /// Help and range of one key.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
@@ -11,7 +15,7 @@ pub struct Field {
     pub name: &'static str,
     /// What it does, with its unit.
     pub help: &'static str,
-    /// Smallest and largest allowed value of a number.
+    /// Smallest and largest allowed value of a number, or of every number of a list.
     pub range: Option<(f64, f64)>,
     /// What a slider spans, where there is one.
     pub slider: Option<(f64, f64)>,
@@ -21,11 +25,26 @@ impl Field {
     /// Checks a value of this key against its range; `prefix` stands before its name in the complaint.
     ///
     /// # Errors
-    /// A number out of its range.
+    /// A number out of its range, alone or in a list; a text or a list that is too long.
     pub(super) fn check(&self, prefix: &str, value: &Value) -> Result<(), ConfigError> {
         let value = match value {
             Value::Integer(whole) => *whole as f64,
             Value::Float(number) => *number,
+            Value::String(text) if text.chars().count() > MAX_TEXT => {
+                return Err(ConfigError::TooLong {
+                    key: format!("{prefix}{}", self.name),
+                    most: MAX_TEXT,
+                });
+            }
+            Value::Array(items) if items.len() > MAX_ITEMS => {
+                return Err(ConfigError::TooLong {
+                    key: format!("{prefix}{}", self.name),
+                    most: MAX_ITEMS,
+                });
+            }
+            Value::Array(items) => {
+                return items.iter().try_for_each(|item| self.check(prefix, item));
+            }
             _ => return Ok(()),
         };
         match self.range {

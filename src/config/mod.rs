@@ -9,21 +9,31 @@ mod lab;
 mod presets;
 mod sections;
 mod view;
+mod words;
+
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
+
+use crate::files;
 
 pub use fields::Field;
 pub use lab::*;
 pub use presets::{PRESETS, Preset};
 pub use sections::*;
-pub use view::{LaneConfig, MAX_LANES, Tab, ViewConfig, ViewStart, ViewState};
+pub use view::{LaneConfig, MAX_LANES, MAX_SEED, Tab, ViewConfig, ViewStart, ViewState};
+use words::{MAX_ECHO, nearest_key};
+pub use words::{nearest, shortened};
+
+/// Largest file of a configuration that is read.
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// What is wrong with a configuration and what to write instead.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum ConfigError {
     /// No key of that name.
-    #[error("unknown key `{key}`; did you mean `{nearest}`?")]
+    #[error("unknown key `{}`; did you mean `{nearest}`?", shortened(.key, MAX_ECHO))]
     UnknownKey {
         /// The key as written.
         key: String,
@@ -42,11 +52,30 @@ pub enum ConfigError {
         /// Largest allowed value.
         high: f64,
     },
+    /// A text or a list beyond all use.
+    #[error("`{key}` is too long: at most {most} characters of a text or numbers of a list")]
+    TooLong {
+        /// The full key.
+        key: String,
+        /// Most characters or numbers.
+        most: usize,
+    },
     /// A value of the wrong type, or a word that is none of the choices.
     #[error("{0}")]
     Invalid(String),
+    /// A file that cannot be read, or what is wrong in it.
+    #[error("{}: {reason}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        reason: String,
+    },
     /// No preset of that name.
-    #[error("unknown preset `{name}`; did you mean `{nearest}`? There are: {all}")]
+    #[error(
+        "unknown preset `{}`; did you mean `{nearest}`? There are: {all}",
+        shortened(.name, MAX_ECHO)
+    )]
     UnknownPreset {
         /// The name as written.
         name: String,
@@ -55,6 +84,17 @@ pub enum ConfigError {
         /// Every preset.
         all: String,
     },
+}
+
+/// A key whose value is another in two configurations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// The full key.
+    pub key: String,
+    /// Its value, as in a TOML file.
+    pub here: String,
+    /// Its value in the other configuration.
+    pub there: String,
 }
 
 /// Everything that decides a run's results.
@@ -85,20 +125,6 @@ pub struct RunConfig {
     pub eval: EvalConfig,
 }
 
-/// The candidate spelled most like `word`.
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> &'a str {
-    candidates
-        .into_iter()
-        .max_by(|a, b| similarity(word, a).total_cmp(&similarity(word, b)))
-        .unwrap_or_default()
-}
-
-fn similarity(word: &str, candidate: &str) -> f64 {
-    // `step_size` for `sampler.step_size` must win over a longer common stretch elsewhere.
-    let last = candidate.rsplit('.').next().unwrap_or(candidate);
-    strsim::jaro_winkler(word, candidate).max(strsim::jaro_winkler(word, last))
-}
-
 fn all_keys() -> Vec<String> {
     let sections = SECTIONS.iter();
     let keys = sections.flat_map(|(section, fields)| {
@@ -113,11 +139,12 @@ impl RunConfig {
     /// # Errors
     /// A text that is no TOML, an unknown key, a value of the wrong type or out of range.
     pub fn with_toml(&self, text: &str) -> Result<Self, ConfigError> {
-        let layer: Table = text.parse().map_err(|error| ConfigError::Invalid(one_line(&error)))?;
+        let layer: Table = text.parse().map_err(|error| syntax(text, &error))?;
         let mut assignments = Vec::new();
         for (key, value) in layer {
+            let is_section = SECTIONS.iter().any(|(section, _)| *section == key);
             match value {
-                Value::Table(section) => {
+                Value::Table(section) if is_section || !section.is_empty() && key != "seed" => {
                     assignments.extend(section.into_iter().map(|(k, v)| (format!("{key}.{k}"), v)))
                 }
                 value => assignments.push((key, value)),
@@ -126,49 +153,68 @@ impl RunConfig {
         self.with(assignments)
     }
 
+    /// This configuration with the keys of a TOML file replaced.
+    ///
+    /// # Errors
+    /// As [`RunConfig::with_toml`], and a file that cannot be read or is no text.
+    pub fn with_file(&self, path: &Path) -> Result<Self, ConfigError> {
+        let file = |reason: String| ConfigError::File { path: path.to_path_buf(), reason };
+        let bytes =
+            files::read_at_most(path, MAX_FILE_BYTES).map_err(|error| file(error.to_string()))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| file("it is no text in UTF-8, as TOML must be".into()))?;
+        self.with_toml(&text).map_err(|error| file(error.to_string()))
+    }
+
     /// This configuration with one `key=value` replaced, the value in TOML or a bare word.
     ///
     /// # Errors
     /// As [`RunConfig::with_toml`], and a text without `=`.
     pub fn with_assignment(&self, assignment: &str) -> Result<Self, ConfigError> {
-        let (key, text) = assignment.split_once('=').ok_or_else(|| {
-            ConfigError::Invalid(format!(
-                "`{assignment}` is no assignment; write section.key=value, as in sampler.step_size=0.2"
-            ))
-        })?;
-        let parsed = format!("value = {text}").parse::<Table>();
-        let value = parsed.ok().and_then(|mut table| table.remove("value"));
-        let value = value.unwrap_or_else(|| Value::String(text.trim().to_string()));
-        self.with([(key.trim().to_string(), value)])
+        let parts = assignment.split_once('=').map(|(key, text)| (key.trim(), text.trim()));
+        let Some((key, text)) = parts.filter(|(key, _)| !key.is_empty()) else {
+            return Err(ConfigError::Invalid(format!(
+                "`{}` is no assignment; write section.key=value, as in sampler.step_size=0.2",
+                shortened(assignment, MAX_ECHO)
+            )));
+        };
+        let parsed =
+            format!("value = {text}").parse::<Table>().ok().filter(|table| table.len() == 1);
+        let value = parsed.and_then(|mut table| table.remove("value"));
+        let value = value.unwrap_or_else(|| Value::String(text.to_string()));
+        self.with([(key.to_string(), value)])
     }
 
     fn with(&self, values: impl IntoIterator<Item = (String, Value)>) -> Result<Self, ConfigError> {
         let mut tree = self.to_table();
-        let keys = all_keys();
         for (key, value) in values {
-            if !keys.contains(&key) {
-                let nearest = nearest(&key, keys.iter().map(String::as_str)).to_string();
-                return Err(ConfigError::UnknownKey { key, nearest });
-            }
-            let place = match key.split_once('.') {
-                Some((section, name)) => {
-                    tree.get_mut(section).and_then(Value::as_table_mut).zip(Some(name))
-                }
-                None => Some((&mut tree, key.as_str())),
+            let (section, name) = key.split_once('.').unwrap_or(("", &key));
+            let place = match section {
+                "" => Some(&mut tree),
+                _ => tree.get_mut(section).and_then(Value::as_table_mut),
             };
-            let Some((section, name)) = place else { continue };
-            // `learning_rate = 1` is a whole number in TOML and means 1.0.
-            let value = match (&section[name], value) {
+            let place = place.and_then(|section| section.get_mut(name));
+            let Some(place) = place.filter(|place| !place.is_table()) else {
+                return Err(unknown_key(&key));
+            };
+            // `learning_rate = 1` is a whole number in TOML and means 1.0; -0.0 is 0.0.
+            let value = match (&*place, value) {
                 (Value::Float(_), Value::Integer(whole)) => Value::Float(whole as f64),
+                (_, Value::Float(number)) => Value::Float(number + 0.0),
                 (_, value) => value,
             };
-            section.insert(name.to_string(), value.clone());
-            RunConfig::deserialize(tree.clone()).map_err(|error| {
-                ConfigError::Invalid(format!("`{key}` cannot be {value}: {}", one_line(&error)))
-            })?;
+            // Alone, so that the complaint is about this key.
+            let alone = Table::from_iter([(name.to_string(), value.clone())]);
+            let alone = match section {
+                "" => alone,
+                _ => Table::from_iter([(section.to_string(), Value::Table(alone))]),
+            };
+            RunConfig::deserialize(alone)
+                .map_err(|error| wrong_type(&key, place, &value, &error))?;
+            *place = value;
         }
-        let config =
-            RunConfig::deserialize(tree).map_err(|error| ConfigError::Invalid(one_line(&error)))?;
+        let config = RunConfig::deserialize(tree)
+            .map_err(|error| ConfigError::Invalid(error.message().to_string()))?;
         config.validate()?;
         Ok(config)
     }
@@ -178,6 +224,20 @@ impl RunConfig {
             Ok(table) => table,
             Err(error) => unreachable!("a configuration is always a TOML table: {error}"),
         }
+    }
+
+    /// The keys whose values differ from those of `other`.
+    pub fn differences(&self, other: &Self) -> Vec<Difference> {
+        let (here, there) = (self.to_table(), other.to_table());
+        let differs = |key: String| {
+            let value = |tree: &Table| match key.split_once('.') {
+                Some((section, name)) => tree.get(section)?.get(name).map(Value::to_string),
+                None => tree.get(&key).map(Value::to_string),
+            };
+            let [here, there] = [&here, &there].map(|tree| value(tree).unwrap_or_default());
+            (here != there).then_some(Difference { key, here, there })
+        };
+        all_keys().into_iter().filter_map(differs).collect()
     }
 
     /// The whole tree as TOML.
@@ -206,10 +266,10 @@ impl RunConfig {
         text
     }
 
-    /// Checks every number against its range.
+    /// Checks every number against its range, and the length of texts and lists.
     ///
     /// # Errors
-    /// The first number out of its range.
+    /// The first that is wrong.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let tree = self.to_table();
         for (section, fields) in SECTIONS {
@@ -281,15 +341,65 @@ impl SamplerConfig {
         }
     }
 
+    /// The key that sets how far a step goes.
+    pub fn step_size_key(&self) -> &'static str {
+        match self.kind {
+            SamplerKind::Pyld => "sampler.inner_step_size",
+            _ => "sampler.step_size",
+        }
+    }
+
     /// β = 2α/σ² of the law p^β that small steps sample; infinite without noise.
     pub fn inverse_temperature(&self) -> f64 {
         2.0 * self.whole_step_size() / (self.noise_std * self.noise_std)
     }
 }
 
-fn one_line(error: &impl std::fmt::Display) -> String {
-    let text = error.to_string();
-    // A TOML error draws the offending line; its place and its reason are what fits in one.
-    let lines = text.lines().filter(|line| !line.contains('|'));
-    lines.map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(": ")
+/// A key that is none, or a section where a key belongs.
+fn unknown_key(key: &str) -> ConfigError {
+    if let Some((section, fields)) = SECTIONS.iter().find(|(section, _)| *section == key) {
+        let example = fields.first().map_or("", |field| field.name);
+        return ConfigError::Invalid(format!(
+            "`{section}` is a section, not a key; set its keys, as in {section}.{example}"
+        ));
+    }
+    ConfigError::UnknownKey { nearest: nearest_key(key, &all_keys()), key: key.to_string() }
+}
+
+/// A value that its key cannot have, beside one that it can; `known` is of the right type.
+fn wrong_type(key: &str, known: &Value, value: &Value, error: &toml::de::Error) -> ConfigError {
+    let message = error.message();
+    let range = field_of(key).and_then(|field| field.range);
+    let range = range.map_or(String::new(), |(low, high)| format!(" from {low} to {high}"));
+    let must_be = match known {
+        Value::Integer(_) => {
+            format!("a whole number{}", if range.is_empty() { ", 0 or more" } else { &range })
+        }
+        Value::Float(_) => format!("a number{range}"),
+        Value::Boolean(_) => "true or false".into(),
+        Value::Array(_) => "a list of numbers, as in [1, 2]".into(),
+        // Of the words that are no choice, serde tells which ones are.
+        _ => match message.split_once("expected ") {
+            Some((_, choices)) if message.starts_with("unknown variant") => {
+                choices.replace('`', "")
+            }
+            _ => "a text".into(),
+        },
+    };
+    let value = shortened(&value.to_string().replace('\n', " "), MAX_ECHO);
+    ConfigError::Invalid(format!("`{key}` cannot be {value}: it must be {must_be}"))
+}
+
+fn field_of(key: &str) -> Option<&'static Field> {
+    let (section, name) = key.split_once('.')?;
+    let (_, fields) = SECTIONS.iter().find(|(known, _)| *known == section)?;
+    fields.iter().find(|field| field.name == name)
+}
+
+/// What the TOML reader says, with its place, in one line.
+fn syntax(text: &str, error: &toml::de::Error) -> ConfigError {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let reason = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
+    ConfigError::Invalid(format!("no TOML at line {line}: {}", shortened(&reason, 2 * MAX_ECHO)))
 }

@@ -114,6 +114,16 @@ choices! {
     }
 }
 
+choices! {
+    /// How sharpness-aware minimisation measures its radius ρ; g is the gradient at the weights w.
+    SamKind {
+        /// Moves the weights by ρ g / ‖g‖.
+        Plain,
+        /// Moves the weights by ρ w² g / ‖w g‖: large weights far, small ones little, so that scaling layers against each other changes nothing (ASAM).
+        Adaptive,
+    }
+}
+
 section! {
     /// Data set and batches.
     DataConfig {
@@ -145,6 +155,8 @@ section! {
         arch: String = "cnn-small".to_string();
         /// Normalisation: none, batch, frozen or group (WideResNet).
         norm: Norm = Norm::None;
+        /// Share that each training step's batch has in batch norm's running statistics, which evaluation reads (PyTorch's momentum). Only the images that the cross entropy sees count, never chains. 0.1 remembers about ten batches; the code of JEM, JEM++ and SADA-JEM takes 0.9.
+        norm_momentum: f64 = 0.1, in 0.0 ..= 1.0;
         /// How many leading pieces of the network form `first_layer`, the part that PYLD's inner steps go through. 1 is the bare first convolution, which is affine.
         split: usize = 1, in 1 ..= 64;
     }
@@ -230,11 +242,13 @@ section! {
         /// How the learning rate falls after warm-up: steps or cosine. A cosine is measured against training.epochs: a run resumed for more of them learns faster again.
         schedule: LearningRateSchedule = LearningRateSchedule::Steps;
         /// Epochs at whose end the learning rate is multiplied by `decay_factor`.
-        decay_epochs: Vec<usize> = Vec::new();
+        decay_epochs: Vec<usize> = Vec::new(), in 0 ..= 100000;
         /// Factor of each decay.
         decay_factor: f64 = 0.2, in 0.0 ..= 1.0;
-        /// Radius ρ of sharpness-aware minimisation: gradients are taken at the weights moved by ρ along the normalised gradient. Costs a second pass; 0 is off.
+        /// Radius ρ of sharpness-aware minimisation: gradients are taken at the weights moved up the loss by ρ, as `sam_kind` measures it. Costs a second pass; 0 is off.
         sam_radius: f64 = 0.0, in 0.0 ..= 100.0;
+        /// What `sam_radius` measures: plain, the length of the move (around 0.05), or adaptive, its length beside the weights' own sizes (SADA-JEM's code: 2). Nothing while `sam_radius` is 0.
+        sam_kind: SamKind = SamKind::Plain;
         /// Decay of the exponential moving average of the weights, which evaluation and sampling then use; 0 is off.
         ema_decay: f64 = 0.0, in 0.0 ..= 0.99999;
     }
@@ -249,6 +263,8 @@ section! {
         eval_every_epochs: usize = 1, in 1 ..= 100000;
         /// Seconds between checkpoints.
         checkpoint_every_secs: f64 = 60.0, in 0.0 ..= 86400.0;
+        /// Most memory, in MiB, that a run or what is asked of its model may need by estimate; more is refused before it begins. 0 is the memory of this machine, but no more than 16384.
+        max_memory_mib: usize = 0, in 0 ..= 4194304;
     }
 }
 
@@ -284,9 +300,9 @@ section! {
         /// Test images attacked.
         num_attacked: usize = 200, in 1 ..= 100000;
         /// Radii ε of the L∞ balls, in 255ths of the pixel range.
-        linf_radii: Vec<f64> = vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0];
+        linf_radii: Vec<f64> = vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0], in 0.0 ..= 255.0;
         /// Radii ε of the L2 balls, pixels counted from 0 to 1.
-        l2_radii: Vec<f64> = vec![0.25, 0.5, 1.0, 1.5, 2.0, 3.0];
+        l2_radii: Vec<f64> = vec![0.25, 0.5, 1.0, 1.5, 2.0, 3.0], in 0.0 ..= 10000.0;
         /// Steps of projected gradient descent per attack.
         attack_steps: usize = 20, in 1 ..= 10000;
         /// Attacks per image, each from a random point of the ball; the worst counts.

@@ -5,9 +5,11 @@ use toml::{Table, Value};
 
 use super::{
     ConfigError, Field, LabConfig, LabState, MAX_RULES, Norm, SamplerConfig, default_rule, nearest,
-    one_line,
+    shortened,
 };
 
+/// The largest seed that a link can carry.
+pub const MAX_SEED: u64 = i64::MAX as u64;
 /// Most lanes side by side.
 pub const MAX_LANES: usize = 3;
 
@@ -177,7 +179,9 @@ impl ViewState {
                 return Err(unknown(&key));
             }
         }
-        let read = |error: toml::de::Error| ConfigError::Invalid(one_line(&error));
+        let read = |error: toml::de::Error| {
+            ConfigError::Invalid(shortened(&error.message().replace('\n', " "), 160))
+        };
         let read_rules = |tables: Vec<Table>| -> Result<Vec<LaneConfig>, ConfigError> {
             tables.into_iter().map(|table| LaneConfig::deserialize(table).map_err(read)).collect()
         };
@@ -252,7 +256,7 @@ fn insert(table: &mut Table, key: &str, text: &str) {
     let word = || Value::String(text.to_string());
     *place = match place {
         Value::Integer(_) => text.parse().map_or_else(|_| word(), Value::Integer),
-        Value::Float(_) => text.parse().map_or_else(|_| word(), Value::Float),
+        Value::Float(_) => text.parse().map_or_else(|_| word(), |x: f64| Value::Float(x + 0.0)),
         Value::Boolean(_) => text.parse().map_or_else(|_| word(), Value::Boolean),
         Value::Array(_) => {
             let items = text.split(',').filter(|item| !item.is_empty());
@@ -296,5 +300,6 @@ fn unknown(key: &str) -> ConfigError {
         false => rule.chain(table_of(&ViewConfig::default()).keys().cloned()).collect(),
     };
     let nearest = nearest(key, names.iter().map(String::as_str)).to_string();
-    ConfigError::UnknownKey { key: key.to_string(), nearest }
+    // A link is a stranger's text: its keys stay on one line.
+    ConfigError::UnknownKey { key: key.escape_debug().to_string(), nearest }
 }

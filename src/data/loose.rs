@@ -1,57 +1,170 @@
-//! Images without labels: an IDX file, or a folder of pictures.
+//! Images without labels: an IDX file, or a folder of pictures, in folders of their own where they have classes.
 
-use std::path::{Path, PathBuf};
-
-use super::{
-    formats::{DataError, read_images},
-    spread,
+use std::{
+    collections::HashSet,
+    fs::{self, File},
+    io::Read,
+    path::{Path, PathBuf},
 };
-use crate::picture;
 
-/// What a folder's pictures may end in.
-const ENDINGS: [&str; 4] = ["png", "jpg", "jpeg", "gif"];
+use super::{DataError, formats::read_images, spread};
+use crate::{files::file_name, picture};
 
-/// Images (N, C, H, W) in [-1, 1], flattened, and how many there are: up to `most` of an IDX file or of the pictures in
-/// a folder, these scaled to the shape (C, H, W), spread evenly over them.
+/// Folders within folders that are looked into.
+const MAX_DEPTH: usize = 4;
+/// Bytes that tell what a file is.
+const START: u64 = 16;
+
+/// Images without labels, and what became of the rest.
+#[derive(Debug)]
+pub struct Loose {
+    /// Shape (N, C, H, W) flattened, in [-1, 1].
+    pub values: Vec<f32>,
+    /// For a person: how many images were read of how many, and what was passed over.
+    pub description: String,
+}
+
+/// Up to `most` images of an IDX file or of the pictures in a folder and its folders, these scaled to the shape
+/// (C, H, W), spread evenly over them. Hidden files and what is no picture are passed over, and counted.
 ///
 /// # Errors
 /// A file of images of another size, a folder without pictures, or what cannot be read.
-pub fn load_images(
-    path: &Path,
-    shape: [usize; 3],
-    most: usize,
-) -> Result<(Vec<f32>, usize), DataError> {
+pub fn load_images(path: &Path, shape: [usize; 3], most: usize) -> Result<Loose, DataError> {
     let io = |source| DataError::Io { path: path.to_path_buf(), source };
-    if !std::fs::metadata(path).map_err(io)?.is_dir() {
-        let ([count, height, width], bytes) = read_images(path)?;
-        let found = [1, height, width];
-        if found != shape {
-            return Err(DataError::Size { path: path.to_path_buf(), expected: shape, found });
-        }
-        let item = |index: usize| &bytes[index * height * width..(index + 1) * height * width];
-        let bytes = spread(count, most).flat_map(item);
-        let values = bytes.map(|&byte| f32::from(byte) / 127.5 - 1.0).collect();
-        return if count > 0 { Ok((values, count)) } else { Err(no_images(path)) };
+    if fs::metadata(path).map_err(io)?.is_dir() {
+        return load_pictures(path, shape, most);
     }
-    let mut pictures = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(io)? {
-        let file = entry.map_err(io)?.path();
-        let ending = file.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-        if ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str())) {
-            pictures.push(file);
-        }
+    let (count, found, bytes) = read_images(path)?;
+    if found != shape {
+        return Err(DataError::Size { path: path.to_path_buf(), expected: shape, found });
     }
-    if pictures.is_empty() {
-        return Err(no_images(path));
+    if count == 0 {
+        return Err(DataError::NoImages { path: path.to_path_buf(), found: String::new() });
     }
-    pictures.sort();
-    let mut values = Vec::new();
-    for index in spread(pictures.len(), most) {
-        values.extend(picture::load_item(&pictures[index], shape)?);
-    }
-    Ok((values, pictures.len()))
+    let size = shape.iter().product::<usize>();
+    let items = spread(count, most).flat_map(|index| &bytes[index * size..(index + 1) * size]);
+    let values = items.map(|&byte| f32::from(byte) / 127.5 - 1.0).collect();
+    let description = format!("{} of the {count} images there", count.min(most));
+    Ok(Loose { values, description })
 }
 
-fn no_images(path: &Path) -> DataError {
-    DataError::NoImages { path: PathBuf::from(path), endings: ENDINGS.join(", ") }
+fn load_pictures(path: &Path, shape: [usize; 3], most: usize) -> Result<Loose, DataError> {
+    let mut found = Pictures::default();
+    found.collect(path, 0)?;
+    if found.files.is_empty() {
+        let found = found.skipped().map(|skipped| format!(" ({skipped})")).unwrap_or_default();
+        return Err(DataError::NoImages { path: path.to_path_buf(), found });
+    }
+    found.files.sort();
+    let (mut values, mut count, mut broken) = (Vec::new(), 0, Vec::new());
+    for index in spread(found.files.len(), most) {
+        match picture::load_item(&found.files[index], shape) {
+            Ok(item) => {
+                values.extend(item);
+                count += 1;
+            }
+            Err(error) => broken.push(error),
+        }
+    }
+    let num_broken = broken.len();
+    let first_broken = broken.into_iter().next();
+    let mut description = format!(
+        "{count} of the {} there{}",
+        counted(found.files.len(), "picture"),
+        match found.num_folders {
+            0 | 1 => String::new(),
+            folders => format!(", in {folders} folders"),
+        }
+    );
+    if let Some(skipped) = found.skipped() {
+        description += &format!("; skipped {skipped}");
+    }
+    match first_broken {
+        Some(error) if count == 0 => return Err(error.into()),
+        Some(error) => {
+            description += &format!("; left out {num_broken} that cannot be read: {error}");
+            if num_broken > 1 {
+                description += ", and others";
+            }
+        }
+        None => {}
+    }
+    Ok(Loose { values, description })
+}
+
+/// What a folder holds.
+#[derive(Default)]
+struct Pictures {
+    files: Vec<PathBuf>,
+    /// All that were looked into.
+    folders: HashSet<PathBuf>,
+    /// Folders with a picture in them.
+    num_folders: usize,
+    num_hidden: usize,
+    num_other: usize,
+    /// Folders too deep to be looked into.
+    num_deep: usize,
+    /// One that is no picture.
+    other: String,
+}
+
+impl Pictures {
+    fn collect(&mut self, folder: &Path, depth: usize) -> Result<(), DataError> {
+        let io = |source| DataError::Io { path: folder.to_path_buf(), source };
+        // A link may lead back.
+        if !self.folders.insert(fs::canonicalize(folder).map_err(io)?) {
+            return Ok(());
+        }
+        let num_before = self.files.len();
+        let mut folders = Vec::new();
+        for entry in fs::read_dir(folder).map_err(io)? {
+            let path = entry.map_err(io)?.path();
+            let name = file_name(&path);
+            if name.starts_with('.') {
+                self.num_hidden += 1;
+            } else if path.is_dir() {
+                if name != "__MACOSX" {
+                    folders.push(path);
+                }
+            } else if is_picture(&path) {
+                self.files.push(path);
+            } else {
+                self.num_other += 1;
+                self.other = name;
+            }
+        }
+        self.num_folders += usize::from(self.files.len() > num_before);
+        if depth == MAX_DEPTH {
+            self.num_deep += folders.len();
+            return Ok(());
+        }
+        folders.iter().try_for_each(|folder| self.collect(folder, depth + 1))
+    }
+
+    fn skipped(&self) -> Option<String> {
+        let other = match self.num_other {
+            1 => format!("1 file that is no picture ({})", self.other),
+            count => format!("{count} files that are no pictures ({} for one)", self.other),
+        };
+        let parts = [
+            (self.num_hidden, counted(self.num_hidden, "hidden file")),
+            (self.num_other, other),
+            (self.num_deep, counted(self.num_deep, "folder too deep")),
+        ];
+        let parts: Vec<String> =
+            parts.into_iter().filter(|(count, _)| *count > 0).map(|(_, part)| part).collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+}
+
+/// Whether a file begins like a picture that is read, whatever its name says.
+pub(super) fn is_picture(path: &Path) -> bool {
+    let mut start = Vec::new();
+    path.is_file()
+        && File::open(path).is_ok_and(|file| file.take(START).read_to_end(&mut start).is_ok())
+        && picture::format_of(&start).is_some_and(|format| format.reading_enabled())
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

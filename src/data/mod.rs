@@ -2,11 +2,13 @@
 
 mod batches;
 mod densities;
+mod error;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod fetch;
 mod formats;
 #[cfg(not(target_arch = "wasm32"))]
 mod loose;
+mod origin;
 
 use std::path::PathBuf;
 
@@ -16,12 +18,13 @@ use crate::{
     assets::{self, AssetError},
     config::{DataConfig, DatasetName},
 };
+use origin::{Origin, Place};
 
 pub use batches::{Batch, Batches, random_stream};
 pub use densities::Density;
-pub use formats::DataError;
+pub use error::DataError;
 #[cfg(not(target_arch = "wasm32"))]
-pub use loose::load_images;
+pub use loose::{Loose, load_images};
 
 /// Images (or points) in [-1, 1] with their labels.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -135,28 +138,59 @@ pub struct Splits {
     pub train: Dataset,
     /// Held out of the training part; may be empty.
     pub validation: Dataset,
-    /// The official test part.
+    /// The official test part; may be empty where the files of a person's own hold none.
     pub test: Dataset,
+    origin: Origin,
+}
+
+impl Splits {
+    /// The same images under the classes `names` of a model, where these include the classes that the images have:
+    /// a folder need not hold an image of every class.
+    pub fn in_classes(mut self, names: &[String]) -> Self {
+        let places: Option<Vec<u32>> = self
+            .train
+            .class_names
+            .iter()
+            .map(|own| names.iter().position(|name| name == own).map(|place| place as u32))
+            .collect();
+        if let Some(places) = places {
+            for part in [&mut self.train, &mut self.validation, &mut self.test] {
+                part.labels.iter_mut().for_each(|label| *label = places[*label as usize]);
+                part.class_names = names.to_vec();
+            }
+        }
+        self
+    }
 }
 
 /// Loads the data set that `config` names, from its folder or from where [`fetch`] puts it.
 ///
 /// # Errors
-/// A file that is missing, truncated, corrupt or of another kind, by name and byte counts.
+/// A folder that the data set cannot use; a file that is missing, truncated, corrupt or of another kind, by name and
+/// byte counts.
 pub fn load(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
-    let mut dir = PathBuf::from(&config.dir);
-    if formats::needs_dir(config.dataset) && config.dir.is_empty() {
-        dir = fetched(config.dataset)
-            .ok_or_else(|| DataError::NoDir { dataset: formats::cli_name(config.dataset) })?;
-    }
-    let (train, test) = match Density::of(config.dataset) {
-        Some(density) => {
+    let mut place = place_of(config)?;
+    let (mut files, mut skipped) = (Vec::new(), Vec::new());
+    let (train, mut test) = match (&mut place, Density::of(config.dataset)) {
+        (_, Some(density)) => {
             let test_points = (config.num_points / 5).max(1);
             (density.sample(config.num_points, seed, 0), density.sample(test_points, seed, 1))
         }
-        None => formats::load(config.dataset, &dir)?,
+        (Place::Folder(dir) | Place::Fetched(dir), None) => {
+            let found = formats::load(config.dataset, dir)?;
+            (files, skipped, *dir) = (found.files, found.skipped, found.dir);
+            found.parts
+        }
+        (Place::Program | Place::Drawn, None) => formats::load_embedded()?,
     };
-    if train.shape != test.shape || train.num_pixels() == 0 {
+    if train.is_empty() {
+        return Err(DataError::Empty { dataset: formats::cli_name(config.dataset) });
+    }
+    if test.is_empty() {
+        // Whatever its files say of images that they do not hold.
+        test.shape = train.shape;
+    }
+    if train.shape != test.shape || train.num_pixels() < 2 {
         return Err(DataError::Shapes { train: train.shape, test: test.shape });
     }
     if config.num_validation >= train.len() {
@@ -172,27 +206,51 @@ pub fn load(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
         });
     }
     let (validation, train) = train.split(config.num_validation);
-    Ok(Splits { train, validation, test })
+    let origin = Origin { dataset: config.dataset, place, files, skipped };
+    Ok(Splits { train, validation, test, origin })
+}
+
+/// Where the data set that `config` names is to be read from.
+fn place_of(config: &DataConfig) -> Result<Place, DataError> {
+    let dataset = config.dataset;
+    if !formats::needs_dir(dataset) {
+        if !config.dir.is_empty() {
+            return Err(formats::unused(dataset, config.dir.as_ref()));
+        }
+        let is_drawn = Density::of(dataset).is_some();
+        return Ok(if is_drawn { Place::Drawn } else { Place::Program });
+    }
+    if !config.dir.is_empty() {
+        return Ok(Place::Folder(PathBuf::from(&config.dir)));
+    }
+    let missing = || DataError::NoDir { dataset: formats::cli_name(dataset) };
+    fetched(dataset).map(Place::Fetched).ok_or_else(missing)
 }
 
 /// The data set that `config` names, or the part of it that travels inside the program where its files
-/// are not at hand: enough to start from and to compare with, not to train on. No validation part.
+/// are not at hand: enough to start from and to compare with, not to train on. No validation part. A folder that
+/// `config` names is read in any case.
 ///
 /// # Errors
 /// As [`load`].
 pub fn load_at_hand(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
-    let dataset = match is_embedded(config) {
-        true => DatasetName::FashionMnistEmbedded,
-        false => config.dataset,
-    };
-    load(&DataConfig { num_validation: 0, dataset, ..config.clone() }, seed)
+    let mut config = DataConfig { num_validation: 0, batch_size: 1, ..config.clone() };
+    if is_embedded(&config) {
+        config.dataset = DatasetName::FashionMnistEmbedded;
+        config.dir.clear();
+    } else if config.dataset == DatasetName::FashionMnistEmbedded {
+        config.dataset = DatasetName::FashionMnist;
+    }
+    load(&config, seed)
 }
 
 /// Whether [`load_at_hand`] gives no more than what travels inside the program.
 pub fn is_embedded(config: &DataConfig) -> bool {
+    // A browser has no folders.
+    let has_folder = !config.dir.is_empty() && cfg!(not(target_arch = "wasm32"));
     match config.dataset {
-        DatasetName::FashionMnistEmbedded => true,
-        DatasetName::FashionMnist => config.dir.is_empty() && fetched(config.dataset).is_none(),
+        DatasetName::FashionMnistEmbedded => !has_folder,
+        DatasetName::FashionMnist => !has_folder && fetched(config.dataset).is_none(),
         _ => false,
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::{
     checkpoint::CheckpointError, config::ConfigError, data::DataError, picture::PictureError,
-    worker::JobError,
+    results_folder::ResultsError, worker::JobError,
 };
 
 /// Why a model could not be evaluated.
@@ -70,12 +70,27 @@ pub enum EvalError {
         /// The reason.
         source: std::io::Error,
     },
-    /// The operating system refused to write.
-    #[error("cannot write {path}: {source}")]
-    Write {
-        /// The file or folder.
+    /// Results that are of other data than the model.
+    #[error(
+        "--compare {path} is of a model of {other} with classes {other_classes}; this one is of {own} with classes \
+         {own_classes}, so their numbers cannot stand beside each other"
+    )]
+    OtherData {
+        /// The file.
         path: PathBuf,
-        /// The reason.
-        source: std::io::Error,
+        /// Its data set.
+        other: String,
+        /// Its classes.
+        other_classes: String,
+        /// The data set of this evaluation.
+        own: String,
+        /// The classes of this evaluation.
+        own_classes: String,
     },
+    /// The folder of the results.
+    #[error(transparent)]
+    Results(#[from] ResultsError),
+    /// Somebody asked to stop before anything was measured.
+    #[error("stopped")]
+    Stopped,
 }

@@ -1,6 +1,10 @@
 //! The evaluation of one model: every check first, then part by part, each written down as soon as it is there.
 
-use std::{path::Path, time::Instant};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Instant,
+};
 
 use burn::tensor::Device;
 
@@ -11,7 +15,7 @@ use super::{
     ood::{OodImages, ood},
     page::{self, Picture},
     pictures::{self, NUM_SHOWN},
-    request::check,
+    request::{check, read_results},
     results::{Classification, DataInfo, FORMAT, ModelInfo, Results},
     samples::{self, Judge},
     subject::Subject,
@@ -21,14 +25,19 @@ use crate::{
     data::{self, Dataset, Splits},
     energy::Energy,
     files::{sha256, write_atomically},
+    results_folder::{Job as Maker, MadeBy, ResultsError, ResultsFolder},
 };
 
-/// How far the evaluation is: a part, and how many of how many steps of it are done.
+/// Why a part is missing that was begun or waited for.
+const STOPPED: &str = "the evaluation was stopped before it was done";
+
+/// How far the evaluation is: a part, and how many of how many steps of it are done; and whether it is to stop.
 pub(super) struct Progress<'a> {
     part: &'static str,
     done: usize,
     total: usize,
     report: &'a mut dyn FnMut(&'static str, usize, usize),
+    stop: &'a AtomicBool,
 }
 
 impl Progress<'_> {
@@ -37,52 +46,100 @@ impl Progress<'_> {
         (self.report)(part, 0, total);
     }
 
-    pub(super) fn step(&mut self) {
+    /// One more step is done.
+    ///
+    /// # Errors
+    /// The evaluation is to stop.
+    pub(super) fn step(&mut self) -> Result<(), EvalError> {
         self.done += 1;
         (self.report)(self.part, self.done, self.total);
+        self.check()
+    }
+
+    /// Looks between two pieces of work whether to go on.
+    ///
+    /// # Errors
+    /// The evaluation is to stop.
+    pub(super) fn check(&self) -> Result<(), EvalError> {
+        if self.is_stopped() { Err(EvalError::Stopped) } else { Ok(()) }
+    }
+
+    /// Whether the evaluation is to stop.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 }
 
-/// Evaluates `checkpoint`, whose configuration says with which numbers; `report` hears of every step: the part, steps
-/// done, steps of the part.
+/// Evaluates `checkpoint`, whose configuration says with which numbers, on its data; `report` hears of every step: the
+/// part, steps done, steps of the part. Once `stop` is set, the evaluation ends between two steps, with the parts that
+/// are done.
 ///
 /// # Errors
-/// Before any long work: data or a judge that does not fit the model, an empty folder, logits that are not finite, a
-/// request that cannot be served. Later: files that cannot be written.
+/// Before any long work: a folder that may not be used, data or a judge that does not fit the model, an empty folder,
+/// logits that are not finite, a request that cannot be served. Later: files that cannot be written;
+/// [`EvalError::Stopped`], when no part was done by then.
 pub fn evaluate(
     checkpoint: &Checkpoint,
+    splits: Splits,
     request: &EvalRequest,
     device: &Device,
+    stop: &AtomicBool,
     report: &mut dyn FnMut(&'static str, usize, usize),
 ) -> Result<(Results, EvalFiles), EvalError> {
-    let mut job = Job::prepare(checkpoint, request, device)?;
+    request.out.check(Maker::Eval)?;
+    let mut progress = Progress { part: "", done: 0, total: 0, report, stop };
+    let mut job = Job::prepare(checkpoint, splits, request, device, &mut progress)?;
     let others = job.others.split_off(0);
     let mut results = job.nothing_yet();
-    let mut progress = Progress { part: "", done: 0, total: 0, report };
     let mut pictures = Vec::new();
-    std::fs::create_dir_all(&request.out)
-        .map_err(|source| EvalError::Write { path: request.out.clone(), source })?;
-    let files = EvalFiles {
-        results: request.out.join("results.json"),
-        page: request.out.join("report.html"),
-    };
-    for part in job.parts.clone() {
+    // Made for the first part that is done: until then, earlier results stay.
+    let mut folder = None;
+    let mut waiting = job.parts.clone().into_iter().peekable();
+    while let Some(&part) = waiting.peek() {
         let start = Instant::now();
-        pictures.extend(job.measure(part, &mut results, &mut progress)?);
+        match job.measure(part, &mut results, &mut progress) {
+            Err(EvalError::Stopped) => break,
+            found => pictures.extend(found?),
+        }
+        waiting.next();
         results.seconds.push((part.name().to_string(), start.elapsed().as_secs_f64()));
         // What is done stays, whatever happens to the next part.
-        let json = serde_json::to_vec_pretty(&results).map_err(std::io::Error::other);
-        write(&files.results, json)?;
+        let folder = match &folder {
+            Some(folder) => folder,
+            None => folder.insert(request.out.claim(made_by(request))?),
+        };
+        write_results(folder, &results)?;
     }
+    let folder: ResultsFolder = folder.ok_or(EvalError::Stopped)?;
+    let is_complete = waiting.peek().is_none();
+    if !is_complete {
+        let missing = waiting.map(|part| (part.name().to_string(), STOPPED.to_string()));
+        results.left_out.extend(missing);
+        write_results(&folder, &results)?;
+    }
+    let files =
+        EvalFiles { results: folder.file("results.json"), page: folder.file("report.html") };
     let all: Vec<Results> = std::iter::once(results.clone()).chain(others).collect();
-    write(&files.page, Ok(page::page(&all, &pictures).into_bytes()))?;
+    write(&files.page, page::page(&all, &pictures).as_bytes())?;
+    if is_complete {
+        folder.finish()?;
+    }
     Ok((results, files))
 }
 
-fn write(path: &Path, bytes: std::io::Result<Vec<u8>>) -> Result<(), EvalError> {
-    bytes
-        .and_then(|bytes| write_atomically(path, &bytes))
-        .map_err(|source| EvalError::Write { path: path.to_path_buf(), source })
+fn made_by(request: &EvalRequest) -> MadeBy {
+    let (command, name) = (request.command.clone(), request.name.clone());
+    MadeBy::new(Maker::Eval, command, name, sha256(&request.bytes), request.seed)
+}
+
+fn write_results(folder: &ResultsFolder, results: &Results) -> Result<(), EvalError> {
+    let path = folder.file("results.json");
+    let json = serde_json::to_vec_pretty(results).map_err(std::io::Error::other);
+    write(&path, &json.map_err(ResultsError::io(&path))?)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), EvalError> {
+    Ok(write_atomically(path, bytes).map_err(ResultsError::io(path))?)
 }
 
 /// An evaluation with everything that is checked and read before any long work.
@@ -104,19 +161,20 @@ struct Job<'a> {
 impl<'a> Job<'a> {
     fn prepare(
         checkpoint: &'a Checkpoint,
+        splits: Splits,
         request: &'a EvalRequest,
         device: &Device,
+        progress: &mut Progress,
     ) -> Result<Self, EvalError> {
         let config = &checkpoint.config;
         config.check()?;
         check(config)?;
-        let others =
-            request.compare.iter().map(|path| read_results(path)).collect::<Result<_, _>>()?;
-        let splits = data::load_at_hand(&config.data, config.seed)?;
         checkpoint.check_data(&splits.test)?;
         if splits.test.is_empty() {
             return Err(EvalError::Request("there are no test images to evaluate on".into()));
         }
+        let read = |path| read_results(path, data::name(config.data.dataset), &splits.test);
+        let others = request.compare.iter().map(read).collect::<Result<_, _>>()?;
 
         let mut parts = request.parts.clone();
         let is_asked = |part| request.parts.is_empty() || request.parts.contains(&part);
@@ -124,17 +182,26 @@ impl<'a> Job<'a> {
         if parts.is_empty() {
             parts = Part::ALL.to_vec();
         }
+        let mut leave_out = |part: Part, reason: String| {
+            if !request.parts.is_empty() {
+                return Err(EvalError::Request(reason));
+            }
+            parts.retain(|&other| other != part);
+            left_out.push((part.name().to_string(), reason));
+            Ok(())
+        };
+        if is_asked(Part::Calibration) && splits.test.len() < 2 {
+            leave_out(
+                Part::Calibration,
+                "temperatures are fitted on halves of the test images, and there is one".into(),
+            )?;
+        }
         let judge = match is_asked(Part::Samples) {
             true => Judge::open(request.judge.as_ref(), checkpoint, device)?,
             false => None,
         };
         if is_asked(Part::Samples) && judge.is_none() {
-            let reason = samples::no_judge(checkpoint);
-            if !request.parts.is_empty() {
-                return Err(EvalError::Request(reason));
-            }
-            parts.retain(|&part| part != Part::Samples);
-            left_out.push((Part::Samples.name().to_string(), reason));
+            leave_out(Part::Samples, samples::no_judge(checkpoint))?;
         }
         if judge.is_some() {
             samples::check(&config.eval, &splits)?;
@@ -148,8 +215,20 @@ impl<'a> Job<'a> {
         let refinement = (eval.refine_steps > 0).then(|| {
             Refinement::new(&config.sampler, eval, subject.energy().first_layer_is_affine())
         });
+        if eval.attack_through_sampler
+            && is_asked(Part::Attack)
+            && refinement.as_ref().is_some_and(|refinement| !refinement.can_differentiate())
+        {
+            return Err(EvalError::Request(
+                "`eval.attack_through_sampler` = true: the steps of this sampler have no derivative; that takes sgld, \
+                 proximal-sgld, or pyld with model.split = 1 of a network whose first layer is affine"
+                    .into(),
+            ));
+        }
 
-        let logits = subject.logits(&splits.test.gather(0..splits.test.len()));
+        progress.begin("test images", subject.num_batches(splits.test.len()));
+        let all = splits.test.gather(0..splits.test.len());
+        let logits = subject.logits(&all, &mut || progress.step())?;
         let num_wrong = logits
             .chunks(splits.test.num_classes())
             .filter(|row| row.iter().any(|logit| !logit.is_finite()))
@@ -188,6 +267,7 @@ impl<'a> Job<'a> {
             device: self.request.device.clone(),
             model: ModelInfo {
                 name: self.request.name.clone(),
+                path: self.request.path.clone(),
                 sha256: sha256(&self.request.bytes),
                 num_steps: self.checkpoint.counters.step,
                 num_weights: weights.map(|tensor| tensor.values.len()).sum(),
@@ -228,14 +308,14 @@ impl<'a> Job<'a> {
             Part::Accuracy => {
                 progress.begin(part.name(), 1);
                 results.accuracy = Some(classification(test, &self.logits, num_resamples, seed));
-                progress.step();
+                progress.step()?;
             }
             Part::Calibration => {
                 progress.begin(part.name(), 1);
                 let (logits, labels) = (&self.logits, &test.labels);
                 results.calibration =
                     Some(calibration(logits, labels, num_classes, num_resamples, seed));
-                progress.step();
+                progress.step()?;
             }
             Part::Ood => {
                 let Some(images) = self.ood.take() else { return Ok(pictures) };
@@ -245,7 +325,7 @@ impl<'a> Job<'a> {
                 }
                 let subject = &self.subject;
                 results.ood =
-                    Some(ood(subject, images, num_classes, num_resamples, seed, progress));
+                    Some(ood(subject, images, num_classes, num_resamples, seed, progress)?);
             }
             Part::Attack => {
                 let refinement = self.refinement.as_ref();
@@ -260,7 +340,7 @@ impl<'a> Job<'a> {
                     seed,
                     NUM_SHOWN,
                     progress,
-                );
+                )?;
                 results.attack = Some(found);
                 for attacked in shown.iter().filter(|_| is_image) {
                     pictures.push(pictures::of_attack(attacked, test.shape, config)?);
@@ -275,6 +355,7 @@ impl<'a> Job<'a> {
                     &self.splits,
                     config,
                     seed,
+                    &mut results.left_out,
                     progress,
                 )?;
                 results.samples = Some(found);
@@ -283,24 +364,6 @@ impl<'a> Job<'a> {
         }
         Ok(pictures)
     }
-}
-
-/// The results in a file.
-///
-/// # Errors
-/// It cannot be read, is no such file, or of another version.
-fn read_results(path: &Path) -> Result<Results, EvalError> {
-    let bytes = std::fs::read(path)
-        .map_err(|source| EvalError::Read { path: path.to_path_buf(), source })?;
-    let wrong = |reason: String| EvalError::OtherResults { path: path.to_path_buf(), reason };
-    let value: serde_json::Value =
-        serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
-    match value["format"].as_u64() {
-        Some(format) if format == u64::from(FORMAT) => {}
-        Some(format) => return Err(wrong(format!("version {format}, here {FORMAT}"))),
-        None => return Err(wrong("it has no format number".into())),
-    }
-    serde_json::from_value(value).map_err(|error| wrong(error.to_string()))
 }
 
 fn classification(
@@ -317,8 +380,10 @@ fn classification(
         energies.push(-metrics::log_sum_exp(row));
     }
     let hits = |class: usize| confusion[class][class];
-    let by_class =
-        (0..num_classes).map(|class| proportion(hits(class), confusion[class].iter().sum()));
+    let by_class = (0..num_classes).map(|class| {
+        let count = confusion[class].iter().sum();
+        (count > 0).then(|| proportion(hits(class), count))
+    });
     Classification {
         accuracy: proportion((0..num_classes).map(hits).sum(), test.len()),
         by_class: by_class.collect(),

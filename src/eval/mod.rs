@@ -26,7 +26,12 @@ use burn::{
     tensor::{Device, Tensor, TensorData, Transaction},
 };
 
-use crate::{data::Dataset, device, energy::energy_of_logits, model::Network};
+use crate::{
+    data::Dataset,
+    device,
+    energy::energy_of_logits,
+    model::{Network, Pass},
+};
 use metrics::Tally;
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -37,8 +42,6 @@ use job::Progress;
 pub use job::evaluate;
 #[cfg(not(target_arch = "wasm32"))]
 pub use request::{EvalFiles, EvalRequest, Part};
-
-const BATCH: usize = 250;
 
 /// Accuracy, calibration and mean energy of a network on a data set.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,23 +57,41 @@ pub struct Accuracy {
 
 /// Accuracy, calibration and mean energy of `network`, with batch norm on its running statistics.
 pub async fn accuracy(network: &Network, dataset: &Dataset, device: &Device) -> Accuracy {
+    match accuracy_unless(&|| false, network, dataset, device).await {
+        Some(accuracy) => accuracy,
+        None => unreachable!("nothing stops it"),
+    }
+}
+
+/// The same, or `None` once `stop` says so between two batches.
+pub async fn accuracy_unless(
+    stop: &dyn Fn() -> bool,
+    network: &Network,
+    dataset: &Dataset,
+    device: &Device,
+) -> Option<Accuracy> {
     let network = network.valid().freeze();
     let [c, h, w] = dataset.shape;
     let (mut tally, mut energy) = (Tally::default(), 0.0f64);
-    for first in (0..dataset.len()).step_by(BATCH) {
-        let indices = first..(first + BATCH).min(dataset.len());
+    let at_once = network.images_at_once([h, w], Pass::Forward);
+    for first in (0..dataset.len()).step_by(at_once) {
+        if stop() {
+            return None;
+        }
+        let indices = first..(first + at_once).min(dataset.len());
         let values = dataset.gather(indices.clone());
         let data = TensorData::new(values, [indices.len(), c, h, w]);
         let logits = network.logits(Tensor::<4>::from_data(data, device));
         let reads =
             Transaction::default().register(logits.clone()).register(energy_of_logits(logits));
         let read = device::read(reads).await;
-        energy += read[1].iter().map(|&e| f64::from(e)).sum::<f64>();
+        // One by one: the sum must not depend on how many come at once.
+        read[1].iter().for_each(|&e| energy += f64::from(e));
         tally.add(&read[0], &dataset.labels[indices], dataset.num_classes());
     }
-    Accuracy {
+    Some(Accuracy {
         accuracy: tally.accuracy(),
         calibration_error: tally.calibration_error(),
         mean_energy: energy / dataset.len().max(1) as f64,
-    }
+    })
 }

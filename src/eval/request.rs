@@ -1,9 +1,17 @@
 //! What is to be evaluated, and what comes of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::EvalError;
-use crate::config::{RunConfig, SamplerKind};
+use super::{
+    EvalError,
+    results::{FORMAT, Results},
+};
+use crate::{
+    config::{RunConfig, SamplerKind},
+    data::Dataset,
+    files::read_at_most,
+    results_folder::Destination,
+};
 
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +50,8 @@ impl Part {
 pub struct EvalRequest {
     /// Name of the model, for the report.
     pub name: String,
+    /// The file that was named, if one was: it tells models of one name apart.
+    pub path: Option<String>,
     /// The file that holds it.
     pub bytes: Vec<u8>,
     /// What to type to get this again.
@@ -58,8 +68,8 @@ pub struct EvalRequest {
     pub compare: Vec<PathBuf>,
     /// Seed of everything drawn.
     pub seed: u64,
-    /// Folder for `results.json`, `report.html` and pictures.
-    pub out: PathBuf,
+    /// Folder for `results.json` and `report.html`.
+    pub out: Destination,
 }
 
 /// Files of an evaluation.
@@ -94,4 +104,49 @@ pub(super) fn check(config: &RunConfig) -> Result<(), EvalError> {
         ));
     }
     Ok(())
+}
+
+/// Most bytes of another evaluation's `results.json`.
+const RESULTS_BYTES: u64 = 64 << 20;
+
+/// The results in a file, to be compared with those of a model of the data set `own` with the images `test`.
+///
+/// # Errors
+/// It cannot be read, is no such file, of another version, or of other data.
+pub(super) fn read_results(
+    path: &PathBuf,
+    own: String,
+    test: &Dataset,
+) -> Result<Results, EvalError> {
+    let bytes = read_at_most(path, RESULTS_BYTES)
+        .map_err(|source| EvalError::Read { path: path.clone(), source })?;
+    let wrong = |reason: String| EvalError::OtherResults { path: path.clone(), reason };
+    let value: serde_json::Value =
+        serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
+    match value["format"].as_u64() {
+        Some(format) if format == u64::from(FORMAT) => {}
+        Some(format) => return Err(wrong(format!("version {format}, here {FORMAT}"))),
+        None => return Err(wrong("it has no format number".into())),
+    }
+    let mut results: Results =
+        serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?;
+    let data = &results.data;
+    if data.shape != test.shape || data.class_names != test.class_names {
+        return Err(EvalError::OtherData {
+            path: path.clone(),
+            other: data.dataset.clone(),
+            other_classes: data.class_names.join(", "),
+            own,
+            own_classes: test.class_names.join(", "),
+        });
+    }
+    // Earlier versions called every run's model by the name of its file.
+    let folder = path.parent().and_then(Path::file_name);
+    if let Some(folder) = folder
+        && results.model.path.is_none()
+        && results.model.name == "checkpoint.safetensors"
+    {
+        results.model.name = folder.to_string_lossy().into_owned();
+    }
+    Ok(results)
 }

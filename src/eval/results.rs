@@ -50,7 +50,8 @@ pub struct Results {
     pub attack: Option<Attack>,
     /// See [`Samples`].
     pub samples: Option<Samples>,
-    /// Parts that the model cannot be measured by, each with the reason.
+    /// Parts that are missing because the model cannot be measured by them, or because the evaluation was stopped, and
+    /// sets of samples that are too small; each with the reason.
     pub left_out: Vec<(String, String)>,
     /// Seconds that each part took, in the order in which they ran.
     pub seconds: Vec<(String, f64)>,
@@ -59,8 +60,11 @@ pub struct Results {
 /// Which model was evaluated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelInfo {
-    /// Name of the bundled model, or of the file without its folder.
+    /// Name of the bundled model, of the run's folder, or of the file.
     pub name: String,
+    /// The file as it was named; none for a bundled model.
+    #[serde(default)]
+    pub path: Option<String>,
     /// SHA-256 of the file, in hexadecimal.
     pub sha256: String,
     /// Training steps done.
@@ -91,8 +95,8 @@ pub struct DataInfo {
 pub struct Classification {
     /// Share classified rightly.
     pub accuracy: Estimate,
-    /// The same for every class.
-    pub by_class: Vec<Estimate>,
+    /// The same for every class; none for a class without test images.
+    pub by_class: Vec<Option<Estimate>>,
     /// Images of class `row` seen as class `column`.
     pub confusion: Vec<Vec<usize>>,
     /// Mean energy of the test images.
@@ -297,6 +301,24 @@ pub struct JudgeInfo {
     pub num_features: usize,
 }
 
+/// Below this accuracy a judge is weak, however many classes there are.
+const WEAK: f64 = 0.6;
+
+/// Whether a judge is right so seldom that its verdicts say little: below 60 %, or less than half way from guessing to
+/// always.
+pub fn is_weak_judge(accuracy: f64, num_classes: usize) -> bool {
+    accuracy < WEAK || accuracy < 0.5 + 0.5 / num_classes.max(1) as f64
+}
+
+/// What to mind of a weak judge, for a person.
+pub fn weak_judge(accuracy: f64) -> String {
+    format!(
+        "The judge is weak: it classifies {:.1} % of the test images correctly, so what it says of samples means little. \
+         Take a better classifier of the same data with --judge",
+        100.0 * accuracy
+    )
+}
+
 /// One set of images judged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SampleSet {
@@ -308,8 +330,9 @@ pub struct SampleSet {
     pub count: usize,
     /// Fréchet distance to the reference, with a jackknife interval over groups of images.
     pub frechet: Estimate,
-    /// The same for every class, an image counted to the class of its row, against the training images of that class.
-    pub frechet_by_class: Vec<f64>,
+    /// The same for every class, an image counted to the class of its row, against the training images of that class;
+    /// none where there are fewer than two images on either side.
+    pub frechet_by_class: Vec<Option<f64>>,
     /// exp of the mean divergence of the judge's p(y|x) from their mean, between 1 and the number of classes.
     pub inception_like: Estimate,
     /// Share of the set that the judge sees as the class of its row.

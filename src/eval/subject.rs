@@ -9,11 +9,15 @@ use crate::{
     device,
     energy::{Energy, JointEnergy},
     kernels::{chain_summary, index_tensor},
-    sampling::network_of,
+    model::Pass,
+    sampling::{check_memory, network_of},
 };
 
 /// What takes a logit out of a log_sum_exp.
 const FAR_BELOW: f32 = 1e6;
+
+/// Says between two batches whether to go on.
+pub(super) type GoOn<'a> = &'a mut dyn FnMut() -> Result<(), EvalError>;
 
 /// A network whose weights and statistics stand still, so that no image's numbers depend on another's.
 pub(super) struct Subject {
@@ -35,10 +39,11 @@ impl Subject {
     /// The network of a checkpoint, batch norm on its running statistics.
     ///
     /// # Errors
-    /// Weights that do not fit.
+    /// Weights that do not fit, batches that need more memory than there may be.
     pub(super) fn new(checkpoint: &Checkpoint, device: &Device) -> Result<Self, EvalError> {
         let config = &checkpoint.config.model;
         let norm = if config.norm == Norm::Batch { Norm::Frozen } else { config.norm };
+        check_memory(checkpoint, checkpoint.config.data.batch_size)?;
         let network = network_of(checkpoint, &ModelConfig { norm, ..config.clone() }, device)?;
         Ok(Self {
             energy: JointEnergy::new(&network).with_logits(),
@@ -57,7 +62,13 @@ impl Subject {
         &self.device
     }
 
-    /// Images that go through the network at once.
+    /// Images that go through the network at once, where what becomes of one depends on no other and on no noise.
+    fn at_once(&self, pass: Pass) -> usize {
+        let [_, h, w] = self.shape;
+        self.energy.network().images_at_once([h, w], pass)
+    }
+
+    /// Images that go through the network at once where they meet noise, whose numbers count along the batch.
     pub(super) fn batch_size(&self) -> usize {
         self.batch_size
     }
@@ -73,17 +84,32 @@ impl Subject {
         Tensor::from_data(TensorData::new(values.to_vec(), [count, c, h, w]), &self.device)
     }
 
-    /// Logits (N, classes) of images (N, C, H, W), flattened.
-    pub(super) fn logits(&self, values: &[f32]) -> Vec<f32> {
-        let batches = values.chunks(self.batch_size * self.num_pixels());
-        let logits = batches.map(|batch| read([self.energy.logits(self.upload(batch))]));
-        logits.flat_map(|[logits]| logits).collect()
+    /// Batches that so many images make.
+    pub(super) fn num_batches(&self, num_images: usize) -> usize {
+        num_images.div_ceil(self.at_once(Pass::Forward))
     }
 
-    /// Logits, energies and gradient norms of images (N, C, H, W), flattened.
-    pub(super) fn scores(&self, values: &[f32]) -> Scores {
+    /// Logits (N, classes) of images (N, C, H, W), flattened. Asks after every batch whether to go on.
+    ///
+    /// # Errors
+    /// What `go_on` says.
+    pub(super) fn logits(&self, values: &[f32], go_on: GoOn) -> Result<Vec<f32>, EvalError> {
+        let mut logits = Vec::new();
+        for batch in values.chunks(self.at_once(Pass::Forward) * self.num_pixels()) {
+            let [found] = read([self.energy.logits(self.upload(batch))]);
+            logits.extend(found);
+            go_on()?;
+        }
+        Ok(logits)
+    }
+
+    /// Logits, energies and gradient norms of images (N, C, H, W), flattened. Asks after every batch whether to go on.
+    ///
+    /// # Errors
+    /// What `go_on` says.
+    pub(super) fn scores(&self, values: &[f32], go_on: GoOn) -> Result<Scores, EvalError> {
         let mut scores = Scores::default();
-        for batch in values.chunks(self.batch_size * self.num_pixels()) {
+        for batch in values.chunks(self.at_once(Pass::Gradient) * self.num_pixels()) {
             let x = self.upload(batch);
             let found = self.energy.gradient(x.clone());
             // The radius concerns the share of clamped components, which nobody asks for here.
@@ -93,8 +119,9 @@ impl Subject {
             scores.logits.extend(logits);
             scores.energies.extend(energies.into_iter().map(f64::from));
             scores.gradient_norms.extend(norms.into_iter().map(f64::from));
+            go_on()?;
         }
-        scores
+        Ok(scores)
     }
 
     /// ∂ of `log_sum_exp(logits but the label's) - logit of the label` with respect to images x (N, C, H, W), and
@@ -129,10 +156,14 @@ impl Subject {
         index_tensor(labels, &self.device)
     }
 
-    /// Features (N, features) of images (N, C, H, W), flattened, and logits (N, classes).
-    pub(super) fn features(&self, values: &[f32]) -> [Vec<f32>; 2] {
+    /// Features (N, features) of images (N, C, H, W), flattened, and logits (N, classes). Asks after every batch whether
+    /// to go on.
+    ///
+    /// # Errors
+    /// What `go_on` says.
+    pub(super) fn features(&self, values: &[f32], go_on: GoOn) -> Result<[Vec<f32>; 2], EvalError> {
         let mut found = [Vec::new(), Vec::new()];
-        for batch in values.chunks(self.batch_size * self.num_pixels()) {
+        for batch in values.chunks(self.at_once(Pass::Forward) * self.num_pixels()) {
             let network = self.energy.network();
             let seen = network.head_input(network.first_layer(self.upload(batch).autodiff()));
             let features = network.features(seen.clone()).without_autodiff();
@@ -140,8 +171,9 @@ impl Subject {
             for (all, batch) in found.iter_mut().zip(read) {
                 all.extend(batch);
             }
+            go_on()?;
         }
-        found
+        Ok(found)
     }
 }
 

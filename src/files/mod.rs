@@ -1,6 +1,8 @@
-//! Files that are whole or not there. In a browser they live in the memory of the page's worker, until it
-//! ends.
+//! Files that are whole or not there, and folders with one owner. In a browser they live in the memory of
+//! the page's worker, until it ends.
 
+#[cfg(not(target_arch = "wasm32"))]
+mod lock;
 #[cfg(target_arch = "wasm32")]
 mod memory;
 #[cfg(not(target_arch = "wasm32"))]
@@ -9,4 +11,7 @@ mod native;
 #[cfg(target_arch = "wasm32")]
 pub use memory::*;
 #[cfg(not(target_arch = "wasm32"))]
-pub use native::*;
+pub use {
+    lock::{FolderLock, LockError},
+    native::*,
+};

@@ -2,12 +2,19 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{Error, ErrorKind, Read, Result, Write},
-    path::Path,
+    io::{BufRead, BufReader, Error, ErrorKind, Read, Result, Write},
+    path::{Path, PathBuf},
 };
 
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
+
+use super::lock::LOCK_NAME;
+
+/// Stands in the name of every temporary file of ours, `.NAME.jempp-tmp-XXXXXX`.
+const TEMPORARY: &str = ".jempp-tmp-";
+/// Links that are followed from one to the next before they count as a circle.
+const MAX_LINKS: usize = 40;
 
 /// Whether there is such a file or folder.
 pub fn exists(path: &Path) -> bool {
@@ -19,17 +26,28 @@ pub fn is_file(path: &Path) -> bool {
     path.is_file()
 }
 
-/// Whether there is a file, or something in a folder of that name.
+/// Whether there is a file, or something in a folder of that name. What a killed run leaves before its first
+/// save, a lock that nobody holds and unfinished files, does not count.
 pub fn is_taken(path: &Path) -> bool {
-    path.is_file() || fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some())
+    let counts = |name: &str| name != LOCK_NAME && finished_name(name).is_none();
+    path.is_file() || names_in(path).iter().any(|name| counts(name))
 }
 
-/// The content of a file.
+/// The names in a folder, sorted; none where it cannot be read.
+pub fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// A file, to be read line by line.
 ///
 /// # Errors
-/// What the operating system says.
-pub fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path)
+/// What the operating system says, another kind of file.
+pub fn lines_of(path: &Path) -> Result<impl BufRead> {
+    open(path).map(|(file, _)| BufReader::new(file))
 }
 
 /// The content of a regular file of at most `most` bytes: never a device or a pipe, whose content has no
@@ -38,19 +56,45 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// # Errors
 /// What the operating system says, another kind of file, a larger one.
 pub fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
-    let kind = fs::metadata(path)?.file_type();
-    if !kind.is_file() {
-        let what = if kind.is_dir() { "it is a folder" } else { "it is no regular file" };
-        return Err(Error::new(ErrorKind::InvalidInput, what));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most {
+    let too_large = || {
         let why =
             format!("it is larger than {} MiB, the most that is read of such a file", most >> 20);
-        return Err(Error::new(ErrorKind::FileTooLarge, why));
+        Error::new(ErrorKind::FileTooLarge, why)
+    };
+    let (file, len) = open(path)?;
+    if len > most {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::new();
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(too_large());
     }
     Ok(bytes)
+}
+
+/// A regular file, open for reading, and how many bytes it has.
+///
+/// # Errors
+/// What the operating system says, another kind of file.
+pub(crate) fn open(path: &Path) -> Result<(File, u64)> {
+    let found = fs::metadata(path)?;
+    if !found.is_file() {
+        let what = if found.is_dir() { "it is a folder" } else { "it is no regular file" };
+        return Err(Error::new(ErrorKind::InvalidInput, what));
+    }
+    Ok((File::open(path)?, found.len()))
+}
+
+/// The first `most` bytes of a regular file, or all that it has, and its length.
+///
+/// # Errors
+/// What the operating system says, another kind of file.
+pub fn head(path: &Path, most: u64) -> Result<(Vec<u8>, u64)> {
+    let (file, len) = open(path)?;
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok((bytes, len))
 }
 
 /// Makes a folder and those above it.
@@ -61,29 +105,71 @@ pub fn create_dir(path: &Path) -> Result<()> {
     fs::create_dir_all(path)
 }
 
-/// A file that grows.
+/// Removes a file, if it is there.
+pub fn remove(path: &Path) {
+    // What cannot be removed is replaced by whoever writes next.
+    let _ = fs::remove_file(path);
+}
+
+/// Removes a folder if nothing is in it.
+pub fn remove_if_empty(path: &Path) {
+    // What is not empty stays.
+    let _ = fs::remove_dir(path);
+}
+
+/// A file that grows line by line. While it cannot be written, a full disk for one, its lines wait in memory.
 #[derive(Debug)]
-pub struct Log(File);
+pub struct Log {
+    path: PathBuf,
+    file: Option<File>,
+    waiting: Vec<u8>,
+}
 
 impl Log {
-    /// Opens the file, or makes it.
-    ///
-    /// # Errors
-    /// What the operating system says.
-    pub fn open(path: &Path) -> Result<Self> {
-        OpenOptions::new().create(true).append(true).open(path).map(Self)
+    /// The file, which appears with its first line.
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_path_buf(), file: None, waiting: Vec::new() }
     }
 
-    /// Writes at the end.
+    /// Writes at the end, after whatever still waits.
+    ///
+    /// # Errors
+    /// What the operating system says; what could not be written waits for the next call.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.waiting.extend_from_slice(bytes);
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => {
+                self.file.insert(OpenOptions::new().create(true).append(true).open(&self.path)?)
+            }
+        };
+        while !self.waiting.is_empty() {
+            match file.write(&self.waiting) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => drop(self.waiting.drain(..count)),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes that wait to be written.
+    pub fn num_waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Drops what stands behind the first `len` bytes.
     ///
     /// # Errors
     /// What the operating system says.
-    pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        self.0.write_all(bytes)
+    pub fn cut(&mut self, len: u64) -> Result<()> {
+        OpenOptions::new().write(true).open(&self.path)?.set_len(len)
     }
 }
 
-/// Writes a file under a temporary name in the same folder and renames it once it is complete.
+/// Writes a file under a temporary name in the same folder and renames it once it is complete. A link stays
+/// a link: the file it leads to is replaced.
 ///
 /// # Errors
 /// What the operating system says; then `path` is as it was.
@@ -93,32 +179,72 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     finish(file, path)
 }
 
-/// A temporary file in the folder of `path`; it goes when it is dropped before [`finish`].
+/// A temporary file beside `path`, or beside the file that a link of that name leads to; it goes when it is
+/// dropped before [`finish`].
 pub(crate) fn begin(path: &Path) -> Result<NamedTempFile> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    NamedTempFile::new_in(folder)
+    let target = target_of(path)?;
+    if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
+        return Err(Error::new(ErrorKind::InvalidInput, "there is something that is no file"));
+    }
+    let name: String = file_name(&target).chars().take(100).collect();
+    let prefix = format!(".{name}{TEMPORARY}");
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // As any other file, so that the umask decides.
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder.prefix(&prefix).tempfile_in(folder_of(&target))
 }
 
-/// Gives a complete temporary file its name.
+/// Gives a complete temporary file its name, and the mode of the file whose place it takes.
 pub(crate) fn finish(file: NamedTempFile, path: &Path) -> Result<()> {
+    let target = target_of(path)?;
+    if let Ok(before) = fs::metadata(&target) {
+        // Some file systems have no modes; the content is what counts.
+        let _ = file.as_file().set_permissions(before.permissions());
+    }
     file.as_file().sync_all()?;
-    let renamed = file.persist(path).map_err(|error| error.error)?;
-    make_readable(&renamed)
-}
-
-/// Temporary files are private to their owner; a result is a file like any other.
-#[cfg(unix)]
-fn make_readable(file: &File) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn make_readable(_file: &File) -> Result<()> {
+    file.persist(&target).map_err(|error| error.error)?;
+    // The name itself survives a power cut only when its folder is on the disk; not every system can do that.
+    let _ = File::open(folder_of(&target)).and_then(|folder| folder.sync_all());
     Ok(())
+}
+
+/// Removes what killed writes left in a folder of the files whose names `is_ours` accepts. Only for the one
+/// who owns these files: another's unfinished file would go too.
+pub fn sweep(folder: &Path, is_ours: impl Fn(&str) -> bool) {
+    for name in names_in(folder) {
+        if finished_name(&name).is_some_and(&is_ours) {
+            // What cannot be removed does no harm.
+            let _ = fs::remove_file(folder.join(&name));
+        }
+    }
+}
+
+/// The name that a temporary file was to get; `None` for another file.
+fn finished_name(temporary: &str) -> Option<&str> {
+    let (name, rest) = temporary.strip_prefix('.')?.rsplit_once(TEMPORARY)?;
+    (!name.is_empty() && rest.chars().all(|c| c.is_ascii_alphanumeric())).then_some(name)
+}
+
+/// The file that a path leads to, through links that may lead to nothing yet.
+pub fn target_of(path: &Path) -> Result<PathBuf> {
+    let mut target = path.to_path_buf();
+    for _ in 0..MAX_LINKS {
+        match fs::read_link(&target) {
+            Ok(next) => target = folder_of(&target).join(next),
+            Err(_) => return Ok(target),
+        }
+    }
+    Err(Error::new(ErrorKind::InvalidInput, "its links lead in a circle"))
+}
+
+/// The folder that a path's last name is in.
+pub fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
 }
 
 /// SHA-256 in hexadecimal.
@@ -129,4 +255,86 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 /// A file's name without its folder, for a person.
 pub(crate) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+#[cfg(all(test, unix))]
+#[allow(clippy::disallowed_methods, reason = "tests may")]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).map_or(0, |found| found.permissions().mode() & 0o777)
+    }
+
+    #[test]
+    fn a_link_stays_a_link_and_its_file_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let (disk, run) = (dir.path().join("disk"), dir.path().join("run"));
+        fs::create_dir(&disk).unwrap();
+        fs::create_dir(&run).unwrap();
+        let link = run.join("file");
+        symlink("../disk/large", &link).unwrap();
+        // The first write goes through a link that leads to nothing yet.
+        for text in ["first", "second"] {
+            write_atomically(&link, text.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(disk.join("large")).unwrap(), text);
+        }
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(names_in(&disk), ["large"]);
+
+        symlink("round", run.join("round")).unwrap();
+        assert!(write_atomically(&run.join("round"), b"").is_err());
+    }
+
+    #[test]
+    fn a_replaced_file_keeps_its_mode_and_a_new_one_obeys_the_umask() {
+        let dir = tempfile::tempdir().unwrap();
+        let (plain, ours) = (dir.path().join("plain"), dir.path().join("ours"));
+        fs::write(&plain, b"").unwrap();
+        write_atomically(&ours, b"").unwrap();
+        assert_eq!(mode(&ours), mode(&plain), "as any other file");
+        fs::set_permissions(&ours, fs::Permissions::from_mode(0o640)).unwrap();
+        write_atomically(&ours, b"again").unwrap();
+        assert_eq!(mode(&ours), 0o640);
+    }
+
+    #[test]
+    fn only_the_owners_unfinished_files_are_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let left = begin(&dir.path().join("mine")).unwrap().into_temp_path().keep().unwrap();
+        assert!(file_name(&left).starts_with(".mine.jempp-tmp-"), "{left:?}");
+        for other in [".theirs.jempp-tmp-abc", ".tmpabc", "mine", ".mine.jempp-tmp-a b"] {
+            fs::write(dir.path().join(other), b"").unwrap();
+        }
+        sweep(dir.path(), |name| name == "mine");
+        let names = names_in(dir.path());
+        assert_eq!(names, [".mine.jempp-tmp-a b", ".theirs.jempp-tmp-abc", ".tmpabc", "mine"]);
+    }
+
+    #[test]
+    fn a_folder_with_nothing_but_leftovers_is_free() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(LOCK_NAME), b"").unwrap();
+        fs::write(dir.path().join(".checkpoint.safetensors.jempp-tmp-x1"), b"").unwrap();
+        assert!(!is_taken(dir.path()));
+        fs::write(dir.path().join("notes.txt"), b"").unwrap();
+        assert!(is_taken(dir.path()));
+    }
+
+    #[test]
+    fn lines_wait_while_the_log_cannot_be_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("folder/log");
+        let mut log = Log::new(&path);
+        assert!(log.append(b"one\n").is_err());
+        assert_eq!(log.num_waiting(), 4);
+        fs::create_dir(dir.path().join("folder")).unwrap();
+        log.append(b"two\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\ntwo\n");
+        log.cut(4).unwrap();
+        log.append(b"three\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\nthree\n");
+    }
 }

@@ -9,14 +9,13 @@ use crate::{
     class_centers::{ClassCentersData, ClassCentersError},
     config::ClassCentersConfig,
     data::Dataset,
-    model::{HostTensor, Network},
+    model::{HostTensor, Network, Pass},
 };
 
 /// Chains that centres are estimated from at most; WRN-28-10 classifies 15 to 25 a second on two cores.
 const MAX_CHAINS: usize = 500;
 /// Chains that stand for a class in which the network sees less than two.
 const MAX_MIXED: usize = 64;
-const BATCH: usize = 50;
 
 /// Where class centres came from.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,7 +73,7 @@ fn classify(
 ) -> Vec<usize> {
     let network = network.valid().freeze();
     let mut classes = Vec::with_capacity(images.len());
-    for batch in images.chunks(BATCH) {
+    for batch in images.chunks(network.images_at_once([h, w], Pass::Forward)) {
         let data = TensorData::new(batch.concat(), [batch.len(), c, h, w]);
         let logits = network.logits(Tensor::<4>::from_data(data, device)).into_data();
         let logits: Vec<f32> = logits.iter::<f32>().collect();

@@ -3,54 +3,73 @@
 use std::{collections::HashMap, path::Path};
 
 use half::{bf16, f16};
-use pytorch_reader::{DType, PytorchReader, Tensor};
+use pytorch_reader::{DType, PickleError, PytorchError, PytorchReader, Tensor};
 
-use super::{InteropError, names, pickle};
+use super::{
+    InteropError,
+    names::{self, CONTAINERS},
+    pickle::{self, Checked},
+};
 use crate::model::WeightsError;
 
-const WEIGHTS: &str = "model_state_dict.";
 const BUFFER: &str = "replay_buffer";
 
-/// A checkpoint in JEMPP's layout, `{"model_state_dict": …, "replay_buffer": …}`, its tensors not read yet.
+/// A checkpoint in JEMPP's layout, `{"model_state_dict": …, "replay_buffer": …}`, or one that people make of
+/// it; its tensors are not read yet.
 #[derive(Debug)]
 pub(super) struct PytorchFile {
     /// The network's tensors by name, aliases resolved.
     weights: HashMap<String, Tensor>,
     /// Chains (N, C, H, W), if there are any.
     pub(super) replay_buffer: Option<Tensor>,
-    /// Names that stood for a tensor with a name of its own.
-    pub(super) num_aliases: usize,
+    /// What was left out and changed to find the network.
+    pub(super) reading: Reading,
+}
+
+/// How the network was found in a file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reading {
+    /// The key it stands under; empty where the file holds nothing else.
+    pub container: String,
+    /// What all its tensors' names began with, as `module.`.
+    pub prefix: String,
+    /// Tensors of other things, an optimiser's, left out unread.
+    pub num_others: usize,
+    /// Second names of tensors, left out unread.
+    pub num_aliases: usize,
 }
 
 impl PytorchFile {
     /// Opens the file without running anything in it.
     ///
     /// # Errors
-    /// Not a file of `torch.save`, a damaged or hostile one, or one without `model_state_dict`.
+    /// Not a file of `torch.save`, a damaged or hostile one, or one without the network.
     pub(super) fn open(path: &Path) -> Result<Self, InteropError> {
-        let file_len = pickle::check(path)?;
-        let reader = PytorchReader::new(path).map_err(|error| one_line(&error))?;
-        let (mut weights, mut aliases) = (HashMap::new(), Vec::new());
-        let mut tensors = reader.into_tensors();
+        let Checked { len: file_len, rescue } = pickle::check(path)?;
+        let unread = |error: PytorchError| {
+            let is_foreign = matches!(&error, PytorchError::Pickle(cause) if !matches!(cause, PickleError::Io(_)));
+            let advice = if is_foreign { format!(". {rescue}") } else { String::new() };
+            InteropError::Format(one_line(&error) + &advice)
+        };
+        let mut tensors = PytorchReader::new(path).map_err(unread)?.into_tensors();
         let replay_buffer = tensors.remove(BUFFER);
+        let mut reading = find(tensors.keys().map(String::as_str))
+            .map_err(|reason| InteropError::Format(format!("{reason}. {rescue}")))?;
+        let (mut weights, mut aliases) = (HashMap::new(), Vec::new());
         for (name, mut tensor) in tensors {
-            let Some(name) = name.strip_prefix(WEIGHTS) else { continue };
+            let Some(name) = reading.own_name(&name) else {
+                reading.num_others += 1;
+                continue;
+            };
             tensor.name = name.to_string();
             match names::without_alias(name) {
                 Some(name) => aliases.push((name, tensor)),
                 None => drop(weights.insert(name.to_string(), tensor)),
             }
         }
-        let num_aliases = aliases.len();
+        reading.num_aliases = aliases.len();
         for (name, tensor) in aliases {
             weights.entry(name).or_insert(tensor);
-        }
-        if weights.is_empty() {
-            return Err(InteropError::Format(
-                "it holds no tensors under `model_state_dict`, as the official code of JEM++ saves them; \
-                 write torch.save({\"model_state_dict\": model.state_dict()}, …)"
-                    .into(),
-            ));
         }
         // A view may claim more than its storage holds; weights and chains never are such views.
         let claimed = weights.values().chain(&replay_buffer).map(Tensor::byte_len);
@@ -60,7 +79,7 @@ impl PytorchFile {
                 "its tensors claim {claimed} bytes, the whole file has {file_len}"
             )));
         }
-        Ok(Self { weights, replay_buffer, num_aliases })
+        Ok(Self { weights, replay_buffer, reading })
     }
 
     /// Every name.
@@ -108,6 +127,56 @@ impl PytorchFile {
     }
 }
 
+impl Reading {
+    /// The network's own name for a tensor of the file, if it is one of the network's.
+    fn own_name<'a>(&self, name: &'a str) -> Option<&'a str> {
+        within(name, &self.container)?.strip_prefix(&self.prefix)
+    }
+}
+
+/// The rest of a name behind a key; the name itself where the key is empty.
+fn within<'a>(name: &'a str, key: &str) -> Option<&'a str> {
+    match key {
+        "" => Some(name),
+        key => name.strip_prefix(key)?.strip_prefix('.'),
+    }
+}
+
+/// Finds the network among the names of a file's tensors.
+///
+/// # Errors
+/// There is none, there are two, or its tensors' names have no prefix in common.
+fn find<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Result<Reading, String> {
+    for container in CONTAINERS.into_iter().chain([""]) {
+        let inner = names.clone().filter_map(|name| within(name, container));
+        let mut prefixes: Vec<&str> = inner.clone().filter_map(names::prefix_of).collect();
+        prefixes.sort_unstable();
+        prefixes.dedup();
+        let prefix = match prefixes[..] {
+            [] => continue,
+            [prefix] => prefix,
+            [one, other, ..] => {
+                return Err(format!("it holds several networks, under `{one}` and `{other}`"));
+            }
+        };
+        if let Some(other) = inner.filter(|name| !name.starts_with(prefix)).min() {
+            return Err(format!(
+                "its network's names begin with `{prefix}`, but that of tensor `{other}` beside it does not"
+            ));
+        }
+        let (container, prefix) = (container.to_string(), prefix.to_string());
+        return Ok(Reading { container, prefix, ..Reading::default() });
+    }
+    Err(match names.clone().min() {
+        None => "it holds no tensors".into(),
+        Some(first) => format!(
+            "it holds no network of the official code of JEM++: none of its {} tensors is called \
+             `class_output.weight` or `f.conv1.weight`; the first is `{first}`",
+            names.count()
+        ),
+    })
+}
+
 /// A tensor of another shape than the network's.
 pub(super) fn wrong_shape(name: &str, expected: &[usize], found: &[usize]) -> WeightsError {
     WeightsError::Shape {
@@ -127,7 +196,7 @@ pub(super) fn read(name: &str, tensor: &Tensor) -> Result<Vec<f32>, InteropError
         let dtype = format!("{dtype:?}");
         return Err(InteropError::DType { name: name.to_string(), dtype });
     }
-    let bytes = tensor.read().map_err(|error| one_line(&error))?;
+    let bytes = tensor.read().map_err(|error| InteropError::Format(one_line(&error)))?;
     let cast: Vec<f32> = match dtype {
         DType::F64 => floats(&bytes, |value: f64| value as f32),
         DType::F16 => floats(&bytes, f16::to_f32),
@@ -145,6 +214,6 @@ fn floats<T: bytemuck::AnyBitPattern>(bytes: &[u8], cast: impl Fn(T) -> f32) -> 
     values.map(cast).collect()
 }
 
-fn one_line(error: &dyn std::error::Error) -> InteropError {
-    InteropError::Format(error.to_string().replace('\n', " "))
+fn one_line(error: &dyn std::error::Error) -> String {
+    error.to_string().replace('\n', " ")
 }

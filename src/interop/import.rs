@@ -8,11 +8,11 @@ use super::{
     InteropError,
     arch::Found,
     centers::{self, Centers},
-    file::{PytorchFile, read, wrong_shape},
+    file::{PytorchFile, Reading, read, wrong_shape},
     names::Place,
 };
 use crate::{
-    checkpoint::{Checkpoint, Counters},
+    checkpoint::{Checkpoint, CheckpointError, Counters},
     class_centers::ClassCentersData,
     config::{ConfigError, DataConfig, DatasetName, RunConfig, StartKind},
     data::{self, Dataset},
@@ -25,6 +25,13 @@ use crate::{
 const SIDE: usize = 32;
 /// Axes of a class centre that is estimated from some chains instead of thousands of images.
 const COMPONENTS_OF_CHAINS: usize = 16;
+
+/// Most numbers in an image, four channels of 64×64; the official code's networks pool 32×32.
+const MAX_PIXELS: usize = 4 * 64 * 64;
+/// Most numbers in the class centres' means: a thousand classes of such images four times over.
+const MAX_CENTERS: usize = 1 << 26;
+/// Most numbers in a buffer of fresh starts: the paper's 10,000 chains of 3×32×32.
+const MAX_FRESH: usize = 10_000 * 3 * SIDE * SIDE;
 
 /// What to import, and what is known of it beside the file.
 #[derive(Clone, Debug, Default)]
@@ -48,8 +55,8 @@ pub struct Imported {
     pub has_chains: bool,
     /// Tensors left out because the classifier does not use them.
     pub unused: Vec<String>,
-    /// Second names of tensors, left out unread.
-    pub num_aliases: usize,
+    /// How the network was found in the file.
+    pub reading: Reading,
 }
 
 /// Reads a checkpoint of the official code of JEM++ as a run before its first step, in the paper's recipe.
@@ -60,8 +67,8 @@ pub struct Imported {
 /// a slot's block says little about its class once trained. A buffer with fewer chains than classes is of
 /// no use, and fresh starts replace it as they do a missing one.
 ///
-/// Differs from JEMPP: running statistics of batch norm take a tenth of the new value when training goes
-/// on, not nine tenths.
+/// Differs from JEMPP: when training goes on, chains no longer enter the running statistics of batch norm, which
+/// keep the paper's momentum of 0.9.
 ///
 /// # Errors
 /// A file that is no such checkpoint, a tensor that is missing, of another shape, not finite or one too
@@ -79,7 +86,8 @@ pub fn import(
     let (shape, mut chains) = chains(&file, found)?;
     chains.take_if(|chains| chains.shape[0] < found.num_classes.max(2));
 
-    let mut config = config(found, request, chains.as_ref())?;
+    check_size(found, shape)?;
+    let mut config = config(found, request, shape, chains.as_ref())?;
     let network = Network::new(&config.model, shape, found.num_classes, config.seed, device)?;
     let weights = Place::all(&pollster::block_on(weights_of(&network)))?
         .into_iter()
@@ -137,10 +145,31 @@ pub fn import(
         replay_buffer,
         class_centers,
     };
+    let invalid = |flaw| CheckpointError::Invalid { path: path.to_path_buf(), flaw };
+    checkpoint.validate().map_err(invalid)?;
     if let Some(train) = &train {
         checkpoint.check_data(train)?;
     }
-    Ok(Imported { checkpoint, centers, has_chains, unused, num_aliases: file.num_aliases })
+    Ok(Imported { checkpoint, centers, has_chains, unused, reading: file.reading })
+}
+
+/// Checks what a small file can ask for: class centres and fresh chains are made, not read.
+fn check_size(found: Found, shape: [usize; 3]) -> Result<(), InteropError> {
+    let [c, h, w] = shape;
+    let num_pixels = shape.into_iter().fold(1, usize::saturating_mul);
+    if !(1..=MAX_PIXELS).contains(&num_pixels) {
+        return Err(InteropError::Format(format!(
+            "its images are of shape [{c}, {h}, {w}]; at most {MAX_PIXELS} numbers are taken"
+        )));
+    }
+    if num_pixels.saturating_mul(found.num_classes) > MAX_CENTERS {
+        return Err(InteropError::Format(format!(
+            "it has {} classes of images of {num_pixels} numbers; their centres would have more than \
+             {MAX_CENTERS}",
+            found.num_classes
+        )));
+    }
+    Ok(())
 }
 
 /// Shape (C, H, W) of an image, and the replay buffer (N, D), if there is one.
@@ -172,6 +201,7 @@ fn chains(
 fn config(
     found: Found,
     request: &ImportRequest,
+    shape: [usize; 3],
     chains: Option<&HostTensor>,
 ) -> Result<RunConfig, ConfigError> {
     let mut config = RunConfig::preset("paper-cifar10")?;
@@ -183,12 +213,12 @@ fn config(
     if let Some(dir) = &request.data {
         config.data.dir = dir.display().to_string();
     }
-    if let Some(chains) = chains {
-        let capacity = chains.shape[0];
-        config.replay_buffer.replay_buffer_size = capacity;
-        // A batch takes distinct chains.
-        config.data.batch_size = config.data.batch_size.min(capacity);
-    }
+    let fresh = (MAX_FRESH / shape.iter().product::<usize>()).max(found.num_classes);
+    let usual = config.replay_buffer.replay_buffer_size;
+    let capacity = chains.map_or(usual.min(fresh), |chains| chains.shape[0]);
+    config.replay_buffer.replay_buffer_size = capacity;
+    // A batch takes distinct chains.
+    config.data.batch_size = config.data.batch_size.min(capacity);
     Ok(config)
 }
 

@@ -17,6 +17,19 @@ use std::collections::HashMap;
 
 use crate::model::{HostTensor, WeightsError};
 
+/// Keys under which a checkpoint holds its weights, in the order in which they are looked for: the official
+/// code's, Lightning's and those of everyday training loops.
+pub(super) const CONTAINERS: [&str; 4] = ["model_state_dict", "state_dict", "model", "net"];
+
+/// Tensors that every network of the official code has, by which its place in a file is found.
+const LANDMARKS: [&str; 2] = ["class_output.weight", "f.conv1.weight"];
+
+/// What stands before the network's own names in `name`, if that is one of its landmarks.
+pub(super) fn prefix_of(name: &str) -> Option<&str> {
+    let prefix = LANDMARKS.iter().find_map(|landmark| name.strip_suffix(landmark))?;
+    (prefix.is_empty() || prefix.ends_with('.')).then_some(prefix)
+}
+
 /// Parts of a checkpoint of JEMPP that its classifier does not use: the head of its unconditional
 /// variant, and the counters of batch norm, which only count.
 pub(super) fn is_unused(name: &str) -> bool {

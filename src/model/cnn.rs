@@ -4,7 +4,7 @@
 use burn::{module::Module, tensor::Tensor};
 
 use super::{
-    Pieces,
+    Cost, Pieces,
     layers::{Convolution, Head, WeightInit, channels_last},
 };
 use crate::kernels::Pooling;
@@ -78,8 +78,8 @@ impl Pieces for Cnn {
         }
     }
 
-    fn piece_flops(&self, index: usize, size: &mut [usize; 2]) -> u64 {
-        self.convs[index].flops(size)
+    fn piece_cost(&self, index: usize, size: &mut [usize; 2]) -> Cost {
+        self.convs[index].cost(size)
     }
 
     fn head(&self) -> &Head {

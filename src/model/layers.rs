@@ -1,13 +1,14 @@
 //! What the architectures share: seeded weights, the activation, pooling, the choice of norm.
 
 use burn::{
-    module::{Module, Param},
+    module::{Module, Param, ParamId, RunningState},
     nn::{BatchNorm, BatchNormConfig, GroupNorm, GroupNormConfig, Linear},
     tensor::{Device, Tensor, TensorData},
 };
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use super::Cost;
 use crate::{
     config,
     data::random_stream,
@@ -24,9 +25,12 @@ const NUM_GROUPS: usize = 8;
 
 /// Draws initial weights from the run's seed on the host, so that every device gets the same.
 pub(super) struct WeightInit {
-    rng: ChaCha8Rng,
+    /// Without it nothing is drawn and no weight takes memory.
+    rng: Option<ChaCha8Rng>,
     device: Device,
     gain: f32,
+    norm: config::Norm,
+    norm_momentum: f64,
 }
 
 /// Uniform on ±1/√fan_in: PyTorch's default, and so what JEM's WideResNet starts from.
@@ -36,9 +40,20 @@ const PYTORCH_GAIN: f32 = 1.0;
 const HE_GAIN: f32 = 2.402;
 
 impl WeightInit {
-    pub(super) fn new(seed: u64, device: &Device) -> Self {
-        let rng = random_stream(seed, WEIGHT_STREAM, 0);
-        Self { rng, device: device.clone(), gain: PYTORCH_GAIN }
+    pub(super) fn new(config: &config::ModelConfig, seed: u64, device: &Device) -> Self {
+        let rng = Some(random_stream(seed, WEIGHT_STREAM, 0));
+        Self { rng, ..Self::of_shapes(config, device) }
+    }
+
+    /// Weights that have shapes but no values, to look at an architecture before it is built.
+    pub(super) fn of_shapes(config: &config::ModelConfig, device: &Device) -> Self {
+        Self {
+            rng: None,
+            device: device.clone(),
+            gain: PYTORCH_GAIN,
+            norm: config.norm,
+            norm_momentum: config.norm_momentum,
+        }
     }
 
     /// From now on, weights for plain stacks of LeakyReLU layers.
@@ -50,11 +65,17 @@ impl WeightInit {
     /// `len` values uniform on ±gain/√fan_in.
     fn uniform(&mut self, len: usize, fan_in: usize, gain: f32) -> Vec<f32> {
         let bound = gain / (fan_in as f32).sqrt();
-        (0..len).map(|_| self.rng.random_range(-bound..=bound)).collect()
+        let Some(rng) = &mut self.rng else { return Vec::new() };
+        (0..len).map(|_| rng.random_range(-bound..=bound)).collect()
     }
 
     fn param<const D: usize>(&self, values: Vec<f32>, shape: [usize; D]) -> Param<Tensor<D>> {
-        Param::from_data(TensorData::new(values, shape), &self.device)
+        if self.rng.is_some() {
+            return Param::from_data(TensorData::new(values, shape), &self.device);
+        }
+        let (id, device) = (ParamId::from(0), self.device.clone());
+        let init = move |device: &Device, _| Tensor::zeros(shape, device);
+        Param::uninitialized(id, init, device, false, shape.into())
     }
 
     fn bias(&mut self, len: usize, fan_in: usize) -> Param<Tensor<1>> {
@@ -106,9 +127,10 @@ impl WeightInit {
     }
 
     /// The norm layer of the configuration.
-    pub(super) fn norm(&self, norm: config::Norm, channels: usize) -> Option<NormLayer> {
-        let batch = || BatchNormConfig::new(channels).init(&self.device);
-        match norm {
+    pub(super) fn norm(&self, channels: usize) -> Option<NormLayer> {
+        let config = BatchNormConfig::new(channels).with_momentum(self.norm_momentum);
+        let batch = || config.init(&self.device);
+        match self.norm {
             config::Norm::None => None,
             config::Norm::Batch => Some(NormLayer::Batch(batch())),
             config::Norm::Frozen => Some(NormLayer::Batch(batch().freeze())),
@@ -144,11 +166,15 @@ impl Convolution {
         self.apply(x, Some(NEGATIVE_SLOPE))
     }
 
-    /// Multiplications and additions for one image of `size` = [H, W], which becomes the output's.
-    pub(super) fn flops(&self, size: &mut [usize; 2]) -> u64 {
+    /// For one image of `size` = [H, W], which becomes the output's.
+    pub(super) fn cost(&self, size: &mut [usize; 2]) -> Cost {
         *size = size.map(|side| side.div_ceil(self.stride));
-        let products = self.weight.shape().num_elements() * size[0] * size[1];
-        2 * products as u64
+        let weights = self.weight.lazy_shape();
+        let positions = (size[0] * size[1]) as u64;
+        Cost {
+            flops: 2 * weights.num_elements() as u64 * positions,
+            values: weights[3] as u64 * positions,
+        }
     }
 
     fn apply(&self, x: Tensor<4>, negative_slope: Option<f32>) -> Tensor<4> {
@@ -201,11 +227,33 @@ pub(super) fn channels_last(x: Tensor<4>) -> Tensor<4> {
 /// Normalisation of activations (N, H, W, C), per channel.
 ///
 /// Batch norm uses the statistics of the batch wherever a gradient flows, sampling included (the
-/// authors of JEM++: do not sample in evaluation mode), and its running statistics once frozen.
+/// authors of JEM++: do not sample in evaluation mode), and its running statistics once frozen. Every batch
+/// enters the running statistics of the network it goes through by `model.norm_momentum`; what must not goes
+/// through [`Network::aside`](super::Network::aside).
 #[derive(Module, Debug)]
 pub(super) enum NormLayer {
     Batch(BatchNorm),
     Group(GroupNorm),
+}
+
+impl NormLayer {
+    /// For one image of `size` = [H, W].
+    pub(super) fn cost(&self, size: [usize; 2]) -> Cost {
+        let channels = match self {
+            Self::Batch(norm) => norm.gamma.dims()[0],
+            Self::Group(norm) => norm.num_channels,
+        };
+        Cost { flops: 0, values: (channels * size[0] * size[1]) as u64 }
+    }
+
+    /// From now on with running statistics of its own; a clone shares its original's.
+    pub(super) fn part(&mut self) {
+        if let Self::Batch(norm) = self {
+            for running in [&mut norm.running_mean, &mut norm.running_var] {
+                *running = RunningState::new(running.value_sync());
+            }
+        }
+    }
 }
 
 /// `x` normalised, or as it is where the network has no norm.

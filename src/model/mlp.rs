@@ -3,7 +3,7 @@
 use burn::{module::Module, nn::Linear, tensor::Tensor};
 
 use super::{
-    Pieces,
+    Cost, Pieces,
     layers::{Head, NEGATIVE_SLOPE, WeightInit},
 };
 use crate::kernels::{ConvOptions2d, Pooling, conv2d};
@@ -44,8 +44,9 @@ impl Pieces for Mlp {
         conv2d(x.reshape([n, 1, 1, inputs]), weight, bias, options)
     }
 
-    fn piece_flops(&self, index: usize, _: &mut [usize; 2]) -> u64 {
-        2 * self.layers[index].weight.shape().num_elements() as u64
+    fn piece_cost(&self, index: usize, _: &mut [usize; 2]) -> Cost {
+        let weights = self.layers[index].weight.lazy_shape();
+        Cost { flops: 2 * weights.num_elements() as u64, values: weights[1] as u64 }
     }
 
     fn head(&self) -> &Head {

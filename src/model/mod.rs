@@ -2,6 +2,7 @@
 
 mod cnn;
 mod layers;
+mod layout;
 mod mlp;
 mod weights;
 mod wide_resnet;
@@ -11,26 +12,41 @@ use burn::{
     tensor::{Device, Tensor, activation::leaky_relu},
 };
 
-use crate::config::{ModelConfig, Norm};
+use crate::config::{ModelConfig, Norm, nearest, shortened};
 use cnn::{Cnn, Plan};
-use layers::{Head, NEGATIVE_SLOPE};
+use layers::{Head, NEGATIVE_SLOPE, NormLayer, WeightInit};
 use mlp::Mlp;
 use wide_resnet::WideResNet;
 
+pub use layout::Layout;
 pub use weights::{HostTensor, WeightsError, weights_of, with_weights};
 
 /// Past these a typing error, not a network, asks for all memory there is.
 const MAX_DEPTH: usize = 1000;
 const MAX_WIDTH: usize = 64;
+/// Memory for what the layers give while images are measured: little beside the weights and the optimiser of a network
+/// that needs so much.
+pub const MAX_LAYER_BYTES: u64 = 512 << 20;
+const MAX_AT_ONCE: usize = 250;
+/// What a misspelt name is compared with.
+const ARCHS: [&str; 8] =
+    ["cnn-small", "cnn-medium", "cnn-base", "cnn-tiny", "mlp", "wrn-10-1", "wrn-16-4", "wrn-28-10"];
 
 /// Why a network could not be built.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum ModelError {
     /// No architecture of that name.
     #[error(
-        "unknown model.arch `{0}`; there are cnn-small, cnn-medium, cnn-base, cnn-tiny, mlp and wrn-<depth>-<width>, as in wrn-28-10"
+        "unknown model.arch `{}`; did you mean `{nearest}`? There are cnn-small, cnn-medium, cnn-base, cnn-tiny, \
+         mlp and wrn-<depth>-<width>, as in wrn-28-10",
+        shortened(.name, 60)
     )]
-    UnknownArch(String),
+    UnknownArch {
+        /// The name as written.
+        name: String,
+        /// The architecture closest to it.
+        nearest: &'static str,
+    },
     /// A WideResNet that cannot be.
     #[error(
         "model.arch `wrn-{depth}-{width}`: the depth must be 6n+4 (10, 16, 22, 28, …, at most {MAX_DEPTH}) \
@@ -59,7 +75,8 @@ pub enum ModelError {
     },
     /// A split behind the last piece.
     #[error(
-        "model.split = {split} is past the network: `{arch}` has {num_pieces} pieces before its head"
+        "model.split = {split} does not fit the network: `{arch}` has {num_pieces} pieces before its head, so \
+         that model.split is 1 to {num_pieces}"
     )]
     Split {
         /// The split asked for.
@@ -71,6 +88,33 @@ pub enum ModelError {
     },
 }
 
+/// What a part of a network costs for one image.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cost {
+    /// Multiplications and additions of a forward pass.
+    flops: u64,
+    /// Values that its layers give.
+    values: u64,
+}
+
+impl std::iter::Sum for Cost {
+    fn sum<I: Iterator<Item = Self>>(costs: I) -> Self {
+        costs.fold(Self::default(), |a, b| Self {
+            flops: a.flops + b.flops,
+            values: a.values + b.values,
+        })
+    }
+}
+
+/// What images go through a network for, which decides what must be kept of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// Logits or energies alone: what a layer gave is free once the next has seen it.
+    Forward,
+    /// A gradient as well: what every layer gave is kept.
+    Gradient,
+}
+
 /// A network as a row of pieces and a head, so that it can be split anywhere.
 ///
 /// Piece 0 is always affine: a bare convolution or linear map with bias.
@@ -80,9 +124,12 @@ trait Pieces {
     /// Piece `index` applied to its input: images (N, C, H, W) for piece 0, then whatever the piece before
     /// gave, channels last.
     fn piece(&self, index: usize, x: Tensor<4>) -> Tensor<4>;
-    /// Multiplications and additions of piece `index` for one image of `size` = [H, W], which becomes the
-    /// output's.
-    fn piece_flops(&self, index: usize, size: &mut [usize; 2]) -> u64;
+    /// Of piece `index` for one image of `size` = [H, W], which becomes the output's.
+    fn piece_cost(&self, index: usize, size: &mut [usize; 2]) -> Cost;
+    /// The norm layers, if there are any.
+    fn norms(&mut self) -> Vec<&mut NormLayer> {
+        Vec::new()
+    }
     /// The head's input from the output of the last piece.
     fn head_input(&self, z: Tensor<4>) -> Tensor<4> {
         z
@@ -121,7 +168,18 @@ impl Network {
         seed: u64,
         device: &Device,
     ) -> Result<Self, ModelError> {
-        let mut init = layers::WeightInit::new(seed, device);
+        let mut init = WeightInit::new(config, seed, device);
+        let network = Self::build(&mut init, config, input_shape, num_classes)?;
+        // Parameters are numbered in their order, so that a resumed run's optimiser finds its state.
+        Ok(network.map(&mut Number(0)))
+    }
+
+    fn build(
+        init: &mut WeightInit,
+        config: &ModelConfig,
+        input_shape: [usize; 3],
+        num_classes: usize,
+    ) -> Result<Self, ModelError> {
         let arch = config.arch.as_str();
         let wants =
             |expected| ModelError::Input { arch: arch.to_string(), expected, found: input_shape };
@@ -133,26 +191,24 @@ impl Network {
             (_, Some(_)) if input_shape[1] < 4 || input_shape[2] < 4 => {
                 return Err(wants("(C, H, W) with H and W at least 4"));
             }
-            (_, Some(plan)) => Body::Cnn(Cnn::new(&mut init, plan, input_shape, num_classes)),
+            (_, Some(plan)) => Body::Cnn(Cnn::new(init, plan, input_shape, num_classes)),
             ("mlp", _) if input_shape[1] != 1 || input_shape[2] != 1 => {
                 return Err(wants("(C, 1, 1), as the 2-D densities are"));
             }
-            ("mlp", _) => Body::Mlp(Mlp::new(&mut init, input_shape[0], num_classes)),
+            ("mlp", _) => Body::Mlp(Mlp::new(init, input_shape[0], num_classes)),
             _ => {
                 let [depth, width] = parse_wide_resnet(arch)?;
                 if input_shape[1] < 4 || input_shape[2] < 4 {
                     return Err(wants("(C, H, W) with H and W at least 4"));
                 }
                 let channels = input_shape[0];
-                let net =
-                    WideResNet::new(&mut init, channels, depth, width, config.norm, num_classes);
+                let net = WideResNet::new(init, channels, depth, width, num_classes);
                 Body::WideResNet(net)
             }
         };
-        // Parameters are numbered in their order, so that a resumed run's optimiser finds its state.
-        let network = Self { body, split: config.split }.map(&mut Number(0));
+        let network = Self { body, split: config.split };
         let num_pieces = network.pieces().num_pieces();
-        if config.split > num_pieces {
+        if config.split == 0 || config.split > num_pieces {
             let arch = arch.to_string();
             return Err(ModelError::Split { split: config.split, arch, num_pieces });
         }
@@ -162,6 +218,19 @@ impl Network {
     /// The same network for training, with running statistics of its own; a clone would share them.
     pub fn copy(&self) -> Self {
         self.valid().train()
+    }
+
+    /// The same weights of the same graph, for a pass that must leave batch norm's running statistics alone: what
+    /// it does to them ends with it.
+    pub fn aside(&self) -> Self {
+        let mut aside = self.clone();
+        let pieces: &mut dyn Pieces = match &mut aside.body {
+            Body::Cnn(network) => network,
+            Body::Mlp(network) => network,
+            Body::WideResNet(network) => network,
+        };
+        pieces.norms().into_iter().for_each(NormLayer::part);
+        aside
     }
 
     fn pieces(&self) -> &dyn Pieces {
@@ -184,9 +253,27 @@ impl Network {
 
     /// Multiplications and additions of a forward pass for one image of `size` = [H, W], the head's left
     /// out. A backward pass to the input takes as many again.
-    pub fn forward_flops(&self, mut size: [usize; 2]) -> u64 {
+    pub fn forward_flops(&self, size: [usize; 2]) -> u64 {
+        self.costs(size).into_iter().sum::<Cost>().flops
+    }
+
+    fn costs(&self, mut size: [usize; 2]) -> Vec<Cost> {
         let pieces = self.pieces();
-        (0..pieces.num_pieces()).map(|index| pieces.piece_flops(index, &mut size)).sum()
+        (0..pieces.num_pieces()).map(|index| pieces.piece_cost(index, &mut size)).collect()
+    }
+
+    /// How many images of `size` = [H, W] to take at once, so that what the layers give stays within about 512 MiB
+    /// ([`MAX_LAYER_BYTES`]); at most 250, more of which make nothing faster, and at least 1. For passes that
+    /// treat every image by itself: their results do not depend on it.
+    pub fn images_at_once(&self, size: [usize; 2], pass: Pass) -> usize {
+        let costs = self.costs(size);
+        let values = match pass {
+            // Of two pieces at a time: one reads what the other gave.
+            Pass::Forward => 2 * costs.iter().map(|cost| cost.values).max().unwrap_or(0),
+            Pass::Gradient => costs.into_iter().sum::<Cost>().values,
+        };
+        let at_once = MAX_LAYER_BYTES / values.saturating_mul(size_of::<f32>() as u64).max(1);
+        usize::try_from(at_once).unwrap_or(MAX_AT_ONCE).clamp(1, MAX_AT_ONCE)
     }
 
     /// The part that PYLD's inner steps go through: the first `split` pieces.
@@ -242,7 +329,8 @@ impl ModuleMapper for Number {
 }
 
 fn parse_wide_resnet(arch: &str) -> Result<[usize; 2], ModelError> {
-    let unknown = || ModelError::UnknownArch(arch.to_string());
+    let unknown =
+        || ModelError::UnknownArch { name: arch.to_string(), nearest: nearest(arch, ARCHS) };
     let (depth, width) =
         arch.strip_prefix("wrn-").and_then(|size| size.split_once('-')).ok_or_else(unknown)?;
     let depth: usize = depth.parse().map_err(|_| unknown())?;

@@ -7,10 +7,10 @@
 use burn::{module::Module, tensor::Tensor};
 
 use super::{
-    Pieces,
+    Cost, Pieces,
     layers::{Convolution, Head, NormLayer, WeightInit, channels_last, normalise},
 };
-use crate::{config::Norm, kernels::Pooling};
+use crate::kernels::Pooling;
 
 /// A first 3×3 convolution to 16 channels, three stages of n = (depth - 4) / 6 pre-activation blocks
 /// with 16, 32 and 64 times `width` channels (stride 1, 2, 2), norm, activation, pool, linear.
@@ -33,18 +33,12 @@ struct Block {
 }
 
 impl Block {
-    fn new(
-        init: &mut WeightInit,
-        inputs: usize,
-        outputs: usize,
-        stride: usize,
-        norm: Norm,
-    ) -> Self {
+    fn new(init: &mut WeightInit, inputs: usize, outputs: usize, stride: usize) -> Self {
         let changes = stride != 1 || inputs != outputs;
         Self {
-            norm1: init.norm(norm, inputs),
+            norm1: init.norm(inputs),
             conv1: init.conv(inputs, outputs, 3, 1),
-            norm2: init.norm(norm, outputs),
+            norm2: init.norm(outputs),
             conv2: init.conv(outputs, outputs, 3, stride),
             shortcut: changes.then(|| init.conv(inputs, outputs, 1, stride)),
         }
@@ -58,12 +52,13 @@ impl Block {
             None => x,
         }
     }
-}
 
-impl Block {
-    fn flops(&self, size: &mut [usize; 2]) -> u64 {
-        let shortcut = self.shortcut.as_ref().map_or(0, |conv| conv.flops(&mut size.clone()));
-        shortcut + self.conv1.flops(size) + self.conv2.flops(size)
+    fn cost(&self, size: &mut [usize; 2]) -> Cost {
+        let norm = |norm: &Option<NormLayer>, size| norm.as_ref().map(|norm| norm.cost(size));
+        let norms = [norm(&self.norm1, *size), norm(&self.norm2, *size)];
+        let shortcut = self.shortcut.as_ref().map(|conv| conv.cost(&mut size.clone()));
+        let convs = [self.conv1.cost(size), self.conv2.cost(size)];
+        convs.into_iter().chain(norms.into_iter().chain([shortcut]).flatten()).sum()
     }
 }
 
@@ -73,7 +68,6 @@ impl WideResNet {
         channels: usize,
         depth: usize,
         width: usize,
-        norm: Norm,
         num_classes: usize,
     ) -> Self {
         let conv1 = init.conv(channels, 16, 3, 1);
@@ -83,14 +77,14 @@ impl WideResNet {
             let outputs = (16 << stage) * width;
             for index in 0..(depth - 4) / 6 {
                 let stride = if index == 0 { first_stride } else { 1 };
-                blocks.push(Block::new(init, inputs, outputs, stride, norm));
+                blocks.push(Block::new(init, inputs, outputs, stride));
                 inputs = outputs;
             }
         }
         Self {
             conv1,
             blocks,
-            norm: init.norm(norm, inputs),
+            norm: init.norm(inputs),
             classifier: init.head(inputs, num_classes, Pooling::Average),
         }
     }
@@ -109,15 +103,20 @@ impl Pieces for WideResNet {
         }
     }
 
-    fn piece_flops(&self, index: usize, size: &mut [usize; 2]) -> u64 {
+    fn piece_cost(&self, index: usize, size: &mut [usize; 2]) -> Cost {
         match index {
-            0 => self.conv1.flops(size),
-            _ => self.blocks[index - 1].flops(size),
+            0 => self.conv1.cost(size),
+            _ => self.blocks[index - 1].cost(size),
         }
     }
 
     fn head_input(&self, z: Tensor<4>) -> Tensor<4> {
         normalise(&self.norm, z)
+    }
+
+    fn norms(&mut self) -> Vec<&mut NormLayer> {
+        let inside = self.blocks.iter_mut().flat_map(|block| [&mut block.norm1, &mut block.norm2]);
+        inside.chain([&mut self.norm]).flatten().collect()
     }
 
     fn head(&self) -> &Head {

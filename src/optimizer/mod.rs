@@ -17,6 +17,9 @@ pub(crate) use average::WeightAverage;
 pub(crate) use sharpness::climb;
 
 /// The learning rate of a step in a run of `num_epochs`: linear warm-up, then the schedule.
+///
+/// Differs from JEMPP: step t = 0, 1, … of W takes (t + 1)/W of the rate, so that none is without effect; there t/W,
+/// and the first step changes nothing.
 pub(crate) fn learning_rate(
     config: &OptimizerConfig,
     step: u64,

@@ -4,8 +4,12 @@
 #[cfg(not(target_arch = "wasm32"))]
 pub mod diagnose;
 #[cfg(not(target_arch = "wasm32"))]
+mod film;
+#[cfg(not(target_arch = "wasm32"))]
 mod job;
 mod summaries;
+#[cfg(not(target_arch = "wasm32"))]
+mod table;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -16,6 +20,7 @@ use crate::{
     config::{ModelConfig, StartKind},
     data,
     kernels::reference::NoiseKey,
+    memory::Demand,
     model::{Network, with_weights},
     picture,
     replay_buffer::Start,
@@ -24,7 +29,7 @@ use crate::{
 };
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use job::{DiagnosisFiles, SampleFiles, SampleRequest, sample};
+pub use job::{DiagnosisFiles, Report, SampleRequest, Sampled, sample};
 pub(crate) use summaries::{distances, probabilities};
 
 /// Philox stream of a chain's noise.
@@ -62,10 +67,21 @@ pub(crate) fn network_of(
     Ok(with_weights(network, checkpoint.sampling_weights().clone())?)
 }
 
+/// Refuses more chains at once than there is memory for.
+///
+/// # Errors
+/// That many need too much.
+pub(crate) fn check_memory(checkpoint: &Checkpoint, num_chains: usize) -> Result<(), JobError> {
+    let (shape, num_classes) = (checkpoint.input_shape, checkpoint.class_names.len());
+    let demand = Demand::of_chains(&checkpoint.config, shape, num_classes, num_chains);
+    let demand = demand.map_err(TrainerError::from)?;
+    Ok(demand.check(&checkpoint.config).map_err(TrainerError::from)?)
+}
+
 /// One start per label, shape (N, C, H, W).
 ///
 /// # Errors
-/// A start that the checkpoint or its data cannot give.
+/// A start that the checkpoint or its data cannot give, more chains than there is memory for.
 pub(crate) fn starts(
     checkpoint: &Checkpoint,
     start: &SampleStart,
@@ -73,6 +89,7 @@ pub(crate) fn starts(
     seed: u64,
     device: &Device,
 ) -> Result<Tensor<4>, JobError> {
+    check_memory(checkpoint, labels.len())?;
     let [c, h, w] = checkpoint.input_shape;
     let num_pixels = c * h * w;
     let values = match start {
@@ -82,7 +99,8 @@ pub(crate) fn starts(
             return Ok(Start::new(*kind, &centers).draw(labels, noise, device));
         }
         SampleStart::Data => {
-            let test = data::load_at_hand(&checkpoint.config.data, checkpoint.config.seed)?.test;
+            let splits = data::load_at_hand(&checkpoint.config.data, checkpoint.config.seed)?;
+            let test = splits.in_classes(&checkpoint.class_names).test;
             checkpoint.check_data(&test)?;
             let mut of_class: Vec<Vec<usize>> = vec![Vec::new(); test.num_classes()];
             for (index, &label) in test.labels.iter().enumerate() {

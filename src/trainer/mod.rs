@@ -13,6 +13,7 @@ use crate::{
     config::RunConfig,
     data::{Batches, Dataset},
     device,
+    memory::{Demand, TooMuchMemory},
     model::{HostTensor, ModelError, Network, WeightsError, weights_of, with_weights},
     optimizer::{self, WeightAverage},
     replay_buffer::{ReplayBuffer, Start},
@@ -30,6 +31,9 @@ pub enum TrainerError {
     /// No class centres.
     #[error(transparent)]
     ClassCenters(#[from] ClassCentersError),
+    /// More memory than there may be.
+    #[error(transparent)]
+    Memory(#[from] TooMuchMemory),
     /// A checkpoint that does not fit.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -96,13 +100,35 @@ struct Good {
     counters: Counters,
 }
 
+/// Refuses a run before anything of its size is allocated.
+fn check_memory(config: &RunConfig, train: &Dataset) -> Result<(), TrainerError> {
+    let num_classes = train.num_classes();
+    let demand = Demand::of_training(config, train.shape, num_classes, train.len())?;
+    Ok(demand.check(config)?)
+}
+
 impl Trainer {
-    /// A run at its beginning.
+    /// A run at its beginning, its class centres estimated from its images.
     ///
     /// # Errors
     /// A configuration whose parts do not fit the data or each other.
     pub fn new(config: RunConfig, train: Dataset, device: &Device) -> Result<Self, TrainerError> {
+        check_memory(&config, &train)?;
         let class_centers = ClassCentersData::estimate(&train, &config.class_centers)?;
+        Self::with_centers(config, train, device, class_centers)
+    }
+
+    /// A run at its beginning, with class centres of which the caller has heard on the way
+    /// ([`ClassCentersData::estimate_with`]).
+    ///
+    /// # Errors
+    /// As [`Trainer::new`].
+    pub fn with_centers(
+        config: RunConfig,
+        train: Dataset,
+        device: &Device,
+        class_centers: ClassCentersData,
+    ) -> Result<Self, TrainerError> {
         let counters = Counters { learning_rate_factor: 1.0, ..Counters::default() };
         Self::assemble(config, train, device, class_centers, counters, None)
     }
@@ -120,6 +146,7 @@ impl Trainer {
             return Err(CheckpointError::Packed.into());
         }
         checkpoint.check_data(&train)?;
+        check_memory(&checkpoint.config, &train)?;
         let Checkpoint {
             config,
             counters,
@@ -302,7 +329,9 @@ impl Trainer {
             return None;
         }
         self.counters.num_recoveries += 1;
-        self.counters.learning_rate_factor *= self.config.divergence.learning_rate_cut;
+        // Never quite 0, which no learning could follow.
+        let factor = self.counters.learning_rate_factor * self.config.divergence.learning_rate_cut;
+        self.counters.learning_rate_factor = factor.max(f64::MIN_POSITIVE);
         Some(Recovery {
             step: self.counters.step,
             num_recoveries: self.counters.num_recoveries,

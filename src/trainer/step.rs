@@ -16,11 +16,16 @@ use crate::{
     model::Network,
     objective::{ModelSide, Objective, ObjectiveInput, objective},
     optimizer,
-    sampler::{ChainState, StepInfo, run_each},
+    sampler::ChainState,
 };
 
-/// Philox stream of the chains' noise.
-const CHAIN_STREAM: u32 = 1 << 20;
+/// Philox streams of the chains' noise, one for each training step: the upper half of all streams.
+const CHAIN_STREAM: u32 = 1 << 31;
+/// Bits of a counter that number the steps of a chain within a training step, of which `sampler.num_steps` allows
+/// fewer than 2^17; those above number the attempts.
+const CHAIN_STEP_BITS: u32 = 17;
+/// Steps of the chains that may queue up on a GPU before it is waited for, so that a request to stop is heard.
+const MAX_QUEUED: usize = 64;
 /// Share of the old value in the smoothed gap.
 const GAP_SMOOTHING: f64 = 0.95;
 
@@ -53,13 +58,33 @@ impl Trainer {
     /// # Errors
     /// A divergence; then weights, optimiser, buffer and counters are as they were.
     pub async fn step(&mut self) -> Result<StepReport, Divergence> {
+        match self.step_unless(&|| false).await? {
+            Some(report) => Ok(report),
+            None => unreachable!("nothing stops it"),
+        }
+    }
+
+    /// The same, or `None`, with everything as it was, if `stop` says so while chains are sampled.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`].
+    pub async fn step_unless(
+        &mut self,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Option<StepReport>, Divergence> {
         let step = self.counters.step;
         if self.good_states.is_empty() {
             self.remember();
         }
         let needs_chains = self.config.objective.needs_chains();
         let batch = self.batches.get(step);
-        let chains = needs_chains.then(|| self.sample(step));
+        let chains = match needs_chains {
+            true => match self.sample(step, stop).await {
+                Some(chains) => Some(chains),
+                None => return Ok(None),
+            },
+            false => None,
+        };
         let inputs = self.inputs(batch, chains.as_ref());
         // The forward passes change batch norm's running statistics: a step that diverges must not.
         let network = self.network.copy();
@@ -67,10 +92,7 @@ impl Trainer {
         let mut gradients = GradientsParams::from_grads(loss.backward(), &network);
 
         let summary = match &chains {
-            Some(chains) => {
-                Tensor::cat(chains.infos.iter().map(|info| info.summary.clone()).collect(), 0)
-                    .mean_dim(0)
-            }
+            Some(chains) => Tensor::cat(chains.summaries.clone(), 0).mean_dim(0),
             None => Tensor::zeros([1, 3], &self.device),
         };
         let mut reads = Transaction::default().register(summary).register(loss.without_autodiff());
@@ -101,9 +123,11 @@ impl Trainer {
             // Only now is the state that this step began with known to be good.
             self.remember();
         }
-        if self.config.optimizer.sam_radius > 0.0 {
+        let section = &self.config.optimizer;
+        if section.sam_radius > 0.0 {
             // Its running statistics are its own and go with it.
-            let worst = optimizer::climb(&network, &gradients, self.config.optimizer.sam_radius);
+            let (kind, radius) = (section.sam_kind, section.sam_radius);
+            let worst = optimizer::climb(&network, &gradients, kind, radius);
             let Objective { loss, .. } = inputs.objective(&worst, &self.config.objective);
             gradients = GradientsParams::from_grads(loss.backward(), &worst);
         }
@@ -116,7 +140,7 @@ impl Trainer {
         }
         self.counters.smoothed_gap = smoothed_gap;
         self.counters.step += 1;
-        Ok(report)
+        Ok(Some(report))
     }
 
     fn inputs(&self, batch: Batch, chains: Option<&Chains>) -> Inputs {
@@ -141,25 +165,46 @@ impl Trainer {
         }
     }
 
-    fn sample(&self, step: u64) -> Chains {
+    /// The chains of one step, or `None` if `stop` says so on the way: of p(x), or of p(x|y) of their slots' classes
+    /// where the class-conditional term is on.
+    ///
+    /// Differs from JEMPP: the class of a chain of p(x|y) is its slot's, all classes alike; there the p(x, y) term takes
+    /// the classes of the batch of images.
+    async fn sample(&self, step: u64, stop: &dyn Fn() -> bool) -> Option<Chains> {
         // After a recovery the same steps draw other chains and other noise.
         let attempt = self.counters.num_recoveries as u32;
         let RunConfig { seed, data, .. } = &self.config;
         let taken = self.buffer.take(data.batch_size, &self.start, *seed, step, attempt);
-        let num_steps = self.samplers.len();
-        let noise = NoiseKey {
-            seed: self.config.seed,
-            stream: CHAIN_STREAM + attempt,
-            step: (step as u32).wrapping_mul(num_steps as u32),
-        };
         let energy = match self.config.objective.p_x_y_weight > 0.0 {
             true => JointEnergy::for_labels(&self.network, taken.labels.clone()),
             false => JointEnergy::new(&self.network),
         };
-        let state = ChainState { x: taken.x, noise };
-        let (state, infos) = run_each(&self.samplers, state, &energy);
-        Chains { x: state.x, slots: taken.slots, labels: taken.labels, infos }
+        let mut state = ChainState { x: taken.x, noise: chain_noise(*seed, step, attempt) };
+        let mut summaries = Vec::with_capacity(self.samplers.len());
+        for (index, sampler) in self.samplers.iter().enumerate() {
+            if stop() {
+                return None;
+            }
+            // Of each step only this is kept: gradients of all would be as large as a second buffer.
+            let info;
+            (state, info) = sampler.step(state, &energy);
+            summaries.push(info.summary);
+            if (index + 1).is_multiple_of(MAX_QUEUED) {
+                let last = summaries[index].clone();
+                device::read(Transaction::default().register(last)).await;
+            }
+        }
+        Some(Chains { x: state.x, slots: taken.slots, labels: taken.labels, summaries })
     }
+}
+
+/// The noise that the chains of a training step begin with.
+///
+/// Training step, chain step and attempt have bits of their own, so that no noise comes twice, whatever
+/// `sampler.num_steps` was when earlier steps were done.
+fn chain_noise(seed: u64, step: u64, attempt: u32) -> NoiseKey {
+    let stream = CHAIN_STREAM | step as u32;
+    NoiseKey { seed, stream, step: attempt << CHAIN_STEP_BITS }
 }
 
 /// The chains of one step, on their way to the loss and back to the buffer.
@@ -167,7 +212,8 @@ struct Chains {
     x: Tensor<4>,
     slots: Vec<u32>,
     labels: Vec<u32>,
-    infos: Vec<StepInfo>,
+    /// One for each step of the chains; see [`crate::sampler::StepInfo`].
+    summaries: Vec<Tensor<2>>,
 }
 
 /// What the loss of one step is a function of, beside the weights. Inputs are (N, C, H, W).
@@ -179,16 +225,54 @@ struct Inputs {
 }
 
 impl Inputs {
+    /// The loss of `network`, whose running statistics take in the images that the cross entropy sees and
+    /// nothing else: evaluation, which reads them, classifies images, and chains may be far from those.
+    ///
+    /// Differs from JEMPP: there every pass enters them, the chains' as well, and the cross entropy's comes last, so
+    /// that a momentum of 0.9 leaves 10 % of them to chains and images of p(x). Here that tenth is of earlier images.
     fn objective(&self, network: &Network, weights: &ObjectiveConfig) -> Objective {
+        let aside = network.aside();
+        let x_data = self.x_data.clone();
+        let (logits_data, logits_augmented) = match self.x_augmented.clone() {
+            Some(x_augmented) => (aside.logits(x_data), Some(network.logits(x_augmented))),
+            None => (network.logits(x_data), None),
+        };
         let input = ObjectiveInput {
-            logits_data: network.logits(self.x_data.clone()),
-            logits_augmented: self.x_augmented.clone().map(|x| network.logits(x)),
+            logits_data,
+            logits_augmented,
             labels_data: self.labels_data.clone(),
             model: self.model.clone().map(|(x, labels)| {
-                let logits = network.logits(x);
+                let logits = aside.logits(x);
                 ModelSide { logits, labels }
             }),
         };
         objective(weights, input)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::config::SamplerConfig;
+
+    #[test]
+    fn no_noise_comes_twice_when_the_number_of_chain_steps_changes() {
+        let (_, most) = SamplerConfig::field("num_steps").range.unwrap_or_default();
+        assert!(most > 0.0 && most <= f64::from(1u32 << CHAIN_STEP_BITS), "{most}");
+
+        let mut seen = HashSet::new();
+        let mut num_used = 0;
+        for (step, num_steps) in [10, 5, 7, 7, 1, 100_000, 3].into_iter().enumerate() {
+            for attempt in 0..3 {
+                let first = chain_noise(1, step as u64, attempt);
+                seen.extend(
+                    (0..num_steps).map(|chain_step| (first.stream, first.step + chain_step)),
+                );
+                num_used += num_steps as usize;
+            }
+        }
+        assert_eq!(seen.len(), num_used);
     }
 }

@@ -17,7 +17,7 @@ use super::wire::{Report, Request, decode, encode};
 use crate::{
     app::{App, Link, small_fonts},
     config::ViewState,
-    worker::{Command, Event},
+    worker::{Batch, Command, Event},
 };
 
 /// Keys of the query that are the page's own.
@@ -105,14 +105,14 @@ async fn view(window: Window, query: Query) -> Result<(), JsValue> {
 struct Helper {
     worker: RefCell<Worker>,
     device: String,
-    events: Sender<Vec<Event>>,
+    events: Sender<Batch>,
     ctx: egui::Context,
     attached: RefCell<Vec<Command>>,
     num_batches: Cell<usize>,
 }
 
 impl Helper {
-    fn new(device: String, events: Sender<Vec<Event>>, ctx: egui::Context) -> Rc<Self> {
+    fn new(device: String, events: Sender<Batch>, ctx: egui::Context) -> Rc<Self> {
         let helper = Rc::new(Self {
             worker: RefCell::new(new_worker()),
             device,
@@ -155,7 +155,7 @@ impl Helper {
 
     fn take(&self, events: Vec<Event>) {
         // The app is there for as long as the page.
-        let _ = self.events.send(events);
+        let _ = self.events.send(events.into());
         self.ctx.request_repaint();
     }
 

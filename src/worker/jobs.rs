@@ -1,59 +1,74 @@
 //! Whole training runs, for those who wait for them.
 
-use std::{
-    path::Path,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::path::Path;
 
-use super::{JobError, Training, TrainingEvent};
+use super::{JobError, Training, TrainingEvent, health::Health};
 use crate::{
     config::{ConfigError, RunConfig},
     device::ComputeDevice,
 };
 
-/// Starts a new run in `out` and trains it to its end or until `stop` is set.
+/// Starts a new run in `out` and trains it to its end, or until `stop` says so; whether it came to its end.
 ///
 /// # Errors
-/// As [`Training::start`], and a divergence that recoveries do not cure.
+/// As [`Training::start`], a divergence that recoveries do not cure, and files that cannot be written.
 pub fn train(
     config: RunConfig,
     out: &Path,
     device: &ComputeDevice,
-    stop: &AtomicBool,
+    stop: &dyn Fn() -> bool,
     on_event: &mut dyn FnMut(TrainingEvent),
-) -> Result<(), JobError> {
+) -> Result<bool, JobError> {
     pollster::block_on(async {
-        run(Training::start(config, out, device).await?, stop, on_event).await
+        let training = Training::start(config, out, device, on_event).await?;
+        run(training, stop, on_event).await
     })
 }
 
-/// Goes on with the run in `path` to its end or until `stop` is set; see [`Training::resume`].
+/// Goes on with the run in `path` to its end, or until `stop` says so; whether it came to its end. See
+/// [`Training::resume`].
 ///
 /// # Errors
-/// As [`Training::resume`], and a divergence that recoveries do not cure.
+/// As [`Training::resume`], a divergence that recoveries do not cure, and files that cannot be written.
 pub fn resume(
     path: &Path,
     change: impl FnOnce(RunConfig) -> Result<RunConfig, ConfigError>,
     device: &ComputeDevice,
-    stop: &AtomicBool,
+    stop: &dyn Fn() -> bool,
     on_event: &mut dyn FnMut(TrainingEvent),
-) -> Result<(), JobError> {
+) -> Result<bool, JobError> {
     pollster::block_on(async {
-        run(Training::resume(path, change, device).await?, stop, on_event).await
+        let training = Training::resume(path, change, device, on_event).await?;
+        run(training, stop, on_event).await
     })
 }
 
 async fn run(
     mut training: Training,
-    stop: &AtomicBool,
+    stop: &dyn Fn() -> bool,
     on_event: &mut dyn FnMut(TrainingEvent),
-) -> Result<(), JobError> {
+) -> Result<bool, JobError> {
     training.announce(on_event);
-    while !training.is_complete() {
-        if stop.load(Ordering::Relaxed) {
-            break;
+    let mut health = Health::new(training.opening().clone());
+    while !training.is_complete() && !stop() {
+        let mut watch = |event| {
+            health.see(&event);
+            on_event(event);
+        };
+        if let Err(error) = training.advance(stop, &mut watch).await {
+            if let JobError::RunFolder(_) = error {
+                // The metrics found no room; the checkpoint may.
+                let _ = training.finish(&mut |_| {}).await;
+            }
+            return Err(error);
         }
-        training.advance(on_event).await?;
+        for warning in health.news() {
+            training.warn(warning, on_event)?;
+        }
     }
-    training.finish(on_event).await
+    let is_complete = training.finish(on_event).await?;
+    for warning in health.verdict() {
+        training.warn(warning, on_event)?;
+    }
+    Ok(is_complete)
 }

@@ -70,14 +70,26 @@ impl Service<'_> {
         Ok(Ok(()))
     }
 
+    pub(super) async fn resume_training(
+        &mut self,
+        folder: PathBuf,
+    ) -> Result<Result<(), JobError>, Stop> {
+        // A run has one owner at a time, and that may be this very worker.
+        if self.training.as_ref().is_some_and(|training| training.run.folder().path() == folder) {
+            self.pause_training().await?;
+        }
+        let run = self.rested(&folder).await;
+        self.train(run, folder).await
+    }
+
     /// The run in this folder, ready to go on.
-    pub(super) async fn rested(&mut self, folder: &Path) -> Result<Training, JobError> {
+    async fn rested(&mut self, folder: &Path) -> Result<Training, JobError> {
         match self.resting.take_if(|run| run.folder().path() == folder) {
             Some(run) => Ok(run),
             None if cfg!(target_arch = "wasm32") => Err(JobError::Request(
                 "in a browser only the run that was paused last, on this page, can go on".into(),
             )),
-            None => Training::resume(folder, Ok, &self.device).await,
+            None => Training::resume(folder, Ok, &self.device, &mut |_| {}).await,
         }
     }
 
@@ -91,7 +103,7 @@ impl Service<'_> {
         let steps_per_sec = training.steps as f64 / training.begin.elapsed().as_secs_f64();
         let mut news = Vec::new();
         let mut hear = |event| news.extend(news_of(event, steps_per_sec));
-        let result = training.run.advance(&mut hear).await;
+        let result = training.run.advance(&|| false, &mut hear).await;
         if training.last_buffer.elapsed() >= BUFFER_INTERVAL {
             training.last_buffer = Instant::now();
             let (x, labels) = training.run.buffer_grid().await;
@@ -140,7 +152,7 @@ impl Service<'_> {
             self.news(news).await?;
         }
         match result {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             Err(error) => self.news(TrainingNews::Failed(error.to_string())).await,
         }
     }
@@ -169,18 +181,21 @@ impl Service<'_> {
     }
 
     /// The window is gone: nothing of a training run is lost.
-    pub(super) async fn leave(&mut self) {
-        if let Some(mut training) = self.training.take() {
-            // Nobody is left to tell; the run's last checkpoint is still there.
-            let _ = training.run.finish(&mut |_| {}).await;
-        }
+    pub(super) async fn leave(&mut self) -> Result<(), Stop> {
+        let Some(mut training) = self.training.take() else { return Ok(()) };
+        training.run.finish(&mut |_| {}).await.map(drop).map_err(|error| {
+            let folder = training.run.folder().path().display();
+            Stop::Unsaved(format!(
+                "the training run in {folder} could not be saved: {error}. Its last checkpoint is still there"
+            ))
+        })
     }
 }
 
 /// What the window is told of an event of training.
 fn news_of(event: TrainingEvent, steps_per_sec: f64) -> Option<TrainingNews> {
     Some(match event {
-        TrainingEvent::Started { .. } => return None,
+        TrainingEvent::Ready(_) | TrainingEvent::Started { .. } => return None,
         TrainingEvent::Step(report) => {
             let term = |name: &str| {
                 let place = TERM_NAMES.iter().position(|term| *term == name);
@@ -197,8 +212,9 @@ fn news_of(event: TrainingEvent, steps_per_sec: f64) -> Option<TrainingNews> {
             })
         }
         TrainingEvent::Evaluated { step, test, .. } => {
-            TrainingNews::Evaluated { step, test_accuracy: test.accuracy }
+            TrainingNews::Evaluated { step, test_accuracy: test?.accuracy }
         }
+        TrainingEvent::Warning(message) => TrainingNews::Recovered { message },
         TrainingEvent::Recovered { divergence, recovery } => TrainingNews::Recovered {
             message: format!(
                 "{divergence}; back to step {}, learning rate × {:.3}",

@@ -166,6 +166,25 @@ pub enum Event {
     Failed(String),
 }
 
+impl Event {
+    /// About how many bytes it takes on its way; what is never large counts nothing.
+    pub(super) fn num_bytes(&self) -> usize {
+        match self {
+            Self::Step(step) => {
+                let of_lane = |lane: &LaneStep| lane.images.num_bytes() + lane.numbers.num_bytes();
+                step.lanes.iter().map(of_lane).sum()
+            }
+            Self::Training(news) => match &**news {
+                TrainingNews::Buffer { x, .. } => size_of_val(&x[..]),
+                _ => 0,
+            },
+            Self::Lab(news) => news.num_bytes(),
+            Self::File { bytes, .. } => bytes.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// The open model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelInfo {
@@ -238,6 +257,13 @@ pub struct LaneImages {
     pub proximal_radius: Option<f32>,
 }
 
+impl LaneImages {
+    /// About how many bytes they take.
+    pub fn num_bytes(&self) -> usize {
+        size_of_val(&*self.x) + size_of_val(&self.gradient[..])
+    }
+}
+
 /// Scalars of every chain, each of length N.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct LaneNumbers {
@@ -262,6 +288,11 @@ pub struct LaneNumbers {
 }
 
 impl LaneNumbers {
+    /// About how many bytes they take.
+    pub fn num_bytes(&self) -> usize {
+        6 * size_of_val(&self.energy[..]) + size_of_val(&self.probabilities[..])
+    }
+
     /// Most probable class of a chain and its probability; `None` where p(y|x) is no number.
     pub fn prediction(&self, chain: usize) -> Option<(usize, f32)> {
         let num_classes = self.probabilities.len() / self.energy.len().max(1);
@@ -308,7 +339,7 @@ pub enum TrainingNews {
         /// Accuracy on the test set.
         test_accuracy: f64,
     },
-    /// A diverged run returned to a good state.
+    /// A diverged run returned to a good state, or something else happened that does not stop it.
     Recovered {
         /// What happened and what was done, for people.
         message: String,

@@ -4,6 +4,8 @@
 #[cfg(target_arch = "wasm32")]
 mod bench;
 #[cfg(not(target_arch = "wasm32"))]
+mod health;
+#[cfg(not(target_arch = "wasm32"))]
 mod jobs;
 pub mod lab;
 mod lane;
@@ -32,7 +34,8 @@ use crate::{
 };
 
 pub use message::*;
-pub use training::{Training, TrainingEvent};
+pub use outbox::Batch;
+pub use training::{Baseline, Opening, Training, TrainingEvent};
 #[cfg(target_arch = "wasm32")]
 pub use {
     bench::bench,
@@ -56,6 +59,10 @@ pub enum JobError {
     /// The run folder.
     #[error(transparent)]
     RunFolder(#[from] RunFolderError),
+    /// A folder of results.
+    #[cfg(not(target_arch = "wasm32"))]
+    #[error(transparent)]
+    Results(#[from] crate::results_folder::ResultsError),
     /// A file that travels with the program.
     #[error(transparent)]
     Asset(#[from] AssetError),
@@ -71,7 +78,7 @@ pub enum JobError {
     /// Training diverged more often than it may.
     #[error(
         "training diverged: {divergence}. Gave up after {num_recoveries} recoveries; the last good \
-         state is saved in {checkpoint}. Try a smaller optimizer.learning_rate or sampler.step_size"
+         state is saved in {checkpoint}. Try a smaller optimizer.learning_rate or {step_key}"
     )]
     Diverged {
         /// What happened last.
@@ -80,6 +87,51 @@ pub enum JobError {
         num_recoveries: usize,
         /// Where the last good state is.
         checkpoint: PathBuf,
+        /// The key that sets how far a chain goes in a step.
+        step_key: &'static str,
+    },
+    /// The run could not be saved.
+    #[error(
+        "{error}. The file there is still whole, as of step {step}; what came after is lost. Make room, then \
+         go on with --resume {}",
+        folder.display()
+    )]
+    Unsaved {
+        /// What went wrong.
+        error: Box<CheckpointError>,
+        /// Step of the checkpoint in the folder.
+        step: u64,
+        /// The run's folder.
+        folder: PathBuf,
+    },
+    /// The data that a run was trained on is not where it was.
+    #[error(
+        "{source}. Its folder, {dir}, comes from the run that goes on: say with --data DIR where the files are now"
+    )]
+    StoredData {
+        /// The folder that the run's configuration names.
+        dir: String,
+        /// What is wrong with it.
+        source: Box<DataError>,
+    },
+    /// A change of what a run is made of.
+    #[error(
+        "a resumed run stays what it is, but this asks for {0}. Leave that out, or start a new run with --out DIR; \
+         data.dir, sampler.*, objective.*, training.*, divergence.*, eval.* and the optimiser's numbers may change"
+    )]
+    OtherRun(String),
+    /// Fewer epochs than are done.
+    #[error(
+        "--epochs {epochs} is less than what is done already: the run has trained {done} epochs (step {step}). \
+         Nothing was changed; ask for more than {done}, or leave --epochs out"
+    )]
+    TooFewEpochs {
+        /// Epochs asked for.
+        epochs: usize,
+        /// Whole epochs done.
+        done: u64,
+        /// Steps done.
+        step: u64,
     },
     /// A change of the configuration.
     #[error(transparent)]

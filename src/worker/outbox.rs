@@ -7,13 +7,44 @@ use std::{
 
 use web_time::Instant;
 
-use super::{Event, platform::Wire};
+use super::{
+    Event,
+    platform::{Hold, Wire},
+};
 
 /// Steps that follow each other faster than this travel together, or a window that draws five times a
 /// second would hold up a worker that does thousands of steps.
 const BATCH_INTERVAL: Duration = Duration::from_millis(4);
 /// Reports in a batch, at most.
 const MAX_BATCH: usize = 32;
+
+/// Reports that travel together. On their way they count against what the worker may send ahead.
+pub struct Batch {
+    events: Vec<Event>,
+    _hold: Option<Hold>,
+}
+
+impl Batch {
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn held(events: Vec<Event>, hold: Hold) -> Self {
+        Self { events, _hold: Some(hold) }
+    }
+}
+
+impl From<Vec<Event>> for Batch {
+    fn from(events: Vec<Event>) -> Self {
+        Self { events, _hold: None }
+    }
+}
+
+impl IntoIterator for Batch {
+    type Item = Event;
+    type IntoIter = std::vec::IntoIter<Event>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.events.into_iter()
+    }
+}
 
 pub(super) struct Outbox {
     wire: Wire,

@@ -18,9 +18,15 @@ use crate::{
     device, lessons,
 };
 
+/// Why the worker stops.
 pub(super) enum Stop {
+    /// The window is gone.
     Gone,
+    /// The device or the worker failed.
     Failed(String),
+    /// The window is gone, and this training run could not be saved.
+    #[cfg_attr(target_arch = "wasm32", allow(dead_code))]
+    Unsaved(String),
 }
 
 impl From<Gone> for Stop {
@@ -56,7 +62,7 @@ pub(super) async fn attend(wanted: &str, inbox: &mut Inbox, out: &Outbox) -> Res
     };
     let result = service.run(inbox).await;
     if matches!(result, Err(Stop::Gone)) {
-        service.leave().await;
+        service.leave().await?;
     }
     result
 }
@@ -208,13 +214,10 @@ impl Service<'_> {
                 Ok(())
             }
             Command::Train { config, out } => {
-                let run = Training::start(*config, &out, &self.device).await;
+                let run = Training::start(*config, &out, &self.device, &mut |_| {}).await;
                 return self.train(run, out).await;
             }
-            Command::ResumeTraining(folder) => {
-                let run = self.rested(&folder).await;
-                return self.train(run, folder).await;
-            }
+            Command::ResumeTraining(folder) => return self.resume_training(folder).await,
             Command::PauseTraining => {
                 self.pause_training().await?;
                 Ok(())

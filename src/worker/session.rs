@@ -16,7 +16,7 @@ use crate::{
     device,
     energy::energy_of_logits,
     files,
-    model::{Network, weights_of},
+    model::{Network, Pass, weights_of},
     sampling::{self, probabilities},
     trainer::Trainer,
 };
@@ -25,6 +25,9 @@ use crate::{
 const NUM_REFERENCES: usize = 1000;
 /// Of these, so many between two steps of the chains.
 const REFERENCE_BATCH: usize = 100;
+
+/// Values of all chains of all lanes, at most: 256 MiB.
+const MAX_VALUES: usize = 1 << 26;
 
 /// Files that came as bytes, by name.
 pub(super) type Attached = HashMap<String, Arc<[u8]>>;
@@ -55,7 +58,7 @@ impl Session {
         let checkpoint = match (bundled::find(name), attached.get(name)) {
             (Ok(model), _) => model.load()?,
             (_, Some(bytes)) => Checkpoint::from_bytes(bytes, path)?,
-            (Err(_), _) if files::is_file(path) => Checkpoint::load(path)?,
+            (Err(_), _) if files::exists(path) => Checkpoint::load(path)?,
             (Err(error), _) => {
                 return Err(JobError::Request(format!("no file `{name}`, and {error}")));
             }
@@ -108,6 +111,23 @@ impl Session {
     pub(super) async fn restart(&mut self, request: RunRequest) -> Result<(), JobError> {
         if request.labels.is_empty() {
             return Err(JobError::Request("choose at least one class".into()));
+        }
+        let num_classes = self.checkpoint.class_names.len();
+        if let Some(class) = request.labels.iter().find(|&&label| label as usize >= num_classes) {
+            let last = num_classes.saturating_sub(1);
+            let what = format!("there is no class {class}: the model's are 0 to {last}");
+            return Err(JobError::Request(what));
+        }
+        let num_pixels = self.checkpoint.input_shape.iter().product::<usize>();
+        let num_values =
+            request.labels.len().saturating_mul(num_pixels).saturating_mul(request.lanes.len());
+        if num_values > MAX_VALUES {
+            let (mib, most) = (num_values >> 18, MAX_VALUES >> 18);
+            let what = format!(
+                "these chains take {mib} MiB a step, and {most} MiB is the most: show fewer classes, or fewer \
+                 chains of each"
+            );
+            return Err(JobError::Request(what));
         }
         let mut lanes = Vec::new();
         for config in &request.lanes {
@@ -210,9 +230,19 @@ impl Session {
     }
 
     /// Energies of images (N, C, H, W).
-    pub(super) async fn energies(&self, values: Vec<f32>) -> Vec<f32> {
-        let count = values.len() / self.input_shape().iter().product::<usize>();
-        self.look(values, count).await.0
+    pub(super) async fn energies(&self, values: &[f32]) -> Vec<f32> {
+        let num_pixels = self.input_shape().iter().product::<usize>();
+        let mut energies = Vec::with_capacity(values.len() / num_pixels);
+        for part in values.chunks(self.at_once() * num_pixels) {
+            energies.extend(self.look(part.to_vec(), part.len() / num_pixels).await.0);
+        }
+        energies
+    }
+
+    /// How many images to look at, at once.
+    fn at_once(&self) -> usize {
+        let [_, h, w] = self.input_shape();
+        self.network.images_at_once([h, w], Pass::Forward)
     }
 
     /// Energies and logits of images (N, C, H, W).
@@ -259,8 +289,9 @@ impl Session {
         let config = &self.checkpoint.config;
         data::prepare(&config.data).await?;
         let splits = data::load_at_hand(&config.data, config.seed);
-        if let Ok(splits) = splits
+        if let Ok(splits) = splits.map(|splits| splits.in_classes(&self.checkpoint.class_names))
             && self.checkpoint.check_data(&splits.test).is_ok()
+            && !splits.test.is_empty()
         {
             self.references = Some((splits.test, Arc::new(splits.train), Vec::new()));
         }
@@ -272,7 +303,8 @@ impl Session {
         let (test, train, energies) = self.references.take()?;
         let count = test.len().min(NUM_REFERENCES);
         // A sorted set must be sampled evenly.
-        let indices = (energies.len()..count.min(energies.len() + REFERENCE_BATCH))
+        let at_once = REFERENCE_BATCH.min(self.at_once());
+        let indices = (energies.len()..count.min(energies.len() + at_once))
             .map(|index| index * test.len() / count);
         let indices: Vec<usize> = indices.collect();
         let mut energies = energies;

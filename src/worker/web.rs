@@ -126,6 +126,9 @@ impl Inbox {
     }
 }
 
+/// The page's own count of what it has seen stands for this.
+pub(super) type Hold = ();
+
 /// Reports to the page.
 pub(super) struct Wire {
     port: Port,

@@ -54,8 +54,8 @@ def main(folder):
     said = json.loads((folder / "diagnostics.json").read_text())
     frame = pandas.read_csv(folder / "draws.csv")
     traces = pandas.read_csv(folder / "traces.csv").set_index(["step", "chain"])
-    order = list(zip(frame["chain"], frame["draw"]))
-    assert order == sorted(order), "rows are sorted by chain, then draw"
+    order = list(zip(frame["draw"], frame["chain"]))
+    assert order == sorted(order), "rows are sorted by draw, then chain"
     data = arviz.convert_to_inference_data(frame.set_index(["chain", "draw"]).to_xarray())
     superchains, check = superchains_of(said, traces), Checks()
 
@@ -70,7 +70,9 @@ def main(folder):
             "ess_bulk": lambda: arviz.ess(draws, method="bulk"),
             "ess_tail": lambda: arviz.ess(draws, method="tail"),
             "ess_per_sec": lambda: arviz.ess(draws, method="bulk") / said["secs"],
-            "integrated_time": lambda: draws.size / arviz.ess(draws, method="identity"),
+            "integrated_time": lambda: (
+                said["steps_per_draw"] * draws.size / arviz.ess(draws, method="identity")
+            ),
         }
         for key, value in numbers.items():
             check(f"{key} of {name}", value, float(expected[key]()))

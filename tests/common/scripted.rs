@@ -11,13 +11,15 @@ use jempp::{
     app::Link,
     config::{DataConfig, DatasetName, Norm, SamplerConfig, SamplerKind},
     data::{self, Dataset},
-    worker::{Command, Event, LaneImages, LaneNumbers, ModelInfo, References, RunRequest, Step},
+    worker::{
+        Batch, Command, Event, LaneImages, LaneNumbers, ModelInfo, References, RunRequest, Step,
+    },
 };
 
 /// The worker's ends of the channels, and what it has been asked.
 pub struct Scripted {
     commands: Receiver<Command>,
-    events: Sender<Vec<Event>>,
+    events: Sender<Batch>,
     test: Dataset,
     train: Arc<Dataset>,
     request: Option<RunRequest>,
@@ -66,7 +68,7 @@ impl Scripted {
 
     /// Says something.
     pub fn say(&self, event: Event) {
-        self.events.send(vec![event]).unwrap();
+        self.events.send(vec![event].into()).unwrap();
     }
 
     /// Answers what was asked, and computes what is wanted, at most `max_steps` steps.

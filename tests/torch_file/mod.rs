@@ -80,17 +80,30 @@ pub fn around(object: &[u8], storages: &[(usize, usize, u8)]) -> Vec<u8> {
     file
 }
 
-/// `{"model_state_dict": {name: tensor, …}}`.
-pub fn checkpoint(tensors: &[Tensor]) -> Vec<u8> {
-    let entries: Vec<u8> = tensors
-        .iter()
-        .enumerate()
-        .flat_map(|(key, tensor)| [text(&tensor.name), tensor.pickle(key)].concat())
-        .collect();
-    let object =
-        [b"}".to_vec(), text("model_state_dict"), b"}(".to_vec(), entries, b"us".to_vec()].concat();
+/// The pickle of a dictionary.
+pub fn dict(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let entries = entries.iter().flat_map(|(name, value)| [text(name), value.clone()].concat());
+    [b"}(".to_vec(), entries.collect(), b"u".to_vec()].concat()
+}
+
+/// `{prefix + name: tensor, …}`.
+pub fn state_dict(tensors: &[Tensor], prefix: &str) -> Vec<u8> {
+    let names: Vec<String> =
+        tensors.iter().map(|tensor| format!("{prefix}{}", tensor.name)).collect();
+    let pickles = tensors.iter().enumerate().map(|(key, tensor)| tensor.pickle(key));
+    let entries: Vec<_> = names.iter().map(String::as_str).zip(pickles).collect();
+    dict(&entries)
+}
+
+/// A whole file around the instructions that leave an object with these tensors on the stack.
+pub fn with_tensors(object: &[u8], tensors: &[Tensor]) -> Vec<u8> {
     let size = |storage| if storage == "LongStorage" { 8 } else { 4 };
     let storages: Vec<_> =
         tensors.iter().map(|tensor| (tensor.len(), size(tensor.storage), tensor.byte)).collect();
-    around(&object, &storages)
+    around(object, &storages)
+}
+
+/// `{"model_state_dict": {name: tensor, …}}`.
+pub fn checkpoint(tensors: &[Tensor]) -> Vec<u8> {
+    with_tensors(&dict(&[("model_state_dict", state_dict(tensors, ""))]), tensors)
 }

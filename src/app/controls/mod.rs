@@ -4,7 +4,7 @@ mod subject;
 
 use egui::{ComboBox, RichText, Slider, SliderClamping, Ui};
 
-use super::{compare::COMPARISONS, theme, viewer::Viewer};
+use super::{compare::COMPARISONS, fit::fit, theme, viewer::Viewer};
 use crate::{
     config::{Field, LaneConfig, MAX_LANES, Norm, SamplerKind, StepSchedule, ViewStart},
     worker::ModelInfo,
@@ -167,7 +167,7 @@ fn number(
 ) {
     ui.add(slider(value, field).text(label)).on_hover_text(hover(field, default, teaches));
     if let Some((low, high)) = field.range {
-        *value = value.clamp(low, high);
+        *value = fit(*value, low, high);
     }
 }
 
@@ -182,7 +182,7 @@ fn hover(field: &Field, default: impl std::fmt::Display, teaches: &str) -> Strin
 
 /// The controls of one rule.
 pub fn rule(ui: &mut Ui, lane: &mut LaneConfig, subject: &Subject<'_>, index: usize) {
-    ui.spacing_mut().slider_width = (ui.available_width() - 178.0).clamp(40.0, 240.0);
+    ui.spacing_mut().slider_width = fit(ui.available_width() - 178.0, 40.0, 240.0);
     let default = subject.default_rule();
     let before = lane.sampler.kind;
     let of = |name| subject.field(name);

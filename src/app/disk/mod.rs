@@ -5,16 +5,21 @@ mod native;
 #[cfg(target_arch = "wasm32")]
 mod web;
 
-use std::{path::PathBuf, sync::mpsc::Sender};
+use std::{
+    path::PathBuf,
+    sync::{Arc, mpsc::Sender},
+};
 
 use web_time::Instant;
 
 use super::exports::Export;
+use crate::picture;
+pub(super) use crate::picture::ENDINGS as PICTURES;
 
 #[cfg(not(target_arch = "wasm32"))]
-pub(super) use native::{ask, take_dropped, write};
+pub(super) use native::{ask, beside, take_dropped, write};
 #[cfg(target_arch = "wasm32")]
-pub(super) use web::{ask, download, take_dropped, write};
+pub(super) use web::{ask, beside, download, take_dropped, write};
 
 /// What a dialog is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +42,6 @@ impl Purpose {
 
 /// Endings of the files that can be opened.
 const CHECKPOINTS: [&str; 1] = ["safetensors"];
-const PICTURES: [&str; 4] = ["png", "jpg", "jpeg", "gif"];
 
 /// What happened beside the window's thread.
 pub(super) enum Done {
@@ -52,7 +56,30 @@ pub(super) enum Done {
         name: String,
         content: Result<Vec<u8>, String>,
     },
-    Written(Result<PathBuf, String>),
+    /// A picture, as an image of this shape (C, H, W) in [-1, 1].
+    Decoded {
+        image: Result<Arc<[f32]>, String>,
+        shape: [usize; 3],
+    },
+    Written {
+        path: PathBuf,
+        result: Result<(), String>,
+    },
+}
+
+/// Decodes a picture beside the window's work: a large one takes its time.
+pub(super) fn decode(
+    name: PathBuf,
+    content: impl FnOnce() -> Result<Vec<u8>, String> + Send + 'static,
+    shape: [usize; 3],
+    reply: Reply,
+) {
+    beside(move || {
+        let image = content().and_then(|bytes| {
+            picture::item_of(&bytes, &name, shape).map_err(|error| error.to_string())
+        });
+        reply.send(Done::Decoded { image: image.map(Arc::from), shape });
+    });
 }
 
 /// Where answers go.

@@ -17,7 +17,7 @@ pub(in crate::app) fn ask(purpose: Purpose, reply: Reply) {
     // Dialogs must be made on the window's thread, but may be waited for on any.
     let (open, save) = match purpose {
         Purpose::Open => {
-            let endings = [&CHECKPOINTS[..], &PICTURES[..]].concat();
+            let endings = [&CHECKPOINTS[..], PICTURES].concat();
             (Some(dialog.add_filter("Checkpoints and pictures", &endings).pick_file()), None)
         }
         _ => (None, Some(dialog.set_file_name(purpose.file_name()).save_file())),
@@ -36,12 +36,17 @@ pub(in crate::app) fn ask(purpose: Purpose, reply: Reply) {
 /// Writes a file away from the window's thread.
 pub(in crate::app) fn write(job: Job, path: PathBuf, reply: Reply) {
     std::thread::spawn(move || {
-        let written = job.bytes().and_then(|bytes| {
+        let result = job.bytes().and_then(|bytes| {
             write_atomically(&path, &bytes)
                 .map_err(|error| format!("cannot write {}: {error}", path.display()))
         });
-        reply.send(Done::Written(written.map(|()| path)));
+        reply.send(Done::Written { path, result });
     });
+}
+
+/// Does some work on a thread of its own.
+pub(in crate::app) fn beside(work: impl FnOnce() + Send + 'static) {
+    std::thread::spawn(work);
 }
 
 /// Takes a file that was dropped on the window.

@@ -16,7 +16,7 @@ pub(in crate::app) fn ask(purpose: Purpose, reply: Reply) {
         let path = Some(purpose.file_name().into());
         return reply.send(Done::Chosen { purpose, path, asked: Instant::now() });
     }
-    let endings = CHECKPOINTS.iter().chain(&PICTURES).map(|ending| format!(".{ending}"));
+    let endings = CHECKPOINTS.iter().chain(PICTURES).map(|ending| format!(".{ending}"));
     let accept = endings.collect::<Vec<_>>().join(",");
     browser::pick(&accept, move |name, content| reply.send(Done::Read { name, content }));
 }
@@ -25,8 +25,16 @@ pub(in crate::app) fn ask(purpose: Purpose, reply: Reply) {
 pub(in crate::app) fn write(job: Job, path: PathBuf, reply: Reply) {
     wasm_bindgen_futures::spawn_local(async move {
         browser::pause(0.0).await;
-        let written = job.bytes().and_then(|bytes| download(&path, &bytes));
-        reply.send(Done::Written(written.map(|()| path)));
+        let result = job.bytes().and_then(|bytes| download(&path, &bytes));
+        reply.send(Done::Written { path, result });
+    });
+}
+
+/// Does some work once the frame that asked for it is drawn.
+pub(in crate::app) fn beside(work: impl FnOnce() + Send + 'static) {
+    wasm_bindgen_futures::spawn_local(async move {
+        browser::pause(0.0).await;
+        work();
     });
 }
 

@@ -11,6 +11,7 @@ use self::cells::{Cells, LANE_GAP};
 use super::{
     atlas::Atlas,
     compact,
+    fit::fit,
     magnifier::{Chain, elided, name_of},
     pixels::SMALL,
     theme,
@@ -109,7 +110,7 @@ pub(super) fn ui(
             vec2(names_width - 2.0, cells.pitch - cells.frame),
         );
         let clip = Rect::from_min_max(pos2(whole.left(), area.top()), area.max);
-        if row_name(ui, rect, clip, &name_of(&model.class_names, class as usize)) {
+        if row_name(ui, rect, clip, row, &name_of(&model.class_names, class as usize)) {
             action = Some(Action::OnlyClass(class));
         }
     }
@@ -126,12 +127,12 @@ pub(super) fn ui(
 }
 
 /// The name of a row; says whether it was clicked.
-fn row_name(ui: &Ui, rect: Rect, clip: Rect, name: &str) -> bool {
+fn row_name(ui: &Ui, rect: Rect, clip: Rect, row: usize, name: &str) -> bool {
     let seen = rect.intersect(clip);
     if !seen.is_positive() {
         return false;
     }
-    let response = ui.interact(seen, ui.scope_id().with(("row", name)), Sense::click());
+    let response = ui.interact(seen, ui.scope_id().with(("row", row)), Sense::click());
     response.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("Only {name}")));
     let visuals = ui.style().interact(&response);
     let painter = ui.painter().with_clip_rect(clip.intersect(ui.clip_rect()));
@@ -206,7 +207,7 @@ impl Lane<'_> {
             frames.add_colored_rect(frame, self.frame_color(ui, chain));
             images.add_rect_with_uv(image, uv, Color32::WHITE);
             if self.is_broken(chain) {
-                let stroke = Stroke::new((image.width() / 16.0).clamp(1.0, 3.0), theme::BROKEN);
+                let stroke = Stroke::new(fit(image.width() / 16.0, 1.0, 3.0), theme::BROKEN);
                 above.push(Shape::line_segment([image.left_top(), image.right_bottom()], stroke));
                 above.push(Shape::line_segment([image.right_top(), image.left_bottom()], stroke));
             }
@@ -295,7 +296,7 @@ impl Lane<'_> {
             Some((class, probability)) => {
                 let is_own = self.labels.get(chain) == Some(&(class as u32));
                 let color = if is_own { theme::AGREES } else { theme::DIFFERS };
-                color.gamma_multiply(probability.clamp(0.08, 1.0))
+                color.gamma_multiply(fit(probability, 0.08, 1.0))
             }
             None => ui.visuals().faint_bg_color,
         }

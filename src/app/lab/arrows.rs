@@ -7,7 +7,7 @@ use super::{
     record::LabRecord,
 };
 use crate::{
-    app::{controls::format_number, theme},
+    app::{controls::format_number, fit::fit, theme},
     config::{LaneConfig, SamplerKind},
     diagnostics::cells::EXTENT,
     worker::lab::LabMove,
@@ -17,11 +17,15 @@ use crate::{
 const NUM_ARROWS: usize = 19;
 /// Side of the picture of one step, as a share of the plane's, and at most in points.
 const STEP_SIDE: (f32, f32) = (0.42, 190.0);
+/// Nothing is drawn further away than this, in points.
+const FAR: f32 = 2000.0;
 
 /// What a gradient becomes, component by component.
 fn clamped(gradient: [f32; 2], proximal_radius: Option<f32>) -> [f32; 2] {
     match proximal_radius {
-        Some(radius) => gradient.map(|value| value.clamp(-radius, radius)),
+        Some(radius) => {
+            gradient.map(|value| if value.is_nan() { value } else { fit(value, -radius, radius) })
+        }
         None => gradient,
     }
 }
@@ -35,13 +39,16 @@ fn radius_of(rule: &LaneConfig) -> Option<f32> {
 pub(super) fn field(painter: &Painter, place: Place, record: &LabRecord, rule: &LaneConfig) {
     let Some(energy) = record.energies() else { return };
     let side = energy.len().isqrt();
+    if side < 3 {
+        return;
+    }
     let square = 2.0 * EXTENT / side as f32;
     let at = |row: usize, column: usize| energy[row * side + column];
     let mut arrows = Vec::new();
     for row in 0..NUM_ARROWS {
         for column in 0..NUM_ARROWS {
             let [r, c] =
-                [row, column].map(|k| ((2 * k + 1) * side / (2 * NUM_ARROWS)).clamp(1, side - 2));
+                [row, column].map(|k| fit((2 * k + 1) * side / (2 * NUM_ARROWS), 1, side - 2));
             let gradient = [
                 (at(r, c + 1) - at(r, c - 1)) / (2.0 * square),
                 (at(r + 1, c) - at(r - 1, c)) / (2.0 * square),
@@ -125,8 +132,8 @@ pub(super) fn step(painter: &Painter, place: Place, step: &LabMove) {
     let at = |offset: [f32; 2]| {
         let to = vec2(offset[0], -offset[1]) * unit;
         let finite = to.x.is_finite() && to.y.is_finite();
-        middle
-            + if finite { to.clamp(Vec2::splat(-2000.0), Vec2::splat(2000.0)) } else { Vec2::ZERO }
+        let to = if finite { to } else { Vec2::ZERO };
+        middle + vec2(fit(to.x, -FAR, FAR), fit(to.y, -FAR, FAR))
     };
     let inner = painter.with_clip_rect(rect.shrink(1.0).intersect(painter.clip_rect()));
     if box_half > 0.0 {

@@ -6,6 +6,7 @@ use super::Tool;
 use crate::{
     app::{
         controls::{self, Subject},
+        fit::fit,
         theme, transport,
         viewer::Viewer,
     },
@@ -64,7 +65,7 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, tool: &mut Tool) {
         );
         return;
     }
-    ui.spacing_mut().slider_width = (ui.available_width() - 178.0).clamp(40.0, 240.0);
+    ui.spacing_mut().slider_width = fit(ui.available_width() - 178.0, 40.0, 240.0);
     target(ui, viewer, tool);
     ui.separator();
     chains(ui, viewer, tool);
@@ -133,7 +134,7 @@ fn number(ui: &mut Ui, value: &mut f64, key: &str, label: &str) {
     let field = LabConfig::field(key);
     ui.add(controls::slider(value, field).text(label)).on_hover_text(field.help.trim());
     let (low, high) = field.range.unwrap_or((0.0, f64::INFINITY));
-    *value = value.clamp(low, high);
+    *value = fit(*value, low, high);
 }
 
 /// What is learned, and how.
@@ -278,7 +279,7 @@ pub(super) fn play_and_knobs(ui: &mut Ui, viewer: &mut Viewer) {
         }
         ui.label(format!("step {}", viewer.lab.step));
     });
-    ui.spacing_mut().slider_width = (0.5 * ui.available_width() - 110.0).clamp(40.0, 200.0);
+    ui.spacing_mut().slider_width = fit(0.5 * ui.available_width() - 110.0, 40.0, 200.0);
     let subject = Subject::Lab { has_buffer: false, num_pieces: 1 };
     let Some(first) = viewer.view.lab.rules.first() else { return };
     let (mut step_size, mut noise_std) = (first.sampler.whole_step_size(), first.sampler.noise_std);
@@ -296,15 +297,14 @@ pub(super) fn play_and_knobs(ui: &mut Ui, viewer: &mut Viewer) {
         // Of PYLD it is N·α.
         match (is_step, sampler.kind) {
             (true, SamplerKind::Pyld) => {
-                sampler.inner_step_size =
-                    step_size.clamp(0.0, 1e6) / sampler.num_inner_steps as f64;
+                sampler.inner_step_size = fit(step_size, 0.0, 1e6) / sampler.num_inner_steps as f64;
             }
-            (true, _) => sampler.step_size = step_size.clamp(0.0, 1e6),
+            (true, _) => sampler.step_size = fit(step_size, 0.0, 1e6),
             (false, _) => {}
         }
         // Without noise MALA proposes nothing.
         if is_noise && (noise_std > 0.0 || sampler.kind != SamplerKind::Mala) {
-            sampler.noise_std = noise_std.clamp(0.0, 10.0);
+            sampler.noise_std = fit(noise_std, 0.0, 10.0);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use egui::{Color32, ColorImage, Context, TextureHandle, TextureId};
 
-use crate::app::{pixels::renew, plots::chart::round_step, theme};
+use crate::app::{fit::fit, pixels::renew, plots::chart::round_step, theme};
 
 /// Pixels along a side of the picture, at least.
 const PIXELS: usize = 400;
@@ -60,7 +60,7 @@ impl Heat {
 /// chains would drown in them.
 fn color(share: f32) -> Color32 {
     let colorous::Color { r, g, b } =
-        colorous::VIRIDIS.eval_continuous(f64::from(0.6 * (1.0 - share.clamp(0.0, 1.0))));
+        colorous::VIRIDIS.eval_continuous(f64::from(0.6 * (1.0 - fit(share, 0.0, 1.0))));
     Color32::from_rgb(r, g, b)
 }
 
@@ -74,12 +74,15 @@ fn scale_of(energy: &[f32], is_network: bool) -> [f32; 3] {
     let (share, most) =
         if is_network { (NETWORK_TOP_SHARE, f32::MAX) } else { (TOP_SHARE, TOP[1]) };
     let high = values[((values.len() - 1) as f64 * share) as usize];
-    let span = (high - low).clamp(TOP[0], most);
+    let span = fit(high - low, TOP[0], most);
     [low, low + span, round_step(f64::from(span) / NUM_CONTOURS) as f32]
 }
 
 fn draw(energy: &[f32], classes: &[u8], [low, high, apart]: [f32; 3], style: Style) -> ColorImage {
     let side = energy.len().isqrt();
+    if side == 0 {
+        return ColorImage::filled([1, 1], Color32::TRANSPARENT);
+    }
     let scale = PIXELS.div_ceil(side);
     let size = scale * side;
     let colors: Vec<Color32> = (0..256).map(|index| color(index as f32 / 255.0)).collect();
@@ -89,11 +92,11 @@ fn draw(energy: &[f32], classes: &[u8], [low, high, apart]: [f32; 3], style: Sty
         // From the top of the picture down, between the centres of squares.
         let from_below = ((size - 1 - y) as f32 + 0.5) / scale as f32 - 0.5;
         let row = from_below.max(0.0) as usize;
-        let up = (from_below - row as f32).clamp(0.0, 1.0);
+        let up = fit(from_below - row as f32, 0.0, 1.0);
         for x in 0..size {
             let across = (x as f32 + 0.5) / scale as f32 - 0.5;
             let column = across.max(0.0) as usize;
-            let right = (across - column as f32).clamp(0.0, 1.0);
+            let right = fit(across - column as f32, 0.0, 1.0);
             let lower = at(row, column) * (1.0 - right) + at(row, column + 1) * right;
             let upper = at(row + 1, column) * (1.0 - right) + at(row + 1, column + 1) * right;
             values.push(lower * (1.0 - up) + upper * up);
@@ -108,10 +111,10 @@ fn draw(energy: &[f32], classes: &[u8], [low, high, apart]: [f32; 3], style: Sty
                 let square = (size - 1 - y) / scale * side + x / scale;
                 let class = classes.get(square).copied().unwrap_or(0) as usize;
                 let class_color = theme::CLASSES[class % theme::CLASSES.len()];
-                let paler = 1.0 - 0.75 * share.clamp(0.0, 1.0);
+                let paler = 1.0 - 0.75 * fit(share, 0.0, 1.0);
                 Color32::BLACK.lerp_to_gamma(class_color, 0.2 + 0.5 * paler)
             }
-            false => colors[(share.clamp(0.0, 1.0) * 255.0) as usize],
+            false => colors[(fit(share, 0.0, 1.0) * 255.0) as usize],
         };
         if style.contours && value < high {
             let right = values[y * size + (x + 1).min(size - 1)];

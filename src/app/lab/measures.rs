@@ -10,6 +10,7 @@ use super::{
 use crate::{
     app::{
         compact,
+        fit::fit,
         pixels::number,
         plots::chart::{chart, lane_color, line, line_style, line_width, with_room},
         theme,
@@ -42,7 +43,7 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, shown: &mut Shown) {
         (true, false) => room.y - 22.0,
         // There one scrolls to the plots.
         (true, true) => HEIGHT,
-        _ => (room.y / 3.0 - 30.0).clamp(HEIGHT, 240.0),
+        _ => fit(room.y / 3.0 - 30.0, HEIGHT, 240.0),
     };
     let mut plots = |uis: &mut [Ui]| {
         let last = uis.len() - 1;

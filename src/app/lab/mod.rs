@@ -14,7 +14,12 @@ mod trails;
 use egui::{CentralPanel, Panel, RichText, ScrollArea, Ui};
 
 use self::plane::{Plane, PlaneView, Touch};
-use super::{compact, theme, transport, viewer::Viewer};
+use super::{
+    compact,
+    fit::fit,
+    theme, transport,
+    viewer::{Viewer, next_seed},
+};
 use crate::{
     config::{LabTarget, LabView as What, MAX_DABS, ViewStart},
     worker::{Command, lab::LabCommand},
@@ -81,7 +86,7 @@ impl Viewer {
     /// Other starts and other noise; what is learned keeps its weights until it starts over.
     pub fn reseed_lab(&mut self) {
         let seed = &mut self.view.lab.config.seed;
-        *seed = seed.wrapping_add(1);
+        *seed = next_seed(*seed);
     }
 
     /// Lets the lab's network learn, or stops it.
@@ -154,7 +159,7 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, state: &mut LabView) {
             ScrollArea::vertical().show(ui, |ui| measures::ui(ui, viewer, &mut state.plots));
         });
     } else {
-        let height = (room.y * 0.25).clamp(110.0, 190.0);
+        let height = fit(room.y * 0.25, 110.0, 190.0);
         Panel::bottom("lab measures").resizable(false).exact_size(height).show(ui, |ui| {
             measures::ui(ui, viewer, &mut state.plots);
         });

@@ -10,6 +10,7 @@ use super::{
     chart::lane_color,
     series::{Series, XAxis},
 };
+use crate::app::fit::fit;
 
 /// Screen points between two points of a line.
 const POINTS_APART: f32 = 8.0;
@@ -55,7 +56,7 @@ impl<'a> FaintChains<'a> {
         let mut line: Vec<Pos2> = Vec::new();
         let num_faint = self.series.faint_chains().len();
         // Many lines over each other must not hide what is drawn on them.
-        let strength = (6.0 / num_faint.max(1) as f32).clamp(0.13, 0.5);
+        let strength = fit(6.0 / num_faint.max(1) as f32, 0.13, 0.5);
         for lane in 0..self.series.num_lanes() {
             let color = lane_color(lane).gamma_multiply(strength);
             let xs: Vec<f32> = kept()
@@ -66,7 +67,7 @@ impl<'a> FaintChains<'a> {
                     let energy = columns[index].lanes[lane].energies[chain];
                     if energy.is_finite() {
                         let y = transform.position_from_point_y(f64::from(energy));
-                        line.push(pos2(x, y.clamp(frame.top() - far, frame.bottom() + far)));
+                        line.push(pos2(x, fit(y, frame.top() - far, frame.bottom() + far)));
                     } else {
                         add_line(&mut mesh, &line, color);
                         line.clear();

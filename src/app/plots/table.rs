@@ -8,6 +8,7 @@ use super::{
     chart::{lane_color, legend_entry, line_style, note},
     convergence::{LaneReport, Row},
 };
+use crate::app::fit::fit;
 
 /// Below this width a name stands above its values and not beside them.
 const NARROW: f32 = 520.0;
@@ -129,7 +130,7 @@ fn grid(ui: &mut Ui, lanes: &[LaneReport], names: &[String]) {
     let num_lanes = lanes.len();
     let spacing = 12.0;
     let width = ui.available_width() - spacing * num_lanes as f32 - 8.0;
-    let lane_width = (width / (num_lanes as f32 + 1.6)).clamp(72.0, 190.0);
+    let lane_width = fit(width / (num_lanes as f32 + 1.6), 72.0, 190.0);
     let name_width = (width - lane_width * num_lanes as f32).max(90.0);
     Grid::new("converges")
         .striped(true)

@@ -5,6 +5,8 @@ use egui_plot::{MarkerShape, Points};
 
 use crate::{
     app::{
+        fit::fit,
+        pixels::within_texture,
         plots::chart::{NOTE_SIZE, chart, entry, legend_row, note, points},
         theme,
     },
@@ -118,7 +120,7 @@ impl BufferView {
                         for x in 0..side {
                             let byte = |channel: usize| {
                                 let value = image[(channel * side + y) * side + x];
-                                ((value.clamp(-1.0, 1.0) + 1.0) * 127.5) as u8
+                                ((fit(value, -1.0, 1.0) + 1.0) * 127.5) as u8
                             };
                             let color = match channels {
                                 3 => Color32::from_rgb(byte(0), byte(1), byte(2)),
@@ -129,11 +131,12 @@ impl BufferView {
                     }
                 }
             }
+            let picture = within_texture(ui.ctx(), picture);
             ui.ctx().load_texture("replay buffer", picture, TextureOptions::NEAREST)
         });
         let room = ui.available_width() - NAME_WIDTH;
-        let cell = (room / num_columns as f32).clamp(MIN_SIDE, MAX_SIDE).floor();
-        let num_shown = ((room / cell).floor() as usize).clamp(1, num_columns);
+        let cell = fit(room / num_columns as f32, MIN_SIDE, MAX_SIDE).floor();
+        let num_shown = fit((room / cell).floor() as usize, 1, num_columns);
         let size = vec2(NAME_WIDTH + cell * num_shown as f32, cell * rows.len() as f32);
         let (rect, response) = ui.allocate_exact_size(size, egui::Sense::hover());
         let text = format!("{} chains of the replay buffer, one row a class", self.labels.len());

@@ -6,6 +6,7 @@ use egui_plot::{HLine, HoverPosition, LineStyle, MarkerShape, Points};
 use super::run::{Phase, Run, duration_text, smooth, usual_range};
 use crate::{
     app::{
+        fit::fit,
         plots::chart::{
             chart, legend_entry, legend_row, line, line_style, note, points, with_room,
         },
@@ -197,7 +198,9 @@ fn curve_plot(ui: &mut Ui, run: &Run, what: &CurvePlot, (first, last): (f64, f64
             }
             for (nth, curve) in curves.iter().enumerate() {
                 let style = line_style(nth);
-                let usual = curve.iter().map(|&(x, y)| (x, y.clamp(low, high)));
+                // What is no number stays a gap.
+                let usual = curve.iter().filter(|point| !point.1.is_nan());
+                let usual = usual.map(|&(x, y)| (x, fit(y, low, high)));
                 line(plot, smooth(usual, NUM_SMOOTHED), |line| {
                     line.color(color(nth)).width(2.0).style(style)
                 });

@@ -7,7 +7,7 @@ mod setup;
 
 use egui::{CollapsingHeader, Panel, ScrollArea, Ui};
 
-use super::viewer::Viewer;
+use super::{fit::fit, viewer::Viewer};
 use buffer::BufferView;
 use run::Run;
 use setup::Setup;
@@ -39,7 +39,7 @@ pub fn ui(ui: &mut Ui, viewer: &mut Viewer, state: &mut TrainingView) {
     if ui.available_width() < NARROW {
         return narrow(ui, viewer, state);
     }
-    let width = (ui.available_width() * 0.27).clamp(230.0, 330.0);
+    let width = fit(ui.available_width() * 0.27, 230.0, 330.0);
     Panel::left("training setup").resizable(true).default_size(width).show(ui, |ui| {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             setup::ui(ui, viewer, &mut state.setup, &state.run);

@@ -8,7 +8,7 @@ use super::run::{Phase, Run};
 use crate::{
     app::{compact, plots::chart::note, viewer::Viewer},
     config::{
-        DataConfig, Field, OptimizerConfig, PRESETS, Preset, RunConfig, SamplerConfig,
+        DataConfig, Field, MAX_SEED, OptimizerConfig, PRESETS, Preset, RunConfig, SamplerConfig,
         TrainingConfig,
     },
     worker::{Command, TrainingNews},
@@ -194,7 +194,7 @@ fn fields(ui: &mut Ui, setup: &mut Setup) {
         let field = SamplerConfig::field("num_steps");
         count(ui, "sampler steps", &mut config.sampler.num_steps, field);
         let label = ui.label("seed");
-        let value = DragValue::new(&mut config.seed).speed(0.1);
+        let value = DragValue::new(&mut config.seed).range(0..=MAX_SEED).speed(0.1);
         ui.add(value)
             .labelled_by(label.id)
             .on_hover_text("Seed of weights, data order, augmentation and chains.");

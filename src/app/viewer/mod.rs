@@ -6,9 +6,9 @@ mod rules;
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::{lab::record::LabRecord, lessons::Reading, record::Record};
+use super::{lab::record::LabRecord, lessons::Reading, record::Record, words::shown};
 use crate::{
-    config::{LabTarget, LabView, LaneConfig, ViewStart, ViewState},
+    config::{LabTarget, LabView, LaneConfig, MAX_SEED, ViewStart, ViewState},
     worker::{
         Command, LaneImages, LaneNumbers, ModelInfo, References, RunRequest, TrainingNews,
         lab::LabCommand,
@@ -16,6 +16,10 @@ use crate::{
 };
 
 pub use crate::config::Tab;
+
+/// Messages at a time, at most, and characters of one.
+const MAX_NOTICES: usize = 5;
+const MAX_NOTICE: usize = 400;
 
 /// What is laid over the chains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,6 +108,8 @@ pub struct Viewer {
     pub notices: Vec<Notice>,
     /// Why the worker stopped, if it did.
     pub failure: Option<String>,
+    /// What has to be known from the start, until somebody says that it is.
+    pub warning: Option<String>,
     /// Steps per second of late.
     pub steps_per_sec: f64,
     /// Whether a model is being trained, so that its weights change.
@@ -123,6 +129,11 @@ pub struct Viewer {
     /// The lesson that is being read.
     pub(super) reading: Reading,
     outbox: Vec<Command>,
+}
+
+/// Another seed.
+pub(super) fn next_seed(seed: u64) -> u64 {
+    if seed < MAX_SEED { seed + 1 } else { 0 }
 }
 
 impl Viewer {
@@ -150,6 +161,7 @@ impl Viewer {
             training_news: VecDeque::new(),
             notices: Vec::new(),
             failure: None,
+            warning: None,
             steps_per_sec: 0.0,
             is_training: false,
             num_beginnings: 0,
@@ -182,6 +194,15 @@ impl Viewer {
         for command in self.lab.rest() {
             self.send(Command::Lab(command));
         }
+    }
+
+    /// Whether all that the window is to show is there, or why it is not.
+    pub fn is_settled(&self) -> bool {
+        let is_there = match self.shows_plane() {
+            true => self.lab.surface.is_some() || self.lab.why_not.is_some(),
+            false => self.shown_images().is_some(),
+        };
+        is_there || self.failure.is_some()
     }
 
     /// Keeps the lab as the view wants it.
@@ -223,13 +244,20 @@ impl Viewer {
     }
 
     /// Tells the person something.
-    pub fn notify(&mut self, text: impl Into<String>) {
-        self.notices.push(Notice { text: text.into(), is_problem: false, secs_left: 5.0 });
+    pub fn notify(&mut self, text: impl AsRef<str>) {
+        self.notice(text.as_ref(), false, 5.0);
     }
 
     /// Tells the person what is wrong.
-    pub fn complain(&mut self, text: impl Into<String>) {
-        self.notices.push(Notice { text: text.into(), is_problem: true, secs_left: 12.0 });
+    pub fn complain(&mut self, text: impl AsRef<str>) {
+        self.notice(text.as_ref(), true, 12.0);
+    }
+
+    fn notice(&mut self, text: &str, is_problem: bool, secs_left: f32) {
+        // What keeps going wrong must not pile up until it hides the window.
+        let excess = (self.notices.len() + 1).saturating_sub(MAX_NOTICES);
+        self.notices.drain(..excess);
+        self.notices.push(Notice { text: shown(text, MAX_NOTICE), is_problem, secs_left });
     }
 
     /// In a browser, asks once for the images to compare with, when something of them is to be shown.
@@ -306,7 +334,7 @@ impl Viewer {
 
     /// Starts anew with another seed.
     pub fn restart_with_new_seed(&mut self) {
-        self.view.view.seed = self.view.view.seed.wrapping_add(1);
+        self.view.view.seed = next_seed(self.view.view.seed);
         self.restart();
     }
 

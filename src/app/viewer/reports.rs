@@ -2,13 +2,17 @@
 
 use super::{Classified, Viewer};
 use crate::{
-    app::record::Record,
+    app::{record::Record, words::shown},
     config::ViewStart,
     worker::{Event, ModelInfo, TrainingNews, lab::LabNews},
 };
 
 /// Classes shown of a model that has many.
 const MAX_DEFAULT_CLASSES: usize = 10;
+/// Characters of the reason of a failure, at most.
+const MAX_FAILURE: usize = 400;
+/// Characters of a class's name, at most.
+const MAX_NAME: usize = 32;
 /// What becomes of a training run when the worker fails.
 const AFTER_FAILURE: &str = match cfg!(target_arch = "wasm32") {
     true => "the run is lost: in a browser it lives in the memory that failed",
@@ -87,7 +91,7 @@ impl Viewer {
                     self.training_news.push_back(TrainingNews::Failed(news));
                 }
                 // What follows a failure says less than the first word of it.
-                self.failure.get_or_insert(reason);
+                self.failure.get_or_insert_with(|| shown(&reason, MAX_FAILURE));
             }
         }
     }
@@ -121,11 +125,34 @@ impl Viewer {
         self.reading.ask_again();
     }
 
-    fn opened(&mut self, model: ModelInfo) {
+    /// Leaves out the rows of classes that the model does not have, and says which; a class has one row.
+    pub(in crate::app) fn keep_known_classes(&mut self, num_classes: usize) {
+        let mut rows: Vec<u32> = Vec::new();
+        let mut unknown = Vec::new();
+        for &class in &self.view.view.classes {
+            match (class as usize) < num_classes {
+                true if !rows.contains(&class) => rows.push(class),
+                true => {}
+                false => unknown.push(class.to_string()),
+            }
+        }
+        self.view.view.classes = rows;
+        if !unknown.is_empty() {
+            let last = num_classes.saturating_sub(1);
+            self.complain(format!(
+                "The model's classes are 0 to {last}; left out: {}.",
+                unknown.join(", ")
+            ));
+        }
+    }
+
+    fn opened(&mut self, mut model: ModelInfo) {
+        for name in &mut model.class_names {
+            *name = shown(name, MAX_NAME);
+        }
         let is_other = self.model.as_ref().is_some_and(|old| old.name != model.name);
         let num_classes = model.class_names.len();
         self.view.view.model.clone_from(&model.name);
-        self.view.view.classes.retain(|&class| (class as usize) < num_classes);
         if is_other {
             self.view.view.classes.clear();
             self.references = None;
@@ -135,6 +162,7 @@ impl Viewer {
             self.selected = None;
             self.lesson = None;
         }
+        self.keep_known_classes(num_classes);
         if self.view.view.classes.is_empty() && num_classes > MAX_DEFAULT_CLASSES {
             self.view.view.classes = (0..MAX_DEFAULT_CLASSES as u32).collect();
         }

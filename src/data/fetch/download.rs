@@ -4,26 +4,14 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{ErrorKind, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use ureq::{Agent, BodyReader};
+use ureq::BodyReader;
 
-use super::error::{Fault, FetchError, MirrorError, local};
-
-/// The client; `timeout` is the longest silence it bears.
-pub(super) fn agent(timeout: Duration) -> Agent {
-    let timeout = Some(timeout);
-    Agent::config_builder()
-        .user_agent(concat!("jempp/", env!("CARGO_PKG_VERSION")))
-        .http_status_as_error(false)
-        .timeout_resolve(timeout)
-        .timeout_connect(timeout)
-        .timeout_per_read(timeout)
-        .timeout_per_write(timeout)
-        .build()
-        .into()
-}
+use super::{
+    client::{Client, Pace},
+    error::{Fault, FetchError, MirrorError, local},
+};
 
 /// The beginning of a file, and what is known of where it came from.
 pub(super) struct Part {
@@ -32,11 +20,13 @@ pub(super) struct Part {
     is_resumable: bool,
     /// The address it came from, and that server's mark on this version of the file.
     origin: Option<(String, String)>,
+    /// Bytes the whole has at most.
+    max_size: u64,
 }
 
 impl Part {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, is_resumable: true, origin: None }
+    pub(super) fn new(path: PathBuf, max_size: u64) -> Self {
+        Self { path, is_resumable: true, origin: None, max_size }
     }
 
     /// Bytes there are.
@@ -59,21 +49,18 @@ impl Part {
     }
 
     /// Asks for the bytes that are missing; a server that sends all of them begins the file anew.
-    pub(super) fn begin(
-        &mut self,
-        agent: &Agent,
-        url: &str,
-        timeout: Duration,
-    ) -> Result<Transfer, Fault> {
-        let have = self.len();
-        let mut request = agent.get(url).header("Accept-Encoding", "identity");
+    pub(super) fn begin(&mut self, client: &Client, url: &str) -> Result<Transfer, Fault> {
+        if self.len() > self.max_size {
+            self.discard();
+        }
+        let (have, mut headers) = (self.len(), Vec::new());
         if have > 0 {
-            request = request.header("Range", format!("bytes={have}-"));
+            headers.push(("Range", format!("bytes={have}-")));
             if let Some((_, mark)) = self.origin.as_ref().filter(|(origin, _)| origin == url) {
-                request = request.header("If-Range", mark);
+                headers.push(("If-Range", mark.clone()));
             }
         }
-        let response = request.call().map_err(|error| failure(error, timeout))?;
+        let (response, pace) = client.get(url, self.max_size, &headers)?;
         let header =
             |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let length = header("content-length").and_then(|length| length.parse::<u64>().ok());
@@ -81,7 +68,9 @@ impl Part {
         let status = response.status().as_u16();
         let (at, total) = match status {
             200 => (0, length),
-            206 if start == Some(have) => (have, whole.or(length.map(|length| have + length))),
+            206 if start == Some(have) => {
+                (have, whole.or(length.map(|length| have.saturating_add(length))))
+            }
             // Nothing is missing: the last call ended between the last byte and the checksum.
             416 if have > 0 && whole == Some(have) => (have, whole),
             206 | 416 if have > 0 => {
@@ -90,6 +79,10 @@ impl Part {
             }
             other => return Err(MirrorError::Status(other).into()),
         };
+        let promised = total.or_else(|| length.map(|length| at.saturating_add(length)));
+        if promised.is_some_and(|bytes| bytes > self.max_size) {
+            return Err(MirrorError::TooLarge { max_size: self.max_size }.into());
+        }
         self.is_resumable = status != 200 || header("accept-ranges") == Some("bytes");
         self.origin = header("etag")
             .filter(|mark| !mark.starts_with("W/"))
@@ -102,7 +95,8 @@ impl Part {
             body,
             at,
             total,
-            timeout,
+            max_size: self.max_size,
+            pace,
             buffer: vec![0; 1 << 16],
         })
     }
@@ -117,7 +111,8 @@ pub(super) struct Transfer {
     pub(super) at: u64,
     /// Bytes of the whole file, if the server says so.
     pub(super) total: Option<u64>,
-    timeout: Duration,
+    max_size: u64,
+    pace: Pace,
     buffer: Vec<u8>,
 }
 
@@ -129,13 +124,17 @@ impl Transfer {
             Some(body) => match body.read(&mut self.buffer) {
                 // The length says more: see below.
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof && self.total.is_some() => 0,
-                Err(error) => return Err(failure(error.into(), self.timeout).into()),
+                Err(error) => return Err(self.pace.failure(error.into()).into()),
                 Ok(count) => count,
             },
         };
         self.at += count as u64;
+        if self.at > self.max_size {
+            return Err(MirrorError::TooLarge { max_size: self.max_size }.into());
+        }
         let write = local("write", &self.path);
         if count > 0 {
+            self.pace.check(count)?;
             self.file.write_all(&self.buffer[..count]).map_err(write)?;
             return Ok(Some(self.at));
         }
@@ -159,7 +158,8 @@ fn open(path: &Path, at: u64) -> Result<File, Fault> {
         OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(&write)?;
     // Where files cannot be locked, the checksum still tells.
     if let Err(TryLockError::WouldBlock) = file.try_lock() {
-        return Err(Fault::Local(FetchError::Busy { path: path.to_path_buf() }));
+        let (path, holder) = (path.to_path_buf(), holder(&file));
+        return Err(Fault::Local(FetchError::Busy { path, holder }));
     }
     file.set_len(at).map_err(&write)?;
     file.seek(SeekFrom::Start(at)).map_err(&write)?;
@@ -173,27 +173,21 @@ fn content_range(value: &str) -> (Option<u64>, Option<u64>) {
     (start, whole.parse().ok())
 }
 
-fn failure(error: ureq::Error, timeout: Duration) -> MirrorError {
-    use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    use ureq::{Error, Timeout};
-    match error {
-        Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
-            MirrorError::Unreachable { reason: "it does not answer".into() }
-        }
-        Error::Timeout(_) => MirrorError::Stalled { secs: timeout.as_secs_f64() },
-        Error::Io(error) => {
-            let reason = error.to_string();
-            match error.kind() {
-                BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof => {
-                    MirrorError::Broken { reason }
-                }
-                _ => {
-                    let lookup = "failed to lookup address information: ";
-                    MirrorError::Unreachable { reason: reason.replace(lookup, "") }
-                }
-            }
-        }
-        Error::Protocol(error) => MirrorError::Broken { reason: error.to_string() },
-        other => MirrorError::Unreachable { reason: other.to_string() },
-    }
+/// The process that has locked a file.
+#[cfg(target_os = "linux")]
+fn holder(file: &File) -> Option<u32> {
+    use std::os::linux::fs::MetadataExt;
+    let inode = file.metadata().ok()?.st_ino().to_string();
+    // A line: `1: FLOCK  ADVISORY  WRITE 24982 fe:00:10117130 0 EOF`.
+    fs::read_to_string("/proc/locks").ok()?.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [_, "FLOCK", _, "WRITE", process, place, ..] = words[..] else { return None };
+        let is_it = place.rsplit(':').next() == Some(&inode);
+        process.parse().ok().filter(|&process| is_it && process > 0)
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn holder(_file: &File) -> Option<u32> {
+    None
 }

@@ -1,6 +1,9 @@
 //! What goes wrong with a download, on the other side and on this one.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 /// Why a server did not give a file.
 #[derive(Debug, thiserror::Error)]
@@ -17,12 +20,42 @@ pub enum MirrorError {
         /// The reason.
         reason: String,
     },
-    /// Silence.
+    /// No head of an answer.
+    #[error("no answer came within {secs} s")]
+    NoAnswer {
+        /// Seconds waited.
+        secs: f64,
+    },
+    /// Silence in the middle of a file.
     #[error("nothing came for {secs} s")]
     Stalled {
         /// Seconds waited.
         secs: f64,
     },
+    /// A certificate that nobody here vouches for.
+    #[error(
+        "its certificate is not trusted ({reason}). Behind a proxy that reads along, SSL_CERT_FILE=FILE names \
+         the PEM file of the proxy's own certificate authority"
+    )]
+    Certificate {
+        /// The reason.
+        reason: String,
+    },
+    /// A trickle.
+    #[error("it sends less than {} kB a second", .min_rate / 1000)]
+    Slow {
+        /// Bytes a second asked of it.
+        min_rate: u64,
+    },
+    /// More bytes than the file has.
+    #[error("it sends more than the {max_size} bytes that the file can have")]
+    TooLarge {
+        /// Bytes the file has at most.
+        max_size: u64,
+    },
+    /// From one address to the next without end.
+    #[error("it sends on from address to address without end")]
+    Redirects,
     /// Another answer than the file.
     #[error("it answered with HTTP status {0}")]
     Status(u16),
@@ -64,10 +97,19 @@ impl MirrorError {
     /// Whether the same server may do better next time.
     pub(super) fn is_passing(&self) -> bool {
         match self {
-            Self::Broken { .. } | Self::Stalled { .. } | Self::Truncated { .. } => true,
-            Self::Range { .. } => true,
+            Self::Broken { .. }
+            | Self::NoAnswer { .. }
+            | Self::Stalled { .. }
+            | Self::Truncated { .. }
+            | Self::Range { .. } => true,
             Self::Status(status) => matches!(status, 408 | 429 | 500..=599),
-            Self::Unreachable { .. } | Self::Checksum { .. } | Self::Unpack { .. } => false,
+            Self::Unreachable { .. }
+            | Self::Certificate { .. }
+            | Self::Slow { .. }
+            | Self::TooLarge { .. }
+            | Self::Redirects
+            | Self::Checksum { .. }
+            | Self::Unpack { .. } => false,
         }
     }
 
@@ -106,11 +148,39 @@ pub enum FetchError {
         /// The reason.
         source: std::io::Error,
     },
+    /// No room.
+    #[error(
+        "no room for {path}: {source}. What has come is kept; make room, and the same command goes on from there"
+    )]
+    Full {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
     /// Somebody else writes the same file.
-    #[error("{path} is being written by another jempp")]
+    #[error("{path} is being written by another jempp{}", process(*.holder))]
     Busy {
         /// The file.
         path: PathBuf,
+        /// The number of its process, where the system tells.
+        holder: Option<u32>,
+    },
+    /// A file of somebody's own.
+    #[error(
+        "{path} is there and is not the data set's; move it away, or name another folder with --out DIR"
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A variable of the environment that cannot be used.
+    #[error("the environment variable {name}: {reason}")]
+    Environment {
+        /// The variable.
+        name: &'static str,
+        /// What is wrong with its value, and what would do.
+        reason: String,
     },
 }
 
@@ -124,6 +194,10 @@ fn note(kept: u64) -> String {
         0 => String::new(),
         kept => format!("; {kept} bytes are kept, and the same command goes on from there"),
     }
+}
+
+fn process(holder: Option<u32>) -> String {
+    holder.map(|id| format!(" (process {id})")).unwrap_or_default()
 }
 
 /// What stops a try: the server's fault, or this machine's.
@@ -141,5 +215,12 @@ impl From<MirrorError> for Fault {
 /// Makes an error of a file on this machine.
 pub(super) fn local(action: &'static str, path: &Path) -> impl Fn(std::io::Error) -> Fault {
     let path = path.to_path_buf();
-    move |source| Fault::Local(FetchError::Io { action, path: path.clone(), source })
+    move |source| {
+        use ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        let path = path.clone();
+        Fault::Local(match source.kind() {
+            StorageFull | QuotaExceeded | FileTooLarge => FetchError::Full { path, source },
+            _ => FetchError::Io { action, path, source },
+        })
+    }
 }

@@ -1,5 +1,6 @@
 //! Data sets from their mirrors: picked up where a download broke, checked by SHA-256, whole or not there.
 
+mod client;
 mod download;
 mod error;
 mod sources;
@@ -12,6 +13,7 @@ use std::{
 
 use super::formats;
 use crate::config::DatasetName;
+use client::Client;
 use download::Part;
 use error::Fault;
 
@@ -38,23 +40,30 @@ pub struct RemoteFile {
     pub content: Content,
 }
 
-/// What a downloaded file is; checksums are SHA-256 in lower-case hexadecimal.
+/// What a downloaded file is; checksums are SHA-256 in lower-case hexadecimal, sizes in bytes. No more than
+/// these sizes is ever read or stored.
 #[derive(Clone, Debug)]
 pub enum Content {
     /// Stored as it is.
     Plain {
         /// Its checksum.
         sha256: String,
+        /// Its size.
+        size: u64,
     },
     /// Stored unpacked, without its `.gz`.
     Gzip {
         /// Checksum of the unpacked file: mirrors may pack anew.
         sha256: String,
+        /// Size of the unpacked file.
+        size: u64,
     },
     /// A gzipped tar archive; `members` are stored, without their folder, and nothing else.
     TarGzip {
         /// Checksum of the archive, which vouches for its members.
         sha256: String,
+        /// Size of the archive.
+        size: u64,
         /// What is taken out of it.
         members: Vec<Member>,
     },
@@ -67,25 +76,38 @@ pub struct Member {
     pub path: String,
     /// Its checksum where one is known: tells whether the file is there already.
     pub sha256: Option<String>,
+    /// Its size in bytes, or the most that it may have.
+    pub max_size: u64,
 }
 
-impl Source {
-    /// The names of the files that a complete folder holds, with their checksums.
-    fn stored(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        self.files.iter().flat_map(RemoteFile::stored)
-    }
+/// A file of a complete folder.
+struct Stored<'a> {
+    name: &'a str,
+    sha256: Option<&'a str>,
+    max_size: u64,
 }
 
 impl RemoteFile {
-    fn stored(&self) -> Vec<(&str, Option<&str>)> {
+    /// The files that a complete folder holds of it.
+    fn stored(&self) -> Vec<Stored<'_>> {
         match &self.content {
-            Content::Plain { sha256 } => vec![(&self.name, Some(sha256))],
-            Content::Gzip { sha256 } => {
-                vec![(self.name.strip_suffix(".gz").unwrap_or(&self.name), Some(sha256))]
+            Content::Plain { sha256, size } => {
+                vec![Stored { name: &self.name, sha256: Some(sha256), max_size: *size }]
             }
-            Content::TarGzip { members, .. } => {
-                members.iter().map(|member| (member.name(), member.sha256.as_deref())).collect()
+            Content::Gzip { sha256, size } => {
+                let name = self.name.strip_suffix(".gz").unwrap_or(&self.name);
+                vec![Stored { name, sha256: Some(sha256), max_size: *size }]
             }
+            Content::TarGzip { members, .. } => members.iter().map(Member::stored).collect(),
+        }
+    }
+
+    /// Bytes that a download has at most.
+    fn max_size(&self) -> u64 {
+        match self.content {
+            Content::Plain { size, .. } | Content::TarGzip { size, .. } => size,
+            // However badly it is packed: no code of gzip takes more than 9 bits for a byte.
+            Content::Gzip { size, .. } => size + size / 8 + 1024,
         }
     }
 }
@@ -95,22 +117,38 @@ impl Member {
     fn name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or(&self.path)
     }
+
+    fn stored(&self) -> Stored<'_> {
+        Stored { name: self.name(), sha256: self.sha256.as_deref(), max_size: self.max_size }
+    }
 }
 
 /// How patient a download is.
 #[derive(Clone, Copy, Debug)]
 pub struct FetchOptions {
-    /// Silence after which a server counts as stalled, or as not there.
+    /// Longest wait for a name, a connection, an answer's head and for more of a file.
     pub timeout: Duration,
+    /// Bytes a second at which a file must come on average, once twice the timeout has gone by. With the
+    /// size, which is known, that ends every download: after 2 · timeout + size / rate.
+    pub min_rate: u64,
     /// Tries per file and mirror, where trying again may help.
     pub num_tries: u32,
     /// Pause before the second try; before the third it is twice as long, and so on.
     pub pause: Duration,
+    /// Whether files that bear a name of the data set's and are not what it holds are replaced: right in a
+    /// cache folder, wrong in a folder of somebody's own.
+    pub replaces: bool,
 }
 
 impl Default for FetchOptions {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(30), num_tries: 4, pause: Duration::from_secs(1) }
+        Self {
+            timeout: Duration::from_secs(30),
+            min_rate: 10_000,
+            num_tries: 4,
+            pause: Duration::from_secs(1),
+            replaces: false,
+        }
     }
 }
 
@@ -162,31 +200,32 @@ pub fn cache_dir(dataset: DatasetName) -> Option<PathBuf> {
 /// The folder that holds all files of a data set that was fetched before.
 pub fn cached(dataset: DatasetName) -> Option<PathBuf> {
     let (dir, source) = (cache_dir(dataset)?, source(dataset, None)?);
-    source.stored().all(|(name, _)| dir.join(name).is_file()).then_some(dir)
+    let mut stored = source.files.iter().flat_map(RemoteFile::stored);
+    stored.all(|file| dir.join(file.name).is_file()).then_some(dir)
 }
 
 /// Brings a data set's files into `dir`. Files that are there, with the right checksum, stay.
 ///
 /// A file is downloaded as `<name>.part`, from where an earlier try stopped if there was one; it gets its
-/// name once its checksum is right. What is wrong is deleted, what is not whole kept if its server can
-/// go on from the middle.
+/// name once its checksum is right. What is wrong or too large is deleted, what is not whole kept if its
+/// server can go on from the middle.
 ///
 /// # Errors
-/// No mirror gave a file, each with its reason, or the folder cannot be written.
+/// No mirror gave a file, each with its reason; the folder cannot be written or is full; a file there is
+/// another's; a proxy or a certificate file of the environment cannot be used.
 pub fn fetch(
     source: &Source,
     dir: &Path,
     options: &FetchOptions,
     on_event: &mut dyn FnMut(FetchEvent),
 ) -> Result<(), FetchError> {
-    let agent = download::agent(options.timeout);
-    let mut job = Job { dir, agent, options, on_event };
+    let mut job = Job { dir, client: Client::new(options)?, options, on_event };
     source.files.iter().try_for_each(|file| job.fetch(file, &source.page))
 }
 
 struct Job<'a> {
     dir: &'a Path,
-    agent: ureq::Agent,
+    client: Client,
     options: &'a FetchOptions,
     on_event: &'a mut dyn FnMut(FetchEvent),
 }
@@ -198,7 +237,10 @@ impl Job<'_> {
             (self.on_event)(FetchEvent::Present { name });
             return Ok(());
         }
-        let mut part = Part::new(self.dir.join(format!("{name}.part")));
+        if let Some(path) = unpack::foreign(file, self.dir).filter(|_| !self.options.replaces) {
+            return Err(FetchError::Foreign { path });
+        }
+        let mut part = Part::new(self.dir.join(format!("{name}.part")), file.max_size());
         let mut tried: Vec<(String, MirrorError)> = Vec::new();
         for mirror in &file.mirrors {
             if let Some((host, error)) = tried.last() {
@@ -209,14 +251,9 @@ impl Job<'_> {
                     (self.on_event)(FetchEvent::Stored { name });
                     return Ok(());
                 }
-                Err(Fault::Mirror(error)) => tried.push((host_of(mirror).to_string(), error)),
-                Err(Fault::Local(error)) => {
-                    // Another process's part is not ours to remove.
-                    if !matches!(error, FetchError::Busy { .. }) {
-                        part.discard();
-                    }
-                    return Err(error);
-                }
+                Err(Fault::Mirror(error)) => tried.push((server(mirror), error)),
+                // What is there stays: it may be another process's, or the disk may have room later.
+                Err(Fault::Local(error)) => return Err(error),
             }
         }
         let (name, page, kept) = (name.clone(), page.to_string(), part.settle());
@@ -230,7 +267,7 @@ impl Job<'_> {
         file: &RemoteFile,
         part: &mut Part,
     ) -> Result<(), Fault> {
-        let host = host_of(mirror);
+        let host = server(mirror);
         let mut num_tries = 0;
         loop {
             let is_resumed = part.len() > 0;
@@ -247,29 +284,37 @@ impl Job<'_> {
             if !helps || num_tries >= self.options.num_tries {
                 return Err(error.into());
             }
-            (self.on_event)(FetchEvent::Failed { host, error: &error });
+            (self.on_event)(FetchEvent::Failed { host: &host, error: &error });
             std::thread::sleep(self.options.pause * num_tries);
         }
     }
 
     fn try_once(&mut self, mirror: &str, file: &RemoteFile, part: &mut Part) -> Result<(), Fault> {
-        let (name, host) = (&file.name, host_of(mirror));
-        let mut transfer =
-            part.begin(&self.agent, &format!("{mirror}{name}"), self.options.timeout)?;
+        let (name, host) = (&file.name, server(mirror));
+        let mut transfer = part.begin(&self.client, &format!("{mirror}{name}"))?;
         let (from, total) = (transfer.at, transfer.total);
-        (self.on_event)(FetchEvent::Began { name, host, from, total });
-        while let Some(at) = transfer.advance()? {
-            (self.on_event)(FetchEvent::Bytes(at));
-        }
-        // Its file is locked, which on Windows keeps even us from reading it.
+        (self.on_event)(FetchEvent::Began { name, host: &host, from, total });
+        let end = loop {
+            match transfer.advance() {
+                Ok(Some(at)) => (self.on_event)(FetchEvent::Bytes(at)),
+                Ok(None) => break Ok(()),
+                Err(fault) => break Err(fault),
+            }
+        };
+        // Its file is locked, which on Windows keeps even us from reading or removing it.
         drop(transfer);
+        if let Err(Fault::Mirror(MirrorError::TooLarge { .. })) = end {
+            part.discard();
+        }
+        end?;
         unpack::store(&part.path, file, self.dir)
     }
 }
 
-/// The server in an address, with its scheme.
-fn host_of(url: &str) -> &str {
-    let host = url.find("://").map_or(0, |at| at + 3);
-    let end = url[host..].find('/').map_or(url.len(), |at| host + at);
-    &url[..end]
+/// The server in an address, with its scheme and without the name and password of an account.
+pub(crate) fn server(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host = authority.rsplit('@').next().unwrap_or(authority);
+    format!("{scheme}://{host}")
 }

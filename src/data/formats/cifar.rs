@@ -1,9 +1,26 @@
 //! CIFAR's binary version: records of one or two labels and 3·32·32 bytes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{CIFAR10_CLASSES, DataError, check_labels, owned, read_named};
-use crate::data::Dataset;
+use super::{CIFAR10_CLASSES, DataError, check_labels, input::Input, owned};
+use crate::{data::Dataset, files};
+
+/// The files of CIFAR-10, the test part last.
+pub(super) const FILES_10: [&str; 6] = [
+    "data_batch_1.bin",
+    "data_batch_2.bin",
+    "data_batch_3.bin",
+    "data_batch_4.bin",
+    "data_batch_5.bin",
+    "test_batch.bin",
+];
+/// The files of CIFAR-100.
+pub(super) const FILES_100: [&str; 2] = ["train.bin", "test.bin"];
+/// Names of the 100 classes, one a line: an extra of the archive.
+const NAMES: &str = "fine_label_names.txt";
+/// Images of one file at most: all that there are of CIFAR.
+const MOST_IMAGES: usize = 60_000;
+const PIXELS: usize = 3 * 32 * 32;
 
 #[derive(Clone, Copy)]
 struct Layout {
@@ -11,61 +28,57 @@ struct Layout {
     label_at: usize,
 }
 
-/// Training and test part of CIFAR-10, images (3, 32, 32).
-pub(super) fn load_10(dir: &Path) -> Result<(Dataset, Dataset), DataError> {
-    let train: Vec<String> = (1..=5).map(|i| format!("data_batch_{i}.bin")).collect();
-    let train: Vec<&str> = train.iter().map(String::as_str).collect();
-    let classes = owned(&CIFAR10_CLASSES);
-    let layout = Layout { label_bytes: 1, label_at: 0 };
-    Ok((
-        load_part(dir, &train, layout, classes.clone())?,
-        load_part(dir, &["test_batch.bin"], layout, classes)?,
-    ))
+/// The names that each of these files may have.
+pub(super) fn files(names: &[&str]) -> Vec<Vec<String>> {
+    names.iter().map(|name| vec![name.to_string(), format!("{name}.gz")]).collect()
 }
 
-/// Training and test part of CIFAR-100, images (3, 32, 32), fine labels.
-pub(super) fn load_100(dir: &Path) -> Result<(Dataset, Dataset), DataError> {
-    let classes: Vec<String> = match read_named(dir, &["fine_label_names.txt"]) {
-        Ok((_, text)) => {
-            let text = String::from_utf8_lossy(&text).into_owned();
-            text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Into::into).collect()
-        }
-        // The names are an extra of the archive; the numbers serve as well.
-        Err(_) => Vec::new(),
-    };
-    let classes = if classes.len() == 100 {
-        classes
-    } else {
-        (0..100).map(|class| format!("class {class}")).collect()
-    };
-    let layout = Layout { label_bytes: 2, label_at: 1 };
-    Ok((
-        load_part(dir, &["train.bin"], layout, classes.clone())?,
-        load_part(dir, &["test.bin"], layout, classes)?,
-    ))
+/// Training and test part of CIFAR-10 from [`FILES_10`], images (3, 32, 32).
+pub(super) fn load_10(files: &[PathBuf]) -> Result<(Dataset, Dataset), DataError> {
+    load(files, Layout { label_bytes: 1, label_at: 0 }, &owned(&CIFAR10_CLASSES))
 }
 
-fn load_part(
-    dir: &Path,
-    files: &[&str],
+/// Training and test part of CIFAR-100 from [`FILES_100`], images (3, 32, 32), fine labels.
+pub(super) fn load_100(files: &[PathBuf]) -> Result<(Dataset, Dataset), DataError> {
+    // The numbers serve as well.
+    let names = files[0].parent().and_then(|dir| class_names(&dir.join(NAMES)));
+    let names = names.unwrap_or_else(|| (0..100).map(|class| format!("class {class}")).collect());
+    load(files, Layout { label_bytes: 2, label_at: 1 }, &names)
+}
+
+fn class_names(path: &Path) -> Option<Vec<String>> {
+    let text = files::read_at_most(path, 1 << 16).ok()?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let names: Vec<String> = lines.map(Into::into).collect();
+    (names.len() == 100).then_some(names)
+}
+
+fn load(
+    files: &[PathBuf],
     layout: Layout,
-    class_names: Vec<String>,
-) -> Result<Dataset, DataError> {
-    const PIXELS: usize = 3 * 32 * 32;
+    names: &[String],
+) -> Result<(Dataset, Dataset), DataError> {
+    let [train @ .., _] = files else { unreachable!("there are at least two files") };
+    Ok((load_part(train, layout, names)?, load_part(&files[train.len()..], layout, names)?))
+}
+
+fn load_part(files: &[PathBuf], layout: Layout, names: &[String]) -> Result<Dataset, DataError> {
     let record = layout.label_bytes + PIXELS;
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
-    for file in files {
-        let (path, bytes) = read_named(dir, &[file, &format!("{file}.gz")])?;
+    for path in files {
+        let bytes = Input::open(path)?.read_all((MOST_IMAGES * record) as u64)?;
         if bytes.is_empty() || bytes.len() % record != 0 {
             let expected = (bytes.len() / record + 1) * record;
-            return Err(DataError::Length { path, expected, found: bytes.len() });
+            let found = bytes.len().to_string();
+            return Err(DataError::Length { path: path.clone(), expected, found });
         }
         let first = labels.len();
         for item in bytes.chunks(record) {
             labels.push(u32::from(item[layout.label_at]));
             pixels.extend_from_slice(&item[layout.label_bytes..]);
         }
-        check_labels(&path, &labels[first..], class_names.len())?;
+        check_labels(path, &labels[first..], names.len())?;
     }
-    Ok(Dataset::from_bytes(pixels, labels, [3, 32, 32], class_names))
+    Ok(Dataset::from_bytes(pixels, labels, [3, 32, 32], names.to_vec()))
 }

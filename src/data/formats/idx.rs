@@ -1,14 +1,18 @@
 //! IDX, the format of MNIST and Fashion-MNIST, plain or gzipped.
+//!
+//! # Source
+//! The header as on <http://yann.lecun.com/exdb/mnist/>: two zeros, the type of the elements, the number of
+//! dimensions, and every dimension in four bytes, the first byte first.
 
 use std::path::{Path, PathBuf};
 
-use super::{DataError, check_labels, read_named, unpack};
-use crate::{assets, data::Dataset};
+use super::input::Input;
+use crate::{
+    assets,
+    data::{DataError, Dataset},
+};
 
-/// The folder of the set that travels with the program.
-const EMBEDDED: &str = "fashion-mnist";
-
-/// The files of that set.
+/// The files of the set that travels with the program: training images and labels, then those of the test part.
 pub(in crate::data) const EMBEDDED_FILES: [&str; 4] = [
     "fashion-mnist/train-images-idx3-ubyte.gz",
     "fashion-mnist/train-labels-idx1-ubyte.gz",
@@ -16,95 +20,177 @@ pub(in crate::data) const EMBEDDED_FILES: [&str; 4] = [
     "fashion-mnist/t10k-labels-idx1-ubyte.gz",
 ];
 
-/// Where bytes come from: a folder, or the program itself.
-pub(super) enum Source<'a> {
-    Folder(&'a Path),
-    Embedded,
+const IMAGES: &str = "an IDX file of images";
+const LABELS: &str = "an IDX file of labels";
+
+/// The names of the same four files in a folder: plain or gzipped, of grey images or of colour ones.
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) fn files() -> Vec<Vec<String>> {
+    let names = |(part, dims): (&str, &[u32])| {
+        // The hyphen became a dot in some mirrors.
+        let plain = dims
+            .iter()
+            .flat_map(|dims| ["-", "."].map(|dot| format!("{part}{dot}idx{dims}-ubyte")));
+        plain.flat_map(|name| [name.clone(), format!("{name}.gz")]).collect()
+    };
+    let images: &[u32] = &[3, 4];
+    let parts = [
+        ("train-images", images),
+        ("train-labels", &[1]),
+        ("t10k-images", images),
+        ("t10k-labels", &[1]),
+    ];
+    parts.into_iter().map(names).collect()
 }
 
-/// Training and test part, images (1, H, W).
-pub(super) fn load(
-    source: &Source,
-    class_names: &[String],
-) -> Result<(Dataset, Dataset), DataError> {
-    Ok((load_part(source, "train", class_names)?, load_part(source, "t10k", class_names)?))
+/// Training and test part of the four files, images (C, H, W).
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) fn load(files: &[PathBuf], known: &[&str]) -> Result<(Dataset, Dataset), DataError> {
+    let inputs = files.iter().map(|path| Input::open(path)).collect::<Result<_, _>>()?;
+    load_inputs(inputs, known)
 }
 
-fn load_part(source: &Source, part: &str, class_names: &[String]) -> Result<Dataset, DataError> {
-    let (images_path, images) = read_file(source, &format!("{part}-images"), "idx3")?;
-    let (labels_path, labels) = read_file(source, &format!("{part}-labels"), "idx1")?;
-    let ([num_images, height, width], pixels) = parse::<3>(&images_path, &images)?;
-    let ([num_labels], labels) = parse::<1>(&labels_path, &labels)?;
-    if num_images != num_labels {
-        return Err(DataError::Count {
-            images: images_path,
-            num_images,
-            labels: labels_path,
-            num_labels,
-        });
+/// Training and test part of the set that travels with the program.
+pub(super) fn load_embedded(known: &[&str]) -> Result<(Dataset, Dataset), DataError> {
+    let open = |name: &&'static str| match assets::get(name) {
+        Some(bytes) => Input::of_bytes(Path::new(name), bytes),
+        None => Err(DataError::Missing {
+            names: name.to_string(),
+            dir: "the program".into(),
+            hint: String::new(),
+        }),
+    };
+    load_inputs(EMBEDDED_FILES.iter().map(open).collect::<Result<_, _>>()?, known)
+}
+
+fn load_inputs(inputs: Vec<Input>, known: &[&str]) -> Result<(Dataset, Dataset), DataError> {
+    let Ok([train_images, train_labels, test_images, test_labels]) = <[Input; 4]>::try_from(inputs)
+    else {
+        unreachable!("there are four files")
+    };
+    let test_path = test_labels.path.clone();
+    let train = Part::read(train_images, train_labels)?;
+    let test = Part::read(test_images, test_labels)?;
+    // Classes are the labels that the training part holds: any number of them, whichever they are.
+    let mut labels = train.labels.clone();
+    labels.sort_unstable();
+    labels.dedup();
+    let mut unknown: Vec<u8> =
+        test.labels.iter().copied().filter(|label| labels.binary_search(label).is_err()).collect();
+    unknown.sort_unstable();
+    unknown.dedup();
+    if !unknown.is_empty() && !train.labels.is_empty() {
+        let unknown: Vec<String> = unknown.iter().map(ToString::to_string).collect();
+        return Err(DataError::UnknownLabels { path: test_path, labels: unknown.join(", ") });
     }
-    let labels: Vec<u32> = labels.iter().map(|&label| u32::from(label)).collect();
-    check_labels(&labels_path, &labels, class_names.len())?;
-    Ok(Dataset::from_bytes(pixels.to_vec(), labels, [1, height, width], class_names.to_vec()))
+    let is_known = labels.iter().all(|&label| usize::from(label) < known.len());
+    let name = |&label: &u8| match is_known {
+        true => known[usize::from(label)].to_string(),
+        false => label.to_string(),
+    };
+    let names: Vec<String> = labels.iter().map(name).collect();
+    Ok((train.into_dataset(&labels, &names), test.into_dataset(&labels, &names)))
 }
 
-fn read_file(source: &Source, stem: &str, kind: &str) -> Result<(PathBuf, Vec<u8>), DataError> {
-    // The hyphen became a dot in some mirrors.
-    let plain = [format!("{stem}-{kind}-ubyte"), format!("{stem}.{kind}-ubyte")];
-    let names: Vec<String> =
-        plain.iter().flat_map(|name| [name.clone(), format!("{name}.gz")]).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    match source {
-        Source::Folder(dir) => read_named(dir, &names),
-        Source::Embedded => {
-            let here = |name: &&str| assets::get(&format!("{EMBEDDED}/{name}"));
-            let found = names.iter().find_map(|name| Some((*name, here(name)?)));
-            match found {
-                Some((name, bytes)) => unpack(PathBuf::from(name), bytes.to_vec()),
-                None => Err(DataError::Missing { names: names.join(", "), dir: EMBEDDED.into() }),
-            }
+/// Images with their labels as they stand in the files.
+struct Part {
+    shape: [usize; 3],
+    pixels: Vec<u8>,
+    labels: Vec<u8>,
+}
+
+impl Part {
+    fn read(images: Input, labels: Input) -> Result<Self, DataError> {
+        let (images_path, labels_path) = (images.path.clone(), labels.path.clone());
+        let (num_images, shape, pixels) = parse_images(images)?;
+        let (dims, labels) = parse(labels, LABELS, &[1])?;
+        if num_images != dims[0] {
+            return Err(DataError::Count {
+                images: images_path,
+                num_images,
+                labels: labels_path,
+                num_labels: dims[0],
+            });
         }
+        Ok(Self { shape, pixels, labels })
+    }
+
+    /// The class of an item is the place of its label among all.
+    fn into_dataset(self, labels: &[u8], names: &[String]) -> Dataset {
+        let class = |label| labels.partition_point(|&other| other < label) as u32;
+        let classes = self.labels.iter().map(|&label| class(label)).collect();
+        Dataset::from_bytes(self.pixels, classes, self.shape, names.to_vec())
     }
 }
 
-/// Dimensions (N, H, W) and bytes of a file of images.
+/// Number, shape (C, H, W) and bytes of the images in a file.
 ///
 /// # Errors
 /// It cannot be read, or is no such file.
 #[cfg(not(target_arch = "wasm32"))]
-pub(in crate::data) fn read_images(path: &Path) -> Result<([usize; 3], Vec<u8>), DataError> {
-    let bytes =
-        std::fs::read(path).map_err(|source| DataError::Io { path: path.to_path_buf(), source })?;
-    let (path, bytes) = unpack(path.to_path_buf(), bytes)?;
-    let (dims, pixels) = parse::<3>(&path, &bytes)?;
-    Ok((dims, pixels.to_vec()))
+pub(in crate::data) fn read_images(path: &Path) -> Result<(usize, [usize; 3], Vec<u8>), DataError> {
+    parse_images(Input::open(path)?)
 }
 
-/// Dimensions and payload of an IDX file of unsigned bytes with `D` dimensions.
-fn parse<'a, const D: usize>(
-    path: &Path,
-    bytes: &'a [u8],
-) -> Result<([usize; D], &'a [u8]), DataError> {
-    let header = 4 + 4 * D;
-    if bytes.len() < header {
-        let (path, found) = (path.to_path_buf(), bytes.len());
-        return Err(DataError::Length { path, expected: header, found });
+/// Images (N, H, W), (N, 1, H, W), (N, 3, H, W) or with the channels last.
+fn parse_images(input: Input) -> Result<(usize, [usize; 3], Vec<u8>), DataError> {
+    let path = input.path.clone();
+    let (dims, bytes) = parse(input, IMAGES, &[3, 4])?;
+    match dims[..] {
+        [count, h, w] => Ok((count, [1, h, w], bytes)),
+        [count, c @ (1 | 3), h, w] if !matches!(w, 1 | 3) => Ok((count, [c, h, w], bytes)),
+        [count, h, w, c @ (1 | 3)] if !matches!(h, 1 | 3) => {
+            let planes = bytes.chunks(h * w * c).flat_map(|image| {
+                (0..c).flat_map(move |k| image.iter().skip(k).step_by(c).copied())
+            });
+            Ok((count, [c, h, w], planes.collect()))
+        }
+        _ => Err(DataError::Format {
+            path,
+            expected: IMAGES,
+            found: format!(
+                "its shape {dims:?} is neither (N, C, H, W) nor (N, H, W, C) of one or three channels C"
+            ),
+        }),
     }
-    if bytes[..4] != [0, 0, 8, D as u8] {
-        return Err(DataError::Format {
-            path: path.to_path_buf(),
-            expected: if D == 3 { "an IDX file of images" } else { "an IDX file of labels" },
-            found: format!("it begins with {:02x?} instead of {:02x?}", &bytes[..4], [0, 0, 8, D]),
-        });
+}
+
+/// Dimensions and payload of an IDX file of unsigned bytes, whose number of dimensions is one of `allowed`.
+fn parse(
+    mut input: Input,
+    expected: &'static str,
+    allowed: &[u8],
+) -> Result<(Vec<usize>, Vec<u8>), DataError> {
+    let path = input.path.clone();
+    let wrong = |found| Err(DataError::Format { path: path.clone(), expected, found });
+    let start = input.take(4)?;
+    let kind = match start[2] {
+        8 => None,
+        9 => Some("signed bytes"),
+        11 => Some("16-bit integers"),
+        12 => Some("32-bit integers"),
+        13 => Some("32-bit floats"),
+        14 => Some("64-bit floats"),
+        _ => Some(""),
+    };
+    let num_dims = start[3];
+    match kind {
+        _ if start[..2] != [0, 0] || kind == Some("") => {
+            return wrong(format!(
+                "it begins with {start:02x?} instead of [00, 00, 08, {:02x}]",
+                allowed[0]
+            ));
+        }
+        Some(kind) => return wrong(format!("its elements are {kind}; unsigned bytes are read")),
+        None if !allowed.contains(&num_dims) => {
+            return wrong(format!("it has {num_dims} dimensions instead of {}", allowed[0]));
+        }
+        None => {}
     }
-    let dims: [usize; D] = std::array::from_fn(|d| {
-        let at = 4 + 4 * d;
-        u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]) as usize
-    });
-    let expected = dims.iter().fold(1usize, |n, &dim| n.saturating_mul(dim)).saturating_add(header);
-    if bytes.len() != expected {
-        let (path, found) = (path.to_path_buf(), bytes.len());
-        return Err(DataError::Length { path, expected, found });
-    }
-    Ok((dims, &bytes[header..]))
+    let dims = input.take(4 * usize::from(num_dims))?;
+    let dims = dims.chunks_exact(4).map(|d| u32::from_be_bytes([d[0], d[1], d[2], d[3]]) as usize);
+    let dims: Vec<usize> = dims.collect();
+    let bytes = input.take(dims.iter().fold(1, |product, &dim| product.saturating_mul(dim)))?;
+    input.finish()?;
+    Ok((dims, bytes))
 }

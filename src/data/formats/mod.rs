@@ -2,149 +2,25 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 mod cifar;
+#[cfg(not(target_arch = "wasm32"))]
+mod folder;
 mod idx;
+mod input;
 #[cfg(not(target_arch = "wasm32"))]
 mod svhn;
 
-use std::{
-    fs,
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use flate2::read::GzDecoder;
-
-use super::Dataset;
-use crate::{config::DatasetName, picture::PictureError};
-use idx::Source;
+use super::{DataError, Dataset};
+use crate::config::DatasetName;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::files::file_name;
+#[cfg(not(target_arch = "wasm32"))]
+use folder::Folder;
 
 pub(super) use idx::EMBEDDED_FILES;
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) use idx::read_images;
-
-/// Why a data set could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum DataError {
-    /// A data set that lives in files was asked for without a folder, and was not fetched before.
-    #[error(
-        "data set `{dataset}` is read from files: get them with `jempp fetch {dataset}`, or name their \
-         folder with --data DIR"
-    )]
-    NoDir {
-        /// The data set.
-        dataset: String,
-    },
-    /// A folder or a file without an image.
-    #[error("there is no image in {path}; a folder must hold pictures ({endings})")]
-    NoImages {
-        /// The folder or file.
-        path: PathBuf,
-        /// What pictures may end in.
-        endings: String,
-    },
-    /// Images of another size than the model's.
-    #[error("{path} holds images of shape {found:?} (C, H, W); the model takes {expected:?}")]
-    Size {
-        /// The file.
-        path: PathBuf,
-        /// What is needed.
-        expected: [usize; 3],
-        /// What there is.
-        found: [usize; 3],
-    },
-    /// A picture.
-    #[error(transparent)]
-    Picture(#[from] PictureError),
-    /// None of the names a file may have exists.
-    #[error("missing data file: none of {names} in {dir}")]
-    Missing {
-        /// The names looked for.
-        names: String,
-        /// The folder looked in.
-        dir: PathBuf,
-    },
-    /// The operating system refused the read.
-    #[error("cannot read {path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        source: std::io::Error,
-    },
-    /// The file is not what its name says.
-    #[error("{path} is not {expected}: {found}")]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// The format looked for.
-        expected: &'static str,
-        /// What stands there instead.
-        found: String,
-    },
-    /// The file is too short or too long.
-    #[error("{path} is truncated or corrupt: expected {expected} bytes, found {found}")]
-    Length {
-        /// The file.
-        path: PathBuf,
-        /// Bytes its header (or its format) promises, after unpacking.
-        expected: usize,
-        /// Bytes that are there, after unpacking.
-        found: usize,
-    },
-    /// A label past the number of classes.
-    #[error(
-        "{path} is corrupt: label {label} at item {index}, but there are {num_classes} classes"
-    )]
-    Label {
-        /// The file.
-        path: PathBuf,
-        /// The label found.
-        label: u32,
-        /// Which item.
-        index: usize,
-        /// How many classes the data set has.
-        num_classes: usize,
-    },
-    /// Images and labels do not pair up.
-    #[error("{images} holds {num_images} images but {labels} holds {num_labels} labels")]
-    Count {
-        /// The image file.
-        images: PathBuf,
-        /// Images in it.
-        num_images: usize,
-        /// The label file.
-        labels: PathBuf,
-        /// Labels in it.
-        num_labels: usize,
-    },
-    /// Images of two sizes, or of none.
-    #[error(
-        "the training images have shape {train:?} and the test images {test:?} (C, H, W); they must be \
-         equal and not empty"
-    )]
-    Shapes {
-        /// Of the training part.
-        train: [usize; 3],
-        /// Of the test part.
-        test: [usize; 3],
-    },
-    /// Nothing would be left to train on.
-    #[error("data.num_validation = {num_validation} leaves nothing of {num_train} training images")]
-    TooMuchValidation {
-        /// Images to hold out.
-        num_validation: usize,
-        /// Images there are.
-        num_train: usize,
-    },
-    /// Not one whole batch.
-    #[error("data.batch_size = {batch_size} is more than the {num_train} training images")]
-    BatchTooLarge {
-        /// Images per step.
-        batch_size: usize,
-        /// Images there are.
-        num_train: usize,
-    },
-}
 
 const FASHION_CLASSES: [&str; 10] = [
     "T-shirt/top",
@@ -188,63 +64,76 @@ pub(super) fn class_names(dataset: DatasetName) -> Option<Vec<String>> {
     }
 }
 
-/// Training and test part of an image set.
-pub(super) fn load(dataset: DatasetName, dir: &Path) -> Result<(Dataset, Dataset), DataError> {
-    match dataset {
-        DatasetName::FashionMnistEmbedded => idx::load(&Source::Embedded, &owned(&FASHION_CLASSES)),
-        DatasetName::FashionMnist => idx::load(&Source::Folder(dir), &owned(&FASHION_CLASSES)),
-        DatasetName::Mnist => idx::load(&Source::Folder(dir), &owned(&DIGITS)),
-        #[cfg(not(target_arch = "wasm32"))]
-        DatasetName::Cifar10 => cifar::load_10(dir),
-        #[cfg(not(target_arch = "wasm32"))]
-        DatasetName::Cifar100 => cifar::load_100(dir),
-        #[cfg(not(target_arch = "wasm32"))]
-        DatasetName::Svhn => svhn::load(dir, &owned(&DIGITS)),
-        // A browser has no folders.
-        #[cfg(target_arch = "wasm32")]
-        DatasetName::Cifar10 | DatasetName::Cifar100 | DatasetName::Svhn => {
-            Err(DataError::NoDir { dataset: cli_name(dataset) })
-        }
-        _ => unreachable!("2-D densities are drawn, not read"),
+/// What a folder gave.
+#[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "a browser has no folders"))]
+pub(super) struct Found {
+    /// Training and test part.
+    pub(super) parts: (Dataset, Dataset),
+    /// The folder that the files lie in.
+    pub(super) dir: PathBuf,
+    /// Names of the files that were read.
+    pub(super) files: Vec<String>,
+    /// What was passed over, and why.
+    pub(super) skipped: Vec<String>,
+}
+
+/// A data set of files in `dir`, or in a folder of it.
+///
+/// # Errors
+/// The folder does not hold one such set, or a file is not what it should be.
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) fn load(dataset: DatasetName, dir: &Path) -> Result<Found, DataError> {
+    let Folder { dir, files, skipped } = folder::find(dataset, dir)?;
+    let parts = match dataset {
+        DatasetName::FashionMnist => idx::load(&files, &FASHION_CLASSES)?,
+        DatasetName::Mnist => idx::load(&files, &DIGITS)?,
+        DatasetName::Cifar10 => cifar::load_10(&files)?,
+        DatasetName::Cifar100 => cifar::load_100(&files)?,
+        DatasetName::Svhn => svhn::load(&files, &owned(&DIGITS))?,
+        _ => unreachable!("no other data set is read from files"),
+    };
+    let files = files.iter().map(|path| file_name(path)).collect();
+    Ok(Found { parts, dir, files, skipped })
+}
+
+/// A browser has no folders.
+#[cfg(target_arch = "wasm32")]
+pub(super) fn load(dataset: DatasetName, _dir: &Path) -> Result<Found, DataError> {
+    Err(DataError::NoDir { dataset: cli_name(dataset) })
+}
+
+/// The images that travel with the program, training and test part.
+pub(super) fn load_embedded() -> Result<(Dataset, Dataset), DataError> {
+    idx::load_embedded(&FASHION_CLASSES)
+}
+
+/// Why a data set that reads no files cannot use the folder `dir`, and what would.
+pub(super) fn unused(dataset: DatasetName, dir: &Path) -> DataError {
+    let is_embedded = dataset == DatasetName::FashionMnistEmbedded;
+    let reason = if is_embedded { "is inside the program" } else { "is drawn from a formula" };
+    DataError::Unused { dataset: cli_name(dataset), reason, advice: advice(dir) }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn advice(dir: &Path) -> String {
+    let name = dir.display();
+    match folder::looks_like(dir) {
+        _ if dir.is_file() => format!("leave {name} out, which is a file"),
+        Some(found) => format!("leave {name} out; {found}"),
+        None => format!("to train on files in {name} choose --dataset {}", folder::choices()),
     }
+}
+
+#[cfg(target_arch = "wasm32")]
+fn advice(dir: &Path) -> String {
+    format!("leave {} out", dir.display())
 }
 
 fn owned(names: &[&str]) -> Vec<String> {
     names.iter().map(ToString::to_string).collect()
 }
 
-/// Bytes of a file found in `dir` or one level below (where archives unpack to), unpacked.
-fn read_named(dir: &Path, names: &[&str]) -> Result<(PathBuf, Vec<u8>), DataError> {
-    let mut folders = vec![dir.to_path_buf()];
-    if let Ok(entries) = fs::read_dir(dir) {
-        let mut below: Vec<PathBuf> =
-            entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
-        below.sort();
-        folders.extend(below);
-    }
-    let candidates = folders.iter().flat_map(|folder| names.iter().map(move |n| folder.join(n)));
-    let Some(path) = candidates.into_iter().find(|path| path.is_file()) else {
-        return Err(DataError::Missing { names: names.join(", "), dir: dir.to_path_buf() });
-    };
-    let bytes = fs::read(&path).map_err(|source| DataError::Io { path: path.clone(), source })?;
-    unpack(path, bytes)
-}
-
-fn unpack(path: PathBuf, bytes: Vec<u8>) -> Result<(PathBuf, Vec<u8>), DataError> {
-    if !bytes.starts_with(&[0x1f, 0x8b]) {
-        return Ok((path, bytes));
-    }
-    let mut unpacked = Vec::new();
-    match GzDecoder::new(bytes.as_slice()).read_to_end(&mut unpacked) {
-        Ok(_) => Ok((path, unpacked)),
-        Err(error) => Err(DataError::Format {
-            path,
-            expected: "a whole gzip file",
-            found: format!("{error}; its {} packed bytes gave {}", bytes.len(), unpacked.len()),
-        }),
-    }
-}
-
+#[cfg(not(target_arch = "wasm32"))]
 fn check_labels(path: &Path, labels: &[u32], num_classes: usize) -> Result<(), DataError> {
     match labels.iter().position(|&label| label as usize >= num_classes) {
         None => Ok(()),

@@ -3,17 +3,22 @@
 use std::{
     io::Read,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use flate2::read::ZlibDecoder;
 use matfile::{Array, MatFile, NumericData};
 
-use super::{DataError, read_named};
+use super::{DataError, input::Input};
 use crate::data::Dataset;
 
 const EXPECTED: &str = "one of SVHN's files of 32×32 digits";
 const SIDE: usize = 32;
+/// The files of the set.
+pub(super) const FILES: [&str; 2] = ["train_32x32.mat", "test_32x32.mat"];
+/// Bytes that are read of one file, and of one element unpacked, at most: the training part, the larger of the two,
+/// takes 182 MB packed and 225 MB unpacked.
+const MOST: u64 = 512 << 20;
 /// Bytes before the first element, and of an element's tag.
 const HEADER: usize = 128;
 const TAG: usize = 8;
@@ -26,26 +31,26 @@ const COMPRESSED: u32 = 15;
 /// # Source
 /// Netzer et al., "Reading Digits in Natural Images with Unsupervised Feature Learning", 2011;
 /// format 2 of <http://ufldl.stanford.edu/housenumbers/>.
-pub(super) fn load(dir: &Path, class_names: &[String]) -> Result<(Dataset, Dataset), DataError> {
-    Ok((
-        load_part(dir, "train_32x32.mat", class_names)?,
-        load_part(dir, "test_32x32.mat", class_names)?,
-    ))
+pub(super) fn load(
+    files: &[PathBuf],
+    class_names: &[String],
+) -> Result<(Dataset, Dataset), DataError> {
+    Ok((load_part(&files[0], class_names)?, load_part(&files[1], class_names)?))
 }
 
-fn load_part(dir: &Path, name: &str, class_names: &[String]) -> Result<Dataset, DataError> {
-    let (path, bytes) = read_named(dir, &[name])?;
-    let files = parse(&path, &bytes)?;
+fn load_part(path: &Path, class_names: &[String]) -> Result<Dataset, DataError> {
+    let bytes = Input::open(path)?.read_all(MOST)?;
+    let files = parse(path, &bytes)?;
     drop(bytes);
-    let pixels = pixels(&path, array(&path, &files, "X")?)?;
-    let labels = labels(&path, array(&path, &files, "y")?)?;
+    let pixels = pixels(path, array(path, &files, "X")?)?;
+    let labels = labels(path, array(path, &files, "y")?)?;
     let num_images = pixels.len() / (3 * SIDE * SIDE);
     if num_images != labels.len() {
         let num_labels = labels.len();
         return Err(DataError::Count {
-            images: path.clone(),
+            images: path.to_path_buf(),
             num_images,
-            labels: path,
+            labels: path.to_path_buf(),
             num_labels,
         });
     }
@@ -61,8 +66,11 @@ fn format_error(path: &Path, found: String) -> DataError {
 /// matfile takes what is cut off for the end of the file and writes to stdout and stderr about what it
 /// does not know. So lengths and types are checked, and elements unpacked, before it sees them.
 fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<MatFile>, DataError> {
-    let short =
-        |expected| DataError::Length { path: path.to_path_buf(), expected, found: bytes.len() };
+    let short = |expected| DataError::Length {
+        path: path.to_path_buf(),
+        expected,
+        found: bytes.len().to_string(),
+    };
     let header = bytes.get(..HEADER).ok_or_else(|| short(HEADER))?;
     if header[HEADER - 4..] != [0, 1, b'I', b'M'] {
         let found = format!("its header ends with {:02x?}, not as MATLAB v5's", &header[124..]);
@@ -116,6 +124,13 @@ fn unpack<'a>(path: &Path, packed: &'a [u8]) -> Result<impl Read + 'a, DataError
     let (kind, len) = read_tag(&tag);
     if kind != MATRIX {
         return Err(format_error(path, format!("an element of type {kind} is compressed")));
+    }
+    if len as u64 > MOST {
+        return Err(DataError::TooLarge {
+            path: path.to_path_buf(),
+            found: format!("a compressed element promises {len} bytes"),
+            most: MOST.to_string(),
+        });
     }
     // One byte more than promised: zlib compares its checksum when its end is reached.
     Ok(std::io::Cursor::new(tag).chain(unpacked.take(len as u64 + 1)))

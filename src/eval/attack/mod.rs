@@ -10,7 +10,7 @@ use burn::tensor::{Int, Tensor};
 use rand::seq::SliceRandom;
 
 use super::{
-    Progress,
+    EvalError, Progress,
     metrics::proportion,
     results::{Attack, AttackCurve, BallNorm, Defence},
     subject::{Differentiated, Subject, read},
@@ -89,6 +89,9 @@ pub(super) fn radii(config: &EvalConfig, norm: BallNorm) -> &[f64] {
 }
 
 /// Accuracy over ε for every norm and defence, and `num_shown` attacked images of each norm.
+///
+/// # Errors
+/// The evaluation is to stop.
 pub(super) fn attack(
     subject: &Subject,
     refinement: Option<&Refinement>,
@@ -97,20 +100,20 @@ pub(super) fn attack(
     seed: u64,
     num_shown: usize,
     progress: &mut Progress,
-) -> (Attack, Vec<Attacked>) {
+) -> Result<(Attack, Vec<Attacked>), EvalError> {
     let (mut curves, mut shown) = (Vec::new(), Vec::new());
     for norm in BallNorm::ALL {
         let mut run = |defence, count| {
             let duel = Duel { subject, refinement, defence, norm, config, seed };
             duel.run(images.first(count), num_shown, progress)
         };
-        let bare = run(Defence::None, config.num_attacked);
+        let bare = run(Defence::None, config.num_attacked)?;
         curves.push(bare.curve(norm, Defence::None, config));
         shown.push(Attacked { norm, values: bare.shown, columns: 1 + radii(config, norm).len() });
 
         let mut worst: Option<Outcome> = None;
         for defence in on_refined(config, refinement) {
-            let outcome = run(defence, config.num_attacked_refined);
+            let outcome = run(defence, config.num_attacked_refined)?;
             curves.push(outcome.curve(norm, defence, config));
             worst = Some(match worst {
                 None => outcome,
@@ -120,7 +123,7 @@ pub(super) fn attack(
         curves.extend(worst.map(|worst| worst.curve(norm, Defence::RefinedWorst, config)));
     }
     let refinement = refinement.map_or_else(|| "none".to_string(), |r| r.words().to_string());
-    (Attack { curves, refinement }, shown)
+    Ok((Attack { curves, refinement }, shown))
 }
 
 /// What became of the images.
@@ -162,7 +165,15 @@ struct Duel<'a> {
 impl Duel<'_> {
     /// Attacks at every radius. An image that was fooled in a ball is fooled in every larger one, which holds it: it
     /// is not attacked again. Behind a refinement one miss is enough, and its noise may have been the cause.
-    fn run(&self, images: Images, num_shown: usize, progress: &mut Progress) -> Outcome {
+    ///
+    /// # Errors
+    /// The evaluation is to stop.
+    fn run(
+        &self,
+        images: Images,
+        num_shown: usize,
+        progress: &mut Progress,
+    ) -> Result<Outcome, EvalError> {
         let (num_images, num_pixels) = (images.labels.len(), self.subject.num_pixels());
         let num_shown = num_shown.min(num_images);
         let mut columns = vec![images.first(num_shown).values.to_vec()];
@@ -171,7 +182,7 @@ impl Duel<'_> {
             let mut predicted = predicted.iter();
             standing.retain(|&image| predicted.next() == Some(&images.labels[image]));
         };
-        keep(&mut standing, &self.predict(images.values, 0));
+        keep(&mut standing, &self.predict(images.values, 0, progress)?);
         let mut history = vec![standing.clone()];
         for (index, &radius) in radii(self.config, self.norm).iter().enumerate() {
             let ball = Ball::new(self.norm, radius);
@@ -179,15 +190,15 @@ impl Duel<'_> {
             for restart in 0..self.config.attack_restarts {
                 let round = (index * self.config.attack_restarts + restart) as u32;
                 let (values, labels) = pick(images, &standing, num_pixels);
-                let attacked = self.attacked(&ball, &values, &labels, round);
+                let attacked = self.attacked(&ball, &values, &labels, round, progress)?;
                 let is_shown = |(image, _): &(&usize, &[f32])| **image < num_shown;
                 for (image, item) in
                     standing.iter().zip(attacked.chunks(num_pixels)).filter(is_shown)
                 {
                     column[image * num_pixels..(image + 1) * num_pixels].copy_from_slice(item);
                 }
-                keep(&mut standing, &self.predict(&attacked, 1 + round));
-                progress.step();
+                keep(&mut standing, &self.predict(&attacked, 1 + round, progress)?);
+                progress.step()?;
             }
             columns.push(column);
             history.push(standing.clone());
@@ -197,11 +208,21 @@ impl Duel<'_> {
             columns.iter().flat_map(move |column| column[place.clone()].iter().copied())
         };
         let shown = (0..num_shown).flat_map(row).collect();
-        Outcome { num_images, standing: history, shown }
+        Ok(Outcome { num_images, standing: history, shown })
     }
 
     /// The images attacked, by batches.
-    fn attacked(&self, ball: &Ball, values: &[f32], labels: &[u32], round: u32) -> Vec<f32> {
+    ///
+    /// # Errors
+    /// The evaluation is to stop.
+    fn attacked(
+        &self,
+        ball: &Ball,
+        values: &[f32],
+        labels: &[u32],
+        round: u32,
+        progress: &Progress,
+    ) -> Result<Vec<f32>, EvalError> {
         let num_pixels = self.subject.num_pixels();
         let mut attacked = Vec::with_capacity(values.len());
         let batches = values.chunks(self.subject.batch_size() * num_pixels);
@@ -218,21 +239,29 @@ impl Duel<'_> {
             let first = round.wrapping_mul(num_steps as u32);
             let stream = ATTACKER_STREAM + 2 * batch as u32;
             let slope = |x: &Tensor<4>, step: u32| {
+                if progress.is_stopped() {
+                    // The rest of the way costs nothing, and is thrown away.
+                    return (x.zeros_like(), None);
+                }
                 let step = first.wrapping_add(step);
                 self.slope(x, &labels, NoiseKey { seed: self.seed, stream, step })
             };
             if self.is_adaptive() && round.is_multiple_of(self.config.attack_restarts as u32) {
                 // Who knows of the refinement can do what one can who does not, and go on from there.
                 let bare = |x: &Tensor<4>, _| {
+                    if progress.is_stopped() {
+                        return (x.zeros_like(), None);
+                    }
                     (self.subject.loss_gradient(x.clone(), &labels).gradient, None)
                 };
                 start = ascend(&bare, ball, &center, start, &labels, num_steps);
             }
             let x = ascend(&slope, ball, &center, start, &labels, num_steps);
+            progress.check()?;
             let [x] = read([x.reshape([values.len() / num_pixels, num_pixels])]);
             attacked.extend(x);
         }
-        attacked
+        Ok(attacked)
     }
 
     /// Whether the attacker knows of the refinement.
@@ -265,10 +294,19 @@ impl Duel<'_> {
     }
 
     /// The classes that the defender sees, with noise of its own for every `round`.
-    fn predict(&self, values: &[f32], round: u32) -> Vec<u32> {
-        let batch_size = self.subject.batch_size();
-        let batches = values.chunks(batch_size * self.subject.num_pixels());
-        let predicted = batches.enumerate().map(|(batch, values)| {
+    ///
+    /// # Errors
+    /// The evaluation is to stop.
+    fn predict(
+        &self,
+        values: &[f32],
+        round: u32,
+        progress: &Progress,
+    ) -> Result<Vec<u32>, EvalError> {
+        let mut predicted = Vec::new();
+        let batches = values.chunks(self.subject.batch_size() * self.subject.num_pixels());
+        for (batch, values) in batches.enumerate() {
+            progress.check()?;
             let x = self.subject.upload(values);
             let stream = DEFENDER_STREAM + 2 * batch as u32;
             let noise = NoiseKey { seed: self.seed, stream, step: round };
@@ -276,11 +314,10 @@ impl Duel<'_> {
                 (Defence::None, _) | (_, None) => self.subject.probabilities(x),
                 (_, Some(refinement)) => refinement.probabilities(self.subject, &x, noise),
             };
-            let classes = probabilities.argmax(1).float();
-            let [classes] = read([classes]);
-            classes.into_iter().map(|class| class as u32).collect::<Vec<_>>()
-        });
-        predicted.flatten().collect()
+            let [classes] = read([probabilities.argmax(1).float()]);
+            predicted.extend(classes.into_iter().map(|class| class as u32));
+        }
+        Ok(predicted)
     }
 }
 

@@ -1,14 +1,9 @@
 //! How far two sets of features lie apart as a whole.
 
-use faer::{
-    Mat, Par,
-    diag::Diag,
-    dyn_stack::{MemBuffer, MemStack},
-    linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch},
-};
+use faer::Mat;
 
 use super::intervals::jackknife;
-use crate::eval::results::Estimate;
+use crate::{eigen, eval::results::Estimate};
 
 /// Mean and covariance of features.
 #[derive(Clone, Debug)]
@@ -41,22 +36,12 @@ impl Moments {
 
 /// Eigenvalues and eigenvectors of a symmetric matrix without negative ones. What rounding makes of an eigenvalue of 0
 /// is set to 0: its root would not be small.
-///
-/// On one thread: several make other last digits.
 fn eigen(matrix: &Mat<f64>) -> (Vec<f64>, Mat<f64>) {
-    let size = matrix.nrows();
-    let (mut values, mut vectors) = (Diag::zeros(size), Mat::zeros(size, size));
-    let (kind, params) = (ComputeEigenvectors::Yes, Default::default());
-    let scratch = self_adjoint_evd_scratch::<f64>(size, kind, Par::Seq, params);
-    let mut memory = MemBuffer::new(scratch);
-    let stack = MemStack::new(&mut memory);
-    let vectors_mut = Some(vectors.as_mut());
-    let done =
-        self_adjoint_evd(matrix.as_ref(), values.as_mut(), vectors_mut, Par::Seq, stack, params);
-    let Ok(()) = done else { unreachable!("a symmetric matrix of finite numbers has eigenvalues") };
-    let values: Vec<f64> = values.column_vector().iter().copied().collect();
+    let Ok((values, vectors)) = eigen::eigen(matrix.as_ref()) else {
+        unreachable!("a symmetric matrix of finite numbers has eigenvalues")
+    };
     let largest = values.iter().copied().fold(0.0, f64::max);
-    let noise = largest * size as f64 * f64::EPSILON;
+    let noise = largest * matrix.nrows() as f64 * f64::EPSILON;
     (values.into_iter().map(|value| if value > noise { value } else { 0.0 }).collect(), vectors)
 }
 

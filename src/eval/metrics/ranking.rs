@@ -62,7 +62,12 @@ impl Ranked {
         num_resamples: usize,
         seed: u64,
     ) -> Estimate {
-        bootstrap(statistic(&self.all()), num_resamples, seed, |random| {
+        let value = statistic(&self.all());
+        // One item alone says nothing of how far it would move with others of its kind.
+        if self.group_of.iter().any(|side| side.len() < 2) {
+            return Estimate { value, low: 0.0, high: 1.0 };
+        }
+        bootstrap(value, num_resamples, seed, |random| {
             let [inside, outside] =
                 [0, 1].map(|side| multiplicities(self.group_of[side].len(), random));
             statistic(&self.groups([&|i| inside[i], &|i| outside[i]]))

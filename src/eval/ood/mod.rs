@@ -35,7 +35,7 @@ impl OodImages {
     /// Test images, images of every other kind, and those of `paths`.
     ///
     /// # Errors
-    /// A path that holds no images of the model's size.
+    /// A path that holds no images of the model's size, or is named twice.
     pub(super) fn new(
         config: &RunConfig,
         test: &Dataset,
@@ -48,12 +48,11 @@ impl OodImages {
                 "--ood names images, and this is a model of points in the plane".into(),
             ));
         }
-        let own = sets::of_paths(paths, test.shape, count)?;
         let indices: Vec<usize> = spread(test.len(), count).collect();
         let inside = test.gather(indices.iter().copied());
         let (mut sets, left_out) = sets::other_datasets(config.data.dataset, test.shape, count);
         sets.extend(sets::made(test, &indices, &inside, seed));
-        sets.extend(own);
+        sets.extend(sets::of_paths(paths, test.shape, count, &sets)?);
         Ok(Self { inside, sets, left_out })
     }
 
@@ -74,6 +73,9 @@ impl OodImages {
 }
 
 /// How well each score tells the test images from each set.
+///
+/// # Errors
+/// The evaluation is to stop.
 pub(super) fn ood(
     subject: &Subject,
     images: OodImages,
@@ -81,38 +83,38 @@ pub(super) fn ood(
     num_resamples: usize,
     seed: u64,
     progress: &mut Progress,
-) -> Ood {
-    let inside = subject.scores(&images.inside);
-    progress.step();
+) -> Result<Ood, EvalError> {
+    let inside = subject.scores(&images.inside, &mut || progress.check())?;
+    progress.step()?;
     let energy_edges = edges(&inside.energies);
     let energy_counts = histogram(&inside.energies, &energy_edges);
     let inside_scores = in_order(&inside, num_classes);
-    let sets = images.sets.into_iter().map(|set| {
-        let found = subject.scores(&set.values);
+    let mut sets = Vec::with_capacity(images.sets.len());
+    for set in images.sets {
+        let found = subject.scores(&set.values, &mut || progress.check())?;
         let scores = in_order(&found, num_classes).into_iter().zip(&inside_scores);
         let scores: Vec<Separation> = scores
             .map(|((score, outside), (_, inside))| {
                 separation(score, inside, &outside, num_resamples, seed)
             })
             .collect();
-        progress.step();
-        OodSet {
+        progress.step()?;
+        sets.push(OodSet {
             name: set.name,
             what: set.what,
             num_out: found.energies.len(),
             mean_energy: found.energies.iter().sum::<f64>() / found.energies.len() as f64,
             energy_counts: histogram(&found.energies, &energy_edges),
             scores,
-        }
-    });
-    let sets = sets.collect();
-    Ood {
+        });
+    }
+    Ok(Ood {
         num_in: inside.energies.len(),
         energy_edges,
         energy_counts,
         sets,
         left_out: images.left_out,
-    }
+    })
 }
 
 /// Every score of every image, higher for images more like the data.

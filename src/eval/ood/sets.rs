@@ -1,14 +1,14 @@
 //! Images that are not the data: those of other data sets, made ones, and the person's own.
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use image::{ImageBuffer, Luma, imageops};
 use rand::RngExt;
 
 use crate::{
     config::{DataConfig, DatasetName},
-    data::{self, DataError, Dataset, random_stream, spread},
-    files::file_name,
+    data::{self, Dataset, Loose, random_stream, spread},
+    eval::EvalError,
 };
 
 /// Width of the Gaussian that smooths noise, in pixels.
@@ -59,6 +59,10 @@ pub(super) fn other_datasets(
         match data::load_at_hand(&config, 0) {
             Ok(splits) => {
                 let test = splits.test;
+                if test.is_empty() {
+                    left_out.push((name, "it has no test images".into()));
+                    continue;
+                }
                 let what = format!("{} of its {} test images", count.min(test.len()), test.len());
                 sets.push(ImageSet::new(&name, what, test.gather(spread(test.len(), count))));
             }
@@ -68,21 +72,48 @@ pub(super) fn other_datasets(
     (sets, left_out)
 }
 
-/// The images of files and folders.
+/// The images of files and folders. `taken` are the names of the other sets.
 ///
 /// # Errors
-/// One that cannot be read, holds none, or holds images of another size.
+/// One that cannot be read, holds none, or holds images of another size; one that is named twice.
 pub(super) fn of_paths(
     paths: &[PathBuf],
     shape: [usize; 3],
     count: usize,
-) -> Result<Vec<ImageSet>, DataError> {
-    let set_of = |path: &PathBuf| {
-        let (values, found) = data::load_images(path, shape, count)?;
-        let what = format!("{} of the {found} images there", count.min(found));
-        Ok(ImageSet::new(&file_name(path), what, values))
+    taken: &[ImageSet],
+) -> Result<Vec<ImageSet>, EvalError> {
+    let taken: Vec<&str> = taken.iter().map(|set| set.name.as_str()).collect();
+    let names = names_of(paths, &taken)?;
+    let set_of = |(path, name): (&PathBuf, String)| {
+        let Loose { values, description } = data::load_images(path, shape, count)?;
+        Ok(ImageSet::new(&name, description, values))
     };
-    paths.iter().map(set_of).collect()
+    paths.iter().zip(names).map(set_of).collect()
+}
+
+/// A name for every path: its last part, and as many parts before it as tell it from the others and from `taken`.
+fn names_of(paths: &[PathBuf], taken: &[&str]) -> Result<Vec<String>, EvalError> {
+    // `.` and `a/../b` have names too; what cannot be found is complained of when it is read.
+    let whole: Vec<PathBuf> =
+        paths.iter().map(|path| fs::canonicalize(path).unwrap_or_else(|_| path.clone())).collect();
+    let last = |path: &PathBuf, count: usize| {
+        let parts: Vec<_> = path.iter().collect();
+        let parts: PathBuf = parts[parts.len().saturating_sub(count)..].iter().collect();
+        parts.to_string_lossy().into_owned()
+    };
+    let name_of = |(index, path): (usize, &PathBuf)| {
+        let others = || whole.iter().enumerate().filter(|&(other, _)| other != index);
+        if others().any(|(_, other)| other == path) {
+            return Err(EvalError::Request(format!("--ood names {} twice", path.display())));
+        }
+        let is_free = |&count: &usize| {
+            let name = last(path, count);
+            !taken.contains(&name.as_str()) && others().all(|(_, other)| last(other, count) != name)
+        };
+        let count = (1..=path.iter().count()).find(is_free).unwrap_or(usize::MAX);
+        Ok(last(path, count))
+    };
+    whole.iter().enumerate().map(name_of).collect()
 }
 
 /// What can be made without other data: noise, and test images changed. `images` are the test images at

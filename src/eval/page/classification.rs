@@ -26,7 +26,7 @@ pub(super) fn section(models: &[Model]) -> Markup {
     let by_class = names.into_iter().map(|name| {
         let of_class = found.iter().map(|(model, part)| {
             let names = &model.results.data.class_names;
-            part.by_class.get(names.iter().position(|other| other == name)?)
+            part.by_class.get(names.iter().position(|other| other == name)?)?.as_ref()
         });
         estimates(html! { (name) }, Unit::Percent, of_class)
     });

@@ -17,7 +17,7 @@ use crate::eval::{
 pub(super) struct Model<'a> {
     /// Its place, which gives its colour.
     pub(super) index: usize,
-    /// Its name; with a number behind it where there are several of the name.
+    /// Its name, or more where there are several of the name.
     pub(super) label: String,
     /// What was found about it.
     pub(super) results: &'a Results,
@@ -26,22 +26,53 @@ pub(super) struct Model<'a> {
 impl<'a> Model<'a> {
     /// The models of some results.
     pub(super) fn all(results: &'a [Results]) -> Vec<Self> {
-        let name = |index: usize| &results[index].model.name;
-        let models = results.iter().enumerate().map(|(index, results)| {
-            let earlier = (0..index).filter(|&other| name(other) == name(index)).count();
-            let label = match earlier {
-                0 => name(index).clone(),
-                earlier => format!("{} ({})", name(index), earlier + 1),
-            };
-            Self { index, label, results }
-        });
-        models.collect()
+        let models = results.iter().zip(labels(results)).enumerate();
+        models.map(|(index, (results, label))| Self { index, label, results }).collect()
     }
 
     /// How its curves look.
     pub(super) fn look(&self) -> Look {
         Look::of_model(self.index)
     }
+}
+
+/// What the models are called: by their names; those of one name by as much of their paths as tells them apart, and by
+/// a number where nothing does.
+fn labels(results: &[Results]) -> Vec<String> {
+    let name = |index: usize| results[index].model.name.as_str();
+    let mut labels = Vec::<String>::with_capacity(results.len());
+    for index in 0..results.len() {
+        let others =
+            (0..results.len()).filter(|&other| other != index && name(other) == name(index));
+        let others: Vec<Vec<&str>> = others.map(|other| folders(&results[other])).collect();
+        let own = folders(&results[index]);
+        let tail = |folders: &[&str], count: usize| {
+            folders[folders.len().saturating_sub(count)..].join("/")
+        };
+        let is_alone =
+            |count: &usize| others.iter().all(|other| tail(other, *count) != tail(&own, *count));
+        let label = match (1..=own.len()).find(is_alone) {
+            _ if others.is_empty() => name(index).to_string(),
+            Some(count) if own.last() == Some(&name(index)) => tail(&own, count),
+            Some(count) => format!("{} ({})", name(index), tail(&own, count)),
+            None => name(index).to_string(),
+        };
+        let earlier = labels.iter().filter(|other| **other == label).count();
+        labels.push(match earlier {
+            0 => label,
+            earlier => format!("{label} ({})", earlier + 1),
+        });
+    }
+    labels
+}
+
+/// The parts of a model's path, but for the name that every run's checkpoint has.
+fn folders(results: &Results) -> Vec<&str> {
+    let path = results.model.path.as_deref().unwrap_or_default();
+    let parts = path
+        .split(['/', '\\'])
+        .filter(|part| !matches!(*part, "" | "." | "checkpoint.safetensors"));
+    parts.collect()
 }
 
 /// The models that have a part, with it.

@@ -6,9 +6,12 @@ use super::{
     ink::{Dash, Look, Shape},
     parts::{Model, figure, legend, name_of, notes, table, union, with},
     plot::{Axis, Mark, Panel, Point},
-    text::{NOTHING, Unit, count, counted},
+    text::{NOTHING, Unit, clause, count, counted},
 };
-use crate::eval::results::{Estimate, SampleSet, Samples};
+use crate::eval::{
+    Part,
+    results::{Estimate, SampleSet, Samples, is_weak_judge, weak_judge},
+};
 
 type Found<'m, 'a> = [(&'m Model<'a>, &'a Samples)];
 
@@ -25,10 +28,12 @@ pub(super) fn section(models: &[Model]) -> Markup {
             "published FIDs it cannot. It shrinks as sets grow, so sets of equal size should be compared."
         }
         (notes(found.iter().map(|(model, samples)| (*model, judge(samples))), found.len()))
+        (notes(found.iter().filter_map(|(model, samples)| Some((*model, weak(model, samples)?))), found.len()))
         @if judges.len() > 1 {
             p.note { "The judges differ: Fréchet distances and scores of these models cannot be compared." }
         }
         (numbers(&found, models.len() > 1))
+        (notes(found.iter().flat_map(|(model, _)| small(model)), found.len()))
         (protocols(&found))
         dl {
             dt { "Fréchet distance" }
@@ -98,6 +103,20 @@ fn judge(samples: &Samples) -> String {
     )
 }
 
+/// Sets that were too small.
+fn small<'m, 'a>(model: &'m Model<'a>) -> impl Iterator<Item = (&'m Model<'a>, String)> {
+    let is_part = |name: &str| Part::ALL.iter().any(|part| part.name() == name);
+    let sets = model.results.left_out.iter().filter(move |(name, _)| !is_part(name));
+    sets.map(move |(name, reason)| (model, format!("{name} left out: {}.", clause(reason))))
+}
+
+/// What to mind where the judge is weak.
+fn weak(model: &Model, samples: &Samples) -> Option<String> {
+    let accuracy = samples.judge.accuracy;
+    let num_classes = model.results.data.class_names.len();
+    is_weak_judge(accuracy, num_classes).then(|| format!("{}.", weak_judge(accuracy)))
+}
+
 /// Where the sets come from.
 fn protocols(found: &Found) -> Markup {
     let lines = found.iter().flat_map(|(model, samples)| {
@@ -115,12 +134,12 @@ fn by_class(found: &Found) -> Markup {
         let names = &model.results.data.class_names;
         let places = names.iter().map(|name| classes.iter().position(|other| *other == name));
         let found = places.zip(&set.frechet_by_class);
-        found.filter_map(|(class, &distance)| Some((distance, row(class?)))).collect()
+        found.filter_map(|(class, &distance)| Some((distance?, row(class?)))).collect()
     };
     let names = found.iter().flat_map(|(_, samples)| samples.sets.iter().skip(1));
     let names = union(names.map(|set| set.name.as_str()));
     let all = || found.iter().flat_map(|(_, samples)| &samples.sets);
-    let distances = all().flat_map(|set| set.frechet_by_class.iter().copied());
+    let distances = all().flat_map(|set| set.frechet_by_class.iter().copied().flatten());
     let most = distances.filter(|distance| distance.is_finite()).fold(0.0, f64::max);
     let panel = |name: &&str| {
         let mut marks = Vec::new();

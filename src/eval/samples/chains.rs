@@ -54,7 +54,7 @@ pub(super) fn fresh(
         let mut state = ChainState { x, noise: noise(NOISE_STREAM, first) };
         for sampler in &samplers {
             state = sampler.step(state, &energy).0;
-            progress.step();
+            progress.step()?;
         }
         let size = state.x.dims().iter().product::<usize>();
         let reads = burn::tensor::Transaction::default().register(state.x.reshape([size]));
@@ -74,18 +74,25 @@ pub(super) fn fresh(
 }
 
 /// Chains of the replay buffer; none in a packed model, which has no buffer, and of a model that was trained without
-/// chains, whose buffer was never touched.
-pub(super) fn of_buffer(checkpoint: &Checkpoint, count: usize) -> Option<Images> {
+/// chains, whose buffer was never touched. Fewer chains than `least` are not judged: how many there are is the error.
+pub(super) fn of_buffer(
+    checkpoint: &Checkpoint,
+    count: usize,
+    least: usize,
+) -> Result<Option<Images>, usize> {
     let buffer = &checkpoint.replay_buffer;
     let (capacity, num_pixels) = (buffer.shape[0], buffer.shape[1]);
     if capacity == 0 || !checkpoint.config.objective.needs_chains() {
-        return None;
+        return Ok(None);
+    }
+    if capacity < least {
+        return Err(capacity);
     }
     let slots: Vec<usize> = spread(capacity, count).collect();
     let num_classes = checkpoint.class_names.len();
     let of_slot = |&slot: &usize| &buffer.values[slot * num_pixels..(slot + 1) * num_pixels];
     let number = slots.len();
-    Some(Images {
+    Ok(Some(Images {
         name: "replay buffer",
         protocol: format!(
             "{number} of the {capacity} persistent chains at the end of training, spread evenly; an image's class is \
@@ -93,5 +100,5 @@ pub(super) fn of_buffer(checkpoint: &Checkpoint, count: usize) -> Option<Images>
         ),
         values: slots.iter().flat_map(of_slot).copied().collect(),
         labels: slots.iter().map(|&slot| class_of_slot(slot, capacity, num_classes)).collect(),
-    })
+    }))
 }

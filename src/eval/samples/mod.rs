@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     bundled,
-    checkpoint::Checkpoint,
+    checkpoint::{self, Checkpoint},
     config::EvalConfig,
     data::{self, Dataset, Splits, spread},
     files::{file_name, sha256},
@@ -50,18 +50,16 @@ impl Judge {
         model: &Checkpoint,
         device: &Device,
     ) -> Result<Option<Self>, EvalError> {
-        let (name, bytes) = match path {
+        let (name, bytes, checkpoint) = match path {
             Some(path) => {
-                let bytes = std::fs::read(path)
-                    .map_err(|source| EvalError::Read { path: path.clone(), source })?;
-                (file_name(path), bytes)
+                let (bytes, checkpoint) = Checkpoint::read(path)?;
+                (file_name(&checkpoint::file_at(path)), bytes, checkpoint)
             }
             None => match bundled::judge_of(model.config.data.dataset) {
-                Some(judge) => (judge.name.to_string(), judge.bytes().to_vec()),
+                Some(judge) => (judge.name.to_string(), judge.bytes().to_vec(), judge.load()?),
                 None => return Ok(None),
             },
         };
-        let checkpoint = Checkpoint::from_bytes(&bytes, &PathBuf::from(&name))?;
         if checkpoint.input_shape != model.input_shape
             || checkpoint.class_names != model.class_names
         {
@@ -76,9 +74,14 @@ impl Judge {
         Ok(Some(Self { subject, name, sha256: sha256(&bytes) }))
     }
 
-    fn judged(&self, images: Images, num_classes: usize) -> Judged {
-        let [features, logits] = self.subject.features(&images.values);
-        Judged { images, features, probabilities: softmax_rows(&logits, num_classes) }
+    fn judged(
+        &self,
+        images: Images,
+        num_classes: usize,
+        progress: &Progress,
+    ) -> Result<Judged, EvalError> {
+        let [features, logits] = self.subject.features(&images.values, &mut || progress.check())?;
+        Ok(Judged { images, features, probabilities: softmax_rows(&logits, num_classes) })
     }
 }
 
@@ -125,17 +128,29 @@ fn set_size(config: &EvalConfig, test: &Dataset) -> usize {
 /// # Errors
 /// There are not.
 pub(super) fn check(config: &EvalConfig, splits: &Splits) -> Result<(), EvalError> {
-    let (count, num_classes) = (set_size(config, &splits.test), splits.test.num_classes());
-    if count < 2 * num_classes || config.num_neighbors >= count {
+    let least = least(config, splits.test.num_classes());
+    let (train, test) = (splits.train.len(), splits.test.len());
+    if config.num_samples.min(test) < least {
         return Err(EvalError::Request(format!(
-            "`eval.num_samples` = {} of {} test images are too few: judging samples takes two per class and more \
-             than `eval.num_neighbors` = {}",
-            config.num_samples,
-            splits.test.len(),
+            "`eval.num_samples` = {} of {test} test images are too few: judging samples takes {least} of them, two per \
+             class and more than `eval.num_neighbors` = {}",
+            config.num_samples, config.num_neighbors
+        )));
+    }
+    if train < least {
+        return Err(EvalError::Request(format!(
+            "there are {train} training images to compare samples with: judging samples takes {least}, two per class \
+             and more than `eval.num_neighbors` = {}",
             config.num_neighbors
         )));
     }
     Ok(())
+}
+
+/// Fewest images of a set that is judged: two per class for a covariance, one more than neighbours for a manifold, and
+/// four for an interval.
+fn least(config: &EvalConfig, num_classes: usize) -> usize {
+    (2 * num_classes).max(config.num_neighbors + 1).max(4)
 }
 
 /// Test images, fresh chains and chains of the buffer, judged; and a picture of fresh chains, each over the training
@@ -149,13 +164,21 @@ pub(super) fn samples(
     splits: &Splits,
     config: &EvalConfig,
     seed: u64,
+    left_out: &mut Vec<(String, String)>,
     progress: &mut Progress,
 ) -> Result<(Samples, RgbImage), EvalError> {
     let (train, num_classes) = (&splits.train, checkpoint.class_names.len());
     let count = set_size(config, &splits.test);
     let mut sets = vec![test_images(&splits.test, count)];
     sets.push(chains::fresh(checkpoint, config, count, judge.subject.device(), seed, progress)?);
-    sets.extend(chains::of_buffer(checkpoint, count));
+    let least = least(config, num_classes);
+    match chains::of_buffer(checkpoint, count, least) {
+        Ok(set) => sets.extend(set),
+        Err(found) => left_out.push((
+            "replay buffer".into(),
+            format!("it holds {found} chains, and judging samples takes {least}"),
+        )),
+    }
 
     let all = |dataset: &Dataset| Images {
         name: "training images",
@@ -163,19 +186,23 @@ pub(super) fn samples(
         values: dataset.gather(0..dataset.len()),
         labels: dataset.labels.clone(),
     };
-    let reference = judge.judged(all(train), num_classes);
+    let reference = judge.judged(all(train), num_classes, progress)?;
     let num_features = reference.features.len() / train.len();
     let whole = Moments::of(&reference.features, num_features);
-    let by_class: Vec<Moments> = (0..num_classes as u32)
-        .map(|class| Moments::of(&reference.of_class(class, num_features), num_features))
-        .collect();
-    progress.step();
+    // A single image has no covariance.
+    let moments_of = |judged: &Judged, class: u32| {
+        let features = judged.of_class(class, num_features);
+        (features.len() >= 2 * num_features).then(|| Moments::of(&features, num_features))
+    };
+    let by_class: Vec<Option<Moments>> =
+        (0..num_classes as u32).map(|class| moments_of(&reference, class)).collect();
+    progress.step()?;
 
     let num_pixels = train.num_pixels();
     let per_pixel = |distance: f32| f64::from(distance) / (num_pixels as f64).sqrt();
     let (mut found, mut test_accuracy, mut threshold, mut shown) = (Vec::new(), 0.0, 0.0, None);
     for images in sets {
-        let set = judge.judged(images, num_classes);
+        let set = judge.judged(images, num_classes, progress)?;
         if set.features.iter().any(|feature| !feature.is_finite()) {
             return Err(EvalError::Request(format!(
                 "the {} are not finite numbers to the judge: the chains diverge, or its weights are broken",
@@ -202,9 +229,9 @@ pub(super) fn samples(
             .collect::<Vec<f32>>();
         let (precision, recall) =
             precision_recall(&peers, &set.features, num_features, config.num_neighbors);
-        let class_distance = |(class, reference): (usize, &Moments)| {
-            let features = set.of_class(class as u32, num_features);
-            frechet_distance(&Moments::of(&features, num_features), reference)
+        let class_distance = |(class, reference): (usize, &Option<Moments>)| {
+            let own = moments_of(&set, class as u32)?;
+            Some(frechet_distance(&own, reference.as_ref()?))
         };
         found.push(SampleSet {
             name: set.images.name.to_string(),
@@ -221,7 +248,7 @@ pub(super) fn samples(
             },
             protocol: set.images.protocol,
         });
-        progress.step();
+        progress.step()?;
     }
     let judge = JudgeInfo {
         name: judge.name.clone(),

@@ -104,6 +104,8 @@ pub struct ProximalStep {
 
 /// Moves `x` in place by one Langevin update; twin of `shaders/proximal_step.wgsl`.
 ///
+/// A gradient or pixel that is NaN gives NaN (`f32::clamp` keeps it).
+///
 /// `x` and `gradient` are a part of the whole that begins at element 4 · `first_block`.
 pub fn proximal_step(x: &mut [f32], gradient: &[f32], first_block: u32, update: &ProximalStep) {
     let radius = update.proximal_radius;

@@ -61,14 +61,16 @@ impl Watch {
         }
     }
 
-    /// Takes in chains that `sampler` now leaves; what `counts` is whether the step does.
-    pub(super) fn see(&mut self, sampler: &Sampler, x: Tensor<4>, info: &StepInfo, counts: bool) {
+    /// Takes in chains that `sampler` now leaves; there is none where the step does not count.
+    pub(super) fn see(&mut self, sampler: Option<&Sampler>, x: Tensor<4>, info: &StepInfo) {
         if self.refusal.is_some() {
             return;
         }
         let (gradient, energy) = (info.gradient.clone(), info.energy.clone());
         if !self.is_shadow {
-            if counts && let Some(decided) = &info.acceptance {
+            if sampler.is_some()
+                && let Some(decided) = &info.acceptance
+            {
                 self.add(decided.clone());
             }
             return;
@@ -77,9 +79,8 @@ impl Watch {
             self.add(decided(left, x.clone(), gradient.clone(), energy.clone()));
         }
         // The last step of a schedule may have shrunk to nothing.
-        if counts && sampler.noise_std() > 0.0 {
-            self.left = Some(Left { sampler: *sampler, x, gradient, energy });
-        }
+        let left = sampler.filter(|sampler| sampler.noise_std() > 0.0);
+        self.left = left.map(|&sampler| Left { sampler, x, gradient, energy });
     }
 
     /// Whether each chain moved, and how probable that was, shape (N, 2).
@@ -200,9 +201,9 @@ mod tests {
         let start = kernels::uniform_start(SHAPE, KEY, &device::cpu()).mul_scalar(scale);
         let mut watch = Watch::new(sampler, None, true, SHAPE[0]);
         let (next, info) = sampler.step(ChainState { x: start.clone(), noise: KEY }, &Quadratic);
-        watch.see(&sampler, start.clone(), &info, true);
+        watch.see(Some(&sampler), start.clone(), &info);
         let (_, info) = sampler.step(next.clone(), &Quadratic);
-        watch.see(&sampler, next.x.clone(), &info, false);
+        watch.see(None, next.x.clone(), &info);
         (values(start), values(next.x), watch.finish(false))
     }
 

@@ -8,12 +8,12 @@ mod short_run;
 mod summaries;
 mod superchains;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::PathBuf, sync::atomic::AtomicBool};
 
 use burn::tensor::{Tensor, Transaction};
 use pollster::block_on;
 
-use super::SampleRequest;
+use super::{Report, SampleRequest, table::Table};
 use crate::{
     checkpoint::Checkpoint,
     class_centers::ClassCentersError,
@@ -22,21 +22,26 @@ use crate::{
     diagnostics::{self, Diagnostic, DoesNotApply, applicability},
     energy::JointEnergy,
     model::Network,
+    results_folder::ResultsError,
     sampler::{Sampler, StepInfo, inverse_temperature},
     trainer::TrainerError,
     worker::JobError,
 };
 use acceptance::Watch;
-use summaries::{DISTANCE, SATURATION, Summaries};
+use summaries::{DISTANCE, Summaries};
 
 pub use acceptance::Acceptance;
 pub use report::{Diagnosis, Numbers};
-pub use short_run::{Distance, ShortRun, Spread, SummaryEnds};
+pub use short_run::{Distance, NoShortRun, ShortRun, Spread, SummaryEnds};
 pub use summaries::Seen;
 pub use superchains::Superchains;
 
 /// Fewest draws of a chain after the warm-up: halves of two.
 const MIN_DRAWS: usize = 4;
+
+/// Most values of each summary, all chains together, that are diagnosed and written down: some 10 MiB in all. Of more
+/// draws every k-th is taken, the last among them.
+const MAX_VALUES: usize = 1 << 18;
 
 /// What to diagnose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +57,12 @@ pub struct DiagnoseRequest {
 impl DiagnoseRequest {
     fn warmup(&self, num_steps: usize) -> usize {
         self.warmup.unwrap_or(num_steps / 2)
+    }
+
+    /// Of how many draws one is diagnosed and written down: 1, unless that would be too much to keep.
+    pub fn every(&self, num_steps: usize, num_chains: usize) -> usize {
+        let num_draws = num_steps.saturating_sub(self.warmup(num_steps));
+        (num_draws * num_chains).div_ceil(MAX_VALUES).max(1)
     }
 
     /// Checks that there will be something to say.
@@ -126,34 +137,43 @@ impl Run<'_> {
     }
 }
 
-/// Collects draws while the chains run.
+/// Collects draws while the chains run, and writes them down.
 pub(super) struct Recorder {
     request: DiagnoseRequest,
     warmup: usize,
     num_steps: usize,
+    /// Of so many draws one is kept.
+    every: usize,
     summaries: Summaries,
     start: Tensor<4>,
     start_values: Vec<f32>,
     refusal: Option<DoesNotApply>,
     watch: Watch,
-    /// Per summary and chain, the draws.
-    draws: Vec<Vec<Vec<f64>>>,
-    /// Per chain, the class that the network sees in each draw.
-    classes: Vec<Vec<u32>>,
+    /// `draws.csv`.
+    table: Table,
+    /// Per summary and chain, the draws that are kept.
+    draws: Vec<Vec<Vec<f32>>>,
+    /// Per chain, the class that the network sees in the last draw.
+    classes: Vec<Option<usize>>,
+    /// How often that changed, all chains together.
+    switches: usize,
+    /// Whether a pixel was at the border.
+    is_saturated: bool,
     /// Summaries of the last state.
     last: Vec<Vec<f32>>,
     secs: f64,
 }
 
 impl Recorder {
-    /// For chains that leave `start` (N, C, H, W).
+    /// For chains that leave `start` (N, C, H, W); the draws go into the file `path`.
     ///
     /// # Errors
-    /// Class means without principal axes.
+    /// Class means without principal axes, a file that cannot be written.
     pub(super) fn new(
         run: &Run,
         request: &DiagnoseRequest,
         start: Tensor<4>,
+        path: PathBuf,
     ) -> Result<Self, JobError> {
         let axes = |error: ClassCentersError| JobError::from(TrainerError::from(error));
         let summaries = Summaries::new(run.checkpoint).map_err(axes)?;
@@ -169,102 +189,132 @@ impl Recorder {
             num_chains,
         );
         let num_steps = run.request.num_steps;
+        let warmup = request.warmup(num_steps);
+        let names = summaries.names();
         Ok(Self {
             request: *request,
-            warmup: request.warmup(num_steps),
+            warmup,
             num_steps,
-            draws: vec![vec![Vec::new(); num_chains]; summaries.names().len()],
+            every: request.every(num_steps, num_chains),
+            draws: vec![vec![Vec::new(); num_chains]; names.len()],
+            table: Table::new(path, &format!("chain,draw,{}", names.join(",")))?,
             summaries,
             start_values: read(start.clone()),
             start,
             refusal,
             watch,
-            classes: vec![Vec::new(); num_chains],
+            classes: vec![None; num_chains],
+            switches: 0,
+            is_saturated: false,
             last: Vec::new(),
             secs: 0.0,
         })
     }
 
-    /// Takes in the state after `step` steps, which `sampler` leaves next and which `secs` went into looking at.
+    /// Takes in the state after `step` steps, which `sampler` leaves next, if it is left, and which `secs` went into
+    /// looking at.
+    ///
+    /// # Errors
+    /// The draws cannot be written.
     pub(super) fn see(
         &mut self,
         step: usize,
-        sampler: &Sampler,
+        sampler: Option<&Sampler>,
         x: Tensor<4>,
         info: &StepInfo,
         seen: &Seen,
         secs: f64,
-    ) {
-        // The last state is evaluated but not left.
-        let is_left = step < self.num_steps;
-        self.watch.see(sampler, x, info, is_left && step >= self.warmup);
+    ) -> Result<(), ResultsError> {
+        self.watch.see(sampler.filter(|_| step >= self.warmup), x, info);
         if step <= self.warmup {
-            return;
+            return Ok(());
         }
         self.secs += secs;
         self.last = self.summaries.of(seen, Some(&self.start_values));
-        for (draws, column) in self.draws.iter_mut().zip(&self.last) {
-            for (chain, &value) in draws.iter_mut().zip(column) {
-                chain.push(value.into());
-            }
-        }
+        self.is_saturated |= seen.saturations().any(|share| share > 0.0);
         let num_classes = (seen.logits.len() / self.classes.len()).max(1);
-        for (chain, logits) in self.classes.iter_mut().zip(seen.logits.chunks(num_classes)) {
+        for (class, logits) in self.classes.iter_mut().zip(seen.logits.chunks(num_classes)) {
             let best = |&a: &usize, &b: &usize| logits[a].total_cmp(&logits[b]);
-            chain.push((0..num_classes).max_by(best).unwrap_or_default() as u32);
+            let now = (0..num_classes).max_by(best);
+            self.switches += usize::from(class.is_some() && *class != now);
+            *class = now;
         }
+        // From the last draw backwards.
+        if (self.num_steps - step).is_multiple_of(self.every) {
+            self.keep(step - self.warmup - 1)?;
+        }
+        Ok(())
     }
 
-    /// The diagnosis, and the draws as a table.
+    /// Keeps the last summaries as draw `draw`.
+    fn keep(&mut self, draw: usize) -> Result<(), ResultsError> {
+        for (draws, column) in self.draws.iter_mut().zip(&self.last) {
+            draws.iter_mut().zip(column).for_each(|(chain, &value)| chain.push(value));
+        }
+        for chain in 0..self.classes.len() {
+            self.table.add(format_args!("{chain},{draw}"));
+            self.last.iter().for_each(|column| self.table.add(format_args!(",{}", column[chain])));
+            self.table.end_row();
+        }
+        self.table.keep()
+    }
+
+    /// Ends the table of draws without a diagnosis.
     ///
     /// # Errors
-    /// The short run cannot be made.
+    /// It cannot be written.
+    pub(super) fn stop(self) -> Result<PathBuf, ResultsError> {
+        self.table.finish()
+    }
+
+    /// The diagnosis. Once `stop` is set, it goes without a short run.
+    ///
+    /// # Errors
+    /// The short run cannot be made, the draws cannot be written.
     pub(super) fn finish(
         self,
         run: &Run,
         energy: &JointEnergy,
-    ) -> Result<(Diagnosis, String), JobError> {
+        stop: &AtomicBool,
+        report: Report,
+    ) -> Result<Diagnosis, JobError> {
+        self.table.finish()?;
         let section = &run.checkpoint.config.sampler;
         let num_short = self.request.short.unwrap_or(section.num_steps);
         let short_run = match num_short < self.num_steps {
             true => {
-                let Self { summaries, start, last, .. } = &self;
-                Ok(short_run::compare(run, summaries, energy, start.clone(), num_short, last)?)
+                let long = short_run::Long { start: self.start, last: &self.last };
+                short_run::compare(run, &self.summaries, energy, long, num_short, stop, report)?
             }
-            false => Err(format!(
-                "the run is no longer than the {num_short} steps of training's: set --steps higher"
-            )),
+            false => Err(NoShortRun::NotShorter { num_short }),
         };
-        let names = self.summaries.names();
-        let table = report::table(&names, &self.draws);
         let superchains = run.superchains();
         let ids = superchains.ids(run.labels);
-        let values = names.iter().zip(&self.draws).map(|(name, draws)| {
+        let names = self.summaries.names();
+        let values = names.iter().zip(self.draws).map(|(name, draws)| {
             let refusal = self.refusal.or(run.refusal_of(name));
-            assess(draws, &ids, self.secs, refusal)
+            let wide = |chain: Vec<f32>| chain.into_iter().map(f64::from).collect();
+            let draws: Vec<Vec<f64>> = draws.into_iter().map(wide).collect();
+            assess(&draws, self.every, &ids, self.secs, refusal)
         });
         let values: Vec<Numbers> = values.collect();
         // Where nothing is projected, nothing is at the border but by chance.
-        let meets_border = Sampler::new(section).proximal_radius().is_some()
-            && names.iter().zip(&self.draws).any(|(name, draws)| {
-                name == SATURATION && draws.iter().flatten().any(|&share| share > 0.0)
-            });
-        let switches: usize =
-            self.classes.iter().map(|classes| diagnostics::switches(classes)).sum();
-        let diagnosis = Diagnosis {
+        let is_projected = Sampler::new(section).proximal_radius().is_some();
+        Ok(Diagnosis {
             num_chains: run.labels.len(),
+            num_steps: self.num_steps,
             warmup: self.warmup,
-            num_draws: self.num_steps - self.warmup,
+            num_draws: (self.num_steps - self.warmup).div_ceil(self.every),
+            every: self.every,
             secs: self.secs,
             inverse_temperature: inverse_temperature(section.whole_step_size(), section.noise_std),
             caveats: caveats(section),
             superchains,
             summaries: names.into_iter().zip(values).collect(),
-            switches: switches as f64 / run.labels.len() as f64,
-            acceptance: self.watch.finish(meets_border),
+            switches: self.switches as f64 / run.labels.len() as f64,
+            acceptance: self.watch.finish(is_projected && self.is_saturated),
             short_run,
-        };
-        Ok((diagnosis, table))
+        })
     }
 }
 
@@ -276,9 +326,11 @@ fn caveats(section: &SamplerConfig) -> Vec<&'static str> {
     is_falling.then_some(text).into_iter().collect()
 }
 
-/// The diagnostics of one summary, in the order of [`report::OF_SUMMARIES`].
+/// The diagnostics of one summary, in the order of [`report::OF_SUMMARIES`]; there are `every` steps from one of
+/// `draws` to the next.
 fn assess(
     draws: &[Vec<f64>],
+    every: usize,
     superchains: &[usize],
     secs: f64,
     refusal: Option<DoesNotApply>,
@@ -291,7 +343,7 @@ fn assess(
         (None, Diagnostic::EssBulk) => found.ess_bulk,
         (None, Diagnostic::EssTail) => found.ess_tail,
         (None, Diagnostic::EssPerSec) => found.ess_bulk.map(|ess| ess / secs),
-        (None, _) => found.integrated_time,
+        (None, _) => found.integrated_time.map(|draws| draws * every as f64),
     };
     report::OF_SUMMARIES.map(|diagnostic| (diagnostic, value(diagnostic))).to_vec()
 }

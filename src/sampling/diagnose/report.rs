@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Acceptance, Distance, ShortRun, Spread, SummaryEnds, Superchains};
+use super::{Acceptance, Distance, NoShortRun, ShortRun, Spread, SummaryEnds, Superchains};
 use crate::diagnostics::{Diagnostic, DoesNotApply};
 
 /// What is said of every summary.
@@ -23,11 +23,15 @@ pub type Numbers = Vec<(Diagnostic, Result<f64, DoesNotApply>)>;
 pub struct Diagnosis {
     /// How many chains.
     pub num_chains: usize,
+    /// Steps of each.
+    pub num_steps: usize,
     /// Steps of each that are left out.
     pub warmup: usize,
-    /// Draws of each: the steps after the warm-up.
+    /// Draws of each: the steps after the warm-up, or every so many of them.
     pub num_draws: usize,
-    /// Seconds that these took.
+    /// Steps from one draw to the next: 1, unless there are more draws than are kept.
+    pub every: usize,
+    /// Seconds that all steps after the warm-up took.
     pub secs: f64,
     /// β = 2α/σ² of the law p^β that small steps would follow; infinite without noise.
     pub inverse_temperature: f64,
@@ -42,10 +46,15 @@ pub struct Diagnosis {
     /// How probable acceptance was.
     pub acceptance: Acceptance,
     /// Long chains against short ones, or why there is nothing to compare.
-    pub short_run: Result<ShortRun, String>,
+    pub short_run: Result<ShortRun, NoShortRun>,
 }
 
 impl Diagnosis {
+    /// Whether nothing was left out because the job was stopped.
+    pub fn is_complete(&self) -> bool {
+        !matches!(self.short_run, Err(NoShortRun::Stopped))
+    }
+
     /// The content of `diagnostics.json`: numbers, or `{"does_not_apply": reason}` in their place.
     pub fn to_json(&self) -> Value {
         let summaries = self.summaries.iter().map(|(name, values)| {
@@ -56,7 +65,7 @@ impl Diagnosis {
         });
         let names = self.summaries.iter().map(|(name, _)| name.clone());
         let short_run = match &self.short_run {
-            Err(reason) => json!({ "does_not_apply": reason }),
+            Err(reason) => json!({ "does_not_apply": reason.to_string() }),
             Ok(short) => json!({
                 "num_steps": short.num_steps,
                 "num_test_images": short.num_test_images.as_ref().map_or_else(
@@ -70,6 +79,7 @@ impl Diagnosis {
             "num_chains": self.num_chains,
             "warmup": self.warmup,
             "num_draws": self.num_draws,
+            "steps_per_draw": self.every,
             "secs": self.secs,
             "inverse_temperature": finite(self.inverse_temperature),
             "caveats": self.caveats,
@@ -123,20 +133,4 @@ fn ends(ends: &SummaryEnds) -> Value {
         "short_test": ends.short_test.map(distance),
         "long_test": ends.long_test.map(distance),
     })
-}
-
-/// The draws of `names` (summaries), chains and draws as CSV, the rows of a chain on end.
-pub(super) fn table(names: &[String], draws: &[Vec<Vec<f64>>]) -> String {
-    let mut table = format!("chain,draw,{}\n", names.join(","));
-    let num_chains = draws.first().map_or(0, Vec::len);
-    for chain in 0..num_chains {
-        for draw in 0..draws[0][chain].len() {
-            table += &format!("{chain},{draw}");
-            for summary in draws {
-                table += &format!(",{}", summary[chain][draw]);
-            }
-            table.push('\n');
-        }
-    }
-    table
 }

@@ -4,7 +4,10 @@
 //! go on; in one that has learnt only what a short run makes of its start they drift off, to low energies or
 //! to one picture (Nijkamp et al., arXiv:1904.09770 and arXiv:1903.12370).
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use burn::tensor::{Tensor, TensorData, Transaction};
 use pollster::block_on;
@@ -20,7 +23,7 @@ use crate::{
     energy::{Energy, JointEnergy},
     kernels::{self, reference::NoiseKey},
     sampler::{ChainState, Sampler},
-    sampling::NOISE_STREAM,
+    sampling::{NOISE_STREAM, Report},
     worker::JobError,
 };
 
@@ -60,28 +63,55 @@ pub struct ShortRun {
     pub summaries: Vec<SummaryEnds>,
 }
 
-/// Runs the short chains from `x` and compares their end with `long`, one column per summary.
+/// Why long chains are not compared with short ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoShortRun {
+    /// There are no steps past those of a short run.
+    #[error("the run is no longer than the {num_short} steps of training's: set --steps higher")]
+    NotShorter {
+        /// Steps of the short run.
+        num_short: usize,
+    },
+    /// Somebody asked to stop.
+    #[error("the job was stopped before the short run was done")]
+    Stopped,
+}
+
+/// The long chains.
+pub(super) struct Long<'a> {
+    /// Where they began, (N, C, H, W).
+    pub(super) start: Tensor<4>,
+    /// Where they ended, one column per summary.
+    pub(super) last: &'a [Vec<f32>],
+}
+
+/// Runs the short chains from the start of the long ones and compares the ends of both.
 pub(super) fn compare(
     run: &Run,
     summaries: &Summaries,
     energy: &JointEnergy,
-    x: Tensor<4>,
+    long: Long,
     num_steps: usize,
-    long: &[Vec<f32>],
-) -> Result<ShortRun, JobError> {
+    stop: &AtomicBool,
+    report: Report,
+) -> Result<Result<ShortRun, NoShortRun>, JobError> {
     let section = &run.checkpoint.config.sampler;
+    let Long { start: x, last: long } = long;
     let (start, device) = (read(x.clone()), x.device());
     let noise = NoiseKey { seed: run.request.seed, stream: NOISE_STREAM, step: 0 };
     let mut state = ChainState { x, noise };
-    for sampler in Sampler::for_steps(section, num_steps) {
-        state = sampler.step(state, energy).0;
+    for step in 0..num_steps {
+        if stop.load(Ordering::Relaxed) {
+            return Ok(Err(NoShortRun::Stopped));
+        }
+        report("Short run", step, num_steps);
+        state = Sampler::at_step(section, step, num_steps).step(state, energy).0;
     }
     let radius = Sampler::new(section).proximal_radius().unwrap_or_default();
     let short = evaluate(summaries, energy, state.x, radius, Some(&start));
-    let test = test_images(run).map(|images| {
+    let test = test_images(run).map(|(images, indices)| {
         let mut columns = vec![Vec::new(); short.len()];
         // Batches as large as the chains' own, which is what batch norm may depend on.
-        let indices = pick(&images, &run.classes());
         for batch in indices.chunks(run.labels.len()) {
             let [c, h, w] = images.shape;
             let values = images.gather(batch.iter().copied());
@@ -122,16 +152,22 @@ pub(super) fn compare(
                 long_test: to_test(&long),
             }
         });
-    Ok(ShortRun { num_steps, num_test_images, summaries: ends.collect() })
+    Ok(Ok(ShortRun { num_steps, num_test_images, summaries: ends.collect() }))
 }
 
-/// Test images of the data that the model was trained on, or why there is none.
-fn test_images(run: &Run) -> Result<Dataset, String> {
+/// Test images of the data that the model was trained on, and which of them are of the sampled classes; or why there
+/// is none.
+fn test_images(run: &Run) -> Result<(Dataset, Vec<usize>), String> {
     let config = &run.checkpoint.config;
-    let test =
-        data::load_at_hand(&config.data, config.seed).map_err(|error| error.to_string())?.test;
+    let splits =
+        data::load_at_hand(&config.data, config.seed).map_err(|error| error.to_string())?;
+    let test = splits.in_classes(&run.checkpoint.class_names).test;
     run.checkpoint.check_data(&test).map_err(|error| error.to_string())?;
-    Ok(test)
+    let indices = pick(&test, &run.classes());
+    match indices.is_empty() {
+        true => Err("the data set has no test image of the sampled classes".into()),
+        false => Ok((test, indices)),
+    }
 }
 
 /// Images of these classes, spread evenly.

@@ -10,8 +10,6 @@ use crate::{
 const MAX_AXES: usize = 2;
 /// The one summary that takes a start.
 pub(super) const DISTANCE: &str = "distance";
-/// Share of pixels at the border.
-pub(super) const SATURATION: &str = "saturation";
 /// Columns of [`Seen::health`].
 const NUM_HEALTH: usize = 3;
 
@@ -25,6 +23,13 @@ pub struct Seen<'a> {
     pub health: &'a [f32],
     /// Shape (N, classes).
     pub logits: &'a [f32],
+}
+
+impl Seen<'_> {
+    /// Share of pixels at the border, of each chain.
+    pub(super) fn saturations(&self) -> impl Iterator<Item = f32> {
+        self.health.iter().skip(2).step_by(NUM_HEALTH).copied()
+    }
 }
 
 /// How chains become numbers.
@@ -55,7 +60,7 @@ impl Summaries {
             "gradient_norm",
             DISTANCE,
             "clamp_rate",
-            SATURATION,
+            "saturation",
         ];
         let axes = (1..=self.axes.axes.len()).map(|axis| format!("class_axis_{axis}"));
         names.into_iter().map(String::from).chain(axes).collect()

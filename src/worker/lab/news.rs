@@ -73,6 +73,21 @@ pub enum LabNews {
     Slice(Slice),
 }
 
+impl LabNews {
+    /// About how many bytes it takes on its way; what is never large counts nothing.
+    pub(in crate::worker) fn num_bytes(&self) -> usize {
+        match self {
+            Self::Surface(surface) => size_of_val(&*surface.energy),
+            Self::Slice(slice) => size_of_val(&*slice.energy),
+            Self::Frame(frame) => {
+                let of_lane = |lane: &LabLaneFrame| lane.x.len() + lane.traces.len();
+                size_of::<f32>() * frame.lanes.iter().map(of_lane).sum::<usize>()
+            }
+            _ => 0,
+        }
+    }
+}
+
 /// Energies over the plane, on the squares of [`crate::diagnostics::cells::grid`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LabSurface {

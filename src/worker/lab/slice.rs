@@ -8,8 +8,6 @@ use crate::class_centers::MeanAxes;
 
 /// Images along a side of the plane.
 const SIDE: usize = 41;
-/// Images that the network looks at together.
-const BATCH: usize = 128;
 /// What is shown around the path, as a share of its extent.
 const MARGIN: f32 = 0.3;
 
@@ -48,8 +46,8 @@ pub(in crate::worker) async fn slice(session: &Session, path: Vec<f32>) -> Resul
         let pixel = |d: usize| plane.origin[d] + a * plane.axes[0][d] + b * plane.axes[1][d];
         images.extend((0..num_pixels).map(pixel));
     }
-    let energy = energies(session, images, num_pixels).await;
-    let path_energy = energies(session, path, num_pixels).await;
+    let energy = session.energies(&images).await;
+    let path_energy = session.energies(&path).await;
     Ok(Slice {
         energy: energy.into(),
         range,
@@ -57,14 +55,6 @@ pub(in crate::worker) async fn slice(session: &Session, path: Vec<f32>) -> Resul
         path_energy,
         explained: [plane.explained[0], plane.explained[1]],
     })
-}
-
-async fn energies(session: &Session, images: Vec<f32>, num_pixels: usize) -> Vec<f32> {
-    let mut energies = Vec::with_capacity(images.len() / num_pixels);
-    for part in images.chunks(BATCH * num_pixels) {
-        energies.extend(session.energies(part.to_vec()).await);
-    }
-    energies
 }
 
 /// A square around points (K, 2), by axis.

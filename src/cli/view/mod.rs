@@ -1,11 +1,18 @@
 //! `jempp view`, and the window that bare `jempp` opens.
 
+mod desktop;
+mod measure;
+mod session;
+
 use std::{
     cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    path::PathBuf,
+    path::{Path, PathBuf},
     rc::Rc,
-    sync::{Arc, OnceLock, mpsc::Sender},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -13,14 +20,26 @@ use anyhow::Context;
 use clap::Args;
 use eframe::glow::HasContext;
 
-use crate::{
-    app::{App, Link, SESSION_KEY, SIZE, Viewer},
-    bundled::{self, BundledModel},
-    config::{Tab, ViewState},
-    device::{self, AdapterSummary},
-    say::say,
-    worker::{self, Event, Worker},
+use self::{
+    desktop::Desktop,
+    measure::{Measured, headless_rate},
+    session::LastSession,
 };
+use crate::{
+    app::{App, Link, SIZE},
+    bundled::{self, BundledModel},
+    config::ViewState,
+    device::{self, AdapterSummary},
+    lessons,
+    say::complain,
+    signals,
+    worker::{self, Worker},
+};
+
+/// The name of the window, and of the folder in which its sessions are kept.
+const NAME: &str = "jempp";
+/// How soon a request to stop is heard.
+const STOP_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Between two frames that show new steps where a program draws the window on the CPU. Such a frame
 /// takes some 20 ms of all of two cores, which the chains need more.
@@ -50,7 +69,12 @@ pub(super) struct ViewArgs {
     #[arg(long, value_name = "DIR")]
     lessons: Option<PathBuf>,
     /// Play so many seconds without and with the window, print rates and frame times, and leave.
-    #[arg(long, value_name = "SECS", value_parser = clap::value_parser!(u16).range(1..=3600))]
+    #[arg(
+        long,
+        value_name = "SECS",
+        conflicts_with = "save_to",
+        value_parser = clap::value_parser!(u16).range(1..=3600)
+    )]
     measure: Option<u16>,
 }
 
@@ -72,13 +96,48 @@ impl Default for ViewArgs {
 impl ViewArgs {
     /// What the command line asks for; `None` goes on where the last session stopped.
     fn view(&self) -> anyhow::Result<Option<ViewState>> {
-        let mut view = self.link.as_deref().map(ViewState::from_query).transpose()?;
-        let path = self.checkpoint.as_ref().map(|path| path.display().to_string());
+        let link = self.link.as_deref();
+        let mut view =
+            link.map(ViewState::from_query).transpose().context("the link cannot be shown")?;
+        let path = self.checkpoint.as_deref().map(checkpoint_path).transpose()?;
         if let Some(name) = path.or(self.model.map(|model| model.name.to_string())) {
+            anyhow::ensure!(
+                !link.is_some_and(names_model),
+                "the link names a model, and so does the command line: give one of the two"
+            );
             view.get_or_insert_default().view.model = name;
         }
         Ok(view)
     }
+}
+
+/// Whether a link says which model it is of.
+fn names_model(link: &str) -> bool {
+    let query = link.rsplit_once('?').map_or(link, |(_, query)| query);
+    form_urlencoded::parse(query.as_bytes()).any(|(key, _)| key == "model")
+}
+
+/// The checkpoint at a path, or in a run's folder: by its whole path, for the session may be restored from
+/// elsewhere.
+fn checkpoint_path(path: &Path) -> anyhow::Result<String> {
+    let file = if path.is_dir() { path.join("checkpoint.safetensors") } else { path.to_path_buf() };
+    anyhow::ensure!(file.is_file(), "there is no checkpoint {}", file.display());
+    Ok(std::path::absolute(&file)?.display().to_string())
+}
+
+/// Checks that a folder holds lessons, and says which are not there.
+fn check_lessons(folder: &Path) -> anyhow::Result<()> {
+    let names = (1..=lessons::TITLES.len()).map(|number| format!("{number}.md"));
+    let missing: Vec<String> = names.filter(|name| !folder.join(name).is_file()).collect();
+    anyhow::ensure!(
+        missing.len() < lessons::TITLES.len(),
+        "{} holds no lessons: copy assets/lessons, 1.md to 8.md, there and edit them",
+        folder.display()
+    );
+    if !missing.is_empty() {
+        complain!("{}: not there: {}", folder.display(), missing.join(", "));
+    }
+    Ok(())
 }
 
 /// Opens the window and stays until it is closed.
@@ -91,14 +150,15 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
-    if let Some(folder) = args.lessons.as_ref().filter(|folder| !folder.join("1.md").is_file()) {
-        anyhow::bail!(
-            "{} holds no lessons: copy assets/lessons, 1.md to 8.md, there and edit them",
-            folder.display()
-        );
+    if let Some(folder) = &args.lessons {
+        check_lessons(folder)?;
     }
+    let stop = signals::stop_flag()?;
     let headless = match args.measure {
-        Some(secs) => Some(headless_rate(&args.device, view.clone(), secs)?),
+        Some(secs) => match headless_rate(&args.device, view.clone(), secs, &stop)? {
+            None => return Ok(()),
+            rate => rate,
+        },
         None => None,
     };
     let begin = Instant::now();
@@ -113,7 +173,14 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
     let (play, save_to, measure) = (args.play, args.save_to.clone(), args.measure);
     let lessons = args.lessons.clone();
     let (sender, receiver) = std::sync::mpsc::channel();
-    let parts = Rc::new(Cell::new(Some((Link { commands, events }, view, save_to, lessons))));
+    wake_to_stop(stop.clone(), window.clone())?;
+    // What is measured must not hang on the last session.
+    let session = match measure {
+        None => LastSession::begin(eframe::storage_dir(NAME)),
+        Some(_) => LastSession::default(),
+    };
+    let link = Link { commands, events };
+    let parts = Rc::new(Cell::new(Some((link, view, save_to, lessons, session))));
     let [first, second] = renderers();
     let options = |renderer| eframe::NativeOptions {
         renderer,
@@ -127,16 +194,15 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
     };
     let create = || -> eframe::AppCreator<'static> {
         let (parts, window, sender) = (parts.clone(), window.clone(), sender.clone());
+        let stop = stop.clone();
         Box::new(move |creation| {
-            let (link, view, save_to, lessons) =
+            let (link, view, save_to, lessons, mut session) =
                 parts.take().ok_or("the window was opened before")?;
             let pause = if is_drawn_by_cpu(creation) { SOFTWARE_FRAME } else { Duration::ZERO };
             let _ = window.set((creation.egui_ctx.clone(), pause));
-            let last = creation.storage.and_then(|storage| eframe::get_value(storage, SESSION_KEY));
-            // What is measured must not hang on the last session.
-            let last = if measure.is_some() { None } else { last };
-            let view = view.or(last).unwrap_or_default();
-            let mut app = App::new(link, view);
+            let last = session.restore(creation.storage);
+            let mut app = App::new(link, view.or(last).unwrap_or_default());
+            app.viewer_mut().warning = session.warning();
             if let Some(folder) = save_to {
                 app.save_to(folder);
             }
@@ -147,21 +213,14 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
                 false => app.viewer_mut().is_running |= play,
             }
             app.viewer_mut().lesson_folder = lessons;
+            let desktop = Desktop::new(app, session, stop);
             Ok(match measure {
-                Some(secs) => Box::new(Measured {
-                    app,
-                    begin,
-                    secs,
-                    watch: Watch::default(),
-                    report: Report::default(),
-                    last_frame: None,
-                    sender,
-                }),
-                None => Box::new(app),
+                Some(secs) => Box::new(Measured::new(desktop, begin, secs, sender)),
+                None => Box::new(desktop),
             })
         })
     };
-    let open = |renderer| eframe::run_native("jempp", options(renderer), create());
+    let open = |renderer| eframe::run_native(NAME, options(renderer), create());
     // eframe panics where OpenGL has no configuration for a window.
     let opened = catch_unwind(AssertUnwindSafe(|| open(first)));
     let opened = match (opened, parts.take()) {
@@ -185,13 +244,34 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
         }
     };
     // The worker ends with the link to it. A training run is saved before the process ends.
-    parts.take();
-    let _ = thread.join();
+    if let Some((.., session)) = parts.take() {
+        session.end();
+    }
+    let saved = thread.join();
     opened?;
+    if let Ok(Err(reason)) = saved {
+        anyhow::bail!("{reason}");
+    }
     if let (Ok(report), Some(headless)) = (receiver.try_recv(), headless) {
         report.print(headless);
     }
     Ok(())
+}
+
+/// Wakes the window when the program is asked to stop, for it may stand still.
+fn wake_to_stop(
+    stop: Arc<AtomicBool>,
+    window: Arc<OnceLock<(egui::Context, Duration)>>,
+) -> std::io::Result<()> {
+    let wait = move || {
+        loop {
+            std::thread::sleep(STOP_INTERVAL);
+            if let (true, Some((ctx, _))) = (stop.load(Ordering::Relaxed), window.get()) {
+                ctx.request_repaint();
+            }
+        }
+    };
+    std::thread::Builder::new().name("stop".into()).spawn(wait).map(drop)
 }
 
 fn why_not(error: &eframe::Error) -> anyhow::Error {
@@ -222,147 +302,5 @@ fn renderers() -> [eframe::Renderer; 2] {
     match cfg!(target_os = "linux") && !has_gpu() {
         true => [eframe::Renderer::Glow, eframe::Renderer::Wgpu],
         false => [eframe::Renderer::Wgpu, eframe::Renderer::Glow],
-    }
-}
-
-/// Steps per second of the same worker when nobody draws.
-fn headless_rate(device: &str, view: Option<ViewState>, secs: u16) -> anyhow::Result<f64> {
-    let Worker { commands, events, .. } = worker::spawn(device.to_string(), || {})?;
-    let mut viewer = Viewer::new(view.unwrap_or_default());
-    let mut watch = Watch::default();
-    loop {
-        for command in viewer.take_commands() {
-            commands.send(command)?;
-        }
-        let batch =
-            events.recv_timeout(Duration::from_secs(300)).context("the worker is silent")?;
-        for event in batch {
-            if let Event::Failed(reason) | Event::Refused(reason) = &event {
-                anyhow::bail!("{reason}");
-            }
-            viewer.take(event);
-        }
-        if let Some(rate) = watch.look(&mut viewer, secs) {
-            return Ok(rate);
-        }
-    }
-}
-
-/// Keeps the chains running and counts their steps.
-#[derive(Default)]
-struct Watch {
-    begin: Option<(Instant, u64)>,
-}
-
-impl Watch {
-    /// Steps in which caches fill; they do not count.
-    const WARM_UP: u64 = 10;
-
-    /// Steps per second, once they were counted for so long.
-    fn look(&mut self, viewer: &mut Viewer, secs: u16) -> Option<f64> {
-        viewer.follow_lab();
-        let is_lab = viewer.view.view.tab == Tab::Lab;
-        if is_lab && viewer.lab.surface.is_some() && !viewer.lab.is_running {
-            viewer.toggle_lab();
-        } else if !is_lab && viewer.record.is_some() && !viewer.is_running {
-            viewer.play();
-        }
-        let step = if is_lab { viewer.lab.step } else { viewer.last_step() };
-        let now = Instant::now();
-        if step < Self::WARM_UP {
-            return None;
-        }
-        let (begin, first) = *self.begin.get_or_insert((now, step));
-        let elapsed = (now - begin).as_secs_f64();
-        (elapsed >= f64::from(secs)).then(|| (step - first) as f64 / elapsed)
-    }
-}
-
-/// The window with a watch.
-struct Measured {
-    app: App,
-    begin: Instant,
-    secs: u16,
-    watch: Watch,
-    report: Report,
-    last_frame: Option<Instant>,
-    sender: Sender<Report>,
-}
-
-/// What was measured of a window.
-#[derive(Default)]
-struct Report {
-    /// From the start of the process to the first step of the chains in the window.
-    first_step: Option<Duration>,
-    /// Steps per second.
-    rate: f64,
-    /// Seconds from frame to frame.
-    intervals: Vec<f64>,
-    /// Seconds of building each frame, without painting it.
-    building: Vec<f64>,
-    /// Seconds of the window's thread on each frame, painting included, waiting for the screen not.
-    work: Vec<f64>,
-}
-
-impl Report {
-    fn print(mut self, headless: f64) {
-        let first_step = self.first_step.unwrap_or_default().as_secs_f64();
-        say!("first step of the chains seen: {first_step:.2} s after start");
-        let share = 100.0 * self.rate / headless;
-        say!(
-            "steps per second: {headless:.2} without a window, {:.2} with it ({share:.1} %)",
-            self.rate
-        );
-        let of = |values: &mut Vec<f64>, share: f64| {
-            values.sort_by(f64::total_cmp);
-            let last = values.len().saturating_sub(1);
-            1e3 * values.get((last as f64 * share) as usize).copied().unwrap_or_default()
-        };
-        for (what, values) in [
-            ("from frame to frame", &mut self.intervals),
-            ("building a frame", &mut self.building),
-            ("building and painting", &mut self.work),
-        ] {
-            say!(
-                "{what}, {} frames: median {:.1} ms, 99th percentile {:.1} ms, longest {:.1} ms",
-                values.len(),
-                of(values, 0.5),
-                of(values, 0.99),
-                of(values, 1.0)
-            );
-        }
-    }
-}
-
-impl eframe::App for Measured {
-    fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
-        self.app.leave();
-    }
-
-    fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
-        self.app.drain(ctx);
-        let viewer = self.app.viewer_mut();
-        if viewer.last_step() > 0 || viewer.lab.step > 0 {
-            self.report.first_step.get_or_insert_with(|| self.begin.elapsed());
-        }
-        if let Some(rate) = self.watch.look(viewer, self.secs) {
-            let report = std::mem::take(&mut self.report);
-            let _ = self.sender.send(Report { rate, ..report });
-            ctx.send_viewport_cmd(egui::ViewportCommand::Close);
-        }
-    }
-
-    fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
-        let begin = Instant::now();
-        self.app.show(ui);
-        let shown = begin.elapsed().as_secs_f64();
-        if let Some(last) = self.last_frame.replace(begin)
-            && self.watch.begin.is_some()
-        {
-            self.report.intervals.push((begin - last).as_secs_f64());
-            self.report.building.push(shown);
-            // Known of the frame before.
-            self.report.work.push(frame.info().cpu_usage.map_or(shown, f64::from));
-        }
     }
 }

@@ -1,14 +1,22 @@
-//! Pictures of chains: grids of images, scatter plots of points, animations.
+//! Pictures of chains: grids of images, scatter plots of points, animations. And pictures of people's own as starts.
 
-use std::{io::Cursor, path::Path};
+mod read;
 
-use image::{
-    Delay, DynamicImage, Frame, GrayImage, ImageFormat, Rgb, RgbImage,
-    codecs::gif::{GifEncoder, Repeat},
-    imageops::FilterType,
+use std::{
+    io::{Cursor, Write},
+    path::Path,
 };
 
-use crate::files::{self, write_atomically};
+use image::{
+    Delay, DynamicImage, Frame, ImageFormat, Rgb, RgbImage,
+    codecs::gif::{GifEncoder, Repeat},
+};
+
+use crate::files::write_atomically;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use read::format_of;
+pub use read::{item_of, load_item};
 
 /// Why a picture could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +31,34 @@ pub enum PictureError {
         /// The reason.
         source: image::ImageError,
     },
+    /// No format that is known.
+    #[error("{0} is no picture: PNG, JPEG, GIF and WebP are read")]
+    Unknown(String),
+    /// A format that is known but not read.
+    #[error(
+        "{path} is a picture of the kind `{format}`, which is not read here: save it as PNG or JPEG"
+    )]
+    Format {
+        /// The file.
+        path: String,
+        /// What files of this kind end in.
+        format: &'static str,
+    },
+    /// The file ends before the picture does.
+    #[error("picture {0} is cut off: its end is missing")]
+    Cut(String),
+    /// No pixel, or too many.
+    #[error(
+        "picture {path} is {width} × {height} pixels; it must have some, and take at most 256 MiB"
+    )]
+    Size {
+        /// The file.
+        path: String,
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+    },
     /// The operating system refused.
     #[error("cannot {action} picture {path}: {source}")]
     Io {
@@ -35,8 +71,16 @@ pub enum PictureError {
     },
 }
 
+/// What the files of pictures that can be read usually end in. A browser has no room for WebP's decoder.
+pub const ENDINGS: &[&str] = match cfg!(target_arch = "wasm32") {
+    true => &["png", "jpg", "jpeg", "gif"],
+    false => &["png", "jpg", "jpeg", "gif", "webp"],
+};
+
 /// Behind and between drawn items.
 pub const BACKGROUND: Rgb<u8> = Rgb([24, 24, 28]);
+/// How long the last frame of an animation stays.
+const LAST_FRAME_MILLIS: u32 = 1000;
 /// Side of a scatter plot in pixels.
 const SCATTER_SIDE: u32 = 512;
 /// Smallest side of one drawn image in pixels; smaller ones are enlarged by a whole factor.
@@ -120,22 +164,58 @@ pub fn png_of(picture: RgbImage) -> image::ImageResult<Vec<u8>> {
     Ok(bytes.into_inner())
 }
 
+/// An endless GIF that is written frame by frame; the last frame stays for a second.
+pub struct Animation<W: Write> {
+    encoder: GifEncoder<W>,
+    frame_millis: u32,
+    /// The newest frame, which may be the last.
+    newest: Option<RgbImage>,
+}
+
+impl<W: Write> Animation<W> {
+    /// Begins to write to `out`.
+    ///
+    /// # Errors
+    /// The encoder refuses.
+    pub fn new(out: W, frame_millis: u32) -> image::ImageResult<Self> {
+        let mut encoder = GifEncoder::new_with_speed(out, 10);
+        encoder.set_repeat(Repeat::Infinite)?;
+        Ok(Self { encoder, frame_millis, newest: None })
+    }
+
+    /// Adds a frame.
+    ///
+    /// # Errors
+    /// The encoder refuses.
+    pub fn push(&mut self, frame: RgbImage) -> image::ImageResult<()> {
+        let millis = self.frame_millis;
+        self.newest.replace(frame).map_or(Ok(()), |frame| self.encode(frame, millis))
+    }
+
+    /// Writes the last frame and the end.
+    ///
+    /// # Errors
+    /// The encoder refuses.
+    pub fn finish(mut self) -> image::ImageResult<()> {
+        self.newest.take().map_or(Ok(()), |frame| self.encode(frame, LAST_FRAME_MILLIS))
+    }
+
+    fn encode(&mut self, frame: RgbImage, millis: u32) -> image::ImageResult<()> {
+        let delay = Delay::from_numer_denom_ms(millis, 1);
+        let rgba = DynamicImage::from(frame).to_rgba8();
+        self.encoder.encode_frame(Frame::from_parts(rgba, 0, 0, delay))
+    }
+}
+
 /// Frames as an endless GIF; the last frame stays for a second.
 ///
 /// # Errors
 /// The encoder refuses.
 pub fn gif_of(frames: Vec<RgbImage>, frame_millis: u32) -> image::ImageResult<Vec<u8>> {
     let mut bytes = Vec::new();
-    let mut encoder = GifEncoder::new_with_speed(&mut bytes, 10);
-    encoder.set_repeat(Repeat::Infinite)?;
-    let last = frames.len().saturating_sub(1);
-    for (index, frame) in frames.into_iter().enumerate() {
-        let millis = if index == last { 1000 } else { frame_millis };
-        let delay = Delay::from_numer_denom_ms(millis, 1);
-        let rgba = DynamicImage::from(frame).to_rgba8();
-        encoder.encode_frame(Frame::from_parts(rgba, 0, 0, delay))?;
-    }
-    drop(encoder);
+    let mut animation = Animation::new(&mut bytes, frame_millis)?;
+    frames.into_iter().try_for_each(|frame| animation.push(frame))?;
+    animation.finish()?;
     Ok(bytes)
 }
 
@@ -145,46 +225,6 @@ pub fn gif_of(frames: Vec<RgbImage>, frame_millis: u32) -> image::ImageResult<Ve
 /// The file cannot be written.
 pub fn save_png(picture: RgbImage, path: &Path) -> Result<(), PictureError> {
     write(path, &png_of(picture).map_err(|source| image_error("encode", path, source))?)
-}
-
-/// Writes frames as an endless GIF; the last frame stays for a second.
-///
-/// # Errors
-/// The file cannot be written.
-pub fn save_gif(frames: Vec<RgbImage>, frame_millis: u32, path: &Path) -> Result<(), PictureError> {
-    let bytes = gif_of(frames, frame_millis);
-    write(path, &bytes.map_err(|source| image_error("encode", path, source))?)
-}
-
-/// A picture file as one item (C, H, W) in [-1, 1], scaled to that size.
-///
-/// # Errors
-/// The file cannot be read or is no picture.
-pub fn load_item(path: &Path, shape: [usize; 3]) -> Result<Vec<f32>, PictureError> {
-    let bytes = files::read(path).map_err(|source| PictureError::Io {
-        action: "read",
-        path: path.display().to_string(),
-        source,
-    })?;
-    item_of(&bytes, path, shape)
-}
-
-/// The same, of the bytes of a file that is called `path` in errors.
-///
-/// # Errors
-/// It is no picture.
-pub fn item_of(bytes: &[u8], path: &Path, [c, h, w]: [usize; 3]) -> Result<Vec<f32>, PictureError> {
-    let picture =
-        image::load_from_memory(bytes).map_err(|source| image_error("read", path, source))?;
-    let picture = picture.resize_exact(w as u32, h as u32, FilterType::Triangle);
-    let scaled = |byte: u8| f32::from(byte) / 127.5 - 1.0;
-    Ok(if c == 3 {
-        let rgb = picture.to_rgb8();
-        (0..3).flat_map(|k| rgb.pixels().map(move |p| scaled(p.0[k])).collect::<Vec<_>>()).collect()
-    } else {
-        let gray: GrayImage = picture.to_luma8();
-        gray.pixels().map(|pixel| scaled(pixel.0[0])).collect()
-    })
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), PictureError> {

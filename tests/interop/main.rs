@@ -4,7 +4,11 @@
 //! runs these tests on larger ones.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod everyday;
+mod refusals;
+#[path = "../torch_file/mod.rs"]
 mod torch_file;
 
 use std::{
@@ -131,15 +135,15 @@ fn what_goes_in_comes_out_under_the_same_names() {
 
 #[test]
 fn an_import_says_what_it_found_and_left_out() {
-    let Imported { checkpoint, centers, has_chains, unused, num_aliases } =
-        import(&golden("batch.pt"));
+    let Imported { checkpoint, centers, has_chains, unused, reading } = import(&golden("batch.pt"));
     assert_eq!(checkpoint.config.model.arch, "wrn-10-1");
     assert_eq!(checkpoint.config.model.norm, Norm::Batch);
     assert_eq!(checkpoint.class_names, ["class 0", "class 1", "class 2"]);
     assert_eq!(checkpoint.input_shape, [3, 8, 8]);
     assert_eq!((centers, has_chains), (Centers::Chains, true));
     assert_eq!(checkpoint.replay_buffer.shape, [9, 192]);
-    assert_eq!(num_aliases, 2 + (14 + 16 + 16) + 5, "conv1, three stages, the last norm");
+    assert_eq!(reading.container, "model_state_dict");
+    assert_eq!(reading.num_aliases, 2 + (14 + 16 + 16) + 5, "conv1, three stages, the last norm");
     assert_eq!(unused.len(), 2 + 7, "energy_output and a counter per norm: {unused:?}");
 
     // A centre is the mean of the chains in which the network sees its class.
@@ -272,143 +276,6 @@ fn a_model_without_chains_gets_fresh_ones() {
     assert!(max_abs(&checkpoint.replay_buffer.values) <= 1.0);
 }
 
-/// Runs the program on a file that it must refuse, in one line, writing nothing: that line.
-fn refused(file: &[u8], more: &[&str]) -> String {
-    let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("model.pt"), file).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_jempp"))
-        .args(["import", "model.pt", "--out", "new/out.safetensors", "--device", "cpu"])
-        .args(more)
-        .current_dir(dir.path())
-        .output()
-        .unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert_eq!(stderr.lines().count(), 1, "one line: {stderr}");
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "something was written");
-    stderr
-}
-
-#[test]
-fn tensors_that_do_not_make_up_the_network_are_named() {
-    let said = |change: &dyn Fn(&mut Vec<torch_file::Tensor>)| {
-        let mut tensors = wrn_10_1();
-        change(&mut tensors);
-        refused(&torch_file::checkpoint(&tensors), &[])
-    };
-    let add = |name: &'static str, shape: &'static [usize]| {
-        said(&|tensors| tensors.push(torch_file::Tensor::zeros(name, shape)))
-    };
-    let reshape = |name: &str, shape: &[usize]| {
-        said(&|tensors| tensors.iter_mut().find(|t| t.name == name).unwrap().shape = shape.into())
-    };
-    for name in ["f.conv1.weight", "f.layer2.0.shortcut.0.bias", "f.layer3.0.conv2.weight"] {
-        let said = said(&|tensors| tensors.retain(|tensor| tensor.name != name));
-        assert!(said.contains(&format!("lacks tensor `{name}`")), "{said}");
-    }
-    assert!(add("f.layer4.0.conv1.bias", &[3]).contains("has a tensor `f.layer4.0.conv1.bias`"));
-    for (name, found, expected) in [
-        ("f.layer1.0.conv1.bias", vec![15], "[16]"),
-        ("f.conv1.weight", vec![16, 3, 9], "[16, 3, 3, 3]"),
-        ("f.layer1.0.conv1.weight", vec![24, 16, 3, 3], "[160, 16, 3, 3]"),
-        ("f.layer3.0.conv2.weight", vec![64, 64, 3, 1], "[64, 64, 3, 3]"),
-        ("class_output.weight", vec![5, 65], "[10, 64]"),
-        ("class_output.bias", vec![4], "[5]"),
-    ] {
-        let said = reshape(name, &found);
-        assert!(said.contains(&format!("tensor `{name}` has shape {found:?}")), "{said}");
-        assert!(said.contains(&format!("needs {expected}")), "{said}");
-    }
-    assert!(add("f.bn1.weight", &[64]).contains("instance or layer norm"));
-    assert!(add("f.bn1.loc", &[1, 64, 1, 1]).contains("activation norm"));
-    assert!(add("f.bn1.running_mean", &[64]).contains("lacks tensor `f.layer1.0.bn1."));
-    let whole = said(&|tensors| {
-        tensors.iter_mut().find(|t| t.name == "f.conv1.bias").unwrap().storage = "LongStorage";
-    });
-    assert!(whole.contains("`f.conv1.bias` holds I64"), "{whole}");
-    let nan = said(&|tensors| tensors.last_mut().unwrap().byte = 0xff);
-    assert!(nan.contains("holds a value that is not finite"), "{nan}");
-
-    let original = fs::read(golden("none.pt")).unwrap();
-    let said = refused(&original, &["--arch", "wrn-16-1"]);
-    assert!(said.contains("--arch wrn-16-1: the file holds wrn-10-1"), "{said}");
-    let said = refused(&original, &["--dataset", "cifar10"]);
-    assert!(said.contains("has 5 classes, data set `cifar10` has 10"), "{said}");
-    assert!(refused(&original, &["--dataset", "cifar"]).contains("`data.dataset` cannot be"));
-    assert!(refused(&original, &["--data", "nowhere"]).contains("missing data file"));
-}
-
-#[test]
-fn nothing_in_a_hostile_pickle_is_run_or_unfolded() {
-    let hostile = |object: &[u8]| refused(&torch_file::around(object, &[]), &[]);
-    let system =
-        [b"cposix\nsystem\n", torch_file::text("touch pwned").as_slice(), b"\x85R"].concat();
-    let said = hostile(&system);
-    assert!(said.contains("`posix.system`") && said.contains("nothing of it was run"), "{said}");
-    // Called, thrown away, and a valid checkpoint returned.
-    let mut tensors = torch_file::checkpoint(&wrn_10_1());
-    let object = tensors.windows(2).rposition(|bytes| bytes == b"\x80\x02").unwrap();
-    tensors.splice(object + 2..object + 2, [&system[..], b"0"].concat());
-    assert!(refused(&tensors, &[]).contains("posix.system"));
-
-    let protocol_4 = [b"\x80\x04", torch_file::text("os").as_slice(), b"\x93)R"].concat();
-    assert!(hostile(&protocol_4).contains("protocol 2"));
-    assert!(hostile(b"ios\nsystem\n").contains("instruction 0x69"));
-    assert!(hostile(&[b']'; 5000]).contains("Expected a dictionary"));
-    let nested = [vec![b']'; 5000], vec![b'a'; 4999]].concat();
-    assert!(hostile(&nested).contains("nesting"), "{}", hostile(&nested));
-    let laughs: Vec<u8> = (0..60u8).flat_map(|i| [b'q', i, b'h', i, b'h', i, 0x86]).collect();
-    assert!(hostile(&[b"]", &laughs[..]].concat()).contains("memo bomb"));
-    assert!(hostile(&vec![b'N'; 5_000_000]).contains("too long"));
-    assert!(hostile(b"X\xff\xff\xff\xff").contains("truncated"));
-    assert!(hostile(b"").contains("no PyTorch checkpoint"));
-
-    // A tensor that one number stands for a million times, and a storage that is not there.
-    let claim = |shape: &[usize]| {
-        let tensor = torch_file::rebuild("FloatStorage", 0, 1, shape, &vec![0; shape.len()]);
-        let name = [torch_file::text("model_state_dict"), b"}".to_vec(), torch_file::text("w")];
-        let object = [b"}".to_vec(), name.concat(), tensor, b"ss".to_vec()].concat();
-        refused(&torch_file::around(&object, &[(1, 4, 0)]), &[])
-    };
-    assert!(claim(&[1 << 20, 64]).contains("claim 268435456 bytes"));
-    assert!(claim(&[1 << 30, 1 << 20]).contains("limit"), "{}", claim(&[1 << 30, 1 << 20]));
-}
-
-#[test]
-fn damaged_and_foreign_files_are_refused() {
-    for foreign in [&b""[..], b"PK", b"<html>not found</html>", &[0; 4096]] {
-        assert!(refused(foreign, &[]).contains("does not begin like a file of torch.save"));
-    }
-    let zip = fs::read(golden("batch.pt")).unwrap();
-    let stream = fs::read(golden("none.pt")).unwrap();
-    for whole in [&zip, &stream] {
-        for tenth in 1..10 {
-            let said = refused(&whole[..whole.len() * tenth / 10], &[]);
-            assert!(said.contains("truncated") || said.contains("beyond the end"), "{said}");
-        }
-        assert!(refused(&whole[..whole.len() - 1], &[]).contains("no PyTorch checkpoint"));
-    }
-    let mut packed = zip.clone();
-    let entry = packed.windows(4).position(|bytes| bytes == b"PK\x01\x02").unwrap();
-    packed[entry + 10] = 8;
-    assert!(refused(&packed, &[]).contains("compressed, which torch.save never does"));
-    let mut damaged = zip.clone();
-    damaged[150_000] ^= 1;
-    assert!(refused(&damaged, &[]).contains("checksum"));
-
-    // Any byte of the description may be wrong: that is an error or another model, never a panic.
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("model.pt");
-    let wheres = scrambled(120, 5);
-    for (at, whole) in wheres.iter().zip([&zip, &stream].into_iter().cycle()) {
-        let mut file = whole.clone();
-        let at = ((at + 1.0) * 4000.0) as usize;
-        file[at] = file[at].wrapping_add(1 + (at % 255) as u8);
-        fs::write(&path, file).unwrap();
-        let _ = interop::import(&path, &ImportRequest::default(), &device::cpu());
-    }
-}
-
 #[test]
 fn the_program_imports_samples_and_exports() {
     let dir = tempfile::tempdir().unwrap();
@@ -442,6 +309,13 @@ fn the_program_imports_samples_and_exports() {
     let metadata = header.metadata().clone().unwrap();
     for (key, value) in [("format", "pt"), ("arch", "wrn-10-1"), ("norm", "batch")] {
         assert_eq!(metadata[key], value);
+    }
+    for out in ["/proc/nothing/x", "theirs.safetensors/x"] {
+        for command in [&into[..3], &["export", "--out"]] {
+            let (is_done, said) = jempp(&[command, &[out]].concat());
+            assert!(!is_done && said.contains(&format!("cannot write {out}: ")), "{said}");
+            assert_eq!(said.lines().count(), 1, "{said}");
+        }
     }
     for again in [&into[..], &out[..]] {
         let (is_done, said) = jempp(again);

@@ -1,0 +1,22 @@
+//! Texts of strangers, as the window shows them.
+
+use crate::say;
+
+/// The text without what a label cannot show, and without the middle of what is longer than `most` characters:
+/// names come from files of strangers, reasons from drivers.
+pub(super) fn shown(text: &str, most: usize) -> String {
+    let line: Vec<&str> = text.split_whitespace().collect();
+    say::shortened(&say::plain(&line.join(" ")), most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_line_of_some_length() {
+        assert_eq!(shown("T-shirt/top", 32), "T-shirt/top");
+        assert_eq!(shown("a\n\tb \u{1b}[31mred", 32), "a b \\u{1b}[31mred");
+        assert!(shown(&"x".repeat(10_000), 32).chars().count() <= 35);
+    }
+}

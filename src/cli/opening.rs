@@ -1,0 +1,129 @@
+//! What commands share of what they say before they begin, and of where they write.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::sample::ModelArgs;
+use crate::{
+    checkpoint::Checkpoint,
+    config::DataConfig,
+    data::{self, Splits},
+    files::file_name,
+    interop::norm_name,
+    results_folder::{Destination, some_of},
+    run_folder::RunFolder,
+};
+
+/// Where results go.
+#[derive(Debug, Default, Args)]
+pub(super) struct OutArgs {
+    /// Folder for the results, new or empty [default: runs/samples for samples and runs/eval for an evaluation, with
+    /// a number behind it where that is taken].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Replace all results of jempp that are in the folder.
+    #[arg(long)]
+    force: bool,
+}
+
+impl OutArgs {
+    /// The folder, if nobody names one `default` or what is free beside it.
+    pub(super) fn destination(&self, default: &str) -> Destination {
+        match &self.out {
+            Some(path) => Destination { path: path.clone(), replaces: self.force },
+            None if self.force => Destination { path: PathBuf::from(default), replaces: true },
+            None => Destination::beside(Path::new(default)),
+        }
+    }
+}
+
+/// The command as it can be typed again by anybody: whose folder the data was in is left out.
+pub(super) fn command() -> String {
+    let mut words = vec!["jempp".to_string()];
+    for arg in std::env::args().skip(1) {
+        let is_folder = words.last().is_some_and(|last| last == "--data");
+        words.push(match arg.split_once('=') {
+            _ if is_folder => "DIR".into(),
+            Some(("--data", _)) => "--data=DIR".into(),
+            _ if arg.contains([' ', '[', '\'']) => format!("'{}'", arg.replace('\'', r"'\''")),
+            _ => arg,
+        });
+    }
+    words.join(" ")
+}
+
+/// What a model is called: by its run's folder where the file has the name that every run's has, else by its file.
+pub(super) fn model_name(path: &Path) -> String {
+    let folder = match path {
+        path if path.is_dir() => Some(path),
+        path if RunFolder::checkpoint_of(Path::new("")).file_name() == path.file_name() => {
+            path.parent()
+        }
+        _ => None,
+    };
+    // Its own name, also of `.`.
+    let folder = folder.and_then(|folder| Path::new(".").join(folder).canonicalize().ok());
+    match folder.as_deref().and_then(Path::file_name) {
+        Some(name) => name.to_string_lossy().into_owned(),
+        None => file_name(path),
+    }
+}
+
+/// Which model, and how large its network is.
+pub(super) fn model_rows(
+    model: &ModelArgs,
+    checkpoint: &Checkpoint,
+) -> Vec<(&'static str, String)> {
+    let from = match model.path() {
+        Some(path) => path.display().to_string(),
+        None => format!("{}, inside the program", model.name()),
+    };
+    vec![("Model", from), network_row(checkpoint)]
+}
+
+/// The network of a checkpoint and its size.
+pub(super) fn network_row(checkpoint: &Checkpoint) -> (&'static str, String) {
+    let (model, [c, h, w]) = (&checkpoint.config.model, checkpoint.input_shape);
+    let weights = checkpoint.sampling_weights().values();
+    let num_weights: usize = weights.map(|tensor| tensor.values.len()).sum();
+    let text = format!(
+        "{}, norm {}, {} classes, inputs {c}×{h}×{w}, {num_weights} weights",
+        model.arch,
+        norm_name(model.norm),
+        checkpoint.class_names.len()
+    );
+    ("Network", text)
+}
+
+/// Which data, from where, and how much of it.
+pub(super) fn data_row(config: &DataConfig, splits: &Splits) -> (&'static str, String) {
+    let from = match (data::is_embedded(config), config.dir.is_empty()) {
+        (true, _) => ", the part inside the program".to_string(),
+        (false, true) => String::new(),
+        (false, false) => format!(" in {}", config.dir),
+    };
+    let text = format!(
+        "{}{from}: {} training, {} test",
+        data::name(config.dataset),
+        splits.train.len(),
+        splits.test.len()
+    );
+    ("Data", text)
+}
+
+/// Where results go, and which files there are left alone.
+pub(super) fn writes_row(out: &Destination, kept: &[String]) -> (&'static str, String) {
+    let folder = out.path.display();
+    let text = match (out.replaces, kept.is_empty()) {
+        (false, _) => folder.to_string(),
+        (true, true) => format!("{folder}, earlier results there are replaced"),
+        (true, false) => {
+            format!(
+                "{folder}, earlier results there are replaced; not ours, so kept: {}",
+                some_of(kept)
+            )
+        }
+    };
+    ("Writes", text)
+}

@@ -1,0 +1,115 @@
+//! Configuration keys on the command line: one that is given is used, or it is an error that says what would be.
+
+use std::path::Path;
+
+use crate::config::{ConfigError, RunConfig, SamplerConfig, SamplerKind, StepSchedule};
+
+/// Keys of the section `sampler` that are numbers of an update rule.
+const SIZES: [&str; 5] =
+    ["step_size", "num_inner_steps", "inner_step_size", "noise_std", "proximal_radius"];
+
+/// `config` with the keys of `--set` replaced, and before them those that options of their own stand for: each an
+/// option and its `key=value`.
+///
+/// # Errors
+/// A key with two different values, an unknown key, a value that does not fit.
+pub(super) fn apply(
+    mut config: RunConfig,
+    options: &[(&str, String)],
+    assignments: &[String],
+) -> Result<RunConfig, ConfigError> {
+    let options = options.iter().map(|(option, assignment)| (*option, assignment.as_str()));
+    let all: Vec<(&str, &str)> =
+        options.chain(assignments.iter().map(|text| ("--set", text.as_str()))).collect();
+    for (index, (option, assignment)) in all.iter().enumerate() {
+        let (key, value) = split(assignment);
+        let earlier = all[..index].iter().map(|(option, text)| (option, split(text)));
+        for (other, (_, before)) in earlier.filter(|(_, (other, _))| *other == key) {
+            if before != value {
+                return Err(ConfigError::Invalid(format!(
+                    "`{key}` is given twice: {before} by {other} and {value} by {option}; keep one"
+                )));
+            }
+        }
+        config = config.with_assignment(assignment)?;
+    }
+    Ok(config)
+}
+
+/// What the option `--data` stands for.
+pub(super) fn data_dir(dir: &Path) -> (&'static str, String) {
+    // Quoted as TOML wants it, whatever characters the name has.
+    ("--data", format!("data.dir={}", toml::Value::String(dir.display().to_string())))
+}
+
+/// The keys that were given by `--set`.
+pub(super) fn keys(assignments: &[String]) -> impl Iterator<Item = &str> {
+    assignments.iter().map(|assignment| split(assignment).0)
+}
+
+fn split(assignment: &str) -> (&str, &str) {
+    let (key, value) = assignment.split_once('=').unwrap_or((assignment, ""));
+    let value = value.trim();
+    (key.trim(), value.trim_matches(['"', '\'']))
+}
+
+/// Checks that the sampler of this configuration uses a key of the section `sampler`; other keys pass.
+///
+/// # Errors
+/// It does not; then it says which keys it uses.
+pub(super) fn check_sampler_key(key: &str, sampler: &SamplerConfig) -> Result<(), ConfigError> {
+    let (kind, unused): (_, &[&str]) = match sampler.kind {
+        SamplerKind::Sgld => ("sgld", &["num_inner_steps", "inner_step_size", "proximal_radius"]),
+        SamplerKind::Mala => ("mala", &["num_inner_steps", "inner_step_size", "proximal_radius"]),
+        SamplerKind::ProximalSgld => ("proximal-sgld", &["num_inner_steps", "inner_step_size"]),
+        SamplerKind::Pyld => ("pyld", &["step_size"]),
+    };
+    let wrong = match key.strip_prefix("sampler.") {
+        Some("final_step_factor") if sampler.step_schedule == StepSchedule::Constant => format!(
+            "`{key}` is not used: sampler.step_schedule is constant; linear and cosine fall to that share"
+        ),
+        Some(name) if unused.contains(&name) => {
+            let used = SIZES.iter().filter(|name| !unused.contains(name));
+            let used: Vec<String> = used.map(|name| format!("sampler.{name}")).collect();
+            format!("`{key}` is not used by the sampler {kind}, whose keys are {}", used.join(", "))
+        }
+        _ => return Ok(()),
+    };
+    Err(ConfigError::Invalid(wrong))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(options: &[(&str, &str)], assignments: &[&str]) -> String {
+        let options: Vec<(&str, String)> =
+            options.iter().map(|(option, text)| (*option, text.to_string())).collect();
+        let assignments: Vec<String> = assignments.iter().map(|text| text.to_string()).collect();
+        match apply(RunConfig::default(), &options, &assignments) {
+            Ok(_) => String::new(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_key_has_one_value() {
+        let option = [("--sampler", "sampler.kind=sgld")];
+        assert_eq!(refused(&option, &["sampler.kind = 'sgld'"]), "");
+        let said = refused(&option, &["sampler.kind=mala"]);
+        assert!(said.contains("sgld by --sampler and mala by --set"), "{said}");
+        assert_eq!(refused(&[], &["seed=1", "seed=1"]), "");
+        assert!(refused(&[], &["seed=1", "seed=2"]).contains("`seed` is given twice"));
+    }
+
+    #[test]
+    fn a_sampler_names_the_keys_that_it_uses() {
+        let sampler = SamplerConfig::default();
+        let check = |key| check_sampler_key(key, &sampler).err().map(|error| error.to_string());
+        assert_eq!(check("sampler.inner_step_size"), None);
+        assert_eq!(check("model.split"), None);
+        let said = check("sampler.step_size").unwrap_or_default();
+        assert!(said.contains("pyld") && said.contains("sampler.inner_step_size"), "{said}");
+        assert!(check("sampler.final_step_factor").is_some());
+    }
+}

@@ -1,0 +1,156 @@
+//! `jempp train`, and the job that bare `jempp` does without a window.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::{device_row, open_device, sample, say_opening};
+use crate::{
+    config::{ConfigError, RunConfig},
+    device::ComputeDevice,
+    progress::Progress,
+    run_folder::RunFolder,
+    say::{complain, say},
+    signals,
+    worker::{self, JobError, TrainingEvent},
+};
+
+/// Where a run goes when nobody says.
+const DEFAULT_RUN: &str = "runs/fashion-quick";
+
+#[derive(Debug, Args)]
+pub(super) struct TrainArgs {
+    /// Named configuration to begin with; `jempp config` lists them.
+    #[arg(long, default_value = "fashion-quick", conflicts_with = "resume")]
+    preset: String,
+    /// Folder of the new run; must not exist.
+    #[arg(long, required_unless_present = "resume", conflicts_with = "resume")]
+    out: Option<PathBuf>,
+    /// Go on with the run in this folder (or of this checkpoint.safetensors), exactly where it stopped.
+    #[arg(long, value_name = "DIR")]
+    resume: Option<PathBuf>,
+    /// Seed of weights, data order and chains.
+    #[arg(long, conflicts_with = "resume")]
+    seed: Option<u64>,
+    /// Compute device: auto, gpu, cpu, or an adapter's index or name.
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Passes over the training set.
+    #[arg(long)]
+    epochs: Option<usize>,
+    /// Folder with the data set's official files [default: where `jempp fetch` puts them].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Data set, as in data.dataset.
+    #[arg(long, conflicts_with = "resume")]
+    dataset: Option<String>,
+    /// TOML file with any of the configuration's keys.
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    config: Option<PathBuf>,
+    /// One key, as in sampler.step_size=0.2; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    assignments: Vec<String>,
+}
+
+impl TrainArgs {
+    /// What a new run begins with: the preset, under the configuration file.
+    fn begin(&self) -> anyhow::Result<RunConfig> {
+        let preset = RunConfig::preset(&self.preset)?;
+        Ok(match &self.config {
+            Some(path) => preset.with_file(path)?,
+            None => preset,
+        })
+    }
+
+    /// `config` with the single keys of the command line replaced.
+    fn apply(&self, mut config: RunConfig) -> Result<RunConfig, ConfigError> {
+        let direct = [
+            self.seed.map(|seed| format!("seed={seed}")),
+            self.epochs.map(|epochs| format!("training.epochs={epochs}")),
+            self.dataset.as_ref().map(|name| format!("data.dataset={name}")),
+        ];
+        for assignment in direct.iter().flatten().chain(&self.assignments) {
+            config = config.with_assignment(assignment)?;
+        }
+        if let Some(dir) = &self.data {
+            let dir = dir.to_str().ok_or_else(|| {
+                let what = format!("--data {}: the path is no Unicode text", dir.display());
+                ConfigError::Invalid(what)
+            })?;
+            config.data.dir = dir.to_string();
+        }
+        Ok(config)
+    }
+}
+
+/// Trains, or goes on training.
+pub(super) fn run(args: TrainArgs) -> anyhow::Result<()> {
+    let is_complete = match &args.resume {
+        Some(path) => {
+            let device = open_device(&args.device)?;
+            let change = |config| args.apply(config);
+            follow(path, &device, |stop, on_event| {
+                worker::resume(path, change, &device, stop, on_event)
+            })?
+        }
+        None => {
+            let config = args.apply(args.begin()?)?;
+            let out = args.out.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_RUN));
+            let device = open_device(&args.device)?;
+            follow(&out, &device, |stop, on_event| {
+                worker::train(config, &out, &device, stop, on_event)
+            })?
+        }
+    };
+    if is_complete {
+        signals::work_is_done();
+    }
+    Ok(())
+}
+
+/// The main job without a window: train the quick preset (or go on with it), then sample.
+pub(super) fn quick() -> anyhow::Result<()> {
+    let out = Path::new(DEFAULT_RUN);
+    let checkpoint = RunFolder::checkpoint_of(out);
+    let device = open_device("auto")?;
+    let is_complete = if checkpoint.is_file() {
+        say!("Going on with the run in {}.", out.display());
+        follow(out, &device, |stop, on_event| worker::resume(out, Ok, &device, stop, on_event))?
+    } else {
+        say!(
+            "Training JEM++ on 5,000 Fashion-MNIST images; about two minutes on two recent CPU cores."
+        );
+        say!("Ctrl-C saves and leaves; the same command goes on from there.");
+        let config = RunConfig::preset("fashion-quick")?;
+        follow(out, &device, |stop, on_event| worker::train(config, out, &device, stop, on_event))?
+    };
+    match is_complete && !signals::is_requested() {
+        true => sample::of_run(&checkpoint, &device),
+        false => Ok(()),
+    }
+}
+
+/// Does a training job and shows how it goes; whether it came to its end.
+fn follow(
+    folder: &Path,
+    device: &ComputeDevice,
+    job: impl FnOnce(&dyn Fn() -> bool, &mut dyn FnMut(TrainingEvent)) -> Result<bool, JobError>,
+) -> anyhow::Result<bool> {
+    let mut progress = Progress::new();
+    let mut on_event = |event| {
+        if let TrainingEvent::Ready(opening) = &event {
+            say_opening(&[
+                ("Data", opening.data.clone()),
+                ("Network", opening.network.clone()),
+                device_row(device),
+                ("Writes", folder.display().to_string()),
+            ]);
+            // Until now there was nothing to save, and a signal ended the program at once.
+            if let Err(error) = signals::stop_flag() {
+                complain!("warning: Ctrl-C will not save before it stops the run: {error}");
+            }
+        }
+        progress.show(&event);
+    };
+    Ok(job(&signals::is_requested, &mut on_event)?)
+}

@@ -1,0 +1,297 @@
+//! The one folder that holds all files of a data set, found in the folder that was named.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{cifar, cli_name, idx, svhn};
+use crate::{
+    config::DatasetName,
+    data::{DataError, loose::is_picture},
+    files::file_name,
+};
+
+/// The data sets that are read from files.
+const SETS: [DatasetName; 5] = [
+    DatasetName::FashionMnist,
+    DatasetName::Mnist,
+    DatasetName::Cifar10,
+    DatasetName::Cifar100,
+    DatasetName::Svhn,
+];
+/// What folders of data sets are called, in lower case without punctuation.
+const FOLDERS: [(&str, Named); 12] = [
+    ("mnist", Named::Ours(DatasetName::Mnist)),
+    ("fashionmnist", Named::Ours(DatasetName::FashionMnist)),
+    ("fashion", Named::Ours(DatasetName::FashionMnist)),
+    ("cifar10", Named::Ours(DatasetName::Cifar10)),
+    ("cifar10batchesbin", Named::Ours(DatasetName::Cifar10)),
+    ("cifar100", Named::Ours(DatasetName::Cifar100)),
+    ("cifar100binary", Named::Ours(DatasetName::Cifar100)),
+    ("svhn", Named::Ours(DatasetName::Svhn)),
+    ("emnist", Named::LikeMnist("EMNIST")),
+    ("kmnist", Named::LikeMnist("KMNIST")),
+    ("qmnist", Named::LikeMnist("QMNIST")),
+    ("notmnist", Named::LikeMnist("notMNIST")),
+];
+
+/// Which data set a folder is named for.
+#[derive(Clone, Copy)]
+enum Named {
+    Ours(DatasetName),
+    /// One that we have no name for, whose files are called as MNIST's.
+    LikeMnist(&'static str),
+}
+
+impl Named {
+    fn name(self) -> String {
+        match self {
+            Self::Ours(dataset) => cli_name(dataset),
+            Self::LikeMnist(name) => name.to_string(),
+        }
+    }
+}
+
+/// A folder with all files of a data set.
+pub(super) struct Folder {
+    pub(super) dir: PathBuf,
+    /// In the order of [`files_of`].
+    pub(super) files: Vec<PathBuf>,
+    /// What else was there, and why it was not taken.
+    pub(super) skipped: Vec<String>,
+}
+
+/// A folder that holds files of the data set's names.
+struct Candidate {
+    dir: PathBuf,
+    files: Vec<Option<PathBuf>>,
+    named: Option<Named>,
+}
+
+impl Candidate {
+    fn of(dir: PathBuf, names: &[Vec<String>]) -> Option<Self> {
+        let files: Vec<Option<PathBuf>> =
+            names.iter().map(|names| find_file(&dir, names)).collect();
+        let named = name_of(&dir);
+        files.iter().any(Option::is_some).then_some(Self { dir, files, named })
+    }
+
+    fn is_whole(&self) -> bool {
+        self.files.iter().all(Option::is_some)
+    }
+
+    /// The other data set that it is named for, whose files are called alike.
+    fn other(&self, dataset: DatasetName) -> Option<Named> {
+        self.named.filter(|named| match *named {
+            Named::Ours(other) => other != dataset && files_of(other) == files_of(dataset),
+            Named::LikeMnist(_) => files_of(dataset) == idx::files(),
+        })
+    }
+
+    /// The same, but where the person named that folder for want of another name for it.
+    fn refusal(&self, dataset: DatasetName, root: &Path) -> Option<Named> {
+        let is_named = self.dir == root || self.dir == root.join("raw");
+        self.other(dataset).filter(|other| !is_named || matches!(other, Named::Ours(_)))
+    }
+
+    /// Lower is better: the folder that was named itself, one that bears the data set's name, any other.
+    fn rank(&self, dataset: DatasetName, root: &Path) -> usize {
+        match self.named {
+            _ if self.dir == root => 0,
+            Some(Named::Ours(named)) if named == dataset => 1,
+            _ => 2,
+        }
+    }
+
+    fn lacks(&self, names: &[Vec<String>]) -> String {
+        let missing = self.files.iter().zip(names).filter(|(file, _)| file.is_none());
+        let missing: Vec<&str> = missing.map(|(_, names)| names[0].as_str()).collect();
+        format!("{} lacks {}", self.dir.display(), missing.join(", "))
+    }
+}
+
+/// The folder in `root` that holds all files of `dataset`: `root` itself, a folder in it (where archives unpack to),
+/// or the folder `raw` of one of these, as torchvision keeps them.
+///
+/// # Errors
+/// There is none, or more than one.
+pub(super) fn find(dataset: DatasetName, root: &Path) -> Result<Folder, DataError> {
+    let names = files_of(dataset);
+    let candidates = candidates(root, &names)?;
+    let (whole, partial): (Vec<_>, Vec<_>) = candidates.into_iter().partition(Candidate::is_whole);
+    let (others, mut whole): (Vec<_>, Vec<_>) =
+        whole.into_iter().partition(|candidate| candidate.refusal(dataset, root).is_some());
+    whole.sort_by_key(|candidate| candidate.rank(dataset, root));
+    let Some(best) = whole.first() else {
+        return Err(nothing(dataset, root, &names, &others, &partial));
+    };
+    let rank = best.rank(dataset, root);
+    let num_best = whole.iter().filter(|other| other.rank(dataset, root) == rank).count();
+    if num_best > 1 {
+        let found: Vec<String> =
+            whole[..num_best].iter().map(|candidate| candidate.dir.display().to_string()).collect();
+        let found = found.join(", ");
+        return Err(DataError::Several { dataset: cli_name(dataset), dir: root.into(), found });
+    }
+    let mut whole = whole.into_iter();
+    let Some(best) = whole.next() else { unreachable!("the first of them was looked at") };
+    let named = others.iter().filter_map(|other| {
+        Some(format!("{} (named for {})", other.dir.display(), other.named?.name()))
+    });
+    let copies = whole.map(|other| format!("{} (holds such files too)", other.dir.display()));
+    let parts = partial.iter().map(|other| format!("{} (not complete)", other.dir.display()));
+    Ok(Folder {
+        skipped: named.chain(copies).chain(parts).collect(),
+        files: best.files.into_iter().flatten().collect(),
+        dir: best.dir,
+    })
+}
+
+/// Why no folder was found.
+fn nothing(
+    dataset: DatasetName,
+    root: &Path,
+    names: &[Vec<String>],
+    others: &[Candidate],
+    partial: &[Candidate],
+) -> DataError {
+    let name = cli_name(dataset);
+    let refusal = |other: &Candidate| Some((other.dir.clone(), other.refusal(dataset, root)?));
+    if let Some((dir, other)) = others.iter().find_map(refusal) {
+        let other_name = other.name();
+        let advice = match other {
+            Named::Ours(_) => format!("choose --dataset {other_name}, or rename the folder"),
+            Named::LikeMnist(_) => "name that folder with --data to read it nevertheless".into(),
+        };
+        return DataError::OtherSet { dir, dataset: name, other: other_name, advice };
+    }
+    if partial.len() > 1 {
+        let found: Vec<String> = partial.iter().map(|candidate| candidate.lacks(names)).collect();
+        return DataError::Scattered { dataset: name, found: found.join("; ") };
+    }
+    let (dir, missing) = match partial {
+        [one, ..] => (&*one.dir, one.files.iter().position(Option::is_none).unwrap_or(0)),
+        [] => (root, 0),
+    };
+    let hint = looks_like(root).map(|found| format!("; {found}")).unwrap_or_default();
+    let shown = names[missing][..names[missing].len().min(2)].join(", ");
+    DataError::Missing { names: shown, dir: dir.into(), hint }
+}
+
+/// The names that each file of a data set may have.
+fn files_of(dataset: DatasetName) -> Vec<Vec<String>> {
+    match dataset {
+        DatasetName::Mnist | DatasetName::FashionMnist => idx::files(),
+        DatasetName::Cifar10 => cifar::files(&cifar::FILES_10),
+        DatasetName::Cifar100 => cifar::files(&cifar::FILES_100),
+        DatasetName::Svhn => svhn::FILES.map(|name| vec![name.to_string()]).to_vec(),
+        _ => Vec::new(),
+    }
+}
+
+/// The folders in `root`, and itself, that hold a file of these names, in the order of their paths.
+fn candidates(root: &Path, names: &[Vec<String>]) -> Result<Vec<Candidate>, DataError> {
+    let below = folders_in(root)?;
+    let raw = below.iter().map(|folder| folder.join("raw"));
+    let mut folders: Vec<PathBuf> = raw.chain(below.iter().cloned()).collect();
+    folders.push(root.to_path_buf());
+    folders.sort();
+    folders.dedup();
+    Ok(folders.into_iter().filter_map(|folder| Candidate::of(folder, names)).collect())
+}
+
+/// The folders in a folder, but those that systems hide in it.
+fn folders_in(root: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let refused = |reason| DataError::Folder { dir: root.to_path_buf(), reason };
+    match fs::metadata(root) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(refused("there is no such folder"));
+        }
+        Ok(found) if !found.is_dir() => {
+            return Err(refused("it is no folder; name the folder that its files lie in"));
+        }
+        _ => {}
+    }
+    let io = |source| DataError::Io { path: root.to_path_buf(), source };
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(root).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        let is_hidden = path.file_name().is_some_and(|name| {
+            let name = name.to_string_lossy();
+            name.starts_with('.') || name == "__MACOSX"
+        });
+        if !is_hidden && path.is_dir() {
+            folders.push(path);
+        }
+    }
+    Ok(folders)
+}
+
+/// The first of `names` that is a file in `dir`; else the first that is there at all, which reading it then refuses.
+fn find_file(dir: &Path, names: &[String]) -> Option<PathBuf> {
+    let paths = || names.iter().map(|name| dir.join(name));
+    paths().find(|path| path.is_file()).or_else(|| paths().find(|path| path.exists()))
+}
+
+/// The data set that a folder is named for, or the one that holds its folder `raw`.
+fn name_of(dir: &Path) -> Option<Named> {
+    // `.` has a name too.
+    let dir = std::path::absolute(dir).ok()?;
+    let dir = if dir.ends_with("raw") { dir.parent()? } else { &dir };
+    let name: String =
+        dir.file_name()?.to_string_lossy().chars().filter(|c| c.is_alphanumeric()).collect();
+    let name = name.to_lowercase();
+    FOLDERS.iter().find(|(known, _)| *known == name).map(|(_, named)| *named)
+}
+
+/// What a folder seems to hold, and what to do with it.
+pub(super) fn looks_like(root: &Path) -> Option<String> {
+    let holds = |dataset: &&DatasetName| {
+        let found = candidates(root, &files_of(**dataset)).unwrap_or_default();
+        found.iter().any(|found| found.is_whole() && found.other(**dataset).is_none())
+    };
+    let sets: Vec<String> = SETS.iter().filter(holds).map(|&dataset| cli_name(dataset)).collect();
+    if !sets.is_empty() {
+        return Some(format!("the files there fit --dataset {}", sets.join(" or ")));
+    }
+    let mut folders = folders_in(root).ok()?;
+    folders.push(root.to_path_buf());
+    let has = |name: &str| folders.iter().any(|folder| folder.join(name).is_file());
+    if has("batches.meta") || has("data_batch_1") {
+        return Some(python("CIFAR-10", "cifar10"));
+    }
+    if has("meta") && has("train") && has("test") {
+        return Some(python("CIFAR-100", "cifar100"));
+    }
+    let files = || folders.iter().filter_map(|dir| fs::read_dir(dir).ok()).flatten().flatten();
+    let is_packed = |name: &String| {
+        [".zip", ".tar", ".tar.gz", ".tgz"].iter().any(|ending| name.ends_with(ending))
+    };
+    let names = || files().map(|file| file_name(&file.path()));
+    if let Some(name) = names().find(is_packed) {
+        return Some(format!("{name} there is packed: unpack it first"));
+    }
+    // As EMNIST's.
+    let known = idx::files().concat();
+    if let Some(name) = names().find(|name| name.contains("-idx") && !known.contains(name)) {
+        let wanted: Vec<String> = idx::files().into_iter().map(|names| names[0].clone()).collect();
+        return Some(format!("{name} there has another name than these: {}", wanted.join(", ")));
+    }
+    files().any(|file| is_picture(&file.path())).then(|| {
+        "the pictures there cannot be trained on as they are: store them in IDX files, as MNIST's".into()
+    })
+}
+
+fn python(set: &str, name: &str) -> String {
+    format!(
+        "the folder holds the Python version of {set}; get the binary one with `jempp fetch {name}`"
+    )
+}
+
+/// The data sets that are read from files, for a person.
+pub(super) fn choices() -> String {
+    let names: Vec<String> = SETS.iter().map(|&dataset| cli_name(dataset)).collect();
+    let [first @ .., last] = names.as_slice() else { return String::new() };
+    format!("{} or {last}", first.join(", "))
+}

@@ -1,0 +1,143 @@
+//! Pictures as people have them: of any size, lying on their side, see-through, cut off.
+//!
+//! A rotation that the camera wrote down is carried out. What is see-through is laid over black, the ground of the
+//! bundled data sets; over white where the visible part is itself darker than middle grey, so that it is seen.
+
+use std::{io::Cursor, path::Path};
+
+use image::{
+    DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Pixel, Rgba,
+    imageops::FilterType, metadata::Orientation,
+};
+
+use super::{PictureError, image_error};
+use crate::files;
+
+/// Bytes that are read of one file, and that its pixels may take unpacked, at most: 89 million pixels of three bytes.
+pub(crate) const MAX_BYTES: u64 = 256 << 20;
+
+/// A picture file as one item (C, H, W) in [-1, 1], scaled to that size.
+///
+/// # Errors
+/// The file cannot be read, is no picture, too large a one or only a part of one.
+pub fn load_item(path: &Path, shape: [usize; 3]) -> Result<Vec<f32>, PictureError> {
+    let bytes = files::read_at_most(path, MAX_BYTES).map_err(|source| PictureError::Io {
+        action: "read",
+        path: path.display().to_string(),
+        source,
+    })?;
+    item_of(&bytes, path, shape)
+}
+
+/// The same, of the bytes of a file that is called `path` in errors.
+///
+/// # Errors
+/// It is no picture, too large a one or only a part of one.
+pub fn item_of(bytes: &[u8], path: &Path, [c, h, w]: [usize; 3]) -> Result<Vec<f32>, PictureError> {
+    let (picture, orientation) = decode(bytes, path)?;
+    // The small picture is turned, not the large one.
+    let is_turned = matches!(
+        orientation,
+        Orientation::Rotate90
+            | Orientation::Rotate270
+            | Orientation::Rotate90FlipH
+            | Orientation::Rotate270FlipH
+    );
+    let (width, height) = if is_turned { (h, w) } else { (w, h) };
+    let picture = laid_on_ground(picture);
+    let mut picture = picture.resize_exact(width as u32, height as u32, FilterType::Triangle);
+    picture.apply_orientation(orientation);
+    let scaled = |byte: u8| f32::from(byte) / 127.5 - 1.0;
+    Ok(if c == 3 {
+        let rgb = picture.to_rgb8();
+        (0..3).flat_map(|k| rgb.pixels().map(move |p| scaled(p.0[k])).collect::<Vec<_>>()).collect()
+    } else {
+        picture.to_luma8().pixels().map(|pixel| scaled(pixel.0[0])).collect()
+    })
+}
+
+/// The pixels as they stand in the file, whatever its name says, and how to turn them.
+fn decode(bytes: &[u8], path: &Path) -> Result<(DynamicImage, Orientation), PictureError> {
+    let name = || path.display().to_string();
+    let format = format_of(bytes).ok_or_else(|| PictureError::Unknown(name()))?;
+    if !format.reading_enabled() {
+        return Err(PictureError::Format { path: name(), format: format.extensions_str()[0] });
+    }
+    if !is_whole(format, bytes) {
+        return Err(PictureError::Cut(name()));
+    }
+    let refused = |source| image_error("read", path, source);
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(2 * MAX_BYTES);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(refused)?;
+    let (width, height) = decoder.dimensions();
+    if width == 0 || height == 0 || decoder.total_bytes() > MAX_BYTES {
+        return Err(PictureError::Size { path: name(), width, height });
+    }
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    Ok((DynamicImage::from_decoder(decoder).map_err(refused)?, orientation))
+}
+
+/// What the first bytes say that a picture is.
+pub(crate) fn format_of(bytes: &[u8]) -> Option<ImageFormat> {
+    image::guess_format(bytes).ok()
+}
+
+/// Whether the end of the file is there, for formats whose decoders fill in what is missing.
+fn is_whole(format: ImageFormat, bytes: &[u8]) -> bool {
+    match format {
+        ImageFormat::Jpeg => jpeg_ends(bytes),
+        // Eight bytes, then as many as the next four say.
+        ImageFormat::WebP => match bytes.get(4..8) {
+            Some(len) => {
+                let len = u32::from_le_bytes([len[0], len[1], len[2], len[3]]);
+                bytes.len() as u64 >= 8 + u64::from(len)
+            }
+            None => false,
+        },
+        _ => true,
+    }
+}
+
+/// Whether the marks of a JPEG lead to its end mark.
+fn jpeg_ends(bytes: &[u8]) -> bool {
+    const END: u8 = 0xd9;
+    let mut at = 2;
+    while let Some(found) = bytes.get(at..).and_then(|rest| rest.iter().position(|&b| b == 0xff)) {
+        at += found + 1;
+        match bytes.get(at..) {
+            Some([END, ..]) => return true,
+            // A byte of the image, a filling byte, marks that stand alone.
+            Some([0 | 1 | 0xd0..=0xd8 | 0xff, ..]) => {}
+            Some([_, high, low, ..]) => at += 1 + usize::from(u16::from_be_bytes([*high, *low])),
+            _ => return false,
+        }
+    }
+    false
+}
+
+/// The picture without transparency: over black, or over white where what is seen of it is dark.
+fn laid_on_ground(picture: DynamicImage) -> DynamicImage {
+    if !picture.color().has_alpha() {
+        return picture;
+    }
+    let mut picture = picture.into_rgba8();
+    let (mut light, mut visible) = (0u64, 0u64);
+    for pixel in picture.pixels() {
+        let alpha = u64::from(pixel.0[3]);
+        light += alpha * u64::from(pixel.to_luma().0[0]);
+        visible += alpha;
+    }
+    let ground = if 2 * light < 255 * visible { 255 } else { 0 };
+    for Rgba([red, green, blue, alpha]) in picture.pixels_mut() {
+        let opacity = u32::from(*alpha);
+        for channel in [red, green, blue] {
+            let sum = opacity * u32::from(*channel) + (255 - opacity) * ground;
+            *channel = ((sum + 127) / 255) as u8;
+        }
+        *alpha = 255;
+    }
+    picture.into()
+}

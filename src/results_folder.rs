@@ -1,0 +1,420 @@
+//! Where commands put their results, and the one rule for what is there already: nothing is replaced unasked.
+//!
+//! A folder of results holds [`MADE_BY`] beside them, which says what made them and whether it came to its end. A
+//! folder that holds anything is refused. Who asks for it (`--force`) gets the whole set of our files replaced, never
+//! a part of it, and no other file.
+
+use std::{
+    fmt, fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::files::{read_at_most, write_atomically};
+
+/// The file that says what made the others.
+pub const MADE_BY: &str = "made-by.json";
+/// Most bytes of such a file.
+const MADE_BY_BYTES: u64 = 1 << 20;
+/// Names that an error lists of a folder's files.
+const NUM_NAMED: usize = 3;
+
+/// Why results cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ResultsError {
+    /// Results are there.
+    #[error(
+        "{path} holds {made_by}; nothing is replaced unasked. Choose another --out, or add --force to replace them"
+    )]
+    Taken {
+        /// The folder.
+        path: PathBuf,
+        /// What made them.
+        made_by: Box<MadeBy>,
+    },
+    /// Other files are there.
+    #[error(
+        "{path} is not empty: it holds {found}; nothing is replaced unasked. Choose another --out, or add --force, \
+         which replaces no file there but {own}"
+    )]
+    NotOurs {
+        /// The folder.
+        path: PathBuf,
+        /// Some of its files.
+        found: String,
+        /// The files that the job writes.
+        own: String,
+    },
+    /// Another process writes there.
+    #[error("another jempp writes into {0} now. Choose another --out, or wait until it is done")]
+    Busy(PathBuf),
+    /// A file is there.
+    #[error(
+        "{0} already exists; nothing is replaced unasked. Choose another --out, or add --force to replace it"
+    )]
+    Exists(PathBuf),
+    /// A file where a folder is needed.
+    #[error("{0} is a file; name a folder with --out")]
+    NoFolder(PathBuf),
+    /// A folder, or something else that is no file, where a file is to be written.
+    #[error("{0} is no regular file, so it cannot be replaced. Choose another --out")]
+    NoFile(PathBuf),
+    /// A command would replace what it reads.
+    #[error(
+        "{0} is the file to read; it cannot be replaced by what is made of it. Choose another --out"
+    )]
+    Input(PathBuf),
+    /// The operating system refused.
+    #[error("cannot write {path}: {source}")]
+    Io {
+        /// File or folder.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+}
+
+impl ResultsError {
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io { path, source }
+    }
+}
+
+/// A command that makes a folder of results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Job {
+    /// `jempp sample`.
+    Sample,
+    /// `jempp eval`.
+    Eval,
+}
+
+impl Job {
+    /// Every file that it may write, but for [`MADE_BY`].
+    pub const fn files(self) -> &'static [&'static str] {
+        match self {
+            Self::Sample => &[
+                "grid.png",
+                "chains.gif",
+                "chains.gif.part",
+                "traces.csv",
+                "draws.csv",
+                "diagnostics.json",
+            ],
+            Self::Eval => &["results.json", "report.html"],
+        }
+    }
+}
+
+/// What made a folder's results: the content of [`MADE_BY`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeBy {
+    /// The job.
+    pub job: Job,
+    /// What was typed.
+    pub command: String,
+    /// Version of the program.
+    pub jempp: String,
+    /// Name of the model.
+    pub model: String,
+    /// SHA-256 of the model's file, in hexadecimal.
+    pub sha256: String,
+    /// Seed of everything drawn.
+    pub seed: u64,
+    /// Whether the job came to its end.
+    pub finished: bool,
+}
+
+impl MadeBy {
+    /// A job that begins.
+    pub fn new(job: Job, command: String, model: String, sha256: String, seed: u64) -> Self {
+        let jempp = env!("CARGO_PKG_VERSION").to_string();
+        Self { job, command, jempp, model, sha256, seed, finished: false }
+    }
+
+    /// What a folder says of itself, if it does.
+    fn of(folder: &Path) -> Option<Self> {
+        let bytes = read_at_most(&folder.join(MADE_BY), MADE_BY_BYTES).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    fn to_json(&self) -> io::Result<Vec<u8>> {
+        let mut json = serde_json::to_vec_pretty(self)?;
+        json.push(b'\n');
+        Ok(json)
+    }
+}
+
+impl fmt::Display for MadeBy {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        let job = match self.job {
+            Job::Sample => "jempp sample",
+            Job::Eval => "jempp eval",
+        };
+        let part = if self.finished { "the results" } else { "unfinished results" };
+        write!(out, "{part} of `{job}` with the model {}", self.model)
+    }
+}
+
+/// A folder to write results into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// The folder.
+    pub path: PathBuf,
+    /// Whether results that are there may be replaced.
+    pub replaces: bool,
+}
+
+impl Destination {
+    /// The folder itself where it is free, else the first free one of `<path>-2`, `<path>-3` and so on.
+    pub fn beside(path: &Path) -> Self {
+        let numbered = |number: u32| match number {
+            1 => path.to_path_buf(),
+            number => PathBuf::from(format!("{}-{number}", path.display())),
+        };
+        let is_free = |path: &PathBuf| match fs::read_dir(path) {
+            Ok(mut entries) => entries.next().is_none(),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        let free = (1..).map(numbered).find(is_free);
+        Self { path: free.unwrap_or_else(|| path.to_path_buf()), replaces: false }
+    }
+
+    /// Checks that `job` may write here. Gives the names of files that it will leave alone.
+    ///
+    /// # Errors
+    /// There is something, and no leave to replace it; or it is no folder.
+    pub fn check(&self, job: Job) -> Result<Vec<String>, ResultsError> {
+        let path = &self.path;
+        let entries = match fs::read_dir(path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(_) if path.is_file() => return Err(ResultsError::NoFolder(path.clone())),
+            Err(source) => return Err(ResultsError::io(path)(source)),
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(ResultsError::io(path))?.file_name();
+            found.push(name.to_string_lossy().into_owned());
+        }
+        found.sort();
+        if found.is_empty() {
+            return Ok(found);
+        }
+        let marker = path.join(MADE_BY);
+        if let Ok(file) = fs::File::open(&marker)
+            && let Err(fs::TryLockError::WouldBlock) = file.try_lock()
+        {
+            return Err(ResultsError::Busy(path.clone()));
+        }
+        let made_by = MadeBy::of(path);
+        if !self.replaces {
+            return Err(match made_by {
+                Some(made_by) => {
+                    ResultsError::Taken { path: path.clone(), made_by: Box::new(made_by) }
+                }
+                None => ResultsError::NotOurs {
+                    path: path.clone(),
+                    found: some_of(&found),
+                    own: job.files().join(", "),
+                },
+            });
+        }
+        let own = own_files(job, made_by.as_ref());
+        for name in &own {
+            let file = path.join(name);
+            if fs::symlink_metadata(&file).is_ok_and(|found| found.is_dir()) {
+                return Err(ResultsError::NoFile(file));
+            }
+        }
+        found.retain(|name| !own.contains(&name.as_str()));
+        Ok(found)
+    }
+
+    /// Makes the folder a job's own: checks it, removes earlier results where they may be replaced, and writes
+    /// [`MADE_BY`].
+    ///
+    /// # Errors
+    /// As [`Destination::check`]; another job took the folder meanwhile; the operating system refuses.
+    pub fn claim(&self, made_by: MadeBy) -> Result<ResultsFolder, ResultsError> {
+        self.check(made_by.job)?;
+        let path = &self.path;
+        fs::create_dir_all(path).map_err(ResultsError::io(path))?;
+        if self.replaces {
+            for name in own_files(made_by.job, MadeBy::of(path).as_ref()) {
+                let file = path.join(name);
+                match fs::remove_file(&file) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(ResultsError::io(&file)(error));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let marker = path.join(MADE_BY);
+        let mut file = match fs::OpenOptions::new().write(true).create_new(true).open(&marker) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(ResultsError::Exists(marker));
+            }
+            opened => opened.map_err(ResultsError::io(&marker))?,
+        };
+        // Where files cannot be locked, a second job is noticed only by its marker.
+        let _ = file.try_lock();
+        let json = made_by.to_json();
+        json.and_then(|json| file.write_all(&json)).map_err(ResultsError::io(&marker))?;
+        Ok(ResultsFolder { path: path.clone(), made_by, lock: file })
+    }
+}
+
+/// The files that go when `job` replaces what `made_by` made: its own, and those of the job before.
+fn own_files(job: Job, made_by: Option<&MadeBy>) -> Vec<&'static str> {
+    let earlier = made_by.filter(|made_by| made_by.job != job);
+    let earlier = earlier.map(|made_by| made_by.job.files()).unwrap_or_default();
+    job.files().iter().chain(earlier).copied().chain([MADE_BY]).collect()
+}
+
+/// The first names, and how many more there are.
+pub(crate) fn some_of(names: &[String]) -> String {
+    let shown = names[..names.len().min(NUM_NAMED)].join(", ");
+    match names.len() {
+        0..=NUM_NAMED => shown,
+        all => format!("{shown} and {} more", all - NUM_NAMED),
+    }
+}
+
+/// A folder that a job writes its results into.
+#[derive(Debug)]
+pub struct ResultsFolder {
+    path: PathBuf,
+    made_by: MadeBy,
+    /// [`MADE_BY`], locked for as long as the job writes.
+    lock: fs::File,
+}
+
+impl ResultsFolder {
+    /// Where a file of the job's goes.
+    pub fn file(&self, name: &str) -> PathBuf {
+        debug_assert!(self.made_by.job.files().contains(&name), "{name} would never be replaced");
+        self.path.join(name)
+    }
+
+    /// Notes that the job came to its end.
+    ///
+    /// # Errors
+    /// The note cannot be written.
+    pub fn finish(mut self) -> Result<(), ResultsError> {
+        self.made_by.finished = true;
+        let marker = self.path.join(MADE_BY);
+        drop(self.lock);
+        let json = self.made_by.to_json();
+        json.and_then(|json| write_atomically(&marker, &json)).map_err(ResultsError::io(&marker))
+    }
+}
+
+/// Checks that a command may write the single file `path`, which must not be the `input` that it reads.
+///
+/// # Errors
+/// It is there and may not be replaced, is no regular file, or is the input.
+pub fn check_file(path: &Path, replaces: bool, input: Option<&Path>) -> Result<(), ResultsError> {
+    let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
+    if !replaces {
+        return Err(ResultsError::Exists(path.to_path_buf()));
+    }
+    if found.is_dir() || !(found.is_symlink() || found.is_file()) {
+        return Err(ResultsError::NoFile(path.to_path_buf()));
+    }
+    let place = |path: &Path| path.canonicalize().ok();
+    match input.and_then(place) {
+        Some(input) if place(path) == Some(input.clone()) => {
+            Err(ResultsError::Input(path.to_path_buf()))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made_by(job: Job) -> MadeBy {
+        MadeBy::new(job, "jempp".into(), "fashion".into(), "0".into(), 0)
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn the_whole_set_is_replaced_and_no_other_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        let out = |replaces| Destination { path: path.clone(), replaces };
+        let folder = out(false).claim(made_by(Job::Sample)).unwrap();
+        let error = out(true).check(Job::Sample).unwrap_err().to_string();
+        assert!(error.contains("another jempp writes into"), "{error}");
+        for name in ["draws.csv", "grid.png", "notes.txt"] {
+            write_atomically(&path.join(name), b"x").unwrap();
+        }
+        drop(folder);
+        let error = out(false).check(Job::Eval).unwrap_err().to_string();
+        assert!(error.contains("unfinished results of `jempp sample` with the model fashion"));
+        out(true).claim(made_by(Job::Sample)).unwrap().finish().unwrap();
+        write_atomically(&path.join("draws.csv"), b"x").unwrap();
+        let error = out(false).claim(made_by(Job::Sample)).unwrap_err().to_string();
+        assert!(error.contains("the results of `jempp sample`"), "{error}");
+        assert_eq!(out(true).check(Job::Eval).unwrap(), ["notes.txt"]);
+        out(true).claim(made_by(Job::Eval)).unwrap();
+        assert_eq!(names(&path), [MADE_BY, "notes.txt"]);
+    }
+
+    #[test]
+    fn files_of_strangers_are_named_and_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a.txt", "b.txt", "c.txt", "d.txt", "results.json"] {
+            write_atomically(&dir.path().join(name), b"x").unwrap();
+        }
+        let out = |replaces| Destination { path: dir.path().to_path_buf(), replaces };
+        let error = out(false).check(Job::Sample).unwrap_err().to_string();
+        assert!(error.contains("a.txt, b.txt, c.txt and 2 more"), "{error}");
+        // A file that the job does not write is not its to remove.
+        out(true).claim(made_by(Job::Sample)).unwrap();
+        assert!(dir.path().join("results.json").exists());
+        fs::create_dir(dir.path().join("report.html")).unwrap();
+        let error = out(true).check(Job::Eval).unwrap_err().to_string();
+        assert!(error.contains("report.html is no regular file"), "{error}");
+    }
+
+    #[test]
+    fn a_default_folder_that_is_taken_gets_a_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("samples");
+        for name in ["samples", "samples-2", "samples-3"] {
+            let out = Destination::beside(&path);
+            assert_eq!(out.path, dir.path().join(name));
+            out.claim(made_by(Job::Sample)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_file_is_not_replaced_by_what_is_made_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let [model, out] = ["model", "out"].map(|name| dir.path().join(name));
+        check_file(&out, false, Some(&model)).unwrap();
+        write_atomically(&model, b"x").unwrap();
+        write_atomically(&out, b"x").unwrap();
+        assert!(check_file(&out, false, None).unwrap_err().to_string().contains("--force"));
+        check_file(&out, true, Some(&model)).unwrap();
+        let error = check_file(&model, true, Some(&dir.path().join("./model"))).unwrap_err();
+        assert!(error.to_string().contains("is the file to read"), "{error}");
+        assert!(check_file(dir.path(), true, None).is_err());
+    }
+}
