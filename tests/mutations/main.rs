@@ -115,39 +115,6 @@ fn every_target_accepts_something() {
 }
 
 #[test]
-fn tmp_write_session_seeds() {
-    use jempp::config::ViewState;
-    struct S(String);
-    impl eframe::Storage for S {
-        fn get_string(&self, _: &str) -> Option<String> {
-            None
-        }
-        fn set_string(&mut self, _: &str, value: String) {
-            self.0 = value;
-        }
-        fn remove_string(&mut self, _: &str) {}
-        fn flush(&mut self) {}
-    }
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/session");
-    fs::create_dir_all(&dir).unwrap();
-    for (name, query) in [
-        ("default", ""),
-        (
-            "lanes",
-            "?model=two-moons&sampler.kind=sgld&sampler.step_size=0.01&lane2.sampler.kind=mala&lane2.sampler.noise_std=0.1&lane2.start=uniform&lesson=2&per_class=3&classes=1",
-        ),
-        (
-            "lab",
-            "?tab=lab&model=two-moons&lab.sampler.step_size=0.01&lab2.sampler.kind=pyld&play=true",
-        ),
-    ] {
-        let mut s = S(String::new());
-        eframe::set_value(&mut s, "view", &ViewState::from_query(query).unwrap());
-        fs::write(dir.join(name), s.0).unwrap();
-    }
-}
-
-#[test]
 fn every_target_is_a_fuzz_target() {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     let manifest = fs::read_to_string(fuzz.join("Cargo.toml")).unwrap();
