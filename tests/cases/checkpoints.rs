@@ -4,7 +4,7 @@ use std::fs;
 
 use super::{
     Taker,
-    bounded::refused,
+    bounded::{every, refused},
     inputs::{packed_file, run_in, wrong_checkpoints},
     taker,
 };
@@ -23,16 +23,24 @@ const READERS: [Taker; 9] = [
 
 #[test]
 fn a_right_checksum_over_wrong_things_is_refused_by_every_command() {
-    for (what, file) in wrong_checkpoints() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = run_in(dir.path(), "run", &file);
-        for reader in &READERS {
-            eprintln!("{what}: {}", reader.words);
-            let line = refused(dir.path(), &reader.with(&path));
-            let is_about_display = reader.words.starts_with("view");
-            assert!(is_about_display || line.contains("checkpoint"), "which file it is: {line}");
-        }
-    }
+    every(
+        wrong_checkpoints(),
+        |(what, _)| what.to_string(),
+        |(what, file)| {
+            let dir = tempfile::tempdir().unwrap();
+            let path = run_in(dir.path(), "run", &file);
+            every(
+                &READERS,
+                |reader| format!("{what}: {}", reader.words),
+                |reader| {
+                    let said = refused(dir.path(), &reader.with(&path));
+                    // Without a display nothing else can be said.
+                    let is_view = reader.words.starts_with("view");
+                    assert!(is_view || said.contains("checkpoint"), "which file it is: {said}");
+                },
+            );
+        },
+    );
 }
 
 #[test]
@@ -75,8 +83,8 @@ fn a_pytorch_file_names_import_and_a_run_folder_opens() {
     let dir = dir.path();
     fs::copy(super::golden("none.pt"), dir.join("last.pt")).unwrap();
     let sample = taker("sample --device cpu --steps 0 --per-class 1 --out out --checkpoint {}");
-    let line = refused(dir, &sample.with("last.pt"));
-    assert!(line.contains("jempp import"), "{line}");
+    let said = refused(dir, &sample.with("last.pt"));
+    assert!(said.contains("jempp import"), "{said}");
     run_in(dir, "run", &super::inputs::run_file());
     super::bounded::works(dir, &sample.with("run"));
     let resume =

@@ -32,8 +32,8 @@ fn two_sets_side_by_side_are_never_mixed_up() {
             assert!(said.contains("sets/MNIST") && !said.contains("sets/FashionMNIST/t"), "{said}");
         }
         false => {
-            let line = ended.line();
-            assert!(line.contains("FashionMNIST") && line.contains("sets/MNIST"), "{line}");
+            let said = ended.refusal();
+            assert!(said.contains("FashionMNIST") && said.contains("sets/MNIST"), "{said}");
         }
     }
 }
@@ -53,8 +53,8 @@ fn images_of_one_folder_never_meet_labels_of_another() {
             assert!(said.contains("part/mnist"), "{said}");
         }
         false => {
-            let line = ended.line();
-            assert!(line.contains("a-broken-off") && line.contains("mnist"), "{line}");
+            let said = ended.refusal();
+            assert!(said.contains("a-broken-off") && said.contains("mnist"), "{said}");
         }
     }
 }
@@ -166,8 +166,8 @@ fn headers_that_promise_too_much_are_believed_by_nobody() {
         let mut file = fs::read(&path).unwrap();
         file[at..at + 4].copy_from_slice(&bytes);
         fs::write(&path, file).unwrap();
-        let line = refused(dir.path(), &train(&["--data", "d"]));
-        assert!(line.contains(name), "{line}");
+        let said = refused(dir.path(), &train(&["--data", "d"]));
+        assert!(said.contains(name), "{said}");
     }
 }
 
@@ -184,8 +184,8 @@ fn python_cifar_names_fetch() {
     for data in [".", "cifar-10-batches-py"] {
         let words =
             ["train", "--device", "cpu", "--dataset", "cifar10", "--out", "r", "--data", data];
-        let line = refused(dir.path(), &words);
-        assert!(line.contains("jempp fetch cifar10"), "{line}");
+        let said = refused(dir.path(), &words);
+        assert!(said.contains("jempp fetch cifar10"), "{said}");
     }
 }
 
@@ -206,8 +206,8 @@ fn damaged_matlab_files_are_no_panic() {
             fs::write(set.join(name), [&file, tail].concat()).unwrap();
         }
         let words = ["train", "--device", "cpu", "--dataset", "svhn", "--out", "r", "--data", "d"];
-        let line = refused(dir.path(), &words);
-        assert!(line.contains("train_32x32.mat"), "{line}");
+        let said = refused(dir.path(), &words);
+        assert!(said.contains("train_32x32.mat"), "{said}");
     }
 }
 
@@ -251,11 +251,11 @@ fn a_pickle_of_more_than_tensors_is_refused_with_the_way_out() {
         let dir = tempfile::tempdir().unwrap();
         let object = [&b"}"[..], &text("model_state_dict"), &call(function), b"s"].concat();
         fs::write(dir.path().join("m.pt"), around(&object, &[])).unwrap();
-        let line =
+        let said =
             refused(dir.path(), &["import", "m.pt", "--device", "cpu", "--out", "m.safetensors"]);
         assert!(
-            line.contains("torch.save"),
-            "two lines of Python that make a file we read: {line}"
+            said.contains("torch.save"),
+            "two lines of Python that make a file we read: {said}"
         );
     }
 }

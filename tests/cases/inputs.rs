@@ -10,7 +10,13 @@ use std::{
 };
 
 use flate2::{Compression, write::GzEncoder};
-use jempp::{bundled, config::RunConfig, data::Dataset, device, trainer::Trainer};
+use jempp::{
+    bundled,
+    config::{DatasetName, RunConfig},
+    data::{self, Dataset},
+    device,
+    trainer::Trainer,
+};
 use pollster::block_on;
 use serde_json::json;
 
@@ -103,12 +109,12 @@ pub fn colour_model(dir: &Path) -> String {
         "data = { batch_size = 4, dataset = 'cifar10' }
          model = { arch = 'cnn-small' }
          class_centers = { max_components = 1 }
-         replay_buffer = { replay_buffer_size = 4 }",
+         replay_buffer = { replay_buffer_size = 10 }",
     );
     let size = 3 * 32 * 32;
-    let bytes = (0..8 * size).map(|at| (at * 37 % 251) as u8).collect();
-    let labels = (0..8).map(|item| item % 2).collect();
-    let names = vec!["cat".to_string(), "dog".to_string()];
+    let bytes = (0..20 * size).map(|at| (at * 37 % 251) as u8).collect();
+    let labels = (0..20).map(|item| item % 10).collect();
+    let names = data::class_names(DatasetName::Cifar10).unwrap();
     let train = Dataset::from_bytes(bytes, labels, [3, 32, 32], names);
     let trainer = Trainer::new(config.unwrap(), train, &device::cpu()).unwrap();
     let path = dir.join("colour.safetensors");

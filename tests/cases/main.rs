@@ -22,10 +22,10 @@ mod torch_file;
 use std::{
     ffi::{OsStr, OsString},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-use bounded::{jempp, refused, refused_command};
+use bounded::{every, jempp, refused, refused_command};
 use inputs::{idx_set, input, packed_file, wrong_paths};
 
 /// A command that takes the path of something, where `{}` stands.
@@ -78,18 +78,19 @@ const READERS: [Taker; 16] = [
 
 #[test]
 fn what_is_not_the_file_asked_for_is_refused_in_one_line() {
-    for reader in &READERS {
-        let dir = tempfile::tempdir().unwrap();
-        let (inside, whole) = (dir.path().join("in"), packed_file().to_bytes());
-        fs::create_dir(&inside).unwrap();
-        for (what, path) in wrong_paths(&inside, &whole) {
-            if reader.except.contains(&what) {
-                continue;
-            }
-            eprintln!("{}: {what}", reader.words);
-            refused(dir.path(), &reader.with(&path));
-        }
-    }
+    every(
+        &READERS,
+        |reader| reader.words.into(),
+        |reader| {
+            let dir = tempfile::tempdir().unwrap();
+            let (inside, whole) = (dir.path().join("in"), packed_file().to_bytes());
+            fs::create_dir(&inside).unwrap();
+            let paths = wrong_paths(&inside, &whole).into_iter();
+            let paths = paths.filter(|(what, _)| !reader.except.contains(what));
+            let name = |(what, _): &(&str, PathBuf)| format!("{}: {what}", reader.words);
+            every(paths, name, |(_, path)| drop(refused(dir.path(), &reader.with(path))));
+        },
+    );
 }
 
 /// Every option that names what to write.
@@ -112,12 +113,10 @@ fn where_nothing_can_be_written_nothing_is_lost() {
     fs::copy(golden("none.pt"), dir.join("small.pt")).unwrap();
     fs::write(dir.join("precious.txt"), "years of work").unwrap();
     let long = "x".repeat(300);
-    for writer in &WRITERS {
-        for path in ["precious.txt", "precious.txt/out", "/dev/full", "/proc/nowhere/out", &long] {
-            eprintln!("{}: {path}", writer.words);
-            refused(dir, &writer.with(path));
-        }
-    }
+    let paths = ["precious.txt", "precious.txt/out", "/dev/full", "/proc/nowhere/out", &long];
+    let cases = WRITERS.iter().flat_map(|writer| paths.map(|path| (writer, path)));
+    let name = |(writer, path): &(&Taker, &str)| format!("{}: {path}", writer.words);
+    every(cases, name, |(writer, path)| drop(refused(dir, &writer.with(path))));
 }
 
 /// A folder of somebody's is nobody's to fill or to empty.
@@ -127,11 +126,14 @@ fn a_folder_with_other_things_in_it_is_refused() {
     let dir = dir.path();
     fs::create_dir(dir.join("thesis")).unwrap();
     fs::write(dir.join("thesis/chapter-1.tex"), "years of work").unwrap();
-    for writer in &WRITERS[..3] {
-        eprintln!("{}", writer.words);
-        let line = refused(dir, &writer.with("thesis"));
-        assert!(line.contains("thesis"), "{line}");
-    }
+    every(
+        &WRITERS[..3],
+        |writer| writer.words.into(),
+        |writer| {
+            let said = refused(dir, &writer.with("thesis"));
+            assert!(said.contains("thesis"), "{said}");
+        },
+    );
 }
 
 /// A path with blanks, quotes and a line feed in it is a path like any other.
@@ -162,8 +164,8 @@ fn a_working_folder_that_is_gone_is_no_panic() {
     command.args(["-c", script]).env("JEMPP", env!("CARGO_BIN_EXE_jempp"));
     bounded::surround(&mut command, dir.path());
     command.current_dir(dir.path());
-    let line = bounded::ended(&mut command).line();
-    assert!(line.contains("out"), "{line}");
+    let ended = bounded::ended(&mut command);
+    assert!(ended.refusal().contains("out"), "{ended:?}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Options: what is given and cannot be used is an error, and what is misspelt is guessed at.
 
 use super::{
-    bounded::{refused, works},
+    bounded::{every, refused, works},
     inputs::{TRAIN, idx_set, packed_file, run_file, run_in},
 };
 
@@ -26,13 +26,16 @@ const UNUSED: [(&str, &str); 11] = [
 
 #[test]
 fn what_is_given_and_cannot_be_used_is_an_error() {
-    for (line, names) in UNUSED {
-        let dir = tempfile::tempdir().unwrap();
-        idx_set(&dir.path().join("d"), 20, 10, 0);
-        eprintln!("{line}");
-        let said = refused(dir.path(), &words(line));
-        assert!(said.contains(names), "{line}\n{said}");
-    }
+    every(
+        UNUSED,
+        |(line, _)| line.to_string(),
+        |(line, names)| {
+            let dir = tempfile::tempdir().unwrap();
+            idx_set(&dir.path().join("d"), 20, 10, 0);
+            let said = refused(dir.path(), &words(line));
+            assert!(said.contains(names), "{said}");
+        },
+    );
 }
 
 /// A misspelling, and what it was meant to be.
@@ -53,12 +56,15 @@ const MISSPELT: [(&str, &str); 12] = [
 
 #[test]
 fn what_is_misspelt_is_guessed_at() {
-    for (line, meant) in MISSPELT {
-        let dir = tempfile::tempdir().unwrap();
-        eprintln!("{line}");
-        let said = refused(dir.path(), &words(line));
-        assert!(said.contains(meant), "{line}\n{said}");
-    }
+    every(
+        MISSPELT,
+        |(line, _)| line.to_string(),
+        |(line, meant)| {
+            let dir = tempfile::tempdir().unwrap();
+            let said = refused(dir.path(), &words(line));
+            assert!(said.contains(meant), "{said}");
+        },
+    );
 }
 
 /// Values that no key and no option takes.
@@ -97,11 +103,14 @@ const WRONG_VALUES: [&str; 30] = [
 
 #[test]
 fn wrong_values_are_refused_before_anything_is_made_of_them() {
-    for line in WRONG_VALUES {
-        let dir = tempfile::tempdir().unwrap();
-        eprintln!("{line}");
-        refused(dir.path(), &words(line));
-    }
+    every(
+        WRONG_VALUES,
+        |line| line.to_string(),
+        |line| {
+            let dir = tempfile::tempdir().unwrap();
+            refused(dir.path(), &words(line));
+        },
+    );
 }
 
 /// A value is shown, not echoed whole.

@@ -45,7 +45,8 @@ fn half_a_picture_is_refused_or_told() {
         &start,
     ];
     let ended = ended(&mut jempp(dir.path(), &words));
-    let said = if ended.status.success() { ended.stderr.clone() } else { ended.line() };
+    let said =
+        if ended.status.success() { ended.stderr.clone() } else { ended.refusal().to_string() };
     assert!(said.contains("cut.jpg"), "{said}");
 }
 

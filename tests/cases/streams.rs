@@ -3,7 +3,7 @@
 use std::{fs::OpenOptions, process::Command};
 
 use super::{
-    bounded::{ended, surround},
+    bounded::{ended, every, surround},
     inputs::TRAIN,
 };
 
@@ -28,17 +28,16 @@ fn results_do_not_depend_on_being_able_to_print() {
         ("export --model two-moons --out x.safetensors".into(), "x.safetensors"),
         ("import small.pt --device cpu --out i.safetensors".into(), "i.safetensors"),
     ];
-    for streams in CLOSED {
-        for (words, result) in &jobs {
-            eprintln!("{words} {streams}");
-            let dir = tempfile::tempdir().unwrap();
-            std::fs::copy(super::golden("none.pt"), dir.path().join("small.pt")).unwrap();
-            let ended = ended(&mut in_shell(dir.path(), words, streams));
-            assert!(ended.status.success(), "{ended:?}");
-            assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
-            assert!(dir.path().join(result).is_file(), "{result}");
-        }
-    }
+    let cases = CLOSED.iter().flat_map(|streams| jobs.iter().map(move |job| (streams, job)));
+    let name = |(streams, (words, _)): &(&&str, &(String, &str))| format!("{words} {streams}");
+    every(cases, name, |(streams, (words, result))| {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::copy(super::golden("none.pt"), dir.path().join("small.pt")).unwrap();
+        let ended = ended(&mut in_shell(dir.path(), words, streams));
+        assert!(ended.status.success(), "{ended:?}");
+        assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+        assert!(dir.path().join(result).is_file(), "{result}");
+    });
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::{
     fs,
     io::Read,
     os::unix::process::{CommandExt, ExitStatusExt},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     thread::JoinHandle,
@@ -17,7 +18,7 @@ use std::{
 const MOST_SECS: f64 = 5.0;
 const MOST_MIB: u64 = 512;
 /// What has not ended by then never will.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(20);
 /// What no command may ever ask for; it is ended there before it takes the machine.
 const MOST_ADDRESSES: u64 = 16 << 30;
 /// Longest line of an error, in bytes.
@@ -153,8 +154,8 @@ fn reader(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
 }
 
 impl Ended {
-    /// The one line of a refusal, which is said in time, in bounded memory and without a panic.
-    pub fn line(&self) -> String {
+    /// Checks a refusal: one line, said in time, in bounded memory and without a panic. What it said.
+    pub fn refusal(&self) -> &str {
         let code = self.status.code();
         assert!(matches!(code, Some(1 | 2)), "ended with {:?}: {}", self.status, self.stderr);
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
@@ -171,7 +172,7 @@ impl Ended {
             assert!(!text.contains(steers), "control characters reach the terminal: {text:?}");
         }
         self.check_bounds();
-        lines[0].to_string()
+        self.stderr.trim_end()
     }
 
     /// Its standard output, once it succeeded within the same bounds.
@@ -194,7 +195,7 @@ impl Ended {
     }
 }
 
-/// Runs a command that must be refused, and must leave everything as it was. Its one line.
+/// Runs a command that must be refused, and must leave everything as it was. What it said.
 pub fn refused(dir: &Path, arguments: &[impl AsRef<std::ffi::OsStr>]) -> String {
     refused_command(dir, &mut jempp(dir, arguments))
 }
@@ -203,13 +204,35 @@ pub fn refused(dir: &Path, arguments: &[impl AsRef<std::ffi::OsStr>]) -> String 
 pub fn refused_command(dir: &Path, command: &mut Command) -> String {
     let before = everything_in(dir);
     let ended = ended(command);
-    let line = ended.line();
+    let said = ended.refusal();
     let after = everything_in(dir);
     let left: Vec<_> =
         after.iter().filter(|(path, what)| before.get(*path) != Some(what)).collect();
     let gone: Vec<_> = before.keys().filter(|path| !after.contains_key(*path)).collect();
-    assert!(left.is_empty() && gone.is_empty(), "{line}\nleft behind: {left:?}, gone: {gone:?}");
-    line
+    assert!(left.is_empty() && gone.is_empty(), "{said}\nleft behind: {left:?}, gone: {gone:?}");
+    said.to_string()
+}
+
+/// Checks every case, and tells of all that failed instead of the first.
+pub fn every<T>(
+    cases: impl IntoIterator<Item = T>,
+    name: impl Fn(&T) -> String,
+    check: impl Fn(T),
+) {
+    let mut failed = Vec::new();
+    for case in cases {
+        let name = name(&case);
+        if catch_unwind(AssertUnwindSafe(|| check(case))).is_err() {
+            eprintln!("FAILED: {name}\n");
+            failed.push(name);
+        }
+    }
+    assert!(
+        failed.is_empty(),
+        "{} cases failed, each told above:\n{}",
+        failed.len(),
+        failed.join("\n")
+    );
 }
 
 /// Runs a command that must succeed within the bounds. What it printed.

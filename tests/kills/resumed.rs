@@ -127,8 +127,8 @@ fn a_second_owner_is_refused_and_told_of_the_first() {
     super::wait_for_steps(&run, 2 * STEPS_PER_EPOCH as usize);
     let config = fs::read(run.join("config.toml")).unwrap();
     for words in ["--epochs 10000", "--epochs 20 --set optimizer.learning_rate=0.0001"] {
-        let line = ended(&mut resume(dir.path(), words)).line();
-        assert!(line.contains(&first.pid().to_string()), "names the holder: {line}");
+        let said = ended(&mut resume(dir.path(), words)).refusal().to_string();
+        assert!(said.contains(&first.pid().to_string()), "names the holder: {said}");
     }
     assert_eq!(fs::read(run.join("config.toml")).unwrap(), config);
     assert!(first.is_running());

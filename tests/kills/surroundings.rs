@@ -59,8 +59,8 @@ fn a_full_disk_is_one_line_and_the_checkpoint_stays_whole() {
     let names = names_in(&here.join("run"));
     for left in [0, 4096, 100_000] {
         disk.fill(left);
-        let line = ended(&mut resume(here, TWO)).line();
-        assert!(line.contains("run") && line.contains("No space left"), "{line}");
+        let said = ended(&mut resume(here, TWO)).refusal().to_string();
+        assert!(said.contains("run") && said.contains("No space left"), "{said}");
         assert_eq!(fs::read(here.join("run/checkpoint.safetensors")).unwrap(), checkpoint);
         assert_eq!(names_in(&here.join("run")), names, "nothing is left over");
         fs::remove_file(here.join("filler")).unwrap();
@@ -76,8 +76,8 @@ fn a_run_folder_that_goes_is_one_line() {
     let running = super::bounded::Started::new(&mut command);
     super::wait_for_steps(&dir.path().join("run"), 3);
     fs::rename(dir.path().join("run"), dir.path().join("moved")).unwrap();
-    let line = running.wait().line();
-    assert!(line.contains("run"), "{line}");
+    let said = running.wait().refusal().to_string();
+    assert!(said.contains("run"), "{said}");
     assert!(saved_steps(&dir.path().join("moved")) >= 2);
 }
 
@@ -140,8 +140,8 @@ fn a_disk_that_cannot_sync_is_one_line() {
     let checkpoint = fs::read(dir.path().join("run/checkpoint.safetensors")).unwrap();
     for (calls, error) in [("fsync,fdatasync", "EIO"), ("rename,renameat,renameat2", "EXDEV")] {
         let mut command = traced(&resume(dir.path(), TWO), calls, &format!("error={error}"));
-        let line = ended(&mut command).line();
-        assert!(line.contains("checkpoint") || line.contains("run"), "{line}");
+        let said = ended(&mut command).refusal().to_string();
+        assert!(said.contains("checkpoint") || said.contains("run"), "{said}");
         assert_eq!(fs::read(dir.path().join("run/checkpoint.safetensors")).unwrap(), checkpoint);
     }
 }

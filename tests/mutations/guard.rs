@@ -29,6 +29,7 @@ static PEAK_BYTES: AtomicUsize = AtomicUsize::new(0);
 thread_local! {
     /// Where and why this thread panicked last.
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+    static IS_WATCHED: Cell<bool> = const { Cell::new(false) };
     static IS_REPORTING: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -85,8 +86,10 @@ pub fn peak_mib() -> usize {
 
 /// Begins to watch: panics are noted instead of printed, and a mutation without end ends the process.
 pub fn begin() {
-    std::panic::set_hook(Box::new(|info| {
-        PANIC.set(Some(info.to_string().replace('\n', " ")));
+    let others = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| match IS_WATCHED.get() {
+        true => PANIC.set(Some(info.to_string().replace('\n', " "))),
+        false => others(info),
     }));
     std::thread::spawn(|| {
         loop {
@@ -111,7 +114,9 @@ pub fn watched(
     let running = Running { id: id.into(), input: input.to_vec(), since: Instant::now() };
     *RUNNING[thread].lock().unwrap() = Some(running);
     PANIC.set(None);
+    IS_WATCHED.set(true);
     let result = catch_unwind(AssertUnwindSafe(|| target(input)));
+    IS_WATCHED.set(false);
     *RUNNING[thread].lock().unwrap() = None;
     // A panic that somebody caught has been printed all the same.
     let seen = PANIC.take();

@@ -15,6 +15,7 @@ use jempp::{
     data::Dataset,
     device::{self, ComputeDevice},
     interop,
+    results_folder::{Destination, Job, MadeBy},
     sampling::{SampleRequest, SampleStart, sample},
     trainer::Trainer,
     worker::{self, TrainingEvent},
@@ -130,21 +131,24 @@ fn sample_it(checkpoint: Checkpoint, used_by: u8) {
         2 => SampleStart::Buffer,
         _ => SampleStart::Fresh(StartKind::ClassCenters),
     };
-    let request = SampleRequest {
-        start,
-        classes: vec![0],
-        per_class: 2,
-        num_steps: 1,
-        is_conditional: used_by & 64 != 0,
-        seed: 0,
-        max_frames: 2,
-        judge: (used_by & 128 != 0).then(|| checkpoint.clone()),
-        diagnose: None,
-    };
     with_folder(|folder| {
-        let out = folder.join("samples");
-        let _ = sample(checkpoint, &request, &device::cpu(), &out, &mut |_| {});
-        let _ = std::fs::remove_dir_all(&out);
+        let name = String::from("mutated");
+        let request = SampleRequest {
+            start,
+            classes: vec![0],
+            per_class: 2,
+            num_steps: 1,
+            is_conditional: used_by & 64 != 0,
+            seed: 0,
+            max_frames: 2,
+            judge: (used_by & 128 != 0).then(|| checkpoint.clone()),
+            diagnose: None,
+            out: Destination { path: folder.join("samples"), replaces: true },
+            made_by: MadeBy::new(Job::Sample, name.clone(), name.clone(), name, 0),
+        };
+        let stop = AtomicBool::new(false);
+        let _ = sample(checkpoint, &request, &device::cpu(), &stop, &mut |_, _, _| {});
+        let _ = std::fs::remove_dir_all(&request.out.path);
     });
 }
 
@@ -167,7 +171,8 @@ fn resume_it(bytes: &[u8]) {
                 stop.store(true, Ordering::Relaxed);
             }
         };
-        let _ = worker::resume(&run, shorten, &ComputeDevice::cpu("cpu"), &stop, &mut on_event);
+        let (device, has_stopped) = (ComputeDevice::cpu("cpu"), || stop.load(Ordering::Relaxed));
+        let _ = worker::resume(&run, shorten, &device, &has_stopped, &mut on_event);
         let _ = std::fs::remove_dir_all(&run);
     });
 }
@@ -209,8 +214,7 @@ fn trained() -> CheckpointFile {
              training = { epochs = 1 }",
         )
         .unwrap();
-    let stop = AtomicBool::new(false);
-    worker::train(config, &run, &ComputeDevice::cpu("cpu"), &stop, &mut |_| {}).unwrap();
+    worker::train(config, &run, &ComputeDevice::cpu("cpu"), &|| false, &mut |_| {}).unwrap();
     CheckpointFile::read(&std::fs::read(run.join("checkpoint.safetensors")).unwrap())
 }
 

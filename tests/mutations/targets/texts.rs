@@ -1,7 +1,7 @@
 //! Texts that people and strangers write: configurations, assignments, links, lessons, sessions.
 
 use jempp::{
-    app::{SESSION_KEY, Viewer},
+    app::Viewer,
     config::{PRESETS, RunConfig, ViewState},
     lessons::Lesson,
 };
@@ -64,33 +64,11 @@ pub fn lesson(bytes: &[u8]) -> bool {
     lesson.steps.len() > 1
 }
 
-/// The window's session, as the window reads it, and the chains that it asks for.
+/// The window's last session, which is kept as a link, and the chains that it asks for.
 pub fn session(bytes: &[u8]) -> bool {
-    let stored = Stored(String::from_utf8_lossy(bytes).into_owned());
-    let Some(view) = eframe::get_value::<ViewState>(&stored, SESSION_KEY) else { return false };
+    let Ok(view) = ViewState::from_query(&String::from_utf8_lossy(bytes)) else { return false };
     drop(Viewer::new(view.clone()));
-    if view.validate().is_ok() {
-        let own = (!view.lanes.is_empty()).then_some(view.lanes.as_slice());
-        viewer::show("two-moons", own);
-    }
+    let own = (!view.lanes.is_empty()).then_some(view.lanes.as_slice());
+    viewer::show("two-moons", own);
     true
-}
-
-/// The one value of a session.
-struct Stored(String);
-
-impl eframe::Storage for Stored {
-    fn get_string(&self, _key: &str) -> Option<String> {
-        Some(self.0.clone())
-    }
-
-    fn set_string(&mut self, _key: &str, value: String) {
-        self.0 = value;
-    }
-
-    fn remove_string(&mut self, _key: &str) {
-        self.0.clear();
-    }
-
-    fn flush(&mut self) {}
 }
