@@ -7,8 +7,6 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::{Checkpoint, CheckpointError, Counters, Flaw};
-#[cfg(not(target_arch = "wasm32"))]
-use crate::interop;
 use crate::{
     class_centers::ClassCentersData,
     config::{RunConfig, shortened},
@@ -255,10 +253,8 @@ impl Checkpoint {
 /// file or its beginning, at least the header.
 fn check_length(path: &Path, head: &[u8], found: u64) -> Result<(), CheckpointError> {
     let short = |expected| CheckpointError::Length { path: path.to_path_buf(), expected, found };
-    #[cfg(not(target_arch = "wasm32"))]
-    if interop::is_pytorch(head) {
-        let reason = interop::IMPORT_FIRST.into();
-        return Err(CheckpointError::Format { path: path.to_path_buf(), reason });
+    if is_pytorch(head) {
+        return Err(CheckpointError::Pytorch(path.to_path_buf()));
     }
     let Some(length) = head.first_chunk::<8>() else {
         return Err(short(8));
@@ -282,6 +278,11 @@ fn check_length(path: &Path, head: &[u8], found: u64) -> Result<(), CheckpointEr
         Some(expected) if expected != found => Err(short(expected)),
         _ => Ok(()),
     }
+}
+
+/// Whether a file begins as those of `torch.save` do: a zip archive or a pickle of protocol 2 and later.
+fn is_pytorch(head: &[u8]) -> bool {
+    head.starts_with(b"PK\x03\x04") || matches!(head, [0x80, 2..=5, opcode, ..] if *opcode != 0)
 }
 
 /// What is wrong with the JSON text `run`, with the name that stands before the place.
