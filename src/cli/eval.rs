@@ -180,9 +180,17 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
         seed: args.seed,
         out,
     };
-    let (stop, mut steps) = (signals::stop_flag()?, Steps::new());
+    signals::stop_flag()?;
+    let mut steps = Steps::new();
     let mut report = |part, done, total| steps.show(part, done, total);
-    let found = evaluate(&checkpoint, splits, &request, &device.device, &stop, &mut report);
+    let found = evaluate(
+        &checkpoint,
+        splits,
+        &request,
+        &device.device,
+        &signals::is_requested,
+        &mut report,
+    );
     steps.clear();
     let (results, files) = match found {
         Err(EvalError::Stopped) => {

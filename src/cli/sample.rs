@@ -284,9 +284,11 @@ fn sample(
     device: &ComputeDevice,
 ) -> anyhow::Result<()> {
     let names = checkpoint.class_names.clone();
-    let (stop, mut steps) = (signals::stop_flag()?, Steps::new());
+    signals::stop_flag()?;
+    let mut steps = Steps::new();
     let mut report = |part, done, total| steps.show(part, done, total);
-    let sampled = sampling::sample(checkpoint, request, &device.device, &stop, &mut report)?;
+    let sampled =
+        sampling::sample(checkpoint, request, &device.device, &signals::is_requested, &mut report)?;
     steps.clear();
     if sampled.is_complete {
         signals::work_is_done();
