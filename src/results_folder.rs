@@ -12,7 +12,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::files::{read_at_most, write_atomically};
+use crate::files::{self, read_at_most, write_atomically};
 
 /// The file that says what made the others.
 pub const MADE_BY: &str = "made-by.json";
@@ -192,7 +192,10 @@ impl Destination {
         let path = &self.path;
         let entries = match fs::read_dir(path) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                check_writable(path)?;
+                return Ok(Vec::new());
+            }
             Err(_) if path.is_file() => return Err(ResultsError::NoFolder(path.clone())),
             Err(source) => return Err(ResultsError::io(path)(source)),
         };
@@ -203,6 +206,7 @@ impl Destination {
         }
         found.sort();
         if found.is_empty() {
+            check_writable(&path.join(MADE_BY))?;
             return Ok(found);
         }
         let marker = path.join(MADE_BY);
@@ -224,6 +228,7 @@ impl Destination {
                 },
             });
         }
+        check_writable(&marker)?;
         let own = own_files(job, made_by.as_ref());
         for name in &own {
             let file = path.join(name);
@@ -245,7 +250,9 @@ impl Destination {
         let path = &self.path;
         fs::create_dir_all(path).map_err(ResultsError::io(path))?;
         if self.replaces {
-            for name in own_files(made_by.job, MadeBy::of(path).as_ref()) {
+            let own = own_files(made_by.job, MadeBy::of(path).as_ref());
+            files::sweep(path, |name| own.contains(&name));
+            for name in own {
                 let file = path.join(name);
                 match fs::remove_file(&file) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -320,7 +327,7 @@ impl ResultsFolder {
 /// # Errors
 /// It is there and may not be replaced, is no regular file, or is the input.
 pub fn check_file(path: &Path, replaces: bool, input: Option<&Path>) -> Result<(), ResultsError> {
-    let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
+    let Ok(found) = fs::symlink_metadata(path) else { return check_writable(path) };
     if !replaces {
         return Err(ResultsError::Exists(path.to_path_buf()));
     }
@@ -332,7 +339,18 @@ pub fn check_file(path: &Path, replaces: bool, input: Option<&Path>) -> Result<(
         Some(input) if place(path) == Some(input.clone()) => {
             Err(ResultsError::Input(path.to_path_buf()))
         }
-        _ => Ok(()),
+        _ => check_writable(path),
+    }
+}
+
+/// Checks that a file or folder can come to be, before the work that fills it.
+fn check_writable(path: &Path) -> Result<(), ResultsError> {
+    let is_here = |folder: &Path| folder.as_os_str().is_empty();
+    let folder = path.ancestors().skip(1).find(|folder| is_here(folder) || folder.exists());
+    let folder = folder.filter(|folder| !is_here(folder)).unwrap_or(Path::new("."));
+    match tempfile::tempfile_in(folder) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(ResultsError::io(path)(error.kind().into())),
     }
 }
 

@@ -537,12 +537,12 @@ fn no_link_ends_the_window() {
         let again = ViewState::from_query(&view.to_query()).unwrap();
         assert_eq!(again, view, "{link}");
         // Some of them are drawn too.
-        if num_shown % 20 == 0 {
+        if num_shown % 4 == 0 {
             let mut window = Window::new(view);
             window.pass(2, 2);
         }
     }
-    assert!(num_shown > 500 && num_refused > 500, "{num_shown} shown, {num_refused} refused");
+    assert!(num_shown > 100 && num_refused > 1000, "{num_shown} shown, {num_refused} refused");
 }
 
 #[test]

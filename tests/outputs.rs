@@ -351,10 +351,10 @@ fn what_is_given_and_not_used_is_an_error() {
 #[test]
 fn models_are_called_by_their_runs() {
     let dir = tempfile::tempdir().unwrap();
-    for (run, points) in [("runs/a", "300"), ("other/a", "310")] {
+    for (run, points) in [("runs/a", "1000"), ("other/a", "1010")] {
         let points = format!("data.num_points={points}");
         let train = ["train", "--preset", "toy-two-moons", "--epochs", "1", "--device", "cpu"];
-        let set = ["--set", &points, "--set", "replay_buffer.replay_buffer_size=64", "--out", run];
+        let set = ["--set", &points, "--set", "replay_buffer.replay_buffer_size=256", "--out", run];
         succeeds(dir.path(), &[&train[..], &set].concat());
     }
     let eval = |run: &str, out: &str, more: &[&str]| {

@@ -7,7 +7,7 @@ mod program;
 
 use std::{
     fs::{self, File},
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -136,23 +136,25 @@ fn a_run_outlives_those_who_listen() {
 fn a_full_pipe_does_not_keep_a_run_from_being_saved() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
-    // One line an epoch, and nobody reads them: sooner or later the pipe is full.
-    let arguments = quick("100000", &["training.eval_every_epochs=1", "data.batch_size=400"]);
+    // Most of the pipe is full from the start, and nobody reads it.
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(&[b' '; 14 * 4096]).unwrap();
+    let arguments = quick("100000", &["training.eval_every_epochs=1", "data.batch_size=250"]);
     let mut command = program(dir.path(), &arguments);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command.stdout(writer.try_clone().unwrap()).stderr(writer).spawn().unwrap();
     wait_until("some steps", || num_lines(&run) > 0);
-    let mut before = 0;
-    let mut begin = Instant::now();
+    let (mut before, mut since) = (0, Instant::now());
     wait_until("a full pipe", || {
         let lines = num_lines(&run);
         if lines != before {
-            (before, begin) = (lines, Instant::now());
+            (before, since) = (lines, Instant::now());
         }
-        begin.elapsed() > Duration::from_secs(2)
+        since.elapsed() > Duration::from_secs(1)
     });
     signal(&child, "TERM");
     assert_eq!(ended(&mut child).code(), Some(143));
     check_saved(&run);
+    drop(reader);
 }
 
 #[cfg(target_os = "linux")]

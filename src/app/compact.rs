@@ -101,7 +101,8 @@ impl App {
     pub(super) fn show_compact(&mut self, ui: &mut Ui) {
         let is_tall = ui.available_height() > ui.available_width();
         Panel::top("menu").show(ui, |ui| {
-            ui.horizontal(|ui| self.small_menu(ui, is_tall));
+            let is_narrow = is_tall || ui.available_width() < TWO_ROWS;
+            ui.horizontal(|ui| self.small_menu(ui, is_narrow));
         });
         self.status.small_banners(ui, &mut self.viewer);
         if is_tall {
@@ -119,10 +120,10 @@ impl App {
         }
     }
 
-    fn small_menu(&mut self, ui: &mut Ui, is_tall: bool) {
+    fn small_menu(&mut self, ui: &mut Ui, is_narrow: bool) {
         files::tabs(ui, &mut self.viewer);
         ui.style_mut().wrap_mode = Some(TextWrapMode::Truncate);
-        if !is_tall {
+        if !is_narrow {
             ui.spacing_mut().combo_width = 96.0;
             files::model(ui, &mut self.viewer);
             if self.viewer.view.view.tab == Tab::Chains {
@@ -146,7 +147,7 @@ impl App {
             })
             .response
             .accessible_name("Menu");
-            if is_tall {
+            if is_narrow {
                 ui.spacing_mut().combo_width = ui.available_width();
                 files::model(ui, &mut self.viewer);
             } else {
@@ -161,7 +162,9 @@ impl App {
         let side = usize::from(!is_tall);
         let margins = vec2(16.0, transport_height(room.x) + ABOVE_GRID[side]);
         let spare = spare(&self.viewer, room - margins)[side];
-        let is_idle = spare > ENERGIES[side] && self.viewer.view.view.tab == Tab::Chains;
+        let has_height = (room - margins).y > ENERGIES[0];
+        let is_idle =
+            spare > ENERGIES[side] && has_height && self.viewer.view.view.tab == Tab::Chains;
         let sheet = self.compact.chosen.unwrap_or(is_idle.then_some(Sheet::Energies));
         // The plots are in the tab already.
         let sheet =
@@ -181,7 +184,10 @@ impl App {
         self.small_lesson(ui);
         CentralPanel::default().show(ui, |ui| match self.viewer.view.view.tab {
             Tab::Plots => plots::ui(ui, &mut self.viewer, &mut self.plots),
-            _ => chains::small(ui, &mut self.viewer, &mut self.chains, is_tall),
+            _ => {
+                let has_toolbar = is_tall || room.x < TWO_ROWS;
+                chains::small(ui, &mut self.viewer, &mut self.chains, has_toolbar);
+            }
         });
     }
 

@@ -23,12 +23,10 @@ use crate::{
     data::Dataset,
     files,
     model::HostTensor,
+    run_folder::RunFolder,
 };
 
 pub use validate::Flaw;
-
-/// The name of a run's checkpoint in its folder.
-pub const FILE_NAME: &str = "checkpoint.safetensors";
 
 /// Why a checkpoint could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -91,10 +89,12 @@ pub enum CheckpointError {
     )]
     Packed,
     /// A folder that is not a run's.
-    #[error("{0} is a folder without {FILE_NAME}; name a run's folder or a checkpoint")]
+    #[error("{0} is a folder without checkpoint.safetensors; name a run's folder or a checkpoint")]
     NoCheckpoint(PathBuf),
     /// A file of PyTorch.
-    #[error("{0} is a file of PyTorch; `jempp import` makes a checkpoint of it")]
+    #[error(
+        "{0} is a file of PyTorch; `jempp import {0} --out NEW.safetensors` makes a checkpoint of it"
+    )]
     Pytorch(PathBuf),
     /// A file whose content cannot be used.
     #[error("checkpoint {path} cannot be used: {flaw}")]
@@ -108,20 +108,9 @@ pub enum CheckpointError {
 
 /// The checkpoint that is meant by `path`: the file itself, or the one in the folder of a run.
 pub fn file_at(path: &Path) -> PathBuf {
-    match files::is_file(&path.join(FILE_NAME)) {
-        true => path.join(FILE_NAME),
-        false => path.to_path_buf(),
-    }
-}
-
-/// The folder of a run that is meant by `path`: the folder itself, or that of its checkpoint.
-pub fn folder_at(path: &Path) -> PathBuf {
-    let is_checkpoint =
-        path.file_name().is_some_and(|name| name == FILE_NAME) && files::is_file(path);
-    match path.parent().filter(|_| is_checkpoint) {
-        Some(folder) if folder.as_os_str().is_empty() => PathBuf::from("."),
-        Some(folder) => folder.to_path_buf(),
-        None => path.to_path_buf(),
+    match RunFolder::checkpoint_of(path) {
+        in_folder if files::is_file(&in_folder) => in_folder,
+        _ => path.to_path_buf(),
     }
 }
 

@@ -155,14 +155,15 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     let out = args.out.destination(DEFAULT_EVALUATION);
     let kept = out.check(Job::Eval)?;
     let (bytes, mut checkpoint) = args.model.load_file()?;
-    let data: Vec<_> = args.data.as_deref().map(settings::data_dir).into_iter().collect();
+    let data = args.data.as_deref().map(settings::data_dir).transpose()?;
+    let data: Vec<_> = data.into_iter().collect();
     checkpoint.config = settings::apply(checkpoint.config, &data, &args.assignments)?;
     args.check_used(&checkpoint.config)?;
     let device = open_device(&args.device)?;
     let splits = data::load_at_hand(&checkpoint.config.data, checkpoint.config.seed)?
         .in_classes(&checkpoint.class_names);
     let mut rows = opening::model_rows(&args.model, &checkpoint);
-    rows.push(opening::data_row(&checkpoint.config.data, &splits));
+    rows.push(("Data", splits.describe()));
     rows.extend([device_row(&device), opening::writes_row(&out, &kept)]);
     say_opening(&rows);
     let request = EvalRequest {
@@ -189,6 +190,9 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
         }
         found => found?,
     };
+    if files.is_complete {
+        signals::work_is_done();
+    }
     print_summary(&results);
     say!("Results: {}", files.results.display());
     say!("Report:  {}", files.page.display());

@@ -31,6 +31,9 @@ pub struct FetchArgs {
     /// folder; there `train` finds them without --data].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Replace files in that folder that bear a name of the data set's and are not what it holds.
+    #[arg(long, requires = "out")]
+    force: bool,
     /// Seconds that a name, a connection, an answer and more of a file may each take; after twice as long a
     /// file must come at 10 kB a second on average.
     #[arg(long, value_name = "SECS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=3600))]
@@ -52,7 +55,7 @@ pub fn run(args: &FetchArgs) -> anyhow::Result<()> {
     };
     let options = FetchOptions {
         timeout: Duration::from_secs(args.timeout.into()),
-        replaces: args.out.is_none(),
+        replaces: args.force || args.out.is_none(),
         ..Default::default()
     };
     let from = match &mirror {
@@ -119,6 +122,9 @@ impl Display {
     fn show(&mut self, event: FetchEvent) {
         match event {
             FetchEvent::Present { name } => self.say(&format!("{name}: already there, and right")),
+            FetchEvent::Wrong { name } => {
+                self.say(&format!("{name}: there, but not what it must be; it is replaced"))
+            }
             FetchEvent::Began { name, host, from, total } => {
                 let size = total.map(|total| format!(", {}", DecimalBytes(total)));
                 let resumed =

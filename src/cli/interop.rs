@@ -66,7 +66,6 @@ pub struct ExportArgs {
 /// Imports and says what was found.
 pub fn import(args: &ImportArgs) -> anyhow::Result<()> {
     check_file(&args.out, args.force, Some(&args.file))?;
-    check_writable(&args.out)?;
     let request = ImportRequest {
         arch: args.arch.clone(),
         dataset: args.dataset.as_deref().map(dataset).transpose()?,
@@ -92,7 +91,6 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<()> {
 /// Exports and says how much.
 pub fn export(args: &ExportArgs) -> anyhow::Result<()> {
     check_file(&args.out, args.force, args.model.path())?;
-    check_writable(&args.out)?;
     let checkpoint = args.model.load()?;
     let mut rows = opening::model_rows(&args.model, &checkpoint);
     rows.push(("Writes", args.out.display().to_string()));
@@ -146,17 +144,6 @@ fn describe(imported: &Imported) {
 fn dataset(name: &str) -> Result<DatasetName, ConfigError> {
     let config = RunConfig::default().with_assignment(&format!("data.dataset={name}"))?;
     Ok(config.data.dataset)
-}
-
-/// Checks that a file can come to be, before the work that fills it.
-fn check_writable(out: &Path) -> anyhow::Result<()> {
-    let here = |folder: &Path| folder.as_os_str().is_empty();
-    let folder = out.ancestors().skip(1).find(|folder| here(folder) || folder.exists());
-    let folder = folder.filter(|folder| !here(folder)).unwrap_or(Path::new("."));
-    if let Err(error) = tempfile::tempfile_in(folder) {
-        anyhow::bail!("cannot write {}: {}", out.display(), error.kind());
-    }
-    Ok(())
 }
 
 fn make_folder(out: &Path) -> anyhow::Result<()> {

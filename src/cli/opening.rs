@@ -7,8 +7,6 @@ use clap::Args;
 use super::sample::ModelArgs;
 use crate::{
     checkpoint::Checkpoint,
-    config::DataConfig,
-    data::{self, Splits},
     files::file_name,
     interop::norm_name,
     results_folder::{Destination, some_of},
@@ -94,22 +92,6 @@ pub(super) fn network_row(checkpoint: &Checkpoint) -> (&'static str, String) {
         checkpoint.class_names.len()
     );
     ("Network", text)
-}
-
-/// Which data, from where, and how much of it.
-pub(super) fn data_row(config: &DataConfig, splits: &Splits) -> (&'static str, String) {
-    let from = match (data::is_embedded(config), config.dir.is_empty()) {
-        (true, _) => ", the part inside the program".to_string(),
-        (false, true) => String::new(),
-        (false, false) => format!(" in {}", config.dir),
-    };
-    let text = format!(
-        "{}{from}: {} training, {} test",
-        data::name(config.dataset),
-        splits.train.len(),
-        splits.test.len()
-    );
-    ("Data", text)
 }
 
 /// Where results go, and which files there are left alone.

@@ -144,7 +144,7 @@ impl SampleArgs {
     fn apply(&self, config: &RunConfig) -> anyhow::Result<RunConfig> {
         let sampler =
             self.sampler.as_ref().map(|kind| ("--sampler", format!("sampler.kind={kind}")));
-        let data = self.data.as_deref().map(settings::data_dir);
+        let data = self.data.as_deref().map(settings::data_dir).transpose()?;
         let options: Vec<_> = sampler.into_iter().chain(data).collect();
         Ok(settings::apply(config.clone(), &options, &self.assignments)?)
     }
@@ -221,7 +221,7 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
     if args.reads_data() {
         let RunConfig { data, seed, .. } = &checkpoint.config;
         rows.push(match data::load_at_hand(data, *seed) {
-            Ok(splits) => opening::data_row(data, &splits),
+            Ok(splits) => ("Data", splits.in_classes(&checkpoint.class_names).describe()),
             // Chains can be diagnosed without; the diagnosis says what it lacks.
             Err(error) => ("Data", format!("none: {error}")),
         });
@@ -288,6 +288,9 @@ fn sample(
     let mut report = |part, done, total| steps.show(part, done, total);
     let sampled = sampling::sample(checkpoint, request, &device.device, &stop, &mut report)?;
     steps.clear();
+    if sampled.is_complete {
+        signals::work_is_done();
+    }
     if sampled.num_steps < request.num_steps {
         say!(
             "Stopped after {} of {} steps; what was sampled until then is kept.",

@@ -37,9 +37,15 @@ pub(super) fn apply(
 }
 
 /// What the option `--data` stands for.
-pub(super) fn data_dir(dir: &Path) -> (&'static str, String) {
+///
+/// # Errors
+/// A path that is no text.
+pub(super) fn data_dir(dir: &Path) -> Result<(&'static str, String), ConfigError> {
+    let text = dir.to_str().ok_or_else(|| {
+        ConfigError::Invalid(format!("--data {}: the path is no Unicode text", dir.display()))
+    })?;
     // Quoted as TOML wants it, whatever characters the name has.
-    ("--data", format!("data.dir={}", toml::Value::String(dir.display().to_string())))
+    Ok(("--data", format!("data.dir={}", toml::Value::String(text.to_string()))))
 }
 
 /// The keys that were given by `--set`.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{device_row, open_device, sample, say_opening};
+use super::{device_row, open_device, sample, say_opening, settings};
 use crate::{
     config::{ConfigError, RunConfig},
     device::ComputeDevice,
@@ -63,21 +63,17 @@ impl TrainArgs {
     }
 
     /// `config` with the single keys of the command line replaced.
-    fn apply(&self, mut config: RunConfig) -> Result<RunConfig, ConfigError> {
+    fn apply(&self, config: RunConfig) -> Result<RunConfig, ConfigError> {
         let direct = [
-            self.seed.map(|seed| format!("seed={seed}")),
-            self.epochs.map(|epochs| format!("training.epochs={epochs}")),
-            self.dataset.as_ref().map(|name| format!("data.dataset={name}")),
+            self.seed.map(|seed| ("--seed", format!("seed={seed}"))),
+            self.epochs.map(|epochs| ("--epochs", format!("training.epochs={epochs}"))),
+            self.dataset.as_ref().map(|name| ("--dataset", format!("data.dataset={name}"))),
+            self.data.as_deref().map(settings::data_dir).transpose()?,
         ];
-        for assignment in direct.iter().flatten().chain(&self.assignments) {
-            config = config.with_assignment(assignment)?;
-        }
-        if let Some(dir) = &self.data {
-            let dir = dir.to_str().ok_or_else(|| {
-                let what = format!("--data {}: the path is no Unicode text", dir.display());
-                ConfigError::Invalid(what)
-            })?;
-            config.data.dir = dir.to_string();
+        let options: Vec<_> = direct.into_iter().flatten().collect();
+        let config = settings::apply(config, &options, &self.assignments)?;
+        for key in settings::keys(&self.assignments) {
+            settings::check_sampler_key(key, &config.sampler)?;
         }
         Ok(config)
     }

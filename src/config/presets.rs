@@ -106,7 +106,7 @@ pub const PRESETS: &[Preset] = &[
         about: "The recipe of the JEM++ paper on CIFAR-10 (--data DIR); needs a large GPU and days",
         layers: &["
             data = { dataset = 'cifar10', crop_padding = 4, horizontal_flip = true, num_validation = 5000 }
-            model = { arch = 'wrn-28-10', norm = 'batch', norm_momentum = 0.9 }
+            model = { arch = 'wrn-28-10', norm = 'batch' }
             optimizer = { kind = 'sgd', learning_rate = 0.1, momentum = 0.9, weight_decay = 4e-4, warmup_steps = 1000, decay_epochs = [50, 100, 125] }
             training = { epochs = 150 }
         "],

@@ -155,8 +155,8 @@ section! {
         arch: String = "cnn-small".to_string();
         /// Normalisation: none, batch, frozen or group (WideResNet).
         norm: Norm = Norm::None;
-        /// Share that each training step's batch has in batch norm's running statistics, which evaluation reads (PyTorch's momentum). Only the images that the cross entropy sees count, never chains. 0.1 remembers about ten batches; the code of JEM, JEM++ and SADA-JEM takes 0.9.
-        norm_momentum: f64 = 0.1, in 0.0 ..= 1.0;
+        /// Share that each training step's batch has in batch norm's running statistics, which evaluation reads (PyTorch's momentum). Only the images that the cross entropy sees count, never chains. 0.9, as in the code of JEM, JEM++ and SADA-JEM, is little more than the last batch; 0.1 averages about ten, which lags behind weights that change fast.
+        norm_momentum: f64 = 0.9, in 0.0 ..= 1.0;
         /// How many leading pieces of the network form `first_layer`, the part that PYLD's inner steps go through. 1 is the bare first convolution, which is affine.
         split: usize = 1, in 1 ..= 64;
     }

@@ -117,8 +117,8 @@ pub fn evaluate(
         results.left_out.extend(missing);
         write_results(&folder, &results)?;
     }
-    let files =
-        EvalFiles { results: folder.file("results.json"), page: folder.file("report.html") };
+    let (results_path, page) = (folder.file("results.json"), folder.file("report.html"));
+    let files = EvalFiles { results: results_path, page, is_complete };
     let all: Vec<Results> = std::iter::once(results.clone()).chain(others).collect();
     write(&files.page, page::page(&all, &pictures).as_bytes())?;
     if is_complete {
@@ -194,6 +194,13 @@ impl<'a> Job<'a> {
             leave_out(
                 Part::Calibration,
                 "temperatures are fitted on halves of the test images, and there is one".into(),
+            )?;
+        }
+        if is_asked(Part::Attack) && splits.test.num_classes() < 2 {
+            leave_out(
+                Part::Attack,
+                "an attack is to change the class that the model sees, and there is only one"
+                    .into(),
             )?;
         }
         let judge = match is_asked(Part::Samples) {

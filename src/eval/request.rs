@@ -79,6 +79,8 @@ pub struct EvalFiles {
     pub results: PathBuf,
     /// The page.
     pub page: PathBuf,
+    /// Whether every part is done; not, where the evaluation was stopped.
+    pub is_complete: bool,
 }
 
 /// Checks what a range alone cannot.

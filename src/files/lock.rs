@@ -104,7 +104,7 @@ fn holder_of(path: &Path) -> String {
     // It was written when the folder was taken.
     let written = fs::metadata(path).and_then(|found| found.modified());
     let age = written.ok().and_then(|written| written.elapsed().ok()).unwrap_or_default();
-    format!("process {pid} on {host}, since {} ago", indicatif::HumanDuration(age))
+    format!("process {pid} on {host}, which took it {} ago", indicatif::HumanDuration(age))
 }
 
 /// Whether `path` still leads to the open `file`.

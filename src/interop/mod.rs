@@ -25,16 +25,6 @@ pub use export::export;
 pub use file::Reading;
 pub use import::{ImportRequest, Imported, import};
 
-/// What to do with a file of PyTorch where one of our own is needed.
-pub const IMPORT_FIRST: &str =
-    "it is a PyTorch file; `jempp import FILE --out NEW.safetensors` makes a checkpoint of it";
-
-/// Whether a file that begins with these bytes (16 are enough) is one of `torch.save`: a zip archive, or
-/// the number that opens a file of PyTorch before 1.6.
-pub fn is_pytorch(head: &[u8]) -> bool {
-    head.starts_with(pickle::ZIP_START) || head.starts_with(pickle::LEGACY_START)
-}
-
 /// Why a model could not be imported or exported. Tensors go by their PyTorch names.
 #[derive(Debug, thiserror::Error)]
 pub enum InteropError {

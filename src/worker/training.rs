@@ -120,6 +120,8 @@ pub struct Training {
     num_failed_saves: u32,
     /// Whether the metrics could not be written last time.
     is_log_waiting: bool,
+    /// What a person should know before the first step.
+    notes: Vec<String>,
 }
 
 impl Training {
@@ -201,6 +203,7 @@ impl Training {
                 step: counters.step,
             });
         }
+        run.notes.extend(edits_of(&run.folder, &before));
         on_event(TrainingEvent::Ready(Box::new(run.opening.clone())));
         run.folder.rewind(&counters)?;
         if config != before {
@@ -228,6 +231,7 @@ impl Training {
             last_save: Instant::now(),
             num_failed_saves: 0,
             is_log_waiting: false,
+            notes: Vec::new(),
         }
     }
 
@@ -261,6 +265,7 @@ impl Training {
                 self.folder.path().display()
             )));
         }
+        self.notes.iter().cloned().map(TrainingEvent::Warning).for_each(on_event);
     }
 
     /// Whether all steps are done, and evaluated where that is due.
@@ -606,6 +611,24 @@ fn make_absolute(config: &mut RunConfig) {
     {
         config.data.dir = dir.to_string();
     }
+}
+
+/// What to say of a `config.toml` that was edited since the run wrote it.
+fn edits_of(folder: &RunFolder, config: &RunConfig) -> Option<String> {
+    /// A configuration is a few kilobytes.
+    const MAX_BYTES: u64 = 1 << 20;
+    let path = folder.config();
+    let text = String::from_utf8(files::read_at_most(&path, MAX_BYTES).ok()?).ok()?;
+    let edits = RunConfig::default().with_toml(&text).ok()?.differences(config);
+    let edits: Vec<String> =
+        edits.iter().map(|edit| format!("{} = {}", edit.key, edit.here)).collect();
+    (!edits.is_empty()).then(|| {
+        format!(
+            "{} says {}, but a run goes on with what its checkpoint holds: give such changes with --set",
+            path.display(),
+            edits.join(", ")
+        )
+    })
 }
 
 /// Checks that a run goes on as the run it is.

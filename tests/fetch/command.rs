@@ -148,9 +148,12 @@ fn a_file_of_somebodys_own_is_not_replaced() {
     fs::write(own.join("train_32x32.mat"), b"mine").unwrap();
     let said = one_line(program(dir.path(), &nobody()).args(["fetch", "svhn", "--out", "mine"]));
     assert!(said.contains("mine/train_32x32.mat is there and is not the data set's"), "{said}");
-    assert!(said.contains("--out DIR"), "{said}");
+    assert!(said.contains("another --out, or add --force"), "{said}");
     assert_eq!(fs::read(own.join("train_32x32.mat")).unwrap(), b"mine");
     assert_eq!(names(&own).len(), 2);
+    let arguments = ["fetch", "svhn", "--out", "mine", "--force"];
+    let said = one_line(program(dir.path(), &nobody()).args(arguments));
+    assert!(said.contains("Connection refused"), "{said}");
 }
 
 /// A limit on a file's size stands for a full disk: both refuse a write.

@@ -185,6 +185,7 @@ fn colour_images_are_read_and_other_kinds_are_named() {
 
 /// Trains a little on what lies in `data`.
 fn train(dir: &Path, dataset: &str, more: &[&str]) -> String {
+    let _ = fs::remove_dir_all(dir.join("run"));
     let settings =
         ["data.batch_size=4", "sampler.num_steps=1", "replay_buffer.replay_buffer_size=64"];
     let settings = settings.iter().chain(more).flat_map(|setting| ["--set", setting]);
@@ -192,9 +193,7 @@ fn train(dir: &Path, dataset: &str, more: &[&str]) -> String {
     let end =
         ["--set", "data.num_validation=0", "--epochs", "1", "--device", "cpu", "--out", "run"];
     let all: Vec<&str> = start.into_iter().chain(settings).chain(end).collect();
-    let said = succeeds(dir, &all);
-    fs::remove_dir_all(dir.join("run")).unwrap();
-    said
+    succeeds(dir, &all)
 }
 
 #[test]
@@ -204,6 +203,12 @@ fn one_class_three_letters_and_no_test_images_are_trained_on() {
     write_set(&data, 5, &[3; 20], &[3; 5]);
     train(dir.path(), "mnist", &[]);
     train(dir.path(), "mnist", &["sampler.start=uniform", "objective.p_x_weight=0"]);
+    let settings = ["eval.num_ood=4", "eval.num_resamples=100", "eval.num_samples=4"];
+    let settings = settings.iter().flat_map(|setting| ["--set", setting]);
+    let eval =
+        ["eval", "--checkpoint", "run/checkpoint.safetensors", "--device", "cpu", "--out", "out"];
+    let said = succeeds(dir.path(), &eval.into_iter().chain(settings).collect::<Vec<_>>());
+    assert!(said.contains("attack left out: ") && said.contains("samples left out: "), "{said}");
     write_set(&data, 5, &twice(0, 2), &twice(0, 2));
     train(dir.path(), "fashion-mnist", &[]);
     // One letter of many with a single image.

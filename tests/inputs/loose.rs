@@ -95,7 +95,7 @@ fn folders_of_one_name_are_told_apart_and_hidden_files_end_no_evaluation() {
     }
     let mut arguments = vec!["eval", "ood", "--device", "cpu", "--out", "out"];
     let settings =
-        ["eval.num_ood=4", "eval.num_resamples=20", "data.dataset=fashion-mnist-embedded"];
+        ["eval.num_ood=4", "eval.num_resamples=100", "data.dataset=fashion-mnist-embedded"];
     arguments.extend(settings.iter().flat_map(|setting| ["--set", setting]));
     let folders = ["one/val", "two/val", "inverted/."];
     arguments.extend(folders.iter().flat_map(|folder| ["--ood", folder]));

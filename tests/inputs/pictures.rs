@@ -16,7 +16,7 @@ fn encoded(picture: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
 /// Something with details, so that every byte of the file is needed.
 fn scene(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
-        Rgb([(x * 37 ^ y * 11) as u8, (x * 5 + y * 91) as u8, (x * y) as u8])
+        Rgb([((x * 37) ^ (y * 11)) as u8, (x * 5 + y * 91) as u8, (x * y) as u8])
     })
 }
 

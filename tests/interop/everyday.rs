@@ -2,10 +2,10 @@
 
 use std::{fs, process::Command};
 
-use jempp::interop::{Reading, is_pytorch};
+use jempp::interop::Reading;
 
 use crate::{
-    golden, import,
+    import,
     refusals::refused,
     torch_file::{self, dict, state_dict, text, with_tensors},
     wrn_10_1,
@@ -191,12 +191,4 @@ fn the_program_says_what_it_took_and_what_it_left() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("Weights: those under `net`"), "{said}");
     assert!(said.contains("without their common prefix `module.`"), "{said}");
-}
-
-#[test]
-fn a_pytorch_file_is_told_by_its_beginning() {
-    for name in ["batch.pt", "none.pt"] {
-        assert!(is_pytorch(&fs::read(golden(name)).unwrap()[..16]), "{name}");
-    }
-    assert!(!is_pytorch(b"") && !is_pytorch(b"\x40\x00\x00\x00\x00\x00\x00\x00{"));
 }

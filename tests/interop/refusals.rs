@@ -79,7 +79,7 @@ fn tensors_that_do_not_make_up_the_network_are_named() {
     let said = refused(&original, &["--dataset", "cifar10"]);
     assert!(said.contains("has 5 classes, data set `cifar10` has 10"), "{said}");
     assert!(refused(&original, &["--dataset", "cifar"]).contains("`data.dataset` cannot be"));
-    assert!(refused(&original, &["--data", "nowhere"]).contains("missing data file"));
+    assert!(refused(&original, &["--data", "nowhere"]).contains("there is no such folder"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! One file from one server, from where an earlier try stopped.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions},
     io::{ErrorKind, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
@@ -10,7 +10,7 @@ use ureq::BodyReader;
 
 use super::{
     client::{Client, Pace},
-    error::{Fault, FetchError, MirrorError, local},
+    error::{Fault, MirrorError, local},
 };
 
 /// The beginning of a file, and what is known of where it came from.
@@ -148,19 +148,11 @@ impl Transfer {
     }
 }
 
-/// The file, cut after `at` bytes, for this process alone.
+/// The file, cut after `at` bytes.
 fn open(path: &Path, at: u64) -> Result<File, Fault> {
     let write = local("write", path);
-    if let Some(dir) = path.parent() {
-        fs::create_dir_all(dir).map_err(local("write", dir))?;
-    }
     let mut file =
         OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(&write)?;
-    // Where files cannot be locked, the checksum still tells.
-    if let Err(TryLockError::WouldBlock) = file.try_lock() {
-        let (path, holder) = (path.to_path_buf(), holder(&file));
-        return Err(Fault::Local(FetchError::Busy { path, holder }));
-    }
     file.set_len(at).map_err(&write)?;
     file.seek(SeekFrom::Start(at)).map_err(&write)?;
     Ok(file)
@@ -171,23 +163,4 @@ fn content_range(value: &str) -> (Option<u64>, Option<u64>) {
     let (range, whole) = value.trim_start_matches("bytes ").split_once('/').unwrap_or((value, ""));
     let start = range.split('-').next().and_then(|start| start.trim().parse().ok());
     (start, whole.parse().ok())
-}
-
-/// The process that has locked a file.
-#[cfg(target_os = "linux")]
-fn holder(file: &File) -> Option<u32> {
-    use std::os::linux::fs::MetadataExt;
-    let inode = file.metadata().ok()?.st_ino().to_string();
-    // A line: `1: FLOCK  ADVISORY  WRITE 24982 fe:00:10117130 0 EOF`.
-    fs::read_to_string("/proc/locks").ok()?.lines().find_map(|line| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let [_, "FLOCK", _, "WRITE", process, place, ..] = words[..] else { return None };
-        let is_it = place.rsplit(':').next() == Some(&inode);
-        process.parse().ok().filter(|&process| is_it && process > 0)
-    })
-}
-
-#[cfg(not(target_os = "linux"))]
-fn holder(_file: &File) -> Option<u32> {
-    None
 }

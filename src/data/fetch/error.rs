@@ -158,17 +158,20 @@ pub enum FetchError {
         /// The reason.
         source: std::io::Error,
     },
-    /// Somebody else writes the same file.
-    #[error("{path} is being written by another jempp{}", process(*.holder))]
+    /// Another process fetches into the same folder.
+    #[error(
+        "another jempp writes into {path}: {holder}. Wait until it is done, or name another folder with --out"
+    )]
     Busy {
-        /// The file.
+        /// The folder.
         path: PathBuf,
-        /// The number of its process, where the system tells.
-        holder: Option<u32>,
+        /// The other process.
+        holder: String,
     },
     /// A file of somebody's own.
     #[error(
-        "{path} is there and is not the data set's; move it away, or name another folder with --out DIR"
+        "{path} is there and is not the data set's; nothing is replaced unasked. Choose another --out, or add \
+         --force to replace it"
     )]
     Foreign {
         /// The file.
@@ -194,10 +197,6 @@ fn note(kept: u64) -> String {
         0 => String::new(),
         kept => format!("; {kept} bytes are kept, and the same command goes on from there"),
     }
-}
-
-fn process(holder: Option<u32>) -> String {
-    holder.map(|id| format!(" (process {id})")).unwrap_or_default()
 }
 
 /// What stops a try: the server's fault, or this machine's.

@@ -12,7 +12,10 @@ use std::{
 };
 
 use super::formats;
-use crate::config::DatasetName;
+use crate::{
+    config::DatasetName,
+    files::{self, FolderLock, LockError},
+};
 use client::Client;
 use download::Part;
 use error::Fault;
@@ -160,6 +163,11 @@ pub enum FetchEvent<'a> {
         /// The file.
         name: &'a str,
     },
+    /// Something else bears its name, and is replaced.
+    Wrong {
+        /// The file.
+        name: &'a str,
+    },
     /// A server has begun to send it.
     Began {
         /// The file.
@@ -212,15 +220,50 @@ pub fn cached(dataset: DatasetName) -> Option<PathBuf> {
 ///
 /// # Errors
 /// No mirror gave a file, each with its reason; the folder cannot be written or is full; a file there is
-/// another's; a proxy or a certificate file of the environment cannot be used.
+/// another's; another process writes there; a proxy or certificates of the environment cannot be used.
 pub fn fetch(
     source: &Source,
     dir: &Path,
     options: &FetchOptions,
     on_event: &mut dyn FnMut(FetchEvent),
 ) -> Result<(), FetchError> {
-    let mut job = Job { dir, client: Client::new(options)?, options, on_event };
-    source.files.iter().try_for_each(|file| job.fetch(file, &source.page))
+    let (present, missing): (Vec<_>, Vec<_>) =
+        source.files.iter().partition(|file| unpack::is_present(file, dir));
+    for RemoteFile { name, .. } in present {
+        on_event(FetchEvent::Present { name });
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let client = Client::new(options)?;
+    let stored = || missing.iter().flat_map(|file| file.stored());
+    let is_foreign = |file: &Stored| {
+        dir.join(file.name).symlink_metadata().is_ok() && !unpack::is_right(file, dir)
+    };
+    for file in stored().filter(is_foreign) {
+        if !options.replaces {
+            return Err(FetchError::Foreign { path: dir.join(file.name) });
+        }
+        on_event(FetchEvent::Wrong { name: file.name });
+    }
+    let lock = lock(dir)?;
+    // What killed calls left while they unpacked.
+    files::sweep(dir, |name| stored().any(|file| file.name == name));
+    let mut job = Job { dir, client, options, on_event };
+    let fetched = missing.iter().try_for_each(|file| job.fetch(file, &source.page));
+    drop(lock);
+    files::remove_if_empty(dir);
+    fetched
+}
+
+/// Makes the folder, and makes it ours as long as the lock is held.
+fn lock(dir: &Path) -> Result<FolderLock, FetchError> {
+    let write = |source| FetchError::Io { action: "write", path: dir.to_path_buf(), source };
+    files::create_dir(dir).map_err(write)?;
+    FolderLock::take(dir).map_err(|error| match error {
+        LockError::Held(holder) => FetchError::Busy { path: dir.to_path_buf(), holder },
+        LockError::Io(source) => write(source),
+    })
 }
 
 struct Job<'a> {
@@ -233,13 +276,6 @@ struct Job<'a> {
 impl Job<'_> {
     fn fetch(&mut self, file: &RemoteFile, page: &str) -> Result<(), FetchError> {
         let name = &file.name;
-        if unpack::is_present(file, self.dir) {
-            (self.on_event)(FetchEvent::Present { name });
-            return Ok(());
-        }
-        if let Some(path) = unpack::foreign(file, self.dir).filter(|_| !self.options.replaces) {
-            return Err(FetchError::Foreign { path });
-        }
         let mut part = Part::new(self.dir.join(format!("{name}.part")), file.max_size());
         let mut tried: Vec<(String, MirrorError)> = Vec::new();
         for mirror in &file.mirrors {
@@ -252,7 +288,7 @@ impl Job<'_> {
                     return Ok(());
                 }
                 Err(Fault::Mirror(error)) => tried.push((server(mirror), error)),
-                // What is there stays: it may be another process's, or the disk may have room later.
+                // What is there stays: the disk may have room later.
                 Err(Fault::Local(error)) => return Err(error),
             }
         }

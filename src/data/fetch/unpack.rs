@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{Read, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use flate2::read::{GzDecoder, MultiGzDecoder};
@@ -22,17 +22,8 @@ pub(super) fn is_present(file: &RemoteFile, dir: &Path) -> bool {
     file.stored().iter().all(|stored| is_right(stored, dir))
 }
 
-/// Something in `dir` that bears the name of a file and is not that file.
-pub(super) fn foreign(file: &RemoteFile, dir: &Path) -> Option<PathBuf> {
-    let stored = file.stored();
-    let wrong = stored
-        .iter()
-        .find(|stored| dir.join(stored.name).symlink_metadata().is_ok() && !is_right(stored, dir));
-    wrong.map(|stored| dir.join(stored.name))
-}
-
 /// Whether a file is there and is what it must be. Only a regular file of a fitting size is read.
-fn is_right(stored: &Stored, dir: &Path) -> bool {
+pub(super) fn is_right(stored: &Stored, dir: &Path) -> bool {
     let path = dir.join(stored.name);
     let fits = |metadata: fs::Metadata| metadata.is_file() && metadata.len() <= stored.max_size;
     let is_same = |expected: &str| sha256_of(&path).is_ok_and(|found| found == expected);

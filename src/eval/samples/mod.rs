@@ -41,7 +41,8 @@ pub(super) struct Judge {
 }
 
 impl Judge {
-    /// The judge in the file `path`, else the bundled one of the model's data; none where there is none.
+    /// The judge in the file `path`, else the bundled one of the model's data; none where there is none of its inputs
+    /// and classes.
     ///
     /// # Errors
     /// A file that cannot be read, or a classifier of other data.
@@ -63,6 +64,9 @@ impl Judge {
         if checkpoint.input_shape != model.input_shape
             || checkpoint.class_names != model.class_names
         {
+            if path.is_none() {
+                return Ok(None);
+            }
             return Err(EvalError::OtherJudge {
                 judge: checkpoint.input_shape,
                 judge_classes: checkpoint.class_names.join(", "),
@@ -292,7 +296,10 @@ fn beside_nearest(images: &Images, nearest: &[(f32, usize)], train: &Dataset) ->
 /// Why samples of a data set cannot be judged, for a person.
 pub(super) fn no_judge(checkpoint: &Checkpoint) -> String {
     format!(
-        "no classifier of {} travels with the program to judge samples: train one and name it with --judge FILE",
-        data::name(checkpoint.config.data.dataset)
+        "no classifier of {} with inputs of {:?} and these {} classes travels with the program to judge samples: \
+         train one and name it with --judge FILE",
+        data::name(checkpoint.config.data.dataset),
+        checkpoint.input_shape,
+        checkpoint.class_names.len()
     )
 }

@@ -122,8 +122,12 @@ impl<'a> Pickle<'a, '_> {
             }
             // Away with it; once more.
             b'0' if self.marks.last() == Some(&self.stack.len()) => drop(self.marks.pop()),
-            b'0' => drop(self.pop()?),
-            b'1' => drop(self.pop_to_mark()?),
+            b'0' => {
+                self.pop()?;
+            }
+            b'1' => {
+                self.pop_to_mark()?;
+            }
             b'2' => {
                 let value = self.top()?.clone();
                 self.copy(&value)?;

@@ -19,9 +19,9 @@ use machine::{Fault, Machine};
 /// Longest pickle, and longest list of an archive's entries; those of WRN-28-10 take some 60 kB.
 const MAX_BYTES: u64 = 16 << 20;
 /// How a zip archive begins.
-pub(super) const ZIP_START: &[u8] = b"PK\x03\x04";
+const ZIP_START: &[u8] = b"PK\x03\x04";
 /// The number 0x1950a86a20f9469cfc6c, which opens a file of PyTorch before 1.6.
-pub(super) const LEGACY_START: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+const LEGACY_START: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
 /// That number, the version, the system, the checkpoint and the list of its storages.
 const LEGACY_PICKLES: usize = 5;
 /// Keys of CIFAR's Python version, which is pickled too.
@@ -176,7 +176,7 @@ fn other_kind(head: &[u8], path: &Path) -> String {
          torch.save({\"model_state_dict\": model.state_dict()}, \"clean.pt\")"
             .into()
     } else {
-        "it does not begin like a file of torch.save".into()
+        "it does not begin like a file of torch.save, the only files that import reads".into()
     }
 }
 
