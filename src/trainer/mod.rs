@@ -129,6 +129,7 @@ impl Trainer {
         device: &Device,
         class_centers: ClassCentersData,
     ) -> Result<Self, TrainerError> {
+        check_memory(&config, &train)?;
         let counters = Counters { learning_rate_factor: 1.0, ..Counters::default() };
         Self::assemble(config, train, device, class_centers, counters, None)
     }
