@@ -78,7 +78,7 @@ pub enum JobError {
     /// Training diverged more often than it may.
     #[error(
         "training diverged: {divergence}. Gave up after {num_recoveries} recoveries; the last good \
-         state is saved in {checkpoint}. Try a smaller optimizer.learning_rate or {step_key}"
+         state is saved in {checkpoint}. Try a smaller {keys}"
     )]
     Diverged {
         /// What happened last.
@@ -87,8 +87,8 @@ pub enum JobError {
         num_recoveries: usize,
         /// Where the last good state is.
         checkpoint: PathBuf,
-        /// The key that sets how far a chain goes in a step.
-        step_key: &'static str,
+        /// The keys that set how far the weights and the chains go in a step.
+        keys: String,
     },
     /// The run could not be saved.
     #[error(

@@ -551,8 +551,12 @@ impl Training {
         let Some(recovery) = self.trainer.recover() else {
             self.save().await.map_err(|error| self.unsaved(error))?;
             let checkpoint = self.folder.checkpoint();
-            let step_key = self.trainer.config().sampler.step_size_key();
-            return Err(JobError::Diverged { divergence, num_recoveries, checkpoint, step_key });
+            let RunConfig { objective, sampler, .. } = self.trainer.config();
+            let keys = match objective.needs_chains() {
+                true => format!("optimizer.learning_rate or {}", sampler.step_size_key()),
+                false => "optimizer.learning_rate".into(),
+            };
+            return Err(JobError::Diverged { divergence, num_recoveries, checkpoint, keys });
         };
         let line = json!({
             "step": recovery.step,
