@@ -1,6 +1,9 @@
 //! The evaluation of one model: every check first, then part by part, each written down as soon as it is there.
 
-use std::{path::Path, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use burn::tensor::Device;
 
@@ -169,7 +172,8 @@ impl<'a> Job<'a> {
         if splits.test.is_empty() {
             return Err(EvalError::Request("there are no test images to evaluate on".into()));
         }
-        let read = |path| read_results(path, data::name(config.data.dataset), &splits.test);
+        let read =
+            |path: &PathBuf| read_results(path, data::name(config.data.dataset), &splits.test);
         let others = request.compare.iter().map(read).collect::<Result<_, _>>()?;
 
         let mut parts = request.parts.clone();
