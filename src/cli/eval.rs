@@ -123,6 +123,7 @@ fn users_of(key: &str) -> anyhow::Result<&'static [Part]> {
         ),
         ("sampler", "start" | "noise_std") => &[Samples],
         ("sampler", _) => &[Attack, Samples],
+        ("training", "max_memory_mib") => &Part::ALL,
         ("eval", "num_resamples") => &[Accuracy, Calibration, Ood],
         ("eval", "num_ood") => &[Ood],
         ("eval", "num_samples" | "sample_steps" | "num_neighbors") => &[Samples],

@@ -52,11 +52,12 @@ impl CheckpointFile {
         self.tensors.iter_mut().find(|entry| entry.name == name).unwrap()
     }
 
-    /// Sets a key such as `model.arch`.
+    /// Sets a key such as `model.arch`, where its section is there.
     pub fn set(&mut self, key: &str, value: impl Into<toml::Value>) {
         let (section, name) = key.split_once('.').unwrap();
-        let section = self.config.get_mut(section).unwrap().as_table_mut().unwrap();
-        section.insert(name.into(), value.into());
+        if let Some(section) = self.config.get_mut(section).and_then(toml::Value::as_table_mut) {
+            section.insert(name.into(), value.into());
+        }
     }
 
     /// The file. The checksum is the one that the reader will find.

@@ -20,12 +20,13 @@ use std::{
 };
 
 use bounded::jempp;
+use ciborium::Value as Cbor;
 use jempp::checkpoint::Checkpoint;
 use safetensors::SafeTensors;
 
 /// A run of a second: few points, small steps.
 const RUN: &str = "train --device cpu --preset toy-two-moons --seed 5 --set data.num_points=320 \
-                   --set data.batch_size=32 --set sampler.num_steps=1 --set training.eval_every_epochs=2 \
+                   --set data.batch_size=32 --set sampler.num_steps=1 \
                    --set replay_buffer.replay_buffer_size=64 --set optimizer.ema_decay=0.9";
 /// Training steps of an epoch of it.
 const STEPS_PER_EPOCH: u64 = 10;
@@ -70,14 +71,49 @@ fn wait_for_steps(run: &Path, steps: usize) {
     }
 }
 
-/// The tensors of a checkpoint by name: type, shape and bytes.
-fn tensors(run: &Path) -> BTreeMap<String, (String, Vec<u8>)> {
+/// Tensors by name: type or shape, and bytes.
+type Tensors = BTreeMap<String, (String, Vec<u8>)>;
+
+/// The tensors of a checkpoint, those of its optimiser too.
+fn tensors(run: &Path) -> Tensors {
     let bytes = fs::read(run.join("checkpoint.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
-    let parts = file.tensors().into_iter().map(|(name, view)| {
-        (name, (format!("{:?} {:?}", view.dtype(), view.shape()), view.data().to_vec()))
+    let mut found = Tensors::new();
+    for (name, view) in file.tensors() {
+        match name.as_str() {
+            "optimizer" => found.extend(optimizer_tensors(view.data())),
+            _ => {
+                let kind = format!("{:?} {:?}", view.dtype(), view.shape());
+                found.insert(name, (kind, view.data().to_vec()));
+            }
+        }
+    }
+    found
+}
+
+/// The tensors of an optimiser's record, which stand in it in any order: a head in CBOR, whose length follows
+/// six bytes, and values that end with the record.
+fn optimizer_tensors(record: &[u8]) -> Tensors {
+    let field = |value: &Cbor, name: &str| {
+        let entries = value.as_map().unwrap().iter();
+        let mut found = entries.filter(|(key, _)| key.as_text() == Some(name));
+        found.next().unwrap().1.clone()
+    };
+    let number = |value: &Cbor| usize::try_from(value.as_integer().unwrap()).unwrap();
+    let head: Cbor = ciborium::from_reader(&record[10..]).unwrap();
+    let tensors = field(&head, "tensors").into_map().unwrap().into_iter().map(|(name, tensor)| {
+        let ends: Vec<usize> =
+            field(&tensor, "data_offsets").as_array().unwrap().iter().map(number).collect();
+        (name.into_text().unwrap(), format!("{:?}", field(&tensor, "shape")), ends)
     });
-    parts.collect()
+    let tensors: Vec<_> = tensors.collect();
+    assert!(!tensors.is_empty());
+    let last = tensors.iter().map(|(_, _, ends)| ends[1]).max().unwrap();
+    let values = &record[record.len() - last..];
+    let whole = tensors.into_iter().map(|(name, shape, ends)| {
+        (format!("optimizer.{name}"), (shape, values[ends[0]..ends[1]].to_vec()))
+    });
+    whole.collect()
 }
 
 /// Checks that two runs ended alike: every tensor, every step, and the same files.
@@ -111,7 +147,7 @@ fn has_strace() -> bool {
 /// The command under strace, which does `inject` to it.
 fn traced(command: &Command, calls: &str, inject: &str) -> Command {
     let mut traced = Command::new("strace");
-    traced.args(["-f", "-qq", "-o", "/dev/null", "--seccomp-bpf", "-e"]);
+    traced.args(["-f", "-qq", "-o", "/dev/null", "-e"]);
     traced.arg(format!("trace={calls}")).arg("-e").arg(format!("inject={calls}:{inject}"));
     traced.arg(command.get_program()).args(command.get_args());
     let dir = command.get_current_dir().unwrap().to_path_buf();

@@ -15,7 +15,8 @@ use super::{
 const KILLS: u64 = 20;
 const EPOCHS: u64 = 4;
 /// A checkpoint after every step, so that most kills fall into one.
-const OFTEN: &str = "--epochs 4 --set training.checkpoint_every_secs=0";
+const OFTEN: &str =
+    "--epochs 4 --set training.eval_every_epochs=2 --set training.checkpoint_every_secs=0";
 
 /// The run that nobody disturbed, and how long it took.
 struct Whole {

@@ -21,7 +21,7 @@ use std::{
     time::Instant,
 };
 
-use guard::{Counting, MOST_THREADS};
+use guard::{Counting, THREADS};
 use targets::{Input, TARGETS, Target};
 
 #[global_allocator]
@@ -88,9 +88,8 @@ fn no_mutation_panics_hangs_or_takes_a_gibibyte() {
             }
         };
         let work = &work;
-        let threads = std::thread::available_parallelism().map_or(2, usize::from);
         std::thread::scope(|scope| {
-            for thread in 0..threads.clamp(2, MOST_THREADS) {
+            for thread in 0..THREADS {
                 scope.spawn(move || work(thread));
             }
         });

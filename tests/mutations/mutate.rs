@@ -61,7 +61,7 @@ pub fn mutation(target: &Target, seeds: &[Vec<u8>], seed: u64, number: u64) -> V
     }
     let mut choices = Choices::new(&decisions);
     let mut input = choices.pick(seeds);
-    for _ in 0..1 + choices.below(6) {
+    for _ in 0..choices.pick(&[1, 1, 1, 2, 3, 6]) {
         if target.input == Input::Text && choices.below(4) > 0 {
             change_word(&mut input, &mut choices);
         } else {

@@ -21,7 +21,7 @@ pub fn pytorch(bytes: &[u8]) -> bool {
     let mut choices = Choices::new(bytes);
     let bases = bases();
     let mut file = bases[choices.below(bases.len())].clone();
-    for _ in 0..1 + choices.below(8) {
+    for _ in 0..choices.pick(&[1, 1, 1, 2, 4, 8]) {
         let len = file.len();
         let (begin, span) = match choices.below(8) {
             0 => (0, len),
