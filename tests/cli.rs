@@ -110,6 +110,7 @@ fn one_seed_gives_one_sample() {
                 "run/checkpoint.safetensors",
                 "--out",
                 out,
+                "--force",
                 "--steps",
                 "3",
                 "--seed",

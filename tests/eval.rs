@@ -129,7 +129,7 @@ fn everything_is_measured_and_comes_again() {
     assert!(page.contains("upside down") && page.contains("data:image/png;base64,"));
 
     // The same again, beside the first.
-    let more = ["--out", "b", "--data", "secret", "--compare", "a/results.json"];
+    let more = ["--out", "b", "--compare", "a/results.json"];
     succeeds(dir.path(), &little(&more));
     let mut again = results(dir.path(), "b");
     again.seconds.clone_from(&found.seconds);
@@ -255,12 +255,12 @@ fn bad_input_is_refused_before_any_work() {
 }
 
 #[test]
-fn logits_that_are_not_finite_are_refused_before_any_work() {
+fn weights_that_are_not_finite_are_refused_before_any_work() {
     let dir = tempfile::tempdir().unwrap();
     let mut broken: Checkpoint = bundled::BUNDLED_MODELS[0].load().unwrap();
     let bias = broken.weights.iter_mut().find(|(name, _)| name.ends_with("classifier.bias"));
     bias.unwrap().1.values[3] = f32::NAN;
     broken.save(&dir.path().join("nan.safetensors")).unwrap();
     let error = refused(dir.path(), &["--checkpoint", "nan.safetensors"]);
-    assert!(error.contains("not finite for 1000 of 1000 test images"), "{error}");
+    assert!(error.contains("not a finite number"), "{error}");
 }

@@ -253,7 +253,10 @@ impl Recorder {
         }
         for chain in 0..self.classes.len() {
             self.table.add(format_args!("{chain},{draw}"));
-            self.last.iter().for_each(|column| self.table.add(format_args!(",{}", column[chain])));
+            for column in &self.last {
+                // With all digits: what is read back is the same number.
+                self.table.add(format_args!(",{}", f64::from(column[chain])));
+            }
             self.table.end_row();
         }
         self.table.keep()
