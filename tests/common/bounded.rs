@@ -18,7 +18,7 @@ use std::{
 const MOST_SECS: f64 = 5.0;
 const MOST_MIB: u64 = 512;
 /// What has not ended by then never will.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// What no command may ever ask for; it is ended there before it takes the machine.
 const MOST_ADDRESSES: u64 = 16 << 30;
 /// Longest line of an error, in bytes.
