@@ -116,7 +116,7 @@ fn wrong_values_are_refused_before_anything_is_made_of_them() {
 #[test]
 fn settings_that_need_more_memory_than_there_may_be_name_the_largest() {
     let dir = tempfile::tempdir().unwrap();
-    for setting in ["replay_buffer.replay_buffer_size=1000000", "sampler.num_steps=100000"] {
+    for setting in ["replay_buffer.replay_buffer_size=1000000", "data.batch_size=4096"] {
         let line = "train --device cpu --out r --dataset fashion-mnist-embedded --set \
                     training.max_memory_mib=300 --set";
         let words: Vec<&str> = words(line).into_iter().chain([setting]).collect();
