@@ -49,6 +49,12 @@ impl Progress {
 
     pub(crate) fn show(&mut self, event: &TrainingEvent) {
         match event {
+            TrainingEvent::Preparing { done, of } => {
+                self.bar.set_message(format!("class centres: {done} of {of} classes"));
+                if self.is_log && self.pace.is_line_due(Instant::now()) {
+                    self.say(&format!("Class centres: {done} of {of} classes are done."));
+                }
+            }
             TrainingEvent::Ready(_) => {}
             TrainingEvent::Started { step, num_steps } => {
                 self.pace = Pace::new(Instant::now(), *step, *num_steps);

@@ -19,7 +19,7 @@ use jempp::{
     checkpoint::Checkpoint,
     config::{Norm, OptimizerKind},
     device,
-    model::{Layout, Network, weights_of},
+    model::{HostTensor, Layout, Network, weights_of},
     trainer::Trainer,
 };
 use pollster::block_on;
@@ -95,7 +95,8 @@ fn a_checkpoint_that_cannot_be_is_refused_by_the_name_of_what_is_wrong() {
         (|c| c.input_shape = [1, 0, 8], "`input_shape` is [1, 0, 8]"),
         (|c| c.input_shape = [usize::MAX, 2, 8], "`input_shape` is"),
         (|c| c.input_shape = [1 << 20, 1 << 10, 1], "`input_shape` is"),
-        (|c| c.input_shape = [1, 4, 16], "class_centers"),
+        (|c| c.input_shape = [4, 4, 4], "`model.body.Cnn.convs.0.weight` has shape"),
+        (|c| c.input_shape = [1, 8, 9], "`class_centers.mean` has shape"),
         (|c| c.class_names.clear(), "`class_names` is a list of 0 names"),
         (|c| c.class_names[1] = " ".into(), "`class_names` is a list with"),
         (|c| c.class_names[1] = "up".into(), "`class_names` is a list with `up` twice"),
@@ -140,10 +141,9 @@ fn a_checkpoint_that_cannot_be_is_refused_by_the_name_of_what_is_wrong() {
         };
         assert!(said.contains(expected), "{said}\nlacks: {expected}");
     }
-    for weights in [
-        |c: &mut Checkpoint| &mut c.weights,
-        |c: &mut Checkpoint| c.averaged_weights.as_mut().unwrap(),
-    ] {
+    type Weights = fn(&mut Checkpoint) -> &mut HashMap<String, HostTensor>;
+    let both: [Weights; 2] = [|c| &mut c.weights, |c| c.averaged_weights.as_mut().unwrap()];
+    for weights in both {
         let name = "body.Cnn.convs.0.weight";
         let mut changed = whole.clone();
         weights(&mut changed).get_mut(name).unwrap().values[0] = f32::NAN;

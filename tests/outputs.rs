@@ -331,6 +331,14 @@ const UNUSED: &[(&[&str], &str)] = &[
     ),
     (&["eval", "--data", "x", "--set", "data.dir=y"], "x by --data and y by --set"),
     (&["eval", "--compare", "x.json", "--compare", "x.json"], "--compare x.json is given twice"),
+    (&["train", "--out", "x", "--seed", "1", "--set", "seed=2"], "1 by --seed and 2 by --set"),
+    (&["train", "--out", "x", "--epochs", "1", "--set", "training.epochs=2"], "is given twice"),
+    (
+        &["train", "--out", "x", "--dataset", "mnist", "--set", "data.dataset=svhn"],
+        "is given twice",
+    ),
+    (&["train", "--out", "x", "--set", "sampler.step_size=1"], "not used by the sampler pyld"),
+    (&["train", "--out", "x", "--set", "sampler.final_step_factor=1"], "step_schedule is constant"),
     (&["bench", "--batch-size", "3"], "--arch"),
     (&["bench", "--works", "W1", "--arch", "mlp"], "cannot be used with"),
 ];
@@ -344,7 +352,8 @@ fn what_is_given_and_not_used_is_an_error() {
         let said = text(&output.stderr);
         assert!(matches!(output.status.code(), Some(1 | 2)), "{arguments:?}: {said}");
         assert!(said.contains(expected), "{arguments:?}: {said}");
-        assert!(!dir.path().join("runs").exists(), "{arguments:?} began");
+        let began = ["runs", "x"].map(|name| dir.path().join(name).exists());
+        assert_eq!(began, [false, false], "{arguments:?}");
     }
 }
 

@@ -535,7 +535,7 @@ fn wrong_networks_are_named() {
     };
     assert!(
         build(&["model.arch=resnet"])
-            .contains("there are cnn-small, cnn-medium, cnn-base, cnn-tiny, mlp and wrn-")
+            .contains("There are cnn-small, cnn-medium, cnn-base, cnn-tiny, mlp and wrn-")
     );
     assert!(build(&["model.arch=wrn-12-2"]).contains("depth must be 6n+4"));
     assert!(build(&["model.arch=mlp"]).contains("takes inputs of shape (C, 1, 1)"));

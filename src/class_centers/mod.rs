@@ -104,8 +104,8 @@ impl ClassCentersData {
     /// Keeps, for every class alike, the smallest k that explains the configured share of each
     /// class's variance, but no more than the configured number of axes, nor more than a GPU can bind: then
     /// it says what was cut. A class without images has the Gaussian of all images, a class with one image that
-    /// image and the spread of the others around the means of their classes. Of many axes the leading ones are found by iteration, see `src/eigen.rs`; the variance
-    /// of every pixel is exact all the same, for the residual makes it up.
+    /// image and the spread of the others around the means of their classes. Of many axes the leading ones are found by
+    /// iteration, see `src/eigen.rs`; the variance of every pixel is exact all the same, for the residual makes it up.
     ///
     /// `on_class` hears how many of how many classes are done, before each, and may stop the work: 50,000 colour
     /// images take some seconds.

@@ -167,7 +167,11 @@ fn ends(found: &Diagnosis, short: &ShortRun) {
         ends.short_long.is_ok_and(|d| d.is_beyond_chance()).then_some(name.as_str())
     });
     let moved: Vec<&str> = moved.collect();
+    let is_known = short.summaries.iter().any(|ends| ends.short_long.is_ok());
     let verdict = match moved.is_empty() {
+        true if !is_known => {
+            "no number here tells whether long chains stay where short ones end".to_string()
+        }
         true => "long chains stay where short ones end, as far as so many chains tell".to_string(),
         false => format!("long chains left where short ones end in {}", moved.join(", ")),
     };

@@ -123,6 +123,7 @@ fn users_of(key: &str) -> anyhow::Result<&'static [Part]> {
         ),
         ("sampler", "start" | "noise_std") => &[Samples],
         ("sampler", _) => &[Attack, Samples],
+        ("training", "max_memory_mib") => &Part::ALL,
         ("eval", "num_resamples") => &[Accuracy, Calibration, Ood],
         ("eval", "num_ood") => &[Ood],
         ("eval", "num_samples" | "sample_steps" | "num_neighbors") => &[Samples],
@@ -179,9 +180,17 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
         seed: args.seed,
         out,
     };
-    let (stop, mut steps) = (signals::stop_flag()?, Steps::new());
+    signals::stop_flag()?;
+    let mut steps = Steps::new();
     let mut report = |part, done, total| steps.show(part, done, total);
-    let found = evaluate(&checkpoint, splits, &request, &device.device, &stop, &mut report);
+    let found = evaluate(
+        &checkpoint,
+        splits,
+        &request,
+        &device.device,
+        &signals::is_requested,
+        &mut report,
+    );
     steps.clear();
     let (results, files) = match found {
         Err(EvalError::Stopped) => {

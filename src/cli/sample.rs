@@ -192,7 +192,7 @@ impl SampleArgs {
             ),
             ("sampler", "start") => bail!("`{key}` is for training; these chains take --start"),
             ("sampler", _) => Ok(settings::check_sampler_key(key, sampler)?),
-            ("model", "norm" | "split") => Ok(()),
+            ("model", "norm" | "split") | ("training", "max_memory_mib") => Ok(()),
             ("data", "dataset" | "dir" | "num_points") if self.reads_data() => Ok(()),
             ("data", "dataset" | "dir" | "num_points") => {
                 bail!(
@@ -200,8 +200,8 @@ impl SampleArgs {
                 )
             }
             _ => bail!(
-                "`{key}` is not used: sampling takes the keys of the section sampler, model.norm, model.split and, with \
-                 --start data or --diagnose, data.dataset, data.dir and data.num_points"
+                "`{key}` is not used: sampling takes the keys of the section sampler, model.norm, model.split, \
+                 training.max_memory_mib and, with --start data or --diagnose, data.dataset, data.dir and data.num_points"
             ),
         }
     }
@@ -284,9 +284,11 @@ fn sample(
     device: &ComputeDevice,
 ) -> anyhow::Result<()> {
     let names = checkpoint.class_names.clone();
-    let (stop, mut steps) = (signals::stop_flag()?, Steps::new());
+    signals::stop_flag()?;
+    let mut steps = Steps::new();
     let mut report = |part, done, total| steps.show(part, done, total);
-    let sampled = sampling::sample(checkpoint, request, &device.device, &stop, &mut report)?;
+    let sampled =
+        sampling::sample(checkpoint, request, &device.device, &signals::is_requested, &mut report)?;
     steps.clear();
     if sampled.is_complete {
         signals::work_is_done();

@@ -1,8 +1,7 @@
 //! The evaluation of one model: every check first, then part by part, each written down as soon as it is there.
 
 use std::{
-    path::Path,
-    sync::atomic::{AtomicBool, Ordering},
+    path::{Path, PathBuf},
     time::Instant,
 };
 
@@ -37,7 +36,7 @@ pub(super) struct Progress<'a> {
     done: usize,
     total: usize,
     report: &'a mut dyn FnMut(&'static str, usize, usize),
-    stop: &'a AtomicBool,
+    stop: &'a dyn Fn() -> bool,
 }
 
 impl Progress<'_> {
@@ -66,12 +65,12 @@ impl Progress<'_> {
 
     /// Whether the evaluation is to stop.
     pub(super) fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        (self.stop)()
     }
 }
 
 /// Evaluates `checkpoint`, whose configuration says with which numbers, on its data; `report` hears of every step: the
-/// part, steps done, steps of the part. Once `stop` is set, the evaluation ends between two steps, with the parts that
+/// part, steps done, steps of the part. Once `stop` says so, the evaluation ends between two steps, with the parts that
 /// are done.
 ///
 /// # Errors
@@ -83,7 +82,7 @@ pub fn evaluate(
     splits: Splits,
     request: &EvalRequest,
     device: &Device,
-    stop: &AtomicBool,
+    stop: &dyn Fn() -> bool,
     report: &mut dyn FnMut(&'static str, usize, usize),
 ) -> Result<(Results, EvalFiles), EvalError> {
     request.out.check(Maker::Eval)?;
@@ -173,7 +172,8 @@ impl<'a> Job<'a> {
         if splits.test.is_empty() {
             return Err(EvalError::Request("there are no test images to evaluate on".into()));
         }
-        let read = |path| read_results(path, data::name(config.data.dataset), &splits.test);
+        let read =
+            |path: &PathBuf| read_results(path, data::name(config.data.dataset), &splits.test);
         let others = request.compare.iter().map(read).collect::<Result<_, _>>()?;
 
         let mut parts = request.parts.clone();

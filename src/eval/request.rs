@@ -115,14 +115,10 @@ const RESULTS_BYTES: u64 = 64 << 20;
 ///
 /// # Errors
 /// It cannot be read, is no such file, of another version, or of other data.
-pub(super) fn read_results(
-    path: &PathBuf,
-    own: String,
-    test: &Dataset,
-) -> Result<Results, EvalError> {
+pub(super) fn read_results(path: &Path, own: String, test: &Dataset) -> Result<Results, EvalError> {
     let bytes = read_at_most(path, RESULTS_BYTES)
-        .map_err(|source| EvalError::Read { path: path.clone(), source })?;
-    let wrong = |reason: String| EvalError::OtherResults { path: path.clone(), reason };
+        .map_err(|source| EvalError::Read { path: path.to_path_buf(), source })?;
+    let wrong = |reason: String| EvalError::OtherResults { path: path.to_path_buf(), reason };
     let value: serde_json::Value =
         serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
     match value["format"].as_u64() {
@@ -135,7 +131,7 @@ pub(super) fn read_results(
     let data = &results.data;
     if data.shape != test.shape || data.class_names != test.class_names {
         return Err(EvalError::OtherData {
-            path: path.clone(),
+            path: path.to_path_buf(),
             other: data.dataset.clone(),
             other_classes: data.class_names.join(", "),
             own,

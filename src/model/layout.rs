@@ -63,3 +63,34 @@ impl ModuleVisitor for Names {
         self.tensors.push((self.path.join("."), param.lazy_shape().to_vec()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::Norm,
+        model::{MAX_LAYER_BYTES, Pass},
+    };
+
+    #[test]
+    fn images_at_once_fit_their_bound_whatever_the_network() {
+        let at_once = |arch: &str, norm, side| {
+            let config = ModelConfig { arch: arch.into(), norm, ..ModelConfig::default() };
+            let mut init = WeightInit::of_shapes(&config, &device::cpu());
+            match Network::build(&mut init, &config, [3, side, side], 10) {
+                Ok(network) => [Pass::Forward, Pass::Gradient]
+                    .map(|pass| network.images_at_once([side; 2], pass)),
+                Err(error) => unreachable!("{error}"),
+            }
+        };
+        assert_eq!(at_once("cnn-medium", Norm::None, 28), [250, 250]);
+        let [forward, gradient] = at_once("wrn-28-10", Norm::Batch, 32);
+        assert!((20..250).contains(&forward), "{forward}");
+        assert!((5..forward).contains(&gradient), "{gradient}");
+        // One of its widest layers, 320 channels of 32 × 32, alone.
+        assert!((forward * 320 * 32 * 32 * 4) as u64 <= MAX_LAYER_BYTES);
+        // Four times the pixels, a quarter of the images.
+        let [larger, _] = at_once("wrn-28-10", Norm::Batch, 64);
+        assert!((forward / 4..=forward / 4 + 1).contains(&larger), "{forward} {larger}");
+    }
+}

@@ -49,7 +49,8 @@ pub enum PictureError {
     Cut(String),
     /// No pixel, or too many.
     #[error(
-        "picture {path} is {width} × {height} pixels; it must have some, and take at most 256 MiB"
+        "picture {path} is {width} × {height} pixels; from 1 × 1 pixel to 256 MiB unpacked (89 million colour pixels) \
+         are read"
     )]
     Size {
         /// The file.

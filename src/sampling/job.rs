@@ -1,10 +1,6 @@
 //! The sampling job: chains from a checkpoint, as pictures and numbers.
 
-use std::{
-    path::PathBuf,
-    sync::atomic::{AtomicBool, Ordering},
-    time::Instant,
-};
+use std::{path::PathBuf, time::Instant};
 
 use burn::{
     module::Module,
@@ -97,7 +93,7 @@ pub struct DiagnosisFiles {
 /// `diagnostics.json`; the chains are the same with it and without.
 ///
 /// Tables and animation are written while the chains run, so that memory does not grow with the number of steps. Once
-/// `stop` is set, the job ends after the step in hand: what was sampled so far is kept, and the folder says that it is
+/// `stop` says so, the job ends after the step in hand: what was sampled so far is kept, and the folder says that it is
 /// unfinished.
 ///
 /// # Errors
@@ -107,7 +103,7 @@ pub fn sample(
     checkpoint: Checkpoint,
     request: &SampleRequest,
     device: &Device,
-    stop: &AtomicBool,
+    stop: &dyn Fn() -> bool,
     report: Report,
 ) -> Result<Sampled, JobError> {
     checkpoint.config.check()?;
@@ -154,7 +150,7 @@ pub fn sample(
     let last = loop {
         let begin = Instant::now();
         // The last state is evaluated, which gives it its energy, but not left.
-        let is_last = step == request.num_steps || stop.load(Ordering::Relaxed);
+        let is_last = step == request.num_steps || stop();
         let sampler = match step == request.num_steps {
             true => Sampler::new(section),
             false => Sampler::at_step(section, step, request.num_steps),

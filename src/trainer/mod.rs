@@ -2,6 +2,8 @@
 
 mod step;
 
+use std::ops::ControlFlow;
+
 use burn::{
     optim::{ModuleOptimizer, OptimizerRecord},
     tensor::{Bytes, Device, Tensor, TensorData, Transaction},
@@ -9,7 +11,7 @@ use burn::{
 
 use crate::{
     checkpoint::{Checkpoint, CheckpointError, Counters},
-    class_centers::{ClassCentersData, ClassCentersError},
+    class_centers::{ClassCentersData, ClassCentersError, Cut},
     config::RunConfig,
     data::{Batches, Dataset},
     device,
@@ -108,29 +110,32 @@ fn check_memory(config: &RunConfig, train: &Dataset) -> Result<(), TrainerError>
 }
 
 impl Trainer {
-    /// A run at its beginning, its class centres estimated from its images.
+    /// A run at its beginning.
     ///
     /// # Errors
     /// A configuration whose parts do not fit the data or each other.
     pub fn new(config: RunConfig, train: Dataset, device: &Device) -> Result<Self, TrainerError> {
-        check_memory(&config, &train)?;
-        let class_centers = ClassCentersData::estimate(&train, &config.class_centers)?;
-        Self::with_centers(config, train, device, class_centers)
+        let go_on = &mut |_, _| ControlFlow::Continue(());
+        Ok(Self::new_with(config, train, device, go_on)?.0)
     }
 
-    /// A run at its beginning, with class centres of which the caller has heard on the way
+    /// The same, and what had to be cut of its class centres; `on_class` hears of their estimation and may stop it
     /// ([`ClassCentersData::estimate_with`]).
     ///
     /// # Errors
-    /// As [`Trainer::new`].
-    pub fn with_centers(
+    /// As [`Trainer::new`]; stopped by `on_class`.
+    pub fn new_with(
         config: RunConfig,
         train: Dataset,
         device: &Device,
-        class_centers: ClassCentersData,
-    ) -> Result<Self, TrainerError> {
+        on_class: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+    ) -> Result<(Self, Option<Cut>), TrainerError> {
+        check_memory(&config, &train)?;
+        let (class_centers, cut) =
+            ClassCentersData::estimate_with(&train, &config.class_centers, on_class)?;
         let counters = Counters { learning_rate_factor: 1.0, ..Counters::default() };
-        Self::assemble(config, train, device, class_centers, counters, None)
+        let trainer = Self::assemble(config, train, device, class_centers, counters, None)?;
+        Ok((trainer, cut))
     }
 
     /// A run as a checkpoint left it.

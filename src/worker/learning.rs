@@ -195,7 +195,9 @@ impl Service<'_> {
 /// What the window is told of an event of training.
 fn news_of(event: TrainingEvent, steps_per_sec: f64) -> Option<TrainingNews> {
     Some(match event {
-        TrainingEvent::Ready(_) | TrainingEvent::Started { .. } => return None,
+        TrainingEvent::Preparing { .. }
+        | TrainingEvent::Ready(_)
+        | TrainingEvent::Started { .. } => return None,
         TrainingEvent::Step(report) => {
             let term = |name: &str| {
                 let place = TERM_NAMES.iter().position(|term| *term == name);

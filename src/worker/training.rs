@@ -2,6 +2,7 @@
 //! happens as events and knows nothing of who listens.
 
 use std::{
+    ops::ControlFlow,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -61,6 +62,13 @@ pub struct Baseline {
 /// What happens in a training run.
 #[derive(Clone, Debug)]
 pub enum TrainingEvent {
+    /// Class centres are estimated: so many classes are done.
+    Preparing {
+        /// Classes done.
+        done: usize,
+        /// Classes there are.
+        of: usize,
+    },
     /// Data and network are ready; nothing is written yet.
     Ready(Box<Opening>),
     /// Steps are about to begin.
@@ -142,12 +150,17 @@ impl Training {
         make_absolute(&mut config);
         let mut opening = Opening::of(&config, &splits);
         let toml = config.to_toml();
-        let trainer = Trainer::new(config, splits.train, &device.device)?;
+        let (trainer, cut) =
+            Trainer::new_with(config, splits.train, &device.device, &mut |done, of| {
+                on_event(TrainingEvent::Preparing { done, of });
+                ControlFlow::Continue(())
+            })?;
         opening.network = describe_network(&trainer);
         on_event(TrainingEvent::Ready(Box::new(opening.clone())));
         // Last, so that a run that cannot begin leaves no folder behind.
         let folder = RunFolder::create(out)?;
         let mut run = Self::of(opening, trainer, folder, [splits.validation, splits.test]);
+        run.notes.extend(cut.map(|cut| cut.to_string()));
         // A run that diverges at once still leaves something to look at and resume.
         let saved = match run.save().await {
             Ok(()) => run.folder.write_config(&toml).map_err(JobError::from),

@@ -296,10 +296,8 @@ fn beside_nearest(images: &Images, nearest: &[(f32, usize)], train: &Dataset) ->
 /// Why samples of a data set cannot be judged, for a person.
 pub(super) fn no_judge(checkpoint: &Checkpoint) -> String {
     format!(
-        "no classifier of {} with inputs of {:?} and these {} classes travels with the program to judge samples: \
-         train one and name it with --judge FILE",
-        data::name(checkpoint.config.data.dataset),
-        checkpoint.input_shape,
-        checkpoint.class_names.len()
+        "no classifier of {} with this model's inputs and classes travels with the program to judge samples: train \
+         one and name it with --judge FILE",
+        data::name(checkpoint.config.data.dataset)
     )
 }

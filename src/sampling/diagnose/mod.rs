@@ -8,7 +8,7 @@ mod short_run;
 mod summaries;
 mod superchains;
 
-use std::{collections::BTreeSet, path::PathBuf, sync::atomic::AtomicBool};
+use std::{collections::BTreeSet, path::PathBuf};
 
 use burn::tensor::{Tensor, Transaction};
 use pollster::block_on;
@@ -267,7 +267,7 @@ impl Recorder {
         self.table.finish()
     }
 
-    /// The diagnosis. Once `stop` is set, it goes without a short run.
+    /// The diagnosis. Once `stop` says so, it goes without a short run.
     ///
     /// # Errors
     /// The short run cannot be made, the draws cannot be written.
@@ -275,7 +275,7 @@ impl Recorder {
         self,
         run: &Run,
         energy: &JointEnergy,
-        stop: &AtomicBool,
+        stop: &dyn Fn() -> bool,
         report: Report,
     ) -> Result<Diagnosis, JobError> {
         self.table.finish()?;

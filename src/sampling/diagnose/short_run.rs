@@ -4,10 +4,7 @@
 //! go on; in one that has learnt only what a short run makes of its start they drift off, to low energies or
 //! to one picture (Nijkamp et al., arXiv:1904.09770 and arXiv:1903.12370).
 
-use std::{
-    collections::BTreeSet,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::collections::BTreeSet;
 
 use burn::tensor::{Tensor, TensorData, Transaction};
 use pollster::block_on;
@@ -92,7 +89,7 @@ pub(super) fn compare(
     energy: &JointEnergy,
     long: Long,
     num_steps: usize,
-    stop: &AtomicBool,
+    stop: &dyn Fn() -> bool,
     report: Report,
 ) -> Result<Result<ShortRun, NoShortRun>, JobError> {
     let section = &run.checkpoint.config.sampler;
@@ -101,7 +98,7 @@ pub(super) fn compare(
     let noise = NoiseKey { seed: run.request.seed, stream: NOISE_STREAM, step: 0 };
     let mut state = ChainState { x, noise };
     for step in 0..num_steps {
-        if stop.load(Ordering::Relaxed) {
+        if stop() {
             return Ok(Err(NoShortRun::Stopped));
         }
         report("Short run", step, num_steps);

@@ -146,8 +146,7 @@ fn sample_it(checkpoint: Checkpoint, used_by: u8) {
             out: Destination { path: folder.join("samples"), replaces: true },
             made_by: MadeBy::new(Job::Sample, name.clone(), name.clone(), name, 0),
         };
-        let stop = AtomicBool::new(false);
-        let _ = sample(checkpoint, &request, &device::cpu(), &stop, &mut |_, _, _| {});
+        let _ = sample(checkpoint, &request, &device::cpu(), &|| false, &mut |_, _, _| {});
         let _ = std::fs::remove_dir_all(&request.out.path);
     });
 }
