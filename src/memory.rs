@@ -73,8 +73,8 @@ impl Demand {
             format!(
                 "replay_buffer.replay_buffer_size = {capacity}: chains of {num_pixels} values and the copies that a run keeps"
             ),
-            // The chains, two states to return to, what is read back to be saved, and the file.
-            [capacity, num_pixels, 5],
+            // The chains, two states to return to, what is read back to be saved, twice, and the file.
+            [capacity, num_pixels, 6],
         );
         demand.add(
             format!("model.arch = {}: weights and the copies that a run keeps", config.model.arch),
@@ -213,7 +213,7 @@ mod tests {
             said.starts_with("replay_buffer.replay_buffer_size = 1000000: chains of 784"),
             "{said}"
         );
-        assert!(said.contains("14.6 GiB") && said.contains("11.7 GiB"), "{said}");
+        assert!(said.contains("17.5 GiB") && said.contains("11.7 GiB"), "{said}");
     }
 
     #[test]
