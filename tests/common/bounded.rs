@@ -43,6 +43,16 @@ pub fn surround(command: &mut Command, dir: &Path) {
     command.env("HOME", &home).env("JEMPP_CACHE", home.join("cache"));
     command.env("TMPDIR", home.join("tmp")).env("XDG_RUNTIME_DIR", home.join("tmp"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // Whoever runs the tests may ignore signals, as `nohup` does.
+    // SAFETY: `signal` may be called between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+            Ok(())
+        });
+    }
     // Nothing is ever fetched from elsewhere.
     command.env("JEMPP_MIRROR", "http://127.0.0.1:9");
 }
