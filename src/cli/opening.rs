@@ -39,7 +39,8 @@ impl OutArgs {
 /// The command as it can be typed again by anybody: whose folder the data was in is left out.
 pub(super) fn command() -> String {
     let mut words = vec!["jempp".to_string()];
-    for arg in std::env::args().skip(1) {
+    // A path need not be text.
+    for arg in std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()) {
         let is_folder = words.last().is_some_and(|last| last == "--data");
         words.push(match arg.split_once('=') {
             _ if is_folder => "DIR".into(),

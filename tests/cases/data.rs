@@ -112,7 +112,7 @@ fn one_class_is_trained_where_no_centre_is_needed() {
     }
 }
 
-/// A gibibyte and more in little gzip, by its header or against it.
+/// More than a gibibyte in little gzip, without a header and with one that promises less.
 #[test]
 fn a_gzip_bomb_is_refused_by_its_header() {
     let bomb = |head: &[u8]| {
@@ -122,9 +122,7 @@ fn a_gzip_bomb_is_refused_by_its_header() {
         (0..1500).for_each(|_| encoder.write_all(&zeros).unwrap());
         encoder.finish().unwrap()
     };
-    let honest = images(200, 0);
-    let boastful = [&honest[..4], &[0, 0x20, 0, 0], &honest[8..16]].concat();
-    for head in [Vec::new(), honest[..16].to_vec(), boastful] {
+    for head in [Vec::new(), images(200, 0)[..16].to_vec()] {
         let dir = tempfile::tempdir().unwrap();
         let set = dir.path().join("d");
         idx_set(&set, 200, 10, 0);

@@ -68,7 +68,7 @@ fn what_is_misspelt_is_guessed_at() {
 }
 
 /// Values that no key and no option takes.
-const WRONG_VALUES: [&str; 30] = [
+const WRONG_VALUES: [&str; 29] = [
     "train --out r --epochs 0",
     "train --out r --epochs -1",
     "train --out r --epochs 99999999999999999999",
@@ -84,9 +84,8 @@ const WRONG_VALUES: [&str; 30] = [
     "train --out r --set data.batch_size=1e3",
     "train --out r --set optimizer.decay_epochs=[-1]",
     "train --out r --set training.epochs=9223372036854775808",
-    "train --device cpu --out r --set replay_buffer.replay_buffer_size=1000000 --dataset fashion-mnist-embedded",
     "train --device cpu --out r --preset toy-two-moons --set model.arch=wrn-994-64",
-    "train --device cpu --out r --preset toy-two-moons --set data.batch_size=4096",
+    "train --device cpu --out r --preset toy-two-moons --set data.num_points=200",
     "train --device cpu --out r --preset toy-two-moons --set data.num_validation=50000",
     "train --device nowhere --out r",
     "train --device 99 --out r",
@@ -111,6 +110,20 @@ fn wrong_values_are_refused_before_anything_is_made_of_them() {
             refused(dir.path(), &words(line));
         },
     );
+}
+
+/// What settings ask for is compared with a bound before it is asked for.
+#[test]
+fn settings_that_need_more_memory_than_there_may_be_name_the_largest() {
+    let dir = tempfile::tempdir().unwrap();
+    for setting in ["replay_buffer.replay_buffer_size=1000000", "data.batch_size=4096"] {
+        let line = "train --device cpu --out r --dataset fashion-mnist-embedded --set \
+                    training.max_memory_mib=300 --set";
+        let words: Vec<&str> = words(line).into_iter().chain([setting]).collect();
+        let said = refused(dir.path(), &words);
+        let (key, _) = setting.split_once('=').unwrap();
+        assert!(said.contains(key) && said.contains("training.max_memory_mib"), "{said}");
+    }
 }
 
 /// A value is shown, not echoed whole.

@@ -18,7 +18,7 @@ use std::{
 const MOST_SECS: f64 = 5.0;
 const MOST_MIB: u64 = 512;
 /// What has not ended by then never will.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// What no command may ever ask for; it is ended there before it takes the machine.
 const MOST_ADDRESSES: u64 = 16 << 30;
 /// Longest line of an error, in bytes.
@@ -43,6 +43,16 @@ pub fn surround(command: &mut Command, dir: &Path) {
     command.env("HOME", &home).env("JEMPP_CACHE", home.join("cache"));
     command.env("TMPDIR", home.join("tmp")).env("XDG_RUNTIME_DIR", home.join("tmp"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // Whoever runs the tests may ignore signals, as `nohup` does.
+    // SAFETY: `signal` may be called between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+            Ok(())
+        });
+    }
     // Nothing is ever fetched from elsewhere.
     command.env("JEMPP_MIRROR", "http://127.0.0.1:9");
 }

@@ -15,7 +15,7 @@ use std::{
     fs,
     path::Path,
     sync::{
-        Mutex,
+        Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Instant,
@@ -34,6 +34,9 @@ const SEED: u64 = 19;
 /// Failures after which there is no point in going on.
 const MOST_FAILURES: usize = 20;
 
+/// One test at a time, for all memory is counted.
+static ALONE: Mutex<()> = Mutex::new(());
+
 /// How a target fared.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
@@ -43,6 +46,7 @@ struct Tally {
 
 #[test]
 fn no_mutation_panics_hangs_or_takes_a_gibibyte() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     guard::begin();
     let (count, seed) = (number_of("JEMPP_MUTATIONS", MUTATIONS), number_of("JEMPP_SEED", SEED));
     let seeds = TARGETS.map(|target| seeds_of(&target));
@@ -105,6 +109,7 @@ fn no_mutation_panics_hangs_or_takes_a_gibibyte() {
 /// Of a target that refuses everything nothing would be learned.
 #[test]
 fn every_target_accepts_something() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     for target in TARGETS {
         let seeds = seeds_of(&target);
         let mutations = (0..200).map(|number| mutate::mutation(&target, &seeds, SEED, number));

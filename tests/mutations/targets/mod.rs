@@ -11,6 +11,7 @@ mod checkpoint_file;
 pub mod choices;
 mod files;
 mod pytorch;
+mod structure;
 mod texts;
 mod viewer;
 
