@@ -129,7 +129,7 @@ fn everything_is_measured_and_comes_again() {
     assert!(page.contains("upside down") && page.contains("data:image/png;base64,"));
 
     // The same again, beside the first.
-    let more = ["--out", "b", "--compare", "a/results.json"];
+    let more = ["--out", "b", "--data", "secret", "--compare", "a/results.json"];
     succeeds(dir.path(), &little(&more));
     let mut again = results(dir.path(), "b");
     again.seconds.clone_from(&found.seconds);

@@ -416,7 +416,7 @@ fn images_all_alike_fill_a_point() {
 #[test]
 fn nothing_to_compare_is_not_nan() {
     let found = separation(Score::LogPX, &[], &[1.0], 100, 0);
-    assert_eq!(found.auroc, Estimate { value: 0.5, low: 0.5, high: 0.5 });
+    assert_eq!(found.auroc, Estimate { value: 0.5, low: 0.0, high: 1.0 });
     assert_eq!(found.roc, [(0.0, 0.0), (1.0, 1.0)]);
     let found = calibration(&[], &[], 3, 100, 0);
     assert_eq!(found.plain.expected, Estimate::default());

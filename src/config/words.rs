@@ -61,6 +61,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("alpha", "sampler.step_size"),
     ("sgld_lr", "sampler.step_size"),
     ("stepsize", "sampler.step_size"),
+    ("step", "sampler.step_size"),
     ("pyld_lr", "sampler.inner_step_size"),
     ("inner_alpha", "sampler.inner_step_size"),
     ("sigma", "sampler.noise_std"),
