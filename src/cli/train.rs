@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::Args;
 
 use super::{device_row, open_device, sample, say_opening, settings};
 use crate::{
     config::{ConfigError, RunConfig},
     device::ComputeDevice,
+    files,
     progress::Progress,
     run_folder::RunFolder,
     say::{complain, say},
@@ -17,6 +19,8 @@ use crate::{
 
 /// Where a run goes when nobody says.
 const DEFAULT_RUN: &str = "runs/fashion-quick";
+/// A configuration is a few kilobytes.
+const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
 #[derive(Debug, Args)]
 pub(super) struct TrainArgs {
@@ -56,10 +60,14 @@ impl TrainArgs {
     /// What a new run begins with: the preset, under the configuration file.
     fn begin(&self) -> anyhow::Result<RunConfig> {
         let preset = RunConfig::preset(&self.preset)?;
-        Ok(match &self.config {
-            Some(path) => preset.with_file(path)?,
-            None => preset,
-        })
+        let Some(path) = &self.config else { return Ok(preset) };
+        let name = path.display().to_string();
+        let bytes = files::read_at_most(path, MAX_CONFIG_BYTES)
+            .with_context(|| format!("cannot read {name}"))?;
+        let text = String::from_utf8(bytes)
+            .ok()
+            .with_context(|| format!("{name} is no text in UTF-8, as TOML must be"))?;
+        preset.with_toml(&text).context(name)
     }
 
     /// `config` with the single keys of the command line replaced.

@@ -11,12 +11,8 @@ mod sections;
 mod view;
 mod words;
 
-use std::path::{Path, PathBuf};
-
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
-
-use crate::files;
 
 pub use fields::Field;
 pub use lab::*;
@@ -25,9 +21,6 @@ pub use sections::*;
 pub use view::{LaneConfig, MAX_LANES, MAX_SEED, Tab, ViewConfig, ViewStart, ViewState};
 use words::{MAX_ECHO, nearest_key};
 pub use words::{nearest, shortened};
-
-/// Largest file of a configuration that is read.
-const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// What is wrong with a configuration and what to write instead.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -63,14 +56,6 @@ pub enum ConfigError {
     /// A value of the wrong type, or a word that is none of the choices.
     #[error("{0}")]
     Invalid(String),
-    /// A file that cannot be read, or what is wrong in it.
-    #[error("{}: {reason}", .path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        reason: String,
-    },
     /// No preset of that name.
     #[error(
         "unknown preset `{}`; did you mean `{nearest}`? There are: {all}",
@@ -151,19 +136,6 @@ impl RunConfig {
             }
         }
         self.with(assignments)
-    }
-
-    /// This configuration with the keys of a TOML file replaced.
-    ///
-    /// # Errors
-    /// As [`RunConfig::with_toml`], and a file that cannot be read or is no text.
-    pub fn with_file(&self, path: &Path) -> Result<Self, ConfigError> {
-        let file = |reason: String| ConfigError::File { path: path.to_path_buf(), reason };
-        let bytes =
-            files::read_at_most(path, MAX_FILE_BYTES).map_err(|error| file(error.to_string()))?;
-        let text = String::from_utf8(bytes)
-            .map_err(|_| file("it is no text in UTF-8, as TOML must be".into()))?;
-        self.with_toml(&text).map_err(|error| file(error.to_string()))
     }
 
     /// This configuration with one `key=value` replaced, the value in TOML or a bare word.

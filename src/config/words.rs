@@ -169,8 +169,7 @@ pub fn shortened(text: &str, most: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::config::all_keys;
+    use super::{super::all_keys, *};
 
     #[test]
     fn what_others_call_a_key_names_ours() {
