@@ -55,6 +55,7 @@ fn ood() -> Ood {
         roc: vec![(0.0, 0.0), (0.1, 0.7), (1.0, 1.0)],
     };
     let set = |name: &str| OodSet {
+        is_own: false,
         name: name.into(),
         what: "every pixel uniform".into(),
         num_out: 100,

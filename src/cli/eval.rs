@@ -240,6 +240,9 @@ fn print_summary(results: &Results) {
             if let Some(separation) = log_p_x {
                 line(&format!("AUROC of log p(x), {}", set.name), number(&separation.auroc));
             }
+            if set.is_own {
+                say!("  {}: {}", set.name, set.what);
+            }
         }
         for (name, reason) in &found.left_out {
             say!("{name} left out: {reason}");

@@ -8,7 +8,6 @@ use super::sample::ModelArgs;
 use crate::{
     checkpoint::Checkpoint,
     files::file_name,
-    interop::norm_name,
     results_folder::{Destination, some_of},
     run_folder::RunFolder,
 };
@@ -87,9 +86,8 @@ pub(super) fn network_row(checkpoint: &Checkpoint) -> (&'static str, String) {
     let weights = checkpoint.sampling_weights().values();
     let num_weights: usize = weights.map(|tensor| tensor.values.len()).sum();
     let text = format!(
-        "{}, norm {}, {} classes, inputs {c}×{h}×{w}, {num_weights} weights",
-        model.arch,
-        norm_name(model.norm),
+        "{}, {} classes, inputs {c}×{h}×{w}, {num_weights} weights",
+        model.describe(),
         checkpoint.class_names.len()
     );
     ("Network", text)

@@ -162,6 +162,19 @@ section! {
     }
 }
 
+impl ModelConfig {
+    /// The network in a few words for people, as in `wrn-28-10, batch norm`.
+    pub fn describe(&self) -> String {
+        let norm = match self.norm {
+            Norm::None => "no norm",
+            Norm::Batch => "batch norm",
+            Norm::Frozen => "frozen batch norm",
+            Norm::Group => "group norm",
+        };
+        format!("{}, {norm}", self.arch)
+    }
+}
+
 section! {
     /// Gaussian per class that chains start from.
     ClassCentersConfig {

@@ -178,6 +178,9 @@ pub struct OodSet {
     pub name: String,
     /// How it was made or where it lies, in a line.
     pub what: String,
+    /// Whether its images are the person's own, named with `--ood`.
+    #[serde(default)]
+    pub is_own: bool,
     /// Images of it.
     pub num_out: usize,
     /// Mean energy.

@@ -102,7 +102,7 @@ impl From<pickle::Refusal> for InteropError {
 }
 
 /// What PyTorch's code calls a norm: batch norm is one module, whatever statistics it uses.
-pub fn norm_name(norm: Norm) -> &'static str {
+pub(crate) fn norm_name(norm: Norm) -> &'static str {
     match norm {
         Norm::None => "none",
         Norm::Batch | Norm::Frozen => "batch",

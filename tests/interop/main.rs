@@ -291,7 +291,7 @@ fn the_program_imports_samples_and_exports() {
     let into = ["import", file.to_str().unwrap(), "--out", ours, "--device", "cpu"];
     let (is_done, said) = jempp(&into);
     assert!(is_done, "{said}");
-    assert!(said.contains("Network: wrn-10-1, norm batch, 3 classes, inputs 3×8×8"), "{said}");
+    assert!(said.contains("wrn-10-1, batch norm, 3 classes, inputs 3×8×8"), "{said}");
     assert!(said.contains("53 second names of tensors") && said.contains("9 chains"), "{said}");
     for start in ["class-centers", "buffer"] {
         let out = format!("samples-{start}");

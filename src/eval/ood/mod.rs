@@ -102,6 +102,7 @@ pub(super) fn ood(
         sets.push(OodSet {
             name: set.name,
             what: set.what,
+            is_own: set.is_own,
             num_out: found.energies.len(),
             mean_energy: found.energies.iter().sum::<f64>() / found.energies.len() as f64,
             energy_counts: histogram(&found.energies, &energy_edges),

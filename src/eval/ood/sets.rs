@@ -26,12 +26,14 @@ pub(super) struct ImageSet {
     pub(super) name: String,
     /// How it was made or where it lies.
     pub(super) what: String,
+    /// Whether they are the person's own.
+    pub(super) is_own: bool,
     pub(super) values: Vec<f32>,
 }
 
 impl ImageSet {
     fn new(name: &str, what: impl Into<String>, values: Vec<f32>) -> Self {
-        Self { name: name.to_string(), what: what.into(), values }
+        Self { name: name.to_string(), what: what.into(), is_own: false, values }
     }
 }
 
@@ -86,7 +88,7 @@ pub(super) fn of_paths(
     let names = names_of(paths, &taken)?;
     let set_of = |(path, name): (&PathBuf, String)| {
         let Loose { values, description } = data::load_images(path, shape, count)?;
-        Ok(ImageSet::new(&name, description, values))
+        Ok(ImageSet { is_own: true, ..ImageSet::new(&name, description, values) })
     };
     paths.iter().zip(names).map(set_of).collect()
 }

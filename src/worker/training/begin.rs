@@ -8,7 +8,7 @@ use web_time::Instant;
 use super::{Opening, Training, TrainingEvent};
 use crate::{
     checkpoint::Checkpoint,
-    config::{ConfigError, Norm, RunConfig},
+    config::{ConfigError, RunConfig},
     data::{self, Dataset},
     device::ComputeDevice,
     files,
@@ -136,14 +136,7 @@ impl Training {
 
 /// The network of a run in one line.
 fn describe_network(trainer: &Trainer) -> String {
-    let model = &trainer.config().model;
-    let norm = match model.norm {
-        Norm::None => "no norm",
-        Norm::Batch => "batch norm",
-        Norm::Frozen => "frozen batch norm",
-        Norm::Group => "group norm",
-    };
-    format!("{}, {norm}, {} weights", model.arch, trainer.network().num_params())
+    format!("{}, {} weights", trainer.config().model.describe(), trainer.network().num_params())
 }
 
 /// Makes the data's folder one that is found from any working folder.
