@@ -6,6 +6,7 @@
 //! over these and all tensor bytes. It is written under a temporary name and renamed.
 
 mod format;
+#[cfg(not(target_arch = "wasm32"))]
 mod optimizer;
 mod validate;
 

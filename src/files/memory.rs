@@ -131,6 +131,7 @@ pub fn folder_of(path: &Path) -> &Path {
 pub enum LockError {
     /// Another process owns it.
     #[error("another jempp owns it: {0}")]
+    #[expect(dead_code, reason = "a page has no other process")]
     Held(String),
     /// The operating system refused.
     #[error(transparent)]

@@ -6,8 +6,9 @@
 use std::{io::Cursor, path::Path};
 
 use image::{
-    DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Pixel, Rgba,
-    imageops::FilterType, metadata::Orientation,
+    DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Pixel, Rgb, RgbImage, Rgba,
+    imageops::{self, FilterType},
+    metadata::Orientation,
 };
 
 use super::{PictureError, image_error};
@@ -45,14 +46,14 @@ pub fn item_of(bytes: &[u8], path: &Path, [c, h, w]: [usize; 3]) -> Result<Vec<f
     );
     let (width, height) = if is_turned { (h, w) } else { (w, h) };
     let picture = laid_on_ground(picture);
-    let mut picture = picture.resize_exact(width as u32, height as u32, FilterType::Triangle);
-    picture.apply_orientation(orientation);
+    let picture = imageops::resize(&picture, width as u32, height as u32, FilterType::Triangle);
+    let picture = turned(picture, orientation);
     let scaled = |byte: u8| f32::from(byte) / 127.5 - 1.0;
     Ok(if c == 3 {
-        let rgb = picture.to_rgb8();
-        (0..3).flat_map(|k| rgb.pixels().map(move |p| scaled(p.0[k])).collect::<Vec<_>>()).collect()
+        let plane = |k: usize| picture.pixels().map(move |pixel| scaled(pixel.0[k]));
+        (0..3).flat_map(plane).collect()
     } else {
-        picture.to_luma8().pixels().map(|pixel| scaled(pixel.0[0])).collect()
+        picture.pixels().map(|pixel| scaled(pixel.to_luma().0[0])).collect()
     })
 }
 
@@ -118,12 +119,27 @@ fn jpeg_ends(bytes: &[u8]) -> bool {
     false
 }
 
-/// The picture without transparency: over black, or over white where what is seen of it is dark.
-fn laid_on_ground(picture: DynamicImage) -> DynamicImage {
-    if !picture.color().has_alpha() {
-        return picture;
+/// The picture as it was held. `DynamicImage` would do it for every kind of pixel, which the page has no room for.
+fn turned(picture: RgbImage, orientation: Orientation) -> RgbImage {
+    let mirrored = |picture| imageops::flip_horizontal(&picture);
+    match orientation {
+        Orientation::NoTransforms => picture,
+        Orientation::Rotate90 => imageops::rotate90(&picture),
+        Orientation::Rotate180 => imageops::rotate180(&picture),
+        Orientation::Rotate270 => imageops::rotate270(&picture),
+        Orientation::FlipHorizontal => mirrored(picture),
+        Orientation::FlipVertical => mirrored(imageops::rotate180(&picture)),
+        Orientation::Rotate90FlipH => mirrored(imageops::rotate90(&picture)),
+        Orientation::Rotate270FlipH => mirrored(imageops::rotate270(&picture)),
     }
-    let mut picture = picture.into_rgba8();
+}
+
+/// The picture without transparency: over black, or over white where what is seen of it is dark.
+fn laid_on_ground(picture: DynamicImage) -> RgbImage {
+    if !picture.color().has_alpha() {
+        return picture.into_rgb8();
+    }
+    let picture = picture.into_rgba8();
     let (mut light, mut visible) = (0u64, 0u64);
     for pixel in picture.pixels() {
         let alpha = u64::from(pixel.0[3]);
@@ -131,13 +147,14 @@ fn laid_on_ground(picture: DynamicImage) -> DynamicImage {
         visible += alpha;
     }
     let ground = if 2 * light < 255 * visible { 255 } else { 0 };
-    for Rgba([red, green, blue, alpha]) in picture.pixels_mut() {
-        let opacity = u32::from(*alpha);
-        for channel in [red, green, blue] {
-            let sum = opacity * u32::from(*channel) + (255 - opacity) * ground;
-            *channel = ((sum + 127) / 255) as u8;
-        }
-        *alpha = 255;
+    let over_ground = |pixel: &Rgba<u8>| {
+        let [red, green, blue, alpha] = pixel.0.map(u32::from);
+        let mixed = |channel| ((alpha * channel + (255 - alpha) * ground + 127) / 255) as u8;
+        Rgb([red, green, blue].map(mixed))
+    };
+    let mut opaque = RgbImage::new(picture.width(), picture.height());
+    for (to, from) in opaque.pixels_mut().zip(picture.pixels()) {
+        *to = over_ground(from);
     }
-    picture.into()
+    opaque
 }

@@ -166,6 +166,7 @@ pub enum Event {
     Failed(String),
 }
 
+#[cfg(not(target_arch = "wasm32"))]
 impl Event {
     /// About how many bytes it takes on its way; what is never large counts nothing.
     pub(super) fn num_bytes(&self) -> usize {

@@ -4,7 +4,9 @@
 //! The header as on <http://yann.lecun.com/exdb/mnist/>: two zeros, the type of the elements, the number of
 //! dimensions, and every dimension in four bytes, the first byte first.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+#[cfg(not(target_arch = "wasm32"))]
+use std::path::PathBuf;
 
 use super::input::Input;
 use crate::{

@@ -73,6 +73,7 @@ pub enum LabNews {
     Slice(Slice),
 }
 
+#[cfg(not(target_arch = "wasm32"))]
 impl LabNews {
     /// About how many bytes it takes on its way; what is never large counts nothing.
     pub(in crate::worker) fn num_bytes(&self) -> usize {
