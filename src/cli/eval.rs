@@ -45,7 +45,7 @@ pub(super) struct EvalArgs {
     /// What the model is called in the report [default: its run's folder, or its file].
     #[arg(long)]
     name: Option<String>,
-    /// Images that are not the data: a folder of pictures or an IDX file; may be repeated.
+    /// Images that are not the data: a folder of pictures, class folders too, or an IDX file; may be repeated.
     #[arg(long = "ood", value_name = "PATH")]
     ood: Vec<PathBuf>,
     /// results.json of another evaluation, to stand beside this one on the page; may be repeated.

@@ -82,7 +82,8 @@ pub(super) struct SampleArgs {
     /// Chains per class.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=500))]
     per_class: u16,
-    /// class-centers, uniform, data, buffer, or a picture file.
+    /// class-centers, uniform, data, buffer, or a picture file. What is transparent in a picture is laid over black, over
+    /// white where the visible part is dark.
     #[arg(long, default_value = "class-centers")]
     start: String,
     /// Steps of each chain.

@@ -199,7 +199,9 @@ pub enum DataError {
         num_train: usize,
     },
     /// Not one whole batch.
-    #[error("data.batch_size = {batch_size} is more than the {num_train} training images")]
+    #[error(
+        "data.batch_size = {batch_size} is more than the {num_train} training images; set it to {num_train} or less"
+    )]
     BatchTooLarge {
         /// Images per step.
         batch_size: usize,
