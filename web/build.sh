@@ -46,28 +46,21 @@ else
 fi
 raw=$target/$triple/web/jempp.wasm
 
-# 2. Without what no page calls, see snip.py.
-snipped=$work/snipped/jempp.wasm
-if ! fresh "$snipped" "$raw" || ! fresh "$snipped" web/snip.py; then
-    mkdir -p "$work/snipped"
-    python3 web/snip.py "$raw" "$snipped" 7combine 8ParsableB 8Parsable5parse
-fi
-
-# 3. The calls between it and the browser.
+# 2. The calls between it and the browser.
 js=$work/js
-if ! fresh "$js/jempp.js" "$snipped"; then
+if ! fresh "$js/jempp.js" "$raw"; then
     version=$(sed -n 's/^wasm-bindgen-cli-support = "=\(.*\)"/\1/p' web/bindgen/Cargo.toml)
     rm -rf "$js"
     if [ "$(wasm-bindgen --version 2>/dev/null)" = "wasm-bindgen $version" ]; then
-        wasm-bindgen --target web --no-typescript --remove-name-section --out-name jempp --out-dir "$js" "$snipped"
+        wasm-bindgen --target web --no-typescript --remove-name-section --out-name jempp --out-dir "$js" "$raw"
     else
         cargo run --quiet --locked --release --manifest-path web/bindgen/Cargo.toml \
-            --target-dir "$target/web-bindgen" -- "$snipped" "$js"
+            --target-dir "$target/web-bindgen" -- "$raw" "$js"
     fi
 fi
 wasm=$js/jempp_bg.wasm
 
-# 4. Without what stands there twice. Features are named one by one: with all of them, browsers refuse the
+# 3. Without what stands there twice. Features are named one by one: with all of them, browsers refuse the
 # result. No -Oz: it makes the file a sixth smaller and what is left of it after brotli 6 % larger.
 if [ -n "$release" ]; then
     [ -x web/node_modules/.bin/wasm-opt ] || npm ci --prefix web --ignore-scripts --no-audit --no-fund
@@ -81,7 +74,7 @@ if [ -n "$release" ]; then
     fi
 fi
 
-# 5. The page. Only what differs is copied, so that compressed copies of the rest stay good.
+# 4. The page. Only what differs is copied, so that compressed copies of the rest stay good.
 put() { # put SOURCE NAME
     mkdir -p "$(dirname "$dist/$2")"
     cmp -s "$1" "$dist/$2" || cp "$1" "$dist/$2"
@@ -120,7 +113,7 @@ for file in assets/fashion-mnist/*.gz assets/fashion-mnist/LICENSE; do put "$fil
 } >"$work/sizes.js"
 put "$work/sizes.js" "$stamp/sizes.js"
 
-# 6. Compressed copies, and what they come to.
+# 5. Compressed copies, and what they come to.
 squeeze() { # squeeze FILE
     [ "$1.br" -nt "$1" ] || { brotli -q 11 -w 24 -c "$1" >"$1.part" && mv "$1.part" "$1.br"; }
     [ "$1.gz" -nt "$1" ] || { gzip -9 -n -c "$1" >"$1.part" && mv "$1.part" "$1.gz"; }
