@@ -1,7 +1,4 @@
-//! How often a step calls on the GPU. Alone in its process: launches are counted for all of it.
-#![allow(clippy::unwrap_used, reason = "tests may")]
-
-mod common;
+//! How often a step calls on the GPU. Launches are counted for the whole process.
 
 use jempp::{
     bench::{StepWork, Work, Works},
@@ -9,9 +6,11 @@ use jempp::{
 };
 use pollster::block_on;
 
+use crate::{alone, common};
+
 #[test]
 fn a_step_is_two_launches_a_layer_and_one_submission() {
-    if common::gpu().is_none() {
+    if crate::common::gpu().is_none() {
         return;
     }
     let device = block_on(device::open("gpu")).or_else(|_| block_on(device::open("0"))).unwrap();

@@ -222,7 +222,7 @@ fn lesson_6_diagnostics_see_what_chains_have_found_and_no_more() {
     assert!(one_of_eight.2 > 0.8);
 }
 
-// That a true inner loop does the same: tests/sampler.rs.
+// That a true inner loop does the same: tests/kernels/sampler.rs.
 #[test]
 fn lesson_7_inner_steps_through_an_affine_layer_are_one_step() {
     let mut affine = lab(7, 1);
