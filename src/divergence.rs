@@ -3,7 +3,7 @@
 //! # Source
 //! What users of JEM code report; gap and gradient norm as health after arXiv:1903.12370.
 
-use crate::{config::DivergenceConfig, objective::TERM_NAMES, trainer::StepReport};
+use crate::{config::DivergenceConfig, trainer::StepReport};
 
 /// What went wrong in a step; nothing of the step is kept.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -34,8 +34,8 @@ pub(crate) fn check(
 ) -> Result<(), Divergence> {
     let watched = [
         ("the loss", report.loss, bounds.max_abs_loss),
-        (TERM_NAMES[0], report.terms[0], bounds.max_abs_energy),
-        (TERM_NAMES[1], report.terms[1], bounds.max_abs_energy),
+        ("energy_data", report.terms.energy_data, bounds.max_abs_energy),
+        ("energy_model", report.terms.energy_model, bounds.max_abs_energy),
         ("the smoothed gap d", smoothed_gap, bounds.max_abs_gap),
         ("the gradient norm r", report.gradient_norm, bounds.max_gradient_norm),
         ("the clamp rate", report.clamp_rate, bounds.max_clamp_rate),

@@ -32,6 +32,7 @@ pub mod kernels;
 pub mod lessons;
 pub mod memory;
 pub mod model;
+pub mod numbers;
 pub mod objective;
 mod optimizer;
 pub mod picture;
@@ -47,6 +48,7 @@ pub mod sampling;
 mod say;
 #[cfg(not(target_arch = "wasm32"))]
 mod signals;
+pub mod streams;
 pub mod trainer;
 #[cfg(target_arch = "wasm32")]
 pub mod web;

@@ -4,11 +4,11 @@ use std::{path::PathBuf, time::Instant};
 
 use burn::{
     module::Module,
-    tensor::{Device, Tensor, Transaction, activation::softmax},
+    tensor::{Device, Tensor, activation::softmax},
 };
 
 use super::{
-    NOISE_STREAM, SampleStart, check_memory,
+    SampleStart, check_memory,
     diagnose::{DiagnoseRequest, Diagnosis, Recorder, Run, Seen},
     film::{self, Film},
     network_of, starts,
@@ -16,13 +16,15 @@ use super::{
 };
 use crate::{
     checkpoint::Checkpoint,
+    device::{ReadError, read_now},
     energy::JointEnergy,
     files::write_atomically,
-    kernels::{index_tensor, reference::NoiseKey},
+    kernels::index_tensor,
     model::Network,
     picture,
     results_folder::{Destination, MadeBy, ResultsError},
     sampler::{ChainState, Sampler, StepInfo},
+    streams,
     worker::JobError,
 };
 
@@ -143,8 +145,7 @@ pub fn sample(
         None => None,
     };
     let section = &checkpoint.config.sampler;
-    let noise = NoiseKey { seed: request.seed, stream: NOISE_STREAM, step: 0 };
-    let mut state = ChainState { x, noise };
+    let mut state = ChainState { x, noise: streams::CHAIN_NOISE.key(request.seed, 0) };
     let stride = request.num_steps.div_ceil(request.max_frames - 1).max(1);
     let mut step = 0;
     let last = loop {
@@ -157,7 +158,7 @@ pub fn sample(
         };
         let x = state.x.clone();
         let (next, info) = sampler.step(state, &energy);
-        let read = Columns::read(&x, &info, judge.as_ref(), !is_last);
+        let read = Columns::read(&x, &info, judge.as_ref(), !is_last)?;
         let secs = begin.elapsed().as_secs_f64();
         read.add_to(&mut traces, step, &labels);
         traces.keep()?;
@@ -263,28 +264,23 @@ struct Columns {
 
 impl Columns {
     /// By one readback.
-    fn read(x: &Tensor<4>, info: &StepInfo, judge: Option<&Network>, is_left: bool) -> Self {
+    fn read(
+        x: &Tensor<4>,
+        info: &StepInfo,
+        judge: Option<&Network>,
+        is_left: bool,
+    ) -> Result<Self, ReadError> {
         let judged = judge.map(|judge| softmax(judge.logits(x.clone()), 1).max_dim_with_indices(1));
         let (confidence, class) = judged.unzip();
-        // What only some jobs have, each (N, 1) or (N, classes).
-        let some = [
-            info.acceptance.clone().filter(|_| is_left).map(|a| a.narrow(1, 1, 1)),
-            class.map(|class| class.float()),
-            confidence,
-            info.logits.clone(),
-        ];
-        let reads = Transaction::default()
-            .register(info.energy.clone())
-            .register(info.summary.clone())
-            .register(x.clone());
-        let reads = some.iter().flatten().fold(reads, |reads, c| reads.register(c.clone()));
-        let mut read = reads.execute().into_iter();
-        let mut next = || -> Vec<f32> {
-            read.next().map(|data| data.iter::<f32>().collect()).unwrap_or_default()
-        };
-        let [energies, health, x] = [(); 3].map(|()| next());
-        let [acceptance, class, confidence, logits] = some.map(|column| column.map(|_| next()));
-        Self { x, energies, health, extra: [acceptance, class, confidence], logits }
+        let acceptance = info.acceptance.clone().filter(|_| is_left).map(|a| a.narrow(1, 1, 1));
+        let class = class.map(|class| class.float());
+        let states = (info.energy.clone(), info.summary.clone(), x.clone());
+        // What only some jobs have.
+        let extra = (acceptance, class, confidence, info.logits.clone());
+        let (states, extra) = read_now((states, extra))?;
+        let (energies, health, x) = states;
+        let (acceptance, class, confidence, logits) = extra;
+        Ok(Self { x, energies, health, extra: [acceptance, class, confidence], logits })
     }
 
     /// A row of the traces for each chain.

@@ -19,22 +19,18 @@ use crate::{
     checkpoint::{Checkpoint, CheckpointError},
     config::{ModelConfig, StartKind},
     data,
-    kernels::reference::NoiseKey,
     memory::Demand,
     model::{Network, with_weights},
     picture,
     replay_buffer::Start,
+    streams,
     trainer::TrainerError,
     worker::JobError,
 };
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use job::{DiagnosisFiles, Report, SampleRequest, Sampled, sample};
-pub(crate) use summaries::{distances, probabilities};
-
-/// Philox stream of a chain's noise.
-pub(crate) const NOISE_STREAM: u32 = 48;
-pub(crate) const START_STREAM: u32 = 50;
+pub(crate) use summaries::distances;
 
 /// Where sampled chains start.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,7 +91,7 @@ pub(crate) fn starts(
     let values = match start {
         SampleStart::Fresh(kind) => {
             let centers = checkpoint.class_centers.to_device(checkpoint.input_shape, device);
-            let noise = NoiseKey { seed, stream: START_STREAM, step: 0 };
+            let noise = streams::CHAIN_STARTS.key(seed, 0);
             return Ok(Start::new(*kind, &centers).draw(labels, noise, device));
         }
         SampleStart::Data => {

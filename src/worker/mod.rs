@@ -28,9 +28,15 @@ use web as platform;
 use std::path::PathBuf;
 
 use crate::{
-    assets::AssetError, checkpoint::CheckpointError, config::ConfigError, data::DataError,
-    divergence::Divergence, picture::PictureError, run_folder::RunFolderError,
-    trainer::TrainerError,
+    assets::AssetError,
+    checkpoint::CheckpointError,
+    config::ConfigError,
+    data::DataError,
+    device::ReadError,
+    divergence::Divergence,
+    picture::PictureError,
+    run_folder::RunFolderError,
+    trainer::{StepError, TrainerError},
 };
 
 pub use message::*;
@@ -133,10 +139,26 @@ pub enum JobError {
         /// Steps done.
         step: u64,
     },
+    /// A training step that was not made.
+    #[error(transparent)]
+    Step(#[from] StepError),
+    /// The device failed.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// A change of the configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A request that the model cannot serve.
     #[error("{0}")]
     Request(String),
+}
+
+impl JobError {
+    /// Whether the device failed, so that nothing works until it is opened anew.
+    fn is_of_device(&self) -> bool {
+        matches!(
+            self,
+            Self::Read(_) | Self::Step(StepError::Read(_)) | Self::Trainer(TrainerError::Read(_))
+        )
+    }
 }

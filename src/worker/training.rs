@@ -16,9 +16,8 @@ use crate::{
     config::RunConfig,
     data::Dataset,
     divergence::Divergence,
-    objective::TERM_NAMES,
     run_folder::RunFolder,
-    trainer::{StepReport, Trainer},
+    trainer::{StepError, StepReport, Trainer},
 };
 
 pub use event::{Baseline, Opening, TrainingEvent};
@@ -114,7 +113,8 @@ impl Training {
                     on_event(TrainingEvent::Step(report));
                 }
                 Ok(None) => return Ok(()),
-                Err(divergence) => self.recover(divergence, on_event).await?,
+                Err(StepError::Diverged(divergence)) => self.recover(divergence, on_event).await?,
+                Err(error) => return Err(error.into()),
             }
         }
         let begin = Instant::now();
@@ -253,8 +253,8 @@ impl Training {
         line.insert("step".into(), report.step.into());
         line.insert("epoch".into(), report.epoch.into());
         line.insert("loss".into(), report.loss.into());
-        for (name, value) in TERM_NAMES.iter().zip(report.terms) {
-            line.insert((*name).into(), value.into());
+        for (name, value) in report.terms.named() {
+            line.insert(name.into(), value.into());
         }
         for (name, value) in [
             ("gap", report.gap),

@@ -67,7 +67,7 @@ fn everything_is_measured_and_comes_again() {
         Network::new(&packed.config.model, packed.input_shape, 10, 0, &device::cpu()).unwrap();
     let network = with_weights(network, packed.weights).unwrap();
     let test = data::load(&RunConfig::default().data, 0).unwrap().test;
-    let plain = block_on(eval::accuracy(&network, &test, &device::cpu()));
+    let plain = block_on(eval::accuracy(&network, &test, &device::cpu())).unwrap();
     let accuracy = found.accuracy.as_ref().unwrap();
     assert_eq!(accuracy.accuracy.value, plain.accuracy);
     assert!((accuracy.mean_energy.value - plain.mean_energy).abs() < 1e-4);

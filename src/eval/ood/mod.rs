@@ -9,13 +9,15 @@ use std::path::PathBuf;
 
 use super::{
     EvalError, Progress,
-    metrics::{predicted, separation, softmax_rows},
+    metrics::{predicted, separation},
     results::{Ood, OodSet, Score, Separation},
     subject::{Scores, Subject},
 };
 use crate::{
     config::RunConfig,
     data::{Dataset, spread},
+    energy::log_density,
+    numbers::softmax_rows,
 };
 use sets::ImageSet;
 
@@ -120,10 +122,10 @@ pub(super) fn ood(
 
 /// Every score of every image, higher for images more like the data.
 fn in_order(scores: &Scores, num_classes: usize) -> [(Score, Vec<f64>); 3] {
-    let confidences = softmax_rows(&scores.logits, num_classes);
+    let confidences: Vec<f64> = softmax_rows(&scores.logits, num_classes);
     let confidences = confidences.chunks(num_classes).map(|row| row[predicted(row)]);
     [
-        (Score::LogPX, scores.energies.iter().map(|energy| -energy).collect()),
+        (Score::LogPX, scores.energies.iter().copied().map(log_density).collect()),
         (Score::MaxProbability, confidences.collect()),
         (Score::ApproximateMass, scores.gradient_norms.iter().map(|norm| -norm).collect()),
     ]

@@ -14,7 +14,7 @@ use super::{
     EvalError, Progress,
     metrics::{
         Moments, frechet, frechet_distance, inception_like, nearest_distances, precision_recall,
-        predicted, proportion, softmax_rows,
+        predicted, proportion,
     },
     results::{JudgeInfo, Nearest, SampleSet, Samples},
     subject::Subject,
@@ -25,6 +25,7 @@ use crate::{
     config::EvalConfig,
     data::{self, Dataset, Splits, spread},
     files::{file_name, sha256},
+    numbers::softmax_rows,
     picture,
 };
 

@@ -10,18 +10,18 @@ mod superchains;
 
 use std::{collections::BTreeSet, path::PathBuf};
 
-use burn::tensor::{Tensor, Transaction};
-use pollster::block_on;
+use burn::tensor::Tensor;
 
 use super::{Report, SampleRequest, table::Table};
 use crate::{
     checkpoint::Checkpoint,
     class_centers::ClassCentersError,
     config::{Norm, SamplerConfig, StepSchedule},
-    device,
+    device::read_now,
     diagnostics::{self, Diagnostic, DoesNotApply, applicability},
     energy::JointEnergy,
     model::Network,
+    numbers::argmax,
     results_folder::ResultsError,
     sampler::{Sampler, StepInfo, inverse_temperature},
     trainer::TrainerError,
@@ -199,7 +199,7 @@ impl Recorder {
             draws: vec![vec![Vec::new(); num_chains]; names.len()],
             table: Table::new(path, &format!("chain,draw,{}", names.join(",")))?,
             summaries,
-            start_values: read(start.clone()),
+            start_values: read_now(start.clone())?,
             start,
             refusal,
             watch,
@@ -215,7 +215,7 @@ impl Recorder {
     /// looking at.
     ///
     /// # Errors
-    /// The draws cannot be written.
+    /// The draws cannot be written, the device failed.
     pub(super) fn see(
         &mut self,
         step: usize,
@@ -224,8 +224,8 @@ impl Recorder {
         info: &StepInfo,
         seen: &Seen,
         secs: f64,
-    ) -> Result<(), ResultsError> {
-        self.watch.see(sampler.filter(|_| step >= self.warmup), x, info);
+    ) -> Result<(), JobError> {
+        self.watch.see(sampler.filter(|_| step >= self.warmup), x, info)?;
         if step <= self.warmup {
             return Ok(());
         }
@@ -234,8 +234,7 @@ impl Recorder {
         self.is_saturated |= seen.saturations().any(|share| share > 0.0);
         let num_classes = (seen.logits.len() / self.classes.len()).max(1);
         for (class, logits) in self.classes.iter_mut().zip(seen.logits.chunks(num_classes)) {
-            let best = |&a: &usize, &b: &usize| logits[a].total_cmp(&logits[b]);
-            let now = (0..num_classes).max_by(best);
+            let now = argmax(logits);
             self.switches += usize::from(class.is_some() && *class != now);
             *class = now;
         }
@@ -349,9 +348,4 @@ fn assess(
         (None, _) => found.integrated_time.map(|draws| draws * every as f64),
     };
     report::OF_SUMMARIES.map(|diagnostic| (diagnostic, value(diagnostic))).to_vec()
-}
-
-/// The values of a tensor.
-fn read(x: Tensor<4>) -> Vec<f32> {
-    block_on(device::read(Transaction::default().register(x))).concat()
 }

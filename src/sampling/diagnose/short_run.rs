@@ -6,21 +6,21 @@
 
 use std::collections::BTreeSet;
 
-use burn::tensor::{Tensor, TensorData, Transaction};
-use pollster::block_on;
+use burn::tensor::{Tensor, TensorData};
 
 use super::{
-    Run, read,
+    Run,
     summaries::{Seen, Summaries},
 };
 use crate::{
     data::{self, Dataset, spread},
-    device,
+    device::{ReadError, read_now},
     diagnostics::{DoesNotApply, KolmogorovSmirnov, kolmogorov_smirnov, mean_and_std},
     energy::{Energy, JointEnergy},
-    kernels::{self, reference::NoiseKey},
+    kernels,
     sampler::{ChainState, Sampler},
-    sampling::{NOISE_STREAM, Report},
+    sampling::Report,
+    streams,
     worker::JobError,
 };
 
@@ -94,9 +94,8 @@ pub(super) fn compare(
 ) -> Result<Result<ShortRun, NoShortRun>, JobError> {
     let section = &run.checkpoint.config.sampler;
     let Long { start: x, last: long } = long;
-    let (start, device) = (read(x.clone()), x.device());
-    let noise = NoiseKey { seed: run.request.seed, stream: NOISE_STREAM, step: 0 };
-    let mut state = ChainState { x, noise };
+    let (start, device) = (read_now(x.clone())?, x.device());
+    let mut state = ChainState { x, noise: streams::CHAIN_NOISE.key(run.request.seed, 0) };
     for step in 0..num_steps {
         if stop() {
             return Ok(Err(NoShortRun::Stopped));
@@ -105,24 +104,23 @@ pub(super) fn compare(
         state = Sampler::at_step(section, step, num_steps).step(state, energy).0;
     }
     let radius = Sampler::new(section).proximal_radius().unwrap_or_default();
-    let short = evaluate(summaries, energy, state.x, radius, Some(&start));
-    let test = test_images(run).map(|(images, indices)| {
-        let mut columns = vec![Vec::new(); short.len()];
-        // Batches as large as the chains' own, which is what batch norm may depend on.
-        for batch in indices.chunks(run.labels.len()) {
-            let [c, h, w] = images.shape;
-            let values = images.gather(batch.iter().copied());
-            let labels = batch.iter().map(|&index| images.labels[index]).collect();
-            let data = TensorData::new(values, [batch.len(), c, h, w]);
-            let x = Tensor::from_data(data, &device);
-            let energy = run.energy_for(labels);
-            let found = evaluate(summaries, &energy, x, radius, None);
-            columns.iter_mut().zip(found).for_each(|(all, found)| all.extend(found));
+    let short = evaluate(summaries, energy, state.x, radius, Some(&start))?;
+    let (num_test_images, test) = match test_images(run) {
+        Ok((images, indices)) => {
+            let mut columns = vec![Vec::new(); short.len()];
+            // Batches as large as the chains' own, which is what batch norm may depend on.
+            for batch in indices.chunks(run.labels.len()) {
+                let [c, h, w] = images.shape;
+                let values = images.gather(batch.iter().copied());
+                let labels = batch.iter().map(|&index| images.labels[index]).collect();
+                let data = TensorData::new(values, [batch.len(), c, h, w]);
+                let x = Tensor::from_data(data, &device);
+                let energy = run.energy_for(labels);
+                let found = evaluate(summaries, &energy, x, radius, None)?;
+                columns.iter_mut().zip(found).for_each(|(all, found)| all.extend(found));
+            }
+            (Ok(indices.len()), columns)
         }
-        (indices.len(), columns)
-    });
-    let (num_test_images, test) = match test {
-        Ok((count, columns)) => (Ok(count), columns),
         Err(reason) => (Err(reason), vec![Vec::new(); short.len()]),
     };
     let wide = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
@@ -181,13 +179,11 @@ fn evaluate(
     x: Tensor<4>,
     radius: f32,
     start: Option<&[f32]>,
-) -> Vec<Vec<f32>> {
+) -> Result<Vec<Vec<f32>>, ReadError> {
     let found = energy.gradient(x.clone());
     let health = kernels::chain_summary(x.clone(), found.gradient, radius);
-    let reads = Transaction::default().register(found.energy).register(health).register(x);
-    let reads = found.logits.into_iter().fold(reads, |reads, logits| reads.register(logits));
-    let mut read = block_on(device::read(reads)).into_iter();
-    let [energies, health, x, logits] = [(); 4].map(|()| read.next().unwrap_or_default());
+    let (energies, health, x, logits) = read_now((found.energy, health, x, found.logits))?;
+    let logits = logits.unwrap_or_default();
     let seen = Seen { x: &x, energies: &energies, health: &health, logits: &logits };
-    summaries.of(&seen, start)
+    Ok(summaries.of(&seen, start))
 }

@@ -3,7 +3,8 @@
 use crate::{
     checkpoint::Checkpoint,
     class_centers::{ClassCentersError, MeanAxes},
-    sampling::{distances, probabilities},
+    numbers::softmax,
+    sampling::distances,
 };
 
 /// Of the class means.
@@ -72,8 +73,7 @@ impl Summaries {
             seen.health.iter().skip(nth).step_by(NUM_HEALTH).copied().collect()
         };
         let num_classes = (seen.logits.len() / seen.energies.len().max(1)).max(1);
-        let probabilities: Vec<Vec<f32>> =
-            seen.logits.chunks(num_classes).map(probabilities).collect();
+        let probabilities: Vec<Vec<f32>> = seen.logits.chunks(num_classes).map(softmax).collect();
         let largest = |row: &Vec<f32>| row.iter().copied().fold(f32::NAN, f32::max);
         let mut columns = vec![
             seen.energies.to_vec(),

@@ -73,7 +73,7 @@ fn the_layout_of_a_network_is_known_before_it_is_built() {
         };
         let layout = Layout::of(&config, shape, 3).unwrap();
         let network = Network::new(&config, shape, 3, 0, &device::cpu()).unwrap();
-        let weights = block_on(weights_of(&network));
+        let weights = block_on(weights_of(&network)).unwrap();
         let found: HashMap<_, _> =
             weights.into_iter().map(|(name, tensor)| (name, tensor.shape)).collect();
         assert_eq!(layout.tensors.into_iter().collect::<HashMap<_, _>>(), found, "{arch}");
