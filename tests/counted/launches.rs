@@ -1,7 +1,4 @@
-//! How often a step calls on the GPU. Alone in its process: launches are counted for all of it.
-#![allow(clippy::unwrap_used, reason = "tests may")]
-
-mod common;
+//! How often a step calls on the GPU. Launches are counted for the whole process.
 
 use jempp::{
     bench::{StepWork, Work, Works},
@@ -9,8 +6,11 @@ use jempp::{
 };
 use pollster::block_on;
 
+use crate::{alone, common};
+
 #[test]
 fn a_step_is_two_launches_a_layer_and_one_submission() {
+    let _alone = alone();
     if common::gpu().is_none() {
         return;
     }

@@ -1,15 +1,6 @@
 //! What a sampling step holds at its peak, against autodiff with tracked weights by burn's operations.
-#![allow(clippy::unwrap_used, reason = "tests may")]
-
-mod common;
-
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    sync::atomic::{AtomicUsize, Ordering},
-};
 
 use burn::tensor::{Device, Tensor};
-use common::{max_abs, scrambled_tensor, values};
 use jempp::{
     config::ModelConfig,
     device,
@@ -21,38 +12,11 @@ use jempp::{
 };
 use pollster::block_on;
 
-/// The system's allocator, counting.
-struct Counting;
-
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let live = LIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        PEAK.fetch_max(live, Ordering::Relaxed);
-        // SAFETY: the caller's promise is handed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promise is handed on.
-        unsafe { System.dealloc(place, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// What `work` gives, and the most bytes that were live beyond those before it.
-fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
-    let before = LIVE.load(Ordering::Relaxed);
-    PEAK.store(before, Ordering::Relaxed);
-    let result = work();
-    (result, PEAK.load(Ordering::Relaxed) - before)
-}
+use crate::{
+    alone,
+    common::{max_abs, scrambled_tensor, values},
+    guard::peak_bytes_of,
+};
 
 /// The gradient of the energy of `cnn-base` with everything tracked.
 fn by_burn(network: &Network, x: Tensor<4>, device: &Device) -> Tensor<4> {
@@ -84,6 +48,7 @@ fn by_burn(network: &Network, x: Tensor<4>, device: &Device) -> Tensor<4> {
 
 #[test]
 fn a_sampling_step_holds_at_most_half_of_what_tracked_weights_hold() {
+    let _alone = alone();
     let device = device::cpu();
     let config = ModelConfig { arch: "cnn-base".into(), ..ModelConfig::default() };
     let network = Network::new(&config, [1, 28, 28], 10, 0, &device.clone().autodiff()).unwrap();
@@ -95,8 +60,8 @@ fn a_sampling_step_holds_at_most_half_of_what_tracked_weights_hold() {
     by_burn(&network, small, &device);
     // Each core has scratch of its own: the test is about two.
     let cores = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
-    let (found, sampling) = cores.install(|| peak(|| energy.gradient(x()).gradient));
-    let (expected, tracked) = cores.install(|| peak(|| by_burn(&network, x(), &device)));
+    let (found, sampling) = cores.install(|| peak_bytes_of(|| energy.gradient(x()).gradient));
+    let (expected, tracked) = cores.install(|| peak_bytes_of(|| by_burn(&network, x(), &device)));
     let (found, expected) = (values(found), values(expected));
     // An activation that rounding puts on the other side of zero changes the gradient around it.
     let tolerance = 1e-4 * max_abs(&expected);

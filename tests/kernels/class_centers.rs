@@ -1,11 +1,8 @@
 //! Truncated class centres against the full Gaussian.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
-
-mod common;
 
 use std::{ops::ControlFlow, process::Command};
 
-use common::values;
+use crate::common::values;
 use jempp::{
     class_centers::{ClassCentersData, ClassCentersError},
     config::{ClassCentersConfig, DataConfig, RunConfig},
@@ -80,7 +77,7 @@ fn the_number_of_axes_follows_the_explained_variance() {
 fn axes_are_orthogonal_whether_images_outnumber_pixels_or_not() {
     // 250 images of 64 pixels per class, then 20 of them: covariance and Gram matrix.
     for count in [500, 40] {
-        let set = common::tiny_dataset(count);
+        let set = crate::common::tiny_dataset(count);
         let data = ClassCentersData::estimate(&set, &config(0.99, 6)).unwrap();
         let [classes, k, d] = data.dims;
         for class in 0..classes {
@@ -101,7 +98,7 @@ fn axes_are_orthogonal_whether_images_outnumber_pixels_or_not() {
 #[test]
 fn draws_have_the_moments_of_their_class() {
     // Small variance around the middle, so that the box cuts nothing off.
-    let set = common::tiny_dataset(200);
+    let set = crate::common::tiny_dataset(200);
     let data = ClassCentersData::estimate(&set, &config(0.5, 4)).unwrap();
     let centers = data.to_device(set.shape, &device::cpu());
     let draws = 20_000;
@@ -120,7 +117,7 @@ fn draws_have_the_moments_of_their_class() {
 
 #[test]
 fn a_class_without_images_has_the_gaussian_of_all_and_one_with_one_image_is_around_it() {
-    let mut set = common::tiny_dataset(40);
+    let mut set = crate::common::tiny_dataset(40);
     // Class 2 has one image, class 3 none.
     set.class_names = ["cup", "hat", "key", "pen"].map(String::from).to_vec();
     set.labels[7] = 2;
@@ -177,7 +174,7 @@ fn few_axes_of_many_explain_what_the_same_axes_of_all_do() {
 
 #[test]
 fn progress_is_told_and_the_estimate_can_be_stopped() {
-    let set = common::tiny_dataset(40);
+    let set = crate::common::tiny_dataset(40);
     let mut heard = Vec::new();
     let whole = ClassCentersData::estimate_with(&set, &config(0.9, 4), &mut |done, total| {
         heard.push((done, total));

@@ -1,9 +1,6 @@
 //! The layers' kernels, and those that measure, against their CPU twins on whatever adapter there is.
-#![allow(clippy::unwrap_used, reason = "tests may")]
 
-mod common;
-
-use common::{bytes, gpu, groups, last_of, max_difference, poisoned, scrambled, written};
+use crate::common::{bytes, gpu, groups, last_of, max_difference, poisoned, scrambled, written};
 use jempp::kernels::{self, reference};
 
 #[test]

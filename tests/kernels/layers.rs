@@ -1,10 +1,7 @@
 //! The layers against burn's own operations and finite differences, on every device at hand.
-#![allow(clippy::unwrap_used, reason = "tests may")]
 
-mod common;
-
+use crate::common::{devices, max_abs, max_difference, scrambled, values};
 use burn::tensor::{Device, Tensor, TensorData};
-use common::{devices, max_abs, max_difference, scrambled, values};
 use jempp::{
     config::{ModelConfig, Norm},
     energy::{Energy, JointEnergy},
@@ -336,7 +333,7 @@ fn a_broken_image_reaches_no_other_through_a_convolution() {
                     let direction = TensorData::new(values, y_shape);
                     let direction = Tensor::<4>::from_data(direction, &device).autodiff();
                     let gradients = (forward(&whole) * direction).sum().backward();
-                    common::values(whole.grad(&gradients).unwrap())
+                    crate::common::values(whole.grad(&gradients).unwrap())
                 };
                 let x_gradient = back(with_broken_image(y_shape, 0, None));
                 for broken in [0, 3] {

@@ -1,12 +1,9 @@
 //! What batch norm's running statistics, which evaluation reads, are made of.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
-
-mod common;
 
 use std::collections::HashMap;
 
+use crate::common::{tiny_config, tiny_dataset};
 use burn::tensor::{Tensor, TensorData};
-use common::{tiny_config, tiny_dataset};
 use jempp::{
     config::RunConfig,
     data::{Batch, Batches},
@@ -43,8 +40,8 @@ fn statistics_after(config: &RunConfig, before: &Weights, batch: &[f32]) -> Weig
 
 fn assert_close(found: &Weights, expected: &Weights, what: &str) {
     for (name, expected) in expected {
-        let largest = common::max_abs(&expected.values).max(1e-3);
-        let difference = common::max_difference(&found[name].values, &expected.values);
+        let largest = crate::common::max_abs(&expected.values).max(1e-3);
+        let difference = crate::common::max_difference(&found[name].values, &expected.values);
         assert!(difference < 1e-4 * largest, "{what}: {name} off by {difference} of {largest}");
     }
 }
@@ -94,10 +91,10 @@ fn chains_of_noise_are_told_from_images_by_their_statistics() {
     let before = block_on(weights_of(trainer.network()));
     let of = |values: Vec<f32>| statistics_after(&config, &before, &values);
     let images = Batches::new(tiny_dataset(32), config.data.clone(), 0).get(0).values;
-    let (images, noise) = (of(images), of(common::scrambled(8 * 64, 3)));
+    let (images, noise) = (of(images), of(crate::common::scrambled(8 * 64, 3)));
     let differs = |(name, images): (&String, &HostTensor)| {
-        common::max_difference(&images.values, &noise[name].values)
-            > 0.01 * common::max_abs(&images.values)
+        crate::common::max_difference(&images.values, &noise[name].values)
+            > 0.01 * crate::common::max_abs(&images.values)
     };
     assert!(images.iter().filter(|named| differs(*named)).count() > images.len() / 2);
 }

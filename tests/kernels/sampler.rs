@@ -1,13 +1,10 @@
 //! What the samplers promise, by name.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
-mod common;
-
+use crate::common::{gpu, max_difference, scrambled_tensor, values};
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
     tensor::{DType, Device, Tensor, TensorData},
 };
-use common::{gpu, max_difference, scrambled_tensor, values};
 use jempp::{
     config::{ModelConfig, Norm, RunConfig},
     device,
@@ -98,14 +95,16 @@ fn energy_gradient_equals_finite_differences() {
         let doubles = |values: TensorData| values.try_into_vec::<f64>().unwrap();
         for energy in [JointEnergy::new(&network), JointEnergy::for_labels(&network, vec![2, 0])] {
             let x: Vec<f64> =
-                common::scrambled(2 * c * h * w, 5).into_iter().map(f64::from).collect();
+                crate::common::scrambled(2 * c * h * w, 5).into_iter().map(f64::from).collect();
             let gradient = doubles(energy.gradient(double(&x)).gradient.into_data());
             let total = |x: &[f64]| -> f64 {
                 doubles(energy.gradient(double(x)).energy.into_data()).iter().sum()
             };
             for salt in 0..4 {
-                let direction: Vec<f64> =
-                    common::scrambled(x.len(), 30 + salt).into_iter().map(f64::from).collect();
+                let direction: Vec<f64> = crate::common::scrambled(x.len(), 30 + salt)
+                    .into_iter()
+                    .map(f64::from)
+                    .collect();
                 let shifted = |t: f64| -> Vec<f64> {
                     x.iter().zip(&direction).map(|(x, d)| x + t * d).collect()
                 };
@@ -345,7 +344,7 @@ fn no_weight_gradient_is_computed_while_sampling() {
 fn batch_norm_couples_the_chains_of_a_batch_and_frozen_norm_does_not() {
     for (norm, is_coupled) in [(Norm::Batch, true), (Norm::Frozen, false), (Norm::Group, false)] {
         let energy = JointEnergy::new(&network("wrn-10-1", norm, 1, [1, 8, 8]));
-        let mut x = common::scrambled(2 * 64, 1);
+        let mut x = crate::common::scrambled(2 * 64, 1);
         let gradient_of_first = |x: &[f32]| {
             let data = TensorData::new(x.to_vec(), [2, 1, 8, 8]);
             let x = Tensor::from_data(data, &device::cpu());

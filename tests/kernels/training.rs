@@ -1,11 +1,8 @@
 //! Training: what a step does, that it learns, resumes and survives divergence.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
-
-mod common;
 
 use std::{cell::Cell, collections::HashMap, path::Path};
 
-use common::{gpu, tiny_config, tiny_dataset};
+use crate::common::{gpu, tiny_config, tiny_dataset};
 use jempp::{
     checkpoint::Checkpoint,
     config::RunConfig,
@@ -97,7 +94,7 @@ fn a_few_images_are_learnt_by_heart_by_every_sampler_and_optimiser() {
 #[test]
 fn chains_are_written_back_only_to_their_slots() {
     let trainer = Trainer::new(tiny_config(), tiny_dataset(32), &device::cpu()).unwrap();
-    let chains = |trainer: &Trainer| common::values(trainer.buffer().chains());
+    let chains = |trainer: &Trainer| crate::common::values(trainer.buffer().chains());
     let before = chains(&trainer);
     let mut trainer = trainer;
     block_on(trainer.step()).unwrap();
@@ -122,7 +119,7 @@ fn check_that_a_diverged_step_changes_nothing(mut trainer: Trainer) {
     let state = |trainer: &Trainer| {
         (
             block_on(weights_of(trainer.network())),
-            common::values(trainer.buffer().chains()),
+            crate::common::values(trainer.buffer().chains()),
             trainer.counters().clone(),
         )
     };
@@ -406,19 +403,19 @@ fn a_training_step_on_a_gpu_gives_what_the_cpu_gives() {
     let on = |device| {
         let mut trainer = Trainer::new(tiny_config(), tiny_dataset(32), device).unwrap();
         let reports: Vec<_> = (0..2).map(|_| block_on(trainer.step()).unwrap()).collect();
-        (reports, common::values(trainer.buffer().chains()))
+        (reports, crate::common::values(trainer.buffer().chains()))
     };
     let ((on_gpu, chains_gpu), (on_cpu, chains_cpu)) = (on(&gpu), on(&device::cpu()));
     for (gpu, cpu) in on_gpu.iter().zip(&on_cpu) {
         assert!((gpu.loss - cpu.loss).abs() < 1e-3, "{} {}", gpu.loss, cpu.loss);
         assert!((gpu.gradient_norm - cpu.gradient_norm).abs() < 1e-3);
     }
-    assert!(common::max_difference(&chains_gpu, &chains_cpu) < 1e-3);
+    assert!(crate::common::max_difference(&chains_gpu, &chains_cpu) < 1e-3);
 }
 
 #[test]
 fn the_papers_network_takes_a_step() {
-    let values = common::scrambled(20 * 3 * 32 * 32, 3);
+    let values = crate::common::scrambled(20 * 3 * 32 * 32, 3);
     let names = (0..10).map(|class| class.to_string()).collect();
     let labels = (0..20).map(|item| item % 10).collect();
     let set = data::Dataset::from_floats(values, labels, [3, 32, 32], names);

@@ -1,10 +1,9 @@
 //! Every kernel against its CPU twin, on whatever adapter there is.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
-mod common;
-
+use crate::common::{
+    bytes, floats, gpu, groups, max_difference, poisoned, scrambled, values, written,
+};
 use burn::tensor::{Device, Tensor, TensorData};
-use common::{bytes, floats, gpu, groups, max_difference, poisoned, scrambled, values, written};
 use jempp::kernels::{
     self, ClassGaussians,
     reference::{self, DensityForm, NoiseKey, ProximalStep},
@@ -76,7 +75,7 @@ fn proximal_step_with_noise_equals_its_twin_up_to_rounding() {
 fn a_nan_stays_one_in_a_proximal_step_and_infinities_are_clamped() {
     let broken = [f32::NAN, -f32::NAN, f32::from_bits(0x7f80_0001), f32::INFINITY, -f32::INFINITY];
     let shape = [broken.len(), 1, 1, 2];
-    for device in common::devices() {
+    for device in crate::common::devices() {
         for (noise_std, radius, project) in [(0.0, 0.5, true), (1.0, 0.5, true), (0.0, 0.0, true)] {
             // Broken pixels with sound gradients, then the other way round.
             let sound = [0.25f32; 2 * 5];
@@ -325,8 +324,8 @@ fn typed_functions_give_the_same_on_gpu_and_cpu() {
     let cpu = jempp::device::cpu();
     let shape = [3, 1, 5, 7];
     let on = |device: &Device| {
-        let x = common::scrambled_tensor(shape, 1, device);
-        let gradient = common::scrambled_tensor(shape, 2, device);
+        let x = crate::common::scrambled_tensor(shape, 1, device);
+        let gradient = crate::common::scrambled_tensor(shape, 2, device);
         // A view with other strides: the kernel must not see the memory behind it.
         let gradient = gradient.swap_dims(2, 3).reshape([3, 1, 5, 7]).swap_dims(2, 3);
         let x = x.swap_dims(2, 3);

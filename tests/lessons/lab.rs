@@ -1,13 +1,7 @@
-//! The lab: its densities, what it measures, what it keeps when something is changed, and its window.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
-
-#[path = "../common/mod.rs"]
-mod common;
-mod window;
-
+//! The lab: its densities, what it measures, what it keeps when something is changed.
 use std::time::Duration;
 
-use common::max_difference;
+use crate::common::max_difference;
 use jempp::{
     config::{LabState, LabTarget, MAX_DABS, SamplerKind, ViewStart, ViewState},
     data::random_stream,

@@ -1,6 +1,4 @@
 //! The viewer's worker, with the real model on the CPU back end.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
-
 use std::{cell::RefCell, collections::VecDeque, sync::Arc, time::Duration};
 
 use jempp::{

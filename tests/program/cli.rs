@@ -1,9 +1,4 @@
 //! The program itself: its contract, and what it says to bad input.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
-
-mod common;
-#[path = "common/program.rs"]
-mod program;
 
 use std::{
     fs,
@@ -11,8 +6,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use crate::run::{QUICK, fails, succeeds, text};
 use flate2::{Compression, write::GzEncoder};
-use program::{QUICK, fails, succeeds, text};
 
 fn train(dir: &Path) -> PathBuf {
     let arguments: Vec<&str> =

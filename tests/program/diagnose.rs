@@ -1,13 +1,9 @@
 //! `jempp sample --diagnose` from end to end, and what it says to bad input.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
-
-#[path = "common/program.rs"]
-mod program;
 
 use std::{fs, path::Path};
 
+use crate::run::{QUICK, fails, succeeds};
 use jempp::diagnostics::{kolmogorov_smirnov, mean_and_std, nested_r_hat, report};
-use program::{QUICK, fails, succeeds};
 use serde_json::Value;
 
 const MODEL: [&str; 5] =

@@ -1,11 +1,8 @@
 //! `jempp eval` from end to end, and what it says to bad input.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
-
-#[path = "common/program.rs"]
-mod program;
 
 use std::{collections::HashSet, fs, path::Path};
 
+use crate::run::{QUICK, fails, succeeds};
 use jempp::{
     bundled,
     checkpoint::Checkpoint,
@@ -18,7 +15,6 @@ use jempp::{
     model::{Network, with_weights},
 };
 use pollster::block_on;
-use program::{QUICK, fails, succeeds};
 
 /// Little of every part, and the part that uses it; of all parts where there is none.
 const LITTLE: [(&str, &str); 12] = [

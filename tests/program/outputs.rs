@@ -1,9 +1,5 @@
 //! What the commands write: nothing is replaced unasked, what is there when a job is stopped is valid, and what is
 //! given on the command line is used.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
-
-#[path = "common/program.rs"]
-mod program;
 
 use std::{
     fs,
@@ -13,12 +9,12 @@ use std::{
     time::Duration,
 };
 
+use crate::run::{QUICK, fails, jempp, succeeds, text};
 use jempp::{
     bundled,
     eval::results::Results,
     results_folder::{Job, MADE_BY, MadeBy},
 };
-use program::{QUICK, fails, jempp, succeeds, text};
 use serde_json::Value;
 
 /// Two chains of points, three steps.

@@ -1,9 +1,4 @@
 //! Stopping, saving and owning a run: signals, kills, closed pipes, full disks, two owners.
-#![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
-
-#[path = "common/program.rs"]
-mod program;
 
 use std::{
     fs::{self, File},
@@ -14,8 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::run::{QUICK, fails, succeeds, text};
 use jempp::checkpoint::Checkpoint;
-use program::{QUICK, fails, succeeds, text};
 
 /// A hang shows after so long; nothing here takes a tenth of it.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -1,20 +1,16 @@
 //! Diagnostics of chains against ArviZ, cases by hand, and chains of which nothing can be said.
 //!
 //! `tests/arviz/golden.py` made `tests/arviz/golden.json`.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
-
-#[path = "common/uniforms.rs"]
-mod uniforms;
 
 use std::{collections::HashSet, fs, path::Path};
 
+use crate::uniforms::Uniforms;
 use jempp::diagnostics::{
     Diagnostic, DoesNotApply, applicability, autocorrelation, ess_bulk, ess_tail, integrated_time,
     joint_autocorrelation, kolmogorov_smirnov, mean_and_std, nested_r_hat, report, split_r_hat,
     switches,
 };
 use serde_json::Value;
-use uniforms::Uniforms;
 
 type Number = fn(&[Vec<f64>]) -> Result<f64, DoesNotApply>;
 

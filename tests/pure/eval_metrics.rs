@@ -1,13 +1,10 @@
 //! Numbers of an evaluation against scikit-learn and SciPy, and cases by hand.
 //!
 //! `tests/sklearn/golden.py` made `tests/sklearn/golden.json`.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
-
-#[path = "common/uniforms.rs"]
-mod uniforms;
 
 use std::{fs, path::Path};
 
+use crate::uniforms::Uniforms;
 use jempp::eval::{
     metrics::{
         Moments, Tally, auroc, bootstrap, bootstrap_distance, calibration, false_positives_at,
@@ -17,7 +14,6 @@ use jempp::eval::{
     results::{Estimate, Score},
 };
 use serde_json::Value;
-use uniforms::Uniforms;
 
 fn cases(name: &str) -> Vec<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sklearn/golden.json");

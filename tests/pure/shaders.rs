@@ -1,6 +1,4 @@
 //! Every shader is valid for the three native back ends and says what the Rust side says. No GPU.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
-
 use jempp::kernels::{KERNELS, Kernel, WORKGROUP_SIZE};
 use naga::{
     back::{hlsl, msl, spv},

@@ -1,6 +1,4 @@
 //! SVHN's MATLAB files, whole and damaged.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
-
 use std::{fs, io::Write, path::Path};
 
 use flate2::{Compression, write::ZlibEncoder};

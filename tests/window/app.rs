@@ -1,16 +1,12 @@
 //! The window, by its accessible labels, with a worker that plays a script.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
-#[path = "common/scripted.rs"]
-mod scripted;
-
+use crate::scripted::{self, Scripted};
 use egui_kittest::{Harness, kittest::Queryable};
 use jempp::{
     app::{App, Selection, Tab, Viewer},
     config::{SamplerKind, ViewStart, ViewState},
     worker::{Command, Event, TrainingNews, TrainingPoint},
 };
-use scripted::Scripted;
 
 /// A window of a size with its worker, the model loaded and the chains at their starts.
 struct Window {

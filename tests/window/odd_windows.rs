@@ -1,11 +1,8 @@
 //! Windows of every size, and links, lessons, names and files of strangers: nothing ends the window.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
-
-#[path = "common/scripted.rs"]
-mod scripted;
 
 use std::sync::Arc;
 
+use crate::scripted::{self, Scripted};
 use egui_kittest::{Harness, kittest::Queryable};
 use half::f16;
 use jempp::{
@@ -20,7 +17,6 @@ use jempp::{
 };
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use scripted::Scripted;
 
 /// Widths and heights, from nothing to more than a screen has. 440 × 300 and its like ended the window once.
 const SIZES: [[f32; 2]; 48] = [

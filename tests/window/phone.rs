@@ -1,10 +1,7 @@
 //! The window on a phone and in a frame of another page, by accessible labels, with a worker that plays
 //! a script.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
-#[path = "common/scripted.rs"]
-mod scripted;
-
+use crate::scripted::Scripted;
 use egui::accesskit;
 use egui_kittest::{Harness, kittest::Queryable};
 use jempp::{
@@ -12,7 +9,6 @@ use jempp::{
     config::{LaneConfig, SamplerKind, ViewState},
     worker::{Command, Event},
 };
-use scripted::Scripted;
 
 const TALL: [f32; 2] = [390.0, 844.0];
 const WIDE: [f32; 2] = [844.0, 390.0];

@@ -1,10 +1,7 @@
 //! Pictures of the window, compared with `tests/snapshots`. `UPDATE_SNAPSHOTS=1` takes them anew: look at
 //! them before you keep them.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
-#[path = "common/scripted.rs"]
-mod scripted;
-
+use crate::scripted::Scripted;
 use egui::Theme;
 use egui_kittest::{Harness, SnapshotOptions};
 use jempp::{
@@ -12,7 +9,6 @@ use jempp::{
     config::{RunConfig, SamplerKind, ViewState},
     worker::{Event, TrainingNews, TrainingPoint},
 };
-use scripted::Scripted;
 
 /// What memory is in use stands in the picture, and drivers draw the edges of letters differently.
 fn tolerance() -> SnapshotOptions {

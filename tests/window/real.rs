@@ -1,6 +1,4 @@
 //! The real window with the real worker on a virtual display: keys are pressed, pictures are taken.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
-
 use std::{
     io::{BufRead, BufReader},
     path::Path,

@@ -5,9 +5,6 @@
 //!
 //! * `JEMPP_MUTATIONS=100000` sets how many, `JEMPP_SEED=7` chooses others;
 //! * `JEMPP_MUTATION=checkpoint:812` runs that one alone, as a failure names it.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
-
-mod guard;
 mod mutate;
 mod targets;
 
@@ -15,17 +12,18 @@ use std::{
     fs,
     path::Path,
     sync::{
-        Mutex, PoisonError,
+        Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Instant,
 };
 
-use guard::{Counting, THREADS};
 use targets::{Input, TARGETS, Target};
 
-#[global_allocator]
-static COUNTING: Counting = Counting;
+use crate::{
+    alone,
+    guard::{self, THREADS},
+};
 
 /// How many mutations run when nobody says.
 const MUTATIONS: u64 = 20_000;
@@ -33,9 +31,6 @@ const MUTATIONS: u64 = 20_000;
 const SEED: u64 = 19;
 /// Failures after which there is no point in going on.
 const MOST_FAILURES: usize = 20;
-
-/// One test at a time, for all memory is counted.
-static ALONE: Mutex<()> = Mutex::new(());
 
 /// How a target fared.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,7 +41,7 @@ struct Tally {
 
 #[test]
 fn no_mutation_panics_hangs_or_takes_a_gibibyte() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     guard::begin();
     let (count, seed) = (number_of("JEMPP_MUTATIONS", MUTATIONS), number_of("JEMPP_SEED", SEED));
     let seeds = TARGETS.map(|target| seeds_of(&target));
@@ -109,7 +104,7 @@ fn no_mutation_panics_hangs_or_takes_a_gibibyte() {
 /// Of a target that refuses everything nothing would be learned.
 #[test]
 fn every_target_accepts_something() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     for target in TARGETS {
         let seeds = seeds_of(&target);
         let mutations = (0..200).map(|number| mutate::mutation(&target, &seeds, SEED, number));

@@ -85,8 +85,8 @@ fn a_pytorch_file_names_import_and_a_run_folder_opens() {
     let said = refused(dir, &sample.with("last.pt"));
     assert!(said.contains("jempp import"), "{said}");
     run_in(dir, "run", &super::inputs::run_file());
-    super::bounded::works(dir, &sample.with("run"));
+    crate::bounded::works(dir, &sample.with("run"));
     let resume =
         ["train", "--device", "cpu", "--resume", "run/checkpoint.safetensors", "--epochs", "2"];
-    super::bounded::works(dir, &resume);
+    crate::bounded::works(dir, &resume);
 }

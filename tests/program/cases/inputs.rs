@@ -27,7 +27,7 @@ use super::{
 
 /// A file that travels with these tests.
 pub fn input(name: &str) -> String {
-    format!("{}/tests/cases/inputs/{name}", env!("CARGO_MANIFEST_DIR"))
+    format!("{}/tests/program/cases/inputs/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
 /// An IDX file of `count` images of 28×28; `salt` tells one set from another.

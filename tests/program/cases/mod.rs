@@ -3,21 +3,12 @@
 //!
 //! Whatever is refused is refused in one line, with exit status 1 or 2, in seconds and in bounded memory, and
 //! nothing is left behind. These cases all failed once, or are of the kind of one that did.
-#![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
-
-#[path = "../common/bounded.rs"]
-mod bounded;
-#[path = "../common/checkpoint_file.rs"]
-mod checkpoint_file;
 mod checkpoints;
 mod data;
 mod inputs;
 mod options;
 mod pictures;
 mod streams;
-#[path = "../torch_file/mod.rs"]
-mod torch_file;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -25,7 +16,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bounded::{every, jempp, refused, refused_command};
+use crate::{
+    bounded::{self, every, jempp, refused, refused_command},
+    files::{checkpoint_file, torch_file},
+};
 use inputs::{idx_set, input, packed_file, wrong_paths};
 
 /// A command that takes the path of something, where `{}` stands.

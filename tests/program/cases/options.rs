@@ -162,7 +162,7 @@ fn fewer_epochs_than_are_done_change_nothing() {
     let before = config();
     let mut command =
         super::jempp(dir.path(), &words("train --device cpu --resume run --epochs 2"));
-    let ended = super::bounded::ended(&mut command);
+    let ended = crate::bounded::ended(&mut command);
     assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
     assert_eq!(config(), before);
     let said = format!("{}{}", ended.stdout, ended.stderr);

@@ -1,19 +1,13 @@
 //! What a checkpoint or a setting asks for is checked before it is believed: nothing panics, nothing is allocated in
 //! vain, and one line says what was wrong.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
-
-#[path = "checkpoints/any.rs"]
 mod any;
-mod common;
-#[path = "common/program.rs"]
-mod program;
-#[path = "checkpoints/settings.rs"]
 mod settings;
 
 use std::{collections::HashMap, fs, path::Path};
 
+use crate::common::{tiny_config, tiny_dataset};
+use crate::run::fails;
 use burn_pack::{Bytes, DType, Tensor, Writer};
-use common::{tiny_config, tiny_dataset};
 use jempp::{
     bundled::{BUNDLED_JUDGES, BUNDLED_MODELS},
     checkpoint::Checkpoint,
@@ -23,7 +17,6 @@ use jempp::{
     trainer::Trainer,
 };
 use pollster::block_on;
-use program::fails;
 
 /// A run of two steps.
 fn checkpoint() -> Checkpoint {

@@ -4,7 +4,7 @@ use std::fs;
 
 use jempp::config::RunConfig;
 
-use crate::program::{fails, succeeds};
+use crate::run::{fails, succeeds};
 
 #[test]
 fn a_wrong_setting_is_told_in_one_short_line() {

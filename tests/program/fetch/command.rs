@@ -6,7 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
-use crate::{
+use super::{
     names,
     server::{Reply, Server, nobody},
     sha256,

@@ -11,7 +11,7 @@ use std::{
 use flate2::{Compression, write::GzEncoder};
 use jempp::data::fetch::FetchOptions;
 
-use crate::{
+use super::{
     IMPATIENT, ONE_TRY, OPTIONS, gz, gzip_content, names, noise, plain, refused, run,
     server::{Reply, Server},
     source, tar_content, tar_gz,

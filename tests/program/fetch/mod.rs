@@ -1,9 +1,6 @@
 //! Downloads from servers that behave and servers that do not.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
-
 mod command;
 mod limits;
-#[path = "../common/server.rs"]
 mod server;
 mod tls;
 

@@ -1,6 +1,4 @@
 //! A small web server that misbehaves on demand.
-#![allow(clippy::unwrap_used, reason = "tests may")]
-
 use std::{
     collections::HashMap,
     io::{BufRead, BufReader, Write},

@@ -6,7 +6,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use crate::command::{one_line, program};
+use super::command::{one_line, program};
 
 /// Serves one file over TLS, with a certificate of its own.
 const SERVER: &str = r#"

@@ -2,7 +2,8 @@
 
 use std::{fs, path::Path};
 
-use super::{config, load, mark, program::fails, refused, twice, write_set};
+use super::{config, load, mark, refused, twice, write_set};
+use crate::run::fails;
 use jempp::data;
 
 fn ten(dir: &Path, mark: u8) {

@@ -2,7 +2,8 @@
 
 use std::{fs, path::Path};
 
-use super::{config, gz, idx_file, load, program::succeeds, refused, twice, write_set};
+use super::{config, gz, idx_file, load, refused, twice, write_set};
+use crate::run::succeeds;
 use jempp::data;
 
 const IMAGES: &str = "train-images-idx3-ubyte";

@@ -8,10 +8,8 @@ use jempp::{
     eval::results::Results,
 };
 
-use super::{
-    idx_file,
-    program::{fails, succeeds},
-};
+use super::idx_file;
+use crate::run::{fails, succeeds};
 
 fn picture(path: &Path, level: u8) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();

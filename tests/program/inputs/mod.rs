@@ -1,16 +1,8 @@
 //! What people's own data and pictures are read as, what is refused, and what is said of it.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
-#[path = "common/program.rs"]
-mod program;
-
-#[path = "inputs/folders.rs"]
 mod folders;
-#[path = "inputs/idx.rs"]
 mod idx;
-#[path = "inputs/loose.rs"]
 mod loose;
-#[path = "inputs/pictures.rs"]
 mod pictures;
 
 use std::{fs, io::Write, path::Path};

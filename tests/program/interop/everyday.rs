@@ -4,7 +4,7 @@ use std::{fs, process::Command};
 
 use jempp::interop::Reading;
 
-use crate::{
+use super::{
     import,
     refusals::refused,
     torch_file::{self, dict, state_dict, text, with_tensors},

@@ -2,14 +2,8 @@
 //!
 //! `tests/pytorch/check.py` made the small cases in `tests/pytorch/golden` and, where there is a torch,
 //! runs these tests on larger ones.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
-
-#[path = "../common/mod.rs"]
-mod common;
 mod everyday;
 mod refusals;
-#[path = "../torch_file/mod.rs"]
-mod torch_file;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,8 +12,11 @@ use std::{
     process::Command,
 };
 
+use crate::{
+    common::{devices, max_abs, max_difference, scrambled, values},
+    files::torch_file,
+};
 use burn::tensor::{Device, Tensor, TensorData};
-use common::{devices, max_abs, max_difference, scrambled, values};
 use jempp::{
     checkpoint::Checkpoint,
     config::{ModelConfig, Norm, StartKind},

@@ -9,7 +9,7 @@ use jempp::{
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::{golden, import, torch_file, wrn_10_1};
+use super::{golden, import, torch_file, wrn_10_1};
 
 /// Runs the program on a file that it must refuse, in one line, writing nothing: that line.
 pub fn refused(file: &[u8], more: &[&str]) -> String {

@@ -2,11 +2,6 @@
 //! what goes on ends where it would have ended.
 //!
 //! `JEMPP_KILLS=60` kills as often; `JEMPP_SEED=7` chooses other moments.
-#![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
-
-#[path = "../common/bounded.rs"]
-mod bounded;
 mod resumed;
 mod signals;
 mod surroundings;
@@ -19,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bounded::jempp;
+use crate::bounded::{self, jempp};
 use ciborium::Value as Cbor;
 use jempp::checkpoint::Checkpoint;
 use safetensors::SafeTensors;

@@ -73,7 +73,7 @@ fn a_full_disk_is_one_line_and_the_checkpoint_stays_whole() {
 fn a_run_folder_that_goes_is_one_line() {
     let dir = tempfile::tempdir().unwrap();
     let mut command = begin(dir.path(), "--epochs 100000 --set training.checkpoint_every_secs=0");
-    let running = super::bounded::Started::new(&mut command);
+    let running = crate::bounded::Started::new(&mut command);
     super::wait_for_steps(&dir.path().join("run"), 3);
     fs::rename(dir.path().join("run"), dir.path().join("moved")).unwrap();
     let said = running.wait().refusal().to_string();
@@ -92,7 +92,7 @@ fn modes(folder: &Path) -> Vec<(PathBuf, u32)> {
 fn files_are_as_private_as_the_mask_says() {
     for (mask, allowed) in [("077", 0o700), ("027", 0o750), ("022", 0o755)] {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("small.pt"), include_bytes!("../pytorch/golden/none.pt"))
+        fs::write(dir.path().join("small.pt"), include_bytes!("../../pytorch/golden/none.pt"))
             .unwrap();
         for command in [
             begin(dir.path(), ONE),

@@ -22,9 +22,8 @@ use jempp::{
 };
 use pollster::block_on;
 
-use super::{
-    checkpoint_file::CheckpointFile, choices::Choices, structure::change, viewer, with_folder,
-};
+use super::{choices::Choices, structure::change, viewer, with_folder};
+use crate::files::checkpoint_file::CheckpointFile;
 
 /// A checkpoint with up to four changes, and then what a command does with it.
 pub fn checkpoint(bytes: &[u8]) -> bool {

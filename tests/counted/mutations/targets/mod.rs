@@ -6,8 +6,6 @@
 #![allow(dead_code, clippy::unwrap_used, reason = "a fuzz target uses its own part")]
 
 mod checkpoint;
-#[path = "../../common/checkpoint_file.rs"]
-mod checkpoint_file;
 pub mod choices;
 mod files;
 mod pytorch;

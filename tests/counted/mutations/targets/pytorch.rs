@@ -8,9 +8,7 @@ use jempp::{
 };
 
 use super::{choices::Choices, with_folder};
-
-#[path = "../../torch_file/mod.rs"]
-mod old;
+use crate::files::torch_file as old;
 
 /// How much of a file holds the pickle, and how much its list of entries at the end.
 const HEAD: usize = 12 << 10;
@@ -42,8 +40,8 @@ pub fn pytorch(bytes: &[u8]) -> bool {
 fn bases() -> &'static [Vec<u8>] {
     static BASES: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
     BASES.get_or_init(|| {
-        let plain = include_bytes!("../../pytorch/golden/none.pt");
-        let batch_norm = include_bytes!("../../pytorch/golden/batch.pt");
+        let plain = include_bytes!("../../../pytorch/golden/none.pt");
+        let batch_norm = include_bytes!("../../../pytorch/golden/batch.pt");
         vec![plain.to_vec(), batch_norm.to_vec(), old::checkpoint(&tensors())]
     })
 }

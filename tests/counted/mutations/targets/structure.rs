@@ -4,10 +4,8 @@ use jempp::config::SECTIONS;
 use serde_json::{Value, json};
 use toml::Value as Toml;
 
-use super::{
-    checkpoint_file::{CheckpointFile, Entry},
-    choices::Choices,
-};
+use super::choices::Choices;
+use crate::files::checkpoint_file::{CheckpointFile, Entry};
 
 /// Numbers that programs trip over.
 const NUMBERS: [i64; 12] =

@@ -1,5 +1,5 @@
-//! What every mutation is held to: no panic, an end within seconds, bounded memory. Whoever breaks it is named
-//! with the input, even where the process does not survive.
+//! Counts the memory of the process, and watches mutations: no panic, an end within seconds, bounded memory. An
+//! input that breaks this is named and kept, even where the process does not survive.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -103,6 +103,14 @@ fn grow(size: usize) {
 /// The most mebibytes that were held at once.
 pub fn peak_mib() -> usize {
     PEAK_BYTES.load(Ordering::Relaxed) >> 20
+}
+
+/// What `work` gives, and the most bytes that were live beyond those before it.
+pub fn peak_bytes_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let before = LIVE_BYTES.load(Ordering::Relaxed);
+    PEAK_BYTES.store(before, Ordering::Relaxed);
+    let result = work();
+    (result, PEAK_BYTES.load(Ordering::Relaxed) - before)
 }
 
 /// Begins to watch: panics are noted instead of printed, and a mutation without end ends the process.

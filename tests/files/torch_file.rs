@@ -1,6 +1,4 @@
 //! Files of `torch.save` by hand, in the form of PyTorch before 1.6: five pickles, then the storages.
-#![allow(clippy::unwrap_used, reason = "tests may")]
-
 /// A tensor to be written, every byte of it the same.
 #[derive(Clone, Debug)]
 pub struct Tensor {

@@ -7,10 +7,8 @@ use jempp::{
 };
 use pollster::block_on;
 
-use super::{
-    at, common::max_difference, confidences, lab, lab_of, later_half, mean, run, share_outside,
-    state, variation,
-};
+use super::{at, confidences, lab, lab_of, later_half, mean, run, share_outside, state, variation};
+use crate::common::max_difference;
 
 #[test]
 fn lesson_1_both_networks_tell_the_classes_apart_but_one_knows_where_data_is() {
@@ -222,7 +220,7 @@ fn lesson_6_diagnostics_see_what_chains_have_found_and_no_more() {
     assert!(one_of_eight.2 > 0.8);
 }
 
-// That a true inner loop does the same: tests/sampler.rs.
+// That a true inner loop does the same: tests/kernels/sampler.rs.
 #[test]
 fn lesson_7_inner_steps_through_an_affine_layer_are_one_step() {
     let mut affine = lab(7, 1);

@@ -44,7 +44,7 @@ fn lesson_5_garments_from_class_centres_end_lower_than_from_noise() {
     assert!(centres > noise + 0.2, "{noise} {centres}");
 }
 
-// That a true inner loop does the same: tests/sampler.rs.
+// That a true inner loop does the same: tests/kernels/sampler.rs.
 #[test]
 fn lesson_7_ten_inner_steps_with_images_are_one_ten_times_as_long() {
     let viewer = play(state(7, 3));
