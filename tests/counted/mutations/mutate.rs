@@ -4,7 +4,7 @@ use jempp::config::{SECTIONS, ViewConfig};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::targets::{Input, Target, choices::Choices};
+use super::targets::{Input, Target, choices::Choices};
 
 /// A word in the generator's key that no stream of the program has there.
 const STREAM: u32 = 0x4d55_5441;
