@@ -15,10 +15,10 @@ pub use readback::{Arrived, ReadError, Readable, read};
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
     /// `gpu` was asked for where there is none.
-    #[error("--device gpu: no hardware GPU found. There is: {0}")]
+    #[error("no hardware GPU found. There is: {0}")]
     NoGpu(String),
     /// No adapter of that name or index.
-    #[error("--device {asked}: no such adapter. There is: {available}")]
+    #[error("no such adapter: `{asked}`. There is: {available}")]
     Unknown {
         /// The name or index that was asked for.
         asked: String,

@@ -193,3 +193,23 @@ impl Energy for AnalyticEnergy {
         EnergyGradient { energy, gradient, logits: None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::{self, read_now};
+
+    #[test]
+    fn host_and_device_give_logits_the_same_energy() {
+        let rows = [[0.5f32, -2.0, 3.0], [80.0, 80.0, -80.0], [-1e3, -1e3, -1e3]];
+        let logits = Tensor::<2>::from_floats(rows, &device::cpu());
+        let found = read_now(energy_of_logits(logits)).unwrap();
+        for (found, row) in found.into_iter().zip(rows) {
+            let expected: f32 = energy_of_row(&row);
+            assert!((found - expected).abs() <= 1e-6 * expected.abs(), "{found} {expected}");
+            let total: f64 = row.iter().map(|&logit| f64::from(logit + expected).exp()).sum();
+            assert!((total.ln()).abs() < 1e-4, "p(x) falls as the energy rises");
+        }
+        assert_eq!(log_density(2.0), -2.0);
+    }
+}

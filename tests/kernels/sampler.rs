@@ -12,6 +12,7 @@ use jempp::{
     kernels::{self, reference::NoiseKey},
     model::{Network, weights_of},
     sampler::{ChainState, Sampler, inverse_temperature},
+    streams,
 };
 use pollster::block_on;
 
@@ -196,6 +197,27 @@ fn chain_stays_in_box() {
     }
     let sgld = Sampler::Sgld { step_size: 1.0, noise_std: 0.5 };
     assert!(run(sgld, x, &energy, 20).iter().any(|value| value.abs() > 1.0), "SGLD has no box");
+}
+
+#[test]
+fn a_chain_counts_its_steps_in_one_word_of_its_noise() {
+    let first = streams::training_chain(7, 5, 2).unwrap();
+    let energy = Quadratic { stiffness: 1.0 };
+    for sampler in [
+        Sampler::Sgld { step_size: 0.1, noise_std: 0.1 },
+        Sampler::ProximalSgld { step_size: 0.1, noise_std: 0.1, proximal_radius: 1.0 },
+        Sampler::Pyld {
+            num_inner_steps: 3,
+            inner_step_size: 0.1,
+            noise_std: 0.1,
+            proximal_radius: 1.0,
+        },
+        Sampler::Mala { step_size: 0.1, noise_std: 0.1 },
+    ] {
+        let x = Tensor::zeros([2, 1, 2, 2], &device::cpu());
+        let (state, _) = sampler.run(ChainState { x, noise: first }, &energy, 9);
+        assert_eq!(state.noise, NoiseKey { step: first.step + 9, ..first }, "{sampler:?}");
+    }
 }
 
 #[test]

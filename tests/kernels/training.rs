@@ -10,7 +10,7 @@ use jempp::{
     device::{self, ComputeDevice},
     divergence::Divergence,
     model::{Network, WeightsError, weights_of, with_weights},
-    trainer::Trainer,
+    trainer::{StepError, Trainer},
     worker::{self, JobError, TrainingEvent},
 };
 use pollster::block_on;
@@ -126,7 +126,11 @@ fn check_that_a_diverged_step_changes_nothing(mut trainer: Trainer) {
     };
     let before = state(&trainer);
     let error = block_on(trainer.step()).unwrap_err();
-    assert!(matches!(error, Divergence::PastBound { what: "energy_data", .. }), "{error}");
+    let StepError::Diverged(divergence) = error else { panic!("{error}") };
+    assert!(
+        matches!(divergence, Divergence::PastBound { what: "energy_data", .. }),
+        "{divergence}"
+    );
     assert!(error.to_string().contains("is past its bound 1.000e-3"), "{error}");
     assert_eq!(state(&trainer), before);
 }

@@ -180,8 +180,8 @@ fn the_same_seed_gives_the_same_chains_and_rules_share_it() {
     let mut two =
         lab("lab.target=funnel&lab.num_chains=40&lab.seed=4&lab2.sampler.proximal_radius=20");
     for _ in 0..10 {
-        block_on(one.advance());
-        block_on(two.advance());
+        block_on(one.advance()).unwrap();
+        block_on(two.advance()).unwrap();
     }
     let (one, two) = (one.frame(), two.frame());
     assert_eq!(one.lanes[0].x, two.lanes[0].x);
