@@ -30,7 +30,7 @@ use std::path::PathBuf;
 use crate::{
     assets::AssetError, checkpoint::CheckpointError, config::ConfigError, data::DataError,
     divergence::Divergence, picture::PictureError, run_folder::RunFolderError,
-    trainer::TrainerError,
+    sampling::SamplingError, trainer::TrainerError,
 };
 
 pub use message::*;
@@ -56,6 +56,9 @@ pub enum JobError {
     /// The run's parts.
     #[error(transparent)]
     Trainer(#[from] TrainerError),
+    /// Chains that cannot be sampled.
+    #[error(transparent)]
+    Sampling(#[from] SamplingError),
     /// The run folder.
     #[error(transparent)]
     RunFolder(#[from] RunFolderError),
