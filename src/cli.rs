@@ -1,7 +1,6 @@
 //! The commands of the program, one thin function each.
 
 mod bench;
-mod diagnosis;
 mod eval;
 mod fetch;
 mod interop;

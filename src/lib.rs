@@ -3,7 +3,7 @@
 //! A map of the house, arrows pointing one way:
 //! `main → {cli, web} → app → worker → trainer → {objective, sampler, replay_buffer, data, eval} → energy →
 //! {model, kernels}`, `cli → interop → {checkpoint, replay_buffer, data, class_centers, model}`, and `cli → eval::evaluate →
-//! {sampling, sampler, replay_buffer, data, energy}`: what is measured while a model is trained and what is measured of it
+//! {starts, sampler, replay_buffer, data, energy}`: what is measured while a model is trained and what is measured of it
 //! afterwards share one room and its numbers.
 
 pub mod app;
@@ -13,11 +13,15 @@ pub mod bench;
 #[cfg(target_arch = "wasm32")]
 mod browser;
 pub mod bundled;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod chains;
 pub mod checkpoint;
 pub mod class_centers;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod cli;
 pub mod config;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod convergence;
 pub mod data;
 pub mod device;
 pub mod diagnostics;
@@ -42,11 +46,11 @@ pub mod replay_buffer;
 pub mod results_folder;
 pub mod run_folder;
 pub mod sampler;
-pub mod sampling;
 #[cfg_attr(target_arch = "wasm32", allow(dead_code, unused_imports, unused_macros))]
 mod say;
 #[cfg(not(target_arch = "wasm32"))]
 mod signals;
+pub mod starts;
 pub mod trainer;
 #[cfg(target_arch = "wasm32")]
 pub mod web;

@@ -10,13 +10,13 @@ use burn::tensor::Device;
 use super::{
     EvalError, EvalFiles, EvalRequest, Part,
     attack::{self, Refinement},
+    image_quality::{self, Judge},
     metrics::{self, calibration, mean, proportion},
     ood::{OodImages, ood},
     page::{self, Picture},
     pictures::{self, NUM_SHOWN},
     request::{check, read_results},
     results::{Classification, DataInfo, FORMAT, ModelInfo, Results},
-    samples::{self, Judge},
     subject::Subject,
 };
 use crate::{
@@ -208,10 +208,10 @@ impl<'a> Job<'a> {
             false => None,
         };
         if is_asked(Part::Samples) && judge.is_none() {
-            leave_out(Part::Samples, samples::no_judge(checkpoint))?;
+            leave_out(Part::Samples, image_quality::no_judge(checkpoint))?;
         }
         if judge.is_some() {
-            samples::check(&config.eval, &splits)?;
+            image_quality::check(&config.eval, &splits)?;
         }
         let ood = match is_asked(Part::Ood) {
             true => Some(OodImages::new(config, &splits.test, &request.ood, request.seed)?),
@@ -355,8 +355,9 @@ impl<'a> Job<'a> {
             }
             Part::Samples => {
                 let Some(judge) = self.judge.take() else { return Ok(pictures) };
-                progress.begin(part.name(), samples::num_steps(self.checkpoint, config, test));
-                let (found, grid) = samples::samples(
+                progress
+                    .begin(part.name(), image_quality::num_steps(self.checkpoint, config, test));
+                let (found, grid) = image_quality::samples(
                     &judge,
                     self.checkpoint,
                     &self.splits,

@@ -5,6 +5,8 @@ mod attack;
 #[cfg(not(target_arch = "wasm32"))]
 mod error;
 #[cfg(not(target_arch = "wasm32"))]
+mod image_quality;
+#[cfg(not(target_arch = "wasm32"))]
 mod job;
 pub mod metrics;
 #[cfg(not(target_arch = "wasm32"))]
@@ -16,8 +18,6 @@ mod pictures;
 #[cfg(not(target_arch = "wasm32"))]
 mod request;
 pub mod results;
-#[cfg(not(target_arch = "wasm32"))]
-mod samples;
 #[cfg(not(target_arch = "wasm32"))]
 mod subject;
 

@@ -10,7 +10,7 @@ use crate::{
     energy::{Energy, JointEnergy},
     kernels::{chain_summary, index_tensor},
     model::Pass,
-    sampling::{check_memory, network_of},
+    starts::{check_memory, network_of},
 };
 
 /// What takes a logit out of a log_sum_exp.

@@ -10,13 +10,14 @@ use std::{
 
 use jempp::{
     bundled,
+    chains::{SampleRequest, sample},
     checkpoint::Checkpoint,
     config::{RunConfig, StartKind},
     data::Dataset,
     device::{self, ComputeDevice},
     interop,
     results_folder::{Destination, Job, MadeBy},
-    sampling::{SampleRequest, SampleStart, sample},
+    starts::SampleStart,
     trainer::Trainer,
     worker::{self, TrainingEvent},
 };

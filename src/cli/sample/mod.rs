@@ -1,28 +1,32 @@
 //! `jempp sample`.
 
+mod diagnosis;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure};
 use clap::Args;
 
 use super::{
-    device_row, diagnosis, open_device,
+    device_row, open_device,
     opening::{self, OutArgs, command},
     say_opening, settings,
     steps::Steps,
 };
 use crate::{
     bundled::{self, BUNDLED_MODELS, BundledModel},
+    chains::{self, SampleRequest},
     checkpoint::Checkpoint,
     config::{RunConfig, SamplerConfig, SamplerKind, StartKind},
+    convergence::DiagnoseRequest,
     data,
     device::ComputeDevice,
     eval::results::{is_weak_judge, weak_judge},
     files::sha256,
     results_folder::{Job, MadeBy},
-    sampling::{self, SampleRequest, SampleStart, diagnose::DiagnoseRequest},
     say::{complain, say},
     signals,
+    starts::SampleStart,
 };
 
 const DEFAULT_SAMPLES: &str = "runs/samples";
@@ -289,7 +293,7 @@ fn sample(
     let mut steps = Steps::new();
     let mut report = |part, done, total| steps.show(part, done, total);
     let sampled =
-        sampling::sample(checkpoint, request, &device.device, &signals::is_requested, &mut report)?;
+        chains::sample(checkpoint, request, &device.device, &signals::is_requested, &mut report)?;
     steps.clear();
     if sampled.is_complete {
         signals::work_is_done();

@@ -14,13 +14,14 @@ use super::{
     summaries::{Seen, Summaries},
 };
 use crate::{
+    chains::Report,
     data::{self, Dataset, spread},
     device,
     diagnostics::{DoesNotApply, KolmogorovSmirnov, kolmogorov_smirnov, mean_and_std},
     energy::{Energy, JointEnergy},
     kernels::{self, reference::NoiseKey},
     sampler::{ChainState, Sampler},
-    sampling::{NOISE_STREAM, Report},
+    starts::NOISE_STREAM,
     worker::JobError,
 };
 

@@ -3,7 +3,7 @@
 use crate::{
     checkpoint::Checkpoint,
     class_centers::{ClassCentersError, MeanAxes},
-    sampling::{distances, probabilities},
+    starts::{distances, probabilities},
 };
 
 /// Of the class means.

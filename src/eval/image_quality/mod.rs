@@ -3,7 +3,7 @@
 //! The Fréchet distance and the score are those of Heusel et al. (arXiv:1706.08500) and Salimans et al.
 //! (arXiv:1606.03498) in other features: compare them with the floor beside them and with nothing else.
 
-mod chains;
+mod generated;
 
 use std::path::PathBuf;
 
@@ -119,7 +119,7 @@ impl Judged {
 
 /// How many times [`samples`] reports progress.
 pub(super) fn num_steps(checkpoint: &Checkpoint, config: &EvalConfig, test: &Dataset) -> usize {
-    chains::num_batches(checkpoint, set_size(config, test)) * config.sample_steps + 4
+    generated::num_batches(checkpoint, set_size(config, test)) * config.sample_steps + 4
 }
 
 /// Images of each set: as many of one as of another, for distances shrink with their number.
@@ -174,9 +174,9 @@ pub(super) fn samples(
     let (train, num_classes) = (&splits.train, checkpoint.class_names.len());
     let count = set_size(config, &splits.test);
     let mut sets = vec![test_images(&splits.test, count)];
-    sets.push(chains::fresh(checkpoint, config, count, judge.subject.device(), seed, progress)?);
+    sets.push(generated::fresh(checkpoint, config, count, judge.subject.device(), seed, progress)?);
     let least = least(config, num_classes);
-    match chains::of_buffer(checkpoint, count, least) {
+    match generated::of_buffer(checkpoint, count, least) {
         Ok(set) => sets.extend(set),
         Err(found) => left_out.push((
             "replay buffer".into(),

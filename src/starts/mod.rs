@@ -1,15 +1,6 @@
-//! Sampling: where chains start, the network they follow, and the job that makes pictures and numbers of
-//! them.
+//! Where chains start, and the network they follow.
 
-#[cfg(not(target_arch = "wasm32"))]
-pub mod diagnose;
-#[cfg(not(target_arch = "wasm32"))]
-mod film;
-#[cfg(not(target_arch = "wasm32"))]
-mod job;
 mod summaries;
-#[cfg(not(target_arch = "wasm32"))]
-mod table;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -28,8 +19,6 @@ use crate::{
     worker::JobError,
 };
 
-#[cfg(not(target_arch = "wasm32"))]
-pub use job::{DiagnosisFiles, Report, SampleRequest, Sampled, sample};
 pub(crate) use summaries::{distances, probabilities};
 
 /// Philox stream of a chain's noise.

@@ -1,5 +1,8 @@
 //! The sampling job: chains from a checkpoint, as pictures and numbers.
 
+mod film;
+mod table;
+
 use std::{path::PathBuf, time::Instant};
 
 use burn::{
@@ -7,15 +10,9 @@ use burn::{
     tensor::{Device, Tensor, Transaction, activation::softmax},
 };
 
-use super::{
-    NOISE_STREAM, SampleStart, check_memory,
-    diagnose::{DiagnoseRequest, Diagnosis, Recorder, Run, Seen},
-    film::{self, Film},
-    network_of, starts,
-    table::Table,
-};
 use crate::{
     checkpoint::Checkpoint,
+    convergence::{DiagnoseRequest, Diagnosis, Recorder, Run, Seen},
     energy::JointEnergy,
     files::write_atomically,
     kernels::{index_tensor, reference::NoiseKey},
@@ -23,8 +20,11 @@ use crate::{
     picture,
     results_folder::{Destination, MadeBy, ResultsError},
     sampler::{ChainState, Sampler, StepInfo},
+    starts::{NOISE_STREAM, SampleStart, check_memory, network_of, starts},
     worker::JobError,
 };
+use film::Film;
+pub(crate) use table::Table;
 
 /// The last three stand empty where there is no MALA or no judge.
 const TRACE_COLUMNS: &str = "step,chain,class,energy,gradient_norm,clamp_rate,saturation,\

@@ -13,7 +13,7 @@ use crate::{
     kernels::reference::NoiseKey,
     replay_buffer::{Start, class_of_slot},
     sampler::{ChainState, Sampler},
-    sampling::{NOISE_STREAM, START_STREAM, network_of},
+    starts::{NOISE_STREAM, START_STREAM, network_of},
 };
 
 /// Batches in which fresh chains run, as many chains at once as in training.

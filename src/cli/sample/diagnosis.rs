@@ -1,10 +1,8 @@
 //! What `jempp sample --diagnose` says on the terminal.
 
 use crate::{
+    convergence::{Diagnosis, Distance, Numbers, ShortRun, Spread, SummaryEnds, Superchains},
     diagnostics::{Diagnostic, DoesNotApply},
-    sampling::diagnose::{
-        Diagnosis, Distance, Numbers, ShortRun, Spread, SummaryEnds, Superchains,
-    },
     say::say,
 };
 

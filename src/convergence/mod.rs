@@ -13,8 +13,8 @@ use std::{collections::BTreeSet, path::PathBuf};
 use burn::tensor::{Tensor, Transaction};
 use pollster::block_on;
 
-use super::{Report, SampleRequest, table::Table};
 use crate::{
+    chains::{Report, SampleRequest, Table},
     checkpoint::Checkpoint,
     class_centers::ClassCentersError,
     config::{Norm, SamplerConfig, StepSchedule},
@@ -70,7 +70,7 @@ impl DiagnoseRequest {
     /// # Errors
     /// Too few chains or draws; chains of a class that cannot be shared out among starts; a short run that
     /// is not short.
-    pub(super) fn check(&self, num_chains: usize, request: &SampleRequest) -> Result<(), JobError> {
+    pub(crate) fn check(&self, num_chains: usize, request: &SampleRequest) -> Result<(), JobError> {
         let num_draws = request.num_steps.saturating_sub(self.warmup(request.num_steps));
         let wrong = if num_chains < 2 {
             "--diagnose compares chains: sample at least 2, with --per-class or more classes".into()
@@ -101,12 +101,12 @@ impl DiagnoseRequest {
 }
 
 /// What a sampling job is about.
-pub(super) struct Run<'a> {
-    pub(super) checkpoint: &'a Checkpoint,
-    pub(super) request: &'a SampleRequest,
-    pub(super) network: &'a Network,
+pub(crate) struct Run<'a> {
+    pub(crate) checkpoint: &'a Checkpoint,
+    pub(crate) request: &'a SampleRequest,
+    pub(crate) network: &'a Network,
     /// The class of each chain.
-    pub(super) labels: &'a [u32],
+    pub(crate) labels: &'a [u32],
 }
 
 impl Run<'_> {
@@ -138,7 +138,7 @@ impl Run<'_> {
 }
 
 /// Collects draws while the chains run, and writes them down.
-pub(super) struct Recorder {
+pub(crate) struct Recorder {
     request: DiagnoseRequest,
     warmup: usize,
     num_steps: usize,
@@ -169,7 +169,7 @@ impl Recorder {
     ///
     /// # Errors
     /// Class means without principal axes, a file that cannot be written.
-    pub(super) fn new(
+    pub(crate) fn new(
         run: &Run,
         request: &DiagnoseRequest,
         start: Tensor<4>,
@@ -216,7 +216,7 @@ impl Recorder {
     ///
     /// # Errors
     /// The draws cannot be written.
-    pub(super) fn see(
+    pub(crate) fn see(
         &mut self,
         step: usize,
         sampler: Option<&Sampler>,
@@ -266,7 +266,7 @@ impl Recorder {
     ///
     /// # Errors
     /// It cannot be written.
-    pub(super) fn stop(self) -> Result<PathBuf, ResultsError> {
+    pub(crate) fn stop(self) -> Result<PathBuf, ResultsError> {
         self.table.finish()
     }
 
@@ -274,7 +274,7 @@ impl Recorder {
     ///
     /// # Errors
     /// The short run cannot be made, the draws cannot be written.
-    pub(super) fn finish(
+    pub(crate) fn finish(
         self,
         run: &Run,
         energy: &JointEnergy,
