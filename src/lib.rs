@@ -39,6 +39,7 @@ pub mod model;
 pub mod objective;
 mod optimizer;
 pub mod picture;
+pub mod principal_axes;
 #[cfg(not(target_arch = "wasm32"))]
 mod progress;
 pub mod replay_buffer;

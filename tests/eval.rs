@@ -15,7 +15,6 @@ use jempp::{
         self,
         results::{BallNorm, Defence, Results, Score},
     },
-    model::{Network, with_weights},
 };
 use pollster::block_on;
 use program::{QUICK, fails, succeeds};
@@ -67,9 +66,7 @@ fn everything_is_measured_and_comes_again() {
 
     // As the trainer measures it.
     let packed = bundled::BUNDLED_MODELS[0].load().unwrap();
-    let network =
-        Network::new(&packed.config.model, packed.input_shape, 10, 0, &device::cpu()).unwrap();
-    let network = with_weights(network, packed.weights).unwrap();
+    let network = packed.network(&device::cpu()).unwrap();
     let test = data::load(&RunConfig::default().data, 0).unwrap().test;
     let plain = block_on(eval::accuracy(&network, &test, &device::cpu()));
     let accuracy = found.accuracy.as_ref().unwrap();

@@ -1,304 +1,270 @@
-//! The sampling job: chains from a checkpoint, as pictures and numbers.
+//! Runs of Langevin chains from a checkpoint, one step at a time.
+//!
+//! A [`ChainRun`] is an iterator over [`ChainStep`]s: the chains at their starts, after one step, and so on to the end.
+//! It keeps the chains' present state alone, so that memory does not grow with the number of steps. What becomes of the
+//! numbers is the caller's: `jempp sample` writes them to files, [`crate::convergence`] diagnoses them.
 
-mod film;
-mod table;
+mod error;
+mod step;
 
-use std::{path::PathBuf, time::Instant};
+use std::{collections::BTreeSet, time::Instant};
 
 use burn::{
     module::Module,
-    tensor::{Device, Tensor, Transaction, activation::softmax},
+    tensor::{Device, Tensor},
 };
 
 use crate::{
     checkpoint::Checkpoint,
-    convergence::{DiagnoseRequest, Diagnosis, Recorder, Run, Seen},
+    config::StartKind,
     energy::JointEnergy,
-    files::write_atomically,
     kernels::{index_tensor, reference::NoiseKey},
     model::Network,
-    picture,
-    results_folder::{Destination, MadeBy, ResultsError},
-    sampler::{ChainState, Sampler, StepInfo},
-    starts::{NOISE_STREAM, SampleStart, check_memory, network_of, starts},
-    worker::JobError,
+    sampler::{ChainState, Sampler},
+    starts::{NOISE_STREAM, SampleStart, starts},
 };
-use film::Film;
-pub(crate) use table::Table;
+use step::{Columns, Wanted};
 
-/// The last three stand empty where there is no MALA or no judge.
-const TRACE_COLUMNS: &str = "step,chain,class,energy,gradient_norm,clamp_rate,saturation,\
-                             acceptance_probability,judged_class,judged_confidence";
+pub use error::ChainError;
+pub use step::{ChainStep, Judged};
 
-/// What to sample.
-#[derive(Clone, Debug)]
-pub struct SampleRequest {
-    /// Starts.
+/// Which chains to run, and how far. The sampler is the one in the checkpoint's configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChainSettings {
+    /// Where the chains start.
     pub start: SampleStart,
-    /// Classes, one row each; all if empty.
+    /// The classes whose chains run, in this order; all classes if empty.
     pub classes: Vec<u32>,
-    /// Chains per class.
+    /// Chains of each class.
     pub per_class: usize,
-    /// Steps per chain.
+    /// Chains that leave each start, one after another in a class; divides `per_class`.
+    pub chains_per_start: usize,
+    /// Steps of each chain.
     pub num_steps: usize,
     /// Whether the chain of class y follows p(x|y) instead of p(x).
     pub is_conditional: bool,
-    /// Seed of starts and noise.
+    /// Seed of starts and noise: the same seed gives the same chains.
     pub seed: u64,
-    /// Most frames in the animation, at least 2: where the chains start and where they end.
-    pub max_frames: usize,
-    /// Another classifier, which says at every step what it sees in each chain.
-    pub judge: Option<Checkpoint>,
-    /// Whether and how to diagnose the chains.
-    pub diagnose: Option<DiagnoseRequest>,
-    /// The folder of the pictures and numbers.
-    pub out: Destination,
-    /// What is noted there of the job.
-    pub made_by: MadeBy,
 }
 
-/// How far a sampling job is: what it does, and how many of how many steps are done.
-pub type Report<'a> = &'a mut dyn FnMut(&'static str, usize, usize);
-
-/// What a sampling job made.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sampled {
-    /// Steps done: fewer than asked for where the job was stopped.
-    pub num_steps: usize,
-    /// Whether nothing is missing of what was asked for.
-    pub is_complete: bool,
-    /// The last state, rows = classes.
-    pub grid: PathBuf,
-    /// The chains leaving their starts.
-    pub animation: PathBuf,
-    /// Energies and health of every chain at every step.
-    pub traces: PathBuf,
-    /// Summaries of the chains after the warm-up, where a diagnosis was asked for.
-    pub draws: Option<PathBuf>,
-    /// What was asked for on top, unless the job was stopped before.
-    pub diagnosis: Option<DiagnosisFiles>,
+impl Default for ChainSettings {
+    /// Ten chains of every class, a hundred steps from class centres.
+    fn default() -> Self {
+        Self {
+            start: SampleStart::Fresh(StartKind::ClassCenters),
+            classes: Vec::new(),
+            per_class: 10,
+            chains_per_start: 1,
+            num_steps: 100,
+            is_conditional: false,
+            seed: 0,
+        }
+    }
 }
 
-/// Files of a diagnosis, and the diagnosis itself.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DiagnosisFiles {
-    /// The numbers of the diagnosis.
-    pub report: PathBuf,
-    /// The same.
-    pub diagnosis: Diagnosis,
-}
-
-/// Samples chains and writes `grid.png`, `chains.gif` and `traces.csv` to a folder of results; the sampler is the
-/// one in the checkpoint's configuration. `report` hears of every step done. A diagnosis adds `draws.csv` and
-/// `diagnostics.json`; the chains are the same with it and without.
-///
-/// Tables and animation are written while the chains run, so that memory does not grow with the number of steps. Once
-/// `stop` says so, the job ends after the step in hand: what was sampled so far is kept, and the folder says that it is
-/// unfinished.
-///
-/// # Errors
-/// A class or start that does not fit the model, a diagnosis that the request cannot give, a folder that may not be
-/// used, or files that cannot be written.
-pub fn sample(
-    checkpoint: Checkpoint,
-    request: &SampleRequest,
-    device: &Device,
-    stop: &dyn Fn() -> bool,
-    report: Report,
-) -> Result<Sampled, JobError> {
-    checkpoint.config.check()?;
-    request.out.check(request.made_by.job)?;
-    let labels = request.labels(&checkpoint)?;
-    check_memory(&checkpoint, labels.len())?;
-    if let Some(diagnose) = &request.diagnose {
-        diagnose.check(labels.len(), request)?;
-    }
-    let chains_per_start = request.diagnose.as_ref().map_or(1, |wanted| wanted.chains_per_start);
-    let firsts: Vec<u32> = labels.iter().step_by(chains_per_start).copied().collect();
-    let mut x = starts(&checkpoint, &request.start, &firsts, request.seed, device)?;
-    if chains_per_start > 1 {
-        let rows: Vec<u32> = (0..labels.len()).map(|row| (row / chains_per_start) as u32).collect();
-        x = x.select(0, index_tensor(&rows, device));
-    }
-    let judge = match &request.judge {
-        Some(judge) => Some(judge_of(judge, &checkpoint, device)?),
-        None => None,
-    };
-    let network = network_of(&checkpoint, &checkpoint.config.model, device)?;
-    let energy = match request.is_conditional {
-        true => JointEnergy::for_labels(&network, labels.clone()),
-        false => JointEnergy::new(&network),
-    };
-    let energy = if request.diagnose.is_some() { energy.with_logits() } else { energy };
-    let run = Run { checkpoint: &checkpoint, request, network: &network, labels: &labels };
-    let draw = |x: &[f32]| film::frame(x, &labels, checkpoint.input_shape, request.per_class);
-    // Whatever is wrong with the request is found before anything is written.
-    draw(&vec![0.0; labels.len() * checkpoint.input_shape.iter().product::<usize>()])?;
-
-    let folder = request.out.claim(request.made_by.clone())?;
-    let mut traces = Table::new(folder.file("traces.csv"), TRACE_COLUMNS)?;
-    let mut film = Film::new(&folder)?;
-    let mut recorder = match &request.diagnose {
-        Some(wanted) => Some(Recorder::new(&run, wanted, x.clone(), folder.file("draws.csv"))?),
-        None => None,
-    };
-    let section = &checkpoint.config.sampler;
-    let noise = NoiseKey { seed: request.seed, stream: NOISE_STREAM, step: 0 };
-    let mut state = ChainState { x, noise };
-    let stride = request.num_steps.div_ceil(request.max_frames - 1).max(1);
-    let mut step = 0;
-    let last = loop {
-        let begin = Instant::now();
-        // The last state is evaluated, which gives it its energy, but not left.
-        let is_last = step == request.num_steps || stop();
-        let sampler = match step == request.num_steps {
-            true => Sampler::new(section),
-            false => Sampler::at_step(section, step, request.num_steps),
-        };
-        let x = state.x.clone();
-        let (next, info) = sampler.step(state, &energy);
-        let read = Columns::read(&x, &info, judge.as_ref(), !is_last);
-        let secs = begin.elapsed().as_secs_f64();
-        read.add_to(&mut traces, step, &labels);
-        traces.keep()?;
-        if step % stride == 0 || is_last {
-            film.push(draw(&read.x)?)?;
-        }
-        if let Some(recorder) = &mut recorder {
-            let logits = read.logits.as_deref().unwrap_or_default();
-            let Columns { x: values, energies, health, .. } = &read;
-            let seen = Seen { x: values, energies, health, logits };
-            recorder.see(step, (!is_last).then_some(&sampler), x, &info, &seen, secs)?;
-        }
-        report("Sampling", step, request.num_steps);
-        if is_last {
-            break read.x;
-        }
-        state = next;
-        step += 1;
-    };
-
-    let traces = traces.finish()?;
-    let grid = folder.file("grid.png");
-    picture::save_png(draw(&last)?, &grid)?;
-    let animation = film.finish()?;
-    let mut sampled = Sampled {
-        num_steps: step,
-        is_complete: step == request.num_steps,
-        grid,
-        animation,
-        traces,
-        draws: None,
-        diagnosis: None,
-    };
-    if let Some(recorder) = recorder {
-        sampled.draws = Some(folder.file("draws.csv"));
-        if sampled.is_complete {
-            let diagnosis = recorder.finish(&run, &energy, stop, report)?;
-            sampled.is_complete = diagnosis.is_complete();
-            let path = folder.file("diagnostics.json");
-            let json = format!("{:#}\n", diagnosis.to_json());
-            write_atomically(&path, json.as_bytes()).map_err(ResultsError::io(&path))?;
-            sampled.diagnosis = Some(DiagnosisFiles { report: path, diagnosis });
-        } else {
-            recorder.stop()?;
-        }
-    }
-    if sampled.is_complete {
-        folder.finish()?;
-    }
-    Ok(sampled)
-}
-
-impl SampleRequest {
+impl ChainSettings {
     /// The class of each chain.
     ///
     /// # Errors
-    /// A class that the model has not.
-    fn labels(&self, checkpoint: &Checkpoint) -> Result<Vec<u32>, JobError> {
+    /// A class that the model does not have, chains that cannot be shared out among starts.
+    fn labels(&self, checkpoint: &Checkpoint) -> Result<Vec<u32>, ChainError> {
         let num_classes = checkpoint.class_names.len();
-        if let Some(class) = self.classes.iter().find(|&&class| class as usize >= num_classes) {
-            return Err(JobError::Request(format!(
-                "--class {class}: the model has classes 0 to {}: {}",
-                num_classes - 1,
-                checkpoint.class_names.join(", ")
-            )));
+        if let Some(&class) = self.classes.iter().find(|&&class| class as usize >= num_classes) {
+            return Err(ChainError::NoSuchClass { class, names: checkpoint.class_names.clone() });
+        }
+        let (per_class, chains_per_start) = (self.per_class, self.chains_per_start);
+        if per_class == 0 || !per_class.is_multiple_of(chains_per_start) {
+            return Err(ChainError::UnevenStarts { per_class, chains_per_start });
         }
         let classes = match self.classes.is_empty() {
             true => (0..num_classes as u32).collect(),
             false => self.classes.clone(),
         };
-        Ok(classes.iter().flat_map(|&class| vec![class; self.per_class]).collect())
+        Ok(classes.iter().flat_map(|&class| vec![class; per_class]).collect())
     }
 }
 
-/// The network of a judge, if it is one of the model's data.
-fn judge_of(judge: &Checkpoint, model: &Checkpoint, device: &Device) -> Result<Network, JobError> {
-    if judge.input_shape != model.input_shape || judge.class_names != model.class_names {
-        return Err(JobError::Request(format!(
-            "--judge classifies inputs of shape {:?} (C, H, W) into {}; the model has {:?} and {}",
-            judge.input_shape,
-            judge.class_names.join(", "),
-            model.input_shape,
-            model.class_names.join(", ")
-        )));
-    }
-    // Its verdict on one chain must not depend on the others.
-    Ok(network_of(judge, &judge.config.model, device)?.valid().freeze())
+/// Chains that run: an iterator over their steps, the starts first.
+pub struct ChainRun<'a> {
+    checkpoint: &'a Checkpoint,
+    settings: ChainSettings,
+    labels: Vec<u32>,
+    network: Network,
+    energy: JointEnergy,
+    judge: Option<Network>,
+    /// Where the chains begin, (N, C, H, W).
+    start: Tensor<4>,
+    /// Where they stand; none once the last step was given.
+    state: Option<ChainState>,
+    /// Steps done.
+    num_done: usize,
+    reads_images: bool,
+    is_stopped: bool,
 }
 
-/// What is read of all chains at one step.
-struct Columns {
-    /// Shape (N, C, H, W), flattened.
-    x: Vec<f32>,
-    /// Shape (N).
-    energies: Vec<f32>,
-    /// Gradient norm, clamp rate and saturation, shape (N, 3).
-    health: Vec<f32>,
-    /// MALA's acceptance probability, the judge's class and its confidence, each (N) where there is one.
-    extra: [Option<Vec<f32>>; 3],
-    /// Shape (N, classes), where the energy gives them.
-    logits: Option<Vec<f32>>,
-}
-
-impl Columns {
-    /// By one readback.
-    fn read(x: &Tensor<4>, info: &StepInfo, judge: Option<&Network>, is_left: bool) -> Self {
-        let judged = judge.map(|judge| softmax(judge.logits(x.clone()), 1).max_dim_with_indices(1));
-        let (confidence, class) = judged.unzip();
-        // What only some jobs have, each (N, 1) or (N, classes).
-        let some = [
-            info.acceptance.clone().filter(|_| is_left).map(|a| a.narrow(1, 1, 1)),
-            class.map(|class| class.float()),
-            confidence,
-            info.logits.clone(),
-        ];
-        let reads = Transaction::default()
-            .register(info.energy.clone())
-            .register(info.summary.clone())
-            .register(x.clone());
-        let reads = some.iter().flatten().fold(reads, |reads, c| reads.register(c.clone()));
-        let mut read = reads.execute().into_iter();
-        let mut next = || -> Vec<f32> {
-            read.next().map(|data| data.iter::<f32>().collect()).unwrap_or_default()
-        };
-        let [energies, health, x] = [(); 3].map(|()| next());
-        let [acceptance, class, confidence, logits] = some.map(|column| column.map(|_| next()));
-        Self { x, energies, health, extra: [acceptance, class, confidence], logits }
-    }
-
-    /// A row of the traces for each chain.
-    fn add_to(&self, traces: &mut Table, step: usize, labels: &[u32]) {
-        for (chain, label) in labels.iter().enumerate() {
-            traces.add(format_args!("{step},{chain},{label},{}", self.energies[chain]));
-            self.health[3 * chain..][..3].iter().for_each(|v| traces.add(format_args!(",{v}")));
-            for column in &self.extra {
-                match column {
-                    Some(column) => traces.add(format_args!(",{}", column[chain])),
-                    None => traces.add(format_args!(",")),
-                }
-            }
-            traces.end_row();
+impl<'a> ChainRun<'a> {
+    /// Chains of a model at their starts, on a device.
+    ///
+    /// # Errors
+    /// Settings that do not fit the model, starts that it or its data cannot give, more chains than there is memory for.
+    pub fn new(
+        checkpoint: &'a Checkpoint,
+        settings: &ChainSettings,
+        device: &Device,
+    ) -> Result<Self, ChainError> {
+        checkpoint.config.check()?;
+        let labels = settings.labels(checkpoint)?;
+        checkpoint.check_memory(labels.len())?;
+        let per_start = settings.chains_per_start;
+        let firsts: Vec<u32> = labels.iter().step_by(per_start).copied().collect();
+        let mut start = starts(checkpoint, &settings.start, &firsts, settings.seed, device)?;
+        if per_start > 1 {
+            let rows: Vec<u32> = (0..labels.len()).map(|row| (row / per_start) as u32).collect();
+            start = start.select(0, index_tensor(&rows, device));
         }
+        let network = checkpoint.network(device)?;
+        let energy = match settings.is_conditional {
+            true => JointEnergy::for_labels(&network, labels.clone()),
+            false => JointEnergy::new(&network),
+        };
+        let noise = NoiseKey { seed: settings.seed, stream: NOISE_STREAM, step: 0 };
+        Ok(Self {
+            checkpoint,
+            settings: settings.clone(),
+            labels,
+            network,
+            energy,
+            judge: None,
+            state: Some(ChainState { x: start.clone(), noise }),
+            start,
+            num_done: 0,
+            reads_images: false,
+            is_stopped: false,
+        })
+    }
+
+    /// The same run, whose steps also tell what another classifier of the model's data sees in the chains.
+    ///
+    /// # Errors
+    /// A classifier of other data.
+    pub fn with_judge(mut self, judge: &Checkpoint) -> Result<Self, ChainError> {
+        self.checkpoint.check_judge(judge)?;
+        // Its verdict on one chain must not depend on the others.
+        self.judge = Some(judge.network(&self.start.device())?.valid().freeze());
+        Ok(self)
+    }
+
+    /// From now on the steps hold the network's logits, which cost the head of the network alone.
+    pub fn read_logits(&mut self) {
+        self.energy = self.energy.clone().with_logits();
+    }
+
+    /// Whether the steps from now on hold the chains' images: to bring them to the host takes time.
+    pub fn read_images(&mut self, wanted: bool) {
+        self.reads_images = wanted;
+    }
+
+    /// Ends the run early: the next step is the last.
+    pub fn stop(&mut self) {
+        self.is_stopped = true;
+    }
+
+    /// The class of each chain.
+    pub fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+
+    /// The classes that are sampled.
+    pub fn classes(&self) -> BTreeSet<u32> {
+        self.labels.iter().copied().collect()
+    }
+
+    /// What the run was made with.
+    pub fn settings(&self) -> &ChainSettings {
+        &self.settings
+    }
+
+    /// The model whose chains these are.
+    pub fn checkpoint(&self) -> &'a Checkpoint {
+        self.checkpoint
+    }
+
+    /// The energy that the chains follow.
+    pub fn energy(&self) -> &JointEnergy {
+        &self.energy
+    }
+
+    /// The energy that images of such classes have under the law which the chains follow, with logits.
+    pub(crate) fn energy_of_classes(&self, labels: Vec<u32>) -> JointEnergy {
+        match self.settings.is_conditional {
+            true => JointEnergy::for_labels(&self.network, labels),
+            false => JointEnergy::new(&self.network),
+        }
+        .with_logits()
+    }
+
+    /// Where the chains begin, shape (N, C, H, W).
+    pub fn start(&self) -> &Tensor<4> {
+        &self.start
+    }
+
+    /// The noise of the first step.
+    pub(crate) fn first_noise(&self) -> NoiseKey {
+        NoiseKey { seed: self.settings.seed, stream: NOISE_STREAM, step: 0 }
+    }
+
+    /// Steps that the next [`ChainStep`] has behind it, the one that the run stands before.
+    pub fn next_step(&self) -> usize {
+        self.num_done
+    }
+
+    /// Whether the next step is the last: the end is reached, or somebody stopped the run.
+    pub fn is_at_end(&self) -> bool {
+        self.is_stopped || self.num_done == self.settings.num_steps
+    }
+}
+
+impl Iterator for ChainRun<'_> {
+    type Item = Result<ChainStep, ChainError>;
+
+    /// What the chains are like where they stand; then moves them one step on, unless this was the last.
+    fn next(&mut self) -> Option<Self::Item> {
+        let state = self.state.take()?;
+        let begin = Instant::now();
+        let (step, num_steps, is_last) = (self.num_done, self.settings.num_steps, self.is_at_end());
+        let section = &self.checkpoint.config.sampler;
+        // The last state is evaluated, which gives it its energy, but not left.
+        let sampler = match step == num_steps {
+            true => Sampler::new(section),
+            false => Sampler::at_step(section, step, num_steps),
+        };
+        let x = state.x.clone();
+        let (next, info) = sampler.step(state, &self.energy);
+        let wanted =
+            Wanted { images: self.reads_images, acceptance: !is_last, judge: self.judge.as_ref() };
+        let read = Columns::read(&x, &info, &wanted);
+        let secs = begin.elapsed().as_secs_f64();
+        if !is_last {
+            self.state = Some(next);
+            self.num_done += 1;
+        }
+        let [gradient_norms, clamp_rates, saturations] = [0, 1, 2].map(|nth| read.health(nth));
+        let Columns { energies, images, acceptance, logits, judged, .. } = read;
+        Some(Ok(ChainStep {
+            step,
+            is_last,
+            energies,
+            gradient_norms,
+            clamp_rates,
+            saturations,
+            acceptance,
+            logits,
+            judged,
+            images,
+            secs,
+            x,
+            info,
+            sampler: (!is_last).then_some(sampler),
+        }))
     }
 }

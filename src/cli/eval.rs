@@ -7,8 +7,7 @@ use clap::{Args, builder::PossibleValuesParser};
 
 use super::{
     device_row, open_device,
-    opening::{self, OutArgs, command},
-    sample::ModelArgs,
+    opening::{self, ModelArgs, OutArgs, command},
     say_opening, settings,
     steps::Steps,
 };

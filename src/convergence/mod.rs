@@ -1,4 +1,5 @@
-//! What a sampling job says of its chains: convergence, acceptance, and whether long chains stay where short ones end.
+//! Do the chains of a run converge? R-hat, effective sample sizes, acceptance, and whether long chains stay where short
+//! ones end.
 //!
 //! Weights stand still, and everything is said of scalar summaries, never of single pixels.
 
@@ -8,32 +9,26 @@ mod short_run;
 mod summaries;
 mod superchains;
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::ops::ControlFlow;
 
 use burn::tensor::{Tensor, Transaction};
 use pollster::block_on;
 
 use crate::{
-    chains::{Report, SampleRequest, Table},
-    checkpoint::Checkpoint,
+    chains::{ChainRun, ChainStep},
     class_centers::ClassCentersError,
     config::{Norm, SamplerConfig, StepSchedule},
     device,
     diagnostics::{self, Diagnostic, DoesNotApply, applicability},
-    energy::JointEnergy,
-    model::Network,
-    results_folder::ResultsError,
-    sampler::{Sampler, StepInfo, inverse_temperature},
-    trainer::TrainerError,
-    worker::JobError,
+    energy::Energy,
+    sampler::{Sampler, inverse_temperature},
 };
 use acceptance::Watch;
-use summaries::{DISTANCE, Summaries};
+use summaries::{DISTANCE, Seen, Summaries};
 
 pub use acceptance::Acceptance;
 pub use report::{Diagnosis, Numbers};
 pub use short_run::{Distance, NoShortRun, ShortRun, Spread, SummaryEnds};
-pub use summaries::Seen;
 pub use superchains::Superchains;
 
 /// Fewest draws of a chain after the warm-up: halves of two.
@@ -44,17 +39,55 @@ const MIN_DRAWS: usize = 4;
 const MAX_VALUES: usize = 1 << 18;
 
 /// What to diagnose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DiagnoseRequest {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConvergenceSettings {
     /// Steps of each chain that are left out; half of them if nobody says.
     pub warmup: Option<usize>,
     /// Steps of the short run that long chains are compared with; those of training if nobody says.
     pub short: Option<usize>,
-    /// Chains that leave each start, a superchain of nested R̂. With one, the chains of a class are a superchain.
-    pub chains_per_start: usize,
 }
 
-impl DiagnoseRequest {
+/// Why chains cannot be diagnosed.
+#[derive(Debug, thiserror::Error)]
+pub enum ConvergenceError {
+    /// A single chain, which nothing compares with.
+    #[error(
+        "diagnostics compare chains: there must be at least 2 of them, and here is {num_chains}"
+    )]
+    TooFewChains {
+        /// How many chains there are.
+        num_chains: usize,
+    },
+    /// Too few draws of each chain.
+    #[error(
+        "diagnostics need at least {MIN_DRAWS} draws of each chain: {num_steps} steps less a warm-up of {warmup} leave \
+         {num_draws}"
+    )]
+    TooFewDraws {
+        /// Steps of each chain.
+        num_steps: usize,
+        /// Steps that are left out.
+        warmup: usize,
+        /// What that leaves.
+        num_draws: usize,
+    },
+    /// A short run that is none.
+    #[error("a short run has at least one step, not 0")]
+    NoShortSteps,
+    /// A short run that is not shorter than the run itself.
+    #[error("a short run of {short} steps is no shorter than the run of {num_steps} steps")]
+    NotShorter {
+        /// Steps of the short run.
+        short: usize,
+        /// Steps of the run.
+        num_steps: usize,
+    },
+    /// The means of the classes span no axes.
+    #[error(transparent)]
+    ClassCenters(#[from] ClassCentersError),
+}
+
+impl ConvergenceSettings {
     fn warmup(&self, num_steps: usize) -> usize {
         self.warmup.unwrap_or(num_steps / 2)
     }
@@ -65,92 +98,64 @@ impl DiagnoseRequest {
         (num_draws * num_chains).div_ceil(MAX_VALUES).max(1)
     }
 
-    /// Checks that there will be something to say.
+    /// Checks that so many chains of so many steps can be diagnosed.
     ///
     /// # Errors
-    /// Too few chains or draws; chains of a class that cannot be shared out among starts; a short run that
-    /// is not short.
-    pub(crate) fn check(&self, num_chains: usize, request: &SampleRequest) -> Result<(), JobError> {
-        let num_draws = request.num_steps.saturating_sub(self.warmup(request.num_steps));
-        let wrong = if num_chains < 2 {
-            "--diagnose compares chains: sample at least 2, with --per-class or more classes".into()
-        } else if num_draws < MIN_DRAWS {
-            format!(
-                "--diagnose needs at least {MIN_DRAWS} draws of each chain: {} steps less a warm-up of {} leave \
-                 {num_draws}. Set --steps higher or --warmup lower",
-                request.num_steps,
-                self.warmup(request.num_steps)
-            )
-        } else if !request.per_class.is_multiple_of(self.chains_per_start) {
-            format!(
-                "--per-class {} chains cannot be shared out among starts of --chains-per-start {}",
-                request.per_class, self.chains_per_start
-            )
-        } else if self.short == Some(0) {
-            "--short 0: a short run has at least one step".into()
-        } else if let Some(short) = self.short.filter(|&short| short >= request.num_steps) {
-            format!(
-                "--short {short} is no shorter than the run of {} steps: set --steps higher",
-                request.num_steps
-            )
-        } else {
-            return Ok(());
-        };
-        Err(JobError::Request(wrong))
-    }
-}
-
-/// What a sampling job is about.
-pub(crate) struct Run<'a> {
-    pub(crate) checkpoint: &'a Checkpoint,
-    pub(crate) request: &'a SampleRequest,
-    pub(crate) network: &'a Network,
-    /// The class of each chain.
-    pub(crate) labels: &'a [u32],
-}
-
-impl Run<'_> {
-    /// The energy of such chains, with logits.
-    fn energy_for(&self, labels: Vec<u32>) -> JointEnergy {
-        match self.request.is_conditional {
-            true => JointEnergy::for_labels(self.network, labels),
-            false => JointEnergy::new(self.network),
+    /// Too few chains or draws, a short run that is not short.
+    pub fn check(&self, num_chains: usize, num_steps: usize) -> Result<(), ConvergenceError> {
+        let warmup = self.warmup(num_steps);
+        let num_draws = num_steps.saturating_sub(warmup);
+        if num_chains < 2 {
+            return Err(ConvergenceError::TooFewChains { num_chains });
         }
-        .with_logits()
-    }
-
-    /// Which chains began alike.
-    fn superchains(&self) -> Superchains {
-        let wanted = self.request.diagnose.as_ref();
-        Superchains::new(&self.request.start, wanted.map_or(1, |wanted| wanted.chains_per_start))
-    }
-
-    /// Why one summary has no law that all chains share, though the chains have.
-    fn refusal_of(&self, summary: &str) -> Option<DoesNotApply> {
-        let is_own = summary == DISTANCE && self.superchains() != Superchains::All;
-        is_own.then_some(DoesNotApply::OwnStarts)
-    }
-
-    /// The classes that are sampled.
-    fn classes(&self) -> BTreeSet<u32> {
-        self.labels.iter().copied().collect()
+        if num_draws < MIN_DRAWS {
+            return Err(ConvergenceError::TooFewDraws { num_steps, warmup, num_draws });
+        }
+        match self.short {
+            Some(0) => Err(ConvergenceError::NoShortSteps),
+            Some(short) if short >= num_steps => {
+                Err(ConvergenceError::NotShorter { short, num_steps })
+            }
+            _ => Ok(()),
+        }
     }
 }
 
-/// Collects draws while the chains run, and writes them down.
-pub(crate) struct Recorder {
-    request: DiagnoseRequest,
+/// Which chains of a run began alike.
+fn superchains(run: &ChainRun) -> Superchains {
+    let settings = run.settings();
+    Superchains::new(&settings.start, settings.chains_per_start)
+}
+
+/// Why one summary has no law that all chains share, though the chains have.
+fn refusal_of(run: &ChainRun, summary: &str) -> Option<DoesNotApply> {
+    let is_own = summary == DISTANCE && superchains(run) != Superchains::All;
+    is_own.then_some(DoesNotApply::OwnStarts)
+}
+
+/// The summaries of all chains at one step that is kept for the diagnosis.
+#[derive(Clone, Copy, Debug)]
+pub struct Draw<'a> {
+    /// Its number: steps since the first after the warm-up.
+    pub draw: usize,
+    /// One column per summary, in the order of [`Recorder::names`], each with a value per chain.
+    pub summaries: &'a [Vec<f32>],
+}
+
+/// Collects draws while a run of chains goes on, and diagnoses them at its end.
+///
+/// # Source
+/// The diagnostics are those of [`crate::diagnostics`]; how a run's summaries are made: [`Recorder::names`].
+pub struct Recorder {
+    settings: ConvergenceSettings,
     warmup: usize,
     num_steps: usize,
     /// Of so many draws one is kept.
     every: usize,
     summaries: Summaries,
-    start: Tensor<4>,
-    start_values: Vec<f32>,
+    start: Vec<f32>,
     refusal: Option<DoesNotApply>,
     watch: Watch,
-    /// `draws.csv`.
-    table: Table,
     /// Per summary and chain, the draws that are kept.
     draws: Vec<Vec<Vec<f32>>>,
     /// Per chain, the class that the network sees in the last draw.
@@ -165,44 +170,34 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// For chains that leave `start` (N, C, H, W); the draws go into the file `path`.
+    /// A recorder of a run that stands at its starts. From here on, the run reads logits and images.
     ///
     /// # Errors
-    /// Class means without principal axes, a file that cannot be written.
-    pub(crate) fn new(
-        run: &Run,
-        request: &DiagnoseRequest,
-        start: Tensor<4>,
-        path: PathBuf,
-    ) -> Result<Self, JobError> {
-        let axes = |error: ClassCentersError| JobError::from(TrainerError::from(error));
-        let summaries = Summaries::new(run.checkpoint).map_err(axes)?;
-        let config = &run.checkpoint.config;
-        let has_different_laws = run.request.is_conditional && run.classes().len() > 1;
+    /// Too few chains or draws, a short run that is not short, class means without principal axes.
+    pub fn new(
+        run: &mut ChainRun,
+        settings: &ConvergenceSettings,
+    ) -> Result<Self, ConvergenceError> {
+        let (num_chains, num_steps) = (run.labels().len(), run.settings().num_steps);
+        settings.check(num_chains, num_steps)?;
+        run.read_logits();
+        run.read_images(true);
+        let summaries = Summaries::new(run.checkpoint())?;
+        let config = &run.checkpoint().config;
+        let has_different_laws = run.settings().is_conditional && run.classes().len() > 1;
         let couples_chains = config.model.norm == Norm::Batch;
         let refusal = applicability(config.sampler.noise_std, couples_chains, has_different_laws);
-        let num_chains = run.labels.len();
-        let watch = Watch::new(
-            Sampler::new(&config.sampler),
-            refusal,
-            run.network.first_layer_is_affine(),
-            num_chains,
-        );
-        let num_steps = run.request.num_steps;
-        let warmup = request.warmup(num_steps);
-        let names = summaries.names();
+        let is_affine = run.energy().first_layer_is_affine();
         Ok(Self {
-            request: *request,
-            warmup,
+            settings: *settings,
+            warmup: settings.warmup(num_steps),
             num_steps,
-            every: request.every(num_steps, num_chains),
-            draws: vec![vec![Vec::new(); num_chains]; names.len()],
-            table: Table::new(path, &format!("chain,draw,{}", names.join(",")))?,
+            every: settings.every(num_steps, num_chains),
+            draws: vec![vec![Vec::new(); num_chains]; summaries.names().len()],
             summaries,
-            start_values: read(start.clone()),
-            start,
+            start: read(run.start().clone()),
             refusal,
-            watch,
+            watch: Watch::new(Sampler::new(&config.sampler), refusal, is_affine, num_chains),
             classes: vec![None; num_chains],
             switches: 0,
             is_saturated: false,
@@ -211,27 +206,29 @@ impl Recorder {
         })
     }
 
-    /// Takes in the state after `step` steps, which `sampler` leaves next, if it is left, and which `secs` went into
-    /// looking at.
-    ///
-    /// # Errors
-    /// The draws cannot be written.
-    pub(crate) fn see(
-        &mut self,
-        step: usize,
-        sampler: Option<&Sampler>,
-        x: Tensor<4>,
-        info: &StepInfo,
-        seen: &Seen,
-        secs: f64,
-    ) -> Result<(), ResultsError> {
-        self.watch.see(sampler.filter(|_| step >= self.warmup), x, info);
-        if step <= self.warmup {
-            return Ok(());
+    /// What the summaries are called:
+    /// * `energy`: that of the law which the chain follows, E(x) or E(x, y);
+    /// * `max_probability`, `entropy`: of p(y|x), the latter in nats;
+    /// * `gradient_norm`: ‖∂E/∂x‖;
+    /// * `distance`: ‖x - x_0‖;
+    /// * `clamp_rate`, `saturation`: shares of clamped gradient components and of pixels at the border;
+    /// * `class_axis_1`, `class_axis_2`: place of x along the first principal axes of the class means, in
+    ///   units of x from their middle; one axis for two classes, the line through both means.
+    pub fn names(&self) -> Vec<String> {
+        self.summaries.names()
+    }
+
+    /// Takes in the next step of the run. Gives its summaries if they are kept: they count as a draw.
+    pub fn see(&mut self, step: &ChainStep) -> Option<Draw<'_>> {
+        let leaves = step.sampler.as_ref().filter(|_| step.step >= self.warmup);
+        self.watch.see(leaves, step.x.clone(), &step.info);
+        if step.step <= self.warmup {
+            return None;
         }
-        self.secs += secs;
-        self.last = self.summaries.of(seen, Some(&self.start_values));
-        self.is_saturated |= seen.saturations().any(|share| share > 0.0);
+        self.secs += step.secs;
+        let seen = Seen::of(step);
+        self.last = self.summaries.of(&seen, Some(&self.start));
+        self.is_saturated |= seen.saturations.iter().any(|&share| share > 0.0);
         let num_classes = (seen.logits.len() / self.classes.len()).max(1);
         for (class, logits) in self.classes.iter_mut().zip(seen.logits.chunks(num_classes)) {
             let best = |&a: &usize, &b: &usize| logits[a].total_cmp(&logits[b]);
@@ -240,62 +237,36 @@ impl Recorder {
             *class = now;
         }
         // From the last draw backwards.
-        if (self.num_steps - step).is_multiple_of(self.every) {
-            self.keep(step - self.warmup - 1)?;
+        if !(self.num_steps - step.step).is_multiple_of(self.every) {
+            return None;
         }
-        Ok(())
-    }
-
-    /// Keeps the last summaries as draw `draw`.
-    fn keep(&mut self, draw: usize) -> Result<(), ResultsError> {
         for (draws, column) in self.draws.iter_mut().zip(&self.last) {
             draws.iter_mut().zip(column).for_each(|(chain, &value)| chain.push(value));
         }
-        for chain in 0..self.classes.len() {
-            self.table.add(format_args!("{chain},{draw}"));
-            for column in &self.last {
-                // With all digits: what is read back is the same number.
-                self.table.add(format_args!(",{}", f64::from(column[chain])));
-            }
-            self.table.end_row();
-        }
-        self.table.keep()
+        Some(Draw { draw: step.step - self.warmup - 1, summaries: &self.last })
     }
 
-    /// Ends the table of draws without a diagnosis.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    pub(crate) fn stop(self) -> Result<PathBuf, ResultsError> {
-        self.table.finish()
-    }
-
-    /// The diagnosis. Once `stop` says so, it goes without a short run.
-    ///
-    /// # Errors
-    /// The short run cannot be made, the draws cannot be written.
-    pub(crate) fn finish(
+    /// The diagnosis of a run that came to its end. `progress` hears before each step of the short run how many of how
+    /// many are done, and may stop: then there is a diagnosis without a short run.
+    pub fn finish(
         self,
-        run: &Run,
-        energy: &JointEnergy,
-        stop: &dyn Fn() -> bool,
-        report: Report,
-    ) -> Result<Diagnosis, JobError> {
-        self.table.finish()?;
-        let section = &run.checkpoint.config.sampler;
-        let num_short = self.request.short.unwrap_or(section.num_steps);
+        run: &ChainRun,
+        progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+    ) -> Diagnosis {
+        let section = &run.checkpoint().config.sampler;
+        let num_short = self.settings.short.unwrap_or(section.num_steps);
         let short_run = match num_short < self.num_steps {
             true => {
-                let long = short_run::Long { start: self.start, last: &self.last };
-                short_run::compare(run, &self.summaries, energy, long, num_short, stop, report)?
+                let long = short_run::Long { start: &self.start, last: &self.last };
+                short_run::compare(run, &self.summaries, long, num_short, progress)
             }
             false => Err(NoShortRun::NotShorter { num_short }),
         };
-        let superchains = run.superchains();
-        let ids = superchains.ids(run.labels);
+        let superchains = superchains(run);
+        let ids = superchains.ids(run.labels());
         let names = self.summaries.names();
         let values = names.iter().zip(self.draws).map(|(name, draws)| {
-            let refusal = self.refusal.or(run.refusal_of(name));
+            let refusal = self.refusal.or(refusal_of(run, name));
             let wide = |chain: Vec<f32>| chain.into_iter().map(f64::from).collect();
             let draws: Vec<Vec<f64>> = draws.into_iter().map(wide).collect();
             assess(&draws, self.every, &ids, self.secs, refusal)
@@ -303,8 +274,9 @@ impl Recorder {
         let values: Vec<Numbers> = values.collect();
         // Where nothing is projected, nothing is at the border but by chance.
         let is_projected = Sampler::new(section).proximal_radius().is_some();
-        Ok(Diagnosis {
-            num_chains: run.labels.len(),
+        let num_chains = run.labels().len();
+        Diagnosis {
+            num_chains,
             num_steps: self.num_steps,
             warmup: self.warmup,
             num_draws: (self.num_steps - self.warmup).div_ceil(self.every),
@@ -314,10 +286,10 @@ impl Recorder {
             caveats: caveats(section),
             superchains,
             summaries: names.into_iter().zip(values).collect(),
-            switches: self.switches as f64 / run.labels.len() as f64,
+            switches: self.switches as f64 / num_chains as f64,
             acceptance: self.watch.finish(is_projected && self.is_saturated),
             short_run,
-        })
+        }
     }
 }
 
@@ -325,7 +297,7 @@ impl Recorder {
 fn caveats(section: &SamplerConfig) -> Vec<&'static str> {
     let is_falling = section.step_schedule != StepSchedule::Constant;
     let text = "the step size falls along the run, so late draws move less than early ones; \
-                --set sampler.step_schedule=constant keeps one rule";
+                sampler.step_schedule = constant keeps one rule";
     is_falling.then_some(text).into_iter().collect()
 }
 

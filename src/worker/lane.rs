@@ -52,7 +52,7 @@ pub(super) fn energy_of(
 ) -> Result<JointEnergy, JobError> {
     let model =
         ModelConfig { split: config.split, norm: config.norm, ..checkpoint.config.model.clone() };
-    let network = starts::network_of(checkpoint, &model, device)?;
+    let network = checkpoint.network_with(&model, device)?;
     let energy = match config.is_conditional {
         true => JointEnergy::for_labels(&network, labels.to_vec()),
         false => JointEnergy::new(&network),

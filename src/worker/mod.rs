@@ -69,6 +69,9 @@ pub enum JobError {
     /// The checkpoint.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// Starts that the model or its data cannot give.
+    #[error(transparent)]
+    Start(#[from] crate::starts::StartError),
     /// Weights that do not fit the network.
     #[error(transparent)]
     Weights(#[from] crate::model::WeightsError),

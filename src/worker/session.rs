@@ -47,7 +47,7 @@ pub(super) struct Session {
 }
 
 fn evaluated_network(checkpoint: &Checkpoint, device: &Device) -> Result<Network, JobError> {
-    let network = starts::network_of(checkpoint, &checkpoint.config.model, device)?;
+    let network = checkpoint.network(device)?;
     Ok(network.valid().freeze())
 }
 

@@ -61,18 +61,9 @@ impl Judge {
                 None => return Ok(None),
             },
         };
-        if checkpoint.input_shape != model.input_shape
-            || checkpoint.class_names != model.class_names
-        {
-            if path.is_none() {
-                return Ok(None);
-            }
-            return Err(EvalError::OtherJudge {
-                judge: checkpoint.input_shape,
-                judge_classes: checkpoint.class_names.join(", "),
-                model: model.input_shape,
-                model_classes: model.class_names.join(", "),
-            });
+        match model.check_judge(&checkpoint) {
+            Err(_) if path.is_none() => return Ok(None),
+            checked => checked?,
         }
         let subject = Subject::new(&checkpoint, device)?;
         Ok(Some(Self { subject, name, sha256: sha256(&bytes) }))

@@ -15,7 +15,7 @@ const MOST_WAITING: usize = 1 << 16;
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// A CSV file whose lines are written as they come.
-pub(crate) struct Table {
+pub(super) struct Table {
     file: File,
     path: PathBuf,
     waiting: String,
@@ -29,7 +29,7 @@ impl Table {
     ///
     /// # Errors
     /// It is there already, or cannot be written.
-    pub(crate) fn new(path: PathBuf, head: &str) -> Result<Self, ResultsError> {
+    pub(super) fn new(path: PathBuf, head: &str) -> Result<Self, ResultsError> {
         let file = OpenOptions::new().write(true).create_new(true).open(&path);
         let file = file.map_err(ResultsError::io(&path))?;
         let waiting = format!("{head}\n");
@@ -39,13 +39,13 @@ impl Table {
     }
 
     /// Appends to the last row.
-    pub(crate) fn add(&mut self, text: fmt::Arguments) {
+    pub(super) fn add(&mut self, text: fmt::Arguments) {
         // A text in memory takes whatever comes.
         let _ = fmt::Write::write_fmt(&mut self.waiting, text);
     }
 
     /// Ends the last row.
-    pub(crate) fn end_row(&mut self) {
+    pub(super) fn end_row(&mut self) {
         self.waiting.push('\n');
     }
 
@@ -53,7 +53,7 @@ impl Table {
     ///
     /// # Errors
     /// It cannot be written.
-    pub(crate) fn keep(&mut self) -> Result<(), ResultsError> {
+    pub(super) fn keep(&mut self) -> Result<(), ResultsError> {
         match self.waiting.len() >= MOST_WAITING || self.last_write.elapsed() >= LONGEST_WAIT {
             true => self.flush(),
             false => Ok(()),
@@ -64,7 +64,7 @@ impl Table {
     ///
     /// # Errors
     /// They cannot be written; then none of them is in the file.
-    pub(crate) fn flush(&mut self) -> Result<(), ResultsError> {
+    pub(super) fn flush(&mut self) -> Result<(), ResultsError> {
         if let Err(error) = self.file.write_all(self.waiting.as_bytes()) {
             // Where the disk is full, half a line must not stay.
             let _ = self.file.set_len(self.written);
@@ -80,7 +80,7 @@ impl Table {
     ///
     /// # Errors
     /// They cannot be written.
-    pub(crate) fn finish(mut self) -> Result<PathBuf, ResultsError> {
+    pub(super) fn finish(mut self) -> Result<PathBuf, ResultsError> {
         self.flush()?;
         self.file.sync_all().map_err(ResultsError::io(&self.path))?;
         Ok(self.path)
