@@ -119,9 +119,7 @@ pub enum CheckpointError {
     #[error("{0} is a folder without checkpoint.safetensors; name a run's folder or a checkpoint")]
     NoCheckpoint(PathBuf),
     /// A file of PyTorch.
-    #[error(
-        "{0} is a file of PyTorch; `jempp import {0} --out NEW.safetensors` makes a checkpoint of it"
-    )]
+    #[error("{0} is a file of PyTorch; `jempp import` makes a checkpoint of it")]
     Pytorch(PathBuf),
     /// A file whose content cannot be used.
     #[error("checkpoint {path} cannot be used: {flaw}")]

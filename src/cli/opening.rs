@@ -17,10 +17,10 @@ use crate::{
 pub(super) struct ModelArgs {
     /// Checkpoint of a run or its folder, or a packed model [default: the first of the bundled models].
     #[arg(long, value_name = "FILE")]
-    checkpoint: Option<PathBuf>,
+    pub(super) checkpoint: Option<PathBuf>,
     /// A model that travels inside the program: fashion, mnist, fashion-classifier, two-moons or two-moons-classifier.
     #[arg(long, value_name = "NAME", value_parser = bundled::find, conflicts_with = "checkpoint")]
-    model: Option<BundledModel>,
+    pub(super) model: Option<BundledModel>,
 }
 
 impl ModelArgs {

@@ -17,7 +17,7 @@ use crate::{
     energy::energy_of_logits,
     files,
     model::{Network, Pass, weights_of},
-    starts::{self, probabilities},
+    starts::probabilities,
     trainer::Trainer,
 };
 

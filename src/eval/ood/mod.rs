@@ -45,7 +45,7 @@ impl OodImages {
         let count = config.eval.num_ood;
         if !paths.is_empty() && test.shape[1] * test.shape[2] == 1 {
             return Err(EvalError::Request(
-                "--ood names images, and this is a model of points in the plane".into(),
+                "folders and files of images were named as not the data, and this is a model of points in the plane".into(),
             ));
         }
         let indices: Vec<usize> = spread(test.len(), count).collect();
