@@ -25,9 +25,7 @@ const NUM_NAMED: usize = 3;
 #[derive(Debug, thiserror::Error)]
 pub enum ResultsError {
     /// Results are there.
-    #[error(
-        "{path} holds {made_by}; nothing is replaced unasked: another folder is needed, or leave to replace them"
-    )]
+    #[error("{path} holds {made_by}; nothing is replaced unasked")]
     Taken {
         /// The folder.
         path: PathBuf,
@@ -35,10 +33,7 @@ pub enum ResultsError {
         made_by: Box<MadeBy>,
     },
     /// Other files are there.
-    #[error(
-        "{path} is not empty: it holds {found}; nothing is replaced unasked: another folder is needed, or leave to \
-         replace, which touches no file there but {own}"
-    )]
+    #[error("{path} is not empty: it holds {found}; nothing is replaced unasked")]
     NotOurs {
         /// The folder.
         path: PathBuf,
@@ -51,9 +46,7 @@ pub enum ResultsError {
     #[error("another jempp writes into {0} now: take another folder, or wait until it is done")]
     Busy(PathBuf),
     /// A file is there.
-    #[error(
-        "{0} already exists; nothing is replaced unasked: another name is needed, or leave to replace it"
-    )]
+    #[error("{0} already exists; nothing is replaced unasked")]
     Exists(PathBuf),
     /// A file where a folder is needed.
     #[error("{0} is a file where a folder is needed")]

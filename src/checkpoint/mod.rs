@@ -26,7 +26,6 @@ use crate::{
     files,
     memory::{Demand, TooMuchMemory},
     model::{HostTensor, ModelError, Network, WeightsError, with_weights},
-    run_folder::RunFolder,
 };
 
 pub use validate::Flaw;
@@ -131,9 +130,17 @@ pub enum CheckpointError {
     },
 }
 
+/// The checkpoint's name in the folder of a run.
+pub const FILE_NAME: &str = "checkpoint.safetensors";
+
+/// Where the checkpoint is in the folder of a run.
+pub fn file_in(folder: &Path) -> PathBuf {
+    folder.join(FILE_NAME)
+}
+
 /// The checkpoint that is meant by `path`: the file itself, or the one in the folder of a run.
 pub fn file_at(path: &Path) -> PathBuf {
-    match RunFolder::checkpoint_of(path) {
+    match file_in(path) {
         in_folder if files::is_file(&in_folder) => in_folder,
         _ => path.to_path_buf(),
     }

@@ -261,7 +261,7 @@ fn print_summary(results: &Results) {
             line(&format!("Fréchet distance, {}", set.name), number(&set.frechet));
         }
         if is_weak_judge(found.judge.accuracy, results.data.class_names.len()) {
-            complain!("{}", weak_judge(found.judge.accuracy));
+            complain!("{}: --judge FILE", weak_judge(found.judge.accuracy));
         }
     }
     for (part, reason) in &results.left_out {

@@ -61,7 +61,7 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
         judge.as_ref().and_then(|judge| Some((judge, judge.counters.test_accuracy?)))
         && is_weak_judge(accuracy, judge.class_names.len())
     {
-        complain!("{}", weak_judge(accuracy));
+        complain!("{}: --judge FILE", weak_judge(accuracy));
     }
     let job = SampleJob {
         settings: ChainSettings {

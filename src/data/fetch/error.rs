@@ -169,10 +169,7 @@ pub enum FetchError {
         holder: String,
     },
     /// A file of somebody's own.
-    #[error(
-        "{path} is there and is not the data set's; nothing is replaced unasked: another folder is needed, or leave to \
-         replace it"
-    )]
+    #[error("{path} is there and is not the data set's; nothing is replaced unasked")]
     Foreign {
         /// The file.
         path: PathBuf,

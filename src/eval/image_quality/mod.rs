@@ -12,18 +12,19 @@ use image::RgbImage;
 
 use super::{
     EvalError, Progress,
+    frozen_model::FrozenModel,
     metrics::{
         Moments, frechet, frechet_distance, inception_like, nearest_distances, precision_recall,
-        predicted, proportion, softmax_rows,
+        proportion,
     },
     results::{JudgeInfo, Nearest, SampleSet, Samples},
-    subject::Subject,
 };
 use crate::{
+    accuracy::{predicted, softmax_rows},
     bundled,
     checkpoint::{self, Checkpoint},
     config::EvalConfig,
-    data::{self, Dataset, Splits, spread},
+    data::{Dataset, Splits, spread},
     files::{file_name, sha256},
     picture,
 };
@@ -35,7 +36,7 @@ const SHOWN_PER_CLASS: usize = 10;
 
 /// The classifier that judges.
 pub(super) struct Judge {
-    subject: Subject,
+    subject: FrozenModel,
     name: String,
     sha256: String,
 }
@@ -65,7 +66,7 @@ impl Judge {
             Err(_) if path.is_none() => return Ok(None),
             checked => checked?,
         }
-        let subject = Subject::new(&checkpoint, device)?;
+        let subject = FrozenModel::new(&checkpoint, device)?;
         Ok(Some(Self { subject, name, sha256: sha256(&bytes) }))
     }
 
@@ -282,13 +283,4 @@ fn beside_nearest(images: &Images, nearest: &[(f32, usize)], train: &Dataset) ->
         }
     }
     picture::draw(&values, &labels, train.shape, SHOWN_PER_CLASS)
-}
-
-/// Why samples of a data set cannot be judged, for a person.
-pub(super) fn no_judge(checkpoint: &Checkpoint) -> String {
-    format!(
-        "no classifier of {} with this model's inputs and classes travels with the program to judge samples: train \
-         one and name it with --judge FILE",
-        data::name(checkpoint.config.data.dataset)
-    )
 }

@@ -106,7 +106,7 @@ fn names_of(paths: &[PathBuf], taken: &[&str]) -> Result<Vec<String>, EvalError>
     let name_of = |(index, path): (usize, &PathBuf)| {
         let others = || whole.iter().enumerate().filter(|&(other, _)| other != index);
         if others().any(|(_, other)| other == path) {
-            return Err(EvalError::Request(format!(
+            return Err(EvalError::Ood(format!(
                 "{} is named twice among the images that are not the data",
                 path.display()
             )));
