@@ -1,8 +1,8 @@
 //! Where commands put their results, and the one rule for what is there already: nothing is replaced unasked.
 //!
 //! A folder of results holds [`MADE_BY`] beside them, which says what made them and whether it came to its end. A
-//! folder that holds anything is refused. Who allows it ([`Destination::replaces`]) gets the whole set of our files replaced, never
-//! a part of it, and no other file.
+//! folder that holds anything is refused. Who allows it ([`Destination::replaces`]) gets the whole set of our files
+//! replaced, never a part of it, and no other file.
 
 use std::{
     fmt, fs,

@@ -363,7 +363,7 @@ impl<'a> Job<'a> {
                 let Some(judge) = self.judge.take() else { return Ok(pictures) };
                 progress
                     .begin(part.name(), image_quality::num_steps(self.checkpoint, config, test));
-                let (found, grid) = image_quality::samples(
+                let (found, grid) = image_quality::measure(
                     &judge,
                     self.checkpoint,
                     &self.splits,

@@ -109,7 +109,7 @@ impl Judged {
     }
 }
 
-/// How many times [`samples`] reports progress.
+/// How many times [`measure`] reports progress.
 pub(super) fn num_steps(checkpoint: &Checkpoint, config: &EvalConfig, test: &Dataset) -> usize {
     generated::num_batches(checkpoint, set_size(config, test)) * config.sample_steps + 4
 }
@@ -154,7 +154,7 @@ fn least(config: &EvalConfig, num_classes: usize) -> usize {
 ///
 /// # Errors
 /// Weights that do not fit, chains that are not finite.
-pub(super) fn samples(
+pub(super) fn measure(
     judge: &Judge,
     checkpoint: &Checkpoint,
     splits: &Splits,
