@@ -4,6 +4,7 @@
 mod diagnostics;
 mod eval_metrics;
 mod eval_page;
+mod flags;
 mod shaders;
 mod svhn;
 mod uniforms;
