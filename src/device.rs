@@ -38,7 +38,7 @@ pub enum DeviceError {
 /// What is known of a graphics adapter before it is opened.
 #[derive(Clone, Debug, Serialize)]
 pub struct AdapterSummary {
-    /// Position in the list, which `--device` takes.
+    /// Position in the list, by which [`open`] takes it.
     pub index: usize,
     /// The driver's name for it.
     pub name: String,
@@ -220,7 +220,7 @@ pub fn cpu() -> Device {
     Device::flex()
 }
 
-/// Opens the device that `--device` names: `auto`, `gpu`, `cpu`, an adapter's index, a part of its name, or
+/// Opens the device of that name: `auto`, `gpu`, `cpu`, an adapter's index, a part of its name, or
 /// its graphics API, as in `webgpu`.
 ///
 /// `auto` takes a hardware GPU, a discrete one first; where there is only a software adapter or none,

@@ -16,7 +16,7 @@ use crate::{
     kernels::reference::NoiseKey,
     numbers::softmax_rows,
     sampler::{ChainState, Sampler, StepInfo},
-    sampling::{self, SampleStart, distances},
+    starts::{self, SampleStart, distances},
     streams,
 };
 
@@ -55,7 +55,7 @@ pub(super) fn energy_of(
 ) -> Result<JointEnergy, JobError> {
     let model =
         ModelConfig { split: config.split, norm: config.norm, ..checkpoint.config.model.clone() };
-    let network = sampling::network_of(checkpoint, &model, device)?;
+    let network = checkpoint.network_with(&model, device)?;
     let energy = match config.is_conditional {
         true => JointEnergy::for_labels(&network, labels.to_vec()),
         false => JointEnergy::new(&network),
@@ -100,7 +100,7 @@ impl Lane {
         if start == SampleStart::Data {
             data::prepare(&checkpoint.config.data).await?;
         }
-        let x = sampling::starts(checkpoint, &start, labels, seed, device)?;
+        let x = starts::starts(checkpoint, &start, labels, seed, device)?;
         Ok(Self {
             energy: energy_of(checkpoint, &config, labels, device)?,
             config,

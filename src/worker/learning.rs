@@ -8,11 +8,15 @@ use std::{
 use web_time::Instant;
 
 use super::{
-    Event, JobError, Training, TrainingEvent, TrainingNews, TrainingPoint,
+    Event, JobError, TrainingNews, TrainingPoint,
     service::{Service, Stop, refusal},
     session::Session,
 };
-use crate::{checkpoint::Checkpoint, files};
+use crate::{
+    checkpoint::Checkpoint,
+    files,
+    training::{Training, TrainingEvent},
+};
 
 /// How often the chains take the weights of a running training.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
@@ -89,7 +93,7 @@ impl Service<'_> {
             None if cfg!(target_arch = "wasm32") => Err(JobError::Request(
                 "in a browser only the run that was paused last, on this page, can go on".into(),
             )),
-            None => Training::resume(folder, Ok, &self.device, &mut |_| {}).await,
+            None => Ok(Training::resume(folder, Ok, &self.device, &mut |_| {}).await?),
         }
     }
 

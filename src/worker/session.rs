@@ -18,7 +18,6 @@ use crate::{
     files,
     model::{Network, Pass, weights_of},
     numbers::softmax,
-    sampling,
     trainer::Trainer,
 };
 
@@ -48,7 +47,7 @@ pub(super) struct Session {
 }
 
 fn evaluated_network(checkpoint: &Checkpoint, device: &Device) -> Result<Network, JobError> {
-    let network = sampling::network_of(checkpoint, &checkpoint.config.model, device)?;
+    let network = checkpoint.network(device)?;
     Ok(network.valid().freeze())
 }
 

@@ -9,11 +9,12 @@ use std::path::PathBuf;
 
 use super::{
     EvalError, Progress,
-    metrics::{predicted, separation},
+    frozen_model::{FrozenModel, Scores},
+    metrics::separation,
     results::{Ood, OodSet, Score, Separation},
-    subject::{Scores, Subject},
 };
 use crate::{
+    accuracy::predicted,
     config::RunConfig,
     data::{Dataset, spread},
     energy::log_density,
@@ -46,8 +47,9 @@ impl OodImages {
     ) -> Result<Self, EvalError> {
         let count = config.eval.num_ood;
         if !paths.is_empty() && test.shape[1] * test.shape[2] == 1 {
-            return Err(EvalError::Request(
-                "--ood names images, and this is a model of points in the plane".into(),
+            return Err(EvalError::Ood(
+                "images were named that are not the data, and this is a model of points in the plane"
+                    .into(),
             ));
         }
         let indices: Vec<usize> = spread(test.len(), count).collect();
@@ -79,7 +81,7 @@ impl OodImages {
 /// # Errors
 /// The evaluation is to stop.
 pub(super) fn ood(
-    subject: &Subject,
+    subject: &FrozenModel,
     images: OodImages,
     num_classes: usize,
     num_resamples: usize,
