@@ -25,11 +25,16 @@ config = the configuration: every key with its default, range and help, and the 
     crates: form_urlencoded serde std strsim thiserror toml
 diagnostics = whether chains agree and how many independent draws they are worth
     crates: statrs std thiserror
+numbers = softmax, log-sum-exp and argmax of rows of numbers on the host
+    crates: std
 kernels::reference = the CPU twin of every WGSL kernel; it defines what the kernel computes
     crates: std
 kernels = the WGSL kernels, and one function for each that takes tensors
     rooms: kernels::reference
+streams = every stream of random numbers, by its number
+    rooms: config kernels::reference
 eigen = eigenvectors of symmetric matrices
+    rooms: streams
 browser = what the browser gives the page: time and files
 files = files that are either whole or not there, and folders with one owner
 assets = the files that travel with the program
@@ -47,15 +52,15 @@ results_folder = where a command puts its results; nothing is replaced unasked
 device = which device computes: a GPU or the CPU
     rooms: browser
 data = data sets: reading, fetching, batches
-    rooms: assets config files kernels::reference picture
+    rooms: assets config files kernels::reference picture streams
 model = the networks that give class logits
-    rooms: config data device kernels
+    rooms: config device kernels streams
 energy = the energy of a classifier and its gradient by the input; the sign lives here
-    rooms: kernels kernels::reference model
+    rooms: device kernels kernels::reference model numbers
 sampler = Langevin samplers, one pure step at a time
     rooms: config energy kernels kernels::reference
 objective = the terms of the loss
-    rooms: config energy
+    rooms: config device energy
 optimizer = the optimiser of the weights, its schedule, and averages of the weights
     rooms: config device model
 memory = how much memory a run will need, before any of it is taken
@@ -63,16 +68,16 @@ memory = how much memory a run will need, before any of it is taken
 class_centers = the Gaussian of each class that chains start from
     rooms: config data eigen kernels kernels::reference
 replay_buffer = the persistent chains, on the device
-    rooms: class_centers config data kernels kernels::reference
+    rooms: class_centers config kernels kernels::reference streams
 checkpoint = a run's whole state in one file
     rooms: class_centers config data files model
 bundled = the models inside the program
     rooms: assets checkpoint config
 accuracy = accuracy and calibration of a network on a data set
-    rooms: data device energy model
+    rooms: data device energy model numbers
 trainer = a run in memory: one training step, and the return to a good state after a divergence
     rooms: checkpoint class_centers config data device energy kernels kernels::reference memory model objective
-    rooms: optimizer replay_buffer sampler
+    rooms: optimizer replay_buffer sampler streams
 run_folder = the folder of a training run
     rooms: checkpoint files
 training = a training run from its start to its end, with evaluations, checkpoints and recoveries
@@ -86,12 +91,12 @@ eval = the report of `jempp eval`
     rooms: accuracy bundled checkpoint config data device eigen energy files kernels kernels::reference model
     rooms: picture replay_buffer results_folder sampler sampling
 bench = what the work costs on a device
-    rooms: config data device energy kernels kernels::reference memory model sampler trainer
+    rooms: config data device energy kernels kernels::reference memory model sampler streams trainer
 worker = the viewer's service: it computes what a window or a page shows
     rooms: assets browser bundled checkpoint class_centers config data device diagnostics energy files kernels
     rooms: kernels::reference lessons model objective picture replay_buffer sampler sampling trainer training
 app = the window, which knows no tensor and no device
-    rooms: browser config data diagnostics files lessons picture say worker
+    rooms: browser config data diagnostics files lessons numbers picture say worker
     crates: colorous core egui egui_plot half image memory_stats pollster rfd std wasm_bindgen_futures web_time
 web = the window as a page in a browser, and its web worker
     rooms: app config worker
