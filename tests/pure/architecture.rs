@@ -13,7 +13,7 @@ use std::{
     path::Path,
 };
 
-use house::{disagreements, rooms};
+use house::{circles, disagreements, rooms};
 use imports::{House, read};
 
 /// All rooms, from the bottom of the house to its top: modules of the crate, and modules inside one that have walls of
@@ -157,6 +157,12 @@ fn every_room_imports_what_the_table_says_and_nothing_else() {
         found.len(),
         found.join("\n")
     );
+}
+
+#[test]
+fn no_modules_beside_each_other_import_each_other() {
+    let found = circles(&house());
+    assert!(found.is_empty(), "{} arrows in circles:\n{}", found.len(), found.join("\n"));
 }
 
 #[test]
