@@ -13,7 +13,7 @@ use std::{
     path::Path,
 };
 
-use house::{disagreements, rooms};
+use house::{circles, disagreements, rooms};
 use imports::{House, read};
 
 /// All rooms, from the bottom of the house to its top: modules of the crate, and modules inside one that have walls of
@@ -30,6 +30,8 @@ kernels::reference = the CPU twin of every WGSL kernel; it defines what the kern
 kernels = the WGSL kernels, and one function for each that takes tensors
     rooms: kernels::reference
 eigen = eigenvectors of symmetric matrices
+principal_axes = the directions along which points differ most
+    rooms: eigen
 browser = what the browser gives the page: time and files
 files = files that are either whole or not there, and folders with one owner
 assets = the files that travel with the program
@@ -60,8 +62,6 @@ optimizer = the optimiser of the weights, its schedule, and averages of the weig
     rooms: config device model
 memory = how much memory a run will need, before any of it is taken
     rooms: config model
-principal_axes = the directions along which points differ most
-    rooms: eigen
 class_centers = the Gaussian of each class that chains start from
     rooms: config data kernels kernels::reference principal_axes
 replay_buffer = the persistent chains, on the device
@@ -95,8 +95,8 @@ bench = what the work costs on a device
     rooms: config data device energy kernels kernels::reference memory model sampler trainer
 worker = the viewer's service: it computes what a window or a page shows
     rooms: assets browser bundled checkpoint class_centers config data device diagnostics energy files kernels
-    rooms: kernels::reference lessons model objective picture principal_axes replay_buffer sampler starts trainer
-    rooms: training
+    rooms: kernels::reference lessons model objective picture principal_axes replay_buffer sampler starts
+    rooms: trainer training
 app = the window, which knows no tensor and no device
     rooms: browser config data diagnostics files lessons picture say worker
     crates: colorous core egui egui_plot half image memory_stats pollster rfd std wasm_bindgen_futures web_time
@@ -104,7 +104,8 @@ web = the window as a page in a browser, and its web worker
     rooms: app config worker
 cli = the commands of the program
     rooms: accuracy app bench bundled chains checkpoint config convergence data device diagnostics eval files
-    rooms: interop lessons objective picture results_folder run_folder say signals starts trainer training worker
+    rooms: interop lessons objective picture results_folder run_folder say signals starts trainer training
+    rooms: worker
 main = the program
     rooms: cli web
 ";
@@ -164,6 +165,12 @@ fn every_room_imports_what_the_table_says_and_nothing_else() {
         found.len(),
         found.join("\n")
     );
+}
+
+#[test]
+fn no_modules_beside_each_other_import_each_other() {
+    let found = circles(&house());
+    assert!(found.is_empty(), "{} arrows in circles:\n{}", found.len(), found.join("\n"));
 }
 
 #[test]
