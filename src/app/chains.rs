@@ -11,8 +11,8 @@ use super::{
     magnifier::name_of,
     pixels::{SMALL, number},
     scatter::{self, Scatter},
+    state::{ChainRun, Overlay, Selection},
     theme,
-    viewer::{Overlay, Selection, Viewer},
 };
 use crate::{
     config::ViewConfig,
@@ -33,58 +33,58 @@ pub struct ChainsView {
 }
 
 /// Draws the lanes side by side.
-pub fn ui(ui: &mut Ui, viewer: &mut Viewer, state: &mut ChainsView) {
-    let Some(model) = viewer.model.clone() else {
+pub fn ui(ui: &mut Ui, run: &mut ChainRun, state: &mut ChainsView) {
+    let Some(model) = run.model.clone() else {
         return loading(ui, "Loading the model…");
     };
-    toolbar(ui, viewer, &model, state);
-    lanes(ui, viewer, &model, state, captions);
+    toolbar(ui, run, &model, state);
+    lanes(ui, run, &model, state, captions);
 }
 
 /// The same where room is scarce: what stands above the lanes gives way to them.
-pub fn small(ui: &mut Ui, viewer: &mut Viewer, state: &mut ChainsView, has_toolbar: bool) {
-    let Some(model) = viewer.model.clone() else {
+pub fn small(ui: &mut Ui, run: &mut ChainRun, state: &mut ChainsView, has_toolbar: bool) {
+    let Some(model) = run.model.clone() else {
         return loading(ui, "Loading the model…");
     };
     if has_toolbar && ui.available_height() > LOW {
-        ui.horizontal(|ui| small_toolbar(ui, viewer));
+        ui.horizontal(|ui| small_toolbar(ui, run));
     }
     let captions = if ui.available_height() > LOW { short_captions } else { warnings };
-    lanes(ui, viewer, &model, state, captions);
+    lanes(ui, run, &model, state, captions);
 }
 
 /// The lanes alone, and what went wrong with them.
-pub fn bare(ui: &mut Ui, viewer: &mut Viewer, state: &mut ChainsView) {
-    let Some(model) = viewer.model.clone() else {
+pub fn bare(ui: &mut Ui, run: &mut ChainRun, state: &mut ChainsView) {
+    let Some(model) = run.model.clone() else {
         return loading(ui, "Loading the model…");
     };
-    lanes(ui, viewer, &model, state, warnings);
+    lanes(ui, run, &model, state, warnings);
 }
 
 fn lanes(
     ui: &mut Ui,
-    viewer: &mut Viewer,
+    run: &mut ChainRun,
     model: &ModelInfo,
     state: &mut ChainsView,
-    captions: fn(&mut Ui, &Viewer, &ModelInfo, &ChainsView),
+    captions: fn(&mut Ui, &ChainRun, &ModelInfo, &ChainsView),
 ) {
-    if !is_there(viewer, model) {
+    if !is_there(run, model) {
         return loading(ui, "Drawing the starts of the chains…");
     }
     let action = if model.is_planar() {
-        captions(ui, viewer, model, state);
-        scatter::ui(ui, viewer, model, &mut state.scatter)
+        captions(ui, run, model, state);
+        scatter::ui(ui, run, model, &mut state.scatter)
     } else {
-        update_atlases(ui, viewer, model, state);
-        captions(ui, viewer, model, state);
-        grid::ui(ui, viewer, model, &state.atlases)
+        update_atlases(ui, run, model, state);
+        captions(ui, run, model, state);
+        grid::ui(ui, run, model, &state.atlases)
     };
     match action {
-        Some(Action::Select(selection)) if viewer.selected == Some(selection) => {
-            viewer.selected = None;
+        Some(Action::Select(selection)) if run.selected == Some(selection) => {
+            run.selected = None;
         }
-        Some(Action::Select(selection)) => viewer.selected = Some(selection),
-        Some(Action::OnlyClass(class)) => viewer.toggle_only_class(class),
+        Some(Action::Select(selection)) => run.selected = Some(selection),
+        Some(Action::OnlyClass(class)) => run.toggle_only_class(class),
         None => {}
     }
 }
@@ -99,43 +99,43 @@ fn loading(ui: &mut Ui, text: &str) {
 }
 
 /// Whether there are chains of this model to show; just after another one was opened there are not.
-fn is_there(viewer: &Viewer, model: &ModelInfo) -> bool {
+fn is_there(run: &ChainRun, model: &ModelInfo) -> bool {
     let size: usize = model.shape.iter().product();
-    let num_values = viewer.record.as_ref().map_or(0, |record| record.num_chains() * size);
-    viewer.shown_images().is_some_and(|(_, lanes)| {
+    let num_values = run.record.as_ref().map_or(0, |record| record.num_chains() * size);
+    run.shown_images().is_some_and(|(_, lanes)| {
         num_values > 0 && lanes.iter().all(|lane| lane.x.len() == num_values)
     })
 }
 
-fn update_atlases(ui: &Ui, viewer: &Viewer, model: &ModelInfo, state: &mut ChainsView) {
-    let Some((_, lanes)) = viewer.shown_images() else { return };
+fn update_atlases(ui: &Ui, run: &ChainRun, model: &ModelInfo, state: &mut ChainsView) {
+    let Some((_, lanes)) = run.shown_images() else { return };
     state.atlases.resize_with(lanes.len(), Atlas::default);
     for (index, (lane, atlas)) in lanes.iter().zip(&mut state.atlases).enumerate() {
-        let start = viewer.start_images().and_then(|starts| starts.get(index));
-        atlas.update(ui.ctx(), lane, start, model.shape, viewer.overlay);
+        let start = run.start_images().and_then(|starts| starts.get(index));
+        atlas.update(ui.ctx(), lane, start, model.shape, run.overlay);
     }
 }
 
-fn toolbar(ui: &mut Ui, viewer: &mut Viewer, model: &ModelInfo, state: &mut ChainsView) {
+fn toolbar(ui: &mut Ui, run: &mut ChainRun, model: &ModelInfo, state: &mut ChainsView) {
     // On two lines a bar between the halves would dangle.
     let is_wide = ui.available_width() > 480.0;
     ui.horizontal_wrapped(|ui| {
-        overlays(ui, viewer, model);
+        overlays(ui, run, model);
         if is_wide {
             ui.separator();
         }
-        rows(ui, viewer, model, state);
+        rows(ui, run, model, state);
     });
 }
 
 /// What is laid over the chains.
-pub fn small_toolbar(ui: &mut Ui, viewer: &mut Viewer) {
-    if let Some(model) = viewer.model.clone() {
-        overlays(ui, viewer, &model);
+pub fn small_toolbar(ui: &mut Ui, run: &mut ChainRun) {
+    if let Some(model) = run.model.clone() {
+        overlays(ui, run, &model);
     }
 }
 
-fn overlays(ui: &mut Ui, viewer: &mut Viewer, model: &ModelInfo) {
+fn overlays(ui: &mut Ui, run: &mut ChainRun, model: &ModelInfo) {
     let images = if model.is_planar() { "Points" } else { "Images" };
     let overlays = [
         (Overlay::Images, images, "The chains as they are."),
@@ -154,20 +154,20 @@ fn overlays(ui: &mut Ui, viewer: &mut Viewer, model: &ModelInfo) {
         ),
     ];
     for (overlay, text, hover) in overlays {
-        ui.selectable_value(&mut viewer.overlay, overlay, text).on_hover_text(hover);
+        ui.selectable_value(&mut run.overlay, overlay, text).on_hover_text(hover);
     }
 }
 
 /// Which rows there are, and how many chains in each.
-pub fn rows(ui: &mut Ui, viewer: &mut Viewer, model: &ModelInfo, state: &mut ChainsView) {
-    per_class(ui, viewer, state);
-    classes(ui, viewer, model);
+pub fn rows(ui: &mut Ui, run: &mut ChainRun, model: &ModelInfo, state: &mut ChainsView) {
+    per_class(ui, run, state);
+    classes(ui, run, model);
 }
 
-fn per_class(ui: &mut Ui, viewer: &mut Viewer, state: &mut ChainsView) {
+fn per_class(ui: &mut Ui, run: &mut ChainRun, state: &mut ChainsView) {
     let field = ViewConfig::field("per_class");
     let (low, high) = field.range.unwrap_or((1.0, 32.0));
-    let old = viewer.view.view.per_class;
+    let old = run.settings.per_class;
     let mut count = state.per_class.unwrap_or(old);
     let label = ui.add(Label::new("chains per class").extend());
     let label = label.on_hover_text(field.help.trim());
@@ -179,19 +179,19 @@ fn per_class(ui: &mut Ui, viewer: &mut Viewer, state: &mut ChainsView) {
     // While the value is dragged it is only shown: a restart at each would not keep up.
     state.per_class = response.dragged().then_some(count);
     if state.per_class.is_none() && count != old {
-        viewer.view.view.per_class = count;
+        run.settings.per_class = count;
         // The same column of the same row, if it is still there.
-        viewer.selected = viewer.selected.and_then(|selection| {
+        run.selected = run.selected.and_then(|selection| {
             let (row, column) = (selection.chain / old.max(1), selection.chain % old.max(1));
             let chain = row * count + column;
             (column < count).then_some(Selection { chain, ..selection })
         });
-        viewer.restart();
+        run.restart();
     }
 }
 
-fn classes(ui: &mut Ui, viewer: &mut Viewer, model: &ModelInfo) {
-    let shown = viewer.classes();
+fn classes(ui: &mut Ui, run: &mut ChainRun, model: &ModelInfo) {
+    let shown = run.classes();
     let count = model.class_names.len() as u32;
     let config = MenuConfig::new().close_behavior(PopupCloseBehavior::CloseOnClickOutside);
     let mut chosen = shown.clone();
@@ -219,15 +219,15 @@ fn classes(ui: &mut Ui, viewer: &mut Viewer, model: &ModelInfo) {
     if chosen != shown {
         chosen.sort_unstable();
         let is_all = chosen.len() as u32 == count;
-        viewer.view.view.classes = if is_all { Vec::new() } else { chosen };
-        viewer.selected = None;
-        viewer.restart();
+        run.settings.classes = if is_all { Vec::new() } else { chosen };
+        run.selected = None;
+        run.restart();
     }
 }
 
 /// What the colours mean, what the overlay shows, and what went wrong.
-fn captions(ui: &mut Ui, viewer: &Viewer, model: &ModelInfo, state: &ChainsView) {
-    if viewer.last_step() == 0 && !viewer.is_playing() {
+fn captions(ui: &mut Ui, run: &ChainRun, model: &ModelInfo, state: &ChainsView) {
+    if run.last_step() == 0 && !run.is_playing() {
         let fill = ui.visuals().selection.bg_fill.gamma_multiply(0.35);
         Frame::new().fill(fill).corner_radius(4).inner_margin(egui::Margin::symmetric(8, 4)).show(
             ui,
@@ -245,7 +245,7 @@ fn captions(ui: &mut Ui, viewer: &Viewer, model: &ModelInfo, state: &ChainsView)
             },
         );
     }
-    for [what, advice] in troubles(viewer, model, state) {
+    for [what, advice] in troubles(run, model, state) {
         ui.colored_label(theme::BROKEN, what + &advice);
     }
     if model.is_planar() {
@@ -254,17 +254,17 @@ fn captions(ui: &mut Ui, viewer: &Viewer, model: &ModelInfo, state: &ChainsView)
         let meanings = ["blue frame: the model sees the row's class;", "orange: another;"];
         legend(ui, meanings, "the stronger, the surer.");
     }
-    if let Some(text) = overlay_text(viewer, model, state) {
+    if let Some(text) = overlay_text(run, model, state) {
         ui.label(RichText::new(text).size(SMALL));
     }
 }
 
 /// The same in a line or two.
-fn short_captions(ui: &mut Ui, viewer: &Viewer, model: &ModelInfo, state: &ChainsView) {
-    warnings(ui, viewer, model, state);
-    if viewer.last_step() == 0 && !viewer.is_playing() {
+fn short_captions(ui: &mut Ui, run: &ChainRun, model: &ModelInfo, state: &ChainsView) {
+    warnings(ui, run, model, state);
+    if run.last_step() == 0 && !run.is_playing() {
         ui.strong("These are the starts. Press ▶ Play.");
-    } else if let Some(text) = overlay_text(viewer, model, state) {
+    } else if let Some(text) = overlay_text(run, model, state) {
         ui.add(Label::new(RichText::new(text).size(SMALL)).truncate());
     } else if model.is_planar() {
         scatter::legend(ui, model);
@@ -274,18 +274,18 @@ fn short_captions(ui: &mut Ui, viewer: &Viewer, model: &ModelInfo, state: &Chain
 }
 
 /// What went wrong, a line a lane.
-fn warnings(ui: &mut Ui, viewer: &Viewer, model: &ModelInfo, state: &ChainsView) {
-    for [what, _] in troubles(viewer, model, state) {
+fn warnings(ui: &mut Ui, run: &ChainRun, model: &ModelInfo, state: &ChainsView) {
+    for [what, _] in troubles(run, model, state) {
         ui.add(Label::new(RichText::new(what).color(theme::BROKEN)).truncate());
     }
 }
 
 /// What the overlay shows, where that is not plain.
-fn overlay_text(viewer: &Viewer, model: &ModelInfo, state: &ChainsView) -> Option<String> {
-    Some(match (viewer.overlay, model.is_planar()) {
+fn overlay_text(run: &ChainRun, model: &ModelInfo, state: &ChainsView) -> Option<String> {
+    Some(match (run.overlay, model.is_planar()) {
         (Overlay::Images, _) => return None,
-        (Overlay::Clamped, _) => clamped_text(viewer),
-        (_, true) => scatter::caption(viewer, &state.scatter),
+        (Overlay::Clamped, _) => clamped_text(run),
+        (_, true) => scatter::caption(run, &state.scatter),
         (overlay, false) => {
             let scales: Vec<String> =
                 state.atlases.iter().map(|atlas| format!("±{}", number(atlas.scale))).collect();
@@ -305,8 +305,8 @@ fn overlay_text(viewer: &Viewer, model: &ModelInfo, state: &ChainsView) -> Optio
 }
 
 /// What is clamped, lane by lane.
-fn clamped_text(viewer: &Viewer) -> String {
-    let Some((_, lanes)) = viewer.shown_images() else { return String::new() };
+fn clamped_text(run: &ChainRun) -> String {
+    let Some((_, lanes)) = run.shown_images() else { return String::new() };
     let said = lanes.iter().enumerate().map(|(index, lane)| {
         let text = match lane.proximal_radius {
             Some(radius) => format!("It enters the step as ±{} there.", number(radius)),
@@ -349,14 +349,14 @@ fn swatch(ui: &mut Ui, color: Color32) {
 }
 
 /// Chains that exploded or ran far out of the box: what happened, and what it means.
-fn troubles(viewer: &Viewer, model: &ModelInfo, state: &ChainsView) -> Vec<[String; 2]> {
-    let Some((_, numbers)) = viewer.shown_numbers() else { return Vec::new() };
+fn troubles(run: &ChainRun, model: &ModelInfo, state: &ChainsView) -> Vec<[String; 2]> {
+    let Some((_, numbers)) = run.shown_numbers() else { return Vec::new() };
     let of_lane = |(index, lane): (usize, &LaneNumbers)| {
         let who = if numbers.len() > 1 { format!("Lane {}: ", index + 1) } else { String::new() };
         let count = lane.energy.len();
         let num_broken = (0..count).filter(|&chain| lane.is_broken(chain)).count();
         let num_far = match model.is_planar() {
-            true => scatter::num_far(viewer, index),
+            true => scatter::num_far(run, index),
             false => state.atlases.get(index).map_or(0, |atlas| atlas.num_far),
         };
         if num_broken > 0 {

@@ -2,20 +2,19 @@
 //! as events and know nothing of who listens.
 
 #[cfg(target_arch = "wasm32")]
-mod bench;
+mod browser_bench;
 #[cfg(not(target_arch = "wasm32"))]
 mod health;
+mod image_lane;
 #[cfg(not(target_arch = "wasm32"))]
 mod jobs;
 pub mod lab;
-mod lane;
-mod learning;
 mod message;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
+mod open_model;
 mod outbox;
 mod service;
-mod session;
 mod training;
 #[cfg(target_arch = "wasm32")]
 mod web;
@@ -38,7 +37,7 @@ pub use outbox::Batch;
 pub use training::{Baseline, Opening, Training, TrainingEvent};
 #[cfg(target_arch = "wasm32")]
 pub use {
-    bench::bench,
+    browser_bench::bench,
     web::{Port, serve},
 };
 #[cfg(not(target_arch = "wasm32"))]

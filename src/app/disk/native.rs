@@ -7,8 +7,8 @@ use std::{
 
 use web_time::Instant;
 
-use super::{CHECKPOINTS, Done, PICTURES, Purpose, Reply};
-use crate::{app::exports::Job, files::write_atomically};
+use super::dialog::{CHECKPOINTS, Done, Purpose, Reply};
+use crate::{app::exports::ExportJob, files::write_atomically, picture};
 
 /// Asks for a path.
 pub(in crate::app) fn ask(purpose: Purpose, reply: Reply) {
@@ -17,7 +17,7 @@ pub(in crate::app) fn ask(purpose: Purpose, reply: Reply) {
     // Dialogs must be made on the window's thread, but may be waited for on any.
     let (open, save) = match purpose {
         Purpose::Open => {
-            let endings = [&CHECKPOINTS[..], PICTURES].concat();
+            let endings = [&CHECKPOINTS[..], picture::ENDINGS].concat();
             (Some(dialog.add_filter("Checkpoints and pictures", &endings).pick_file()), None)
         }
         _ => (None, Some(dialog.set_file_name(purpose.file_name()).save_file())),
@@ -34,7 +34,7 @@ pub(in crate::app) fn ask(purpose: Purpose, reply: Reply) {
 }
 
 /// Writes a file away from the window's thread.
-pub(in crate::app) fn write(job: Job, path: PathBuf, reply: Reply) {
+pub(in crate::app) fn write(job: ExportJob, path: PathBuf, reply: Reply) {
     std::thread::spawn(move || {
         let result = job.bytes().and_then(|bytes| {
             write_atomically(&path, &bytes)
@@ -45,7 +45,7 @@ pub(in crate::app) fn write(job: Job, path: PathBuf, reply: Reply) {
 }
 
 /// Does some work on a thread of its own.
-pub(in crate::app) fn beside(work: impl FnOnce() + Send + 'static) {
+pub(in crate::app) fn in_background(work: impl FnOnce() + Send + 'static) {
     std::thread::spawn(work);
 }
 

@@ -7,8 +7,8 @@ use std::{
 
 use web_time::Instant;
 
-use super::{CHECKPOINTS, Done, PICTURES, Purpose, Reply};
-use crate::{app::exports::Job, browser};
+use super::dialog::{CHECKPOINTS, Done, Purpose, Reply};
+use crate::{app::exports::ExportJob, browser, picture};
 
 /// Asks for a file; where one is written the browser decides.
 pub(in crate::app) fn ask(purpose: Purpose, reply: Reply) {
@@ -16,13 +16,13 @@ pub(in crate::app) fn ask(purpose: Purpose, reply: Reply) {
         let path = Some(purpose.file_name().into());
         return reply.send(Done::Chosen { purpose, path, asked: Instant::now() });
     }
-    let endings = CHECKPOINTS.iter().chain(PICTURES).map(|ending| format!(".{ending}"));
+    let endings = CHECKPOINTS.iter().chain(picture::ENDINGS).map(|ending| format!(".{ending}"));
     let accept = endings.collect::<Vec<_>>().join(",");
     browser::pick(&accept, move |name, content| reply.send(Done::Read { name, content }));
 }
 
 /// Makes a file and hands it over, once the frame that asked for it is drawn.
-pub(in crate::app) fn write(job: Job, path: PathBuf, reply: Reply) {
+pub(in crate::app) fn write(job: ExportJob, path: PathBuf, reply: Reply) {
     wasm_bindgen_futures::spawn_local(async move {
         browser::pause(0.0).await;
         let result = job.bytes().and_then(|bytes| download(&path, &bytes));
@@ -31,7 +31,7 @@ pub(in crate::app) fn write(job: Job, path: PathBuf, reply: Reply) {
 }
 
 /// Does some work once the frame that asked for it is drawn.
-pub(in crate::app) fn beside(work: impl FnOnce() + Send + 'static) {
+pub(in crate::app) fn in_background(work: impl FnOnce() + Send + 'static) {
     wasm_bindgen_futures::spawn_local(async move {
         browser::pause(0.0).await;
         work();

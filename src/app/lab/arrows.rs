@@ -2,12 +2,9 @@
 
 use egui::{Align2, Color32, Painter, Pos2, Rect, Stroke, StrokeKind, Vec2, pos2, vec2};
 
-use super::{
-    plane::{Place, caption},
-    record::LabRecord,
-};
+use super::place::{Place, caption};
 use crate::{
-    app::{controls::format_number, fit::fit, theme},
+    app::{controls::format_number, fit::fit, state::LabRecord, theme},
     config::{LaneConfig, SamplerKind},
     diagnostics::cells::EXTENT,
     worker::lab::LabMove,

@@ -2,7 +2,7 @@
 
 use egui::{Color32, ColorImage, Context, TextureHandle, TextureId};
 
-use crate::app::{fit::fit, pixels::renew, plots::chart::round_step, theme};
+use crate::app::{chart::round_step, fit::fit, pixels::renew, theme};
 
 /// Pixels along a side of the picture, at least.
 const PIXELS: usize = 400;

@@ -1,21 +1,22 @@
 //! The plane: energy, chains, where they have been, where the energy pulls them.
 
 use egui::{
-    Align2, Color32, FontId, Mesh, Painter, Pos2, Rect, Response, Sense, Shape, Stroke, StrokeKind,
-    Ui, Vec2, pos2, vec2,
+    Color32, FontId, Mesh, Painter, Rect, Response, Sense, Shape, Stroke, StrokeKind, Ui, Vec2,
+    pos2, vec2,
 };
 
 use super::{
     arrows,
     heat::{Heat, Style},
-    lane::LaneRecord,
-    record::LabRecord,
+    place::Place,
+    tool::Touch,
     trails::Trails,
 };
 use crate::{
     app::{
-        compact,
         pixels::{SMALL, WHOLE, number},
+        size_class,
+        state::{LabRecord, LaneRecord},
         theme,
     },
     config::{LabConfig, LabTarget, LaneConfig, ViewStart},
@@ -28,41 +29,6 @@ const MARGINAL: f32 = 44.0;
 const REACH: f32 = 14.0;
 /// More chains than this are drawn as squares.
 const MANY: usize = 1500;
-
-/// The plane on the screen.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    pub rect: Rect,
-}
-
-impl Place {
-    pub(super) fn to_screen(self, point: [f32; 2]) -> Pos2 {
-        let share = |value: f32| (value / EXTENT + 1.0) * 0.5;
-        pos2(
-            self.rect.left() + share(point[0]) * self.rect.width(),
-            self.rect.bottom() - share(point[1]) * self.rect.height(),
-        )
-    }
-
-    pub(super) fn of_screen(self, at: Pos2) -> [f32; 2] {
-        let x = (at.x - self.rect.left()) / self.rect.width();
-        let y = (self.rect.bottom() - at.y) / self.rect.height();
-        [x, y].map(|share| (2.0 * share - 1.0) * EXTENT)
-    }
-
-    /// Points of the screen in a unit of x.
-    pub(super) fn unit(self) -> f32 {
-        self.rect.width() / (2.0 * EXTENT)
-    }
-}
-
-/// What the pointer does in the plane.
-pub(super) enum Touch {
-    /// A chain was chosen, or none.
-    Choose(Option<usize>),
-    /// A point was pressed or dragged over.
-    Press([f32; 2]),
-}
 
 /// What one plane keeps between frames.
 #[derive(Default)]
@@ -88,7 +54,7 @@ impl Plane<'_> {
         let side = (room - vec2(MARGINAL, MARGINAL)).min_elem().max(80.0);
         let size = vec2(room.x.max(side + MARGINAL), side + MARGINAL);
         // On a small screen a drag scrolls the page, unless it paints.
-        let sense = match compact::is_small(ui.ctx()) && !self.is_tool {
+        let sense = match size_class::is_small(ui.ctx()) && !self.is_tool {
             true => Sense::click(),
             false => Sense::click_and_drag(),
         };
@@ -298,13 +264,4 @@ impl Plane<'_> {
         let nearest = near.min_by(|a, b| a.1.total_cmp(&b.1)).map(|near| near.0);
         Some(Touch::Choose(nearest.filter(|&chain| self.record.tracked != Some(chain))))
     }
-}
-
-/// A line of white text on a dark ground.
-pub(super) fn caption(painter: &Painter, at: Pos2, anchor: Align2, text: &str) {
-    let font = FontId::proportional(SMALL);
-    let galley = painter.layout_no_wrap(text.to_string(), font, Color32::WHITE);
-    let rect = anchor.anchor_size(at, galley.size());
-    painter.rect_filled(rect.expand(2.0), 2.0, Color32::from_black_alpha(150));
-    painter.galley(rect.min, galley, Color32::WHITE);
 }

@@ -5,10 +5,12 @@ use egui::{Color32, Ui};
 use egui_plot::{HoverPosition, VLine};
 
 use super::{
-    chart::{band, chart, lane_color, line, line_style, line_width, steps_sense, with_room},
     faint::{FaintCache, FaintChains},
     ranges::calm_end,
     series::{Metric, Series, XAxis},
+};
+use crate::app::chart::{
+    band, chart, lane_color, line, line_style, line_width, steps_sense, with_room,
 };
 
 /// A line of one chain.

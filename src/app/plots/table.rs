@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use egui::{Grid, RichText, Ui};
 
-use super::{
+use super::convergence::{LaneReport, Row};
+use crate::app::{
     chart::{lane_color, legend_entry, line_style, note},
-    convergence::{LaneReport, Row},
+    fit::fit,
 };
-use crate::app::fit::fit;
 
 /// Below this width a name stands above its values and not beside them.
 const NARROW: f32 = 520.0;

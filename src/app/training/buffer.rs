@@ -5,9 +5,9 @@ use egui_plot::{MarkerShape, Points};
 
 use crate::{
     app::{
+        chart::{NOTE_SIZE, chart, entry, legend_row, note, points},
         fit::fit,
         pixels::within_texture,
-        plots::chart::{NOTE_SIZE, chart, entry, legend_row, note, points},
         theme,
     },
     data,

@@ -65,13 +65,13 @@ impl Watch {
     /// Steps per second, once they were counted for so long.
     fn look(&mut self, viewer: &mut Viewer, secs: u16) -> Option<f64> {
         viewer.follow_lab();
-        let is_lab = viewer.view.view.tab == Tab::Lab;
-        if is_lab && viewer.lab.surface.is_some() && !viewer.lab.is_running {
-            viewer.toggle_lab();
-        } else if !is_lab && viewer.record.is_some() && !viewer.is_running {
-            viewer.play();
+        let is_lab = viewer.session.tab == Tab::Lab;
+        if is_lab && viewer.lab.record.surface.is_some() && !viewer.lab.record.is_running {
+            viewer.lab.toggle();
+        } else if !is_lab && viewer.run.record.is_some() && !viewer.run.is_running {
+            viewer.run.play();
         }
-        let step = if is_lab { viewer.lab.step } else { viewer.last_step() };
+        let step = if is_lab { viewer.lab.record.step } else { viewer.run.last_step() };
         let now = Instant::now();
         if step < Self::WARM_UP {
             return None;
@@ -155,7 +155,7 @@ impl eframe::App for Measured {
     fn logic(&mut self, ctx: &egui::Context, frame: &mut eframe::Frame) {
         self.desktop.logic(ctx, frame);
         let viewer = self.desktop.app.viewer_mut();
-        if viewer.last_step() > 0 || viewer.lab.step > 0 {
+        if viewer.run.last_step() > 0 || viewer.lab.record.step > 0 {
             self.report.first_step.get_or_insert_with(|| self.begin.elapsed());
         }
         if let Some(rate) = self.watch.look(viewer, self.secs) {

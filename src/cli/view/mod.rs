@@ -202,17 +202,15 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
             let _ = window.set((creation.egui_ctx.clone(), pause));
             let last = session.restore(creation.storage);
             let mut app = App::new(link, view.or(last).unwrap_or_default());
-            app.viewer_mut().warning = session.warning();
+            app.viewer_mut().session.warning = session.warning();
             if let Some(folder) = save_to {
                 app.save_to(folder);
             }
             // Chains that run when the model comes go on running.
-            match app.viewer().shows_plane() {
-                true if play => app.viewer_mut().prepare_lab(true),
-                true => {}
-                false => app.viewer_mut().is_running |= play,
+            if play {
+                app.viewer_mut().play_when_ready(true);
             }
-            app.viewer_mut().lesson_folder = lessons;
+            app.viewer_mut().lesson.folder = lessons;
             let desktop = Desktop::new(app, session, stop);
             Ok(match measure {
                 Some(secs) => Box::new(Measured::new(desktop, begin, secs, sender)),

@@ -10,7 +10,7 @@ pub(super) const LANE_GAP: f32 = 12.0;
 const WHOLE_FACTOR_FILL: f32 = 0.85;
 
 /// Sizes in whole physical pixels, given in points.
-pub(super) struct Cells {
+pub(super) struct CellLayout {
     /// From one cell to the next.
     pub(super) pitch: f32,
     /// Width of a frame.
@@ -23,7 +23,7 @@ pub(super) struct Cells {
     rows: usize,
 }
 
-impl Cells {
+impl CellLayout {
     /// The largest cells of images (h, w) with which so many fit into `room`.
     pub(super) fn fit(
         [h, w]: [usize; 2],
@@ -82,7 +82,7 @@ mod tests {
         for ppp in [1.0, 1.25, 1.5, 2.0] {
             for (lanes, columns) in [(1, 1), (1, 10), (2, 8), (3, 10), (3, 32)] {
                 let room = vec2(700.0, 400.0);
-                let cells = Cells::fit([28, 28], [10, columns], lanes, room, MIN_PITCH, ppp);
+                let cells = CellLayout::fit([28, 28], [10, columns], lanes, room, MIN_PITCH, ppp);
                 let pixels = cells.pitch * ppp;
                 assert!((pixels - pixels.round()).abs() < 1e-3);
                 let width = lanes as f32 * cells.lane_width() + LANE_GAP * (lanes - 1) as f32;

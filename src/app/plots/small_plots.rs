@@ -4,19 +4,22 @@ use egui::{Color32, RichText, Ui};
 use egui_plot::{HLine, HoverPosition, LineStyle};
 
 use super::{
-    Drawn, HEIGHT, PlotsView,
-    chart::{chart, lane_color, legend_entry, legend_row, line, line_style, line_width, note},
-    legend, probabilities, selected_name,
+    legend::{legend, selected_name},
+    probabilities,
     series::Metric,
+    view::{HEIGHT, MetricPlot, PlotsView},
 };
 use crate::{
-    app::viewer::Viewer,
+    app::{
+        chart::{chart, lane_color, legend_entry, legend_row, line, line_style, line_width, note},
+        state::ChainRun,
+    },
     config::{LaneConfig, SamplerKind},
 };
 
 /// A smaller plot of the tab.
 #[derive(Clone, Copy)]
-pub enum Cell {
+pub(super) enum SmallPlot {
     /// ‖∂E/∂x‖.
     GradientNorm,
     /// Share of clamped gradient components.
@@ -31,9 +34,9 @@ pub enum Cell {
     Distance,
 }
 
-impl Cell {
+impl SmallPlot {
     /// Every one, in the order in which they are shown.
-    pub const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Probabilities,
         Self::Histogram,
         Self::GradientNorm,
@@ -43,7 +46,7 @@ impl Cell {
     ];
 
     /// What stands over it.
-    pub fn title(self) -> &'static str {
+    pub(super) fn title(self) -> &'static str {
         match self {
             Self::GradientNorm => "Gradient norm",
             Self::ClampRate => "Clamp rate",
@@ -76,38 +79,40 @@ impl Cell {
 }
 
 /// Draws one. Returns the step that was clicked.
-pub fn show(
+pub(super) fn show(
     ui: &mut Ui,
-    viewer: &Viewer,
+    run: &ChainRun,
     state: &mut PlotsView,
     names: &[String],
-    cell: Cell,
+    plot: SmallPlot,
 ) -> Option<u64> {
-    ui.label(RichText::new(cell.title()).strong());
-    note(ui, cell.explanation());
+    ui.label(RichText::new(plot.title()).strong());
+    note(ui, plot.explanation());
     let lines = |ui: &mut Ui, metric: Metric, id: &'static str, y_label: &'static str| {
-        legend_row(ui, |ui| legend(ui, names, selected_name(viewer)));
-        let what = Drawn { id, metric, y_label, height: HEIGHT, faint: false };
-        state.line_plot(ui, viewer, what, names)
+        legend_row(ui, |ui| legend(ui, names, selected_name(run)));
+        let what = MetricPlot { id, metric, y_label, height: HEIGHT, faint: false };
+        state.line_plot(ui, run, what, names)
     };
-    match cell {
-        Cell::GradientNorm => {
+    match plot {
+        SmallPlot::GradientNorm => {
             return lines(ui, Metric::GradientNorm, "gradient norm", "energy per unit of x");
         }
-        Cell::Distance => return lines(ui, Metric::Distance, "distance", "distance in units of x"),
-        Cell::ClampRate => {
+        SmallPlot::Distance => {
+            return lines(ui, Metric::Distance, "distance", "distance in units of x");
+        }
+        SmallPlot::ClampRate => {
             let clamps = |lane: &LaneConfig| {
                 !matches!(lane.sampler.kind, SamplerKind::Sgld | SamplerKind::Mala)
             };
-            if viewer.view.lanes.iter().any(clamps) {
+            if run.lanes.iter().any(clamps) {
                 return lines(ui, Metric::ClampRate, "clamp rate", "share clamped");
             }
             ui.weak("SGLD and MALA clamp nothing, so there is no clamp rate.");
         }
-        Cell::Probabilities => {
-            return probabilities::ui(ui, viewer, &state.series, state.axis, HEIGHT);
+        SmallPlot::Probabilities => {
+            return probabilities::ui(ui, run, &state.series, state.axis, HEIGHT);
         }
-        Cell::Histogram => {
+        SmallPlot::Histogram => {
             legend_row(ui, |ui| {
                 let grey = Color32::from_gray(140);
                 legend_entry(ui, "real test images (filled)", grey, LineStyle::Solid);
@@ -115,9 +120,9 @@ pub fn show(
                     legend_entry(ui, name, lane_color(lane), line_style(lane));
                 }
             });
-            state.histogram.ui(ui, viewer, names, HEIGHT, state.series.revision);
+            state.histogram.ui(ui, run, names, HEIGHT, state.series.revision);
         }
-        Cell::Autocorrelation => {
+        SmallPlot::Autocorrelation => {
             legend_row(ui, |ui| legend(ui, names, None));
             autocorrelation(ui, state);
         }

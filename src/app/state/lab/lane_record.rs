@@ -16,11 +16,11 @@ const DIAGNOSE_EVERY: usize = 20;
 /// An energy beyond this is no energy of anything in the plane: the chain has exploded.
 const EXPLODED: f32 = 1e6;
 /// Of which lag autocorrelations are shown, at most.
-pub(crate) const MAX_LAG: usize = 200;
+pub(in crate::app) const MAX_LAG: usize = 200;
 
 /// Whether the chains of a rule agree, in x0.
 #[derive(Clone, Debug)]
-pub(crate) struct Agreement {
+pub(in crate::app) struct Agreement {
     pub r_hat: Result<f64, DoesNotApply>,
     pub ess: Result<f64, DoesNotApply>,
     /// By lag, pooled over chains.
@@ -29,7 +29,7 @@ pub(crate) struct Agreement {
 
 /// What is known of the chains of one rule.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct LaneRecord {
+pub(in crate::app) struct LaneRecord {
     /// The class of each chain.
     pub labels: Vec<u8>,
     /// Where the chains are.
@@ -54,7 +54,7 @@ pub(crate) struct LaneRecord {
 
 impl LaneRecord {
     /// Chains in the plane with its surroundings, and all chains.
-    pub(crate) fn num_lost(&self) -> usize {
+    pub(in crate::app) fn num_lost(&self) -> usize {
         let x = self.now.as_ref().map_or(&[][..], |now| &now.x);
         let is_lost = |point: &&[f32]| {
             point.iter().any(|value| !value.is_finite() || value.abs() > diagnostics::cells::EXTENT)
@@ -63,13 +63,13 @@ impl LaneRecord {
     }
 
     /// Whether the energies left all bounds.
-    pub(crate) fn is_exploded(&self) -> bool {
+    pub(in crate::app) fn is_exploded(&self) -> bool {
         let energy = self.now.as_ref().map_or(0.0, |now| now.mean_energy);
         !energy.is_finite() || energy > EXPLODED
     }
 
     /// The exact density that the rule is compared with, where there is one.
-    pub(crate) fn exact(&self) -> Option<&Cells> {
+    pub(in crate::app) fn exact(&self) -> Option<&Cells> {
         self.exact.as_ref()?.as_ref().ok()
     }
 

@@ -7,7 +7,7 @@ use burn::{
     tensor::{Device, Tensor, TensorData, Transaction},
 };
 
-use super::{Event, JobError, ModelInfo, References, RunRequest, Step, lane::Lane};
+use super::{Event, JobError, ModelInfo, References, RunRequest, Step, image_lane::ImageLane};
 use crate::{
     bundled,
     checkpoint::Checkpoint,
@@ -33,14 +33,14 @@ const MAX_VALUES: usize = 1 << 26;
 pub(super) type Attached = HashMap<String, Arc<[u8]>>;
 
 /// One model and its chains.
-pub(super) struct Session {
+pub(super) struct OpenModel {
     device: Device,
     name: String,
     checkpoint: Checkpoint,
     num_pieces: usize,
     /// For single images and for the references: batch norm on its running statistics.
     network: Network,
-    run: Option<(RunRequest, Vec<Lane>)>,
+    run: Option<(RunRequest, Vec<ImageLane>)>,
     step: u64,
     /// Test and training images, and the energies that are known of the former.
     references: Option<(Dataset, Arc<Dataset>, Vec<f32>)>,
@@ -51,7 +51,7 @@ fn evaluated_network(checkpoint: &Checkpoint, device: &Device) -> Result<Network
     Ok(network.valid().freeze())
 }
 
-impl Session {
+impl OpenModel {
     /// The model of that name: a bundled one, or a file.
     pub(super) fn open(name: &str, attached: &Attached, device: &Device) -> Result<Self, JobError> {
         let path = Path::new(name);
@@ -131,7 +131,7 @@ impl Session {
         }
         let mut lanes = Vec::new();
         for config in &request.lanes {
-            let lane = Lane::new(
+            let lane = ImageLane::new(
                 &self.checkpoint,
                 config.clone(),
                 &request.labels,
@@ -174,7 +174,7 @@ impl Session {
 
     pub(super) fn advance(&mut self) {
         if let Some((_, lanes)) = &mut self.run {
-            lanes.iter_mut().for_each(Lane::advance);
+            lanes.iter_mut().for_each(ImageLane::advance);
             self.step += 1;
         }
     }

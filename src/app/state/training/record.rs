@@ -17,7 +17,7 @@ const MAX_MESSAGES: usize = 50;
 
 /// How far a run is.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum Phase {
+pub(in crate::app) enum Phase {
     /// Nothing was trained in this window.
     #[default]
     None,
@@ -32,7 +32,8 @@ pub enum Phase {
 }
 
 /// A training run as far as it was seen.
-pub struct Run {
+#[derive(Debug)]
+pub(in crate::app) struct TrainingRecord {
     /// How far it is.
     pub phase: Phase,
     /// Its folder.
@@ -53,7 +54,7 @@ pub struct Run {
     pub messages: Vec<(u64, String)>,
 }
 
-impl Default for Run {
+impl Default for TrainingRecord {
     fn default() -> Self {
         Self {
             phase: Phase::default(),
@@ -69,7 +70,7 @@ impl Default for Run {
     }
 }
 
-impl Run {
+impl TrainingRecord {
     /// Takes in news. Returns what a person must be told wherever they are in the window.
     pub fn take(&mut self, news: TrainingNews) -> Option<String> {
         match news {
@@ -133,7 +134,10 @@ impl Run {
 }
 
 /// The trend of a noisy curve: an average that looks back over about `num_points` points.
-pub fn smooth(curve: impl IntoIterator<Item = (f64, f64)>, num_points: usize) -> Vec<(f64, f64)> {
+pub(in crate::app) fn smooth(
+    curve: impl IntoIterator<Item = (f64, f64)>,
+    num_points: usize,
+) -> Vec<(f64, f64)> {
     let keep = 1.0 - 1.0 / num_points.max(1) as f64;
     let (mut sum, mut weight) = (0.0, 0.0);
     let finite = curve.into_iter().filter(|point| point.1.is_finite());
@@ -147,7 +151,7 @@ pub fn smooth(curve: impl IntoIterator<Item = (f64, f64)>, num_points: usize) ->
 }
 
 /// Range that holds all but the rarest finite values: a single spike must not flatten the rest.
-pub fn usual_range(curves: &[Vec<(f64, f64)>]) -> Option<(f64, f64)> {
+pub(in crate::app) fn usual_range(curves: &[Vec<(f64, f64)>]) -> Option<(f64, f64)> {
     let values = curves.iter().flatten().map(|point| point.1);
     let mut sorted: Vec<f64> = values.filter(|value| value.is_finite()).collect();
     sorted.sort_unstable_by(f64::total_cmp);
@@ -159,7 +163,7 @@ pub fn usual_range(curves: &[Vec<(f64, f64)>]) -> Option<(f64, f64)> {
 }
 
 /// A duration in words: `3 min 20 s`.
-pub fn duration_text(secs: f64) -> String {
+pub(in crate::app) fn duration_text(secs: f64) -> String {
     let secs = secs.max(0.0).round() as u64;
     match (secs / 3600, secs / 60 % 60, secs % 60) {
         (0, 0, s) => format!("{s} s"),
@@ -196,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_run_is_followed_within_bounds() {
-        let mut run = Run::default();
+        let mut run = TrainingRecord::default();
         run.take(started(0));
         for step in 1..=5000 {
             run.take(TrainingNews::Step(point(step)));

@@ -6,14 +6,14 @@ use crate::{
 };
 
 /// What the chains of a rule walk on.
-pub enum Subject<'a> {
+pub enum RuleTarget<'a> {
     /// The open model, and whether there is an image to start from.
     Model(&'a ModelInfo, bool),
     /// An energy of the lab: whether there is a replay buffer, and of how many pieces its network is.
     Lab { has_buffer: bool, num_pieces: usize },
 }
 
-impl Subject<'_> {
+impl RuleTarget<'_> {
     /// A number of the rule: points of the plane take smaller steps than images.
     pub fn field(&self, name: &str) -> Field {
         let field = *SamplerConfig::field(name);

@@ -1,17 +1,17 @@
 //! Running, stopping, and looking at what was.
 
-use super::Viewer;
-use crate::worker::Command;
+use super::{ChainRun, next_seed};
+use crate::worker::{Command, RunRequest};
 
 /// Recorded steps shown per second when the past is played.
 const REPLAY_STEPS_PER_SEC: f64 = 30.0;
 
-impl Viewer {
+impl ChainRun {
     pub(super) fn run_until(&mut self, until: u64) {
         self.is_running = true;
-        let max_steps_per_sec = self.view.view.max_steps_per_sec;
-        self.run += 1;
-        self.send(Command::Run { run: self.run, until, max_steps_per_sec });
+        let max_steps_per_sec = self.settings.max_steps_per_sec;
+        self.run_number += 1;
+        self.ask(Command::Run { run: self.run_number, until, max_steps_per_sec });
     }
 
     /// The last step of the run so far.
@@ -40,16 +40,20 @@ impl Viewer {
             self.replay = Some(0.0);
             return;
         }
-        let (last, length) = (self.last_step(), self.view.view.num_steps as u64);
-        let until = if last < length { length } else { last + length };
-        self.run_until(until);
+        self.run_until(self.end_of_play());
+    }
+
+    /// The step at which play stops: M, or past it as many again.
+    pub(super) fn end_of_play(&self) -> u64 {
+        let (last, length) = (self.last_step(), self.settings.num_steps as u64);
+        if last < length { length } else { last + length }
     }
 
     /// Stops the run and its replay.
     pub fn pause(&mut self) {
         self.replay = None;
         if std::mem::take(&mut self.is_running) {
-            self.send(Command::Pause);
+            self.ask(Command::Pause);
         }
     }
 
@@ -91,7 +95,7 @@ impl Viewer {
             self.replay = None;
             return;
         };
-        let limit = self.view.view.max_steps_per_sec;
+        let limit = self.settings.max_steps_per_sec;
         let rate = if limit > 0.0 { limit } else { REPLAY_STEPS_PER_SEC };
         let mut fraction = fraction + secs * rate;
         while fraction >= 1.0 {
@@ -105,10 +109,33 @@ impl Viewer {
         self.replay = Some(fraction);
         if self.looking_at.is_none() {
             self.replay = None;
-            if self.last_step() < self.view.view.num_steps as u64 && !self.is_running {
+            if self.last_step() < self.settings.num_steps as u64 && !self.is_running {
                 self.play();
             }
         }
+    }
+
+    /// Starts anew with the chosen seed; what ran goes on running.
+    pub fn restart(&mut self) {
+        let per_class = self.settings.per_class;
+        let labels = self.classes().iter().flat_map(|&c| vec![c; per_class]).collect();
+        self.looking_at = None;
+        self.replay = None;
+        self.ask(Command::Restart(RunRequest {
+            seed: self.settings.seed,
+            labels,
+            lanes: self.lanes_to_run(),
+            image: self.start_image.clone(),
+        }));
+        if self.is_running {
+            self.run_until(self.settings.num_steps as u64);
+        }
+    }
+
+    /// Starts anew with another seed.
+    pub fn restart_with_new_seed(&mut self) {
+        self.settings.seed = next_seed(self.settings.seed);
+        self.restart();
     }
 
     /// Goes on from the step that is shown and forgets what came after it.
@@ -122,7 +149,7 @@ impl Viewer {
         self.looking_at = None;
         self.replay = None;
         self.num_beginnings += 1;
-        self.send(Command::Branch { step, x });
-        self.send(Command::SetLanes(self.lanes_to_run()));
+        self.ask(Command::Branch { step, x });
+        self.ask(Command::SetLanes(self.lanes_to_run()));
     }
 }

@@ -5,7 +5,7 @@ const MAX_POINTS: usize = 2000;
 
 /// A curve over steps, thinned out as it grows.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Curve {
+pub(in crate::app) struct Curve {
     points: Vec<[f64; 2]>,
     newest: Option<f64>,
     /// Every how many-th point is taken, and how many were left out since the last.
@@ -14,7 +14,7 @@ pub(crate) struct Curve {
 }
 
 impl Curve {
-    pub(crate) fn push(&mut self, step: f64, value: f64) {
+    pub(in crate::app) fn push(&mut self, step: f64, value: f64) {
         self.newest = Some(value);
         self.skipped += 1;
         if self.skipped < self.stride {
@@ -33,12 +33,12 @@ impl Curve {
     }
 
     /// Step, value.
-    pub(crate) fn points(&self) -> &[[f64; 2]] {
+    pub(in crate::app) fn points(&self) -> &[[f64; 2]] {
         &self.points
     }
 
     /// The newest value.
-    pub(crate) fn last(&self) -> Option<f64> {
+    pub(in crate::app) fn last(&self) -> Option<f64> {
         self.newest
     }
 }

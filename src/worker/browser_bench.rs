@@ -3,7 +3,7 @@
 use serde::Serialize;
 use web_time::Instant;
 
-use super::{Event, JobError, RunRequest, session::Session};
+use super::{Event, JobError, RunRequest, open_model::OpenModel};
 use crate::{
     assets, browser,
     bundled::BUNDLED_MODELS,
@@ -72,30 +72,30 @@ pub async fn bench(line: &dyn Fn(String)) -> String {
     serde_json::to_string(&report).unwrap_or_default()
 }
 
-async fn open(name: &str, device: &ComputeDevice) -> Result<Session, JobError> {
+async fn open(name: &str, device: &ComputeDevice) -> Result<OpenModel, JobError> {
     if name != TOY {
         assets::bring(&[BUNDLED_MODELS[0].file]).await?;
-        return Session::open(name, &Default::default(), &device.device);
+        return OpenModel::open(name, &Default::default(), &device.device);
     }
     let config = RunConfig::preset(name)?;
     let train = data::load(&config.data, config.seed)?.train;
     let checkpoint = Trainer::new(config, train, &device.device)?.checkpoint().await?;
-    Session::of(name.to_string(), checkpoint, &device.device)
+    OpenModel::of(name.to_string(), checkpoint, &device.device)
 }
 
 async fn measure(name: &str, device: &ComputeDevice) -> Result<Measured, JobError> {
-    let mut session = open(name, device).await?;
-    let info = session.info();
+    let mut model = open(name, device).await?;
+    let info = model.info();
     let num_classes = info.class_names.len() as u32;
     let labels: Vec<u32> = (0..num_classes).flat_map(|class| [class; CHAINS_PER_CLASS]).collect();
     let num_chains = labels.len();
     let begin = Instant::now();
-    session.restart(RunRequest { seed: 0, labels, lanes: vec![info.lane()], image: None }).await?;
-    session.evaluate().await;
+    model.restart(RunRequest { seed: 0, labels, lanes: vec![info.lane()], image: None }).await?;
+    model.evaluate().await;
     let first_step_secs = begin.elapsed().as_secs_f64();
     let (mut begin, mut before) = (Instant::now(), (0.0, 0.0));
     loop {
-        let step = session.step();
+        let step = model.step();
         if step == WARM_UP {
             (begin, before) = (Instant::now(), browser::counts());
         }
@@ -112,8 +112,8 @@ async fn measure(name: &str, device: &ComputeDevice) -> Result<Measured, JobErro
                 submissions_per_step: (after.1 - before.1) / steps,
             });
         }
-        session.advance();
-        if let Some(Event::Step(step)) = session.evaluate().await
+        model.advance();
+        if let Some(Event::Step(step)) = model.evaluate().await
             && step.lanes.iter().flat_map(|lane| &lane.numbers.energy).any(|e| !e.is_finite())
         {
             return Err(JobError::Request("the chains left the finite numbers".into()));

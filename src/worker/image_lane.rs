@@ -28,7 +28,7 @@ struct Fixed {
 }
 
 /// One lane.
-pub(super) struct Lane {
+pub(super) struct ImageLane {
     config: LaneConfig,
     energy: JointEnergy,
     state: ChainState,
@@ -71,7 +71,7 @@ fn check(checkpoint: &Checkpoint, config: &LaneConfig) -> Result<(), JobError> {
     Ok(whole.check()?)
 }
 
-impl Lane {
+impl ImageLane {
     /// Chains at their starts.
     pub(super) async fn new(
         checkpoint: &Checkpoint,

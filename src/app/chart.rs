@@ -6,7 +6,7 @@ use egui_plot::{
     PlotUi, uniform_grid_spacer,
 };
 
-use crate::app::{compact, theme};
+use super::{size_class, theme};
 
 /// Points that a mark of the horizontal axis needs, its number included.
 const X_MARK_POINTS: f64 = 85.0;
@@ -50,7 +50,7 @@ pub fn chart<'a>(id: &str, height: f32, x_label: &str, y_label: &str) -> Plot<'a
 
 /// How a plot over steps is touched: dragged along, but on a small screen a drag scrolls the page.
 pub fn steps_sense(ui: &Ui) -> Sense {
-    if compact::is_small(ui.ctx()) { Sense::click() } else { Sense::click_and_drag() }
+    if size_class::is_small(ui.ctx()) { Sense::click() } else { Sense::click_and_drag() }
 }
 
 fn spacer(input: GridInput, points: f64) -> Vec<GridMark> {

@@ -7,12 +7,17 @@ use std::{
 
 use web_time::Instant;
 
-use super::{
-    Event, JobError, Training, TrainingEvent, TrainingNews, TrainingPoint,
-    service::{Service, Stop},
-    session::Session,
+use super::{Served, Service, Stop};
+use crate::{
+    checkpoint::Checkpoint,
+    config::RunConfig,
+    files,
+    objective::TERM_NAMES,
+    worker::{
+        Event, JobError, Training, TrainingEvent, TrainingNews, TrainingPoint,
+        open_model::OpenModel, platform,
+    },
 };
-use crate::{checkpoint::Checkpoint, files, objective::TERM_NAMES};
 
 /// How often the chains take the weights of a running training.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
@@ -22,7 +27,7 @@ const BUFFER_INTERVAL: Duration = Duration::from_secs(2);
 const REFERENCE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// A training run with what the window knows of it.
-pub(super) struct Trained {
+pub(super) struct ActiveTraining {
     run: Training,
     last_follow: Instant,
     last_buffer: Instant,
@@ -32,16 +37,17 @@ pub(super) struct Trained {
 }
 
 impl Service<'_> {
-    pub(super) async fn train(
-        &mut self,
-        run: Result<Training, JobError>,
-        folder: PathBuf,
-    ) -> Result<Result<(), JobError>, Stop> {
+    pub(super) async fn train_new(&mut self, config: RunConfig, folder: PathBuf) -> Served {
+        let run = Training::start(config, &folder, &self.device, &mut |_| {}).await;
+        self.train(run, folder).await
+    }
+
+    async fn train(&mut self, run: Result<Training, JobError>, folder: PathBuf) -> Served {
         let run = match run {
             Ok(run) => run,
             Err(error) => {
-                self.news(TrainingNews::Failed(error.to_string())).await?;
-                return Ok(Err(error));
+                self.report_training(TrainingNews::Failed(error.to_string())).await?;
+                return Err(error.into());
             }
         };
         self.pause_training().await?;
@@ -49,17 +55,12 @@ impl Service<'_> {
         let config = Box::new(run.trainer().config().clone());
         let num_steps = run.num_steps();
         let path = run.folder().checkpoint().display().to_string();
-        let checkpoint = match run.trainer().checkpoint().await {
-            Ok(checkpoint) => checkpoint,
-            Err(error) => return Ok(Err(error.into())),
-        };
-        match Session::of(path, checkpoint, &self.device.device) {
-            Ok(session) => self.show_model(session).await?,
-            Err(error) => return Ok(Err(error)),
-        }
-        self.news(TrainingNews::Started { folder, config, step, num_steps }).await?;
+        let checkpoint = run.trainer().checkpoint().await?;
+        let model = OpenModel::of(path, checkpoint, &self.device.device)?;
+        self.show_model(model).await?;
+        self.report_training(TrainingNews::Started { folder, config, step, num_steps }).await?;
         let now = Instant::now();
-        self.training = Some(Trained {
+        self.training = Some(ActiveTraining {
             run,
             last_follow: now,
             last_buffer: now,
@@ -67,24 +68,21 @@ impl Service<'_> {
             begin: now,
             steps: 0,
         });
-        Ok(Ok(()))
+        Ok(())
     }
 
-    pub(super) async fn resume_training(
-        &mut self,
-        folder: PathBuf,
-    ) -> Result<Result<(), JobError>, Stop> {
+    pub(super) async fn resume_training(&mut self, folder: PathBuf) -> Served {
         // A run has one owner at a time, and that may be this very worker.
         if self.training.as_ref().is_some_and(|training| training.run.folder().path() == folder) {
             self.pause_training().await?;
         }
-        let run = self.rested(&folder).await;
+        let run = self.take_up(&folder).await;
         self.train(run, folder).await
     }
 
     /// The run in this folder, ready to go on.
-    async fn rested(&mut self, folder: &Path) -> Result<Training, JobError> {
-        match self.resting.take_if(|run| run.folder().path() == folder) {
+    async fn take_up(&mut self, folder: &Path) -> Result<Training, JobError> {
+        match self.paused_training.take_if(|run| run.folder().path() == folder) {
             Some(run) => Ok(run),
             None if cfg!(target_arch = "wasm32") => Err(JobError::Request(
                 "in a browser only the run that was paused last, on this page, can go on".into(),
@@ -93,7 +91,7 @@ impl Service<'_> {
         }
     }
 
-    pub(super) async fn news(&self, news: TrainingNews) -> Result<(), Stop> {
+    async fn report_training(&self, news: TrainingNews) -> Result<(), Stop> {
         Ok(self.out.say(Event::Training(Box::new(news))).await?)
     }
 
@@ -102,8 +100,8 @@ impl Service<'_> {
         training.steps += 1;
         let steps_per_sec = training.steps as f64 / training.begin.elapsed().as_secs_f64();
         let mut news = Vec::new();
-        let mut hear = |event| news.extend(news_of(event, steps_per_sec));
-        let result = training.run.advance(&|| false, &mut hear).await;
+        let mut collect = |event| news.extend(news_of(event, steps_per_sec));
+        let result = training.run.advance(&|| false, &mut collect).await;
         if training.last_buffer.elapsed() >= BUFFER_INTERVAL {
             training.last_buffer = Instant::now();
             let (x, labels) = training.run.buffer_grid().await;
@@ -115,19 +113,19 @@ impl Service<'_> {
         }
         if training.last_follow.elapsed() >= FOLLOW_INTERVAL {
             training.last_follow = Instant::now();
-            if let Some(session) = &mut self.session
-                && let Err(error) = session.follow(training.run.trainer()).await
+            if let Some(model) = &mut self.model
+                && let Err(error) = model.follow(training.run.trainer()).await
             {
                 self.out.say(Event::Refused(error.to_string())).await?;
             }
         }
         let is_complete = training.run.is_complete();
         for news in news {
-            self.news(news).await?;
+            self.report_training(news).await?;
         }
         if let Err(error) = result {
             self.training = None;
-            return self.news(TrainingNews::Failed(error.to_string())).await;
+            return self.report_training(TrainingNews::Failed(error.to_string())).await;
         }
         if is_complete { self.pause_training().await } else { Ok(()) }
     }
@@ -136,38 +134,43 @@ impl Service<'_> {
     pub(super) async fn pause_training(&mut self) -> Result<(), Stop> {
         let Some(mut training) = self.training.take() else { return Ok(()) };
         let mut news = Vec::new();
-        let mut hear = |event| news.extend(news_of(event, 0.0));
-        let result = training.run.finish(&mut hear).await;
+        let mut collect = |event| news.extend(news_of(event, 0.0));
+        let result = training.run.finish(&mut collect).await;
         self.references_wanted = true;
-        if let Some(session) = &mut self.session
+        if let Some(model) = &mut self.model
             && let Ok(checkpoint) = training.run.trainer().checkpoint().await
-            && let Err(error) = session.adopt(checkpoint)
+            && let Err(error) = model.adopt(checkpoint)
         {
             self.out.say(Event::Refused(error.to_string())).await?;
         }
         if cfg!(target_arch = "wasm32") && !training.run.is_complete() {
-            self.resting = Some(training.run);
+            self.paused_training = Some(training.run);
         }
         for news in news {
-            self.news(news).await?;
+            self.report_training(news).await?;
         }
         match result {
             Ok(_) => Ok(()),
-            Err(error) => self.news(TrainingNews::Failed(error.to_string())).await,
+            Err(error) => self.report_training(TrainingNews::Failed(error.to_string())).await,
         }
     }
 
     /// Writes the model in training, or else the open one.
-    pub(super) async fn save(&self, path: &std::path::Path) -> Result<(), JobError> {
+    pub(super) async fn save(&self, path: PathBuf) -> Served {
+        self.model_to_save(&path).await?.save(&path)?;
+        Ok(self.out.say(platform::saved(path)).await?)
+    }
+
+    async fn model_to_save(&self, path: &Path) -> Result<Checkpoint, JobError> {
         if files::exists(path) {
             return Err(JobError::Request(format!(
                 "{} already exists; nothing is ever overwritten. Choose another name",
                 path.display()
             )));
         }
-        let checkpoint: Checkpoint = match (&self.training, &self.session) {
+        let checkpoint: Checkpoint = match (&self.training, &self.model) {
             (Some(training), _) => training.run.trainer().checkpoint().await?,
-            (None, Some(session)) => session.checkpoint().clone(),
+            (None, Some(model)) => model.checkpoint().clone(),
             (None, None) => return Err(JobError::Request("no model is open".into())),
         };
         // A packed model, which is what a GPU in a browser gives, is written in half precision.
@@ -177,11 +180,11 @@ impl Service<'_> {
                     .into(),
             ));
         }
-        Ok(checkpoint.save(path)?)
+        Ok(checkpoint)
     }
 
     /// The window is gone: nothing of a training run is lost.
-    pub(super) async fn leave(&mut self) -> Result<(), Stop> {
+    pub(super) async fn save_training(&mut self) -> Result<(), Stop> {
         let Some(mut training) = self.training.take() else { return Ok(()) };
         training.run.finish(&mut |_| {}).await.map(drop).map_err(|error| {
             let folder = training.run.folder().path().display();

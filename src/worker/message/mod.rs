@@ -1,11 +1,13 @@
 //! What the viewer and its worker say to each other. No tensor crosses this line.
 
+pub(super) mod lab;
+
 use std::{path::PathBuf, sync::Arc};
 
 use half::f16;
 use serde::{Deserialize, Serialize};
 
-use super::lab::{LabCommand, LabNews};
+use self::lab::{LabCommand, LabNews};
 use crate::{
     config::{LaneConfig, Norm, RunConfig, SamplerConfig},
     data::Dataset,

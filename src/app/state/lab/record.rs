@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{curve::Curve, lane::LaneRecord};
+use super::{curve::Curve, lane_record::LaneRecord};
 use crate::{
     config::{LabReference, LabState, LabTarget, LaneConfig},
     diagnostics,
@@ -11,7 +11,7 @@ use crate::{
 
 /// What is known of what is being learned.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct LearningRecord {
+pub(in crate::app) struct LearningRecord {
     pub step: u64,
     pub gaps: Curve,
     pub cross_entropy: Curve,
@@ -48,7 +48,7 @@ pub struct LabRecord {
     /// Steps of the chains since their start.
     pub step: u64,
     /// Rules, from the left.
-    pub(crate) lanes: Vec<LaneRecord>,
+    pub(in crate::app) lanes: Vec<LaneRecord>,
     /// Energies over the plane.
     pub surface: Option<LabSurface>,
     /// Counts surfaces, so that pictures of them know when to change.
@@ -57,7 +57,7 @@ pub struct LabRecord {
     pub num_starts: u64,
     /// Points that are learned from, and their classes.
     pub data: (Vec<f32>, Vec<u8>),
-    pub(crate) learning: LearningRecord,
+    pub(in crate::app) learning: LearningRecord,
     /// The energy of the image model around a chain's path.
     pub slice: Option<Slice>,
     /// Whether one is on its way.
@@ -69,12 +69,12 @@ pub struct LabRecord {
     /// β of each rule that the exact densities are of.
     compared_at: Vec<f64>,
     /// Why nothing is shown, where what was asked first was refused.
-    pub(crate) why_not: Option<String>,
+    pub(in crate::app) why_not: Option<String>,
 }
 
 impl LabRecord {
     /// What is to be asked so that the worker shows `state`.
-    pub(crate) fn sync(&mut self, state: &LabState, is_open: bool) -> Vec<LabCommand> {
+    pub(in crate::app) fn sync(&mut self, state: &LabState, is_open: bool) -> Vec<LabCommand> {
         if !is_open {
             return self.rest();
         }
@@ -96,7 +96,7 @@ impl LabRecord {
     }
 
     /// Stops whatever runs.
-    pub(crate) fn rest(&mut self) -> Vec<LabCommand> {
+    pub(in crate::app) fn rest(&mut self) -> Vec<LabCommand> {
         let mut commands = Vec::new();
         if std::mem::take(&mut self.is_running) {
             commands.push(LabCommand::Pause);
@@ -108,19 +108,19 @@ impl LabRecord {
     }
 
     /// Has the worker set up everything anew, chains at their starts included.
-    pub(crate) fn reset(&mut self) {
+    pub(in crate::app) fn reset(&mut self) {
         self.is_reset = true;
     }
 
     /// Forgets what a worker that failed had in memory.
-    pub(crate) fn forget(&mut self) {
+    pub(in crate::app) fn forget(&mut self) {
         // Pictures tell surfaces and starts apart by their numbers.
         let (num_surfaces, num_starts) = (self.num_surfaces, self.num_starts);
         *self = Self { num_surfaces, num_starts, ..Self::default() };
     }
 
     /// Something asked for was refused: where nothing is there yet, nothing runs either.
-    pub(crate) fn refused(&mut self, reason: &str) {
+    pub(in crate::app) fn refused(&mut self, reason: &str) {
         self.is_slicing = false;
         if self.surface.is_none() {
             self.is_running = false;
@@ -130,7 +130,7 @@ impl LabRecord {
     }
 
     /// The worker shows this, whatever it was asked.
-    pub(crate) fn shows(&mut self, state: &LabState) {
+    pub(in crate::app) fn shows(&mut self, state: &LabState) {
         self.sent = Some(state.clone());
         self.compare(state);
     }
@@ -160,7 +160,7 @@ impl LabRecord {
     }
 
     /// Takes in what the worker tells.
-    pub(crate) fn take(&mut self, news: LabNews) {
+    pub(in crate::app) fn take(&mut self, news: LabNews) {
         match news {
             LabNews::Surface(surface) => {
                 let is_learning = self.is_learning;
@@ -225,7 +225,7 @@ impl LabRecord {
     }
 
     /// The energy at a point of the plane, where one is known.
-    pub(crate) fn energy_at(&self, point: [f32; 2]) -> Option<f32> {
+    pub(in crate::app) fn energy_at(&self, point: [f32; 2]) -> Option<f32> {
         let surface = self.surface.as_ref()?;
         let side = surface.energy.len().isqrt();
         let place = point.map(|v| (v / diagnostics::cells::EXTENT + 1.0) * 0.5 * side as f32);
@@ -239,14 +239,14 @@ impl LabRecord {
     }
 
     /// Energies over the plane, for pictures.
-    pub(crate) fn energies(&self) -> Option<Arc<[f32]>> {
+    pub(in crate::app) fn energies(&self) -> Option<Arc<[f32]>> {
         self.surface.as_ref().map(|surface| surface.energy.clone())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::lane::MAX_TRACE, *};
+    use super::{super::lane_record::MAX_TRACE, *};
     use crate::{
         diagnostics::{DoesNotApply, cells::NoMasses},
         worker::lab::LabLaneFrame,

@@ -31,7 +31,7 @@ impl Ground {
 }
 
 /// The chains of one rule.
-pub(super) struct Lane {
+pub(super) struct PlaneLane {
     pub rule: LaneConfig,
     pub ground: Ground,
     pub state: ChainState,
@@ -40,7 +40,7 @@ pub(super) struct Lane {
     pub seen: LabLaneFrame,
 }
 
-impl Lane {
+impl PlaneLane {
     /// Chains (N, 2, 1, 1) at their starts, and the class of each.
     pub(super) fn new(
         rule: LaneConfig,
