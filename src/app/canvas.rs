@@ -5,13 +5,13 @@ use std::sync::Arc;
 use egui::{Button, Color32, Image, PointerButton, Rect, Role, Sense, Ui, WidgetInfo, vec2};
 
 use super::{
-    brush::{Brush, touched},
+    brush::{Brush, pixels_under},
     magnifier::{bars, name_of},
     pixels::{Picture, WHOLE, number},
     size_class,
     state::{ChainRun, Selection},
 };
-use crate::worker::{Command, ModelInfo};
+use crate::worker::{Command, OpenModelInfo};
 
 /// Seconds between two questions to the model.
 const PAUSE_SECS: f64 = 0.2;
@@ -46,7 +46,7 @@ impl Canvas {
         &mut self,
         ui: &mut Ui,
         run: &mut ChainRun,
-        model: &ModelInfo,
+        model: &OpenModelInfo,
         selection: Option<Selection>,
     ) {
         if model.is_planar() {
@@ -108,7 +108,7 @@ impl Canvas {
         let (radius, area) = (RADIUS * longer, h * w);
         for at in self.brush.stroke(&response, rect, [h, w]) {
             self.is_changed = true;
-            for (pixel, distance) in touched(at, radius, [h, w]) {
+            for (pixel, distance) in pixels_under(at, radius, [h, w]) {
                 // Full in the middle, soft towards the rim.
                 let paint = 1.0 - 2.0 * (distance / radius).powi(3);
                 for value in self.image[pixel..].iter_mut().step_by(area) {
@@ -172,7 +172,7 @@ impl Canvas {
         });
     }
 
-    fn answer(&self, ui: &mut Ui, run: &ChainRun, model: &ModelInfo) {
+    fn answer(&self, ui: &mut Ui, run: &ChainRun, model: &OpenModelInfo) {
         let (Some(classified), Some(_)) = (&run.classified, &self.asked) else { return };
         let best = classified.probabilities.iter().copied().enumerate();
         let best = best.filter(|(_, p)| p.is_finite()).max_by(|a, b| a.1.total_cmp(&b.1));

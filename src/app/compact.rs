@@ -7,7 +7,7 @@ use egui::{
 };
 
 use super::{
-    chains, controls,
+    chains_panel, controls,
     fit::fit,
     grid::NAMES,
     lab, lessons, menu,
@@ -124,7 +124,7 @@ impl Window<'_> {
             ui.spacing_mut().combo_width = 96.0;
             menu::model(ui, &self.viewer.run, &self.viewer.session);
             if self.viewer.session.tab == Tab::Chains {
-                chains::small_toolbar(ui, &mut self.viewer.run);
+                chains_panel::small_toolbar(ui, &mut self.viewer.run);
             }
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
@@ -184,7 +184,7 @@ impl Window<'_> {
             Tab::Plots => plots::ui(ui, &mut self.viewer.run, &mut self.panels.plots),
             _ => {
                 let has_toolbar = is_tall || room.x < TWO_ROWS;
-                chains::small(ui, &mut self.viewer.run, &mut self.panels.chains, has_toolbar);
+                chains_panel::small(ui, &mut self.viewer.run, &mut self.panels.chains, has_toolbar);
             }
         });
     }
@@ -247,7 +247,9 @@ impl Window<'_> {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             controls::lanes(ui, run, &model);
             ui.separator();
-            ui.horizontal_wrapped(|ui| chains::rows(ui, run, &model, &mut self.panels.chains));
+            ui.horizontal_wrapped(|ui| {
+                chains_panel::rows(ui, run, &model, &mut self.panels.chains)
+            });
             ui.horizontal_wrapped(|ui| transport::settings(ui, run));
             controls::compare(ui, run, &mut session.tab, &model, false);
             ui.add_space(8.0);

@@ -5,7 +5,7 @@ use egui::{
 };
 
 use super::{
-    chains, compact,
+    chains_panel, compact,
     controls::{format_number, slider},
     fit::fit,
     grid::NAMES,
@@ -76,7 +76,7 @@ fn show_run(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels) -> bool {
     // Above the chains only, so that the controls keep their room.
     banners(ui, viewer, panels);
     CentralPanel::default().frame(frame).show(ui, |ui| {
-        chains::bare(ui, &mut viewer.run, &mut panels.chains);
+        chains_panel::bare(ui, &mut viewer.run, &mut panels.chains);
     });
     // There is no panel that would show it.
     viewer.run.selected = None;

@@ -9,20 +9,20 @@ use std::{
 use egui::Context;
 
 use super::{
-    disk::{self, Done, PICTURES, Purpose, Reply},
+    disk::{self, DialogPurpose, FileEvent, FileEventSender, PICTURES},
     exports::ExportJob,
     state::{ChainRun, Session},
 };
 use crate::{files, worker::Command};
 
 /// A dialog that is gone so soon has never been seen.
-const UNSEEN: Duration = Duration::from_millis(400);
+const MIN_DIALOG_TIME: Duration = Duration::from_millis(400);
 /// Bytes of a picture file, at most.
 const MAX_PICTURE_BYTES: u64 = 64 << 20;
 
 /// Dialogs and exports on their way.
 pub struct Files {
-    done: (Sender<Done>, Receiver<Done>),
+    done: (Sender<FileEvent>, Receiver<FileEvent>),
     /// Where files go without a dialog.
     save_folder: Option<PathBuf>,
     /// Files that are being written.
@@ -58,8 +58,8 @@ impl Files {
         !self.writing.is_empty()
     }
 
-    fn reply(&self, ctx: &Context) -> Reply {
-        Reply { sender: self.done.0.clone(), ctx: ctx.clone() }
+    fn reply(&self, ctx: &Context) -> FileEventSender {
+        FileEventSender { sender: self.done.0.clone(), ctx: ctx.clone() }
     }
 
     /// Takes files dropped on the window.
@@ -90,11 +90,11 @@ impl Files {
     pub(super) fn ask(
         &mut self,
         ctx: &Context,
-        purpose: Purpose,
+        purpose: DialogPurpose,
         run: &mut ChainRun,
         session: &mut Session,
     ) {
-        if let (Some(folder), true) = (&self.save_folder, purpose != Purpose::Open) {
+        if let (Some(folder), true) = (&self.save_folder, purpose != DialogPurpose::Open) {
             let path = self.free_path(&folder.join(purpose.file_name()));
             self.chosen(ctx, purpose, path, run, session);
             return;
@@ -105,15 +105,15 @@ impl Files {
     fn chosen(
         &mut self,
         ctx: &Context,
-        purpose: Purpose,
+        purpose: DialogPurpose,
         path: PathBuf,
         run: &mut ChainRun,
         session: &mut Session,
     ) {
         let export = match purpose {
-            Purpose::Open => return self.open(ctx, &path, run, session),
-            Purpose::SaveModel => return run.ask(Command::Save(path)),
-            Purpose::Export(export) => export,
+            DialogPurpose::Open => return self.open(ctx, &path, run, session),
+            DialogPurpose::SaveModel => return run.ask(Command::Save(path)),
+            DialogPurpose::Export(export) => export,
         };
         let Some(job) = ExportJob::new(export, run) else {
             session.complain("There is nothing to save yet.");
@@ -132,12 +132,14 @@ impl Files {
         }
         while let Ok(done) = self.done.1.try_recv() {
             match done {
-                Done::Chosen { purpose, path: Some(path), .. } => {
+                FileEvent::Chosen { purpose, path: Some(path), .. } => {
                     self.chosen(ctx, purpose, path, run, session);
                 }
-                Done::Chosen { purpose, path: None, asked } if asked.elapsed() < UNSEEN => {
+                FileEvent::Chosen { purpose, path: None, asked }
+                    if asked.elapsed() < MIN_DIALOG_TIME =>
+                {
                     // No portal and no dialog program on this desktop.
-                    if purpose == Purpose::Open {
+                    if purpose == DialogPurpose::Open {
                         session.complain(
                             "This desktop offers no file dialog. Drop the file on the window, or start \
                              `jempp view --checkpoint FILE`.",
@@ -148,21 +150,21 @@ impl Files {
                     let path = self.free_path(&here.join(purpose.file_name()));
                     self.chosen(ctx, purpose, path, run, session);
                 }
-                Done::Chosen { path: None, .. } => {}
-                Done::Read { name, content: Ok(bytes) } => {
+                FileEvent::Chosen { path: None, .. } => {}
+                FileEvent::Read { name, content: Ok(bytes) } => {
                     self.open_bytes(ctx, name, bytes, run, session);
                 }
-                Done::Read { name, content: Err(reason) } => {
+                FileEvent::Read { name, content: Err(reason) } => {
                     session.complain(format!("cannot read {name}: {reason}"));
                 }
-                Done::Decoded { image: Ok(image), shape } => {
+                FileEvent::Decoded { image: Ok(image), shape } => {
                     match run.model.as_ref().is_some_and(|model| model.shape == shape) {
                         true => run.start_from(image),
                         false => session.complain("The picture was read for another model."),
                     }
                 }
-                Done::Decoded { image: Err(reason), .. } => session.complain(reason),
-                Done::Written { path, result } => {
+                FileEvent::Decoded { image: Err(reason), .. } => session.complain(reason),
+                FileEvent::Written { path, result } => {
                     self.writing.retain(|other| *other != path);
                     report_written(result.map(|()| path), session);
                 }

@@ -3,12 +3,12 @@
 use egui::{Color32, Mesh, Rect, Response, Shape, Slider, Ui};
 
 use super::{
-    brush::{Brush, touched},
+    brush::{Brush, pixels_under},
     state::{ChainRun, Selection},
 };
 use crate::{
     config::SamplerKind,
-    worker::{Command, ModelInfo},
+    worker::{Command, OpenModelInfo},
 };
 
 /// What is painted over.
@@ -43,7 +43,7 @@ impl Default for Inpaint {
 
 impl Inpaint {
     /// Forgets the paint of another chain, and what a restart has let go.
-    pub(super) fn follow(&mut self, run: &ChainRun, selection: Selection, model: &ModelInfo) {
+    pub(super) fn follow(&mut self, run: &ChainRun, selection: Selection, model: &OpenModelInfo) {
         let area = model.shape[1] * model.shape[2];
         if self.of != Some(selection) || self.is_painted.len() != area {
             self.is_painted = vec![false; area];
@@ -59,7 +59,7 @@ impl Inpaint {
         let [_, h, w] = shape;
         for at in self.brush.stroke(response, rect, [h, w]) {
             self.held = None;
-            for (pixel, _) in touched(at, self.radius, [h, w]) {
+            for (pixel, _) in pixels_under(at, self.radius, [h, w]) {
                 self.is_painted[pixel] = true;
             }
         }
@@ -93,7 +93,7 @@ impl Inpaint {
         ui: &mut Ui,
         run: &mut ChainRun,
         selection: Selection,
-        model: &ModelInfo,
+        model: &OpenModelInfo,
     ) {
         if let Some(reason) = refusal(run, selection, model) {
             ui.weak(reason);
@@ -142,7 +142,7 @@ impl Inpaint {
         }
     }
 
-    fn fill(&mut self, run: &mut ChainRun, selection: Selection, model: &ModelInfo) {
+    fn fill(&mut self, run: &mut ChainRun, selection: Selection, model: &OpenModelInfo) {
         let Some(mut image) = live_image(run, selection, model) else { return };
         let area = model.shape[1] * model.shape[2];
         let starts = run.start_images().and_then(|lanes| lanes.get(selection.lane));
@@ -167,7 +167,7 @@ impl Inpaint {
 }
 
 /// Why nothing can be filled in here.
-fn refusal(run: &ChainRun, selection: Selection, model: &ModelInfo) -> Option<&'static str> {
+fn refusal(run: &ChainRun, selection: Selection, model: &OpenModelInfo) -> Option<&'static str> {
     let lane = run.lanes.get(selection.lane);
     if model.is_planar() {
         Some("A point in the plane has no part to fill in.")
@@ -185,7 +185,7 @@ fn refusal(run: &ChainRun, selection: Selection, model: &ModelInfo) -> Option<&'
 pub(super) fn live_image(
     run: &ChainRun,
     selection: Selection,
-    model: &ModelInfo,
+    model: &OpenModelInfo,
 ) -> Option<Vec<f32>> {
     let (_, lanes) = run.record.as_ref()?.images.entries().last()?;
     let size: usize = model.shape.iter().product();

@@ -2,17 +2,17 @@
 
 use egui::{Context, Key, Modifiers};
 
-use super::{disk::Purpose, exports::Export, files::Files, help::Help, viewer::Viewer};
+use super::{disk::DialogPurpose, exports::Export, files::Files, help::Help, viewer::Viewer};
 use crate::config::Tab;
 
 /// What keys with Ctrl (or the command key) do.
 pub(super) fn file_keys(ctx: &Context, viewer: &mut Viewer, files: &mut Files) {
     let pressed = |key| ctx.input_mut(|input| input.consume_key(Modifiers::COMMAND, key));
     let purposes = [
-        (Key::O, Purpose::Open),
-        (Key::S, Purpose::Export(Export::Png)),
-        (Key::G, Purpose::Export(Export::Gif)),
-        (Key::E, Purpose::Export(Export::Csv)),
+        (Key::O, DialogPurpose::Open),
+        (Key::S, DialogPurpose::Export(Export::Png)),
+        (Key::G, DialogPurpose::Export(Export::Gif)),
+        (Key::E, DialogPurpose::Export(Export::Csv)),
     ];
     for (key, purpose) in purposes {
         if pressed(key) {

@@ -7,7 +7,7 @@ use super::{
     pixels::{SMALL, number, percent},
     theme,
 };
-use crate::worker::{LaneNumbers, ModelInfo};
+use crate::worker::{LaneNumbers, OpenModelInfo};
 
 /// Longer side of the image in points.
 const SIDE: f32 = 168.0;
@@ -15,9 +15,9 @@ const SIDE: f32 = 168.0;
 const NUM_BARS: usize = 5;
 
 /// One chain.
-pub(super) struct Chain<'a> {
+pub(super) struct ChainDetails<'a> {
     /// The open model.
-    pub(super) model: &'a ModelInfo,
+    pub(super) model: &'a OpenModelInfo,
     /// What is measured of its lane.
     pub(super) numbers: Option<&'a LaneNumbers>,
     /// Which chain of the lane.
@@ -32,7 +32,7 @@ pub(super) struct Chain<'a> {
     pub(super) step: u64,
 }
 
-impl Chain<'_> {
+impl ChainDetails<'_> {
     /// Draws it large, with its numbers.
     pub(super) fn ui(&self, ui: &mut Ui, image: Option<(TextureId, Rect)>) {
         ui.set_max_width(400.0);

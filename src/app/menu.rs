@@ -3,7 +3,7 @@
 use egui::{ComboBox, RichText, Ui};
 
 use super::{
-    disk::Purpose,
+    disk::DialogPurpose,
     exports::Export,
     files::Files,
     help::Help,
@@ -61,7 +61,7 @@ pub(super) fn open_button(
     let open = ui.button("Open…");
     let hover = "A checkpoint, or a picture to start from. Or drop it here.";
     if open.on_hover_text(hover).clicked() {
-        files.ask(ui.ctx(), Purpose::Open, run, session);
+        files.ask(ui.ctx(), DialogPurpose::Open, run, session);
     }
 }
 
@@ -107,18 +107,26 @@ pub(super) fn model(ui: &mut Ui, run: &ChainRun, session: &Session) {
 /// The entries that write something.
 pub(super) fn save(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files) {
     let entries = [
-        (Purpose::Export(Export::Png), "Picture (PNG)", "The chains at the step that is shown."),
         (
-            Purpose::Export(Export::Gif),
+            DialogPurpose::Export(Export::Png),
+            "Picture (PNG)",
+            "The chains at the step that is shown.",
+        ),
+        (
+            DialogPurpose::Export(Export::Gif),
             "Animation (GIF)",
             "The recorded steps, at most 60 of them.",
         ),
         (
-            Purpose::Export(Export::Csv),
+            DialogPurpose::Export(Export::Csv),
             "Traces (CSV)",
             "Energy, gradient norm, clamp rate and more of every chain at every recorded step.",
         ),
-        (Purpose::SaveModel, "Model (safetensors)", "The open model, or the one in training."),
+        (
+            DialogPurpose::SaveModel,
+            "Model (safetensors)",
+            "The open model, or the one in training.",
+        ),
     ];
     for (purpose, name, hover) in entries {
         if ui.button(name).on_hover_text(hover).clicked() {

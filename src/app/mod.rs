@@ -8,7 +8,7 @@ mod atlas;
 mod banners;
 mod brush;
 mod canvas;
-mod chains;
+mod chains_panel;
 mod chart;
 mod compact;
 mod compare;

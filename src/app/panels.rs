@@ -1,7 +1,7 @@
 //! The panels, with what each of them keeps between frames.
 
 use super::{
-    chains::ChainsView, files::Files, help::Help, lab::LabView, plots::PlotsView,
+    chains_panel::ChainsView, files::Files, help::Help, lab::LabView, plots::PlotsView,
     selected::SelectedView, status::Status, training::TrainingView,
 };
 

@@ -7,14 +7,14 @@ use egui_plot::{Arrows, MarkerShape, Plot, PlotPoint, Points};
 
 use super::{
     grid::Action,
-    magnifier::{Chain, name_of},
+    magnifier::{ChainDetails, name_of},
     pixels::{SMALL, number},
     state::{ChainRun, Overlay, Selection},
     theme,
 };
 use crate::{
     data::Dataset,
-    worker::{LaneImages, ModelInfo},
+    worker::{LaneImages, OpenModelInfo},
 };
 
 /// Training points drawn, at most.
@@ -80,7 +80,7 @@ impl Scatter {
 pub(super) fn ui(
     ui: &mut Ui,
     run: &ChainRun,
-    model: &ModelInfo,
+    model: &OpenModelInfo,
     state: &mut Scatter,
 ) -> Option<Action> {
     state.update(run, model.class_names.len());
@@ -104,7 +104,7 @@ pub(super) fn ui(
 fn plot(
     ui: &mut Ui,
     run: &ChainRun,
-    model: &ModelInfo,
+    model: &OpenModelInfo,
     state: &Scatter,
     lane: usize,
 ) -> Option<Action> {
@@ -182,7 +182,7 @@ fn plot(
     let label = labels.get(chain).copied()?;
     let columns = labels.iter().take_while(|&&other| Some(&other) == labels.first()).count().max(1);
     let class = name_of(&model.class_names, label as usize);
-    let shown = Chain {
+    let shown = ChainDetails {
         model,
         numbers: run.shown_numbers().and_then(|(_, numbers)| numbers.get(lane)),
         chain,
@@ -197,7 +197,7 @@ fn plot(
 }
 
 /// Which marker is which class.
-pub(super) fn legend(ui: &mut Ui, model: &ModelInfo) {
+pub(super) fn legend(ui: &mut Ui, model: &OpenModelInfo) {
     ui.scope(|ui| {
         ui.spacing_mut().interact_size.y = 0.0;
         ui.spacing_mut().item_spacing = vec2(4.0, 1.0);

@@ -5,13 +5,13 @@ use egui::{CollapsingHeader, Grid, Rect, RichText, Role, ScrollArea, Sense, Ui, 
 use super::{
     canvas::{self, Canvas},
     inpaint::Inpaint,
-    magnifier::{Chain, bars, name_of, probabilities},
-    nearest::Nearest,
+    magnifier::{ChainDetails, bars, name_of, probabilities},
+    nearest::NearestSearch,
     pixels::{Picture, SMALL, WHOLE, number, percent},
     state::{ChainRun, Selection},
     theme,
 };
-use crate::worker::{LaneNumbers, ModelInfo};
+use crate::worker::{LaneNumbers, OpenModelInfo};
 
 /// Bars of p(y|x).
 const NUM_BARS: usize = 10;
@@ -24,7 +24,7 @@ pub struct SelectedView {
     now: Picture,
     start: Picture,
     nearest_picture: Picture,
-    nearest: Nearest,
+    nearest: NearestSearch,
     inpaint: Inpaint,
     canvas: Canvas,
 }
@@ -37,7 +37,7 @@ pub fn ui(ui: &mut Ui, run: &mut ChainRun, state: &mut SelectedView) {
             ui.weak("The selected chain is shown here.");
             return;
         };
-        let shown = run.selected.and_then(|selection| Shown::new(run, &model, selection));
+        let shown = run.selected.and_then(|selection| ShownChain::new(run, &model, selection));
         match &shown {
             Some(shown) => chain(ui, run, &model, state, shown),
             None => {
@@ -57,7 +57,7 @@ pub fn ui(ui: &mut Ui, run: &mut ChainRun, state: &mut SelectedView) {
 pub fn small(ui: &mut Ui, run: &mut ChainRun, state: &mut SelectedView) {
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         let Some(model) = run.model.clone() else { return };
-        let shown = run.selected.and_then(|selection| Shown::new(run, &model, selection));
+        let shown = run.selected.and_then(|selection| ShownChain::new(run, &model, selection));
         if let Some(shown) = &shown {
             lane_name(ui, run, shown);
             ui.columns(2, |columns| {
@@ -91,7 +91,7 @@ pub fn title(run: &ChainRun) -> Option<String> {
 }
 
 /// The selected chain at the step that is shown.
-struct Shown {
+struct ShownChain {
     selection: Selection,
     step: u64,
     label: u32,
@@ -101,9 +101,9 @@ struct Shown {
     is_broken: bool,
 }
 
-impl Shown {
+impl ShownChain {
     /// `None` where the selected chain is not there, as after a restart with fewer of them.
-    fn new(run: &ChainRun, model: &ModelInfo, selection: Selection) -> Option<Self> {
+    fn new(run: &ChainRun, model: &OpenModelInfo, selection: Selection) -> Option<Self> {
         let (step, lanes) = run.shown_images()?;
         let labels = &run.record.as_ref()?.request.labels;
         let label = *labels.get(selection.chain)?;
@@ -132,9 +132,9 @@ fn numbers_of(run: &ChainRun, selection: Selection) -> Option<&LaneNumbers> {
 fn chain(
     ui: &mut Ui,
     run: &mut ChainRun,
-    model: &ModelInfo,
+    model: &OpenModelInfo,
     state: &mut SelectedView,
-    shown: &Shown,
+    shown: &ShownChain,
 ) {
     let mut is_kept = true;
     ui.horizontal(|ui| {
@@ -156,7 +156,7 @@ fn chain(
 }
 
 /// The rule of the chain's lane, where there are several.
-fn lane_name(ui: &mut Ui, run: &ChainRun, shown: &Shown) {
+fn lane_name(ui: &mut Ui, run: &ChainRun, shown: &ShownChain) {
     let lane = shown.selection.lane;
     if run.lanes.len() > 1 {
         let name = format!("lane {}: {}", lane + 1, run.lane_name(lane));
@@ -166,7 +166,13 @@ fn lane_name(ui: &mut Ui, run: &ChainRun, shown: &Shown) {
 }
 
 /// What the chain looks like, or where it is.
-fn look(ui: &mut Ui, run: &ChainRun, model: &ModelInfo, state: &mut SelectedView, shown: &Shown) {
+fn look(
+    ui: &mut Ui,
+    run: &ChainRun,
+    model: &OpenModelInfo,
+    state: &mut SelectedView,
+    shown: &ShownChain,
+) {
     if model.is_planar() {
         let at = shown.x.iter().map(|value| number(*value)).collect::<Vec<_>>().join(", ");
         ui.label(format!("at ({at})"));
@@ -179,9 +185,9 @@ fn look(ui: &mut Ui, run: &ChainRun, model: &ModelInfo, state: &mut SelectedView
 fn inpaint(
     ui: &mut Ui,
     run: &mut ChainRun,
-    model: &ModelInfo,
+    model: &OpenModelInfo,
     state: &mut SelectedView,
-    shown: &Shown,
+    shown: &ShownChain,
 ) {
     let inpaint = CollapsingHeader::new("Inpaint").show_unindented(ui, |ui| {
         state.inpaint.ui(ui, run, shown.selection, model);
@@ -190,7 +196,13 @@ fn inpaint(
 }
 
 /// The chain now, large; beside it where it started, and the training image nearest to it.
-fn images(ui: &mut Ui, run: &ChainRun, model: &ModelInfo, state: &mut SelectedView, shown: &Shown) {
+fn images(
+    ui: &mut Ui,
+    run: &ChainRun,
+    model: &OpenModelInfo,
+    state: &mut SelectedView,
+    shown: &ShownChain,
+) {
     let [_, h, w] = model.shape;
     let shape = vec2(w as f32, h as f32) / h.max(w) as f32;
     let gap = 8.0;
@@ -233,9 +245,9 @@ fn images(ui: &mut Ui, run: &ChainRun, model: &ModelInfo, state: &mut SelectedVi
 fn nearest(
     ui: &mut Ui,
     run: &ChainRun,
-    model: &ModelInfo,
+    model: &OpenModelInfo,
     state: &mut SelectedView,
-    shown: &Shown,
+    shown: &ShownChain,
     size: egui::Vec2,
 ) {
     let Some(references) = &run.references else { return };
@@ -257,7 +269,7 @@ fn cross_out(ui: &Ui, rect: Rect) {
     ui.painter().line_segment([rect.right_top(), rect.left_bottom()], stroke);
 }
 
-fn numbers(ui: &mut Ui, run: &ChainRun, model: &ModelInfo, shown: &Shown) {
+fn numbers(ui: &mut Ui, run: &ChainRun, model: &OpenModelInfo, shown: &ShownChain) {
     let Some(numbers) = numbers_of(run, shown.selection) else { return };
     let chain = shown.selection.chain;
     let value = |values: &[f32]| values.get(chain).copied().unwrap_or(f32::NAN);
@@ -297,7 +309,7 @@ fn numbers(ui: &mut Ui, run: &ChainRun, model: &ModelInfo, shown: &Shown) {
         }
     });
     ui.add_space(4.0);
-    let details = Chain {
+    let details = ChainDetails {
         model,
         numbers: Some(numbers),
         chain,

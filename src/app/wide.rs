@@ -3,7 +3,7 @@
 use egui::{CentralPanel, Panel, Ui};
 
 use super::{
-    chains, controls, fit::fit, lab, lessons, menu, panels::Panels, plots, selected,
+    chains_panel, controls, fit::fit, lab, lessons, menu, panels::Panels, plots, selected,
     state::ChainRun, training, transport, viewer::Viewer,
 };
 use crate::config::Tab;
@@ -71,7 +71,7 @@ fn show_run(ui: &mut Ui, run: &mut ChainRun, tab: &mut Tab, panels: &mut Panels)
         });
     }
     CentralPanel::default().show(ui, |ui| match *tab {
-        Tab::Chains => chains::ui(ui, run, &mut panels.chains),
+        Tab::Chains => chains_panel::ui(ui, run, &mut panels.chains),
         _ => plots::ui(ui, run, &mut panels.plots),
     });
 }

@@ -24,7 +24,7 @@ use crate::{
 const DEVICE: &str = "device";
 const BENCH: &str = "bench";
 /// What a page shows that was asked for nothing: fewer chains than the desktop, at a pace one can follow.
-const GENTLE: &str = "per_class=4&max_steps_per_sec=10";
+const DEFAULT_QUERY: &str = "per_class=4&max_steps_per_sec=10";
 /// The page that the embedded lesson is an excerpt of.
 const FULL_PAGE: &str = "./index.html";
 /// Browsers refuse addresses that change too often.
@@ -102,7 +102,7 @@ async fn view(window: Window, query: Query) -> Result<(), JsValue> {
 }
 
 /// The worker in force, and the files that it was given.
-struct Helper {
+struct PageWorker {
     worker: RefCell<Worker>,
     device: String,
     events: Sender<Batch>,
@@ -111,7 +111,7 @@ struct Helper {
     num_batches: Cell<usize>,
 }
 
-impl Helper {
+impl PageWorker {
     fn new(device: String, events: Sender<Batch>, ctx: egui::Context) -> Rc<Self> {
         let helper = Rc::new(Self {
             worker: RefCell::new(new_worker()),
@@ -205,7 +205,7 @@ fn post(worker: &Worker, request: &Request) {
 struct Page {
     app: App,
     commands: Receiver<Command>,
-    helper: Rc<Helper>,
+    helper: Rc<PageWorker>,
     window: Window,
     /// The view that the address tells of, and since when.
     address: (ViewState, Instant),
@@ -217,12 +217,12 @@ impl Page {
     fn new(ctx: &egui::Context, window: Window, query: Query) -> Self {
         let (command_sender, commands) = channel();
         let (event_sender, events) = channel();
-        let wanted = if query.view.is_empty() { GENTLE } else { &query.view };
+        let wanted = if query.view.is_empty() { DEFAULT_QUERY } else { &query.view };
         let (view, problem) = match ViewState::from_query(wanted) {
             Ok(view) => (view, None),
             Err(error) => {
-                let gentle = ViewState::from_query(GENTLE).unwrap_or_default();
-                (gentle, Some(format!("The link is not used: {error}")))
+                let default = ViewState::from_query(DEFAULT_QUERY).unwrap_or_default();
+                (default, Some(format!("The link is not used: {error}")))
             }
         };
         // An address without a query, or with a wrong one, does not tell of it yet.
@@ -255,7 +255,7 @@ impl Page {
         Self {
             app,
             commands,
-            helper: Helper::new(query.device, event_sender, ctx.clone()),
+            helper: PageWorker::new(query.device, event_sender, ctx.clone()),
             window,
             address: (told, Instant::now()),
             fixed_query,

@@ -15,7 +15,7 @@ use std::{
 
 use super::{
     Batch, Command, Event,
-    outbox::{Gone, Outbox},
+    outbox::{Outbox, WindowGone},
     service::{Stop, serve_window},
 };
 
@@ -74,17 +74,17 @@ fn silence_worker_panics() {
 async fn serve(device: &str, inbox: &mut Inbox, out: &Outbox) -> Result<(), String> {
     loop {
         match outcome_of(|| pollster::block_on(serve_window(device, inbox, out))) {
-            Stop::Gone => return Ok(()),
+            Stop::WindowGone => return Ok(()),
             Stop::Unsaved(reason) => return Err(reason),
             Stop::Failed(reason) => {
-                out.say(Event::Failed(reason.clone())).await.map_err(|_| reason)?;
+                out.send(Event::Failed(reason.clone())).await.map_err(|_| reason)?;
             }
         }
         loop {
             match inbox.next(None).await {
                 Ok(Some(Command::Retry)) => break,
                 Ok(_) => {}
-                Err(Gone) => return Ok(()),
+                Err(WindowGone) => return Ok(()),
             }
         }
     }
@@ -93,7 +93,7 @@ async fn serve(device: &str, inbox: &mut Inbox, out: &Outbox) -> Result<(), Stri
 /// Why work stopped, a panic of the device's driver included.
 fn outcome_of(work: impl FnOnce() -> Result<(), Stop>) -> Stop {
     match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(Ok(())) => Stop::Gone,
+        Ok(Ok(())) => Stop::WindowGone,
         Ok(Err(stop)) => stop,
         Err(panic) => Stop::Failed(format!("the device failed: {}", panic_text(panic.as_ref()))),
     }
@@ -111,21 +111,24 @@ pub(super) struct Inbox(Receiver<Command>);
 
 impl Inbox {
     /// A command that is here already.
-    pub(super) async fn try_next(&mut self) -> Result<Option<Command>, Gone> {
+    pub(super) async fn try_next(&mut self) -> Result<Option<Command>, WindowGone> {
         match self.0.try_recv() {
             Ok(command) => Ok(Some(command)),
             Err(TryRecvError::Empty) => Ok(None),
-            Err(TryRecvError::Disconnected) => Err(Gone),
+            Err(TryRecvError::Disconnected) => Err(WindowGone),
         }
     }
 
     /// The next command, or `None` after so long.
-    pub(super) async fn next(&mut self, wait: Option<Duration>) -> Result<Option<Command>, Gone> {
-        let Some(wait) = wait else { return self.0.recv().map(Some).map_err(|_| Gone) };
+    pub(super) async fn next(
+        &mut self,
+        wait: Option<Duration>,
+    ) -> Result<Option<Command>, WindowGone> {
+        let Some(wait) = wait else { return self.0.recv().map(Some).map_err(|_| WindowGone) };
         match self.0.recv_timeout(wait) {
             Ok(command) => Ok(Some(command)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(RecvTimeoutError::Disconnected) => Err(Gone),
+            Err(RecvTimeoutError::Disconnected) => Err(WindowGone),
         }
     }
 }
@@ -188,9 +191,9 @@ pub(super) struct ReportSender {
 }
 
 impl ReportSender {
-    pub(super) async fn send(&self, events: Vec<Event>) -> Result<(), Gone> {
+    pub(super) async fn send(&self, events: Vec<Event>) -> Result<(), WindowGone> {
         let reserved = self.budget.reserve(events.iter().map(Event::num_bytes).sum());
-        self.events.send(Batch::reserved(events, reserved)).map_err(|_| Gone)?;
+        self.events.send(Batch::reserved(events, reserved)).map_err(|_| WindowGone)?;
         (self.wake)();
         Ok(())
     }
@@ -210,7 +213,7 @@ mod tests {
         assert_eq!(lost.as_deref(), Some("the device failed: parent device is lost"));
         let full = reason(|| panic!("out of memory: {} GiB", 3));
         assert_eq!(full.as_deref(), Some("the device failed: out of memory: 3 GiB"));
-        assert_eq!(reason(|| Err(Stop::Gone)), None);
+        assert_eq!(reason(|| Err(Stop::WindowGone)), None);
         assert_eq!(
             reason(|| Err(Stop::Failed("no adapter".into()))).as_deref(),
             Some("no adapter")

@@ -54,14 +54,14 @@ pub(super) struct Outbox {
 }
 
 /// The window is gone.
-pub(super) struct Gone;
+pub(super) struct WindowGone;
 
 impl Outbox {
     pub(super) fn new(sender: ReportSender) -> Self {
         Self { sender, batch: RefCell::default(), last: Cell::new(Instant::now()) }
     }
 
-    pub(super) async fn say(&self, event: Event) -> Result<(), Gone> {
+    pub(super) async fn send(&self, event: Event) -> Result<(), WindowGone> {
         let may_wait =
             matches!(event, Event::Step(_)) && self.last.get().elapsed() < BATCH_INTERVAL;
         let count = {
@@ -73,7 +73,7 @@ impl Outbox {
     }
 
     /// Sends what has waited.
-    pub(super) async fn flush(&self) -> Result<(), Gone> {
+    pub(super) async fn flush(&self) -> Result<(), WindowGone> {
         let batch = self.batch.take();
         if batch.is_empty() {
             return Ok(());

@@ -15,7 +15,7 @@ use web_time::Instant;
 
 use super::{
     Command, Event,
-    outbox::{Gone, Outbox},
+    outbox::{Outbox, WindowGone},
     service::{Stop, serve_window},
 };
 use crate::{browser, files};
@@ -89,7 +89,7 @@ pub fn serve(device: String, report: impl Fn(Vec<Event>) + 'static) -> Port {
     wasm_bindgen_futures::spawn_local(async move {
         if let Err(Stop::Failed(reason)) = serve_window(&device, &mut inbox, &out).await {
             // The page is there, or nobody would see this anyway.
-            let _ = out.say(Event::Failed(reason)).await;
+            let _ = out.send(Event::Failed(reason)).await;
         }
     });
     port
@@ -103,7 +103,7 @@ pub(super) struct Inbox {
 
 impl Inbox {
     /// A command that is here already.
-    pub(super) async fn try_next(&mut self) -> Result<Option<Command>, Gone> {
+    pub(super) async fn try_next(&mut self) -> Result<Option<Command>, WindowGone> {
         if self.last_read.elapsed() >= MAX_MESSAGE_WAIT {
             browser::pause(0.0).await;
             self.last_read = Instant::now();
@@ -112,7 +112,10 @@ impl Inbox {
     }
 
     /// The next command, or `None` after so long.
-    pub(super) async fn next(&mut self, wait: Option<Duration>) -> Result<Option<Command>, Gone> {
+    pub(super) async fn next(
+        &mut self,
+        wait: Option<Duration>,
+    ) -> Result<Option<Command>, WindowGone> {
         let mut command = pin!(self.port.wait_for(|queue| queue.commands.pop_front()));
         let Some(wait) = wait else { return Ok(Some(command.await)) };
         let mut timer = pin!(browser::pause(wait.as_secs_f64() * 1e3));
@@ -136,7 +139,7 @@ pub(super) struct ReportSender {
 }
 
 impl ReportSender {
-    pub(super) async fn send(&self, batch: Vec<Event>) -> Result<(), Gone> {
+    pub(super) async fn send(&self, batch: Vec<Event>) -> Result<(), WindowGone> {
         (self.report)(batch);
         self.port.0.borrow_mut().num_pending += 1;
         self.port.wait_for(|queue| (queue.num_pending < MAX_PENDING_BATCHES).then_some(())).await;

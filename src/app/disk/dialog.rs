@@ -11,13 +11,13 @@ use crate::app::exports::Export;
 
 /// What a dialog is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::app) enum Purpose {
+pub(in crate::app) enum DialogPurpose {
     Open,
     Export(Export),
     SaveModel,
 }
 
-impl Purpose {
+impl DialogPurpose {
     /// A name to begin with.
     pub(in crate::app) fn file_name(self) -> &'static str {
         match self {
@@ -32,9 +32,9 @@ impl Purpose {
 pub(super) const CHECKPOINTS: [&str; 1] = ["safetensors"];
 
 /// What happened beside the window's thread.
-pub(in crate::app) enum Done {
+pub(in crate::app) enum FileEvent {
     Chosen {
-        purpose: Purpose,
+        purpose: DialogPurpose,
         path: Option<PathBuf>,
         asked: Instant,
     },
@@ -57,13 +57,13 @@ pub(in crate::app) enum Done {
 
 /// Where answers go.
 #[derive(Clone)]
-pub(in crate::app) struct Reply {
-    pub(in crate::app) sender: Sender<Done>,
+pub(in crate::app) struct FileEventSender {
+    pub(in crate::app) sender: Sender<FileEvent>,
     pub(in crate::app) ctx: egui::Context,
 }
 
-impl Reply {
-    pub(super) fn send(&self, done: Done) {
+impl FileEventSender {
+    pub(super) fn send(&self, done: FileEvent) {
         // The window may be gone; then nobody waits.
         let _ = self.sender.send(done);
         self.ctx.request_repaint();

@@ -11,7 +11,7 @@ use std::{path::PathBuf, sync::Arc};
 use crate::picture;
 pub(super) use crate::picture::ENDINGS as PICTURES;
 
-pub(super) use dialog::{Done, Purpose, Reply};
+pub(super) use dialog::{DialogPurpose, FileEvent, FileEventSender};
 #[cfg(not(target_arch = "wasm32"))]
 use native::in_background;
 #[cfg(not(target_arch = "wasm32"))]
@@ -26,12 +26,12 @@ pub(super) fn decode(
     name: PathBuf,
     content: impl FnOnce() -> Result<Vec<u8>, String> + Send + 'static,
     shape: [usize; 3],
-    reply: Reply,
+    reply: FileEventSender,
 ) {
     in_background(move || {
         let image = content().and_then(|bytes| {
             picture::item_of(&bytes, &name, shape).map_err(|error| error.to_string())
         });
-        reply.send(Done::Decoded { image: image.map(Arc::from), shape });
+        reply.send(FileEvent::Decoded { image: image.map(Arc::from), shape });
     });
 }

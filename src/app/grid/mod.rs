@@ -11,13 +11,13 @@ use self::cell_layout::{CellLayout, LANE_GAP};
 use super::{
     atlas::Atlas,
     fit::fit,
-    magnifier::{Chain, elided, name_of},
+    magnifier::{ChainDetails, elided, name_of},
     pixels::SMALL,
     size_class,
     state::{ChainRun, Selection},
     theme,
 };
-use crate::worker::{LaneNumbers, ModelInfo};
+use crate::worker::{LaneNumbers, OpenModelInfo};
 
 /// Width that the names of rows take, about.
 pub(super) const NAMES: f32 = 60.0;
@@ -41,7 +41,7 @@ pub(super) enum Action {
 pub(super) fn ui(
     ui: &mut Ui,
     run: &ChainRun,
-    model: &ModelInfo,
+    model: &OpenModelInfo,
     atlases: &[Atlas],
 ) -> Option<Action> {
     let (record, (step, lanes)) = (run.record.as_ref()?, run.shown_images()?);
@@ -88,7 +88,7 @@ pub(super) fn ui(
             let corner = pos2(snap(rect.left()), snap(rect.top()));
             for lane in 0..lanes.len() {
                 let left = corner.x + lane as f32 * snap(cells.lane_width() + LANE_GAP);
-                let painter = Lane {
+                let painter = LaneGrid {
                     run,
                     model,
                     labels,
@@ -177,16 +177,16 @@ fn outline(ui: &Ui, frame: Rect, is_selected: bool, shapes: &mut Vec<Shape>) {
 }
 
 /// One grid.
-struct Lane<'a> {
+struct LaneGrid<'a> {
     run: &'a ChainRun,
-    model: &'a ModelInfo,
+    model: &'a OpenModelInfo,
     labels: &'a [u32],
     numbers: Option<&'a LaneNumbers>,
     lane: usize,
     step: u64,
 }
 
-impl Lane<'_> {
+impl LaneGrid<'_> {
     fn ui(
         &self,
         ui: &Ui,
@@ -309,8 +309,8 @@ impl Lane<'_> {
         format!("{}, chain {}", name_of(&self.model.class_names, class), chain % columns + 1)
     }
 
-    fn chain(&self, chain: usize, columns: usize) -> Chain<'_> {
-        Chain {
+    fn chain(&self, chain: usize, columns: usize) -> ChainDetails<'_> {
+        ChainDetails {
             model: self.model,
             numbers: self.numbers,
             chain,

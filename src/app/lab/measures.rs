@@ -25,13 +25,13 @@ const MAX_DRAWN: usize = 600;
 
 /// Which plots are chosen.
 #[derive(Default)]
-pub(super) struct Shown {
+pub(super) struct MeasuresView {
     /// The autocorrelation instead of the traces.
     autocorrelation: bool,
 }
 
 /// Draws the plots, side by side where there is room for that.
-pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, shown: &mut Shown) {
+pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, shown: &mut MeasuresView) {
     let is_learned = lab.settings.config.target == LabTarget::Learned;
     let room = ui.available_size();
     let is_wide = room.x > 520.0;
@@ -170,7 +170,7 @@ fn energy(ui: &mut Ui, lab: &Lab, height: f32) {
 }
 
 /// Whether chains agree: traces or autocorrelation of x0, with R-hat and ESS.
-fn agreement(ui: &mut Ui, lab: &Lab, height: f32, shown: &mut Shown) {
+fn agreement(ui: &mut Ui, lab: &Lab, height: f32, shown: &mut MeasuresView) {
     let lanes = &lab.record.lanes;
     let of_lane = |lane: &LaneRecord| match &lane.agreement {
         Some(Agreement { r_hat: Ok(r_hat), ess: Ok(ess), .. }) if !lane.is_exploded() => {

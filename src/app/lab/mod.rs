@@ -4,7 +4,7 @@ mod arrows;
 mod controls;
 mod heat;
 mod measures;
-mod place;
+mod on_screen;
 mod plane;
 mod slice;
 mod tool;
@@ -33,7 +33,7 @@ pub(super) struct LabView {
     planes: [PlaneView; crate::config::MAX_RULES],
     slice: slice::SliceView,
     tool: Tool,
-    plots: measures::Shown,
+    plots: measures::MeasuresView,
 }
 
 /// Draws the tab.

@@ -7,9 +7,9 @@ use egui::{
 
 use super::{
     arrows,
-    heat::{Heat, Style},
-    place::Place,
-    tool::Touch,
+    heat::{HeatMap, HeatStyle},
+    on_screen::PlaneOnScreen,
+    tool::PointerAction,
     trails::Trails,
 };
 use crate::{
@@ -33,7 +33,7 @@ const MANY: usize = 1500;
 /// What one plane keeps between frames.
 #[derive(Default)]
 pub(super) struct PlaneView {
-    heat: Heat,
+    heat: HeatMap,
     trails: Trails,
 }
 
@@ -49,7 +49,7 @@ pub(super) struct Plane<'a> {
 
 impl Plane<'_> {
     /// Draws it into all that is left.
-    pub(super) fn show(&self, ui: &mut Ui, view: &mut PlaneView) -> Option<Touch> {
+    pub(super) fn show(&self, ui: &mut Ui, view: &mut PlaneView) -> Option<PointerAction> {
         let room = ui.available_size();
         let side = (room - vec2(MARGINAL, MARGINAL)).min_elem().max(80.0);
         let size = vec2(room.x.max(side + MARGINAL), side + MARGINAL);
@@ -62,7 +62,7 @@ impl Plane<'_> {
         let corner = pos2(whole.center().x - 0.5 * (side + MARGINAL), whole.top());
         let all = Rect::from_min_size(corner, Vec2::splat(side + MARGINAL));
         let rect = Rect::from_min_size(all.left_top() + vec2(0.0, MARGINAL), Vec2::splat(side));
-        let place = Place { rect };
+        let place = PlaneOnScreen { rect };
         response.widget_info(|| {
             let text = format!("Energy and chains of rule {}", self.lane + 1);
             egui::WidgetInfo::labeled(egui::Role::Button, true, text)
@@ -105,13 +105,13 @@ impl Plane<'_> {
         self.touch(&response, place, lane)
     }
 
-    fn ground(&self, ui: &Ui, painter: &Painter, place: Place, view: &mut PlaneView) {
+    fn ground(&self, ui: &Ui, painter: &Painter, place: PlaneOnScreen, view: &mut PlaneView) {
         let rect = place.rect;
         let Some(surface) = &self.record.surface else {
             painter.rect_filled(rect, 0.0, ui.visuals().extreme_bg_color);
             return;
         };
-        let style = Style {
+        let style = HeatStyle {
             contours: self.config.contours,
             decisions: self.config.decisions,
             is_network: matches!(self.config.target, LabTarget::Model | LabTarget::Learned),
@@ -142,7 +142,7 @@ impl Plane<'_> {
     }
 
     /// Shares of the chains beside the exact density, along both axes.
-    fn marginals(&self, ui: &Ui, painter: &Painter, place: Place, lane: &LaneRecord) {
+    fn marginals(&self, ui: &Ui, painter: &Painter, place: PlaneOnScreen, lane: &LaneRecord) {
         let Some(now) = &lane.now else { return };
         let strong = ui.visuals().strong_text_color();
         let fill = theme::LANES[self.lane % theme::LANES.len()].gamma_multiply(0.75);
@@ -178,7 +178,7 @@ impl Plane<'_> {
     }
 
     /// Data and replay buffer, while something is learned.
-    fn learned_from(&self, painter: &Painter, place: Place) {
+    fn learned_from(&self, painter: &Painter, place: PlaneOnScreen) {
         if self.config.target != LabTarget::Learned {
             return;
         }
@@ -198,7 +198,7 @@ impl Plane<'_> {
         }
     }
 
-    fn chains(&self, painter: &Painter, place: Place, lane: &LaneRecord, x: &[f32]) {
+    fn chains(&self, painter: &Painter, place: PlaneOnScreen, lane: &LaneRecord, x: &[f32]) {
         let num_chains = x.len() / 2;
         let has_classes = matches!(
             self.rule.start,
@@ -235,7 +235,7 @@ impl Plane<'_> {
         }
     }
 
-    fn hover(&self, ui: &Ui, response: &Response, place: Place) {
+    fn hover(&self, ui: &Ui, response: &Response, place: PlaneOnScreen) {
         let Some(at) = response.hover_pos().filter(|at| place.rect.contains(*at)) else { return };
         let point = place.of_screen(at);
         let Some(energy) = self.record.energy_at(point) else { return };
@@ -249,11 +249,16 @@ impl Plane<'_> {
         painter.galley(corner, galley, Color32::WHITE);
     }
 
-    fn touch(&self, response: &Response, place: Place, lane: &LaneRecord) -> Option<Touch> {
+    fn touch(
+        &self,
+        response: &Response,
+        place: PlaneOnScreen,
+        lane: &LaneRecord,
+    ) -> Option<PointerAction> {
         let at = response.interact_pointer_pos().filter(|at| place.rect.contains(*at))?;
         if self.is_tool {
             let is_pressed = response.is_pointer_button_down_on() || response.clicked();
-            return is_pressed.then(|| Touch::Press(place.of_screen(at)));
+            return is_pressed.then(|| PointerAction::Press(place.of_screen(at)));
         }
         if !response.clicked() {
             return None;
@@ -262,6 +267,6 @@ impl Plane<'_> {
         let distances = x.chunks_exact(2).map(|p| place.to_screen([p[0], p[1]]).distance(at));
         let near = distances.enumerate().filter(|(_, distance)| *distance < REACH);
         let nearest = near.min_by(|a, b| a.1.total_cmp(&b.1)).map(|near| near.0);
-        Some(Touch::Choose(nearest.filter(|&chain| self.record.tracked != Some(chain))))
+        Some(PointerAction::Choose(nearest.filter(|&chain| self.record.tracked != Some(chain))))
     }
 }

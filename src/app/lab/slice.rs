@@ -2,7 +2,7 @@
 
 use egui::{Color32, Pos2, RichText, Sense, Shape, Stroke, Ui, Vec2, pos2, vec2};
 
-use super::heat::{Heat, Style};
+use super::heat::{HeatMap, HeatStyle};
 use crate::{
     app::{
         magnifier::name_of,
@@ -21,7 +21,7 @@ const INTERVAL_SECS: f64 = 3.0;
 /// What the picture keeps between frames.
 #[derive(Default)]
 pub(super) struct SliceView {
-    heat: Heat,
+    heat: HeatMap,
     /// Chain and number of the run that all this is of.
     of: Option<(Selection, u64)>,
     /// Whether what is on its way is of another.
@@ -125,7 +125,7 @@ pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, run: &mut ChainRun, view: &mut Slic
             "Energy on the plane through a chain's path",
         )
     });
-    let style = Style { contours: true, decisions: false, is_network: true };
+    let style = HeatStyle { contours: true, decisions: false, is_network: true };
     let texture = view.heat.texture(ui.ctx(), view.number, &slice.energy, &[], style);
     let painter = ui.painter_at(rect);
     painter.image(texture, rect, WHOLE, Color32::WHITE);
@@ -148,7 +148,12 @@ pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, run: &mut ChainRun, view: &mut Slic
         let (Some(at), Some(energy)) = (at, energy) else { continue };
         painter.circle_filled(*at, 5.0, color);
         let text = format!("{text}: E = {}", number(*energy));
-        super::place::caption(&painter, *at + vec2(8.0, -8.0), egui::Align2::LEFT_BOTTOM, &text);
+        super::on_screen::caption(
+            &painter,
+            *at + vec2(8.0, -8.0),
+            egui::Align2::LEFT_BOTTOM,
+            &text,
+        );
     }
     let unit = slice.range[0][1] - slice.range[0][0];
     let [low, high, apart] = view.heat.scale;

@@ -21,7 +21,7 @@ pub(super) enum Tool {
 }
 
 /// What the pointer did in the plane.
-pub(super) enum Touch {
+pub(super) enum PointerAction {
     /// A chain was chosen, or none.
     Choose(Option<usize>),
     /// A point was pressed or dragged over.
@@ -30,17 +30,17 @@ pub(super) enum Touch {
 
 impl Tool {
     /// Does to the lab what the pointer did.
-    pub(super) fn apply(self, touch: Touch, lab: &mut Lab) {
+    pub(super) fn apply(self, touch: PointerAction, lab: &mut Lab) {
         let settings = &mut lab.settings;
         match (touch, self) {
-            (Touch::Choose(chain), _) => lab.track(chain),
-            (Touch::Press(point), Self::Drop) => {
+            (PointerAction::Choose(chain), _) => lab.track(chain),
+            (PointerAction::Press(point), Self::Drop) => {
                 settings.config.point = hundredths(point).to_vec();
                 for rule in &mut settings.rules {
                     rule.start = ViewStart::Image;
                 }
             }
-            (Touch::Press(point), Self::Paint) => {
+            (PointerAction::Press(point), Self::Paint) => {
                 let config = &mut settings.config;
                 config.target = LabTarget::Painted;
                 let is_far = config.dabs().last().is_none_or(|last| {
@@ -51,7 +51,7 @@ impl Tool {
                     config.painted.extend(hundredths(point));
                 }
             }
-            (Touch::Press(_), Self::Choose) => {}
+            (PointerAction::Press(_), Self::Choose) => {}
         }
     }
 }

@@ -60,7 +60,7 @@ fn look_at(run: &mut ChainRun, step: Option<u64>) {
 
 /// Where the energies are drawn.
 #[derive(Clone, Copy, PartialEq)]
-enum Place {
+enum EnergyPlace {
     /// In the tab of plots.
     Tab,
     /// Under the chains.
@@ -74,25 +74,25 @@ fn energy_header(
     run: &ChainRun,
     state: &mut PlotsView,
     names: &[String],
-    place: Place,
+    place: EnergyPlace,
 ) {
     let row = |ui: &mut Ui, contents: &mut dyn FnMut(&mut Ui)| match place {
         // Fingers need rows as high as buttons.
-        Place::LowStrip if !size_class::is_small(ui.ctx()) => legend_row(ui, contents),
+        EnergyPlace::LowStrip if !size_class::is_small(ui.ctx()) => legend_row(ui, contents),
         _ => ui.horizontal_wrapped(contents).inner,
     };
     row(ui, &mut |ui| {
-        choose_axis(ui, "Energy over", &mut state.axis, ("axis", place == Place::Tab));
+        choose_axis(ui, "Energy over", &mut state.axis, ("axis", place == EnergyPlace::Tab));
         let selected = selected_name(run);
         legend(
             ui,
             names,
             match place {
-                Place::LowStrip => selected.map(|_| "selected".into()),
+                EnergyPlace::LowStrip => selected.map(|_| "selected".into()),
                 _ => selected,
             },
         );
-        if names.len() == 1 && place == Place::Tab {
+        if names.len() == 1 && place == EnergyPlace::Tab {
             let name = match ui.max_rect().width() > 310.0 {
                 true => "middle of the chains, and a band that holds 80 % of them",
                 false => "middle of the chains, band of 80 %",
@@ -129,9 +129,9 @@ pub fn energies(ui: &mut Ui, run: &mut ChainRun, state: &mut PlotsView) {
         // The lanes' names stand above their chains.
         let short: Vec<String> = (1..=names.len()).map(|lane| lane.to_string()).collect();
         let short = if names.len() > 1 { short } else { names.clone() };
-        energy_header(ui, run, state, &short, Place::LowStrip);
+        energy_header(ui, run, state, &short, EnergyPlace::LowStrip);
     } else {
-        energy_header(ui, run, state, &names, Place::Strip);
+        energy_header(ui, run, state, &names, EnergyPlace::Strip);
     }
     let height = ui.available_height() - 2.0;
     let what = MetricPlot {
@@ -167,7 +167,7 @@ pub fn ui(ui: &mut Ui, run: &mut ChainRun, state: &mut PlotsView) {
         // The bar must not lie over the right end of a plot.
         ui.set_max_width(ui.available_width() - 8.0);
         let names = state.names(run);
-        energy_header(ui, run, state, &names, Place::Tab);
+        energy_header(ui, run, state, &names, EnergyPlace::Tab);
         let what = MetricPlot {
             id: "energies large",
             metric: Metric::Energy,

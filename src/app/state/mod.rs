@@ -11,7 +11,7 @@ mod training;
 pub(in crate::app) use self::{
     lab::{Agreement, Curve, LaneRecord, MAX_LAG},
     requests::Requests,
-    session::AFTER_FAILURE,
+    session::TRAINING_AFTER_FAILURE,
     training::{Phase, TrainingRecord, duration_text, smooth, usual_range},
 };
 pub use self::{

@@ -6,7 +6,7 @@ mod setup;
 
 use egui::{CollapsingHeader, Panel, ScrollArea, Ui};
 
-use self::{buffer::BufferView, setup::Setup};
+use self::{buffer::BufferView, setup::TrainingForm};
 use super::{
     fit::fit,
     state::{Session, Training},
@@ -15,7 +15,7 @@ use super::{
 /// What the tab keeps between frames.
 #[derive(Default)]
 pub struct TrainingView {
-    setup: Setup,
+    setup: TrainingForm,
     buffer: BufferView,
 }
 

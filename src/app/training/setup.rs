@@ -20,10 +20,10 @@ use crate::{
 /// The preset that the tab begins with.
 const FIRST_PRESET: &str = "fashion-quick";
 /// Seconds after which a request without an answer may be made again.
-const PATIENCE_SECS: f64 = 4.0;
+const REQUEST_TIMEOUT_SECS: f64 = 4.0;
 
 /// What is written in the fields.
-pub struct Setup {
+pub struct TrainingForm {
     preset: &'static str,
     config: RunConfig,
     out: String,
@@ -35,7 +35,7 @@ pub struct Setup {
     used: Vec<PathBuf>,
 }
 
-impl Default for Setup {
+impl Default for TrainingForm {
     fn default() -> Self {
         let mut setup = Self {
             preset: FIRST_PRESET,
@@ -71,7 +71,7 @@ fn free_folder(name: &str, exists: impl Fn(&Path) -> bool) -> String {
     names.find(|name| !exists(Path::new(name))).unwrap_or_else(|| name.to_string())
 }
 
-impl Setup {
+impl TrainingForm {
     fn choose(&mut self, preset: &'static str) {
         self.preset = preset;
         self.config = RunConfig::preset(preset).unwrap_or_default();
@@ -102,10 +102,10 @@ impl Setup {
 }
 
 /// Draws it.
-pub fn ui(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut Setup) {
+pub fn ui(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut TrainingForm) {
     let now = ui.input(|input| input.time);
     let is_running = training.record.phase == Phase::Running;
-    let is_asked = setup.asked_at.is_some_and(|at| now - at < PATIENCE_SECS);
+    let is_asked = setup.asked_at.is_some_and(|at| now - at < REQUEST_TIMEOUT_SECS);
     ui.add_space(4.0);
     ui.label(RichText::new("A new run").heading());
     choose_preset(ui, setup);
@@ -153,11 +153,11 @@ pub fn ui(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut Setup) {
         "The Chains tab follows the weights as they change: play there while this trains and see what the model \
          considers probable so far.",
     );
-    go_on(ui, training, setup, is_running || is_asked, now);
+    resume_form(ui, training, setup, is_running || is_asked, now);
     save(ui, training, can_save, setup);
 }
 
-fn choose_preset(ui: &mut Ui, setup: &mut Setup) {
+fn choose_preset(ui: &mut Ui, setup: &mut TrainingForm) {
     let label = ui.label("Preset");
     let mut chosen = setup.preset;
     let choice = ComboBox::from_id_salt("preset")
@@ -181,7 +181,7 @@ fn choose_preset(ui: &mut Ui, setup: &mut Setup) {
     }
 }
 
-fn fields(ui: &mut Ui, setup: &mut Setup) {
+fn fields(ui: &mut Ui, setup: &mut TrainingForm) {
     let config = &mut setup.config;
     egui::Grid::new("training fields").num_columns(2).spacing([8.0, 4.0]).show(ui, |ui| {
         count(ui, "epochs", &mut config.training.epochs, TrainingConfig::field("epochs"));
@@ -228,7 +228,7 @@ fn text_field(ui: &mut Ui, name: &str, text: &mut String, help: &str) {
 }
 
 /// What is wrong with the fields.
-fn problem(setup: &Setup) -> Option<String> {
+fn problem(setup: &TrainingForm) -> Option<String> {
     if let Err(error) = setup.config.validate().and_then(|()| setup.config.check()) {
         return Some(error.to_string());
     }
@@ -239,7 +239,13 @@ fn problem(setup: &Setup) -> Option<String> {
     Path::new(out).exists().then(|| format!("{out} exists already; choose another folder."))
 }
 
-fn go_on(ui: &mut Ui, training: &Training, setup: &mut Setup, is_busy: bool, now: f64) {
+fn resume_form(
+    ui: &mut Ui,
+    training: &Training,
+    setup: &mut TrainingForm,
+    is_busy: bool,
+    now: f64,
+) {
     ui.separator();
     ui.label(RichText::new("A run that exists").heading());
     text_field(
@@ -260,7 +266,7 @@ fn go_on(ui: &mut Ui, training: &Training, setup: &mut Setup, is_busy: bool, now
     }
 }
 
-fn save(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut Setup) {
+fn save(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut TrainingForm) {
     ui.separator();
     text_field(
         ui,
@@ -288,7 +294,7 @@ mod tests {
         assert_eq!(free_folder("runs/a", exists), "runs/a-3");
         assert_eq!(free_folder("runs/b", exists), "runs/b");
         assert_eq!(presets().count(), 7);
-        let setup = Setup::default();
+        let setup = TrainingForm::default();
         assert_eq!(setup.config.data.batch_size, 32);
         assert!(problem(&setup).is_none());
         assert_eq!(preset_text("toy-two-moons"), "two moons (2-D points, seconds)");

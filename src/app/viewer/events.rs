@@ -2,7 +2,7 @@
 
 use super::Viewer;
 use crate::{
-    app::state::{AFTER_FAILURE, Classified},
+    app::state::{Classified, TRAINING_AFTER_FAILURE},
     worker::{Event, TrainingNews, lab::LabNews},
 };
 
@@ -61,7 +61,7 @@ impl Viewer {
         // Nobody is there to be asked to stop.
         self.lab.record.rest();
         if self.training.is_running {
-            self.training.take(TrainingNews::Failed(format!("{reason}; {AFTER_FAILURE}")));
+            self.training.take(TrainingNews::Failed(format!("{reason}; {TRAINING_AFTER_FAILURE}")));
         }
         self.session.fail(reason);
     }

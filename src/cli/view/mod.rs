@@ -22,7 +22,7 @@ use eframe::glow::HasContext;
 
 use self::{
     desktop::Desktop,
-    measure::{Measured, headless_rate},
+    measure::{MeasuredWindow, headless_rate},
     session::LastSession,
 };
 use crate::{
@@ -213,7 +213,7 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
             app.viewer_mut().lesson.folder = lessons;
             let desktop = Desktop::new(app, session, stop);
             Ok(match measure {
-                Some(secs) => Box::new(Measured::new(desktop, begin, secs, sender)),
+                Some(secs) => Box::new(MeasuredWindow::new(desktop, begin, secs, sender)),
                 None => Box::new(desktop),
             })
         })

@@ -86,7 +86,7 @@ impl Lab {
             learner,
             state,
         };
-        lab.survey().await?;
+        lab.evaluate_surface().await?;
         lab.restart().await?;
         Ok(lab)
     }
@@ -131,16 +131,16 @@ impl Lab {
                 self.learner = learner;
             }
             self.surface = surface;
-            self.retune();
+            self.update_learner();
         }
         result.map(|()| changes)
     }
 
     /// Does what a change calls for.
     async fn show(&mut self, changes: Changes) -> Result<(), JobError> {
-        self.retune();
+        self.update_learner();
         if changes.surface {
-            self.survey().await?;
+            self.evaluate_surface().await?;
         }
         match changes.restarted {
             true => self.restart().await,
@@ -148,7 +148,7 @@ impl Lab {
         }
     }
 
-    fn retune(&mut self) {
+    fn update_learner(&mut self) {
         if let Some(learner) = &mut self.learner {
             learner.retune(&self.state.config);
         }
@@ -234,7 +234,7 @@ impl Lab {
     /// None in practice: the network is the same.
     pub async fn follow_learner(&mut self) -> Result<(), JobError> {
         if matches!(self.source, EnergySource::Learned) {
-            self.survey().await?;
+            self.evaluate_surface().await?;
             self.follow_rules(true)?;
         }
         Ok(())
@@ -282,7 +282,7 @@ impl Lab {
     }
 
     /// Evaluates the energy over the plane.
-    async fn survey(&mut self) -> Result<(), JobError> {
+    async fn evaluate_surface(&mut self) -> Result<(), JobError> {
         let side = SIDES[usize::from(!self.is_analytic())];
         let ground = self.ground(&LaneConfig::default())?;
         let around = self.is_analytic().then(cells::surroundings).into_iter().flatten();

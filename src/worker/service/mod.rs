@@ -1,17 +1,17 @@
 //! The viewer's worker: it takes commands, computes steps of chains, of training and of the lab in turn, and reports.
 
-mod chains;
-mod lab;
-mod training;
+mod chain_commands;
+mod lab_commands;
+mod training_commands;
 
 use std::{collections::VecDeque, time::Duration};
 
-use self::{chains::Pace, lab::ActiveLab, training::ActiveTraining};
+use self::{chain_commands::Pace, lab_commands::ActiveLab, training_commands::ActiveTraining};
 use super::{
     Command, Event, JobError, Training,
     lab::LabCommand,
     open_model::{Attached, OpenModel},
-    outbox::{Gone, Outbox},
+    outbox::{Outbox, WindowGone},
     platform::Inbox,
 };
 use crate::{bundled::BUNDLED_MODELS, device};
@@ -19,7 +19,7 @@ use crate::{bundled::BUNDLED_MODELS, device};
 /// Why the worker stops.
 pub(super) enum Stop {
     /// The window is gone.
-    Gone,
+    WindowGone,
     /// The device or the worker failed.
     Failed(String),
     /// The window is gone, and this training run could not be saved.
@@ -27,9 +27,9 @@ pub(super) enum Stop {
     Unsaved(String),
 }
 
-impl From<Gone> for Stop {
-    fn from(_: Gone) -> Self {
-        Self::Gone
+impl From<WindowGone> for Stop {
+    fn from(_: WindowGone) -> Self {
+        Self::WindowGone
     }
 }
 
@@ -53,8 +53,8 @@ impl From<Stop> for Unserved {
     }
 }
 
-impl From<Gone> for Unserved {
-    fn from(gone: Gone) -> Self {
+impl From<WindowGone> for Unserved {
+    fn from(gone: WindowGone) -> Self {
         Self::Stopped(gone.into())
     }
 }
@@ -69,7 +69,7 @@ pub(super) async fn serve_window(
     out: &Outbox,
 ) -> Result<(), Stop> {
     let device = device::open(wanted).await.map_err(|error| Stop::Failed(error.to_string()))?;
-    out.say(Event::Device {
+    out.send(Event::Device {
         description: device.description.clone(),
         is_cpu: device.is_cpu(),
         bundled: BUNDLED_MODELS.iter().map(|model| model.name.to_string()).collect(),
@@ -88,7 +88,7 @@ pub(super) async fn serve_window(
         lab: None,
     };
     let result = service.run(inbox).await;
-    if matches!(result, Err(Stop::Gone)) {
+    if matches!(result, Err(Stop::WindowGone)) {
         service.save_training().await?;
     }
     result
@@ -132,7 +132,7 @@ impl Service<'_> {
             match self.serve(command).await {
                 Ok(()) => {}
                 Err(Unserved::Refused(error)) => {
-                    self.out.say(Event::Refused(error.to_string())).await?;
+                    self.out.send(Event::Refused(error.to_string())).await?;
                 }
                 Err(Unserved::Stopped(stop)) => return Err(stop),
             }
@@ -140,7 +140,7 @@ impl Service<'_> {
     }
 
     /// The next command, or `None` when there is work to do first.
-    async fn next_command(&mut self, inbox: &mut Inbox) -> Result<Option<Command>, Gone> {
+    async fn next_command(&mut self, inbox: &mut Inbox) -> Result<Option<Command>, WindowGone> {
         while let Some(command) = inbox.try_next().await? {
             self.waiting.push_back(command);
         }

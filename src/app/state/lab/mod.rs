@@ -1,8 +1,8 @@
 //! The lab: what is set up in it, and what the worker told of it.
 
 mod curve;
+mod lab_record;
 mod lane_record;
-mod record;
 
 use super::{requests::Requests, run::next_seed};
 use crate::{
@@ -17,7 +17,7 @@ pub(in crate::app) use self::{
     curve::Curve,
     lane_record::{Agreement, LaneRecord, MAX_LAG},
 };
-pub use record::LabRecord;
+pub use lab_record::LabRecord;
 
 /// The lab: what is set up in it, and what is known of it.
 #[derive(Debug)]

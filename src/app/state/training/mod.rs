@@ -1,13 +1,15 @@
 //! Training in the window: what the worker told of it.
 
-mod record;
+mod training_record;
 
 use std::collections::VecDeque;
 
 use super::requests::Requests;
 use crate::worker::{Command, TrainingNews};
 
-pub(in crate::app) use record::{Phase, TrainingRecord, duration_text, smooth, usual_range};
+pub(in crate::app) use training_record::{
+    Phase, TrainingRecord, duration_text, smooth, usual_range,
+};
 
 /// What is known of training.
 #[derive(Debug)]

@@ -47,7 +47,7 @@ impl Service<'_> {
     /// Brings the text of a lesson.
     pub(super) async fn bring_lesson(&mut self, number: usize, folder: Option<PathBuf>) -> Served {
         match lessons::text(number, folder.as_deref()).await {
-            Ok(text) => Ok(self.out.say(Event::Lesson { number, text }).await?),
+            Ok(text) => Ok(self.out.send(Event::Lesson { number, text }).await?),
             Err(error) => Ok(self.report_lab(LabNews::Refused(error.to_string())).await?),
         }
     }
@@ -68,7 +68,7 @@ impl Service<'_> {
     }
 
     async fn report_lab(&self, news: LabNews) -> Result<(), Stop> {
-        Ok(self.out.say(Event::Lab(Box::new(news))).await?)
+        Ok(self.out.send(Event::Lab(Box::new(news))).await?)
     }
 
     async fn slice(&mut self, path: Vec<f32>) -> Served {
@@ -184,7 +184,7 @@ impl Service<'_> {
     async fn report_learning(&mut self) -> Result<(), Stop> {
         let Some(active) = &mut self.lab else { return Ok(()) };
         if let Err(error) = active.lab.follow_learner().await {
-            return Ok(self.out.say(Event::Refused(error.to_string())).await?);
+            return Ok(self.out.send(Event::Refused(error.to_string())).await?);
         }
         let Some(learner) = active.lab.learner() else { return Ok(()) };
         let frame = learner.frame().await;

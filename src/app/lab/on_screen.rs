@@ -6,11 +6,11 @@ use crate::{app::pixels::SMALL, diagnostics::cells::EXTENT};
 
 /// The plane on the screen.
 #[derive(Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct PlaneOnScreen {
     pub rect: Rect,
 }
 
-impl Place {
+impl PlaneOnScreen {
     pub(super) fn to_screen(self, point: [f32; 2]) -> Pos2 {
         let share = |value: f32| (value / EXTENT + 1.0) * 0.5;
         pos2(

@@ -70,7 +70,7 @@ impl Service<'_> {
 
     pub(super) async fn show_model(&mut self, model: OpenModel) -> Result<(), Stop> {
         self.pause().await?;
-        self.out.say(Event::Opened(Box::new(model.info()))).await?;
+        self.out.send(Event::Opened(Box::new(model.info()))).await?;
         self.model = Some(model);
         // In a browser they must come over the wire and be evaluated on less: there they are asked for.
         self.references_wanted = !cfg!(target_arch = "wasm32");
@@ -80,7 +80,7 @@ impl Service<'_> {
     pub(super) async fn restart(&mut self, request: RunRequest) -> Served {
         let Some(model) = &mut self.model else { return Ok(()) };
         model.restart(request.clone()).await?;
-        self.out.say(Event::Started(request)).await?;
+        self.out.send(Event::Started(request)).await?;
         Ok(self.show_chains().await?)
     }
 
@@ -90,7 +90,7 @@ impl Service<'_> {
         if result.is_err()
             && let Some(request) = model.request()
         {
-            self.out.say(Event::Lanes(request.lanes.clone())).await?;
+            self.out.send(Event::Lanes(request.lanes.clone())).await?;
         }
         Ok(result?)
     }
@@ -116,14 +116,14 @@ impl Service<'_> {
     pub(super) async fn classify(&mut self, image: Arc<[f32]>) -> Served {
         let Some(model) = &self.model else { return Ok(()) };
         let event = model.classify(image).await?;
-        Ok(self.out.say(event).await?)
+        Ok(self.out.send(event).await?)
     }
 
     /// Reports the chains as they are now.
     async fn show_chains(&mut self) -> Result<(), Stop> {
         let Some(model) = &mut self.model else { return Ok(()) };
         if let Some(event) = model.evaluate().await {
-            self.out.say(event).await?;
+            self.out.send(event).await?;
         }
         Ok(())
     }
@@ -131,7 +131,7 @@ impl Service<'_> {
     /// Stops the chains.
     pub(super) async fn pause(&mut self) -> Result<(), Stop> {
         if std::mem::take(&mut self.pace.is_running) {
-            self.out.say(Event::Paused(self.pace.run)).await?;
+            self.out.send(Event::Paused(self.pace.run)).await?;
         }
         Ok(())
     }
@@ -156,7 +156,7 @@ impl Service<'_> {
             && let Some(request) = model.request().cloned()
             && model.restart(request.clone()).await.is_ok()
         {
-            self.out.say(Event::Started(request)).await?;
+            self.out.send(Event::Started(request)).await?;
             return self.show_chains().await;
         }
         self.pause().await
@@ -172,10 +172,10 @@ impl Service<'_> {
         if std::mem::take(&mut self.references_wanted)
             && let Err(error) = model.load_references().await
         {
-            self.out.say(Event::Refused(error.to_string())).await?;
+            self.out.send(Event::Refused(error.to_string())).await?;
         }
         if let Some(event) = model.advance_references().await {
-            self.out.say(event).await?;
+            self.out.send(event).await?;
         }
         Ok(())
     }

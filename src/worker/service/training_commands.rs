@@ -92,7 +92,7 @@ impl Service<'_> {
     }
 
     async fn report_training(&self, news: TrainingNews) -> Result<(), Stop> {
-        Ok(self.out.say(Event::Training(Box::new(news))).await?)
+        Ok(self.out.send(Event::Training(Box::new(news))).await?)
     }
 
     pub(super) async fn advance_training(&mut self) -> Result<(), Stop> {
@@ -116,7 +116,7 @@ impl Service<'_> {
             if let Some(model) = &mut self.model
                 && let Err(error) = model.follow(training.run.trainer()).await
             {
-                self.out.say(Event::Refused(error.to_string())).await?;
+                self.out.send(Event::Refused(error.to_string())).await?;
             }
         }
         let is_complete = training.run.is_complete();
@@ -141,7 +141,7 @@ impl Service<'_> {
             && let Ok(checkpoint) = training.run.trainer().checkpoint().await
             && let Err(error) = model.adopt(checkpoint)
         {
-            self.out.say(Event::Refused(error.to_string())).await?;
+            self.out.send(Event::Refused(error.to_string())).await?;
         }
         if cfg!(target_arch = "wasm32") && !training.run.is_complete() {
             self.paused_training = Some(training.run);
@@ -158,7 +158,7 @@ impl Service<'_> {
     /// Writes the model in training, or else the open one.
     pub(super) async fn save(&self, path: PathBuf) -> Served {
         self.model_to_save(&path).await?.save(&path)?;
-        Ok(self.out.say(platform::saved(path)).await?)
+        Ok(self.out.send(platform::saved(path)).await?)
     }
 
     async fn model_to_save(&self, path: &Path) -> Result<Checkpoint, JobError> {
