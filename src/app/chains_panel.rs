@@ -41,7 +41,7 @@ pub fn ui(ui: &mut Ui, run: &mut ChainRun, state: &mut ChainsView) {
     lanes(ui, run, &model, state, captions);
 }
 
-/// The same where room is scarce: what stands above the lanes gives way to them.
+/// Draws the lanes where room is scarce: what stands above them gives way to them.
 pub fn small(ui: &mut Ui, run: &mut ChainRun, state: &mut ChainsView, has_toolbar: bool) {
     let Some(model) = run.model.clone() else {
         return loading(ui, "Loading the model…");
@@ -259,7 +259,7 @@ fn captions(ui: &mut Ui, run: &ChainRun, model: &OpenModelInfo, state: &ChainsVi
     }
 }
 
-/// The same in a line or two.
+/// What the colours mean and what the overlay shows, in a line or two.
 fn short_captions(ui: &mut Ui, run: &ChainRun, model: &OpenModelInfo, state: &ChainsView) {
     warnings(ui, run, model, state);
     if run.last_step() == 0 && !run.is_playing() {

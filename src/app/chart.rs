@@ -10,7 +10,7 @@ use super::{size_class, theme};
 
 /// Points that a mark of the horizontal axis needs, its number included.
 const X_MARK_POINTS: f64 = 85.0;
-/// The same of the vertical axis.
+/// Points that a mark of the vertical axis needs.
 const Y_MARK_POINTS: f64 = 22.0;
 /// Where egui_plot begins to draw a grid line.
 const GRID_POINTS: f32 = 8.0;

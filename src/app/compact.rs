@@ -29,7 +29,7 @@ const ONE_ROW: f32 = 700.0;
 const ABOVE_GRID: [f32; 2] = [88.0, 48.0];
 /// A sheet takes at least and at most these shares of the height of a tall window.
 const SHARES_BELOW: [f32; 2] = [0.32, 0.46];
-/// And these of the width of a wide one.
+/// A sheet takes at least and at most these shares of the width of a wide window.
 const SHARES_BESIDE: [f32; 2] = [0.4, 0.58];
 /// Energies open by themselves where so much would be empty below or beside the chains.
 const ENERGIES: [f32; 2] = [130.0, 260.0];

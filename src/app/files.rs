@@ -199,7 +199,7 @@ impl Files {
         }
     }
 
-    /// The same for a file that came as bytes.
+    /// Opens a checkpoint, or takes a picture as the start of all chains, where the file came as bytes.
     fn open_bytes(
         &self,
         ctx: &Context,

@@ -33,7 +33,7 @@ pub(super) struct ChainDetails<'a> {
 }
 
 impl ChainDetails<'_> {
-    /// Draws it large, with its numbers.
+    /// Draws the chain large, with its numbers.
     pub(super) fn ui(&self, ui: &mut Ui, image: Option<(TextureId, Rect)>) {
         ui.set_max_width(400.0);
         ui.horizontal_top(|ui| {

@@ -162,7 +162,7 @@ pub fn slider<'a>(value: &'a mut f64, field: &Field) -> Slider<'a> {
         .custom_formatter(|value, _| format_number(value))
 }
 
-/// The same with its name and what it does, within what is allowed.
+/// A logarithmic slider with its name and an explanation; keeps the value within the allowed range.
 fn number(
     ui: &mut Ui,
     value: &mut f64,

@@ -23,7 +23,7 @@ use crate::worker::{LaneNumbers, OpenModelInfo};
 pub(super) const NAMES: f32 = 60.0;
 /// Cells that would be smaller than this are scrolled instead, in points.
 const MIN_PITCH: f32 = 14.0;
-/// The same on a small screen, whose pixels are finer and where all chains should be in sight.
+/// Smallest cells on a small screen, whose pixels are finer and where all chains should be in sight.
 const SMALL_MIN_PITCH: f32 = 8.0;
 /// Screens at least this large have room for a chain that is magnified.
 const MAGNIFIED: Vec2 = vec2(440.0, 420.0);
@@ -289,7 +289,7 @@ impl LaneGrid<'_> {
         self.numbers.is_some_and(|n| chain < n.energy.len() && n.is_broken(chain))
     }
 
-    /// Whose class the model sees, the stronger the surer it is.
+    /// The colour of a frame: by whether the model sees the row's class, brighter where it is more confident.
     fn frame_color(&self, ui: &Ui, chain: usize) -> Color32 {
         if self.is_broken(chain) {
             return theme::BROKEN;

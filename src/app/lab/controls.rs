@@ -78,7 +78,7 @@ fn help_of<T: PartialEq>(all: &[(T, &'static str)], value: T) -> &'static str {
     all.iter().find(|choice| choice.0 == value).map_or("", |choice| choice.1.trim())
 }
 
-/// Whose energy it is.
+/// Draws the choice of the energy, and what belongs to it.
 fn target(ui: &mut Ui, lab: &mut Lab, tool: &mut Tool) {
     let config = &mut lab.settings.config;
     ComboBox::new("lab target", "energy").selected_text(target_name(config.target)).show_ui(

@@ -8,7 +8,7 @@ use crate::app::{chart::round_step, fit::fit, pixels::renew, theme};
 const PIXELS: usize = 400;
 /// Share of energies below which the scale ends: walls far up would leave one colour for all the rest.
 const TOP_SHARE: f64 = 0.7;
-/// The same of networks, whose walls are less steep.
+/// Share of a network's energies below which the scale ends; its walls are less steep.
 const NETWORK_TOP_SHARE: f64 = 0.9;
 /// Energy above the lowest at which the scale ends at the latest, for formulas, and at the earliest.
 const TOP: [f32; 2] = [2.0, 30.0];

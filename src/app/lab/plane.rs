@@ -48,7 +48,7 @@ pub(super) struct Plane<'a> {
 }
 
 impl Plane<'_> {
-    /// Draws it into all that is left.
+    /// Draws the plane and its marginals into all the room that is left.
     pub(super) fn show(&self, ui: &mut Ui, view: &mut PlaneView) -> Option<PointerAction> {
         let room = ui.available_size();
         let side = (room - vec2(MARGINAL, MARGINAL)).min_elem().max(80.0);

@@ -96,7 +96,7 @@ impl Histogram {
             .collect();
     }
 
-    /// Draws it, with words for what it says.
+    /// Draws the histogram, and says in words what it shows.
     pub fn ui(
         &mut self,
         ui: &mut Ui,

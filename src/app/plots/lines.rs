@@ -54,7 +54,7 @@ pub struct LinePlot<'a> {
 }
 
 impl LinePlot<'_> {
-    /// Draws it. Returns the step that was clicked or dragged to.
+    /// Draws the plot. Returns the step that was clicked or dragged to.
     pub fn show(self, ui: &mut Ui) -> Option<u64> {
         let (axis, series) = (self.axis, self.series);
         let num_lanes = series.num_lanes();

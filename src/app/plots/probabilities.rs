@@ -55,7 +55,7 @@ fn likeliest(rows: &[Vec<f32>], most: usize) -> Vec<usize> {
     classes
 }
 
-/// Draws it. Returns the step that was clicked.
+/// Draws the plot. Returns the step that was clicked.
 pub fn ui(ui: &mut Ui, run: &ChainRun, series: &Series, axis: XAxis, height: f32) -> Option<u64> {
     let (Some(selected), Some(model)) = (run.selected, &run.model) else {
         ui.weak("Select a chain: click one in the Chains tab.");

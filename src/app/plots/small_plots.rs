@@ -35,7 +35,7 @@ pub(super) enum SmallPlot {
 }
 
 impl SmallPlot {
-    /// Every one, in the order in which they are shown.
+    /// All small plots, in the order in which they are shown.
     pub(super) const ALL: [Self; 6] = [
         Self::Probabilities,
         Self::Histogram,
@@ -78,7 +78,7 @@ impl SmallPlot {
     }
 }
 
-/// Draws one. Returns the step that was clicked.
+/// Draws a small plot. Returns the step that was clicked.
 pub(super) fn show(
     ui: &mut Ui,
     run: &ChainRun,

@@ -13,7 +13,7 @@ use crate::app::{
 /// Below this width a name stands above its values and not beside them.
 const NARROW: f32 = 520.0;
 
-/// Draws it.
+/// Draws the table of diagnostics.
 pub fn ui(ui: &mut Ui, lanes: &[LaneReport], names: &[String]) {
     ui.separator();
     ui.label(RichText::new("Does it converge?").heading());

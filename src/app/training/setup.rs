@@ -101,7 +101,7 @@ impl TrainingForm {
     }
 }
 
-/// Draws it.
+/// Draws the form: what to train, what to resume, where to save.
 pub fn ui(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut TrainingForm) {
     let now = ui.input(|input| input.time);
     let is_running = training.record.phase == Phase::Running;

@@ -169,3 +169,39 @@ impl Viewer {
         self.run.open(self.run.settings.model.clone());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_link_carries_comes_back_whole() {
+        for link in [
+            "",
+            "tab=plots&lesson=2&lesson_step=3&model=mnist&seed=7&per_class=2&classes=1,3&num_steps=9&play=true\
+             &max_steps_per_sec=4.5&sampler.kind=sgld&start=uniform&lane2.sampler.kind=mala",
+            "tab=lab&lab.target=ring&lab.num_chains=70&lab.painted=1,2&lab2.sampler.kind=mala",
+        ] {
+            let view = ViewState::from_query(link).unwrap();
+            let viewer = Viewer::new(view.clone());
+            assert_eq!(viewer.view(), view, "{link}");
+            let shown = viewer.view().to_query();
+            assert_eq!(ViewState::from_query(&shown).unwrap(), view, "{link}");
+        }
+    }
+
+    #[test]
+    fn commands_go_out_in_the_order_in_which_the_parts_asked() {
+        let mut viewer = Viewer::new(ViewState::default());
+        viewer.run.play();
+        viewer.lab.toggle();
+        viewer.run.pause();
+        let commands = viewer.take_commands();
+        let [Command::Open(_), Command::Run { .. }, Command::Lab(_), Command::Pause] =
+            &commands[..]
+        else {
+            unreachable!("{commands:?}");
+        };
+        assert!(viewer.take_commands().is_empty());
+    }
+}

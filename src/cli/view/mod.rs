@@ -293,7 +293,7 @@ fn is_drawn_by_cpu(creation: &eframe::CreationContext<'_>) -> bool {
     ["llvmpipe", "softpipe", "swrast"].iter().any(|name| renderer.contains(name))
 }
 
-/// Who is to draw the window, and who else where that fails: wgpu, unless only programs stand in for GPUs.
+/// What draws the window first, and what is tried where that fails: wgpu, unless only software adapters are there.
 /// On Linux such a program fills a window with OpenGL in a quarter of the time that it takes with Vulkan.
 fn renderers() -> [eframe::Renderer; 2] {
     let has_gpu = || pollster::block_on(device::list()).iter().any(AdapterSummary::is_hardware);

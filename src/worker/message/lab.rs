@@ -23,7 +23,7 @@ pub enum LabCommand {
     Pause,
     /// One step, if they stand still.
     Step,
-    /// The same starts and the same noise again.
+    /// Start the chains again, with the same starts and the same noise.
     Restart,
     /// Tell every step of this chain.
     Track(usize),
@@ -171,7 +171,7 @@ pub struct LearningFrame {
     pub step: u64,
     /// d = mean E(x_data) - mean E(x_model) of every step since the frame before.
     pub gaps: Vec<f32>,
-    /// Cross entropy of p(y|x), the same.
+    /// Cross entropy of p(y|x) of every step since the frame before.
     pub cross_entropies: Vec<f32>,
     /// Chains of the replay buffer (N, 2), flattened; thinned out.
     pub buffer: Vec<f32>,

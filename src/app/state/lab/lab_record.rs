@@ -95,7 +95,7 @@ impl LabRecord {
         commands
     }
 
-    /// Stops whatever runs.
+    /// Notes that chains and learning stop; returns the commands that stop those which run.
     pub(in crate::app) fn rest(&mut self) -> Vec<LabCommand> {
         let mut commands = Vec::new();
         if std::mem::take(&mut self.is_running) {

@@ -53,7 +53,7 @@ pub(in crate::app) struct LaneRecord {
 }
 
 impl LaneRecord {
-    /// Chains in the plane with its surroundings, and all chains.
+    /// How many chains have left the plane and its surroundings.
     pub(in crate::app) fn num_lost(&self) -> usize {
         let x = self.now.as_ref().map_or(&[][..], |now| &now.x);
         let is_lost = |point: &&[f32]| {

@@ -24,7 +24,7 @@ pub struct Training {
 }
 
 impl Training {
-    /// Nothing was trained yet.
+    /// Training of which nothing is known yet.
     pub(in crate::app) fn new(requests: Requests) -> Self {
         Self {
             is_running: false,
