@@ -7,6 +7,7 @@ mod fetch;
 mod interop;
 mod opening;
 mod pack;
+mod progress;
 mod sample;
 mod settings;
 mod steps;

@@ -24,7 +24,6 @@ use crate::{
     data::Dataset,
     files,
     model::HostTensor,
-    run_folder::RunFolder,
 };
 
 pub use validate::Flaw;
@@ -107,9 +106,17 @@ pub enum CheckpointError {
     },
 }
 
+/// The checkpoint's name in the folder of a run.
+pub const FILE_NAME: &str = "checkpoint.safetensors";
+
+/// Where the checkpoint is in the folder of a run.
+pub fn file_in(folder: &Path) -> PathBuf {
+    folder.join(FILE_NAME)
+}
+
 /// The checkpoint that is meant by `path`: the file itself, or the one in the folder of a run.
 pub fn file_at(path: &Path) -> PathBuf {
-    match RunFolder::checkpoint_of(path) {
+    match file_in(path) {
         in_folder if files::is_file(&in_folder) => in_folder,
         _ => path.to_path_buf(),
     }

@@ -6,10 +6,9 @@ use clap::Args;
 
 use super::sample::ModelArgs;
 use crate::{
-    checkpoint::Checkpoint,
+    checkpoint::{self, Checkpoint},
     files::file_name,
     results_folder::{Destination, some_of},
-    run_folder::RunFolder,
 };
 
 /// Where results go.
@@ -55,9 +54,7 @@ pub(super) fn command() -> String {
 pub(super) fn model_name(path: &Path) -> String {
     let folder = match path {
         path if path.is_dir() => Some(path),
-        path if RunFolder::checkpoint_of(Path::new("")).file_name() == path.file_name() => {
-            path.parent()
-        }
+        path if path.file_name().is_some_and(|name| name == checkpoint::FILE_NAME) => path.parent(),
         _ => None,
     };
     // Its own name, also of `.`.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::{
     checkpoint::CheckpointError, config::ConfigError, data::DataError, picture::PictureError,
-    results_folder::ResultsError, worker::JobError,
+    results_folder::ResultsError, sampling::SamplingError,
 };
 
 /// Why a model could not be evaluated.
@@ -18,7 +18,7 @@ pub enum EvalError {
     Checkpoint(#[from] CheckpointError),
     /// The network.
     #[error(transparent)]
-    Job(#[from] JobError),
+    Sampling(#[from] SamplingError),
     /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -10,16 +10,17 @@ use burn::tensor::Device;
 use super::{
     EvalError, EvalFiles, EvalRequest, Part,
     attack::{self, Refinement},
-    metrics::{self, calibration, mean, proportion},
+    frozen_model::FrozenModel,
+    metrics::{calibration, mean, proportion},
     ood::{OodImages, ood},
     page::{self, Picture},
     pictures::{self, NUM_SHOWN},
     request::{check, read_results},
-    results::{Classification, DataInfo, FORMAT, ModelInfo, Results},
+    results::{Classification, DataInfo, EvaluatedModel, FORMAT, Results},
     samples::{self, Judge},
-    subject::Subject,
 };
 use crate::{
+    accuracy::{log_sum_exp, predicted},
     checkpoint::Checkpoint,
     data::{self, Dataset, Splits},
     energy::Energy,
@@ -145,7 +146,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), EvalError> {
 struct Job<'a> {
     checkpoint: &'a Checkpoint,
     request: &'a EvalRequest,
-    subject: Subject,
+    subject: FrozenModel,
     splits: Splits,
     /// Of the test images, (N, classes).
     logits: Vec<f32>,
@@ -217,7 +218,7 @@ impl<'a> Job<'a> {
             true => Some(OodImages::new(config, &splits.test, &request.ood, request.seed)?),
             false => None,
         };
-        let subject = Subject::new(checkpoint, device)?;
+        let subject = FrozenModel::new(checkpoint, device)?;
         let eval = &config.eval;
         let refinement = (eval.refine_steps > 0).then(|| {
             Refinement::new(&config.sampler, eval, subject.energy().first_layer_is_affine())
@@ -272,7 +273,7 @@ impl<'a> Job<'a> {
             command: self.request.command.clone(),
             seed: self.request.seed,
             device: self.request.device.clone(),
-            model: ModelInfo {
+            model: EvaluatedModel {
                 name: self.request.name.clone(),
                 path: self.request.path.clone(),
                 sha256: sha256(&self.request.bytes),
@@ -383,8 +384,8 @@ fn classification(
     let mut confusion = vec![vec![0; num_classes]; num_classes];
     let mut energies = Vec::with_capacity(test.len());
     for (row, &label) in logits.chunks(num_classes).zip(&test.labels) {
-        confusion[label as usize][metrics::predicted(row)] += 1;
-        energies.push(-metrics::log_sum_exp(row));
+        confusion[label as usize][predicted(row)] += 1;
+        energies.push(-log_sum_exp(row));
     }
     let hits = |class: usize| confusion[class][class];
     let by_class = (0..num_classes).map(|class| {

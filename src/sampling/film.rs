@@ -11,7 +11,7 @@ use image::RgbImage;
 use crate::{
     picture::{self, Animation, PictureError},
     results_folder::{ResultsError, ResultsFolder},
-    worker::JobError,
+    sampling::SamplingError,
 };
 
 const FRAME_MILLIS: u32 = 150;
@@ -29,7 +29,7 @@ impl Film {
     ///
     /// # Errors
     /// It cannot be written.
-    pub(super) fn new(folder: &ResultsFolder) -> Result<Self, JobError> {
+    pub(super) fn new(folder: &ResultsFolder) -> Result<Self, SamplingError> {
         let (part, path) = (folder.file("chains.gif.part"), folder.file("chains.gif"));
         let file = OpenOptions::new().write(true).create_new(true).open(&part);
         let file = Arc::new(file.map_err(ResultsError::io(&part))?);
@@ -42,7 +42,7 @@ impl Film {
     ///
     /// # Errors
     /// It cannot be written.
-    pub(super) fn push(&mut self, frame: RgbImage) -> Result<(), JobError> {
+    pub(super) fn push(&mut self, frame: RgbImage) -> Result<(), SamplingError> {
         self.animation.push(frame).map_err(|source| encode_error(&self.path, source))
     }
 
@@ -50,7 +50,7 @@ impl Film {
     ///
     /// # Errors
     /// It cannot be written.
-    pub(super) fn finish(self) -> Result<PathBuf, JobError> {
+    pub(super) fn finish(self) -> Result<PathBuf, SamplingError> {
         let Self { animation, file, part, path } = self;
         animation.finish().map_err(|source| encode_error(&path, source))?;
         file.sync_all().map_err(ResultsError::io(&part))?;
@@ -68,11 +68,11 @@ pub(super) fn frame(
     labels: &[u32],
     shape: [usize; 3],
     columns: usize,
-) -> Result<RgbImage, JobError> {
+) -> Result<RgbImage, SamplingError> {
     let frame = picture::draw(values, labels, shape, columns);
     match frame.width().max(frame.height()) <= u32::from(u16::MAX) {
         true => Ok(frame),
-        false => Err(JobError::Request(format!(
+        false => Err(SamplingError::Request(format!(
             "a picture of these chains is {} pixels wide and {} high, an animation at most 65,535: \
              take fewer chains with --per-class",
             frame.width(),
@@ -81,7 +81,7 @@ pub(super) fn frame(
     }
 }
 
-fn encode_error(path: &std::path::Path, source: image::ImageError) -> JobError {
+fn encode_error(path: &std::path::Path, source: image::ImageError) -> SamplingError {
     match source {
         image::ImageError::IoError(source) => ResultsError::io(path)(source).into(),
         source => {

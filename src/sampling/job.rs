@@ -8,7 +8,7 @@ use burn::{
 };
 
 use super::{
-    NOISE_STREAM, SampleStart, check_memory,
+    NOISE_STREAM, SampleStart, SamplingError, check_memory,
     diagnose::{DiagnoseRequest, Diagnosis, Recorder, Run, Seen},
     film::{self, Film},
     network_of, starts,
@@ -23,7 +23,6 @@ use crate::{
     picture,
     results_folder::{Destination, MadeBy, ResultsError},
     sampler::{ChainState, Sampler, StepInfo},
-    worker::JobError,
 };
 
 /// The last three stand empty where there is no MALA or no judge.
@@ -105,7 +104,7 @@ pub fn sample(
     device: &Device,
     stop: &dyn Fn() -> bool,
     report: Report,
-) -> Result<Sampled, JobError> {
+) -> Result<Sampled, SamplingError> {
     checkpoint.config.check()?;
     request.out.check(request.made_by.job)?;
     let labels = request.labels(&checkpoint)?;
@@ -215,10 +214,10 @@ impl SampleRequest {
     ///
     /// # Errors
     /// A class that the model has not.
-    fn labels(&self, checkpoint: &Checkpoint) -> Result<Vec<u32>, JobError> {
+    fn labels(&self, checkpoint: &Checkpoint) -> Result<Vec<u32>, SamplingError> {
         let num_classes = checkpoint.class_names.len();
         if let Some(class) = self.classes.iter().find(|&&class| class as usize >= num_classes) {
-            return Err(JobError::Request(format!(
+            return Err(SamplingError::Request(format!(
                 "--class {class}: the model has classes 0 to {}: {}",
                 num_classes - 1,
                 checkpoint.class_names.join(", ")
@@ -233,9 +232,13 @@ impl SampleRequest {
 }
 
 /// The network of a judge, if it is one of the model's data.
-fn judge_of(judge: &Checkpoint, model: &Checkpoint, device: &Device) -> Result<Network, JobError> {
+fn judge_of(
+    judge: &Checkpoint,
+    model: &Checkpoint,
+    device: &Device,
+) -> Result<Network, SamplingError> {
     if judge.input_shape != model.input_shape || judge.class_names != model.class_names {
-        return Err(JobError::Request(format!(
+        return Err(SamplingError::Request(format!(
             "--judge classifies inputs of shape {:?} (C, H, W) into {}; the model has {:?} and {}",
             judge.input_shape,
             judge.class_names.join(", "),

@@ -3,6 +3,7 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 pub mod diagnose;
+mod error;
 #[cfg(not(target_arch = "wasm32"))]
 mod film;
 #[cfg(not(target_arch = "wasm32"))]
@@ -24,10 +25,9 @@ use crate::{
     model::{Network, with_weights},
     picture,
     replay_buffer::Start,
-    trainer::TrainerError,
-    worker::JobError,
 };
 
+pub use error::SamplingError;
 #[cfg(not(target_arch = "wasm32"))]
 pub use job::{DiagnosisFiles, Report, SampleRequest, Sampled, sample};
 pub(crate) use summaries::{distances, probabilities};
@@ -60,10 +60,9 @@ pub(crate) fn network_of(
     checkpoint: &Checkpoint,
     config: &ModelConfig,
     device: &Device,
-) -> Result<Network, JobError> {
+) -> Result<Network, SamplingError> {
     let num_classes = checkpoint.class_names.len();
-    let network = Network::new(config, checkpoint.input_shape, num_classes, 0, device)
-        .map_err(TrainerError::from)?;
+    let network = Network::new(config, checkpoint.input_shape, num_classes, 0, device)?;
     Ok(with_weights(network, checkpoint.sampling_weights().clone())?)
 }
 
@@ -71,11 +70,13 @@ pub(crate) fn network_of(
 ///
 /// # Errors
 /// That many need too much.
-pub(crate) fn check_memory(checkpoint: &Checkpoint, num_chains: usize) -> Result<(), JobError> {
+pub(crate) fn check_memory(
+    checkpoint: &Checkpoint,
+    num_chains: usize,
+) -> Result<(), SamplingError> {
     let (shape, num_classes) = (checkpoint.input_shape, checkpoint.class_names.len());
     let demand = Demand::of_chains(&checkpoint.config, shape, num_classes, num_chains);
-    let demand = demand.map_err(TrainerError::from)?;
-    Ok(demand.check(&checkpoint.config).map_err(TrainerError::from)?)
+    Ok(demand?.check(&checkpoint.config)?)
 }
 
 /// One start per label, shape (N, C, H, W).
@@ -88,7 +89,7 @@ pub(crate) fn starts(
     labels: &[u32],
     seed: u64,
     device: &Device,
-) -> Result<Tensor<4>, JobError> {
+) -> Result<Tensor<4>, SamplingError> {
     check_memory(checkpoint, labels.len())?;
     let [c, h, w] = checkpoint.input_shape;
     let num_pixels = c * h * w;
@@ -112,7 +113,8 @@ pub(crate) fn starts(
                 indices.get((nth + seed as usize) % indices.len().max(1)).copied()
             });
             let indices: Option<Vec<usize>> = pick.collect();
-            let missing = || JobError::Request("a class has no test image to start from".into());
+            let missing =
+                || SamplingError::Request("a class has no test image to start from".into());
             test.gather(indices.ok_or_else(missing)?)
         }
         SampleStart::Buffer if !checkpoint.has_buffer() => {
@@ -132,11 +134,13 @@ pub(crate) fn starts(
         }
         SampleStart::Image(image) if image.len() == num_pixels => image.repeat(labels.len()),
         SampleStart::Image(_) => {
-            return Err(JobError::Request("the image has another size than the model's".into()));
+            return Err(SamplingError::Request(
+                "the image has another size than the model's".into(),
+            ));
         }
         SampleStart::File(path) => {
             if h * w == 1 {
-                return Err(JobError::Request(
+                return Err(SamplingError::Request(
                     "a model of points in the plane cannot start from a picture".into(),
                 ));
             }

@@ -4,14 +4,11 @@ use std::{collections::HashSet, fs, path::Path};
 
 use crate::run::{QUICK, fails, succeeds};
 use jempp::{
-    bundled,
+    accuracy, bundled,
     checkpoint::Checkpoint,
     config::RunConfig,
     data, device,
-    eval::{
-        self,
-        results::{BallNorm, Defence, Results, Score},
-    },
+    eval::results::{self, BallNorm, Defence, Results, Score},
     model::{Network, with_weights},
 };
 use pollster::block_on;
@@ -67,7 +64,7 @@ fn everything_is_measured_and_comes_again() {
         Network::new(&packed.config.model, packed.input_shape, 10, 0, &device::cpu()).unwrap();
     let network = with_weights(network, packed.weights).unwrap();
     let test = data::load(&RunConfig::default().data, 0).unwrap().test;
-    let plain = block_on(eval::accuracy(&network, &test, &device::cpu()));
+    let plain = block_on(accuracy::accuracy(&network, &test, &device::cpu()));
     let accuracy = found.accuracy.as_ref().unwrap();
     assert_eq!(accuracy.accuracy.value, plain.accuracy);
     assert!((accuracy.mean_energy.value - plain.mean_energy).abs() < 1e-4);
@@ -89,8 +86,7 @@ fn everything_is_measured_and_comes_again() {
 
     let curves = &found.attack.as_ref().unwrap().curves;
     let curve = |norm, defence| {
-        let wanted =
-            |curve: &&eval::results::AttackCurve| curve.norm == norm && curve.defence == defence;
+        let wanted = |curve: &&results::AttackCurve| curve.norm == norm && curve.defence == defence;
         curves.iter().find(wanted).unwrap()
     };
     assert_eq!(curves.len(), 10);

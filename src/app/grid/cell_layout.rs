@@ -75,7 +75,8 @@ mod tests {
     use egui::pos2;
 
     use super::*;
-    use crate::app::grid::MIN_PITCH;
+
+    const MIN_PITCH: f32 = 14.0;
 
     #[test]
     fn cells_fit_and_lie_on_whole_pixels() {

@@ -9,11 +9,12 @@ use std::path::PathBuf;
 
 use super::{
     EvalError, Progress,
-    metrics::{predicted, separation, softmax_rows},
+    frozen_model::{FrozenModel, Scores},
+    metrics::separation,
     results::{Ood, OodSet, Score, Separation},
-    subject::{Scores, Subject},
 };
 use crate::{
+    accuracy::{predicted, softmax_rows},
     config::RunConfig,
     data::{Dataset, spread},
 };
@@ -77,7 +78,7 @@ impl OodImages {
 /// # Errors
 /// The evaluation is to stop.
 pub(super) fn ood(
-    subject: &Subject,
+    subject: &FrozenModel,
     images: OodImages,
     num_classes: usize,
     num_resamples: usize,

@@ -12,14 +12,15 @@ use image::RgbImage;
 
 use super::{
     EvalError, Progress,
+    frozen_model::FrozenModel,
     metrics::{
         Moments, frechet, frechet_distance, inception_like, nearest_distances, precision_recall,
-        predicted, proportion, softmax_rows,
+        proportion,
     },
     results::{JudgeInfo, Nearest, SampleSet, Samples},
-    subject::Subject,
 };
 use crate::{
+    accuracy::{predicted, softmax_rows},
     bundled,
     checkpoint::{self, Checkpoint},
     config::EvalConfig,
@@ -35,7 +36,7 @@ const SHOWN_PER_CLASS: usize = 10;
 
 /// The classifier that judges.
 pub(super) struct Judge {
-    subject: Subject,
+    subject: FrozenModel,
     name: String,
     sha256: String,
 }
@@ -74,7 +75,7 @@ impl Judge {
                 model_classes: model.class_names.join(", "),
             });
         }
-        let subject = Subject::new(&checkpoint, device)?;
+        let subject = FrozenModel::new(&checkpoint, device)?;
         Ok(Some(Self { subject, name, sha256: sha256(&bytes) }))
     }
 

@@ -13,10 +13,9 @@ use std::{collections::BTreeSet, path::PathBuf};
 use burn::tensor::{Tensor, Transaction};
 use pollster::block_on;
 
-use super::{Report, SampleRequest, table::Table};
+use super::{Report, SampleRequest, SamplingError, table::Table};
 use crate::{
     checkpoint::Checkpoint,
-    class_centers::ClassCentersError,
     config::{Norm, SamplerConfig, StepSchedule},
     device,
     diagnostics::{self, Diagnostic, DoesNotApply, applicability},
@@ -24,8 +23,6 @@ use crate::{
     model::Network,
     results_folder::ResultsError,
     sampler::{Sampler, StepInfo, inverse_temperature},
-    trainer::TrainerError,
-    worker::JobError,
 };
 use acceptance::Watch;
 use summaries::{DISTANCE, Summaries};
@@ -70,7 +67,11 @@ impl DiagnoseRequest {
     /// # Errors
     /// Too few chains or draws; chains of a class that cannot be shared out among starts; a short run that
     /// is not short.
-    pub(super) fn check(&self, num_chains: usize, request: &SampleRequest) -> Result<(), JobError> {
+    pub(super) fn check(
+        &self,
+        num_chains: usize,
+        request: &SampleRequest,
+    ) -> Result<(), SamplingError> {
         let num_draws = request.num_steps.saturating_sub(self.warmup(request.num_steps));
         let wrong = if num_chains < 2 {
             "--diagnose compares chains: sample at least 2, with --per-class or more classes".into()
@@ -96,7 +97,7 @@ impl DiagnoseRequest {
         } else {
             return Ok(());
         };
-        Err(JobError::Request(wrong))
+        Err(SamplingError::Request(wrong))
     }
 }
 
@@ -174,9 +175,8 @@ impl Recorder {
         request: &DiagnoseRequest,
         start: Tensor<4>,
         path: PathBuf,
-    ) -> Result<Self, JobError> {
-        let axes = |error: ClassCentersError| JobError::from(TrainerError::from(error));
-        let summaries = Summaries::new(run.checkpoint).map_err(axes)?;
+    ) -> Result<Self, SamplingError> {
+        let summaries = Summaries::new(run.checkpoint)?;
         let config = &run.checkpoint.config;
         let has_different_laws = run.request.is_conditional && run.classes().len() > 1;
         let couples_chains = config.model.norm == Norm::Batch;
@@ -280,7 +280,7 @@ impl Recorder {
         energy: &JointEnergy,
         stop: &dyn Fn() -> bool,
         report: Report,
-    ) -> Result<Diagnosis, JobError> {
+    ) -> Result<Diagnosis, SamplingError> {
         self.table.finish()?;
         let section = &run.checkpoint.config.sampler;
         let num_short = self.request.short.unwrap_or(section.num_steps);

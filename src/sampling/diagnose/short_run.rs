@@ -20,8 +20,7 @@ use crate::{
     energy::{Energy, JointEnergy},
     kernels::{self, reference::NoiseKey},
     sampler::{ChainState, Sampler},
-    sampling::{NOISE_STREAM, Report},
-    worker::JobError,
+    sampling::{NOISE_STREAM, Report, SamplingError},
 };
 
 /// Test images that are compared with, at most.
@@ -91,7 +90,7 @@ pub(super) fn compare(
     num_steps: usize,
     stop: &dyn Fn() -> bool,
     report: Report,
-) -> Result<Result<ShortRun, NoShortRun>, JobError> {
+) -> Result<Result<ShortRun, NoShortRun>, SamplingError> {
     let section = &run.checkpoint.config.sampler;
     let Long { start: x, last: long } = long;
     let (start, device) = (read(x.clone()), x.device());

@@ -8,13 +8,13 @@ use std::{collections::VecDeque, time::Duration};
 
 use self::{chain_commands::Pace, lab_commands::ActiveLab, training_commands::ActiveTraining};
 use super::{
-    Command, Event, JobError, Training,
+    Command, Event, JobError,
     lab::LabCommand,
     open_model::{Attached, OpenModel},
     outbox::{Outbox, WindowGone},
     platform::Inbox,
 };
-use crate::{bundled::BUNDLED_MODELS, device};
+use crate::{bundled::BUNDLED_MODELS, device, training::Training};
 
 /// Why the worker stops.
 pub(super) enum Stop {

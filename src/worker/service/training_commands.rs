@@ -13,10 +13,8 @@ use crate::{
     config::RunConfig,
     files,
     objective::TERM_NAMES,
-    worker::{
-        Event, JobError, Training, TrainingEvent, TrainingNews, TrainingPoint,
-        open_model::OpenModel, platform,
-    },
+    training::{Training, TrainingEvent},
+    worker::{Event, JobError, TrainingNews, TrainingPoint, open_model::OpenModel, platform},
 };
 
 /// How often the chains take the weights of a running training.
@@ -39,7 +37,7 @@ pub(super) struct ActiveTraining {
 impl Service<'_> {
     pub(super) async fn train_new(&mut self, config: RunConfig, folder: PathBuf) -> Served {
         let run = Training::start(config, &folder, &self.device, &mut |_| {}).await;
-        self.train(run, folder).await
+        self.train(run.map_err(JobError::from), folder).await
     }
 
     async fn train(&mut self, run: Result<Training, JobError>, folder: PathBuf) -> Served {
@@ -87,7 +85,7 @@ impl Service<'_> {
             None if cfg!(target_arch = "wasm32") => Err(JobError::Request(
                 "in a browser only the run that was paused last, on this page, can go on".into(),
             )),
-            None => Training::resume(folder, Ok, &self.device, &mut |_| {}).await,
+            None => Ok(Training::resume(folder, Ok, &self.device, &mut |_| {}).await?),
         }
     }
 

@@ -18,7 +18,7 @@ use jempp::{
     results_folder::{Destination, Job, MadeBy},
     sampling::{SampleRequest, SampleStart, sample},
     trainer::Trainer,
-    worker::{self, TrainingEvent},
+    training::{self, TrainingEvent},
 };
 use pollster::block_on;
 
@@ -124,7 +124,7 @@ fn resume_it(bytes: &[u8]) {
             }
         };
         let (device, has_stopped) = (ComputeDevice::cpu("cpu"), || stop.load(Ordering::Relaxed));
-        let _ = worker::resume(&run, shorten, &device, &has_stopped, &mut on_event);
+        let _ = training::resume(&run, shorten, &device, &has_stopped, &mut on_event);
         let _ = std::fs::remove_dir_all(&run);
     });
 }
@@ -169,7 +169,7 @@ fn trained() -> CheckpointFile {
              training = { epochs = 1 }",
         )
         .unwrap();
-    worker::train(config, &run, &ComputeDevice::cpu("cpu"), &|| false, &mut |_| {}).unwrap();
+    training::train(config, &run, &ComputeDevice::cpu("cpu"), &|| false, &mut |_| {}).unwrap();
     CheckpointFile::read(&std::fs::read(run.join("checkpoint.safetensors")).unwrap())
 }
 

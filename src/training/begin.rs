@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, path::Path};
 use burn::module::Module;
 use web_time::Instant;
 
-use super::{Opening, Training, TrainingEvent};
+use super::{RunDescription, Training, TrainingError, TrainingEvent};
 use crate::{
     checkpoint::Checkpoint,
     config::{ConfigError, RunConfig},
@@ -14,7 +14,6 @@ use crate::{
     files,
     run_folder::RunFolder,
     trainer::Trainer,
-    worker::JobError,
 };
 
 impl Training {
@@ -27,28 +26,28 @@ impl Training {
         out: &Path,
         device: &ComputeDevice,
         on_event: &mut dyn FnMut(TrainingEvent),
-    ) -> Result<Self, JobError> {
+    ) -> Result<Self, TrainingError> {
         config.check()?;
         RunFolder::check_free(out)?;
         data::prepare(&config.data).await?;
         let splits = data::load(&config.data, config.seed)?;
         make_absolute(&mut config);
-        let mut opening = Opening::of(&config, &splits);
+        let mut description = RunDescription::of(&config, &splits);
         let toml = config.to_toml();
         let (trainer, cut) =
             Trainer::new_with(config, splits.train, &device.device, &mut |done, of| {
                 on_event(TrainingEvent::Preparing { done, of });
                 ControlFlow::Continue(())
             })?;
-        opening.network = describe_network(&trainer);
-        on_event(TrainingEvent::Ready(Box::new(opening.clone())));
+        description.network = describe_network(&trainer);
+        on_event(TrainingEvent::Ready(Box::new(description.clone())));
         // Last, so that a run that cannot begin leaves no folder behind.
         let folder = RunFolder::create(out)?;
-        let mut run = Self::of(opening, trainer, folder, [splits.validation, splits.test]);
+        let mut run = Self::of(description, trainer, folder, [splits.validation, splits.test]);
         run.notes.extend(cut.map(|cut| cut.to_string()));
         // A run that diverges at once still leaves something to look at and resume.
         let saved = match run.save().await {
-            Ok(()) => run.folder.write_config(&toml).map_err(JobError::from),
+            Ok(()) => run.folder.write_config(&toml).map_err(TrainingError::from),
             Err(error) => Err(error),
         };
         match saved {
@@ -71,7 +70,7 @@ impl Training {
         change: impl FnOnce(RunConfig) -> Result<RunConfig, ConfigError>,
         device: &ComputeDevice,
         on_event: &mut dyn FnMut(TrainingEvent),
-    ) -> Result<Self, JobError> {
+    ) -> Result<Self, TrainingError> {
         let folder = RunFolder::open(path)?;
         let mut checkpoint = Checkpoint::load(&folder.checkpoint())?;
         let before = checkpoint.config.clone();
@@ -81,28 +80,29 @@ impl Training {
         data::prepare(&config.data).await?;
         let splits = data::load(&config.data, config.seed).map_err(|source| {
             match config.data.dir == before.data.dir && !before.data.dir.is_empty() {
-                true => {
-                    JobError::StoredData { dir: before.data.dir.clone(), source: source.into() }
-                }
+                true => TrainingError::StoredData {
+                    dir: before.data.dir.clone(),
+                    source: source.into(),
+                },
                 false => source.into(),
             }
         })?;
         make_absolute(&mut config);
-        let mut opening = Opening::of(&config, &splits);
+        let mut description = RunDescription::of(&config, &splits);
         let counters = checkpoint.counters.clone();
         checkpoint.config = config.clone();
         let trainer = Trainer::resume(checkpoint, splits.train, &device.device)?;
-        opening.network = describe_network(&trainer);
-        let mut run = Self::of(opening, trainer, folder, [splits.validation, splits.test]);
+        description.network = describe_network(&trainer);
+        let mut run = Self::of(description, trainer, folder, [splits.validation, splits.test]);
         if config.training.epochs < before.training.epochs && counters.step > run.num_steps() {
-            return Err(JobError::TooFewEpochs {
+            return Err(TrainingError::TooFewEpochs {
                 epochs: config.training.epochs,
                 done: counters.step / run.trainer.steps_per_epoch(),
                 step: counters.step,
             });
         }
         run.notes.extend(edits_of(&run.folder, &before));
-        on_event(TrainingEvent::Ready(Box::new(run.opening.clone())));
+        on_event(TrainingEvent::Ready(Box::new(run.description.clone())));
         run.folder.rewind(&counters)?;
         if config != before {
             run.save().await?;
@@ -114,13 +114,13 @@ impl Training {
     }
 
     fn of(
-        opening: Opening,
+        description: RunDescription,
         trainer: Trainer,
         folder: RunFolder,
         [validation, test]: [Dataset; 2],
     ) -> Self {
         Self {
-            opening,
+            description,
             saved_step: trainer.counters().step,
             trainer,
             folder,
@@ -171,7 +171,7 @@ fn edits_of(folder: &RunFolder, config: &RunConfig) -> Option<String> {
 }
 
 /// Checks that a run goes on as the run it is.
-fn check_same_run(before: &RunConfig, after: &RunConfig) -> Result<(), JobError> {
+fn check_same_run(before: &RunConfig, after: &RunConfig) -> Result<(), TrainingError> {
     /// What may be other from one session to the next.
     const FREE: [&str; 6] =
         ["sampler.", "objective.", "optimizer.", "training.", "divergence.", "eval."];
@@ -186,6 +186,6 @@ fn check_same_run(before: &RunConfig, after: &RunConfig) -> Result<(), JobError>
         .collect();
     match fixed.is_empty() {
         true => Ok(()),
-        false => Err(JobError::OtherRun(fixed.join(", "))),
+        false => Err(TrainingError::OtherRun(fixed.join(", "))),
     }
 }

@@ -20,7 +20,7 @@ const FAR_BELOW: f32 = 1e6;
 pub(super) type GoOn<'a> = &'a mut dyn FnMut() -> Result<(), EvalError>;
 
 /// A network whose weights and statistics stand still, so that no image's numbers depend on another's.
-pub(super) struct Subject {
+pub(super) struct FrozenModel {
     energy: JointEnergy,
     device: Device,
     shape: [usize; 3],
@@ -35,7 +35,7 @@ pub(super) struct Scores {
     pub(super) gradient_norms: Vec<f64>,
 }
 
-impl Subject {
+impl FrozenModel {
     /// The network of a checkpoint, batch norm on its running statistics.
     ///
     /// # Errors
@@ -177,7 +177,7 @@ impl Subject {
     }
 }
 
-/// What [`Subject::loss_gradient`] gives.
+/// What [`FrozenModel::loss_gradient`] gives.
 pub(super) struct Differentiated {
     pub(super) gradient: Tensor<4>,
     pub(super) probabilities: Tensor<2>,

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use burn::tensor::Transaction;
 use serde_json::json;
 
-use super::{Training, TrainingEvent};
-use crate::{device, eval, picture, worker::JobError};
+use super::{Training, TrainingError, TrainingEvent};
+use crate::{accuracy, device, picture};
 
 /// Chains per class in a sample grid.
 const GRID_COLUMNS: usize = 10;
@@ -17,14 +17,14 @@ impl Training {
         &mut self,
         stop: &dyn Fn() -> bool,
         on_event: &mut dyn FnMut(TrainingEvent),
-    ) -> Result<(), JobError> {
+    ) -> Result<(), TrainingError> {
         let mut found = [None, None];
         for (found, set) in found.iter_mut().zip([&self.test, &self.validation]) {
             if set.is_empty() {
                 continue;
             }
             let (network, device) = (self.trainer.evaluated_network(), self.trainer.device());
-            *found = eval::accuracy_unless(stop, network, set, device).await;
+            *found = accuracy::accuracy_unless(stop, network, set, device).await;
             if found.is_none() {
                 return Ok(());
             }
@@ -55,7 +55,7 @@ impl Training {
         Ok(())
     }
 
-    async fn save_grid(&self, epoch: u64) -> Result<PathBuf, JobError> {
+    async fn save_grid(&self, epoch: u64) -> Result<PathBuf, TrainingError> {
         let grid = self.folder.sample_grid(epoch)?;
         let (values, labels) = self.buffer_grid().await;
         let shape = self.test.shape;

@@ -8,11 +8,11 @@ use std::{
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use crate::{
-    eval::Accuracy,
+    accuracy::Accuracy,
     objective::TERM_NAMES,
     say::{complain, say},
     trainer::StepReport,
-    worker::TrainingEvent,
+    training::TrainingEvent,
 };
 
 /// Between two lines of a log in which nothing else happens.
@@ -21,21 +21,21 @@ const LINE_INTERVAL: Duration = Duration::from_secs(30);
 const FIRST_LINE: Duration = Duration::from_secs(5);
 
 /// A bar in the program's style.
-pub(crate) fn style(template: &str) -> ProgressStyle {
+pub(super) fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ")
 }
 
 /// A progress bar on a terminal; in a log the milestones, and a line every half minute.
-pub(crate) struct Progress {
+pub(super) struct Progress {
     bar: ProgressBar,
     is_log: bool,
     pace: Pace,
 }
 
 impl Progress {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         let bar = ProgressBar::new(0)
             .with_style(style("{msg}\n[{bar:40}] {pos}/{len} steps, {eta} left"));
         bar.enable_steady_tick(Duration::from_millis(500));
@@ -47,7 +47,7 @@ impl Progress {
         self.bar.suspend(|| say!("{line}"));
     }
 
-    pub(crate) fn show(&mut self, event: &TrainingEvent) {
+    pub(super) fn show(&mut self, event: &TrainingEvent) {
         match event {
             TrainingEvent::Preparing { done, of } => {
                 self.bar.set_message(format!("class centres: {done} of {of} classes"));

@@ -3,7 +3,8 @@
 //! # Source
 //! What users of JEM code report; gap and gradient norm as health after arXiv:1903.12370.
 
-use crate::{config::DivergenceConfig, objective::TERM_NAMES, trainer::StepReport};
+use super::StepReport;
+use crate::{config::DivergenceConfig, objective::TERM_NAMES};
 
 /// What went wrong in a step; nothing of the step is kept.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -27,7 +28,7 @@ pub enum Divergence {
 ///
 /// # Errors
 /// The first that is not finite or past its bound.
-pub(crate) fn check(
+pub(super) fn check(
     bounds: &DivergenceConfig,
     report: &StepReport,
     smoothed_gap: f64,

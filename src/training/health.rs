@@ -3,8 +3,8 @@
 
 use std::collections::VecDeque;
 
-use super::{Opening, TrainingEvent};
-use crate::{eval::Accuracy, sampler::Sampler, trainer::StepReport};
+use super::{RunDescription, TrainingEvent};
+use crate::{accuracy::Accuracy, sampler::Sampler, trainer::StepReport};
 
 /// Steps that are looked at together: single ones scatter.
 const WINDOW: usize = 20;
@@ -25,7 +25,7 @@ const MAX_GAP: f64 = 20.0;
 
 /// Something that makes a run useless.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Concern {
+enum Problem {
     /// The energy does not depend on the image.
     Dead,
     /// Accuracy, beside that of always answering the most frequent class.
@@ -42,22 +42,22 @@ enum Concern {
 
 /// What has been seen of a run.
 pub(super) struct Health {
-    opening: Opening,
+    run: RunDescription,
     recent: VecDeque<StepReport>,
     /// Mean cross entropy of the first steps, where this session did them.
     first: Option<f64>,
     test: Option<Accuracy>,
-    told: Vec<std::mem::Discriminant<Concern>>,
+    told: Vec<std::mem::Discriminant<Problem>>,
 }
 
 impl Health {
-    pub(super) fn new(opening: Opening) -> Self {
+    pub(super) fn new(run: RunDescription) -> Self {
         let recent = VecDeque::with_capacity(WINDOW + 1);
-        Self { opening, recent, first: None, test: None, told: Vec::new() }
+        Self { run, recent, first: None, test: None, told: Vec::new() }
     }
 
-    /// Takes in what happened.
-    pub(super) fn see(&mut self, event: &TrainingEvent) {
+    /// Takes in one event of the run.
+    pub(super) fn observe(&mut self, event: &TrainingEvent) {
         match event {
             TrainingEvent::Step(report) => {
                 self.recent.push_back(report.clone());
@@ -75,23 +75,23 @@ impl Health {
     }
 
     /// What has come up since the last call, while the run goes on.
-    pub(super) fn news(&mut self) -> Vec<String> {
-        let mut concerns = self.concerns(MIN_STEPS_OF_LEARNING);
-        concerns.retain(|concern| {
-            let kind = std::mem::discriminant(concern);
+    pub(super) fn new_warnings(&mut self) -> Vec<String> {
+        let mut problems = self.problems(MIN_STEPS_OF_LEARNING);
+        problems.retain(|problem| {
+            let kind = std::mem::discriminant(problem);
             let is_new = !self.told.contains(&kind);
             if is_new {
                 self.told.push(kind);
             }
             is_new
         });
-        concerns.into_iter().map(|concern| self.describe(concern)).collect()
+        problems.into_iter().map(|problem| self.describe(problem)).collect()
     }
 
     /// What is wrong with the run at its end.
-    pub(super) fn verdict(&self) -> Vec<String> {
-        let concerns = self.concerns(MIN_STEPS);
-        concerns.into_iter().map(|concern| self.describe(concern)).collect()
+    pub(super) fn final_warnings(&self) -> Vec<String> {
+        let problems = self.problems(MIN_STEPS);
+        problems.into_iter().map(|problem| self.describe(problem)).collect()
     }
 
     /// The mean of a number over the last steps, once there are enough of them.
@@ -100,16 +100,16 @@ impl Health {
         (self.recent.len() == WINDOW).then_some(sum / WINDOW as f64)
     }
 
-    fn concerns(&self, min_steps_of_learning: u64) -> Vec<Concern> {
+    fn problems(&self, min_steps_of_learning: u64) -> Vec<Problem> {
         let step = self.recent.back().map_or(0, |report| report.step);
         if step < MIN_STEPS {
             return Vec::new();
         }
-        let has_chains = self.opening.config.objective.needs_chains();
+        let has_chains = self.run.config.objective.needs_chains();
         let is_dead = |norm: f64| has_chains && norm < MIN_GRADIENT_NORM;
         if self.mean(|report| report.gradient_norm).is_some_and(is_dead) {
             // It explains whatever else is wrong.
-            return vec![Concern::Dead];
+            return vec![Problem::Dead];
         }
         let mut found = Vec::new();
         if step >= min_steps_of_learning {
@@ -119,78 +119,78 @@ impl Health {
             found.extend(self.saturated());
             found.extend(self.motionless());
             let gap = self.mean(|report| report.gap).filter(|gap| gap.abs() > MAX_GAP);
-            found.extend(gap.map(|gap| Concern::Apart { gap }));
+            found.extend(gap.map(|gap| Problem::Apart { gap }));
         }
         found
     }
 
     fn learns_classes(&self) -> bool {
-        let objective = &self.opening.config.objective;
+        let objective = &self.run.config.objective;
         objective.p_y_given_x_weight > 0.0
     }
 
-    fn at_chance(&self) -> Option<Concern> {
-        let (accuracy, baseline) = (self.test?.accuracy, self.opening.baseline);
-        let majority = baseline.majority_share;
-        let deviation = (majority * (1.0 - majority) / baseline.num_judged as f64).sqrt();
+    fn at_chance(&self) -> Option<Problem> {
+        let (accuracy, data) = (self.test?.accuracy, self.run.data_statistics);
+        let majority = data.majority_share;
+        let deviation = (majority * (1.0 - majority) / data.num_judged as f64).sqrt();
         let is_chance = accuracy <= majority + NUM_DEVIATIONS * deviation;
-        (self.learns_classes() && is_chance).then_some(Concern::AtChance { accuracy, majority })
+        (self.learns_classes() && is_chance).then_some(Problem::AtChance { accuracy, majority })
     }
 
-    fn no_progress(&self) -> Option<Concern> {
+    fn no_progress(&self) -> Option<Problem> {
         let (now, first) = (self.mean(|report| report.terms[2])?, self.first?);
-        (self.learns_classes() && now >= first).then_some(Concern::NoProgress { now, first })
+        (self.learns_classes() && now >= first).then_some(Problem::NoProgress { now, first })
     }
 
-    fn saturated(&self) -> Option<Concern> {
+    fn saturated(&self) -> Option<Problem> {
         let (chains, data) =
-            (self.mean(|report| report.saturation)?, self.opening.baseline.saturation);
+            (self.mean(|report| report.saturation)?, self.run.data_statistics.saturation);
         // Many pixels of digits are black, too.
         let bound = MAX_SATURATION.max((1.0 + data) / 2.0);
-        (chains > bound).then_some(Concern::Saturated { chains, data })
+        (chains > bound).then_some(Problem::Saturated { chains, data })
     }
 
-    fn motionless(&self) -> Option<Concern> {
-        let section = &self.opening.config.sampler;
+    fn motionless(&self) -> Option<Problem> {
+        let section = &self.run.config.sampler;
         let sampler = Sampler::new(section);
         let norm = self.mean(|report| report.gradient_norm)?;
-        let gradient = norm / (self.opening.baseline.num_pixels as f64).sqrt();
+        let gradient = norm / (self.run.data_statistics.num_pixels as f64).sqrt();
         let gradient = gradient.min(sampler.proximal_radius().map_or(f64::INFINITY, f64::from));
         let num_steps = section.num_steps as f64;
         let distance = num_steps * f64::from(sampler.length()) * gradient
             + num_steps.sqrt() * section.noise_std;
-        (distance < MIN_MOVE).then_some(Concern::Motionless { distance })
+        (distance < MIN_MOVE).then_some(Problem::Motionless { distance })
     }
 
-    fn describe(&self, concern: Concern) -> String {
-        let key = self.opening.config.sampler.step_size_key();
-        match concern {
-            Concern::Dead => {
+    fn describe(&self, problem: Problem) -> String {
+        let key = self.run.config.sampler.step_size_key();
+        match problem {
+            Problem::Dead => {
                 "the network is dead: its energy no longer depends on the image. Try a smaller \
                  optimizer.learning_rate"
                     .into()
             }
-            Concern::AtChance { accuracy, majority } => format!(
+            Problem::AtChance { accuracy, majority } => format!(
                 "the model has not learned to classify: its test accuracy is {:.1} %, and always answering the \
                  most frequent class gives {:.1} %. Try a smaller optimizer.learning_rate",
                 100.0 * accuracy,
                 100.0 * majority
             ),
-            Concern::NoProgress { now, first } => format!(
+            Problem::NoProgress { now, first } => format!(
                 "the model has not learned: its cross entropy is {now:.3}, and was {first:.3} at first. Try a \
                  smaller optimizer.learning_rate, or a larger one if it is tiny"
             ),
-            Concern::Saturated { chains, data } => format!(
+            Problem::Saturated { chains, data } => format!(
                 "the chains are of no use: {:.0} % of their pixels are at the border of the box ({:.0} % of the \
                  data's). Try a smaller {key}, or a smaller sampler.proximal_radius",
                 100.0 * chains,
                 100.0 * data
             ),
-            Concern::Motionless { distance } => format!(
+            Problem::Motionless { distance } => format!(
                 "the chains stand still: a pixel moves by {distance:.0e} in a training step, and spans 2. Try a \
                  larger {key}"
             ),
-            Concern::Apart { gap } => format!(
+            Problem::Apart { gap } => format!(
                 "the chains do not reach the energies of the data: E(data) - E(model) stays at {gap:.0}. Try more \
                  sampler.num_steps, another {key}, or objective.gap_loss = softplus"
             ),
@@ -200,15 +200,24 @@ impl Health {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::Baseline, *};
+    use super::{super::DataStatistics, *};
     use crate::config::RunConfig;
 
     fn health(assignments: &[&str]) -> Health {
         let set = |config: RunConfig, set: &&str| config.with_assignment(set).unwrap();
         let config = assignments.iter().fold(RunConfig::default(), set);
-        let baseline =
-            Baseline { majority_share: 0.1, num_judged: 1000, saturation: 0.5, num_pixels: 784 };
-        Health::new(Opening { config, data: String::new(), network: String::new(), baseline })
+        let data_statistics = DataStatistics {
+            majority_share: 0.1,
+            num_judged: 1000,
+            saturation: 0.5,
+            num_pixels: 784,
+        };
+        Health::new(RunDescription {
+            config,
+            data: String::new(),
+            network: String::new(),
+            data_statistics,
+        })
     }
 
     /// Steps of a run that learns, with what `change` makes of each.
@@ -227,19 +236,19 @@ mod tests {
                 learning_rate: 1e-3,
             };
             change(&mut report);
-            health.see(&TrainingEvent::Step(report));
+            health.observe(&TrainingEvent::Step(report));
         }
     }
 
     fn evaluate(health: &mut Health, accuracy: f64) {
         let test = Some(Accuracy { accuracy, calibration_error: 0.0, mean_energy: 0.0 });
         let (step, epoch, validation, grid) = (0, 1, None, None);
-        health.see(&TrainingEvent::Evaluated { step, epoch, test, validation, grid });
+        health.observe(&TrainingEvent::Evaluated { step, epoch, test, validation, grid });
     }
 
-    fn only(verdict: Vec<String>) -> String {
-        assert_eq!(verdict.len(), 1, "{verdict:?}");
-        verdict.concat()
+    fn only(warnings: Vec<String>) -> String {
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        warnings.concat()
     }
 
     #[test]
@@ -247,7 +256,7 @@ mod tests {
         let mut health = health(&[]);
         train(&mut health, 600, |_| {});
         evaluate(&mut health, 0.85);
-        assert!(health.news().is_empty() && health.verdict().is_empty());
+        assert!(health.new_warnings().is_empty() && health.final_warnings().is_empty());
     }
 
     #[test]
@@ -255,11 +264,11 @@ mod tests {
         let mut health = health(&[]);
         train(&mut health, 100, |_| {});
         evaluate(&mut health, 0.12);
-        assert!(health.news().is_empty(), "it may still learn");
-        let said = only(health.verdict());
+        assert!(health.new_warnings().is_empty(), "it may still learn");
+        let said = only(health.final_warnings());
         assert!(said.contains("12.0 %") && said.contains("optimizer.learning_rate"), "{said}");
         evaluate(&mut health, 0.14);
-        assert!(health.verdict().is_empty(), "14 % of 1,000 is more than chance");
+        assert!(health.final_warnings().is_empty(), "14 % of 1,000 is more than chance");
     }
 
     #[test]
@@ -267,17 +276,17 @@ mod tests {
         let mut dead = health(&[]);
         train(&mut dead, 60, |report| report.gradient_norm = 0.0);
         evaluate(&mut dead, 0.1);
-        assert!(only(dead.news()).contains("dead"));
-        assert!(dead.news().is_empty(), "once while it goes on");
-        assert!(only(dead.verdict()).contains("dead"), "and in the end");
+        assert!(only(dead.new_warnings()).contains("dead"));
+        assert!(dead.new_warnings().is_empty(), "once while it goes on");
+        assert!(only(dead.final_warnings()).contains("dead"), "and in the end");
 
         let mut still = health(&[]);
         train(&mut still, 600, |report| report.terms[2] = 2.3);
-        assert!(only(still.news()).contains("cross entropy"));
+        assert!(only(still.new_warnings()).contains("cross entropy"));
         // A plain classifier has no chains, and no gradient along them.
         let mut plain = health(&["objective.p_x_weight=0"]);
         train(&mut plain, 60, |report| report.gradient_norm = 0.0);
-        assert!(plain.verdict().is_empty());
+        assert!(plain.final_warnings().is_empty());
     }
 
     #[test]
@@ -288,17 +297,17 @@ mod tests {
             let kind = format!("sampler.kind={kind}");
             let mut stuck = health(&[&kind]);
             train(&mut stuck, 60, |report| report.saturation = 1.0);
-            let said = only(stuck.news());
+            let said = only(stuck.new_warnings());
             assert!(said.contains("border") && said.contains(key), "{said}");
 
             let mut still = health(&[&kind, &format!("{key}=1e-9")]);
             train(&mut still, 60, |_| {});
-            let said = only(still.news());
+            let said = only(still.new_warnings());
             assert!(said.contains("stand still") && said.contains(key), "{said}");
 
             let mut apart = health(&[&kind]);
             train(&mut apart, 60, |report| report.gap = -40.0);
-            assert!(only(apart.verdict()).contains("stays at -40"));
+            assert!(only(apart.final_warnings()).contains("stays at -40"));
         }
     }
 }

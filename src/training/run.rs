@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{JobError, Training, TrainingEvent, health::Health};
+use super::{Training, TrainingError, TrainingEvent, health::Health};
 use crate::{
     config::{ConfigError, RunConfig},
     device::ComputeDevice,
@@ -18,7 +18,7 @@ pub fn train(
     device: &ComputeDevice,
     stop: &dyn Fn() -> bool,
     on_event: &mut dyn FnMut(TrainingEvent),
-) -> Result<bool, JobError> {
+) -> Result<bool, TrainingError> {
     pollster::block_on(async {
         let training = Training::start(config, out, device, on_event).await?;
         run(training, stop, on_event).await
@@ -36,7 +36,7 @@ pub fn resume(
     device: &ComputeDevice,
     stop: &dyn Fn() -> bool,
     on_event: &mut dyn FnMut(TrainingEvent),
-) -> Result<bool, JobError> {
+) -> Result<bool, TrainingError> {
     pollster::block_on(async {
         let training = Training::resume(path, change, device, on_event).await?;
         run(training, stop, on_event).await
@@ -47,27 +47,27 @@ async fn run(
     mut training: Training,
     stop: &dyn Fn() -> bool,
     on_event: &mut dyn FnMut(TrainingEvent),
-) -> Result<bool, JobError> {
+) -> Result<bool, TrainingError> {
     training.announce(on_event);
-    let mut health = Health::new(training.opening().clone());
+    let mut health = Health::new(training.description().clone());
     while !training.is_complete() && !stop() {
         let mut watch = |event| {
-            health.see(&event);
+            health.observe(&event);
             on_event(event);
         };
         if let Err(error) = training.advance(stop, &mut watch).await {
-            if let JobError::RunFolder(_) = error {
+            if let TrainingError::RunFolder(_) = error {
                 // The metrics found no room; the checkpoint may.
                 let _ = training.finish(&mut |_| {}).await;
             }
             return Err(error);
         }
-        for warning in health.news() {
+        for warning in health.new_warnings() {
             training.warn(warning, on_event)?;
         }
     }
     let is_complete = training.finish(on_event).await?;
-    for warning in health.verdict() {
+    for warning in health.final_warnings() {
         training.warn(warning, on_event)?;
     }
     Ok(is_complete)

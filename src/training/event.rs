@@ -3,16 +3,15 @@
 use std::path::PathBuf;
 
 use crate::{
+    accuracy::Accuracy,
     config::RunConfig,
     data::{self, Splits},
-    divergence::Divergence,
-    eval::Accuracy,
-    trainer::{Recovery, StepReport},
+    trainer::{Divergence, Recovery, StepReport},
 };
 
 /// What a run works with.
 #[derive(Clone, Debug)]
-pub struct Opening {
+pub struct RunDescription {
     /// Its configuration.
     pub config: RunConfig,
     /// The data, in one line for people.
@@ -20,12 +19,12 @@ pub struct Opening {
     /// The network, in one line for people.
     pub network: String,
     /// What its numbers are to be compared with.
-    pub baseline: Baseline,
+    pub data_statistics: DataStatistics,
 }
 
 /// What the numbers of a run are compared with.
 #[derive(Clone, Copy, Debug)]
-pub struct Baseline {
+pub struct DataStatistics {
     /// Share of the most frequent class: the accuracy of a network that always answers it.
     pub majority_share: f64,
     /// Share of the data's pixels at the border of the box.
@@ -47,7 +46,7 @@ pub enum TrainingEvent {
         of: usize,
     },
     /// Data and network are ready; nothing is written yet.
-    Ready(Box<Opening>),
+    Ready(Box<RunDescription>),
     /// Steps are about to begin.
     Started {
         /// Steps done in an earlier session.
@@ -92,7 +91,7 @@ pub enum TrainingEvent {
     },
 }
 
-impl Baseline {
+impl DataStatistics {
     /// Of a data set: the classes of its test part, or of its training part where there is none.
     fn of(splits: &Splits) -> Self {
         /// Enough for a share to the percent.
@@ -114,14 +113,14 @@ impl Baseline {
     }
 }
 
-impl Opening {
+impl RunDescription {
     /// Of a run whose network is not made yet.
     pub(super) fn of(config: &RunConfig, splits: &Splits) -> Self {
         Self {
             config: config.clone(),
             data: splits.describe(),
             network: String::new(),
-            baseline: Baseline::of(splits),
+            data_statistics: DataStatistics::of(splits),
         }
     }
 }

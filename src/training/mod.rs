@@ -2,35 +2,41 @@
 //! happens as events and knows nothing of who listens.
 
 mod begin;
+mod error;
 mod evaluation;
 mod event;
+#[cfg(not(target_arch = "wasm32"))]
+mod health;
+#[cfg(not(target_arch = "wasm32"))]
+mod run;
 
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use web_time::Instant;
 
-use super::JobError;
 use crate::{
     checkpoint::CheckpointError,
     config::RunConfig,
     data::Dataset,
-    divergence::Divergence,
     objective::TERM_NAMES,
     run_folder::RunFolder,
-    trainer::{StepReport, Trainer},
+    trainer::{Divergence, StepReport, Trainer},
 };
 
-pub use event::{Baseline, Opening, TrainingEvent};
+pub use error::TrainingError;
+pub use event::{DataStatistics, RunDescription, TrainingEvent};
+#[cfg(not(target_arch = "wasm32"))]
+pub use run::{resume, train};
 
 /// Saves in a row that may fail, a full disk for one, before a run gives up.
 const MAX_FAILED_SAVES: u32 = 10;
-/// A checkpoint so young need not be written again before an evaluation.
-const FRESH: Duration = Duration::from_secs(1);
+/// A checkpoint younger than this is not written again before an evaluation.
+const MIN_CHECKPOINT_AGE: Duration = Duration::from_secs(1);
 
 /// A run in memory and in its folder.
 pub struct Training {
-    opening: Opening,
+    description: RunDescription,
     trainer: Trainer,
     folder: RunFolder,
     validation: Dataset,
@@ -46,9 +52,9 @@ pub struct Training {
 }
 
 impl Training {
-    /// What the run works with.
-    pub fn opening(&self) -> &Opening {
-        &self.opening
+    /// Configuration, data and network of the run, for a person.
+    pub fn description(&self) -> &RunDescription {
+        &self.description
     }
 
     /// The run in memory.
@@ -104,7 +110,7 @@ impl Training {
         &mut self,
         stop: &dyn Fn() -> bool,
         on_event: &mut dyn FnMut(TrainingEvent),
-    ) -> Result<(), JobError> {
+    ) -> Result<(), TrainingError> {
         let begin = Instant::now();
         if !self.is_evaluation_due() {
             match self.trainer.step_unless(stop).await {
@@ -120,7 +126,7 @@ impl Training {
         let begin = Instant::now();
         if self.is_evaluation_due() {
             // It may take long, and the program may be killed meanwhile.
-            if self.last_save.elapsed() >= FRESH {
+            if self.last_save.elapsed() >= MIN_CHECKPOINT_AGE {
                 self.save_or_wait(on_event).await?;
             }
             self.evaluate(stop, on_event).await?;
@@ -137,7 +143,7 @@ impl Training {
         self.trainer.counters_mut().elapsed_secs += begin.elapsed().as_secs_f64();
     }
 
-    async fn save(&mut self) -> Result<(), JobError> {
+    async fn save(&mut self) -> Result<(), TrainingError> {
         self.last_save = Instant::now();
         self.folder.check_owned()?;
         let checkpoint = self.trainer.checkpoint().await?;
@@ -153,10 +159,10 @@ impl Training {
     async fn save_or_wait(
         &mut self,
         on_event: &mut dyn FnMut(TrainingEvent),
-    ) -> Result<(), JobError> {
+    ) -> Result<(), TrainingError> {
         match self.save().await {
             Ok(()) => self.num_failed_saves = 0,
-            Err(error @ JobError::Checkpoint(CheckpointError::Io { .. })) => {
+            Err(error @ TrainingError::Checkpoint(CheckpointError::Io { .. })) => {
                 self.num_failed_saves += 1;
                 if self.num_failed_saves == MAX_FAILED_SAVES {
                     return Err(self.unsaved(error));
@@ -172,11 +178,11 @@ impl Training {
     }
 
     /// A failed save, with what is safe in spite of it.
-    fn unsaved(&self, error: JobError) -> JobError {
+    fn unsaved(&self, error: TrainingError) -> TrainingError {
         match error {
-            JobError::Checkpoint(error @ CheckpointError::Io { .. }) => {
+            TrainingError::Checkpoint(error @ CheckpointError::Io { .. }) => {
                 let folder = self.folder.path().to_path_buf();
-                JobError::Unsaved { error: error.into(), step: self.saved_step, folder }
+                TrainingError::Unsaved { error: error.into(), step: self.saved_step, folder }
             }
             other => other,
         }
@@ -189,7 +195,7 @@ impl Training {
     pub async fn finish(
         &mut self,
         on_event: &mut dyn FnMut(TrainingEvent),
-    ) -> Result<bool, JobError> {
+    ) -> Result<bool, TrainingError> {
         let mut is_complete = self.is_complete();
         if !self.trainer.checkpoint().await?.is_finite() {
             // There is no next step.
@@ -216,7 +222,7 @@ impl Training {
         &mut self,
         warning: String,
         on_event: &mut dyn FnMut(TrainingEvent),
-    ) -> Result<(), JobError> {
+    ) -> Result<(), TrainingError> {
         let step = self.trainer.counters().step;
         self.log(json!({ "step": step, "warning": warning }), on_event)?;
         on_event(TrainingEvent::Warning(warning));
@@ -228,7 +234,7 @@ impl Training {
         &mut self,
         line: Value,
         on_event: &mut dyn FnMut(TrainingEvent),
-    ) -> Result<(), JobError> {
+    ) -> Result<(), TrainingError> {
         let Value::Object(line) = line else { return Ok(()) };
         let result = self.folder.log(line);
         let was_waiting = std::mem::replace(&mut self.is_log_waiting, result.is_err());
@@ -248,7 +254,7 @@ impl Training {
         &mut self,
         report: &StepReport,
         on_event: &mut dyn FnMut(TrainingEvent),
-    ) -> Result<(), JobError> {
+    ) -> Result<(), TrainingError> {
         let mut line = Map::new();
         line.insert("step".into(), report.step.into());
         line.insert("epoch".into(), report.epoch.into());
@@ -273,7 +279,7 @@ impl Training {
         &mut self,
         divergence: Divergence,
         on_event: &mut dyn FnMut(TrainingEvent),
-    ) -> Result<(), JobError> {
+    ) -> Result<(), TrainingError> {
         let num_recoveries = self.trainer.counters().num_recoveries;
         let step = self.trainer.counters().step;
         let Some(recovery) = self.trainer.recover() else {
@@ -284,7 +290,7 @@ impl Training {
                 true => format!("optimizer.learning_rate or {}", sampler.step_size_key()),
                 false => "optimizer.learning_rate".into(),
             };
-            return Err(JobError::Diverged { divergence, num_recoveries, checkpoint, keys });
+            return Err(TrainingError::Diverged { divergence, num_recoveries, checkpoint, keys });
         };
         let line = json!({
             "step": recovery.step,
