@@ -11,7 +11,7 @@ use super::{
     size_class,
     state::{ChainRun, Selection},
 };
-use crate::worker::{Command, OpenModelInfo};
+use crate::worker::{Command, ModelInfo};
 
 /// Seconds between two questions to the model.
 const PAUSE_SECS: f64 = 0.2;
@@ -46,7 +46,7 @@ impl Canvas {
         &mut self,
         ui: &mut Ui,
         run: &mut ChainRun,
-        model: &OpenModelInfo,
+        model: &ModelInfo,
         selection: Option<Selection>,
     ) {
         if model.is_planar() {
@@ -172,7 +172,7 @@ impl Canvas {
         });
     }
 
-    fn answer(&self, ui: &mut Ui, run: &ChainRun, model: &OpenModelInfo) {
+    fn answer(&self, ui: &mut Ui, run: &ChainRun, model: &ModelInfo) {
         let (Some(classified), Some(_)) = (&run.classified, &self.asked) else { return };
         let best = classified.probabilities.iter().copied().enumerate();
         let best = best.filter(|(_, p)| p.is_finite()).max_by(|a, b| a.1.total_cmp(&b.1));

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     config::ViewConfig,
-    worker::{LaneNumbers, OpenModelInfo},
+    worker::{LaneNumbers, ModelInfo},
 };
 
 /// Below this height in points the lanes of a small window have nothing above them.
@@ -64,9 +64,9 @@ pub fn bare(ui: &mut Ui, run: &mut ChainRun, state: &mut ChainsView) {
 fn lanes(
     ui: &mut Ui,
     run: &mut ChainRun,
-    model: &OpenModelInfo,
+    model: &ModelInfo,
     state: &mut ChainsView,
-    captions: fn(&mut Ui, &ChainRun, &OpenModelInfo, &ChainsView),
+    captions: fn(&mut Ui, &ChainRun, &ModelInfo, &ChainsView),
 ) {
     if !is_there(run, model) {
         return loading(ui, "Drawing the starts of the chains…");
@@ -99,7 +99,7 @@ fn loading(ui: &mut Ui, text: &str) {
 }
 
 /// Whether there are chains of this model to show; just after another one was opened there are not.
-fn is_there(run: &ChainRun, model: &OpenModelInfo) -> bool {
+fn is_there(run: &ChainRun, model: &ModelInfo) -> bool {
     let size: usize = model.shape.iter().product();
     let num_values = run.record.as_ref().map_or(0, |record| record.num_chains() * size);
     run.shown_images().is_some_and(|(_, lanes)| {
@@ -107,7 +107,7 @@ fn is_there(run: &ChainRun, model: &OpenModelInfo) -> bool {
     })
 }
 
-fn update_atlases(ui: &Ui, run: &ChainRun, model: &OpenModelInfo, state: &mut ChainsView) {
+fn update_atlases(ui: &Ui, run: &ChainRun, model: &ModelInfo, state: &mut ChainsView) {
     let Some((_, lanes)) = run.shown_images() else { return };
     state.atlases.resize_with(lanes.len(), Atlas::default);
     for (index, (lane, atlas)) in lanes.iter().zip(&mut state.atlases).enumerate() {
@@ -116,7 +116,7 @@ fn update_atlases(ui: &Ui, run: &ChainRun, model: &OpenModelInfo, state: &mut Ch
     }
 }
 
-fn toolbar(ui: &mut Ui, run: &mut ChainRun, model: &OpenModelInfo, state: &mut ChainsView) {
+fn toolbar(ui: &mut Ui, run: &mut ChainRun, model: &ModelInfo, state: &mut ChainsView) {
     // On two lines a bar between the halves would dangle.
     let is_wide = ui.available_width() > 480.0;
     ui.horizontal_wrapped(|ui| {
@@ -135,7 +135,7 @@ pub fn small_toolbar(ui: &mut Ui, run: &mut ChainRun) {
     }
 }
 
-fn overlays(ui: &mut Ui, run: &mut ChainRun, model: &OpenModelInfo) {
+fn overlays(ui: &mut Ui, run: &mut ChainRun, model: &ModelInfo) {
     let images = if model.is_planar() { "Points" } else { "Images" };
     let overlays = [
         (Overlay::Images, images, "The chains as they are."),
@@ -159,7 +159,7 @@ fn overlays(ui: &mut Ui, run: &mut ChainRun, model: &OpenModelInfo) {
 }
 
 /// Which rows there are, and how many chains in each.
-pub fn rows(ui: &mut Ui, run: &mut ChainRun, model: &OpenModelInfo, state: &mut ChainsView) {
+pub fn rows(ui: &mut Ui, run: &mut ChainRun, model: &ModelInfo, state: &mut ChainsView) {
     per_class(ui, run, state);
     classes(ui, run, model);
 }
@@ -190,7 +190,7 @@ fn per_class(ui: &mut Ui, run: &mut ChainRun, state: &mut ChainsView) {
     }
 }
 
-fn classes(ui: &mut Ui, run: &mut ChainRun, model: &OpenModelInfo) {
+fn classes(ui: &mut Ui, run: &mut ChainRun, model: &ModelInfo) {
     let shown = run.classes();
     let count = model.class_names.len() as u32;
     let config = MenuConfig::new().close_behavior(PopupCloseBehavior::CloseOnClickOutside);
@@ -226,7 +226,7 @@ fn classes(ui: &mut Ui, run: &mut ChainRun, model: &OpenModelInfo) {
 }
 
 /// What the colours mean, what the overlay shows, and what went wrong.
-fn captions(ui: &mut Ui, run: &ChainRun, model: &OpenModelInfo, state: &ChainsView) {
+fn captions(ui: &mut Ui, run: &ChainRun, model: &ModelInfo, state: &ChainsView) {
     if run.last_step() == 0 && !run.is_playing() {
         let fill = ui.visuals().selection.bg_fill.gamma_multiply(0.35);
         Frame::new().fill(fill).corner_radius(4).inner_margin(egui::Margin::symmetric(8, 4)).show(
@@ -260,7 +260,7 @@ fn captions(ui: &mut Ui, run: &ChainRun, model: &OpenModelInfo, state: &ChainsVi
 }
 
 /// What the colours mean and what the overlay shows, in a line or two.
-fn short_captions(ui: &mut Ui, run: &ChainRun, model: &OpenModelInfo, state: &ChainsView) {
+fn short_captions(ui: &mut Ui, run: &ChainRun, model: &ModelInfo, state: &ChainsView) {
     warnings(ui, run, model, state);
     if run.last_step() == 0 && !run.is_playing() {
         ui.strong("These are the starts. Press ▶ Play.");
@@ -274,14 +274,14 @@ fn short_captions(ui: &mut Ui, run: &ChainRun, model: &OpenModelInfo, state: &Ch
 }
 
 /// What went wrong, a line a lane.
-fn warnings(ui: &mut Ui, run: &ChainRun, model: &OpenModelInfo, state: &ChainsView) {
+fn warnings(ui: &mut Ui, run: &ChainRun, model: &ModelInfo, state: &ChainsView) {
     for [what, _] in chain_problems(run, model, state) {
         ui.add(Label::new(RichText::new(what).color(theme::BROKEN)).truncate());
     }
 }
 
 /// What the overlay shows, where that is not plain.
-fn overlay_text(run: &ChainRun, model: &OpenModelInfo, state: &ChainsView) -> Option<String> {
+fn overlay_text(run: &ChainRun, model: &ModelInfo, state: &ChainsView) -> Option<String> {
     Some(match (run.overlay, model.is_planar()) {
         (Overlay::Images, _) => return None,
         (Overlay::Clamped, _) => clamped_text(run),
@@ -349,7 +349,7 @@ fn swatch(ui: &mut Ui, color: Color32) {
 }
 
 /// Chains that exploded or ran far out of the box: what happened, and what it means.
-fn chain_problems(run: &ChainRun, model: &OpenModelInfo, state: &ChainsView) -> Vec<[String; 2]> {
+fn chain_problems(run: &ChainRun, model: &ModelInfo, state: &ChainsView) -> Vec<[String; 2]> {
     let Some((_, numbers)) = run.shown_numbers() else { return Vec::new() };
     let of_lane = |(index, lane): (usize, &LaneNumbers)| {
         let who = if numbers.len() > 1 { format!("Lane {}: ", index + 1) } else { String::new() };

@@ -2,7 +2,7 @@
 
 use crate::{
     config::{LaneConfig, SamplerConfig, SamplerKind, StepSchedule, ViewStart},
-    worker::OpenModelInfo,
+    worker::ModelInfo,
 };
 
 /// Rules side by side that make one point.
@@ -18,7 +18,7 @@ pub struct Comparison {
 
 impl Comparison {
     /// The rules for a model.
-    pub fn lanes(&self, model: &OpenModelInfo) -> Vec<LaneConfig> {
+    pub fn lanes(&self, model: &ModelInfo) -> Vec<LaneConfig> {
         let lanes = (self.lanes)(&model.sampler).into_iter();
         lanes.map(|(sampler, start)| LaneConfig { sampler, start, ..model.lane() }).collect()
     }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     config::SamplerKind,
-    worker::{Command, OpenModelInfo},
+    worker::{Command, ModelInfo},
 };
 
 /// What is painted over.
@@ -43,7 +43,7 @@ impl Default for Inpaint {
 
 impl Inpaint {
     /// Forgets the paint of another chain, and what a restart has let go.
-    pub(super) fn follow(&mut self, run: &ChainRun, selection: Selection, model: &OpenModelInfo) {
+    pub(super) fn follow(&mut self, run: &ChainRun, selection: Selection, model: &ModelInfo) {
         let area = model.shape[1] * model.shape[2];
         if self.of != Some(selection) || self.is_painted.len() != area {
             self.is_painted = vec![false; area];
@@ -93,7 +93,7 @@ impl Inpaint {
         ui: &mut Ui,
         run: &mut ChainRun,
         selection: Selection,
-        model: &OpenModelInfo,
+        model: &ModelInfo,
     ) {
         if let Some(reason) = refusal(run, selection, model) {
             ui.weak(reason);
@@ -142,7 +142,7 @@ impl Inpaint {
         }
     }
 
-    fn fill(&mut self, run: &mut ChainRun, selection: Selection, model: &OpenModelInfo) {
+    fn fill(&mut self, run: &mut ChainRun, selection: Selection, model: &ModelInfo) {
         let Some(mut image) = live_image(run, selection, model) else { return };
         let area = model.shape[1] * model.shape[2];
         let starts = run.start_images().and_then(|lanes| lanes.get(selection.lane));
@@ -167,7 +167,7 @@ impl Inpaint {
 }
 
 /// Why nothing can be filled in here.
-fn refusal(run: &ChainRun, selection: Selection, model: &OpenModelInfo) -> Option<&'static str> {
+fn refusal(run: &ChainRun, selection: Selection, model: &ModelInfo) -> Option<&'static str> {
     let lane = run.lanes.get(selection.lane);
     if model.is_planar() {
         Some("A point in the plane has no part to fill in.")
@@ -185,7 +185,7 @@ fn refusal(run: &ChainRun, selection: Selection, model: &OpenModelInfo) -> Optio
 pub(super) fn live_image(
     run: &ChainRun,
     selection: Selection,
-    model: &OpenModelInfo,
+    model: &ModelInfo,
 ) -> Option<Vec<f32>> {
     let (_, lanes) = run.record.as_ref()?.images.entries().last()?;
     let size: usize = model.shape.iter().product();

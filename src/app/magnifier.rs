@@ -7,7 +7,7 @@ use super::{
     pixels::{SMALL, number, percent},
     theme,
 };
-use crate::worker::{LaneNumbers, OpenModelInfo};
+use crate::worker::{LaneNumbers, ModelInfo};
 
 /// Longer side of the image in points.
 const SIDE: f32 = 168.0;
@@ -17,7 +17,7 @@ const NUM_BARS: usize = 5;
 /// One chain.
 pub(super) struct ChainDetails<'a> {
     /// The open model.
-    pub(super) model: &'a OpenModelInfo,
+    pub(super) model: &'a ModelInfo,
     /// What is measured of its lane.
     pub(super) numbers: Option<&'a LaneNumbers>,
     /// Which chain of the lane.

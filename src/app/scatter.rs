@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     data::Dataset,
-    worker::{LaneImages, OpenModelInfo},
+    worker::{LaneImages, ModelInfo},
 };
 
 /// Training points drawn, at most.
@@ -80,7 +80,7 @@ impl Scatter {
 pub(super) fn ui(
     ui: &mut Ui,
     run: &ChainRun,
-    model: &OpenModelInfo,
+    model: &ModelInfo,
     state: &mut Scatter,
 ) -> Option<Action> {
     state.update(run, model.class_names.len());
@@ -104,7 +104,7 @@ pub(super) fn ui(
 fn plot(
     ui: &mut Ui,
     run: &ChainRun,
-    model: &OpenModelInfo,
+    model: &ModelInfo,
     state: &Scatter,
     lane: usize,
 ) -> Option<Action> {
@@ -197,7 +197,7 @@ fn plot(
 }
 
 /// Which marker is which class.
-pub(super) fn legend(ui: &mut Ui, model: &OpenModelInfo) {
+pub(super) fn legend(ui: &mut Ui, model: &ModelInfo) {
     ui.scope(|ui| {
         ui.spacing_mut().interact_size.y = 0.0;
         ui.spacing_mut().item_spacing = vec2(4.0, 1.0);

@@ -11,7 +11,7 @@ use super::{
     state::{ChainRun, Selection},
     theme,
 };
-use crate::worker::{LaneNumbers, OpenModelInfo};
+use crate::worker::{LaneNumbers, ModelInfo};
 
 /// Bars of p(y|x).
 const NUM_BARS: usize = 10;
@@ -103,7 +103,7 @@ struct ShownChain {
 
 impl ShownChain {
     /// `None` where the selected chain is not there, as after a restart with fewer of them.
-    fn new(run: &ChainRun, model: &OpenModelInfo, selection: Selection) -> Option<Self> {
+    fn new(run: &ChainRun, model: &ModelInfo, selection: Selection) -> Option<Self> {
         let (step, lanes) = run.shown_images()?;
         let labels = &run.record.as_ref()?.request.labels;
         let label = *labels.get(selection.chain)?;
@@ -132,7 +132,7 @@ fn numbers_of(run: &ChainRun, selection: Selection) -> Option<&LaneNumbers> {
 fn chain(
     ui: &mut Ui,
     run: &mut ChainRun,
-    model: &OpenModelInfo,
+    model: &ModelInfo,
     state: &mut SelectedView,
     shown: &ShownChain,
 ) {
@@ -169,7 +169,7 @@ fn lane_name(ui: &mut Ui, run: &ChainRun, shown: &ShownChain) {
 fn look(
     ui: &mut Ui,
     run: &ChainRun,
-    model: &OpenModelInfo,
+    model: &ModelInfo,
     state: &mut SelectedView,
     shown: &ShownChain,
 ) {
@@ -185,7 +185,7 @@ fn look(
 fn inpaint(
     ui: &mut Ui,
     run: &mut ChainRun,
-    model: &OpenModelInfo,
+    model: &ModelInfo,
     state: &mut SelectedView,
     shown: &ShownChain,
 ) {
@@ -199,7 +199,7 @@ fn inpaint(
 fn images(
     ui: &mut Ui,
     run: &ChainRun,
-    model: &OpenModelInfo,
+    model: &ModelInfo,
     state: &mut SelectedView,
     shown: &ShownChain,
 ) {
@@ -245,7 +245,7 @@ fn images(
 fn nearest(
     ui: &mut Ui,
     run: &ChainRun,
-    model: &OpenModelInfo,
+    model: &ModelInfo,
     state: &mut SelectedView,
     shown: &ShownChain,
     size: egui::Vec2,
@@ -269,7 +269,7 @@ fn cross_out(ui: &Ui, rect: Rect) {
     ui.painter().line_segment([rect.right_top(), rect.left_bottom()], stroke);
 }
 
-fn numbers(ui: &mut Ui, run: &ChainRun, model: &OpenModelInfo, shown: &ShownChain) {
+fn numbers(ui: &mut Ui, run: &ChainRun, model: &ModelInfo, shown: &ShownChain) {
     let Some(numbers) = numbers_of(run, shown.selection) else { return };
     let chain = shown.selection.chain;
     let value = |values: &[f32]| values.get(chain).copied().unwrap_or(f32::NAN);

@@ -7,7 +7,7 @@ use burn::{
     tensor::{Device, Tensor, TensorData, Transaction},
 };
 
-use super::{Event, JobError, OpenModelInfo, References, RunRequest, Step, image_lane::ImageLane};
+use super::{Event, JobError, ModelInfo, References, RunRequest, Step, image_lane::ImageLane};
 use crate::{
     bundled,
     checkpoint::Checkpoint,
@@ -86,9 +86,9 @@ impl OpenModel {
         })
     }
 
-    pub(super) fn info(&self) -> OpenModelInfo {
+    pub(super) fn info(&self) -> ModelInfo {
         let config = &self.checkpoint.config;
-        OpenModelInfo {
+        ModelInfo {
             name: self.name.clone(),
             arch: config.model.arch.clone(),
             dataset: data::name(config.data.dataset),

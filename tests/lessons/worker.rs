@@ -5,7 +5,7 @@ use jempp::{
     app::Viewer,
     checkpoint::Checkpoint,
     config::{ConfigError, RunConfig, SamplerKind, ViewStart, ViewState},
-    worker::{self, Command, Event, LaneStep, OpenModelInfo, RunRequest, TrainingNews, Worker},
+    worker::{self, Command, Event, LaneStep, ModelInfo, RunRequest, TrainingNews, Worker},
 };
 
 struct Desk {
@@ -15,7 +15,7 @@ struct Desk {
 }
 
 impl Desk {
-    fn open(model: &str) -> (Self, OpenModelInfo) {
+    fn open(model: &str) -> (Self, ModelInfo) {
         let worker = worker::spawn("cpu".into(), || {}).unwrap();
         let desk = Self { worker, waiting: RefCell::default() };
         desk.ask(Command::Open(model.into()));
@@ -75,7 +75,7 @@ impl Desk {
 }
 
 /// Two chains of each of two classes, three steps long.
-fn request(model: &OpenModelInfo) -> RunRequest {
+fn request(model: &ModelInfo) -> RunRequest {
     let mut lane = model.lane();
     lane.sampler.num_steps = 3;
     RunRequest { seed: 5, labels: vec![1, 1, 8, 8], lanes: vec![lane], image: None }

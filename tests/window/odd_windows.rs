@@ -10,7 +10,7 @@ use jempp::{
     config::{LabTarget, LabView, LaneConfig, RunConfig, ViewState, default_rule},
     lessons::{Lesson, MAX_STEPS},
     worker::{
-        Event, LaneImages, LaneNumbers, LaneStep, OpenModelInfo, RunRequest, Step, TrainingNews,
+        Event, LaneImages, LaneNumbers, LaneStep, ModelInfo, RunRequest, Step, TrainingNews,
         TrainingPoint,
         lab::{LabFrame, LabLaneFrame, LabMove, LabNews, LabSurface, Slice},
     },
@@ -134,12 +134,12 @@ fn lanes(count: usize) -> ViewState {
 }
 
 /// A model of so many classes and inputs of this shape.
-fn model(class_names: Vec<String>, shape: [usize; 3]) -> OpenModelInfo {
-    OpenModelInfo { name: "other".into(), class_names, shape, ..scripted::model() }
+fn model(class_names: Vec<String>, shape: [usize; 3]) -> ModelInfo {
+    ModelInfo { name: "other".into(), class_names, shape, ..scripted::model() }
 }
 
 /// Such a model, open, with one chain a class in every lane.
-fn open(window: &mut Window, model: OpenModelInfo, values: &[f32]) {
+fn open(window: &mut Window, model: ModelInfo, values: &[f32]) {
     let labels: Vec<u32> = (0..model.class_names.len() as u32).collect();
     let (count, size) = (labels.len(), model.shape.iter().product::<usize>());
     let lanes = window.viewer().run.lanes.len();

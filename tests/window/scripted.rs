@@ -12,7 +12,7 @@ use jempp::{
     config::{DataConfig, DatasetName, Norm, SamplerConfig, SamplerKind},
     data::{self, Dataset},
     worker::{
-        Batch, Command, Event, LaneImages, LaneNumbers, OpenModelInfo, References, RunRequest, Step,
+        Batch, Command, Event, LaneImages, LaneNumbers, ModelInfo, References, RunRequest, Step,
     },
 };
 
@@ -32,8 +32,8 @@ pub struct Scripted {
 }
 
 /// What the scripted model says of itself.
-pub fn model() -> OpenModelInfo {
-    OpenModelInfo {
+pub fn model() -> ModelInfo {
+    ModelInfo {
         name: "fashion".into(),
         arch: "cnn-medium".into(),
         dataset: "fashion-mnist".into(),

@@ -7,7 +7,7 @@ use egui::{ComboBox, RichText, Slider, SliderClamping, Ui};
 use super::{compare::COMPARISONS, fit::fit, state::ChainRun, theme};
 use crate::{
     config::{Field, LaneConfig, MAX_LANES, Norm, SamplerKind, StepSchedule, Tab, ViewStart},
-    worker::OpenModelInfo,
+    worker::ModelInfo,
 };
 pub use target::RuleTarget;
 
@@ -27,7 +27,7 @@ pub fn ui(ui: &mut Ui, run: &mut ChainRun, tab: &mut Tab) {
 }
 
 /// The rules of all lanes, and how many of them there are.
-pub fn lanes(ui: &mut Ui, run: &mut ChainRun, model: &OpenModelInfo) {
+pub fn lanes(ui: &mut Ui, run: &mut ChainRun, model: &ModelInfo) {
     let num_lanes = run.lanes.len();
     for index in 0..num_lanes {
         let mut lane = run.lanes[index].clone();
@@ -79,13 +79,7 @@ pub fn lanes(ui: &mut Ui, run: &mut ChainRun, model: &OpenModelInfo) {
 }
 
 /// Comparisons that open with one click.
-pub fn compare(
-    ui: &mut Ui,
-    run: &mut ChainRun,
-    tab: &mut Tab,
-    model: &OpenModelInfo,
-    is_open: bool,
-) {
+pub fn compare(ui: &mut Ui, run: &mut ChainRun, tab: &mut Tab, model: &ModelInfo, is_open: bool) {
     egui::CollapsingHeader::new("Compare").default_open(is_open).show(ui, |ui| {
         for comparison in COMPARISONS {
             let button = egui::Button::new(comparison.name).wrap();

@@ -2,13 +2,13 @@
 
 use crate::{
     config::{Field, LaneConfig, Norm, SamplerConfig, ViewStart, default_rule},
-    worker::OpenModelInfo,
+    worker::ModelInfo,
 };
 
 /// What the chains of a rule walk on.
 pub enum RuleTarget<'a> {
     /// The open model, and whether there is an image to start from.
-    Model(&'a OpenModelInfo, bool),
+    Model(&'a ModelInfo, bool),
     /// An energy of the lab: whether there is a replay buffer, and of how many pieces its network is.
     Lab { has_buffer: bool, num_pieces: usize },
 }

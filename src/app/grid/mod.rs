@@ -17,7 +17,7 @@ use super::{
     state::{ChainRun, Selection},
     theme,
 };
-use crate::worker::{LaneNumbers, OpenModelInfo};
+use crate::worker::{LaneNumbers, ModelInfo};
 
 /// Width that the names of rows take, about.
 pub(super) const NAMES: f32 = 60.0;
@@ -41,7 +41,7 @@ pub(super) enum Action {
 pub(super) fn ui(
     ui: &mut Ui,
     run: &ChainRun,
-    model: &OpenModelInfo,
+    model: &ModelInfo,
     atlases: &[Atlas],
 ) -> Option<Action> {
     let (record, (step, lanes)) = (run.record.as_ref()?, run.shown_images()?);
@@ -179,7 +179,7 @@ fn outline(ui: &Ui, frame: Rect, is_selected: bool, shapes: &mut Vec<Shape>) {
 /// One grid.
 struct LaneGrid<'a> {
     run: &'a ChainRun,
-    model: &'a OpenModelInfo,
+    model: &'a ModelInfo,
     labels: &'a [u32],
     numbers: Option<&'a LaneNumbers>,
     lane: usize,

@@ -122,7 +122,7 @@ pub enum Event {
         num_bytes: u64,
     },
     /// A model is loaded.
-    Opened(Box<OpenModelInfo>),
+    Opened(Box<ModelInfo>),
     /// New chains stand at their starts.
     Started(RunRequest),
     /// Chains were evaluated: the states that step `step` begins with.
@@ -190,7 +190,7 @@ impl Event {
 
 /// The open model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct OpenModelInfo {
+pub struct ModelInfo {
     /// As in [`Command::Open`]; a training run's model is its checkpoint's path.
     pub name: String,
     /// Architecture.
@@ -215,7 +215,7 @@ pub struct OpenModelInfo {
     pub test_accuracy: Option<f64>,
 }
 
-impl OpenModelInfo {
+impl ModelInfo {
     /// Whether inputs are points in the plane and not images.
     pub fn is_planar(&self) -> bool {
         self.shape == [2, 1, 1]

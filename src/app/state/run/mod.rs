@@ -10,7 +10,7 @@ use super::requests::Requests;
 use crate::{
     app::{record::Record, words},
     config::{LaneConfig, MAX_SEED, ViewConfig, ViewState},
-    worker::{Command, LaneImages, LaneNumbers, OpenModelInfo, References, RunRequest, Step},
+    worker::{Command, LaneImages, LaneNumbers, ModelInfo, References, RunRequest, Step},
 };
 
 /// What is laid over the chains.
@@ -85,7 +85,7 @@ pub struct ChainRun {
     /// The rule of each lane. Once a model is open there is at least one.
     pub lanes: Vec<LaneConfig>,
     /// The open model.
-    pub model: Option<OpenModelInfo>,
+    pub model: Option<ModelInfo>,
     /// Real images.
     pub references: Option<References>,
     /// Whether they were asked for.

@@ -6,7 +6,7 @@ use super::{ChainRun, RunSettings};
 use crate::{
     app::words,
     config::{LaneConfig, ViewConfig, ViewStart},
-    worker::{Command, OpenModelInfo},
+    worker::{Command, ModelInfo},
 };
 
 /// Classes shown of a model that has many.
@@ -75,7 +75,7 @@ impl ChainRun {
 
     /// Takes the model that the worker opened, and starts its chains. Returns what the person is to be told: what
     /// was left out, and what had to be changed.
-    pub(in crate::app) fn opened(&mut self, mut model: OpenModelInfo) -> [Option<String>; 2] {
+    pub(in crate::app) fn opened(&mut self, mut model: ModelInfo) -> [Option<String>; 2] {
         for name in &mut model.class_names {
             *name = words::shown(name, MAX_NAME);
         }
