@@ -23,6 +23,7 @@
 //! * `objective`: the terms of the loss
 //! * `optimizer`: the optimiser of the weights, its schedule, and averages of the weights
 //! * `memory`: how much memory a run will need, before any of it is taken
+//! * `principal_axes`: the directions along which points differ most
 //! * `class_centers`: the Gaussian of each class that chains start from
 //! * `replay_buffer`: the persistent chains, on the device
 //! * `checkpoint`: a run's whole state in one file
@@ -31,7 +32,9 @@
 //! * `trainer`: a run in memory: one training step, and the return to a good state after a divergence
 //! * `run_folder`: the folder of a training run
 //! * `training`: a training run from its start to its end, with evaluations, checkpoints and recoveries
-//! * `sampling`: chains of a checkpoint: where they start, their pictures, their convergence
+//! * `starts`: where chains of a checkpoint start
+//! * `chains`: runs of chains, one step at a time
+//! * `convergence`: whether the chains of a run converge
 //! * `interop`: checkpoints from PyTorch and tensors for it
 //! * `eval`: the report of `jempp eval`
 //! * `bench`: what the work costs on a device
@@ -51,11 +54,15 @@ pub mod bench;
 #[cfg(target_arch = "wasm32")]
 mod browser;
 pub mod bundled;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod chains;
 pub mod checkpoint;
 pub mod class_centers;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod cli;
 pub mod config;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod convergence;
 pub mod data;
 pub mod device;
 pub mod diagnostics;
@@ -73,16 +80,17 @@ pub mod model;
 pub mod objective;
 mod optimizer;
 pub mod picture;
+pub mod principal_axes;
 pub mod replay_buffer;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod results_folder;
 pub mod run_folder;
 pub mod sampler;
-pub mod sampling;
 #[cfg_attr(target_arch = "wasm32", allow(dead_code, unused_imports, unused_macros))]
 mod say;
 #[cfg(not(target_arch = "wasm32"))]
 mod signals;
+pub mod starts;
 pub mod trainer;
 pub mod training;
 #[cfg(target_arch = "wasm32")]

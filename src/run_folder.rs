@@ -26,11 +26,11 @@ const MAX_NAMED: usize = 8;
 pub enum RunFolderError {
     /// Another run's results are there.
     #[error(
-        "{0} already exists; runs are never overwritten. Choose another --out, or go on with --resume {0}"
+        "{0} already exists; runs are never overwritten: take another folder, or resume the run that is there"
     )]
     Exists(PathBuf),
     /// Something is there that is no run.
-    #[error("{path} already exists and is no run: {found}. Choose another --out")]
+    #[error("{path} already exists and is no run: {found}. Take another folder")]
     Taken {
         /// The folder.
         path: PathBuf,
@@ -59,7 +59,7 @@ pub enum RunFolderError {
     /// The folder is somewhere else now.
     #[error(
         "{0} was moved or removed while its run went on: nothing more is written there. Put it back, then \
-         --resume it from its last checkpoint"
+         resume it from its last checkpoint"
     )]
     Lost(PathBuf),
     /// The operating system refused.

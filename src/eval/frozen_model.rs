@@ -10,7 +10,6 @@ use crate::{
     energy::{Energy, JointEnergy},
     kernels::{chain_summary, index_tensor},
     model::Pass,
-    sampling::{check_memory, network_of},
 };
 
 /// What takes a logit out of a log_sum_exp.
@@ -43,8 +42,8 @@ impl FrozenModel {
     pub(super) fn new(checkpoint: &Checkpoint, device: &Device) -> Result<Self, EvalError> {
         let config = &checkpoint.config.model;
         let norm = if config.norm == Norm::Batch { Norm::Frozen } else { config.norm };
-        check_memory(checkpoint, checkpoint.config.data.batch_size)?;
-        let network = network_of(checkpoint, &ModelConfig { norm, ..config.clone() }, device)?;
+        checkpoint.check_memory(checkpoint.config.data.batch_size)?;
+        let network = checkpoint.network_with(&ModelConfig { norm, ..config.clone() }, device)?;
         Ok(Self {
             energy: JointEnergy::new(&network).with_logits(),
             device: device.clone(),

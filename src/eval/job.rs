@@ -11,13 +11,13 @@ use super::{
     EvalError, EvalFiles, EvalRequest, Part,
     attack::{self, Refinement},
     frozen_model::FrozenModel,
+    image_quality::{self, Judge},
     metrics::{calibration, mean, proportion},
     ood::{OodImages, ood},
     page::{self, Picture},
     pictures::{self, NUM_SHOWN},
     request::{check, read_results},
     results::{Classification, DataInfo, EvaluatedModel, FORMAT, Results},
-    samples::{self, Judge},
 };
 use crate::{
     accuracy::{log_sum_exp, predicted},
@@ -183,25 +183,29 @@ impl<'a> Job<'a> {
         if parts.is_empty() {
             parts = Part::ALL.to_vec();
         }
-        let mut leave_out = |part: Part, reason: String| {
+        let mut leave_out = |part: Part, reason: EvalError| {
             if !request.parts.is_empty() {
-                return Err(EvalError::Request(reason));
+                return Err(reason);
             }
             parts.retain(|&other| other != part);
-            left_out.push((part.name().to_string(), reason));
+            left_out.push((part.name().to_string(), reason.to_string()));
             Ok(())
         };
         if is_asked(Part::Calibration) && splits.test.len() < 2 {
             leave_out(
                 Part::Calibration,
-                "temperatures are fitted on halves of the test images, and there is one".into(),
+                EvalError::Request(
+                    "temperatures are fitted on halves of the test images, and there is one".into(),
+                ),
             )?;
         }
         if is_asked(Part::Attack) && splits.test.num_classes() < 2 {
             leave_out(
                 Part::Attack,
-                "an attack is to change the class that the model sees, and there is only one"
-                    .into(),
+                EvalError::Request(
+                    "an attack is to change the class that the model sees, and there is only one"
+                        .into(),
+                ),
             )?;
         }
         let judge = match is_asked(Part::Samples) {
@@ -209,10 +213,11 @@ impl<'a> Job<'a> {
             false => None,
         };
         if is_asked(Part::Samples) && judge.is_none() {
-            leave_out(Part::Samples, samples::no_judge(checkpoint))?;
+            let dataset = data::name(config.data.dataset);
+            leave_out(Part::Samples, EvalError::NoJudge { dataset })?;
         }
         if judge.is_some() {
-            samples::check(&config.eval, &splits)?;
+            image_quality::check(&config.eval, &splits)?;
         }
         let ood = match is_asked(Part::Ood) {
             true => Some(OodImages::new(config, &splits.test, &request.ood, request.seed)?),
@@ -356,8 +361,9 @@ impl<'a> Job<'a> {
             }
             Part::Samples => {
                 let Some(judge) = self.judge.take() else { return Ok(pictures) };
-                progress.begin(part.name(), samples::num_steps(self.checkpoint, config, test));
-                let (found, grid) = samples::samples(
+                progress
+                    .begin(part.name(), image_quality::num_steps(self.checkpoint, config, test));
+                let (found, grid) = image_quality::measure(
                     &judge,
                     self.checkpoint,
                     &self.splits,

@@ -3,6 +3,7 @@
 mod attack;
 mod error;
 mod frozen_model;
+mod image_quality;
 mod job;
 pub mod metrics;
 mod ood;
@@ -10,7 +11,6 @@ pub mod page;
 mod pictures;
 mod request;
 pub mod results;
-mod samples;
 
 pub use error::EvalError;
 use job::Progress;

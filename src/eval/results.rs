@@ -167,7 +167,7 @@ pub struct OodSet {
     pub name: String,
     /// How it was made or where it lies, in a line.
     pub what: String,
-    /// Whether its images are the person's own, named with `--ood`.
+    /// Whether its images are the person's own.
     #[serde(default)]
     pub is_own: bool,
     /// Images of it.
@@ -306,7 +306,7 @@ pub fn is_weak_judge(accuracy: f64, num_classes: usize) -> bool {
 pub fn weak_judge(accuracy: f64) -> String {
     format!(
         "The judge is weak: it classifies {:.1} % of the test images correctly, so what it says of samples means little. \
-         Take a better classifier of the same data with --judge",
+         A better classifier of the same data as judge would say more",
         100.0 * accuracy
     )
 }

@@ -163,7 +163,7 @@ fn edits_of(folder: &RunFolder, config: &RunConfig) -> Option<String> {
         edits.iter().map(|edit| format!("{} = {}", edit.key, edit.here)).collect();
     (!edits.is_empty()).then(|| {
         format!(
-            "{} says {}, but a run goes on with what its checkpoint holds: give such changes with --set",
+            "{} says {}, but a run goes on with what its checkpoint holds: such keys must be given anew when it is resumed",
             path.display(),
             edits.join(", ")
         )

@@ -54,7 +54,7 @@ pub enum TrainingError {
     /// The run could not be saved.
     #[error(
         "{error}. The file there is still whole, as of step {step}; what came after is lost. Make room, then \
-         go on with --resume {}",
+         resume the run in {}",
         folder.display()
     )]
     Unsaved {
@@ -67,7 +67,7 @@ pub enum TrainingError {
     },
     /// The data that a run was trained on is not where it was.
     #[error(
-        "{source}. Its folder, {dir}, comes from the run that goes on: say with --data DIR where the files are now"
+        "{source}. Its folder, {dir}, comes from the run that goes on: set data.dir to where the files are now"
     )]
     StoredData {
         /// The folder that the run's configuration names.
@@ -77,14 +77,14 @@ pub enum TrainingError {
     },
     /// A change of what a run is made of.
     #[error(
-        "a resumed run stays what it is, but this asks for {0}. Leave that out, or start a new run with --out DIR; \
+        "a resumed run stays what it is, but this asks for {0}. Leave that out, or start a new run in another folder; \
          data.dir, sampler.*, objective.*, training.*, divergence.*, eval.* and the optimiser's numbers may change"
     )]
     OtherRun(String),
     /// Fewer epochs than are done.
     #[error(
-        "--epochs {epochs} is less than what is done already: the run has trained {done} epochs (step {step}). \
-         Nothing was changed; ask for more than {done}, or leave --epochs out"
+        "training.epochs = {epochs} is less than what is done already: the run has trained {done} epochs (step \
+         {step}). Nothing was changed; ask for more than {done}, or leave the key as it is"
     )]
     TooFewEpochs {
         /// Epochs asked for.

@@ -21,7 +21,7 @@ use web as platform;
 
 use crate::{
     assets::AssetError, checkpoint::CheckpointError, config::ConfigError, data::DataError,
-    model::WeightsError, picture::PictureError, sampling::SamplingError, trainer::TrainerError,
+    model::WeightsError, picture::PictureError, starts::StartError, trainer::TrainerError,
     training::TrainingError,
 };
 
@@ -47,15 +47,15 @@ pub enum JobError {
     /// A training run.
     #[error(transparent)]
     Training(#[from] TrainingError),
-    /// Chains that cannot be sampled.
-    #[error(transparent)]
-    Sampling(#[from] SamplingError),
     /// A file that travels with the program.
     #[error(transparent)]
     Asset(#[from] AssetError),
     /// The checkpoint.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// Starts that the model or its data cannot give.
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// Weights that do not fit the network.
     #[error(transparent)]
     Weights(#[from] WeightsError),

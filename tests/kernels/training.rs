@@ -206,8 +206,7 @@ fn the_last_good_state_is_one_that_a_step_has_checked() {
     let saved = Checkpoint::load(&out.join("checkpoint.safetensors")).unwrap();
     assert!(saved.is_finite());
     let test = data::load(&saved.config.data, 0).unwrap().test;
-    let network = Network::new(&saved.config.model, [2, 1, 1], 2, 0, &device::cpu()).unwrap();
-    let network = with_weights(network, saved.weights).unwrap();
+    let network = saved.network(&device::cpu()).unwrap();
     let energy = block_on(jempp::accuracy::accuracy(&network, &test, &device::cpu())).mean_energy;
     assert!(energy.abs() < 20.0, "mean energy {energy}");
 }
@@ -510,11 +509,7 @@ fn bundled_models_were_trained_by_their_presets() {
         let config = RunConfig::preset(model.preset).unwrap();
         assert_eq!(packed.config, config, "{}", model.name);
         assert_eq!(packed.counters.num_recoveries, 0, "{}", model.name);
-        let shape = packed.input_shape;
-        let classes = packed.class_names.len();
-        let network =
-            Network::new(&packed.config.model, shape, classes, 0, &device::cpu()).unwrap();
-        let network = with_weights(network, packed.weights).unwrap();
+        let network = packed.network(&device::cpu()).unwrap();
         if model.name.starts_with("fashion") {
             let test = data::load(&RunConfig::default().data, 0).unwrap().test;
             let found = block_on(jempp::accuracy::accuracy(&network, &test, &device::cpu()));

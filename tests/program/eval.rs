@@ -9,7 +9,6 @@ use jempp::{
     config::RunConfig,
     data, device,
     eval::results::{self, BallNorm, Defence, Results, Score},
-    model::{Network, with_weights},
 };
 use pollster::block_on;
 
@@ -60,9 +59,7 @@ fn everything_is_measured_and_comes_again() {
 
     // As the trainer measures it.
     let packed = bundled::BUNDLED_MODELS[0].load().unwrap();
-    let network =
-        Network::new(&packed.config.model, packed.input_shape, 10, 0, &device::cpu()).unwrap();
-    let network = with_weights(network, packed.weights).unwrap();
+    let network = packed.network(&device::cpu()).unwrap();
     let test = data::load(&RunConfig::default().data, 0).unwrap().test;
     let plain = block_on(accuracy::accuracy(&network, &test, &device::cpu()));
     let accuracy = found.accuracy.as_ref().unwrap();
@@ -230,7 +227,7 @@ fn bad_input_is_refused_before_any_work() {
     let judge = path.join("judge.safetensors");
     fs::write(&judge, bundled::find("mnist").unwrap().bytes()).unwrap();
     let error = refused(path, &["samples", "--judge", "judge.safetensors"]);
-    assert!(error.contains("--judge classifies"), "{error}");
+    assert!(error.contains("judge classifies") && error.contains("--judge"), "{error}");
 
     let error = refused(path, &["--compare", "missing.json"]);
     assert!(error.contains("cannot read missing.json"), "{error}");

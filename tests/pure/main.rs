@@ -5,6 +5,7 @@ mod architecture;
 mod diagnostics;
 mod eval_metrics;
 mod eval_page;
+mod flags;
 mod house_rules;
 mod shaders;
 mod svhn;

@@ -45,8 +45,9 @@ impl OodImages {
     ) -> Result<Self, EvalError> {
         let count = config.eval.num_ood;
         if !paths.is_empty() && test.shape[1] * test.shape[2] == 1 {
-            return Err(EvalError::Request(
-                "--ood names images, and this is a model of points in the plane".into(),
+            return Err(EvalError::Ood(
+                "images were named that are not the data, and this is a model of points in the plane"
+                    .into(),
             ));
         }
         let indices: Vec<usize> = spread(test.len(), count).collect();

@@ -13,7 +13,7 @@ use crate::{
     kernels::reference::NoiseKey,
     replay_buffer::{Start, class_of_slot},
     sampler::{ChainState, Sampler},
-    sampling::{NOISE_STREAM, START_STREAM, network_of},
+    starts::{NOISE_STREAM, START_STREAM},
 };
 
 /// Batches in which fresh chains run, as many chains at once as in training.
@@ -33,7 +33,7 @@ pub(super) fn fresh(
     seed: u64,
     progress: &mut Progress,
 ) -> Result<Images, EvalError> {
-    let network = network_of(checkpoint, &checkpoint.config.model, device)?;
+    let network = checkpoint.network(device)?;
     let centers = checkpoint.class_centers.to_device(checkpoint.input_shape, device);
     let sampler = &checkpoint.config.sampler;
     let start = Start::new(sampler.start, &centers);

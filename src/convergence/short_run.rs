@@ -4,23 +4,23 @@
 //! go on; in one that has learnt only what a short run makes of its start they drift off, to low energies or
 //! to one picture (Nijkamp et al., arXiv:1904.09770 and arXiv:1903.12370).
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::ControlFlow};
 
 use burn::tensor::{Tensor, TensorData, Transaction};
 use pollster::block_on;
 
 use super::{
-    Run, read,
+    refusal_of,
     summaries::{Seen, Summaries},
 };
 use crate::{
+    chains::ChainRun,
     data::{self, Dataset, spread},
     device,
     diagnostics::{DoesNotApply, KolmogorovSmirnov, kolmogorov_smirnov, mean_and_std},
     energy::{Energy, JointEnergy},
-    kernels::{self, reference::NoiseKey},
+    kernels,
     sampler::{ChainState, Sampler},
-    sampling::{NOISE_STREAM, Report, SamplingError},
 };
 
 /// Test images that are compared with, at most.
@@ -63,7 +63,9 @@ pub struct ShortRun {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoShortRun {
     /// There are no steps past those of a short run.
-    #[error("the run is no longer than the {num_short} steps of training's: set --steps higher")]
+    #[error(
+        "the run is no longer than the {num_short} steps of training's: a longer one would tell"
+    )]
     NotShorter {
         /// Steps of the short run.
         num_short: usize,
@@ -75,46 +77,45 @@ pub enum NoShortRun {
 
 /// The long chains.
 pub(super) struct Long<'a> {
-    /// Where they began, (N, C, H, W).
-    pub(super) start: Tensor<4>,
+    /// Where they began, (N, C, H, W), flattened.
+    pub(super) start: &'a [f32],
     /// Where they ended, one column per summary.
     pub(super) last: &'a [Vec<f32>],
 }
 
 /// Runs the short chains from the start of the long ones and compares the ends of both.
+///
+/// # Errors
+/// `progress` stopped it.
 pub(super) fn compare(
-    run: &Run,
+    run: &ChainRun,
     summaries: &Summaries,
-    energy: &JointEnergy,
     long: Long,
     num_steps: usize,
-    stop: &dyn Fn() -> bool,
-    report: Report,
-) -> Result<Result<ShortRun, NoShortRun>, SamplingError> {
-    let section = &run.checkpoint.config.sampler;
-    let Long { start: x, last: long } = long;
-    let (start, device) = (read(x.clone()), x.device());
-    let noise = NoiseKey { seed: run.request.seed, stream: NOISE_STREAM, step: 0 };
-    let mut state = ChainState { x, noise };
+    progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+) -> Result<ShortRun, NoShortRun> {
+    let (section, energy) = (&run.checkpoint().config.sampler, run.energy());
+    let Long { start, last: long } = long;
+    let mut state = ChainState { x: run.start().clone(), noise: run.first_noise() };
+    let device = state.x.device();
     for step in 0..num_steps {
-        if stop() {
-            return Ok(Err(NoShortRun::Stopped));
+        if progress(step, num_steps).is_break() {
+            return Err(NoShortRun::Stopped);
         }
-        report("Short run", step, num_steps);
         state = Sampler::at_step(section, step, num_steps).step(state, energy).0;
     }
     let radius = Sampler::new(section).proximal_radius().unwrap_or_default();
-    let short = evaluate(summaries, energy, state.x, radius, Some(&start));
+    let short = evaluate(summaries, energy, state.x, radius, Some(start));
     let test = test_images(run).map(|(images, indices)| {
         let mut columns = vec![Vec::new(); short.len()];
         // Batches as large as the chains' own, which is what batch norm may depend on.
-        for batch in indices.chunks(run.labels.len()) {
+        for batch in indices.chunks(run.labels().len()) {
             let [c, h, w] = images.shape;
             let values = images.gather(batch.iter().copied());
             let labels = batch.iter().map(|&index| images.labels[index]).collect();
             let data = TensorData::new(values, [batch.len(), c, h, w]);
             let x = Tensor::from_data(data, &device);
-            let energy = run.energy_for(labels);
+            let energy = run.energy_of_classes(labels);
             let found = evaluate(summaries, &energy, x, radius, None);
             columns.iter_mut().zip(found).for_each(|(all, found)| all.extend(found));
         }
@@ -126,7 +127,7 @@ pub(super) fn compare(
     };
     let wide = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
     // Chains that leave one start resemble each other: distances take the first of them.
-    let per_start = run.request.diagnose.as_ref().map_or(1, |wanted| wanted.chains_per_start);
+    let per_start = run.settings().chains_per_start;
     let firsts = |values: &[f64]| values.iter().copied().step_by(per_start).collect::<Vec<_>>();
     let names = summaries.names();
     let ends =
@@ -140,7 +141,7 @@ pub(super) fn compare(
                 long: mean_and_std(&long),
                 test: (!test.is_empty()).then(|| mean_and_std(&test)),
                 // Chains that forget their starts go on leaving them: that says nothing of where they are.
-                short_long: match run.refusal_of(name) {
+                short_long: match refusal_of(run, name) {
                     Some(reason) => Err(reason),
                     None => kolmogorov_smirnov(&firsts(&short), &firsts(&long)),
                 },
@@ -148,17 +149,17 @@ pub(super) fn compare(
                 long_test: to_test(&long),
             }
         });
-    Ok(Ok(ShortRun { num_steps, num_test_images, summaries: ends.collect() }))
+    Ok(ShortRun { num_steps, num_test_images, summaries: ends.collect() })
 }
 
 /// Test images of the data that the model was trained on, and which of them are of the sampled classes; or why there
 /// is none.
-fn test_images(run: &Run) -> Result<(Dataset, Vec<usize>), String> {
-    let config = &run.checkpoint.config;
+fn test_images(run: &ChainRun) -> Result<(Dataset, Vec<usize>), String> {
+    let config = &run.checkpoint().config;
     let splits =
         data::load_at_hand(&config.data, config.seed).map_err(|error| error.to_string())?;
-    let test = splits.in_classes(&run.checkpoint.class_names).test;
-    run.checkpoint.check_data(&test).map_err(|error| error.to_string())?;
+    let test = splits.in_classes(&run.checkpoint().class_names).test;
+    run.checkpoint().check_data(&test).map_err(|error| error.to_string())?;
     let indices = pick(&test, &run.classes());
     match indices.is_empty() {
         true => Err("the data set has no test image of the sampled classes".into()),
@@ -187,6 +188,14 @@ fn evaluate(
     let reads = found.logits.into_iter().fold(reads, |reads, logits| reads.register(logits));
     let mut read = block_on(device::read(reads)).into_iter();
     let [energies, health, x, logits] = [(); 4].map(|()| read.next().unwrap_or_default());
-    let seen = Seen { x: &x, energies: &energies, health: &health, logits: &logits };
+    let health = |nth: usize| health.iter().skip(nth).step_by(3).copied().collect::<Vec<f32>>();
+    let seen = Seen {
+        x: &x,
+        energies: &energies,
+        gradient_norms: &health(0),
+        clamp_rates: &health(1),
+        saturations: &health(2),
+        logits: &logits,
+    };
     summaries.of(&seen, start)
 }

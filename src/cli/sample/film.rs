@@ -6,12 +6,12 @@ use std::{
     sync::Arc,
 };
 
+use anyhow::ensure;
 use image::RgbImage;
 
 use crate::{
     picture::{self, Animation, PictureError},
     results_folder::{ResultsError, ResultsFolder},
-    sampling::SamplingError,
 };
 
 const FRAME_MILLIS: u32 = 150;
@@ -29,7 +29,7 @@ impl Film {
     ///
     /// # Errors
     /// It cannot be written.
-    pub(super) fn new(folder: &ResultsFolder) -> Result<Self, SamplingError> {
+    pub(super) fn new(folder: &ResultsFolder) -> anyhow::Result<Self> {
         let (part, path) = (folder.file("chains.gif.part"), folder.file("chains.gif"));
         let file = OpenOptions::new().write(true).create_new(true).open(&part);
         let file = Arc::new(file.map_err(ResultsError::io(&part))?);
@@ -42,7 +42,7 @@ impl Film {
     ///
     /// # Errors
     /// It cannot be written.
-    pub(super) fn push(&mut self, frame: RgbImage) -> Result<(), SamplingError> {
+    pub(super) fn push(&mut self, frame: RgbImage) -> anyhow::Result<()> {
         self.animation.push(frame).map_err(|source| encode_error(&self.path, source))
     }
 
@@ -50,7 +50,7 @@ impl Film {
     ///
     /// # Errors
     /// It cannot be written.
-    pub(super) fn finish(self) -> Result<PathBuf, SamplingError> {
+    pub(super) fn finish(self) -> anyhow::Result<PathBuf> {
         let Self { animation, file, part, path } = self;
         animation.finish().map_err(|source| encode_error(&path, source))?;
         file.sync_all().map_err(ResultsError::io(&part))?;
@@ -68,20 +68,19 @@ pub(super) fn frame(
     labels: &[u32],
     shape: [usize; 3],
     columns: usize,
-) -> Result<RgbImage, SamplingError> {
+) -> anyhow::Result<RgbImage> {
     let frame = picture::draw(values, labels, shape, columns);
-    match frame.width().max(frame.height()) <= u32::from(u16::MAX) {
-        true => Ok(frame),
-        false => Err(SamplingError::Request(format!(
-            "a picture of these chains is {} pixels wide and {} high, an animation at most 65,535: \
-             take fewer chains with --per-class",
-            frame.width(),
-            frame.height()
-        ))),
-    }
+    ensure!(
+        frame.width().max(frame.height()) <= u32::from(u16::MAX),
+        "a picture of these chains is {} pixels wide and {} high, an animation at most 65,535: take fewer chains with \
+         --per-class",
+        frame.width(),
+        frame.height()
+    );
+    Ok(frame)
 }
 
-fn encode_error(path: &std::path::Path, source: image::ImageError) -> SamplingError {
+fn encode_error(path: &std::path::Path, source: image::ImageError) -> anyhow::Error {
     match source {
         image::ImageError::IoError(source) => ResultsError::io(path)(source).into(),
         source => {

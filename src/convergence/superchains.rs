@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{config::StartKind, sampling::SampleStart};
+use crate::{config::StartKind, starts::SampleStart};
 
 /// What a superchain is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! The Fréchet distance and the score are those of Heusel et al. (arXiv:1706.08500) and Salimans et al.
 //! (arXiv:1606.03498) in other features: compare them with the floor beside them and with nothing else.
 
-mod chains;
+mod generated;
 
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ use crate::{
     bundled,
     checkpoint::{self, Checkpoint},
     config::EvalConfig,
-    data::{self, Dataset, Splits, spread},
+    data::{Dataset, Splits, spread},
     files::{file_name, sha256},
     picture,
 };
@@ -62,18 +62,9 @@ impl Judge {
                 None => return Ok(None),
             },
         };
-        if checkpoint.input_shape != model.input_shape
-            || checkpoint.class_names != model.class_names
-        {
-            if path.is_none() {
-                return Ok(None);
-            }
-            return Err(EvalError::OtherJudge {
-                judge: checkpoint.input_shape,
-                judge_classes: checkpoint.class_names.join(", "),
-                model: model.input_shape,
-                model_classes: model.class_names.join(", "),
-            });
+        match model.check_judge(&checkpoint) {
+            Err(_) if path.is_none() => return Ok(None),
+            checked => checked?,
         }
         let subject = FrozenModel::new(&checkpoint, device)?;
         Ok(Some(Self { subject, name, sha256: sha256(&bytes) }))
@@ -118,9 +109,9 @@ impl Judged {
     }
 }
 
-/// How many times [`samples`] reports progress.
+/// How many times [`measure`] reports progress.
 pub(super) fn num_steps(checkpoint: &Checkpoint, config: &EvalConfig, test: &Dataset) -> usize {
-    chains::num_batches(checkpoint, set_size(config, test)) * config.sample_steps + 4
+    generated::num_batches(checkpoint, set_size(config, test)) * config.sample_steps + 4
 }
 
 /// Images of each set: as many of one as of another, for distances shrink with their number.
@@ -163,7 +154,7 @@ fn least(config: &EvalConfig, num_classes: usize) -> usize {
 ///
 /// # Errors
 /// Weights that do not fit, chains that are not finite.
-pub(super) fn samples(
+pub(super) fn measure(
     judge: &Judge,
     checkpoint: &Checkpoint,
     splits: &Splits,
@@ -175,9 +166,9 @@ pub(super) fn samples(
     let (train, num_classes) = (&splits.train, checkpoint.class_names.len());
     let count = set_size(config, &splits.test);
     let mut sets = vec![test_images(&splits.test, count)];
-    sets.push(chains::fresh(checkpoint, config, count, judge.subject.device(), seed, progress)?);
+    sets.push(generated::fresh(checkpoint, config, count, judge.subject.device(), seed, progress)?);
     let least = least(config, num_classes);
-    match chains::of_buffer(checkpoint, count, least) {
+    match generated::of_buffer(checkpoint, count, least) {
         Ok(set) => sets.extend(set),
         Err(found) => left_out.push((
             "replay buffer".into(),
@@ -292,13 +283,4 @@ fn beside_nearest(images: &Images, nearest: &[(f32, usize)], train: &Dataset) ->
         }
     }
     picture::draw(&values, &labels, train.shape, SHOWN_PER_CLASS)
-}
-
-/// Why samples of a data set cannot be judged, for a person.
-pub(super) fn no_judge(checkpoint: &Checkpoint) -> String {
-    format!(
-        "no classifier of {} with this model's inputs and classes travels with the program to judge samples: train \
-         one and name it with --judge FILE",
-        data::name(checkpoint.config.data.dataset)
-    )
 }

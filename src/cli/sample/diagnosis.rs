@@ -1,10 +1,10 @@
 //! What `jempp sample --diagnose` says on the terminal.
 
 use crate::{
-    diagnostics::{Diagnostic, DoesNotApply},
-    sampling::diagnose::{
-        Diagnosis, Distance, Numbers, ShortRun, Spread, SummaryEnds, Superchains,
+    convergence::{
+        Diagnosis, Distance, NoShortRun, Numbers, ShortRun, Spread, SummaryEnds, Superchains,
     },
+    diagnostics::{Diagnostic, DoesNotApply},
     say::say,
 };
 
@@ -25,7 +25,7 @@ pub(super) fn print(found: &Diagnosis) {
             "There are more draws than are kept: one of every {every} steps is diagnosed and in draws.csv."
         );
     }
-    found.caveats.iter().for_each(|caveat| say!("Mind: {caveat}."));
+    found.caveats.iter().for_each(|caveat| say!("Mind: {caveat} (keys are set with --set)."));
     match common_reason(found) {
         Some(reason) => say!("R-hat and effective sample sizes do not apply: {reason}."),
         None => convergence(found),
@@ -42,6 +42,9 @@ pub(super) fn print(found: &Diagnosis) {
     }
     match &found.short_run {
         Ok(short) => ends(found, short),
+        Err(reason @ NoShortRun::NotShorter { .. }) => {
+            say!("\nLong chains are not compared with short ones: {reason}. Set --steps higher.");
+        }
         Err(reason) => say!("\nLong chains are not compared with short ones: {reason}."),
     }
 }

@@ -9,8 +9,6 @@
 //! Yang & Ji, arXiv:2109.09032, section 3.3. Differs from JEMPP: truncated factor. Differs from an
 //! isotropic residual, which would put noise on pixels that never vary (the border of a garment).
 
-mod axes;
-
 use std::ops::ControlFlow;
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -19,9 +17,8 @@ use crate::{
     config::ClassCentersConfig,
     data::{Dataset, spread},
     kernels::{self, ClassGaussians, reference::NoiseKey},
+    principal_axes::{AxesError, Covariance, PrincipalAxes},
 };
-pub use axes::MeanAxes;
-use axes::PrincipalAxes;
 
 /// Variance added to every pixel, as in JEMPP.
 const JITTER: f32 = 1e-4;
@@ -45,6 +42,9 @@ pub enum ClassCentersError {
     /// The eigendecomposition did not converge.
     #[error("the covariance of class `{0}` has no eigendecomposition")]
     Eigen(String),
+    /// The means of the classes have no principal axes.
+    #[error("the means of the classes have no principal axes: {0}")]
+    Means(#[source] AxesError),
     /// Whoever asked for it wants it no more.
     #[error("stopped while estimating the class centres")]
     Stopped,
@@ -124,8 +124,14 @@ impl ClassCentersData {
                 return Err(ClassCentersError::Stopped);
             }
             let images = images_of(dataset, class);
-            let name = &dataset.class_names[class];
-            classes.push(PrincipalAxes::of(images, num_pixels, name, config.max_components)?);
+            let name = || dataset.class_names[class].clone();
+            let found = Covariance::of(images, num_pixels, config.max_components);
+            classes.push(found.map_err(|error| match error {
+                AxesError::TooFewPoints { count } => {
+                    ClassCentersError::TooFewImages { name: name(), count }
+                }
+                AxesError::NoDecomposition => ClassCentersError::Eigen(name()),
+            })?);
         }
         let wanted = classes.iter().map(|class| class.num_explaining(config.explained_variance));
         let wanted = wanted.max().unwrap_or(0).clamp(1, config.max_components);
@@ -139,7 +145,7 @@ impl ClassCentersData {
             dims: [num_classes, kept, num_pixels],
         };
         for class in classes {
-            let mut residual = class.pixel_variances;
+            let mut residual = class.coordinate_variances;
             // A class of few images has fewer axes; the rest of its factor is zero.
             let num_axes = kept.min(class.variances.len());
             for j in 0..num_axes {
@@ -184,13 +190,13 @@ impl ClassCentersData {
     ///
     /// # Errors
     /// No eigendecomposition.
-    pub fn mean_axes(&self, most: usize) -> Result<MeanAxes, ClassCentersError> {
+    pub fn mean_axes(&self, most: usize) -> Result<PrincipalAxes, ClassCentersError> {
         let [num_classes, _, num_pixels] = self.dims;
         if num_classes < 2 {
             let origin = self.mean.clone();
-            return Ok(MeanAxes { origin, axes: Vec::new(), explained: Vec::new() });
+            return Ok(PrincipalAxes { origin, axes: Vec::new(), explained: Vec::new() });
         }
-        MeanAxes::of(self.mean.clone(), num_pixels, most, "means of the classes")
+        PrincipalAxes::of(self.mean.clone(), num_pixels, most).map_err(ClassCentersError::Means)
     }
 }
 

@@ -1,16 +1,6 @@
-//! Sampling: where chains start, the network they follow, and the job that makes pictures and numbers of
-//! them.
+//! Where chains start: noise, class centres, images of the data, kept chains or a picture.
 
-#[cfg(not(target_arch = "wasm32"))]
-pub mod diagnose;
-mod error;
-#[cfg(not(target_arch = "wasm32"))]
-mod film;
-#[cfg(not(target_arch = "wasm32"))]
-mod job;
 mod summaries;
-#[cfg(not(target_arch = "wasm32"))]
-mod table;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -18,23 +8,41 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::{
     checkpoint::{Checkpoint, CheckpointError},
-    config::{ModelConfig, StartKind},
-    data,
+    config::StartKind,
+    data::{self, DataError},
     kernels::reference::NoiseKey,
-    memory::Demand,
-    model::{Network, with_weights},
-    picture,
+    picture::{self, PictureError},
     replay_buffer::Start,
 };
 
-pub use error::SamplingError;
-#[cfg(not(target_arch = "wasm32"))]
-pub use job::{DiagnosisFiles, Report, SampleRequest, Sampled, sample};
 pub(crate) use summaries::{distances, probabilities};
 
 /// Philox stream of a chain's noise.
 pub(crate) const NOISE_STREAM: u32 = 48;
 pub(crate) const START_STREAM: u32 = 50;
+
+/// Why chains cannot start as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The checkpoint holds no chains, is of other data, or so many chains need too much memory.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The model's data cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The picture cannot be read.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+    /// A class without test images.
+    #[error("a class has no test image to start from")]
+    NoTestImage,
+    /// An image of another shape than the model's inputs.
+    #[error("the image has another size than the model's")]
+    OtherSize,
+    /// A picture for a model of points.
+    #[error("a model of points in the plane cannot start from a picture")]
+    Points,
+}
 
 /// Where sampled chains start.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,46 +59,18 @@ pub enum SampleStart {
     Image(Arc<[f32]>),
 }
 
-/// The network of a checkpoint, with the weights to sample with; `config` is the checkpoint's own, or
-/// differs from it in split and norm.
-///
-/// # Errors
-/// Weights or a split that do not fit.
-pub(crate) fn network_of(
-    checkpoint: &Checkpoint,
-    config: &ModelConfig,
-    device: &Device,
-) -> Result<Network, SamplingError> {
-    let num_classes = checkpoint.class_names.len();
-    let network = Network::new(config, checkpoint.input_shape, num_classes, 0, device)?;
-    Ok(with_weights(network, checkpoint.sampling_weights().clone())?)
-}
-
-/// Refuses more chains at once than there is memory for.
-///
-/// # Errors
-/// That many need too much.
-pub(crate) fn check_memory(
-    checkpoint: &Checkpoint,
-    num_chains: usize,
-) -> Result<(), SamplingError> {
-    let (shape, num_classes) = (checkpoint.input_shape, checkpoint.class_names.len());
-    let demand = Demand::of_chains(&checkpoint.config, shape, num_classes, num_chains);
-    Ok(demand?.check(&checkpoint.config)?)
-}
-
 /// One start per label, shape (N, C, H, W).
 ///
 /// # Errors
 /// A start that the checkpoint or its data cannot give, more chains than there is memory for.
-pub(crate) fn starts(
+pub fn starts(
     checkpoint: &Checkpoint,
     start: &SampleStart,
     labels: &[u32],
     seed: u64,
     device: &Device,
-) -> Result<Tensor<4>, SamplingError> {
-    check_memory(checkpoint, labels.len())?;
+) -> Result<Tensor<4>, StartError> {
+    checkpoint.check_memory(labels.len())?;
     let [c, h, w] = checkpoint.input_shape;
     let num_pixels = c * h * w;
     let values = match start {
@@ -113,9 +93,7 @@ pub(crate) fn starts(
                 indices.get((nth + seed as usize) % indices.len().max(1)).copied()
             });
             let indices: Option<Vec<usize>> = pick.collect();
-            let missing =
-                || SamplingError::Request("a class has no test image to start from".into());
-            test.gather(indices.ok_or_else(missing)?)
+            test.gather(indices.ok_or(StartError::NoTestImage)?)
         }
         SampleStart::Buffer if !checkpoint.has_buffer() => {
             return Err(CheckpointError::Packed.into());
@@ -133,17 +111,9 @@ pub(crate) fn starts(
                 .collect()
         }
         SampleStart::Image(image) if image.len() == num_pixels => image.repeat(labels.len()),
-        SampleStart::Image(_) => {
-            return Err(SamplingError::Request(
-                "the image has another size than the model's".into(),
-            ));
-        }
+        SampleStart::Image(_) => return Err(StartError::OtherSize),
+        SampleStart::File(_) if h * w == 1 => return Err(StartError::Points),
         SampleStart::File(path) => {
-            if h * w == 1 {
-                return Err(SamplingError::Request(
-                    "a model of points in the plane cannot start from a picture".into(),
-                ));
-            }
             picture::load_item(path, checkpoint.input_shape)?.repeat(labels.len())
         }
     };
