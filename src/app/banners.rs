@@ -3,14 +3,14 @@
 use egui::{Align, Color32, Frame, Label, Layout, Margin, Panel, Response, RichText, Ui};
 
 use super::{
-    state::{ChainRun, Session},
+    state::{RunState, Session},
     status::Status,
     theme,
 };
 
 impl Status {
     /// Draws device and speed on one line, as far as there is room.
-    pub fn small(&self, ui: &mut Ui, run: &ChainRun, session: &Session) {
+    pub fn small(&self, ui: &mut Ui, run: &RunState, session: &Session) {
         let device = session.device.as_ref().map_or("opening the device…", |device| &device.0);
         let mut text = RichText::new(device).small();
         if run.is_running {

@@ -9,7 +9,7 @@ use super::{
     magnifier::{bars, name_of},
     pixels::{Picture, WHOLE, number},
     size_class,
-    state::{ChainRun, Selection},
+    state::{RunState, Selection},
 };
 use crate::worker::{Command, ModelInfo};
 
@@ -45,7 +45,7 @@ impl Canvas {
     pub(super) fn ui(
         &mut self,
         ui: &mut Ui,
-        run: &mut ChainRun,
+        run: &mut RunState,
         model: &ModelInfo,
         selection: Option<Selection>,
     ) {
@@ -82,7 +82,7 @@ impl Canvas {
     }
 
     /// An image dropped on the window appears here, to be drawn upon.
-    fn take_start_image(&mut self, run: &ChainRun) {
+    fn take_start_image(&mut self, run: &RunState) {
         let Some(image) = run.start_image.as_ref().filter(|i| i.len() == self.image.len()) else {
             return;
         };
@@ -124,7 +124,7 @@ impl Canvas {
     }
 
     /// Asks the model what it sees, a few times a second while the image changes.
-    fn ask(&mut self, ui: &Ui, run: &mut ChainRun) {
+    fn ask(&mut self, ui: &Ui, run: &mut RunState) {
         if !self.is_changed {
             return;
         }
@@ -141,7 +141,7 @@ impl Canvas {
         self.is_changed = false;
     }
 
-    fn buttons(&mut self, ui: &mut Ui, run: &mut ChainRun, selection: Option<Selection>) {
+    fn buttons(&mut self, ui: &mut Ui, run: &mut RunState, selection: Option<Selection>) {
         let is_empty = self.image.iter().all(|&value| value == BACKGROUND);
         let first = "Draw something first.";
         ui.horizontal_wrapped(|ui| {
@@ -172,7 +172,7 @@ impl Canvas {
         });
     }
 
-    fn answer(&self, ui: &mut Ui, run: &ChainRun, model: &ModelInfo) {
+    fn answer(&self, ui: &mut Ui, run: &RunState, model: &ModelInfo) {
         let (Some(classified), Some(_)) = (&run.classified, &self.asked) else { return };
         let best = classified.probabilities.iter().copied().enumerate();
         let best = best.filter(|(_, p)| p.is_finite()).max_by(|a, b| a.1.total_cmp(&b.1));

@@ -11,7 +11,7 @@ use super::{
     magnifier::name_of,
     pixels::{SMALL, number},
     scatter::{self, Scatter},
-    state::{ChainRun, Overlay, Selection},
+    state::{Overlay, RunState, Selection},
     theme,
 };
 use crate::{
@@ -33,7 +33,7 @@ pub struct ChainsView {
 }
 
 /// Draws the lanes side by side.
-pub fn ui(ui: &mut Ui, run: &mut ChainRun, state: &mut ChainsView) {
+pub fn ui(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView) {
     let Some(model) = run.model.clone() else {
         return loading(ui, "Loading the model…");
     };
@@ -42,7 +42,7 @@ pub fn ui(ui: &mut Ui, run: &mut ChainRun, state: &mut ChainsView) {
 }
 
 /// Draws the lanes where room is scarce: what stands above them gives way to them.
-pub fn small(ui: &mut Ui, run: &mut ChainRun, state: &mut ChainsView, has_toolbar: bool) {
+pub fn small(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView, has_toolbar: bool) {
     let Some(model) = run.model.clone() else {
         return loading(ui, "Loading the model…");
     };
@@ -54,7 +54,7 @@ pub fn small(ui: &mut Ui, run: &mut ChainRun, state: &mut ChainsView, has_toolba
 }
 
 /// The lanes alone, and what went wrong with them.
-pub fn bare(ui: &mut Ui, run: &mut ChainRun, state: &mut ChainsView) {
+pub fn bare(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView) {
     let Some(model) = run.model.clone() else {
         return loading(ui, "Loading the model…");
     };
@@ -63,10 +63,10 @@ pub fn bare(ui: &mut Ui, run: &mut ChainRun, state: &mut ChainsView) {
 
 fn lanes(
     ui: &mut Ui,
-    run: &mut ChainRun,
+    run: &mut RunState,
     model: &ModelInfo,
     state: &mut ChainsView,
-    captions: fn(&mut Ui, &ChainRun, &ModelInfo, &ChainsView),
+    captions: fn(&mut Ui, &RunState, &ModelInfo, &ChainsView),
 ) {
     if !is_there(run, model) {
         return loading(ui, "Drawing the starts of the chains…");
@@ -99,7 +99,7 @@ fn loading(ui: &mut Ui, text: &str) {
 }
 
 /// Whether there are chains of this model to show; just after another one was opened there are not.
-fn is_there(run: &ChainRun, model: &ModelInfo) -> bool {
+fn is_there(run: &RunState, model: &ModelInfo) -> bool {
     let size: usize = model.shape.iter().product();
     let num_values = run.record.as_ref().map_or(0, |record| record.num_chains() * size);
     run.shown_images().is_some_and(|(_, lanes)| {
@@ -107,7 +107,7 @@ fn is_there(run: &ChainRun, model: &ModelInfo) -> bool {
     })
 }
 
-fn update_atlases(ui: &Ui, run: &ChainRun, model: &ModelInfo, state: &mut ChainsView) {
+fn update_atlases(ui: &Ui, run: &RunState, model: &ModelInfo, state: &mut ChainsView) {
     let Some((_, lanes)) = run.shown_images() else { return };
     state.atlases.resize_with(lanes.len(), Atlas::default);
     for (index, (lane, atlas)) in lanes.iter().zip(&mut state.atlases).enumerate() {
@@ -116,7 +116,7 @@ fn update_atlases(ui: &Ui, run: &ChainRun, model: &ModelInfo, state: &mut Chains
     }
 }
 
-fn toolbar(ui: &mut Ui, run: &mut ChainRun, model: &ModelInfo, state: &mut ChainsView) {
+fn toolbar(ui: &mut Ui, run: &mut RunState, model: &ModelInfo, state: &mut ChainsView) {
     // On two lines a bar between the halves would dangle.
     let is_wide = ui.available_width() > 480.0;
     ui.horizontal_wrapped(|ui| {
@@ -129,13 +129,13 @@ fn toolbar(ui: &mut Ui, run: &mut ChainRun, model: &ModelInfo, state: &mut Chain
 }
 
 /// What is laid over the chains.
-pub fn small_toolbar(ui: &mut Ui, run: &mut ChainRun) {
+pub fn small_toolbar(ui: &mut Ui, run: &mut RunState) {
     if let Some(model) = run.model.clone() {
         overlays(ui, run, &model);
     }
 }
 
-fn overlays(ui: &mut Ui, run: &mut ChainRun, model: &ModelInfo) {
+fn overlays(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
     let images = if model.is_planar() { "Points" } else { "Images" };
     let overlays = [
         (Overlay::Images, images, "The chains as they are."),
@@ -159,12 +159,12 @@ fn overlays(ui: &mut Ui, run: &mut ChainRun, model: &ModelInfo) {
 }
 
 /// Which rows there are, and how many chains in each.
-pub fn rows(ui: &mut Ui, run: &mut ChainRun, model: &ModelInfo, state: &mut ChainsView) {
+pub fn rows(ui: &mut Ui, run: &mut RunState, model: &ModelInfo, state: &mut ChainsView) {
     per_class(ui, run, state);
     classes(ui, run, model);
 }
 
-fn per_class(ui: &mut Ui, run: &mut ChainRun, state: &mut ChainsView) {
+fn per_class(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView) {
     let field = ViewConfig::field("per_class");
     let (low, high) = field.range.unwrap_or((1.0, 32.0));
     let old = run.settings.per_class;
@@ -190,7 +190,7 @@ fn per_class(ui: &mut Ui, run: &mut ChainRun, state: &mut ChainsView) {
     }
 }
 
-fn classes(ui: &mut Ui, run: &mut ChainRun, model: &ModelInfo) {
+fn classes(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
     let shown = run.classes();
     let count = model.class_names.len() as u32;
     let config = MenuConfig::new().close_behavior(PopupCloseBehavior::CloseOnClickOutside);
@@ -226,7 +226,7 @@ fn classes(ui: &mut Ui, run: &mut ChainRun, model: &ModelInfo) {
 }
 
 /// What the colours mean, what the overlay shows, and what went wrong.
-fn captions(ui: &mut Ui, run: &ChainRun, model: &ModelInfo, state: &ChainsView) {
+fn captions(ui: &mut Ui, run: &RunState, model: &ModelInfo, state: &ChainsView) {
     if run.last_step() == 0 && !run.is_playing() {
         let fill = ui.visuals().selection.bg_fill.gamma_multiply(0.35);
         Frame::new().fill(fill).corner_radius(4).inner_margin(egui::Margin::symmetric(8, 4)).show(
@@ -260,7 +260,7 @@ fn captions(ui: &mut Ui, run: &ChainRun, model: &ModelInfo, state: &ChainsView) 
 }
 
 /// What the colours mean and what the overlay shows, in a line or two.
-fn short_captions(ui: &mut Ui, run: &ChainRun, model: &ModelInfo, state: &ChainsView) {
+fn short_captions(ui: &mut Ui, run: &RunState, model: &ModelInfo, state: &ChainsView) {
     warnings(ui, run, model, state);
     if run.last_step() == 0 && !run.is_playing() {
         ui.strong("These are the starts. Press ▶ Play.");
@@ -274,14 +274,14 @@ fn short_captions(ui: &mut Ui, run: &ChainRun, model: &ModelInfo, state: &Chains
 }
 
 /// What went wrong, a line a lane.
-fn warnings(ui: &mut Ui, run: &ChainRun, model: &ModelInfo, state: &ChainsView) {
+fn warnings(ui: &mut Ui, run: &RunState, model: &ModelInfo, state: &ChainsView) {
     for [what, _] in chain_problems(run, model, state) {
         ui.add(Label::new(RichText::new(what).color(theme::BROKEN)).truncate());
     }
 }
 
 /// What the overlay shows, where that is not plain.
-fn overlay_text(run: &ChainRun, model: &ModelInfo, state: &ChainsView) -> Option<String> {
+fn overlay_text(run: &RunState, model: &ModelInfo, state: &ChainsView) -> Option<String> {
     Some(match (run.overlay, model.is_planar()) {
         (Overlay::Images, _) => return None,
         (Overlay::Clamped, _) => clamped_text(run),
@@ -305,7 +305,7 @@ fn overlay_text(run: &ChainRun, model: &ModelInfo, state: &ChainsView) -> Option
 }
 
 /// What is clamped, lane by lane.
-fn clamped_text(run: &ChainRun) -> String {
+fn clamped_text(run: &RunState) -> String {
     let Some((_, lanes)) = run.shown_images() else { return String::new() };
     let said = lanes.iter().enumerate().map(|(index, lane)| {
         let text = match lane.proximal_radius {
@@ -349,7 +349,7 @@ fn swatch(ui: &mut Ui, color: Color32) {
 }
 
 /// Chains that exploded or ran far out of the box: what happened, and what it means.
-fn chain_problems(run: &ChainRun, model: &ModelInfo, state: &ChainsView) -> Vec<[String; 2]> {
+fn chain_problems(run: &RunState, model: &ModelInfo, state: &ChainsView) -> Vec<[String; 2]> {
     let Some((_, numbers)) = run.shown_numbers() else { return Vec::new() };
     let of_lane = |(index, lane): (usize, &LaneNumbers)| {
         let who = if numbers.len() > 1 { format!("Lane {}: ", index + 1) } else { String::new() };

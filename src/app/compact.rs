@@ -14,7 +14,7 @@ use super::{
     panels::Panels,
     plots, selected,
     size_class::{TOUCH, is_small},
-    state::{ChainRun, Selection},
+    state::{RunState, Selection},
     training, transport,
     viewer::Viewer,
 };
@@ -316,14 +316,14 @@ fn transport_height(width: f32) -> f32 {
 }
 
 /// The height that the chains leave once they fill the width, and the width once they fill the height.
-fn spare(run: &ChainRun, room: Vec2) -> [f32; 2] {
+fn spare(run: &RunState, room: Vec2) -> [f32; 2] {
     let cells = Vec2::from(run.grid_size().map(|count| count as f32));
     let width = room.x - NAMES;
     [room.y - width / cells.x * cells.y, width - room.y / cells.y * cells.x]
 }
 
 /// What can be done at a step of the past.
-fn past(ui: &mut Ui, run: &mut ChainRun) {
+fn past(ui: &mut Ui, run: &mut RunState) {
     if ui.button("Back to the newest").clicked() {
         run.look_at(run.last_step());
     }
@@ -332,7 +332,7 @@ fn past(ui: &mut Ui, run: &mut ChainRun) {
     }
 }
 
-fn timeline(ui: &mut Ui, run: &mut ChainRun, width: f32) {
+fn timeline(ui: &mut Ui, run: &mut RunState, width: f32) {
     let note = format!("{} / {}", run.shown_step(), run.last_step());
     let note_width = 8.0 * note.chars().count().max(9) as f32;
     ui.spacing_mut().slider_width = (width - note_width - 8.0).max(80.0);
@@ -341,7 +341,7 @@ fn timeline(ui: &mut Ui, run: &mut ChainRun, width: f32) {
     ui.add_sized(vec2(note_width, TOUCH), note).on_hover_text("step shown / last step");
 }
 
-fn buttons(ui: &mut Ui, run: &mut ChainRun, width: f32) {
+fn buttons(ui: &mut Ui, run: &mut RunState, width: f32) {
     ui.add_enabled_ui(run.record.is_some(), |ui| {
         let sign = |ui: &mut Ui, text: &str, name: &str| {
             let button = Button::new(RichText::new(text).size(16.0));

@@ -12,7 +12,7 @@ use super::{
     lab,
     panels::Panels,
     pixels::number,
-    state::ChainRun,
+    state::RunState,
     status, transport,
     viewer::Viewer,
 };
@@ -100,7 +100,7 @@ fn fit_text(ui: &mut Ui, scale: f32) {
 }
 
 /// Width of the controls beside the chains, if the chains come out larger so than above them.
-fn width_beside(run: &ChainRun, size: Vec2, scale: f32) -> Option<f32> {
+fn width_beside(run: &RunState, size: Vec2, scale: f32) -> Option<f32> {
     let grid = Vec2::from(run.grid_size().map(|count| count as f32));
     // The names of several lanes stand above them.
     let header = if run.lanes.len() > 1 { 18.0 } else { 0.0 };
@@ -112,7 +112,7 @@ fn width_beside(run: &ChainRun, size: Vec2, scale: f32) -> Option<f32> {
     (beside >= above).then(|| fit(rest, least, least.max(0.36 * size.x)))
 }
 
-fn column(ui: &mut Ui, run: &mut ChainRun, scale: f32) {
+fn column(ui: &mut Ui, run: &mut RunState, scale: f32) {
     let width = ui.available_width();
     // Every point counts in the smallest frame.
     ui.spacing_mut().item_spacing.y = if scale < 1.1 { 1.0 } else { 4.0 };
@@ -127,7 +127,7 @@ fn column(ui: &mut Ui, run: &mut ChainRun, scale: f32) {
 }
 
 /// Draws the controls in rows; says whether the link was clicked.
-fn rows(ui: &mut Ui, run: &mut ChainRun, scale: f32) -> bool {
+fn rows(ui: &mut Ui, run: &mut RunState, scale: f32) -> bool {
     let is_followed = ui.horizontal(|ui| {
         ui.add_enabled_ui(run.record.is_some(), |ui| {
             let height = 40.0 * scale;
@@ -150,14 +150,14 @@ fn rows(ui: &mut Ui, run: &mut ChainRun, scale: f32) -> bool {
     is_followed.inner
 }
 
-fn restart(ui: &mut Ui, run: &mut ChainRun, size: Vec2) {
+fn restart(ui: &mut Ui, run: &mut RunState, size: Vec2) {
     if ui.add_sized(size, Button::new("⟲ Restart")).clicked() {
         run.restart();
     }
 }
 
 /// How far the chains are, and how low.
-fn numbers(ui: &mut Ui, run: &ChainRun, scale: f32) {
+fn numbers(ui: &mut Ui, run: &RunState, scale: f32) {
     ui.label(format!("step {}", run.shown_step()));
     if let Some((_, lanes)) = run.shown_numbers() {
         let means: Vec<String> = lanes.iter().map(|lane| number(mean_energy(lane))).collect();
@@ -197,7 +197,7 @@ const NOISE: Knob =
     Knob { name: "noise σ", key: |_| "noise_std", of: |sampler| &mut sampler.noise_std };
 
 impl Knob {
-    fn ui(&self, ui: &mut Ui, run: &mut ChainRun, width: f32) {
+    fn ui(&self, ui: &mut Ui, run: &mut RunState, width: f32) {
         let Some(first) = run.lanes.first() else { return };
         let mut sampler = first.sampler.clone();
         let field: &Field = SamplerConfig::field((self.key)(sampler.kind));

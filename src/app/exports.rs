@@ -4,7 +4,7 @@ use std::{fmt::Write, sync::Arc};
 
 use image::{GenericImage, RgbImage};
 
-use super::state::ChainRun;
+use super::state::RunState;
 use crate::{picture, worker::LaneNumbers};
 
 const MAX_FRAMES: usize = 60;
@@ -53,7 +53,7 @@ pub struct ExportJob {
 
 impl ExportJob {
     /// What there is to write now.
-    pub fn new(export: Export, run: &ChainRun) -> Option<Self> {
+    pub fn new(export: Export, run: &RunState) -> Option<Self> {
         let (record, model) = (run.record.as_ref()?, run.model.as_ref()?);
         let frame = |images: &[crate::worker::LaneImages]| Frame {
             lanes: images.iter().map(|lane| lane.x.clone()).collect(),

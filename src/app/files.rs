@@ -11,7 +11,7 @@ use egui::Context;
 use super::{
     disk::{self, DialogPurpose, FileEvent, FileEventSender, PICTURES},
     exports::ExportJob,
-    state::{ChainRun, Session},
+    state::{RunState, Session},
 };
 use crate::{files, worker::Command};
 
@@ -66,7 +66,7 @@ impl Files {
     pub(super) fn take_dropped(
         &mut self,
         ctx: &Context,
-        run: &mut ChainRun,
+        run: &mut RunState,
         session: &mut Session,
     ) {
         for file in ctx.input(|input| input.raw.dropped_files.clone()) {
@@ -91,7 +91,7 @@ impl Files {
         &mut self,
         ctx: &Context,
         purpose: DialogPurpose,
-        run: &mut ChainRun,
+        run: &mut RunState,
         session: &mut Session,
     ) {
         if let (Some(folder), true) = (&self.save_folder, purpose != DialogPurpose::Open) {
@@ -107,7 +107,7 @@ impl Files {
         ctx: &Context,
         purpose: DialogPurpose,
         path: PathBuf,
-        run: &mut ChainRun,
+        run: &mut RunState,
         session: &mut Session,
     ) {
         let export = match purpose {
@@ -124,7 +124,7 @@ impl Files {
     }
 
     /// Looks whether a dialog or an export is done.
-    pub(super) fn poll(&mut self, ctx: &Context, run: &mut ChainRun, session: &mut Session) {
+    pub(super) fn poll(&mut self, ctx: &Context, run: &mut RunState, session: &mut Session) {
         #[cfg(target_arch = "wasm32")]
         for (name, bytes) in std::mem::take(&mut session.downloads) {
             let written = disk::download(name.as_ref(), &bytes).map(|()| name.into());
@@ -183,7 +183,7 @@ impl Files {
     }
 
     /// Opens a checkpoint, or takes a picture as the start of all chains.
-    fn open(&self, ctx: &Context, path: &Path, run: &ChainRun, session: &mut Session) {
+    fn open(&self, ctx: &Context, path: &Path, run: &RunState, session: &mut Session) {
         match kind_of(path, run) {
             // The worker reads it, and finds it again when the session is restored.
             Ok(FileKind::Checkpoint) => run.open(path.display().to_string()),
@@ -205,7 +205,7 @@ impl Files {
         ctx: &Context,
         name: String,
         bytes: Vec<u8>,
-        run: &mut ChainRun,
+        run: &mut RunState,
         session: &mut Session,
     ) {
         match kind_of(name.as_ref(), run) {
@@ -221,7 +221,7 @@ impl Files {
         ctx: &Context,
         name: &Path,
         content: impl FnOnce() -> Result<Vec<u8>, String> + Send + 'static,
-        run: &ChainRun,
+        run: &RunState,
     ) {
         if let Some(model) = &run.model {
             disk::decode(name.to_path_buf(), content, model.shape, self.reply(ctx));
@@ -243,7 +243,7 @@ enum FileKind {
     Picture,
 }
 
-fn kind_of(path: &Path, run: &ChainRun) -> Result<FileKind, String> {
+fn kind_of(path: &Path, run: &RunState) -> Result<FileKind, String> {
     let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
     let is_planar = run.model.as_ref().is_none_or(|model| model.is_planar());
     let path = path.display();

@@ -4,7 +4,7 @@ use egui::{Color32, Mesh, Rect, Response, Shape, Slider, Ui};
 
 use super::{
     brush::{Brush, pixels_under},
-    state::{ChainRun, Selection},
+    state::{RunState, Selection},
 };
 use crate::{
     config::SamplerKind,
@@ -43,7 +43,7 @@ impl Default for Inpaint {
 
 impl Inpaint {
     /// Forgets the paint of another chain, and what a restart has let go.
-    pub(super) fn follow(&mut self, run: &ChainRun, selection: Selection, model: &ModelInfo) {
+    pub(super) fn follow(&mut self, run: &RunState, selection: Selection, model: &ModelInfo) {
         let area = model.shape[1] * model.shape[2];
         if self.of != Some(selection) || self.is_painted.len() != area {
             self.is_painted = vec![false; area];
@@ -91,7 +91,7 @@ impl Inpaint {
     pub(super) fn ui(
         &mut self,
         ui: &mut Ui,
-        run: &mut ChainRun,
+        run: &mut RunState,
         selection: Selection,
         model: &ModelInfo,
     ) {
@@ -142,7 +142,7 @@ impl Inpaint {
         }
     }
 
-    fn fill(&mut self, run: &mut ChainRun, selection: Selection, model: &ModelInfo) {
+    fn fill(&mut self, run: &mut RunState, selection: Selection, model: &ModelInfo) {
         let Some(mut image) = live_image(run, selection, model) else { return };
         let area = model.shape[1] * model.shape[2];
         let starts = run.start_images().and_then(|lanes| lanes.get(selection.lane));
@@ -167,7 +167,7 @@ impl Inpaint {
 }
 
 /// Why nothing can be filled in here.
-fn refusal(run: &ChainRun, selection: Selection, model: &ModelInfo) -> Option<&'static str> {
+fn refusal(run: &RunState, selection: Selection, model: &ModelInfo) -> Option<&'static str> {
     let lane = run.lanes.get(selection.lane);
     if model.is_planar() {
         Some("A point in the plane has no part to fill in.")
@@ -183,7 +183,7 @@ fn refusal(run: &ChainRun, selection: Selection, model: &ModelInfo) -> Option<&'
 
 /// The chain as it is at the last step.
 pub(super) fn live_image(
-    run: &ChainRun,
+    run: &RunState,
     selection: Selection,
     model: &ModelInfo,
 ) -> Option<Vec<f32>> {

@@ -8,7 +8,7 @@ use super::{
     files::Files,
     help::Help,
     lessons,
-    state::{ChainRun, Session},
+    state::{RunState, Session},
     viewer::Viewer,
 };
 use crate::config::Tab;
@@ -54,7 +54,7 @@ pub(super) fn tabs(ui: &mut Ui, chosen: &mut Tab) {
 /// The button that opens a file.
 pub(super) fn open_button(
     ui: &mut Ui,
-    run: &mut ChainRun,
+    run: &mut RunState,
     session: &mut Session,
     files: &mut Files,
 ) {
@@ -66,7 +66,7 @@ pub(super) fn open_button(
 }
 
 /// Which model is open, and the others to choose from.
-pub(super) fn model(ui: &mut Ui, run: &ChainRun, session: &Session) {
+pub(super) fn model(ui: &mut Ui, run: &RunState, session: &Session) {
     let current = run.model.as_ref().map(|model| model.name.clone()).unwrap_or_default();
     let short = |name: &str| match name.len() {
         0 => match &session.loading {

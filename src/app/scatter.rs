@@ -9,7 +9,7 @@ use super::{
     grid::Action,
     magnifier::{ChainDetails, name_of},
     pixels::{SMALL, number},
-    state::{ChainRun, Overlay, Selection},
+    state::{Overlay, RunState, Selection},
     theme,
 };
 use crate::{
@@ -54,7 +54,7 @@ pub(super) struct Scatter {
 
 impl Scatter {
     /// Takes the training points of the open model, thinned out evenly.
-    fn update(&mut self, run: &ChainRun, num_classes: usize) {
+    fn update(&mut self, run: &RunState, num_classes: usize) {
         let Some(references) = &run.references else {
             self.train = None;
             return;
@@ -79,7 +79,7 @@ impl Scatter {
 /// Draws one plot a lane; says which point was clicked.
 pub(super) fn ui(
     ui: &mut Ui,
-    run: &ChainRun,
+    run: &RunState,
     model: &ModelInfo,
     state: &mut Scatter,
 ) -> Option<Action> {
@@ -103,7 +103,7 @@ pub(super) fn ui(
 
 fn plot(
     ui: &mut Ui,
-    run: &ChainRun,
+    run: &RunState,
     model: &ModelInfo,
     state: &Scatter,
     lane: usize,
@@ -241,7 +241,7 @@ fn marker(at: Pos2, shape: MarkerShape, class: usize) -> Shape {
 }
 
 /// What the arrows mean.
-pub(super) fn caption(run: &ChainRun, state: &Scatter) -> String {
+pub(super) fn caption(run: &RunState, state: &Scatter) -> String {
     match run.overlay {
         Overlay::Gradient => {
             let scales: Vec<String> = state.scales.iter().map(|scale| number(*scale)).collect();
@@ -257,7 +257,7 @@ pub(super) fn caption(run: &ChainRun, state: &Scatter) -> String {
 }
 
 /// Chains of a lane far out of the box.
-pub(super) fn num_far(run: &ChainRun, lane: usize) -> usize {
+pub(super) fn num_far(run: &RunState, lane: usize) -> usize {
     let lane = run.shown_images().and_then(|(_, lanes)| lanes.get(lane));
     let is_far = |point: &&[f32]| {
         point.iter().all(|value| value.is_finite()) && point.iter().any(|value| value.abs() > FAR)
@@ -286,7 +286,7 @@ fn gradient_scale(images: &LaneImages) -> f32 {
 }
 
 fn arrows(
-    run: &ChainRun,
+    run: &RunState,
     images: &LaneImages,
     places: &[[f64; 2]],
     state: &Scatter,

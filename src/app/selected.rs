@@ -8,7 +8,7 @@ use super::{
     magnifier::{ChainDetails, bars, name_of, probabilities},
     nearest::NearestSearch,
     pixels::{Picture, SMALL, WHOLE, number, percent},
-    state::{ChainRun, Selection},
+    state::{RunState, Selection},
     theme,
 };
 use crate::worker::{LaneNumbers, ModelInfo};
@@ -30,7 +30,7 @@ pub struct SelectedView {
 }
 
 /// Draws the panel.
-pub fn ui(ui: &mut Ui, run: &mut ChainRun, state: &mut SelectedView) {
+pub fn ui(ui: &mut Ui, run: &mut RunState, state: &mut SelectedView) {
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         ui.add_space(4.0);
         let Some(model) = run.model.clone() else {
@@ -54,7 +54,7 @@ pub fn ui(ui: &mut Ui, run: &mut ChainRun, state: &mut SelectedView) {
 }
 
 /// Draws the panel low and wide: the numbers stand beside the images.
-pub fn small(ui: &mut Ui, run: &mut ChainRun, state: &mut SelectedView) {
+pub fn small(ui: &mut Ui, run: &mut RunState, state: &mut SelectedView) {
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         let Some(model) = run.model.clone() else { return };
         let shown = run.selected.and_then(|selection| ShownChain::new(run, &model, selection));
@@ -82,7 +82,7 @@ pub fn small(ui: &mut Ui, run: &mut ChainRun, state: &mut SelectedView) {
 }
 
 /// What the selected chain is called.
-pub fn title(run: &ChainRun) -> Option<String> {
+pub fn title(run: &RunState) -> Option<String> {
     let (model, selection) = (run.model.as_ref()?, run.selected?);
     let labels = &run.record.as_ref()?.request.labels;
     let class = name_of(&model.class_names, *labels.get(selection.chain)? as usize);
@@ -103,7 +103,7 @@ struct ShownChain {
 
 impl ShownChain {
     /// `None` where the selected chain is not there, as after a restart with fewer of them.
-    fn new(run: &ChainRun, model: &ModelInfo, selection: Selection) -> Option<Self> {
+    fn new(run: &RunState, model: &ModelInfo, selection: Selection) -> Option<Self> {
         let (step, lanes) = run.shown_images()?;
         let labels = &run.record.as_ref()?.request.labels;
         let label = *labels.get(selection.chain)?;
@@ -124,14 +124,14 @@ impl ShownChain {
 }
 
 /// What is measured of the lane of a chain that is there.
-fn numbers_of(run: &ChainRun, selection: Selection) -> Option<&LaneNumbers> {
+fn numbers_of(run: &RunState, selection: Selection) -> Option<&LaneNumbers> {
     let (_, lanes) = run.shown_numbers()?;
     lanes.get(selection.lane).filter(|lane| selection.chain < lane.energy.len())
 }
 
 fn chain(
     ui: &mut Ui,
-    run: &mut ChainRun,
+    run: &mut RunState,
     model: &ModelInfo,
     state: &mut SelectedView,
     shown: &ShownChain,
@@ -156,7 +156,7 @@ fn chain(
 }
 
 /// The rule of the chain's lane, where there are several.
-fn lane_name(ui: &mut Ui, run: &ChainRun, shown: &ShownChain) {
+fn lane_name(ui: &mut Ui, run: &RunState, shown: &ShownChain) {
     let lane = shown.selection.lane;
     if run.lanes.len() > 1 {
         let name = format!("lane {}: {}", lane + 1, run.lane_name(lane));
@@ -168,7 +168,7 @@ fn lane_name(ui: &mut Ui, run: &ChainRun, shown: &ShownChain) {
 /// What the chain looks like, or where it is.
 fn look(
     ui: &mut Ui,
-    run: &ChainRun,
+    run: &RunState,
     model: &ModelInfo,
     state: &mut SelectedView,
     shown: &ShownChain,
@@ -184,7 +184,7 @@ fn look(
 
 fn inpaint(
     ui: &mut Ui,
-    run: &mut ChainRun,
+    run: &mut RunState,
     model: &ModelInfo,
     state: &mut SelectedView,
     shown: &ShownChain,
@@ -198,7 +198,7 @@ fn inpaint(
 /// The chain now, large; beside it where it started, and the training image nearest to it.
 fn images(
     ui: &mut Ui,
-    run: &ChainRun,
+    run: &RunState,
     model: &ModelInfo,
     state: &mut SelectedView,
     shown: &ShownChain,
@@ -244,7 +244,7 @@ fn images(
 
 fn nearest(
     ui: &mut Ui,
-    run: &ChainRun,
+    run: &RunState,
     model: &ModelInfo,
     state: &mut SelectedView,
     shown: &ShownChain,
@@ -269,7 +269,7 @@ fn cross_out(ui: &Ui, rect: Rect) {
     ui.painter().line_segment([rect.right_top(), rect.left_bottom()], stroke);
 }
 
-fn numbers(ui: &mut Ui, run: &ChainRun, model: &ModelInfo, shown: &ShownChain) {
+fn numbers(ui: &mut Ui, run: &RunState, model: &ModelInfo, shown: &ShownChain) {
     let Some(numbers) = numbers_of(run, shown.selection) else { return };
     let chain = shown.selection.chain;
     let value = |values: &[f32]| values.get(chain).copied().unwrap_or(f32::NAN);

@@ -7,7 +7,7 @@ use web_time::Instant;
 
 use super::{
     record::HISTORY_MIB,
-    state::{ChainRun, Session},
+    state::{RunState, Session},
     theme,
 };
 use crate::worker::Event;
@@ -63,7 +63,7 @@ impl Status {
     }
 
     /// Draws the line.
-    pub fn ui(&mut self, ui: &mut Ui, run: &ChainRun, session: &Session) {
+    pub fn ui(&mut self, ui: &mut Ui, run: &RunState, session: &Session) {
         let now = Instant::now();
         self.frames.push_back(now);
         let frames_per_sec = rate(&mut self.frames, now);

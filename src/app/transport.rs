@@ -2,11 +2,11 @@
 
 use egui::{Button, DragValue, RichText, Slider, Ui, Vec2};
 
-use super::{record::HISTORY_MIB, state::ChainRun};
+use super::{record::HISTORY_MIB, state::RunState};
 use crate::config::{Field, MAX_SEED, ViewConfig};
 
 /// Draws the transport.
-pub fn ui(ui: &mut Ui, run: &mut ChainRun) {
+pub fn ui(ui: &mut Ui, run: &mut RunState) {
     ui.add_space(3.0);
     ui.add_enabled_ui(run.record.is_some(), |ui| {
         ui.horizontal_wrapped(|ui| {
@@ -31,7 +31,7 @@ pub fn play(ui: &mut Ui, is_playing: bool) -> bool {
 }
 
 /// A button of this size that runs and stops the chains.
-pub(super) fn large_play(ui: &mut Ui, run: &mut ChainRun, size: Vec2, text_size: f32) {
+pub(super) fn large_play(ui: &mut Ui, run: &mut RunState, size: Vec2, text_size: f32) {
     let is_playing = run.is_playing();
     let text = if is_playing { "⏸ Pause" } else { "▶ Play" };
     let button = Button::new(RichText::new(text).strong().size(text_size));
@@ -55,7 +55,7 @@ pub fn speed(ui: &mut Ui, limit: &mut f64, field: &Field) -> bool {
     ui.add(value).labelled_by(label.id).on_hover_text(field.help.trim()).changed()
 }
 
-fn buttons(ui: &mut Ui, run: &mut ChainRun) {
+fn buttons(ui: &mut Ui, run: &mut RunState) {
     let back = ui.button("⏮ Step back").on_hover_text("Show the step before (left arrow).");
     if back.clicked() {
         run.step_back();
@@ -78,12 +78,12 @@ fn buttons(ui: &mut Ui, run: &mut ChainRun) {
 }
 
 /// How long, how fast, and with which noise.
-pub fn settings(ui: &mut Ui, run: &mut ChainRun) {
+pub fn settings(ui: &mut Ui, run: &mut RunState) {
     run_to(ui, run);
     seed(ui, run);
 }
 
-fn run_to(ui: &mut Ui, run: &mut ChainRun) {
+fn run_to(ui: &mut Ui, run: &mut RunState) {
     let mut num_steps = run.settings.num_steps;
     let field = ViewConfig::field("num_steps");
     let (low, high) = field.range.unwrap_or((1.0, 1e6));
@@ -99,7 +99,7 @@ fn run_to(ui: &mut Ui, run: &mut ChainRun) {
     }
 }
 
-fn seed(ui: &mut Ui, run: &mut ChainRun) {
+fn seed(ui: &mut Ui, run: &mut RunState) {
     let mut seed = run.settings.seed;
     let label = ui.label("seed");
     let response =
@@ -111,7 +111,7 @@ fn seed(ui: &mut Ui, run: &mut ChainRun) {
 }
 
 /// The time line: everything recorded, up to the width that sliders have.
-pub fn timeline(ui: &mut Ui, run: &mut ChainRun) {
+pub fn timeline(ui: &mut Ui, run: &mut RunState) {
     let last = run.last_step();
     let mut shown = run.shown_step();
     let slider = Slider::new(&mut shown, 0..=last.max(1)).show_value(false);
@@ -127,7 +127,7 @@ pub fn timeline(ui: &mut Ui, run: &mut ChainRun) {
     }
 }
 
-fn scrubber(ui: &mut Ui, run: &mut ChainRun) {
+fn scrubber(ui: &mut Ui, run: &mut RunState) {
     let (last, shown) = (run.last_step(), run.shown_step());
     ui.horizontal(|ui| {
         let stride = run.record.as_ref().map_or(1, |record| record.images.stride());

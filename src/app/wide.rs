@@ -4,7 +4,7 @@ use egui::{CentralPanel, Panel, Ui};
 
 use super::{
     chains_panel, controls, fit::fit, lab, lessons, menu, panels::Panels, plots, selected,
-    state::ChainRun, training, transport, viewer::Viewer,
+    state::RunState, training, transport, viewer::Viewer,
 };
 use crate::config::Tab;
 
@@ -36,7 +36,7 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels) {
 }
 
 /// Draws the open model's chains, or their plots.
-fn show_run(ui: &mut Ui, run: &mut ChainRun, tab: &mut Tab, panels: &mut Panels) {
+fn show_run(ui: &mut Ui, run: &mut RunState, tab: &mut Tab, panels: &mut Panels) {
     Panel::bottom("transport").show(ui, |ui| transport::ui(ui, run));
     let is_wide = ui.available_width() > 1000.0;
     // Sizes are fixed: a panel that follows its contents jumps when a number gets a digit more.

@@ -4,7 +4,7 @@ mod target;
 
 use egui::{ComboBox, RichText, Slider, SliderClamping, Ui};
 
-use super::{compare::COMPARISONS, fit::fit, state::ChainRun, theme};
+use super::{compare::COMPARISONS, fit::fit, state::RunState, theme};
 use crate::{
     config::{Field, LaneConfig, MAX_LANES, Norm, SamplerKind, StepSchedule, Tab, ViewStart},
     worker::ModelInfo,
@@ -12,7 +12,7 @@ use crate::{
 pub use target::RuleTarget;
 
 /// Draws the controls.
-pub fn ui(ui: &mut Ui, run: &mut ChainRun, tab: &mut Tab) {
+pub fn ui(ui: &mut Ui, run: &mut RunState, tab: &mut Tab) {
     let Some(model) = run.model.clone() else {
         ui.add_space(8.0);
         ui.weak("The controls come with the model.");
@@ -27,7 +27,7 @@ pub fn ui(ui: &mut Ui, run: &mut ChainRun, tab: &mut Tab) {
 }
 
 /// The rules of all lanes, and how many of them there are.
-pub fn lanes(ui: &mut Ui, run: &mut ChainRun, model: &ModelInfo) {
+pub fn lanes(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
     let num_lanes = run.lanes.len();
     for index in 0..num_lanes {
         let mut lane = run.lanes[index].clone();
@@ -79,7 +79,7 @@ pub fn lanes(ui: &mut Ui, run: &mut ChainRun, model: &ModelInfo) {
 }
 
 /// Comparisons that open with one click.
-pub fn compare(ui: &mut Ui, run: &mut ChainRun, tab: &mut Tab, model: &ModelInfo, is_open: bool) {
+pub fn compare(ui: &mut Ui, run: &mut RunState, tab: &mut Tab, model: &ModelInfo, is_open: bool) {
     egui::CollapsingHeader::new("Compare").default_open(is_open).show(ui, |ui| {
         for comparison in COMPARISONS {
             let button = egui::Button::new(comparison.name).wrap();

@@ -14,7 +14,7 @@ use super::{
     magnifier::{ChainDetails, elided, name_of},
     pixels::SMALL,
     size_class,
-    state::{ChainRun, Selection},
+    state::{RunState, Selection},
     theme,
 };
 use crate::worker::{LaneNumbers, ModelInfo};
@@ -40,7 +40,7 @@ pub(super) enum Action {
 /// Draws the grids; says what was clicked.
 pub(super) fn ui(
     ui: &mut Ui,
-    run: &ChainRun,
+    run: &RunState,
     model: &ModelInfo,
     atlases: &[Atlas],
 ) -> Option<Action> {
@@ -178,7 +178,7 @@ fn outline(ui: &Ui, frame: Rect, is_selected: bool, shapes: &mut Vec<Shape>) {
 
 /// One grid.
 struct LaneGrid<'a> {
-    run: &'a ChainRun,
+    run: &'a RunState,
     model: &'a ModelInfo,
     labels: &'a [u32],
     numbers: Option<&'a LaneNumbers>,

@@ -19,7 +19,7 @@ use self::{
 use super::{
     fit::fit,
     size_class,
-    state::{ChainRun, Lab},
+    state::{Lab, RunState},
     theme, transport, words,
 };
 
@@ -37,7 +37,7 @@ pub(super) struct LabView {
 }
 
 /// Draws the tab.
-pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, run: &mut ChainRun, state: &mut LabView) {
+pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, state: &mut LabView) {
     let is_small = size_class::is_small(ui.ctx());
     if is_small {
         return small(ui, lab, run, state);
@@ -76,7 +76,7 @@ pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, run: &mut ChainRun, state: &mut Lab
 pub(super) fn embedded(
     ui: &mut Ui,
     lab: &mut Lab,
-    run: &mut ChainRun,
+    run: &mut RunState,
     state: &mut LabView,
     link: impl FnOnce(&mut Ui),
 ) {
@@ -94,7 +94,7 @@ pub(super) fn embedded(
 }
 
 /// Everything below each other, for a thumb to scroll through.
-fn small(ui: &mut Ui, lab: &mut Lab, run: &mut ChainRun, state: &mut LabView) {
+fn small(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, state: &mut LabView) {
     Panel::bottom("lab transport").show(ui, |ui| match lab.is_plane() {
         true => controls::transport(ui, lab),
         false => transport::ui(ui, run),

@@ -7,7 +7,7 @@ use crate::{
     app::{
         magnifier::name_of,
         pixels::{WHOLE, number},
-        state::{ChainRun, Lab, Selection},
+        state::{Lab, RunState, Selection},
         theme,
     },
     worker::lab::LabCommand,
@@ -36,12 +36,12 @@ pub(super) struct SliceView {
 }
 
 /// The chain whose path is shown.
-fn subject(run: &ChainRun) -> Selection {
+fn subject(run: &RunState) -> Selection {
     run.selected.unwrap_or(Selection { lane: 0, chain: 0 })
 }
 
 /// Draws the slice; asks for it anew when the path has grown.
-pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, run: &mut ChainRun, view: &mut SliceView) {
+pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, view: &mut SliceView) {
     let shown = subject(run);
     let last = run.last_step();
     let of = Some((shown, run.num_beginnings));

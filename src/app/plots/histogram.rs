@@ -7,7 +7,7 @@ use super::{ranges::EXPLODED, series::quantile};
 use crate::{
     app::{
         chart::{chart, lane_color, line, line_style, line_width, note},
-        state::ChainRun,
+        state::RunState,
     },
     worker::LaneNumbers,
 };
@@ -100,7 +100,7 @@ impl Histogram {
     pub fn ui(
         &mut self,
         ui: &mut Ui,
-        run: &ChainRun,
+        run: &RunState,
         names: &[String],
         height: f32,
         revision: u64,

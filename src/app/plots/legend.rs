@@ -4,11 +4,11 @@ use egui::Ui;
 
 use crate::app::{
     chart::{lane_color, legend_entry, line_style},
-    state::ChainRun,
+    state::RunState,
 };
 
 /// What the selected chain is called: its class and its place in the row.
-pub(super) fn selected_name(run: &ChainRun) -> Option<String> {
+pub(super) fn selected_name(run: &RunState) -> Option<String> {
     let (record, selected) = (run.record.as_ref()?, run.selected?);
     let labels = &record.request.labels;
     let label = *labels.get(selected.chain)?;

@@ -23,7 +23,7 @@ use self::{
 use super::{
     chart::{lane_color, legend_entry, legend_row, line_style},
     size_class,
-    state::ChainRun,
+    state::RunState,
 };
 
 pub use view::PlotsView;
@@ -51,7 +51,7 @@ fn choose_axis(ui: &mut Ui, title: &str, axis: &mut XAxis, id: (&str, bool)) {
     );
 }
 
-fn look_at(run: &mut ChainRun, step: Option<u64>) {
+fn look_at(run: &mut RunState, step: Option<u64>) {
     if let Some(step) = step {
         run.pause();
         run.look_at(step);
@@ -71,7 +71,7 @@ enum EnergyPlace {
 
 fn energy_header(
     ui: &mut Ui,
-    run: &ChainRun,
+    run: &RunState,
     state: &mut PlotsView,
     names: &[String],
     place: EnergyPlace,
@@ -118,7 +118,7 @@ fn energy_header(
 }
 
 /// The strip under the chains: energies of every chain.
-pub fn energies(ui: &mut Ui, run: &mut ChainRun, state: &mut PlotsView) {
+pub fn energies(ui: &mut Ui, run: &mut RunState, state: &mut PlotsView) {
     state.update(ui.ctx(), run);
     if state.series.columns().is_empty() {
         ui.weak("The energies of the chains come with the first step.");
@@ -146,7 +146,7 @@ pub fn energies(ui: &mut Ui, run: &mut ChainRun, state: &mut PlotsView) {
 }
 
 /// All plots.
-pub fn ui(ui: &mut Ui, run: &mut ChainRun, state: &mut PlotsView) {
+pub fn ui(ui: &mut Ui, run: &mut RunState, state: &mut PlotsView) {
     let now = ui.input(|input| input.time);
     state.update(ui.ctx(), run);
     if state.series.columns().is_empty() {

@@ -11,7 +11,7 @@ use crate::app::{
     chart::{
         COLORS, chart, legend_entry, legend_row, line, line_style, line_width, note, steps_sense,
     },
-    state::ChainRun,
+    state::RunState,
 };
 
 /// Most classes that are drawn.
@@ -23,7 +23,7 @@ struct Seen {
     rows: Vec<Vec<f32>>,
 }
 
-fn seen(run: &ChainRun, series: &Series) -> Option<Seen> {
+fn seen(run: &RunState, series: &Series) -> Option<Seen> {
     let (record, selected) = (run.record.as_ref()?, run.selected?);
     let mut seen = Seen { steps: Vec::new(), rows: Vec::new() };
     for column in series.columns() {
@@ -56,7 +56,7 @@ fn likeliest(rows: &[Vec<f32>], most: usize) -> Vec<usize> {
 }
 
 /// Draws the plot. Returns the step that was clicked.
-pub fn ui(ui: &mut Ui, run: &ChainRun, series: &Series, axis: XAxis, height: f32) -> Option<u64> {
+pub fn ui(ui: &mut Ui, run: &RunState, series: &Series, axis: XAxis, height: f32) -> Option<u64> {
     let (Some(selected), Some(model)) = (run.selected, &run.model) else {
         ui.weak("Select a chain: click one in the Chains tab.");
         return None;

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     app::{
         chart::{chart, lane_color, legend_entry, legend_row, line, line_style, line_width, note},
-        state::ChainRun,
+        state::RunState,
     },
     config::{LaneConfig, SamplerKind},
 };
@@ -81,7 +81,7 @@ impl SmallPlot {
 /// Draws a small plot. Returns the step that was clicked.
 pub(super) fn show(
     ui: &mut Ui,
-    run: &ChainRun,
+    run: &RunState,
     state: &mut PlotsView,
     names: &[String],
     plot: SmallPlot,

@@ -11,7 +11,7 @@ use super::{
     series::{Metric, Series, XAxis},
 };
 use crate::{
-    app::{chart::NOTE_SIZE, state::ChainRun, theme},
+    app::{chart::NOTE_SIZE, state::RunState, theme},
     config::LaneConfig,
 };
 
@@ -39,7 +39,7 @@ pub struct PlotsView {
 }
 
 impl PlotsView {
-    pub(super) fn update(&mut self, ctx: &egui::Context, run: &ChainRun) {
+    pub(super) fn update(&mut self, ctx: &egui::Context, run: &RunState) {
         let now = ctx.input(|input| input.time);
         if run.is_running && (now - self.updated_at).abs() < INTERVAL_SECS {
             // Steps that came in between must not wait for the next one.
@@ -52,7 +52,7 @@ impl PlotsView {
         }
     }
 
-    pub(super) fn names(&self, run: &ChainRun) -> Vec<String> {
+    pub(super) fn names(&self, run: &RunState) -> Vec<String> {
         let num_lanes = self.series.num_lanes();
         let name = |lane: usize| match num_lanes {
             1 => run.lane_name(lane),
@@ -62,7 +62,7 @@ impl PlotsView {
     }
 
     /// The selected chain's line of a metric.
-    fn selected(&self, run: &ChainRun, metric: Metric) -> Option<ChainLine> {
+    fn selected(&self, run: &RunState, metric: Metric) -> Option<ChainLine> {
         let (record, selected) = (run.record.as_ref()?, run.selected?);
         let value = |step: u64| {
             let (at, lanes) = record.numbers.at(step)?;
@@ -79,7 +79,7 @@ impl PlotsView {
     pub(super) fn line_plot(
         &self,
         ui: &mut Ui,
-        run: &ChainRun,
+        run: &RunState,
         what: MetricPlot,
         names: &[String],
     ) -> Option<u64> {

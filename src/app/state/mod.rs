@@ -17,7 +17,7 @@ pub(in crate::app) use self::{
 pub use self::{
     lab::{Lab, LabRecord},
     lesson::OpenLesson,
-    run::{ChainRun, Classified, Overlay, Selection},
+    run::{Classified, Overlay, RunState, Selection},
     session::Session,
     training::Training,
 };

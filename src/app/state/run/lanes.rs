@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::ChainRun;
+use super::run_state::RunState;
 use crate::{
     config::{LaneConfig, MAX_LANES, ViewStart},
     worker::Command,
 };
 
-impl ChainRun {
+impl RunState {
     /// The rules with M of the run, which their schedules are laid out for.
     pub(super) fn lanes_to_run(&self) -> Vec<LaneConfig> {
         let mut lanes = self.lanes.clone();

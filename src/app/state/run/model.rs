@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ChainRun, RunSettings};
+use super::run_state::{RunSettings, RunState};
 use crate::{
     app::words,
     config::{LaneConfig, ViewConfig, ViewStart},
@@ -14,7 +14,7 @@ const MAX_DEFAULT_CLASSES: usize = 10;
 /// Characters of a class's name, at most.
 const MAX_NAME: usize = 32;
 
-impl ChainRun {
+impl RunState {
     /// Loads another model.
     pub fn open(&self, name: impl Into<String>) {
         self.ask(Command::Open(name.into()));

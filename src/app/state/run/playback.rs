@@ -1,12 +1,12 @@
 //! Running, stopping, and looking at what was.
 
-use super::{ChainRun, next_seed};
+use super::run_state::{RunState, next_seed};
 use crate::worker::{Command, RunRequest};
 
 /// Recorded steps shown per second when the past is played.
 const REPLAY_STEPS_PER_SEC: f64 = 30.0;
 
-impl ChainRun {
+impl RunState {
     pub(super) fn run_until(&mut self, until: u64) {
         self.is_running = true;
         let max_steps_per_sec = self.settings.max_steps_per_sec;

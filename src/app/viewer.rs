@@ -1,19 +1,19 @@
 //! The whole state of the window: its parts, and what concerns several of them. Nothing here draws.
 
-mod events;
-
 use std::sync::mpsc::{Receiver, channel};
 
-use super::state::{ChainRun, Lab, OpenLesson, Requests, Session, Training};
+use super::state::{
+    Classified, Lab, OpenLesson, Requests, RunState, Session, TRAINING_AFTER_FAILURE, Training,
+};
 use crate::{
     config::{LabView, Tab, ViewConfig, ViewState},
-    worker::Command,
+    worker::{Command, Event, TrainingNews, lab::LabNews},
 };
 
 /// Everything that the window shows.
 pub struct Viewer {
     /// The open model and its chains.
-    pub run: ChainRun,
+    pub run: RunState,
     /// The lab.
     pub lab: Lab,
     /// Training.
@@ -32,7 +32,7 @@ impl Viewer {
         let (sender, receiver) = channel();
         let requests = Requests::new(sender);
         let mut viewer = Self {
-            run: ChainRun::new(&view, requests.clone()),
+            run: RunState::new(&view, requests.clone()),
             training: Training::new(requests.clone()),
             lesson: OpenLesson::new(&view, requests.clone()),
             session: Session::new(&view.view),
@@ -68,6 +68,65 @@ impl Viewer {
     /// What was asked since the last call.
     pub fn take_commands(&mut self) -> Vec<Command> {
         self.requests.try_iter().collect()
+    }
+
+    /// Takes in what the worker reports.
+    pub fn take(&mut self, event: Event) {
+        match event {
+            Event::Device { description, is_cpu, bundled } => {
+                self.session.failure = None;
+                self.session.bundled = bundled;
+                self.session.device = Some((description, is_cpu));
+            }
+            Event::Loading { name, num_bytes } => self.session.loading = Some((name, num_bytes)),
+            Event::Opened(model) => {
+                self.session.loading = None;
+                let [left_out, changed] = self.run.opened(*model);
+                left_out.into_iter().for_each(|text| self.session.complain(text));
+                changed.into_iter().for_each(|text| self.session.notify(text));
+            }
+            Event::Started(request) => self.run.started(request, self.training.is_running),
+            Event::Step(step) => self.run.stepped(*step),
+            Event::Paused(run_number) => self.run.paused(run_number),
+            Event::Lanes(lanes) => self.run.lanes = lanes,
+            Event::References(references) => {
+                self.session.loading = None;
+                self.run.references = Some(references);
+            }
+            Event::Classified { image, energy, probabilities } => {
+                self.run.classified = Some(Classified { image, energy, probabilities });
+            }
+            Event::Training(news) => self.training.take(*news),
+            Event::Lab(news) => {
+                if let LabNews::Refused(reason) = &*news {
+                    self.session.complain(reason);
+                }
+                self.lab.take(*news);
+            }
+            Event::Lesson { number, text } => {
+                let problem = self.lesson.take(number, &text);
+                problem.into_iter().for_each(|text| self.session.complain(text));
+            }
+            Event::File { name, bytes } => self.session.downloads.push((name, bytes)),
+            Event::Saved(path) => self.session.notify(format!("Saved {}.", path.display())),
+            Event::Refused(reason) => {
+                self.session.complain(reason);
+                self.session.loading = None;
+                self.run.refused(self.session.bundled.first());
+            }
+            Event::Failed(reason) => self.failed(&reason),
+        }
+    }
+
+    /// The worker failed, and with it all that it did.
+    fn failed(&mut self, reason: &str) {
+        self.run.is_running = false;
+        // Nobody is there to be asked to stop.
+        self.lab.record.rest();
+        if self.training.is_running {
+            self.training.take(TrainingNews::Failed(format!("{reason}; {TRAINING_AFTER_FAILURE}")));
+        }
+        self.session.fail(reason);
     }
 
     /// Whether the chains on show are the lab's, and not the open model's.
