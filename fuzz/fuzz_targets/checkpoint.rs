@@ -1,7 +1,6 @@
 #![no_main]
 
-#[path = "../../tests/mutations/targets/mod.rs"]
-mod targets;
+use jempp_fuzz::targets;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     targets::checkpoint(bytes);

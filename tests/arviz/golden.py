@@ -1,4 +1,4 @@
-"""Writes what ArviZ says about some chains to golden.json, for `tests/diagnostics.rs`.
+"""Writes what ArviZ says about some chains to golden.json, for `tests/pure/diagnostics.rs`.
 
     python3 tests/arviz/golden.py
 

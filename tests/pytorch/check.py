@@ -1,9 +1,9 @@
 """Compares jempp with PyTorch, both ways, on random networks under the official code's names.
 
     python3 tests/pytorch/check.py            # builds, imports, exports and compares
-    python3 tests/pytorch/check.py --golden   # writes the small committed cases of tests/interop anew
+    python3 tests/pytorch/check.py --golden   # writes the small committed cases of tests/program/interop anew
 
-Needs torch and safetensors. PyTorch to jempp: `tests/interop` imports every `<case>.pt` of a folder
+Needs torch and safetensors. PyTorch to jempp: `tests/program/interop` imports every `<case>.pt` of a folder
 and compares logits and input gradients with those in `<case>.safetensors`; it leaves what it exports
 there. jempp to PyTorch: those exports, and what the program's own `import` and `export` make of a case,
 are loaded here with strict=True and compared.
@@ -186,7 +186,7 @@ def main():
         folder = Path(temporary)
         for name, case in CASES.items():
             write_case(folder, name, case)
-        test = ["test", "--release", "--quiet", "--test", "interop", "a_folder_from_pytorch"]
+        test = ["test", "--release", "--quiet", "--test", "program", "a_folder_from_pytorch"]
         cargo(*test, JEMPP_PYTORCH_DIR=temporary)
         for name, case in CASES.items():
             check_wrn(folder, name, case, folder / f"{name}.export.safetensors")

@@ -1,4 +1,4 @@
-"""Makes golden.json: what scikit-learn and SciPy say of numbers that tests/eval_metrics.rs makes again.
+"""Makes golden.json: what scikit-learn and SciPy say of numbers that tests/pure/eval_metrics.rs makes again.
 
     pip install scikit-learn scipy numpy
     python3 tests/sklearn/golden.py

@@ -1,0 +1,12 @@
+//! What computes on a device: kernels against their twins, layers, samplers, training.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
+
+mod class_centers;
+#[path = "../common/mod.rs"]
+mod common;
+mod layer_kernels;
+mod layers;
+mod norms;
+mod sampler;
+mod training;
+mod twins;

@@ -1,0 +1,566 @@
+//! Training: what a step does, that it learns, resumes and survives divergence.
+
+use std::{cell::Cell, collections::HashMap, path::Path};
+
+use crate::common::{gpu, tiny_config, tiny_dataset};
+use jempp::{
+    checkpoint::Checkpoint,
+    config::RunConfig,
+    data::{self, Batches},
+    device::{self, ComputeDevice},
+    divergence::Divergence,
+    model::{Network, WeightsError, weights_of, with_weights},
+    trainer::Trainer,
+    worker::{self, JobError, TrainingEvent},
+};
+use pollster::block_on;
+
+fn cpu() -> ComputeDevice {
+    ComputeDevice::cpu("CPU")
+}
+
+fn with(config: &RunConfig, assignments: &[&str]) -> RunConfig {
+    assignments.iter().fold(config.clone(), |config, set| config.with_assignment(set).unwrap())
+}
+
+#[test]
+fn the_first_losses_are_pinned() {
+    let config = RunConfig::preset("fashion-quick").unwrap();
+    let config = with(
+        &config,
+        &[
+            "seed=1",
+            "data.batch_size=16",
+            "sampler.num_steps=3",
+            "replay_buffer.replay_buffer_size=64",
+            "class_centers.max_components=4",
+            "optimizer.learning_rate=1e-3",
+            "optimizer.warmup_steps=0",
+        ],
+    );
+    let train = data::load(&config.data, 1).unwrap().train;
+    let mut trainer = Trainer::new(config, train, &device::cpu()).unwrap();
+    let losses: Vec<f64> = (0..4).map(|_| block_on(trainer.step()).unwrap().loss).collect();
+    // Written down from a run of this very test; a change of the data order, the initial weights, the
+    // chains or the loss shows here first.
+    let pinned = PINNED_LOSSES;
+    for (found, expected) in losses.iter().zip(pinned) {
+        assert!((found - expected).abs() < 2e-3, "{losses:?} instead of {pinned:?}");
+    }
+}
+
+const PINNED_LOSSES: [f64; 4] = [2.41105, 2.67806, 2.63590, 2.09370];
+
+#[test]
+fn a_few_images_are_learnt_by_heart_by_every_sampler_and_optimiser() {
+    for changes in [
+        &["sampler.kind=pyld"][..],
+        &["sampler.kind=pyld", "model.split=2"],
+        &["sampler.kind=proximal-sgld", "sampler.noise_std=0.01"],
+        &[
+            "sampler.kind=sgld",
+            "sampler.step_size=0.05",
+            "sampler.noise_std=0.01",
+            "sampler.start=uniform",
+        ],
+        &["optimizer.kind=sgd", "optimizer.learning_rate=0.05", "objective.energy_l2_weight=0.01"],
+        &["model.arch=wrn-10-1", "model.norm=batch", "objective.p_x_y_weight=0.1"],
+        &[
+            "optimizer.sam_radius=0.05",
+            "optimizer.schedule=cosine",
+            "optimizer.ema_decay=0.8",
+            "data.crop_padding=1",
+            "data.augment_energy=false",
+            "objective.gap_loss=softplus",
+            "training.epochs=15",
+        ],
+    ] {
+        let mut trainer =
+            Trainer::new(with(&tiny_config(), changes), tiny_dataset(32), &device::cpu()).unwrap();
+        let step =
+            |_| block_on(trainer.step()).unwrap_or_else(|error| panic!("{changes:?}: {error}"));
+        let reports: Vec<_> = (0..60).map(step).collect();
+        let mean = |part: &[jempp::trainer::StepReport]| {
+            part.iter().map(|report| report.terms[2]).sum::<f64>() / part.len() as f64
+        };
+        let (first, last) = (mean(&reports[..5]), mean(&reports[55..]));
+        assert!(last < 0.25 && last < 0.5 * first, "{changes:?}: {first} to {last}");
+        let network = trainer.evaluated_network();
+        let accuracy = block_on(jempp::eval::accuracy(network, &tiny_dataset(64), &device::cpu()));
+        assert!(accuracy.accuracy > 0.95, "{changes:?}: {accuracy:?}");
+    }
+}
+
+#[test]
+fn chains_are_written_back_only_to_their_slots() {
+    let trainer = Trainer::new(tiny_config(), tiny_dataset(32), &device::cpu()).unwrap();
+    let chains = |trainer: &Trainer| crate::common::values(trainer.buffer().chains());
+    let before = chains(&trainer);
+    let mut trainer = trainer;
+    block_on(trainer.step()).unwrap();
+    let after = chains(&trainer);
+    let changed =
+        before.chunks(64).zip(after.chunks(64)).filter(|(before, after)| before != after).count();
+    assert!((1..=8).contains(&changed), "{changed} of 32 chains changed in a batch of 8");
+}
+
+#[test]
+fn a_diverged_step_changes_nothing() {
+    // Batch norm has running statistics, which a forward pass changes.
+    for changes in [&[][..], &["model.arch=wrn-10-1", "model.norm=batch"]] {
+        let config = with(&tiny_config(), changes);
+        let config = with(&config, &["divergence.max_abs_energy=0.001"]);
+        let trainer = Trainer::new(config, tiny_dataset(32), &device::cpu()).unwrap();
+        check_that_a_diverged_step_changes_nothing(trainer);
+    }
+}
+
+fn check_that_a_diverged_step_changes_nothing(mut trainer: Trainer) {
+    let state = |trainer: &Trainer| {
+        (
+            block_on(weights_of(trainer.network())),
+            crate::common::values(trainer.buffer().chains()),
+            trainer.counters().clone(),
+        )
+    };
+    let before = state(&trainer);
+    let error = block_on(trainer.step()).unwrap_err();
+    assert!(matches!(error, Divergence::PastBound { what: "energy_data", .. }), "{error}");
+    assert!(error.to_string().contains("is past its bound 1.000e-3"), "{error}");
+    assert_eq!(state(&trainer), before);
+}
+
+/// SGLD has no clamp: with a huge step its chains leave every bound.
+const EXPLODING: [&str; 4] = [
+    "sampler.kind=sgld",
+    "sampler.step_size=1e5",
+    "sampler.num_steps=10",
+    "optimizer.learning_rate=0.05",
+];
+
+fn run(
+    config: RunConfig,
+    out: &Path,
+    stop_after: usize,
+) -> (Result<bool, JobError>, Vec<TrainingEvent>) {
+    // The job loads its data by name, so a 2-D density stands in for a tiny data set.
+    let (steps, mut events) = (Cell::new(0), Vec::new());
+    let stop = || steps.get() == stop_after && stop_after > 0;
+    let result = worker::train(config, out, &cpu(), &stop, &mut |event| {
+        steps.set(steps.get() + usize::from(matches!(event, TrainingEvent::Step(_))));
+        events.push(event);
+    });
+    (result, events)
+}
+
+fn moons() -> RunConfig {
+    let config = RunConfig::preset("toy-two-moons").unwrap();
+    with(
+        &config,
+        &[
+            "data.num_points=600",
+            "data.batch_size=64",
+            "training.epochs=2",
+            "replay_buffer.replay_buffer_size=256",
+            "training.eval_every_epochs=1",
+        ],
+    )
+}
+
+#[test]
+fn divergence_gives_up_cleanly_with_everything_saved() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let (result, events) = run(with(&moons(), &EXPLODING), &out, 0);
+    let error = result.unwrap_err();
+    assert!(matches!(error, JobError::Diverged { num_recoveries: 5, .. }), "{error}");
+    assert!(error.to_string().contains("the last good state is saved in"), "{error}");
+    let recoveries = events.iter().filter(|e| matches!(e, TrainingEvent::Recovered { .. })).count();
+    assert_eq!(recoveries, 5);
+    let saved = Checkpoint::load(&out.join("checkpoint.safetensors")).unwrap();
+    assert!(saved.weights.values().flat_map(|t| &t.values).all(|value| value.is_finite()));
+    assert!(saved.replay_buffer.values.iter().all(|value| value.is_finite()));
+    assert_eq!(saved.counters.num_recoveries, 5);
+    let metrics = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+    assert!(metrics.contains("diverged_at_step"));
+}
+
+#[test]
+fn the_last_good_state_is_one_that_a_step_has_checked() {
+    // Plain gradient descent with a huge learning rate: every update leads past the bound, and with a
+    // snapshot at every step the broken weights are what a careless snapshot would hold.
+    let explodes = [
+        "optimizer.kind=sgd",
+        "optimizer.learning_rate=10.0",
+        "optimizer.momentum=0.0",
+        "optimizer.warmup_steps=0",
+        "divergence.learning_rate_cut=1.0",
+        "divergence.max_recoveries=2",
+        "divergence.snapshot_every_steps=1",
+        "divergence.max_abs_energy=20.0",
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let (result, _) = run(with(&moons(), &explodes), &out, 0);
+    assert!(matches!(result, Err(JobError::Diverged { .. })), "{result:?}");
+    let saved = Checkpoint::load(&out.join("checkpoint.safetensors")).unwrap();
+    assert!(saved.is_finite());
+    let test = data::load(&saved.config.data, 0).unwrap().test;
+    let network = Network::new(&saved.config.model, [2, 1, 1], 2, 0, &device::cpu()).unwrap();
+    let network = with_weights(network, saved.weights).unwrap();
+    let energy = block_on(jempp::eval::accuracy(&network, &test, &device::cpu())).mean_energy;
+    assert!(energy.abs() < 20.0, "mean energy {energy}");
+}
+
+#[test]
+fn a_recovery_returns_to_the_older_of_two_good_states() {
+    let config = with(&tiny_config(), &["divergence.snapshot_every_steps=2"]);
+    let mut trainer = Trainer::new(config, tiny_dataset(32), &device::cpu()).unwrap();
+    for _ in 0..5 {
+        block_on(trainer.step()).unwrap();
+    }
+    // Kept before the steps 0, 2 and 4; the last may have been on its way already.
+    assert_eq!(trainer.recover().unwrap().step, 2);
+    assert_eq!(trainer.recover().unwrap().step, 2, "there is no other");
+}
+
+#[test]
+fn the_softplus_gap_is_in_the_loss() {
+    let config = with(&tiny_config(), &["objective.gap_loss=softplus", "objective.p_x_weight=0.5"]);
+    let mut trainer = Trainer::new(config, tiny_dataset(32), &device::cpu()).unwrap();
+    for _ in 0..3 {
+        let report = block_on(trainer.step()).unwrap();
+        let expected = 0.5 * report.gap.exp().ln_1p() + report.terms[2];
+        assert!((report.loss - expected).abs() < 1e-5, "{} {expected}", report.loss);
+    }
+}
+
+#[test]
+fn sharpness_aware_gradients_are_those_at_the_climbed_weights() {
+    let weights_after_a_step = |radius: &str| {
+        let changes =
+            ["optimizer.kind=sgd", "optimizer.momentum=0", "optimizer.warmup_steps=0", radius];
+        let config = with(&tiny_config(), &changes);
+        let mut trainer = Trainer::new(config, tiny_dataset(32), &device::cpu()).unwrap();
+        let before = block_on(weights_of(trainer.network()));
+        block_on(trainer.step()).unwrap();
+        let after = block_on(weights_of(trainer.network()));
+        // The update's direction: the gradient.
+        let mut names: Vec<_> = before.keys().cloned().collect();
+        names.sort();
+        let moved = |name: &String| {
+            let ends = before[name].values.iter().zip(&after[name].values);
+            ends.map(|(before, after)| before - after).collect::<Vec<f32>>()
+        };
+        names.iter().flat_map(moved).collect::<Vec<f32>>()
+    };
+    let distance =
+        |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
+    let plain = weights_after_a_step("optimizer.sam_radius=0");
+    let [near, far] =
+        ["optimizer.sam_radius=0.01", "optimizer.sam_radius=0.02"].map(weights_after_a_step);
+    let (near, far) = (distance(&plain, &near), distance(&plain, &far));
+    assert!(near > 0.0);
+    assert!((far / near - 2.0).abs() < 0.4, "to first order as far as the radius: {near} {far}");
+}
+
+#[test]
+fn batch_norm_resumes_with_its_running_statistics() {
+    let changes = ["model.arch=wrn-10-1", "model.norm=batch", "optimizer.ema_decay=0.9"];
+    let config = with(&tiny_config(), &changes);
+    let mut trainer = Trainer::new(config, tiny_dataset(32), &device::cpu()).unwrap();
+    for _ in 0..3 {
+        block_on(trainer.step()).unwrap();
+    }
+    let saved = block_on(trainer.checkpoint()).unwrap();
+    let mut resumed = Trainer::resume(saved, tiny_dataset(32), &device::cpu()).unwrap();
+    for _ in 0..2 {
+        block_on(trainer.step()).unwrap();
+        block_on(resumed.step()).unwrap();
+    }
+    assert_eq!(block_on(weights_of(trainer.network())), block_on(weights_of(resumed.network())));
+    let averages =
+        [&trainer, &resumed].map(|trainer| block_on(weights_of(trainer.evaluated_network())));
+    assert_eq!(averages[0], averages[1]);
+    assert_ne!(averages[0], block_on(weights_of(trainer.network())));
+    let error = Trainer::resume(
+        block_on(trainer.checkpoint()).unwrap(),
+        data::load(&RunConfig::default().data, 0).unwrap().train,
+        &device::cpu(),
+    );
+    let error = error.err().map(|error| error.to_string()).unwrap();
+    assert!(error.contains("trained on inputs of shape [1, 8, 8]"), "{error}");
+}
+
+#[test]
+fn a_run_recovers_from_a_divergence_that_a_smaller_learning_rate_cures() {
+    let dir = tempfile::tempdir().unwrap();
+    let cures = [
+        "optimizer.kind=sgd",
+        "optimizer.learning_rate=10.0",
+        "optimizer.momentum=0.0",
+        "optimizer.warmup_steps=0",
+        "divergence.learning_rate_cut=0.01",
+        "divergence.max_abs_loss=20.0",
+        "divergence.max_abs_energy=20.0",
+    ];
+    let (result, events) = run(with(&moons(), &cures), &dir.path().join("run"), 0);
+    result.unwrap();
+    let recovered = events.iter().find_map(|event| match event {
+        TrainingEvent::Recovered { recovery, .. } => Some(recovery.clone()),
+        _ => None,
+    });
+    assert_eq!(recovered.unwrap().step, 0, "back to the beginning, the last good state");
+    let Some(TrainingEvent::Finished { is_complete: true, test_accuracy: Some(accuracy), .. }) =
+        events.last()
+    else {
+        panic!("{:?}", events.last())
+    };
+    assert!(*accuracy > 0.5, "{accuracy}");
+}
+
+/// Metrics without the time they took.
+fn metrics(out: &Path) -> Vec<HashMap<String, serde_json::Value>> {
+    let text = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+    let line = |line: &str| {
+        let mut line: HashMap<_, _> = serde_json::from_str(line).unwrap();
+        line.remove("elapsed_secs");
+        line
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn a_resumed_run_is_bit_equal_to_one_that_never_stopped() {
+    // The second is stopped before the evaluation at the end of its first epoch.
+    for (changes, stop_after) in [
+        (&["optimizer.kind=adam"][..], 7),
+        (&["optimizer.kind=sgd", "optimizer.weight_decay=1e-4", "data.input_noise_std=0.05"], 9),
+        (&["optimizer.sam_radius=0.05", "optimizer.schedule=cosine", "optimizer.ema_decay=0.9"], 7),
+    ] {
+        let config = with(&moons(), changes);
+        let dir = tempfile::tempdir().unwrap();
+        let (whole, parts) = (dir.path().join("whole"), dir.path().join("parts"));
+        assert!(run(config.clone(), &whole, 0).0.unwrap());
+        let (result, events) = run(config, &parts, stop_after);
+        assert!(!result.unwrap());
+        let is_evaluated = |event: &TrainingEvent| matches!(event, TrainingEvent::Evaluated { .. });
+        assert!(!events.iter().any(is_evaluated));
+        let Some(TrainingEvent::Finished { is_complete: false, step, .. }) = events.last() else {
+            panic!("{:?}", events.last())
+        };
+        assert_eq!(*step, stop_after as u64);
+        // What a killed program leaves behind: a line past the checkpoint, and half of another.
+        let file = parts.join("metrics.jsonl");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let more = format!("{{\"step\": {}, \"loss\": 1.0}}\n{{\"st", step + 1);
+        std::fs::write(&file, text + &more).unwrap();
+        assert!(worker::resume(&parts, Ok, &cpu(), &|| false, &mut |_| {}).unwrap());
+
+        let load = |out: &Path| Checkpoint::load(&out.join("checkpoint.safetensors")).unwrap();
+        let (a, b) = (load(&whole), load(&parts));
+        assert_eq!(a.weights, b.weights, "{changes:?}");
+        assert_eq!(a.averaged_weights, b.averaged_weights, "{changes:?}");
+        assert_eq!(a.replay_buffer, b.replay_buffer, "{changes:?}");
+        assert_eq!(a.counters.step, b.counters.step);
+        assert_eq!(a.counters.smoothed_gap, b.counters.smoothed_gap);
+        assert_eq!(a.counters.test_accuracy, b.counters.test_accuracy);
+        assert_eq!(metrics(&whole), metrics(&parts), "{changes:?}");
+    }
+}
+
+#[test]
+fn a_step_that_is_stopped_changes_nothing() {
+    let mut trainer = Trainer::new(tiny_config(), tiny_dataset(32), &device::cpu()).unwrap();
+    let mut other = Trainer::new(tiny_config(), tiny_dataset(32), &device::cpu()).unwrap();
+    // Stopped before the first, the second and the third step of the chains.
+    for allowed in 0..3 {
+        let asked = Cell::new(0);
+        let stop = || asked.replace(asked.get() + 1) == allowed;
+        assert_eq!(block_on(trainer.step_unless(&stop)).unwrap(), None);
+    }
+    assert_eq!(trainer.counters(), other.counters());
+    assert_eq!(block_on(trainer.step()).unwrap(), block_on(other.step()).unwrap());
+    assert_eq!(block_on(weights_of(trainer.network())), block_on(weights_of(other.network())));
+}
+
+#[test]
+fn a_run_that_learns_nothing_says_what_to_try() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let still = ["sampler.inner_step_size=1e-12", "sampler.noise_std=0", "training.epochs=10"];
+    let (result, events) = run(with(&moons(), &still), &out, 0);
+    assert!(result.unwrap(), "it came to its end all the same");
+    let Some(TrainingEvent::Warning(said)) = events.last() else { panic!("{:?}", events.last()) };
+    assert!(said.contains("stand still") && said.contains("sampler.inner_step_size"), "{said}");
+    let last = metrics(&out).pop().unwrap();
+    assert_eq!(last["warning"], said.as_str());
+}
+
+#[test]
+fn a_training_step_on_a_gpu_gives_what_the_cpu_gives() {
+    let Some(gpu) = gpu() else { return };
+    let on = |device| {
+        let mut trainer = Trainer::new(tiny_config(), tiny_dataset(32), device).unwrap();
+        let reports: Vec<_> = (0..2).map(|_| block_on(trainer.step()).unwrap()).collect();
+        (reports, crate::common::values(trainer.buffer().chains()))
+    };
+    let ((on_gpu, chains_gpu), (on_cpu, chains_cpu)) = (on(&gpu), on(&device::cpu()));
+    for (gpu, cpu) in on_gpu.iter().zip(&on_cpu) {
+        assert!((gpu.loss - cpu.loss).abs() < 1e-3, "{} {}", gpu.loss, cpu.loss);
+        assert!((gpu.gradient_norm - cpu.gradient_norm).abs() < 1e-3);
+    }
+    assert!(crate::common::max_difference(&chains_gpu, &chains_cpu) < 1e-3);
+}
+
+#[test]
+fn the_papers_network_takes_a_step() {
+    let values = crate::common::scrambled(20 * 3 * 32 * 32, 3);
+    let names = (0..10).map(|class| class.to_string()).collect();
+    let labels = (0..20).map(|item| item % 10).collect();
+    let set = data::Dataset::from_floats(values, labels, [3, 32, 32], names);
+    let changes =
+        ["data.batch_size=2", "sampler.num_steps=1", "replay_buffer.replay_buffer_size=10"];
+    let config = with(&RunConfig::preset("paper-cifar10").unwrap(), &changes);
+    let mut trainer = Trainer::new(config, set, &device::cpu()).unwrap();
+    let weights = block_on(weights_of(trainer.network()));
+    let count: usize = weights.values().map(|weight| weight.values.len()).sum();
+    // WRN-28-10 as published has 36.5 million; the biases of the convolutions and the running statistics
+    // add some.
+    assert!((36_400_000..36_700_000).contains(&count), "{count}");
+    let report = block_on(trainer.step()).unwrap();
+    assert!(report.loss.is_finite());
+    assert_ne!(weights, block_on(weights_of(trainer.network())));
+}
+
+#[test]
+fn batches_come_back_by_step_number_and_cover_the_epoch() {
+    let set = tiny_dataset(40);
+    let config = with(&tiny_config(), &["data.input_noise_std=0.0"]).data;
+    let mut batches = Batches::new(set.clone(), config.clone(), 5);
+    assert_eq!(batches.steps_per_epoch(), 5);
+    let epoch: Vec<_> = (0..5).map(|step| batches.get(step).values).collect();
+    let mut items: Vec<Vec<u32>> =
+        epoch.concat().chunks(64).map(|item| item.iter().map(|v| v.to_bits()).collect()).collect();
+    let mut all: Vec<Vec<u32>> =
+        (0..40).map(|i| set.gather([i]).iter().map(|v| v.to_bits()).collect()).collect();
+    items.sort();
+    all.sort();
+    assert_eq!(items, all, "every image once");
+    let mut again = Batches::new(set, config, 5);
+    assert_eq!(again.get(7).values, batches.get(7).values, "order does not depend on the past");
+    assert_ne!(again.get(0).values, again.get(5).values, "epochs have orders of their own");
+}
+
+#[test]
+fn the_energy_sees_images_as_they_are_where_augmentation_is_kept_out_of_it() {
+    let set = tiny_dataset(40);
+    let changes = ["data.input_noise_std=0.0", "data.crop_padding=2", "data.augment_energy=false"];
+    let config = with(&tiny_config(), &changes).data;
+    let batch = Batches::new(set.clone(), config.clone(), 5).get(3);
+    let plain = batch.plain.unwrap();
+    assert_ne!(plain, batch.values, "the cross entropy sees shifted images");
+    let is_of_set = |image: &[f32]| (0..40).any(|index| set.gather([index]) == image);
+    assert!(plain.chunks(64).all(is_of_set));
+    let joint = jempp::config::DataConfig { augment_energy: true, ..config };
+    let joint = Batches::new(set, joint, 5).get(3);
+    assert_eq!((joint.plain, joint.values), (None, batch.values), "the same shifts");
+}
+
+#[test]
+fn a_packed_model_has_the_weights_to_sample_with_and_goes_no_further() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = with(&moons(), &["optimizer.ema_decay=0.9"]);
+    run(config, &dir.path().join("run"), 0).0.unwrap();
+    let checkpoint = Checkpoint::load(&dir.path().join("run/checkpoint.safetensors")).unwrap();
+    let path = dir.path().join("packed.safetensors");
+    checkpoint.clone().packed().save(&path).unwrap();
+    let packed = Checkpoint::load(&path).unwrap();
+    assert!(packed.is_packed() && packed.averaged_weights.is_none());
+    for (name, weight) in checkpoint.sampling_weights() {
+        let half = &packed.sampling_weights()[name];
+        assert_eq!(half.shape, weight.shape);
+        let close = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-3 * a.abs() + 1e-7;
+        assert!(weight.values.iter().zip(&half.values).all(close), "{name}");
+    }
+    let train = data::load(&packed.config.data, 0).unwrap().train;
+    let error = Trainer::resume(packed, train, &device::cpu()).err().unwrap().to_string();
+    assert!(error.contains("packed model"), "{error}");
+}
+
+#[test]
+fn calibration_error_weighs_the_bins() {
+    // Logits (l, 0) have confidence 1/(1 + e^-l).
+    let (sure, unsure) = (3.0f32, 0.5f32);
+    let logits = [[sure, 0.0], [sure, 0.0], [unsure, 0.0], [unsure, 0.0]];
+    let labels = [0, 1, 0, 0];
+    let confidence = |logit: f32| 1.0 / (1.0 + (-f64::from(logit)).exp());
+    // Two of confidence 0.95 with accuracy 1/2, two of 0.62 with accuracy 1.
+    let expected = 0.5 * (confidence(sure) - 0.5) + 0.5 * (1.0 - confidence(unsure));
+    let found = jempp::eval::metrics::Tally::of(&logits.concat(), &labels, 2);
+    assert!((found.calibration_error() - expected).abs() < 1e-6);
+    assert_eq!(found.accuracy(), 0.75);
+}
+
+#[test]
+fn bundled_models_were_trained_by_their_presets() {
+    use jempp::bundled::{BUNDLED_JUDGES, BUNDLED_MODELS};
+    for model in BUNDLED_MODELS.iter().chain(BUNDLED_JUDGES) {
+        let packed = model.load().unwrap();
+        let config = RunConfig::preset(model.preset).unwrap();
+        assert_eq!(packed.config, config, "{}", model.name);
+        assert_eq!(packed.counters.num_recoveries, 0, "{}", model.name);
+        let shape = packed.input_shape;
+        let classes = packed.class_names.len();
+        let network =
+            Network::new(&packed.config.model, shape, classes, 0, &device::cpu()).unwrap();
+        let network = with_weights(network, packed.weights).unwrap();
+        if model.name.starts_with("fashion") {
+            let test = data::load(&RunConfig::default().data, 0).unwrap().test;
+            let found = block_on(jempp::eval::accuracy(&network, &test, &device::cpu()));
+            // 91.1 to 92.5 % on all 10,000 test images; a thousand of them scatter by a percent.
+            assert!(found.accuracy > 0.88, "{found:?}");
+        }
+    }
+}
+
+#[test]
+fn wrong_networks_are_named() {
+    let build = |changes: &[&str]| {
+        let config = with(&tiny_config(), changes);
+        Trainer::new(config, tiny_dataset(32), &device::cpu()).err().map(|e| e.to_string()).unwrap()
+    };
+    assert!(
+        build(&["model.arch=resnet"])
+            .contains("There are cnn-small, cnn-medium, cnn-base, cnn-tiny, mlp and wrn-")
+    );
+    assert!(build(&["model.arch=wrn-12-2"]).contains("depth must be 6n+4"));
+    assert!(build(&["model.arch=mlp"]).contains("takes inputs of shape (C, 1, 1)"));
+    assert!(build(&["model.norm=batch"]).contains("has no norm layers"));
+    assert!(build(&["model.split=9"]).contains("has 5 pieces"));
+    assert!(
+        build(&["replay_buffer.replay_buffer_size=4"])
+            .contains("is too small: it must hold a batch")
+    );
+}
+
+#[test]
+fn a_checkpoint_of_another_network_names_the_tensor_and_both_shapes() {
+    let build = |arch: &str| {
+        let config = with(&tiny_config(), &[&format!("model.arch={arch}")]).model;
+        Network::new(&config, [1, 8, 8], 2, 0, &device::cpu()).unwrap()
+    };
+    let narrow = block_on(weights_of(&build("wrn-10-1")));
+    let error = with_weights(build("wrn-10-2"), narrow.clone()).unwrap_err();
+    assert!(matches!(error, WeightsError::Shape { .. }), "{error}");
+    assert!(error.to_string().contains("has shape ["), "{error}");
+    let mut missing = narrow.clone();
+    missing.retain(|name, _| !name.ends_with("classifier.bias"));
+    let error = with_weights(build("wrn-10-1"), missing).unwrap_err();
+    assert!(error.to_string().contains("classifier.bias"), "{error}");
+    let mut extra = narrow;
+    let copy = extra.values().next().unwrap().clone();
+    extra.insert("body.stranger".into(), copy);
+    let error = with_weights(build("wrn-10-1"), extra).unwrap_err();
+    assert!(error.to_string().contains("body.stranger"), "{error}");
+}

@@ -1,0 +1,54 @@
+//! Lessons with the model of garments.
+
+use std::time::Duration;
+
+use jempp::{
+    app::Viewer,
+    bundled::BUNDLED_JUDGES,
+    config::ViewState,
+    worker::{self, Worker},
+};
+
+use super::{confidences, mean, state};
+
+/// The chains of the open model at the end of the run that a state plays.
+fn play(state: ViewState) -> Viewer {
+    let Worker { commands, events, .. } = worker::spawn("cpu".into(), || {}).unwrap();
+    let num_steps = state.view.num_steps as u64;
+    let mut viewer = Viewer::new(state);
+    while viewer.last_step() < num_steps {
+        for command in viewer.take_commands() {
+            commands.send(command).unwrap();
+        }
+        for event in events.recv_timeout(Duration::from_secs(300)).unwrap() {
+            viewer.take(event);
+        }
+    }
+    viewer
+}
+
+#[test]
+fn lesson_5_garments_from_class_centres_end_lower_than_from_noise() {
+    let viewer = play(state(5, 2));
+    let lanes = &viewer.shown_numbers().unwrap().1;
+    let [from_noise, from_centres] = [0, 1].map(|lane: usize| mean(&lanes[lane].energy));
+    println!("lesson 5, garments: {from_noise} {from_centres}");
+    assert!(from_centres < from_noise - 1.0, "{from_noise} {from_centres}");
+    // Garments are what a classifier that never saw a chain is sure of.
+    let [noise, centres] = [0, 1].map(|lane: usize| {
+        let x = viewer.shown_images().unwrap().1[lane].x.to_vec();
+        let confidences = confidences(&BUNDLED_JUDGES[0], x);
+        confidences.iter().filter(|p| **p > 0.9).count() as f32 / confidences.len() as f32
+    });
+    println!("lesson 5, garments named: {noise} {centres}");
+    assert!(centres > noise + 0.2, "{noise} {centres}");
+}
+
+// That a true inner loop does the same: tests/kernels/sampler.rs.
+#[test]
+fn lesson_7_ten_inner_steps_with_images_are_one_ten_times_as_long() {
+    let viewer = play(state(7, 3));
+    let (step, lanes) = viewer.shown_images().unwrap();
+    assert_eq!((*step, lanes.len()), (5, 2));
+    assert!(lanes[0].x == lanes[1].x, "not the same pictures");
+}

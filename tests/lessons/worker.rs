@@ -1,0 +1,391 @@
+//! The viewer's worker, with the real model on the CPU back end.
+use std::{cell::RefCell, collections::VecDeque, sync::Arc, time::Duration};
+
+use jempp::{
+    app::Viewer,
+    checkpoint::Checkpoint,
+    config::{ConfigError, RunConfig, SamplerKind, ViewStart, ViewState},
+    worker::{self, Command, Event, LaneStep, ModelInfo, RunRequest, TrainingNews, Worker},
+};
+
+struct Desk {
+    worker: Worker,
+    /// Events that came with others.
+    waiting: RefCell<VecDeque<Event>>,
+}
+
+impl Desk {
+    fn open(model: &str) -> (Self, ModelInfo) {
+        let worker = worker::spawn("cpu".into(), || {}).unwrap();
+        let desk = Self { worker, waiting: RefCell::default() };
+        desk.ask(Command::Open(model.into()));
+        let info = desk.wait(|event| match event {
+            Event::Opened(info) => Some(*info),
+            _ => None,
+        });
+        (desk, info)
+    }
+
+    fn ask(&self, command: Command) {
+        self.worker.commands.send(command).unwrap();
+    }
+
+    fn next(&self) -> Event {
+        let mut waiting = self.waiting.borrow_mut();
+        if waiting.is_empty() {
+            waiting.extend(self.worker.events.recv_timeout(Duration::from_secs(120)).unwrap());
+        }
+        waiting.pop_front().unwrap()
+    }
+
+    fn wait<T>(&self, mut wanted: impl FnMut(Event) -> Option<T>) -> T {
+        loop {
+            let event = self.next();
+            if let Event::Failed(reason) = &event {
+                panic!("{reason}");
+            }
+            if let Some(found) = wanted(event) {
+                return found;
+            }
+        }
+    }
+
+    /// The lanes at a step.
+    fn step(&self, number: u64) -> Vec<LaneStep> {
+        self.wait(|event| match event {
+            Event::Step(step) if step.step == number => Some(step.lanes),
+            Event::Refused(reason) => panic!("{reason}"),
+            _ => None,
+        })
+    }
+
+    fn run_to(&self, until: u64) -> Vec<LaneStep> {
+        self.ask(Command::Run { run: 1, until, max_steps_per_sec: 0.0 });
+        let lanes = self.step(until);
+        self.wait(|event| matches!(event, Event::Paused(1)).then_some(()));
+        lanes
+    }
+
+    fn refusal(&self) -> String {
+        self.wait(|event| match event {
+            Event::Refused(reason) => Some(reason),
+            _ => None,
+        })
+    }
+}
+
+/// Two chains of each of two classes, three steps long.
+fn request(model: &ModelInfo) -> RunRequest {
+    let mut lane = model.lane();
+    lane.sampler.num_steps = 3;
+    RunRequest { seed: 5, labels: vec![1, 1, 8, 8], lanes: vec![lane], image: None }
+}
+
+#[test]
+fn the_viewer_shows_the_chains_that_the_command_line_samples() {
+    let (desk, model) = Desk::open("fashion");
+    desk.ask(Command::Restart(request(&model)));
+    desk.step(0);
+    let lanes = desk.run_to(3);
+    let out = tempfile::tempdir().unwrap();
+    let status = std::process::Command::new(env!("CARGO_BIN_EXE_jempp"))
+        .args(["sample", "--class", "1", "--class", "8", "--per-class", "2", "--steps", "3"])
+        .args(["--seed", "5", "--device", "cpu", "--out"])
+        .arg(out.path())
+        .output()
+        .unwrap();
+    assert!(status.status.success(), "{status:?}");
+    let table = std::fs::read_to_string(out.path().join("traces.csv")).unwrap();
+    let sampled: Vec<f32> = table
+        .lines()
+        .filter(|line| line.starts_with("3,"))
+        .map(|line| line.split(',').nth(3).unwrap().parse().unwrap())
+        .collect();
+    for (shown, sampled) in lanes[0].numbers.energy.iter().zip(&sampled) {
+        assert!((shown - sampled).abs() < 1e-4, "{shown} {sampled}");
+    }
+}
+
+#[test]
+fn a_run_repeats_itself_and_goes_on_from_any_recorded_step() {
+    let (desk, model) = Desk::open("fashion");
+    let mut request = request(&model);
+    request.lanes[0].sampler.kind = SamplerKind::ProximalSgld;
+    request.lanes[0].sampler.noise_std = 0.05;
+    desk.ask(Command::Restart(request.clone()));
+    desk.step(0);
+    let at_one = desk.run_to(1);
+    let at_three = desk.run_to(3);
+    desk.ask(Command::Branch { step: 1, x: vec![at_one[0].images.x.clone()] });
+    assert_eq!(desk.step(1)[0].images.x, at_one[0].images.x);
+    assert_eq!(desk.run_to(3)[0].images.x, at_three[0].images.x);
+    desk.ask(Command::Restart(request));
+    desk.step(0);
+    let again = desk.run_to(3);
+    assert_eq!(again[0].images.x, at_three[0].images.x);
+    assert_eq!(again[0].numbers.energy, at_three[0].numbers.energy);
+    assert_eq!(again[0].numbers.num_gradients, 3);
+}
+
+#[test]
+fn lanes_share_starts_and_noise() {
+    let (desk, model) = Desk::open("fashion");
+    let mut request = request(&model);
+    let sampler = &mut request.lanes[0].sampler;
+    (sampler.kind, sampler.noise_std, sampler.step_size) = (SamplerKind::ProximalSgld, 0.02, 0.5);
+    request.lanes.push(request.lanes[0].clone());
+    desk.ask(Command::Restart(request.clone()));
+    desk.step(0);
+    let lanes = desk.run_to(2);
+    assert_eq!(lanes[0].images.x, lanes[1].images.x);
+    // A change of one lane acts from the next step on, and on that lane alone.
+    request.lanes[1].sampler.step_size = 0.1;
+    desk.ask(Command::SetLanes(request.lanes));
+    let lanes = desk.run_to(3);
+    assert_ne!(lanes[0].images.x, lanes[1].images.x);
+}
+
+#[test]
+fn a_change_acts_on_the_very_next_step() {
+    let (desk, model) = Desk::open("fashion");
+    let mut request = request(&model);
+    request.lanes[0].sampler.kind = SamplerKind::ProximalSgld;
+    desk.ask(Command::Restart(request.clone()));
+    let start = desk.step(0);
+    request.lanes[0].sampler.step_size = 0.0;
+    desk.ask(Command::SetLanes(request.lanes));
+    assert_eq!(desk.run_to(1)[0].images.x, start[0].images.x);
+}
+
+#[test]
+fn fixed_pixels_stay_and_the_others_move() {
+    let (desk, model) = Desk::open("fashion");
+    desk.ask(Command::Restart(request(&model)));
+    desk.step(0);
+    let image: Arc<[f32]> = vec![-0.5; 784].into();
+    let is_fixed: Vec<bool> = (0..784).map(|pixel| pixel < 392).collect();
+    desk.ask(Command::Replace { lane: 0, chain: 2, image: image.clone(), is_fixed });
+    assert_eq!(desk.step(0)[0].images.x[2 * 784..3 * 784], image[..]);
+    let x = desk.run_to(3)[0].images.x.clone();
+    assert_eq!(x[2 * 784..2 * 784 + 392], image[..392]);
+    assert_ne!(x[2 * 784 + 392..3 * 784], image[392..]);
+    assert_ne!(x[..392], image[..392]);
+}
+
+#[test]
+fn going_back_lets_all_pixels_move_again() {
+    let (desk, model) = Desk::open("fashion");
+    let mut request = request(&model);
+    desk.ask(Command::Restart(request.clone()));
+    let start = desk.step(0)[0].images.x.clone();
+    let image: Arc<[f32]> = vec![-0.5; 784].into();
+    desk.ask(Command::Replace { lane: 0, chain: 0, image, is_fixed: vec![true; 784] });
+    desk.step(0);
+    // MALA would count moves that the held pixels do not make.
+    request.lanes[0].sampler.kind = SamplerKind::Mala;
+    request.lanes[0].sampler.noise_std = 0.1;
+    desk.ask(Command::SetLanes(request.lanes));
+    assert!(desk.refusal().contains("held fixed"));
+    desk.run_to(1);
+    desk.ask(Command::Branch { step: 0, x: vec![start.clone()] });
+    assert_eq!(desk.step(0)[0].images.x, start);
+    let moved = desk.run_to(1)[0].images.x.clone();
+    assert!(moved[..784] != start[..784]);
+}
+
+#[test]
+fn chains_of_a_class_show_energies_that_compare_with_any_images() {
+    let (desk, model) = Desk::open("fashion");
+    let mut request = request(&model);
+    desk.ask(Command::Restart(request.clone()));
+    let joint = desk.step(0)[0].numbers.energy.clone();
+    request.lanes[0].is_conditional = true;
+    desk.ask(Command::Restart(request));
+    let conditional = desk.step(0)[0].numbers.energy.clone();
+    for (a, b) in joint.iter().zip(&conditional) {
+        assert!((a - b).abs() < 1e-3, "{a} {b}");
+    }
+}
+
+#[test]
+fn numbers_say_what_they_are_named_for() {
+    let (desk, model) = Desk::open("fashion");
+    let mut request = request(&model);
+    request.lanes[0].start = ViewStart::Data;
+    desk.ask(Command::Restart(request));
+    let start = desk.step(0);
+    let numbers = &start[0].numbers;
+    assert!(numbers.distance.iter().all(|&distance| distance == 0.0));
+    for chain in 0..4 {
+        let sum: f32 = numbers.probabilities[10 * chain..][..10].iter().map(|p| p.to_f32()).sum();
+        assert!((sum - 1.0).abs() < 0.01, "{sum}");
+        let gradient = &start[0].images.gradient[784 * chain..][..784];
+        let norm = gradient.iter().map(|g| g.to_f32().powi(2)).sum::<f32>().sqrt();
+        assert!((norm / numbers.gradient_norm[chain] - 1.0).abs() < 0.01, "{norm}");
+        // Test images of trousers and bags, which the model knows well.
+        assert_eq!(numbers.prediction(chain).unwrap().0, [1, 1, 8, 8][chain]);
+    }
+    let moved = desk.run_to(2);
+    let (now, then) = (&moved[0].images.x, &start[0].images.x);
+    let squares = now[..784].iter().zip(&then[..784]).map(|(a, b)| (a - b) * (a - b));
+    assert!((squares.sum::<f32>().sqrt() - moved[0].numbers.distance[0]).abs() < 1e-4);
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_and_all_goes_on() {
+    let (desk, model) = Desk::open("fashion");
+    let mut request = request(&model);
+    desk.ask(Command::Restart(request.clone()));
+    desk.step(0);
+    desk.ask(Command::Open("no-such-model".into()));
+    assert!(desk.refusal().contains("no-such-model"));
+    request.lanes[0].start = ViewStart::Buffer;
+    desk.ask(Command::Restart(request.clone()));
+    assert!(desk.refusal().contains("packed model"));
+    request.lanes[0].start = ViewStart::Image;
+    desk.ask(Command::Restart(request.clone()));
+    assert!(desk.refusal().contains("no image to start from"));
+    request.lanes[0].sampler.kind = SamplerKind::Mala;
+    request.lanes[0].sampler.noise_std = 0.0;
+    desk.ask(Command::SetLanes(request.lanes));
+    // The window is told which rules are in force.
+    let lanes = desk.wait(|event| match event {
+        Event::Lanes(lanes) => Some(lanes),
+        _ => None,
+    });
+    assert_eq!(lanes[0].sampler.kind, SamplerKind::Pyld);
+    assert!(desk.refusal().contains("noise_std"));
+    desk.run_to(2);
+}
+
+#[test]
+fn a_device_that_is_not_there_is_a_failure_with_a_retry() {
+    let worker = worker::spawn("no-such-adapter".into(), || {}).unwrap();
+    for _ in 0..2 {
+        let batch = worker.events.recv_timeout(Duration::from_secs(60)).unwrap();
+        let events: Vec<Event> = batch.into_iter().collect();
+        assert!(
+            matches!(&events[..], [Event::Failed(reason)] if reason.contains("no-such-adapter"))
+        );
+        worker.commands.send(Command::Retry).unwrap();
+    }
+}
+
+#[test]
+fn chains_follow_the_weights_in_training_and_nothing_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let mut config = RunConfig::preset("toy-two-moons").unwrap();
+    config.training.epochs = 200;
+    let (desk, _) = Desk::open("fashion");
+    desk.ask(Command::Train { config: Box::new(config), out: out.clone() });
+    let model = desk.wait(|event| match event {
+        Event::Opened(info) => Some(*info),
+        _ => None,
+    });
+    assert!(model.is_planar() && model.has_buffer);
+    let labels = (0..40).map(|chain| chain / 20).collect();
+    let mut lanes = vec![model.lane()];
+    lanes[0].sampler.num_steps = 3;
+    desk.ask(Command::Restart(RunRequest { seed: 0, labels, lanes, image: None }));
+    desk.ask(Command::Run { run: 1, until: 3, max_steps_per_sec: 0.0 });
+    let mut energies = Vec::new();
+    let (mut points, mut buffers) = (0, 0);
+    // The same starts, again and again, with other weights each time.
+    while energies.len() < 2 || energies.first() == energies.last() || buffers == 0 {
+        match desk.next() {
+            Event::Step(step) if step.step == 0 => {
+                energies.push(step.lanes[0].numbers.energy.clone());
+            }
+            Event::Training(news) => match *news {
+                TrainingNews::Step(_) => points += 1,
+                TrainingNews::Buffer { labels, .. } => buffers += usize::from(!labels.is_empty()),
+                _ => {}
+            },
+            Event::Failed(reason) => panic!("{reason}"),
+            _ => {}
+        }
+    }
+    assert!(points > 0 && buffers > 0);
+    desk.ask(Command::PauseTraining);
+    let checkpoint = desk.wait(|event| match event {
+        Event::Training(news) => match *news {
+            TrainingNews::Stopped { is_complete: false, checkpoint } => Some(checkpoint),
+            _ => None,
+        },
+        _ => None,
+    });
+    assert!(checkpoint.is_file());
+    let copy = folder.path().join("copy.safetensors");
+    desk.ask(Command::Save(copy.clone()));
+    desk.wait(|event| matches!(event, Event::Saved(_)).then_some(()));
+    // The copy is the whole run, not the new weights beside what the run began with.
+    let [saved, run] = [&copy, &checkpoint].map(|path| Checkpoint::load(path).unwrap());
+    assert_eq!(saved.counters.step, run.counters.step);
+    assert!(saved.replay_buffer.values == run.replay_buffer.values);
+    assert!(saved.optimizer == run.optimizer);
+    desk.ask(Command::Save(copy));
+    assert!(desk.refusal().contains("already exists"));
+    desk.ask(Command::ResumeTraining(out.clone()));
+    let resumed = desk.wait(|event| match event {
+        Event::Training(news) => match *news {
+            TrainingNews::Started { step, .. } => Some(step),
+            _ => None,
+        },
+        _ => None,
+    });
+    assert!(resumed > 0);
+    // Closing the window saves the run, too, before the process may end.
+    desk.wait(|event| match event {
+        Event::Training(news) => matches!(*news, TrainingNews::Step(_)).then_some(()),
+        _ => None,
+    });
+    let Worker { commands, events, thread } = desk.worker;
+    drop((commands, events));
+    assert_eq!(thread.join().unwrap(), Ok(()));
+    assert!(Checkpoint::load(&checkpoint).unwrap().counters.step > resumed);
+}
+
+#[test]
+fn a_link_carries_the_whole_view() {
+    let mut view = ViewState::from_query("model=mnist&classes=3,8&per_class=4&seed=9").unwrap();
+    assert_eq!(view.view.classes, [3, 8]);
+    assert!(view.lanes.is_empty(), "the model's own rule");
+    let query = "https://example.org/?sampler.kind=sgld&sampler.step_size=5&lane2.start=uniform\
+                 &lane2.is_conditional=true&lane3.norm=frozen";
+    view.lanes = ViewState::from_query(query).unwrap().lanes;
+    assert_eq!(view.lanes.len(), 3);
+    assert_eq!(view.lanes[0].sampler.kind, SamplerKind::Sgld);
+    assert_eq!(view.lanes[1].start, ViewStart::Uniform);
+    assert_eq!(ViewState::from_query(&view.to_query()).unwrap(), view);
+    let defaults = ViewState { lanes: vec![Default::default(); 2], ..Default::default() };
+    assert_eq!(ViewState::from_query(&defaults.to_query()).unwrap(), defaults);
+
+    let error = |query| ViewState::from_query(query).unwrap_err();
+    assert!(
+        matches!(error("sampler.step=1"), ConfigError::UnknownKey { nearest, .. } if nearest == "sampler.step_size")
+    );
+    assert!(matches!(error("per_class=900"), ConfigError::OutOfRange { .. }));
+    assert!(
+        matches!(error("lane2.sampler.noise_std=-1"), ConfigError::OutOfRange { key, .. } if key == "lane2.sampler.noise_std")
+    );
+    assert!(matches!(error("seed=many"), ConfigError::Invalid(_)));
+}
+
+#[test]
+fn a_viewer_plays_the_real_worker_without_a_window() {
+    let worker = worker::spawn("cpu".into(), || {}).unwrap();
+    let mut viewer = Viewer::new(ViewState::from_query("num_steps=4&per_class=1").unwrap());
+    viewer.is_running = true;
+    while viewer.last_step() < 4 {
+        for command in viewer.take_commands() {
+            worker.commands.send(command).unwrap();
+        }
+        let events = worker.events.recv_timeout(Duration::from_secs(120)).unwrap();
+        events.into_iter().for_each(|event| viewer.take(event));
+        assert_eq!(viewer.failure, None);
+    }
+    let record = viewer.record.as_ref().unwrap();
+    let energy = |index: usize| record.numbers.entries()[index].1[0].energy.iter().sum::<f32>();
+    assert!(energy(4) < energy(0) - 1.0, "{} {}", energy(4), energy(0));
+}

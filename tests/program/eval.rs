@@ -1,0 +1,262 @@
+//! `jempp eval` from end to end, and what it says to bad input.
+
+use std::{collections::HashSet, fs, path::Path};
+
+use crate::run::{QUICK, fails, succeeds};
+use jempp::{
+    bundled,
+    checkpoint::Checkpoint,
+    config::RunConfig,
+    data, device,
+    eval::{
+        self,
+        results::{BallNorm, Defence, Results, Score},
+    },
+    model::{Network, with_weights},
+};
+use pollster::block_on;
+
+/// Little of every part, and the part that uses it; of all parts where there is none.
+const LITTLE: [(&str, &str); 12] = [
+    ("", "eval.num_resamples=100"),
+    ("ood", "eval.num_ood=30"),
+    ("attack", "eval.num_attacked=20"),
+    ("attack", "eval.num_attacked_refined=6"),
+    ("attack", "eval.linf_radii=[4, 64]"),
+    ("attack", "eval.l2_radii=[0.5]"),
+    ("attack", "eval.attack_steps=4"),
+    ("attack", "eval.attack_restarts=1"),
+    ("attack", "eval.refine_steps=2"),
+    ("attack", "eval.attack_through_sampler=true"),
+    ("samples", "eval.num_samples=40"),
+    ("samples", "eval.sample_steps=20"),
+];
+
+/// The arguments of an evaluation with few of everything that is asked for.
+fn little<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    let is_asked = |part: &str| match more.first() {
+        Some(&first @ ("ood" | "attack" | "samples")) => part == first,
+        _ => true,
+    };
+    let settings = LITTLE.iter().filter(|(part, _)| is_asked(part));
+    let settings = settings.flat_map(|(_, setting)| ["--set", setting]);
+    ["eval", "--device", "cpu"].into_iter().chain(settings).chain(more.iter().copied()).collect()
+}
+
+fn results(dir: &Path, folder: &str) -> Results {
+    serde_json::from_slice(&fs::read(dir.join(folder).join("results.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn everything_is_measured_and_comes_again() {
+    let dir = tempfile::tempdir().unwrap();
+    // The same images as those inside the program, read from files.
+    let secret = dir.path().join("secret");
+    fs::create_dir(&secret).unwrap();
+    for file in fs::read_dir("assets/fashion-mnist").unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), secret.join(file.file_name())).unwrap();
+    }
+    let said = succeeds(dir.path(), &little(&["--out", "a", "--data", "secret"]));
+    assert!(said.contains("accuracy at L∞ ε, refined, worst of these"), "{said}");
+    let found = results(dir.path(), "a");
+
+    // As the trainer measures it.
+    let packed = bundled::BUNDLED_MODELS[0].load().unwrap();
+    let network =
+        Network::new(&packed.config.model, packed.input_shape, 10, 0, &device::cpu()).unwrap();
+    let network = with_weights(network, packed.weights).unwrap();
+    let test = data::load(&RunConfig::default().data, 0).unwrap().test;
+    let plain = block_on(eval::accuracy(&network, &test, &device::cpu()));
+    let accuracy = found.accuracy.as_ref().unwrap();
+    assert_eq!(accuracy.accuracy.value, plain.accuracy);
+    assert!((accuracy.mean_energy.value - plain.mean_energy).abs() < 1e-4);
+    assert_eq!(accuracy.confusion.iter().flatten().sum::<usize>(), 1000);
+    let calibration = found.calibration.as_ref().unwrap();
+    assert!((calibration.plain.expected.value - plain.calibration_error).abs() < 1e-6);
+
+    let ood = found.ood.as_ref().unwrap();
+    let names: Vec<&str> = ood.sets.iter().map(|set| set.name.as_str()).collect();
+    let made =
+        ["uniform noise", "smoothed noise", "constant", "interpolated", "upside down", "inverted"];
+    assert_eq!(names, made);
+    assert!(ood.left_out[0].1.contains("jempp fetch mnist"), "{:?}", ood.left_out);
+    assert_eq!(ood.energy_counts.iter().sum::<usize>(), 30);
+    let noise = &ood.sets[0].scores;
+    assert_eq!(noise[0].score, Score::LogPX);
+    // No network takes uniform noise for garments, and this one's energy says so.
+    assert!(noise[0].auroc.value > 0.99, "{:?}", noise[0].auroc);
+
+    let curves = &found.attack.as_ref().unwrap().curves;
+    let curve = |norm, defence| {
+        let wanted =
+            |curve: &&eval::results::AttackCurve| curve.norm == norm && curve.defence == defence;
+        curves.iter().find(wanted).unwrap()
+    };
+    assert_eq!(curves.len(), 10);
+    let bare = curve(BallNorm::Linf, Defence::None);
+    assert_eq!((bare.num_images, bare.points.len()), (20, 3));
+    // A quarter of the pixels' range hides any garment.
+    assert!(bare.points[0].1.value > 0.7 && bare.points[2].1.value < 0.3, "{bare:?}");
+    for curve in curves {
+        assert!(curve.points.is_sorted_by(|a, b| a.0 < b.0 && a.1.value >= b.1.value), "{curve:?}");
+    }
+    let worst = curve(BallNorm::Linf, Defence::RefinedWorst);
+    for defence in [Defence::RefinedUnaware, Defence::RefinedBpda, Defence::RefinedThrough] {
+        let points = worst.points.iter().zip(&curve(BallNorm::Linf, defence).points);
+        assert!(points.into_iter().all(|(worst, other)| worst.1.value <= other.1.value));
+    }
+
+    let samples = found.samples.as_ref().unwrap();
+    let sets: Vec<(&str, usize)> =
+        samples.sets.iter().map(|s| (s.name.as_str(), s.count)).collect();
+    assert_eq!(sets, [("test images", 40), ("fresh chains", 40)]);
+    assert_eq!((samples.num_reference, samples.judge.num_features), (5000, 128));
+    // Distances in other features are other numbers: docs/results.md is about this file.
+    let judge = "f5de7736ca0002d947264d939d21536c5c00a51fee3478ea2bf17d9214c8b78a";
+    assert_eq!(samples.judge.sha256, judge);
+    // Forty images are too few for distances, but enough to see that most chains became garments.
+    for set in &samples.sets {
+        assert!(set.class_agreement.value > 0.6 && set.precision.value > 0.6, "{set:?}");
+        assert!(set.nearest.median > 0.1 && set.nearest.share_copied < 0.2, "{set:?}");
+    }
+
+    let page = fs::read_to_string(dir.path().join("a/report.html")).unwrap();
+    assert!(page.contains("upside down") && page.contains("data:image/png;base64,"));
+
+    // The same again, beside the first.
+    let more = ["--out", "b", "--data", "secret", "--compare", "a/results.json"];
+    succeeds(dir.path(), &little(&more));
+    let mut again = results(dir.path(), "b");
+    again.seconds.clone_from(&found.seconds);
+    again.command.clone_from(&found.command);
+    assert_eq!(again, found);
+}
+
+#[test]
+fn parts_are_measured_alone_and_other_images_are_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let pictures = dir.path().join("pictures");
+    fs::create_dir(&pictures).unwrap();
+    for name in ["one.png", "two.PNG", "three.jpg"] {
+        let picture = image::RgbImage::from_pixel(40, 30, image::Rgb([200, 30, 30]));
+        picture.save(pictures.join(name)).unwrap();
+    }
+    fs::write(pictures.join("notes.txt"), "no picture").unwrap();
+    let idx = [&[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 28, 0, 0, 0, 28][..], &[7; 2 * 784]].concat();
+    fs::write(dir.path().join("two-ubyte"), idx).unwrap();
+    let more = ["ood", "--out", "ood", "--ood", "pictures", "--ood", "two-ubyte"];
+    succeeds(dir.path(), &little(&more));
+    let found = results(dir.path(), "ood");
+    assert!(found.accuracy.is_none() && found.attack.is_none() && found.samples.is_none());
+    let sets = &found.ood.unwrap().sets;
+    let own: Vec<(&str, usize)> =
+        sets[sets.len() - 2..].iter().map(|set| (set.name.as_str(), set.num_out)).collect();
+    assert_eq!(own, [("pictures", 3), ("two-ubyte", 2)]);
+}
+
+#[test]
+fn a_model_of_points_is_measured_without_a_judge() {
+    let dir = tempfile::tempdir().unwrap();
+    succeeds(dir.path(), &QUICK);
+    let model = ["--checkpoint", "run/checkpoint.safetensors"];
+    let said = succeeds(dir.path(), &little(&[&model[..], &["--out", "all"]].concat()));
+    assert!(said.contains("samples left out: no classifier of two-moons"), "{said}");
+    let found = results(dir.path(), "all");
+    let names: HashSet<&str> =
+        found.ood.iter().flat_map(|ood| &ood.sets).map(|s| &*s.name).collect();
+    assert_eq!(names, HashSet::from(["uniform noise", "interpolated"]));
+    assert!(found.attack.is_some() && found.samples.is_none());
+    let error = fails(dir.path(), &little(&[&["samples", "--out", "none"], &model[..]].concat()));
+    assert!(error.contains("--judge FILE"), "{error}");
+}
+
+#[test]
+fn a_gpu_finds_what_the_cpu_finds() {
+    let dir = tempfile::tempdir().unwrap();
+    if succeeds(dir.path(), &["devices", "--json"]).trim() == "[]" {
+        assert!(
+            std::env::var("REQUIRE_GPU").is_err(),
+            "REQUIRE_GPU is set, but there is no adapter"
+        );
+        eprintln!("SKIPPED: there is no adapter");
+        return;
+    }
+    succeeds(dir.path(), &QUICK);
+    let found = ["cpu", "0"].map(|device| {
+        let more = ["--checkpoint", "run/checkpoint.safetensors", "--out", device];
+        let mut arguments = little(&more);
+        arguments[2] = device;
+        succeeds(dir.path(), &arguments);
+        results(dir.path(), device)
+    });
+    let [cpu, gpu] = &found;
+    assert_ne!(cpu.device, gpu.device);
+    assert_eq!(cpu.accuracy.as_ref().unwrap().confusion, gpu.accuracy.as_ref().unwrap().confusion);
+    let energies = found.iter().flat_map(|found| &found.ood.as_ref().unwrap().sets[0..1]);
+    let energies: Vec<f64> = energies.map(|set| set.mean_energy).collect();
+    assert!((energies[0] - energies[1]).abs() < 1e-4, "{energies:?}");
+    for (cpu, gpu) in
+        cpu.attack.as_ref().unwrap().curves.iter().zip(&gpu.attack.as_ref().unwrap().curves)
+    {
+        for (cpu, gpu) in cpu.points.iter().zip(&gpu.points) {
+            assert!((cpu.1.value - gpu.1.value).abs() <= 0.2, "{cpu:?} and {gpu:?}");
+        }
+    }
+}
+
+/// The error of an evaluation that must not have begun.
+fn refused(dir: &Path, more: &[&str]) -> String {
+    let error = fails(dir, &[&["eval", "--device", "cpu", "--out", "never"], more].concat());
+    assert!(!dir.join("never").exists(), "it began before it said {error}");
+    error
+}
+
+#[test]
+fn bad_input_is_refused_before_any_work() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    fs::create_dir(path.join("empty")).unwrap();
+    let error = refused(path, &["--ood", "empty"]);
+    assert!(error.contains("there is no image in empty"), "{error}");
+    let error = refused(path, &["--ood", "missing"]);
+    assert!(error.contains("cannot read missing"), "{error}");
+    fs::write(path.join("small"), [0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 9, 9]).unwrap();
+    let error = refused(path, &["--ood", "small"]);
+    assert!(error.contains("shape [1, 1, 2]") && error.contains("[1, 28, 28]"), "{error}");
+
+    // Another size, other classes of the same size.
+    let error = refused(path, &["--set", "data.dataset=two-moons"]);
+    assert!(error.contains("the model was trained on inputs of shape [1, 28, 28]"), "{error}");
+    let mnist = ["--model", "mnist", "--set", "data.dataset=fashion-mnist"];
+    let error = refused(path, &mnist);
+    assert!(error.contains("classes 0, 1, 2") && error.contains("T-shirt/top"), "{error}");
+    let judge = path.join("judge.safetensors");
+    fs::write(&judge, bundled::find("mnist").unwrap().bytes()).unwrap();
+    let error = refused(path, &["samples", "--judge", "judge.safetensors"]);
+    assert!(error.contains("--judge classifies"), "{error}");
+
+    let error = refused(path, &["--compare", "missing.json"]);
+    assert!(error.contains("cannot read missing.json"), "{error}");
+    fs::write(path.join("old.json"), r#"{"format": 99}"#).unwrap();
+    let error = refused(path, &["--compare", "old.json"]);
+    assert!(error.contains("version 99, here 1"), "{error}");
+
+    let error = refused(path, &["--set", "eval.linf_radii=[4, 2]"]);
+    assert!(error.contains("`eval.linf_radii` = [4.0, 2.0]: radii must"), "{error}");
+    let error = refused(path, &["--set", "eval.num_samples=12"]);
+    assert!(error.contains("`eval.num_samples` = 12 of 1000 test images are too few"), "{error}");
+    let error = refused(path, &["robustness"]);
+    assert!(error.contains("invalid value 'robustness'"), "{error}");
+}
+
+#[test]
+fn weights_that_are_not_finite_are_refused_before_any_work() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut broken: Checkpoint = bundled::BUNDLED_MODELS[0].load().unwrap();
+    let bias = broken.weights.iter_mut().find(|(name, _)| name.ends_with("classifier.bias"));
+    bias.unwrap().1.values[3] = f32::NAN;
+    broken.save(&dir.path().join("nan.safetensors")).unwrap();
+    let error = refused(dir.path(), &["--checkpoint", "nan.safetensors"]);
+    assert!(error.contains("not a finite number"), "{error}");
+}

@@ -1,0 +1,24 @@
+//! The program as people run it: its commands, the files it reads and writes, and what it says.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
+
+#[cfg(unix)]
+mod bounded;
+#[cfg(unix)]
+mod cases;
+mod checkpoints;
+mod cli;
+#[path = "../common/mod.rs"]
+mod common;
+mod diagnose;
+mod eval;
+mod fetch;
+#[path = "../files/mod.rs"]
+mod files;
+mod inputs;
+mod interop;
+#[cfg(unix)]
+mod kills;
+mod outputs;
+mod run;
+#[cfg(unix)]
+mod stopping;

@@ -1,0 +1,495 @@
+//! The window, by its accessible labels, with a worker that plays a script.
+
+use crate::scripted::{self, Scripted};
+use egui_kittest::{Harness, kittest::Queryable};
+use jempp::{
+    app::{App, Selection, Tab, Viewer},
+    config::{SamplerKind, ViewStart, ViewState},
+    worker::{Command, Event, TrainingNews, TrainingPoint},
+};
+
+/// A window of a size with its worker, the model loaded and the chains at their starts.
+struct Window {
+    harness: Harness<'static, App>,
+    worker: Scripted,
+}
+
+impl Window {
+    fn open(size: [f32; 2], view: ViewState) -> Self {
+        let (worker, link) = Scripted::new();
+        let harness = Harness::builder().with_size(size).with_max_steps(8).build_ui_state(
+            |ui, app: &mut App| {
+                app.drain(ui.ctx());
+                app.show(ui);
+            },
+            App::new(link, view),
+        );
+        let mut window = Self { harness, worker };
+        window.pass(3, 0);
+        window
+    }
+
+    fn new() -> Self {
+        Self::open([1280.0, 800.0], ViewState::default())
+    }
+
+    /// So many frames, with so many steps of the worker between two.
+    fn pass(&mut self, frames: usize, steps_each: usize) {
+        for _ in 0..frames {
+            self.harness.step();
+            self.worker.work(steps_each);
+        }
+        self.harness.step();
+    }
+
+    fn click(&mut self, label: &str) {
+        self.harness.get_by_label(label).click();
+        self.harness.step();
+        self.harness.step();
+    }
+
+    fn viewer(&self) -> &Viewer {
+        self.harness.state().viewer()
+    }
+
+    fn has(&self, text: &str) -> bool {
+        self.harness.query_all_by_label_contains(text).next().is_some()
+    }
+
+    /// What the last restart asked for.
+    fn last_request(&self) -> jempp::worker::RunRequest {
+        let requests = self.worker.asked.iter().rev().filter_map(|command| match command {
+            Command::Restart(request) => Some(request.clone()),
+            _ => None,
+        });
+        requests.into_iter().next().unwrap()
+    }
+}
+
+const PLAY: &str = "▶ Play";
+const PAUSE: &str = "⏸ Pause";
+
+#[test]
+fn play_runs_to_m_and_pause_stops() {
+    let mut window = Window::new();
+    assert_eq!(window.viewer().last_step(), 0);
+    window.click(PLAY);
+    window.pass(10, 3);
+    let step = window.viewer().last_step();
+    assert!((25..40).contains(&step), "{step}");
+    window.click(PAUSE);
+    window.pass(5, 3);
+    let stopped = window.viewer().last_step();
+    window.pass(5, 3);
+    assert_eq!(window.viewer().last_step(), stopped);
+    window.click(PLAY);
+    window.pass(60, 3);
+    assert_eq!(window.viewer().last_step(), 100);
+    assert!(!window.viewer().is_playing());
+}
+
+#[test]
+fn restarts_and_pauses_that_cross_on_the_way_leave_no_doubt() {
+    let mut window = Window::new();
+    window.click(PLAY);
+    window.pass(2, 2);
+    // Pause and restart before the worker has answered anything.
+    window.harness.key_press(egui::Key::Space);
+    window.harness.step();
+    window.harness.key_press(egui::Key::R);
+    window.harness.step();
+    window.pass(4, 2);
+    assert!(!window.viewer().is_playing());
+    assert_eq!(window.viewer().last_step(), 0, "paused at the starts");
+    // The end of one run must not stop the next.
+    window.click(PLAY);
+    window.worker.say(Event::Paused(1));
+    window.pass(3, 2);
+    assert!(window.viewer().is_playing());
+    window.harness.key_press(egui::Key::R);
+    window.pass(3, 2);
+    assert!(window.viewer().is_playing() && window.viewer().last_step() > 2);
+}
+
+#[test]
+fn a_model_that_is_gone_gives_way_to_a_bundled_one() {
+    let view = ViewState::from_query("model=gone.safetensors").unwrap();
+    let (worker, link) = Scripted::new();
+    let mut viewer = Viewer::new(view);
+    drop((worker, link));
+    assert!(
+        matches!(&viewer.take_commands()[..], [Command::Open(name)] if name == "gone.safetensors")
+    );
+    viewer.take(Event::Device {
+        description: String::new(),
+        is_cpu: true,
+        bundled: vec!["fashion".into()],
+    });
+    viewer.take(Event::Refused("no file `gone.safetensors`".into()));
+    assert!(matches!(&viewer.take_commands()[..], [Command::Open(name)] if name == "fashion"));
+    // A start that the model cannot give gives way to its own.
+    viewer.take(Event::Opened(Box::new(scripted::model())));
+    viewer.view.lanes[0].start = ViewStart::Data;
+    viewer.take_commands();
+    viewer.take(Event::Refused("a class has no test image to start from".into()));
+    let asked = viewer.take_commands();
+    assert!(
+        matches!(&asked[..], [Command::Restart(request)] if request.lanes[0].start == ViewStart::ClassCenters)
+    );
+}
+
+#[test]
+fn a_failure_ends_a_training_run_in_the_window() {
+    let mut window = Window::new();
+    let config = jempp::config::RunConfig::preset("fashion-quick").unwrap();
+    let news = TrainingNews::Started {
+        folder: "runs/x".into(),
+        config: Box::new(config),
+        step: 0,
+        num_steps: 10,
+    };
+    window.worker.say(Event::Training(Box::new(news)));
+    window.harness.state_mut().viewer_mut().view.view.tab = Tab::Train;
+    window.pass(2, 0);
+    assert!(window.viewer().is_training);
+    window.worker.say(Event::Failed("the device was lost".into()));
+    window.pass(2, 0);
+    assert!(!window.viewer().is_training);
+    assert!(window.has("go on from the run's last checkpoint"));
+}
+
+#[test]
+fn steps_back_and_forward_replay_what_was() {
+    let mut window = Window::new();
+    window.click("Step ⏭");
+    window.pass(2, 1);
+    window.click("Step ⏭");
+    window.pass(2, 1);
+    assert_eq!(window.viewer().last_step(), 2);
+    let image = |window: &Window| window.viewer().shown_images().unwrap().1[0].x.clone();
+    let newest = image(&window);
+    window.click("⏮ Step back");
+    assert_eq!(window.viewer().shown_step(), 1);
+    assert!(image(&window) != newest);
+    let asked = window.worker.asked.len();
+    window.click("Step ⏭");
+    assert_eq!(window.viewer().shown_step(), 2);
+    assert!(image(&window) == newest);
+    window.pass(1, 1);
+    // The past comes from the record, not from the worker.
+    assert_eq!(window.worker.asked.len(), asked);
+}
+
+#[test]
+fn going_on_from_the_past_hands_back_the_recorded_chains() {
+    let mut window = Window::new();
+    window.click(PLAY);
+    window.pass(5, 4);
+    window.click(PAUSE);
+    window.pass(2, 0);
+    window.harness.state_mut().viewer_mut().look_at(7);
+    window.pass(2, 0);
+    assert!(window.has("You are looking at step 7"));
+    let recorded = window.viewer().shown_images().unwrap().1[0].x.clone();
+    window.click("Go on from here");
+    window.pass(1, 0);
+    let branched = window.worker.asked.iter().find_map(|command| match command {
+        Command::Branch { step, x } => Some((*step, x[0].clone())),
+        _ => None,
+    });
+    assert!(branched.unwrap() == (7, recorded));
+    assert_eq!(window.viewer().last_step(), 7);
+}
+
+#[test]
+fn keys_do_what_the_help_says() {
+    let mut window = Window::new();
+    window.harness.key_press(egui::Key::Space);
+    window.pass(5, 2);
+    assert!(window.viewer().last_step() > 5);
+    window.harness.key_press(egui::Key::Space);
+    window.pass(3, 2);
+    assert!(!window.viewer().is_playing());
+    let last = window.viewer().last_step();
+    window.harness.key_press(egui::Key::ArrowLeft);
+    window.pass(1, 0);
+    assert_eq!(window.viewer().shown_step(), last - 1);
+    window.harness.key_press(egui::Key::ArrowRight);
+    window.pass(1, 0);
+    assert_eq!(window.viewer().shown_step(), last);
+    window.harness.key_press(egui::Key::N);
+    window.pass(2, 0);
+    assert_eq!(window.last_request().seed, 1);
+    window.harness.key_press(egui::Key::R);
+    window.pass(2, 0);
+    assert_eq!(window.last_request().seed, 1);
+    window.harness.key_press(egui::Key::Num3);
+    window.pass(2, 0);
+    assert_eq!(window.last_request().labels, vec![2; 10], "the third row");
+    window.harness.key_press(egui::Key::Num3);
+    window.pass(2, 0);
+    assert_eq!(window.last_request().labels.len(), 100);
+    window.harness.event(egui::Event::Text("?".into()));
+    window.pass(1, 0);
+    assert!(window.has("restart with a new seed"));
+}
+
+#[test]
+fn controls_reach_the_worker_while_it_runs() {
+    let mut window = Window::new();
+    window.click(PLAY);
+    window.pass(2, 1);
+    let slider =
+        window.harness.get_by_role_and_label(egui::accesskit::Role::Slider, "proximal radius r");
+    slider.focus();
+    window.harness.step();
+    window.harness.key_press(egui::Key::ArrowRight);
+    window.pass(2, 1);
+    let radius = window.worker.asked.iter().rev().find_map(|command| match command {
+        Command::SetLanes(lanes) => Some(lanes[0].sampler.proximal_radius),
+        _ => None,
+    });
+    assert!(radius.unwrap() > 1.0, "{radius:?}");
+    // The schedule of the rule is laid out for the run's M.
+    assert_eq!(window.last_request().lanes[0].sampler.num_steps, 100);
+    assert!(window.has("2α/σ² = ∞"));
+    assert!(window.has("Here PYLD is Proximal SGLD with a step of N·α = 1."));
+}
+
+#[test]
+fn a_comparison_opens_with_one_click_and_says_its_point() {
+    // High enough that no control is scrolled out of sight.
+    let mut window = Window::open([1280.0, 1300.0], ViewState::default());
+    window.click("SGLD against Proximal SGLD at a step too large");
+    window.pass(10, 4);
+    let request = window.last_request();
+    assert_eq!(request.lanes.len(), 2);
+    assert_eq!(request.lanes[0].sampler.kind, SamplerKind::Sgld);
+    assert_eq!(request.lanes[1].sampler.kind, SamplerKind::ProximalSgld);
+    assert_eq!(request.lanes[0].sampler.step_size, request.lanes[1].sampler.step_size);
+    assert!(window.viewer().last_step() > 20, "it plays at once");
+    assert!(window.has("The proximal step"));
+    window.click("Noise against class centres");
+    window.pass(2, 1);
+    let request = window.last_request();
+    assert_eq!(request.lanes[0].start, ViewStart::Uniform);
+    assert_eq!(request.lanes[1].start, ViewStart::ClassCenters);
+    assert_eq!(request.lanes[0].sampler, request.lanes[1].sampler);
+    window.click("Model's own rule");
+    window.pass(2, 1);
+    assert_eq!(window.last_request().lanes.len(), 1);
+}
+
+#[test]
+fn mala_gets_the_noise_it_needs() {
+    let mut window = Window::new();
+    let mut lane = window.viewer().view.lanes[0].clone();
+    lane.sampler.kind = SamplerKind::Mala;
+    window.harness.state_mut().viewer_mut().set_lane(0, lane);
+    window.pass(3, 0);
+    let sampler = &window.viewer().view.lanes[0].sampler;
+    assert!((sampler.noise_std - (2.0 * sampler.step_size).sqrt()).abs() < 1e-9);
+    assert!(window.has("(temperature 1)"));
+}
+
+#[test]
+fn exports_write_what_was_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut window = Window::new();
+    window.harness.state_mut().save_to(folder.path().to_path_buf());
+    window.click(PLAY);
+    window.pass(5, 4);
+    window.click(PAUSE);
+    window.pass(1, 0);
+    let wait_for = |window: &mut Window, name: &str| {
+        let path = folder.path().join(name);
+        for _ in 0..400 {
+            window.pass(1, 0);
+            if window.has(&format!("Saved {}", path.display())) {
+                return path;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(25));
+        }
+        panic!("{name} was never saved");
+    };
+    for entry in ["Picture (PNG)", "Animation (GIF)", "Traces (CSV)"] {
+        window.click("Save");
+        window.click(entry);
+    }
+    let picture = image::open(wait_for(&mut window, "chains.png")).unwrap();
+    assert!(picture.width() > 280 && picture.height() > 280);
+    let table = std::fs::read_to_string(wait_for(&mut window, "traces.csv")).unwrap();
+    let steps = window.viewer().last_step() + 1;
+    assert_eq!(table.lines().count() as u64, 1 + 100 * steps);
+    assert!(table.starts_with("step,lane,chain,class,energy,"));
+    let gif = std::fs::read(wait_for(&mut window, "chains.gif")).unwrap();
+    assert!(gif.starts_with(b"GIF89a"));
+}
+
+/// A file as a desktop drops it.
+#[derive(Debug)]
+struct Dropped(std::path::PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        std::fs::read(&self.0).map_err(|error| error.to_string())
+    }
+}
+
+#[test]
+fn dropped_files_open_or_are_refused_with_a_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut window = Window::new();
+    let drop_file = |window: &mut Window, name: &str| {
+        let path = folder.path().join(name);
+        if name.ends_with("png") && !name.starts_with("broken") {
+            image::RgbImage::from_pixel(40, 30, image::Rgb([255; 3])).save(&path).unwrap();
+        } else {
+            std::fs::write(&path, "no such thing").unwrap();
+        }
+        window.harness.input_mut().dropped_files.push(std::sync::Arc::new(Dropped(path)));
+        window.pass(2, 0);
+    };
+    // Pictures are decoded beside the window.
+    let wait_for = |window: &mut Window, is_there: &dyn Fn(&Window) -> bool| {
+        for _ in 0..400 {
+            window.pass(1, 0);
+            if is_there(window) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(25));
+        }
+        panic!("the picture was never decoded");
+    };
+    drop_file(&mut window, "white.png");
+    wait_for(&mut window, &|window| window.last_request().image.is_some());
+    let request = window.last_request();
+    assert_eq!(request.lanes[0].start, ViewStart::Image);
+    assert!(request.image.unwrap().iter().all(|&value| value == 1.0));
+    drop_file(&mut window, "notes.txt");
+    assert!(window.has("only checkpoints (.safetensors) and pictures"));
+    drop_file(&mut window, "last_ckpt.pt");
+    assert!(window.has("jempp import"));
+    drop_file(&mut window, "broken.png");
+    wait_for(&mut window, &|window| window.has("broken.png"));
+    drop_file(&mut window, "model.safetensors");
+    let opened = window.worker.asked.iter().rev().find_map(|command| match command {
+        Command::Open(name) => Some(name.clone()),
+        _ => None,
+    });
+    assert!(opened.unwrap().ends_with("model.safetensors"));
+}
+
+#[test]
+fn a_failure_is_a_banner_with_a_retry() {
+    let mut window = Window::new();
+    assert!(window.has("No GPU in use"));
+    window.click("Understood");
+    assert!(!window.has("No GPU in use"));
+    window.worker.say(Event::Failed("the device was lost".into()));
+    window.pass(1, 0);
+    assert!(window.has("Stopped: the device was lost."));
+    let asked = window.worker.asked.len();
+    window.click("Try again");
+    window.pass(3, 0);
+    let asked = &window.worker.asked[asked..];
+    assert!(
+        matches!(asked, [Command::Retry, Command::Open(name), Command::Restart(_)] if name == "fashion")
+    );
+    assert!(!window.has("Stopped:"));
+}
+
+#[test]
+fn what_is_refused_is_said() {
+    let mut window = Window::new();
+    window.worker.say(Event::Refused("no file `missing.safetensors`".into()));
+    window.pass(1, 0);
+    assert!(window.has("no file `missing.safetensors`"));
+}
+
+#[test]
+fn the_link_shows_the_same_view() {
+    let mut window = Window::new();
+    window.click("PYLD-5-10 against SGLD-50 at equal time");
+    window.pass(2, 1);
+    let view = window.viewer().view.clone();
+    let query = view.to_query();
+    assert_eq!(ViewState::from_query(&format!("https://example.org/?{query}")).unwrap(), view);
+    let mut other = Window::open([1280.0, 800.0], ViewState::from_query(&query).unwrap());
+    other.pass(2, 0);
+    assert_eq!(other.last_request(), window.last_request());
+}
+
+#[test]
+fn training_news_reach_their_tab() {
+    let mut window = Window::new();
+    window.harness.state_mut().viewer_mut().view.view.tab = Tab::Train;
+    window.pass(1, 0);
+    let config = jempp::config::RunConfig::preset("fashion-quick").unwrap();
+    window.worker.say(Event::Training(Box::new(TrainingNews::Started {
+        folder: "runs/fashion-quick-window".into(),
+        config: Box::new(config),
+        step: 0,
+        num_steps: 2028,
+    })));
+    for step in 1..=50 {
+        window.worker.say(Event::Training(Box::new(TrainingNews::Step(TrainingPoint {
+            step,
+            loss: 2.0,
+            cross_entropy: 1.5,
+            gap: 0.1,
+            gradient_norm: 1.0,
+            clamp_rate: 0.0,
+            steps_per_sec: 20.0,
+        }))));
+    }
+    window.pass(3, 0);
+    assert!(window.has("50 of 2028"), "the progress is shown");
+    window.click("⏸ Pause training");
+    window.pass(1, 0);
+    assert!(window.worker.asked.iter().any(|command| matches!(command, Command::PauseTraining)));
+}
+
+#[test]
+fn every_tab_fits_a_small_window() {
+    for tab in [Tab::Chains, Tab::Plots, Tab::Train, Tab::Lab] {
+        let mut window = Window::open([800.0, 600.0], ViewState::default());
+        window.harness.state_mut().viewer_mut().view.view.tab = tab;
+        window.pass(2, 0);
+        window.click_if_there(PLAY);
+        window.pass(5, 4);
+        let screen = egui::Rect::from_min_size(egui::Pos2::ZERO, egui::vec2(800.0, 600.0));
+        for label in ["Chains", "Plots", "Train", "Lab", "Lessons", "? Help"] {
+            let rect = window.harness.get_by_label(label).rect();
+            assert!(screen.contains_rect(rect), "{label} at {rect} in {tab:?}");
+        }
+    }
+}
+
+impl Window {
+    fn click_if_there(&mut self, label: &str) {
+        if let Some(node) = self.harness.query_by_label(label) {
+            node.click();
+        }
+        self.harness.step();
+    }
+}
+
+#[test]
+fn a_chain_is_selected_and_shown_closely() {
+    let mut window = Window::new();
+    window.harness.state_mut().viewer_mut().selected = Some(Selection { lane: 0, chain: 12 });
+    window.click(PLAY);
+    window.pass(5, 4);
+    // The third chain of the second row; the scripted trousers are at 30 (1 - e^(-step / 15)).
+    assert!(window.has("Trouser, chain 3 at step"));
+    assert!(window.has("distance travelled"));
+    let step = window.viewer().last_step();
+    let distance = window.viewer().shown_numbers().unwrap().1[0].distance[12];
+    assert!((distance - 30.0 * (1.0 - (-(step as f32) / 15.0).exp())).abs() < 1e-3);
+    assert!(window.has(&format!("{distance:.3}")));
+}

@@ -1,0 +1,10 @@
+//! The window: by its accessible names, in pictures, and real on a display.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
+
+mod app;
+mod lab;
+mod odd_windows;
+mod phone;
+mod pictures;
+mod real;
+mod scripted;

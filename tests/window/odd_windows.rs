@@ -1,0 +1,603 @@
+//! Windows of every size, and links, lessons, names and files of strangers: nothing ends the window.
+
+use std::sync::Arc;
+
+use crate::scripted::{self, Scripted};
+use egui_kittest::{Harness, kittest::Queryable};
+use half::f16;
+use jempp::{
+    app::{App, Link, Overlay, Selection, Tab, Viewer},
+    config::{LabTarget, LabView, LaneConfig, RunConfig, ViewState, default_rule},
+    lessons::{Lesson, MAX_STEPS},
+    worker::{
+        Event, LaneImages, LaneNumbers, LaneStep, ModelInfo, RunRequest, Step, TrainingNews,
+        TrainingPoint,
+        lab::{LabFrame, LabLaneFrame, LabMove, LabNews, LabSurface, Slice},
+    },
+};
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Widths and heights, from nothing to more than a screen has. 440 × 300 and its like ended the window once.
+const SIZES: [[f32; 2]; 48] = [
+    [1.0, 1.0],
+    [2.0, 900.0],
+    [900.0, 2.0],
+    [16.0, 16.0],
+    [40.0, 700.0],
+    [60.0, 40.0],
+    [64.0, 64.0],
+    [100.0, 90.0],
+    [120.0, 60.0],
+    [150.0, 400.0],
+    [180.0, 30.0],
+    [200.0, 150.0],
+    [200.0, 4000.0],
+    [240.0, 320.0],
+    [260.0, 100.0],
+    [300.0, 299.0],
+    [320.0, 240.0],
+    [320.0, 568.0],
+    [360.0, 640.0],
+    [390.0, 844.0],
+    [400.0, 120.0],
+    [420.0, 380.0],
+    [440.0, 300.0],
+    [440.0, 420.0],
+    [448.0, 447.0],
+    [449.0, 300.0],
+    [450.0, 300.0],
+    [480.0, 40.0],
+    [480.0, 360.0],
+    [500.0, 499.0],
+    [529.0, 500.0],
+    [560.0, 250.0],
+    [599.0, 598.0],
+    [600.0, 479.0],
+    [600.0, 480.0],
+    [601.0, 481.0],
+    [620.0, 700.0],
+    [640.0, 480.0],
+    [667.0, 375.0],
+    [700.0, 100.0],
+    [800.0, 600.0],
+    [844.0, 390.0],
+    [1000.0, 480.0],
+    [1001.0, 3000.0],
+    [1280.0, 800.0],
+    [2560.0, 1440.0],
+    [4000.0, 200.0],
+    [4000.0, 2500.0],
+];
+
+struct Window {
+    harness: Harness<'static, App>,
+    worker: Scripted,
+}
+
+impl Window {
+    fn with(app: impl FnOnce(Link) -> App) -> Self {
+        let (worker, link) = Scripted::new();
+        let harness =
+            Harness::builder().with_size([1280.0, 800.0]).allow_missing_glyphs().build_ui_state(
+                |ui, app: &mut App| {
+                    app.drain(ui.ctx());
+                    app.show(ui);
+                },
+                app(link),
+            );
+        let mut window = Self { harness, worker };
+        window.pass(3, 0);
+        window
+    }
+
+    fn new(view: ViewState) -> Self {
+        Self::with(|link| App::new(link, view))
+    }
+
+    fn pass(&mut self, frames: usize, steps_each: usize) {
+        for _ in 0..frames {
+            self.harness.step();
+            self.worker.work(steps_each);
+        }
+        self.harness.step();
+    }
+
+    fn viewer(&mut self) -> &mut Viewer {
+        self.harness.state_mut().viewer_mut()
+    }
+
+    fn say(&mut self, events: impl IntoIterator<Item = Event>) {
+        events.into_iter().for_each(|event| self.worker.say(event));
+        self.pass(1, 0);
+    }
+
+    /// Frames at every size.
+    fn at_every_size(&mut self) {
+        for size in SIZES {
+            self.harness.set_size(size.into());
+            // What is fitted to the room of the frame before settles in the second.
+            self.harness.step();
+            self.harness.step();
+        }
+        self.harness.set_size([1280.0, 800.0].into());
+        self.harness.step();
+    }
+
+    fn has(&self, text: &str) -> bool {
+        self.harness.query_all_by_label_contains(text).next().is_some()
+    }
+}
+
+fn lanes(count: usize) -> ViewState {
+    ViewState { lanes: vec![LaneConfig::default(); count], ..ViewState::default() }
+}
+
+/// A model of so many classes and inputs of this shape.
+fn model(class_names: Vec<String>, shape: [usize; 3]) -> ModelInfo {
+    ModelInfo { name: "other".into(), class_names, shape, ..scripted::model() }
+}
+
+/// Such a model, open, with one chain a class in every lane.
+fn open(window: &mut Window, model: ModelInfo, values: &[f32]) {
+    let labels: Vec<u32> = (0..model.class_names.len() as u32).collect();
+    let (count, size) = (labels.len(), model.shape.iter().product::<usize>());
+    let lanes = window.viewer().view.lanes.len();
+    let lane = |step: u64| {
+        let x: Vec<f32> =
+            values.iter().copied().cycle().skip(step as usize).take(count * size).collect();
+        let of_chains: Vec<f32> = values.iter().copied().cycle().take(count).collect();
+        let numbers = LaneNumbers {
+            energy: of_chains.clone(),
+            gradient_norm: of_chains.clone(),
+            clamp_rate: of_chains.clone(),
+            saturation: of_chains.clone(),
+            distance: of_chains.clone(),
+            probabilities: vec![f16::from_f32(1.0 / count as f32); count * count],
+            acceptance: of_chains,
+            ..LaneNumbers::default()
+        };
+        let gradient = x.iter().map(|&value| f16::from_f32(value)).collect();
+        LaneStep {
+            images: LaneImages { x: x.into(), gradient, proximal_radius: Some(1.0) },
+            numbers,
+        }
+    };
+    let request =
+        RunRequest { seed: 0, labels, lanes: window.viewer().view.lanes.clone(), image: None };
+    let steps = (0..4)
+        .map(|step| Event::Step(Box::new(Step { step, lanes: vec![lane(step); lanes.max(1)] })));
+    let opened = Event::Opened(Box::new(model));
+    window.say([opened]);
+    window.say([Event::Started(request)].into_iter().chain(steps));
+}
+
+/// The lab with chains of so many rules on this energy.
+fn lab(num_rules: usize, energy: &[f32]) -> Window {
+    let mut view = ViewState::default();
+    view.view.tab = Tab::Lab;
+    view.lab.rules = vec![default_rule(); num_rules];
+    view.lab.config.arrows = true;
+    let mut window = Window::new(view);
+    let side = 36;
+    let energy: Vec<f32> = energy.iter().copied().cycle().take(side * side).collect();
+    let surface = LabSurface {
+        energy: energy.clone().into(),
+        around: [].into(),
+        classes: vec![0; side * side],
+        num_classes: 2,
+    };
+    let frame = |step| LabFrame {
+        step,
+        lanes: vec![
+            LabLaneFrame {
+                x: energy.iter().take(40).copied().collect(),
+                mean_energy: energy[0],
+                clamp_rate: energy[1],
+                acceptance: None,
+                traces: energy.iter().take(60).copied().collect(),
+                tracked: Some(LabMove {
+                    chain: 0,
+                    from: [energy[0]; 2],
+                    gradient: [energy[1], energy[2]],
+                    noise: [energy[0]; 2],
+                    noise_std: energy[1].abs(),
+                    proximal_radius: Some(1.0),
+                    has_inner_steps: false,
+                    to: [energy[2]; 2],
+                    step_size: 0.1,
+                    accepted: None,
+                }),
+            };
+            num_rules
+        ],
+    };
+    let frames = (0..5).map(|step| LabNews::Frame(frame(step)));
+    let slice = Slice {
+        energy: energy.clone().into(),
+        range: [[-1.0, 1.0], [0.0, 0.0]],
+        path: vec![0.0, 0.5, energy[0], energy[1]],
+        path_energy: vec![1.0, energy[2]],
+        explained: [0.5, f32::NAN],
+    };
+    let news = [LabNews::Surface(surface), LabNews::Started(vec![vec![0; 20]; num_rules])];
+    let news = news.into_iter().chain(frames).chain([LabNews::Slice(slice)]);
+    window.viewer().lab.tracked = Some(0);
+    window.say(news.map(|news| Event::Lab(Box::new(news))));
+    window
+}
+
+#[test]
+fn chains_and_plots_are_drawn_at_every_size() {
+    for (count, overlay) in [(1, Overlay::Images), (3, Overlay::Clamped)] {
+        let mut window = Window::new(lanes(count));
+        window.viewer().play();
+        window.pass(4, 4);
+        window.viewer().overlay = overlay;
+        for tab in [Tab::Chains, Tab::Plots] {
+            window.viewer().view.view.tab = tab;
+            window.at_every_size();
+            // With a sheet or a panel of the chain open while the window is resized.
+            window.viewer().selected = Some(Selection { lane: count - 1, chain: 12 });
+            window.at_every_size();
+            window.viewer().selected = None;
+        }
+    }
+}
+
+#[test]
+fn sheets_stay_open_at_every_size() {
+    for name in ["Controls", "Chain", "Energies"] {
+        let mut window = Window::new(lanes(2));
+        window.harness.set_size([390.0, 844.0].into());
+        window.pass(2, 2);
+        let role = egui::accesskit::Role::Button;
+        window.harness.get_by_role_and_label(role, name).click();
+        window.pass(2, 2);
+        window.at_every_size();
+    }
+}
+
+#[test]
+fn points_in_the_plane_are_drawn_at_every_size() {
+    for values in [&[0.2, -0.7, 0.9][..], &[f32::NAN, f32::INFINITY, -3e38, 3e38, 0.0]] {
+        let mut window = Window::new(lanes(2));
+        open(&mut window, model(vec!["a".into(), "b".into()], [2, 1, 1]), values);
+        for tab in [Tab::Chains, Tab::Plots] {
+            window.viewer().view.view.tab = tab;
+            window.viewer().overlay = Overlay::Change;
+            window.at_every_size();
+        }
+    }
+}
+
+#[test]
+fn training_and_the_lab_are_drawn_at_every_size() {
+    let mut window = Window::new(ViewState::default());
+    window.viewer().view.view.tab = Tab::Train;
+    window.at_every_size();
+    let config = RunConfig::preset("fashion-quick").unwrap();
+    let point = |step, loss| TrainingPoint {
+        step,
+        loss,
+        cross_entropy: loss,
+        gap: loss,
+        gradient_norm: loss,
+        clamp_rate: loss,
+        steps_per_sec: loss,
+    };
+    let news = [
+        TrainingNews::Started {
+            folder: "runs/x".into(),
+            config: Box::new(config),
+            step: 0,
+            num_steps: 10,
+        },
+        TrainingNews::Step(point(1, 1.0)),
+        TrainingNews::Step(point(2, f64::NAN)),
+        TrainingNews::Step(point(3, f64::INFINITY)),
+        TrainingNews::Buffer { x: vec![f32::NAN; 784 * 30], labels: (0..30).collect() },
+    ];
+    window.say(news.map(|news| Event::Training(Box::new(news))));
+    window.at_every_size();
+    for (num_rules, energy) in
+        [(1, &[0.0, 1.0, 5.0][..]), (2, &[f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 3e38, -3e38])]
+    {
+        let mut window = lab(num_rules, energy);
+        window.at_every_size();
+        window.viewer().view.lab.config.decisions = true;
+        window.viewer().view.lab.config.target = LabTarget::Learned;
+        window.at_every_size();
+        window.viewer().view.lab.config.view = LabView::Slice;
+        window.viewer().play();
+        window.pass(2, 2);
+        window.at_every_size();
+    }
+}
+
+#[test]
+fn lessons_are_drawn_at_every_size() {
+    for (number, tab) in [(2, Tab::Lab), (4, Tab::Chains)] {
+        let mut view = lanes(2);
+        view.view.tab = tab;
+        view.view.lesson = number;
+        view.view.lesson_step = 99;
+        let mut window = Window::new(view);
+        let text = std::fs::read_to_string(format!("assets/lessons/{number}.md")).unwrap();
+        window.say([Event::Lesson { number, text }]);
+        window.at_every_size();
+    }
+}
+
+#[test]
+fn frames_of_other_pages_are_drawn_at_every_size() {
+    for tab in [Tab::Chains, Tab::Lab] {
+        let mut view = lanes(3);
+        view.view.tab = tab;
+        let mut window = Window::with(|link| App::embedded(link, view, "./index.html"));
+        window.at_every_size();
+        window.say([Event::Failed("the device was lost ".repeat(200))]);
+        window.at_every_size();
+    }
+}
+
+#[test]
+fn names_of_strangers_keep_to_their_line() {
+    let mut window = Window::new(lanes(3));
+    let names = ["", "two\nlines\u{1b}[31m", &"x".repeat(50_000), "\u{202e}evil", "same", "same"];
+    open(&mut window, model(names.map(String::from).to_vec(), [3, 4, 4]), &[0.5, f32::NAN]);
+    window.viewer().selected = Some(Selection { lane: 0, chain: 2 });
+    window.viewer().warning = Some("The last session ended early. ".repeat(20));
+    window.say([Event::Refused(format!("no such thing: {}", "y".repeat(50_000)))]);
+    let shown = window.viewer().model.clone().unwrap().class_names;
+    assert_eq!(shown[1], "two lines\\u{1b}[31m");
+    assert!(shown.iter().all(|name| name.chars().count() < 40), "{shown:?}");
+    assert!(window.viewer().notices.iter().all(|notice| notice.text.chars().count() < 450));
+    for tab in [Tab::Chains, Tab::Plots] {
+        window.viewer().view.view.tab = tab;
+        window.at_every_size();
+    }
+}
+
+#[test]
+fn an_image_larger_than_a_texture_is_drawn_from_fewer_pixels() {
+    let mut window = Window::new(ViewState::default());
+    window.harness.input_mut().max_texture_side = Some(1024);
+    window.pass(1, 0);
+    let names = (0..9).map(|class| class.to_string()).collect();
+    open(&mut window, model(names, [1, 600, 430]), &[0.5, -0.5]);
+    window.viewer().selected = Some(Selection { lane: 0, chain: 2 });
+    window.pass(2, 0);
+    assert!(window.has("chain 1 at step"));
+}
+
+#[test]
+fn rows_of_classes_that_are_not_there_are_left_out_with_a_word() {
+    let view = ViewState::from_query("classes=3,99,3,4294967295").unwrap();
+    let mut window = Window::new(view);
+    assert_eq!(window.viewer().view.view.classes, [3]);
+    assert!(window.has("left out: 99, 4294967295"));
+    window.viewer().set_up("?classes=7,12");
+    window.pass(2, 0);
+    assert_eq!(window.viewer().view.view.classes, [7]);
+}
+
+#[test]
+fn a_painted_density_outlives_a_lesson() {
+    let mut view = ViewState::default();
+    view.view.tab = Tab::Lab;
+    view.lab.config.painted = vec![10, 20, -30, 40];
+    let mut window = Window::new(view);
+    window.viewer().set_up("?tab=lab&lab.target=ring");
+    assert_eq!(window.viewer().view.lab.config.painted, [10, 20, -30, 40]);
+    window.viewer().set_up("?tab=lab&lab.target=painted&lab.painted=1,2");
+    assert_eq!(window.viewer().view.lab.config.painted, [1, 2]);
+}
+
+#[test]
+fn the_last_seed_is_followed_by_the_first() {
+    let mut window = Window::new(ViewState::from_query("seed=9223372036854775807").unwrap());
+    window.viewer().restart_with_new_seed();
+    assert_eq!(window.viewer().view.view.seed, 0);
+    window.viewer().view.lab.config.seed = i64::MAX as u64;
+    window.viewer().reseed_lab();
+    assert_eq!(window.viewer().view.lab.config.seed, 0);
+    assert!(ViewState::from_query("seed=9223372036854775808").is_err());
+}
+
+/// Values that are none, or too many.
+const ODD_VALUES: [&str; 24] = [
+    "",
+    "nan",
+    "NaN",
+    "inf",
+    "-inf",
+    "-1",
+    "0",
+    "1",
+    "1e308",
+    "-1e-308",
+    "1000000000",
+    "9223372036854775807",
+    "9223372036854775808",
+    "18446744073709551616",
+    "0x10",
+    "%ff%fe",
+    "%",
+    "%00",
+    "true",
+    "lab",
+    "image",
+    "1,2,3,,,-4,99999999999",
+    "\u{202e}\u{1b}",
+    "mala",
+];
+
+/// A text with some of its bytes changed, taken out or put in twice.
+fn mutated(text: &str, rng: &mut ChaCha8Rng) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    for _ in 0..rng.random_range(1..6) {
+        let at = rng.random_range(0..=bytes.len());
+        match rng.random_range(0..4) {
+            0 => bytes.insert(at, rng.next_u32() as u8),
+            1 if at < bytes.len() => bytes[at] = rng.next_u32() as u8,
+            2 if at < bytes.len() => drop(bytes.remove(at)),
+            _ => {
+                let part = bytes[at..(at + 12).min(bytes.len())].to_vec();
+                bytes.splice(at..at, part);
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[test]
+fn no_link_ends_the_window() {
+    let mut rng = ChaCha8Rng::seed_from_u64(19);
+    let mut rich = lanes(3);
+    rich.lanes[1].is_conditional = true;
+    rich.lanes[2].split = 4;
+    rich.view.classes = vec![1, 2];
+    rich.view.seed = 7;
+    rich.lab.rules = vec![default_rule(); 2];
+    rich.lab.config.painted = vec![1, 2, 3, 4];
+    rich.lab.config.seed = 3;
+    let keys = [
+        "tab",
+        "lesson",
+        "lesson_step",
+        "model",
+        "seed",
+        "per_class",
+        "classes",
+        "num_steps",
+        "play",
+        "max_steps_per_sec",
+        "sampler.kind",
+        "sampler.step_size",
+        "sampler.noise_std",
+        "sampler.num_inner_steps",
+        "sampler.proximal_radius",
+        "lane3.sampler.num_steps",
+        "lane2.start",
+        "split",
+        "lane2.split",
+        "norm",
+        "is_conditional",
+        "lab.view",
+        "lab.target",
+        "lab.model",
+        "lab.width",
+        "lab.painted",
+        "lab.num_chains",
+        "lab.point",
+        "lab.seed",
+        "lab2.sampler.kind",
+        "lab.learn_rate",
+        "lab.learn_data",
+        "lab2.start",
+        "lab.num_steps",
+        "lane4.split",
+        "lane0.norm",
+        "sampler",
+        "lab.sampler",
+        "",
+        ".",
+        "lab.",
+        "lane2.",
+    ];
+    let whole = rich.to_query();
+    let (mut num_shown, mut num_refused) = (0, 0);
+    for nth in 0..6000 {
+        let link = match nth % 2 {
+            0 => mutated(&whole, &mut rng),
+            _ => {
+                let pair = |rng: &mut ChaCha8Rng| {
+                    let key = keys[rng.random_range(0..keys.len())];
+                    format!("{key}={}", ODD_VALUES[rng.random_range(0..ODD_VALUES.len())])
+                };
+                let pairs = (0..rng.random_range(1..4)).map(|_| pair(&mut rng));
+                pairs.collect::<Vec<_>>().join("&")
+            }
+        };
+        let view = match ViewState::from_query(&link) {
+            Ok(view) => view,
+            Err(error) => {
+                num_refused += 1;
+                assert!(!error.to_string().contains('\n'), "{link}: {error}");
+                continue;
+            }
+        };
+        num_shown += 1;
+        view.validate().unwrap();
+        let again = ViewState::from_query(&view.to_query()).unwrap();
+        assert_eq!(again, view, "{link}");
+        // Some of them are drawn too.
+        if num_shown % 4 == 0 {
+            let mut window = Window::new(view);
+            window.pass(2, 2);
+        }
+    }
+    assert!(num_shown > 100 && num_refused > 1000, "{num_shown} shown, {num_refused} refused");
+}
+
+#[test]
+fn no_lesson_ends_the_window() {
+    let mut rng = ChaCha8Rng::seed_from_u64(8);
+    let mut view = ViewState::default();
+    view.view.lesson = 1;
+    let mut window = Window::new(view);
+    let texts: Vec<String> = (1..=8)
+        .map(|number| std::fs::read_to_string(format!("assets/lessons/{number}.md")).unwrap())
+        .chain(["> ".repeat(3000), "- ".repeat(3000), "[".repeat(3000), "# \n## \n## \n>".into()])
+        .chain([String::new(), "\u{feff}\u{0}## [x](?per_class=nan)".into()])
+        .collect();
+    for nth in 0..1500 {
+        let text = &texts[nth % texts.len()];
+        let text = if nth < texts.len() { text.clone() } else { mutated(text, &mut rng) };
+        let lesson = Lesson::parse(&text);
+        assert!(!lesson.steps.is_empty());
+        for link in lesson.steps.iter().filter_map(|step| step.state()) {
+            let _ = ViewState::from_query(link);
+        }
+        if nth < texts.len() || nth % 50 == 0 {
+            window.viewer().open_lesson(1, 1 + nth % 99);
+            window.say([Event::Lesson { number: 1, text }]);
+        }
+    }
+    window.say([Event::Lesson { number: 1, text: "## a step\n".repeat(5000) }]);
+    assert!(window.has(&format!("only the first {MAX_STEPS} are shown")));
+    window.at_every_size();
+}
+
+/// A file as a desktop drops it.
+#[derive(Debug)]
+struct Dropped(std::path::PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        std::fs::read(&self.0).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_picture_without_an_end_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("endless.png");
+    std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+    let mut window = Window::new(ViewState::default());
+    window.harness.input_mut().dropped_files.push(Arc::new(Dropped(path)));
+    for _ in 0..400 {
+        window.pass(1, 0);
+        if window.has("no regular file") {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(25));
+    }
+    panic!("it was never refused");
+}
