@@ -68,7 +68,8 @@ fn documents_show_commands_that_exist() {
     let helps: BTreeMap<&str, String> = COMMANDS.map(|name| (name, help_of(name))).into();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let docs = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> = docs.filter(|path| path.extension().is_some_and(|e| e == "md")).collect();
+    let mut files: Vec<_> =
+        docs.filter(|path| path.extension().is_some_and(|e| e == "md")).collect();
     files.extend(["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md"].map(|name| root.join(name)));
     let (mut num_commands, mut faults) = (0, Vec::new());
     for file in files {
@@ -81,7 +82,8 @@ fn documents_show_commands_that_exist() {
     assert!(num_commands > 50, "{num_commands}");
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 
-    let planted = ["sampel --steps 3", "sample --stepz 3", "train --set sampler.kid=3", "train --preset toy"];
+    let planted =
+        ["sampel --steps 3", "sample --stepz 3", "train --set sampler.kid=3", "train --preset toy"];
     for text in planted {
         assert!(fault(text, &helps).is_some(), "{text}");
     }

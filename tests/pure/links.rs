@@ -1,8 +1,8 @@
 //! What the documents point at exists: relative links and their headings, repository paths in backticks, and the
-//! names that ARCHITECTURE.md finds in each file.
+//! names of code in the documents for developers.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Component, Path, PathBuf},
 };
@@ -144,18 +144,14 @@ fn missing_paths(markdown: &str) -> Vec<String> {
 /// Of rows `| [file](file) | text |`: the identifiers in backticks that the file does not contain.
 fn missing_names(markdown: &str) -> Vec<String> {
     let mut missing = Vec::new();
-    for row in markdown.lines().filter(|line| line.starts_with("| [")) {
+    for row in markdown.lines().filter(|line| line.trim_start().starts_with("| [")) {
         let Some(file) = link_targets(row).into_iter().find(|target| target.contains('.')) else {
             continue;
         };
         let Ok(text) = fs::read_to_string(root().join(&file)) else { continue };
-        let is_name = |span: &&str| {
-            span.chars().all(|c| c.is_alphanumeric() || c == '_' || c == ':') && !span.is_empty()
-        };
-        for span in code_spans(row).filter(is_name) {
-            let name = span.rsplit("::").next().unwrap();
-            let is_in = text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == name);
-            if !is_in {
+        let known: BTreeSet<&str> = words(&text).collect();
+        for span in code_spans(row).filter(|span| is_name(span)) {
+            if !known.contains(last_word(span)) {
                 missing.push(format!("finds {span} in {file}, which does not contain it"));
             }
         }
@@ -163,17 +159,65 @@ fn missing_names(markdown: &str) -> Vec<String> {
     missing
 }
 
+/// Whether a span of code is an identifier or a path of them.
+fn is_name(span: &str) -> bool {
+    !span.is_empty() && span.chars().all(|c| c.is_alphanumeric() || c == '_' || c == ':')
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_')
+}
+
+fn last_word(name: &str) -> &str {
+    words(name).last().unwrap_or_default()
+}
+
+/// Every word of the repository's code.
+fn words_of_code() -> BTreeSet<String> {
+    fn collect(path: &Path, found: &mut BTreeSet<String>) {
+        if path.is_dir() {
+            let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap());
+            let entries = entries
+                .filter(|entry| !SKIPPED.iter().any(|skipped| entry.file_name() == *skipped));
+            entries.for_each(|entry| collect(&entry.path(), found));
+        } else if !path.ends_with("tests/pure/links.rs")
+            && let Ok(text) = fs::read_to_string(path)
+        {
+            found.extend(words(&text).map(Into::into));
+        }
+    }
+    let mut found = BTreeSet::new();
+    for part in ["src", "tests", "shaders", "web", ".ci", "check.sh", "Cargo.toml"] {
+        collect(&root().join(part), &mut found);
+    }
+    found
+}
+
+/// The names of types, constants and functions in backticks that no code contains.
+fn unknown_names(markdown: &str, code: &BTreeSet<String>) -> Vec<String> {
+    let prose = prose(markdown);
+    let looks_like_code = |span: &&str| {
+        is_name(span) && (span.contains('_') || span.starts_with(|c: char| c.is_uppercase()))
+    };
+    let names = prose.lines().flat_map(code_spans).filter(looks_like_code);
+    names
+        .filter(|name| !name.contains("NAME") && !code.contains(last_word(name)))
+        .map(|name| format!("speaks of {name}, which no code contains"))
+        .collect()
+}
+
 #[test]
 fn documents_point_at_what_exists() {
-    let mut faults = Vec::new();
+    let (mut faults, code) = (Vec::new(), words_of_code());
     for (path, text) in documents() {
         let mut found = broken_links(path.parent().unwrap(), &path, &text);
         // What was there at the time is not what is there now.
         if !path.ends_with("CHANGELOG.md") {
             found.extend(missing_paths(&text));
         }
-        if path.ends_with("ARCHITECTURE.md") {
+        if path.ends_with("ARCHITECTURE.md") || path.ends_with("CONTRIBUTING.md") {
             found.extend(missing_names(&text));
+            found.extend(unknown_names(&text, &code));
         }
         let name = path.strip_prefix(root()).unwrap().display().to_string();
         faults.extend(found.into_iter().map(|fault| format!("{name} {fault}")));
@@ -195,4 +239,7 @@ fn planted_faults_are_found() {
     assert_eq!(missing_paths("`src/lib.rs`, `src/nowhere.rs`, `tests/*/x`, `other/y`").len(), 1);
     let row = "| [src/lib.rs](src/lib.rs) | `config` and `no_such_name` |";
     assert_eq!(missing_names(row).len(), 1);
+    let code = BTreeSet::from(["Sampler".to_string(), "at_step".to_string()]);
+    let text = "`Sampler::at_step`, `Sampler`, `word`, `a b`, `No::such_thing`";
+    assert_eq!(unknown_names(text, &code).len(), 1);
 }
