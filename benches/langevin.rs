@@ -49,7 +49,9 @@ fn lab(criterion: &mut Criterion) {
         let mut lab = open(query);
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                pollster::block_on(lab.advance());
+                if let Err(error) = pollster::block_on(lab.advance()) {
+                    panic!("{error}");
+                }
                 lab.frame()
             });
         });
