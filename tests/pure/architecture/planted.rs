@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    circles::circles,
     house::{disagreements, rooms},
     imports::read,
 };
@@ -167,9 +166,9 @@ fn files_and_rooms_that_the_table_does_not_know_are_found() {
     );
     // A file of another place is of the room that declares it.
     let part = "#[path = \"../high.rs\"] mod part;";
-    assert_found("src/low/mod.rs", part, "src/high.rs:1: `low` may not import `middle`");
+    assert_found("src/low/mod.rs", part, "src/high.rs: `low` may not import `middle`");
     let part = "#[cfg_attr(windows, path = \"../high.rs\")] mod part;";
-    assert_found("src/low/mod.rs", part, "src/high.rs:1: `low` may not import `middle`");
+    assert_found("src/low/mod.rs", part, "src/high.rs: `low` may not import `middle`");
 }
 
 #[test]
@@ -212,43 +211,4 @@ fn lawful_code_that_looks_like_a_violation_passes() {
     }
     let burn = "struct S { burn: u8 } fn f(burn: u8) -> u8 { burn as u8 + inner::burn::g() }";
     assert_eq!(found("src/low/mod.rs", burn, ROOMS), Vec::<String>::new());
-}
-
-/// The circles in a room `app` of these files.
-fn circles_of(files: &[(&str, &str)]) -> Vec<String> {
-    let files = files.iter().map(|(file, text)| (file.to_string(), text.to_string()));
-    let root = ("src/lib.rs".to_string(), "mod app;".to_string());
-    let files: BTreeMap<String, String> = files.chain([root]).collect();
-    circles(&read(&files, &[("src/lib.rs", &[])], &BTreeSet::new()), "app")
-}
-
-#[test]
-fn circles_among_the_modules_of_a_room_are_found_at_every_level() {
-    let lawful = [
-        ("src/app/mod.rs", "mod leaf; mod panel; mod top; pub use top::T; use self::panel::P;"),
-        ("src/app/leaf.rs", "pub(in crate::app) struct L; mod tests { use super::*; }"),
-        ("src/app/panel/mod.rs", "mod part; mod whole; use super::leaf::L; use part::Q;"),
-        ("src/app/panel/part.rs", "use crate::app::leaf::L;"),
-        ("src/app/panel/whole.rs", "use super::part::Q;"),
-        ("src/app/top.rs", "use super::{leaf, panel::P}; fn t() { super::panel::draw() }"),
-    ];
-    assert_eq!(circles_of(&lawful), Vec::<String>::new());
-    for (file, text, expected) in [
-        ("src/app/leaf.rs", "use super::top::T;", "`leaf` imports `top`"),
-        ("src/app/leaf.rs", "fn l() { crate::app::panel::draw() }", "`leaf` imports `panel`"),
-        (
-            "src/app/panel/part.rs",
-            "use super::whole::W;",
-            "in `app::panel`, `part` imports `whole`",
-        ),
-        ("src/app/panel/part.rs", "use super::draw;", "from `app::panel`, which holds it"),
-        ("src/app/panel/part.rs", "use crate::app::T;", "from `app`, which holds it"),
-    ] {
-        let mut files = lawful.map(|(file, text)| (file, text.to_string()));
-        let planted = files.iter_mut().find(|planted| planted.0 == file).unwrap();
-        planted.1 += text;
-        let files: Vec<(&str, &str)> = files.iter().map(|(file, text)| (*file, &**text)).collect();
-        let found = circles_of(&files);
-        assert!(found.iter().any(|fault| fault.contains(expected)), "{text}: {found:?}");
-    }
 }
