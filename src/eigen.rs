@@ -13,9 +13,10 @@ use faer::{
     },
     traits::RealField,
 };
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use rand::RngExt;
 use rayon::prelude::*;
+
+use crate::streams;
 
 /// Columns of a product that one task computes.
 const BLOCK: usize = 64;
@@ -65,7 +66,7 @@ pub(crate) fn leading(mut matrix: Mat<f32>, count: usize) -> Result<Eigen<f32>, 
             matrix[(i, j)] = matrix[(j, i)];
         }
     }
-    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let mut rng = streams::eigenvector_start();
     let mut basis = Mat::from_fn(size, width, |_, _| rng.random_range(-1.0f32..=1.0));
     let mut last_sum = 0.0;
     for round in 0.. {
@@ -147,6 +148,9 @@ fn blocks(mut rest: MatMut<f32>) -> Vec<(usize, MatMut<f32>)> {
 
 #[cfg(test)]
 mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
     use super::*;
 
     /// A covariance whose eigenvalues fall as i^-1.5, like those of images, and its size.

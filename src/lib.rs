@@ -77,6 +77,7 @@ pub mod kernels;
 pub mod lessons;
 pub mod memory;
 pub mod model;
+pub mod numbers;
 pub mod objective;
 mod optimizer;
 pub mod picture;
@@ -91,6 +92,7 @@ mod say;
 #[cfg(not(target_arch = "wasm32"))]
 mod signals;
 pub mod starts;
+pub mod streams;
 pub mod trainer;
 pub mod training;
 #[cfg(target_arch = "wasm32")]

@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Chains at one moment.
+/// Chains at one step, and the noise that comes next.
 #[derive(Clone, Debug)]
 pub struct ChainState {
     /// Where the chains are, shape (N, C, H, W).
@@ -69,7 +69,7 @@ pub enum Sampler {
     /// σ = 0; with noise, the one step projects once, after the noise, where the loop would project
     /// before the noise as well.
     Pyld {
-        /// N.
+        /// N, the number of inner steps for each backward pass.
         num_inner_steps: usize,
         /// α of one inner step, in x² per unit of energy.
         inner_step_size: f32,

@@ -9,13 +9,12 @@ use web_time::Instant;
 
 use super::{
     Event, JobError, TrainingNews, TrainingPoint,
-    service::{Service, Stop},
+    service::{Service, Stop, refusal},
     session::Session,
 };
 use crate::{
     checkpoint::Checkpoint,
     files,
-    objective::TERM_NAMES,
     training::{Training, TrainingEvent},
 };
 
@@ -111,7 +110,7 @@ impl Service<'_> {
         let result = training.run.advance(&|| false, &mut hear).await;
         if training.last_buffer.elapsed() >= BUFFER_INTERVAL {
             training.last_buffer = Instant::now();
-            let (x, labels) = training.run.buffer_grid().await;
+            let (x, labels) = training.run.buffer_grid().await?;
             news.push(TrainingNews::Buffer { x, labels });
         }
         if training.last_reference.elapsed() >= REFERENCE_INTERVAL {
@@ -123,7 +122,7 @@ impl Service<'_> {
             if let Some(session) = &mut self.session
                 && let Err(error) = session.follow(training.run.trainer()).await
             {
-                self.out.say(Event::Refused(error.to_string())).await?;
+                self.out.say(Event::Refused(refusal(error)?)).await?;
             }
         }
         let is_complete = training.run.is_complete();
@@ -203,21 +202,15 @@ fn news_of(event: TrainingEvent, steps_per_sec: f64) -> Option<TrainingNews> {
         TrainingEvent::Preparing { .. }
         | TrainingEvent::Ready(_)
         | TrainingEvent::Started { .. } => return None,
-        TrainingEvent::Step(report) => {
-            let term = |name: &str| {
-                let place = TERM_NAMES.iter().position(|term| *term == name);
-                place.map_or(f64::NAN, |place| report.terms[place])
-            };
-            TrainingNews::Step(TrainingPoint {
-                step: report.step,
-                loss: report.loss,
-                cross_entropy: term("cross_entropy"),
-                gap: report.gap,
-                gradient_norm: report.gradient_norm,
-                clamp_rate: report.clamp_rate,
-                steps_per_sec,
-            })
-        }
+        TrainingEvent::Step(report) => TrainingNews::Step(TrainingPoint {
+            step: report.step,
+            loss: report.loss,
+            cross_entropy: report.terms.cross_entropy,
+            gap: report.gap,
+            gradient_norm: report.gradient_norm,
+            clamp_rate: report.clamp_rate,
+            steps_per_sec,
+        }),
         TrainingEvent::Evaluated { step, test, .. } => {
             TrainingNews::Evaluated { step, test_accuracy: test?.accuracy }
         }

@@ -15,7 +15,8 @@ use super::{
 use crate::{
     assets,
     bundled::{self, BUNDLED_MODELS},
-    device, lessons,
+    device::{self, ReadError},
+    lessons,
     training::Training,
 };
 
@@ -33,6 +34,23 @@ pub(super) enum Stop {
 impl From<Gone> for Stop {
     fn from(_: Gone) -> Self {
         Self::Gone
+    }
+}
+
+impl From<ReadError> for Stop {
+    fn from(error: ReadError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// What a person is told of an error after which everything goes on.
+///
+/// # Errors
+/// The device failed: nothing goes on.
+pub(super) fn refusal(error: JobError) -> Result<String, Stop> {
+    match error.is_of_device() {
+        true => Err(Stop::Failed(error.to_string())),
+        false => Ok(error.to_string()),
     }
 }
 
@@ -104,7 +122,7 @@ impl Service<'_> {
             match self.next_command(inbox).await? {
                 Some(command) => {
                     if let Err(error) = self.obey(command).await? {
-                        self.out.say(Event::Refused(error.to_string())).await?;
+                        self.out.say(Event::Refused(refusal(error)?)).await?;
                     }
                 }
                 None => self.work().await?,
@@ -233,7 +251,7 @@ impl Service<'_> {
             },
             Command::Lab(command) => {
                 if let Err(error) = self.obey_lab(command).await? {
-                    let refused = LabNews::Refused(error.to_string());
+                    let refused = LabNews::Refused(refusal(error)?);
                     self.out.say(Event::Lab(Box::new(refused))).await?;
                 }
                 Ok(())
@@ -288,7 +306,7 @@ impl Service<'_> {
 
     async fn show(&mut self) -> Result<(), Stop> {
         let Some(session) = &mut self.session else { return Ok(()) };
-        if let Some(event) = session.evaluate().await {
+        if let Some(event) = session.evaluate().await? {
             self.out.say(event).await?;
         }
         Ok(())
@@ -317,9 +335,9 @@ impl Service<'_> {
             if std::mem::take(&mut self.references_wanted)
                 && let Err(error) = session.load_references().await
             {
-                self.out.say(Event::Refused(error.to_string())).await?;
+                self.out.say(Event::Refused(refusal(error)?)).await?;
             }
-            if let Some(event) = session.advance_references().await {
+            if let Some(event) = session.advance_references().await? {
                 self.out.say(event).await?;
             }
         }

@@ -7,7 +7,7 @@ use web_time::Instant;
 use super::{Lab, LabCommand, LabNews, slice::slice};
 use crate::worker::{
     Event, JobError,
-    service::{Service, Stop, interval_of},
+    service::{Service, Stop, interval_of, refusal},
 };
 
 /// Between two frames of chains; a screen shows no more.
@@ -74,7 +74,7 @@ impl Service<'_> {
             }
             LabCommand::Step => {
                 if !seat.is_running {
-                    seat.lab.advance().await;
+                    seat.lab.advance().await?;
                     self.tell_frame().await?;
                 }
             }
@@ -174,10 +174,10 @@ impl Service<'_> {
     async fn tell_learning(&mut self) -> Result<(), Stop> {
         let Some(seat) = &mut self.lab else { return Ok(()) };
         if let Err(error) = seat.lab.follow_learner().await {
-            return Ok(self.out.say(Event::Refused(error.to_string())).await?);
+            return Ok(self.out.say(Event::Refused(refusal(error)?)).await?);
         }
         let Some(learner) = seat.lab.learner() else { return Ok(()) };
-        let frame = learner.frame().await;
+        let frame = learner.frame().await?;
         self.tell(LabNews::Learning(frame)).await?;
         self.tell_surface().await
     }
@@ -190,10 +190,11 @@ impl Service<'_> {
         {
             let result = learner.advance().await;
             let is_due = seat.last_surface.elapsed() >= SURFACE_INTERVAL;
-            if let Err(divergence) = result {
+            if let Err(error) = result {
                 seat.is_learning = false;
+                let diverged = refusal(error.into())?;
                 self.tell_learning().await?;
-                return self.tell(LabNews::Diverged(divergence.to_string())).await;
+                return self.tell(LabNews::Diverged(diverged)).await;
             }
             if is_due {
                 self.tell_learning().await?;
@@ -207,7 +208,7 @@ impl Service<'_> {
         // On the beat, unless that was missed by far.
         let on_beat = seat.last_step + interval;
         seat.last_step = if now - on_beat > interval { now } else { on_beat };
-        seat.lab.advance().await;
+        seat.lab.advance().await?;
         let goal = seat.lab.state().config.num_steps as u64;
         let is_done = goal > 0 && seat.lab.step() >= goal;
         if is_done || seat.last_frame.elapsed() >= FRAME_INTERVAL {
