@@ -53,11 +53,11 @@ impl Lab {
                 ));
             }
             (_, Subject::Trained(checkpoint), _) => {
-                starts::starts(checkpoint, &wanted(start), &labels, seed, &self.device)?
+                starts::draw(checkpoint, &wanted(start), &labels, seed, &self.device)?
             }
             (_, Subject::Learned, Some(learner)) => {
                 let checkpoint = learner.checkpoint().await?;
-                starts::starts(&checkpoint, &wanted(start), &labels, seed, &self.device)?
+                starts::draw(&checkpoint, &wanted(start), &labels, seed, &self.device)?
             }
             (_, Subject::Learned, None) => {
                 return Err(JobError::Request("nothing is being learned".into()));
