@@ -148,15 +148,12 @@ fn blocks(mut rest: MatMut<f32>) -> Vec<(usize, MatMut<f32>)> {
 
 #[cfg(test)]
 mod tests {
-    use rand::SeedableRng;
-    use rand_chacha::ChaCha8Rng;
-
     use super::*;
 
     /// A covariance whose eigenvalues fall as i^-1.5, like those of images, and its size.
     fn covariance() -> (Mat<f32>, usize) {
         let (count, size) = (400, 300);
-        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let mut rng = streams::WEIGHTS.rng(3, 0);
         let mut normal = |_, _| (0..12).map(|_| rng.random_range(-0.5f32..0.5)).sum::<f32>();
         let axes = Mat::from_fn(size, size, &mut normal);
         let draws = Mat::from_fn(count, size, |i, j| normal(i, j) * (j as f32 + 1.0).powf(-0.75));

@@ -31,6 +31,8 @@ pub trait Real:
     fn max(self, other: Self) -> Self;
     /// Whether it is neither an infinity nor a NaN.
     fn is_finite(self) -> bool;
+    /// Whether it is a NaN.
+    fn is_nan(self) -> bool;
 }
 
 macro_rules! real {
@@ -48,6 +50,9 @@ macro_rules! real {
             }
             fn is_finite(self) -> bool {
                 self.is_finite()
+            }
+            fn is_nan(self) -> bool {
+                self.is_nan()
             }
         }
     )*};
@@ -69,7 +74,7 @@ pub fn log_sum_exp<R: Real, T: Copy + Into<R>>(row: &[T]) -> R {
         return largest + sum.ln();
     }
     // x - largest has no value here; the sum has one unless a NaN is among its terms.
-    row.iter().map(|&x| x.into()).find(|x| x != x).unwrap_or(largest)
+    row.iter().map(|&x| x.into()).find(|x| x.is_nan()).unwrap_or(largest)
 }
 
 /// exp(x) / Σ exp(x) of a row: probabilities that sum to 1. Equal numbers give exactly equal shares of 1, so that no

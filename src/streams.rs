@@ -9,7 +9,8 @@
 //! | Philox-4x32-10, [`NoiseStream`] | the device, in `shaders/common.wgsl` and its twin | seed; element / 4, step, stream, 0 (1 for MALA's decision) |
 //! | ChaCha8, [`HostStream`] | the host | seed, stream, counter |
 //!
-//! Streams are made in this file and nowhere else; a test holds that, and that no two overlap.
+//! Streams are made in this file and nowhere else, which `tests/pure/house_rules.rs` holds; the tests here hold that no
+//! two overlap.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -158,7 +159,7 @@ pub(crate) fn eigenvector_start() -> ChaCha8Rng {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::HashSet, fs, path::Path};
+    use std::collections::HashSet;
 
     use rand::RngExt;
 
@@ -219,41 +220,5 @@ mod tests {
         assert_eq!(training_chain(1, MAX_TRAINING_STEPS, 0), None);
         assert_eq!(training_chain(1, u64::MAX, 0), None);
         assert_eq!(training_chain(1, 0, MAX_ATTEMPTS), None);
-    }
-
-    /// What makes a random stream, and the files that may, beside this one.
-    const MAKES_A_STREAM: [(&str, &[&str]); 4] = [
-        ("stream:", &["kernels/reference/chains.rs"]),
-        ("seed_from_u64", &[]),
-        ("from_seed(", &[]),
-        ("_STREAM: ", &[]),
-    ];
-
-    #[test]
-    fn no_other_file_makes_a_stream() {
-        fn look(folder: &Path, source: &Path, found: &mut Vec<String>) {
-            for entry in fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    look(&path, source, found);
-                    continue;
-                }
-                let name = path.strip_prefix(source).unwrap().to_string_lossy().replace('\\', "/");
-                if name == "streams.rs" || !name.ends_with(".rs") || name.ends_with("tests.rs") {
-                    continue;
-                }
-                let text = fs::read_to_string(&path).unwrap();
-                let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-                for (sign, allowed) in MAKES_A_STREAM {
-                    if code.contains(sign) && !allowed.contains(&name.as_str()) {
-                        found.push(format!("{name}: `{sign}`"));
-                    }
-                }
-            }
-        }
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-        let mut found = Vec::new();
-        look(&source, &source, &mut found);
-        assert!(found.is_empty(), "streams belong in src/streams.rs: {found:#?}");
     }
 }

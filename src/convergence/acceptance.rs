@@ -191,7 +191,7 @@ mod tests {
         sampler::ChainState,
     };
 
-    const KEY: NoiseKey = NoiseKey { seed: 5, stream: 0, step: 0 };
+    const KEY: NoiseKey = streams::UNUSED.key(5, 0);
     const SHAPE: [usize; 4] = [6, 1, 4, 4];
 
     /// `E(x) = ‖x‖² / 2`.

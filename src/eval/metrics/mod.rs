@@ -15,10 +15,3 @@ pub use frechet::{Moments, frechet, frechet_distance, inception_like};
 pub use intervals::{bootstrap, bootstrap_distance, jackknife, mean, proportion};
 pub use manifold::{nearest_distances, precision_recall};
 pub use ranking::{auroc, false_positives_at, roc, separation};
-
-use crate::numbers::argmax;
-
-/// The class of the largest of a row of logits or probabilities, of equal ones the last; 0 for a row without a number.
-pub fn predicted<T: PartialOrd>(row: &[T]) -> usize {
-    argmax(row).unwrap_or(0)
-}

@@ -64,9 +64,9 @@ pub fn disagreements(rooms: &[Room], house: &House) -> Vec<String> {
             ));
         }
     }
-    for module in house.modules.iter().filter(|module| !module.is_empty()) {
+    for module in house.modules.iter().filter(|module| module.len() == 1) {
         if room_of(rooms, module).is_none() {
-            found.push(format!("the module `{}` is in no room of the table", module.join("::")));
+            found.push(format!("the module `{}` is in no room of the table", module[0]));
         }
     }
     let mut used = BTreeSet::new();

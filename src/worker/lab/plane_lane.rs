@@ -1,0 +1,135 @@
+//! The chains of one rule: how they move, and what is read of a step.
+
+use burn::tensor::Tensor;
+
+use super::{LabLaneFrame, LabMove, NUM_TRACED};
+use crate::{
+    config::LaneConfig,
+    device::{ReadError, Readable, read},
+    energy::{AnalyticEnergy, Energy, EnergyGradient, JointEnergy},
+    kernels::{self, reference::standard_normal_4},
+    sampler::{ChainState, Sampler, StepInfo},
+    streams,
+};
+
+/// The energy that the chains of a rule follow.
+pub(super) enum Ground {
+    Analytic(AnalyticEnergy),
+    Network(Box<JointEnergy>),
+}
+
+impl Ground {
+    fn energy(&self) -> &dyn Energy {
+        match self {
+            Self::Analytic(energy) => energy,
+            Self::Network(energy) => &**energy,
+        }
+    }
+}
+
+/// The chains of one rule.
+pub(super) struct PlaneLane {
+    pub rule: LaneConfig,
+    pub ground: Ground,
+    pub state: ChainState,
+    pub labels: Vec<u8>,
+    /// What was read of the last step.
+    pub seen: LabLaneFrame,
+}
+
+impl PlaneLane {
+    /// Chains (N, 2, 1, 1) at their starts, and the class of each.
+    pub(super) fn new(
+        rule: LaneConfig,
+        ground: Ground,
+        x: Tensor<4>,
+        labels: Vec<u8>,
+        seed: u64,
+    ) -> Self {
+        let noise = streams::CHAIN_NOISE.key(seed, 0);
+        let seen = LabLaneFrame {
+            x: Vec::new(),
+            mean_energy: 0.0,
+            clamp_rate: 0.0,
+            acceptance: None,
+            traces: Vec::new(),
+            tracked: None,
+        };
+        Self { rule, ground, state: ChainState { x, noise }, labels, seen }
+    }
+
+    /// Moves the chains one step on and reads what it did. A schedule is laid out over `num_steps`; without
+    /// an end, at 0, the step stays what it is.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub(super) async fn advance(
+        &mut self,
+        tracked: usize,
+        num_steps: usize,
+    ) -> Result<(), ReadError> {
+        let rule = &self.rule.sampler;
+        let sampler = match num_steps {
+            0 => Sampler::new(rule),
+            _ => Sampler::at_step(rule, self.state.noise.step as usize, num_steps),
+        };
+        let (next, info) = sampler.step(self.state.clone(), self.ground.energy());
+        let before = std::mem::replace(&mut self.state, next);
+        let tracked = tracked.min(before.x.dims()[0] - 1);
+        let row = |x: &Tensor<4>| x.clone().slice([tracked..tracked + 1, 0..2, 0..1, 0..1]);
+        let rows = (row(&before.x), row(&info.gradient));
+        let ((from, gradient), accepted) = self.read(&info, rows).await?;
+        let lanes = standard_normal_4((2 * tracked / 4) as u32, before.noise);
+        let noise = [0, 1].map(|axis| sampler.noise_std() * lanes[2 * tracked % 4 + axis]);
+        self.seen.tracked = Some(LabMove {
+            chain: tracked,
+            from: [from[0], from[1]],
+            gradient: [gradient[0], gradient[1]],
+            noise,
+            noise_std: sampler.noise_std(),
+            proximal_radius: sampler.proximal_radius(),
+            has_inner_steps: matches!(sampler, Sampler::Pyld { .. })
+                && !self.ground.energy().first_layer_is_affine(),
+            to: [self.seen.x[2 * tracked], self.seen.x[2 * tracked + 1]],
+            step_size: sampler.length(),
+            accepted: accepted.map(|of| (of[2 * tracked] > 0.5, of[2 * tracked + 1])),
+        });
+        Ok(())
+    }
+
+    /// Reads the chains where they stand, before any step.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub(super) async fn look(&mut self) -> Result<(), ReadError> {
+        let EnergyGradient { energy, gradient, .. } =
+            self.ground.energy().gradient(self.state.x.clone());
+        let summary = kernels::chain_summary(self.state.x.clone(), gradient.clone(), 0.0);
+        let info = StepInfo { energy, summary, acceptance: None, gradient, logits: None };
+        self.read(&info, None::<Tensor<4>>).await.map(drop)
+    }
+
+    /// Reads where the chains stand and what a step saw; gives what was asked for on top, and the step's acceptance
+    /// (N, 2), see [`StepInfo::acceptance`].
+    async fn read<T: Readable>(
+        &mut self,
+        info: &StepInfo,
+        extra: T,
+    ) -> Result<(T::Host, Option<Vec<f32>>), ReadError> {
+        let means = info.summary.clone().mean_dim(0);
+        let (x, energy) = (self.state.x.clone(), info.energy.clone());
+        let reads = (x, energy, means, extra, info.acceptance.clone());
+        let (x, energy, means, extra, acceptance) = read(reads).await?;
+        // Energies are of the state before the step.
+        let before = std::mem::replace(&mut self.seen.x, x);
+        for (point, energy) in before.chunks_exact(2).zip(&energy).take(NUM_TRACED) {
+            self.seen.traces.extend([point[0], point[1], *energy]);
+        }
+        let num_chains = energy.len() as f32;
+        self.seen.mean_energy = energy.iter().sum::<f32>() / num_chains;
+        self.seen.clamp_rate = means[1];
+        let probabilities = |of: &Vec<f32>| of.chunks_exact(2).map(|pair| pair[1]).sum::<f32>();
+        self.seen.acceptance = acceptance.as_ref().map(|of| probabilities(of) / num_chains);
+        Ok((extra, acceptance))
+    }
+}
