@@ -21,7 +21,7 @@ use crate::{
     kernels::{index_tensor, reference::NoiseKey},
     model::Network,
     sampler::{ChainState, Sampler},
-    starts::{SampleStart, starts},
+    starts::{self, SampleStart},
     streams,
 };
 use step::{Columns, Wanted};
@@ -118,7 +118,7 @@ impl<'a> ChainRun<'a> {
         checkpoint.check_memory(labels.len())?;
         let per_start = settings.chains_per_start;
         let firsts: Vec<u32> = labels.iter().step_by(per_start).copied().collect();
-        let mut start = starts(checkpoint, &settings.start, &firsts, settings.seed, device)?;
+        let mut start = starts::draw(checkpoint, &settings.start, &firsts, settings.seed, device)?;
         if per_start > 1 {
             let rows: Vec<u32> = (0..labels.len()).map(|row| (row / per_start) as u32).collect();
             start = start.select(0, index_tensor(&rows, device));

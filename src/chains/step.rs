@@ -5,6 +5,7 @@ use burn::tensor::{Tensor, activation::softmax};
 use crate::{
     device::{ReadError, read_now},
     model::Network,
+    numbers::{log_sum_exp, softmax_rows},
     sampler::{Sampler, StepInfo},
     starts::distances,
 };
@@ -102,6 +103,25 @@ pub struct Judged {
 }
 
 impl ChainStep {
+    /// p(y|x) of each chain, shape (N, classes), flattened; none where the logits were not read.
+    pub fn class_probabilities(&self) -> Option<Vec<f32>> {
+        self.logits.as_ref().map(|logits| softmax_rows(logits, self.num_classes(logits)))
+    }
+
+    /// log p(y|x) of each chain in nats, shape (N, classes), flattened; none where the logits were not read.
+    pub fn log_probabilities(&self) -> Option<Vec<f32>> {
+        let of_row = |row: &[f32]| {
+            let total: f32 = log_sum_exp(row);
+            row.iter().map(|logit| logit - total).collect::<Vec<_>>()
+        };
+        let logits = self.logits.as_ref()?;
+        Some(logits.chunks(self.num_classes(logits)).flat_map(of_row).collect())
+    }
+
+    fn num_classes(&self, logits: &[f32]) -> usize {
+        (logits.len() / self.energies.len().max(1)).max(1)
+    }
+
     /// How far each chain is from its start, ‖x - x_0‖; `start` holds the images of step 0. None where this step's
     /// images were not read.
     pub fn distances(&self, start: &[f32]) -> Option<Vec<f32>> {

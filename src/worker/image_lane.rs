@@ -100,7 +100,7 @@ impl ImageLane {
         if start == SampleStart::Data {
             data::prepare(&checkpoint.config.data).await?;
         }
-        let x = starts::starts(checkpoint, &start, labels, seed, device)?;
+        let x = starts::draw(checkpoint, &start, labels, seed, device)?;
         Ok(Self {
             energy: energy_of(checkpoint, &config, labels, device)?,
             config,

@@ -67,6 +67,10 @@ fn images_and_logits_are_read_when_they_are_wanted() {
     let first = run.next().unwrap().unwrap();
     let start = first.images.clone().unwrap();
     assert_eq!(first.logits.as_ref().map(Vec::len), Some(6 * 2));
+    let (p, log_p) = (first.class_probabilities().unwrap(), first.log_probabilities().unwrap());
+    for (p, log_p) in p.chunks(2).zip(log_p.chunks(2)) {
+        assert!((p[0] + p[1] - 1.0).abs() < 1e-6 && (log_p[0].exp() - p[0]).abs() < 1e-6);
+    }
     assert_eq!(first.distances(&start), Some(vec![0.0; 6]));
     let second = run.next().unwrap().unwrap();
     assert!(second.distances(&start).unwrap().iter().all(|far| *far > 0.0));
@@ -135,7 +139,7 @@ fn a_recorder_takes_part_in_a_run_and_diagnoses_it() {
     let names = recorder.names();
     let mut draws = Vec::new();
     for step in &mut run {
-        if let Some(draw) = recorder.see(&step.unwrap()) {
+        if let Some(draw) = recorder.see(&step.unwrap()).unwrap() {
             assert_eq!(draw.summaries.len(), names.len());
             assert!(draw.summaries.iter().all(|column| column.len() == 6));
             draws.push(draw.draw);
@@ -147,6 +151,7 @@ fn a_recorder_takes_part_in_a_run_and_diagnoses_it() {
         num_short += 1;
         std::ops::ControlFlow::Continue(())
     });
+    let found = found.unwrap();
     assert_eq!((found.num_chains, found.num_draws, num_short), (6, 8, 3));
     assert!(found.is_complete() && found.summaries.len() == names.len());
 

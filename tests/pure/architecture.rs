@@ -87,7 +87,7 @@ training = a training run from its start to its end, with evaluations, checkpoin
 starts = where chains of a checkpoint start
     rooms: checkpoint config data picture replay_buffer streams
 chains = runs of chains, one step at a time
-    rooms: checkpoint config device energy kernels kernels::reference model sampler starts streams
+    rooms: checkpoint config device energy kernels kernels::reference model numbers sampler starts streams
 convergence = whether the chains of a run converge
     rooms: chains checkpoint class_centers config data device diagnostics energy kernels kernels::reference numbers
     rooms: principal_axes sampler starts streams

@@ -53,11 +53,11 @@ impl Lab {
                 ));
             }
             (_, EnergySource::Trained(checkpoint), _) => {
-                starts::starts(checkpoint, &wanted(start), &labels, seed, &self.device)?
+                starts::draw(checkpoint, &wanted(start), &labels, seed, &self.device)?
             }
             (_, EnergySource::Learned, Some(learner)) => {
                 let checkpoint = learner.checkpoint().await?;
-                starts::starts(&checkpoint, &wanted(start), &labels, seed, &self.device)?
+                starts::draw(&checkpoint, &wanted(start), &labels, seed, &self.device)?
             }
             (_, EnergySource::Learned, None) => {
                 return Err(JobError::Request("nothing is being learned".into()));

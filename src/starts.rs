@@ -1,7 +1,5 @@
 //! Where chains start: noise, class centres, images of the data, kept chains or a picture.
 
-mod summaries;
-
 use std::{path::PathBuf, sync::Arc};
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -14,8 +12,6 @@ use crate::{
     replay_buffer::Start,
     streams,
 };
-
-pub(crate) use summaries::distances;
 
 /// Why chains cannot start as asked.
 #[derive(Debug, thiserror::Error)]
@@ -55,11 +51,12 @@ pub enum SampleStart {
     Image(Arc<[f32]>),
 }
 
-/// One start per label, shape (N, C, H, W).
+/// Draws the start of each chain from the checkpoint, its data or a picture: one per label, which is the chain's class;
+/// shape (N, C, H, W). The same `seed` gives the same starts.
 ///
 /// # Errors
 /// A start that the checkpoint or its data cannot give, more chains than there is memory for.
-pub fn starts(
+pub fn draw(
     checkpoint: &Checkpoint,
     start: &SampleStart,
     labels: &[u32],
@@ -125,4 +122,12 @@ fn nth_of_class(labels: &[u32]) -> Vec<usize> {
         *nth - 1
     };
     labels.iter().map(count).collect()
+}
+
+/// How far each chain of `num_pixels` values is from its start, ‖x - x_0‖; both (N, D), flattened.
+pub(crate) fn distances(x: &[f32], start: &[f32], num_pixels: usize) -> Vec<f32> {
+    let distance = |(now, then): (&[f32], &[f32])| {
+        now.iter().zip(then).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt()
+    };
+    x.chunks(num_pixels).zip(start.chunks(num_pixels)).map(distance).collect()
 }
