@@ -6,6 +6,7 @@
 //! {sampling, sampler, replay_buffer, data, energy}`: what is measured while a model is trained and what is measured of it
 //! afterwards share one room and its numbers.
 
+#[cfg(feature = "gui")]
 pub mod app;
 pub mod assets;
 #[cfg(not(target_arch = "wasm32"))]
@@ -26,9 +27,10 @@ mod eigen;
 pub mod energy;
 pub mod eval;
 mod files;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(feature = "pytorch")]
 pub mod interop;
 pub mod kernels;
+#[cfg(feature = "gui")]
 pub mod lessons;
 pub mod memory;
 pub mod model;
@@ -48,6 +50,6 @@ mod say;
 #[cfg(not(target_arch = "wasm32"))]
 mod signals;
 pub mod trainer;
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(feature = "gui", target_arch = "wasm32"))]
 pub mod web;
 pub mod worker;

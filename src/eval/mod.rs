@@ -9,7 +9,7 @@ mod job;
 pub mod metrics;
 #[cfg(not(target_arch = "wasm32"))]
 mod ood;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(feature = "report")]
 pub mod page;
 #[cfg(not(target_arch = "wasm32"))]
 mod pictures;
@@ -40,6 +40,8 @@ pub use error::EvalError;
 use job::Progress;
 #[cfg(not(target_arch = "wasm32"))]
 pub use job::evaluate;
+#[cfg(not(target_arch = "wasm32"))]
+pub use pictures::Picture;
 #[cfg(not(target_arch = "wasm32"))]
 pub use request::{EvalFiles, EvalRequest, Part};
 

@@ -1,28 +1,35 @@
 //! Jobs that take time: training runs, and the chains that the viewer shows. They report what happens
 //! as events and know nothing of who listens.
 
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(feature = "gui", target_arch = "wasm32"))]
 mod bench;
 #[cfg(not(target_arch = "wasm32"))]
 mod health;
 #[cfg(not(target_arch = "wasm32"))]
 mod jobs;
+#[cfg(feature = "gui")]
 pub mod lab;
+#[cfg(feature = "gui")]
 mod lane;
+#[cfg(feature = "gui")]
 mod learning;
+#[cfg(feature = "gui")]
 mod message;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "gui", not(target_arch = "wasm32")))]
 mod native;
+#[cfg(feature = "gui")]
 mod outbox;
+#[cfg(feature = "gui")]
 mod service;
+#[cfg(feature = "gui")]
 mod session;
 mod training;
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(feature = "gui", target_arch = "wasm32"))]
 mod web;
 
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "gui", not(target_arch = "wasm32")))]
 use native as platform;
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(feature = "gui", target_arch = "wasm32"))]
 use web as platform;
 
 use std::path::PathBuf;
@@ -33,18 +40,19 @@ use crate::{
     trainer::TrainerError,
 };
 
+#[cfg(not(target_arch = "wasm32"))]
+pub use jobs::{resume, train};
+#[cfg(feature = "gui")]
 pub use message::*;
+#[cfg(all(feature = "gui", not(target_arch = "wasm32")))]
+pub use native::{Worker, spawn};
+#[cfg(feature = "gui")]
 pub use outbox::Batch;
 pub use training::{Baseline, Opening, Training, TrainingEvent};
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(feature = "gui", target_arch = "wasm32"))]
 pub use {
     bench::bench,
     web::{Port, serve},
-};
-#[cfg(not(target_arch = "wasm32"))]
-pub use {
-    jobs::{resume, train},
-    native::{Worker, spawn},
 };
 
 /// Why a job ended without its result.

@@ -2,11 +2,7 @@
 
 use jempp::{
     config::RunConfig,
-    eval::{
-        Part,
-        page::{Picture, page},
-        results::*,
-    },
+    eval::{Part, Picture, page::page, results::*},
 };
 
 const CLASSES: [&str; 3] = ["Trouser", "Coat", "Bag"];

@@ -3,6 +3,7 @@
 
 mod diagnostics;
 mod eval_metrics;
+#[cfg(feature = "report")]
 mod eval_page;
 mod shaders;
 mod svhn;
