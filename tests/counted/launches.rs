@@ -10,7 +10,8 @@ use crate::{alone, common};
 
 #[test]
 fn a_step_is_two_launches_a_layer_and_one_submission() {
-    if crate::common::gpu().is_none() {
+    let _alone = alone();
+    if common::gpu().is_none() {
         return;
     }
     let device = block_on(device::open("gpu")).or_else(|_| block_on(device::open("0"))).unwrap();

@@ -6,7 +6,7 @@ use jempp::{
 };
 use rand::Rng;
 
-use crate::targets::{Input, Target, choices::Choices};
+use super::targets::{Input, Target, choices::Choices};
 
 /// Of the random streams, the one that no run has.
 const STREAM: u32 = 0x4d55_5441;

@@ -7,10 +7,8 @@ use jempp::{
 };
 use pollster::block_on;
 
-use super::{
-    at, common::max_difference, confidences, lab, lab_of, later_half, mean, run, share_outside,
-    state, variation,
-};
+use super::{at, confidences, lab, lab_of, later_half, mean, run, share_outside, state, variation};
+use crate::common::max_difference;
 
 #[test]
 fn lesson_1_both_networks_tell_the_classes_apart_but_one_knows_where_data_is() {
