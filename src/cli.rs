@@ -2,8 +2,8 @@
 
 #[allow(dead_code, reason = "how much of it is used depends on the features")]
 mod absent;
+mod advice;
 mod bench;
-mod diagnosis;
 mod eval;
 #[cfg(feature = "fetch")]
 mod fetch;
@@ -11,6 +11,7 @@ mod fetch;
 mod interop;
 mod opening;
 mod pack;
+mod progress;
 mod sample;
 mod settings;
 mod steps;
@@ -149,7 +150,11 @@ pub fn main() -> u8 {
         // What was asked to stop and has saved still tells so.
         Ok(()) => signals::exit_status().unwrap_or(0),
         Err(error) => {
-            complain!("error: {}", say::one_line(&error));
+            let line = say::one_line(&error);
+            match advice::advice(&error, matches.subcommand_name()) {
+                Some(advice) => complain!("error: {}. {advice}", line.trim_end_matches('.')),
+                None => complain!("error: {line}"),
+            }
             1
         }
     }
@@ -221,7 +226,7 @@ fn config(preset: Option<&str>) -> anyhow::Result<()> {
     let config = match preset {
         Some(name) => RunConfig::preset(name)?,
         None => {
-            say!("# Presets:");
+            say!("# Presets; --data DIR names a data set's files:");
             for preset in PRESETS {
                 say!("#   {:<20} {}", preset.name, preset.about);
             }

@@ -1,10 +1,13 @@
 //! What needs no device, no display and no other process: numbers, decoders, shaders' texts, the rooms of the house.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
+mod architecture;
 mod diagnostics;
 mod eval_metrics;
 #[cfg(feature = "report")]
 mod eval_page;
+mod flags;
+mod house_rules;
 mod shaders;
 mod svhn;
 mod uniforms;
