@@ -5,30 +5,34 @@ use std::fs;
 use crate::architecture::sources;
 use proc_macro2::{TokenStream, TokenTree};
 
-/// Every file of `src` that `is_meant` but where `tokens` stand in a row, with the line.
+/// Every file of `src` that `is_meant` but where `tokens` stand in a row.
 fn places_of(tokens: &[&str], is_meant: impl Fn(&str) -> bool) -> Vec<String> {
     let mut found = Vec::new();
     for (file, text) in sources("src").iter().filter(|(file, _)| is_meant(file)) {
         let words = words_of(text.parse().unwrap());
-        let hits = words
-            .windows(tokens.len())
-            .filter(|window| window.iter().zip(tokens).all(|((word, _), token)| word == token));
-        found.extend(hits.map(|window| format!("{file}:{}", window[0].1)));
+        if stand_in(&words, tokens) {
+            found.push(file.clone());
+        }
     }
     found
 }
 
-/// All words and signs of some code in their order, those in macros too, each with its line.
-fn words_of(tokens: TokenStream) -> Vec<(String, usize)> {
+/// All words and signs of some code in their order, those in macros too.
+fn words_of(tokens: TokenStream) -> Vec<String> {
     let words = tokens.into_iter().flat_map(|token| match token {
         TokenTree::Group(group) => {
             let mut inside = words_of(group.stream());
-            inside.insert(0, (format!("{:?}", group.delimiter()), group.span().start().line));
+            inside.insert(0, format!("{:?}", group.delimiter()));
             inside
         }
-        token => vec![(token.to_string(), token.span().start().line)],
+        token => vec![token.to_string()],
     });
     words.collect()
+}
+
+/// Whether `tokens` stand in a row.
+fn stand_in(words: &[String], tokens: &[&str]) -> bool {
+    words.windows(tokens.len()).any(|window| window == tokens)
 }
 
 #[test]
@@ -72,9 +76,8 @@ fn the_window_clamps_by_fit_for_bounds_that_come_from_a_window_may_cross() {
 #[test]
 fn the_rules_find_what_breaks_them() {
     let text = "fn f() { if x { say!(\"{}\", a.clamp(0, 1)) } }";
-    let words: Vec<String> =
-        words_of(text.parse().unwrap()).into_iter().map(|(word, _)| word).collect();
-    let has = |tokens: &[&str]| words.windows(tokens.len()).any(|window| window == tokens);
+    let words = words_of(text.parse().unwrap());
+    let has = |tokens: &[&str]| stand_in(&words, tokens);
     assert!(has(&["say", "!"]) && has(&[".", "clamp", "Parenthesis"]) && !has(&["complain", "!"]));
     assert!(fs::metadata("src/app/fit.rs").is_ok() && fs::metadata("src/say.rs").is_ok());
 }
