@@ -11,6 +11,7 @@ mod cli;
 #[path = "../common/mod.rs"]
 mod common;
 mod diagnose;
+mod documents;
 mod eval;
 #[cfg(feature = "fetch")]
 mod fetch;

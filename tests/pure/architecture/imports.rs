@@ -26,14 +26,14 @@ pub enum Target {
     Crate(String),
 }
 
-/// One import: where it stands and what it leads to.
+/// One import: where it stands and what it leads to. (Lines would take a feature of proc-macro2, see `Cargo.toml`.)
 #[derive(Clone, Debug)]
 pub struct Import {
     /// The module that imports, by its path from the root.
     pub from: Vec<String>,
     /// What is imported.
     pub to: Target,
-    /// File.
+    /// The file.
     pub place: String,
 }
 
@@ -147,8 +147,7 @@ impl Reader<'_> {
                     "mod" => self.declaration(&tokens, at, std::mem::take(&mut paths), place),
                     "extern" => self.extern_crate(&tokens, at, place),
                     name if self.begins_path(name, &tokens, at) => {
-                        let written = Written::default();
-                        self.path(&tokens, at, written, place)
+                        self.path(&tokens, at, Written::default(), place)
                     }
                     _ => at + 1,
                 },
@@ -303,6 +302,7 @@ impl Reader<'_> {
     fn resolve(&mut self, written: Written, place: &Place) {
         let Written { segments, is_in_use, is_glob, alias } = written;
         let Some(first) = segments.first() else { return };
+        let written = segments.join("::");
         let spot = place.file.clone();
         let is_in_root = place.module.is_empty() && is_in_use;
         let mut found = match first.as_str() {
@@ -331,7 +331,7 @@ impl Reader<'_> {
                 (_, true) => "another name for the crate's root hides what is imported through it",
                 _ => "this path cannot be followed",
             };
-            self.house.faults.push(format!("{spot}: {what}"));
+            self.house.faults.push(format!("{spot}: {what} (`{written}`)"));
             return;
         }
         if is_in_root && let Some(name) = alias.as_ref().or(found.last()) {
