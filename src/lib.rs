@@ -49,6 +49,7 @@
 //! What each imports is in `tests/pure/architecture.rs`, which holds the code to it.
 
 pub mod accuracy;
+#[cfg(feature = "gui")]
 pub mod app;
 pub mod assets;
 #[cfg(not(target_arch = "wasm32"))]
@@ -73,9 +74,10 @@ pub mod energy;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod eval;
 mod files;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(feature = "pytorch")]
 pub mod interop;
 pub mod kernels;
+#[cfg(feature = "gui")]
 pub mod lessons;
 pub mod memory;
 pub mod model;
@@ -97,6 +99,7 @@ pub mod starts;
 pub mod streams;
 pub mod trainer;
 pub mod training;
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(feature = "gui", target_arch = "wasm32"))]
 pub mod web;
+#[cfg(feature = "gui")]
 pub mod worker;

@@ -5,9 +5,11 @@
 
 #[macro_use]
 mod fields;
+#[cfg(feature = "gui")]
 mod lab;
 mod presets;
 mod sections;
+#[cfg(feature = "gui")]
 mod view;
 mod words;
 
@@ -15,9 +17,11 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 pub use fields::Field;
+#[cfg(feature = "gui")]
 pub use lab::*;
 pub use presets::{PRESETS, Preset};
 pub use sections::*;
+#[cfg(feature = "gui")]
 pub use view::{LaneConfig, MAX_LANES, MAX_SEED, Tab, ViewConfig, ViewStart, ViewState};
 use words::{MAX_ECHO, nearest_key};
 pub use words::{nearest, shortened};

@@ -14,8 +14,7 @@ use super::{
     image_quality::{self, Judge},
     metrics::{calibration, mean, proportion},
     ood::{OodImages, ood},
-    page::{self, Picture},
-    pictures::{self, NUM_SHOWN},
+    pictures::{self, NUM_SHOWN, Picture},
     request::{check, read_results},
     results::{Classification, DataInfo, EvaluatedModel, FORMAT, Results},
 };
@@ -117,10 +116,8 @@ pub fn evaluate(
         results.left_out.extend(missing);
         write_results(&folder, &results)?;
     }
-    let (results_path, page) = (folder.file("results.json"), folder.file("report.html"));
-    let files = EvalFiles { results: results_path, page, is_complete };
-    let all: Vec<Results> = std::iter::once(results.clone()).chain(others).collect();
-    write(&files.page, page::page(&all, &pictures).as_bytes())?;
+    let page = write_page(&folder, &results, others, &pictures)?;
+    let files = EvalFiles { results: folder.file("results.json"), page, is_complete };
     if is_complete {
         folder.finish()?;
     }
@@ -136,6 +133,31 @@ fn write_results(folder: &ResultsFolder, results: &Results) -> Result<(), EvalEr
     let path = folder.file("results.json");
     let json = serde_json::to_vec_pretty(results).map_err(std::io::Error::other);
     write(&path, &json.map_err(ResultsError::io(&path))?)
+}
+
+/// Writes the page of the evaluation, with those it is compared with.
+#[cfg(feature = "report")]
+fn write_page(
+    folder: &ResultsFolder,
+    results: &Results,
+    others: Vec<Results>,
+    pictures: &[Picture],
+) -> Result<Option<PathBuf>, EvalError> {
+    let path = folder.file("report.html");
+    let all: Vec<Results> = std::iter::once(results.clone()).chain(others).collect();
+    write(&path, super::page::page(&all, pictures).as_bytes())?;
+    Ok(Some(path))
+}
+
+/// No page is built in.
+#[cfg(not(feature = "report"))]
+fn write_page(
+    _: &ResultsFolder,
+    _: &Results,
+    _: Vec<Results>,
+    _: &[Picture],
+) -> Result<Option<PathBuf>, EvalError> {
+    Ok(None)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), EvalError> {

@@ -7,6 +7,7 @@ mod image_quality;
 mod job;
 pub mod metrics;
 mod ood;
+#[cfg(feature = "report")]
 pub mod page;
 mod pictures;
 mod request;
@@ -15,4 +16,5 @@ pub mod results;
 pub use error::EvalError;
 use job::Progress;
 pub use job::evaluate;
+pub use pictures::Picture;
 pub use request::{EvalFiles, EvalRequest, Part};

@@ -4,6 +4,7 @@
 mod architecture;
 mod diagnostics;
 mod eval_metrics;
+#[cfg(feature = "report")]
 mod eval_page;
 mod flags;
 mod house_rules;
