@@ -48,7 +48,7 @@ fn fault(text: &str, helps: &BTreeMap<&str, String>) -> Option<String> {
     for (index, word) in words.iter().enumerate() {
         let value = words.get(index + 1).copied().unwrap_or_default();
         let is_example = value.contains(['…', '<']) || value.starts_with(char::is_uppercase);
-        if word.starts_with("--") && !help.contains(&format!("{word} ")) && *word != "--help" {
+        if word.starts_with("--") && !help.split_whitespace().any(|known| known == *word) {
             return Some(format!("{command} has no {word}"));
         }
         let refused = match *word {
