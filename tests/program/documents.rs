@@ -45,6 +45,9 @@ fn fault(text: &str, helps: &BTreeMap<&str, String>) -> Option<String> {
         return None;
     }
     let Some(help) = helps.get(command) else { return Some(format!("there is no {command}")) };
+    if help.contains("not in this jempp") {
+        return None;
+    }
     for (index, word) in words.iter().enumerate() {
         let value = words.get(index + 1).copied().unwrap_or_default();
         let is_example = value.contains(['…', '<']) || value.starts_with(char::is_uppercase);
