@@ -7,6 +7,7 @@ mod eval_metrics;
 mod eval_page;
 mod flags;
 mod house_rules;
+mod links;
 mod shaders;
 mod svhn;
 mod uniforms;
