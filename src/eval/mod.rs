@@ -9,10 +9,11 @@ pub mod metrics;
 mod ood;
 pub mod page;
 mod pictures;
+mod progress;
 mod request;
 pub mod results;
 
 pub use error::EvalError;
-use job::Progress;
 pub use job::evaluate;
+use progress::Progress;
 pub use request::{EvalFiles, EvalRequest, Part};
