@@ -1,4 +1,4 @@
-//! A run in memory: its optimisation steps, and the return to the last good state when one diverges.
+//! A training run in memory: its optimisation steps, and the return to the last good state after a divergence.
 
 mod divergence;
 mod step;
@@ -30,32 +30,32 @@ pub use step::{StepError, StepReport};
 /// Why a trainer could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainerError {
-    /// The network does not exist or does not fit.
+    /// The network cannot be built, or does not fit the data.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// No class centres.
+    /// The class centres cannot be estimated.
     #[error(transparent)]
     ClassCenters(#[from] ClassCentersError),
-    /// More memory than there may be.
+    /// The run needs more memory than it may use.
     #[error(transparent)]
     Memory(#[from] TooMuchMemory),
-    /// A checkpoint that does not fit.
+    /// The checkpoint is not one of this data, or holds no run.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// Weights that do not fit the network.
+    /// The weights do not fit the network.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// A buffer too small for a batch of distinct chains, or for a chain of every class.
+    /// The replay buffer is too small for a batch of distinct chains, or for a chain of every class.
     #[error(
         "replay_buffer.replay_buffer_size = {capacity} is too small: it must hold a batch \
          (data.batch_size = {batch}) and every one of {num_classes} classes"
     )]
     BufferTooSmall {
-        /// Chains in the buffer.
+        /// The number of chains that the buffer holds.
         capacity: usize,
-        /// Chains per step.
+        /// The number of chains in a training step.
         batch: usize,
-        /// Classes of the data.
+        /// The number of classes of the data.
         num_classes: usize,
     },
     /// The device failed.
@@ -69,9 +69,9 @@ pub enum TrainerError {
 /// A return to the last good state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recovery {
-    /// Step of the state returned to.
+    /// The training step to which the run returned.
     pub step: u64,
-    /// Recoveries so far.
+    /// The number of recoveries so far.
     pub num_recoveries: usize,
     /// Factor on the learning rate from now on.
     pub learning_rate_factor: f64,
@@ -116,7 +116,7 @@ fn check_memory(config: &RunConfig, train: &Dataset) -> Result<(), TrainerError>
 }
 
 impl Trainer {
-    /// A run at its beginning.
+    /// Begins a run: estimates the class centres and makes network, optimiser and replay buffer.
     ///
     /// # Errors
     /// A configuration whose parts do not fit the data or each other.
@@ -125,7 +125,7 @@ impl Trainer {
         Ok(Self::new_with(config, train, device, go_on)?.0)
     }
 
-    /// A run at its beginning, and what had to be cut of its class centres; `on_class` hears of their estimation and may stop it
+    /// As [`Trainer::new`], and gives what had to be cut of the class centres; `on_class` hears of their estimation and may stop it
     /// ([`ClassCentersData::estimate_with`]).
     ///
     /// # Errors
@@ -144,7 +144,7 @@ impl Trainer {
         Ok((trainer, cut))
     }
 
-    /// A run as a checkpoint left it.
+    /// Continues a run from its checkpoint.
     ///
     /// # Errors
     /// As [`Trainer::new`], and a checkpoint of another network.
@@ -237,7 +237,7 @@ impl Trainer {
         })
     }
 
-    /// The run's configuration.
+    /// The configuration of the run.
     pub fn config(&self) -> &RunConfig {
         &self.config
     }
@@ -249,7 +249,7 @@ impl Trainer {
         self.samplers = Sampler::for_steps(&self.config.sampler, self.config.sampler.num_steps);
     }
 
-    /// Where the run stands.
+    /// How far the run is: steps, recoveries, time and last accuracy.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
@@ -269,22 +269,22 @@ impl Trainer {
         self.average.as_ref().map_or(&self.network, |average| &average.network)
     }
 
-    /// The chains as they are now.
+    /// The replay buffer with the chains as they are now.
     pub fn buffer(&self) -> &ReplayBuffer {
         &self.buffer
     }
 
-    /// Where the tensors live.
+    /// The device on which the tensors are.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// Steps in an epoch.
+    /// The number of training steps in an epoch.
     pub fn steps_per_epoch(&self) -> u64 {
         self.batches.steps_per_epoch()
     }
 
-    /// Everything on the host, ready to be saved.
+    /// Reads the whole state of the run from the device, ready to be saved.
     ///
     /// # Errors
     /// The optimiser's state cannot be serialised, the device failed.

@@ -6,6 +6,7 @@
 mod house;
 mod imports;
 mod planted;
+mod tokens;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
