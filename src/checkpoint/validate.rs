@@ -66,7 +66,7 @@ impl Checkpoint {
     /// # Errors
     /// The first flaw, by the name of the field or the tensor.
     pub fn validate(&self) -> Result<(), Flaw> {
-        self.config.validate()?;
+        self.config.check_keys()?;
         let num_pixels = self.check_sizes()?;
         self.check_counters()?;
         let num_classes = self.class_names.len();

@@ -8,8 +8,6 @@ use super::{
     shortened,
 };
 
-/// The largest seed that a link can carry.
-pub const MAX_SEED: u64 = i64::MAX as u64;
 /// Most lanes side by side.
 pub const MAX_LANES: usize = 3;
 
@@ -202,21 +200,16 @@ impl ViewState {
     /// # Errors
     /// The first number out of its range.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        in_range("", &table_of(&self.view), ViewConfig::FIELDS)?;
-        in_range("lab.", &table_of(&self.lab.config), LabConfig::FIELDS)?;
+        self.view.check("")?;
+        self.lab.config.check("lab.")?;
         let lanes = self.lanes.iter().enumerate().map(|(index, lane)| (lane_prefix(index), lane));
         let rules =
             self.lab.rules.iter().enumerate().map(|(index, rule)| (rule_prefix(index), rule));
         for (prefix, rule) in lanes.chain(rules) {
-            let prefix = format!("{prefix}sampler.");
-            in_range(&prefix, &table_of(&rule.sampler), SamplerConfig::FIELDS)?;
+            rule.sampler.check(&format!("{prefix}sampler."))?;
         }
         Ok(())
     }
-}
-
-fn in_range(prefix: &str, table: &Table, fields: &[Field]) -> Result<(), ConfigError> {
-    fields.iter().try_for_each(|field| field.check(prefix, &table[field.name]))
 }
 
 fn table_of(value: &impl Serialize) -> Table {

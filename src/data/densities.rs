@@ -66,7 +66,7 @@ impl Density {
             labels.push(class as u32);
         }
         let class_names = (0..num_classes).map(|class| format!("class {class}")).collect();
-        Dataset::from_floats(points, labels, [2, 1, 1], class_names)
+        Dataset::unchecked(points, labels, [2, 1, 1], class_names)
     }
 
     fn point(self, class: usize, rng: &mut impl Rng) -> [f32; 2] {

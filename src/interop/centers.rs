@@ -60,7 +60,7 @@ pub(super) fn of_chains(
         labels.extend(vec![class as u32; members.len()]);
     }
     ClassCentersData::estimate(
-        &Dataset::from_floats(values, labels, shape, class_names.to_vec()),
+        &Dataset::unchecked(values, labels, shape, class_names.to_vec()),
         config,
     )
 }

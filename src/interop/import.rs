@@ -129,7 +129,7 @@ pub fn import(
         let shape = buffer.chains().dims().to_vec();
         HostTensor { shape, values: data.iter::<f32>().collect() }
     });
-    config.validate()?;
+    config.check_keys()?;
     let optimizer = optimizer::build(&config.optimizer)
         .into_bytes()
         .map_err(|error| InteropError::Serialise(format!("the optimiser: {error}")))?

@@ -106,7 +106,7 @@ pub fn sample(
     stop: &dyn Fn() -> bool,
     report: Report,
 ) -> Result<Sampled, JobError> {
-    checkpoint.config.check()?;
+    checkpoint.config.validate()?;
     request.out.check(request.made_by.job)?;
     let labels = request.labels(&checkpoint)?;
     check_memory(&checkpoint, labels.len())?;

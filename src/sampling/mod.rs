@@ -32,8 +32,7 @@ use crate::{
 pub use job::{DiagnosisFiles, Report, SampleRequest, Sampled, sample};
 pub(crate) use summaries::{distances, probabilities};
 
-/// Philox stream of a chain's noise.
-pub(crate) const NOISE_STREAM: u32 = 48;
+pub(crate) use crate::sampler::NOISE_STREAM;
 pub(crate) const START_STREAM: u32 = 50;
 
 /// Where sampled chains start.

@@ -1,9 +1,12 @@
-//! What needs no device, no display and no other process: numbers, decoders, shaders' texts, the rooms of the house.
+//! What needs no adapter, no display and no other process: numbers, decoders, shaders' texts, the library's front door,
+//! the rooms of the house.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
+mod config;
 mod diagnostics;
 mod eval_metrics;
 mod eval_page;
+mod front_door;
 mod shaders;
 mod svhn;
 mod uniforms;

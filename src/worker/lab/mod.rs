@@ -129,14 +129,14 @@ impl Lab {
                 self.learner = learner;
             }
             self.surface = surface;
-            self.retune();
+            self.retune()?;
         }
         result.map(|()| changes)
     }
 
     /// Does what a change calls for.
     async fn show(&mut self, changes: Changes) -> Result<(), JobError> {
-        self.retune();
+        self.retune()?;
         if changes.surface {
             self.survey().await?;
         }
@@ -146,9 +146,10 @@ impl Lab {
         }
     }
 
-    fn retune(&mut self) {
-        if let Some(learner) = &mut self.learner {
-            learner.retune(&self.state.config);
+    fn retune(&mut self) -> Result<(), JobError> {
+        match &mut self.learner {
+            Some(learner) => learner.retune(&self.state.config),
+            None => Ok(()),
         }
     }
 
@@ -354,7 +355,7 @@ fn check(state: &LabState) -> Result<(), JobError> {
         return Err(JobError::Request(what));
     }
     for rule in &state.rules {
-        RunConfig { sampler: rule.sampler.clone(), ..RunConfig::default() }.check()?;
+        RunConfig { sampler: rule.sampler.clone(), ..RunConfig::default() }.validate()?;
     }
     Ok(())
 }
