@@ -5,30 +5,6 @@ cd "$(dirname "$0")"
 
 step() { printf '\n== %s\n' "$1"; }
 
-step "house rules"
-fail() { echo "error: $1" >&2; exit 1; }
-forbid() { # forbid WHAT PATTERN FILE...
-    local what=$1 pattern=$2
-    shift 2
-    if grep -nE "$pattern" "$@"; then fail "$what"; fi
-}
-forbid "the CPU twins import nothing" '^ *(pub )?use |crate::|super::' src/kernels/reference/{chains,densities,layers}.rs
-forbid "kernels know no model, sampler or configuration" \
-    'crate::(model|sampler|config|energy|trainer|worker)' \
-    $(find src/kernels -name '*.rs')
-forbid "the configuration and the diagnostics import no other room" 'crate::' \
-    src/config/*.rs src/diagnostics/*.rs
-forbid "the window knows no tensor and no device" 'burn|cubecl|wgpu::|crate::(device|model|energy|sampler|trainer)' \
-    $(find src/app -name '*.rs')
-forbid "bounds that come from a window may cross, and clamp panics then: use app/fit.rs" '\.clamp\(' \
-    $(find src/app -name '*.rs')
-forbid "models and energies know nothing of what drives them" \
-    'crate::(trainer|worker|sampler|cli|eval)' src/model/*.rs src/energy.rs
-forbid "what is printed goes through say.rs, which outlives a closed pipe" '\be?print(ln)?!' \
-    $(find src -name '*.rs' ! -name say.rs)
-forbid "only the program and its commands speak to a person" '\b(say|complain)!' \
-    $(find src -name '*.rs' ! -path 'src/cli*' ! -name say.rs ! -name signals.rs ! -name progress.rs)
-
 step "dependencies"
 # Licences, bans and sources are in Cargo.lock and the crates; advisories are in a database of others.
 if command -v cargo-deny >/dev/null; then

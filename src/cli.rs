@@ -1,19 +1,20 @@
 //! The commands of the program, one thin function each.
 
+mod advice;
 mod bench;
-mod diagnosis;
 mod eval;
 mod fetch;
 mod interop;
 mod opening;
 mod pack;
+mod progress;
 mod sample;
 mod settings;
 mod steps;
 mod train;
 mod view;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
     config::{PRESETS, RunConfig},
@@ -132,11 +133,17 @@ Examples:
 
 /// Runs the command line that the program was started with; returns its exit status.
 pub fn main() -> u8 {
-    match run(Cli::parse()) {
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match run(cli) {
         // What was asked to stop and has saved still tells so.
         Ok(()) => signals::exit_status().unwrap_or(0),
         Err(error) => {
-            complain!("error: {}", say::one_line(&error));
+            let line = say::one_line(&error);
+            match advice::advice(&error, matches.subcommand_name()) {
+                Some(advice) => complain!("error: {}. {advice}", line.trim_end_matches('.')),
+                None => complain!("error: {line}"),
+            }
             1
         }
     }
@@ -205,7 +212,7 @@ fn config(preset: Option<&str>) -> anyhow::Result<()> {
     let config = match preset {
         Some(name) => RunConfig::preset(name)?,
         None => {
-            say!("# Presets:");
+            say!("# Presets; --data DIR names a data set's files:");
             for preset in PRESETS {
                 say!("#   {:<20} {}", preset.name, preset.about);
             }

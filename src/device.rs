@@ -9,10 +9,10 @@ use serde::Serialize;
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
     /// `gpu` was asked for where there is none.
-    #[error("--device gpu: no hardware GPU found. There is: {0}")]
+    #[error("no hardware GPU found. There is: {0}")]
     NoGpu(String),
     /// No adapter of that name or index.
-    #[error("--device {asked}: no such adapter. There is: {available}")]
+    #[error("no such adapter: `{asked}`. There is: {available}")]
     Unknown {
         /// What was asked for.
         asked: String,
@@ -32,7 +32,7 @@ pub enum DeviceError {
 /// One graphics adapter.
 #[derive(Clone, Debug, Serialize)]
 pub struct AdapterSummary {
-    /// Position in the list, which `--device` takes.
+    /// Position in the list, by which [`open`] takes it.
     pub index: usize,
     /// The driver's name for it.
     pub name: String,
@@ -242,7 +242,7 @@ pub fn cpu() -> Device {
     Device::flex()
 }
 
-/// Opens the device that `--device` names: `auto`, `gpu`, `cpu`, an adapter's index, a part of its name, or
+/// Opens the device of that name: `auto`, `gpu`, `cpu`, an adapter's index, a part of its name, or
 /// its graphics API, as in `webgpu`.
 ///
 /// `auto` takes a hardware GPU, a discrete one first; where there is only a software adapter or none,

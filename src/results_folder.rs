@@ -1,8 +1,8 @@
 //! Where commands put their results, and the one rule for what is there already: nothing is replaced unasked.
 //!
 //! A folder of results holds [`MADE_BY`] beside them, which says what made them and whether it came to its end. A
-//! folder that holds anything is refused. Who asks for it (`--force`) gets the whole set of our files replaced, never
-//! a part of it, and no other file.
+//! folder that holds anything is refused. Who allows it ([`Destination::replaces`]) gets the whole set of our files
+//! replaced, never a part of it, and no other file.
 
 use std::{
     fmt, fs,
@@ -25,9 +25,7 @@ const NUM_NAMED: usize = 3;
 #[derive(Debug, thiserror::Error)]
 pub enum ResultsError {
     /// Results are there.
-    #[error(
-        "{path} holds {made_by}; nothing is replaced unasked. Choose another --out, or add --force to replace them"
-    )]
+    #[error("{path} holds {made_by}; nothing is replaced unasked")]
     Taken {
         /// The folder.
         path: PathBuf,
@@ -35,10 +33,7 @@ pub enum ResultsError {
         made_by: Box<MadeBy>,
     },
     /// Other files are there.
-    #[error(
-        "{path} is not empty: it holds {found}; nothing is replaced unasked. Choose another --out, or add --force, \
-         which replaces no file there but {own}"
-    )]
+    #[error("{path} is not empty: it holds {found}; nothing is replaced unasked")]
     NotOurs {
         /// The folder.
         path: PathBuf,
@@ -48,23 +43,19 @@ pub enum ResultsError {
         own: String,
     },
     /// Another process writes there.
-    #[error("another jempp writes into {0} now. Choose another --out, or wait until it is done")]
+    #[error("another jempp writes into {0} now: take another folder, or wait until it is done")]
     Busy(PathBuf),
     /// A file is there.
-    #[error(
-        "{0} already exists; nothing is replaced unasked. Choose another --out, or add --force to replace it"
-    )]
+    #[error("{0} already exists; nothing is replaced unasked")]
     Exists(PathBuf),
     /// A file where a folder is needed.
-    #[error("{0} is a file; name a folder with --out")]
+    #[error("{0} is a file where a folder is needed")]
     NoFolder(PathBuf),
     /// A folder, or something else that is no file, where a file is to be written.
-    #[error("{0} is no regular file, so it cannot be replaced. Choose another --out")]
+    #[error("{0} is no regular file, so it cannot be replaced")]
     NoFile(PathBuf),
     /// A command would replace what it reads.
-    #[error(
-        "{0} is the file to read; it cannot be replaced by what is made of it. Choose another --out"
-    )]
+    #[error("{0} is the file to read; it cannot be replaced by what is made of it")]
     Input(PathBuf),
     /// The operating system refused.
     #[error("cannot write {path}: {source}")]
@@ -429,7 +420,7 @@ mod tests {
         check_file(&out, false, Some(&model)).unwrap();
         write_atomically(&model, b"x").unwrap();
         write_atomically(&out, b"x").unwrap();
-        assert!(check_file(&out, false, None).unwrap_err().to_string().contains("--force"));
+        assert!(matches!(check_file(&out, false, None), Err(ResultsError::Exists(_))));
         check_file(&out, true, Some(&model)).unwrap();
         let error = check_file(&model, true, Some(&dir.path().join("./model"))).unwrap_err();
         assert!(error.to_string().contains("is the file to read"), "{error}");

@@ -9,11 +9,10 @@ use std::{
 use serde_json::{Map, Value};
 
 use crate::{
-    checkpoint::Counters,
+    checkpoint::{self, Counters, FILE_NAME as CHECKPOINT},
     files::{self, FolderLock, LockError, Log, write_atomically},
 };
 
-const CHECKPOINT: &str = "checkpoint.safetensors";
 const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
 const SAMPLES: &str = "samples";
@@ -27,11 +26,11 @@ const MAX_NAMED: usize = 8;
 pub enum RunFolderError {
     /// Another run's results are there.
     #[error(
-        "{0} already exists; runs are never overwritten. Choose another --out, or go on with --resume {0}"
+        "{0} already exists; runs are never overwritten: take another folder, or resume the run that is there"
     )]
     Exists(PathBuf),
     /// Something is there that is no run.
-    #[error("{path} already exists and is no run: {found}. Choose another --out")]
+    #[error("{path} already exists and is no run: {found}. Take another folder")]
     Taken {
         /// The folder.
         path: PathBuf,
@@ -60,7 +59,7 @@ pub enum RunFolderError {
     /// The folder is somewhere else now.
     #[error(
         "{0} was moved or removed while its run went on: nothing more is written there. Put it back, then \
-         --resume it from its last checkpoint"
+         resume it from its last checkpoint"
     )]
     Lost(PathBuf),
     /// The operating system refused.
@@ -91,7 +90,7 @@ impl RunFolder {
             return Ok(());
         }
         let path = path.to_path_buf();
-        match files::is_file(&Self::checkpoint_of(&path)) {
+        match files::is_file(&checkpoint::file_in(&path)) {
             true => Err(RunFolderError::Exists(path)),
             false => Err(RunFolderError::Taken { found: contents_of(&path), path }),
         }
@@ -120,7 +119,7 @@ impl RunFolder {
             true => files::folder_of(path),
             false => path,
         };
-        if !files::is_file(&Self::checkpoint_of(path)) {
+        if !files::is_file(&checkpoint::file_in(path)) {
             let found = contents_of(path);
             return Err(RunFolderError::NoRun { path: path.to_path_buf(), found });
         }
@@ -137,7 +136,7 @@ impl RunFolder {
             files::sweep(path, |name| [CHECKPOINT, CONFIG, METRICS].contains(&name));
             files::sweep(&path.join(SAMPLES), |name| name.starts_with("epoch-"));
             // The checkpoint may be a link to a larger disk.
-            if let Ok(target) = files::target_of(&Self::checkpoint_of(path)) {
+            if let Ok(target) = files::target_of(&checkpoint::file_in(path)) {
                 let of_target = |name: &str| target.file_name().is_some_and(|file| file == name);
                 files::sweep(files::folder_of(&target), of_target);
             }
@@ -208,14 +207,9 @@ impl RunFolder {
         self.metrics.cut(kept).map_err(error)
     }
 
-    /// Where the run's checkpoint is, given its folder.
-    pub fn checkpoint_of(path: &Path) -> PathBuf {
-        path.join(CHECKPOINT)
-    }
-
     /// Where this run's checkpoint is.
     pub fn checkpoint(&self) -> PathBuf {
-        Self::checkpoint_of(&self.path)
+        checkpoint::file_in(&self.path)
     }
 
     /// Where this run's configuration is, for people to read.
@@ -302,7 +296,7 @@ fn contents_of(path: &Path) -> String {
     let runs: Vec<String> = names
         .iter()
         .map(|name| path.join(name))
-        .filter(|folder| files::is_file(&RunFolder::checkpoint_of(folder)))
+        .filter(|folder| files::is_file(&checkpoint::file_in(folder)))
         .map(|folder| folder.display().to_string())
         .collect();
     match runs.is_empty() {

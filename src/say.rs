@@ -4,7 +4,10 @@
 //! that, so a line that cannot be written is dropped. Names come from files of strangers: characters that
 //! would steer a terminal are shown as escapes.
 
-use std::fmt::Write as _;
+use std::{
+    fmt::Write as _,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 pub use crate::config::shortened;
 
@@ -18,6 +21,15 @@ const MAX_AT_ONCE: usize = 4096;
 const POLL_MILLIS: i32 = 200;
 #[cfg(unix)]
 const MAX_POLLS: i32 = 5;
+
+/// Whether the program was asked to stop.
+static IS_STOPPING: AtomicBool = AtomicBool::new(false);
+
+/// Says whether the program was asked to stop: from then on no line waits longer than a moment for a reader that
+/// pauses, for saving comes first.
+pub fn set_stopping(is_stopping: bool) {
+    IS_STOPPING.store(is_stopping, Ordering::Relaxed);
+}
 
 /// Prints a line on standard output, as `println!` does, but never panics.
 macro_rules! say {
@@ -70,7 +82,7 @@ fn takes_more(fd: std::os::fd::RawFd) -> bool {
         if num_ready != 0 {
             return true;
         }
-        asked_to_stop += i32::from(crate::signals::is_requested());
+        asked_to_stop += i32::from(IS_STOPPING.load(Ordering::Relaxed));
         if asked_to_stop > MAX_POLLS {
             return false;
         }

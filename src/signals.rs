@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::say::complain;
+use crate::say::{complain, set_stopping};
 
 /// Signals closer to a request than this belong to it.
 const ONE_REQUEST: Duration = Duration::from_secs(1);
@@ -43,6 +43,7 @@ pub fn is_requested() -> bool {
 /// Says that all work came to its end: a request that came too late to cut it short is not told of.
 pub fn work_is_done() {
     FIRST.store(DONE, Ordering::Relaxed);
+    set_stopping(false);
 }
 
 /// A flag that is set once the program is asked to stop. All calls give the same flag; the first begins to
@@ -61,7 +62,8 @@ pub fn stop_flag() -> std::io::Result<Arc<AtomicBool>> {
     listen(move |signal| match requests.hear(Instant::now()) {
         Answer::Stop => {
             // What was asked comes first, for a line may have to wait until it can be written.
-            let _ = FIRST.compare_exchange(NONE, signal, Ordering::Relaxed, Ordering::Relaxed);
+            let first = FIRST.compare_exchange(NONE, signal, Ordering::Relaxed, Ordering::Relaxed);
+            set_stopping(first.is_ok());
             stop.store(true, Ordering::Relaxed);
             complain!("Stopping, then saving what is done.");
         }

@@ -44,7 +44,7 @@ pub enum BenchError {
     Trainer(#[from] TrainerError),
     /// Training diverged, which twenty iterations should not.
     #[error("the training iteration diverged: {0}")]
-    Diverged(#[from] crate::divergence::Divergence),
+    Diverged(#[from] crate::trainer::Divergence),
 }
 
 /// All that was measured on one device.

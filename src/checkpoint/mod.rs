@@ -15,16 +15,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use burn::tensor::Device;
 use half::f16;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     class_centers::ClassCentersData,
-    config::{ConfigError, RunConfig},
+    config::{ConfigError, ModelConfig, RunConfig},
     data::Dataset,
     files,
-    model::HostTensor,
-    run_folder::RunFolder,
+    memory::{Demand, TooMuchMemory},
+    model::{HostTensor, ModelError, Network, WeightsError, with_weights},
 };
 
 pub use validate::Flaw;
@@ -83,19 +84,41 @@ pub enum CheckpointError {
         /// The data's.
         data_classes: String,
     },
+    /// A judge of other data than the model's.
+    #[error(
+        "the judge classifies inputs of shape {judge:?} (C, H, W) into {judge_classes}; the model has {model:?} and \
+         {model_classes}"
+    )]
+    OtherJudge {
+        /// The judge's inputs.
+        judge: [usize; 3],
+        /// The judge's classes.
+        judge_classes: String,
+        /// The model's inputs.
+        model: [usize; 3],
+        /// The model's classes.
+        model_classes: String,
+    },
     /// A packed model where a run's whole state is needed.
     #[error(
         "this is a packed model, which holds no replay buffer and no optimiser: it can be sampled, \
          but not trained further or started from its buffer"
     )]
     Packed,
+    /// A network that cannot be built from the configuration.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// Weights that do not fit the network.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// More chains at once than there is memory for.
+    #[error(transparent)]
+    Memory(#[from] TooMuchMemory),
     /// A folder that is not a run's.
     #[error("{0} is a folder without checkpoint.safetensors; name a run's folder or a checkpoint")]
     NoCheckpoint(PathBuf),
     /// A file of PyTorch.
-    #[error(
-        "{0} is a file of PyTorch; `jempp import {0} --out NEW.safetensors` makes a checkpoint of it"
-    )]
+    #[error("{0} is a file of PyTorch; `jempp import` makes a checkpoint of it")]
     Pytorch(PathBuf),
     /// A file whose content cannot be used.
     #[error("checkpoint {path} cannot be used: {flaw}")]
@@ -107,9 +130,17 @@ pub enum CheckpointError {
     },
 }
 
+/// The checkpoint's name in the folder of a run.
+pub const FILE_NAME: &str = "checkpoint.safetensors";
+
+/// Where the checkpoint is in the folder of a run.
+pub fn file_in(folder: &Path) -> PathBuf {
+    folder.join(FILE_NAME)
+}
+
 /// The checkpoint that is meant by `path`: the file itself, or the one in the folder of a run.
 pub fn file_at(path: &Path) -> PathBuf {
-    match RunFolder::checkpoint_of(path) {
+    match file_in(path) {
         in_folder if files::is_file(&in_folder) => in_folder,
         _ => path.to_path_buf(),
     }
@@ -179,6 +210,39 @@ impl Checkpoint {
         self.averaged_weights.as_ref().unwrap_or(&self.weights)
     }
 
+    /// The network of the model on a device, with the weights to sample with, see [`Self::sampling_weights`].
+    ///
+    /// # Errors
+    /// The configuration gives no network, or the weights are of another one.
+    pub fn network(&self, device: &Device) -> Result<Network, CheckpointError> {
+        self.network_with(&self.config.model, device)
+    }
+
+    /// The network as [`Self::network`] gives it, but split for PYLD or normalised as `config` says, which differs from
+    /// the checkpoint's own configuration in nothing else.
+    ///
+    /// # Errors
+    /// The network has no such split or norm, or the weights are of another one.
+    pub fn network_with(
+        &self,
+        config: &ModelConfig,
+        device: &Device,
+    ) -> Result<Network, CheckpointError> {
+        let num_classes = self.class_names.len();
+        let network = Network::new(config, self.input_shape, num_classes, 0, device)?;
+        Ok(with_weights(network, self.sampling_weights().clone())?)
+    }
+
+    /// Checks that there is memory for so many chains at once, by estimate and before any of it is taken.
+    ///
+    /// # Errors
+    /// They need more than `training.max_memory_mib` allows, or the configuration gives no network.
+    pub fn check_memory(&self, num_chains: usize) -> Result<(), CheckpointError> {
+        let (shape, num_classes) = (self.input_shape, self.class_names.len());
+        let demand = Demand::of_chains(&self.config, shape, num_classes, num_chains)?;
+        Ok(demand.check(&self.config)?)
+    }
+
     /// The model alone, for shipping: the weights to sample with and the class centres.
     pub fn packed(mut self) -> Self {
         self.weights = self.averaged_weights.take().unwrap_or(self.weights);
@@ -213,6 +277,22 @@ impl Checkpoint {
         let averaged = self.averaged_weights.iter().flat_map(HashMap::values);
         let tensors = self.weights.values().chain(averaged).chain([&self.replay_buffer]);
         tensors.flat_map(|tensor| &tensor.values).all(|value| value.is_finite())
+    }
+
+    /// Checks that another classifier can judge this model's images.
+    ///
+    /// # Errors
+    /// It takes inputs of another shape, or knows other classes.
+    pub fn check_judge(&self, judge: &Self) -> Result<(), CheckpointError> {
+        if judge.input_shape == self.input_shape && judge.class_names == self.class_names {
+            return Ok(());
+        }
+        Err(CheckpointError::OtherJudge {
+            judge: judge.input_shape,
+            judge_classes: judge.class_names.join(", "),
+            model: self.input_shape,
+            model_classes: self.class_names.join(", "),
+        })
     }
 
     /// Checks that the model is one of such data.

@@ -7,8 +7,7 @@ use clap::{Args, builder::PossibleValuesParser};
 
 use super::{
     device_row, open_device,
-    opening::{self, OutArgs, command},
-    sample::ModelArgs,
+    opening::{self, ModelArgs, OutArgs, command},
     say_opening, settings,
     steps::Steps,
 };
@@ -262,7 +261,7 @@ fn print_summary(results: &Results) {
             line(&format!("Fréchet distance, {}", set.name), number(&set.frechet));
         }
         if is_weak_judge(found.judge.accuracy, results.data.class_names.len()) {
-            complain!("{}", weak_judge(found.judge.accuracy));
+            complain!("{}: --judge FILE", weak_judge(found.judge.accuracy));
         }
     }
     for (part, reason) in &results.left_out {

@@ -6,10 +6,10 @@ use anyhow::Context;
 use clap::{Args, builder::PossibleValuesParser};
 use indicatif::{DecimalBytes, ProgressBar};
 
+use super::progress::style;
 use crate::{
     config::DatasetName,
     data::fetch::{self, FetchEvent, FetchOptions},
-    progress::style,
     say::say,
 };
 

@@ -5,7 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 
-use super::{device_row, opening, sample::ModelArgs, say_opening};
+use super::{
+    device_row,
+    opening::{self, ModelArgs},
+    say_opening,
+};
 use crate::{
     config::{ConfigError, DatasetName, RunConfig},
     files::write_atomically,

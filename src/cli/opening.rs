@@ -1,16 +1,56 @@
-//! What commands share of what they say before they begin, and of where they write.
+//! What commands share: which model they are about, what they say before they begin, and where they write.
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::sample::ModelArgs;
 use crate::{
-    checkpoint::Checkpoint,
+    bundled::{self, BUNDLED_MODELS, BundledModel},
+    checkpoint::{self, Checkpoint},
     files::file_name,
     results_folder::{Destination, some_of},
-    run_folder::RunFolder,
 };
+
+/// Which model a command is about.
+#[derive(Debug, Args)]
+pub(super) struct ModelArgs {
+    /// Checkpoint of a run or its folder, or a packed model [default: the first of the bundled models].
+    #[arg(long, value_name = "FILE")]
+    pub(super) checkpoint: Option<PathBuf>,
+    /// A model that travels inside the program: fashion, mnist, fashion-classifier, two-moons or two-moons-classifier.
+    #[arg(long, value_name = "NAME", value_parser = bundled::find, conflicts_with = "checkpoint")]
+    pub(super) model: Option<BundledModel>,
+}
+
+impl ModelArgs {
+    pub(super) fn load(&self) -> anyhow::Result<Checkpoint> {
+        Ok(self.load_file()?.1)
+    }
+
+    /// The file that holds the model, and what is in it.
+    pub(super) fn load_file(&self) -> anyhow::Result<(Vec<u8>, Checkpoint)> {
+        Ok(match &self.checkpoint {
+            Some(path) => Checkpoint::read(path)?,
+            None => {
+                let model = self.model.unwrap_or(BUNDLED_MODELS[0]);
+                (model.bytes().to_vec(), model.load()?)
+            }
+        })
+    }
+
+    /// The file that was named.
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.checkpoint.as_deref()
+    }
+
+    /// What the model is called in results: a bundled model's name, that of the run's folder, or that of the file.
+    pub(super) fn name(&self) -> String {
+        match &self.checkpoint {
+            Some(path) => model_name(path),
+            None => self.model.unwrap_or(BUNDLED_MODELS[0]).name.to_string(),
+        }
+    }
+}
 
 /// Where results go.
 #[derive(Debug, Default, Args)]
@@ -55,9 +95,7 @@ pub(super) fn command() -> String {
 pub(super) fn model_name(path: &Path) -> String {
     let folder = match path {
         path if path.is_dir() => Some(path),
-        path if RunFolder::checkpoint_of(Path::new("")).file_name() == path.file_name() => {
-            path.parent()
-        }
+        path if path.file_name().is_some_and(|name| name == checkpoint::FILE_NAME) => path.parent(),
         _ => None,
     };
     // Its own name, also of `.`.

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar};
 
-use crate::{progress::style, say::say};
+use super::progress::style;
+use crate::say::say;
 
 /// Between two lines where there is no terminal.
 const PAUSE: Duration = Duration::from_secs(30);

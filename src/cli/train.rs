@@ -5,16 +5,15 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 
-use super::{device_row, open_device, sample, say_opening, settings};
+use super::{device_row, open_device, progress::Progress, sample, say_opening, settings};
 use crate::{
+    checkpoint,
     config::{ConfigError, RunConfig},
     device::ComputeDevice,
     files,
-    progress::Progress,
-    run_folder::RunFolder,
     say::{complain, say},
     signals,
-    worker::{self, JobError, TrainingEvent},
+    training::{self, TrainingError, TrainingEvent},
 };
 
 /// Where a run goes when nobody says.
@@ -94,7 +93,7 @@ pub(super) fn run(args: TrainArgs) -> anyhow::Result<()> {
             let device = open_device(&args.device)?;
             let change = |config| args.apply(config);
             follow(path, &device, |stop, on_event| {
-                worker::resume(path, change, &device, stop, on_event)
+                training::resume(path, change, &device, stop, on_event)
             })?
         }
         None => {
@@ -102,7 +101,7 @@ pub(super) fn run(args: TrainArgs) -> anyhow::Result<()> {
             let out = args.out.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_RUN));
             let device = open_device(&args.device)?;
             follow(&out, &device, |stop, on_event| {
-                worker::train(config, &out, &device, stop, on_event)
+                training::train(config, &out, &device, stop, on_event)
             })?
         }
     };
@@ -115,18 +114,20 @@ pub(super) fn run(args: TrainArgs) -> anyhow::Result<()> {
 /// The main job without a window: train the quick preset (or go on with it), then sample.
 pub(super) fn quick() -> anyhow::Result<()> {
     let out = Path::new(DEFAULT_RUN);
-    let checkpoint = RunFolder::checkpoint_of(out);
+    let checkpoint = checkpoint::file_in(out);
     let device = open_device("auto")?;
     let is_complete = if checkpoint.is_file() {
         say!("Going on with the run in {}.", out.display());
-        follow(out, &device, |stop, on_event| worker::resume(out, Ok, &device, stop, on_event))?
+        follow(out, &device, |stop, on_event| training::resume(out, Ok, &device, stop, on_event))?
     } else {
         say!(
             "Training JEM++ on 5,000 Fashion-MNIST images; about two minutes on two recent CPU cores."
         );
         say!("Ctrl-C saves and leaves; the same command goes on from there.");
         let config = RunConfig::preset("fashion-quick")?;
-        follow(out, &device, |stop, on_event| worker::train(config, out, &device, stop, on_event))?
+        follow(out, &device, |stop, on_event| {
+            training::train(config, out, &device, stop, on_event)
+        })?
     };
     match is_complete && !signals::is_requested() {
         true => sample::of_run(&checkpoint, &device),
@@ -138,14 +139,14 @@ pub(super) fn quick() -> anyhow::Result<()> {
 fn follow(
     folder: &Path,
     device: &ComputeDevice,
-    job: impl FnOnce(&dyn Fn() -> bool, &mut dyn FnMut(TrainingEvent)) -> Result<bool, JobError>,
+    job: impl FnOnce(&dyn Fn() -> bool, &mut dyn FnMut(TrainingEvent)) -> Result<bool, TrainingError>,
 ) -> anyhow::Result<bool> {
     let mut progress = Progress::new();
     let mut on_event = |event| {
-        if let TrainingEvent::Ready(opening) = &event {
+        if let TrainingEvent::Ready(run) = &event {
             say_opening(&[
-                ("Data", opening.data.clone()),
-                ("Network", opening.network.clone()),
+                ("Data", run.data.clone()),
+                ("Network", run.network.clone()),
                 device_row(device),
                 ("Writes", folder.display().to_string()),
             ]);

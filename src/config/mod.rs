@@ -1,7 +1,7 @@
 //! The one configuration tree: defaults, ranges, help texts, presets and validation.
 //!
-//! A run is configured in layers, later ones winning: defaults, `--preset NAME`, `--config FILE`
-//! (TOML) and `--set section.key=value`. The same keys serve the web page's URL.
+//! A run is configured in layers, later ones winning: defaults, a preset, a file of TOML and single
+//! assignments `section.key=value`. The same keys serve the web page's URL.
 
 #[macro_use]
 mod fields;

@@ -73,7 +73,7 @@ pub const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "fashion-showcase",
-        about: "The bundled model of Fashion-MNIST (--data DIR), about an hour on one CPU core",
+        about: "The bundled model of Fashion-MNIST (needs its files), about an hour on one CPU core",
         layers: &[SHOWCASE, SHOWCASE_FASHION],
     },
     Preset {
@@ -88,7 +88,7 @@ pub const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "mnist-showcase",
-        about: "The bundled model of MNIST digits (--data DIR)",
+        about: "The bundled model of MNIST digits (needs its files)",
         layers: &[SHOWCASE, SHOWCASE_MNIST],
     },
     Preset {
@@ -103,7 +103,7 @@ pub const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "paper-cifar10",
-        about: "The recipe of the JEM++ paper on CIFAR-10 (--data DIR); needs a large GPU and days",
+        about: "The recipe of the JEM++ paper on CIFAR-10 (needs its files); needs a large GPU and days",
         layers: &["
             data = { dataset = 'cifar10', crop_padding = 4, horizontal_flip = true, num_validation = 5000 }
             model = { arch = 'wrn-28-10', norm = 'batch' }
@@ -113,7 +113,7 @@ pub const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "jem-cifar10",
-        about: "The recipe of the JEM paper on CIFAR-10 (--data DIR), for comparison",
+        about: "The recipe of the JEM paper on CIFAR-10 (needs its files), for comparison",
         layers: &["
             data = { dataset = 'cifar10', crop_padding = 4, horizontal_flip = true, num_validation = 5000 }
             model = { arch = 'wrn-28-10', norm = 'none' }

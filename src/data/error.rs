@@ -10,7 +10,7 @@ pub enum DataError {
     /// A data set that lives in files was asked for without a folder, and was not fetched before.
     #[error(
         "data set `{dataset}` is read from files: get them with `jempp fetch {dataset}`, or name their \
-         folder with --data DIR"
+         folder in data.dir"
     )]
     NoDir {
         /// The data set.
@@ -36,7 +36,7 @@ pub enum DataError {
     },
     /// Several folders hold the whole data set.
     #[error(
-        "{dir} holds `{dataset}` more than once: {found}. Name one of these folders with --data"
+        "{dir} holds `{dataset}` more than once: {found}. Name one of these folders in data.dir"
     )]
     Several {
         /// The data set.

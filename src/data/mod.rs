@@ -371,7 +371,7 @@ pub fn may_flip(dataset: DatasetName) -> bool {
     )
 }
 
-/// The data set's name as `--dataset` takes it.
+/// The data set's name as the key `data.dataset` takes it.
 pub fn name(dataset: DatasetName) -> String {
     formats::cli_name(dataset)
 }

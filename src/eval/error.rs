@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::{
     checkpoint::CheckpointError, config::ConfigError, data::DataError, picture::PictureError,
-    results_folder::ResultsError, worker::JobError,
+    results_folder::ResultsError,
 };
 
 /// Why a model could not be evaluated.
@@ -16,9 +16,6 @@ pub enum EvalError {
     /// The checkpoint or the judge.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The network.
-    #[error(transparent)]
-    Job(#[from] JobError),
     /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -28,21 +25,6 @@ pub enum EvalError {
     /// A request that cannot be served.
     #[error("{0}")]
     Request(String),
-    /// A classifier of other data.
-    #[error(
-        "--judge classifies inputs of shape {judge:?} (C, H, W) into {judge_classes}; the model has {model:?} and \
-         {model_classes}"
-    )]
-    OtherJudge {
-        /// The judge's inputs.
-        judge: [usize; 3],
-        /// The judge's classes.
-        judge_classes: String,
-        /// The model's inputs.
-        model: [usize; 3],
-        /// The model's classes.
-        model_classes: String,
-    },
     /// A model that gives no numbers.
     #[error(
         "the model's logits are not finite for {num_wrong} of {num_images} test images: its training has probably \
@@ -54,6 +36,18 @@ pub enum EvalError {
         /// Test images.
         num_images: usize,
     },
+    /// No classifier that could judge samples.
+    #[error(
+        "no classifier of {dataset} with this model's inputs and classes travels with the program to judge samples: \
+         another one must be trained and named as the judge"
+    )]
+    NoJudge {
+        /// The model's data set.
+        dataset: String,
+    },
+    /// Images to tell the data from that are of no use.
+    #[error("{0}")]
+    Ood(String),
     /// No results to compare with.
     #[error("{path} holds no results of `jempp eval` that this version reads: {reason}")]
     OtherResults {
@@ -72,7 +66,7 @@ pub enum EvalError {
     },
     /// Results that are of other data than the model.
     #[error(
-        "--compare {path} is of a model of {other} with classes {other_classes}; this one is of {own} with classes \
+        "{path} is of a model of {other} with classes {other_classes}; this one is of {own} with classes \
          {own_classes}, so their numbers cannot stand beside each other"
     )]
     OtherData {

@@ -10,16 +10,17 @@ use burn::tensor::Device;
 use super::{
     EvalError, EvalFiles, EvalRequest, Part,
     attack::{self, Refinement},
-    metrics::{self, calibration, mean, proportion},
+    frozen_model::FrozenModel,
+    image_quality::{self, Judge},
+    metrics::{calibration, mean, proportion},
     ood::{OodImages, ood},
     page::{self, Picture},
     pictures::{self, NUM_SHOWN},
     request::{check, read_results},
-    results::{Classification, DataInfo, FORMAT, ModelInfo, Results},
-    samples::{self, Judge},
-    subject::Subject,
+    results::{Classification, DataInfo, EvaluatedModel, FORMAT, Results},
 };
 use crate::{
+    accuracy::{log_sum_exp, predicted},
     checkpoint::Checkpoint,
     data::{self, Dataset, Splits},
     energy::Energy,
@@ -145,7 +146,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), EvalError> {
 struct Job<'a> {
     checkpoint: &'a Checkpoint,
     request: &'a EvalRequest,
-    subject: Subject,
+    subject: FrozenModel,
     splits: Splits,
     /// Of the test images, (N, classes).
     logits: Vec<f32>,
@@ -182,25 +183,29 @@ impl<'a> Job<'a> {
         if parts.is_empty() {
             parts = Part::ALL.to_vec();
         }
-        let mut leave_out = |part: Part, reason: String| {
+        let mut leave_out = |part: Part, reason: EvalError| {
             if !request.parts.is_empty() {
-                return Err(EvalError::Request(reason));
+                return Err(reason);
             }
             parts.retain(|&other| other != part);
-            left_out.push((part.name().to_string(), reason));
+            left_out.push((part.name().to_string(), reason.to_string()));
             Ok(())
         };
         if is_asked(Part::Calibration) && splits.test.len() < 2 {
             leave_out(
                 Part::Calibration,
-                "temperatures are fitted on halves of the test images, and there is one".into(),
+                EvalError::Request(
+                    "temperatures are fitted on halves of the test images, and there is one".into(),
+                ),
             )?;
         }
         if is_asked(Part::Attack) && splits.test.num_classes() < 2 {
             leave_out(
                 Part::Attack,
-                "an attack is to change the class that the model sees, and there is only one"
-                    .into(),
+                EvalError::Request(
+                    "an attack is to change the class that the model sees, and there is only one"
+                        .into(),
+                ),
             )?;
         }
         let judge = match is_asked(Part::Samples) {
@@ -208,16 +213,17 @@ impl<'a> Job<'a> {
             false => None,
         };
         if is_asked(Part::Samples) && judge.is_none() {
-            leave_out(Part::Samples, samples::no_judge(checkpoint))?;
+            let dataset = data::name(config.data.dataset);
+            leave_out(Part::Samples, EvalError::NoJudge { dataset })?;
         }
         if judge.is_some() {
-            samples::check(&config.eval, &splits)?;
+            image_quality::check(&config.eval, &splits)?;
         }
         let ood = match is_asked(Part::Ood) {
             true => Some(OodImages::new(config, &splits.test, &request.ood, request.seed)?),
             false => None,
         };
-        let subject = Subject::new(checkpoint, device)?;
+        let subject = FrozenModel::new(checkpoint, device)?;
         let eval = &config.eval;
         let refinement = (eval.refine_steps > 0).then(|| {
             Refinement::new(&config.sampler, eval, subject.energy().first_layer_is_affine())
@@ -272,7 +278,7 @@ impl<'a> Job<'a> {
             command: self.request.command.clone(),
             seed: self.request.seed,
             device: self.request.device.clone(),
-            model: ModelInfo {
+            model: EvaluatedModel {
                 name: self.request.name.clone(),
                 path: self.request.path.clone(),
                 sha256: sha256(&self.request.bytes),
@@ -355,8 +361,9 @@ impl<'a> Job<'a> {
             }
             Part::Samples => {
                 let Some(judge) = self.judge.take() else { return Ok(pictures) };
-                progress.begin(part.name(), samples::num_steps(self.checkpoint, config, test));
-                let (found, grid) = samples::samples(
+                progress
+                    .begin(part.name(), image_quality::num_steps(self.checkpoint, config, test));
+                let (found, grid) = image_quality::measure(
                     &judge,
                     self.checkpoint,
                     &self.splits,
@@ -383,8 +390,8 @@ fn classification(
     let mut confusion = vec![vec![0; num_classes]; num_classes];
     let mut energies = Vec::with_capacity(test.len());
     for (row, &label) in logits.chunks(num_classes).zip(&test.labels) {
-        confusion[label as usize][metrics::predicted(row)] += 1;
-        energies.push(-metrics::log_sum_exp(row));
+        confusion[label as usize][predicted(row)] += 1;
+        energies.push(-log_sum_exp(row));
     }
     let hits = |class: usize| confusion[class][class];
     let by_class = (0..num_classes).map(|class| {

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::RunConfig;
+use crate::{accuracy::ReliabilityBin, config::RunConfig};
 
 /// Version of the file; one that differs is not read.
 pub const FORMAT: u32 = 1;
@@ -35,7 +35,7 @@ pub struct Results {
     /// What computed.
     pub device: String,
     /// The model.
-    pub model: ModelInfo,
+    pub model: EvaluatedModel,
     /// The data.
     pub data: DataInfo,
     /// The model's configuration with the changes asked for; its `eval` section holds what was measured how.
@@ -59,7 +59,7 @@ pub struct Results {
 
 /// Which model was evaluated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ModelInfo {
+pub struct EvaluatedModel {
     /// Name of the bundled model, of the run's folder, or of the file.
     pub name: String,
     /// The file as it was named; none for a bundled model.
@@ -133,17 +133,6 @@ pub struct CalibrationErrors {
     pub nll: Estimate,
 }
 
-/// One bin of a reliability diagram.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ReliabilityBin {
-    /// Images in it.
-    pub count: usize,
-    /// Their mean confidence; 0 if there are none.
-    pub confidence: f64,
-    /// Share of them classified rightly; 0 if there are none.
-    pub accuracy: f64,
-}
-
 /// A score by which images of the data are told from others: higher means more like the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -178,7 +167,7 @@ pub struct OodSet {
     pub name: String,
     /// How it was made or where it lies, in a line.
     pub what: String,
-    /// Whether its images are the person's own, named with `--ood`.
+    /// Whether its images are the person's own.
     #[serde(default)]
     pub is_own: bool,
     /// Images of it.
@@ -317,7 +306,7 @@ pub fn is_weak_judge(accuracy: f64, num_classes: usize) -> bool {
 pub fn weak_judge(accuracy: f64) -> String {
     format!(
         "The judge is weak: it classifies {:.1} % of the test images correctly, so what it says of samples means little. \
-         Take a better classifier of the same data with --judge",
+         A better classifier of the same data as judge would say more",
         100.0 * accuracy
     )
 }

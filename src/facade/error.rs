@@ -2,14 +2,13 @@
 
 use crate::{
     bundled::NoSuchModel,
+    chains::ChainError,
     checkpoint::{CheckpointError, Flaw},
     config::ConfigError,
     data::DataError,
     device::DeviceError,
-    divergence::Divergence,
     picture::PictureError,
-    trainer::TrainerError,
-    worker::JobError,
+    trainer::{Divergence, TrainerError},
 };
 
 /// Why something that the library was asked for could not be done; printed, it is one line that says what would do.
@@ -47,9 +46,9 @@ pub enum Error {
         /// Recoveries before.
         num_recoveries: usize,
     },
-    /// Chains that cannot be started or drawn.
+    /// Chains that the model cannot run.
     #[error(transparent)]
-    Sampling(#[from] JobError),
+    Chains(#[from] ChainError),
     /// A picture that cannot be read or written.
     #[error(transparent)]
     Picture(#[from] PictureError),

@@ -12,19 +12,18 @@ use burn::{
 };
 
 use crate::{
+    accuracy::{Accuracy, accuracy},
     bundled,
     checkpoint::Checkpoint,
-    config::RunConfig,
+    config::{RunConfig, SamplerConfig},
     data::{self, Dataset, Splits},
     device::ComputeDevice,
     energy::{JointEnergy, energy_of_logits},
-    eval::{self, Accuracy},
     model::{Network, Pass},
-    sampling::network_of,
 };
 
 pub use error::Error;
-pub use samples::{Prediction, SampleOptions, Samples};
+pub use samples::{Prediction, Samples};
 
 /// A trained model on a device: a classifier whose logits are also an energy, from which images are sampled.
 ///
@@ -81,8 +80,18 @@ impl Model {
     /// A checkpoint whose parts do not fit each other.
     pub fn new(checkpoint: Checkpoint, device: &Device) -> Result<Self, Error> {
         checkpoint.validate()?;
-        let network = network_of(&checkpoint, &checkpoint.config.model, device)?;
+        let network = checkpoint.network(device)?;
         Ok(Self { checkpoint, network, device: device.clone() })
+    }
+
+    /// The same model with another sampler than the one it was trained with.
+    ///
+    /// # Errors
+    /// A sampler that cannot be, or cannot be with this network.
+    pub fn with_sampler(mut self, sampler: SamplerConfig) -> Result<Self, Error> {
+        self.checkpoint.config.sampler = sampler;
+        self.checkpoint.config.validate()?;
+        Ok(self)
     }
 
     /// Names of the classes; a label is a place in this list.
@@ -187,7 +196,7 @@ impl Model {
         if data.is_empty() {
             return Err(Error::Request("a data set without images cannot be evaluated on".into()));
         }
-        Ok(pollster::block_on(eval::accuracy(&self.network, data, &self.device)))
+        Ok(pollster::block_on(accuracy(&self.network, data, &self.device)))
     }
 
     /// Writes the model to a file that [`Model::load`] and `jempp sample --checkpoint` read; a file that is there is

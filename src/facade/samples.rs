@@ -4,100 +4,10 @@ use std::path::Path;
 
 use super::{Error, Model};
 use crate::{
-    config::{RunConfig, SamplerConfig, StartKind},
-    energy::JointEnergy,
+    chains::{ChainRun, ChainSettings},
     picture,
-    sampler::{ChainState, Sampler},
-    sampling::{self, SampleStart},
+    starts::probabilities,
 };
-
-/// Steps that may queue up on a GPU before it is waited for.
-const MAX_QUEUED: usize = 64;
-
-/// What to sample: how many chains, how long, from where and by which rule.
-///
-/// ```
-/// # fn main() -> Result<(), jempp::Error> {
-/// use jempp::{Model, SampleOptions, SampleStart, config::StartKind};
-///
-/// let model = Model::bundled("two-moons")?;
-/// let options = SampleOptions::new(8, 20)
-///     .seed(3)
-///     .classes([1])
-///     .start(SampleStart::Fresh(StartKind::Uniform));
-/// let samples = model.sample_with(&options)?;
-/// assert_eq!(samples.labels(), [1; 8]);
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone, Debug)]
-pub struct SampleOptions {
-    num_chains: usize,
-    num_steps: usize,
-    seed: u64,
-    classes: Vec<u32>,
-    start: SampleStart,
-    is_conditional: bool,
-    sampler: Option<SamplerConfig>,
-}
-
-impl SampleOptions {
-    /// `num_chains` chains of `num_steps` steps from the class centres, by the model's own sampler, with seed 0.
-    pub fn new(num_chains: usize, num_steps: usize) -> Self {
-        Self {
-            num_chains,
-            num_steps,
-            seed: 0,
-            classes: Vec::new(),
-            start: SampleStart::Fresh(StartKind::ClassCenters),
-            is_conditional: false,
-            sampler: None,
-        }
-    }
-
-    /// The seed of starts and noise: the same seed gives the same chains.
-    pub fn seed(self, seed: u64) -> Self {
-        Self { seed, ..self }
-    }
-
-    /// The classes that the chains start from, in equal shares; all of the model's, unless said here.
-    pub fn classes(self, classes: impl Into<Vec<u32>>) -> Self {
-        Self { classes: classes.into(), ..self }
-    }
-
-    /// Where the chains start.
-    pub fn start(self, start: SampleStart) -> Self {
-        Self { start, ..self }
-    }
-
-    /// Lets each chain follow p(x|y) of its class, instead of p(x).
-    pub fn conditional(self) -> Self {
-        Self { is_conditional: true, ..self }
-    }
-
-    /// Another sampler than the model's own.
-    pub fn sampler(self, sampler: SamplerConfig) -> Self {
-        Self { sampler: Some(sampler), ..self }
-    }
-
-    /// The class of each chain, in order.
-    fn labels(&self, class_names: &[String]) -> Result<Vec<u32>, Error> {
-        let num_classes = class_names.len();
-        if let Some(class) = self.classes.iter().find(|&&class| class as usize >= num_classes) {
-            return Err(Error::Request(format!(
-                "there is no class {class}: the model has classes 0 to {}: {}",
-                num_classes - 1,
-                class_names.join(", ")
-            )));
-        }
-        let classes = match self.classes.is_empty() {
-            true => (0..num_classes as u32).collect(),
-            false => self.classes.clone(),
-        };
-        let class_of = |chain| classes[chain * classes.len() / self.num_chains];
-        Ok((0..self.num_chains).map(class_of).collect())
-    }
-}
 
 /// What a model sees in an image.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,7 +21,7 @@ pub struct Prediction {
 impl Prediction {
     /// Of the logits of one image.
     pub(super) fn of_logits(logits: &[f32]) -> Self {
-        let probabilities = sampling::probabilities(logits);
+        let probabilities = probabilities(logits);
         let best = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b]));
         Self { class: best.unwrap_or_default() as u32, probabilities }
     }
@@ -164,7 +74,7 @@ impl Samples {
         &self.labels
     }
 
-    /// Energy of each image, as [`Model::energy`] gives it.
+    /// Energy of each image under the density that its chain followed: E(x), or E(x, y) of conditional chains.
     pub fn energies(&self) -> Vec<f32> {
         self.energies.clone()
     }
@@ -205,38 +115,84 @@ impl Model {
     /// # Errors
     /// No chain at all, or more than there is memory for.
     pub fn sample(&self, num_chains: usize, num_steps: usize, seed: u64) -> Result<Samples, Error> {
-        self.sample_with(&SampleOptions::new(num_chains, num_steps).seed(seed))
-    }
-
-    /// Samples images with other classes, starts or another sampler than [`Model::sample`] takes.
-    ///
-    /// # Errors
-    /// As [`Model::sample`]; a class that the model has not, a start that it cannot give, a sampler that cannot be.
-    pub fn sample_with(&self, options: &SampleOptions) -> Result<Samples, Error> {
-        let &SampleOptions { num_chains, num_steps, seed, is_conditional, .. } = options;
         if num_chains == 0 {
             return Err(Error::Request("0 chains are no sample; ask for at least 1".into()));
         }
-        let sampler = options.sampler.clone().unwrap_or_else(|| self.config().sampler.clone());
-        let config = RunConfig { sampler, ..self.config().clone() };
-        config.validate()?;
-        let labels = options.labels(self.class_names())?;
-        let x = sampling::starts(self.checkpoint(), &options.start, &labels, seed, self.device())?;
-        let energy = match is_conditional {
-            true => JointEnergy::for_labels(self.network(), labels.clone()),
-            false => self.joint_energy(),
+        // All classes in equal shares, in order.
+        let num_classes = self.class_names().len();
+        let classes = (0..num_chains).map(|chain| (chain * num_classes / num_chains) as u32);
+        let settings = ChainSettings {
+            classes: classes.collect(),
+            per_class: 1,
+            num_steps,
+            seed,
+            ..ChainSettings::default()
         };
-        let mut state = ChainState::new(x, seed);
-        for step in 0..num_steps {
-            let sampler = Sampler::at_step(&config.sampler, step, num_steps);
-            state = sampler.step(state, &energy).0;
-            if (step + 1).is_multiple_of(MAX_QUEUED) {
-                // An error that the device reports here shows in the read below as well.
-                let _ = self.device().sync();
+        self.sample_with(&settings)
+    }
+
+    /// Samples images of chosen classes, from other starts or of p(x|y).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), jempp::Error> {
+    /// use jempp::{ChainSettings, Model, SampleStart, config::StartKind};
+    ///
+    /// let samples = Model::bundled("two-moons")?.sample_with(&ChainSettings {
+    ///     classes: vec![1],
+    ///     per_class: 8,
+    ///     num_steps: 20,
+    ///     start: SampleStart::Fresh(StartKind::Uniform),
+    ///     ..ChainSettings::default()
+    /// })?;
+    /// assert_eq!(samples.labels(), [1; 8]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Model::chains`]; chains that run away to numbers that are not finite.
+    pub fn sample_with(&self, settings: &ChainSettings) -> Result<Samples, Error> {
+        let mut chains = self.chains(settings)?;
+        let labels = chains.labels().to_vec();
+        let last = loop {
+            chains.read_images(chains.is_at_end());
+            match chains.next().transpose()? {
+                Some(step) if step.is_last => break step,
+                Some(_) => {}
+                None => unreachable!("the last step says so"),
             }
+        };
+        let (energies, images) = (last.energies, last.images.unwrap_or_default());
+        if images.iter().any(|value| !value.is_finite()) {
+            let key = self.config().sampler.step_size_key();
+            return Err(Error::Request(format!(
+                "the chains ran away to values that are no finite numbers; try a smaller {key}"
+            )));
         }
-        let images: Vec<f32> = state.x.into_data().iter::<f32>().collect();
-        let (energies, predictions) = (self.energy(&images)?, self.classify(&images)?);
+        let predictions = self.classify(&images)?;
         Ok(Samples { images, shape: self.input_shape(), labels, energies, predictions })
+    }
+
+    /// Chains of the model, to watch step by step: an iterator that gives every chain's energy, gradient norm and clamp
+    /// rate at every step, and images and logits where they are asked for.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), jempp::Error> {
+    /// use jempp::{ChainSettings, Model};
+    ///
+    /// let model = Model::bundled("two-moons")?;
+    /// let settings = ChainSettings { per_class: 5, num_steps: 10, ..ChainSettings::default() };
+    /// for step in model.chains(&settings)? {
+    ///     let step = step?;
+    ///     println!("{}: {:?}", step.step, step.energies);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// A class that the model has not, a start that it cannot give, more chains than there is memory for.
+    pub fn chains(&self, settings: &ChainSettings) -> Result<ChainRun<'_>, Error> {
+        Ok(ChainRun::new(self.checkpoint(), settings, self.device())?)
     }
 }

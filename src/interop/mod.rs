@@ -12,6 +12,8 @@ mod import;
 mod names;
 mod pickle;
 
+use std::path::PathBuf;
+
 use crate::{
     checkpoint::CheckpointError,
     class_centers::ClassCentersError,
@@ -34,6 +36,16 @@ pub enum InteropError {
     /// Not a file of `torch.save`, a damaged or a hostile one, or one that holds something else.
     #[error("no PyTorch checkpoint to import: {0}")]
     Format(String),
+    /// A file of safetensors.
+    #[error(
+        "no PyTorch checkpoint to import: it is a safetensors file. One that jempp wrote needs no import: {path} is a \
+         checkpoint as it is. Of another's, \
+         torch.save({{\"model_state_dict\": safetensors.torch.load_file(FILE)}}, \"clean.pt\") makes a file for import"
+    )]
+    Safetensors {
+        /// The file.
+        path: PathBuf,
+    },
     /// Tensors that do not make up a network.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -52,7 +64,7 @@ pub enum InteropError {
     #[error("the network has {0}; jempp reads networks without norm and with batch norm")]
     Norm(&'static str),
     /// Another network than the one asked for.
-    #[error("--arch {asked}: the file holds {found}")]
+    #[error("{asked} was asked for: the file holds {found}")]
     OtherArch {
         /// As asked.
         asked: String,
@@ -62,7 +74,7 @@ pub enum InteropError {
     /// A data set with other classes than the network.
     #[error(
         "`class_output.weight` has {found} classes, data set `{dataset}` has {expected}; name the data \
-         set the model was trained on with --dataset"
+         set that the model was trained on"
     )]
     OtherClasses {
         /// The data set.
@@ -96,6 +108,7 @@ impl From<pickle::Refusal> for InteropError {
     fn from(refusal: pickle::Refusal) -> Self {
         match refusal {
             pickle::Refusal::Io(error) => Self::Io(error),
+            pickle::Refusal::Safetensors(path) => Self::Safetensors { path },
             pickle::Refusal::Reason(reason) => Self::Format(reason),
         }
     }

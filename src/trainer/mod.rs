@@ -1,5 +1,6 @@
 //! A run in memory: its optimisation steps, and the return to the last good state when one diverges.
 
+mod divergence;
 mod step;
 
 use std::ops::ControlFlow;
@@ -22,6 +23,7 @@ use crate::{
     sampler::Sampler,
 };
 
+pub use divergence::Divergence;
 pub use step::StepReport;
 
 /// Why a trainer could not be set up.
@@ -97,13 +99,13 @@ pub struct Trainer {
     class_names: Vec<String>,
     input_shape: [usize; 3],
     /// At most two, the older first.
-    good_states: Vec<Good>,
+    good_states: Vec<GoodState>,
     /// Recoveries that earlier sessions of the run used up; each session has its own allowance.
     num_earlier_recoveries: usize,
 }
 
 /// A state that a diverged run may return to.
-struct Good {
+struct GoodState {
     network: Network,
     average: Option<WeightAverage>,
     optimizer: ModuleOptimizer,
@@ -343,7 +345,7 @@ impl Trainer {
         if self.good_states.len() == 2 {
             self.good_states.remove(0);
         }
-        self.good_states.push(Good {
+        self.good_states.push(GoodState {
             network: self.network.clone(),
             average: self.average.clone(),
             optimizer: self.optimizer.clone(),

@@ -5,12 +5,14 @@ use burn::{
     tensor::{Int, Tensor, TensorData, Transaction},
 };
 
-use super::Trainer;
+use super::{
+    Trainer,
+    divergence::{self, Divergence},
+};
 use crate::{
     config::{ObjectiveConfig, RunConfig},
     data::Batch,
     device,
-    divergence::{self, Divergence},
     energy::JointEnergy,
     kernels::{index_tensor, reference::NoiseKey},
     model::Network,

@@ -9,7 +9,7 @@ use crate::worker::{Command, Event};
 /// From the page to its worker.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Request {
-    /// Serve on this device, named as in `--device`.
+    /// Serve on this device, named as [`crate::device::open`] takes it.
     Serve(String),
     /// Measure this instead.
     Bench,

@@ -14,7 +14,7 @@ use crate::{
     energy::JointEnergy,
     kernels::reference::NoiseKey,
     sampler::{ChainState, Sampler},
-    sampling::{self, SampleStart, distances, probabilities},
+    starts::{self, SampleStart, distances, probabilities},
 };
 
 const FIXED_MALA: &str = "MALA weighs whole proposals: it cannot run while pixels are held fixed. Choose another sampler, or \
@@ -52,7 +52,7 @@ pub(super) fn energy_of(
 ) -> Result<JointEnergy, JobError> {
     let model =
         ModelConfig { split: config.split, norm: config.norm, ..checkpoint.config.model.clone() };
-    let network = sampling::network_of(checkpoint, &model, device)?;
+    let network = checkpoint.network_with(&model, device)?;
     let energy = match config.is_conditional {
         true => JointEnergy::for_labels(&network, labels.to_vec()),
         false => JointEnergy::new(&network),
@@ -94,14 +94,14 @@ impl Lane {
         if start == SampleStart::Data {
             data::prepare(&checkpoint.config.data).await?;
         }
-        let x = sampling::starts(checkpoint, &start, labels, seed, device)?;
+        let x = starts::starts(checkpoint, &start, labels, seed, device)?;
         Ok(Self {
             energy: energy_of(checkpoint, &config, labels, device)?,
             config,
             start: host(x.clone()).await,
             state: ChainState {
                 x,
-                noise: NoiseKey { seed, stream: sampling::NOISE_STREAM, step: 0 },
+                noise: NoiseKey { seed, stream: starts::NOISE_STREAM, step: 0 },
             },
             next: None,
             fixed: Vec::new(),

@@ -8,11 +8,16 @@ use std::{
 use web_time::Instant;
 
 use super::{
-    Event, JobError, Training, TrainingEvent, TrainingNews, TrainingPoint,
+    Event, JobError, TrainingNews, TrainingPoint,
     service::{Service, Stop},
     session::Session,
 };
-use crate::{checkpoint::Checkpoint, files, objective::TERM_NAMES};
+use crate::{
+    checkpoint::Checkpoint,
+    files,
+    objective::TERM_NAMES,
+    training::{Training, TrainingEvent},
+};
 
 /// How often the chains take the weights of a running training.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
@@ -89,7 +94,7 @@ impl Service<'_> {
             None if cfg!(target_arch = "wasm32") => Err(JobError::Request(
                 "in a browser only the run that was paused last, on this page, can go on".into(),
             )),
-            None => Training::resume(folder, Ok, &self.device, &mut |_| {}).await,
+            None => Ok(Training::resume(folder, Ok, &self.device, &mut |_| {}).await?),
         }
     }
 

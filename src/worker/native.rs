@@ -36,7 +36,7 @@ pub struct Worker {
     pub thread: JoinHandle<Result<(), String>>,
 }
 
-/// Starts a worker on a thread of its own. `device` is as in `--device`; `wake` is called after every
+/// Starts a worker on a thread of its own. `device` is as [`crate::device::open`] takes it; `wake` is called after every
 /// report.
 ///
 /// # Errors

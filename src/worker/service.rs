@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use web_time::Instant;
 
 use super::{
-    Command, Event, JobError, Training,
+    Command, Event, JobError,
     lab::{LabCommand, LabNews, LabSeat},
     learning::Trained,
     outbox::{Gone, Outbox},
@@ -16,6 +16,7 @@ use crate::{
     assets,
     bundled::{self, BUNDLED_MODELS},
     device, lessons,
+    training::Training,
 };
 
 /// Why the worker stops.
@@ -215,6 +216,7 @@ impl Service<'_> {
             }
             Command::Train { config, out } => {
                 let run = Training::start(*config, &out, &self.device, &mut |_| {}).await;
+                let run = run.map_err(JobError::from);
                 return self.train(run, out).await;
             }
             Command::ResumeTraining(folder) => return self.resume_training(folder).await,

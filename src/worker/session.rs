@@ -17,7 +17,7 @@ use crate::{
     energy::energy_of_logits,
     files,
     model::{Network, Pass, weights_of},
-    sampling::{self, probabilities},
+    starts::probabilities,
     trainer::Trainer,
 };
 
@@ -47,7 +47,7 @@ pub(super) struct Session {
 }
 
 fn evaluated_network(checkpoint: &Checkpoint, device: &Device) -> Result<Network, JobError> {
-    let network = sampling::network_of(checkpoint, &checkpoint.config.model, device)?;
+    let network = checkpoint.network(device)?;
     Ok(network.valid().freeze())
 }
 

@@ -75,7 +75,7 @@ impl Port {
     }
 }
 
-/// Serves the page until it is gone. `device` is as in `--device`; `report` sends reports to the page. After
+/// Serves the page until it is gone. `device` is as [`crate::device::open`] takes it; `report` sends reports to the page. After
 /// a failure the page starts another web worker.
 pub fn serve(device: String, report: impl Fn(Vec<Event>) + 'static) -> Port {
     let port = Port::default();

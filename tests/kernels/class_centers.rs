@@ -207,7 +207,7 @@ fn reports_of_a_few_steps() {
 fn a_seed_gives_the_same_metrics_on_any_number_of_threads() {
     let reports = |threads: &str| {
         let output = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "--nocapture", "reports_of_a_few_steps"])
+            .args(["--ignored", "--exact", "--nocapture", "class_centers::reports_of_a_few_steps"])
             .env("RAYON_NUM_THREADS", threads)
             .output()
             .unwrap();

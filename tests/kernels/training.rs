@@ -8,10 +8,9 @@ use jempp::{
     config::RunConfig,
     data::{self, Batches},
     device::{self, ComputeDevice},
-    divergence::Divergence,
     model::{Network, WeightsError, weights_of, with_weights},
-    trainer::Trainer,
-    worker::{self, JobError, TrainingEvent},
+    trainer::{Divergence, Trainer},
+    training::{self, TrainingError, TrainingEvent},
 };
 use pollster::block_on;
 
@@ -86,7 +85,8 @@ fn a_few_images_are_learnt_by_heart_by_every_sampler_and_optimiser() {
         let (first, last) = (mean(&reports[..5]), mean(&reports[55..]));
         assert!(last < 0.25 && last < 0.5 * first, "{changes:?}: {first} to {last}");
         let network = trainer.evaluated_network();
-        let accuracy = block_on(jempp::eval::accuracy(network, &tiny_dataset(64), &device::cpu()));
+        let accuracy =
+            block_on(jempp::accuracy::accuracy(network, &tiny_dataset(64), &device::cpu()));
         assert!(accuracy.accuracy > 0.95, "{changes:?}: {accuracy:?}");
     }
 }
@@ -142,11 +142,11 @@ fn run(
     config: RunConfig,
     out: &Path,
     stop_after: usize,
-) -> (Result<bool, JobError>, Vec<TrainingEvent>) {
+) -> (Result<bool, TrainingError>, Vec<TrainingEvent>) {
     // The job loads its data by name, so a 2-D density stands in for a tiny data set.
     let (steps, mut events) = (Cell::new(0), Vec::new());
     let stop = || steps.get() == stop_after && stop_after > 0;
-    let result = worker::train(config, out, &cpu(), &stop, &mut |event| {
+    let result = training::train(config, out, &cpu(), &stop, &mut |event| {
         steps.set(steps.get() + usize::from(matches!(event, TrainingEvent::Step(_))));
         events.push(event);
     });
@@ -173,7 +173,7 @@ fn divergence_gives_up_cleanly_with_everything_saved() {
     let out = dir.path().join("run");
     let (result, events) = run(with(&moons(), &EXPLODING), &out, 0);
     let error = result.unwrap_err();
-    assert!(matches!(error, JobError::Diverged { num_recoveries: 5, .. }), "{error}");
+    assert!(matches!(error, TrainingError::Diverged { num_recoveries: 5, .. }), "{error}");
     assert!(error.to_string().contains("the last good state is saved in"), "{error}");
     let recoveries = events.iter().filter(|e| matches!(e, TrainingEvent::Recovered { .. })).count();
     assert_eq!(recoveries, 5);
@@ -202,13 +202,12 @@ fn the_last_good_state_is_one_that_a_step_has_checked() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
     let (result, _) = run(with(&moons(), &explodes), &out, 0);
-    assert!(matches!(result, Err(JobError::Diverged { .. })), "{result:?}");
+    assert!(matches!(result, Err(TrainingError::Diverged { .. })), "{result:?}");
     let saved = Checkpoint::load(&out.join("checkpoint.safetensors")).unwrap();
     assert!(saved.is_finite());
     let test = data::load(&saved.config.data, 0).unwrap().test;
-    let network = Network::new(&saved.config.model, [2, 1, 1], 2, 0, &device::cpu()).unwrap();
-    let network = with_weights(network, saved.weights).unwrap();
-    let energy = block_on(jempp::eval::accuracy(&network, &test, &device::cpu())).mean_energy;
+    let network = saved.network(&device::cpu()).unwrap();
+    let energy = block_on(jempp::accuracy::accuracy(&network, &test, &device::cpu())).mean_energy;
     assert!(energy.abs() < 20.0, "mean energy {energy}");
 }
 
@@ -355,7 +354,7 @@ fn a_resumed_run_is_bit_equal_to_one_that_never_stopped() {
         let text = std::fs::read_to_string(&file).unwrap();
         let more = format!("{{\"step\": {}, \"loss\": 1.0}}\n{{\"st", step + 1);
         std::fs::write(&file, text + &more).unwrap();
-        assert!(worker::resume(&parts, Ok, &cpu(), &|| false, &mut |_| {}).unwrap());
+        assert!(training::resume(&parts, Ok, &cpu(), &|| false, &mut |_| {}).unwrap());
 
         let load = |out: &Path| Checkpoint::load(&out.join("checkpoint.safetensors")).unwrap();
         let (a, b) = (load(&whole), load(&parts));
@@ -497,7 +496,7 @@ fn calibration_error_weighs_the_bins() {
     let confidence = |logit: f32| 1.0 / (1.0 + (-f64::from(logit)).exp());
     // Two of confidence 0.95 with accuracy 1/2, two of 0.62 with accuracy 1.
     let expected = 0.5 * (confidence(sure) - 0.5) + 0.5 * (1.0 - confidence(unsure));
-    let found = jempp::eval::metrics::Tally::of(&logits.concat(), &labels, 2);
+    let found = jempp::accuracy::Tally::of(&logits.concat(), &labels, 2);
     assert!((found.calibration_error() - expected).abs() < 1e-6);
     assert_eq!(found.accuracy(), 0.75);
 }
@@ -510,14 +509,10 @@ fn bundled_models_were_trained_by_their_presets() {
         let config = RunConfig::preset(model.preset).unwrap();
         assert_eq!(packed.config, config, "{}", model.name);
         assert_eq!(packed.counters.num_recoveries, 0, "{}", model.name);
-        let shape = packed.input_shape;
-        let classes = packed.class_names.len();
-        let network =
-            Network::new(&packed.config.model, shape, classes, 0, &device::cpu()).unwrap();
-        let network = with_weights(network, packed.weights).unwrap();
+        let network = packed.network(&device::cpu()).unwrap();
         if model.name.starts_with("fashion") {
             let test = data::load(&RunConfig::default().data, 0).unwrap().test;
-            let found = block_on(jempp::eval::accuracy(&network, &test, &device::cpu()));
+            let found = block_on(jempp::accuracy::accuracy(&network, &test, &device::cpu()));
             // 91.1 to 92.5 % on all 10,000 test images; a thousand of them scatter by a percent.
             assert!(found.accuracy > 0.88, "{found:?}");
         }

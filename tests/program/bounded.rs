@@ -77,6 +77,8 @@ pub fn ended(command: &mut Command) -> Ended {
 /// A command under way, which does not outlive the test.
 pub struct Started {
     child: Child,
+    /// What this process had held at most when it started the command, in KiB.
+    own_peak_kib: u64,
     has_ended: bool,
     stdout: Option<JoinHandle<String>>,
     stderr: Option<JoinHandle<String>>,
@@ -95,10 +97,11 @@ impl Started {
                 }
             });
         }
+        let own_peak_kib = own_peak_kib();
         let mut child = command.spawn().unwrap();
         let stdout = child.stdout.take().map(reader);
         let stderr = child.stderr.take().map(reader);
-        Self { child, has_ended: false, stdout, stderr }
+        Self { child, own_peak_kib, has_ended: false, stdout, stderr }
     }
 
     pub fn pid(&self) -> libc::pid_t {
@@ -126,10 +129,11 @@ impl Started {
     /// Waits for the end.
     pub fn wait(mut self) -> Ended {
         let deadline = Instant::now() + PATIENCE;
-        let (mut status, mut is_over_time) = (0, false);
+        let (mut status, mut is_over_time, mut seen_kib) = (0, false, 0);
         // SAFETY: all-zero bytes are a valid `rusage`.
         let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
         loop {
+            seen_kib = seen_kib.max(peak_kib_of(self.pid()));
             // SAFETY: both places are ours and live through the call.
             match unsafe { libc::wait4(self.pid(), &mut status, libc::WNOHANG, &mut usage) } {
                 0 if !is_over_time && Instant::now() > deadline => {
@@ -141,6 +145,9 @@ impl Started {
             }
         }
         self.has_ended = true;
+        // Between fork and exec a child is a copy of this process, and that counts as its own.
+        let whole_kib = usage.ru_maxrss as u64;
+        let peak_kib = if whole_kib > self.own_peak_kib { whole_kib } else { seen_kib };
         let text = |thread: Option<JoinHandle<String>>| {
             thread.map_or(String::new(), |t| t.join().unwrap())
         };
@@ -150,11 +157,29 @@ impl Started {
             stdout: text(self.stdout.take()),
             stderr: text(self.stderr.take()),
             cpu_secs: secs(usage.ru_utime) + secs(usage.ru_stime),
-            peak_mib: usage.ru_maxrss as u64 >> 10,
+            peak_mib: peak_kib >> 10,
         };
         assert!(!is_over_time, "no end after {PATIENCE:?}: {ended:?}");
         ended
     }
+}
+
+/// The most memory that this process has held so far.
+fn own_peak_kib() -> u64 {
+    // SAFETY: all-zero bytes are a valid `rusage`, and the call writes to it alone.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
+        usage
+    };
+    usage.ru_maxrss as u64
+}
+
+/// The most memory that a process has held since it was started, where the system tells; 0 once it has ended.
+fn peak_kib_of(pid: libc::pid_t) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 impl Drop for Started {

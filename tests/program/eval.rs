@@ -4,15 +4,11 @@ use std::{collections::HashSet, fs, path::Path};
 
 use crate::run::{QUICK, fails, succeeds};
 use jempp::{
-    bundled,
+    accuracy, bundled,
     checkpoint::Checkpoint,
     config::RunConfig,
     data, device,
-    eval::{
-        self,
-        results::{BallNorm, Defence, Results, Score},
-    },
-    model::{Network, with_weights},
+    eval::results::{self, BallNorm, Defence, Results, Score},
 };
 use pollster::block_on;
 
@@ -63,11 +59,9 @@ fn everything_is_measured_and_comes_again() {
 
     // As the trainer measures it.
     let packed = bundled::BUNDLED_MODELS[0].load().unwrap();
-    let network =
-        Network::new(&packed.config.model, packed.input_shape, 10, 0, &device::cpu()).unwrap();
-    let network = with_weights(network, packed.weights).unwrap();
+    let network = packed.network(&device::cpu()).unwrap();
     let test = data::load(&RunConfig::default().data, 0).unwrap().test;
-    let plain = block_on(eval::accuracy(&network, &test, &device::cpu()));
+    let plain = block_on(accuracy::accuracy(&network, &test, &device::cpu()));
     let accuracy = found.accuracy.as_ref().unwrap();
     assert_eq!(accuracy.accuracy.value, plain.accuracy);
     assert!((accuracy.mean_energy.value - plain.mean_energy).abs() < 1e-4);
@@ -89,8 +83,7 @@ fn everything_is_measured_and_comes_again() {
 
     let curves = &found.attack.as_ref().unwrap().curves;
     let curve = |norm, defence| {
-        let wanted =
-            |curve: &&eval::results::AttackCurve| curve.norm == norm && curve.defence == defence;
+        let wanted = |curve: &&results::AttackCurve| curve.norm == norm && curve.defence == defence;
         curves.iter().find(wanted).unwrap()
     };
     assert_eq!(curves.len(), 10);
@@ -234,7 +227,7 @@ fn bad_input_is_refused_before_any_work() {
     let judge = path.join("judge.safetensors");
     fs::write(&judge, bundled::find("mnist").unwrap().bytes()).unwrap();
     let error = refused(path, &["samples", "--judge", "judge.safetensors"]);
-    assert!(error.contains("--judge classifies"), "{error}");
+    assert!(error.contains("judge classifies") && error.contains("--judge"), "{error}");
 
     let error = refused(path, &["--compare", "missing.json"]);
     assert!(error.contains("cannot read missing.json"), "{error}");

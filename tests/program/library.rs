@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::Command};
 
-use jempp::{ComputeDevice, Model, SampleOptions, bundled};
+use jempp::{ChainSettings, ComputeDevice, Model, bundled};
 
 use crate::run::{succeeds, text};
 
@@ -21,11 +21,10 @@ fn the_library_samples_the_chains_that_the_program_samples() {
 
     let device = ComputeDevice::open("cpu").unwrap().device;
     let model = Model::new(bundled::find("two-moons").unwrap().load().unwrap(), &device).unwrap();
-    let samples = model.sample_with(&SampleOptions::new(6, 12).seed(5)).unwrap();
-    assert_eq!(expected.len(), 6);
-    for (ours, theirs) in samples.energies().iter().zip(expected) {
-        assert!((ours - theirs).abs() < 1e-4, "{ours} {theirs}");
-    }
+    let settings =
+        ChainSettings { per_class: 3, num_steps: 12, seed: 5, ..ChainSettings::default() };
+    assert_eq!(model.sample_with(&settings).unwrap().energies(), expected);
+    assert_eq!(model.sample(6, 12, 5).unwrap().energies(), expected);
 }
 
 /// An example that was built beside this test program, as `cargo test` does; `None` where it was built alone.

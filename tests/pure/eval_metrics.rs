@@ -5,13 +5,16 @@
 use std::{fs, path::Path};
 
 use crate::uniforms::Uniforms;
-use jempp::eval::{
-    metrics::{
-        Moments, Tally, auroc, bootstrap, bootstrap_distance, calibration, false_positives_at,
-        fit_temperature, frechet, frechet_distance, inception_like, jackknife, mean,
-        nearest_distances, precision_recall, predicted, proportion, roc, separation, softmax_rows,
+use jempp::{
+    accuracy::{Tally, predicted, softmax_rows},
+    eval::{
+        metrics::{
+            Moments, auroc, bootstrap, bootstrap_distance, calibration, false_positives_at,
+            fit_temperature, frechet, frechet_distance, inception_like, jackknife, mean,
+            nearest_distances, precision_recall, proportion, roc, separation,
+        },
+        results::{Estimate, Score},
     },
-    results::{Estimate, Score},
 };
 use serde_json::Value;
 

@@ -1,6 +1,7 @@
 //! The report of an evaluation: what stands on it, and that nothing found can break it.
 
 use jempp::{
+    accuracy::ReliabilityBin,
     config::RunConfig,
     eval::{
         Part,
@@ -117,7 +118,7 @@ fn results(name: &str) -> Results {
         command: format!("jempp eval {name} --seed 3"),
         seed: 3,
         device: "CPU".into(),
-        model: ModelInfo {
+        model: EvaluatedModel {
             name: name.into(),
             path: None,
             sha256: "ab".repeat(32),

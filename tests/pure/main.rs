@@ -2,11 +2,14 @@
 //! the rooms of the house.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
+mod architecture;
 mod config;
 mod diagnostics;
 mod eval_metrics;
 mod eval_page;
+mod flags;
 mod front_door;
+mod house_rules;
 mod shaders;
 mod svhn;
 mod uniforms;

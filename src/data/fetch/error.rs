@@ -125,7 +125,7 @@ pub enum FetchError {
     /// No mirror gave the file.
     #[error(
         "cannot fetch {name}: {}{}. By hand: get the data set's files from {page} (unpack a tar \
-         archive) and name their folder with --data DIR",
+         archive) and name their folder in data.dir",
         list(.tried), note(*.kept)
     )]
     Mirrors {
@@ -160,7 +160,7 @@ pub enum FetchError {
     },
     /// Another process fetches into the same folder.
     #[error(
-        "another jempp writes into {path}: {holder}. Wait until it is done, or name another folder with --out"
+        "another jempp writes into {path}: {holder}. Wait until it is done, or name another folder"
     )]
     Busy {
         /// The folder.
@@ -169,10 +169,7 @@ pub enum FetchError {
         holder: String,
     },
     /// A file of somebody's own.
-    #[error(
-        "{path} is there and is not the data set's; nothing is replaced unasked. Choose another --out, or add \
-         --force to replace it"
-    )]
+    #[error("{path} is there and is not the data set's; nothing is replaced unasked")]
     Foreign {
         /// The file.
         path: PathBuf,

@@ -161,8 +161,8 @@ fn nothing(
     if let Some((dir, other)) = others.iter().find_map(refusal) {
         let other_name = other.name();
         let advice = match other {
-            Named::Ours(_) => format!("choose --dataset {other_name}, or rename the folder"),
-            Named::LikeMnist(_) => "name that folder with --data to read it nevertheless".into(),
+            Named::Ours(_) => format!("choose data.dataset = {other_name}, or rename the folder"),
+            Named::LikeMnist(_) => "name that folder in data.dir to read it nevertheless".into(),
         };
         return DataError::OtherSet { dir, dataset: name, other: other_name, advice };
     }
@@ -253,7 +253,7 @@ pub(super) fn looks_like(root: &Path) -> Option<String> {
     };
     let sets: Vec<String> = SETS.iter().filter(holds).map(|&dataset| cli_name(dataset)).collect();
     if !sets.is_empty() {
-        return Some(format!("the files there fit --dataset {}", sets.join(" or ")));
+        return Some(format!("the files there fit data.dataset = {}", sets.join(" or ")));
     }
     let mut folders = folders_in(root).ok()?;
     folders.push(root.to_path_buf());

@@ -44,7 +44,7 @@ pub(super) fn needs_dir(dataset: DatasetName) -> bool {
     matches!(dataset, FashionMnist | Mnist | Cifar10 | Cifar100 | Svhn)
 }
 
-/// The data set's name as `--dataset` takes it.
+/// The data set's name as the key `data.dataset` takes it.
 pub(super) fn cli_name(dataset: DatasetName) -> String {
     match toml::Value::try_from(dataset) {
         Ok(toml::Value::String(name)) => name,
@@ -120,7 +120,7 @@ fn advice(dir: &Path) -> String {
     match folder::looks_like(dir) {
         _ if dir.is_file() => format!("leave {name} out, which is a file"),
         Some(found) => format!("leave {name} out; {found}"),
-        None => format!("to train on files in {name} choose --dataset {}", folder::choices()),
+        None => format!("to train on files in {name} choose data.dataset = {}", folder::choices()),
     }
 }
 

@@ -11,9 +11,9 @@ use rand::seq::SliceRandom;
 
 use super::{
     EvalError, Progress,
+    frozen_model::{Differentiated, FrozenModel, read},
     metrics::proportion,
     results::{Attack, AttackCurve, BallNorm, Defence},
-    subject::{Differentiated, Subject, read},
 };
 use crate::{
     config::EvalConfig,
@@ -93,7 +93,7 @@ pub(super) fn radii(config: &EvalConfig, norm: BallNorm) -> &[f64] {
 /// # Errors
 /// The evaluation is to stop.
 pub(super) fn attack(
-    subject: &Subject,
+    subject: &FrozenModel,
     refinement: Option<&Refinement>,
     images: Images,
     config: &EvalConfig,
@@ -154,7 +154,7 @@ impl Outcome {
 
 /// One attacker against one defender.
 struct Duel<'a> {
-    subject: &'a Subject,
+    subject: &'a FrozenModel,
     refinement: Option<&'a Refinement>,
     defence: Defence,
     norm: BallNorm,

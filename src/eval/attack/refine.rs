@@ -6,7 +6,7 @@ use burn::tensor::{Int, Tensor};
 use crate::{
     config::{EvalConfig, SamplerConfig, SamplerKind, StepSchedule},
     energy::Energy,
-    eval::subject::{Differentiated, Subject},
+    eval::frozen_model::{Differentiated, FrozenModel},
     kernels::reference::NoiseKey,
     sampler::{ChainState, Sampler, run_each},
 };
@@ -87,7 +87,7 @@ impl Refinement {
     /// p(y|x) (N, classes) of images (N, C, H, W), averaged over refinements.
     pub(in crate::eval) fn probabilities(
         &self,
-        subject: &Subject,
+        subject: &FrozenModel,
         x: &Tensor<4>,
         noise: NoiseKey,
     ) -> Tensor<2> {
@@ -95,7 +95,13 @@ impl Refinement {
     }
 
     /// Images (N, C, H, W) refined once.
-    fn refined(&self, subject: &Subject, x: &Tensor<4>, noise: NoiseKey, draw: u32) -> Tensor<4> {
+    fn refined(
+        &self,
+        subject: &FrozenModel,
+        x: &Tensor<4>,
+        noise: NoiseKey,
+        draw: u32,
+    ) -> Tensor<4> {
         let state = ChainState { x: x.clone(), noise: self.noise(noise, draw) };
         run_each(&self.samplers, state, subject.energy()).0.x
     }
@@ -104,7 +110,7 @@ impl Refinement {
     /// images: as if refinement were the identity (BPDA with EOT).
     pub(in crate::eval) fn gradient_bpda(
         &self,
-        subject: &Subject,
+        subject: &FrozenModel,
         x: &Tensor<4>,
         labels: &Tensor<1, Int>,
         noise: NoiseKey,
@@ -121,7 +127,7 @@ impl Refinement {
     /// is clamped, and H, the energy's Hessian, is symmetric. H v₂ is a central difference of energy gradients.
     pub(in crate::eval) fn gradient_through(
         &self,
-        subject: &Subject,
+        subject: &FrozenModel,
         x: &Tensor<4>,
         labels: &Tensor<1, Int>,
         noise: NoiseKey,

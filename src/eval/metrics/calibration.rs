@@ -2,86 +2,19 @@
 
 use rand::seq::SliceRandom;
 
-use super::{
-    intervals::{bootstrap_distance, mean, multiplicities},
-    probabilities::{log_sum_exp, predicted, softmax},
-};
+use super::intervals::{bootstrap_distance, mean, multiplicities};
 use crate::{
+    accuracy::{Tally, log_sum_exp, predicted, softmax},
     data::random_stream,
-    eval::results::{Calibration, CalibrationErrors, ReliabilityBin},
+    eval::results::{Calibration, CalibrationErrors},
 };
 
-/// Bins of the calibration error, as in JEM (arXiv:1912.03263).
-pub const NUM_BINS: usize = 20;
 /// The purpose of the random stream that halves the images.
 const HALVES_STREAM: u32 = 71;
 /// Where a temperature is looked for.
 const TEMPERATURES: [f64; 2] = [0.01, 100.0];
 /// Halvings of the search, past the precision of its numbers.
 const NUM_HALVINGS: usize = 80;
-
-/// Confidences and hits, sorted into bins of confidence.
-#[derive(Clone, Debug, Default)]
-pub struct Tally {
-    /// Per bin: the sum of confidences, the number of hits and the number of items.
-    bins: [(f64, usize, usize); NUM_BINS],
-}
-
-impl Tally {
-    /// The tally of some logits (N, classes).
-    pub fn of(logits: &[f32], labels: &[u32], num_classes: usize) -> Self {
-        let mut tally = Self::default();
-        tally.add(logits, labels, num_classes);
-        tally
-    }
-
-    /// Counts further logits (N, classes) with their labels.
-    pub fn add(&mut self, logits: &[f32], labels: &[u32], num_classes: usize) {
-        for (row, &label) in logits.chunks(num_classes).zip(labels) {
-            let best = predicted(row);
-            self.count(softmax(row)[best], best == label as usize, 1);
-        }
-    }
-
-    fn count(&mut self, confidence: f64, is_hit: bool, times: usize) {
-        let bin = ((confidence * NUM_BINS as f64) as usize).min(NUM_BINS - 1);
-        self.bins[bin].0 += confidence * times as f64;
-        self.bins[bin].1 += times * usize::from(is_hit);
-        self.bins[bin].2 += times;
-    }
-
-    fn len(&self) -> usize {
-        self.bins.iter().map(|bin| bin.2).sum()
-    }
-
-    /// Share of hits.
-    pub fn accuracy(&self) -> f64 {
-        let hits: usize = self.bins.iter().map(|bin| bin.1).sum();
-        hits as f64 / self.len().max(1) as f64
-    }
-
-    /// Expected calibration error: the mean distance of confidence max p(y|x) from accuracy over 20 equally wide bins,
-    /// weighted by their items (Guo et al., arXiv:1706.04599).
-    pub fn calibration_error(&self) -> f64 {
-        let off: f64 = self.bins.iter().map(|bin| (bin.0 - bin.1 as f64).abs()).sum();
-        off / self.len().max(1) as f64
-    }
-
-    /// Maximum calibration error: the largest of those distances.
-    pub fn maximum_error(&self) -> f64 {
-        let off = |bin: &(f64, usize, usize)| (bin.0 - bin.1 as f64).abs() / bin.2.max(1) as f64;
-        self.bins.iter().map(off).fold(0.0, f64::max)
-    }
-
-    /// The bins, from confidence 0 to 1.
-    pub fn reliability(&self) -> Vec<ReliabilityBin> {
-        let bin = |&(confidence, hits, count): &(f64, usize, usize)| {
-            let share = |sum: f64| sum / count.max(1) as f64;
-            ReliabilityBin { count, confidence: share(confidence), accuracy: share(hits as f64) }
-        };
-        self.bins.iter().map(bin).collect()
-    }
-}
 
 /// What calibration makes of each item.
 struct Items {

@@ -8,12 +8,10 @@ mod calibration;
 mod frechet;
 mod intervals;
 mod manifold;
-mod probabilities;
 mod ranking;
 
-pub use calibration::{NUM_BINS, Tally, calibration, fit_temperature};
+pub use calibration::{calibration, fit_temperature};
 pub use frechet::{Moments, frechet, frechet_distance, inception_like};
 pub use intervals::{bootstrap, bootstrap_distance, jackknife, mean, proportion};
 pub use manifold::{nearest_distances, precision_recall};
-pub use probabilities::{log_sum_exp, predicted, softmax, softmax_rows};
 pub use ranking::{auroc, false_positives_at, roc, separation};

@@ -9,11 +9,12 @@ use std::path::PathBuf;
 
 use super::{
     EvalError, Progress,
-    metrics::{predicted, separation, softmax_rows},
+    frozen_model::{FrozenModel, Scores},
+    metrics::separation,
     results::{Ood, OodSet, Score, Separation},
-    subject::{Scores, Subject},
 };
 use crate::{
+    accuracy::{predicted, softmax_rows},
     config::RunConfig,
     data::{Dataset, spread},
 };
@@ -44,8 +45,9 @@ impl OodImages {
     ) -> Result<Self, EvalError> {
         let count = config.eval.num_ood;
         if !paths.is_empty() && test.shape[1] * test.shape[2] == 1 {
-            return Err(EvalError::Request(
-                "--ood names images, and this is a model of points in the plane".into(),
+            return Err(EvalError::Ood(
+                "images were named that are not the data, and this is a model of points in the plane"
+                    .into(),
             ));
         }
         let indices: Vec<usize> = spread(test.len(), count).collect();
@@ -77,7 +79,7 @@ impl OodImages {
 /// # Errors
 /// The evaluation is to stop.
 pub(super) fn ood(
-    subject: &Subject,
+    subject: &FrozenModel,
     images: OodImages,
     num_classes: usize,
     num_resamples: usize,

@@ -106,7 +106,10 @@ fn names_of(paths: &[PathBuf], taken: &[&str]) -> Result<Vec<String>, EvalError>
     let name_of = |(index, path): (usize, &PathBuf)| {
         let others = || whole.iter().enumerate().filter(|&(other, _)| other != index);
         if others().any(|(_, other)| other == path) {
-            return Err(EvalError::Request(format!("--ood names {} twice", path.display())));
+            return Err(EvalError::Ood(format!(
+                "{} is named twice among the images that are not the data",
+                path.display()
+            )));
         }
         let is_free = |&count: &usize| {
             let name = last(path, count);

@@ -8,7 +8,10 @@ use super::{
     plot::{Axis, Mark, Panel, Point},
     text::{Unit, fixed},
 };
-use crate::eval::results::{Calibration, CalibrationErrors, Estimate, ReliabilityBin};
+use crate::{
+    accuracy::ReliabilityBin,
+    eval::results::{Calibration, CalibrationErrors, Estimate},
+};
 
 type Bins = fn(&Calibration) -> &[ReliabilityBin];
 type Found<'m, 'a> = [(&'m Model<'a>, &'a Calibration)];

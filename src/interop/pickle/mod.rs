@@ -10,7 +10,7 @@ mod machine;
 use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use super::names::CONTAINERS;
@@ -34,6 +34,8 @@ const ZIP_END_LEN: u64 = 22;
 pub(super) enum Refusal {
     /// The operating system refused.
     Io(io::Error),
+    /// A file of safetensors, which is a checkpoint already or needs another way in.
+    Safetensors(PathBuf),
     /// What is wrong with the file.
     Reason(String),
 }
@@ -86,7 +88,7 @@ pub(super) fn check(path: &Path) -> Result<Checked, Refusal> {
         let checked = checked.map(drop);
         (bytes, checked)
     } else {
-        return Err(Refusal::Reason(other_kind(&head, path)));
+        return Err(other_kind(&head, path));
     };
     let rescue = rescue(path, &pickle);
     match checked {
@@ -156,17 +158,12 @@ fn zip_pickle(file: &mut File, len: u64) -> Result<Vec<u8>, Refusal> {
 }
 
 /// What a file is that is none of torch.save, by its beginning, and what would do.
-fn other_kind(head: &[u8], path: &Path) -> String {
+fn other_kind(head: &[u8], path: &Path) -> Refusal {
     let holds = |text: &[u8]| head.windows(text.len()).any(|bytes| bytes == text);
-    let path = path.display();
     if head.is_empty() {
         "it is empty".into()
     } else if head.get(8) == Some(&b'{') && number(&head[..8]) < MAX_BYTES {
-        format!(
-            "it is a safetensors file. One that jempp wrote needs no import: --checkpoint {path}. Of \
-             another's, torch.save({{\"model_state_dict\": safetensors.torch.load_file(FILE)}}, \"clean.pt\") \
-             makes a file for import"
-        )
+        Refusal::Safetensors(path.to_path_buf())
     } else if head.starts_with(b"\x80") && CIFAR_KEYS.iter().any(|key| holds(key)) {
         "it is a data set, CIFAR's Python version. jempp reads the binary version, which `jempp fetch cifar10` \
          (or cifar100) gets"

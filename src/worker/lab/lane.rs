@@ -12,7 +12,7 @@ use crate::{
         reference::{NoiseKey, standard_normal_4},
     },
     sampler::{ChainState, Sampler, StepInfo},
-    sampling::NOISE_STREAM,
+    starts::NOISE_STREAM,
 };
 
 /// What a rule walks on.

@@ -7,10 +7,9 @@ use crate::{
     checkpoint::Checkpoint,
     config::{DatasetName, LabConfig, RunConfig, SamplerKind},
     data, device,
-    divergence::Divergence,
     energy::JointEnergy,
     objective::TERM_NAMES,
-    trainer::Trainer,
+    trainer::{Divergence, Trainer},
 };
 
 /// Points of the replay buffer that are shown, at most.

@@ -18,7 +18,6 @@ use crate::{
     device,
     diagnostics::cells,
     energy::{AnalyticEnergy, Energy, JointEnergy, energy_of_logits},
-    sampling,
 };
 
 use densities::Analytic;
@@ -265,7 +264,7 @@ impl Lab {
             (Subject::Trained(checkpoint), _) => {
                 let config = &checkpoint.config.model;
                 let model = ModelConfig { split: rule.split, norm: Norm::None, ..config.clone() };
-                let network = sampling::network_of(checkpoint, &model, &self.device)?;
+                let network = checkpoint.network_with(&model, &self.device)?;
                 Ground::Network(Box::new(JointEnergy::new(&network)))
             }
             (Subject::Learned, Some(learner)) => Ground::Network(Box::new(learner.energy())),

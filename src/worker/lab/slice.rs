@@ -4,7 +4,7 @@ use super::{
     super::{JobError, session::Session},
     Slice,
 };
-use crate::class_centers::MeanAxes;
+use crate::principal_axes::{AxesError, PrincipalAxes};
 
 /// Images along a side of the plane.
 const SIDE: usize = 41;
@@ -26,15 +26,20 @@ pub(in crate::worker) async fn slice(session: &Session, path: Vec<f32>) -> Resul
         ));
     }
     let no_plane = || JobError::Request("the chain has not moved yet: let it run first".into());
-    let axes = MeanAxes::of(path.clone(), num_pixels, 2, "the path").map_err(|_| no_plane())?;
-    let MeanAxes { origin, axes, mut explained } = axes;
+    let axes = PrincipalAxes::of(path.clone(), num_pixels, 2).map_err(|error| match error {
+        AxesError::TooFewPoints { .. } => no_plane(),
+        AxesError::NoDecomposition => {
+            JobError::Request(format!("the path spans no plane: {error}"))
+        }
+    })?;
+    let PrincipalAxes { origin, axes, mut explained } = axes;
     let first = axes.first().ok_or_else(no_plane)?.clone();
     // A straight path spans a line: any direction across it will do, and this one is at hand.
     let second = axes.get(1).cloned().unwrap_or_else(|| across(&first));
     explained.resize(2, 0.0);
-    let plane = MeanAxes { origin, axes: vec![first, second], explained };
+    let plane = PrincipalAxes { origin, axes: vec![first, second], explained };
     let coordinates: Vec<f32> =
-        path.chunks_exact(num_pixels).flat_map(|image| plane.place_of(image)).collect();
+        path.chunks_exact(num_pixels).flat_map(|image| plane.coordinates_of(image)).collect();
     let range = range_of(&coordinates);
     let along = |axis: usize, index: usize| {
         let [low, high] = range[axis];

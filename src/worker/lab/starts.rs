@@ -11,7 +11,7 @@ use crate::{
     diagnostics::cells,
     kernels::{self, reference::NoiseKey},
     replay_buffer::Start,
-    sampling::{self, START_STREAM, SampleStart},
+    starts::{self, START_STREAM, SampleStart},
     trainer::TrainerError,
 };
 
@@ -53,11 +53,11 @@ impl Lab {
                 ));
             }
             (_, Subject::Trained(checkpoint), _) => {
-                sampling::starts(checkpoint, &wanted(start), &labels, seed, &self.device)?
+                starts::starts(checkpoint, &wanted(start), &labels, seed, &self.device)?
             }
             (_, Subject::Learned, Some(learner)) => {
                 let checkpoint = learner.checkpoint().await?;
-                sampling::starts(&checkpoint, &wanted(start), &labels, seed, &self.device)?
+                starts::starts(&checkpoint, &wanted(start), &labels, seed, &self.device)?
             }
             (_, Subject::Learned, None) => {
                 return Err(JobError::Request("nothing is being learned".into()));

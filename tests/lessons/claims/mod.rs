@@ -12,7 +12,6 @@ use jempp::{
     device,
     diagnostics::cells,
     lessons::{self, Lesson, TITLES},
-    model::{Network, with_weights},
     worker::lab::{Lab, LabFrame},
 };
 use pollster::block_on;
@@ -71,10 +70,7 @@ fn at<T: Copy>(squares: &[T], points: &[f32]) -> Vec<T> {
 fn confidences(model: &BundledModel, inputs: Vec<f32>) -> Vec<f32> {
     let packed = model.load().unwrap();
     let ([c, h, w], device) = (packed.input_shape, device::cpu());
-    let num_classes = packed.class_names.len();
-    let network =
-        Network::new(&packed.config.model, packed.input_shape, num_classes, 0, &device).unwrap();
-    let network = with_weights(network, packed.weights).unwrap();
+    let network = packed.network(&device).unwrap();
     let shape = [inputs.len() / (c * h * w), c, h, w];
     let logits = network.logits(Tensor::from_data(TensorData::new(inputs, shape), &device));
     crate::common::values(softmax(logits, 1).max_dim(1))

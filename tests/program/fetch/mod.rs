@@ -278,7 +278,7 @@ fn every_server_is_named_with_its_reason() {
         assert!(said.contains(&format!("{host}: {reason}")), "{said}");
     }
     assert!(said.contains("By hand: get the data set's files from https://home.example"), "{said}");
-    assert!(said.contains("--data DIR"), "{said}");
+    assert!(said.contains("name their folder in data.dir"), "{said}");
     assert_eq!((missing.requests().len(), ill.requests().len()), (1, 3), "500 may pass, 404 not");
     assert!(!dir.path().join("new").exists());
 }

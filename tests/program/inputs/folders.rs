@@ -49,14 +49,14 @@ fn a_folder_named_for_another_set_is_refused() {
     for dir in [root.clone(), root.join("fashion-mnist")] {
         let said = refused("mnist", &dir);
         assert!(said.contains("is named for data set `fashion-mnist`, not `mnist`"), "{said}");
-        assert!(said.contains("choose --dataset fashion-mnist, or rename"), "{said}");
+        assert!(said.contains("choose data.dataset = fashion-mnist, or rename"), "{said}");
     }
     ten(&root.join("emnist"), 2);
     fs::remove_dir_all(root.join("fashion-mnist")).unwrap();
     let said = refused("mnist", &root);
     assert!(
         said.contains("is named for data set `EMNIST`")
-            && said.contains("name that folder with --data"),
+            && said.contains("name that folder in data.dir"),
         "{said}"
     );
 }
@@ -112,7 +112,10 @@ fn a_folder_that_nothing_would_read_is_refused_with_what_would() {
         said.contains("`fashion-mnist-embedded` is inside the program and reads no folder"),
         "{said}"
     );
-    assert!(said.contains("--dataset fashion-mnist, mnist, cifar10, cifar100 or svhn"), "{said}");
+    assert!(
+        said.contains("data.dataset = fashion-mnist, mnist, cifar10, cifar100 or svhn"),
+        "{said}"
+    );
     let said = refused("two-moons", &root);
     assert!(said.contains("`two-moons` is drawn from a formula and reads no folder"), "{said}");
     fs::write(root.join("pts.csv"), "1,2").unwrap();
@@ -123,7 +126,7 @@ fn a_folder_that_nothing_would_read_is_refused_with_what_would() {
     assert!(said.contains("the pictures there cannot be trained on as they are"), "{said}");
     assert!(refused("mnist", &root).contains("the pictures there cannot be trained on"));
     ten(&root.join("MNIST"), 1);
-    assert!(refused("fashion-mnist-embedded", &root).contains("there fit --dataset mnist"));
+    assert!(refused("fashion-mnist-embedded", &root).contains("there fit data.dataset = mnist"));
     for arguments in [
         &["train", "--data", "sets"][..],
         &["train", "--preset", "toy-two-moons", "--data", "sets/pts.csv"],

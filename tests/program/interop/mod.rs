@@ -24,7 +24,7 @@ use jempp::{
     device,
     energy::{Energy, JointEnergy},
     interop::{self, Centers, ImportRequest, Imported},
-    model::{HostTensor, Network, weights_of, with_weights},
+    model::{HostTensor, Network, weights_of},
     trainer::Trainer,
 };
 use pollster::block_on;
@@ -55,9 +55,7 @@ fn tensors(bytes: &[u8]) -> BTreeMap<String, HostTensor> {
 
 fn network(checkpoint: &Checkpoint, norm: Norm, device: &Device) -> Network {
     let config = ModelConfig { norm, ..checkpoint.config.model.clone() };
-    let num_classes = checkpoint.class_names.len();
-    let fresh = Network::new(&config, checkpoint.input_shape, num_classes, 1, device).unwrap();
-    with_weights(fresh, checkpoint.weights.clone()).unwrap()
+    checkpoint.network_with(&config, device).unwrap()
 }
 
 /// Logits and the energy's gradient at `x`.

@@ -10,15 +10,15 @@ use std::{
 
 use jempp::{
     bundled,
+    chains::{ChainError, ChainRun, ChainSettings},
     checkpoint::Checkpoint,
     config::{RunConfig, StartKind},
     data::Dataset,
     device::{self, ComputeDevice},
     interop,
-    results_folder::{Destination, Job, MadeBy},
-    sampling::{SampleRequest, SampleStart, sample},
+    starts::SampleStart,
     trainer::Trainer,
-    worker::{self, TrainingEvent},
+    training::{self, TrainingEvent},
 };
 use pollster::block_on;
 
@@ -67,7 +67,7 @@ fn use_it(checkpoint: Checkpoint, bytes: &[u8], used_by: u8) {
                 Checkpoint::load(&path).expect("what was packed can be read");
             }
         }),
-        2..=4 => sample_it(checkpoint, used_by),
+        2..=4 => sample_it(&checkpoint, used_by),
         5 => with_folder(|folder| {
             let path = folder.join("viewed.safetensors");
             std::fs::write(&path, bytes).unwrap();
@@ -77,31 +77,30 @@ fn use_it(checkpoint: Checkpoint, bytes: &[u8], used_by: u8) {
     }
 }
 
-fn sample_it(checkpoint: Checkpoint, used_by: u8) {
+fn sample_it(checkpoint: &Checkpoint, used_by: u8) {
     let start = match used_by / 8 % 4 {
         0 => SampleStart::Fresh(StartKind::Uniform),
         1 => SampleStart::Data,
         2 => SampleStart::Buffer,
         _ => SampleStart::Fresh(StartKind::ClassCenters),
     };
-    with_folder(|folder| {
-        let name = String::from("mutated");
-        let request = SampleRequest {
-            start,
-            classes: vec![0],
-            per_class: 2,
-            num_steps: 1,
-            is_conditional: used_by & 64 != 0,
-            seed: 0,
-            max_frames: 2,
-            judge: (used_by & 128 != 0).then(|| checkpoint.clone()),
-            diagnose: None,
-            out: Destination { path: folder.join("samples"), replaces: true },
-            made_by: MadeBy::new(Job::Sample, name.clone(), name.clone(), name, 0),
-        };
-        let _ = sample(checkpoint, &request, &device::cpu(), &|| false, &mut |_, _, _| {});
-        let _ = std::fs::remove_dir_all(&request.out.path);
-    });
+    let settings = ChainSettings {
+        start,
+        classes: vec![0],
+        per_class: 2,
+        num_steps: 1,
+        is_conditional: used_by & 64 != 0,
+        ..ChainSettings::default()
+    };
+    let run = || -> Result<(), ChainError> {
+        let mut run = ChainRun::new(checkpoint, &settings, &device::cpu())?;
+        if used_by & 128 != 0 {
+            run = run.with_judge(checkpoint)?;
+        }
+        run.read_images(true);
+        run.try_for_each(|step| step.map(drop))
+    };
+    let _ = run();
 }
 
 /// One more step of the run.
@@ -124,7 +123,7 @@ fn resume_it(bytes: &[u8]) {
             }
         };
         let (device, has_stopped) = (ComputeDevice::cpu("cpu"), || stop.load(Ordering::Relaxed));
-        let _ = worker::resume(&run, shorten, &device, &has_stopped, &mut on_event);
+        let _ = training::resume(&run, shorten, &device, &has_stopped, &mut on_event);
         let _ = std::fs::remove_dir_all(&run);
     });
 }
@@ -169,7 +168,7 @@ fn trained() -> CheckpointFile {
              training = { epochs = 1 }",
         )
         .unwrap();
-    worker::train(config, &run, &ComputeDevice::cpu("cpu"), &|| false, &mut |_| {}).unwrap();
+    training::train(config, &run, &ComputeDevice::cpu("cpu"), &|| false, &mut |_| {}).unwrap();
     CheckpointFile::read(&std::fs::read(run.join("checkpoint.safetensors")).unwrap())
 }
 

@@ -1,0 +1,270 @@
+//! Runs of Langevin chains from a checkpoint, one step at a time.
+//!
+//! A [`ChainRun`] is an iterator over [`ChainStep`]s: the chains at their starts, after one step, and so on to the end.
+//! It keeps the chains' present state alone, so that memory does not grow with the number of steps. What becomes of the
+//! numbers is the caller's: `jempp sample` writes them to files, [`crate::convergence`] diagnoses them.
+
+mod error;
+mod step;
+
+use std::{collections::BTreeSet, time::Instant};
+
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
+
+use crate::{
+    checkpoint::Checkpoint,
+    config::StartKind,
+    energy::JointEnergy,
+    kernels::{index_tensor, reference::NoiseKey},
+    model::Network,
+    sampler::{ChainState, Sampler},
+    starts::{NOISE_STREAM, SampleStart, starts},
+};
+use step::{Columns, Wanted};
+
+pub use error::ChainError;
+pub use step::{ChainStep, Judged};
+
+/// Which chains to run, and how far. The sampler is the one in the checkpoint's configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChainSettings {
+    /// Where the chains start.
+    pub start: SampleStart,
+    /// The classes whose chains run, in this order; all classes if empty.
+    pub classes: Vec<u32>,
+    /// Chains of each class.
+    pub per_class: usize,
+    /// Chains that leave each start, one after another in a class; divides `per_class`.
+    pub chains_per_start: usize,
+    /// Steps of each chain.
+    pub num_steps: usize,
+    /// Whether the chain of class y follows p(x|y) instead of p(x).
+    pub is_conditional: bool,
+    /// Seed of starts and noise: the same seed gives the same chains.
+    pub seed: u64,
+}
+
+impl Default for ChainSettings {
+    /// Ten chains of every class, a hundred steps from class centres.
+    fn default() -> Self {
+        Self {
+            start: SampleStart::Fresh(StartKind::ClassCenters),
+            classes: Vec::new(),
+            per_class: 10,
+            chains_per_start: 1,
+            num_steps: 100,
+            is_conditional: false,
+            seed: 0,
+        }
+    }
+}
+
+impl ChainSettings {
+    /// The class of each chain.
+    ///
+    /// # Errors
+    /// A class that the model does not have, chains that cannot be shared out among starts.
+    fn labels(&self, checkpoint: &Checkpoint) -> Result<Vec<u32>, ChainError> {
+        let num_classes = checkpoint.class_names.len();
+        if let Some(&class) = self.classes.iter().find(|&&class| class as usize >= num_classes) {
+            return Err(ChainError::NoSuchClass { class, names: checkpoint.class_names.clone() });
+        }
+        let (per_class, chains_per_start) = (self.per_class, self.chains_per_start);
+        if per_class == 0 || !per_class.is_multiple_of(chains_per_start) {
+            return Err(ChainError::UnevenStarts { per_class, chains_per_start });
+        }
+        let classes = match self.classes.is_empty() {
+            true => (0..num_classes as u32).collect(),
+            false => self.classes.clone(),
+        };
+        Ok(classes.iter().flat_map(|&class| vec![class; per_class]).collect())
+    }
+}
+
+/// Chains that run: an iterator over their steps, the starts first.
+pub struct ChainRun<'a> {
+    checkpoint: &'a Checkpoint,
+    settings: ChainSettings,
+    labels: Vec<u32>,
+    network: Network,
+    energy: JointEnergy,
+    judge: Option<Network>,
+    /// Where the chains begin, (N, C, H, W).
+    start: Tensor<4>,
+    /// Where they stand; none once the last step was given.
+    state: Option<ChainState>,
+    /// Steps done.
+    num_done: usize,
+    reads_images: bool,
+    is_stopped: bool,
+}
+
+impl<'a> ChainRun<'a> {
+    /// Chains of a model at their starts, on a device.
+    ///
+    /// # Errors
+    /// Settings that do not fit the model, starts that it or its data cannot give, more chains than there is memory for.
+    pub fn new(
+        checkpoint: &'a Checkpoint,
+        settings: &ChainSettings,
+        device: &Device,
+    ) -> Result<Self, ChainError> {
+        checkpoint.config.validate()?;
+        let labels = settings.labels(checkpoint)?;
+        checkpoint.check_memory(labels.len())?;
+        let per_start = settings.chains_per_start;
+        let firsts: Vec<u32> = labels.iter().step_by(per_start).copied().collect();
+        let mut start = starts(checkpoint, &settings.start, &firsts, settings.seed, device)?;
+        if per_start > 1 {
+            let rows: Vec<u32> = (0..labels.len()).map(|row| (row / per_start) as u32).collect();
+            start = start.select(0, index_tensor(&rows, device));
+        }
+        let network = checkpoint.network(device)?;
+        let energy = match settings.is_conditional {
+            true => JointEnergy::for_labels(&network, labels.clone()),
+            false => JointEnergy::new(&network),
+        };
+        let noise = NoiseKey { seed: settings.seed, stream: NOISE_STREAM, step: 0 };
+        Ok(Self {
+            checkpoint,
+            settings: settings.clone(),
+            labels,
+            network,
+            energy,
+            judge: None,
+            state: Some(ChainState { x: start.clone(), noise }),
+            start,
+            num_done: 0,
+            reads_images: false,
+            is_stopped: false,
+        })
+    }
+
+    /// The same run, whose steps also tell what another classifier of the model's data sees in the chains.
+    ///
+    /// # Errors
+    /// A classifier of other data.
+    pub fn with_judge(mut self, judge: &Checkpoint) -> Result<Self, ChainError> {
+        self.checkpoint.check_judge(judge)?;
+        // Its verdict on one chain must not depend on the others.
+        self.judge = Some(judge.network(&self.start.device())?.valid().freeze());
+        Ok(self)
+    }
+
+    /// From now on the steps hold the network's logits, which cost the head of the network alone.
+    pub fn read_logits(&mut self) {
+        self.energy = self.energy.clone().with_logits();
+    }
+
+    /// Whether the steps from now on hold the chains' images: to bring them to the host takes time.
+    pub fn read_images(&mut self, wanted: bool) {
+        self.reads_images = wanted;
+    }
+
+    /// Ends the run early: the next step is the last.
+    pub fn stop(&mut self) {
+        self.is_stopped = true;
+    }
+
+    /// The class of each chain.
+    pub fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+
+    /// The classes that are sampled.
+    pub fn classes(&self) -> BTreeSet<u32> {
+        self.labels.iter().copied().collect()
+    }
+
+    /// What the run was made with.
+    pub fn settings(&self) -> &ChainSettings {
+        &self.settings
+    }
+
+    /// The model whose chains these are.
+    pub fn checkpoint(&self) -> &'a Checkpoint {
+        self.checkpoint
+    }
+
+    /// The energy that the chains follow.
+    pub fn energy(&self) -> &JointEnergy {
+        &self.energy
+    }
+
+    /// The energy that images of such classes have under the law which the chains follow, with logits.
+    pub(crate) fn energy_of_classes(&self, labels: Vec<u32>) -> JointEnergy {
+        match self.settings.is_conditional {
+            true => JointEnergy::for_labels(&self.network, labels),
+            false => JointEnergy::new(&self.network),
+        }
+        .with_logits()
+    }
+
+    /// Where the chains begin, shape (N, C, H, W).
+    pub fn start(&self) -> &Tensor<4> {
+        &self.start
+    }
+
+    /// The noise of the first step.
+    pub(crate) fn first_noise(&self) -> NoiseKey {
+        NoiseKey { seed: self.settings.seed, stream: NOISE_STREAM, step: 0 }
+    }
+
+    /// Steps that the next [`ChainStep`] has behind it, the one that the run stands before.
+    pub fn next_step(&self) -> usize {
+        self.num_done
+    }
+
+    /// Whether the next step is the last: the end is reached, or somebody stopped the run.
+    pub fn is_at_end(&self) -> bool {
+        self.is_stopped || self.num_done == self.settings.num_steps
+    }
+}
+
+impl Iterator for ChainRun<'_> {
+    type Item = Result<ChainStep, ChainError>;
+
+    /// What the chains are like where they stand; then moves them one step on, unless this was the last.
+    fn next(&mut self) -> Option<Self::Item> {
+        let state = self.state.take()?;
+        let begin = Instant::now();
+        let (step, num_steps, is_last) = (self.num_done, self.settings.num_steps, self.is_at_end());
+        let section = &self.checkpoint.config.sampler;
+        // The last state is evaluated, which gives it its energy, but not left.
+        let sampler = match step == num_steps {
+            true => Sampler::new(section),
+            false => Sampler::at_step(section, step, num_steps),
+        };
+        let x = state.x.clone();
+        let (next, info) = sampler.step(state, &self.energy);
+        let wanted =
+            Wanted { images: self.reads_images, acceptance: !is_last, judge: self.judge.as_ref() };
+        let read = Columns::read(&x, &info, &wanted);
+        let secs = begin.elapsed().as_secs_f64();
+        if !is_last {
+            self.state = Some(next);
+            self.num_done += 1;
+        }
+        let [gradient_norms, clamp_rates, saturations] = [0, 1, 2].map(|nth| read.health(nth));
+        let Columns { energies, images, acceptance, logits, judged, .. } = read;
+        Some(Ok(ChainStep {
+            step,
+            is_last,
+            energies,
+            gradient_norms,
+            clamp_rates,
+            saturations,
+            acceptance,
+            logits,
+            judged,
+            images,
+            secs,
+            x,
+            info,
+            sampler: (!is_last).then_some(sampler),
+        }))
+    }
+}

@@ -1,0 +1,117 @@
+//! What is read of chains at one step.
+
+use burn::tensor::{Tensor, Transaction, activation::softmax};
+
+use crate::{
+    model::Network,
+    sampler::{Sampler, StepInfo},
+    starts::distances,
+};
+
+/// What [`Columns::read`] brings to the host besides energies and health.
+pub(super) struct Wanted<'a> {
+    pub(super) images: bool,
+    pub(super) acceptance: bool,
+    pub(super) judge: Option<&'a Network>,
+}
+
+/// What is read of all chains at one step.
+pub(super) struct Columns {
+    pub(super) energies: Vec<f32>,
+    /// Gradient norm, clamp rate and saturation, shape (N, 3).
+    pub(super) health: Vec<f32>,
+    pub(super) images: Option<Vec<f32>>,
+    pub(super) acceptance: Option<Vec<f32>>,
+    pub(super) logits: Option<Vec<f32>>,
+    pub(super) judged: Option<Judged>,
+}
+
+impl Columns {
+    /// Reads chains at `x` (N, C, H, W) by one readback.
+    pub(super) fn read(x: &Tensor<4>, info: &StepInfo, wanted: &Wanted) -> Self {
+        let judged =
+            wanted.judge.map(|judge| softmax(judge.logits(x.clone()), 1).max_dim_with_indices(1));
+        let (confidence, class) = judged.unzip();
+        let acceptance = info.acceptance.clone().filter(|_| wanted.acceptance);
+        // What only some runs have, each (N, 1) or (N, classes).
+        let some = [
+            acceptance.map(|decided| decided.narrow(1, 1, 1)),
+            class.map(|class| class.float()),
+            confidence,
+            info.logits.clone(),
+        ];
+        let images = wanted.images.then(|| x.clone());
+        let reads =
+            Transaction::default().register(info.energy.clone()).register(info.summary.clone());
+        let reads = images.iter().fold(reads, |reads, x| reads.register(x.clone()));
+        let reads = some.iter().flatten().fold(reads, |reads, c| reads.register(c.clone()));
+        let mut read = reads.execute().into_iter();
+        let mut next = || -> Vec<f32> {
+            read.next().map(|data| data.iter::<f32>().collect()).unwrap_or_default()
+        };
+        let [energies, health] = [(); 2].map(|()| next());
+        let images = images.map(|_| next());
+        let [acceptance, classes, confidences, logits] = some.map(|column| column.map(|_| next()));
+        let classes = classes.map(|classes| classes.into_iter().map(|class| class as u32));
+        let judged = classes
+            .zip(confidences)
+            .map(|(classes, confidences)| Judged { classes: classes.collect(), confidences });
+        Self { energies, health, images, acceptance, logits, judged }
+    }
+
+    /// One of the three columns of [`Self::health`].
+    pub(super) fn health(&self, nth: usize) -> Vec<f32> {
+        self.health.iter().skip(nth).step_by(3).copied().collect()
+    }
+}
+
+/// Chains after so many steps, and what is known of them: one value per chain where nothing else is said.
+#[derive(Clone, Debug)]
+pub struct ChainStep {
+    /// Steps done: 0 at the starts.
+    pub step: usize,
+    /// Whether the run ends here.
+    pub is_last: bool,
+    /// E(x), or E(x, y) of chains that follow their class: minus the log-density up to a constant.
+    pub energies: Vec<f32>,
+    /// ‖∂E/∂x‖.
+    pub gradient_norms: Vec<f32>,
+    /// Share of the gradient's components that the proximal radius clamps.
+    pub clamp_rates: Vec<f32>,
+    /// Share of pixels at the border of [-1, 1].
+    pub saturations: Vec<f32>,
+    /// How probably MALA accepts the step from here; none with other samplers and at the end.
+    pub acceptance: Option<Vec<f32>>,
+    /// Shape (N, classes), flattened; none unless [`ChainRun::read_logits`](super::ChainRun::read_logits) asks for them.
+    pub logits: Option<Vec<f32>>,
+    /// The verdict of a judge, where the run has one.
+    pub judged: Option<Judged>,
+    /// Shape (N, C, H, W), flattened; none unless [`ChainRun::read_images`](super::ChainRun::read_images) asks for them.
+    pub images: Option<Vec<f32>>,
+    /// Seconds that the step and its readback took.
+    pub secs: f64,
+    /// Where the chains stand, on the device, shape (N, C, H, W).
+    pub x: Tensor<4>,
+    /// What the step saw, on the device.
+    pub info: StepInfo,
+    /// The rule by which the chains leave; none at the end.
+    pub sampler: Option<Sampler>,
+}
+
+/// What another classifier sees in the chains.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    /// The most probable class of each chain.
+    pub classes: Vec<u32>,
+    /// Its probability.
+    pub confidences: Vec<f32>,
+}
+
+impl ChainStep {
+    /// How far each chain is from its start, ‖x - x_0‖; `start` holds the images of step 0. None where this step's
+    /// images were not read.
+    pub fn distances(&self, start: &[f32]) -> Option<Vec<f32>> {
+        let num_pixels = start.len() / self.energies.len().max(1);
+        self.images.as_ref().map(|images| distances(images, start, num_pixels.max(1)))
+    }
+}

@@ -1,0 +1,253 @@
+//! What to type where a command failed.
+//!
+//! The library says what is wrong and what would do in its own terms: folders, fields, keys of the configuration. Which
+//! options of the command line those are is said here and nowhere else.
+
+use std::{error::Error, fmt};
+
+use clap::CommandFactory;
+
+use super::Cli;
+use crate::{
+    chains::ChainError,
+    checkpoint::CheckpointError,
+    convergence::ConvergenceError,
+    data::{DataError, fetch::FetchError},
+    device::DeviceError,
+    eval::EvalError,
+    interop::InteropError,
+    results_folder::ResultsError,
+    run_folder::RunFolderError,
+    starts::StartError,
+    trainer::TrainerError,
+    training::TrainingError,
+};
+
+/// Keys of the configuration that have an option of their own: the key, the option, and its value.
+const KEYS: [(&str, &str, &str); 2] =
+    [("data.dir", "data", "DIR"), ("data.dataset", "dataset", "NAME")];
+
+/// A sentence that names the options which mend an error, or none where no option does. `command` is the command that
+/// failed, by its name.
+pub(super) fn advice(error: &anyhow::Error, command: Option<&str>) -> Option<String> {
+    let command = Command(command);
+    error.chain().find_map(|cause| command.on(cause))
+}
+
+/// The command that failed.
+#[derive(Clone, Copy)]
+struct Command<'a>(Option<&'a str>);
+
+impl Command<'_> {
+    fn on(self, cause: &(dyn Error + 'static)) -> Option<String> {
+        None.or_else(|| results(cause.downcast_ref()?))
+            .or_else(|| run_folder(cause.downcast_ref()?))
+            .or_else(|| checkpoint(cause.downcast_ref()?))
+            .or_else(|| device(cause.downcast_ref()?))
+            .or_else(|| convergence(cause.downcast_ref()?))
+            .or_else(|| self.data(cause.downcast_ref()?))
+            .or_else(|| self.fetch(cause.downcast_ref()?))
+            .or_else(|| self.interop(cause.downcast_ref()?))
+            .or_else(|| self.start(cause.downcast_ref()?))
+            .or_else(|| self.chains(cause.downcast_ref()?))
+            .or_else(|| self.training(cause.downcast_ref()?))
+            .or_else(|| self.eval(cause.downcast_ref()?))
+    }
+
+    /// The options that stand for the keys which a text names.
+    fn keys(self, text: &impl fmt::Display) -> Option<String> {
+        let text = text.to_string();
+        let named = KEYS.iter().filter(|(key, ..)| text.contains(key));
+        let options = named.map(|(key, option, value)| match self.has(option) {
+            true => format!("{key} is the option --{option} {value}"),
+            false => format!("{key} is set with --set {key}={value}"),
+        });
+        let options: Vec<String> = options.collect();
+        (!options.is_empty()).then(|| options.join(", "))
+    }
+
+    fn has(self, option: &str) -> bool {
+        let all = Cli::command();
+        let command = self.0.and_then(|name| all.find_subcommand(name));
+        command.is_some_and(|command| {
+            command.get_arguments().any(|argument| argument.get_long() == Some(option))
+        })
+    }
+
+    fn data(self, error: &DataError) -> Option<String> {
+        self.keys(error)
+    }
+
+    fn fetch(self, error: &FetchError) -> Option<String> {
+        match error {
+            FetchError::Mirrors { .. } => Some("Training takes that folder as --data DIR".into()),
+            FetchError::Busy { .. } => Some("--out DIR names another folder".into()),
+            FetchError::Foreign { .. } => {
+                Some("Choose another --out, or add --force to replace it".into())
+            }
+            _ => None,
+        }
+    }
+
+    fn interop(self, error: &InteropError) -> Option<String> {
+        match error {
+            InteropError::OtherArch { found, .. } => {
+                Some(format!("Say --arch {found}, or leave --arch out"))
+            }
+            InteropError::OtherClasses { .. } => Some("The option is --dataset NAME".into()),
+            InteropError::Safetensors { path } => {
+                Some(format!("Commands take it as --checkpoint {}", path.display()))
+            }
+            InteropError::Data(error) => self.data(error),
+            InteropError::Checkpoint(error) => checkpoint(error),
+            _ => None,
+        }
+    }
+
+    fn start(self, error: &StartError) -> Option<String> {
+        match error {
+            StartError::Checkpoint(error) => checkpoint(error),
+            StartError::Data(error) => self.data(error),
+            _ => None,
+        }
+    }
+
+    fn chains(self, error: &ChainError) -> Option<String> {
+        match error {
+            ChainError::Checkpoint(error) => checkpoint(error),
+            ChainError::Start(error) => self.start(error),
+            ChainError::NoSuchClass { .. } => {
+                Some("--class takes one of these numbers, counted from 0".into())
+            }
+            ChainError::UnevenStarts { .. } => {
+                Some("The options are --per-class and --chains-per-start".into())
+            }
+            ChainError::Config(_) => None,
+        }
+    }
+
+    fn training(self, error: &TrainingError) -> Option<String> {
+        match error {
+            TrainingError::Data(error) => self.data(error),
+            TrainingError::RunFolder(error) => run_folder(error),
+            TrainingError::Checkpoint(error)
+            | TrainingError::Trainer(TrainerError::Checkpoint(error)) => checkpoint(error),
+            TrainingError::Unsaved { folder, .. } => {
+                Some(format!("The option is --resume {}", folder.display()))
+            }
+            TrainingError::StoredData { .. } => self.keys(error),
+            TrainingError::OtherRun(_) => Some("--out DIR names a new run's folder".into()),
+            TrainingError::TooFewEpochs { epochs, done, .. } => Some(format!(
+                "Instead of --epochs {epochs} give more than {done}, or leave the option out"
+            )),
+            _ => None,
+        }
+    }
+
+    fn eval(self, error: &EvalError) -> Option<String> {
+        match error {
+            EvalError::Data(error) => self.data(error),
+            EvalError::Checkpoint(error) => checkpoint(error),
+            EvalError::Results(error) => results(error),
+            EvalError::NoJudge { .. } => Some("The option is --judge FILE".into()),
+            EvalError::Ood(_) => Some("The option is --ood PATH".into()),
+            EvalError::OtherData { .. } => Some("The option is --compare FILE".into()),
+            _ => None,
+        }
+    }
+}
+
+fn results(error: &ResultsError) -> Option<String> {
+    Some(match error {
+        ResultsError::Taken { .. } => "Choose another --out, or add --force to replace them".into(),
+        ResultsError::NotOurs { own, .. } => {
+            format!("Choose another --out, or add --force, which replaces no file there but {own}")
+        }
+        ResultsError::Exists(_) => "Choose another --out, or add --force to replace it".into(),
+        ResultsError::Busy(_) | ResultsError::NoFile(_) | ResultsError::Input(_) => {
+            "Choose another --out".into()
+        }
+        ResultsError::NoFolder(_) => "Name a folder with --out".into(),
+        ResultsError::Io { .. } => return None,
+    })
+}
+
+fn run_folder(error: &RunFolderError) -> Option<String> {
+    Some(match error {
+        RunFolderError::Exists(path) => {
+            format!("Choose another --out, or go on with --resume {}", path.display())
+        }
+        RunFolderError::Taken { .. } => "Choose another --out".into(),
+        RunFolderError::Lost(path) => format!("The option is --resume {}", path.display()),
+        _ => return None,
+    })
+}
+
+fn checkpoint(error: &CheckpointError) -> Option<String> {
+    Some(match error {
+        CheckpointError::Pytorch(path) => {
+            format!("Type: jempp import {} --out NEW.safetensors", path.display())
+        }
+        CheckpointError::OtherJudge { .. } => "The option is --judge FILE".into(),
+        _ => return None,
+    })
+}
+
+fn device(error: &DeviceError) -> Option<String> {
+    Some(match error {
+        DeviceError::NoGpu(_) | DeviceError::Unknown { .. } => {
+            "--device takes one of these, or auto".into()
+        }
+        DeviceError::Open { .. } => return None,
+    })
+}
+
+fn convergence(error: &ConvergenceError) -> Option<String> {
+    Some(match error {
+        ConvergenceError::TooFewChains { .. } => {
+            "--diagnose takes more of them, with --per-class or more classes".into()
+        }
+        ConvergenceError::TooFewDraws { .. } => "Set --steps higher or --warmup lower".into(),
+        ConvergenceError::NoShortSteps => "Set --short above 0".into(),
+        ConvergenceError::NotShorter { .. } => "Set --steps higher or --short lower".into(),
+        ConvergenceError::ClassCenters(_) => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn on(error: impl Error + Send + Sync + 'static, command: &str) -> String {
+        advice(&anyhow::Error::from(error), Some(command)).unwrap_or_default()
+    }
+
+    fn no_dir() -> DataError {
+        DataError::NoDir { dataset: "mnist".into() }
+    }
+
+    #[test]
+    fn the_option_is_named_however_deep_the_error_lies() {
+        for found in [
+            on(no_dir(), "train"),
+            on(TrainingError::Data(no_dir()), "train"),
+            on(ChainError::Start(StartError::Data(no_dir())), "sample"),
+            on(EvalError::Data(no_dir()), "eval"),
+        ] {
+            assert!(found.contains("--data DIR"), "{found}");
+        }
+    }
+
+    #[test]
+    fn a_command_is_told_of_no_option_that_it_lacks() {
+        let wrong = |_: &str| DataError::OtherSet {
+            dir: "kmnist".into(),
+            dataset: "mnist".into(),
+            other: "fashion-mnist".into(),
+            advice: "choose data.dataset = fashion-mnist".into(),
+        };
+        assert!(on(wrong("train"), "train").contains("--dataset NAME"));
+        assert!(on(wrong("sample"), "sample").contains("--set data.dataset=NAME"));
+        assert_eq!(advice(&anyhow::anyhow!("data.dir is wrong"), None), None);
+    }
+}

@@ -1,0 +1,232 @@
+//! What a person sees of a running job.
+
+use std::{
+    io::IsTerminal,
+    time::{Duration, Instant},
+};
+
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+
+use crate::{
+    accuracy::Accuracy,
+    objective::TERM_NAMES,
+    say::{complain, say},
+    trainer::StepReport,
+    training::TrainingEvent,
+};
+
+/// Between two lines of a log in which nothing else happens.
+const LINE_INTERVAL: Duration = Duration::from_secs(30);
+/// When the first of them comes, so that a log that begins is seen to go on.
+const FIRST_LINE: Duration = Duration::from_secs(5);
+
+/// A bar in the program's style.
+pub(super) fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
+}
+
+/// A progress bar on a terminal; in a log the milestones, and a line every half minute.
+pub(super) struct Progress {
+    bar: ProgressBar,
+    is_log: bool,
+    pace: Pace,
+}
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        let bar = ProgressBar::new(0)
+            .with_style(style("{msg}\n[{bar:40}] {pos}/{len} steps, {eta} left"));
+        bar.enable_steady_tick(Duration::from_millis(500));
+        let is_log = bar.is_hidden() || !std::io::stdout().is_terminal();
+        Self { bar, is_log, pace: Pace::new(Instant::now(), 0, 0) }
+    }
+
+    fn say(&self, line: &str) {
+        self.bar.suspend(|| say!("{line}"));
+    }
+
+    pub(super) fn show(&mut self, event: &TrainingEvent) {
+        match event {
+            TrainingEvent::Preparing { done, of } => {
+                self.bar.set_message(format!("class centres: {done} of {of} classes"));
+                if self.is_log && self.pace.is_line_due(Instant::now()) {
+                    self.say(&format!("Class centres: {done} of {of} classes are done."));
+                }
+            }
+            TrainingEvent::Ready(_) => {}
+            TrainingEvent::Started { step, num_steps } => {
+                self.pace = Pace::new(Instant::now(), *step, *num_steps);
+                self.bar.set_length(*num_steps);
+                self.bar.set_position(*step);
+                self.bar.reset_eta();
+                if step >= num_steps {
+                    self.say(&format!(
+                        "All {num_steps} steps are done already; --resume with more --epochs trains on."
+                    ));
+                } else if *step > 0 {
+                    self.say(&format!("Going on from step {step} of {num_steps}."));
+                }
+            }
+            TrainingEvent::Step(report) => {
+                self.bar.set_position(report.step);
+                self.bar.set_message(numbers_of(report));
+                if self.is_log && self.pace.is_line_due(Instant::now()) {
+                    let left = self.pace.left(Instant::now(), report.step);
+                    self.say(&line_of(report, self.pace.num_steps, left));
+                }
+            }
+            TrainingEvent::Evaluated { epoch, test, validation, grid, .. } => {
+                let samples = grid.as_ref().map(|grid| format!(", samples in {}", grid.display()));
+                self.say(&format!(
+                    "epoch {epoch}: {}{}{}",
+                    validation.as_ref().map(validated).unwrap_or_default(),
+                    tested(test.as_ref()),
+                    samples.unwrap_or_default()
+                ));
+            }
+            TrainingEvent::Warning(warning) => self.bar.suspend(|| complain!("warning: {warning}")),
+            TrainingEvent::Recovered { divergence, recovery } => self.say(&format!(
+                "diverged: {divergence}. Back to step {}, learning rate × {} (recovery {})",
+                recovery.step, recovery.learning_rate_factor, recovery.num_recoveries
+            )),
+            TrainingEvent::Finished { is_complete, step, test_accuracy, checkpoint } => {
+                self.bar.finish_and_clear();
+                let accuracy = test_accuracy
+                    .map(|accuracy| format!(", test accuracy {:.1} %", 100.0 * accuracy));
+                let word = if *is_complete { "Trained" } else { "Stopped after" };
+                say!("{word} {step} steps{}.", accuracy.unwrap_or_default());
+                say!("Checkpoint: {}", checkpoint.display());
+            }
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        // An error is about to be told below it.
+        self.bar.finish_and_clear();
+    }
+}
+
+fn validated(validation: &Accuracy) -> String {
+    format!("validation accuracy {:.1} %, ", 100.0 * validation.accuracy)
+}
+
+fn tested(test: Option<&Accuracy>) -> String {
+    match test {
+        Some(test) => format!(
+            "test accuracy {:.1} %, calibration error {:.1} %",
+            100.0 * test.accuracy,
+            100.0 * test.calibration_error
+        ),
+        None => "no test images".into(),
+    }
+}
+
+/// A term of the loss by its name.
+fn term(report: &StepReport, name: &str) -> f64 {
+    let place = TERM_NAMES.iter().position(|term| *term == name);
+    place.map_or(f64::NAN, |place| report.terms[place])
+}
+
+/// Everything that is watched, for a bar.
+fn numbers_of(report: &StepReport) -> String {
+    format!(
+        "epoch {} loss {:.3} cross entropy {:.3} accuracy {:.1} % | E(data) {:.2} E(model) {:.2} gap d {:+.3} | \
+         r {:.3} clamped {:.1} %",
+        report.epoch,
+        report.loss,
+        term(report, "cross_entropy"),
+        100.0 * term(report, "train_accuracy"),
+        term(report, "energy_data"),
+        term(report, "energy_model"),
+        report.gap,
+        report.gradient_norm,
+        100.0 * report.clamp_rate,
+    )
+}
+
+/// One line of a log.
+fn line_of(report: &StepReport, num_steps: u64, left: Duration) -> String {
+    format!(
+        "step {}/{num_steps}, epoch {}: loss {:.3}, accuracy {:.1} %, gap {:+.3}, about {} left",
+        report.step,
+        report.epoch,
+        report.loss,
+        100.0 * term(report, "train_accuracy"),
+        report.gap,
+        HumanDuration(left)
+    )
+}
+
+/// How fast a run goes, and when a log was last told.
+struct Pace {
+    begin: Instant,
+    first_step: u64,
+    num_steps: u64,
+    next_line: Instant,
+}
+
+impl Pace {
+    fn new(begin: Instant, first_step: u64, num_steps: u64) -> Self {
+        Self { begin, first_step, num_steps, next_line: begin + FIRST_LINE }
+    }
+
+    /// Whether a log is to get a line; then the next one is due half a minute later.
+    fn is_line_due(&mut self, now: Instant) -> bool {
+        let is_due = now >= self.next_line;
+        if is_due {
+            self.next_line = now + LINE_INTERVAL;
+        }
+        is_due
+    }
+
+    /// Time left after `step` at the pace so far, what happened between steps included.
+    fn left(&self, now: Instant, step: u64) -> Duration {
+        let done = step.saturating_sub(self.first_step).max(1);
+        let rest = self.num_steps.saturating_sub(step);
+        now.saturating_duration_since(self.begin).mul_f64(rest as f64 / done as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_gets_a_line_soon_and_then_every_half_minute() {
+        let begin = Instant::now();
+        let mut pace = Pace::new(begin, 100, 300);
+        let mut is_due = |secs| pace.is_line_due(begin + Duration::from_secs(secs));
+        let told: Vec<u64> = (0..=100).filter(|&secs| is_due(secs)).collect();
+        assert_eq!(told, [5, 35, 65, 95]);
+        let left = pace.left(begin + Duration::from_secs(10), 120);
+        assert_eq!(left, Duration::from_secs(90), "180 steps at 2 a second");
+    }
+
+    #[test]
+    fn a_line_tells_how_far_a_run_is() {
+        let report = StepReport {
+            step: 40,
+            epoch: 2,
+            loss: 1.25,
+            terms: [0.0, 0.0, 1.0, 0.0, 0.0, 0.5],
+            gap: -0.125,
+            gradient_norm: 1.0,
+            clamp_rate: 0.0,
+            saturation: 0.0,
+            learning_rate: 1e-3,
+        };
+        assert_eq!(
+            line_of(&report, 100, Duration::from_secs(180)),
+            "step 40/100, epoch 2: loss 1.250, accuracy 50.0 %, gap -0.125, about 3 minutes left"
+        );
+    }
+
+    #[test]
+    fn nothing_is_told_of_images_that_are_not_there() {
+        assert_eq!(tested(None), "no test images");
+    }
+}

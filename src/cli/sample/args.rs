@@ -1,0 +1,158 @@
+//! The options of `jempp sample`, and whether each of them is used.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{bail, ensure};
+use clap::Args;
+
+use super::DEFAULT_STEPS;
+use crate::{
+    cli::{
+        opening::{ModelArgs, OutArgs},
+        settings,
+    },
+    config::{RunConfig, SamplerConfig, StartKind},
+    starts::SampleStart,
+};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct SampleArgs {
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+    #[command(flatten)]
+    pub(super) out: OutArgs,
+    /// Only this class; may be repeated.
+    #[arg(long = "class", value_name = "CLASS")]
+    pub(super) classes: Vec<u32>,
+    /// Chains per class.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=500))]
+    pub(super) per_class: u16,
+    /// class-centers, uniform, data, buffer, or a picture file. What is transparent in a picture is laid over black, over
+    /// white where the visible part is dark.
+    #[arg(long, default_value = "class-centers")]
+    pub(super) start: String,
+    /// Steps of each chain.
+    #[arg(long, default_value_t = DEFAULT_STEPS, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    pub(super) steps: u32,
+    /// sgld, proximal-sgld, pyld or mala [default: the training run's].
+    #[arg(long)]
+    pub(super) sampler: Option<String>,
+    /// Follow p(x|y) of each row's class instead of p(x).
+    #[arg(long)]
+    pub(super) conditional: bool,
+    /// Seed of starts and noise [default: 0].
+    #[arg(long)]
+    pub(super) seed: Option<u64>,
+    /// Compute device: auto, gpu, cpu, or an adapter's index or name.
+    #[arg(long, default_value = "auto")]
+    pub(super) device: String,
+    /// Folder with the data set's files, for --start data and --diagnose.
+    #[arg(long, value_name = "DIR")]
+    pub(super) data: Option<PathBuf>,
+    /// One sampler key, as in sampler.step_size=0.2; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(super) assignments: Vec<String>,
+    /// Another model of the same data, whose verdict on every chain goes into traces.csv.
+    #[arg(long, value_name = "FILE")]
+    pub(super) judge: Option<PathBuf>,
+    /// Also say whether the chains converge, in draws.csv and diagnostics.json.
+    #[arg(long)]
+    pub(super) diagnose: bool,
+    /// Steps of each chain that the diagnostics leave out [default: half of them].
+    #[arg(long, requires = "diagnose")]
+    pub(super) warmup: Option<u32>,
+    /// Steps of the short run that the chains are compared with [default: those of training].
+    #[arg(long, requires = "diagnose", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(super) short: Option<u32>,
+    /// Chains that leave each start: a superchain of nested R-hat [default: 1, and the chains of a class are one].
+    #[arg(long, requires = "diagnose", value_parser = clap::value_parser!(u16).range(1..=500))]
+    pub(super) chains_per_start: Option<u16>,
+    /// Most frames in chains.gif [default: 21].
+    #[arg(long, value_parser = clap::value_parser!(u16).range(2..=1000))]
+    pub(super) frames: Option<u16>,
+}
+
+impl SampleArgs {
+    pub(super) fn start(&self) -> anyhow::Result<SampleStart> {
+        Ok(match self.start.as_str() {
+            "class-centers" => SampleStart::Fresh(StartKind::ClassCenters),
+            "uniform" => SampleStart::Fresh(StartKind::Uniform),
+            "data" => SampleStart::Data,
+            "buffer" => SampleStart::Buffer,
+            path if Path::new(path).is_file() => SampleStart::File(PathBuf::from(path)),
+            other => bail!(
+                "--start {other}: no such file, and none of class-centers, uniform, data, buffer"
+            ),
+        })
+    }
+
+    /// The model's configuration with the keys of the command line replaced.
+    pub(super) fn apply(&self, config: &RunConfig) -> anyhow::Result<RunConfig> {
+        let sampler =
+            self.sampler.as_ref().map(|kind| ("--sampler", format!("sampler.kind={kind}")));
+        let data = self.data.as_deref().map(settings::data_dir).transpose()?;
+        let options: Vec<_> = sampler.into_iter().chain(data).collect();
+        Ok(settings::apply(config.clone(), &options, &self.assignments)?)
+    }
+
+    /// Whether the data set is read.
+    pub(super) fn reads_data(&self) -> bool {
+        self.start == "data" || self.diagnose
+    }
+
+    /// Checks that everything given is used.
+    pub(super) fn check_used(
+        &self,
+        start: &SampleStart,
+        sampler: &SamplerConfig,
+    ) -> anyhow::Result<()> {
+        for key in settings::keys(&self.assignments) {
+            self.check_key(key, sampler)?;
+        }
+        ensure!(
+            self.data.is_none() || self.reads_data(),
+            "--data is not used: the data set is read only by --start data and --diagnose"
+        );
+        for (index, class) in self.classes.iter().enumerate() {
+            ensure!(!self.classes[..index].contains(class), "--class {class} is given twice");
+        }
+        ensure!(
+            self.frames.is_none() || self.steps > 0,
+            "--frames is not used: chains of 0 steps have a single state"
+        );
+        let is_picture = matches!(start, SampleStart::File(_));
+        ensure!(
+            self.chains_per_start.is_none() || !is_picture,
+            "--chains-per-start is not used: all chains leave one picture"
+        );
+        ensure!(
+            self.seed.is_none() || !is_picture || (self.steps > 0 && sampler.noise_std > 0.0),
+            "--seed is not used: the start is a picture, and without noise nothing is drawn at random; \
+             --set sampler.noise_std above 0 adds noise to every step"
+        );
+        Ok(())
+    }
+
+    fn check_key(&self, key: &str, sampler: &SamplerConfig) -> anyhow::Result<()> {
+        match key.split_once('.').unwrap_or(("", key)) {
+            ("", "seed") => bail!("`seed` is the training run's; that of these chains is --seed"),
+            ("sampler", "num_steps") => bail!(
+                "`{key}` is for training; the steps of these chains are --steps, those of the short run of --diagnose \
+                 are --short"
+            ),
+            ("sampler", "start") => bail!("`{key}` is for training; these chains take --start"),
+            ("sampler", _) => Ok(settings::check_sampler_key(key, sampler)?),
+            ("model", "norm" | "split") | ("training", "max_memory_mib") => Ok(()),
+            ("data", "dataset" | "dir" | "num_points") if self.reads_data() => Ok(()),
+            ("data", "dataset" | "dir" | "num_points") => {
+                bail!(
+                    "`{key}` is not used: the data set is read only by --start data and --diagnose"
+                )
+            }
+            _ => bail!(
+                "`{key}` is not used: sampling takes the keys of the section sampler, model.norm, model.split, \
+                 training.max_memory_mib and, with --start data or --diagnose, data.dataset, data.dir and data.num_points"
+            ),
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The files of `jempp sample`, written while the chains run.
+
+use std::{ops::ControlFlow, path::PathBuf};
+
+use burn::tensor::Device;
+
+use super::{
+    film::{self, Film},
+    table::Table,
+};
+use crate::{
+    chains::{ChainRun, ChainSettings, ChainStep},
+    checkpoint::Checkpoint,
+    convergence::{ConvergenceSettings, Diagnosis, Draw, Recorder},
+    files::write_atomically,
+    picture,
+    results_folder::{Destination, MadeBy, ResultsError, ResultsFolder},
+};
+
+/// The last three stand empty where there is no MALA or no judge.
+const TRACE_COLUMNS: &str = "step,chain,class,energy,gradient_norm,clamp_rate,saturation,\
+                             acceptance_probability,judged_class,judged_confidence";
+
+/// What to sample, and where the pictures and numbers go.
+pub(super) struct SampleJob {
+    /// Which chains run, and how far.
+    pub(super) settings: ChainSettings,
+    /// Most frames in the animation, at least 2: where the chains start and where they end.
+    pub(super) max_frames: usize,
+    /// Another classifier, which says at every step what it sees in each chain.
+    pub(super) judge: Option<Checkpoint>,
+    /// Whether and how to diagnose the chains.
+    pub(super) diagnose: Option<ConvergenceSettings>,
+    /// The folder of the pictures and numbers.
+    pub(super) out: Destination,
+    /// What is noted there of the job.
+    pub(super) made_by: MadeBy,
+}
+
+/// What a sampling job made.
+pub(super) struct Sampled {
+    /// Steps done: fewer than asked for where the job was stopped.
+    pub(super) num_steps: usize,
+    /// Whether nothing is missing of what was asked for.
+    pub(super) is_complete: bool,
+    /// The last state, rows = classes.
+    pub(super) grid: PathBuf,
+    /// The chains leaving their starts.
+    pub(super) animation: PathBuf,
+    /// Energies and health of every chain at every step.
+    pub(super) traces: PathBuf,
+    /// Summaries of the chains after the warm-up, where a diagnosis was asked for.
+    pub(super) draws: Option<PathBuf>,
+    /// The diagnosis and its file, where one was asked for, unless the job was stopped before.
+    pub(super) diagnosis: Option<(PathBuf, Diagnosis)>,
+}
+
+/// How far a sampling job is: what it does, and how many of how many steps are done.
+pub(super) type Report<'a> = &'a mut dyn FnMut(&'static str, usize, usize);
+
+impl SampleJob {
+    /// Samples chains and writes `grid.png`, `chains.gif` and `traces.csv` to the folder. `report` hears of every step
+    /// done. A diagnosis adds `draws.csv` and `diagnostics.json`; the chains are the same with it and without.
+    ///
+    /// Tables and animation are written while the chains run, so that memory does not grow with the number of steps.
+    /// Once `stop` says so, the job ends after the step in hand: what was sampled so far is kept, and the folder says
+    /// that it is unfinished.
+    ///
+    /// # Errors
+    /// Settings that do not fit the model, a diagnosis that the chains cannot give, a folder that may not be used, or
+    /// files that cannot be written.
+    pub(super) fn run(
+        &self,
+        checkpoint: &Checkpoint,
+        device: &Device,
+        stop: &dyn Fn() -> bool,
+        report: Report,
+    ) -> anyhow::Result<Sampled> {
+        // Whatever is wrong with the job is found before anything is written.
+        self.out.check(self.made_by.job)?;
+        let mut run = ChainRun::new(checkpoint, &self.settings, device)?;
+        if let Some(judge) = &self.judge {
+            run = run.with_judge(judge)?;
+        }
+        let recorder = self.diagnose.as_ref().map(|wanted| Recorder::new(&mut run, wanted));
+        let mut recorder = recorder.transpose()?;
+        let (shape, labels) = (checkpoint.input_shape, run.labels().to_vec());
+        let draw = |x: &[f32]| film::frame(x, &labels, shape, self.settings.per_class);
+        draw(&vec![0.0; labels.len() * shape.iter().product::<usize>()])?;
+
+        let folder = self.out.claim(self.made_by.clone())?;
+        let mut traces = Table::new(folder.file("traces.csv"), TRACE_COLUMNS)?;
+        let mut film = Film::new(&folder)?;
+        let mut draws = match &recorder {
+            Some(recorder) => Some(draws_table(&folder, recorder)?),
+            None => None,
+        };
+        let num_steps = self.settings.num_steps;
+        let stride = num_steps.div_ceil(self.max_frames - 1).max(1);
+        let (mut num_done, mut last) = (0, Vec::new());
+        loop {
+            if stop() {
+                run.stop();
+            }
+            let is_frame = run.next_step().is_multiple_of(stride) || run.is_at_end();
+            run.read_images(is_frame || recorder.is_some());
+            let Some(step) = run.next().transpose()? else { break };
+            trace(&mut traces, &step, &labels);
+            traces.keep()?;
+            if is_frame {
+                film.push(draw(step.images.as_deref().unwrap_or_default())?)?;
+            }
+            if let (Some(recorder), Some(table)) = (&mut recorder, &mut draws)
+                && let Some(draw) = recorder.see(&step)
+            {
+                write_draw(table, draw);
+                table.keep()?;
+            }
+            report("Sampling", step.step, num_steps);
+            if step.is_last {
+                (num_done, last) = (step.step, step.images.unwrap_or_default());
+            }
+        }
+
+        let traces = traces.finish()?;
+        let grid = folder.file("grid.png");
+        picture::save_png(draw(&last)?, &grid)?;
+        let mut sampled = Sampled {
+            num_steps: num_done,
+            is_complete: num_done == num_steps,
+            grid,
+            animation: film.finish()?,
+            traces,
+            draws: draws.map(Table::finish).transpose()?,
+            diagnosis: None,
+        };
+        if let Some(recorder) = recorder
+            && sampled.is_complete
+        {
+            let found = recorder.finish(&run, &mut |done, total| {
+                if stop() {
+                    return ControlFlow::Break(());
+                }
+                report("Short run", done, total);
+                ControlFlow::Continue(())
+            });
+            sampled.is_complete = found.is_complete();
+            let path = folder.file("diagnostics.json");
+            let json = format!("{:#}\n", found.to_json());
+            write_atomically(&path, json.as_bytes()).map_err(ResultsError::io(&path))?;
+            sampled.diagnosis = Some((path, found));
+        }
+        if sampled.is_complete {
+            folder.finish()?;
+        }
+        Ok(sampled)
+    }
+}
+
+/// Adds a row of the traces for each chain.
+fn trace(traces: &mut Table, step: &ChainStep, labels: &[u32]) {
+    let number = step.step;
+    for (chain, label) in labels.iter().enumerate() {
+        traces.add(format_args!("{number},{chain},{label}"));
+        for column in [&step.energies, &step.gradient_norms, &step.clamp_rates, &step.saturations] {
+            traces.add(format_args!(",{}", column[chain]));
+        }
+        match &step.acceptance {
+            Some(acceptance) => traces.add(format_args!(",{}", acceptance[chain])),
+            None => traces.add(format_args!(",")),
+        }
+        match &step.judged {
+            Some(judged) => {
+                traces.add(format_args!(",{},{}", judged.classes[chain], judged.confidences[chain]))
+            }
+            None => traces.add(format_args!(",,")),
+        }
+        traces.end_row();
+    }
+}
+
+/// The table of the draws that a diagnosis is of.
+fn draws_table(folder: &ResultsFolder, recorder: &Recorder) -> Result<Table, ResultsError> {
+    Table::new(folder.file("draws.csv"), &format!("chain,draw,{}", recorder.names().join(",")))
+}
+
+/// Adds a row for each chain.
+fn write_draw(table: &mut Table, draw: Draw) {
+    let num_chains = draw.summaries.first().map_or(0, Vec::len);
+    for chain in 0..num_chains {
+        table.add(format_args!("{chain},{}", draw.draw));
+        for column in draw.summaries {
+            // With all digits: what is read back is the same number.
+            table.add(format_args!(",{}", f64::from(column[chain])));
+        }
+        table.end_row();
+    }
+}

@@ -1,0 +1,160 @@
+//! `jempp sample`.
+
+mod args;
+mod diagnosis;
+mod film;
+mod job;
+mod table;
+
+use std::path::Path;
+
+use super::{
+    device_row, open_device,
+    opening::{self, ModelArgs, OutArgs, command},
+    say_opening,
+    steps::Steps,
+};
+use crate::{
+    chains::ChainSettings,
+    checkpoint::Checkpoint,
+    config::{RunConfig, SamplerKind},
+    convergence::ConvergenceSettings,
+    data,
+    device::ComputeDevice,
+    eval::results::{is_weak_judge, weak_judge},
+    files::sha256,
+    results_folder::{Job, MadeBy},
+    say::{complain, say},
+    signals,
+};
+use job::SampleJob;
+
+pub(super) use args::SampleArgs;
+
+const DEFAULT_SAMPLES: &str = "runs/samples";
+const DEFAULT_STEPS: u32 = 100;
+const DEFAULT_FRAMES: usize = 21;
+
+pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
+    let out = args.out.destination(DEFAULT_SAMPLES);
+    let kept = out.check(Job::Sample)?;
+    let (bytes, mut checkpoint) = args.model.load_file()?;
+    checkpoint.config = args.apply(&checkpoint.config)?;
+    let start = args.start()?;
+    args.check_used(&start, &checkpoint.config.sampler)?;
+    let judge = args.judge.as_deref().map(Checkpoint::load).transpose()?;
+    let device = open_device(&args.device)?;
+    let seed = args.seed.unwrap_or_default();
+    let mut rows = opening::model_rows(&args.model, &checkpoint);
+    if args.reads_data() {
+        let RunConfig { data, seed, .. } = &checkpoint.config;
+        rows.push(match data::load_at_hand(data, *seed) {
+            Ok(splits) => ("Data", splits.in_classes(&checkpoint.class_names).describe()),
+            // Chains can be diagnosed without; the diagnosis says what it lacks.
+            Err(error) => ("Data", format!("none: {error}")),
+        });
+    }
+    rows.push(("Chains", chains(&checkpoint, &args, seed)));
+    rows.extend([device_row(&device), opening::writes_row(&out, &kept)]);
+    say_opening(&rows);
+    if let Some((judge, accuracy)) =
+        judge.as_ref().and_then(|judge| Some((judge, judge.counters.test_accuracy?)))
+        && is_weak_judge(accuracy, judge.class_names.len())
+    {
+        complain!("{}: --judge FILE", weak_judge(accuracy));
+    }
+    let job = SampleJob {
+        settings: ChainSettings {
+            start,
+            classes: args.classes,
+            per_class: args.per_class.into(),
+            chains_per_start: args.chains_per_start.unwrap_or(1).into(),
+            num_steps: args.steps as usize,
+            is_conditional: args.conditional,
+            seed,
+        },
+        max_frames: args.frames.map_or(DEFAULT_FRAMES, usize::from),
+        judge,
+        diagnose: args.diagnose.then(|| ConvergenceSettings {
+            warmup: args.warmup.map(|steps| steps as usize),
+            short: args.short.map(|steps| steps as usize),
+        }),
+        out,
+        made_by: MadeBy::new(Job::Sample, command(), args.model.name(), sha256(&bytes), seed),
+    };
+    sample(&checkpoint, &job, &device)
+}
+
+/// What is sampled, for a person.
+fn chains(checkpoint: &Checkpoint, args: &SampleArgs, seed: u64) -> String {
+    let num_classes = match args.classes.len() {
+        0 => checkpoint.class_names.len(),
+        chosen => chosen,
+    };
+    let per_class = usize::from(args.per_class);
+    let section = &checkpoint.config.sampler;
+    let rule = match section.kind {
+        SamplerKind::Pyld => format!("PYLD, {} inner steps", section.num_inner_steps),
+        SamplerKind::ProximalSgld => "Proximal SGLD".to_string(),
+        SamplerKind::Sgld => "SGLD".to_string(),
+        SamplerKind::Mala => "MALA".to_string(),
+    };
+    format!(
+        "{} ({num_classes} classes × {per_class}) from {}, {} steps of {rule}, seed {seed}",
+        num_classes * per_class,
+        args.start,
+        args.steps
+    )
+}
+
+/// Samples, and says what came of it.
+fn sample(checkpoint: &Checkpoint, job: &SampleJob, device: &ComputeDevice) -> anyhow::Result<()> {
+    signals::stop_flag()?;
+    let mut steps = Steps::new();
+    let mut report = |part, done, total| steps.show(part, done, total);
+    let sampled = job.run(checkpoint, &device.device, &signals::is_requested, &mut report)?;
+    steps.clear();
+    if sampled.is_complete {
+        signals::work_is_done();
+    }
+    if sampled.num_steps < job.settings.num_steps {
+        say!(
+            "Stopped after {} of {} steps; what was sampled until then is kept.",
+            sampled.num_steps,
+            job.settings.num_steps
+        );
+    }
+    if job.settings.classes.is_empty() {
+        say!("Rows from the top: {}.", checkpoint.class_names.join(", "));
+    }
+    say!("Samples:   {}", sampled.grid.display());
+    say!("Animation: {}", sampled.animation.display());
+    say!("Traces:    {}", sampled.traces.display());
+    if let Some(draws) = &sampled.draws {
+        say!("Draws:     {}", draws.display());
+        match &sampled.diagnosis {
+            Some((path, found)) => {
+                say!("Diagnosis: {}", path.display());
+                diagnosis::print(found);
+            }
+            None => say!("Diagnosis: none, as the chains were stopped"),
+        }
+    }
+    Ok(())
+}
+
+/// Samples the run behind `checkpoint` as `jempp sample` does by default.
+pub(super) fn of_run(checkpoint: &Path, device: &ComputeDevice) -> anyhow::Result<()> {
+    let model = ModelArgs { checkpoint: Some(checkpoint.to_path_buf()), model: None };
+    let (bytes, loaded) = model.load_file()?;
+    let out = OutArgs::default().destination(DEFAULT_SAMPLES);
+    let job = SampleJob {
+        settings: ChainSettings { num_steps: DEFAULT_STEPS as usize, ..ChainSettings::default() },
+        max_frames: DEFAULT_FRAMES,
+        judge: None,
+        diagnose: None,
+        out,
+        made_by: MadeBy::new(Job::Sample, command(), model.name(), sha256(&bytes), 0),
+    };
+    sample(&loaded, &job, device)
+}

@@ -1,0 +1,329 @@
+//! Do the chains of a run converge? R-hat, effective sample sizes, acceptance, and whether long chains stay where short
+//! ones end.
+//!
+//! Weights stand still, and everything is said of scalar summaries, never of single pixels.
+
+mod acceptance;
+mod report;
+mod short_run;
+mod summaries;
+mod superchains;
+
+use std::ops::ControlFlow;
+
+use burn::tensor::{Tensor, Transaction};
+use pollster::block_on;
+
+use crate::{
+    chains::{ChainRun, ChainStep},
+    class_centers::ClassCentersError,
+    config::{Norm, SamplerConfig, StepSchedule},
+    device,
+    diagnostics::{self, Diagnostic, DoesNotApply, applicability},
+    energy::Energy,
+    sampler::{Sampler, inverse_temperature},
+};
+use acceptance::Watch;
+use summaries::{DISTANCE, Seen, Summaries};
+
+pub use acceptance::Acceptance;
+pub use report::{Diagnosis, Numbers};
+pub use short_run::{Distance, NoShortRun, ShortRun, Spread, SummaryEnds};
+pub use superchains::Superchains;
+
+/// Fewest draws of a chain after the warm-up: halves of two.
+const MIN_DRAWS: usize = 4;
+
+/// Most values of each summary, all chains together, that are diagnosed and written down: some 10 MiB in all. Of more
+/// draws every k-th is taken, the last among them.
+const MAX_VALUES: usize = 1 << 18;
+
+/// What to diagnose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConvergenceSettings {
+    /// Steps of each chain that are left out; half of them if nobody says.
+    pub warmup: Option<usize>,
+    /// Steps of the short run that long chains are compared with; those of training if nobody says.
+    pub short: Option<usize>,
+}
+
+/// Why chains cannot be diagnosed.
+#[derive(Debug, thiserror::Error)]
+pub enum ConvergenceError {
+    /// A single chain, which nothing compares with.
+    #[error(
+        "diagnostics compare chains: there must be at least 2 of them, and here is {num_chains}"
+    )]
+    TooFewChains {
+        /// How many chains there are.
+        num_chains: usize,
+    },
+    /// Too few draws of each chain.
+    #[error(
+        "diagnostics need at least {MIN_DRAWS} draws of each chain: {num_steps} steps less a warm-up of {warmup} leave \
+         {num_draws}"
+    )]
+    TooFewDraws {
+        /// Steps of each chain.
+        num_steps: usize,
+        /// Steps that are left out.
+        warmup: usize,
+        /// What that leaves.
+        num_draws: usize,
+    },
+    /// A short run that is none.
+    #[error("a short run has at least one step, not 0")]
+    NoShortSteps,
+    /// A short run that is not shorter than the run itself.
+    #[error("a short run of {short} steps is no shorter than the run of {num_steps} steps")]
+    NotShorter {
+        /// Steps of the short run.
+        short: usize,
+        /// Steps of the run.
+        num_steps: usize,
+    },
+    /// The means of the classes span no axes.
+    #[error(transparent)]
+    ClassCenters(#[from] ClassCentersError),
+}
+
+impl ConvergenceSettings {
+    fn warmup(&self, num_steps: usize) -> usize {
+        self.warmup.unwrap_or(num_steps / 2)
+    }
+
+    /// Of how many draws one is diagnosed and written down: 1, unless that would be too much to keep.
+    pub fn every(&self, num_steps: usize, num_chains: usize) -> usize {
+        let num_draws = num_steps.saturating_sub(self.warmup(num_steps));
+        (num_draws * num_chains).div_ceil(MAX_VALUES).max(1)
+    }
+
+    /// Checks that so many chains of so many steps can be diagnosed.
+    ///
+    /// # Errors
+    /// Too few chains or draws, a short run that is not short.
+    pub fn check(&self, num_chains: usize, num_steps: usize) -> Result<(), ConvergenceError> {
+        let warmup = self.warmup(num_steps);
+        let num_draws = num_steps.saturating_sub(warmup);
+        if num_chains < 2 {
+            return Err(ConvergenceError::TooFewChains { num_chains });
+        }
+        if num_draws < MIN_DRAWS {
+            return Err(ConvergenceError::TooFewDraws { num_steps, warmup, num_draws });
+        }
+        match self.short {
+            Some(0) => Err(ConvergenceError::NoShortSteps),
+            Some(short) if short >= num_steps => {
+                Err(ConvergenceError::NotShorter { short, num_steps })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Which chains of a run began alike.
+fn superchains(run: &ChainRun) -> Superchains {
+    let settings = run.settings();
+    Superchains::new(&settings.start, settings.chains_per_start)
+}
+
+/// Why one summary has no law that all chains share, though the chains have.
+fn refusal_of(run: &ChainRun, summary: &str) -> Option<DoesNotApply> {
+    let is_own = summary == DISTANCE && superchains(run) != Superchains::All;
+    is_own.then_some(DoesNotApply::OwnStarts)
+}
+
+/// The summaries of all chains at one step that is kept for the diagnosis.
+#[derive(Clone, Copy, Debug)]
+pub struct Draw<'a> {
+    /// Its number: steps since the first after the warm-up.
+    pub draw: usize,
+    /// One column per summary, in the order of [`Recorder::names`], each with a value per chain.
+    pub summaries: &'a [Vec<f32>],
+}
+
+/// Collects draws while a run of chains goes on, and diagnoses them at its end.
+///
+/// # Source
+/// The diagnostics are those of [`crate::diagnostics`]; how a run's summaries are made: [`Recorder::names`].
+pub struct Recorder {
+    settings: ConvergenceSettings,
+    warmup: usize,
+    num_steps: usize,
+    /// Of so many draws one is kept.
+    every: usize,
+    summaries: Summaries,
+    start: Vec<f32>,
+    refusal: Option<DoesNotApply>,
+    watch: Watch,
+    /// Per summary and chain, the draws that are kept.
+    draws: Vec<Vec<Vec<f32>>>,
+    /// Per chain, the class that the network sees in the last draw.
+    classes: Vec<Option<usize>>,
+    /// How often that changed, all chains together.
+    switches: usize,
+    /// Whether a pixel was at the border.
+    is_saturated: bool,
+    /// Summaries of the last state.
+    last: Vec<Vec<f32>>,
+    secs: f64,
+}
+
+impl Recorder {
+    /// A recorder of a run that stands at its starts. From here on, the run reads logits and images.
+    ///
+    /// # Errors
+    /// Too few chains or draws, a short run that is not short, class means without principal axes.
+    pub fn new(
+        run: &mut ChainRun,
+        settings: &ConvergenceSettings,
+    ) -> Result<Self, ConvergenceError> {
+        let (num_chains, num_steps) = (run.labels().len(), run.settings().num_steps);
+        settings.check(num_chains, num_steps)?;
+        run.read_logits();
+        run.read_images(true);
+        let summaries = Summaries::new(run.checkpoint())?;
+        let config = &run.checkpoint().config;
+        let has_different_laws = run.settings().is_conditional && run.classes().len() > 1;
+        let couples_chains = config.model.norm == Norm::Batch;
+        let refusal = applicability(config.sampler.noise_std, couples_chains, has_different_laws);
+        let is_affine = run.energy().first_layer_is_affine();
+        Ok(Self {
+            settings: *settings,
+            warmup: settings.warmup(num_steps),
+            num_steps,
+            every: settings.every(num_steps, num_chains),
+            draws: vec![vec![Vec::new(); num_chains]; summaries.names().len()],
+            summaries,
+            start: read(run.start().clone()),
+            refusal,
+            watch: Watch::new(Sampler::new(&config.sampler), refusal, is_affine, num_chains),
+            classes: vec![None; num_chains],
+            switches: 0,
+            is_saturated: false,
+            last: Vec::new(),
+            secs: 0.0,
+        })
+    }
+
+    /// What the summaries are called:
+    /// * `energy`: that of the law which the chain follows, E(x) or E(x, y);
+    /// * `max_probability`, `entropy`: of p(y|x), the latter in nats;
+    /// * `gradient_norm`: ‖∂E/∂x‖;
+    /// * `distance`: ‖x - x_0‖;
+    /// * `clamp_rate`, `saturation`: shares of clamped gradient components and of pixels at the border;
+    /// * `class_axis_1`, `class_axis_2`: place of x along the first principal axes of the class means, in
+    ///   units of x from their middle; one axis for two classes, the line through both means.
+    pub fn names(&self) -> Vec<String> {
+        self.summaries.names()
+    }
+
+    /// Takes in the next step of the run. Gives its summaries if they are kept: they count as a draw.
+    pub fn see(&mut self, step: &ChainStep) -> Option<Draw<'_>> {
+        let leaves = step.sampler.as_ref().filter(|_| step.step >= self.warmup);
+        self.watch.see(leaves, step.x.clone(), &step.info);
+        if step.step <= self.warmup {
+            return None;
+        }
+        self.secs += step.secs;
+        let seen = Seen::of(step);
+        self.last = self.summaries.of(&seen, Some(&self.start));
+        self.is_saturated |= seen.saturations.iter().any(|&share| share > 0.0);
+        let num_classes = (seen.logits.len() / self.classes.len()).max(1);
+        for (class, logits) in self.classes.iter_mut().zip(seen.logits.chunks(num_classes)) {
+            let best = |&a: &usize, &b: &usize| logits[a].total_cmp(&logits[b]);
+            let now = (0..num_classes).max_by(best);
+            self.switches += usize::from(class.is_some() && *class != now);
+            *class = now;
+        }
+        // From the last draw backwards.
+        if !(self.num_steps - step.step).is_multiple_of(self.every) {
+            return None;
+        }
+        for (draws, column) in self.draws.iter_mut().zip(&self.last) {
+            draws.iter_mut().zip(column).for_each(|(chain, &value)| chain.push(value));
+        }
+        Some(Draw { draw: step.step - self.warmup - 1, summaries: &self.last })
+    }
+
+    /// The diagnosis of a run that came to its end. `progress` hears before each step of the short run how many of how
+    /// many are done, and may stop: then there is a diagnosis without a short run.
+    pub fn finish(
+        self,
+        run: &ChainRun,
+        progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+    ) -> Diagnosis {
+        let section = &run.checkpoint().config.sampler;
+        let num_short = self.settings.short.unwrap_or(section.num_steps);
+        let short_run = match num_short < self.num_steps {
+            true => {
+                let long = short_run::Long { start: &self.start, last: &self.last };
+                short_run::compare(run, &self.summaries, long, num_short, progress)
+            }
+            false => Err(NoShortRun::NotShorter { num_short }),
+        };
+        let superchains = superchains(run);
+        let ids = superchains.ids(run.labels());
+        let names = self.summaries.names();
+        let values = names.iter().zip(self.draws).map(|(name, draws)| {
+            let refusal = self.refusal.or(refusal_of(run, name));
+            let wide = |chain: Vec<f32>| chain.into_iter().map(f64::from).collect();
+            let draws: Vec<Vec<f64>> = draws.into_iter().map(wide).collect();
+            assess(&draws, self.every, &ids, self.secs, refusal)
+        });
+        let values: Vec<Numbers> = values.collect();
+        // Where nothing is projected, nothing is at the border but by chance.
+        let is_projected = Sampler::new(section).proximal_radius().is_some();
+        let num_chains = run.labels().len();
+        Diagnosis {
+            num_chains,
+            num_steps: self.num_steps,
+            warmup: self.warmup,
+            num_draws: (self.num_steps - self.warmup).div_ceil(self.every),
+            every: self.every,
+            secs: self.secs,
+            inverse_temperature: inverse_temperature(section.whole_step_size(), section.noise_std),
+            caveats: caveats(section),
+            superchains,
+            summaries: names.into_iter().zip(values).collect(),
+            switches: self.switches as f64 / num_chains as f64,
+            acceptance: self.watch.finish(is_projected && self.is_saturated),
+            short_run,
+        }
+    }
+}
+
+/// What to bear in mind.
+fn caveats(section: &SamplerConfig) -> Vec<&'static str> {
+    let is_falling = section.step_schedule != StepSchedule::Constant;
+    let text = "the step size falls along the run, so late draws move less than early ones; \
+                sampler.step_schedule = constant keeps one rule";
+    is_falling.then_some(text).into_iter().collect()
+}
+
+/// The diagnostics of one summary, in the order of [`report::OF_SUMMARIES`]; there are `every` steps from one of
+/// `draws` to the next.
+fn assess(
+    draws: &[Vec<f64>],
+    every: usize,
+    superchains: &[usize],
+    secs: f64,
+    refusal: Option<DoesNotApply>,
+) -> Numbers {
+    let found = diagnostics::report(draws);
+    let value = |diagnostic| match (refusal, diagnostic) {
+        (Some(reason), _) => Err(reason),
+        (None, Diagnostic::SplitRHat) => found.split_r_hat,
+        (None, Diagnostic::NestedRHat) => diagnostics::nested_r_hat(draws, superchains),
+        (None, Diagnostic::EssBulk) => found.ess_bulk,
+        (None, Diagnostic::EssTail) => found.ess_tail,
+        (None, Diagnostic::EssPerSec) => found.ess_bulk.map(|ess| ess / secs),
+        (None, _) => found.integrated_time.map(|draws| draws * every as f64),
+    };
+    report::OF_SUMMARIES.map(|diagnostic| (diagnostic, value(diagnostic))).to_vec()
+}
+
+/// The values of a tensor.
+fn read(x: Tensor<4>) -> Vec<f32> {
+    block_on(device::read(Transaction::default().register(x))).concat()
+}

@@ -1,0 +1,201 @@
+//! Do long chains stay where short ones end?
+//!
+//! A model is trained on the ends of short runs. One that has learnt a law leaves its chains there when they
+//! go on; in one that has learnt only what a short run makes of its start they drift off, to low energies or
+//! to one picture (Nijkamp et al., arXiv:1904.09770 and arXiv:1903.12370).
+
+use std::{collections::BTreeSet, ops::ControlFlow};
+
+use burn::tensor::{Tensor, TensorData, Transaction};
+use pollster::block_on;
+
+use super::{
+    refusal_of,
+    summaries::{Seen, Summaries},
+};
+use crate::{
+    chains::ChainRun,
+    data::{self, Dataset, spread},
+    device,
+    diagnostics::{DoesNotApply, KolmogorovSmirnov, kolmogorov_smirnov, mean_and_std},
+    energy::{Energy, JointEnergy},
+    kernels,
+    sampler::{ChainState, Sampler},
+};
+
+/// Test images that are compared with, at most.
+const MAX_TEST_IMAGES: usize = 1000;
+
+/// One summary of many chains at one moment: mean and standard deviation.
+pub type Spread = Result<(f64, f64), DoesNotApply>;
+/// Whether it differs between two moments.
+pub type Distance = Result<KolmogorovSmirnov, DoesNotApply>;
+
+/// A summary at the end of the short run, at that of the long one, and of test images.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SummaryEnds {
+    /// Over the chains, after the short run.
+    pub short: Spread,
+    /// Over the chains, after the long run.
+    pub long: Spread,
+    /// Over test images, where there are any and the summary is one of images.
+    pub test: Option<Spread>,
+    /// Short against long. Its chains have the same starts, which makes D smaller rather than larger.
+    pub short_long: Distance,
+    /// Short against test images.
+    pub short_test: Option<Distance>,
+    /// Long against test images.
+    pub long_test: Option<Distance>,
+}
+
+/// The comparison of all summaries.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShortRun {
+    /// Steps of the short run, from the same starts by the same rule, a schedule falling over them alone.
+    pub num_steps: usize,
+    /// How many test images, of the sampled classes, or why there is none.
+    pub num_test_images: Result<usize, String>,
+    /// One entry per summary.
+    pub summaries: Vec<SummaryEnds>,
+}
+
+/// Why long chains are not compared with short ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoShortRun {
+    /// There are no steps past those of a short run.
+    #[error(
+        "the run is no longer than the {num_short} steps of training's: a longer one would tell"
+    )]
+    NotShorter {
+        /// Steps of the short run.
+        num_short: usize,
+    },
+    /// Somebody asked to stop.
+    #[error("the job was stopped before the short run was done")]
+    Stopped,
+}
+
+/// The long chains.
+pub(super) struct Long<'a> {
+    /// Where they began, (N, C, H, W), flattened.
+    pub(super) start: &'a [f32],
+    /// Where they ended, one column per summary.
+    pub(super) last: &'a [Vec<f32>],
+}
+
+/// Runs the short chains from the start of the long ones and compares the ends of both.
+///
+/// # Errors
+/// `progress` stopped it.
+pub(super) fn compare(
+    run: &ChainRun,
+    summaries: &Summaries,
+    long: Long,
+    num_steps: usize,
+    progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+) -> Result<ShortRun, NoShortRun> {
+    let (section, energy) = (&run.checkpoint().config.sampler, run.energy());
+    let Long { start, last: long } = long;
+    let mut state = ChainState { x: run.start().clone(), noise: run.first_noise() };
+    let device = state.x.device();
+    for step in 0..num_steps {
+        if progress(step, num_steps).is_break() {
+            return Err(NoShortRun::Stopped);
+        }
+        state = Sampler::at_step(section, step, num_steps).step(state, energy).0;
+    }
+    let radius = Sampler::new(section).proximal_radius().unwrap_or_default();
+    let short = evaluate(summaries, energy, state.x, radius, Some(start));
+    let test = test_images(run).map(|(images, indices)| {
+        let mut columns = vec![Vec::new(); short.len()];
+        // Batches as large as the chains' own, which is what batch norm may depend on.
+        for batch in indices.chunks(run.labels().len()) {
+            let [c, h, w] = images.shape;
+            let values = images.gather(batch.iter().copied());
+            let labels = batch.iter().map(|&index| images.labels[index]).collect();
+            let data = TensorData::new(values, [batch.len(), c, h, w]);
+            let x = Tensor::from_data(data, &device);
+            let energy = run.energy_of_classes(labels);
+            let found = evaluate(summaries, &energy, x, radius, None);
+            columns.iter_mut().zip(found).for_each(|(all, found)| all.extend(found));
+        }
+        (indices.len(), columns)
+    });
+    let (num_test_images, test) = match test {
+        Ok((count, columns)) => (Ok(count), columns),
+        Err(reason) => (Err(reason), vec![Vec::new(); short.len()]),
+    };
+    let wide = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
+    // Chains that leave one start resemble each other: distances take the first of them.
+    let per_start = run.settings().chains_per_start;
+    let firsts = |values: &[f64]| values.iter().copied().step_by(per_start).collect::<Vec<_>>();
+    let names = summaries.names();
+    let ends =
+        names.iter().zip(&short).zip(long).zip(&test).map(|(((name, short), long), test)| {
+            let [short, long, test] = [short, long, test].map(|values| wide(values));
+            let to_test = |chains: &[f64]| {
+                (!test.is_empty()).then(|| kolmogorov_smirnov(&firsts(chains), &test))
+            };
+            SummaryEnds {
+                short: mean_and_std(&short),
+                long: mean_and_std(&long),
+                test: (!test.is_empty()).then(|| mean_and_std(&test)),
+                // Chains that forget their starts go on leaving them: that says nothing of where they are.
+                short_long: match refusal_of(run, name) {
+                    Some(reason) => Err(reason),
+                    None => kolmogorov_smirnov(&firsts(&short), &firsts(&long)),
+                },
+                short_test: to_test(&short),
+                long_test: to_test(&long),
+            }
+        });
+    Ok(ShortRun { num_steps, num_test_images, summaries: ends.collect() })
+}
+
+/// Test images of the data that the model was trained on, and which of them are of the sampled classes; or why there
+/// is none.
+fn test_images(run: &ChainRun) -> Result<(Dataset, Vec<usize>), String> {
+    let config = &run.checkpoint().config;
+    let splits =
+        data::load_at_hand(&config.data, config.seed).map_err(|error| error.to_string())?;
+    let test = splits.in_classes(&run.checkpoint().class_names).test;
+    run.checkpoint().check_data(&test).map_err(|error| error.to_string())?;
+    let indices = pick(&test, &run.classes());
+    match indices.is_empty() {
+        true => Err("the data set has no test image of the sampled classes".into()),
+        false => Ok((test, indices)),
+    }
+}
+
+/// Images of these classes, spread evenly.
+fn pick(images: &Dataset, classes: &BTreeSet<u32>) -> Vec<usize> {
+    let of_classes: Vec<usize> =
+        (0..images.len()).filter(|&index| classes.contains(&images.labels[index])).collect();
+    spread(of_classes.len(), MAX_TEST_IMAGES).map(|index| of_classes[index]).collect()
+}
+
+/// The summaries at `x`, one column each.
+fn evaluate(
+    summaries: &Summaries,
+    energy: &JointEnergy,
+    x: Tensor<4>,
+    radius: f32,
+    start: Option<&[f32]>,
+) -> Vec<Vec<f32>> {
+    let found = energy.gradient(x.clone());
+    let health = kernels::chain_summary(x.clone(), found.gradient, radius);
+    let reads = Transaction::default().register(found.energy).register(health).register(x);
+    let reads = found.logits.into_iter().fold(reads, |reads, logits| reads.register(logits));
+    let mut read = block_on(device::read(reads)).into_iter();
+    let [energies, health, x, logits] = [(); 4].map(|()| read.next().unwrap_or_default());
+    let health = |nth: usize| health.iter().skip(nth).step_by(3).copied().collect::<Vec<f32>>();
+    let seen = Seen {
+        x: &x,
+        energies: &energies,
+        gradient_norms: &health(0),
+        clamp_rates: &health(1),
+        saturations: &health(2),
+        logits: &logits,
+    };
+    summaries.of(&seen, start)
+}

@@ -1,0 +1,190 @@
+//! The network under evaluation.
+
+use burn::tensor::{Device, Int, Tensor, TensorData, Transaction, activation::softmax};
+
+use super::EvalError;
+use crate::{
+    checkpoint::Checkpoint,
+    config::{ModelConfig, Norm},
+    device,
+    energy::{Energy, JointEnergy},
+    kernels::{chain_summary, index_tensor},
+    model::Pass,
+};
+
+/// What takes a logit out of a log_sum_exp.
+const FAR_BELOW: f32 = 1e6;
+
+/// Says between two batches whether to go on.
+pub(super) type GoOn<'a> = &'a mut dyn FnMut() -> Result<(), EvalError>;
+
+/// A network whose weights and statistics stand still, so that no image's numbers depend on another's.
+pub(super) struct FrozenModel {
+    energy: JointEnergy,
+    device: Device,
+    shape: [usize; 3],
+    batch_size: usize,
+}
+
+/// What the network says of images: logits (N, classes), energies (N) and norms of ∂E/∂x (N).
+#[derive(Default)]
+pub(super) struct Scores {
+    pub(super) logits: Vec<f32>,
+    pub(super) energies: Vec<f64>,
+    pub(super) gradient_norms: Vec<f64>,
+}
+
+impl FrozenModel {
+    /// The network of a checkpoint, batch norm on its running statistics.
+    ///
+    /// # Errors
+    /// Weights that do not fit, batches that need more memory than there may be.
+    pub(super) fn new(checkpoint: &Checkpoint, device: &Device) -> Result<Self, EvalError> {
+        let config = &checkpoint.config.model;
+        let norm = if config.norm == Norm::Batch { Norm::Frozen } else { config.norm };
+        checkpoint.check_memory(checkpoint.config.data.batch_size)?;
+        let network = checkpoint.network_with(&ModelConfig { norm, ..config.clone() }, device)?;
+        Ok(Self {
+            energy: JointEnergy::new(&network).with_logits(),
+            device: device.clone(),
+            shape: checkpoint.input_shape,
+            // What could be trained on fits here as well.
+            batch_size: checkpoint.config.data.batch_size,
+        })
+    }
+
+    pub(super) fn energy(&self) -> &JointEnergy {
+        &self.energy
+    }
+
+    pub(super) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Images that go through the network at once, where what becomes of one depends on no other and on no noise.
+    fn at_once(&self, pass: Pass) -> usize {
+        let [_, h, w] = self.shape;
+        self.energy.network().images_at_once([h, w], pass)
+    }
+
+    /// Images that go through the network at once where they meet noise, whose numbers count along the batch.
+    pub(super) fn batch_size(&self) -> usize {
+        self.batch_size
+    }
+
+    /// C · H · W.
+    pub(super) fn num_pixels(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Images (N, C, H, W) on the device.
+    pub(super) fn upload(&self, values: &[f32]) -> Tensor<4> {
+        let ([c, h, w], count) = (self.shape, values.len() / self.num_pixels());
+        Tensor::from_data(TensorData::new(values.to_vec(), [count, c, h, w]), &self.device)
+    }
+
+    /// Batches that so many images make.
+    pub(super) fn num_batches(&self, num_images: usize) -> usize {
+        num_images.div_ceil(self.at_once(Pass::Forward))
+    }
+
+    /// Logits (N, classes) of images (N, C, H, W), flattened. Asks after every batch whether to go on.
+    ///
+    /// # Errors
+    /// What `go_on` says.
+    pub(super) fn logits(&self, values: &[f32], go_on: GoOn) -> Result<Vec<f32>, EvalError> {
+        let mut logits = Vec::new();
+        for batch in values.chunks(self.at_once(Pass::Forward) * self.num_pixels()) {
+            let [found] = read([self.energy.logits(self.upload(batch))]);
+            logits.extend(found);
+            go_on()?;
+        }
+        Ok(logits)
+    }
+
+    /// Logits, energies and gradient norms of images (N, C, H, W), flattened. Asks after every batch whether to go on.
+    ///
+    /// # Errors
+    /// What `go_on` says.
+    pub(super) fn scores(&self, values: &[f32], go_on: GoOn) -> Result<Scores, EvalError> {
+        let mut scores = Scores::default();
+        for batch in values.chunks(self.at_once(Pass::Gradient) * self.num_pixels()) {
+            let x = self.upload(batch);
+            let found = self.energy.gradient(x.clone());
+            // The radius concerns the share of clamped components, which nobody asks for here.
+            let norms = chain_summary(x.clone(), found.gradient, 0.0).narrow(1, 0, 1);
+            let logits = found.logits.unwrap_or_else(|| self.energy.logits(x));
+            let [logits, energies, norms] = read([logits, found.energy.unsqueeze_dim(1), norms]);
+            scores.logits.extend(logits);
+            scores.energies.extend(energies.into_iter().map(f64::from));
+            scores.gradient_norms.extend(norms.into_iter().map(f64::from));
+            go_on()?;
+        }
+        Ok(scores)
+    }
+
+    /// ∂ of `log_sum_exp(logits but the label's) - logit of the label` with respect to images x (N, C, H, W), and
+    /// p(y|x) (N, classes).
+    ///
+    /// That is the logarithm of the odds against the label: it rises where the cross entropy rises, and its gradient does
+    /// not vanish where the network is so sure that p(label) is rounded to 1.
+    pub(super) fn loss_gradient(&self, x: Tensor<4>, labels: &Tensor<1, Int>) -> Differentiated {
+        let x = x.autodiff().require_grad();
+        let logits = self.energy.network().logits(x.clone());
+        let probabilities = softmax(logits.clone().detach().without_autodiff(), 1);
+        let labels = labels.clone().unsqueeze_dim::<2>(1);
+        let own = logits.clone().gather(1, labels.clone());
+        let num_classes = logits.dims()[1];
+        let is_label = labels.one_hot::<3>(num_classes).reshape([-1, num_classes as i32]).float();
+        let others = logits - is_label.mul_scalar(FAR_BELOW);
+        let largest = others.clone().detach().max_dim(1);
+        let odds = (others - largest.clone()).exp().sum_dim(1).log() + largest - own;
+        let mut gradients = odds.sum().backward();
+        let gradient = x.grad_remove(&mut gradients);
+        let gradient = gradient.unwrap_or_else(|| x.without_autodiff().zeros_like());
+        Differentiated { gradient, probabilities }
+    }
+
+    /// p(y|x) (N, classes) of images x (N, C, H, W).
+    pub(super) fn probabilities(&self, x: Tensor<4>) -> Tensor<2> {
+        softmax(self.energy.logits(x), 1)
+    }
+
+    /// Labels on the device.
+    pub(super) fn labels(&self, labels: &[u32]) -> Tensor<1, Int> {
+        index_tensor(labels, &self.device)
+    }
+
+    /// Features (N, features) of images (N, C, H, W), flattened, and logits (N, classes). Asks after every batch whether
+    /// to go on.
+    ///
+    /// # Errors
+    /// What `go_on` says.
+    pub(super) fn features(&self, values: &[f32], go_on: GoOn) -> Result<[Vec<f32>; 2], EvalError> {
+        let mut found = [Vec::new(), Vec::new()];
+        for batch in values.chunks(self.at_once(Pass::Forward) * self.num_pixels()) {
+            let network = self.energy.network();
+            let seen = network.head_input(network.first_layer(self.upload(batch).autodiff()));
+            let features = network.features(seen.clone()).without_autodiff();
+            let read = read([features, network.logits_of_features(seen).without_autodiff()]);
+            for (all, batch) in found.iter_mut().zip(read) {
+                all.extend(batch);
+            }
+            go_on()?;
+        }
+        Ok(found)
+    }
+}
+
+/// What [`FrozenModel::loss_gradient`] gives.
+pub(super) struct Differentiated {
+    pub(super) gradient: Tensor<4>,
+    pub(super) probabilities: Tensor<2>,
+}
+
+/// The values of tensors, by one readback.
+pub(super) fn read<const N: usize>(tensors: [Tensor<2>; N]) -> [Vec<f32>; N] {
+    let reads = tensors.into_iter().fold(Transaction::default(), Transaction::register);
+    let mut values = pollster::block_on(device::read(reads)).into_iter();
+    std::array::from_fn(|_| values.next().unwrap_or_default())
+}

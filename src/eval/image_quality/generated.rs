@@ -1,0 +1,104 @@
+//! Chains to be judged.
+
+use burn::tensor::Device;
+
+use super::Images;
+use crate::{
+    checkpoint::Checkpoint,
+    config::EvalConfig,
+    data::spread,
+    device,
+    energy::JointEnergy,
+    eval::{EvalError, Progress},
+    kernels::reference::NoiseKey,
+    replay_buffer::{Start, class_of_slot},
+    sampler::{ChainState, Sampler},
+    starts::{NOISE_STREAM, START_STREAM},
+};
+
+/// Batches in which fresh chains run, as many chains at once as in training.
+pub(super) fn num_batches(checkpoint: &Checkpoint, count: usize) -> usize {
+    count.div_ceil(checkpoint.config.data.batch_size)
+}
+
+/// `count` fresh chains of every class in turn, by the model's own sampler and with its own norm: none is left out.
+///
+/// # Errors
+/// Weights that do not fit.
+pub(super) fn fresh(
+    checkpoint: &Checkpoint,
+    config: &EvalConfig,
+    count: usize,
+    device: &Device,
+    seed: u64,
+    progress: &mut Progress,
+) -> Result<Images, EvalError> {
+    let network = checkpoint.network(device)?;
+    let centers = checkpoint.class_centers.to_device(checkpoint.input_shape, device);
+    let sampler = &checkpoint.config.sampler;
+    let start = Start::new(sampler.start, &centers);
+    let samplers = Sampler::for_steps(sampler, config.sample_steps);
+    let is_conditional = checkpoint.config.objective.p_x_y_weight > 0.0;
+    let num_classes = checkpoint.class_names.len() as u32;
+    let labels: Vec<u32> = (0..count as u32).map(|i| i % num_classes).collect();
+    let mut values = Vec::new();
+    for (batch, labels) in labels.chunks(checkpoint.config.data.batch_size).enumerate() {
+        let batch = batch as u32;
+        let energy = match is_conditional {
+            true => JointEnergy::for_labels(&network, labels.to_vec()),
+            false => JointEnergy::new(&network),
+        };
+        let noise = |stream, step| NoiseKey { seed, stream, step };
+        let x = start.draw(labels, noise(START_STREAM, batch), device);
+        let first = batch.wrapping_mul(config.sample_steps as u32);
+        let mut state = ChainState { x, noise: noise(NOISE_STREAM, first) };
+        for sampler in &samplers {
+            state = sampler.step(state, &energy).0;
+            progress.step()?;
+        }
+        let size = state.x.dims().iter().product::<usize>();
+        let reads = burn::tensor::Transaction::default().register(state.x.reshape([size]));
+        values.extend(pollster::block_on(device::read(reads)).concat());
+    }
+    let law = if is_conditional { "p(x|y) of their class" } else { "p(x)" };
+    let protocol = format!(
+        "chains of {law} from {}, {} steps of the model's sampler, the same number per class, none left out; an \
+         image's class is that of its start",
+        match sampler.start {
+            crate::config::StartKind::ClassCenters => "class centres",
+            crate::config::StartKind::Uniform => "uniform noise",
+        },
+        config.sample_steps
+    );
+    Ok(Images { name: "fresh chains", protocol, values, labels })
+}
+
+/// Chains of the replay buffer; none in a packed model, which has no buffer, and of a model that was trained without
+/// chains, whose buffer was never touched. Fewer chains than `least` are not judged: how many there are is the error.
+pub(super) fn of_buffer(
+    checkpoint: &Checkpoint,
+    count: usize,
+    least: usize,
+) -> Result<Option<Images>, usize> {
+    let buffer = &checkpoint.replay_buffer;
+    let (capacity, num_pixels) = (buffer.shape[0], buffer.shape[1]);
+    if capacity == 0 || !checkpoint.config.objective.needs_chains() {
+        return Ok(None);
+    }
+    if capacity < least {
+        return Err(capacity);
+    }
+    let slots: Vec<usize> = spread(capacity, count).collect();
+    let num_classes = checkpoint.class_names.len();
+    let of_slot = |&slot: &usize| &buffer.values[slot * num_pixels..(slot + 1) * num_pixels];
+    let number = slots.len();
+    Ok(Some(Images {
+        name: "replay buffer",
+        protocol: format!(
+            "{number} of the {capacity} persistent chains at the end of training, spread evenly; an image's class is \
+             that of its slot"
+        ),
+        values: slots.iter().flat_map(of_slot).copied().collect(),
+        labels: slots.iter().map(|&slot| class_of_slot(slot, capacity, num_classes)).collect(),
+    }))
+}

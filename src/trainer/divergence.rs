@@ -1,0 +1,53 @@
+//! When a training step counts as diverged.
+//!
+//! # Source
+//! What users of JEM code report; gap and gradient norm as health after arXiv:1903.12370.
+
+use super::StepReport;
+use crate::{config::DivergenceConfig, objective::TERM_NAMES};
+
+/// What went wrong in a step; nothing of the step is kept.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Divergence {
+    /// NaN or infinity.
+    #[error("{0} is not finite")]
+    NotFinite(&'static str),
+    /// A watched number past its bound.
+    #[error("{what} = {value:.3e} is past its bound {bound:.3e}")]
+    PastBound {
+        /// Which number.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+        /// Its bound, from the `divergence` section.
+        bound: f64,
+    },
+}
+
+/// Checks every watched number of a step against its bound.
+///
+/// # Errors
+/// The first that is not finite or past its bound.
+pub(super) fn check(
+    bounds: &DivergenceConfig,
+    report: &StepReport,
+    smoothed_gap: f64,
+) -> Result<(), Divergence> {
+    let watched = [
+        ("the loss", report.loss, bounds.max_abs_loss),
+        (TERM_NAMES[0], report.terms[0], bounds.max_abs_energy),
+        (TERM_NAMES[1], report.terms[1], bounds.max_abs_energy),
+        ("the smoothed gap d", smoothed_gap, bounds.max_abs_gap),
+        ("the gradient norm r", report.gradient_norm, bounds.max_gradient_norm),
+        ("the clamp rate", report.clamp_rate, bounds.max_clamp_rate),
+    ];
+    for (what, value, bound) in watched {
+        if !value.is_finite() {
+            return Err(Divergence::NotFinite(what));
+        }
+        if value.abs() > bound {
+            return Err(Divergence::PastBound { what, value, bound });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! Why a training run ended without its result.
+
+use std::path::PathBuf;
+
+use crate::{
+    assets::AssetError,
+    checkpoint::CheckpointError,
+    config::ConfigError,
+    data::DataError,
+    picture::PictureError,
+    run_folder::RunFolderError,
+    trainer::{Divergence, TrainerError},
+};
+
+/// Why a training run could not begin, go on or be saved.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainingError {
+    /// The data set cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Images that travel with the program cannot be loaded.
+    #[error(transparent)]
+    Asset(#[from] AssetError),
+    /// The network, its memory or its optimiser cannot be set up.
+    #[error(transparent)]
+    Trainer(#[from] TrainerError),
+    /// The run's folder cannot be used.
+    #[error(transparent)]
+    RunFolder(#[from] RunFolderError),
+    /// The run's checkpoint cannot be read or written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A grid of samples cannot be written.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+    /// The configuration is out of range or contradicts itself.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Training diverged more often than it may.
+    #[error(
+        "training diverged: {divergence}. Gave up after {num_recoveries} recoveries; the last good \
+         state is saved in {checkpoint}. Try a smaller {keys}"
+    )]
+    Diverged {
+        /// What happened last.
+        divergence: Divergence,
+        /// Recoveries before.
+        num_recoveries: usize,
+        /// Where the last good state is.
+        checkpoint: PathBuf,
+        /// The keys that set how far the weights and the chains go in a step.
+        keys: String,
+    },
+    /// The run could not be saved.
+    #[error(
+        "{error}. The file there is still whole, as of step {step}; what came after is lost. Make room, then \
+         resume the run in {}",
+        folder.display()
+    )]
+    Unsaved {
+        /// What went wrong.
+        error: Box<CheckpointError>,
+        /// Step of the checkpoint in the folder.
+        step: u64,
+        /// The run's folder.
+        folder: PathBuf,
+    },
+    /// The data that a run was trained on is not where it was.
+    #[error(
+        "{source}. Its folder, {dir}, comes from the run that goes on: set data.dir to where the files are now"
+    )]
+    StoredData {
+        /// The folder that the run's configuration names.
+        dir: String,
+        /// What is wrong with it.
+        source: Box<DataError>,
+    },
+    /// A change of what a run is made of.
+    #[error(
+        "a resumed run stays what it is, but this asks for {0}. Leave that out, or start a new run in another folder; \
+         data.dir, sampler.*, objective.*, training.*, divergence.*, eval.* and the optimiser's numbers may change"
+    )]
+    OtherRun(String),
+    /// Fewer epochs than are done.
+    #[error(
+        "training.epochs = {epochs} is less than what is done already: the run has trained {done} epochs (step \
+         {step}). Nothing was changed; ask for more than {done}, or leave the key as it is"
+    )]
+    TooFewEpochs {
+        /// Epochs asked for.
+        epochs: usize,
+        /// Whole epochs done.
+        done: u64,
+        /// Steps done.
+        step: u64,
+    },
+}

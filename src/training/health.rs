@@ -1,0 +1,313 @@
+//! Whether a run learns and its chains are of use: what a person should hear of a run that ends without error
+//! and without result.
+
+use std::collections::VecDeque;
+
+use super::{RunDescription, TrainingEvent};
+use crate::{accuracy::Accuracy, sampler::Sampler, trainer::StepReport};
+
+/// Steps that are looked at together: single ones scatter.
+const WINDOW: usize = 20;
+/// Steps before anything is said of the chains, which come from the network as it was made.
+const MIN_STEPS: u64 = 50;
+/// Steps before anything is said of learning while the run goes on: a slow start is no fault.
+const MIN_STEPS_OF_LEARNING: u64 = 500;
+/// Standard deviations of a share that count as chance.
+const NUM_DEVIATIONS: f64 = 3.0;
+/// A mean gradient norm below this is none. Those of useful models lie between 0.1 and 10.
+const MIN_GRADIENT_NORM: f64 = 1e-7;
+/// Share of pixels at the border of the box that nothing but a step too large brings about.
+const MAX_SATURATION: f64 = 0.95;
+/// A pixel spans 2; chains that move by less of it in a training step stay where they started.
+const MIN_MOVE: f64 = 1e-4;
+/// Largest distance of the energies of chains and data. Those of useful models lie within 2 (docs/showcase.md).
+const MAX_GAP: f64 = 20.0;
+
+/// Something that makes a run useless.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Problem {
+    /// The energy does not depend on the image.
+    Dead,
+    /// Accuracy, beside that of always answering the most frequent class.
+    AtChance { accuracy: f64, majority: f64 },
+    /// Cross entropy, now and at first.
+    NoProgress { now: f64, first: f64 },
+    /// Share of the chains' pixels at the border of the box, and of the data's.
+    Saturated { chains: f64, data: f64 },
+    /// How far a pixel moves in a training step.
+    Motionless { distance: f64 },
+    /// Mean E(x_data) - mean E(x_model).
+    Apart { gap: f64 },
+}
+
+/// What has been seen of a run.
+pub(super) struct Health {
+    run: RunDescription,
+    recent: VecDeque<StepReport>,
+    /// Mean cross entropy of the first steps, where this session did them.
+    first: Option<f64>,
+    test: Option<Accuracy>,
+    told: Vec<std::mem::Discriminant<Problem>>,
+}
+
+impl Health {
+    pub(super) fn new(run: RunDescription) -> Self {
+        let recent = VecDeque::with_capacity(WINDOW + 1);
+        Self { run, recent, first: None, test: None, told: Vec::new() }
+    }
+
+    /// Takes in one event of the run.
+    pub(super) fn observe(&mut self, event: &TrainingEvent) {
+        match event {
+            TrainingEvent::Step(report) => {
+                self.recent.push_back(report.clone());
+                if self.recent.len() > WINDOW {
+                    self.recent.pop_front();
+                }
+                if report.step == WINDOW as u64 {
+                    self.first = self.mean(|report| report.terms[2]);
+                }
+            }
+            TrainingEvent::Evaluated { test, .. } => self.test = *test,
+            TrainingEvent::Recovered { .. } => self.recent.clear(),
+            _ => {}
+        }
+    }
+
+    /// What has come up since the last call, while the run goes on.
+    pub(super) fn new_warnings(&mut self) -> Vec<String> {
+        let mut problems = self.problems(MIN_STEPS_OF_LEARNING);
+        problems.retain(|problem| {
+            let kind = std::mem::discriminant(problem);
+            let is_new = !self.told.contains(&kind);
+            if is_new {
+                self.told.push(kind);
+            }
+            is_new
+        });
+        problems.into_iter().map(|problem| self.describe(problem)).collect()
+    }
+
+    /// What is wrong with the run at its end.
+    pub(super) fn final_warnings(&self) -> Vec<String> {
+        let problems = self.problems(MIN_STEPS);
+        problems.into_iter().map(|problem| self.describe(problem)).collect()
+    }
+
+    /// The mean of a number over the last steps, once there are enough of them.
+    fn mean(&self, number: impl Fn(&StepReport) -> f64) -> Option<f64> {
+        let sum: f64 = self.recent.iter().map(number).sum();
+        (self.recent.len() == WINDOW).then_some(sum / WINDOW as f64)
+    }
+
+    fn problems(&self, min_steps_of_learning: u64) -> Vec<Problem> {
+        let step = self.recent.back().map_or(0, |report| report.step);
+        if step < MIN_STEPS {
+            return Vec::new();
+        }
+        let has_chains = self.run.config.objective.needs_chains();
+        let is_dead = |norm: f64| has_chains && norm < MIN_GRADIENT_NORM;
+        if self.mean(|report| report.gradient_norm).is_some_and(is_dead) {
+            // It explains whatever else is wrong.
+            return vec![Problem::Dead];
+        }
+        let mut found = Vec::new();
+        if step >= min_steps_of_learning {
+            found.extend(self.at_chance().or_else(|| self.no_progress()));
+        }
+        if has_chains {
+            found.extend(self.saturated());
+            found.extend(self.motionless());
+            let gap = self.mean(|report| report.gap).filter(|gap| gap.abs() > MAX_GAP);
+            found.extend(gap.map(|gap| Problem::Apart { gap }));
+        }
+        found
+    }
+
+    fn learns_classes(&self) -> bool {
+        let objective = &self.run.config.objective;
+        objective.p_y_given_x_weight > 0.0
+    }
+
+    fn at_chance(&self) -> Option<Problem> {
+        let (accuracy, data) = (self.test?.accuracy, self.run.data_statistics);
+        let majority = data.majority_share;
+        let deviation = (majority * (1.0 - majority) / data.num_judged as f64).sqrt();
+        let is_chance = accuracy <= majority + NUM_DEVIATIONS * deviation;
+        (self.learns_classes() && is_chance).then_some(Problem::AtChance { accuracy, majority })
+    }
+
+    fn no_progress(&self) -> Option<Problem> {
+        let (now, first) = (self.mean(|report| report.terms[2])?, self.first?);
+        (self.learns_classes() && now >= first).then_some(Problem::NoProgress { now, first })
+    }
+
+    fn saturated(&self) -> Option<Problem> {
+        let (chains, data) =
+            (self.mean(|report| report.saturation)?, self.run.data_statistics.saturation);
+        // Many pixels of digits are black, too.
+        let bound = MAX_SATURATION.max((1.0 + data) / 2.0);
+        (chains > bound).then_some(Problem::Saturated { chains, data })
+    }
+
+    fn motionless(&self) -> Option<Problem> {
+        let section = &self.run.config.sampler;
+        let sampler = Sampler::new(section);
+        let norm = self.mean(|report| report.gradient_norm)?;
+        let gradient = norm / (self.run.data_statistics.num_pixels as f64).sqrt();
+        let gradient = gradient.min(sampler.proximal_radius().map_or(f64::INFINITY, f64::from));
+        let num_steps = section.num_steps as f64;
+        let distance = num_steps * f64::from(sampler.length()) * gradient
+            + num_steps.sqrt() * section.noise_std;
+        (distance < MIN_MOVE).then_some(Problem::Motionless { distance })
+    }
+
+    fn describe(&self, problem: Problem) -> String {
+        let key = self.run.config.sampler.step_size_key();
+        match problem {
+            Problem::Dead => {
+                "the network is dead: its energy no longer depends on the image. Try a smaller \
+                 optimizer.learning_rate"
+                    .into()
+            }
+            Problem::AtChance { accuracy, majority } => format!(
+                "the model has not learned to classify: its test accuracy is {:.1} %, and always answering the \
+                 most frequent class gives {:.1} %. Try a smaller optimizer.learning_rate",
+                100.0 * accuracy,
+                100.0 * majority
+            ),
+            Problem::NoProgress { now, first } => format!(
+                "the model has not learned: its cross entropy is {now:.3}, and was {first:.3} at first. Try a \
+                 smaller optimizer.learning_rate, or a larger one if it is tiny"
+            ),
+            Problem::Saturated { chains, data } => format!(
+                "the chains are of no use: {:.0} % of their pixels are at the border of the box ({:.0} % of the \
+                 data's). Try a smaller {key}, or a smaller sampler.proximal_radius",
+                100.0 * chains,
+                100.0 * data
+            ),
+            Problem::Motionless { distance } => format!(
+                "the chains stand still: a pixel moves by {distance:.0e} in a training step, and spans 2. Try a \
+                 larger {key}"
+            ),
+            Problem::Apart { gap } => format!(
+                "the chains do not reach the energies of the data: E(data) - E(model) stays at {gap:.0}. Try more \
+                 sampler.num_steps, another {key}, or objective.gap_loss = softplus"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::DataStatistics, *};
+    use crate::config::RunConfig;
+
+    fn health(assignments: &[&str]) -> Health {
+        let set = |config: RunConfig, set: &&str| config.with_assignment(set).unwrap();
+        let config = assignments.iter().fold(RunConfig::default(), set);
+        let data_statistics = DataStatistics {
+            majority_share: 0.1,
+            num_judged: 1000,
+            saturation: 0.5,
+            num_pixels: 784,
+        };
+        Health::new(RunDescription {
+            config,
+            data: String::new(),
+            network: String::new(),
+            data_statistics,
+        })
+    }
+
+    /// Steps of a run that learns, with what `change` makes of each.
+    fn train(health: &mut Health, num_steps: u64, change: impl Fn(&mut StepReport)) {
+        for step in 1..=num_steps {
+            let cross_entropy = 2.0 / step as f64;
+            let mut report = StepReport {
+                step,
+                epoch: 1,
+                loss: cross_entropy,
+                terms: [0.0, 0.0, cross_entropy, 0.0, 0.0, 0.5],
+                gap: 0.3,
+                gradient_norm: 1.0,
+                clamp_rate: 0.1,
+                saturation: 0.4,
+                learning_rate: 1e-3,
+            };
+            change(&mut report);
+            health.observe(&TrainingEvent::Step(report));
+        }
+    }
+
+    fn evaluate(health: &mut Health, accuracy: f64) {
+        let test = Some(Accuracy { accuracy, calibration_error: 0.0, mean_energy: 0.0 });
+        let (step, epoch, validation, grid) = (0, 1, None, None);
+        health.observe(&TrainingEvent::Evaluated { step, epoch, test, validation, grid });
+    }
+
+    fn only(warnings: Vec<String>) -> String {
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        warnings.concat()
+    }
+
+    #[test]
+    fn a_good_run_is_left_alone() {
+        let mut health = health(&[]);
+        train(&mut health, 600, |_| {});
+        evaluate(&mut health, 0.85);
+        assert!(health.new_warnings().is_empty() && health.final_warnings().is_empty());
+    }
+
+    #[test]
+    fn a_run_at_chance_is_told_and_a_slow_start_is_not() {
+        let mut health = health(&[]);
+        train(&mut health, 100, |_| {});
+        evaluate(&mut health, 0.12);
+        assert!(health.new_warnings().is_empty(), "it may still learn");
+        let said = only(health.final_warnings());
+        assert!(said.contains("12.0 %") && said.contains("optimizer.learning_rate"), "{said}");
+        evaluate(&mut health, 0.14);
+        assert!(health.final_warnings().is_empty(), "14 % of 1,000 is more than chance");
+    }
+
+    #[test]
+    fn a_dead_network_and_a_loss_that_does_not_fall_are_told() {
+        let mut dead = health(&[]);
+        train(&mut dead, 60, |report| report.gradient_norm = 0.0);
+        evaluate(&mut dead, 0.1);
+        assert!(only(dead.new_warnings()).contains("dead"));
+        assert!(dead.new_warnings().is_empty(), "once while it goes on");
+        assert!(only(dead.final_warnings()).contains("dead"), "and in the end");
+
+        let mut still = health(&[]);
+        train(&mut still, 600, |report| report.terms[2] = 2.3);
+        assert!(only(still.new_warnings()).contains("cross entropy"));
+        // A plain classifier has no chains, and no gradient along them.
+        let mut plain = health(&["objective.p_x_weight=0"]);
+        train(&mut plain, 60, |report| report.gradient_norm = 0.0);
+        assert!(plain.final_warnings().is_empty());
+    }
+
+    #[test]
+    fn useless_chains_name_the_key_of_their_sampler() {
+        for (kind, key) in
+            [("pyld", "sampler.inner_step_size"), ("proximal-sgld", "sampler.step_size")]
+        {
+            let kind = format!("sampler.kind={kind}");
+            let mut stuck = health(&[&kind]);
+            train(&mut stuck, 60, |report| report.saturation = 1.0);
+            let said = only(stuck.new_warnings());
+            assert!(said.contains("border") && said.contains(key), "{said}");
+
+            let mut still = health(&[&kind, &format!("{key}=1e-9")]);
+            train(&mut still, 60, |_| {});
+            let said = only(still.new_warnings());
+            assert!(said.contains("stand still") && said.contains(key), "{said}");
+
+            let mut apart = health(&[&kind]);
+            train(&mut apart, 60, |report| report.gap = -40.0);
+            assert!(only(apart.final_warnings()).contains("stays at -40"));
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! A training run: epochs, evaluations, checkpoints, recoveries around the trainer. It reports what
+//! happens as events and knows nothing of who listens.
+
+mod begin;
+mod error;
+mod evaluation;
+mod event;
+#[cfg(not(target_arch = "wasm32"))]
+mod health;
+#[cfg(not(target_arch = "wasm32"))]
+mod run;
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use web_time::Instant;
+
+use crate::{
+    checkpoint::CheckpointError,
+    config::RunConfig,
+    data::Dataset,
+    objective::TERM_NAMES,
+    run_folder::RunFolder,
+    trainer::{Divergence, StepReport, Trainer},
+};
+
+pub use error::TrainingError;
+pub use event::{DataStatistics, RunDescription, TrainingEvent};
+#[cfg(not(target_arch = "wasm32"))]
+pub use run::{resume, train};
+
+/// Saves in a row that may fail, a full disk for one, before a run gives up.
+const MAX_FAILED_SAVES: u32 = 10;
+/// A checkpoint younger than this is not written again before an evaluation.
+const MIN_CHECKPOINT_AGE: Duration = Duration::from_secs(1);
+
+/// A run in memory and in its folder.
+pub struct Training {
+    description: RunDescription,
+    trainer: Trainer,
+    folder: RunFolder,
+    validation: Dataset,
+    test: Dataset,
+    last_save: Instant,
+    /// Step of the checkpoint in the folder.
+    saved_step: u64,
+    num_failed_saves: u32,
+    /// Whether the metrics could not be written last time.
+    is_log_waiting: bool,
+    /// What a person should know before the first step.
+    notes: Vec<String>,
+}
+
+impl Training {
+    /// Configuration, data and network of the run, for a person.
+    pub fn description(&self) -> &RunDescription {
+        &self.description
+    }
+
+    /// The run in memory.
+    pub fn trainer(&self) -> &Trainer {
+        &self.trainer
+    }
+
+    /// The run's folder.
+    pub fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
+    /// Steps of the whole run.
+    pub fn num_steps(&self) -> u64 {
+        self.trainer.steps_per_epoch() * self.trainer.config().training.epochs as u64
+    }
+
+    /// Says where the run stands.
+    pub fn announce(&self, on_event: &mut dyn FnMut(TrainingEvent)) {
+        let step = self.trainer.counters().step;
+        on_event(TrainingEvent::Started { step, num_steps: self.num_steps() });
+        if !self.folder.is_exclusive() {
+            on_event(TrainingEvent::Warning(format!(
+                "the file system of {} has no locks: nothing keeps a second jempp from training there too",
+                self.folder.path().display()
+            )));
+        }
+        self.notes.iter().cloned().map(TrainingEvent::Warning).for_each(on_event);
+    }
+
+    /// Whether all steps are done, and evaluated where that is due.
+    pub fn is_complete(&self) -> bool {
+        self.trainer.counters().step >= self.num_steps() && !self.is_evaluation_due()
+    }
+
+    /// Whether the epoch that has just ended is to be evaluated, and is not yet.
+    fn is_evaluation_due(&self) -> bool {
+        let (step, per_epoch) = (self.trainer.counters().step, self.trainer.steps_per_epoch());
+        let every = self.trainer.config().training.eval_every_epochs as u64;
+        let is_epoch_end = step > 0 && step.is_multiple_of(per_epoch);
+        let is_wanted = (step / per_epoch).is_multiple_of(every) || step == self.num_steps();
+        is_epoch_end && is_wanted && self.trainer.counters().evaluated_step != Some(step)
+    }
+
+    /// Does one step, and what is due after it: an evaluation, a checkpoint, a recovery. An evaluation that was
+    /// cut short earlier comes first, alone. Once `stop` says so, a step under way is dropped and an evaluation
+    /// left to a later call; the run is then as it was before.
+    ///
+    /// # Errors
+    /// A divergence that recoveries do not cure; the last good state is saved. Files that cannot be written
+    /// for a long time.
+    pub async fn advance(
+        &mut self,
+        stop: &dyn Fn() -> bool,
+        on_event: &mut dyn FnMut(TrainingEvent),
+    ) -> Result<(), TrainingError> {
+        let begin = Instant::now();
+        if !self.is_evaluation_due() {
+            match self.trainer.step_unless(stop).await {
+                Ok(Some(report)) => {
+                    self.count_time(begin);
+                    self.log_step(&report, on_event)?;
+                    on_event(TrainingEvent::Step(report));
+                }
+                Ok(None) => return Ok(()),
+                Err(divergence) => self.recover(divergence, on_event).await?,
+            }
+        }
+        let begin = Instant::now();
+        if self.is_evaluation_due() {
+            // It may take long, and the program may be killed meanwhile.
+            if self.last_save.elapsed() >= MIN_CHECKPOINT_AGE {
+                self.save_or_wait(on_event).await?;
+            }
+            self.evaluate(stop, on_event).await?;
+        }
+        let interval = self.trainer.config().training.checkpoint_every_secs;
+        if self.last_save.elapsed() >= Duration::from_secs_f64(interval) {
+            self.save_or_wait(on_event).await?;
+        }
+        self.count_time(begin);
+        Ok(())
+    }
+
+    fn count_time(&mut self, begin: Instant) {
+        self.trainer.counters_mut().elapsed_secs += begin.elapsed().as_secs_f64();
+    }
+
+    async fn save(&mut self) -> Result<(), TrainingError> {
+        self.last_save = Instant::now();
+        self.folder.check_owned()?;
+        let checkpoint = self.trainer.checkpoint().await?;
+        // If the last update broke the weights, the next step will notice; the file stays as it is.
+        if checkpoint.is_finite() {
+            checkpoint.save(&self.folder.checkpoint())?;
+            self.saved_step = checkpoint.counters.step;
+        }
+        Ok(())
+    }
+
+    /// Saves; a disk that is full for a while costs the run nothing but a younger checkpoint.
+    async fn save_or_wait(
+        &mut self,
+        on_event: &mut dyn FnMut(TrainingEvent),
+    ) -> Result<(), TrainingError> {
+        match self.save().await {
+            Ok(()) => self.num_failed_saves = 0,
+            Err(error @ TrainingError::Checkpoint(CheckpointError::Io { .. })) => {
+                self.num_failed_saves += 1;
+                if self.num_failed_saves == MAX_FAILED_SAVES {
+                    return Err(self.unsaved(error));
+                }
+                on_event(TrainingEvent::Warning(format!(
+                    "{error}. The file there is whole, as of step {}; the run goes on and tries again",
+                    self.saved_step
+                )));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// A failed save, with what is safe in spite of it.
+    fn unsaved(&self, error: TrainingError) -> TrainingError {
+        match error {
+            TrainingError::Checkpoint(error @ CheckpointError::Io { .. }) => {
+                let folder = self.folder.path().to_path_buf();
+                TrainingError::Unsaved { error: error.into(), step: self.saved_step, folder }
+            }
+            other => other,
+        }
+    }
+
+    /// Saves the run and says where it stands; whether it came to its end.
+    ///
+    /// # Errors
+    /// The checkpoint or the metrics cannot be written.
+    pub async fn finish(
+        &mut self,
+        on_event: &mut dyn FnMut(TrainingEvent),
+    ) -> Result<bool, TrainingError> {
+        let mut is_complete = self.is_complete();
+        if !self.trainer.checkpoint().await?.is_finite() {
+            // There is no next step.
+            self.trainer.return_to_good_state();
+            is_complete = false;
+        }
+        self.save().await.map_err(|error| self.unsaved(error))?;
+        self.folder.flush()?;
+        let counters = self.trainer.counters();
+        on_event(TrainingEvent::Finished {
+            is_complete,
+            step: counters.step,
+            test_accuracy: counters.test_accuracy,
+            checkpoint: self.folder.checkpoint(),
+        });
+        Ok(is_complete)
+    }
+
+    /// Tells of something that does not stop the run, in the metrics too.
+    ///
+    /// # Errors
+    /// As [`Training::advance`].
+    pub fn warn(
+        &mut self,
+        warning: String,
+        on_event: &mut dyn FnMut(TrainingEvent),
+    ) -> Result<(), TrainingError> {
+        let step = self.trainer.counters().step;
+        self.log(json!({ "step": step, "warning": warning }), on_event)?;
+        on_event(TrainingEvent::Warning(warning));
+        Ok(())
+    }
+
+    /// Adds a line to the metrics. Where they cannot be written it waits in memory, and that is said once.
+    fn log(
+        &mut self,
+        line: Value,
+        on_event: &mut dyn FnMut(TrainingEvent),
+    ) -> Result<(), TrainingError> {
+        let Value::Object(line) = line else { return Ok(()) };
+        let result = self.folder.log(line);
+        let was_waiting = std::mem::replace(&mut self.is_log_waiting, result.is_err());
+        match result {
+            Err(error) if self.folder.is_choked() => Err(error.into()),
+            Err(error) if !was_waiting => {
+                on_event(TrainingEvent::Warning(format!(
+                    "{error}. The run goes on; its metrics wait in memory until they can be written"
+                )));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn log_step(
+        &mut self,
+        report: &StepReport,
+        on_event: &mut dyn FnMut(TrainingEvent),
+    ) -> Result<(), TrainingError> {
+        let mut line = Map::new();
+        line.insert("step".into(), report.step.into());
+        line.insert("epoch".into(), report.epoch.into());
+        line.insert("loss".into(), report.loss.into());
+        for (name, value) in TERM_NAMES.iter().zip(report.terms) {
+            line.insert((*name).into(), value.into());
+        }
+        for (name, value) in [
+            ("gap", report.gap),
+            ("gradient_norm", report.gradient_norm),
+            ("clamp_rate", report.clamp_rate),
+            ("saturation", report.saturation),
+            ("learning_rate", report.learning_rate),
+            ("elapsed_secs", self.trainer.counters().elapsed_secs),
+        ] {
+            line.insert(name.into(), value.into());
+        }
+        self.log(Value::Object(line), on_event)
+    }
+
+    async fn recover(
+        &mut self,
+        divergence: Divergence,
+        on_event: &mut dyn FnMut(TrainingEvent),
+    ) -> Result<(), TrainingError> {
+        let num_recoveries = self.trainer.counters().num_recoveries;
+        let step = self.trainer.counters().step;
+        let Some(recovery) = self.trainer.recover() else {
+            self.save().await.map_err(|error| self.unsaved(error))?;
+            let checkpoint = self.folder.checkpoint();
+            let RunConfig { objective, sampler, .. } = self.trainer.config();
+            let keys = match objective.needs_chains() {
+                true => format!("optimizer.learning_rate or {}", sampler.step_size_key()),
+                false => "optimizer.learning_rate".into(),
+            };
+            return Err(TrainingError::Diverged { divergence, num_recoveries, checkpoint, keys });
+        };
+        let line = json!({
+            "step": recovery.step,
+            "diverged_at_step": step,
+            "divergence": divergence.to_string(),
+            "num_recoveries": recovery.num_recoveries,
+            "learning_rate_factor": recovery.learning_rate_factor,
+        });
+        self.log(line, on_event)?;
+        on_event(TrainingEvent::Recovered { divergence, recovery });
+        Ok(())
+    }
+}

@@ -1,0 +1,74 @@
+//! Whole training runs, for those who wait for them.
+
+use std::path::Path;
+
+use super::{Training, TrainingError, TrainingEvent, health::Health};
+use crate::{
+    config::{ConfigError, RunConfig},
+    device::ComputeDevice,
+};
+
+/// Starts a new run in `out` and trains it to its end, or until `stop` says so; whether it came to its end.
+///
+/// # Errors
+/// As [`Training::start`], a divergence that recoveries do not cure, and files that cannot be written.
+pub fn train(
+    config: RunConfig,
+    out: &Path,
+    device: &ComputeDevice,
+    stop: &dyn Fn() -> bool,
+    on_event: &mut dyn FnMut(TrainingEvent),
+) -> Result<bool, TrainingError> {
+    pollster::block_on(async {
+        let training = Training::start(config, out, device, on_event).await?;
+        run(training, stop, on_event).await
+    })
+}
+
+/// Goes on with the run in `path` to its end, or until `stop` says so; whether it came to its end. See
+/// [`Training::resume`].
+///
+/// # Errors
+/// As [`Training::resume`], a divergence that recoveries do not cure, and files that cannot be written.
+pub fn resume(
+    path: &Path,
+    change: impl FnOnce(RunConfig) -> Result<RunConfig, ConfigError>,
+    device: &ComputeDevice,
+    stop: &dyn Fn() -> bool,
+    on_event: &mut dyn FnMut(TrainingEvent),
+) -> Result<bool, TrainingError> {
+    pollster::block_on(async {
+        let training = Training::resume(path, change, device, on_event).await?;
+        run(training, stop, on_event).await
+    })
+}
+
+async fn run(
+    mut training: Training,
+    stop: &dyn Fn() -> bool,
+    on_event: &mut dyn FnMut(TrainingEvent),
+) -> Result<bool, TrainingError> {
+    training.announce(on_event);
+    let mut health = Health::new(training.description().clone());
+    while !training.is_complete() && !stop() {
+        let mut watch = |event| {
+            health.observe(&event);
+            on_event(event);
+        };
+        if let Err(error) = training.advance(stop, &mut watch).await {
+            if let TrainingError::RunFolder(_) = error {
+                // The metrics found no room; the checkpoint may.
+                let _ = training.finish(&mut |_| {}).await;
+            }
+            return Err(error);
+        }
+        for warning in health.new_warnings() {
+            training.warn(warning, on_event)?;
+        }
+    }
+    let is_complete = training.finish(on_event).await?;
+    for warning in health.final_warnings() {
+        training.warn(warning, on_event)?;
+    }
+    Ok(is_complete)
+}

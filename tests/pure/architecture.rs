@@ -1,0 +1,168 @@
+//! The rooms of the house and the arrows between them: what each part of the crate may import.
+//!
+//! [`ROOMS`] is the one place where that is written. The tests read the imports of every file in `src`, tests inside
+//! the files too, and compare: with the rooms, and with the map of them in `src/lib.rs`.
+
+mod house;
+mod imports;
+mod planted;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use house::{disagreements, rooms};
+use imports::{House, read};
+
+/// All rooms, from the bottom of the house to its top: modules of the crate, and modules inside one that have walls of
+/// their own. Each has a line that says what it is, and below it the `rooms` that it imports. A room imports only rooms
+/// that are named before it, so that no two import each other, directly or through others. Where `crates` are named too,
+/// it imports no other crate, the standard library included.
+const ROOMS: &str = "
+config = the configuration: every key with its default, range and help, and the presets
+    crates: form_urlencoded serde std strsim thiserror toml
+diagnostics = whether chains agree and how many independent draws they are worth
+    crates: statrs std thiserror
+kernels::reference = the CPU twin of every WGSL kernel; it defines what the kernel computes
+    crates: std
+kernels = the WGSL kernels, and one function for each that takes tensors
+    rooms: kernels::reference
+eigen = eigenvectors of symmetric matrices
+browser = what the browser gives the page: time and files
+files = files that are either whole or not there, and folders with one owner
+assets = the files that travel with the program
+    rooms: browser
+say = what the program prints, safe on any terminal
+    rooms: config
+signals = requests to stop: Ctrl-C, SIGTERM and SIGHUP
+    rooms: say
+lessons = the texts of the lessons
+    rooms: assets files
+picture = pictures of chains, and a person's own pictures as starts
+    rooms: files
+results_folder = where a command puts its results; nothing is replaced unasked
+    rooms: files
+device = which device computes: a GPU or the CPU
+    rooms: browser
+data = data sets: reading, fetching, batches
+    rooms: assets config files kernels::reference picture
+model = the networks that give class logits
+    rooms: config data device kernels
+energy = the energy of a classifier and its gradient by the input; the sign lives here
+    rooms: kernels kernels::reference model
+sampler = Langevin samplers, one pure step at a time
+    rooms: config energy kernels kernels::reference
+objective = the terms of the loss
+    rooms: config energy
+optimizer = the optimiser of the weights, its schedule, and averages of the weights
+    rooms: config device model
+memory = how much memory a run will need, before any of it is taken
+    rooms: config model
+class_centers = the Gaussian of each class that chains start from
+    rooms: config data eigen kernels kernels::reference
+replay_buffer = the persistent chains, on the device
+    rooms: class_centers config data kernels kernels::reference
+checkpoint = a run's whole state in one file
+    rooms: class_centers config data files model
+bundled = the models inside the program
+    rooms: assets checkpoint config
+accuracy = accuracy and calibration of a network on a data set
+    rooms: data device energy model
+trainer = a run in memory: one training step, and the return to a good state after a divergence
+    rooms: checkpoint class_centers config data device energy kernels kernels::reference memory model objective
+    rooms: optimizer replay_buffer sampler
+run_folder = the folder of a training run
+    rooms: checkpoint files
+training = a training run from its start to its end, with evaluations, checkpoints and recoveries
+    rooms: accuracy assets checkpoint config data device files objective picture run_folder sampler trainer
+sampling = chains of a checkpoint: where they start, their pictures, their convergence
+    rooms: checkpoint class_centers config data device diagnostics energy files kernels kernels::reference
+    rooms: memory model picture replay_buffer results_folder sampler
+facade = the door for users of the library: a model in one value
+    rooms: accuracy bundled chains checkpoint config data device energy model picture starts trainer
+interop = checkpoints from PyTorch and tensors for it
+    rooms: checkpoint class_centers config data model optimizer replay_buffer
+eval = the report of `jempp eval`
+    rooms: accuracy bundled checkpoint config data device eigen energy files kernels kernels::reference model
+    rooms: picture replay_buffer results_folder sampler sampling
+bench = what the work costs on a device
+    rooms: config data device energy kernels kernels::reference memory model sampler trainer
+worker = the viewer's service: it computes what a window or a page shows
+    rooms: assets browser bundled checkpoint class_centers config data device diagnostics energy files kernels
+    rooms: kernels::reference lessons model objective picture replay_buffer sampler sampling trainer training
+app = the window, which knows no tensor and no device
+    rooms: browser config data diagnostics files lessons picture say worker
+    crates: colorous core egui egui_plot half image memory_stats pollster rfd std wasm_bindgen_futures web_time
+web = the window as a page in a browser, and its web worker
+    rooms: app config worker
+cli = the commands of the program
+    rooms: accuracy app bench bundled checkpoint config data device diagnostics eval files interop lessons
+    rooms: objective results_folder sampling say signals trainer training worker
+main = the program
+    rooms: cli web
+";
+
+/// What begins the map in `src/lib.rs`.
+const HEADING: &str = "//! # The rooms of the house, each importing only rooms named before it";
+
+/// The map of the rooms as it stands in `src/lib.rs`.
+fn map() -> String {
+    let rows = rooms(ROOMS);
+    let rows = rows.iter().map(|room| format!("//! * `{}`: {}\n", room.name, room.what));
+    format!("{HEADING}\n//!\n{}", rows.collect::<String>())
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every Rust file under a folder of the crate, by its path from the crate's root.
+pub fn sources(folder: &str) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(root().join(folder)).unwrap() {
+        let entry = entry.unwrap();
+        let path = format!("{folder}/{}", entry.file_name().to_str().unwrap());
+        if entry.path().is_dir() {
+            found.append(&mut sources(&path));
+        } else if path.ends_with(".rs") {
+            found.insert(path, fs::read_to_string(entry.path()).unwrap());
+        }
+    }
+    found
+}
+
+/// The names by which code may import other crates: those of `Cargo.toml`, and the standard library's.
+fn crates() -> BTreeSet<String> {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let manifest: toml::Table = manifest.parse().unwrap();
+    let targets = manifest["target"].as_table().unwrap().values();
+    let tables = targets.filter_map(|target| target.get("dependencies"));
+    let tables = tables.chain(["dependencies", "dev-dependencies"].map(|name| &manifest[name]));
+    let names = tables.flat_map(|table| table.as_table().unwrap().keys());
+    let ours = names.map(|name| name.replace('-', "_"));
+    ours.chain(["std", "core", "alloc"].map(Into::into)).collect()
+}
+
+fn house() -> House {
+    let roots: [(&str, &[&str]); 2] = [("src/lib.rs", &[]), ("src/main.rs", &["main"])];
+    read(&sources("src"), &roots, &crates())
+}
+
+#[test]
+fn every_room_imports_what_the_table_says_and_nothing_else() {
+    let found = disagreements(&rooms(ROOMS), &house());
+    assert!(
+        found.is_empty(),
+        "{} imports or rooms differ from the table:\n{}",
+        found.len(),
+        found.join("\n")
+    );
+}
+
+#[test]
+fn the_map_in_the_root_names_every_room_with_its_line() {
+    let text = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    assert!(text.contains(&map()), "src/lib.rs should have this map:\n\n{}", map());
+}

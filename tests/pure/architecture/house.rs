@@ -1,0 +1,110 @@
+//! Compares what the modules of a crate import with a table of its rooms.
+
+use std::collections::BTreeSet;
+
+use super::imports::{House, Target};
+
+/// One room of a table.
+pub struct Room<'a> {
+    /// The path of its module.
+    pub name: &'a str,
+    /// What it is.
+    pub what: &'a str,
+    /// The rooms that it may import.
+    rooms: Vec<&'a str>,
+    /// The crates that it may import, where it has a wall against others.
+    crates: Option<Vec<&'a str>>,
+}
+
+/// Reads a table: a line `name = what it is` for each room, and below it any lines `rooms: …` and `crates: …`.
+pub fn rooms(table: &str) -> Vec<Room<'_>> {
+    let mut found: Vec<Room> = Vec::new();
+    for line in table.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        if let Some((name, what)) = line.split_once(" = ") {
+            found.push(Room { name, what, rooms: Vec::new(), crates: None });
+            continue;
+        }
+        let (kind, names) = line.split_once(':').unwrap();
+        let room = found.last_mut().unwrap();
+        match kind {
+            "rooms" => room.rooms.extend(names.split_whitespace()),
+            "crates" => room.crates.get_or_insert_default().extend(names.split_whitespace()),
+            _ => panic!("a line of the table is neither a room nor what it imports: {line}"),
+        }
+    }
+    found
+}
+
+/// The room in which a module is: the longest of their paths with which the module's begins.
+fn room_of<'a>(rooms: &'a [Room<'a>], module: &[String]) -> Option<&'a Room<'a>> {
+    let holds = |room: &&Room| {
+        let mut path = module.iter();
+        room.name.split("::").all(|part| path.next().is_some_and(|segment| segment == part))
+    };
+    rooms.iter().filter(holds).max_by_key(|room| room.name.len())
+}
+
+/// Everything that a house and its table of rooms disagree about.
+pub fn disagreements(rooms: &[Room], house: &House) -> Vec<String> {
+    let mut found = house.faults.clone();
+    let level_of = |name: &str| rooms.iter().position(|room| room.name == name);
+    for (level, room) in rooms.iter().enumerate() {
+        let path: Vec<String> = room.name.split("::").map(Into::into).collect();
+        if !house.modules.contains(&path) {
+            found.push(format!("the table has a room `{}`, and the house has none", room.name));
+        }
+        if level_of(room.name) != Some(level) {
+            found.push(format!("the table has the room `{}` twice", room.name));
+        }
+        for other in room.rooms.iter().filter(|other| level_of(other).is_none_or(|at| at >= level))
+        {
+            found.push(format!(
+                "the table lets `{}` import `{other}`, which is not below it",
+                room.name
+            ));
+        }
+    }
+    for module in house.modules.iter().filter(|module| !module.is_empty()) {
+        if room_of(rooms, module).is_none() {
+            found.push(format!("the module `{}` is in no room of the table", module.join("::")));
+        }
+    }
+    let mut used = BTreeSet::new();
+    for import in &house.imports {
+        // The root declares the rooms and gives out what is in them.
+        let Some(from) = room_of(rooms, &import.from) else { continue };
+        let (place, name) = (&import.place, from.name);
+        match &import.to {
+            Target::Crate(other) => {
+                used.insert((name, other.as_str()));
+                if from.crates.as_ref().is_some_and(|crates| !crates.contains(&other.as_str())) {
+                    found.push(format!("{place}: `{name}` may not import the crate `{other}`"));
+                }
+            }
+            Target::Inside(path) => match room_of(rooms, house.origin(path)) {
+                None => found.push(format!("{place}: `crate::{}` is in no room", path.join("::"))),
+                Some(to) if to.name == name => {}
+                Some(to) => {
+                    used.insert((name, to.name));
+                    if !from.rooms.contains(&to.name) {
+                        let path = path.join("::");
+                        found.push(format!(
+                            "{place}: `{name}` may not import `{}` (crate::{path})",
+                            to.name
+                        ));
+                    }
+                }
+            },
+        }
+    }
+    for room in rooms {
+        let all = room.rooms.iter().chain(room.crates.iter().flatten());
+        for other in all.filter(|other| !used.contains(&(room.name, **other))) {
+            found.push(format!(
+                "the table lets `{}` import `{other}`, which it does not",
+                room.name
+            ));
+        }
+    }
+    found
+}

@@ -1,0 +1,80 @@
+//! Rules of the house that are not about imports: words that stand only where they may.
+
+use std::fs;
+
+use crate::architecture::sources;
+use proc_macro2::{TokenStream, TokenTree};
+
+/// Every file of `src` that `is_meant` but where `tokens` stand in a row, with the line.
+fn places_of(tokens: &[&str], is_meant: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    for (file, text) in sources("src").iter().filter(|(file, _)| is_meant(file)) {
+        let words = words_of(text.parse().unwrap());
+        let hits = words
+            .windows(tokens.len())
+            .filter(|window| window.iter().zip(tokens).all(|((word, _), token)| word == token));
+        found.extend(hits.map(|window| format!("{file}:{}", window[0].1)));
+    }
+    found
+}
+
+/// All words and signs of some code in their order, those in macros too, each with its line.
+fn words_of(tokens: TokenStream) -> Vec<(String, usize)> {
+    let words = tokens.into_iter().flat_map(|token| match token {
+        TokenTree::Group(group) => {
+            let mut inside = words_of(group.stream());
+            inside.insert(0, (format!("{:?}", group.delimiter()), group.span().start().line));
+            inside
+        }
+        token => vec![(token.to_string(), token.span().start().line)],
+    });
+    words.collect()
+}
+
+#[test]
+fn what_is_printed_goes_through_say_which_outlives_a_closed_pipe() {
+    for name in ["print", "println", "eprint", "eprintln"] {
+        let found = places_of(&[name, "!"], |file| file != "src/say.rs");
+        assert!(found.is_empty(), "use say! and complain! instead of {name}!: {found:?}");
+    }
+}
+
+#[test]
+fn only_the_program_and_its_commands_speak_to_a_person() {
+    let may_speak = |file: &str| {
+        file.starts_with("src/cli") || ["src/say.rs", "src/signals.rs"].contains(&file)
+    };
+    for name in ["say", "complain"] {
+        let found = places_of(&[name, "!"], |file| !may_speak(file));
+        assert!(found.is_empty(), "{name}! is for src/cli: {found:?}");
+    }
+}
+
+#[test]
+fn the_cpu_twins_import_nothing_so_that_each_is_read_beside_a_shader_and_nothing_else() {
+    let is_twin =
+        |file: &str| file.starts_with("src/kernels/reference/") && !file.ends_with("/mod.rs");
+    for word in ["use", "crate", "super"] {
+        let found = places_of(&[word], is_twin);
+        assert!(found.is_empty(), "a twin stands alone, without {word}: {found:?}");
+    }
+}
+
+#[test]
+fn the_window_clamps_by_fit_for_bounds_that_come_from_a_window_may_cross() {
+    let found = places_of(&[".", "clamp", "Parenthesis"], |file| file.starts_with("src/app/"));
+    assert!(
+        found.is_empty(),
+        "clamp panics where bounds cross; use fit of src/app/fit.rs: {found:?}"
+    );
+}
+
+#[test]
+fn the_rules_find_what_breaks_them() {
+    let text = "fn f() { if x { say!(\"{}\", a.clamp(0, 1)) } }";
+    let words: Vec<String> =
+        words_of(text.parse().unwrap()).into_iter().map(|(word, _)| word).collect();
+    let has = |tokens: &[&str]| words.windows(tokens.len()).any(|window| window == tokens);
+    assert!(has(&["say", "!"]) && has(&[".", "clamp", "Parenthesis"]) && !has(&["complain", "!"]));
+    assert!(fs::metadata("src/app/fit.rs").is_ok() && fs::metadata("src/say.rs").is_ok());
+}
