@@ -76,6 +76,7 @@
 //! * `kernels::reference`: the CPU twin of every WGSL kernel; it defines what the kernel computes
 //! * `kernels`: the WGSL kernels, and one function for each that takes tensors
 //! * `eigen`: eigenvectors of symmetric matrices
+//! * `principal_axes`: the directions along which points differ most
 //! * `browser`: what the browser gives the page: time and files
 //! * `files`: files that are either whole or not there, and folders with one owner
 //! * `assets`: the files that travel with the program
@@ -92,7 +93,6 @@
 //! * `objective`: the terms of the loss
 //! * `optimizer`: the optimiser of the weights, its schedule, and averages of the weights
 //! * `memory`: how much memory a run will need, before any of it is taken
-//! * `principal_axes`: the directions along which points differ most
 //! * `class_centers`: the Gaussian of each class that chains start from
 //! * `replay_buffer`: the persistent chains, on the device
 //! * `checkpoint`: a run's whole state in one file

@@ -7,8 +7,8 @@ use half::f16;
 
 use super::{
     pixels::{CRISP, color, within_texture},
+    state::Overlay,
     theme,
-    viewer::Overlay,
 };
 use crate::worker::LaneImages;
 

@@ -3,41 +3,42 @@
 use egui::{Align, Color32, Frame, Label, Layout, Margin, Panel, Response, RichText, Ui};
 
 use super::{
-    status::{Status, try_again},
+    state::{RunState, Session},
+    status::Status,
     theme,
-    viewer::Viewer,
 };
 
 impl Status {
     /// Draws device and speed on one line, as far as there is room.
-    pub fn small(&self, ui: &mut Ui, viewer: &Viewer) {
-        let device = viewer.device.as_ref().map_or("opening the device…", |device| &device.0);
+    pub fn small(&self, ui: &mut Ui, run: &RunState, session: &Session) {
+        let device = session.device.as_ref().map_or("opening the device…", |device| &device.0);
         let mut text = RichText::new(device).small();
-        if viewer.is_running {
-            text = RichText::new(format!("{:.1} steps/s · {device}", viewer.steps_per_sec)).small();
+        if run.is_running {
+            text = RichText::new(format!("{:.1} steps/s · {device}", run.steps_per_sec)).small();
         }
         ui.add(Label::new(text).truncate());
     }
 
-    /// Draws what must not be overlooked where room is scarce: a line for each.
-    pub fn small_banners(&mut self, ui: &mut Ui, viewer: &mut Viewer) {
-        if let Some(reason) = viewer.failure.clone() {
+    /// Draws what must not be overlooked where room is scarce: a line for each. Says whether to open the device and
+    /// the model anew.
+    pub fn small_banners(&mut self, ui: &mut Ui, session: &mut Session) -> bool {
+        let mut is_retry = false;
+        if let Some(reason) = session.failure.clone() {
             let text = format!("Stopped: {reason}.");
-            if small_banner(ui, "failure", theme::BROKEN, &text, "Try again").clicked() {
-                try_again(viewer);
-            }
+            is_retry = small_banner(ui, "failure", theme::BROKEN, &text, "Try again").clicked();
         }
-        if let Some(text) = viewer.warning.clone() {
+        if let Some(text) = session.warning.clone() {
             let close = small_banner(ui, "warning", theme::SLOW, &text, "✖");
             if close.accessible_name("Close this message").clicked() {
-                viewer.warning = None;
+                session.warning = None;
             }
         }
-        if !self.is_banner_closed && viewer.device.as_ref().is_some_and(|device| device.1) {
+        if !self.is_banner_closed && session.device.as_ref().is_some_and(|device| device.1) {
             let text = "No GPU: slower, on the CPU.";
             let close = small_banner(ui, "cpu", theme::SLOW, text, "✖");
             self.is_banner_closed = close.accessible_name("Understood").clicked();
         }
+        is_retry
     }
 }
 

@@ -42,7 +42,7 @@ impl Brush {
 }
 
 /// Pixels of an image (H, W) whose centres lie within `radius` of `at`, with their distances.
-pub(super) fn touched(
+pub(super) fn pixels_under(
     at: Pos2,
     radius: f32,
     [h, w]: [usize; 2],
@@ -67,9 +67,12 @@ mod tests {
 
     #[test]
     fn a_brush_stays_on_the_image() {
-        let all: Vec<usize> = touched(pos2(2.0, 2.0), 9.0, [4, 5]).map(|(at, _)| at).collect();
+        let all: Vec<usize> = pixels_under(pos2(2.0, 2.0), 9.0, [4, 5]).map(|(at, _)| at).collect();
         assert_eq!(all, (0..20).collect::<Vec<_>>());
-        assert_eq!(touched(pos2(-20.0, 2.0), 3.0, [4, 5]).count(), 0);
-        assert_eq!(touched(pos2(1.5, 1.5), 0.6, [4, 5]).map(|(at, _)| at).collect::<Vec<_>>(), [6]);
+        assert_eq!(pixels_under(pos2(-20.0, 2.0), 3.0, [4, 5]).count(), 0);
+        assert_eq!(
+            pixels_under(pos2(1.5, 1.5), 0.6, [4, 5]).map(|(at, _)| at).collect::<Vec<_>>(),
+            [6]
+        );
     }
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use egui::{Button, Color32, Image, PointerButton, Rect, Role, Sense, Ui, WidgetInfo, vec2};
 
 use super::{
-    brush::{Brush, touched},
-    compact,
+    brush::{Brush, pixels_under},
     magnifier::{bars, name_of},
     pixels::{Picture, WHOLE, number},
-    viewer::{Selection, Viewer},
+    size_class,
+    state::{RunState, Selection},
 };
 use crate::worker::{Command, ModelInfo};
 
@@ -45,7 +45,7 @@ impl Canvas {
     pub(super) fn ui(
         &mut self,
         ui: &mut Ui,
-        viewer: &mut Viewer,
+        run: &mut RunState,
         model: &ModelInfo,
         selection: Option<Selection>,
     ) {
@@ -54,17 +54,17 @@ impl Canvas {
             return;
         }
         self.follow(model.shape);
-        self.take_start_image(viewer);
-        ui.label(match compact::is_small(ui.ctx()) {
+        self.take_start_image(run);
+        ui.label(match size_class::is_small(ui.ctx()) {
             true => "Draw with a finger: the model says at once what it sees.",
             false => {
                 "Draw with the mouse (its right button wipes off): the model says at once what it sees."
             }
         });
         self.draw(ui, model.shape);
-        self.ask(ui, viewer);
-        self.buttons(ui, viewer, selection);
-        self.answer(ui, viewer, model);
+        self.ask(ui, run);
+        self.buttons(ui, run, selection);
+        self.answer(ui, run, model);
     }
 
     /// Takes out the drawing for images of this shape, and keeps the one for the last shape.
@@ -82,9 +82,8 @@ impl Canvas {
     }
 
     /// An image dropped on the window appears here, to be drawn upon.
-    fn take_start_image(&mut self, viewer: &Viewer) {
-        let Some(image) = viewer.start_image.as_ref().filter(|i| i.len() == self.image.len())
-        else {
+    fn take_start_image(&mut self, run: &RunState) {
+        let Some(image) = run.start_image.as_ref().filter(|i| i.len() == self.image.len()) else {
             return;
         };
         if !self.taken.as_ref().is_some_and(|taken| Arc::ptr_eq(taken, image)) {
@@ -109,7 +108,7 @@ impl Canvas {
         let (radius, area) = (RADIUS * longer, h * w);
         for at in self.brush.stroke(&response, rect, [h, w]) {
             self.is_changed = true;
-            for (pixel, distance) in touched(at, radius, [h, w]) {
+            for (pixel, distance) in pixels_under(at, radius, [h, w]) {
                 // Full in the middle, soft towards the rim.
                 let paint = 1.0 - 2.0 * (distance / radius).powi(3);
                 for value in self.image[pixel..].iter_mut().step_by(area) {
@@ -125,7 +124,7 @@ impl Canvas {
     }
 
     /// Asks the model what it sees, a few times a second while the image changes.
-    fn ask(&mut self, ui: &Ui, viewer: &mut Viewer) {
+    fn ask(&mut self, ui: &Ui, run: &mut RunState) {
         if !self.is_changed {
             return;
         }
@@ -136,13 +135,13 @@ impl Canvas {
             return;
         }
         let image: Arc<[f32]> = self.image.clone().into();
-        viewer.send(Command::Classify(image.clone()));
+        run.ask(Command::Classify(image.clone()));
         self.asked = Some(image);
         self.asked_at = Some(now);
         self.is_changed = false;
     }
 
-    fn buttons(&mut self, ui: &mut Ui, viewer: &mut Viewer, selection: Option<Selection>) {
+    fn buttons(&mut self, ui: &mut Ui, run: &mut RunState, selection: Option<Selection>) {
         let is_empty = self.image.iter().all(|&value| value == BACKGROUND);
         let first = "Draw something first.";
         ui.horizontal_wrapped(|ui| {
@@ -158,7 +157,7 @@ impl Canvas {
             if start.clicked() {
                 let image: Arc<[f32]> = self.image.clone().into();
                 self.taken = Some(image.clone());
-                viewer.start_from(image);
+                run.start_from(image);
             }
             let reason = if is_empty { first } else { "Click a chain first." };
             let put = ui
@@ -167,14 +166,14 @@ impl Canvas {
                 .on_disabled_hover_text(reason);
             if let (true, Some(Selection { lane, chain })) = (put.clicked(), selection) {
                 let image = self.image.clone().into();
-                viewer.send(Command::Replace { lane, chain, image, is_fixed: Vec::new() });
-                viewer.look_at(viewer.last_step());
+                run.ask(Command::Replace { lane, chain, image, is_fixed: Vec::new() });
+                run.look_at(run.last_step());
             }
         });
     }
 
-    fn answer(&self, ui: &mut Ui, viewer: &Viewer, model: &ModelInfo) {
-        let (Some(classified), Some(_)) = (&viewer.classified, &self.asked) else { return };
+    fn answer(&self, ui: &mut Ui, run: &RunState, model: &ModelInfo) {
+        let (Some(classified), Some(_)) = (&run.classified, &self.asked) else { return };
         let best = classified.probabilities.iter().copied().enumerate();
         let best = best.filter(|(_, p)| p.is_finite()).max_by(|a, b| a.1.total_cmp(&b.1));
         let Some((class, probability)) = best else { return };

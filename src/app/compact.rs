@@ -3,26 +3,25 @@
 
 use egui::{
     Align, Button, CentralPanel, Label, Layout, Panel, RichText, ScrollArea, TextWrapMode, Ui,
-    Vec2,
-    style::{Spacing, default_text_styles},
-    vec2,
+    Vec2, vec2,
 };
 
 use super::{
-    App, chains, controls, files,
+    chains_panel, controls,
     fit::fit,
-    lab, lessons, plots, selected, training, transport,
-    viewer::{Selection, Tab, Viewer},
+    grid::NAMES,
+    lab, lessons, menu,
+    panels::Panels,
+    plots, selected,
+    size_class::{TOUCH, is_small},
+    state::{RunState, Selection},
+    training, transport,
+    viewer::Viewer,
 };
+use crate::config::Tab;
 
-/// A window narrower or lower than this in points is small.
-const SMALL: Vec2 = vec2(600.0, 480.0);
-/// Least height of what a thumb must hit.
-const TOUCH: f32 = 36.0;
 /// Width of a button that bears a sign only.
 const SIGN: f32 = 46.0;
-/// Width of the names of rows.
-pub(super) const NAMES: f32 = 60.0;
 /// From these widths on the transport takes two rows, and one.
 const TWO_ROWS: f32 = 530.0;
 const ONE_ROW: f32 = 700.0;
@@ -30,35 +29,10 @@ const ONE_ROW: f32 = 700.0;
 const ABOVE_GRID: [f32; 2] = [88.0, 48.0];
 /// A sheet takes at least and at most these shares of the height of a tall window.
 const SHARES_BELOW: [f32; 2] = [0.32, 0.46];
-/// And these of the width of a wide one.
+/// A sheet takes at least and at most these shares of the width of a wide window.
 const SHARES_BESIDE: [f32; 2] = [0.4, 0.58];
 /// Energies open by themselves where so much would be empty below or beside the chains.
 const ENERGIES: [f32; 2] = [130.0, 260.0];
-
-/// Whether the window is small.
-pub(super) fn is_small(ctx: &egui::Context) -> bool {
-    let size = ctx.content_rect().size();
-    size.x < SMALL.x || size.y < SMALL.y
-}
-
-/// Makes everything large enough for a finger, menus and lists too, or as it was.
-pub(super) fn fit_style(ui: &mut Ui, is_small: bool) {
-    let usual = Spacing::default();
-    let height = if is_small { TOUCH } else { usual.interact_size.y };
-    if ui.ctx().global_style().spacing.interact_size.y == height {
-        return;
-    }
-    ui.ctx().all_styles_mut(|style| {
-        style.spacing = usual.clone();
-        style.text_styles = default_text_styles();
-        if is_small {
-            style.spacing.interact_size.y = height;
-            style.spacing.icon_width = 20.0;
-            style.spacing.icon_width_inner = 12.0;
-        }
-    });
-    ui.set_style(ui.ctx().global_style());
-}
 
 /// What can be unfolded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,51 +71,75 @@ impl Compact {
     }
 }
 
-impl App {
-    pub(super) fn show_compact(&mut self, ui: &mut Ui) {
+/// Draws the window.
+pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels, compact: &mut Compact) {
+    Window { viewer, panels, compact }.ui(ui);
+}
+
+/// The small window while it is drawn.
+struct Window<'a> {
+    viewer: &'a mut Viewer,
+    panels: &'a mut Panels,
+    compact: &'a mut Compact,
+}
+
+impl Window<'_> {
+    fn ui(&mut self, ui: &mut Ui) {
         let is_tall = ui.available_height() > ui.available_width();
         Panel::top("menu").show(ui, |ui| {
             let is_narrow = is_tall || ui.available_width() < TWO_ROWS;
-            ui.horizontal(|ui| self.small_menu(ui, is_narrow));
+            ui.horizontal(|ui| self.menu(ui, is_narrow));
         });
-        self.status.small_banners(ui, &mut self.viewer);
-        if is_tall {
-            Panel::bottom("status").show(ui, |ui| self.status.small(ui, &self.viewer));
+        if self.panels.status.small_banners(ui, &mut self.viewer.session) {
+            self.viewer.try_again();
         }
-        lessons::panel(ui, &mut self.viewer, true);
-        if self.viewer.view.view.tab == Tab::Lab {
-            CentralPanel::default().show(ui, |ui| lab::ui(ui, &mut self.viewer, &mut self.lab));
-        } else if self.viewer.view.view.tab == Tab::Train {
-            CentralPanel::default().show(ui, |ui| {
-                training::ui(ui, &mut self.viewer, &mut self.training);
-            });
-        } else {
-            self.small_run(ui, is_tall);
+        if is_tall {
+            Panel::bottom("status").show(ui, |ui| self.status_line(ui));
+        }
+        if let Some(link) = lessons::panel(ui, &mut self.viewer.lesson, true) {
+            self.viewer.set_up(&link);
+        }
+        let Viewer { run, lab, training, session, .. } = &mut *self.viewer;
+        match session.tab {
+            Tab::Lab => {
+                let view = &mut self.panels.lab;
+                CentralPanel::default().show(ui, |ui| lab::ui(ui, lab, run, view));
+            }
+            Tab::Train => {
+                let (can_save, view) = (run.model.is_some(), &mut self.panels.training);
+                CentralPanel::default().show(ui, |ui| training::ui(ui, training, can_save, view));
+            }
+            Tab::Chains | Tab::Plots => self.run(ui, is_tall),
         }
     }
 
-    fn small_menu(&mut self, ui: &mut Ui, is_narrow: bool) {
-        files::tabs(ui, &mut self.viewer);
+    fn status_line(&self, ui: &mut Ui) {
+        self.panels.status.small(ui, &self.viewer.run, &self.viewer.session);
+    }
+
+    fn menu(&mut self, ui: &mut Ui, is_narrow: bool) {
+        menu::tabs(ui, &mut self.viewer.session.tab);
         ui.style_mut().wrap_mode = Some(TextWrapMode::Truncate);
         if !is_narrow {
             ui.spacing_mut().combo_width = 96.0;
-            files::model(ui, &mut self.viewer);
-            if self.viewer.view.view.tab == Tab::Chains {
-                chains::small_toolbar(ui, &mut self.viewer);
+            menu::model(ui, &self.viewer.run, &self.viewer.session);
+            if self.viewer.session.tab == Tab::Chains {
+                chains_panel::small_toolbar(ui, &mut self.viewer.run);
             }
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             ui.menu_button("☰", |ui| {
                 ui.style_mut().wrap_mode = Some(TextWrapMode::Extend);
                 ui.spacing_mut().button_padding.x = 12.0;
-                files::open_button(ui, &mut self.viewer, &mut self.files);
+                let Viewer { run, session, .. } = &mut *self.viewer;
+                menu::open_button(ui, run, session, &mut self.panels.files);
                 ui.separator();
-                files::save(ui, &mut self.viewer, &mut self.files);
+                menu::save(ui, self.viewer, &mut self.panels.files);
                 ui.separator();
-                lessons::menu(ui, &mut self.viewer);
+                lessons::menu(ui, &mut self.viewer.lesson);
                 egui::widgets::global_theme_preference_buttons(ui);
                 if ui.button("Help").clicked() {
-                    self.help.is_open = true;
+                    self.panels.help.is_open = true;
                     ui.close();
                 }
             })
@@ -149,27 +147,27 @@ impl App {
             .accessible_name("Menu");
             if is_narrow {
                 ui.spacing_mut().combo_width = ui.available_width();
-                files::model(ui, &mut self.viewer);
+                menu::model(ui, &self.viewer.run, &self.viewer.session);
             } else {
-                self.status.small(ui, &self.viewer);
+                self.status_line(ui);
             }
         });
     }
 
-    fn small_run(&mut self, ui: &mut Ui, is_tall: bool) {
-        self.compact.follow(self.viewer.selected);
+    fn run(&mut self, ui: &mut Ui, is_tall: bool) {
+        self.compact.follow(self.viewer.run.selected);
         let room = ui.available_size();
         let side = usize::from(!is_tall);
         let margins = vec2(16.0, transport_height(room.x) + ABOVE_GRID[side]);
-        let spare = spare(&self.viewer, room - margins)[side];
+        let spare = spare(&self.viewer.run, room - margins)[side];
         let has_height = (room - margins).y > ENERGIES[0];
         let is_idle =
-            spare > ENERGIES[side] && has_height && self.viewer.view.view.tab == Tab::Chains;
+            spare > ENERGIES[side] && has_height && self.viewer.session.tab == Tab::Chains;
         let sheet = self.compact.chosen.unwrap_or(is_idle.then_some(Sheet::Energies));
         // The plots are in the tab already.
         let sheet =
-            sheet.filter(|&s| s != Sheet::Energies || self.viewer.view.view.tab == Tab::Chains);
-        Panel::bottom("transport").show(ui, |ui| self.small_transport(ui, sheet));
+            sheet.filter(|&s| s != Sheet::Energies || self.viewer.session.tab == Tab::Chains);
+        Panel::bottom("transport").show(ui, |ui| self.transport(ui, sheet));
         if let Some(sheet) = sheet {
             let screen = ui.ctx().content_rect().size();
             let (panel, [least, most]) = match is_tall {
@@ -181,26 +179,26 @@ impl App {
             let panel = panel.exact_size(fit(spare, least, most));
             panel.resizable(false).show(ui, |ui| self.sheet(ui, sheet));
         }
-        self.small_lesson(ui);
-        CentralPanel::default().show(ui, |ui| match self.viewer.view.view.tab {
-            Tab::Plots => plots::ui(ui, &mut self.viewer, &mut self.plots),
+        self.comparison(ui);
+        CentralPanel::default().show(ui, |ui| match self.viewer.session.tab {
+            Tab::Plots => plots::ui(ui, &mut self.viewer.run, &mut self.panels.plots),
             _ => {
                 let has_toolbar = is_tall || room.x < TWO_ROWS;
-                chains::small(ui, &mut self.viewer, &mut self.chains, has_toolbar);
+                chains_panel::small(ui, &mut self.viewer.run, &mut self.panels.chains, has_toolbar);
             }
         });
     }
 
     /// What a comparison is about: a line, and all of it once tapped.
-    fn small_lesson(&mut self, ui: &mut Ui) {
-        let Some(point) = self.viewer.lesson else { return };
+    fn comparison(&mut self, ui: &mut Ui) {
+        let Some(point) = self.viewer.run.comparison else { return };
         Panel::top("lesson").show(ui, |ui| {
             let is_open = &mut self.compact.is_lesson_open;
             let align = if *is_open { Align::Min } else { Align::Center };
             let size = vec2(ui.available_width(), TOUCH);
             ui.allocate_ui_with_layout(size, Layout::left_to_right(align), |ui| {
                 if ui.button("✖").accessible_name("Close this text").clicked() {
-                    self.viewer.lesson = None;
+                    self.viewer.run.comparison = None;
                 }
                 let label = Label::new(point).sense(egui::Sense::click());
                 let label = if *is_open { label.wrap() } else { label.truncate() };
@@ -213,7 +211,7 @@ impl App {
         ui.horizontal(|ui| {
             let title = match sheet {
                 Sheet::Controls => "Controls".into(),
-                Sheet::Chain => selected::title(&self.viewer).unwrap_or("Chain".into()),
+                Sheet::Chain => selected::title(&self.viewer.run).unwrap_or("Chain".into()),
                 Sheet::Energies => "Energies".into(),
             };
             ui.strong(title);
@@ -225,67 +223,69 @@ impl App {
             });
         });
         match sheet {
-            Sheet::Controls => self.small_controls(ui),
-            Sheet::Chain => selected::small(ui, &mut self.viewer, &mut self.selected),
-            Sheet::Energies => plots::energies(ui, &mut self.viewer, &mut self.plots),
+            Sheet::Controls => self.controls(ui),
+            Sheet::Chain => selected::small(ui, &mut self.viewer.run, &mut self.panels.selected),
+            Sheet::Energies => plots::energies(ui, &mut self.viewer.run, &mut self.panels.plots),
         }
     }
 
     fn close(&mut self, sheet: Sheet) {
         self.compact.chosen = Some(None);
         if sheet == Sheet::Chain {
-            self.viewer.selected = None;
+            self.viewer.run.selected = None;
             self.compact.selected = None;
         }
     }
 
     /// The sliders first, for the sheet is low; then what the wide window has elsewhere.
-    fn small_controls(&mut self, ui: &mut Ui) {
-        let viewer = &mut self.viewer;
-        let Some(model) = viewer.model.clone() else {
+    fn controls(&mut self, ui: &mut Ui) {
+        let Viewer { run, session, .. } = &mut *self.viewer;
+        let Some(model) = run.model.clone() else {
             ui.weak("The controls come with the model.");
             return;
         };
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-            controls::lanes(ui, viewer, &model);
+            controls::lanes(ui, run, &model);
             ui.separator();
-            ui.horizontal_wrapped(|ui| chains::rows(ui, viewer, &model, &mut self.chains));
-            ui.horizontal_wrapped(|ui| transport::settings(ui, viewer));
-            controls::compare(ui, viewer, &model, false);
+            ui.horizontal_wrapped(|ui| {
+                chains_panel::rows(ui, run, &model, &mut self.panels.chains)
+            });
+            ui.horizontal_wrapped(|ui| transport::settings(ui, run));
+            controls::compare(ui, run, &mut session.tab, &model, false);
             ui.add_space(8.0);
         });
     }
 
     /// The time line, the buttons of the run and those of the sheets, in as few rows as they fit into.
-    fn small_transport(&mut self, ui: &mut Ui, sheet: Option<Sheet>) {
+    fn transport(&mut self, ui: &mut Ui, sheet: Option<Sheet>) {
         ui.spacing_mut().item_spacing.x = 4.0;
         ui.add_space(2.0);
-        if self.viewer.looking_at.is_some() {
-            ui.horizontal(|ui| past(ui, &mut self.viewer));
+        if self.viewer.run.looking_at.is_some() {
+            ui.horizontal(|ui| past(ui, &mut self.viewer.run));
         }
         let width = ui.available_width();
         if width >= ONE_ROW {
             ui.horizontal(|ui| {
-                buttons(ui, &mut self.viewer, 300.0);
-                timeline(ui, &mut self.viewer, width - 300.0 - 236.0);
+                buttons(ui, &mut self.viewer.run, 300.0);
+                timeline(ui, &mut self.viewer.run, width - 300.0 - 236.0);
                 self.toggles(ui, sheet);
             });
         } else if width >= TWO_ROWS {
-            ui.horizontal(|ui| timeline(ui, &mut self.viewer, width));
+            ui.horizontal(|ui| timeline(ui, &mut self.viewer.run, width));
             ui.horizontal(|ui| {
-                buttons(ui, &mut self.viewer, 300.0);
+                buttons(ui, &mut self.viewer.run, 300.0);
                 self.toggles(ui, sheet);
             });
         } else {
-            ui.horizontal(|ui| timeline(ui, &mut self.viewer, width));
-            ui.horizontal(|ui| buttons(ui, &mut self.viewer, width));
+            ui.horizontal(|ui| timeline(ui, &mut self.viewer.run, width));
+            ui.horizontal(|ui| buttons(ui, &mut self.viewer.run, width));
             ui.horizontal(|ui| self.toggles(ui, sheet));
         }
         ui.add_space(2.0);
     }
 
     fn toggles(&mut self, ui: &mut Ui, shown: Option<Sheet>) {
-        let count = if self.viewer.view.view.tab == Tab::Plots { 2 } else { SHEETS.len() };
+        let count = if self.viewer.session.tab == Tab::Plots { 2 } else { SHEETS.len() };
         let gaps = ui.spacing().item_spacing.x * (count - 1) as f32;
         let size = vec2((ui.available_width() - gaps) / count as f32, TOUCH);
         for (sheet, name) in &SHEETS[..count] {
@@ -301,9 +301,9 @@ impl App {
     }
 }
 
-/// Height of the bars below the chains, where notices must not lie.
-pub(super) fn height_below(ctx: &egui::Context) -> f32 {
-    transport_height(ctx.content_rect().width()) + 32.0
+/// Height of the bars below the chains of a small window, where notices must not lie.
+pub(super) fn height_below(ctx: &egui::Context) -> Option<f32> {
+    is_small(ctx).then(|| transport_height(ctx.content_rect().width()) + 32.0)
 }
 
 fn transport_height(width: f32) -> f32 {
@@ -315,74 +315,51 @@ fn transport_height(width: f32) -> f32 {
     rows * (TOUCH + 3.0) + 8.0
 }
 
-/// Columns and rows of the chains of all lanes; points in the plane are one square a lane.
-pub(super) fn cells(viewer: &Viewer) -> Vec2 {
-    let num_lanes = viewer.view.lanes.len().max(1);
-    match &viewer.model {
-        Some(model) if model.is_planar() => vec2(num_lanes as f32, 1.0),
-        _ => {
-            let columns = viewer.view.view.per_class * num_lanes;
-            vec2(columns as f32, viewer.classes().len().max(1) as f32)
-        }
-    }
-}
-
 /// The height that the chains leave once they fill the width, and the width once they fill the height.
-fn spare(viewer: &Viewer, room: Vec2) -> [f32; 2] {
-    let cells = cells(viewer);
+fn spare(run: &RunState, room: Vec2) -> [f32; 2] {
+    let cells = Vec2::from(run.grid_size().map(|count| count as f32));
     let width = room.x - NAMES;
     [room.y - width / cells.x * cells.y, width - room.y / cells.y * cells.x]
 }
 
 /// What can be done at a step of the past.
-fn past(ui: &mut Ui, viewer: &mut Viewer) {
+fn past(ui: &mut Ui, run: &mut RunState) {
     if ui.button("Back to the newest").clicked() {
-        viewer.look_at(viewer.last_step());
+        run.look_at(run.last_step());
     }
     if ui.button("Go on from here").clicked() {
-        viewer.branch();
+        run.branch();
     }
 }
 
-fn timeline(ui: &mut Ui, viewer: &mut Viewer, width: f32) {
-    let note = format!("{} / {}", viewer.shown_step(), viewer.last_step());
+fn timeline(ui: &mut Ui, run: &mut RunState, width: f32) {
+    let note = format!("{} / {}", run.shown_step(), run.last_step());
     let note_width = 8.0 * note.chars().count().max(9) as f32;
     ui.spacing_mut().slider_width = (width - note_width - 8.0).max(80.0);
-    transport::timeline(ui, viewer);
+    transport::timeline(ui, run);
     let note = Label::new(RichText::new(note));
     ui.add_sized(vec2(note_width, TOUCH), note).on_hover_text("step shown / last step");
 }
 
-fn buttons(ui: &mut Ui, viewer: &mut Viewer, width: f32) {
-    ui.add_enabled_ui(viewer.record.is_some(), |ui| {
+fn buttons(ui: &mut Ui, run: &mut RunState, width: f32) {
+    ui.add_enabled_ui(run.record.is_some(), |ui| {
         let sign = |ui: &mut Ui, text: &str, name: &str| {
             let button = Button::new(RichText::new(text).size(16.0));
             ui.add_sized(vec2(SIGN, TOUCH), button).accessible_name(name).clicked()
         };
         if sign(ui, "⏮", "Step back") {
-            viewer.step_back();
+            run.step_back();
         }
         let gap = ui.spacing().item_spacing.x;
-        play(ui, viewer, vec2(width - 4.0 * (SIGN + gap), TOUCH), 16.0);
+        transport::large_play(ui, run, vec2(width - 4.0 * (SIGN + gap), TOUCH), 16.0);
         if sign(ui, "⏭", "Step forward") {
-            viewer.step_forward();
+            run.step_forward();
         }
         if sign(ui, "⟲", "Restart") {
-            viewer.restart();
+            run.restart();
         }
         if sign(ui, "🎲", "New seed") {
-            viewer.restart_with_new_seed();
+            run.restart_with_new_seed();
         }
     });
-}
-
-/// The button that runs and stops the chains.
-pub(super) fn play(ui: &mut Ui, viewer: &mut Viewer, size: Vec2, text_size: f32) {
-    let is_playing = viewer.is_playing();
-    let text = if is_playing { "⏸ Pause" } else { "▶ Play" };
-    let button = Button::new(RichText::new(text).strong().size(text_size));
-    let button = if is_playing { button } else { button.fill(ui.visuals().selection.bg_fill) };
-    if ui.add_sized(size, button).clicked() {
-        viewer.toggle_play();
-    }
 }

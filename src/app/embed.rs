@@ -5,13 +5,15 @@ use egui::{
 };
 
 use super::{
-    App, chains,
-    compact::{self, NAMES},
+    chains_panel, compact,
     controls::{format_number, slider},
     fit::fit,
+    grid::NAMES,
     lab,
+    panels::Panels,
     pixels::number,
-    status,
+    state::RunState,
+    status, transport,
     viewer::Viewer,
 };
 use crate::{
@@ -27,43 +29,63 @@ const MAX_SCALE: f32 = 1.4;
 const BESIDE: f32 = 104.0;
 const BELOW: f32 = 118.0;
 
-impl App {
-    pub(super) fn show_embedded(&mut self, ui: &mut Ui, full_page: &str) {
-        if self.viewer.view.view.tab == Tab::Lab {
-            self.status.small_banners(ui, &mut self.viewer);
-            lab::embedded(ui, &mut self.viewer, &mut self.lab, |ui, viewer| {
-                open_link(ui, viewer, full_page);
+/// Draws the chains with little beside them, and a link to `full_page`, where everything else is.
+pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels, full_page: &str) {
+    let is_followed = match viewer.session.tab {
+        Tab::Lab => show_lab(ui, viewer, panels),
+        _ => show_run(ui, viewer, panels),
+    };
+    status::notices(ui.ctx(), &viewer.session, compact::height_below(ui.ctx()));
+    if is_followed {
+        let url = format!("{full_page}?{}", viewer.view().to_query());
+        ui.ctx().open_url(egui::OpenUrl::new_tab(url));
+    }
+}
+
+/// Draws the lab; says whether the link was clicked.
+fn show_lab(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels) -> bool {
+    banners(ui, viewer, panels);
+    let mut is_followed = false;
+    lab::embedded(ui, &mut viewer.lab, &mut viewer.run, &mut panels.lab, |ui| {
+        is_followed = open_link(ui);
+    });
+    is_followed
+}
+
+/// Draws the open model's chains; says whether the link was clicked.
+fn show_run(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels) -> bool {
+    let size = ui.available_size();
+    let scale = fit((size.min_elem() / HEIGHT).sqrt(), 1.0, MAX_SCALE);
+    fit_text(ui, scale);
+    let beside = width_beside(&viewer.run, size, scale);
+    let frame = Frame::central_panel(ui.style()).inner_margin(Margin::same(6));
+    let is_followed = match beside {
+        Some(width) => {
+            let panel = Panel::right("controls").resizable(false).exact_size(width);
+            let panel = panel.frame(frame).show(ui, |ui| {
+                column(ui, &mut viewer.run, scale);
+                ui.with_layout(Layout::bottom_up(Align::Min), open_link).inner
             });
-            return status::notices(ui.ctx(), &self.viewer);
+            panel.inner
         }
-        let size = ui.available_size();
-        let scale = fit((size.min_elem() / HEIGHT).sqrt(), 1.0, MAX_SCALE);
-        fit_text(ui, scale);
-        let beside = width_beside(&self.viewer, size, scale);
-        let frame = Frame::central_panel(ui.style()).inner_margin(Margin::same(6));
-        match beside {
-            Some(width) => {
-                let panel = Panel::right("controls").resizable(false).exact_size(width);
-                panel.frame(frame).show(ui, |ui| {
-                    column(ui, &mut self.viewer, scale);
-                    ui.with_layout(Layout::bottom_up(Align::Min), |ui| {
-                        open_link(ui, &self.viewer, full_page);
-                    });
-                });
-            }
-            None => {
-                let panel = Panel::bottom("controls").resizable(false);
-                panel.frame(frame).show(ui, |ui| rows(ui, &mut self.viewer, scale, full_page));
-            }
+        None => {
+            let panel = Panel::bottom("controls").resizable(false);
+            panel.frame(frame).show(ui, |ui| rows(ui, &mut viewer.run, scale)).inner
         }
-        // Above the chains only, so that the controls keep their room.
-        self.status.small_banners(ui, &mut self.viewer);
-        CentralPanel::default().frame(frame).show(ui, |ui| {
-            chains::bare(ui, &mut self.viewer, &mut self.chains);
-        });
-        status::notices(ui.ctx(), &self.viewer);
-        // There is no panel that would show it.
-        self.viewer.selected = None;
+    };
+    // Above the chains only, so that the controls keep their room.
+    banners(ui, viewer, panels);
+    CentralPanel::default().frame(frame).show(ui, |ui| {
+        chains_panel::bare(ui, &mut viewer.run, &mut panels.chains);
+    });
+    // There is no panel that would show it.
+    viewer.run.selected = None;
+    is_followed
+}
+
+fn banners(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels) {
+    if panels.status.small_banners(ui, &mut viewer.session) {
+        viewer.try_again();
     }
 }
 
@@ -78,10 +100,10 @@ fn fit_text(ui: &mut Ui, scale: f32) {
 }
 
 /// Width of the controls beside the chains, if the chains come out larger so than above them.
-fn width_beside(viewer: &Viewer, size: Vec2, scale: f32) -> Option<f32> {
-    let grid = compact::cells(viewer);
+fn width_beside(run: &RunState, size: Vec2, scale: f32) -> Option<f32> {
+    let grid = Vec2::from(run.grid_size().map(|count| count as f32));
     // The names of several lanes stand above them.
-    let header = if viewer.view.lanes.len() > 1 { 18.0 } else { 0.0 };
+    let header = if run.lanes.len() > 1 { 18.0 } else { 0.0 };
     let pitch = |room: Vec2| (room / grid).min_elem();
     let beside = pitch(size - vec2(BESIDE * scale + NAMES + 24.0, header + 12.0));
     let above = pitch(size - vec2(NAMES + 12.0, BELOW * scale + header + 12.0));
@@ -90,51 +112,54 @@ fn width_beside(viewer: &Viewer, size: Vec2, scale: f32) -> Option<f32> {
     (beside >= above).then(|| fit(rest, least, least.max(0.36 * size.x)))
 }
 
-fn column(ui: &mut Ui, viewer: &mut Viewer, scale: f32) {
+fn column(ui: &mut Ui, run: &mut RunState, scale: f32) {
     let width = ui.available_width();
     // Every point counts in the smallest frame.
     ui.spacing_mut().item_spacing.y = if scale < 1.1 { 1.0 } else { 4.0 };
-    ui.add_enabled_ui(viewer.record.is_some(), |ui| {
-        compact::play(ui, viewer, vec2(width, 40.0 * scale), 15.0 * scale);
-        restart(ui, viewer, vec2(width, 24.0 * scale));
+    ui.add_enabled_ui(run.record.is_some(), |ui| {
+        transport::large_play(ui, run, vec2(width, 40.0 * scale), 15.0 * scale);
+        restart(ui, run, vec2(width, 24.0 * scale));
     });
-    numbers(ui, viewer, scale);
+    numbers(ui, run, scale);
     for knob in [STEP_SIZE, NOISE] {
-        knob.ui(ui, viewer, width);
+        knob.ui(ui, run, width);
     }
 }
 
-fn rows(ui: &mut Ui, viewer: &mut Viewer, scale: f32, full_page: &str) {
-    ui.horizontal(|ui| {
-        ui.add_enabled_ui(viewer.record.is_some(), |ui| {
+/// Draws the controls in rows; says whether the link was clicked.
+fn rows(ui: &mut Ui, run: &mut RunState, scale: f32) -> bool {
+    let is_followed = ui.horizontal(|ui| {
+        ui.add_enabled_ui(run.record.is_some(), |ui| {
             let height = 40.0 * scale;
-            compact::play(ui, viewer, vec2(96.0 * scale, height), 15.0 * scale);
-            restart(ui, viewer, vec2(78.0 * scale, height));
+            transport::large_play(ui, run, vec2(96.0 * scale, height), 15.0 * scale);
+            restart(ui, run, vec2(78.0 * scale, height));
         });
         ui.vertical(|ui| {
             ui.spacing_mut().item_spacing.y = 1.0;
-            numbers(ui, viewer, scale);
-            open_link(ui, viewer, full_page);
-        });
+            numbers(ui, run, scale);
+            open_link(ui)
+        })
+        .inner
     });
     ui.columns(2, |columns| {
         let width = columns[0].available_width();
         for (ui, knob) in columns.iter_mut().zip([STEP_SIZE, NOISE]) {
-            ui.vertical(|ui| knob.ui(ui, viewer, width));
+            ui.vertical(|ui| knob.ui(ui, run, width));
         }
     });
+    is_followed.inner
 }
 
-fn restart(ui: &mut Ui, viewer: &mut Viewer, size: Vec2) {
+fn restart(ui: &mut Ui, run: &mut RunState, size: Vec2) {
     if ui.add_sized(size, Button::new("⟲ Restart")).clicked() {
-        viewer.restart();
+        run.restart();
     }
 }
 
 /// How far the chains are, and how low.
-fn numbers(ui: &mut Ui, viewer: &Viewer, scale: f32) {
-    ui.label(format!("step {}", viewer.shown_step()));
-    if let Some((_, lanes)) = viewer.shown_numbers() {
+fn numbers(ui: &mut Ui, run: &RunState, scale: f32) {
+    ui.label(format!("step {}", run.shown_step()));
+    if let Some((_, lanes)) = run.shown_numbers() {
         let means: Vec<String> = lanes.iter().map(|lane| number(mean_energy(lane))).collect();
         // The smallest frame has no room for a second line.
         let is_short = ui.available_width() < 116.0 && scale < 1.1;
@@ -172,8 +197,8 @@ const NOISE: Knob =
     Knob { name: "noise σ", key: |_| "noise_std", of: |sampler| &mut sampler.noise_std };
 
 impl Knob {
-    fn ui(&self, ui: &mut Ui, viewer: &mut Viewer, width: f32) {
-        let Some(first) = viewer.view.lanes.first() else { return };
+    fn ui(&self, ui: &mut Ui, run: &mut RunState, width: f32) {
+        let Some(first) = run.lanes.first() else { return };
         let mut sampler = first.sampler.clone();
         let field: &Field = SamplerConfig::field((self.key)(sampler.kind));
         let value = (self.of)(&mut sampler);
@@ -191,21 +216,19 @@ impl Knob {
         }
         let (low, high) = field.range.unwrap_or((0.0, f64::INFINITY));
         let value = fit(*value, low, high);
-        for index in 0..viewer.view.lanes.len() {
-            let mut lane = viewer.view.lanes[index].clone();
+        for index in 0..run.lanes.len() {
+            let mut lane = run.lanes[index].clone();
             // Without noise MALA proposes nothing.
             if value > 0.0 || lane.sampler.kind != SamplerKind::Mala {
                 *(self.of)(&mut lane.sampler) = value;
-                viewer.set_lane(index, lane);
+                run.set_lane(index, lane);
             }
         }
     }
 }
 
-fn open_link(ui: &mut Ui, viewer: &Viewer, full_page: &str) {
+/// Draws the link to the full page; says whether it was clicked.
+fn open_link(ui: &mut Ui) -> bool {
     let link = ui.link(RichText::new("Open in jempp").size(TEXT));
-    if link.on_hover_text("The same chains with all controls, in a tab of their own.").clicked() {
-        let url = format!("{full_page}?{}", viewer.view.to_query());
-        ui.ctx().open_url(egui::OpenUrl::new_tab(url));
-    }
+    link.on_hover_text("The same chains with all controls, in a tab of their own.").clicked()
 }

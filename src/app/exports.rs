@@ -4,7 +4,7 @@ use std::{fmt::Write, sync::Arc};
 
 use image::{GenericImage, RgbImage};
 
-use super::viewer::Viewer;
+use super::state::RunState;
 use crate::{picture, worker::LaneNumbers};
 
 const MAX_FRAMES: usize = 60;
@@ -42,7 +42,7 @@ struct Frame {
 }
 
 /// A file with all that goes into it, to be written away from the window's thread.
-pub struct Job {
+pub struct ExportJob {
     export: Export,
     labels: Vec<u32>,
     shape: [usize; 3],
@@ -51,16 +51,16 @@ pub struct Job {
     numbers: Vec<(u64, Arc<Vec<LaneNumbers>>)>,
 }
 
-impl Job {
+impl ExportJob {
     /// What there is to write now.
-    pub fn new(export: Export, viewer: &Viewer) -> Option<Self> {
-        let (record, model) = (viewer.record.as_ref()?, viewer.model.as_ref()?);
+    pub fn new(export: Export, run: &RunState) -> Option<Self> {
+        let (record, model) = (run.record.as_ref()?, run.model.as_ref()?);
         let frame = |images: &[crate::worker::LaneImages]| Frame {
             lanes: images.iter().map(|lane| lane.x.clone()).collect(),
         };
         let entries = record.images.entries();
         let frames = match export {
-            Export::Png => vec![frame(&viewer.shown_images()?.1)],
+            Export::Png => vec![frame(&run.shown_images()?.1)],
             Export::Gif => {
                 let count = entries.len().min(MAX_FRAMES);
                 let last = entries.len().saturating_sub(1);

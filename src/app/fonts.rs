@@ -12,7 +12,7 @@ const FONTS: [(&str, &[u8], f32); 3] = [
     ("emoji-icon-font", include_bytes!("../../assets/fonts/emoji-icon-font.ttf"), 0.9),
 ];
 
-/// All of them, in the order in which egui looks for a character.
+/// The page's fonts, in the order in which egui looks for a character.
 pub fn small() -> FontDefinitions {
     let mut fonts = FontDefinitions::empty();
     for (name, bytes, scale) in FONTS {

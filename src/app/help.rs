@@ -50,7 +50,7 @@ const WORDS: &[(&str, &str)] = &[
 ];
 
 impl Help {
-    /// Draws it.
+    /// Draws the help window, if it is open.
     pub fn ui(&mut self, ctx: &egui::Context) {
         let width = (ctx.content_rect().width() - 60.0).min(560.0);
         let height = ctx.content_rect().height() - 100.0;

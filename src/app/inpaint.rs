@@ -3,8 +3,8 @@
 use egui::{Color32, Mesh, Rect, Response, Shape, Slider, Ui};
 
 use super::{
-    brush::{Brush, touched},
-    viewer::{Selection, Viewer},
+    brush::{Brush, pixels_under},
+    state::{RunState, Selection},
 };
 use crate::{
     config::SamplerKind,
@@ -43,13 +43,13 @@ impl Default for Inpaint {
 
 impl Inpaint {
     /// Forgets the paint of another chain, and what a restart has let go.
-    pub(super) fn follow(&mut self, viewer: &Viewer, selection: Selection, model: &ModelInfo) {
+    pub(super) fn follow(&mut self, run: &RunState, selection: Selection, model: &ModelInfo) {
         let area = model.shape[1] * model.shape[2];
         if self.of != Some(selection) || self.is_painted.len() != area {
             self.is_painted = vec![false; area];
         }
         self.of = Some(selection);
-        if self.held.is_some_and(|(_, beginning)| beginning != viewer.num_beginnings) {
+        if self.held.is_some_and(|(_, beginning)| beginning != run.num_beginnings) {
             self.held = None;
         }
     }
@@ -59,7 +59,7 @@ impl Inpaint {
         let [_, h, w] = shape;
         for at in self.brush.stroke(response, rect, [h, w]) {
             self.held = None;
-            for (pixel, _) in touched(at, self.radius, [h, w]) {
+            for (pixel, _) in pixels_under(at, self.radius, [h, w]) {
                 self.is_painted[pixel] = true;
             }
         }
@@ -91,18 +91,18 @@ impl Inpaint {
     pub(super) fn ui(
         &mut self,
         ui: &mut Ui,
-        viewer: &mut Viewer,
+        run: &mut RunState,
         selection: Selection,
         model: &ModelInfo,
     ) {
-        if let Some(reason) = refusal(viewer, selection, model) {
+        if let Some(reason) = refusal(run, selection, model) {
             ui.weak(reason);
             return;
         }
         ui.label(
             "Paint over a part of the image above. The chain fills it in; the rest stays as it is.",
         );
-        if viewer.looking_at.is_some() {
+        if run.looking_at.is_some() {
             ui.weak("You look at the past: this acts on the last step of the run.");
         }
         ui.horizontal(|ui| {
@@ -121,15 +121,15 @@ impl Inpaint {
                 )
                 .on_disabled_hover_text("Paint over a part of the image first.");
             if fill.clicked() {
-                self.fill(viewer, selection, model);
+                self.fill(run, selection, model);
             }
             let release = ui.button("Let all move").on_hover_text("No pixel is held any longer.");
             if release.clicked()
-                && let Some(image) = live_image(viewer, selection, model)
+                && let Some(image) = live_image(run, selection, model)
             {
                 let Selection { lane, chain } = selection;
                 let image = image.into();
-                viewer.send(Command::Replace { lane, chain, image, is_fixed: Vec::new() });
+                run.ask(Command::Replace { lane, chain, image, is_fixed: Vec::new() });
                 self.held = None;
                 self.is_painted.fill(false);
             }
@@ -142,10 +142,10 @@ impl Inpaint {
         }
     }
 
-    fn fill(&mut self, viewer: &mut Viewer, selection: Selection, model: &ModelInfo) {
-        let Some(mut image) = live_image(viewer, selection, model) else { return };
+    fn fill(&mut self, run: &mut RunState, selection: Selection, model: &ModelInfo) {
+        let Some(mut image) = live_image(run, selection, model) else { return };
         let area = model.shape[1] * model.shape[2];
-        let starts = viewer.start_images().and_then(|lanes| lanes.get(selection.lane));
+        let starts = run.start_images().and_then(|lanes| lanes.get(selection.lane));
         let from = selection.chain * image.len();
         let Some(start) = starts.and_then(|lane| lane.x.get(from..from + image.len())) else {
             return;
@@ -157,18 +157,18 @@ impl Inpaint {
         }
         let is_fixed = self.is_painted.iter().map(|is_painted| !is_painted).collect();
         let Selection { lane, chain } = selection;
-        viewer.send(Command::Replace { lane, chain, image: image.into(), is_fixed });
-        let last = viewer.last_step();
-        self.held = Some((selection, viewer.num_beginnings));
+        run.ask(Command::Replace { lane, chain, image: image.into(), is_fixed });
+        let last = run.last_step();
+        self.held = Some((selection, run.num_beginnings));
         // From the past, playing would only replay it.
-        viewer.look_at(last);
-        viewer.play();
+        run.look_at(last);
+        run.play();
     }
 }
 
 /// Why nothing can be filled in here.
-fn refusal(viewer: &Viewer, selection: Selection, model: &ModelInfo) -> Option<&'static str> {
-    let lane = viewer.view.lanes.get(selection.lane);
+fn refusal(run: &RunState, selection: Selection, model: &ModelInfo) -> Option<&'static str> {
+    let lane = run.lanes.get(selection.lane);
     if model.is_planar() {
         Some("A point in the plane has no part to fill in.")
     } else if lane.is_some_and(|lane| lane.sampler.kind == SamplerKind::Mala) {
@@ -183,11 +183,11 @@ fn refusal(viewer: &Viewer, selection: Selection, model: &ModelInfo) -> Option<&
 
 /// The chain as it is at the last step.
 pub(super) fn live_image(
-    viewer: &Viewer,
+    run: &RunState,
     selection: Selection,
     model: &ModelInfo,
 ) -> Option<Vec<f32>> {
-    let (_, lanes) = viewer.record.as_ref()?.images.entries().last()?;
+    let (_, lanes) = run.record.as_ref()?.images.entries().last()?;
     let size: usize = model.shape.iter().product();
     let from = selection.chain * size;
     Some(lanes.get(selection.lane)?.x.get(from..from + size)?.to_vec())

@@ -15,7 +15,7 @@ const SIDE: f32 = 168.0;
 const NUM_BARS: usize = 5;
 
 /// One chain.
-pub(super) struct Chain<'a> {
+pub(super) struct ChainDetails<'a> {
     /// The open model.
     pub(super) model: &'a ModelInfo,
     /// What is measured of its lane.
@@ -32,8 +32,8 @@ pub(super) struct Chain<'a> {
     pub(super) step: u64,
 }
 
-impl Chain<'_> {
-    /// Draws it large, with its numbers.
+impl ChainDetails<'_> {
+    /// Draws the chain large, with its numbers.
     pub(super) fn ui(&self, ui: &mut Ui, image: Option<(TextureId, Rect)>) {
         ui.set_max_width(400.0);
         ui.horizontal_top(|ui| {

@@ -13,7 +13,7 @@ const PAUSE_SECS: f64 = 0.5;
 
 /// An image of the training set.
 #[derive(Clone, Debug)]
-pub(super) struct Found {
+pub(super) struct NearestImage {
     /// The image (C, H, W).
     pub(super) image: Vec<f32>,
     /// Its class.
@@ -24,19 +24,24 @@ pub(super) struct Found {
 
 /// A search, and the result of the last one.
 #[derive(Default)]
-pub(super) struct Nearest {
+pub(super) struct NearestSearch {
     query: Vec<f32>,
     set: Option<Arc<Dataset>>,
     next: usize,
     /// Smallest squared distance so far, and where.
     best: Option<(f32, usize)>,
     started: f64,
-    found: Option<Found>,
+    found: Option<NearestImage>,
 }
 
-impl Nearest {
+impl NearestSearch {
     /// The nearest image of `set` to `image`; for some frames still that of the image before.
-    pub(super) fn search(&mut self, ui: &Ui, image: &[f32], set: &Arc<Dataset>) -> Option<&Found> {
+    pub(super) fn search(
+        &mut self,
+        ui: &Ui,
+        image: &[f32],
+        set: &Arc<Dataset>,
+    ) -> Option<&NearestImage> {
         if set.num_pixels() != image.len() || image.iter().any(|value| !value.is_finite()) {
             return None;
         }
@@ -80,7 +85,7 @@ impl Nearest {
         }
         self.next = (self.next + count).min(set.len());
         if let (true, Some((squared, index))) = (self.next == set.len(), self.best) {
-            self.found = Some(Found {
+            self.found = Some(NearestImage {
                 image: set.gather([index]),
                 label: set.labels[index],
                 distance: squared.sqrt(),
@@ -99,7 +104,7 @@ mod tests {
         let floats: Vec<f32> = (0..10).flat_map(|item| vec![item as f32 / 10.0; size]).collect();
         let labels = (0..10).collect();
         let set = Dataset::unchecked(floats, labels, [1, 1, size], Vec::new());
-        let mut nearest = Nearest { query: vec![0.71; size], ..Nearest::default() };
+        let mut nearest = NearestSearch { query: vec![0.71; size], ..NearestSearch::default() };
         for frame in 0..3 {
             assert!(nearest.found.is_none(), "found after {frame} frames");
             nearest.advance(&set);

@@ -16,7 +16,7 @@ pub(super) const CRISP: TextureOptions = TextureOptions {
 /// Size of captions, legends and names in points: egui's own small text is hard to read.
 pub(super) const SMALL: f32 = 11.0;
 
-/// All of a texture.
+/// The texture coordinates of a whole texture.
 pub(super) const WHOLE: Rect = Rect { min: pos2(0.0, 0.0), max: pos2(1.0, 1.0) };
 
 /// A value in [-1, 1] as a brightness; one that is no number is black.

@@ -12,7 +12,7 @@ pub const NUMBER_BYTES: usize = 128 << 20;
 pub const HISTORY_MIB: usize = (IMAGE_BYTES + NUMBER_BYTES) >> 20;
 /// What the parts of a lane take beside their contents.
 const OVERHEAD_BYTES: usize = 512;
-/// So many of the newest entries are not thinned out, if they fit in half the bound.
+/// The newest entries, so many of them, are not thinned out if they fit in half the bound.
 const NUM_RECENT: usize = 32;
 
 /// Entries in the order of their steps. Past its bound in bytes it keeps every second of the older ones,
@@ -26,7 +26,7 @@ pub struct Thinned<T> {
 }
 
 impl<T> Thinned<T> {
-    /// Nothing yet.
+    /// An empty record with a bound in bytes.
     pub fn new(max_bytes: usize) -> Self {
         Self { entries: Vec::new(), stride: 1, max_bytes, entry_bytes: 1 }
     }

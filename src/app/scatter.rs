@@ -7,10 +7,10 @@ use egui_plot::{Arrows, MarkerShape, Plot, PlotPoint, Points};
 
 use super::{
     grid::Action,
-    magnifier::{Chain, name_of},
+    magnifier::{ChainDetails, name_of},
     pixels::{SMALL, number},
+    state::{Overlay, RunState, Selection},
     theme,
-    viewer::{Overlay, Selection, Viewer},
 };
 use crate::{
     data::Dataset,
@@ -54,8 +54,8 @@ pub(super) struct Scatter {
 
 impl Scatter {
     /// Takes the training points of the open model, thinned out evenly.
-    fn update(&mut self, viewer: &Viewer, num_classes: usize) {
-        let Some(references) = &viewer.references else {
+    fn update(&mut self, run: &RunState, num_classes: usize) {
+        let Some(references) = &run.references else {
             self.train = None;
             return;
         };
@@ -79,23 +79,23 @@ impl Scatter {
 /// Draws one plot a lane; says which point was clicked.
 pub(super) fn ui(
     ui: &mut Ui,
-    viewer: &Viewer,
+    run: &RunState,
     model: &ModelInfo,
     state: &mut Scatter,
 ) -> Option<Action> {
-    state.update(viewer, model.class_names.len());
-    let (_, lanes) = viewer.shown_images()?;
+    state.update(run, model.class_names.len());
+    let (_, lanes) = run.shown_images()?;
     state.scales = lanes.iter().map(gradient_scale).collect();
     let mut action = None;
     let num_lanes = lanes.len().max(1);
     ui.columns(num_lanes, |columns| {
         for (lane, ui) in columns.iter_mut().enumerate() {
             if num_lanes > 1 {
-                let name = format!("{}: {}", lane + 1, viewer.lane_name(lane));
+                let name = format!("{}: {}", lane + 1, run.lane_name(lane));
                 let text = egui::RichText::new(name).color(theme::LANES[lane % 3]);
                 ui.add(egui::Label::new(text).truncate());
             }
-            action = action.or(plot(ui, viewer, model, state, lane));
+            action = action.or(plot(ui, run, model, state, lane));
         }
     });
     action
@@ -103,13 +103,13 @@ pub(super) fn ui(
 
 fn plot(
     ui: &mut Ui,
-    viewer: &Viewer,
+    run: &RunState,
     model: &ModelInfo,
     state: &Scatter,
     lane: usize,
 ) -> Option<Action> {
-    let (step, lanes) = viewer.shown_images()?;
-    let labels = &viewer.record.as_ref()?.request.labels;
+    let (step, lanes) = run.shown_images()?;
+    let labels = &run.record.as_ref()?.request.labels;
     let images = lanes.get(lane)?;
     let places = points_of(images);
     let plot = Plot::new(("plane", lane))
@@ -126,7 +126,7 @@ fn plot(
         .height(ui.available_height());
     let is_dark = ui.visuals().dark_mode;
     let contrast = ui.visuals().strong_text_color();
-    let selected = viewer.selected.filter(|selected| selected.lane == lane);
+    let selected = run.selected.filter(|selected| selected.lane == lane);
     let drawn = plot.show(ui, |ui| {
         // The box fills the shorter side; the longer one shows what is beside it.
         let size = ui.transform().frame().size();
@@ -154,13 +154,13 @@ fn plot(
             let points = Points::new(name.clone(), of_class).shape(shape).radius(4.0);
             ui.points(points.color(class_color(class)).allow_hover(false));
         }
-        if let Some(arrows) = arrows(viewer, images, &places, state, lane) {
+        if let Some(arrows) = arrows(run, images, &places, state, lane) {
             ui.arrows(arrows.color(contrast.gamma_multiply(0.45)).allow_hover(false));
         }
         let ring = |places: Places, radius| {
             Points::new("", places).radius(radius).filled(false).color(contrast).allow_hover(false)
         };
-        if viewer.overlay == Overlay::Clamped {
+        if run.overlay == Overlay::Clamped {
             ui.points(ring(clamped(images, &places), 6.0));
         }
         let selected = selected.and_then(|selected| places.get(selected.chain));
@@ -182,13 +182,13 @@ fn plot(
     let label = labels.get(chain).copied()?;
     let columns = labels.iter().take_while(|&&other| Some(&other) == labels.first()).count().max(1);
     let class = name_of(&model.class_names, label as usize);
-    let shown = Chain {
+    let shown = ChainDetails {
         model,
-        numbers: viewer.shown_numbers().and_then(|(_, numbers)| numbers.get(lane)),
+        numbers: run.shown_numbers().and_then(|(_, numbers)| numbers.get(lane)),
         chain,
         label,
         title: format!("{class}, chain {}", chain % columns + 1),
-        lane_name: format!("lane {}: {}", lane + 1, viewer.lane_name(lane)),
+        lane_name: format!("lane {}: {}", lane + 1, run.lane_name(lane)),
         step: *step,
     };
     Tooltip::for_widget(&drawn.response).at_pointer().show(|ui| shown.ui(ui, None));
@@ -241,8 +241,8 @@ fn marker(at: Pos2, shape: MarkerShape, class: usize) -> Shape {
 }
 
 /// What the arrows mean.
-pub(super) fn caption(viewer: &Viewer, state: &Scatter) -> String {
-    match viewer.overlay {
+pub(super) fn caption(run: &RunState, state: &Scatter) -> String {
+    match run.overlay {
         Overlay::Gradient => {
             let scales: Vec<String> = state.scales.iter().map(|scale| number(*scale)).collect();
             format!(
@@ -257,8 +257,8 @@ pub(super) fn caption(viewer: &Viewer, state: &Scatter) -> String {
 }
 
 /// Chains of a lane far out of the box.
-pub(super) fn num_far(viewer: &Viewer, lane: usize) -> usize {
-    let lane = viewer.shown_images().and_then(|(_, lanes)| lanes.get(lane));
+pub(super) fn num_far(run: &RunState, lane: usize) -> usize {
+    let lane = run.shown_images().and_then(|(_, lanes)| lanes.get(lane));
     let is_far = |point: &&[f32]| {
         point.iter().all(|value| value.is_finite()) && point.iter().any(|value| value.abs() > FAR)
     };
@@ -286,13 +286,13 @@ fn gradient_scale(images: &LaneImages) -> f32 {
 }
 
 fn arrows(
-    viewer: &Viewer,
+    run: &RunState,
     images: &LaneImages,
     places: &[[f64; 2]],
     state: &Scatter,
     lane: usize,
 ) -> Option<Arrows<'static>> {
-    let pairs: Vec<([f64; 2], [f64; 2])> = match viewer.overlay {
+    let pairs: Vec<([f64; 2], [f64; 2])> = match run.overlay {
         Overlay::Gradient => {
             let unit = f64::from(ARROW / state.scales.get(lane)?);
             let gradients = images.gradient.chunks_exact(2);
@@ -303,7 +303,7 @@ fn arrows(
             tips.collect()
         }
         Overlay::Change => {
-            let starts = points_of(viewer.start_images()?.get(lane)?);
+            let starts = points_of(run.start_images()?.get(lane)?);
             starts.into_iter().zip(places.iter().copied()).collect()
         }
         Overlay::Images | Overlay::Clamped => return None,

@@ -5,11 +5,11 @@ use egui::{CollapsingHeader, Grid, Rect, RichText, Role, ScrollArea, Sense, Ui, 
 use super::{
     canvas::{self, Canvas},
     inpaint::Inpaint,
-    magnifier::{Chain, bars, name_of, probabilities},
-    nearest::Nearest,
+    magnifier::{ChainDetails, bars, name_of, probabilities},
+    nearest::NearestSearch,
     pixels::{Picture, SMALL, WHOLE, number, percent},
+    state::{RunState, Selection},
     theme,
-    viewer::{Selection, Viewer},
 };
 use crate::worker::{LaneNumbers, ModelInfo};
 
@@ -24,22 +24,22 @@ pub struct SelectedView {
     now: Picture,
     start: Picture,
     nearest_picture: Picture,
-    nearest: Nearest,
+    nearest: NearestSearch,
     inpaint: Inpaint,
     canvas: Canvas,
 }
 
 /// Draws the panel.
-pub fn ui(ui: &mut Ui, viewer: &mut Viewer, state: &mut SelectedView) {
+pub fn ui(ui: &mut Ui, run: &mut RunState, state: &mut SelectedView) {
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         ui.add_space(4.0);
-        let Some(model) = viewer.model.clone() else {
+        let Some(model) = run.model.clone() else {
             ui.weak("The selected chain is shown here.");
             return;
         };
-        let shown = viewer.selected.and_then(|selection| Shown::new(viewer, &model, selection));
+        let shown = run.selected.and_then(|selection| ShownChain::new(run, &model, selection));
         match &shown {
-            Some(shown) => chain(ui, viewer, &model, state, shown),
+            Some(shown) => chain(ui, run, &model, state, shown),
             None => {
                 ui.label("Click a chain to see it closely.");
                 ui.separator();
@@ -47,51 +47,51 @@ pub fn ui(ui: &mut Ui, viewer: &mut Viewer, state: &mut SelectedView) {
         }
         let selection = shown.map(|shown| shown.selection);
         CollapsingHeader::new("Draw").default_open(true).show_unindented(ui, |ui| {
-            state.canvas.ui(ui, viewer, &model, selection);
+            state.canvas.ui(ui, run, &model, selection);
         });
         ui.add_space(8.0);
     });
 }
 
 /// Draws the panel low and wide: the numbers stand beside the images.
-pub fn small(ui: &mut Ui, viewer: &mut Viewer, state: &mut SelectedView) {
+pub fn small(ui: &mut Ui, run: &mut RunState, state: &mut SelectedView) {
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-        let Some(model) = viewer.model.clone() else { return };
-        let shown = viewer.selected.and_then(|selection| Shown::new(viewer, &model, selection));
+        let Some(model) = run.model.clone() else { return };
+        let shown = run.selected.and_then(|selection| ShownChain::new(run, &model, selection));
         if let Some(shown) = &shown {
-            lane_name(ui, viewer, shown);
+            lane_name(ui, run, shown);
             ui.columns(2, |columns| {
                 // A column of its own justifies every text.
-                columns[0].vertical(|ui| look(ui, viewer, &model, state, shown));
+                columns[0].vertical(|ui| look(ui, run, &model, state, shown));
                 columns[1].vertical(|ui| {
                     // Lines of text, not of buttons.
                     ui.spacing_mut().interact_size.y = 0.0;
-                    numbers(ui, viewer, &model, shown);
+                    numbers(ui, run, &model, shown);
                 });
             });
-            inpaint(ui, viewer, &model, state, shown);
+            inpaint(ui, run, &model, state, shown);
         } else {
             ui.label("Tap a chain to see it closely.");
         }
         let selection = shown.map(|shown| shown.selection);
         CollapsingHeader::new("Draw").default_open(true).show_unindented(ui, |ui| {
-            state.canvas.ui(ui, viewer, &model, selection);
+            state.canvas.ui(ui, run, &model, selection);
         });
         ui.add_space(8.0);
     });
 }
 
 /// What the selected chain is called.
-pub fn title(viewer: &Viewer) -> Option<String> {
-    let (model, selection) = (viewer.model.as_ref()?, viewer.selected?);
-    let labels = &viewer.record.as_ref()?.request.labels;
+pub fn title(run: &RunState) -> Option<String> {
+    let (model, selection) = (run.model.as_ref()?, run.selected?);
+    let labels = &run.record.as_ref()?.request.labels;
     let class = name_of(&model.class_names, *labels.get(selection.chain)? as usize);
     let columns = labels.iter().take_while(|&&other| other == labels[0]).count().max(1);
     Some(format!("{class}, chain {}", selection.chain % columns + 1))
 }
 
 /// The selected chain at the step that is shown.
-struct Shown {
+struct ShownChain {
     selection: Selection,
     step: u64,
     label: u32,
@@ -101,21 +101,21 @@ struct Shown {
     is_broken: bool,
 }
 
-impl Shown {
+impl ShownChain {
     /// `None` where the selected chain is not there, as after a restart with fewer of them.
-    fn new(viewer: &Viewer, model: &ModelInfo, selection: Selection) -> Option<Self> {
-        let (step, lanes) = viewer.shown_images()?;
-        let labels = &viewer.record.as_ref()?.request.labels;
+    fn new(run: &RunState, model: &ModelInfo, selection: Selection) -> Option<Self> {
+        let (step, lanes) = run.shown_images()?;
+        let labels = &run.record.as_ref()?.request.labels;
         let label = *labels.get(selection.chain)?;
         let size: usize = model.shape.iter().product();
         let at = selection.chain * size..(selection.chain + 1) * size;
-        let starts = viewer.start_images().and_then(|lanes| lanes.get(selection.lane));
-        let numbers = numbers_of(viewer, selection);
+        let starts = run.start_images().and_then(|lanes| lanes.get(selection.lane));
+        let numbers = numbers_of(run, selection);
         Some(Self {
             selection,
             step: *step,
             label,
-            title: title(viewer)?,
+            title: title(run)?,
             x: lanes.get(selection.lane)?.x.get(at.clone())?.to_vec(),
             start: starts.and_then(|lane| lane.x.get(at)).map(<[f32]>::to_vec),
             is_broken: numbers.is_some_and(|numbers| numbers.is_broken(selection.chain)),
@@ -124,17 +124,17 @@ impl Shown {
 }
 
 /// What is measured of the lane of a chain that is there.
-fn numbers_of(viewer: &Viewer, selection: Selection) -> Option<&LaneNumbers> {
-    let (_, lanes) = viewer.shown_numbers()?;
+fn numbers_of(run: &RunState, selection: Selection) -> Option<&LaneNumbers> {
+    let (_, lanes) = run.shown_numbers()?;
     lanes.get(selection.lane).filter(|lane| selection.chain < lane.energy.len())
 }
 
 fn chain(
     ui: &mut Ui,
-    viewer: &mut Viewer,
+    run: &mut RunState,
     model: &ModelInfo,
     state: &mut SelectedView,
-    shown: &Shown,
+    shown: &ShownChain,
 ) {
     let mut is_kept = true;
     ui.horizontal(|ui| {
@@ -142,49 +142,55 @@ fn chain(
         is_kept = !close.accessible_name("Deselect this chain").clicked();
         ui.add(egui::Label::new(RichText::new(&shown.title).strong().size(15.0)).truncate());
     });
-    lane_name(ui, viewer, shown);
-    look(ui, viewer, model, state, shown);
+    lane_name(ui, run, shown);
+    look(ui, run, model, state, shown);
     ui.add_space(4.0);
     // Next to the image that one paints on.
-    inpaint(ui, viewer, model, state, shown);
+    inpaint(ui, run, model, state, shown);
     CollapsingHeader::new("Numbers").default_open(true).show_unindented(ui, |ui| {
-        numbers(ui, viewer, model, shown);
+        numbers(ui, run, model, shown);
     });
     if !is_kept {
-        viewer.selected = None;
+        run.selected = None;
     }
 }
 
 /// The rule of the chain's lane, where there are several.
-fn lane_name(ui: &mut Ui, viewer: &Viewer, shown: &Shown) {
+fn lane_name(ui: &mut Ui, run: &RunState, shown: &ShownChain) {
     let lane = shown.selection.lane;
-    if viewer.view.lanes.len() > 1 {
-        let name = format!("lane {}: {}", lane + 1, viewer.lane_name(lane));
+    if run.lanes.len() > 1 {
+        let name = format!("lane {}: {}", lane + 1, run.lane_name(lane));
         let text = RichText::new(name).color(theme::LANES[lane % theme::LANES.len()]);
         ui.add(egui::Label::new(text).truncate());
     }
 }
 
 /// What the chain looks like, or where it is.
-fn look(ui: &mut Ui, viewer: &Viewer, model: &ModelInfo, state: &mut SelectedView, shown: &Shown) {
+fn look(
+    ui: &mut Ui,
+    run: &RunState,
+    model: &ModelInfo,
+    state: &mut SelectedView,
+    shown: &ShownChain,
+) {
     if model.is_planar() {
         let at = shown.x.iter().map(|value| number(*value)).collect::<Vec<_>>().join(", ");
         ui.label(format!("at ({at})"));
     } else {
-        state.inpaint.follow(viewer, shown.selection, model);
-        images(ui, viewer, model, state, shown);
+        state.inpaint.follow(run, shown.selection, model);
+        images(ui, run, model, state, shown);
     }
 }
 
 fn inpaint(
     ui: &mut Ui,
-    viewer: &mut Viewer,
+    run: &mut RunState,
     model: &ModelInfo,
     state: &mut SelectedView,
-    shown: &Shown,
+    shown: &ShownChain,
 ) {
     let inpaint = CollapsingHeader::new("Inpaint").show_unindented(ui, |ui| {
-        state.inpaint.ui(ui, viewer, shown.selection, model);
+        state.inpaint.ui(ui, run, shown.selection, model);
     });
     state.inpaint.is_open = inpaint.body_returned.is_some();
 }
@@ -192,10 +198,10 @@ fn inpaint(
 /// The chain now, large; beside it where it started, and the training image nearest to it.
 fn images(
     ui: &mut Ui,
-    viewer: &Viewer,
+    run: &RunState,
     model: &ModelInfo,
     state: &mut SelectedView,
-    shown: &Shown,
+    shown: &ShownChain,
 ) {
     let [_, h, w] = model.shape;
     let shape = vec2(w as f32, h as f32) / h.max(w) as f32;
@@ -231,20 +237,20 @@ fn images(
                 canvas::image(ui, texture, size, "Where this chain started");
                 ui.label(RichText::new("start").size(SMALL));
             }
-            nearest(ui, viewer, model, state, shown, size);
+            nearest(ui, run, model, state, shown, size);
         });
     });
 }
 
 fn nearest(
     ui: &mut Ui,
-    viewer: &Viewer,
+    run: &RunState,
     model: &ModelInfo,
     state: &mut SelectedView,
-    shown: &Shown,
+    shown: &ShownChain,
     size: egui::Vec2,
 ) {
-    let Some(references) = &viewer.references else { return };
+    let Some(references) = &run.references else { return };
     let Some(found) = state.nearest.search(ui, &shown.x, &references.train) else { return };
     let texture = state.nearest_picture.texture(ui.ctx(), &found.image, model.shape);
     let class = name_of(&model.class_names, found.label as usize);
@@ -263,8 +269,8 @@ fn cross_out(ui: &Ui, rect: Rect) {
     ui.painter().line_segment([rect.right_top(), rect.left_bottom()], stroke);
 }
 
-fn numbers(ui: &mut Ui, viewer: &Viewer, model: &ModelInfo, shown: &Shown) {
-    let Some(numbers) = numbers_of(viewer, shown.selection) else { return };
+fn numbers(ui: &mut Ui, run: &RunState, model: &ModelInfo, shown: &ShownChain) {
+    let Some(numbers) = numbers_of(run, shown.selection) else { return };
     let chain = shown.selection.chain;
     let value = |values: &[f32]| values.get(chain).copied().unwrap_or(f32::NAN);
     let mut rows = vec![
@@ -303,13 +309,13 @@ fn numbers(ui: &mut Ui, viewer: &Viewer, model: &ModelInfo, shown: &Shown) {
         }
     });
     ui.add_space(4.0);
-    let details = Chain {
+    let details = ChainDetails {
         model,
         numbers: Some(numbers),
         chain,
         label: shown.label,
         title: shown.title.clone(),
-        lane_name: viewer.lane_name(shown.selection.lane),
+        lane_name: run.lane_name(shown.selection.lane),
         step: shown.step,
     };
     details.verdict(ui);

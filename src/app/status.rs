@@ -5,8 +5,12 @@ use std::{collections::VecDeque, time::Duration};
 use egui::{Color32, RichText, Ui};
 use web_time::Instant;
 
-use super::{compact, record::HISTORY_MIB, theme, viewer::Viewer};
-use crate::worker::{Command, Event};
+use super::{
+    record::HISTORY_MIB,
+    state::{RunState, Session},
+    theme,
+};
+use crate::worker::Event;
 
 /// Over how long rates are taken.
 const WINDOW: Duration = Duration::from_secs(2);
@@ -59,23 +63,23 @@ impl Status {
     }
 
     /// Draws the line.
-    pub fn ui(&mut self, ui: &mut Ui, viewer: &Viewer) {
+    pub fn ui(&mut self, ui: &mut Ui, run: &RunState, session: &Session) {
         let now = Instant::now();
         self.frames.push_back(now);
         let frames_per_sec = rate(&mut self.frames, now);
         ui.horizontal_wrapped(|ui| {
-            match &viewer.device {
+            match &session.device {
                 Some((description, _)) => ui.label(description),
                 None => ui.label("opening the device…"),
             };
             let mut parts = Vec::new();
-            if viewer.is_running {
-                parts.push(format!("{:.1} steps/s", viewer.steps_per_sec));
+            if run.is_running {
+                parts.push(format!("{:.1} steps/s", run.steps_per_sec));
             }
-            if viewer.is_playing() && frames_per_sec > 0.0 {
+            if run.is_playing() && frames_per_sec > 0.0 {
                 parts.push(format!("{frames_per_sec:.0} frames/s"));
             }
-            if let Some(record) = &viewer.record {
+            if let Some(record) = &run.record {
                 parts.push(format!("history {} of {HISTORY_MIB} MiB", record.num_bytes() >> 20));
             }
             if let Some(bytes) = memory() {
@@ -88,27 +92,26 @@ impl Status {
         });
     }
 
-    /// Draws what must not be overlooked.
-    pub fn banners(&mut self, ui: &mut Ui, viewer: &mut Viewer) {
-        if let Some(reason) = viewer.failure.clone() {
+    /// Draws what must not be overlooked; says whether to open the device and the model anew.
+    pub fn banners(&mut self, ui: &mut Ui, session: &mut Session) -> bool {
+        let mut is_retry = false;
+        if let Some(reason) = session.failure.clone() {
             banner(ui, "failure", theme::BROKEN, |ui| {
                 ui.label(RichText::new(format!("Stopped: {reason}.")).color(Color32::WHITE));
                 let retry = ui.button("Try again");
-                if retry.on_hover_text("Open the device and the model anew.").clicked() {
-                    try_again(viewer);
-                }
+                is_retry = retry.on_hover_text("Open the device and the model anew.").clicked();
             });
         }
-        if let Some(text) = viewer.warning.clone() {
+        if let Some(text) = session.warning.clone() {
             banner(ui, "warning", theme::SLOW, |ui| {
                 ui.label(RichText::new(&text).color(Color32::WHITE));
                 if ui.button("Close").clicked() {
-                    viewer.warning = None;
+                    session.warning = None;
                 }
             });
         }
         if !self.is_banner_closed
-            && let Some((description, true)) = &viewer.device
+            && let Some((description, true)) = &session.device
         {
             let text = format!(
                 "No GPU in use: chains run on the {description}. Everything works, more slowly."
@@ -118,15 +121,8 @@ impl Status {
                 self.is_banner_closed = ui.button("Understood").clicked();
             });
         }
+        is_retry
     }
-}
-
-/// Opens the device and the model anew.
-pub(super) fn try_again(viewer: &mut Viewer) {
-    viewer.forget();
-    viewer.send(Command::Retry);
-    let model = viewer.view.view.model.clone();
-    viewer.open(model);
 }
 
 fn banner(ui: &mut Ui, id: &'static str, fill: Color32, contents: impl FnOnce(&mut Ui)) {
@@ -136,15 +132,15 @@ fn banner(ui: &mut Ui, id: &'static str, fill: Color32, contents: impl FnOnce(&m
     });
 }
 
-/// Draws what goes by itself.
-pub fn notices(ctx: &egui::Context, viewer: &Viewer) {
-    if viewer.notices.is_empty() {
+/// Draws the messages that go away by themselves; in a small window above its lower bars, which are so high.
+pub fn notices(ctx: &egui::Context, session: &Session, height_below: Option<f32>) {
+    if session.notices.is_empty() {
         return;
     }
     // What they lie over must not be a button.
-    let (side, offset) = match compact::is_small(ctx) {
-        true => (egui::Align2::CENTER_BOTTOM, egui::vec2(0.0, -compact::height_below(ctx))),
-        false => (egui::Align2::RIGHT_BOTTOM, egui::vec2(-12.0, -90.0)),
+    let (side, offset) = match height_below {
+        Some(height) => (egui::Align2::CENTER_BOTTOM, egui::vec2(0.0, -height)),
+        None => (egui::Align2::RIGHT_BOTTOM, egui::vec2(-12.0, -90.0)),
     };
     egui::Area::new(egui::Id::unique("notices"))
         .anchor(side, offset)
@@ -152,7 +148,7 @@ pub fn notices(ctx: &egui::Context, viewer: &Viewer) {
         .interactable(false)
         .show(ctx, |ui| {
             ui.set_max_width((ctx.content_rect().width() - 40.0).min(380.0));
-            for notice in &viewer.notices {
+            for notice in &session.notices {
                 egui::Frame::popup(ui.style()).show(ui, |ui| {
                     let text = match notice.is_problem {
                         true => RichText::new(format!("⚠ {}", notice.text)).strong(),

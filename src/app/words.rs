@@ -1,12 +1,28 @@
-//! Texts of strangers, as the window shows them.
+//! Texts of strangers and names of rules, as the window shows them.
 
-use crate::say;
+use crate::{
+    config::{LaneConfig, SamplerKind},
+    say,
+};
 
 /// The text without what a label cannot show, and without the middle of what is longer than `most` characters:
 /// names come from files of strangers, reasons from drivers.
 pub(super) fn shown(text: &str, most: usize) -> String {
     let line: Vec<&str> = text.split_whitespace().collect();
     say::shortened(&say::plain(&line.join(" ")), most)
+}
+
+/// A short name of a rule: `PYLD, N = 5`.
+pub(super) fn lane_name(lane: &LaneConfig) -> String {
+    let sampler = &lane.sampler;
+    match sampler.kind {
+        SamplerKind::Sgld => format!("SGLD, α = {}", sampler.step_size),
+        SamplerKind::ProximalSgld => format!("Proximal SGLD, α = {}", sampler.step_size),
+        SamplerKind::Pyld => {
+            format!("PYLD, N = {}, α = {}", sampler.num_inner_steps, sampler.inner_step_size)
+        }
+        SamplerKind::Mala => format!("MALA, α = {}", sampler.step_size),
+    }
 }
 
 #[cfg(test)]

@@ -57,15 +57,15 @@ pub struct BenchReport {
     /// What the device could do.
     pub ceilings: Ceilings,
     /// Langevin steps.
-    pub steps: Vec<StepReport>,
+    pub steps: Vec<StepCost>,
     /// Training iterations.
     pub training: Option<TrainingReport>,
 }
 
-/// Medians in milliseconds, the parts taken in turn so that a drift of the machine hits all alike; ratios
-/// are medians over the turns.
+/// What a step and its parts cost: medians in milliseconds, the parts taken in turn so that a drift of the machine
+/// hits all alike; ratios are medians over the turns.
 #[derive(Clone, Debug, Serialize)]
-pub struct StepReport {
+pub struct StepCost {
     /// What was timed.
     pub work: StepWork,
     /// The very first step, pipelines compiled on the way.
@@ -208,7 +208,7 @@ pub fn time_steps(
     repetitions: usize,
     ceilings: &Ceilings,
     device: &ComputeDevice,
-) -> Result<StepReport, BenchError> {
+) -> Result<StepCost, BenchError> {
     let works = Works::new(work, device)?;
     let step = |count| works.run_chain(PROXIMAL, count);
     let first_step_ms = millis(|| step(1));
@@ -222,7 +222,7 @@ pub fn time_steps(
     let column = |index: usize| median(rows.iter().map(|row| row[index]).collect());
     let ratio = |a: usize, b: usize| median(rows.iter().map(|row| row[a] / row[b]).collect());
     let gflops = works.gradient_gflop / column(2) * 1e3;
-    Ok(StepReport {
+    Ok(StepCost {
         work: work.clone(),
         first_step_ms,
         forward_ms: column(0),

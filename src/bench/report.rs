@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{BenchReport, StepReport, TrainingReport};
+use super::{BenchReport, StepCost, TrainingReport};
 
 impl fmt::Display for BenchReport {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -25,7 +25,7 @@ impl fmt::Display for BenchReport {
     }
 }
 
-impl fmt::Display for StepReport {
+impl fmt::Display for StepCost {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let work = &self.work;
         writeln!(

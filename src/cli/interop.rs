@@ -11,6 +11,7 @@ use super::{
     say_opening,
 };
 use crate::{
+    checkpoint::file_at,
     config::{ConfigError, DatasetName, RunConfig},
     files::write_atomically,
     interop::{self, Centers, ImportRequest, Imported, Reading},
@@ -94,7 +95,7 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<()> {
 
 /// Exports and says how much.
 pub fn export(args: &ExportArgs) -> anyhow::Result<()> {
-    check_file(&args.out, args.force, args.model.path())?;
+    check_file(&args.out, args.force, args.model.path().map(file_at).as_deref())?;
     let checkpoint = args.model.load()?;
     let mut rows = opening::model_rows(&args.model, &checkpoint);
     rows.push(("Writes", args.out.display().to_string()));

@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{opening::network_row, say_opening};
-use crate::{checkpoint::Checkpoint, results_folder::check_file, say::say};
+use crate::{
+    checkpoint::{Checkpoint, file_at},
+    results_folder::check_file,
+    say::say,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct PackArgs {
@@ -21,7 +25,7 @@ pub(super) struct PackArgs {
 }
 
 pub(super) fn run(args: &PackArgs) -> anyhow::Result<()> {
-    check_file(&args.out, args.force, Some(&args.checkpoint))?;
+    check_file(&args.out, args.force, Some(&file_at(&args.checkpoint)))?;
     let packed = Checkpoint::load(&args.checkpoint)?.packed();
     say_opening(&[
         ("Model", args.checkpoint.display().to_string()),

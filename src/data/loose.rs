@@ -2,8 +2,7 @@
 
 use std::{
     collections::HashSet,
-    fs::{self, File},
-    io::Read,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -12,8 +11,6 @@ use crate::{files::file_name, picture};
 
 /// Folders within folders that are looked into.
 const MAX_DEPTH: usize = 4;
-/// Bytes that tell what a file is.
-const START: u64 = 16;
 
 /// Images without labels, and what became of the rest.
 #[derive(Debug)]
@@ -126,7 +123,7 @@ impl Pictures {
                 if name != "__MACOSX" {
                     folders.push(path);
                 }
-            } else if is_picture(&path) {
+            } else if picture::is_picture(&path) {
                 self.files.push(path);
             } else {
                 self.num_other += 1;
@@ -155,14 +152,6 @@ impl Pictures {
             parts.into_iter().filter(|(count, _)| *count > 0).map(|(_, part)| part).collect();
         (!parts.is_empty()).then(|| parts.join(", "))
     }
-}
-
-/// Whether a file begins like a picture that is read, whatever its name says.
-pub(super) fn is_picture(path: &Path) -> bool {
-    let mut start = Vec::new();
-    path.is_file()
-        && File::open(path).is_ok_and(|file| file.take(START).read_to_end(&mut start).is_ok())
-        && picture::format_of(&start).is_some_and(|format| format.reading_enabled())
 }
 
 fn counted(count: usize, what: &str) -> String {

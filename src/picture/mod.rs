@@ -15,7 +15,7 @@ use image::{
 use crate::files::write_atomically;
 
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) use read::format_of;
+pub(crate) use read::is_picture;
 pub use read::{item_of, load_item};
 
 /// Why a picture could not be written or read.

@@ -3,6 +3,8 @@
 //! A rotation that the camera wrote down is carried out. What is see-through is laid over black, the ground of the
 //! bundled data sets; over white where the visible part is itself darker than middle grey, so that it is seen.
 
+#[cfg(not(target_arch = "wasm32"))]
+use std::{fs::File, io::Read};
 use std::{io::Cursor, path::Path};
 
 use image::{
@@ -16,6 +18,9 @@ use crate::files;
 
 /// Bytes that are read of one file, and that its pixels may take unpacked, at most: 89 million pixels of three bytes.
 pub(crate) const MAX_BYTES: u64 = 256 << 20;
+/// Bytes at the start of a file that tell what it is.
+#[cfg(not(target_arch = "wasm32"))]
+const START_BYTES: u64 = 16;
 
 /// A picture file as one item (C, H, W) in [-1, 1], scaled to that size.
 ///
@@ -81,8 +86,17 @@ fn decode(bytes: &[u8], path: &Path) -> Result<(DynamicImage, Orientation), Pict
     Ok((DynamicImage::from_decoder(decoder).map_err(refused)?, orientation))
 }
 
+/// Whether a file begins like a picture that can be read, whatever its name says.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn is_picture(path: &Path) -> bool {
+    let mut start = Vec::new();
+    path.is_file()
+        && File::open(path).is_ok_and(|file| file.take(START_BYTES).read_to_end(&mut start).is_ok())
+        && format_of(&start).is_some_and(|format| format.reading_enabled())
+}
+
 /// What the first bytes say that a picture is.
-pub(crate) fn format_of(bytes: &[u8]) -> Option<ImageFormat> {
+fn format_of(bytes: &[u8]) -> Option<ImageFormat> {
     image::guess_format(bytes).ok()
 }
 

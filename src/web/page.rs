@@ -24,7 +24,7 @@ use crate::{
 const DEVICE: &str = "device";
 const BENCH: &str = "bench";
 /// What a page shows that was asked for nothing: fewer chains than the desktop, at a pace one can follow.
-const GENTLE: &str = "per_class=4&max_steps_per_sec=10";
+const DEFAULT_QUERY: &str = "per_class=4&max_steps_per_sec=10";
 /// The page that the embedded lesson is an excerpt of.
 const FULL_PAGE: &str = "./index.html";
 /// Browsers refuse addresses that change too often.
@@ -102,7 +102,7 @@ async fn view(window: Window, query: Query) -> Result<(), JsValue> {
 }
 
 /// The worker in force, and the files that it was given.
-struct Helper {
+struct PageWorker {
     worker: RefCell<Worker>,
     device: String,
     events: Sender<Batch>,
@@ -111,7 +111,7 @@ struct Helper {
     num_batches: Cell<usize>,
 }
 
-impl Helper {
+impl PageWorker {
     fn new(device: String, events: Sender<Batch>, ctx: egui::Context) -> Rc<Self> {
         let helper = Rc::new(Self {
             worker: RefCell::new(new_worker()),
@@ -205,7 +205,7 @@ fn post(worker: &Worker, request: &Request) {
 struct Page {
     app: App,
     commands: Receiver<Command>,
-    helper: Rc<Helper>,
+    helper: Rc<PageWorker>,
     window: Window,
     /// The view that the address tells of, and since when.
     address: (ViewState, Instant),
@@ -217,12 +217,12 @@ impl Page {
     fn new(ctx: &egui::Context, window: Window, query: Query) -> Self {
         let (command_sender, commands) = channel();
         let (event_sender, events) = channel();
-        let wanted = if query.view.is_empty() { GENTLE } else { &query.view };
+        let wanted = if query.view.is_empty() { DEFAULT_QUERY } else { &query.view };
         let (view, problem) = match ViewState::from_query(wanted) {
             Ok(view) => (view, None),
             Err(error) => {
-                let gentle = ViewState::from_query(GENTLE).unwrap_or_default();
-                (gentle, Some(format!("The link is not used: {error}")))
+                let default = ViewState::from_query(DEFAULT_QUERY).unwrap_or_default();
+                (default, Some(format!("The link is not used: {error}")))
             }
         };
         // An address without a query, or with a wrong one, does not tell of it yet.
@@ -241,9 +241,9 @@ impl Page {
         ));
         let viewer = app.viewer_mut();
         // They start when the model comes, unless the lab's are to be seen.
-        viewer.is_running = !viewer.shows_plane();
+        viewer.run.is_running = !viewer.shows_plane();
         if let Some(problem) = problem {
-            viewer.complain(problem);
+            viewer.session.complain(problem);
         }
         let fixed_query = match query.device.as_str() {
             "auto" => String::new(),
@@ -255,7 +255,7 @@ impl Page {
         Self {
             app,
             commands,
-            helper: Helper::new(query.device, event_sender, ctx.clone()),
+            helper: PageWorker::new(query.device, event_sender, ctx.clone()),
             window,
             address: (told, Instant::now()),
             fixed_query,
@@ -266,7 +266,8 @@ impl Page {
     /// Puts the state of the viewer into the address: a reload, or somebody else, finds it there.
     fn follow_address(&mut self, ctx: &egui::Context) {
         let viewer = self.app.viewer();
-        if viewer.view == self.address.0 || viewer.model.is_none() {
+        let view = viewer.view();
+        if view == self.address.0 || viewer.run.model.is_none() {
             return;
         }
         let waited = self.address.1.elapsed();
@@ -274,7 +275,7 @@ impl Page {
             ctx.request_repaint_after(ADDRESS_INTERVAL - waited);
             return;
         }
-        let (view, query) = (viewer.view.clone(), viewer.view.to_query());
+        let query = view.to_query();
         let parts = [self.fixed_query.as_str(), &query];
         let whole: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         if let Ok(history) = self.window.history() {
@@ -288,32 +289,33 @@ impl Page {
     /// What scripts around the page may want to know.
     fn describe(&self) -> JsValue {
         let viewer = self.app.viewer();
-        let energies: Vec<&Vec<f32>> = viewer
+        let (run, session) = (&viewer.run, &viewer.session);
+        let energies: Vec<&Vec<f32>> = run
             .shown_numbers()
             .map(|numbers| numbers.1.iter().map(|lane| &lane.energy).collect())
             .unwrap_or_default();
         let state = json!({
-            "device": viewer.device.as_ref().map(|device| &device.0),
-            "is_cpu": viewer.device.as_ref().map(|device| device.1),
-            "model": viewer.model.as_ref().map(|model| &model.name),
-            "is_running": viewer.is_running,
-            "shown_step": viewer.shown_step(),
-            "last_step": viewer.last_step(),
+            "device": session.device.as_ref().map(|device| &device.0),
+            "is_cpu": session.device.as_ref().map(|device| device.1),
+            "model": run.model.as_ref().map(|model| &model.name),
+            "is_running": run.is_running,
+            "shown_step": run.shown_step(),
+            "last_step": run.last_step(),
             "energies": energies,
-            "failure": viewer.failure,
-            "notices": viewer.notices.iter().map(|notice| &notice.text).collect::<Vec<_>>(),
-            "query": viewer.view.to_query(),
-            "steps_per_sec": viewer.steps_per_sec,
-            "has_references": viewer.references.is_some(),
-            "is_training": viewer.is_training,
-            "lesson": viewer.lesson_title(),
+            "failure": session.failure,
+            "notices": session.notices.iter().map(|notice| &notice.text).collect::<Vec<_>>(),
+            "query": viewer.view().to_query(),
+            "steps_per_sec": run.steps_per_sec,
+            "has_references": run.references.is_some(),
+            "is_training": viewer.training.is_running,
+            "lesson": viewer.lesson.title(),
             "lab": {
-                "step": viewer.lab.step,
-                "is_running": viewer.lab.is_running,
-                "learning_step": viewer.lab.learning_step(),
-                "num_rules": viewer.lab.lanes.len(),
-                "has_surface": viewer.lab.surface.is_some(),
-                "total_variation": viewer.lab.total_variations(),
+                "step": viewer.lab.record.step,
+                "is_running": viewer.lab.record.is_running,
+                "learning_step": viewer.lab.record.learning_step(),
+                "num_rules": viewer.lab.record.total_variations().len(),
+                "has_surface": viewer.lab.record.surface.is_some(),
+                "total_variation": viewer.lab.record.total_variations(),
             },
         });
         js_sys::JSON::parse(&state.to_string()).unwrap_or(JsValue::NULL)

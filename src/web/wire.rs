@@ -14,7 +14,7 @@ pub(super) enum Request {
     /// Measure this instead.
     Bench,
     Command(Command),
-    /// So many batches of reports were looked at.
+    /// The page has looked at so many batches of reports.
     Seen(usize),
 }
 
@@ -24,7 +24,7 @@ pub(super) enum Report {
     Events(Vec<Event>),
     /// A line of the bench for people.
     Line(String),
-    /// All of the bench, as JSON.
+    /// The whole result of the bench, as JSON.
     Bench(String),
 }
 

@@ -2,16 +2,15 @@
 //! takes commands, reports events, and knows nothing of who listens.
 
 #[cfg(target_arch = "wasm32")]
-mod bench;
+mod browser_bench;
+mod image_lane;
 pub mod lab;
-mod lane;
-mod learning;
 mod message;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
+mod open_model;
 mod outbox;
 mod service;
-mod session;
 #[cfg(target_arch = "wasm32")]
 mod web;
 
@@ -32,7 +31,7 @@ pub use native::{Worker, spawn};
 pub use outbox::Batch;
 #[cfg(target_arch = "wasm32")]
 pub use {
-    bench::bench,
+    browser_bench::bench,
     web::{Port, serve},
 };
 

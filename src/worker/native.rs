@@ -15,14 +15,14 @@ use std::{
 
 use super::{
     Batch, Command, Event,
-    outbox::{Gone, Outbox},
-    service::{Stop, attend},
+    outbox::{Outbox, WindowGone},
+    service::{Stop, serve_window},
 };
 
 /// Batches of reports on their way. A window that does not look makes the worker wait, not the memory grow.
-const MAX_UNSEEN: usize = 64;
-/// And bytes of them. One batch may always go, whatever its size.
-const MAX_UNSEEN_BYTES: usize = 64 << 20;
+const MAX_PENDING_BATCHES: usize = 64;
+/// Bytes of them. One batch may always go, whatever its size.
+const MAX_PENDING_BYTES: usize = 64 << 20;
 const THREAD_NAME: &str = "jempp-worker";
 
 /// A running worker, and the two ends of the channels to it.
@@ -43,12 +43,13 @@ pub struct Worker {
 /// The operating system gives no thread.
 pub fn spawn(device: String, wake: impl Fn() + Send + 'static) -> std::io::Result<Worker> {
     let (commands, inbox) = channel();
-    hush_panics();
+    silence_worker_panics();
     let (sender, receiver) = channel();
     let thread = std::thread::Builder::new().name(THREAD_NAME.into()).spawn(move || {
-        let (wire, events) = sync_channel(MAX_UNSEEN);
-        let underway = Arc::new(Underway::new(MAX_UNSEEN_BYTES));
-        let out = Outbox::new(Wire { events: wire, underway, wake: Box::new(wake) });
+        let (sender_of_events, events) = sync_channel(MAX_PENDING_BATCHES);
+        let budget = Arc::new(SendBudget::new(MAX_PENDING_BYTES));
+        let out =
+            Outbox::new(ReportSender { events: sender_of_events, budget, wake: Box::new(wake) });
         match sender.send(events) {
             Ok(()) => pollster::block_on(serve(&device, &mut Inbox(inbox), &out)),
             Err(_) => Ok(()),
@@ -58,8 +59,8 @@ pub fn spawn(device: String, wake: impl Fn() + Send + 'static) -> std::io::Resul
     Ok(Worker { commands, events, thread })
 }
 
-/// A panic of the worker becomes a banner; nobody needs it on the terminal as well.
-fn hush_panics() {
+/// Keeps panics of the worker off the terminal: they become a banner in the window.
+fn silence_worker_panics() {
     let others = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if std::thread::current().name() != Some(THREAD_NAME) {
@@ -72,33 +73,33 @@ fn hush_panics() {
 /// was there to be told is the error.
 async fn serve(device: &str, inbox: &mut Inbox, out: &Outbox) -> Result<(), String> {
     loop {
-        match stop_of(|| pollster::block_on(attend(device, inbox, out))) {
-            Stop::Gone => return Ok(()),
+        match outcome_of(|| pollster::block_on(serve_window(device, inbox, out))) {
+            Stop::WindowGone => return Ok(()),
             Stop::Unsaved(reason) => return Err(reason),
             Stop::Failed(reason) => {
-                out.say(Event::Failed(reason.clone())).await.map_err(|_| reason)?;
+                out.send(Event::Failed(reason.clone())).await.map_err(|_| reason)?;
             }
         }
         loop {
             match inbox.next(None).await {
                 Ok(Some(Command::Retry)) => break,
                 Ok(_) => {}
-                Err(Gone) => return Ok(()),
+                Err(WindowGone) => return Ok(()),
             }
         }
     }
 }
 
 /// Why work stopped, a panic of the device's driver included.
-fn stop_of(work: impl FnOnce() -> Result<(), Stop>) -> Stop {
+fn outcome_of(work: impl FnOnce() -> Result<(), Stop>) -> Stop {
     match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(Ok(())) => Stop::Gone,
+        Ok(Ok(())) => Stop::WindowGone,
         Ok(Err(stop)) => stop,
-        Err(panic) => Stop::Failed(format!("the device failed: {}", message_of(panic.as_ref()))),
+        Err(panic) => Stop::Failed(format!("the device failed: {}", panic_text(panic.as_ref()))),
     }
 }
 
-fn message_of(panic: &(dyn std::any::Any + Send)) -> String {
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
     // What follows the first line is for programmers.
@@ -110,21 +111,24 @@ pub(super) struct Inbox(Receiver<Command>);
 
 impl Inbox {
     /// A command that is here already.
-    pub(super) async fn arrived(&mut self) -> Result<Option<Command>, Gone> {
+    pub(super) async fn try_next(&mut self) -> Result<Option<Command>, WindowGone> {
         match self.0.try_recv() {
             Ok(command) => Ok(Some(command)),
             Err(TryRecvError::Empty) => Ok(None),
-            Err(TryRecvError::Disconnected) => Err(Gone),
+            Err(TryRecvError::Disconnected) => Err(WindowGone),
         }
     }
 
     /// The next command, or `None` after so long.
-    pub(super) async fn next(&mut self, wait: Option<Duration>) -> Result<Option<Command>, Gone> {
-        let Some(wait) = wait else { return self.0.recv().map(Some).map_err(|_| Gone) };
+    pub(super) async fn next(
+        &mut self,
+        wait: Option<Duration>,
+    ) -> Result<Option<Command>, WindowGone> {
+        let Some(wait) = wait else { return self.0.recv().map(Some).map_err(|_| WindowGone) };
         match self.0.recv_timeout(wait) {
             Ok(command) => Ok(Some(command)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(RecvTimeoutError::Disconnected) => Err(Gone),
+            Err(RecvTimeoutError::Disconnected) => Err(WindowGone),
         }
     }
 }
@@ -135,13 +139,13 @@ pub(super) fn saved(path: PathBuf) -> Event {
 }
 
 /// Bytes of reports that the window has not taken yet.
-struct Underway {
+struct SendBudget {
     most: usize,
     bytes: Mutex<usize>,
     freed: Condvar,
 }
 
-impl Underway {
+impl SendBudget {
     fn new(most: usize) -> Self {
         Self { most, bytes: Mutex::new(0), freed: Condvar::new() }
     }
@@ -156,40 +160,40 @@ impl Underway {
     }
 
     /// Waits until so many more may go.
-    fn hold(self: &Arc<Self>, bytes: usize) -> Hold {
+    fn reserve(self: &Arc<Self>, bytes: usize) -> Reserved {
         let mut taken = self.lock();
         while !self.has_room(*taken, bytes) {
             taken = self.freed.wait(taken).unwrap_or_else(|poisoned| poisoned.into_inner());
         }
         *taken += bytes;
-        Hold { underway: self.clone(), bytes }
+        Reserved { budget: self.clone(), bytes }
     }
 }
 
 /// The bytes of one batch, until it is taken or the window is gone.
-pub(super) struct Hold {
-    underway: Arc<Underway>,
+pub(super) struct Reserved {
+    budget: Arc<SendBudget>,
     bytes: usize,
 }
 
-impl Drop for Hold {
+impl Drop for Reserved {
     fn drop(&mut self) {
-        *self.underway.lock() -= self.bytes;
-        self.underway.freed.notify_one();
+        *self.budget.lock() -= self.bytes;
+        self.budget.freed.notify_one();
     }
 }
 
 /// Reports to the window.
-pub(super) struct Wire {
+pub(super) struct ReportSender {
     events: SyncSender<Batch>,
-    underway: Arc<Underway>,
+    budget: Arc<SendBudget>,
     wake: Box<dyn Fn() + Send>,
 }
 
-impl Wire {
-    pub(super) async fn send(&self, events: Vec<Event>) -> Result<(), Gone> {
-        let hold = self.underway.hold(events.iter().map(Event::num_bytes).sum());
-        self.events.send(Batch::held(events, hold)).map_err(|_| Gone)?;
+impl ReportSender {
+    pub(super) async fn send(&self, events: Vec<Event>) -> Result<(), WindowGone> {
+        let reserved = self.budget.reserve(events.iter().map(Event::num_bytes).sum());
+        self.events.send(Batch::reserved(events, reserved)).map_err(|_| WindowGone)?;
         (self.wake)();
         Ok(())
     }
@@ -201,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_panic_becomes_a_reason() {
-        let reason = |work: fn() -> Result<(), Stop>| match stop_of(work) {
+        let reason = |work: fn() -> Result<(), Stop>| match outcome_of(work) {
             Stop::Failed(reason) => Some(reason),
             _ => None,
         };
@@ -209,7 +213,7 @@ mod tests {
         assert_eq!(lost.as_deref(), Some("the device failed: parent device is lost"));
         let full = reason(|| panic!("out of memory: {} GiB", 3));
         assert_eq!(full.as_deref(), Some("the device failed: out of memory: 3 GiB"));
-        assert_eq!(reason(|| Err(Stop::Gone)), None);
+        assert_eq!(reason(|| Err(Stop::WindowGone)), None);
         assert_eq!(
             reason(|| Err(Stop::Failed("no adapter".into()))).as_deref(),
             Some("no adapter")
@@ -218,19 +222,19 @@ mod tests {
 
     #[test]
     fn large_reports_wait_for_the_window_one_by_one() {
-        let underway = Arc::new(Underway::new(100));
-        let large = underway.hold(400);
-        assert!(!underway.has_room(*underway.lock(), 1), "only one that is larger than the bound");
+        let budget = Arc::new(SendBudget::new(100));
+        let large = budget.reserve(400);
+        assert!(!budget.has_room(*budget.lock(), 1), "only one that is larger than the bound");
         drop(large);
-        let (first, second) = (underway.hold(60), underway.hold(40));
-        assert!(!underway.has_room(*underway.lock(), 1));
+        let (first, second) = (budget.reserve(60), budget.reserve(40));
+        assert!(!budget.has_room(*budget.lock(), 1));
         drop((first, second));
-        assert_eq!(*underway.lock(), 0);
+        assert_eq!(*budget.lock(), 0);
         // What nobody takes is no longer on its way once the window is gone.
         let (sender, receiver) = sync_channel(4);
-        let held = Batch::held(Vec::new(), underway.hold(60));
-        assert!(sender.send(held).is_ok());
+        let batch = Batch::reserved(Vec::new(), budget.reserve(60));
+        assert!(sender.send(batch).is_ok());
         drop(receiver);
-        assert_eq!(*underway.lock(), 0);
+        assert_eq!(*budget.lock(), 0);
     }
 }

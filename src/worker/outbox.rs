@@ -9,7 +9,7 @@ use web_time::Instant;
 
 use super::{
     Event,
-    platform::{Hold, Wire},
+    platform::{ReportSender, Reserved},
 };
 
 /// Steps that follow each other faster than this travel together, or a window that draws five times a
@@ -21,19 +21,19 @@ const MAX_BATCH: usize = 32;
 /// Reports that travel together. On their way they count against what the worker may send ahead.
 pub struct Batch {
     events: Vec<Event>,
-    _hold: Option<Hold>,
+    _reserved: Option<Reserved>,
 }
 
 impl Batch {
     #[cfg(not(target_arch = "wasm32"))]
-    pub(super) fn held(events: Vec<Event>, hold: Hold) -> Self {
-        Self { events, _hold: Some(hold) }
+    pub(super) fn reserved(events: Vec<Event>, reserved: Reserved) -> Self {
+        Self { events, _reserved: Some(reserved) }
     }
 }
 
 impl From<Vec<Event>> for Batch {
     fn from(events: Vec<Event>) -> Self {
-        Self { events, _hold: None }
+        Self { events, _reserved: None }
     }
 }
 
@@ -47,21 +47,21 @@ impl IntoIterator for Batch {
 }
 
 pub(super) struct Outbox {
-    wire: Wire,
+    sender: ReportSender,
     batch: RefCell<Vec<Event>>,
     /// When the last batch went.
     last: Cell<Instant>,
 }
 
 /// The window is gone.
-pub(super) struct Gone;
+pub(super) struct WindowGone;
 
 impl Outbox {
-    pub(super) fn new(wire: Wire) -> Self {
-        Self { wire, batch: RefCell::default(), last: Cell::new(Instant::now()) }
+    pub(super) fn new(sender: ReportSender) -> Self {
+        Self { sender, batch: RefCell::default(), last: Cell::new(Instant::now()) }
     }
 
-    pub(super) async fn say(&self, event: Event) -> Result<(), Gone> {
+    pub(super) async fn send(&self, event: Event) -> Result<(), WindowGone> {
         let may_wait =
             matches!(event, Event::Step(_)) && self.last.get().elapsed() < BATCH_INTERVAL;
         let count = {
@@ -73,12 +73,12 @@ impl Outbox {
     }
 
     /// Sends what has waited.
-    pub(super) async fn flush(&self) -> Result<(), Gone> {
+    pub(super) async fn flush(&self) -> Result<(), WindowGone> {
         let batch = self.batch.take();
         if batch.is_empty() {
             return Ok(());
         }
-        self.wire.send(batch).await?;
+        self.sender.send(batch).await?;
         self.last.set(Instant::now());
         Ok(())
     }

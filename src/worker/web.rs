@@ -15,15 +15,15 @@ use web_time::Instant;
 
 use super::{
     Command, Event,
-    outbox::{Gone, Outbox},
-    service::{Stop, attend},
+    outbox::{Outbox, WindowGone},
+    service::{Stop, serve_window},
 };
 use crate::{browser, files};
 
 /// Batches of reports on their way. A page that does not look makes the worker wait, not the memory grow.
-const MAX_UNSEEN: usize = 8;
+const MAX_PENDING_BATCHES: usize = 8;
 /// How long messages may wait while steps are computed.
-const MAX_DEAFNESS: Duration = Duration::from_millis(4);
+const MAX_MESSAGE_WAIT: Duration = Duration::from_millis(4);
 
 /// Where commands arrive.
 #[derive(Clone, Default)]
@@ -32,7 +32,7 @@ pub struct Port(Rc<RefCell<Queue>>);
 #[derive(Default)]
 struct Queue {
     commands: VecDeque<Command>,
-    num_unseen: usize,
+    num_pending: usize,
     waker: Option<Waker>,
 }
 
@@ -46,7 +46,7 @@ impl Port {
     /// The page has looked at so many batches of reports.
     pub fn seen(&self, count: usize) {
         let mut queue = self.0.borrow_mut();
-        queue.num_unseen = queue.num_unseen.saturating_sub(count);
+        queue.num_pending = queue.num_pending.saturating_sub(count);
         drop(queue);
         self.wake();
     }
@@ -84,12 +84,12 @@ pub fn serve(device: String, report: impl Fn(Vec<Event>) + 'static) -> Port {
     browser::on_progress(move |name, num_bytes| {
         loading(vec![Event::Loading { name: name.to_string(), num_bytes }]);
     });
-    let mut inbox = Inbox { port: port.clone(), heard: Instant::now() };
-    let out = Outbox::new(Wire { port: port.clone(), report });
+    let mut inbox = Inbox { port: port.clone(), last_read: Instant::now() };
+    let out = Outbox::new(ReportSender { port: port.clone(), report });
     wasm_bindgen_futures::spawn_local(async move {
-        if let Err(Stop::Failed(reason)) = attend(&device, &mut inbox, &out).await {
+        if let Err(Stop::Failed(reason)) = serve_window(&device, &mut inbox, &out).await {
             // The page is there, or nobody would see this anyway.
-            let _ = out.say(Event::Failed(reason)).await;
+            let _ = out.send(Event::Failed(reason)).await;
         }
     });
     port
@@ -98,21 +98,24 @@ pub fn serve(device: String, report: impl Fn(Vec<Event>) + 'static) -> Port {
 /// Commands from the page.
 pub(super) struct Inbox {
     port: Port,
-    heard: Instant,
+    last_read: Instant,
 }
 
 impl Inbox {
     /// A command that is here already.
-    pub(super) async fn arrived(&mut self) -> Result<Option<Command>, Gone> {
-        if self.heard.elapsed() >= MAX_DEAFNESS {
+    pub(super) async fn try_next(&mut self) -> Result<Option<Command>, WindowGone> {
+        if self.last_read.elapsed() >= MAX_MESSAGE_WAIT {
             browser::pause(0.0).await;
-            self.heard = Instant::now();
+            self.last_read = Instant::now();
         }
         Ok(self.port.0.borrow_mut().commands.pop_front())
     }
 
     /// The next command, or `None` after so long.
-    pub(super) async fn next(&mut self, wait: Option<Duration>) -> Result<Option<Command>, Gone> {
+    pub(super) async fn next(
+        &mut self,
+        wait: Option<Duration>,
+    ) -> Result<Option<Command>, WindowGone> {
         let mut command = pin!(self.port.wait_for(|queue| queue.commands.pop_front()));
         let Some(wait) = wait else { return Ok(Some(command.await)) };
         let mut timer = pin!(browser::pause(wait.as_secs_f64() * 1e3));
@@ -127,19 +130,19 @@ impl Inbox {
 }
 
 /// The page's own count of what it has seen stands for this.
-pub(super) type Hold = ();
+pub(super) type Reserved = ();
 
 /// Reports to the page.
-pub(super) struct Wire {
+pub(super) struct ReportSender {
     port: Port,
     report: Rc<dyn Fn(Vec<Event>)>,
 }
 
-impl Wire {
-    pub(super) async fn send(&self, batch: Vec<Event>) -> Result<(), Gone> {
+impl ReportSender {
+    pub(super) async fn send(&self, batch: Vec<Event>) -> Result<(), WindowGone> {
         (self.report)(batch);
-        self.port.0.borrow_mut().num_unseen += 1;
-        self.port.wait_for(|queue| (queue.num_unseen < MAX_UNSEEN).then_some(())).await;
+        self.port.0.borrow_mut().num_pending += 1;
+        self.port.wait_for(|queue| (queue.num_pending < MAX_PENDING_BATCHES).then_some(())).await;
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! What computes on a device: kernels against their twins, layers, samplers, training.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
+mod chain_run;
 mod class_centers;
 #[path = "../common/mod.rs"]
 mod common;

@@ -376,16 +376,16 @@ fn a_link_carries_the_whole_view() {
 fn a_viewer_plays_the_real_worker_without_a_window() {
     let worker = worker::spawn("cpu".into(), || {}).unwrap();
     let mut viewer = Viewer::new(ViewState::from_query("num_steps=4&per_class=1").unwrap());
-    viewer.is_running = true;
-    while viewer.last_step() < 4 {
+    viewer.run.is_running = true;
+    while viewer.run.last_step() < 4 {
         for command in viewer.take_commands() {
             worker.commands.send(command).unwrap();
         }
         let events = worker.events.recv_timeout(Duration::from_secs(120)).unwrap();
         events.into_iter().for_each(|event| viewer.take(event));
-        assert_eq!(viewer.failure, None);
+        assert_eq!(viewer.session.failure, None);
     }
-    let record = viewer.record.as_ref().unwrap();
+    let record = viewer.run.record.as_ref().unwrap();
     let energy = |index: usize| record.numbers.entries()[index].1[0].energy.iter().sum::<f32>();
     assert!(energy(4) < energy(0) - 1.0, "{} {}", energy(4), energy(0));
 }

@@ -10,6 +10,7 @@ mod cli;
 #[path = "../common/mod.rs"]
 mod common;
 mod diagnose;
+mod documents;
 mod eval;
 mod fetch;
 #[path = "../files/mod.rs"]

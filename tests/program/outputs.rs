@@ -138,16 +138,18 @@ fn single_files_follow_the_same_rule() {
         assert_ne!(read("old"), b"mine");
         // A run's state is not lost to what is made of it.
         let before = read(checkpoint);
-        let onto = [
-            command,
-            "--checkpoint",
-            checkpoint,
-            "--force",
-            "--out",
-            "./run/checkpoint.safetensors",
-        ];
-        assert!(fails(dir.path(), &onto).contains("is the file to read"));
-        assert_eq!(read(checkpoint), before);
+        for named in [checkpoint, "run"] {
+            let onto = [
+                command,
+                "--checkpoint",
+                named,
+                "--force",
+                "--out",
+                "./run/checkpoint.safetensors",
+            ];
+            assert!(fails(dir.path(), &onto).contains("is the file to read"));
+            assert_eq!(read(checkpoint), before);
+        }
     }
 }
 

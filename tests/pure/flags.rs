@@ -1,6 +1,6 @@
 //! The library speaks of folders, fields and keys; only the commands know options of a command line.
 
-use std::{fs, path::Path};
+use crate::architecture::sources;
 
 /// Folders and files whose texts may quote whole commands, as `jempp view --model mnist`: what a window or a page shows,
 /// and the first page of the documentation.
@@ -34,24 +34,10 @@ fn flags(file: &str, text: &str) -> Vec<String> {
     found
 }
 
-fn all_flags(dir: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(all_flags(&path));
-        } else if path.extension().is_some_and(|ending| ending == "rs") {
-            let name = path.to_str().unwrap().replace('\\', "/");
-            found.extend(flags(&name, &fs::read_to_string(&path).unwrap()));
-        }
-    }
-    found.sort();
-    found
-}
-
 #[test]
 fn nothing_but_the_commands_names_an_option_of_the_command_line() {
-    let found = all_flags(Path::new("src"));
+    let found: Vec<String> =
+        sources("src").iter().flat_map(|(file, text)| flags(file, text)).collect();
     assert!(
         found.is_empty(),
         "say it in the library's own terms, and name the option in src/cli/advice.rs: {found:#?}"

@@ -5,28 +5,25 @@ use std::fs;
 use crate::architecture::sources;
 use proc_macro2::{TokenStream, TokenTree};
 
-/// Every file of `src` that `is_meant` but where `tokens` stand in a row, with the line.
-fn places_of(tokens: &[&str], is_meant: impl Fn(&str) -> bool) -> Vec<String> {
-    let mut found = Vec::new();
-    for (file, text) in sources("src").iter().filter(|(file, _)| is_meant(file)) {
+/// The files of `src` that `is_meant` and in which `tokens` stand in a row.
+fn files_with(tokens: &[&str], is_meant: impl Fn(&str) -> bool) -> Vec<String> {
+    let has = |text: &str| {
         let words = words_of(text.parse().unwrap());
-        let hits = words
-            .windows(tokens.len())
-            .filter(|window| window.iter().zip(tokens).all(|((word, _), token)| word == token));
-        found.extend(hits.map(|window| format!("{file}:{}", window[0].1)));
-    }
-    found
+        words.windows(tokens.len()).any(|window| window == tokens)
+    };
+    let files = sources("src").into_iter().filter(|(file, text)| is_meant(file) && has(text));
+    files.map(|(file, _)| file).collect()
 }
 
-/// All words and signs of some code in their order, those in macros too, each with its line.
-fn words_of(tokens: TokenStream) -> Vec<(String, usize)> {
+/// All words and signs of some code in their order, those in macros too; brackets by their names.
+fn words_of(tokens: TokenStream) -> Vec<String> {
     let words = tokens.into_iter().flat_map(|token| match token {
         TokenTree::Group(group) => {
             let mut inside = words_of(group.stream());
-            inside.insert(0, (format!("{:?}", group.delimiter()), group.span().start().line));
+            inside.insert(0, format!("{:?}", group.delimiter()));
             inside
         }
-        token => vec![(token.to_string(), token.span().start().line)],
+        token => vec![token.to_string()],
     });
     words.collect()
 }
@@ -34,7 +31,7 @@ fn words_of(tokens: TokenStream) -> Vec<(String, usize)> {
 #[test]
 fn what_is_printed_goes_through_say_which_outlives_a_closed_pipe() {
     for name in ["print", "println", "eprint", "eprintln"] {
-        let found = places_of(&[name, "!"], |file| file != "src/say.rs");
+        let found = files_with(&[name, "!"], |file| file != "src/say.rs");
         assert!(found.is_empty(), "use say! and complain! instead of {name}!: {found:?}");
     }
 }
@@ -45,7 +42,7 @@ fn only_the_program_and_its_commands_speak_to_a_person() {
         file.starts_with("src/cli") || ["src/say.rs", "src/signals.rs"].contains(&file)
     };
     for name in ["say", "complain"] {
-        let found = places_of(&[name, "!"], |file| !may_speak(file));
+        let found = files_with(&[name, "!"], |file| !may_speak(file));
         assert!(found.is_empty(), "{name}! is for src/cli: {found:?}");
     }
 }
@@ -55,14 +52,14 @@ fn the_cpu_twins_import_nothing_so_that_each_is_read_beside_a_shader_and_nothing
     let is_twin =
         |file: &str| file.starts_with("src/kernels/reference/") && !file.ends_with("/mod.rs");
     for word in ["use", "crate", "super"] {
-        let found = places_of(&[word], is_twin);
+        let found = files_with(&[word], is_twin);
         assert!(found.is_empty(), "a twin stands alone, without {word}: {found:?}");
     }
 }
 
 #[test]
 fn the_window_clamps_by_fit_for_bounds_that_come_from_a_window_may_cross() {
-    let found = places_of(&[".", "clamp", "Parenthesis"], |file| file.starts_with("src/app/"));
+    let found = files_with(&[".", "clamp", "Parenthesis"], |file| file.starts_with("src/app/"));
     assert!(
         found.is_empty(),
         "clamp panics where bounds cross; use fit of src/app/fit.rs: {found:?}"
@@ -72,8 +69,7 @@ fn the_window_clamps_by_fit_for_bounds_that_come_from_a_window_may_cross() {
 #[test]
 fn the_rules_find_what_breaks_them() {
     let text = "fn f() { if x { say!(\"{}\", a.clamp(0, 1)) } }";
-    let words: Vec<String> =
-        words_of(text.parse().unwrap()).into_iter().map(|(word, _)| word).collect();
+    let words = words_of(text.parse().unwrap());
     let has = |tokens: &[&str]| words.windows(tokens.len()).any(|window| window == tokens);
     assert!(has(&["say", "!"]) && has(&[".", "clamp", "Parenthesis"]) && !has(&["complain", "!"]));
     assert!(fs::metadata("src/app/fit.rs").is_ok() && fs::metadata("src/say.rs").is_ok());

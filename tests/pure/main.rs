@@ -10,6 +10,7 @@ mod eval_page;
 mod flags;
 mod front_door;
 mod house_rules;
+mod links;
 mod shaders;
 mod svhn;
 mod uniforms;

@@ -72,20 +72,20 @@ const PAUSE: &str = "⏸ Pause";
 #[test]
 fn play_runs_to_m_and_pause_stops() {
     let mut window = Window::new();
-    assert_eq!(window.viewer().last_step(), 0);
+    assert_eq!(window.viewer().run.last_step(), 0);
     window.click(PLAY);
     window.pass(10, 3);
-    let step = window.viewer().last_step();
+    let step = window.viewer().run.last_step();
     assert!((25..40).contains(&step), "{step}");
     window.click(PAUSE);
     window.pass(5, 3);
-    let stopped = window.viewer().last_step();
+    let stopped = window.viewer().run.last_step();
     window.pass(5, 3);
-    assert_eq!(window.viewer().last_step(), stopped);
+    assert_eq!(window.viewer().run.last_step(), stopped);
     window.click(PLAY);
     window.pass(60, 3);
-    assert_eq!(window.viewer().last_step(), 100);
-    assert!(!window.viewer().is_playing());
+    assert_eq!(window.viewer().run.last_step(), 100);
+    assert!(!window.viewer().run.is_playing());
 }
 
 #[test]
@@ -99,16 +99,16 @@ fn restarts_and_pauses_that_cross_on_the_way_leave_no_doubt() {
     window.harness.key_press(egui::Key::R);
     window.harness.step();
     window.pass(4, 2);
-    assert!(!window.viewer().is_playing());
-    assert_eq!(window.viewer().last_step(), 0, "paused at the starts");
+    assert!(!window.viewer().run.is_playing());
+    assert_eq!(window.viewer().run.last_step(), 0, "paused at the starts");
     // The end of one run must not stop the next.
     window.click(PLAY);
     window.worker.say(Event::Paused(1));
     window.pass(3, 2);
-    assert!(window.viewer().is_playing());
+    assert!(window.viewer().run.is_playing());
     window.harness.key_press(egui::Key::R);
     window.pass(3, 2);
-    assert!(window.viewer().is_playing() && window.viewer().last_step() > 2);
+    assert!(window.viewer().run.is_playing() && window.viewer().run.last_step() > 2);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_model_that_is_gone_gives_way_to_a_bundled_one() {
     assert!(matches!(&viewer.take_commands()[..], [Command::Open(name)] if name == "fashion"));
     // A start that the model cannot give gives way to its own.
     viewer.take(Event::Opened(Box::new(scripted::model())));
-    viewer.view.lanes[0].start = ViewStart::Data;
+    viewer.run.lanes[0].start = ViewStart::Data;
     viewer.take_commands();
     viewer.take(Event::Refused("a class has no test image to start from".into()));
     let asked = viewer.take_commands();
@@ -149,12 +149,12 @@ fn a_failure_ends_a_training_run_in_the_window() {
         num_steps: 10,
     };
     window.worker.say(Event::Training(Box::new(news)));
-    window.harness.state_mut().viewer_mut().view.view.tab = Tab::Train;
+    window.harness.state_mut().viewer_mut().session.tab = Tab::Train;
     window.pass(2, 0);
-    assert!(window.viewer().is_training);
+    assert!(window.viewer().training.is_running);
     window.worker.say(Event::Failed("the device was lost".into()));
     window.pass(2, 0);
-    assert!(!window.viewer().is_training);
+    assert!(!window.viewer().training.is_running);
     assert!(window.has("go on from the run's last checkpoint"));
 }
 
@@ -165,15 +165,15 @@ fn steps_back_and_forward_replay_what_was() {
     window.pass(2, 1);
     window.click("Step ⏭");
     window.pass(2, 1);
-    assert_eq!(window.viewer().last_step(), 2);
-    let image = |window: &Window| window.viewer().shown_images().unwrap().1[0].x.clone();
+    assert_eq!(window.viewer().run.last_step(), 2);
+    let image = |window: &Window| window.viewer().run.shown_images().unwrap().1[0].x.clone();
     let newest = image(&window);
     window.click("⏮ Step back");
-    assert_eq!(window.viewer().shown_step(), 1);
+    assert_eq!(window.viewer().run.shown_step(), 1);
     assert!(image(&window) != newest);
     let asked = window.worker.asked.len();
     window.click("Step ⏭");
-    assert_eq!(window.viewer().shown_step(), 2);
+    assert_eq!(window.viewer().run.shown_step(), 2);
     assert!(image(&window) == newest);
     window.pass(1, 1);
     // The past comes from the record, not from the worker.
@@ -187,10 +187,10 @@ fn going_on_from_the_past_hands_back_the_recorded_chains() {
     window.pass(5, 4);
     window.click(PAUSE);
     window.pass(2, 0);
-    window.harness.state_mut().viewer_mut().look_at(7);
+    window.harness.state_mut().viewer_mut().run.look_at(7);
     window.pass(2, 0);
     assert!(window.has("You are looking at step 7"));
-    let recorded = window.viewer().shown_images().unwrap().1[0].x.clone();
+    let recorded = window.viewer().run.shown_images().unwrap().1[0].x.clone();
     window.click("Go on from here");
     window.pass(1, 0);
     let branched = window.worker.asked.iter().find_map(|command| match command {
@@ -198,7 +198,7 @@ fn going_on_from_the_past_hands_back_the_recorded_chains() {
         _ => None,
     });
     assert!(branched.unwrap() == (7, recorded));
-    assert_eq!(window.viewer().last_step(), 7);
+    assert_eq!(window.viewer().run.last_step(), 7);
 }
 
 #[test]
@@ -206,17 +206,17 @@ fn keys_do_what_the_help_says() {
     let mut window = Window::new();
     window.harness.key_press(egui::Key::Space);
     window.pass(5, 2);
-    assert!(window.viewer().last_step() > 5);
+    assert!(window.viewer().run.last_step() > 5);
     window.harness.key_press(egui::Key::Space);
     window.pass(3, 2);
-    assert!(!window.viewer().is_playing());
-    let last = window.viewer().last_step();
+    assert!(!window.viewer().run.is_playing());
+    let last = window.viewer().run.last_step();
     window.harness.key_press(egui::Key::ArrowLeft);
     window.pass(1, 0);
-    assert_eq!(window.viewer().shown_step(), last - 1);
+    assert_eq!(window.viewer().run.shown_step(), last - 1);
     window.harness.key_press(egui::Key::ArrowRight);
     window.pass(1, 0);
-    assert_eq!(window.viewer().shown_step(), last);
+    assert_eq!(window.viewer().run.shown_step(), last);
     window.harness.key_press(egui::Key::N);
     window.pass(2, 0);
     assert_eq!(window.last_request().seed, 1);
@@ -267,7 +267,7 @@ fn a_comparison_opens_with_one_click_and_says_its_point() {
     assert_eq!(request.lanes[0].sampler.kind, SamplerKind::Sgld);
     assert_eq!(request.lanes[1].sampler.kind, SamplerKind::ProximalSgld);
     assert_eq!(request.lanes[0].sampler.step_size, request.lanes[1].sampler.step_size);
-    assert!(window.viewer().last_step() > 20, "it plays at once");
+    assert!(window.viewer().run.last_step() > 20, "it plays at once");
     assert!(window.has("The proximal step"));
     window.click("Noise against class centres");
     window.pass(2, 1);
@@ -283,11 +283,11 @@ fn a_comparison_opens_with_one_click_and_says_its_point() {
 #[test]
 fn mala_gets_the_noise_it_needs() {
     let mut window = Window::new();
-    let mut lane = window.viewer().view.lanes[0].clone();
+    let mut lane = window.viewer().run.lanes[0].clone();
     lane.sampler.kind = SamplerKind::Mala;
-    window.harness.state_mut().viewer_mut().set_lane(0, lane);
+    window.harness.state_mut().viewer_mut().run.set_lane(0, lane);
     window.pass(3, 0);
-    let sampler = &window.viewer().view.lanes[0].sampler;
+    let sampler = &window.viewer().run.lanes[0].sampler;
     assert!((sampler.noise_std - (2.0 * sampler.step_size).sqrt()).abs() < 1e-9);
     assert!(window.has("(temperature 1)"));
 }
@@ -319,7 +319,7 @@ fn exports_write_what_was_seen() {
     let picture = image::open(wait_for(&mut window, "chains.png")).unwrap();
     assert!(picture.width() > 280 && picture.height() > 280);
     let table = std::fs::read_to_string(wait_for(&mut window, "traces.csv")).unwrap();
-    let steps = window.viewer().last_step() + 1;
+    let steps = window.viewer().run.last_step() + 1;
     assert_eq!(table.lines().count() as u64, 1 + 100 * steps);
     assert!(table.starts_with("step,lane,chain,class,energy,"));
     let gif = std::fs::read(wait_for(&mut window, "chains.gif")).unwrap();
@@ -416,7 +416,7 @@ fn the_link_shows_the_same_view() {
     let mut window = Window::new();
     window.click("PYLD-5-10 against SGLD-50 at equal time");
     window.pass(2, 1);
-    let view = window.viewer().view.clone();
+    let view = window.viewer().view();
     let query = view.to_query();
     assert_eq!(ViewState::from_query(&format!("https://example.org/?{query}")).unwrap(), view);
     let mut other = Window::open([1280.0, 800.0], ViewState::from_query(&query).unwrap());
@@ -427,7 +427,7 @@ fn the_link_shows_the_same_view() {
 #[test]
 fn training_news_reach_their_tab() {
     let mut window = Window::new();
-    window.harness.state_mut().viewer_mut().view.view.tab = Tab::Train;
+    window.harness.state_mut().viewer_mut().session.tab = Tab::Train;
     window.pass(1, 0);
     let config = jempp::config::RunConfig::preset("fashion-quick").unwrap();
     window.worker.say(Event::Training(Box::new(TrainingNews::Started {
@@ -458,7 +458,7 @@ fn training_news_reach_their_tab() {
 fn every_tab_fits_a_small_window() {
     for tab in [Tab::Chains, Tab::Plots, Tab::Train, Tab::Lab] {
         let mut window = Window::open([800.0, 600.0], ViewState::default());
-        window.harness.state_mut().viewer_mut().view.view.tab = tab;
+        window.harness.state_mut().viewer_mut().session.tab = tab;
         window.pass(2, 0);
         window.click_if_there(PLAY);
         window.pass(5, 4);
@@ -482,14 +482,14 @@ impl Window {
 #[test]
 fn a_chain_is_selected_and_shown_closely() {
     let mut window = Window::new();
-    window.harness.state_mut().viewer_mut().selected = Some(Selection { lane: 0, chain: 12 });
+    window.harness.state_mut().viewer_mut().run.selected = Some(Selection { lane: 0, chain: 12 });
     window.click(PLAY);
     window.pass(5, 4);
     // The third chain of the second row; the scripted trousers are at 30 (1 - e^(-step / 15)).
     assert!(window.has("Trouser, chain 3 at step"));
     assert!(window.has("distance travelled"));
-    let step = window.viewer().last_step();
-    let distance = window.viewer().shown_numbers().unwrap().1[0].distance[12];
+    let step = window.viewer().run.last_step();
+    let distance = window.viewer().run.shown_numbers().unwrap().1[0].distance[12];
     assert!((distance - 30.0 * (1.0 - (-(step as f32) / 15.0).exp())).abs() < 1e-3);
     assert!(window.has(&format!("{distance:.3}")));
 }

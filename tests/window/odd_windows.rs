@@ -142,7 +142,7 @@ fn model(class_names: Vec<String>, shape: [usize; 3]) -> ModelInfo {
 fn open(window: &mut Window, model: ModelInfo, values: &[f32]) {
     let labels: Vec<u32> = (0..model.class_names.len() as u32).collect();
     let (count, size) = (labels.len(), model.shape.iter().product::<usize>());
-    let lanes = window.viewer().view.lanes.len();
+    let lanes = window.viewer().run.lanes.len();
     let lane = |step: u64| {
         let x: Vec<f32> =
             values.iter().copied().cycle().skip(step as usize).take(count * size).collect();
@@ -164,7 +164,7 @@ fn open(window: &mut Window, model: ModelInfo, values: &[f32]) {
         }
     };
     let request =
-        RunRequest { seed: 0, labels, lanes: window.viewer().view.lanes.clone(), image: None };
+        RunRequest { seed: 0, labels, lanes: window.viewer().run.lanes.clone(), image: None };
     let steps = (0..4)
         .map(|step| Event::Step(Box::new(Step { step, lanes: vec![lane(step); lanes.max(1)] })));
     let opened = Event::Opened(Box::new(model));
@@ -222,7 +222,7 @@ fn lab(num_rules: usize, energy: &[f32]) -> Window {
     };
     let news = [LabNews::Surface(surface), LabNews::Started(vec![vec![0; 20]; num_rules])];
     let news = news.into_iter().chain(frames).chain([LabNews::Slice(slice)]);
-    window.viewer().lab.tracked = Some(0);
+    window.viewer().lab.record.tracked = Some(0);
     window.say(news.map(|news| Event::Lab(Box::new(news))));
     window
 }
@@ -231,16 +231,16 @@ fn lab(num_rules: usize, energy: &[f32]) -> Window {
 fn chains_and_plots_are_drawn_at_every_size() {
     for (count, overlay) in [(1, Overlay::Images), (3, Overlay::Clamped)] {
         let mut window = Window::new(lanes(count));
-        window.viewer().play();
+        window.viewer().run.play();
         window.pass(4, 4);
-        window.viewer().overlay = overlay;
+        window.viewer().run.overlay = overlay;
         for tab in [Tab::Chains, Tab::Plots] {
-            window.viewer().view.view.tab = tab;
+            window.viewer().session.tab = tab;
             window.at_every_size();
             // With a sheet or a panel of the chain open while the window is resized.
-            window.viewer().selected = Some(Selection { lane: count - 1, chain: 12 });
+            window.viewer().run.selected = Some(Selection { lane: count - 1, chain: 12 });
             window.at_every_size();
-            window.viewer().selected = None;
+            window.viewer().run.selected = None;
         }
     }
 }
@@ -264,8 +264,8 @@ fn points_in_the_plane_are_drawn_at_every_size() {
         let mut window = Window::new(lanes(2));
         open(&mut window, model(vec!["a".into(), "b".into()], [2, 1, 1]), values);
         for tab in [Tab::Chains, Tab::Plots] {
-            window.viewer().view.view.tab = tab;
-            window.viewer().overlay = Overlay::Change;
+            window.viewer().session.tab = tab;
+            window.viewer().run.overlay = Overlay::Change;
             window.at_every_size();
         }
     }
@@ -274,7 +274,7 @@ fn points_in_the_plane_are_drawn_at_every_size() {
 #[test]
 fn training_and_the_lab_are_drawn_at_every_size() {
     let mut window = Window::new(ViewState::default());
-    window.viewer().view.view.tab = Tab::Train;
+    window.viewer().session.tab = Tab::Train;
     window.at_every_size();
     let config = RunConfig::preset("fashion-quick").unwrap();
     let point = |step, loss| TrainingPoint {
@@ -305,11 +305,11 @@ fn training_and_the_lab_are_drawn_at_every_size() {
     {
         let mut window = lab(num_rules, energy);
         window.at_every_size();
-        window.viewer().view.lab.config.decisions = true;
-        window.viewer().view.lab.config.target = LabTarget::Learned;
+        window.viewer().lab.settings.config.decisions = true;
+        window.viewer().lab.settings.config.target = LabTarget::Learned;
         window.at_every_size();
-        window.viewer().view.lab.config.view = LabView::Slice;
-        window.viewer().play();
+        window.viewer().lab.settings.config.view = LabView::Slice;
+        window.viewer().run.play();
         window.pass(2, 2);
         window.at_every_size();
     }
@@ -346,15 +346,15 @@ fn names_of_strangers_keep_to_their_line() {
     let mut window = Window::new(lanes(3));
     let names = ["", "two\nlines\u{1b}[31m", &"x".repeat(50_000), "\u{202e}evil", "same", "same"];
     open(&mut window, model(names.map(String::from).to_vec(), [3, 4, 4]), &[0.5, f32::NAN]);
-    window.viewer().selected = Some(Selection { lane: 0, chain: 2 });
-    window.viewer().warning = Some("The last session ended early. ".repeat(20));
+    window.viewer().run.selected = Some(Selection { lane: 0, chain: 2 });
+    window.viewer().session.warning = Some("The last session ended early. ".repeat(20));
     window.say([Event::Refused(format!("no such thing: {}", "y".repeat(50_000)))]);
-    let shown = window.viewer().model.clone().unwrap().class_names;
+    let shown = window.viewer().run.model.clone().unwrap().class_names;
     assert_eq!(shown[1], "two lines\\u{1b}[31m");
     assert!(shown.iter().all(|name| name.chars().count() < 40), "{shown:?}");
-    assert!(window.viewer().notices.iter().all(|notice| notice.text.chars().count() < 450));
+    assert!(window.viewer().session.notices.iter().all(|notice| notice.text.chars().count() < 450));
     for tab in [Tab::Chains, Tab::Plots] {
-        window.viewer().view.view.tab = tab;
+        window.viewer().session.tab = tab;
         window.at_every_size();
     }
 }
@@ -366,7 +366,7 @@ fn an_image_larger_than_a_texture_is_drawn_from_fewer_pixels() {
     window.pass(1, 0);
     let names = (0..9).map(|class| class.to_string()).collect();
     open(&mut window, model(names, [1, 600, 430]), &[0.5, -0.5]);
-    window.viewer().selected = Some(Selection { lane: 0, chain: 2 });
+    window.viewer().run.selected = Some(Selection { lane: 0, chain: 2 });
     window.pass(2, 0);
     assert!(window.has("chain 1 at step"));
 }
@@ -375,11 +375,11 @@ fn an_image_larger_than_a_texture_is_drawn_from_fewer_pixels() {
 fn rows_of_classes_that_are_not_there_are_left_out_with_a_word() {
     let view = ViewState::from_query("classes=3,99,3,4294967295").unwrap();
     let mut window = Window::new(view);
-    assert_eq!(window.viewer().view.view.classes, [3]);
+    assert_eq!(window.viewer().run.settings.classes, [3]);
     assert!(window.has("left out: 99, 4294967295"));
     window.viewer().set_up("?classes=7,12");
     window.pass(2, 0);
-    assert_eq!(window.viewer().view.view.classes, [7]);
+    assert_eq!(window.viewer().run.settings.classes, [7]);
 }
 
 #[test]
@@ -389,19 +389,19 @@ fn a_painted_density_outlives_a_lesson() {
     view.lab.config.painted = vec![10, 20, -30, 40];
     let mut window = Window::new(view);
     window.viewer().set_up("?tab=lab&lab.target=ring");
-    assert_eq!(window.viewer().view.lab.config.painted, [10, 20, -30, 40]);
+    assert_eq!(window.viewer().lab.settings.config.painted, [10, 20, -30, 40]);
     window.viewer().set_up("?tab=lab&lab.target=painted&lab.painted=1,2");
-    assert_eq!(window.viewer().view.lab.config.painted, [1, 2]);
+    assert_eq!(window.viewer().lab.settings.config.painted, [1, 2]);
 }
 
 #[test]
 fn the_last_seed_is_followed_by_the_first() {
     let mut window = Window::new(ViewState::from_query("seed=9223372036854775807").unwrap());
-    window.viewer().restart_with_new_seed();
-    assert_eq!(window.viewer().view.view.seed, 0);
-    window.viewer().view.lab.config.seed = i64::MAX as u64;
-    window.viewer().reseed_lab();
-    assert_eq!(window.viewer().view.lab.config.seed, 0);
+    window.viewer().run.restart_with_new_seed();
+    assert_eq!(window.viewer().run.settings.seed, 0);
+    window.viewer().lab.settings.config.seed = i64::MAX as u64;
+    window.viewer().lab.reseed();
+    assert_eq!(window.viewer().lab.settings.config.seed, 0);
     assert!(ViewState::from_query("seed=9223372036854775808").is_err());
 }
 
@@ -561,7 +561,7 @@ fn no_lesson_ends_the_window() {
             let _ = ViewState::from_query(link);
         }
         if nth < texts.len() || nth % 50 == 0 {
-            window.viewer().open_lesson(1, 1 + nth % 99);
+            window.viewer().lesson.open(1, 1 + nth % 99);
             window.say([Event::Lesson { number: 1, text }]);
         }
     }

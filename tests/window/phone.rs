@@ -87,19 +87,19 @@ fn chains_play_under_the_thumb() {
         let mut window = Window::new(size);
         window.press("▶ Play");
         window.pass(5, 3);
-        assert!(window.viewer().last_step() > 5);
+        assert!(window.viewer().run.last_step() > 5);
         window.press("⏸ Pause");
-        let last = window.viewer().last_step();
+        let last = window.viewer().run.last_step();
         window.press("Step forward");
         window.pass(2, 1);
-        assert_eq!(window.viewer().last_step(), last + 1);
+        assert_eq!(window.viewer().run.last_step(), last + 1);
         window.press("Step back");
-        assert_eq!(window.viewer().shown_step(), last);
+        assert_eq!(window.viewer().run.shown_step(), last);
         window.press("Back to the newest");
-        assert_eq!(window.viewer().shown_step(), last + 1);
+        assert_eq!(window.viewer().run.shown_step(), last + 1);
         window.press("Restart");
         window.pass(1, 0);
-        assert_eq!(window.viewer().last_step(), 0);
+        assert_eq!(window.viewer().run.last_step(), 0);
         let labels = ["▶ Play", "Step back", "Restart", "New seed", "Controls", "Chain", "Menu"];
         for label in labels {
             let node = window.harness.get_by_role_and_label(accesskit::Role::Button, label);
@@ -116,9 +116,9 @@ fn controls_open_act_and_close() {
         let mut window = Window::new(size);
         assert!(!window.has("inner step α"));
         window.press("Controls");
-        let before = window.viewer().view.lanes[0].sampler.inner_step_size;
+        let before = window.viewer().run.lanes[0].sampler.inner_step_size;
         window.nudge("inner step α");
-        let sampler = &window.viewer().view.lanes[0].sampler;
+        let sampler = &window.viewer().run.lanes[0].sampler;
         assert!(sampler.inner_step_size > before);
         assert_eq!(window.told().unwrap()[0].sampler.inner_step_size, sampler.inner_step_size);
         // The chains stay in sight above or beside the sheet.
@@ -137,7 +137,7 @@ fn a_tapped_chain_is_shown_until_it_is_let_go() {
     assert!(window.has("distance travelled"));
     window.press("Close this panel");
     assert!(!window.has("distance travelled"));
-    assert_eq!(window.viewer().selected, None);
+    assert_eq!(window.viewer().run.selected, None);
 }
 
 #[test]
@@ -176,9 +176,9 @@ fn every_tab_fits_every_screen() {
     for size in [TALL, WIDE, SHORT, [320.0, 568.0], [667.0, 375.0]] {
         for tab in [Tab::Chains, Tab::Plots, Tab::Train, Tab::Lab] {
             let mut window = Window::new(size);
-            window.harness.state_mut().viewer_mut().play();
+            window.harness.state_mut().viewer_mut().run.play();
             window.pass(5, 4);
-            window.harness.state_mut().viewer_mut().view.view.tab = tab;
+            window.harness.state_mut().viewer_mut().session.tab = tab;
             window.pass(3, 0);
             let labels = ["Menu", "⏸ Pause", "Restart", "Controls", "Chain", "Energies"];
             assert_fits(&window, size, &labels, &format!("{tab:?} at {size:?}"));
@@ -218,7 +218,7 @@ fn a_lesson_plays_and_its_sliders_reach_every_lane() {
         let mut window = Window::embedded(size, view);
         window.press("▶ Play");
         window.pass(5, 3);
-        assert!(window.viewer().last_step() > 5);
+        assert!(window.viewer().run.last_step() > 5);
         assert!(window.has("energy "));
         window.press("⏸ Pause");
         window.nudge("step size α");
@@ -229,10 +229,10 @@ fn a_lesson_plays_and_its_sliders_reach_every_lane() {
         window.nudge("noise σ");
         let told = window.told().unwrap();
         assert!(told.iter().all(|lane| lane.sampler.noise_std > 0.0));
-        assert_eq!(window.viewer().view.lanes.len(), 2);
+        assert_eq!(window.viewer().run.lanes.len(), 2);
         window.press("⟲ Restart");
         window.pass(1, 0);
-        assert_eq!(window.viewer().last_step(), 0);
+        assert_eq!(window.viewer().run.last_step(), 0);
         assert!(!window.has("Plots") && !window.has("Menu"));
         assert_fits(&window, size, &["▶ Play", "⟲ Restart"], &format!("lesson at {size:?}"));
         let slider = window.harness.get_by_role_and_label(accesskit::Role::Slider, "noise σ");
@@ -257,7 +257,7 @@ fn a_lesson_opens_the_full_page_with_the_same_state() {
     let url = url.unwrap();
     assert!(url.starts_with("./index.html?"), "{url}");
     let query = format!("https://example.org/{url}");
-    assert_eq!(ViewState::from_query(&query).unwrap(), window.viewer().view);
+    assert_eq!(ViewState::from_query(&query).unwrap(), window.viewer().view());
     window.worker.say(Event::Failed("the device was lost".into()));
     window.pass(1, 0);
     window.press("Try again");
@@ -267,13 +267,13 @@ fn a_lesson_opens_the_full_page_with_the_same_state() {
 #[test]
 fn a_finger_on_a_plot_scrolls_the_page() {
     let mut window = Window::new(TALL);
-    window.harness.state_mut().viewer_mut().play();
+    window.harness.state_mut().viewer_mut().run.play();
     window.pass(5, 4);
-    window.harness.state_mut().viewer_mut().view.view.tab = Tab::Plots;
+    window.harness.state_mut().viewer_mut().session.tab = Tab::Plots;
     window.pass(3, 0);
     window.press("⏸ Pause");
     let title = |window: &Window| window.harness.get_by_label("What the classifier sees").rect();
-    let (before, step) = (title(&window), window.viewer().shown_step());
+    let (before, step) = (title(&window), window.viewer().run.shown_step());
     let touch = |window: &mut Window, phase, y: f32| {
         let pos = egui::pos2(200.0, y);
         window.harness.event(egui::Event::Touch {
@@ -303,5 +303,5 @@ fn a_finger_on_a_plot_scrolls_the_page() {
     }
     assert!(title(&window).top() < before.top() - 50.0, "{} {before}", title(&window));
     touch(&mut window, egui::TouchPhase::End, y - 100.0);
-    assert_eq!(window.viewer().shown_step(), step);
+    assert_eq!(window.viewer().run.shown_step(), step);
 }

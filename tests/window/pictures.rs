@@ -53,7 +53,7 @@ fn picture(
         }
     };
     pass(&mut harness, &mut worker, 4);
-    harness.state_mut().viewer_mut().play();
+    harness.state_mut().viewer_mut().run.play();
     pass(&mut harness, &mut worker, 14);
     set_up(harness.state_mut(), &worker);
     // What is computed a little at a time gets the time it needs.
@@ -67,7 +67,7 @@ fn picture(
 #[test]
 fn chains_with_one_selected() {
     picture("chains", [1280.0, 800.0], Theme::Dark, ViewState::default(), |app, _| {
-        app.viewer_mut().selected = Some(Selection { lane: 0, chain: 12 });
+        app.viewer_mut().run.selected = Some(Selection { lane: 0, chain: 12 });
     });
 }
 
@@ -85,14 +85,14 @@ fn two_lanes_of_which_one_explodes() {
 #[test]
 fn plots_in_a_small_window() {
     picture("plots", [800.0, 600.0], Theme::Dark, ViewState::default(), |app, _| {
-        app.viewer_mut().view.view.tab = Tab::Plots;
+        app.viewer_mut().session.tab = Tab::Plots;
     });
 }
 
 #[test]
 fn training_in_a_small_window() {
     picture("train", [800.0, 600.0], Theme::Light, ViewState::default(), |app, worker| {
-        app.viewer_mut().view.view.tab = Tab::Train;
+        app.viewer_mut().session.tab = Tab::Train;
         let say = |news| worker.say(Event::Training(Box::new(news)));
         say(TrainingNews::Started {
             folder: "runs/fashion-quick-window".into(),

@@ -1,40 +1,40 @@
 //! The controls of every lane: each with its unit, its range, its default and what it does.
 
-mod subject;
+mod target;
 
 use egui::{ComboBox, RichText, Slider, SliderClamping, Ui};
 
-use super::{compare::COMPARISONS, fit::fit, theme, viewer::Viewer};
+use super::{compare::COMPARISONS, fit::fit, state::RunState, theme};
 use crate::{
-    config::{Field, LaneConfig, MAX_LANES, Norm, SamplerKind, StepSchedule, ViewStart},
+    config::{Field, LaneConfig, MAX_LANES, Norm, SamplerKind, StepSchedule, Tab, ViewStart},
     worker::ModelInfo,
 };
-pub use subject::Subject;
+pub use target::RuleTarget;
 
 /// Draws the controls.
-pub fn ui(ui: &mut Ui, viewer: &mut Viewer) {
-    let Some(model) = viewer.model.clone() else {
+pub fn ui(ui: &mut Ui, run: &mut RunState, tab: &mut Tab) {
+    let Some(model) = run.model.clone() else {
         ui.add_space(8.0);
         ui.weak("The controls come with the model.");
         return;
     };
     egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         ui.add_space(4.0);
-        compare(ui, viewer, &model, true);
-        lanes(ui, viewer, &model);
+        compare(ui, run, tab, &model, true);
+        lanes(ui, run, &model);
         ui.add_space(8.0);
     });
 }
 
 /// The rules of all lanes, and how many of them there are.
-pub fn lanes(ui: &mut Ui, viewer: &mut Viewer, model: &ModelInfo) {
-    let num_lanes = viewer.view.lanes.len();
+pub fn lanes(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
+    let num_lanes = run.lanes.len();
     for index in 0..num_lanes {
-        let mut lane = viewer.view.lanes[index].clone();
+        let mut lane = run.lanes[index].clone();
         let mut is_kept = true;
         if num_lanes == 1 {
             ui.separator();
-            rule(ui, &mut lane, &Subject::Model(model, viewer.start_image.is_some()), index);
+            rule(ui, &mut lane, &RuleTarget::Model(model, run.start_image.is_some()), index);
         } else {
             let kind = kind_name(lane.sampler.kind);
             // In sight also where the lane is folded away.
@@ -47,16 +47,16 @@ pub fn lanes(ui: &mut Ui, viewer: &mut Viewer, model: &ModelInfo) {
                     rule(
                         ui,
                         &mut lane,
-                        &Subject::Model(model, viewer.start_image.is_some()),
+                        &RuleTarget::Model(model, run.start_image.is_some()),
                         index,
                     );
                     is_kept = !ui.button(format!("Remove lane {}", index + 1)).clicked();
                 },
             );
         }
-        viewer.set_lane(index, lane);
+        run.set_lane(index, lane);
         if !is_kept {
-            viewer.remove_lane(index);
+            run.remove_lane(index);
             break;
         }
     }
@@ -65,21 +65,21 @@ pub fn lanes(ui: &mut Ui, viewer: &mut Viewer, model: &ModelInfo) {
         let add = ui.add_enabled(num_lanes < MAX_LANES, egui::Button::new("Add a lane"));
         let hover = "Another rule beside these, with the same starts and the same noise.";
         if add.on_hover_text(hover).clicked() {
-            viewer.add_lane();
+            run.add_lane();
         }
         let reset = ui.button("Model's own rule");
         let hover = "One lane with the sampler that the model was trained with.";
         if reset.on_hover_text(hover).clicked() {
-            viewer.view.lanes = vec![model.lane()];
-            viewer.view.view.num_steps = 100;
-            viewer.lesson = None;
-            viewer.restart();
+            run.lanes = vec![model.lane()];
+            run.settings.num_steps = 100;
+            run.comparison = None;
+            run.restart();
         }
     });
 }
 
 /// Comparisons that open with one click.
-pub fn compare(ui: &mut Ui, viewer: &mut Viewer, model: &ModelInfo, is_open: bool) {
+pub fn compare(ui: &mut Ui, run: &mut RunState, tab: &mut Tab, model: &ModelInfo, is_open: bool) {
     egui::CollapsingHeader::new("Compare").default_open(is_open).show(ui, |ui| {
         for comparison in COMPARISONS {
             let button = egui::Button::new(comparison.name).wrap();
@@ -88,8 +88,8 @@ pub fn compare(ui: &mut Ui, viewer: &mut Viewer, model: &ModelInfo, is_open: boo
                 .on_hover_text(comparison.point)
                 .on_disabled_hover_text("Made for images; this model is of points in the plane.");
             if button.clicked() {
-                viewer.lesson = Some(comparison.point);
-                viewer.compare(comparison.lanes(model), comparison.num_steps);
+                *tab = Tab::Chains;
+                run.compare(comparison.point, comparison.lanes(model), comparison.num_steps);
             }
         }
     });
@@ -156,7 +156,7 @@ pub fn slider<'a>(value: &'a mut f64, field: &Field) -> Slider<'a> {
         .custom_formatter(|value, _| format_number(value))
 }
 
-/// The same with its name and what it does, within what is allowed.
+/// A logarithmic slider with its name and an explanation; keeps the value within the allowed range.
 fn number(
     ui: &mut Ui,
     value: &mut f64,
@@ -181,11 +181,11 @@ fn hover(field: &Field, default: impl std::fmt::Display, teaches: &str) -> Strin
 }
 
 /// The controls of one rule.
-pub fn rule(ui: &mut Ui, lane: &mut LaneConfig, subject: &Subject<'_>, index: usize) {
+pub fn rule(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, index: usize) {
     ui.spacing_mut().slider_width = fit(ui.available_width() - 178.0, 40.0, 240.0);
-    let default = subject.default_rule();
+    let default = target.default_rule();
     let before = lane.sampler.kind;
-    let of = |name| subject.field(name);
+    let of = |name| target.field(name);
     choose(
         ui,
         "sampler",
@@ -210,7 +210,7 @@ pub fn rule(ui: &mut Ui, lane: &mut LaneConfig, subject: &Subject<'_>, index: us
     let sampler = &mut lane.sampler;
     let defaults = &default.sampler;
     let own = |value: f64| {
-        format!("{}: {value}", subject.says("This model's own value", "The lab begins with"))
+        format!("{}: {value}", target.says("This model's own value", "The lab begins with"))
     };
     if kind == SamplerKind::Pyld {
         number(
@@ -239,7 +239,7 @@ pub fn rule(ui: &mut Ui, lane: &mut LaneConfig, subject: &Subject<'_>, index: us
             "step size α",
             &of("step_size"),
             own(defaults.step_size),
-            subject.says(
+            target.says(
                 "How far a step goes down the energy. Too small and nothing happens; too large and the chain \
                  jumps over what it looks for. Try 5 with SGLD, then with Proximal SGLD.",
                 "How far a step goes down the energy. Too small and nothing happens; too large and the chain \
@@ -253,7 +253,7 @@ pub fn rule(ui: &mut Ui, lane: &mut LaneConfig, subject: &Subject<'_>, index: us
         "noise σ",
         &of("noise_std"),
         own(defaults.noise_std),
-        subject.says(
+        target.says(
             "The random kick of every step. Without it the chain only slides downhill to the nearest dip; with \
              √(2α) it samples p(x) itself, which for images looks like noise.",
             "The random kick of every step. Without it the chain only slides downhill to the nearest valley; \
@@ -267,7 +267,7 @@ pub fn rule(ui: &mut Ui, lane: &mut LaneConfig, subject: &Subject<'_>, index: us
             "proximal radius r",
             &of("proximal_radius"),
             own(defaults.proximal_radius),
-            subject.says(
+            target.says(
                 "No component of the gradient counts for more than r: one steep pixel cannot throw the chain. \
                  The overlay Clamped shows where it acts.",
                 "No component of the gradient counts for more than r: one steep place cannot throw the chain. \
@@ -276,11 +276,11 @@ pub fn rule(ui: &mut Ui, lane: &mut LaneConfig, subject: &Subject<'_>, index: us
         );
     }
     temperature(ui, lane);
-    let name = subject.start_name();
+    let name = target.start_name();
     choose(ui, "start", ("start", index), &mut lane.start, ViewStart::ALL, name, |start| {
-        subject.why_not(start)
+        target.why_not(start)
     });
-    if matches!(subject, Subject::Model(..)) {
+    if matches!(target, RuleTarget::Model(..)) {
         ui.checkbox(&mut lane.is_conditional, "follow the row's class").on_hover_text(
             "The chain of class y goes down class_energy(x, y) = -logits[y] and so follows p(x|y). Off, it goes \
              down the energy of p(x) and may turn into another class. The energies shown are those of p(x) in \
@@ -288,12 +288,12 @@ pub fn rule(ui: &mut Ui, lane: &mut LaneConfig, subject: &Subject<'_>, index: us
         );
     }
     egui::CollapsingHeader::new("More").id_salt(("more", index)).show(ui, |ui| {
-        more(ui, lane, subject, index);
+        more(ui, lane, target, index);
     });
 }
 
 /// What is seldom changed.
-fn more(ui: &mut Ui, lane: &mut LaneConfig, subject: &Subject<'_>, index: usize) {
+fn more(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, index: usize) {
     let kind = lane.sampler.kind;
     choose(
         ui,
@@ -305,14 +305,14 @@ fn more(ui: &mut Ui, lane: &mut LaneConfig, subject: &Subject<'_>, index: usize)
         |schedule| match (kind, schedule) {
             (_, StepSchedule::Constant) => None,
             (SamplerKind::Mala, _) => Some("MALA needs the same step all along."),
-            _ if matches!(subject, Subject::Lab { .. }) => {
+            _ if matches!(target, RuleTarget::Lab { .. }) => {
                 Some("The lab's chains have no last step to fall towards.")
             }
             _ => None,
         },
     );
     let can_split = kind == SamplerKind::Pyld;
-    let num_pieces = subject.num_pieces().max(1);
+    let num_pieces = target.num_pieces().max(1);
     let split = Slider::new(&mut lane.split, 1..=num_pieces).text("split");
     ui.add_enabled(can_split, split)
         .on_hover_text(format!(
@@ -321,7 +321,7 @@ fn more(ui: &mut Ui, lane: &mut LaneConfig, subject: &Subject<'_>, index: usize)
             num_pieces
         ))
         .on_disabled_hover_text("Only PYLD has inner steps.");
-    if matches!(subject.norm(), Norm::Batch | Norm::Frozen) {
+    if matches!(target.norm(), Norm::Batch | Norm::Frozen) {
         choose(
             ui,
             "norm",
@@ -338,7 +338,7 @@ fn more(ui: &mut Ui, lane: &mut LaneConfig, subject: &Subject<'_>, index: usize)
             },
         );
     } else {
-        ui.weak(format!("norm: {}", norm_name(subject.norm()).to_lowercase())).on_hover_text(
+        ui.weak(format!("norm: {}", norm_name(target.norm()).to_lowercase())).on_hover_text(
             "This network has no batch norm, so no chain depends on the others and there is nothing to choose.",
         );
     }

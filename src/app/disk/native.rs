@@ -7,17 +7,17 @@ use std::{
 
 use web_time::Instant;
 
-use super::{CHECKPOINTS, Done, PICTURES, Purpose, Reply};
-use crate::{app::exports::Job, files::write_atomically};
+use super::dialog::{CHECKPOINTS, DialogPurpose, FileEvent, FileEventSender};
+use crate::{app::exports::ExportJob, files::write_atomically, picture};
 
 /// Asks for a path.
-pub(in crate::app) fn ask(purpose: Purpose, reply: Reply) {
+pub(in crate::app) fn ask(purpose: DialogPurpose, reply: FileEventSender) {
     let dialog = rfd::AsyncFileDialog::new();
     let asked = Instant::now();
     // Dialogs must be made on the window's thread, but may be waited for on any.
     let (open, save) = match purpose {
-        Purpose::Open => {
-            let endings = [&CHECKPOINTS[..], PICTURES].concat();
+        DialogPurpose::Open => {
+            let endings = [&CHECKPOINTS[..], picture::ENDINGS].concat();
             (Some(dialog.add_filter("Checkpoints and pictures", &endings).pick_file()), None)
         }
         _ => (None, Some(dialog.set_file_name(purpose.file_name()).save_file())),
@@ -29,30 +29,30 @@ pub(in crate::app) fn ask(purpose: Purpose, reply: Reply) {
             _ => None,
         };
         let path = chosen.map(|file| file.path().to_path_buf());
-        reply.send(Done::Chosen { purpose, path, asked });
+        reply.send(FileEvent::Chosen { purpose, path, asked });
     });
 }
 
 /// Writes a file away from the window's thread.
-pub(in crate::app) fn write(job: Job, path: PathBuf, reply: Reply) {
+pub(in crate::app) fn write(job: ExportJob, path: PathBuf, reply: FileEventSender) {
     std::thread::spawn(move || {
         let result = job.bytes().and_then(|bytes| {
             write_atomically(&path, &bytes)
                 .map_err(|error| format!("cannot write {}: {error}", path.display()))
         });
-        reply.send(Done::Written { path, result });
+        reply.send(FileEvent::Written { path, result });
     });
 }
 
 /// Does some work on a thread of its own.
-pub(in crate::app) fn beside(work: impl FnOnce() + Send + 'static) {
+pub(in crate::app) fn in_background(work: impl FnOnce() + Send + 'static) {
     std::thread::spawn(work);
 }
 
 /// Takes a file that was dropped on the window.
 pub(in crate::app) fn take_dropped(
     file: &Arc<dyn egui::DroppedFile + Send + Sync>,
-    _reply: Reply,
+    _reply: FileEventSender,
     open: impl FnOnce(&Path),
 ) {
     open(file.path());

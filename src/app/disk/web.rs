@@ -7,31 +7,31 @@ use std::{
 
 use web_time::Instant;
 
-use super::{CHECKPOINTS, Done, PICTURES, Purpose, Reply};
-use crate::{app::exports::Job, browser};
+use super::dialog::{CHECKPOINTS, DialogPurpose, FileEvent, FileEventSender};
+use crate::{app::exports::ExportJob, browser, picture};
 
 /// Asks for a file; where one is written the browser decides.
-pub(in crate::app) fn ask(purpose: Purpose, reply: Reply) {
-    if purpose != Purpose::Open {
+pub(in crate::app) fn ask(purpose: DialogPurpose, reply: FileEventSender) {
+    if purpose != DialogPurpose::Open {
         let path = Some(purpose.file_name().into());
-        return reply.send(Done::Chosen { purpose, path, asked: Instant::now() });
+        return reply.send(FileEvent::Chosen { purpose, path, asked: Instant::now() });
     }
-    let endings = CHECKPOINTS.iter().chain(PICTURES).map(|ending| format!(".{ending}"));
+    let endings = CHECKPOINTS.iter().chain(picture::ENDINGS).map(|ending| format!(".{ending}"));
     let accept = endings.collect::<Vec<_>>().join(",");
-    browser::pick(&accept, move |name, content| reply.send(Done::Read { name, content }));
+    browser::pick(&accept, move |name, content| reply.send(FileEvent::Read { name, content }));
 }
 
 /// Makes a file and hands it over, once the frame that asked for it is drawn.
-pub(in crate::app) fn write(job: Job, path: PathBuf, reply: Reply) {
+pub(in crate::app) fn write(job: ExportJob, path: PathBuf, reply: FileEventSender) {
     wasm_bindgen_futures::spawn_local(async move {
         browser::pause(0.0).await;
         let result = job.bytes().and_then(|bytes| download(&path, &bytes));
-        reply.send(Done::Written { path, result });
+        reply.send(FileEvent::Written { path, result });
     });
 }
 
 /// Does some work once the frame that asked for it is drawn.
-pub(in crate::app) fn beside(work: impl FnOnce() + Send + 'static) {
+pub(in crate::app) fn in_background(work: impl FnOnce() + Send + 'static) {
     wasm_bindgen_futures::spawn_local(async move {
         browser::pause(0.0).await;
         work();
@@ -48,12 +48,12 @@ pub(in crate::app) fn download(path: &Path, bytes: &[u8]) -> Result<(), String> 
 /// Takes a file that was dropped on the page.
 pub(in crate::app) fn take_dropped(
     file: &Arc<dyn egui::DroppedFile + Send + Sync>,
-    reply: Reply,
+    reply: FileEventSender,
     _open: impl FnOnce(&Path),
 ) {
     let file = file.clone();
     wasm_bindgen_futures::spawn_local(async move {
         let content = file.bytes_async().await;
-        reply.send(Done::Read { name: file.path().display().to_string(), content });
+        reply.send(FileEvent::Read { name: file.path().display().to_string(), content });
     });
 }

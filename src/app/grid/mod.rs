@@ -1,27 +1,29 @@
 //! Lanes of chains as grids side by side: a row a class, a column a chain.
 
-mod cells;
+mod cell_layout;
 
 use egui::{
     Color32, FontId, Mesh, Rect, Role, ScrollArea, Sense, Shape, Stroke, StrokeKind, TextStyle,
     Tooltip, Ui, UiBuilder, Vec2, WidgetInfo, pos2, vec2,
 };
 
-use self::cells::{Cells, LANE_GAP};
+use self::cell_layout::{CellLayout, LANE_GAP};
 use super::{
     atlas::Atlas,
-    compact,
     fit::fit,
-    magnifier::{Chain, elided, name_of},
+    magnifier::{ChainDetails, elided, name_of},
     pixels::SMALL,
+    size_class,
+    state::{RunState, Selection},
     theme,
-    viewer::{Selection, Viewer},
 };
 use crate::worker::{LaneNumbers, ModelInfo};
 
+/// Width that the names of rows take, about.
+pub(super) const NAMES: f32 = 60.0;
 /// Cells that would be smaller than this are scrolled instead, in points.
 const MIN_PITCH: f32 = 14.0;
-/// The same on a small screen, whose pixels are finer and where all chains should be in sight.
+/// Smallest cells on a small screen, whose pixels are finer and where all chains should be in sight.
 const SMALL_MIN_PITCH: f32 = 8.0;
 /// Screens at least this large have room for a chain that is magnified.
 const MAGNIFIED: Vec2 = vec2(440.0, 420.0);
@@ -38,15 +40,15 @@ pub(super) enum Action {
 /// Draws the grids; says what was clicked.
 pub(super) fn ui(
     ui: &mut Ui,
-    viewer: &Viewer,
+    run: &RunState,
     model: &ModelInfo,
     atlases: &[Atlas],
 ) -> Option<Action> {
-    let (record, (step, lanes)) = (viewer.record.as_ref()?, viewer.shown_images()?);
+    let (record, (step, lanes)) = (run.record.as_ref()?, run.shown_images()?);
     let labels = &record.request.labels;
     let columns = labels.iter().take_while(|&label| Some(label) == labels.first()).count().max(1);
     let (rows, num_lanes) = (labels.len().div_ceil(columns).max(1), lanes.len().max(1));
-    let numbers = viewer.shown_numbers().map(|(_, numbers)| numbers.as_slice());
+    let numbers = run.shown_numbers().map(|(_, numbers)| numbers.as_slice());
 
     let whole = ui.available_rect_before_wrap();
     let ppp = ui.pixels_per_point();
@@ -65,9 +67,9 @@ pub(super) fn ui(
     let area = Rect::from_min_max(min, whole.max.max(min));
 
     let [_, h, w] = model.shape;
-    let is_small = compact::is_small(ui.ctx());
+    let is_small = size_class::is_small(ui.ctx());
     let min_pitch = if is_small { SMALL_MIN_PITCH } else { MIN_PITCH };
-    let cells = Cells::fit([h, w], [rows, columns], num_lanes, area.size(), min_pitch, ppp);
+    let cells = CellLayout::fit([h, w], [rows, columns], num_lanes, area.size(), min_pitch, ppp);
     let total = vec2(
         cells.lane_width() * num_lanes as f32 + LANE_GAP * (num_lanes - 1) as f32,
         cells.height(),
@@ -86,8 +88,8 @@ pub(super) fn ui(
             let corner = pos2(snap(rect.left()), snap(rect.top()));
             for lane in 0..lanes.len() {
                 let left = corner.x + lane as f32 * snap(cells.lane_width() + LANE_GAP);
-                let painter = Lane {
-                    viewer,
+                let painter = LaneGrid {
+                    run,
                     model,
                     labels,
                     numbers: numbers.and_then(|numbers| numbers.get(lane)),
@@ -121,7 +123,7 @@ pub(super) fn ui(
             vec2(cells.lane_width() + LANE_GAP - 4.0, header),
         );
         let clip = Rect::from_min_max(pos2(area.left(), whole.top()), area.max);
-        lane_name(ui, rect, clip, lane, &viewer.lane_name(lane));
+        lane_name(ui, rect, clip, lane, &run.lane_name(lane));
     }
     action
 }
@@ -175,8 +177,8 @@ fn outline(ui: &Ui, frame: Rect, is_selected: bool, shapes: &mut Vec<Shape>) {
 }
 
 /// One grid.
-struct Lane<'a> {
-    viewer: &'a Viewer,
+struct LaneGrid<'a> {
+    run: &'a RunState,
     model: &'a ModelInfo,
     labels: &'a [u32],
     numbers: Option<&'a LaneNumbers>,
@@ -184,12 +186,12 @@ struct Lane<'a> {
     step: u64,
 }
 
-impl Lane<'_> {
+impl LaneGrid<'_> {
     fn ui(
         &self,
         ui: &Ui,
         corner: egui::Pos2,
-        cells: &Cells,
+        cells: &CellLayout,
         atlas: Option<&Atlas>,
     ) -> Option<Action> {
         let texture = atlas?.cell(0)?.0;
@@ -212,10 +214,10 @@ impl Lane<'_> {
                 above.push(Shape::line_segment([image.right_top(), image.left_bottom()], stroke));
             }
             let selection = Selection { lane: self.lane, chain };
-            let is_selected = self.viewer.selected == Some(selection);
+            let is_selected = self.run.selected == Some(selection);
             let id = ui.scope_id().with(("cell", self.lane, chain));
             // Only one cell takes the focus: a hundred stops would bury the controls behind them.
-            let takes_focus = match self.viewer.selected {
+            let takes_focus = match self.run.selected {
                 Some(selected) => selected == selection,
                 None => self.lane == 0 && chain == 0,
             };
@@ -287,7 +289,7 @@ impl Lane<'_> {
         self.numbers.is_some_and(|n| chain < n.energy.len() && n.is_broken(chain))
     }
 
-    /// Whose class the model sees, the stronger the surer it is.
+    /// The colour of a frame: by whether the model sees the row's class, brighter where it is more confident.
     fn frame_color(&self, ui: &Ui, chain: usize) -> Color32 {
         if self.is_broken(chain) {
             return theme::BROKEN;
@@ -307,14 +309,14 @@ impl Lane<'_> {
         format!("{}, chain {}", name_of(&self.model.class_names, class), chain % columns + 1)
     }
 
-    fn chain(&self, chain: usize, columns: usize) -> Chain<'_> {
-        Chain {
+    fn chain(&self, chain: usize, columns: usize) -> ChainDetails<'_> {
+        ChainDetails {
             model: self.model,
             numbers: self.numbers,
             chain,
             label: self.labels.get(chain).copied().unwrap_or(0),
             title: self.title(chain, columns),
-            lane_name: format!("lane {}: {}", self.lane + 1, self.viewer.lane_name(self.lane)),
+            lane_name: format!("lane {}: {}", self.lane + 1, self.run.lane_name(self.lane)),
             step: self.step,
         }
     }

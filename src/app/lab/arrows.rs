@@ -2,12 +2,9 @@
 
 use egui::{Align2, Color32, Painter, Pos2, Rect, Stroke, StrokeKind, Vec2, pos2, vec2};
 
-use super::{
-    plane::{Place, caption},
-    record::LabRecord,
-};
+use super::on_screen::{PlaneOnScreen, caption};
 use crate::{
-    app::{controls::format_number, fit::fit, theme},
+    app::{controls::format_number, fit::fit, state::LabRecord, theme},
     config::{LaneConfig, SamplerKind},
     diagnostics::cells::EXTENT,
     worker::lab::LabMove,
@@ -36,7 +33,12 @@ fn radius_of(rule: &LaneConfig) -> Option<f32> {
 }
 
 /// Arrows along −α ∂E/∂x, and what the clamp leaves of them.
-pub(super) fn field(painter: &Painter, place: Place, record: &LabRecord, rule: &LaneConfig) {
+pub(super) fn field(
+    painter: &Painter,
+    place: PlaneOnScreen,
+    record: &LabRecord,
+    rule: &LaneConfig,
+) {
     let Some(energy) = record.energies() else { return };
     let side = energy.len().isqrt();
     if side < 3 {
@@ -101,7 +103,7 @@ fn arrow(painter: &Painter, from: Pos2, to: Pos2, stroke: Stroke) {
 }
 
 /// The last step of one chain, enlarged, in a corner.
-pub(super) fn step(painter: &Painter, place: Place, step: &LabMove) {
+pub(super) fn step(painter: &Painter, place: PlaneOnScreen, step: &LabMove) {
     let side = (STEP_SIDE.0 * place.rect.width()).min(STEP_SIDE.1);
     let corner = place.rect.right_bottom() - vec2(side + 6.0, side + 6.0);
     let rect = Rect::from_min_size(corner, Vec2::splat(side));

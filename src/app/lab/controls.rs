@@ -2,19 +2,18 @@
 
 use egui::{Button, ComboBox, RichText, Slider, Ui};
 
-use super::Tool;
+use super::tool::Tool;
 use crate::{
     app::{
-        controls::{self, Subject},
+        controls::{self, RuleTarget},
         fit::fit,
+        state::Lab,
         theme, transport,
-        viewer::Viewer,
     },
     config::{
         DatasetName, LabConfig, LabReference, LabTarget, LabView, MAX_DABS, MAX_RULES, SamplerKind,
         ViewStart, default_rule,
     },
-    worker::lab::LabCommand,
 };
 
 /// Pieces of the networks of the plane.
@@ -47,17 +46,17 @@ fn target_name(target: LabTarget) -> &'static str {
 }
 
 /// Draws the controls.
-pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, tool: &mut Tool) {
+pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, tool: &mut Tool) {
     ui.add_space(4.0);
     ui.horizontal(|ui| {
-        let view = &mut viewer.view.lab.config.view;
+        let view = &mut lab.settings.config.view;
         for (value, name) in
             [(LabView::Plane, "Plane"), (LabView::Slice, "Slice of the image model")]
         {
             ui.selectable_value(view, value, name).on_hover_text(help_of(LabView::ALL, value));
         }
     });
-    if viewer.view.lab.config.view == LabView::Slice {
+    if lab.settings.config.view == LabView::Slice {
         ui.separator();
         ui.label(
             "An image has as many directions as pixels. This plane is spanned by the two in which the chain \
@@ -66,12 +65,12 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, tool: &mut Tool) {
         return;
     }
     ui.spacing_mut().slider_width = fit(ui.available_width() - 178.0, 40.0, 240.0);
-    target(ui, viewer, tool);
+    target(ui, lab, tool);
     ui.separator();
-    chains(ui, viewer, tool);
-    rules(ui, viewer);
+    chains(ui, lab, tool);
+    rules(ui, lab);
     ui.separator();
-    shown(ui, &mut viewer.view.lab.config);
+    shown(ui, &mut lab.settings.config);
     ui.add_space(8.0);
 }
 
@@ -79,9 +78,9 @@ fn help_of<T: PartialEq>(all: &[(T, &'static str)], value: T) -> &'static str {
     all.iter().find(|choice| choice.0 == value).map_or("", |choice| choice.1.trim())
 }
 
-/// Whose energy it is.
-fn target(ui: &mut Ui, viewer: &mut Viewer, tool: &mut Tool) {
-    let config = &mut viewer.view.lab.config;
+/// Draws the choice of the energy, and what belongs to it.
+fn target(ui: &mut Ui, lab: &mut Lab, tool: &mut Tool) {
+    let config = &mut lab.settings.config;
     ComboBox::new("lab target", "energy").selected_text(target_name(config.target)).show_ui(
         ui,
         |ui| {
@@ -103,7 +102,7 @@ fn target(ui: &mut Ui, viewer: &mut Viewer, tool: &mut Tool) {
                 }
             });
         }
-        LabTarget::Learned => learning(ui, viewer),
+        LabTarget::Learned => learning(ui, lab),
         LabTarget::Painted => {
             width(ui, config);
             ui.horizontal_wrapped(|ui| {
@@ -120,7 +119,7 @@ fn target(ui: &mut Ui, viewer: &mut Viewer, tool: &mut Tool) {
         }
         _ => width(ui, config),
     }
-    if viewer.view.lab.config.target != LabTarget::Painted && *tool == Tool::Paint {
+    if lab.settings.config.target != LabTarget::Painted && *tool == Tool::Paint {
         *tool = Tool::Choose;
     }
 }
@@ -138,9 +137,9 @@ fn number(ui: &mut Ui, value: &mut f64, key: &str, label: &str) {
 }
 
 /// What is learned, and how.
-fn learning(ui: &mut Ui, viewer: &mut Viewer) {
-    let (is_learning, step) = (viewer.lab.is_learning, viewer.lab.learning.step);
-    let config = &mut viewer.view.lab.config;
+fn learning(ui: &mut Ui, lab: &mut Lab) {
+    let (is_learning, step) = (lab.record.is_learning, lab.record.learning.step);
+    let config = &mut lab.settings.config;
     let current = DATA.iter().find(|data| data.0 == config.learn_data).map_or("", |data| data.1);
     ComboBox::new("lab data", "data").selected_text(current).show_ui(ui, |ui| {
         for (data, name) in DATA {
@@ -160,13 +159,11 @@ fn learning(ui: &mut Ui, viewer: &mut Viewer) {
         let learn = Button::new(RichText::new(text).strong());
         let learn = if is_learning { learn } else { learn.fill(ui.visuals().selection.bg_fill) };
         if ui.add(learn).clicked() {
-            viewer.toggle_learning();
+            lab.toggle_learning();
         }
         let again = ui.button("Start over");
         if again.on_hover_text("From other random weights.").clicked() {
-            viewer.reseed_lab();
-            viewer.lab.learning.diverged = None;
-            viewer.ask_lab(LabCommand::StartOver(viewer.view.lab.config.seed));
+            lab.learn_anew();
         }
         ui.weak(format!("step {step}"));
     });
@@ -174,8 +171,8 @@ fn learning(ui: &mut Ui, viewer: &mut Viewer) {
 }
 
 /// How many chains, and where they begin.
-fn chains(ui: &mut Ui, viewer: &mut Viewer, tool: &mut Tool) {
-    let config = &mut viewer.view.lab.config;
+fn chains(ui: &mut Ui, lab: &mut Lab, tool: &mut Tool) {
+    let config = &mut lab.settings.config;
     let field = LabConfig::field("num_chains");
     let (low, high) = field.slider.unwrap_or((1.0, 10_000.0));
     let slider = Slider::new(&mut config.num_chains, low as usize..=high as usize);
@@ -187,22 +184,20 @@ fn chains(ui: &mut Ui, viewer: &mut Viewer, tool: &mut Tool) {
             *tool = if is_dropping { Tool::Choose } else { Tool::Drop };
         }
     });
-    if viewer.view.lab.rules.iter().all(|rule| rule.start != ViewStart::Image)
-        && *tool != Tool::Drop
-    {
+    if lab.settings.rules.iter().all(|rule| rule.start != ViewStart::Image) && *tool != Tool::Drop {
         ui.weak("Click a chain to see its steps taken apart.");
     }
 }
 
-fn rules(ui: &mut Ui, viewer: &mut Viewer) {
-    let subject = Subject::Lab {
-        has_buffer: viewer.view.lab.config.target == LabTarget::Learned,
-        num_pieces: match viewer.view.lab.config.target {
+fn rules(ui: &mut Ui, lab: &mut Lab) {
+    let target = RuleTarget::Lab {
+        has_buffer: lab.settings.config.target == LabTarget::Learned,
+        num_pieces: match lab.settings.config.target {
             LabTarget::Model => NUM_PIECES,
             _ => 1,
         },
     };
-    let rules = &mut viewer.view.lab.rules;
+    let rules = &mut lab.settings.rules;
     let count = rules.len();
     let mut removed = None;
     for (index, rule) in rules.iter_mut().enumerate() {
@@ -217,7 +212,7 @@ fn rules(ui: &mut Ui, viewer: &mut Viewer) {
             });
         }
         // Apart from the lanes of the open model.
-        controls::rule(ui, rule, &subject, 10 + index);
+        controls::rule(ui, rule, &target, 10 + index);
         let one = 2.0 * rule.sampler.whole_step_size();
         let is_one = (rule.sampler.noise_std - one.sqrt()).abs() < 1e-3 * one.sqrt();
         let button = ui.add_enabled(!is_one, egui::Button::new("σ = √(2α)").small());
@@ -264,26 +259,26 @@ fn shown(ui: &mut Ui, config: &mut LabConfig) {
     });
 }
 
-fn play(ui: &mut Ui, viewer: &mut Viewer) {
-    if transport::play(ui, viewer.lab.is_running) {
-        viewer.toggle_lab();
+fn play(ui: &mut Ui, lab: &mut Lab) {
+    if transport::play(ui, lab.record.is_running) {
+        lab.toggle();
     }
 }
 
 /// Play, restart, and the step and the noise of every rule.
-pub(super) fn play_and_knobs(ui: &mut Ui, viewer: &mut Viewer) {
+pub(super) fn play_and_knobs(ui: &mut Ui, lab: &mut Lab) {
     ui.horizontal_wrapped(|ui| {
-        play(ui, viewer);
+        play(ui, lab);
         if ui.button("⟲ Restart").clicked() {
-            viewer.restart_lab();
+            lab.restart();
         }
-        ui.label(format!("step {}", viewer.lab.step));
+        ui.label(format!("step {}", lab.record.step));
     });
     ui.spacing_mut().slider_width = fit(0.5 * ui.available_width() - 110.0, 40.0, 200.0);
-    let subject = Subject::Lab { has_buffer: false, num_pieces: 1 };
-    let Some(first) = viewer.view.lab.rules.first() else { return };
+    let target = RuleTarget::Lab { has_buffer: false, num_pieces: 1 };
+    let Some(first) = lab.settings.rules.first() else { return };
     let (mut step_size, mut noise_std) = (first.sampler.whole_step_size(), first.sampler.noise_std);
-    let of = |name| subject.field(name);
+    let of = |name| target.field(name);
     let (is_step, is_noise) = ui
         .horizontal_wrapped(|ui| {
             let step = controls::slider(&mut step_size, &of("step_size")).text("step α");
@@ -292,7 +287,7 @@ pub(super) fn play_and_knobs(ui: &mut Ui, viewer: &mut Viewer) {
             (step, ui.add(noise).changed())
         })
         .inner;
-    for rule in &mut viewer.view.lab.rules {
+    for rule in &mut lab.settings.rules {
         let sampler = &mut rule.sampler;
         // Of PYLD it is N·α.
         match (is_step, sampler.kind) {
@@ -310,25 +305,25 @@ pub(super) fn play_and_knobs(ui: &mut Ui, viewer: &mut Viewer) {
 }
 
 /// Play, step, restart, how fast.
-pub(super) fn transport(ui: &mut Ui, viewer: &mut Viewer) {
+pub(super) fn transport(ui: &mut Ui, lab: &mut Lab) {
     ui.add_space(3.0);
     ui.horizontal_wrapped(|ui| {
-        play(ui, viewer);
+        play(ui, lab);
         if ui.button("Step ⏭").on_hover_text("One step on (right arrow).").clicked() {
-            viewer.step_lab();
+            lab.step();
         }
         let restart = ui.button("⟲ Restart");
         if restart.on_hover_text("The same starts and the same noise again (R).").clicked() {
-            viewer.restart_lab();
+            lab.restart();
         }
         let new_seed = ui.button("New seed");
         if new_seed.on_hover_text("Other starts and other noise (N).").clicked() {
-            viewer.reseed_lab();
+            lab.reseed();
         }
         ui.separator();
-        let limit = &mut viewer.view.lab.config.max_steps_per_sec;
+        let limit = &mut lab.settings.config.max_steps_per_sec;
         transport::speed(ui, limit, LabConfig::field("max_steps_per_sec"));
-        ui.label(format!("step {}", viewer.lab.step));
+        ui.label(format!("step {}", lab.record.step));
     });
     ui.add_space(2.0);
 }

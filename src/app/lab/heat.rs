@@ -2,13 +2,13 @@
 
 use egui::{Color32, ColorImage, Context, TextureHandle, TextureId};
 
-use crate::app::{fit::fit, pixels::renew, plots::chart::round_step, theme};
+use crate::app::{chart::round_step, fit::fit, pixels::renew, theme};
 
 /// Pixels along a side of the picture, at least.
 const PIXELS: usize = 400;
 /// Share of energies below which the scale ends: walls far up would leave one colour for all the rest.
 const TOP_SHARE: f64 = 0.7;
-/// The same of networks, whose walls are less steep.
+/// Share of a network's energies below which the scale ends; its walls are less steep.
 const NETWORK_TOP_SHARE: f64 = 0.9;
 /// Energy above the lowest at which the scale ends at the latest, for formulas, and at the earliest.
 const TOP: [f32; 2] = [2.0, 30.0];
@@ -17,7 +17,7 @@ const NUM_CONTOURS: f64 = 10.0;
 
 /// How a surface is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Style {
+pub(super) struct HeatStyle {
     pub contours: bool,
     /// Colour by the most probable class.
     pub decisions: bool,
@@ -27,14 +27,14 @@ pub(super) struct Style {
 
 /// A surface as a texture, made anew only when something changed.
 #[derive(Default)]
-pub(super) struct Heat {
+pub(super) struct HeatMap {
     texture: Option<TextureHandle>,
-    drawn: Option<(u64, Style)>,
+    drawn: Option<(u64, HeatStyle)>,
     /// Lowest energy, highest of the scale, and what lies between two lines.
     pub scale: [f32; 3],
 }
 
-impl Heat {
+impl HeatMap {
     /// The texture of energies (side, side), rows from below; `number` tells surfaces apart.
     pub(super) fn texture(
         &mut self,
@@ -42,7 +42,7 @@ impl Heat {
         number: u64,
         energy: &[f32],
         classes: &[u8],
-        style: Style,
+        style: HeatStyle,
     ) -> TextureId {
         if let (Some(texture), Some(drawn)) = (&self.texture, self.drawn)
             && drawn == (number, style)
@@ -78,7 +78,12 @@ fn scale_of(energy: &[f32], is_network: bool) -> [f32; 3] {
     [low, low + span, round_step(f64::from(span) / NUM_CONTOURS) as f32]
 }
 
-fn draw(energy: &[f32], classes: &[u8], [low, high, apart]: [f32; 3], style: Style) -> ColorImage {
+fn draw(
+    energy: &[f32],
+    classes: &[u8],
+    [low, high, apart]: [f32; 3],
+    style: HeatStyle,
+) -> ColorImage {
     let side = energy.len().isqrt();
     if side == 0 {
         return ColorImage::filled([1, 1], Color32::TRANSPARENT);

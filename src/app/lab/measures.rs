@@ -3,18 +3,14 @@
 use egui::{Color32, RichText, Ui};
 use egui_plot::HLine;
 
-use super::{
-    curve::Curve,
-    lane::{Agreement, LaneRecord, MAX_LAG},
-};
 use crate::{
     app::{
-        compact,
+        chart::{chart, lane_color, line, line_style, line_width, with_room},
         fit::fit,
         pixels::number,
-        plots::chart::{chart, lane_color, line, line_style, line_width, with_room},
+        size_class,
+        state::{Agreement, Curve, Lab, LaneRecord, MAX_LAG},
         theme,
-        viewer::Viewer,
     },
     config::{LabReference, LabTarget},
     diagnostics::cells::EXTENT,
@@ -29,17 +25,17 @@ const MAX_DRAWN: usize = 600;
 
 /// Which plots are chosen.
 #[derive(Default)]
-pub(super) struct Shown {
+pub(super) struct MeasuresView {
     /// The autocorrelation instead of the traces.
     autocorrelation: bool,
 }
 
 /// Draws the plots, side by side where there is room for that.
-pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, shown: &mut Shown) {
-    let is_learned = viewer.view.lab.config.target == LabTarget::Learned;
+pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, shown: &mut MeasuresView) {
+    let is_learned = lab.settings.config.target == LabTarget::Learned;
     let room = ui.available_size();
     let is_wide = room.x > 520.0;
-    let height = match (is_wide, compact::is_small(ui.ctx())) {
+    let height = match (is_wide, size_class::is_small(ui.ctx())) {
         (true, false) => room.y - 22.0,
         // There one scrolls to the plots.
         (true, true) => HEIGHT,
@@ -48,13 +44,13 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, shown: &mut Shown) {
     let mut plots = |uis: &mut [Ui]| {
         let last = uis.len() - 1;
         if is_learned {
-            gap(&mut uis[0], viewer, height);
-            cross_entropy(&mut uis[1.min(last)], viewer, height);
+            gap(&mut uis[0], lab, height);
+            cross_entropy(&mut uis[1.min(last)], lab, height);
         } else {
-            variation(&mut uis[0], viewer, height);
-            energy(&mut uis[1.min(last)], viewer, height);
+            variation(&mut uis[0], lab, height);
+            energy(&mut uis[1.min(last)], lab, height);
         }
-        agreement(&mut uis[2.min(last)], viewer, height, shown);
+        agreement(&mut uis[2.min(last)], lab, height, shown);
     };
     match is_wide {
         true => ui.columns(3, |columns| plots(columns)),
@@ -77,9 +73,9 @@ fn ends(curve: &Curve) -> f64 {
 }
 
 /// The distance to the exact density.
-fn variation(ui: &mut Ui, viewer: &mut Viewer, height: f32) {
-    let lab = &viewer.lab;
-    let values: Vec<String> = lab
+fn variation(ui: &mut Ui, lab: &mut Lab, height: f32) {
+    let record = &lab.record;
+    let values: Vec<String> = record
         .lanes
         .iter()
         .map(|lane| match lane.variation.last() {
@@ -87,7 +83,7 @@ fn variation(ui: &mut Ui, viewer: &mut Viewer, height: f32) {
             None => "—".into(),
         })
         .collect();
-    let to = match viewer.view.lab.config.reference {
+    let to = match lab.settings.config.reference {
         LabReference::Model => "p(x)",
         LabReference::Tempered => "p(x)^β",
     };
@@ -99,11 +95,11 @@ fn variation(ui: &mut Ui, viewer: &mut Viewer, height: f32) {
          perfect match, 1 no overlap. The dotted line is what as many independent exact draws would have by \
          chance. A curve that settles above it is biased; without noise there is no law to compare with p(x)^β.",
     );
-    let end = steps(lab.lanes.iter().map(|lane| ends(&lane.variation)));
+    let end = steps(record.lanes.iter().map(|lane| ends(&lane.variation)));
     chart("lab variation", height, "", "").show(ui, |plot| {
         plot.set_plot_bounds_x(-0.01 * end..=end * 1.01);
         plot.set_plot_bounds_y(-0.02..=1.02);
-        for (index, lane) in lab.lanes.iter().enumerate() {
+        for (index, lane) in record.lanes.iter().enumerate() {
             draw(plot, &lane.variation, index);
             if lane.exact().is_some() {
                 let color = lane_color(index).gamma_multiply(0.8);
@@ -112,7 +108,7 @@ fn variation(ui: &mut Ui, viewer: &mut Viewer, height: f32) {
             }
         }
     });
-    let reason = lab.lanes.iter().find_map(|lane| lane.exact.as_ref()?.as_ref().err());
+    let reason = record.lanes.iter().find_map(|lane| lane.exact.as_ref()?.as_ref().err());
     if let Some(reason) = reason {
         // The curve is missing for a reason.
         let at = ui.min_rect().center_bottom() - egui::vec2(0.0, 0.5 * height);
@@ -130,8 +126,8 @@ fn draw<'a>(plot: &mut egui_plot::PlotUi<'a>, curve: &'a Curve, index: usize) {
 }
 
 /// The mean energy of the chains.
-fn energy(ui: &mut Ui, viewer: &Viewer, height: f32) {
-    let lanes = &viewer.lab.lanes;
+fn energy(ui: &mut Ui, lab: &Lab, height: f32) {
+    let lanes = &lab.record.lanes;
     let value = |lane: &LaneRecord| lane.energy.last().map_or("—".into(), |v| number(v as f32));
     let values: Vec<String> = lanes.iter().map(value).collect();
     let rates = lanes.iter().filter_map(|lane| lane.now.as_ref());
@@ -174,8 +170,8 @@ fn energy(ui: &mut Ui, viewer: &Viewer, height: f32) {
 }
 
 /// Whether chains agree: traces or autocorrelation of x0, with R-hat and ESS.
-fn agreement(ui: &mut Ui, viewer: &Viewer, height: f32, shown: &mut Shown) {
-    let lanes = &viewer.lab.lanes;
+fn agreement(ui: &mut Ui, lab: &Lab, height: f32, shown: &mut MeasuresView) {
+    let lanes = &lab.record.lanes;
     let of_lane = |lane: &LaneRecord| match &lane.agreement {
         Some(Agreement { r_hat: Ok(r_hat), ess: Ok(ess), .. }) if !lane.is_exploded() => {
             (format!("{r_hat:.3}"), format!("{ess:.0}"))
@@ -248,8 +244,8 @@ const EXPANDS: Color32 = theme::CLASSES[1];
 const CONTRACTS: Color32 = theme::DIFFERS;
 
 /// d = E(data) − E(chains), by its sign.
-fn gap(ui: &mut Ui, viewer: &Viewer, height: f32) {
-    let gaps = &viewer.lab.learning.gaps;
+fn gap(ui: &mut Ui, lab: &Lab, height: f32) {
+    let gaps = &lab.record.learning.gaps;
     let now = gaps.last();
     let phase = match now {
         Some(gap) if gap < 0.0 => "expands",
@@ -260,7 +256,7 @@ fn gap(ui: &mut Ui, viewer: &Viewer, height: f32) {
     let text = format!(
         "Gap d: {} · {phase} · step {}",
         now.map_or("—".into(), |gap| format!("{gap:.3}")),
-        viewer.lab.learning.step
+        lab.record.learning.step
     );
     title(
         ui,
@@ -287,8 +283,8 @@ fn gap(ui: &mut Ui, viewer: &Viewer, height: f32) {
     });
 }
 
-fn cross_entropy(ui: &mut Ui, viewer: &Viewer, height: f32) {
-    let curve = &viewer.lab.learning.cross_entropy;
+fn cross_entropy(ui: &mut Ui, lab: &Lab, height: f32) {
+    let curve = &lab.record.learning.cross_entropy;
     let value = curve.last().map_or("—".into(), |value| format!("{:.4}", value.max(0.0)));
     title(
         ui,

@@ -1,21 +1,22 @@
 //! The plane: energy, chains, where they have been, where the energy pulls them.
 
 use egui::{
-    Align2, Color32, FontId, Mesh, Painter, Pos2, Rect, Response, Sense, Shape, Stroke, StrokeKind,
-    Ui, Vec2, pos2, vec2,
+    Color32, FontId, Mesh, Painter, Rect, Response, Sense, Shape, Stroke, StrokeKind, Ui, Vec2,
+    pos2, vec2,
 };
 
 use super::{
     arrows,
-    heat::{Heat, Style},
-    lane::LaneRecord,
-    record::LabRecord,
+    heat::{HeatMap, HeatStyle},
+    on_screen::PlaneOnScreen,
+    tool::PointerAction,
     trails::Trails,
 };
 use crate::{
     app::{
-        compact,
         pixels::{SMALL, WHOLE, number},
+        size_class,
+        state::{LabRecord, LaneRecord},
         theme,
     },
     config::{LabConfig, LabTarget, LaneConfig, ViewStart},
@@ -29,45 +30,10 @@ const REACH: f32 = 14.0;
 /// More chains than this are drawn as squares.
 const MANY: usize = 1500;
 
-/// The plane on the screen.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    pub rect: Rect,
-}
-
-impl Place {
-    pub(super) fn to_screen(self, point: [f32; 2]) -> Pos2 {
-        let share = |value: f32| (value / EXTENT + 1.0) * 0.5;
-        pos2(
-            self.rect.left() + share(point[0]) * self.rect.width(),
-            self.rect.bottom() - share(point[1]) * self.rect.height(),
-        )
-    }
-
-    pub(super) fn of_screen(self, at: Pos2) -> [f32; 2] {
-        let x = (at.x - self.rect.left()) / self.rect.width();
-        let y = (self.rect.bottom() - at.y) / self.rect.height();
-        [x, y].map(|share| (2.0 * share - 1.0) * EXTENT)
-    }
-
-    /// Points of the screen in a unit of x.
-    pub(super) fn unit(self) -> f32 {
-        self.rect.width() / (2.0 * EXTENT)
-    }
-}
-
-/// What the pointer does in the plane.
-pub(super) enum Touch {
-    /// A chain was chosen, or none.
-    Choose(Option<usize>),
-    /// A point was pressed or dragged over.
-    Press([f32; 2]),
-}
-
 /// What one plane keeps between frames.
 #[derive(Default)]
 pub(super) struct PlaneView {
-    heat: Heat,
+    heat: HeatMap,
     trails: Trails,
 }
 
@@ -82,13 +48,13 @@ pub(super) struct Plane<'a> {
 }
 
 impl Plane<'_> {
-    /// Draws it into all that is left.
-    pub(super) fn show(&self, ui: &mut Ui, view: &mut PlaneView) -> Option<Touch> {
+    /// Draws the plane and its marginals into all the room that is left.
+    pub(super) fn show(&self, ui: &mut Ui, view: &mut PlaneView) -> Option<PointerAction> {
         let room = ui.available_size();
         let side = (room - vec2(MARGINAL, MARGINAL)).min_elem().max(80.0);
         let size = vec2(room.x.max(side + MARGINAL), side + MARGINAL);
         // On a small screen a drag scrolls the page, unless it paints.
-        let sense = match compact::is_small(ui.ctx()) && !self.is_tool {
+        let sense = match size_class::is_small(ui.ctx()) && !self.is_tool {
             true => Sense::click(),
             false => Sense::click_and_drag(),
         };
@@ -96,7 +62,7 @@ impl Plane<'_> {
         let corner = pos2(whole.center().x - 0.5 * (side + MARGINAL), whole.top());
         let all = Rect::from_min_size(corner, Vec2::splat(side + MARGINAL));
         let rect = Rect::from_min_size(all.left_top() + vec2(0.0, MARGINAL), Vec2::splat(side));
-        let place = Place { rect };
+        let place = PlaneOnScreen { rect };
         response.widget_info(|| {
             let text = format!("Energy and chains of rule {}", self.lane + 1);
             egui::WidgetInfo::labeled(egui::Role::Button, true, text)
@@ -139,13 +105,13 @@ impl Plane<'_> {
         self.touch(&response, place, lane)
     }
 
-    fn ground(&self, ui: &Ui, painter: &Painter, place: Place, view: &mut PlaneView) {
+    fn ground(&self, ui: &Ui, painter: &Painter, place: PlaneOnScreen, view: &mut PlaneView) {
         let rect = place.rect;
         let Some(surface) = &self.record.surface else {
             painter.rect_filled(rect, 0.0, ui.visuals().extreme_bg_color);
             return;
         };
-        let style = Style {
+        let style = HeatStyle {
             contours: self.config.contours,
             decisions: self.config.decisions,
             is_network: matches!(self.config.target, LabTarget::Model | LabTarget::Learned),
@@ -176,7 +142,7 @@ impl Plane<'_> {
     }
 
     /// Shares of the chains beside the exact density, along both axes.
-    fn marginals(&self, ui: &Ui, painter: &Painter, place: Place, lane: &LaneRecord) {
+    fn marginals(&self, ui: &Ui, painter: &Painter, place: PlaneOnScreen, lane: &LaneRecord) {
         let Some(now) = &lane.now else { return };
         let strong = ui.visuals().strong_text_color();
         let fill = theme::LANES[self.lane % theme::LANES.len()].gamma_multiply(0.75);
@@ -212,7 +178,7 @@ impl Plane<'_> {
     }
 
     /// Data and replay buffer, while something is learned.
-    fn learned_from(&self, painter: &Painter, place: Place) {
+    fn learned_from(&self, painter: &Painter, place: PlaneOnScreen) {
         if self.config.target != LabTarget::Learned {
             return;
         }
@@ -232,7 +198,7 @@ impl Plane<'_> {
         }
     }
 
-    fn chains(&self, painter: &Painter, place: Place, lane: &LaneRecord, x: &[f32]) {
+    fn chains(&self, painter: &Painter, place: PlaneOnScreen, lane: &LaneRecord, x: &[f32]) {
         let num_chains = x.len() / 2;
         let has_classes = matches!(
             self.rule.start,
@@ -269,7 +235,7 @@ impl Plane<'_> {
         }
     }
 
-    fn hover(&self, ui: &Ui, response: &Response, place: Place) {
+    fn hover(&self, ui: &Ui, response: &Response, place: PlaneOnScreen) {
         let Some(at) = response.hover_pos().filter(|at| place.rect.contains(*at)) else { return };
         let point = place.of_screen(at);
         let Some(energy) = self.record.energy_at(point) else { return };
@@ -283,11 +249,16 @@ impl Plane<'_> {
         painter.galley(corner, galley, Color32::WHITE);
     }
 
-    fn touch(&self, response: &Response, place: Place, lane: &LaneRecord) -> Option<Touch> {
+    fn touch(
+        &self,
+        response: &Response,
+        place: PlaneOnScreen,
+        lane: &LaneRecord,
+    ) -> Option<PointerAction> {
         let at = response.interact_pointer_pos().filter(|at| place.rect.contains(*at))?;
         if self.is_tool {
             let is_pressed = response.is_pointer_button_down_on() || response.clicked();
-            return is_pressed.then(|| Touch::Press(place.of_screen(at)));
+            return is_pressed.then(|| PointerAction::Press(place.of_screen(at)));
         }
         if !response.clicked() {
             return None;
@@ -296,15 +267,6 @@ impl Plane<'_> {
         let distances = x.chunks_exact(2).map(|p| place.to_screen([p[0], p[1]]).distance(at));
         let near = distances.enumerate().filter(|(_, distance)| *distance < REACH);
         let nearest = near.min_by(|a, b| a.1.total_cmp(&b.1)).map(|near| near.0);
-        Some(Touch::Choose(nearest.filter(|&chain| self.record.tracked != Some(chain))))
+        Some(PointerAction::Choose(nearest.filter(|&chain| self.record.tracked != Some(chain))))
     }
-}
-
-/// A line of white text on a dark ground.
-pub(super) fn caption(painter: &Painter, at: Pos2, anchor: Align2, text: &str) {
-    let font = FontId::proportional(SMALL);
-    let galley = painter.layout_no_wrap(text.to_string(), font, Color32::WHITE);
-    let rect = anchor.anchor_size(at, galley.size());
-    painter.rect_filled(rect.expand(2.0), 2.0, Color32::from_black_alpha(150));
-    painter.galley(rect.min, galley, Color32::WHITE);
 }

@@ -2,13 +2,13 @@
 
 use egui::{Color32, Pos2, RichText, Sense, Shape, Stroke, Ui, Vec2, pos2, vec2};
 
-use super::heat::{Heat, Style};
+use super::heat::{HeatMap, HeatStyle};
 use crate::{
     app::{
         magnifier::name_of,
         pixels::{WHOLE, number},
+        state::{Lab, RunState, Selection},
         theme,
-        viewer::Viewer,
     },
     worker::lab::LabCommand,
 };
@@ -21,9 +21,9 @@ const INTERVAL_SECS: f64 = 3.0;
 /// What the picture keeps between frames.
 #[derive(Default)]
 pub(super) struct SliceView {
-    heat: Heat,
-    /// Lane, chain and number of the run that all this is of.
-    of: Option<(usize, usize, u64)>,
+    heat: HeatMap,
+    /// Chain and number of the run that all this is of.
+    of: Option<(Selection, u64)>,
     /// Whether what is on its way is of another.
     is_foreign: bool,
     /// Last step of the path that was asked for.
@@ -35,65 +35,47 @@ pub(super) struct SliceView {
     energies: Option<std::sync::Arc<[f32]>>,
 }
 
-/// The lane and the chain whose path is shown.
-fn subject(viewer: &Viewer) -> (usize, usize) {
-    viewer.selected.map_or((0, 0), |selected| (selected.lane, selected.chain))
-}
-
-impl Viewer {
-    /// Where a chain was, step by step, thinned out.
-    fn path(&self, lane: usize, chain: usize) -> Vec<f32> {
-        let Some(record) = &self.record else { return Vec::new() };
-        let entries = record.images.entries();
-        let stride = entries.len().div_ceil(MAX_PATH).max(1);
-        let last = entries.len().saturating_sub(1);
-        let kept =
-            entries.iter().enumerate().filter(|(index, _)| index % stride == 0 || *index == last);
-        let images = kept.filter_map(|(_, (_, lanes))| {
-            let x = &lanes.get(lane)?.x;
-            let size = x.len() / record.num_chains().max(1);
-            x.get(chain * size..(chain + 1) * size)
-        });
-        images.flatten().copied().collect()
-    }
+/// The chain whose path is shown.
+fn subject(run: &RunState) -> Selection {
+    run.selected.unwrap_or(Selection { lane: 0, chain: 0 })
 }
 
 /// Draws the slice; asks for it anew when the path has grown.
-pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, view: &mut SliceView) {
-    let (lane, chain) = subject(viewer);
-    let last = viewer.last_step();
-    let of = Some((lane, chain, viewer.num_beginnings));
+pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, view: &mut SliceView) {
+    let shown = subject(run);
+    let last = run.last_step();
+    let of = Some((shown, run.num_beginnings));
     if view.of != of {
-        viewer.lab.slice = None;
+        lab.record.slice = None;
         (view.of, view.asked, view.asked_at) = (of, None, f64::NEG_INFINITY);
-        (view.is_foreign, view.is_broken) = (viewer.lab.is_slicing, false);
+        (view.is_foreign, view.is_broken) = (lab.record.is_slicing, false);
     }
-    if view.is_foreign && !viewer.lab.is_slicing {
-        viewer.lab.slice = None;
+    if view.is_foreign && !lab.record.is_slicing {
+        lab.record.slice = None;
         view.is_foreign = false;
     }
     let now = ui.input(|input| input.time);
     // A slice takes as long as many steps: while the chains run, not after each of them.
-    let is_due = !viewer.is_running || now - view.asked_at > INTERVAL_SECS;
-    if !viewer.lab.is_slicing && last > 0 && view.asked != Some(last) && is_due {
+    let is_due = !run.is_running || now - view.asked_at > INTERVAL_SECS;
+    if !lab.record.is_slicing && last > 0 && view.asked != Some(last) && is_due {
         view.asked = Some(last);
         view.asked_at = now;
-        let path = viewer.path(lane, chain);
+        let path = run.path(shown, MAX_PATH);
         view.is_broken = path.iter().any(|value| !value.is_finite());
         if !view.is_broken {
-            viewer.lab.is_slicing = true;
-            viewer.ask_lab(LabCommand::Slice { path });
+            lab.record.is_slicing = true;
+            lab.ask(LabCommand::Slice { path });
         }
     }
-    let name = match (&viewer.model, &viewer.record) {
+    let name = match (&run.model, &run.record) {
         (Some(model), Some(record)) => {
-            let label = record.request.labels.get(chain).copied().unwrap_or(0);
-            format!("{}, chain {}", name_of(&model.class_names, label as usize), chain + 1)
+            let label = record.request.labels.get(shown.chain).copied().unwrap_or(0);
+            format!("{}, chain {}", name_of(&model.class_names, label as usize), shown.chain + 1)
         }
         _ => String::new(),
     };
     let is_shown = last > 0 && !view.is_foreign && !view.is_broken;
-    let Some(slice) = viewer.lab.slice.clone().filter(|_| is_shown) else {
+    let Some(slice) = lab.record.slice.clone().filter(|_| is_shown) else {
         ui.vertical_centered(|ui| {
             ui.add_space(ui.available_height() * 0.4);
             if view.is_broken && last > 0 {
@@ -102,7 +84,7 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, view: &mut SliceView) {
                 ));
                 return;
             }
-            if viewer.lab.is_slicing {
+            if lab.record.is_slicing {
                 ui.spinner();
                 return;
             }
@@ -110,7 +92,7 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, view: &mut SliceView) {
                 "The path of a chain of the open model spans the plane. Let the chains run first.",
             );
             if ui.button("▶ Play the chains").clicked() {
-                viewer.play();
+                run.play();
             }
         });
         return;
@@ -119,7 +101,7 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, view: &mut SliceView) {
         ui.label(
             RichText::new(format!("The energy of images around the path of {name}.")).strong(),
         );
-        if viewer.lab.is_slicing {
+        if lab.record.is_slicing {
             ui.spinner();
         }
     });
@@ -128,7 +110,7 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, view: &mut SliceView) {
          others nothing is seen; most points of this plane are no images that a chain would meet.",
         100.0 * slice.explained[0],
         100.0 * slice.explained[1],
-        viewer.model.as_ref().map_or(0, |m| m.shape.iter().product::<usize>()).saturating_sub(2),
+        run.model.as_ref().map_or(0, |m| m.shape.iter().product::<usize>()).saturating_sub(2),
     ));
     if view.energies.as_ref().is_none_or(|old| !std::sync::Arc::ptr_eq(old, &slice.energy)) {
         view.energies = Some(slice.energy.clone());
@@ -143,7 +125,7 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, view: &mut SliceView) {
             "Energy on the plane through a chain's path",
         )
     });
-    let style = Style { contours: true, decisions: false, is_network: true };
+    let style = HeatStyle { contours: true, decisions: false, is_network: true };
     let texture = view.heat.texture(ui.ctx(), view.number, &slice.energy, &[], style);
     let painter = ui.painter_at(rect);
     painter.image(texture, rect, WHOLE, Color32::WHITE);
@@ -166,7 +148,12 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, view: &mut SliceView) {
         let (Some(at), Some(energy)) = (at, energy) else { continue };
         painter.circle_filled(*at, 5.0, color);
         let text = format!("{text}: E = {}", number(*energy));
-        super::plane::caption(&painter, *at + vec2(8.0, -8.0), egui::Align2::LEFT_BOTTOM, &text);
+        super::on_screen::caption(
+            &painter,
+            *at + vec2(8.0, -8.0),
+            egui::Align2::LEFT_BOTTOM,
+            &text,
+        );
     }
     let unit = slice.range[0][1] - slice.range[0][0];
     let [low, high, apart] = view.heat.scale;

@@ -6,11 +6,8 @@ use std::{cell::RefCell, ops::RangeInclusive, sync::Arc};
 use egui::{Color32, Mesh, Pos2, Rect, Shape, Ui, pos2, vec2};
 use egui_plot::{PlotBounds, PlotGeometry, PlotItem, PlotItemBase, PlotTransform};
 
-use super::{
-    chart::lane_color,
-    series::{Series, XAxis},
-};
-use crate::app::fit::fit;
+use super::series::{Series, XAxis};
+use crate::app::{chart::lane_color, fit::fit};
 
 /// Screen points between two points of a line.
 const POINTS_APART: f32 = 8.0;

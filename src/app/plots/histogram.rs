@@ -3,12 +3,14 @@
 use egui::{Color32, Ui};
 use egui_plot::HoverPosition;
 
-use super::{
-    chart::{chart, lane_color, line, line_style, line_width, note},
-    ranges::EXPLODED,
-    series::quantile,
+use super::{ranges::EXPLODED, series::quantile};
+use crate::{
+    app::{
+        chart::{chart, lane_color, line, line_style, line_width, note},
+        state::RunState,
+    },
+    worker::LaneNumbers,
 };
-use crate::{app::viewer::Viewer, worker::LaneNumbers};
 
 const NUM_BINS: usize = 32;
 /// How many times the spread of the test images the picture reaches beyond them, at most.
@@ -94,21 +96,21 @@ impl Histogram {
             .collect();
     }
 
-    /// Draws it, with words for what it says.
+    /// Draws the histogram, and says in words what it shows.
     pub fn ui(
         &mut self,
         ui: &mut Ui,
-        viewer: &Viewer,
+        run: &RunState,
         names: &[String],
         height: f32,
         revision: u64,
     ) {
-        let Some(references) = viewer.references.as_ref().filter(|r| !r.test_energies.is_empty())
+        let Some(references) = run.references.as_ref().filter(|r| !r.test_energies.is_empty())
         else {
             ui.weak("The energies of real test images are not there yet.");
             return;
         };
-        let entry = viewer.record.as_ref().and_then(|r| r.numbers.at(viewer.shown_step()));
+        let entry = run.record.as_ref().and_then(|r| r.numbers.at(run.shown_step()));
         let Some((step, numbers)) = entry else {
             ui.weak("No chains yet.");
             return;

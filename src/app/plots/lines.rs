@@ -5,10 +5,12 @@ use egui::{Color32, Ui};
 use egui_plot::{HoverPosition, VLine};
 
 use super::{
-    chart::{band, chart, lane_color, line, line_style, line_width, steps_sense, with_room},
     faint::{FaintCache, FaintChains},
     ranges::calm_end,
     series::{Metric, Series, XAxis},
+};
+use crate::app::chart::{
+    band, chart, lane_color, line, line_style, line_width, steps_sense, with_room,
 };
 
 /// A line of one chain.
@@ -52,7 +54,7 @@ pub struct LinePlot<'a> {
 }
 
 impl LinePlot<'_> {
-    /// Draws it. Returns the step that was clicked or dragged to.
+    /// Draws the plot. Returns the step that was clicked or dragged to.
     pub fn show(self, ui: &mut Ui) -> Option<u64> {
         let (axis, series) = (self.axis, self.series);
         let num_lanes = series.num_lanes();

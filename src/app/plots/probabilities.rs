@@ -4,13 +4,15 @@ use egui::Ui;
 use egui_plot::{HoverPosition, VLine};
 
 use super::{
+    legend::selected_name,
+    series::{Series, XAxis},
+};
+use crate::app::{
     chart::{
         COLORS, chart, legend_entry, legend_row, line, line_style, line_width, note, steps_sense,
     },
-    selected_name,
-    series::{Series, XAxis},
+    state::RunState,
 };
-use crate::app::viewer::Viewer;
 
 /// Most classes that are drawn.
 const NUM_CLASSES: usize = 5;
@@ -21,8 +23,8 @@ struct Seen {
     rows: Vec<Vec<f32>>,
 }
 
-fn seen(viewer: &Viewer, series: &Series) -> Option<Seen> {
-    let (record, selected) = (viewer.record.as_ref()?, viewer.selected?);
+fn seen(run: &RunState, series: &Series) -> Option<Seen> {
+    let (record, selected) = (run.record.as_ref()?, run.selected?);
     let mut seen = Seen { steps: Vec::new(), rows: Vec::new() };
     for column in series.columns() {
         let Some((step, lanes)) = record.numbers.at(column.step) else { continue };
@@ -53,17 +55,17 @@ fn likeliest(rows: &[Vec<f32>], most: usize) -> Vec<usize> {
     classes
 }
 
-/// Draws it. Returns the step that was clicked.
-pub fn ui(ui: &mut Ui, viewer: &Viewer, series: &Series, axis: XAxis, height: f32) -> Option<u64> {
-    let (Some(selected), Some(model)) = (viewer.selected, &viewer.model) else {
+/// Draws the plot. Returns the step that was clicked.
+pub fn ui(ui: &mut Ui, run: &RunState, series: &Series, axis: XAxis, height: f32) -> Option<u64> {
+    let (Some(selected), Some(model)) = (run.selected, &run.model) else {
         ui.weak("Select a chain: click one in the Chains tab.");
         return None;
     };
-    let seen = seen(viewer, series)?;
+    let seen = seen(run, series)?;
     let classes = likeliest(&seen.rows, NUM_CLASSES);
     let name = |class: usize| model.class_names.get(class).map_or("?", String::as_str);
     legend_row(ui, |ui| {
-        if let Some(name) = selected_name(viewer) {
+        if let Some(name) = selected_name(run) {
             note(ui, format!("{name}:"));
         }
         for (nth, &class) in classes.iter().enumerate() {
@@ -94,7 +96,7 @@ pub fn ui(ui: &mut Ui, viewer: &Viewer, series: &Series, axis: XAxis, height: f3
             let (width, style) = (line_width(nth, 2.0), line_style(nth));
             line(plot, values, |line| line.color(COLORS[nth]).width(width).style(style));
         }
-        let line = VLine::new("", x(viewer.shown_step())).color(playhead).width(1.5);
+        let line = VLine::new("", x(run.shown_step())).color(playhead).width(1.5);
         plot.vline(line.allow_hover(false));
     });
     let is_moved = response.response.clicked() || response.response.dragged();

@@ -25,7 +25,7 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// Every one, in the order of [`LaneColumn::spreads`].
+    /// All metrics, in the order of [`LaneColumn::spreads`].
     pub const ALL: [Self; 4] = [Self::Energy, Self::GradientNorm, Self::ClampRate, Self::Distance];
 
     /// Its values, one a chain.

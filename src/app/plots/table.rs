@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use egui::{Grid, RichText, Ui};
 
-use super::{
+use super::convergence::{LaneReport, Row};
+use crate::app::{
     chart::{lane_color, legend_entry, line_style, note},
-    convergence::{LaneReport, Row},
+    fit::fit,
 };
-use crate::app::fit::fit;
 
 /// Below this width a name stands above its values and not beside them.
 const NARROW: f32 = 520.0;
 
-/// Draws it.
+/// Draws the table of diagnostics.
 pub fn ui(ui: &mut Ui, lanes: &[LaneReport], names: &[String]) {
     ui.separator();
     ui.label(RichText::new("Does it converge?").heading());

@@ -5,9 +5,9 @@ use egui_plot::{MarkerShape, Points};
 
 use crate::{
     app::{
+        chart::{NOTE_SIZE, chart, entry, legend_row, note, points},
         fit::fit,
         pixels::within_texture,
-        plots::chart::{NOTE_SIZE, chart, entry, legend_row, note, points},
         theme,
     },
     data,
@@ -83,7 +83,7 @@ impl BufferView {
         self.class_names.get(class as usize).cloned().unwrap_or_else(|| format!("class {class}"))
     }
 
-    /// Draws them.
+    /// Draws the chains of the replay buffer, as images or as points.
     pub fn ui(&mut self, ui: &mut Ui) {
         if self.labels.is_empty() {
             return;

@@ -3,13 +3,11 @@
 use egui::{Color32, ProgressBar, RichText, Ui};
 use egui_plot::{HLine, HoverPosition, LineStyle, MarkerShape, Points};
 
-use super::run::{Phase, Run, duration_text, smooth, usual_range};
 use crate::{
     app::{
+        chart::{chart, legend_entry, legend_row, line, line_style, note, points, with_room},
         fit::fit,
-        plots::chart::{
-            chart, legend_entry, legend_row, line, line_style, note, points, with_room,
-        },
+        state::{Phase, TrainingRecord, duration_text, smooth, usual_range},
         theme,
     },
     worker::TrainingPoint,
@@ -73,7 +71,7 @@ const PLOTS: [CurvePlot; 4] = [
 ];
 
 /// What a run is doing, and how long it still takes.
-pub fn progress(ui: &mut Ui, run: &Run) {
+pub fn progress(ui: &mut Ui, run: &TrainingRecord) {
     if !run.has_begun() {
         ui.add_space(12.0);
         ui.heading("Train a model and watch it learn");
@@ -117,7 +115,7 @@ pub fn progress(ui: &mut Ui, run: &Run) {
 }
 
 /// The curves.
-pub fn ui(ui: &mut Ui, run: &Run) {
+pub fn ui(ui: &mut Ui, run: &TrainingRecord) {
     let num_columns = if ui.available_width() >= 560.0 { 2 } else { 1 };
     let last = run.points.last_step().unwrap_or(run.step).max(1) as f64;
     let first = run.points.entries().first().map_or(0.0, |entry| entry.0 as f64 - 1.0);
@@ -154,7 +152,7 @@ fn how_to_read(ui: &mut Ui) {
     );
 }
 
-fn curve_plot(ui: &mut Ui, run: &Run, what: &CurvePlot, (first, last): (f64, f64)) {
+fn curve_plot(ui: &mut Ui, run: &TrainingRecord, what: &CurvePlot, (first, last): (f64, f64)) {
     ui.label(RichText::new(what.title).strong());
     note(ui, what.explanation);
     let curves: Vec<_> = what.curves.iter().map(|curve| run.curve(curve.value)).collect();
@@ -220,7 +218,7 @@ fn number(value: f64) -> String {
     }
 }
 
-fn accuracy(ui: &mut Ui, run: &Run, (first, last): (f64, f64)) {
+fn accuracy(ui: &mut Ui, run: &TrainingRecord, (first, last): (f64, f64)) {
     ui.label(RichText::new("Accuracy").strong());
     note(ui, "Share of test images classified rightly, measured after every epoch or as set.");
     let text = match run.accuracy.last() {
@@ -240,7 +238,7 @@ fn accuracy(ui: &mut Ui, run: &Run, (first, last): (f64, f64)) {
 }
 
 /// What happened on the way.
-pub fn messages(ui: &mut Ui, run: &Run) {
+pub fn messages(ui: &mut Ui, run: &TrainingRecord) {
     if run.messages.is_empty() {
         return;
     }

@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 
 use egui::{Align2, Button, ComboBox, DragValue, RichText, TextEdit, Ui};
 
-use super::run::{Phase, Run};
 use crate::{
-    app::{compact, plots::chart::note, viewer::Viewer},
+    app::{
+        chart::note,
+        size_class,
+        state::{Phase, Training},
+    },
     config::{
         DataConfig, Field, MAX_SEED, OptimizerConfig, PRESETS, Preset, RunConfig, SamplerConfig,
         TrainingConfig,
@@ -17,10 +20,10 @@ use crate::{
 /// The preset that the tab begins with.
 const FIRST_PRESET: &str = "fashion-quick";
 /// Seconds after which a request without an answer may be made again.
-const PATIENCE_SECS: f64 = 4.0;
+const REQUEST_TIMEOUT_SECS: f64 = 4.0;
 
 /// What is written in the fields.
-pub struct Setup {
+pub struct TrainingForm {
     preset: &'static str,
     config: RunConfig,
     out: String,
@@ -32,7 +35,7 @@ pub struct Setup {
     used: Vec<PathBuf>,
 }
 
-impl Default for Setup {
+impl Default for TrainingForm {
     fn default() -> Self {
         let mut setup = Self {
             preset: FIRST_PRESET,
@@ -68,7 +71,7 @@ fn free_folder(name: &str, exists: impl Fn(&Path) -> bool) -> String {
     names.find(|name| !exists(Path::new(name))).unwrap_or_else(|| name.to_string())
 }
 
-impl Setup {
+impl TrainingForm {
     fn choose(&mut self, preset: &'static str) {
         self.preset = preset;
         self.config = RunConfig::preset(preset).unwrap_or_default();
@@ -98,11 +101,11 @@ impl Setup {
     }
 }
 
-/// Draws it.
-pub fn ui(ui: &mut Ui, viewer: &mut Viewer, setup: &mut Setup, run: &Run) {
+/// Draws the form: what to train, what to resume, where to save.
+pub fn ui(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut TrainingForm) {
     let now = ui.input(|input| input.time);
-    let is_running = run.phase == Phase::Running;
-    let is_asked = setup.asked_at.is_some_and(|at| now - at < PATIENCE_SECS);
+    let is_running = training.record.phase == Phase::Running;
+    let is_asked = setup.asked_at.is_some_and(|at| now - at < REQUEST_TIMEOUT_SECS);
     ui.add_space(4.0);
     ui.label(RichText::new("A new run").heading());
     choose_preset(ui, setup);
@@ -131,13 +134,13 @@ pub fn ui(ui: &mut Ui, viewer: &mut Viewer, setup: &mut Setup, run: &Run) {
         });
         if start.clicked() {
             let config = Box::new(setup.config.clone());
-            viewer.send(Command::Train { config, out: PathBuf::from(setup.out.trim()) });
+            training.ask(Command::Train { config, out: PathBuf::from(setup.out.trim()) });
             setup.asked_at = Some(now);
         }
         let pause = ui.add_enabled(is_running, Button::new("⏸ Pause training"));
         let pause = pause.on_hover_text("Stop after this step and save everything.");
         if pause.on_disabled_hover_text("Nothing is being trained.").clicked() {
-            viewer.send(Command::PauseTraining);
+            training.ask(Command::PauseTraining);
         }
         if is_asked {
             ui.spinner();
@@ -150,11 +153,11 @@ pub fn ui(ui: &mut Ui, viewer: &mut Viewer, setup: &mut Setup, run: &Run) {
         "The Chains tab follows the weights as they change: play there while this trains and see what the model \
          considers probable so far.",
     );
-    go_on(ui, viewer, setup, is_running || is_asked, now);
-    save(ui, viewer, setup);
+    resume_form(ui, training, setup, is_running || is_asked, now);
+    save(ui, training, can_save, setup);
 }
 
-fn choose_preset(ui: &mut Ui, setup: &mut Setup) {
+fn choose_preset(ui: &mut Ui, setup: &mut TrainingForm) {
     let label = ui.label("Preset");
     let mut chosen = setup.preset;
     let choice = ComboBox::from_id_salt("preset")
@@ -178,7 +181,7 @@ fn choose_preset(ui: &mut Ui, setup: &mut Setup) {
     }
 }
 
-fn fields(ui: &mut Ui, setup: &mut Setup) {
+fn fields(ui: &mut Ui, setup: &mut TrainingForm) {
     let config = &mut setup.config;
     egui::Grid::new("training fields").num_columns(2).spacing([8.0, 4.0]).show(ui, |ui| {
         count(ui, "epochs", &mut config.training.epochs, TrainingConfig::field("epochs"));
@@ -219,13 +222,13 @@ fn help(field: &Field) -> String {
 
 fn text_field(ui: &mut Ui, name: &str, text: &mut String, help: &str) {
     let label = ui.label(name);
-    let align = if compact::is_small(ui.ctx()) { Align2::LEFT_CENTER } else { Align2::LEFT_TOP };
+    let align = if size_class::is_small(ui.ctx()) { Align2::LEFT_CENTER } else { Align2::LEFT_TOP };
     let field = TextEdit::singleline(text).desired_width(f32::INFINITY).align(align);
     ui.add(field).labelled_by(label.id).on_hover_text(help);
 }
 
 /// What is wrong with the fields.
-fn problem(setup: &Setup) -> Option<String> {
+fn problem(setup: &TrainingForm) -> Option<String> {
     if let Err(error) = setup.config.validate() {
         return Some(error.to_string());
     }
@@ -236,7 +239,13 @@ fn problem(setup: &Setup) -> Option<String> {
     Path::new(out).exists().then(|| format!("{out} exists already; choose another folder."))
 }
 
-fn go_on(ui: &mut Ui, viewer: &mut Viewer, setup: &mut Setup, is_busy: bool, now: f64) {
+fn resume_form(
+    ui: &mut Ui,
+    training: &Training,
+    setup: &mut TrainingForm,
+    is_busy: bool,
+    now: f64,
+) {
     ui.separator();
     ui.label(RichText::new("A run that exists").heading());
     text_field(
@@ -252,12 +261,12 @@ fn go_on(ui: &mut Ui, viewer: &mut Viewer, setup: &mut Setup, is_busy: bool, now
     let why_not =
         if is_busy { "A run is going on: pause it first." } else { "Write the folder of a run." };
     if button.on_disabled_hover_text(why_not).clicked() {
-        viewer.send(Command::ResumeTraining(PathBuf::from(folder)));
+        training.ask(Command::ResumeTraining(PathBuf::from(folder)));
         setup.asked_at = Some(now);
     }
 }
 
-fn save(ui: &mut Ui, viewer: &mut Viewer, setup: &mut Setup) {
+fn save(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut TrainingForm) {
     ui.separator();
     text_field(
         ui,
@@ -266,10 +275,10 @@ fn save(ui: &mut Ui, viewer: &mut Viewer, setup: &mut Setup) {
         "Where the model goes that is being trained, was trained last or is open.",
     );
     let path = setup.save_as.trim();
-    let can_save = !path.is_empty() && viewer.model.is_some();
+    let can_save = can_save && !path.is_empty();
     let button = ui.add_enabled(can_save, Button::new("Save as…"));
     if button.on_hover_text("Write the model to this file.").clicked() {
-        viewer.send(Command::Save(PathBuf::from(path)));
+        training.ask(Command::Save(PathBuf::from(path)));
     }
     ui.add_space(8.0);
 }
@@ -285,7 +294,7 @@ mod tests {
         assert_eq!(free_folder("runs/a", exists), "runs/a-3");
         assert_eq!(free_folder("runs/b", exists), "runs/b");
         assert_eq!(presets().count(), 7);
-        let setup = Setup::default();
+        let setup = TrainingForm::default();
         assert_eq!(setup.config.data.batch_size, 32);
         assert!(problem(&setup).is_none());
         assert_eq!(preset_text("toy-two-moons"), "two moons (2-D points, seconds)");

@@ -68,6 +68,6 @@ impl eframe::App for Desktop {
     }
 
     fn save(&mut self, storage: &mut dyn eframe::Storage) {
-        keep(storage, &self.app.viewer().view);
+        keep(storage, &self.app.viewer().view());
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn headless_rate(
 ) -> anyhow::Result<Option<f64>> {
     let Worker { commands, events, .. } = worker::spawn(device.to_string(), || {})?;
     let mut viewer = Viewer::new(view.unwrap_or_default());
-    let mut watch = Watch::default();
+    let mut counter = StepCounter::default();
     loop {
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
@@ -46,7 +46,7 @@ pub(super) fn headless_rate(
             }
             viewer.take(event);
         }
-        if let Some(rate) = watch.look(&mut viewer, secs) {
+        if let Some(rate) = counter.count(&mut viewer, secs) {
             return Ok(Some(rate));
         }
     }
@@ -54,24 +54,24 @@ pub(super) fn headless_rate(
 
 /// Keeps the chains running and counts their steps.
 #[derive(Default)]
-struct Watch {
+struct StepCounter {
     begin: Option<(Instant, u64)>,
 }
 
-impl Watch {
+impl StepCounter {
     /// Steps in which caches fill; they do not count.
     const WARM_UP: u64 = 10;
 
     /// Steps per second, once they were counted for so long.
-    fn look(&mut self, viewer: &mut Viewer, secs: u16) -> Option<f64> {
+    fn count(&mut self, viewer: &mut Viewer, secs: u16) -> Option<f64> {
         viewer.follow_lab();
-        let is_lab = viewer.view.view.tab == Tab::Lab;
-        if is_lab && viewer.lab.surface.is_some() && !viewer.lab.is_running {
-            viewer.toggle_lab();
-        } else if !is_lab && viewer.record.is_some() && !viewer.is_running {
-            viewer.play();
+        let is_lab = viewer.session.tab == Tab::Lab;
+        if is_lab && viewer.lab.record.surface.is_some() && !viewer.lab.record.is_running {
+            viewer.lab.toggle();
+        } else if !is_lab && viewer.run.record.is_some() && !viewer.run.is_running {
+            viewer.run.play();
         }
-        let step = if is_lab { viewer.lab.step } else { viewer.last_step() };
+        let step = if is_lab { viewer.lab.record.step } else { viewer.run.last_step() };
         let now = Instant::now();
         if step < Self::WARM_UP {
             return None;
@@ -82,22 +82,22 @@ impl Watch {
     }
 }
 
-/// The window with a watch.
-pub(super) struct Measured {
+/// The window while it is measured.
+pub(super) struct MeasuredWindow {
     desktop: Desktop,
     begin: Instant,
     secs: u16,
-    watch: Watch,
+    counter: StepCounter,
     report: Report,
     last_frame: Option<Instant>,
     sender: Sender<Report>,
 }
 
-impl Measured {
+impl MeasuredWindow {
     /// Measures for so many seconds, then sends the report and leaves; `begin` is when the program began.
     pub(super) fn new(desktop: Desktop, begin: Instant, secs: u16, sender: Sender<Report>) -> Self {
-        let (watch, report) = (Watch::default(), Report::default());
-        Self { desktop, begin, secs, watch, report, last_frame: None, sender }
+        let (counter, report) = (StepCounter::default(), Report::default());
+        Self { desktop, begin, secs, counter, report, last_frame: None, sender }
     }
 }
 
@@ -147,7 +147,7 @@ impl Report {
     }
 }
 
-impl eframe::App for Measured {
+impl eframe::App for MeasuredWindow {
     fn on_exit(&mut self, gl: Option<&eframe::glow::Context>) {
         self.desktop.on_exit(gl);
     }
@@ -155,10 +155,10 @@ impl eframe::App for Measured {
     fn logic(&mut self, ctx: &egui::Context, frame: &mut eframe::Frame) {
         self.desktop.logic(ctx, frame);
         let viewer = self.desktop.app.viewer_mut();
-        if viewer.last_step() > 0 || viewer.lab.step > 0 {
+        if viewer.run.last_step() > 0 || viewer.lab.record.step > 0 {
             self.report.first_step.get_or_insert_with(|| self.begin.elapsed());
         }
-        if let Some(rate) = self.watch.look(viewer, self.secs) {
+        if let Some(rate) = self.counter.count(viewer, self.secs) {
             let report = std::mem::take(&mut self.report);
             let _ = self.sender.send(Report { rate, ..report });
             ctx.send_viewport_cmd(egui::ViewportCommand::Close);
@@ -170,7 +170,7 @@ impl eframe::App for Measured {
         self.desktop.ui(ui, frame);
         let shown = begin.elapsed().as_secs_f64();
         if let Some(last) = self.last_frame.replace(begin)
-            && self.watch.begin.is_some()
+            && self.counter.begin.is_some()
         {
             self.report.intervals.push((begin - last).as_secs_f64());
             self.report.building.push(shown);

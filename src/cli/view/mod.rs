@@ -22,7 +22,7 @@ use eframe::glow::HasContext;
 
 use self::{
     desktop::Desktop,
-    measure::{Measured, headless_rate},
+    measure::{MeasuredWindow, headless_rate},
     session::LastSession,
 };
 use crate::{
@@ -202,20 +202,18 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
             let _ = window.set((creation.egui_ctx.clone(), pause));
             let last = session.restore(creation.storage);
             let mut app = App::new(link, view.or(last).unwrap_or_default());
-            app.viewer_mut().warning = session.warning();
+            app.viewer_mut().session.warning = session.warning();
             if let Some(folder) = save_to {
                 app.save_to(folder);
             }
             // Chains that run when the model comes go on running.
-            match app.viewer().shows_plane() {
-                true if play => app.viewer_mut().prepare_lab(true),
-                true => {}
-                false => app.viewer_mut().is_running |= play,
+            if play {
+                app.viewer_mut().play_when_ready(true);
             }
-            app.viewer_mut().lesson_folder = lessons;
+            app.viewer_mut().lesson.folder = lessons;
             let desktop = Desktop::new(app, session, stop);
             Ok(match measure {
-                Some(secs) => Box::new(Measured::new(desktop, begin, secs, sender)),
+                Some(secs) => Box::new(MeasuredWindow::new(desktop, begin, secs, sender)),
                 None => Box::new(desktop),
             })
         })
@@ -295,7 +293,7 @@ fn is_drawn_by_cpu(creation: &eframe::CreationContext<'_>) -> bool {
     ["llvmpipe", "softpipe", "swrast"].iter().any(|name| renderer.contains(name))
 }
 
-/// Who is to draw the window, and who else where that fails: wgpu, unless only programs stand in for GPUs.
+/// What draws the window first, and what is tried where that fails: wgpu, unless only software adapters are there.
 /// On Linux such a program fills a window with OpenGL in a quarter of the time that it takes with Vulkan.
 fn renderers() -> [eframe::Renderer; 2] {
     let has_gpu = || pollster::block_on(device::list()).iter().any(AdapterSummary::is_hardware);

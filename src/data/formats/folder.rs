@@ -6,11 +6,7 @@ use std::{
 };
 
 use super::{cifar, cli_name, idx, svhn};
-use crate::{
-    config::DatasetName,
-    data::{DataError, loose::is_picture},
-    files::file_name,
-};
+use crate::{config::DatasetName, data::DataError, files::file_name, picture::is_picture};
 
 /// The data sets that are read from files.
 const SETS: [DatasetName; 5] = [

@@ -104,8 +104,8 @@ pub(super) fn attack(
     let (mut curves, mut shown) = (Vec::new(), Vec::new());
     for norm in BallNorm::ALL {
         let mut run = |defence, count| {
-            let duel = Duel { subject, refinement, defence, norm, config, seed };
-            duel.run(images.first(count), num_shown, progress)
+            let attack = BallAttack { subject, refinement, defence, norm, config, seed };
+            attack.run(images.first(count), num_shown, progress)
         };
         let bare = run(Defence::None, config.num_attacked)?;
         curves.push(bare.curve(norm, Defence::None, config));
@@ -152,8 +152,8 @@ impl Outcome {
     }
 }
 
-/// One attacker against one defender.
-struct Duel<'a> {
+/// An attack in balls of one norm on a model behind one defence.
+struct BallAttack<'a> {
     subject: &'a FrozenModel,
     refinement: Option<&'a Refinement>,
     defence: Defence,
@@ -162,7 +162,7 @@ struct Duel<'a> {
     seed: u64,
 }
 
-impl Duel<'_> {
+impl BallAttack<'_> {
     /// Attacks at every radius. An image that was fooled in a ball is fooled in every larger one, which holds it: it
     /// is not attacked again. Behind a refinement one miss is enough, and its noise may have been the cause.
     ///

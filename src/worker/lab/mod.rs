@@ -1,10 +1,8 @@
 //! The lab: chains on an energy of the plane, which is given by a formula, was trained, or is being trained.
 
-mod densities;
-mod lane;
+mod formula;
 mod learner;
-mod news;
-mod service;
+mod plane_lane;
 mod slice;
 mod starts;
 
@@ -14,17 +12,21 @@ use super::JobError;
 use crate::{
     assets, bundled,
     checkpoint::Checkpoint,
-    config::{LabState, LabTarget, LaneConfig, MAX_RULES, ModelConfig, Norm, RunConfig, ViewStart},
+    config::{
+        DatasetName, LabState, LabTarget, LaneConfig, MAX_RULES, ModelConfig, Norm, RunConfig,
+        ViewStart,
+    },
     device,
     diagnostics::cells,
     energy::{AnalyticEnergy, Energy, JointEnergy, energy_of_logits},
 };
 
-use densities::Analytic;
-use lane::{Ground, Lane};
+use formula::Analytic;
+use plane_lane::{Ground, PlaneLane};
+
+pub use super::message::lab::*;
 pub use learner::Learner;
-pub use news::*;
-pub(super) use service::LabSeat;
+pub(super) use slice::slice;
 
 /// Squares along a side of the plane, of a formula and of a network. Multiples of the cells.
 const SIDES: [usize; 2] = [4 * cells::NUM_CELLS, 3 * cells::NUM_CELLS];
@@ -33,7 +35,7 @@ const BATCH: usize = 4096;
 const POINT: [usize; 3] = [2, 1, 1];
 
 /// Where the energy comes from.
-enum Subject {
+enum EnergySource {
     Analytic(Analytic),
     Trained(Box<Checkpoint>),
     /// The lab's own learner.
@@ -53,9 +55,9 @@ pub struct Changes {
 pub struct Lab {
     device: Device,
     state: LabState,
-    subject: Subject,
+    source: EnergySource,
     surface: LabSurface,
-    lanes: Vec<Lane>,
+    lanes: Vec<PlaneLane>,
     step: u64,
     tracked: usize,
     learner: Option<Learner>,
@@ -67,7 +69,7 @@ impl Lab {
     /// # Errors
     /// Rules that do not go together, a model that is not there.
     pub async fn open(state: LabState, device: &Device) -> Result<Self, JobError> {
-        let (subject, learner) = subject_of(&state, None, device).await?;
+        let (source, learner) = source_of(&state, None, device).await?;
         let mut lab = Self {
             device: device.clone(),
             surface: LabSurface {
@@ -76,14 +78,14 @@ impl Lab {
                 classes: Vec::new(),
                 num_classes: 1,
             },
-            subject,
+            source,
             lanes: Vec::new(),
             step: 0,
             tracked: 0,
             learner,
             state,
         };
-        lab.survey().await?;
+        lab.evaluate_surface().await?;
         lab.restart().await?;
         Ok(lab)
     }
@@ -95,49 +97,49 @@ impl Lab {
     pub async fn set(&mut self, state: LabState) -> Result<Changes, JobError> {
         check(&state)?;
         let (old, new) = (&self.state.config, &state.config);
-        let is_other_subject = (old.target, &old.model) != (new.target, &new.model)
+        let is_other_source = (old.target, &old.model) != (new.target, &new.model)
             || new.target == LabTarget::Learned && old.learn_data != new.learn_data;
-        let is_other_surface = is_other_subject
+        let is_other_surface = is_other_source
             || self.is_analytic() && (old.width, &old.painted) != (new.width, &new.painted);
         let starts = |state: &LabState| -> Vec<_> {
             let point = |start| (start == ViewStart::Image).then(|| state.config.point.clone());
             state.rules.iter().map(|rule| (rule.start, point(rule.start))).collect()
         };
-        let restarted = is_other_subject
+        let restarted = is_other_source
             || (old.num_chains, old.seed) != (new.num_chains, new.seed)
             || starts(&self.state) != starts(&state);
-        let (subject, learner) = match is_other_surface {
+        let (source, learner) = match is_other_surface {
             true => {
-                let subject = subject_of(&state, self.learner.as_ref(), &self.device).await?;
-                (Some(subject.0), subject.1)
+                let source = source_of(&state, self.learner.as_ref(), &self.device).await?;
+                (Some(source.0), source.1)
             }
             false => (None, None),
         };
         let before = std::mem::replace(&mut self.state, state);
-        let subject = subject.map(|subject| std::mem::replace(&mut self.subject, subject));
+        let source = source.map(|source| std::mem::replace(&mut self.source, source));
         let learner = learner.map(|learner| self.learner.replace(learner));
         let surface = self.surface.clone();
         let changes = Changes { surface: is_other_surface, restarted };
         let result = self.show(changes).await;
         if result.is_err() {
             self.state = before;
-            if let Some(subject) = subject {
-                self.subject = subject;
+            if let Some(source) = source {
+                self.source = source;
             }
             if let Some(learner) = learner {
                 self.learner = learner;
             }
             self.surface = surface;
-            self.retune()?;
+            self.update_learner()?;
         }
         result.map(|()| changes)
     }
 
     /// Does what a change calls for.
     async fn show(&mut self, changes: Changes) -> Result<(), JobError> {
-        self.retune()?;
+        self.update_learner()?;
         if changes.surface {
-            self.survey().await?;
+            self.evaluate_surface().await?;
         }
         match changes.restarted {
             true => self.restart().await,
@@ -145,7 +147,7 @@ impl Lab {
         }
     }
 
-    fn retune(&mut self) -> Result<(), JobError> {
+    fn update_learner(&mut self) -> Result<(), JobError> {
         match &mut self.learner {
             Some(learner) => learner.retune(&self.state.config),
             None => Ok(()),
@@ -153,7 +155,7 @@ impl Lab {
     }
 
     fn is_analytic(&self) -> bool {
-        matches!(self.subject, Subject::Analytic(_))
+        matches!(self.source, EnergySource::Analytic(_))
     }
 
     /// Lets the chains go on by the rules of the state.
@@ -178,7 +180,7 @@ impl Lab {
         for rule in self.state.rules.clone() {
             let (x, labels) = self.starts(rule.start).await?;
             let ground = self.ground(&rule)?;
-            let mut lane = Lane::new(rule, ground, x, labels, self.state.config.seed);
+            let mut lane = PlaneLane::new(rule, ground, x, labels, self.state.config.seed);
             lane.look().await;
             lanes.push(lane);
         }
@@ -212,6 +214,11 @@ impl Lab {
         self.learner.as_mut()
     }
 
+    /// The data set that is learned from, if anything is learned.
+    pub(super) fn learned_dataset(&self) -> Option<DatasetName> {
+        self.learner.as_ref().map(Learner::dataset)
+    }
+
     /// Begins to learn anew, from weights of this seed.
     ///
     /// # Errors
@@ -226,8 +233,8 @@ impl Lab {
     /// # Errors
     /// None in practice: the network is the same.
     pub async fn follow_learner(&mut self) -> Result<(), JobError> {
-        if matches!(self.subject, Subject::Learned) {
-            self.survey().await?;
+        if matches!(self.source, EnergySource::Learned) {
+            self.evaluate_surface().await?;
             self.follow_rules(true)?;
         }
         Ok(())
@@ -257,25 +264,25 @@ impl Lab {
 
     /// The ground of a rule.
     fn ground(&self, rule: &LaneConfig) -> Result<Ground, JobError> {
-        Ok(match (&self.subject, &self.learner) {
-            (Subject::Analytic(analytic), _) => {
+        Ok(match (&self.source, &self.learner) {
+            (EnergySource::Analytic(analytic), _) => {
                 Ground::Analytic(AnalyticEnergy(analytic.form.clone()))
             }
-            (Subject::Trained(checkpoint), _) => {
+            (EnergySource::Trained(checkpoint), _) => {
                 let config = &checkpoint.config.model;
                 let model = ModelConfig { split: rule.split, norm: Norm::None, ..config.clone() };
                 let network = checkpoint.network_with(&model, &self.device)?;
                 Ground::Network(Box::new(JointEnergy::new(&network)))
             }
-            (Subject::Learned, Some(learner)) => Ground::Network(Box::new(learner.energy())),
-            (Subject::Learned, None) => {
+            (EnergySource::Learned, Some(learner)) => Ground::Network(Box::new(learner.energy())),
+            (EnergySource::Learned, None) => {
                 return Err(JobError::Request("nothing is being learned".into()));
             }
         })
     }
 
     /// Evaluates the energy over the plane.
-    async fn survey(&mut self) -> Result<(), JobError> {
+    async fn evaluate_surface(&mut self) -> Result<(), JobError> {
         let side = SIDES[usize::from(!self.is_analytic())];
         let ground = self.ground(&LaneConfig::default())?;
         let around = self.is_analytic().then(cells::surroundings).into_iter().flatten();
@@ -301,7 +308,7 @@ impl Lab {
                 }
             }
         }
-        if let Subject::Analytic(analytic) = &self.subject {
+        if let EnergySource::Analytic(analytic) = &self.source {
             num_classes = analytic.num_classes() as usize;
             classes = cells::grid(side).map(|point| analytic.class_of(point) as u8).collect();
         }
@@ -322,19 +329,19 @@ impl Lab {
 }
 
 /// Finds what the configuration names, and a new learner where the one there is learns something else.
-async fn subject_of(
+async fn source_of(
     state: &LabState,
     learner: Option<&Learner>,
     device: &Device,
-) -> Result<(Subject, Option<Learner>), JobError> {
+) -> Result<(EnergySource, Option<Learner>), JobError> {
     let LabState { config, .. } = state;
     if let Some(analytic) = Analytic::of(config) {
-        return Ok((Subject::Analytic(analytic), None));
+        return Ok((EnergySource::Analytic(analytic), None));
     }
     if config.target == LabTarget::Learned {
         let is_other = learner.is_none_or(|learner| learner.dataset() != config.learn_data);
         let learner = is_other.then(|| Learner::new(config, config.seed, device)).transpose()?;
-        return Ok((Subject::Learned, learner));
+        return Ok((EnergySource::Learned, learner));
     }
     let model =
         bundled::find(&config.model).map_err(|error| JobError::Request(error.to_string()))?;
@@ -344,7 +351,7 @@ async fn subject_of(
         let name = model.name;
         return Err(JobError::Request(format!("{name} is a model of images, not of points")));
     }
-    Ok((Subject::Trained(Box::new(checkpoint)), None))
+    Ok((EnergySource::Trained(Box::new(checkpoint)), None))
 }
 
 /// Checks that the numbers go together.

@@ -1,7 +1,7 @@
 //! The energy of images on the plane in which a chain's path spreads most.
 
 use super::{
-    super::{JobError, session::Session},
+    super::{JobError, open_model::OpenModel},
     Slice,
 };
 use crate::principal_axes::{AxesError, PrincipalAxes};
@@ -15,8 +15,8 @@ const MARGIN: f32 = 0.3;
 ///
 /// # Errors
 /// A path of another model, or one that does not move.
-pub(in crate::worker) async fn slice(session: &Session, path: Vec<f32>) -> Result<Slice, JobError> {
-    let num_pixels: usize = session.input_shape().iter().product();
+pub(in crate::worker) async fn slice(model: &OpenModel, path: Vec<f32>) -> Result<Slice, JobError> {
+    let num_pixels: usize = model.input_shape().iter().product();
     if path.is_empty()
         || !path.len().is_multiple_of(num_pixels)
         || path.iter().any(|x| !x.is_finite())
@@ -51,8 +51,8 @@ pub(in crate::worker) async fn slice(session: &Session, path: Vec<f32>) -> Resul
         let pixel = |d: usize| plane.origin[d] + a * plane.axes[0][d] + b * plane.axes[1][d];
         images.extend((0..num_pixels).map(pixel));
     }
-    let energy = session.energies(&images).await;
-    let path_energy = session.energies(&path).await;
+    let energy = model.energies(&images).await;
+    let path_energy = model.energies(&path).await;
     Ok(Slice {
         energy: energy.into(),
         range,

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use rand::RngExt;
 
-use super::{Analytic, JobError, Lab, POINT, Subject};
+use super::{Analytic, EnergySource, JobError, Lab, POINT};
 use crate::{
     class_centers::ClassCentersData,
     config::{ClassCentersConfig, StartKind, ViewStart},
@@ -28,16 +28,16 @@ impl Lab {
         let labels: Vec<u32> = (0..count as u32).map(|chain| chain % num_classes).collect();
         let noise = NoiseKey { seed, stream: START_STREAM, step: 0 };
         let bytes = |labels: &[u32]| labels.iter().map(|&label| label as u8).collect::<Vec<u8>>();
-        let x = match (start, &self.subject, &self.learner) {
+        let x = match (start, &self.source, &self.learner) {
             (ViewStart::Uniform, ..) => {
                 kernels::uniform_start([count, 2, 1, 1], noise, &self.device)
             }
             (ViewStart::Image, ..) => self.points(config.start_point().repeat(count)),
-            (ViewStart::Data, Subject::Analytic(analytic), _) => {
+            (ViewStart::Data, EnergySource::Analytic(analytic), _) => {
                 let (points, labels) = self.draws(analytic, count);
                 return Ok((self.points(points), bytes(&labels)));
             }
-            (ViewStart::ClassCenters, Subject::Analytic(analytic), _) => {
+            (ViewStart::ClassCenters, EnergySource::Analytic(analytic), _) => {
                 let (points, labels_drawn) = self.draws(analytic, NUM_DRAWS);
                 let names = (0..num_classes).map(|class| format!("class {class}")).collect();
                 let draws = Dataset::unchecked(points, labels_drawn, POINT, names);
@@ -47,19 +47,19 @@ impl Lab {
                     .to_device(POINT, &self.device);
                 Start::ClassCenters(centers).draw(&labels, noise, &self.device)
             }
-            (ViewStart::Buffer, Subject::Analytic(_), _) => {
+            (ViewStart::Buffer, EnergySource::Analytic(_), _) => {
                 return Err(JobError::Request(
                     "a formula has no replay buffer to start from".into(),
                 ));
             }
-            (_, Subject::Trained(checkpoint), _) => {
+            (_, EnergySource::Trained(checkpoint), _) => {
                 starts::starts(checkpoint, &wanted(start), &labels, seed, &self.device)?
             }
-            (_, Subject::Learned, Some(learner)) => {
+            (_, EnergySource::Learned, Some(learner)) => {
                 let checkpoint = learner.checkpoint().await?;
                 starts::starts(&checkpoint, &wanted(start), &labels, seed, &self.device)?
             }
-            (_, Subject::Learned, None) => {
+            (_, EnergySource::Learned, None) => {
                 return Err(JobError::Request("nothing is being learned".into()));
             }
         };

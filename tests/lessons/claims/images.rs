@@ -16,7 +16,7 @@ fn play(state: ViewState) -> Viewer {
     let Worker { commands, events, .. } = worker::spawn("cpu".into(), || {}).unwrap();
     let num_steps = state.view.num_steps as u64;
     let mut viewer = Viewer::new(state);
-    while viewer.last_step() < num_steps {
+    while viewer.run.last_step() < num_steps {
         for command in viewer.take_commands() {
             commands.send(command).unwrap();
         }
@@ -30,13 +30,13 @@ fn play(state: ViewState) -> Viewer {
 #[test]
 fn lesson_5_garments_from_class_centres_end_lower_than_from_noise() {
     let viewer = play(state(5, 2));
-    let lanes = &viewer.shown_numbers().unwrap().1;
+    let lanes = &viewer.run.shown_numbers().unwrap().1;
     let [from_noise, from_centres] = [0, 1].map(|lane: usize| mean(&lanes[lane].energy));
     println!("lesson 5, garments: {from_noise} {from_centres}");
     assert!(from_centres < from_noise - 1.0, "{from_noise} {from_centres}");
     // Garments are what a classifier that never saw a chain is sure of.
     let [noise, centres] = [0, 1].map(|lane: usize| {
-        let x = viewer.shown_images().unwrap().1[lane].x.to_vec();
+        let x = viewer.run.shown_images().unwrap().1[lane].x.to_vec();
         let confidences = confidences(&BUNDLED_JUDGES[0], x);
         confidences.iter().filter(|p| **p > 0.9).count() as f32 / confidences.len() as f32
     });
@@ -48,7 +48,7 @@ fn lesson_5_garments_from_class_centres_end_lower_than_from_noise() {
 #[test]
 fn lesson_7_ten_inner_steps_with_images_are_one_ten_times_as_long() {
     let viewer = play(state(7, 3));
-    let (step, lanes) = viewer.shown_images().unwrap();
+    let (step, lanes) = viewer.run.shown_images().unwrap();
     assert_eq!((*step, lanes.len()), (5, 2));
     assert!(lanes[0].x == lanes[1].x, "not the same pictures");
 }

@@ -122,12 +122,12 @@ fn a_teacher_may_bring_other_texts() {
 fn a_link_to_a_lesson_sets_it_up() {
     let view = ViewState::from_query("lesson=3").unwrap();
     let mut viewer = Viewer::new(view);
-    assert_eq!(viewer.view.view.lesson, 3);
+    assert_eq!(viewer.lesson.number, 3);
     viewer.set_up(lesson(3).steps[1].state().unwrap());
-    assert_eq!((viewer.view.view.tab, viewer.view.view.lesson), (Tab::Lab, 3));
-    assert_eq!(viewer.view.lab, state(3, 2).lab);
+    assert_eq!((viewer.session.tab, viewer.lesson.number), (Tab::Lab, 3));
+    assert_eq!(viewer.lab.settings, state(3, 2).lab);
     // What somebody changed beside a lesson survives a link.
-    viewer.view.lab.config.num_chains = 77;
-    let link = viewer.view.to_query();
-    assert_eq!(ViewState::from_query(&link).unwrap(), viewer.view);
+    viewer.lab.settings.config.num_chains = 77;
+    let link = viewer.view().to_query();
+    assert_eq!(ViewState::from_query(&link).unwrap(), viewer.view());
 }

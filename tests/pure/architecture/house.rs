@@ -1,6 +1,6 @@
 //! Compares what the modules of a crate import with a table of its rooms.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::imports::{House, Target};
 
@@ -64,9 +64,9 @@ pub fn disagreements(rooms: &[Room], house: &House) -> Vec<String> {
             ));
         }
     }
-    for module in house.modules.iter().filter(|module| !module.is_empty()) {
+    for module in house.modules.iter().filter(|module| module.len() == 1) {
         if room_of(rooms, module).is_none() {
-            found.push(format!("the module `{}` is in no room of the table", module.join("::")));
+            found.push(format!("the module `{}` is in no room of the table", module[0]));
         }
     }
     let mut used = BTreeSet::new();
@@ -100,10 +100,38 @@ pub fn disagreements(rooms: &[Room], house: &House) -> Vec<String> {
     for room in rooms {
         let all = room.rooms.iter().chain(room.crates.iter().flatten());
         for other in all.filter(|other| !used.contains(&(room.name, **other))) {
-            found.push(format!(
-                "the table lets `{}` import `{other}`, which it does not",
-                room.name
-            ));
+            let name = room.name;
+            found.push(format!("the table lets `{name}` import `{other}`, which it does not"));
+        }
+    }
+    found
+}
+
+/// The circles of modules beside each other: those of one parent that import each other, directly or through others. A
+/// folder counts as one module among its neighbours, and its own modules are looked at in turn.
+pub fn circles(house: &House) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut arrows: BTreeMap<&[String], BTreeSet<(&str, &str)>> = BTreeMap::new();
+    for import in &house.imports {
+        let Target::Inside(to) = &import.to else { continue };
+        let shared = import.from.iter().zip(to).take_while(|(from, to)| from == to).count();
+        let (Some(from), Some(other)) = (import.from.get(shared), to.get(shared)) else { continue };
+        if house.modules.contains(&to[..=shared]) {
+            arrows.entry(&to[..shared]).or_default().insert((from, other));
+        }
+    }
+    for (parent, arrows) in arrows {
+        let after = |from| {
+            let (mut seen, mut waiting) = (BTreeSet::new(), vec![from]);
+            while let Some(at) = waiting.pop() {
+                let next = arrows.iter().filter(|arrow| arrow.0 == at).map(|arrow| arrow.1);
+                waiting.extend(next.filter(|&to| seen.insert(to)));
+            }
+            seen
+        };
+        let in_circle = arrows.iter().filter(|(from, to)| after(to).contains(from));
+        for (from, to) in in_circle {
+            found.push(format!("`{}`: {from} → {to} is part of a circle", parent.join("::")));
         }
     }
     found

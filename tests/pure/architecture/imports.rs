@@ -26,14 +26,14 @@ pub enum Target {
     Crate(String),
 }
 
-/// One import: where it stands and what it leads to.
+/// One import: where it stands and what it leads to. (Lines would take a feature of proc-macro2, see `Cargo.toml`.)
 #[derive(Clone, Debug)]
 pub struct Import {
     /// The module that imports, by its path from the root.
     pub from: Vec<String>,
     /// What is imported.
     pub to: Target,
-    /// File and line.
+    /// The file.
     pub place: String,
 }
 
@@ -62,7 +62,6 @@ impl House {
 #[derive(Clone, Default)]
 struct Written {
     segments: Vec<String>,
-    line: usize,
     is_in_use: bool,
     is_glob: bool,
     /// The name after `as`.
@@ -148,8 +147,7 @@ impl Reader<'_> {
                     "mod" => self.declaration(&tokens, at, std::mem::take(&mut paths), place),
                     "extern" => self.extern_crate(&tokens, at, place),
                     name if self.begins_path(name, &tokens, at) => {
-                        let written = Written { line: line_of(ident), ..Written::default() };
-                        self.path(&tokens, at, written, place)
+                        self.path(&tokens, at, Written::default(), place)
                     }
                     _ => at + 1,
                 },
@@ -213,8 +211,7 @@ impl Reader<'_> {
         let name = word(2);
         let segments = vec![if name == "self" { "crate".to_string() } else { name }];
         if segments[0] != "crate" || word(4) != OURS {
-            let line = tokens[at].span().start().line;
-            self.resolve(Written { segments, line, is_in_use: true, ..Written::default() }, place);
+            self.resolve(Written { segments, is_in_use: true, ..Written::default() }, place);
         }
         at + 3
     }
@@ -234,18 +231,16 @@ impl Reader<'_> {
     }
 
     fn tree(&mut self, tree: &UseTree, prefix: &mut Vec<String>, place: &Place) {
-        let mut end = |ident: Option<&Ident>, alias: Option<&Ident>, line: usize| {
+        let mut end = |ident: Option<&Ident>, alias: Option<&Ident>| {
             let mut segments = prefix.clone();
             segments.extend(ident.map(name_of));
             let (is_glob, alias) = (ident.is_none(), alias.map(name_of));
-            self.resolve(Written { segments, line, is_in_use: true, is_glob, alias }, place);
+            self.resolve(Written { segments, is_in_use: true, is_glob, alias }, place);
         };
         match tree {
-            UseTree::Name(name) => end(Some(&name.ident), None, line_of(&name.ident)),
-            UseTree::Rename(name) => {
-                end(Some(&name.ident), Some(&name.rename), line_of(&name.ident))
-            }
-            UseTree::Glob(glob) => end(None, None, glob.star_token.spans[0].start().line),
+            UseTree::Name(name) => end(Some(&name.ident), None),
+            UseTree::Rename(name) => end(Some(&name.ident), Some(&name.rename)),
+            UseTree::Glob(_) => end(None, None),
             UseTree::Path(path) => {
                 prefix.push(name_of(&path.ident));
                 self.tree(&path.tree, prefix, place);
@@ -305,9 +300,10 @@ impl Reader<'_> {
 
     /// Finds what a path leads to.
     fn resolve(&mut self, written: Written, place: &Place) {
-        let Written { segments, line, is_in_use, is_glob, alias } = written;
+        let Written { segments, is_in_use, is_glob, alias } = written;
         let Some(first) = segments.first() else { return };
-        let spot = format!("{}:{line}", place.file);
+        let written = segments.join("::");
+        let spot = place.file.clone();
         let is_in_root = place.module.is_empty() && is_in_use;
         let mut found = match first.as_str() {
             "crate" | OURS => Vec::new(),
@@ -335,7 +331,7 @@ impl Reader<'_> {
                 (_, true) => "another name for the crate's root hides what is imported through it",
                 _ => "this path cannot be followed",
             };
-            self.house.faults.push(format!("{spot}: {what}"));
+            self.house.faults.push(format!("{spot}: {what} (`{written}`)"));
             return;
         }
         if is_in_root && let Some(name) = alias.as_ref().or(found.last()) {
@@ -396,10 +392,6 @@ fn plain(path: &str) -> String {
 
 fn name_of(ident: &Ident) -> String {
     ident.to_string().trim_start_matches("r#").to_string()
-}
-
-fn line_of(ident: &Ident) -> usize {
-    ident.span().start().line
 }
 
 fn is_punct(token: &TokenTree, wanted: char) -> bool {

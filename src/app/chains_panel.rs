@@ -1,0 +1,374 @@
+//! The chains of every lane: what is shown of them, and how many.
+
+use egui::{
+    Color32, DragValue, Frame, Label, PopupCloseBehavior, RichText, Ui,
+    containers::menu::{MenuButton, MenuConfig},
+};
+
+use super::{
+    atlas::Atlas,
+    grid::{self, Action},
+    magnifier::name_of,
+    pixels::{SMALL, number},
+    scatter::{self, Scatter},
+    state::{Overlay, RunState, Selection},
+    theme,
+};
+use crate::{
+    config::ViewConfig,
+    worker::{LaneNumbers, ModelInfo},
+};
+
+/// Below this height in points the lanes of a small window have nothing above them.
+const LOW: f32 = 230.0;
+
+/// What the grid keeps between frames.
+#[derive(Default)]
+pub struct ChainsView {
+    /// One a lane.
+    atlases: Vec<Atlas>,
+    scatter: Scatter,
+    /// Chains per class while the value is being dragged.
+    per_class: Option<usize>,
+}
+
+/// Draws the lanes side by side.
+pub fn ui(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView) {
+    let Some(model) = run.model.clone() else {
+        return loading(ui, "Loading the model…");
+    };
+    toolbar(ui, run, &model, state);
+    lanes(ui, run, &model, state, captions);
+}
+
+/// Draws the lanes where room is scarce: what stands above them gives way to them.
+pub fn small(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView, has_toolbar: bool) {
+    let Some(model) = run.model.clone() else {
+        return loading(ui, "Loading the model…");
+    };
+    if has_toolbar && ui.available_height() > LOW {
+        ui.horizontal(|ui| small_toolbar(ui, run));
+    }
+    let captions = if ui.available_height() > LOW { short_captions } else { warnings };
+    lanes(ui, run, &model, state, captions);
+}
+
+/// The lanes alone, and what went wrong with them.
+pub fn bare(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView) {
+    let Some(model) = run.model.clone() else {
+        return loading(ui, "Loading the model…");
+    };
+    lanes(ui, run, &model, state, warnings);
+}
+
+fn lanes(
+    ui: &mut Ui,
+    run: &mut RunState,
+    model: &ModelInfo,
+    state: &mut ChainsView,
+    captions: fn(&mut Ui, &RunState, &ModelInfo, &ChainsView),
+) {
+    if !is_there(run, model) {
+        return loading(ui, "Drawing the starts of the chains…");
+    }
+    let action = if model.is_planar() {
+        captions(ui, run, model, state);
+        scatter::ui(ui, run, model, &mut state.scatter)
+    } else {
+        update_atlases(ui, run, model, state);
+        captions(ui, run, model, state);
+        grid::ui(ui, run, model, &state.atlases)
+    };
+    match action {
+        Some(Action::Select(selection)) if run.selected == Some(selection) => {
+            run.selected = None;
+        }
+        Some(Action::Select(selection)) => run.selected = Some(selection),
+        Some(Action::OnlyClass(class)) => run.toggle_only_class(class),
+        None => {}
+    }
+}
+
+fn loading(ui: &mut Ui, text: &str) {
+    ui.vertical_centered(|ui| {
+        ui.add_space(ui.available_height() * 0.4);
+        ui.add(egui::Spinner::new().size(28.0));
+        ui.add_space(6.0);
+        ui.label(text);
+    });
+}
+
+/// Whether there are chains of this model to show; just after another one was opened there are not.
+fn is_there(run: &RunState, model: &ModelInfo) -> bool {
+    let size: usize = model.shape.iter().product();
+    let num_values = run.record.as_ref().map_or(0, |record| record.num_chains() * size);
+    run.shown_images().is_some_and(|(_, lanes)| {
+        num_values > 0 && lanes.iter().all(|lane| lane.x.len() == num_values)
+    })
+}
+
+fn update_atlases(ui: &Ui, run: &RunState, model: &ModelInfo, state: &mut ChainsView) {
+    let Some((_, lanes)) = run.shown_images() else { return };
+    state.atlases.resize_with(lanes.len(), Atlas::default);
+    for (index, (lane, atlas)) in lanes.iter().zip(&mut state.atlases).enumerate() {
+        let start = run.start_images().and_then(|starts| starts.get(index));
+        atlas.update(ui.ctx(), lane, start, model.shape, run.overlay);
+    }
+}
+
+fn toolbar(ui: &mut Ui, run: &mut RunState, model: &ModelInfo, state: &mut ChainsView) {
+    // On two lines a bar between the halves would dangle.
+    let is_wide = ui.available_width() > 480.0;
+    ui.horizontal_wrapped(|ui| {
+        overlays(ui, run, model);
+        if is_wide {
+            ui.separator();
+        }
+        rows(ui, run, model, state);
+    });
+}
+
+/// What is laid over the chains.
+pub fn small_toolbar(ui: &mut Ui, run: &mut RunState) {
+    if let Some(model) = run.model.clone() {
+        overlays(ui, run, &model);
+    }
+}
+
+fn overlays(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
+    let images = if model.is_planar() { "Points" } else { "Images" };
+    let overlays = [
+        (Overlay::Images, images, "The chains as they are."),
+        (
+            Overlay::Gradient,
+            "Gradient",
+            "∂E/∂x, the direction in which the energy rises. Every step goes against it: the \
+             sampler lowers the energy, and with it makes the image likelier.",
+        ),
+        (Overlay::Change, "Change", "x − x₀: what the chain has changed since its start."),
+        (
+            Overlay::Clamped,
+            "Clamped",
+            "Where a component of the gradient is larger than the proximal radius, the step \
+             uses only the radius. That keeps single pixels from running away.",
+        ),
+    ];
+    for (overlay, text, hover) in overlays {
+        ui.selectable_value(&mut run.overlay, overlay, text).on_hover_text(hover);
+    }
+}
+
+/// Which rows there are, and how many chains in each.
+pub fn rows(ui: &mut Ui, run: &mut RunState, model: &ModelInfo, state: &mut ChainsView) {
+    per_class(ui, run, state);
+    classes(ui, run, model);
+}
+
+fn per_class(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView) {
+    let field = ViewConfig::field("per_class");
+    let (low, high) = field.range.unwrap_or((1.0, 32.0));
+    let old = run.settings.per_class;
+    let mut count = state.per_class.unwrap_or(old);
+    let label = ui.add(Label::new("chains per class").extend());
+    let label = label.on_hover_text(field.help.trim());
+    let value = DragValue::new(&mut count)
+        .range(low as usize..=high as usize)
+        .speed(0.1)
+        .update_while_editing(false);
+    let response = ui.add(value).labelled_by(label.id).on_hover_text(field.help.trim());
+    // While the value is dragged it is only shown: a restart at each would not keep up.
+    state.per_class = response.dragged().then_some(count);
+    if state.per_class.is_none() && count != old {
+        run.settings.per_class = count;
+        // The same column of the same row, if it is still there.
+        run.selected = run.selected.and_then(|selection| {
+            let (row, column) = (selection.chain / old.max(1), selection.chain % old.max(1));
+            let chain = row * count + column;
+            (column < count).then_some(Selection { chain, ..selection })
+        });
+        run.restart();
+    }
+}
+
+fn classes(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
+    let shown = run.classes();
+    let count = model.class_names.len() as u32;
+    let config = MenuConfig::new().close_behavior(PopupCloseBehavior::CloseOnClickOutside);
+    let mut chosen = shown.clone();
+    let (button, _) = MenuButton::new("Classes").config(config).ui(ui, |ui| {
+        if ui.button("All").on_hover_text("A row for every class (0).").clicked() {
+            chosen = (0..count).collect();
+        }
+        egui::ScrollArea::vertical().max_height(280.0).show(ui, |ui| {
+            for class in 0..count {
+                let mut is_shown = shown.contains(&class);
+                let is_last = is_shown && shown.len() == 1;
+                let name = name_of(&model.class_names, class as usize);
+                let checkbox = egui::Checkbox::new(&mut is_shown, name);
+                let response = ui.add_enabled(!is_last, checkbox);
+                let response = response.on_disabled_hover_text("One row has to stay.");
+                if response.changed() && is_shown {
+                    chosen.push(class);
+                } else if response.changed() {
+                    chosen.retain(|&other| other != class);
+                }
+            }
+        });
+    });
+    button.on_hover_text("Which classes have a row.");
+    if chosen != shown {
+        chosen.sort_unstable();
+        let is_all = chosen.len() as u32 == count;
+        run.settings.classes = if is_all { Vec::new() } else { chosen };
+        run.selected = None;
+        run.restart();
+    }
+}
+
+/// What the colours mean, what the overlay shows, and what went wrong.
+fn captions(ui: &mut Ui, run: &RunState, model: &ModelInfo, state: &ChainsView) {
+    if run.last_step() == 0 && !run.is_playing() {
+        let fill = ui.visuals().selection.bg_fill.gamma_multiply(0.35);
+        Frame::new().fill(fill).corner_radius(4).inner_margin(egui::Margin::symmetric(8, 4)).show(
+            ui,
+            |ui| {
+                ui.set_width(ui.available_width());
+                let what = if model.is_planar() { "points" } else { "images" };
+                ui.label(
+                    RichText::new(format!(
+                        "These are the starts. Press ▶ Play or the space bar, and watch the \
+                         chains walk downhill in energy to {what} that the model believes in."
+                    ))
+                    .size(14.0)
+                    .strong(),
+                );
+            },
+        );
+    }
+    for [what, advice] in chain_problems(run, model, state) {
+        ui.colored_label(theme::BROKEN, what + &advice);
+    }
+    if model.is_planar() {
+        scatter::legend(ui, model);
+    } else {
+        let meanings = ["blue frame: the model sees the row's class;", "orange: another;"];
+        legend(ui, meanings, "the stronger, the surer.");
+    }
+    if let Some(text) = overlay_text(run, model, state) {
+        ui.label(RichText::new(text).size(SMALL));
+    }
+}
+
+/// What the colours mean and what the overlay shows, in a line or two.
+fn short_captions(ui: &mut Ui, run: &RunState, model: &ModelInfo, state: &ChainsView) {
+    warnings(ui, run, model, state);
+    if run.last_step() == 0 && !run.is_playing() {
+        ui.strong("These are the starts. Press ▶ Play.");
+    } else if let Some(text) = overlay_text(run, model, state) {
+        ui.add(Label::new(RichText::new(text).size(SMALL)).truncate());
+    } else if model.is_planar() {
+        scatter::legend(ui, model);
+    } else {
+        legend(ui, ["the model sees the row's class", "another"], "");
+    }
+}
+
+/// What went wrong, a line a lane.
+fn warnings(ui: &mut Ui, run: &RunState, model: &ModelInfo, state: &ChainsView) {
+    for [what, _] in chain_problems(run, model, state) {
+        ui.add(Label::new(RichText::new(what).color(theme::BROKEN)).truncate());
+    }
+}
+
+/// What the overlay shows, where that is not plain.
+fn overlay_text(run: &RunState, model: &ModelInfo, state: &ChainsView) -> Option<String> {
+    Some(match (run.overlay, model.is_planar()) {
+        (Overlay::Images, _) => return None,
+        (Overlay::Clamped, _) => clamped_text(run),
+        (_, true) => scatter::caption(run, &state.scatter),
+        (overlay, false) => {
+            let scales: Vec<String> =
+                state.atlases.iter().map(|atlas| format!("±{}", number(atlas.scale))).collect();
+            let what = match overlay {
+                Overlay::Gradient => {
+                    "∂E/∂x: orange where a brighter pixel raises the energy, blue where it lowers it"
+                }
+                _ => "x − x₀: orange has become brighter since the start, blue darker",
+            };
+            let by_lane = if scales.len() > 1 { " (lane by lane)" } else { "" };
+            format!(
+                "{what}. Full colour at {}{by_lane}, which 99 of 100 pixels stay within.",
+                scales.join(", ")
+            )
+        }
+    })
+}
+
+/// What is clamped, lane by lane.
+fn clamped_text(run: &RunState) -> String {
+    let Some((_, lanes)) = run.shown_images() else { return String::new() };
+    let said = lanes.iter().enumerate().map(|(index, lane)| {
+        let text = match lane.proximal_radius {
+            Some(radius) => format!("It enters the step as ±{} there.", number(radius)),
+            None => "This rule clamps nothing.".into(),
+        };
+        if lanes.len() > 1 { format!("Lane {}: {text}", index + 1) } else { text }
+    });
+    let said: Vec<String> = said.collect();
+    if lanes.iter().all(|lane| lane.proximal_radius.is_none()) {
+        return said.join(" ");
+    }
+    format!("Where the gradient is cut off: orange from above, blue from below. {}", said.join(" "))
+}
+
+/// The meanings of the colours of frames, and a last word.
+fn legend(ui: &mut Ui, meanings: [&str; 2], last: &str) {
+    let text = |text: &str| Label::new(RichText::new(text).size(SMALL)).extend();
+    ui.scope(|ui| {
+        // Lines of text, not of buttons.
+        ui.spacing_mut().interact_size.y = 0.0;
+        ui.spacing_mut().item_spacing = egui::vec2(4.0, 1.0);
+        ui.horizontal_wrapped(|ui| {
+            // Broken between entries, not within one.
+            for (meaning, color) in meanings.into_iter().zip([theme::AGREES, theme::DIFFERS]) {
+                swatch(ui, color);
+                ui.add(text(meaning));
+            }
+            ui.add(text(last));
+        });
+    });
+}
+
+fn swatch(ui: &mut Ui, color: Color32) {
+    // As high as the text beside it, so that both are on one line.
+    let size = egui::vec2(10.0, SMALL + 3.0);
+    let (rect, _) = ui.allocate_exact_size(size, egui::Sense::hover());
+    let square = egui::Rect::from_center_size(rect.center(), egui::Vec2::splat(9.0));
+    let stroke = egui::Stroke::new(2.0, color);
+    ui.painter().rect_stroke(square, 0.0, stroke, egui::StrokeKind::Inside);
+}
+
+/// Chains that exploded or ran far out of the box: what happened, and what it means.
+fn chain_problems(run: &RunState, model: &ModelInfo, state: &ChainsView) -> Vec<[String; 2]> {
+    let Some((_, numbers)) = run.shown_numbers() else { return Vec::new() };
+    let of_lane = |(index, lane): (usize, &LaneNumbers)| {
+        let who = if numbers.len() > 1 { format!("Lane {}: ", index + 1) } else { String::new() };
+        let count = lane.energy.len();
+        let num_broken = (0..count).filter(|&chain| lane.is_broken(chain)).count();
+        let num_far = match model.is_planar() {
+            true => scatter::num_far(run, index),
+            false => state.atlases.get(index).map_or(0, |atlas| atlas.num_far),
+        };
+        if num_broken > 0 {
+            let advice = ": energy is no longer a finite number. A smaller step size or a clamped \
+                          rule holds them.";
+            Some([format!("⚠ {who}{num_broken} of {count} chains exploded"), advice.into()])
+        } else if num_far > 0 {
+            let what = format!("⚠ {who}{num_far} of {count} chains left the box [−1, 1]");
+            Some([what, ": some value lies beyond ±3.".into()])
+        } else {
+            None
+        }
+    };
+    numbers.iter().enumerate().filter_map(of_lane).collect()
+}

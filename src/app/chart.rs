@@ -1,0 +1,208 @@
+//! How every plot of the window looks: axes with round numbers, line styles, legends.
+
+use egui::{Color32, FontId, Painter, Rect, RichText, Role, Sense, Shape, Ui, WidgetInfo, vec2};
+use egui_plot::{
+    AxisHints, FilledArea, GridInput, GridMark, Line, LineStyle, Plot, PlotPoint, PlotPoints,
+    PlotUi, uniform_grid_spacer,
+};
+
+use super::{size_class, theme};
+
+/// Points that a mark of the horizontal axis needs, its number included.
+const X_MARK_POINTS: f64 = 85.0;
+/// Points that a mark of the vertical axis needs.
+const Y_MARK_POINTS: f64 = 22.0;
+/// Where egui_plot begins to draw a grid line.
+const GRID_POINTS: f32 = 8.0;
+/// Size of explanations, names of lines and axes.
+pub const NOTE_SIZE: f32 = 11.0;
+/// Width of the picture beside a name.
+const PICTURE_WIDTH: f32 = 24.0;
+/// Colours of several lines that are no lanes.
+pub const COLORS: [Color32; 5] =
+    [theme::CLASSES[4], theme::CLASSES[5], theme::CLASSES[2], theme::CLASSES[6], theme::CLASSES[0]];
+
+/// A plot that stands still: nothing pans or zooms it, so that a click means a step and the wheel scrolls
+/// the page.
+pub fn chart<'a>(id: &str, height: f32, x_label: &str, y_label: &str) -> Plot<'a> {
+    let hints = |hints: AxisHints<'a>, label: &str| {
+        let hints = hints.label(RichText::new(label).size(NOTE_SIZE));
+        hints.tick_label_font(FontId::proportional(NOTE_SIZE)).formatter(|mark, _| mark_text(mark))
+    };
+    let y_axis = hints(AxisHints::new_y(), y_label).min_thickness(46.0).label_spacing(8.0..=16.0);
+    Plot::new(id)
+        .height(height)
+        .min_size(vec2(40.0, 24.0))
+        .allow_drag(false)
+        .allow_zoom(false)
+        .allow_scroll(false)
+        .allow_boxed_zoom(false)
+        .allow_axis_zoom_drag(false)
+        .allow_double_click_reset(false)
+        .sense(Sense::click())
+        .show_crosshair(false)
+        .grid_spacing(GRID_POINTS..=200.0)
+        .x_grid_spacer(|input| spacer(input, X_MARK_POINTS))
+        .y_grid_spacer(|input| spacer(input, Y_MARK_POINTS))
+        .custom_x_axes(vec![hints(AxisHints::new_x(), x_label)])
+        .custom_y_axes(vec![y_axis])
+}
+
+/// How a plot over steps is touched: dragged along, but on a small screen a drag scrolls the page.
+pub fn steps_sense(ui: &Ui) -> Sense {
+    if size_class::is_small(ui.ctx()) { Sense::click() } else { Sense::click_and_drag() }
+}
+
+fn spacer(input: GridInput, points: f64) -> Vec<GridMark> {
+    let step = round_step(input.base_step_size * points / f64::from(GRID_POINTS));
+    uniform_grid_spacer(move |_| [step; 3])(input)
+}
+
+/// The smallest of 1, 2 and 5 times a power of ten that is not below `least`.
+pub fn round_step(least: f64) -> f64 {
+    if !least.is_finite() || least <= 0.0 {
+        return 1.0;
+    }
+    let power = 10f64.powf(least.log10().floor());
+    let steps = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power);
+    steps.into_iter().find(|&step| step >= least).unwrap_or(10.0 * power)
+}
+
+/// A mark's number with as many decimals as its neighbours need.
+pub fn mark_text(mark: GridMark) -> String {
+    if mark.value.abs() >= 1e6 || (mark.step_size < 1e-4) && mark.value != 0.0 {
+        return format!("{:.0e}", mark.value);
+    }
+    let num_decimals = (-mark.step_size.log10() - 1e-6).ceil().max(0.0) as usize;
+    // Rounding may leave a zero with a sign.
+    let value = if mark.value.abs() < mark.step_size / 2.0 { 0.0 } else { mark.value };
+    format!("{value:.num_decimals$}")
+}
+
+/// How the line of a lane is drawn, so that colour is not all that tells lanes apart.
+pub fn line_style(index: usize) -> LineStyle {
+    match index % 3 {
+        0 => LineStyle::Solid,
+        1 => LineStyle::Dashed { length: 8.0 },
+        _ => LineStyle::Dotted { spacing: 5.0 },
+    }
+}
+
+/// Width that makes a style look as heavy as the others.
+pub fn line_width(index: usize, width: f32) -> f32 {
+    // Dots take the width as their radius.
+    if index % 3 == 2 { width * 0.7 } else { width }
+}
+
+/// The colour of a lane.
+pub fn lane_color(lane: usize) -> Color32 {
+    theme::LANES[lane % theme::LANES.len()]
+}
+
+/// A small picture and the name beside it, as one thing that wraps to the next row.
+pub fn entry(ui: &mut Ui, name: &str, paint: impl FnOnce(&Painter, Rect)) {
+    let color = ui.visuals().text_color();
+    let galley =
+        ui.painter().layout_no_wrap(name.to_string(), FontId::proportional(NOTE_SIZE), color);
+    let size = vec2(PICTURE_WIDTH + 4.0 + galley.size().x, galley.size().y);
+    let (rect, response) = ui.allocate_exact_size(size, egui::Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, name));
+    paint(ui.painter(), rect.with_max_x(rect.left() + PICTURE_WIDTH));
+    ui.painter().galley(rect.left_top() + vec2(PICTURE_WIDTH + 4.0, 0.0), galley, color);
+}
+
+/// A piece of line and its name.
+pub fn legend_entry(ui: &mut Ui, name: &str, color: Color32, style: LineStyle) {
+    entry(ui, name, |painter, rect| {
+        let ends = [rect.left_center(), rect.right_center()];
+        match style {
+            LineStyle::Solid => {
+                painter.line_segment(ends, (2.0, color));
+            }
+            LineStyle::Dashed { .. } => {
+                painter.extend(Shape::dashed_line(&ends, (2.0, color), 7.0, 4.0));
+            }
+            LineStyle::Dotted { .. } => {
+                painter.extend(Shape::dotted_line(&ends, color, 5.0, 1.4));
+            }
+        }
+    });
+}
+
+/// Names side by side, in as many rows as they need.
+pub fn legend_row<R>(ui: &mut Ui, contents: impl FnOnce(&mut Ui) -> R) -> R {
+    ui.scope(|ui| {
+        // Rows as high as their text, not as a button.
+        ui.spacing_mut().interact_size.y = NOTE_SIZE + 4.0;
+        ui.spacing_mut().item_spacing.y = 2.0;
+        ui.horizontal_wrapped(contents).inner
+    })
+    .inner
+}
+
+/// A line of explanation.
+pub fn note(ui: &mut Ui, text: impl Into<String>) {
+    ui.label(RichText::new(text).size(NOTE_SIZE));
+}
+
+/// A translucent band between two lines; where either is no number there is a gap.
+pub fn band(plot: &mut PlotUi<'_>, name: &str, points: &[(f64, f64, f64)], color: Color32) {
+    let is_finite =
+        |point: &(f64, f64, f64)| point.0.is_finite() && point.1.is_finite() && point.2.is_finite();
+    for run in points.split(|point| !is_finite(point)).filter(|run| run.len() > 1) {
+        let xs: Vec<f64> = run.iter().map(|point| point.0).collect();
+        let low: Vec<f64> = run.iter().map(|point| point.1).collect();
+        let high: Vec<f64> = run.iter().map(|point| point.2).collect();
+        let area = FilledArea::new(name, &xs, &low, &high);
+        plot.add(area.fill_color(color.gamma_multiply(0.22)).allow_hover(false));
+    }
+}
+
+/// A line through the values, with a gap where there is no number.
+pub fn line<'a>(
+    plot: &mut PlotUi<'a>,
+    values: impl IntoIterator<Item = (f64, f64)>,
+    styled: impl Fn(Line<'a>) -> Line<'a>,
+) {
+    let values: Vec<(f64, f64)> = values.into_iter().collect();
+    for run in values.split(|(x, y)| !x.is_finite() || !y.is_finite()) {
+        if !run.is_empty() {
+            // Bands of many points a pixel would round the corners of histograms.
+            let line = Line::new("", points(run.iter().copied())).allow_band(false);
+            plot.line(styled(line).allow_hover(false));
+        }
+    }
+}
+
+/// Points of a plot.
+pub fn points(values: impl IntoIterator<Item = (f64, f64)>) -> PlotPoints<'static> {
+    PlotPoints::Owned(values.into_iter().map(|(x, y)| PlotPoint::new(x, y)).collect())
+}
+
+/// A range with some room around it, and a width even where all values are the same.
+pub fn with_room(low: f64, high: f64) -> (f64, f64) {
+    let room = 0.06 * (high - low);
+    if room > 0.0 {
+        (low - room, high + room)
+    } else {
+        let room = 0.5f64.max(0.1 * low.abs());
+        (low - room, high + room)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_round() {
+        assert_eq!([0.3, 0.5, 1.2, 7.0].map(round_step), [0.5, 0.5, 2.0, 10.0]);
+        let text = |value, step_size| mark_text(GridMark { value, step_size });
+        assert_eq!(text(0.5, 0.5), "0.5");
+        assert_eq!(text(-1e-17, 0.05), "0.00");
+        assert_eq!(text(200.0, 100.0), "200");
+        assert_eq!(text(2e6, 1e6), "2e6");
+        assert_eq!(with_room(0.0, 100.0), (-6.0, 106.0));
+        assert_eq!(with_room(2.0, 2.0), (1.5, 2.5));
+    }
+}

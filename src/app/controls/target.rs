@@ -1,0 +1,96 @@
+//! What the chains of a rule walk on, and what that means for its controls.
+
+use crate::{
+    config::{Field, LaneConfig, Norm, SamplerConfig, ViewStart, default_rule},
+    worker::ModelInfo,
+};
+
+/// What the chains of a rule walk on.
+pub enum RuleTarget<'a> {
+    /// The open model, and whether there is an image to start from.
+    Model(&'a ModelInfo, bool),
+    /// An energy of the lab: whether there is a replay buffer, and of how many pieces its network is.
+    Lab { has_buffer: bool, num_pieces: usize },
+}
+
+impl RuleTarget<'_> {
+    /// A number of the rule: points of the plane take smaller steps than images.
+    pub fn field(&self, name: &str) -> Field {
+        let field = *SamplerConfig::field(name);
+        let slider = match (self, name) {
+            (Self::Model(..), _) => field.slider,
+            (_, "step_size" | "inner_step_size") => Some((1e-5, 0.1)),
+            (_, "noise_std") => Some((0.0, 0.5)),
+            (_, "proximal_radius") => Some((0.1, 300.0)),
+            _ => field.slider,
+        };
+        Field { slider, ..field }
+    }
+
+    /// What is said of images, or else of the plane.
+    pub(super) fn says<'t>(&self, of_images: &'t str, of_plane: &'t str) -> &'t str {
+        match self {
+            Self::Model(..) => of_images,
+            Self::Lab { .. } => of_plane,
+        }
+    }
+
+    /// The rule that it begins with.
+    pub(super) fn default_rule(&self) -> LaneConfig {
+        match self {
+            Self::Model(model, _) => model.lane(),
+            Self::Lab { .. } => default_rule(),
+        }
+    }
+
+    pub(super) fn start_name(&self) -> fn(ViewStart) -> &'static str {
+        match self {
+            Self::Model(..) => start_name,
+            Self::Lab { .. } => |start| match start {
+                ViewStart::Data => "Exact draws, or data",
+                ViewStart::Image => "A point",
+                start => start_name(start),
+            },
+        }
+    }
+
+    /// Why chains cannot start so.
+    pub(super) fn why_not(&self, start: ViewStart) -> Option<&'static str> {
+        match (self, start) {
+            (Self::Model(model, _), ViewStart::Buffer) if !model.has_buffer => Some(
+                "This file is a model alone, without a replay buffer; checkpoints of a run have one.",
+            ),
+            (Self::Model(_, false), ViewStart::Image) => {
+                Some("Draw an image in the panel at the right, or drop a picture on the window.")
+            }
+            (Self::Lab { has_buffer: false, .. }, ViewStart::Buffer) => {
+                Some("Only what is being learned has a replay buffer.")
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn num_pieces(&self) -> usize {
+        match self {
+            Self::Model(model, _) => model.num_pieces,
+            Self::Lab { num_pieces, .. } => *num_pieces,
+        }
+    }
+
+    pub(super) fn norm(&self) -> Norm {
+        match self {
+            Self::Model(model, _) => model.norm,
+            Self::Lab { .. } => Norm::None,
+        }
+    }
+}
+
+fn start_name(start: ViewStart) -> &'static str {
+    match start {
+        ViewStart::ClassCenters => "Class centres",
+        ViewStart::Uniform => "Uniform noise",
+        ViewStart::Data => "Test images",
+        ViewStart::Buffer => "Replay buffer",
+        ViewStart::Image => "My image",
+    }
+}

@@ -1,0 +1,95 @@
+//! The keys of the keyboard.
+
+use egui::{Context, Key, Modifiers};
+
+use super::{disk::DialogPurpose, exports::Export, files::Files, help::Help, viewer::Viewer};
+use crate::config::Tab;
+
+/// What keys with Ctrl (or the command key) do.
+pub(super) fn file_keys(ctx: &Context, viewer: &mut Viewer, files: &mut Files) {
+    let pressed = |key| ctx.input_mut(|input| input.consume_key(Modifiers::COMMAND, key));
+    let purposes = [
+        (Key::O, DialogPurpose::Open),
+        (Key::S, DialogPurpose::Export(Export::Png)),
+        (Key::G, DialogPurpose::Export(Export::Gif)),
+        (Key::E, DialogPurpose::Export(Export::Csv)),
+    ];
+    for (key, purpose) in purposes {
+        if pressed(key) {
+            files.ask(ctx, purpose, &mut viewer.run, &mut viewer.session);
+        }
+    }
+}
+
+const DIGITS: [Key; 9] = [
+    Key::Num1,
+    Key::Num2,
+    Key::Num3,
+    Key::Num4,
+    Key::Num5,
+    Key::Num6,
+    Key::Num7,
+    Key::Num8,
+    Key::Num9,
+];
+
+/// What keys do, unless somebody is typing.
+pub(super) fn keys(ctx: &Context, viewer: &mut Viewer, help: &mut Help) {
+    if ctx.text_edit_focused() {
+        return;
+    }
+    let pressed = |key: Key| ctx.input(|input| input.key_pressed(key) && input.modifiers.is_none());
+    // A question mark is Shift and another key on most keyboards.
+    if ctx.input(|input| input.events.iter().any(|e| matches!(e, egui::Event::Text(t) if t == "?")))
+    {
+        help.is_open = !help.is_open;
+    }
+    if pressed(Key::Escape) {
+        help.is_open = false;
+    }
+    // A focused button takes the space bar itself.
+    let is_free = ctx.memory(|memory| memory.focused().is_none());
+    if viewer.shows_plane() {
+        if pressed(Key::Space) && is_free {
+            viewer.lab.toggle();
+        }
+        if pressed(Key::ArrowRight) && is_free {
+            viewer.lab.step();
+        }
+        if pressed(Key::R) {
+            viewer.lab.restart();
+        }
+        if pressed(Key::N) {
+            viewer.lab.reseed();
+        }
+        return;
+    }
+    let run = &mut viewer.run;
+    if run.record.is_none() || viewer.session.tab == Tab::Train {
+        return;
+    }
+    if pressed(Key::Space) && is_free {
+        run.toggle_play();
+    }
+    if pressed(Key::ArrowLeft) && is_free {
+        run.step_back();
+    }
+    if pressed(Key::ArrowRight) && is_free {
+        run.step_forward();
+    }
+    if pressed(Key::R) {
+        run.restart();
+    }
+    if pressed(Key::N) {
+        run.restart_with_new_seed();
+    }
+    if pressed(Key::Num0) && !run.settings.classes.is_empty() {
+        run.settings.classes.clear();
+        run.restart();
+    }
+    for (class, key) in DIGITS.into_iter().enumerate() {
+        if pressed(key) {
+            run.toggle_only_class(class as u32);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What the pointer does in the plane.
+
+use crate::{
+    app::state::Lab,
+    config::{LabTarget, MAX_DABS, ViewStart},
+};
+
+/// A dab is set at least so far from the last one, in units of x.
+const DAB_SPACING: f32 = 0.05;
+
+/// What presses in the plane do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Tool {
+    /// Choose a chain.
+    #[default]
+    Choose,
+    /// Let all chains begin there.
+    Drop,
+    /// Add to the painted density.
+    Paint,
+}
+
+/// What the pointer did in the plane.
+pub(super) enum PointerAction {
+    /// A chain was chosen, or none.
+    Choose(Option<usize>),
+    /// A point was pressed or dragged over.
+    Press([f32; 2]),
+}
+
+impl Tool {
+    /// Does to the lab what the pointer did.
+    pub(super) fn apply(self, touch: PointerAction, lab: &mut Lab) {
+        let settings = &mut lab.settings;
+        match (touch, self) {
+            (PointerAction::Choose(chain), _) => lab.track(chain),
+            (PointerAction::Press(point), Self::Drop) => {
+                settings.config.point = hundredths(point).to_vec();
+                for rule in &mut settings.rules {
+                    rule.start = ViewStart::Image;
+                }
+            }
+            (PointerAction::Press(point), Self::Paint) => {
+                let config = &mut settings.config;
+                config.target = LabTarget::Painted;
+                let is_far = config.dabs().last().is_none_or(|last| {
+                    (last[0] - point[0]).hypot(last[1] - point[1]) >= DAB_SPACING
+                });
+                let is_inside = point.iter().all(|value| value.abs() <= 1.2);
+                if is_far && is_inside && config.dabs().count() < MAX_DABS {
+                    config.painted.extend(hundredths(point));
+                }
+            }
+            (PointerAction::Press(_), Self::Choose) => {}
+        }
+    }
+}
+
+fn hundredths(point: [f32; 2]) -> [i32; 2] {
+    point.map(|value| (100.0 * value).round() as i32)
+}

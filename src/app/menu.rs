@@ -1,0 +1,148 @@
+//! The menu bar: tabs, models, files, lessons, help.
+
+use egui::{ComboBox, RichText, Ui};
+
+use super::{
+    disk::DialogPurpose,
+    exports::Export,
+    files::Files,
+    help::Help,
+    lessons,
+    state::{RunState, Session},
+    viewer::Viewer,
+};
+use crate::config::Tab;
+
+/// Draws the menu bar of a wide window.
+pub(super) fn bar(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files, help: &mut Help) {
+    ui.add_space(2.0);
+    ui.horizontal_wrapped(|ui| {
+        ui.label(RichText::new("jempp").strong().size(17.0));
+        ui.separator();
+        tabs(ui, &mut viewer.session.tab);
+        ui.separator();
+        model(ui, &viewer.run, &viewer.session);
+        open_button(ui, &mut viewer.run, &mut viewer.session, files);
+        lessons::menu(ui, &mut viewer.lesson);
+        ui.menu_button("Save", |ui| save(ui, viewer, files));
+        if files.is_writing() {
+            ui.spinner();
+        }
+        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+            if ui.button("? Help").on_hover_text("Keys and words (?).").clicked() {
+                help.is_open = !help.is_open;
+            }
+            egui::widgets::global_theme_preference_buttons(ui);
+        });
+    });
+    ui.add_space(1.0);
+}
+
+/// The choice of what is shown in the middle.
+pub(super) fn tabs(ui: &mut Ui, chosen: &mut Tab) {
+    let tabs = [
+        (Tab::Chains, "Chains", "The chains and their energies."),
+        (Tab::Plots, "Plots", "How the run is going, and whether it converges."),
+        (Tab::Train, "Train", "Train a model here and watch its chains get better."),
+        (Tab::Lab, "Lab", "Energies of the plane: what chains do where one sees everything."),
+    ];
+    for (tab, name, hover) in tabs {
+        ui.selectable_value(chosen, tab, name).on_hover_text(hover);
+    }
+}
+
+/// The button that opens a file.
+pub(super) fn open_button(
+    ui: &mut Ui,
+    run: &mut RunState,
+    session: &mut Session,
+    files: &mut Files,
+) {
+    let open = ui.button("Open…");
+    let hover = "A checkpoint, or a picture to start from. Or drop it here.";
+    if open.on_hover_text(hover).clicked() {
+        files.ask(ui.ctx(), DialogPurpose::Open, run, session);
+    }
+}
+
+/// Which model is open, and the others to choose from.
+pub(super) fn model(ui: &mut Ui, run: &RunState, session: &Session) {
+    let current = run.model.as_ref().map(|model| model.name.clone()).unwrap_or_default();
+    let short = |name: &str| match name.len() {
+        0 => match &session.loading {
+            Some((_, num_bytes)) => format!("loading… {:.1} MB", *num_bytes as f64 / 1e6),
+            None => "loading…".to_string(),
+        },
+        length if length > 28 => {
+            let end: Vec<char> = name.chars().rev().take(26).collect();
+            format!("…{}", end.into_iter().rev().collect::<String>())
+        }
+        _ => name.to_string(),
+    };
+    let mut wanted = None;
+    let response = ComboBox::new("model", "").selected_text(short(&current)).show_ui(ui, |ui| {
+        for name in session.bundled.iter().filter(|name| **name != current).chain([&current]) {
+            if ui.selectable_label(*name == current, short(name)).clicked() && *name != current {
+                wanted = Some(name.clone());
+            }
+        }
+    });
+    if let Some(model) = &run.model {
+        let accuracy = model
+            .test_accuracy
+            .map(|accuracy| format!(", test accuracy {:.1} %", accuracy * 100.0));
+        response.response.on_hover_text(format!(
+            "{} trained on {}, {} steps{}",
+            model.arch,
+            model.dataset,
+            model.training_steps,
+            accuracy.unwrap_or_default()
+        ));
+    }
+    if let Some(name) = wanted {
+        run.open(name);
+    }
+}
+
+/// The entries that write something.
+pub(super) fn save(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files) {
+    let entries = [
+        (
+            DialogPurpose::Export(Export::Png),
+            "Picture (PNG)",
+            "The chains at the step that is shown.",
+        ),
+        (
+            DialogPurpose::Export(Export::Gif),
+            "Animation (GIF)",
+            "The recorded steps, at most 60 of them.",
+        ),
+        (
+            DialogPurpose::Export(Export::Csv),
+            "Traces (CSV)",
+            "Energy, gradient norm, clamp rate and more of every chain at every recorded step.",
+        ),
+        (
+            DialogPurpose::SaveModel,
+            "Model (safetensors)",
+            "The open model, or the one in training.",
+        ),
+    ];
+    for (purpose, name, hover) in entries {
+        if ui.button(name).on_hover_text(hover).clicked() {
+            files.ask(ui.ctx(), purpose, &mut viewer.run, &mut viewer.session);
+            ui.close();
+        }
+    }
+    let link = ui.button("Copy link");
+    let hover = "The whole state as the query of a link: behind the address of the web page, or given to \
+                 `jempp view`, it shows the same chains.";
+    if link.on_hover_text(hover).clicked() {
+        ui.ctx().copy_text(format!("{}?{}", files.address(), viewer.view().to_query()));
+        viewer.session.notify(match files.address().is_empty() {
+            true => "The link's query is in the clipboard.",
+            false => "The link is in the clipboard.",
+        });
+        ui.close();
+    }
+}

@@ -1,0 +1,169 @@
+//! The smaller plots of the tab.
+
+use egui::{Color32, RichText, Ui};
+use egui_plot::{HLine, HoverPosition, LineStyle};
+
+use super::{
+    legend::{legend, selected_name},
+    probabilities,
+    series::Metric,
+    view::{HEIGHT, MetricPlot, PlotsView},
+};
+use crate::{
+    app::{
+        chart::{chart, lane_color, legend_entry, legend_row, line, line_style, line_width, note},
+        state::RunState,
+    },
+    config::{LaneConfig, SamplerKind},
+};
+
+/// A smaller plot of the tab.
+#[derive(Clone, Copy)]
+pub(super) enum SmallPlot {
+    /// ‖∂E/∂x‖.
+    GradientNorm,
+    /// Share of clamped gradient components.
+    ClampRate,
+    /// p(y|x) of the selected chain.
+    Probabilities,
+    /// Energies of chains and of test images.
+    Histogram,
+    /// Of the energy.
+    Autocorrelation,
+    /// ‖x - x_0‖.
+    Distance,
+}
+
+impl SmallPlot {
+    /// All small plots, in the order in which they are shown.
+    pub(super) const ALL: [Self; 6] = [
+        Self::Probabilities,
+        Self::Histogram,
+        Self::GradientNorm,
+        Self::ClampRate,
+        Self::Distance,
+        Self::Autocorrelation,
+    ];
+
+    /// What stands over it.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::GradientNorm => "Gradient norm",
+            Self::ClampRate => "Clamp rate",
+            Self::Probabilities => "What the classifier sees",
+            Self::Histogram => "Chains against real images",
+            Self::Autocorrelation => "Autocorrelation of the energy",
+            Self::Distance => "Distance from the start",
+        }
+    }
+
+    /// What it means, in a line.
+    fn explanation(self) -> &'static str {
+        match self {
+            Self::GradientNorm => {
+                "How steep the energy is where the chains stand; near 0 they rest in a dip."
+            }
+            Self::ClampRate => {
+                "Share of the gradient's components cut down to the proximal radius."
+            }
+            Self::Probabilities => "p(y|x) of the selected chain: the five likeliest classes.",
+            Self::Histogram => {
+                "Chains left of the data are more probable to the model than real images."
+            }
+            Self::Autocorrelation => {
+                "How alike a chain is to itself some steps later: the sooner at 0, the more each step tells."
+            }
+            Self::Distance => "|x - x₀|: how far the chains have moved from where they began.",
+        }
+    }
+}
+
+/// Draws a small plot. Returns the step that was clicked.
+pub(super) fn show(
+    ui: &mut Ui,
+    run: &RunState,
+    state: &mut PlotsView,
+    names: &[String],
+    plot: SmallPlot,
+) -> Option<u64> {
+    ui.label(RichText::new(plot.title()).strong());
+    note(ui, plot.explanation());
+    let lines = |ui: &mut Ui, metric: Metric, id: &'static str, y_label: &'static str| {
+        legend_row(ui, |ui| legend(ui, names, selected_name(run)));
+        let what = MetricPlot { id, metric, y_label, height: HEIGHT, faint: false };
+        state.line_plot(ui, run, what, names)
+    };
+    match plot {
+        SmallPlot::GradientNorm => {
+            return lines(ui, Metric::GradientNorm, "gradient norm", "energy per unit of x");
+        }
+        SmallPlot::Distance => {
+            return lines(ui, Metric::Distance, "distance", "distance in units of x");
+        }
+        SmallPlot::ClampRate => {
+            let clamps = |lane: &LaneConfig| {
+                !matches!(lane.sampler.kind, SamplerKind::Sgld | SamplerKind::Mala)
+            };
+            if run.lanes.iter().any(clamps) {
+                return lines(ui, Metric::ClampRate, "clamp rate", "share clamped");
+            }
+            ui.weak("SGLD and MALA clamp nothing, so there is no clamp rate.");
+        }
+        SmallPlot::Probabilities => {
+            return probabilities::ui(ui, run, &state.series, state.axis, HEIGHT);
+        }
+        SmallPlot::Histogram => {
+            legend_row(ui, |ui| {
+                let grey = Color32::from_gray(140);
+                legend_entry(ui, "real test images (filled)", grey, LineStyle::Solid);
+                for (lane, name) in names.iter().enumerate() {
+                    legend_entry(ui, name, lane_color(lane), line_style(lane));
+                }
+            });
+            state.histogram.ui(ui, run, names, HEIGHT, state.series.revision);
+        }
+        SmallPlot::Autocorrelation => {
+            legend_row(ui, |ui| legend(ui, names, None));
+            autocorrelation(ui, state);
+        }
+    }
+    None
+}
+
+fn autocorrelation(ui: &mut Ui, state: &PlotsView) {
+    let lanes = state.convergence.lanes();
+    let last = lanes.iter().filter_map(|lane| lane.autocorrelation.last()).map(|point| point.0);
+    let last = last.fold(0.0, f64::max);
+    if last == 0.0 {
+        ui.weak("It takes some more steps until there is something to compare.");
+        return;
+    }
+    let zero = ui.visuals().weak_text_color();
+    chart("autocorrelation", HEIGHT, "steps later", "autocorrelation")
+        .label_formatter(|position| {
+            let (HoverPosition::Elsewhere { position }
+            | HoverPosition::NearDataPoint { position, .. }) = position;
+            Some(format!("{:.0} steps later: {:.2}", position.x, position.y))
+        })
+        .show(ui, |plot| {
+            plot.set_plot_bounds_x(0.0..=last);
+            plot.set_plot_bounds_y(-0.55..=1.05);
+            plot.hline(HLine::new("", 0.0).color(zero).allow_hover(false));
+            for (lane, report) in lanes.iter().enumerate() {
+                let (color, style) = (lane_color(lane), line_style(lane));
+                let width = line_width(lane, 2.0);
+                line(plot, report.autocorrelation.iter().copied(), |line| {
+                    line.color(color).width(width).style(style)
+                });
+            }
+        });
+    if let Some(lane) = lanes.first().filter(|lane| lane.window.num_draws > 0) {
+        note(
+            ui,
+            format!(
+                "Mean over the chains of each lane, from steps {} to {}.",
+                lane.window.first, lane.window.last
+            ),
+        );
+    }
+}

@@ -1,0 +1,37 @@
+//! Small windows, as on a phone: what counts as one, and how large a finger needs things there.
+
+use egui::{
+    Ui, Vec2,
+    style::{Spacing, default_text_styles},
+    vec2,
+};
+
+/// A window narrower or lower than this in points is small.
+const SMALL: Vec2 = vec2(600.0, 480.0);
+/// Least height of what a thumb must hit.
+pub(super) const TOUCH: f32 = 36.0;
+
+/// Whether the window is small.
+pub(super) fn is_small(ctx: &egui::Context) -> bool {
+    let size = ctx.content_rect().size();
+    size.x < SMALL.x || size.y < SMALL.y
+}
+
+/// Makes everything large enough for a finger, menus and lists too, or as it was.
+pub(super) fn fit_style(ui: &mut Ui, is_small: bool) {
+    let usual = Spacing::default();
+    let height = if is_small { TOUCH } else { usual.interact_size.y };
+    if ui.ctx().global_style().spacing.interact_size.y == height {
+        return;
+    }
+    ui.ctx().all_styles_mut(|style| {
+        style.spacing = usual.clone();
+        style.text_styles = default_text_styles();
+        if is_small {
+            style.spacing.interact_size.y = height;
+            style.spacing.icon_width = 20.0;
+            style.spacing.icon_width_inner = 12.0;
+        }
+    });
+    ui.set_style(ui.ctx().global_style());
+}

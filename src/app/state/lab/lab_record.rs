@@ -1,0 +1,341 @@
+//! What the window knows of the lab: numbers, no picture.
+
+use std::sync::Arc;
+
+use super::{curve::Curve, lane_record::LaneRecord};
+use crate::{
+    config::{LabReference, LabState, LabTarget, LaneConfig},
+    diagnostics,
+    worker::lab::{LabCommand, LabFrame, LabNews, LabSurface, LearningFrame, Slice},
+};
+
+/// What is known of what is being learned.
+#[derive(Clone, Debug, Default)]
+pub(in crate::app) struct LearningRecord {
+    pub step: u64,
+    pub gaps: Curve,
+    pub cross_entropy: Curve,
+    pub buffer: Vec<f32>,
+    /// Why it stopped, if it went wrong.
+    pub diverged: Option<String>,
+}
+
+impl LearningRecord {
+    fn take(&mut self, frame: LearningFrame) {
+        if frame.step < self.step {
+            *self = Self::default();
+        }
+        let first = frame.step - frame.gaps.len() as u64;
+        for (index, (gap, loss)) in frame.gaps.iter().zip(&frame.cross_entropies).enumerate() {
+            let step = (first + index as u64 + 1) as f64;
+            self.gaps.push(step, f64::from(*gap));
+            self.cross_entropy.push(step, f64::from(*loss));
+        }
+        self.step = frame.step;
+        self.buffer = frame.buffer;
+    }
+}
+
+/// All that the window knows of the lab.
+#[derive(Debug, Default)]
+pub struct LabRecord {
+    /// What the worker was asked to show last.
+    sent: Option<LabState>,
+    /// Whether chains are running.
+    pub is_running: bool,
+    /// Whether a network is learning.
+    pub is_learning: bool,
+    /// Steps of the chains since their start.
+    pub step: u64,
+    /// Rules, from the left.
+    pub(in crate::app) lanes: Vec<LaneRecord>,
+    /// Energies over the plane.
+    pub surface: Option<LabSurface>,
+    /// Counts surfaces, so that pictures of them know when to change.
+    pub num_surfaces: u64,
+    /// Counts starts of the chains.
+    pub num_starts: u64,
+    /// Points that are learned from, and their classes.
+    pub data: (Vec<f32>, Vec<u8>),
+    pub(in crate::app) learning: LearningRecord,
+    /// The energy of the image model around a chain's path.
+    pub slice: Option<Slice>,
+    /// Whether one is on its way.
+    pub is_slicing: bool,
+    /// The selected chain.
+    pub tracked: Option<usize>,
+    /// Whether chains are to begin anew, and learning too.
+    is_reset: bool,
+    /// β of each rule that the exact densities are of.
+    compared_at: Vec<f64>,
+    /// Why nothing is shown, where what was asked first was refused.
+    pub(in crate::app) why_not: Option<String>,
+}
+
+impl LabRecord {
+    /// What is to be asked so that the worker shows `state`.
+    pub(in crate::app) fn sync(&mut self, state: &LabState, is_open: bool) -> Vec<LabCommand> {
+        if !is_open {
+            return self.rest();
+        }
+        let is_reset = std::mem::take(&mut self.is_reset);
+        if self.sent.as_ref() == Some(state) && !is_reset {
+            return Vec::new();
+        }
+        self.sent = Some(state.clone());
+        self.why_not = None;
+        self.compare(state);
+        let mut commands = vec![LabCommand::Set(Box::new(state.clone()))];
+        if is_reset {
+            if state.config.target == LabTarget::Learned {
+                commands.push(LabCommand::StartOver(state.config.seed));
+            }
+            commands.push(LabCommand::Restart);
+        }
+        commands
+    }
+
+    /// Notes that chains and learning stop; returns the commands that stop those which run.
+    pub(in crate::app) fn rest(&mut self) -> Vec<LabCommand> {
+        let mut commands = Vec::new();
+        if std::mem::take(&mut self.is_running) {
+            commands.push(LabCommand::Pause);
+        }
+        if std::mem::take(&mut self.is_learning) {
+            commands.push(LabCommand::Learn(false));
+        }
+        commands
+    }
+
+    /// Has the worker set up everything anew, chains at their starts included.
+    pub(in crate::app) fn reset(&mut self) {
+        self.is_reset = true;
+    }
+
+    /// Forgets what a worker that failed had in memory.
+    pub(in crate::app) fn forget(&mut self) {
+        // Pictures tell surfaces and starts apart by their numbers.
+        let (num_surfaces, num_starts) = (self.num_surfaces, self.num_starts);
+        *self = Self { num_surfaces, num_starts, ..Self::default() };
+    }
+
+    /// Something asked for was refused: where nothing is there yet, nothing runs either.
+    pub(in crate::app) fn refused(&mut self, reason: &str) {
+        self.is_slicing = false;
+        if self.surface.is_none() {
+            self.is_running = false;
+            self.is_learning = false;
+            self.why_not = Some(reason.to_string());
+        }
+    }
+
+    /// The worker shows this, whatever it was asked.
+    pub(in crate::app) fn shows(&mut self, state: &LabState) {
+        self.sent = Some(state.clone());
+        self.compare(state);
+    }
+
+    /// Makes the exact densities anew where β or the energy changed.
+    fn compare(&mut self, state: &LabState) {
+        for (lane, rule) in self.lanes.iter_mut().zip(&state.rules) {
+            lane.has_no_law = diagnostics::applicability(rule.sampler.noise_std, false, false);
+        }
+        let beta = |rule: &LaneConfig| match state.config.reference {
+            LabReference::Model => 1.0,
+            LabReference::Tempered => rule.sampler.inverse_temperature(),
+        };
+        let wanted: Vec<f64> = state.rules.iter().take(self.lanes.len()).map(beta).collect();
+        if wanted == self.compared_at {
+            return;
+        }
+        let Some(surface) = &self.surface else { return };
+        for (lane, &beta) in self.lanes.iter_mut().zip(&wanted) {
+            let count = lane.labels.len();
+            lane.exact = Some(surface.masses(beta));
+            lane.floor = lane.exact().map_or(0.0, |cells| cells.expected_total_variation(count));
+            // Distances to another density are another curve.
+            lane.variation = Curve::default();
+        }
+        self.compared_at = wanted;
+    }
+
+    /// Takes in what the worker tells.
+    pub(in crate::app) fn take(&mut self, news: LabNews) {
+        match news {
+            LabNews::Surface(surface) => {
+                let is_learning = self.is_learning;
+                self.surface = Some(surface);
+                self.num_surfaces += 1;
+                self.compared_at.clear();
+                let curves: Vec<Curve> = self.lanes.iter().map(|l| l.variation.clone()).collect();
+                self.compare_with_sent();
+                if is_learning {
+                    // The density moves under the chains, and the curve shows how they follow.
+                    for (lane, curve) in self.lanes.iter_mut().zip(curves) {
+                        lane.variation = curve;
+                    }
+                }
+            }
+            LabNews::Started(labels) => {
+                let lane = |labels| LaneRecord { labels, ..LaneRecord::default() };
+                self.lanes = labels.into_iter().map(lane).collect();
+                self.step = 0;
+                self.num_starts += 1;
+                self.compared_at.clear();
+                self.compare_with_sent();
+            }
+            LabNews::Frame(LabFrame { step, lanes }) => {
+                self.step = step;
+                for (lane, frame) in self.lanes.iter_mut().zip(lanes) {
+                    lane.take(step, frame);
+                }
+            }
+            LabNews::Refused(reason) => self.refused(&reason),
+            LabNews::Kept { shown, .. } => self.shows(&shown),
+            LabNews::Stopped => {
+                self.is_running = false;
+                self.is_learning &= self.surface.is_some();
+            }
+            LabNews::Data { points, labels } => {
+                self.data = (points, labels);
+                self.learning = LearningRecord::default();
+            }
+            LabNews::Learning(frame) => self.learning.take(frame),
+            LabNews::Diverged(why) => {
+                self.is_learning = false;
+                self.learning.diverged = Some(why);
+            }
+            LabNews::Slice(slice) => {
+                self.slice = Some(slice);
+                self.is_slicing = false;
+            }
+        }
+    }
+
+    fn compare_with_sent(&mut self) {
+        if let Some(state) = self.sent.take() {
+            self.compare(&state);
+            self.sent = Some(state);
+        }
+    }
+
+    /// Total variation of each rule's chains to the exact density, where there is one.
+    pub fn total_variations(&self) -> Vec<Option<f64>> {
+        self.lanes.iter().map(|lane| lane.variation.last()).collect()
+    }
+
+    /// The energy at a point of the plane, where one is known.
+    pub(in crate::app) fn energy_at(&self, point: [f32; 2]) -> Option<f32> {
+        let surface = self.surface.as_ref()?;
+        let side = surface.energy.len().isqrt();
+        let place = point.map(|v| (v / diagnostics::cells::EXTENT + 1.0) * 0.5 * side as f32);
+        let is_in = place.iter().all(|v| (0.0..side as f32).contains(v));
+        is_in.then(|| surface.energy[place[1] as usize * side + place[0] as usize])
+    }
+
+    /// Training steps done.
+    pub fn learning_step(&self) -> u64 {
+        self.learning.step
+    }
+
+    /// Energies over the plane, for pictures.
+    pub(in crate::app) fn energies(&self) -> Option<Arc<[f32]>> {
+        self.surface.as_ref().map(|surface| surface.energy.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::lane_record::MAX_TRACE, *};
+    use crate::{
+        diagnostics::{DoesNotApply, cells::NoMasses},
+        worker::lab::LabLaneFrame,
+    };
+
+    /// Frames of two chains that go round in the plane, ten steps each.
+    fn frames(record: &mut LabRecord, count: u64) {
+        for _ in 0..count {
+            let steps = record.step..record.step + 10;
+            let rows = steps.flat_map(|step| {
+                let angle = step as f32;
+                [angle.cos(), 0.1, 1.0, (2.0 * angle).cos(), -0.1, 3.0]
+            });
+            let lane = LabLaneFrame {
+                x: vec![0.5, 0.1, -0.5, -0.1],
+                mean_energy: 2.0,
+                clamp_rate: 0.0,
+                acceptance: None,
+                traces: rows.collect(),
+                tracked: None,
+            };
+            let step = record.step + 10;
+            record.take(LabNews::Frame(LabFrame { step, lanes: vec![lane] }));
+        }
+    }
+
+    fn surface() -> LabNews {
+        let side = diagnostics::cells::NUM_CELLS;
+        LabNews::Surface(LabSurface {
+            energy: vec![0.0; side * side].into(),
+            around: [].into(),
+            classes: vec![0; side * side],
+            num_classes: 1,
+        })
+    }
+
+    fn started() -> LabRecord {
+        let mut record = LabRecord::default();
+        record.sync(&LabState::default(), true);
+        record.take(surface());
+        record.take(LabNews::Started(vec![vec![0, 0]]));
+        record
+    }
+
+    #[test]
+    fn old_traces_go_and_the_later_ones_know_where_they_begin() {
+        let mut record = started();
+        frames(&mut record, MAX_TRACE as u64 / 10 + 1);
+        let lane = &record.lanes[0];
+        let length = lane.traces[0].len();
+        assert_eq!((length, lane.traces[1].len()), (MAX_TRACE / 2, MAX_TRACE / 2));
+        assert_eq!(lane.first_traced + length as u64, record.step);
+        assert_eq!(lane.traces[0][0][0], (lane.first_traced as f32).cos());
+    }
+
+    #[test]
+    fn without_noise_nothing_is_compared_and_the_reasons_are_known() {
+        let mut record = started();
+        frames(&mut record, 5);
+        let lane = &record.lanes[0];
+        assert!(lane.variation.last().is_some() && lane.agreement.as_ref().unwrap().r_hat.is_ok());
+        let mut still = LabState::default();
+        still.rules[0].sampler.noise_std = 0.0;
+        record.sync(&still, true);
+        frames(&mut record, 5);
+        let lane = &record.lanes[0];
+        assert_eq!(lane.exact, Some(Err(NoMasses::NoNoise)));
+        assert_eq!(record.total_variations(), [None]);
+        let agreement = lane.agreement.as_ref().unwrap();
+        assert_eq!(agreement.r_hat, Err(DoesNotApply::NoNoise));
+        assert!(!agreement.autocorrelation.is_empty());
+    }
+
+    #[test]
+    fn what_was_refused_is_asked_again_only_on_demand() {
+        let mut record = LabRecord::default();
+        let state = LabState::default();
+        assert_eq!(record.sync(&state, true).len(), 1);
+        record.is_running = true;
+        record.refused("no such thing");
+        assert_eq!((record.is_running, record.why_not.as_deref()), (false, Some("no such thing")));
+        assert!(record.sync(&state, true).is_empty());
+        record.reset();
+        assert_eq!(record.sync(&state, true).len(), 2);
+        assert_eq!(record.why_not, None);
+        // The worker went back to another state, which need not be asked for.
+        let mut other = state.clone();
+        other.config.seed = 5;
+        record.shows(&other);
+        assert!(record.sync(&other, true).is_empty());
+    }
+}

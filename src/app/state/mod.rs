@@ -1,0 +1,23 @@
+//! What the window knows and what was chosen in it, in five parts: the open model's chains, the lab, training, the
+//! open lesson, and the session. A panel is given the parts that it shows or changes. Nothing here draws.
+
+mod lab;
+mod lesson;
+mod requests;
+mod run;
+mod session;
+mod training;
+
+pub(in crate::app) use self::{
+    lab::{Agreement, Curve, LaneRecord, MAX_LAG},
+    requests::Requests,
+    session::TRAINING_AFTER_FAILURE,
+    training::{Phase, TrainingRecord, duration_text, smooth, usual_range},
+};
+pub use self::{
+    lab::{Lab, LabRecord},
+    lesson::OpenLesson,
+    run::{Classified, Overlay, RunState, Selection},
+    session::Session,
+    training::Training,
+};

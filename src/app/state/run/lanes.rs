@@ -1,0 +1,95 @@
+//! What the lanes do, and how long.
+
+use std::sync::Arc;
+
+use super::run_state::RunState;
+use crate::{
+    config::{LaneConfig, MAX_LANES, ViewStart},
+    worker::Command,
+};
+
+impl RunState {
+    /// The rules with M of the run, which their schedules are laid out for.
+    pub(super) fn lanes_to_run(&self) -> Vec<LaneConfig> {
+        let mut lanes = self.lanes.clone();
+        for lane in &mut lanes {
+            lane.sampler.num_steps = self.settings.num_steps;
+        }
+        lanes
+    }
+
+    /// Replaces the rule of a lane: another start begins anew, anything else acts from the next step on.
+    pub fn set_lane(&mut self, index: usize, lane: LaneConfig) {
+        let Some(old) = self.lanes.get_mut(index) else { return };
+        if *old == lane {
+            return;
+        }
+        let is_other_start = old.start != lane.start;
+        *old = lane;
+        if is_other_start {
+            self.restart();
+        } else {
+            self.ask(Command::SetLanes(self.lanes_to_run()));
+        }
+    }
+
+    /// Replaces M; the rules' schedules are laid out for it.
+    pub fn set_num_steps(&mut self, num_steps: usize) {
+        self.settings.num_steps = num_steps;
+        self.ask(Command::SetLanes(self.lanes_to_run()));
+        if self.is_running {
+            self.run_until(num_steps as u64);
+        }
+    }
+
+    /// Replaces the speed limit.
+    pub fn set_max_steps_per_sec(&mut self, limit: f64) {
+        self.settings.max_steps_per_sec = limit;
+        if self.is_running {
+            self.run_until(self.end_of_play());
+        }
+    }
+
+    /// Shows these rules side by side and plays them; `point` is what is to be seen.
+    pub fn compare(&mut self, point: &'static str, lanes: Vec<LaneConfig>, num_steps: usize) {
+        self.comparison = Some(point);
+        self.lanes = lanes;
+        self.lanes.truncate(MAX_LANES);
+        self.settings.num_steps = num_steps;
+        // The rows must fit beside each other.
+        self.settings.per_class = self.settings.per_class.min(6);
+        self.selected = None;
+        self.is_running = true;
+        self.restart();
+    }
+
+    /// Takes another image to start from; every lane starts from it.
+    pub fn start_from(&mut self, image: Arc<[f32]>) {
+        self.start_image = Some(image);
+        for lane in &mut self.lanes {
+            lane.start = ViewStart::Image;
+        }
+        self.restart();
+    }
+
+    /// Adds a lane like the last one.
+    pub fn add_lane(&mut self) {
+        if let Some(last) = self.lanes.last().cloned()
+            && self.lanes.len() < MAX_LANES
+        {
+            self.lanes.push(last);
+            self.comparison = None;
+            self.restart();
+        }
+    }
+
+    /// Takes a lane away, but for the only one.
+    pub fn remove_lane(&mut self, index: usize) {
+        if self.lanes.len() > 1 && index < self.lanes.len() {
+            self.lanes.remove(index);
+            self.selected = None;
+            self.comparison = None;
+            self.restart();
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Which model is open, and what becomes of the chains when another one is.
+
+use std::sync::Arc;
+
+use super::run_state::{RunSettings, RunState};
+use crate::{
+    app::words,
+    config::{LaneConfig, ViewConfig, ViewStart},
+    worker::{Command, ModelInfo},
+};
+
+/// Classes shown of a model that has many.
+const MAX_DEFAULT_CLASSES: usize = 10;
+/// Characters of a class's name, at most.
+const MAX_NAME: usize = 32;
+
+impl RunState {
+    /// Loads another model.
+    pub fn open(&self, name: impl Into<String>) {
+        self.ask(Command::Open(name.into()));
+    }
+
+    /// Loads a model from the bytes of a checkpoint.
+    pub fn open_bytes(&mut self, name: &str, bytes: Arc<[u8]>) {
+        // Another file of the same name is another model.
+        let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
+        let numbered = (2..).map(|number| format!("{stem} ({number}).{ending}"));
+        let mut names = std::iter::once(name.to_string()).chain(numbered);
+        let Some(name) = names.find(|name| !self.attached.contains(name)) else { return };
+        self.attached.push(name.clone());
+        self.ask(Command::Attach { name: name.clone(), bytes });
+        self.open(name);
+    }
+
+    /// Waits for another model, to which nothing of the open one is of use.
+    fn leave_model(&mut self) {
+        self.pause();
+        // What is still reported of its chains is of no run any more.
+        self.run_number += 1;
+        self.model = None;
+        self.record = None;
+        self.references = None;
+        self.classified = None;
+        self.start_image = None;
+    }
+
+    /// Shows what a link says, as if the window had been opened with it. Returns what is left out.
+    pub(in crate::app) fn show(
+        &mut self,
+        view: &ViewConfig,
+        lanes: Vec<LaneConfig>,
+    ) -> Option<String> {
+        let is_other_model = self.model.as_ref().is_none_or(|model| model.name != view.model);
+        self.settings = RunSettings::from(view);
+        self.lanes = lanes;
+        if is_other_model {
+            // As at the start of the window: what the state says of the lanes holds.
+            self.leave_model();
+            self.is_running = view.play;
+            self.open(view.model.clone());
+            return None;
+        }
+        self.pause();
+        let mut left_out = None;
+        if let Some(model) = self.model.clone() {
+            left_out = self.keep_known_classes(model.class_names.len());
+            if self.lanes.is_empty() {
+                self.lanes = vec![model.lane()];
+            }
+        }
+        self.is_running = view.play;
+        self.restart();
+        left_out
+    }
+
+    /// Takes the model that the worker opened, and starts its chains. Returns what the person is to be told: what
+    /// was left out, and what had to be changed.
+    pub(in crate::app) fn opened(&mut self, mut model: ModelInfo) -> [Option<String>; 2] {
+        for name in &mut model.class_names {
+            *name = words::shown(name, MAX_NAME);
+        }
+        let is_other = self.model.as_ref().is_some_and(|old| old.name != model.name);
+        let num_classes = model.class_names.len();
+        self.settings.model.clone_from(&model.name);
+        if is_other {
+            self.settings.classes.clear();
+            self.references = None;
+            self.classified = None;
+            self.start_image = None;
+            self.record = None;
+            self.selected = None;
+            self.comparison = None;
+        }
+        let left_out = self.keep_known_classes(num_classes);
+        if self.settings.classes.is_empty() && num_classes > MAX_DEFAULT_CLASSES {
+            self.settings.classes = (0..MAX_DEFAULT_CLASSES as u32).collect();
+        }
+        if is_other || self.lanes.is_empty() {
+            self.lanes = vec![model.lane()];
+        }
+        let has_image = self.start_image.is_some();
+        let mut changed = None;
+        for lane in &mut self.lanes {
+            let cannot_start = lane.start == ViewStart::Image && !has_image
+                || lane.start == ViewStart::Buffer && !model.has_buffer;
+            if cannot_start {
+                lane.start = ViewStart::ClassCenters;
+                changed = Some(
+                    "What the chains started from is not here: they start from class centres."
+                        .to_string(),
+                );
+            }
+        }
+        self.are_references_asked = self.references.is_some();
+        self.model = Some(model);
+        self.restart();
+        [left_out, changed]
+    }
+
+    /// Leaves out the rows of classes that the model does not have, and says which; a class has one row.
+    fn keep_known_classes(&mut self, num_classes: usize) -> Option<String> {
+        let mut rows: Vec<u32> = Vec::new();
+        let mut unknown = Vec::new();
+        for &class in &self.settings.classes {
+            match (class as usize) < num_classes {
+                true if !rows.contains(&class) => rows.push(class),
+                true => {}
+                false => unknown.push(class.to_string()),
+            }
+        }
+        self.settings.classes = rows;
+        let last = num_classes.saturating_sub(1);
+        (!unknown.is_empty()).then(|| {
+            format!("The model's classes are 0 to {last}; left out: {}.", unknown.join(", "))
+        })
+    }
+
+    /// The worker refused something: where nothing is shown yet, shows something that can be.
+    pub(in crate::app) fn refused(&mut self, bundled: Option<&String>) {
+        match (&self.model, bundled) {
+            (None, Some(name)) if self.settings.model != *name => {
+                self.settings.model.clone_from(name);
+                self.open(name);
+            }
+            (Some(model), _) if self.record.is_none() && self.lanes != [model.lane()] => {
+                self.lanes = vec![model.lane()];
+                self.restart();
+            }
+            _ => {}
+        }
+    }
+}

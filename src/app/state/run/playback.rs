@@ -1,0 +1,155 @@
+//! Running, stopping, and looking at what was.
+
+use super::run_state::{RunState, next_seed};
+use crate::worker::{Command, RunRequest};
+
+/// Recorded steps shown per second when the past is played.
+const REPLAY_STEPS_PER_SEC: f64 = 30.0;
+
+impl RunState {
+    pub(super) fn run_until(&mut self, until: u64) {
+        self.is_running = true;
+        let max_steps_per_sec = self.settings.max_steps_per_sec;
+        self.run_number += 1;
+        self.ask(Command::Run { run: self.run_number, until, max_steps_per_sec });
+    }
+
+    /// The last step of the run so far.
+    pub fn last_step(&self) -> u64 {
+        self.record.as_ref().and_then(|record| record.numbers.last_step()).unwrap_or(0)
+    }
+
+    /// The step that is shown.
+    pub fn shown_step(&self) -> u64 {
+        self.looking_at.unwrap_or_else(|| self.last_step())
+    }
+
+    /// Whether anything moves: the run, or its replay.
+    pub fn is_playing(&self) -> bool {
+        self.is_running || self.replay.is_some()
+    }
+
+    /// Whether the past is being played.
+    pub fn is_replaying(&self) -> bool {
+        self.replay.is_some()
+    }
+
+    /// Plays on: what is recorded first, then the run, to M steps; past them, as many again.
+    pub fn play(&mut self) {
+        if self.looking_at.is_some() {
+            self.replay = Some(0.0);
+            return;
+        }
+        self.run_until(self.end_of_play());
+    }
+
+    /// The step at which play stops: M, or past it as many again.
+    pub(super) fn end_of_play(&self) -> u64 {
+        let (last, length) = (self.last_step(), self.settings.num_steps as u64);
+        if last < length { length } else { last + length }
+    }
+
+    /// Stops the run and its replay.
+    pub fn pause(&mut self) {
+        self.replay = None;
+        if std::mem::take(&mut self.is_running) {
+            self.ask(Command::Pause);
+        }
+    }
+
+    /// Plays or stops.
+    pub fn toggle_play(&mut self) {
+        if self.is_playing() { self.pause() } else { self.play() }
+    }
+
+    /// One step on: the recorded one, or a new one.
+    pub fn step_forward(&mut self) {
+        self.pause();
+        match self.looking_at {
+            Some(step) => {
+                let next = self.record.as_ref().and_then(|record| record.images.after(step));
+                self.look_at(next.unwrap_or_else(|| self.last_step()));
+            }
+            None if !self.is_running => self.run_until(self.last_step() + 1),
+            None => {}
+        }
+    }
+
+    /// One recorded step back.
+    pub fn step_back(&mut self) {
+        self.pause();
+        let shown = self.shown_step();
+        if let Some(step) = self.record.as_ref().and_then(|record| record.images.before(shown)) {
+            self.looking_at = Some(step);
+        }
+    }
+
+    /// Shows a recorded step; the last one follows the run again.
+    pub fn look_at(&mut self, step: u64) {
+        self.looking_at = (step < self.last_step()).then_some(step);
+    }
+
+    /// Moves the replay on by so many seconds.
+    pub fn advance_replay(&mut self, secs: f64) {
+        let (Some(fraction), Some(mut step)) = (self.replay, self.looking_at) else {
+            self.replay = None;
+            return;
+        };
+        let limit = self.settings.max_steps_per_sec;
+        let rate = if limit > 0.0 { limit } else { REPLAY_STEPS_PER_SEC };
+        let mut fraction = fraction + secs * rate;
+        while fraction >= 1.0 {
+            fraction -= 1.0;
+            match self.record.as_ref().and_then(|record| record.images.after(step)) {
+                Some(next) => step = next,
+                None => break,
+            }
+        }
+        self.look_at(step);
+        self.replay = Some(fraction);
+        if self.looking_at.is_none() {
+            self.replay = None;
+            if self.last_step() < self.settings.num_steps as u64 && !self.is_running {
+                self.play();
+            }
+        }
+    }
+
+    /// Starts anew with the chosen seed; what ran goes on running.
+    pub fn restart(&mut self) {
+        let per_class = self.settings.per_class;
+        let labels = self.classes().iter().flat_map(|&c| vec![c; per_class]).collect();
+        self.looking_at = None;
+        self.replay = None;
+        self.ask(Command::Restart(RunRequest {
+            seed: self.settings.seed,
+            labels,
+            lanes: self.lanes_to_run(),
+            image: self.start_image.clone(),
+        }));
+        if self.is_running {
+            self.run_until(self.settings.num_steps as u64);
+        }
+    }
+
+    /// Starts anew with another seed.
+    pub fn restart_with_new_seed(&mut self) {
+        self.settings.seed = next_seed(self.settings.seed);
+        self.restart();
+    }
+
+    /// Goes on from the step that is shown and forgets what came after it.
+    pub fn branch(&mut self) {
+        let Some(step) = self.looking_at else { return };
+        let Some((step, lanes)) = self.record.as_ref().and_then(|record| record.images.at(step))
+        else {
+            return;
+        };
+        let (step, x) = (*step, lanes.iter().map(|lane| lane.x.clone()).collect());
+        self.looking_at = None;
+        self.replay = None;
+        self.num_beginnings += 1;
+        self.ask(Command::Branch { step, x });
+        self.ask(Command::SetLanes(self.lanes_to_run()));
+    }
+}

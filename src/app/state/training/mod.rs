@@ -1,0 +1,56 @@
+//! Training in the window: what the worker told of it.
+
+mod training_record;
+
+use std::collections::VecDeque;
+
+use super::requests::Requests;
+use crate::worker::{Command, TrainingNews};
+
+pub(in crate::app) use training_record::{
+    Phase, TrainingRecord, duration_text, smooth, usual_range,
+};
+
+/// What is known of training.
+#[derive(Debug)]
+pub struct Training {
+    /// Whether a model is being trained, so that its weights change.
+    pub is_running: bool,
+    /// The run as far as it was seen.
+    pub(in crate::app) record: TrainingRecord,
+    /// News that the training tab has not taken in yet.
+    news: VecDeque<TrainingNews>,
+    requests: Requests,
+}
+
+impl Training {
+    /// Training of which nothing is known yet.
+    pub(in crate::app) fn new(requests: Requests) -> Self {
+        Self {
+            is_running: false,
+            record: TrainingRecord::default(),
+            news: VecDeque::new(),
+            requests,
+        }
+    }
+
+    /// Asks the worker for something.
+    pub(in crate::app) fn ask(&self, command: Command) {
+        self.requests.send(command);
+    }
+
+    /// Takes in what the worker tells.
+    pub(in crate::app) fn take(&mut self, news: TrainingNews) {
+        match &news {
+            TrainingNews::Started { .. } => self.is_running = true,
+            TrainingNews::Stopped { .. } | TrainingNews::Failed(_) => self.is_running = false,
+            _ => {}
+        }
+        self.news.push_back(news);
+    }
+
+    /// The oldest news that the training tab has not taken in yet.
+    pub(in crate::app) fn next_news(&mut self) -> Option<TrainingNews> {
+        self.news.pop_front()
+    }
+}

@@ -1,0 +1,238 @@
+//! What is known of a training run. Numbers only; nothing here draws.
+
+use std::path::PathBuf;
+
+use crate::{
+    app::record::Thinned,
+    config::RunConfig,
+    worker::{TrainingNews, TrainingPoint},
+};
+
+/// Most points of a curve.
+const MAX_POINTS: usize = 1000;
+/// Bytes of the points of all curves of a step, as [`Thinned`] counts them.
+const POINT_BYTES: usize = size_of::<TrainingPoint>();
+/// Most messages kept.
+const MAX_MESSAGES: usize = 50;
+
+/// How far a run is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in crate::app) enum Phase {
+    /// Nothing was trained in this window.
+    #[default]
+    None,
+    /// Steps are being done.
+    Running,
+    /// Everything is saved; the run may go on.
+    Paused(PathBuf),
+    /// All epochs were done; the path is the checkpoint.
+    Complete(PathBuf),
+    /// The run failed, and why.
+    Failed(String),
+}
+
+/// A training run as far as it was seen.
+#[derive(Debug)]
+pub(in crate::app) struct TrainingRecord {
+    /// How far it is.
+    pub phase: Phase,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its configuration.
+    pub config: Option<Box<RunConfig>>,
+    /// Steps done.
+    pub step: u64,
+    /// Steps of the whole run.
+    pub num_steps: u64,
+    /// Training steps per second of late.
+    pub steps_per_sec: f64,
+    /// The curves.
+    pub points: Thinned<TrainingPoint>,
+    /// Step, accuracy on the test set.
+    pub accuracy: Vec<(u64, f64)>,
+    /// Recoveries and failures, the newest last: step, what happened.
+    pub messages: Vec<(u64, String)>,
+}
+
+impl Default for TrainingRecord {
+    fn default() -> Self {
+        Self {
+            phase: Phase::default(),
+            folder: PathBuf::new(),
+            config: None,
+            step: 0,
+            num_steps: 0,
+            steps_per_sec: 0.0,
+            points: Thinned::new(MAX_POINTS * POINT_BYTES),
+            accuracy: Vec::new(),
+            messages: Vec::new(),
+        }
+    }
+}
+
+impl TrainingRecord {
+    /// Takes in news. Returns what a person must be told wherever they are in the window.
+    pub fn take(&mut self, news: TrainingNews) -> Option<String> {
+        match news {
+            TrainingNews::Started { folder, config, step, num_steps } => {
+                // A run that goes on keeps its curves.
+                if folder != self.folder || step == 0 {
+                    *self = Self { folder, ..Self::default() };
+                }
+                self.config = Some(config);
+                (self.step, self.num_steps, self.phase) = (step, num_steps, Phase::Running);
+            }
+            TrainingNews::Step(point) => {
+                self.step = point.step;
+                self.steps_per_sec = point.steps_per_sec;
+                // After a recovery steps are done again: what stood there goes.
+                self.accuracy.retain(|&(step, _)| step < point.step);
+                self.points.push(point.step, point, POINT_BYTES);
+            }
+            TrainingNews::Evaluated { step, test_accuracy } => {
+                self.accuracy.retain(|&(other, _)| other < step);
+                self.accuracy.push((step, test_accuracy));
+            }
+            TrainingNews::Recovered { message } => self.tell(message),
+            TrainingNews::Buffer { .. } => {}
+            TrainingNews::Stopped { is_complete, checkpoint } => {
+                self.phase = match is_complete {
+                    true => Phase::Complete(checkpoint),
+                    false => Phase::Paused(checkpoint),
+                };
+            }
+            TrainingNews::Failed(reason) => {
+                self.tell(format!("Training failed: {reason}"));
+                self.phase = Phase::Failed(reason.clone());
+                return Some(format!("Training failed: {reason}"));
+            }
+        }
+        None
+    }
+
+    fn tell(&mut self, message: String) {
+        self.messages.push((self.step, message));
+        let too_many = self.messages.len().saturating_sub(MAX_MESSAGES);
+        self.messages.drain(..too_many);
+    }
+
+    /// Whether anything was trained in this window.
+    pub fn has_begun(&self) -> bool {
+        self.phase != Phase::None && self.config.is_some()
+    }
+
+    /// Seconds until the end at the present rate.
+    pub fn secs_left(&self) -> Option<f64> {
+        let steps = self.num_steps.saturating_sub(self.step) as f64;
+        (self.steps_per_sec > 0.0).then(|| steps / self.steps_per_sec)
+    }
+
+    /// One curve: step, value.
+    pub fn curve(&self, value: fn(&TrainingPoint) -> f64) -> Vec<(f64, f64)> {
+        self.points.entries().iter().map(|(step, point)| (*step as f64, value(point))).collect()
+    }
+}
+
+/// The trend of a noisy curve: an average that looks back over about `num_points` points.
+pub(in crate::app) fn smooth(
+    curve: impl IntoIterator<Item = (f64, f64)>,
+    num_points: usize,
+) -> Vec<(f64, f64)> {
+    let keep = 1.0 - 1.0 / num_points.max(1) as f64;
+    let (mut sum, mut weight) = (0.0, 0.0);
+    let finite = curve.into_iter().filter(|point| point.1.is_finite());
+    finite
+        .map(|(x, y)| {
+            sum = keep * sum + y;
+            weight = keep * weight + 1.0;
+            (x, sum / weight)
+        })
+        .collect()
+}
+
+/// Range that holds all but the rarest finite values: a single spike must not flatten the rest.
+pub(in crate::app) fn usual_range(curves: &[Vec<(f64, f64)>]) -> Option<(f64, f64)> {
+    let values = curves.iter().flatten().map(|point| point.1);
+    let mut sorted: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let last = sorted.len().checked_sub(1)?;
+    let at = |share: f64| sorted[(share * last as f64).round() as usize];
+    let (low, high) = (at(0.01), at(0.99));
+    let reach = high - low;
+    Some((sorted[0].max(low - reach), sorted[last].min(high + reach)))
+}
+
+/// A duration in words: `3 min 20 s`.
+pub(in crate::app) fn duration_text(secs: f64) -> String {
+    let secs = secs.max(0.0).round() as u64;
+    match (secs / 3600, secs / 60 % 60, secs % 60) {
+        (0, 0, s) => format!("{s} s"),
+        (0, m, s) if m < 10 => format!("{m} min {s} s"),
+        (0, m, _) => format!("{m} min"),
+        (h, m, _) => format!("{h} h {m} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(step: u64) -> TrainingPoint {
+        TrainingPoint {
+            step,
+            loss: step as f64,
+            cross_entropy: 0.0,
+            gap: 0.0,
+            gradient_norm: 0.0,
+            clamp_rate: 0.0,
+            steps_per_sec: 2.0,
+        }
+    }
+
+    fn started(step: u64) -> TrainingNews {
+        TrainingNews::Started {
+            folder: "runs/a".into(),
+            config: Box::default(),
+            step,
+            num_steps: 10_000,
+        }
+    }
+
+    #[test]
+    fn a_run_is_followed_within_bounds() {
+        let mut run = TrainingRecord::default();
+        run.take(started(0));
+        for step in 1..=5000 {
+            run.take(TrainingNews::Step(point(step)));
+        }
+        run.take(TrainingNews::Evaluated { step: 5000, test_accuracy: 0.5 });
+        assert!(run.points.entries().len() <= MAX_POINTS);
+        assert_eq!((run.step, run.secs_left()), (5000, Some(2500.0)));
+        run.take(TrainingNews::Recovered { message: "back to step 4950".into() });
+        run.take(TrainingNews::Step(point(4951)));
+        assert_eq!(run.points.last_step(), Some(4951));
+        assert!(run.accuracy.is_empty() && run.messages.len() == 1);
+        let stopped = TrainingNews::Stopped { is_complete: false, checkpoint: "runs/a/c".into() };
+        run.take(stopped);
+        assert_eq!(run.phase, Phase::Paused("runs/a/c".into()));
+        run.take(started(4951));
+        assert!(run.phase == Phase::Running && !run.points.entries().is_empty());
+        assert!(run.take(TrainingNews::Failed("no memory".into())).is_some());
+    }
+
+    #[test]
+    fn spikes_do_not_flatten_a_curve() {
+        let mut curve: Vec<(f64, f64)> = (0..1000).map(|x| (x as f64, (x % 10) as f64)).collect();
+        assert_eq!(usual_range(&[curve.clone()]), Some((0.0, 9.0)));
+        curve[500].1 = 1e9;
+        curve[501].1 = f64::NAN;
+        assert_eq!(usual_range(&[curve.clone()]), Some((0.0, 18.0)));
+        assert_eq!(usual_range(&[]), None);
+        let trend = smooth([(0.0, 1.0), (1.0, 3.0), (2.0, f64::NAN)], 1_000_000);
+        assert!((trend[1].1 - 2.0).abs() < 1e-3 && trend.len() == 2);
+        assert_eq!(
+            [5.0, 200.0, 2400.0, 8000.0].map(duration_text),
+            ["5 s", "3 min 20 s", "40 min", "2 h 13 min"]
+        );
+    }
+}

@@ -1,0 +1,266 @@
+//! The whole state of the window: its parts, and what concerns several of them. Nothing here draws.
+
+use std::sync::mpsc::{Receiver, channel};
+
+use super::state::{
+    Classified, Lab, OpenLesson, Requests, RunState, Session, TRAINING_AFTER_FAILURE, Training,
+};
+use crate::{
+    config::{LabView, Tab, ViewConfig, ViewState},
+    worker::{Command, Event, TrainingNews, lab::LabNews},
+};
+
+/// Everything that the window shows.
+pub struct Viewer {
+    /// The open model and its chains.
+    pub run: RunState,
+    /// The lab.
+    pub lab: Lab,
+    /// Training.
+    pub training: Training,
+    /// The open lesson.
+    pub lesson: OpenLesson,
+    /// The open tab, the device, and messages.
+    pub session: Session,
+    /// What the parts asked the worker for.
+    requests: Receiver<Command>,
+}
+
+impl Viewer {
+    /// A window that begins with this view; its model is still to come.
+    pub fn new(view: ViewState) -> Self {
+        let (sender, receiver) = channel();
+        let requests = Requests::new(sender);
+        let mut viewer = Self {
+            run: RunState::new(&view, requests.clone()),
+            training: Training::new(requests.clone()),
+            lesson: OpenLesson::new(&view, requests.clone()),
+            session: Session::new(&view.view),
+            lab: Lab::new(view.lab, requests),
+            requests: receiver,
+        };
+        viewer.run.open(viewer.run.settings.model.clone());
+        viewer.play_when_ready(viewer.session.play);
+        viewer
+    }
+
+    /// What a link carries.
+    pub fn view(&self) -> ViewState {
+        let settings = self.run.settings.clone();
+        ViewState {
+            view: ViewConfig {
+                tab: self.session.tab,
+                lesson: self.lesson.number,
+                lesson_step: self.lesson.step,
+                model: settings.model,
+                seed: settings.seed,
+                per_class: settings.per_class,
+                classes: settings.classes,
+                num_steps: settings.num_steps,
+                play: self.session.play,
+                max_steps_per_sec: settings.max_steps_per_sec,
+            },
+            lanes: self.run.lanes.clone(),
+            lab: self.lab.settings.clone(),
+        }
+    }
+
+    /// What was asked since the last call.
+    pub fn take_commands(&mut self) -> Vec<Command> {
+        self.requests.try_iter().collect()
+    }
+
+    /// Takes in what the worker reports.
+    pub fn take(&mut self, event: Event) {
+        match event {
+            Event::Device { description, is_cpu, bundled } => {
+                self.session.failure = None;
+                self.session.bundled = bundled;
+                self.session.device = Some((description, is_cpu));
+            }
+            Event::Loading { name, num_bytes } => self.session.loading = Some((name, num_bytes)),
+            Event::Opened(model) => {
+                self.session.loading = None;
+                let [left_out, changed] = self.run.opened(*model);
+                left_out.into_iter().for_each(|text| self.session.complain(text));
+                changed.into_iter().for_each(|text| self.session.notify(text));
+            }
+            Event::Started(request) => self.run.started(request, self.training.is_running),
+            Event::Step(step) => self.run.stepped(*step),
+            Event::Paused(run_number) => self.run.paused(run_number),
+            Event::Lanes(lanes) => self.run.lanes = lanes,
+            Event::References(references) => {
+                self.session.loading = None;
+                self.run.references = Some(references);
+            }
+            Event::Classified { image, energy, probabilities } => {
+                self.run.classified = Some(Classified { image, energy, probabilities });
+            }
+            Event::Training(news) => self.training.take(*news),
+            Event::Lab(news) => {
+                if let LabNews::Refused(reason) = &*news {
+                    self.session.complain(reason);
+                }
+                self.lab.take(*news);
+            }
+            Event::Lesson { number, text } => {
+                let problem = self.lesson.take(number, &text);
+                problem.into_iter().for_each(|text| self.session.complain(text));
+            }
+            Event::File { name, bytes } => self.session.downloads.push((name, bytes)),
+            Event::Saved(path) => self.session.notify(format!("Saved {}.", path.display())),
+            Event::Refused(reason) => {
+                self.session.complain(reason);
+                self.session.loading = None;
+                self.run.refused(self.session.bundled.first());
+            }
+            Event::Failed(reason) => self.failed(&reason),
+        }
+    }
+
+    /// The worker failed, and with it all that it did.
+    fn failed(&mut self, reason: &str) {
+        self.run.is_running = false;
+        // Nobody is there to be asked to stop.
+        self.lab.record.rest();
+        if self.training.is_running {
+            self.training.take(TrainingNews::Failed(format!("{reason}; {TRAINING_AFTER_FAILURE}")));
+        }
+        self.session.fail(reason);
+    }
+
+    /// Whether the chains on show are the lab's, and not the open model's.
+    pub fn shows_plane(&self) -> bool {
+        self.session.tab == Tab::Lab && self.lab.is_plane()
+    }
+
+    /// Lets the chains that are on show run as soon as they are there, or not.
+    pub fn play_when_ready(&mut self, plays: bool) {
+        match self.shows_plane() {
+            true => self.lab.prepare(plays),
+            false => self.run.is_running = plays,
+        }
+    }
+
+    /// Whether all that the window is to show is there, or why it is not.
+    pub fn is_settled(&self) -> bool {
+        let is_there = match self.shows_plane() {
+            true => self.lab.record.surface.is_some() || self.lab.record.why_not.is_some(),
+            false => self.run.shown_images().is_some(),
+        };
+        is_there || self.session.failure.is_some()
+    }
+
+    /// Asks for what the tab, the lab and the lesson need, once a frame.
+    pub fn follow(&mut self) {
+        if self.run.selected.is_some() || self.session.tab == Tab::Plots {
+            self.run.ask_for_references();
+        }
+        self.follow_lesson();
+        self.follow_lab();
+    }
+
+    /// Keeps the lab as it is set up.
+    pub fn follow_lab(&mut self) {
+        let is_open = self.shows_plane();
+        if is_open && self.run.is_running && self.run.record.is_some() {
+            // They would run unseen, and take the time of those that are seen.
+            self.run.pause();
+        }
+        self.lab.follow(is_open);
+    }
+
+    /// Asks for the text of the open lesson, and sets up its step when it is there.
+    fn follow_lesson(&mut self) {
+        if self.session.device.is_some() {
+            self.lesson.fetch();
+        }
+        // What is set up must not be undone by the model that is still on its way.
+        if self.run.model.is_some()
+            && let Some(state) = self.lesson.state_to_set_up()
+        {
+            self.set_up(&state);
+        }
+    }
+
+    /// Shows the state of a link within a lesson, and keeps the lesson open.
+    pub fn set_up(&mut self, link: &str) {
+        match ViewState::from_query(link) {
+            Ok(state) => self.show(state),
+            Err(error) => {
+                let text = format!("This step of the lesson cannot be set up: {error}");
+                self.session.complain(text);
+            }
+        }
+    }
+
+    /// Shows another state beside the open lesson, as if the window had been opened with it.
+    fn show(&mut self, state: ViewState) {
+        let ViewState { view, lanes, mut lab } = state;
+        let is_lab = view.tab == Tab::Lab && lab.config.view == LabView::Plane;
+        self.session.tab = view.tab;
+        self.session.play = view.play;
+        // What somebody painted is kept where the state brings no painting of its own.
+        if lab.config.painted.is_empty() {
+            lab.config.painted = std::mem::take(&mut self.lab.settings.config.painted);
+        }
+        self.lab.settings = lab;
+        self.run.show_plainly();
+        if is_lab {
+            // The chains of the open model wait where they are, and so does all that is said of them.
+            self.run.pause();
+            self.lab.prepare(view.play);
+        } else {
+            let left_out = self.run.show(&view, lanes);
+            left_out.into_iter().for_each(|text| self.session.complain(text));
+        }
+    }
+
+    /// Opens the device and the model anew. Nothing is taken for granted of a worker that failed: what it had in
+    /// memory is gone.
+    pub fn try_again(&mut self) {
+        self.session.failure = None;
+        self.session.device = None;
+        self.run.forget();
+        self.lab.record.forget();
+        self.lesson.ask_again();
+        self.run.ask(Command::Retry);
+        self.run.open(self.run.settings.model.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_link_carries_comes_back_whole() {
+        for link in [
+            "",
+            "tab=plots&lesson=2&lesson_step=3&model=mnist&seed=7&per_class=2&classes=1,3&num_steps=9&play=true\
+             &max_steps_per_sec=4.5&sampler.kind=sgld&start=uniform&lane2.sampler.kind=mala",
+            "tab=lab&lab.target=ring&lab.num_chains=70&lab.painted=1,2&lab2.sampler.kind=mala",
+        ] {
+            let view = ViewState::from_query(link).unwrap();
+            let viewer = Viewer::new(view.clone());
+            assert_eq!(viewer.view(), view, "{link}");
+            let shown = viewer.view().to_query();
+            assert_eq!(ViewState::from_query(&shown).unwrap(), view, "{link}");
+        }
+    }
+
+    #[test]
+    fn commands_go_out_in_the_order_in_which_the_parts_asked() {
+        let mut viewer = Viewer::new(ViewState::default());
+        viewer.run.play();
+        viewer.lab.toggle();
+        viewer.run.pause();
+        let commands = viewer.take_commands();
+        let [Command::Open(_), Command::Run { .. }, Command::Lab(_), Command::Pause] =
+            &commands[..]
+        else {
+            unreachable!("{commands:?}");
+        };
+        assert!(viewer.take_commands().is_empty());
+    }
+}

@@ -1,0 +1,143 @@
+//! The window as a whole: `App::drain` takes in what the worker reports, `App::show` draws.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use super::{
+    compact::{self, Compact},
+    embed, keys,
+    panels::Panels,
+    size_class, status, training,
+    viewer::Viewer,
+    wide,
+};
+use crate::{
+    config::ViewState,
+    worker::{Batch, Command},
+};
+
+/// Between two frames of running chains in the lab: so much less than a screen's sixtieth of a second that the
+/// next frame is built in time for it.
+const LAB_FRAME: std::time::Duration = std::time::Duration::from_millis(12);
+
+/// Size of a fresh window in points.
+pub const SIZE: [f32; 2] = [1280.0, 800.0];
+
+/// The two ends of the channels to a worker.
+#[derive(Debug)]
+pub struct Link {
+    /// To the worker.
+    pub commands: Sender<Command>,
+    /// From the worker.
+    pub events: Receiver<Batch>,
+}
+
+/// The window.
+pub struct App {
+    link: Link,
+    viewer: Viewer,
+    panels: Panels,
+    compact: Compact,
+    /// The page that an embedded lesson is an excerpt of.
+    full_page: Option<String>,
+}
+
+impl App {
+    /// A window that begins with this view.
+    pub fn new(link: Link, view: ViewState) -> Self {
+        Self {
+            link,
+            viewer: Viewer::new(view),
+            panels: Panels::default(),
+            compact: Compact::default(),
+            full_page: None,
+        }
+    }
+
+    /// A single lesson for a frame within another page: chains, play, two sliders, and a link to
+    /// `full_page`, where everything else is.
+    pub fn embedded(link: Link, view: ViewState, full_page: impl Into<String>) -> Self {
+        Self { full_page: Some(full_page.into()), ..Self::new(link, view) }
+    }
+
+    /// Writes files into this folder from now on, without asking.
+    pub fn save_to(&mut self, folder: std::path::PathBuf) {
+        self.panels.files.save_to(folder);
+    }
+
+    /// Puts the address of the page before every link.
+    pub fn set_address(&mut self, address: String) {
+        self.panels.files.set_address(address);
+    }
+
+    /// What the window shows.
+    pub fn viewer(&self) -> &Viewer {
+        &self.viewer
+    }
+
+    /// What the window shows, to change it as a click would.
+    pub fn viewer_mut(&mut self) -> &mut Viewer {
+        &mut self.viewer
+    }
+
+    /// Lets go of the worker, so that it ends.
+    pub fn leave(&mut self) {
+        let ((commands, _), (_, events)) = (channel(), channel());
+        self.link = Link { commands, events };
+    }
+
+    /// Takes in what the worker reported.
+    pub fn drain(&mut self, ctx: &egui::Context) {
+        let Self { link, viewer, panels, .. } = self;
+        for event in link.events.try_iter().flatten() {
+            panels.status.count(&event);
+            viewer.take(event);
+        }
+        let secs = f64::from(ctx.input(|input| input.stable_dt).min(0.1));
+        viewer.run.advance_replay(secs);
+        viewer.session.age_notices(ctx.input(|input| input.unstable_dt.min(1.0)));
+        viewer.run.steps_per_sec = panels.status.steps_per_sec();
+        training::take_news(&mut viewer.training, &mut viewer.session, &mut panels.training);
+        viewer.follow();
+        // New steps ask for a frame themselves, if seldom where a program draws the window: chains in the plane
+        // are light, and are to be seen moving.
+        if viewer.shows_plane() && viewer.lab.record.is_running {
+            ctx.request_repaint_after(LAB_FRAME);
+        } else if viewer.run.is_replaying() {
+            ctx.request_repaint();
+        } else if !viewer.session.notices.is_empty() {
+            ctx.request_repaint_after_secs(0.25);
+        }
+    }
+
+    /// Draws everything and passes on what was asked for.
+    pub fn show(&mut self, ui: &mut egui::Ui) {
+        let Self { viewer, panels, compact, full_page, .. } = self;
+        keys::keys(ui.ctx(), viewer, &mut panels.help);
+        if let Some(full_page) = full_page {
+            embed::ui(ui, viewer, panels, full_page);
+            return self.pass_on();
+        }
+        panels.files.take_dropped(ui.ctx(), &mut viewer.run, &mut viewer.session);
+        keys::file_keys(ui.ctx(), viewer, &mut panels.files);
+        let is_small = size_class::is_small(ui.ctx());
+        size_class::fit_style(ui, is_small);
+        if is_small {
+            compact::ui(ui, viewer, panels, compact);
+        } else {
+            wide::ui(ui, viewer, panels);
+        }
+        panels.help.ui(ui.ctx());
+        status::notices(ui.ctx(), &viewer.session, compact::height_below(ui.ctx()));
+        panels.files.poll(ui.ctx(), &mut viewer.run, &mut viewer.session);
+        self.pass_on();
+    }
+
+    /// Sends the worker what was asked for.
+    fn pass_on(&mut self) {
+        for command in self.viewer.take_commands() {
+            if self.link.commands.send(command).is_err() && self.viewer.session.failure.is_none() {
+                self.viewer.session.failure = Some("the worker has ended; start jempp anew".into());
+            }
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! The chains of one lane: where they stand, how they move, and what is read of them.
+
+use std::sync::Arc;
+
+use burn::tensor::{Bool, Device, Tensor, TensorData, Transaction};
+use half::f16;
+use web_time::Instant;
+
+use super::{JobError, LaneImages, LaneNumbers, LaneStep};
+use crate::{
+    checkpoint::Checkpoint,
+    config::{LaneConfig, ModelConfig, RunConfig, SamplerKind, StartKind, ViewStart},
+    data, device,
+    energy::JointEnergy,
+    kernels::reference::NoiseKey,
+    sampler::{ChainState, Sampler},
+    starts::{self, SampleStart, distances, probabilities},
+};
+
+const FIXED_MALA: &str = "MALA weighs whole proposals: it cannot run while pixels are held fixed. Choose another sampler, or \
+     let all pixels move";
+
+/// Pixels that an inpainted chain keeps.
+struct Fixed {
+    chain: usize,
+    image: Arc<[f32]>,
+    is_fixed: Vec<bool>,
+}
+
+/// One lane.
+pub(super) struct ImageLane {
+    config: LaneConfig,
+    energy: JointEnergy,
+    state: ChainState,
+    /// The state after the next step, once the current one was evaluated by the current rule.
+    next: Option<Tensor<4>>,
+    /// x_0 on the host, (N, C, H, W).
+    start: Vec<f32>,
+    fixed: Vec<Fixed>,
+    /// The same as tensors (N, C, H, W).
+    fixed_tensors: Option<(Tensor<4, Bool>, Tensor<4>)>,
+    /// Seconds and full gradients spent before each step.
+    spent: Vec<(f64, u64)>,
+}
+
+/// The energy of a lane's rule.
+pub(super) fn energy_of(
+    checkpoint: &Checkpoint,
+    config: &LaneConfig,
+    labels: &[u32],
+    device: &Device,
+) -> Result<JointEnergy, JobError> {
+    let model =
+        ModelConfig { split: config.split, norm: config.norm, ..checkpoint.config.model.clone() };
+    let network = checkpoint.network_with(&model, device)?;
+    let energy = match config.is_conditional {
+        true => JointEnergy::for_labels(&network, labels.to_vec()),
+        false => JointEnergy::new(&network),
+    };
+    Ok(energy.with_logits())
+}
+
+/// Checks that the numbers of a rule go together.
+fn check(checkpoint: &Checkpoint, config: &LaneConfig) -> Result<(), JobError> {
+    let mut whole = RunConfig {
+        sampler: config.sampler.clone(),
+        model: checkpoint.config.model.clone(),
+        ..RunConfig::default()
+    };
+    whole.model.norm = config.norm;
+    Ok(whole.validate()?)
+}
+
+impl ImageLane {
+    /// Chains at their starts.
+    pub(super) async fn new(
+        checkpoint: &Checkpoint,
+        config: LaneConfig,
+        labels: &[u32],
+        seed: u64,
+        image: Option<&Arc<[f32]>>,
+        device: &Device,
+    ) -> Result<Self, JobError> {
+        check(checkpoint, &config)?;
+        let start = match config.start {
+            ViewStart::ClassCenters => SampleStart::Fresh(StartKind::ClassCenters),
+            ViewStart::Uniform => SampleStart::Fresh(StartKind::Uniform),
+            ViewStart::Data => SampleStart::Data,
+            ViewStart::Buffer => SampleStart::Buffer,
+            ViewStart::Image => SampleStart::Image(image.cloned().ok_or_else(|| {
+                JobError::Request("there is no image to start from: draw one or drop a file".into())
+            })?),
+        };
+        if start == SampleStart::Data {
+            data::prepare(&checkpoint.config.data).await?;
+        }
+        let x = starts::starts(checkpoint, &start, labels, seed, device)?;
+        Ok(Self {
+            energy: energy_of(checkpoint, &config, labels, device)?,
+            config,
+            start: host(x.clone()).await,
+            state: ChainState {
+                x,
+                noise: NoiseKey { seed, stream: starts::NOISE_STREAM, step: 0 },
+            },
+            next: None,
+            fixed: Vec::new(),
+            fixed_tensors: None,
+            spent: vec![(0.0, 0)],
+        })
+    }
+
+    /// Checks that a rule can replace this one.
+    pub(super) fn check(
+        &self,
+        checkpoint: &Checkpoint,
+        config: &LaneConfig,
+    ) -> Result<(), JobError> {
+        check(checkpoint, config)?;
+        if config.split > self.energy.network().num_pieces() {
+            return Err(JobError::Request("the split is past the network's pieces".into()));
+        }
+        if config.sampler.kind == SamplerKind::Mala && !self.fixed.is_empty() {
+            return Err(JobError::Request(FIXED_MALA.into()));
+        }
+        Ok(())
+    }
+
+    /// Replaces the rule; the chains stay where they are.
+    pub(super) fn set_config(
+        &mut self,
+        checkpoint: &Checkpoint,
+        config: LaneConfig,
+        labels: &[u32],
+        device: &Device,
+    ) -> Result<(), JobError> {
+        if config == self.config {
+            return Ok(());
+        }
+        check(checkpoint, &config)?;
+        let (old, new) = (&self.config, &config);
+        if (old.split, old.norm, old.is_conditional) != (new.split, new.norm, new.is_conditional) {
+            self.energy = energy_of(checkpoint, &config, labels, device)?;
+        }
+        self.config = config;
+        self.next = None;
+        Ok(())
+    }
+
+    /// Takes the weights of the checkpoint as they are now.
+    pub(super) fn set_weights(
+        &mut self,
+        checkpoint: &Checkpoint,
+        labels: &[u32],
+        device: &Device,
+    ) -> Result<(), JobError> {
+        self.energy = energy_of(checkpoint, &self.config, labels, device)?;
+        Ok(())
+    }
+
+    /// The rule at the step where the chains stand, M steps being the run's.
+    fn sampler(&self) -> Sampler {
+        let section = &self.config.sampler;
+        Sampler::at_step(section, self.state.noise.step as usize, section.num_steps)
+    }
+
+    /// Moves the chains one step on.
+    pub(super) fn advance(&mut self) {
+        let begin = Instant::now();
+        let next = match self.next.take() {
+            Some(next) => next,
+            // The rule changed after the state was evaluated: the step is taken by the new one.
+            None => {
+                let next = self.sampler().step(self.state.clone(), &self.energy).0.x;
+                self.keep_fixed(next)
+            }
+        };
+        let NoiseKey { step, .. } = self.state.noise;
+        self.state = ChainState {
+            x: next,
+            noise: NoiseKey { step: step.wrapping_add(1), ..self.state.noise },
+        };
+        let (secs, gradients) = self.spent.last().copied().unwrap_or_default();
+        let cost = if self.config.sampler.kind == SamplerKind::Mala { 2 } else { 1 };
+        self.spent.push((secs + begin.elapsed().as_secs_f64(), gradients + cost));
+    }
+
+    /// What the chains are like now. Computes the next step on the way.
+    pub(super) async fn evaluate(&mut self) -> LaneStep {
+        let begin = Instant::now();
+        let x = self.state.x.clone();
+        let (next, info) = self.sampler().step(self.state.clone(), &self.energy);
+        self.next = Some(self.keep_fixed(next.x));
+        let reads = Transaction::default()
+            .register(info.energy)
+            .register(info.summary)
+            .register(x)
+            .register(info.gradient);
+        let extra = [info.logits, info.acceptance];
+        let reads = extra.iter().flatten().fold(reads, |reads, c| reads.register(c.clone()));
+        let mut read = device::read(reads).await.into_iter();
+        let mut next_column = || read.next().unwrap_or_default();
+        let [mut energy, summary, x, gradient] = [(); 4].map(|()| next_column());
+        let [logits, acceptance] = extra.map(|c| c.map(|_| next_column()).unwrap_or_default());
+        let column = |nth: usize| summary.iter().skip(nth).step_by(3).copied().collect();
+        let num_pixels = x.len() / energy.len().max(1);
+        let num_classes = logits.len() / energy.len().max(1);
+        if self.config.is_conditional {
+            energy = logits.chunks(num_classes.max(1)).map(energy_of_row).collect();
+        }
+        if let Some(spent) = self.spent.last_mut() {
+            spent.0 += begin.elapsed().as_secs_f64();
+        }
+        let (seconds, num_gradients) = self.spent.last().copied().unwrap_or_default();
+        let proximal_radius = match self.sampler() {
+            Sampler::ProximalSgld { proximal_radius, .. }
+            | Sampler::Pyld { proximal_radius, .. } => Some(proximal_radius),
+            Sampler::Sgld { .. } | Sampler::Mala { .. } => None,
+        };
+        LaneStep {
+            numbers: LaneNumbers {
+                gradient_norm: column(0),
+                clamp_rate: column(1),
+                saturation: column(2),
+                distance: distances(&x, &self.start, num_pixels),
+                probabilities: fitted(
+                    logits.chunks(num_classes.max(1)).flat_map(softmax).collect(),
+                ),
+                acceptance: acceptance.iter().skip(1).step_by(2).copied().collect(),
+                energy,
+                seconds,
+                num_gradients,
+            },
+            images: LaneImages {
+                x: x.into(),
+                gradient: fitted(gradient.into_iter().map(f16::from_f32).collect()),
+                proximal_radius,
+            },
+        }
+    }
+
+    /// Goes back to chains (N, C, H, W) at a step; no pixel is held any longer.
+    pub(super) fn branch(&mut self, step: u64, x: &[f32]) -> Result<(), JobError> {
+        let [n, c, h, w] = self.state.x.dims();
+        if x.len() != n * c * h * w {
+            return Err(JobError::Request("the recorded chains are of another run".into()));
+        }
+        let data = TensorData::new(x.to_vec(), [n, c, h, w]);
+        self.state.x = Tensor::from_data(data, &self.state.x.device());
+        self.state.noise.step = step as u32;
+        self.spent.truncate(step as usize + 1);
+        self.fixed.clear();
+        self.fixed_tensors = None;
+        self.next = None;
+        Ok(())
+    }
+
+    /// Puts an image (C, H, W) in the place of a chain and holds the pixels (H, W) that are fixed.
+    pub(super) async fn replace(
+        &mut self,
+        chain: usize,
+        image: Arc<[f32]>,
+        is_fixed: Vec<bool>,
+    ) -> Result<(), JobError> {
+        let [n, c, h, w] = self.state.x.dims();
+        let is_mask = is_fixed.is_empty() || is_fixed.len() == h * w;
+        if chain >= n || image.len() != c * h * w || !is_mask {
+            return Err(JobError::Request("the image is for another model or run".into()));
+        }
+        if is_fixed.contains(&true) && self.config.sampler.kind == SamplerKind::Mala {
+            return Err(JobError::Request(FIXED_MALA.into()));
+        }
+        let device = self.state.x.device();
+        let mut x = host(self.state.x.clone()).await;
+        x[chain * c * h * w..(chain + 1) * c * h * w].copy_from_slice(&image);
+        self.state.x = Tensor::from_data(TensorData::new(x, [n, c, h, w]), &device);
+        self.next = None;
+        self.fixed.retain(|fixed| fixed.chain != chain);
+        if is_fixed.contains(&true) {
+            self.fixed.push(Fixed { chain, image, is_fixed });
+        }
+        self.fixed_tensors = (!self.fixed.is_empty()).then(|| {
+            let mut mask = vec![false; n * c * h * w];
+            let mut values = vec![0.0f32; n * c * h * w];
+            for Fixed { chain, image, is_fixed } in &self.fixed {
+                let at = chain * c * h * w..(chain + 1) * c * h * w;
+                values[at.clone()].copy_from_slice(image);
+                for (mask, fixed) in mask[at].iter_mut().zip(is_fixed.iter().cycle()) {
+                    *mask = *fixed;
+                }
+            }
+            let shape = [n, c, h, w];
+            (
+                Tensor::from_data(TensorData::new(mask, shape), &device),
+                Tensor::from_data(TensorData::new(values, shape), &device),
+            )
+        });
+        Ok(())
+    }
+
+    fn keep_fixed(&self, x: Tensor<4>) -> Tensor<4> {
+        match &self.fixed_tensors {
+            Some((mask, values)) => x.mask_where(mask.clone(), values.clone()),
+            None => x,
+        }
+    }
+}
+
+/// Without memory to spare: thousands of these are kept.
+fn fitted(mut values: Vec<f16>) -> Vec<f16> {
+    values.shrink_to_fit();
+    values
+}
+
+async fn host(x: Tensor<4>) -> Vec<f32> {
+    device::read(Transaction::default().register(x)).await.concat()
+}
+
+/// -log_sum_exp of one row of logits.
+fn energy_of_row(logits: &[f32]) -> f32 {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    -(largest + logits.iter().map(|logit| (logit - largest).exp()).sum::<f32>().ln())
+}
+
+/// Softmax of one row of logits.
+fn softmax(logits: &[f32]) -> Vec<f16> {
+    probabilities(logits).into_iter().map(f16::from_f32).collect()
+}

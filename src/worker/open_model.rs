@@ -1,0 +1,323 @@
+//! The viewer's chains on the device: one model, its lanes, and what they are compared with.
+
+use std::{collections::HashMap, path::Path, sync::Arc};
+
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor, TensorData, Transaction},
+};
+
+use super::{Event, JobError, ModelInfo, References, RunRequest, Step, image_lane::ImageLane};
+use crate::{
+    bundled,
+    checkpoint::Checkpoint,
+    config::LaneConfig,
+    data::{self, Dataset},
+    device,
+    energy::energy_of_logits,
+    files,
+    model::{Network, Pass, weights_of},
+    starts::probabilities,
+    trainer::Trainer,
+};
+
+/// Test images whose energies stand beside the chains'.
+const NUM_REFERENCES: usize = 1000;
+/// Of these, so many between two steps of the chains.
+const REFERENCE_BATCH: usize = 100;
+
+/// Values of all chains of all lanes, at most: 256 MiB.
+const MAX_VALUES: usize = 1 << 26;
+
+/// Files that came as bytes, by name.
+pub(super) type Attached = HashMap<String, Arc<[u8]>>;
+
+/// One model and its chains.
+pub(super) struct OpenModel {
+    device: Device,
+    name: String,
+    checkpoint: Checkpoint,
+    num_pieces: usize,
+    /// For single images and for the references: batch norm on its running statistics.
+    network: Network,
+    run: Option<(RunRequest, Vec<ImageLane>)>,
+    step: u64,
+    /// Test and training images, and the energies that are known of the former.
+    references: Option<(Dataset, Arc<Dataset>, Vec<f32>)>,
+}
+
+fn evaluated_network(checkpoint: &Checkpoint, device: &Device) -> Result<Network, JobError> {
+    let network = checkpoint.network(device)?;
+    Ok(network.valid().freeze())
+}
+
+impl OpenModel {
+    /// The model of that name: a bundled one, or a file.
+    pub(super) fn open(name: &str, attached: &Attached, device: &Device) -> Result<Self, JobError> {
+        let path = Path::new(name);
+        let checkpoint = match (bundled::find(name), attached.get(name)) {
+            (Ok(model), _) => model.load()?,
+            (_, Some(bytes)) => Checkpoint::from_bytes(bytes, path)?,
+            (Err(_), _) if files::exists(path) => Checkpoint::load(path)?,
+            (Err(error), _) => {
+                return Err(JobError::Request(format!("no file `{name}`, and {error}")));
+            }
+        };
+        checkpoint.config.validate()?;
+        Self::of(name.to_string(), checkpoint, device)
+    }
+
+    /// A checkpoint by a name to show.
+    pub(super) fn of(
+        name: String,
+        checkpoint: Checkpoint,
+        device: &Device,
+    ) -> Result<Self, JobError> {
+        let network = evaluated_network(&checkpoint, device)?;
+        Ok(Self {
+            device: device.clone(),
+            name,
+            num_pieces: network.num_pieces(),
+            network,
+            checkpoint,
+            run: None,
+            step: 0,
+            references: None,
+        })
+    }
+
+    pub(super) fn info(&self) -> ModelInfo {
+        let config = &self.checkpoint.config;
+        ModelInfo {
+            name: self.name.clone(),
+            arch: config.model.arch.clone(),
+            dataset: data::name(config.data.dataset),
+            class_names: self.checkpoint.class_names.clone(),
+            shape: self.checkpoint.input_shape,
+            sampler: config.sampler.clone(),
+            norm: config.model.norm,
+            num_pieces: self.num_pieces,
+            has_buffer: self.checkpoint.has_buffer(),
+            training_steps: self.checkpoint.counters.step,
+            test_accuracy: self.checkpoint.counters.test_accuracy,
+        }
+    }
+
+    pub(super) fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// Chains at their starts, evaluated.
+    pub(super) async fn restart(&mut self, request: RunRequest) -> Result<(), JobError> {
+        if request.labels.is_empty() {
+            return Err(JobError::Request("choose at least one class".into()));
+        }
+        let num_classes = self.checkpoint.class_names.len();
+        if let Some(class) = request.labels.iter().find(|&&label| label as usize >= num_classes) {
+            let last = num_classes.saturating_sub(1);
+            let what = format!("there is no class {class}: the model's are 0 to {last}");
+            return Err(JobError::Request(what));
+        }
+        let num_pixels = self.checkpoint.input_shape.iter().product::<usize>();
+        let num_values =
+            request.labels.len().saturating_mul(num_pixels).saturating_mul(request.lanes.len());
+        if num_values > MAX_VALUES {
+            let (mib, most) = (num_values >> 18, MAX_VALUES >> 18);
+            let what = format!(
+                "these chains take {mib} MiB a step, and {most} MiB is the most: show fewer classes, or fewer \
+                 chains of each"
+            );
+            return Err(JobError::Request(what));
+        }
+        let mut lanes = Vec::new();
+        for config in &request.lanes {
+            let lane = ImageLane::new(
+                &self.checkpoint,
+                config.clone(),
+                &request.labels,
+                request.seed,
+                request.image.as_ref(),
+                &self.device,
+            );
+            lanes.push(lane.await?);
+        }
+        self.run = Some((request, lanes));
+        self.step = 0;
+        Ok(())
+    }
+
+    /// The request of the run.
+    pub(super) fn request(&self) -> Option<&RunRequest> {
+        self.run.as_ref().map(|run| &run.0)
+    }
+
+    /// Steps done.
+    pub(super) fn step(&self) -> u64 {
+        self.step
+    }
+
+    pub(super) fn set_lanes(&mut self, configs: Vec<LaneConfig>) -> Result<(), JobError> {
+        let Some((request, lanes)) = &mut self.run else { return Ok(()) };
+        if configs.len() != lanes.len() {
+            return Err(JobError::Request("a lane more or less begins a new run".into()));
+        }
+        // All or none.
+        for (lane, config) in lanes.iter().zip(&configs) {
+            lane.check(&self.checkpoint, config)?;
+        }
+        for (lane, config) in lanes.iter_mut().zip(&configs) {
+            lane.set_config(&self.checkpoint, config.clone(), &request.labels, &self.device)?;
+        }
+        request.lanes = configs;
+        Ok(())
+    }
+
+    pub(super) fn advance(&mut self) {
+        if let Some((_, lanes)) = &mut self.run {
+            lanes.iter_mut().for_each(ImageLane::advance);
+            self.step += 1;
+        }
+    }
+
+    /// What all chains are like now.
+    pub(super) async fn evaluate(&mut self) -> Option<Event> {
+        let mut lanes = Vec::new();
+        for lane in &mut self.run.as_mut()?.1 {
+            lanes.push(lane.evaluate().await);
+        }
+        Some(Event::Step(Box::new(Step { step: self.step, lanes })))
+    }
+
+    pub(super) fn branch(&mut self, step: u64, x: &[Arc<[f32]>]) -> Result<(), JobError> {
+        let Some((_, lanes)) = &mut self.run else { return Ok(()) };
+        if x.len() != lanes.len() || step > self.step {
+            return Err(JobError::Request("the recorded chains are of another run".into()));
+        }
+        for (lane, x) in lanes.iter_mut().zip(x) {
+            lane.branch(step, x)?;
+        }
+        self.step = step;
+        Ok(())
+    }
+
+    pub(super) async fn replace(
+        &mut self,
+        lane: usize,
+        chain: usize,
+        image: Arc<[f32]>,
+        is_fixed: Vec<bool>,
+    ) -> Result<(), JobError> {
+        let lane = self.run.as_mut().and_then(|run| run.1.get_mut(lane));
+        match lane {
+            Some(lane) => lane.replace(chain, image, is_fixed).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What the model sees in one image.
+    pub(super) async fn classify(&self, image: Arc<[f32]>) -> Result<Event, JobError> {
+        let [c, h, w] = self.checkpoint.input_shape;
+        if image.len() != c * h * w {
+            return Err(JobError::Request("the image has another size than the model's".into()));
+        }
+        let (energies, logits) = self.look(image.to_vec(), 1).await;
+        Ok(Event::Classified { image, energy: energies[0], probabilities: probabilities(&logits) })
+    }
+
+    /// Shape (C, H, W) of an input.
+    pub(super) fn input_shape(&self) -> [usize; 3] {
+        self.checkpoint.input_shape
+    }
+
+    /// Energies of images (N, C, H, W).
+    pub(super) async fn energies(&self, values: &[f32]) -> Vec<f32> {
+        let num_pixels = self.input_shape().iter().product::<usize>();
+        let mut energies = Vec::with_capacity(values.len() / num_pixels);
+        for part in values.chunks(self.at_once() * num_pixels) {
+            energies.extend(self.look(part.to_vec(), part.len() / num_pixels).await.0);
+        }
+        energies
+    }
+
+    /// How many images to look at, at once.
+    fn at_once(&self) -> usize {
+        let [_, h, w] = self.input_shape();
+        self.network.images_at_once([h, w], Pass::Forward)
+    }
+
+    /// Energies and logits of images (N, C, H, W).
+    async fn look(&self, values: Vec<f32>, count: usize) -> (Vec<f32>, Vec<f32>) {
+        let [c, h, w] = self.checkpoint.input_shape;
+        let x = Tensor::<4>::from_data(TensorData::new(values, [count, c, h, w]), &self.device);
+        let logits = self.network.logits(x);
+        let reads =
+            Transaction::default().register(energy_of_logits(logits.clone())).register(logits);
+        let mut read = device::read(reads).await.into_iter();
+        (read.next().unwrap_or_default(), read.next().unwrap_or_default())
+    }
+
+    /// Takes the weights of a training run as they are now.
+    pub(super) async fn follow(&mut self, trainer: &Trainer) -> Result<(), JobError> {
+        self.checkpoint.weights = weights_of(trainer.evaluated_network()).await;
+        self.checkpoint.averaged_weights = None;
+        self.checkpoint.counters = trainer.counters().clone();
+        self.renew()
+    }
+
+    /// Makes networks and energies of the checkpoint's weights.
+    fn renew(&mut self) -> Result<(), JobError> {
+        self.network = evaluated_network(&self.checkpoint, &self.device)?;
+        if let Some((request, lanes)) = &mut self.run {
+            for lane in lanes {
+                lane.set_weights(&self.checkpoint, &request.labels, &self.device)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a checkpoint as it is, weights, buffer and all; the chains stay where they are.
+    pub(super) fn adopt(&mut self, checkpoint: Checkpoint) -> Result<(), JobError> {
+        self.checkpoint = checkpoint;
+        self.renew()
+    }
+
+    /// Loads the images to compare with, where they are at hand.
+    ///
+    /// # Errors
+    /// They are to come over the wire and do not.
+    pub(super) async fn load_references(&mut self) -> Result<(), JobError> {
+        let config = &self.checkpoint.config;
+        data::prepare(&config.data).await?;
+        let splits = data::load_at_hand(&config.data, config.seed);
+        if let Ok(splits) = splits.map(|splits| splits.in_classes(&self.checkpoint.class_names))
+            && self.checkpoint.check_data(&splits.test).is_ok()
+            && !splits.test.is_empty()
+        {
+            self.references = Some((splits.test, Arc::new(splits.train), Vec::new()));
+        }
+        Ok(())
+    }
+
+    /// Evaluates some more of the test images; tells of them when all are done.
+    pub(super) async fn advance_references(&mut self) -> Option<Event> {
+        let (test, train, energies) = self.references.take()?;
+        let count = test.len().min(NUM_REFERENCES);
+        // A sorted set must be sampled evenly.
+        let at_once = REFERENCE_BATCH.min(self.at_once());
+        let indices = (energies.len()..count.min(energies.len() + at_once))
+            .map(|index| index * test.len() / count);
+        let indices: Vec<usize> = indices.collect();
+        let mut energies = energies;
+        energies.extend(self.look(test.gather(indices.iter().copied()), indices.len()).await.0);
+        if energies.len() < count {
+            self.references = Some((test, train, energies));
+            return None;
+        }
+        Some(Event::References(References { test_energies: energies, train }))
+    }
+
+    /// Whether test images are still to be evaluated.
+    pub(super) fn has_references_left(&self) -> bool {
+        self.references.is_some()
+    }
+}

@@ -1,0 +1,234 @@
+//! Commands that concern the lab and the lessons: what they ask, when the lab steps, what is reported of it.
+
+use std::{path::PathBuf, time::Duration};
+
+use web_time::Instant;
+
+use super::{Served, Service, Stop, Unserved, interval_of};
+use crate::{
+    config::LabState,
+    lessons,
+    worker::{
+        Event,
+        lab::{Lab, LabCommand, LabNews, slice},
+    },
+};
+
+/// Between two frames of chains; a screen shows no more.
+const FRAME_INTERVAL: Duration = Duration::from_millis(16);
+/// Between two surfaces of what is being learned.
+const SURFACE_INTERVAL: Duration = Duration::from_millis(120);
+
+/// The lab and what it is doing.
+pub(super) struct ActiveLab {
+    lab: Lab,
+    is_running: bool,
+    is_learning: bool,
+    last_step: Instant,
+    last_frame: Instant,
+    last_surface: Instant,
+}
+
+impl ActiveLab {
+    fn interval(&self) -> Duration {
+        interval_of(self.lab.state().config.max_steps_per_sec)
+    }
+
+    /// How long until there is something to do; `None` while all stands still.
+    pub(super) fn wait(&self) -> Option<Duration> {
+        if self.is_learning {
+            return Some(Duration::ZERO);
+        }
+        self.is_running.then(|| self.interval().saturating_sub(self.last_step.elapsed()))
+    }
+}
+
+impl Service<'_> {
+    /// Brings the text of a lesson.
+    pub(super) async fn bring_lesson(&mut self, number: usize, folder: Option<PathBuf>) -> Served {
+        match lessons::text(number, folder.as_deref()).await {
+            Ok(text) => Ok(self.out.send(Event::Lesson { number, text }).await?),
+            Err(error) => Ok(self.report_lab(LabNews::Refused(error.to_string())).await?),
+        }
+    }
+
+    /// Carries out a command for the lab. What is refused is reported as news of the lab.
+    pub(super) async fn serve_lab(&mut self, command: LabCommand) -> Served {
+        let served = match command {
+            LabCommand::Slice { path } => self.slice(path).await,
+            LabCommand::Set(state) => self.set_lab(*state).await,
+            command => self.steer_lab(command).await,
+        };
+        match served {
+            Err(Unserved::Refused(error)) => {
+                Ok(self.report_lab(LabNews::Refused(error.to_string())).await?)
+            }
+            served => served,
+        }
+    }
+
+    async fn report_lab(&self, news: LabNews) -> Result<(), Stop> {
+        Ok(self.out.send(Event::Lab(Box::new(news))).await?)
+    }
+
+    async fn slice(&mut self, path: Vec<f32>) -> Served {
+        let Some(model) = &self.model else { return Ok(()) };
+        let slice = slice(model, path).await?;
+        Ok(self.report_lab(LabNews::Slice(slice)).await?)
+    }
+
+    /// Carries out a command for the lab as it is set up.
+    async fn steer_lab(&mut self, command: LabCommand) -> Served {
+        let Some(active) = &mut self.lab else {
+            // What it was to show was refused.
+            return Ok(self.report_lab(LabNews::Stopped).await?);
+        };
+        match command {
+            LabCommand::Play => active.is_running = true,
+            LabCommand::Pause => {
+                active.is_running = false;
+                self.report_frame().await?;
+            }
+            LabCommand::Step => {
+                if !active.is_running {
+                    active.lab.advance().await;
+                    self.report_frame().await?;
+                }
+            }
+            LabCommand::Restart => {
+                active.lab.restart().await?;
+                self.report_starts().await?;
+            }
+            LabCommand::Track(chain) => active.lab.track(chain),
+            LabCommand::Learn(is_learning) => {
+                active.is_learning = is_learning && active.lab.learner().is_some();
+                self.report_learning().await?;
+            }
+            LabCommand::StartOver(seed) => {
+                active.lab.start_over(seed).await?;
+                self.report_data().await?;
+                self.report_learning().await?;
+            }
+            // Served above.
+            LabCommand::Set(_) | LabCommand::Slice { .. } => {}
+        }
+        Ok(())
+    }
+
+    async fn set_lab(&mut self, state: LabState) -> Served {
+        let Some(active) = &mut self.lab else {
+            let lab = Lab::open(state, &self.device.device).await?;
+            let now = Instant::now();
+            self.lab = Some(ActiveLab {
+                lab,
+                is_running: false,
+                is_learning: false,
+                last_step: now,
+                last_frame: now,
+                last_surface: now,
+            });
+            self.report_surface().await?;
+            self.report_data().await?;
+            return Ok(self.report_starts().await?);
+        };
+        let learned_from = active.lab.learned_dataset();
+        let changes = match active.lab.set(state.clone()).await {
+            Ok(changes) => changes,
+            Err(error) => {
+                let shown = Box::new(active.lab.state().clone());
+                self.report_lab(LabNews::Kept { shown, refused: Box::new(state) }).await?;
+                return Err(error.into());
+            }
+        };
+        if active.lab.learned_dataset() != learned_from {
+            self.report_data().await?;
+        }
+        if changes.surface {
+            self.report_surface().await?;
+        }
+        if changes.restarted {
+            self.report_starts().await?;
+        }
+        Ok(())
+    }
+
+    async fn report_surface(&mut self) -> Result<(), Stop> {
+        let Some(active) = &mut self.lab else { return Ok(()) };
+        active.last_surface = Instant::now();
+        let surface = active.lab.surface().clone();
+        self.report_lab(LabNews::Surface(surface)).await
+    }
+
+    async fn report_data(&mut self) -> Result<(), Stop> {
+        let Some(active) = &mut self.lab else { return Ok(()) };
+        let Some(learner) = active.lab.learner() else { return Ok(()) };
+        let (points, labels) = learner.data();
+        self.report_lab(LabNews::Data { points, labels }).await
+    }
+
+    async fn report_starts(&mut self) -> Result<(), Stop> {
+        let Some(active) = &mut self.lab else { return Ok(()) };
+        let labels = active.lab.labels();
+        self.report_lab(LabNews::Started(labels)).await?;
+        self.report_frame().await
+    }
+
+    async fn report_frame(&mut self) -> Result<(), Stop> {
+        let Some(active) = &mut self.lab else { return Ok(()) };
+        active.last_frame = Instant::now();
+        let frame = active.lab.frame();
+        self.report_lab(LabNews::Frame(frame)).await
+    }
+
+    /// Shows what has been learned, the surface included.
+    async fn report_learning(&mut self) -> Result<(), Stop> {
+        let Some(active) = &mut self.lab else { return Ok(()) };
+        if let Err(error) = active.lab.follow_learner().await {
+            return Ok(self.out.send(Event::Refused(error.to_string())).await?);
+        }
+        let Some(learner) = active.lab.learner() else { return Ok(()) };
+        let frame = learner.frame().await;
+        self.report_lab(LabNews::Learning(frame)).await?;
+        self.report_surface().await
+    }
+
+    /// One step of the lab, if it is due.
+    pub(super) async fn advance_lab(&mut self) -> Result<(), Stop> {
+        let Some(active) = &mut self.lab else { return Ok(()) };
+        if active.is_learning
+            && let Some(learner) = active.lab.learner()
+        {
+            let result = learner.advance().await;
+            let is_due = active.last_surface.elapsed() >= SURFACE_INTERVAL;
+            if let Err(divergence) = result {
+                active.is_learning = false;
+                self.report_learning().await?;
+                return self.report_lab(LabNews::Diverged(divergence.to_string())).await;
+            }
+            if is_due {
+                self.report_learning().await?;
+            }
+        }
+        let Some(active) = &mut self.lab else { return Ok(()) };
+        if !active.is_running || active.last_step.elapsed() < active.interval() {
+            return Ok(());
+        }
+        let (interval, now) = (active.interval(), Instant::now());
+        // On the beat, unless that was missed by far.
+        let on_beat = active.last_step + interval;
+        active.last_step = if now - on_beat > interval { now } else { on_beat };
+        active.lab.advance().await;
+        let goal = active.lab.state().config.num_steps as u64;
+        let is_done = goal > 0 && active.lab.step() >= goal;
+        if is_done || active.last_frame.elapsed() >= FRAME_INTERVAL {
+            self.report_frame().await?;
+        }
+        if is_done {
+            if let Some(active) = &mut self.lab {
+                active.is_running = false;
+            }
+            self.report_lab(LabNews::Stopped).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,226 @@
+//! The viewer's worker: it takes commands, computes steps of chains, of training and of the lab in turn, and reports.
+
+mod chain_commands;
+mod lab_commands;
+mod training_commands;
+
+use std::{collections::VecDeque, time::Duration};
+
+use self::{chain_commands::Pace, lab_commands::ActiveLab, training_commands::ActiveTraining};
+use super::{
+    Command, Event, JobError,
+    lab::LabCommand,
+    open_model::{Attached, OpenModel},
+    outbox::{Outbox, WindowGone},
+    platform::Inbox,
+};
+use crate::{bundled::BUNDLED_MODELS, device, training::Training};
+
+/// Why the worker stops.
+pub(super) enum Stop {
+    /// The window is gone.
+    WindowGone,
+    /// The device or the worker failed.
+    Failed(String),
+    /// The window is gone, and this training run could not be saved.
+    #[cfg_attr(target_arch = "wasm32", allow(dead_code))]
+    Unsaved(String),
+}
+
+impl From<WindowGone> for Stop {
+    fn from(_: WindowGone) -> Self {
+        Self::WindowGone
+    }
+}
+
+/// Why a command was not carried out.
+enum Unserved {
+    /// The person is told the reason, and everything goes on.
+    Refused(JobError),
+    /// The worker stops.
+    Stopped(Stop),
+}
+
+impl<E: Into<JobError>> From<E> for Unserved {
+    fn from(error: E) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl From<Stop> for Unserved {
+    fn from(stop: Stop) -> Self {
+        Self::Stopped(stop)
+    }
+}
+
+impl From<WindowGone> for Unserved {
+    fn from(gone: WindowGone) -> Self {
+        Self::Stopped(gone.into())
+    }
+}
+
+/// What a command ends with.
+type Served = Result<(), Unserved>;
+
+/// Opens the device and serves the window until it is gone.
+pub(super) async fn serve_window(
+    wanted: &str,
+    inbox: &mut Inbox,
+    out: &Outbox,
+) -> Result<(), Stop> {
+    let device = device::open(wanted).await.map_err(|error| Stop::Failed(error.to_string()))?;
+    out.send(Event::Device {
+        description: device.description.clone(),
+        is_cpu: device.is_cpu(),
+        bundled: BUNDLED_MODELS.iter().map(|model| model.name.to_string()).collect(),
+    })
+    .await?;
+    let mut service = Service {
+        device,
+        out,
+        waiting: VecDeque::new(),
+        attached: Attached::new(),
+        model: None,
+        pace: Pace::new(),
+        references_wanted: false,
+        training: None,
+        paused_training: None,
+        lab: None,
+    };
+    let result = service.run(inbox).await;
+    if matches!(result, Err(Stop::WindowGone)) {
+        service.save_training().await?;
+    }
+    result
+}
+
+/// Time between two steps at so many a second; 0 is no limit.
+fn interval_of(steps_per_sec: f64) -> Duration {
+    const LONGEST_SECS: f64 = 3600.0;
+    match steps_per_sec > 0.0 {
+        true => Duration::from_secs_f64((1.0 / steps_per_sec).min(LONGEST_SECS)),
+        false => Duration::ZERO,
+    }
+}
+
+/// What the worker serves the window with.
+struct Service<'a> {
+    device: device::ComputeDevice,
+    out: &'a Outbox,
+    /// Commands taken out of the inbox, oldest first.
+    waiting: VecDeque<Command>,
+    attached: Attached,
+    /// The open model and its chains.
+    model: Option<OpenModel>,
+    /// How long and how fast the chains run.
+    pace: Pace,
+    references_wanted: bool,
+    training: Option<ActiveTraining>,
+    /// In a browser, the run that was paused last: burn cannot restore an optimiser there.
+    paused_training: Option<Training>,
+    lab: Option<ActiveLab>,
+}
+
+impl Service<'_> {
+    /// Serves until the window is gone.
+    async fn run(&mut self, inbox: &mut Inbox) -> Result<(), Stop> {
+        loop {
+            let Some(command) = self.next_command(inbox).await? else {
+                self.work().await?;
+                continue;
+            };
+            match self.serve(command).await {
+                Ok(()) => {}
+                Err(Unserved::Refused(error)) => {
+                    self.out.send(Event::Refused(error.to_string())).await?;
+                }
+                Err(Unserved::Stopped(stop)) => return Err(stop),
+            }
+        }
+    }
+
+    /// The next command, or `None` when there is work to do first.
+    async fn next_command(&mut self, inbox: &mut Inbox) -> Result<Option<Command>, WindowGone> {
+        while let Some(command) = inbox.try_next().await? {
+            self.waiting.push_back(command);
+        }
+        while let Some(command) = self.waiting.pop_front() {
+            if !self.is_outdated(&command) {
+                return Ok(Some(command));
+            }
+        }
+        let model = self.model.as_ref().filter(|model| model.request().is_some());
+        let has_references_left =
+            model.is_some_and(|model| self.references_wanted || model.has_references_left());
+        if self.training.is_some() || has_references_left {
+            return Ok(None);
+        }
+        let lab = self.lab.as_ref().and_then(ActiveLab::wait);
+        let wait = [self.pace.wait(), lab].into_iter().flatten().min();
+        if wait == Some(Duration::ZERO) {
+            return Ok(None);
+        }
+        self.out.flush().await?;
+        inbox.next(wait).await
+    }
+
+    /// Whether a command that waits makes this one needless. A slider that is dragged asks anew in every frame; only
+    /// the newest matters.
+    fn is_outdated(&self, command: &Command) -> bool {
+        match (command, self.waiting.front()) {
+            (Command::SetLanes(_), Some(Command::SetLanes(_)))
+            | (Command::Lab(LabCommand::Set(_)), Some(Command::Lab(LabCommand::Set(_)))) => true,
+            (Command::SetLanes(_) | Command::Restart(_), _) => {
+                self.waiting.iter().any(|later| matches!(later, Command::Restart(_)))
+            }
+            _ => false,
+        }
+    }
+
+    /// Carries out a command.
+    async fn serve(&mut self, command: Command) -> Served {
+        match command {
+            Command::Open(name) => self.open(&name).await,
+            Command::Attach { name, bytes } => {
+                self.attached.insert(name, bytes);
+                Ok(())
+            }
+            Command::LoadReferences => {
+                self.references_wanted = true;
+                Ok(())
+            }
+            Command::Restart(request) => self.restart(request).await,
+            Command::SetLanes(lanes) => self.set_lanes(lanes).await,
+            Command::Run { run, until, max_steps_per_sec } => {
+                self.pace.start(run, until, max_steps_per_sec);
+                Ok(())
+            }
+            Command::Pause => Ok(self.pause().await?),
+            Command::Branch { step, x } => self.branch(step, &x).await,
+            Command::Replace { lane, chain, image, is_fixed } => {
+                self.replace(lane, chain, image, is_fixed).await
+            }
+            Command::Classify(image) => self.classify(image).await,
+            Command::Train { config, out } => self.train_new(*config, out).await,
+            Command::ResumeTraining(folder) => self.resume_training(folder).await,
+            Command::PauseTraining => Ok(self.pause_training().await?),
+            Command::Save(path) => self.save(path).await,
+            Command::Lab(command) => self.serve_lab(command).await,
+            Command::Lesson { number, folder } => self.bring_lesson(number, folder).await,
+            // It matters only after a failure.
+            Command::Retry => Ok(()),
+        }
+    }
+
+    /// One step of whatever is to be done.
+    async fn work(&mut self) -> Result<(), Stop> {
+        if self.training.is_some() {
+            self.advance_training().await?;
+        }
+        if self.pace.begin_step() {
+            self.advance_chains().await?;
+        }
+        self.advance_lab().await?;
+        self.advance_references().await
+    }
+}

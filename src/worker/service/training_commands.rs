@@ -1,0 +1,231 @@
+//! The worker's training runs: steps between steps of the chains, news of them, and what the chains take.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use web_time::Instant;
+
+use super::{Served, Service, Stop};
+use crate::{
+    checkpoint::Checkpoint,
+    config::RunConfig,
+    files,
+    objective::TERM_NAMES,
+    training::{Training, TrainingEvent},
+    worker::{Event, JobError, TrainingNews, TrainingPoint, open_model::OpenModel, platform},
+};
+
+/// How often the chains take the weights of a running training.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
+/// How often the replay buffer is shown while training.
+const BUFFER_INTERVAL: Duration = Duration::from_secs(2);
+/// How often real images are evaluated anew while training.
+const REFERENCE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// A training run with what the window knows of it.
+pub(super) struct ActiveTraining {
+    run: Training,
+    last_follow: Instant,
+    last_buffer: Instant,
+    last_reference: Instant,
+    begin: Instant,
+    steps: u64,
+}
+
+impl Service<'_> {
+    pub(super) async fn train_new(&mut self, config: RunConfig, folder: PathBuf) -> Served {
+        let run = Training::start(config, &folder, &self.device, &mut |_| {}).await;
+        self.train(run.map_err(JobError::from), folder).await
+    }
+
+    async fn train(&mut self, run: Result<Training, JobError>, folder: PathBuf) -> Served {
+        let run = match run {
+            Ok(run) => run,
+            Err(error) => {
+                self.report_training(TrainingNews::Failed(error.to_string())).await?;
+                return Err(error.into());
+            }
+        };
+        self.pause_training().await?;
+        let step = run.trainer().counters().step;
+        let config = Box::new(run.trainer().config().clone());
+        let num_steps = run.num_steps();
+        let path = run.folder().checkpoint().display().to_string();
+        let checkpoint = run.trainer().checkpoint().await?;
+        let model = OpenModel::of(path, checkpoint, &self.device.device)?;
+        self.show_model(model).await?;
+        self.report_training(TrainingNews::Started { folder, config, step, num_steps }).await?;
+        let now = Instant::now();
+        self.training = Some(ActiveTraining {
+            run,
+            last_follow: now,
+            last_buffer: now,
+            last_reference: now,
+            begin: now,
+            steps: 0,
+        });
+        Ok(())
+    }
+
+    pub(super) async fn resume_training(&mut self, folder: PathBuf) -> Served {
+        // A run has one owner at a time, and that may be this very worker.
+        if self.training.as_ref().is_some_and(|training| training.run.folder().path() == folder) {
+            self.pause_training().await?;
+        }
+        let run = self.take_up(&folder).await;
+        self.train(run, folder).await
+    }
+
+    /// The run in this folder, ready to go on.
+    async fn take_up(&mut self, folder: &Path) -> Result<Training, JobError> {
+        match self.paused_training.take_if(|run| run.folder().path() == folder) {
+            Some(run) => Ok(run),
+            None if cfg!(target_arch = "wasm32") => Err(JobError::Request(
+                "in a browser only the run that was paused last, on this page, can go on".into(),
+            )),
+            None => Ok(Training::resume(folder, Ok, &self.device, &mut |_| {}).await?),
+        }
+    }
+
+    async fn report_training(&self, news: TrainingNews) -> Result<(), Stop> {
+        Ok(self.out.send(Event::Training(Box::new(news))).await?)
+    }
+
+    pub(super) async fn advance_training(&mut self) -> Result<(), Stop> {
+        let Some(training) = &mut self.training else { return Ok(()) };
+        training.steps += 1;
+        let steps_per_sec = training.steps as f64 / training.begin.elapsed().as_secs_f64();
+        let mut news = Vec::new();
+        let mut collect = |event| news.extend(news_of(event, steps_per_sec));
+        let result = training.run.advance(&|| false, &mut collect).await;
+        if training.last_buffer.elapsed() >= BUFFER_INTERVAL {
+            training.last_buffer = Instant::now();
+            let (x, labels) = training.run.buffer_grid().await;
+            news.push(TrainingNews::Buffer { x, labels });
+        }
+        if training.last_reference.elapsed() >= REFERENCE_INTERVAL {
+            training.last_reference = Instant::now();
+            self.references_wanted = true;
+        }
+        if training.last_follow.elapsed() >= FOLLOW_INTERVAL {
+            training.last_follow = Instant::now();
+            if let Some(model) = &mut self.model
+                && let Err(error) = model.follow(training.run.trainer()).await
+            {
+                self.out.send(Event::Refused(error.to_string())).await?;
+            }
+        }
+        let is_complete = training.run.is_complete();
+        for news in news {
+            self.report_training(news).await?;
+        }
+        if let Err(error) = result {
+            self.training = None;
+            return self.report_training(TrainingNews::Failed(error.to_string())).await;
+        }
+        if is_complete { self.pause_training().await } else { Ok(()) }
+    }
+
+    /// Saves the training run, if there is one, and lets it rest.
+    pub(super) async fn pause_training(&mut self) -> Result<(), Stop> {
+        let Some(mut training) = self.training.take() else { return Ok(()) };
+        let mut news = Vec::new();
+        let mut collect = |event| news.extend(news_of(event, 0.0));
+        let result = training.run.finish(&mut collect).await;
+        self.references_wanted = true;
+        if let Some(model) = &mut self.model
+            && let Ok(checkpoint) = training.run.trainer().checkpoint().await
+            && let Err(error) = model.adopt(checkpoint)
+        {
+            self.out.send(Event::Refused(error.to_string())).await?;
+        }
+        if cfg!(target_arch = "wasm32") && !training.run.is_complete() {
+            self.paused_training = Some(training.run);
+        }
+        for news in news {
+            self.report_training(news).await?;
+        }
+        match result {
+            Ok(_) => Ok(()),
+            Err(error) => self.report_training(TrainingNews::Failed(error.to_string())).await,
+        }
+    }
+
+    /// Writes the model in training, or else the open one.
+    pub(super) async fn save(&self, path: PathBuf) -> Served {
+        self.model_to_save(&path).await?.save(&path)?;
+        Ok(self.out.send(platform::saved(path)).await?)
+    }
+
+    async fn model_to_save(&self, path: &Path) -> Result<Checkpoint, JobError> {
+        if files::exists(path) {
+            return Err(JobError::Request(format!(
+                "{} already exists; nothing is ever overwritten. Choose another name",
+                path.display()
+            )));
+        }
+        let checkpoint: Checkpoint = match (&self.training, &self.model) {
+            (Some(training), _) => training.run.trainer().checkpoint().await?,
+            (None, Some(model)) => model.checkpoint().clone(),
+            (None, None) => return Err(JobError::Request("no model is open".into())),
+        };
+        // A packed model, which is what a GPU in a browser gives, is written in half precision.
+        if checkpoint.is_packed() && !checkpoint.fits_half_precision() {
+            return Err(JobError::Request(
+                "the model's numbers have grown past half precision, in which it would be saved"
+                    .into(),
+            ));
+        }
+        Ok(checkpoint)
+    }
+
+    /// The window is gone: nothing of a training run is lost.
+    pub(super) async fn save_training(&mut self) -> Result<(), Stop> {
+        let Some(mut training) = self.training.take() else { return Ok(()) };
+        training.run.finish(&mut |_| {}).await.map(drop).map_err(|error| {
+            let folder = training.run.folder().path().display();
+            Stop::Unsaved(format!(
+                "the training run in {folder} could not be saved: {error}. Its last checkpoint is still there"
+            ))
+        })
+    }
+}
+
+/// What the window is told of an event of training.
+fn news_of(event: TrainingEvent, steps_per_sec: f64) -> Option<TrainingNews> {
+    Some(match event {
+        TrainingEvent::Preparing { .. }
+        | TrainingEvent::Ready(_)
+        | TrainingEvent::Started { .. } => return None,
+        TrainingEvent::Step(report) => {
+            let term = |name: &str| {
+                let place = TERM_NAMES.iter().position(|term| *term == name);
+                place.map_or(f64::NAN, |place| report.terms[place])
+            };
+            TrainingNews::Step(TrainingPoint {
+                step: report.step,
+                loss: report.loss,
+                cross_entropy: term("cross_entropy"),
+                gap: report.gap,
+                gradient_norm: report.gradient_norm,
+                clamp_rate: report.clamp_rate,
+                steps_per_sec,
+            })
+        }
+        TrainingEvent::Evaluated { step, test, .. } => {
+            TrainingNews::Evaluated { step, test_accuracy: test?.accuracy }
+        }
+        TrainingEvent::Warning(message) => TrainingNews::Recovered { message },
+        TrainingEvent::Recovered { divergence, recovery } => TrainingNews::Recovered {
+            message: format!(
+                "{divergence}; back to step {}, learning rate × {:.3}",
+                recovery.step, recovery.learning_rate_factor
+            ),
+        },
+        TrainingEvent::Finished { is_complete, checkpoint, .. } => {
+            TrainingNews::Stopped { is_complete, checkpoint }
+        }
+    })
+}
