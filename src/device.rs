@@ -29,7 +29,7 @@ pub enum DeviceError {
     },
 }
 
-/// One graphics adapter.
+/// A graphics adapter, as the driver describes it.
 #[derive(Clone, Debug, Serialize)]
 pub struct AdapterSummary {
     /// Position in the list, by which [`open`] takes it.
@@ -40,7 +40,7 @@ pub struct AdapterSummary {
     pub backend: String,
     /// discrete-gpu, integrated-gpu, virtual-gpu, cpu or other.
     pub kind: String,
-    /// Driver and version.
+    /// The name of the driver and its version.
     pub driver: String,
     /// Largest buffer one kernel may bind, in bytes.
     pub max_storage_buffer_bytes: u64,
@@ -60,7 +60,7 @@ impl AdapterSummary {
 /// An open device and how to name it.
 #[derive(Clone, Debug)]
 pub struct ComputeDevice {
-    /// Where tensors live.
+    /// What burn takes to put tensors there.
     pub device: Device,
     /// One line for people: what computes, and why if it was chosen.
     pub description: String,

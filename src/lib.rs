@@ -67,8 +67,6 @@
 //!
 //! [arXiv:2109.09032]: https://arxiv.org/abs/2109.09032
 //!
-//! # For those who work on the crate
-//!
 //! # The rooms of the house, each importing only rooms named before it
 //!
 //! * `config`: the configuration: every key with its default, range and help, and the presets
@@ -171,15 +169,20 @@ pub mod worker;
 
 pub use burn;
 
-pub use accuracy::Accuracy;
+#[doc(inline)]
+pub use {
+    accuracy::Accuracy,
+    checkpoint::Checkpoint,
+    config::RunConfig,
+    device::ComputeDevice,
+    energy::{Energy, EnergyFn, EnergyGradient, JointEnergy},
+    sampler::{ChainState, Sampler, StepInfo},
+    starts::SampleStart,
+    trainer::{StepReport, Trainer, TrainerError},
+};
 #[cfg(not(target_arch = "wasm32"))]
-pub use chains::{ChainRun, ChainSettings, ChainStep};
-pub use checkpoint::Checkpoint;
-pub use config::RunConfig;
-pub use device::ComputeDevice;
-pub use energy::{Energy, EnergyFn, EnergyGradient, JointEnergy};
-#[cfg(not(target_arch = "wasm32"))]
-pub use facade::{Error, Model, Prediction, Samples};
-pub use sampler::{ChainState, Sampler, StepInfo};
-pub use starts::SampleStart;
-pub use trainer::{StepReport, Trainer, TrainerError};
+#[doc(inline)]
+pub use {
+    chains::{ChainRun, ChainSettings, ChainStep},
+    facade::{Error, Model, Prediction, Samples},
+};

@@ -39,7 +39,7 @@ pub async fn accuracy(network: &Network, dataset: &Dataset, device: &Device) -> 
     }
 }
 
-/// As [`accuracy`], or `None` once `stop` says so between two batches.
+/// Accuracy, calibration and mean energy as [`accuracy`] gives them, or `None` once `stop` says so between two batches.
 pub async fn accuracy_unless(
     stop: &dyn Fn() -> bool,
     network: &Network,

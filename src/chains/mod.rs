@@ -143,7 +143,7 @@ impl<'a> ChainRun<'a> {
         })
     }
 
-    /// The same run, whose steps also tell what another classifier of the model's data sees in the chains.
+    /// Adds a judge: every step then also says what this other classifier of the same data sees in the chains.
     ///
     /// # Errors
     /// A classifier of other data.

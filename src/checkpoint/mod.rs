@@ -150,15 +150,15 @@ pub fn file_at(path: &Path) -> PathBuf {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Counters {
-    /// Training steps done.
+    /// How many training steps are done.
     pub step: u64,
     /// Factor on the learning rate left by recoveries.
     pub learning_rate_factor: f64,
     /// Recoveries so far; also moves the chains' noise on after each.
     pub num_recoveries: usize,
-    /// Smoothed gap d.
+    /// The gap d = mean E(x_data) - mean E(x_model), smoothed over steps.
     pub smoothed_gap: f64,
-    /// Seconds trained.
+    /// How many seconds the run has trained.
     pub elapsed_secs: f64,
     /// Accuracy of the last evaluation on the test set, if there was one.
     pub test_accuracy: Option<f64>,
@@ -184,9 +184,9 @@ pub struct Counters {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
-    /// The run's configuration.
+    /// The configuration of the run that trained the model.
     pub config: RunConfig,
-    /// Where it stands.
+    /// How far the run has come.
     pub counters: Counters,
     /// Names of the classes.
     pub class_names: Vec<String>,

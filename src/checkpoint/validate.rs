@@ -22,7 +22,7 @@ const MAX_STEP: u64 = 1 << 40;
 /// Most recoveries of a run.
 const MAX_RECOVERIES: usize = 100_000;
 
-/// What is wrong with the content of a checkpoint.
+/// Why the content of a checkpoint cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum Flaw {
     /// A number or a name that cannot be.

@@ -75,7 +75,7 @@ pub enum ConfigError {
 /// A key that two configurations give different values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
-    /// The full key.
+    /// The key with its section, as in `sampler.step_size`.
     pub key: String,
     /// Its value, as in a TOML file.
     pub here: String,
@@ -122,21 +122,21 @@ pub struct RunConfig {
     pub seed: u64,
     /// Data set and batches.
     pub data: DataConfig,
-    /// Network.
+    /// Architecture, norm and split of the network.
     pub model: ModelConfig,
     /// Gaussian per class that chains start from.
     pub class_centers: ClassCentersConfig,
-    /// Langevin chains.
+    /// The sampler of the Langevin chains, and where they start.
     pub sampler: SamplerConfig,
-    /// Persistent chains.
+    /// How many chains are kept from step to step, and how often one starts afresh.
     pub replay_buffer: ReplayBufferConfig,
-    /// Loss terms.
+    /// The weights of the terms of the loss.
     pub objective: ObjectiveConfig,
-    /// Optimiser and schedule.
+    /// The optimiser of the weights and its schedule.
     pub optimizer: OptimizerConfig,
     /// Length of the run and what is written when.
     pub training: TrainingConfig,
-    /// Watch on divergence.
+    /// When a step counts as diverged, and what happens then.
     pub divergence: DivergenceConfig,
     /// What `jempp eval` measures.
     pub eval: EvalConfig,

@@ -71,9 +71,9 @@ section! {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LaneConfig {
-    /// The update rule.
+    /// The sampler by which the chains of the lane move.
     pub sampler: SamplerConfig,
-    /// Where chains start.
+    /// Where the chains of the lane start.
     pub start: ViewStart,
     /// Whether the chain of class y follows p(x|y) instead of p(x).
     pub is_conditional: bool,
@@ -103,7 +103,7 @@ pub struct ViewState {
     pub view: ViewConfig,
     /// One to [`MAX_LANES`] rules; none means the model's own.
     pub lanes: Vec<LaneConfig>,
-    /// The lab.
+    /// What the lab shows, and its samplers.
     pub lab: LabState,
 }
 

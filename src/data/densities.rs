@@ -10,7 +10,7 @@ use rand::{Rng, RngExt};
 use super::{Dataset, random_stream};
 use crate::config::DatasetName;
 
-/// One 2-D density.
+/// A density of the plane that points with classes are drawn from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Density {
     /// Two interleaved half circles; 2 classes.

@@ -141,7 +141,7 @@ impl Dataset {
         Err(DataError::Invalid(wrong))
     }
 
-    /// How many items.
+    /// The number of images or points.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
@@ -156,7 +156,7 @@ impl Dataset {
         self.shape.iter().product()
     }
 
-    /// How many classes.
+    /// The number of classes that are named, whether or not an item is of each.
     pub fn num_classes(&self) -> usize {
         self.class_names.len()
     }
@@ -207,7 +207,7 @@ fn select<T: Copy>(values: &[T], indices: &[usize], size: usize) -> Vec<T> {
 /// Training, validation and test part of a data set.
 #[derive(Clone, Debug)]
 pub struct Splits {
-    /// What is trained on.
+    /// The part that a model is trained on.
     pub train: Dataset,
     /// Held out of the training part; may be empty.
     pub validation: Dataset,
@@ -217,8 +217,8 @@ pub struct Splits {
 }
 
 impl Splits {
-    /// The same images under the classes `names` of a model, where these include the classes that the images have:
-    /// a folder need not hold an image of every class.
+    /// Renames the classes to the classes `names` of a model, where these include all that the images have: a folder
+    /// need not hold an image of every class.
     pub fn in_classes(mut self, names: &[String]) -> Self {
         let places: Option<Vec<u32>> = self
             .train

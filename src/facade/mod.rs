@@ -84,7 +84,7 @@ impl Model {
         Ok(Self { checkpoint, network, device: device.clone() })
     }
 
-    /// The same model with another sampler than the one it was trained with.
+    /// Gives the model another sampler than the one it was trained with.
     ///
     /// # Errors
     /// A sampler that cannot be, or cannot be with this network.
@@ -114,7 +114,7 @@ impl Model {
         &self.checkpoint
     }
 
-    /// The network alone.
+    /// The network alone, for tensors of your own.
     pub fn network(&self) -> &Network {
         &self.network
     }

@@ -73,7 +73,7 @@ pub enum TrainerError {
 pub struct Recovery {
     /// Step of the state returned to.
     pub step: u64,
-    /// Recoveries so far.
+    /// How often the run has gone back so far.
     pub num_recoveries: usize,
     /// Factor on the learning rate from now on.
     pub learning_rate_factor: f64,
@@ -136,8 +136,8 @@ impl Trainer {
         Ok(Self::new_with(config, train, device, go_on)?.0)
     }
 
-    /// The same, and what had to be cut of its class centres; `on_class` hears of their estimation and may stop it
-    /// ([`ClassCentersData::estimate_with`]).
+    /// A run at its beginning, and what had to be cut of its class centres; `on_class` hears of their estimation and may
+    /// stop it ([`ClassCentersData::estimate_with`]).
     ///
     /// # Errors
     /// As [`Trainer::new`]; stopped by `on_class`.
@@ -248,7 +248,7 @@ impl Trainer {
         })
     }
 
-    /// The run's configuration.
+    /// The configuration that the run goes by.
     pub fn config(&self) -> &RunConfig {
         &self.config
     }

@@ -62,7 +62,7 @@ impl Training {
         &self.trainer
     }
 
-    /// The run's folder.
+    /// The folder that the run is kept in.
     pub fn folder(&self) -> &RunFolder {
         &self.folder
     }
