@@ -171,7 +171,7 @@ impl RunConfig {
         self.with(assignments)
     }
 
-    /// This configuration with one `key=value` replaced, as `--set` takes it: the value in TOML or a bare word.
+    /// This configuration with one `key=value` replaced: the value in TOML or a bare word.
     ///
     /// # Errors
     /// As [`RunConfig::with_toml`], and a text without `=`.

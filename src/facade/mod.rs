@@ -199,7 +199,7 @@ impl Model {
         Ok(pollster::block_on(accuracy(&self.network, data, &self.device)))
     }
 
-    /// Writes the model to a file that [`Model::load`] and `jempp sample --checkpoint` read; a file that is there is
+    /// Writes the model to a file that [`Model::load`] and the program read; a file that is there is
     /// replaced once the new one is whole.
     ///
     /// # Errors
