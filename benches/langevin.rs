@@ -49,7 +49,7 @@ fn lab(criterion: &mut Criterion) {
         let mut lab = open(query);
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                pollster::block_on(lab.advance());
+                pollster::block_on(lab.advance()).expect("the device works");
                 lab.frame()
             });
         });

@@ -1,9 +1,15 @@
-//! Which device computes: the adapters there are, the automatic choice, the CPU back end.
+//! Which device computes: the adapters there are, the automatic choice, the CPU back end; and how its tensors are read.
 
-use burn::tensor::{Device, TensorData, Transaction, wgpu::WgpuSetup};
+mod readback;
+
+use burn::tensor::{Device, wgpu::WgpuSetup};
 use burn_std::config::BurnConfig;
 use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 use serde::Serialize;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub use readback::read_now;
+pub use readback::{Arrived, ReadError, Readable, read};
 
 /// Why no device could be opened.
 #[derive(Debug, thiserror::Error)]
@@ -14,33 +20,33 @@ pub enum DeviceError {
     /// No adapter of that name or index.
     #[error("no such adapter: `{asked}`. There is: {available}")]
     Unknown {
-        /// What was asked for.
+        /// The name or index that was asked for.
         asked: String,
-        /// What there is.
+        /// The adapters there are, and the CPU back end.
         available: String,
     },
-    /// The adapter refused.
+    /// The driver refused to open the adapter.
     #[error("adapter `{name}` could not be opened: {reason}")]
     Open {
-        /// The adapter.
+        /// The adapter's name.
         name: String,
-        /// The driver's word.
+        /// What the driver said.
         reason: String,
     },
 }
 
-/// A graphics adapter, as the driver describes it.
+/// What is known of a graphics adapter before it is opened.
 #[derive(Clone, Debug, Serialize)]
 pub struct AdapterSummary {
     /// Position in the list, by which [`open`] takes it.
     pub index: usize,
     /// The driver's name for it.
     pub name: String,
-    /// vulkan, metal or dx12.
+    /// The graphics API: vulkan, metal or dx12.
     pub backend: String,
     /// discrete-gpu, integrated-gpu, virtual-gpu, cpu or other.
     pub kind: String,
-    /// The name of the driver and its version.
+    /// The driver's name and version.
     pub driver: String,
     /// Largest buffer one kernel may bind, in bytes.
     pub max_storage_buffer_bytes: u64,
@@ -60,7 +66,7 @@ impl AdapterSummary {
 /// An open device and how to name it.
 #[derive(Clone, Debug)]
 pub struct ComputeDevice {
-    /// What burn takes to put tensors there.
+    /// The device that tensors are made on.
     pub device: Device,
     /// One line for people: what computes, and why if it was chosen.
     pub description: String,
@@ -79,7 +85,7 @@ impl ComputeDevice {
         pollster::block_on(open(wanted))
     }
 
-    /// The CPU back end.
+    /// The CPU back end with a description.
     pub fn cpu(description: impl Into<String>) -> Self {
         Self {
             device: cpu(),
@@ -204,24 +210,6 @@ fn available(summaries: &[AdapterSummary]) -> String {
     adapters.chain(["cpu (the CPU back end)".to_string()]).collect::<Vec<_>>().join("; ")
 }
 
-/// The values of float tensors, in the order in which they were registered, all by one readback.
-///
-/// Asynchronous because a browser can only be asked for them; elsewhere it may be blocked on.
-///
-/// # Panics
-/// The device is lost or out of memory.
-pub async fn read(tensors: Transaction) -> Vec<Vec<f32>> {
-    let read = match tensors.execute_async().await {
-        Ok(read) => read,
-        Err(error) => panic!("{error}"),
-    };
-    let values = |data: TensorData| match data.try_into_vec() {
-        Ok(values) => values,
-        Err(_) => unreachable!("float tensors are f32"),
-    };
-    read.into_iter().map(values).collect()
-}
-
 /// Whether the program may wait for what this device holds; where it may not, it must ask, as [`read`] does.
 pub fn is_blocking(device: &Device) -> bool {
     !cfg!(target_arch = "wasm32") || *device == cpu()
@@ -236,7 +224,7 @@ fn settle_libraries() {
     BurnConfig::try_set(BurnConfig::default());
 }
 
-/// The CPU back end.
+/// The CPU back end, which every computer has.
 pub fn cpu() -> Device {
     settle_libraries();
     Device::flex()

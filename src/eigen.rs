@@ -13,9 +13,10 @@ use faer::{
     },
     traits::RealField,
 };
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use rand::RngExt;
 use rayon::prelude::*;
+
+use crate::streams;
 
 /// Columns of a product that one task computes.
 const BLOCK: usize = 64;
@@ -65,7 +66,7 @@ pub(crate) fn leading(mut matrix: Mat<f32>, count: usize) -> Result<Eigen<f32>, 
             matrix[(i, j)] = matrix[(j, i)];
         }
     }
-    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let mut rng = streams::eigenvector_start();
     let mut basis = Mat::from_fn(size, width, |_, _| rng.random_range(-1.0f32..=1.0));
     let mut last_sum = 0.0;
     for round in 0.. {
@@ -152,7 +153,7 @@ mod tests {
     /// A covariance whose eigenvalues fall as i^-1.5, like those of images, and its size.
     fn covariance() -> (Mat<f32>, usize) {
         let (count, size) = (400, 300);
-        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let mut rng = streams::WEIGHTS.rng(3, 0);
         let mut normal = |_, _| (0..12).map(|_| rng.random_range(-0.5f32..0.5)).sum::<f32>();
         let axes = Mat::from_fn(size, size, &mut normal);
         let draws = Mat::from_fn(count, size, |i, j| normal(i, j) * (j as f32 + 1.0).powf(-0.75));

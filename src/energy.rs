@@ -5,7 +5,7 @@
 //! class_energy(x, y) = -logits(x)[y]                    p(x|y) ∝ exp(-class_energy(x, y))
 //! ```
 //!
-//! The sign lives here and nowhere else. Differs from JEMPP: its code calls +log_sum_exp "energy".
+//! The sign lives in this file and nowhere else. Differs from JEMPP: its code calls +log_sum_exp "energy".
 //!
 //! # Source
 //! Grathwohl et al., arXiv:1912.03263, section 3.
@@ -18,14 +18,25 @@ use burn::{
 use crate::{
     kernels::{density_energy, log_sum_exp, reference::DensityForm},
     model::Network,
+    numbers::{self, Real},
 };
 
-/// What makes an energy of log_sum_exp.
+/// What an energy is log_sum_exp times.
 const SIGN: f32 = -1.0;
 
 /// Energies (N) of logits (N, classes): `-log_sum_exp(logits)`.
 pub fn energy_of_logits(logits: Tensor<2>) -> Tensor<1> {
     log_sum_exp(logits).neg()
+}
+
+/// The energy of one row of logits on the host: `-log_sum_exp(logits)`, in the precision that is asked for.
+pub fn energy_of_row<R: Real, T: Copy + Into<R>>(logits: &[T]) -> R {
+    -numbers::log_sum_exp(logits)
+}
+
+/// log p(x) of an energy, but for a constant that is the same for all x.
+pub fn log_density(energy: f64) -> f64 {
+    -energy
 }
 
 /// Energies (N) of logits (N, classes) for one class each: `-logits[y]`.
@@ -108,7 +119,7 @@ pub trait Energy {
         SplitGradient { energy, output_gradient: gradient.clone(), gradient, logits }
     }
 
-    /// J_first(x)ᵀ p: the input gradient of the first layer alone, p held fixed.
+    /// The input gradient of the first layer alone, J_first(x)ᵀ p, with p held fixed.
     fn pull_back(&self, _x: Tensor<4>, output_gradient: Tensor<4>) -> Tensor<4> {
         output_gradient
     }
@@ -139,7 +150,7 @@ impl JointEnergy {
         Self { labels: Some(labels), ..Self::new(network) }
     }
 
-    /// The same energy, which gives the logits along with every gradient. They cost the head alone.
+    /// Makes the energy give the logits along with every gradient, which costs one more pass of the last layer.
     pub fn with_logits(self) -> Self {
         Self { gives_logits: true, ..self }
     }
@@ -252,5 +263,25 @@ impl Energy for AnalyticEnergy {
     fn gradient(&self, x: Tensor<4>) -> EnergyGradient {
         let (energy, gradient) = density_energy(x, &self.0);
         EnergyGradient { energy, gradient, logits: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::{self, read_now};
+
+    #[test]
+    fn host_and_device_give_logits_the_same_energy() {
+        let rows = [[0.5f32, -2.0, 3.0], [80.0, 80.0, -80.0], [-1e3, -1e3, -1e3]];
+        let logits = Tensor::<2>::from_floats(rows, &device::cpu());
+        let found = read_now(energy_of_logits(logits)).unwrap();
+        for (found, row) in found.into_iter().zip(rows) {
+            let expected: f32 = energy_of_row(&row);
+            assert!((found - expected).abs() <= 1e-6 * expected.abs(), "{found} {expected}");
+            let total: f64 = row.iter().map(|&logit| f64::from(logit + expected).exp()).sum();
+            assert!((total.ln()).abs() < 1e-4, "p(x) falls as the energy rises");
+        }
+        assert_eq!(log_density(2.0), -2.0);
     }
 }

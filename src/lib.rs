@@ -71,8 +71,10 @@
 //!
 //! * `config`: the configuration: every key with its default, range and help, and the presets
 //! * `diagnostics`: whether chains agree and how many independent draws they are worth
+//! * `numbers`: softmax, log-sum-exp and argmax of rows of numbers on the host
 //! * `kernels::reference`: the CPU twin of every WGSL kernel; it defines what the kernel computes
 //! * `kernels`: the WGSL kernels, and one function for each that takes tensors
+//! * `streams`: every stream of random numbers, by its number
 //! * `eigen`: eigenvectors of symmetric matrices
 //! * `principal_axes`: the directions along which points differ most
 //! * `browser`: what the browser gives the page: time and files
@@ -147,6 +149,7 @@ pub mod kernels;
 pub mod lessons;
 pub mod memory;
 pub mod model;
+pub mod numbers;
 pub mod objective;
 mod optimizer;
 pub mod picture;
@@ -161,6 +164,7 @@ mod say;
 #[cfg(not(target_arch = "wasm32"))]
 mod signals;
 pub mod starts;
+pub mod streams;
 pub mod trainer;
 pub mod training;
 #[cfg(target_arch = "wasm32")]

@@ -15,12 +15,13 @@
 //! term has, each for the class of its slot; there it draws others, of the classes in the batch.
 
 use burn::tensor::{
-    Int, Tensor,
+    Int, Tensor, Transaction,
     activation::{log_softmax, softplus},
 };
 
 use crate::{
     config::{GapLoss, ObjectiveConfig},
+    device::{Arrived, ReadError, Readable},
     energy::{class_energy_of_logits, energy_of_logits},
 };
 
@@ -47,15 +48,72 @@ pub struct ModelSide {
 
 /// The loss and its terms, unweighted, each of shape (1).
 pub struct Objective {
-    /// What is minimised.
+    /// The loss that the optimiser minimises.
     pub loss: Tensor<1>,
-    /// In the order of [`TERM_NAMES`].
-    pub terms: [Tensor<1>; 6],
+    /// The terms that it is made of.
+    pub terms: Terms<Tensor<1>>,
 }
 
-/// Names of the logged terms. The last is the share of the batch classified rightly, no part of the loss.
-pub const TERM_NAMES: [&str; 6] =
-    ["energy_data", "energy_model", "cross_entropy", "p_x_y", "energy_l2", "train_accuracy"];
+/// The terms of the loss, unweighted, and the accuracy on the batch: tensors of shape (1), or numbers once they are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Terms<T> {
+    /// Mean energy of the data.
+    pub energy_data: T,
+    /// Mean energy of the chains; 0 without chains.
+    pub energy_model: T,
+    /// Mean cross entropy of the labels, in nats.
+    pub cross_entropy: T,
+    /// Mean E(x, y) of the data minus that of the chains; 0 where its weight is.
+    pub p_x_y: T,
+    /// Sum of the mean squared energies of data and chains; 0 where its weight is.
+    pub energy_l2: T,
+    /// Share of the batch that is classified correctly; no part of the loss.
+    pub train_accuracy: T,
+}
+
+impl Terms<f64> {
+    /// Every term with the name by which it is logged.
+    pub fn named(&self) -> [(&'static str, f64); 6] {
+        let Self { energy_data, energy_model, cross_entropy, p_x_y, energy_l2, train_accuracy } =
+            *self;
+        [
+            ("energy_data", energy_data),
+            ("energy_model", energy_model),
+            ("cross_entropy", cross_entropy),
+            ("p_x_y", p_x_y),
+            ("energy_l2", energy_l2),
+            ("train_accuracy", train_accuracy),
+        ]
+    }
+}
+
+impl Readable for Terms<Tensor<1>> {
+    type Host = Terms<f64>;
+    type Shape = Terms<[usize; 1]>;
+
+    fn request(self, reads: &mut Transaction) -> Self::Shape {
+        Terms {
+            energy_data: self.energy_data.request(reads),
+            energy_model: self.energy_model.request(reads),
+            cross_entropy: self.cross_entropy.request(reads),
+            p_x_y: self.p_x_y.request(reads),
+            energy_l2: self.energy_l2.request(reads),
+            train_accuracy: self.train_accuracy.request(reads),
+        }
+    }
+
+    fn receive(shape: Self::Shape, arrived: &mut Arrived) -> Result<Self::Host, ReadError> {
+        let mut number = |shape| Tensor::<1>::receive(shape, arrived).map(|v| f64::from(v[0]));
+        Ok(Terms {
+            energy_data: number(shape.energy_data)?,
+            energy_model: number(shape.energy_model)?,
+            cross_entropy: number(shape.cross_entropy)?,
+            p_x_y: number(shape.p_x_y)?,
+            energy_l2: number(shape.energy_l2)?,
+            train_accuracy: number(shape.train_accuracy)?,
+        })
+    }
+}
 
 /// The loss of one step.
 pub fn objective(config: &ObjectiveConfig, input: ObjectiveInput) -> Objective {
@@ -95,6 +153,13 @@ pub fn objective(config: &ObjectiveConfig, input: ObjectiveInput) -> Objective {
     }
     Objective {
         loss,
-        terms: [mean_data, mean_model, cross_entropy, p_x_y, energy_l2, train_accuracy],
+        terms: Terms {
+            energy_data: mean_data,
+            energy_model: mean_model,
+            cross_entropy,
+            p_x_y,
+            energy_l2,
+            train_accuracy,
+        },
     }
 }

@@ -14,16 +14,11 @@ use rand::{RngExt, seq::index};
 use crate::{
     class_centers::ClassCenters,
     config::{ReplayBufferConfig, StartKind},
-    data::random_stream,
     kernels::{self, reference::NoiseKey},
+    streams,
 };
 
-const SLOT_STREAM: u32 = 4;
-/// Philox streams of starts; the class centres use two in a row.
-const FILL_STREAM: u32 = 32;
-const REINIT_STREAM: u32 = 1 << 16;
-
-/// How fresh chains start.
+/// Where fresh chains start: at draws of their class, or at noise.
 #[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant, reason = "there is one start, not a collection")]
 pub enum Start {
@@ -86,7 +81,7 @@ impl ReplayBuffer {
         let capacity = config.replay_buffer_size;
         let labels: Vec<u32> =
             (0..capacity).map(|slot| class_of_slot(slot, capacity, num_classes)).collect();
-        let noise = NoiseKey { seed, stream: FILL_STREAM, step: 0 };
+        let noise = streams::BUFFER_FILL.key(seed, 0);
         let num_pixels: usize = shape.iter().product();
         let chains = start.draw(&labels, noise, device).reshape([capacity, num_pixels]);
         Self { chains, shape, num_classes, reinit_prob: config.reinit_prob }
@@ -123,7 +118,7 @@ impl ReplayBuffer {
     }
 
     /// Chains from `batch_size` distinct random slots, each started afresh with the re-initialisation
-    /// probability. The same `seed`, `step` and `attempt` take the same.
+    /// probability. Equal `seed`, `step` and `attempt` take equal chains.
     pub fn take(
         &self,
         batch_size: usize,
@@ -133,7 +128,7 @@ impl ReplayBuffer {
         attempt: u32,
     ) -> BufferBatch {
         let capacity = self.capacity();
-        let mut rng = random_stream(seed, SLOT_STREAM, step | u64::from(attempt) << 40);
+        let mut rng = streams::BUFFER_SLOTS.rng(seed, step | u64::from(attempt) << 40);
         let slots: Vec<u32> = index::sample(&mut rng, capacity, batch_size.min(capacity))
             .into_iter()
             .map(|slot| slot as u32)
@@ -154,7 +149,7 @@ impl ReplayBuffer {
             fresh_labels.push(0);
         }
         let [c, h, w] = self.shape;
-        let noise = NoiseKey { seed, stream: REINIT_STREAM + 2 * attempt, step: step as u32 };
+        let noise = streams::BUFFER_RESTARTS.nth(2 * attempt).key(seed, step as u32);
         let fresh = start
             .draw(&fresh_labels, noise, &self.chains.device())
             .reshape([fresh_labels.len(), c * h * w]);

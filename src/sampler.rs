@@ -14,12 +14,10 @@ use crate::{
         self,
         reference::{NoiseKey, ProximalStep},
     },
+    streams,
 };
 
-/// Philox stream of the noise of chains that are sampled, not trained with.
-pub(crate) const NOISE_STREAM: u32 = 48;
-
-/// Chains at one moment.
+/// Chains at one step, and the noise that comes next.
 #[derive(Clone, Debug)]
 pub struct ChainState {
     /// Where the chains are, shape (N, C, H, W).
@@ -32,7 +30,7 @@ impl ChainState {
     /// Chains that start at `x`, shape (N, C, H, W). The seed decides the noise of all their steps: the same starts, the
     /// same seed and the same sampler give the same chains on every device.
     pub fn new(x: Tensor<4>, seed: u64) -> Self {
-        Self { x, noise: NoiseKey { seed, stream: NOISE_STREAM, step: 0 } }
+        Self { x, noise: streams::CHAIN_NOISE.key(seed, 0) }
     }
 }
 
@@ -97,7 +95,7 @@ pub enum Sampler {
     /// σ = 0; with noise, the one step projects once, after the noise, where the loop would project
     /// before the noise as well.
     Pyld {
-        /// N.
+        /// N, the number of inner steps for each backward pass.
         num_inner_steps: usize,
         /// α of one inner step, in x² per unit of energy.
         inner_step_size: f32,

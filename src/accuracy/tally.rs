@@ -2,10 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::probabilities::{predicted, softmax};
+use crate::numbers::{argmax, softmax};
 
 /// Bins of the calibration error, as in JEM (arXiv:1912.03263).
 pub const NUM_BINS: usize = 20;
+
+/// The class of the largest of a row of logits or probabilities, of equal ones the last; 0 for a row without a number.
+pub fn predicted<T: PartialOrd>(row: &[T]) -> usize {
+    argmax(row).unwrap_or(0)
+}
 
 /// One bin of a reliability diagram.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

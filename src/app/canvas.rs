@@ -11,7 +11,10 @@ use super::{
     size_class,
     state::{RunState, Selection},
 };
-use crate::worker::{Command, ModelInfo};
+use crate::{
+    numbers::argmax,
+    worker::{Command, ModelInfo},
+};
 
 /// Seconds between two questions to the model.
 const PAUSE_SECS: f64 = 0.2;
@@ -174,9 +177,8 @@ impl Canvas {
 
     fn answer(&self, ui: &mut Ui, run: &RunState, model: &ModelInfo) {
         let (Some(classified), Some(_)) = (&run.classified, &self.asked) else { return };
-        let best = classified.probabilities.iter().copied().enumerate();
-        let best = best.filter(|(_, p)| p.is_finite()).max_by(|a, b| a.1.total_cmp(&b.1));
-        let Some((class, probability)) = best else { return };
+        let Some(class) = argmax(&classified.probabilities) else { return };
+        let probability = classified.probabilities[class];
         let name = name_of(&model.class_names, class);
         ui.label(format!("The model sees {name} (p = {probability:.2})."));
         ui.label(format!("Energy {}", number(classified.energy))).on_hover_text(

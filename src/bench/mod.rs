@@ -19,7 +19,8 @@ use crate::{
     memory::{Demand, TooMuchMemory},
     model::{ModelError, Network},
     sampler::{ChainState, Sampler},
-    trainer::{Trainer, TrainerError},
+    streams,
+    trainer::{StepError, Trainer, TrainerError},
 };
 pub use ceilings::Ceilings;
 pub use work::{StepWork, Work};
@@ -42,9 +43,9 @@ pub enum BenchError {
     /// Training could not start.
     #[error(transparent)]
     Trainer(#[from] TrainerError),
-    /// Training diverged, which twenty iterations should not.
-    #[error("the training iteration diverged: {0}")]
-    Diverged(#[from] crate::trainer::Divergence),
+    /// Training diverged, which twenty iterations should not, or the device failed.
+    #[error("the training iteration failed: {0}")]
+    Step(#[from] StepError),
 }
 
 /// All that was measured on one device.
@@ -126,7 +127,7 @@ pub struct Works {
     gradient_gflop: f64,
 }
 
-const NOISE: NoiseKey = NoiseKey { seed: 0, stream: 0, step: 0 };
+const NOISE: NoiseKey = streams::UNUSED.key(0, 0);
 const UPDATE: ProximalStep = ProximalStep {
     step_size: 1.0,
     noise_std: 0.01,

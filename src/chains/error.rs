@@ -1,6 +1,8 @@
 //! Why chains could not be run.
 
-use crate::{checkpoint::CheckpointError, config::ConfigError, starts::StartError};
+use crate::{
+    checkpoint::CheckpointError, config::ConfigError, device::ReadError, starts::StartError,
+};
 
 /// Why chains could not be run from a checkpoint.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +16,9 @@ pub enum ChainError {
     /// The checkpoint or its data has no such starts.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The device failed.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// A class that the model does not have.
     #[error("class {class}: the model has classes 0 to {}: {}", names.len().saturating_sub(1), names.join(", "))]
     NoSuchClass {

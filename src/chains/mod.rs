@@ -21,7 +21,8 @@ use crate::{
     kernels::{index_tensor, reference::NoiseKey},
     model::Network,
     sampler::{ChainState, Sampler},
-    starts::{NOISE_STREAM, SampleStart, starts},
+    starts::{SampleStart, starts},
+    streams,
 };
 use step::{Columns, Wanted};
 
@@ -127,7 +128,7 @@ impl<'a> ChainRun<'a> {
             true => JointEnergy::for_labels(&network, labels.clone()),
             false => JointEnergy::new(&network),
         };
-        let noise = NoiseKey { seed: settings.seed, stream: NOISE_STREAM, step: 0 };
+        let noise = streams::CHAIN_NOISE.key(settings.seed, 0);
         Ok(Self {
             checkpoint,
             settings: settings.clone(),
@@ -210,7 +211,7 @@ impl<'a> ChainRun<'a> {
 
     /// The noise of the first step.
     pub(crate) fn first_noise(&self) -> NoiseKey {
-        NoiseKey { seed: self.settings.seed, stream: NOISE_STREAM, step: 0 }
+        streams::CHAIN_NOISE.key(self.settings.seed, 0)
     }
 
     /// Steps that the next [`ChainStep`] has behind it, the one that the run stands before.
@@ -242,7 +243,10 @@ impl Iterator for ChainRun<'_> {
         let (next, info) = sampler.step(state, &self.energy);
         let wanted =
             Wanted { images: self.reads_images, acceptance: !is_last, judge: self.judge.as_ref() };
-        let read = Columns::read(&x, &info, &wanted);
+        let read = match Columns::read(&x, &info, &wanted) {
+            Ok(read) => read,
+            Err(error) => return Some(Err(error.into())),
+        };
         let secs = begin.elapsed().as_secs_f64();
         if !is_last {
             self.state = Some(next);

@@ -1,8 +1,9 @@
 //! What is read of chains at one step.
 
-use burn::tensor::{Tensor, Transaction, activation::softmax};
+use burn::tensor::{Tensor, activation::softmax};
 
 use crate::{
+    device::{ReadError, read_now},
     model::Network,
     sampler::{Sampler, StepInfo},
     starts::distances,
@@ -28,35 +29,28 @@ pub(super) struct Columns {
 
 impl Columns {
     /// Reads chains at `x` (N, C, H, W) by one readback.
-    pub(super) fn read(x: &Tensor<4>, info: &StepInfo, wanted: &Wanted) -> Self {
-        let judged =
-            wanted.judge.map(|judge| softmax(judge.logits(x.clone()), 1).max_dim_with_indices(1));
-        let (confidence, class) = judged.unzip();
+    ///
+    /// # Errors
+    /// The device failed.
+    pub(super) fn read(x: &Tensor<4>, info: &StepInfo, wanted: &Wanted) -> Result<Self, ReadError> {
+        let judged = wanted.judge.map(|judge| {
+            let (confidence, class) = softmax(judge.logits(x.clone()), 1).max_dim_with_indices(1);
+            (class.float(), confidence)
+        });
         let acceptance = info.acceptance.clone().filter(|_| wanted.acceptance);
-        // What only some runs have, each (N, 1) or (N, classes).
-        let some = [
+        let (energies, health, images, acceptance, logits, judged) = read_now((
+            info.energy.clone(),
+            info.summary.clone(),
+            wanted.images.then(|| x.clone()),
             acceptance.map(|decided| decided.narrow(1, 1, 1)),
-            class.map(|class| class.float()),
-            confidence,
             info.logits.clone(),
-        ];
-        let images = wanted.images.then(|| x.clone());
-        let reads =
-            Transaction::default().register(info.energy.clone()).register(info.summary.clone());
-        let reads = images.iter().fold(reads, |reads, x| reads.register(x.clone()));
-        let reads = some.iter().flatten().fold(reads, |reads, c| reads.register(c.clone()));
-        let mut read = reads.execute().into_iter();
-        let mut next = || -> Vec<f32> {
-            read.next().map(|data| data.iter::<f32>().collect()).unwrap_or_default()
-        };
-        let [energies, health] = [(); 2].map(|()| next());
-        let images = images.map(|_| next());
-        let [acceptance, classes, confidences, logits] = some.map(|column| column.map(|_| next()));
-        let classes = classes.map(|classes| classes.into_iter().map(|class| class as u32));
-        let judged = classes
-            .zip(confidences)
-            .map(|(classes, confidences)| Judged { classes: classes.collect(), confidences });
-        Self { energies, health, images, acceptance, logits, judged }
+            judged,
+        ))?;
+        let judged = judged.map(|(classes, confidences)| Judged {
+            classes: classes.into_iter().map(|class| class as u32).collect(),
+            confidences,
+        });
+        Ok(Self { energies, health, images, acceptance, logits, judged })
     }
 
     /// One of the three columns of [`Self::health`].

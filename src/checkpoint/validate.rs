@@ -9,6 +9,7 @@ use super::{Checkpoint, format};
 use crate::{
     config::{ConfigError, shortened},
     model::{HostTensor, Layout, ModelError, WeightsError},
+    streams,
 };
 
 /// Most numbers of one input: an image of 2,048 × 2,048 pixels in colour and a little more.
@@ -17,10 +18,9 @@ const MAX_PIXELS: usize = 1 << 24;
 const MAX_CLASSES: usize = 1 << 16;
 /// Longest name of a class, in characters.
 const MAX_CLASS_NAME: usize = 200;
-/// Most steps of a run; beyond, its random numbers would be used twice.
-const MAX_STEP: u64 = 1 << 40;
-/// Most recoveries of a run.
-const MAX_RECOVERIES: usize = 100_000;
+/// Most steps and recoveries of a run; beyond, its random numbers would be used twice.
+const MAX_STEP: u64 = streams::MAX_TRAINING_STEPS;
+const MAX_RECOVERIES: usize = streams::MAX_ATTEMPTS - 1;
 
 /// Why the content of a checkpoint cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq)]

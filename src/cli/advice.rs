@@ -122,7 +122,7 @@ impl Command<'_> {
             ChainError::UnevenStarts { .. } => {
                 Some("The options are --per-class and --chains-per-start".into())
             }
-            ChainError::Config(_) => None,
+            ChainError::Config(_) | ChainError::Read(_) => None,
         }
     }
 
@@ -210,7 +210,7 @@ fn convergence(error: &ConvergenceError) -> Option<String> {
         ConvergenceError::TooFewDraws { .. } => "Set --steps higher or --warmup lower".into(),
         ConvergenceError::NoShortSteps => "Set --short above 0".into(),
         ConvergenceError::NotShorter { .. } => "Set --steps higher or --short lower".into(),
-        ConvergenceError::ClassCenters(_) => return None,
+        ConvergenceError::ClassCenters(_) | ConvergenceError::Read(_) => return None,
     })
 }
 

@@ -9,7 +9,6 @@ use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use crate::{
     accuracy::Accuracy,
-    objective::TERM_NAMES,
     say::{complain, say},
     trainer::StepReport,
     training::TrainingEvent,
@@ -125,12 +124,6 @@ fn tested(test: Option<&Accuracy>) -> String {
     }
 }
 
-/// A term of the loss by its name.
-fn term(report: &StepReport, name: &str) -> f64 {
-    let place = TERM_NAMES.iter().position(|term| *term == name);
-    place.map_or(f64::NAN, |place| report.terms[place])
-}
-
 /// Everything that is watched, for a bar.
 fn numbers_of(report: &StepReport) -> String {
     format!(
@@ -138,10 +131,10 @@ fn numbers_of(report: &StepReport) -> String {
          r {:.3} clamped {:.1} %",
         report.epoch,
         report.loss,
-        term(report, "cross_entropy"),
-        100.0 * term(report, "train_accuracy"),
-        term(report, "energy_data"),
-        term(report, "energy_model"),
+        report.terms.cross_entropy,
+        100.0 * report.terms.train_accuracy,
+        report.terms.energy_data,
+        report.terms.energy_model,
         report.gap,
         report.gradient_norm,
         100.0 * report.clamp_rate,
@@ -155,7 +148,7 @@ fn line_of(report: &StepReport, num_steps: u64, left: Duration) -> String {
         report.step,
         report.epoch,
         report.loss,
-        100.0 * term(report, "train_accuracy"),
+        100.0 * report.terms.train_accuracy,
         report.gap,
         HumanDuration(left)
     )
@@ -194,6 +187,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::objective::Terms;
 
     #[test]
     fn a_log_gets_a_line_soon_and_then_every_half_minute() {
@@ -212,7 +206,7 @@ mod tests {
             step: 40,
             epoch: 2,
             loss: 1.25,
-            terms: [0.0, 0.0, 1.0, 0.0, 0.0, 0.5],
+            terms: Terms { cross_entropy: 1.0, train_accuracy: 0.5, ..Terms::default() },
             gap: -0.125,
             gradient_norm: 1.0,
             clamp_rate: 0.0,

@@ -3,9 +3,11 @@
 use burn::tensor::Tensor;
 
 use crate::{
+    device::{ReadError, read_now},
     diagnostics::{ACCEPTANCE_MEANING, DoesNotApply},
-    kernels::{self, Proposals, reference::NoiseKey},
+    kernels::{self, Proposals},
     sampler::{Sampler, StepInfo, inverse_temperature},
+    streams,
 };
 
 /// Chains that a step leaves.
@@ -62,35 +64,45 @@ impl Watch {
     }
 
     /// Takes in chains that `sampler` now leaves; there is none where the step does not count.
-    pub(super) fn see(&mut self, sampler: Option<&Sampler>, x: Tensor<4>, info: &StepInfo) {
+    ///
+    /// # Errors
+    /// The device failed.
+    pub(super) fn see(
+        &mut self,
+        sampler: Option<&Sampler>,
+        x: Tensor<4>,
+        info: &StepInfo,
+    ) -> Result<(), ReadError> {
         if self.refusal.is_some() {
-            return;
+            return Ok(());
         }
         let (gradient, energy) = (info.gradient.clone(), info.energy.clone());
         if !self.is_shadow {
             if sampler.is_some()
                 && let Some(decided) = &info.acceptance
             {
-                self.add(decided.clone());
+                self.add(decided.clone())?;
             }
-            return;
+            return Ok(());
         }
         if let Some(left) = self.left.take() {
-            self.add(decided(left, x.clone(), gradient.clone(), energy.clone()));
+            self.add(decided(left, x.clone(), gradient.clone(), energy.clone()))?;
         }
         // The last step of a schedule may have shrunk to nothing.
         let left = sampler.filter(|sampler| sampler.noise_std() > 0.0);
         self.left = left.map(|&sampler| Left { sampler, x, gradient, energy });
+        Ok(())
     }
 
     /// Whether each chain moved, and how probable that was, shape (N, 2).
-    fn add(&mut self, decided: Tensor<2>) {
-        let values: Vec<f32> = decided.into_data().iter::<f32>().collect();
+    fn add(&mut self, decided: Tensor<2>) -> Result<(), ReadError> {
+        let values = read_now(decided)?;
         for (sum, chain) in self.sums.iter_mut().zip(values.chunks(2)) {
             sum[0] += f64::from(chain[1]);
             sum[1] += f64::from(chain[0]);
         }
         self.num_steps += 1;
+        Ok(())
     }
 
     /// What was added up; `meets_border` is whether steps were projected onto the box.
@@ -132,7 +144,7 @@ fn decided(left: Left, x: Tensor<4>, gradient: Tensor<4>, energy: Tensor<1>) -> 
     let (step_size, noise_std) = (sampler.length(), sampler.noise_std());
     let beta = inverse_temperature(step_size.into(), noise_std.into()) as f32;
     // Only the draw that accepts or rejects takes noise, and nobody asks for it.
-    let unused = NoiseKey { seed: 0, stream: 0, step: 0 };
+    let unused = streams::UNUSED.key(0, 0);
     kernels::mala_accept(ends, step_size, beta, unused).1
 }
 
@@ -175,10 +187,11 @@ mod tests {
     use crate::{
         device,
         energy::{Energy, EnergyGradient},
+        kernels::reference::NoiseKey,
         sampler::ChainState,
     };
 
-    const KEY: NoiseKey = NoiseKey { seed: 5, stream: 0, step: 0 };
+    const KEY: NoiseKey = streams::UNUSED.key(5, 0);
     const SHAPE: [usize; 4] = [6, 1, 4, 4];
 
     /// `E(x) = ‖x‖² / 2`.
@@ -201,9 +214,9 @@ mod tests {
         let start = kernels::uniform_start(SHAPE, KEY, &device::cpu()).mul_scalar(scale);
         let mut watch = Watch::new(sampler, None, true, SHAPE[0]);
         let (next, info) = sampler.step(ChainState { x: start.clone(), noise: KEY }, &Quadratic);
-        watch.see(Some(&sampler), start.clone(), &info);
+        watch.see(Some(&sampler), start.clone(), &info).unwrap();
         let (_, info) = sampler.step(next.clone(), &Quadratic);
-        watch.see(None, next.x.clone(), &info);
+        watch.see(None, next.x.clone(), &info).unwrap();
         (values(start), values(next.x), watch.finish(false))
     }
 

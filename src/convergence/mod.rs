@@ -11,16 +11,14 @@ mod superchains;
 
 use std::ops::ControlFlow;
 
-use burn::tensor::{Tensor, Transaction};
-use pollster::block_on;
-
 use crate::{
     chains::{ChainRun, ChainStep},
     class_centers::ClassCentersError,
     config::{Norm, SamplerConfig, StepSchedule},
-    device,
+    device::{ReadError, read_now},
     diagnostics::{self, Diagnostic, DoesNotApply, applicability},
     energy::Energy,
+    numbers::argmax,
     sampler::{Sampler, inverse_temperature},
 };
 use acceptance::Watch;
@@ -85,6 +83,9 @@ pub enum ConvergenceError {
     /// The means of the classes span no axes.
     #[error(transparent)]
     ClassCenters(#[from] ClassCentersError),
+    /// The device failed.
+    #[error(transparent)]
+    Read(#[from] ReadError),
 }
 
 impl ConvergenceSettings {
@@ -195,7 +196,7 @@ impl Recorder {
             every: settings.every(num_steps, num_chains),
             draws: vec![vec![Vec::new(); num_chains]; summaries.names().len()],
             summaries,
-            start: read(run.start().clone()),
+            start: read_now(run.start().clone())?,
             refusal,
             watch: Watch::new(Sampler::new(&config.sampler), refusal, is_affine, num_chains),
             classes: vec![None; num_chains],
@@ -219,11 +220,14 @@ impl Recorder {
     }
 
     /// Takes in the next step of the run. Gives its summaries if they are kept: they count as a draw.
-    pub fn see(&mut self, step: &ChainStep) -> Option<Draw<'_>> {
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn see(&mut self, step: &ChainStep) -> Result<Option<Draw<'_>>, ReadError> {
         let leaves = step.sampler.as_ref().filter(|_| step.step >= self.warmup);
-        self.watch.see(leaves, step.x.clone(), &step.info);
+        self.watch.see(leaves, step.x.clone(), &step.info)?;
         if step.step <= self.warmup {
-            return None;
+            return Ok(None);
         }
         self.secs += step.secs;
         let seen = Seen::of(step);
@@ -231,34 +235,36 @@ impl Recorder {
         self.is_saturated |= seen.saturations.iter().any(|&share| share > 0.0);
         let num_classes = (seen.logits.len() / self.classes.len()).max(1);
         for (class, logits) in self.classes.iter_mut().zip(seen.logits.chunks(num_classes)) {
-            let best = |&a: &usize, &b: &usize| logits[a].total_cmp(&logits[b]);
-            let now = (0..num_classes).max_by(best);
+            let now = argmax(logits);
             self.switches += usize::from(class.is_some() && *class != now);
             *class = now;
         }
         // From the last draw backwards.
         if !(self.num_steps - step.step).is_multiple_of(self.every) {
-            return None;
+            return Ok(None);
         }
         for (draws, column) in self.draws.iter_mut().zip(&self.last) {
             draws.iter_mut().zip(column).for_each(|(chain, &value)| chain.push(value));
         }
-        Some(Draw { draw: step.step - self.warmup - 1, summaries: &self.last })
+        Ok(Some(Draw { draw: step.step - self.warmup - 1, summaries: &self.last }))
     }
 
     /// The diagnosis of a run that came to its end. `progress` hears before each step of the short run how many of how
     /// many are done, and may stop: then there is a diagnosis without a short run.
+    ///
+    /// # Errors
+    /// The device failed.
     pub fn finish(
         self,
         run: &ChainRun,
         progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
-    ) -> Diagnosis {
+    ) -> Result<Diagnosis, ReadError> {
         let section = &run.checkpoint().config.sampler;
         let num_short = self.settings.short.unwrap_or(section.num_steps);
         let short_run = match num_short < self.num_steps {
             true => {
                 let long = short_run::Long { start: &self.start, last: &self.last };
-                short_run::compare(run, &self.summaries, long, num_short, progress)
+                short_run::compare(run, &self.summaries, long, num_short, progress)?
             }
             false => Err(NoShortRun::NotShorter { num_short }),
         };
@@ -275,7 +281,7 @@ impl Recorder {
         // Where nothing is projected, nothing is at the border but by chance.
         let is_projected = Sampler::new(section).proximal_radius().is_some();
         let num_chains = run.labels().len();
-        Diagnosis {
+        Ok(Diagnosis {
             num_chains,
             num_steps: self.num_steps,
             warmup: self.warmup,
@@ -289,7 +295,7 @@ impl Recorder {
             switches: self.switches as f64 / num_chains as f64,
             acceptance: self.watch.finish(is_projected && self.is_saturated),
             short_run,
-        }
+        })
     }
 }
 
@@ -321,9 +327,4 @@ fn assess(
         (None, _) => found.integrated_time.map(|draws| draws * every as f64),
     };
     report::OF_SUMMARIES.map(|diagnostic| (diagnostic, value(diagnostic))).to_vec()
-}
-
-/// The values of a tensor.
-fn read(x: Tensor<4>) -> Vec<f32> {
-    block_on(device::read(Transaction::default().register(x))).concat()
 }

@@ -6,8 +6,7 @@
 
 use std::{collections::BTreeSet, ops::ControlFlow};
 
-use burn::tensor::{Tensor, TensorData, Transaction};
-use pollster::block_on;
+use burn::tensor::{Tensor, TensorData};
 
 use super::{
     refusal_of,
@@ -16,7 +15,7 @@ use super::{
 use crate::{
     chains::ChainRun,
     data::{self, Dataset, spread},
-    device,
+    device::{ReadError, read_now},
     diagnostics::{DoesNotApply, KolmogorovSmirnov, kolmogorov_smirnov, mean_and_std},
     energy::{Energy, JointEnergy},
     kernels,
@@ -86,43 +85,42 @@ pub(super) struct Long<'a> {
 /// Runs the short chains from the start of the long ones and compares the ends of both.
 ///
 /// # Errors
-/// `progress` stopped it.
+/// The device failed; within, `progress` stopped it.
 pub(super) fn compare(
     run: &ChainRun,
     summaries: &Summaries,
     long: Long,
     num_steps: usize,
     progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
-) -> Result<ShortRun, NoShortRun> {
+) -> Result<Result<ShortRun, NoShortRun>, ReadError> {
     let (section, energy) = (&run.checkpoint().config.sampler, run.energy());
     let Long { start, last: long } = long;
     let mut state = ChainState { x: run.start().clone(), noise: run.first_noise() };
     let device = state.x.device();
     for step in 0..num_steps {
         if progress(step, num_steps).is_break() {
-            return Err(NoShortRun::Stopped);
+            return Ok(Err(NoShortRun::Stopped));
         }
         state = Sampler::at_step(section, step, num_steps).step(state, energy).0;
     }
     let radius = Sampler::new(section).proximal_radius().unwrap_or_default();
-    let short = evaluate(summaries, energy, state.x, radius, Some(start));
-    let test = test_images(run).map(|(images, indices)| {
-        let mut columns = vec![Vec::new(); short.len()];
-        // Batches as large as the chains' own, which is what batch norm may depend on.
-        for batch in indices.chunks(run.labels().len()) {
-            let [c, h, w] = images.shape;
-            let values = images.gather(batch.iter().copied());
-            let labels = batch.iter().map(|&index| images.labels[index]).collect();
-            let data = TensorData::new(values, [batch.len(), c, h, w]);
-            let x = Tensor::from_data(data, &device);
-            let energy = run.energy_of_classes(labels);
-            let found = evaluate(summaries, &energy, x, radius, None);
-            columns.iter_mut().zip(found).for_each(|(all, found)| all.extend(found));
+    let short = evaluate(summaries, energy, state.x, radius, Some(start))?;
+    let (num_test_images, test) = match test_images(run) {
+        Ok((images, indices)) => {
+            let mut columns = vec![Vec::new(); short.len()];
+            // Batches as large as the chains' own, which is what batch norm may depend on.
+            for batch in indices.chunks(run.labels().len()) {
+                let [c, h, w] = images.shape;
+                let values = images.gather(batch.iter().copied());
+                let labels = batch.iter().map(|&index| images.labels[index]).collect();
+                let data = TensorData::new(values, [batch.len(), c, h, w]);
+                let x = Tensor::from_data(data, &device);
+                let energy = run.energy_of_classes(labels);
+                let found = evaluate(summaries, &energy, x, radius, None)?;
+                columns.iter_mut().zip(found).for_each(|(all, found)| all.extend(found));
+            }
+            (Ok(indices.len()), columns)
         }
-        (indices.len(), columns)
-    });
-    let (num_test_images, test) = match test {
-        Ok((count, columns)) => (Ok(count), columns),
         Err(reason) => (Err(reason), vec![Vec::new(); short.len()]),
     };
     let wide = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
@@ -149,7 +147,7 @@ pub(super) fn compare(
                 long_test: to_test(&long),
             }
         });
-    Ok(ShortRun { num_steps, num_test_images, summaries: ends.collect() })
+    Ok(Ok(ShortRun { num_steps, num_test_images, summaries: ends.collect() }))
 }
 
 /// Test images of the data that the model was trained on, and which of them are of the sampled classes; or why there
@@ -181,13 +179,11 @@ fn evaluate(
     x: Tensor<4>,
     radius: f32,
     start: Option<&[f32]>,
-) -> Vec<Vec<f32>> {
+) -> Result<Vec<Vec<f32>>, ReadError> {
     let found = energy.gradient(x.clone());
     let health = kernels::chain_summary(x.clone(), found.gradient, radius);
-    let reads = Transaction::default().register(found.energy).register(health).register(x);
-    let reads = found.logits.into_iter().fold(reads, |reads, logits| reads.register(logits));
-    let mut read = block_on(device::read(reads)).into_iter();
-    let [energies, health, x, logits] = [(); 4].map(|()| read.next().unwrap_or_default());
+    let (energies, health, x, logits) = read_now((found.energy, health, x, found.logits))?;
+    let logits = logits.unwrap_or_default();
     let health = |nth: usize| health.iter().skip(nth).step_by(3).copied().collect::<Vec<f32>>();
     let seen = Seen {
         x: &x,
@@ -197,5 +193,5 @@ fn evaluate(
         saturations: &health(2),
         logits: &logits,
     };
-    summaries.of(&seen, start)
+    Ok(summaries.of(&seen, start))
 }

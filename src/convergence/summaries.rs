@@ -1,11 +1,8 @@
 //! The scalar summaries of a chain: what the diagnostics are of, never a pixel.
 
 use crate::{
-    chains::ChainStep,
-    checkpoint::Checkpoint,
-    class_centers::ClassCentersError,
-    principal_axes::PrincipalAxes,
-    starts::{distances, probabilities},
+    chains::ChainStep, checkpoint::Checkpoint, class_centers::ClassCentersError, numbers::softmax,
+    principal_axes::PrincipalAxes, starts::distances,
 };
 
 /// Of the class means.
@@ -71,8 +68,7 @@ impl Summaries {
     /// One column of N numbers per name; no distance where there is no `start` (N, D) to measure from.
     pub(super) fn of(&self, seen: &Seen, start: Option<&[f32]>) -> Vec<Vec<f32>> {
         let num_classes = (seen.logits.len() / seen.energies.len().max(1)).max(1);
-        let probabilities: Vec<Vec<f32>> =
-            seen.logits.chunks(num_classes).map(probabilities).collect();
+        let probabilities: Vec<Vec<f32>> = seen.logits.chunks(num_classes).map(softmax).collect();
         let largest = |row: &Vec<f32>| row.iter().copied().fold(f32::NAN, f32::max);
         let mut columns = vec![
             seen.energies.to_vec(),

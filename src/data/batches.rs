@@ -1,29 +1,9 @@
 //! Batches of one run: a new order each epoch, augmentation, input noise.
 
-use rand::{RngExt, SeedableRng, seq::SliceRandom};
-use rand_chacha::ChaCha8Rng;
+use rand::{RngExt, seq::SliceRandom};
 
 use super::{Dataset, may_flip};
-use crate::{
-    config::DataConfig,
-    kernels::reference::{self, NoiseKey},
-};
-
-/// A random stream of its own for each (seed, purpose, counter), so that no generator has to be
-/// saved: a resumed run asks for the same stream and gets the same draws.
-pub fn random_stream(seed: u64, purpose: u32, counter: u64) -> ChaCha8Rng {
-    let mut key = [0u8; 32];
-    key[..8].copy_from_slice(&seed.to_le_bytes());
-    key[8..12].copy_from_slice(&purpose.to_le_bytes());
-    key[16..24].copy_from_slice(&counter.to_le_bytes());
-    ChaCha8Rng::from_seed(key)
-}
-
-const ORDER_STREAM: u32 = 1;
-const AUGMENT_STREAM: u32 = 2;
-/// Philox streams of the input noise, with and without augmentation; the sampler's lie elsewhere.
-const INPUT_NOISE_STREAM: u32 = 16;
-const PLAIN_NOISE_STREAM: u32 = 17;
+use crate::{config::DataConfig, kernels::reference, streams};
 
 /// One training batch on the host.
 #[derive(Clone, Debug)]
@@ -64,12 +44,12 @@ impl Batches {
         let (epoch, position) = (step / self.steps_per_epoch(), step % self.steps_per_epoch());
         if self.order_epoch != Some(epoch) {
             self.order = (0..self.dataset.len()).collect();
-            self.order.shuffle(&mut random_stream(self.seed, ORDER_STREAM, epoch));
+            self.order.shuffle(&mut streams::BATCH_ORDER.rng(self.seed, epoch));
             self.order_epoch = Some(epoch);
         }
         let first = position as usize * self.config.batch_size;
         let indices = &self.order[first..first + self.config.batch_size];
-        let mut rng = random_stream(self.seed, AUGMENT_STREAM, step);
+        let mut rng = streams::AUGMENTATION.rng(self.seed, step);
         let flips = self.config.horizontal_flip && may_flip(self.config.dataset);
         let padding = self.config.crop_padding;
         let is_split = !self.config.augment_energy && (flips || padding > 0);
@@ -90,10 +70,10 @@ impl Batches {
             }
         }
         for (values, stream) in
-            [(&mut values, INPUT_NOISE_STREAM), (&mut plain, PLAIN_NOISE_STREAM)]
+            [(&mut values, streams::INPUT_NOISE), (&mut plain, streams::PLAIN_INPUT_NOISE)]
         {
             if self.config.input_noise_std > 0.0 {
-                let key = NoiseKey { seed: self.seed, stream, step: step as u32 };
+                let key = stream.key(self.seed, step as u32);
                 reference::add_normal(values, self.config.input_noise_std as f32, 0, key);
             }
         }

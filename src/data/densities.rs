@@ -7,8 +7,8 @@ use std::f32::consts::{PI, TAU};
 
 use rand::{Rng, RngExt};
 
-use super::{Dataset, random_stream};
-use crate::config::DatasetName;
+use super::Dataset;
+use crate::{config::DatasetName, streams};
 
 /// A density of the plane that points with classes are drawn from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +26,6 @@ pub enum Density {
     /// Five curved blades; 5 classes.
     Pinwheel,
 }
-
-const DATA_ORDER_STREAM: u32 = 40;
 
 impl Density {
     /// The density that a data set's name stands for, if it is one.
@@ -55,7 +53,7 @@ impl Density {
 
     /// `num_points` labelled points, the classes in turn; `part` tells training (0) from test (1).
     pub fn sample(self, num_points: usize, seed: u64, part: u64) -> Dataset {
-        let mut rng = random_stream(seed, DATA_ORDER_STREAM + self as u32, part);
+        let mut rng = streams::DENSITY_POINTS.nth(self as u32).rng(seed, part);
         let num_classes = self.num_classes();
         let mut points = Vec::with_capacity(2 * num_points);
         let mut labels = Vec::with_capacity(num_points);

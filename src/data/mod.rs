@@ -20,7 +20,7 @@ use crate::{
 };
 use origin::{Origin, Place};
 
-pub use batches::{Batch, Batches, random_stream};
+pub use batches::{Batch, Batches};
 pub use densities::Density;
 pub use error::DataError;
 #[cfg(not(target_arch = "wasm32"))]

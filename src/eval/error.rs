@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use crate::{
-    checkpoint::CheckpointError, config::ConfigError, data::DataError, picture::PictureError,
-    results_folder::ResultsError,
+    checkpoint::CheckpointError, config::ConfigError, data::DataError, device::ReadError,
+    picture::PictureError, results_folder::ResultsError,
 };
 
 /// Why a model could not be evaluated.
@@ -19,6 +19,9 @@ pub enum EvalError {
     /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The device failed.
+    #[error(transparent)]
+    Device(#[from] ReadError),
     /// A picture of the report.
     #[error("cannot draw a picture: {0}")]
     Picture(#[from] PictureError),

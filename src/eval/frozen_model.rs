@@ -1,12 +1,12 @@
 //! The network under evaluation.
 
-use burn::tensor::{Device, Int, Tensor, TensorData, Transaction, activation::softmax};
+use burn::tensor::{Device, Int, Tensor, TensorData, activation::softmax};
 
 use super::EvalError;
 use crate::{
     checkpoint::Checkpoint,
     config::{ModelConfig, Norm},
-    device,
+    device::read_now,
     energy::{Energy, JointEnergy},
     kernels::{chain_summary, index_tensor},
     model::Pass,
@@ -95,8 +95,7 @@ impl FrozenModel {
     pub(super) fn logits(&self, values: &[f32], go_on: GoOn) -> Result<Vec<f32>, EvalError> {
         let mut logits = Vec::new();
         for batch in values.chunks(self.at_once(Pass::Forward) * self.num_pixels()) {
-            let [found] = read([self.energy.logits(self.upload(batch))]);
-            logits.extend(found);
+            logits.extend(read_now(self.energy.logits(self.upload(batch)))?);
             go_on()?;
         }
         Ok(logits)
@@ -114,7 +113,7 @@ impl FrozenModel {
             // The radius concerns the share of clamped components, which nobody asks for here.
             let norms = chain_summary(x.clone(), found.gradient, 0.0).narrow(1, 0, 1);
             let logits = found.logits.unwrap_or_else(|| self.energy.logits(x));
-            let [logits, energies, norms] = read([logits, found.energy.unsqueeze_dim(1), norms]);
+            let (logits, energies, norms) = read_now((logits, found.energy, norms))?;
             scores.logits.extend(logits);
             scores.energies.extend(energies.into_iter().map(f64::from));
             scores.gradient_norms.extend(norms.into_iter().map(f64::from));
@@ -165,11 +164,10 @@ impl FrozenModel {
         for batch in values.chunks(self.at_once(Pass::Forward) * self.num_pixels()) {
             let network = self.energy.network();
             let seen = network.head_input(network.first_layer(self.upload(batch).autodiff()));
-            let features = network.features(seen.clone()).without_autodiff();
-            let read = read([features, network.logits_of_features(seen).without_autodiff()]);
-            for (all, batch) in found.iter_mut().zip(read) {
-                all.extend(batch);
-            }
+            let features = network.features(seen.clone());
+            let (features, logits) = read_now((features, network.logits_of_features(seen)))?;
+            found[0].extend(features);
+            found[1].extend(logits);
             go_on()?;
         }
         Ok(found)
@@ -180,11 +178,4 @@ impl FrozenModel {
 pub(super) struct Differentiated {
     pub(super) gradient: Tensor<4>,
     pub(super) probabilities: Tensor<2>,
-}
-
-/// The values of tensors, by one readback.
-pub(super) fn read<const N: usize>(tensors: [Tensor<2>; N]) -> [Vec<f32>; N] {
-    let reads = tensors.into_iter().fold(Transaction::default(), Transaction::register);
-    let mut values = pollster::block_on(device::read(reads)).into_iter();
-    std::array::from_fn(|_| values.next().unwrap_or_default())
 }

@@ -20,10 +20,10 @@ use super::{
     results::{Classification, DataInfo, EvaluatedModel, FORMAT, Results},
 };
 use crate::{
-    accuracy::{log_sum_exp, predicted},
+    accuracy::predicted,
     checkpoint::Checkpoint,
     data::{self, Dataset, Splits},
-    energy::Energy,
+    energy::{Energy, energy_of_row},
     files::{sha256, write_atomically},
     results_folder::{Job as Maker, MadeBy, ResultsError, ResultsFolder},
 };
@@ -391,7 +391,7 @@ fn classification(
     let mut energies = Vec::with_capacity(test.len());
     for (row, &label) in logits.chunks(num_classes).zip(&test.labels) {
         confusion[label as usize][predicted(row)] += 1;
-        energies.push(-log_sum_exp(row));
+        energies.push(energy_of_row(row));
     }
     let hits = |class: usize| confusion[class][class];
     let by_class = (0..num_classes).map(|class| {

@@ -6,7 +6,7 @@ use crate::{
     checkpoint::{CheckpointError, Flaw},
     config::ConfigError,
     data::DataError,
-    device::DeviceError,
+    device::{DeviceError, ReadError},
     picture::PictureError,
     trainer::{Divergence, TrainerError},
 };
@@ -49,6 +49,9 @@ pub enum Error {
     /// Chains that the model cannot run.
     #[error(transparent)]
     Chains(#[from] ChainError),
+    /// A device that failed while it computed.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// A picture that cannot be read or written.
     #[error(transparent)]
     Picture(#[from] PictureError),

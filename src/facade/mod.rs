@@ -17,7 +17,7 @@ use crate::{
     checkpoint::Checkpoint,
     config::{RunConfig, SamplerConfig},
     data::{self, Dataset, Splits},
-    device::ComputeDevice,
+    device::{ComputeDevice, ReadError, read_now},
     energy::{JointEnergy, energy_of_logits},
     model::{Network, Pass},
 };
@@ -137,7 +137,7 @@ impl Model {
     /// # Errors
     /// Values that are no whole number of images, or no finite numbers.
     pub fn energy(&self, images: &[f32]) -> Result<Vec<f32>, Error> {
-        self.of_batches(images, |logits| energy_of_logits(logits).into_data())
+        self.of_batches(images, |logits| read_now(energy_of_logits(logits)))
     }
 
     /// Logits of each image, one for each class.
@@ -148,7 +148,7 @@ impl Model {
     /// # Errors
     /// As [`Model::energy`].
     pub fn logits(&self, images: &[f32]) -> Result<Vec<Vec<f32>>, Error> {
-        let logits = self.of_batches(images, Tensor::into_data)?;
+        let logits = self.of_batches(images, read_now)?;
         Ok(logits.chunks(self.class_names().len()).map(<[f32]>::to_vec).collect())
     }
 
@@ -196,7 +196,7 @@ impl Model {
         if data.is_empty() {
             return Err(Error::Request("a data set without images cannot be evaluated on".into()));
         }
-        Ok(pollster::block_on(accuracy(&self.network, data, &self.device)))
+        Ok(pollster::block_on(accuracy(&self.network, data, &self.device))?)
     }
 
     /// Writes the model to a file that [`Model::load`] and the program read; a file that is there is
@@ -213,7 +213,7 @@ impl Model {
     fn of_batches(
         &self,
         images: &[f32],
-        read: impl Fn(Tensor<2>) -> TensorData,
+        read: impl Fn(Tensor<2>) -> Result<Vec<f32>, ReadError>,
     ) -> Result<Vec<f32>, Error> {
         let [c, h, w] = self.input_shape();
         let size = c * h * w;
@@ -232,7 +232,7 @@ impl Model {
         for batch in images.chunks(size * network.images_at_once([h, w], Pass::Forward)) {
             let data = TensorData::new(batch.to_vec(), [batch.len() / size, c, h, w]);
             let logits = network.logits(Tensor::<4>::from_data(data, &self.device));
-            values.extend(read(logits).iter::<f32>());
+            values.extend(read(logits)?);
         }
         Ok(values)
     }

@@ -6,7 +6,7 @@ use super::{Error, Model};
 use crate::{
     chains::{ChainRun, ChainSettings},
     picture,
-    starts::probabilities,
+    numbers::{argmax, softmax},
 };
 
 /// What a model sees in an image.
@@ -21,9 +21,8 @@ pub struct Prediction {
 impl Prediction {
     /// Of the logits of one image.
     pub(super) fn of_logits(logits: &[f32]) -> Self {
-        let probabilities = probabilities(logits);
-        let best = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b]));
-        Self { class: best.unwrap_or_default() as u32, probabilities }
+        let class = argmax(logits).unwrap_or_default() as u32;
+        Self { class, probabilities: softmax(logits) }
     }
 
     /// How sure the model is: the probability of the class that it sees.

@@ -5,11 +5,14 @@ use burn::{
     tensor::{Device, Tensor, TensorData},
 };
 
+use super::InteropError;
 use crate::{
-    class_centers::{ClassCentersData, ClassCentersError},
+    class_centers::ClassCentersData,
     config::ClassCentersConfig,
     data::Dataset,
+    device::{ReadError, read_now},
     model::{HostTensor, Network, Pass},
+    numbers::argmax,
 };
 
 /// Chains that centres are estimated from at most; WRN-28-10 classifies 15 to 25 a second on two cores.
@@ -34,7 +37,7 @@ pub enum Centers {
 /// fewer than two chains has the Gaussian of the mixture of all.
 ///
 /// # Errors
-/// A covariance without eigendecomposition.
+/// A covariance without eigendecomposition, a device that failed.
 pub(super) fn of_chains(
     network: &Network,
     chains: &HostTensor,
@@ -42,14 +45,14 @@ pub(super) fn of_chains(
     class_names: &[String],
     config: &ClassCentersConfig,
     device: &Device,
-) -> Result<ClassCentersData, ClassCentersError> {
+) -> Result<ClassCentersData, InteropError> {
     let (capacity, num_pixels) = (chains.shape[0], chains.shape[1]);
     let count = capacity.min(MAX_CHAINS);
     let picked: Vec<&[f32]> = (0..count)
         .map(|i| i * capacity / count * num_pixels)
         .map(|at| &chains.values[at..at + num_pixels])
         .collect();
-    let classes = classify(network, &picked, shape, device);
+    let classes = classify(network, &picked, shape, device)?;
     let mixed: Vec<&[f32]> = picked.iter().step_by(count.div_ceil(MAX_MIXED)).copied().collect();
     let (mut values, mut labels) = (Vec::new(), Vec::new());
     for class in 0..class_names.len() {
@@ -59,10 +62,8 @@ pub(super) fn of_chains(
         values.extend(members.iter().flat_map(|chain| *chain));
         labels.extend(vec![class as u32; members.len()]);
     }
-    ClassCentersData::estimate(
-        &Dataset::unchecked(values, labels, shape, class_names.to_vec()),
-        config,
-    )
+    let chains = Dataset::unchecked(values, labels, shape, class_names.to_vec());
+    Ok(ClassCentersData::estimate(&chains, config)?)
 }
 
 fn classify(
@@ -70,19 +71,16 @@ fn classify(
     images: &[&[f32]],
     [c, h, w]: [usize; 3],
     device: &Device,
-) -> Vec<usize> {
+) -> Result<Vec<usize>, ReadError> {
     let network = network.valid().freeze();
     let mut classes = Vec::with_capacity(images.len());
     for batch in images.chunks(network.images_at_once([h, w], Pass::Forward)) {
         let data = TensorData::new(batch.concat(), [batch.len(), c, h, w]);
-        let logits = network.logits(Tensor::<4>::from_data(data, device)).into_data();
-        let logits: Vec<f32> = logits.iter::<f32>().collect();
+        let logits = read_now(network.logits(Tensor::<4>::from_data(data, device)))?;
         let num_classes = logits.len() / batch.len();
-        classes.extend(logits.chunks(num_classes).map(|logits| {
-            (0..num_classes).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap_or(0)
-        }));
+        classes.extend(logits.chunks(num_classes).map(|row| argmax(row).unwrap_or(0)));
     }
-    classes
+    Ok(classes)
 }
 
 /// Gaussians with the mean and variance of uniform noise on [-1, 1] for every class.

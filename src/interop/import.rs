@@ -16,6 +16,7 @@ use crate::{
     class_centers::ClassCentersData,
     config::{ConfigError, DataConfig, DatasetName, RunConfig, StartKind},
     data::{self, Dataset},
+    device::read_now,
     model::{HostTensor, Network, weights_of, with_weights},
     optimizer,
     replay_buffer::{ReplayBuffer, Start},
@@ -89,7 +90,7 @@ pub fn import(
     check_size(found, shape)?;
     let mut config = config(found, request, shape, chains.as_ref())?;
     let network = Network::new(&config.model, shape, found.num_classes, config.seed, device)?;
-    let weights = Place::all(&pollster::block_on(weights_of(&network)))?
+    let weights = Place::all(&pollster::block_on(weights_of(&network))?)?
         .into_iter()
         .map(|place| {
             let values = file.take(&place.name, &place.pytorch_shape())?;
@@ -120,15 +121,17 @@ pub fn import(
         }
     };
     let has_chains = chains.is_some();
-    let replay_buffer = chains.unwrap_or_else(|| {
-        let start = Start::new(config.sampler.start, &class_centers.to_device(shape, device));
-        let section = &config.replay_buffer;
-        let buffer =
-            ReplayBuffer::new(section, found.num_classes, shape, &start, config.seed, device);
-        let data = buffer.chains().into_data();
-        let shape = buffer.chains().dims().to_vec();
-        HostTensor { shape, values: data.iter::<f32>().collect() }
-    });
+    let replay_buffer = match chains {
+        Some(chains) => chains,
+        None => {
+            let start = Start::new(config.sampler.start, &class_centers.to_device(shape, device));
+            let section = &config.replay_buffer;
+            let buffer =
+                ReplayBuffer::new(section, found.num_classes, shape, &start, config.seed, device);
+            let chains = buffer.chains();
+            HostTensor { shape: chains.dims().to_vec(), values: read_now(chains)? }
+        }
+    };
     config.check_keys()?;
     let optimizer = optimizer::build(&config.optimizer)
         .into_bytes()
@@ -139,7 +142,7 @@ pub fn import(
         counters: Counters { learning_rate_factor: 1.0, ..Counters::default() },
         class_names,
         input_shape: shape,
-        weights: pollster::block_on(weights_of(&network)),
+        weights: pollster::block_on(weights_of(&network))?,
         averaged_weights: None,
         optimizer,
         replay_buffer,

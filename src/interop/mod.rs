@@ -19,6 +19,7 @@ use crate::{
     class_centers::ClassCentersError,
     config::{ConfigError, Norm},
     data::DataError,
+    device::ReadError,
     model::{ModelError, WeightsError},
 };
 
@@ -93,6 +94,9 @@ pub enum InteropError {
     /// Class centres.
     #[error(transparent)]
     ClassCenters(#[from] ClassCentersError),
+    /// The device failed.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// A configuration out of its ranges.
     #[error(transparent)]
     Config(#[from] ConfigError),

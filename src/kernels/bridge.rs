@@ -1,4 +1,4 @@
-//! A tensor as what a kernel or its twin takes, and back.
+//! Converts burn's tensors to what kernels and their CPU twins take, and back.
 
 use burn::{
     backend::DispatchDevice,

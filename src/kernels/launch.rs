@@ -1,4 +1,4 @@
-//! Runs a [`Kernel`] on a cubecl client, source text as it is.
+//! Launches a [`Kernel`] on burn's own queue. Its WGSL is passed on unchanged.
 
 use std::sync::{
     Arc,

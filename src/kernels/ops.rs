@@ -35,6 +35,9 @@ pub fn index_tensor(indices: &[u32], device: &Device) -> Tensor<1, Int> {
 
 /// The buffers after `kernel` ran on them as they are, bound in table order. For tests: nothing is
 /// allocated on the way, so what the kernel leaves alone keeps its bytes.
+///
+/// # Panics
+/// The device is not a GPU, or failed.
 pub fn run_on_bytes(
     kernel: &'static Kernel,
     device: &Device,
@@ -47,7 +50,10 @@ pub fn run_on_bytes(
     let handles: Vec<Handle> =
         buffers.iter().map(|bytes| client.create_from_slice(bytes)).collect();
     launch(kernel, &client, num_workgroups, &handles.iter().collect::<Vec<_>>(), params);
-    client.read(handles).unwrap_or_default().into_iter().map(|bytes| bytes.to_vec()).collect()
+    match client.read(handles) {
+        Ok(read) => read.into_iter().map(|bytes| bytes.to_vec()).collect(),
+        Err(error) => panic!("the buffers of {} cannot be read: {error}", kernel.name),
+    }
 }
 
 fn words_of(noise: NoiseKey) -> [u32; 4] {

@@ -11,14 +11,13 @@ use rand_chacha::ChaCha8Rng;
 use super::Cost;
 use crate::{
     config,
-    data::random_stream,
     kernels::{
         ConvOptions2d, EnergyOptions, HeadOptions, Pooling, batch_norm, conv2d, head_energy,
         head_logits,
     },
+    streams,
 };
 
-const WEIGHT_STREAM: u32 = 3;
 /// Slope of LeakyReLU for negative inputs, as in JEM.
 pub(super) const NEGATIVE_SLOPE: f32 = 0.2;
 const NUM_GROUPS: usize = 8;
@@ -41,7 +40,7 @@ const HE_GAIN: f32 = 2.402;
 
 impl WeightInit {
     pub(super) fn new(config: &config::ModelConfig, seed: u64, device: &Device) -> Self {
-        let rng = Some(random_stream(seed, WEIGHT_STREAM, 0));
+        let rng = Some(streams::WEIGHTS.rng(seed, 0));
         Self { rng, ..Self::of_shapes(config, device) }
     }
 

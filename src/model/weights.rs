@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
-    tensor::{Tensor, TensorData, Transaction},
+    tensor::{Tensor, TensorData},
 };
 
 use super::Network;
-use crate::device;
+use crate::device::{self, ReadError};
 
 /// Why weights could not be put into a network.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -43,12 +43,15 @@ pub struct HostTensor {
 }
 
 /// Parameters and running statistics of a network by path, on the host, all by one readback.
-pub async fn weights_of(network: &Network) -> HashMap<String, HostTensor> {
+///
+/// # Errors
+/// The device failed.
+pub async fn weights_of(network: &Network) -> Result<HashMap<String, HostTensor>, ReadError> {
     #[derive(Default)]
     struct Collect {
         path: Vec<String>,
         found: Vec<(String, Vec<usize>)>,
-        reads: Transaction,
+        tensors: Vec<Tensor<1>>,
     }
     impl ModuleVisitor for Collect {
         fn enter_module(&mut self, name: &str, _: &str) {
@@ -59,16 +62,17 @@ pub async fn weights_of(network: &Network) -> HashMap<String, HostTensor> {
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let tensor = param.val().without_autodiff();
-            self.found.push((self.path.join("."), tensor.dims().to_vec()));
-            self.reads = std::mem::take(&mut self.reads).register(tensor);
+            let shape = tensor.dims();
+            self.found.push((self.path.join("."), shape.to_vec()));
+            self.tensors.push(tensor.reshape([shape.iter().product::<usize>()]));
         }
     }
     let mut collect = Collect::default();
     // `valid` brings running statistics up to date.
     network.valid().visit(&mut collect);
-    let values = device::read(collect.reads).await;
+    let values = device::read(collect.tensors).await?;
     let tensors = collect.found.into_iter().zip(values);
-    tensors.map(|((name, shape), values)| (name, HostTensor { shape, values })).collect()
+    Ok(tensors.map(|((name, shape), values)| (name, HostTensor { shape, values })).collect())
 }
 
 /// The network with its parameters replaced by `weights`.

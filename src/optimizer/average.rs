@@ -79,8 +79,9 @@ mod tests {
         for (num_updates, share) in [(0, 0.1), (8, 0.5), (1_000_000, 0.9)] {
             let mut average = WeightAverage::new(&first, 0.9);
             average.update(&second, num_updates);
-            let (old, new) = (block_on(weights_of(&first)), block_on(weights_of(&second)));
-            for (name, found) in block_on(weights_of(&average.network)) {
+            let (old, new) =
+                (block_on(weights_of(&first)).unwrap(), block_on(weights_of(&second)).unwrap());
+            for (name, found) in block_on(weights_of(&average.network)).unwrap() {
                 let ends = old[&name].values.iter().zip(&new[&name].values);
                 for (found, (old, new)) in found.values.iter().zip(ends) {
                     let expected = share * old + (1.0 - share) * new;

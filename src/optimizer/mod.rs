@@ -2,6 +2,7 @@
 //! gradients and the average of the weights.
 
 mod average;
+mod restored;
 mod sharpness;
 
 use burn::{
@@ -14,6 +15,7 @@ use burn::{
 use crate::config::{LearningRateSchedule, OptimizerConfig, OptimizerKind};
 
 pub(crate) use average::WeightAverage;
+use restored::RestoredOnCpu;
 pub(crate) use sharpness::climb;
 
 /// The learning rate of a step in a run of `num_epochs`: linear warm-up, then the schedule.
@@ -43,29 +45,35 @@ pub(crate) fn learning_rate(
     config.learning_rate * warmup * factor
 }
 
-/// The optimiser of a configuration, with PyTorch's conventions where burn's defaults differ.
+/// The optimiser of a configuration, with PyTorch's conventions where burn's defaults differ. Its state can be restored
+/// on a computer without a graphics adapter.
 pub(crate) fn build(config: &OptimizerConfig) -> ModuleOptimizer {
     let decay =
         (config.weight_decay > 0.0).then(|| WeightDecayConfig::new(config.weight_decay as f32));
-    let clip = (config.gradient_clip_norm > 0.0)
-        .then_some(GradientClippingConfig::Norm(config.gradient_clip_norm as f32));
-    match config.kind {
-        OptimizerKind::Adam => AdamConfig::new()
-            .with_beta_1(config.momentum as f32)
-            // PyTorch's, which published recipes presume; burn's default is 1e-5.
-            .with_epsilon(1e-8)
-            .with_weight_decay(decay)
-            .with_grad_clipping(clip)
-            .init(),
+    let optimizer: ModuleOptimizer = match config.kind {
+        OptimizerKind::Adam => {
+            let adam = AdamConfig::new()
+                .with_beta_1(config.momentum as f32)
+                // PyTorch's, which published recipes presume; burn's default is 1e-5.
+                .with_epsilon(1e-8)
+                .with_weight_decay(decay);
+            RestoredOnCpu(adam.build()).into()
+        }
         OptimizerKind::Sgd => {
             // PyTorch's momentum, which the recipe's learning rate presumes, has no dampening.
             let momentum = MomentumConfig::new().with_momentum(config.momentum).with_dampening(0.0);
-            SgdConfig::new()
+            let sgd = SgdConfig::new()
                 .with_momentum((config.momentum > 0.0).then_some(momentum))
-                .with_weight_decay(decay)
-                .with_gradient_clipping(clip)
-                .init()
+                .with_weight_decay(decay);
+            RestoredOnCpu(sgd.build()).into()
         }
+    };
+    match config.gradient_clip_norm > 0.0 {
+        true => {
+            let clip = GradientClippingConfig::Norm(config.gradient_clip_norm as f32);
+            optimizer.with_grad_clipping(clip.init())
+        }
+        false => optimizer,
     }
 }
 

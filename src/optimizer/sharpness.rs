@@ -115,7 +115,7 @@ mod tests {
         };
         let value = |network: &Network| loss(network).into_data().iter::<f32>().sum::<f32>();
         let flat = |network: &Network| {
-            let mut named: Vec<_> = block_on(weights_of(network)).into_iter().collect();
+            let mut named: Vec<_> = block_on(weights_of(network)).unwrap().into_iter().collect();
             named.sort_by(|(a, _), (b, _)| a.cmp(b));
             let values = named.into_iter().flat_map(|(_, HostTensor { values, .. })| values);
             values.map(f64::from).collect::<Vec<f64>>()

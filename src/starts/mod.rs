@@ -10,15 +10,12 @@ use crate::{
     checkpoint::{Checkpoint, CheckpointError},
     config::StartKind,
     data::{self, DataError},
-    kernels::reference::NoiseKey,
     picture::{self, PictureError},
     replay_buffer::Start,
+    streams,
 };
 
-pub(crate) use summaries::{distances, probabilities};
-
-pub(crate) use crate::sampler::NOISE_STREAM;
-pub(crate) const START_STREAM: u32 = 50;
+pub(crate) use summaries::distances;
 
 /// Why chains cannot start as asked.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +72,7 @@ pub fn starts(
     let values = match start {
         SampleStart::Fresh(kind) => {
             let centers = checkpoint.class_centers.to_device(checkpoint.input_shape, device);
-            let noise = NoiseKey { seed, stream: START_STREAM, step: 0 };
+            let noise = streams::CHAIN_STARTS.key(seed, 0);
             return Ok(Start::new(*kind, &centers).draw(labels, noise, device));
         }
         SampleStart::Data => {

@@ -1,13 +1,5 @@
 //! What is read of single chains: host arithmetic that the window and the diagnostics share.
 
-/// Softmax of one row of logits.
-pub(crate) fn probabilities(logits: &[f32]) -> Vec<f32> {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let weights: Vec<f32> = logits.iter().map(|logit| (logit - largest).exp()).collect();
-    let sum: f32 = weights.iter().sum();
-    weights.into_iter().map(|weight| weight / sum).collect()
-}
-
 /// ‖x - x_0‖ of each chain of `num_pixels`, both (N, D) flattened.
 pub(crate) fn distances(x: &[f32], start: &[f32], num_pixels: usize) -> Vec<f32> {
     let distance = |(now, then): (&[f32], &[f32])| {

@@ -4,7 +4,7 @@
 //! What users of JEM code report; gap and gradient norm as health after arXiv:1903.12370.
 
 use super::StepReport;
-use crate::{config::DivergenceConfig, objective::TERM_NAMES};
+use crate::config::DivergenceConfig;
 
 /// What went wrong in a step; nothing of the step is kept.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -35,8 +35,8 @@ pub(super) fn check(
 ) -> Result<(), Divergence> {
     let watched = [
         ("the loss", report.loss, bounds.max_abs_loss),
-        (TERM_NAMES[0], report.terms[0], bounds.max_abs_energy),
-        (TERM_NAMES[1], report.terms[1], bounds.max_abs_energy),
+        ("energy_data", report.terms.energy_data, bounds.max_abs_energy),
+        ("energy_model", report.terms.energy_model, bounds.max_abs_energy),
         ("the smoothed gap d", smoothed_gap, bounds.max_abs_gap),
         ("the gradient norm r", report.gradient_norm, bounds.max_gradient_norm),
         ("the clamp rate", report.clamp_rate, bounds.max_clamp_rate),

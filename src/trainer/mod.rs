@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use burn::{
     optim::{ModuleOptimizer, OptimizerRecord},
-    tensor::{Bytes, Device, Tensor, TensorData, Transaction},
+    tensor::{Bytes, Device, Tensor, TensorData},
 };
 
 use crate::{
@@ -15,16 +15,17 @@ use crate::{
     class_centers::{ClassCentersData, ClassCentersError, Cut},
     config::{ConfigError, RunConfig},
     data::{Batches, DataError, Dataset},
-    device,
+    device::{self, ReadError},
     memory::{Demand, TooMuchMemory},
     model::{HostTensor, ModelError, Network, WeightsError, weights_of, with_weights},
     optimizer::{self, WeightAverage},
     replay_buffer::{ReplayBuffer, Start},
     sampler::Sampler,
+    streams,
 };
 
 pub use divergence::Divergence;
-pub use step::StepReport;
+pub use step::{StepError, StepReport};
 
 /// Why a trainer could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +64,9 @@ pub enum TrainerError {
         /// Classes of the data.
         num_classes: usize,
     },
+    /// The device failed.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// The optimiser's state cannot be read.
     #[error("the optimiser's state in the checkpoint cannot be read: {0}")]
     Optimizer(String),
@@ -310,11 +314,11 @@ impl Trainer {
     /// Everything on the host, ready to be saved.
     ///
     /// # Errors
-    /// The optimiser's state cannot be serialised.
+    /// The optimiser's state cannot be serialised, the device failed.
     pub async fn checkpoint(&self) -> Result<Checkpoint, TrainerError> {
         let chains = self.buffer.chains();
         let shape = chains.dims().to_vec();
-        let values = device::read(Transaction::default().register(chains)).await.concat();
+        let values = device::read(chains).await?;
         // burn waits for the state it writes. On a GPU in a browser nothing can: what is saved there is the
         // model, with which chains go on but no training does.
         let optimizer = match device::is_blocking(&self.device) {
@@ -325,7 +329,7 @@ impl Trainer {
         };
         let optimizer = optimizer.to_vec();
         let averaged_weights = match &self.average {
-            Some(average) => Some(weights_of(&average.network).await),
+            Some(average) => Some(weights_of(&average.network).await?),
             None => None,
         };
         Ok(Checkpoint {
@@ -333,7 +337,7 @@ impl Trainer {
             counters: self.counters.clone(),
             class_names: self.class_names.clone(),
             input_shape: self.input_shape,
-            weights: weights_of(&self.network).await,
+            weights: weights_of(&self.network).await?,
             averaged_weights,
             optimizer,
             replay_buffer: HostTensor { shape, values },
@@ -359,7 +363,8 @@ impl Trainer {
     pub fn recover(&mut self) -> Option<Recovery> {
         self.return_to_good_state();
         let used = self.counters.num_recoveries - self.num_earlier_recoveries;
-        if used == self.config.divergence.max_recoveries {
+        let has_noise = self.counters.num_recoveries + 1 < streams::MAX_ATTEMPTS;
+        if used == self.config.divergence.max_recoveries || !has_noise {
             return None;
         }
         self.counters.num_recoveries += 1;

@@ -2,7 +2,7 @@
 
 use burn::{
     optim::GradientsParams,
-    tensor::{Int, Tensor, TensorData, Transaction},
+    tensor::{Int, Tensor, TensorData},
 };
 
 use super::{
@@ -12,36 +12,50 @@ use super::{
 use crate::{
     config::{ObjectiveConfig, RunConfig},
     data::Batch,
-    device,
+    device::{ReadError, read},
     energy::JointEnergy,
     kernels::{index_tensor, reference::NoiseKey},
     model::Network,
-    objective::{ModelSide, Objective, ObjectiveInput, objective},
+    objective::{ModelSide, Objective, ObjectiveInput, Terms, objective},
     optimizer,
     sampler::ChainState,
+    streams,
 };
 
-/// Philox streams of the chains' noise, one for each training step: the upper half of all streams.
-const CHAIN_STREAM: u32 = 1 << 31;
-/// Bits of a counter that number the steps of a chain within a training step, of which `sampler.num_steps` allows
-/// fewer than 2^17; those above number the attempts.
-const CHAIN_STEP_BITS: u32 = 17;
 /// Steps of the chains that may queue up on a GPU before it is waited for, so that a request to stop is heard.
 const MAX_QUEUED: usize = 64;
 /// Share of the old value in the smoothed gap.
 const GAP_SMOOTHING: f64 = 0.95;
 
-/// What a step did.
+/// Why a training step was not made. Weights, optimiser, buffer and counters are as they were before it.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum StepError {
+    /// A watched number is not finite or past its bound: [`Trainer::recover`] goes back and tries again.
+    #[error(transparent)]
+    Diverged(#[from] Divergence),
+    /// The device failed.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The run is so long that its random numbers would come again.
+    #[error(
+        "a run has random numbers for {} steps and {} recoveries, and this one has used them up; start a new run",
+        streams::MAX_TRAINING_STEPS,
+        streams::MAX_ATTEMPTS - 1
+    )]
+    OutOfNoise,
+}
+
+/// The numbers of a training step that was made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepReport {
     /// Steps done, this one included.
     pub step: u64,
     /// Passes over the training set begun, from 1.
     pub epoch: u64,
-    /// The loss.
+    /// The value of the loss.
     pub loss: f64,
-    /// The terms of [`crate::objective::TERM_NAMES`].
-    pub terms: [f64; 6],
+    /// The terms of the loss.
+    pub terms: Terms<f64>,
     /// d = mean E(x_data) - mean E(x_model).
     pub gap: f64,
     /// r, the mean gradient norm along the chains, in energy per unit of x.
@@ -58,30 +72,34 @@ impl Trainer {
     /// Does one step: sample chains, take the loss, update the weights, write the chains back.
     ///
     /// # Errors
-    /// A divergence; then weights, optimiser, buffer and counters are as they were.
-    pub async fn step(&mut self) -> Result<StepReport, Divergence> {
+    /// A divergence, or a device that failed; then everything is as it was.
+    pub async fn step(&mut self) -> Result<StepReport, StepError> {
         match self.step_unless(&|| false).await? {
             Some(report) => Ok(report),
             None => unreachable!("nothing stops it"),
         }
     }
 
-    /// The same, or `None`, with everything as it was, if `stop` says so while chains are sampled.
+    /// Does one step as [`Trainer::step`], or gives `None`, with everything as it was, if `stop` says so while chains
+    /// are sampled.
     ///
     /// # Errors
     /// As [`Trainer::step`].
     pub async fn step_unless(
         &mut self,
         stop: &dyn Fn() -> bool,
-    ) -> Result<Option<StepReport>, Divergence> {
+    ) -> Result<Option<StepReport>, StepError> {
         let step = self.counters.step;
+        // After a recovery the same steps draw other chains and other noise.
+        let noise = streams::training_chain(self.config.seed, step, self.counters.num_recoveries);
+        let noise = noise.ok_or(StepError::OutOfNoise)?;
         if self.good_states.is_empty() {
             self.remember();
         }
         let needs_chains = self.config.objective.needs_chains();
         let batch = self.batches.get(step);
         let chains = match needs_chains {
-            true => match self.sample(step, stop).await {
+            true => match self.sample(step, noise, stop).await? {
                 Some(chains) => Some(chains),
                 None => return Ok(None),
             },
@@ -97,24 +115,20 @@ impl Trainer {
             Some(chains) => Tensor::cat(chains.summaries.clone(), 0).mean_dim(0),
             None => Tensor::zeros([1, 3], &self.device),
         };
-        let mut reads = Transaction::default().register(summary).register(loss.without_autodiff());
-        for term in terms {
-            reads = reads.register(term.without_autodiff());
-        }
-        let values: Vec<f64> =
-            device::read(reads).await.into_iter().flatten().map(f64::from).collect();
+        let (summary, loss, terms) = read((summary, loss, terms)).await?;
+        let mean = |nth: usize| f64::from(summary[nth]);
         let RunConfig { optimizer, training, .. } = &self.config;
         let learning_rate = self.counters.learning_rate_factor
             * optimizer::learning_rate(optimizer, step, self.steps_per_epoch(), training.epochs);
         let report = StepReport {
             step: step + 1,
             epoch: step / self.steps_per_epoch() + 1,
-            gradient_norm: values[0],
-            clamp_rate: values[1],
-            saturation: values[2],
-            loss: values[3],
-            terms: std::array::from_fn(|index| values[4 + index]),
-            gap: if needs_chains { values[4] - values[5] } else { 0.0 },
+            gradient_norm: mean(0),
+            clamp_rate: mean(1),
+            saturation: mean(2),
+            loss: f64::from(loss[0]),
+            gap: if needs_chains { terms.energy_data - terms.energy_model } else { 0.0 },
+            terms,
             learning_rate,
         };
         let smoothed_gap =
@@ -172,8 +186,12 @@ impl Trainer {
     ///
     /// Differs from JEMPP: the class of a chain of p(x|y) is its slot's, all classes alike; there the p(x, y) term takes
     /// the classes of the batch of images.
-    async fn sample(&self, step: u64, stop: &dyn Fn() -> bool) -> Option<Chains> {
-        // After a recovery the same steps draw other chains and other noise.
+    async fn sample(
+        &self,
+        step: u64,
+        noise: NoiseKey,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Option<Chains>, ReadError> {
         let attempt = self.counters.num_recoveries as u32;
         let RunConfig { seed, data, .. } = &self.config;
         let taken = self.buffer.take(data.batch_size, &self.start, *seed, step, attempt);
@@ -181,11 +199,11 @@ impl Trainer {
             true => JointEnergy::for_labels(&self.network, taken.labels.clone()),
             false => JointEnergy::new(&self.network),
         };
-        let mut state = ChainState { x: taken.x, noise: chain_noise(*seed, step, attempt) };
+        let mut state = ChainState { x: taken.x, noise };
         let mut summaries = Vec::with_capacity(self.samplers.len());
         for (index, sampler) in self.samplers.iter().enumerate() {
             if stop() {
-                return None;
+                return Ok(None);
             }
             // Of each step only this is kept: gradients of all would be as large as a second buffer.
             let info;
@@ -193,20 +211,11 @@ impl Trainer {
             summaries.push(info.summary);
             if (index + 1).is_multiple_of(MAX_QUEUED) {
                 let last = summaries[index].clone();
-                device::read(Transaction::default().register(last)).await;
+                read(last).await?;
             }
         }
-        Some(Chains { x: state.x, slots: taken.slots, labels: taken.labels, summaries })
+        Ok(Some(Chains { x: state.x, slots: taken.slots, labels: taken.labels, summaries }))
     }
-}
-
-/// The noise that the chains of a training step begin with.
-///
-/// Training step, chain step and attempt have bits of their own, so that no noise comes twice, whatever
-/// `sampler.num_steps` was when earlier steps were done.
-fn chain_noise(seed: u64, step: u64, attempt: u32) -> NoiseKey {
-    let stream = CHAIN_STREAM | step as u32;
-    NoiseKey { seed, stream, step: attempt << CHAIN_STEP_BITS }
 }
 
 /// The chains of one step, on their way to the loss and back to the buffer.
@@ -249,32 +258,5 @@ impl Inputs {
             }),
         };
         objective(weights, input)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-    use crate::config::SamplerConfig;
-
-    #[test]
-    fn no_noise_comes_twice_when_the_number_of_chain_steps_changes() {
-        let (_, most) = SamplerConfig::field("num_steps").range.unwrap_or_default();
-        assert!(most > 0.0 && most <= f64::from(1u32 << CHAIN_STEP_BITS), "{most}");
-
-        let mut seen = HashSet::new();
-        let mut num_used = 0;
-        for (step, num_steps) in [10, 5, 7, 7, 1, 100_000, 3].into_iter().enumerate() {
-            for attempt in 0..3 {
-                let first = chain_noise(1, step as u64, attempt);
-                seen.extend(
-                    (0..num_steps).map(|chain_step| (first.stream, first.step + chain_step)),
-                );
-                num_used += num_steps as usize;
-            }
-        }
-        assert_eq!(seen.len(), num_used);
     }
 }

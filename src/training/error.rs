@@ -7,9 +7,10 @@ use crate::{
     checkpoint::CheckpointError,
     config::ConfigError,
     data::DataError,
+    device::ReadError,
     picture::PictureError,
     run_folder::RunFolderError,
-    trainer::{Divergence, TrainerError},
+    trainer::{Divergence, StepError, TrainerError},
 };
 
 /// Why a training run could not begin, go on or be saved.
@@ -36,6 +37,12 @@ pub enum TrainingError {
     /// The configuration is out of range or contradicts itself.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A training step could not be made.
+    #[error(transparent)]
+    Step(#[from] StepError),
+    /// The device failed.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// Training diverged more often than it may.
     #[error(
         "training diverged: {divergence}. Gave up after {num_recoveries} recoveries; the last good \

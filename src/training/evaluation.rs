@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
-use burn::tensor::Transaction;
 use serde_json::json;
 
 use super::{Training, TrainingError, TrainingEvent};
-use crate::{accuracy, device, picture};
+use crate::{
+    accuracy,
+    device::{self, ReadError},
+    picture,
+};
 
 /// Chains per class in a sample grid.
 const GRID_COLUMNS: usize = 10;
@@ -24,7 +27,7 @@ impl Training {
                 continue;
             }
             let (network, device) = (self.trainer.evaluated_network(), self.trainer.device());
-            *found = accuracy::accuracy_unless(stop, network, set, device).await;
+            *found = accuracy::accuracy_unless(stop, network, set, device).await?;
             if found.is_none() {
                 return Ok(());
             }
@@ -57,17 +60,20 @@ impl Training {
 
     async fn save_grid(&self, epoch: u64) -> Result<PathBuf, TrainingError> {
         let grid = self.folder.sample_grid(epoch)?;
-        let (values, labels) = self.buffer_grid().await;
+        let (values, labels) = self.buffer_grid().await?;
         let shape = self.test.shape;
         picture::save_png(picture::draw(&values, &labels, shape, GRID_COLUMNS), &grid)?;
         Ok(grid)
     }
 
     /// The first chains of every class in the replay buffer, row by row; for points, all of them.
-    pub async fn buffer_grid(&self) -> (Vec<f32>, Vec<u32>) {
+    ///
+    /// # Errors
+    /// The device failed.
+    pub async fn buffer_grid(&self) -> Result<(Vec<f32>, Vec<u32>), ReadError> {
         let chains = self.trainer.buffer().chains();
         let [capacity, num_pixels] = chains.dims();
-        let chains = device::read(Transaction::default().register(chains)).await.concat();
+        let chains = device::read(chains).await?;
         let num_classes = self.test.num_classes();
         let per_class = if num_pixels == 2 { capacity / num_classes } else { GRID_COLUMNS };
         let (mut values, mut labels) = (Vec::new(), Vec::new());
@@ -79,6 +85,6 @@ impl Training {
                 labels.push(class as u32);
             }
         }
-        (values, labels)
+        Ok((values, labels))
     }
 }

@@ -65,7 +65,7 @@ impl Health {
                     self.recent.pop_front();
                 }
                 if report.step == WINDOW as u64 {
-                    self.first = self.mean(|report| report.terms[2]);
+                    self.first = self.mean(|report| report.terms.cross_entropy);
                 }
             }
             TrainingEvent::Evaluated { test, .. } => self.test = *test,
@@ -138,7 +138,7 @@ impl Health {
     }
 
     fn no_progress(&self) -> Option<Problem> {
-        let (now, first) = (self.mean(|report| report.terms[2])?, self.first?);
+        let (now, first) = (self.mean(|report| report.terms.cross_entropy)?, self.first?);
         (self.learns_classes() && now >= first).then_some(Problem::NoProgress { now, first })
     }
 
@@ -201,7 +201,7 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::{super::DataStatistics, *};
-    use crate::config::RunConfig;
+    use crate::{config::RunConfig, objective::Terms};
 
     fn health(assignments: &[&str]) -> Health {
         let set = |config: RunConfig, set: &&str| config.with_assignment(set).unwrap();
@@ -228,7 +228,7 @@ mod tests {
                 step,
                 epoch: 1,
                 loss: cross_entropy,
-                terms: [0.0, 0.0, cross_entropy, 0.0, 0.0, 0.5],
+                terms: Terms { cross_entropy, train_accuracy: 0.5, ..Terms::default() },
                 gap: 0.3,
                 gradient_norm: 1.0,
                 clamp_rate: 0.1,
@@ -281,7 +281,7 @@ mod tests {
         assert!(only(dead.final_warnings()).contains("dead"), "and in the end");
 
         let mut still = health(&[]);
-        train(&mut still, 600, |report| report.terms[2] = 2.3);
+        train(&mut still, 600, |report| report.terms.cross_entropy = 2.3);
         assert!(only(still.new_warnings()).contains("cross entropy"));
         // A plain classifier has no chains, and no gradient along them.
         let mut plain = health(&["objective.p_x_weight=0"]);

@@ -19,9 +19,8 @@ use crate::{
     checkpoint::CheckpointError,
     config::RunConfig,
     data::Dataset,
-    objective::TERM_NAMES,
     run_folder::RunFolder,
-    trainer::{Divergence, StepReport, Trainer},
+    trainer::{Divergence, StepError, StepReport, Trainer},
 };
 
 pub use error::TrainingError;
@@ -120,7 +119,8 @@ impl Training {
                     on_event(TrainingEvent::Step(report));
                 }
                 Ok(None) => return Ok(()),
-                Err(divergence) => self.recover(divergence, on_event).await?,
+                Err(StepError::Diverged(divergence)) => self.recover(divergence, on_event).await?,
+                Err(error) => return Err(error.into()),
             }
         }
         let begin = Instant::now();
@@ -259,8 +259,8 @@ impl Training {
         line.insert("step".into(), report.step.into());
         line.insert("epoch".into(), report.epoch.into());
         line.insert("loss".into(), report.loss.into());
-        for (name, value) in TERM_NAMES.iter().zip(report.terms) {
-            line.insert((*name).into(), value.into());
+        for (name, value) in report.terms.named() {
+            line.insert(name.into(), value.into());
         }
         for (name, value) in [
             ("gap", report.gap),

@@ -91,7 +91,7 @@ async fn measure(name: &str, device: &ComputeDevice) -> Result<Measured, JobErro
     let num_chains = labels.len();
     let begin = Instant::now();
     model.restart(RunRequest { seed: 0, labels, lanes: vec![info.lane()], image: None }).await?;
-    model.evaluate().await;
+    model.evaluate().await?;
     let first_step_secs = begin.elapsed().as_secs_f64();
     let (mut begin, mut before) = (Instant::now(), (0.0, 0.0));
     loop {
@@ -113,7 +113,7 @@ async fn measure(name: &str, device: &ComputeDevice) -> Result<Measured, JobErro
             });
         }
         model.advance();
-        if let Some(Event::Step(step)) = model.evaluate().await
+        if let Some(Event::Step(step)) = model.evaluate().await?
             && step.lanes.iter().flat_map(|lane| &lane.numbers.energy).any(|e| !e.is_finite())
         {
             return Err(JobError::Request("the chains left the finite numbers".into()));

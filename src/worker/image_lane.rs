@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Bool, Device, Tensor, TensorData, Transaction};
+use burn::tensor::{Bool, Device, Tensor, TensorData};
 use half::f16;
 use web_time::Instant;
 
@@ -10,11 +10,14 @@ use super::{JobError, LaneImages, LaneNumbers, LaneStep};
 use crate::{
     checkpoint::Checkpoint,
     config::{LaneConfig, ModelConfig, RunConfig, SamplerKind, StartKind, ViewStart},
-    data, device,
-    energy::JointEnergy,
+    data,
+    device::{ReadError, read},
+    energy::{JointEnergy, energy_of_row},
     kernels::reference::NoiseKey,
-    sampler::{ChainState, Sampler},
-    starts::{self, SampleStart, distances, probabilities},
+    numbers::softmax_rows,
+    sampler::{ChainState, Sampler, StepInfo},
+    starts::{self, SampleStart, distances},
+    streams,
 };
 
 const FIXED_MALA: &str = "MALA weighs whole proposals: it cannot run while pixels are held fixed. Choose another sampler, or \
@@ -27,7 +30,7 @@ struct Fixed {
     is_fixed: Vec<bool>,
 }
 
-/// One lane.
+/// The chains of one sampler in the window, and how far they are.
 pub(super) struct ImageLane {
     config: LaneConfig,
     energy: JointEnergy,
@@ -37,13 +40,13 @@ pub(super) struct ImageLane {
     /// x_0 on the host, (N, C, H, W).
     start: Vec<f32>,
     fixed: Vec<Fixed>,
-    /// The same as tensors (N, C, H, W).
+    /// Which pixels are held, and at which values, as tensors (N, C, H, W).
     fixed_tensors: Option<(Tensor<4, Bool>, Tensor<4>)>,
     /// Seconds and full gradients spent before each step.
     spent: Vec<(f64, u64)>,
 }
 
-/// The energy of a lane's rule.
+/// The energy that the chains of a lane follow.
 pub(super) fn energy_of(
     checkpoint: &Checkpoint,
     config: &LaneConfig,
@@ -72,7 +75,10 @@ fn check(checkpoint: &Checkpoint, config: &LaneConfig) -> Result<(), JobError> {
 }
 
 impl ImageLane {
-    /// Chains at their starts.
+    /// Draws the starts of the chains.
+    ///
+    /// # Errors
+    /// A sampler or a start that this model cannot have, a device that failed.
     pub(super) async fn new(
         checkpoint: &Checkpoint,
         config: LaneConfig,
@@ -98,11 +104,8 @@ impl ImageLane {
         Ok(Self {
             energy: energy_of(checkpoint, &config, labels, device)?,
             config,
-            start: host(x.clone()).await,
-            state: ChainState {
-                x,
-                noise: NoiseKey { seed, stream: starts::NOISE_STREAM, step: 0 },
-            },
+            start: read(x.clone()).await?,
+            state: ChainState { x, noise: streams::CHAIN_NOISE.key(seed, 0) },
             next: None,
             fixed: Vec::new(),
             fixed_tensors: None,
@@ -186,27 +189,24 @@ impl ImageLane {
     }
 
     /// What the chains are like now. Computes the next step on the way.
-    pub(super) async fn evaluate(&mut self) -> LaneStep {
+    ///
+    /// # Errors
+    /// The device failed.
+    pub(super) async fn evaluate(&mut self) -> Result<LaneStep, ReadError> {
         let begin = Instant::now();
         let x = self.state.x.clone();
         let (next, info) = self.sampler().step(self.state.clone(), &self.energy);
         self.next = Some(self.keep_fixed(next.x));
-        let reads = Transaction::default()
-            .register(info.energy)
-            .register(info.summary)
-            .register(x)
-            .register(info.gradient);
-        let extra = [info.logits, info.acceptance];
-        let reads = extra.iter().flatten().fold(reads, |reads, c| reads.register(c.clone()));
-        let mut read = device::read(reads).await.into_iter();
-        let mut next_column = || read.next().unwrap_or_default();
-        let [mut energy, summary, x, gradient] = [(); 4].map(|()| next_column());
-        let [logits, acceptance] = extra.map(|c| c.map(|_| next_column()).unwrap_or_default());
+        let num_classes = info.logits.as_ref().map_or(1, |logits| logits.dims()[1]);
+        let StepInfo { energy, summary, acceptance, gradient, logits } = info;
+        let reads = (energy, summary, x, gradient, logits, acceptance);
+        let (mut energy, summary, x, gradient, logits, acceptance) = read(reads).await?;
+        // The energy of a lane gives logits; acceptance is MALA's alone.
+        let (logits, acceptance) = (logits.unwrap_or_default(), acceptance.unwrap_or_default());
         let column = |nth: usize| summary.iter().skip(nth).step_by(3).copied().collect();
         let num_pixels = x.len() / energy.len().max(1);
-        let num_classes = logits.len() / energy.len().max(1);
         if self.config.is_conditional {
-            energy = logits.chunks(num_classes.max(1)).map(energy_of_row).collect();
+            energy = logits.chunks(num_classes).map(energy_of_row).collect();
         }
         if let Some(spent) = self.spent.last_mut() {
             spent.0 += begin.elapsed().as_secs_f64();
@@ -217,14 +217,14 @@ impl ImageLane {
             | Sampler::Pyld { proximal_radius, .. } => Some(proximal_radius),
             Sampler::Sgld { .. } | Sampler::Mala { .. } => None,
         };
-        LaneStep {
+        Ok(LaneStep {
             numbers: LaneNumbers {
                 gradient_norm: column(0),
                 clamp_rate: column(1),
                 saturation: column(2),
                 distance: distances(&x, &self.start, num_pixels),
                 probabilities: fitted(
-                    logits.chunks(num_classes.max(1)).flat_map(softmax).collect(),
+                    softmax_rows(&logits, num_classes).into_iter().map(f16::from_f32).collect(),
                 ),
                 acceptance: acceptance.iter().skip(1).step_by(2).copied().collect(),
                 energy,
@@ -236,7 +236,7 @@ impl ImageLane {
                 gradient: fitted(gradient.into_iter().map(f16::from_f32).collect()),
                 proximal_radius,
             },
-        }
+        })
     }
 
     /// Goes back to chains (N, C, H, W) at a step; no pixel is held any longer.
@@ -271,7 +271,7 @@ impl ImageLane {
             return Err(JobError::Request(FIXED_MALA.into()));
         }
         let device = self.state.x.device();
-        let mut x = host(self.state.x.clone()).await;
+        let mut x = read(self.state.x.clone()).await?;
         x[chain * c * h * w..(chain + 1) * c * h * w].copy_from_slice(&image);
         self.state.x = Tensor::from_data(TensorData::new(x, [n, c, h, w]), &device);
         self.next = None;
@@ -310,19 +310,4 @@ impl ImageLane {
 fn fitted(mut values: Vec<f16>) -> Vec<f16> {
     values.shrink_to_fit();
     values
-}
-
-async fn host(x: Tensor<4>) -> Vec<f32> {
-    device::read(Transaction::default().register(x)).await.concat()
-}
-
-/// -log_sum_exp of one row of logits.
-fn energy_of_row(logits: &[f32]) -> f32 {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    -(largest + logits.iter().map(|logit| (logit - largest).exp()).sum::<f32>().ln())
-}
-
-/// Softmax of one row of logits.
-fn softmax(logits: &[f32]) -> Vec<f16> {
-    probabilities(logits).into_iter().map(f16::from_f32).collect()
 }

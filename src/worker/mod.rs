@@ -20,8 +20,15 @@ use native as platform;
 use web as platform;
 
 use crate::{
-    assets::AssetError, checkpoint::CheckpointError, config::ConfigError, data::DataError,
-    model::WeightsError, picture::PictureError, starts::StartError, trainer::TrainerError,
+    assets::AssetError,
+    checkpoint::CheckpointError,
+    config::ConfigError,
+    data::DataError,
+    device::ReadError,
+    model::WeightsError,
+    picture::PictureError,
+    starts::StartError,
+    trainer::{StepError, TrainerError},
     training::TrainingError,
 };
 
@@ -62,10 +69,33 @@ pub enum JobError {
     /// A picture.
     #[error(transparent)]
     Picture(#[from] PictureError),
+    /// A training step could not be made.
+    #[error(transparent)]
+    Step(#[from] StepError),
+    /// The device failed.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// A change of the configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A request that the model cannot serve.
     #[error("{0}")]
     Request(String),
+}
+
+impl JobError {
+    /// Whether the device failed, so that nothing works until it is opened anew.
+    fn is_of_device(&self) -> bool {
+        matches!(
+            self,
+            Self::Read(_)
+                | Self::Step(StepError::Read(_))
+                | Self::Trainer(TrainerError::Read(_))
+                | Self::Training(
+                    TrainingError::Read(_)
+                        | TrainingError::Step(StepError::Read(_))
+                        | TrainingError::Trainer(TrainerError::Read(_))
+                )
+        )
+    }
 }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 
 use burn::{
     module::Module,
-    tensor::{Device, Tensor, TensorData, Transaction},
+    tensor::{Device, Tensor, TensorData},
 };
 
 use super::{Event, JobError, ModelInfo, References, RunRequest, Step, image_lane::ImageLane};
@@ -13,11 +13,11 @@ use crate::{
     checkpoint::Checkpoint,
     config::LaneConfig,
     data::{self, Dataset},
-    device,
+    device::{ReadError, read},
     energy::energy_of_logits,
     files,
     model::{Network, Pass, weights_of},
-    starts::probabilities,
+    numbers::softmax,
     trainer::Trainer,
 };
 
@@ -180,12 +180,16 @@ impl OpenModel {
     }
 
     /// What all chains are like now.
-    pub(super) async fn evaluate(&mut self) -> Option<Event> {
+    ///
+    /// # Errors
+    /// The device failed.
+    pub(super) async fn evaluate(&mut self) -> Result<Option<Event>, ReadError> {
+        let Some((_, running)) = &mut self.run else { return Ok(None) };
         let mut lanes = Vec::new();
-        for lane in &mut self.run.as_mut()?.1 {
-            lanes.push(lane.evaluate().await);
+        for lane in running {
+            lanes.push(lane.evaluate().await?);
         }
-        Some(Event::Step(Box::new(Step { step: self.step, lanes })))
+        Ok(Some(Event::Step(Box::new(Step { step: self.step, lanes }))))
     }
 
     pub(super) fn branch(&mut self, step: u64, x: &[Arc<[f32]>]) -> Result<(), JobError> {
@@ -220,8 +224,8 @@ impl OpenModel {
         if image.len() != c * h * w {
             return Err(JobError::Request("the image has another size than the model's".into()));
         }
-        let (energies, logits) = self.look(image.to_vec(), 1).await;
-        Ok(Event::Classified { image, energy: energies[0], probabilities: probabilities(&logits) })
+        let (energies, logits) = self.look(image.to_vec(), 1).await?;
+        Ok(Event::Classified { image, energy: energies[0], probabilities: softmax(&logits) })
     }
 
     /// Shape (C, H, W) of an input.
@@ -230,13 +234,16 @@ impl OpenModel {
     }
 
     /// Energies of images (N, C, H, W).
-    pub(super) async fn energies(&self, values: &[f32]) -> Vec<f32> {
+    ///
+    /// # Errors
+    /// The device failed.
+    pub(super) async fn energies(&self, values: &[f32]) -> Result<Vec<f32>, ReadError> {
         let num_pixels = self.input_shape().iter().product::<usize>();
         let mut energies = Vec::with_capacity(values.len() / num_pixels);
         for part in values.chunks(self.at_once() * num_pixels) {
-            energies.extend(self.look(part.to_vec(), part.len() / num_pixels).await.0);
+            energies.extend(self.look(part.to_vec(), part.len() / num_pixels).await?.0);
         }
-        energies
+        Ok(energies)
     }
 
     /// How many images to look at, at once.
@@ -246,19 +253,20 @@ impl OpenModel {
     }
 
     /// Energies and logits of images (N, C, H, W).
-    async fn look(&self, values: Vec<f32>, count: usize) -> (Vec<f32>, Vec<f32>) {
+    async fn look(
+        &self,
+        values: Vec<f32>,
+        count: usize,
+    ) -> Result<(Vec<f32>, Vec<f32>), ReadError> {
         let [c, h, w] = self.checkpoint.input_shape;
         let x = Tensor::<4>::from_data(TensorData::new(values, [count, c, h, w]), &self.device);
         let logits = self.network.logits(x);
-        let reads =
-            Transaction::default().register(energy_of_logits(logits.clone())).register(logits);
-        let mut read = device::read(reads).await.into_iter();
-        (read.next().unwrap_or_default(), read.next().unwrap_or_default())
+        read((energy_of_logits(logits.clone()), logits)).await
     }
 
     /// Takes the weights of a training run as they are now.
     pub(super) async fn follow(&mut self, trainer: &Trainer) -> Result<(), JobError> {
-        self.checkpoint.weights = weights_of(trainer.evaluated_network()).await;
+        self.checkpoint.weights = weights_of(trainer.evaluated_network()).await?;
         self.checkpoint.averaged_weights = None;
         self.checkpoint.counters = trainer.counters().clone();
         self.renew()
@@ -299,8 +307,11 @@ impl OpenModel {
     }
 
     /// Evaluates some more of the test images; tells of them when all are done.
-    pub(super) async fn advance_references(&mut self) -> Option<Event> {
-        let (test, train, energies) = self.references.take()?;
+    ///
+    /// # Errors
+    /// The device failed.
+    pub(super) async fn advance_references(&mut self) -> Result<Option<Event>, ReadError> {
+        let Some((test, train, energies)) = self.references.take() else { return Ok(None) };
         let count = test.len().min(NUM_REFERENCES);
         // A sorted set must be sampled evenly.
         let at_once = REFERENCE_BATCH.min(self.at_once());
@@ -308,12 +319,12 @@ impl OpenModel {
             .map(|index| index * test.len() / count);
         let indices: Vec<usize> = indices.collect();
         let mut energies = energies;
-        energies.extend(self.look(test.gather(indices.iter().copied()), indices.len()).await.0);
+        energies.extend(self.look(test.gather(indices.iter().copied()), indices.len()).await?.0);
         if energies.len() < count {
             self.references = Some((test, train, energies));
-            return None;
+            return Ok(None);
         }
-        Some(Event::References(References { test_energies: energies, train }))
+        Ok(Some(Event::References(References { test_energies: energies, train })))
     }
 
     /// Whether test images are still to be evaluated.

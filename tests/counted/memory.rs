@@ -20,7 +20,7 @@ use crate::{
 
 /// The gradient of the energy of `cnn-base` with everything tracked.
 fn by_burn(network: &Network, x: Tensor<4>, device: &Device) -> Tensor<4> {
-    let weights = block_on(weights_of(network));
+    let weights = block_on(weights_of(network)).unwrap();
     let load = |name: &str| {
         let found = weights.iter().find(|(key, _)| key.ends_with(name)).unwrap().1;
         let data = burn::tensor::TensorData::new(found.values.clone(), found.shape.clone());

@@ -33,7 +33,7 @@ fn statistics_after(config: &RunConfig, before: &Weights, batch: &[f32]) -> Weig
     let network = with_weights(network, before.clone()).unwrap();
     let data = TensorData::new(batch.to_vec(), [batch.len() / 64, 1, 8, 8]);
     network.logits(Tensor::<4>::from_data(data, &device));
-    let mut found = block_on(weights_of(&network));
+    let mut found = block_on(weights_of(&network)).unwrap();
     found.retain(|name, _| is_statistic(name));
     found
 }
@@ -60,15 +60,15 @@ fn running_statistics_are_those_of_the_classified_images_alone() {
         let set = tiny_dataset(32);
         let mut trainer = Trainer::new(config.clone(), set.clone(), &device::cpu()).unwrap();
         let mut batches = Batches::new(set, config.data.clone(), config.seed);
-        let mut average = block_on(weights_of(trainer.network()));
+        let mut average = block_on(weights_of(trainer.network())).unwrap();
         average.retain(|name, _| is_statistic(name));
         for step in 0..4u64 {
-            let before = block_on(weights_of(trainer.network()));
+            let before = block_on(weights_of(trainer.network())).unwrap();
             // The augmented images where the energies see others: those are what is classified.
             let Batch { values, .. } = batches.get(step);
             let expected = statistics_after(&config, &before, &values);
             block_on(trainer.step()).unwrap();
-            let after = block_on(weights_of(trainer.network()));
+            let after = block_on(weights_of(trainer.network())).unwrap();
             assert_close(&after, &expected, changes);
 
             let decay = 0.5f64.min((1 + step) as f64 / (10 + step) as f64) as f32;
@@ -77,7 +77,7 @@ fn running_statistics_are_those_of_the_classified_images_alone() {
                     *average = decay * *average + (1.0 - decay) * new;
                 }
             }
-            let averaged = block_on(weights_of(trainer.evaluated_network()));
+            let averaged = block_on(weights_of(trainer.evaluated_network())).unwrap();
             assert_close(&averaged, &average, &format!("{changes}, averaged"));
         }
     }
@@ -88,7 +88,7 @@ fn chains_of_noise_are_told_from_images_by_their_statistics() {
     // Without this the test above would pass whatever entered.
     let config = tiny_config().with_toml(FAR_CHAINS).unwrap();
     let trainer = Trainer::new(config.clone(), tiny_dataset(32), &device::cpu()).unwrap();
-    let before = block_on(weights_of(trainer.network()));
+    let before = block_on(weights_of(trainer.network())).unwrap();
     let of = |values: Vec<f32>| statistics_after(&config, &before, &values);
     let images = Batches::new(tiny_dataset(32), config.data.clone(), 0).get(0).values;
     let (images, noise) = (of(images), of(crate::common::scrambled(8 * 64, 3)));

@@ -4,9 +4,9 @@ use std::time::Duration;
 use crate::common::max_difference;
 use jempp::{
     config::{LabState, LabTarget, MAX_DABS, SamplerKind, ViewStart, ViewState},
-    data::random_stream,
     device,
     diagnostics::cells::{self, Cells, NUM_CELLS, NoMasses},
+    streams,
     worker::{
         self, Command, Event, Worker,
         lab::{Lab, LabCommand, LabNews},
@@ -67,7 +67,7 @@ fn mala_keeps_every_density() {
              &lab.sampler.step_size=0.001&lab.sampler.noise_std=0.04472"
         ));
         for _ in 0..200 {
-            block_on(lab.advance());
+            block_on(lab.advance()).unwrap();
         }
         let exact = lab.surface().masses(1.0).unwrap();
         let x = places(&mut lab);
@@ -105,7 +105,7 @@ fn total_variation_knows_its_ends() {
 
 #[test]
 fn what_chance_makes_is_what_draws_have_on_average() {
-    let mut rng = random_stream(3, 1, 0);
+    let mut rng = streams::BATCH_ORDER.rng(3, 0);
     // 4 × 4 squares of equal mass, the rest empty.
     let energy: Vec<f32> = (0..NUM_CELLS * NUM_CELLS)
         .map(|i| if i / NUM_CELLS < 4 && i % NUM_CELLS < 4 { 0.0 } else { 1e3 })
@@ -151,7 +151,7 @@ fn change(lab: &mut Lab, edit: &dyn Fn(&mut LabState)) -> (bool, bool, u64) {
 fn what_is_changed_decides_what_begins_anew() {
     let mut lab = lab("lab.target=mixture&lab.num_chains=50");
     for _ in 0..5 {
-        block_on(lab.advance());
+        block_on(lab.advance()).unwrap();
     }
     let before = places(&mut lab);
     assert_eq!(change(&mut lab, &|state| state.config.width = 1.3), (true, false, 5));
@@ -180,8 +180,8 @@ fn the_same_seed_gives_the_same_chains_and_rules_share_it() {
     let mut two =
         lab("lab.target=funnel&lab.num_chains=40&lab.seed=4&lab2.sampler.proximal_radius=20");
     for _ in 0..10 {
-        block_on(one.advance());
-        block_on(two.advance());
+        block_on(one.advance()).unwrap();
+        block_on(two.advance()).unwrap();
     }
     let (one, two) = (one.frame(), two.frame());
     assert_eq!(one.lanes[0].x, two.lanes[0].x);
@@ -195,7 +195,7 @@ fn a_step_that_is_taken_apart_adds_up() {
     lab.track(7);
     for _ in 0..20 {
         let before = places(&mut lab);
-        block_on(lab.advance());
+        block_on(lab.advance()).unwrap();
         let frame = lab.frame();
         let step = frame.lanes[0].tracked.unwrap();
         assert_eq!((step.chain, step.accepted), (7, None));
@@ -228,7 +228,7 @@ fn a_schedule_is_laid_out_over_all_steps_or_is_none() {
         );
         let mut lab = lab(&query);
         for _ in 0..40 {
-            block_on(lab.advance());
+            block_on(lab.advance()).unwrap();
         }
         lab.frame().lanes[0].tracked.unwrap().step_size
     };
@@ -269,7 +269,7 @@ fn what_cannot_be_shown_is_refused_and_changes_nothing() {
     assert_eq!(lab.surface().energy, surface);
     assert_eq!(lab.state(), &state("lab.target=ring&lab.num_chains=10"));
     assert_eq!(places(&mut lab), before);
-    block_on(lab.advance());
+    block_on(lab.advance()).unwrap();
 }
 
 #[test]

@@ -229,6 +229,22 @@ fn devices_that_are_not_there_are_answered_with_those_that_are() {
 }
 
 #[test]
+fn a_run_resumes_where_there_is_no_graphics_adapter() {
+    let dir = tempfile::tempdir().unwrap();
+    train(dir.path());
+    // burn restores an optimiser on its default device, which is an adapter.
+    let output = Command::new(env!("CARGO_BIN_EXE_jempp"))
+        .args(["train", "--resume", "run", "--epochs", "3", "--device", "cpu"])
+        .env("VK_DRIVER_FILES", "/nonexistent.json")
+        .env("VK_ICD_FILENAMES", "/nonexistent.json")
+        .env_remove("BURN_DEVICE")
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+#[test]
 fn a_run_is_never_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     train(dir.path());

@@ -61,7 +61,7 @@ fn everything_is_measured_and_comes_again() {
     let packed = bundled::BUNDLED_MODELS[0].load().unwrap();
     let network = packed.network(&device::cpu()).unwrap();
     let test = data::load(&RunConfig::default().data, 0).unwrap().test;
-    let plain = block_on(accuracy::accuracy(&network, &test, &device::cpu()));
+    let plain = block_on(accuracy::accuracy(&network, &test, &device::cpu())).unwrap();
     let accuracy = found.accuracy.as_ref().unwrap();
     assert_eq!(accuracy.accuracy.value, plain.accuracy);
     assert!((accuracy.mean_energy.value - plain.mean_energy).abs() < 1e-4);

@@ -25,11 +25,16 @@ config = the configuration: every key with its default, range and help, and the 
     crates: form_urlencoded serde std strsim thiserror toml
 diagnostics = whether chains agree and how many independent draws they are worth
     crates: statrs std thiserror
+numbers = softmax, log-sum-exp and argmax of rows of numbers on the host
+    crates: std
 kernels::reference = the CPU twin of every WGSL kernel; it defines what the kernel computes
     crates: std
 kernels = the WGSL kernels, and one function for each that takes tensors
     rooms: kernels::reference
+streams = every stream of random numbers, by its number
+    rooms: config kernels::reference
 eigen = eigenvectors of symmetric matrices
+    rooms: streams
 principal_axes = the directions along which points differ most
     rooms: eigen
 browser = what the browser gives the page: time and files
@@ -49,15 +54,15 @@ results_folder = where a command puts its results; nothing is replaced unasked
 device = which device computes: a GPU or the CPU
     rooms: browser
 data = data sets: reading, fetching, batches
-    rooms: assets config files kernels::reference picture
+    rooms: assets config files kernels::reference picture streams
 model = the networks that give class logits
-    rooms: config data device kernels
+    rooms: config device kernels streams
 energy = the energy of a classifier and its gradient by the input; the sign lives here
-    rooms: kernels kernels::reference model
+    rooms: device kernels kernels::reference model numbers
 sampler = Langevin samplers, one pure step at a time
-    rooms: config energy kernels kernels::reference
+    rooms: config energy kernels kernels::reference streams
 objective = the terms of the loss
-    rooms: config energy
+    rooms: config device energy
 optimizer = the optimiser of the weights, its schedule, and averages of the weights
     rooms: config device model
 memory = how much memory a run will need, before any of it is taken
@@ -65,42 +70,42 @@ memory = how much memory a run will need, before any of it is taken
 class_centers = the Gaussian of each class that chains start from
     rooms: config data kernels kernels::reference principal_axes
 replay_buffer = the persistent chains, on the device
-    rooms: class_centers config data kernels kernels::reference
+    rooms: class_centers config kernels kernels::reference streams
 checkpoint = a run's whole state in one file
-    rooms: class_centers config data files memory model
+    rooms: class_centers config data files memory model streams
 bundled = the models inside the program
     rooms: assets checkpoint config
 accuracy = accuracy and calibration of a network on a data set
-    rooms: data device energy model
+    rooms: data device energy model numbers
 trainer = a run in memory: one training step, and the return to a good state after a divergence
     rooms: checkpoint class_centers config data device energy kernels kernels::reference memory model objective
-    rooms: optimizer replay_buffer sampler
+    rooms: optimizer replay_buffer sampler streams
 run_folder = the folder of a training run
     rooms: checkpoint files
 training = a training run from its start to its end, with evaluations, checkpoints and recoveries
     rooms: accuracy assets checkpoint config data device files objective picture run_folder sampler trainer
 starts = where chains of a checkpoint start
-    rooms: checkpoint config data kernels::reference picture replay_buffer
+    rooms: checkpoint config data picture replay_buffer streams
 chains = runs of chains, one step at a time
-    rooms: checkpoint config energy kernels kernels::reference model sampler starts
+    rooms: checkpoint config device energy kernels kernels::reference model sampler starts streams
 convergence = whether the chains of a run converge
-    rooms: chains checkpoint class_centers config data device diagnostics energy kernels kernels::reference
-    rooms: principal_axes sampler starts
+    rooms: chains checkpoint class_centers config data device diagnostics energy kernels kernels::reference numbers
+    rooms: principal_axes sampler starts streams
 facade = the door for users of the library: a model in one value
-    rooms: accuracy bundled chains checkpoint config data device energy model picture starts trainer
+    rooms: accuracy bundled chains checkpoint config data device energy model numbers picture trainer
 interop = checkpoints from PyTorch and tensors for it
-    rooms: checkpoint class_centers config data model optimizer replay_buffer
+    rooms: checkpoint class_centers config data device model numbers optimizer replay_buffer
 eval = the report of `jempp eval`
-    rooms: accuracy bundled checkpoint config data device eigen energy files kernels kernels::reference model
-    rooms: picture replay_buffer results_folder sampler starts
+    rooms: accuracy bundled checkpoint config data device eigen energy files kernels kernels::reference model numbers
+    rooms: picture replay_buffer results_folder sampler streams
 bench = what the work costs on a device
-    rooms: config data device energy kernels kernels::reference memory model sampler trainer
+    rooms: config data device energy kernels kernels::reference memory model sampler streams trainer
 worker = the viewer's service: it computes what a window or a page shows
     rooms: assets browser bundled checkpoint class_centers config data device diagnostics energy files kernels
-    rooms: kernels::reference lessons model objective picture principal_axes replay_buffer sampler starts
+    rooms: kernels::reference lessons model numbers picture principal_axes replay_buffer sampler starts streams
     rooms: trainer training
 app = the window, which knows no tensor and no device
-    rooms: browser config data diagnostics files lessons picture say worker
+    rooms: browser config data diagnostics files lessons numbers picture say worker
     crates: colorous core egui egui_plot half image memory_stats pollster rfd std wasm_bindgen_futures web_time
 web = the window as a page in a browser, and its web worker
     rooms: app config worker

@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 
 use crate::uniforms::Uniforms;
 use jempp::{
-    accuracy::{Tally, predicted, softmax_rows},
+    accuracy::{Tally, predicted},
     eval::{
         metrics::{
             Moments, auroc, bootstrap, bootstrap_distance, calibration, false_positives_at,
@@ -15,6 +15,7 @@ use jempp::{
         },
         results::{Estimate, Score},
     },
+    numbers::softmax_rows,
 };
 use serde_json::Value;
 
@@ -154,7 +155,7 @@ fn scores_and_proportions_are_those_of_scipy() {
     for case in cases("inception") {
         let (logits, _) = logits_and_labels(&case);
         let num_classes = count(&case, "classes");
-        let found = inception_like(&softmax_rows(&logits, num_classes), num_classes);
+        let found = inception_like(&softmax_rows::<f64, _>(&logits, num_classes), num_classes);
         assert_near(found.value, number(&case, "score"), 1e-9, "score");
         assert!(found.low < found.value && found.value < found.high);
     }
@@ -177,7 +178,7 @@ fn rows_of_logits() {
         assert_eq!(bins.iter().position(|bin| bin.count > 0), Some(20 / num_classes));
     }
     // Far beyond what exp can hold.
-    let rows = softmax_rows(&[1000.0, 1000.0, -1000.0, 1000.0], 2);
+    let rows: Vec<f64> = softmax_rows(&[1000.0, 1000.0, -1000.0, 1000.0], 2);
     for (found, expected) in rows.into_iter().zip([0.5, 0.5, 0.0, 1.0]) {
         assert_near(found, expected, 1e-12, "probability");
     }

@@ -67,6 +67,15 @@ fn the_window_clamps_by_fit_for_bounds_that_come_from_a_window_may_cross() {
 }
 
 #[test]
+fn random_streams_are_made_in_one_file() {
+    let may_make = ["src/streams.rs", "src/kernels/reference/chains.rs"];
+    for tokens in [["stream", ":"].as_slice(), &["seed_from_u64"], &["from_seed"]] {
+        let found = files_with(tokens, |file| !may_make.contains(&file));
+        assert!(found.is_empty(), "take a stream of src/streams.rs, not {tokens:?}: {found:?}");
+    }
+}
+
+#[test]
 fn the_rules_find_what_breaks_them() {
     let text = "fn f() { if x { say!(\"{}\", a.clamp(0, 1)) } }";
     let words = words_of(text.parse().unwrap());

@@ -111,7 +111,7 @@ impl SampleJob {
                 film.push(draw(step.images.as_deref().unwrap_or_default())?)?;
             }
             if let (Some(recorder), Some(table)) = (&mut recorder, &mut draws)
-                && let Some(draw) = recorder.see(&step)
+                && let Some(draw) = recorder.see(&step)?
             {
                 write_draw(table, draw);
                 table.keep()?;
@@ -143,7 +143,7 @@ impl SampleJob {
                 }
                 report("Short run", done, total);
                 ControlFlow::Continue(())
-            });
+            })?;
             sampled.is_complete = found.is_complete();
             let path = folder.file("diagnostics.json");
             let json = format!("{:#}\n", found.to_json());

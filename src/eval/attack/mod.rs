@@ -11,25 +11,16 @@ use rand::seq::SliceRandom;
 
 use super::{
     EvalError, Progress,
-    frozen_model::{Differentiated, FrozenModel, read},
+    frozen_model::{Differentiated, FrozenModel},
     metrics::proportion,
     results::{Attack, AttackCurve, BallNorm, Defence},
 };
 use crate::{
-    config::EvalConfig,
-    data::{Dataset, random_stream},
-    kernels::reference::NoiseKey,
+    config::EvalConfig, data::Dataset, device::read_now, kernels::reference::NoiseKey, streams,
 };
 use pgd::{Ball, ascend};
 
 pub(super) use refine::Refinement;
-
-/// The purposes of random streams: the attacks' starts, the images attacked.
-const START_STREAM: u32 = 64;
-const CHOICE_STREAM: u32 = 65;
-/// Philox streams of the refinement's noise, the attacker's and the defender's own: two for each batch.
-const ATTACKER_STREAM: u32 = 1 << 24;
-const DEFENDER_STREAM: u32 = 1 << 25;
 
 /// Images to attack, (N, C, H, W) flattened, with their labels.
 #[derive(Clone, Copy)]
@@ -74,7 +65,7 @@ pub(super) fn num_steps(config: &EvalConfig, refinement: Option<&Refinement>) ->
 /// refinement.
 pub(super) fn choose(test: &Dataset, config: &EvalConfig, seed: u64) -> (Vec<f32>, Vec<u32>) {
     let mut indices: Vec<usize> = (0..test.len()).collect();
-    indices.shuffle(&mut random_stream(seed, CHOICE_STREAM, 0));
+    indices.shuffle(&mut streams::ATTACKED_IMAGES.rng(seed, 0));
     indices.truncate(config.num_attacked.max(config.num_attacked_refined));
     let labels = indices.iter().map(|&index| test.labels[index]).collect();
     (test.gather(indices), labels)
@@ -230,21 +221,21 @@ impl BallAttack<'_> {
             batches.zip(labels.chunks(self.subject.batch_size())).enumerate()
         {
             let counter = (u64::from(round) << 32) | batch as u64;
-            let mut random = random_stream(self.seed, START_STREAM, counter);
+            let mut random = streams::ATTACK_STARTS.rng(self.seed, counter);
             let offsets = ball.draw(labels.len(), num_pixels, &mut random);
             let center = self.subject.upload(values);
             let mut start = center.clone() + self.subject.upload(&offsets);
             let labels = self.subject.labels(labels);
             let num_steps = self.config.attack_steps;
             let first = round.wrapping_mul(num_steps as u32);
-            let stream = ATTACKER_STREAM + 2 * batch as u32;
+            let stream = streams::ATTACKER.nth(2 * batch as u32);
             let slope = |x: &Tensor<4>, step: u32| {
                 if progress.is_stopped() {
                     // The rest of the way costs nothing, and is thrown away.
                     return (x.zeros_like(), None);
                 }
                 let step = first.wrapping_add(step);
-                self.slope(x, &labels, NoiseKey { seed: self.seed, stream, step })
+                self.slope(x, &labels, stream.key(self.seed, step))
             };
             if self.is_adaptive() && round.is_multiple_of(self.config.attack_restarts as u32) {
                 // Who knows of the refinement can do what one can who does not, and go on from there.
@@ -258,8 +249,7 @@ impl BallAttack<'_> {
             }
             let x = ascend(&slope, ball, &center, start, &labels, num_steps);
             progress.check()?;
-            let [x] = read([x.reshape([values.len() / num_pixels, num_pixels])]);
-            attacked.extend(x);
+            attacked.extend(read_now(x)?);
         }
         Ok(attacked)
     }
@@ -308,13 +298,12 @@ impl BallAttack<'_> {
         for (batch, values) in batches.enumerate() {
             progress.check()?;
             let x = self.subject.upload(values);
-            let stream = DEFENDER_STREAM + 2 * batch as u32;
-            let noise = NoiseKey { seed: self.seed, stream, step: round };
+            let noise = streams::DEFENDER.nth(2 * batch as u32).key(self.seed, round);
             let probabilities = match (self.defence, self.refinement) {
                 (Defence::None, _) | (_, None) => self.subject.probabilities(x),
                 (_, Some(refinement)) => refinement.probabilities(self.subject, &x, noise),
             };
-            let [classes] = read([probabilities.argmax(1).float()]);
+            let classes = read_now(probabilities.argmax(1).float())?;
             predicted.extend(classes.into_iter().map(|class| class as u32));
         }
         Ok(predicted)

@@ -1,6 +1,4 @@
 use burn::tensor::{Tensor, TensorData};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
 use super::{
     pgd::{Ball, ascend},
@@ -10,8 +8,8 @@ use crate::{
     device,
     energy::{Energy, EnergyGradient},
     eval::results::BallNorm,
-    kernels::reference::NoiseKey,
     sampler::{ChainState, Sampler},
+    streams,
 };
 
 const NUM_PIXELS: usize = 3;
@@ -48,7 +46,7 @@ impl Energy for Quadratic {
 
 /// What a step of `sampler` at `x` takes the gradient `v` back to, and the numeric derivative of `v · step(x)`.
 fn both_ways(sampler: Sampler, x: [f32; NUM_PIXELS], v: [f32; NUM_PIXELS]) -> [Vec<f32>; 2] {
-    let noise = NoiseKey { seed: 3, stream: 1, step: 0 };
+    let noise = streams::DEFENDER.key(3, 0);
     let step = |x: &[f32]| sampler.step(ChainState { x: tensor(x), noise }, &CURVED);
     let (state, info) = step(&x);
     let found = through_step(&sampler, &CURVED, [tensor(&x), info.gradient, state.x], tensor(&v));
@@ -119,7 +117,7 @@ fn attacks_climb_within_the_ball_and_the_box() {
     };
     for (norm, epsilon) in [(BallNorm::Linf, 25.5), (BallNorm::L2, 0.25)] {
         let ball = Ball::new(norm, epsilon);
-        let mut random = ChaCha8Rng::seed_from_u64(1);
+        let mut random = streams::ATTACK_STARTS.rng(1, 0);
         let offsets = ball.draw(2, NUM_PIXELS, &mut random);
         let length = |row: &[f32]| row.iter().map(|v| v * v).sum::<f32>().sqrt();
         for row in offsets.chunks(NUM_PIXELS) {

@@ -10,10 +10,9 @@ use crate::{
     device,
     energy::JointEnergy,
     eval::{EvalError, Progress},
-    kernels::reference::NoiseKey,
     replay_buffer::{Start, class_of_slot},
     sampler::{ChainState, Sampler},
-    starts::{NOISE_STREAM, START_STREAM},
+    streams,
 };
 
 /// Batches in which fresh chains run, as many chains at once as in training.
@@ -48,17 +47,14 @@ pub(super) fn fresh(
             true => JointEnergy::for_labels(&network, labels.to_vec()),
             false => JointEnergy::new(&network),
         };
-        let noise = |stream, step| NoiseKey { seed, stream, step };
-        let x = start.draw(labels, noise(START_STREAM, batch), device);
+        let x = start.draw(labels, streams::CHAIN_STARTS.key(seed, batch), device);
         let first = batch.wrapping_mul(config.sample_steps as u32);
-        let mut state = ChainState { x, noise: noise(NOISE_STREAM, first) };
+        let mut state = ChainState { x, noise: streams::CHAIN_NOISE.key(seed, first) };
         for sampler in &samplers {
             state = sampler.step(state, &energy).0;
             progress.step()?;
         }
-        let size = state.x.dims().iter().product::<usize>();
-        let reads = burn::tensor::Transaction::default().register(state.x.reshape([size]));
-        values.extend(pollster::block_on(device::read(reads)).concat());
+        values.extend(device::read_now(state.x)?);
     }
     let law = if is_conditional { "p(x|y) of their class" } else { "p(x)" };
     let protocol = format!(

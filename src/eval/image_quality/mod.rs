@@ -20,12 +20,13 @@ use super::{
     results::{JudgeInfo, Nearest, SampleSet, Samples},
 };
 use crate::{
-    accuracy::{predicted, softmax_rows},
+    accuracy::predicted,
     bundled,
     checkpoint::{self, Checkpoint},
     config::EvalConfig,
     data::{Dataset, Splits, spread},
     files::{file_name, sha256},
+    numbers::softmax_rows,
     picture,
 };
 

@@ -4,13 +4,12 @@ use rand::seq::SliceRandom;
 
 use super::intervals::{bootstrap_distance, mean, multiplicities};
 use crate::{
-    accuracy::{Tally, log_sum_exp, predicted, softmax},
-    data::random_stream,
+    accuracy::{Tally, predicted},
     eval::results::{Calibration, CalibrationErrors},
+    numbers::{log_sum_exp, softmax},
+    streams,
 };
 
-/// The purpose of the random stream that halves the images.
-const HALVES_STREAM: u32 = 71;
 /// Where a temperature is looked for.
 const TEMPERATURES: [f64; 2] = [0.01, 100.0];
 /// Halvings of the search, past the precision of its numbers.
@@ -37,11 +36,12 @@ impl Items {
             let scaled: Vec<f64> =
                 row.iter().map(|&logit| f64::from(logit) / temperature(index)).collect();
             let best = predicted(row);
-            let p = softmax(&scaled);
+            let p: Vec<f64> = softmax(&scaled);
             let off = |class: usize| p[class] - f64::from(u8::from(class == label as usize));
             items.confidences.push((p[best], best == label as usize));
             items.brier.push((0..num_classes).map(|class| off(class).powi(2)).sum());
-            items.nll.push(log_sum_exp(&scaled) - scaled[label as usize]);
+            let total: f64 = log_sum_exp(&scaled);
+            items.nll.push(total - scaled[label as usize]);
         }
         items
     }
@@ -81,7 +81,7 @@ pub fn calibration(
     seed: u64,
 ) -> Calibration {
     let mut order: Vec<usize> = (0..labels.len()).collect();
-    order.shuffle(&mut random_stream(seed, HALVES_STREAM, 0));
+    order.shuffle(&mut streams::CALIBRATION_HALVES.rng(seed, 0));
     let halves = order.split_at(labels.len() / 2);
     let fit = |half: &[usize]| {
         let row = |&i: &usize| &logits[i * num_classes..(i + 1) * num_classes];
@@ -117,11 +117,8 @@ pub fn fit_temperature(logits: &[f32], labels: &[u32], num_classes: usize) -> f6
         let of_row = |(row, &label): (&[f32], &u32)| {
             let scaled: Vec<f64> = row.iter().map(|&logit| beta * f64::from(logit)).collect();
             let of_label = f64::from(row[label as usize]);
-            softmax(&scaled)
-                .iter()
-                .zip(row)
-                .map(|(p, &l)| p * (of_label - f64::from(l)))
-                .sum::<f64>()
+            let p: Vec<f64> = softmax(&scaled);
+            p.iter().zip(row).map(|(p, &l)| p * (of_label - f64::from(l))).sum::<f64>()
         };
         logits.chunks(num_classes).zip(labels).map(of_row).sum::<f64>()
     };

@@ -3,11 +3,8 @@
 use rand::{RngExt, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-use crate::{data::random_stream, eval::results::Estimate};
+use crate::{eval::results::Estimate, streams};
 
-/// The purposes of random streams: resamples, the jackknife's groups.
-const RESAMPLE_STREAM: u32 = 70;
-const GROUPS_STREAM: u32 = 72;
 /// The normal quantile of 97.5 %.
 const Z: f64 = 1.959963984540054;
 /// Groups that a jackknife leaves out in turn.
@@ -66,7 +63,7 @@ fn resampled(
     seed: u64,
     mut statistic: impl FnMut(&mut ChaCha8Rng) -> f64,
 ) -> (f64, f64, f64) {
-    let mut random = random_stream(seed, RESAMPLE_STREAM, 0);
+    let mut random = streams::RESAMPLES.rng(seed, 0);
     let mut found: Vec<f64> = (0..num_resamples.max(1)).map(|_| statistic(&mut random)).collect();
     found.sort_by(f64::total_cmp);
     let at = |share: f64| {
@@ -107,7 +104,7 @@ pub fn jackknife(count: usize, statistic: impl Fn(&[usize]) -> f64) -> Estimate 
     let mut order: Vec<usize> = (0..count).collect();
     let value = statistic(&order);
     // The order of the items may be one of classes: a group must not be one.
-    order.shuffle(&mut random_stream(0, GROUPS_STREAM, 0));
+    order.shuffle(&mut streams::GROUPS.rng(0, 0));
     let num_groups = NUM_GROUPS.min(count / 2);
     if num_groups < 2 {
         return Estimate { value, low: value, high: value };

@@ -14,9 +14,11 @@ use super::{
     results::{Ood, OodSet, Score, Separation},
 };
 use crate::{
-    accuracy::{predicted, softmax_rows},
+    accuracy::predicted,
     config::RunConfig,
     data::{Dataset, spread},
+    energy::log_density,
+    numbers::softmax_rows,
 };
 use sets::ImageSet;
 
@@ -122,10 +124,10 @@ pub(super) fn ood(
 
 /// Every score of every image, higher for images more like the data.
 fn in_order(scores: &Scores, num_classes: usize) -> [(Score, Vec<f64>); 3] {
-    let confidences = softmax_rows(&scores.logits, num_classes);
+    let confidences: Vec<f64> = softmax_rows(&scores.logits, num_classes);
     let confidences = confidences.chunks(num_classes).map(|row| row[predicted(row)]);
     [
-        (Score::LogPX, scores.energies.iter().map(|energy| -energy).collect()),
+        (Score::LogPX, scores.energies.iter().copied().map(log_density).collect()),
         (Score::MaxProbability, confidences.collect()),
         (Score::ApproximateMass, scores.gradient_norms.iter().map(|norm| -norm).collect()),
     ]

@@ -7,19 +7,15 @@ use rand::RngExt;
 
 use crate::{
     config::{DataConfig, DatasetName},
-    data::{self, Dataset, Loose, random_stream, spread},
+    data::{self, Dataset, Loose, spread},
     eval::EvalError,
+    streams,
 };
 
 /// Width of the Gaussian that smooths noise, in pixels.
 const SMOOTHING: f32 = 1.5;
 /// Standard deviation of smoothed noise, in units of x.
 const SMOOTHED_STD: f32 = 0.5;
-/// One random stream for each kind of image.
-const NOISE_STREAM: u32 = 60;
-const SMOOTHED_STREAM: u32 = 61;
-const CONSTANT_STREAM: u32 = 62;
-const PAIRS_STREAM: u32 = 63;
 
 /// Images of one kind, (N, C, H, W) in [-1, 1], flattened.
 pub(super) struct ImageSet {
@@ -126,7 +122,7 @@ fn names_of(paths: &[PathBuf], taken: &[&str]) -> Result<Vec<String>, EvalError>
 pub(super) fn made(test: &Dataset, indices: &[usize], images: &[f32], seed: u64) -> Vec<ImageSet> {
     let ([c, h, w], count) = (test.shape, indices.len());
     let size = c * h * w;
-    let mut random = random_stream(seed, NOISE_STREAM, 0);
+    let mut random = streams::OOD_NOISE.rng(seed, 0);
     let noise = (0..count * size).map(|_| random.random_range(-1.0..1.0)).collect();
     let mut sets = vec![ImageSet::new("uniform noise", "every pixel uniform on [-1, 1]", noise)];
     if h * w > 1 {
@@ -135,7 +131,7 @@ pub(super) fn made(test: &Dataset, indices: &[usize], images: &[f32], seed: u64)
              {SMOOTHED_STD}, cut off at ±1"
         );
         sets.push(ImageSet::new("smoothed noise", what, smoothed(count * c, [h, w], seed)));
-        let mut random = random_stream(seed, CONSTANT_STREAM, 0);
+        let mut random = streams::OOD_CONSTANT.rng(seed, 0);
         let level = |_| vec![random.random_range(-1.0..1.0); h * w];
         let values = (0..count * c).flat_map(level).collect();
         sets.push(ImageSet::new("constant", "one value per image and channel", values));
@@ -158,7 +154,7 @@ pub(super) fn made(test: &Dataset, indices: &[usize], images: &[f32], seed: u64)
 
 /// `count` planes of smoothed noise, (H, W) each.
 fn smoothed(count: usize, [h, w]: [usize; 2], seed: u64) -> Vec<f32> {
-    let mut random = random_stream(seed, SMOOTHED_STREAM, 0);
+    let mut random = streams::OOD_SMOOTHED.rng(seed, 0);
     let mut plane = |_| {
         let noise = (0..h * w).map(|_| random.random::<f32>()).collect();
         let noise: Option<ImageBuffer<Luma<f32>, Vec<f32>>> =
@@ -175,7 +171,7 @@ fn smoothed(count: usize, [h, w]: [usize; 2], seed: u64) -> Vec<f32> {
 
 /// For each of the test images `indices`, its mean with one of another class.
 fn interpolated(test: &Dataset, indices: &[usize], seed: u64) -> Vec<f32> {
-    let mut random = random_stream(seed, PAIRS_STREAM, 0);
+    let mut random = streams::OOD_PAIRS.rng(seed, 0);
     let has_others = test.labels.iter().any(|&label| label != test.labels[0]);
     let mut values = Vec::new();
     for &index in indices {

@@ -1,15 +1,13 @@
-//! A joint energy model of the plane that learns while one looks.
-
-use burn::tensor::{Tensor, Transaction};
+//! A joint energy model of points of the plane that is trained while the lab shows it.
 
 use super::super::JobError;
 use crate::{
     checkpoint::Checkpoint,
     config::{DatasetName, LabConfig, RunConfig, SamplerKind},
-    data, device,
+    data,
+    device::{ReadError, read},
     energy::JointEnergy,
-    objective::TERM_NAMES,
-    trainer::{Divergence, Trainer},
+    trainer::{StepError, Trainer},
 };
 
 /// Points of the replay buffer that are shown, at most.
@@ -19,7 +17,7 @@ const NUM_DATA: usize = 1500;
 /// A gap, or a gradient norm, beyond which there is nothing more to see.
 const BEYOND: f64 = 1e4;
 
-/// What is being learned, and how it went since somebody looked.
+/// The training run of the lab, and its numbers since the last frame.
 pub struct Learner {
     trainer: Trainer,
     dataset: DatasetName,
@@ -29,7 +27,7 @@ pub struct Learner {
 }
 
 impl Learner {
-    /// Before its first step.
+    /// A run of this configuration before its first step.
     pub(super) fn new(
         lab: &LabConfig,
         seed: u64,
@@ -89,35 +87,35 @@ impl Learner {
         self.points.clone()
     }
 
-    /// One step of training.
+    /// Makes one training step and keeps its numbers for the next frame.
     ///
     /// # Errors
-    /// It diverges; then the model is as it was.
-    pub async fn advance(&mut self) -> Result<(), Divergence> {
+    /// It diverges, or the device failed; then the model is as it was.
+    pub async fn advance(&mut self) -> Result<(), StepError> {
         let report = self.trainer.step().await?;
-        let place = TERM_NAMES.iter().position(|term| *term == "cross_entropy");
-        let cross_entropy = place.map_or(f64::NAN, |place| report.terms[place]);
         self.gaps.push(report.gap as f32);
-        self.cross_entropies.push(cross_entropy as f32);
+        self.cross_entropies.push(report.terms.cross_entropy as f32);
         Ok(())
     }
 
-    /// Steps done.
+    /// Number of training steps made so far.
     pub fn step(&self) -> u64 {
         self.trainer.counters().step
     }
 
-    /// How it went since the last call.
-    pub async fn frame(&mut self) -> super::LearningFrame {
-        let chains: Tensor<2> = self.trainer.buffer().chains();
-        let chains = device::read(Transaction::default().register(chains)).await.concat();
+    /// How it went since the last call, and where the chains of its buffer are.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub async fn frame(&mut self) -> Result<super::LearningFrame, ReadError> {
+        let chains = read(self.trainer.buffer().chains()).await?;
         let shown = data::spread(chains.len() / 2, NUM_SHOWN);
-        super::LearningFrame {
+        Ok(super::LearningFrame {
             step: self.step(),
             gaps: std::mem::take(&mut self.gaps),
             cross_entropies: std::mem::take(&mut self.cross_entropies),
             buffer: shown.flat_map(|index| [chains[2 * index], chains[2 * index + 1]]).collect(),
-        }
+        })
     }
 }
 

@@ -6,7 +6,7 @@ mod plane_lane;
 mod slice;
 mod starts;
 
-use burn::tensor::{Device, Tensor, TensorData, Transaction};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::JobError;
 use crate::{
@@ -16,9 +16,10 @@ use crate::{
         DatasetName, LabState, LabTarget, LaneConfig, MAX_RULES, ModelConfig, Norm, RunConfig,
         ViewStart,
     },
-    device,
+    device::{ReadError, read},
     diagnostics::cells,
     energy::{AnalyticEnergy, Energy, JointEnergy, energy_of_logits},
+    numbers::argmax,
 };
 
 use formula::Analytic;
@@ -181,7 +182,7 @@ impl Lab {
             let (x, labels) = self.starts(rule.start).await?;
             let ground = self.ground(&rule)?;
             let mut lane = PlaneLane::new(rule, ground, x, labels, self.state.config.seed);
-            lane.look().await;
+            lane.look().await?;
             lanes.push(lane);
         }
         self.lanes = lanes;
@@ -231,7 +232,7 @@ impl Lab {
     /// Takes the weights that are being learned as they are now.
     ///
     /// # Errors
-    /// None in practice: the network is the same.
+    /// The device failed.
     pub async fn follow_learner(&mut self) -> Result<(), JobError> {
         if matches!(self.source, EnergySource::Learned) {
             self.evaluate_surface().await?;
@@ -246,11 +247,15 @@ impl Lab {
     }
 
     /// Moves all chains one step on.
-    pub async fn advance(&mut self) {
+    ///
+    /// # Errors
+    /// The device failed.
+    pub async fn advance(&mut self) -> Result<(), ReadError> {
         for lane in &mut self.lanes {
-            lane.advance(self.tracked, self.state.config.num_steps).await;
+            lane.advance(self.tracked, self.state.config.num_steps).await?;
         }
         self.step += 1;
+        Ok(())
     }
 
     /// Where the chains are, with all traces since the last call.
@@ -293,18 +298,16 @@ impl Lab {
             let x = self.points(part.to_vec());
             match &ground {
                 Ground::Analytic(ground) => {
-                    let reads = Transaction::default().register(ground.gradient(x).energy);
-                    energy.extend(device::read(reads).await.concat());
+                    energy.extend(read(ground.gradient(x).energy).await?);
                 }
                 Ground::Network(ground) => {
                     let logits = ground.logits(x);
                     num_classes = logits.dims()[1];
-                    let reads = Transaction::default()
-                        .register(energy_of_logits(logits.clone()))
-                        .register(logits);
-                    let read = device::read(reads).await;
-                    energy.extend_from_slice(&read[0]);
-                    classes.extend(read[1].chunks(num_classes).map(most_probable));
+                    let reads = (energy_of_logits(logits.clone()), logits);
+                    let (energies, logits) = read(reads).await?;
+                    energy.extend(energies);
+                    let class = |row| argmax(row).unwrap_or(0) as u8;
+                    classes.extend(logits.chunks(num_classes).map(class));
                 }
             }
         }
@@ -364,9 +367,4 @@ fn check(state: &LabState) -> Result<(), JobError> {
         RunConfig { sampler: rule.sampler.clone(), ..RunConfig::default() }.validate()?;
     }
     Ok(())
-}
-
-fn most_probable(logits: &[f32]) -> u8 {
-    let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
-    best.map_or(0, |best| best.0 as u8)
 }

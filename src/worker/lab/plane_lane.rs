@@ -1,21 +1,18 @@
 //! The chains of one rule: how they move, and what is read of a step.
 
-use burn::tensor::{Tensor, Transaction};
+use burn::tensor::Tensor;
 
 use super::{LabLaneFrame, LabMove, NUM_TRACED};
 use crate::{
     config::LaneConfig,
-    device,
+    device::{ReadError, Readable, read},
     energy::{AnalyticEnergy, Energy, EnergyGradient, JointEnergy},
-    kernels::{
-        self,
-        reference::{NoiseKey, standard_normal_4},
-    },
+    kernels::{self, reference::standard_normal_4},
     sampler::{ChainState, Sampler, StepInfo},
-    starts::NOISE_STREAM,
+    streams,
 };
 
-/// What a rule walks on.
+/// The energy that the chains of a rule follow.
 pub(super) enum Ground {
     Analytic(AnalyticEnergy),
     Network(Box<JointEnergy>),
@@ -49,7 +46,7 @@ impl PlaneLane {
         labels: Vec<u8>,
         seed: u64,
     ) -> Self {
-        let noise = NoiseKey { seed, stream: NOISE_STREAM, step: 0 };
+        let noise = streams::CHAIN_NOISE.key(seed, 0);
         let seen = LabLaneFrame {
             x: Vec::new(),
             mean_energy: 0.0,
@@ -63,7 +60,14 @@ impl PlaneLane {
 
     /// Moves the chains one step on and reads what it did. A schedule is laid out over `num_steps`; without
     /// an end, at 0, the step stays what it is.
-    pub(super) async fn advance(&mut self, tracked: usize, num_steps: usize) {
+    ///
+    /// # Errors
+    /// The device failed.
+    pub(super) async fn advance(
+        &mut self,
+        tracked: usize,
+        num_steps: usize,
+    ) -> Result<(), ReadError> {
         let rule = &self.rule.sampler;
         let sampler = match num_steps {
             0 => Sampler::new(rule),
@@ -73,14 +77,14 @@ impl PlaneLane {
         let before = std::mem::replace(&mut self.state, next);
         let tracked = tracked.min(before.x.dims()[0] - 1);
         let row = |x: &Tensor<4>| x.clone().slice([tracked..tracked + 1, 0..2, 0..1, 0..1]);
-        let moved = Tensor::cat(vec![row(&before.x), row(&info.gradient)], 0);
-        let Read { moved: [from, gradient], accepted } = self.read(&info, Some(moved)).await;
+        let rows = (row(&before.x), row(&info.gradient));
+        let ((from, gradient), accepted) = self.read(&info, rows).await?;
         let lanes = standard_normal_4((2 * tracked / 4) as u32, before.noise);
         let noise = [0, 1].map(|axis| sampler.noise_std() * lanes[2 * tracked % 4 + axis]);
         self.seen.tracked = Some(LabMove {
             chain: tracked,
-            from,
-            gradient,
+            from: [from[0], from[1]],
+            gradient: [gradient[0], gradient[1]],
             noise,
             noise_std: sampler.noise_std(),
             proximal_radius: sampler.proximal_radius(),
@@ -88,55 +92,44 @@ impl PlaneLane {
                 && !self.ground.energy().first_layer_is_affine(),
             to: [self.seen.x[2 * tracked], self.seen.x[2 * tracked + 1]],
             step_size: sampler.length(),
-            accepted: accepted.chunks_exact(2).nth(tracked).map(|pair| (pair[0] > 0.5, pair[1])),
+            accepted: accepted.map(|of| (of[2 * tracked] > 0.5, of[2 * tracked + 1])),
         });
+        Ok(())
     }
 
     /// Reads the chains where they stand, before any step.
-    pub(super) async fn look(&mut self) {
+    ///
+    /// # Errors
+    /// The device failed.
+    pub(super) async fn look(&mut self) -> Result<(), ReadError> {
         let EnergyGradient { energy, gradient, .. } =
             self.ground.energy().gradient(self.state.x.clone());
         let summary = kernels::chain_summary(self.state.x.clone(), gradient.clone(), 0.0);
         let info = StepInfo { energy, summary, acceptance: None, gradient, logits: None };
-        self.read(&info, None).await;
+        self.read(&info, None::<Tensor<4>>).await.map(drop)
     }
 
-    async fn read(&mut self, info: &StepInfo, moved: Option<Tensor<4>>) -> Read {
-        let clamped = info.summary.clone().mean_dim(0);
-        let mut reads = Transaction::default()
-            .register(self.state.x.clone())
-            .register(info.energy.clone())
-            .register(clamped);
-        let optional = [moved.is_some(), info.acceptance.is_some()];
-        if let Some(moved) = moved {
-            reads = reads.register(moved);
-        }
-        if let Some(acceptance) = &info.acceptance {
-            reads = reads.register(acceptance.clone());
-        }
-        let mut read = device::read(reads).await.into_iter();
-        let mut next = || read.next().unwrap_or_default();
-        let [x, energy, summary] = [(); 3].map(|()| next());
-        let [moved, accepted] = optional.map(|is_there| if is_there { next() } else { Vec::new() });
+    /// Reads where the chains stand and what a step saw; gives what was asked for on top, and the step's acceptance
+    /// (N, 2), see [`StepInfo::acceptance`].
+    async fn read<T: Readable>(
+        &mut self,
+        info: &StepInfo,
+        extra: T,
+    ) -> Result<(T::Host, Option<Vec<f32>>), ReadError> {
+        let means = info.summary.clone().mean_dim(0);
+        let (x, energy) = (self.state.x.clone(), info.energy.clone());
+        let reads = (x, energy, means, extra, info.acceptance.clone());
+        let (x, energy, means, extra, acceptance) = read(reads).await?;
         // Energies are of the state before the step.
         let before = std::mem::replace(&mut self.seen.x, x);
         for (point, energy) in before.chunks_exact(2).zip(&energy).take(NUM_TRACED) {
             self.seen.traces.extend([point[0], point[1], *energy]);
         }
-        self.seen.mean_energy = energy.iter().sum::<f32>() / energy.len() as f32;
-        self.seen.clamp_rate = summary.get(1).copied().unwrap_or_default();
-        self.seen.acceptance = (!accepted.is_empty()).then(|| {
-            accepted.chunks_exact(2).map(|pair| pair[1]).sum::<f32>() / energy.len() as f32
-        });
-        let pair = |at: usize| [0, 1].map(|axis| moved.get(at + axis).copied().unwrap_or_default());
-        Read { moved: [pair(0), pair(2)], accepted }
+        let num_chains = energy.len() as f32;
+        self.seen.mean_energy = energy.iter().sum::<f32>() / num_chains;
+        self.seen.clamp_rate = means[1];
+        let probabilities = |of: &Vec<f32>| of.chunks_exact(2).map(|pair| pair[1]).sum::<f32>();
+        self.seen.acceptance = acceptance.as_ref().map(|of| probabilities(of) / num_chains);
+        Ok((extra, acceptance))
     }
-}
-
-/// What is read of a step beside where it led.
-struct Read {
-    /// Where the tracked chain was, and the gradient there.
-    moved: [[f32; 2]; 2],
-    /// Shape (N, 2), see [`StepInfo::acceptance`].
-    accepted: Vec<f32>,
 }

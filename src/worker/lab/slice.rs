@@ -51,8 +51,8 @@ pub(in crate::worker) async fn slice(model: &OpenModel, path: Vec<f32>) -> Resul
         let pixel = |d: usize| plane.origin[d] + a * plane.axes[0][d] + b * plane.axes[1][d];
         images.extend((0..num_pixels).map(pixel));
     }
-    let energy = model.energies(&images).await;
-    let path_energy = model.energies(&path).await;
+    let energy = model.energies(&images).await?;
+    let path_energy = model.energies(&path).await?;
     Ok(Slice {
         energy: energy.into(),
         range,

@@ -7,17 +7,17 @@ use super::{Analytic, EnergySource, JobError, Lab, POINT};
 use crate::{
     class_centers::ClassCentersData,
     config::{ClassCentersConfig, StartKind, ViewStart},
-    data::{Dataset, random_stream},
+    data::Dataset,
     diagnostics::cells,
-    kernels::{self, reference::NoiseKey},
+    kernels,
     replay_buffer::Start,
-    starts::{self, START_STREAM, SampleStart},
+    starts::{self, SampleStart},
+    streams,
     trainer::TrainerError,
 };
 
 /// Draws that class centres of a formula are estimated from.
 const NUM_DRAWS: usize = 4000;
-const DRAW_STREAM: u32 = 60;
 
 impl Lab {
     /// Starts (N, 2, 1, 1) and the class of each.
@@ -26,7 +26,7 @@ impl Lab {
         let (count, seed) = (config.num_chains, config.seed);
         let num_classes = self.surface.num_classes;
         let labels: Vec<u32> = (0..count as u32).map(|chain| chain % num_classes).collect();
-        let noise = NoiseKey { seed, stream: START_STREAM, step: 0 };
+        let noise = streams::CHAIN_STARTS.key(seed, 0);
         let bytes = |labels: &[u32]| labels.iter().map(|&label| label as u8).collect::<Vec<u8>>();
         let x = match (start, &self.source, &self.learner) {
             (ViewStart::Uniform, ..) => {
@@ -68,7 +68,7 @@ impl Lab {
 
     /// Exact draws of the density at temperature 1, and the class of each.
     fn draws(&self, analytic: &Analytic, count: usize) -> (Vec<f32>, Vec<u32>) {
-        let mut rng = random_stream(self.state.config.seed, DRAW_STREAM, 0);
+        let mut rng = streams::LAB_DRAWS.rng(self.state.config.seed, 0);
         let uniforms = std::iter::from_fn(|| Some(std::array::from_fn(|_| rng.random::<f64>())));
         let points = cells::draw(&self.surface.energy, &self.surface.around, uniforms.take(count));
         let (points, labels): (Vec<[f32; 2]>, Vec<u32>) =

@@ -11,6 +11,7 @@ use self::lab::{LabCommand, LabNews};
 use crate::{
     config::{LaneConfig, Norm, RunConfig, SamplerConfig},
     data::Dataset,
+    numbers::argmax,
 };
 
 /// What the viewer asks for.
@@ -300,8 +301,9 @@ impl LaneNumbers {
     pub fn prediction(&self, chain: usize) -> Option<(usize, f32)> {
         let num_classes = self.probabilities.len() / self.energy.len().max(1);
         let row = self.probabilities.get(chain * num_classes..(chain + 1) * num_classes)?;
-        let best = row.iter().map(|p| p.to_f32()).enumerate().max_by(|a, b| a.1.total_cmp(&b.1))?;
-        best.1.is_finite().then_some(best)
+        let best = argmax(row)?;
+        let probability = row[best].to_f32();
+        probability.is_finite().then_some((best, probability))
     }
 
     /// Whether the chain has left the finite numbers.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use web_time::Instant;
 
-use super::{Served, Service, Stop, interval_of};
+use super::{Served, Service, Stop, interval_of, refusal};
 use crate::{
     assets, bundled,
     config::LaneConfig,
@@ -122,7 +122,7 @@ impl Service<'_> {
     /// Reports the chains as they are now.
     async fn show_chains(&mut self) -> Result<(), Stop> {
         let Some(model) = &mut self.model else { return Ok(()) };
-        if let Some(event) = model.evaluate().await {
+        if let Some(event) = model.evaluate().await? {
             self.out.send(event).await?;
         }
         Ok(())
@@ -172,9 +172,9 @@ impl Service<'_> {
         if std::mem::take(&mut self.references_wanted)
             && let Err(error) = model.load_references().await
         {
-            self.out.send(Event::Refused(error.to_string())).await?;
+            self.out.send(Event::Refused(refusal(error)?)).await?;
         }
-        if let Some(event) = model.advance_references().await {
+        if let Some(event) = model.advance_references().await? {
             self.out.send(event).await?;
         }
         Ok(())

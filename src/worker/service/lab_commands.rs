@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use web_time::Instant;
 
-use super::{Served, Service, Stop, Unserved, interval_of};
+use super::{Served, Service, Stop, Unserved, interval_of, refusal};
 use crate::{
     config::LabState,
     lessons,
@@ -91,7 +91,7 @@ impl Service<'_> {
             }
             LabCommand::Step => {
                 if !active.is_running {
-                    active.lab.advance().await;
+                    active.lab.advance().await?;
                     self.report_frame().await?;
                 }
             }
@@ -184,10 +184,10 @@ impl Service<'_> {
     async fn report_learning(&mut self) -> Result<(), Stop> {
         let Some(active) = &mut self.lab else { return Ok(()) };
         if let Err(error) = active.lab.follow_learner().await {
-            return Ok(self.out.send(Event::Refused(error.to_string())).await?);
+            return Ok(self.out.send(Event::Refused(refusal(error)?)).await?);
         }
         let Some(learner) = active.lab.learner() else { return Ok(()) };
-        let frame = learner.frame().await;
+        let frame = learner.frame().await?;
         self.report_lab(LabNews::Learning(frame)).await?;
         self.report_surface().await
     }
@@ -200,10 +200,11 @@ impl Service<'_> {
         {
             let result = learner.advance().await;
             let is_due = active.last_surface.elapsed() >= SURFACE_INTERVAL;
-            if let Err(divergence) = result {
+            if let Err(error) = result {
                 active.is_learning = false;
+                let diverged = refusal(error.into())?;
                 self.report_learning().await?;
-                return self.report_lab(LabNews::Diverged(divergence.to_string())).await;
+                return self.report_lab(LabNews::Diverged(diverged)).await;
             }
             if is_due {
                 self.report_learning().await?;
@@ -217,7 +218,7 @@ impl Service<'_> {
         // On the beat, unless that was missed by far.
         let on_beat = active.last_step + interval;
         active.last_step = if now - on_beat > interval { now } else { on_beat };
-        active.lab.advance().await;
+        active.lab.advance().await?;
         let goal = active.lab.state().config.num_steps as u64;
         let is_done = goal > 0 && active.lab.step() >= goal;
         if is_done || active.last_frame.elapsed() >= FRAME_INTERVAL {

@@ -14,7 +14,11 @@ use super::{
     outbox::{Outbox, WindowGone},
     platform::Inbox,
 };
-use crate::{bundled::BUNDLED_MODELS, device, training::Training};
+use crate::{
+    bundled::BUNDLED_MODELS,
+    device::{self, ReadError},
+    training::Training,
+};
 
 /// Why the worker stops.
 pub(super) enum Stop {
@@ -33,6 +37,12 @@ impl From<WindowGone> for Stop {
     }
 }
 
+impl From<ReadError> for Stop {
+    fn from(error: ReadError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
 /// Why a command was not carried out.
 enum Unserved {
     /// The person is told the reason, and everything goes on.
@@ -43,7 +53,11 @@ enum Unserved {
 
 impl<E: Into<JobError>> From<E> for Unserved {
     fn from(error: E) -> Self {
-        Self::Refused(error.into())
+        let error = error.into();
+        match error.is_of_device() {
+            true => Self::Stopped(Stop::Failed(error.to_string())),
+            false => Self::Refused(error),
+        }
     }
 }
 
@@ -56,6 +70,17 @@ impl From<Stop> for Unserved {
 impl From<WindowGone> for Unserved {
     fn from(gone: WindowGone) -> Self {
         Self::Stopped(gone.into())
+    }
+}
+
+/// What the person is told of an error after which everything goes on.
+///
+/// # Errors
+/// The device failed: nothing goes on.
+fn refusal(error: JobError) -> Result<String, Stop> {
+    match error.into() {
+        Unserved::Refused(error) => Ok(error.to_string()),
+        Unserved::Stopped(stop) => Err(stop),
     }
 }
 

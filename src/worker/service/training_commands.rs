@@ -7,12 +7,11 @@ use std::{
 
 use web_time::Instant;
 
-use super::{Served, Service, Stop};
+use super::{Served, Service, Stop, refusal};
 use crate::{
     checkpoint::Checkpoint,
     config::RunConfig,
     files,
-    objective::TERM_NAMES,
     training::{Training, TrainingEvent},
     worker::{Event, JobError, TrainingNews, TrainingPoint, open_model::OpenModel, platform},
 };
@@ -102,7 +101,7 @@ impl Service<'_> {
         let result = training.run.advance(&|| false, &mut collect).await;
         if training.last_buffer.elapsed() >= BUFFER_INTERVAL {
             training.last_buffer = Instant::now();
-            let (x, labels) = training.run.buffer_grid().await;
+            let (x, labels) = training.run.buffer_grid().await?;
             news.push(TrainingNews::Buffer { x, labels });
         }
         if training.last_reference.elapsed() >= REFERENCE_INTERVAL {
@@ -114,7 +113,7 @@ impl Service<'_> {
             if let Some(model) = &mut self.model
                 && let Err(error) = model.follow(training.run.trainer()).await
             {
-                self.out.send(Event::Refused(error.to_string())).await?;
+                self.out.send(Event::Refused(refusal(error)?)).await?;
             }
         }
         let is_complete = training.run.is_complete();
@@ -139,7 +138,7 @@ impl Service<'_> {
             && let Ok(checkpoint) = training.run.trainer().checkpoint().await
             && let Err(error) = model.adopt(checkpoint)
         {
-            self.out.send(Event::Refused(error.to_string())).await?;
+            self.out.send(Event::Refused(refusal(error)?)).await?;
         }
         if cfg!(target_arch = "wasm32") && !training.run.is_complete() {
             self.paused_training = Some(training.run);
@@ -199,21 +198,15 @@ fn news_of(event: TrainingEvent, steps_per_sec: f64) -> Option<TrainingNews> {
         TrainingEvent::Preparing { .. }
         | TrainingEvent::Ready(_)
         | TrainingEvent::Started { .. } => return None,
-        TrainingEvent::Step(report) => {
-            let term = |name: &str| {
-                let place = TERM_NAMES.iter().position(|term| *term == name);
-                place.map_or(f64::NAN, |place| report.terms[place])
-            };
-            TrainingNews::Step(TrainingPoint {
-                step: report.step,
-                loss: report.loss,
-                cross_entropy: term("cross_entropy"),
-                gap: report.gap,
-                gradient_norm: report.gradient_norm,
-                clamp_rate: report.clamp_rate,
-                steps_per_sec,
-            })
-        }
+        TrainingEvent::Step(report) => TrainingNews::Step(TrainingPoint {
+            step: report.step,
+            loss: report.loss,
+            cross_entropy: report.terms.cross_entropy,
+            gap: report.gap,
+            gradient_norm: report.gradient_norm,
+            clamp_rate: report.clamp_rate,
+            steps_per_sec,
+        }),
         TrainingEvent::Evaluated { step, test, .. } => {
             TrainingNews::Evaluated { step, test_accuracy: test?.accuracy }
         }

@@ -1,14 +1,12 @@
 //! Seeded mutations, for where no fuzzer runs: the same number gives the same input everywhere.
 
-use jempp::{
-    config::{SECTIONS, ViewConfig},
-    data::random_stream,
-};
-use rand::Rng;
+use jempp::config::{SECTIONS, ViewConfig};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 use super::targets::{Input, Target, choices::Choices};
 
-/// Of the random streams, the one that no run has.
+/// A word in the generator's key that no stream of the program has there.
 const STREAM: u32 = 0x4d55_5441;
 /// Decisions behind one mutation, in bytes.
 const DECISIONS: usize = 192;
@@ -52,10 +50,18 @@ const VALUES: [&str; 36] = [
     "\u{1b}[2J\u{202e}",
 ];
 
+fn generator(seed: u64, number: u64) -> ChaCha8Rng {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..12].copy_from_slice(&STREAM.to_le_bytes());
+    key[16..24].copy_from_slice(&number.to_le_bytes());
+    ChaCha8Rng::from_seed(key)
+}
+
 /// Mutation `number` of a target.
 pub fn mutation(target: &Target, seeds: &[Vec<u8>], seed: u64, number: u64) -> Vec<u8> {
     let mut decisions = vec![0; DECISIONS];
-    random_stream(seed, STREAM, number).fill_bytes(&mut decisions);
+    generator(seed, number).fill_bytes(&mut decisions);
     if target.input == Input::Decisions {
         return decisions;
     }

@@ -13,7 +13,7 @@ fn learn(lab: &mut Lab, num_steps: usize) -> (LearningFrame, bool) {
     assert_eq!(lab.state().config.target, LabTarget::Learned);
     let diverged = (0..num_steps).any(|_| block_on(lab.learner().unwrap().advance()).is_err());
     block_on(lab.follow_learner()).unwrap();
-    (block_on(lab.learner().unwrap().frame()), diverged)
+    (block_on(lab.learner().unwrap().frame()).unwrap(), diverged)
 }
 
 /// The same where nothing goes wrong.

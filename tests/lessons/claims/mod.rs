@@ -38,7 +38,7 @@ fn lab(number: usize, step: usize) -> Lab {
 
 fn run(lab: &mut Lab, num_steps: usize) -> LabFrame {
     for _ in 0..num_steps {
-        block_on(lab.advance());
+        block_on(lab.advance()).unwrap();
     }
     lab.frame()
 }

@@ -129,7 +129,7 @@ fn lesson_4_sgld_explodes_within_20_steps_and_proximal_sgld_never_does() {
         let mut lab = lab_of(&state.lab);
         let mut exploded = false;
         for step in 0..200 {
-            block_on(lab.advance());
+            block_on(lab.advance()).unwrap();
             let frame = lab.frame();
             let energy = frame.lanes[0].mean_energy;
             exploded |= step < 20 && (energy.is_nan() || energy > BOUND);

@@ -14,6 +14,7 @@ use jempp::{
     config::{Norm, OptimizerKind},
     device,
     model::{HostTensor, Layout, Network, weights_of},
+    streams::{MAX_ATTEMPTS, MAX_TRAINING_STEPS},
     trainer::Trainer,
 };
 use pollster::block_on;
@@ -73,7 +74,7 @@ fn the_layout_of_a_network_is_known_before_it_is_built() {
         };
         let layout = Layout::of(&config, shape, 3).unwrap();
         let network = Network::new(&config, shape, 3, 0, &device::cpu()).unwrap();
-        let weights = block_on(weights_of(&network));
+        let weights = block_on(weights_of(&network)).unwrap();
         let found: HashMap<_, _> =
             weights.into_iter().map(|(name, tensor)| (name, tensor.shape)).collect();
         assert_eq!(layout.tensors.into_iter().collect::<HashMap<_, _>>(), found, "{arch}");
@@ -97,6 +98,8 @@ fn a_checkpoint_that_cannot_be_is_refused_by_the_name_of_what_is_wrong() {
         (|c| c.class_names[1] = "x".repeat(100_000), "`class_names` is a list with"),
         (|c| c.class_names.push("third".into()), "has shape"),
         (|c| c.counters.step = u64::MAX, "`counters.step` is 18446744073709551615"),
+        (|c| c.counters.step = MAX_TRAINING_STEPS + 1, "`counters.step` is 2147483649"),
+        (|c| c.counters.num_recoveries = MAX_ATTEMPTS, "`counters.num_recoveries` is 32768"),
         (|c| c.counters.learning_rate_factor = 0.0, "`counters.learning_rate_factor` is 0"),
         (|c| c.counters.learning_rate_factor = -1.0, "`counters.learning_rate_factor` is -1"),
         (|c| c.counters.learning_rate_factor = f64::NAN, "learning_rate_factor"),

@@ -168,7 +168,7 @@ fn an_imported_model_goes_on_training() {
     let train = Dataset::from_floats(scrambled(18 * 192, 1), labels, [3, 8, 8], names).unwrap();
     let mut trainer = Trainer::resume(checkpoint, train, &device::cpu()).unwrap();
     block_on(trainer.step()).unwrap();
-    assert_ne!(block_on(weights_of(trainer.network())), before);
+    assert_ne!(block_on(weights_of(trainer.network())).unwrap(), before);
 }
 
 /// A checkpoint of a network that began here.
@@ -179,7 +179,7 @@ fn with_network(arch: &str, input_shape: [usize; 3], num_classes: usize) -> Chec
     checkpoint.input_shape = input_shape;
     let model = &checkpoint.config.model;
     let network = Network::new(model, input_shape, num_classes, 7, &device::cpu()).unwrap();
-    checkpoint.weights = block_on(weights_of(&network));
+    checkpoint.weights = block_on(weights_of(&network)).unwrap();
     checkpoint
 }
 

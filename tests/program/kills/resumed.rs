@@ -2,8 +2,9 @@
 
 use std::{fs, path::Path, process::Command, thread::sleep, time::Instant};
 
-use jempp::{checkpoint::Checkpoint, data::random_stream};
-use rand::{Rng, RngExt};
+use jempp::checkpoint::Checkpoint;
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 use super::{
     STEPS_PER_EPOCH, assert_alike, begin,
@@ -61,7 +62,7 @@ fn killed_at_random_moments_a_run_ends_as_if_undisturbed() {
         |name: &str, default| std::env::var(name).map_or(default, |value| value.parse().unwrap());
     let (kills, seed) = (variable("JEMPP_KILLS", KILLS), variable("JEMPP_SEED", 19));
     let whole = Whole::train();
-    let mut rng = random_stream(seed, 0x4b49_4c4c, 0);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let (mut num_kills, mut num_runs) = (0, 0);
     while num_kills < kills {
         let dir = tempfile::tempdir().unwrap();

@@ -132,9 +132,6 @@ fn resume_it(bytes: &[u8]) {
 fn bases() -> &'static [CheckpointFile] {
     static BASES: OnceLock<Vec<CheckpointFile>> = OnceLock::new();
     BASES.get_or_init(|| {
-        // As the program has it: burn restores an optimiser on its default device first.
-        // SAFETY: the standard library locks the environment, and nothing else here reads it.
-        unsafe { std::env::set_var("BURN_DEVICE", "flex") };
         let bundled = bundled::find("two-moons").unwrap().bytes();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("base.safetensors");

@@ -1,0 +1,182 @@
+//! Reading tensors back to the host, several by one request, each by its name and with the shape it has.
+
+use burn::tensor::{Tensor, TensorData, Transaction};
+
+/// Why values did not come from the device.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The device is lost or out of memory.
+    #[error("the device failed: {0}")]
+    Device(String),
+    /// Other values than were asked for.
+    #[error(
+        "the device failed: it gave {found} where float values of shape {expected:?} were to come"
+    )]
+    Mismatch {
+        /// Shape of the tensor that was to be read.
+        expected: Vec<usize>,
+        /// What came.
+        found: String,
+    },
+}
+
+/// What [`read`] brings to the host: a float tensor, or several in a tuple, an array, a `Vec` or an `Option`.
+pub trait Readable {
+    /// Its values on the host: of a tensor, row-major `Vec<f32>`; of several, the same tuple, array, `Vec` or `Option`
+    /// of those.
+    type Host;
+    /// The shapes that the values must have.
+    type Shape;
+    /// Adds its tensors to a request.
+    fn request(self, reads: &mut Transaction) -> Self::Shape;
+    /// Takes its values out of what came.
+    ///
+    /// # Errors
+    /// Too few values, or others than were asked for.
+    fn receive(shape: Self::Shape, arrived: &mut Arrived) -> Result<Self::Host, ReadError>;
+}
+
+/// What came of a request and was not taken yet.
+pub struct Arrived(std::vec::IntoIter<TensorData>);
+
+impl Arrived {
+    fn take(&mut self, expected: &[usize]) -> Result<Vec<f32>, ReadError> {
+        let mismatch = |found| ReadError::Mismatch { expected: expected.to_vec(), found };
+        let data = self.0.next().ok_or_else(|| mismatch("nothing".into()))?;
+        let found = format!("{:?} of shape {:?}", data.dtype(), data.shape().as_slice());
+        if data.shape().as_slice() != expected {
+            return Err(mismatch(found));
+        }
+        data.try_into_vec().map_err(|_| mismatch(found))
+    }
+}
+
+/// The values of float tensors, all by one readback of one submission: `let (energy, x) = read((energy, x)).await?`.
+///
+/// Asynchronous because a browser can only be asked for them; elsewhere [`read_now`] waits.
+///
+/// # Errors
+/// The device is lost or out of memory.
+pub async fn read<T: Readable>(tensors: T) -> Result<T::Host, ReadError> {
+    let mut reads = Transaction::default();
+    let shape = tensors.request(&mut reads);
+    let arrived = reads.execute_async().await;
+    let arrived = arrived.map_err(|error| ReadError::Device(error.to_string()))?;
+    T::receive(shape, &mut Arrived(arrived.into_iter()))
+}
+
+/// The values of float tensors as [`read`] gives them, waited for.
+///
+/// # Errors
+/// As [`read`].
+#[cfg(not(target_arch = "wasm32"))]
+pub fn read_now<T: Readable>(tensors: T) -> Result<T::Host, ReadError> {
+    pollster::block_on(read(tensors))
+}
+
+impl<const D: usize> Readable for Tensor<D> {
+    type Host = Vec<f32>;
+    type Shape = [usize; D];
+
+    fn request(self, reads: &mut Transaction) -> Self::Shape {
+        let shape = self.dims();
+        *reads = std::mem::take(reads).register(self.without_autodiff());
+        shape
+    }
+
+    fn receive(shape: Self::Shape, arrived: &mut Arrived) -> Result<Self::Host, ReadError> {
+        arrived.take(&shape)
+    }
+}
+
+impl<T: Readable> Readable for Option<T> {
+    type Host = Option<T::Host>;
+    type Shape = Option<T::Shape>;
+
+    fn request(self, reads: &mut Transaction) -> Self::Shape {
+        self.map(|tensors| tensors.request(reads))
+    }
+
+    fn receive(shape: Self::Shape, arrived: &mut Arrived) -> Result<Self::Host, ReadError> {
+        shape.map(|shape| T::receive(shape, arrived)).transpose()
+    }
+}
+
+impl<T: Readable> Readable for Vec<T> {
+    type Host = Vec<T::Host>;
+    type Shape = Vec<T::Shape>;
+
+    fn request(self, reads: &mut Transaction) -> Self::Shape {
+        self.into_iter().map(|tensors| tensors.request(reads)).collect()
+    }
+
+    fn receive(shape: Self::Shape, arrived: &mut Arrived) -> Result<Self::Host, ReadError> {
+        shape.into_iter().map(|shape| T::receive(shape, arrived)).collect()
+    }
+}
+
+macro_rules! readable_tuples {
+    ($(($($part:ident)*))*) => {$(
+        #[allow(non_snake_case)]
+        impl<$($part: Readable),*> Readable for ($($part,)*) {
+            type Host = ($($part::Host,)*);
+            type Shape = ($($part::Shape,)*);
+
+            fn request(self, reads: &mut Transaction) -> Self::Shape {
+                let ($($part,)*) = self;
+                ($($part.request(reads),)*)
+            }
+
+            fn receive(shape: Self::Shape, arrived: &mut Arrived) -> Result<Self::Host, ReadError> {
+                let ($($part,)*) = shape;
+                Ok(($($part::receive($part, arrived)?,)*))
+            }
+        }
+    )*};
+}
+readable_tuples!((A B) (A B C) (A B C D) (A B C D E) (A B C D E F));
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Int, TensorData};
+
+    use super::*;
+    use crate::device;
+
+    fn arrived(data: Vec<TensorData>) -> Arrived {
+        Arrived(data.into_iter())
+    }
+
+    #[test]
+    fn every_value_comes_under_the_name_it_was_asked_by() {
+        let device = device::cpu();
+        let rows = Tensor::<2>::from_floats([[1.0, 2.0], [3.0, 4.0]], &device);
+        let column = Tensor::<1>::from_floats([5.0], &device);
+        let nothing = None::<Tensor<1>>;
+        let several = vec![column.clone(), column.clone() + 1.0];
+        let read = read_now((rows.clone().transpose(), nothing, Some(column), several)).unwrap();
+        assert_eq!(
+            read,
+            (vec![1.0, 3.0, 2.0, 4.0], None, Some(vec![5.0]), vec![vec![5.0], vec![6.0]])
+        );
+        let tracked = rows.autodiff().require_grad().mean();
+        assert_eq!(read_now(tracked).unwrap(), [2.5]);
+    }
+
+    #[test]
+    fn values_of_another_length_type_or_number_are_an_error() {
+        let short = TensorData::new(vec![1.0f32; 5], [5]);
+        let error = Tensor::<2>::receive([2, 3], &mut arrived(vec![short])).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the device failed: it gave F32 of shape [5] where float values of shape [2, 3] were to come"
+        );
+        let turned = TensorData::new(vec![1.0f32; 6], [3, 2]);
+        assert!(Tensor::<2>::receive([2, 3], &mut arrived(vec![turned])).is_err());
+        let whole = Tensor::<1, Int>::from_ints([1, 2], &device::cpu()).into_data();
+        assert!(Tensor::<1>::receive([2], &mut arrived(vec![whole])).is_err());
+        let one = TensorData::new(vec![1.0f32; 2], [2]);
+        let two = <(Tensor<1>, Tensor<1>)>::receive(([2], [2]), &mut arrived(vec![one]));
+        assert!(two.unwrap_err().to_string().contains("gave nothing"), "never empty data");
+    }
+}

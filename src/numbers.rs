@@ -1,0 +1,163 @@
+//! Arithmetic on rows of logits on the host: log-sum-exp, softmax and argmax.
+//!
+//! All of it is stable: the largest number of a row is taken out before anything is exponentiated, so that logits of
+//! any finite size give finite results. What an infinity or a NaN in a row does is said at each function.
+//!
+//! Rows are computed in the precision that the caller asks for, `f32` or `f64`. `kernels::reference` has arithmetic of
+//! its own, on purpose: a twin must not share the code that it is compared with.
+
+use std::{
+    iter::Sum,
+    ops::{Add, Div, Neg, Sub},
+};
+
+/// The precision that a row is computed in.
+pub trait Real:
+    Copy
+    + PartialOrd
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + Sum
+{
+    /// -∞.
+    const NEG_INFINITY: Self;
+    /// eˣ.
+    fn exp(self) -> Self;
+    /// The natural logarithm.
+    fn ln(self) -> Self;
+    /// The larger of two numbers; a NaN is passed over.
+    fn max(self, other: Self) -> Self;
+    /// Whether it is neither an infinity nor a NaN.
+    fn is_finite(self) -> bool;
+    /// Whether it is a NaN.
+    fn is_nan(self) -> bool;
+}
+
+macro_rules! real {
+    ($($float:ident)*) => {$(
+        impl Real for $float {
+            const NEG_INFINITY: Self = Self::NEG_INFINITY;
+            fn exp(self) -> Self {
+                self.exp()
+            }
+            fn ln(self) -> Self {
+                self.ln()
+            }
+            fn max(self, other: Self) -> Self {
+                self.max(other)
+            }
+            fn is_finite(self) -> bool {
+                self.is_finite()
+            }
+            fn is_nan(self) -> bool {
+                self.is_nan()
+            }
+        }
+    )*};
+}
+real!(f32 f64);
+
+/// The largest x of a row, -∞ for an empty one, and Σ exp(x - largest).
+fn largest_and_sum<R: Real, T: Copy + Into<R>>(row: &[T]) -> (R, R) {
+    let largest = row.iter().map(|&x| x.into()).fold(R::NEG_INFINITY, R::max);
+    (largest, row.iter().map(|&x| (x.into() - largest).exp()).sum())
+}
+
+/// log Σ exp(x) of a row.
+///
+/// -∞ for a row that is empty or holds nothing but -∞, ∞ where an ∞ is in it, NaN where a NaN is.
+pub fn log_sum_exp<R: Real, T: Copy + Into<R>>(row: &[T]) -> R {
+    let (largest, sum) = largest_and_sum(row);
+    if largest.is_finite() {
+        return largest + sum.ln();
+    }
+    // x - largest has no value here; the sum has one unless a NaN is among its terms.
+    row.iter().map(|&x| x.into()).find(|x| x.is_nan()).unwrap_or(largest)
+}
+
+/// exp(x) / Σ exp(x) of a row: probabilities that sum to 1. Equal numbers give exactly equal shares of 1, so that no
+/// rounding moves them over the edge of a bin.
+///
+/// All are NaN where the row has no softmax: where a NaN or an ∞ is in it, or nothing but -∞.
+pub fn softmax<R: Real, T: Copy + Into<R>>(row: &[T]) -> Vec<R> {
+    let (largest, sum) = largest_and_sum(row);
+    row.iter().map(|&x| (x.into() - largest).exp() / sum).collect()
+}
+
+/// The softmax of each row of a matrix (N, columns), flattened.
+pub fn softmax_rows<R: Real, T: Copy + Into<R>>(values: &[T], num_columns: usize) -> Vec<R> {
+    values.chunks(num_columns).flat_map(softmax).collect()
+}
+
+/// The place of the largest number of a row, of equal ones the last. A NaN is passed over; `None` for a row without a
+/// number.
+pub fn argmax<T: PartialOrd>(row: &[T]) -> Option<usize> {
+    let numbers = row.iter().enumerate().filter(|(_, x)| x.partial_cmp(x).is_some());
+    let best = numbers.reduce(|best, next| if next.1 >= best.1 { next } else { best });
+    best.map(|(place, _)| place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INF: f64 = f64::INFINITY;
+
+    #[test]
+    fn values_are_those_of_the_formulas() {
+        let row = [0.5f64, -1.0, 2.0];
+        let total: f64 = row.iter().map(|x| x.exp()).sum();
+        assert!((log_sum_exp::<f64, _>(&row) - total.ln()).abs() < 1e-15);
+        for (p, x) in softmax::<f64, _>(&row).into_iter().zip(row) {
+            assert!((p - x.exp() / total).abs() < 1e-15);
+        }
+        let narrow = row.map(|x| x as f32);
+        assert!((log_sum_exp::<f32, _>(&narrow) - total.ln() as f32).abs() < 1e-6);
+        assert_eq!(log_sum_exp::<f64, _>(&narrow), log_sum_exp::<f64, _>(&row), "computed in f64");
+    }
+
+    #[test]
+    fn logits_of_any_size_give_finite_results() {
+        for size in [1e3f32, 1e30, f32::MAX] {
+            assert_eq!(log_sum_exp::<f32, _>(&[size, -size]), size);
+            assert_eq!(softmax::<f32, _>(&[size, -size]), [1.0, 0.0]);
+            assert_eq!(log_sum_exp::<f32, _>(&[-size]), -size);
+            assert_eq!(softmax::<f64, _>(&[-size, -size]), [0.5, 0.5]);
+        }
+    }
+
+    #[test]
+    fn equal_logits_give_equal_shares() {
+        assert_eq!(softmax::<f64, _>(&[0.1f32; 5]), [0.2; 5]);
+        assert_eq!(softmax_rows::<f64, _>(&[1e3f32, 1e3, -1e3, 1e3], 2), [0.5, 0.5, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn infinities_and_nan_do_what_is_said() {
+        let row: [f64; 0] = [];
+        assert_eq!(log_sum_exp::<f64, _>(&row), -INF);
+        assert_eq!(log_sum_exp::<f64, _>(&[-INF, -INF]), -INF);
+        assert_eq!(log_sum_exp::<f64, _>(&[-INF, 3.0]), 3.0);
+        assert_eq!(log_sum_exp::<f64, _>(&[1.0, INF, INF]), INF);
+        for row in [[f64::NAN, 1.0], [1.0, f64::NAN], [INF, f64::NAN], [f64::NAN, -INF]] {
+            assert!(log_sum_exp::<f64, _>(&row).is_nan(), "{row:?}");
+        }
+        assert_eq!(softmax::<f64, _>(&row), row);
+        assert_eq!(softmax::<f64, _>(&[-INF, 3.0]), [0.0, 1.0]);
+        for row in [[f64::NAN, 1.0], [1.0, INF], [INF, INF], [-INF, -INF]] {
+            assert!(softmax::<f64, _>(&row).iter().all(|p| p.is_nan()), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn the_largest_is_the_last_of_equal_ones_and_never_a_nan() {
+        assert_eq!(argmax(&[1.0, 3.0, 2.0]), Some(1));
+        assert_eq!(argmax(&[3.0, 3.0, 2.0]), Some(1));
+        assert_eq!(argmax(&[f32::NAN, 1.0, f32::NAN]), Some(1));
+        assert_eq!(argmax(&[f64::NEG_INFINITY]), Some(0));
+        assert_eq!(argmax(&[f32::NAN]), None);
+        assert_eq!(argmax::<f32>(&[]), None);
+    }
+}
