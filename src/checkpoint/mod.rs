@@ -167,7 +167,21 @@ pub struct Counters {
     pub evaluated_step: Option<u64>,
 }
 
-/// The content of a checkpoint, on the host.
+/// A model with the state of its training, as a file holds it: weights, optimiser, replay buffer, class centres,
+/// configuration and counters, all on the host.
+///
+/// ```
+/// # fn main() -> Result<(), jempp::Error> {
+/// use jempp::{Checkpoint, bundled};
+///
+/// let checkpoint: Checkpoint = bundled::find("two-moons")?.load()?;
+/// println!("{} after {} steps", checkpoint.config.model.describe(), checkpoint.counters.step);
+/// for (name, tensor) in &checkpoint.weights {
+///     println!("{name}: {:?}", tensor.shape);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     /// The configuration of the run.

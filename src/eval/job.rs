@@ -150,7 +150,7 @@ impl<'a> Evaluation<'a> {
         progress: &mut Progress,
     ) -> Result<Self, EvalError> {
         let config = &checkpoint.config;
-        config.check()?;
+        config.validate()?;
         check(config)?;
         checkpoint.check_data(&splits.test)?;
         if splits.test.is_empty() {

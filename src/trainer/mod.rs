@@ -13,8 +13,8 @@ use burn::{
 use crate::{
     checkpoint::{Checkpoint, CheckpointError, Counters},
     class_centers::{ClassCentersData, ClassCentersError, Cut},
-    config::RunConfig,
-    data::{Batches, Dataset},
+    config::{ConfigError, RunConfig},
+    data::{Batches, DataError, Dataset},
     device::{self, ReadError},
     memory::{Demand, TooMuchMemory},
     model::{HostTensor, ModelError, Network, WeightsError, weights_of, with_weights},
@@ -30,7 +30,13 @@ pub use step::{StepError, StepReport};
 /// Why a trainer could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainerError {
-    /// The network cannot be built, or does not fit the data.
+    /// The configuration is out of range or contradicts itself.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data cannot be trained on.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The network does not exist or does not fit.
     #[error(transparent)]
     Model(#[from] ModelError),
     /// The class centres cannot be estimated.
@@ -77,7 +83,10 @@ pub struct Recovery {
     pub learning_rate_factor: f64,
 }
 
-/// A run in memory: everything that a step reads and changes.
+/// A training run in memory: network, optimiser, replay buffer and where the run stands.
+///
+/// [`Trainer::advance`] trains step by step; [`Trainer::model`] gives the model as it is by then. `jempp train` keeps such
+/// a run in a folder.
 pub struct Trainer {
     config: RunConfig,
     device: Device,
@@ -108,8 +117,14 @@ struct GoodState {
     counters: Counters,
 }
 
-/// Refuses a run before anything of its size is allocated.
-fn check_memory(config: &RunConfig, train: &Dataset) -> Result<(), TrainerError> {
+/// Refuses what cannot be trained, and a run that needs too much memory, before anything of its size is allocated.
+fn check(config: &RunConfig, train: &Dataset) -> Result<(), TrainerError> {
+    config.validate()?;
+    train.check()?;
+    let (batch_size, num_train) = (config.data.batch_size, train.len());
+    if batch_size > num_train {
+        return Err(DataError::BatchTooLarge { batch_size, num_train }.into());
+    }
     let num_classes = train.num_classes();
     let demand = Demand::of_training(config, train.shape, num_classes, train.len())?;
     Ok(demand.check(config)?)
@@ -125,8 +140,8 @@ impl Trainer {
         Ok(Self::new_with(config, train, device, go_on)?.0)
     }
 
-    /// As [`Trainer::new`], and gives what had to be cut of the class centres; `on_class` hears of their estimation and may stop it
-    /// ([`ClassCentersData::estimate_with`]).
+    /// As [`Trainer::new`], and gives what had to be cut of the class centres; `on_class` hears of their estimation and may
+    /// stop it ([`ClassCentersData::estimate_with`]).
     ///
     /// # Errors
     /// As [`Trainer::new`]; stopped by `on_class`.
@@ -136,7 +151,7 @@ impl Trainer {
         device: &Device,
         on_class: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<(Self, Option<Cut>), TrainerError> {
-        check_memory(&config, &train)?;
+        check(&config, &train)?;
         let (class_centers, cut) =
             ClassCentersData::estimate_with(&train, &config.class_centers, on_class)?;
         let counters = Counters { learning_rate_factor: 1.0, ..Counters::default() };
@@ -157,7 +172,7 @@ impl Trainer {
             return Err(CheckpointError::Packed.into());
         }
         checkpoint.check_data(&train)?;
-        check_memory(&checkpoint.config, &train)?;
+        check(&checkpoint.config, &train)?;
         let Checkpoint {
             config,
             counters,
@@ -242,11 +257,23 @@ impl Trainer {
         &self.config
     }
 
-    /// Changes numbers of the sampler, the objective and the optimiser from the next step on. What the run is
-    /// made of (data, network, buffer) stays as it was.
-    pub fn retune(&mut self, change: impl FnOnce(&mut RunConfig)) {
-        change(&mut self.config);
-        self.samplers = Sampler::for_steps(&self.config.sampler, self.config.sampler.num_steps);
+    /// Changes numbers of the sampler, the objective and the optimiser from the next step on. What else `change`
+    /// touches stays as it was: a run is made of its data, network and buffer.
+    ///
+    /// # Errors
+    /// Numbers out of their ranges or that do not go together; then nothing changes.
+    pub(crate) fn retune(
+        &mut self,
+        change: impl FnOnce(&mut RunConfig),
+    ) -> Result<(), ConfigError> {
+        let mut config = self.config.clone();
+        change(&mut config);
+        let RunConfig { sampler, objective, optimizer, .. } = config;
+        let config = RunConfig { sampler, objective, optimizer, ..self.config.clone() };
+        config.validate()?;
+        self.samplers = Sampler::for_steps(&config.sampler, config.sampler.num_steps);
+        self.config = config;
+        Ok(())
     }
 
     /// How far the run is: steps, recoveries, time and last accuracy.

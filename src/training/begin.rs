@@ -27,7 +27,7 @@ impl Training {
         device: &ComputeDevice,
         on_event: &mut dyn FnMut(TrainingEvent),
     ) -> Result<Self, TrainingError> {
-        config.check()?;
+        config.validate()?;
         RunFolder::check_free(out)?;
         data::prepare(&config.data).await?;
         let splits = data::load(&config.data, config.seed)?;
@@ -75,7 +75,7 @@ impl Training {
         let mut checkpoint = Checkpoint::load(&folder.checkpoint())?;
         let before = checkpoint.config.clone();
         let mut config = change(before.clone())?;
-        config.check()?;
+        config.validate()?;
         check_same_run(&before, &config)?;
         data::prepare(&config.data).await?;
         let splits = data::load(&config.data, config.seed).map_err(|source| {

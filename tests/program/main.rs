@@ -22,6 +22,7 @@ mod inputs;
 mod interop;
 #[cfg(unix)]
 mod kills;
+mod library;
 mod outputs;
 mod run;
 #[cfg(unix)]

@@ -61,7 +61,7 @@ model = the networks that give class logits
 energy = the energy of a classifier and its gradient by the input; the sign lives here
     rooms: device kernels kernels::reference model numbers
 sampler = Langevin samplers, one pure step at a time
-    rooms: config energy kernels kernels::reference
+    rooms: config energy kernels kernels::reference streams
 objective = the terms of the loss
     rooms: config device energy
 optimizer = the optimiser of the weights, its schedule, and averages of the weights
@@ -92,6 +92,8 @@ chains = runs of chains, one step at a time
 convergence = whether the chains of a run converge
     rooms: chains checkpoint class_centers config data device diagnostics energy kernels kernels::reference numbers
     rooms: principal_axes sampler starts streams
+facade = the door for users of the library: a model in one value
+    rooms: accuracy bundled chains checkpoint config data device energy model numbers picture trainer
 interop = checkpoints from PyTorch and tensors for it
     rooms: checkpoint class_centers config data device model numbers optimizer replay_buffer
 eval = the report of `jempp eval`
