@@ -38,11 +38,13 @@ impl Trainer {
         loop {
             match pollster::block_on(self.step()) {
                 Ok(report) => return Ok(Some(report)),
-                Err(divergence) if self.recover().is_none() => {
-                    let num_recoveries = self.counters().num_recoveries;
-                    return Err(Error::Diverged { divergence, num_recoveries });
+                Err(StepError::Diverged(divergence)) => {
+                    if self.recover().is_none() {
+                        let num_recoveries = self.counters().num_recoveries;
+                        return Err(Error::Diverged { divergence, num_recoveries });
+                    }
                 }
-                Err(_) => {}
+                Err(error) => return Err(error.into()),
             }
         }
     }
