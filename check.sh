@@ -23,6 +23,11 @@ cargo clippy --release --all-targets -- -D warnings
 step "test"
 cargo test --release
 
+step "headless"
+# The program for a server, without a window, the report's page, downloads and PyTorch's formats.
+cargo clippy --release --no-default-features --all-targets -- -D warnings
+cargo test --release --no-default-features --test program absent
+
 step "browser"
 can_build() {
     [ -d "$(rustc --print target-libdir --target wasm32-unknown-unknown)" ] || [ -d /usr/lib/rustlib/src/rust/library/std ]

@@ -84,7 +84,7 @@ pub struct NoSuchModel {
     pub name: String,
     /// The model closest to it.
     pub nearest: String,
-    /// Every model.
+    /// The names of all bundled models.
     pub all: String,
 }
 

@@ -76,13 +76,13 @@ pub struct ClassCenters {
 /// Means, factors and residuals on the host, before they go to a device or a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassCentersData {
-    /// Shape (classes, D).
+    /// The mean image of each class, shape (classes, D).
     pub mean: Vec<f32>,
     /// Shape (classes, k, D).
     pub factor: Vec<f32>,
-    /// Shape (classes, D).
+    /// What the factor leaves of each pixel's standard deviation, shape (classes, D).
     pub residual_std: Vec<f32>,
-    /// classes, k, D.
+    /// The numbers of classes, of principal axes k and of pixels D.
     pub dims: [usize; 3],
 }
 

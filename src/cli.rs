@@ -1,9 +1,13 @@
 //! The commands of the program, one thin function each.
 
+#[allow(dead_code, reason = "how much of it is used depends on the features")]
+mod absent;
 mod advice;
 mod bench;
 mod eval;
+#[cfg(feature = "fetch")]
 mod fetch;
+#[cfg(feature = "pytorch")]
 mod interop;
 mod opening;
 mod pack;
@@ -12,6 +16,7 @@ mod sample;
 mod settings;
 mod steps;
 mod train;
+#[cfg(feature = "gui")]
 mod view;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -22,6 +27,12 @@ use crate::{
     say::{self, complain, say},
     signals,
 };
+#[cfg(not(feature = "fetch"))]
+use absent::fetch;
+#[cfg(not(feature = "pytorch"))]
+use absent::interop;
+#[cfg(not(feature = "gui"))]
+use absent::view;
 
 /// Joint energy-based models (JEM++) on any GPU: train a classifier that is also a generative model,
 /// and watch its Langevin chains turn class centres into images.
@@ -133,7 +144,7 @@ Examples:
 
 /// Runs the command line that the program was started with; returns its exit status.
 pub fn main() -> u8 {
-    let matches = Cli::command().get_matches();
+    let matches = absent::mark(Cli::command()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match run(cli) {
         // What was asked to stop and has saved still tells so.
@@ -174,10 +185,13 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
 fn main_job() -> anyhow::Result<()> {
     let Err(error) = view::run(&view::ViewArgs::default()) else { return Ok(()) };
     say!("{error:#}.");
-    say!(
-        "The window needs a display (on Linux an X or Wayland session, over ssh `ssh -X`) and a Vulkan, Metal or \
-         DX12 driver (a software one will do: mesa-vulkan-drivers); then `jempp` opens it. Going on without."
-    );
+    match cfg!(feature = "gui") {
+        true => say!(
+            "The window needs a display (on Linux an X or Wayland session, over ssh `ssh -X`) and a Vulkan, Metal or \
+             DX12 driver (a software one will do: mesa-vulkan-drivers); then `jempp` opens it. Going on without."
+        ),
+        false => say!("Going on without."),
+    }
     train::quick()
 }
 

@@ -75,6 +75,16 @@ pub struct ComputeDevice {
 }
 
 impl ComputeDevice {
+    /// Opens the device of that name and waits for it: `auto`, `gpu`, `cpu`, an adapter's index or a part of its name.
+    /// See [`open`].
+    ///
+    /// # Errors
+    /// As [`open`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn open(wanted: &str) -> Result<Self, DeviceError> {
+        pollster::block_on(open(wanted))
+    }
+
     /// The CPU back end with a description.
     pub fn cpu(description: impl Into<String>) -> Self {
         Self {

@@ -55,6 +55,13 @@ pub struct EnergyGradient {
     pub logits: Option<Tensor<2>>,
 }
 
+impl EnergyGradient {
+    /// Energies (N) and their gradient (N, C, H, W), without logits: all that a sampler needs.
+    pub fn new(energy: Tensor<1>, gradient: Tensor<4>) -> Self {
+        Self { energy, gradient, logits: None }
+    }
+}
+
 /// An energy split at the output z of its first layer.
 #[derive(Clone, Debug)]
 pub struct SplitGradient {
@@ -68,8 +75,34 @@ pub struct SplitGradient {
     pub logits: Option<Tensor<2>>,
 }
 
-/// An energy of inputs (N, C, H, W) with its gradient, which a sampler can follow. Implement it to sample from an energy
-/// of your own: [`Energy::gradient`] is enough.
+/// What a sampler walks on: an energy and its gradient at inputs (N, C, H, W).
+///
+/// An energy of your own needs one method, [`Energy::gradient`]. Where the energy is a formula of tensors,
+/// [`EnergyFn`] takes the gradient for you.
+///
+/// ```
+/// use jempp::{
+///     ChainState, Energy, EnergyGradient, Sampler,
+///     burn::tensor::{Device, Tensor},
+/// };
+///
+/// /// E(x) = ‖x‖² / 2, a normal distribution.
+/// struct Normal;
+///
+/// impl Energy for Normal {
+///     fn gradient(&self, x: Tensor<4>) -> EnergyGradient {
+///         let num_chains = x.dims()[0];
+///         let squared = x.clone().square().reshape([num_chains, 2]).sum_dim(1);
+///         EnergyGradient::new(squared.squeeze_dim::<1>(1).mul_scalar(0.5), x)
+///     }
+/// }
+///
+/// let starts = Tensor::zeros([100, 2, 1, 1], &jempp::device::cpu());
+/// let sampler = Sampler::Sgld { step_size: 0.1, noise_std: 0.2f32.sqrt() };
+/// let (state, seen) = sampler.run(ChainState::new(starts, 0), &Normal, 50);
+/// assert_eq!(state.x.dims(), [100, 2, 1, 1]);
+/// assert_eq!(seen.len(), 50);
+/// ```
 pub trait Energy {
     /// Energies and input gradients; one forward and one backward pass.
     fn gradient(&self, x: Tensor<4>) -> EnergyGradient;
@@ -180,6 +213,45 @@ impl Energy for JointEnergy {
         let z = self.network.first_layer(x.clone());
         let mut gradients = (z * output_gradient.autodiff()).sum().backward();
         gradient_of(&x, &mut gradients)
+    }
+}
+
+/// An energy given as a formula of tensors; burn differentiates it.
+///
+/// The closure gets inputs (N, C, H, W) and gives their energies (N). Each energy must depend on its own input alone,
+/// as chains that know nothing of each other need it.
+///
+/// ```
+/// use jempp::{ChainState, EnergyFn, Sampler, burn::tensor::Tensor};
+///
+/// // E(x) = ‖x‖²
+/// let bowl = EnergyFn::new(|x: Tensor<4>| {
+///     let num_chains = x.dims()[0];
+///     x.square().reshape([num_chains as i32, -1]).sum_dim(1).squeeze_dim::<1>(1)
+/// });
+/// let starts = Tensor::ones([3, 2, 1, 1], &jempp::device::cpu());
+/// let sampler = Sampler::ProximalSgld { step_size: 0.1, noise_std: 0.0, proximal_radius: 10.0 };
+/// let (state, seen) = sampler.step(ChainState::new(starts, 0), &bowl);
+/// assert_eq!(seen.energy.into_data().to_vec::<f32>().unwrap(), [2.0, 2.0, 2.0]);
+/// // One step of 0.1 · 2x.
+/// assert!((state.x.max().into_scalar::<f32>() - 0.8).abs() < 1e-6);
+/// ```
+#[derive(Clone, Debug)]
+pub struct EnergyFn<F>(F);
+
+impl<F: Fn(Tensor<4>) -> Tensor<1>> EnergyFn<F> {
+    /// The energy that `formula` computes.
+    pub fn new(formula: F) -> Self {
+        Self(formula)
+    }
+}
+
+impl<F: Fn(Tensor<4>) -> Tensor<1>> Energy for EnergyFn<F> {
+    fn gradient(&self, x: Tensor<4>) -> EnergyGradient {
+        let x = x.autodiff().require_grad();
+        let energy = (self.0)(x.clone());
+        let mut gradients = energy.clone().sum().backward();
+        EnergyGradient::new(energy.without_autodiff(), gradient_of(&x, &mut gradients))
     }
 }
 

@@ -1,4 +1,71 @@
-//! jempp: joint energy-based models (JEM++) that train and sample on any GPU.
+//! Train a classifier that is also a generative model, and sample from it: joint energy-based models (JEM++,
+//! [arXiv:2109.09032]), on any GPU that Vulkan, Metal or DX12 reaches, or on the CPU alone.
+//!
+//! The logits f(x) of any classifier give an energy, and with it a density over images:
+//!
+//! ```text
+//! energy(x) = -log_sum_exp(f(x))      p(x) ∝ exp(-energy(x))      p(y|x) = softmax(f(x))
+//! ```
+//!
+//! This crate trains such classifiers, draws images from them with Langevin chains, and measures both. It is a library and
+//! the program `jempp`, whose window shows the chains while they run.
+//!
+//! # First steps
+//!
+//! ```
+//! # fn main() -> Result<(), jempp::Error> {
+//! // A model that travels inside the crate, on the best device of this machine.
+//! let model = jempp::Model::bundled("fashion")?;
+//!
+//! // Ten chains of five steps; the third number is the seed. They look like garments after 100 steps.
+//! let samples = model.sample(10, 5, 0)?;
+//! for (label, energy) in samples.labels().iter().zip(samples.energies()) {
+//!     println!("{:12} energy {energy:.2}", model.class_names()[*label as usize]);
+//! }
+//!
+//! // What the model sees in them: p(y|x).
+//! println!("{:?}", model.classify(samples.images())?[0]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What to use for what
+//!
+//! | I want to … | use |
+//! |---|---|
+//! | sample from a model, bundled or trained | [`Model::sample`], [`Model::sample_with`], and [`Model::chains`] step by step |
+//! | know energy, logits or class of my own images | [`Model::energy`], [`Model::logits`], [`Model::classify`] |
+//! | measure accuracy and calibration | [`Model::evaluate`] |
+//! | train a model, on bundled data or my own | [`RunConfig::preset`], [`Trainer`], [`data::load`], [`data::Dataset`] |
+//! | sample from an energy of my own | [`Energy`], [`EnergyFn`], [`Sampler`], [`ChainState`] |
+//! | save a model, load it, train on from it | [`Checkpoint`], [`Model::save`], [`Trainer::resume`] |
+//! | know whether chains converge (R̂, effective sample sizes) | [`diagnostics`] |
+//! | build the network alone | [`model::Network`], [`JointEnergy`] |
+//! | choose a GPU | [`ComputeDevice::open`], [`device::list`] |
+//!
+//! Whole programs to begin from are in the folder `examples` of the repository: `sample_bundled`, `train_two_moons`,
+//! `own_energy` and `evaluate_checkpoint`. Tensors are those of [`burn`], which is exported here: use `jempp::burn`, and
+//! the versions agree.
+//!
+//! # Devices
+//!
+//! Everything runs on every device: a GPU through wgpu, with kernels of our own, or the CPU. [`Model::bundled`] and
+//! [`Model::load`] take the best there is; [`ComputeDevice::open`] opens one by name, and its field `device` goes wherever
+//! a [`burn::tensor::Device`] is asked for. A program that only imitates a GPU counts as none, as the CPU is faster.
+//! Random numbers are counted, not drawn one after the other: a seed gives the same noise on every device.
+//!
+//! # Features
+//!
+//! | feature | what it adds | on by default |
+//! |---|---|---|
+//! | `gui` | the window of `jempp` and `jempp view` | yes |
+//! | `report` | the page of figures that `jempp eval` writes | yes |
+//! | `fetch` | `jempp fetch`, which downloads data sets | yes |
+//! | `pytorch` | `jempp import` and `jempp export` | yes |
+//!
+//! The library needs none of them: `jempp = { version = "0.1", default-features = false }` is all above.
+//!
+//! [arXiv:2109.09032]: https://arxiv.org/abs/2109.09032
 //!
 //! # The rooms of the house, each importing only rooms named before it
 //!
@@ -37,6 +104,7 @@
 //! * `starts`: where chains of a checkpoint start
 //! * `chains`: runs of chains, one step at a time
 //! * `convergence`: whether the chains of a run converge
+//! * `facade`: the door for users of the library: a model in one value
 //! * `interop`: checkpoints from PyTorch and tensors for it
 //! * `eval`: the report of `jempp eval`
 //! * `bench`: what the work costs on a device
@@ -49,6 +117,7 @@
 //! What each imports is in `tests/pure/architecture.rs`, which holds the code to it.
 
 pub mod accuracy;
+#[cfg(feature = "gui")]
 pub mod app;
 pub mod assets;
 #[cfg(not(target_arch = "wasm32"))]
@@ -72,10 +141,13 @@ mod eigen;
 pub mod energy;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod eval;
-mod files;
 #[cfg(not(target_arch = "wasm32"))]
+mod facade;
+mod files;
+#[cfg(feature = "pytorch")]
 pub mod interop;
 pub mod kernels;
+#[cfg(feature = "gui")]
 pub mod lessons;
 pub mod memory;
 pub mod model;
@@ -97,6 +169,27 @@ pub mod starts;
 pub mod streams;
 pub mod trainer;
 pub mod training;
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(feature = "gui", target_arch = "wasm32"))]
 pub mod web;
+#[cfg(feature = "gui")]
 pub mod worker;
+
+pub use burn;
+
+#[doc(inline)]
+pub use {
+    accuracy::Accuracy,
+    checkpoint::Checkpoint,
+    config::RunConfig,
+    device::ComputeDevice,
+    energy::{Energy, EnergyFn, EnergyGradient, JointEnergy},
+    sampler::{ChainState, Sampler, StepInfo},
+    starts::SampleStart,
+    trainer::{StepReport, Trainer, TrainerError},
+};
+#[cfg(not(target_arch = "wasm32"))]
+#[doc(inline)]
+pub use {
+    chains::{ChainRun, ChainSettings, ChainStep},
+    facade::{Error, Model, Prediction, Samples},
+};

@@ -24,28 +24,28 @@ const MAX_NAMED: usize = 8;
 /// Why a run folder could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RunFolderError {
-    /// Another run's results are there.
+    /// The folder holds a run already.
     #[error(
         "{0} already exists; runs are never overwritten: take another folder, or resume that run"
     )]
     Exists(PathBuf),
-    /// Something is there that is no run.
+    /// The folder holds files that are no run.
     #[error("{path} already exists and is no run: {found}; take another folder")]
     Taken {
         /// The folder.
         path: PathBuf,
-        /// What is there.
+        /// The files in the folder, in words.
         found: String,
     },
-    /// Nothing to resume.
+    /// The folder holds no run that could be resumed.
     #[error("{path} holds no run to resume: {found}")]
     NoRun {
         /// The folder.
         path: PathBuf,
-        /// What is there instead of one.
+        /// What the folder holds instead, in words.
         found: String,
     },
-    /// Another process trains there.
+    /// Another process trains the run in this folder.
     #[error(
         "{path} is in use by another jempp: {holder}. A run has one owner at a time: wait for that one, or \
          stop it (Ctrl-C, or kill -INT and its number); it saves and leaves"
@@ -53,10 +53,10 @@ pub enum RunFolderError {
     InUse {
         /// The folder.
         path: PathBuf,
-        /// Who that is.
+        /// The process that has the folder.
         holder: String,
     },
-    /// The folder is somewhere else now.
+    /// The folder was moved or removed while its run went on.
     #[error(
         "{0} was moved or removed while its run went on: nothing more is written there. Put it back, then \
          resume it from its last checkpoint"
@@ -72,7 +72,7 @@ pub enum RunFolderError {
     },
 }
 
-/// An open run folder, which is ours alone.
+/// The open folder of a training run. While it is open, no other process may use it.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
@@ -152,7 +152,7 @@ impl RunFolder {
         files::remove_if_empty(&self.path);
     }
 
-    /// Whether the file system keeps other owners out.
+    /// Whether the file system keeps other processes out of the folder.
     pub fn is_exclusive(&self) -> bool {
         self.lock.is_exclusive()
     }
@@ -207,22 +207,22 @@ impl RunFolder {
         self.metrics.cut(kept).map_err(error)
     }
 
-    /// Where this run's checkpoint is.
+    /// The path of the run's checkpoint.
     pub fn checkpoint(&self) -> PathBuf {
         checkpoint::file_in(&self.path)
     }
 
-    /// Where this run's configuration is, for people to read.
+    /// The path of the run's configuration file, which people read.
     pub fn config(&self) -> PathBuf {
         self.path.join(CONFIG)
     }
 
-    /// The folder itself.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where the sample grid of an epoch goes.
+    /// The path for the sample grid of an epoch.
     ///
     /// # Errors
     /// Its folder cannot be made.

@@ -14,6 +14,7 @@ use crate::{
         self,
         reference::{NoiseKey, ProximalStep},
     },
+    streams,
 };
 
 /// Chains at one step, and the noise that comes next.
@@ -23,6 +24,14 @@ pub struct ChainState {
     pub x: Tensor<4>,
     /// The noise of the next step; `noise.step` counts on.
     pub noise: NoiseKey,
+}
+
+impl ChainState {
+    /// Chains that start at `x`, shape (N, C, H, W). The seed decides the noise of all their steps: the same starts, the
+    /// same seed and the same sampler give the same chains on every device.
+    pub fn new(x: Tensor<4>, seed: u64) -> Self {
+        Self { x, noise: streams::CHAIN_NOISE.key(seed, 0) }
+    }
 }
 
 /// What a step saw on the way, at the state it left.
@@ -42,7 +51,24 @@ pub struct StepInfo {
     pub logits: Option<Tensor<2>>,
 }
 
-/// An update rule with its numbers.
+/// A Langevin sampler: an update rule with its numbers. [`Sampler::step`] takes one step of many chains at once.
+///
+/// ```
+/// # fn main() -> Result<(), jempp::Error> {
+/// use jempp::{ChainState, Model, Sampler, burn::tensor::Tensor};
+///
+/// let model = Model::bundled("two-moons")?;
+/// let energy = model.joint_energy();
+/// let sampler = Sampler::new(&model.config().sampler);
+/// let mut state = ChainState::new(Tensor::zeros([5, 2, 1, 1], model.device()), 0);
+/// for _ in 0..10 {
+///     let seen;
+///     (state, seen) = sampler.step(state, &energy);
+///     println!("energies {:?}", seen.energy.into_data().to_vec::<f32>());
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Sampler {
     /// `x ← x - α ∇E(x) + σ ξ`, no clamp of any kind.

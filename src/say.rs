@@ -1,4 +1,4 @@
-//! What the program says to a person: lines that are safe on a terminal, and that may go nowhere.
+//! Printing for a person: lines that are safe on any terminal, and whose loss stops nothing.
 //!
 //! A reader may leave (`| head`, a closed terminal), and a log's disk may be full. A run must outlive
 //! that, so a line that cannot be written is dropped. Names come from files of strangers: characters that

@@ -77,7 +77,7 @@ pub fn stop_flag() -> std::io::Result<Arc<AtomicBool>> {
     Ok(flag)
 }
 
-/// What a signal leads to.
+/// What the program does about a signal.
 #[derive(Debug, PartialEq)]
 enum Answer {
     Stop,
@@ -86,7 +86,7 @@ enum Answer {
     Nothing,
 }
 
-/// What has been asked so far.
+/// The requests to stop that came so far.
 #[derive(Debug, Default)]
 struct Requests {
     count: u32,

@@ -26,7 +26,7 @@ size() { wc -c <"$1" | tr -d ' '; }
 
 # 1. The program.
 triple=wasm32-unknown-unknown
-build=(build --locked --profile web --target $triple --bin jempp)
+build=(build --locked --profile web --target $triple --bin jempp --no-default-features --features gui)
 if [ -d "$(rustc --print target-libdir --target $triple)" ]; then
     cargo "${build[@]}"
 elif [ -d /usr/lib/rustlib/src/rust/library/std ] && [ -x /usr/bin/cargo ]; then

@@ -20,12 +20,12 @@ pub use tally::{NUM_BINS, ReliabilityBin, Tally, predicted};
 /// Accuracy, calibration and mean energy of a network on a data set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Accuracy {
-    /// Share of items whose largest logit is their label's.
+    /// The share of images that are classified correctly.
     pub accuracy: f64,
     /// Expected calibration error: the mean distance of confidence max p(y|x) from accuracy over 20
-    /// equally wide bins, weighted by their items (Guo et al., arXiv:1706.04599).
+    /// equally wide bins, weighted by the number of their images (Guo et al., arXiv:1706.04599).
     pub calibration_error: f64,
-    /// Mean energy of the items.
+    /// Mean energy of the images.
     pub mean_energy: f64,
 }
 

@@ -1,4 +1,4 @@
-//! How sure a classifier is, and how often it is right.
+//! Counts how confident a classifier is and how often it is correct.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,10 +12,10 @@ pub fn predicted<T: PartialOrd>(row: &[T]) -> usize {
     argmax(row).unwrap_or(0)
 }
 
-/// One bin of a reliability diagram.
+/// One bin of a reliability diagram: the images whose confidence lies in one interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ReliabilityBin {
-    /// Images in it.
+    /// The number of images in the bin.
     pub count: usize,
     /// Their mean confidence; 0 if there are none.
     pub confidence: f64,
@@ -23,7 +23,7 @@ pub struct ReliabilityBin {
     pub accuracy: f64,
 }
 
-/// Confidences and hits, sorted into bins of confidence.
+/// How many images were classified with which confidence, and how many of them correctly.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     /// Per bin: the sum of confidences, the number of hits and the number of items.
@@ -31,7 +31,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// The tally of some logits (N, classes).
+    /// The tally of logits (N, classes) and their labels.
     pub fn of(logits: &[f32], labels: &[u32], num_classes: usize) -> Self {
         let mut tally = Self::default();
         tally.add(logits, labels, num_classes);
@@ -58,7 +58,7 @@ impl Tally {
         self.bins.iter().map(|bin| bin.2).sum()
     }
 
-    /// Share of hits.
+    /// The share of images that are classified correctly.
     pub fn accuracy(&self) -> f64 {
         let hits: usize = self.bins.iter().map(|bin| bin.1).sum();
         hits as f64 / self.len().max(1) as f64

@@ -103,7 +103,7 @@ mod tests {
         let size = VALUES_PER_FRAME / 4;
         let floats: Vec<f32> = (0..10).flat_map(|item| vec![item as f32 / 10.0; size]).collect();
         let labels = (0..10).collect();
-        let set = Dataset::from_floats(floats, labels, [1, 1, size], Vec::new());
+        let set = Dataset::unchecked(floats, labels, [1, 1, size], Vec::new());
         let mut nearest = NearestSearch { query: vec![0.71; size], ..NearestSearch::default() };
         for frame in 0..3 {
             assert!(nearest.found.is_none(), "found after {frame} frames");

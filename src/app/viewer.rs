@@ -122,7 +122,7 @@ impl Viewer {
     fn failed(&mut self, reason: &str) {
         self.run.is_running = false;
         // Nobody is there to be asked to stop.
-        self.lab.record.rest();
+        self.lab.record.stop_all();
         if self.training.is_running {
             self.training.take(TrainingNews::Failed(format!("{reason}; {TRAINING_AFTER_FAILURE}")));
         }
@@ -205,7 +205,7 @@ impl Viewer {
             lab.config.painted = std::mem::take(&mut self.lab.settings.config.painted);
         }
         self.lab.settings = lab;
-        self.run.show_plainly();
+        self.run.reset_display();
         if is_lab {
             // The chains of the open model wait where they are, and so does all that is said of them.
             self.run.pause();

@@ -94,7 +94,7 @@ impl App {
         }
         let secs = f64::from(ctx.input(|input| input.stable_dt).min(0.1));
         viewer.run.advance_replay(secs);
-        viewer.session.age_notices(ctx.input(|input| input.unstable_dt.min(1.0)));
+        viewer.session.expire_notices(ctx.input(|input| input.unstable_dt.min(1.0)));
         viewer.run.steps_per_sec = panels.status.steps_per_sec();
         training::take_news(&mut viewer.training, &mut viewer.session, &mut panels.training);
         viewer.follow();

@@ -113,7 +113,7 @@ impl<'a> ChainRun<'a> {
         settings: &ChainSettings,
         device: &Device,
     ) -> Result<Self, ChainError> {
-        checkpoint.config.check()?;
+        checkpoint.config.validate()?;
         let labels = settings.labels(checkpoint)?;
         checkpoint.check_memory(labels.len())?;
         let per_start = settings.chains_per_start;
@@ -144,7 +144,7 @@ impl<'a> ChainRun<'a> {
         })
     }
 
-    /// The same run, whose steps also tell what another classifier of the model's data sees in the chains.
+    /// Adds a judge: every step then also says what this other classifier of the same data sees in the chains.
     ///
     /// # Errors
     /// A classifier of other data.

@@ -69,7 +69,7 @@ pub struct ChainStep {
     pub is_last: bool,
     /// E(x), or E(x, y) of chains that follow their class: minus the log-density up to a constant.
     pub energies: Vec<f32>,
-    /// ‖∂E/∂x‖.
+    /// Length of the energy's gradient, ‖∂E/∂x‖, in energy per unit of x.
     pub gradient_norms: Vec<f32>,
     /// Share of the gradient's components that the proximal radius clamps.
     pub clamp_rates: Vec<f32>,
@@ -98,7 +98,7 @@ pub struct ChainStep {
 pub struct Judged {
     /// The most probable class of each chain.
     pub classes: Vec<u32>,
-    /// Its probability.
+    /// The probability that the judge gives this class.
     pub confidences: Vec<f32>,
 }
 

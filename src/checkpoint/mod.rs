@@ -33,7 +33,7 @@ pub use validate::Flaw;
 /// Why a checkpoint could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
-    /// The operating system refused.
+    /// The operating system refused to read or write the file.
     #[error("cannot {action} checkpoint {path}: {source}")]
     Io {
         /// read or write.
@@ -53,7 +53,7 @@ pub enum CheckpointError {
         /// Bytes there are.
         found: u64,
     },
-    /// Not such a file at all, or damaged inside.
+    /// The file is no checkpoint, or is damaged.
     #[error("{path} is no readable jempp checkpoint: {reason}")]
     Format {
         /// The file.
@@ -79,9 +79,9 @@ pub enum CheckpointError {
         model: [usize; 3],
         /// The model's classes.
         model_classes: String,
-        /// The data's.
+        /// The inputs of the data.
         data: [usize; 3],
-        /// The data's.
+        /// The classes of the data.
         data_classes: String,
     },
     /// A judge of other data than the model's.
@@ -114,10 +114,10 @@ pub enum CheckpointError {
     /// More chains at once than there is memory for.
     #[error(transparent)]
     Memory(#[from] TooMuchMemory),
-    /// A folder that is not a run's.
+    /// A folder was named that is not the folder of a run.
     #[error("{0} is a folder without checkpoint.safetensors; name a run's folder or a checkpoint")]
     NoCheckpoint(PathBuf),
-    /// A file of PyTorch.
+    /// A file of PyTorch was named.
     #[error("{0} is a file of PyTorch; `jempp import` makes a checkpoint of it")]
     Pytorch(PathBuf),
     /// A file whose content cannot be used.
@@ -146,19 +146,19 @@ pub fn file_at(path: &Path) -> PathBuf {
     }
 }
 
-/// Where a run stands.
+/// How far a run is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Counters {
-    /// Training steps done.
+    /// The number of training steps done.
     pub step: u64,
     /// Factor on the learning rate left by recoveries.
     pub learning_rate_factor: f64,
     /// Recoveries so far; also moves the chains' noise on after each.
     pub num_recoveries: usize,
-    /// Smoothed gap d.
+    /// The gap d = mean E(x_data) - mean E(x_model), smoothed over the last steps.
     pub smoothed_gap: f64,
-    /// Seconds trained.
+    /// The time trained, in seconds.
     pub elapsed_secs: f64,
     /// Accuracy of the last evaluation on the test set, if there was one.
     pub test_accuracy: Option<f64>,
@@ -167,16 +167,30 @@ pub struct Counters {
     pub evaluated_step: Option<u64>,
 }
 
-/// The content of a checkpoint, on the host.
+/// A model with the state of its training, as a file holds it: weights, optimiser, replay buffer, class centres,
+/// configuration and counters, all on the host.
+///
+/// ```
+/// # fn main() -> Result<(), jempp::Error> {
+/// use jempp::{Checkpoint, bundled};
+///
+/// let checkpoint: Checkpoint = bundled::find("two-moons")?.load()?;
+/// println!("{} after {} steps", checkpoint.config.model.describe(), checkpoint.counters.step);
+/// for (name, tensor) in &checkpoint.weights {
+///     println!("{name}: {:?}", tensor.shape);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
-    /// The run's configuration.
+    /// The configuration of the run.
     pub config: RunConfig,
-    /// Where it stands.
+    /// How far the run is.
     pub counters: Counters,
-    /// Names of the classes.
+    /// The names of the classes.
     pub class_names: Vec<String>,
-    /// Shape (C, H, W) of an input.
+    /// The shape (C, H, W) of an input image.
     pub input_shape: [usize; 3],
     /// Parameters and running statistics of the network by path.
     pub weights: HashMap<String, HostTensor>,

@@ -22,7 +22,7 @@ const MAX_CLASS_NAME: usize = 200;
 const MAX_STEP: u64 = streams::MAX_TRAINING_STEPS;
 const MAX_RECOVERIES: usize = streams::MAX_ATTEMPTS - 1;
 
-/// What is wrong with the content of a checkpoint.
+/// Why the content of a checkpoint cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum Flaw {
     /// A number or a name that cannot be.
@@ -66,7 +66,7 @@ impl Checkpoint {
     /// # Errors
     /// The first flaw, by the name of the field or the tensor.
     pub fn validate(&self) -> Result<(), Flaw> {
-        self.config.validate()?;
+        self.config.check_keys()?;
         let num_pixels = self.check_sizes()?;
         self.check_counters()?;
         let num_classes = self.class_names.len();

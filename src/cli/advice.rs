@@ -8,19 +8,14 @@ use std::{error::Error, fmt};
 use clap::CommandFactory;
 
 use super::Cli;
+#[cfg(feature = "fetch")]
+use crate::data::fetch::FetchError;
+#[cfg(feature = "pytorch")]
+use crate::interop::InteropError;
 use crate::{
-    chains::ChainError,
-    checkpoint::CheckpointError,
-    convergence::ConvergenceError,
-    data::{DataError, fetch::FetchError},
-    device::DeviceError,
-    eval::EvalError,
-    interop::InteropError,
-    results_folder::ResultsError,
-    run_folder::RunFolderError,
-    starts::StartError,
-    trainer::TrainerError,
-    training::TrainingError,
+    chains::ChainError, checkpoint::CheckpointError, convergence::ConvergenceError,
+    data::DataError, device::DeviceError, eval::EvalError, results_folder::ResultsError,
+    run_folder::RunFolderError, starts::StartError, trainer::TrainerError, training::TrainingError,
 };
 
 /// Keys of the configuration that have an option of their own: the key, the option, and its value.
@@ -40,14 +35,18 @@ struct Command<'a>(Option<&'a str>);
 
 impl Command<'_> {
     fn on(self, cause: &(dyn Error + 'static)) -> Option<String> {
-        None.or_else(|| results(cause.downcast_ref()?))
+        let found: Option<String> = None;
+        #[cfg(feature = "fetch")]
+        let found = found.or_else(|| self.fetch(cause.downcast_ref()?));
+        #[cfg(feature = "pytorch")]
+        let found = found.or_else(|| self.interop(cause.downcast_ref()?));
+        found
+            .or_else(|| results(cause.downcast_ref()?))
             .or_else(|| run_folder(cause.downcast_ref()?))
             .or_else(|| checkpoint(cause.downcast_ref()?))
             .or_else(|| device(cause.downcast_ref()?))
             .or_else(|| convergence(cause.downcast_ref()?))
             .or_else(|| self.data(cause.downcast_ref()?))
-            .or_else(|| self.fetch(cause.downcast_ref()?))
-            .or_else(|| self.interop(cause.downcast_ref()?))
             .or_else(|| self.start(cause.downcast_ref()?))
             .or_else(|| self.chains(cause.downcast_ref()?))
             .or_else(|| self.training(cause.downcast_ref()?))
@@ -78,6 +77,7 @@ impl Command<'_> {
         self.keys(error)
     }
 
+    #[cfg(feature = "fetch")]
     fn fetch(self, error: &FetchError) -> Option<String> {
         match error {
             FetchError::Mirrors { .. } => Some("Training takes that folder as --data DIR".into()),
@@ -89,6 +89,7 @@ impl Command<'_> {
         }
     }
 
+    #[cfg(feature = "pytorch")]
     fn interop(self, error: &InteropError) -> Option<String> {
         match error {
             InteropError::OtherArch { found, .. } => {

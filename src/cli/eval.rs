@@ -6,7 +6,7 @@ use anyhow::{bail, ensure};
 use clap::{Args, builder::PossibleValuesParser};
 
 use super::{
-    device_row, open_device,
+    absent, device_row, open_device,
     opening::{self, ModelArgs, OutArgs, command},
     say_opening, settings,
     steps::Steps,
@@ -24,6 +24,8 @@ use crate::{
 };
 
 const DEFAULT_EVALUATION: &str = "runs/eval";
+/// What `--compare` is for.
+const PAGE: &str = "the page of figures";
 /// Every part that the model can be measured by.
 const ALL: &str = "all";
 
@@ -88,6 +90,11 @@ impl EvalArgs {
                 part.name()
             );
         }
+        ensure!(
+            self.compare.is_empty() || cfg!(feature = "report"),
+            "--compare is not used: {}",
+            absent::refusal(PAGE, "report")
+        );
         for (index, path) in self.compare.iter().enumerate() {
             ensure!(
                 !self.compare[..index].contains(path),
@@ -203,7 +210,10 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     }
     print_summary(&results);
     say!("Results: {}", files.results.display());
-    say!("Report:  {}", files.page.display());
+    match files.page {
+        Some(page) => say!("Report:  {}", page.display()),
+        None => say!("Report:  none, {}", absent::refusal(PAGE, "report")),
+    }
     Ok(())
 }
 

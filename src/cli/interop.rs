@@ -96,7 +96,7 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<()> {
 /// Exports and says how much.
 pub fn export(args: &ExportArgs) -> anyhow::Result<()> {
     check_file(&args.out, args.force, args.model.path().map(file_at).as_deref())?;
-    let checkpoint = args.model.load()?;
+    let (_, checkpoint) = args.model.load_file()?;
     let mut rows = opening::model_rows(&args.model, &checkpoint);
     rows.push(("Writes", args.out.display().to_string()));
     say_opening(&rows);

@@ -23,10 +23,6 @@ pub(super) struct ModelArgs {
 }
 
 impl ModelArgs {
-    pub(super) fn load(&self) -> anyhow::Result<Checkpoint> {
-        Ok(self.load_file()?.1)
-    }
-
     /// The file that holds the model, and what is in it.
     pub(super) fn load_file(&self) -> anyhow::Result<(Vec<u8>, Checkpoint)> {
         Ok(match &self.checkpoint {

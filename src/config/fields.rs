@@ -1,12 +1,12 @@
 //! How a section of the configuration is written down: a key with its help, its default and its range in one place.
 
-use toml::Value;
-
 use super::ConfigError;
 
 /// Most characters of a text, and most numbers of a list.
 const MAX_TEXT: usize = 4096;
 const MAX_ITEMS: usize = 1000;
+/// The largest seed: the largest whole number that a TOML file, and so a link or a checkpoint, holds.
+pub const MAX_SEED: u64 = i64::MAX as u64;
 
 /// Help and range of one key.
 #[derive(Clone, Copy, Debug)]
@@ -21,39 +21,85 @@ pub struct Field {
     pub slider: Option<(f64, f64)>,
 }
 
-impl Field {
-    /// Checks a value of this key against its range; `prefix` stands before its name in the complaint.
+/// A value of the configuration, which can be held against the range of its key.
+pub(super) trait Value {
+    /// Checks the value; `prefix` stands before the key's name in the complaint.
     ///
     /// # Errors
     /// A number out of its range, alone or in a list; a text or a list that is too long.
-    pub(super) fn check(&self, prefix: &str, value: &Value) -> Result<(), ConfigError> {
-        let value = match value {
-            Value::Integer(whole) => *whole as f64,
-            Value::Float(number) => *number,
-            Value::String(text) if text.chars().count() > MAX_TEXT => {
-                return Err(ConfigError::TooLong {
-                    key: format!("{prefix}{}", self.name),
-                    most: MAX_TEXT,
-                });
-            }
-            Value::Array(items) if items.len() > MAX_ITEMS => {
-                return Err(ConfigError::TooLong {
-                    key: format!("{prefix}{}", self.name),
-                    most: MAX_ITEMS,
-                });
-            }
-            Value::Array(items) => {
-                return items.iter().try_for_each(|item| self.check(prefix, item));
-            }
-            _ => return Ok(()),
-        };
-        match self.range {
-            Some((low, high)) if !(low..=high).contains(&value) => {
-                let key = format!("{prefix}{}", self.name);
-                Err(ConfigError::OutOfRange { key, value, low, high })
+    fn check(&self, field: &Field, prefix: &str) -> Result<(), ConfigError>;
+}
+
+impl Value for f64 {
+    fn check(&self, field: &Field, prefix: &str) -> Result<(), ConfigError> {
+        match field.range {
+            Some((low, high)) if !(low..=high).contains(self) => {
+                let key = format!("{prefix}{}", field.name);
+                Err(ConfigError::OutOfRange { key, value: *self, low, high })
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl Value for u64 {
+    fn check(&self, field: &Field, prefix: &str) -> Result<(), ConfigError> {
+        let value = *self as f64;
+        if *self <= MAX_SEED {
+            return value.check(field, prefix);
+        }
+        // Whatever its key, no TOML file could hold it.
+        let (low, high) = field.range.unwrap_or((0.0, MAX_SEED as f64));
+        Err(ConfigError::OutOfRange { key: format!("{prefix}{}", field.name), value, low, high })
+    }
+}
+
+impl Value for usize {
+    fn check(&self, field: &Field, prefix: &str) -> Result<(), ConfigError> {
+        (*self as u64).check(field, prefix)
+    }
+}
+
+impl Value for u32 {
+    fn check(&self, field: &Field, prefix: &str) -> Result<(), ConfigError> {
+        f64::from(*self).check(field, prefix)
+    }
+}
+
+impl Value for i32 {
+    fn check(&self, field: &Field, prefix: &str) -> Result<(), ConfigError> {
+        f64::from(*self).check(field, prefix)
+    }
+}
+
+impl Value for bool {
+    fn check(&self, _: &Field, _: &str) -> Result<(), ConfigError> {
+        Ok(())
+    }
+}
+
+impl Value for String {
+    fn check(&self, field: &Field, prefix: &str) -> Result<(), ConfigError> {
+        no_longer_than(MAX_TEXT, self.chars().count(), field, prefix)
+    }
+}
+
+impl<T: Value> Value for Vec<T> {
+    fn check(&self, field: &Field, prefix: &str) -> Result<(), ConfigError> {
+        no_longer_than(MAX_ITEMS, self.len(), field, prefix)?;
+        self.iter().try_for_each(|item| item.check(field, prefix))
+    }
+}
+
+fn no_longer_than(
+    most: usize,
+    length: usize,
+    field: &Field,
+    prefix: &str,
+) -> Result<(), ConfigError> {
+    match length <= most {
+        true => Ok(()),
+        false => Err(ConfigError::TooLong { key: format!("{prefix}{}", field.name), most }),
     }
 }
 
@@ -89,6 +135,19 @@ macro_rules! section {
                     None => unreachable!("no key {name}"),
                 }
             }
+
+            /// Checks every value against its range; `prefix` stands before a key in the complaint.
+            ///
+            /// # Errors
+            /// The first that is out of its range or too long.
+            pub(super) fn check(&self, prefix: &str) -> Result<(), super::ConfigError> {
+                $(super::fields::Value::check(
+                    &self.$field,
+                    Self::field(stringify!($field)),
+                    prefix,
+                )?;)*
+                Ok(())
+            }
         }
     };
     (@range) => { None };
@@ -106,6 +165,12 @@ macro_rules! choices {
             /// Every choice with its help.
             pub const ALL: &'static [(Self, &'static str)] =
                 &[$((Self::$variant, concat!($($variant_doc),*)),)*];
+        }
+
+        impl super::fields::Value for $name {
+            fn check(&self, _: &Field, _: &str) -> Result<(), super::ConfigError> {
+                Ok(())
+            }
         }
     };
 }

@@ -107,7 +107,7 @@ section! {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LabState {
-    /// What is shown.
+    /// Energy, chains and view of the lab.
     pub config: LabConfig,
     /// One to [`MAX_RULES`] rules.
     pub rules: Vec<LaneConfig>,

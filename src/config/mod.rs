@@ -5,27 +5,32 @@
 
 #[macro_use]
 mod fields;
+#[cfg(feature = "gui")]
 mod lab;
 mod presets;
 mod sections;
+#[cfg(feature = "gui")]
 mod view;
 mod words;
 
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-pub use fields::Field;
+use fields::Value as _;
+pub use fields::{Field, MAX_SEED};
+#[cfg(feature = "gui")]
 pub use lab::*;
 pub use presets::{PRESETS, Preset};
 pub use sections::*;
-pub use view::{LaneConfig, MAX_LANES, MAX_SEED, Tab, ViewConfig, ViewStart, ViewState};
+#[cfg(feature = "gui")]
+pub use view::{LaneConfig, MAX_LANES, Tab, ViewConfig, ViewStart, ViewState};
 use words::{MAX_ECHO, nearest_key};
 pub use words::{nearest, shortened};
 
-/// What is wrong with a configuration and what to write instead.
+/// Why a configuration is refused, and what to write instead.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum ConfigError {
-    /// No key of that name.
+    /// A key that does not exist.
     #[error("unknown key `{}`; did you mean `{nearest}`?", shortened(.key, MAX_ECHO))]
     UnknownKey {
         /// The key as written.
@@ -71,10 +76,10 @@ pub enum ConfigError {
     },
 }
 
-/// A key whose value is another in two configurations.
+/// A key that two configurations give different values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
-    /// The full key.
+    /// The key with its section, as in `sampler.step_size`.
     pub key: String,
     /// Its value, as in a TOML file.
     pub here: String,
@@ -82,7 +87,38 @@ pub struct Difference {
     pub there: String,
 }
 
-/// Everything that decides a run's results.
+/// Help and range of the one key that stands in no section.
+const SEED: Field = Field {
+    name: "seed",
+    help: " Seed of weights, data order, augmentation and chains.",
+    range: None,
+    slider: None,
+};
+
+/// The configuration of a run: every number that decides how a model is trained, sampled and measured.
+///
+/// Begin with a [preset](RunConfig::preset), then replace single keys, by their names or as fields. `jempp config` prints
+/// every key with its default, its range and its meaning; so does [`RunConfig::to_commented_toml`].
+///
+/// ```
+/// # fn main() -> Result<(), jempp::config::ConfigError> {
+/// use jempp::{RunConfig, config::SamplerKind};
+///
+/// let mut config = RunConfig::preset("fashion-quick")?
+///     .with_assignment("sampler.kind=sgld")?
+///     .with_toml("[optimizer]\nlearning_rate = 0.001")?;
+/// config.training.epochs = 3;
+/// config.validate()?;
+/// assert_eq!(config.sampler.kind, SamplerKind::Sgld);
+///
+/// let error = config.with_assignment("sampler.stepsize=1").unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "unknown key `sampler.stepsize`; did you mean `sampler.step_size`?"
+/// );
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunConfig {
@@ -90,21 +126,21 @@ pub struct RunConfig {
     pub seed: u64,
     /// Data set and batches.
     pub data: DataConfig,
-    /// Network.
+    /// Architecture, norm and split of the network.
     pub model: ModelConfig,
     /// Gaussian per class that chains start from.
     pub class_centers: ClassCentersConfig,
-    /// Langevin chains.
+    /// The sampler of the Langevin chains, and where they start.
     pub sampler: SamplerConfig,
-    /// Persistent chains.
+    /// How many chains are kept from step to step, and how often one starts afresh.
     pub replay_buffer: ReplayBufferConfig,
-    /// Loss terms.
+    /// The weights of the terms of the loss.
     pub objective: ObjectiveConfig,
-    /// Optimiser and schedule.
+    /// The optimiser of the weights and its schedule.
     pub optimizer: OptimizerConfig,
     /// Length of the run and what is written when.
     pub training: TrainingConfig,
-    /// Watch on divergence.
+    /// When a step counts as diverged, and what happens then.
     pub divergence: DivergenceConfig,
     /// What `jempp eval` measures.
     pub eval: EvalConfig,
@@ -119,7 +155,8 @@ fn all_keys() -> Vec<String> {
 }
 
 impl RunConfig {
-    /// This configuration with the keys of a TOML text replaced.
+    /// This configuration with the keys of a TOML text replaced. Each key is checked by itself; whether all go together is
+    /// left to [`RunConfig::validate`], as more layers may follow.
     ///
     /// # Errors
     /// A text that is no TOML, an unknown key, a value of the wrong type or out of range.
@@ -138,7 +175,7 @@ impl RunConfig {
         self.with(assignments)
     }
 
-    /// This configuration with one `key=value` replaced, the value in TOML or a bare word.
+    /// This configuration with one `key=value` replaced: the value in TOML or a bare word.
     ///
     /// # Errors
     /// As [`RunConfig::with_toml`], and a text without `=`.
@@ -187,7 +224,7 @@ impl RunConfig {
         }
         let config = RunConfig::deserialize(tree)
             .map_err(|error| ConfigError::Invalid(error.message().to_string()))?;
-        config.validate()?;
+        config.check_keys()?;
         Ok(config)
     }
 
@@ -198,7 +235,7 @@ impl RunConfig {
         }
     }
 
-    /// The keys whose values differ from those of `other`.
+    /// The keys that this configuration and `other` give different values, with both values.
     pub fn differences(&self, other: &Self) -> Vec<Difference> {
         let (here, there) = (self.to_table(), other.to_table());
         let differs = |key: String| {
@@ -212,18 +249,21 @@ impl RunConfig {
         all_keys().into_iter().filter_map(differs).collect()
     }
 
-    /// The whole tree as TOML.
+    /// All keys and values as TOML, which [`RunConfig::with_toml`] reads.
+    ///
+    /// # Panics
+    /// A whole number of 2^63 or more, which TOML cannot hold and [`RunConfig::validate`] refuses.
     pub fn to_toml(&self) -> String {
         self.to_table().to_string()
     }
 
-    /// The whole tree as TOML, every key under its help and range.
+    /// All keys and values as TOML, every key under its meaning and range: a file to begin from.
+    ///
+    /// # Panics
+    /// As [`RunConfig::to_toml`].
     pub fn to_commented_toml(&self) -> String {
         let tree = self.to_table();
-        let mut text = format!(
-            "# Seed of weights, data order, augmentation and chains.\nseed = {}\n",
-            self.seed
-        );
+        let mut text = format!("#{}\nseed = {}\n", SEED.help, self.seed);
         for (section, fields) in SECTIONS {
             text += &format!("\n[{section}]\n");
             for field in *fields {
@@ -238,25 +278,47 @@ impl RunConfig {
         text
     }
 
-    /// Checks every number against its range, and the length of texts and lists.
+    /// Checks the whole configuration: every number against its range, the length of texts and lists, and that the keys
+    /// go together. Everything that trains, samples or measures calls it first.
     ///
     /// # Errors
-    /// The first that is wrong.
+    /// The first key that is out of range or too long; keys that do not go together, with what would do.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let tree = self.to_table();
-        for (section, fields) in SECTIONS {
-            for field in *fields {
-                field.check(&format!("{section}."), &tree[*section][field.name])?;
-            }
-        }
-        Ok(())
+        self.check_keys()?;
+        self.check_mala()
     }
 
-    /// Checks what only whole configurations can be checked for: what MALA needs.
-    ///
-    /// # Errors
-    /// Keys that do not go together.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    /// Checks every key by itself, which is all that can be asked of a configuration to which another layer may still
+    /// be added.
+    pub(crate) fn check_keys(&self) -> Result<(), ConfigError> {
+        let Self {
+            seed,
+            data,
+            model,
+            class_centers,
+            sampler,
+            replay_buffer,
+            objective,
+            optimizer,
+            training,
+            divergence,
+            eval,
+        } = self;
+        seed.check(&SEED, "")?;
+        data.check("data.")?;
+        model.check("model.")?;
+        class_centers.check("class_centers.")?;
+        sampler.check("sampler.")?;
+        replay_buffer.check("replay_buffer.")?;
+        objective.check("objective.")?;
+        optimizer.check("optimizer.")?;
+        training.check("training.")?;
+        divergence.check("divergence.")?;
+        eval.check("eval.")
+    }
+
+    /// Checks that MALA has the noise it stands on, and energies that belong to one chain each.
+    fn check_mala(&self) -> Result<(), ConfigError> {
         if self.sampler.kind != SamplerKind::Mala {
             return Ok(());
         }
@@ -275,10 +337,10 @@ impl RunConfig {
         Err(ConfigError::Invalid(wrong.into()))
     }
 
-    /// The preset of that name.
+    /// The configuration that is known by a name, as `fashion-quick` or `paper-cifar10`; [`PRESETS`] lists them.
     ///
     /// # Errors
-    /// No such preset.
+    /// No preset of that name; the error names the closest one and all there are.
     pub fn preset(name: &str) -> Result<Self, ConfigError> {
         match PRESETS.iter().find(|preset| preset.name == name) {
             Some(preset) => preset
@@ -298,14 +360,14 @@ impl RunConfig {
 }
 
 impl ObjectiveConfig {
-    /// Whether a term looks at chains, which are drawn only then.
+    /// Whether any term of the loss needs chains; a training step samples them only then.
     pub fn needs_chains(&self) -> bool {
         self.p_x_weight > 0.0 || self.p_x_y_weight > 0.0 || self.energy_l2_weight > 0.0
     }
 }
 
 impl SamplerConfig {
-    /// What a whole step amounts to, in x² per unit of energy: α, of PYLD N·α.
+    /// The step size of one whole step, in x² per unit of energy: α, and N·α for PYLD.
     pub fn whole_step_size(&self) -> f64 {
         match self.kind {
             SamplerKind::Pyld => self.inner_step_size * self.num_inner_steps as f64,
@@ -313,7 +375,7 @@ impl SamplerConfig {
         }
     }
 
-    /// The key that sets how far a step goes.
+    /// The key that sets the step size of this kind of sampler.
     pub fn step_size_key(&self) -> &'static str {
         match self.kind {
             SamplerKind::Pyld => "sampler.inner_step_size",
@@ -321,7 +383,7 @@ impl SamplerConfig {
         }
     }
 
-    /// β = 2α/σ² of the law p^β that small steps sample; infinite without noise.
+    /// The inverse temperature β = 2α/σ² of the density p^β that small steps sample; infinite without noise.
     pub fn inverse_temperature(&self) -> f64 {
         2.0 * self.whole_step_size() / (self.noise_std * self.noise_std)
     }

@@ -1,6 +1,6 @@
 //! Named configurations.
 
-/// A named configuration.
+/// A configuration that is known by a name.
 #[derive(Clone, Copy, Debug)]
 pub struct Preset {
     /// Its name on the command line.
@@ -58,7 +58,7 @@ const JUDGE: &str = "
     training = { epochs = 8 }
 ";
 
-/// Every preset.
+/// All presets, in the order in which `jempp config` lists them.
 pub const PRESETS: &[Preset] = &[
     Preset {
         name: "fashion-quick",

@@ -151,7 +151,7 @@ section! {
 section! {
     /// Network.
     ModelConfig {
-        /// Architecture: cnn-small, cnn-medium, cnn-base, cnn-tiny, mlp or wrn-<depth>-<width>.
+        /// Architecture: cnn-small, cnn-medium, cnn-base, cnn-tiny, mlp or `wrn-<depth>-<width>`.
         arch: String = "cnn-small".to_string();
         /// Normalisation: none, batch, frozen or group (WideResNet).
         norm: Norm = Norm::None;

@@ -8,8 +8,6 @@ use super::{
     shortened,
 };
 
-/// The largest seed that a link can carry.
-pub const MAX_SEED: u64 = i64::MAX as u64;
 /// Most lanes side by side.
 pub const MAX_LANES: usize = 3;
 
@@ -73,9 +71,9 @@ section! {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LaneConfig {
-    /// The update rule.
+    /// The sampler by which the chains of the lane move.
     pub sampler: SamplerConfig,
-    /// Where chains start.
+    /// Where the chains of the lane start.
     pub start: ViewStart,
     /// Whether the chain of class y follows p(x|y) instead of p(x).
     pub is_conditional: bool,
@@ -105,7 +103,7 @@ pub struct ViewState {
     pub view: ViewConfig,
     /// One to [`MAX_LANES`] rules; none means the model's own.
     pub lanes: Vec<LaneConfig>,
-    /// The lab.
+    /// What the lab shows, and its samplers.
     pub lab: LabState,
 }
 
@@ -202,21 +200,16 @@ impl ViewState {
     /// # Errors
     /// The first number out of its range.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        in_range("", &table_of(&self.view), ViewConfig::FIELDS)?;
-        in_range("lab.", &table_of(&self.lab.config), LabConfig::FIELDS)?;
+        self.view.check("")?;
+        self.lab.config.check("lab.")?;
         let lanes = self.lanes.iter().enumerate().map(|(index, lane)| (lane_prefix(index), lane));
         let rules =
             self.lab.rules.iter().enumerate().map(|(index, rule)| (rule_prefix(index), rule));
         for (prefix, rule) in lanes.chain(rules) {
-            let prefix = format!("{prefix}sampler.");
-            in_range(&prefix, &table_of(&rule.sampler), SamplerConfig::FIELDS)?;
+            rule.sampler.check(&format!("{prefix}sampler."))?;
         }
         Ok(())
     }
-}
-
-fn in_range(prefix: &str, table: &Table, fields: &[Field]) -> Result<(), ConfigError> {
-    fields.iter().try_for_each(|field| field.check(prefix, &table[field.name]))
 }
 
 fn table_of(value: &impl Serialize) -> Table {

@@ -36,7 +36,7 @@ const MIN_DRAWS: usize = 4;
 /// draws every k-th is taken, the last among them.
 const MAX_VALUES: usize = 1 << 18;
 
-/// What to diagnose.
+/// Which steps of the chains a diagnosis looks at, and what it compares them with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConvergenceSettings {
     /// Steps of each chain that are left out; half of them if nobody says.

@@ -10,7 +10,7 @@ use crate::{config::DataConfig, kernels::reference, streams};
 pub struct Batch {
     /// Augmented, noisy inputs, shape (N, C, H, W) flattened.
     pub values: Vec<f32>,
-    /// The same inputs without augmentation, with noise of their own; `None` where they are no others.
+    /// The inputs without augmentation, with noise of their own; `None` where nothing was augmented.
     pub plain: Option<Vec<f32>>,
     /// One class per input.
     pub labels: Vec<u32>,

@@ -10,7 +10,7 @@ use rand::{Rng, RngExt};
 use super::Dataset;
 use crate::{config::DatasetName, streams};
 
-/// One 2-D density.
+/// A density of the plane that points with classes are drawn from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Density {
     /// Two interleaved half circles; 2 classes.
@@ -64,7 +64,7 @@ impl Density {
             labels.push(class as u32);
         }
         let class_names = (0..num_classes).map(|class| format!("class {class}")).collect();
-        Dataset::from_floats(points, labels, [2, 1, 1], class_names)
+        Dataset::unchecked(points, labels, [2, 1, 1], class_names)
     }
 
     fn point(self, class: usize, rng: &mut impl Rng) -> [f32; 2] {

@@ -198,6 +198,9 @@ pub enum DataError {
         /// Images there are.
         num_train: usize,
     },
+    /// Values, labels and classes of a data set in memory that do not fit each other.
+    #[error("a data set cannot be used: {0}")]
+    Invalid(String),
     /// Not one whole batch.
     #[error(
         "data.batch_size = {batch_size} is more than the {num_train} training images; set it to {num_train} or less"

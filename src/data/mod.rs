@@ -26,7 +26,7 @@ pub use error::DataError;
 #[cfg(not(target_arch = "wasm32"))]
 pub use loose::{Loose, load_images};
 
-/// Images (or points) in [-1, 1] with their labels.
+/// A labelled data set: images, or points in the plane, with one class each.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Dataset {
     values: Values,
@@ -46,29 +46,102 @@ enum Values {
 }
 
 impl Dataset {
-    /// Images of bytes 0 ..= 255, shape (N, C, H, W) flattened.
+    /// Images of bytes 0 ..= 255, which become values in [-1, 1].
+    ///
+    /// # Shapes
+    /// `bytes`: (N, C, H, W) flattened, with `shape` = (C, H, W) and one label an image, which names its place in
+    /// `class_names`.
+    ///
+    /// # Errors
+    /// Bytes, labels and classes that do not fit each other.
     pub fn from_bytes(
         bytes: Vec<u8>,
         labels: Vec<u32>,
         shape: [usize; 3],
         class_names: Vec<String>,
-    ) -> Self {
-        assert_eq!(bytes.len(), labels.len() * shape.iter().product::<usize>());
-        Self { values: Values::Bytes(bytes), labels, shape, class_names }
+    ) -> Result<Self, DataError> {
+        let dataset = Self { values: Values::Bytes(bytes), labels, shape, class_names };
+        dataset.check()?;
+        Ok(dataset)
     }
 
-    /// Values already in [-1, 1], shape (N, C, H, W) flattened.
+    /// Images, or points in the plane as (2, 1, 1), of values that are in [-1, 1] already.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), jempp::Error> {
+    /// use jempp::data::Dataset;
+    ///
+    /// let points = vec![-0.5, 0.0, 0.5, 0.0]; // two points, (x, y) each
+    /// let names = vec!["left".to_string(), "right".to_string()];
+    /// let data = Dataset::from_floats(points, vec![0, 1], [2, 1, 1], names)?;
+    /// assert_eq!((data.len(), data.num_classes()), (2, 2));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Shapes
+    /// As [`Dataset::from_bytes`].
+    ///
+    /// # Errors
+    /// As [`Dataset::from_bytes`]; a value that is not a number in [-1, 1].
     pub fn from_floats(
         floats: Vec<f32>,
         labels: Vec<u32>,
         shape: [usize; 3],
         class_names: Vec<String>,
+    ) -> Result<Self, DataError> {
+        let bad = floats.iter().position(|value| !(-1.0..=1.0).contains(value));
+        if let Some(index) = bad {
+            return Err(DataError::Invalid(format!(
+                "value {index} is {}, and values must lie in [-1, 1]; Dataset::from_bytes takes bytes from 0 to 255",
+                floats[index]
+            )));
+        }
+        let dataset = Self::unchecked(floats, labels, shape, class_names);
+        dataset.check()?;
+        Ok(dataset)
+    }
+
+    /// Values that are known to fit their labels, or chains, which may have left [-1, 1].
+    pub(crate) fn unchecked(
+        floats: Vec<f32>,
+        labels: Vec<u32>,
+        shape: [usize; 3],
+        class_names: Vec<String>,
     ) -> Self {
-        assert_eq!(floats.len(), labels.len() * shape.iter().product::<usize>());
         Self { values: Values::Floats(floats), labels, shape, class_names }
     }
 
-    /// How many items.
+    /// Checks that values, labels and classes fit each other.
+    ///
+    /// # Errors
+    /// The first that do not.
+    pub(crate) fn check(&self) -> Result<(), DataError> {
+        let [c, h, w] = self.shape;
+        let found = match &self.values {
+            Values::Bytes(bytes) => bytes.len(),
+            Values::Floats(floats) => floats.len(),
+        };
+        let num_pixels = c.checked_mul(h).and_then(|product| product.checked_mul(w));
+        let expected = num_pixels.and_then(|pixels| pixels.checked_mul(self.labels.len()));
+        let num_classes = self.class_names.len();
+        let wrong = if num_pixels == Some(0) {
+            format!("its items have the shape {:?} (C, H, W), which holds nothing", self.shape)
+        } else if expected != Some(found) {
+            format!(
+                "it holds {found} values, which are not {} items of shape {:?} (C, H, W)",
+                self.labels.len(),
+                self.shape
+            )
+        } else if let Some(label) = self.labels.iter().find(|&&l| l as usize >= num_classes) {
+            format!("it holds the label {label}, but names {num_classes} classes, counted from 0")
+        } else {
+            return Ok(());
+        };
+        Err(DataError::Invalid(wrong))
+    }
+
+    /// The number of images or points.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
@@ -83,7 +156,7 @@ impl Dataset {
         self.shape.iter().product()
     }
 
-    /// How many classes.
+    /// The number of classes that are named, whether or not an item is of each.
     pub fn num_classes(&self) -> usize {
         self.class_names.len()
     }
@@ -134,7 +207,7 @@ fn select<T: Copy>(values: &[T], indices: &[usize], size: usize) -> Vec<T> {
 /// Training, validation and test part of a data set.
 #[derive(Clone, Debug)]
 pub struct Splits {
-    /// What is trained on.
+    /// The part that a model is trained on.
     pub train: Dataset,
     /// Held out of the training part; may be empty.
     pub validation: Dataset,
@@ -144,8 +217,8 @@ pub struct Splits {
 }
 
 impl Splits {
-    /// The same images under the classes `names` of a model, where these include the classes that the images have:
-    /// a folder need not hold an image of every class.
+    /// Renames the classes to the classes `names` of a model, where these include all that the images have: a folder
+    /// need not hold an image of every class.
     pub fn in_classes(mut self, names: &[String]) -> Self {
         let places: Option<Vec<u32>> = self
             .train
@@ -163,7 +236,8 @@ impl Splits {
     }
 }
 
-/// Loads the data set that `config` names, from its folder or from where [`fetch`] puts it.
+/// Reads the data set that `config` names: from its folder, from where `jempp fetch` puts it, out of the program, or drawn
+/// from a formula.
 ///
 /// # Errors
 /// A folder that the data set cannot use; a file that is missing, truncated, corrupt or of another kind, by name and

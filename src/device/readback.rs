@@ -43,7 +43,7 @@ impl Arrived {
     fn take(&mut self, expected: &[usize]) -> Result<Vec<f32>, ReadError> {
         let mismatch = |found| ReadError::Mismatch { expected: expected.to_vec(), found };
         let data = self.0.next().ok_or_else(|| mismatch("nothing".into()))?;
-        let found = format!("{:?} of shape {:?}", data.dtype(), data.shape());
+        let found = format!("{:?} of shape {:?}", data.dtype(), data.shape().as_slice());
         if data.shape().as_slice() != expected {
             return Err(mismatch(found));
         }

@@ -122,13 +122,13 @@ pub enum DoesNotApply {
 /// What the chains of one summary have to say.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Report {
-    /// [`split_r_hat`].
+    /// Whether halves of chains agree, by [`split_r_hat`].
     pub split_r_hat: Result<f64, DoesNotApply>,
-    /// [`ess_bulk`].
+    /// How many independent draws the bulk is worth, by [`ess_bulk`].
     pub ess_bulk: Result<f64, DoesNotApply>,
-    /// [`ess_tail`].
+    /// How many independent draws the tails are worth, by [`ess_tail`].
     pub ess_tail: Result<f64, DoesNotApply>,
-    /// [`integrated_time`].
+    /// Steps between independent draws, by [`integrated_time`].
     pub integrated_time: Result<f64, DoesNotApply>,
 }
 

@@ -10,25 +10,26 @@ use crate::{
 /// Why a model could not be evaluated.
 #[derive(Debug, thiserror::Error)]
 pub enum EvalError {
-    /// The data, or images that are not the data.
+    /// The data, or the images to compare it with, cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The checkpoint or the judge.
+    /// The checkpoint of the model or of the judge cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The configuration.
+    /// The configuration is out of range or contradicts itself.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The device failed.
     #[error(transparent)]
     Device(#[from] ReadError),
     /// A picture of the report.
+    /// A picture of the report cannot be drawn.
     #[error("cannot draw a picture: {0}")]
     Picture(#[from] PictureError),
-    /// A request that cannot be served.
+    /// The request cannot be served by this model.
     #[error("{0}")]
     Request(String),
-    /// A model that gives no numbers.
+    /// The logits of the model are not finite numbers.
     #[error(
         "the model's logits are not finite for {num_wrong} of {num_images} test images: its training has probably \
          diverged, and nothing can be measured"
@@ -51,7 +52,7 @@ pub enum EvalError {
     /// Images to tell the data from that are of no use.
     #[error("{0}")]
     Ood(String),
-    /// No results to compare with.
+    /// The file to compare with holds no results.
     #[error("{path} holds no results of `jempp eval` that this version reads: {reason}")]
     OtherResults {
         /// The file.

@@ -8,14 +8,13 @@ use std::{
 use burn::tensor::Device;
 
 use super::{
-    EvalError, EvalFiles, EvalRequest, Part,
+    EvalError, EvalFiles, EvalRequest, Part, Progress,
     attack::{self, Refinement},
     frozen_model::FrozenModel,
     image_quality::{self, Judge},
     metrics::{calibration, mean, proportion},
     ood::{OodImages, ood},
-    page::{self, Picture},
-    pictures::{self, NUM_SHOWN},
+    pictures::{self, NUM_SHOWN, Picture},
     request::{check, read_results},
     results::{Classification, DataInfo, EvaluatedModel, FORMAT, Results},
 };
@@ -30,45 +29,6 @@ use crate::{
 
 /// Why a part is missing that was begun or waited for.
 const STOPPED: &str = "the evaluation was stopped before it was done";
-
-/// How far the evaluation is: a part, and how many of how many steps of it are done; and whether it is to stop.
-pub(super) struct Progress<'a> {
-    part: &'static str,
-    done: usize,
-    total: usize,
-    report: &'a mut dyn FnMut(&'static str, usize, usize),
-    stop: &'a dyn Fn() -> bool,
-}
-
-impl Progress<'_> {
-    fn begin(&mut self, part: &'static str, total: usize) {
-        (self.part, self.done, self.total) = (part, 0, total);
-        (self.report)(part, 0, total);
-    }
-
-    /// One more step is done.
-    ///
-    /// # Errors
-    /// The evaluation is to stop.
-    pub(super) fn step(&mut self) -> Result<(), EvalError> {
-        self.done += 1;
-        (self.report)(self.part, self.done, self.total);
-        self.check()
-    }
-
-    /// Looks between two pieces of work whether to go on.
-    ///
-    /// # Errors
-    /// The evaluation is to stop.
-    pub(super) fn check(&self) -> Result<(), EvalError> {
-        if self.is_stopped() { Err(EvalError::Stopped) } else { Ok(()) }
-    }
-
-    /// Whether the evaluation is to stop.
-    pub(super) fn is_stopped(&self) -> bool {
-        (self.stop)()
-    }
-}
 
 /// Evaluates `checkpoint`, whose configuration says with which numbers, on its data; `report` hears of every step: the
 /// part, steps done, steps of the part. Once `stop` says so, the evaluation ends between two steps, with the parts that
@@ -87,17 +47,17 @@ pub fn evaluate(
     report: &mut dyn FnMut(&'static str, usize, usize),
 ) -> Result<(Results, EvalFiles), EvalError> {
     request.out.check(Maker::Eval)?;
-    let mut progress = Progress { part: "", done: 0, total: 0, report, stop };
-    let mut job = Job::prepare(checkpoint, splits, request, device, &mut progress)?;
-    let others = job.others.split_off(0);
-    let mut results = job.nothing_yet();
+    let mut progress = Progress::new(report, stop);
+    let mut evaluation = Evaluation::prepare(checkpoint, splits, request, device, &mut progress)?;
+    let others = evaluation.others.split_off(0);
+    let mut results = evaluation.nothing_yet();
     let mut pictures = Vec::new();
     // Made for the first part that is done: until then, earlier results stay.
     let mut folder = None;
-    let mut waiting = job.parts.clone().into_iter().peekable();
+    let mut waiting = evaluation.parts.clone().into_iter().peekable();
     while let Some(&part) = waiting.peek() {
         let start = Instant::now();
-        match job.measure(part, &mut results, &mut progress) {
+        match evaluation.measure(part, &mut results, &mut progress) {
             Err(EvalError::Stopped) => break,
             found => pictures.extend(found?),
         }
@@ -117,10 +77,8 @@ pub fn evaluate(
         results.left_out.extend(missing);
         write_results(&folder, &results)?;
     }
-    let (results_path, page) = (folder.file("results.json"), folder.file("report.html"));
-    let files = EvalFiles { results: results_path, page, is_complete };
-    let all: Vec<Results> = std::iter::once(results.clone()).chain(others).collect();
-    write(&files.page, page::page(&all, &pictures).as_bytes())?;
+    let page = write_page(&folder, &results, others, &pictures)?;
+    let files = EvalFiles { results: folder.file("results.json"), page, is_complete };
     if is_complete {
         folder.finish()?;
     }
@@ -138,12 +96,37 @@ fn write_results(folder: &ResultsFolder, results: &Results) -> Result<(), EvalEr
     write(&path, &json.map_err(ResultsError::io(&path))?)
 }
 
+/// Writes the page of the evaluation, with those it is compared with.
+#[cfg(feature = "report")]
+fn write_page(
+    folder: &ResultsFolder,
+    results: &Results,
+    others: Vec<Results>,
+    pictures: &[Picture],
+) -> Result<Option<PathBuf>, EvalError> {
+    let path = folder.file("report.html");
+    let all: Vec<Results> = std::iter::once(results.clone()).chain(others).collect();
+    write(&path, super::page::page(&all, pictures).as_bytes())?;
+    Ok(Some(path))
+}
+
+/// No page is built in.
+#[cfg(not(feature = "report"))]
+fn write_page(
+    _: &ResultsFolder,
+    _: &Results,
+    _: Vec<Results>,
+    _: &[Picture],
+) -> Result<Option<PathBuf>, EvalError> {
+    Ok(None)
+}
+
 fn write(path: &Path, bytes: &[u8]) -> Result<(), EvalError> {
     Ok(write_atomically(path, bytes).map_err(ResultsError::io(path))?)
 }
 
 /// An evaluation with everything that is checked and read before any long work.
-struct Job<'a> {
+struct Evaluation<'a> {
     checkpoint: &'a Checkpoint,
     request: &'a EvalRequest,
     subject: FrozenModel,
@@ -158,7 +141,7 @@ struct Job<'a> {
     left_out: Vec<(String, String)>,
 }
 
-impl<'a> Job<'a> {
+impl<'a> Evaluation<'a> {
     fn prepare(
         checkpoint: &'a Checkpoint,
         splits: Splits,
@@ -167,7 +150,7 @@ impl<'a> Job<'a> {
         progress: &mut Progress,
     ) -> Result<Self, EvalError> {
         let config = &checkpoint.config;
-        config.check()?;
+        config.validate()?;
         check(config)?;
         checkpoint.check_data(&splits.test)?;
         if splits.test.is_empty() {

@@ -7,12 +7,15 @@ mod image_quality;
 mod job;
 pub mod metrics;
 mod ood;
+#[cfg(feature = "report")]
 pub mod page;
 mod pictures;
+mod progress;
 mod request;
 pub mod results;
 
 pub use error::EvalError;
-use job::Progress;
 pub use job::evaluate;
+pub use pictures::Picture;
+use progress::Progress;
 pub use request::{EvalFiles, EvalRequest, Part};

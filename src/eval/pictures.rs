@@ -4,13 +4,25 @@ use super::{
     EvalError, Part,
     attack::{self, Attacked},
     ood::OodImages,
-    page::Picture,
     results::BallNorm,
 };
 use crate::{config::EvalConfig, picture};
 
 /// Attacked images in a picture, and images of every other kind.
 pub(super) const NUM_SHOWN: usize = 10;
+
+/// A picture for the report.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Picture {
+    /// The part that it belongs to.
+    pub part: Part,
+    /// What it is, in a few words.
+    pub title: String,
+    /// What there is to see, in whole sentences.
+    pub caption: String,
+    /// The picture as a PNG file.
+    pub png: Vec<u8>,
+}
 
 fn png(picture: image::RgbImage) -> Result<Vec<u8>, EvalError> {
     picture::png_of(picture)

@@ -77,8 +77,8 @@ pub struct EvalRequest {
 pub struct EvalFiles {
     /// The numbers.
     pub results: PathBuf,
-    /// The page.
-    pub page: PathBuf,
+    /// The page; none where the program was built without the feature `report`.
+    pub page: Option<PathBuf>,
     /// Whether every part is done; not, where the evaluation was stopped.
     pub is_complete: bool,
 }

@@ -62,7 +62,7 @@ pub(super) fn of_chains(
         values.extend(members.iter().flat_map(|chain| *chain));
         labels.extend(vec![class as u32; members.len()]);
     }
-    let chains = Dataset::from_floats(values, labels, shape, class_names.to_vec());
+    let chains = Dataset::unchecked(values, labels, shape, class_names.to_vec());
     Ok(ClassCentersData::estimate(&chains, config)?)
 }
 

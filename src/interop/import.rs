@@ -132,7 +132,7 @@ pub fn import(
             HostTensor { shape: chains.dims().to_vec(), values: read_now(chains)? }
         }
     };
-    config.validate()?;
+    config.check_keys()?;
     let optimizer = optimizer::build(&config.optimizer)
         .into_bytes()
         .map_err(|error| InteropError::Serialise(format!("the optimiser: {error}")))?

@@ -215,13 +215,13 @@ impl Network {
         Ok(network)
     }
 
-    /// The same network for training, with running statistics of its own; a clone would share them.
+    /// A copy of the network for training, with running statistics of its own; a clone would share them.
     pub fn copy(&self) -> Self {
         self.valid().train()
     }
 
-    /// The same weights of the same graph, for a pass that must leave batch norm's running statistics alone: what
-    /// it does to them ends with it.
+    /// The network for a pass that must leave batch norm's running statistics alone: it shares weights and graph, but
+    /// what a pass does to the statistics ends with it.
     pub fn aside(&self) -> Self {
         let mut aside = self.clone();
         let pieces: &mut dyn Pieces = match &mut aside.body {

@@ -36,9 +36,9 @@ pub enum WeightsError {
 /// A tensor on the host: f32 values and their shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostTensor {
-    /// Its shape.
+    /// The length of every dimension.
     pub shape: Vec<usize>,
-    /// Row-major values.
+    /// All values, the last dimension running fastest.
     pub values: Vec<f32>,
 }
 

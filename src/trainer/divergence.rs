@@ -6,18 +6,18 @@
 use super::StepReport;
 use crate::config::DivergenceConfig;
 
-/// What went wrong in a step; nothing of the step is kept.
+/// Why a training step counts as diverged. Nothing of such a step is kept.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Divergence {
-    /// NaN or infinity.
+    /// A number is NaN or infinite.
     #[error("{0} is not finite")]
     NotFinite(&'static str),
-    /// A watched number past its bound.
+    /// A watched number is past its bound.
     #[error("{what} = {value:.3e} is past its bound {bound:.3e}")]
     PastBound {
-        /// Which number.
+        /// The name of the number.
         what: &'static str,
-        /// Its value.
+        /// The value of the number.
         value: f64,
         /// Its bound, from the `divergence` section.
         bound: f64,

@@ -1,4 +1,4 @@
-//! A run in memory: its optimisation steps, and the return to the last good state when one diverges.
+//! A training run in memory: its optimisation steps, and the return to the last good state after a divergence.
 
 mod divergence;
 mod step;
@@ -13,8 +13,8 @@ use burn::{
 use crate::{
     checkpoint::{Checkpoint, CheckpointError, Counters},
     class_centers::{ClassCentersData, ClassCentersError, Cut},
-    config::RunConfig,
-    data::{Batches, Dataset},
+    config::{ConfigError, RunConfig},
+    data::{Batches, DataError, Dataset},
     device::{self, ReadError},
     memory::{Demand, TooMuchMemory},
     model::{HostTensor, ModelError, Network, WeightsError, weights_of, with_weights},
@@ -30,32 +30,38 @@ pub use step::{StepError, StepReport};
 /// Why a trainer could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainerError {
+    /// The configuration is out of range or contradicts itself.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data cannot be trained on.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// The network does not exist or does not fit.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// No class centres.
+    /// The class centres cannot be estimated.
     #[error(transparent)]
     ClassCenters(#[from] ClassCentersError),
-    /// More memory than there may be.
+    /// The run needs more memory than it may use.
     #[error(transparent)]
     Memory(#[from] TooMuchMemory),
-    /// A checkpoint that does not fit.
+    /// The checkpoint is not one of this data, or holds no run.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// Weights that do not fit the network.
+    /// The weights do not fit the network.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// A buffer too small for a batch of distinct chains, or for a chain of every class.
+    /// The replay buffer is too small for a batch of distinct chains, or for a chain of every class.
     #[error(
         "replay_buffer.replay_buffer_size = {capacity} is too small: it must hold a batch \
          (data.batch_size = {batch}) and every one of {num_classes} classes"
     )]
     BufferTooSmall {
-        /// Chains in the buffer.
+        /// The number of chains that the buffer holds.
         capacity: usize,
-        /// Chains per step.
+        /// The number of chains in a training step.
         batch: usize,
-        /// Classes of the data.
+        /// The number of classes of the data.
         num_classes: usize,
     },
     /// The device failed.
@@ -69,15 +75,18 @@ pub enum TrainerError {
 /// A return to the last good state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recovery {
-    /// Step of the state returned to.
+    /// The training step to which the run returned.
     pub step: u64,
-    /// Recoveries so far.
+    /// The number of recoveries so far.
     pub num_recoveries: usize,
     /// Factor on the learning rate from now on.
     pub learning_rate_factor: f64,
 }
 
-/// A run in memory: everything that a step reads and changes.
+/// A training run in memory: network, optimiser, replay buffer and where the run stands.
+///
+/// [`Trainer::advance`] trains step by step; [`Trainer::model`] gives the model as it is by then. `jempp train` keeps such
+/// a run in a folder.
 pub struct Trainer {
     config: RunConfig,
     device: Device,
@@ -108,15 +117,21 @@ struct GoodState {
     counters: Counters,
 }
 
-/// Refuses a run before anything of its size is allocated.
-fn check_memory(config: &RunConfig, train: &Dataset) -> Result<(), TrainerError> {
+/// Refuses what cannot be trained, and a run that needs too much memory, before anything of its size is allocated.
+fn check(config: &RunConfig, train: &Dataset) -> Result<(), TrainerError> {
+    config.validate()?;
+    train.check()?;
+    let (batch_size, num_train) = (config.data.batch_size, train.len());
+    if batch_size > num_train {
+        return Err(DataError::BatchTooLarge { batch_size, num_train }.into());
+    }
     let num_classes = train.num_classes();
     let demand = Demand::of_training(config, train.shape, num_classes, train.len())?;
     Ok(demand.check(config)?)
 }
 
 impl Trainer {
-    /// A run at its beginning.
+    /// Begins a run: estimates the class centres and makes network, optimiser and replay buffer.
     ///
     /// # Errors
     /// A configuration whose parts do not fit the data or each other.
@@ -125,8 +140,8 @@ impl Trainer {
         Ok(Self::new_with(config, train, device, go_on)?.0)
     }
 
-    /// A run at its beginning, and what had to be cut of its class centres; `on_class` hears of their estimation and may stop it
-    /// ([`ClassCentersData::estimate_with`]).
+    /// As [`Trainer::new`], and gives what had to be cut of the class centres; `on_class` hears of their estimation and may
+    /// stop it ([`ClassCentersData::estimate_with`]).
     ///
     /// # Errors
     /// As [`Trainer::new`]; stopped by `on_class`.
@@ -136,7 +151,7 @@ impl Trainer {
         device: &Device,
         on_class: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<(Self, Option<Cut>), TrainerError> {
-        check_memory(&config, &train)?;
+        check(&config, &train)?;
         let (class_centers, cut) =
             ClassCentersData::estimate_with(&train, &config.class_centers, on_class)?;
         let counters = Counters { learning_rate_factor: 1.0, ..Counters::default() };
@@ -144,7 +159,7 @@ impl Trainer {
         Ok((trainer, cut))
     }
 
-    /// A run as a checkpoint left it.
+    /// Continues a run from its checkpoint.
     ///
     /// # Errors
     /// As [`Trainer::new`], and a checkpoint of another network.
@@ -157,7 +172,7 @@ impl Trainer {
             return Err(CheckpointError::Packed.into());
         }
         checkpoint.check_data(&train)?;
-        check_memory(&checkpoint.config, &train)?;
+        check(&checkpoint.config, &train)?;
         let Checkpoint {
             config,
             counters,
@@ -237,19 +252,31 @@ impl Trainer {
         })
     }
 
-    /// The run's configuration.
+    /// The configuration of the run.
     pub fn config(&self) -> &RunConfig {
         &self.config
     }
 
-    /// Changes numbers of the sampler, the objective and the optimiser from the next step on. What the run is
-    /// made of (data, network, buffer) stays as it was.
-    pub fn retune(&mut self, change: impl FnOnce(&mut RunConfig)) {
-        change(&mut self.config);
-        self.samplers = Sampler::for_steps(&self.config.sampler, self.config.sampler.num_steps);
+    /// Changes numbers of the sampler, the objective and the optimiser from the next step on. What else `change`
+    /// touches stays as it was: a run is made of its data, network and buffer.
+    ///
+    /// # Errors
+    /// Numbers out of their ranges or that do not go together; then nothing changes.
+    pub(crate) fn retune(
+        &mut self,
+        change: impl FnOnce(&mut RunConfig),
+    ) -> Result<(), ConfigError> {
+        let mut config = self.config.clone();
+        change(&mut config);
+        let RunConfig { sampler, objective, optimizer, .. } = config;
+        let config = RunConfig { sampler, objective, optimizer, ..self.config.clone() };
+        config.validate()?;
+        self.samplers = Sampler::for_steps(&config.sampler, config.sampler.num_steps);
+        self.config = config;
+        Ok(())
     }
 
-    /// Where the run stands.
+    /// How far the run is: steps, recoveries, time and last accuracy.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
@@ -269,22 +296,22 @@ impl Trainer {
         self.average.as_ref().map_or(&self.network, |average| &average.network)
     }
 
-    /// The chains as they are now.
+    /// The replay buffer with the chains as they are now.
     pub fn buffer(&self) -> &ReplayBuffer {
         &self.buffer
     }
 
-    /// Where the tensors live.
+    /// The device on which the tensors are.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// Steps in an epoch.
+    /// The number of training steps in an epoch.
     pub fn steps_per_epoch(&self) -> u64 {
         self.batches.steps_per_epoch()
     }
 
-    /// Everything on the host, ready to be saved.
+    /// Reads the whole state of the run from the device, ready to be saved.
     ///
     /// # Errors
     /// The optimiser's state cannot be serialised, the device failed.

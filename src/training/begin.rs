@@ -1,4 +1,4 @@
-//! How a training run begins, and how it goes on.
+//! How a training run begins, and how a stopped run continues.
 
 use std::{ops::ControlFlow, path::Path};
 
@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl Training {
-    /// A new run in `out`.
+    /// Starts a new run in the folder `out`: reads the data, estimates the class centres and saves a first checkpoint.
     ///
     /// # Errors
     /// Bad data or configuration, an existing folder.
@@ -27,7 +27,7 @@ impl Training {
         device: &ComputeDevice,
         on_event: &mut dyn FnMut(TrainingEvent),
     ) -> Result<Self, TrainingError> {
-        config.check()?;
+        config.validate()?;
         RunFolder::check_free(out)?;
         data::prepare(&config.data).await?;
         let splits = data::load(&config.data, config.seed)?;
@@ -59,7 +59,7 @@ impl Training {
         }
     }
 
-    /// Goes on with the run in `path`, with its own configuration but for what `change` replaces: the
+    /// Continues the run in `path`, with its own configuration but for what `change` replaces: the
     /// data's folder, the sampler, the objective, the optimiser's numbers, the length, the watch on
     /// divergence. Nothing in the folder changes unless all of this succeeds.
     ///
@@ -75,7 +75,7 @@ impl Training {
         let mut checkpoint = Checkpoint::load(&folder.checkpoint())?;
         let before = checkpoint.config.clone();
         let mut config = change(before.clone())?;
-        config.check()?;
+        config.validate()?;
         check_same_run(&before, &config)?;
         data::prepare(&config.data).await?;
         let splits = data::load(&config.data, config.seed).map_err(|source| {

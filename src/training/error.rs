@@ -49,11 +49,11 @@ pub enum TrainingError {
          state is saved in {checkpoint}. Try a smaller {keys}"
     )]
     Diverged {
-        /// What happened last.
+        /// The last divergence.
         divergence: Divergence,
-        /// Recoveries before.
+        /// How often the run returned to a good state before.
         num_recoveries: usize,
-        /// Where the last good state is.
+        /// The checkpoint with the last good state.
         checkpoint: PathBuf,
         /// The keys that set how far the weights and the chains go in a step.
         keys: String,
@@ -65,9 +65,9 @@ pub enum TrainingError {
         folder.display()
     )]
     Unsaved {
-        /// What went wrong.
+        /// Why the checkpoint could not be written.
         error: Box<CheckpointError>,
-        /// Step of the checkpoint in the folder.
+        /// The training step of the checkpoint that is in the folder.
         step: u64,
         /// The run's folder.
         folder: PathBuf,
@@ -79,26 +79,26 @@ pub enum TrainingError {
     StoredData {
         /// The folder that the run's configuration names.
         dir: String,
-        /// What is wrong with it.
+        /// Why the data there cannot be read.
         source: Box<DataError>,
     },
-    /// A change of what a run is made of.
+    /// A resumed run was asked to change what it is made of, its network for example.
     #[error(
         "a resumed run stays what it is, but this asks for {0}. Leave that out, or start a new run in another folder; \
          data.dir, sampler.*, objective.*, training.*, divergence.*, eval.* and the optimiser's numbers may change"
     )]
     OtherRun(String),
-    /// Fewer epochs than are done.
+    /// The run is asked to be shorter than it already is.
     #[error(
         "training.epochs = {epochs} is less than what is done already: the run has trained {done} epochs (step \
          {step}). Nothing was changed; ask for more than {done}, or leave the key as it is"
     )]
     TooFewEpochs {
-        /// Epochs asked for.
+        /// The number of epochs asked for.
         epochs: usize,
-        /// Whole epochs done.
+        /// The number of whole epochs trained so far.
         done: u64,
-        /// Steps done.
+        /// The number of training steps done so far.
         step: u64,
     },
 }

@@ -1,4 +1,4 @@
-//! What is measured and drawn of a run at the end of an epoch.
+//! What a run measures and draws at the end of an epoch.
 
 use std::path::PathBuf;
 

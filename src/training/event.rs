@@ -1,4 +1,4 @@
-//! What a training run tells of itself.
+//! The events of a training run, and the description that it begins with.
 
 use std::path::PathBuf;
 
@@ -9,20 +9,20 @@ use crate::{
     trainer::{Divergence, Recovery, StepReport},
 };
 
-/// What a run works with.
+/// The configuration, the data and the network of a run, as they are shown before its first step.
 #[derive(Clone, Debug)]
 pub struct RunDescription {
-    /// Its configuration.
+    /// The configuration of the run.
     pub config: RunConfig,
     /// The data, in one line for people.
     pub data: String,
     /// The network, in one line for people.
     pub network: String,
-    /// What its numbers are to be compared with.
+    /// What the numbers of the run are compared with.
     pub data_statistics: DataStatistics,
 }
 
-/// What the numbers of a run are compared with.
+/// Simple statistics of the data, with which the numbers of a run are compared: is it better than chance?
 #[derive(Clone, Copy, Debug)]
 pub struct DataStatistics {
     /// Share of the most frequent class: the accuracy of a network that always answers it.
@@ -40,27 +40,27 @@ pub struct DataStatistics {
 pub enum TrainingEvent {
     /// Class centres are estimated: so many classes are done.
     Preparing {
-        /// Classes done.
+        /// The number of classes whose centre is estimated.
         done: usize,
-        /// Classes there are.
+        /// The number of classes.
         of: usize,
     },
     /// Data and network are ready; nothing is written yet.
     Ready(Box<RunDescription>),
-    /// Steps are about to begin.
+    /// The first step of this session is about to begin.
     Started {
-        /// Steps done in an earlier session.
+        /// The number of steps done in earlier sessions.
         step: u64,
-        /// Steps of the whole run.
+        /// The number of training steps of the whole run.
         num_steps: u64,
     },
-    /// A step was done.
+    /// A training step was done.
     Step(StepReport),
     /// An epoch was evaluated and its sample grid written.
     Evaluated {
-        /// Steps done.
+        /// The number of training steps done.
         step: u64,
-        /// Which epoch ended.
+        /// The number of the epoch that has ended.
         epoch: u64,
         /// On the test set, where there is one.
         test: Option<Accuracy>,
@@ -69,30 +69,30 @@ pub enum TrainingEvent {
         /// The sample grid, unless it could not be written.
         grid: Option<PathBuf>,
     },
-    /// Something that a person should know; the run goes on.
+    /// A warning for a person; the run continues.
     Warning(String),
     /// A step diverged and the run returned to its last good state.
     Recovered {
-        /// What happened.
+        /// Why the step was dropped.
         divergence: Divergence,
-        /// Where the run is now.
+        /// The state to which the run returned.
         recovery: Recovery,
     },
     /// The run ended or was stopped; everything is saved.
     Finished {
-        /// Whether all epochs were done.
+        /// Whether the run came to its end.
         is_complete: bool,
-        /// Steps done.
+        /// The number of training steps done.
         step: u64,
         /// Accuracy of the last evaluation.
         test_accuracy: Option<f64>,
-        /// The checkpoint.
+        /// The file with the checkpoint.
         checkpoint: PathBuf,
     },
 }
 
 impl DataStatistics {
-    /// Of a data set: the classes of its test part, or of its training part where there is none.
+    /// The statistics of a data set: of the classes in its test part, or in its training part where it has no test part.
     fn of(splits: &Splits) -> Self {
         /// Enough for a share to the percent.
         const NUM_LOOKED_AT: usize = 500;
@@ -114,7 +114,7 @@ impl DataStatistics {
 }
 
 impl RunDescription {
-    /// Of a run whose network is not made yet.
+    /// Describes a run whose network is not made yet.
     pub(super) fn of(config: &RunConfig, splits: &Splits) -> Self {
         Self {
             config: config.clone(),

@@ -1,5 +1,5 @@
-//! Whether a run learns and its chains are of use: what a person should hear of a run that ends without error
-//! and without result.
+//! Does a run learn, and are its chains of use? The warnings for a run that ends without an error and without a
+//! useful model.
 
 use std::collections::VecDeque;
 
@@ -23,7 +23,7 @@ const MIN_MOVE: f64 = 1e-4;
 /// Largest distance of the energies of chains and data. Those of useful models lie within 2 (docs/showcase.md).
 const MAX_GAP: f64 = 20.0;
 
-/// Something that makes a run useless.
+/// A problem that makes a run useless.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Problem {
     /// The energy does not depend on the image.
@@ -40,7 +40,7 @@ enum Problem {
     Apart { gap: f64 },
 }
 
-/// What has been seen of a run.
+/// What is known about a running training, from its events.
 pub(super) struct Health {
     run: RunDescription,
     recent: VecDeque<StepReport>,
@@ -56,7 +56,7 @@ impl Health {
         Self { run, recent, first: None, test: None, told: Vec::new() }
     }
 
-    /// Takes in one event of the run.
+    /// Takes note of one event of the run.
     pub(super) fn observe(&mut self, event: &TrainingEvent) {
         match event {
             TrainingEvent::Step(report) => {
@@ -74,7 +74,7 @@ impl Health {
         }
     }
 
-    /// What has come up since the last call, while the run goes on.
+    /// The problems that appeared since the last call, in words, while the run goes on.
     pub(super) fn new_warnings(&mut self) -> Vec<String> {
         let mut problems = self.problems(MIN_STEPS_OF_LEARNING);
         problems.retain(|problem| {
@@ -88,7 +88,7 @@ impl Health {
         problems.into_iter().map(|problem| self.describe(problem)).collect()
     }
 
-    /// What is wrong with the run at its end.
+    /// The problems of the run at its end, in words.
     pub(super) fn final_warnings(&self) -> Vec<String> {
         let problems = self.problems(MIN_STEPS);
         problems.into_iter().map(|problem| self.describe(problem)).collect()

@@ -1,5 +1,5 @@
-//! A training run: epochs, evaluations, checkpoints, recoveries around the trainer. It reports what
-//! happens as events and knows nothing of who listens.
+//! A training run from its start to its end: epochs, evaluations, checkpoints and recoveries around the trainer. It
+//! reports what happens as events and does not know who listens.
 
 mod begin;
 mod error;
@@ -33,7 +33,8 @@ const MAX_FAILED_SAVES: u32 = 10;
 /// A checkpoint younger than this is not written again before an evaluation.
 const MIN_CHECKPOINT_AGE: Duration = Duration::from_secs(1);
 
-/// A run in memory and in its folder.
+/// A training run, in memory and in its folder. Call [`Training::advance`] until [`Training::is_complete`], then
+/// [`Training::finish`]; [`train`] and [`resume`] do all of that.
 pub struct Training {
     description: RunDescription,
     trainer: Trainer,
@@ -56,22 +57,22 @@ impl Training {
         &self.description
     }
 
-    /// The run in memory.
+    /// The state in memory: network, optimiser and chains.
     pub fn trainer(&self) -> &Trainer {
         &self.trainer
     }
 
-    /// The run's folder.
+    /// The folder in which the run keeps its files.
     pub fn folder(&self) -> &RunFolder {
         &self.folder
     }
 
-    /// Steps of the whole run.
+    /// The number of training steps of the whole run.
     pub fn num_steps(&self) -> u64 {
         self.trainer.steps_per_epoch() * self.trainer.config().training.epochs as u64
     }
 
-    /// Says where the run stands.
+    /// Reports at which step the run begins, and the warnings that its start gave.
     pub fn announce(&self, on_event: &mut dyn FnMut(TrainingEvent)) {
         let step = self.trainer.counters().step;
         on_event(TrainingEvent::Started { step, num_steps: self.num_steps() });
@@ -188,7 +189,7 @@ impl Training {
         }
     }
 
-    /// Saves the run and says where it stands; whether it came to its end.
+    /// Saves the run and reports how far it is. Gives whether it came to its end.
     ///
     /// # Errors
     /// The checkpoint or the metrics cannot be written.
@@ -214,7 +215,7 @@ impl Training {
         Ok(is_complete)
     }
 
-    /// Tells of something that does not stop the run, in the metrics too.
+    /// Reports a warning, and writes it to the metrics.
     ///
     /// # Errors
     /// As [`Training::advance`].

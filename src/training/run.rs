@@ -1,4 +1,4 @@
-//! Whole training runs, for those who wait for them.
+//! Training a whole run in one call.
 
 use std::path::Path;
 
@@ -8,7 +8,8 @@ use crate::{
     device::ComputeDevice,
 };
 
-/// Starts a new run in `out` and trains it to its end, or until `stop` says so; whether it came to its end.
+/// Starts a new run in the folder `out` and trains it to its end, or until `stop` says so. Gives whether it came to
+/// its end.
 ///
 /// # Errors
 /// As [`Training::start`], a divergence that recoveries do not cure, and files that cannot be written.
@@ -25,7 +26,7 @@ pub fn train(
     })
 }
 
-/// Goes on with the run in `path` to its end, or until `stop` says so; whether it came to its end. See
+/// Continues the run in `path` to its end, or until `stop` says so. Gives whether it came to its end. See
 /// [`Training::resume`].
 ///
 /// # Errors

@@ -71,7 +71,7 @@ fn check(checkpoint: &Checkpoint, config: &LaneConfig) -> Result<(), JobError> {
         ..RunConfig::default()
     };
     whole.model.norm = config.norm;
-    Ok(whole.check()?)
+    Ok(whole.validate()?)
 }
 
 impl ImageLane {

@@ -73,7 +73,7 @@ fn silence_worker_panics() {
 /// was there to be told is the error.
 async fn serve(device: &str, inbox: &mut Inbox, out: &Outbox) -> Result<(), String> {
     loop {
-        match outcome_of(|| pollster::block_on(serve_window(device, inbox, out))) {
+        match stop_reason(|| pollster::block_on(serve_window(device, inbox, out))) {
             Stop::WindowGone => return Ok(()),
             Stop::Unsaved(reason) => return Err(reason),
             Stop::Failed(reason) => {
@@ -91,7 +91,7 @@ async fn serve(device: &str, inbox: &mut Inbox, out: &Outbox) -> Result<(), Stri
 }
 
 /// Why work stopped, a panic of the device's driver included.
-fn outcome_of(work: impl FnOnce() -> Result<(), Stop>) -> Stop {
+fn stop_reason(work: impl FnOnce() -> Result<(), Stop>) -> Stop {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(())) => Stop::WindowGone,
         Ok(Err(stop)) => stop,
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_panic_becomes_a_reason() {
-        let reason = |work: fn() -> Result<(), Stop>| match outcome_of(work) {
+        let reason = |work: fn() -> Result<(), Stop>| match stop_reason(work) {
             Stop::Failed(reason) => Some(reason),
             _ => None,
         };

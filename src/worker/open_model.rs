@@ -63,7 +63,7 @@ impl OpenModel {
                 return Err(JobError::Request(format!("no file `{name}`, and {error}")));
             }
         };
-        checkpoint.config.check()?;
+        checkpoint.config.validate()?;
         Self::of(name.to_string(), checkpoint, device)
     }
 

@@ -79,6 +79,7 @@ pub fn tiny_dataset(count: usize) -> Dataset {
     });
     let labels = (0..count).map(|item| (item % 2) as u32).collect();
     Dataset::from_bytes(bytes.collect(), labels, [1, 8, 8], vec!["up".into(), "down".into()])
+        .unwrap()
 }
 
 /// A configuration small enough for a test.

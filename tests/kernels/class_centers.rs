@@ -139,7 +139,7 @@ fn a_class_without_images_has_the_gaussian_of_all_and_one_with_one_image_is_arou
     assert!(spread(3) > pooled, "classes differ in their means too");
 
     // Nothing to tell a spread from.
-    let set = Dataset::from_bytes(vec![9; 4], vec![0], [1, 2, 2], vec!["cup".into()]);
+    let set = Dataset::from_bytes(vec![9; 4], vec![0], [1, 2, 2], vec!["cup".into()]).unwrap();
     let data = ClassCentersData::estimate(&set, &config(0.9, 4)).unwrap();
     assert!(near(&data.mean, &set.gather([0])));
     assert!(data.residual_std.iter().all(|std| (std - 0.01).abs() < 1e-4));

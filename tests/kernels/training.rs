@@ -429,7 +429,7 @@ fn the_papers_network_takes_a_step() {
     let values = crate::common::scrambled(20 * 3 * 32 * 32, 3);
     let names = (0..10).map(|class| class.to_string()).collect();
     let labels = (0..20).map(|item| item % 10).collect();
-    let set = data::Dataset::from_floats(values, labels, [3, 32, 32], names);
+    let set = data::Dataset::from_floats(values, labels, [3, 32, 32], names).unwrap();
     let changes =
         ["data.batch_size=2", "sampler.num_steps=1", "replay_buffer.replay_buffer_size=10"];
     let config = with(&RunConfig::preset("paper-cifar10").unwrap(), &changes);

@@ -1,6 +1,7 @@
 //! The program as people run it: its commands, the files it reads and writes, and what it says.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
+mod absent;
 #[cfg(unix)]
 mod bounded;
 #[cfg(unix)]
@@ -12,13 +13,16 @@ mod common;
 mod diagnose;
 mod documents;
 mod eval;
+#[cfg(feature = "fetch")]
 mod fetch;
 #[path = "../files/mod.rs"]
 mod files;
 mod inputs;
+#[cfg(feature = "pytorch")]
 mod interop;
 #[cfg(unix)]
 mod kills;
+mod library;
 mod outputs;
 mod run;
 #[cfg(unix)]

@@ -3,11 +3,7 @@
 use jempp::{
     accuracy::ReliabilityBin,
     config::RunConfig,
-    eval::{
-        Part,
-        page::{Picture, page},
-        results::*,
-    },
+    eval::{Part, Picture, page::page, results::*},
 };
 
 const CLASSES: [&str; 3] = ["Trouser", "Coat", "Bag"];

@@ -1,11 +1,15 @@
-//! What needs no device, no display and no other process: numbers, decoders, shaders' texts, the rooms of the house.
+//! What needs no adapter, no display and no other process: numbers, decoders, shaders' texts, the library's front door,
+//! the rooms of the house.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
 mod architecture;
+mod config;
 mod diagnostics;
 mod eval_metrics;
+#[cfg(feature = "report")]
 mod eval_page;
 mod flags;
+mod front_door;
 mod house_rules;
 mod links;
 mod shaders;

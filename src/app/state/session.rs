@@ -84,7 +84,7 @@ impl Session {
     }
 
     /// Takes away the messages whose time is over.
-    pub(in crate::app) fn age_notices(&mut self, secs: f32) {
+    pub(in crate::app) fn expire_notices(&mut self, secs: f32) {
         self.notices.retain_mut(|notice| {
             notice.secs_left -= secs;
             notice.secs_left > 0.0

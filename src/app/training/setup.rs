@@ -229,7 +229,7 @@ fn text_field(ui: &mut Ui, name: &str, text: &mut String, help: &str) {
 
 /// What is wrong with the fields.
 fn problem(setup: &TrainingForm) -> Option<String> {
-    if let Err(error) = setup.config.validate().and_then(|()| setup.config.check()) {
+    if let Err(error) = setup.config.validate() {
         return Some(error.to_string());
     }
     let out = setup.out.trim();

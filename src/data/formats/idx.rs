@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use super::input::Input;
 use crate::{
     assets,
-    data::{DataError, Dataset},
+    data::{DataError, Dataset, Values},
 };
 
 /// The files of the set that travels with the program: training images and labels, then those of the test part.
@@ -121,7 +121,8 @@ impl Part {
     fn into_dataset(self, labels: &[u8], names: &[String]) -> Dataset {
         let class = |label| labels.partition_point(|&other| other < label) as u32;
         let classes = self.labels.iter().map(|&label| class(label)).collect();
-        Dataset::from_bytes(self.pixels, classes, self.shape, names.to_vec())
+        let values = Values::Bytes(self.pixels);
+        Dataset { values, labels: classes, shape: self.shape, class_names: names.to_vec() }
     }
 }
 

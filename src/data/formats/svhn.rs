@@ -54,7 +54,7 @@ fn load_part(path: &Path, class_names: &[String]) -> Result<Dataset, DataError> 
             num_labels,
         });
     }
-    Ok(Dataset::from_bytes(pixels, labels, [3, SIDE, SIDE], class_names.to_vec()))
+    Dataset::from_bytes(pixels, labels, [3, SIDE, SIDE], class_names.to_vec())
 }
 
 fn format_error(path: &Path, found: String) -> DataError {

@@ -14,22 +14,9 @@ mod text;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{Part, results::Results};
+use super::{Part, Picture, results::Results};
 use parts::{Model, pictures_of, union};
 use text::clause;
-
-/// A picture for the report.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Picture {
-    /// The part that it belongs to.
-    pub part: Part,
-    /// What it is, in a few words.
-    pub title: String,
-    /// What there is to see, in whole sentences.
-    pub caption: String,
-    /// The picture as a PNG file.
-    pub png: Vec<u8>,
-}
 
 /// The report as HTML. The first of `results` is the model evaluated, the others are those it is compared with;
 /// `pictures` are of the first.

@@ -50,7 +50,7 @@ impl Learner {
         config.divergence.max_clamp_rate = 1.0;
         config.replay_buffer.replay_buffer_size = 4000;
         tune(&mut config, lab);
-        config.check()?;
+        config.validate()?;
         let train = data::load(&config.data, config.seed)?.train;
         let indices: Vec<usize> = data::spread(train.len(), NUM_DATA).collect();
         let points = train.gather(indices.iter().copied());
@@ -69,8 +69,8 @@ impl Learner {
     }
 
     /// Takes the numbers of the lab for the steps to come.
-    pub(super) fn retune(&mut self, lab: &LabConfig) {
-        self.trainer.retune(|config| tune(config, lab));
+    pub(super) fn retune(&mut self, lab: &LabConfig) -> Result<(), JobError> {
+        Ok(self.trainer.retune(|config| tune(config, lab))?)
     }
 
     /// The energy as it is now.

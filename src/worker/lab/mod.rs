@@ -131,14 +131,14 @@ impl Lab {
                 self.learner = learner;
             }
             self.surface = surface;
-            self.update_learner();
+            self.update_learner()?;
         }
         result.map(|()| changes)
     }
 
     /// Does what a change calls for.
     async fn show(&mut self, changes: Changes) -> Result<(), JobError> {
-        self.update_learner();
+        self.update_learner()?;
         if changes.surface {
             self.evaluate_surface().await?;
         }
@@ -148,9 +148,10 @@ impl Lab {
         }
     }
 
-    fn update_learner(&mut self) {
-        if let Some(learner) = &mut self.learner {
-            learner.retune(&self.state.config);
+    fn update_learner(&mut self) -> Result<(), JobError> {
+        match &mut self.learner {
+            Some(learner) => learner.retune(&self.state.config),
+            None => Ok(()),
         }
     }
 
@@ -363,7 +364,7 @@ fn check(state: &LabState) -> Result<(), JobError> {
         return Err(JobError::Request(what));
     }
     for rule in &state.rules {
-        RunConfig { sampler: rule.sampler.clone(), ..RunConfig::default() }.check()?;
+        RunConfig { sampler: rule.sampler.clone(), ..RunConfig::default() }.validate()?;
     }
     Ok(())
 }

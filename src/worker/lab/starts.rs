@@ -40,7 +40,7 @@ impl Lab {
             (ViewStart::ClassCenters, EnergySource::Analytic(analytic), _) => {
                 let (points, labels_drawn) = self.draws(analytic, NUM_DRAWS);
                 let names = (0..num_classes).map(|class| format!("class {class}")).collect();
-                let draws = Dataset::from_floats(points, labels_drawn, POINT, names);
+                let draws = Dataset::unchecked(points, labels_drawn, POINT, names);
                 let config = ClassCentersConfig { max_components: 2, ..Default::default() };
                 let centers = ClassCentersData::estimate(&draws, &config)
                     .map_err(TrainerError::from)?

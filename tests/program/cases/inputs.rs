@@ -115,7 +115,7 @@ pub fn colour_model(dir: &Path) -> String {
     let bytes = (0..20 * size).map(|at| (at * 37 % 251) as u8).collect();
     let labels = (0..20).map(|item| item % 10).collect();
     let names = data::class_names(DatasetName::Cifar10).unwrap();
-    let train = Dataset::from_bytes(bytes, labels, [3, 32, 32], names);
+    let train = Dataset::from_bytes(bytes, labels, [3, 32, 32], names).unwrap();
     let trainer = Trainer::new(config.unwrap(), train, &device::cpu()).unwrap();
     let path = dir.join("colour.safetensors");
     block_on(trainer.checkpoint()).unwrap().packed().save(&path).unwrap();

@@ -113,11 +113,12 @@ fn dataset(config: &RunConfig, pick: u32) -> Dataset {
     let names = (0..classes).map(|class| format!("class {class}")).collect();
     let labels = (0..count as u32).map(|item| item % classes as u32).collect();
     Dataset::from_floats(scrambled(count * c * h * w, pick as u32), labels, [c, h, w], names)
+        .unwrap()
 }
 
 /// Whether there was anything to do.
 fn one_step(config: RunConfig, data: Dataset) -> Result<bool, TestCaseError> {
-    if config.check().is_err() || config.data.batch_size > data.len() {
+    if config.validate().is_err() || config.data.batch_size > data.len() {
         return Ok(false);
     }
     let Ok(mut trainer) = Trainer::new(config.clone(), data.clone(), &device::cpu()) else {

@@ -165,7 +165,7 @@ fn an_imported_model_goes_on_training() {
     let before = checkpoint.weights.clone();
     let labels: Vec<u32> = (0..18).map(|item| item % 3).collect();
     let names = checkpoint.class_names.clone();
-    let train = Dataset::from_floats(scrambled(18 * 192, 1), labels, [3, 8, 8], names);
+    let train = Dataset::from_floats(scrambled(18 * 192, 1), labels, [3, 8, 8], names).unwrap();
     let mut trainer = Trainer::resume(checkpoint, train, &device::cpu()).unwrap();
     block_on(trainer.step()).unwrap();
     assert_ne!(block_on(weights_of(trainer.network())).unwrap(), before);

@@ -6,8 +6,10 @@ use std::{
     path::Path,
 };
 
-use proc_macro2::{Delimiter, Group, Ident, Spacing, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 use syn::{ItemUse, UseTree};
+
+use super::tokens::{are_colons, is_attribute, is_punct, name_of, texts_of};
 
 /// The crate's own name, by which its binary imports it.
 const OURS: &str = "jempp";
@@ -115,6 +117,10 @@ impl Reader<'_> {
         }
     }
 
+    fn fault(&mut self, place: &Place, what: &str) {
+        self.house.faults.push(format!("{}: {what}", place.file));
+    }
+
     fn module(&mut self, tokens: TokenStream, place: &Place) {
         self.house.modules.insert(place.module.clone());
         self.tokens(tokens, place);
@@ -129,6 +135,12 @@ impl Reader<'_> {
             at = match &tokens[at] {
                 TokenTree::Group(group) => {
                     if is_attribute(&tokens[..at]) {
+                        if place.module.is_empty() && group.stream().to_string() == "macro_use" {
+                            self.fault(
+                                place,
+                                "#[macro_use] imports without a path; give the macro one",
+                            );
+                        }
                         let texts = texts_of(group);
                         let named = texts.iter().filter(|(name, _)| name == "path");
                         paths.extend(named.map(|(_, text)| text.clone()));
@@ -146,6 +158,10 @@ impl Reader<'_> {
                     }
                     "mod" => self.declaration(&tokens, at, std::mem::take(&mut paths), place),
                     "extern" => self.extern_crate(&tokens, at, place),
+                    "include" if tokens.get(at + 1).is_some_and(|next| is_punct(next, '!')) => {
+                        self.fault(place, "include! brings code that no room declares; use `mod`");
+                        at + 1
+                    }
                     name if self.begins_path(name, &tokens, at) => {
                         self.path(&tokens, at, Written::default(), place)
                     }
@@ -181,9 +197,7 @@ impl Reader<'_> {
                 let found: Vec<String> =
                     named.map(|path| plain(&path)).chain(usual).filter(here).collect();
                 if found.is_empty() {
-                    self.house
-                        .faults
-                        .push(format!("{}: `mod {name}` leads to no file", place.file));
+                    self.fault(place, &format!("`mod {name}` leads to no file"));
                 }
                 for file in found {
                     let is_mod = file.ends_with("/mod.rs");
@@ -329,9 +343,9 @@ impl Reader<'_> {
             let what = match (is_glob, is_in_use) {
                 (true, _) => "a glob of the crate's root imports every room",
                 (_, true) => "another name for the crate's root hides what is imported through it",
-                _ => "this path cannot be followed",
+                _ => "this path of a macro cannot be followed",
             };
-            self.house.faults.push(format!("{spot}: {what} (`{written}`)"));
+            self.fault(place, &format!("{what} (`{written}`)"));
             return;
         }
         if is_in_root && let Some(name) = alias.as_ref().or(found.last()) {
@@ -340,33 +354,6 @@ impl Reader<'_> {
         let (from, to) = (place.module.clone(), Target::Inside(found));
         self.house.imports.push(Import { from, to, place: spot });
     }
-}
-
-/// Whether what follows these tokens in brackets is an attribute: after `#` or `#!`.
-fn is_attribute(before: &[TokenTree]) -> bool {
-    match before {
-        [.., sign, bang] if is_punct(bang, '!') => is_punct(sign, '#'),
-        [.., sign] => is_punct(sign, '#'),
-        [] => false,
-    }
-}
-
-/// The texts in quotes in an attribute, each with the word before its `=`.
-fn texts_of(group: &Group) -> Vec<(String, String)> {
-    let tokens: Vec<TokenTree> = group.stream().into_iter().collect();
-    let mut found = Vec::new();
-    for (at, token) in tokens.iter().enumerate() {
-        match token {
-            TokenTree::Group(inner) => found.extend(texts_of(inner)),
-            TokenTree::Literal(text) => {
-                let name = at.checked_sub(2).map(|name| tokens[name].to_string());
-                let text = text.to_string();
-                found.push((name.unwrap_or_default(), text.trim_matches('"').to_string()));
-            }
-            _ => {}
-        }
-    }
-    found
 }
 
 fn parent(module: &[String]) -> Vec<String> {
@@ -388,24 +375,4 @@ fn plain(path: &str) -> String {
         }
     }
     parts.join("/")
-}
-
-fn name_of(ident: &Ident) -> String {
-    ident.to_string().trim_start_matches("r#").to_string()
-}
-
-fn is_punct(token: &TokenTree, wanted: char) -> bool {
-    matches!(token, TokenTree::Punct(punct) if punct.as_char() == wanted)
-}
-
-/// Whether `::` stands at `at`.
-fn are_colons(tokens: &[TokenTree], at: usize) -> bool {
-    let joint =
-        |token: &TokenTree| matches!(token, TokenTree::Punct(p) if p.spacing() == Spacing::Joint);
-    match (tokens.get(at), tokens.get(at + 1)) {
-        (Some(first), Some(second)) => {
-            is_punct(first, ':') && joint(first) && is_punct(second, ':')
-        }
-        _ => false,
-    }
 }

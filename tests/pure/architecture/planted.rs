@@ -84,6 +84,7 @@ fn imports_of_a_higher_room_are_found_in_every_form() {
         "#[derive(crate::high::Derive)] struct S;",
         "#[arg(value_parser = crate::high::parse)] struct S;",
         "#[serde(default = \"crate::high::default\")] struct S;",
+        "#[serde(default = r#\"crate::high::default\"#)] struct S;",
         "#[cfg_attr(test, serde(with = \"super::high\"))] struct S;",
         // Macros, whose bodies are tokens.
         "fn f() { println!(\"{}\", crate::high::Y); }",
@@ -164,6 +165,10 @@ fn files_and_rooms_that_the_table_does_not_know_are_found() {
         "use crate::elsewhere::X;",
         "`crate::elsewhere::X` is in no room",
     );
+    assert_found("src/middle.rs", "include!(\"high.rs\");", "include! brings code");
+    assert_found("src/lib.rs", "#[macro_use] mod inline;", "#[macro_use] imports without a path");
+    let path_of_a_macro = "macro_rules! m { ($room:ident) => { crate::$room::f() }; }";
+    assert_found("src/middle.rs", path_of_a_macro, "cannot be followed");
     // A file of another place is of the room that declares it.
     let part = "#[path = \"../high.rs\"] mod part;";
     assert_found("src/low/mod.rs", part, "src/high.rs: `low` may not import `middle`");

@@ -76,7 +76,7 @@ impl LabRecord {
     /// What is to be asked so that the worker shows `state`.
     pub(in crate::app) fn sync(&mut self, state: &LabState, is_open: bool) -> Vec<LabCommand> {
         if !is_open {
-            return self.rest();
+            return self.stop_all();
         }
         let is_reset = std::mem::take(&mut self.is_reset);
         if self.sent.as_ref() == Some(state) && !is_reset {
@@ -96,7 +96,7 @@ impl LabRecord {
     }
 
     /// Notes that chains and learning stop; returns the commands that stop those which run.
-    pub(in crate::app) fn rest(&mut self) -> Vec<LabCommand> {
+    pub(in crate::app) fn stop_all(&mut self) -> Vec<LabCommand> {
         let mut commands = Vec::new();
         if std::mem::take(&mut self.is_running) {
             commands.push(LabCommand::Pause);
@@ -130,7 +130,7 @@ impl LabRecord {
     }
 
     /// The worker shows this, whatever it was asked.
-    pub(in crate::app) fn shows(&mut self, state: &LabState) {
+    pub(in crate::app) fn set_shown(&mut self, state: &LabState) {
         self.sent = Some(state.clone());
         self.compare(state);
     }
@@ -191,7 +191,7 @@ impl LabRecord {
                 }
             }
             LabNews::Refused(reason) => self.refused(&reason),
-            LabNews::Kept { shown, .. } => self.shows(&shown),
+            LabNews::Kept { shown, .. } => self.set_shown(&shown),
             LabNews::Stopped => {
                 self.is_running = false;
                 self.is_learning &= self.surface.is_some();
@@ -335,7 +335,7 @@ mod tests {
         // The worker went back to another state, which need not be asked for.
         let mut other = state.clone();
         other.config.seed = 5;
-        record.shows(&other);
+        record.set_shown(&other);
         assert!(record.sync(&other, true).is_empty());
     }
 }

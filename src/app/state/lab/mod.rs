@@ -52,7 +52,7 @@ impl Lab {
         self.plays = plays;
         self.record.tracked = None;
         self.record.reset();
-        for command in self.record.rest() {
+        for command in self.record.stop_all() {
             self.ask(command);
         }
     }

@@ -159,7 +159,7 @@ impl RunState {
     }
 
     /// Lets go of the selected chain, the overlay and the comparison.
-    pub(in crate::app) fn show_plainly(&mut self) {
+    pub(in crate::app) fn reset_display(&mut self) {
         self.selected = None;
         self.comparison = None;
         self.overlay = Overlay::default();

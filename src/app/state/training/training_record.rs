@@ -93,7 +93,7 @@ impl TrainingRecord {
                 self.accuracy.retain(|&(other, _)| other < step);
                 self.accuracy.push((step, test_accuracy));
             }
-            TrainingNews::Recovered { message } => self.tell(message),
+            TrainingNews::Recovered { message } => self.add_message(message),
             TrainingNews::Buffer { .. } => {}
             TrainingNews::Stopped { is_complete, checkpoint } => {
                 self.phase = match is_complete {
@@ -102,7 +102,7 @@ impl TrainingRecord {
                 };
             }
             TrainingNews::Failed(reason) => {
-                self.tell(format!("Training failed: {reason}"));
+                self.add_message(format!("Training failed: {reason}"));
                 self.phase = Phase::Failed(reason.clone());
                 return Some(format!("Training failed: {reason}"));
             }
@@ -110,7 +110,7 @@ impl TrainingRecord {
         None
     }
 
-    fn tell(&mut self, message: String) {
+    fn add_message(&mut self, message: String) {
         self.messages.push((self.step, message));
         let too_many = self.messages.len().saturating_sub(MAX_MESSAGES);
         self.messages.drain(..too_many);

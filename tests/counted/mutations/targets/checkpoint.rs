@@ -183,6 +183,6 @@ fn trainer(toml: &str, shape: [usize; 3]) -> Trainer {
     let bytes = (0..8 * size).map(|at| (at * 37 % 251) as u8).collect();
     let labels = (0..8).map(|item| item % 2).collect();
     let names = vec!["up".to_string(), "down".to_string()];
-    let train = Dataset::from_bytes(bytes, labels, shape, names);
+    let train = Dataset::from_bytes(bytes, labels, shape, names).unwrap();
     Trainer::new(config.unwrap(), train, &device::cpu()).unwrap()
 }

@@ -1,0 +1,32 @@
+//! Measures a checkpoint on the test images of the data set that it was trained on: accuracy and calibration, and the
+//! energies of a test image and of its pixels in another order. Without a path it takes the bundled Fashion-MNIST model.
+//!
+//!     cargo run --release --example evaluate_checkpoint -- runs/first
+use jempp::Model;
+
+fn main() -> Result<(), jempp::Error> {
+    let model = match std::env::args().nth(1) {
+        Some(path) => Model::load(path)?,
+        None => Model::bundled("fashion")?,
+    };
+    let data = model.data()?;
+    println!("{}", data.describe());
+
+    let measured = model.evaluate(&data.test)?;
+    println!("accuracy          {:.1} %", 100.0 * measured.accuracy);
+    println!("calibration error {:.1} %", 100.0 * measured.calibration_error);
+    println!("mean energy       {:.2}", measured.mean_energy);
+
+    // The first test image, and the same values in another order.
+    let image = data.test.gather([0]);
+    let mut shuffled = image.clone();
+    shuffled.sort_by(f32::total_cmp);
+    println!("E(test image)     {:.2}", model.energy(&image)?[0]);
+    println!("E(sorted pixels)  {:.2}", model.energy(&shuffled)?[0]);
+
+    let seen = &model.classify(&image)?[0];
+    let names = model.class_names();
+    let (class, truth) = (seen.class as usize, data.test.labels[0] as usize);
+    println!("seen as {} ({:.3}), is {}", names[class], seen.confidence(), names[truth]);
+    Ok(())
+}

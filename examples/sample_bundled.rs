@@ -1,0 +1,23 @@
+//! Samples the bundled Fashion-MNIST model: ten Langevin chains leave the centres of the ten classes and take 100 steps
+//! down the energy. Prints what became of them and writes a picture.
+//!
+//!     cargo run --release --example sample_bundled
+use jempp::Model;
+
+fn main() -> Result<(), jempp::Error> {
+    let model = Model::bundled("fashion")?;
+    let samples = model.sample(10, 100, 0)?;
+
+    println!("chain started as | energy | seen as      | with p(y|x)");
+    let names = model.class_names();
+    for ((&label, energy), seen) in
+        samples.labels().iter().zip(samples.energies()).zip(samples.predictions())
+    {
+        let (start, class) = (&names[label as usize], &names[seen.class as usize]);
+        println!("{start:16} | {energy:6.2} | {class:12} | {:.3}", seen.confidence());
+    }
+
+    samples.save_png("samples.png")?;
+    println!("The images are in samples.png.");
+    Ok(())
+}

@@ -1,0 +1,239 @@
+//! The door for users of the library: a model in one value, and what one does with it in one call each.
+
+mod error;
+mod samples;
+mod training;
+
+use std::path::Path;
+
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor, TensorData},
+};
+
+use crate::{
+    accuracy::{Accuracy, accuracy},
+    bundled,
+    checkpoint::Checkpoint,
+    config::{RunConfig, SamplerConfig},
+    data::{self, Dataset, Splits},
+    device::{ComputeDevice, ReadError, read_now},
+    energy::{JointEnergy, energy_of_logits},
+    model::{Network, Pass},
+};
+
+pub use error::Error;
+pub use samples::{Prediction, Samples};
+
+/// A trained model on a device: a classifier whose logits are also an energy, from which images are sampled.
+///
+/// ```
+/// # fn main() -> Result<(), jempp::Error> {
+/// use jempp::Model;
+///
+/// let model = Model::bundled("two-moons")?;
+/// assert_eq!((model.input_shape(), model.class_names().len()), ([2, 1, 1], 2));
+///
+/// let point = [0.5, -0.3];
+/// println!("E(x) = {}, p(y|x) = {:?}", model.energy(&point)?[0], model.classify(&point)?[0]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Model {
+    checkpoint: Checkpoint,
+    network: Network,
+    device: Device,
+}
+
+impl Model {
+    /// A model that travels inside the program, on the device that `auto` takes: `fashion` (Fashion-MNIST), `mnist`,
+    /// `fashion-classifier`, `two-moons` or `two-moons-classifier`. [`bundled::BUNDLED_MODELS`] lists them.
+    ///
+    /// # Errors
+    /// No model of that name.
+    pub fn bundled(name: &str) -> Result<Self, Error> {
+        Self::new(bundled::find(name)?.load()?, &ComputeDevice::open("auto")?.device)
+    }
+
+    /// The model in a checkpoint, or in the folder of a training run, on the device that `auto` takes.
+    ///
+    /// # Errors
+    /// A file that is missing, damaged or no checkpoint.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::new(Checkpoint::load(path.as_ref())?, &ComputeDevice::open("auto")?.device)
+    }
+
+    /// The model of a checkpoint, on a device of your choice.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), jempp::Error> {
+    /// use jempp::{ComputeDevice, Model, bundled};
+    ///
+    /// let device = ComputeDevice::open("cpu")?.device;
+    /// let model = Model::new(bundled::find("two-moons")?.load()?, &device)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// A checkpoint whose parts do not fit each other.
+    pub fn new(checkpoint: Checkpoint, device: &Device) -> Result<Self, Error> {
+        checkpoint.validate()?;
+        let network = checkpoint.network(device)?;
+        Ok(Self { checkpoint, network, device: device.clone() })
+    }
+
+    /// Gives the model another sampler than the one it was trained with.
+    ///
+    /// # Errors
+    /// A sampler that cannot be, or cannot be with this network.
+    pub fn with_sampler(mut self, sampler: SamplerConfig) -> Result<Self, Error> {
+        self.checkpoint.config.sampler = sampler;
+        self.checkpoint.config.validate()?;
+        Ok(self)
+    }
+
+    /// Names of the classes; a label is a place in this list.
+    pub fn class_names(&self) -> &[String] {
+        &self.checkpoint.class_names
+    }
+
+    /// Shape (C, H, W) of an input: (2, 1, 1) for points in the plane.
+    pub fn input_shape(&self) -> [usize; 3] {
+        self.checkpoint.input_shape
+    }
+
+    /// The configuration that the model was trained with, its sampler among it.
+    pub fn config(&self) -> &RunConfig {
+        &self.checkpoint.config
+    }
+
+    /// All that the model was loaded from: weights, class centres, configuration, counters.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// The network alone, for tensors of your own.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The device that the model is on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The energy whose density the model learned, for a [`Sampler`](crate::Sampler) of your own choice.
+    pub fn joint_energy(&self) -> JointEnergy {
+        JointEnergy::new(&self.network)
+    }
+
+    /// Energy of each image: `-log_sum_exp(logits)`, the lower, the more likely the image under p(x).
+    ///
+    /// # Shapes
+    /// `images`: (N, C, H, W) flattened, values in [-1, 1]; gives N energies.
+    ///
+    /// # Errors
+    /// Values that are no whole number of images, or no finite numbers.
+    pub fn energy(&self, images: &[f32]) -> Result<Vec<f32>, Error> {
+        self.of_batches(images, |logits| read_now(energy_of_logits(logits)))
+    }
+
+    /// Logits of each image, one for each class.
+    ///
+    /// # Shapes
+    /// `images` as in [`Model::energy`]; gives N rows.
+    ///
+    /// # Errors
+    /// As [`Model::energy`].
+    pub fn logits(&self, images: &[f32]) -> Result<Vec<Vec<f32>>, Error> {
+        let logits = self.of_batches(images, read_now)?;
+        Ok(logits.chunks(self.class_names().len()).map(<[f32]>::to_vec).collect())
+    }
+
+    /// The class that the model sees in each image, and p(y|x).
+    ///
+    /// # Shapes
+    /// `images` as in [`Model::energy`]; gives N predictions.
+    ///
+    /// # Errors
+    /// As [`Model::energy`].
+    pub fn classify(&self, images: &[f32]) -> Result<Vec<Prediction>, Error> {
+        Ok(self.logits(images)?.iter().map(|logits| Prediction::of_logits(logits)).collect())
+    }
+
+    /// Reads a picture file as an image that the model takes.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or a model of points in the plane.
+    pub fn read_picture(&self, path: impl AsRef<Path>) -> Result<Vec<f32>, Error> {
+        let shape @ [_, h, w] = self.input_shape();
+        if h * w == 1 {
+            return Err(Error::Request("a model of points in the plane takes no picture".into()));
+        }
+        Ok(crate::picture::load_item(path.as_ref(), shape)?)
+    }
+
+    /// The data that the model was trained on, split as then, under the model's classes. Where the full files are not at
+    /// hand, Fashion-MNIST is the part that travels inside the program; [`Splits::describe`] says what was read.
+    ///
+    /// # Errors
+    /// The files are not where the configuration says, or hold something else.
+    pub fn data(&self) -> Result<Splits, Error> {
+        let RunConfig { data, seed, .. } = self.config();
+        let splits = data::load_at_hand(data, *seed)?.in_classes(self.class_names());
+        self.checkpoint.check_data(&splits.train)?;
+        Ok(splits)
+    }
+
+    /// Accuracy, calibration error and mean energy on a data set, of the test images of [`Model::data`] for example.
+    ///
+    /// # Errors
+    /// Data of another shape or of other classes; an empty data set.
+    pub fn evaluate(&self, data: &Dataset) -> Result<Accuracy, Error> {
+        self.checkpoint.check_data(data)?;
+        if data.is_empty() {
+            return Err(Error::Request("a data set without images cannot be evaluated on".into()));
+        }
+        Ok(pollster::block_on(accuracy(&self.network, data, &self.device))?)
+    }
+
+    /// Writes the model to a file that [`Model::load`] and the program read; a file that is there is
+    /// replaced once the new one is whole.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        Ok(self.checkpoint.save(path.as_ref())?)
+    }
+
+    /// What `read` makes of the logits (n, classes), of as many images at a time as memory bears. Every image by itself:
+    /// batch norm takes its running statistics.
+    fn of_batches(
+        &self,
+        images: &[f32],
+        read: impl Fn(Tensor<2>) -> Result<Vec<f32>, ReadError>,
+    ) -> Result<Vec<f32>, Error> {
+        let [c, h, w] = self.input_shape();
+        let size = c * h * w;
+        if !images.len().is_multiple_of(size) {
+            return Err(Error::Request(format!(
+                "{} values are no whole number of inputs of shape [{c}, {h}, {w}] (C, H, W), {size} values each",
+                images.len()
+            )));
+        }
+        if let Some(index) = images.iter().position(|value| !value.is_finite()) {
+            let value = images[index];
+            return Err(Error::Request(format!("value {index} of the images is {value}")));
+        }
+        let network = self.network.valid().freeze();
+        let mut values = Vec::new();
+        for batch in images.chunks(size * network.images_at_once([h, w], Pass::Forward)) {
+            let data = TensorData::new(batch.to_vec(), [batch.len() / size, c, h, w]);
+            let logits = network.logits(Tensor::<4>::from_data(data, &self.device));
+            values.extend(read(logits)?);
+        }
+        Ok(values)
+    }
+}

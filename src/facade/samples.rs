@@ -1,0 +1,197 @@
+//! Sampling from a model in one call.
+
+use std::path::Path;
+
+use super::{Error, Model};
+use crate::{
+    chains::{ChainRun, ChainSettings},
+    numbers::{argmax, softmax},
+    picture,
+};
+
+/// What a model sees in an image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// The most probable class.
+    pub class: u32,
+    /// p(y|x) of every class; their sum is 1.
+    pub probabilities: Vec<f32>,
+}
+
+impl Prediction {
+    /// Of the logits of one image.
+    pub(super) fn of_logits(logits: &[f32]) -> Self {
+        let class = argmax(logits).unwrap_or_default() as u32;
+        Self { class, probabilities: softmax(logits) }
+    }
+
+    /// How sure the model is: the probability of the class that it sees.
+    pub fn confidence(&self) -> f32 {
+        self.probabilities[self.class as usize]
+    }
+}
+
+/// Images that chains ended at, with what the model makes of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Samples {
+    images: Vec<f32>,
+    shape: [usize; 3],
+    labels: Vec<u32>,
+    energies: Vec<f32>,
+    predictions: Vec<Prediction>,
+}
+
+impl Samples {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Shape (N, C, H, W) of the images.
+    pub fn shape(&self) -> [usize; 4] {
+        let [c, h, w] = self.shape;
+        [self.len(), c, h, w]
+    }
+
+    /// All images, shape (N, C, H, W) flattened. The samplers with a box keep them in [-1, 1].
+    pub fn images(&self) -> &[f32] {
+        &self.images
+    }
+
+    /// One image, shape (C, H, W) flattened.
+    pub fn image(&self, index: usize) -> Option<&[f32]> {
+        self.images.chunks(self.shape.iter().product()).nth(index)
+    }
+
+    /// The class that each chain started from.
+    pub fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+
+    /// Energy of each image under the density that its chain followed: E(x), or E(x, y) of conditional chains.
+    pub fn energies(&self) -> Vec<f32> {
+        self.energies.clone()
+    }
+
+    /// What the model sees in each image, as [`Model::classify`] gives it.
+    pub fn predictions(&self) -> &[Prediction] {
+        &self.predictions
+    }
+
+    /// Writes the images to a PNG file: a row for each class where that fills rows, points as a scatter plot. A file that
+    /// is there is replaced.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn save_png(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        let in_first = self.labels.iter().take_while(|label| **label == self.labels[0]).count();
+        let columns = match self.len().is_multiple_of(in_first) && in_first > 1 {
+            true => in_first,
+            false => self.len().isqrt().max(1),
+        };
+        let grid = picture::draw(&self.images, &self.labels, self.shape, columns);
+        Ok(picture::save_png(grid, path.as_ref())?)
+    }
+}
+
+impl Model {
+    /// Samples images: `num_chains` chains leave the class centres and take `num_steps` steps of the model's own
+    /// sampler. The same seed gives the same images.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), jempp::Error> {
+    /// let energies = jempp::Model::bundled("two-moons")?.sample(10, 20, 0)?.energies();
+    /// assert_eq!(energies.len(), 10);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// No chain at all, or more than there is memory for.
+    pub fn sample(&self, num_chains: usize, num_steps: usize, seed: u64) -> Result<Samples, Error> {
+        if num_chains == 0 {
+            return Err(Error::Request("0 chains are no sample; ask for at least 1".into()));
+        }
+        // All classes in equal shares, in order.
+        let num_classes = self.class_names().len();
+        let classes = (0..num_chains).map(|chain| (chain * num_classes / num_chains) as u32);
+        let settings = ChainSettings {
+            classes: classes.collect(),
+            per_class: 1,
+            num_steps,
+            seed,
+            ..ChainSettings::default()
+        };
+        self.sample_with(&settings)
+    }
+
+    /// Samples images of chosen classes, from other starts or of p(x|y).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), jempp::Error> {
+    /// use jempp::{ChainSettings, Model, SampleStart, config::StartKind};
+    ///
+    /// let samples = Model::bundled("two-moons")?.sample_with(&ChainSettings {
+    ///     classes: vec![1],
+    ///     per_class: 8,
+    ///     num_steps: 20,
+    ///     start: SampleStart::Fresh(StartKind::Uniform),
+    ///     ..ChainSettings::default()
+    /// })?;
+    /// assert_eq!(samples.labels(), [1; 8]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Model::chains`]; chains that run away to numbers that are not finite.
+    pub fn sample_with(&self, settings: &ChainSettings) -> Result<Samples, Error> {
+        let mut chains = self.chains(settings)?;
+        let labels = chains.labels().to_vec();
+        let last = loop {
+            chains.read_images(chains.is_at_end());
+            match chains.next().transpose()? {
+                Some(step) if step.is_last => break step,
+                Some(_) => {}
+                None => unreachable!("the last step says so"),
+            }
+        };
+        let (energies, images) = (last.energies, last.images.unwrap_or_default());
+        if images.iter().any(|value| !value.is_finite()) {
+            let key = self.config().sampler.step_size_key();
+            return Err(Error::Request(format!(
+                "the chains ran away to values that are no finite numbers; try a smaller {key}"
+            )));
+        }
+        let predictions = self.classify(&images)?;
+        Ok(Samples { images, shape: self.input_shape(), labels, energies, predictions })
+    }
+
+    /// Chains of the model, to watch step by step: an iterator that gives every chain's energy, gradient norm and clamp
+    /// rate at every step, and images and logits where they are asked for.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), jempp::Error> {
+    /// use jempp::{ChainSettings, Model};
+    ///
+    /// let model = Model::bundled("two-moons")?;
+    /// let settings = ChainSettings { per_class: 5, num_steps: 10, ..ChainSettings::default() };
+    /// for step in model.chains(&settings)? {
+    ///     let step = step?;
+    ///     println!("{}: {:?}", step.step, step.energies);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// A class that the model has not, a start that it cannot give, more chains than there is memory for.
+    pub fn chains(&self, settings: &ChainSettings) -> Result<ChainRun<'_>, Error> {
+        Ok(ChainRun::new(self.checkpoint(), settings, self.device())?)
+    }
+}

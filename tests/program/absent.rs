@@ -1,0 +1,73 @@
+//! What a program says of features that it was built without. In a program with all of them, that it says nothing.
+
+#[cfg(any(not(feature = "gui"), not(feature = "report")))]
+use std::fs;
+
+use super::run::{fails, jempp, succeeds, text};
+
+/// Commands that need a feature, the feature, and whether it is built in.
+const COMMANDS: [(&str, &str, bool); 4] = [
+    ("view", "gui", cfg!(feature = "gui")),
+    ("fetch", "fetch", cfg!(feature = "fetch")),
+    ("import", "pytorch", cfg!(feature = "pytorch")),
+    ("export", "pytorch", cfg!(feature = "pytorch")),
+];
+
+#[test]
+fn a_command_that_is_not_built_in_says_how_to_get_it() {
+    let dir = tempfile::tempdir().unwrap();
+    for (command, feature, _) in COMMANDS.into_iter().filter(|(.., is_built_in)| !is_built_in) {
+        for arguments in [vec![command], vec![command, "mnist", "--out", "x", "--force"]] {
+            let said = fails(dir.path(), &arguments);
+            assert!(said.contains("this jempp was built without"), "{said}");
+            assert!(said.contains(&format!("--features {feature}`")), "{said}");
+            assert_eq!(jempp(dir.path(), &arguments).status.code(), Some(1), "{arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn the_list_of_commands_tells_which_are_not_built_in() {
+    let dir = tempfile::tempdir().unwrap();
+    // As wide as it comes, so that no line is broken.
+    let list = succeeds(dir.path(), &["--help"]);
+    let list = list.split_whitespace().collect::<Vec<_>>().join(" ");
+    for (command, feature, is_built_in) in COMMANDS {
+        let mark = format!("built without the feature {feature})");
+        assert_eq!(list.contains(&mark), !is_built_in, "{command}: {list}");
+        let help = text(&jempp(dir.path(), &[command, "--help"]).stdout);
+        assert_eq!(help.contains(&mark), !is_built_in, "{command}: {help}");
+    }
+}
+
+#[cfg(not(feature = "report"))]
+#[test]
+fn without_its_page_an_evaluation_writes_its_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    let eval = ["eval", "accuracy", "--model", "two-moons", "--device", "cpu", "--out", "e"];
+    let said = succeeds(dir.path(), &eval);
+    assert!(said.contains("Report:  none") && said.contains("--features report`"), "{said}");
+    let out = dir.path().join("e");
+    assert!(fs::read_to_string(out.join("results.json")).unwrap().contains("\"accuracy\""));
+    assert!(!out.join("report.html").exists());
+    let compare = [&eval[..7], &["f", "--compare", "e/results.json"]].concat();
+    let said = fails(dir.path(), &compare);
+    assert!(
+        said.contains("--compare is not used") && said.contains("--features report`"),
+        "{said}"
+    );
+    assert!(!dir.path().join("f").exists());
+}
+
+#[cfg(not(feature = "gui"))]
+#[test]
+fn without_a_window_the_program_alone_goes_on_to_train() {
+    let dir = tempfile::tempdir().unwrap();
+    // Where there can be no run it ends before the work does.
+    fs::write(dir.path().join("runs"), "").unwrap();
+    let output = jempp(dir.path(), &[]);
+    let said = text(&output.stdout);
+    assert!(said.contains("this jempp was built without the window"), "{said}");
+    assert!(said.contains("Going on without."), "{said}");
+    assert_eq!(output.status.code(), Some(1), "{said}");
+}
