@@ -5,8 +5,8 @@ use std::path::Path;
 use super::{Error, Model};
 use crate::{
     chains::{ChainRun, ChainSettings},
-    picture,
     numbers::{argmax, softmax},
+    picture,
 };
 
 /// What a model sees in an image.

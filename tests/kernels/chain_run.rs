@@ -135,7 +135,7 @@ fn a_recorder_takes_part_in_a_run_and_diagnoses_it() {
     let names = recorder.names();
     let mut draws = Vec::new();
     for step in &mut run {
-        if let Some(draw) = recorder.see(&step.unwrap()) {
+        if let Some(draw) = recorder.see(&step.unwrap()).unwrap() {
             assert_eq!(draw.summaries.len(), names.len());
             assert!(draw.summaries.iter().all(|column| column.len() == 6));
             draws.push(draw.draw);
@@ -147,6 +147,7 @@ fn a_recorder_takes_part_in_a_run_and_diagnoses_it() {
         num_short += 1;
         std::ops::ControlFlow::Continue(())
     });
+    let found = found.unwrap();
     assert_eq!((found.num_chains, found.num_draws, num_short), (6, 8, 3));
     assert!(found.is_complete() && found.summaries.len() == names.len());
 
