@@ -8,7 +8,7 @@ use crate::{
     data::DataError,
     device::{DeviceError, ReadError},
     picture::PictureError,
-    trainer::{Divergence, TrainerError},
+    trainer::{Divergence, StepError, TrainerError},
 };
 
 /// Why something that the library was asked for could not be done; printed, it is one line that says what would do.
@@ -35,6 +35,9 @@ pub enum Error {
     /// A training run that cannot begin.
     #[error(transparent)]
     Trainer(#[from] TrainerError),
+    /// A training step that could not be done.
+    #[error(transparent)]
+    Step(#[from] StepError),
     /// Training that diverged more often than the configuration allows.
     #[error(
         "training diverged: {divergence}. Gave up after {num_recoveries} recoveries; try a smaller \
