@@ -26,11 +26,11 @@ const MAX_NAMED: usize = 8;
 pub enum RunFolderError {
     /// The folder holds a run already.
     #[error(
-        "{0} already exists; runs are never overwritten: take another folder, or resume the run that is there"
+        "{0} already exists; runs are never overwritten: take another folder, or resume that run"
     )]
     Exists(PathBuf),
     /// The folder holds files that are no run.
-    #[error("{path} already exists and is no run: {found}. Take another folder")]
+    #[error("{path} already exists and is no run: {found}; take another folder")]
     Taken {
         /// The folder.
         path: PathBuf,

@@ -176,9 +176,9 @@ fn results(error: &ResultsError) -> Option<String> {
 fn run_folder(error: &RunFolderError) -> Option<String> {
     Some(match error {
         RunFolderError::Exists(path) => {
-            format!("Choose another --out, or go on with --resume {}", path.display())
+            format!("The options are --out DIR and --resume {}", path.display())
         }
-        RunFolderError::Taken { .. } => "Choose another --out".into(),
+        RunFolderError::Taken { .. } => "The option is --out DIR".into(),
         RunFolderError::Lost(path) => format!("The option is --resume {}", path.display()),
         _ => return None,
     })

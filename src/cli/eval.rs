@@ -274,7 +274,9 @@ fn print_summary(results: &Results) {
             complain!("{}: --judge FILE", weak_judge(found.judge.accuracy));
         }
     }
+    let no_judge = EvalError::NoJudge { dataset: results.data.dataset.clone() }.to_string();
     for (part, reason) in &results.left_out {
-        say!("{part} left out: {reason}");
+        let option = if *reason == no_judge { ": --judge FILE" } else { "" };
+        say!("{part} left out: {reason}{option}");
     }
 }

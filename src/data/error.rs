@@ -17,7 +17,7 @@ pub enum DataError {
         dataset: String,
     },
     /// A folder was named for a data set that reads none.
-    #[error("data set `{dataset}` {reason} and reads no folder; {advice}")]
+    #[error("data set `{dataset}` {reason} and reads no folder of data.dir; {advice}")]
     Unused {
         /// The data set.
         dataset: String,

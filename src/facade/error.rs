@@ -35,7 +35,7 @@ pub enum Error {
     /// A training run that cannot begin.
     #[error(transparent)]
     Trainer(#[from] TrainerError),
-    /// A training step that could not be made.
+    /// A training step that could not be done.
     #[error(transparent)]
     Step(#[from] StepError),
     /// Training that diverged more often than the configuration allows.

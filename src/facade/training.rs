@@ -1,7 +1,7 @@
 //! Training in memory, step by step.
 
 use super::{Error, Model};
-use crate::trainer::{StepReport, Trainer};
+use crate::trainer::{StepError, StepReport, Trainer};
 
 impl Trainer {
     /// Trains one step and says what it did; `None` once all epochs of the configuration are done.
@@ -29,7 +29,8 @@ impl Trainer {
     /// ```
     ///
     /// # Errors
-    /// It diverged more often than the configuration allows; the trainer is then in its last good state.
+    /// It diverged more often than the configuration allows, and the trainer is then in its last good state; the device
+    /// failed.
     pub fn advance(&mut self) -> Result<Option<StepReport>, Error> {
         let num_steps = self.steps_per_epoch() * self.config().training.epochs as u64;
         if self.counters().step >= num_steps {
@@ -38,12 +39,11 @@ impl Trainer {
         loop {
             match pollster::block_on(self.step()) {
                 Ok(report) => return Ok(Some(report)),
-                Err(StepError::Diverged(divergence)) => {
-                    if self.recover().is_none() {
-                        let num_recoveries = self.counters().num_recoveries;
-                        return Err(Error::Diverged { divergence, num_recoveries });
-                    }
+                Err(StepError::Diverged(divergence)) if self.recover().is_none() => {
+                    let num_recoveries = self.counters().num_recoveries;
+                    return Err(Error::Diverged { divergence, num_recoveries });
                 }
+                Err(StepError::Diverged(_)) => {}
                 Err(error) => return Err(error.into()),
             }
         }

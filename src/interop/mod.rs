@@ -39,9 +39,9 @@ pub enum InteropError {
     Format(String),
     /// A file of safetensors.
     #[error(
-        "no PyTorch checkpoint to import: it is a safetensors file. One that jempp wrote needs no import: {path} is a \
-         checkpoint as it is. Of another's, \
-         torch.save({{\"model_state_dict\": safetensors.torch.load_file(FILE)}}, \"clean.pt\") makes a file for import"
+        "no PyTorch checkpoint to import: {path} is a safetensors file. Of another program's, \
+         torch.save({{\"model_state_dict\": safetensors.torch.load_file(FILE)}}, \"clean.pt\") makes a file for import; \
+         one that jempp wrote is a checkpoint as it is and needs no import"
     )]
     Safetensors {
         /// The file.

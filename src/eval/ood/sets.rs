@@ -103,7 +103,7 @@ fn names_of(paths: &[PathBuf], taken: &[&str]) -> Result<Vec<String>, EvalError>
         let others = || whole.iter().enumerate().filter(|&(other, _)| other != index);
         if others().any(|(_, other)| other == path) {
             return Err(EvalError::Ood(format!(
-                "{} is named twice among the images that are not the data",
+                "the images that are not the data name {} twice",
                 path.display()
             )));
         }
