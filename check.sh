@@ -23,11 +23,6 @@ cargo clippy --release --all-targets -- -D warnings
 step "test"
 cargo test --release
 
-step "headless"
-# The program for a server, without a window, the report's page, downloads and PyTorch's formats.
-cargo clippy --release --no-default-features --all-targets -- -D warnings
-cargo test --release --no-default-features --test program absent
-
 step "browser"
 can_build() {
     [ -d "$(rustc --print target-libdir --target wasm32-unknown-unknown)" ] || [ -d /usr/lib/rustlib/src/rust/library/std ]
@@ -46,3 +41,10 @@ if python3 -c 'import torch, safetensors' 2>/dev/null; then
 else
     echo "SKIPPED: no torch and safetensors to compare with; the committed cases were tested above"
 fi
+
+step "headless"
+# The program for a server, without a window, the report's page, downloads and PyTorch's formats.
+cargo clippy --release --no-default-features --all-targets -- -D warnings
+cargo test --release --no-default-features --test program absent
+# Which lies where the whole program lay.
+cargo build --release

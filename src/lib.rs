@@ -116,6 +116,14 @@
 //!
 //! What each imports is in `tests/pure/architecture.rs`, which holds the code to it.
 
+#[cfg(all(
+    target_arch = "wasm32",
+    any(feature = "report", feature = "fetch", feature = "pytorch")
+))]
+compile_error!(
+    "a browser has none of what these features need: --no-default-features --features gui"
+);
+
 pub mod accuracy;
 #[cfg(feature = "gui")]
 pub mod app;
