@@ -1,4 +1,4 @@
-//! The bytes of a checkpoint.
+//! The file format of a checkpoint: reading and writing its bytes.
 
 use std::{borrow::Cow, collections::HashMap, path::Path};
 
@@ -16,7 +16,7 @@ use crate::{
 
 const FORMAT: &str = "jempp-checkpoint";
 const VERSION: u32 = 2;
-/// Before the names of weights, and of their average.
+/// Prefixes of the names of the weights, and of the names of their average.
 pub(super) const WEIGHTS: &str = "model.";
 pub(super) const AVERAGED: &str = "average.";
 pub(super) const REPLAY_BUFFER: &str = "replay_buffer";
@@ -24,12 +24,12 @@ pub(super) const MEAN: &str = "class_centers.mean";
 pub(super) const FACTOR: &str = "class_centers.factor";
 pub(super) const RESIDUAL_STD: &str = "class_centers.residual_std";
 const OPTIMIZER: &str = "optimizer";
-/// Largest checkpoint that is read: ten times that of WRN-28-10 with a buffer of 10,000 chains and an average.
+/// Size limit of a checkpoint file: ten times that of WRN-28-10 with a buffer of 10,000 chains and an average.
 const MAX_FILE_BYTES: u64 = 16 << 30;
-/// Largest header: names, shapes and the configuration, of the deepest network some hundred kilobytes.
+/// Size limit of the header. Names, shapes and configuration of the deepest network take a few hundred kilobytes.
 const MAX_HEADER_BYTES: u64 = 16 << 20;
 
-/// Name, type, shape and bytes.
+/// One tensor of the file: name, type, shape and bytes.
 type RawTensor<'a> = (String, Dtype, Vec<usize>, Cow<'a, [u8]>);
 
 #[derive(Serialize, Deserialize)]
@@ -42,11 +42,11 @@ struct Metadata {
 }
 
 impl Checkpoint {
-    /// Writes the checkpoint to `path`, a packed model in half precision; an earlier file stays whole
+    /// Writes the checkpoint to `path`; a packed model is written in half precision. An existing file stays intact
     /// until the new one is complete.
     ///
     /// # Errors
-    /// The file cannot be written, a full disk included.
+    /// The file cannot be written, for example because the disk is full.
     pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
         let is_packed = self.is_packed();
         let io = |source| CheckpointError::Io { action: "write", path: path.to_path_buf(), source };
@@ -68,7 +68,7 @@ impl Checkpoint {
             tensors.push((OPTIMIZER.into(), Dtype::U8, vec![optimizer.len()], bytes));
         }
         for (name, shape, values) in floats {
-            // Half precision halves what a model weighs; a run goes on from every bit.
+            // Half precision halves the size of a packed model; a run needs full precision to resume exactly.
             let (dtype, bytes) = match is_packed {
                 true => (Dtype::F16, Cow::from(to_half(values))),
                 false => (Dtype::F32, Cow::from(bytemuck::cast_slice(values))),
@@ -107,16 +107,16 @@ impl Checkpoint {
         write_atomically(path, &bytes).map_err(io)
     }
 
-    /// Reads the checkpoint at `path`, a file or the folder of a run.
+    /// Reads the checkpoint at `path`, which is a file or the folder of a run.
     ///
     /// # Errors
-    /// A missing, truncated or corrupt file, or one of another version, by name and byte counts; one whose
-    /// content cannot be, as [`Checkpoint::validate`] says.
+    /// The file is missing, truncated, corrupt or of another version; the error gives its name and byte counts. Or its
+    /// content is not valid, see [`Checkpoint::validate`].
     pub fn load(path: &Path) -> Result<Self, CheckpointError> {
         Ok(Self::read(path)?.1)
     }
 
-    /// The bytes of the checkpoint at `path` and what is in them.
+    /// Reads the checkpoint at `path` and returns the bytes of the file with the decoded checkpoint.
     ///
     /// # Errors
     /// As [`Checkpoint::load`].
@@ -126,7 +126,7 @@ impl Checkpoint {
         if path.is_dir() {
             return Err(CheckpointError::NoCheckpoint(path.to_path_buf()));
         }
-        // The beginning tells what a file is, so that nothing large is read in vain.
+        // The start of the file identifies its type, so no large file is read for nothing.
         let (head, length) = files::head(path, 8 + MAX_HEADER_BYTES).map_err(io)?;
         check_length(path, &head, length)?;
         let bytes = files::read_at_most(path, MAX_FILE_BYTES).map_err(io)?;
@@ -134,7 +134,7 @@ impl Checkpoint {
         Ok((bytes, checkpoint))
     }
 
-    /// The checkpoint in the bytes of a file that is called `path` in errors.
+    /// Decodes a checkpoint from the bytes of a file; error messages call the file `path`.
     ///
     /// # Errors
     /// As [`Checkpoint::load`].
@@ -249,8 +249,8 @@ impl Checkpoint {
     }
 }
 
-/// Compares the file's length with what its header promises, before anything else is believed. `head` is the
-/// file or its beginning, at least the header.
+/// Compares the length of the file with the length in its header, before anything else is read. `head` is the file or
+/// its start, at least the whole header.
 fn check_length(path: &Path, head: &[u8], found: u64) -> Result<(), CheckpointError> {
     let short = |expected| CheckpointError::Length { path: path.to_path_buf(), expected, found };
     if is_pytorch(head) {
@@ -260,7 +260,7 @@ fn check_length(path: &Path, head: &[u8], found: u64) -> Result<(), CheckpointEr
         return Err(short(8));
     };
     let header = u64::from_le_bytes(*length);
-    // A huge number means that this is no such file.
+    // A huge header length means that this is not a safetensors file.
     if header > MAX_HEADER_BYTES || head.get(8).is_some_and(|&byte| byte != b'{') {
         return Err(CheckpointError::Format {
             path: path.to_path_buf(),
@@ -270,7 +270,7 @@ fn check_length(path: &Path, head: &[u8], found: u64) -> Result<(), CheckpointEr
     let Some(header_bytes) = head.get(8..8 + header as usize) else {
         return Err(short(8 + header));
     };
-    // The library refuses a file of the wrong length without saying what the right one is.
+    // The library rejects a file of the wrong length without giving the right length.
     let entries: serde_json::Map<String, serde_json::Value> =
         serde_json::from_slice(header_bytes).unwrap_or_default();
     let ends = entries.values().filter_map(|entry| entry["data_offsets"][1].as_u64());
@@ -280,12 +280,12 @@ fn check_length(path: &Path, head: &[u8], found: u64) -> Result<(), CheckpointEr
     }
 }
 
-/// Whether a file begins as those of `torch.save` do: a zip archive or a pickle of protocol 2 and later.
+/// Whether a file starts like a file of `torch.save`: a zip archive, or a pickle of protocol 2 or later.
 fn is_pytorch(head: &[u8]) -> bool {
     head.starts_with(b"PK\x03\x04") || matches!(head, [0x80, 2..=5, opcode, ..] if *opcode != 0)
 }
 
-/// What is wrong with the JSON text `run`, with the name that stands before the place.
+/// Describes the error in the JSON text `run`, with the name of the key before the position of the error.
 fn misread(run: &str, error: &serde_json::Error) -> String {
     let before: String = run.chars().take(error.column()).collect();
     let name = before.rsplit('"').nth(1).unwrap_or_default();

@@ -1,9 +1,9 @@
-//! A run's whole state in one file: model, optimiser, replay buffer, class centres, configuration and
-//! counters.
+//! Checkpoints: the whole state of a run in one file (model, optimiser, replay buffer, class centres, configuration and
+//! counters).
 //!
-//! The file is a safetensors file, so that Python reads its weights, chains and centres as they are;
-//! its metadata holds the format version, the configuration as TOML, the counters as JSON and a CRC-32
-//! over these and all tensor bytes. It is written under a temporary name and renamed.
+//! The file is a safetensors file, so Python can read its weights, chains and centres directly. Its metadata holds the
+//! format version, the configuration as TOML, the counters as JSON, and a CRC-32 over these and all tensor bytes. It is
+//! written under a temporary name and then renamed.
 
 mod format;
 #[cfg(not(target_arch = "wasm32"))]
@@ -36,109 +36,109 @@ pub enum CheckpointError {
     /// The operating system refused to read or write the file.
     #[error("cannot {action} checkpoint {path}: {source}")]
     Io {
-        /// read or write.
+        /// The action that failed: "read" or "write".
         action: &'static str,
-        /// The file.
+        /// The path of the checkpoint file.
         path: PathBuf,
-        /// The reason.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// Fewer or more bytes than the header promises.
+    /// The file has fewer or more bytes than its header states.
     #[error("checkpoint {path} is truncated or corrupt: expected {expected} bytes, found {found}")]
     Length {
-        /// The file.
+        /// The path of the checkpoint file.
         path: PathBuf,
-        /// Bytes its header promises.
+        /// The number of bytes that the header states.
         expected: u64,
-        /// Bytes there are.
+        /// The number of bytes in the file.
         found: u64,
     },
-    /// The file is no checkpoint, or is damaged.
+    /// The file is not a checkpoint, or it is damaged.
     #[error("{path} is no readable jempp checkpoint: {reason}")]
     Format {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with the file.
         reason: String,
     },
-    /// The configuration inside is not valid for this program.
+    /// The configuration in the checkpoint is not valid for this program.
     #[error("checkpoint {path}: {source}")]
     Config {
-        /// The file.
+        /// The path of the checkpoint file.
         path: PathBuf,
-        /// What is wrong.
+        /// The error in the configuration.
         source: ConfigError,
     },
-    /// Data of another kind than the model's.
+    /// The data set does not have the input shape and classes of the model.
     #[error(
         "the model was trained on inputs of shape {model:?} (C, H, W) with classes {model_classes}; \
          the data set has {data:?} with classes {data_classes}"
     )]
     OtherData {
-        /// The model's inputs.
+        /// The input shape of the model.
         model: [usize; 3],
-        /// The model's classes.
+        /// The classes of the model, in words.
         model_classes: String,
-        /// The inputs of the data.
+        /// The input shape of the data set.
         data: [usize; 3],
-        /// The classes of the data.
+        /// The classes of the data set, in words.
         data_classes: String,
     },
-    /// A judge of other data than the model's.
+    /// The judge (a second classifier) does not have the input shape and classes of the model.
     #[error(
         "the judge classifies inputs of shape {judge:?} (C, H, W) into {judge_classes}; the model has {model:?} and \
          {model_classes}"
     )]
     OtherJudge {
-        /// The judge's inputs.
+        /// The input shape of the judge.
         judge: [usize; 3],
-        /// The judge's classes.
+        /// The classes of the judge, in words.
         judge_classes: String,
-        /// The model's inputs.
+        /// The input shape of the model.
         model: [usize; 3],
-        /// The model's classes.
+        /// The classes of the model, in words.
         model_classes: String,
     },
-    /// A packed model where a run's whole state is needed.
+    /// A packed model was given where the whole state of a run is needed.
     #[error(
         "this is a packed model, which holds no replay buffer and no optimiser: it can be sampled, \
          but not trained further or started from its buffer"
     )]
     Packed,
-    /// A network that cannot be built from the configuration.
+    /// The configuration does not describe a valid network.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// Weights that do not fit the network.
+    /// The weights do not fit the network.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// More chains at once than there is memory for.
+    /// The requested number of chains needs more memory than is allowed.
     #[error(transparent)]
     Memory(#[from] TooMuchMemory),
-    /// A folder was named that is not the folder of a run.
+    /// The path is a folder, but not the folder of a run.
     #[error("{0} is a folder without checkpoint.safetensors; name a run's folder or a checkpoint")]
     NoCheckpoint(PathBuf),
-    /// A file of PyTorch was named.
+    /// The file is a PyTorch file.
     #[error("{0} is a file of PyTorch; `jempp import` makes a checkpoint of it")]
     Pytorch(PathBuf),
-    /// A file whose content cannot be used.
+    /// The file can be read, but its content cannot be used.
     #[error("checkpoint {path} cannot be used: {flaw}")]
     Invalid {
-        /// The file.
+        /// The path of the checkpoint file.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with the content.
         flaw: Flaw,
     },
 }
 
-/// The checkpoint's name in the folder of a run.
+/// The file name of the checkpoint in the folder of a run.
 pub const FILE_NAME: &str = "checkpoint.safetensors";
 
-/// Where the checkpoint is in the folder of a run.
+/// The path of the checkpoint in the folder of a run.
 pub fn file_in(folder: &Path) -> PathBuf {
     folder.join(FILE_NAME)
 }
 
-/// The checkpoint that is meant by `path`: the file itself, or the one in the folder of a run.
+/// The checkpoint file that `path` refers to: the file itself, or the one in the folder of a run.
 pub fn file_at(path: &Path) -> PathBuf {
     match file_in(path) {
         in_folder if files::is_file(&in_folder) => in_folder,
@@ -146,29 +146,29 @@ pub fn file_at(path: &Path) -> PathBuf {
     }
 }
 
-/// How far a run is.
+/// The progress of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Counters {
     /// The number of training steps done.
     pub step: u64,
-    /// Factor on the learning rate left by recoveries.
+    /// The factor on the learning rate, reduced by recoveries from divergence.
     pub learning_rate_factor: f64,
-    /// Recoveries so far; also moves the chains' noise on after each.
+    /// The number of recoveries so far. Each recovery also advances the noise of the chains.
     pub num_recoveries: usize,
     /// The gap d = mean E(x_data) - mean E(x_model), smoothed over the last steps.
     pub smoothed_gap: f64,
-    /// The time trained, in seconds.
+    /// The training time, in seconds.
     pub elapsed_secs: f64,
-    /// Accuracy of the last evaluation on the test set, if there was one.
+    /// The accuracy of the last evaluation on the test set, if there was one.
     pub test_accuracy: Option<f64>,
-    /// Step of the last evaluation: one that was cut short is done when the run goes on.
+    /// The step of the last complete evaluation. An interrupted evaluation is repeated when the run resumes.
     #[serde(default)]
     pub evaluated_step: Option<u64>,
 }
 
-/// A model with the state of its training, as a file holds it: weights, optimiser, replay buffer, class centres,
-/// configuration and counters, all on the host.
+/// A model with the state of its training, as stored in a file: weights, optimiser, replay buffer, class centres,
+/// configuration and counters. All of it is in host memory.
 ///
 /// ```
 /// # fn main() -> Result<(), jempp::Error> {
@@ -186,43 +186,43 @@ pub struct Counters {
 pub struct Checkpoint {
     /// The configuration of the run.
     pub config: RunConfig,
-    /// How far the run is.
+    /// The progress of the run.
     pub counters: Counters,
     /// The names of the classes.
     pub class_names: Vec<String>,
     /// The shape (C, H, W) of an input image.
     pub input_shape: [usize; 3],
-    /// Parameters and running statistics of the network by path.
+    /// Parameters and running statistics of the network, by path.
     pub weights: HashMap<String, HostTensor>,
-    /// Their exponential moving average, where the run keeps one.
+    /// The exponential moving average of the weights, if the run keeps one.
     pub averaged_weights: Option<HashMap<String, HostTensor>>,
-    /// The optimiser's state as burn writes it; empty in a packed model.
+    /// The state of the optimiser as burn writes it; empty in a packed model.
     pub optimizer: Vec<u8>,
-    /// Chains (capacity, D); none in a packed model.
+    /// The chains of the replay buffer, shape (capacity, D); none in a packed model.
     pub replay_buffer: HostTensor,
-    /// The Gaussians chains start from.
+    /// The Gaussians that new chains start from, one per class.
     pub class_centers: ClassCentersData,
 }
 
 impl Checkpoint {
-    /// The weights to sample with: their average where there is one.
+    /// The weights to use for sampling: the moving average if there is one, otherwise the weights.
     pub fn sampling_weights(&self) -> &HashMap<String, HostTensor> {
         self.averaged_weights.as_ref().unwrap_or(&self.weights)
     }
 
-    /// The network of the model on a device, with the weights to sample with, see [`Self::sampling_weights`].
+    /// Builds the network on a device, with the weights for sampling (see [`Self::sampling_weights`]).
     ///
     /// # Errors
-    /// The configuration gives no network, or the weights are of another one.
+    /// The configuration does not describe a valid network, or the weights do not fit it.
     pub fn network(&self, device: &Device) -> Result<Network, CheckpointError> {
         self.network_with(&self.config.model, device)
     }
 
-    /// The network as [`Self::network`] gives it, but split for PYLD or normalised as `config` says, which differs from
-    /// the checkpoint's own configuration in nothing else.
+    /// Builds the network as [`Self::network`] does, but with the PYLD split or the norm of `config`. Everything else
+    /// in `config` must equal the checkpoint's own configuration.
     ///
     /// # Errors
-    /// The network has no such split or norm, or the weights are of another one.
+    /// The network has no such split or norm, or the weights do not fit it.
     pub fn network_with(
         &self,
         config: &ModelConfig,
@@ -233,38 +233,39 @@ impl Checkpoint {
         Ok(with_weights(network, self.sampling_weights().clone())?)
     }
 
-    /// Checks that there is memory for so many chains at once, by estimate and before any of it is taken.
+    /// Checks by an estimate, before any allocation, that there is enough memory for this number of chains.
     ///
     /// # Errors
-    /// They need more than `training.max_memory_mib` allows, or the configuration gives no network.
+    /// The chains need more than `training.max_memory_mib` allows, or the configuration does not describe a valid
+    /// network.
     pub fn check_memory(&self, num_chains: usize) -> Result<(), CheckpointError> {
         let (shape, num_classes) = (self.input_shape, self.class_names.len());
         let demand = Demand::of_chains(&self.config, shape, num_classes, num_chains)?;
         Ok(demand.check(&self.config)?)
     }
 
-    /// The model alone, for shipping: the weights to sample with and the class centres.
+    /// The model without the state of the run, for distribution: the weights for sampling and the class centres.
     pub fn packed(mut self) -> Self {
         self.weights = self.averaged_weights.take().unwrap_or(self.weights);
         self.optimizer = Vec::new();
         self.replay_buffer.shape[0] = 0;
         self.replay_buffer.values.clear();
-        // Somebody's folder is nobody else's business.
+        // The path of the user's data folder is private.
         self.config.data.dir.clear();
         self
     }
 
-    /// Whether this is a model alone, without the state of a run.
+    /// Whether this is a packed model, without the state of a run.
     pub fn is_packed(&self) -> bool {
         self.optimizer.is_empty()
     }
 
-    /// Whether there are chains to start from.
+    /// Whether the replay buffer holds chains to start from.
     pub fn has_buffer(&self) -> bool {
         self.replay_buffer.shape[0] > 0
     }
 
-    /// Whether half precision holds every weight and every number of the class centres.
+    /// Whether half precision can represent every weight and every number of the class centres.
     pub fn fits_half_precision(&self) -> bool {
         let centers = &self.class_centers;
         let weights = self.sampling_weights().values().map(|tensor| &tensor.values);
@@ -272,17 +273,17 @@ impl Checkpoint {
         all.flatten().all(|&value| f16::from_f32(value).is_finite())
     }
 
-    /// Whether every weight and every chain is a finite number.
+    /// Whether every weight and every chain is finite.
     pub fn is_finite(&self) -> bool {
         let averaged = self.averaged_weights.iter().flat_map(HashMap::values);
         let tensors = self.weights.values().chain(averaged).chain([&self.replay_buffer]);
         tensors.flat_map(|tensor| &tensor.values).all(|value| value.is_finite())
     }
 
-    /// Checks that another classifier can judge this model's images.
+    /// Checks that another classifier (the judge) can classify the images of this model.
     ///
     /// # Errors
-    /// It takes inputs of another shape, or knows other classes.
+    /// The judge has another input shape or other classes.
     pub fn check_judge(&self, judge: &Self) -> Result<(), CheckpointError> {
         if judge.input_shape == self.input_shape && judge.class_names == self.class_names {
             return Ok(());
@@ -295,10 +296,10 @@ impl Checkpoint {
         })
     }
 
-    /// Checks that the model is one of such data.
+    /// Checks that the data set fits the model.
     ///
     /// # Errors
-    /// Inputs of another shape, or other classes.
+    /// The data set has another input shape or other classes.
     pub fn check_data(&self, data: &Dataset) -> Result<(), CheckpointError> {
         if data.shape == self.input_shape && data.class_names == self.class_names {
             return Ok(());

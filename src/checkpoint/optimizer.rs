@@ -1,4 +1,4 @@
-//! The optimiser's state in a checkpoint, checked before burn reads it: burn panics at what it does not expect.
+//! Checks the state of the optimiser in a checkpoint before burn reads it, because burn panics on unexpected data.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use burn_pack::{Bytes, DType, Reader, Tensor};
 
 use crate::{config::OptimizerKind, model::Layout};
 
-/// What burn keeps of one parameter.
+/// What burn stores for one parameter.
 #[derive(Default)]
 struct State {
     rank: Option<u64>,
@@ -20,10 +20,10 @@ const VELOCITY: &str = "momentum.velocity";
 const MOMENT_1: &str = "momentum.moment_1";
 const MOMENT_2: &str = "momentum.moment_2";
 
-/// Checks that `bytes` are the state of an optimiser of this kind for this network, at most `step` steps old.
+/// Checks that `bytes` are the state of an optimiser of this kind for this network, after at most `step` steps.
 ///
 /// # Errors
-/// What is wrong, as the rest of a sentence about the optimiser's state.
+/// The fault, as the rest of a sentence that starts with "its optimiser's state".
 pub(super) fn check(
     bytes: &[u8],
     layout: &Layout,
@@ -80,7 +80,7 @@ pub(super) fn check(
     Ok(())
 }
 
-/// The number of the parameter that `name` is about, and the rest of the name.
+/// Splits `name` into the index of its parameter and the rest of the name.
 fn split<'a>(name: &'a str, layout: &Layout) -> Result<(u64, &'a str), String> {
     let count = layout.tensors.len() as u64;
     let parts = name.split_once('.');
@@ -113,7 +113,7 @@ fn check_tensor(tensor: &Tensor, shape: &[usize], is_square: bool) -> Result<(),
         ));
     }
     let bytes = tensor.to_bytes().map_err(|error| format!("cannot be read: {error}"))?;
-    // Our copy begins where any number may begin, so that only an odd offset in the file does not.
+    // This copy is aligned, so the cast fails only if the offset in the file is odd.
     let values: &[f32] = bytemuck::try_cast_slice(&bytes)
         .map_err(|_| format!("has `{name}` at an odd place of the file"))?;
     match values.iter().all(|value| value.is_finite() && !(is_square && *value < 0.0)) {

@@ -1,5 +1,5 @@
-//! What a checkpoint must be so that every command may trust it. A checksum only says that a file is as it was
-//! written, not by whom.
+//! Validation of a checkpoint, so that every command may trust its content. A checksum only shows that the file is
+//! unchanged, not that its author wrote valid values.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,59 +12,59 @@ use crate::{
     streams,
 };
 
-/// Most numbers of one input: an image of 2,048 × 2,048 pixels in colour and a little more.
+/// Limit on the number of values of one input: a colour image of 2,048 × 2,048 pixels and a little more.
 const MAX_PIXELS: usize = 1 << 24;
-/// Most classes.
+/// Limit on the number of classes.
 const MAX_CLASSES: usize = 1 << 16;
-/// Longest name of a class, in characters.
+/// Limit on the length of a class name, in characters.
 const MAX_CLASS_NAME: usize = 200;
-/// Most steps and recoveries of a run; beyond, its random numbers would be used twice.
+/// Limits on the steps and recoveries of a run; beyond them, random numbers would repeat.
 const MAX_STEP: u64 = streams::MAX_TRAINING_STEPS;
 const MAX_RECOVERIES: usize = streams::MAX_ATTEMPTS - 1;
 
 /// Why the content of a checkpoint cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum Flaw {
-    /// A number or a name that cannot be.
+    /// A number or a name is outside its valid range.
     #[error("`{field}` is {found}; it must be {must_be}")]
     Field {
-        /// Which.
+        /// The name of the field.
         field: &'static str,
-        /// What it is.
+        /// The value of the field.
         found: String,
-        /// What would do.
+        /// The values that are valid.
         must_be: String,
     },
-    /// A NaN or an infinity.
+    /// A tensor holds a NaN or an infinity.
     #[error(
         "tensor `{0}` holds a value that is not a finite number, as a diverged run leaves it; take an earlier \
          checkpoint or train again"
     )]
     NotFinite(String),
-    /// A negative standard deviation or variance.
+    /// A standard deviation or a variance is negative.
     #[error("tensor `{0}` holds a negative value; a spread is 0 or more")]
     Negative(String),
-    /// The optimiser's state.
+    /// The state of the optimiser is not valid.
     #[error("its optimiser's state {0}")]
     Optimizer(String),
-    /// The configuration inside.
+    /// The configuration in the checkpoint is not valid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A network that cannot be.
+    /// The configuration does not describe a valid network.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// Tensors that do not fit the network.
+    /// The tensors do not fit the network.
     #[error(transparent)]
     Weights(#[from] WeightsError),
 }
 
 impl Checkpoint {
-    /// Checks everything that a command relies on: sizes, names and counters, the shape of every tensor against the
-    /// architecture, that numbers are finite, and that the optimiser's state is one of this network. Nothing of the
-    /// network's size is allocated.
+    /// Checks everything that a command relies on: sizes, names and counters; the shape of every tensor against the
+    /// architecture; that all numbers are finite; and that the state of the optimiser belongs to this network. It makes
+    /// no allocation as large as the network.
     ///
     /// # Errors
-    /// The first flaw, by the name of the field or the tensor.
+    /// The first flaw, with the name of the field or the tensor.
     pub fn validate(&self) -> Result<(), Flaw> {
         self.config.check_keys()?;
         let num_pixels = self.check_sizes()?;
@@ -77,7 +77,7 @@ impl Checkpoint {
         }
         self.check_centers(num_pixels)?;
         self.check_buffer(num_pixels)?;
-        // A page goes on with no run of a file, so that nothing reads this state there.
+        // A web page never resumes a run from a file, so nothing reads this state there.
         #[cfg(not(target_arch = "wasm32"))]
         if !self.is_packed() {
             let (kind, step) = (self.config.optimizer.kind, self.counters.step);
@@ -86,7 +86,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Numbers of an input, once shape and classes are known to be possible.
+    /// The number of values of one input, after checking that shape and classes are possible.
     fn check_sizes(&self) -> Result<usize, Flaw> {
         let sizes = self.input_shape;
         let product = sizes.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
@@ -185,7 +185,7 @@ impl Checkpoint {
             (format::FACTOR, &centers.factor, vec![classes, components, pixels], spread[1]),
             (format::RESIDUAL_STD, &centers.residual_std, vec![classes, pixels], 1),
         ] {
-            // Sizes were bounded before: nothing overflows.
+            // The sizes were bounded above, so nothing overflows.
             let (num_classes, len) = (self.class_names.len(), self.class_names.len() * num_pixels);
             if classes != num_classes || pixels != num_pixels || values.len() != len * expected {
                 let mut expected = vec![num_classes, num_pixels];
@@ -228,7 +228,7 @@ impl Checkpoint {
     }
 }
 
-/// Compares names and shapes with the architecture's, then looks at every number.
+/// Compares names and shapes with those of the architecture, then checks every number.
 fn check_weights(
     prefix: &str,
     weights: &HashMap<String, HostTensor>,

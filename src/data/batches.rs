@@ -1,4 +1,4 @@
-//! Batches of one run: a new order each epoch, augmentation, input noise.
+//! Training batches: a new shuffled order each epoch, data augmentation and input noise.
 
 use rand::{RngExt, seq::SliceRandom};
 
@@ -8,38 +8,38 @@ use crate::{config::DataConfig, kernels::reference, streams};
 /// One training batch on the host.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// Augmented, noisy inputs, shape (N, C, H, W) flattened.
+    /// Augmented inputs with noise, shape (N, C, H, W) flattened.
     pub values: Vec<f32>,
-    /// The inputs without augmentation, with noise of their own; `None` where nothing was augmented.
+    /// The inputs without augmentation, with independent noise; `None` if nothing was augmented.
     pub plain: Option<Vec<f32>>,
-    /// One class per input.
+    /// The class label of each input.
     pub labels: Vec<u32>,
 }
 
-/// Cuts a training set into batches, reproducibly by step number.
+/// Cuts a training set into batches, which depend only on the seed and the step number.
 #[derive(Clone, Debug)]
 pub struct Batches {
     dataset: Dataset,
     config: DataConfig,
     seed: u64,
-    /// The shuffled order of the epoch it was last asked for.
+    /// The shuffled order of the last requested epoch.
     order: Vec<usize>,
     order_epoch: Option<u64>,
 }
 
 impl Batches {
-    /// Batches of `dataset` under `config`.
+    /// Creates the batches of `dataset` with the settings of `config`.
     pub fn new(dataset: Dataset, config: DataConfig, seed: u64) -> Self {
         let order = (0..dataset.len()).collect();
         Self { dataset, config, seed, order, order_epoch: None }
     }
 
-    /// Whole batches in an epoch; the remainder is left to other epochs' orders.
+    /// The number of whole batches in an epoch. The remaining images appear in the orders of other epochs.
     pub fn steps_per_epoch(&self) -> u64 {
         (self.dataset.len() / self.config.batch_size) as u64
     }
 
-    /// The batch of training step `step`, counted from 0 over all epochs.
+    /// The batch of training step `step`; steps are counted from 0 over all epochs.
     pub fn get(&mut self, step: u64) -> Batch {
         let (epoch, position) = (step / self.steps_per_epoch(), step % self.steps_per_epoch());
         if self.order_epoch != Some(epoch) {
@@ -82,8 +82,8 @@ impl Batches {
     }
 }
 
-/// The image moved by `offset` (rows, columns), what enters being its reflection at the border, and
-/// mirrored if `flip`: a reflect-pad followed by a crop.
+/// The image shifted by `offset` (rows, columns), padded by reflection at the border, and mirrored if `flip`: a
+/// reflect-pad followed by a crop.
 fn shifted(image: &[f32], [c, h, w]: [usize; 3], offset: [isize; 2], flip: bool) -> Vec<f32> {
     let reflect = |at: isize, len: usize| -> usize {
         let last = len as isize - 1;

@@ -1,4 +1,4 @@
-//! 2-D densities with classes: the usual benchmarks of energy-based models, scaled into the box.
+//! 2-D densities with classes: the usual benchmarks of energy-based models, scaled to the box [-1, 1]².
 //!
 //! # Source
 //! Shapes after scikit-learn's `make_moons` and Grathwohl et al., FFJORD (arXiv:1810.01367).
@@ -10,7 +10,7 @@ use rand::{Rng, RngExt};
 use super::Dataset;
 use crate::{config::DatasetName, streams};
 
-/// A density of the plane that points with classes are drawn from.
+/// A density in the plane from which labelled points are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Density {
     /// Two interleaved half circles; 2 classes.
@@ -21,14 +21,14 @@ pub enum Density {
     Spiral,
     /// Four concentric rings; 4 classes.
     Rings,
-    /// The dark squares of a board of 4 × 4; a class per row, so 4 classes.
+    /// The dark squares of a 4 × 4 chessboard; one class per row, so 4 classes.
     Checkerboard,
     /// Five curved blades; 5 classes.
     Pinwheel,
 }
 
 impl Density {
-    /// The density that a data set's name stands for, if it is one.
+    /// The density with the name of this data set, if there is one.
     pub fn of(dataset: DatasetName) -> Option<Self> {
         match dataset {
             DatasetName::TwoMoons => Some(Self::TwoMoons),
@@ -41,7 +41,7 @@ impl Density {
         }
     }
 
-    /// How many classes its points have.
+    /// The number of classes of the points.
     pub fn num_classes(self) -> usize {
         match self {
             Self::TwoMoons | Self::Spiral => 2,
@@ -51,7 +51,7 @@ impl Density {
         }
     }
 
-    /// `num_points` labelled points, the classes in turn; `part` tells training (0) from test (1).
+    /// Draws `num_points` labelled points, with the classes in turn; `part` is 0 for training and 1 for test.
     pub fn sample(self, num_points: usize, seed: u64, part: u64) -> Dataset {
         let mut rng = streams::DENSITY_POINTS.nth(self as u32).rng(seed, part);
         let num_classes = self.num_classes();
@@ -96,7 +96,7 @@ impl Density {
                 [radius * angle.cos(), radius * angle.sin()]
             }
             Self::Checkerboard => {
-                // Squares of side 0.45.
+                // The squares have side 0.45.
                 let column = 2 * rng.random_range(0..2usize) + class % 2;
                 let within = [rng.random::<f32>(), rng.random::<f32>()];
                 [0.45 * (column as f32 + within[0]) - 0.9, 0.45 * (class as f32 + within[1]) - 0.9]

@@ -1,4 +1,4 @@
-//! Why a data set could not be read, each in one line that says what to do.
+//! Errors of reading a data set. Each message is one line that says what to do.
 
 use std::path::PathBuf;
 
@@ -7,31 +7,31 @@ use crate::picture::PictureError;
 /// Why a data set could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// A data set that lives in files was asked for without a folder, and was not fetched before.
+    /// A data set that is stored in files was requested without a folder, and it has not been fetched.
     #[error(
         "data set `{dataset}` is read from files: get them with `jempp fetch {dataset}`, or name their \
          folder in data.dir"
     )]
     NoDir {
-        /// The data set.
+        /// The name of the data set.
         dataset: String,
     },
-    /// A folder was named for a data set that reads none.
+    /// A folder was given for a data set that reads no files.
     #[error("data set `{dataset}` {reason} and reads no folder of data.dir; {advice}")]
     Unused {
-        /// The data set.
+        /// The name of the data set.
         dataset: String,
-        /// Why it reads none.
+        /// Why the data set reads no files.
         reason: &'static str,
-        /// What would use the folder.
+        /// The setting that would use the folder.
         advice: String,
     },
-    /// What was named as a folder is none.
+    /// The path given as a folder is not a folder.
     #[error("cannot read data from {dir}: {reason}")]
     Folder {
-        /// What was named.
+        /// The path that was given.
         dir: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the path.
         reason: &'static str,
     },
     /// Several folders hold the whole data set.
@@ -39,176 +39,176 @@ pub enum DataError {
         "{dir} holds `{dataset}` more than once: {found}. Name one of these folders in data.dir"
     )]
     Several {
-        /// The data set.
+        /// The name of the data set.
         dataset: String,
-        /// The folder looked in.
+        /// The folder that was searched.
         dir: PathBuf,
-        /// The folders that hold it.
+        /// The folders that hold the data set.
         found: String,
     },
-    /// Folders that hold a part of the data set each: whether they belong together nobody knows.
+    /// Several folders each hold a part of the data set; whether the parts belong together is unknown.
     #[error(
         "no folder holds all files of `{dataset}`, and files of several folders are never mixed: {found}"
     )]
     Scattered {
-        /// The data set.
+        /// The name of the data set.
         dataset: String,
-        /// Every folder, with what it lacks.
+        /// Every folder, with the files it lacks.
         found: String,
     },
-    /// A folder that bears the name of another data set, whose files are called alike.
+    /// The folder has the name of another data set with the same file names.
     #[error("{dir} is named for data set `{other}`, not `{dataset}`; {advice}")]
     OtherSet {
-        /// The folder.
+        /// The path of the folder.
         dir: PathBuf,
-        /// The data set that was asked for.
+        /// The data set that was requested.
         dataset: String,
-        /// The data set of that name.
+        /// The data set that the folder is named after.
         other: String,
-        /// What to do.
+        /// What the user can do.
         advice: String,
     },
-    /// No image to train on.
+    /// The data set holds no training images.
     #[error("data set `{dataset}` holds no training images there")]
     Empty {
-        /// The data set.
+        /// The name of the data set.
         dataset: String,
     },
-    /// Labels of test images that no training image has.
+    /// Some test images have labels that no training image has.
     #[error(
         "{path} holds labels that no training image has ({labels}): training and test part must be of the same classes"
     )]
     UnknownLabels {
-        /// The file of the test part.
+        /// The label file of the test part.
         path: PathBuf,
-        /// The labels.
+        /// The labels without a training image.
         labels: String,
     },
-    /// More bytes than are read of such a file.
+    /// The file is larger than the limit for files of its kind.
     #[error("{path} is too large: {found}, and at most {most} are read of such a file")]
     TooLarge {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What it holds or promises.
+        /// The size that the file has or states.
         found: String,
-        /// The bound.
+        /// The size limit.
         most: String,
     },
-    /// A folder or a file without an image.
+    /// The folder or file holds no image.
     #[error("there is no image in {path}{found}; pictures are PNG, JPEG, GIF or WebP files")]
     NoImages {
-        /// The folder or file.
+        /// The path of the folder or file.
         path: PathBuf,
-        /// What there is instead, in brackets; may be empty.
+        /// What the path holds instead, in brackets; may be empty.
         found: String,
     },
-    /// Images of another size than the model's.
+    /// The images do not have the size that the model takes.
     #[error("{path} holds images of shape {found:?} (C, H, W); the model takes {expected:?}")]
     Size {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is needed.
+        /// The image shape of the model.
         expected: [usize; 3],
-        /// What there is.
+        /// The image shape in the file.
         found: [usize; 3],
     },
-    /// A picture.
+    /// A picture cannot be read.
     #[error(transparent)]
     Picture(#[from] PictureError),
-    /// None of the names a file may have exists.
+    /// None of the possible file names exists in the folder.
     #[error("missing data file: none of {names} in {dir}{hint}")]
     Missing {
-        /// The names looked for.
+        /// The possible file names.
         names: String,
-        /// The folder looked in.
+        /// The folder that was searched.
         dir: PathBuf,
         /// What the folder seems to hold instead, and what to do; may be empty.
         hint: String,
     },
-    /// The operating system refused the read.
+    /// The operating system could not read the file.
     #[error("cannot read {path}: {source}")]
     Io {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The reason.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The file is not what its name says.
+    /// The file does not have the format that its name indicates.
     #[error("{path} is not {expected}: {found}")]
     Format {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The format looked for.
+        /// The expected format.
         expected: &'static str,
-        /// What stands there instead.
+        /// What the file holds instead.
         found: String,
     },
     /// The file is too short or too long.
     #[error("{path} is truncated or corrupt: expected {expected} bytes, found {found}")]
     Length {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Bytes its header (or its format) promises, after unpacking.
+        /// The number of bytes that its header or its format states, after decompression.
         expected: usize,
-        /// Bytes that are there, after unpacking.
+        /// The number of bytes in the file, after decompression.
         found: String,
     },
-    /// A label past the number of classes.
+    /// A label is not below the number of classes.
     #[error(
         "{path} is corrupt: label {label} at item {index}, but there are {num_classes} classes"
     )]
     Label {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The label found.
+        /// The label that was found.
         label: u32,
-        /// Which item.
+        /// The index of the item with this label.
         index: usize,
-        /// How many classes the data set has.
+        /// The number of classes of the data set.
         num_classes: usize,
     },
-    /// Images and labels do not pair up.
+    /// The number of images differs from the number of labels.
     #[error("{images} holds {num_images} images but {labels} holds {num_labels} labels")]
     Count {
-        /// The image file.
+        /// The path of the image file.
         images: PathBuf,
-        /// Images in it.
+        /// The number of images.
         num_images: usize,
-        /// The label file.
+        /// The path of the label file.
         labels: PathBuf,
-        /// Labels in it.
+        /// The number of labels.
         num_labels: usize,
     },
-    /// Images of two sizes, or of none.
+    /// Training and test images differ in size, or have no size.
     #[error(
         "the training images have shape {train:?} and the test images {test:?} (C, H, W); they must be \
          equal, and larger than one pixel"
     )]
     Shapes {
-        /// Of the training part.
+        /// The shape of the training images.
         train: [usize; 3],
-        /// Of the test part.
+        /// The shape of the test images.
         test: [usize; 3],
     },
-    /// Nothing would be left to train on.
+    /// The validation part would take all training images.
     #[error("data.num_validation = {num_validation} leaves nothing of {num_train} training images")]
     TooMuchValidation {
-        /// Images to hold out.
+        /// The number of images to hold out for validation.
         num_validation: usize,
-        /// Images there are.
+        /// The number of training images before the split.
         num_train: usize,
     },
-    /// Values, labels and classes of a data set in memory that do not fit each other.
+    /// Values, labels and classes of a data set in memory do not fit together.
     #[error("a data set cannot be used: {0}")]
     Invalid(String),
-    /// Not one whole batch.
+    /// There are fewer training images than one batch needs.
     #[error(
         "data.batch_size = {batch_size} is more than the {num_train} training images; set it to {num_train} or less"
     )]
     BatchTooLarge {
-        /// Images per step.
+        /// The number of images per step.
         batch_size: usize,
-        /// Images there are.
+        /// The number of training images.
         num_train: usize,
     },
 }

@@ -1,4 +1,4 @@
-//! Images without labels: an IDX file, or a folder of pictures, in folders of their own where they have classes.
+//! Images without labels: an IDX file, or a folder of pictures, with or without one subfolder per class.
 
 use std::{
     collections::HashSet,
@@ -9,23 +9,23 @@ use std::{
 use super::{DataError, formats::read_images, spread};
 use crate::{files::file_name, picture};
 
-/// Folders within folders that are looked into.
+/// Limit on the depth of nested folders that are searched.
 const MAX_DEPTH: usize = 4;
 
-/// Images without labels, and what became of the rest.
+/// Images without labels, with a description of the files that were read and skipped.
 #[derive(Debug)]
 pub struct Loose {
-    /// Shape (N, C, H, W) flattened, in [-1, 1].
+    /// The pixel values, shape (N, C, H, W) flattened, in [-1, 1].
     pub values: Vec<f32>,
-    /// For a person: how many images were read of how many, and what was passed over.
+    /// A text for the user: how many images were read of how many, and what was skipped.
     pub description: String,
 }
 
-/// Up to `most` images of an IDX file or of the pictures in a folder and its folders, these scaled to the shape
-/// (C, H, W), spread evenly over them. Hidden files and what is no picture are passed over, and counted.
+/// Reads up to `most` images, spread evenly, from an IDX file or from the pictures in a folder and its subfolders.
+/// Pictures are scaled to the shape (C, H, W). Hidden files and files that are not pictures are skipped and counted.
 ///
 /// # Errors
-/// A file of images of another size, a folder without pictures, or what cannot be read.
+/// The images of the file have another size, the folder holds no pictures, or a file cannot be read.
 pub fn load_images(path: &Path, shape: [usize; 3], most: usize) -> Result<Loose, DataError> {
     let io = |source| DataError::Io { path: path.to_path_buf(), source };
     if fs::metadata(path).map_err(io)?.is_dir() {
@@ -89,26 +89,26 @@ fn load_pictures(path: &Path, shape: [usize; 3], most: usize) -> Result<Loose, D
     Ok(Loose { values, description })
 }
 
-/// What a folder holds.
+/// The pictures and other contents of a folder.
 #[derive(Default)]
 struct Pictures {
     files: Vec<PathBuf>,
-    /// All that were looked into.
+    /// The folders searched so far.
     folders: HashSet<PathBuf>,
-    /// Folders with a picture in them.
+    /// The number of folders with a picture in them.
     num_folders: usize,
     num_hidden: usize,
     num_other: usize,
-    /// Folders too deep to be looked into.
+    /// The number of folders too deep to search.
     num_deep: usize,
-    /// One that is no picture.
+    /// The name of one file that is not a picture.
     other: String,
 }
 
 impl Pictures {
     fn collect(&mut self, folder: &Path, depth: usize) -> Result<(), DataError> {
         let io = |source| DataError::Io { path: folder.to_path_buf(), source };
-        // A link may lead back.
+        // A link may lead to a folder that was searched already.
         if !self.folders.insert(fs::canonicalize(folder).map_err(io)?) {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! Data sets: what they hold, where they come from, and how they are cut into batches.
+//! Data sets: their types, their sources, and their division into batches.
 
 mod batches;
 mod densities;
@@ -30,15 +30,15 @@ pub use loose::{Loose, load_images};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Dataset {
     values: Values,
-    /// One class per item, counted from 0.
+    /// The class label of each item, starting at 0.
     pub labels: Vec<u32>,
-    /// Shape of one item: (C, H, W); (2, 1, 1) for a point in the plane.
+    /// The shape of one item: (C, H, W); (2, 1, 1) for a point in the plane.
     pub shape: [usize; 3],
-    /// Name of every class.
+    /// The name of each class.
     pub class_names: Vec<String>,
 }
 
-/// Bytes stay bytes: four times less memory than floats on the full sets.
+/// The values of all items. Bytes are kept as bytes, because they need a quarter of the memory of floats.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum Values {
     Bytes(Vec<u8>),
@@ -46,14 +46,13 @@ enum Values {
 }
 
 impl Dataset {
-    /// Images of bytes 0 ..= 255, which become values in [-1, 1].
+    /// Creates a data set from images of bytes 0 ..= 255, which become values in [-1, 1].
     ///
     /// # Shapes
-    /// `bytes`: (N, C, H, W) flattened, with `shape` = (C, H, W) and one label an image, which names its place in
-    /// `class_names`.
+    /// `bytes`: (N, C, H, W) flattened, with `shape` = (C, H, W) and one label per image, an index into `class_names`.
     ///
     /// # Errors
-    /// Bytes, labels and classes that do not fit each other.
+    /// Bytes, labels and classes do not fit together.
     pub fn from_bytes(
         bytes: Vec<u8>,
         labels: Vec<u32>,
@@ -65,7 +64,7 @@ impl Dataset {
         Ok(dataset)
     }
 
-    /// Images, or points in the plane as (2, 1, 1), of values that are in [-1, 1] already.
+    /// Creates a data set from images, or points in the plane as (2, 1, 1), with values already in [-1, 1].
     ///
     /// ```
     /// # fn main() -> Result<(), jempp::Error> {
@@ -83,7 +82,7 @@ impl Dataset {
     /// As [`Dataset::from_bytes`].
     ///
     /// # Errors
-    /// As [`Dataset::from_bytes`]; a value that is not a number in [-1, 1].
+    /// As [`Dataset::from_bytes`]; also, a value is not a number in [-1, 1].
     pub fn from_floats(
         floats: Vec<f32>,
         labels: Vec<u32>,
@@ -102,7 +101,8 @@ impl Dataset {
         Ok(dataset)
     }
 
-    /// Values that are known to fit their labels, or chains, which may have left [-1, 1].
+    /// Creates a data set without checks: from values known to fit their labels, or from chains, which may lie outside
+    /// [-1, 1].
     pub(crate) fn unchecked(
         floats: Vec<f32>,
         labels: Vec<u32>,
@@ -112,10 +112,10 @@ impl Dataset {
         Self { values: Values::Floats(floats), labels, shape, class_names }
     }
 
-    /// Checks that values, labels and classes fit each other.
+    /// Checks that values, labels and classes fit together.
     ///
     /// # Errors
-    /// The first that do not.
+    /// The first mismatch.
     pub(crate) fn check(&self) -> Result<(), DataError> {
         let [c, h, w] = self.shape;
         let found = match &self.values {
@@ -146,17 +146,17 @@ impl Dataset {
         self.labels.len()
     }
 
-    /// Whether there is no item.
+    /// Whether the data set has no items.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
-    /// C · H · W.
+    /// The number of values per item, C · H · W.
     pub fn num_pixels(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// The number of classes that are named, whether or not an item is of each.
+    /// The number of named classes, including classes without items.
     pub fn num_classes(&self) -> usize {
         self.class_names.len()
     }
@@ -172,7 +172,7 @@ impl Dataset {
         }
     }
 
-    /// The items `indices` as one flat vector in [-1, 1].
+    /// The items at `indices` as one flat vector in [-1, 1].
     pub fn gather(&self, indices: impl IntoIterator<Item = usize>) -> Vec<f32> {
         let mut out = Vec::new();
         for index in indices {
@@ -181,8 +181,8 @@ impl Dataset {
         out
     }
 
-    /// The first items and the rest, after `count` of them, spread evenly over the set so that a
-    /// sorted set is split fairly.
+    /// Splits off `count` items, spread evenly over the data set so that a sorted set is split fairly, and returns them
+    /// with the rest.
     fn split(self, count: usize) -> (Self, Self) {
         let len = self.len();
         let is_first = |index: usize| (index + 1) * count / len > index * count / len;
@@ -204,21 +204,21 @@ fn select<T: Copy>(values: &[T], indices: &[usize], size: usize) -> Vec<T> {
     indices.iter().flat_map(|&i| &values[i * size..(i + 1) * size]).copied().collect()
 }
 
-/// Training, validation and test part of a data set.
+/// The training, validation and test parts of a data set.
 #[derive(Clone, Debug)]
 pub struct Splits {
-    /// The part that a model is trained on.
+    /// The part for training the model.
     pub train: Dataset,
-    /// Held out of the training part; may be empty.
+    /// The part held out of the training data for validation; may be empty.
     pub validation: Dataset,
-    /// The official test part; may be empty where the files of a person's own hold none.
+    /// The official test part; may be empty if the user's files hold none.
     pub test: Dataset,
     origin: Origin,
 }
 
 impl Splits {
-    /// Renames the classes to the classes `names` of a model, where these include all that the images have: a folder
-    /// need not hold an image of every class.
+    /// Maps the labels to the classes `names` of a model, if `names` include every class of the images: a folder need
+    /// not hold an image of every class.
     pub fn in_classes(mut self, names: &[String]) -> Self {
         let places: Option<Vec<u32>> = self
             .train
@@ -236,11 +236,11 @@ impl Splits {
     }
 }
 
-/// Reads the data set that `config` names: from its folder, from where `jempp fetch` puts it, out of the program, or drawn
-/// from a formula.
+/// Reads the data set that `config` names: from its folder, from the cache of `jempp fetch`, from the program itself,
+/// or drawn from a formula.
 ///
 /// # Errors
-/// A folder that the data set cannot use; a file that is missing, truncated, corrupt or of another kind, by name and
+/// The data set cannot use the folder; or a file is missing, truncated, corrupt or of another format, with its name and
 /// byte counts.
 pub fn load(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
     let mut place = place_of(config)?;
@@ -261,7 +261,7 @@ pub fn load(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
         return Err(DataError::Empty { dataset: formats::cli_name(config.dataset) });
     }
     if test.is_empty() {
-        // Whatever its files say of images that they do not hold.
+        // An empty test part takes the shape of the training images, whatever its files say.
         test.shape = train.shape;
     }
     if train.shape != test.shape || train.num_pixels() < 2 {
@@ -284,7 +284,7 @@ pub fn load(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
     Ok(Splits { train, validation, test, origin })
 }
 
-/// Where the data set that `config` names is to be read from.
+/// The place from which to read the data set that `config` names.
 fn place_of(config: &DataConfig) -> Result<Place, DataError> {
     let dataset = config.dataset;
     if !formats::needs_dir(dataset) {
@@ -301,9 +301,9 @@ fn place_of(config: &DataConfig) -> Result<Place, DataError> {
     fetched(dataset).map(Place::Fetched).ok_or_else(missing)
 }
 
-/// The data set that `config` names, or the part of it that travels inside the program where its files
-/// are not at hand: enough to start from and to compare with, not to train on. No validation part. A folder that
-/// `config` names is read in any case.
+/// Loads the data set that `config` names, or the embedded part of it if its files are not available. The embedded part
+/// is enough to start chains and to compare with, but not to train on. There is no validation part. A folder in
+/// `config` is always read.
 ///
 /// # Errors
 /// As [`load`].
@@ -318,7 +318,7 @@ pub fn load_at_hand(config: &DataConfig, seed: u64) -> Result<Splits, DataError>
     load(&config, seed)
 }
 
-/// Whether [`load_at_hand`] gives no more than what travels inside the program.
+/// Whether [`load_at_hand`] returns only the embedded part of the data set.
 pub fn is_embedded(config: &DataConfig) -> bool {
     // A browser has no folders.
     let has_folder = !config.dir.is_empty() && cfg!(not(target_arch = "wasm32"));
@@ -329,10 +329,10 @@ pub fn is_embedded(config: &DataConfig) -> bool {
     }
 }
 
-/// Brings what [`load_at_hand`] reads of the files that travel with the program.
+/// Downloads the embedded files that [`load_at_hand`] will read; needed in a browser.
 ///
 /// # Errors
-/// They do not come.
+/// The files cannot be downloaded.
 pub async fn prepare(config: &DataConfig) -> Result<(), AssetError> {
     match config.dataset {
         DatasetName::FashionMnist | DatasetName::FashionMnistEmbedded => {
@@ -342,25 +342,25 @@ pub async fn prepare(config: &DataConfig) -> Result<(), AssetError> {
     }
 }
 
-/// `count` indices below `len`, spread evenly; all of them if there are no more.
+/// `count` indices below `len`, spread evenly; all of them if `len` is not larger.
 pub fn spread(len: usize, count: usize) -> impl Iterator<Item = usize> {
     let count = count.min(len);
     (0..count).map(move |index| index * len / count)
 }
 
-/// The folder of a data set that was fetched before.
+/// The folder of a data set that was fetched before, if there is one.
 #[cfg(not(target_arch = "wasm32"))]
 fn fetched(dataset: DatasetName) -> Option<PathBuf> {
     fetch::cached(dataset)
 }
 
-/// A browser has no folders.
+/// Always `None`, because a browser has no folders.
 #[cfg(target_arch = "wasm32")]
 fn fetched(_dataset: DatasetName) -> Option<PathBuf> {
     None
 }
 
-/// Whether mirrored images of this set are images of the same class.
+/// Whether a mirrored image of this data set keeps its class.
 pub fn may_flip(dataset: DatasetName) -> bool {
     matches!(
         dataset,
@@ -371,12 +371,12 @@ pub fn may_flip(dataset: DatasetName) -> bool {
     )
 }
 
-/// The data set's name as the key `data.dataset` takes it.
+/// The name of the data set as a value of the key `data.dataset`.
 pub fn name(dataset: DatasetName) -> String {
     formats::cli_name(dataset)
 }
 
-/// Names of a data set's classes, where they are known without its files.
+/// The class names of a data set, if they are known without its files.
 pub fn class_names(dataset: DatasetName) -> Option<Vec<String>> {
     formats::class_names(dataset)
 }

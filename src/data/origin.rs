@@ -1,40 +1,40 @@
-//! Where a data set was read from, in words for a person.
+//! A description, for the user, of where a data set was read from.
 
 use std::path::PathBuf;
 
 use super::{Dataset, Splits, formats};
 use crate::config::DatasetName;
 
-/// Names of classes that a description gives.
+/// Limit on the number of class names in a description.
 const NAMES_SHOWN: usize = 12;
 
-/// Where the images of a data set came from.
+/// The origin of the images of a data set.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Origin {
     pub(super) dataset: DatasetName,
     pub(super) place: Place,
-    /// Names of the files that were read.
+    /// The names of the files that were read.
     pub(super) files: Vec<String>,
-    /// What was passed over, and why.
+    /// What was skipped, and why.
     pub(super) skipped: Vec<String>,
 }
 
-/// A place that data sets come from.
+/// A source of data sets.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Place {
-    /// A formula.
+    /// The data is drawn from a formula.
     Drawn,
-    /// The program itself.
+    /// The data is embedded in the program.
     Program,
-    /// A folder that was named.
+    /// A folder that the user named.
     Folder(PathBuf),
-    /// The folder that `jempp fetch` keeps.
+    /// The folder that `jempp fetch` writes to.
     Fetched(PathBuf),
 }
 
 impl Splits {
-    /// One line for a person: which data set was read from where, its files, what was passed over, how many images
-    /// each part holds, their shape and classes.
+    /// Describes the data set for the user in one line: its name and source, its files, what was skipped, the number of
+    /// images in each part, their shape and classes.
     pub fn describe(&self) -> String {
         let Self { train, validation, test, origin } = self;
         let name = formats::cli_name(origin.dataset);
@@ -70,7 +70,7 @@ impl Splits {
     }
 }
 
-/// How many classes; which, where they are not those that everybody knows of this data set.
+/// The number of classes, with their names unless they are the usual names of this data set.
 fn classes(dataset: DatasetName, data: &Dataset) -> String {
     let names = &data.class_names;
     let count = match names.len() {

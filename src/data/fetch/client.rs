@@ -1,4 +1,4 @@
-//! How a server is spoken to: whom we trust, through which proxy, and with how much patience.
+//! The HTTP client of downloads: trusted certificates, proxies and timeouts.
 
 use std::{
     env,
@@ -19,14 +19,14 @@ use super::{
 };
 use crate::files;
 
-/// Addresses that a server may send us on to, one after the other.
+/// Limit on the number of consecutive HTTP redirects.
 const MAX_REDIRECTS: u32 = 8;
-/// Variables that name certificates instead of the system's: a file and folders.
+/// Environment variables for certificates that replace those of the system: one for a file, one for folders.
 const CERTIFICATES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
-/// Most bytes of a file of certificates; a system's whole store has some 220 kB.
+/// Size limit of a certificate file; the whole store of a system has about 220 kB.
 const MAX_CERTIFICATES: u64 = 8 << 20;
 
-/// What the environment says of proxies and certificates, and our patience.
+/// An HTTP client with the proxies of the environment and the timeouts of the options.
 pub(super) struct Client {
     options: FetchOptions,
     http_proxy: Option<Proxy>,
@@ -35,7 +35,7 @@ pub(super) struct Client {
 
 impl Client {
     /// # Errors
-    /// A proxy or certificates of the environment that cannot be used.
+    /// The environment names a proxy or certificates that cannot be used.
     pub(super) fn new(options: &FetchOptions) -> Result<Self, FetchError> {
         check_certificates()?;
         Ok(Self {
@@ -45,10 +45,10 @@ impl Client {
         })
     }
 
-    /// Asks for a file of at most `max_size` bytes.
+    /// Requests a file of at most `max_size` bytes.
     ///
     /// # Errors
-    /// No answer.
+    /// The server does not answer, or answers with an error.
     pub(super) fn get(
         &self,
         url: &str,
@@ -66,7 +66,7 @@ impl Client {
                 .fold(request, |request, (name, value)| request.header(*name, value))
                 .call()
         };
-        // A system without any certificates, as small containers are, goes by Mozilla's.
+        // A system without any certificates, such as a small container, uses Mozilla's.
         let answer = match call(RootCerts::PlatformVerifier) {
             Err(Error::Rustls(error))
                 if error.to_string().contains("No CA certificates")
@@ -102,15 +102,15 @@ impl Client {
     }
 }
 
-/// How fast a file comes, and when that is too slow.
+/// Measures the speed of a download and detects when it is too slow.
 pub(super) struct Pace {
     began: Instant,
     num_bytes: u64,
     timeout: Duration,
     min_rate: u64,
-    /// When a file of the largest size must be there.
+    /// The time by which a file of the maximum size must be complete.
     deadline: Duration,
-    /// The proxy in between.
+    /// The proxy of the connection, if there is one.
     via: Option<String>,
 }
 
@@ -122,10 +122,10 @@ impl Pace {
         Self { began: Instant::now(), num_bytes: 0, timeout, min_rate, deadline, via }
     }
 
-    /// Counts bytes that came.
+    /// Counts received bytes.
     ///
     /// # Errors
-    /// They come too slowly.
+    /// The download is too slow.
     pub(super) fn check(&mut self, num_bytes: usize) -> Result<(), MirrorError> {
         self.num_bytes += num_bytes as u64;
         let late = self.began.elapsed().saturating_sub(2 * self.timeout);
@@ -135,7 +135,7 @@ impl Pace {
         }
     }
 
-    /// What an error of the client means.
+    /// Translates an error of the HTTP client.
     pub(super) fn failure(&self, error: Error) -> MirrorError {
         use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
         let secs = self.timeout.as_secs_f64();
@@ -177,7 +177,7 @@ impl Pace {
     }
 }
 
-/// The proxy that the first of these variables names, which hosts in `NO_PROXY` do without.
+/// The proxy in the first of these variables that is set. Hosts in `NO_PROXY` bypass it.
 fn proxy(names: [&'static str; 4]) -> Result<Option<Proxy>, FetchError> {
     let Some((name, value)) = names.into_iter().find_map(|name| Some((name, set(name)?))) else {
         return Ok(None);
@@ -197,19 +197,19 @@ fn proxy(names: [&'static str; 4]) -> Result<Option<Proxy>, FetchError> {
     }
     let excepted = set("no_proxy").or_else(|| set("NO_PROXY")).unwrap_or_default();
     for host in excepted.split(',').map(str::trim).filter(|host| !host.is_empty()) {
-        // A name stands for the hosts below it, too.
+        // A host name also covers its subdomains.
         builder = builder.no_proxy(host).no_proxy(&format!(".{host}"));
     }
     builder.build().map(Some).map_err(|_| wrong(not_an_address))
 }
 
-/// A variable's value, if it has one.
+/// The value of an environment variable, if it is set and not empty.
 fn set(name: &str) -> Option<String> {
     env::var_os(name).map(|value| value.to_string_lossy().into_owned()).filter(|v| !v.is_empty())
 }
 
-/// Checks the certificates that the environment names instead of the system's: a wrong name would be
-/// passed over, and every server refused.
+/// Checks the certificates that the environment names. A wrong path would otherwise be ignored, and every server
+/// rejected.
 fn check_certificates() -> Result<(), FetchError> {
     let [name, dirs_name] = CERTIFICATES;
     if let Some(file) = env::var_os(name) {

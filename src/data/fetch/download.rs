@@ -1,4 +1,4 @@
-//! One file from one server, from where an earlier try stopped.
+//! Download of one file from one server, resumed from an earlier attempt if possible.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -13,14 +13,14 @@ use super::{
     error::{Fault, MirrorError, local},
 };
 
-/// The beginning of a file, and what is known of where it came from.
+/// A partly downloaded file, and its origin if known.
 pub(super) struct Part {
     pub(super) path: PathBuf,
-    /// Whether its server can go on from the middle. Only such a beginning outlives an earlier call.
+    /// Whether its server can resume the download. Only then is the file kept between calls.
     is_resumable: bool,
-    /// The address it came from, and that server's mark on this version of the file.
+    /// The address the file came from, and the version tag that the server gave it.
     origin: Option<(String, String)>,
-    /// Bytes the whole has at most.
+    /// Size limit of the whole file, in bytes.
     max_size: u64,
 }
 
@@ -29,18 +29,18 @@ impl Part {
         Self { path, is_resumable: true, origin: None, max_size }
     }
 
-    /// Bytes there are.
+    /// The number of bytes downloaded so far.
     pub(super) fn len(&self) -> u64 {
         fs::metadata(&self.path).map_or(0, |metadata| metadata.len())
     }
 
     pub(super) fn discard(&mut self) {
-        // What cannot be removed is overwritten next time.
+        // A file that cannot be removed is overwritten next time.
         let _ = fs::remove_file(&self.path);
         self.origin = None;
     }
 
-    /// Bytes kept for the next call: none where no server could go on from them.
+    /// The number of bytes kept for the next call. The file is deleted if no server can resume it.
     pub(super) fn settle(&mut self) -> u64 {
         if !self.is_resumable || self.len() == 0 {
             self.discard();
@@ -48,7 +48,7 @@ impl Part {
         self.len()
     }
 
-    /// Asks for the bytes that are missing; a server that sends all of them begins the file anew.
+    /// Requests the missing bytes. A server that sends the whole file restarts the download.
     pub(super) fn begin(&mut self, client: &Client, url: &str) -> Result<Transfer, Fault> {
         if self.len() > self.max_size {
             self.discard();
@@ -71,7 +71,7 @@ impl Part {
             206 if start == Some(have) => {
                 (have, whole.or(length.map(|length| have.saturating_add(length))))
             }
-            // Nothing is missing: the last call ended between the last byte and the checksum.
+            // Nothing is missing: the last call stopped after the last byte but before the checksum.
             416 if have > 0 && whole == Some(have) => (have, whole),
             206 | 416 if have > 0 => {
                 self.discard();
@@ -102,14 +102,14 @@ impl Part {
     }
 }
 
-/// Bytes on their way into a file.
+/// A running transfer from a server to a file.
 pub(super) struct Transfer {
     file: File,
     path: PathBuf,
     body: Option<BodyReader<'static>>,
-    /// Bytes there are.
+    /// The number of bytes in the file so far.
     pub(super) at: u64,
-    /// Bytes of the whole file, if the server says so.
+    /// The size of the whole file in bytes, if the server states it.
     pub(super) total: Option<u64>,
     max_size: u64,
     pace: Pace,
@@ -117,12 +117,12 @@ pub(super) struct Transfer {
 }
 
 impl Transfer {
-    /// Waits for some bytes and writes them: how many there are now, or `None` at the end.
+    /// Waits for some bytes and writes them. Returns the number of bytes so far, or `None` at the end.
     pub(super) fn advance(&mut self) -> Result<Option<u64>, Fault> {
         let count = match &mut self.body {
             None => 0,
             Some(body) => match body.read(&mut self.buffer) {
-                // The length says more: see below.
+                // The check of the length below gives a better error.
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof && self.total.is_some() => 0,
                 Err(error) => return Err(self.pace.failure(error.into()).into()),
                 Ok(count) => count,
@@ -148,7 +148,7 @@ impl Transfer {
     }
 }
 
-/// The file, cut after `at` bytes.
+/// Opens the file for writing, truncated after `at` bytes.
 fn open(path: &Path, at: u64) -> Result<File, Fault> {
     let write = local("write", path);
     let mut file =
@@ -158,7 +158,7 @@ fn open(path: &Path, at: u64) -> Result<File, Fault> {
     Ok(file)
 }
 
-/// First byte and length of the whole in a `Content-Range` like `bytes 5-9/10` or `bytes */10`.
+/// The first byte and the total length in a `Content-Range` such as `bytes 5-9/10` or `bytes */10`.
 fn content_range(value: &str) -> (Option<u64>, Option<u64>) {
     let (range, whole) = value.trim_start_matches("bytes ").split_once('/').unwrap_or((value, ""));
     let start = range.split('-').next().and_then(|start| start.trim().parse().ok());

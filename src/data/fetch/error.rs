@@ -1,100 +1,100 @@
-//! What goes wrong with a download, on the other side and on this one.
+//! Errors of a download, on the server's side and on this machine.
 
 use std::{
     io::ErrorKind,
     path::{Path, PathBuf},
 };
 
-/// Why a server did not give a file.
+/// Why a server did not deliver a file.
 #[derive(Debug, thiserror::Error)]
 pub enum MirrorError {
-    /// No connection.
+    /// No connection could be made.
     #[error("{reason}")]
     Unreachable {
-        /// The reason.
+        /// The reason for the failure.
         reason: String,
     },
     /// The connection broke.
     #[error("the connection broke: {reason}")]
     Broken {
-        /// The reason.
+        /// The reason for the failure.
         reason: String,
     },
-    /// No head of an answer.
+    /// The server sent no response header in time.
     #[error("no answer came within {secs} s")]
     NoAnswer {
-        /// Seconds waited.
+        /// The seconds waited.
         secs: f64,
     },
-    /// Silence in the middle of a file.
+    /// The transfer stalled in the middle of a file.
     #[error("nothing came for {secs} s")]
     Stalled {
-        /// Seconds waited.
+        /// The seconds waited.
         secs: f64,
     },
-    /// A certificate that nobody here vouches for.
+    /// The certificate of the server is not trusted.
     #[error(
         "its certificate is not trusted ({reason}). Behind a proxy that reads along, SSL_CERT_FILE=FILE names \
          the PEM file of the proxy's own certificate authority"
     )]
     Certificate {
-        /// The reason.
+        /// The reason given by the TLS library.
         reason: String,
     },
-    /// A trickle.
+    /// The transfer is too slow.
     #[error("it sends less than {} kB a second", .min_rate / 1000)]
     Slow {
-        /// Bytes a second asked of it.
+        /// The required rate, in bytes per second.
         min_rate: u64,
     },
-    /// More bytes than the file has.
+    /// The server sends more bytes than the file can have.
     #[error("it sends more than the {max_size} bytes that the file can have")]
     TooLarge {
-        /// Bytes the file has at most.
+        /// The size limit of the file, in bytes.
         max_size: u64,
     },
-    /// From one address to the next without end.
+    /// The server redirects too many times.
     #[error("it sends on from address to address without end")]
     Redirects,
-    /// Another answer than the file.
+    /// The server answered with an HTTP status other than success.
     #[error("it answered with HTTP status {0}")]
     Status(u16),
-    /// It closed the connection too early.
+    /// The server closed the connection too early.
     #[error("it sent {found} of {expected} bytes")]
     Truncated {
-        /// Bytes there are.
+        /// The number of bytes received.
         found: u64,
-        /// Bytes it promised.
+        /// The number of bytes that the server announced.
         expected: u64,
     },
-    /// It cannot go on from the middle of the file.
+    /// The server cannot resume the download at this position.
     #[error("its file does not go on after {from} bytes")]
     Range {
-        /// Bytes there were.
+        /// The number of bytes already downloaded.
         from: u64,
     },
-    /// Other bytes than the world has under this name.
+    /// The checksum of the file is wrong.
     #[error("the SHA-256 of {name} is {found} instead of {expected}")]
     Checksum {
-        /// The file.
+        /// The name of the file.
         name: String,
-        /// The right checksum.
+        /// The expected checksum.
         expected: String,
-        /// The checksum of what came.
+        /// The checksum of the download.
         found: String,
     },
-    /// What came cannot be unpacked.
+    /// The downloaded file cannot be unpacked.
     #[error("{name} cannot be unpacked: {reason}")]
     Unpack {
-        /// The file.
+        /// The name of the file.
         name: String,
-        /// The reason.
+        /// The reason for the failure.
         reason: String,
     },
 }
 
 impl MirrorError {
-    /// Whether the same server may do better next time.
+    /// Whether a retry on the same server may succeed.
     pub(super) fn is_passing(&self) -> bool {
         match self {
             Self::Broken { .. }
@@ -113,7 +113,7 @@ impl MirrorError {
         }
     }
 
-    /// Whether what came is wrong, rather than not all there.
+    /// Whether the download is wrong rather than incomplete.
     pub(super) fn is_corrupt(&self) -> bool {
         matches!(self, Self::Checksum { .. } | Self::Unpack { .. })
     }
@@ -122,7 +122,7 @@ impl MirrorError {
 /// Why a data set could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// No mirror gave the file.
+    /// No mirror delivered the file.
     #[error(
         "cannot fetch {name}: {}{}. By hand: get the data set's files from {page} (unpack a tar \
          archive) and name their folder in data.dir",
@@ -138,48 +138,48 @@ pub enum FetchError {
         /// The data set's home page.
         page: String,
     },
-    /// The operating system refused.
+    /// The operating system refused an action.
     #[error("cannot {action} {path}: {source}")]
     Io {
-        /// read or write.
+        /// The action that failed, for example "read" or "write".
         action: &'static str,
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The reason.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// No room.
+    /// The disk is full.
     #[error(
         "no room for {path}: {source}. What has come is kept; make room, and the same command goes on from there"
     )]
     Full {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The reason.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// Another process fetches into the same folder.
+    /// Another process is fetching into the same folder.
     #[error(
         "another jempp writes into {path}: {holder}. Wait until it is done, or name another folder"
     )]
     Busy {
-        /// The folder.
+        /// The path of the folder.
         path: PathBuf,
-        /// The other process.
+        /// A description of the other process.
         holder: String,
     },
-    /// A file of somebody's own.
+    /// A file with the expected name exists but does not belong to the data set.
     #[error("{path} is there and is not the data set's; nothing is replaced unasked")]
     Foreign {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// A variable of the environment that cannot be used.
+    /// An environment variable has a value that cannot be used.
     #[error("the environment variable {name}: {reason}")]
     Environment {
-        /// The variable.
+        /// The name of the variable.
         name: &'static str,
-        /// What is wrong with its value, and what would do.
+        /// What is wrong with the value, and what is valid.
         reason: String,
     },
 }
@@ -196,7 +196,7 @@ fn note(kept: u64) -> String {
     }
 }
 
-/// What stops a try: the server's fault, or this machine's.
+/// Why an attempt stopped: an error of the server, or of this machine.
 pub(super) enum Fault {
     Mirror(MirrorError),
     Local(FetchError),
@@ -208,7 +208,7 @@ impl From<MirrorError> for Fault {
     }
 }
 
-/// Makes an error of a file on this machine.
+/// Wraps an I/O error for a file on this machine.
 pub(super) fn local(action: &'static str, path: &Path) -> impl Fn(std::io::Error) -> Fault {
     let path = path.to_path_buf();
     move |source| {

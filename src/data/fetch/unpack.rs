@@ -1,4 +1,4 @@
-//! From what was downloaded to the files of a data set, checked.
+//! Unpacks downloaded files into the files of a data set and checks them.
 
 use std::{
     fs::{self, File},
@@ -17,12 +17,12 @@ use super::{
 };
 use crate::files;
 
-/// Whether all that becomes of `file` is in `dir`, with the right checksums.
+/// Whether `dir` holds every file that comes from `file`, with the right checksums.
 pub(super) fn is_present(file: &RemoteFile, dir: &Path) -> bool {
     file.stored().iter().all(|stored| is_right(stored, dir))
 }
 
-/// Whether a file is there and is what it must be. Only a regular file of a fitting size is read.
+/// Whether a file exists with the right content. Only a regular file within the size limit is read.
 pub(super) fn is_right(stored: &Stored, dir: &Path) -> bool {
     let path = dir.join(stored.name);
     let fits = |metadata: fs::Metadata| metadata.is_file() && metadata.len() <= stored.max_size;
@@ -30,7 +30,7 @@ pub(super) fn is_right(stored: &Stored, dir: &Path) -> bool {
     path.metadata().is_ok_and(fits) && stored.sha256.is_none_or(is_same)
 }
 
-/// Makes the files in `dir` of the download at `part`, which goes.
+/// Creates the files in `dir` from the download at `part`, then deletes the download.
 pub(super) fn store(part: &Path, file: &RemoteFile, dir: &Path) -> Result<(), Fault> {
     match &file.content {
         Content::Plain { sha256, .. } => {
@@ -56,7 +56,7 @@ pub(super) fn store(part: &Path, file: &RemoteFile, dir: &Path) -> Result<(), Fa
     fs::remove_file(part).map_err(local("write", part))
 }
 
-/// Takes the members out of an archive, and nothing else, whatever paths it holds.
+/// Extracts only the listed members from an archive, whatever other paths it holds.
 fn extract(part: &Path, name: &str, members: &[Member], dir: &Path) -> Result<(), Fault> {
     let damaged = |reason: String| MirrorError::Unpack { name: name.to_string(), reason };
     let broken = |error: std::io::Error| damaged(error.to_string());
@@ -87,7 +87,7 @@ fn extract(part: &Path, name: &str, members: &[Member], dir: &Path) -> Result<()
     Ok(())
 }
 
-/// Unpacks at most `max_size` bytes; a packed file may claim to hold any number.
+/// Decompresses at most `max_size` bytes, because a compressed file may expand to any size.
 fn unpack(
     name: &str,
     from: impl Read,
@@ -109,7 +109,7 @@ fn sha256_of(path: &Path) -> Result<String, Fault> {
     copy(open(path)?, std::io::sink(), local("read", path), local("read", path))
 }
 
-/// SHA-256 of all that `from` gives, which is written to `to`.
+/// Copies `from` to `to` and returns the SHA-256 of the data.
 fn copy(
     mut from: impl Read,
     mut to: impl Write,

@@ -1,11 +1,11 @@
-//! CIFAR's binary version: records of one or two labels and 3·32·32 bytes.
+//! The binary version of CIFAR: records of one or two labels and 3·32·32 bytes.
 
 use std::path::{Path, PathBuf};
 
 use super::{CIFAR10_CLASSES, DataError, check_labels, input::Input, owned};
 use crate::{data::Dataset, files};
 
-/// The files of CIFAR-10, the test part last.
+/// The files of CIFAR-10; the test part is last.
 pub(super) const FILES_10: [&str; 6] = [
     "data_batch_1.bin",
     "data_batch_2.bin",
@@ -16,9 +16,9 @@ pub(super) const FILES_10: [&str; 6] = [
 ];
 /// The files of CIFAR-100.
 pub(super) const FILES_100: [&str; 2] = ["train.bin", "test.bin"];
-/// Names of the 100 classes, one a line: an extra of the archive.
+/// The optional file of the archive with the names of the 100 classes, one per line.
 const NAMES: &str = "fine_label_names.txt";
-/// Images of one file at most: all that there are of CIFAR.
+/// Limit on the images of one file: the total number of CIFAR images.
 const MOST_IMAGES: usize = 60_000;
 const PIXELS: usize = 3 * 32 * 32;
 
@@ -28,19 +28,19 @@ struct Layout {
     label_at: usize,
 }
 
-/// The names that each of these files may have.
+/// The possible names of each of these files: plain or gzipped.
 pub(super) fn files(names: &[&str]) -> Vec<Vec<String>> {
     names.iter().map(|name| vec![name.to_string(), format!("{name}.gz")]).collect()
 }
 
-/// Training and test part of CIFAR-10 from [`FILES_10`], images (3, 32, 32).
+/// Reads the training and test part of CIFAR-10 from [`FILES_10`], images (3, 32, 32).
 pub(super) fn load_10(files: &[PathBuf]) -> Result<(Dataset, Dataset), DataError> {
     load(files, Layout { label_bytes: 1, label_at: 0 }, &owned(&CIFAR10_CLASSES))
 }
 
-/// Training and test part of CIFAR-100 from [`FILES_100`], images (3, 32, 32), fine labels.
+/// Reads the training and test part of CIFAR-100 from [`FILES_100`], images (3, 32, 32), with fine labels.
 pub(super) fn load_100(files: &[PathBuf]) -> Result<(Dataset, Dataset), DataError> {
-    // The numbers serve as well.
+    // Without the file of names, classes are called by number.
     let names = files[0].parent().and_then(|dir| class_names(&dir.join(NAMES)));
     let names = names.unwrap_or_else(|| (0..100).map(|class| format!("class {class}")).collect());
     load(files, Layout { label_bytes: 2, label_at: 1 }, &names)

@@ -1,4 +1,4 @@
-//! The one folder that holds all files of a data set, found in the folder that was named.
+//! Search for the one folder that holds all files of a data set, starting from the given folder.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ const SETS: [DatasetName; 5] = [
     DatasetName::Cifar100,
     DatasetName::Svhn,
 ];
-/// What folders of data sets are called, in lower case without punctuation.
+/// Usual folder names of data sets, in lower case without punctuation.
 const FOLDERS: [(&str, Named); 12] = [
     ("mnist", Named::Ours(DatasetName::Mnist)),
     ("fashionmnist", Named::Ours(DatasetName::FashionMnist)),
@@ -32,11 +32,11 @@ const FOLDERS: [(&str, Named); 12] = [
     ("notmnist", Named::LikeMnist("notMNIST")),
 ];
 
-/// Which data set a folder is named for.
+/// The data set that a folder is named after.
 #[derive(Clone, Copy)]
 enum Named {
     Ours(DatasetName),
-    /// One that we have no name for, whose files are called as MNIST's.
+    /// A data set that jempp does not support, with the same file names as MNIST.
     LikeMnist(&'static str),
 }
 
@@ -52,13 +52,13 @@ impl Named {
 /// A folder with all files of a data set.
 pub(super) struct Folder {
     pub(super) dir: PathBuf,
-    /// In the order of [`files_of`].
+    /// The paths of the files, in the order of [`files_of`].
     pub(super) files: Vec<PathBuf>,
-    /// What else was there, and why it was not taken.
+    /// Other candidates that were found, and why each was not used.
     pub(super) skipped: Vec<String>,
 }
 
-/// A folder that holds files of the data set's names.
+/// A folder that holds some files with the names of the data set.
 struct Candidate {
     dir: PathBuf,
     files: Vec<Option<PathBuf>>,
@@ -77,7 +77,7 @@ impl Candidate {
         self.files.iter().all(Option::is_some)
     }
 
-    /// The other data set that it is named for, whose files are called alike.
+    /// The other data set that the folder is named after, if that data set has the same file names.
     fn other(&self, dataset: DatasetName) -> Option<Named> {
         self.named.filter(|named| match *named {
             Named::Ours(other) => other != dataset && files_of(other) == files_of(dataset),
@@ -85,13 +85,13 @@ impl Candidate {
         })
     }
 
-    /// The same, but where the person named that folder for want of another name for it.
+    /// As [`Self::other`], but an unsupported data set is allowed if the user named this folder directly.
     fn refusal(&self, dataset: DatasetName, root: &Path) -> Option<Named> {
         let is_named = self.dir == root || self.dir == root.join("raw");
         self.other(dataset).filter(|other| !is_named || matches!(other, Named::Ours(_)))
     }
 
-    /// Lower is better: the folder that was named itself, one that bears the data set's name, any other.
+    /// The preference of the folder, lower is better: the given folder, one named after the data set, any other.
     fn rank(&self, dataset: DatasetName, root: &Path) -> usize {
         match self.named {
             _ if self.dir == root => 0,
@@ -107,11 +107,11 @@ impl Candidate {
     }
 }
 
-/// The folder in `root` that holds all files of `dataset`: `root` itself, a folder in it (where archives unpack to),
-/// or the folder `raw` of one of these, as torchvision keeps them.
+/// Finds the folder in `root` that holds all files of `dataset`: `root` itself, a folder in it (where archives unpack
+/// to), or the folder `raw` in one of these, as torchvision stores them.
 ///
 /// # Errors
-/// There is none, or more than one.
+/// No folder or more than one folder holds all files.
 pub(super) fn find(dataset: DatasetName, root: &Path) -> Result<Folder, DataError> {
     let names = files_of(dataset);
     let candidates = candidates(root, &names)?;
@@ -144,7 +144,7 @@ pub(super) fn find(dataset: DatasetName, root: &Path) -> Result<Folder, DataErro
     })
 }
 
-/// Why no folder was found.
+/// The error to report when no folder was found.
 fn nothing(
     dataset: DatasetName,
     root: &Path,
@@ -175,7 +175,7 @@ fn nothing(
     DataError::Missing { names: shown, dir: dir.into(), hint }
 }
 
-/// The names that each file of a data set may have.
+/// The possible names of each file of a data set.
 fn files_of(dataset: DatasetName) -> Vec<Vec<String>> {
     match dataset {
         DatasetName::Mnist | DatasetName::FashionMnist => idx::files(),
@@ -186,7 +186,7 @@ fn files_of(dataset: DatasetName) -> Vec<Vec<String>> {
     }
 }
 
-/// The folders in `root`, and itself, that hold a file of these names, in the order of their paths.
+/// The folders that hold a file with one of these names: `root` and the folders in it, sorted by path.
 fn candidates(root: &Path, names: &[Vec<String>]) -> Result<Vec<Candidate>, DataError> {
     let below = folders_in(root)?;
     let raw = below.iter().map(|folder| folder.join("raw"));
@@ -197,7 +197,7 @@ fn candidates(root: &Path, names: &[Vec<String>]) -> Result<Vec<Candidate>, Data
     Ok(folders.into_iter().filter_map(|folder| Candidate::of(folder, names)).collect())
 }
 
-/// The folders in a folder, but those that systems hide in it.
+/// The folders in a folder, without hidden system folders.
 fn folders_in(root: &Path) -> Result<Vec<PathBuf>, DataError> {
     let refused = |reason| DataError::Folder { dir: root.to_path_buf(), reason };
     match fs::metadata(root) {
@@ -224,15 +224,16 @@ fn folders_in(root: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(folders)
 }
 
-/// The first of `names` that is a file in `dir`; else the first that is there at all, which reading it then refuses.
+/// The first of `names` that is a file in `dir`; otherwise the first that exists at all, so that reading it gives the
+/// error.
 fn find_file(dir: &Path, names: &[String]) -> Option<PathBuf> {
     let paths = || names.iter().map(|name| dir.join(name));
     paths().find(|path| path.is_file()).or_else(|| paths().find(|path| path.exists()))
 }
 
-/// The data set that a folder is named for, or the one that holds its folder `raw`.
+/// The data set that a folder, or the parent of a folder `raw`, is named after.
 fn name_of(dir: &Path) -> Option<Named> {
-    // `.` has a name too.
+    // The absolute path gives `.` a name.
     let dir = std::path::absolute(dir).ok()?;
     let dir = if dir.ends_with("raw") { dir.parent()? } else { &dir };
     let name: String =
@@ -241,7 +242,7 @@ fn name_of(dir: &Path) -> Option<Named> {
     FOLDERS.iter().find(|(known, _)| *known == name).map(|(_, named)| *named)
 }
 
-/// What a folder seems to hold, and what to do with it.
+/// A hint on what a folder seems to hold, and what to do with it.
 pub(super) fn looks_like(root: &Path) -> Option<String> {
     let holds = |dataset: &&DatasetName| {
         let found = candidates(root, &files_of(**dataset)).unwrap_or_default();
@@ -268,7 +269,7 @@ pub(super) fn looks_like(root: &Path) -> Option<String> {
     if let Some(name) = names().find(is_packed) {
         return Some(format!("{name} there is packed: unpack it first"));
     }
-    // As EMNIST's.
+    // Detects files such as those of EMNIST.
     let known = idx::files().concat();
     if let Some(name) = names().find(|name| name.contains("-idx") && !known.contains(name)) {
         let wanted: Vec<String> = idx::files().into_iter().map(|names| names[0].clone()).collect();
@@ -285,7 +286,7 @@ fn python(set: &str, name: &str) -> String {
     )
 }
 
-/// The data sets that are read from files, for a person.
+/// The data sets that are read from files, as text for messages.
 pub(super) fn choices() -> String {
     let names: Vec<String> = SETS.iter().map(|&dataset| cli_name(dataset)).collect();
     let [first @ .., last] = names.as_slice() else { return String::new() };

@@ -1,8 +1,8 @@
 //! IDX, the format of MNIST and Fashion-MNIST, plain or gzipped.
 //!
 //! # Source
-//! The header as on <http://yann.lecun.com/exdb/mnist/>: two zeros, the type of the elements, the number of
-//! dimensions, and every dimension in four bytes, the first byte first.
+//! The header as on <http://yann.lecun.com/exdb/mnist/>: two zero bytes, the element type, the number of dimensions,
+//! and every dimension as a big-endian four-byte integer.
 
 use std::path::Path;
 #[cfg(not(target_arch = "wasm32"))]
@@ -14,7 +14,7 @@ use crate::{
     data::{DataError, Dataset, Values},
 };
 
-/// The files of the set that travels with the program: training images and labels, then those of the test part.
+/// The files of the embedded data set: training images and labels, then test images and labels.
 pub(in crate::data) const EMBEDDED_FILES: [&str; 4] = [
     "fashion-mnist/train-images-idx3-ubyte.gz",
     "fashion-mnist/train-labels-idx1-ubyte.gz",
@@ -25,11 +25,11 @@ pub(in crate::data) const EMBEDDED_FILES: [&str; 4] = [
 const IMAGES: &str = "an IDX file of images";
 const LABELS: &str = "an IDX file of labels";
 
-/// The names of the same four files in a folder: plain or gzipped, of grey images or of colour ones.
+/// The possible names of the same four files in a folder: plain or gzipped, with grey or colour images.
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) fn files() -> Vec<Vec<String>> {
     let names = |(part, dims): (&str, &[u32])| {
-        // The hyphen became a dot in some mirrors.
+        // Some mirrors replaced the hyphen by a dot.
         let plain = dims
             .iter()
             .flat_map(|dims| ["-", "."].map(|dot| format!("{part}{dot}idx{dims}-ubyte")));
@@ -45,14 +45,14 @@ pub(super) fn files() -> Vec<Vec<String>> {
     parts.into_iter().map(names).collect()
 }
 
-/// Training and test part of the four files, images (C, H, W).
+/// Reads the training and test part from the four files, images (C, H, W).
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) fn load(files: &[PathBuf], known: &[&str]) -> Result<(Dataset, Dataset), DataError> {
     let inputs = files.iter().map(|path| Input::open(path)).collect::<Result<_, _>>()?;
     load_inputs(inputs, known)
 }
 
-/// Training and test part of the set that travels with the program.
+/// Reads the training and test part of the embedded data set.
 pub(super) fn load_embedded(known: &[&str]) -> Result<(Dataset, Dataset), DataError> {
     let open = |name: &&'static str| match assets::get(name) {
         Some(bytes) => Input::of_bytes(Path::new(name), bytes),
@@ -73,7 +73,7 @@ fn load_inputs(inputs: Vec<Input>, known: &[&str]) -> Result<(Dataset, Dataset),
     let test_path = test_labels.path.clone();
     let train = Part::read(train_images, train_labels)?;
     let test = Part::read(test_images, test_labels)?;
-    // Classes are the labels that the training part holds: any number of them, whichever they are.
+    // The classes are the distinct labels of the training part, whatever their number and values.
     let mut labels = train.labels.clone();
     labels.sort_unstable();
     labels.dedup();
@@ -94,7 +94,7 @@ fn load_inputs(inputs: Vec<Input>, known: &[&str]) -> Result<(Dataset, Dataset),
     Ok((train.into_dataset(&labels, &names), test.into_dataset(&labels, &names)))
 }
 
-/// Images with their labels as they stand in the files.
+/// Images and labels as stored in the files.
 struct Part {
     shape: [usize; 3],
     pixels: Vec<u8>,
@@ -117,7 +117,7 @@ impl Part {
         Ok(Self { shape, pixels, labels })
     }
 
-    /// The class of an item is the place of its label among all.
+    /// The class of an item is the index of its label among the sorted labels.
     fn into_dataset(self, labels: &[u8], names: &[String]) -> Dataset {
         let class = |label| labels.partition_point(|&other| other < label) as u32;
         let classes = self.labels.iter().map(|&label| class(label)).collect();
@@ -126,16 +126,16 @@ impl Part {
     }
 }
 
-/// Number, shape (C, H, W) and bytes of the images in a file.
+/// Reads the number, shape (C, H, W) and bytes of the images in a file.
 ///
 /// # Errors
-/// It cannot be read, or is no such file.
+/// The file cannot be read, or is not an IDX file of images.
 #[cfg(not(target_arch = "wasm32"))]
 pub(in crate::data) fn read_images(path: &Path) -> Result<(usize, [usize; 3], Vec<u8>), DataError> {
     parse_images(Input::open(path)?)
 }
 
-/// Images (N, H, W), (N, 1, H, W), (N, 3, H, W) or with the channels last.
+/// Parses images of shape (N, H, W), (N, 1, H, W), (N, 3, H, W) or with the channels last.
 fn parse_images(input: Input) -> Result<(usize, [usize; 3], Vec<u8>), DataError> {
     let path = input.path.clone();
     let (dims, bytes) = parse(input, IMAGES, &[3, 4])?;
@@ -158,7 +158,7 @@ fn parse_images(input: Input) -> Result<(usize, [usize; 3], Vec<u8>), DataError>
     }
 }
 
-/// Dimensions and payload of an IDX file of unsigned bytes, whose number of dimensions is one of `allowed`.
+/// Parses an IDX file of unsigned bytes into dimensions and payload; `allowed` lists the valid numbers of dimensions.
 fn parse(
     mut input: Input,
     expected: &'static str,

@@ -1,4 +1,4 @@
-//! Data files, unpacked while they are read, never further than they promise.
+//! Data files, decompressed while they are read, with limits on their size.
 
 use std::{
     io::{BufRead, Error, ErrorKind, Read, Result as IoResult},
@@ -11,26 +11,26 @@ use crate::data::DataError;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::files;
 
-/// Most bytes that are read of one file, unpacked: more than three times the images of EMNIST's largest part.
+/// Limit on the bytes read from one file, decompressed: over three times the images of EMNIST's largest part.
 pub(super) const MOST: u64 = 2 << 30;
-/// Gzip makes at most so many bytes of one.
+/// The maximum expansion of gzip: output bytes per compressed byte.
 const MOST_PER_PACKED: u64 = 1032;
 
 /// A file of a data set, open for reading.
 pub(super) struct Input<'a> {
     pub(super) path: PathBuf,
     bytes: Box<dyn Read + 'a>,
-    /// Bytes of the file as it is.
+    /// The size of the file on disk, in bytes.
     len: u64,
     is_packed: bool,
     num_read: u64,
 }
 
 impl<'a> Input<'a> {
-    /// The file at `path`, plain or gzipped.
+    /// Opens the file at `path`, plain or gzipped.
     ///
     /// # Errors
-    /// It is no regular file, or cannot be opened.
+    /// The path is not a regular file, or it cannot be opened.
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn open(path: &Path) -> Result<Input<'static>, DataError> {
         let io = |source| DataError::Io { path: path.to_path_buf(), source };
@@ -38,10 +38,10 @@ impl<'a> Input<'a> {
         Input::new(path, std::io::BufReader::new(file), len)
     }
 
-    /// Bytes that are called `path` in errors.
+    /// Wraps bytes in memory; error messages call them `path`.
     ///
     /// # Errors
-    /// None that bytes in memory could give.
+    /// The start of the bytes cannot be read, which does not happen in memory.
     pub(super) fn of_bytes(path: &Path, bytes: &'a [u8]) -> Result<Self, DataError> {
         Self::new(path, bytes, bytes.len() as u64)
     }
@@ -57,16 +57,16 @@ impl<'a> Input<'a> {
         Ok(Self { path, bytes, len, is_packed, num_read: 0 })
     }
 
-    /// The next `count` bytes.
+    /// Reads the next `count` bytes.
     ///
     /// # Errors
-    /// There are fewer, or more are asked for than are read of any file.
+    /// There are fewer bytes, or `count` exceeds the limit for any file.
     pub(super) fn take(&mut self, count: usize) -> Result<Vec<u8>, DataError> {
         let end = self.num_read.saturating_add(count as u64);
         if end > MOST {
             return Err(self.too_large(format!("its beginning promises {end} bytes"), MOST));
         }
-        // Nothing is set aside for what the file cannot hold.
+        // No memory is allocated for more than the file can hold.
         let possible = self.len.saturating_mul(if self.is_packed { MOST_PER_PACKED } else { 1 });
         if end > possible {
             let found = if self.is_packed { "at most " } else { "" };
@@ -84,10 +84,10 @@ impl<'a> Input<'a> {
         Ok(bytes)
     }
 
-    /// Checks that nothing follows.
+    /// Checks that the file ends here.
     ///
     /// # Errors
-    /// There are more bytes.
+    /// The file holds more bytes.
     pub(super) fn finish(mut self) -> Result<(), DataError> {
         let expected = self.num_read;
         match self.read(1, &mut Vec::new())? {
@@ -97,10 +97,10 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// All bytes, which must not be more than `most`.
+    /// Reads all bytes, at most `most`.
     ///
     /// # Errors
-    /// There are more.
+    /// The file holds more bytes.
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn read_all(mut self, most: u64) -> Result<Vec<u8>, DataError> {
         let mut bytes = Vec::new();
@@ -138,7 +138,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// The members of a gzip file one after the other, as gzip itself unpacks them; zeros that fill it up are passed over.
+/// The members of a gzip file, decompressed one after the other as gzip does; zero padding is skipped.
 struct Members<R>(Option<GzDecoder<R>>);
 
 impl<R: BufRead> Members<R> {

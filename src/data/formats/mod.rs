@@ -38,13 +38,13 @@ const CIFAR10_CLASSES: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
-/// Whether the data set lives in files of the person's own.
+/// Whether the data set is read from files of the user.
 pub(super) fn needs_dir(dataset: DatasetName) -> bool {
     use DatasetName::{Cifar10, Cifar100, FashionMnist, Mnist, Svhn};
     matches!(dataset, FashionMnist | Mnist | Cifar10 | Cifar100 | Svhn)
 }
 
-/// The data set's name as the key `data.dataset` takes it.
+/// The name of the data set as a value of the key `data.dataset`.
 pub(super) fn cli_name(dataset: DatasetName) -> String {
     match toml::Value::try_from(dataset) {
         Ok(toml::Value::String(name)) => name,
@@ -52,7 +52,7 @@ pub(super) fn cli_name(dataset: DatasetName) -> String {
     }
 }
 
-/// Names of the classes, where they are known without the files.
+/// The names of the classes, if they are known without the files.
 pub(super) fn class_names(dataset: DatasetName) -> Option<Vec<String>> {
     use DatasetName::{Cifar10, Cifar100, FashionMnist, FashionMnistEmbedded, Mnist, Svhn};
     match dataset {
@@ -64,23 +64,23 @@ pub(super) fn class_names(dataset: DatasetName) -> Option<Vec<String>> {
     }
 }
 
-/// What a folder gave.
+/// A data set that was read from a folder, with its files.
 #[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "a browser has no folders"))]
 pub(super) struct Found {
-    /// Training and test part.
+    /// The training part and the test part.
     pub(super) parts: (Dataset, Dataset),
-    /// The folder that the files lie in.
+    /// The folder that holds the files.
     pub(super) dir: PathBuf,
-    /// Names of the files that were read.
+    /// The names of the files that were read.
     pub(super) files: Vec<String>,
-    /// What was passed over, and why.
+    /// What was skipped, and why.
     pub(super) skipped: Vec<String>,
 }
 
-/// A data set of files in `dir`, or in a folder of it.
+/// Reads a data set from files in `dir`, or in a folder of it.
 ///
 /// # Errors
-/// The folder does not hold one such set, or a file is not what it should be.
+/// The folder does not hold exactly one such data set, or a file has the wrong format.
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) fn load(dataset: DatasetName, dir: &Path) -> Result<Found, DataError> {
     let Folder { dir, files, skipped } = folder::find(dataset, dir)?;
@@ -96,18 +96,18 @@ pub(super) fn load(dataset: DatasetName, dir: &Path) -> Result<Found, DataError>
     Ok(Found { parts, dir, files, skipped })
 }
 
-/// A browser has no folders.
+/// Always fails, because a browser has no folders.
 #[cfg(target_arch = "wasm32")]
 pub(super) fn load(dataset: DatasetName, _dir: &Path) -> Result<Found, DataError> {
     Err(DataError::NoDir { dataset: cli_name(dataset) })
 }
 
-/// The images that travel with the program, training and test part.
+/// Reads the training and test part of the embedded images.
 pub(super) fn load_embedded() -> Result<(Dataset, Dataset), DataError> {
     idx::load_embedded(&FASHION_CLASSES)
 }
 
-/// Why a data set that reads no files cannot use the folder `dir`, and what would.
+/// The error for a data set that reads no files but was given the folder `dir`; it says what would use the folder.
 pub(super) fn unused(dataset: DatasetName, dir: &Path) -> DataError {
     let is_embedded = dataset == DatasetName::FashionMnistEmbedded;
     let reason = if is_embedded { "is inside the program" } else { "is drawn from a formula" };

@@ -1,4 +1,4 @@
-//! SVHN's cropped digits: MATLAB v5 files that hold the arrays X and y.
+//! The cropped digits of SVHN: MATLAB v5 files that hold the arrays X and y.
 
 use std::{
     io::Read,
@@ -14,19 +14,19 @@ use crate::data::Dataset;
 
 const EXPECTED: &str = "one of SVHN's files of 32×32 digits";
 const SIDE: usize = 32;
-/// The files of the set.
+/// The names of the two files: training part and test part.
 pub(super) const FILES: [&str; 2] = ["train_32x32.mat", "test_32x32.mat"];
-/// Bytes that are read of one file, and of one element unpacked, at most: the training part, the larger of the two,
-/// takes 182 MB packed and 225 MB unpacked.
+/// Limit on the bytes of one file, and of one decompressed element: the training part, the larger of the two, takes 182
+/// MB compressed and 225 MB decompressed.
 const MOST: u64 = 512 << 20;
-/// Bytes before the first element, and of an element's tag.
+/// The number of bytes before the first element, and in the tag of an element.
 const HEADER: usize = 128;
 const TAG: usize = 8;
-/// Types of the elements that a file may consist of.
+/// The element types that a file may contain.
 const MATRIX: u32 = 14;
 const COMPRESSED: u32 = 15;
 
-/// Training and test part, images (3, 32, 32).
+/// Reads the training and test part, images (3, 32, 32).
 ///
 /// # Source
 /// Netzer et al., "Reading Digits in Natural Images with Unsupervised Feature Learning", 2011;
@@ -61,10 +61,10 @@ fn format_error(path: &Path, found: String) -> DataError {
     DataError::Format { path: path.to_path_buf(), expected: EXPECTED, found }
 }
 
-/// The elements of a MATLAB v5 file, one by one.
+/// Parses the elements of a MATLAB v5 file one by one.
 ///
-/// matfile takes what is cut off for the end of the file and writes to stdout and stderr about what it
-/// does not know. So lengths and types are checked, and elements unpacked, before it sees them.
+/// matfile treats a truncated element as the end of the file and writes to stdout and stderr about unknown data. So
+/// lengths and types are checked, and elements decompressed, before the bytes reach it.
 fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<MatFile>, DataError> {
     let short = |expected| DataError::Length {
         path: path.to_path_buf(),
@@ -91,7 +91,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<MatFile>, DataError> {
                 return Err(format_error(path, found));
             }
         };
-        // Alpha software on unknown bytes: with overflow checks its arithmetic on lengths can panic.
+        // matfile is alpha software: on unknown bytes its length arithmetic can panic when overflow checks are on.
         let parsed = catch_unwind(AssertUnwindSafe(|| MatFile::parse(header.chain(unpacked))))
             .map_err(|_| "the lengths inside do not fit".to_string())
             .and_then(|parsed| {
@@ -108,13 +108,13 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<MatFile>, DataError> {
     Ok(files)
 }
 
-/// Type and length of an element.
+/// The type and length of an element.
 fn read_tag(tag: &[u8]) -> (u32, usize) {
     let word = |at: usize| u32::from_le_bytes([tag[at], tag[at + 1], tag[at + 2], tag[at + 3]]);
     (word(0), word(4) as usize)
 }
 
-/// The matrix inside a compressed element.
+/// The matrix in a compressed element, decompressed.
 fn unpack<'a>(path: &Path, packed: &'a [u8]) -> Result<impl Read + 'a, DataError> {
     let mut unpacked = ZlibDecoder::new(packed);
     let mut tag = [0; TAG];
@@ -132,7 +132,7 @@ fn unpack<'a>(path: &Path, packed: &'a [u8]) -> Result<impl Read + 'a, DataError
             most: MOST.to_string(),
         });
     }
-    // One byte more than promised: zlib compares its checksum when its end is reached.
+    // Read one byte more than stated: zlib checks its checksum only at its end.
     Ok(std::io::Cursor::new(tag).chain(unpacked.take(len as u64 + 1)))
 }
 
@@ -144,7 +144,7 @@ fn array<'a>(path: &Path, files: &'a [MatFile], name: &str) -> Result<&'a Array,
     })
 }
 
-/// Bytes of the images, (N, 3, 32, 32), from X, whose address is y + 32·x + 1024·c + 3072·n.
+/// The bytes of the images, (N, 3, 32, 32), from X, whose index is y + 32·x + 1024·c + 3072·n.
 fn pixels(path: &Path, array: &Array) -> Result<Vec<u8>, DataError> {
     let NumericData::UInt8 { real: columns, .. } = array.data() else {
         return Err(format_error(path, "X is no array of bytes".into()));
@@ -165,7 +165,7 @@ fn pixels(path: &Path, array: &Array) -> Result<Vec<u8>, DataError> {
     Ok(rows)
 }
 
-/// Classes from y: 1 to 9, and 10 for the digit 0, which some copies call 0.
+/// The classes from y: 1 to 9, and 10 for the digit 0, which some copies store as 0.
 fn labels(path: &Path, array: &Array) -> Result<Vec<u32>, DataError> {
     if array.size().iter().filter(|&&dim| dim != 1).count() > 1 {
         return Err(format_error(path, format!("y has shape {:?}, not [N, 1]", array.size())));
