@@ -1,13 +1,13 @@
-//! Files that travel with the program: inside it, or, in a browser, beside the page, whence each is brought
-//! when it is first needed.
+//! Files that come with the program: embedded in the binary or, in a browser, next to the page and downloaded when
+//! first needed.
 
-/// A file that did not come.
+/// A file of the program could not be loaded.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot load {name}: {reason}")]
 pub struct AssetError {
-    /// The file.
+    /// The name of the file.
     pub name: String,
-    /// What happened.
+    /// The reason for the failure.
     pub reason: String,
 }
 
@@ -21,8 +21,8 @@ mod inside {
         };
     }
 
-    /// 5,000 + 1,000 Fashion-MNIST images, made by `assets/make_fashion_mnist.py`, the bundled models
-    /// and judges, and the lessons.
+    /// 5,000 + 1,000 Fashion-MNIST images, made by `assets/make_fashion_mnist.py`, the bundled models and judges, and
+    /// the lessons.
     const FILES: &[(&str, &[u8])] = files!(
         "fashion.safetensors" => "fashion.safetensors",
         "mnist.safetensors" => "mnist/mnist.safetensors",
@@ -45,12 +45,12 @@ mod inside {
         "lessons/8.md" => "lessons/8.md",
     );
 
-    /// The content of a file.
+    /// The content of an embedded file.
     pub fn get(name: &str) -> Option<&'static [u8]> {
         FILES.iter().find(|file| file.0 == name).map(|file| file.1)
     }
 
-    /// Makes sure that files are here. They are.
+    /// Loads files so that [`get`] finds them; does nothing here, because they are embedded.
     ///
     /// # Errors
     /// None.
@@ -70,15 +70,15 @@ mod beside {
         static HERE: RefCell<HashMap<String, &'static [u8]>> = RefCell::default();
     }
 
-    /// The content of a file, if it was brought.
+    /// The content of a file, if it has been downloaded.
     pub fn get(name: &str) -> Option<&'static [u8]> {
         HERE.with_borrow(|here| here.get(name).copied())
     }
 
-    /// Makes sure that files are here.
+    /// Downloads files so that [`get`] finds them.
     ///
     /// # Errors
-    /// One does not come.
+    /// A file cannot be downloaded.
     pub async fn bring(names: &[&str]) -> Result<(), AssetError> {
         for &name in names {
             if get(name).is_some() {
@@ -88,7 +88,7 @@ mod beside {
                 name: name.to_string(),
                 reason: format!("{reason}. Check the connection and try again"),
             })?;
-            // As elsewhere, it stays for as long as the program runs.
+            // As in the other builds, the content stays in memory until the program ends.
             let bytes: &'static [u8] = Vec::leak(bytes);
             HERE.with_borrow_mut(|here| here.insert(name.to_string(), bytes));
         }

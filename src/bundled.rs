@@ -1,4 +1,4 @@
-//! Models that travel inside the program.
+//! Pretrained models that are embedded in the program.
 
 use std::path::Path;
 
@@ -10,18 +10,18 @@ use crate::{
     config::nearest,
 };
 
-/// A model and where it comes from.
+/// A bundled model, with its preset and its file.
 #[derive(Clone, Copy, Debug)]
 pub struct BundledModel {
-    /// Its name on the command line.
+    /// The name of the model on the command line.
     pub name: &'static str,
-    /// The preset it was trained with.
+    /// The preset of its training run.
     pub preset: &'static str,
-    /// The file that holds it, one of [`crate::assets`].
+    /// The name of its file in [`crate::assets`].
     pub file: &'static str,
 }
 
-/// Every bundled model; the first is the default. How they were made: `docs/showcase.md`.
+/// Every bundled model; the first is the default. `docs/showcase.md` describes how they were made.
 pub const BUNDLED_MODELS: &[BundledModel] = &[
     BundledModel { name: "fashion", preset: "fashion-showcase", file: "fashion.safetensors" },
     BundledModel { name: "mnist", preset: "mnist-showcase", file: "mnist.safetensors" },
@@ -38,7 +38,7 @@ pub const BUNDLED_MODELS: &[BundledModel] = &[
     },
 ];
 
-/// The classifiers in whose features `jempp eval` measures samples. How they were made: `docs/results.md`.
+/// The classifiers whose features `jempp eval` uses to measure samples. `docs/results.md` describes how they were made.
 #[cfg(not(target_arch = "wasm32"))]
 pub const BUNDLED_JUDGES: &[BundledModel] = &[
     BundledModel {
@@ -49,7 +49,7 @@ pub const BUNDLED_JUDGES: &[BundledModel] = &[
     BundledModel { name: "mnist-judge", preset: "mnist-judge", file: "mnist-judge.safetensors" },
 ];
 
-/// The judge of samples of a data set, where there is one.
+/// The judge (feature classifier) for samples of a data set, if there is one.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn judge_of(dataset: DatasetName) -> Option<BundledModel> {
     let name = match dataset {
@@ -61,37 +61,37 @@ pub fn judge_of(dataset: DatasetName) -> Option<BundledModel> {
 }
 
 impl BundledModel {
-    /// The file, once it is here.
+    /// The content of the file; empty until the file is loaded.
     pub fn bytes(&self) -> &'static [u8] {
         assets::get(self.file).unwrap_or_default()
     }
 
-    /// The packed model, once its file is here.
+    /// Decodes the packed model. The file must be loaded first.
     ///
     /// # Errors
-    /// The file is not here, or cannot be read, which a test rules out.
+    /// The file is not loaded, or cannot be read; a test makes sure that it can.
     pub fn load(&self) -> Result<Checkpoint, CheckpointError> {
-        // Nothing at all is too short for a checkpoint, which says enough.
+        // Without the file, the error says that an empty file is too short for a checkpoint.
         Checkpoint::from_bytes(self.bytes(), Path::new(self.name))
     }
 }
 
-/// No bundled model of that name.
+/// There is no bundled model with this name.
 #[derive(Debug, thiserror::Error)]
 #[error("no bundled model `{name}`; did you mean `{nearest}`? There are: {all}")]
 pub struct NoSuchModel {
-    /// The name as written.
+    /// The name that was given.
     pub name: String,
-    /// The model closest to it.
+    /// The bundled model with the most similar name.
     pub nearest: String,
     /// The names of all bundled models.
     pub all: String,
 }
 
-/// The bundled model of that name.
+/// Finds the bundled model with this name.
 ///
 /// # Errors
-/// No such model.
+/// There is no such model.
 pub fn find(name: &str) -> Result<BundledModel, NoSuchModel> {
     let found = BUNDLED_MODELS.iter().find(|model| model.name == name);
     let names: Vec<&str> = BUNDLED_MODELS.iter().map(|model| model.name).collect();

@@ -1,17 +1,18 @@
-//! How much memory a run or a request will need, by estimate, before any of it is allocated. What is counted is
-//! what must be there at one time whatever the device, so that what is refused could not have worked.
+//! Estimates of the memory that a run or a request needs, before any of it is allocated. Only memory that every device
+//! needs at the same time is counted, so a rejected request could not have worked.
 
 use crate::{
     config::{OptimizerKind, RunConfig},
     model::{Layout, ModelError},
 };
 
-/// Bytes of a number.
+/// The number of bytes of an f32 value.
 const FLOAT: u64 = 4;
-/// Most that is used of a machine that nobody knows, in MiB; a page has no more than 4 GiB.
+/// The bound if the memory of the machine is not known, and the largest bound by default, in MiB; a page has no more
+/// than 4 GiB.
 const DEFAULT_MIB: u64 = if cfg!(target_arch = "wasm32") { 3072 } else { 16384 };
 
-/// More memory asked for than there may be.
+/// A run or a request needs more memory than the bound.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{what} need {} of memory{}; the bound is {}: lower it, or raise training.max_memory_mib",
@@ -20,13 +21,13 @@ const DEFAULT_MIB: u64 = if cfg!(target_arch = "wasm32") { 3072 } else { 16384 }
     gib(*.bound)
 )]
 pub struct TooMuchMemory {
-    /// What asks for most, by its key.
+    /// The configuration key that causes the largest part of the demand.
     pub what: String,
-    /// What that takes, in bytes.
+    /// The size of that part, in bytes.
     pub bytes: u64,
-    /// What everything takes, in bytes.
+    /// The total demand, in bytes.
     pub total: u64,
-    /// What there may be, in bytes.
+    /// The bound, in bytes.
     pub bound: u64,
 }
 
@@ -37,15 +38,16 @@ fn gib(bytes: u64) -> String {
     }
 }
 
-/// Bytes by what asks for them.
+/// A memory demand: the bytes of each part, with its cause.
 #[derive(Clone, Debug, Default)]
 pub struct Demand(Vec<(String, u64)>);
 
 impl Demand {
-    /// What a training run of this configuration needs, on `num_items` training items of shape (C, H, W).
+    /// Estimates the demand of a training run with this configuration, on `num_items` training items of shape (C, H,
+    /// W).
     ///
     /// # Errors
-    /// A network that cannot be.
+    /// The configuration does not describe a valid network.
     pub fn of_training(
         config: &RunConfig,
         input_shape: [usize; 3],
@@ -64,8 +66,8 @@ impl Demand {
         let batch = config.data.batch_size;
         let axes = config.class_centers.max_components.min(num_pixels);
         let axes = axes.min((num_items / num_classes.max(1)).max(1));
-        // Data and, where there are any, chains, and where the energy sees other images than the classifier
-        // the third, all at once for the gradient.
+        // The number of forward passes that the gradient needs at once: data, chains if there are any, and a third if
+        // the energy sees other images than the classifier.
         let num_passes = 1 + usize::from(config.objective.needs_chains())
             * (1 + usize::from(!config.data.augment_energy));
         let mut demand = Self::default();
@@ -73,13 +75,13 @@ impl Demand {
             format!(
                 "replay_buffer.replay_buffer_size = {capacity}: chains of {num_pixels} values and the copies that a run keeps"
             ),
-            // The chains, two states to return to, what is read back to be saved, twice, and the file.
+            // The chains, two states to return to, two copies for a save, and the file.
             [capacity, num_pixels, 6],
         );
         demand.add(
             format!("model.arch = {}: weights and the copies that a run keeps", config.model.arch),
-            // With moments and average: in use, in two states to return to, read back and in the file; with
-            // gradients and the copy that a step works on.
+            // Weights with moments and average: in use, in two states to return to, as read back and in the file; also
+            // gradients and the working copy of a step.
             [layout.num_weights() as usize, 5 * num_kept + 2],
         );
         demand.add(
@@ -100,10 +102,10 @@ impl Demand {
         Ok(demand)
     }
 
-    /// What `num_chains` chains at once need that follow the energy of a network.
+    /// Estimates the demand of `num_chains` chains sampled at once with the energy of a network.
     ///
     /// # Errors
-    /// A network that cannot be.
+    /// The configuration does not describe a valid network.
     pub fn of_chains(
         config: &RunConfig,
         input_shape: [usize; 3],
@@ -115,7 +117,7 @@ impl Demand {
         let mut demand = Self::default();
         let what = format!("{num_chains} chains at once through {}", config.model.arch);
         let activations = layout.num_activations as usize;
-        // The state, its gradient, the next state and what is read back.
+        // The state, its gradient, the next state and the readback.
         demand.add(what, [num_chains, activations.saturating_add(4 * num_pixels)]);
         demand.add(
             format!("model.arch = {}: weights", config.model.arch),
@@ -124,22 +126,22 @@ impl Demand {
         Ok(demand)
     }
 
-    /// Adds so many numbers, the product of `factors`.
+    /// Adds a part of the demand: as many f32 values as the product of `factors`.
     pub fn add(&mut self, what: String, factors: impl IntoIterator<Item = usize>) {
         let numbers =
             factors.into_iter().fold(FLOAT, |product, n| product.saturating_mul(n as u64));
         self.0.push((what, numbers));
     }
 
-    /// What everything takes, in bytes.
+    /// The total demand, in bytes.
     pub fn total(&self) -> u64 {
         self.0.iter().fold(0, |sum, (_, bytes)| sum.saturating_add(*bytes))
     }
 
-    /// Checks the demand against the configuration's bound.
+    /// Checks the demand against the bound of the configuration.
     ///
     /// # Errors
-    /// There is more than may be.
+    /// The demand exceeds the bound.
     pub fn check(&self, config: &RunConfig) -> Result<(), TooMuchMemory> {
         let (total, bound) = (self.total(), bound(config.training.max_memory_mib));
         let largest = self.0.iter().max_by_key(|(_, bytes)| *bytes);
@@ -152,7 +154,7 @@ impl Demand {
     }
 }
 
-/// The bound in bytes that `training.max_memory_mib` names; 0 is this machine's memory.
+/// The bound in bytes for a value of `training.max_memory_mib`; 0 means the memory of this machine.
 pub fn bound(max_memory_mib: usize) -> u64 {
     let mib = match max_memory_mib {
         0 => of_machine_mib().unwrap_or(DEFAULT_MIB).min(DEFAULT_MIB),
@@ -161,7 +163,7 @@ pub fn bound(max_memory_mib: usize) -> u64 {
     mib << 20
 }
 
-/// The memory that this process may use, where the system says so.
+/// The memory that this process may use, in MiB, if the system reports it.
 #[cfg(target_os = "linux")]
 fn of_machine_mib() -> Option<u64> {
     let number_in = |path: &str, key: &str| {
@@ -169,7 +171,7 @@ fn of_machine_mib() -> Option<u64> {
         let rest = text.lines().find_map(|line| line.strip_prefix(key))?;
         rest.split_whitespace().next()?.parse::<u64>().ok()
     };
-    // The machine's in KiB; a container's, of either generation, in bytes.
+    // The machine reports KiB; cgroups of both versions, which limit containers, report bytes.
     let machine = number_in("/proc/meminfo", "MemTotal:").map(|kib| kib >> 10);
     let groups = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
     let groups = groups.into_iter().filter_map(|path| number_in(path, "").map(|bytes| bytes >> 20));

@@ -1,17 +1,17 @@
 //! Arithmetic on rows of logits on the host: log-sum-exp, softmax and argmax.
 //!
-//! All of it is stable: the largest number of a row is taken out before anything is exponentiated, so that logits of
-//! any finite size give finite results. What an infinity or a NaN in a row does is said at each function.
+//! All functions are numerically stable: they subtract the maximum of a row before exponentiation, so that finite
+//! logits of any size give finite results. Each function says how it treats an infinity or a NaN.
 //!
-//! Rows are computed in the precision that the caller asks for, `f32` or `f64`. `kernels::reference` has arithmetic of
-//! its own, on purpose: a twin must not share the code that it is compared with.
+//! Rows are computed in the precision that the caller chooses, `f32` or `f64`. `kernels::reference` deliberately has
+//! its own arithmetic: a reference must not share code with what it checks.
 
 use std::{
     iter::Sum,
     ops::{Add, Div, Neg, Sub},
 };
 
-/// The precision that a row is computed in.
+/// The floating-point type for the computation of a row.
 pub trait Real:
     Copy
     + PartialOrd
@@ -21,17 +21,17 @@ pub trait Real:
     + Neg<Output = Self>
     + Sum
 {
-    /// -∞.
+    /// Negative infinity, -∞.
     const NEG_INFINITY: Self;
-    /// eˣ.
+    /// The exponential function, eˣ.
     fn exp(self) -> Self;
-    /// The natural logarithm.
+    /// The natural logarithm, ln x.
     fn ln(self) -> Self;
-    /// The larger of two numbers; a NaN is passed over.
+    /// The larger of two numbers; a NaN is ignored.
     fn max(self, other: Self) -> Self;
-    /// Whether it is neither an infinity nor a NaN.
+    /// Whether the number is neither infinite nor NaN.
     fn is_finite(self) -> bool;
-    /// Whether it is a NaN.
+    /// Whether the number is NaN.
     fn is_nan(self) -> bool;
 }
 
@@ -59,28 +59,28 @@ macro_rules! real {
 }
 real!(f32 f64);
 
-/// The largest x of a row, -∞ for an empty one, and Σ exp(x - largest).
+/// The maximum of a row, -∞ for an empty one, and Σ exp(x - maximum).
 fn largest_and_sum<R: Real, T: Copy + Into<R>>(row: &[T]) -> (R, R) {
     let largest = row.iter().map(|&x| x.into()).fold(R::NEG_INFINITY, R::max);
     (largest, row.iter().map(|&x| (x.into() - largest).exp()).sum())
 }
 
-/// log Σ exp(x) of a row.
+/// The log-sum-exp of a row, log Σ exp(x).
 ///
-/// -∞ for a row that is empty or holds nothing but -∞, ∞ where an ∞ is in it, NaN where a NaN is.
+/// The result is -∞ for a row that is empty or holds only -∞, ∞ if the row holds an ∞, and NaN if it holds a NaN.
 pub fn log_sum_exp<R: Real, T: Copy + Into<R>>(row: &[T]) -> R {
     let (largest, sum) = largest_and_sum(row);
     if largest.is_finite() {
         return largest + sum.ln();
     }
-    // x - largest has no value here; the sum has one unless a NaN is among its terms.
+    // x - largest is undefined here, but the sum is defined unless one of its terms is NaN.
     row.iter().map(|&x| x.into()).find(|x| x.is_nan()).unwrap_or(largest)
 }
 
-/// exp(x) / Σ exp(x) of a row: probabilities that sum to 1. Equal numbers give exactly equal shares of 1, so that no
-/// rounding moves them over the edge of a bin.
+/// The softmax of a row, exp(x) / Σ exp(x): probabilities that sum to 1. Equal numbers give exactly equal
+/// probabilities, so that rounding never moves one across a bin edge.
 ///
-/// All are NaN where the row has no softmax: where a NaN or an ∞ is in it, or nothing but -∞.
+/// All values are NaN if the row holds a NaN or an ∞, or only -∞.
 pub fn softmax<R: Real, T: Copy + Into<R>>(row: &[T]) -> Vec<R> {
     let (largest, sum) = largest_and_sum(row);
     row.iter().map(|&x| (x.into() - largest).exp() / sum).collect()
@@ -91,8 +91,7 @@ pub fn softmax_rows<R: Real, T: Copy + Into<R>>(values: &[T], num_columns: usize
     values.chunks(num_columns).flat_map(softmax).collect()
 }
 
-/// The place of the largest number of a row, of equal ones the last. A NaN is passed over; `None` for a row without a
-/// number.
+/// The index of the maximum of a row; of equal values, the last. A NaN is ignored; `None` for a row without numbers.
 pub fn argmax<T: PartialOrd>(row: &[T]) -> Option<usize> {
     let numbers = row.iter().enumerate().filter(|(_, x)| x.partial_cmp(x).is_some());
     let best = numbers.reduce(|best, next| if next.1 >= best.1 { next } else { best });

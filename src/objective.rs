@@ -1,4 +1,4 @@
-//! The named terms of the loss.
+//! The terms of the training loss.
 //!
 //! ```text
 //! loss = p_x_weight · gap_loss(mean E(x_data) - mean E(x_model)) + p_y_given_x_weight · cross_entropy
@@ -7,12 +7,12 @@
 //! ```
 //!
 //! # Source
-//! arXiv:1912.03263, section 4. The L2 term is common in EBM teaching code. The softplus of the gap is ours: at
-//! a gap of 0 it is the linear term at half its weight.
+//! arXiv:1912.03263, section 4. The L2 term is common in EBM teaching code. The softplus of the gap is an addition of
+//! jempp: at a gap of 0 it equals the linear term at half its weight.
 //!
-//! Differs from JEMPP: the p(x) term and the cross entropy look at one batch of images, which spares a forward pass;
-//! there at two, drawn apart, the second of labelled images alone. And the p(x, y) term takes the chains that the p(x)
-//! term has, each for the class of its slot; there it draws others, of the classes in the batch.
+//! Differs from JEMPP: the p(x) term and the cross entropy use the same batch of images, which saves a forward pass;
+//! JEMPP draws two batches, the second of labelled images only. The p(x, y) term uses the chains of the p(x) term, each
+//! with the class of its slot; JEMPP draws other chains, with the classes of the batch.
 
 use burn::tensor::{
     Int, Tensor, Transaction,
@@ -25,24 +25,24 @@ use crate::{
     energy::{class_energy_of_logits, energy_of_logits},
 };
 
-/// Logits and labels of one training step, with their graphs.
+/// Logits and labels of one training step, with their autodiff graphs.
 pub struct ObjectiveInput {
     /// Logits of the data, shape (N, classes).
     pub logits_data: Tensor<2>,
-    /// Logits of the same data augmented, shape (N, classes), where only the cross entropy sees it so
+    /// Logits of the same data with augmentation, shape (N, classes), if only the cross entropy uses augmented data
     /// (SADA-JEM, arXiv:2209.07959).
     pub logits_augmented: Option<Tensor<2>>,
     /// Labels of the data, shape (N).
     pub labels_data: Tensor<1, Int>,
-    /// Logits of the chains, shape (M, classes); absent when nothing is sampled.
+    /// Logits and labels of the chains; absent if no chains are sampled.
     pub model: Option<ModelSide>,
 }
 
-/// The chains' side of the objective.
+/// The inputs of the objective from the chains.
 pub struct ModelSide {
     /// Logits of the chains, shape (M, classes).
     pub logits: Tensor<2>,
-    /// The classes the chains belong to, shape (M).
+    /// The classes of the chains, shape (M).
     pub labels: Tensor<1, Int>,
 }
 
@@ -50,29 +50,30 @@ pub struct ModelSide {
 pub struct Objective {
     /// The loss that the optimiser minimises.
     pub loss: Tensor<1>,
-    /// The terms that it is made of.
+    /// The terms of the loss.
     pub terms: Terms<Tensor<1>>,
 }
 
-/// The terms of the loss, unweighted, and the accuracy on the batch: tensors of shape (1), or numbers once they are read.
+/// The terms of the loss, unweighted, and the accuracy on the batch, as tensors of shape (1) or, after readback, as
+/// numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Terms<T> {
-    /// Mean energy of the data.
+    /// The mean energy of the data.
     pub energy_data: T,
-    /// Mean energy of the chains; 0 without chains.
+    /// The mean energy of the chains; 0 without chains.
     pub energy_model: T,
-    /// Mean cross entropy of the labels, in nats.
+    /// The mean cross entropy of the labels, in nats.
     pub cross_entropy: T,
-    /// Mean E(x, y) of the data minus that of the chains; 0 where its weight is.
+    /// The mean E(x, y) of the data minus that of the chains; 0 if its weight is 0.
     pub p_x_y: T,
-    /// Sum of the mean squared energies of data and chains; 0 where its weight is.
+    /// The sum of the mean squared energies of data and chains; 0 if its weight is 0.
     pub energy_l2: T,
-    /// Share of the batch that is classified correctly; no part of the loss.
+    /// The share of the batch that is classified correctly; not part of the loss.
     pub train_accuracy: T,
 }
 
 impl Terms<f64> {
-    /// Every term with the name by which it is logged.
+    /// Every term with its name in the log.
     pub fn named(&self) -> [(&'static str, f64); 6] {
         let Self { energy_data, energy_model, cross_entropy, p_x_y, energy_l2, train_accuracy } =
             *self;
@@ -115,7 +116,7 @@ impl Readable for Terms<Tensor<1>> {
     }
 }
 
-/// The loss of one step.
+/// Computes the loss of one step.
 pub fn objective(config: &ObjectiveConfig, input: ObjectiveInput) -> Objective {
     let ObjectiveInput { logits_data, logits_augmented, labels_data, model } = input;
     let energy_data = energy_of_logits(logits_data.clone());

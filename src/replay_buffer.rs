@@ -1,12 +1,12 @@
-//! Persistent chains on the device, the same number per class.
+//! The replay buffer: persistent chains on the device, with the same number of slots per class.
 //!
 //! # Source
 //! Grathwohl et al., arXiv:1912.03263, section 4; re-initialisation from class centres after Yang &
 //! Ji, arXiv:2109.09032.
 //!
-//! Differs from JEMPP: a slot starts afresh from the centre of its own class; there from that of a random class, so that
-//! a slot's class says ever less of what is in it. And a batch takes distinct slots; there a slot may come twice, and
-//! one of its two chains is lost.
+//! Differs from JEMPP: a slot is re-initialised from the centre of its own class; in JEMPP from that of a random class,
+//! so that the class of a slot says less and less about its content. And a batch takes distinct slots; in JEMPP a slot
+//! may appear twice in a batch, and then one of its two chains is lost.
 
 use burn::tensor::{Device, Tensor};
 use rand::{RngExt, seq::index};
@@ -18,18 +18,18 @@ use crate::{
     streams,
 };
 
-/// Where fresh chains start: at draws of their class, or at noise.
+/// The distribution of new chains: the Gaussian of their class, or noise.
 #[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant, reason = "there is one start, not a collection")]
 pub enum Start {
-    /// From the Gaussian of the chain's class.
+    /// The Gaussian of the chain's class.
     ClassCenters(ClassCenters),
     /// Uniform noise on [-1, 1], images of shape (C, H, W).
     Uniform([usize; 3]),
 }
 
 impl Start {
-    /// The start that the configuration names.
+    /// Creates the start distribution that the configuration names.
     pub fn new(kind: StartKind, centers: &ClassCenters) -> Self {
         match kind {
             StartKind::ClassCenters => Self::ClassCenters(centers.clone()),
@@ -37,7 +37,7 @@ impl Start {
         }
     }
 
-    /// One start per label, shape (N, C, H, W).
+    /// Draws one start per label, shape (N, C, H, W).
     pub fn draw(&self, labels: &[u32], noise: NoiseKey, device: &Device) -> Tensor<4> {
         match self {
             Self::ClassCenters(centers) => centers.start(labels, noise),
@@ -51,15 +51,15 @@ impl Start {
 /// The chains of one training step, taken out of the buffer.
 #[derive(Clone, Debug)]
 pub struct BufferBatch {
-    /// Where they start, shape (N, C, H, W).
+    /// The states of the chains before sampling, shape (N, C, H, W).
     pub x: Tensor<4>,
-    /// Where they go back to.
+    /// The slot of each chain, to which it is written back.
     pub slots: Vec<u32>,
     /// The class of each slot.
     pub labels: Vec<u32>,
 }
 
-/// The buffer: `capacity` chains, slot i belonging to class i · classes / capacity.
+/// The buffer of `capacity` chains; slot i belongs to class i · classes / capacity.
 #[derive(Debug)]
 pub struct ReplayBuffer {
     chains: Tensor<2>,
@@ -87,7 +87,7 @@ impl ReplayBuffer {
         Self { chains, shape, num_classes, reinit_prob: config.reinit_prob }
     }
 
-    /// A buffer with the given chains (capacity, D), as a checkpoint holds them.
+    /// Creates a buffer from the given chains (capacity, D), as stored in a checkpoint.
     pub fn from_chains(
         chains: Tensor<2>,
         config: &ReplayBufferConfig,
@@ -102,12 +102,12 @@ impl ReplayBuffer {
         self.chains.clone()
     }
 
-    /// How many chains there are.
+    /// The number of chains.
     pub fn capacity(&self) -> usize {
         self.chains.dims()[0]
     }
 
-    /// A copy in memory of its own. A clone would share memory that a write-back changes.
+    /// A deep copy. A clone would share memory that a write-back changes.
     pub fn copy(&self) -> Self {
         Self {
             chains: self.chains.clone().mul_scalar(1.0),
@@ -117,8 +117,8 @@ impl ReplayBuffer {
         }
     }
 
-    /// Chains from `batch_size` distinct random slots, each started afresh with the re-initialisation
-    /// probability. Equal `seed`, `step` and `attempt` take equal chains.
+    /// Takes chains from `batch_size` distinct random slots, each re-initialised with the re-initialisation
+    /// probability. Equal `seed`, `step` and `attempt` give equal chains.
     pub fn take(
         &self,
         batch_size: usize,
@@ -145,7 +145,7 @@ impl ReplayBuffer {
             }
         }
         if fresh_labels.is_empty() {
-            // Kernels bind no empty buffers; an unused row costs nothing.
+            // Kernels cannot bind empty buffers; an unused row costs nothing.
             fresh_labels.push(0);
         }
         let [c, h, w] = self.shape;
@@ -161,7 +161,7 @@ impl ReplayBuffer {
     pub fn put(&mut self, x: Tensor<4>, slots: &[u32]) {
         let [n, c, h, w] = x.dims();
         let x = x.reshape([n, c * h * w]);
-        // The buffer hands its only reference over, so that the write happens in place.
+        // The buffer gives up its only reference, so that the write happens in place.
         let chains = std::mem::replace(&mut self.chains, Tensor::empty([1, 1], &x.device()));
         self.chains = kernels::replay_scatter(x, slots, chains);
     }

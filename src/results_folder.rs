@@ -1,8 +1,8 @@
-//! Where commands put their results, and the one rule for what is there already: nothing is replaced unasked.
+//! Output folders and files of commands. Existing files are never replaced without permission.
 //!
-//! A folder of results holds [`MADE_BY`] beside them, which says what made them and whether it came to its end. A
-//! folder that holds anything is refused. Who allows it ([`Destination::replaces`]) gets the whole set of our files
-//! replaced, never a part of it, and no other file.
+//! A results folder also holds [`MADE_BY`], which names the command that made the results and whether it finished. A
+//! folder that is not empty is rejected. With permission ([`Destination::replaces`]), all files of the earlier results
+//! are replaced together, and no other file.
 
 use std::{
     fmt, fs,
@@ -14,55 +14,55 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::{self, read_at_most, write_atomically};
 
-/// The file that says what made the others.
+/// The name of the file that records how the results were made.
 pub const MADE_BY: &str = "made-by.json";
-/// Most bytes of such a file.
+/// Size limit of that file, in bytes.
 const MADE_BY_BYTES: u64 = 1 << 20;
-/// Names that an error lists of a folder's files.
+/// Limit on the file names that an error lists.
 const NUM_NAMED: usize = 3;
 
 /// Why results cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ResultsError {
-    /// Results are there.
+    /// The folder already holds results.
     #[error("{path} holds {made_by}; nothing is replaced unasked")]
     Taken {
-        /// The folder.
+        /// The path of the folder.
         path: PathBuf,
-        /// What made them.
+        /// The record of the command that made the results.
         made_by: Box<MadeBy>,
     },
-    /// Other files are there.
+    /// The folder holds files that are not results.
     #[error("{path} is not empty: it holds {found}; nothing is replaced unasked")]
     NotOurs {
-        /// The folder.
+        /// The path of the folder.
         path: PathBuf,
-        /// Some of its files.
+        /// The names of some of the files.
         found: String,
-        /// The files that the job writes.
+        /// The names of the files that the command writes.
         own: String,
     },
-    /// Another process writes there.
+    /// Another process is writing to the folder.
     #[error("another jempp writes into {0} now: take another folder, or wait until it is done")]
     Busy(PathBuf),
-    /// A file is there.
+    /// The file exists already.
     #[error("{0} already exists; nothing is replaced unasked")]
     Exists(PathBuf),
-    /// A file where a folder is needed.
+    /// The path is a file, but a folder is needed.
     #[error("{0} is a file where a folder is needed")]
     NoFolder(PathBuf),
-    /// A folder, or something else that is no file, where a file is to be written.
+    /// The path is a folder or another object that is not a regular file, but a file is to be written.
     #[error("{0} is no regular file, so it cannot be replaced")]
     NoFile(PathBuf),
-    /// A command would replace what it reads.
+    /// The command would replace its own input file.
     #[error("{0} is the file to read; it cannot be replaced by what is made of it")]
     Input(PathBuf),
-    /// The operating system refused.
+    /// The operating system refused an action.
     #[error("cannot write {path}: {source}")]
     Io {
-        /// File or folder.
+        /// The path of the file or folder.
         path: PathBuf,
-        /// The reason.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
@@ -74,7 +74,7 @@ impl ResultsError {
     }
 }
 
-/// A command that makes a folder of results.
+/// A command that writes a results folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Job {
@@ -85,7 +85,7 @@ pub enum Job {
 }
 
 impl Job {
-    /// Every file that it may write, but for [`MADE_BY`].
+    /// The names of all files that the command may write, except [`MADE_BY`].
     pub const fn files(self) -> &'static [&'static str] {
         match self {
             Self::Sample => &[
@@ -101,33 +101,33 @@ impl Job {
     }
 }
 
-/// What made a folder's results: the content of [`MADE_BY`].
+/// The content of [`MADE_BY`]: how the results in a folder were made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MadeBy {
-    /// The job.
+    /// The command that made the results.
     pub job: Job,
-    /// What was typed.
+    /// The command line as typed.
     pub command: String,
-    /// Version of the program.
+    /// The version of jempp.
     pub jempp: String,
-    /// Name of the model.
+    /// The name of the model.
     pub model: String,
-    /// SHA-256 of the model's file, in hexadecimal.
+    /// The SHA-256 of the model file, in hexadecimal.
     pub sha256: String,
-    /// Seed of everything drawn.
+    /// The seed of all random numbers.
     pub seed: u64,
-    /// Whether the job came to its end.
+    /// Whether the command finished.
     pub finished: bool,
 }
 
 impl MadeBy {
-    /// A job that begins.
+    /// Creates the record of a command that starts now.
     pub fn new(job: Job, command: String, model: String, sha256: String, seed: u64) -> Self {
         let jempp = env!("CARGO_PKG_VERSION").to_string();
         Self { job, command, jempp, model, sha256, seed, finished: false }
     }
 
-    /// What a folder says of itself, if it does.
+    /// Reads the record of a folder, if there is one.
     fn of(folder: &Path) -> Option<Self> {
         let bytes = read_at_most(&folder.join(MADE_BY), MADE_BY_BYTES).ok()?;
         serde_json::from_slice(&bytes).ok()
@@ -151,17 +151,17 @@ impl fmt::Display for MadeBy {
     }
 }
 
-/// A folder to write results into.
+/// A folder for results, and whether existing results may be replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
-    /// The folder.
+    /// The path of the folder.
     pub path: PathBuf,
-    /// Whether results that are there may be replaced.
+    /// Whether existing results may be replaced.
     pub replaces: bool,
 }
 
 impl Destination {
-    /// The folder itself where it is free, else the first free one of `<path>-2`, `<path>-3` and so on.
+    /// The folder itself if it is free, otherwise the first free one of `<path>-2`, `<path>-3` and so on.
     pub fn beside(path: &Path) -> Self {
         let numbered = |number: u32| match number {
             1 => path.to_path_buf(),
@@ -175,10 +175,10 @@ impl Destination {
         Self { path: free.unwrap_or_else(|| path.to_path_buf()), replaces: false }
     }
 
-    /// Checks that `job` may write here. Gives the names of files that it will leave alone.
+    /// Checks that `job` may write to this folder. Returns the names of the files that it will keep.
     ///
     /// # Errors
-    /// There is something, and no leave to replace it; or it is no folder.
+    /// The folder holds something that may not be replaced, or the path is not a folder.
     pub fn check(&self, job: Job) -> Result<Vec<String>, ResultsError> {
         let path = &self.path;
         let entries = match fs::read_dir(path) {
@@ -231,11 +231,11 @@ impl Destination {
         Ok(found)
     }
 
-    /// Makes the folder a job's own: checks it, removes earlier results where they may be replaced, and writes
+    /// Reserves the folder for a job: checks it, removes earlier results if they may be replaced, and writes
     /// [`MADE_BY`].
     ///
     /// # Errors
-    /// As [`Destination::check`]; another job took the folder meanwhile; the operating system refuses.
+    /// As [`Destination::check`]; also, another job took the folder in the meantime, or the operating system refuses.
     pub fn claim(&self, made_by: MadeBy) -> Result<ResultsFolder, ResultsError> {
         self.check(made_by.job)?;
         let path = &self.path;
@@ -260,7 +260,7 @@ impl Destination {
             }
             opened => opened.map_err(ResultsError::io(&marker))?,
         };
-        // Where files cannot be locked, a second job is noticed only by its marker.
+        // Without file locks, only this file shows that another job uses the folder.
         let _ = file.try_lock();
         let json = made_by.to_json();
         json.and_then(|json| file.write_all(&json)).map_err(ResultsError::io(&marker))?;
@@ -268,14 +268,14 @@ impl Destination {
     }
 }
 
-/// The files that go when `job` replaces what `made_by` made: its own, and those of the job before.
+/// The files to remove when `job` replaces the results of `made_by`: those of `job` and of the earlier job.
 fn own_files(job: Job, made_by: Option<&MadeBy>) -> Vec<&'static str> {
     let earlier = made_by.filter(|made_by| made_by.job != job);
     let earlier = earlier.map(|made_by| made_by.job.files()).unwrap_or_default();
     job.files().iter().chain(earlier).copied().chain([MADE_BY]).collect()
 }
 
-/// The first names, and how many more there are.
+/// The first few names, with the number of the others.
 pub(crate) fn some_of(names: &[String]) -> String {
     let shown = names[..names.len().min(NUM_NAMED)].join(", ");
     match names.len() {
@@ -284,26 +284,26 @@ pub(crate) fn some_of(names: &[String]) -> String {
     }
 }
 
-/// A folder that a job writes its results into.
+/// A folder to which a job writes its results.
 #[derive(Debug)]
 pub struct ResultsFolder {
     path: PathBuf,
     made_by: MadeBy,
-    /// [`MADE_BY`], locked for as long as the job writes.
+    /// The file [`MADE_BY`], locked while the job writes.
     lock: fs::File,
 }
 
 impl ResultsFolder {
-    /// Where a file of the job's goes.
+    /// The path for a file of the job.
     pub fn file(&self, name: &str) -> PathBuf {
         debug_assert!(self.made_by.job.files().contains(&name), "{name} would never be replaced");
         self.path.join(name)
     }
 
-    /// Notes that the job came to its end.
+    /// Records that the job finished.
     ///
     /// # Errors
-    /// The note cannot be written.
+    /// The record cannot be written.
     pub fn finish(mut self) -> Result<(), ResultsError> {
         self.made_by.finished = true;
         let marker = self.path.join(MADE_BY);
@@ -313,10 +313,10 @@ impl ResultsFolder {
     }
 }
 
-/// Checks that a command may write the single file `path`, which must not be the `input` that it reads.
+/// Checks that a command may write the single file `path`, which must not be its `input`.
 ///
 /// # Errors
-/// It is there and may not be replaced, is no regular file, or is the input.
+/// The file exists and may not be replaced, is not a regular file, or is the input.
 pub fn check_file(path: &Path, replaces: bool, input: Option<&Path>) -> Result<(), ResultsError> {
     let Ok(found) = fs::symlink_metadata(path) else { return check_writable(path) };
     if !replaces {
@@ -334,7 +334,7 @@ pub fn check_file(path: &Path, replaces: bool, input: Option<&Path>) -> Result<(
     }
 }
 
-/// Checks that a file or folder can come to be, before the work that fills it.
+/// Checks that a file or folder can be created, before the work that fills it.
 fn check_writable(path: &Path) -> Result<(), ResultsError> {
     let is_here = |folder: &Path| folder.as_os_str().is_empty();
     let folder = path.ancestors().skip(1).find(|folder| is_here(folder) || folder.exists());
@@ -394,7 +394,7 @@ mod tests {
         let out = |replaces| Destination { path: dir.path().to_path_buf(), replaces };
         let error = out(false).check(Job::Sample).unwrap_err().to_string();
         assert!(error.contains("a.txt, b.txt, c.txt and 2 more"), "{error}");
-        // A file that the job does not write is not its to remove.
+        // A file that the job does not write must not be removed by it.
         out(true).claim(made_by(Job::Sample)).unwrap();
         assert!(dir.path().join("results.json").exists());
         fs::create_dir(dir.path().join("report.html")).unwrap();

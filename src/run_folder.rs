@@ -1,5 +1,5 @@
-//! The folder of a training run: `config.toml`, `metrics.jsonl`, `samples/*.png` and
-//! `checkpoint.safetensors`. It has one owner at a time.
+//! The folder of a training run, with `config.toml`, `metrics.jsonl`, `samples/*.png` and `checkpoint.safetensors`.
+//! Only one process at a time may own it.
 
 use std::{
     io::{self, BufRead},
@@ -16,31 +16,31 @@ use crate::{
 const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
 const SAMPLES: &str = "samples";
-/// Metrics that may wait in memory while they cannot be written, some ten thousand steps of them.
+/// Limit on the metrics that wait in memory while they cannot be written, about ten thousand steps.
 const MAX_WAITING_BYTES: usize = 8 << 20;
-/// Names that an error lists of a folder.
+/// Limit on the file names of a folder that an error lists.
 const MAX_NAMED: usize = 8;
 
 /// Why a run folder could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RunFolderError {
-    /// The folder holds a run already.
+    /// The folder already holds a run.
     #[error(
         "{0} already exists; runs are never overwritten: take another folder, or resume that run"
     )]
     Exists(PathBuf),
-    /// The folder holds files that are no run.
+    /// The folder holds files that are not a run.
     #[error("{path} already exists and is no run: {found}; take another folder")]
     Taken {
-        /// The folder.
+        /// The path of the folder.
         path: PathBuf,
         /// The files in the folder, in words.
         found: String,
     },
-    /// The folder holds no run that could be resumed.
+    /// The folder holds no run that can be resumed.
     #[error("{path} holds no run to resume: {found}")]
     NoRun {
-        /// The folder.
+        /// The path of the folder.
         path: PathBuf,
         /// What the folder holds instead, in words.
         found: String,
@@ -51,23 +51,23 @@ pub enum RunFolderError {
          stop it (Ctrl-C, or kill -INT and its number); it saves and leaves"
     )]
     InUse {
-        /// The folder.
+        /// The path of the folder.
         path: PathBuf,
-        /// The process that has the folder.
+        /// The process that owns the folder.
         holder: String,
     },
-    /// The folder was moved or removed while its run went on.
+    /// The folder was moved or removed during its run.
     #[error(
         "{0} was moved or removed while its run went on: nothing more is written there. Put it back, then \
          resume it from its last checkpoint"
     )]
     Lost(PathBuf),
-    /// The operating system refused.
+    /// The operating system refused an action.
     #[error("cannot write {path}: {source}")]
     Io {
-        /// File or folder.
+        /// The path of the file or folder.
         path: PathBuf,
-        /// The reason.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
@@ -84,7 +84,7 @@ impl RunFolder {
     /// Checks that a new run may use the folder.
     ///
     /// # Errors
-    /// It exists and is not empty.
+    /// The folder exists and is not empty.
     pub fn check_free(path: &Path) -> Result<(), RunFolderError> {
         if !files::is_taken(path) {
             return Ok(());
@@ -96,7 +96,7 @@ impl RunFolder {
         }
     }
 
-    /// Makes the folder of a new run.
+    /// Creates the folder of a new run.
     ///
     /// # Errors
     /// The folder exists and is not empty, or cannot be written.
@@ -104,15 +104,15 @@ impl RunFolder {
         Self::check_free(path)?;
         files::create_dir(path).map_err(|source| io_error(path, source))?;
         let folder = Self::own(path)?;
-        // Another run may have begun there before it was ours.
+        // Another run may have started there before the folder was locked.
         Self::check_free(path)?;
         Ok(folder)
     }
 
-    /// Opens the folder of a run to go on with it; `path` may name its checkpoint too. Nothing changes there yet.
+    /// Opens the folder of a run to resume it; `path` may also be its checkpoint. No file of the run changes yet.
     ///
     /// # Errors
-    /// There is no run, another process trains it, or it cannot be written.
+    /// There is no run, another process trains it, or the folder cannot be written.
     pub fn open(path: &Path) -> Result<Self, RunFolderError> {
         let is_checkpoint = path.file_name().is_some_and(|name| name == CHECKPOINT);
         let path = match is_checkpoint && files::is_file(path) {
@@ -126,7 +126,7 @@ impl RunFolder {
         Self::own(path)
     }
 
-    /// Makes the folder ours, and tidies up after an owner that was killed.
+    /// Locks the folder, and removes temporary files of an owner that was killed.
     fn own(path: &Path) -> Result<Self, RunFolderError> {
         let lock = FolderLock::take(path).map_err(|error| match error {
             LockError::Held(holder) => RunFolderError::InUse { path: path.to_path_buf(), holder },
@@ -135,7 +135,7 @@ impl RunFolder {
         if lock.is_exclusive() {
             files::sweep(path, |name| [CHECKPOINT, CONFIG, METRICS].contains(&name));
             files::sweep(&path.join(SAMPLES), |name| name.starts_with("epoch-"));
-            // The checkpoint may be a link to a larger disk.
+            // The checkpoint may be a link, for example to a larger disk.
             if let Ok(target) = files::target_of(&checkpoint::file_in(path)) {
                 let of_target = |name: &str| target.file_name().is_some_and(|file| file == name);
                 files::sweep(files::folder_of(&target), of_target);
@@ -144,7 +144,7 @@ impl RunFolder {
         Ok(Self { path: path.to_path_buf(), lock, metrics: Log::new(&path.join(METRICS)) })
     }
 
-    /// Removes what a run that could not begin has made.
+    /// Removes the files of a run that could not start.
     pub fn abandon(self) {
         files::remove(&self.checkpoint());
         files::remove(&self.config());
@@ -157,10 +157,10 @@ impl RunFolder {
         self.lock.is_exclusive()
     }
 
-    /// Checks that the folder is still where it was.
+    /// Checks that the folder has not been moved or removed.
     ///
     /// # Errors
-    /// It was moved or removed; another run may be there.
+    /// The folder was moved or removed; another run may use its path.
     pub fn check_owned(&self) -> Result<(), RunFolderError> {
         match self.lock.is_lost() {
             true => Err(RunFolderError::Lost(self.path.clone())),
@@ -168,16 +168,16 @@ impl RunFolder {
         }
     }
 
-    /// Writes `config.toml`.
+    /// Writes `config.toml`, the configuration of the run.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// The file cannot be written.
     pub fn write_config(&self, config_toml: &str) -> Result<(), RunFolderError> {
         let path = self.config();
         write_atomically(&path, config_toml.as_bytes()).map_err(|source| io_error(&path, source))
     }
 
-    /// Drops the metrics of what will be done again: everything after the state that `counters` describe.
+    /// Drops the metrics of the steps that will be repeated: everything after the state that `counters` describe.
     ///
     /// # Errors
     /// The file cannot be read or written.
@@ -197,7 +197,7 @@ impl RunFolder {
             if count == 0 {
                 return Ok(());
             }
-            // A killed program leaves half a line at the end.
+            // A killed program may leave an incomplete last line.
             let is_whole = line.ends_with(b"\n");
             if !is_whole || is_after(&line, counters, &mut num_recoveries) {
                 break;
@@ -212,7 +212,7 @@ impl RunFolder {
         checkpoint::file_in(&self.path)
     }
 
-    /// The path of the run's configuration file, which people read.
+    /// The path of the configuration file of the run, for users to read.
     pub fn config(&self) -> PathBuf {
         self.path.join(CONFIG)
     }
@@ -225,33 +225,33 @@ impl RunFolder {
     /// The path for the sample grid of an epoch.
     ///
     /// # Errors
-    /// Its folder cannot be made.
+    /// The folder of the grids cannot be created.
     pub fn sample_grid(&self, epoch: u64) -> Result<PathBuf, RunFolderError> {
         let samples = self.path.join(SAMPLES);
         files::create_dir(&samples).map_err(|source| io_error(&samples, source))?;
         Ok(samples.join(format!("epoch-{epoch:04}.png")))
     }
 
-    /// Appends one line to `metrics.jsonl`. While that cannot be written, lines wait in memory, and a later
-    /// call writes them.
+    /// Appends one line to `metrics.jsonl`. While the file cannot be written, lines wait in memory until a later call
+    /// writes them.
     ///
     /// # Errors
-    /// The line could not be written.
+    /// The line cannot be written.
     pub fn log(&mut self, line: Map<String, Value>) -> Result<(), RunFolderError> {
         let mut text = Value::Object(line).to_string();
         text.push('\n');
         self.append(&text)
     }
 
-    /// Writes the metrics that still wait.
+    /// Writes the metrics that wait in memory.
     ///
     /// # Errors
-    /// They cannot be written.
+    /// The metrics cannot be written.
     pub fn flush(&mut self) -> Result<(), RunFolderError> {
         self.append("")
     }
 
-    /// Whether no more metrics may wait in memory.
+    /// Whether too many metrics wait in memory.
     pub fn is_choked(&self) -> bool {
         self.metrics.num_waiting() > MAX_WAITING_BYTES
     }
@@ -262,10 +262,10 @@ impl RunFolder {
     }
 }
 
-/// Whether a line of the metrics tells of something after `counters`; counts the recoveries on the way, for
-/// after each of them steps are done again.
+/// Whether a line of the metrics is later than `counters`. Counts the recoveries, because steps are repeated after each
+/// of them.
 fn is_after(line: &[u8], counters: &Counters, num_recoveries: &mut u64) -> bool {
-    // What is no line of ours stays.
+    // Lines that jempp did not write stay.
     let Ok(line) = serde_json::from_slice::<Value>(line) else { return false };
     let Some(step) = line["step"].as_u64() else { return false };
     if let Some(count) = line["num_recoveries"].as_u64() {
@@ -275,13 +275,13 @@ fn is_after(line: &[u8], counters: &Counters, num_recoveries: &mut u64) -> bool 
     if *num_recoveries != allowed {
         return *num_recoveries > allowed;
     }
-    // An evaluation that the checkpoint does not know is done again.
+    // An evaluation that is not in the checkpoint will be repeated.
     let is_evaluation = line.get("loss").is_none() && line.get("epoch").is_some();
     step > counters.step
         || is_evaluation && step == counters.step && counters.evaluated_step != Some(step)
 }
 
-/// What is in a folder that holds no run, and what to do about it.
+/// Describes the content of a folder that holds no run, and what to do about it.
 fn contents_of(path: &Path) -> String {
     if files::is_file(path) {
         return "it is a file, not a run's folder".into();
@@ -305,7 +305,7 @@ fn contents_of(path: &Path) -> String {
     }
 }
 
-/// The first names of a list, and how many there are beside them.
+/// The first names of a list, with the number of the others.
 fn listed(names: &[String]) -> String {
     let shown = names[..names.len().min(MAX_NAMED)].join(", ");
     match names.len().saturating_sub(MAX_NAMED) {
@@ -323,7 +323,7 @@ fn io_error(path: &Path, source: io::Error) -> RunFolderError {
 mod tests {
     use super::*;
 
-    /// What is left of some metrics when a run goes on from `counters`.
+    /// The metrics that remain when a run resumes from `counters`.
     fn rewound(metrics: &str, counters: &Counters) -> String {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join(METRICS);

@@ -1,4 +1,4 @@
-//! A folder with one owner at a time.
+//! Lock files, so that only one process at a time owns a folder.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -8,23 +8,23 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// The locked file in a folder.
+/// The name of the lock file in a folder.
 pub const LOCK_NAME: &str = ".jempp-lock";
-/// What names an owner is one short line.
+/// Size limit of a lock file, which holds one short line about its owner.
 const MAX_HOLDER_BYTES: u64 = 4096;
 
-/// Why a folder is not ours.
+/// Why a folder could not be locked.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another process owns it.
+    /// Another process holds the lock.
     #[error("another jempp owns it: {0}")]
     Held(String),
-    /// The operating system refused.
+    /// The operating system refused an action.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// A folder's lock. It ends with this value, and with the process in whatever way that ends.
+/// The lock of a folder. It is released when this value is dropped or the process ends, even if it is killed.
 #[derive(Debug)]
 pub struct FolderLock {
     file: File,
@@ -32,7 +32,7 @@ pub struct FolderLock {
     is_exclusive: bool,
 }
 
-/// Who owns a folder, as its lock file says.
+/// The owner of a folder, as stored in its lock file.
 #[derive(Serialize, Deserialize)]
 struct Holder {
     pid: u32,
@@ -40,10 +40,10 @@ struct Holder {
 }
 
 impl FolderLock {
-    /// Makes the folder ours.
+    /// Locks the folder for this process.
     ///
     /// # Errors
-    /// It is another's, or cannot be written.
+    /// Another process holds the lock, or the lock file cannot be written.
     pub fn take(folder: &Path) -> Result<Self, LockError> {
         let path = folder.join(LOCK_NAME);
         loop {
@@ -59,22 +59,22 @@ impl FolderLock {
                 // Some network file systems have no locks.
                 Err(TryLockError::Error(_)) => false,
             };
-            // Its last owner may have removed it after it was opened here.
+            // The last owner may have removed the file after it was opened here.
             if names(&path, &file) {
                 let mut lock = Self { file, path, is_exclusive };
-                // A full disk leaves it without a name.
+                // On a full disk the lock file stays without an owner's name.
                 let _ = lock.sign();
                 return Ok(lock);
             }
         }
     }
 
-    /// Whether others are kept out; `false` where the file system has no locks.
+    /// Whether the lock keeps other processes out; `false` if the file system has no locks.
     pub fn is_exclusive(&self) -> bool {
         self.is_exclusive
     }
 
-    /// Whether the folder was moved or removed since it became ours: its path may be another's now.
+    /// Whether the folder was moved or removed since it was locked; another process may now use its path.
     pub fn is_lost(&self) -> bool {
         !names(&self.path, &self.file)
     }
@@ -89,25 +89,25 @@ impl FolderLock {
 impl Drop for FolderLock {
     fn drop(&mut self) {
         if !self.is_lost() {
-            // One that stays is taken by the next owner.
+            // A lock file that remains is reused by the next owner.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Who owns the folder, in words.
+/// Describes the owner of the folder.
 fn holder_of(path: &Path) -> String {
     let bytes = super::read_at_most(path, MAX_HOLDER_BYTES).unwrap_or_default();
     let Ok(Holder { pid, host }) = serde_json::from_slice(&bytes) else {
         return "its process is not known".into();
     };
-    // It was written when the folder was taken.
+    // The lock file was written when the folder was locked.
     let written = fs::metadata(path).and_then(|found| found.modified());
     let age = written.ok().and_then(|written| written.elapsed().ok()).unwrap_or_default();
     format!("process {pid} on {host}, which took it {} ago", indicatif::HumanDuration(age))
 }
 
-/// Whether `path` still leads to the open `file`.
+/// Whether `path` still refers to the open `file`.
 #[cfg(unix)]
 fn names(path: &Path, file: &File) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -126,7 +126,7 @@ fn names(path: &Path, _file: &File) -> bool {
 #[cfg(unix)]
 fn host_name() -> String {
     let mut name = [0u8; 256];
-    // SAFETY: the buffer is ours and as long as is said; its last byte stays 0.
+    // SAFETY: the buffer belongs to this function and has the stated length; its last byte stays 0.
     unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) };
     let len = name.iter().position(|&byte| byte == 0).unwrap_or(0);
     String::from_utf8_lossy(&name[..len]).into_owned()
@@ -152,7 +152,7 @@ mod tests {
         assert!(error.contains("ago"), "{error}");
         drop(lock);
         assert!(super::super::names_in(dir.path()).is_empty(), "nothing is left");
-        // What a killed owner leaves keeps nobody out.
+        // The lock file of a killed owner does not block anyone.
         fs::write(dir.path().join(LOCK_NAME), b"{\"pid\":1}").unwrap();
         FolderLock::take(dir.path()).unwrap();
     }

@@ -1,4 +1,4 @@
-//! Files in memory.
+//! Files in memory, for the browser.
 
 use std::{
     cell::RefCell,
@@ -11,35 +11,35 @@ thread_local! {
     static FILES: RefCell<BTreeMap<PathBuf, Vec<u8>>> = RefCell::default();
 }
 
-/// Whether there is such a file, or one below a folder of that name.
+/// Whether there is a file with this path, or a file below a folder with this path.
 pub fn exists(path: &Path) -> bool {
     FILES.with_borrow(|files| files.keys().any(|file| file.starts_with(path)))
 }
 
-/// Whether there is such a file.
+/// Whether there is a file with this path.
 pub fn is_file(path: &Path) -> bool {
     FILES.with_borrow(|files| files.contains_key(path))
 }
 
-/// As [`exists`]: no folder is empty here.
+/// As [`exists`], because there are no empty folders in memory.
 pub fn is_taken(path: &Path) -> bool {
     exists(path)
 }
 
-/// The content of a file.
+/// Reads a file.
 ///
 /// # Errors
-/// There is none.
+/// There is no such file.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     FILES
         .with_borrow(|files| files.get(path).cloned())
         .ok_or_else(|| Error::from(ErrorKind::NotFound))
 }
 
-/// The content of a file of at most `most` bytes.
+/// Reads a file of at most `most` bytes.
 ///
 /// # Errors
-/// There is none, or it is larger.
+/// There is no such file, or it is larger.
 pub fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
     let bytes = read(path)?;
     if bytes.len() as u64 > most {
@@ -50,10 +50,10 @@ pub fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The first `most` bytes of a file, or all that it has, and its length.
+/// Reads the first `most` bytes of a file, or all of a shorter one, and returns them with its length.
 ///
 /// # Errors
-/// There is none.
+/// There is no such file.
 pub fn head(path: &Path, most: u64) -> Result<(Vec<u8>, u64)> {
     let mut bytes = read(path)?;
     let length = bytes.len() as u64;
@@ -61,17 +61,17 @@ pub fn head(path: &Path, most: u64) -> Result<(Vec<u8>, u64)> {
     Ok((bytes, length))
 }
 
-/// The content of a file, which goes.
+/// Removes a file and returns its content.
 ///
 /// # Errors
-/// There is none.
+/// There is no such file.
 pub fn take(path: &Path) -> Result<Vec<u8>> {
     FILES
         .with_borrow_mut(|files| files.remove(path))
         .ok_or_else(|| Error::from(ErrorKind::NotFound))
 }
 
-/// Folders are only names.
+/// Does nothing, because folders are only names in memory.
 ///
 /// # Errors
 /// None.
@@ -88,32 +88,32 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The names in a folder.
+/// The names of the files in a folder.
 pub fn names_in(folder: &Path) -> Vec<String> {
     let name = |file: &PathBuf| Some(file.strip_prefix(folder).ok()?.display().to_string());
     FILES.with_borrow(|files| files.keys().filter_map(name).collect())
 }
 
-/// A file, to be read line by line.
+/// Opens a file for reading line by line.
 ///
 /// # Errors
-/// There is none.
+/// There is no such file.
 pub fn lines_of(path: &Path) -> Result<impl BufRead> {
     read(path).map(Cursor::new)
 }
 
-/// Removes a file, if it is there.
+/// Removes a file, if it exists.
 pub fn remove(path: &Path) {
     FILES.with_borrow_mut(|files| files.remove(path));
 }
 
-/// Folders are only names.
+/// Does nothing, because folders are only names in memory.
 pub fn remove_if_empty(_path: &Path) {}
 
-/// Nothing is ever left unfinished.
+/// Does nothing, because no write is ever left incomplete.
 pub fn sweep(_folder: &Path, _is_ours: impl Fn(&str) -> bool) {}
 
-/// There are no links.
+/// Returns the path itself, because there are no links.
 ///
 /// # Errors
 /// None.
@@ -121,29 +121,29 @@ pub fn target_of(path: &Path) -> Result<PathBuf> {
     Ok(path.to_path_buf())
 }
 
-/// The folder that a path's last name is in.
+/// The folder that contains a path.
 pub fn folder_of(path: &Path) -> &Path {
     path.parent().unwrap_or(path)
 }
 
-/// Why a folder is not ours: never, for the page's worker is alone.
+/// Why a folder could not be locked; never used, because the page's worker is the only process.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another process owns it.
+    /// Another process holds the lock.
     #[error("another jempp owns it: {0}")]
     #[expect(dead_code, reason = "a page has no other process")]
     Held(String),
-    /// The operating system refused.
+    /// The operating system refused an action.
     #[error(transparent)]
     Io(#[from] Error),
 }
 
-/// A folder's lock.
+/// The lock of a folder; it always succeeds.
 #[derive(Debug)]
 pub struct FolderLock;
 
 impl FolderLock {
-    /// Makes the folder ours, which it is anyhow.
+    /// Locks the folder, which needs no action here.
     ///
     /// # Errors
     /// None.
@@ -151,28 +151,28 @@ impl FolderLock {
         Ok(Self)
     }
 
-    /// Whether others are kept out.
+    /// Whether the lock keeps other processes out; always `true`.
     pub fn is_exclusive(&self) -> bool {
         true
     }
 
-    /// Whether the folder was moved since.
+    /// Whether the folder was moved or removed since it was locked; always `false`.
     pub fn is_lost(&self) -> bool {
         false
     }
 }
 
-/// A file that grows.
+/// A file that is only appended to, such as a log.
 #[derive(Debug)]
 pub struct Log(PathBuf);
 
 impl Log {
-    /// The file, which appears with its first line.
+    /// Creates the log. The file appears with its first line.
     pub fn new(path: &Path) -> Self {
         Self(path.to_path_buf())
     }
 
-    /// Writes at the end.
+    /// Appends to the file.
     ///
     /// # Errors
     /// None.
@@ -183,12 +183,12 @@ impl Log {
         Ok(())
     }
 
-    /// Bytes that wait to be written.
+    /// The number of bytes that wait in memory to be written; always 0.
     pub fn num_waiting(&self) -> usize {
         0
     }
 
-    /// Drops what stands behind the first `len` bytes.
+    /// Truncates the file to its first `len` bytes.
     ///
     /// # Errors
     /// None.

@@ -1,5 +1,5 @@
-//! Files that are whole or not there, and folders with one owner. In a browser they live in the memory of
-//! the page's worker, until it ends.
+//! Files that are written completely or not at all, and folders with one owner at a time. In a browser they exist only
+//! in the memory of the page's worker, until it ends.
 
 #[cfg(not(target_arch = "wasm32"))]
 mod lock;

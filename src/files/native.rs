@@ -1,4 +1,4 @@
-//! The operating system's files.
+//! Files of the operating system.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -11,29 +11,29 @@ use tempfile::NamedTempFile;
 
 use super::lock::LOCK_NAME;
 
-/// Stands in the name of every temporary file of ours, `.NAME.jempp-tmp-XXXXXX`.
+/// The mark in the name of every temporary file of jempp, `.NAME.jempp-tmp-XXXXXX`.
 const TEMPORARY: &str = ".jempp-tmp-";
-/// Links that are followed from one to the next before they count as a circle.
+/// Limit on the number of links to follow, to stop at circular links.
 const MAX_LINKS: usize = 40;
 
-/// Whether there is such a file or folder.
+/// Whether there is a file or folder with this path.
 pub fn exists(path: &Path) -> bool {
     path.exists()
 }
 
-/// Whether there is such a file.
+/// Whether there is a file with this path.
 pub fn is_file(path: &Path) -> bool {
     path.is_file()
 }
 
-/// Whether there is a file, or something in a folder of that name. What a killed run leaves before its first
-/// save, a lock that nobody holds and unfinished files, does not count.
+/// Whether the path is a file, or a folder that holds something. What a killed run leaves before its first save (a lock
+/// that no process holds, and unfinished files) does not count.
 pub fn is_taken(path: &Path) -> bool {
     let counts = |name: &str| name != LOCK_NAME && finished_name(name).is_none();
     path.is_file() || names_in(path).iter().any(|name| counts(name))
 }
 
-/// The names in a folder, sorted; none where it cannot be read.
+/// The names in a folder, sorted; none if it cannot be read.
 pub fn names_in(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<String> =
@@ -42,19 +42,19 @@ pub fn names_in(folder: &Path) -> Vec<String> {
     names
 }
 
-/// A file, to be read line by line.
+/// Opens a file for reading line by line.
 ///
 /// # Errors
-/// What the operating system says, another kind of file.
+/// The operating system refuses, or the path is not a regular file.
 pub fn lines_of(path: &Path) -> Result<impl BufRead> {
     open(path).map(|(file, _)| BufReader::new(file))
 }
 
-/// The content of a regular file of at most `most` bytes: never a device or a pipe, whose content has no
-/// end, and never more than the bound even where the file grows meanwhile.
+/// Reads a regular file of at most `most` bytes. Devices and pipes are rejected, because their content may never end,
+/// and the limit holds even if the file grows during the read.
 ///
 /// # Errors
-/// What the operating system says, another kind of file, a larger one.
+/// The operating system refuses, the path is not a regular file, or the file is larger.
 pub fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
     let too_large = || {
         let why =
@@ -73,10 +73,10 @@ pub fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A regular file, open for reading, and how many bytes it has.
+/// Opens a regular file for reading and returns it with its size in bytes.
 ///
 /// # Errors
-/// What the operating system says, another kind of file.
+/// The operating system refuses, or the path is not a regular file.
 pub(crate) fn open(path: &Path) -> Result<(File, u64)> {
     let found = fs::metadata(path)?;
     if !found.is_file() {
@@ -86,10 +86,10 @@ pub(crate) fn open(path: &Path) -> Result<(File, u64)> {
     Ok((File::open(path)?, found.len()))
 }
 
-/// The first `most` bytes of a regular file, or all that it has, and its length.
+/// Reads the first `most` bytes of a regular file, or all of a shorter one, and returns them with its length.
 ///
 /// # Errors
-/// What the operating system says, another kind of file.
+/// The operating system refuses, or the path is not a regular file.
 pub fn head(path: &Path, most: u64) -> Result<(Vec<u8>, u64)> {
     let (file, len) = open(path)?;
     let mut bytes = Vec::new();
@@ -97,27 +97,28 @@ pub fn head(path: &Path, most: u64) -> Result<(Vec<u8>, u64)> {
     Ok((bytes, len))
 }
 
-/// Makes a folder and those above it.
+/// Creates a folder and its parent folders.
 ///
 /// # Errors
-/// What the operating system says.
+/// The operating system refuses.
 pub fn create_dir(path: &Path) -> Result<()> {
     fs::create_dir_all(path)
 }
 
-/// Removes a file, if it is there.
+/// Removes a file, if it exists.
 pub fn remove(path: &Path) {
-    // What cannot be removed is replaced by whoever writes next.
+    // A file that cannot be removed is replaced by the next write.
     let _ = fs::remove_file(path);
 }
 
-/// Removes a folder if nothing is in it.
+/// Removes a folder if it is empty.
 pub fn remove_if_empty(path: &Path) {
-    // What is not empty stays.
+    // A folder that is not empty stays.
     let _ = fs::remove_dir(path);
 }
 
-/// A file that grows line by line. While it cannot be written, a full disk for one, its lines wait in memory.
+/// A file that is only appended to, such as a log. While it cannot be written, for example because the disk is full,
+/// its lines wait in memory.
 #[derive(Debug)]
 pub struct Log {
     path: PathBuf,
@@ -126,15 +127,15 @@ pub struct Log {
 }
 
 impl Log {
-    /// The file, which appears with its first line.
+    /// Creates the log. The file appears with its first line.
     pub fn new(path: &Path) -> Self {
         Self { path: path.to_path_buf(), file: None, waiting: Vec::new() }
     }
 
-    /// Writes at the end, after whatever still waits.
+    /// Appends to the file, after the bytes that still wait.
     ///
     /// # Errors
-    /// What the operating system says; what could not be written waits for the next call.
+    /// The operating system refuses. The bytes that could not be written wait for the next call.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.waiting.extend_from_slice(bytes);
         let file = match &mut self.file {
@@ -154,33 +155,33 @@ impl Log {
         Ok(())
     }
 
-    /// Bytes that wait to be written.
+    /// The number of bytes that wait in memory to be written.
     pub fn num_waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Drops what stands behind the first `len` bytes.
+    /// Truncates the file to its first `len` bytes.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The operating system refuses.
     pub fn cut(&mut self, len: u64) -> Result<()> {
         OpenOptions::new().write(true).open(&self.path)?.set_len(len)
     }
 }
 
-/// Writes a file under a temporary name in the same folder and renames it once it is complete. A link stays
-/// a link: the file it leads to is replaced.
+/// Writes a file under a temporary name in the same folder and renames it when it is complete. If `path` is a link, the
+/// link stays and its target is replaced.
 ///
 /// # Errors
-/// What the operating system says; then `path` is as it was.
+/// The operating system refuses; then `path` is unchanged.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = begin(path)?;
     file.write_all(bytes)?;
     finish(file, path)
 }
 
-/// A temporary file beside `path`, or beside the file that a link of that name leads to; it goes when it is
-/// dropped before [`finish`].
+/// Creates a temporary file next to `path`, or next to its target if `path` is a link. It is deleted if it is dropped
+/// before [`finish`].
 pub(crate) fn begin(path: &Path) -> Result<NamedTempFile> {
     let target = target_of(path)?;
     if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
@@ -192,44 +193,44 @@ pub(crate) fn begin(path: &Path) -> Result<NamedTempFile> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // As any other file, so that the umask decides.
+        // Uses the mode of ordinary files, so that the umask applies.
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
     builder.prefix(&prefix).tempfile_in(folder_of(&target))
 }
 
-/// Gives a complete temporary file its name, and the mode of the file whose place it takes.
+/// Renames a complete temporary file to `path`, with the mode of the file that it replaces.
 pub(crate) fn finish(file: NamedTempFile, path: &Path) -> Result<()> {
     let target = target_of(path)?;
     if let Ok(before) = fs::metadata(&target) {
-        // Some file systems have no modes; the content is what counts.
+        // Some file systems have no modes; the content matters more.
         let _ = file.as_file().set_permissions(before.permissions());
     }
     file.as_file().sync_all()?;
     file.persist(&target).map_err(|error| error.error)?;
-    // The name itself survives a power cut only when its folder is on the disk; not every system can do that.
+    // The rename survives a power failure only after the folder is synced, which not every system can do.
     let _ = File::open(folder_of(&target)).and_then(|folder| folder.sync_all());
     Ok(())
 }
 
-/// Removes what killed writes left in a folder of the files whose names `is_ours` accepts. Only for the one
-/// who owns these files: another's unfinished file would go too.
+/// Removes the temporary files that killed writes left in a folder, for the files whose names `is_ours` accepts. Call
+/// it only as the owner of these files, because it also removes the unfinished files of other processes.
 pub fn sweep(folder: &Path, is_ours: impl Fn(&str) -> bool) {
     for name in names_in(folder) {
         if finished_name(&name).is_some_and(&is_ours) {
-            // What cannot be removed does no harm.
+            // A file that cannot be removed does no harm.
             let _ = fs::remove_file(folder.join(&name));
         }
     }
 }
 
-/// The name that a temporary file was to get; `None` for another file.
+/// The final name of a temporary file; `None` for any other file.
 fn finished_name(temporary: &str) -> Option<&str> {
     let (name, rest) = temporary.strip_prefix('.')?.rsplit_once(TEMPORARY)?;
     (!name.is_empty() && rest.chars().all(|c| c.is_ascii_alphanumeric())).then_some(name)
 }
 
-/// The file that a path leads to, through links that may lead to nothing yet.
+/// The target of a path, following links; the target need not exist.
 pub fn target_of(path: &Path) -> Result<PathBuf> {
     let mut target = path.to_path_buf();
     for _ in 0..MAX_LINKS {
@@ -241,18 +242,18 @@ pub fn target_of(path: &Path) -> Result<PathBuf> {
     Err(Error::new(ErrorKind::InvalidInput, "its links lead in a circle"))
 }
 
-/// The folder that a path's last name is in.
+/// The folder that contains a path.
 pub fn folder_of(path: &Path) -> &Path {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     folder.unwrap_or(Path::new("."))
 }
 
-/// SHA-256 in hexadecimal.
+/// The SHA-256 of the bytes, in hexadecimal.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A file's name without its folder, for a person.
+/// The name of a file without its folder, for messages.
 pub(crate) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
@@ -276,7 +277,7 @@ mod tests {
         fs::create_dir(&run).unwrap();
         let link = run.join("file");
         symlink("../disk/large", &link).unwrap();
-        // The first write goes through a link that leads to nothing yet.
+        // The first write goes through a link whose target does not exist yet.
         for text in ["first", "second"] {
             write_atomically(&link, text.as_bytes()).unwrap();
             assert_eq!(fs::read_to_string(disk.join("large")).unwrap(), text);

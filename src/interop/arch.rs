@@ -1,4 +1,4 @@
-//! Which network a state dict is of.
+//! Detection of the network architecture from a state dict.
 
 use super::{
     InteropError,
@@ -6,29 +6,29 @@ use super::{
 };
 use crate::config::Norm;
 
-/// A WideResNet by its tensors.
+/// The architecture of a WideResNet, detected from its tensors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Found {
-    /// 6n + 4.
+    /// The depth, 6n + 4.
     pub(super) depth: usize,
-    /// Channels of the first stage over 16.
+    /// The width factor: channels of the first stage divided by 16.
     pub(super) width: usize,
-    /// None or batch.
+    /// The norm: none or batch norm.
     pub(super) norm: Norm,
-    /// Rows of `class_output`.
+    /// The number of classes, which is the number of rows of `class_output`.
     pub(super) num_classes: usize,
-    /// Channels of an image.
+    /// The number of channels of an input image.
     pub(super) channels: usize,
 }
 
 impl Found {
-    /// The network of a file, from names and shapes alone.
+    /// Detects the network of a file from names and shapes alone.
     ///
-    /// The largest tensors' shapes are checked here, before a network is built, so that a file cannot
-    /// ask for one larger than itself.
+    /// Checks the shapes of the largest tensors before a network is built, so that a file cannot request a network
+    /// larger than itself.
     ///
     /// # Errors
-    /// A tensor that is missing or of a shape that no such network has, or a norm we do not have.
+    /// A tensor is missing or has a shape that no such network has, or the norm is not supported.
     pub(super) fn of(file: &PytorchFile) -> Result<Self, InteropError> {
         let norm = norm(file)?;
         let wrong = |name: &str, expected: &[usize], found: &[usize]| {
@@ -65,13 +65,13 @@ impl Found {
         Ok(Self { depth: 6 * num_blocks + 4, width, norm, num_classes, channels })
     }
 
-    /// Its name as in `model.arch`.
+    /// The architecture as in `model.arch`.
     pub(super) fn arch(&self) -> String {
         format!("wrn-{}-{}", self.depth, self.width)
     }
 }
 
-/// JEMPP's norms by what their modules hold.
+/// Detects the norm of JEMPP's networks from the tensors of their modules.
 fn norm(file: &PytorchFile) -> Result<Norm, InteropError> {
     let has = |leaf: &str| file.names().any(|name| name.contains(".bn") && name.ends_with(leaf));
     if has(".running_mean") || has(".running_var") {

@@ -1,4 +1,4 @@
-//! Class centres for a model that came without them: JEMPP keeps its own in other files.
+//! Class centres for an imported model, because JEMPP stores its own in separate files.
 
 use burn::{
     module::Module,
@@ -15,29 +15,30 @@ use crate::{
     numbers::argmax,
 };
 
-/// Chains that centres are estimated from at most; WRN-28-10 classifies 15 to 25 a second on two cores.
+/// Limit on the chains used to estimate centres; WRN-28-10 classifies 15 to 25 per second on two cores.
 const MAX_CHAINS: usize = 500;
-/// Chains that stand for a class in which the network sees less than two.
+/// Limit on the chains used for a class with fewer than two chains.
 const MAX_MIXED: usize = 64;
 
-/// Where class centres came from.
+/// The data from which class centres were estimated.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Centers {
     /// The training images.
     Images,
-    /// The chains of the replay buffer, each counted to the class that the network sees in it.
+    /// The chains of the replay buffer, each assigned to the class that the network predicts.
     Chains,
-    /// Nothing: every class has mean 0 and the variance of uniform noise on [-1, 1].
+    /// No data: every class has mean 0 and the variance of uniform noise on [-1, 1].
     Nothing,
 }
 
-/// The Gaussians of chains (N, D), which are images of shape (C, H, W), evenly picked from the buffer.
+/// Estimates the class Gaussians from chains (N, D), which are images of shape (C, H, W), picked evenly from the
+/// buffer.
 ///
-/// A chain counts to the class with the largest logit, batch norm on its running statistics. A class with
-/// fewer than two chains has the Gaussian of the mixture of all.
+/// A chain is assigned to the class with the largest logit, with batch norm in inference mode. A class with fewer than
+/// two chains gets the Gaussian of the mixture of all.
 ///
 /// # Errors
-/// A covariance without eigendecomposition, a device that failed.
+/// A covariance has no eigendecomposition, or the device failed.
 pub(super) fn of_chains(
     network: &Network,
     chains: &HostTensor,
@@ -83,7 +84,7 @@ fn classify(
     Ok(classes)
 }
 
-/// Gaussians with the mean and variance of uniform noise on [-1, 1] for every class.
+/// Class Gaussians with the mean and variance of uniform noise on [-1, 1], for every class.
 pub(super) fn of_nothing(num_classes: usize, num_pixels: usize) -> ClassCentersData {
     let len = num_classes * num_pixels;
     ClassCentersData {

@@ -1,4 +1,4 @@
-//! From one of our checkpoints to tensors that PyTorch's code loads by name.
+//! Export of a checkpoint to tensors that PyTorch code loads by name.
 
 use std::collections::HashMap;
 
@@ -7,15 +7,15 @@ use safetensors::{Dtype, tensor::TensorView};
 use super::{InteropError, names::Place, norm_name};
 use crate::checkpoint::Checkpoint;
 
-/// A safetensors file of the network, with the weights to sample with, under PyTorch's names and in its layouts, all in f32.
+/// Writes the network as a safetensors file, with the weights for sampling, PyTorch's names and layouts, all in f32.
 ///
-/// Beside the weights it holds what a strict `load_state_dict` of the official code asks for, batch norm's
-/// `num_batches_tracked` (i64, the training steps done) and an `energy_output` of zeros, which the
-/// classifier does not use; and, `with_buffer` and where there are any, the chains as `replay_buffer` (N, C, H, W). Its metadata
-/// say `format` = `pt`, `arch`, `norm`, and as JSON `input_shape` and `class_names`.
+/// The file also holds what a strict `load_state_dict` of the official code requires: batch norm's
+/// `num_batches_tracked` (i64, the training steps done) and an `energy_output` of zeros, which the classifier does not
+/// use. With `with_buffer`, it holds the chains, if there are any, as `replay_buffer` (N, C, H, W). Its metadata hold
+/// `format` = `pt`, `arch`, `norm`, and as JSON `input_shape` and `class_names`.
 ///
 /// # Errors
-/// Weights that belong to no network.
+/// The weights do not belong to a known network.
 pub fn export(checkpoint: &Checkpoint, with_buffer: bool) -> Result<Vec<u8>, InteropError> {
     let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
     let mut add = |name: String, shape: Vec<usize>, values: &[f32]| {

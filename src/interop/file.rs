@@ -1,4 +1,4 @@
-//! The tensors of a PyTorch checkpoint.
+//! Reading the tensors of a PyTorch checkpoint.
 
 use std::{collections::HashMap, path::Path};
 
@@ -14,36 +14,36 @@ use crate::model::WeightsError;
 
 const BUFFER: &str = "replay_buffer";
 
-/// A checkpoint in JEMPP's layout, `{"model_state_dict": …, "replay_buffer": …}`, or one that people make of
-/// it; its tensors are not read yet.
+/// A checkpoint in JEMPP's layout, `{"model_state_dict": …, "replay_buffer": …}`, or in a common variant of it. The
+/// data of its tensors is not read yet.
 #[derive(Debug)]
 pub(super) struct PytorchFile {
-    /// The network's tensors by name, aliases resolved.
+    /// The tensors of the network by name, with aliases resolved.
     weights: HashMap<String, Tensor>,
-    /// Chains (N, C, H, W), if there are any.
+    /// The chains (N, C, H, W), if there are any.
     pub(super) replay_buffer: Option<Tensor>,
-    /// What was left out and changed to find the network.
+    /// How the network was found, and what was left out.
     pub(super) reading: Reading,
 }
 
 /// How the network was found in a file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reading {
-    /// The key it stands under; empty where the file holds nothing else.
+    /// The key that holds the network; empty if the file holds nothing else.
     pub container: String,
-    /// What all its tensors' names began with, as `module.`.
+    /// The common prefix of all tensor names, for example `module.`.
     pub prefix: String,
-    /// Tensors of other things, an optimiser's, left out unread.
+    /// The number of tensors outside the network, such as an optimiser's, left out unread.
     pub num_others: usize,
-    /// Second names of tensors, left out unread.
+    /// The number of duplicate names of tensors, left out unread.
     pub num_aliases: usize,
 }
 
 impl PytorchFile {
-    /// Opens the file without running anything in it.
+    /// Opens the file without running any code in it.
     ///
     /// # Errors
-    /// Not a file of `torch.save`, a damaged or hostile one, or one without the network.
+    /// The file was not written by `torch.save`, is damaged or hostile, or does not hold the network.
     pub(super) fn open(path: &Path) -> Result<Self, InteropError> {
         let Checked { len: file_len, rescue } = pickle::check(path)?;
         let unread = |error: PytorchError| {
@@ -71,7 +71,7 @@ impl PytorchFile {
         for (name, tensor) in aliases {
             weights.entry(name).or_insert(tensor);
         }
-        // A view may claim more than its storage holds; weights and chains never are such views.
+        // A view may claim more than its storage holds; weights and chains are never such views.
         let claimed = weights.values().chain(&replay_buffer).map(Tensor::byte_len);
         let claimed = claimed.fold(0u64, |sum, len| sum.saturating_add(len as u64));
         if claimed > file_len {
@@ -82,12 +82,12 @@ impl PytorchFile {
         Ok(Self { weights, replay_buffer, reading })
     }
 
-    /// Every name.
+    /// The names of all tensors.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.weights.keys().map(String::as_str)
     }
 
-    /// Whether there is such a tensor.
+    /// Whether there is a tensor with this name.
     pub(super) fn has(&self, name: &str) -> bool {
         self.weights.contains_key(name)
     }
@@ -101,10 +101,10 @@ impl PytorchFile {
         Ok(tensor.ok_or_else(|| WeightsError::Missing(name.to_string()))?.shape())
     }
 
-    /// The values of a weight that must have `shape`; it cannot be taken again.
+    /// Takes the values of a weight, which must have `shape`; each weight can be taken once.
     ///
     /// # Errors
-    /// It is missing, has another shape, or holds no finite floating-point numbers.
+    /// The weight is missing, has another shape, or holds values that are not finite floating-point numbers.
     pub(super) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, InteropError> {
         if self.shape(name)? != shape {
             return Err(wrong_shape(name, shape, self.shape(name)?).into());
@@ -113,10 +113,10 @@ impl PytorchFile {
         tensor.map_or_else(|| Ok(Vec::new()), |tensor| read(name, &tensor))
     }
 
-    /// Names of tensors that were not taken and mean nothing to the classifier.
+    /// The names of the remaining tensors, which the classifier does not use.
     ///
     /// # Errors
-    /// One that would mean something.
+    /// A remaining tensor belongs to the classifier.
     pub(super) fn leftovers(&self) -> Result<Vec<String>, WeightsError> {
         let mut left: Vec<String> = self.names().map(ToString::to_string).collect();
         left.sort();
@@ -128,13 +128,13 @@ impl PytorchFile {
 }
 
 impl Reading {
-    /// The network's own name for a tensor of the file, if it is one of the network's.
+    /// The name within the network for a tensor of the file, if the tensor belongs to the network.
     fn own_name<'a>(&self, name: &'a str) -> Option<&'a str> {
         within(name, &self.container)?.strip_prefix(&self.prefix)
     }
 }
 
-/// The rest of a name behind a key; the name itself where the key is empty.
+/// The rest of a name after a key and a dot; the whole name if the key is empty.
 fn within<'a>(name: &'a str, key: &str) -> Option<&'a str> {
     match key {
         "" => Some(name),
@@ -142,10 +142,10 @@ fn within<'a>(name: &'a str, key: &str) -> Option<&'a str> {
     }
 }
 
-/// Finds the network among the names of a file's tensors.
+/// Finds the network among the tensor names of a file.
 ///
 /// # Errors
-/// There is none, there are two, or its tensors' names have no prefix in common.
+/// There is no network, there are two, or the tensor names have no common prefix.
 fn find<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Result<Reading, String> {
     for container in CONTAINERS.into_iter().chain([""]) {
         let inner = names.clone().filter_map(|name| within(name, container));
@@ -177,7 +177,7 @@ fn find<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Result<Reading, Str
     })
 }
 
-/// A tensor of another shape than the network's.
+/// The error for a tensor whose shape differs from the network's.
 pub(super) fn wrong_shape(name: &str, expected: &[usize], found: &[usize]) -> WeightsError {
     WeightsError::Shape {
         name: name.to_string(),
@@ -186,10 +186,10 @@ pub(super) fn wrong_shape(name: &str, expected: &[usize], found: &[usize]) -> We
     }
 }
 
-/// The values of a floating-point tensor.
+/// Reads the values of a floating-point tensor.
 ///
 /// # Errors
-/// Another element type, values that are not finite, bytes that cannot be read.
+/// The element type is not supported, a value is not finite, or the bytes cannot be read.
 pub(super) fn read(name: &str, tensor: &Tensor) -> Result<Vec<f32>, InteropError> {
     let dtype = tensor.dtype();
     if !matches!(dtype, DType::F32 | DType::F64 | DType::F16 | DType::BF16) {

@@ -1,4 +1,4 @@
-//! From a PyTorch checkpoint to one of ours.
+//! Import of a PyTorch checkpoint as a checkpoint of jempp.
 
 use std::path::{Path, PathBuf};
 
@@ -22,58 +22,57 @@ use crate::{
     replay_buffer::{ReplayBuffer, Start},
 };
 
-/// Side of an image when no chain says otherwise: CIFAR's and SVHN's.
+/// The default side of an image if no chain gives it: that of CIFAR and SVHN.
 const SIDE: usize = 32;
-/// Axes of a class centre that is estimated from some chains instead of thousands of images.
+/// The number of principal axes of a class centre estimated from a few chains instead of thousands of images.
 const COMPONENTS_OF_CHAINS: usize = 16;
 
-/// Most numbers in an image, four channels of 64×64; the official code's networks pool 32×32.
+/// Limit on the values of an image, four channels of 64×64; the official code's networks pool 32×32.
 const MAX_PIXELS: usize = 4 * 64 * 64;
-/// Most numbers in the class centres' means: a thousand classes of such images four times over.
+/// Limit on the values in the means of the class centres: four times a thousand classes of such images.
 const MAX_CENTERS: usize = 1 << 26;
-/// Most numbers in a buffer of fresh starts: the paper's 10,000 chains of 3×32×32.
+/// Limit on the values in a buffer of fresh chains: the paper's 10,000 chains of 3×32×32.
 const MAX_FRESH: usize = 10_000 * 3 * SIDE * SIDE;
 
-/// What to import, and what is known of it beside the file.
+/// The options of an import that are not in the file.
 #[derive(Clone, Debug, Default)]
 pub struct ImportRequest {
-    /// The network it must be, as in `wrn-28-10`.
+    /// The expected architecture, for example `wrn-28-10`.
     pub arch: Option<String>,
-    /// The data set it was trained on; CIFAR-10 or, with 100 classes, CIFAR-100 if nobody says.
+    /// The data set of the training; the default is CIFAR-10, or CIFAR-100 for 100 classes.
     pub dataset: Option<DatasetName>,
-    /// Folder with that data set's files, for class centres of real images.
+    /// The folder with the files of that data set, used to estimate class centres from real images.
     pub data: Option<PathBuf>,
 }
 
 /// An imported model.
 #[derive(Clone, Debug)]
 pub struct Imported {
-    /// The model, ready to be sampled and trained.
+    /// The model, ready for sampling and training.
     pub checkpoint: Checkpoint,
-    /// Where its class centres came from.
+    /// The data from which its class centres were estimated.
     pub centers: Centers,
-    /// Whether its replay buffer is the file's; otherwise it holds fresh starts.
+    /// Whether the replay buffer comes from the file; otherwise it holds fresh chains.
     pub has_chains: bool,
-    /// Tensors left out because the classifier does not use them.
+    /// The tensors left out because the classifier does not use them.
     pub unused: Vec<String>,
     /// How the network was found in the file.
     pub reading: Reading,
 }
 
-/// Reads a checkpoint of the official code of JEM++ as a run before its first step, in the paper's recipe.
+/// Reads a checkpoint of the official code of JEM++ as a run before its first step, with the settings of the paper.
 ///
-/// The network is the one that names and shapes tell of. The optimiser starts afresh, and class centres
-/// are estimated anew ([`Centers`]): neither is in the file. The replay buffer is taken as it is: equal
-/// blocks of slots, one per class, at first; but JEMPP re-initialises slots from random classes, so that
-/// a slot's block says little about its class once trained. A buffer with fewer chains than classes is of
-/// no use, and fresh starts replace it as they do a missing one.
+/// The network is detected from names and shapes. The optimiser starts from zero and class centres are estimated anew
+/// ([`Centers`]), because the file holds neither. The replay buffer is used unchanged. At first it has equal blocks of
+/// slots, one per class, but JEMPP re-initialises slots from random classes, so after training the block of a slot says
+/// little about its class. A buffer that is missing or has fewer chains than classes is replaced by fresh chains.
 ///
-/// Differs from JEMPP: when training goes on, chains no longer enter the running statistics of batch norm, which
-/// keep the paper's momentum of 0.9.
+/// Differs from JEMPP: when training resumes, chains no longer enter the running statistics of batch norm, which keep
+/// the paper's momentum of 0.9.
 ///
 /// # Errors
-/// A file that is no such checkpoint, a tensor that is missing, of another shape, not finite or one too
-/// many, and a data set that does not fit.
+/// The file is not such a checkpoint; a tensor is missing, has another shape, is not finite or does not belong to the
+/// network; or the data set does not fit.
 pub fn import(
     path: &Path,
     request: &ImportRequest,
@@ -156,7 +155,7 @@ pub fn import(
     Ok(Imported { checkpoint, centers, has_chains, unused, reading: file.reading })
 }
 
-/// Checks what a small file can ask for: class centres and fresh chains are made, not read.
+/// Checks the sizes that a small file can request, because class centres and fresh chains are created, not read.
 fn check_size(found: Found, shape: [usize; 3]) -> Result<(), InteropError> {
     let [c, h, w] = shape;
     let num_pixels = shape.into_iter().fold(1, usize::saturating_mul);
@@ -175,7 +174,7 @@ fn check_size(found: Found, shape: [usize; 3]) -> Result<(), InteropError> {
     Ok(())
 }
 
-/// Shape (C, H, W) of an image, and the replay buffer (N, D), if there is one.
+/// The shape (C, H, W) of an image, and the replay buffer (N, D), if there is one.
 fn chains(
     file: &PytorchFile,
     found: Found,
@@ -184,7 +183,7 @@ fn chains(
     let Some(tensor) = &file.replay_buffer else { return Ok((usual, None)) };
     let name = "replay_buffer";
     match *tensor.shape() {
-        // The official code's word for no buffer.
+        // The official code writes this when there is no buffer.
         [0] => Ok((usual, None)),
         [num_chains, channels, height, width] if channels == found.channels => {
             let shape = [channels, height, width];
@@ -200,7 +199,7 @@ fn chains(
     }
 }
 
-/// The paper's recipe with this network, data set and buffer.
+/// The settings of the paper with this network, data set and buffer.
 fn config(
     found: Found,
     request: &ImportRequest,
@@ -225,7 +224,7 @@ fn config(
     Ok(config)
 }
 
-/// The training images, if their folder was named; all of them, as none is needed for validation here.
+/// Reads all training images if their folder was given; the import needs no validation part.
 fn train(config: &RunConfig, request: &ImportRequest) -> Result<Option<Dataset>, InteropError> {
     if request.data.is_none() {
         return Ok(None);
@@ -234,7 +233,7 @@ fn train(config: &RunConfig, request: &ImportRequest) -> Result<Option<Dataset>,
     Ok(Some(data::load(&whole, config.seed)?.train))
 }
 
-/// The data set's names of the classes, or numbers where nobody says which data set it is.
+/// The class names of the data set, or numbers if the data set is not known.
 fn class_names(
     found: Found,
     request: &ImportRequest,

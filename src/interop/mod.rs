@@ -1,8 +1,9 @@
-//! Models to and from PyTorch: checkpoints of the official code of JEM++ in, tensors under its names out.
+//! Exchange of models with PyTorch: import of checkpoints of the official code of JEM++, and export of tensors with its
+//! names.
 //!
-//! `import` and `export` stand on `names` (who is who, in which layout); `import` also on `file` (what a
-//! file holds, behind `pickle`, which turns hostile files away), `arch` (which network that is) and
-//! `centers` (class centres, which no such file holds).
+//! `import` and `export` use `names` (names and layouts of tensors). `import` also uses `file` (the content of a file,
+//! after `pickle` has rejected hostile files), `arch` (detection of the network) and `centers` (class centres, which no
+//! such file holds).
 
 mod arch;
 mod centers;
@@ -28,82 +29,82 @@ pub use export::export;
 pub use file::Reading;
 pub use import::{ImportRequest, Imported, import};
 
-/// Why a model could not be imported or exported. Tensors go by their PyTorch names.
+/// Why a model could not be imported or exported. Messages use the PyTorch names of tensors.
 #[derive(Debug, thiserror::Error)]
 pub enum InteropError {
-    /// The operating system refused.
+    /// The operating system refused an action.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// Not a file of `torch.save`, a damaged or a hostile one, or one that holds something else.
+    /// The file was not written by `torch.save`, is damaged or hostile, or holds something other than a checkpoint.
     #[error("no PyTorch checkpoint to import: {0}")]
     Format(String),
-    /// A file of safetensors.
+    /// The file is a safetensors file.
     #[error(
         "no PyTorch checkpoint to import: {path} is a safetensors file. Of another program's, \
          torch.save({{\"model_state_dict\": safetensors.torch.load_file(FILE)}}, \"clean.pt\") makes a file for import; \
          one that jempp wrote is a checkpoint as it is and needs no import"
     )]
     Safetensors {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// Tensors that do not make up a network.
+    /// The tensors do not form a network.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// A tensor of whole numbers, say.
+    /// A tensor does not hold floating-point numbers, for example because it holds integers.
     #[error("tensor `{name}` holds {dtype}; only floating-point numbers are weights")]
     DType {
-        /// The tensor.
+        /// The name of the tensor.
         name: String,
-        /// Its element type.
+        /// The element type of the tensor.
         dtype: String,
     },
-    /// A number that is none.
+    /// A tensor holds a NaN or an infinity.
     #[error("tensor `{0}` holds a value that is not finite")]
     NotFinite(String),
-    /// A norm that this project does not have.
+    /// The network has a norm that jempp does not support.
     #[error("the network has {0}; jempp reads networks without norm and with batch norm")]
     Norm(&'static str),
-    /// Another network than the one asked for.
+    /// The network is not the one that was requested.
     #[error("{asked} was asked for: the file holds {found}")]
     OtherArch {
-        /// As asked.
+        /// The architecture that was requested.
         asked: String,
-        /// As found.
+        /// The architecture in the file.
         found: String,
     },
-    /// A data set with other classes than the network.
+    /// The data set has another number of classes than the network.
     #[error(
         "`class_output.weight` has {found} classes, data set `{dataset}` has {expected}; name the data \
          set that the model was trained on"
     )]
     OtherClasses {
-        /// The data set.
+        /// The name of the data set.
         dataset: String,
-        /// Its classes.
+        /// The number of classes of the data set.
         expected: usize,
-        /// The network's.
+        /// The number of classes of the network.
         found: usize,
     },
-    /// A network that cannot be built.
+    /// The network cannot be built.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The data set.
+    /// The data set cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// Class centres.
+    /// The class centres cannot be estimated.
     #[error(transparent)]
     ClassCenters(#[from] ClassCentersError),
     /// The device failed.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// A configuration out of its ranges.
+    /// A value of the configuration is out of range.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Data of another kind than the model's.
+    /// The data does not fit the model.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// An optimiser or a file of tensors that cannot be serialised.
+    /// The state of the optimiser or the file of tensors cannot be serialised.
     #[error("cannot serialise {0}")]
     Serialise(String),
 }
@@ -118,7 +119,7 @@ impl From<pickle::Refusal> for InteropError {
     }
 }
 
-/// What PyTorch's code calls a norm: batch norm is one module, whatever statistics it uses.
+/// The name of a norm in PyTorch code, where batch norm is one module with any statistics.
 pub(crate) fn norm_name(norm: Norm) -> &'static str {
     match norm {
         Norm::None => "none",

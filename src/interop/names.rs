@@ -1,4 +1,4 @@
-//! Names and layouts of tensors on PyTorch's side.
+//! Names and layouts of tensors in PyTorch.
 //!
 //! | here | there | layout here | layout there |
 //! |---|---|---|---|
@@ -7,8 +7,8 @@
 //! | `blocks.i.shortcut.weight` | `….shortcut.0.weight` | (1, 1, inputs, outputs) | (outputs, inputs, 1, 1) |
 //! | `classifier.weight` | `class_output.weight` | (inputs, classes) | (classes, inputs) |
 //!
-//! Networks other than the WideResNet have no model in JEMPP: their layers keep their names, `convs.i` or
-//! `layers.i`. A head that flattens takes (H, W, C) here and (C, H, W) there.
+//! JEMPP has only the WideResNet. The layers of other networks keep their names, `convs.i` or `layers.i`. A head that
+//! flattens takes (H, W, C) here and (C, H, W) in PyTorch.
 //!
 //! # Source
 //! The module names of the official code of JEM++ (sndnyang/JEMPP).
@@ -17,27 +17,27 @@ use std::collections::HashMap;
 
 use crate::model::{HostTensor, WeightsError};
 
-/// Keys under which a checkpoint holds its weights, in the order in which they are looked for: the official
-/// code's, Lightning's and those of everyday training loops.
+/// The keys under which a checkpoint may hold its weights, in search order: those of the official code, of Lightning
+/// and of common training loops.
 pub(super) const CONTAINERS: [&str; 4] = ["model_state_dict", "state_dict", "model", "net"];
 
-/// Tensors that every network of the official code has, by which its place in a file is found.
+/// Tensors that every network of the official code has; they locate the network in a file.
 const LANDMARKS: [&str; 2] = ["class_output.weight", "f.conv1.weight"];
 
-/// What stands before the network's own names in `name`, if that is one of its landmarks.
+/// The prefix before the network's own tensor name in `name`, if `name` ends with one of [`LANDMARKS`].
 pub(super) fn prefix_of(name: &str) -> Option<&str> {
     let prefix = LANDMARKS.iter().find_map(|landmark| name.strip_suffix(landmark))?;
     (prefix.is_empty() || prefix.ends_with('.')).then_some(prefix)
 }
 
-/// Parts of a checkpoint of JEMPP that its classifier does not use: the head of its unconditional
-/// variant, and the counters of batch norm, which only count.
+/// Whether the classifier does not use this tensor of a JEMPP checkpoint: the head of the unconditional variant, or the
+/// step counters of batch norm.
 pub(super) fn is_unused(name: &str) -> bool {
     name.starts_with("energy_output.") || name.ends_with(".num_batches_tracked")
 }
 
-/// The name of a tensor that JEMPP's `yopo` variant registers a second time, for its split of the
-/// network: `f.layer_one` is `f.conv1`, `f.other_layers` holds `f.layer1`, 2, 3 and `f.bn1`.
+/// Resolves the second name under which JEMPP's `yopo` variant registers a tensor for its split of the network:
+/// `f.layer_one` is `f.conv1`, `f.other_layers` holds `f.layer1`, 2, 3 and `f.bn1`.
 pub(super) fn without_alias(name: &str) -> Option<String> {
     if let Some(leaf) = name.strip_prefix("f.layer_one.") {
         return Some(format!("f.conv1.{leaf}"));
@@ -50,24 +50,24 @@ pub(super) fn without_alias(name: &str) -> Option<String> {
     }
 }
 
-/// One tensor on both sides.
+/// A tensor with its name and layout here and in PyTorch.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
-    /// Its path in our network.
+    /// The path in the network of jempp.
     pub(super) path: String,
-    /// Its name in PyTorch.
+    /// The name in PyTorch.
     pub(super) name: String,
-    /// Its shape in our network.
+    /// The shape in the network of jempp.
     shape: Vec<usize>,
-    /// Our layout as three axes: taps or pixels, inputs, outputs. PyTorch's is their reverse.
+    /// The layout of jempp as three axes: taps or pixels, inputs, outputs. PyTorch uses the reverse order.
     axes: [usize; 3],
 }
 
 impl Place {
-    /// Every tensor of a network, by path.
+    /// Lists every tensor of a network, by path.
     ///
     /// # Errors
-    /// A path that no network has.
+    /// A path belongs to no known network.
     pub(super) fn all(weights: &HashMap<String, HostTensor>) -> Result<Vec<Self>, WeightsError> {
         let blocks = weights.keys().filter(|path| path.ends_with(".conv2.bias")).count();
         let mut paths: Vec<_> = weights.keys().collect();
@@ -90,7 +90,7 @@ impl Place {
         paths.into_iter().map(place).collect()
     }
 
-    /// The tensor's shape in PyTorch.
+    /// The shape of the tensor in PyTorch.
     pub(super) fn pytorch_shape(&self) -> Vec<usize> {
         match self.shape[..] {
             [height, width, inputs, outputs] => vec![outputs, inputs, height, width],
@@ -99,12 +99,12 @@ impl Place {
         }
     }
 
-    /// Our values in PyTorch's order.
+    /// Reorders values from the layout of jempp to that of PyTorch.
     pub(super) fn pytorch_values(&self, values: &[f32]) -> Vec<f32> {
         reversed(values, self.axes)
     }
 
-    /// The tensor of our network with PyTorch's values.
+    /// Creates the tensor of jempp from values in PyTorch's layout.
     pub(super) fn tensor_of(&self, values: &[f32]) -> HostTensor {
         let [taps, inputs, outputs] = self.axes;
         let values = reversed(values, [outputs, inputs, taps]);
@@ -112,7 +112,7 @@ impl Place {
     }
 }
 
-/// Values of shape (a, b, c) as (c, b, a).
+/// Transposes values of shape (a, b, c) to (c, b, a).
 fn reversed(values: &[f32], [a, b, c]: [usize; 3]) -> Vec<f32> {
     let mut out = Vec::with_capacity(values.len());
     for k in 0..c {
@@ -123,7 +123,7 @@ fn reversed(values: &[f32], [a, b, c]: [usize; 3]) -> Vec<f32> {
     out
 }
 
-/// Channels of the last convolution of a plain stack, whose pixels its head may flatten.
+/// The channels of the last convolution of a plain CNN, whose head may flatten its pixels.
 fn head_channels(weights: &HashMap<String, HostTensor>) -> Option<usize> {
     let last = weights.keys().filter(|path| path.contains(".convs.")).count() / 2;
     let bias = weights.get(&format!("body.Cnn.convs.{}.bias", last.checked_sub(1)?))?;

@@ -1,4 +1,5 @@
-//! Pictures of chains: grids of images, scatter plots of points, animations. And pictures of people's own as starts.
+//! Pictures of samples: grids of images, scatter plots of points, animations. Also reads the user's pictures as start
+//! images.
 
 mod read;
 
@@ -21,72 +22,72 @@ pub use read::{item_of, load_item};
 /// Why a picture could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum PictureError {
-    /// The encoder or decoder refused.
+    /// The encoder or decoder failed.
     #[error("cannot {action} picture {path}: {source}")]
     Image {
-        /// read, encode.
+        /// The action that failed: "read" or "encode".
         action: &'static str,
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// The reason.
+        /// The error of the encoder or decoder.
         source: image::ImageError,
     },
-    /// No format that is known.
+    /// The file does not have a known picture format.
     #[error("{0} is no picture: PNG, JPEG, GIF and WebP are read")]
     Unknown(String),
-    /// A format that is known but not read.
+    /// The picture has a known format that jempp does not read.
     #[error(
         "{path} is a picture of the kind `{format}`, which is not read here: save it as PNG or JPEG"
     )]
     Format {
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// What files of this kind end in.
+        /// The usual file extension of this format.
         format: &'static str,
     },
-    /// The file ends before the picture does.
+    /// The file ends before the picture is complete.
     #[error("picture {0} is cut off: its end is missing")]
     Cut(String),
-    /// No pixel, or too many.
+    /// The picture has no pixels or too many.
     #[error(
         "picture {path} is {width} × {height} pixels; from 1 × 1 pixel to 256 MiB unpacked (89 million colour pixels) \
          are read"
     )]
     Size {
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// Pixels across.
+        /// The width in pixels.
         width: u32,
-        /// Pixels down.
+        /// The height in pixels.
         height: u32,
     },
-    /// The operating system refused.
+    /// The operating system refused an action.
     #[error("cannot {action} picture {path}: {source}")]
     Io {
-        /// read, write.
+        /// The action that failed: "read" or "write".
         action: &'static str,
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// The reason.
+        /// The error of the operating system.
         source: std::io::Error,
     },
 }
 
-/// What the files of pictures that can be read usually end in. A browser has no room for WebP's decoder.
+/// The usual file extensions of pictures that can be read. The web build leaves out the WebP decoder to save space.
 pub const ENDINGS: &[&str] = match cfg!(target_arch = "wasm32") {
     true => &["png", "jpg", "jpeg", "gif"],
     false => &["png", "jpg", "jpeg", "gif", "webp"],
 };
 
-/// Behind and between drawn items.
+/// The background colour behind and between drawn items.
 pub const BACKGROUND: Rgb<u8> = Rgb([24, 24, 28]);
-/// How long the last frame of an animation stays.
+/// How long the last frame of an animation is shown, in milliseconds.
 const LAST_FRAME_MILLIS: u32 = 1000;
-/// Side of a scatter plot in pixels.
+/// The side of a scatter plot, in pixels.
 const SCATTER_SIDE: u32 = 512;
-/// Smallest side of one drawn image in pixels; smaller ones are enlarged by a whole factor.
+/// The minimum side of a drawn image, in pixels; smaller images are enlarged by an integer factor.
 const CELL_SIDE: u32 = 56;
-/// Okabe and Ito's colours, told apart by colour-blind people too.
+/// The colours of Okabe and Ito, which colour-blind people can distinguish too.
 const CLASS_COLOURS: [[u8; 3]; 8] = [
     [230, 159, 0],
     [86, 180, 233],
@@ -98,8 +99,7 @@ const CLASS_COLOURS: [[u8; 3]; 8] = [
     [200, 200, 200],
 ];
 
-/// Items drawn row by row: images as a grid of `columns`, points in the plane as a scatter plot
-/// coloured by label.
+/// Draws items: images as a grid of `columns`, row by row; points in the plane as a scatter plot coloured by label.
 ///
 /// # Shapes
 /// `values`: (N, C, H, W) flattened in [-1, 1], with `shape` = (C, H, W).
@@ -151,10 +151,10 @@ fn scatter(values: &[f32], labels: &[u32]) -> RgbImage {
     picture
 }
 
-/// A picture as PNG.
+/// Encodes a picture as PNG.
 ///
 /// # Errors
-/// The encoder refuses.
+/// The encoder fails.
 pub fn png_of(picture: RgbImage) -> image::ImageResult<Vec<u8>> {
     let mut bytes = Cursor::new(Vec::new());
     if picture.pixels().all(|Rgb([r, g, b])| r == g && g == b) {
@@ -165,19 +165,19 @@ pub fn png_of(picture: RgbImage) -> image::ImageResult<Vec<u8>> {
     Ok(bytes.into_inner())
 }
 
-/// An endless GIF that is written frame by frame; the last frame stays for a second.
+/// An endless GIF that is written frame by frame; the last frame is shown for one second.
 pub struct Animation<W: Write> {
     encoder: GifEncoder<W>,
     frame_millis: u32,
-    /// The newest frame, which may be the last.
+    /// The newest frame, kept back because it may be the last.
     newest: Option<RgbImage>,
 }
 
 impl<W: Write> Animation<W> {
-    /// Begins to write to `out`.
+    /// Starts writing to `out`.
     ///
     /// # Errors
-    /// The encoder refuses.
+    /// The encoder fails.
     pub fn new(out: W, frame_millis: u32) -> image::ImageResult<Self> {
         let mut encoder = GifEncoder::new_with_speed(out, 10);
         encoder.set_repeat(Repeat::Infinite)?;
@@ -187,16 +187,16 @@ impl<W: Write> Animation<W> {
     /// Adds a frame.
     ///
     /// # Errors
-    /// The encoder refuses.
+    /// The encoder fails.
     pub fn push(&mut self, frame: RgbImage) -> image::ImageResult<()> {
         let millis = self.frame_millis;
         self.newest.replace(frame).map_or(Ok(()), |frame| self.encode(frame, millis))
     }
 
-    /// Writes the last frame and the end.
+    /// Writes the last frame and the end of the file.
     ///
     /// # Errors
-    /// The encoder refuses.
+    /// The encoder fails.
     pub fn finish(mut self) -> image::ImageResult<()> {
         self.newest.take().map_or(Ok(()), |frame| self.encode(frame, LAST_FRAME_MILLIS))
     }
@@ -208,10 +208,10 @@ impl<W: Write> Animation<W> {
     }
 }
 
-/// Frames as an endless GIF; the last frame stays for a second.
+/// Encodes frames as an endless GIF; the last frame is shown for one second.
 ///
 /// # Errors
-/// The encoder refuses.
+/// The encoder fails.
 pub fn gif_of(frames: Vec<RgbImage>, frame_millis: u32) -> image::ImageResult<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut animation = Animation::new(&mut bytes, frame_millis)?;

@@ -1,7 +1,7 @@
-//! Pictures as people have them: of any size, lying on their side, see-through, cut off.
+//! Reading of the user's pictures: of any size, rotated, transparent or truncated.
 //!
-//! A rotation that the camera wrote down is carried out. What is see-through is laid over black, the ground of the
-//! bundled data sets; over white where the visible part is itself darker than middle grey, so that it is seen.
+//! The orientation tag of a camera is applied. Transparent areas become black, the background of the bundled data sets,
+//! or white if the visible part is darker than middle grey, so that it can be seen.
 
 #[cfg(not(target_arch = "wasm32"))]
 use std::{fs::File, io::Read};
@@ -16,16 +16,16 @@ use image::{
 use super::{PictureError, image_error};
 use crate::files;
 
-/// Bytes that are read of one file, and that its pixels may take unpacked, at most: 89 million pixels of three bytes.
+/// Limit on the bytes of one file and on the decoded size of its pixels: 89 million pixels of three bytes.
 pub(crate) const MAX_BYTES: u64 = 256 << 20;
-/// Bytes at the start of a file that tell what it is.
+/// The number of bytes at the start of a file that identify its format.
 #[cfg(not(target_arch = "wasm32"))]
 const START_BYTES: u64 = 16;
 
-/// A picture file as one item (C, H, W) in [-1, 1], scaled to that size.
+/// Reads a picture file as one item (C, H, W) in [-1, 1], scaled to that size.
 ///
 /// # Errors
-/// The file cannot be read, is no picture, too large a one or only a part of one.
+/// The file cannot be read, or is not a picture, too large or incomplete.
 pub fn load_item(path: &Path, shape: [usize; 3]) -> Result<Vec<f32>, PictureError> {
     let bytes = files::read_at_most(path, MAX_BYTES).map_err(|source| PictureError::Io {
         action: "read",
@@ -35,13 +35,13 @@ pub fn load_item(path: &Path, shape: [usize; 3]) -> Result<Vec<f32>, PictureErro
     item_of(&bytes, path, shape)
 }
 
-/// The same, of the bytes of a file that is called `path` in errors.
+/// As [`load_item`], but from the bytes of a file; error messages call the file `path`.
 ///
 /// # Errors
-/// It is no picture, too large a one or only a part of one.
+/// The bytes are not a picture, or a picture that is too large or incomplete.
 pub fn item_of(bytes: &[u8], path: &Path, [c, h, w]: [usize; 3]) -> Result<Vec<f32>, PictureError> {
     let (picture, orientation) = decode(bytes, path)?;
-    // The small picture is turned, not the large one.
+    // The picture is rotated after scaling, because the small picture takes less work.
     let is_turned = matches!(
         orientation,
         Orientation::Rotate90
@@ -62,7 +62,7 @@ pub fn item_of(bytes: &[u8], path: &Path, [c, h, w]: [usize; 3]) -> Result<Vec<f
     })
 }
 
-/// The pixels as they stand in the file, whatever its name says, and how to turn them.
+/// Decodes the pixels as stored in the file, whatever its name, and the rotation to apply.
 fn decode(bytes: &[u8], path: &Path) -> Result<(DynamicImage, Orientation), PictureError> {
     let name = || path.display().to_string();
     let format = format_of(bytes).ok_or_else(|| PictureError::Unknown(name()))?;
@@ -86,7 +86,7 @@ fn decode(bytes: &[u8], path: &Path) -> Result<(DynamicImage, Orientation), Pict
     Ok((DynamicImage::from_decoder(decoder).map_err(refused)?, orientation))
 }
 
-/// Whether a file begins like a picture that can be read, whatever its name says.
+/// Whether a file starts like a picture that can be read, whatever its name.
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn is_picture(path: &Path) -> bool {
     let mut start = Vec::new();
@@ -95,16 +95,16 @@ pub(crate) fn is_picture(path: &Path) -> bool {
         && format_of(&start).is_some_and(|format| format.reading_enabled())
 }
 
-/// What the first bytes say that a picture is.
+/// The picture format, detected from the first bytes.
 fn format_of(bytes: &[u8]) -> Option<ImageFormat> {
     image::guess_format(bytes).ok()
 }
 
-/// Whether the end of the file is there, for formats whose decoders fill in what is missing.
+/// Whether the file is complete, for formats whose decoders fill in missing data.
 fn is_whole(format: ImageFormat, bytes: &[u8]) -> bool {
     match format {
         ImageFormat::Jpeg => jpeg_ends(bytes),
-        // Eight bytes, then as many as the next four say.
+        // A WebP file has eight bytes, then the number of bytes that bytes 4 to 7 state.
         ImageFormat::WebP => match bytes.get(4..8) {
             Some(len) => {
                 let len = u32::from_le_bytes([len[0], len[1], len[2], len[3]]);
@@ -116,7 +116,7 @@ fn is_whole(format: ImageFormat, bytes: &[u8]) -> bool {
     }
 }
 
-/// Whether the marks of a JPEG lead to its end mark.
+/// Whether the markers of a JPEG lead to its end marker.
 fn jpeg_ends(bytes: &[u8]) -> bool {
     const END: u8 = 0xd9;
     let mut at = 2;
@@ -124,7 +124,7 @@ fn jpeg_ends(bytes: &[u8]) -> bool {
         at += found + 1;
         match bytes.get(at..) {
             Some([END, ..]) => return true,
-            // A byte of the image, a filling byte, marks that stand alone.
+            // A byte of image data, a fill byte, or a marker without a length.
             Some([0 | 1 | 0xd0..=0xd8 | 0xff, ..]) => {}
             Some([_, high, low, ..]) => at += 1 + usize::from(u16::from_be_bytes([*high, *low])),
             _ => return false,
@@ -133,7 +133,7 @@ fn jpeg_ends(bytes: &[u8]) -> bool {
     false
 }
 
-/// The picture as it was held. `DynamicImage` would do it for every kind of pixel, which the page has no room for.
+/// Applies the orientation. `DynamicImage` has a version for every pixel type, which is too large for the web build.
 fn turned(picture: RgbImage, orientation: Orientation) -> RgbImage {
     let mirrored = |picture| imageops::flip_horizontal(&picture);
     match orientation {
@@ -148,7 +148,7 @@ fn turned(picture: RgbImage, orientation: Orientation) -> RgbImage {
     }
 }
 
-/// The picture without transparency: over black, or over white where what is seen of it is dark.
+/// Removes transparency: the background is black, or white if the visible part is dark.
 fn laid_on_ground(picture: DynamicImage) -> RgbImage {
     if !picture.color().has_alpha() {
         return picture.into_rgb8();

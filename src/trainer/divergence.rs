@@ -1,25 +1,25 @@
-//! When a training step counts as diverged.
+//! Detection of training steps that diverged.
 //!
 //! # Source
-//! What users of JEM code report; gap and gradient norm as health after arXiv:1903.12370.
+//! Failure reports from users of JEM code; gap and gradient norm as measures of health after arXiv:1903.12370.
 
 use super::StepReport;
 use crate::config::DivergenceConfig;
 
-/// Why a training step counts as diverged. Nothing of such a step is kept.
+/// Why a training step counts as diverged. No result of such a step is kept.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Divergence {
     /// A number is NaN or infinite.
     #[error("{0} is not finite")]
     NotFinite(&'static str),
-    /// A watched number is past its bound.
+    /// A watched number exceeds its bound.
     #[error("{what} = {value:.3e} is past its bound {bound:.3e}")]
     PastBound {
         /// The name of the number.
         what: &'static str,
         /// The value of the number.
         value: f64,
-        /// Its bound, from the `divergence` section.
+        /// The bound of the number, from the `divergence` section.
         bound: f64,
     },
 }
@@ -27,7 +27,7 @@ pub enum Divergence {
 /// Checks every watched number of a step against its bound.
 ///
 /// # Errors
-/// The first that is not finite or past its bound.
+/// The first number that is not finite or exceeds its bound.
 pub(super) fn check(
     bounds: &DivergenceConfig,
     report: &StepReport,

@@ -1,4 +1,4 @@
-//! A training run in memory: its optimisation steps, and the return to the last good state after a divergence.
+//! The trainer: optimisation steps of a training run in memory, and recovery to the last good state after a divergence.
 
 mod divergence;
 mod step;
@@ -33,7 +33,7 @@ pub enum TrainerError {
     /// The configuration is out of range or contradicts itself.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The data cannot be trained on.
+    /// The data is not usable for training.
     #[error(transparent)]
     Data(#[from] DataError),
     /// The network does not exist or does not fit.
@@ -42,10 +42,10 @@ pub enum TrainerError {
     /// The class centres cannot be estimated.
     #[error(transparent)]
     ClassCenters(#[from] ClassCentersError),
-    /// The run needs more memory than it may use.
+    /// The run needs more memory than is allowed.
     #[error(transparent)]
     Memory(#[from] TooMuchMemory),
-    /// The checkpoint is not one of this data, or holds no run.
+    /// The checkpoint does not fit the data, or holds no run.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// The weights do not fit the network.
@@ -67,26 +67,26 @@ pub enum TrainerError {
     /// The device failed.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The optimiser's state cannot be read.
+    /// The state of the optimiser cannot be read.
     #[error("the optimiser's state in the checkpoint cannot be read: {0}")]
     Optimizer(String),
 }
 
-/// A return to the last good state.
+/// A return to the last good state after a divergence.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recovery {
     /// The training step to which the run returned.
     pub step: u64,
     /// The number of recoveries so far.
     pub num_recoveries: usize,
-    /// Factor on the learning rate from now on.
+    /// The factor on the learning rate from now on.
     pub learning_rate_factor: f64,
 }
 
-/// A training run in memory: network, optimiser, replay buffer and where the run stands.
+/// A training run in memory: network, optimiser, replay buffer and progress.
 ///
-/// [`Trainer::advance`] trains step by step; [`Trainer::model`] gives the model as it is by then. `jempp train` keeps such
-/// a run in a folder.
+/// [`Trainer::advance`] trains step by step; [`Trainer::model`] returns the model in its current state. `jempp train`
+/// stores such a run in a folder.
 pub struct Trainer {
     config: RunConfig,
     device: Device,
@@ -97,18 +97,18 @@ pub struct Trainer {
     class_centers: ClassCentersData,
     start: Start,
     batches: Batches,
-    /// One for each step of a chain.
+    /// One sampler for each step of a chain.
     samplers: Vec<Sampler>,
     counters: Counters,
     class_names: Vec<String>,
     input_shape: [usize; 3],
-    /// At most two, the older first.
+    /// At most two states, the older first.
     good_states: Vec<GoodState>,
-    /// Recoveries that earlier sessions of the run used up; each session has its own allowance.
+    /// The number of recoveries in earlier sessions of the run; each session has its own limit.
     num_earlier_recoveries: usize,
 }
 
-/// A state that a diverged run may return to.
+/// A state to which a diverged run can return.
 struct GoodState {
     network: Network,
     average: Option<WeightAverage>,
@@ -117,7 +117,7 @@ struct GoodState {
     counters: Counters,
 }
 
-/// Refuses what cannot be trained, and a run that needs too much memory, before anything of its size is allocated.
+/// Rejects a configuration that is not valid for training, or needs too much memory, before any large allocation.
 fn check(config: &RunConfig, train: &Dataset) -> Result<(), TrainerError> {
     config.validate()?;
     train.check()?;
@@ -131,20 +131,20 @@ fn check(config: &RunConfig, train: &Dataset) -> Result<(), TrainerError> {
 }
 
 impl Trainer {
-    /// Begins a run: estimates the class centres and makes network, optimiser and replay buffer.
+    /// Creates a new run: estimates the class centres and creates network, optimiser and replay buffer.
     ///
     /// # Errors
-    /// A configuration whose parts do not fit the data or each other.
+    /// The settings do not fit the data or each other.
     pub fn new(config: RunConfig, train: Dataset, device: &Device) -> Result<Self, TrainerError> {
         let go_on = &mut |_, _| ControlFlow::Continue(());
         Ok(Self::new_with(config, train, device, go_on)?.0)
     }
 
-    /// As [`Trainer::new`], and gives what had to be cut of the class centres; `on_class` hears of their estimation and may
-    /// stop it ([`ClassCentersData::estimate_with`]).
+    /// As [`Trainer::new`], but also returns which class centres had to be truncated. `on_class` receives the progress
+    /// of their estimation and may stop it ([`ClassCentersData::estimate_with`]).
     ///
     /// # Errors
-    /// As [`Trainer::new`]; stopped by `on_class`.
+    /// As [`Trainer::new`]; or `on_class` stopped the estimation.
     pub fn new_with(
         config: RunConfig,
         train: Dataset,
@@ -159,10 +159,10 @@ impl Trainer {
         Ok((trainer, cut))
     }
 
-    /// Continues a run from its checkpoint.
+    /// Resumes a run from its checkpoint.
     ///
     /// # Errors
-    /// As [`Trainer::new`], and a checkpoint of another network.
+    /// As [`Trainer::new`]; or the checkpoint is of another network.
     pub fn resume(
         checkpoint: Checkpoint,
         train: Dataset,
@@ -187,7 +187,7 @@ impl Trainer {
             Self::assemble(config, train, device, class_centers, counters, Some(replay_buffer))?;
         trainer.network = with_weights(trainer.network, weights)?;
         if let Some(average) = &mut trainer.average {
-            // A run that begins to average does so from its weights as they are.
+            // A run that starts to average uses its current weights as the first average.
             average.network = match averaged_weights {
                 Some(weights) => with_weights(trainer.network.copy(), weights)?,
                 None => trainer.network.copy(),
@@ -257,11 +257,11 @@ impl Trainer {
         &self.config
     }
 
-    /// Changes numbers of the sampler, the objective and the optimiser from the next step on. What else `change`
-    /// touches stays as it was: a run is made of its data, network and buffer.
+    /// Changes settings of the sampler, the objective and the optimiser from the next step on. Other changes by
+    /// `change` are ignored, because data, network and buffer of a run are fixed.
     ///
     /// # Errors
-    /// Numbers out of their ranges or that do not go together; then nothing changes.
+    /// A value is out of range or contradicts another; then nothing changes.
     pub(crate) fn retune(
         &mut self,
         change: impl FnOnce(&mut RunConfig),
@@ -276,12 +276,12 @@ impl Trainer {
         Ok(())
     }
 
-    /// How far the run is: steps, recoveries, time and last accuracy.
+    /// The progress of the run: steps, recoveries, time and last accuracy.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// The counters that the loop around the steps keeps: time and last accuracy.
+    /// The counters that the training loop updates: time and last accuracy.
     pub fn counters_mut(&mut self) -> &mut Counters {
         &mut self.counters
     }
@@ -291,17 +291,17 @@ impl Trainer {
         &self.network
     }
 
-    /// The network to evaluate and sample: the average of the weights where the run keeps one.
+    /// The network for evaluation and sampling: the average of the weights if the run keeps one.
     pub fn evaluated_network(&self) -> &Network {
         self.average.as_ref().map_or(&self.network, |average| &average.network)
     }
 
-    /// The replay buffer with the chains as they are now.
+    /// The replay buffer with its current chains.
     pub fn buffer(&self) -> &ReplayBuffer {
         &self.buffer
     }
 
-    /// The device on which the tensors are.
+    /// The device that holds the tensors.
     pub fn device(&self) -> &Device {
         &self.device
     }
@@ -314,13 +314,13 @@ impl Trainer {
     /// Reads the whole state of the run from the device, ready to be saved.
     ///
     /// # Errors
-    /// The optimiser's state cannot be serialised, the device failed.
+    /// The state of the optimiser cannot be serialised, or the device failed.
     pub async fn checkpoint(&self) -> Result<Checkpoint, TrainerError> {
         let chains = self.buffer.chains();
         let shape = chains.dims().to_vec();
         let values = device::read(chains).await?;
-        // burn waits for the state it writes. On a GPU in a browser nothing can: what is saved there is the
-        // model, with which chains go on but no training does.
+        // burn blocks while it reads the optimiser state. In a browser a GPU readback cannot block, so only the model
+        // is saved there: it can be sampled, but its training cannot resume.
         let optimizer = match device::is_blocking(&self.device) {
             true => {
                 self.optimizer.into_bytes().map_err(|e| TrainerError::Optimizer(e.to_string()))?
@@ -358,8 +358,8 @@ impl Trainer {
         });
     }
 
-    /// Returns to a good state with a smaller learning rate and other noise; once the allowed
-    /// number of recoveries is used up, returns there as it was and gives `None`.
+    /// Returns to a good state with a smaller learning rate and other noise. If the allowed number of recoveries is
+    /// used up, returns to that state without these changes and gives `None`.
     pub fn recover(&mut self) -> Option<Recovery> {
         self.return_to_good_state();
         let used = self.counters.num_recoveries - self.num_earlier_recoveries;
@@ -368,7 +368,7 @@ impl Trainer {
             return None;
         }
         self.counters.num_recoveries += 1;
-        // Never quite 0, which no learning could follow.
+        // The factor never becomes exactly 0, because the model could then no longer learn.
         let factor = self.counters.learning_rate_factor * self.config.divergence.learning_rate_cut;
         self.counters.learning_rate_factor = factor.max(f64::MIN_POSITIVE);
         Some(Recovery {
@@ -378,8 +378,8 @@ impl Trainer {
         })
     }
 
-    /// Returns to the older of the good states, keeping count of time and recoveries: a gap takes dozens of
-    /// steps to run away, so that the newer one may have been on its way already.
+    /// Returns to the older of the good states, but keeps the counts of time and recoveries: a gap diverges over dozens
+    /// of steps, so the newer state may already be affected.
     pub fn return_to_good_state(&mut self) {
         self.good_states.truncate(1);
         let Some(good) = self.good_states.first() else { return };

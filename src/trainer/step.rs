@@ -1,4 +1,4 @@
-//! One optimisation step of JEM++.
+//! One training step of JEM++.
 
 use burn::{
     optim::GradientsParams,
@@ -22,21 +22,22 @@ use crate::{
     streams,
 };
 
-/// Steps of the chains that may queue up on a GPU before it is waited for, so that a request to stop is heard.
+/// Limit on the chain steps queued on a GPU before the host waits for it, so that a request to stop takes effect.
 const MAX_QUEUED: usize = 64;
-/// Share of the old value in the smoothed gap.
+/// The weight of the old value in the smoothed gap, an exponential moving average.
 const GAP_SMOOTHING: f64 = 0.95;
 
-/// Why a training step was not made. Weights, optimiser, buffer and counters are as they were before it.
+/// Why a training step failed. Weights, optimiser, buffer and counters are as before the step.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum StepError {
-    /// A watched number is not finite or past its bound: [`Trainer::recover`] goes back and tries again.
+    /// A watched number is not finite or exceeds its bound; [`Trainer::recover`] returns to a good state for a new
+    /// attempt.
     #[error(transparent)]
     Diverged(#[from] Divergence),
     /// The device failed.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The run is so long that its random numbers would come again.
+    /// The run is so long that its random numbers would repeat.
     #[error(
         "a run has random numbers for {} steps and {} recoveries, and this one has used them up; start a new run",
         streams::MAX_TRAINING_STEPS,
@@ -45,34 +46,34 @@ pub enum StepError {
     OutOfNoise,
 }
 
-/// The numbers of a training step that was made.
+/// The results of a completed training step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepReport {
-    /// Steps done, this one included.
+    /// The number of steps done, including this one.
     pub step: u64,
-    /// Passes over the training set begun, from 1.
+    /// The number of the current pass over the training set, starting at 1.
     pub epoch: u64,
     /// The value of the loss.
     pub loss: f64,
     /// The terms of the loss.
     pub terms: Terms<f64>,
-    /// d = mean E(x_data) - mean E(x_model).
+    /// The gap d = mean E(x_data) - mean E(x_model).
     pub gap: f64,
-    /// r, the mean gradient norm along the chains, in energy per unit of x.
+    /// The mean gradient norm r along the chains, in energy per unit of x.
     pub gradient_norm: f64,
-    /// Mean share of clamped gradient components along the chains.
+    /// The mean share of clamped gradient components along the chains.
     pub clamp_rate: f64,
-    /// Mean share of pixels at the border of the box along the chains.
+    /// The mean share of pixels at the border of the box along the chains.
     pub saturation: f64,
-    /// Learning rate of this step.
+    /// The learning rate of this step.
     pub learning_rate: f64,
 }
 
 impl Trainer {
-    /// Does one step: sample chains, take the loss, update the weights, write the chains back.
+    /// Does one training step: samples chains, computes the loss, updates the weights and writes the chains back.
     ///
     /// # Errors
-    /// A divergence, or a device that failed; then everything is as it was.
+    /// A divergence, or the device failed; then the state is unchanged.
     pub async fn step(&mut self) -> Result<StepReport, StepError> {
         match self.step_unless(&|| false).await? {
             Some(report) => Ok(report),
@@ -80,8 +81,8 @@ impl Trainer {
         }
     }
 
-    /// Does one step as [`Trainer::step`], or gives `None`, with everything as it was, if `stop` says so while chains
-    /// are sampled.
+    /// Does one step as [`Trainer::step`], or returns `None` with the state unchanged if `stop` returns true while
+    /// chains are sampled.
     ///
     /// # Errors
     /// As [`Trainer::step`].
@@ -90,7 +91,7 @@ impl Trainer {
         stop: &dyn Fn() -> bool,
     ) -> Result<Option<StepReport>, StepError> {
         let step = self.counters.step;
-        // After a recovery the same steps draw other chains and other noise.
+        // After a recovery, a repeated step draws other chains and other noise.
         let noise = streams::training_chain(self.config.seed, step, self.counters.num_recoveries);
         let noise = noise.ok_or(StepError::OutOfNoise)?;
         if self.good_states.is_empty() {
@@ -106,7 +107,7 @@ impl Trainer {
             false => None,
         };
         let inputs = self.inputs(batch, chains.as_ref());
-        // The forward passes change batch norm's running statistics: a step that diverges must not.
+        // The forward passes change the running statistics of batch norm, but a step that diverges must not.
         let network = self.network.copy();
         let Objective { loss, terms } = inputs.objective(&network, &self.config.objective);
         let mut gradients = GradientsParams::from_grads(loss.backward(), &network);
@@ -136,12 +137,12 @@ impl Trainer {
         divergence::check(&self.config.divergence, &report, smoothed_gap)?;
 
         if step.is_multiple_of(self.config.divergence.snapshot_every_steps as u64) {
-            // Only now is the state that this step began with known to be good.
+            // Only now is the state before this step known to be good.
             self.remember();
         }
         let section = &self.config.optimizer;
         if section.sam_radius > 0.0 {
-            // Its running statistics are its own and go with it.
+            // The perturbed network has its own running statistics, which are dropped with it.
             let (kind, radius) = (section.sam_kind, section.sam_radius);
             let worst = optimizer::climb(&network, &gradients, kind, radius);
             let Objective { loss, .. } = inputs.objective(&worst, &self.config.objective);
@@ -166,7 +167,7 @@ impl Trainer {
             let data = TensorData::new(values, [labels.len(), c, h, w]);
             Tensor::<4>::from_data(data, &self.device).autodiff()
         };
-        // Without chains nothing but the cross entropy looks at the data.
+        // Without chains, only the cross entropy uses the data.
         let (x_data, x_augmented) = match plain.filter(|_| chains.is_some()) {
             Some(plain) => (upload(plain), Some(upload(values))),
             None => (upload(values), None),
@@ -181,11 +182,11 @@ impl Trainer {
         }
     }
 
-    /// The chains of one step, or `None` if `stop` says so on the way: of p(x), or of p(x|y) of their slots' classes
-    /// where the class-conditional term is on.
+    /// Samples the chains of one step: from p(x), or from p(x|y) with the classes of their slots if the
+    /// class-conditional term is on. Returns `None` if `stop` returns true during sampling.
     ///
-    /// Differs from JEMPP: the class of a chain of p(x|y) is its slot's, all classes alike; there the p(x, y) term takes
-    /// the classes of the batch of images.
+    /// Differs from JEMPP: a chain of p(x|y) has the class of its slot, with all classes equally frequent; in JEMPP the
+    /// p(x, y) term takes the classes of the batch of images.
     async fn sample(
         &self,
         step: u64,
@@ -205,7 +206,7 @@ impl Trainer {
             if stop() {
                 return Ok(None);
             }
-            // Of each step only this is kept: gradients of all would be as large as a second buffer.
+            // Only this summary of each step is kept: the gradients of all steps would be as large as a second buffer.
             let info;
             (state, info) = sampler.step(state, &energy);
             summaries.push(info.summary);
@@ -218,16 +219,16 @@ impl Trainer {
     }
 }
 
-/// The chains of one step, on their way to the loss and back to the buffer.
+/// The chains of one step, for the loss and for the write-back to the buffer.
 struct Chains {
     x: Tensor<4>,
     slots: Vec<u32>,
     labels: Vec<u32>,
-    /// One for each step of the chains; see [`crate::sampler::StepInfo`].
+    /// One summary for each step of the chains; see [`crate::sampler::StepInfo`].
     summaries: Vec<Tensor<2>>,
 }
 
-/// What the loss of one step is a function of, beside the weights. Inputs are (N, C, H, W).
+/// The inputs of the loss of one step, besides the weights. Images have shape (N, C, H, W).
 struct Inputs {
     x_data: Tensor<4>,
     x_augmented: Option<Tensor<4>>,
@@ -236,11 +237,11 @@ struct Inputs {
 }
 
 impl Inputs {
-    /// The loss of `network`, whose running statistics take in the images that the cross entropy sees and
-    /// nothing else: evaluation, which reads them, classifies images, and chains may be far from those.
+    /// Computes the loss of `network`. Only the images of the cross entropy update its running statistics: evaluation,
+    /// which uses these, classifies images, and chains may be far from images.
     ///
-    /// Differs from JEMPP: there every pass enters them, the chains' as well, and the cross entropy's comes last, so
-    /// that a momentum of 0.9 leaves 10 % of them to chains and images of p(x). Here that tenth is of earlier images.
+    /// Differs from JEMPP: there every pass updates them, also that of the chains; the pass of the cross entropy is
+    /// last, so with a momentum of 0.9 chains and images of p(x) keep 10 %. Here these 10 % belong to earlier images.
     fn objective(&self, network: &Network, weights: &ObjectiveConfig) -> Objective {
         let aside = network.aside();
         let x_data = self.x_data.clone();

@@ -1,4 +1,4 @@
-//! How a training run begins, and how a stopped run continues.
+//! Start of a new training run, and resumption of a stopped run.
 
 use std::{ops::ControlFlow, path::Path};
 
@@ -20,7 +20,7 @@ impl Training {
     /// Starts a new run in the folder `out`: reads the data, estimates the class centres and saves a first checkpoint.
     ///
     /// # Errors
-    /// Bad data or configuration, an existing folder.
+    /// The data or the configuration is not valid, or the folder exists.
     pub async fn start(
         mut config: RunConfig,
         out: &Path,
@@ -41,11 +41,11 @@ impl Training {
             })?;
         description.network = describe_network(&trainer);
         on_event(TrainingEvent::Ready(Box::new(description.clone())));
-        // Last, so that a run that cannot begin leaves no folder behind.
+        // The folder is created last, so that a run that cannot start leaves none behind.
         let folder = RunFolder::create(out)?;
         let mut run = Self::of(description, trainer, folder, [splits.validation, splits.test]);
         run.notes.extend(cut.map(|cut| cut.to_string()));
-        // A run that diverges at once still leaves something to look at and resume.
+        // A run that diverges at once still leaves a checkpoint to inspect and resume.
         let saved = match run.save().await {
             Ok(()) => run.folder.write_config(&toml).map_err(TrainingError::from),
             Err(error) => Err(error),
@@ -59,12 +59,12 @@ impl Training {
         }
     }
 
-    /// Continues the run in `path`, with its own configuration but for what `change` replaces: the
-    /// data's folder, the sampler, the objective, the optimiser's numbers, the length, the watch on
-    /// divergence. Nothing in the folder changes unless all of this succeeds.
+    /// Resumes the run in `path`. Its configuration stays, except for what `change` may replace: the data folder, the
+    /// settings of the sampler and the objective, the numbers of the optimiser, the length of the run and the
+    /// divergence bounds. Nothing in the folder changes unless all of this succeeds.
     ///
     /// # Errors
-    /// As [`Training::start`], a folder without a run or in use, and a change of what the run is made of.
+    /// As [`Training::start`]; also, the folder holds no run or is in use, or `change` replaces a fixed setting.
     pub async fn resume(
         path: &Path,
         change: impl FnOnce(RunConfig) -> Result<RunConfig, ConfigError>,
@@ -134,17 +134,17 @@ impl Training {
     }
 }
 
-/// The network of a run in one line.
+/// Describes the network of a run in one line.
 fn describe_network(trainer: &Trainer) -> String {
     format!("{}, {} weights", trainer.config().model.describe(), trainer.network().num_params())
 }
 
-/// Makes the data's folder one that is found from any working folder.
+/// Makes the path of the data folder absolute, so that it works from any working folder.
 fn make_absolute(config: &mut RunConfig) {
     if config.data.dir.is_empty() {
         return;
     }
-    // Where the working folder is not known, the path stays as it was given.
+    // If the working folder is not known, the path stays unchanged.
     if let Ok(dir) = std::path::absolute(&config.data.dir)
         && let Some(dir) = dir.to_str()
     {
@@ -152,9 +152,9 @@ fn make_absolute(config: &mut RunConfig) {
     }
 }
 
-/// What to say of a `config.toml` that was edited since the run wrote it.
+/// A note if `config.toml` was edited after the run wrote it.
 fn edits_of(folder: &RunFolder, config: &RunConfig) -> Option<String> {
-    /// A configuration is a few kilobytes.
+    /// Size limit; a configuration is a few kilobytes.
     const MAX_BYTES: u64 = 1 << 20;
     let path = folder.config();
     let text = String::from_utf8(files::read_at_most(&path, MAX_BYTES).ok()?).ok()?;
@@ -170,9 +170,9 @@ fn edits_of(folder: &RunFolder, config: &RunConfig) -> Option<String> {
     })
 }
 
-/// Checks that a run goes on as the run it is.
+/// Checks that a resumed run changes only settings that may change.
 fn check_same_run(before: &RunConfig, after: &RunConfig) -> Result<(), TrainingError> {
-    /// What may be other from one session to the next.
+    /// The sections whose settings may change between sessions.
     const FREE: [&str; 6] =
         ["sampler.", "objective.", "optimizer.", "training.", "divergence.", "eval."];
     let is_free = |key: &str| {

@@ -1,4 +1,4 @@
-//! Why a training run ended without its result.
+//! Errors of a training run.
 
 use std::path::PathBuf;
 
@@ -13,13 +13,13 @@ use crate::{
     trainer::{Divergence, StepError, TrainerError},
 };
 
-/// Why a training run could not begin, go on or be saved.
+/// Why a training run could not start, continue or be saved.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainingError {
     /// The data set cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// Images that travel with the program cannot be loaded.
+    /// The embedded images cannot be loaded.
     #[error(transparent)]
     Asset(#[from] AssetError),
     /// The network, its memory or its optimiser cannot be set up.
@@ -37,13 +37,13 @@ pub enum TrainingError {
     /// The configuration is out of range or contradicts itself.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A training step could not be made.
+    /// A training step failed.
     #[error(transparent)]
     Step(#[from] StepError),
     /// The device failed.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// Training diverged more often than it may.
+    /// Training diverged more often than is allowed.
     #[error(
         "training diverged: {divergence}. Gave up after {num_recoveries} recoveries; the last good \
          state is saved in {checkpoint}. Try a smaller {keys}"
@@ -51,11 +51,11 @@ pub enum TrainingError {
     Diverged {
         /// The last divergence.
         divergence: Divergence,
-        /// How often the run returned to a good state before.
+        /// The number of earlier returns to a good state.
         num_recoveries: usize,
         /// The checkpoint with the last good state.
         checkpoint: PathBuf,
-        /// The keys that set how far the weights and the chains go in a step.
+        /// The keys that set the step sizes of the weights and the chains.
         keys: String,
     },
     /// The run could not be saved.
@@ -67,12 +67,12 @@ pub enum TrainingError {
     Unsaved {
         /// Why the checkpoint could not be written.
         error: Box<CheckpointError>,
-        /// The training step of the checkpoint that is in the folder.
+        /// The training step of the checkpoint in the folder.
         step: u64,
         /// The run's folder.
         folder: PathBuf,
     },
-    /// The data that a run was trained on is not where it was.
+    /// The data of the run is no longer in its folder.
     #[error(
         "{source}. Its folder, {dir}, comes from the run that goes on: set data.dir to where the files are now"
     )]
@@ -82,19 +82,19 @@ pub enum TrainingError {
         /// Why the data there cannot be read.
         source: Box<DataError>,
     },
-    /// A resumed run was asked to change what it is made of, its network for example.
+    /// A resumed run was asked to change a fixed setting, for example its network.
     #[error(
         "a resumed run stays what it is, but this asks for {0}. Leave that out, or start a new run in another folder; \
          data.dir, sampler.*, objective.*, training.*, divergence.*, eval.* and the optimiser's numbers may change"
     )]
     OtherRun(String),
-    /// The run is asked to be shorter than it already is.
+    /// The requested length of the run is less than what is already done.
     #[error(
         "training.epochs = {epochs} is less than what is done already: the run has trained {done} epochs (step \
          {step}). Nothing was changed; ask for more than {done}, or leave the key as it is"
     )]
     TooFewEpochs {
-        /// The number of epochs asked for.
+        /// The requested number of epochs.
         epochs: usize,
         /// The number of whole epochs trained so far.
         done: u64,

@@ -1,4 +1,4 @@
-//! What a run measures and draws at the end of an epoch.
+//! Evaluation and sample grid at the end of an epoch.
 
 use std::path::PathBuf;
 
@@ -11,11 +11,11 @@ use crate::{
     picture,
 };
 
-/// Chains per class in a sample grid.
+/// The number of chains per class in a sample grid.
 const GRID_COLUMNS: usize = 10;
 
 impl Training {
-    /// Evaluates the epoch that has just ended; nothing is recorded of it if `stop` cuts it short.
+    /// Evaluates the epoch that has just ended; nothing is recorded if `stop` interrupts it.
     pub(super) async fn evaluate(
         &mut self,
         stop: &dyn Fn() -> bool,
@@ -66,7 +66,7 @@ impl Training {
         Ok(grid)
     }
 
-    /// The first chains of every class in the replay buffer, row by row; for points, all of them.
+    /// The first chains of every class in the replay buffer, row by row; for points in the plane, all chains.
     ///
     /// # Errors
     /// The device failed.

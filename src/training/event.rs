@@ -1,4 +1,4 @@
-//! The events of a training run, and the description that it begins with.
+//! The events of a training run, and its description.
 
 use std::path::PathBuf;
 
@@ -9,52 +9,52 @@ use crate::{
     trainer::{Divergence, Recovery, StepReport},
 };
 
-/// The configuration, the data and the network of a run, as they are shown before its first step.
+/// The configuration, data and network of a run, shown before its first step.
 #[derive(Clone, Debug)]
 pub struct RunDescription {
     /// The configuration of the run.
     pub config: RunConfig,
-    /// The data, in one line for people.
+    /// The data, described in one line.
     pub data: String,
-    /// The network, in one line for people.
+    /// The network, described in one line.
     pub network: String,
-    /// What the numbers of the run are compared with.
+    /// Statistics of the data, for comparison with the numbers of the run.
     pub data_statistics: DataStatistics,
 }
 
-/// Simple statistics of the data, with which the numbers of a run are compared: is it better than chance?
+/// Simple statistics of the data, for comparison with the numbers of a run, for example to see whether it beats chance.
 #[derive(Clone, Copy, Debug)]
 pub struct DataStatistics {
-    /// Share of the most frequent class: the accuracy of a network that always answers it.
+    /// The share of the most frequent class, which is the accuracy of always predicting it.
     pub majority_share: f64,
-    /// Share of the data's pixels at the border of the box.
+    /// The share of the data's pixels at the border of the box.
     pub saturation: f64,
-    /// Items that an accuracy is measured on.
+    /// The number of items used to measure an accuracy.
     pub num_judged: usize,
-    /// Pixels of an image, channels counted.
+    /// The number of values per image, including channels.
     pub num_pixels: usize,
 }
 
-/// What happens in a training run.
+/// An event of a training run.
 #[derive(Clone, Debug)]
 pub enum TrainingEvent {
-    /// Class centres are estimated: so many classes are done.
+    /// The class centres are being estimated.
     Preparing {
-        /// The number of classes whose centre is estimated.
+        /// The number of classes whose centre is done.
         done: usize,
-        /// The number of classes.
+        /// The total number of classes.
         of: usize,
     },
-    /// Data and network are ready; nothing is written yet.
+    /// Data and network are ready; nothing has been written yet.
     Ready(Box<RunDescription>),
-    /// The first step of this session is about to begin.
+    /// The first step of this session is about to start.
     Started {
         /// The number of steps done in earlier sessions.
         step: u64,
         /// The number of training steps of the whole run.
         num_steps: u64,
     },
-    /// A training step was done.
+    /// A training step was completed.
     Step(StepReport),
     /// An epoch was evaluated and its sample grid written.
     Evaluated {
@@ -62,39 +62,40 @@ pub enum TrainingEvent {
         step: u64,
         /// The number of the epoch that has ended.
         epoch: u64,
-        /// On the test set, where there is one.
+        /// The accuracy on the test set, if there is one.
         test: Option<Accuracy>,
-        /// On the held-out part of the training set, where there is one.
+        /// The accuracy on the validation part, if there is one.
         validation: Option<Accuracy>,
-        /// The sample grid, unless it could not be written.
+        /// The path of the sample grid, unless it could not be written.
         grid: Option<PathBuf>,
     },
-    /// A warning for a person; the run continues.
+    /// A warning for the user; the run continues.
     Warning(String),
     /// A step diverged and the run returned to its last good state.
     Recovered {
-        /// Why the step was dropped.
+        /// Why the step was discarded.
         divergence: Divergence,
         /// The state to which the run returned.
         recovery: Recovery,
     },
-    /// The run ended or was stopped; everything is saved.
+    /// The run ended or was stopped; its state is saved.
     Finished {
-        /// Whether the run came to its end.
+        /// Whether all steps of the run are done.
         is_complete: bool,
         /// The number of training steps done.
         step: u64,
-        /// Accuracy of the last evaluation.
+        /// The accuracy of the last evaluation.
         test_accuracy: Option<f64>,
-        /// The file with the checkpoint.
+        /// The path of the checkpoint.
         checkpoint: PathBuf,
     },
 }
 
 impl DataStatistics {
-    /// The statistics of a data set: of the classes in its test part, or in its training part where it has no test part.
+    /// Computes the statistics of a data set; those of the classes come from its test part, or from its training part
+    /// if it has no test part.
     fn of(splits: &Splits) -> Self {
-        /// Enough for a share to the percent.
+        /// The number of items to examine, enough to estimate a share to one percent.
         const NUM_LOOKED_AT: usize = 500;
         let judged = if splits.test.is_empty() { &splits.train } else { &splits.test };
         let mut counts = vec![0usize; judged.num_classes()];
@@ -114,7 +115,7 @@ impl DataStatistics {
 }
 
 impl RunDescription {
-    /// Describes a run whose network is not made yet.
+    /// Describes a run before its network is created.
     pub(super) fn of(config: &RunConfig, splits: &Splits) -> Self {
         Self {
             config: config.clone(),

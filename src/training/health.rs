@@ -1,26 +1,26 @@
-//! Does a run learn, and are its chains of use? The warnings for a run that ends without an error and without a
-//! useful model.
+//! Health checks of a training run: warnings for a run that ends without an error but also without a useful model.
 
 use std::collections::VecDeque;
 
 use super::{RunDescription, TrainingEvent};
 use crate::{accuracy::Accuracy, sampler::Sampler, trainer::StepReport};
 
-/// Steps that are looked at together: single ones scatter.
+/// The number of recent steps that are averaged, because single steps vary too much.
 const WINDOW: usize = 20;
-/// Steps before anything is said of the chains, which come from the network as it was made.
+/// The number of steps before a warning about the chains, because early chains come from an untrained network.
 const MIN_STEPS: u64 = 50;
-/// Steps before anything is said of learning while the run goes on: a slow start is no fault.
+/// The number of steps before a warning about learning during the run: a slow start is not a fault.
 const MIN_STEPS_OF_LEARNING: u64 = 500;
-/// Standard deviations of a share that count as chance.
+/// An accuracy within this many standard deviations of the majority share counts as chance.
 const NUM_DEVIATIONS: f64 = 3.0;
-/// A mean gradient norm below this is none. Those of useful models lie between 0.1 and 10.
+/// A mean gradient norm below this counts as zero. Those of useful models are between 0.1 and 10.
 const MIN_GRADIENT_NORM: f64 = 1e-7;
-/// Share of pixels at the border of the box that nothing but a step too large brings about.
+/// A share of pixels at the border of the box above this means that the step size is too large.
 const MAX_SATURATION: f64 = 0.95;
-/// A pixel spans 2; chains that move by less of it in a training step stay where they started.
+/// Chains whose pixels move by less than this in a training step count as stuck at their start; a pixel has a range of
+/// 2.
 const MIN_MOVE: f64 = 1e-4;
-/// Largest distance of the energies of chains and data. Those of useful models lie within 2 (docs/showcase.md).
+/// Limit on the gap between the energies of chains and data. Gaps of useful models are within 2 (docs/showcase.md).
 const MAX_GAP: f64 = 20.0;
 
 /// A problem that makes a run useless.
@@ -28,23 +28,23 @@ const MAX_GAP: f64 = 20.0;
 enum Problem {
     /// The energy does not depend on the image.
     Dead,
-    /// Accuracy, beside that of always answering the most frequent class.
+    /// The accuracy is no better than that of always predicting the most frequent class.
     AtChance { accuracy: f64, majority: f64 },
-    /// Cross entropy, now and at first.
+    /// The cross entropy did not decrease from its first value.
     NoProgress { now: f64, first: f64 },
-    /// Share of the chains' pixels at the border of the box, and of the data's.
+    /// The share of the chains' pixels at the border of the box is too high; given with that of the data.
     Saturated { chains: f64, data: f64 },
-    /// How far a pixel moves in a training step.
+    /// The chains hardly move; `distance` is how far a pixel moves in a training step.
     Motionless { distance: f64 },
-    /// Mean E(x_data) - mean E(x_model).
+    /// The gap, mean E(x_data) - mean E(x_model), is too large.
     Apart { gap: f64 },
 }
 
-/// What is known about a running training, from its events.
+/// The state of a training run that the health checks need, collected from its events.
 pub(super) struct Health {
     run: RunDescription,
     recent: VecDeque<StepReport>,
-    /// Mean cross entropy of the first steps, where this session did them.
+    /// The mean cross entropy of the first steps, if this session did them.
     first: Option<f64>,
     test: Option<Accuracy>,
     told: Vec<std::mem::Discriminant<Problem>>,
@@ -56,7 +56,7 @@ impl Health {
         Self { run, recent, first: None, test: None, told: Vec::new() }
     }
 
-    /// Takes note of one event of the run.
+    /// Records one event of the run.
     pub(super) fn observe(&mut self, event: &TrainingEvent) {
         match event {
             TrainingEvent::Step(report) => {
@@ -74,7 +74,7 @@ impl Health {
         }
     }
 
-    /// The problems that appeared since the last call, in words, while the run goes on.
+    /// The problems that appeared during the run since the last call, in words.
     pub(super) fn new_warnings(&mut self) -> Vec<String> {
         let mut problems = self.problems(MIN_STEPS_OF_LEARNING);
         problems.retain(|problem| {
@@ -88,13 +88,13 @@ impl Health {
         problems.into_iter().map(|problem| self.describe(problem)).collect()
     }
 
-    /// The problems of the run at its end, in words.
+    /// The problems at the end of the run, in words.
     pub(super) fn final_warnings(&self) -> Vec<String> {
         let problems = self.problems(MIN_STEPS);
         problems.into_iter().map(|problem| self.describe(problem)).collect()
     }
 
-    /// The mean of a number over the last steps, once there are enough of them.
+    /// The mean of a number over the last steps; `None` until there are enough steps.
     fn mean(&self, number: impl Fn(&StepReport) -> f64) -> Option<f64> {
         let sum: f64 = self.recent.iter().map(number).sum();
         (self.recent.len() == WINDOW).then_some(sum / WINDOW as f64)
@@ -108,7 +108,7 @@ impl Health {
         let has_chains = self.run.config.objective.needs_chains();
         let is_dead = |norm: f64| has_chains && norm < MIN_GRADIENT_NORM;
         if self.mean(|report| report.gradient_norm).is_some_and(is_dead) {
-            // It explains whatever else is wrong.
+            // This problem explains all others.
             return vec![Problem::Dead];
         }
         let mut found = Vec::new();
@@ -145,7 +145,7 @@ impl Health {
     fn saturated(&self) -> Option<Problem> {
         let (chains, data) =
             (self.mean(|report| report.saturation)?, self.run.data_statistics.saturation);
-        // Many pixels of digits are black, too.
+        // Digit images also have many black pixels at the border.
         let bound = MAX_SATURATION.max((1.0 + data) / 2.0);
         (chains > bound).then_some(Problem::Saturated { chains, data })
     }
@@ -220,7 +220,7 @@ mod tests {
         })
     }
 
-    /// Steps of a run that learns, with what `change` makes of each.
+    /// Simulates the steps of a run that learns, each changed by `change`.
     fn train(health: &mut Health, num_steps: u64, change: impl Fn(&mut StepReport)) {
         for step in 1..=num_steps {
             let cross_entropy = 2.0 / step as f64;

@@ -1,5 +1,5 @@
-//! A training run from its start to its end: epochs, evaluations, checkpoints and recoveries around the trainer. It
-//! reports what happens as events and does not know who listens.
+//! A training run from start to end: epochs, evaluations, checkpoints and recoveries, built on the trainer. It reports
+//! its progress as events and does not depend on their receiver.
 
 mod begin;
 mod error;
@@ -28,9 +28,9 @@ pub use event::{DataStatistics, RunDescription, TrainingEvent};
 #[cfg(not(target_arch = "wasm32"))]
 pub use run::{resume, train};
 
-/// Saves in a row that may fail, a full disk for one, before a run gives up.
+/// Limit on consecutive failed saves, for example because of a full disk, before a run stops.
 const MAX_FAILED_SAVES: u32 = 10;
-/// A checkpoint younger than this is not written again before an evaluation.
+/// A checkpoint younger than this is not saved again before an evaluation.
 const MIN_CHECKPOINT_AGE: Duration = Duration::from_secs(1);
 
 /// A training run, in memory and in its folder. Call [`Training::advance`] until [`Training::is_complete`], then
@@ -42,17 +42,17 @@ pub struct Training {
     validation: Dataset,
     test: Dataset,
     last_save: Instant,
-    /// Step of the checkpoint in the folder.
+    /// The step of the checkpoint in the folder.
     saved_step: u64,
     num_failed_saves: u32,
-    /// Whether the metrics could not be written last time.
+    /// Whether the last write of the metrics failed.
     is_log_waiting: bool,
-    /// What a person should know before the first step.
+    /// Notes for the user before the first step.
     notes: Vec<String>,
 }
 
 impl Training {
-    /// Configuration, data and network of the run, for a person.
+    /// The configuration, data and network of the run, to show to the user.
     pub fn description(&self) -> &RunDescription {
         &self.description
     }
@@ -72,7 +72,7 @@ impl Training {
         self.trainer.steps_per_epoch() * self.trainer.config().training.epochs as u64
     }
 
-    /// Reports at which step the run begins, and the warnings that its start gave.
+    /// Reports the first step of the session and the warnings from the start.
     pub fn announce(&self, on_event: &mut dyn FnMut(TrainingEvent)) {
         let step = self.trainer.counters().step;
         on_event(TrainingEvent::Started { step, num_steps: self.num_steps() });
@@ -85,12 +85,12 @@ impl Training {
         self.notes.iter().cloned().map(TrainingEvent::Warning).for_each(on_event);
     }
 
-    /// Whether all steps are done, and evaluated where that is due.
+    /// Whether all steps are done, and evaluated if an evaluation is due.
     pub fn is_complete(&self) -> bool {
         self.trainer.counters().step >= self.num_steps() && !self.is_evaluation_due()
     }
 
-    /// Whether the epoch that has just ended is to be evaluated, and is not yet.
+    /// Whether the epoch that has just ended must still be evaluated.
     fn is_evaluation_due(&self) -> bool {
         let (step, per_epoch) = (self.trainer.counters().step, self.trainer.steps_per_epoch());
         let every = self.trainer.config().training.eval_every_epochs as u64;
@@ -99,13 +99,13 @@ impl Training {
         is_epoch_end && is_wanted && self.trainer.counters().evaluated_step != Some(step)
     }
 
-    /// Does one step, and what is due after it: an evaluation, a checkpoint, a recovery. An evaluation that was
-    /// cut short earlier comes first, alone. Once `stop` says so, a step under way is dropped and an evaluation
-    /// left to a later call; the run is then as it was before.
+    /// Does one step, and what is due after it: an evaluation, a checkpoint or a recovery. If an earlier evaluation was
+    /// interrupted, the call only repeats that. If `stop` returns true, the current step is dropped, or the evaluation
+    /// is left to a later call; the run is then unchanged.
     ///
     /// # Errors
-    /// A divergence that recoveries do not cure; the last good state is saved. Files that cannot be written
-    /// for a long time.
+    /// A divergence that recoveries do not fix (the last good state is saved), or files that cannot be written for a
+    /// long time.
     pub async fn advance(
         &mut self,
         stop: &dyn Fn() -> bool,
@@ -126,7 +126,7 @@ impl Training {
         }
         let begin = Instant::now();
         if self.is_evaluation_due() {
-            // It may take long, and the program may be killed meanwhile.
+            // An evaluation may take long, and the program may be killed during it.
             if self.last_save.elapsed() >= MIN_CHECKPOINT_AGE {
                 self.save_or_wait(on_event).await?;
             }
@@ -148,7 +148,7 @@ impl Training {
         self.last_save = Instant::now();
         self.folder.check_owned()?;
         let checkpoint = self.trainer.checkpoint().await?;
-        // If the last update broke the weights, the next step will notice; the file stays as it is.
+        // If the last update broke the weights, the next step detects it; the file stays unchanged.
         if checkpoint.is_finite() {
             checkpoint.save(&self.folder.checkpoint())?;
             self.saved_step = checkpoint.counters.step;
@@ -156,7 +156,7 @@ impl Training {
         Ok(())
     }
 
-    /// Saves; a disk that is full for a while costs the run nothing but a younger checkpoint.
+    /// Saves the run. If the disk is full for a while, the run continues and only the older checkpoint remains.
     async fn save_or_wait(
         &mut self,
         on_event: &mut dyn FnMut(TrainingEvent),
@@ -178,7 +178,7 @@ impl Training {
         Ok(())
     }
 
-    /// A failed save, with what is safe in spite of it.
+    /// The error of a failed save, with the step of the checkpoint that is still valid.
     fn unsaved(&self, error: TrainingError) -> TrainingError {
         match error {
             TrainingError::Checkpoint(error @ CheckpointError::Io { .. }) => {
@@ -189,7 +189,7 @@ impl Training {
         }
     }
 
-    /// Saves the run and reports how far it is. Gives whether it came to its end.
+    /// Saves the run and reports its progress. Returns whether the run is complete.
     ///
     /// # Errors
     /// The checkpoint or the metrics cannot be written.
@@ -199,7 +199,7 @@ impl Training {
     ) -> Result<bool, TrainingError> {
         let mut is_complete = self.is_complete();
         if !self.trainer.checkpoint().await?.is_finite() {
-            // There is no next step.
+            // There is no next step that could detect the divergence.
             self.trainer.return_to_good_state();
             is_complete = false;
         }
@@ -215,7 +215,7 @@ impl Training {
         Ok(is_complete)
     }
 
-    /// Reports a warning, and writes it to the metrics.
+    /// Reports a warning and writes it to the metrics.
     ///
     /// # Errors
     /// As [`Training::advance`].
@@ -230,7 +230,7 @@ impl Training {
         Ok(())
     }
 
-    /// Adds a line to the metrics. Where they cannot be written it waits in memory, and that is said once.
+    /// Adds a line to the metrics. If they cannot be written, the line waits in memory, and one warning is given.
     fn log(
         &mut self,
         line: Value,

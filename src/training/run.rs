@@ -1,4 +1,4 @@
-//! Training a whole run in one call.
+//! Training of a whole run in one call.
 
 use std::path::Path;
 
@@ -8,11 +8,11 @@ use crate::{
     device::ComputeDevice,
 };
 
-/// Starts a new run in the folder `out` and trains it to its end, or until `stop` says so. Gives whether it came to
-/// its end.
+/// Starts a new run in the folder `out` and trains it until it is complete or `stop` returns true. Returns whether it
+/// is complete.
 ///
 /// # Errors
-/// As [`Training::start`], a divergence that recoveries do not cure, and files that cannot be written.
+/// As [`Training::start`]; also a divergence that recoveries do not fix, and files that cannot be written.
 pub fn train(
     config: RunConfig,
     out: &Path,
@@ -26,11 +26,11 @@ pub fn train(
     })
 }
 
-/// Continues the run in `path` to its end, or until `stop` says so. Gives whether it came to its end. See
-/// [`Training::resume`].
+/// Resumes the run in `path` and trains it until it is complete or `stop` returns true. Returns whether it is complete.
+/// See [`Training::resume`].
 ///
 /// # Errors
-/// As [`Training::resume`], a divergence that recoveries do not cure, and files that cannot be written.
+/// As [`Training::resume`]; also a divergence that recoveries do not fix, and files that cannot be written.
 pub fn resume(
     path: &Path,
     change: impl FnOnce(RunConfig) -> Result<RunConfig, ConfigError>,
@@ -58,7 +58,7 @@ async fn run(
         };
         if let Err(error) = training.advance(stop, &mut watch).await {
             if let TrainingError::RunFolder(_) = error {
-                // The metrics found no room; the checkpoint may.
+                // The metrics could not be written, but the checkpoint may still be.
                 let _ = training.finish(&mut |_| {}).await;
             }
             return Err(error);

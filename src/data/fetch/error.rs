@@ -129,13 +129,13 @@ pub enum FetchError {
         list(.tried), note(*.kept)
     )]
     Mirrors {
-        /// The file.
+        /// The name of the file.
         name: String,
-        /// The servers tried, and what each one's last try came to.
+        /// The servers tried, each with the error of its last attempt.
         tried: Vec<(String, MirrorError)>,
-        /// Bytes that the next call goes on from.
+        /// The number of bytes from which the next call resumes.
         kept: u64,
-        /// The data set's home page.
+        /// The home page of the data set.
         page: String,
     },
     /// The operating system refused an action.

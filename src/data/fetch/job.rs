@@ -16,12 +16,12 @@ use crate::files::{self, FolderLock, LockError};
 pub struct FetchOptions {
     /// Timeout for the name lookup, the connection, the response header and each read of the body.
     pub timeout: Duration,
-    /// Bytes a second at which a file must come on average, once twice the timeout has gone by. With the
-    /// size, which is known, that ends every download: after 2 · timeout + size / rate.
+    /// Minimum average rate in bytes per second, once twice the timeout has passed. The size is known, so every
+    /// download ends after at most 2 · timeout + size / rate.
     pub min_rate: u64,
     /// The number of attempts per file and mirror, for errors where a retry may help.
     pub num_tries: u32,
-    /// The pause before the second attempt; it doubles before each further one.
+    /// The pause before the second attempt; after attempt n it is n times as long.
     pub pause: Duration,
     /// Whether to replace files that have a name of the data set but other content. Right for the cache folder, wrong
     /// for a folder of the user.

@@ -1,38 +1,38 @@
-//! A pickle's instructions, followed without making its values.
+//! Interpreter for the instructions of a pickle that checks them without creating the values.
 
 use std::collections::HashMap;
 
-/// Most instructions in all pickles of a file; WRN-28-10's have some 20,000.
+/// Limit on the instructions in all pickles of a file; WRN-28-10's have about 20,000.
 const MAX_INSTRUCTIONS: usize = 1 << 20;
-/// Most bytes that a pickle may have copied: what it memoises or recalls is copied by its reader.
+/// Limit on the bytes that a pickle may copy: its reader copies every memoised or recalled value.
 const MAX_COPIED: u64 = 256 << 20;
-/// Bytes that a reader needs for a value beside its text, generously.
+/// A generous estimate of the bytes that a reader needs per value, besides its text.
 const VALUE: u64 = 200;
 
-/// Why a pickle is not read.
+/// Why a pickle is rejected.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// It is damaged.
+    /// The pickle is damaged.
     Broken(&'static str),
-    /// It holds more than tensors and plain values.
+    /// The pickle holds more than tensors and plain values.
     Foreign(String),
 }
 
 const CUT_OFF: Fault = Fault::Broken("it is truncated or corrupt: a pickle in it has no end");
 const UNDERFLOW: Fault = Fault::Broken("it is corrupt: a pickle in it takes what is not there");
 
-/// A value: only what one must know of it.
+/// A value on the stack, reduced to the information that the checks need.
 #[derive(Clone, Default)]
 struct Value<'a> {
-    /// A text, which may come to name a function.
+    /// The text, which may later name a function.
     text: Option<&'a [u8]>,
-    /// Bytes that a copy takes.
+    /// The size of a copy, in bytes.
     size: u64,
-    /// Where it was memoised.
+    /// The memo index, if the value was memoised.
     memo: Option<u32>,
 }
 
-/// Reads past pickles, one after the other.
+/// Checks pickles one after the other.
 pub(super) struct Machine {
     instructions_left: usize,
     copies_left: u64,
@@ -43,11 +43,11 @@ impl Machine {
         Self { instructions_left: MAX_INSTRUCTIONS, copies_left: MAX_COPIED }
     }
 
-    /// Reads past one pickle and gives what stands behind it.
+    /// Checks one pickle and returns the bytes after it.
     ///
     /// # Errors
-    /// A pickle that is cut off, that names what is neither a tensor nor a plain value, or that would have
-    /// its reader copy without end.
+    /// The pickle is cut off, names something other than a tensor or a plain value, or would make its reader copy too
+    /// much.
     pub(super) fn skip<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Fault> {
         let mut pickle = Pickle {
             machine: self,
@@ -61,18 +61,18 @@ impl Machine {
     }
 }
 
-/// One pickle and what is on its stack.
+/// A pickle while it is checked, with its stack.
 struct Pickle<'a, 'm> {
     machine: &'m mut Machine,
     rest: &'a [u8],
     stack: Vec<Value<'a>>,
-    /// Heights of the stack.
+    /// The stack heights of the marks.
     marks: Vec<usize>,
     memo: HashMap<u32, Value<'a>>,
 }
 
 impl<'a> Pickle<'a, '_> {
-    /// Follows one instruction; false after the last.
+    /// Executes one instruction; returns false after the last.
     fn step(&mut self) -> Result<bool, Fault> {
         let left = &mut self.machine.instructions_left;
         *left = left
@@ -87,7 +87,7 @@ impl<'a> Pickle<'a, '_> {
                     return Err(Fault::Foreign(format!("its pickle is of protocol {protocol}")));
                 }
             }
-            // A frame's length.
+            // Skips the length of a frame.
             0x95 => self.pass(8)?,
             // None, booleans; empty tuples, lists, dictionaries, sets; numbers.
             b'N' | 0x88 | 0x89 | b')' | b']' | b'}' | 0x8f => self.push(0),
@@ -97,14 +97,14 @@ impl<'a> Pickle<'a, '_> {
             b'G' => self.push_number(8)?,
             0x8a => self.push_raw(1)?,
             0x8b => self.push_raw(4)?,
-            // Texts; bytes.
+            // Texts and bytes.
             0x8c | b'U' => self.push_text(1)?,
             b'X' | b'T' => self.push_text(4)?,
             0x8d => self.push_text(8)?,
             b'C' => self.push_raw(1)?,
             b'B' => self.push_raw(4)?,
             0x8e | 0x96 => self.push_raw(8)?,
-            // Tuples, lists, dictionaries, sets of what stands there.
+            // Tuples, lists, dictionaries and sets made of the values on the stack.
             b'(' => self.marks.push(self.stack.len()),
             b't' | b'l' | b'd' | 0x91 => {
                 let size = self.pop_to_mark()?;
@@ -113,14 +113,14 @@ impl<'a> Pickle<'a, '_> {
             0x85 => self.merge(1)?,
             0x86 => self.merge(2)?,
             0x87 => self.merge(3)?,
-            // More for a list, a dictionary, a set.
+            // Adds values to a list, a dictionary or a set.
             b'a' => self.add(1)?,
             b's' => self.add(2)?,
             b'e' | b'u' | 0x90 => {
                 let size = self.pop_to_mark()?;
                 self.top()?.size += size;
             }
-            // Away with it; once more.
+            // Drops the top value, or duplicates it.
             b'0' if self.marks.last() == Some(&self.stack.len()) => drop(self.marks.pop()),
             b'0' => {
                 self.pop()?;
@@ -133,13 +133,13 @@ impl<'a> Pickle<'a, '_> {
                 self.copy(&value)?;
                 self.stack.push(value);
             }
-            // The memo.
+            // Memo instructions.
             b'q' => self.memoise(1)?,
             b'r' => self.memoise(4)?,
             0x94 => self.memoise(0)?,
             b'h' => self.recall(1)?,
             b'j' => self.recall(4)?,
-            // Functions and classes by name, storages, and the calls of what `is_plain` lets by.
+            // Functions and classes by name, storages, and calls of the functions that `is_plain` allows.
             b'c' => {
                 let (module, name) = (self.line()?, self.line()?);
                 self.push_global(module, name)?;
@@ -182,7 +182,7 @@ impl<'a> Pickle<'a, '_> {
         self.take(len).map(|_| ())
     }
 
-    /// Up to the next line feed, which goes too.
+    /// Reads up to the next line feed, which is dropped.
     fn line(&mut self) -> Result<&'a [u8], Fault> {
         let len = self.rest.iter().position(|&byte| byte == b'\n').ok_or(CUT_OFF)?;
         let line = self.take(len)?;
@@ -190,7 +190,7 @@ impl<'a> Pickle<'a, '_> {
         Ok(line)
     }
 
-    /// A little-endian number of so many bytes.
+    /// Reads a little-endian number of `len` bytes.
     fn number(&mut self, len: usize) -> Result<u64, Fault> {
         Ok(super::number(self.take(len)?))
     }
@@ -209,7 +209,7 @@ impl<'a> Pickle<'a, '_> {
         self.push_bytes(digits).map(|_| ())
     }
 
-    /// Bytes behind their length, which has `digits` bytes.
+    /// Pushes bytes that follow their length, which has `digits` bytes.
     fn push_bytes(&mut self, digits: usize) -> Result<&'a [u8], Fault> {
         let len = usize::try_from(self.number(digits)?).map_err(|_| CUT_OFF)?;
         let bytes = self.take(len)?;
@@ -247,13 +247,13 @@ impl<'a> Pickle<'a, '_> {
         self.stack.pop().ok_or(UNDERFLOW)
     }
 
-    /// Takes all above the newest mark: the size of it.
+    /// Removes all values above the newest mark and returns their total size.
     fn pop_to_mark(&mut self) -> Result<u64, Fault> {
         let mark = self.marks.pop().ok_or(UNDERFLOW)?;
         Ok(self.stack.drain(mark..).map(|value| value.size).sum())
     }
 
-    /// Makes one value of so many.
+    /// Merges `count` values into one.
     fn merge(&mut self, count: usize) -> Result<(), Fault> {
         let mut size = 0;
         for _ in 0..count {
@@ -263,7 +263,7 @@ impl<'a> Pickle<'a, '_> {
         Ok(())
     }
 
-    /// Puts so many values into the one below them.
+    /// Adds `count` values to the value below them.
     fn add(&mut self, count: usize) -> Result<(), Fault> {
         self.merge(count)?;
         let size = self.pop()?.size;
@@ -279,7 +279,7 @@ impl<'a> Pickle<'a, '_> {
         Ok(())
     }
 
-    /// Memoises the top under the number that follows, or under the next one where none does.
+    /// Memoises the top value under the index that follows, or under the next free index if none follows.
     fn memoise(&mut self, digits: usize) -> Result<(), Fault> {
         let index = match digits {
             0 => self.memo.len() as u32,
@@ -302,8 +302,8 @@ impl<'a> Pickle<'a, '_> {
     }
 }
 
-/// Whether a name is that of a tensor's part or of a plain value of Python's own library. What other
-/// libraries make of a pickle, nobody here knows.
+/// Whether a name belongs to a tensor or to a plain value of Python's standard library. What other libraries do with a
+/// pickle is unknown.
 fn is_plain(module: &[u8], name: &[u8]) -> bool {
     match module {
         b"torch" | b"torch.storage" if name.ends_with(b"Storage") => true,
@@ -358,7 +358,7 @@ fn is_plain(module: &[u8], name: &[u8]) -> bool {
         b"decimal" => name == b"Decimal",
         b"fractions" => name == b"Fraction",
         b"uuid" => name == b"UUID",
-        // How older protocols write bytes and objects.
+        // The functions with which older protocols write bytes and objects.
         b"_codecs" => name == b"encode",
         b"copyreg" | b"copy_reg" => name == b"_reconstructor",
         _ => false,

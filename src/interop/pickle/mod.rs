@@ -1,9 +1,9 @@
-//! What the pickles of a PyTorch file ask for, looked at before anything is made of them.
+//! Safety check of the pickles of a PyTorch file before anything is created from them.
 //!
-//! A pickle is a program that may name any function and have it called. Nothing here calls one, nor does
-//! `pytorch-reader`, which leaves what it does not know alone. But a file that names more than tensors and
-//! plain values is no checkpoint of weights, and a short one can ask its reader for gigabytes; both are
-//! turned away here, the first with the lines of Python that make a file of its weights alone.
+//! A pickle is a program that can call any function by name. Nothing here calls one, nor does `pytorch-reader`, which
+//! ignores what it does not know. But a file that names more than tensors and plain values is not a checkpoint of
+//! weights, and a short file can make its reader allocate gigabytes. Both are rejected here; for the first, the error
+//! gives lines of Python that write a file with the weights alone.
 
 mod machine;
 
@@ -16,27 +16,28 @@ use std::{
 use super::names::CONTAINERS;
 use machine::{Fault, Machine};
 
-/// Longest pickle, and longest list of an archive's entries; those of WRN-28-10 take some 60 kB.
+/// Size limit of a pickle and of the entry list of an archive; those of WRN-28-10 take about 60 kB.
 const MAX_BYTES: u64 = 16 << 20;
-/// How a zip archive begins.
+/// The first bytes of a zip archive.
 const ZIP_START: &[u8] = b"PK\x03\x04";
-/// The number 0x1950a86a20f9469cfc6c, which opens a file of PyTorch before 1.6.
+/// The number 0x1950a86a20f9469cfc6c, which starts a PyTorch file written before version 1.6.
 const LEGACY_START: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
-/// That number, the version, the system, the checkpoint and the list of its storages.
+/// The number of pickles in such a file: that number, the version, the system, the checkpoint and the list of its
+/// storages.
 const LEGACY_PICKLES: usize = 5;
-/// Keys of CIFAR's Python version, which is pickled too.
+/// Keys in the Python version of CIFAR, which consists of pickles too.
 const CIFAR_KEYS: [&[u8]; 3] = [b"batch_label", b"filenames", b"label_names"];
-/// Bytes of the record that ends a zip archive.
+/// The number of bytes in the record that ends a zip archive.
 const ZIP_END_LEN: u64 = 22;
 
-/// Why a file is not read.
+/// Why a file is rejected.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// The operating system refused.
+    /// The operating system refused an action.
     Io(io::Error),
-    /// A file of safetensors, which is a checkpoint already or needs another way in.
+    /// A safetensors file, which is either a checkpoint of jempp already or must be converted first.
     Safetensors(PathBuf),
-    /// What is wrong with the file.
+    /// A text that says what is wrong with the file.
     Reason(String),
 }
 
@@ -52,21 +53,21 @@ impl From<&str> for Refusal {
     }
 }
 
-/// A file whose pickles describe tensors and plain values.
+/// A file that passed the check: its pickles describe only tensors and plain values.
 #[derive(Debug)]
 pub(super) struct Checked {
-    /// Bytes of the file.
+    /// The size of the file in bytes.
     pub(super) len: u64,
-    /// Lines of Python that make a file of its weights alone, for what its reader may still find.
+    /// Lines of Python that write a file with the weights alone, for errors that the reader may still find.
     pub(super) rescue: String,
 }
 
-/// Reads past every pickle of a file that `torch.save` wrote.
+/// Checks every pickle of a file that `torch.save` wrote.
 ///
 /// # Errors
-/// A file of another kind, cut off, compressed, or with a pickle that does more than describe tensors.
+/// The file is of another kind, cut off or compressed, or a pickle does more than describe tensors.
 pub(super) fn check(path: &Path) -> Result<Checked, Refusal> {
-    // Before it is opened: a pipe would wait for its other end.
+    // This check comes before the open, because opening a pipe would block until it has a writer.
     let kind = path.metadata()?.file_type();
     if kind.is_dir() {
         return Err("it is a folder; name a file of torch.save".into());
@@ -100,7 +101,7 @@ pub(super) fn check(path: &Path) -> Result<Checked, Refusal> {
     }
 }
 
-/// `len` bytes from `offset`, never more than [`MAX_BYTES`].
+/// Reads `len` bytes from `offset`, at most [`MAX_BYTES`].
 fn read_at(file: &mut File, offset: u64, len: u64) -> Result<Vec<u8>, Refusal> {
     if len > MAX_BYTES {
         return Err("a checkpoint's description of its tensors is never that long".into());
@@ -119,14 +120,14 @@ fn number(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |number, &digit| number << 8 | u64::from(digit))
 }
 
-/// The little-endian number of `N` bytes at `at`, 0 where there is none.
+/// The little-endian number of `N` bytes at `at`; 0 past the end of `bytes`.
 fn number_at<const N: usize>(bytes: &[u8], at: usize) -> u64 {
     number(bytes.get(at..at + N).unwrap_or_default())
 }
 
-/// `data.pkl` of a zip archive.
+/// Reads `data.pkl` from a zip archive.
 fn zip_pickle(file: &mut File, len: u64) -> Result<Vec<u8>, Refusal> {
-    // torch.save writes no comment behind the record that ends an archive.
+    // torch.save writes no comment after the record that ends an archive.
     let end = read_at(file, len.saturating_sub(ZIP_END_LEN), len.min(ZIP_END_LEN))?;
     if !end.starts_with(b"PK\x05\x06") {
         return Err("it is truncated or corrupt: its archive has no end".into());
@@ -157,7 +158,7 @@ fn zip_pickle(file: &mut File, len: u64) -> Result<Vec<u8>, Refusal> {
     read_at(file, offset + 30 + number_at::<2>(&header, 26) + number_at::<2>(&header, 28), len)
 }
 
-/// What a file is that is none of torch.save, by its beginning, and what would do.
+/// The error for a file that is not of torch.save, which names its kind, detected from its first bytes, and what to do.
 fn other_kind(head: &[u8], path: &Path) -> Refusal {
     let holds = |text: &[u8]| head.windows(text.len()).any(|bytes| bytes == text);
     if head.is_empty() {
@@ -177,15 +178,15 @@ fn other_kind(head: &[u8], path: &Path) -> Refusal {
     }
 }
 
-/// Two lines of Python that make a file of a checkpoint's weights and chains alone, by the texts in its
-/// pickle.
+/// Two lines of Python that write a file with the weights and chains of a checkpoint alone, derived from the texts in
+/// its pickle.
 fn rescue(path: &Path, pickle: &[u8]) -> String {
     let holds = |text: &str| {
         let long = [b"X", (text.len() as u32).to_le_bytes().as_slice(), text.as_bytes()].concat();
         let short = [&[0x8c, text.len() as u8], text.as_bytes()].concat();
         [long, short].iter().any(|found| pickle.windows(found.len()).any(|bytes| bytes == found))
     };
-    // The saved object itself stands behind the protocol, and behind a frame's length where there is one.
+    // The saved object follows the protocol byte and, if there is one, the length of a frame.
     let root = pickle.get(if pickle.get(2) == Some(&0x95) { 11 } else { 2 });
     let has_module = holds("_parameters");
     let key = match CONTAINERS.iter().find(|key| holds(key)) {
