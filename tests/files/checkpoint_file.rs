@@ -1,5 +1,5 @@
-//! A checkpoint taken apart and put together again, with a right checksum over whatever is in it now: so a
-//! test reaches what is believed once the checksum is right.
+//! A checkpoint file split into its parts, which can be changed and written with a valid checksum. So a test reaches
+//! the checks that follow the checksum.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test program uses its own part")]
 
 use std::collections::BTreeMap;
@@ -7,24 +7,24 @@ use std::collections::BTreeMap;
 use safetensors::SafeTensors;
 use serde_json::{Map, Value, json};
 
-/// One tensor as it stands in the file; its parts need not fit each other.
+/// One tensor as in the file; its parts need not fit together.
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub name: String,
-    /// As the header spells it: `F32`.
+    /// The element type as in the header, for example `F32`.
     pub dtype: String,
     pub shape: Vec<u64>,
     pub bytes: Vec<u8>,
 }
 
-/// A checkpoint's parts.
+/// The parts of a checkpoint file.
 #[derive(Clone, Debug)]
 pub struct CheckpointFile {
-    /// The configuration, a table of sections.
+    /// The configuration as a table of sections.
     pub config: toml::Table,
-    /// Counters, class names, input shape.
+    /// The JSON value with counters, class names and input shape.
     pub run: Value,
-    /// The other entries of the header's metadata.
+    /// The other entries in the metadata of the header.
     pub metadata: BTreeMap<String, String>,
     pub tensors: Vec<Entry>,
 }
@@ -47,12 +47,12 @@ impl CheckpointFile {
         Self { config, run, metadata, tensors: tensors.collect() }
     }
 
-    /// The tensor of that name.
+    /// The tensor with this name.
     pub fn tensor(&mut self, name: &str) -> &mut Entry {
         self.tensors.iter_mut().find(|entry| entry.name == name).unwrap()
     }
 
-    /// Sets a key such as `model.arch`, where its section is there.
+    /// Sets a key such as `model.arch`, if its section exists.
     pub fn set(&mut self, key: &str, value: impl Into<toml::Value>) {
         let (section, name) = key.split_once('.').unwrap();
         if let Some(section) = self.config.get_mut(section).and_then(toml::Value::as_table_mut) {
@@ -60,7 +60,7 @@ impl CheckpointFile {
         }
     }
 
-    /// The file. The checksum is the one that the reader will find.
+    /// Encodes the file, with a valid checksum.
     pub fn to_bytes(&self) -> Vec<u8> {
         let (config, run) = (self.config.to_string(), self.run.to_string());
         let mut sorted: Vec<&Entry> = self.tensors.iter().collect();

@@ -1,4 +1,4 @@
-//! Files of foreign formats, made by hand: checkpoints and PyTorch archives. Shared with `fuzz/`.
+//! Test files in other formats, built by hand: checkpoints and PyTorch archives. `fuzz/` uses them too.
 #![allow(dead_code, clippy::unwrap_used, reason = "each program uses its own part")]
 
 pub mod checkpoint_file;

@@ -1,10 +1,10 @@
-//! Files of `torch.save` by hand, in the form of PyTorch before 1.6: five pickles, then the storages.
-/// A tensor to be written, every byte of it the same.
+//! Files of `torch.save`, built by hand in the format of PyTorch before 1.6: five pickles, then the storages.
+/// A tensor to write; all its bytes are equal.
 #[derive(Clone, Debug)]
 pub struct Tensor {
     pub name: String,
     pub shape: Vec<usize>,
-    /// As in FloatStorage.
+    /// The prefix of the storage type, as in FloatStorage.
     pub storage: &'static str,
     pub byte: u8,
 }
@@ -25,7 +25,7 @@ impl Tensor {
     }
 }
 
-/// The pickle of a text.
+/// The pickle of a string.
 pub fn text(value: &str) -> Vec<u8> {
     [b"X", (value.len() as u32).to_le_bytes().as_slice(), value.as_bytes()].concat()
 }
@@ -38,7 +38,7 @@ fn tuple(values: &[usize]) -> Vec<u8> {
     [b"(".to_vec(), values.iter().flat_map(|&value| int(value)).collect(), b"t".to_vec()].concat()
 }
 
-/// The pickle of a tensor that sees `len` elements of storage `key` with that shape and these strides.
+/// The pickle of a tensor of `len` elements of storage `key`, with this shape and these strides.
 pub fn rebuild(
     storage: &str,
     key: usize,
@@ -63,7 +63,7 @@ pub fn rebuild(
     .concat()
 }
 
-/// A whole file around the instructions that leave the saved object on the stack.
+/// A whole file from the instructions that leave the saved object on the stack.
 pub fn around(object: &[u8], storages: &[(usize, usize, u8)]) -> Vec<u8> {
     let mut file =
         b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.".to_vec();
@@ -84,7 +84,7 @@ pub fn dict(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
     [b"}(".to_vec(), entries.collect(), b"u".to_vec()].concat()
 }
 
-/// `{prefix + name: tensor, …}`.
+/// The pickle of a state dict, `{prefix + name: tensor, …}`.
 pub fn state_dict(tensors: &[Tensor], prefix: &str) -> Vec<u8> {
     let names: Vec<String> =
         tensors.iter().map(|tensor| format!("{prefix}{}", tensor.name)).collect();
@@ -93,7 +93,7 @@ pub fn state_dict(tensors: &[Tensor], prefix: &str) -> Vec<u8> {
     dict(&entries)
 }
 
-/// A whole file around the instructions that leave an object with these tensors on the stack.
+/// A whole file with these tensors, from the instructions that leave the saved object on the stack.
 pub fn with_tensors(object: &[u8], tensors: &[Tensor]) -> Vec<u8> {
     let size = |storage| if storage == "LongStorage" { 8 } else { 4 };
     let storages: Vec<_> =
@@ -101,7 +101,7 @@ pub fn with_tensors(object: &[u8], tensors: &[Tensor]) -> Vec<u8> {
     around(object, &storages)
 }
 
-/// `{"model_state_dict": {name: tensor, …}}`.
+/// A whole checkpoint file, `{"model_state_dict": {name: tensor, …}}`.
 pub fn checkpoint(tensors: &[Tensor]) -> Vec<u8> {
     with_tensors(&dict(&[("model_state_dict", state_dict(tensors, ""))]), tensors)
 }

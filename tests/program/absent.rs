@@ -1,11 +1,11 @@
-//! What a program says of features that it was built without. In a program with all of them, that it says nothing.
+//! Messages about features that the program was built without. A program with all features prints none.
 
 #[cfg(any(not(feature = "gui"), not(feature = "report")))]
 use std::fs;
 
 use super::run::{fails, jempp, succeeds, text};
 
-/// Commands that need a feature, the feature, and whether it is built in.
+/// Commands that need a feature, with the feature and whether it is built in.
 const COMMANDS: [(&str, &str, bool); 4] = [
     ("view", "gui", cfg!(feature = "gui")),
     ("fetch", "fetch", cfg!(feature = "fetch")),
@@ -29,7 +29,7 @@ fn a_command_that_is_not_built_in_says_how_to_get_it() {
 #[test]
 fn the_list_of_commands_tells_which_are_not_built_in() {
     let dir = tempfile::tempdir().unwrap();
-    // As wide as it comes, so that no line is broken.
+    // Whitespace is normalised, so that line breaks do not matter.
     let list = succeeds(dir.path(), &["--help"]);
     let list = list.split_whitespace().collect::<Vec<_>>().join(" ");
     for (command, feature, is_built_in) in COMMANDS {
@@ -63,7 +63,7 @@ fn without_its_page_an_evaluation_writes_its_numbers() {
 #[test]
 fn without_a_window_the_program_alone_goes_on_to_train() {
     let dir = tempfile::tempdir().unwrap();
-    // Where there can be no run it ends before the work does.
+    // The program ends before any work if it cannot create a run.
     fs::write(dir.path().join("runs"), "").unwrap();
     let output = jempp(dir.path(), &[]);
     let said = text(&output.stdout);

@@ -1,4 +1,4 @@
-//! Runs the program within bounds, and looks at what it left behind.
+//! Runs the program with limits on time and memory, and checks the files it leaves behind.
 #![allow(dead_code, reason = "each test program uses its own part")]
 
 use std::{
@@ -13,18 +13,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A refusal takes less of the CPU than this, and less memory. Time on the clock would tell how busy the
-/// machine is.
+/// Limits on the CPU time and the memory of a refusal. Wall-clock time would depend on the load of the machine.
 const MOST_SECS: f64 = 5.0;
 const MOST_MIB: u64 = 512;
-/// What has not ended by then never will.
+/// A command that runs longer than this counts as hung.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What no command may ever ask for; it is ended there before it takes the machine.
+/// Limit on the address space of every command, so that the command fails before it exhausts the machine.
 const MOST_ADDRESSES: u64 = 16 << 30;
-/// Longest line of an error, in bytes.
+/// Limit on the length of an error line, in bytes.
 const LONGEST_LINE: usize = 1500;
 
-/// The program in a folder of its own, which is also its home, cache and temporary folder.
+/// The program in the folder `dir`, which is also its home, cache and temporary folder.
 pub fn jempp(dir: &Path, arguments: &[impl AsRef<std::ffi::OsStr>]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_jempp"));
     command.args(arguments).current_dir(dir);
@@ -32,7 +31,7 @@ pub fn jempp(dir: &Path, arguments: &[impl AsRef<std::ffi::OsStr>]) -> Command {
     command
 }
 
-/// The surroundings of [`jempp`], for a command that starts it in another way.
+/// Sets the environment of [`jempp`] for a command that starts the program in another way.
 pub fn surround(command: &mut Command, dir: &Path) {
     for variable in ["DISPLAY", "WAYLAND_DISPLAY", "XDG_CACHE_HOME", "XDG_DATA_HOME", "BURN_DEVICE"]
     {
@@ -43,7 +42,7 @@ pub fn surround(command: &mut Command, dir: &Path) {
     command.env("HOME", &home).env("JEMPP_CACHE", home.join("cache"));
     command.env("TMPDIR", home.join("tmp")).env("XDG_RUNTIME_DIR", home.join("tmp"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // Whoever runs the tests may ignore signals, as `nohup` does.
+    // The process that runs the tests may ignore signals, as under `nohup`.
     // SAFETY: `signal` may be called between fork and exec.
     unsafe {
         command.pre_exec(|| {
@@ -53,31 +52,31 @@ pub fn surround(command: &mut Command, dir: &Path) {
             Ok(())
         });
     }
-    // Nothing is ever fetched from elsewhere.
+    // No test downloads from the internet.
     command.env("JEMPP_MIRROR", "http://127.0.0.1:9");
 }
 
-/// How a command ended.
+/// The result of a command that ended.
 #[derive(Debug)]
 pub struct Ended {
     pub status: ExitStatus,
     pub stdout: String,
     pub stderr: String,
-    /// Seconds of the CPU, all threads together.
+    /// The CPU time in seconds, of all threads together.
     pub cpu_secs: f64,
-    /// The most memory it held.
+    /// The peak memory, in MiB.
     pub peak_mib: u64,
 }
 
-/// Runs to the end.
+/// Runs a command until it ends.
 pub fn ended(command: &mut Command) -> Ended {
     Started::new(command).wait()
 }
 
-/// A command under way, which does not outlive the test.
+/// A running command, which is ended together with the test.
 pub struct Started {
     child: Child,
-    /// What this process had held at most when it started the command, in KiB.
+    /// The peak memory of this process when it started the command, in KiB.
     own_peak_kib: u64,
     has_ended: bool,
     stdout: Option<JoinHandle<String>>,
@@ -85,7 +84,7 @@ pub struct Started {
 }
 
 impl Started {
-    /// Starts it; what it says into a pipe is read as it comes.
+    /// Starts the command; its piped output is read while it runs.
     pub fn new(command: &mut Command) -> Self {
         // SAFETY: `setrlimit` may be called between fork and exec, and reads only its own argument.
         unsafe {
@@ -108,13 +107,13 @@ impl Started {
         self.child.id() as libc::pid_t
     }
 
-    /// Sends a signal.
+    /// Sends a signal to the command.
     pub fn signal(&self, signal: libc::c_int) {
         // SAFETY: `kill` touches no memory.
         unsafe { libc::kill(self.pid(), signal) };
     }
 
-    /// Whether it has not ended; what it ended with is still to be had by [`Started::wait`].
+    /// Whether the command is still running. The exit status remains available to [`Started::wait`].
     pub fn is_running(&self) -> bool {
         let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
         // SAFETY: all-zero bytes are a valid `siginfo_t`; the call writes to it alone.
@@ -126,7 +125,7 @@ impl Started {
         pid == 0
     }
 
-    /// Waits for the end.
+    /// Waits until the command ends.
     pub fn wait(mut self) -> Ended {
         let deadline = Instant::now() + PATIENCE;
         let (mut status, mut is_over_time, mut seen_kib) = (0, false, 0);
@@ -145,7 +144,7 @@ impl Started {
             }
         }
         self.has_ended = true;
-        // Between fork and exec a child is a copy of this process, and that counts as its own.
+        // Between fork and exec the child is a copy of this process, whose memory counts as the child's.
         let whole_kib = usage.ru_maxrss as u64;
         let peak_kib = if whole_kib > self.own_peak_kib { whole_kib } else { seen_kib };
         let text = |thread: Option<JoinHandle<String>>| {
@@ -164,7 +163,7 @@ impl Started {
     }
 }
 
-/// The most memory that this process has held so far.
+/// The peak memory of this process so far, in KiB.
 fn own_peak_kib() -> u64 {
     // SAFETY: all-zero bytes are a valid `rusage`, and the call writes to it alone.
     let usage = unsafe {
@@ -175,7 +174,7 @@ fn own_peak_kib() -> u64 {
     usage.ru_maxrss as u64
 }
 
-/// The most memory that a process has held since it was started, where the system tells; 0 once it has ended.
+/// The peak memory of a process since its start, in KiB, if the system reports it; 0 after its end.
 fn peak_kib_of(pid: libc::pid_t) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -200,7 +199,7 @@ fn reader(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
 }
 
 impl Ended {
-    /// Checks a refusal: one line, said in time, in bounded memory and without a panic. What it said.
+    /// Checks that the command was refused: one line, within the limits and without a panic. Returns the message.
     pub fn refusal(&self) -> &str {
         let code = self.status.code();
         assert!(matches!(code, Some(1 | 2)), "ended with {:?}: {}", self.status, self.stderr);
@@ -208,7 +207,7 @@ impl Ended {
         let lines: Vec<&str> =
             self.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
         assert_eq!(lines.len(), 1, "one line: {}", self.stderr);
-        // clap adds how the command is used; beside our own line there are warnings at most.
+        // clap adds the usage; next to jempp's own line there may only be warnings.
         if code == Some(1) {
             let mut others = self.stderr.lines().filter(|line| !line.starts_with("warning: "));
             assert!(others.all(|line| line == lines[0]), "nothing but the line: {}", self.stderr);
@@ -222,7 +221,7 @@ impl Ended {
         self.stderr.trim_end()
     }
 
-    /// Its standard output, once it succeeded within the same bounds.
+    /// Returns the standard output, after checking that the command succeeded within the same limits.
     pub fn success(&self) -> &str {
         assert!(
             self.status.success(),
@@ -242,12 +241,12 @@ impl Ended {
     }
 }
 
-/// Runs a command that must be refused, and must leave everything as it was. What it said.
+/// Runs a command that must be refused without any change to the folder. Returns the message.
 pub fn refused(dir: &Path, arguments: &[impl AsRef<std::ffi::OsStr>]) -> String {
     refused_command(dir, &mut jempp(dir, arguments))
 }
 
-/// The same of a command that was prepared.
+/// As [`refused`], for a prepared command.
 pub fn refused_command(dir: &Path, command: &mut Command) -> String {
     let before = everything_in(dir);
     let ended = ended(command);
@@ -260,7 +259,7 @@ pub fn refused_command(dir: &Path, command: &mut Command) -> String {
     said.to_string()
 }
 
-/// Checks every case, and tells of all that failed instead of the first.
+/// Checks every case and reports all failures instead of only the first.
 pub fn every<T>(
     cases: impl IntoIterator<Item = T>,
     name: impl Fn(&T) -> String,
@@ -282,12 +281,12 @@ pub fn every<T>(
     );
 }
 
-/// Runs a command that must succeed within the bounds. What it printed.
+/// Runs a command that must succeed within the limits. Returns its output.
 pub fn works(dir: &Path, arguments: &[impl AsRef<std::ffi::OsStr>]) -> String {
     ended(&mut jempp(dir, arguments)).success().to_string()
 }
 
-/// Everything in a folder: what it is, and of files the length and the checksum.
+/// Lists everything in a folder with its type, and for files the length and the checksum.
 pub fn everything_in(dir: &Path) -> BTreeMap<PathBuf, String> {
     let mut found = BTreeMap::new();
     let mut folders = vec![dir.to_path_buf()];

@@ -1,4 +1,4 @@
-//! The program itself: its contract, and what it says to bad input.
+//! The command line: commands, exit status and error messages.
 
 use std::{
     fs,
@@ -295,7 +295,7 @@ fn a_resume_that_cannot_be_done_changes_nothing() {
     assert!(resume(".", &[]).contains("there are runs in it: ./run"));
     assert!(resume("run", &["--preset", "toy-rings"]).contains("cannot be used with"));
     assert!(read() == before);
-    // The checkpoint names its run, and a run that is complete stays as it is.
+    // The checkpoint identifies its run, and a complete run stays unchanged.
     let said = succeeds(
         dir.path(),
         &["train", "--resume", "run/checkpoint.safetensors", "--device", "cpu"],
@@ -476,12 +476,12 @@ fn gz(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A folder with a tiny set in MNIST's format: 40 training and 20 test images of 8×8.
+/// Writes a tiny data set in MNIST's format: 40 training and 20 test images of 8×8.
 fn write_mnist(dir: &Path) {
     for (part, count) in [("train", 40u32), ("t10k", 20)] {
         let pixels: Vec<u8> = (0..count * 64).map(|at| (at * 7 % 256) as u8).collect();
         let labels: Vec<u8> = (0..count).map(|item| (item % 10) as u8).collect();
-        // One plain, one gzipped, one with the dot of some mirrors.
+        // One file is plain, one is gzipped, one has the dot that some mirrors use.
         fs::write(dir.join(format!("{part}-images.idx3-ubyte")), idx(&[count, 8, 8], &pixels))
             .unwrap();
         fs::write(dir.join(format!("{part}-labels-idx1-ubyte.gz")), gz(&idx(&[count], &labels)))
@@ -594,7 +594,7 @@ fn cifar_files_are_read() {
     ];
     succeeds(dir.path(), &arguments);
 
-    // CIFAR-100: a coarse label before the fine one.
+    // In CIFAR-100 the coarse label comes before the fine one.
     let folder = dir.path().join("cifar-100-binary");
     fs::create_dir_all(&folder).unwrap();
     let hundred: Vec<u8> = (0..200usize)
@@ -683,7 +683,7 @@ fn a_full_disk_leaves_the_last_good_checkpoint() {
     let run = train(dir.path());
     let checkpoint = run.join("checkpoint.safetensors");
     let before = fs::read(&checkpoint).unwrap();
-    // A limit on the size of written files stands in for the full disk: the write fails midway.
+    // A limit on the size of written files simulates a full disk: the write fails midway.
     let program = env!("CARGO_BIN_EXE_jempp");
     let config = run.join("config.toml");
     let longer = fs::read_to_string(&config).unwrap();

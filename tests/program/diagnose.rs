@@ -1,4 +1,4 @@
-//! `jempp sample --diagnose` from end to end, and what it says to bad input.
+//! End-to-end tests of `jempp sample --diagnose`, also with bad input.
 
 use std::{fs, path::Path};
 
@@ -22,7 +22,7 @@ fn diagnosed(dir: &Path, out: &str, more: &[&str]) -> (Value, String) {
     (serde_json::from_slice(&json).unwrap(), said)
 }
 
-/// Names of the summaries, and for each the draws of every chain.
+/// Reads the names of the summaries, and the draws of every chain for each of them.
 fn draws(dir: &Path, out: &str) -> (Vec<String>, Vec<Vec<Vec<f64>>>) {
     let table = fs::read_to_string(dir.join(out).join("draws.csv")).unwrap();
     let mut lines = table.lines();
@@ -132,7 +132,7 @@ fn superchains_are_chains_that_began_alike() {
     let (_, nested) = superchains("starts", &["--class", "1", "--chains-per-start", "5"]);
     assert!(nested.is_number(), "{nested}");
 
-    // One picture for all: a bundled model, whose own picture will do.
+    // All chains start from one picture, made by a bundled model.
     let images = ["sample", "--device", "cpu", "--per-class", "1", "--steps", "8"];
     succeeds(dir.path(), &[&images[..], &["--class", "1", "--out", "picture"]].concat());
     let noisy = ["--start", "picture/grid.png", "--set", "sampler.noise_std=0.01"];
@@ -140,7 +140,7 @@ fn superchains_are_chains_that_began_alike() {
     let json = fs::read(dir.path().join("all/diagnostics.json")).unwrap();
     let found: Value = serde_json::from_slice(&json).unwrap();
     assert_eq!(found["superchains"], "all chains, which leave one picture");
-    // They measure from one start.
+    // Distances are measured from the common start.
     assert!(found["summaries"]["distance"]["split_r_hat"].is_number(), "{found}");
     assert!(found["summaries"]["distance"]["nested_r_hat"]["does_not_apply"].is_string());
 }
@@ -169,7 +169,7 @@ fn of_very_many_draws_some_are_kept() {
     let dir = with_model();
     let more = [&WARM[..6], &["--steps", "600", "--per-class", "500", "--short", "5"]].concat();
     let (found, said) = diagnosed(dir.path(), "out", &more);
-    // 300,000 values of each summary are more than 2^18.
+    // 300,000 values of each summary are more than the limit of 2^18.
     assert_eq!((&found["steps_per_draw"], &found["num_draws"]), (&2.into(), &150.into()));
     assert!(said.contains("one of every 2 steps is diagnosed"), "{said}");
     let table = fs::read_to_string(dir.path().join("out/draws.csv")).unwrap();
@@ -220,13 +220,13 @@ fn acceptance_falls_with_the_step() {
     // Temperature 1: σ² = 2α.
     let (small, is_shadow, said) = acceptance("small", "1e-7", "0.000447", "sgld");
     assert!(small > 0.99 && is_shadow && said.contains("Shadow acceptance"), "{small}");
-    // JEM's setting, β = 20,000: what a long step makes of a bend in the energy weighs much.
+    // JEM's setting, β = 20,000: at a long step, the curvature of the energy has a large effect.
     let (large, ..) = acceptance("large", "1", "0.01", "sgld");
     assert!(large < 0.6, "{large}");
     let (clamped, ..) = acceptance("clamped", "1e-7", "0.000447", "proximal-sgld");
     assert!(clamped > 0.99, "{clamped}");
 
-    // MALA's own, as its traces have it.
+    // The acceptance of MALA itself, as in its traces.
     let (real, is_shadow, said) = acceptance("mala", "0.002", "0.0632", "mala");
     assert!(!is_shadow && said.contains("MALA acceptance"), "{said}");
     let traces = fs::read_to_string(dir.path().join("mala/traces.csv")).unwrap();
@@ -250,7 +250,7 @@ fn what_does_not_apply_says_why() {
     assert!(said.contains("do not apply: without noise"), "{said}");
     assert!(said.contains("Short run of 3 steps against the long one of 20"), "{said}");
     let ends = &found["short_run"]["summaries"]["energy"];
-    // 200 test points; a descent goes on below where a short one ends.
+    // 200 test points; a long descent reaches lower energies than a short one.
     assert_eq!(found["short_run"]["num_test_images"], 200);
     let mean = |end: &str| ends[end]["mean"].as_f64().unwrap();
     assert!(mean("long") <= mean("short"), "{ends}");

@@ -1,4 +1,4 @@
-//! The commands in the documents are commands of the program: their names, options, keys and presets exist.
+//! The commands in the documentation are valid: their names, options, keys and presets exist.
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
@@ -9,14 +9,14 @@ const COMMANDS: [&str; 11] = [
     "config",
 ];
 
-/// The help of a command, as it is printed.
+/// The help text that a command prints.
 fn help_of(command: &str) -> String {
     let program = Command::new(env!("CARGO_BIN_EXE_jempp"));
     let output = { program }.args([command, "--help"]).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Every text that is typed after `jempp ` or `cargo run --release -- `, in a block of code or between backticks.
+/// Every command after `jempp ` or `cargo run --release -- ` in a code block or between backticks.
 fn typed(markdown: &str) -> Vec<String> {
     let starts = ["jempp ", "target/release/jempp ", "cargo run --release -- "];
     let mut found = Vec::new();
@@ -36,11 +36,11 @@ fn typed(markdown: &str) -> Vec<String> {
     found
 }
 
-/// What is wrong with a command that a document shows.
+/// The error in a command that a document shows, if there is one.
 fn fault(text: &str, helps: &BTreeMap<&str, String>) -> Option<String> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let command = *words.first()?;
-    // `jempp COMMAND --help` and the like.
+    // Accepts general forms such as `jempp COMMAND --help`.
     if command.starts_with('-') || command == "COMMAND" {
         return None;
     }

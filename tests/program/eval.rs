@@ -1,4 +1,4 @@
-//! `jempp eval` from end to end, and what it says to bad input.
+//! End-to-end tests of `jempp eval`, also with bad input.
 
 use std::{collections::HashSet, fs, path::Path};
 
@@ -12,7 +12,7 @@ use jempp::{
 };
 use pollster::block_on;
 
-/// Little of every part, and the part that uses it; of all parts where there is none.
+/// Small settings for every part of the evaluation, each with its part; an empty name stands for all parts.
 const LITTLE: [(&str, &str); 12] = [
     ("", "eval.num_resamples=100"),
     ("ood", "eval.num_ood=30"),
@@ -28,7 +28,7 @@ const LITTLE: [(&str, &str); 12] = [
     ("samples", "eval.sample_steps=20"),
 ];
 
-/// The arguments of an evaluation with few of everything that is asked for.
+/// The arguments of an evaluation with small settings for the requested parts.
 fn little<'a>(more: &[&'a str]) -> Vec<&'a str> {
     let is_asked = |part: &str| match more.first() {
         Some(&first @ ("ood" | "attack" | "samples")) => part == first,
@@ -46,7 +46,7 @@ fn results(dir: &Path, folder: &str) -> Results {
 #[test]
 fn everything_is_measured_and_comes_again() {
     let dir = tempfile::tempdir().unwrap();
-    // The same images as those inside the program, read from files.
+    // The images that are embedded in the program, read from files.
     let secret = dir.path().join("secret");
     fs::create_dir(&secret).unwrap();
     for file in fs::read_dir("assets/fashion-mnist").unwrap() {
@@ -57,7 +57,7 @@ fn everything_is_measured_and_comes_again() {
     assert!(said.contains("accuracy at L∞ ε, refined, worst of these"), "{said}");
     let found = results(dir.path(), "a");
 
-    // As the trainer measures it.
+    // The accuracy must equal that of the trainer.
     let packed = bundled::BUNDLED_MODELS[0].load().unwrap();
     let network = packed.network(&device::cpu()).unwrap();
     let test = data::load(&RunConfig::default().data, 0).unwrap().test;
@@ -78,7 +78,7 @@ fn everything_is_measured_and_comes_again() {
     assert_eq!(ood.energy_counts.iter().sum::<usize>(), 30);
     let noise = &ood.sets[0].scores;
     assert_eq!(noise[0].score, Score::LogPX);
-    // No network takes uniform noise for garments, and this one's energy says so.
+    // The energy separates uniform noise from garments clearly.
     assert!(noise[0].auroc.value > 0.99, "{:?}", noise[0].auroc);
 
     let curves = &found.attack.as_ref().unwrap().curves;
@@ -89,7 +89,7 @@ fn everything_is_measured_and_comes_again() {
     assert_eq!(curves.len(), 10);
     let bare = curve(BallNorm::Linf, Defence::None);
     assert_eq!((bare.num_images, bare.points.len()), (20, 3));
-    // A quarter of the pixels' range hides any garment.
+    // A perturbation of a quarter of the pixel range hides any garment.
     assert!(bare.points[0].1.value > 0.7 && bare.points[2].1.value < 0.3, "{bare:?}");
     for curve in curves {
         assert!(curve.points.is_sorted_by(|a, b| a.0 < b.0 && a.1.value >= b.1.value), "{curve:?}");
@@ -105,10 +105,10 @@ fn everything_is_measured_and_comes_again() {
         samples.sets.iter().map(|s| (s.name.as_str(), s.count)).collect();
     assert_eq!(sets, [("test images", 40), ("fresh chains", 40)]);
     assert_eq!((samples.num_reference, samples.judge.num_features), (5000, 128));
-    // Distances in other features are other numbers: docs/results.md is about this file.
+    // Another judge would change the distances, and docs/results.md reports those of this file.
     let judge = "f5de7736ca0002d947264d939d21536c5c00a51fee3478ea2bf17d9214c8b78a";
     assert_eq!(samples.judge.sha256, judge);
-    // Forty images are too few for distances, but enough to see that most chains became garments.
+    // Forty images are too few for distances, but enough to check that most chains became garments.
     for set in &samples.sets {
         assert!(set.class_agreement.value > 0.6 && set.precision.value > 0.6, "{set:?}");
         assert!(set.nearest.median > 0.1 && set.nearest.share_copied < 0.2, "{set:?}");
@@ -117,7 +117,7 @@ fn everything_is_measured_and_comes_again() {
     let page = fs::read_to_string(dir.path().join("a/report.html")).unwrap();
     assert!(page.contains("upside down") && page.contains("data:image/png;base64,"));
 
-    // The same again, beside the first.
+    // Repeats the evaluation in a second folder, compared with the first.
     let more = ["--out", "b", "--data", "secret", "--compare", "a/results.json"];
     succeeds(dir.path(), &little(&more));
     let mut again = results(dir.path(), "b");
@@ -198,7 +198,7 @@ fn a_gpu_finds_what_the_cpu_finds() {
     }
 }
 
-/// The error of an evaluation that must not have begun.
+/// The error of an evaluation that must be refused before it starts.
 fn refused(dir: &Path, more: &[&str]) -> String {
     let error = fails(dir, &[&["eval", "--device", "cpu", "--out", "never"], more].concat());
     assert!(!dir.join("never").exists(), "it began before it said {error}");
@@ -218,7 +218,7 @@ fn bad_input_is_refused_before_any_work() {
     let error = refused(path, &["--ood", "small"]);
     assert!(error.contains("shape [1, 1, 2]") && error.contains("[1, 28, 28]"), "{error}");
 
-    // Another size, other classes of the same size.
+    // Other sizes, and other classes at the same size.
     let error = refused(path, &["--set", "data.dataset=two-moons"]);
     assert!(error.contains("the model was trained on inputs of shape [1, 28, 28]"), "{error}");
     let mnist = ["--model", "mnist", "--set", "data.dataset=fashion-mnist"];

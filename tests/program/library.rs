@@ -1,4 +1,4 @@
-//! The library and the program do the same, and the examples run.
+//! The library gives the same results as the program, and the examples run.
 
 use std::{path::PathBuf, process::Command};
 
@@ -27,7 +27,7 @@ fn the_library_samples_the_chains_that_the_program_samples() {
     assert_eq!(model.sample(6, 12, 5).unwrap().energies(), expected);
 }
 
-/// An example that was built beside this test program, as `cargo test` does; `None` where it was built alone.
+/// The path of an example that `cargo test` built next to this test program; `None` if only this program was built.
 fn example(name: &str) -> Option<PathBuf> {
     let here = std::env::current_exe().unwrap();
     let path = here.parent()?.parent()?.join("examples").join(name);

@@ -1,4 +1,4 @@
-//! The program as people run it: its commands, the files it reads and writes, and what it says.
+//! Tests of the program from the command line: its commands, the files it reads and writes, and its messages.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
 mod absent;

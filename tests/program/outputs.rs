@@ -1,5 +1,5 @@
-//! What the commands write: nothing is replaced unasked, what is there when a job is stopped is valid, and what is
-//! given on the command line is used.
+//! The output of the commands: no file is replaced without permission, a stopped job leaves valid files, and every
+//! given option is used.
 
 use std::{
     fs,
@@ -17,7 +17,7 @@ use jempp::{
 };
 use serde_json::Value;
 
-/// Two chains of points, three steps.
+/// The arguments for two chains of points with three steps.
 const SAMPLE: [&str; 9] =
     ["sample", "--model", "two-moons", "--device", "cpu", "--steps", "3", "--per-class", "1"];
 const EVAL: [&str; 6] = ["eval", "accuracy", "--model", "two-moons", "--device", "cpu"];
@@ -66,7 +66,7 @@ fn results_are_replaced_as_a_whole_and_only_when_asked() {
         let what = "out holds the results of `jempp sample` with the model two-moons";
         assert!(said.contains(what) && said.contains("--force"), "{said}");
     }
-    // What cannot begin replaces nothing either.
+    // A command that cannot start also replaces nothing.
     let said = fails(dir.path(), &sample(&["--out", "out", "--force", "--class", "7"]));
     assert!(said.contains("the model has classes 0 to 1"), "{said}");
     let said = fails(dir.path(), &eval(&["--out", "out", "--force", "--compare", "none.json"]));
@@ -99,7 +99,7 @@ fn a_folder_of_other_things_is_named_and_left_alone() {
     assert!(said.contains("photos/a.jpg is a file"), "{said}");
     succeeds(dir.path(), &sample(&["--out", "photos", "--force"]));
     assert_eq!(fs::read(photos.join("a.jpg")).unwrap(), b"a picture");
-    // An empty folder is as good as none.
+    // An empty folder is accepted like a missing one.
     fs::create_dir(dir.path().join("empty")).unwrap();
     succeeds(dir.path(), &eval(&["--out", "empty"]));
 }
@@ -136,7 +136,7 @@ fn single_files_follow_the_same_rule() {
             assert!(said.contains(row), "{row}: {said}");
         }
         assert_ne!(read("old"), b"mine");
-        // A run's state is not lost to what is made of it.
+        // The state of a run must not be replaced by output made from it.
         let before = read(checkpoint);
         for named in [checkpoint, "run"] {
             let onto = [
@@ -164,7 +164,7 @@ fn start(dir: &Path, arguments: &[&str]) -> Child {
         .unwrap()
 }
 
-/// Waits until a file is larger than that, sends a signal, and waits for the end.
+/// Waits until a file is larger than `larger`, sends a signal, and waits for the end.
 #[cfg(unix)]
 fn stopped(mut child: Child, file: PathBuf, larger: u64, signal: &str) -> Output {
     while fs::metadata(&file).map_or(0, |found| found.len()) <= larger {
@@ -221,7 +221,7 @@ fn what_a_killed_job_leaves_is_readable_and_goes_with_the_next() {
     let out = dir.path().join("out");
     stopped(start(dir.path(), &LONG), out.join("traces.csv"), 100_000, "-KILL");
     let traces = fs::read_to_string(out.join("traces.csv")).unwrap();
-    // The kill may cut the line that is being written, and no other.
+    // The kill may truncate only the line being written.
     let whole = &traces[..traces.rfind('\n').unwrap()];
     assert!(whole.lines().all(|line| line.split(',').count() == 10));
     assert!(!made_by(&out).finished);
@@ -253,7 +253,7 @@ fn an_evaluation_that_is_stopped_keeps_the_parts_that_are_done() {
     let many = ["--set", "eval.attack_steps=10000", "--set", "eval.num_attacked=1000"];
     let few = ["--set", "eval.num_ood=20", "--set", "eval.num_resamples=100"];
     let child = start(dir.path(), &[&long[..], &many, &few].concat());
-    // Accuracy and images of other kinds come first; the attack would take an hour.
+    // Accuracy and other image sets come first; the attack would take an hour.
     let mut child = child;
     while !fs::read_to_string(out.join("results.json")).is_ok_and(|text| text.contains("upside")) {
         assert_eq!(child.try_wait().unwrap(), None, "it ended by itself");
@@ -272,7 +272,7 @@ fn an_evaluation_that_is_stopped_keeps_the_parts_that_are_done() {
     assert!(!made_by(&out).finished);
 }
 
-/// Commands that are given something that they cannot use, and what they say.
+/// Commands with an option that they cannot use, and their messages.
 const UNUSED: &[(&[&str], &str)] = &[
     (&["sample", "--data", "x"], "--data is not used: the data set is read only by --start data"),
     (&["sample", "--class", "1", "--class", "1"], "--class 1 is given twice"),
@@ -378,7 +378,7 @@ fn models_are_called_by_their_runs() {
     let page = eval("runs/a", "four", &["--compare", "one/results.json"]);
     assert!(page.contains("Compared with a (2)."), "nothing tells them apart");
 
-    // As earlier versions wrote it.
+    // The format of earlier versions.
     let path = dir.path().join("one/results.json");
     let mut old: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     old["model"]["name"] = "checkpoint.safetensors".into();
@@ -403,7 +403,7 @@ fn a_weak_judge_is_told_of() {
     let dir = tempfile::tempdir().unwrap();
     let mut judge = bundled::BUNDLED_MODELS[0].load().unwrap();
     let bias = judge.weights.iter_mut().find(|(name, _)| name.ends_with("classifier.bias"));
-    // It sees one class everywhere.
+    // This judge predicts one class for every image.
     bias.unwrap().1.values[3] = 1e4;
     judge.save(&dir.path().join("weak.safetensors")).unwrap();
     let few = ["--set", "eval.num_samples=40", "--set", "eval.sample_steps=2"];
@@ -446,7 +446,7 @@ fn idx(dims: &[u32], payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Digits of one grey each, with these labels.
+/// Writes digit images of one grey value each, with these labels.
 fn write_digits(dir: &Path, train: &[u8], test: &[u8]) {
     fs::create_dir_all(dir).unwrap();
     for (part, labels) in [("train", train), ("t10k", test)] {
@@ -478,10 +478,10 @@ fn there_is_no_number_where_nothing_was_measured() {
     assert!(accuracy.by_class[8].is_some() && accuracy.by_class[9].is_none());
     let one = found.ood.unwrap().sets.pop().unwrap();
     assert_eq!((one.name.as_str(), one.num_out), ("one-ubyte", 1));
-    // One image alone says nothing of how far its number would move.
+    // One image alone gives no information about the confidence interval.
     let auroc = one.scores[0].auroc;
     assert_eq!((auroc.low, auroc.high), (0.0, 1.0));
-    // What was written is read again.
+    // The written results can be read again.
     let again = ["accuracy", "--data", "nine", "--out", "again", "--compare", "out/results.json"];
     succeeds(dir.path(), &[&eval[..], &again].concat());
 

@@ -1,4 +1,4 @@
-//! Runs the program itself.
+//! Helpers that run the program.
 #![allow(dead_code, reason = "each test program uses its own part")]
 
 use std::{
@@ -19,7 +19,7 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Runs a command that must fail: its one error line.
+/// Runs a command that must fail; returns its one error line.
 pub fn fails(dir: &Path, arguments: &[&str]) -> String {
     let output = jempp(dir, arguments);
     let stderr = text(&output.stderr);
@@ -38,7 +38,7 @@ pub fn succeeds(dir: &Path, arguments: &[&str]) -> String {
     text(&output.stdout)
 }
 
-/// Trains a small model of two moons in the folder `run`, in a second.
+/// The arguments that train a small model of two moons in the folder `run`, in about a second.
 pub const QUICK: [&str; 13] = [
     "train",
     "--preset",

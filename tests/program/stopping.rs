@@ -1,4 +1,4 @@
-//! Stopping, saving and owning a run: signals, kills, closed pipes, full disks, two owners.
+//! Stopping, saving and owning a run: signals, kills, closed pipes, full disks, two processes.
 
 use std::{
     fs::{self, File},
@@ -12,10 +12,10 @@ use std::{
 use crate::run::{QUICK, fails, succeeds, text};
 use jempp::checkpoint::Checkpoint;
 
-/// A hang shows after so long; nothing here takes a tenth of it.
+/// A command that takes longer counts as hung; the tests need less than a tenth of this.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// [`QUICK`] for so many epochs, with more settings.
+/// The arguments [`QUICK`] for this many epochs, with more settings.
 fn quick(epochs: &str, settings: &[&str]) -> Vec<String> {
     let mut arguments = QUICK.map(String::from).to_vec();
     let place = arguments.iter().position(|word| word == "--epochs").unwrap() + 1;
@@ -24,7 +24,7 @@ fn quick(epochs: &str, settings: &[&str]) -> Vec<String> {
     arguments
 }
 
-/// A run that does not come to its end by itself.
+/// The arguments of a run that does not end by itself.
 fn endless() -> Vec<String> {
     quick("100000", &["training.eval_every_epochs=1000"])
 }
@@ -58,7 +58,7 @@ fn num_lines(run: &Path) -> usize {
     metrics.iter().filter(|&&byte| byte == b'\n').count()
 }
 
-/// The metrics without the time they took.
+/// The metrics without their times.
 fn metrics(run: &Path) -> Vec<serde_json::Value> {
     let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let line = |line: &str| {
@@ -73,7 +73,7 @@ fn checkpoint(run: &Path) -> Checkpoint {
     Checkpoint::load(&run.join("checkpoint.safetensors")).unwrap()
 }
 
-/// Nothing but a run is in its folder.
+/// Checks that the folder holds only the files of a run.
 fn check_tidy(run: &Path) {
     let mut names: Vec<String> = fs::read_dir(run)
         .unwrap()
@@ -84,7 +84,7 @@ fn check_tidy(run: &Path) {
     assert_eq!(names, ["checkpoint.safetensors", "config.toml", "metrics.jsonl"]);
 }
 
-/// Every step that was done is in the checkpoint.
+/// Checks that every step done is in the checkpoint.
 fn check_saved(run: &Path) {
     let last = metrics(run).last().unwrap()["step"].as_u64().unwrap();
     assert_eq!(checkpoint(run).counters.step, last);
@@ -98,7 +98,7 @@ fn a_signal_saves_and_is_told_in_the_exit_status() {
         let run = dir.path().join("run");
         let mut child = program(dir.path(), &endless()).spawn().unwrap();
         wait_until("some steps", || num_lines(&run) > 10);
-        // Launchers signal a group and its child: the second is part of the first.
+        // Launchers signal a process group and its child; the second signal counts as part of the first.
         signal(&child, name);
         signal(&child, name);
         assert_eq!(ended(&mut child).code(), Some(status), "{name}");
@@ -131,7 +131,7 @@ fn a_run_outlives_those_who_listen() {
 fn a_full_pipe_does_not_keep_a_run_from_being_saved() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
-    // Most of the pipe is full from the start, and nobody reads it.
+    // Most of the pipe is full from the start, and nothing reads it.
     let (reader, mut writer) = std::io::pipe().unwrap();
     writer.write_all(&[b' '; 14 * 4096]).unwrap();
     let arguments = quick("100000", &["training.eval_every_epochs=1", "data.batch_size=250"]);
@@ -204,12 +204,12 @@ fn a_run_has_one_owner_at_a_time() {
     assert!(said.contains("run is in use by another jempp"), "{said}");
     assert!(said.contains(&format!("process {} on ", child.id())), "{said}");
     assert!(fails(dir.path(), &["train", "--out", "run"]).contains("already exists"));
-    // Those who only read may.
+    // Commands that only read the run still work.
     let sample = ["sample", "--checkpoint", "run/checkpoint.safetensors", "--steps", "1"];
     succeeds(dir.path(), &[&sample[..], &["--out", "s", "--device", "cpu"]].concat());
     child.kill().unwrap();
     ended(&mut child);
-    // A killed owner keeps nobody out.
+    // A killed owner does not block other processes.
     let mut next = program(dir.path(), &["train", "--resume", "run"].map(String::from));
     let mut next = next.spawn().unwrap();
     let before = num_lines(&run);
@@ -240,7 +240,7 @@ fn a_killed_run_goes_on_as_if_nothing_had_happened() {
         random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         let (more, pause) = (random >> 33 & 63, random >> 40 & 15);
         let mut child = program(&parts, &arguments()).spawn().unwrap();
-        // The first is killed while it begins.
+        // The first run is killed while it starts.
         if kill > 0 {
             let from = num_lines(&run);
             wait_until("some steps", || {
@@ -303,7 +303,7 @@ fn links_and_modes_stay_as_a_person_set_them() {
 #[test]
 fn a_disk_that_is_full_from_the_start_leaves_no_folder() {
     let dir = tempfile::tempdir().unwrap();
-    // A limit on the size of written files stands in for the full disk.
+    // A limit on the size of written files simulates a full disk.
     let limited = format!(
         "trap '' XFSZ; ulimit -f 8; exec {} {}",
         env!("CARGO_BIN_EXE_jempp"),

@@ -1,4 +1,4 @@
-//! Checkpoints with a right checksum over wrong things. Every command that reads one refuses it.
+//! Checkpoints with a valid checksum but invalid content. Every command that reads checkpoints must refuse them.
 
 use std::fs;
 
@@ -34,7 +34,7 @@ fn a_right_checksum_over_wrong_things_is_refused_by_every_command() {
                 |reader| format!("{what}: {}", reader.words),
                 |reader| {
                     let said = refused(dir.path(), &reader.with(&path));
-                    // Without a display nothing else can be said.
+                    // Without a display, the window reports only that.
                     let is_view = reader.words.starts_with("view");
                     assert!(is_view || said.contains("checkpoint"), "which file it is: {said}");
                 },
@@ -63,7 +63,7 @@ fn flipped_bits_and_cut_files_are_found_by_the_checksum() {
     refused(dir.path(), &pack);
 }
 
-/// Names come from strangers: what would steer a terminal is told as escapes.
+/// Class names come from untrusted files: control characters for the terminal are printed as escapes.
 #[test]
 fn class_names_do_not_steer_the_terminal() {
     let names = ["\u{1b}[2J\u{1b}]0;mine\u{7}", "\u{202e}b\ra"];

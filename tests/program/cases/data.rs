@@ -1,4 +1,4 @@
-//! Data sets: never guessed, never mixed, never ignored, never without bounds.
+//! Data sets are never guessed, mixed, ignored or read without limits.
 
 use std::{fs, io::Write, path::Path, process::Command};
 
@@ -10,7 +10,7 @@ use super::{
     torch_file::{Tensor, around, checkpoint, text},
 };
 
-/// A training of seconds on whatever is in `--data`.
+/// A training of a few seconds on the data in `--data`.
 const TRAIN: &str = "train --device cpu --preset fashion-quick --dataset mnist --epochs 1 --out run \
                      --set data.batch_size=10 --set sampler.num_steps=1 \
                      --set replay_buffer.replay_buffer_size=20 --set class_centers.max_components=2";
@@ -24,7 +24,7 @@ fn two_sets_side_by_side_are_never_mixed_up() {
     let dir = tempfile::tempdir().unwrap();
     idx_set(&dir.path().join("sets/FashionMNIST"), 40, 10, 0xff);
     idx_set(&dir.path().join("sets/MNIST"), 60, 20, 0);
-    // Either MNIST is what is read, by its name, or both folders are named.
+    // Either MNIST is read, recognised by its folder name, or the error names both folders.
     let ended = ended(&mut jempp(dir.path(), &train(&["--data", "sets"])));
     match ended.status.success() {
         true => {
@@ -59,7 +59,7 @@ fn images_of_one_folder_never_meet_labels_of_another() {
     }
 }
 
-/// Where torchvision puts it.
+/// The folder where torchvision stores its files.
 #[test]
 fn the_folder_raw_is_known() {
     let dir = tempfile::tempdir().unwrap();
@@ -89,7 +89,7 @@ fn a_gzip_of_two_members_is_whole() {
     let members = [gzipped(&plain[..1000]), gzipped(&plain[1000..])].concat();
     fs::write(set.join("train-images-idx3-ubyte.gz"), &members).unwrap();
     works(dir.path(), &train(&["--data", "d"]));
-    // What is cut off in the second member is missed.
+    // Detects that the second gzip member is truncated.
     fs::write(set.join("train-images-idx3-ubyte.gz"), &members[..members.len() - 100]).unwrap();
     let mut again = train(&["--data", "d"]);
     let out = again.iter().position(|word| *word == "run").unwrap();
@@ -112,7 +112,7 @@ fn one_class_is_trained_where_no_centre_is_needed() {
     }
 }
 
-/// More than a gibibyte in little gzip, without a header and with one that promises less.
+/// More than a gibibyte in a small gzip file, without a header and with a header that states less.
 #[test]
 fn a_gzip_bomb_is_refused_by_its_header() {
     let bomb = |head: &[u8]| {
@@ -209,7 +209,7 @@ fn damaged_matlab_files_are_no_panic() {
     }
 }
 
-/// The network of `none.pt`, its names behind a prefix.
+/// The network of `none.pt`, with a prefix before its names.
 fn pytorch(prefix: &str) -> Vec<u8> {
     let mut tensors = vec![Tensor::zeros(&format!("{prefix}f.conv1.weight"), &[16, 3, 3, 3])];
     let mut add = |name: String, shape: &[usize]| {
@@ -258,7 +258,7 @@ fn a_pickle_of_more_than_tensors_is_refused_with_the_way_out() {
     }
 }
 
-/// A mirror without an end, and one that sends a byte now and then.
+/// A mirror that never stops sending, and one that rarely sends a byte.
 #[test]
 fn a_mirror_without_an_end_is_left() {
     use std::{io::Read, net::TcpListener, thread, time::Duration};

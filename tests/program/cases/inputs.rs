@@ -1,4 +1,4 @@
-//! What unkind people hand to the program: data sets, checkpoints and files that are not what they seem.
+//! Invalid inputs for the program: data sets, checkpoints and files that are not what they seem.
 
 use std::{
     ffi::{CString, OsStr},
@@ -25,12 +25,12 @@ use super::{
     checkpoint_file::{CheckpointFile, Entry},
 };
 
-/// A file that travels with these tests.
+/// The path of a file stored with these tests.
 pub fn input(name: &str) -> String {
     format!("{}/tests/program/cases/inputs/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// An IDX file of `count` images of 28×28; `salt` tells one set from another.
+/// An IDX file of `count` images of 28×28; different `salt` gives different images.
 pub fn images(count: u32, salt: u8) -> Vec<u8> {
     let mut file = [[0, 0, 8, 3], count.to_be_bytes(), [0, 0, 0, 28], [0, 0, 0, 28]].concat();
     let pixel = |at: u32| (at.wrapping_mul(2_654_435_761) >> 24) as u8 ^ salt;
@@ -38,14 +38,14 @@ pub fn images(count: u32, salt: u8) -> Vec<u8> {
     file
 }
 
-/// An IDX file of `count` labels, `label` of each index.
+/// An IDX file of `count` labels, computed by `label` from the index.
 pub fn labels(count: u32, label: impl Fn(u32) -> u8) -> Vec<u8> {
     let mut file = [[0, 0, 8, 1], count.to_be_bytes()].concat();
     file.extend((0..count).map(label));
     file
 }
 
-/// The four files of an IDX set of ten classes.
+/// Writes the four files of an IDX set with ten classes.
 pub fn idx_set(folder: &Path, num_train: u32, num_test: u32, salt: u8) {
     fs::create_dir_all(folder).unwrap();
     let label = |item| (item % 10) as u8;
@@ -61,7 +61,7 @@ pub fn gzipped(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// The checkpoint of a short run of points, whole.
+/// The valid checkpoint of a short run on points.
 pub fn run_file() -> CheckpointFile {
     static FILE: OnceLock<CheckpointFile> = OnceLock::new();
     let train = || {
@@ -72,7 +72,7 @@ pub fn run_file() -> CheckpointFile {
     FILE.get_or_init(train).clone()
 }
 
-/// Trains such a run in the folder `run`.
+/// The arguments that train such a run in the folder `run`.
 pub const TRAIN: [&str; 13] = [
     "train",
     "--preset",
@@ -89,7 +89,7 @@ pub const TRAIN: [&str; 13] = [
     "replay_buffer.replay_buffer_size=256",
 ];
 
-/// A run in the folder `name`.
+/// Writes a run with this checkpoint to the folder `name`.
 pub fn run_in(dir: &Path, name: &str, checkpoint: &CheckpointFile) -> String {
     let run = dir.join(name);
     fs::create_dir_all(&run).unwrap();
@@ -98,12 +98,12 @@ pub fn run_in(dir: &Path, name: &str, checkpoint: &CheckpointFile) -> String {
     path.display().to_string()
 }
 
-/// The model of points that travels with the program.
+/// The bundled model of points in the plane.
 pub fn packed_file() -> CheckpointFile {
     CheckpointFile::read(bundled::find("two-moons").unwrap().bytes())
 }
 
-/// A small model of colour images, 3×32×32.
+/// Writes a small model of colour images, 3×32×32, and returns its path.
 pub fn colour_model(dir: &Path) -> String {
     let config = RunConfig::default().with_toml(
         "data = { batch_size = 4, dataset = 'cifar10' }
@@ -122,7 +122,7 @@ pub fn colour_model(dir: &Path) -> String {
     path.display().to_string()
 }
 
-/// Checkpoints that no run would leave, all with a right checksum, by what is wrong with them.
+/// Checkpoints that no run can produce, all with a valid checksum, each with the name of its fault.
 pub fn wrong_checkpoints() -> Vec<(&'static str, CheckpointFile)> {
     let changed = |mut file: CheckpointFile, change: &dyn Fn(&mut CheckpointFile)| {
         change(&mut file);
@@ -250,7 +250,7 @@ pub fn wrong_checkpoints() -> Vec<(&'static str, CheckpointFile)> {
     ]
 }
 
-/// Takes the parameters' ids out of an optimiser's record, as no version of burn writes it.
+/// Removes the parameter ids from an optimiser record, which no version of burn does.
 fn without_ids(file: &mut CheckpointFile) {
     let bytes = &mut file.tensor("optimizer").bytes;
     let id = b"param_id";
@@ -261,8 +261,7 @@ fn without_ids(file: &mut CheckpointFile) {
     }
 }
 
-/// A path that is not what a command asks for, by what it is. They lie in `dir`; what is cut off begins like
-/// `whole`.
+/// Paths in `dir` that are not what a command expects, each with a description. The truncated file starts like `whole`.
 pub fn wrong_paths(dir: &Path, whole: &[u8]) -> Vec<(&'static str, PathBuf)> {
     let write = |name: &[u8], bytes: &[u8]| {
         let path = dir.join(OsStr::from_bytes(name));

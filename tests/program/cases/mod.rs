@@ -1,8 +1,8 @@
-//! The program and unkind people: files that are not what they seem, places that cannot be written, options
-//! that cannot be used, streams that nobody reads.
+//! The program with bad input: files that are not what they seem, places that cannot be written, options that cannot be
+//! used, streams without a reader.
 //!
-//! Whatever is refused is refused in one line, with exit status 1 or 2, in seconds and in bounded memory, and
-//! nothing is left behind. These cases all failed once, or are of the kind of one that did.
+//! Every refusal is one line, with exit status 1 or 2, takes seconds and bounded memory, and leaves nothing behind.
+//! Each of these cases failed once, or is similar to one that did.
 mod checkpoints;
 mod data;
 mod inputs;
@@ -22,10 +22,10 @@ use crate::{
 };
 use inputs::{idx_set, input, packed_file, wrong_paths};
 
-/// A command that takes the path of something, where `{}` stands.
+/// A command that takes a path, with `{}` as its placeholder.
 struct Taker {
     words: &'static str,
-    /// Of the wrong paths, those that are right for it.
+    /// The wrong paths that are valid for this command.
     except: &'static [&'static str],
 }
 
@@ -34,7 +34,7 @@ const fn taker(words: &'static str) -> Taker {
 }
 
 impl Taker {
-    /// Its arguments with this path.
+    /// The arguments with this path.
     fn with(&self, path: impl AsRef<OsStr>) -> Vec<OsString> {
         let fill = |word: &str| match word {
             "{}" => path.as_ref().to_os_string(),
@@ -113,7 +113,7 @@ fn where_nothing_can_be_written_nothing_is_lost() {
     every(cases, name, |(writer, path)| drop(refused(dir, &writer.with(path))));
 }
 
-/// A folder of somebody's is nobody's to fill or to empty.
+/// A folder with files of the user is neither filled nor emptied.
 #[test]
 fn a_folder_with_other_things_in_it_is_refused() {
     let dir = tempfile::tempdir().unwrap();
@@ -130,7 +130,7 @@ fn a_folder_with_other_things_in_it_is_refused() {
     );
 }
 
-/// A path with blanks, quotes and a line feed in it is a path like any other.
+/// A path with spaces, quotes and a line feed works like any other.
 #[test]
 fn odd_names_are_names() {
     let dir = tempfile::tempdir().unwrap();
@@ -168,18 +168,18 @@ fn a_home_that_is_nowhere_stops_only_what_needs_one() {
     let sample = "sample --model two-moons --device cpu --steps 1 --out out";
     let mut command = jempp(dir.path(), &sample.split(' ').collect::<Vec<_>>());
     bounded::ended(command.env_remove("HOME").env_remove("JEMPP_CACHE")).success();
-    // Where the user database names a home, that one is taken; either way there is one line.
+    // If the user database names a home folder, that one is used; in both cases there is one line.
     let mut command = jempp(dir.path(), &["fetch", "mnist", "--timeout", "1"]);
     command.env("HOME", "/proc/nowhere").env_remove("JEMPP_CACHE");
     refused_command(dir.path(), &mut command);
 }
 
-/// A small file of PyTorch.
+/// The path of a small PyTorch file.
 fn golden(name: &str) -> String {
     format!("{}/tests/pytorch/golden/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A picture of a model's shape is what `--start` takes.
+/// `--start` accepts a picture with the shape of a model's input.
 #[test]
 fn a_picture_is_a_start() {
     let dir = tempfile::tempdir().unwrap();

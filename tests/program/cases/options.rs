@@ -1,4 +1,4 @@
-//! Options: what is given and cannot be used is an error, and what is misspelt is guessed at.
+//! An option that cannot be used is an error, and a misspelt one gets a suggestion.
 
 use super::{
     bounded::{every, refused, works},
@@ -9,7 +9,7 @@ fn words(line: &str) -> Vec<&str> {
     line.split_whitespace().collect()
 }
 
-/// A command that says something which nothing uses, and what the refusal must name.
+/// Commands with an option that has no effect, and what the refusal must name.
 const UNUSED: [(&str, &str); 11] = [
     ("train --device cpu --out r --data d", "--dataset"),
     ("train --device cpu --out r --preset toy-two-moons --data d", "--data"),
@@ -38,7 +38,7 @@ fn what_is_given_and_cannot_be_used_is_an_error() {
     );
 }
 
-/// A misspelling, and what it was meant to be.
+/// Misspelt commands, with the word that was meant.
 const MISSPELT: [(&str, &str); 12] = [
     ("trian --out r", "train"),
     ("train --out r --epoch 3", "--epochs"),
@@ -67,7 +67,7 @@ fn what_is_misspelt_is_guessed_at() {
     );
 }
 
-/// Values that no key and no option takes.
+/// Values that are not valid for their key or option.
 const WRONG_VALUES: [&str; 29] = [
     "train --out r --epochs 0",
     "train --out r --epochs -1",
@@ -112,7 +112,7 @@ fn wrong_values_are_refused_before_anything_is_made_of_them() {
     );
 }
 
-/// What settings ask for is compared with a bound before it is asked for.
+/// The memory that settings need is compared with a bound before it is allocated.
 #[test]
 fn settings_that_need_more_memory_than_there_may_be_name_the_largest() {
     let dir = tempfile::tempdir().unwrap();
@@ -126,7 +126,7 @@ fn settings_that_need_more_memory_than_there_may_be_name_the_largest() {
     }
 }
 
-/// A value is shown, not echoed whole.
+/// A long value is shortened in messages.
 #[test]
 fn a_long_value_is_not_echoed_whole() {
     let dir = tempfile::tempdir().unwrap();
@@ -169,7 +169,7 @@ fn fewer_epochs_than_are_done_change_nothing() {
     assert!(said.contains('3') && said.contains("--epochs"), "it says so: {said}");
 }
 
-/// What a command works with is said before it begins.
+/// A command prints its inputs before it starts.
 #[test]
 fn every_command_says_what_it_works_with() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Pictures as people have them.
+//! Pictures as users have them.
 
 use std::{fs, path::Path};
 
@@ -7,14 +7,14 @@ use super::{
     inputs::{colour_model, input},
 };
 
-/// The chain of `start` at its start: (red, green, blue) at a place of the picture from 0 to 1.
+/// Draws the chain of `start` before its first step; returns (red, green, blue) at a relative position from 0 to 1.
 fn shown(dir: &Path, model: &str, start: &str, [x, y]: [f32; 2]) -> [u8; 3] {
     let words = "sample --device cpu --steps 0 --per-class 1 --class 0 --out shown --checkpoint";
     let words: Vec<&str> = words.split(' ').chain([model, "--start", start]).collect();
     works(dir, &words);
     let picture = image::open(dir.join("shown/grid.png")).unwrap().to_rgb8();
     fs::remove_dir_all(dir.join("shown")).unwrap();
-    // The one image stands within a margin.
+    // The picture shows one image inside a margin.
     let at = |fraction: f32, size: u32| 2 + (fraction * (size - 4) as f32) as u32;
     picture.get_pixel(at(x, picture.width()), at(y, picture.height())).0
 }
@@ -67,7 +67,7 @@ fn what_is_transparent_does_not_hide_the_shape() {
             _ => {}
         }
     }
-    // Both are white but for their transparency; in the picture they differ.
+    // Both pixels are white apart from their transparency, but they look different.
     let [seen, hidden] =
         [seen, hidden].map(|place| shown(dir.path(), &model, &path, place.unwrap()));
     let difference: i32 =
@@ -75,12 +75,12 @@ fn what_is_transparent_does_not_hide_the_shape() {
     assert!(difference > 60, "the shape is seen: {seen:?} {hidden:?}");
 }
 
-/// The report of how a folder of pictures is told from a model's data.
+/// The report of out-of-distribution detection with a folder of pictures.
 fn ood(dir: &Path, folder: &str) -> String {
     let model = colour_model(dir);
     let words = "eval ood --device cpu --out e --set eval.num_ood=4 --set eval.num_resamples=100 --data none";
     let folder = input(folder);
-    // The data of the model are CIFAR's, a handful of it.
+    // The data of the model are a few images in the format of CIFAR-10.
     cifar(&dir.join("none"));
     let words: Vec<&str> =
         words.split(' ').chain(["--checkpoint", &model, "--ood", &folder]).collect();
@@ -88,7 +88,7 @@ fn ood(dir: &Path, folder: &str) -> String {
     fs::read_to_string(dir.join("e/report.html")).unwrap()
 }
 
-/// CIFAR-10 in its binary version, a few images of it.
+/// Writes a few images in the binary version of CIFAR-10.
 fn cifar(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
     let record = |label: u8| {
@@ -123,7 +123,7 @@ fn folders_of_classes_are_read() {
     assert!(said.contains("imagefolder"), "{said}");
 }
 
-/// Sizes that a header may claim.
+/// Headers that state huge sizes.
 #[test]
 fn a_picture_of_a_billion_pixels_is_refused() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Streams that are closed, full, or read by nobody.
+//! Standard streams that are closed, full or without a reader.
 
 use std::{fs::OpenOptions, process::Command};
 
@@ -7,7 +7,7 @@ use super::{
     inputs::TRAIN,
 };
 
-/// What a shell hands on in place of its own streams.
+/// Shell redirections that replace the standard streams.
 const CLOSED: [&str; 6] = ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full 2>&1", "| true"];
 
 fn in_shell(dir: &std::path::Path, words: &str, streams: &str) -> Command {
@@ -49,7 +49,7 @@ fn what_only_prints_does_not_panic_where_nobody_reads() {
             let dir = tempfile::tempdir().unwrap();
             let ended = ended(&mut in_shell(dir.path(), words, streams));
             assert!(!ended.stderr.contains("panicked"), "{words} {streams}: {}", ended.stderr);
-            // 101 is Rust's word for a panic, 134 the system's for an abort.
+            // Exit status 101 means a panic in Rust, 134 an abort.
             let code = ended.status.code();
             assert!(matches!(code, Some(0..=2)), "{words} {streams}: {:?}", ended.status);
         }
@@ -67,6 +67,6 @@ fn a_full_disk_under_results_is_one_line() {
         std::fs::write(file, super::packed_file().to_bytes()).unwrap();
         super::refused(dir.path(), &words.split(' ').collect::<Vec<_>>());
     }
-    // The device is still one.
+    // `/dev/full` is still a device.
     assert!(OpenOptions::new().write(true).open("/dev/full").is_ok());
 }

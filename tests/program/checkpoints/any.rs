@@ -1,4 +1,4 @@
-//! Any legal configuration of bounded size takes one training step and one sampling step.
+//! Any valid configuration of limited size can do one training step and one sampling step.
 
 use jempp::{
     checkpoint::Checkpoint,
@@ -23,7 +23,7 @@ use toml::{Table, Value};
 
 use crate::common::scrambled;
 
-/// What a case may be largest in, so that it takes no time.
+/// Limits on numeric settings, so that a case takes little time.
 const CAPS: &[(&str, f64)] = &[
     ("data.batch_size", 6.0),
     ("sampler.num_steps", 3.0),
@@ -49,7 +49,7 @@ fn choices(key: &str) -> Vec<String> {
         "optimizer.kind" => names(OptimizerKind::ALL),
         "optimizer.schedule" => names(LearningRateSchedule::ALL),
         "optimizer.sam_kind" => names(SamKind::ALL),
-        // Which data it is called changes nothing here.
+        // The name and folder of the data set do not matter here.
         "data.dataset" | "data.dir" => Vec::new(),
         key => panic!("choices of {key}"),
     }
@@ -68,7 +68,7 @@ fn value(key: &str, field: &Field, known: &Value, pick: u32) -> Option<Value> {
         Some(match pick % 4 {
             0 => low,
             1 => high,
-            // Near the low end, then anywhere.
+            // Near the lower end, or anywhere in the range.
             2 => low + (high - low) * share.powi(8),
             _ => low + (high - low) * share,
         })
@@ -116,7 +116,7 @@ fn dataset(config: &RunConfig, pick: u32) -> Dataset {
         .unwrap()
 }
 
-/// Whether there was anything to do.
+/// Does one step; returns false if the configuration allows none.
 fn one_step(config: RunConfig, data: Dataset) -> Result<bool, TestCaseError> {
     if config.validate().is_err() || config.data.batch_size > data.len() {
         return Ok(false);
@@ -124,7 +124,7 @@ fn one_step(config: RunConfig, data: Dataset) -> Result<bool, TestCaseError> {
     let Ok(mut trainer) = Trainer::new(config.clone(), data.clone(), &device::cpu()) else {
         return Ok(false);
     };
-    // A divergence is an answer too.
+    // A divergence is also a valid result.
     let _ = block_on(trainer.step());
     let checkpoint = block_on(trainer.checkpoint()).unwrap();
     let energy = JointEnergy::new(trainer.evaluated_network());
@@ -155,7 +155,7 @@ fn any_legal_configuration_takes_one_step_of_training_and_one_of_sampling() {
         Config { cases: cases.unwrap_or(60), failure_persistence: None, ..Config::default() };
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let mut runner = TestRunner::new_with_rng(config_of_runner, rng);
-    // Most keys at their defaults, so that what one extreme does is seen.
+    // Most keys keep their defaults, so that the effect of one extreme value shows.
     let pick = any::<(u32, u8)>().prop_map(|(pick, coin)| if coin % 3 == 0 { pick } else { 0 });
     let num_run = std::cell::Cell::new(0u32);
     let result = runner.run(&(vec(pick, num_keys), any::<u32>()), |(picks, data)| {

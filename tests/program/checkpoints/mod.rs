@@ -1,5 +1,5 @@
-//! What a checkpoint or a setting asks for is checked before it is believed: nothing panics, nothing is allocated in
-//! vain, and one line says what was wrong.
+//! Values in a checkpoint or a setting are checked before use: no panic, no needless allocation, and one line with the
+//! error.
 mod any;
 mod settings;
 
@@ -19,7 +19,7 @@ use jempp::{
 };
 use pollster::block_on;
 
-/// A run of two steps.
+/// A checkpoint after two steps.
 fn checkpoint() -> Checkpoint {
     let mut config = tiny_config();
     config.model.arch = "cnn-tiny".into();
@@ -31,7 +31,7 @@ fn checkpoint() -> Checkpoint {
     block_on(trainer.checkpoint()).unwrap()
 }
 
-/// Saves with a valid checksum and reads again: the complaint.
+/// Saves with a valid checksum and reads the file again; returns the error.
 fn complaint(checkpoint: &Checkpoint) -> String {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("c.safetensors");
@@ -130,7 +130,7 @@ fn a_checkpoint_that_cannot_be_is_refused_by_the_name_of_what_is_wrong() {
     for (change, expected) in cases {
         let mut changed = whole.clone();
         change(&mut changed);
-        // What has no optimiser is saved as packed, and then it may have no buffer.
+        // A checkpoint without an optimiser is saved as packed, and then it must not have a buffer.
         let said = match changed.optimizer.is_empty() {
             true => format!("cannot be used: {}", changed.validate().unwrap_err()),
             false => complaint(&changed),
@@ -151,7 +151,7 @@ fn a_checkpoint_that_cannot_be_is_refused_by_the_name_of_what_is_wrong() {
     }
 }
 
-/// An optimiser's state as burn writes it, every tensor changed.
+/// The state of an optimiser as burn writes it, with every tensor changed.
 fn repacked(bytes: &[u8], change: impl Fn(Tensor) -> Tensor) -> Vec<u8> {
     let reader = burn_pack::Reader::from_bytes(Bytes::from_bytes_vec(bytes.to_vec())).unwrap();
     let scalars = reader.scalars().clone();
@@ -215,7 +215,7 @@ fn a_file_that_is_no_checkpoint_is_refused_without_reading_it() {
         let said = written(&header(&text));
         assert!(said.contains("x.safetensors") && said.len() < 500, "{said}");
     }
-    // A hundred gigabytes of nothing, and of a header that promises little.
+    // A file of a hundred gigabytes of zeros, and one with a header that states a small size.
     let file = fs::File::create(&path).unwrap();
     file.set_len(100 << 30).unwrap();
     assert!(said(&path).contains("does not begin like"));

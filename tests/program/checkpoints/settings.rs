@@ -1,4 +1,4 @@
-//! Settings that cannot be used.
+//! Settings with invalid values.
 
 use std::fs;
 

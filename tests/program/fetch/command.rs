@@ -1,4 +1,4 @@
-//! The program `jempp fetch`.
+//! Tests of the command `jempp fetch`.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use super::{
     sha256,
 };
 
-/// The program in `dir`, with a mirror and without the proxies and certificates of whoever tests.
+/// The program in `dir`, with a mirror and without the proxies and certificates of the environment.
 pub fn program(dir: &Path, mirror: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_jempp"));
     for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
@@ -23,7 +23,7 @@ pub fn program(dir: &Path, mirror: &str) -> Command {
     command
 }
 
-/// Runs it: what came, and what it said of failures.
+/// Runs the command; returns its output and the failures that it reported.
 pub fn output(command: &mut Command) -> (Output, String) {
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -34,7 +34,7 @@ fn jempp(dir: &Path, mirror: &str, arguments: &[&str]) -> (Output, String) {
     output(program(dir, mirror).args(arguments))
 }
 
-/// Runs it where it must fail: the one line it says.
+/// Runs a command that must fail; returns its one error line.
 pub fn one_line(command: &mut Command) -> String {
     let (output, said) = output(command);
     assert_eq!(output.status.code(), Some(1), "{said}");
@@ -64,7 +64,7 @@ fn the_command_says_what_failed_in_one_line() {
 
 #[test]
 fn the_command_fetches_the_real_thing() {
-    // Debian's `dataset-fashion-mnist`: packed otherwise than the official files, with the same content.
+    // Debian's `dataset-fashion-mnist` is compressed differently from the official files but has the same content.
     let folder = Path::new("/usr/share/datasets/fashion-mnist");
     if !folder.is_dir() {
         eprintln!("SKIPPED: no {}", folder.display());
@@ -156,7 +156,7 @@ fn a_file_of_somebodys_own_is_not_replaced() {
     assert!(said.contains("Connection refused"), "{said}");
 }
 
-/// A limit on a file's size stands for a full disk: both refuse a write.
+/// A limit on the file size simulates a full disk: in both cases a write fails.
 #[cfg(unix)]
 #[test]
 fn a_full_disk_is_said_and_what_came_is_kept() {

@@ -1,4 +1,4 @@
-//! Servers and files without an end.
+//! Servers and files that never end.
 
 use std::{
     fs,
@@ -17,7 +17,7 @@ use super::{
     source, tar_content, tar_gz,
 };
 
-/// A server that does to every connection, once it has asked, what `answer` does.
+/// A server that calls `answer` for every connection after its request.
 fn server(answer: fn(&mut TcpStream) -> std::io::Result<()>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}/", listener.local_addr().unwrap());
@@ -27,7 +27,7 @@ fn server(answer: fn(&mut TcpStream) -> std::io::Result<()>) -> String {
                 let mut stream = stream.unwrap();
                 let lines = BufReader::new(stream.try_clone().unwrap()).lines();
                 lines.map_while(Result::ok).take_while(|line| !line.is_empty()).for_each(drop);
-                // The other side hangs up.
+                // The client may hang up.
                 let _ = answer(&mut stream);
             });
         }
@@ -128,7 +128,7 @@ fn no_more_is_unpacked_than_a_file_has() {
     assert!(said.contains("it holds more than 1048576 bytes"), "{said}");
     assert!(names(dir.path()).is_empty());
 
-    // Several members, as a mirror that packs anew may send them, are one file.
+    // A mirror that compresses a file anew may send several gzip members; together they are one file.
     let members = [gz(&bytes[..400]), gz(&bytes[400..])].concat();
     let server = Server::start(&[("a.gz", &members)], &[Reply::Good]);
     let source = source(&[&server.address], vec![("a.gz", gzip_content(&bytes))]);

@@ -1,4 +1,4 @@
-//! Downloads from servers that behave and servers that do not.
+//! Downloads from correct and faulty servers.
 mod command;
 mod limits;
 mod server;
@@ -32,7 +32,7 @@ fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Bytes that do not shrink when packed.
+/// Bytes that do not compress.
 fn noise(len: usize) -> Vec<u8> {
     let scramble = |i: u32| (i ^ 0x5bd1).wrapping_mul(i | 1).wrapping_mul(0x9e37_79b9) >> 21;
     (0..len as u32).map(|i| scramble(i) as u8).collect()
@@ -44,7 +44,7 @@ fn gz(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A gzipped archive of files, with whatever paths.
+/// A gzipped archive of files with arbitrary paths.
 fn tar_gz(entries: &[(&str, &[u8])]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (path, bytes) in entries {
@@ -68,7 +68,7 @@ fn source(mirrors: &[&str], files: Vec<(&str, Content)>) -> Source {
     Source { page: "https://home.example".into(), files: files.collect() }
 }
 
-/// One file, as it is.
+/// A source with one file that is stored unchanged.
 fn plain(mirrors: &[&str], bytes: &[u8]) -> Source {
     source(mirrors, vec![("a.bin", plain_content(bytes))])
 }
@@ -77,12 +77,12 @@ fn plain_content(bytes: &[u8]) -> Content {
     Content::Plain { sha256: sha256(bytes), size: bytes.len() as u64 }
 }
 
-/// What is unpacked to these bytes.
+/// The content of a gzipped file that decompresses to these bytes.
 fn gzip_content(bytes: &[u8]) -> Content {
     Content::Gzip { sha256: sha256(bytes), size: bytes.len() as u64 }
 }
 
-/// An archive, of which files of at most a megabyte are taken.
+/// The content of an archive, with members of at most a megabyte.
 fn tar_content(archive: &[u8], members: &[(&str, Option<String>)]) -> Content {
     let members = members.iter().map(|(path, sha256)| Member {
         path: path.to_string(),
@@ -106,7 +106,7 @@ fn run(source: &Source, dir: &Path, options: &FetchOptions) -> Result<Vec<String
     Ok(events)
 }
 
-/// Fails as it must: what it says.
+/// Runs a download that must fail; returns the message.
 fn refused(source: &Source, dir: &Path, options: &FetchOptions) -> String {
     let said = run(source, dir, options).unwrap_err().to_string();
     assert!(!said.contains('\n'), "{said}");
@@ -186,7 +186,7 @@ fn the_next_call_goes_on_too() {
     assert!(said.contains("it sent 100000 of 300000 bytes"), "{said}");
     assert!(said.contains("100000 bytes are kept, and the same command goes on"), "{said}");
     assert_eq!(names(dir.path()), ["a.bin.part"]);
-    // Nobody there: what can be gone on from stays.
+    // No server answers: the part that can be resumed stays.
     let said = refused(&plain(&[&nobody()], &bytes), dir.path(), &OPTIONS);
     assert!(said.contains("100000 bytes are kept"), "{said}");
     run(&source, dir.path(), &OPTIONS).unwrap();
@@ -194,7 +194,7 @@ fn the_next_call_goes_on_too() {
     assert_eq!(server.ranges(), [None, Some(100_000)]);
     assert_eq!(names(dir.path()), ["a.bin"]);
 
-    // All bytes there, and the last call ended before it could look at them.
+    // All bytes are there, but the last call ended before it could check them.
     fs::rename(dir.path().join("a.bin"), dir.path().join("a.bin.part")).unwrap();
     run(&source, dir.path(), &OPTIONS).unwrap();
     assert_eq!(names(dir.path()), ["a.bin"]);
@@ -343,7 +343,7 @@ fn two_calls_do_not_write_one_file() {
     assert_eq!(names(dir.path()), [".jempp-lock", "a.bin.part"], "they are the other call's");
     assert!(server.requests().is_empty());
     drop(lock);
-    // What a killed call left while it unpacked goes.
+    // The temporary files of a call that was killed while unpacking are removed.
     fs::write(dir.path().join(".a.bin.jempp-tmp-1"), b"").unwrap();
     run(&source, dir.path(), &OPTIONS).unwrap();
 }

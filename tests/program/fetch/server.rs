@@ -1,4 +1,4 @@
-//! A small web server that misbehaves on demand.
+//! A small web server that fails on demand.
 use std::{
     collections::HashMap,
     io::{BufRead, BufReader, Write},
@@ -7,24 +7,24 @@ use std::{
     thread,
 };
 
-/// What the server does with a request.
+/// The response of the server to a request.
 #[derive(Clone, Copy, Debug)]
 pub enum Reply {
-    /// Sends what is asked for.
+    /// Sends what was requested.
     Good,
-    /// Sends so many bytes of it and closes the connection.
+    /// Sends this many bytes of it and closes the connection.
     Cut(usize),
-    /// Sends so many bytes of it and then nothing more.
+    /// Sends this many bytes of it and then stalls.
     Stall(usize),
-    /// Knows no ranges: sends all of the file, or so many bytes of it.
+    /// Ignores ranges: sends the file from its start, up to this many bytes.
     Deaf(usize),
-    /// Takes the request and says nothing.
+    /// Accepts the request and sends nothing.
     Silent,
-    /// Answers with a status alone.
+    /// Sends only a status.
     Status(u16),
 }
 
-/// A request, as far as the tests care.
+/// The parts of a request that the tests check.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
     pub path: String,
@@ -32,16 +32,16 @@ pub struct Request {
     pub if_range: Option<String>,
 }
 
-/// A server on a port of its own.
+/// A server on its own port.
 pub struct Server {
-    /// `http://127.0.0.1:<port>/`
+    /// The address, `http://127.0.0.1:<port>/`.
     pub address: String,
     requests: Arc<Mutex<Vec<Request>>>,
 }
 
 impl Server {
-    /// Serves `files` by path, without the first slash. The n-th request gets the n-th reply, all later
-    /// ones the last.
+    /// Serves `files` by path, without the first slash. The n-th request gets the n-th reply; all later requests get
+    /// the last one.
     pub fn start(files: &[(&str, &[u8])], replies: &[Reply]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}/", listener.local_addr().unwrap());
@@ -50,14 +50,14 @@ impl Server {
             files.iter().map(|(path, bytes)| (format!("/{path}"), bytes.to_vec())).collect();
         let (replies, log) = (replies.to_vec(), requests.clone());
         thread::spawn(move || {
-            // Connections of which more is expected stay open.
+            // Connections that must not end stay open.
             let mut held = Vec::new();
             for (number, stream) in listener.incoming().enumerate() {
                 let reply = replies[number.min(replies.len() - 1)];
                 let stream = stream.unwrap();
                 let request = read(&stream);
                 log.lock().unwrap().push(request.clone());
-                // The other side may hang up at any time.
+                // The client may hang up at any time.
                 let _ = answer(&stream, &request, files.get(&request.path), reply);
                 if matches!(reply, Reply::Stall(_) | Reply::Silent) {
                     held.push(stream);
@@ -67,18 +67,18 @@ impl Server {
         Self { address, requests }
     }
 
-    /// The requests so far.
+    /// The requests received so far.
     pub fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
 
-    /// Where the byte ranges asked for so far began.
+    /// The starts of the byte ranges requested so far.
     pub fn ranges(&self) -> Vec<Option<usize>> {
         self.requests().into_iter().map(|request| request.range).collect()
     }
 }
 
-/// An address at which nobody answers.
+/// An address without a server.
 pub fn nobody() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}/", listener.local_addr().unwrap())

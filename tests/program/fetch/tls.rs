@@ -1,4 +1,4 @@
-//! Certificates that only this machine's owner vouches for, as behind a proxy that reads along.
+//! Certificates that only this machine trusts, as behind a proxy that decrypts TLS.
 
 use std::{
     io::{BufRead, BufReader},
@@ -8,7 +8,7 @@ use std::{
 
 use super::command::{one_line, program};
 
-/// Serves one file over TLS, with a certificate of its own.
+/// A Python server for one file over TLS, with its own certificate.
 const SERVER: &str = r#"
 import http.server, ssl
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -25,7 +25,7 @@ print(server.server_address[1], flush=True)
 server.serve_forever()
 "#;
 
-/// Ends the server with the test.
+/// A running server, which is ended together with the test.
 struct Running(Child);
 
 impl Drop for Running {
@@ -41,8 +41,8 @@ fn openssl(dir: &Path, arguments: &str) -> bool {
     command.output().is_ok_and(|output| output.status.success())
 }
 
-/// An authority and a server that it vouches for: the server and its address, where this machine has the
-/// tools.
+/// Creates a certificate authority and a server with its certificate. Returns the server and its address, if this
+/// machine has the tools.
 fn serve(dir: &Path) -> Option<(Running, String)> {
     std::fs::write(dir.join("extra"), "subjectAltName=IP:127.0.0.1\n").unwrap();
     let key = "-newkey rsa:2048 -nodes";

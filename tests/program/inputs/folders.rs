@@ -1,4 +1,4 @@
-//! Which folder a data set is read from.
+//! The choice of the folder from which a data set is read.
 
 use std::{fs, path::Path};
 
@@ -38,7 +38,7 @@ fn each_set_is_read_from_the_folder_of_its_name_and_the_rest_is_said() {
     assert!(said.contains("KMNIST/raw (named for KMNIST)"), "{said}");
     assert_eq!(said.lines().count(), 1);
     assert_eq!(mark(&load("fashion-mnist", &root).unwrap()), 1);
-    // Named itself, a set that has no name here is read.
+    // A folder that the user named directly is read even if its data set is not supported by name.
     assert_eq!(mark(&load("mnist", &root.join("KMNIST")).unwrap()), 2);
 }
 
@@ -71,7 +71,7 @@ fn several_folders_are_named_and_none_is_guessed() {
     assert!(said.contains("holds `mnist` more than once"), "{said}");
     assert!(said.contains("sets/copy, ") && said.contains("sets/old."), "{said}");
     assert_eq!(mark(&load("mnist", &root.join("old")).unwrap()), 2);
-    // The folder that was named itself is no guess, nor is one of the set's name.
+    // The folder that the user named, or one named after the data set, is preferred.
     ten(&root.join("mnist"), 3);
     assert_eq!(mark(&load("mnist", &root).unwrap()), 3);
     ten(&root, 4);

@@ -1,4 +1,4 @@
-//! IDX files of any number of classes, shapes and packings.
+//! IDX files with any number of classes, any shape and any compression.
 
 use std::{fs, path::Path};
 
@@ -57,7 +57,7 @@ fn a_file_is_read_no_further_than_its_beginning_promises() {
         "{said}"
     );
     assert!(promise(&[60_000, 28, 28]).contains("expected 47040016 bytes, found 516"));
-    // Many zeros behind a small promise, and behind none.
+    // Many zeros after a header that states a small size, and zeros without a header.
     let zeros = [idx_file(&[20, 8, 8], &[]), vec![0; 64 << 20]].concat();
     fs::write(&images, gz(&zeros)).unwrap();
     assert!(refused("mnist", dir.path()).contains("expected 1296 bytes, found more"));
@@ -126,7 +126,7 @@ fn no_test_images_are_none() {
         "{}",
         found.describe()
     );
-    // Whatever size the absent images are said to have.
+    // The stated size of absent images does not matter.
     fs::write(dir.path().join("t10k-images-idx3-ubyte"), idx_file(&[0, 0, 0], &[])).unwrap();
     assert_eq!(load("mnist", dir.path()).unwrap().test.shape, [1, 8, 8]);
     let dir = set(&[], &[]);
@@ -184,7 +184,7 @@ fn colour_images_are_read_and_other_kinds_are_named() {
     }
 }
 
-/// Trains a little on what lies in `data`.
+/// Trains for a short time on the data in `data`.
 fn train(dir: &Path, dataset: &str, more: &[&str]) -> String {
     let _ = fs::remove_dir_all(dir.join("run"));
     let settings =
@@ -212,7 +212,7 @@ fn one_class_three_letters_and_no_test_images_are_trained_on() {
     assert!(said.contains("attack left out: ") && said.contains("samples left out: "), "{said}");
     write_set(&data, 5, &twice(0, 2), &twice(0, 2));
     train(dir.path(), "fashion-mnist", &[]);
-    // One letter of many with a single image.
+    // One of many letters has only one image.
     let mut letters = twice(1, 26);
     letters.push(27);
     write_set(&data, 5, &letters, &twice(1, 26));

@@ -1,4 +1,4 @@
-//! Folders of pictures.
+//! Folders of pictures as data.
 
 use std::{fs, path::Path};
 
@@ -29,7 +29,7 @@ fn pictures_of_classes_are_read_and_what_is_none_is_counted() {
     {
         picture(&root.join(name), level);
     }
-    // An ending that lies.
+    // A file with the wrong extension.
     fs::copy(root.join("cat/1.jpg"), root.join("dog/lie.png")).unwrap();
     fs::copy(root.join("cat/1.jpg"), root.join("dog/none")).unwrap();
     for hidden in ["._0.png", ".DS_Store", "cat/._0.png"] {

@@ -1,4 +1,4 @@
-//! What people's own data and pictures are read as, what is refused, and what is said of it.
+//! How the user's data sets and pictures are read, refused and described.
 
 mod folders;
 mod idx;
@@ -13,7 +13,7 @@ use jempp::{
     data::{self, Splits},
 };
 
-/// An IDX file of unsigned bytes.
+/// The bytes of an IDX file of unsigned bytes.
 fn idx_file(dims: &[u32], bytes: &[u8]) -> Vec<u8> {
     let mut file = vec![0, 0, 8, dims.len() as u8];
     file.extend(dims.iter().flat_map(|dim| dim.to_be_bytes()));
@@ -27,7 +27,7 @@ fn gz(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// The four files of a set in MNIST's format, images of 8×8 whose first pixel is `mark`, with these labels.
+/// Writes the four files of a set in MNIST's format: images of 8×8 whose first pixel is `mark`, with these labels.
 fn write_set(dir: &Path, mark: u8, train: &[u8], test: &[u8]) {
     fs::create_dir_all(dir).unwrap();
     for (part, labels) in [("train", train), ("t10k", test)] {
@@ -41,7 +41,7 @@ fn write_set(dir: &Path, mark: u8, train: &[u8], test: &[u8]) {
     }
 }
 
-/// Each of the labels `from ..= to` twice.
+/// The labels from `from` to `to`, each twice.
 fn twice(from: u8, to: u8) -> Vec<u8> {
     (from..=to).chain(from..=to).collect()
 }
@@ -60,7 +60,7 @@ fn refused(dataset: &str, dir: &Path) -> String {
     load(dataset, dir).map(|splits| splits.describe()).unwrap_err()
 }
 
-/// The byte that the first image begins with.
+/// The first byte of the first image.
 fn mark(splits: &Splits) -> u8 {
     ((splits.train.gather([0])[0] + 1.0) * 127.5).round() as u8
 }

@@ -1,4 +1,4 @@
-//! Pictures: turned, see-through, cut, huge.
+//! Pictures that are rotated, transparent, truncated or huge.
 
 use std::{io::Cursor, path::Path};
 
@@ -13,7 +13,7 @@ fn encoded(picture: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// Something with details, so that every byte of the file is needed.
+/// A detailed picture, so that every byte of the file is needed.
 fn scene(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         Rgb([((x * 37) ^ (y * 11)) as u8, (x * 5 + y * 91) as u8, (x * y) as u8])
@@ -24,7 +24,7 @@ fn read(bytes: &[u8], shape: [usize; 3]) -> Result<Vec<f32>, String> {
     item_of(bytes, Path::new("p.any"), shape).map_err(|error| error.to_string())
 }
 
-/// Red at the top left, blue elsewhere.
+/// A picture that is red at the top left and blue elsewhere.
 fn corner() -> RgbImage {
     RgbImage::from_fn(
         32,
@@ -33,7 +33,7 @@ fn corner() -> RgbImage {
     )
 }
 
-/// A JPEG whose camera says how it was held.
+/// A JPEG with this EXIF orientation.
 fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
     let mut exif = b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
     exif.extend([orientation, 0, 0, 0, 0, 0, 0]);
@@ -44,7 +44,7 @@ fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
 #[test]
 fn the_rotation_that_a_camera_writes_down_is_carried_out() {
     let plain = encoded(corner(), ImageFormat::Jpeg);
-    // Where the red corner of the pixels belongs: row and column of 2 × 2, per value of the EXIF tag.
+    // The position of the red corner: row and column of 2 × 2, for each value of the EXIF tag.
     let places =
         [(1, 0, 0), (2, 0, 1), (3, 1, 1), (4, 1, 0), (5, 0, 0), (6, 0, 1), (7, 1, 1), (8, 1, 0)];
     for (orientation, row, column) in places {
@@ -54,7 +54,7 @@ fn the_rotation_that_a_camera_writes_down_is_carried_out() {
             assert_eq!(*value > 0.0, is_red, "orientation {orientation}: {red:?}");
         }
     }
-    // To a shape that is not square.
+    // Scales to a shape that is not square.
     let turned = read(&with_orientation(&plain, 6), [3, 4, 2]).unwrap();
     assert!(turned[1] > 0.0 && turned[3] > 0.0 && turned[0] < 0.0 && turned[5] < 0.0, "{turned:?}");
     assert!(
@@ -79,7 +79,7 @@ fn what_is_see_through_lies_on_a_ground_that_shows_it() {
             assert!(is_seen, "{visible} over {hidden}: {found:?}");
         }
     }
-    // Half of it shines through; nothing of it at all is black.
+    // A half-transparent pixel is mixed with the background; a fully transparent one is black.
     let half = RgbaImage::from_pixel(4, 4, Rgba([200, 200, 200, 128]));
     let found = read(&encoded(half, ImageFormat::Png), [1, 1, 2]).unwrap();
     assert!((found[0] - (100.0 / 127.5 - 1.0)).abs() < 0.02, "{found:?}");
@@ -94,12 +94,12 @@ fn a_part_of_a_picture_is_refused() {
         let whole = encoded(scene(61, 47), format);
         assert!(read(&whole, [3, 8, 8]).is_ok());
         assert!(read(&[&whole[..], b"more"].concat(), [3, 8, 8]).is_ok(), "{format:?}");
-        // The last bytes of PNG and GIF say only that nothing follows.
+        // The last bytes of PNG and GIF only mark the end.
         let last = whole.len() - 16;
         for len in (0..last).step_by(17).chain([last]) {
             let said = read(&whole[..len], [3, 8, 8]).unwrap_err();
             assert!(said.contains("p.any"), "{said}");
-            // As a download leaves it that had set the room aside. Zeros are colours to WebP.
+            // A failed download may leave zeros in the reserved space. In WebP, zeros are valid colours.
             let mut holed = whole.clone();
             holed[len..].fill(0);
             let is_refused = read(&holed, [3, 8, 8]).is_err();
@@ -121,7 +121,7 @@ fn what_is_no_picture_or_another_kind_is_named() {
     assert!(said.contains("of the kind `bmp`") && said.contains("save it as PNG"), "{said}");
 }
 
-/// A chunk of a PNG.
+/// A PNG chunk.
 fn chunk(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
     let mut crc = crc32fast::Hasher::new();
     crc.update(kind);
@@ -134,7 +134,7 @@ fn chunk(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
 fn a_picture_of_any_size_is_refused_before_its_pixels_are_made() {
     let head =
         |side: u32| [&side.to_be_bytes()[..], &side.to_be_bytes(), &[8, 2, 0, 0, 0]].concat();
-    // Zlib's stream within what gzip makes of it.
+    // Extracts the zlib stream from gzip data.
     let packed = gz(&vec![0; 1 << 20]);
     let bomb = |side| {
         let parts = [chunk(b"IHDR", &head(side)), chunk(b"IDAT", &packed), chunk(b"IEND", &[])];
@@ -157,7 +157,7 @@ fn deep_indexed_and_print_colours_are_read() {
     let deep = ImageBuffer::<Luma<u16>, _>::from_pixel(5, 5, Luma([0x8080]));
     let found = read(&encoded(deep, ImageFormat::Png), [1, 2, 2]).unwrap();
     assert!(found.iter().all(|value| (value - 1.0 / 255.0).abs() < 0.01), "{found:?}");
-    // One colour of a palette.
+    // A palette with one colour.
     let parts = [
         chunk(b"IHDR", &[0, 0, 0, 1, 0, 0, 0, 1, 8, 3, 0, 0, 0]),
         chunk(b"PLTE", &[255, 0, 0]),
@@ -166,7 +166,7 @@ fn deep_indexed_and_print_colours_are_read() {
     ];
     let indexed = [b"\x89PNG\r\n\x1a\n".to_vec(), parts.concat()].concat();
     assert_eq!(read(&indexed, [3, 1, 1]).unwrap(), [1.0, -1.0, -1.0]);
-    // Eight by eight pixels for the press: red and green grow, blue is middling.
+    // A CMYK picture of eight by eight pixels: red and green increase, blue is medium.
     let press = include_bytes!("../cases/inputs/cmyk.jpg");
     let found = read(press, [3, 2, 2]).unwrap();
     assert!(found[1] > found[0] && found[3] > found[2], "red grows to the right: {found:?}");

@@ -1,4 +1,4 @@
-//! Checkpoints as people's training loops save them.
+//! Checkpoints in the formats of common training loops.
 
 use std::{fs, process::Command};
 
@@ -11,7 +11,7 @@ use super::{
     wrn_10_1,
 };
 
-/// How the network is found in a file.
+/// How the network was found in a file.
 fn reading(file: &[u8]) -> Reading {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("model.pt");
@@ -21,7 +21,7 @@ fn reading(file: &[u8]) -> Reading {
     imported.reading
 }
 
-/// The object written as protocol 4 does: functions by two memoised texts, in a frame.
+/// Rewrites an object in the style of protocol 4: functions named by two memoised texts, inside a frame.
 fn protocol_4(object: &[u8]) -> Vec<u8> {
     let mut out = b"\x80\x04\x95\x00\x00\x00\x00\x00\x00\x00\x00".to_vec();
     let mut rest = object;
@@ -110,7 +110,7 @@ fn a_prefix_that_only_some_share_is_refused() {
     assert!(said.contains("none of its 1 tensors") && said.contains("layers.0.weight"), "{said}");
 }
 
-/// Values of Python's own library, each as `pickle.dumps` writes it at protocol 2.
+/// Values of Python's standard library, each as `pickle.dumps` writes it with protocol 2.
 fn plain_values() -> Vec<(&'static str, Vec<u8>)> {
     let lr = [text("lr"), b"G\x3f\xb9\x99\x99\x99\x99\x99\x9a".to_vec()].concat();
     vec![

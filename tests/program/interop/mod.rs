@@ -1,7 +1,7 @@
-//! Models to and from PyTorch: its numbers, its names, and files that are not what they say.
+//! Exchange of models with PyTorch: numbers, names, and files that are not what they seem.
 //!
-//! `tests/pytorch/check.py` made the small cases in `tests/pytorch/golden` and, where there is a torch,
-//! runs these tests on larger ones.
+//! `tests/pytorch/check.py` made the small cases in `tests/pytorch/golden`. If torch is installed, it also runs these
+//! tests on larger ones.
 mod everyday;
 mod refusals;
 
@@ -31,7 +31,7 @@ use pollster::block_on;
 use pytorch_reader::PytorchReader;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-/// Relative to the largest value, of logits as of gradients.
+/// The tolerance for logits and gradients, relative to the largest value.
 const TOLERANCE: f32 = 1e-4;
 
 fn golden(file: &str) -> PathBuf {
@@ -58,7 +58,7 @@ fn network(checkpoint: &Checkpoint, norm: Norm, device: &Device) -> Network {
     checkpoint.network_with(&config, device).unwrap()
 }
 
-/// Logits and the energy's gradient at `x`.
+/// The logits and the gradient of the energy at `x`.
 fn answers(network: &Network, x: &HostTensor, device: &Device) -> [Vec<f32>; 2] {
     let shape: [usize; 4] = x.shape.clone().try_into().unwrap();
     let x = Tensor::from_data(TensorData::new(x.values.clone(), shape), device);
@@ -66,7 +66,7 @@ fn answers(network: &Network, x: &HostTensor, device: &Device) -> [Vec<f32>; 2] 
     [values(energy.logits(x.clone())), values(energy.gradient(x).gradient)]
 }
 
-/// Logits and input gradients of an imported checkpoint against those that PyTorch gave for it.
+/// Compares the logits and input gradients of an imported checkpoint with those that PyTorch computed.
 fn check_against_pytorch(checkpoint: &Checkpoint, path: &Path, device: &Device) {
     let expected = tensors(&fs::read(path).unwrap());
     let modes = match checkpoint.config.model.norm {
@@ -141,7 +141,7 @@ fn an_import_says_what_it_found_and_left_out() {
     assert_eq!(reading.num_aliases, 2 + (14 + 16 + 16) + 5, "conv1, three stages, the last norm");
     assert_eq!(unused.len(), 2 + 7, "energy_output and a counter per norm: {unused:?}");
 
-    // A centre is the mean of the chains in which the network sees its class.
+    // A centre is the mean of the chains that the network assigns to its class.
     let chains = &checkpoint.replay_buffer.values;
     let x = HostTensor { shape: vec![9, 3, 8, 8], values: chains.clone() };
     let device = device::cpu();
@@ -171,7 +171,7 @@ fn an_imported_model_goes_on_training() {
     assert_ne!(block_on(weights_of(trainer.network())).unwrap(), before);
 }
 
-/// A checkpoint of a network that began here.
+/// A checkpoint of a network that jempp initialised.
 fn with_network(arch: &str, input_shape: [usize; 3], num_classes: usize) -> Checkpoint {
     let mut checkpoint = import(&golden("none.pt")).checkpoint;
     checkpoint.config.model = ModelConfig { arch: arch.into(), ..ModelConfig::default() };
@@ -207,7 +207,7 @@ fn a_flattening_head_takes_pixels_in_pytorchs_order() {
     assert!(!exported.contains_key("replay_buffer"));
 }
 
-/// Larger cases, made by `tests/pytorch/check.py`, which then compares the exports left here.
+/// Larger cases made by `tests/pytorch/check.py`, which then checks the exports written here.
 #[test]
 fn a_folder_from_pytorch_is_imported_compared_and_exported() {
     let Some(folder) = std::env::var_os("JEMPP_PYTORCH_DIR").map(PathBuf::from) else {

@@ -1,4 +1,4 @@
-//! Files that are not what they say: refused in one line, or read, and never more.
+//! Files that are not what they seem: they are read, or refused in one line.
 
 use std::{fs, path::Path, process::Command};
 
@@ -11,14 +11,14 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{golden, import, torch_file, wrn_10_1};
 
-/// Runs the program on a file that it must refuse, in one line, writing nothing: that line.
+/// Runs the program on a file that it must refuse in one line, without writing anything. Returns that line.
 pub fn refused(file: &[u8], more: &[&str]) -> String {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("model.pt"), file).unwrap();
     refused_in(dir.path(), more)
 }
 
-/// The same for whatever is called `model.pt` in a folder.
+/// As [`refused`], for the file or folder `model.pt` in a folder.
 fn refused_in(dir: &Path, more: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_jempp"))
         .args(["import", "model.pt", "--out", "new/out.safetensors", "--device", "cpu"])
@@ -90,13 +90,13 @@ fn nothing_in_a_hostile_pickle_is_run_or_unfolded() {
         [b"cposix\nsystem\n", torch_file::text("touch pwned").as_slice(), b"\x85R"].concat();
     let said = hostile(&system);
     assert!(said.contains("`posix.system`") && said.contains("nothing of it was run"), "{said}");
-    // Called, thrown away, and a valid checkpoint returned.
+    // The function is called, its result dropped, and a valid checkpoint returned.
     let mut tensors = torch_file::checkpoint(&wrn_10_1());
     let object = tensors.windows(2).rposition(|bytes| bytes == b"\x80\x02").unwrap();
     tensors.splice(object + 2..object + 2, [&system[..], b"0"].concat());
     assert!(refused(&tensors, &[]).contains("posix.system"));
 
-    // By two texts, as protocol 4 does, also out of the memo.
+    // The function is named by two texts, as in protocol 4, also from the memo.
     let [os, name] = ["os", "system"].map(torch_file::text);
     let direct = [b"\x80\x04", os.as_slice(), &name, b"\x93)R"].concat();
     let memo = [os.as_slice(), b"\x940", &name, b"\x940h\x00h\x01\x93)R"].concat();
@@ -111,7 +111,7 @@ fn nothing_in_a_hostile_pickle_is_run_or_unfolded() {
     assert!(hostile(&nested).contains("nesting"), "{}", hostile(&nested));
     let laughs: Vec<u8> = (0..60u8).flat_map(|i| [b'q', i, b'h', i, b'h', i, 0x86]).collect();
     assert!(hostile(&[b"]", &laughs[..]].concat()).contains("unfolds into far more"));
-    // A long key, which the reader copies uncounted with its dictionary.
+    // The reader copies a long key with its dictionary, without counting it.
     let long = [b"}", torch_file::text(&"k".repeat(1 << 20)).as_slice(), b"Nsq\x00"].concat();
     let copies = [&long[..], &b"h\x00".repeat(1000), b"\x86"].concat();
     assert!(hostile(&copies).contains("unfolds into far more"));
@@ -119,7 +119,7 @@ fn nothing_in_a_hostile_pickle_is_run_or_unfolded() {
     assert!(hostile(b"X\xff\xff\xff\xff").contains("truncated"));
     assert!(hostile(b"").contains("no PyTorch checkpoint"));
 
-    // A tensor that one number stands for a million times, and a storage that is not there.
+    // A tensor that expands one number a million times, and a storage that does not exist.
     let claim = |shape: &[usize]| {
         let tensor = torch_file::rebuild("FloatStorage", 0, 1, shape, &vec![0; shape.len()]);
         let name = [
@@ -207,8 +207,8 @@ fn a_small_file_cannot_ask_for_a_large_model() {
     assert!(classes.contains("30000 classes of images of 3072 numbers"), "{classes}");
 }
 
-/// Whatever a file's bytes say, reading it ends with a model or an error, never a panic.
-/// `JEMPP_MUTATIONS` asks for more than the usual number.
+/// Reading a file with arbitrary bytes ends with a model or an error, never a panic. `JEMPP_MUTATIONS` sets a higher
+/// number of cases than the default.
 #[test]
 fn mutated_files_are_read_or_refused() {
     let count = std::env::var("JEMPP_MUTATIONS").ok().and_then(|count| count.parse().ok());
@@ -229,7 +229,7 @@ fn mutated_files_are_read_or_refused() {
     }
 }
 
-/// Changes the description of the tensors, which stands first, or the archive's, which stands last.
+/// Changes the description of the tensors, at the start, or that of the archive, at the end.
 fn mutate(file: &mut Vec<u8>, random: &mut ChaCha8Rng) {
     const INSTRUCTIONS: &[u8] =
         b".(0123NKMJGXhjqrcQRbstaeul]})\x80\x81\x85\x86\x87\x8a\x8c\x93\x94\x95";

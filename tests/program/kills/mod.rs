@@ -1,7 +1,7 @@
-//! Runs that are killed, interrupted, doubled, and denied what they need: nothing that was saved is lost, and
-//! what goes on ends where it would have ended.
+//! Runs that are killed, interrupted, started twice or denied resources: nothing saved is lost, and a resumed run ends
+//! with the same result as an undisturbed one.
 //!
-//! `JEMPP_KILLS=60` kills as often; `JEMPP_SEED=7` chooses other moments.
+//! `JEMPP_KILLS=60` sets the number of kills; `JEMPP_SEED=7` changes their moments.
 mod resumed;
 mod signals;
 mod surroundings;
@@ -19,33 +19,33 @@ use ciborium::Value as Cbor;
 use jempp::checkpoint::Checkpoint;
 use safetensors::SafeTensors;
 
-/// A run of a second: few points, small steps.
+/// A run of about a second: few points, small steps.
 const RUN: &str = "train --device cpu --preset toy-two-moons --seed 5 --set data.num_points=320 \
                    --set data.batch_size=32 --set sampler.num_steps=1 \
                    --set replay_buffer.replay_buffer_size=64 --set optimizer.ema_decay=0.9";
-/// Training steps of an epoch of it.
+/// The number of training steps in an epoch of that run.
 const STEPS_PER_EPOCH: u64 = 10;
 
 fn words(line: &str) -> Vec<&str> {
     line.split_whitespace().collect()
 }
 
-/// A command that begins the run in the folder `run`, with more options.
+/// The command that starts the run in the folder `run`, with more options.
 fn begin(dir: &Path, more: &str) -> Command {
     jempp(dir, &words(&format!("{RUN} --out run {more}")))
 }
 
-/// A command that goes on with it.
+/// The command that resumes the run.
 fn resume(dir: &Path, more: &str) -> Command {
     jempp(dir, &words(&format!("train --device cpu --resume run {more}")))
 }
 
-/// Steps in the checkpoint.
+/// The number of steps in the checkpoint.
 fn saved_steps(run: &Path) -> u64 {
     Checkpoint::load(&run.join("checkpoint.safetensors")).unwrap().counters.step
 }
 
-/// The training steps in the metrics, which are whole lines, in order and each there once.
+/// The number of training steps in the metrics, after checking that lines are complete, in order and unique.
 fn logged_steps(run: &Path) -> u64 {
     let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let lines = text.lines().map(|line| serde_json::from_str(line).expect("a whole line"));
@@ -55,7 +55,7 @@ fn logged_steps(run: &Path) -> u64 {
     steps.len() as u64
 }
 
-/// Waits until the run has done so many steps.
+/// Waits until the run has done this many steps.
 fn wait_for_steps(run: &Path, steps: usize) {
     let deadline = Instant::now() + Duration::from_secs(30);
     let done =
@@ -69,7 +69,7 @@ fn wait_for_steps(run: &Path, steps: usize) {
 /// Tensors by name: type or shape, and bytes.
 type Tensors = BTreeMap<String, (String, Vec<u8>)>;
 
-/// The tensors of a checkpoint, those of its optimiser too.
+/// The tensors of a checkpoint, including those of its optimiser.
 fn tensors(run: &Path) -> Tensors {
     let bytes = fs::read(run.join("checkpoint.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -86,8 +86,8 @@ fn tensors(run: &Path) -> Tensors {
     found
 }
 
-/// The tensors of an optimiser's record, which stand in it in any order: a head in CBOR, whose length follows
-/// six bytes, and values that end with the record.
+/// The tensors of an optimiser record, which may be in any order. The record has a CBOR header, whose length follows
+/// six bytes, and then the values, up to its end.
 fn optimizer_tensors(record: &[u8]) -> Tensors {
     let field = |value: &Cbor, name: &str| {
         let entries = value.as_map().unwrap().iter();
@@ -111,7 +111,7 @@ fn optimizer_tensors(record: &[u8]) -> Tensors {
     whole.collect()
 }
 
-/// Checks that two runs ended alike: every tensor, every step, and the same files.
+/// Checks that two runs ended with equal results: every tensor, every step, and the same files.
 fn assert_alike(run: &Path, whole: &Path) {
     let (found, expected) = (tensors(run), tensors(whole));
     assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
@@ -122,14 +122,14 @@ fn assert_alike(run: &Path, whole: &Path) {
     assert_eq!(names_in(run), names_in(whole), "nothing is left over");
 }
 
-/// Every file of a run, without the lock, which stays.
+/// Every file of a run, except the lock file, which stays.
 fn names_in(run: &Path) -> Vec<String> {
     let paths = bounded::everything_in(run).into_keys();
     let names = paths.map(|path| path.strip_prefix(run).unwrap().display().to_string());
     names.filter(|name| !name.ends_with("lock")).collect()
 }
 
-/// Whether strace is here; where it is not, that is said.
+/// Whether strace is installed; prints a note if not.
 fn has_strace() -> bool {
     let is_here =
         Command::new("strace").arg("-V").output().is_ok_and(|output| output.status.success());
@@ -139,7 +139,7 @@ fn has_strace() -> bool {
     is_here
 }
 
-/// The command under strace, which does `inject` to it.
+/// The command under strace, with the fault injection `inject` on these system calls.
 fn traced(command: &Command, calls: &str, inject: &str) -> Command {
     let mut traced = Command::new("strace");
     traced.args(["-f", "-qq", "-o", "/dev/null", "-e"]);

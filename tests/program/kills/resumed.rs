@@ -12,14 +12,14 @@ use super::{
     has_strace, logged_steps, resume, saved_steps, traced,
 };
 
-/// Kills when nobody says.
+/// The default number of kills.
 const KILLS: u64 = 20;
 const EPOCHS: u64 = 4;
-/// A checkpoint after every step, so that most kills fall into one.
+/// Options that save a checkpoint after every step, so that most kills happen during a save.
 const OFTEN: &str =
     "--epochs 4 --set training.eval_every_epochs=2 --set training.checkpoint_every_secs=0";
 
-/// The run that nobody disturbed, and how long it took.
+/// The undisturbed run, and how long it took.
 struct Whole {
     dir: tempfile::TempDir,
     secs: f64,
@@ -37,7 +37,7 @@ impl Whole {
     }
 }
 
-/// What starts or goes on with the run. What was killed before there was anything to keep begins anew.
+/// The command that starts or resumes the run. A run that was killed before its first save starts again.
 fn go_on(dir: &Path) -> Command {
     let run = dir.join("run");
     if run.join("checkpoint.safetensors").exists() {
@@ -47,7 +47,7 @@ fn go_on(dir: &Path) -> Command {
     begin(dir, OFTEN)
 }
 
-/// Checks what a kill left: a checkpoint that is whole, or none yet.
+/// Checks the state after a kill: a complete checkpoint, or none yet.
 fn check_left(dir: &Path) {
     let path = dir.join("run/checkpoint.safetensors");
     if path.exists() {
@@ -68,7 +68,7 @@ fn killed_at_random_moments_a_run_ends_as_if_undisturbed() {
         let dir = tempfile::tempdir().unwrap();
         loop {
             let running = Started::new(&mut go_on(dir.path()));
-            // The last kill is followed by an undisturbed end.
+            // After the last kill, the run ends undisturbed.
             if num_kills < kills {
                 sleep(moment(&mut rng, whole.secs));
                 running.signal(libc::SIGKILL);
@@ -89,7 +89,7 @@ fn killed_at_random_moments_a_run_ends_as_if_undisturbed() {
     );
 }
 
-/// A moment of the first two thirds of a run, whose steps then have another go.
+/// A random moment in the first two thirds of a run, so that steps remain to be repeated.
 fn moment(rng: &mut impl Rng, secs: f64) -> std::time::Duration {
     std::time::Duration::from_secs_f64(secs * rng.random_range(0.02..0.66))
 }
@@ -134,7 +134,7 @@ fn a_second_owner_is_refused_and_told_of_the_first() {
     }
     assert_eq!(fs::read(run.join("config.toml")).unwrap(), config);
     assert!(first.is_running());
-    // Whoever is killed owns nothing.
+    // A killed process owns nothing.
     first.signal(libc::SIGKILL);
     assert_eq!(first.wait().status.code(), None);
     let done = saved_steps(&run) / STEPS_PER_EPOCH + 2;

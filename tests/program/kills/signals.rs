@@ -1,4 +1,4 @@
-//! Requests to stop, as terminals, launchers and schedulers make them.
+//! Requests to stop by signals from terminals, launchers and schedulers.
 
 use std::{
     fs,
@@ -15,15 +15,15 @@ use super::{
     logged_steps, resume, saved_steps, wait_for_steps,
 };
 
-/// A run that does not end by itself, and is not saved before it is asked to stop.
+/// Options for a run that does not end by itself and saves nothing before it is asked to stop.
 const LONG: &str = "--epochs 100000 --set training.eval_every_epochs=100000";
 
-/// Nothing of what was done is lost.
+/// Checks that all steps done are saved.
 fn assert_all_is_saved(dir: &Path) {
     let run = dir.join("run");
     assert!(saved_steps(&run) > 0);
     assert_eq!(saved_steps(&run), logged_steps(&run), "the last step is in the checkpoint");
-    // And it goes on from there.
+    // The run resumes from there.
     let done = saved_steps(&run) / STEPS_PER_EPOCH + 1;
     ended(&mut resume(dir, &format!("--epochs {done}"))).success();
     assert_eq!(logged_steps(&run), done * STEPS_PER_EPOCH);
@@ -42,7 +42,7 @@ fn a_request_to_stop_saves_and_shows_in_the_exit_status() {
     }
 }
 
-/// `timeout -s INT` signals its child and then its group; a launcher hands on what it gets itself.
+/// `timeout -s INT` signals its child and then its process group; a launcher forwards the signals that it receives.
 #[test]
 fn a_request_that_comes_twice_is_one() {
     for pause in [0, 50, 300] {
@@ -84,7 +84,7 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
     assert_all_is_saved(dir.path());
 }
 
-/// `jempp train 2>&1 | tee log` and Ctrl-C: `tee` goes at once, and nobody reads what is said of the saving.
+/// `jempp train 2>&1 | tee log` and Ctrl-C: `tee` ends at once, so nothing reads the messages about the save.
 #[test]
 fn ctrl_c_on_a_pipe_saves() {
     for streams in
@@ -98,12 +98,12 @@ fn ctrl_c_on_a_pipe_saves() {
         let shell = Started::new(shell.current_dir(dir.path()).process_group(0));
         let group = shell.pid();
         wait_for_steps(&dir.path().join("run"), 3);
-        // As a terminal does: everybody in the foreground hears it.
+        // Like a terminal, signals the whole foreground process group.
         // SAFETY: `kill` touches no memory.
         unsafe { libc::kill(-group, libc::SIGINT) };
         shell.wait();
         let deadline = Instant::now() + Duration::from_secs(30);
-        // SAFETY: signal 0 is sent to nobody.
+        // SAFETY: signal 0 is not delivered to any process.
         while unsafe { libc::kill(-group, 0) } == 0 {
             assert!(Instant::now() < deadline, "{streams}: somebody stays");
             sleep(Duration::from_millis(10));

@@ -1,4 +1,4 @@
-//! Hostile surroundings: full disks, refused calls, masks, links, settings of others.
+//! Hostile environments: full disks, failing system calls, umasks, links, and settings files of other programs.
 
 use std::{
     fs,
@@ -17,7 +17,7 @@ use super::{
 const ONE: &str = "--epochs 1";
 const TWO: &str = "--epochs 2 --set training.checkpoint_every_secs=0";
 
-/// A small file system of its own, where one can be had.
+/// A small separate file system, if one can be mounted.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -32,7 +32,7 @@ impl SmallDisk {
         None
     }
 
-    /// Fills it up, but for `left` bytes.
+    /// Fills the disk except for `left` bytes.
     fn fill(&self, left: usize) {
         let mut file = fs::File::create(self.0.join("filler")).unwrap();
         let mut size = 0;
@@ -173,7 +173,7 @@ fn a_run_needs_no_home() {
     }
 }
 
-/// cubecl and burn look for settings in every parent folder, a log that overwrites among them.
+/// cubecl and burn read settings files in every parent folder; such a file could make them overwrite a file with a log.
 #[test]
 fn settings_of_others_write_nothing() {
     const LOGGERS: &str = "level = \"full\"\nappend = false\nfile = \"clobbered.txt\"\n";
