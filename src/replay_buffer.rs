@@ -69,7 +69,7 @@ pub struct ReplayBuffer {
 }
 
 impl ReplayBuffer {
-    /// A buffer filled with fresh starts.
+    /// Creates a buffer filled with new chains.
     pub fn new(
         config: &ReplayBufferConfig,
         num_classes: usize,

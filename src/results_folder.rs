@@ -78,9 +78,9 @@ impl ResultsError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Job {
-    /// `jempp sample`.
+    /// The command `jempp sample`.
     Sample,
-    /// `jempp eval`.
+    /// The command `jempp eval`.
     Eval,
 }
 

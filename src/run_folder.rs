@@ -58,7 +58,7 @@ pub enum RunFolderError {
     },
     /// The folder was moved or removed during its run.
     #[error(
-        "{0} was moved or removed while its run went on: nothing more is written there. Put it back, then \
+        "{0} was moved or removed while its run was active: nothing more is written there. Put it back, then \
          resume it from its last checkpoint"
     )]
     Lost(PathBuf),

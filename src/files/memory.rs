@@ -43,8 +43,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 pub fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
     let bytes = read(path)?;
     if bytes.len() as u64 > most {
-        let why =
-            format!("it is larger than {} MiB, the most that is read of such a file", most >> 20);
+        let why = format!("it is larger than {} MiB, the limit for such a file", most >> 20);
         return Err(Error::new(ErrorKind::FileTooLarge, why));
     }
     Ok(bytes)

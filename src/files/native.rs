@@ -57,8 +57,7 @@ pub fn lines_of(path: &Path) -> Result<impl BufRead> {
 /// The operating system refuses, the path is not a regular file, or the file is larger.
 pub fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
     let too_large = || {
-        let why =
-            format!("it is larger than {} MiB, the most that is read of such a file", most >> 20);
+        let why = format!("it is larger than {} MiB, the limit for such a file", most >> 20);
         Error::new(ErrorKind::FileTooLarge, why)
     };
     let (file, len) = open(path)?;
@@ -185,7 +184,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 pub(crate) fn begin(path: &Path) -> Result<NamedTempFile> {
     let target = target_of(path)?;
     if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
-        return Err(Error::new(ErrorKind::InvalidInput, "there is something that is no file"));
+        return Err(Error::new(ErrorKind::InvalidInput, "the path is not a regular file"));
     }
     let name: String = file_name(&target).chars().take(100).collect();
     let prefix = format!(".{name}{TEMPORARY}");
@@ -239,7 +238,7 @@ pub fn target_of(path: &Path) -> Result<PathBuf> {
             Err(_) => return Ok(target),
         }
     }
-    Err(Error::new(ErrorKind::InvalidInput, "its links lead in a circle"))
+    Err(Error::new(ErrorKind::InvalidInput, "its links form a circle"))
 }
 
 /// The folder that contains a path.

@@ -17,7 +17,7 @@ use crate::{
 
 /// Limit on the chains used to estimate centres; WRN-28-10 classifies 15 to 25 per second on two cores.
 const MAX_CHAINS: usize = 500;
-/// Limit on the chains used for a class with fewer than two chains.
+/// Limit on the chains of the mixture that is used for a class with fewer than two chains.
 const MAX_MIXED: usize = 64;
 
 /// The data from which class centres were estimated.

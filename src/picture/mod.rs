@@ -37,7 +37,7 @@ pub enum PictureError {
     Unknown(String),
     /// The picture has a known format that jempp does not read.
     #[error(
-        "{path} is a picture of the kind `{format}`, which is not read here: save it as PNG or JPEG"
+        "{path} is a `{format}` picture, which jempp does not read: save it as PNG or JPEG"
     )]
     Format {
         /// The path of the file.

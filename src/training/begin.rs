@@ -163,7 +163,7 @@ fn edits_of(folder: &RunFolder, config: &RunConfig) -> Option<String> {
         edits.iter().map(|edit| format!("{} = {}", edit.key, edit.here)).collect();
     (!edits.is_empty()).then(|| {
         format!(
-            "{} says {}, but a run goes on with what its checkpoint holds: such keys must be given anew when it is resumed",
+            "{} says {}, but a resumed run uses the settings in its checkpoint: give such keys again to change them",
             path.display(),
             edits.join(", ")
         )

@@ -69,7 +69,7 @@ pub enum TrainingError {
         error: Box<CheckpointError>,
         /// The training step of the checkpoint in the folder.
         step: u64,
-        /// The run's folder.
+        /// The path of the run's folder.
         folder: PathBuf,
     },
     /// The data of the run is no longer in its folder.
@@ -84,7 +84,7 @@ pub enum TrainingError {
     },
     /// A resumed run was asked to change a fixed setting, for example its network.
     #[error(
-        "a resumed run stays what it is, but this asks for {0}. Leave that out, or start a new run in another folder; \
+        "a resumed run cannot change {0}. Leave that out, or start a new run in another folder; \
          data.dir, sampler.*, objective.*, training.*, divergence.*, eval.* and the optimiser's numbers may change"
     )]
     OtherRun(String),

@@ -38,7 +38,7 @@ impl Training {
         let grid = match self.save_grid(epoch).await {
             Ok(grid) => Some(grid),
             Err(error) => {
-                on_event(TrainingEvent::Warning(format!("{error}. The run goes on without it")));
+                on_event(TrainingEvent::Warning(format!("{error}. The run continues without it")));
                 None
             }
         };

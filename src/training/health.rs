@@ -181,7 +181,7 @@ impl Health {
                  smaller optimizer.learning_rate, or a larger one if it is tiny"
             ),
             Problem::Saturated { chains, data } => format!(
-                "the chains are of no use: {:.0} % of their pixels are at the border of the box ({:.0} % of the \
+                "the chains are useless: {:.0} % of their pixels are at the border of the box ({:.0} % of the \
                  data's). Try a smaller {key}, or a smaller sampler.proximal_radius",
                 100.0 * chains,
                 100.0 * data

@@ -169,7 +169,7 @@ impl Training {
                     return Err(self.unsaved(error));
                 }
                 on_event(TrainingEvent::Warning(format!(
-                    "{error}. The file there is whole, as of step {}; the run goes on and tries again",
+                    "{error}. The file there is whole, as of step {}; the run continues and tries again",
                     self.saved_step
                 )));
             }
@@ -243,7 +243,7 @@ impl Training {
             Err(error) if self.folder.is_choked() => Err(error.into()),
             Err(error) if !was_waiting => {
                 on_event(TrainingEvent::Warning(format!(
-                    "{error}. The run goes on; its metrics wait in memory until they can be written"
+                    "{error}. The run continues; its metrics wait in memory until they can be written"
                 )));
                 Ok(())
             }

@@ -48,7 +48,7 @@ impl Client {
     /// Requests a file of at most `max_size` bytes.
     ///
     /// # Errors
-    /// The server does not answer, or answers with an error.
+    /// No response arrives: the connection fails, times out or is redirected too often.
     pub(super) fn get(
         &self,
         url: &str,
@@ -183,10 +183,10 @@ fn proxy(names: [&'static str; 4]) -> Result<Option<Proxy>, FetchError> {
         return Ok(None);
     };
     let wrong = |reason: &str| FetchError::Environment { name, reason: reason.to_string() };
-    let not_an_address = "not the address of a proxy, as http://proxy.example:3128";
+    let not_an_address = "not the address of a proxy such as http://proxy.example:3128";
     let plain = Proxy::new(&value).map_err(|_| wrong(not_an_address))?;
     if !matches!(plain.protocol(), ProxyProtocol::Http | ProxyProtocol::Https) {
-        return Err(wrong("only HTTP proxies are spoken to, as http://proxy.example:3128"));
+        return Err(wrong("only HTTP proxies are supported, such as http://proxy.example:3128"));
     }
     let mut builder = Proxy::builder(plain.protocol()).host(plain.host()).port(plain.port());
     if let Some(user) = plain.username() {

@@ -34,7 +34,7 @@ pub enum MirrorError {
     },
     /// The certificate of the server is not trusted.
     #[error(
-        "its certificate is not trusted ({reason}). Behind a proxy that reads along, SSL_CERT_FILE=FILE names \
+        "its certificate is not trusted ({reason}). Behind a proxy that decrypts TLS, SSL_CERT_FILE=FILE names \
          the PEM file of the proxy's own certificate authority"
     )]
     Certificate {
@@ -54,7 +54,7 @@ pub enum MirrorError {
         max_size: u64,
     },
     /// The server redirects too many times.
-    #[error("it sends on from address to address without end")]
+    #[error("it redirects from address to address without end")]
     Redirects,
     /// The server answered with an HTTP status other than success.
     #[error("it answered with HTTP status {0}")]
@@ -68,7 +68,7 @@ pub enum MirrorError {
         expected: u64,
     },
     /// The server cannot resume the download at this position.
-    #[error("its file does not go on after {from} bytes")]
+    #[error("it cannot resume the file after {from} bytes")]
     Range {
         /// The number of bytes already downloaded.
         from: u64,
@@ -150,7 +150,7 @@ pub enum FetchError {
     },
     /// The disk is full.
     #[error(
-        "no room for {path}: {source}. What has come is kept; make room, and the same command goes on from there"
+        "no room for {path}: {source}. The part downloaded so far is kept; make room, and the same command resumes it"
     )]
     Full {
         /// The path of the file.
@@ -192,7 +192,7 @@ fn list(tried: &[(String, MirrorError)]) -> String {
 fn note(kept: u64) -> String {
     match kept {
         0 => String::new(),
-        kept => format!("; {kept} bytes are kept, and the same command goes on from there"),
+        kept => format!("; {kept} bytes are kept, and the same command resumes from there"),
     }
 }
 

@@ -128,7 +128,7 @@ fn unpack<'a>(path: &Path, packed: &'a [u8]) -> Result<impl Read + 'a, DataError
     if len as u64 > MOST {
         return Err(DataError::TooLarge {
             path: path.to_path_buf(),
-            found: format!("a compressed element promises {len} bytes"),
+            found: format!("a compressed element states {len} bytes"),
             most: MOST.to_string(),
         });
     }
