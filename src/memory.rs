@@ -1,5 +1,5 @@
-//! Estimates of the memory that a run or a request needs, before any of it is allocated. Only memory that every device
-//! needs at the same time is counted, so a rejected request could not have worked.
+//! Estimates of the memory that a run or a request needs, before any of it is allocated. Only what every device needs
+//! at one time is counted, so a rejected request could not have worked.
 
 use crate::{
     config::{OptimizerKind, RunConfig},

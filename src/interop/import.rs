@@ -62,10 +62,11 @@ pub struct Imported {
 
 /// Reads a checkpoint of the official code of JEM++ as a run before its first step, with the settings of the paper.
 ///
-/// The network is detected from names and shapes. The optimiser starts from zero and class centres are estimated anew
-/// ([`Centers`]), because the file holds neither. The replay buffer is used unchanged. At first it has equal blocks of
-/// slots, one per class, but JEMPP re-initialises slots from random classes, so after training the block of a slot says
-/// little about its class. A buffer that is missing or has fewer chains than classes is replaced by fresh chains.
+/// The network is detected from names and shapes. The optimiser starts with empty state, and class centres are
+/// estimated anew ([`Centers`]), because the file holds neither. The replay buffer is used unchanged. At first it has
+/// equal blocks of slots, one per class, but JEMPP re-initialises slots from random classes, so after training the
+/// block of a slot says little about its class. A buffer that is missing or has fewer chains than classes is replaced
+/// by fresh chains.
 ///
 /// Differs from JEMPP: when training resumes, chains no longer enter the running statistics of batch norm, which keep
 /// the paper's momentum of 0.9.

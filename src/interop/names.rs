@@ -1,6 +1,6 @@
 //! Names and layouts of tensors in PyTorch.
 //!
-//! | here | there | layout here | layout there |
+//! | jempp | PyTorch | layout in jempp | layout in PyTorch |
 //! |---|---|---|---|
 //! | `conv1.weight` | `f.conv1.weight` | (k, k, inputs, outputs) | (outputs, inputs, k, k) |
 //! | `blocks.i.norm1.gamma` | `f.layer⌊i/n⌋+1.i mod n.bn1.weight` | (channels) | (channels) |
@@ -8,7 +8,7 @@
 //! | `classifier.weight` | `class_output.weight` | (inputs, classes) | (classes, inputs) |
 //!
 //! JEMPP has only the WideResNet. The layers of other networks keep their names, `convs.i` or `layers.i`. A head that
-//! flattens takes (H, W, C) here and (C, H, W) in PyTorch.
+//! flattens takes (H, W, C) in jempp and (C, H, W) in PyTorch.
 //!
 //! # Source
 //! The module names of the official code of JEM++ (sndnyang/JEMPP).

@@ -109,7 +109,7 @@ impl Started {
 
     /// Sends a signal to the command.
     pub fn signal(&self, signal: libc::c_int) {
-        // SAFETY: `kill` touches no memory.
+        // SAFETY: `kill` accesses no memory.
         unsafe { libc::kill(self.pid(), signal) };
     }
 
@@ -133,7 +133,7 @@ impl Started {
         let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
         loop {
             seen_kib = seen_kib.max(peak_kib_of(self.pid()));
-            // SAFETY: both places are ours and live through the call.
+            // SAFETY: both pointers refer to local variables that outlive the call.
             match unsafe { libc::wait4(self.pid(), &mut status, libc::WNOHANG, &mut usage) } {
                 0 if !is_over_time && Instant::now() > deadline => {
                     is_over_time = true;

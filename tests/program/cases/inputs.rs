@@ -270,7 +270,7 @@ pub fn wrong_paths(dir: &Path, whole: &[u8]) -> Vec<(&'static str, PathBuf)> {
     };
     let fifo = dir.join("pipe");
     let name = CString::new(fifo.as_os_str().as_bytes()).unwrap();
-    // SAFETY: the name ends with a zero and lives through the call.
+    // SAFETY: the name ends with a zero byte and outlives the call.
     assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
     let folder = dir.join("empty folder");
     fs::create_dir_all(&folder).unwrap();

@@ -99,7 +99,7 @@ fn ctrl_c_on_a_pipe_saves() {
         let group = shell.pid();
         wait_for_steps(&dir.path().join("run"), 3);
         // Like a terminal, signals the whole foreground process group.
-        // SAFETY: `kill` touches no memory.
+        // SAFETY: `kill` accesses no memory.
         unsafe { libc::kill(-group, libc::SIGINT) };
         shell.wait();
         let deadline = Instant::now() + Duration::from_secs(30);
