@@ -239,7 +239,7 @@ fn agreement(ui: &mut Ui, lab: &Lab, height: f32, shown: &mut MeasuresView) {
     });
 }
 
-/// The colour for d > 0 (expansion); the next one is for d < 0 (contraction).
+/// The colour for d < 0 (expansion); the next one is for d > 0 (contraction).
 const EXPANDS: Color32 = theme::CLASSES[1];
 const CONTRACTS: Color32 = theme::DIFFERS;
 
