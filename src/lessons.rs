@@ -102,7 +102,7 @@ pub struct Block {
 /// Text in one style.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Span {
-    /// The text.
+    /// The text in this style.
     pub text: String,
     /// Whether the text is bold.
     pub is_strong: bool,

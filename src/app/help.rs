@@ -1,4 +1,4 @@
-//! The help overlay.
+//! The help overlay, which lists the keys and explains the terms.
 
 /// The state of the help overlay.
 #[derive(Default)]

@@ -87,7 +87,7 @@ impl Inpaint {
         Brush::show(ui, response, rect, self.radius * pixel.x);
     }
 
-    /// Draws the controls.
+    /// Draws the controls of inpainting, and starts it.
     pub(super) fn ui(
         &mut self,
         ui: &mut Ui,

@@ -73,7 +73,7 @@ impl<T> Thinned<T> {
         &self.entries
     }
 
-    /// The last step.
+    /// The last recorded step.
     pub fn last_step(&self) -> Option<u64> {
         self.entries.last().map(|entry| entry.0)
     }

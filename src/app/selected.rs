@@ -29,7 +29,7 @@ pub struct SelectedView {
     canvas: Canvas,
 }
 
-/// Draws the panel.
+/// Draws the panel of the selected chain.
 pub fn ui(ui: &mut Ui, run: &mut RunState, state: &mut SelectedView) {
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         ui.add_space(4.0);

@@ -15,7 +15,7 @@ use crate::worker::Event;
 /// The time over which rates are measured.
 const WINDOW: Duration = Duration::from_secs(2);
 
-/// The recent rates.
+/// Measures the recent rates: steps and frames per second.
 #[derive(Default)]
 pub struct Status {
     steps: VecDeque<Instant>,

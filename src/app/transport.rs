@@ -5,7 +5,7 @@ use egui::{Button, DragValue, RichText, Slider, Ui, Vec2};
 use super::{record::HISTORY_MIB, state::RunState};
 use crate::config::{Field, MAX_SEED, ViewConfig};
 
-/// Draws the transport.
+/// Draws the buttons of the run, its settings and the timeline.
 pub fn ui(ui: &mut Ui, run: &mut RunState) {
     ui.add_space(3.0);
     ui.add_enabled_ui(run.record.is_some(), |ui| {

@@ -14,11 +14,11 @@ use crate::{
 pub struct Viewer {
     /// The open model and its chains.
     pub run: RunState,
-    /// The lab.
+    /// The lab: its settings and its record.
     pub lab: Lab,
-    /// Training.
+    /// The state of training.
     pub training: Training,
-    /// The open lesson.
+    /// The open lesson and the step that is read.
     pub lesson: OpenLesson,
     /// The open tab, the device, and messages.
     pub session: Session,

@@ -31,7 +31,7 @@ pub struct Link {
     pub events: Receiver<Batch>,
 }
 
-/// The window.
+/// The window: its state, its panels, and its link to the worker.
 pub struct App {
     link: Link,
     viewer: Viewer,

@@ -31,7 +31,7 @@ const MAGNIFIED: Vec2 = vec2(440.0, 420.0);
 /// An element of the grid that was clicked.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Action {
-    /// A chain.
+    /// The cell of a chain.
     Select(Selection),
     /// The name of a row.
     OnlyClass(u32),

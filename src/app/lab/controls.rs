@@ -45,7 +45,7 @@ fn target_name(target: LabTarget) -> &'static str {
     }
 }
 
-/// Draws the controls.
+/// Draws the controls of the lab.
 pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, tool: &mut Tool) {
     ui.add_space(4.0);
     ui.horizontal(|ui| {

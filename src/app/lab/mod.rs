@@ -36,7 +36,7 @@ pub(super) struct LabView {
     plots: measures::MeasuresView,
 }
 
-/// Draws the tab.
+/// Draws the tab of the lab.
 pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, state: &mut LabView) {
     let is_small = size_class::is_small(ui.ctx());
     if is_small {

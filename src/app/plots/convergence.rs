@@ -58,9 +58,9 @@ impl Row {
 /// The part of the record that was evaluated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Window {
-    /// The first step.
+    /// The first step of this part.
     pub first: u64,
-    /// The last step.
+    /// The last step of this part.
     pub last: u64,
     /// The number of steps between two draws.
     pub stride: u64,

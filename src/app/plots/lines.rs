@@ -47,7 +47,7 @@ pub struct LinePlot<'a> {
     pub shown_step: u64,
     /// The lane whose steps a click chooses from. Lanes may have different positions on the axis.
     pub lane_of_clicks: usize,
-    /// The selected chain.
+    /// The line of the selected chain.
     pub selected: Option<&'a ChainLine>,
     /// The cache for the triangles of single chains. With `None`, single chains are not drawn.
     pub faint: Option<&'a FaintCache>,

@@ -14,7 +14,7 @@ pub const MAX_FAINT_CHAINS: usize = 60;
 /// A quantity measured for each chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
-    /// The energy.
+    /// The energy of the chain.
     Energy,
     /// The norm of the energy gradient, ‖∂E/∂x‖.
     GradientNorm,
@@ -47,7 +47,7 @@ pub enum XAxis {
     Steps,
     /// The number of full gradients per chain, which is the cost of a rule on any machine.
     Gradients,
-    /// Seconds of computing.
+    /// The computing time of a lane, in seconds.
     Seconds,
 }
 
@@ -79,7 +79,7 @@ impl XAxis {
 pub struct Spread {
     /// The 10 % quantile.
     pub low: f32,
-    /// The median.
+    /// The median of the values.
     pub median: f32,
     /// The 90 % quantile.
     pub high: f32,

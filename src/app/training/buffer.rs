@@ -61,7 +61,7 @@ fn rows(labels: &[u32], most: usize) -> Vec<(u32, Vec<usize>)> {
 }
 
 impl BufferView {
-    /// Processes news.
+    /// Processes news of training: stores the chains and the class names.
     pub fn take(&mut self, news: &TrainingNews) {
         match news {
             TrainingNews::Started { config, step, .. } => {

@@ -114,7 +114,7 @@ pub fn progress(ui: &mut Ui, run: &TrainingRecord) {
     ui.add_space(6.0);
 }
 
-/// Draws the curves.
+/// Draws the curves of the run.
 pub fn ui(ui: &mut Ui, run: &TrainingRecord) {
     let num_columns = if ui.available_width() >= 560.0 { 2 } else { 1 };
     let last = run.points.last_step().unwrap_or(run.step).max(1) as f64;

@@ -84,7 +84,7 @@ impl TrainingForm {
         self.out = free_folder(&format!("runs/{}-window", self.preset), is_taken);
     }
 
-    /// Processes news.
+    /// Processes news of training: updates the folders of the form.
     pub fn take(&mut self, news: &TrainingNews) {
         match news {
             TrainingNews::Started { folder, .. } => {

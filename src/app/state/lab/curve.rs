@@ -37,7 +37,7 @@ impl Curve {
         &self.points
     }
 
-    /// The newest value.
+    /// The newest value, even if it was skipped.
     pub(in crate::app) fn last(&self) -> Option<f64> {
         self.newest
     }

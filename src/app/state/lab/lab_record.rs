@@ -62,7 +62,7 @@ pub struct LabRecord {
     pub slice: Option<Slice>,
     /// Whether a slice was requested and has not arrived yet.
     pub is_slicing: bool,
-    /// The selected chain.
+    /// The selected chain, whose every step the worker reports.
     pub tracked: Option<usize>,
     /// Whether the next commands must restart the chains and training.
     is_reset: bool,

@@ -15,7 +15,7 @@ const MAX_DEFAULT_CLASSES: usize = 10;
 const MAX_NAME: usize = 32;
 
 impl RunState {
-    /// Loads another model.
+    /// Loads another model by its name or path.
     pub fn open(&self, name: impl Into<String>) {
         self.ask(Command::Open(name.into()));
     }
