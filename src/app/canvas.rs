@@ -155,7 +155,7 @@ impl Canvas {
             }
             let start = ui
                 .add_enabled(!is_empty, Button::new("Start all chains from it"))
-                .on_hover_text("Every chain of every lane starts anew from this image.")
+                .on_hover_text("Restart every chain of every lane from this image.")
                 .on_disabled_hover_text(first);
             if start.clicked() {
                 let image: Arc<[f32]> = self.image.clone().into();
@@ -165,7 +165,7 @@ impl Canvas {
             let reason = if is_empty { first } else { "Click a chain first." };
             let put = ui
                 .add_enabled(!is_empty && selection.is_some(), Button::new("Put into this chain"))
-                .on_hover_text("The selected chain goes on from this image.")
+                .on_hover_text("The selected chain continues from this image.")
                 .on_disabled_hover_text(reason);
             if let (true, Some(Selection { lane, chain })) = (put.clicked(), selection) {
                 let image = self.image.clone().into();

@@ -206,7 +206,7 @@ fn classes(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
                 let name = name_of(&model.class_names, class as usize);
                 let checkbox = egui::Checkbox::new(&mut is_shown, name);
                 let response = ui.add_enabled(!is_last, checkbox);
-                let response = response.on_disabled_hover_text("One row has to stay.");
+                let response = response.on_disabled_hover_text("At least one row must remain.");
                 if response.changed() && is_shown {
                     chosen.push(class);
                 } else if response.changed() {

@@ -165,7 +165,7 @@ fn numbers(ui: &mut Ui, run: &RunState, scale: f32) {
         let is_short = ui.available_width() < 116.0 && scale < 1.1;
         let name = if is_short { "energy" } else { "mean energy" };
         ui.label(format!("{name} {}", means.join(" | "))).on_hover_text(
-            "The mean energy of the chains, lane by lane: low means that the model holds them to be likely.",
+            "The mean energy of the chains, lane by lane: low means that the model considers them likely.",
         );
     }
 }
@@ -230,5 +230,5 @@ impl Knob {
 /// Draws the link to the full page. Returns whether it was clicked.
 fn open_link(ui: &mut Ui) -> bool {
     let link = ui.link(RichText::new("Open in jempp").size(TEXT));
-    link.on_hover_text("The same chains with all controls, in a tab of their own.").clicked()
+    link.on_hover_text("The same chains with all controls, in a new tab.").clicked()
 }

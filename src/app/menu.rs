@@ -29,7 +29,7 @@ pub(super) fn bar(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files, help: &mu
             ui.spinner();
         }
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-            if ui.button("? Help").on_hover_text("Keys and words (?).").clicked() {
+            if ui.button("? Help").on_hover_text("Keys and terms (?).").clicked() {
                 help.is_open = !help.is_open;
             }
             egui::widgets::global_theme_preference_buttons(ui);
@@ -44,7 +44,7 @@ pub(super) fn tabs(ui: &mut Ui, chosen: &mut Tab) {
         (Tab::Chains, "Chains", "The chains and their energies."),
         (Tab::Plots, "Plots", "How the run is going, and whether it converges."),
         (Tab::Train, "Train", "Train a model here and watch its chains get better."),
-        (Tab::Lab, "Lab", "Energies of the plane: what chains do where one sees everything."),
+        (Tab::Lab, "Lab", "Energies in the plane, where one can see everything that chains do."),
     ];
     for (tab, name, hover) in tabs {
         ui.selectable_value(chosen, tab, name).on_hover_text(hover);

@@ -56,14 +56,14 @@ pub fn speed(ui: &mut Ui, limit: &mut f64, field: &Field) -> bool {
 }
 
 fn buttons(ui: &mut Ui, run: &mut RunState) {
-    let back = ui.button("⏮ Step back").on_hover_text("Show the step before (left arrow).");
+    let back = ui.button("⏮ Step back").on_hover_text("Show the previous step (left arrow).");
     if back.clicked() {
         run.step_back();
     }
     if play(ui, run.is_playing()) {
         run.toggle_play();
     }
-    let forward = ui.button("Step ⏭").on_hover_text("One step on (right arrow).");
+    let forward = ui.button("Step ⏭").on_hover_text("One step forward (right arrow).");
     if forward.clicked() {
         run.step_forward();
     }
@@ -149,7 +149,7 @@ fn scrubber(ui: &mut Ui, run: &mut RunState) {
                 run.look_at(last);
             }
             let branch = ui.button("Go on from here");
-            let hover = "Take up the chains at this very step, by the rules set now, and forget what came after.";
+            let hover = "Continue the chains from exactly this step with the current rules; later steps are lost.";
             if branch.on_hover_text(hover).clicked() {
                 run.branch();
             }

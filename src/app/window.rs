@@ -136,7 +136,7 @@ impl App {
     fn pass_on(&mut self) {
         for command in self.viewer.take_commands() {
             if self.link.commands.send(command).is_err() && self.viewer.session.failure.is_none() {
-                self.viewer.session.failure = Some("the worker has ended; start jempp anew".into());
+                self.viewer.session.failure = Some("the worker has ended; restart jempp".into());
             }
         }
     }

@@ -63,7 +63,7 @@ pub fn lanes(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
     ui.separator();
     ui.horizontal_wrapped(|ui| {
         let add = ui.add_enabled(num_lanes < MAX_LANES, egui::Button::new("Add a lane"));
-        let hover = "Another rule beside these, with the same starts and the same noise.";
+        let hover = "Add another rule beside these, with the same starts and the same noise.";
         if add.on_hover_text(hover).clicked() {
             run.add_lane();
         }
@@ -86,7 +86,7 @@ pub fn compare(ui: &mut Ui, run: &mut RunState, tab: &mut Tab, model: &ModelInfo
             let button = ui.add_enabled(!model.is_planar(), button);
             let button = button
                 .on_hover_text(comparison.point)
-                .on_disabled_hover_text("Made for images; this model is of points in the plane.");
+                .on_disabled_hover_text("For images only; this model has points in the plane.");
             if button.clicked() {
                 *tab = Tab::Chains;
                 run.compare(comparison.point, comparison.lanes(model), comparison.num_steps);
@@ -304,9 +304,9 @@ fn more(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, index: usiz
         schedule_name,
         |schedule| match (kind, schedule) {
             (_, StepSchedule::Constant) => None,
-            (SamplerKind::Mala, _) => Some("MALA needs the same step all along."),
+            (SamplerKind::Mala, _) => Some("MALA needs a constant step size."),
             _ if matches!(target, RuleTarget::Lab { .. }) => {
-                Some("The lab's chains have no last step to fall towards.")
+                Some("The lab's chains have no last step at which the step size could end.")
             }
             _ => None,
         },

@@ -42,7 +42,7 @@ pub(in crate::app) fn in_background(work: impl FnOnce() + Send + 'static) {
 pub(in crate::app) fn download(path: &Path, bytes: &[u8]) -> Result<(), String> {
     let name = path.display().to_string();
     browser::download(&name, bytes)
-        .ok_or_else(|| format!("the browser did not take {name} as a download"))
+        .ok_or_else(|| format!("the browser refused the download of {name}"))
 }
 
 /// Takes a file that was dropped on the page.

@@ -226,12 +226,12 @@ fn rules(ui: &mut Ui, lab: &mut Lab) {
     ui.separator();
     ui.horizontal_wrapped(|ui| {
         let add = ui.add_enabled(count < MAX_RULES, egui::Button::new("Compare two rules"));
-        if add.on_hover_text("Another rule beside this, with the same noise.").clicked()
+        if add.on_hover_text("Add another rule with the same noise, to compare them.").clicked()
             && let Some(last) = rules.last().cloned()
         {
             rules.push(last);
         }
-        if ui.button("Reset").on_hover_text("One rule, as the lab began with.").clicked() {
+        if ui.button("Reset").on_hover_text("One rule, as at the start of the lab.").clicked() {
             *rules = vec![default_rule()];
         }
     });
@@ -309,7 +309,7 @@ pub(super) fn transport(ui: &mut Ui, lab: &mut Lab) {
     ui.add_space(3.0);
     ui.horizontal_wrapped(|ui| {
         play(ui, lab);
-        if ui.button("Step ⏭").on_hover_text("One step on (right arrow).").clicked() {
+        if ui.button("Step ⏭").on_hover_text("One step forward (right arrow).").clicked() {
             lab.step();
         }
         let restart = ui.button("⟲ Restart");

@@ -114,7 +114,7 @@ pub fn ui(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut Training
         ui,
         "Folder of the run",
         &mut setup.out,
-        "Where the run goes: its configuration, its log and its checkpoints. The folder must not exist yet.",
+        "The folder for the configuration, the log and the checkpoints of the run. It must not exist yet.",
     );
     if cfg!(target_arch = "wasm32") {
         ui.weak("In a browser a run is kept until the page is closed. Save its model to keep it.");
@@ -129,8 +129,8 @@ pub fn ui(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut Training
         let start =
             ui.add_enabled(can_start, start).on_hover_text("Train a new model in this folder.");
         let start = start.on_disabled_hover_text(match is_running {
-            true => "A run is going on: pause it first.",
-            false => "The worker is being asked, or a field is wrong.",
+            true => "A run is active: pause it first.",
+            false => "Waiting for the worker, or a field is invalid.",
         });
         if start.clicked() {
             let config = Box::new(setup.config.clone());
@@ -252,14 +252,14 @@ fn resume_form(
         ui,
         "Go on with the run in",
         &mut setup.resume,
-        "The folder of a run that was paused or cut off. It goes on exactly as if it had never stopped.",
+        "The folder of a run that was paused or interrupted. It resumes exactly as if it had never stopped.",
     );
     let folder = setup.resume.trim();
     let can_go_on = !is_busy && !folder.is_empty();
     let button = ui.add_enabled(can_go_on, Button::new("▶ Go on"));
     let button = button.on_hover_text("Go on with the run in this folder.");
     let why_not =
-        if is_busy { "A run is going on: pause it first." } else { "Write the folder of a run." };
+        if is_busy { "A run is active: pause it first." } else { "Enter the folder of a run." };
     if button.on_disabled_hover_text(why_not).clicked() {
         training.ask(Command::ResumeTraining(PathBuf::from(folder)));
         setup.asked_at = Some(now);
@@ -272,7 +272,7 @@ fn save(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut TrainingFo
         ui,
         "Save the model as",
         &mut setup.save_as,
-        "Where the model goes that is being trained, was trained last or is open.",
+        "The file for the model that is in training, was trained last, or is open.",
     );
     let path = setup.save_as.trim();
     let can_save = can_save && !path.is_empty();

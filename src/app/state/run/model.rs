@@ -107,7 +107,7 @@ impl RunState {
             if cannot_start {
                 lane.start = ViewStart::ClassCenters;
                 changed = Some(
-                    "What the chains started from is not here: they start from class centres."
+                    "The start of the chains is not available: they start from class centres."
                         .to_string(),
                 );
             }
