@@ -10,7 +10,7 @@ use crate::app::{
     fit::fit,
 };
 
-/// Below this width, a name stands above its values in place of beside them.
+/// Below this width, a name stands above its values, not beside them.
 const NARROW: f32 = 520.0;
 
 /// Draws the table of diagnostics.
