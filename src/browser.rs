@@ -1,5 +1,5 @@
-//! What the browser gives: time, files beside the page, files of the person's. The page's scripts, in
-//! `web/`, provide the object `jempp`.
+//! The functions that the browser provides: time, files on the server, the user's files. The page's scripts, in
+//! `web/`, provide them in the object `jempp`.
 
 use js_sys::{Array, Promise, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
@@ -18,7 +18,8 @@ extern "C" {
     fn counts_object() -> JsValue;
 }
 
-/// Kernel launches and command buffers that this worker has sent to its GPU. Counted in a bench only.
+/// The number of kernel launches and of command buffers that this worker has sent to its GPU. Counted only in a
+/// benchmark.
 pub(crate) fn counts() -> (f64, f64) {
     let counts = counts_object();
     let count =
@@ -30,15 +31,15 @@ thread_local! {
     static ON_PROGRESS: std::cell::RefCell<Option<Box<dyn Fn(&str, u64)>>> = Default::default();
 }
 
-/// Calls this from now on with the name of the file that is being loaded and the bytes of it that are here.
+/// Sets the function to call with the name of a file that is being loaded, and the number of bytes loaded so far.
 pub(crate) fn on_progress(report: impl Fn(&str, u64) + 'static) {
     ON_PROGRESS.set(Some(Box::new(report)));
 }
 
-/// The content of a file beside the page.
+/// Loads the content of a file from the page's server.
 ///
 /// # Errors
-/// Why it did not come.
+/// Returns the reason why the file could not be loaded.
 pub(crate) async fn asset(name: &str) -> Result<Vec<u8>, String> {
     let owned = name.to_string();
     let progress = Closure::<dyn Fn(f64)>::new(move |num_bytes: f64| {
@@ -52,19 +53,19 @@ pub(crate) async fn asset(name: &str) -> Result<Vec<u8>, String> {
     Ok(Uint8Array::new(&bytes.map_err(|error| reason(&error))?).to_vec())
 }
 
-/// What the browser tells of the adapter that it gives.
+/// The browser's description of the GPU adapter.
 pub(crate) async fn adapter_name() -> String {
     let name = JsFuture::from(adapter_name_promise()).await.ok().and_then(|name| name.as_string());
     name.filter(|name| !name.is_empty()).unwrap_or_else(|| "unnamed adapter".into())
 }
 
-/// Lets the browser do what else it has to, for so long; for 0, only what is there already.
+/// Lets the browser process other events for `millis` milliseconds. With 0, only the events that are already waiting.
 pub(crate) async fn pause(millis: f64) {
     // A timer does not fail.
     let _ = JsFuture::from(pause_promise(millis)).await;
 }
 
-/// What a caught JavaScript value says.
+/// The message of a caught JavaScript value.
 pub(crate) fn reason(error: &JsValue) -> String {
     match error.dyn_ref::<js_sys::Error>() {
         Some(error) => String::from(error.message()),
@@ -76,7 +77,7 @@ fn document() -> Option<Document> {
     web_sys::window()?.document()
 }
 
-/// Gives the person a file to keep, wherever the browser puts such files.
+/// Gives a file to the browser as a download.
 pub(crate) fn download(name: &str, bytes: &[u8]) -> Option<()> {
     let blob = Blob::new_with_u8_array_sequence(&Array::of1(&Uint8Array::from(bytes))).ok()?;
     let url = Url::create_object_url_with_blob(&blob).ok()?;
@@ -84,16 +85,17 @@ pub(crate) fn download(name: &str, bytes: &[u8]) -> Option<()> {
     link.set_href(&url);
     link.set_download(name);
     link.click();
-    // Some browsers read it only after the click.
+    // Some browsers read the file only after the click.
     wasm_bindgen_futures::spawn_local(async move {
         pause(60_000.0).await;
-        // It may be gone with the page already.
+        // The URL may already be gone with the page.
         let _ = Url::revoke_object_url(&url);
     });
     Some(())
 }
 
-/// Asks the person for a file and gives its name and content to `take`. Must follow a click or a key.
+/// Asks the user for a file, and passes its name and content to `take`. Browsers allow this only after a click
+/// or a key press.
 pub(crate) fn pick(
     accept: &str,
     take: impl Fn(String, Result<Vec<u8>, String>) + 'static,

@@ -1,8 +1,8 @@
-//! The lessons: texts in `assets/lessons`, one Markdown file each, whose links prepare what is to be seen.
+//! The lessons: Markdown files in `assets/lessons`, whose links set up the states that they are about.
 //!
-//! `# Title`, then a `## Heading` for every step. A link to `?…` holds a state of the window as `Copy link`
-//! gives it; the first of a step is set up when the step is opened. A quoted block is the answer to the step's
-//! question, which stays hidden until it is asked for.
+//! A lesson has a `# Title` and a `## Heading` for every step. A link to `?…` contains a state of the window,
+//! in the format of `Copy link`. The first such link of a step is set up when the step is opened. A quoted
+//! block is the answer to the step's question, and stays hidden until the user asks for it.
 
 use std::path::Path;
 
@@ -13,11 +13,11 @@ use crate::{
     files,
 };
 
-/// Bytes of a lesson of one's own, at most.
+/// The maximum size of a user's own lesson file, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
-/// Steps of a lesson, at most.
+/// The maximum number of steps of a lesson.
 pub const MAX_STEPS: usize = 99;
-/// Titles, by number from 1, where the texts are not here yet.
+/// The titles, by number starting at 1, for use before the texts are loaded.
 pub const TITLES: [&str; 8] = [
     "A classifier hides an energy",
     "Following the gradient: modes",
@@ -29,7 +29,7 @@ pub const TITLES: [&str; 8] = [
     "How it learns, and how it goes wrong",
 ];
 
-/// The files, by number from 1.
+/// The files, by number starting at 1.
 const FILES: [&str; TITLES.len()] = [
     "lessons/1.md",
     "lessons/2.md",
@@ -41,12 +41,12 @@ const FILES: [&str; TITLES.len()] = [
     "lessons/8.md",
 ];
 
-/// The text of a lesson, from 1; numbers past the last one mean the last. `folder` holds texts of one's own,
-/// `1.md` and so on.
+/// The text of a lesson, with numbers starting at 1. Numbers past the last lesson mean the last one. `folder`
+/// contains the user's own texts, named `1.md` and so on.
 ///
 /// # Errors
-/// It is to come over the wire and does not. All lessons come together, so that the next one needs none. A file
-/// of one's own that cannot be read.
+/// In a browser, the text cannot be loaded. All lessons are loaded together, so that the next lesson needs no
+/// request. With `folder`, the file cannot be read.
 pub async fn text(number: usize, folder: Option<&Path>) -> Result<String, AssetError> {
     let file = FILES[number.clamp(1, FILES.len()) - 1];
     if let Some(folder) = folder {
@@ -62,60 +62,60 @@ pub async fn text(number: usize, folder: Option<&Path>) -> Result<String, AssetE
     Ok(String::from_utf8_lossy(assets::get(file).unwrap_or_default()).into_owned())
 }
 
-/// A lesson, taken apart.
+/// A parsed lesson.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Lesson {
-    /// Its title.
+    /// The title of the lesson.
     pub title: String,
-    /// Its steps; there is at least one.
+    /// The steps of the lesson; there is at least one.
     pub steps: Vec<LessonStep>,
 }
 
 /// One step of a lesson.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LessonStep {
-    /// Its heading.
+    /// The heading of this step.
     pub title: String,
-    /// What it says.
+    /// The paragraphs of this step.
     pub blocks: Vec<Block>,
-    /// The answer to its question.
+    /// The answer to the question of this step.
     pub answer: Vec<Block>,
 }
 
 impl LessonStep {
-    /// The state that it prepares: the query of its first link.
+    /// The state that this step sets up: the query of its first link.
     pub fn state(&self) -> Option<&str> {
         let spans = self.blocks.iter().flat_map(|block| &block.spans);
         spans.filter_map(|span| span.link.as_deref()).find(|link| link.starts_with('?'))
     }
 }
 
-/// A paragraph, or an entry of a list.
+/// A paragraph, or an item of a list.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Block {
-    /// Whether it is an entry of a list.
+    /// Whether this is an item of a list.
     pub is_item: bool,
-    /// Its text.
+    /// The text of the paragraph, in parts of one style.
     pub spans: Vec<Span>,
 }
 
 /// Text in one style.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Span {
-    /// The text.
+    /// The text in this style.
     pub text: String,
-    /// Stressed strongly.
+    /// Whether the text is bold.
     pub is_strong: bool,
-    /// Stressed.
+    /// Whether the text is emphasised (italic).
     pub is_emphasis: bool,
-    /// A formula or a key.
+    /// Whether the text is a formula or a key.
     pub is_code: bool,
-    /// Where it leads: `?` and the query of a state, or an address.
+    /// The target of a link: `?` and the query of a state, or an address.
     pub link: Option<String>,
 }
 
 impl Lesson {
-    /// Reads a lesson. What the format does not know is read as text.
+    /// Parses a lesson. Markdown that this format does not support is kept as text.
     pub fn parse(markdown: &str) -> Self {
         let mut lesson = Self::default();
         let mut style = Span::default();
@@ -164,7 +164,7 @@ impl Lesson {
         lesson
     }
 
-    /// Where text goes now.
+    /// The blocks that the next text belongs to.
     fn blocks(&mut self, is_answer: bool) -> &mut Vec<Block> {
         if self.steps.is_empty() {
             self.steps.push(LessonStep::default());

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the whole page in web/dist. `build.sh --release` also optimises and compresses it, and fails if
-# a browser would have to load more than it may. What is newer than its sources is not made again.
+# Builds the whole page in web/dist. `build.sh --release` also optimises and compresses it, and fails if
+# the download is larger than its limit. Outputs that are newer than their sources are not built again.
 set -euo pipefail
 
 fail() { echo "build.sh: $1" >&2; exit 1; }
@@ -9,7 +9,7 @@ case ${1-} in
     --release) release=1 ;;
     *) fail "usage: web/build.sh [--release]" ;;
 esac
-# A relative folder is meant from where the person stands.
+# A relative path refers to the directory in which the user called this script.
 if [ -n "${CARGO_TARGET_DIR-}" ]; then
     mkdir -p "$CARGO_TARGET_DIR"
     CARGO_TARGET_DIR=$(cd "$CARGO_TARGET_DIR" && pwd)
@@ -17,21 +17,21 @@ if [ -n "${CARGO_TARGET_DIR-}" ]; then
 fi
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-$PWD/target} dist=web/dist limit=4050000
-# Everything between cargo's output and dist.
+# The folder for intermediate files between cargo's output and dist.
 work=$target/web-page
 mkdir -p "$work" "$dist"
 
 fresh() { [ -e "$1" ] && ! [ "$2" -nt "$1" ]; } # fresh OUTPUT INPUT
 size() { wc -c <"$1" | tr -d ' '; }
 
-# 1. The program.
+# 1. Compile the program.
 triple=wasm32-unknown-unknown
 build=(build --locked --profile web --target $triple --bin jempp --no-default-features --features gui)
 if [ -d "$(rustc --print target-libdir --target $triple)" ]; then
     cargo "${build[@]}"
 elif [ -d /usr/lib/rustlib/src/rust/library/std ] && [ -x /usr/bin/cargo ]; then
-    # Debian's compiler lacks the target too, but comes with the sources of the standard library and of all
-    # that it stands on. Building those needs the nightly switch, and a linker by the name of rust-lld.
+    # Debian's compiler lacks the target too, but comes with the sources of the standard library and of its
+    # dependencies. Building them needs the nightly switch, and a linker with the name rust-lld.
     lld=$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin
     if ! [ -x "$lld/rust-lld" ]; then
         lld=$work/bin
@@ -46,7 +46,7 @@ else
 fi
 raw=$target/$triple/web/jempp.wasm
 
-# 2. The calls between it and the browser.
+# 2. Generate the bindings between the program and the browser.
 js=$work/js
 if ! fresh "$js/jempp.js" "$raw"; then
     version=$(sed -n 's/^wasm-bindgen-cli-support = "=\(.*\)"/\1/p' web/bindgen/Cargo.toml)
@@ -60,8 +60,8 @@ if ! fresh "$js/jempp.js" "$raw"; then
 fi
 wasm=$js/jempp_bg.wasm
 
-# 3. Without what stands there twice. Features are named one by one: with all of them, browsers refuse the
-# result. No -Oz: it makes the file a sixth smaller and what is left of it after brotli 6 % larger.
+# 3. Remove duplicate functions. Features are listed one by one, because with all of them, browsers refuse the
+# result. No -Oz: it makes the file a sixth smaller, but 6 % larger after brotli.
 if [ -n "$release" ]; then
     [ -x web/node_modules/.bin/wasm-opt ] || npm ci --prefix web --ignore-scripts --no-audit --no-fund
     wasm=$work/optimised.wasm
@@ -74,12 +74,12 @@ if [ -n "$release" ]; then
     fi
 fi
 
-# 4. The page. Only what differs is copied, so that compressed copies of the rest stay good.
+# 4. Assemble the page. Only changed files are copied, so that compressed copies of the others stay valid.
 put() { # put SOURCE NAME
     mkdir -p "$(dirname "$dist/$2")"
     cmp -s "$1" "$dist/$2" || cp "$1" "$dist/$2"
 }
-# Scripts and program go into a folder named after them: caches must not mix two builds.
+# Scripts and program go into a folder named after their hash, so that caches cannot mix two builds.
 stamp=$(cat "$js"/jempp.js "$wasm" web/main.js web/worker.js web/style.css | sha256sum | cut -c 1-12)
 find "$dist" -mindepth 1 -maxdepth 1 ! -name assets ! -name "$stamp" -exec rm -r {} +
 sed "s/BUILD/$stamp/" web/index.html >"$work/index.html"
@@ -89,7 +89,7 @@ put web/icon.svg icon.svg
 for name in style.css main.js worker.js; do put "web/$name" "$stamp/$name"; done
 (cd "$js" && find . -name '*.js') | while read -r name; do put "$js/$name" "$stamp/$name"; done
 put "$wasm" "$stamp/jempp_bg.wasm"
-# Models as planes, see worker.js: upper bytes of half floats resemble each other, lower ones are noise.
+# Models are stored as planes, see worker.js: upper bytes of half floats are similar, lower ones are noise.
 for file in assets/*.safetensors assets/mnist/mnist.safetensors; do
     name=${file##*/}
     case $name in *-judge.*) continue ;; esac
@@ -113,7 +113,7 @@ for file in assets/fashion-mnist/*.gz assets/fashion-mnist/LICENSE; do put "$fil
 } >"$work/sizes.js"
 put "$work/sizes.js" "$stamp/sizes.js"
 
-# 5. Compressed copies, and what they come to.
+# 5. Compress the files, and report their sizes.
 squeeze() { # squeeze FILE
     [ "$1.br" -nt "$1" ] || { brotli -q 11 -w 24 -c "$1" >"$1.part" && mv "$1.part" "$1.br"; }
     [ "$1.gz" -nt "$1" ] || { gzip -9 -n -c "$1" >"$1.part" && mv "$1.part" "$1.gz"; }
@@ -129,7 +129,7 @@ command -v brotli >/dev/null || fail "no brotli: apt-get install brotli"
 (cd $dist && echo "$compressible" | xargs -P 2 -I NAME bash -ec 'squeeze NAME')
 total=0
 for name in $compressible; do
-    # What is loaded when it is asked for.
+    # These files are loaded only on request.
     case $name in ./embed.html | ./assets/*-classifier.* | ./assets/mnist.* | ./assets/two-moons.* | ./assets/lessons/*) ;; *) total=$((total + $(size "$dist/$name.br"))) ;; esac
 done
 row() { printf '%-34s %10s\n' "$1" "$2"; }

@@ -1,11 +1,11 @@
-// The page: says what is missing, shows how loading goes, and starts the worker and the viewer.
+// The page: it reports missing features, shows the progress of loading, and starts the worker and the viewer.
 import sizes from './sizes.js';
 
 const byId = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
 const model = `assets/${query.get('model') ?? 'fashion'}.planes`;
 
-// A function that returns a 128-bit vector: the smallest module that only an engine with SIMD accepts.
+// The smallest module that only an engine with SIMD accepts: a function that returns a 128-bit vector.
 const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
 
 function whatIsMissing() {
@@ -14,12 +14,12 @@ function whatIsMissing() {
   else if (!WebAssembly.validate(new Uint8Array(SIMD))) missing.push('SIMD in WebAssembly, which makes the arithmetic fast');
   const gl = document.createElement('canvas').getContext('webgl2');
   if (!gl) missing.push('WebGL 2, which draws the page');
-  // Browsers allow a page few contexts at a time.
+  // Browsers limit the number of contexts per page, so release this one.
   gl?.getExtension('WEBGL_lose_context')?.loseContext();
   return missing;
 }
 
-/** Puts a text in the place of everything else. Text only: reasons may hold what a file or a link said. */
+/** Replaces the page with a message, as text only, because reasons may contain parts of a file or a link. */
 function showInstead(id, title, paragraphs) {
   const element = (name, text) => Object.assign(document.createElement(name), { textContent: text });
   byId(id).replaceChildren(element('h1', title), ...paragraphs.map(([name, text]) => element(name, text)));
@@ -32,7 +32,7 @@ let isReady = false;
 let hasFailed = false;
 
 function fail(reason) {
-  // What comes after the first failure is its consequence.
+  // Later failures are consequences of the first one.
   if (hasFailed) return;
   hasFailed = true;
   for (const worker of workers) worker.terminate();
@@ -44,7 +44,7 @@ function fail(reason) {
   document.querySelector('#failure button').onclick = () => location.reload();
 }
 
-/** Once the viewer runs, only a crash of the program ends it: a refused clipboard, say, does not. */
+/** Ends the page after an error; once the viewer runs, only after a crash of the program. */
 function onError(event, reason) {
   if (reason && (!isReady || reason instanceof WebAssembly.RuntimeError)) fail(reason);
 }
@@ -52,7 +52,7 @@ addEventListener('error', (event) => onError(event, event.error));
 addEventListener('unhandledrejection', (event) => onError(event, event.reason));
 byId('canvas').addEventListener('webglcontextlost', () => fail('The browser took the graphics context away.'));
 
-// How much of the program and of the model is here, in bytes. A response's own length is the compressed one.
+// The bytes loaded of the program and of the model, uncompressed. A response's own length is the compressed one.
 const loaded = { program: 0, model: 0 };
 const total = sizes['jempp_bg.wasm'] + (sizes[model] ?? 0);
 function showProgress(part, bytes) {
@@ -79,7 +79,7 @@ function createWorker() {
   const script = new URL(`./worker.js${location.search}`, import.meta.url);
   const worker = new Worker(script, { type: 'module', name: 'jempp' });
   workers.push(worker);
-  // Until the viewer takes this over: a worker that cannot even start.
+  // Handles a worker that cannot start. The viewer replaces this handler later.
   worker.onerror = (event) => fail(event.message || 'The worker script could not be loaded.');
   const { port1, port2 } = new MessageChannel();
   port1.onmessage = ({ data }) => showProgress('model', data);
@@ -87,7 +87,7 @@ function createWorker() {
   return worker;
 }
 
-// The downloads begin first: on a slow machine, asking for WebGL takes longer than they do.
+// The downloads begin first, because on a slow machine, the test for WebGL takes longer than they do.
 const response = fetch(new URL('./jempp_bg.wasm', import.meta.url));
 let firstWorker = createWorker();
 const missing = whatIsMissing();
@@ -110,20 +110,20 @@ if (missing.length > 0) {
   globalThis.jempp = {
     canvas: 'canvas',
     embed: document.documentElement.hasAttribute('data-embed'),
-    /** A worker that gets the program by itself; the first one has been loading the model meanwhile. */
+    /** Returns a worker that receives the program. The first one has already started to load the model. */
     newWorker() {
       const worker = firstWorker ?? send(createWorker());
       firstWorker = null;
       return worker;
     },
-    /** Lets a frame be drawn before what takes long. */
+    /** Waits, so that the browser can draw a frame before a long task. */
     pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-    /** The viewer's first frame is there. */
+    /** Hides the loading screen. Called when the viewer's first frame is drawn. */
     ready() {
       isReady = true;
       byId('loading').hidden = true;
     },
-    /** Ends the page with a reason: what a panic said, which its trap does not tell. */
+    /** Ends the page with the message of a panic, which the trap after it does not contain. */
     fail,
   };
 

@@ -1,3 +1,3 @@
 #!/usr/bin/env bash
-# Serves web/dist on this computer alone: web/serve.sh [PORT], 8000 if nothing is said.
+# Serves web/dist on this computer only: web/serve.sh [PORT]. The default port is 8000.
 exec python3 "$(dirname "$0")/serve.py" "$@"

@@ -1,7 +1,7 @@
-// The worker: fetches the model at once, then runs the same program as the page, which sees where it is.
+// The worker: it fetches the model at once, then runs the same program as the page, which detects where it runs.
 import sizes from './sizes.js';
 
-/** A checkpoint out of its planes: all upper bytes of its half floats, then all lower ones, compress better. */
+/** Restores a checkpoint from its planes: all upper bytes of its half floats, then all lower ones, to compress better. */
 function joined(planes) {
   const begin = 8 + Number(new DataView(planes.buffer).getBigUint64(0, true));
   const count = (planes.byteLength - begin) / 2;
@@ -13,11 +13,11 @@ function joined(planes) {
   return bytes;
 }
 
-/** One file on its way: its bytes, and how many are there so far. */
+/** Starts the download of a file. Returns a promise of its bytes, and the number of bytes loaded so far. */
 function download(path) {
   const job = { loaded: 0, onProgress: null };
   const read = async () => {
-    // Scripts and program are in a folder of their own, named after the build.
+    // Scripts and program are in a separate folder, named after the build.
     const response = await fetch(new URL(`../${path}`, import.meta.url)).catch((error) => {
       throw new Error(`${path} could not be fetched: ${error.message}`);
     });
@@ -39,14 +39,14 @@ function download(path) {
     return bytes;
   };
   job.bytes = read();
-  // Whoever asks for the bytes hears of an error; nobody asking is no error.
+  // Code that awaits the bytes receives the error. If no code does, the error is ignored.
   job.bytes.catch(() => {});
   return job;
 }
 
 const query = new URLSearchParams(location.search);
 const model = `assets/${query.get('model') ?? 'fashion'}.planes`;
-// Only what travels with the page; a later asset() takes it over.
+// Download early only a model that belongs to the page. A later call of asset() uses this download.
 let early = model in sizes ? download(model) : null;
 
 const counts = { launches: 0, submissions: 0, buffers: 0 };
@@ -66,15 +66,15 @@ if (query.has('bench') && globalThis.GPUQueue) {
   watch(GPUComputePassEncoder, 'dispatchWorkgroupsIndirect', () => (counts.launches += 1));
 }
 
-// A timer of 0 ms waits for 4 once it is called again and again; a channel does not.
+// Browsers delay repeated timers of 0 ms to 4 ms, but not the messages of a channel.
 const ticker = new MessageChannel();
 const waiting = [];
 ticker.port1.onmessage = () => waiting.shift()();
 
 globalThis.jempp = {
-  /** Messages that came before the program did. */
+  /** The messages that arrived before the program was loaded. */
   inbox: [],
-  /** The bytes of `assets/NAME`; `onProgress` hears how many are there. */
+  /** Loads the bytes of `assets/NAME`, and calls `onProgress` with the number of bytes loaded so far. */
   async asset(name, onProgress) {
     const path = `assets/${name.replace(/\.safetensors$/, '.planes')}`;
     const job = early && path === model ? early : download(path);
@@ -88,7 +88,7 @@ globalThis.jempp = {
     const bytes = await job.bytes;
     return path.endsWith('.planes') ? joined(bytes) : bytes;
   },
-  /** Lets messages in: after so many milliseconds, or, for 0, as soon as they have been read. */
+  /** Lets the worker process messages, for `ms` milliseconds, or, with 0, only those that are already waiting. */
   pause(ms) {
     return new Promise((resolve) => {
       if (ms > 0) return setTimeout(resolve, ms);
@@ -96,17 +96,17 @@ globalThis.jempp = {
       ticker.port2.postMessage(null);
     });
   },
-  /** What the browser tells of its adapter: a description, or at least who made it. */
+  /** The browser's description of its GPU adapter, or at least the vendor's name. */
   async adapterName() {
     const adapter = await navigator.gpu?.requestAdapter({ powerPreference: 'high-performance' });
     const { description, vendor, architecture, device } = adapter?.info ?? {};
     return description || [vendor, architecture, device].filter(Boolean).join(' ');
   },
-  /** Kernel launches, queue submissions and the command buffers in them; counted with ?bench only. */
+  /** The kernel launches, queue submissions, and command buffers in them. Counted only with ?bench. */
   counts: () => ({ ...counts }),
 };
 
-// A worker tells its page of errors, but not of rejections.
+// A worker reports errors to its page, but not rejected promises.
 addEventListener('unhandledrejection', (event) => {
   event.preventDefault();
   reportError(event.reason);

@@ -1,4 +1,4 @@
-//! All chains of a lane as one texture, built anew only when what it shows has changed.
+//! All chains of a lane as one texture, which is rebuilt only when its contents change.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use super::{
 };
 use crate::worker::LaneImages;
 
-/// Values that the scale of an overlay is estimated from, at most.
+/// The maximum number of values used to estimate the scale of an overlay.
 const NUM_SAMPLED: usize = 20_000;
-/// A chain with a value beyond this has left the box [-1, 1] for good.
+/// A chain with a value beyond this has left the box [-1, 1] and will not return.
 const FAR: f32 = 3.0;
 
-/// What a texture was made of. The chains are kept, so that another image cannot have their address.
+/// The inputs that a texture was built from. It holds the chains, so that their address cannot be reused.
 struct Key {
     x: Arc<[f32]>,
     start: Option<Arc<[f32]>>,
@@ -39,21 +39,21 @@ impl PartialEq for Key {
     }
 }
 
-/// The chains of a lane as a texture.
+/// One texture that shows all chains of a lane.
 #[derive(Default)]
 pub(super) struct Atlas {
     texture: Option<TextureHandle>,
     key: Option<Key>,
     columns: usize,
     rows: usize,
-    /// The value that an overlay draws at full strength.
+    /// The value that an overlay draws in its strongest colour.
     pub(super) scale: f32,
-    /// Chains that are finite but far outside the box.
+    /// The number of chains that are finite but far outside the box.
     pub(super) num_far: usize,
 }
 
 impl Atlas {
-    /// Brings the texture up to date.
+    /// Rebuilds the texture if its inputs have changed.
     ///
     /// # Shapes
     /// Chains (N, C, H, W) with `shape` = (C, H, W); so are their starts.
@@ -78,7 +78,7 @@ impl Atlas {
         }
         let size: usize = shape.iter().product();
         let count = (images.x.len() / size.max(1)).max(1);
-        // As near to a square as can be: a strip might be longer than a texture may be.
+        // As square as possible, because a long strip might exceed the maximum texture size.
         self.columns = (count as f64).sqrt().ceil() as usize;
         self.rows = count.div_ceil(self.columns);
         let is_far = |item: &&[f32]| {
@@ -94,7 +94,7 @@ impl Atlas {
         self.key = Some(key);
     }
 
-    /// The texture, and where in it a chain is.
+    /// The texture, and the rectangle of a chain in it.
     pub(super) fn cell(&self, chain: usize) -> Option<(egui::TextureId, Rect)> {
         let size = egui::vec2(1.0 / self.columns as f32, 1.0 / self.rows as f32);
         let (row, column) = (chain / self.columns.max(1), chain % self.columns.max(1));
@@ -125,7 +125,7 @@ impl Atlas {
                         (Some(signed), _) => theme::diverging(signed[chain * area + at] * strength),
                         (None, Overlay::Clamped) => {
                             clamped(images, chain * size + at, c, area).unwrap_or_else(|| {
-                                // Dimmed, so that the clamped ones stand out.
+                                // Dimmed, so that the clamped pixels stand out.
                                 color(item, area, at).gamma_multiply(0.35).to_opaque()
                             })
                         }
@@ -138,7 +138,7 @@ impl Atlas {
     }
 }
 
-/// What a diverging overlay shows at every pixel, (N, H, W): the mean over channels.
+/// The signed value that an overlay shows at every pixel, (N, H, W): the mean over channels.
 fn signed_values(
     images: &LaneImages,
     start: Option<&[f32]>,
@@ -162,7 +162,7 @@ fn signed_values(
     }
 }
 
-/// The colour of a pixel of which a gradient component was clamped: of the one that was cut most.
+/// The colour of a pixel with a clamped gradient component: that of the component that was clamped most.
 fn clamped(images: &LaneImages, first: usize, c: usize, area: usize) -> Option<Color32> {
     let radius = images.proximal_radius?;
     let components = (0..c).filter_map(|k| images.gradient.get(first + k * area));
@@ -170,7 +170,7 @@ fn clamped(images: &LaneImages, first: usize, c: usize, area: usize) -> Option<C
     (largest.abs() > radius).then(|| theme::diverging(largest.signum()))
 }
 
-/// The size that 99 of 100 finite values stay within.
+/// The 99th percentile of the absolute finite values.
 fn percentile_99(values: &[f32]) -> f32 {
     let stride = (values.len() / NUM_SAMPLED).max(1);
     let sizes = values.iter().step_by(stride).map(|value| value.abs());

@@ -1,4 +1,4 @@
-//! What the status line and the banners come down to where room is scarce.
+//! Short versions of the status line and the banners for small windows.
 
 use egui::{Align, Color32, Frame, Label, Layout, Margin, Panel, Response, RichText, Ui};
 
@@ -9,7 +9,7 @@ use super::{
 };
 
 impl Status {
-    /// Draws device and speed on one line, as far as there is room.
+    /// Draws the device and the speed on one line, as far as they fit.
     pub fn small(&self, ui: &mut Ui, run: &RunState, session: &Session) {
         let device = session.device.as_ref().map_or("opening the device…", |device| &device.0);
         let mut text = RichText::new(device).small();
@@ -19,8 +19,8 @@ impl Status {
         ui.add(Label::new(text).truncate());
     }
 
-    /// Draws what must not be overlooked where room is scarce: a line for each. Says whether to open the device and
-    /// the model anew.
+    /// Draws the important banners of a small window, one line each. Returns whether the user asked to reopen
+    /// the device and the model.
     pub fn small_banners(&mut self, ui: &mut Ui, session: &mut Session) -> bool {
         let mut is_retry = false;
         if let Some(reason) = session.failure.clone() {
@@ -42,7 +42,7 @@ impl Status {
     }
 }
 
-/// A line with a button at its end.
+/// A line of text with a button at its end.
 fn small_banner(
     ui: &mut Ui,
     id: &'static str,
@@ -55,7 +55,7 @@ fn small_banner(
         let label = RichText::new(text).color(Color32::WHITE);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             let button = ui.button(button);
-            // The reason of a failure may be long, and must leave room for the chains.
+            // The reason of a failure may be long, and must leave space for the chains.
             ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
                 ui.add(Label::new(label).truncate()).on_hover_text(text);
             });

@@ -1,16 +1,15 @@
-//! Strokes of the mouse over an image.
+//! Mouse strokes over an image.
 
 use egui::{CursorIcon, Pos2, Rect, Response, Stroke, Ui, pos2};
 
-/// A stroke that may be under way.
+/// The state of a brush, which may be in the middle of a stroke.
 #[derive(Default)]
 pub(super) struct Brush {
     last: Option<Pos2>,
 }
 
 impl Brush {
-    /// Where the stroke went since the last frame, in pixels of an image (H, W) drawn over `rect`,
-    /// without gaps.
+    /// The points of the stroke since the last frame, without gaps, in pixels of an image (H, W) drawn over `rect`.
     pub(super) fn stroke(
         &mut self,
         response: &Response,
@@ -30,18 +29,18 @@ impl Brush {
         (1..=count).map(|nth| from + (to - from) * (nth as f32 / count as f32)).collect()
     }
 
-    /// Draws the rim of the brush under the pointer, its radius in points.
+    /// Draws the outline of the brush under the pointer; `radius` is in points.
     pub(super) fn show(ui: &Ui, response: &Response, rect: Rect, radius: f32) {
         let Some(at) = response.hover_pos() else { return };
         ui.set_cursor_icon(CursorIcon::Crosshair);
         let painter = ui.painter().with_clip_rect(rect.intersect(ui.clip_rect()));
-        // Two rims: one of them can be seen on any image.
+        // Two outlines, black and white, so that one of them is visible on any image.
         painter.circle_stroke(at, radius + 1.0, Stroke::new(1.0, egui::Color32::BLACK));
         painter.circle_stroke(at, radius, Stroke::new(1.0, egui::Color32::WHITE));
     }
 }
 
-/// Pixels of an image (H, W) whose centres lie within `radius` of `at`, with their distances.
+/// The pixels of an image (H, W) whose centres lie within `radius` of `at`, with their distances.
 pub(super) fn pixels_under(
     at: Pos2,
     radius: f32,

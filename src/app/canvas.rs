@@ -1,4 +1,4 @@
-//! A canvas to draw on, and what the model sees in it.
+//! A canvas to draw on, with the model's prediction for the drawing.
 
 use std::sync::Arc;
 
@@ -16,35 +16,35 @@ use crate::{
     worker::{Command, ModelInfo},
 };
 
-/// Seconds between two questions to the model.
+/// Seconds between two requests to the model.
 const PAUSE_SECS: f64 = 0.2;
-/// Longer side of the canvas in points, at most.
+/// The maximum length of the canvas's longer side, in points.
 const SIDE: f32 = 196.0;
-/// Radius of the brush as a share of the image's longer side.
+/// The radius of the brush, as a fraction of the image's longer side.
 const RADIUS: f32 = 0.085;
-/// Garments and digits lie on black.
+/// The background is black, as in the images of clothes and digits.
 const BACKGROUND: f32 = -1.0;
 
-/// What the canvas keeps between frames.
+/// The state of the canvas, kept between frames.
 #[derive(Default)]
 pub(super) struct Canvas {
     /// The shape (C, H, W) of the image.
     shape: [usize; 3],
     image: Vec<f32>,
-    /// Drawings for models of other shapes: they come back with those.
+    /// Drawings for models with other image shapes. They return together with such a model.
     others: Vec<([usize; 3], Vec<f32>)>,
     picture: Picture,
     brush: Brush,
-    /// Changed since the model was asked.
+    /// Whether the image has changed since the last request to the model.
     is_changed: bool,
     asked_at: Option<f64>,
     asked: Option<Arc<[f32]>>,
-    /// The start image that the canvas has taken over.
+    /// The last start image that was copied to the canvas.
     taken: Option<Arc<[f32]>>,
 }
 
 impl Canvas {
-    /// Draws the canvas, its buttons and what the model sees.
+    /// Draws the canvas, its buttons and the model's prediction.
     pub(super) fn ui(
         &mut self,
         ui: &mut Ui,
@@ -70,7 +70,7 @@ impl Canvas {
         self.answer(ui, run, model);
     }
 
-    /// Takes out the drawing for images of this shape, and keeps the one for the last shape.
+    /// Switches to the drawing for images of this shape, and stores the current one.
     fn follow(&mut self, shape: [usize; 3]) {
         if self.shape == shape {
             return;
@@ -84,7 +84,7 @@ impl Canvas {
         *self = Self { shape, image, others, is_changed, ..Self::default() };
     }
 
-    /// An image dropped on the window appears here, to be drawn upon.
+    /// Copies an image that was dropped on the window to the canvas, so that the user can draw on it.
     fn take_start_image(&mut self, run: &RunState) {
         let Some(image) = run.start_image.as_ref().filter(|i| i.len() == self.image.len()) else {
             return;
@@ -100,7 +100,7 @@ impl Canvas {
         let [_, h, w] = shape;
         let longer = h.max(w) as f32;
         let ppp = ui.pixels_per_point();
-        // Whole pixels, so that all squares are of one size.
+        // A whole number of physical pixels, so that all squares have the same size.
         let room = (ui.available_width() - 2.0).min(SIDE) * ppp;
         let factor = (room / longer).floor().max(1.0) / ppp;
         let size = vec2(w as f32, h as f32) * factor;
@@ -112,7 +112,7 @@ impl Canvas {
         for at in self.brush.stroke(&response, rect, [h, w]) {
             self.is_changed = true;
             for (pixel, distance) in pixels_under(at, radius, [h, w]) {
-                // Full in the middle, soft towards the rim.
+                // Full strength in the middle, softer towards the edge.
                 let paint = 1.0 - 2.0 * (distance / radius).powi(3);
                 for value in self.image[pixel..].iter_mut().step_by(area) {
                     *value = if erases { BACKGROUND } else { value.max(paint) };
@@ -126,7 +126,7 @@ impl Canvas {
         Brush::show(ui, &response, rect, radius * factor);
     }
 
-    /// Asks the model what it sees, a few times a second while the image changes.
+    /// Asks the model to classify the image, a few times a second while the image changes.
     fn ask(&mut self, ui: &Ui, run: &mut RunState) {
         if !self.is_changed {
             return;
@@ -155,7 +155,7 @@ impl Canvas {
             }
             let start = ui
                 .add_enabled(!is_empty, Button::new("Start all chains from it"))
-                .on_hover_text("Every chain of every lane starts anew from this image.")
+                .on_hover_text("Restart every chain of every lane from this image.")
                 .on_disabled_hover_text(first);
             if start.clicked() {
                 let image: Arc<[f32]> = self.image.clone().into();
@@ -165,7 +165,7 @@ impl Canvas {
             let reason = if is_empty { first } else { "Click a chain first." };
             let put = ui
                 .add_enabled(!is_empty && selection.is_some(), Button::new("Put into this chain"))
-                .on_hover_text("The selected chain goes on from this image.")
+                .on_hover_text("The selected chain continues from this image.")
                 .on_disabled_hover_text(reason);
             if let (true, Some(Selection { lane, chain })) = (put.clicked(), selection) {
                 let image = self.image.clone().into();
@@ -189,7 +189,7 @@ impl Canvas {
     }
 }
 
-/// Draws a texture as an image of that size, with a name for those who cannot see it.
+/// Draws a texture as an image of that size, with a name for screen readers.
 pub(super) fn image(ui: &mut Ui, texture: egui::TextureId, size: egui::Vec2, name: &str) {
     let image = Image::from_texture((texture, size)).fit_to_exact_size(size);
     ui.add(image.alt_text(name)).on_hover_text(name);

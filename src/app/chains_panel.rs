@@ -1,4 +1,4 @@
-//! The chains of every lane: what is shown of them, and how many.
+//! The panel that shows the chains of every lane, with the controls for rows, columns and overlays.
 
 use egui::{
     Color32, DragValue, Frame, Label, PopupCloseBehavior, RichText, Ui,
@@ -19,16 +19,16 @@ use crate::{
     worker::{LaneNumbers, ModelInfo},
 };
 
-/// Below this height in points the lanes of a small window have nothing above them.
+/// Below this height in points, a small window shows nothing above the lanes.
 const LOW: f32 = 230.0;
 
-/// What the grid keeps between frames.
+/// The state of the grid, kept between frames.
 #[derive(Default)]
 pub struct ChainsView {
-    /// One a lane.
+    /// One texture per lane.
     atlases: Vec<Atlas>,
     scatter: Scatter,
-    /// Chains per class while the value is being dragged.
+    /// The number of chains per class while the user drags the control.
     per_class: Option<usize>,
 }
 
@@ -41,7 +41,7 @@ pub fn ui(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView) {
     lanes(ui, run, &model, state, captions);
 }
 
-/// Draws the lanes where room is scarce: what stands above them gives way to them.
+/// Draws the lanes in a small window. The controls above them are left out if the space is needed.
 pub fn small(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView, has_toolbar: bool) {
     let Some(model) = run.model.clone() else {
         return loading(ui, "Loading the model…");
@@ -53,7 +53,7 @@ pub fn small(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView, has_toolba
     lanes(ui, run, &model, state, captions);
 }
 
-/// The lanes alone, and what went wrong with them.
+/// Draws the lanes and their warnings only.
 pub fn bare(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView) {
     let Some(model) = run.model.clone() else {
         return loading(ui, "Loading the model…");
@@ -98,7 +98,7 @@ fn loading(ui: &mut Ui, text: &str) {
     });
 }
 
-/// Whether there are chains of this model to show; just after another one was opened there are not.
+/// Whether there are chains of this model to show. Just after another model was opened, there are none.
 fn is_there(run: &RunState, model: &ModelInfo) -> bool {
     let size: usize = model.shape.iter().product();
     let num_values = run.record.as_ref().map_or(0, |record| record.num_chains() * size);
@@ -117,7 +117,7 @@ fn update_atlases(ui: &Ui, run: &RunState, model: &ModelInfo, state: &mut Chains
 }
 
 fn toolbar(ui: &mut Ui, run: &mut RunState, model: &ModelInfo, state: &mut ChainsView) {
-    // On two lines a bar between the halves would dangle.
+    // If the controls need two lines, a separator between the halves would look wrong.
     let is_wide = ui.available_width() > 480.0;
     ui.horizontal_wrapped(|ui| {
         overlays(ui, run, model);
@@ -128,7 +128,7 @@ fn toolbar(ui: &mut Ui, run: &mut RunState, model: &ModelInfo, state: &mut Chain
     });
 }
 
-/// What is laid over the chains.
+/// Draws the choice of the overlay.
 pub fn small_toolbar(ui: &mut Ui, run: &mut RunState) {
     if let Some(model) = run.model.clone() {
         overlays(ui, run, &model);
@@ -158,7 +158,7 @@ fn overlays(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
     }
 }
 
-/// Which rows there are, and how many chains in each.
+/// Draws the choice of the rows, and of the number of chains in each.
 pub fn rows(ui: &mut Ui, run: &mut RunState, model: &ModelInfo, state: &mut ChainsView) {
     per_class(ui, run, state);
     classes(ui, run, model);
@@ -176,11 +176,11 @@ fn per_class(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView) {
         .speed(0.1)
         .update_while_editing(false);
     let response = ui.add(value).labelled_by(label.id).on_hover_text(field.help.trim());
-    // While the value is dragged it is only shown: a restart at each would not keep up.
+    // While the user drags, the value is only shown, because restarting at every change would be too slow.
     state.per_class = response.dragged().then_some(count);
     if state.per_class.is_none() && count != old {
         run.settings.per_class = count;
-        // The same column of the same row, if it is still there.
+        // Keep the selection at the same row and column, if that cell still exists.
         run.selected = run.selected.and_then(|selection| {
             let (row, column) = (selection.chain / old.max(1), selection.chain % old.max(1));
             let chain = row * count + column;
@@ -206,7 +206,7 @@ fn classes(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
                 let name = name_of(&model.class_names, class as usize);
                 let checkbox = egui::Checkbox::new(&mut is_shown, name);
                 let response = ui.add_enabled(!is_last, checkbox);
-                let response = response.on_disabled_hover_text("One row has to stay.");
+                let response = response.on_disabled_hover_text("At least one row must remain.");
                 if response.changed() && is_shown {
                     chosen.push(class);
                 } else if response.changed() {
@@ -225,7 +225,7 @@ fn classes(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
     }
 }
 
-/// What the colours mean, what the overlay shows, and what went wrong.
+/// Draws the legend of the frame colours, the explanation of the overlay, and the warnings.
 fn captions(ui: &mut Ui, run: &RunState, model: &ModelInfo, state: &ChainsView) {
     if run.last_step() == 0 && !run.is_playing() {
         let fill = ui.visuals().selection.bg_fill.gamma_multiply(0.35);
@@ -259,7 +259,7 @@ fn captions(ui: &mut Ui, run: &RunState, model: &ModelInfo, state: &ChainsView) 
     }
 }
 
-/// What the colours mean and what the overlay shows, in a line or two.
+/// Draws the legend and the explanation of the overlay in one or two lines.
 fn short_captions(ui: &mut Ui, run: &RunState, model: &ModelInfo, state: &ChainsView) {
     warnings(ui, run, model, state);
     if run.last_step() == 0 && !run.is_playing() {
@@ -273,14 +273,14 @@ fn short_captions(ui: &mut Ui, run: &RunState, model: &ModelInfo, state: &Chains
     }
 }
 
-/// What went wrong, a line a lane.
+/// Draws the warnings, one line per lane.
 fn warnings(ui: &mut Ui, run: &RunState, model: &ModelInfo, state: &ChainsView) {
     for [what, _] in chain_problems(run, model, state) {
         ui.add(Label::new(RichText::new(what).color(theme::BROKEN)).truncate());
     }
 }
 
-/// What the overlay shows, where that is not plain.
+/// An explanation of the overlay, if it needs one.
 fn overlay_text(run: &RunState, model: &ModelInfo, state: &ChainsView) -> Option<String> {
     Some(match (run.overlay, model.is_planar()) {
         (Overlay::Images, _) => return None,
@@ -304,7 +304,7 @@ fn overlay_text(run: &RunState, model: &ModelInfo, state: &ChainsView) -> Option
     })
 }
 
-/// What is clamped, lane by lane.
+/// The bounds of the clamp in each lane, as text.
 fn clamped_text(run: &RunState) -> String {
     let Some((_, lanes)) = run.shown_images() else { return String::new() };
     let said = lanes.iter().enumerate().map(|(index, lane)| {
@@ -321,15 +321,15 @@ fn clamped_text(run: &RunState) -> String {
     format!("Where the gradient is cut off: orange from above, blue from below. {}", said.join(" "))
 }
 
-/// The meanings of the colours of frames, and a last word.
+/// Draws the meanings of the two frame colours, followed by the text `last`.
 fn legend(ui: &mut Ui, meanings: [&str; 2], last: &str) {
     let text = |text: &str| Label::new(RichText::new(text).size(SMALL)).extend();
     ui.scope(|ui| {
-        // Lines of text, not of buttons.
+        // Rows as high as text, not as high as buttons.
         ui.spacing_mut().interact_size.y = 0.0;
         ui.spacing_mut().item_spacing = egui::vec2(4.0, 1.0);
         ui.horizontal_wrapped(|ui| {
-            // Broken between entries, not within one.
+            // Wrap between entries, not within one.
             for (meaning, color) in meanings.into_iter().zip([theme::AGREES, theme::DIFFERS]) {
                 swatch(ui, color);
                 ui.add(text(meaning));
@@ -340,7 +340,7 @@ fn legend(ui: &mut Ui, meanings: [&str; 2], last: &str) {
 }
 
 fn swatch(ui: &mut Ui, color: Color32) {
-    // As high as the text beside it, so that both are on one line.
+    // As high as the text beside it, so that both are aligned.
     let size = egui::vec2(10.0, SMALL + 3.0);
     let (rect, _) = ui.allocate_exact_size(size, egui::Sense::hover());
     let square = egui::Rect::from_center_size(rect.center(), egui::Vec2::splat(9.0));
@@ -348,7 +348,7 @@ fn swatch(ui: &mut Ui, color: Color32) {
     ui.painter().rect_stroke(square, 0.0, stroke, egui::StrokeKind::Inside);
 }
 
-/// Chains that exploded or ran far out of the box: what happened, and what it means.
+/// Warnings about chains that exploded or left the box: what happened, and an explanation.
 fn chain_problems(run: &RunState, model: &ModelInfo, state: &ChainsView) -> Vec<[String; 2]> {
     let Some((_, numbers)) = run.shown_numbers() else { return Vec::new() };
     let of_lane = |(index, lane): (usize, &LaneNumbers)| {

@@ -1,4 +1,4 @@
-//! How every plot of the window looks: axes with round numbers, line styles, legends.
+//! The common style of all plots: axes with round numbers, line styles, legends.
 
 use egui::{Color32, FontId, Painter, Rect, RichText, Role, Sense, Shape, Ui, WidgetInfo, vec2};
 use egui_plot::{
@@ -8,22 +8,21 @@ use egui_plot::{
 
 use super::{size_class, theme};
 
-/// Points that a mark of the horizontal axis needs, its number included.
+/// The minimum distance between two marks of the horizontal axis, in points, including the number.
 const X_MARK_POINTS: f64 = 85.0;
-/// Points that a mark of the vertical axis needs.
+/// The minimum distance between two marks of the vertical axis, in points.
 const Y_MARK_POINTS: f64 = 22.0;
-/// Where egui_plot begins to draw a grid line.
+/// The distance between grid lines, in points, from which egui_plot draws them.
 const GRID_POINTS: f32 = 8.0;
-/// Size of explanations, names of lines and axes.
+/// The font size of explanations, and of the names of lines and axes.
 pub const NOTE_SIZE: f32 = 11.0;
-/// Width of the picture beside a name.
+/// The width of the picture beside a name.
 const PICTURE_WIDTH: f32 = 24.0;
-/// Colours of several lines that are no lanes.
+/// The colours of several lines that do not belong to lanes.
 pub const COLORS: [Color32; 5] =
     [theme::CLASSES[4], theme::CLASSES[5], theme::CLASSES[2], theme::CLASSES[6], theme::CLASSES[0]];
 
-/// A plot that stands still: nothing pans or zooms it, so that a click means a step and the wheel scrolls
-/// the page.
+/// A plot without panning and zooming, so that a click chooses a step and the mouse wheel scrolls the page.
 pub fn chart<'a>(id: &str, height: f32, x_label: &str, y_label: &str) -> Plot<'a> {
     let hints = |hints: AxisHints<'a>, label: &str| {
         let hints = hints.label(RichText::new(label).size(NOTE_SIZE));
@@ -48,7 +47,8 @@ pub fn chart<'a>(id: &str, height: f32, x_label: &str, y_label: &str) -> Plot<'a
         .custom_y_axes(vec![y_axis])
 }
 
-/// How a plot over steps is touched: dragged along, but on a small screen a drag scrolls the page.
+/// The input that a plot over steps reacts to: clicks and drags, but only clicks on a small screen, where a
+/// drag scrolls the page.
 pub fn steps_sense(ui: &Ui) -> Sense {
     if size_class::is_small(ui.ctx()) { Sense::click() } else { Sense::click_and_drag() }
 }
@@ -58,7 +58,7 @@ fn spacer(input: GridInput, points: f64) -> Vec<GridMark> {
     uniform_grid_spacer(move |_| [step; 3])(input)
 }
 
-/// The smallest of 1, 2 and 5 times a power of ten that is not below `least`.
+/// The smallest number of the form 1, 2 or 5 times a power of ten that is not below `least`.
 pub fn round_step(least: f64) -> f64 {
     if !least.is_finite() || least <= 0.0 {
         return 1.0;
@@ -68,18 +68,18 @@ pub fn round_step(least: f64) -> f64 {
     steps.into_iter().find(|&step| step >= least).unwrap_or(10.0 * power)
 }
 
-/// A mark's number with as many decimals as its neighbours need.
+/// The number at an axis mark, with as many decimals as the distance between marks needs.
 pub fn mark_text(mark: GridMark) -> String {
     if mark.value.abs() >= 1e6 || (mark.step_size < 1e-4) && mark.value != 0.0 {
         return format!("{:.0e}", mark.value);
     }
     let num_decimals = (-mark.step_size.log10() - 1e-6).ceil().max(0.0) as usize;
-    // Rounding may leave a zero with a sign.
+    // Rounding may produce a negative zero.
     let value = if mark.value.abs() < mark.step_size / 2.0 { 0.0 } else { mark.value };
     format!("{value:.num_decimals$}")
 }
 
-/// How the line of a lane is drawn, so that colour is not all that tells lanes apart.
+/// The line style of a lane, so that lanes differ in more than colour.
 pub fn line_style(index: usize) -> LineStyle {
     match index % 3 {
         0 => LineStyle::Solid,
@@ -88,9 +88,9 @@ pub fn line_style(index: usize) -> LineStyle {
     }
 }
 
-/// Width that makes a style look as heavy as the others.
+/// The width at which this style looks as heavy as the others.
 pub fn line_width(index: usize, width: f32) -> f32 {
-    // Dots take the width as their radius.
+    // Dots use the width as their radius.
     if index % 3 == 2 { width * 0.7 } else { width }
 }
 
@@ -99,7 +99,7 @@ pub fn lane_color(lane: usize) -> Color32 {
     theme::LANES[lane % theme::LANES.len()]
 }
 
-/// A small picture and the name beside it, as one thing that wraps to the next row.
+/// A small picture and the name beside it, which wrap to the next row together.
 pub fn entry(ui: &mut Ui, name: &str, paint: impl FnOnce(&Painter, Rect)) {
     let color = ui.visuals().text_color();
     let galley =
@@ -111,7 +111,7 @@ pub fn entry(ui: &mut Ui, name: &str, paint: impl FnOnce(&Painter, Rect)) {
     ui.painter().galley(rect.left_top() + vec2(PICTURE_WIDTH + 4.0, 0.0), galley, color);
 }
 
-/// A piece of line and its name.
+/// A legend entry: a piece of the line and its name.
 pub fn legend_entry(ui: &mut Ui, name: &str, color: Color32, style: LineStyle) {
     entry(ui, name, |painter, rect| {
         let ends = [rect.left_center(), rect.right_center()];
@@ -129,10 +129,10 @@ pub fn legend_entry(ui: &mut Ui, name: &str, color: Color32, style: LineStyle) {
     });
 }
 
-/// Names side by side, in as many rows as they need.
+/// Lays out names side by side, in as many rows as they need.
 pub fn legend_row<R>(ui: &mut Ui, contents: impl FnOnce(&mut Ui) -> R) -> R {
     ui.scope(|ui| {
-        // Rows as high as their text, not as a button.
+        // Rows as high as text, not as high as a button.
         ui.spacing_mut().interact_size.y = NOTE_SIZE + 4.0;
         ui.spacing_mut().item_spacing.y = 2.0;
         ui.horizontal_wrapped(contents).inner
@@ -140,12 +140,12 @@ pub fn legend_row<R>(ui: &mut Ui, contents: impl FnOnce(&mut Ui) -> R) -> R {
     .inner
 }
 
-/// A line of explanation.
+/// Draws a short explanation in small text.
 pub fn note(ui: &mut Ui, text: impl Into<String>) {
     ui.label(RichText::new(text).size(NOTE_SIZE));
 }
 
-/// A translucent band between two lines; where either is no number there is a gap.
+/// Draws a translucent band between two lines, with a gap where either value is NaN.
 pub fn band(plot: &mut PlotUi<'_>, name: &str, points: &[(f64, f64, f64)], color: Color32) {
     let is_finite =
         |point: &(f64, f64, f64)| point.0.is_finite() && point.1.is_finite() && point.2.is_finite();
@@ -158,7 +158,7 @@ pub fn band(plot: &mut PlotUi<'_>, name: &str, points: &[(f64, f64, f64)], color
     }
 }
 
-/// A line through the values, with a gap where there is no number.
+/// Draws a line through the values, with a gap where a value is NaN.
 pub fn line<'a>(
     plot: &mut PlotUi<'a>,
     values: impl IntoIterator<Item = (f64, f64)>,
@@ -167,19 +167,19 @@ pub fn line<'a>(
     let values: Vec<(f64, f64)> = values.into_iter().collect();
     for run in values.split(|(x, y)| !x.is_finite() || !y.is_finite()) {
         if !run.is_empty() {
-            // Bands of many points a pixel would round the corners of histograms.
+            // egui_plot's band for many points per pixel would round the corners of histograms.
             let line = Line::new("", points(run.iter().copied())).allow_band(false);
             plot.line(styled(line).allow_hover(false));
         }
     }
 }
 
-/// Points of a plot.
+/// Converts values to the points of a plot.
 pub fn points(values: impl IntoIterator<Item = (f64, f64)>) -> PlotPoints<'static> {
     PlotPoints::Owned(values.into_iter().map(|(x, y)| PlotPoint::new(x, y)).collect())
 }
 
-/// A range with some room around it, and a width even where all values are the same.
+/// Adds a margin to a range. The result has a positive width even if all values are equal.
 pub fn with_room(low: f64, high: f64) -> (f64, f64) {
     let room = 0.06 * (high - low);
     if room > 0.0 {

@@ -1,5 +1,5 @@
-//! The window where room is scarce, as on a phone: the chains fill the width, what steers them is within
-//! reach of a thumb, and the panels are sheets that open one at a time.
+//! The layout for small windows, such as on a phone. The chains fill the width, their controls are within reach
+//! of a thumb, and the panels are sheets that open one at a time.
 
 use egui::{
     Align, Button, CentralPanel, Label, Layout, Panel, RichText, ScrollArea, TextWrapMode, Ui,
@@ -20,21 +20,21 @@ use super::{
 };
 use crate::config::Tab;
 
-/// Width of a button that bears a sign only.
+/// The width of a button that shows only a symbol.
 const SIGN: f32 = 46.0;
-/// From these widths on the transport takes two rows, and one.
+/// The transport takes two rows from the first of these widths on, and one row from the second.
 const TWO_ROWS: f32 = 530.0;
 const ONE_ROW: f32 = 700.0;
-/// Height of what stands above the grid of a tall window, and of a wide one.
+/// The height of the controls above the grid, in a tall window and in a wide one.
 const ABOVE_GRID: [f32; 2] = [88.0, 48.0];
-/// A sheet takes at least and at most these shares of the height of a tall window.
+/// The minimum and maximum height of a sheet, as fractions of the height of a tall window.
 const SHARES_BELOW: [f32; 2] = [0.32, 0.46];
-/// A sheet takes at least and at most these shares of the width of a wide window.
+/// The minimum and maximum width of a sheet, as fractions of the width of a wide window.
 const SHARES_BESIDE: [f32; 2] = [0.4, 0.58];
-/// Energies open by themselves where so much would be empty below or beside the chains.
+/// The plot of energies opens by itself if this much space below or beside the chains would stay empty.
 const ENERGIES: [f32; 2] = [130.0, 260.0];
 
-/// What can be unfolded.
+/// A panel that opens as a sheet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sheet {
     Controls,
@@ -45,18 +45,18 @@ enum Sheet {
 const SHEETS: [(Sheet, &str); 3] =
     [(Sheet::Controls, "Controls"), (Sheet::Chain, "Chain"), (Sheet::Energies, "Energies")];
 
-/// What the small window keeps between frames.
+/// The state of the small layout, kept between frames.
 #[derive(Default)]
 pub(super) struct Compact {
-    /// The sheet that was asked for, or that none was; before that the energies fill what is empty.
+    /// The sheet that the user chose, or `Some(None)` for no sheet. With `None`, the energies fill empty space.
     chosen: Option<Option<Sheet>>,
-    /// The chain that was selected a frame ago.
+    /// The chain that was selected in the last frame.
     selected: Option<Selection>,
     is_lesson_open: bool,
 }
 
 impl Compact {
-    /// A chain that was tapped is shown, and one that is let go makes room.
+    /// Opens the sheet of a chain that was tapped, and closes it when the chain is deselected.
     fn follow(&mut self, selected: Option<Selection>) {
         if self.selected == selected {
             return;
@@ -71,12 +71,12 @@ impl Compact {
     }
 }
 
-/// Draws the window.
+/// Draws the small layout.
 pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels, compact: &mut Compact) {
     Window { viewer, panels, compact }.ui(ui);
 }
 
-/// The small window while it is drawn.
+/// The small layout while it is drawn.
 struct Window<'a> {
     viewer: &'a mut Viewer,
     panels: &'a mut Panels,
@@ -164,7 +164,7 @@ impl Window<'_> {
         let is_idle =
             spare > ENERGIES[side] && has_height && self.viewer.session.tab == Tab::Chains;
         let sheet = self.compact.chosen.unwrap_or(is_idle.then_some(Sheet::Energies));
-        // The plots are in the tab already.
+        // The tab shows these plots already.
         let sheet =
             sheet.filter(|&s| s != Sheet::Energies || self.viewer.session.tab == Tab::Chains);
         Panel::bottom("transport").show(ui, |ui| self.transport(ui, sheet));
@@ -174,7 +174,7 @@ impl Window<'_> {
                 true => (Panel::bottom("sheet below"), SHARES_BELOW.map(|s| s * screen.y)),
                 false => (Panel::right("sheet beside"), SHARES_BESIDE.map(|s| s * screen.x)),
             };
-            // What nobody asked for takes nothing from the chains.
+            // A sheet that opened by itself takes no space from the chains.
             let least = if self.compact.chosen.is_none() { ENERGIES[side] } else { least };
             let panel = panel.exact_size(fit(spare, least, most));
             panel.resizable(false).show(ui, |ui| self.sheet(ui, sheet));
@@ -189,7 +189,7 @@ impl Window<'_> {
         });
     }
 
-    /// What a comparison is about: a line, and all of it once tapped.
+    /// Draws the explanation of a comparison: one line, and all of it after a tap.
     fn comparison(&mut self, ui: &mut Ui) {
         let Some(point) = self.viewer.run.comparison else { return };
         Panel::top("lesson").show(ui, |ui| {
@@ -237,7 +237,7 @@ impl Window<'_> {
         }
     }
 
-    /// The sliders first, for the sheet is low; then what the wide window has elsewhere.
+    /// Draws the sliders first, because the sheet is low, and then what the wide layout shows elsewhere.
     fn controls(&mut self, ui: &mut Ui) {
         let Viewer { run, session, .. } = &mut *self.viewer;
         let Some(model) = run.model.clone() else {
@@ -256,7 +256,7 @@ impl Window<'_> {
         });
     }
 
-    /// The time line, the buttons of the run and those of the sheets, in as few rows as they fit into.
+    /// Draws the timeline, the buttons of the run and those of the sheets, in as few rows as possible.
     fn transport(&mut self, ui: &mut Ui, sheet: Option<Sheet>) {
         ui.spacing_mut().item_spacing.x = 4.0;
         ui.add_space(2.0);
@@ -301,7 +301,7 @@ impl Window<'_> {
     }
 }
 
-/// Height of the bars below the chains of a small window, where notices must not lie.
+/// The height of the bars below the chains of a small window, which notices must not cover.
 pub(super) fn height_below(ctx: &egui::Context) -> Option<f32> {
     is_small(ctx).then(|| transport_height(ctx.content_rect().width()) + 32.0)
 }
@@ -315,14 +315,14 @@ fn transport_height(width: f32) -> f32 {
     rows * (TOUCH + 3.0) + 8.0
 }
 
-/// The height that the chains leave once they fill the width, and the width once they fill the height.
+/// The height left over when the chains fill the width, and the width left over when they fill the height.
 fn spare(run: &RunState, room: Vec2) -> [f32; 2] {
     let cells = Vec2::from(run.grid_size().map(|count| count as f32));
     let width = room.x - NAMES;
     [room.y - width / cells.x * cells.y, width - room.y / cells.y * cells.x]
 }
 
-/// What can be done at a step of the past.
+/// Draws the buttons for a step of the past.
 fn past(ui: &mut Ui, run: &mut RunState) {
     if ui.button("Back to the newest").clicked() {
         run.look_at(run.last_step());

@@ -1,30 +1,30 @@
-//! Comparisons that open with one click.
+//! Built-in comparisons of sampling rules, which open with one click.
 
 use crate::{
     config::{LaneConfig, SamplerConfig, SamplerKind, StepSchedule, ViewStart},
     worker::ModelInfo,
 };
 
-/// Rules side by side that make one point.
+/// Several rules side by side that demonstrate one point.
 pub struct Comparison {
-    /// What the button says.
+    /// The text of the button.
     pub name: &'static str,
-    /// What is to be seen, and why.
+    /// What the comparison shows, and why.
     pub point: &'static str,
-    /// M.
+    /// The number of chain steps (M in the papers).
     pub num_steps: usize,
     lanes: fn(&SamplerConfig) -> Vec<(SamplerConfig, ViewStart)>,
 }
 
 impl Comparison {
-    /// The rules for a model.
+    /// The rules of this comparison, adapted to a model.
     pub fn lanes(&self, model: &ModelInfo) -> Vec<LaneConfig> {
         let lanes = (self.lanes)(&model.sampler).into_iter();
         lanes.map(|(sampler, start)| LaneConfig { sampler, start, ..model.lane() }).collect()
     }
 }
 
-/// The built-in comparisons, after the claims of the JEM++ paper (arXiv:2109.09032).
+/// The built-in comparisons. They follow the claims of the JEM++ paper (arXiv:2109.09032).
 pub const COMPARISONS: &[Comparison] = &[
     Comparison {
         name: "SGLD against Proximal SGLD at a step too large",

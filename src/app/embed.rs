@@ -1,4 +1,4 @@
-//! A single lesson for a frame within another page: the chains, play, restart and two sliders.
+//! The layout of a single lesson embedded in another page: the chains, play, restart and two sliders.
 
 use egui::{
     Align, Button, CentralPanel, Frame, Layout, Margin, Panel, RichText, TextStyle, Ui, Vec2, vec2,
@@ -21,15 +21,15 @@ use crate::{
     worker::LaneNumbers,
 };
 
-/// The frame of this height has text of this size; larger ones have larger text, up to a limit.
+/// The frame height at which the text has its base size. Larger frames have larger text, up to a limit.
 const HEIGHT: f32 = 240.0;
 const TEXT: f32 = 11.5;
 const MAX_SCALE: f32 = 1.4;
-/// Width of the controls beside the chains, and their height below them, at that size.
+/// The width of the controls beside the chains, and their height below them, at the base text size.
 const BESIDE: f32 = 104.0;
 const BELOW: f32 = 118.0;
 
-/// Draws the chains with little beside them, and a link to `full_page`, where everything else is.
+/// Draws the chains with few controls, and a link to `full_page`, which has all controls.
 pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels, full_page: &str) {
     let is_followed = match viewer.session.tab {
         Tab::Lab => show_lab(ui, viewer, panels),
@@ -42,7 +42,7 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels, full_pag
     }
 }
 
-/// Draws the lab; says whether the link was clicked.
+/// Draws the lab. Returns whether the link was clicked.
 fn show_lab(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels) -> bool {
     banners(ui, viewer, panels);
     let mut is_followed = false;
@@ -52,7 +52,7 @@ fn show_lab(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels) -> bool {
     is_followed
 }
 
-/// Draws the open model's chains; says whether the link was clicked.
+/// Draws the open model's chains. Returns whether the link was clicked.
 fn show_run(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels) -> bool {
     let size = ui.available_size();
     let scale = fit((size.min_elem() / HEIGHT).sqrt(), 1.0, MAX_SCALE);
@@ -73,12 +73,12 @@ fn show_run(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels) -> bool {
             panel.frame(frame).show(ui, |ui| rows(ui, &mut viewer.run, scale)).inner
         }
     };
-    // Above the chains only, so that the controls keep their room.
+    // Above the chains only, so that the controls keep their space.
     banners(ui, viewer, panels);
     CentralPanel::default().frame(frame).show(ui, |ui| {
         chains_panel::bare(ui, &mut viewer.run, &mut panels.chains);
     });
-    // There is no panel that would show it.
+    // No panel would show the selected chain.
     viewer.run.selected = None;
     is_followed
 }
@@ -99,10 +99,10 @@ fn fit_text(ui: &mut Ui, scale: f32) {
     style.spacing.interact_size.y = 22.0 * scale;
 }
 
-/// Width of the controls beside the chains, if the chains come out larger so than above them.
+/// The width of the controls beside the chains, if the chains are larger this way than with controls below.
 fn width_beside(run: &RunState, size: Vec2, scale: f32) -> Option<f32> {
     let grid = Vec2::from(run.grid_size().map(|count| count as f32));
-    // The names of several lanes stand above them.
+    // With several lanes, their names stand above them.
     let header = if run.lanes.len() > 1 { 18.0 } else { 0.0 };
     let pitch = |room: Vec2| (room / grid).min_elem();
     let beside = pitch(size - vec2(BESIDE * scale + NAMES + 24.0, header + 12.0));
@@ -114,7 +114,7 @@ fn width_beside(run: &RunState, size: Vec2, scale: f32) -> Option<f32> {
 
 fn column(ui: &mut Ui, run: &mut RunState, scale: f32) {
     let width = ui.available_width();
-    // Every point counts in the smallest frame.
+    // The smallest frame has no space to waste.
     ui.spacing_mut().item_spacing.y = if scale < 1.1 { 1.0 } else { 4.0 };
     ui.add_enabled_ui(run.record.is_some(), |ui| {
         transport::large_play(ui, run, vec2(width, 40.0 * scale), 15.0 * scale);
@@ -126,7 +126,7 @@ fn column(ui: &mut Ui, run: &mut RunState, scale: f32) {
     }
 }
 
-/// Draws the controls in rows; says whether the link was clicked.
+/// Draws the controls in rows. Returns whether the link was clicked.
 fn rows(ui: &mut Ui, run: &mut RunState, scale: f32) -> bool {
     let is_followed = ui.horizontal(|ui| {
         ui.add_enabled_ui(run.record.is_some(), |ui| {
@@ -156,31 +156,31 @@ fn restart(ui: &mut Ui, run: &mut RunState, size: Vec2) {
     }
 }
 
-/// How far the chains are, and how low.
+/// Shows the current step and the mean energy.
 fn numbers(ui: &mut Ui, run: &RunState, scale: f32) {
     ui.label(format!("step {}", run.shown_step()));
     if let Some((_, lanes)) = run.shown_numbers() {
         let means: Vec<String> = lanes.iter().map(|lane| number(mean_energy(lane))).collect();
-        // The smallest frame has no room for a second line.
+        // The smallest frame has no space for a second line.
         let is_short = ui.available_width() < 116.0 && scale < 1.1;
         let name = if is_short { "energy" } else { "mean energy" };
         ui.label(format!("{name} {}", means.join(" | "))).on_hover_text(
-            "The mean energy of the chains, lane by lane: low means that the model holds them to be likely.",
+            "The mean energy of the chains, lane by lane: low means that the model considers them likely.",
         );
     }
 }
 
-/// Of the chains that did not explode.
+/// The mean energy of the chains that did not explode.
 fn mean_energy(lane: &LaneNumbers) -> f32 {
     let whole = (0..lane.energy.len()).filter(|&chain| !lane.is_broken(chain));
     let energies: Vec<f32> = whole.map(|chain| lane.energy[chain]).collect();
     energies.iter().sum::<f32>() / energies.len() as f32
 }
 
-/// A number of the rule that one may change; it becomes that of every lane.
+/// A number of the rule that the user can change. The change applies to every lane.
 struct Knob {
     name: &'static str,
-    /// The key of the number in the rule.
+    /// The configuration key of the number, for each kind of sampler.
     key: fn(SamplerKind) -> &'static str,
     of: fn(&mut SamplerConfig) -> &mut f64,
 }
@@ -218,7 +218,7 @@ impl Knob {
         let value = fit(*value, low, high);
         for index in 0..run.lanes.len() {
             let mut lane = run.lanes[index].clone();
-            // Without noise MALA proposes nothing.
+            // Without noise, MALA proposes no moves.
             if value > 0.0 || lane.sampler.kind != SamplerKind::Mala {
                 *(self.of)(&mut lane.sampler) = value;
                 run.set_lane(index, lane);
@@ -227,8 +227,8 @@ impl Knob {
     }
 }
 
-/// Draws the link to the full page; says whether it was clicked.
+/// Draws the link to the full page. Returns whether it was clicked.
 fn open_link(ui: &mut Ui) -> bool {
     let link = ui.link(RichText::new("Open in jempp").size(TEXT));
-    link.on_hover_text("The same chains with all controls, in a tab of their own.").clicked()
+    link.on_hover_text("The same chains with all controls, in a new tab.").clicked()
 }

@@ -1,4 +1,4 @@
-//! What a run leaves behind: a picture, an animation, a table.
+//! Exports of a run: a picture, an animation, a table.
 
 use std::{fmt::Write, sync::Arc};
 
@@ -14,19 +14,19 @@ const TRACE_COLUMNS: &str = "step,lane,chain,class,energy,gradient_norm,clamp_ra
                              acceptance_probability,predicted_class,predicted_probability,seconds,\
                              num_gradients\n";
 
-/// A file to write.
+/// The kind of file to export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Export {
-    /// The chains at the step that is shown.
+    /// The chains at the shown step.
     Png,
-    /// The recorded steps.
+    /// The recorded steps as an animation.
     Gif,
-    /// Every number of every chain and recorded step.
+    /// Every number of every chain at every recorded step.
     Csv,
 }
 
 impl Export {
-    /// A name to begin with.
+    /// The file name that the dialog suggests.
     pub fn file_name(self) -> &'static str {
         match self {
             Self::Png => "chains.png",
@@ -36,12 +36,12 @@ impl Export {
     }
 }
 
-/// The images of one step of all lanes.
+/// The images of all lanes at one step.
 struct Frame {
     lanes: Vec<Arc<[f32]>>,
 }
 
-/// A file with all that goes into it, to be written away from the window's thread.
+/// A file to export, with all the data it needs, so that another thread can write it.
 pub struct ExportJob {
     export: Export,
     labels: Vec<u32>,
@@ -52,7 +52,7 @@ pub struct ExportJob {
 }
 
 impl ExportJob {
-    /// What there is to write now.
+    /// Collects the data of an export from the current run, or `None` if there is no data yet.
     pub fn new(export: Export, run: &RunState) -> Option<Self> {
         let (record, model) = (run.record.as_ref()?, run.model.as_ref()?);
         let frame = |images: &[crate::worker::LaneImages]| Frame {
@@ -79,10 +79,10 @@ impl ExportJob {
         Some(Self { export, labels, shape: model.shape, columns, frames, numbers })
     }
 
-    /// The content of the file.
+    /// Encodes the content of the file.
     ///
     /// # Errors
-    /// Why there is none, for people.
+    /// Returns a message for the user if encoding fails.
     pub fn bytes(self) -> Result<Vec<u8>, String> {
         let encoded = match self.export {
             Export::Csv => return Ok(self.table().into_bytes()),
@@ -98,7 +98,7 @@ impl ExportJob {
         encoded.map_err(|error| format!("cannot encode the picture: {error}"))
     }
 
-    /// The lanes beside each other.
+    /// Draws the lanes side by side.
     fn picture(&self, frame: &Frame) -> RgbImage {
         let draw = |x: &Arc<[f32]>| picture::draw(x, &self.labels, self.shape, self.columns);
         let lanes: Vec<RgbImage> = frame.lanes.iter().map(draw).collect();
@@ -107,7 +107,7 @@ impl ExportJob {
         let mut all = RgbImage::from_pixel(width, height, picture::BACKGROUND);
         let mut left = 0;
         for lane in &lanes {
-            // It fits: the whole is as wide and as high as its parts.
+            // This fits, because the picture has the total size of its parts.
             let _ = all.copy_from(lane, left, 0);
             left += lane.width() + LANE_GAP;
         }

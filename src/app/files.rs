@@ -1,4 +1,4 @@
-//! Files in and out: the system's dialogs, dropped files, exports.
+//! Opening and saving files: the system's dialogs, dropped files, exports.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,19 +15,19 @@ use super::{
 };
 use crate::{files, worker::Command};
 
-/// A dialog that is gone so soon has never been seen.
+/// If a dialog closes sooner than this, the user never saw it.
 const MIN_DIALOG_TIME: Duration = Duration::from_millis(400);
-/// Bytes of a picture file, at most.
+/// The maximum size of a picture file, in bytes.
 const MAX_PICTURE_BYTES: u64 = 64 << 20;
 
-/// Dialogs and exports on their way.
+/// The open dialogs and the exports in progress.
 pub struct Files {
     done: (Sender<FileEvent>, Receiver<FileEvent>),
-    /// Where files go without a dialog.
+    /// The folder to save files to without a dialog.
     save_folder: Option<PathBuf>,
-    /// Files that are being written.
+    /// The files that are being written.
     writing: Vec<PathBuf>,
-    /// The page that a link opens; empty where there is none.
+    /// The address of the page for links; empty if there is none.
     address: String,
 }
 
@@ -38,17 +38,17 @@ impl Default for Files {
 }
 
 impl Files {
-    /// Writes into this folder from now on, without asking.
+    /// Saves all later files to this folder, without a dialog.
     pub fn save_to(&mut self, folder: PathBuf) {
         self.save_folder = Some(folder);
     }
 
-    /// Puts the address of the page before every link.
+    /// Sets the address of the page, which every copied link starts with.
     pub fn set_address(&mut self, address: String) {
         self.address = address;
     }
 
-    /// The address of the page; empty where there is none.
+    /// The address of the page; empty if there is none.
     pub(super) fn address(&self) -> &str {
         &self.address
     }
@@ -62,7 +62,7 @@ impl Files {
         FileEventSender { sender: self.done.0.clone(), ctx: ctx.clone() }
     }
 
-    /// Takes files dropped on the window.
+    /// Takes files that were dropped on the window.
     pub(super) fn take_dropped(
         &mut self,
         ctx: &Context,
@@ -86,7 +86,7 @@ impl Files {
         }
     }
 
-    /// Asks where, unless that is known.
+    /// Asks the user for a path, unless a folder is already set.
     pub(super) fn ask(
         &mut self,
         ctx: &Context,
@@ -123,7 +123,7 @@ impl Files {
         disk::write(job, path, self.reply(ctx));
     }
 
-    /// Looks whether a dialog or an export is done.
+    /// Checks whether a dialog or an export has finished.
     pub(super) fn poll(&mut self, ctx: &Context, run: &mut RunState, session: &mut Session) {
         #[cfg(target_arch = "wasm32")]
         for (name, bytes) in std::mem::take(&mut session.downloads) {
@@ -138,7 +138,7 @@ impl Files {
                 FileEvent::Chosen { purpose, path: None, asked }
                     if asked.elapsed() < MIN_DIALOG_TIME =>
                 {
-                    // No portal and no dialog program on this desktop.
+                    // This desktop has neither a portal nor a dialog program.
                     if purpose == DialogPurpose::Open {
                         session.complain(
                             "This desktop offers no file dialog. Drop the file on the window, or start \
@@ -172,7 +172,8 @@ impl Files {
         }
     }
 
-    /// The path itself, or with a number if something is there or on its way: nothing is overwritten unasked.
+    /// The path itself, or the path with a number if a file exists or is being written there, so that nothing
+    /// is overwritten without asking.
     fn free_path(&self, path: &Path) -> PathBuf {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let ending = path.extension().unwrap_or_default().to_string_lossy().into_owned();
@@ -182,10 +183,10 @@ impl Files {
         names.find(is_free).unwrap_or_else(|| path.to_path_buf())
     }
 
-    /// Opens a checkpoint, or takes a picture as the start of all chains.
+    /// Opens a checkpoint, or uses a picture as the start of all chains.
     fn open(&self, ctx: &Context, path: &Path, run: &RunState, session: &mut Session) {
         match kind_of(path, run) {
-            // The worker reads it, and finds it again when the session is restored.
+            // The worker reads the file, and finds it again when the session is restored.
             Ok(FileKind::Checkpoint) => run.open(path.display().to_string()),
             Ok(FileKind::Picture) => {
                 let file = path.to_path_buf();
@@ -199,7 +200,7 @@ impl Files {
         }
     }
 
-    /// Opens a checkpoint, or takes a picture as the start of all chains, where the file came as bytes.
+    /// Like `open`, for a file that was read as bytes.
     fn open_bytes(
         &self,
         ctx: &Context,
@@ -215,7 +216,7 @@ impl Files {
         }
     }
 
-    /// Lets all chains start from a picture once it is decoded.
+    /// Decodes a picture, from which all chains then start.
     fn start_from(
         &self,
         ctx: &Context,
@@ -229,7 +230,7 @@ impl Files {
     }
 }
 
-/// Says that a file was written, or why not.
+/// Reports to the user that a file was written, or why not.
 fn report_written(written: Result<PathBuf, String>, session: &mut Session) {
     match written {
         Ok(path) => session.notify(format!("Saved {}.", path.display())),
@@ -237,7 +238,7 @@ fn report_written(written: Result<PathBuf, String>, session: &mut Session) {
     }
 }
 
-/// What an ending says of a file.
+/// The kind of a file, according to its extension.
 enum FileKind {
     Checkpoint,
     Picture,

@@ -1,10 +1,9 @@
-//! Numbers within bounds that may cross.
+//! Clamping that is safe if the lower bound is above the upper one.
 
-/// `value`, at least `least`, and at most `most` whatever `least` says: where a window is too small for both,
-/// nothing takes more room than there is. What is no number becomes `least`.
+/// Clamps `value` to at least `least` and at most `most`. If the bounds cross, `most` wins, so that in a window
+/// that is too small for both, nothing takes more space than there is. NaN becomes `least`.
 ///
-/// `clamp` ends the program where its bounds cross, as they do in a window that is small enough, and lets pass
-/// what is no number.
+/// Use this in place of `clamp`, which panics if the bounds cross, as they do in a very small window, and keeps NaN.
 pub(super) fn fit<T: PartialOrd>(value: T, least: T, most: T) -> T {
     let value = if value >= least { value } else { least };
     if value <= most { value } else { most }

@@ -1,11 +1,11 @@
-//! The fonts of the page in a browser: egui's own, cut down to what is shown by `assets/fonts/make_fonts.py`.
-//! Whole, they are 0.7 MB after compression.
+//! The fonts of the page in a browser: egui's own fonts, reduced by `assets/fonts/make_fonts.py` to the
+//! characters that are shown. The complete fonts are 0.7 MB after compression.
 
 use std::sync::Arc;
 
 use egui::{FontData, FontDefinitions, FontFamily, epaint::text::FontTweak};
 
-/// Name, file, and size beside text of the same height, as egui sets it.
+/// The name, the file, and the size relative to text of the same height, as egui sets it.
 const FONTS: [(&str, &[u8], f32); 3] = [
     ("Ubuntu-Light", include_bytes!("../../assets/fonts/Ubuntu-Light.ttf"), 1.0),
     ("NotoEmoji-Regular", include_bytes!("../../assets/fonts/NotoEmoji-Regular.ttf"), 0.81),
@@ -21,7 +21,7 @@ pub fn small() -> FontDefinitions {
         fonts.font_data.insert(name.to_string(), Arc::new(data));
     }
     let names = FONTS.map(|font| font.0.to_string());
-    // The page can do without a second alphabet of one width.
+    // The page uses the proportional font for monospace text too, to save a second font.
     for family in [FontFamily::Monospace, FontFamily::Proportional] {
         fonts.families.insert(family, names.to_vec());
     }

@@ -1,13 +1,13 @@
-//! The help overlay.
+//! The help overlay, which lists the keys and explains the terms.
 
-/// Whether it is open.
+/// The state of the help overlay.
 #[derive(Default)]
 pub struct Help {
-    /// Whether it is shown.
+    /// Whether the overlay is shown.
     pub is_open: bool,
 }
 
-/// Below this width in points there is no room for keys.
+/// Below this width in points, there is no space for the list of keys.
 const NARROW: f32 = 400.0;
 
 const KEYS: &[(&str, &str)] = &[
@@ -63,7 +63,7 @@ impl Help {
             .vscroll(true)
             .anchor(egui::Align2::CENTER_CENTER, egui::Vec2::ZERO)
             .show(ctx, |ui| {
-                // Lines of text, not of buttons.
+                // Rows as high as text, not as high as buttons.
                 ui.spacing_mut().interact_size.y = 20.0;
                 ui.label(
                     "A classifier is also a generative model. Press Play and see its chains leave their class \
@@ -71,7 +71,7 @@ impl Help {
                      the proximal step does not.",
                 );
                 ui.add_space(6.0);
-                // A phone has none.
+                // A phone has no keyboard.
                 if width > NARROW {
                     ui.heading("Keys");
                     egui::Grid::new("keys").num_columns(2).striped(true).show(ui, |ui| {

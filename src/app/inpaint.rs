@@ -1,4 +1,4 @@
-//! A part of an image is painted over, and the chain fills it in while the rest is held.
+//! Inpainting: the user paints over a part of an image, and the chain fills it in while the rest is held fixed.
 
 use egui::{Color32, Mesh, Rect, Response, Shape, Slider, Ui};
 
@@ -11,20 +11,20 @@ use crate::{
     worker::{Command, ModelInfo},
 };
 
-/// What is painted over.
+/// The colour of the paint.
 const PAINT: Color32 = Color32::from_rgb(204, 121, 167);
 
-/// What the section keeps between frames.
+/// The state of the section, kept between frames.
 pub(super) struct Inpaint {
     /// Whether the section is open, so that the mouse paints.
     pub(super) is_open: bool,
     is_painted: Vec<bool>,
-    /// In pixels of the image.
+    /// The radius of the brush, in pixels of the image.
     radius: f32,
     brush: Brush,
-    /// The chain that the paint lies over.
+    /// The chain that the paint belongs to.
     of: Option<Selection>,
-    /// The chain whose rest is held, and the beginning of the record in which that is so.
+    /// The chain whose unpainted pixels are held, and the number of the record in which this began.
     held: Option<(Selection, u64)>,
 }
 
@@ -42,7 +42,7 @@ impl Default for Inpaint {
 }
 
 impl Inpaint {
-    /// Forgets the paint of another chain, and what a restart has let go.
+    /// Clears the paint if another chain is selected, and the held pixels after a restart.
     pub(super) fn follow(&mut self, run: &RunState, selection: Selection, model: &ModelInfo) {
         let area = model.shape[1] * model.shape[2];
         if self.of != Some(selection) || self.is_painted.len() != area {
@@ -54,7 +54,7 @@ impl Inpaint {
         }
     }
 
-    /// Takes strokes over the image drawn over `rect`, and draws the paint.
+    /// Handles strokes over the image drawn over `rect`, and draws the paint.
     pub(super) fn paint(&mut self, ui: &Ui, response: &Response, rect: Rect, shape: [usize; 3]) {
         let [_, h, w] = shape;
         for at in self.brush.stroke(response, rect, [h, w]) {
@@ -63,7 +63,7 @@ impl Inpaint {
                 self.is_painted[pixel] = true;
             }
         }
-        // While the part is being filled in, only its rim may be in the way.
+        // While the part is being filled in, only its outline is drawn, so that it stays visible.
         let is_shown = |x: usize, y: usize| {
             let is_painted = |x: usize, y: usize| self.is_painted[y * w + x];
             let is_inside = x > 0 && y > 0 && x + 1 < w && y + 1 < h;
@@ -87,7 +87,7 @@ impl Inpaint {
         Brush::show(ui, response, rect, self.radius * pixel.x);
     }
 
-    /// Draws the controls.
+    /// Draws the controls of inpainting, and starts it.
     pub(super) fn ui(
         &mut self,
         ui: &mut Ui,
@@ -160,13 +160,13 @@ impl Inpaint {
         run.ask(Command::Replace { lane, chain, image: image.into(), is_fixed });
         let last = run.last_step();
         self.held = Some((selection, run.num_beginnings));
-        // From the past, playing would only replay it.
+        // At a step of the past, play would only replay the record.
         run.look_at(last);
         run.play();
     }
 }
 
-/// Why nothing can be filled in here.
+/// Why this chain cannot be inpainted, if it cannot.
 fn refusal(run: &RunState, selection: Selection, model: &ModelInfo) -> Option<&'static str> {
     let lane = run.lanes.get(selection.lane);
     if model.is_planar() {
@@ -181,7 +181,7 @@ fn refusal(run: &RunState, selection: Selection, model: &ModelInfo) -> Option<&'
     }
 }
 
-/// The chain as it is at the last step.
+/// The image of the chain at the last step.
 pub(super) fn live_image(
     run: &RunState,
     selection: Selection,

@@ -1,11 +1,11 @@
-//! The keys of the keyboard.
+//! The keyboard shortcuts.
 
 use egui::{Context, Key, Modifiers};
 
 use super::{disk::DialogPurpose, exports::Export, files::Files, help::Help, viewer::Viewer};
 use crate::config::Tab;
 
-/// What keys with Ctrl (or the command key) do.
+/// Handles shortcuts with Ctrl (or the command key).
 pub(super) fn file_keys(ctx: &Context, viewer: &mut Viewer, files: &mut Files) {
     let pressed = |key| ctx.input_mut(|input| input.consume_key(Modifiers::COMMAND, key));
     let purposes = [
@@ -33,13 +33,13 @@ const DIGITS: [Key; 9] = [
     Key::Num9,
 ];
 
-/// What keys do, unless somebody is typing.
+/// Handles the other shortcuts, unless the user is typing text.
 pub(super) fn keys(ctx: &Context, viewer: &mut Viewer, help: &mut Help) {
     if ctx.text_edit_focused() {
         return;
     }
     let pressed = |key: Key| ctx.input(|input| input.key_pressed(key) && input.modifiers.is_none());
-    // A question mark is Shift and another key on most keyboards.
+    // On most keyboards, a question mark is Shift and another key.
     if ctx.input(|input| input.events.iter().any(|e| matches!(e, egui::Event::Text(t) if t == "?")))
     {
         help.is_open = !help.is_open;
@@ -47,7 +47,7 @@ pub(super) fn keys(ctx: &Context, viewer: &mut Viewer, help: &mut Help) {
     if pressed(Key::Escape) {
         help.is_open = false;
     }
-    // A focused button takes the space bar itself.
+    // A focused button handles the space bar itself.
     let is_free = ctx.memory(|memory| memory.focused().is_none());
     if viewer.shows_plane() {
         if pressed(Key::Space) && is_free {

@@ -1,4 +1,4 @@
-//! Lessons: a text beside a state that is prepared for it.
+//! The lesson panel: the text of a lesson, beside the prepared state that it is about.
 
 use egui::{
     Button, Color32, FontId, Label, Panel, RichText, ScrollArea, TextFormat, Ui, text::LayoutJob,
@@ -7,13 +7,13 @@ use egui::{
 use super::{fit::fit, state::OpenLesson};
 use crate::lessons::{Block, Span, TITLES};
 
-/// Width of the text beside a wide window.
+/// The width of the text beside a wide window.
 const WIDTH: f32 = 310.0;
-/// Share of a tall window that the text takes.
+/// The fraction of a tall window that the text takes.
 const SHARE: f32 = 0.34;
 const TEXT: f32 = 14.0;
 
-/// The list of lessons.
+/// Draws the list of lessons.
 pub(super) fn menu(ui: &mut Ui, lesson: &mut OpenLesson) {
     let response = ui.menu_button("Lessons", |ui| {
         for (index, title) in TITLES.iter().enumerate() {
@@ -27,8 +27,8 @@ pub(super) fn menu(ui: &mut Ui, lesson: &mut OpenLesson) {
     response.response.on_hover_text("Eight short lessons on how chains converge, or fail to.");
 }
 
-/// Draws the open lesson at the side of a wide window, or at the top of a tall one. Returns the link that is to be
-/// set up, if one was clicked.
+/// Draws the open lesson at the side of a wide window, or at the top of a tall one. Returns the link to set up,
+/// if one was clicked.
 pub(super) fn panel(ui: &mut Ui, lesson: &mut OpenLesson, is_small: bool) -> Option<String> {
     if lesson.number == 0 {
         return None;
@@ -107,7 +107,7 @@ fn text(ui: &mut Ui, open: &mut OpenLesson) -> Option<String> {
     link
 }
 
-/// Draws paragraphs. Returns the link that is to be set up, if one was clicked.
+/// Draws paragraphs. Returns the link to set up, if one was clicked.
 fn blocks(ui: &mut Ui, blocks: &[Block]) -> Option<String> {
     let mut clicked = None;
     for block in blocks {
@@ -147,7 +147,7 @@ fn format_of(ui: &Ui, span: &Span) -> TextFormat {
         false => FontId::proportional(TEXT),
     };
     let is_stressed = span.is_strong || span.is_code;
-    // Prose of some length, which the colour of labels would make hard to read.
+    // This is longer text, which would be hard to read in the colour of labels.
     let plain = visuals.widgets.inactive.text_color();
     let color = if is_stressed { visuals.strong_text_color() } else { plain };
     let background = if span.is_code { visuals.code_bg_color } else { Color32::TRANSPARENT };

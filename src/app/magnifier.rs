@@ -1,4 +1,4 @@
-//! One chain in words and bars, as the tooltip of a cell shows it.
+//! The tooltip of a cell: one chain, enlarged, with its numbers and class probabilities.
 
 use egui::{Color32, Image, Rect, RichText, Role, Sense, TextureId, Ui, WidgetInfo, vec2};
 
@@ -9,31 +9,31 @@ use super::{
 };
 use crate::worker::{LaneNumbers, ModelInfo};
 
-/// Longer side of the image in points.
+/// The longer side of the image, in points.
 const SIDE: f32 = 168.0;
-/// Bars in a tooltip.
+/// The number of probability bars in a tooltip.
 const NUM_BARS: usize = 5;
 
-/// One chain.
+/// The details of one chain at one step.
 pub(super) struct ChainDetails<'a> {
     /// The open model.
     pub(super) model: &'a ModelInfo,
-    /// What is measured of its lane.
+    /// The measured numbers of the chain's lane.
     pub(super) numbers: Option<&'a LaneNumbers>,
-    /// Which chain of the lane.
+    /// The index of the chain in the lane.
     pub(super) chain: usize,
-    /// Class of its row.
+    /// The class of the chain's row.
     pub(super) label: u32,
-    /// What it is called.
+    /// The title of the tooltip.
     pub(super) title: String,
-    /// The rule of its lane.
+    /// The rule of the chain's lane.
     pub(super) lane_name: String,
     /// The step that is shown.
     pub(super) step: u64,
 }
 
 impl ChainDetails<'_> {
-    /// Draws the chain large, with its numbers.
+    /// Draws the enlarged chain with its numbers.
     pub(super) fn ui(&self, ui: &mut Ui, image: Option<(TextureId, Rect)>) {
         ui.set_max_width(400.0);
         ui.horizontal_top(|ui| {
@@ -62,7 +62,7 @@ impl ChainDetails<'_> {
         });
     }
 
-    /// Says whether the model sees the class of the row.
+    /// Draws whether the model predicts the class of the row.
     pub(super) fn verdict(&self, ui: &mut Ui) {
         let Some(numbers) = self.numbers.filter(|n| self.chain < n.energy.len()) else { return };
         if numbers.is_broken(self.chain) {
@@ -80,20 +80,19 @@ impl ChainDetails<'_> {
     }
 }
 
-/// Name of a class.
+/// The name of a class.
 pub(super) fn name_of(names: &[String], class: usize) -> String {
     names.get(class).cloned().unwrap_or_else(|| format!("class {class}"))
 }
 
-/// p(y|x) of one chain.
+/// The class probabilities p(y|x) of one chain.
 pub(super) fn probabilities(numbers: &LaneNumbers, chain: usize) -> Vec<f32> {
     let num_classes = numbers.probabilities.len() / numbers.energy.len().max(1);
     let row = numbers.probabilities.get(chain * num_classes..(chain + 1) * num_classes);
     row.unwrap_or_default().iter().map(|p| p.to_f32()).collect()
 }
 
-/// Draws the `most` largest probabilities as bars, largest first; that of `own` in the colour of
-/// agreement.
+/// Draws the `most` largest probabilities as bars, largest first. The bar of class `own` has the colour of agreement.
 pub(super) fn bars(
     ui: &mut Ui,
     names: &[String],
@@ -136,7 +135,7 @@ pub(super) fn bars(
     }
 }
 
-/// Text on one line that ends in an ellipsis where it is wider than `width`.
+/// Shortens text to one line, with an ellipsis if it is wider than `width`.
 pub(super) fn elided(
     ui: &Ui,
     text: &str,

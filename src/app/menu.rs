@@ -29,7 +29,7 @@ pub(super) fn bar(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files, help: &mu
             ui.spinner();
         }
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-            if ui.button("? Help").on_hover_text("Keys and words (?).").clicked() {
+            if ui.button("? Help").on_hover_text("Keys and terms (?).").clicked() {
                 help.is_open = !help.is_open;
             }
             egui::widgets::global_theme_preference_buttons(ui);
@@ -38,20 +38,20 @@ pub(super) fn bar(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files, help: &mu
     ui.add_space(1.0);
 }
 
-/// The choice of what is shown in the middle.
+/// Draws the tabs, which choose the content of the middle.
 pub(super) fn tabs(ui: &mut Ui, chosen: &mut Tab) {
     let tabs = [
         (Tab::Chains, "Chains", "The chains and their energies."),
         (Tab::Plots, "Plots", "How the run is going, and whether it converges."),
         (Tab::Train, "Train", "Train a model here and watch its chains get better."),
-        (Tab::Lab, "Lab", "Energies of the plane: what chains do where one sees everything."),
+        (Tab::Lab, "Lab", "Energies in the plane, where one can see everything that chains do."),
     ];
     for (tab, name, hover) in tabs {
         ui.selectable_value(chosen, tab, name).on_hover_text(hover);
     }
 }
 
-/// The button that opens a file.
+/// Draws the button that opens a file.
 pub(super) fn open_button(
     ui: &mut Ui,
     run: &mut RunState,
@@ -65,7 +65,7 @@ pub(super) fn open_button(
     }
 }
 
-/// Which model is open, and the others to choose from.
+/// Draws the name of the open model, with a list of the other models.
 pub(super) fn model(ui: &mut Ui, run: &RunState, session: &Session) {
     let current = run.model.as_ref().map(|model| model.name.clone()).unwrap_or_default();
     let short = |name: &str| match name.len() {
@@ -104,7 +104,7 @@ pub(super) fn model(ui: &mut Ui, run: &RunState, session: &Session) {
     }
 }
 
-/// The entries that write something.
+/// Draws the menu entries that save something.
 pub(super) fn save(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files) {
     let entries = [
         (

@@ -1,8 +1,9 @@
-//! The window: chains one can watch, steer and compare. No tensor is known here.
+//! The window, which lets the user watch, steer and compare chains. This module uses no tensors.
 //!
-//! From below: leaves (`fit`, `theme`, `words`, `size_class`, `pixels`, `chart`, `record`, …), then `state`, what the
-//! window knows, then the panels, each of which is given the parts of the state that it may touch, then `viewer`, the
-//! whole state, and on top the three layouts and `window`, whose [`App`] joins them to a worker.
+//! Its layers, from the bottom: helpers without dependencies (`fit`, `theme`, `words`, `size_class`, `pixels`,
+//! `chart`, `record`, …); `state`, the state of the window; the panels, each of which gets the parts of the
+//! state that it may change; `viewer`, the whole state; and on top the three layouts and `window`, whose
+//! [`App`] connects them to a worker.
 
 mod atlas;
 mod banners;

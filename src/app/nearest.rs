@@ -1,4 +1,4 @@
-//! The training image nearest to a chain, found a part of the set a frame.
+//! The search for the training image nearest to a chain, spread over several frames.
 
 use std::sync::Arc;
 
@@ -6,36 +6,36 @@ use egui::Ui;
 
 use crate::data::Dataset;
 
-/// Values compared in one frame: about a millisecond.
+/// The number of values compared in one frame, which takes about a millisecond.
 const VALUES_PER_FRAME: usize = 500_000;
-/// Seconds between the starts of two searches.
+/// The minimum time between the starts of two searches, in seconds.
 const PAUSE_SECS: f64 = 0.5;
 
-/// An image of the training set.
+/// An image of the training set, with its distance.
 #[derive(Clone, Debug)]
 pub(super) struct NearestImage {
     /// The image (C, H, W).
     pub(super) image: Vec<f32>,
-    /// Its class.
+    /// The class of the image.
     pub(super) label: u32,
-    /// ‖x - image‖.
+    /// The Euclidean distance ‖x - image‖.
     pub(super) distance: f32,
 }
 
-/// A search, and the result of the last one.
+/// A search in progress, and the result of the last one.
 #[derive(Default)]
 pub(super) struct NearestSearch {
     query: Vec<f32>,
     set: Option<Arc<Dataset>>,
     next: usize,
-    /// Smallest squared distance so far, and where.
+    /// The smallest squared distance so far, and the index of that image.
     best: Option<(f32, usize)>,
     started: f64,
     found: Option<NearestImage>,
 }
 
 impl NearestSearch {
-    /// The nearest image of `set` to `image`; for some frames still that of the image before.
+    /// The image of `set` nearest to `image`. For some frames, it is still the result for the previous image.
     pub(super) fn search(
         &mut self,
         ui: &Ui,

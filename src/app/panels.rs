@@ -1,11 +1,11 @@
-//! The panels, with what each of them keeps between frames.
+//! The state of the panels, kept between frames.
 
 use super::{
     chains_panel::ChainsView, files::Files, help::Help, lab::LabView, plots::PlotsView,
     selected::SelectedView, status::Status, training::TrainingView,
 };
 
-/// What the panels keep between frames.
+/// The state of all panels, kept between frames.
 #[derive(Default)]
 pub(super) struct Panels {
     pub(super) chains: ChainsView,

@@ -1,11 +1,11 @@
-//! Values as colours, numbers as words, and one image as a texture that is made anew only when its
-//! values change.
+//! Conversions of values to colours and of numbers to text, and a texture for one image, which is rebuilt only
+//! when its values change.
 
 use egui::{Color32, ColorImage, Context, Rect, TextureHandle, TextureId, TextureOptions, pos2};
 
 use super::fit::fit;
 
-/// Enlarged pixels stay sharp; shrunk ones are averaged.
+/// Enlarged pixels stay sharp, and reduced ones are averaged.
 pub(super) const CRISP: TextureOptions = TextureOptions {
     magnification: egui::TextureFilter::Nearest,
     minification: egui::TextureFilter::Linear,
@@ -13,13 +13,13 @@ pub(super) const CRISP: TextureOptions = TextureOptions {
     mipmap_mode: None,
 };
 
-/// Size of captions, legends and names in points: egui's own small text is hard to read.
+/// The font size of captions, legends and names, in points. egui's own small text is hard to read.
 pub(super) const SMALL: f32 = 11.0;
 
 /// The texture coordinates of a whole texture.
 pub(super) const WHOLE: Rect = Rect { min: pos2(0.0, 0.0), max: pos2(1.0, 1.0) };
 
-/// A value in [-1, 1] as a brightness; one that is no number is black.
+/// Converts a value in [-1, 1] to a brightness. NaN becomes black.
 fn byte(value: f32) -> u8 {
     ((fit(value, -1.0, 1.0) + 1.0) * 127.5).round() as u8
 }
@@ -34,7 +34,7 @@ pub(super) fn color(item: &[f32], area: usize, at: usize) -> Color32 {
     }
 }
 
-/// A number for people: three decimals, or an exponent where these say nothing.
+/// Formats a number with three decimals, or with an exponent if three decimals are not enough.
 pub(super) fn number(value: f32) -> String {
     let size = value.abs();
     if !value.is_finite() {
@@ -48,12 +48,12 @@ pub(super) fn number(value: f32) -> String {
     }
 }
 
-/// A share as a percentage.
+/// Formats a fraction as a percentage.
 pub(super) fn percent(share: f32) -> String {
     if share.is_finite() { format!("{:.0} %", 100.0 * share) } else { "not finite".into() }
 }
 
-/// The image itself, or one of every second, third, … pixel where it is larger than a texture may be.
+/// The image itself, or every second, third, … pixel of it if it exceeds the maximum texture size.
 pub(super) fn within_texture(ctx: &Context, image: ColorImage) -> ColorImage {
     let most = ctx.input(|input| input.max_texture_side).max(1);
     let [w, h] = image.size;
@@ -67,7 +67,7 @@ pub(super) fn within_texture(ctx: &Context, image: ColorImage) -> ColorImage {
     ColorImage::new([w.div_ceil(every), h.div_ceil(every)], pixels)
 }
 
-/// Puts an image into a texture, which is made the first time.
+/// Writes an image to a texture, which the first call creates.
 pub(super) fn renew(
     texture: &mut Option<TextureHandle>,
     ctx: &Context,
@@ -99,7 +99,7 @@ impl Picture {
         values: &[f32],
         [_, h, w]: [usize; 3],
     ) -> TextureId {
-        // By their bits: what is no number equals nothing, and would be uploaded each frame.
+        // Compared by their bits, because NaN equals nothing, and the image would be uploaded at every frame.
         let is_same = self.values.len() == values.len()
             && self.values.iter().zip(values).all(|(a, b)| a.to_bits() == b.to_bits());
         if let Some(texture) = self.texture.as_ref().filter(|_| is_same) {

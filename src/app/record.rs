@@ -1,22 +1,22 @@
-//! What has been seen of a run, kept within a bound of memory, so that it can be replayed exactly.
+//! The record of a run, limited in memory, from which past steps can be replayed exactly.
 
 use std::sync::Arc;
 
 use crate::worker::{LaneImages, LaneNumbers, RunRequest, Step};
 
-/// Most bytes of images and gradients that a run keeps.
+/// The maximum memory for the images and gradients of a run, in bytes.
 pub const IMAGE_BYTES: usize = 192 << 20;
-/// Most bytes of scalars that a run keeps.
+/// The maximum memory for the scalars of a run, in bytes.
 pub const NUMBER_BYTES: usize = 128 << 20;
-/// The two together, in MiB.
+/// The sum of both limits, in MiB.
 pub const HISTORY_MIB: usize = (IMAGE_BYTES + NUMBER_BYTES) >> 20;
-/// What the parts of a lane take beside their contents.
+/// The memory of a lane's parts beyond their contents, in bytes.
 const OVERHEAD_BYTES: usize = 512;
-/// The newest entries, so many of them, are not thinned out if they fit in half the bound.
+/// The number of newest entries that are not thinned out, if they fit in half the memory limit.
 const NUM_RECENT: usize = 32;
 
-/// Entries in the order of their steps. Past its bound in bytes it keeps every second of the older ones,
-/// then every fourth, and so on; the first and the newest stay.
+/// A list of entries in the order of their steps, limited in memory. Beyond the limit, it keeps every second of
+/// the older entries, then every fourth, and so on. The first and the newest entries stay.
 #[derive(Debug)]
 pub struct Thinned<T> {
     entries: Vec<(u64, T)>,
@@ -26,12 +26,12 @@ pub struct Thinned<T> {
 }
 
 impl<T> Thinned<T> {
-    /// An empty record with a bound in bytes.
+    /// An empty list with a memory limit in bytes.
     pub fn new(max_bytes: usize) -> Self {
         Self { entries: Vec::new(), stride: 1, max_bytes, entry_bytes: 1 }
     }
 
-    /// Adds an entry of so many bytes, in the place of those of the same and later steps.
+    /// Adds an entry of `bytes` bytes. It replaces the entries of the same step and of later ones.
     pub fn push(&mut self, step: u64, entry: T, bytes: usize) {
         while self.entries.last().is_some_and(|&(last, _)| last >= step) {
             self.entries.pop();
@@ -40,7 +40,7 @@ impl<T> Thinned<T> {
         self.entry_bytes = self.entry_bytes.max(bytes);
         let most = (self.max_bytes / self.entry_bytes).max(2);
         let num_recent = NUM_RECENT.min(most / 2);
-        // One entry leaves the recent ones at a time.
+        // With every new entry, one entry stops being recent.
         if let Some(index) = self.entries.len().checked_sub(num_recent + 1)
             && !self.entries[index].0.is_multiple_of(self.stride)
         {
@@ -58,60 +58,60 @@ impl<T> Thinned<T> {
         }
     }
 
-    /// Steps between the older entries.
+    /// The number of steps between the older entries.
     pub fn stride(&self) -> u64 {
         self.stride
     }
 
-    /// About how many bytes are kept.
+    /// The approximate memory in use, in bytes.
     pub fn num_bytes(&self) -> usize {
         self.entries.len() * self.entry_bytes
     }
 
-    /// Entries with their steps, oldest first.
+    /// The entries with their steps, oldest first.
     pub fn entries(&self) -> &[(u64, T)] {
         &self.entries
     }
 
-    /// The last step.
+    /// The last recorded step.
     pub fn last_step(&self) -> Option<u64> {
         self.entries.last().map(|entry| entry.0)
     }
 
-    /// The newest entry at or before `step`; the first one if there is none.
+    /// The newest entry at or before `step`, or the first entry if there is none.
     pub fn at(&self, step: u64) -> Option<&(u64, T)> {
         let after = self.entries.partition_point(|entry| entry.0 <= step);
         self.entries.get(after.saturating_sub(1))
     }
 
-    /// The step kept next before `step`.
+    /// The last recorded step before `step`.
     pub fn before(&self, step: u64) -> Option<u64> {
         let index = self.entries.partition_point(|entry| entry.0 < step).checked_sub(1)?;
         Some(self.entries[index].0)
     }
 
-    /// The step kept next after `step`.
+    /// The first recorded step after `step`.
     pub fn after(&self, step: u64) -> Option<u64> {
         let index = self.entries.partition_point(|entry| entry.0 <= step);
         self.entries.get(index).map(|entry| entry.0)
     }
 }
 
-/// A run as far as it was seen.
+/// The recorded part of a run.
 #[derive(Debug)]
 pub struct Record {
-    /// What was asked for; its rules are those of the start.
+    /// The request that started the run, with the rules at the start.
     pub request: RunRequest,
-    /// Whether the model was being trained meanwhile, so that the chains followed no one law.
+    /// Whether the model was trained during the run, so that the chains had no fixed target distribution.
     pub weights_change: bool,
-    /// Images and gradients of each lane.
+    /// The images and gradients of each lane.
     pub images: Thinned<Vec<LaneImages>>,
-    /// Scalars of each lane.
+    /// The scalars of each lane.
     pub numbers: Thinned<Arc<Vec<LaneNumbers>>>,
 }
 
 impl Record {
-    /// A run of which nothing was seen yet.
+    /// An empty record of a run.
     pub fn new(request: RunRequest) -> Self {
         Self {
             request,
@@ -121,7 +121,7 @@ impl Record {
         }
     }
 
-    /// Adds a step; it replaces what was recorded of it and of later ones.
+    /// Adds a step. It replaces the record of the same step and of later ones.
     pub fn push(&mut self, step: Step) {
         let (mut images, mut numbers) = (Vec::new(), Vec::new());
         for lane in step.lanes {
@@ -135,12 +135,12 @@ impl Record {
         self.numbers.push(step.step, Arc::new(numbers), of_numbers + overhead);
     }
 
-    /// Chains of a lane.
+    /// The number of chains of a lane.
     pub fn num_chains(&self) -> usize {
         self.request.labels.len()
     }
 
-    /// About how many bytes are kept.
+    /// The approximate memory in use, in bytes.
     pub fn num_bytes(&self) -> usize {
         self.images.num_bytes() + self.numbers.num_bytes()
     }

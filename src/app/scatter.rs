@@ -1,4 +1,4 @@
-//! Chains that are points in the plane.
+//! Scatter plots for models whose chains are points in the plane.
 
 use std::sync::Arc;
 
@@ -17,18 +17,18 @@ use crate::{
     worker::{LaneImages, ModelInfo},
 };
 
-/// Training points drawn, at most.
+/// The maximum number of training points that are drawn.
 const NUM_TRAIN: usize = 1500;
-/// A click this near to a point means it, in points of the screen.
+/// A click within this distance of a point selects it, in screen points.
 const REACH: f32 = 14.0;
-/// Length of an arrow at the scale of the gradients, in units of x.
+/// The length of the longest arrow, in units of x.
 const ARROW: f32 = 0.2;
-/// Half the side of what is shown: the box [-1, 1] with a rim.
+/// Half the side of the visible square: the box [-1, 1] with a margin.
 const BOUND: f32 = 1.1;
 /// A value beyond this has left the box.
 const FAR: f32 = 3.0;
 
-/// One shape a class.
+/// One marker shape per class.
 const SHAPES: [MarkerShape; 8] = [
     MarkerShape::Circle,
     MarkerShape::Square,
@@ -43,17 +43,17 @@ const SHAPES: [MarkerShape; 8] = [
 /// Points in the plane.
 type Places = Vec<[f64; 2]>;
 
-/// What the plots keep between frames.
+/// The state of the plots, kept between frames.
 #[derive(Default)]
 pub(super) struct Scatter {
-    /// Training points of each class, and the set that they come from.
+    /// The training points of each class, and the dataset that they come from.
     train: Option<(Arc<Dataset>, Vec<Places>)>,
-    /// The gradient norm that the longest arrow stands for, lane by lane.
+    /// The gradient norm that the longest arrow stands for, one per lane.
     scales: Vec<f32>,
 }
 
 impl Scatter {
-    /// Takes the training points of the open model, thinned out evenly.
+    /// Takes an evenly spaced part of the training points of the open model.
     fn update(&mut self, run: &RunState, num_classes: usize) {
         let Some(references) = &run.references else {
             self.train = None;
@@ -76,7 +76,7 @@ impl Scatter {
     }
 }
 
-/// Draws one plot a lane; says which point was clicked.
+/// Draws one plot per lane. Returns the point that was clicked.
 pub(super) fn ui(
     ui: &mut Ui,
     run: &RunState,
@@ -128,7 +128,7 @@ fn plot(
     let contrast = ui.visuals().strong_text_color();
     let selected = run.selected.filter(|selected| selected.lane == lane);
     let drawn = plot.show(ui, |ui| {
-        // The box fills the shorter side; the longer one shows what is beside it.
+        // The box fills the shorter side, and the longer side shows more of the plane.
         let size = ui.transform().frame().size();
         let shorter = size.min_elem().max(1.0);
         let half = (size / shorter * BOUND).max(egui::Vec2::splat(BOUND));
@@ -196,7 +196,7 @@ fn plot(
     drawn.response.clicked().then_some(Action::Select(selection))
 }
 
-/// Which marker is which class.
+/// Draws the legend of the classes' markers.
 pub(super) fn legend(ui: &mut Ui, model: &ModelInfo) {
     ui.scope(|ui| {
         ui.spacing_mut().interact_size.y = 0.0;
@@ -214,7 +214,7 @@ pub(super) fn legend(ui: &mut Ui, model: &ModelInfo) {
     });
 }
 
-/// A marker as the plot draws it.
+/// A marker in the style of the plot.
 fn marker(at: Pos2, shape: MarkerShape, class: usize) -> Shape {
     let color = class_color(class);
     let polygon = |corners: &[(f32, f32)]| {
@@ -240,7 +240,7 @@ fn marker(at: Pos2, shape: MarkerShape, class: usize) -> Shape {
     }
 }
 
-/// What the arrows mean.
+/// An explanation of the arrows.
 pub(super) fn caption(run: &RunState, state: &Scatter) -> String {
     match run.overlay {
         Overlay::Gradient => {
@@ -256,7 +256,7 @@ pub(super) fn caption(run: &RunState, state: &Scatter) -> String {
     }
 }
 
-/// Chains of a lane far out of the box.
+/// The number of chains of a lane that are far outside the box.
 pub(super) fn num_far(run: &RunState, lane: usize) -> usize {
     let lane = run.shown_images().and_then(|(_, lanes)| lanes.get(lane));
     let is_far = |point: &&[f32]| {
@@ -277,7 +277,7 @@ fn points_of(images: &LaneImages) -> Places {
     images.x.chunks_exact(2).map(|point| [f64::from(point[0]), f64::from(point[1])]).collect()
 }
 
-/// The largest gradient norm of a lane, leaving out the last twentieth.
+/// The gradient norm of a lane that the longest arrow stands for: the 95th percentile.
 fn gradient_scale(images: &LaneImages) -> f32 {
     let norms = images.gradient.chunks_exact(2).map(|g| g[0].to_f32().hypot(g[1].to_f32()));
     let mut norms: Vec<f32> = norms.filter(|norm| norm.is_finite()).collect();
@@ -313,7 +313,7 @@ fn arrows(
     Some(Arrows::new("", from, to).tip_length(5.0))
 }
 
-/// Points of which a gradient component was clamped.
+/// The points with a clamped gradient component.
 fn clamped(images: &LaneImages, places: &[[f64; 2]]) -> Places {
     let Some(radius) = images.proximal_radius else { return Vec::new() };
     let gradients = images.gradient.chunks_exact(2);

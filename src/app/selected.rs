@@ -13,12 +13,12 @@ use super::{
 };
 use crate::worker::{LaneNumbers, ModelInfo};
 
-/// Bars of p(y|x).
+/// The number of bars of p(y|x).
 const NUM_BARS: usize = 10;
-/// Longer side of the large image in points, at most.
+/// The maximum length of the large image's longer side, in points.
 const SIDE: f32 = 252.0;
 
-/// What the panel keeps between frames.
+/// The state of the panel, kept between frames.
 #[derive(Default)]
 pub struct SelectedView {
     now: Picture,
@@ -29,7 +29,7 @@ pub struct SelectedView {
     canvas: Canvas,
 }
 
-/// Draws the panel.
+/// Draws the panel of the selected chain.
 pub fn ui(ui: &mut Ui, run: &mut RunState, state: &mut SelectedView) {
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         ui.add_space(4.0);
@@ -53,7 +53,7 @@ pub fn ui(ui: &mut Ui, run: &mut RunState, state: &mut SelectedView) {
     });
 }
 
-/// Draws the panel low and wide: the numbers stand beside the images.
+/// Draws the panel in a low and wide space, with the numbers beside the images.
 pub fn small(ui: &mut Ui, run: &mut RunState, state: &mut SelectedView) {
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         let Some(model) = run.model.clone() else { return };
@@ -61,10 +61,10 @@ pub fn small(ui: &mut Ui, run: &mut RunState, state: &mut SelectedView) {
         if let Some(shown) = &shown {
             lane_name(ui, run, shown);
             ui.columns(2, |columns| {
-                // A column of its own justifies every text.
+                // Text in a column of `columns` is justified, so this uses its own layout.
                 columns[0].vertical(|ui| look(ui, run, &model, state, shown));
                 columns[1].vertical(|ui| {
-                    // Lines of text, not of buttons.
+                    // Rows as high as text, not as high as buttons.
                     ui.spacing_mut().interact_size.y = 0.0;
                     numbers(ui, run, &model, shown);
                 });
@@ -81,7 +81,7 @@ pub fn small(ui: &mut Ui, run: &mut RunState, state: &mut SelectedView) {
     });
 }
 
-/// What the selected chain is called.
+/// The name of the selected chain.
 pub fn title(run: &RunState) -> Option<String> {
     let (model, selection) = (run.model.as_ref()?, run.selected?);
     let labels = &run.record.as_ref()?.request.labels;
@@ -90,7 +90,7 @@ pub fn title(run: &RunState) -> Option<String> {
     Some(format!("{class}, chain {}", selection.chain % columns + 1))
 }
 
-/// The selected chain at the step that is shown.
+/// The selected chain at the shown step.
 struct ShownChain {
     selection: Selection,
     step: u64,
@@ -102,7 +102,7 @@ struct ShownChain {
 }
 
 impl ShownChain {
-    /// `None` where the selected chain is not there, as after a restart with fewer of them.
+    /// Returns `None` if the selected chain does not exist, for example after a restart with fewer chains.
     fn new(run: &RunState, model: &ModelInfo, selection: Selection) -> Option<Self> {
         let (step, lanes) = run.shown_images()?;
         let labels = &run.record.as_ref()?.request.labels;
@@ -123,7 +123,7 @@ impl ShownChain {
     }
 }
 
-/// What is measured of the lane of a chain that is there.
+/// The measured numbers of the lane of an existing chain.
 fn numbers_of(run: &RunState, selection: Selection) -> Option<&LaneNumbers> {
     let (_, lanes) = run.shown_numbers()?;
     lanes.get(selection.lane).filter(|lane| selection.chain < lane.energy.len())
@@ -145,7 +145,7 @@ fn chain(
     lane_name(ui, run, shown);
     look(ui, run, model, state, shown);
     ui.add_space(4.0);
-    // Next to the image that one paints on.
+    // Next to the image that the user paints on.
     inpaint(ui, run, model, state, shown);
     CollapsingHeader::new("Numbers").default_open(true).show_unindented(ui, |ui| {
         numbers(ui, run, model, shown);
@@ -155,7 +155,7 @@ fn chain(
     }
 }
 
-/// The rule of the chain's lane, where there are several.
+/// Draws the rule of the chain's lane, if there are several lanes.
 fn lane_name(ui: &mut Ui, run: &RunState, shown: &ShownChain) {
     let lane = shown.selection.lane;
     if run.lanes.len() > 1 {
@@ -165,7 +165,7 @@ fn lane_name(ui: &mut Ui, run: &RunState, shown: &ShownChain) {
     }
 }
 
-/// What the chain looks like, or where it is.
+/// Draws the image of the chain, or its position in the plane.
 fn look(
     ui: &mut Ui,
     run: &RunState,
@@ -195,7 +195,7 @@ fn inpaint(
     state.inpaint.is_open = inpaint.body_returned.is_some();
 }
 
-/// The chain now, large; beside it where it started, and the training image nearest to it.
+/// Draws the current image, enlarged, and beside it the start and the nearest training image.
 fn images(
     ui: &mut Ui,
     run: &RunState,

@@ -1,4 +1,4 @@
-//! Small windows, as on a phone: what counts as one, and how large a finger needs things there.
+//! The definition of a small window, such as on a phone, and the sizes of controls for touch.
 
 use egui::{
     Ui, Vec2,
@@ -6,9 +6,9 @@ use egui::{
     vec2,
 };
 
-/// A window narrower or lower than this in points is small.
+/// A window narrower or lower than this, in points, is small.
 const SMALL: Vec2 = vec2(600.0, 480.0);
-/// Least height of what a thumb must hit.
+/// The minimum height of a control for touch.
 pub(super) const TOUCH: f32 = 36.0;
 
 /// Whether the window is small.
@@ -17,7 +17,7 @@ pub(super) fn is_small(ctx: &egui::Context) -> bool {
     size.x < SMALL.x || size.y < SMALL.y
 }
 
-/// Makes everything large enough for a finger, menus and lists too, or as it was.
+/// Makes all controls large enough for touch, including menus and lists, or restores their normal size.
 pub(super) fn fit_style(ui: &mut Ui, is_small: bool) {
     let usual = Spacing::default();
     let height = if is_small { TOUCH } else { usual.interact_size.y };

@@ -1,4 +1,4 @@
-//! Adapter, rates, memory, and the banners that must not be overlooked.
+//! The status line (device, rates, memory), and the important banners.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -12,10 +12,10 @@ use super::{
 };
 use crate::worker::Event;
 
-/// Over how long rates are taken.
+/// The time over which rates are measured.
 const WINDOW: Duration = Duration::from_secs(2);
 
-/// Rates of late.
+/// Measures the recent rates: steps and frames per second.
 #[derive(Default)]
 pub struct Status {
     steps: VecDeque<Instant>,
@@ -23,13 +23,13 @@ pub struct Status {
     pub(super) is_banner_closed: bool,
 }
 
-/// Bytes that the program takes.
+/// The memory of the process, in bytes.
 #[cfg(not(target_arch = "wasm32"))]
 fn memory() -> Option<usize> {
     memory_stats::memory_stats().map(|stats| stats.physical_mem)
 }
 
-/// Bytes that the page takes; its worker's are its own.
+/// The memory of the page, in bytes, without that of its worker.
 #[cfg(target_arch = "wasm32")]
 fn memory() -> Option<usize> {
     Some(core::arch::wasm32::memory_size::<0>() << 16)
@@ -48,7 +48,7 @@ fn rate(times: &mut VecDeque<Instant>, now: Instant) -> f64 {
 }
 
 impl Status {
-    /// Counts steps.
+    /// Counts the steps in an event.
     pub fn count(&mut self, event: &Event) {
         match event {
             Event::Step(_) => self.steps.push_back(Instant::now()),
@@ -57,12 +57,12 @@ impl Status {
         }
     }
 
-    /// Steps per second of late.
+    /// The recent number of steps per second.
     pub fn steps_per_sec(&mut self) -> f64 {
         rate(&mut self.steps, Instant::now())
     }
 
-    /// Draws the line.
+    /// Draws the status line.
     pub fn ui(&mut self, ui: &mut Ui, run: &RunState, session: &Session) {
         let now = Instant::now();
         self.frames.push_back(now);
@@ -92,7 +92,7 @@ impl Status {
         });
     }
 
-    /// Draws what must not be overlooked; says whether to open the device and the model anew.
+    /// Draws the important banners. Returns whether the user asked to reopen the device and the model.
     pub fn banners(&mut self, ui: &mut Ui, session: &mut Session) -> bool {
         let mut is_retry = false;
         if let Some(reason) = session.failure.clone() {
@@ -132,12 +132,13 @@ fn banner(ui: &mut Ui, id: &'static str, fill: Color32, contents: impl FnOnce(&m
     });
 }
 
-/// Draws the messages that go away by themselves; in a small window above its lower bars, which are so high.
+/// Draws the messages that disappear by themselves. In a small window, they lie above the lower bars, whose
+/// height is `height_below`.
 pub fn notices(ctx: &egui::Context, session: &Session, height_below: Option<f32>) {
     if session.notices.is_empty() {
         return;
     }
-    // What they lie over must not be a button.
+    // They must not cover a button.
     let (side, offset) = match height_below {
         Some(height) => (egui::Align2::CENTER_BOTTOM, egui::vec2(0.0, -height)),
         None => (egui::Align2::RIGHT_BOTTOM, egui::vec2(-12.0, -90.0)),

@@ -1,21 +1,21 @@
-//! Colours that mean something, told apart by colour-blind people too (Okabe and Ito's palette).
+//! Colours with a meaning, which colour-blind people can distinguish too (Okabe and Ito's palette).
 
 use egui::Color32;
 
-/// One a lane; also of series in a plot. Dark enough for a light background, light enough for a dark one.
+/// One colour per lane, or per series of a plot. They are visible on a light and on a dark background.
 pub const LANES: [Color32; 3] =
     [Color32::from_rgb(0, 134, 200), Color32::from_rgb(213, 94, 0), Color32::from_rgb(0, 158, 115)];
 
-/// The model sees the class of the row.
+/// The model predicts the class of the row.
 pub const AGREES: Color32 = Color32::from_rgb(0, 134, 200);
-/// The model sees another class.
+/// The model predicts another class.
 pub const DIFFERS: Color32 = Color32::from_rgb(230, 159, 0);
-/// Something went wrong: a chain that exploded, a banner.
+/// Something went wrong, such as a chain that exploded. Also used for banners.
 pub const BROKEN: Color32 = Color32::from_rgb(213, 94, 0);
-/// The banner of the slow way, on the CPU.
+/// The banner that warns of slow computing on the CPU.
 pub const SLOW: Color32 = Color32::from_rgb(90, 80, 20);
 
-/// Colours of classes in a scatter plot.
+/// The colours of classes in a scatter plot.
 pub const CLASSES: [Color32; 8] = [
     Color32::from_rgb(230, 159, 0),
     Color32::from_rgb(86, 180, 233),
@@ -27,7 +27,7 @@ pub const CLASSES: [Color32; 8] = [
     Color32::from_rgb(150, 150, 150),
 ];
 
-/// A diverging scale for signed values in [-1, 1]: blue below 0, orange above, grey at 0.
+/// A diverging colour scale for signed values in [-1, 1]: blue below 0, orange above, grey at 0.
 pub fn diverging(value: f32) -> Color32 {
     if !value.is_finite() {
         return BROKEN;

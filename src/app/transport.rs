@@ -1,11 +1,11 @@
-//! Play, pause, step, scrub.
+//! The transport: controls that play, pause, step, and move through the recorded steps.
 
 use egui::{Button, DragValue, RichText, Slider, Ui, Vec2};
 
 use super::{record::HISTORY_MIB, state::RunState};
 use crate::config::{Field, MAX_SEED, ViewConfig};
 
-/// Draws the transport.
+/// Draws the buttons of the run, its settings and the timeline.
 pub fn ui(ui: &mut Ui, run: &mut RunState) {
     ui.add_space(3.0);
     ui.add_enabled_ui(run.record.is_some(), |ui| {
@@ -19,7 +19,7 @@ pub fn ui(ui: &mut Ui, run: &mut RunState) {
     ui.add_space(2.0);
 }
 
-/// The button that plays and pauses; whether it was pressed.
+/// Draws the button that plays and pauses. Returns whether it was clicked.
 pub fn play(ui: &mut Ui, is_playing: bool) -> bool {
     let (text, hover) = match is_playing {
         true => ("⏸ Pause", "Stop here (space)."),
@@ -30,7 +30,7 @@ pub fn play(ui: &mut Ui, is_playing: bool) -> bool {
     ui.add(play).on_hover_text(hover).clicked()
 }
 
-/// A button of this size that runs and stops the chains.
+/// Draws a large button that starts and stops the chains.
 pub(super) fn large_play(ui: &mut Ui, run: &mut RunState, size: Vec2, text_size: f32) {
     let is_playing = run.is_playing();
     let text = if is_playing { "⏸ Pause" } else { "▶ Play" };
@@ -41,7 +41,7 @@ pub(super) fn large_play(ui: &mut Ui, run: &mut RunState, size: Vec2, text_size:
     }
 }
 
-/// How fast at most; whether that was changed.
+/// Draws the control of the speed limit. Returns whether the limit was changed.
 pub fn speed(ui: &mut Ui, limit: &mut f64, field: &Field) -> bool {
     let (low, high) = field.range.unwrap_or((0.0, 1e3));
     let label = ui.add(egui::Label::new("at most").extend());
@@ -56,14 +56,14 @@ pub fn speed(ui: &mut Ui, limit: &mut f64, field: &Field) -> bool {
 }
 
 fn buttons(ui: &mut Ui, run: &mut RunState) {
-    let back = ui.button("⏮ Step back").on_hover_text("Show the step before (left arrow).");
+    let back = ui.button("⏮ Step back").on_hover_text("Show the previous step (left arrow).");
     if back.clicked() {
         run.step_back();
     }
     if play(ui, run.is_playing()) {
         run.toggle_play();
     }
-    let forward = ui.button("Step ⏭").on_hover_text("One step on (right arrow).");
+    let forward = ui.button("Step ⏭").on_hover_text("One step forward (right arrow).");
     if forward.clicked() {
         run.step_forward();
     }
@@ -77,7 +77,7 @@ fn buttons(ui: &mut Ui, run: &mut RunState) {
     }
 }
 
-/// How long, how fast, and with which noise.
+/// Draws the controls for the number of steps, the speed and the seed.
 pub fn settings(ui: &mut Ui, run: &mut RunState) {
     run_to(ui, run);
     seed(ui, run);
@@ -110,7 +110,7 @@ fn seed(ui: &mut Ui, run: &mut RunState) {
     }
 }
 
-/// The time line: everything recorded, up to the width that sliders have.
+/// Draws the timeline of all recorded steps, as wide as sliders are.
 pub fn timeline(ui: &mut Ui, run: &mut RunState) {
     let last = run.last_step();
     let mut shown = run.shown_step();
@@ -149,7 +149,7 @@ fn scrubber(ui: &mut Ui, run: &mut RunState) {
                 run.look_at(last);
             }
             let branch = ui.button("Go on from here");
-            let hover = "Take up the chains at this very step, by the rules set now, and forget what came after.";
+            let hover = "Continue the chains from exactly this step with the current rules; later steps are lost.";
             if branch.on_hover_text(hover).clicked() {
                 run.branch();
             }

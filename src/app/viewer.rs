@@ -1,4 +1,4 @@
-//! The whole state of the window: its parts, and what concerns several of them. Nothing here draws.
+//! The whole state of the window: its parts, and what concerns several of them. This module draws nothing.
 
 use std::sync::mpsc::{Receiver, channel};
 
@@ -10,24 +10,24 @@ use crate::{
     worker::{Command, Event, TrainingNews, lab::LabNews},
 };
 
-/// Everything that the window shows.
+/// The whole state of the window.
 pub struct Viewer {
     /// The open model and its chains.
     pub run: RunState,
-    /// The lab.
+    /// The lab: its settings and its record.
     pub lab: Lab,
-    /// Training.
+    /// The state of training.
     pub training: Training,
-    /// The open lesson.
+    /// The open lesson and the step that is read.
     pub lesson: OpenLesson,
     /// The open tab, the device, and messages.
     pub session: Session,
-    /// What the parts asked the worker for.
+    /// The commands that the parts have sent for the worker.
     requests: Receiver<Command>,
 }
 
 impl Viewer {
-    /// A window that begins with this view; its model is still to come.
+    /// Creates the state of a window that begins with this view, before its model is loaded.
     pub fn new(view: ViewState) -> Self {
         let (sender, receiver) = channel();
         let requests = Requests::new(sender);
@@ -44,7 +44,7 @@ impl Viewer {
         viewer
     }
 
-    /// What a link carries.
+    /// The state that a link contains.
     pub fn view(&self) -> ViewState {
         let settings = self.run.settings.clone();
         ViewState {
@@ -65,12 +65,12 @@ impl Viewer {
         }
     }
 
-    /// What was asked since the last call.
+    /// Returns the commands sent since the last call.
     pub fn take_commands(&mut self) -> Vec<Command> {
         self.requests.try_iter().collect()
     }
 
-    /// Takes in what the worker reports.
+    /// Processes a report from the worker.
     pub fn take(&mut self, event: Event) {
         match event {
             Event::Device { description, is_cpu, bundled } => {
@@ -118,10 +118,10 @@ impl Viewer {
         }
     }
 
-    /// The worker failed, and with it all that it did.
+    /// Handles a failure of the worker, which ends everything that it was doing.
     fn failed(&mut self, reason: &str) {
         self.run.is_running = false;
-        // Nobody is there to be asked to stop.
+        // The commands are dropped, because no worker can receive them.
         self.lab.record.stop_all();
         if self.training.is_running {
             self.training.take(TrainingNews::Failed(format!("{reason}; {TRAINING_AFTER_FAILURE}")));
@@ -129,12 +129,12 @@ impl Viewer {
         self.session.fail(reason);
     }
 
-    /// Whether the chains on show are the lab's, and not the open model's.
+    /// Whether the visible chains are the lab's, and not the open model's.
     pub fn shows_plane(&self) -> bool {
         self.session.tab == Tab::Lab && self.lab.is_plane()
     }
 
-    /// Lets the chains that are on show run as soon as they are there, or not.
+    /// Sets whether the visible chains start to run as soon as they are available.
     pub fn play_when_ready(&mut self, plays: bool) {
         match self.shows_plane() {
             true => self.lab.prepare(plays),
@@ -142,7 +142,7 @@ impl Viewer {
         }
     }
 
-    /// Whether all that the window is to show is there, or why it is not.
+    /// Whether everything that the window shows is available, or the reason why it is not.
     pub fn is_settled(&self) -> bool {
         let is_there = match self.shows_plane() {
             true => self.lab.record.surface.is_some() || self.lab.record.why_not.is_some(),
@@ -151,7 +151,7 @@ impl Viewer {
         is_there || self.session.failure.is_some()
     }
 
-    /// Asks for what the tab, the lab and the lesson need, once a frame.
+    /// Requests what the tab, the lab and the lesson need. Called once per frame.
     pub fn follow(&mut self) {
         if self.run.selected.is_some() || self.session.tab == Tab::Plots {
             self.run.ask_for_references();
@@ -160,22 +160,22 @@ impl Viewer {
         self.follow_lab();
     }
 
-    /// Keeps the lab as it is set up.
+    /// Keeps the worker's lab equal to the lab's settings.
     pub fn follow_lab(&mut self) {
         let is_open = self.shows_plane();
         if is_open && self.run.is_running && self.run.record.is_some() {
-            // They would run unseen, and take the time of those that are seen.
+            // These chains are invisible, and would take time from the visible ones.
             self.run.pause();
         }
         self.lab.follow(is_open);
     }
 
-    /// Asks for the text of the open lesson, and sets up its step when it is there.
+    /// Requests the text of the open lesson, and sets up its step once the text has arrived.
     fn follow_lesson(&mut self) {
         if self.session.device.is_some() {
             self.lesson.fetch();
         }
-        // What is set up must not be undone by the model that is still on its way.
+        // Wait for a model that is still loading, because it would undo the setup.
         if self.run.model.is_some()
             && let Some(state) = self.lesson.state_to_set_up()
         {
@@ -200,14 +200,14 @@ impl Viewer {
         let is_lab = view.tab == Tab::Lab && lab.config.view == LabView::Plane;
         self.session.tab = view.tab;
         self.session.play = view.play;
-        // What somebody painted is kept where the state brings no painting of its own.
+        // The user's painting is kept unless the state has its own.
         if lab.config.painted.is_empty() {
             lab.config.painted = std::mem::take(&mut self.lab.settings.config.painted);
         }
         self.lab.settings = lab;
         self.run.reset_display();
         if is_lab {
-            // The chains of the open model wait where they are, and so does all that is said of them.
+            // The chains of the open model pause, and their settings stay as they are.
             self.run.pause();
             self.lab.prepare(view.play);
         } else {
@@ -216,8 +216,7 @@ impl Viewer {
         }
     }
 
-    /// Opens the device and the model anew. Nothing is taken for granted of a worker that failed: what it had in
-    /// memory is gone.
+    /// Reopens the device and the model after the worker failed. Everything that the worker had in memory is lost.
     pub fn try_again(&mut self) {
         self.session.failure = None;
         self.session.device = None;

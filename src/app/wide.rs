@@ -1,4 +1,4 @@
-//! The window where there is room: menu and status line, controls at the left, the selected chain at the right.
+//! The layout for large windows: menu and status line, controls at the left, the selected chain at the right.
 
 use egui::{CentralPanel, Panel, Ui};
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::config::Tab;
 
-/// Draws the window.
+/// Draws the large layout.
 pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels) {
     Panel::top("menu").show(ui, |ui| {
         menu::bar(ui, viewer, &mut panels.files, &mut panels.help);
@@ -39,7 +39,7 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels) {
 fn show_run(ui: &mut Ui, run: &mut RunState, tab: &mut Tab, panels: &mut Panels) {
     Panel::bottom("transport").show(ui, |ui| transport::ui(ui, run));
     let is_wide = ui.available_width() > 1000.0;
-    // Sizes are fixed: a panel that follows its contents jumps when a number gets a digit more.
+    // The widths are fixed, because a panel that follows its contents jumps when a number gets one more digit.
     let width = if is_wide { 270.0 } else { 220.0 };
     Panel::left("controls").resizable(false).exact_size(width).show(ui, |ui| {
         controls::ui(ui, run, tab);
@@ -62,7 +62,7 @@ fn show_run(ui: &mut Ui, run: &mut RunState, tab: &mut Tab, panels: &mut Panels)
                 if ui.small_button("✖").on_hover_text("Close this text.").clicked() {
                     run.comparison = None;
                 }
-                // In a small window the chains need the room.
+                // In a small window, the chains need the space.
                 let label = egui::Label::new(point);
                 let is_small = ui.available_width() < 500.0;
                 let label = if is_small { label.truncate() } else { label.wrap() };

@@ -1,4 +1,4 @@
-//! The window as a whole: `App::drain` takes in what the worker reports, `App::show` draws.
+//! The window as a whole: `App::drain` processes the worker's reports, and `App::show` draws.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -15,34 +15,34 @@ use crate::{
     worker::{Batch, Command},
 };
 
-/// Between two frames of running chains in the lab: so much less than a screen's sixtieth of a second that the
-/// next frame is built in time for it.
+/// The time between two frames of running chains in the lab. It is shorter than the 1/60 s of a screen, so that
+/// the next frame is ready in time.
 const LAB_FRAME: std::time::Duration = std::time::Duration::from_millis(12);
 
-/// Size of a fresh window in points.
+/// The size of a new window, in points.
 pub const SIZE: [f32; 2] = [1280.0, 800.0];
 
-/// The two ends of the channels to a worker.
+/// The window's ends of the channels to a worker.
 #[derive(Debug)]
 pub struct Link {
-    /// To the worker.
+    /// Sends commands to the worker.
     pub commands: Sender<Command>,
-    /// From the worker.
+    /// Receives events from the worker.
     pub events: Receiver<Batch>,
 }
 
-/// The window.
+/// The window: its state, its panels, and its link to the worker.
 pub struct App {
     link: Link,
     viewer: Viewer,
     panels: Panels,
     compact: Compact,
-    /// The page that an embedded lesson is an excerpt of.
+    /// For an embedded lesson, the address of the full page.
     full_page: Option<String>,
 }
 
 impl App {
-    /// A window that begins with this view.
+    /// Creates a window that begins with this view.
     pub fn new(link: Link, view: ViewState) -> Self {
         Self {
             link,
@@ -53,39 +53,39 @@ impl App {
         }
     }
 
-    /// A single lesson for a frame within another page: chains, play, two sliders, and a link to
-    /// `full_page`, where everything else is.
+    /// Creates a window with a single lesson for a frame within another page: chains, play, two sliders, and a
+    /// link to `full_page`, which has all controls.
     pub fn embedded(link: Link, view: ViewState, full_page: impl Into<String>) -> Self {
         Self { full_page: Some(full_page.into()), ..Self::new(link, view) }
     }
 
-    /// Writes files into this folder from now on, without asking.
+    /// Saves all later files to this folder, without a dialog.
     pub fn save_to(&mut self, folder: std::path::PathBuf) {
         self.panels.files.save_to(folder);
     }
 
-    /// Puts the address of the page before every link.
+    /// Sets the address of the page, which every copied link starts with.
     pub fn set_address(&mut self, address: String) {
         self.panels.files.set_address(address);
     }
 
-    /// What the window shows.
+    /// The state of the window.
     pub fn viewer(&self) -> &Viewer {
         &self.viewer
     }
 
-    /// What the window shows, to change it as a click would.
+    /// The state of the window, to change it as a click would.
     pub fn viewer_mut(&mut self) -> &mut Viewer {
         &mut self.viewer
     }
 
-    /// Lets go of the worker, so that it ends.
+    /// Closes the channels to the worker, so that it ends.
     pub fn leave(&mut self) {
         let ((commands, _), (_, events)) = (channel(), channel());
         self.link = Link { commands, events };
     }
 
-    /// Takes in what the worker reported.
+    /// Processes the worker's reports.
     pub fn drain(&mut self, ctx: &egui::Context) {
         let Self { link, viewer, panels, .. } = self;
         for event in link.events.try_iter().flatten() {
@@ -98,8 +98,8 @@ impl App {
         viewer.run.steps_per_sec = panels.status.steps_per_sec();
         training::take_news(&mut viewer.training, &mut viewer.session, &mut panels.training);
         viewer.follow();
-        // New steps ask for a frame themselves, if seldom where a program draws the window: chains in the plane
-        // are light, and are to be seen moving.
+        // New steps request a frame themselves, but rarely if rendering is done in software. Chains in the
+        // plane are cheap, and should move smoothly.
         if viewer.shows_plane() && viewer.lab.record.is_running {
             ctx.request_repaint_after(LAB_FRAME);
         } else if viewer.run.is_replaying() {
@@ -109,7 +109,7 @@ impl App {
         }
     }
 
-    /// Draws everything and passes on what was asked for.
+    /// Draws everything, and sends the resulting commands to the worker.
     pub fn show(&mut self, ui: &mut egui::Ui) {
         let Self { viewer, panels, compact, full_page, .. } = self;
         keys::keys(ui.ctx(), viewer, &mut panels.help);
@@ -132,11 +132,11 @@ impl App {
         self.pass_on();
     }
 
-    /// Sends the worker what was asked for.
+    /// Sends the queued commands to the worker.
     fn pass_on(&mut self) {
         for command in self.viewer.take_commands() {
             if self.link.commands.send(command).is_err() && self.viewer.session.failure.is_none() {
-                self.viewer.session.failure = Some("the worker has ended; start jempp anew".into());
+                self.viewer.session.failure = Some("the worker has ended; restart jempp".into());
             }
         }
     }

@@ -1,18 +1,18 @@
-//! Texts of strangers and names of rules, as the window shows them.
+//! Formatting of names and messages from outside, and short names of rules.
 
 use crate::{
     config::{LaneConfig, SamplerKind},
     say,
 };
 
-/// The text without what a label cannot show, and without the middle of what is longer than `most` characters:
-/// names come from files of strangers, reasons from drivers.
+/// Removes characters that a label cannot show, and the middle of a text longer than `most` characters. Use
+/// this for names from files and for messages from drivers.
 pub(super) fn shown(text: &str, most: usize) -> String {
     let line: Vec<&str> = text.split_whitespace().collect();
     say::shortened(&say::plain(&line.join(" ")), most)
 }
 
-/// A short name of a rule: `PYLD, N = 5`.
+/// A short name of a rule, such as `PYLD, N = 5`.
 pub(super) fn lane_name(lane: &LaneConfig) -> String {
     let sampler = &lane.sampler;
     match sampler.kind {

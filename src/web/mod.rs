@@ -1,5 +1,5 @@
 //! The viewer in a browser: the page, which draws, and its web worker, which computes. Both run this same
-//! program and speak to each other in bytes; the page's scripts are in `web/`.
+//! program, and exchange messages as bytes. The page's scripts are in `web/`.
 
 mod page;
 mod wire;
@@ -11,10 +11,10 @@ unsafe extern "C" {
     fn __wasm_call_ctors();
 }
 
-/// Becomes the page or its worker, whichever this runs in.
+/// Starts the page or its worker, depending on where this program runs.
 pub fn main() {
-    // SAFETY: called once, before anything else. Without this call the linker makes every call from the
-    // outside begin with all constructors, cubecl's hundreds of them.
+    // SAFETY: called once, before anything else. Without this call, the linker makes every call from JavaScript
+    // run all constructors first, which are hundreds in cubecl.
     unsafe { __wasm_call_ctors() };
     match js_sys::global().dyn_into::<web_sys::DedicatedWorkerGlobalScope>() {
         Ok(scope) => worker::start(scope),

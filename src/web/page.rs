@@ -1,4 +1,4 @@
-//! The page: the window's `App` in a canvas, with a web worker at the other end of its link.
+//! The page: the window's `App` in a canvas, connected to a web worker.
 
 use std::{
     any::Any,
@@ -20,14 +20,14 @@ use crate::{
     worker::{Batch, Command, Event},
 };
 
-/// Keys of the query that are the page's own.
+/// The keys of the query that the page itself uses.
 const DEVICE: &str = "device";
 const BENCH: &str = "bench";
-/// What a page shows that was asked for nothing: fewer chains than the desktop, at a pace one can follow.
+/// The defaults of the page: fewer chains than on the desktop, and a speed that one can follow.
 const DEFAULT_QUERY: &str = "per_class=4&max_steps_per_sec=10";
-/// The page that the embedded lesson is an excerpt of.
+/// The full page, for the link of an embedded lesson.
 const FULL_PAGE: &str = "./index.html";
-/// Browsers refuse addresses that change too often.
+/// The minimum time between two changes of the address, because browsers refuse frequent changes.
 const ADDRESS_INTERVAL: Duration = Duration::from_secs(1);
 
 #[wasm_bindgen]
@@ -42,9 +42,9 @@ extern "C" {
     static IS_EMBEDDED: Option<bool>;
 }
 
-/// Starts the page, or its bench.
+/// Starts the page, or its benchmark.
 pub(super) fn start() {
-    // What traps afterwards says no more than `unreachable`.
+    // The trap that follows a panic says only `unreachable`.
     std::panic::set_hook(Box::new(|info| fail(&info.to_string())));
     let Some(window) = web_sys::window() else { unreachable!("a page has a window") };
     let query = Query::of(&window);
@@ -59,11 +59,11 @@ pub(super) fn start() {
     });
 }
 
-/// The page's query.
+/// The parsed query of the page's address.
 struct Query {
     device: String,
     is_bench: bool,
-    /// What is left of it for the viewer.
+    /// The rest of the query, for the viewer.
     view: String,
 }
 
@@ -101,7 +101,7 @@ async fn view(window: Window, query: Query) -> Result<(), JsValue> {
     runner.start(canvas, options, create).await
 }
 
-/// The worker in force, and the files that it was given.
+/// The current worker, and the files that were sent to it.
 struct PageWorker {
     worker: RefCell<Worker>,
     device: String,
@@ -125,7 +125,7 @@ impl PageWorker {
         helper
     }
 
-    /// Listens to the worker and sets it to work.
+    /// Listens to the worker's messages, and starts its service.
     fn begin(self: Rc<Self>) {
         let worker = self.worker.borrow().clone();
         let helper = self.clone();
@@ -137,9 +137,9 @@ impl PageWorker {
         });
         let helper = self.clone();
         let on_error = Closure::<dyn Fn(web_sys::Event)>::new(move |event: web_sys::Event| {
-            // What is caught here is told in the page.
+            // The page shows this error itself.
             event.prevent_default();
-            // A script that does not load is an event without a message.
+            // If a script cannot be loaded, the event has no message.
             let message = Reflect::get(&event, &"message".into()).ok();
             let message = message.and_then(|message| message.as_string());
             let message = message.unwrap_or_else(|| "its script could not be loaded".into());
@@ -154,14 +154,14 @@ impl PageWorker {
     }
 
     fn take(&self, events: Vec<Event>) {
-        // The app is there for as long as the page.
+        // The app exists as long as the page.
         let _ = self.events.send(events.into());
         self.ctx.request_repaint();
     }
 
     fn send(self: &Rc<Self>, command: Command) {
         match command {
-            // Its memory is in no state to go on from.
+            // The memory of a failed worker cannot be used again, so a new worker starts.
             Command::Retry => {
                 self.worker.borrow().terminate();
                 self.worker.replace(new_worker());
@@ -177,7 +177,7 @@ impl PageWorker {
         }
     }
 
-    /// Tells the worker that its reports were looked at.
+    /// Tells the worker that the page has processed its reports.
     fn acknowledge(&self) {
         let count = self.num_batches.take();
         if count > 0 {
@@ -197,17 +197,17 @@ fn listen(worker: &Worker, take: impl Fn(Report) + 'static) {
 }
 
 fn post(worker: &Worker, request: &Request) {
-    // Bytes can always be sent.
+    // Sending bytes cannot fail.
     let _ = worker.post_message(&encode(request));
 }
 
-/// The app with what only a page has.
+/// The app, with the state that only a page needs.
 struct Page {
     app: App,
     commands: Receiver<Command>,
     helper: Rc<PageWorker>,
     window: Window,
-    /// The view that the address tells of, and since when.
+    /// The view in the address, and the time when it was written.
     address: (ViewState, Instant),
     fixed_query: String,
     is_ready: bool,
@@ -225,7 +225,7 @@ impl Page {
                 (default, Some(format!("The link is not used: {error}")))
             }
         };
-        // An address without a query, or with a wrong one, does not tell of it yet.
+        // The address does not describe the view if its query is missing or wrong.
         let is_told = !query.view.is_empty() && problem.is_none();
         let told = if is_told { view.clone() } else { ViewState::default() };
         let link = Link { commands: command_sender, events };
@@ -240,7 +240,7 @@ impl Page {
             location.pathname().unwrap_or_default()
         ));
         let viewer = app.viewer_mut();
-        // They start when the model comes, unless the lab's are to be seen.
+        // The chains start when the model is loaded, unless the lab's chains are shown.
         viewer.run.is_running = !viewer.shows_plane();
         if let Some(problem) = problem {
             viewer.session.complain(problem);
@@ -263,7 +263,7 @@ impl Page {
         }
     }
 
-    /// Puts the state of the viewer into the address: a reload, or somebody else, finds it there.
+    /// Writes the state of the viewer to the address, so that reloading the page or sharing the address restores it.
     fn follow_address(&mut self, ctx: &egui::Context) {
         let viewer = self.app.viewer();
         let view = viewer.view();
@@ -279,14 +279,14 @@ impl Page {
         let parts = [self.fixed_query.as_str(), &query];
         let whole: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         if let Ok(history) = self.window.history() {
-            // A page from a file has no address to change; nothing is lost by it.
+            // A page opened from a file cannot change its address, which does no harm.
             let url = format!("?{}", whole.join("&"));
             let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&url));
         }
         self.address = (view, Instant::now());
     }
 
-    /// What scripts around the page may want to know.
+    /// The state that scripts on the page can query.
     fn describe(&self) -> JsValue {
         let viewer = self.app.viewer();
         let (run, session) = (&viewer.run, &viewer.session);
@@ -322,7 +322,7 @@ impl Page {
     }
 }
 
-/// Lets scripts ask `jempp.state()`.
+/// Provides the function `jempp.state()` for scripts.
 fn publish(runner: eframe::WebRunner) {
     let ask = Closure::<dyn Fn() -> JsValue>::new(move || {
         runner.app_mut::<Page>().map_or(JsValue::NULL, |page| page.describe())
@@ -332,7 +332,7 @@ fn publish(runner: eframe::WebRunner) {
 
 fn set(key: &str, value: &JsValue) {
     if let Ok(jempp) = Reflect::get(&js_sys::global(), &"jempp".into()) {
-        // Objects of the page's own script take new keys.
+        // The page's own script created this object, so setting a key cannot fail.
         let _ = Reflect::set(&jempp, &key.into(), value);
     }
 }
@@ -359,7 +359,7 @@ impl eframe::App for Page {
     }
 }
 
-/// Lets the worker measure and shows what it says.
+/// Runs the benchmark in the worker, and shows its output.
 fn bench(window: &Window) -> Result<(), JsValue> {
     let document = window.document().ok_or("no document")?;
     let report =

@@ -1,4 +1,4 @@
-//! What the page and its worker send each other.
+//! The messages between the page and its worker.
 
 use js_sys::Uint8Array;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -6,29 +6,29 @@ use wasm_bindgen::JsValue;
 
 use crate::worker::{Command, Event};
 
-/// From the page to its worker.
+/// A message from the page to its worker.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Request {
     /// Serve on this device, named as [`crate::device::open`] takes it.
     Serve(String),
-    /// Measure this instead.
+    /// Run the benchmark in place of the service.
     Bench,
     Command(Command),
-    /// The page has looked at so many batches of reports.
+    /// The page has processed this many batches of reports.
     Seen(usize),
 }
 
-/// From the worker to its page.
+/// A message from the worker to its page.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Report {
     Events(Vec<Event>),
-    /// A line of the bench for people.
+    /// A line of the benchmark's output as text.
     Line(String),
-    /// The whole result of the bench, as JSON.
+    /// The complete result of the benchmark, as JSON.
     Bench(String),
 }
 
-/// A message as the browser carries it.
+/// Encodes a message for the browser to send.
 pub(super) fn encode(message: &impl Serialize) -> Uint8Array {
     match postcard::to_stdvec(message) {
         Ok(bytes) => Uint8Array::from(bytes.as_slice()),
@@ -36,7 +36,7 @@ pub(super) fn encode(message: &impl Serialize) -> Uint8Array {
     }
 }
 
-/// The message that came; `None` for one that is not of this program.
+/// Decodes a message, or returns `None` if it does not come from this program.
 pub(super) fn decode<T: DeserializeOwned>(data: &JsValue) -> Option<T> {
     postcard::from_bytes(&Uint8Array::new(data).to_vec()).ok()
 }

@@ -1,4 +1,4 @@
-//! The web worker: commands in, reports out.
+//! The web worker, which receives commands and sends reports.
 
 use std::cell::OnceCell;
 
@@ -9,9 +9,9 @@ use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 use super::wire::{Report, Request, decode, encode};
 use crate::worker::{self, Event, Port};
 
-/// Takes over from the script that waited for this program, with what has arrived meanwhile.
+/// Starts the worker. It processes the messages that arrived while the program was loading, and then new ones.
 pub(super) fn start(scope: DedicatedWorkerGlobalScope) {
-    // A panic ends this worker; the page can start another.
+    // A panic ends this worker, and the page can start another one.
     let to_page = scope.clone();
     std::panic::set_hook(Box::new(move |info| {
         let text = info.to_string();
@@ -47,7 +47,7 @@ fn to_port(port: &OnceCell<Port>, tell: impl FnOnce(&Port)) {
     }
 }
 
-/// What the script kept for us.
+/// The messages that the script received before this program started.
 fn early_messages() -> Array {
     let inbox = Reflect::get(&js_sys::global(), &"jempp".into())
         .and_then(|jempp| Reflect::get(&jempp, &"inbox".into()));
@@ -56,7 +56,7 @@ fn early_messages() -> Array {
 
 fn post(scope: &DedicatedWorkerGlobalScope, report: &Report) {
     let bytes: Uint8Array = encode(report);
-    // Handed over, not copied. It fails only for what cannot be handed over.
+    // The bytes are transferred, not copied. This fails only for data that cannot be transferred.
     let _ = scope.post_message_with_transfer(&bytes, &Array::of1(&bytes.buffer()));
 }
 

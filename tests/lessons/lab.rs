@@ -1,4 +1,4 @@
-//! The lab: its densities, what it measures, what it keeps when something is changed.
+//! The lab: its densities, its measurements, and the state that it keeps when a setting changes.
 use std::time::Duration;
 
 use crate::common::max_difference;
@@ -29,7 +29,7 @@ fn places(lab: &mut Lab) -> Vec<f32> {
 
 const TARGETS: [&str; 9] = [
     "gaussian",
-    // A ninth of it lies outside the plane.
+    // A ninth of this density lies outside the plane.
     "gaussian&lab.width=3",
     "mixture",
     "ring",
@@ -78,7 +78,7 @@ fn mala_keeps_every_density() {
 
 #[test]
 fn total_variation_knows_its_ends() {
-    // All mass in one cell of 4 × 4 squares.
+    // All mass is in one cell of 4 × 4 squares.
     let side = 4 * NUM_CELLS;
     let is_in = |index: usize| index / side / 4 == 5 && index % side / 4 == 7;
     let energy: Vec<f32> =
@@ -97,7 +97,7 @@ fn total_variation_knows_its_ends() {
     let of = |energy: &[f32], beta| Cells::of_energy(energy, &[], beta).unwrap_err();
     assert_eq!(of(&energy, f64::INFINITY), NoMasses::NoNoise);
     assert_eq!(of(&vec![f32::NAN; side * side], 1.0), NoMasses::NoEnergy);
-    // A valley that falls by 3 from square to square has no width that these squares could show.
+    // A valley that falls by 3 per square is too narrow for these squares.
     let steep: Vec<f32> = (0..side * side).map(|index| 3.0 * (index % side) as f32).collect();
     assert_eq!(of(&steep, 1.0), NoMasses::TooNarrow);
     assert!(Cells::of_energy(&steep, &[], 0.5).is_ok());
@@ -106,7 +106,7 @@ fn total_variation_knows_its_ends() {
 #[test]
 fn what_chance_makes_is_what_draws_have_on_average() {
     let mut rng = streams::BATCH_ORDER.rng(3, 0);
-    // 4 × 4 squares of equal mass, the rest empty.
+    // 4 × 4 squares have equal mass, and the rest is empty.
     let energy: Vec<f32> = (0..NUM_CELLS * NUM_CELLS)
         .map(|i| if i / NUM_CELLS < 4 && i % NUM_CELLS < 4 { 0.0 } else { 1e3 })
         .collect();
@@ -139,7 +139,7 @@ fn the_power_beta_is_narrower() {
     assert!((ratio - 2.0).abs() < 0.05, "{ratio}");
 }
 
-/// Whether the surface is another and the chains begin anew, and the step they are at.
+/// Changes the state. Returns whether the surface changed, whether the chains restarted, and their step.
 fn change(lab: &mut Lab, edit: &dyn Fn(&mut LabState)) -> (bool, bool, u64) {
     let mut state = lab.state().clone();
     edit(&mut state);
@@ -209,7 +209,7 @@ fn a_step_that_is_taken_apart_adds_up() {
         assert_eq!(frame.lanes[0].traces.len(), 3 * 9);
         assert_eq!(frame.lanes[0].traces[..2], before[..2]);
     }
-    // What is changed afterwards is not what led there.
+    // A later change does not alter the reported move.
     change(&mut lab, &|state| {
         state.rules[0].sampler.proximal_radius = 9.0;
         state.rules[0].sampler.noise_std = 0.2;
@@ -259,7 +259,7 @@ fn what_cannot_be_shown_is_refused_and_changes_nothing() {
     assert!(why.contains("model of images"), "{why}");
     let why = refuse(&mut lab, &|state| state.rules.clear());
     assert!(why.contains("rules"), "{why}");
-    // Another target whose chains cannot start so: neither the energy nor the picture of it changes.
+    // Another target that does not support the chains' start: neither the energy nor its picture changes.
     let surface = lab.surface().energy.clone();
     let why = refuse(&mut lab, &|state| {
         state.config.target = LabTarget::Gaussian;
@@ -297,7 +297,7 @@ fn links_carry_the_lab() {
 fn a_slice_goes_through_the_path() {
     let Worker { commands, events, .. } = worker::spawn("cpu".into(), || {}).unwrap();
     commands.send(Command::Open("fashion".into())).unwrap();
-    // Two images and the one half-way.
+    // Two images and the one halfway between them.
     let image = |value: f32| vec![value; 784];
     let path = [image(-0.9), image(-0.5), image(-0.1)].concat();
     commands.send(Command::Lab(LabCommand::Slice { path })).unwrap();
@@ -317,11 +317,11 @@ fn a_slice_goes_through_the_path() {
     let slice = found.unwrap();
     assert!(refused.unwrap().contains("has not moved"));
     assert!((slice.explained[0] - 1.0).abs() < 1e-3, "{:?}", slice.explained);
-    // 0.4 in each of 784 pixels is 11.2 along the axis.
+    // A change of 0.4 in each of 784 pixels is 11.2 along the axis.
     let along: Vec<f32> = slice.path.iter().step_by(2).copied().collect();
     assert!(max_difference(&along, &[-11.2, 0.0, 11.2]) < 0.01, "{along:?}");
     assert!(slice.range[0][0] < -11.2 && slice.range[0][1] > 11.2);
-    // The square in which the middle of the path lies has nearly its energy.
+    // The square that contains the middle of the path has nearly the same energy.
     let side = slice.energy.len().isqrt();
     let middle = slice.energy[side / 2 * side + side / 2];
     assert!((middle - slice.path_energy[1]).abs() < 1e-3, "{middle} {:?}", slice.path_energy);

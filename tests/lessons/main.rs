@@ -1,4 +1,4 @@
-//! What the lessons claim, and what they and the window stand on: the viewer's worker and the lab.
+//! Tests of the lessons' claims, and of the viewer's worker and the lab that the lessons use.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
 mod claims;

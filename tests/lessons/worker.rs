@@ -10,7 +10,7 @@ use jempp::{
 
 struct Desk {
     worker: Worker,
-    /// Events that came with others.
+    /// Events that were received while waiting for another event.
     waiting: RefCell<VecDeque<Event>>,
 }
 
@@ -74,7 +74,7 @@ impl Desk {
     }
 }
 
-/// Two chains of each of two classes, three steps long.
+/// A request for two chains of each of two classes, for three steps.
 fn request(model: &ModelInfo) -> RunRequest {
     let mut lane = model.lane();
     lane.sampler.num_steps = 3;
@@ -138,7 +138,7 @@ fn lanes_share_starts_and_noise() {
     desk.step(0);
     let lanes = desk.run_to(2);
     assert_eq!(lanes[0].images.x, lanes[1].images.x);
-    // A change of one lane acts from the next step on, and on that lane alone.
+    // A change of one lane applies from the next step on, and only to that lane.
     request.lanes[1].sampler.step_size = 0.1;
     desk.ask(Command::SetLanes(request.lanes));
     let lanes = desk.run_to(3);
@@ -222,7 +222,7 @@ fn numbers_say_what_they_are_named_for() {
         let gradient = &start[0].images.gradient[784 * chain..][..784];
         let norm = gradient.iter().map(|g| g.to_f32().powi(2)).sum::<f32>().sqrt();
         assert!((norm / numbers.gradient_norm[chain] - 1.0).abs() < 0.01, "{norm}");
-        // Test images of trousers and bags, which the model knows well.
+        // The chains start at test images of trousers and bags, which the model classifies correctly.
         assert_eq!(numbers.prediction(chain).unwrap().0, [1, 1, 8, 8][chain]);
     }
     let moved = desk.run_to(2);
@@ -248,7 +248,7 @@ fn what_cannot_be_done_is_refused_and_all_goes_on() {
     request.lanes[0].sampler.kind = SamplerKind::Mala;
     request.lanes[0].sampler.noise_std = 0.0;
     desk.ask(Command::SetLanes(request.lanes));
-    // The window is told which rules are in force.
+    // The worker reports the rules that it uses.
     let lanes = desk.wait(|event| match event {
         Event::Lanes(lanes) => Some(lanes),
         _ => None,
@@ -291,7 +291,7 @@ fn chains_follow_the_weights_in_training_and_nothing_is_lost() {
     desk.ask(Command::Run { run: 1, until: 3, max_steps_per_sec: 0.0 });
     let mut energies = Vec::new();
     let (mut points, mut buffers) = (0, 0);
-    // The same starts, again and again, with other weights each time.
+    // The same starts, evaluated repeatedly with changing weights.
     while energies.len() < 2 || energies.first() == energies.last() || buffers == 0 {
         match desk.next() {
             Event::Step(step) if step.step == 0 => {
@@ -319,7 +319,7 @@ fn chains_follow_the_weights_in_training_and_nothing_is_lost() {
     let copy = folder.path().join("copy.safetensors");
     desk.ask(Command::Save(copy.clone()));
     desk.wait(|event| matches!(event, Event::Saved(_)).then_some(()));
-    // The copy is the whole run, not the new weights beside what the run began with.
+    // The copy contains the whole run, not the new weights with the state from the start of the run.
     let [saved, run] = [&copy, &checkpoint].map(|path| Checkpoint::load(path).unwrap());
     assert_eq!(saved.counters.step, run.counters.step);
     assert!(saved.replay_buffer.values == run.replay_buffer.values);

@@ -1,4 +1,4 @@
-//! The window, by its accessible labels, with a worker that plays a script.
+//! The window, tested by its accessible labels, with a scripted worker.
 
 use crate::scripted::{self, Scripted};
 use egui_kittest::{Harness, kittest::Queryable};
@@ -8,7 +8,7 @@ use jempp::{
     worker::{Command, Event, TrainingNews, TrainingPoint},
 };
 
-/// A window of a size with its worker, the model loaded and the chains at their starts.
+/// A window of some size with its worker, with the model loaded and the chains at their starts.
 struct Window {
     harness: Harness<'static, App>,
     worker: Scripted,
@@ -33,7 +33,7 @@ impl Window {
         Self::open([1280.0, 800.0], ViewState::default())
     }
 
-    /// So many frames, with so many steps of the worker between two.
+    /// Draws `frames` frames, with `steps_each` steps of the worker between two.
     fn pass(&mut self, frames: usize, steps_each: usize) {
         for _ in 0..frames {
             self.harness.step();
@@ -56,7 +56,7 @@ impl Window {
         self.harness.query_all_by_label_contains(text).next().is_some()
     }
 
-    /// What the last restart asked for.
+    /// The request of the last restart.
     fn last_request(&self) -> jempp::worker::RunRequest {
         let requests = self.worker.asked.iter().rev().filter_map(|command| match command {
             Command::Restart(request) => Some(request.clone()),
@@ -93,7 +93,7 @@ fn restarts_and_pauses_that_cross_on_the_way_leave_no_doubt() {
     let mut window = Window::new();
     window.click(PLAY);
     window.pass(2, 2);
-    // Pause and restart before the worker has answered anything.
+    // Pause and restart before the worker has answered.
     window.harness.key_press(egui::Key::Space);
     window.harness.step();
     window.harness.key_press(egui::Key::R);
@@ -101,7 +101,7 @@ fn restarts_and_pauses_that_cross_on_the_way_leave_no_doubt() {
     window.pass(4, 2);
     assert!(!window.viewer().run.is_playing());
     assert_eq!(window.viewer().run.last_step(), 0, "paused at the starts");
-    // The end of one run must not stop the next.
+    // The end of one run must not stop the next run.
     window.click(PLAY);
     window.worker.say(Event::Paused(1));
     window.pass(3, 2);
@@ -127,7 +127,7 @@ fn a_model_that_is_gone_gives_way_to_a_bundled_one() {
     });
     viewer.take(Event::Refused("no file `gone.safetensors`".into()));
     assert!(matches!(&viewer.take_commands()[..], [Command::Open(name)] if name == "fashion"));
-    // A start that the model cannot give gives way to its own.
+    // A start that the model does not support is replaced by its default.
     viewer.take(Event::Opened(Box::new(scripted::model())));
     viewer.run.lanes[0].start = ViewStart::Data;
     viewer.take_commands();
@@ -176,7 +176,7 @@ fn steps_back_and_forward_replay_what_was() {
     assert_eq!(window.viewer().run.shown_step(), 2);
     assert!(image(&window) == newest);
     window.pass(1, 1);
-    // The past comes from the record, not from the worker.
+    // Past steps come from the record, not from the worker.
     assert_eq!(window.worker.asked.len(), asked);
 }
 
@@ -250,7 +250,7 @@ fn controls_reach_the_worker_while_it_runs() {
         _ => None,
     });
     assert!(radius.unwrap() > 1.0, "{radius:?}");
-    // The schedule of the rule is laid out for the run's M.
+    // The schedule of the rule depends on the M of the run.
     assert_eq!(window.last_request().lanes[0].sampler.num_steps, 100);
     assert!(window.has("2α/σ² = ∞"));
     assert!(window.has("Here PYLD is Proximal SGLD with a step of N·α = 1."));
@@ -258,7 +258,7 @@ fn controls_reach_the_worker_while_it_runs() {
 
 #[test]
 fn a_comparison_opens_with_one_click_and_says_its_point() {
-    // High enough that no control is scrolled out of sight.
+    // High enough to show all controls without scrolling.
     let mut window = Window::open([1280.0, 1300.0], ViewState::default());
     window.click("SGLD against Proximal SGLD at a step too large");
     window.pass(10, 4);
@@ -326,7 +326,7 @@ fn exports_write_what_was_seen() {
     assert!(gif.starts_with(b"GIF89a"));
 }
 
-/// A file as a desktop drops it.
+/// A file dropped on the window, as on a desktop.
 #[derive(Debug)]
 struct Dropped(std::path::PathBuf);
 
@@ -354,7 +354,7 @@ fn dropped_files_open_or_are_refused_with_a_reason() {
         window.harness.input_mut().dropped_files.push(std::sync::Arc::new(Dropped(path)));
         window.pass(2, 0);
     };
-    // Pictures are decoded beside the window.
+    // Pictures are decoded in the background.
     let wait_for = |window: &mut Window, is_there: &dyn Fn(&Window) -> bool| {
         for _ in 0..400 {
             window.pass(1, 0);
@@ -485,7 +485,7 @@ fn a_chain_is_selected_and_shown_closely() {
     window.harness.state_mut().viewer_mut().run.selected = Some(Selection { lane: 0, chain: 12 });
     window.click(PLAY);
     window.pass(5, 4);
-    // The third chain of the second row; the scripted trousers are at 30 (1 - e^(-step / 15)).
+    // The third chain of the second row. The scripted trousers are at 30 (1 - e^(-step / 15)).
     assert!(window.has("Trouser, chain 3 at step"));
     assert!(window.has("distance travelled"));
     let step = window.viewer().run.last_step();

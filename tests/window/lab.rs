@@ -63,7 +63,7 @@ fn the_window_plays_the_lab_and_a_lesson() {
     window.click("⏸ Pause");
     assert!(!window.harness.state().viewer().lab.record.is_running);
     assert!(window.harness.query_by_label_contains("Total variation to p(x)^β").is_some());
-    // Leaving the tab and coming back loses nothing.
+    // The lab keeps its state when the user leaves the tab and returns.
     let step = window.harness.state().viewer().lab.record.step;
     window.click("Chains");
     window.click("Lab");
@@ -133,7 +133,7 @@ fn a_link_to_nothing_says_so_and_another_choice_goes_on() {
 fn a_lesson_with_another_model_plays_beside_chains_that_ran() {
     let mut window = Window::open("model=two-moons&seed=7&play=true");
     window.until("chains", |app| app.viewer().run.last_step() > 3);
-    // The plane leaves what was said of them alone.
+    // The plane does not change the settings of the open model's chains.
     window.harness.state_mut().viewer_mut().lesson.open(3, 1);
     window.until("the lab", |app| app.viewer().lab.record.step > 3);
     assert_eq!(window.harness.state().viewer().run.settings.seed, 7);

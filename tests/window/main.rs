@@ -1,4 +1,4 @@
-//! The window: by its accessible names, in pictures, and real on a display.
+//! Tests of the window: by its accessible names, with pictures, and on a real display.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
 mod app;

@@ -1,4 +1,4 @@
-//! Windows of every size, and links, lessons, names and files of strangers: nothing ends the window.
+//! Windows of every size, and unusual links, lessons, names and files: nothing may crash the window.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use jempp::{
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Widths and heights, from nothing to more than a screen has. 440 × 300 and its like ended the window once.
+/// Widths and heights, from zero to more than a screen has. Sizes such as 440 × 300 once crashed the window.
 const SIZES: [[f32; 2]; 48] = [
     [1.0, 1.0],
     [2.0, 900.0],
@@ -112,11 +112,11 @@ impl Window {
         self.pass(1, 0);
     }
 
-    /// Frames at every size.
+    /// Draws frames at every size.
     fn at_every_size(&mut self) {
         for size in SIZES {
             self.harness.set_size(size.into());
-            // What is fitted to the room of the frame before settles in the second.
+            // A layout that depends on the previous frame is stable in the second frame.
             self.harness.step();
             self.harness.step();
         }
@@ -133,12 +133,12 @@ fn lanes(count: usize) -> ViewState {
     ViewState { lanes: vec![LaneConfig::default(); count], ..ViewState::default() }
 }
 
-/// A model of so many classes and inputs of this shape.
+/// A model with these classes and this input shape.
 fn model(class_names: Vec<String>, shape: [usize; 3]) -> ModelInfo {
     ModelInfo { name: "other".into(), class_names, shape, ..scripted::model() }
 }
 
-/// Such a model, open, with one chain a class in every lane.
+/// Opens such a model, with one chain per class in every lane.
 fn open(window: &mut Window, model: ModelInfo, values: &[f32]) {
     let labels: Vec<u32> = (0..model.class_names.len() as u32).collect();
     let (count, size) = (labels.len(), model.shape.iter().product::<usize>());
@@ -172,7 +172,7 @@ fn open(window: &mut Window, model: ModelInfo, values: &[f32]) {
     window.say([Event::Started(request)].into_iter().chain(steps));
 }
 
-/// The lab with chains of so many rules on this energy.
+/// The lab with chains of `num_rules` rules on this energy.
 fn lab(num_rules: usize, energy: &[f32]) -> Window {
     let mut view = ViewState::default();
     view.view.tab = Tab::Lab;
@@ -237,7 +237,7 @@ fn chains_and_plots_are_drawn_at_every_size() {
         for tab in [Tab::Chains, Tab::Plots] {
             window.viewer().session.tab = tab;
             window.at_every_size();
-            // With a sheet or a panel of the chain open while the window is resized.
+            // With an open sheet or an open panel of the chain, while the window is resized.
             window.viewer().run.selected = Some(Selection { lane: count - 1, chain: 12 });
             window.at_every_size();
             window.viewer().run.selected = None;
@@ -405,7 +405,7 @@ fn the_last_seed_is_followed_by_the_first() {
     assert!(ViewState::from_query("seed=9223372036854775808").is_err());
 }
 
-/// Values that are none, or too many.
+/// Values that are not numbers, or too many.
 const ODD_VALUES: [&str; 24] = [
     "",
     "nan",
@@ -433,7 +433,7 @@ const ODD_VALUES: [&str; 24] = [
     "mala",
 ];
 
-/// A text with some of its bytes changed, taken out or put in twice.
+/// A text with some of its bytes changed, removed or duplicated.
 fn mutated(text: &str, rng: &mut ChaCha8Rng) -> String {
     let mut bytes = text.as_bytes().to_vec();
     for _ in 0..rng.random_range(1..6) {
@@ -570,7 +570,7 @@ fn no_lesson_ends_the_window() {
     window.at_every_size();
 }
 
-/// A file as a desktop drops it.
+/// A file dropped on the window, as on a desktop.
 #[derive(Debug)]
 struct Dropped(std::path::PathBuf);
 

@@ -1,5 +1,4 @@
-//! The window on a phone and in a frame of another page, by accessible labels, with a worker that plays
-//! a script.
+//! The window on a phone and in a frame of another page, tested by accessible labels, with a scripted worker.
 
 use crate::scripted::Scripted;
 use egui::accesskit;
@@ -42,7 +41,7 @@ impl Window {
         Self::with(size, |link| App::embedded(link, view, "./index.html"))
     }
 
-    /// So many frames, with so many steps of the worker between two.
+    /// Draws `frames` frames, with `steps_each` steps of the worker between two.
     fn pass(&mut self, frames: usize, steps_each: usize) {
         for _ in 0..frames {
             self.harness.step();
@@ -72,7 +71,7 @@ impl Window {
         self.harness.query_all_by_label_contains(text).next().is_some()
     }
 
-    /// The rules that the worker was told last.
+    /// The rules that the worker received last.
     fn told(&self) -> Option<Vec<LaneConfig>> {
         self.worker.asked.iter().rev().find_map(|command| match command {
             Command::SetLanes(lanes) => Some(lanes.clone()),
@@ -121,7 +120,7 @@ fn controls_open_act_and_close() {
         let sampler = &window.viewer().run.lanes[0].sampler;
         assert!(sampler.inner_step_size > before);
         assert_eq!(window.told().unwrap()[0].sampler.inner_step_size, sampler.inner_step_size);
-        // The chains stay in sight above or beside the sheet.
+        // The chains stay visible above or beside the sheet.
         let last = window.harness.get_by_label("Ankle boot, chain 10, lane 1").rect();
         let close = window.harness.get_by_label("Close this panel").rect();
         assert!(last.bottom() <= close.top() || last.right() <= close.left(), "{last} {close}");
@@ -153,7 +152,7 @@ fn turning_the_phone_keeps_what_is_open() {
     }
 }
 
-/// Nothing sticks out at the sides, and what must be at hand is on the screen.
+/// Checks that nothing extends beyond the sides, and that the controls with these labels are on the screen.
 fn assert_fits(window: &Window, size: [f32; 2], labels: &[&str], what: &str) {
     let screen = egui::Rect::from_min_size(egui::Pos2::ZERO, size.into());
     use accesskit::Role::{Button, CheckBox, ComboBox, Label, Slider, SpinButton, TextInput};

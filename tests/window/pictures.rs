@@ -1,5 +1,5 @@
-//! Pictures of the window, compared with `tests/snapshots`. `UPDATE_SNAPSHOTS=1` takes them anew: look at
-//! them before you keep them.
+//! Screenshots of the window, compared with `tests/snapshots`. `UPDATE_SNAPSHOTS=1` replaces the stored ones:
+//! check them before you commit them.
 
 use crate::scripted::Scripted;
 use egui::Theme;
@@ -10,12 +10,12 @@ use jempp::{
     worker::{Event, TrainingNews, TrainingPoint},
 };
 
-/// What memory is in use stands in the picture, and drivers draw the edges of letters differently.
+/// The picture contains the memory in use, and drivers draw the edges of letters differently.
 fn tolerance() -> SnapshotOptions {
     SnapshotOptions::new().threshold(2.0).max_failed_pixels(800)
 }
 
-/// Whether there is something to draw with; said aloud where not.
+/// Whether there is a device to draw with. If not, prints a message.
 fn can_draw() -> bool {
     let is_there = !pollster::block_on(jempp::device::list()).is_empty();
     if !is_there {
@@ -56,7 +56,7 @@ fn picture(
     harness.state_mut().viewer_mut().run.play();
     pass(&mut harness, &mut worker, 14);
     set_up(harness.state_mut(), &worker);
-    // What is computed a little at a time gets the time it needs.
+    // Several frames, for content that is computed over several frames.
     for _ in 0..8 {
         pass(&mut harness, &mut worker, 2);
         std::thread::sleep(std::time::Duration::from_millis(150));

@@ -1,4 +1,4 @@
-//! The real window with the real worker on a virtual display: keys are pressed, pictures are taken.
+//! The real window with the real worker on a virtual display: the test presses keys and takes screenshots.
 use std::{
     io::{BufRead, BufReader},
     path::Path,
@@ -8,7 +8,7 @@ use std::{
 
 use image::RgbImage;
 
-/// A process that ends with the test.
+/// A process that is killed at the end of the test.
 struct Running(Child);
 
 impl Drop for Running {
@@ -18,14 +18,14 @@ impl Drop for Running {
     }
 }
 
-/// An X server and what is done to it.
+/// An X server, with functions to control it.
 struct Display {
     name: String,
     _server: Running,
 }
 
 impl Display {
-    /// `None`, said aloud, where the programs are missing; with `REQUIRE_DISPLAY=1` that is a failure.
+    /// `None`, with a message, if the programs are missing. With `REQUIRE_DISPLAY=1`, this is a failure.
     fn open() -> Option<Self> {
         for (program, argument) in
             [("Xvfb", "-help"), ("xdotool", "--version"), ("import", "-version")]
@@ -37,7 +37,7 @@ impl Display {
                 return None;
             }
         }
-        // By default the server begins anew when its last client leaves, and drops who connects meanwhile.
+        // By default, the server resets when its last client leaves, and drops clients that connect meanwhile.
         let mut server = Command::new("Xvfb")
             .args(["-displayfd", "1", "-noreset", "-screen", "0", "1280x800x24"])
             .stdout(Stdio::piped())
@@ -61,7 +61,7 @@ impl Display {
     }
 }
 
-/// Asks until there is an answer.
+/// Repeats the question until there is an answer.
 fn wait<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(90) {
@@ -73,13 +73,14 @@ fn wait<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     panic!("{what}: not within 90 s");
 }
 
-/// The middle, where the chains are.
+/// The pixels in the middle, where the chains are.
 fn middle(picture: &RgbImage) -> Vec<u8> {
     let view = image::imageops::crop_imm(picture, 420, 150, 500, 350).to_image();
     view.pixels().map(|pixel| pixel.0[1]).collect()
 }
 
-/// The program with these arguments, its home in `folder`, and what it says in the file `said` there.
+/// Starts the program with these arguments. Its home directory is `folder`, and its output goes to the file
+/// `said` there.
 fn start(display: &Display, folder: &Path, arguments: &[&str]) -> Running {
     let program = Command::new(env!("CARGO_BIN_EXE_jempp"))
         .args(arguments)
@@ -93,8 +94,8 @@ fn start(display: &Display, folder: &Path, arguments: &[&str]) -> Running {
     Running(program.unwrap())
 }
 
-/// A window is there, and is found, before it is on the screen; until then the server refuses to give it the keys,
-/// and nobody would hear the space bar.
+/// Waits until the window can receive keys. A window exists, and can be found, before it is on the screen.
+/// Until then the server refuses to give it the keyboard focus, and the space bar would have no effect.
 fn wait_for_window(display: &Display, program: &mut Running, folder: &Path) {
     wait("the window, with the keys", || {
         if let Some(status) = program.0.try_wait().unwrap() {
@@ -154,7 +155,7 @@ fn chains_run_in_the_real_window() {
             after.iter().zip(middle(&before)).filter(|(a, b)| a.abs_diff(*b) > 20).count();
         (changed > after.len() / 50).then_some(())
     });
-    // The run ends at step 40; what was seen of it is in the table.
+    // The run ends at step 40, and the table contains its record.
     let energies = wait("40 steps in the table", || {
         display.run("xdotool", &["key", "ctrl+e"]);
         std::thread::sleep(Duration::from_secs(1));

@@ -1,4 +1,4 @@
-//! A worker that plays a script: garments that come out of noise, with energies that fall.
+//! A scripted worker: garments that appear from noise, with falling energies.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test program uses its own part")]
 
 use std::sync::{
@@ -16,7 +16,7 @@ use jempp::{
     },
 };
 
-/// The worker's ends of the channels, and what it has been asked.
+/// The worker's ends of the channels, and the commands that it has received.
 pub struct Scripted {
     commands: Receiver<Command>,
     events: Sender<Batch>,
@@ -25,13 +25,13 @@ pub struct Scripted {
     request: Option<RunRequest>,
     /// The next step.
     step: u64,
-    /// Where the run stops, and its number, while there is one.
+    /// The step at which the run stops, and the number of the run, while there is one.
     run: Option<(u64, u64)>,
-    /// Everything that was asked.
+    /// All commands received so far.
     pub asked: Vec<Command>,
 }
 
-/// What the scripted model says of itself.
+/// The description of the scripted model.
 pub fn model() -> ModelInfo {
     ModelInfo {
         name: "fashion".into(),
@@ -49,7 +49,7 @@ pub fn model() -> ModelInfo {
 }
 
 impl Scripted {
-    /// A worker and the window's link to it.
+    /// Creates a worker, and the window's link to it.
     pub fn new() -> (Self, Link) {
         let ((commands, inbox), (outbox, events)) = (channel(), channel());
         let splits = data::load(&DataConfig::default(), 0).unwrap();
@@ -66,12 +66,12 @@ impl Scripted {
         (worker, Link { commands, events })
     }
 
-    /// Says something.
+    /// Sends an event.
     pub fn say(&self, event: Event) {
         self.events.send(vec![event].into()).unwrap();
     }
 
-    /// Answers what was asked, and computes what is wanted, at most `max_steps` steps.
+    /// Answers the commands, and computes at most `max_steps` of the requested steps.
     pub fn work(&mut self, max_steps: usize) {
         while let Ok(command) = self.commands.try_recv() {
             self.asked.push(command.clone());
@@ -130,7 +130,7 @@ impl Scripted {
         let Some(request) = self.request.clone() else { return };
         let step = self.step;
         let lanes = request.lanes.iter().enumerate().map(|(lane, config)| {
-            // Without a clamp the scripted chains explode after a while if the step is large.
+            // Without a clamp, the scripted chains explode after a while if the step size is large.
             let explodes =
                 config.sampler.kind == SamplerKind::Sgld && config.sampler.step_size > 10.0;
             let t = 1.0 - (-(step as f32) / (15.0 + 10.0 * lane as f32)).exp();

@@ -1,4 +1,4 @@
-// The built page, served as by serve.sh, in a real browser.
+// Helpers that open the built page in a real browser, served as by serve.sh.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { after } from 'node:test';
@@ -9,7 +9,7 @@ import { chromium } from 'playwright-core';
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 const BASE = ['--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
-// SwiftShader imitates a GPU: WebGL needs the first line, WebGPU the second as well.
+// SwiftShader emulates a GPU. WebGL needs the first line, and WebGPU needs both.
 const WEBGL = ['--use-angle=swiftshader', '--enable-unsafe-swiftshader'];
 const WEBGPU = ['--enable-unsafe-webgpu', '--enable-features=Vulkan', '--use-vulkan=swiftshader', '--use-webgpu-adapter=swiftshader'];
 const KINDS = {
@@ -19,7 +19,7 @@ const KINDS = {
 };
 
 let server;
-/** The address of the page, served on a free port. */
+/** Starts the server on a free port, once, and returns the address of the page. */
 async function address() {
   server ??= spawn('python3', [here('../serve.py'), '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
   server.address ??= new Promise((resolve, reject) => {
@@ -41,7 +41,7 @@ after(async () => {
   server?.kill();
 });
 
-/** Opens a page of its own for test `t`: the query, or a whole path, then `kind` of browser, routes, viewport… */
+/** Opens a new page for test `t`. `path` is a query or a whole path; options: the `kind` of browser, routes, viewport… */
 export async function open(t, path = '', { kind = 'webgpu', routes = {}, ...options } = {}) {
   const origin = await address();
   const context = await (await browser(kind)).newContext({ viewport: { width: 1280, height: 800 }, ...options });
@@ -56,11 +56,11 @@ export async function open(t, path = '', { kind = 'webgpu', routes = {}, ...opti
     globalThis.longTasks = [];
     new PerformanceObserver((list) => longTasks.push(...list.getEntries().map((entry) => Math.round(entry.duration)))).observe({ type: 'longtask' });
   });
-  // An imitated pixel density does not reach this property, which would make everything twice as large.
+  // This property ignores the emulated pixel density, which would make everything twice as large.
   if (options.deviceScaleFactor) await page.addInitScript(() => delete ResizeObserverEntry.prototype.devicePixelContentBoxSize);
   const response = await page.goto(origin + path);
 
-  /** The viewer's state, once it is as asked. */
+  /** Waits until the viewer's state fulfils `isSo`, and returns the state. */
   async function until(what, isSo, secs = 180) {
     let state;
     for (const end = Date.now() + secs * 1000; Date.now() < end; await sleep(100)) {
@@ -75,13 +75,13 @@ export async function open(t, path = '', { kind = 'webgpu', routes = {}, ...opti
   return { page, response, origin, errors, requests, until, close: () => context.close() };
 }
 
-/** Writes what the page shows to tests/out, for people to look at. */
+/** Saves a screenshot of the page to tests/out, for people to look at. */
 export async function photograph(page, name) {
   mkdirSync(here('out'), { recursive: true });
   return page.screenshot({ path: here(`out/${name}.png`) });
 }
 
-/** Lets go of a file over the canvas: `source` is a path beside this file, or null for a file of nonsense. */
+/** Drops a file on the canvas. `source` is a path relative to this file, or null for an invalid file. */
 export function drop(page, name, source = null) {
   const content = source ? readFileSync(here(source)) : Buffer.from('This is not a checkpoint.');
   return page.evaluate(

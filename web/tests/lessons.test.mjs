@@ -1,4 +1,4 @@
-// The lab and the lessons in the page.
+// Tests of the lab and the lessons in the page.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
@@ -10,7 +10,7 @@ const NUM_STEPS = [1, 2, 3, 4, 5, 6, 7, 8].map((number) => {
   const text = readFileSync(new URL(`../../assets/lessons/${number}.md`, import.meta.url), 'utf8');
   return text.match(/^## /gm).length;
 });
-/// What a step shows beyond chains that run.
+// What a step must show, beyond running chains.
 const CLAIMS = {
   4.1: ['an explosion', (s) => s.lab.total_variation[0] > 0.95],
   7.1: ['two lanes alike', (s) => s.lab.step > 20 && s.lab.total_variation[0] > 0 && s.lab.total_variation[0] === s.lab.total_variation[1]],
@@ -25,7 +25,7 @@ for (const [index, count] of NUM_STEPS.entries()) {
     for (let step = 1; step <= count; step += 1) {
       const { page, errors, requests, until, close } = await open(t, `?lesson=${number}&lesson_step=${step}`);
       await until('its text', (s) => s.lesson);
-      // Nothing moves in the first step of the first.
+      // In the first step of lesson 1, nothing moves.
       const state = await until('chains', number === 1 && step === 1 ? (s) => s.lab.has_surface : isPlaying);
       assert.match(state.query, new RegExp(`(^|&)lesson=${number}(&|$)`));
       const claim = CLAIMS[`${number}.${step}`];
@@ -55,7 +55,7 @@ test('the lab holds its pace with 10,000 chains', async (t) => {
 test('a painted density is in the address, and a lesson in a frame', async (t) => {
   const first = await open(t, '?tab=lab&lab.target=painted&lab.painted=-40,0,40,0');
   await first.until('the surface', (s) => s.lab.has_surface);
-  // Paint, then a stroke over the plane.
+  // Choose Paint, then draw a stroke over the plane.
   await first.page.mouse.click(38, 153);
   await first.page.mouse.move(560, 300);
   await first.page.mouse.down();

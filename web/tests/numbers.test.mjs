@@ -1,4 +1,4 @@
-// How fast the page is, and that it computes what the program computes.
+// Measures the speed of the page, and tests that it computes the same numbers as the native program.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -9,9 +9,9 @@ import { open, photograph } from './browser.mjs';
 
 const NUM_STEPS = 20;
 const SEED = 3;
-// Every key that counts, as a link fills in the viewer's defaults where the program takes the model's own. The
-// model's own steps are ten times larger: with those, one activation in a chain that rounds to the other side of
-// zero makes another chain of it within twenty steps (14 of 60 chains, lavapipe against the CPU).
+// Every key that affects the result, because for missing keys, a link uses the viewer's defaults and the program uses
+// the model's own. The model's own steps are ten times larger: with those, one activation in a chain that rounds to
+// the other side of zero makes the chain differ within twenty steps (14 of 60 chains, lavapipe against the CPU).
 const RULE = Object.entries({
   'sampler.kind': 'proximal-sgld',
   'sampler.step_size': 0.1,
@@ -23,7 +23,7 @@ const TOLERANCE = 1e-3;
 
 for (const [name, query, kind] of [['WebGPU', '?device=webgpu', 'webgpu'], ['fallback', '', 'no webgpu']]) {
   test(`the first chain moves soon: ${name}`, async (t) => {
-    // Browser and graphics process start once, and are not the page's to answer for.
+    // The browser and its graphics process start here, so that their start is not part of the page's time.
     await open(t, 'icon.svg', { kind });
     const { until } = await open(t, query, { kind });
     const state = await until('a moving chain', (s) => s.shown_step >= 1);
@@ -57,7 +57,7 @@ test('the same seed gives the same energies everywhere', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'jempp-'));
   t.after(() => rmSync(folder, { recursive: true }));
 
-  // What it says on its error stream belongs into the error alone.
+  // Its error stream appears only in the error message if it fails.
   const run = (args) => execFileSync(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const natively = (device) => {
     const out = join(folder, device);

@@ -1,4 +1,4 @@
-// The page comes up, whatever the browser has, and survives what people do to it.
+// Tests that the page starts in different browsers, and handles unusual actions of users.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { drop, mean, open } from './browser.mjs';
@@ -81,7 +81,7 @@ test('when the worker dies its reason is told, and another takes over', async (t
   await page.workers()[0].evaluate(() => void setTimeout(() => { throw new Error('a test'); }));
   const failed = await until('a failure', (s) => s.failure);
   assert.match(failed.failure, /a test/);
-  // The button stands at the end of the banner's text.
+  // The button is at the end of the banner's text.
   for (let x = 260; x < 700 && (await until('a state', () => true)).failure; x += 30) {
     await page.mouse.click(x, 45);
     await page.waitForTimeout(200);
@@ -103,7 +103,7 @@ test('a broken checkpoint brings a message and nothing else, a good one opens', 
   await drop(page, 'digits.safetensors', '../../assets/mnist/mnist.safetensors');
   const opened = await until('the other model', (s) => s.model && s.model !== told.model && s.energies.length > 0);
   assert.match(opened.model, /digits/);
-  // It waits to be played, as in the window.
+  // The chains wait until the user plays them, as in the desktop window.
   if (!opened.is_running) await page.keyboard.press('Space');
   await until('its chains', (s) => s.last_step >= 1 && !s.failure);
 });

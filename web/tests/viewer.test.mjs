@@ -1,4 +1,4 @@
-// The viewer in the page: keys, mouse, links, and a page that stays live meanwhile.
+// Tests of the viewer in the page: keys, mouse, links, and a page that stays responsive.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
@@ -56,7 +56,7 @@ test('no task of the page is long while chains run, and sliders are live', async
   await until('chains that run', (s) => s.last_step >= 3);
   await sleep(2000);
   let tasks, to;
-  // A page that freezes does so every time; a machine that does something else besides, not three times.
+  // A page that freezes does so in every round. Another load on the machine hardly affects three rounds.
   for (let round = 0; round < 3 && !(Math.max(0, ...(tasks ?? [Infinity])) <= 100); round += 1) {
     await page.evaluate(() => (longTasks.length = 0));
     const from = await until('a step', () => true);
@@ -67,7 +67,7 @@ test('no task of the page is long while chains run, and sliders are live', async
   }
   assert.ok(Math.max(0, ...tasks) <= 100, `tasks of ${tasks} ms`);
 
-  // Down the controls' panel, from below the choice of the sampler, until a row turns out to be a slider.
+  // Drag in each row of the controls panel, from below the choice of the sampler, until one is a slider.
   const number = /sampler\.(inner_step_size|step_size|noise_std|proximal_radius)=/;
   let state = to;
   for (let y = 218; y < 300 && !number.test(state.query); y += 4) {
@@ -101,7 +101,7 @@ test('pictures, animations and traces are downloads', async (t) => {
 test('a copied link is the whole address', async (t) => {
   const { page, origin, until } = await open(t, '?per_class=1&num_steps=2&seed=5&sampler.kind=mala', { permissions: ['clipboard-read', 'clipboard-write'] });
   const { query } = await until('the end', (s) => s.shown_step === 2 && !s.is_running);
-  // The menu `Save`, and its last entry.
+  // Open the menu `Save`, and click its last entry.
   await page.mouse.click(583, 14);
   await sleep(500);
   await page.mouse.click(598, 133);
@@ -117,7 +117,7 @@ test('a model is trained in the page, saved, and goes on', async (t) => {
   const [START, PAUSE, GO_ON, SAVE] = [[46, 371], [140, 371], [48, 510], [55, 583]];
   await page.mouse.click(...START);
   const begun = await until('a run', (s) => s.is_training && /checkpoint/.test(s.model));
-  // The chains follow the weights, twice a second.
+  // The chains are updated with the current weights, twice a second.
   await until('weights that change', (s) => s.has_references && s.is_training);
   await sleep(3000);
   await page.mouse.click(...PAUSE);

@@ -1,4 +1,4 @@
-//! The controls of every lane: each with its unit, its range, its default and what it does.
+//! The controls of every lane, each with its unit, range, default and explanation.
 
 mod target;
 
@@ -11,7 +11,7 @@ use crate::{
 };
 pub use target::RuleTarget;
 
-/// Draws the controls.
+/// Draws the controls panel.
 pub fn ui(ui: &mut Ui, run: &mut RunState, tab: &mut Tab) {
     let Some(model) = run.model.clone() else {
         ui.add_space(8.0);
@@ -26,7 +26,7 @@ pub fn ui(ui: &mut Ui, run: &mut RunState, tab: &mut Tab) {
     });
 }
 
-/// The rules of all lanes, and how many of them there are.
+/// Draws the rules of all lanes, and the buttons that add and remove lanes.
 pub fn lanes(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
     let num_lanes = run.lanes.len();
     for index in 0..num_lanes {
@@ -37,7 +37,7 @@ pub fn lanes(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
             rule(ui, &mut lane, &RuleTarget::Model(model, run.start_image.is_some()), index);
         } else {
             let kind = kind_name(lane.sampler.kind);
-            // In sight also where the lane is folded away.
+            // Visible even if the lane is collapsed.
             let title = format!("Lane {}: {kind}, 2α/σ² = {}", index + 1, beta(&lane));
             let title =
                 RichText::new(title).color(theme::LANES[index % theme::LANES.len()]).strong();
@@ -63,7 +63,7 @@ pub fn lanes(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
     ui.separator();
     ui.horizontal_wrapped(|ui| {
         let add = ui.add_enabled(num_lanes < MAX_LANES, egui::Button::new("Add a lane"));
-        let hover = "Another rule beside these, with the same starts and the same noise.";
+        let hover = "Add another rule beside these, with the same starts and the same noise.";
         if add.on_hover_text(hover).clicked() {
             run.add_lane();
         }
@@ -78,7 +78,7 @@ pub fn lanes(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
     });
 }
 
-/// Comparisons that open with one click.
+/// Draws the buttons of the comparisons that open with one click.
 pub fn compare(ui: &mut Ui, run: &mut RunState, tab: &mut Tab, model: &ModelInfo, is_open: bool) {
     egui::CollapsingHeader::new("Compare").default_open(is_open).show(ui, |ui| {
         for comparison in COMPARISONS {
@@ -86,7 +86,7 @@ pub fn compare(ui: &mut Ui, run: &mut RunState, tab: &mut Tab, model: &ModelInfo
             let button = ui.add_enabled(!model.is_planar(), button);
             let button = button
                 .on_hover_text(comparison.point)
-                .on_disabled_hover_text("Made for images; this model is of points in the plane.");
+                .on_disabled_hover_text("For images only; this model has points in the plane.");
             if button.clicked() {
                 *tab = Tab::Chains;
                 run.compare(comparison.point, comparison.lanes(model), comparison.num_steps);
@@ -95,7 +95,7 @@ pub fn compare(ui: &mut Ui, run: &mut RunState, tab: &mut Tab, model: &ModelInfo
     });
 }
 
-/// How people call a rule.
+/// The usual name of a sampling rule.
 pub fn kind_name(kind: SamplerKind) -> &'static str {
     match kind {
         SamplerKind::Sgld => "SGLD",
@@ -122,7 +122,7 @@ fn schedule_name(schedule: StepSchedule) -> &'static str {
     }
 }
 
-/// A box that opens a list; every entry teaches when hovered.
+/// A drop-down list whose entries have tooltips.
 fn choose<T: Copy + PartialEq>(
     ui: &mut Ui,
     label: &str,
@@ -156,7 +156,7 @@ pub fn slider<'a>(value: &'a mut f64, field: &Field) -> Slider<'a> {
         .custom_formatter(|value, _| format_number(value))
 }
 
-/// A logarithmic slider with its name and an explanation; keeps the value within the allowed range.
+/// A logarithmic slider with a name and an explanation. It keeps the value within the allowed range.
 fn number(
     ui: &mut Ui,
     value: &mut f64,
@@ -180,7 +180,7 @@ fn hover(field: &Field, default: impl std::fmt::Display, teaches: &str) -> Strin
     )
 }
 
-/// The controls of one rule.
+/// Draws the controls of one rule.
 pub fn rule(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, index: usize) {
     ui.spacing_mut().slider_width = fit(ui.available_width() - 178.0, 40.0, 240.0);
     let default = target.default_rule();
@@ -197,7 +197,7 @@ pub fn rule(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, index: 
     );
     let kind = lane.sampler.kind;
     if kind == SamplerKind::Mala && (before != kind || lane.sampler.noise_std == 0.0) {
-        // MALA weighs noisy proposals; temperature 1 is where its law is p(x).
+        // MALA's acceptance test needs noisy proposals. With temperature 1, its target density is p(x).
         lane.sampler.step_size = lane.sampler.step_size.max(1e-6);
         lane.sampler.noise_std = (2.0 * lane.sampler.step_size).sqrt().min(10.0);
         if lane.norm == Norm::Batch {
@@ -292,7 +292,7 @@ pub fn rule(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, index: 
     });
 }
 
-/// What is seldom changed.
+/// Draws the settings that are seldom changed.
 fn more(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, index: usize) {
     let kind = lane.sampler.kind;
     choose(
@@ -304,9 +304,9 @@ fn more(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, index: usiz
         schedule_name,
         |schedule| match (kind, schedule) {
             (_, StepSchedule::Constant) => None,
-            (SamplerKind::Mala, _) => Some("MALA needs the same step all along."),
+            (SamplerKind::Mala, _) => Some("MALA needs a constant step size."),
             _ if matches!(target, RuleTarget::Lab { .. }) => {
-                Some("The lab's chains have no last step to fall towards.")
+                Some("The lab's chains have no last step at which the step size could end.")
             }
             _ => None,
         },
@@ -344,7 +344,7 @@ fn more(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, index: usiz
     }
 }
 
-/// β = 2α/σ².
+/// The inverse temperature β = 2α/σ², as text.
 fn beta(lane: &LaneConfig) -> String {
     match lane.sampler.inverse_temperature() {
         beta if beta.is_finite() => format_number(beta),
@@ -352,7 +352,7 @@ fn beta(lane: &LaneConfig) -> String {
     }
 }
 
-/// β = 2α/σ², always in sight, and what becomes of PYLD.
+/// Shows β = 2α/σ², which is always visible, and the effect of PYLD on it.
 fn temperature(ui: &mut Ui, lane: &LaneConfig) {
     let sampler = &lane.sampler;
     let (step, noise) = (sampler.whole_step_size(), sampler.noise_std);
@@ -378,7 +378,7 @@ fn temperature(ui: &mut Ui, lane: &LaneConfig) {
     }
 }
 
-/// A number with about three digits.
+/// Formats a number with about three digits.
 pub fn format_number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".into(),

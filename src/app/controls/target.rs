@@ -1,20 +1,20 @@
-//! What the chains of a rule walk on, and what that means for its controls.
+//! The target of a rule's chains, a model or an energy of the lab, and its effect on the controls.
 
 use crate::{
     config::{Field, LaneConfig, Norm, SamplerConfig, ViewStart, default_rule},
     worker::ModelInfo,
 };
 
-/// What the chains of a rule walk on.
+/// The target that the chains of a rule sample from.
 pub enum RuleTarget<'a> {
     /// The open model, and whether there is an image to start from.
     Model(&'a ModelInfo, bool),
-    /// An energy of the lab: whether there is a replay buffer, and of how many pieces its network is.
+    /// An energy of the lab: whether there is a replay buffer, and how many pieces its network has.
     Lab { has_buffer: bool, num_pieces: usize },
 }
 
 impl RuleTarget<'_> {
-    /// A number of the rule: points of the plane take smaller steps than images.
+    /// The description of a number of the rule. Points in the plane take smaller steps than images.
     pub fn field(&self, name: &str) -> Field {
         let field = *SamplerConfig::field(name);
         let slider = match (self, name) {
@@ -27,7 +27,7 @@ impl RuleTarget<'_> {
         Field { slider, ..field }
     }
 
-    /// What is said of images, or else of the plane.
+    /// The text `of_images` for a model, or `of_plane` for the lab.
     pub(super) fn says<'t>(&self, of_images: &'t str, of_plane: &'t str) -> &'t str {
         match self {
             Self::Model(..) => of_images,
@@ -35,7 +35,7 @@ impl RuleTarget<'_> {
         }
     }
 
-    /// The rule that it begins with.
+    /// The default rule for this target.
     pub(super) fn default_rule(&self) -> LaneConfig {
         match self {
             Self::Model(model, _) => model.lane(),
@@ -54,7 +54,7 @@ impl RuleTarget<'_> {
         }
     }
 
-    /// Why chains cannot start so.
+    /// Why chains cannot start in this way, if they cannot.
     pub(super) fn why_not(&self, start: ViewStart) -> Option<&'static str> {
         match (self, start) {
             (Self::Model(model, _), ViewStart::Buffer) if !model.has_buffer => Some(

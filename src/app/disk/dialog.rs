@@ -1,4 +1,4 @@
-//! What a file dialog is for, and the answers of what happens away from the window's thread.
+//! The purposes of file dialogs, and the results of work outside the window's thread.
 
 use std::{
     path::PathBuf,
@@ -9,7 +9,7 @@ use web_time::Instant;
 
 use crate::app::exports::Export;
 
-/// What a dialog is for.
+/// The purpose of a file dialog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::app) enum DialogPurpose {
     Open,
@@ -18,7 +18,7 @@ pub(in crate::app) enum DialogPurpose {
 }
 
 impl DialogPurpose {
-    /// A name to begin with.
+    /// The file name that the dialog suggests.
     pub(in crate::app) fn file_name(self) -> &'static str {
         match self {
             Self::Open => "",
@@ -28,23 +28,23 @@ impl DialogPurpose {
     }
 }
 
-/// Endings of the files that can be opened.
+/// The extensions of checkpoint files that can be opened.
 pub(super) const CHECKPOINTS: [&str; 1] = ["safetensors"];
 
-/// What happened beside the window's thread.
+/// The result of file work outside the window's thread.
 pub(in crate::app) enum FileEvent {
     Chosen {
         purpose: DialogPurpose,
         path: Option<PathBuf>,
         asked: Instant,
     },
-    /// A file came as bytes, under its name, as files of a browser do.
+    /// A file was read as bytes, as browsers provide files; with its name.
     #[cfg_attr(not(target_arch = "wasm32"), expect(dead_code))]
     Read {
         name: String,
         content: Result<Vec<u8>, String>,
     },
-    /// A picture, as an image of this shape (C, H, W) in [-1, 1].
+    /// A picture was decoded to an image of this shape (C, H, W) in [-1, 1].
     Decoded {
         image: Result<Arc<[f32]>, String>,
         shape: [usize; 3],
@@ -55,7 +55,7 @@ pub(in crate::app) enum FileEvent {
     },
 }
 
-/// Where answers go.
+/// Sends the results of file work to the window.
 #[derive(Clone)]
 pub(in crate::app) struct FileEventSender {
     pub(in crate::app) sender: Sender<FileEvent>,
@@ -64,7 +64,7 @@ pub(in crate::app) struct FileEventSender {
 
 impl FileEventSender {
     pub(super) fn send(&self, done: FileEvent) {
-        // The window may be gone; then nobody waits.
+        // The window may be closed, and then nobody needs the result.
         let _ = self.sender.send(done);
         self.ctx.request_repaint();
     }

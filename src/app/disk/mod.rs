@@ -1,4 +1,4 @@
-//! Where the person's files are: the system's dialogs and folders, or what a browser lets a page have.
+//! Access to the user's files: the system's dialogs and folders, or those files that a browser gives to a page.
 
 mod dialog;
 #[cfg(not(target_arch = "wasm32"))]
@@ -21,7 +21,7 @@ use web::in_background;
 #[cfg(target_arch = "wasm32")]
 pub(super) use web::{ask, download, take_dropped, write};
 
-/// Decodes a picture beside the window's work: a large one takes its time.
+/// Decodes a picture in the background, because a large one takes long.
 pub(super) fn decode(
     name: PathBuf,
     content: impl FnOnce() -> Result<Vec<u8>, String> + Send + 'static,

@@ -1,4 +1,4 @@
-//! The system's dialogs and folders.
+//! File access on the desktop, with the system's dialogs and folders.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,11 +10,11 @@ use web_time::Instant;
 use super::dialog::{CHECKPOINTS, DialogPurpose, FileEvent, FileEventSender};
 use crate::{app::exports::ExportJob, files::write_atomically, picture};
 
-/// Asks for a path.
+/// Asks the user for a path with a file dialog.
 pub(in crate::app) fn ask(purpose: DialogPurpose, reply: FileEventSender) {
     let dialog = rfd::AsyncFileDialog::new();
     let asked = Instant::now();
-    // Dialogs must be made on the window's thread, but may be waited for on any.
+    // Dialogs must be created on the window's thread, but any thread may wait for them.
     let (open, save) = match purpose {
         DialogPurpose::Open => {
             let endings = [&CHECKPOINTS[..], picture::ENDINGS].concat();
@@ -33,7 +33,7 @@ pub(in crate::app) fn ask(purpose: DialogPurpose, reply: FileEventSender) {
     });
 }
 
-/// Writes a file away from the window's thread.
+/// Writes a file outside the window's thread.
 pub(in crate::app) fn write(job: ExportJob, path: PathBuf, reply: FileEventSender) {
     std::thread::spawn(move || {
         let result = job.bytes().and_then(|bytes| {
@@ -44,7 +44,7 @@ pub(in crate::app) fn write(job: ExportJob, path: PathBuf, reply: FileEventSende
     });
 }
 
-/// Does some work on a thread of its own.
+/// Runs work on a new thread.
 pub(in crate::app) fn in_background(work: impl FnOnce() + Send + 'static) {
     std::thread::spawn(work);
 }

@@ -1,4 +1,4 @@
-//! What a browser lets a page have: files that the person hands over, and its folder of downloads.
+//! File access in a browser: files that the user provides, and downloads.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,7 +10,7 @@ use web_time::Instant;
 use super::dialog::{CHECKPOINTS, DialogPurpose, FileEvent, FileEventSender};
 use crate::{app::exports::ExportJob, browser, picture};
 
-/// Asks for a file; where one is written the browser decides.
+/// Asks the user for a file to open. To save, no dialog is needed: the browser decides where.
 pub(in crate::app) fn ask(purpose: DialogPurpose, reply: FileEventSender) {
     if purpose != DialogPurpose::Open {
         let path = Some(purpose.file_name().into());
@@ -21,7 +21,7 @@ pub(in crate::app) fn ask(purpose: DialogPurpose, reply: FileEventSender) {
     browser::pick(&accept, move |name, content| reply.send(FileEvent::Read { name, content }));
 }
 
-/// Makes a file and hands it over, once the frame that asked for it is drawn.
+/// Creates a file and downloads it, after the frame that requested it is drawn.
 pub(in crate::app) fn write(job: ExportJob, path: PathBuf, reply: FileEventSender) {
     wasm_bindgen_futures::spawn_local(async move {
         browser::pause(0.0).await;
@@ -30,7 +30,7 @@ pub(in crate::app) fn write(job: ExportJob, path: PathBuf, reply: FileEventSende
     });
 }
 
-/// Does some work once the frame that asked for it is drawn.
+/// Runs work after the frame that requested it is drawn.
 pub(in crate::app) fn in_background(work: impl FnOnce() + Send + 'static) {
     wasm_bindgen_futures::spawn_local(async move {
         browser::pause(0.0).await;
@@ -38,11 +38,11 @@ pub(in crate::app) fn in_background(work: impl FnOnce() + Send + 'static) {
     });
 }
 
-/// Hands a file over.
+/// Gives a file to the browser as a download.
 pub(in crate::app) fn download(path: &Path, bytes: &[u8]) -> Result<(), String> {
     let name = path.display().to_string();
     browser::download(&name, bytes)
-        .ok_or_else(|| format!("the browser did not take {name} as a download"))
+        .ok_or_else(|| format!("the browser refused the download of {name}"))
 }
 
 /// Takes a file that was dropped on the page.

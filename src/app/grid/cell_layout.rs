@@ -1,30 +1,30 @@
-//! Where the cells of a grid lie.
+//! The positions of the cells in a grid.
 
 use egui::{Pos2, Rect, Vec2, vec2};
 
 /// Cells of at least this size have frames of double width.
 const WIDE_PITCH: f32 = 26.0;
-/// Space between lanes in points.
+/// The space between lanes, in points.
 pub(super) const LANE_GAP: f32 = 12.0;
-/// A whole factor of enlargement is taken where it fills this much of the room.
+/// The images are enlarged by a whole factor if they then fill at least this fraction of the space.
 const WHOLE_FACTOR_FILL: f32 = 0.85;
 
-/// Sizes in whole physical pixels, given in points.
+/// The sizes of a cell, in points, each a whole number of physical pixels.
 pub(super) struct CellLayout {
-    /// From one cell to the next.
+    /// The distance from one cell to the next.
     pub(super) pitch: f32,
-    /// Width of a frame.
+    /// The width of a frame.
     pub(super) frame: f32,
-    /// The image.
+    /// The size of the image.
     image: Vec2,
-    /// Room between a square frame and an image that is none.
+    /// The space between the square frame and an image that is not square.
     inset: Vec2,
     pub(super) columns: usize,
     rows: usize,
 }
 
 impl CellLayout {
-    /// The largest cells of images (h, w) with which so many fit into `room`.
+    /// The largest cells for images (h, w) with which the given number of columns and rows fits into `room`.
     pub(super) fn fit(
         [h, w]: [usize; 2],
         [rows, columns]: [usize; 2],
@@ -60,10 +60,10 @@ impl CellLayout {
         self.rows as f32 * self.pitch
     }
 
-    /// Frame and image of a chain of the lane at `corner`.
+    /// The rectangles of the frame and the image of a chain, in the lane at `corner`.
     pub(super) fn rects(&self, corner: Pos2, chain: usize) -> (Rect, Rect) {
         let place = vec2((chain % self.columns) as f32, (chain / self.columns) as f32);
-        // The gap lies to the right and below.
+        // The gap is to the right of the cell and below it.
         let min = corner + place * self.pitch + Vec2::splat(self.frame);
         let image = Rect::from_min_size(min + self.inset, self.image);
         (image.expand(self.frame), image)

@@ -1,4 +1,4 @@
-//! Lanes of chains as grids side by side: a row a class, a column a chain.
+//! The chains of all lanes as grids side by side, with a row per class and a column per chain.
 
 mod cell_layout;
 
@@ -19,25 +19,25 @@ use super::{
 };
 use crate::worker::{LaneNumbers, ModelInfo};
 
-/// Width that the names of rows take, about.
+/// The approximate width of the row names.
 pub(super) const NAMES: f32 = 60.0;
-/// Cells that would be smaller than this are scrolled instead, in points.
+/// The minimum cell size in points. If cells would be smaller, the grid scrolls.
 const MIN_PITCH: f32 = 14.0;
-/// Smallest cells on a small screen, whose pixels are finer and where all chains should be in sight.
+/// The minimum cell size on a small screen, which has finer pixels and should show all chains at once.
 const SMALL_MIN_PITCH: f32 = 8.0;
-/// Screens at least this large have room for a chain that is magnified.
+/// Screens of at least this size have space for an enlarged chain.
 const MAGNIFIED: Vec2 = vec2(440.0, 420.0);
 
-/// What was clicked.
+/// An element of the grid that was clicked.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Action {
-    /// A chain.
+    /// The cell of a chain.
     Select(Selection),
     /// The name of a row.
     OnlyClass(u32),
 }
 
-/// Draws the grids; says what was clicked.
+/// Draws the grids. Returns the element that was clicked.
 pub(super) fn ui(
     ui: &mut Ui,
     run: &RunState,
@@ -74,14 +74,14 @@ pub(super) fn ui(
         cells.lane_width() * num_lanes as f32 + LANE_GAP * (num_lanes - 1) as f32,
         cells.height(),
     );
-    // On a small screen the chains stand in the middle.
+    // On a small screen, the chains are centred.
     let spare = if is_small { (area.width() - total.x).max(0.0) } else { 0.0 };
     let shift = snap(spare / 2.0);
     let whole = whole.with_min_x(whole.left() + shift);
     let area = area.with_min_x(area.left() + shift);
     let mut action = None;
     let scrolled = ui.scope_builder(UiBuilder::new().max_rect(area), |ui| {
-        // Where there is more to see, it shows at once and not only under the mouse.
+        // The scroll bar is always visible if there is more to see, not only under the mouse.
         ui.spacing_mut().scroll = egui::style::ScrollStyle::thin();
         ScrollArea::both().id_salt("grid").auto_shrink(false).show(ui, |ui| {
             let (rect, _) = ui.allocate_exact_size(total, Sense::hover());
@@ -104,7 +104,7 @@ pub(super) fn ui(
     });
     let corner = scrolled.inner.inner;
 
-    // Names stay where they are while the cells are scrolled beneath them.
+    // The names stay in place while the cells scroll below them.
     for (row, &class) in row_labels.iter().enumerate() {
         let top = corner.y + row as f32 * cells.pitch;
         let rect = Rect::from_min_size(
@@ -128,7 +128,7 @@ pub(super) fn ui(
     action
 }
 
-/// The name of a row; says whether it was clicked.
+/// Draws the name of a row. Returns whether it was clicked.
 fn row_name(ui: &Ui, rect: Rect, clip: Rect, row: usize, name: &str) -> bool {
     let seen = rect.intersect(clip);
     if !seen.is_positive() {
@@ -150,7 +150,7 @@ fn row_name(ui: &Ui, rect: Rect, clip: Rect, row: usize, name: &str) -> bool {
     response.on_hover_cursor(egui::CursorIcon::PointingHand).on_hover_text(text).clicked()
 }
 
-/// The rule above a lane, as far as it is in sight.
+/// Draws the rule above a lane, as far as it is visible.
 fn lane_name(ui: &Ui, rect: Rect, clip: Rect, lane: usize, name: &str) {
     let seen = rect.intersect(clip);
     if !seen.is_positive() {
@@ -166,8 +166,8 @@ fn lane_name(ui: &Ui, rect: Rect, clip: Rect, lane: usize, name: &str) {
     response.on_hover_text(format!("Lane {text}"));
 }
 
-/// The rim of a cell under the mouse, or, thicker, of the selected one: two lines, so that one of them
-/// stands out from any image and any frame.
+/// Draws the outline of a cell under the mouse, or, thicker, of the selected cell. It consists of two lines, so
+/// that one of them stands out from any image and any frame.
 fn outline(ui: &Ui, frame: Rect, is_selected: bool, shapes: &mut Vec<Shape>) {
     let width = if is_selected { 2.0 } else { 1.0 };
     let contrast = Stroke::new(width, ui.visuals().strong_text_color());
@@ -176,7 +176,7 @@ fn outline(ui: &Ui, frame: Rect, is_selected: bool, shapes: &mut Vec<Shape>) {
     shapes.push(Shape::rect_stroke(frame.expand(1.0), 0.0, contrast, StrokeKind::Outside));
 }
 
-/// One grid.
+/// The grid of one lane.
 struct LaneGrid<'a> {
     run: &'a RunState,
     model: &'a ModelInfo,
@@ -216,7 +216,8 @@ impl LaneGrid<'_> {
             let selection = Selection { lane: self.lane, chain };
             let is_selected = self.run.selected == Some(selection);
             let id = ui.scope_id().with(("cell", self.lane, chain));
-            // Only one cell takes the focus: a hundred stops would bury the controls behind them.
+            // Only one cell can take the keyboard focus, because a hundred tab stops would make the controls
+            // hard to reach.
             let takes_focus = match self.run.selected {
                 Some(selected) => selected == selection,
                 None => self.lane == 0 && chain == 0,
@@ -245,14 +246,14 @@ impl LaneGrid<'_> {
         }
         ui.painter().add(Shape::mesh(frames));
         ui.painter().add(Shape::mesh(images));
-        // The outline of a cell at the edge lies beyond it.
+        // The outline of a cell at the edge reaches outside it.
         let mut painter = ui.painter().clone();
         painter.set_clip_rect(ui.clip_rect().expand(3.0));
         painter.extend(above);
         action
     }
 
-    /// Arrow keys move the selection while it has the focus.
+    /// Moves the selection with the arrow keys while it has the focus.
     fn move_by_arrows(
         &self,
         ui: &Ui,
@@ -266,7 +267,7 @@ impl LaneGrid<'_> {
             ..egui::EventFilter::default()
         };
         ui.memory_mut(|memory| memory.set_focus_lock_filter(id, arrows));
-        // Taken away: the next cell has the focus at once, and would move it on.
+        // Consumed, because the next cell gets the focus in the same frame and would move it again.
         let pressed = |key| ui.input_mut(|input| input.consume_key(egui::Modifiers::NONE, key));
         let count = self.labels.len();
         let next = if pressed(egui::Key::ArrowRight) && chain + 1 < count {
@@ -289,7 +290,8 @@ impl LaneGrid<'_> {
         self.numbers.is_some_and(|n| chain < n.energy.len() && n.is_broken(chain))
     }
 
-    /// The colour of a frame: by whether the model sees the row's class, brighter where it is more confident.
+    /// The colour of a frame: it shows whether the model predicts the row's class, and is brighter with more
+    /// confidence.
     fn frame_color(&self, ui: &Ui, chain: usize) -> Color32 {
         if self.is_broken(chain) {
             return theme::BROKEN;

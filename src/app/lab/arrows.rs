@@ -1,4 +1,4 @@
-//! Arrows: the pull of the energy over the plane, and one step of one chain taken apart.
+//! Arrows on the plane: the energy gradient on a grid, and the parts of one step of one chain.
 
 use egui::{Align2, Color32, Painter, Pos2, Rect, Stroke, StrokeKind, Vec2, pos2, vec2};
 
@@ -10,14 +10,14 @@ use crate::{
     worker::lab::LabMove,
 };
 
-/// Arrows along a side.
+/// The number of arrows along each side of the plane.
 const NUM_ARROWS: usize = 19;
-/// Side of the picture of one step, as a share of the plane's, and at most in points.
+/// The side of the picture of one step, as a fraction of the plane's side, and its maximum in points.
 const STEP_SIDE: (f32, f32) = (0.42, 190.0);
-/// Nothing is drawn further away than this, in points.
+/// The maximum distance at which anything is drawn, in points.
 const FAR: f32 = 2000.0;
 
-/// What a gradient becomes, component by component.
+/// The gradient, clamped component by component.
 fn clamped(gradient: [f32; 2], proximal_radius: Option<f32>) -> [f32; 2] {
     match proximal_radius {
         Some(radius) => {
@@ -32,7 +32,7 @@ fn radius_of(rule: &LaneConfig) -> Option<f32> {
     clamps.then_some(rule.sampler.proximal_radius as f32)
 }
 
-/// Arrows along −α ∂E/∂x, and what the clamp leaves of them.
+/// Draws arrows along −α ∂E/∂x, and the part of them that remains after clamping.
 pub(super) fn field(
     painter: &Painter,
     place: PlaneOnScreen,
@@ -61,7 +61,7 @@ pub(super) fn field(
             }
         }
     }
-    // The longer ones would reach over all the others.
+    // Longer arrows would cover their neighbours.
     let step = rule.sampler.whole_step_size() as f32;
     let mut lengths: Vec<f32> = arrows.iter().map(|(_, _, g)| step * g[0].hypot(g[1])).collect();
     if lengths.is_empty() {
@@ -102,7 +102,7 @@ fn arrow(painter: &Painter, from: Pos2, to: Pos2, stroke: Stroke) {
     }
 }
 
-/// The last step of one chain, enlarged, in a corner.
+/// Draws the last step of one chain, enlarged, in a corner.
 pub(super) fn step(painter: &Painter, place: PlaneOnScreen, step: &LabMove) {
     let side = (STEP_SIDE.0 * place.rect.width()).min(STEP_SIDE.1);
     let corner = place.rect.right_bottom() - vec2(side + 6.0, side + 6.0);
@@ -121,7 +121,7 @@ pub(super) fn step(painter: &Painter, place: PlaneOnScreen, step: &LabMove) {
     let noise_std = step.noise_std;
     let box_half = step.proximal_radius.map_or(0.0, |radius| radius * step.step_size);
     let moved = [0, 1].map(|axis| step.to[axis] - step.from[axis]);
-    // The long arrow of a gradient that was cut may end outside.
+    // The long arrow of a clamped gradient may end outside.
     let reach = [drifted, proposed, moved]
         .iter()
         .flatten()

@@ -1,4 +1,4 @@
-//! What the lab can be asked: energies, chains, rules, learning.
+//! The controls of the lab: the energy, the chains, their rules, training.
 
 use egui::{Button, ComboBox, RichText, Slider, Ui};
 
@@ -16,9 +16,9 @@ use crate::{
     },
 };
 
-/// Pieces of the networks of the plane.
+/// The number of pieces of the lab's networks.
 const NUM_PIECES: usize = 3;
-/// Sets of points that can be learned.
+/// The 2-D datasets that a network can learn.
 const DATA: [(DatasetName, &str); 6] = [
     (DatasetName::TwoMoons, "two moons"),
     (DatasetName::EightGaussians, "eight Gaussians"),
@@ -27,7 +27,7 @@ const DATA: [(DatasetName, &str); 6] = [
     (DatasetName::Checkerboard, "checkerboard"),
     (DatasetName::Pinwheel, "pinwheel"),
 ];
-/// Bundled models of the plane.
+/// The bundled models with inputs in the plane.
 const MODELS: [(&str, &str); 2] = [("two-moons", "JEM++"), ("two-moons-classifier", "classifier")];
 
 fn target_name(target: LabTarget) -> &'static str {
@@ -45,7 +45,7 @@ fn target_name(target: LabTarget) -> &'static str {
     }
 }
 
-/// Draws the controls.
+/// Draws the controls of the lab.
 pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, tool: &mut Tool) {
     ui.add_space(4.0);
     ui.horizontal(|ui| {
@@ -78,7 +78,7 @@ fn help_of<T: PartialEq>(all: &[(T, &'static str)], value: T) -> &'static str {
     all.iter().find(|choice| choice.0 == value).map_or("", |choice| choice.1.trim())
 }
 
-/// Draws the choice of the energy, and what belongs to it.
+/// Draws the choice of the energy, and the controls for it.
 fn target(ui: &mut Ui, lab: &mut Lab, tool: &mut Tool) {
     let config = &mut lab.settings.config;
     ComboBox::new("lab target", "energy").selected_text(target_name(config.target)).show_ui(
@@ -128,7 +128,7 @@ fn width(ui: &mut Ui, config: &mut LabConfig) {
     number(ui, &mut config.width, "width", "width");
 }
 
-/// A logarithmic slider for a number of the lab.
+/// A logarithmic slider for one number of the lab.
 fn number(ui: &mut Ui, value: &mut f64, key: &str, label: &str) {
     let field = LabConfig::field(key);
     ui.add(controls::slider(value, field).text(label)).on_hover_text(field.help.trim());
@@ -136,7 +136,7 @@ fn number(ui: &mut Ui, value: &mut f64, key: &str, label: &str) {
     *value = fit(*value, low, high);
 }
 
-/// What is learned, and how.
+/// Draws the choice of the dataset, and the controls of training.
 fn learning(ui: &mut Ui, lab: &mut Lab) {
     let (is_learning, step) = (lab.record.is_learning, lab.record.learning.step);
     let config = &mut lab.settings.config;
@@ -170,7 +170,7 @@ fn learning(ui: &mut Ui, lab: &mut Lab) {
     ui.weak("Coloured dots: data. Dark crosses: replay buffer. White: chains of the rule below.");
 }
 
-/// How many chains, and where they begin.
+/// Draws the number of chains, and the choice of their starts.
 fn chains(ui: &mut Ui, lab: &mut Lab, tool: &mut Tool) {
     let config = &mut lab.settings.config;
     let field = LabConfig::field("num_chains");
@@ -211,7 +211,7 @@ fn rules(ui: &mut Ui, lab: &mut Lab) {
                 }
             });
         }
-        // Apart from the lanes of the open model.
+        // Numbers that differ from those of the open model's lanes.
         controls::rule(ui, rule, &target, 10 + index);
         let one = 2.0 * rule.sampler.whole_step_size();
         let is_one = (rule.sampler.noise_std - one.sqrt()).abs() < 1e-3 * one.sqrt();
@@ -226,18 +226,18 @@ fn rules(ui: &mut Ui, lab: &mut Lab) {
     ui.separator();
     ui.horizontal_wrapped(|ui| {
         let add = ui.add_enabled(count < MAX_RULES, egui::Button::new("Compare two rules"));
-        if add.on_hover_text("Another rule beside this, with the same noise.").clicked()
+        if add.on_hover_text("Add another rule with the same noise, to compare them.").clicked()
             && let Some(last) = rules.last().cloned()
         {
             rules.push(last);
         }
-        if ui.button("Reset").on_hover_text("One rule, as the lab began with.").clicked() {
+        if ui.button("Reset").on_hover_text("One rule, as at the start of the lab.").clicked() {
             *rules = vec![default_rule()];
         }
     });
 }
 
-/// What is drawn.
+/// Draws the choice of the elements that the plane shows.
 fn shown(ui: &mut Ui, config: &mut LabConfig) {
     let switches = [
         ("contours", "contours", &mut config.contours),
@@ -265,7 +265,7 @@ fn play(ui: &mut Ui, lab: &mut Lab) {
     }
 }
 
-/// Play, restart, and the step and the noise of every rule.
+/// Draws play, restart, and the step size and the noise of every rule.
 pub(super) fn play_and_knobs(ui: &mut Ui, lab: &mut Lab) {
     ui.horizontal_wrapped(|ui| {
         play(ui, lab);
@@ -289,7 +289,7 @@ pub(super) fn play_and_knobs(ui: &mut Ui, lab: &mut Lab) {
         .inner;
     for rule in &mut lab.settings.rules {
         let sampler = &mut rule.sampler;
-        // Of PYLD it is N·α.
+        // For PYLD, the total step size is N·α.
         match (is_step, sampler.kind) {
             (true, SamplerKind::Pyld) => {
                 sampler.inner_step_size = fit(step_size, 0.0, 1e6) / sampler.num_inner_steps as f64;
@@ -297,19 +297,19 @@ pub(super) fn play_and_knobs(ui: &mut Ui, lab: &mut Lab) {
             (true, _) => sampler.step_size = fit(step_size, 0.0, 1e6),
             (false, _) => {}
         }
-        // Without noise MALA proposes nothing.
+        // Without noise, MALA proposes no moves.
         if is_noise && (noise_std > 0.0 || sampler.kind != SamplerKind::Mala) {
             sampler.noise_std = fit(noise_std, 0.0, 10.0);
         }
     }
 }
 
-/// Play, step, restart, how fast.
+/// Draws play, step, restart and the speed.
 pub(super) fn transport(ui: &mut Ui, lab: &mut Lab) {
     ui.add_space(3.0);
     ui.horizontal_wrapped(|ui| {
         play(ui, lab);
-        if ui.button("Step ⏭").on_hover_text("One step on (right arrow).").clicked() {
+        if ui.button("Step ⏭").on_hover_text("One step forward (right arrow).").clicked() {
             lab.step();
         }
         let restart = ui.button("⟲ Restart");

@@ -1,41 +1,42 @@
-//! Energies over a plane as a picture: colours, lines of equal energy, regions of classes.
+//! The energy over a plane as a picture: a colour map with contour lines, or the regions of classes.
 
 use egui::{Color32, ColorImage, Context, TextureHandle, TextureId};
 
 use crate::app::{chart::round_step, fit::fit, pixels::renew, theme};
 
-/// Pixels along a side of the picture, at least.
+/// The minimum number of pixels along a side of the picture.
 const PIXELS: usize = 400;
-/// Share of energies below which the scale ends: walls far up would leave one colour for all the rest.
+/// The quantile of the energies at which the colour scale ends. With steep walls in the scale, all the rest
+/// would have one colour.
 const TOP_SHARE: f64 = 0.7;
-/// Share of a network's energies below which the scale ends; its walls are less steep.
+/// The same quantile for the energy of a network, which has less steep walls.
 const NETWORK_TOP_SHARE: f64 = 0.9;
-/// Energy above the lowest at which the scale ends at the latest, for formulas, and at the earliest.
+/// The minimum range of the colour scale, and the maximum for formulas, in units of energy.
 const TOP: [f32; 2] = [2.0, 30.0];
-/// Lines of equal energy over the scale, about.
+/// The approximate number of contour lines over the colour scale.
 const NUM_CONTOURS: f64 = 10.0;
 
 /// How a surface is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct HeatStyle {
     pub contours: bool,
-    /// Colour by the most probable class.
+    /// Whether to colour by the most probable class.
     pub decisions: bool,
-    /// Whether it is the energy of a network.
+    /// Whether the energy is that of a network.
     pub is_network: bool,
 }
 
-/// A surface as a texture, made anew only when something changed.
+/// A surface as a texture, rebuilt only when something changes.
 #[derive(Default)]
 pub(super) struct HeatMap {
     texture: Option<TextureHandle>,
     drawn: Option<(u64, HeatStyle)>,
-    /// Lowest energy, highest of the scale, and what lies between two lines.
+    /// The lowest energy, the highest energy of the scale, and the distance between two contour lines.
     pub scale: [f32; 3],
 }
 
 impl HeatMap {
-    /// The texture of energies (side, side), rows from below; `number` tells surfaces apart.
+    /// The texture of energies (side, side), with the bottom row first. A different `number` means another surface.
     pub(super) fn texture(
         &mut self,
         ctx: &Context,
@@ -56,8 +57,8 @@ impl HeatMap {
     }
 }
 
-/// The colour of a share of the scale, 0 the lowest energy: valleys are bright, but not so bright that white
-/// chains would drown in them.
+/// The colour at a fraction of the scale, where 0 is the lowest energy. Valleys are bright, but dark enough for
+/// white chains to be visible on them.
 fn color(share: f32) -> Color32 {
     let colorous::Color { r, g, b } =
         colorous::VIRIDIS.eval_continuous(f64::from(0.6 * (1.0 - fit(share, 0.0, 1.0))));
@@ -94,7 +95,7 @@ fn draw(
     let at = |row: usize, column: usize| energy[row.min(side - 1) * side + column.min(side - 1)];
     let mut values = Vec::with_capacity(size * size);
     for y in 0..size {
-        // From the top of the picture down, between the centres of squares.
+        // The height above the centre of the lowest squares. The rows of the picture start at the top.
         let from_below = ((size - 1 - y) as f32 + 0.5) / scale as f32 - 0.5;
         let row = from_below.max(0.0) as usize;
         let up = fit(from_below - row as f32, 0.0, 1.0);

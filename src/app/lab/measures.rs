@@ -1,4 +1,4 @@
-//! What is measured of the lab's chains, and of what learns.
+//! The plots of the lab: measurements of its chains, and of training.
 
 use egui::{Color32, RichText, Ui};
 use egui_plot::HLine;
@@ -16,28 +16,28 @@ use crate::{
     diagnostics::cells::EXTENT,
 };
 
-/// Height of a plot where all stands below each other.
+/// The height of each plot when all plots are in one column.
 const HEIGHT: f32 = 130.0;
-/// Chains whose traces are drawn.
+/// The number of chains whose traces are drawn.
 const NUM_DRAWN: usize = 6;
-/// Points of a trace, at most.
+/// The maximum number of points of a trace.
 const MAX_DRAWN: usize = 600;
 
-/// Which plots are chosen.
+/// The choice between plots.
 #[derive(Default)]
 pub(super) struct MeasuresView {
-    /// The autocorrelation instead of the traces.
+    /// Whether to show the autocorrelation in place of the traces.
     autocorrelation: bool,
 }
 
-/// Draws the plots, side by side where there is room for that.
+/// Draws the plots, side by side if there is space.
 pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, shown: &mut MeasuresView) {
     let is_learned = lab.settings.config.target == LabTarget::Learned;
     let room = ui.available_size();
     let is_wide = room.x > 520.0;
     let height = match (is_wide, size_class::is_small(ui.ctx())) {
         (true, false) => room.y - 22.0,
-        // There one scrolls to the plots.
+        // A small window scrolls to the plots.
         (true, true) => HEIGHT,
         _ => fit(room.y / 3.0 - 30.0, HEIGHT, 240.0),
     };
@@ -63,7 +63,7 @@ fn title(ui: &mut Ui, text: &str, hover: &str) {
     ui.add(label).on_hover_text(hover);
 }
 
-/// The steps that an axis shows.
+/// The number of steps that an axis shows.
 fn steps(curves: impl Iterator<Item = f64>) -> f64 {
     curves.fold(20.0, f64::max)
 }
@@ -72,7 +72,7 @@ fn ends(curve: &Curve) -> f64 {
     curve.points().last().map_or(0.0, |point| point[0])
 }
 
-/// The distance to the exact density.
+/// Draws the total variation distance to the exact density.
 fn variation(ui: &mut Ui, lab: &mut Lab, height: f32) {
     let record = &lab.record;
     let values: Vec<String> = record
@@ -110,7 +110,7 @@ fn variation(ui: &mut Ui, lab: &mut Lab, height: f32) {
     });
     let reason = record.lanes.iter().find_map(|lane| lane.exact.as_ref()?.as_ref().err());
     if let Some(reason) = reason {
-        // The curve is missing for a reason.
+        // The curve is missing for a reason, which is written in its place.
         let at = ui.min_rect().center_bottom() - egui::vec2(0.0, 0.5 * height);
         let font = egui::FontId::proportional(11.0);
         let color = ui.visuals().weak_text_color();
@@ -125,7 +125,7 @@ fn draw<'a>(plot: &mut egui_plot::PlotUi<'a>, curve: &'a Curve, index: usize) {
     line(plot, values, |line| line.color(color).width(width).style(style));
 }
 
-/// The mean energy of the chains.
+/// Draws the mean energy of the chains.
 fn energy(ui: &mut Ui, lab: &Lab, height: f32) {
     let lanes = &lab.record.lanes;
     let value = |lane: &LaneRecord| lane.energy.last().map_or("—".into(), |v| number(v as f32));
@@ -169,7 +169,7 @@ fn energy(ui: &mut Ui, lab: &Lab, height: f32) {
     });
 }
 
-/// Whether chains agree: traces or autocorrelation of x0, with R-hat and ESS.
+/// Draws how well the chains agree: traces or autocorrelation of x0, with R-hat and ESS.
 fn agreement(ui: &mut Ui, lab: &Lab, height: f32, shown: &mut MeasuresView) {
     let lanes = &lab.record.lanes;
     let of_lane = |lane: &LaneRecord| match &lane.agreement {
@@ -225,7 +225,7 @@ fn agreement(ui: &mut Ui, lab: &Lab, height: f32, shown: &mut MeasuresView) {
                 let stride = (trace.len() / MAX_DRAWN).max(1);
                 let start = lane.first_traced as f64;
                 let values = trace.iter().enumerate().step_by(stride).map(|(step, v)| {
-                    // What has left the plane would draw lines across the plot.
+                    // A chain that has left the plane would draw lines across the plot.
                     let value = if v[0].abs() < EXTENT { f64::from(v[0]) } else { f64::NAN };
                     (start + step as f64, value)
                 });
@@ -239,11 +239,11 @@ fn agreement(ui: &mut Ui, lab: &Lab, height: f32, shown: &mut MeasuresView) {
     });
 }
 
-/// Expansion and contraction.
+/// The colour for d < 0 (expansion); the next one is for d > 0 (contraction).
 const EXPANDS: Color32 = theme::CLASSES[1];
 const CONTRACTS: Color32 = theme::DIFFERS;
 
-/// d = E(data) − E(chains), by its sign.
+/// Draws d = E(data) − E(chains), coloured by its sign.
 fn gap(ui: &mut Ui, lab: &Lab, height: f32) {
     let gaps = &lab.record.learning.gaps;
     let now = gaps.last();

@@ -1,4 +1,4 @@
-//! The lab: energies one can see, and chains on them.
+//! The lab: two-dimensional energies as pictures, with chains on them.
 
 mod arrows;
 mod controls;
@@ -23,11 +23,11 @@ use super::{
     theme, transport, words,
 };
 
-/// Width of the controls, in a wide window and in one that is not.
+/// The width of the controls, in a wide window and in a narrower one.
 const CONTROLS: [f32; 2] = [270.0, 220.0];
-/// Widths of the measures beside the plane, at least and at most.
+/// The minimum and maximum width of the plots beside the plane.
 const BESIDE: [f32; 2] = [260.0, 420.0];
-/// What the tab keeps between frames.
+/// The state of the tab, kept between frames.
 #[derive(Default)]
 pub(super) struct LabView {
     planes: [PlaneView; crate::config::MAX_RULES],
@@ -36,7 +36,7 @@ pub(super) struct LabView {
     plots: measures::MeasuresView,
 }
 
-/// Draws the tab.
+/// Draws the tab of the lab.
 pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, state: &mut LabView) {
     let is_small = size_class::is_small(ui.ctx());
     if is_small {
@@ -57,7 +57,7 @@ pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, state: &mut Lab
         return;
     }
     let room = ui.available_size();
-    // One plane leaves room at its side.
+    // A single plane leaves space at its side.
     if lab.settings.rules.len() == 1 && room.x > room.y + BESIDE[0] {
         let width = (room.x - room.y).min(BESIDE[1]);
         Panel::right("lab measures beside").resizable(false).exact_size(width).show(ui, |ui| {
@@ -72,7 +72,7 @@ pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, state: &mut Lab
     CentralPanel::default().show(ui, |ui| planes(ui, lab, state));
 }
 
-/// The planes and what one needs to play with them, for a frame within another page.
+/// Draws the planes and the most important controls, for a frame within another page.
 pub(super) fn embedded(
     ui: &mut Ui,
     lab: &mut Lab,
@@ -93,7 +93,7 @@ pub(super) fn embedded(
     });
 }
 
-/// Everything below each other, for a thumb to scroll through.
+/// Draws everything in one column that scrolls, for small screens.
 fn small(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, state: &mut LabView) {
     Panel::bottom("lab transport").show(ui, |ui| match lab.is_plane() {
         true => controls::transport(ui, lab),
@@ -164,7 +164,7 @@ fn planes(ui: &mut Ui, lab: &mut Lab, state: &mut LabView) {
     }
 }
 
-/// What went wrong, a line a rule.
+/// Draws the warnings, one line per rule.
 fn warnings(ui: &mut Ui, lab: &Lab) {
     let count = lab.record.lanes.len();
     for (index, lane) in lab.record.lanes.iter().enumerate() {

@@ -1,10 +1,10 @@
-//! Where the plane lies on the screen, and words on it.
+//! The position of the plane on the screen, and text on it.
 
 use egui::{Align2, Color32, FontId, Painter, Pos2, Rect, pos2};
 
 use crate::{app::pixels::SMALL, diagnostics::cells::EXTENT};
 
-/// The plane on the screen.
+/// The rectangle of the plane on the screen, with conversions of coordinates.
 #[derive(Clone, Copy)]
 pub(super) struct PlaneOnScreen {
     pub rect: Rect,
@@ -25,13 +25,13 @@ impl PlaneOnScreen {
         [x, y].map(|share| (2.0 * share - 1.0) * EXTENT)
     }
 
-    /// Points of the screen in a unit of x.
+    /// The number of screen points per unit of x.
     pub(super) fn unit(self) -> f32 {
         self.rect.width() / (2.0 * EXTENT)
     }
 }
 
-/// A line of white text on a dark ground.
+/// Draws a line of white text on a dark background.
 pub(super) fn caption(painter: &Painter, at: Pos2, anchor: Align2, text: &str) {
     let font = FontId::proportional(SMALL);
     let galley = painter.layout_no_wrap(text.to_string(), font, Color32::WHITE);

@@ -1,4 +1,4 @@
-//! The plane: energy, chains, where they have been, where the energy pulls them.
+//! The plane: the energy, the chains, their trails, and the gradient as arrows.
 
 use egui::{
     Color32, FontId, Mesh, Painter, Rect, Response, Sense, Shape, Stroke, StrokeKind, Ui, Vec2,
@@ -23,14 +23,14 @@ use crate::{
     diagnostics::cells::{self, EXTENT},
 };
 
-/// Height of the marginal above the plane, and width of the one beside it.
+/// The height of the marginal above the plane, and the width of the one beside it.
 const MARGINAL: f32 = 44.0;
-/// A click this near to a chain means it, in points of the screen.
+/// A click within this distance of a chain selects it, in screen points.
 const REACH: f32 = 14.0;
-/// More chains than this are drawn as squares.
+/// With more chains than this, each is drawn as a triangle in one mesh, which is faster.
 const MANY: usize = 1500;
 
-/// What one plane keeps between frames.
+/// The state of one plane, kept between frames.
 #[derive(Default)]
 pub(super) struct PlaneView {
     heat: HeatMap,
@@ -43,17 +43,17 @@ pub(super) struct Plane<'a> {
     pub config: &'a LabConfig,
     pub rule: &'a LaneConfig,
     pub lane: usize,
-    /// Whether presses place something.
+    /// Whether a press uses a tool, in place of selecting a chain.
     pub is_tool: bool,
 }
 
 impl Plane<'_> {
-    /// Draws the plane and its marginals into all the room that is left.
+    /// Draws the plane and its marginals into all the remaining space.
     pub(super) fn show(&self, ui: &mut Ui, view: &mut PlaneView) -> Option<PointerAction> {
         let room = ui.available_size();
         let side = (room - vec2(MARGINAL, MARGINAL)).min_elem().max(80.0);
         let size = vec2(room.x.max(side + MARGINAL), side + MARGINAL);
-        // On a small screen a drag scrolls the page, unless it paints.
+        // On a small screen, a drag scrolls the page, unless it paints.
         let sense = match size_class::is_small(ui.ctx()) && !self.is_tool {
             true => Sense::click(),
             false => Sense::click_and_drag(),
@@ -82,7 +82,7 @@ impl Plane<'_> {
                 );
                 inside.image(texture, rect, WHOLE, Color32::WHITE);
             } else {
-                // Later moves would begin where the chains are now.
+                // Otherwise later moves would begin at the chains' current positions.
                 view.trails = Trails::default();
             }
             self.chains(&inside, place, lane, &now.x);
@@ -141,7 +141,7 @@ impl Plane<'_> {
         painter.galley(at, galley, Color32::WHITE);
     }
 
-    /// Shares of the chains beside the exact density, along both axes.
+    /// Draws histograms of the chains beside the exact density, along both axes.
     fn marginals(&self, ui: &Ui, painter: &Painter, place: PlaneOnScreen, lane: &LaneRecord) {
         let Some(now) = &lane.now else { return };
         let strong = ui.visuals().strong_text_color();
@@ -150,7 +150,7 @@ impl Plane<'_> {
             let shares = cells::marginal_of_points(&now.x, axis);
             let exact = lane.exact().map(|exact| exact.marginal(axis));
             let exact_top = exact.iter().flatten().copied().fold(0.0, f64::max);
-            // No bar is cut: in lesson 2 they are compared.
+            // The scale fits the highest bar, because lesson 2 compares the bars.
             let most = shares.iter().copied().fold(1e-9, f64::max);
             let top = most.max(1.6 * exact_top);
             let height = |share: f64| (share / top).min(1.0) as f32 * (MARGINAL - 4.0);
@@ -177,7 +177,7 @@ impl Plane<'_> {
         }
     }
 
-    /// Data and replay buffer, while something is learned.
+    /// Draws the data and the replay buffer during training.
     fn learned_from(&self, painter: &Painter, place: PlaneOnScreen) {
         if self.config.target != LabTarget::Learned {
             return;
@@ -210,7 +210,7 @@ impl Plane<'_> {
         };
         let is_in = |point: &[f32]| point.iter().all(|value| value.abs() <= EXTENT);
         if num_chains > MANY {
-            // One mesh of a triangle each: circles would be twenty times as many.
+            // One mesh with one triangle per chain: circles would need twenty times as many.
             let size = if num_chains > 4000 { 1.2 } else { 1.7 };
             let corners = [vec2(0.0, -size), vec2(size, 0.7 * size), vec2(-size, 0.7 * size)];
             let mut mesh = Mesh::default();

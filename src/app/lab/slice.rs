@@ -13,23 +13,23 @@ use crate::{
     worker::lab::LabCommand,
 };
 
-/// Points of a path, at most.
+/// The maximum number of points of a path.
 const MAX_PATH: usize = 120;
-/// Between two slices while the chains run.
+/// The minimum time between two slices while the chains run, in seconds.
 const INTERVAL_SECS: f64 = 3.0;
 
-/// What the picture keeps between frames.
+/// The state of the picture, kept between frames.
 #[derive(Default)]
 pub(super) struct SliceView {
     heat: HeatMap,
-    /// Chain and number of the run that all this is of.
+    /// The chain, and the number of the run, that the slice belongs to.
     of: Option<(Selection, u64)>,
-    /// Whether what is on its way is of another.
+    /// Whether the requested slice is that of another chain.
     is_foreign: bool,
-    /// Last step of the path that was asked for.
+    /// The last step of the path in the last request.
     asked: Option<u64>,
     asked_at: f64,
-    /// Whether the path has an end that is no place.
+    /// Whether the path contains non-finite values.
     is_broken: bool,
     number: u64,
     energies: Option<std::sync::Arc<[f32]>>,
@@ -40,7 +40,7 @@ fn subject(run: &RunState) -> Selection {
     run.selected.unwrap_or(Selection { lane: 0, chain: 0 })
 }
 
-/// Draws the slice; asks for it anew when the path has grown.
+/// Draws the slice, and requests a new one when the path has grown.
 pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, view: &mut SliceView) {
     let shown = subject(run);
     let last = run.last_step();
@@ -55,7 +55,7 @@ pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, view: &mut Slic
         view.is_foreign = false;
     }
     let now = ui.input(|input| input.time);
-    // A slice takes as long as many steps: while the chains run, not after each of them.
+    // A slice takes as long as many steps, so while the chains run, it is not computed after every step.
     let is_due = !run.is_running || now - view.asked_at > INTERVAL_SECS;
     if !lab.record.is_slicing && last > 0 && view.asked != Some(last) && is_due {
         view.asked = Some(last);

@@ -1,35 +1,35 @@
-//! What the pointer does in the plane.
+//! The tools for the pointer in the plane.
 
 use crate::{
     app::state::Lab,
     config::{LabTarget, MAX_DABS, ViewStart},
 };
 
-/// A dab is set at least so far from the last one, in units of x.
+/// The minimum distance between two dabs of paint, in units of x.
 const DAB_SPACING: f32 = 0.05;
 
-/// What presses in the plane do.
+/// The effect of a press in the plane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Tool {
-    /// Choose a chain.
+    /// Select a chain.
     #[default]
     Choose,
-    /// Let all chains begin there.
+    /// Let all chains start from the pressed point.
     Drop,
     /// Add to the painted density.
     Paint,
 }
 
-/// What the pointer did in the plane.
+/// An action of the pointer in the plane.
 pub(super) enum PointerAction {
-    /// A chain was chosen, or none.
+    /// A chain was selected, or none.
     Choose(Option<usize>),
-    /// A point was pressed or dragged over.
+    /// A point was pressed, or the pointer was dragged over it.
     Press([f32; 2]),
 }
 
 impl Tool {
-    /// Does to the lab what the pointer did.
+    /// Applies the action of the pointer to the lab.
     pub(super) fn apply(self, touch: PointerAction, lab: &mut Lab) {
         let settings = &mut lab.settings;
         match (touch, self) {

@@ -1,22 +1,22 @@
-//! Where chains have been: a picture that fades.
+//! The trails of the chains, as a picture that fades.
 
 use egui::{Color32, ColorImage, Context, TextureHandle, TextureId};
 
 use crate::{app::pixels::renew, diagnostics::cells::EXTENT};
 
-/// Pixels along a side.
+/// The number of pixels along a side.
 const SIZE: usize = 384;
-/// What is left of a trace a frame later.
+/// The factor by which the trails fade at every update.
 const FADE: f32 = 0.93;
-/// What one passage adds; many chains add less each.
+/// The strength that one move adds. With many chains, each adds less.
 const MARK: f32 = 0.8;
-/// Longer moves are jumps to a new start.
+/// Longer moves are jumps to a new start, and are not drawn.
 const MAX_PIXELS: f32 = 0.5 * SIZE as f32;
 
-/// The traces of all chains of a rule.
+/// The trails of all chains of a rule.
 #[derive(Default)]
 pub(super) struct Trails {
-    /// Strength of each pixel.
+    /// The strength of each pixel.
     values: Vec<f32>,
     last: Vec<f32>,
     at: (u64, u64),
@@ -24,8 +24,8 @@ pub(super) struct Trails {
 }
 
 impl Trails {
-    /// Draws the moves since the last call and fades what was there.
-    /// `at` is the number of the start and the step since then.
+    /// Draws the moves since the last call, and fades the older ones. `at` is the number of the start and the
+    /// step since then.
     pub(super) fn update(&mut self, ctx: &Context, at: (u64, u64), x: &[f32]) -> TextureId {
         let is_new = at.0 != self.at.0 || self.values.is_empty();
         let has_moved = is_new || at != self.at;
@@ -56,7 +56,7 @@ impl Trails {
     }
 }
 
-/// The pixel of a point of the plane.
+/// The pixel position of a point in the plane.
 fn place([x, y]: [f32; 2]) -> [f32; 2] {
     let along = |value: f32| (value / EXTENT + 1.0) * 0.5 * SIZE as f32;
     [along(x), SIZE as f32 - along(y)]

@@ -1,5 +1,5 @@
-//! Whether the chains converge: diagnostics of every lane over the second half of the record, in words
-//! where they say nothing.
+//! Convergence diagnostics of every lane, over the second half of the record. If a diagnostic does not apply,
+//! the report says why.
 
 use crate::{
     app::record::Record,
@@ -8,29 +8,29 @@ use crate::{
     worker::LaneNumbers,
 };
 
-/// Most draws of all chains of a lane together: what a frame has time for.
+/// The maximum number of draws of all chains of a lane together, so that a frame has enough time.
 const MAX_DRAWS: usize = 50_000;
-/// Most lags of the autocorrelation.
+/// The maximum number of lags of the autocorrelation.
 const MAX_LAGS: usize = 150;
-/// Seconds between two looks.
+/// The minimum time between two updates, in seconds.
 const INTERVAL_SECS: f64 = 0.5;
 
 /// A row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Row {
-    /// Of the chains.
+    /// A diagnostic of the chains.
     Chains(Diagnostic),
-    /// Of MALA alone.
+    /// The acceptance rate, for MALA only.
     Acceptance,
 }
 
 impl Row {
-    /// Every row from the top.
+    /// All rows, from the top.
     pub fn all() -> impl Iterator<Item = Self> {
         Diagnostic::ALL.into_iter().map(Self::Chains).chain([Self::Acceptance])
     }
 
-    /// What it is called.
+    /// The name of this row.
     pub fn name(self) -> &'static str {
         match self {
             Self::Chains(diagnostic) => diagnostic.name(),
@@ -38,7 +38,7 @@ impl Row {
         }
     }
 
-    /// What it means, in a line.
+    /// A one-line explanation of this row.
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Chains(diagnostic) => diagnostic.meaning(),
@@ -46,7 +46,7 @@ impl Row {
         }
     }
 
-    /// A number of this row as people read it, and what it says where there is a usual mark.
+    /// The number of this row as text, and its interpretation if there is a usual threshold.
     pub fn text(self, value: f64) -> (String, &'static str) {
         match self {
             Self::Chains(diagnostic) => diagnostic.text(value),
@@ -55,49 +55,49 @@ impl Row {
     }
 }
 
-/// The part of the record that was looked at.
+/// The part of the record that was evaluated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Window {
-    /// Its first step.
+    /// The first step of this part.
     pub first: u64,
-    /// Its last step.
+    /// The last step of this part.
     pub last: u64,
-    /// Steps between two draws.
+    /// The number of steps between two draws.
     pub stride: u64,
-    /// Draws of each chain.
+    /// The number of draws per chain.
     pub num_draws: usize,
 }
 
-/// What is said of one lane.
+/// The report on one lane.
 #[derive(Clone, Debug, Default)]
 pub struct LaneReport {
-    /// What was looked at.
+    /// The part of the record that was evaluated.
     pub window: Window,
-    /// A number or why there is none, for every [`Row`].
+    /// For every [`Row`], a number, or the reason why there is none.
     pub values: Vec<Result<f64, String>>,
-    /// Mean over the chains of the autocorrelation of the energy: lag in steps, correlation.
+    /// The autocorrelation of the energy, as the mean over the chains: lag in steps, correlation.
     pub autocorrelation: Vec<(f64, f64)>,
-    /// What to bear in mind.
+    /// Warnings about the interpretation.
     pub caveats: Vec<&'static str>,
 }
 
-/// Reports of all lanes, made anew twice a second at most, one lane a frame.
+/// The reports on all lanes. They are updated at most twice a second, one lane per frame.
 #[derive(Default)]
 pub struct Convergence {
     lanes: Vec<LaneReport>,
-    /// The state of the record that the reports are of.
+    /// The revision of the record that the reports belong to.
     revision: u64,
     next_lane: usize,
     next_at: f64,
 }
 
 impl Convergence {
-    /// What is said of each lane.
+    /// The report on each lane.
     pub fn lanes(&self) -> &[LaneReport] {
         &self.lanes
     }
 
-    /// Looks at the next lane if it is time; true if there is more to do soon.
+    /// Updates the next lane if it is due. Returns true if there is more to do soon.
     pub fn update(
         &mut self,
         record: &Record,
@@ -127,14 +127,14 @@ impl Convergence {
         self.next_lane != 0
     }
 
-    /// Forgets what was found, so that a change of a rule shows at once.
+    /// Discards the reports, so that a change of a rule shows at once.
     pub fn forget(&mut self) {
         self.lanes.clear();
         self.next_lane = 0;
     }
 }
 
-/// Equally spaced steps of the second half of the record, and their numbers of a lane.
+/// Equally spaced steps of the second half of the record, with the numbers of a lane.
 fn window(record: &Record, lane: usize) -> (Window, Vec<&LaneNumbers>) {
     let entries = record.numbers.entries();
     let Some(last) = record.numbers.last_step() else { return Default::default() };
@@ -158,7 +158,7 @@ fn window(record: &Record, lane: usize) -> (Window, Vec<&LaneNumbers>) {
     }
 }
 
-/// Everything that is said of a lane.
+/// Computes the report on a lane.
 fn assess(record: &Record, lane: usize, rule: &LaneConfig) -> LaneReport {
     let (window, numbers) = window(record, lane);
     let num_chains = record.num_chains();
@@ -207,7 +207,7 @@ fn assess(record: &Record, lane: usize, rule: &LaneConfig) -> LaneReport {
     }
 }
 
-/// Why chains of this rule have no common law to converge to, as far as the rule alone tells.
+/// Why chains of this rule have no common stationary distribution, as far as the rule alone tells.
 fn refusal(record: &Record, rule: &LaneConfig) -> Option<String> {
     if record.weights_change {
         return Some("the weights changed while these chains ran: there was no one law".into());
@@ -222,7 +222,7 @@ fn refusal(record: &Record, rule: &LaneConfig) -> Option<String> {
 
 fn caveats(record: &Record, lane: usize, rule: &LaneConfig, stride: u64) -> Vec<&'static str> {
     let is_changed = record.request.lanes.get(lane).is_some_and(|at_start| {
-        // The length of the run is no part of the rule.
+        // The length of the run does not count as a change of the rule.
         let mut rule = rule.clone();
         rule.sampler.num_steps = at_start.sampler.num_steps;
         *at_start != rule
@@ -236,7 +236,7 @@ fn caveats(record: &Record, lane: usize, rule: &LaneConfig, stride: u64) -> Vec<
     caveats.into_iter().filter_map(|(applies, text)| applies.then_some(text)).collect()
 }
 
-/// Mean over the chains of the switches of predicted class.
+/// The number of changes of the predicted class, as the mean over the chains.
 fn switches(numbers: &[&LaneNumbers], num_chains: usize) -> Result<f64, String> {
     if numbers.len() < 2 {
         return Err(DoesNotApply::TooFewDraws { needed: 2, found: numbers.len() }.to_string());

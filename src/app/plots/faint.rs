@@ -1,5 +1,5 @@
-//! Every chain as a thin translucent line. There may be ten thousands of points, so that their triangles
-//! are made once and drawn again until something changes.
+//! Every chain as a thin translucent line. There may be tens of thousands of points, so the triangles are built
+//! once and drawn again until something changes.
 
 use std::{cell::RefCell, ops::RangeInclusive, sync::Arc};
 
@@ -9,10 +9,10 @@ use egui_plot::{PlotBounds, PlotGeometry, PlotItem, PlotItemBase, PlotTransform}
 use super::series::{Series, XAxis};
 use crate::app::{chart::lane_color, fit::fit};
 
-/// Screen points between two points of a line.
+/// The minimum distance between two points of a line, in screen points.
 const POINTS_APART: f32 = 8.0;
 
-/// What the triangles were made of.
+/// The inputs that the triangles were built from.
 #[derive(Clone, Copy, PartialEq)]
 struct Key {
     revision: u64,
@@ -22,11 +22,11 @@ struct Key {
     max: [f64; 2],
 }
 
-/// The triangles made last.
+/// A cache of the last triangles.
 #[derive(Default)]
 pub struct FaintCache(RefCell<Option<(Key, Arc<Mesh>)>>);
 
-/// The chains of all lanes as one item of a plot.
+/// The chains of all lanes as one plot item.
 pub struct FaintChains<'a> {
     base: PlotItemBase,
     series: &'a Series,
@@ -35,7 +35,7 @@ pub struct FaintChains<'a> {
 }
 
 impl<'a> FaintChains<'a> {
-    /// Of these series.
+    /// Creates the plot item for these series.
     pub fn new(series: &'a Series, axis: XAxis, cache: &'a FaintCache) -> Self {
         Self { base: PlotItemBase::new(String::new()), series, axis, cache }
     }
@@ -45,14 +45,14 @@ impl<'a> FaintChains<'a> {
         let frame = transform.frame();
         let most = (frame.width() / POINTS_APART).max(2.0) as usize;
         let every = columns.len().div_ceil(most).max(1);
-        // The newest one is never skipped.
+        // The newest column is never skipped.
         let last = columns.len().saturating_sub(1);
         let kept = || (0..columns.len()).filter(|index| index % every == 0 || *index == last);
         let far = frame.height() + 1.0;
         let mut mesh = Mesh::default();
         let mut line: Vec<Pos2> = Vec::new();
         let num_faint = self.series.faint_chains().len();
-        // Many lines over each other must not hide what is drawn on them.
+        // Many overlapping lines must not hide what is drawn on them.
         let strength = fit(6.0 / num_faint.max(1) as f32, 0.13, 0.5);
         for lane in 0..self.series.num_lanes() {
             let color = lane_color(lane).gamma_multiply(strength);
@@ -78,7 +78,7 @@ impl<'a> FaintChains<'a> {
     }
 }
 
-/// A line that fades out a point to either side.
+/// Adds a line that fades out within one point on both sides.
 fn add_line(mesh: &mut Mesh, line: &[Pos2], color: Color32) {
     if line.len() < 2 {
         return;

@@ -1,4 +1,4 @@
-//! Where the chains stand between real images: densities of energies at the shown step.
+//! Histogram of the chains' energies at the shown step, compared with the energies of real images.
 
 use egui::{Color32, Ui};
 use egui_plot::HoverPosition;
@@ -13,10 +13,10 @@ use crate::{
 };
 
 const NUM_BINS: usize = 32;
-/// How many times the spread of the test images the picture reaches beyond them, at most.
+/// The maximum distance that the plot reaches beyond the test images, as a multiple of their spread.
 const MAX_REACH: f32 = 20.0;
 
-/// Densities of energies, made anew when the step or the images are others.
+/// The densities of energies, recomputed when the step or the images change.
 #[derive(Default)]
 pub struct Histogram {
     key: Option<(u64, u64, usize, usize)>,
@@ -29,15 +29,15 @@ pub struct Histogram {
 
 struct LaneDensity {
     density: Vec<f64>,
-    /// Chains without a finite energy or out of the picture.
+    /// The number of chains with a non-finite energy or one outside the plot.
     num_outside: usize,
     num_chains: usize,
-    /// Share of the finite chains below the median of the test images.
+    /// The fraction of the finite chains below the median of the test images.
     share_below: f32,
 }
 
-/// How many of the values fall into each of equally wide bins, as a density of all of them, and how many
-/// fall into none.
+/// The density of the values in each of `num_bins` equally wide bins, relative to all values, and the number of
+/// values outside all bins.
 fn density(values: &[f32], low: f32, high: f32, num_bins: usize) -> (Vec<f64>, usize) {
     let width = (high - low) / num_bins as f32;
     let mut counts = vec![0usize; num_bins];
@@ -53,7 +53,7 @@ fn density(values: &[f32], low: f32, high: f32, num_bins: usize) -> (Vec<f64>, u
     (counts.into_iter().map(|count| count as f64 * scale).collect(), num_outside)
 }
 
-/// A line over the middles of the bins; steps would leave no room for a thick line between them.
+/// A line through the centres of the bins. Steps would leave no space for a thick line between them.
 fn outline(density: &[f64], low: f32, high: f32) -> Vec<(f64, f64)> {
     let (low, high) = (f64::from(low), f64::from(high));
     let middle = |index: usize| low + (high - low) * (index as f64 + 0.5) / density.len() as f64;
@@ -96,7 +96,7 @@ impl Histogram {
             .collect();
     }
 
-    /// Draws the histogram, and says in words what it shows.
+    /// Draws the histogram, with a description in words.
     pub fn ui(
         &mut self,
         ui: &mut Ui,

@@ -7,7 +7,7 @@ use crate::app::{
     state::RunState,
 };
 
-/// What the selected chain is called: its class and its place in the row.
+/// The name of the selected chain: its class and its position in the row.
 pub(super) fn selected_name(run: &RunState) -> Option<String> {
     let (record, selected) = (run.record.as_ref()?, run.selected?);
     let labels = &record.request.labels;
@@ -18,7 +18,7 @@ pub(super) fn selected_name(run: &RunState) -> Option<String> {
     Some(format!("selected: {class}, chain {nth}"))
 }
 
-/// The names of lines: lanes, if there are several, and the selected chain.
+/// Draws the names of the lines: the lanes, if there are several, and the selected chain.
 pub(super) fn legend(ui: &mut Ui, names: &[String], selected: Option<String>) {
     if names.len() > 1 {
         for (lane, name) in names.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! A metric of all lanes over the run: band, median, single chains, and the playhead that follows the
+//! A plot of one metric of all lanes over the run: band, median, single chains, and a playhead that follows the
 //! pointer.
 
 use egui::{Color32, Ui};
@@ -13,43 +13,43 @@ use crate::app::chart::{
     band, chart, lane_color, line, line_style, line_width, steps_sense, with_room,
 };
 
-/// A line of one chain.
+/// The line of one chain.
 pub struct ChainLine {
-    /// Its lane.
+    /// The lane of the chain.
     pub lane: usize,
-    /// Step, value.
+    /// The points (step, value).
     pub points: Vec<(u64, f64)>,
-    /// What it is called.
+    /// The name of the chain.
     pub name: String,
 }
 
 /// A plot of a metric over the run.
 pub struct LinePlot<'a> {
-    /// Unique among the plots of the window.
+    /// The id of the plot, unique in the window.
     pub id: &'static str,
-    /// What is drawn.
+    /// The metric that is drawn.
     pub metric: Metric,
-    /// The vertical axis in words.
+    /// The label of the vertical axis.
     pub y_label: &'static str,
-    /// Height in points.
+    /// The height of the plot, in points.
     pub height: f32,
-    /// What the horizontal axis counts.
+    /// The quantity on the horizontal axis.
     pub axis: XAxis,
-    /// Where the numbers are.
+    /// The numbers to draw.
     pub series: &'a Series,
-    /// Range of the values, without room around it.
+    /// The range of the values, without a margin.
     pub y_range: Option<(f32, f32)>,
-    /// Names of the lanes.
+    /// The names of the lanes.
     pub names: &'a [String],
-    /// Where the run will stop.
+    /// The step at which the run will stop.
     pub goal: u64,
-    /// The step that is looked at.
+    /// The step that is shown.
     pub shown_step: u64,
-    /// The lane whose steps a click means.
+    /// The lane whose steps a click chooses from. Lanes may have different positions on the axis.
     pub lane_of_clicks: usize,
-    /// The selected chain.
+    /// The line of the selected chain.
     pub selected: Option<&'a ChainLine>,
-    /// Where triangles of single chains are kept; without it none are drawn.
+    /// The cache for the triangles of single chains. With `None`, single chains are not drawn.
     pub faint: Option<&'a FaintCache>,
 }
 
@@ -58,7 +58,7 @@ impl LinePlot<'_> {
     pub fn show(self, ui: &mut Ui) -> Option<u64> {
         let (axis, series) = (self.axis, self.series);
         let num_lanes = series.num_lanes();
-        // Too low for three rows of text: the name of the axis stands above the plot.
+        // Too low for three rows of text, so the name of the axis stands above the plot.
         let x_label = if self.height < 110.0 { "" } else { axis.name() };
         let x_end = self.x_end();
         let (low, high) = self
@@ -103,7 +103,7 @@ impl LinePlot<'_> {
                 let values = chain.points.iter().map(|&(step, value)| (x(step), value));
                 line(plot, values, |line| line.color(bold).width(2.2));
             }
-            // At equal cost the lanes stand at different places at the same step.
+            // If the axis counts cost, the same step has a different position in each lane.
             let num_playheads = if axis == XAxis::Steps { num_lanes.min(1) } else { num_lanes };
             for lane in 0..num_playheads {
                 let x = match axis {
@@ -138,7 +138,7 @@ fn fade(color: Color32) -> Color32 {
     color.gamma_multiply(0.75)
 }
 
-/// What stands beside the pointer: the step and every lane's numbers there.
+/// The text beside the pointer: the step, and the numbers of every lane at that step.
 fn hover_text(
     series: &Series,
     axis: XAxis,

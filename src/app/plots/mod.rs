@@ -28,15 +28,15 @@ use super::{
 
 pub use view::PlotsView;
 
-/// Height of the plot of energies there.
+/// The height of the plot of energies in the tab.
 const BIG_HEIGHT: f32 = 260.0;
-/// Below this height or the width after it the strip has no room for names of lanes.
+/// Below this height, or below the width after it, the strip has no space for the names of the lanes.
 const LOW: f32 = 130.0;
 const NARROW: f32 = 520.0;
-/// From which width on plots stand in two columns.
+/// From this width on, the plots stand in two columns.
 const TWO_COLUMNS: f32 = 600.0;
 
-/// Which axis the lines are drawn over.
+/// Draws the choice of the horizontal axis.
 fn choose_axis(ui: &mut Ui, title: &str, axis: &mut XAxis, id: (&str, bool)) {
     let label = ui.label(RichText::new(title).strong());
     let choice =
@@ -58,7 +58,7 @@ fn look_at(run: &mut RunState, step: Option<u64>) {
     }
 }
 
-/// Where the energies are drawn.
+/// The place where the energies are drawn.
 #[derive(Clone, Copy, PartialEq)]
 enum EnergyPlace {
     /// In the tab of plots.
@@ -77,7 +77,7 @@ fn energy_header(
     place: EnergyPlace,
 ) {
     let row = |ui: &mut Ui, contents: &mut dyn FnMut(&mut Ui)| match place {
-        // Fingers need rows as high as buttons.
+        // Touch control needs rows as high as buttons.
         EnergyPlace::LowStrip if !size_class::is_small(ui.ctx()) => legend_row(ui, contents),
         _ => ui.horizontal_wrapped(contents).inner,
     };
@@ -117,7 +117,7 @@ fn energy_header(
     });
 }
 
-/// The strip under the chains: energies of every chain.
+/// Draws the strip under the chains: the energies of every chain.
 pub fn energies(ui: &mut Ui, run: &mut RunState, state: &mut PlotsView) {
     state.update(ui.ctx(), run);
     if state.series.columns().is_empty() {
@@ -126,7 +126,7 @@ pub fn energies(ui: &mut Ui, run: &mut RunState, state: &mut PlotsView) {
     }
     let names = state.names(run);
     if ui.available_height() < LOW || ui.available_width() < NARROW {
-        // The lanes' names stand above their chains.
+        // The full names of the lanes stand above their chains.
         let short: Vec<String> = (1..=names.len()).map(|lane| lane.to_string()).collect();
         let short = if names.len() > 1 { short } else { names.clone() };
         energy_header(ui, run, state, &short, EnergyPlace::LowStrip);
@@ -145,7 +145,7 @@ pub fn energies(ui: &mut Ui, run: &mut RunState, state: &mut PlotsView) {
     look_at(run, step);
 }
 
-/// All plots.
+/// Draws all plots.
 pub fn ui(ui: &mut Ui, run: &mut RunState, state: &mut PlotsView) {
     let now = ui.input(|input| input.time);
     state.update(ui.ctx(), run);
@@ -164,7 +164,7 @@ pub fn ui(ui: &mut Ui, run: &mut RunState, state: &mut PlotsView) {
         }
     }
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-        // The bar must not lie over the right end of a plot.
+        // The scroll bar must not cover the right end of a plot.
         ui.set_max_width(ui.available_width() - 8.0);
         let names = state.names(run);
         energy_header(ui, run, state, &names, EnergyPlace::Tab);
@@ -182,7 +182,7 @@ pub fn ui(ui: &mut Ui, run: &mut RunState, state: &mut PlotsView) {
             ui.columns(num_columns, |columns| {
                 for (ui, &plot) in columns.iter_mut().zip(row) {
                     ui.push_id(plot.title(), |ui| {
-                        // A column of its own justifies every text.
+                        // Text in a column of `columns` is justified, so this uses its own layout.
                         let inner =
                             ui.vertical(|ui| small_plots::show(ui, run, state, &names, plot));
                         step = step.or(inner.inner);

@@ -1,4 +1,4 @@
-//! What the classifier sees in the selected chain over the run.
+//! A plot of the class probabilities of the selected chain over the run.
 
 use egui::Ui;
 use egui_plot::{HoverPosition, VLine};
@@ -14,10 +14,10 @@ use crate::app::{
     state::RunState,
 };
 
-/// Most classes that are drawn.
+/// The maximum number of classes that are drawn.
 const NUM_CLASSES: usize = 5;
 
-/// p(y|x) of a chain, (steps, classes).
+/// The class probabilities p(y|x) of a chain, (steps, classes).
 struct Seen {
     steps: Vec<u64>,
     rows: Vec<Vec<f32>>,
@@ -40,7 +40,7 @@ fn seen(run: &RunState, series: &Series) -> Option<Seen> {
     Some(seen)
 }
 
-/// The classes that are most probable on average, most probable first.
+/// The classes with the highest mean probability, most probable first.
 fn likeliest(rows: &[Vec<f32>], most: usize) -> Vec<usize> {
     let num_classes = rows.first().map_or(0, Vec::len);
     let mut sums = vec![0.0f64; num_classes];
@@ -89,7 +89,7 @@ pub fn ui(ui: &mut Ui, run: &RunState, series: &Series, axis: XAxis, height: f32
     let response = plot.show(ui, |plot| {
         plot.set_plot_bounds_x(-0.01 * x_end..=1.01 * x_end);
         plot.set_plot_bounds_y(-0.04..=1.04);
-        // The likeliest last, on top.
+        // The most probable class last, on top of the others.
         for (nth, &class) in classes.iter().enumerate().rev() {
             let values = seen.steps.iter().zip(&seen.rows);
             let values = values.map(|(&step, row)| (x(step), f64::from(row[class])));

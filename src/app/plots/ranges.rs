@@ -1,11 +1,11 @@
-//! Ranges of axes that neither an explosion nor the passing of time upsets.
+//! Axis ranges that stay stable when a chain explodes or when the run gets longer.
 
-/// Energies beyond this mean that a chain exploded: the bound at which training calls a step diverged.
+/// An energy beyond this means that a chain exploded. Training uses the same bound for a diverged step.
 pub const EXPLODED: f32 = 1e4;
-/// How much wider than every other lane one may be before the axis no longer follows it.
+/// The axis does not follow a lane whose range is more than this many times wider than that of every other lane.
 const MAX_SPAN_RATIO: f32 = 20.0;
 
-/// Range of the finite values within ±[`EXPLODED`], and whether there were others.
+/// The range of the finite values within ±[`EXPLODED`], and whether there were others.
 pub fn range_of(values: impl IntoIterator<Item = f32>) -> (Option<(f32, f32)>, bool) {
     let (mut range, mut has_exploded) = (None, false);
     for value in values {
@@ -23,12 +23,13 @@ fn union(ranges: impl IntoIterator<Item = (f32, f32)>) -> Option<(f32, f32)> {
     ranges.into_iter().reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
 }
 
-/// Range of a lane's columns, each its own range and whether it holds exploded values. Where a lane
-/// explodes, the way there is left out too: what counts is what lies near the values before.
+/// The range of a lane's columns, each given as its own range and whether it holds exploded values. If a lane
+/// explodes, the growth before the explosion is left out too: only values near those of the earlier columns
+/// count.
 pub fn sane_range(columns: &[(Option<(f32, f32)>, bool)]) -> Option<(f32, f32)> {
     let ranges = |columns: &[(Option<(f32, f32)>, bool)]| union(columns.iter().filter_map(|c| c.0));
     let Some(first) = columns.iter().position(|column| column.1) else { return ranges(columns) };
-    // Chains that explode grow for a while before: half of the time until then is taken as sane.
+    // Chains grow for a while before they explode, so only the first half of the time until then is taken as normal.
     let (low, high) = ranges(&columns[..(first / 2).max(1)]).or_else(|| ranges(columns))?;
     let margin = 2.0 * (high - low).max(1.0);
     let near = columns.iter().filter_map(|column| column.0);
@@ -36,7 +37,7 @@ pub fn sane_range(columns: &[(Option<(f32, f32)>, bool)]) -> Option<(f32, f32)> 
         .or(Some((low, high)))
 }
 
-/// Range of the lanes together, and those that are so much wider than the others that it leaves them out.
+/// The common range of the lanes, and the lanes that it leaves out because they are much wider than the others.
 pub fn common_range(ranges: &[Option<(f32, f32)>]) -> (Option<(f32, f32)>, Vec<usize>) {
     let span = |range: &Option<(f32, f32)>| range.map_or(0.0, |(low, high)| high - low);
     let is_wide = |lane: usize| {
@@ -49,8 +50,8 @@ pub fn common_range(ranges: &[Option<(f32, f32)>]) -> (Option<(f32, f32)>, Vec<u
     (union(kept.into_iter().filter_map(|lane| ranges[lane])), wide)
 }
 
-/// The end of an axis that shows `last`: a round number, so that the picture does not creep while the run
-/// goes on, but not beyond `goal` before that is reached.
+/// The end of an axis that shows `last`. It is a round number, so that the axis does not change at every step,
+/// but not beyond `goal` before `goal` is reached.
 pub fn calm_end(last: f64, goal: f64) -> f64 {
     let last = last.max(1e-9);
     let power = 10f64.powf(last.log10().floor());

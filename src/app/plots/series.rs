@@ -1,26 +1,26 @@
-//! What the plots draw of a run: a bounded number of columns, each the chains of every lane at one step.
-//! Numbers only; nothing here draws.
+//! The data of the plots: a limited number of columns, each with the chains of every lane at one step. This
+//! module draws nothing.
 
 use std::sync::Arc;
 
 use super::ranges::{EXPLODED, common_range, range_of, sane_range};
 use crate::{app::record::Record, worker::LaneNumbers};
 
-/// Most columns kept; past them every second one goes.
+/// The maximum number of columns. Beyond it, every second column is dropped.
 pub const MAX_COLUMNS: usize = 500;
-/// Most chains of a lane that are drawn one by one.
+/// The maximum number of chains of a lane that are drawn one by one.
 pub const MAX_FAINT_CHAINS: usize = 60;
 
-/// What is measured of a chain.
+/// A quantity measured for each chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
-    /// Energy.
+    /// The energy of the chain.
     Energy,
-    /// ‖∂E/∂x‖.
+    /// The norm of the energy gradient, ‖∂E/∂x‖.
     GradientNorm,
-    /// Share of clamped gradient components.
+    /// The fraction of clamped gradient components.
     ClampRate,
-    /// ‖x - x_0‖.
+    /// The distance from the start, ‖x - x_0‖.
     Distance,
 }
 
@@ -28,7 +28,7 @@ impl Metric {
     /// All metrics, in the order of [`LaneColumn::spreads`].
     pub const ALL: [Self; 4] = [Self::Energy, Self::GradientNorm, Self::ClampRate, Self::Distance];
 
-    /// Its values, one a chain.
+    /// The values of this metric, one per chain.
     pub fn of(self, numbers: &LaneNumbers) -> &[f32] {
         match self {
             Self::Energy => &numbers.energy,
@@ -39,20 +39,20 @@ impl Metric {
     }
 }
 
-/// What the horizontal axis counts.
+/// The quantity on the horizontal axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum XAxis {
-    /// Steps.
+    /// The number of steps.
     #[default]
     Steps,
-    /// Full gradients per chain: what a step of a rule costs, on any machine.
+    /// The number of full gradients per chain, which is the cost of a rule on any machine.
     Gradients,
-    /// Seconds of computing.
+    /// The computing time of a lane, in seconds.
     Seconds,
 }
 
 impl XAxis {
-    /// Every choice with its name and what it is for.
+    /// Every choice, with its name and an explanation.
     pub const ALL: [(Self, &'static str, &'static str); 3] = [
         (Self::Steps, "steps", "Every lane at the same step."),
         (
@@ -68,25 +68,25 @@ impl XAxis {
         ),
     ];
 
-    /// Its name.
+    /// The name of this choice.
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|choice| choice.0 == self).map_or("", |choice| choice.1)
     }
 }
 
-/// The middle of the chains' values; NaN where no chain has a finite one.
+/// Quantiles of the chains' values. They are NaN if no chain has a finite value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
-    /// A tenth of the chains lies below.
+    /// The 10 % quantile.
     pub low: f32,
-    /// Half of the chains lies below.
+    /// The median of the values.
     pub median: f32,
-    /// A tenth of the chains lies above.
+    /// The 90 % quantile.
     pub high: f32,
 }
 
 impl Spread {
-    /// Of the finite ones among the values.
+    /// The quantiles of the finite values.
     pub fn of(values: &[f32]) -> Self {
         let mut finite: Vec<f32> = values.iter().copied().filter(|v| v.is_finite()).collect();
         finite.sort_unstable_by(f32::total_cmp);
@@ -98,7 +98,7 @@ impl Spread {
     }
 }
 
-/// The value below which a share `p` of sorted values lies, linear between neighbours; NaN of none.
+/// The `p` quantile of sorted values, with linear interpolation; NaN if there are none.
 pub fn quantile(sorted: &[f32], p: f64) -> f32 {
     let Some(last) = sorted.len().checked_sub(1) else { return f32::NAN };
     let place = p * last as f64;
@@ -111,20 +111,20 @@ pub fn quantile(sorted: &[f32], p: f64) -> f32 {
 pub struct LaneColumn {
     num_gradients: u64,
     seconds: f64,
-    /// One a [`Metric`].
+    /// The spread of each [`Metric`].
     pub spreads: [Spread; 4],
-    /// Chains without a finite energy, or with one beyond [`EXPLODED`].
+    /// The number of chains with a non-finite energy, or with one beyond [`EXPLODED`].
     pub num_exploded: usize,
-    /// Energies of the chains that are drawn one by one, see [`Series::faint_chains`].
+    /// The energies of the chains that are drawn one by one, see [`Series::faint_chains`].
     pub energies: Vec<f32>,
 }
 
 /// All lanes at one step.
 #[derive(Clone, Debug)]
 pub struct Column {
-    /// The step.
+    /// The step of this column.
     pub step: u64,
-    /// One entry a lane.
+    /// One entry per lane.
     pub lanes: Vec<LaneColumn>,
 }
 
@@ -145,7 +145,7 @@ impl Column {
         Self { step, lanes: lanes.collect() }
     }
 
-    /// Where a lane stands on the horizontal axis.
+    /// The position of a lane on the horizontal axis.
     pub fn x(&self, axis: XAxis, lane: usize) -> f64 {
         match (axis, self.lanes.get(lane)) {
             (XAxis::Gradients, Some(lane)) => lane.num_gradients as f64,
@@ -159,22 +159,22 @@ fn has_exploded(numbers: &LaneNumbers, chain: usize) -> bool {
     numbers.is_broken(chain) || numbers.energy[chain].abs() > EXPLODED
 }
 
-/// Columns of a run, kept up to date with its record.
+/// The columns of a run, kept up to date with its record.
 #[derive(Default)]
 pub struct Series {
     columns: Vec<Column>,
-    /// Steps between the columns, the newest apart.
+    /// The number of steps between the columns, except for the newest column.
     stride: u64,
-    /// The newest entry of the record that was taken in: what tells a branch or another run.
+    /// The newest entry of the record that was added. It shows whether the record is a branch or another run.
     newest: Option<(u64, Arc<Vec<LaneNumbers>>)>,
     faint_chains: Vec<usize>,
     num_chains: usize,
-    /// Another number whenever the columns changed.
+    /// A number that changes whenever the columns change.
     pub revision: u64,
 }
 
 impl Series {
-    /// Takes in what is new in the record; true if anything was.
+    /// Adds the new entries of the record. Returns true if there were any.
     pub fn update(&mut self, record: Option<&Record>) -> bool {
         let newest = record.and_then(|record| record.numbers.entries().last());
         let is_same = match (&self.newest, newest) {
@@ -226,37 +226,37 @@ impl Series {
         true
     }
 
-    /// Columns in the order of their steps.
+    /// The columns, in the order of their steps.
     pub fn columns(&self) -> &[Column] {
         &self.columns
     }
 
-    /// Steps between two columns.
+    /// The number of steps between two columns.
     pub fn stride(&self) -> u64 {
         self.stride.max(1)
     }
 
-    /// Which chains are drawn one by one.
+    /// The indices of the chains that are drawn one by one.
     pub fn faint_chains(&self) -> &[usize] {
         &self.faint_chains
     }
 
-    /// Chains of a lane.
+    /// The number of chains of a lane.
     pub fn num_chains(&self) -> usize {
         self.num_chains
     }
 
-    /// Lanes.
+    /// The number of lanes.
     pub fn num_lanes(&self) -> usize {
         self.columns.last().map_or(0, |column| column.lanes.len())
     }
 
-    /// Chains of a lane that have exploded by the newest step.
+    /// The number of chains of a lane that have exploded by the newest step.
     pub fn num_exploded(&self, lane: usize) -> usize {
         self.columns.last().and_then(|column| column.lanes.get(lane)).map_or(0, |l| l.num_exploded)
     }
 
-    /// The column whose place on the axis is nearest to `x`, seen from one lane.
+    /// The column whose position on the axis, for this lane, is nearest to `x`.
     pub fn nearest(&self, axis: XAxis, lane: usize, x: f64) -> Option<&Column> {
         let after = self.columns.partition_point(|column| column.x(axis, lane) < x);
         let near = [after.checked_sub(1), Some(after)];
@@ -266,7 +266,7 @@ impl Series {
             .min_by(|a, b| (a.x(axis, lane) - x).abs().total_cmp(&(b.x(axis, lane) - x).abs()))
     }
 
-    /// Where a step stands on the axis of a lane, between the columns beside it.
+    /// The position of a step on the axis of a lane, interpolated between the columns beside it.
     pub fn x_of_step(&self, axis: XAxis, lane: usize, step: u64) -> f64 {
         let after = self.columns.partition_point(|column| column.step < step);
         match (after.checked_sub(1).map(|i| &self.columns[i]), self.columns.get(after)) {
@@ -279,7 +279,7 @@ impl Series {
         }
     }
 
-    /// Ranges of a metric for the vertical axis, and the lanes that it does not follow.
+    /// The range of a metric for the vertical axis, and the lanes that it leaves out.
     pub fn y_range(&self, metric: Metric) -> (Option<(f32, f32)>, Vec<usize>) {
         let index = metric as usize;
         let ranges: Vec<_> = (0..self.num_lanes())
@@ -297,7 +297,7 @@ impl Series {
     }
 }
 
-/// At most `most` of `count` indices, evenly spread.
+/// At most `most` of `count` indices, evenly spaced.
 pub fn evenly(count: usize, most: usize) -> Vec<usize> {
     let kept = count.min(most);
     (0..kept).map(|index| index * count / kept).collect()

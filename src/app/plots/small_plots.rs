@@ -1,4 +1,4 @@
-//! The smaller plots of the tab.
+//! The smaller plots of the plots tab.
 
 use egui::{Color32, RichText, Ui};
 use egui_plot::{HLine, HoverPosition, LineStyle};
@@ -20,17 +20,17 @@ use crate::{
 /// A smaller plot of the tab.
 #[derive(Clone, Copy)]
 pub(super) enum SmallPlot {
-    /// ‖∂E/∂x‖.
+    /// The norm of the energy gradient, ‖∂E/∂x‖.
     GradientNorm,
-    /// Share of clamped gradient components.
+    /// The fraction of clamped gradient components.
     ClampRate,
-    /// p(y|x) of the selected chain.
+    /// The class probabilities p(y|x) of the selected chain.
     Probabilities,
-    /// Energies of chains and of test images.
+    /// The energies of chains and of test images.
     Histogram,
-    /// Of the energy.
+    /// The autocorrelation of the energy.
     Autocorrelation,
-    /// ‖x - x_0‖.
+    /// The distance from the start, ‖x - x_0‖.
     Distance,
 }
 
@@ -45,7 +45,7 @@ impl SmallPlot {
         Self::Autocorrelation,
     ];
 
-    /// What stands over it.
+    /// The title above the plot.
     pub(super) fn title(self) -> &'static str {
         match self {
             Self::GradientNorm => "Gradient norm",
@@ -57,7 +57,7 @@ impl SmallPlot {
         }
     }
 
-    /// What it means, in a line.
+    /// A one-line explanation of the plot.
     fn explanation(self) -> &'static str {
         match self {
             Self::GradientNorm => {

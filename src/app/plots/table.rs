@@ -1,4 +1,4 @@
-//! The table that says whether the chains converge.
+//! The table of convergence diagnostics.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::app::{
     fit::fit,
 };
 
-/// Below this width a name stands above its values and not beside them.
+/// Below this width, a name stands above its values, not beside them.
 const NARROW: f32 = 520.0;
 
 /// Draws the table of diagnostics.
@@ -27,7 +27,7 @@ pub fn ui(ui: &mut Ui, lanes: &[LaneReport], names: &[String]) {
     if num_lanes == 0 {
         return;
     }
-    // What is the same of several lanes is said once.
+    // A text that applies to several lanes appears once.
     let mut said = Vec::<(String, Vec<usize>)>::new();
     for (lane, report) in lanes.iter().enumerate() {
         let window = window_text(report);
@@ -57,7 +57,7 @@ pub fn ui(ui: &mut Ui, lanes: &[LaneReport], names: &[String]) {
     }
 }
 
-/// Which steps the numbers are of.
+/// A description of the steps that the numbers were computed from.
 fn window_text(report: &LaneReport) -> String {
     let window = report.window;
     let every = match window.stride {
@@ -76,14 +76,14 @@ fn add(said: &mut Vec<(String, Vec<usize>)>, text: String, lane: usize) {
     }
 }
 
-/// `Lane 1`, `Lanes 1 and 3`.
+/// Names of lanes, such as `Lane 1` or `Lanes 1 and 3`.
 fn lanes_text(lanes: &[usize]) -> String {
     let numbers: Vec<String> = lanes.iter().map(|lane| (lane + 1).to_string()).collect();
     let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
     format!("{} {}", if lanes.len() > 1 { "Lanes" } else { "Lane" }, list(&numbers))
 }
 
-/// Each reason once, with the rows and the lanes that it is for.
+/// Each reason once, with the rows and the lanes that it applies to.
 fn refusals(lanes: &[LaneReport]) -> Vec<String> {
     let mut texts = Vec::<(String, Vec<usize>)>::new();
     for (lane, report) in lanes.iter().enumerate() {
@@ -106,7 +106,7 @@ fn refusals(lanes: &[LaneReport]) -> Vec<String> {
     texts.into_iter().map(with_lanes).collect()
 }
 
-/// `a, b and c`.
+/// Joins words to a list, such as `a, b and c`.
 fn list(words: &[&str]) -> String {
     match words {
         [] => String::new(),
@@ -125,7 +125,7 @@ fn lane_name(ui: &mut Ui, lane: usize, name: &str) {
     note(ui, name.split_once(": ").map_or(name, |(_, rule)| rule));
 }
 
-/// Names at the left, a column a lane.
+/// Draws the table with names at the left and a column per lane.
 fn grid(ui: &mut Ui, lanes: &[LaneReport], names: &[String]) {
     let num_lanes = lanes.len();
     let spacing = 12.0;
@@ -164,7 +164,7 @@ fn grid(ui: &mut Ui, lanes: &[LaneReport], names: &[String]) {
         });
 }
 
-/// Each name over its values.
+/// Draws the table with each name above its values.
 fn list_rows(ui: &mut Ui, lanes: &[LaneReport], names: &[String]) {
     let columns = |ui: &mut Ui, contents: &dyn Fn(&mut Ui, usize)| {
         ui.columns(lanes.len(), |columns| {

@@ -1,4 +1,4 @@
-//! What the plots keep between frames, and a plot of one metric of all lanes.
+//! The state of the plots, kept between frames, and a plot of one metric of all lanes.
 
 use egui::{RichText, Ui};
 
@@ -15,15 +15,15 @@ use crate::{
     config::LaneConfig,
 };
 
-/// Seconds between two looks at the record while the run goes on.
+/// The minimum time between two updates from the record while the run continues, in seconds.
 const INTERVAL_SECS: f64 = 0.1;
-/// Height of a plot in the tab.
+/// The height of a plot in the tab.
 pub(super) const HEIGHT: f32 = 190.0;
 
-/// Range of the vertical axis, and the lanes that it does not follow.
+/// The range of the vertical axis, and the lanes that it leaves out.
 type YRange = (Option<(f32, f32)>, Vec<usize>);
 
-/// What the plots keep between frames.
+/// The state of the plots, kept between frames.
 #[derive(Default)]
 pub struct PlotsView {
     pub(super) series: Series,
@@ -34,7 +34,7 @@ pub struct PlotsView {
     big: FaintCache,
     pub(super) histogram: Histogram,
     pub(super) convergence: Convergence,
-    /// The rules that the diagnostics are of.
+    /// The rules that the diagnostics belong to.
     pub(super) rules: Vec<LaneConfig>,
 }
 
@@ -42,7 +42,7 @@ impl PlotsView {
     pub(super) fn update(&mut self, ctx: &egui::Context, run: &RunState) {
         let now = ctx.input(|input| input.time);
         if run.is_running && (now - self.updated_at).abs() < INTERVAL_SECS {
-            // Steps that came in between must not wait for the next one.
+            // Another frame, so that the steps since the last update do not wait for the next step.
             ctx.request_repaint_after_secs(INTERVAL_SECS as f32);
             return;
         }
@@ -61,7 +61,7 @@ impl PlotsView {
         (0..num_lanes).map(name).collect()
     }
 
-    /// The selected chain's line of a metric.
+    /// The line of the selected chain for a metric.
     fn selected(&self, run: &RunState, metric: Metric) -> Option<ChainLine> {
         let (record, selected) = (run.record.as_ref()?, run.selected?);
         let value = |step: u64| {
@@ -75,7 +75,7 @@ impl PlotsView {
         (!points.is_empty()).then_some(ChainLine { lane: selected.lane, points, name })
     }
 
-    /// A plot of a metric; returns the step that was clicked.
+    /// Draws a plot of a metric. Returns the step that was clicked.
     pub(super) fn line_plot(
         &self,
         ui: &mut Ui,
@@ -106,7 +106,7 @@ impl PlotsView {
         plot.show(ui)
     }
 
-    /// What went wrong with the chains, in words.
+    /// Draws warnings about chains that exploded or are outside the plot.
     pub(super) fn warn(&self, ui: &mut Ui, names: &[String]) {
         let (_, left_out) = &self.y_ranges[Metric::Energy as usize];
         for (lane, name) in names.iter().enumerate() {
@@ -118,7 +118,7 @@ impl PlotsView {
                 _ => format!("⚠ {name}: {num_exploded} of {num_chains} chains exploded"),
             };
             ui.label(RichText::new(text).size(NOTE_SIZE).strong().color(theme::BROKEN)).on_hover_text(
-                "A chain has exploded once its energy is no number or beyond ±10,000: its steps are too large. \
+                "A chain has exploded once its energy is not finite or beyond ±10,000: its steps are too large. \
                  The axis follows the values that make sense. A smaller step size, or a rule with a clamp \
                  (Proximal SGLD, PYLD), keeps chains in bounds.",
             );
@@ -126,7 +126,7 @@ impl PlotsView {
     }
 }
 
-/// What one plot shows.
+/// The content and size of one plot of a metric.
 pub(super) struct MetricPlot {
     pub(super) id: &'static str,
     pub(super) metric: Metric,

@@ -1,4 +1,4 @@
-//! The lesson that is open: its text, and which of its steps was set up.
+//! The open lesson: its text, and which of its steps has been set up.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -10,28 +10,28 @@ use crate::{
     worker::Command,
 };
 
-/// The lesson that is open.
+/// The open lesson.
 #[derive(Debug)]
 pub struct OpenLesson {
-    /// Its number, from 1; 0 is none.
+    /// The number of the lesson, starting at 1, or 0 for none.
     pub number: usize,
-    /// The step that is read, from 1.
+    /// The current step, starting at 1.
     pub step: usize,
-    /// A folder of lessons of one's own.
+    /// A folder with the user's own lessons.
     pub folder: Option<PathBuf>,
     /// Whether the answer of the step is shown.
     pub(in crate::app) is_answer_open: bool,
-    /// A number and its text, once that is here.
+    /// The number and the text of the lesson that was received last.
     text: Option<(usize, Arc<Lesson>)>,
-    /// The number that was asked for.
+    /// The number of the lesson that was requested last.
     asked: usize,
-    /// Lesson and step that were set up last.
+    /// The lesson and the step that were set up last.
     set_up: (usize, usize),
     requests: Requests,
 }
 
 impl OpenLesson {
-    /// The lesson of a link. A link that names a lesson and nothing else sets up the lesson's own state.
+    /// Opens the lesson of a link. If the link names only a lesson, the lesson sets up its own state.
     pub(in crate::app) fn new(view: &ViewState, requests: Requests) -> Self {
         let ViewConfig { lesson, lesson_step, model, .. } = view.view.clone();
         let mut bare = ViewState::default();
@@ -43,30 +43,30 @@ impl OpenLesson {
             is_answer_open: false,
             text: None,
             asked: 0,
-            // Somebody's own state beside the lesson: the text comes, the state stays.
+            // The link has its own state beside the lesson, so the lesson must not replace it.
             set_up: if *view == bare { (0, 0) } else { (lesson, lesson_step) },
             requests,
         }
     }
 
-    /// Opens a lesson at a step and sets up what it shows; 0 closes it.
+    /// Opens a lesson at a step and sets up the state of that step. 0 closes the lesson.
     pub fn open(&mut self, number: usize, step: usize) {
         self.number = number;
         self.step = step;
         self.set_up = (0, 0);
         self.ask_again();
         if self.folder.is_some() {
-            // Somebody may be writing it.
+            // The user may be editing the text, so it is read again.
             self.text = None;
         }
     }
 
-    /// Asks for the text of the open lesson, which may not have come.
+    /// Makes [`Self::fetch`] request the text again, which may not have arrived.
     pub(in crate::app) fn ask_again(&mut self) {
         self.asked = 0;
     }
 
-    /// Asks the worker for the text of the open lesson.
+    /// Requests the text of the open lesson from the worker, if it is missing.
     pub(in crate::app) fn fetch(&mut self) {
         if self.number > 0 && self.text().is_none() && self.asked != self.number {
             self.asked = self.number;
@@ -75,7 +75,7 @@ impl OpenLesson {
         }
     }
 
-    /// Takes the text of a lesson. Returns what is wrong with it.
+    /// Stores the text of a lesson. Returns a problem with it, if there is one.
     pub(in crate::app) fn take(&mut self, number: usize, text: &str) -> Option<String> {
         let mut lesson = Lesson::parse(text);
         let count = lesson.steps.len();
@@ -86,7 +86,7 @@ impl OpenLesson {
         })
     }
 
-    /// The text of the open lesson, once it is here.
+    /// The text of the open lesson, once it has arrived.
     pub(in crate::app) fn text(&self) -> Option<&Arc<Lesson>> {
         self.text
             .as_ref()
@@ -94,12 +94,12 @@ impl OpenLesson {
             .map(|text| &text.1)
     }
 
-    /// The title of the open lesson, once its text is here.
+    /// The title of the open lesson, once its text has arrived.
     pub fn title(&self) -> Option<&str> {
         Some(self.text()?.title.as_str())
     }
 
-    /// The state that the open step is about, once for every time that it is opened: the query of its link.
+    /// The query of the link that the open step sets up. Returned once each time the step is opened.
     pub(in crate::app) fn state_to_set_up(&mut self) -> Option<String> {
         let is_due = self.text().is_some() && self.set_up != (self.number, self.step);
         if !is_due {

@@ -1,5 +1,5 @@
-//! What the window knows and what was chosen in it, in five parts: the open model's chains, the lab, training, the
-//! open lesson, and the session. A panel is given the parts that it shows or changes. Nothing here draws.
+//! The state of the window, in five parts: the open model's chains, the lab, training, the open lesson, and the
+//! session. A panel gets the parts that it shows or changes. This module draws nothing.
 
 mod lab;
 mod lesson;

@@ -1,23 +1,23 @@
-//! What the worker is to be asked at the end of a frame.
+//! The queue of commands to send to the worker at the end of a frame.
 
 use std::sync::mpsc::Sender;
 
 use crate::worker::Command;
 
-/// The way to the worker, which every part of the state has. Commands go out in the order in which they were asked
-/// for.
+/// The sending end of the command queue, which every part of the state holds. Commands keep the order in which
+/// they were sent.
 #[derive(Clone, Debug)]
 pub(in crate::app) struct Requests(Sender<Command>);
 
 impl Requests {
-    /// Requests that end in this channel.
+    /// Creates the sending end for this channel.
     pub(in crate::app) fn new(sender: Sender<Command>) -> Self {
         Self(sender)
     }
 
-    /// Asks the worker for something.
+    /// Adds a command for the worker.
     pub(super) fn send(&self, command: Command) {
-        // The receiver is part of the same `Viewer`: it is gone only when nobody asks any more.
+        // The receiver belongs to the same `Viewer`, so it exists as long as any sender is used.
         let _ = self.0.send(command);
     }
 }

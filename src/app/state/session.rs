@@ -1,52 +1,52 @@
-//! The session of the window: which tab is open, what computes, and what the person is told.
+//! The session of the window: the open tab, the device, and the messages to the user.
 
 use crate::{
     app::words::shown,
     config::{Tab, ViewConfig},
 };
 
-/// Messages at a time, at most, and characters of one.
+/// The maximum number of messages at a time; the next constant is the maximum length of each, in characters.
 const MAX_NOTICES: usize = 5;
 const MAX_NOTICE: usize = 400;
-/// Characters of the reason of a failure, at most.
+/// The maximum length of the reason of a failure, in characters.
 const MAX_FAILURE: usize = 400;
-/// What becomes of a training run when the worker fails.
+/// What happens to a training run when the worker fails.
 pub(in crate::app) const TRAINING_AFTER_FAILURE: &str = match cfg!(target_arch = "wasm32") {
-    true => "the run is lost: in a browser it lives in the memory that failed",
+    true => "the run is lost: in a browser, it exists only in the memory that failed",
     false => "go on from the run's last checkpoint",
 };
 
-/// A message that goes away by itself.
+/// A message that disappears by itself.
 #[derive(Clone, Debug)]
 pub struct Notice {
-    /// What it says.
+    /// The text of the message.
     pub text: String,
-    /// Whether something was refused.
+    /// Whether the message reports a problem.
     pub is_problem: bool,
-    /// Seconds left.
+    /// The remaining time, in seconds.
     pub secs_left: f32,
 }
 
-/// The open tab, the device, files on their way, and messages.
+/// The open tab, the device, files being loaded or saved, and messages.
 #[derive(Debug)]
 pub struct Session {
-    /// What is shown in the middle.
+    /// The open tab.
     pub tab: Tab,
     /// Whether the link asked for chains that run at once.
     pub play: bool,
-    /// What computes, and whether it is the CPU back end.
+    /// The description of the device, and whether it is the CPU back end.
     pub device: Option<(String, bool)>,
-    /// Models that travel with the program.
+    /// The names of the models included in the program.
     pub bundled: Vec<String>,
-    /// A file on its way, and the bytes of it that are here.
+    /// The file that is being loaded, and the number of bytes loaded so far.
     pub loading: Option<(String, u64)>,
-    /// Files for the person to keep that wait to be handed over.
+    /// Downloads that wait to be given to the browser: name, content.
     pub downloads: Vec<(String, Vec<u8>)>,
-    /// Messages that go away by themselves.
+    /// The messages that disappear by themselves.
     pub notices: Vec<Notice>,
-    /// Why the worker stopped, if it did.
+    /// The reason why the worker failed, if it did.
     pub failure: Option<String>,
-    /// What has to be known from the start, until somebody closes it.
+    /// A warning that is shown from the start until the user closes it.
     pub warning: Option<String>,
 }
 
@@ -66,24 +66,24 @@ impl Session {
         }
     }
 
-    /// Tells the person something.
+    /// Shows a message to the user.
     pub fn notify(&mut self, text: impl AsRef<str>) {
         self.notice(text.as_ref(), false, 5.0);
     }
 
-    /// Tells the person what is wrong.
+    /// Shows a problem to the user.
     pub fn complain(&mut self, text: impl AsRef<str>) {
         self.notice(text.as_ref(), true, 12.0);
     }
 
     fn notice(&mut self, text: &str, is_problem: bool, secs_left: f32) {
-        // What keeps going wrong must not pile up until it hides the window.
+        // Repeated problems must not fill the window.
         let excess = (self.notices.len() + 1).saturating_sub(MAX_NOTICES);
         self.notices.drain(..excess);
         self.notices.push(Notice { text: shown(text, MAX_NOTICE), is_problem, secs_left });
     }
 
-    /// Takes away the messages whose time is over.
+    /// Removes the messages whose time is over.
     pub(in crate::app) fn expire_notices(&mut self, secs: f32) {
         self.notices.retain_mut(|notice| {
             notice.secs_left -= secs;
@@ -91,7 +91,7 @@ impl Session {
         });
     }
 
-    /// The worker failed. What follows a failure says less than the first word of it.
+    /// Records that the worker failed. Only the first reason is kept, because later ones are consequences.
     pub(in crate::app) fn fail(&mut self, reason: &str) {
         self.failure.get_or_insert_with(|| shown(reason, MAX_FAILURE));
     }

@@ -1,4 +1,4 @@
-//! Chains of the replay buffer: what the model being trained considers probable.
+//! The chains of the replay buffer: samples of the model that is being trained.
 
 use egui::{Color32, ColorImage, RichText, TextureHandle, TextureOptions, Ui, pos2, vec2};
 use egui_plot::{MarkerShape, Points};
@@ -14,18 +14,18 @@ use crate::{
     worker::TrainingNews,
 };
 
-/// Most chains of a class that are drawn.
+/// The maximum number of chains of a class that are drawn.
 const MAX_PER_CLASS: usize = 16;
-/// Smallest side of a drawn image in points.
+/// The minimum side of a drawn image, in points.
 const MIN_SIDE: f32 = 24.0;
-/// Largest side.
+/// The maximum side of a drawn image, in points.
 const MAX_SIDE: f32 = 44.0;
-/// Width of the class names.
+/// The width of the class names.
 const NAME_WIDTH: f32 = 90.0;
 const SHAPES: [MarkerShape; 4] =
     [MarkerShape::Circle, MarkerShape::Square, MarkerShape::Up, MarkerShape::Diamond];
 
-/// The chains that came last.
+/// The chains that were received last.
 #[derive(Default)]
 pub struct BufferView {
     x: Vec<f32>,
@@ -34,7 +34,7 @@ pub struct BufferView {
     texture: Option<TextureHandle>,
 }
 
-/// Channels and side of square images of so many values; nothing for points in the plane.
+/// The channels and the side of square images with this many values; `None` for points in the plane.
 fn image_shape(num_values: usize) -> Option<[usize; 2]> {
     let side = |num_pixels: usize| {
         let side = num_pixels.isqrt();
@@ -48,7 +48,7 @@ fn image_shape(num_values: usize) -> Option<[usize; 2]> {
     side(num_values).map(|side| [1, side])
 }
 
-/// Indices of the items of each class, at most so many.
+/// The indices of the items of each class, at most `most` per class.
 fn rows(labels: &[u32], most: usize) -> Vec<(u32, Vec<usize>)> {
     let mut rows = std::collections::BTreeMap::<u32, Vec<usize>>::new();
     for (index, &label) in labels.iter().enumerate() {
@@ -61,7 +61,7 @@ fn rows(labels: &[u32], most: usize) -> Vec<(u32, Vec<usize>)> {
 }
 
 impl BufferView {
-    /// Takes in news.
+    /// Processes news of training: stores the chains and the class names.
     pub fn take(&mut self, news: &TrainingNews) {
         match news {
             TrainingNews::Started { config, step, .. } => {
@@ -198,7 +198,7 @@ fn color(class: u32) -> Color32 {
     theme::CLASSES[class as usize % theme::CLASSES.len()]
 }
 
-/// Corners of a mark within the unit circle.
+/// The corners of a marker within the unit circle.
 fn corners(shape: MarkerShape) -> Vec<(f32, f32)> {
     let (count, turn) = match shape {
         MarkerShape::Square => (4, 0.125),

@@ -1,4 +1,4 @@
-//! How a run goes: progress, curves, messages.
+//! The progress, curves and messages of a training run.
 
 use egui::{Color32, ProgressBar, RichText, Ui};
 use egui_plot::{HLine, HoverPosition, LineStyle, MarkerShape, Points};
@@ -13,9 +13,9 @@ use crate::{
     worker::TrainingPoint,
 };
 
-/// Height of a plot.
+/// The height of a plot.
 const HEIGHT: f32 = 150.0;
-/// Points that a trend looks back over.
+/// The approximate number of points that a trend averages over.
 const NUM_SMOOTHED: usize = 25;
 
 /// A line of a curve plot.
@@ -30,7 +30,7 @@ struct CurvePlot {
     explanation: &'static str,
     y_label: &'static str,
     curves: &'static [Curve],
-    /// What the axis shows in any case.
+    /// A range that the axis always includes.
     shown: Option<(f64, f64)>,
 }
 
@@ -70,7 +70,7 @@ const PLOTS: [CurvePlot; 4] = [
     },
 ];
 
-/// What a run is doing, and how long it still takes.
+/// Draws the progress of the run and the remaining time.
 pub fn progress(ui: &mut Ui, run: &TrainingRecord) {
     if !run.has_begun() {
         ui.add_space(12.0);
@@ -114,7 +114,7 @@ pub fn progress(ui: &mut Ui, run: &TrainingRecord) {
     ui.add_space(6.0);
 }
 
-/// The curves.
+/// Draws the curves of the run.
 pub fn ui(ui: &mut Ui, run: &TrainingRecord) {
     let num_columns = if ui.available_width() >= 560.0 { 2 } else { 1 };
     let last = run.points.last_step().unwrap_or(run.step).max(1) as f64;
@@ -124,7 +124,7 @@ pub fn ui(ui: &mut Ui, run: &TrainingRecord) {
     for row in (0..num_plots).collect::<Vec<_>>().chunks(num_columns) {
         ui.columns(num_columns, |columns| {
             for (ui, &index) in columns.iter_mut().zip(row) {
-                // Accuracy stands second.
+                // The plot of accuracy stands second.
                 ui.vertical(|ui| match index {
                     1 => accuracy(ui, run, x),
                     0 => curve_plot(ui, run, &PLOTS[0], x),
@@ -196,7 +196,7 @@ fn curve_plot(ui: &mut Ui, run: &TrainingRecord, what: &CurvePlot, (first, last)
             }
             for (nth, curve) in curves.iter().enumerate() {
                 let style = line_style(nth);
-                // What is no number stays a gap.
+                // A NaN value remains a gap.
                 let usual = curve.iter().filter(|point| !point.1.is_nan());
                 let usual = usual.map(|&(x, y)| (x, fit(y, low, high)));
                 line(plot, smooth(usual, NUM_SMOOTHED), |line| {
@@ -237,7 +237,7 @@ fn accuracy(ui: &mut Ui, run: &TrainingRecord, (first, last): (f64, f64)) {
     });
 }
 
-/// What happened on the way.
+/// Draws the messages of the run.
 pub fn messages(ui: &mut Ui, run: &TrainingRecord) {
     if run.messages.is_empty() {
         return;

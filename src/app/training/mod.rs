@@ -1,4 +1,4 @@
-//! The tab that trains: at the left what, at the right how it goes.
+//! The training tab, with the setup at the left and the progress at the right.
 
 mod buffer;
 mod curves;
@@ -12,14 +12,14 @@ use super::{
     state::{Session, Training},
 };
 
-/// What the tab keeps between frames.
+/// The state of the tab, kept between frames.
 #[derive(Default)]
 pub struct TrainingView {
     setup: TrainingForm,
     buffer: BufferView,
 }
 
-/// Takes in what training has to tell; also while the tab is not shown, so that nothing piles up.
+/// Processes news of training. Also called while the tab is hidden, so that news does not accumulate.
 pub fn take_news(training: &mut Training, session: &mut Session, state: &mut TrainingView) {
     while let Some(news) = training.next_news() {
         state.setup.take(&news);
@@ -30,10 +30,10 @@ pub fn take_news(training: &mut Training, session: &mut Session, state: &mut Tra
     }
 }
 
-/// Below this width one thing stands under the other.
+/// Below this width, everything stands in one column.
 const NARROW: f32 = 560.0;
 
-/// Draws the tab. A model that is open, or being trained, can be saved.
+/// Draws the tab. `can_save` says whether there is a model to save, either open or in training.
 pub fn ui(ui: &mut Ui, training: &Training, can_save: bool, state: &mut TrainingView) {
     if ui.available_width() < NARROW {
         return narrow(ui, training, can_save, state);
@@ -46,7 +46,7 @@ pub fn ui(ui: &mut Ui, training: &Training, can_save: bool, state: &mut Training
     });
     egui::CentralPanel::default().show(ui, |ui| {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-            // The bar must not lie over the right end of a plot.
+            // The scroll bar must not cover the right end of a plot.
             ui.set_max_width(ui.available_width() - 8.0);
             curves::progress(ui, &training.record);
             if !training.record.has_begun() {

@@ -1,4 +1,4 @@
-//! What to train, and the buttons that begin, pause and save.
+//! The setup of training: the preset, and the buttons that start, pause and save.
 
 use std::path::{Path, PathBuf};
 
@@ -17,21 +17,21 @@ use crate::{
     worker::{Command, TrainingNews},
 };
 
-/// The preset that the tab begins with.
+/// The preset that is chosen at first.
 const FIRST_PRESET: &str = "fashion-quick";
-/// Seconds after which a request without an answer may be made again.
+/// The time after which a request without an answer can be repeated, in seconds.
 const REQUEST_TIMEOUT_SECS: f64 = 4.0;
 
-/// What is written in the fields.
+/// The content of the form.
 pub struct TrainingForm {
     preset: &'static str,
     config: RunConfig,
     out: String,
     resume: String,
     save_as: String,
-    /// When a start was asked for that has not happened yet.
+    /// The time at which a start was requested, until training starts.
     asked_at: Option<f64>,
-    /// Folders of the runs so far.
+    /// The folders of the earlier runs.
     used: Vec<PathBuf>,
 }
 
@@ -51,12 +51,12 @@ impl Default for TrainingForm {
     }
 }
 
-/// Presets that data within the program suffices for.
+/// The presets whose data is included in the program.
 fn presets() -> impl Iterator<Item = &'static Preset> {
     PRESETS.iter().filter(|preset| preset.name == FIRST_PRESET || preset.name.starts_with("toy-"))
 }
 
-/// What a preset is called here.
+/// The description of a preset in this form.
 fn preset_text(name: &str) -> String {
     match name.strip_prefix("toy-") {
         Some(density) => format!("{} (2-D points, seconds)", density.replace('-', " ")),
@@ -64,7 +64,7 @@ fn preset_text(name: &str) -> String {
     }
 }
 
-/// The first folder of these that does not exist: `name`, `name-2`, `name-3`, …
+/// The first of the folders `name`, `name-2`, `name-3`, … that does not exist.
 fn free_folder(name: &str, exists: impl Fn(&Path) -> bool) -> String {
     let numbered = (2..10_000).map(|number| format!("{name}-{number}"));
     let mut names = std::iter::once(name.to_string()).chain(numbered);
@@ -78,20 +78,20 @@ impl TrainingForm {
         self.choose_folder();
     }
 
-    /// A folder that neither exists nor was used: a browser's are in the memory of its worker.
+    /// Chooses a folder that neither exists nor was used. In a browser, folders are in the memory of the worker.
     fn choose_folder(&mut self) {
         let is_taken = |path: &Path| path.exists() || self.used.iter().any(|used| used == path);
         self.out = free_folder(&format!("runs/{}-window", self.preset), is_taken);
     }
 
-    /// Takes in news.
+    /// Processes news of training: updates the folders of the form.
     pub fn take(&mut self, news: &TrainingNews) {
         match news {
             TrainingNews::Started { folder, .. } => {
                 self.asked_at = None;
                 self.resume = folder.display().to_string();
                 self.save_as = folder.join("saved.safetensors").display().to_string();
-                // The next run wants a folder of its own.
+                // The next run needs its own folder.
                 self.used.push(folder.clone());
                 self.choose_folder();
             }
@@ -114,7 +114,7 @@ pub fn ui(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut Training
         ui,
         "Folder of the run",
         &mut setup.out,
-        "Where the run goes: its configuration, its log and its checkpoints. The folder must not exist yet.",
+        "The folder for the configuration, the log and the checkpoints of the run. It must not exist yet.",
     );
     if cfg!(target_arch = "wasm32") {
         ui.weak("In a browser a run is kept until the page is closed. Save its model to keep it.");
@@ -129,8 +129,8 @@ pub fn ui(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut Training
         let start =
             ui.add_enabled(can_start, start).on_hover_text("Train a new model in this folder.");
         let start = start.on_disabled_hover_text(match is_running {
-            true => "A run is going on: pause it first.",
-            false => "The worker is being asked, or a field is wrong.",
+            true => "A run is active: pause it first.",
+            false => "Waiting for the worker, or a field is invalid.",
         });
         if start.clicked() {
             let config = Box::new(setup.config.clone());
@@ -227,7 +227,7 @@ fn text_field(ui: &mut Ui, name: &str, text: &mut String, help: &str) {
     ui.add(field).labelled_by(label.id).on_hover_text(help);
 }
 
-/// What is wrong with the fields.
+/// A problem with the content of the form, if there is one.
 fn problem(setup: &TrainingForm) -> Option<String> {
     if let Err(error) = setup.config.validate() {
         return Some(error.to_string());
@@ -252,14 +252,14 @@ fn resume_form(
         ui,
         "Go on with the run in",
         &mut setup.resume,
-        "The folder of a run that was paused or cut off. It goes on exactly as if it had never stopped.",
+        "The folder of a run that was paused or interrupted. It resumes exactly as if it had never stopped.",
     );
     let folder = setup.resume.trim();
     let can_go_on = !is_busy && !folder.is_empty();
     let button = ui.add_enabled(can_go_on, Button::new("▶ Go on"));
     let button = button.on_hover_text("Go on with the run in this folder.");
     let why_not =
-        if is_busy { "A run is going on: pause it first." } else { "Write the folder of a run." };
+        if is_busy { "A run is active: pause it first." } else { "Enter the folder of a run." };
     if button.on_disabled_hover_text(why_not).clicked() {
         training.ask(Command::ResumeTraining(PathBuf::from(folder)));
         setup.asked_at = Some(now);
@@ -272,7 +272,7 @@ fn save(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut TrainingFo
         ui,
         "Save the model as",
         &mut setup.save_as,
-        "Where the model goes that is being trained, was trained last or is open.",
+        "The file for the model that is in training, was trained last, or is open.",
     );
     let path = setup.save_as.trim();
     let can_save = can_save && !path.is_empty();

@@ -1,4 +1,4 @@
-//! Lessons with the model of garments.
+//! Claims of the lessons that use the Fashion-MNIST model.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use jempp::{
 
 use super::{confidences, mean, state};
 
-/// The chains of the open model at the end of the run that a state plays.
+/// Runs the chains of a state to the end, and returns the viewer.
 fn play(state: ViewState) -> Viewer {
     let Worker { commands, events, .. } = worker::spawn("cpu".into(), || {}).unwrap();
     let num_steps = state.view.num_steps as u64;
@@ -34,7 +34,7 @@ fn lesson_5_garments_from_class_centres_end_lower_than_from_noise() {
     let [from_noise, from_centres] = [0, 1].map(|lane: usize| mean(&lanes[lane].energy));
     println!("lesson 5, garments: {from_noise} {from_centres}");
     assert!(from_centres < from_noise - 1.0, "{from_noise} {from_centres}");
-    // Garments are what a classifier that never saw a chain is sure of.
+    // The fraction of images that a classifier trained without chains predicts with high confidence.
     let [noise, centres] = [0, 1].map(|lane: usize| {
         let x = viewer.run.shown_images().unwrap().1[lane].x.to_vec();
         let confidences = confidences(&BUNDLED_JUDGES[0], x);
@@ -44,7 +44,7 @@ fn lesson_5_garments_from_class_centres_end_lower_than_from_noise() {
     assert!(centres > noise + 0.2, "{noise} {centres}");
 }
 
-// That a true inner loop does the same: tests/kernels/sampler.rs.
+// tests/kernels/sampler.rs checks the same for a real inner loop.
 #[test]
 fn lesson_7_ten_inner_steps_with_images_are_one_ten_times_as_long() {
     let viewer = play(state(7, 3));

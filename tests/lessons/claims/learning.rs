@@ -1,4 +1,4 @@
-//! The lesson in which a model learns.
+//! Claims of the lesson in which a model is trained.
 
 use jempp::{
     config::{LabState, LabTarget},
@@ -8,7 +8,7 @@ use pollster::block_on;
 
 use super::{at, lab_of, mean, state};
 
-/// How learning went in so many steps, and whether it ended before them.
+/// Trains for up to `num_steps` steps. Returns the last frame, and whether training diverged.
 fn learn(lab: &mut Lab, num_steps: usize) -> (LearningFrame, bool) {
     assert_eq!(lab.state().config.target, LabTarget::Learned);
     let diverged = (0..num_steps).any(|_| block_on(lab.learner().unwrap().advance()).is_err());
@@ -16,14 +16,14 @@ fn learn(lab: &mut Lab, num_steps: usize) -> (LearningFrame, bool) {
     (block_on(lab.learner().unwrap().frame()).unwrap(), diverged)
 }
 
-/// The same where nothing goes wrong.
+/// Like `learn`, but training must not diverge.
 fn learn_well(lab: &mut Lab, num_steps: usize) -> LearningFrame {
     let (frame, diverged) = learn(lab, num_steps);
     assert!(!diverged);
     frame
 }
 
-/// The lab of a step of lesson 8, changed.
+/// The lab of a step of lesson 8, with a change.
 fn changed(step: usize, change: &dyn Fn(&mut LabState)) -> Lab {
     let mut state = state(8, step).lab;
     change(&mut state);
@@ -34,21 +34,21 @@ fn largest(gaps: &[f32]) -> f32 {
     gaps.iter().map(|gap| gap.abs()).fold(0.0, f32::max)
 }
 
-/// How much lower data lie than the plane on average.
+/// How much lower the mean energy of the data is than that of the plane.
 fn contrast(lab: &mut Lab) -> f32 {
     let (points, _) = lab.learner().unwrap().data();
     let energy = &lab.surface().energy;
     mean(energy) - mean(&at(energy, &points))
 }
 
-/// From the lowest to the highest energy of the plane.
+/// The difference between the highest and the lowest energy of the plane.
 fn range(lab: &Lab) -> f32 {
     let energy = &lab.surface().energy;
     let most = energy.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     most - energy.iter().copied().fold(f32::INFINITY, f32::min)
 }
 
-/// Total variation between the data and what was learned; 1 where that is narrower than the squares.
+/// The total variation between the data and the learned density, or 1 if the density is narrower than the grid.
 fn variation(lab: &mut Lab) -> f64 {
     let (points, _) = lab.learner().unwrap().data();
     lab.surface().masses(1.0).map_or(1.0, |masses| masses.total_variation(&points))
@@ -77,14 +77,14 @@ fn lesson_8_healthy_learning_swings_about_0_and_lagging_chains_make_it_swing_by_
     assert!(ranges[1] > 10.0 * ranges[0], "{ranges:?}");
 }
 
-/// The later half of 400 steps.
+/// Statistics of the second half of 400 steps.
 #[derive(Debug)]
 struct Late {
-    /// Of |d|.
+    /// The maximum of |d|.
     largest: f32,
-    /// Of |d|.
+    /// The mean of |d|.
     mean: f32,
-    /// From the data to what was learned, on average.
+    /// The mean total variation between the data and the learned density.
     variation: f32,
 }
 
@@ -94,7 +94,7 @@ fn lesson_8_more_steps_cure_it_and_chains_without_noise_learn_no_density() {
         let mut lab = changed(2, change);
         learn_well(&mut lab, 200);
         let (mut gaps, mut variations) = (Vec::new(), Vec::new());
-        // What is learned goes up and down with the steps.
+        // The learned density fluctuates between steps.
         for _ in 0..8 {
             gaps.extend(learn_well(&mut lab, 25).gaps.iter().map(|gap| gap.abs()));
             variations.push(variation(&mut lab) as f32);
@@ -123,7 +123,7 @@ fn lesson_8_without_the_second_half_only_classes_are_learned() {
     let plain = contrast(&mut lab);
     println!("lesson 8, classifier: cross entropy {last}, contrast {plain}");
     assert!(last < 0.05 && plain < 0.5, "{last} {plain}");
-    // Raise the weight.
+    // Increase the weight.
     let mut state = lab.state().clone();
     state.config.learn_weight = 1.0;
     block_on(lab.set(state)).unwrap();

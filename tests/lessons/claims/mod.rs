@@ -1,4 +1,4 @@
-//! What each lesson claims, checked on the very state that its link sets up.
+//! The claims of each lesson, checked on the state that its link sets up.
 
 mod images;
 mod learning;
@@ -43,13 +43,13 @@ fn run(lab: &mut Lab, num_steps: usize) -> LabFrame {
     lab.frame()
 }
 
-/// Total variation of a rule's chains to p^β, and what chance alone makes of it.
+/// The total variation of a rule's chains to p^β, and its expected value for exact samples.
 fn variation(lab: &Lab, x: &[f32], beta: f64) -> (f64, f64) {
     let exact = lab.surface().masses(beta).unwrap();
     (exact.total_variation(x), exact.expected_total_variation(x.len() / 2))
 }
 
-/// x0 of the traced chains over the later half of the steps.
+/// The coordinate x0 of the traced chains in the second half of the steps.
 fn later_half(frame: &LabFrame) -> Vec<Vec<f64>> {
     let row = frame.lanes[0].traces.len() / frame.step as usize;
     let chain = |chain: usize| {
@@ -59,14 +59,14 @@ fn later_half(frame: &LabFrame) -> Vec<Vec<f64>> {
     (0..row / 3).map(chain).collect()
 }
 
-/// What the square of a surface that each of the points (N, 2) lies in has.
+/// The values of a surface in the squares that contain the points (N, 2).
 fn at<T: Copy>(squares: &[T], points: &[f32]) -> Vec<T> {
     let side = squares.len().isqrt();
     let place = |v: f32| ((v / cells::EXTENT + 1.0) * 0.5 * side as f32) as usize;
     points.chunks_exact(2).map(|p| squares[place(p[1]) * side + place(p[0])]).collect()
 }
 
-/// The probability of the class that a bundled network gives each of some inputs.
+/// The largest class probability that a bundled network gives for each input.
 fn confidences(model: &BundledModel, inputs: Vec<f32>) -> Vec<f32> {
     let packed = model.load().unwrap();
     let ([c, h, w], device) = (packed.input_shape, device::cpu());
@@ -126,7 +126,7 @@ fn a_link_to_a_lesson_sets_it_up() {
     viewer.set_up(lesson(3).steps[1].state().unwrap());
     assert_eq!((viewer.session.tab, viewer.lesson.number), (Tab::Lab, 3));
     assert_eq!(viewer.lab.settings, state(3, 2).lab);
-    // What somebody changed beside a lesson survives a link.
+    // A change that the user made beside a lesson is kept after a link.
     viewer.lab.settings.config.num_chains = 77;
     let link = viewer.view().to_query();
     assert_eq!(ViewState::from_query(&link).unwrap(), viewer.view());

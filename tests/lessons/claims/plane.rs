@@ -1,4 +1,4 @@
-//! Lessons whose chains live in the plane.
+//! Claims of the lessons whose chains are in the plane.
 
 use jempp::{
     bundled,
@@ -16,7 +16,7 @@ fn lesson_1_both_networks_tell_the_classes_apart_but_one_knows_where_data_is() {
     let outside = [2, 3].map(|step| {
         let mut lab = lab(1, step);
         let surface = lab.surface().clone();
-        // The class that the network sees where data of each class is.
+        // The network predicts the right class where the data of each class is.
         let data = jempp::data::Density::TwoMoons.sample(1000, 5, 1);
         let points = data.gather(0..data.len());
         let classes = at(&surface.classes, &points);
@@ -33,8 +33,8 @@ fn lesson_1_both_networks_tell_the_classes_apart_but_one_knows_where_data_is() {
     });
     assert!(!outside[0].0 && outside[0].1 > 0.5, "the classifier's chains leave: {outside:?}");
     assert!(outside[1].0 && outside[1].1 < 0.02, "the joint model's chains stay: {outside:?}");
-    // The answer: they tell the classes of data apart alike, as above, but not those of the plane, and both
-    // are sure of themselves where no data is.
+    // The answer: both networks separate the classes of the data in the same way, as above, but not those of
+    // the whole plane, and both are confident where there is no data.
     let differing = maps[0].iter().zip(maps[1].iter()).filter(|(a, b)| a != b).count();
     let differing = differing as f32 / maps[0].len() as f32;
     let far: Vec<f32> = (0..900)
@@ -53,7 +53,7 @@ fn lesson_1_both_networks_tell_the_classes_apart_but_one_knows_where_data_is() {
 
 const MODES: [[f32; 2]; 3] = [[-0.55, -0.3], [0.5, -0.35], [0.1, 0.6]];
 
-/// The shares of the mixture's three valleys (left, right, top) when all chains stand still.
+/// The fractions of the mixture's three valleys (left, right, top) when all chains have stopped.
 fn shares_of_modes(state: &LabState) -> [f32; 3] {
     let mut lab = lab_of(state);
     let x = run(&mut lab, 600).lanes[0].x.clone();
@@ -75,7 +75,7 @@ fn lesson_2_descent_ends_in_modes_whose_shares_are_not_their_probabilities() {
     let are = |shares: [f32; 3], expected: [f32; 3]| max_difference(&shares, &expected) < 0.03;
     assert!(are(shares, [0.40, 0.36, 0.23]), "as the answer says: {shares:?}");
     assert!(!are(shares, [0.5, 0.3, 0.2]), "and not the probabilities");
-    // What decides is where a chain starts.
+    // The start of a chain decides in which valley it ends.
     let mut from_the_top = state.clone();
     from_the_top.rules[0].start = ViewStart::Image;
     from_the_top.config.point = vec![10, 60];
@@ -102,7 +102,7 @@ fn lesson_3_chains_sample_the_power_beta_and_not_p() {
     }
     let coldest = state(3, 3).lab.rules[0].sampler.inverse_temperature();
     assert!((coldest / 20_000.0 - 1.0).abs() < 0.02, "{coldest}");
-    // The answer, and half of it.
+    // The noise of the answer, and half of it.
     let with_noise = |noise_std: f64| {
         let mut state = state(3, 3).lab;
         state.rules[0].sampler.step_size = 0.002;
@@ -121,7 +121,7 @@ fn lesson_4_sgld_explodes_within_20_steps_and_proximal_sgld_never_does() {
     let mut state = state(4, 1);
     let kinds = state.lab.rules.iter().map(|rule| rule.sampler.kind).collect::<Vec<_>>();
     assert_eq!(kinds, [SamplerKind::Sgld, SamplerKind::ProximalSgld]);
-    // Far above all energies of the box, which end at 71.
+    // Far above all energies of the box, whose maximum is 71.
     const BOUND: f32 = 1e3;
     let mut num_exploded = 0;
     for seed in 0..10 {
@@ -168,7 +168,7 @@ fn lesson_4_sgld_is_biased_and_mala_is_not() {
     println!("lesson 4: SGLD {sgld}, MALA {mala}, chance {chance}");
     assert!(sgld > chance + 0.1, "{sgld} {chance}");
     assert!(mala < chance + 0.03, "{mala} {chance}");
-    // Across the valley, which is turned by 30°, and of width 0.09.
+    // Across the valley, which is rotated by 30° and has width 0.09.
     let (sin, cos) = 30f32.to_radians().sin_cos();
     let spread = [0, 1].map(|lane: usize| {
         let x = &frame.lanes[lane].x;
@@ -208,7 +208,7 @@ fn lesson_6_diagnostics_see_what_chains_have_found_and_no_more() {
     });
     let [one_valley, eight_valleys, one_of_eight] = told;
     assert!(one_valley.0 < 1.05 && one_valley.2 < one_valley.3 + 0.08);
-    // The total variation was down long before.
+    // The total variation was already low long before.
     let mut early = lab(6, 1);
     let frame = run(&mut early, 1000);
     let r_hat = split_r_hat(&later_half(&frame)).unwrap();
@@ -220,7 +220,7 @@ fn lesson_6_diagnostics_see_what_chains_have_found_and_no_more() {
     assert!(one_of_eight.2 > 0.8);
 }
 
-// That a true inner loop does the same: tests/kernels/sampler.rs.
+// tests/kernels/sampler.rs checks the same for a real inner loop.
 #[test]
 fn lesson_7_inner_steps_through_an_affine_layer_are_one_step() {
     let mut affine = lab(7, 1);

@@ -1,14 +1,14 @@
-//! A number over the steps.
+//! A curve of a number over steps, limited in memory.
 
-/// Points of a curve; then every second goes.
+/// The maximum number of points of a curve. Beyond it, every second point is dropped.
 const MAX_POINTS: usize = 2000;
 
-/// A curve over steps, thinned out as it grows.
+/// A curve over steps, which is thinned out as it grows.
 #[derive(Clone, Debug, Default)]
 pub(in crate::app) struct Curve {
     points: Vec<[f64; 2]>,
     newest: Option<f64>,
-    /// Every how many-th point is taken, and how many were left out since the last.
+    /// Every `stride`-th point is kept; `skipped` counts the points since the last kept one.
     stride: usize,
     skipped: usize,
 }
@@ -32,12 +32,12 @@ impl Curve {
         }
     }
 
-    /// Step, value.
+    /// The points (step, value).
     pub(in crate::app) fn points(&self) -> &[[f64; 2]] {
         &self.points
     }
 
-    /// The newest value.
+    /// The newest value, even if it was skipped.
     pub(in crate::app) fn last(&self) -> Option<f64> {
         self.newest
     }

@@ -1,4 +1,4 @@
-//! What the window knows of the lab: numbers, no picture.
+//! The window's record of the lab, as numbers without pictures.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use crate::{
     worker::lab::{LabCommand, LabFrame, LabNews, LabSurface, LearningFrame, Slice},
 };
 
-/// What is known of what is being learned.
+/// The record of training in the lab.
 #[derive(Clone, Debug, Default)]
 pub(in crate::app) struct LearningRecord {
     pub step: u64,
     pub gaps: Curve,
     pub cross_entropy: Curve,
     pub buffer: Vec<f32>,
-    /// Why it stopped, if it went wrong.
+    /// Why training stopped, if it diverged.
     pub diverged: Option<String>,
 }
 
@@ -36,44 +36,44 @@ impl LearningRecord {
     }
 }
 
-/// All that the window knows of the lab.
+/// Everything that the window has received from the lab.
 #[derive(Debug, Default)]
 pub struct LabRecord {
-    /// What the worker was asked to show last.
+    /// The last state that the worker was asked to show.
     sent: Option<LabState>,
     /// Whether chains are running.
     pub is_running: bool,
-    /// Whether a network is learning.
+    /// Whether a network is being trained.
     pub is_learning: bool,
-    /// Steps of the chains since their start.
+    /// The number of steps of the chains since their start.
     pub step: u64,
-    /// Rules, from the left.
+    /// The records of the rules, from left to right.
     pub(in crate::app) lanes: Vec<LaneRecord>,
-    /// Energies over the plane.
+    /// The energies over the plane.
     pub surface: Option<LabSurface>,
-    /// Counts surfaces, so that pictures of them know when to change.
+    /// The number of surfaces so far, which tells the pictures of them when to change.
     pub num_surfaces: u64,
-    /// Counts starts of the chains.
+    /// The number of starts of the chains so far.
     pub num_starts: u64,
-    /// Points that are learned from, and their classes.
+    /// The training points and their classes.
     pub data: (Vec<f32>, Vec<u8>),
     pub(in crate::app) learning: LearningRecord,
     /// The energy of the image model around a chain's path.
     pub slice: Option<Slice>,
-    /// Whether one is on its way.
+    /// Whether a slice was requested and has not arrived yet.
     pub is_slicing: bool,
-    /// The selected chain.
+    /// The selected chain, whose every step the worker reports.
     pub tracked: Option<usize>,
-    /// Whether chains are to begin anew, and learning too.
+    /// Whether the next commands must restart the chains and training.
     is_reset: bool,
-    /// β of each rule that the exact densities are of.
+    /// The β of each rule that the exact densities were computed with.
     compared_at: Vec<f64>,
-    /// Why nothing is shown, where what was asked first was refused.
+    /// Why nothing is shown, if the worker refused the first request.
     pub(in crate::app) why_not: Option<String>,
 }
 
 impl LabRecord {
-    /// What is to be asked so that the worker shows `state`.
+    /// The commands that make the worker show `state`.
     pub(in crate::app) fn sync(&mut self, state: &LabState, is_open: bool) -> Vec<LabCommand> {
         if !is_open {
             return self.stop_all();
@@ -95,7 +95,7 @@ impl LabRecord {
         commands
     }
 
-    /// Notes that chains and learning stop; returns the commands that stop those which run.
+    /// Records that chains and training stop. Returns the commands that stop those that are running.
     pub(in crate::app) fn stop_all(&mut self) -> Vec<LabCommand> {
         let mut commands = Vec::new();
         if std::mem::take(&mut self.is_running) {
@@ -107,19 +107,19 @@ impl LabRecord {
         commands
     }
 
-    /// Has the worker set up everything anew, chains at their starts included.
+    /// Makes the next [`Self::sync`] set up everything again, with the chains at their starts.
     pub(in crate::app) fn reset(&mut self) {
         self.is_reset = true;
     }
 
-    /// Forgets what a worker that failed had in memory.
+    /// Discards the state of a failed worker.
     pub(in crate::app) fn forget(&mut self) {
-        // Pictures tell surfaces and starts apart by their numbers.
+        // Pictures use these numbers to recognise new surfaces and new starts, so they must not repeat.
         let (num_surfaces, num_starts) = (self.num_surfaces, self.num_starts);
         *self = Self { num_surfaces, num_starts, ..Self::default() };
     }
 
-    /// Something asked for was refused: where nothing is there yet, nothing runs either.
+    /// Handles a refused request. If nothing is shown yet, nothing is running either.
     pub(in crate::app) fn refused(&mut self, reason: &str) {
         self.is_slicing = false;
         if self.surface.is_none() {
@@ -129,13 +129,13 @@ impl LabRecord {
         }
     }
 
-    /// The worker shows this, whatever it was asked.
+    /// Records that the worker shows this state, whatever it was asked to show.
     pub(in crate::app) fn set_shown(&mut self, state: &LabState) {
         self.sent = Some(state.clone());
         self.compare(state);
     }
 
-    /// Makes the exact densities anew where β or the energy changed.
+    /// Recomputes the exact densities if β or the energy changed.
     fn compare(&mut self, state: &LabState) {
         for (lane, rule) in self.lanes.iter_mut().zip(&state.rules) {
             lane.has_no_law = diagnostics::applicability(rule.sampler.noise_std, false, false);
@@ -153,13 +153,13 @@ impl LabRecord {
             let count = lane.labels.len();
             lane.exact = Some(surface.masses(beta));
             lane.floor = lane.exact().map_or(0.0, |cells| cells.expected_total_variation(count));
-            // Distances to another density are another curve.
+            // Distances to another density belong to a new curve.
             lane.variation = Curve::default();
         }
         self.compared_at = wanted;
     }
 
-    /// Takes in what the worker tells.
+    /// Processes news from the worker.
     pub(in crate::app) fn take(&mut self, news: LabNews) {
         match news {
             LabNews::Surface(surface) => {
@@ -170,7 +170,7 @@ impl LabRecord {
                 let curves: Vec<Curve> = self.lanes.iter().map(|l| l.variation.clone()).collect();
                 self.compare_with_sent();
                 if is_learning {
-                    // The density moves under the chains, and the curve shows how they follow.
+                    // The density changes during training, and the curve shows how the chains follow it.
                     for (lane, curve) in self.lanes.iter_mut().zip(curves) {
                         lane.variation = curve;
                     }
@@ -219,12 +219,12 @@ impl LabRecord {
         }
     }
 
-    /// Total variation of each rule's chains to the exact density, where there is one.
+    /// The total variation distance of each rule's chains to the exact density, if there is one.
     pub fn total_variations(&self) -> Vec<Option<f64>> {
         self.lanes.iter().map(|lane| lane.variation.last()).collect()
     }
 
-    /// The energy at a point of the plane, where one is known.
+    /// The energy at a point of the plane, if it is known.
     pub(in crate::app) fn energy_at(&self, point: [f32; 2]) -> Option<f32> {
         let surface = self.surface.as_ref()?;
         let side = surface.energy.len().isqrt();
@@ -233,12 +233,12 @@ impl LabRecord {
         is_in.then(|| surface.energy[place[1] as usize * side + place[0] as usize])
     }
 
-    /// Training steps done.
+    /// The number of training steps done.
     pub fn learning_step(&self) -> u64 {
         self.learning.step
     }
 
-    /// Energies over the plane, for pictures.
+    /// The energies over the plane, for pictures.
     pub(in crate::app) fn energies(&self) -> Option<Arc<[f32]>> {
         self.surface.as_ref().map(|surface| surface.energy.clone())
     }
@@ -252,7 +252,7 @@ mod tests {
         worker::lab::LabLaneFrame,
     };
 
-    /// Frames of two chains that go round in the plane, ten steps each.
+    /// Sends frames of two chains that move in circles in the plane, ten steps per frame.
     fn frames(record: &mut LabRecord, count: u64) {
         for _ in 0..count {
             let steps = record.step..record.step + 10;
@@ -332,7 +332,7 @@ mod tests {
         record.reset();
         assert_eq!(record.sync(&state, true).len(), 2);
         assert_eq!(record.why_not, None);
-        // The worker went back to another state, which need not be asked for.
+        // The worker returned to another state by itself, which must not be requested again.
         let mut other = state.clone();
         other.config.seed = 5;
         record.set_shown(&other);

@@ -1,4 +1,4 @@
-//! What the window knows of the chains of one rule.
+//! The window's record of the chains of one rule in the lab.
 
 use super::curve::Curve;
 use crate::{
@@ -9,51 +9,52 @@ use crate::{
     worker::lab::{LabLaneFrame, NUM_TRACED},
 };
 
-/// Steps of which traces are kept.
+/// The maximum number of steps in the traces.
 pub(super) const MAX_TRACE: usize = 10_000;
-/// Steps between two computations of R̂ and ESS, as a share of the steps so far; at least these.
+/// R̂ and ESS are computed again after this many steps, or after an eighth of the steps so far, whichever
+/// is more.
 const DIAGNOSE_EVERY: usize = 20;
-/// An energy beyond this is no energy of anything in the plane: the chain has exploded.
+/// Energies in the plane are never larger than this, so a chain beyond it has exploded.
 const EXPLODED: f32 = 1e6;
-/// Of which lag autocorrelations are shown, at most.
+/// The maximum lag of the autocorrelation.
 pub(in crate::app) const MAX_LAG: usize = 200;
 
-/// Whether the chains of a rule agree, in x0.
+/// Convergence diagnostics of the coordinate x0 for the chains of a rule.
 #[derive(Clone, Debug)]
 pub(in crate::app) struct Agreement {
     pub r_hat: Result<f64, DoesNotApply>,
     pub ess: Result<f64, DoesNotApply>,
-    /// By lag, pooled over chains.
+    /// The autocorrelation by lag, pooled over chains.
     pub autocorrelation: Vec<f64>,
 }
 
-/// What is known of the chains of one rule.
+/// The record of the chains of one rule.
 #[derive(Clone, Debug, Default)]
 pub(in crate::app) struct LaneRecord {
     /// The class of each chain.
     pub labels: Vec<u8>,
-    /// Where the chains are.
+    /// The current positions of the chains.
     pub now: Option<LabLaneFrame>,
-    /// Mean energy before each step.
+    /// The mean energy before each step.
     pub energy: Curve,
-    /// Total variation to the exact density.
+    /// The total variation distance to the exact density.
     pub variation: Curve,
-    /// The exact density that the rule is compared with, once the energy is known.
+    /// The exact density to compare the rule with, once the energy is known.
     pub exact: Option<Result<Cells, NoMasses>>,
-    /// What chance alone makes of the total variation.
+    /// The expected total variation of exact samples, which is due to chance alone.
     pub floor: f64,
-    /// (x0, x1, energy) of each traced chain, step by step.
+    /// (x0, x1, energy) of each traced chain at each step.
     pub traces: Vec<Vec<[f32; 3]>>,
     /// The step at which the traces begin.
     pub first_traced: u64,
     pub agreement: Option<Agreement>,
-    /// Why the chains have nothing to agree on, where that is so.
+    /// Why the chains have no common stationary distribution, if they have none.
     pub(super) has_no_law: Option<DoesNotApply>,
     pub(super) diagnosed_at: usize,
 }
 
 impl LaneRecord {
-    /// How many chains have left the plane and its surroundings.
+    /// The number of chains that have left the plane.
     pub(in crate::app) fn num_lost(&self) -> usize {
         let x = self.now.as_ref().map_or(&[][..], |now| &now.x);
         let is_lost = |point: &&[f32]| {
@@ -62,13 +63,13 @@ impl LaneRecord {
         x.chunks_exact(2).filter(is_lost).count()
     }
 
-    /// Whether the energies left all bounds.
+    /// Whether the energies have exploded.
     pub(in crate::app) fn is_exploded(&self) -> bool {
         let energy = self.now.as_ref().map_or(0.0, |now| now.mean_energy);
         !energy.is_finite() || energy > EXPLODED
     }
 
-    /// The exact density that the rule is compared with, where there is one.
+    /// The exact density to compare the rule with, if there is one.
     pub(in crate::app) fn exact(&self) -> Option<&Cells> {
         self.exact.as_ref()?.as_ref().ok()
     }
@@ -102,7 +103,7 @@ impl LaneRecord {
         }
     }
 
-    /// On the later half of the traces.
+    /// Computes the diagnostics from the second half of the traces.
     fn diagnose(&mut self) {
         let draws: Vec<Vec<f64>> = self
             .traces

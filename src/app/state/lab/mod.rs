@@ -1,4 +1,4 @@
-//! The lab: what is set up in it, and what the worker told of it.
+//! The lab: its settings, and the record of what the worker reported.
 
 mod curve;
 mod lab_record;
@@ -19,35 +19,36 @@ pub(in crate::app) use self::{
 };
 pub use lab_record::LabRecord;
 
-/// The lab: what is set up in it, and what is known of it.
+/// The lab, with its settings and its record.
 #[derive(Debug)]
 pub struct Lab {
-    /// What is set up: an energy, its chains, and what is drawn of them.
+    /// The settings: the energy, the chains, and the elements to draw.
     pub settings: LabState,
-    /// What the worker told.
+    /// The record of what the worker reported.
     pub record: LabRecord,
-    /// Whether the chains are to run as soon as the lab shows what is set up.
+    /// Whether the chains start to run as soon as the lab shows the current settings.
     plays: bool,
     requests: Requests,
 }
 
 impl Lab {
-    /// A lab in this state, of which nothing is known yet.
+    /// Creates a lab with these settings and an empty record.
     pub(in crate::app) fn new(settings: LabState, requests: Requests) -> Self {
         Self { settings, record: LabRecord::default(), plays: false, requests }
     }
 
-    /// Whether chains in the plane are to be shown, and not a slice of the image model.
+    /// Whether the lab shows chains in the plane, not a slice of the image model.
     pub fn is_plane(&self) -> bool {
         self.settings.config.view == LabView::Plane
     }
 
-    /// Asks the worker's lab for something.
+    /// Sends a command to the worker's lab.
     pub(in crate::app) fn ask(&self, command: LabCommand) {
         self.requests.send(Command::Lab(command));
     }
 
-    /// Lets the lab run, and learn, once it shows what is set up now; or lets it rest.
+    /// Stops the lab, and restarts it with the current settings. If `plays`, chains and training run as soon as
+    /// these are shown.
     pub fn prepare(&mut self, plays: bool) {
         self.plays = plays;
         self.record.tracked = None;
@@ -57,7 +58,8 @@ impl Lab {
         }
     }
 
-    /// Keeps the worker's lab as it is set up. `is_open` says whether its plane is on show.
+    /// Sends the commands that keep the worker's lab equal to the settings. `is_open` says whether the plane is
+    /// visible.
     pub(in crate::app) fn follow(&mut self, is_open: bool) {
         if self.settings.config.target != LabTarget::Learned {
             for rule in &mut self.settings.rules {
@@ -80,26 +82,26 @@ impl Lab {
         }
     }
 
-    /// Takes in what the worker tells.
+    /// Processes news from the worker.
     pub(in crate::app) fn take(&mut self, news: LabNews) {
         match &news {
             LabNews::Kept { shown, refused } if self.settings == **refused => {
                 self.settings.clone_from(shown);
             }
-            // Something else was chosen meanwhile, and the answer to that decides.
+            // The settings have changed since this request, so the answer to the newer request counts.
             LabNews::Kept { .. } => return,
             _ => {}
         }
         self.record.take(news);
     }
 
-    /// Lets the chains run, or stops them.
+    /// Starts or stops the chains.
     pub fn toggle(&mut self) {
         self.record.is_running = !self.record.is_running;
         self.ask(if self.record.is_running { LabCommand::Play } else { LabCommand::Pause });
     }
 
-    /// Moves the chains one step on.
+    /// Moves the chains by one step.
     pub fn step(&mut self) {
         if self.record.is_running {
             self.toggle();
@@ -107,36 +109,36 @@ impl Lab {
         self.ask(LabCommand::Step);
     }
 
-    /// Starts the chains again, with the same starts and the same noise.
+    /// Restarts the chains, with the same starts and the same noise.
     pub fn restart(&mut self) {
         match self.record.surface.is_some() {
             true => self.ask(LabCommand::Restart),
-            // What was asked before was refused.
+            // The last request was refused, so everything is requested again.
             false => self.record.reset(),
         }
     }
 
-    /// Takes other starts and other noise; what is learned keeps its weights until it starts over.
+    /// Chooses a new seed for starts and noise. A trained network keeps its weights until training restarts.
     pub fn reseed(&mut self) {
         let seed = &mut self.settings.config.seed;
         *seed = next_seed(*seed);
     }
 
-    /// Lets the network learn, or stops it.
+    /// Starts or stops training.
     pub fn toggle_learning(&mut self) {
         self.record.is_learning = !self.record.is_learning;
         self.record.learning.diverged = None;
         self.ask(LabCommand::Learn(self.record.is_learning));
     }
 
-    /// Learns anew, from other random weights.
+    /// Restarts training from other random weights.
     pub(in crate::app) fn learn_anew(&mut self) {
         self.reseed();
         self.record.learning.diverged = None;
         self.ask(LabCommand::StartOver(self.settings.config.seed));
     }
 
-    /// Has every step of this chain told, or of none.
+    /// Selects the chain whose every step the worker reports, or none.
     pub(in crate::app) fn track(&mut self, chain: Option<usize>) {
         self.record.tracked = chain;
         if let Some(chain) = chain {

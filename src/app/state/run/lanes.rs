@@ -1,4 +1,4 @@
-//! What the lanes do, and how long.
+//! Changes of the lanes' rules, of the number of steps, and of the speed.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl RunState {
-    /// The rules with M of the run, which their schedules are laid out for.
+    /// The rules with the M of this run, which their schedules depend on.
     pub(super) fn lanes_to_run(&self) -> Vec<LaneConfig> {
         let mut lanes = self.lanes.clone();
         for lane in &mut lanes {
@@ -18,7 +18,7 @@ impl RunState {
         lanes
     }
 
-    /// Replaces the rule of a lane: another start begins anew, anything else acts from the next step on.
+    /// Replaces the rule of a lane. A new start restarts the chains; other changes apply from the next step on.
     pub fn set_lane(&mut self, index: usize, lane: LaneConfig) {
         let Some(old) = self.lanes.get_mut(index) else { return };
         if *old == lane {
@@ -33,7 +33,7 @@ impl RunState {
         }
     }
 
-    /// Replaces M; the rules' schedules are laid out for it.
+    /// Replaces the number of steps M, which the rules' schedules depend on.
     pub fn set_num_steps(&mut self, num_steps: usize) {
         self.settings.num_steps = num_steps;
         self.ask(Command::SetLanes(self.lanes_to_run()));
@@ -50,20 +50,20 @@ impl RunState {
         }
     }
 
-    /// Shows these rules side by side and plays them; `point` is what is to be seen.
+    /// Shows these rules side by side and plays them; `point` says what the comparison shows.
     pub fn compare(&mut self, point: &'static str, lanes: Vec<LaneConfig>, num_steps: usize) {
         self.comparison = Some(point);
         self.lanes = lanes;
         self.lanes.truncate(MAX_LANES);
         self.settings.num_steps = num_steps;
-        // The rows must fit beside each other.
+        // All columns of all lanes must fit side by side.
         self.settings.per_class = self.settings.per_class.min(6);
         self.selected = None;
         self.is_running = true;
         self.restart();
     }
 
-    /// Takes another image to start from; every lane starts from it.
+    /// Sets the start image, and starts every lane from it.
     pub fn start_from(&mut self, image: Arc<[f32]>) {
         self.start_image = Some(image);
         for lane in &mut self.lanes {
@@ -72,7 +72,7 @@ impl RunState {
         self.restart();
     }
 
-    /// Adds a lane like the last one.
+    /// Adds a lane with the rule of the last one.
     pub fn add_lane(&mut self) {
         if let Some(last) = self.lanes.last().cloned()
             && self.lanes.len() < MAX_LANES
@@ -83,7 +83,7 @@ impl RunState {
         }
     }
 
-    /// Takes a lane away, but for the only one.
+    /// Removes a lane, unless it is the only one.
     pub fn remove_lane(&mut self, index: usize) {
         if self.lanes.len() > 1 && index < self.lanes.len() {
             self.lanes.remove(index);

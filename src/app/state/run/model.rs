@@ -1,4 +1,4 @@
-//! Which model is open, and what becomes of the chains when another one is.
+//! Opening a model, and the effect on the chains.
 
 use std::sync::Arc;
 
@@ -9,20 +9,20 @@ use crate::{
     worker::{Command, ModelInfo},
 };
 
-/// Classes shown of a model that has many.
+/// The number of classes that are shown by default if a model has many.
 const MAX_DEFAULT_CLASSES: usize = 10;
-/// Characters of a class's name, at most.
+/// The maximum length of a class name, in characters.
 const MAX_NAME: usize = 32;
 
 impl RunState {
-    /// Loads another model.
+    /// Loads another model by its name or path.
     pub fn open(&self, name: impl Into<String>) {
         self.ask(Command::Open(name.into()));
     }
 
     /// Loads a model from the bytes of a checkpoint.
     pub fn open_bytes(&mut self, name: &str, bytes: Arc<[u8]>) {
-        // Another file of the same name is another model.
+        // Another file with the same name is another model, so it needs another name.
         let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
         let numbered = (2..).map(|number| format!("{stem} ({number}).{ending}"));
         let mut names = std::iter::once(name.to_string()).chain(numbered);
@@ -32,10 +32,10 @@ impl RunState {
         self.open(name);
     }
 
-    /// Waits for another model, to which nothing of the open one is of use.
+    /// Discards everything that belongs to the open model, before another one is loaded.
     fn leave_model(&mut self) {
         self.pause();
-        // What is still reported of its chains is of no run any more.
+        // Later reports on the old chains belong to no run.
         self.run_number += 1;
         self.model = None;
         self.record = None;
@@ -44,7 +44,8 @@ impl RunState {
         self.start_image = None;
     }
 
-    /// Shows what a link says, as if the window had been opened with it. Returns what is left out.
+    /// Shows the state of a link, as if the window had been opened with it. Returns a message about what was
+    /// left out.
     pub(in crate::app) fn show(
         &mut self,
         view: &ViewConfig,
@@ -54,7 +55,7 @@ impl RunState {
         self.settings = RunSettings::from(view);
         self.lanes = lanes;
         if is_other_model {
-            // As at the start of the window: what the state says of the lanes holds.
+            // As at the start of the window, the lanes of the link apply.
             self.leave_model();
             self.is_running = view.play;
             self.open(view.model.clone());
@@ -73,8 +74,8 @@ impl RunState {
         left_out
     }
 
-    /// Takes the model that the worker opened, and starts its chains. Returns what the person is to be told: what
-    /// was left out, and what had to be changed.
+    /// Stores the model that the worker opened, and starts its chains. Returns messages for the user: what was
+    /// left out, and what had to be changed.
     pub(in crate::app) fn opened(&mut self, mut model: ModelInfo) -> [Option<String>; 2] {
         for name in &mut model.class_names {
             *name = words::shown(name, MAX_NAME);
@@ -106,7 +107,7 @@ impl RunState {
             if cannot_start {
                 lane.start = ViewStart::ClassCenters;
                 changed = Some(
-                    "What the chains started from is not here: they start from class centres."
+                    "The start of the chains is not available: they start from class centres."
                         .to_string(),
                 );
             }
@@ -117,7 +118,8 @@ impl RunState {
         [left_out, changed]
     }
 
-    /// Leaves out the rows of classes that the model does not have, and says which; a class has one row.
+    /// Removes the rows of classes that the model does not have, and duplicate rows. Returns a message about
+    /// the unknown classes.
     fn keep_known_classes(&mut self, num_classes: usize) -> Option<String> {
         let mut rows: Vec<u32> = Vec::new();
         let mut unknown = Vec::new();
@@ -135,7 +137,7 @@ impl RunState {
         })
     }
 
-    /// The worker refused something: where nothing is shown yet, shows something that can be.
+    /// Handles a refused request. If nothing is shown yet, shows a bundled model or the model's default rule.
     pub(in crate::app) fn refused(&mut self, bundled: Option<&String>) {
         match (&self.model, bundled) {
             (None, Some(name)) if self.settings.model != *name => {

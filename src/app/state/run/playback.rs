@@ -1,9 +1,9 @@
-//! Running, stopping, and looking at what was.
+//! Playing and pausing the run, and showing past steps.
 
 use super::run_state::{RunState, next_seed};
 use crate::worker::{Command, RunRequest};
 
-/// Recorded steps shown per second when the past is played.
+/// The number of recorded steps per second in a replay.
 const REPLAY_STEPS_PER_SEC: f64 = 30.0;
 
 impl RunState {
@@ -24,17 +24,17 @@ impl RunState {
         self.looking_at.unwrap_or_else(|| self.last_step())
     }
 
-    /// Whether anything moves: the run, or its replay.
+    /// Whether the run or its replay is playing.
     pub fn is_playing(&self) -> bool {
         self.is_running || self.replay.is_some()
     }
 
-    /// Whether the past is being played.
+    /// Whether recorded steps are being replayed.
     pub fn is_replaying(&self) -> bool {
         self.replay.is_some()
     }
 
-    /// Plays on: what is recorded first, then the run, to M steps; past them, as many again.
+    /// Plays the rest of the record, and then the run up to step M. Beyond step M, it plays another M steps.
     pub fn play(&mut self) {
         if self.looking_at.is_some() {
             self.replay = Some(0.0);
@@ -43,7 +43,7 @@ impl RunState {
         self.run_until(self.end_of_play());
     }
 
-    /// The step at which play stops: M, or past it as many again.
+    /// The step at which play stops: M, or M steps after the last step once step M is reached.
     pub(super) fn end_of_play(&self) -> u64 {
         let (last, length) = (self.last_step(), self.settings.num_steps as u64);
         if last < length { length } else { last + length }
@@ -57,12 +57,12 @@ impl RunState {
         }
     }
 
-    /// Plays or stops.
+    /// Starts or stops playing.
     pub fn toggle_play(&mut self) {
         if self.is_playing() { self.pause() } else { self.play() }
     }
 
-    /// One step on: the recorded one, or a new one.
+    /// Moves one step forward, to a recorded step or a new one.
     pub fn step_forward(&mut self) {
         self.pause();
         match self.looking_at {
@@ -75,7 +75,7 @@ impl RunState {
         }
     }
 
-    /// One recorded step back.
+    /// Moves one recorded step back.
     pub fn step_back(&mut self) {
         self.pause();
         let shown = self.shown_step();
@@ -84,12 +84,12 @@ impl RunState {
         }
     }
 
-    /// Shows a recorded step; the last one follows the run again.
+    /// Shows a recorded step. The last one means that the display follows the run again.
     pub fn look_at(&mut self, step: u64) {
         self.looking_at = (step < self.last_step()).then_some(step);
     }
 
-    /// Moves the replay on by so many seconds.
+    /// Advances the replay by `secs` seconds.
     pub fn advance_replay(&mut self, secs: f64) {
         let (Some(fraction), Some(mut step)) = (self.replay, self.looking_at) else {
             self.replay = None;
@@ -115,7 +115,7 @@ impl RunState {
         }
     }
 
-    /// Starts anew with the chosen seed; what ran goes on running.
+    /// Restarts the chains with the chosen seed. A run that was playing continues to play.
     pub fn restart(&mut self) {
         let per_class = self.settings.per_class;
         let labels = self.classes().iter().flat_map(|&c| vec![c; per_class]).collect();
@@ -132,13 +132,13 @@ impl RunState {
         }
     }
 
-    /// Starts anew with another seed.
+    /// Restarts the chains with another seed.
     pub fn restart_with_new_seed(&mut self) {
         self.settings.seed = next_seed(self.settings.seed);
         self.restart();
     }
 
-    /// Goes on from the step that is shown and forgets what came after it.
+    /// Continues the run from the shown step, and discards the later steps.
     pub fn branch(&mut self) {
         let Some(step) = self.looking_at else { return };
         let Some((step, lanes)) = self.record.as_ref().and_then(|record| record.images.at(step))

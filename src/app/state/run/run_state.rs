@@ -1,4 +1,4 @@
-//! The open model and its chains: what was chosen, what was seen of them, and which of it is looked at.
+//! The open model and its chains: the settings, the record, and the choice of what is shown.
 
 use std::sync::Arc;
 
@@ -8,54 +8,54 @@ use crate::{
     worker::{Command, LaneImages, LaneNumbers, ModelInfo, References, RunRequest, Step},
 };
 
-/// What is laid over the chains.
+/// A quantity that is drawn over the chains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Overlay {
-    /// The chains as they are.
+    /// No overlay: the chains themselves.
     #[default]
     Images,
     /// The energy gradient.
     Gradient,
     /// The change since the start.
     Change,
-    /// Which gradient components were clamped.
+    /// The gradient components that were clamped.
     Clamped,
 }
 
 /// One chain of one lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Selection {
-    /// Lane from the left, from 0.
+    /// The index of the lane from the left, starting at 0.
     pub lane: usize,
-    /// Chain, row by row, from 0.
+    /// The index of the chain, row by row, starting at 0.
     pub chain: usize,
 }
 
-/// An image that the model was asked about.
+/// The model's answer for an image that it was asked to classify.
 #[derive(Clone, Debug)]
 pub struct Classified {
     /// The image (C, H, W).
     pub image: Arc<[f32]>,
-    /// Its energy.
+    /// The energy of the image.
     pub energy: f32,
-    /// p(y|x).
+    /// The class probabilities p(y|x).
     pub probabilities: Vec<f32>,
 }
 
-/// Which chains run, how long and how fast. [`ViewConfig`] says what each value means.
+/// The settings of the chains: which run, how long and how fast. [`ViewConfig`] explains each value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunSettings {
-    /// Bundled model, or the path of a checkpoint.
+    /// The name of a bundled model, or the path of a checkpoint.
     pub model: String,
-    /// Seed of starts and noise.
+    /// The seed of starts and noise.
     pub seed: u64,
-    /// Chains per class, the columns of the grid.
+    /// The number of chains per class, which are the columns of the grid.
     pub per_class: usize,
-    /// Classes shown, the rows of the grid; none means all.
+    /// The classes shown, which are the rows of the grid. Empty means all classes.
     pub classes: Vec<u32>,
-    /// M: play stops after so many steps.
+    /// The number of steps M after which play stops.
     pub num_steps: usize,
-    /// Steps per second at most; 0 is as fast as it goes.
+    /// The maximum number of steps per second; 0 means no limit.
     pub max_steps_per_sec: f64,
 }
 
@@ -75,41 +75,41 @@ impl From<&ViewConfig> for RunSettings {
 /// The open model and its chains.
 #[derive(Debug)]
 pub struct RunState {
-    /// Which chains run, how long and how fast.
+    /// The settings of the chains.
     pub settings: RunSettings,
-    /// The rule of each lane. Once a model is open there is at least one.
+    /// The rule of each lane. Once a model is open, there is at least one.
     pub lanes: Vec<LaneConfig>,
     /// The open model.
     pub model: Option<ModelInfo>,
-    /// Real images.
+    /// Real images to compare the chains with.
     pub references: Option<References>,
-    /// Whether they were asked for.
+    /// Whether the real images were requested.
     pub(super) are_references_asked: bool,
-    /// The run since its start.
+    /// The record of the run since its start.
     pub record: Option<Record>,
     /// Whether the worker is computing steps.
     pub is_running: bool,
-    /// Steps per second of late.
+    /// The recent number of steps per second.
     pub steps_per_sec: f64,
-    /// The recorded step that is looked at; `None` follows the run.
+    /// The recorded step that is shown; `None` follows the run.
     pub looking_at: Option<u64>,
-    /// Fraction of a recorded step until the next one while the past is played.
+    /// The progress from one recorded step to the next in a replay, from 0 to 1; `None` if there is no replay.
     pub(super) replay: Option<f64>,
     /// The selected chain.
     pub selected: Option<Selection>,
-    /// What is laid over the chains.
+    /// The quantity that is drawn over the chains.
     pub overlay: Overlay,
-    /// What the comparison on show is about.
+    /// The explanation of the comparison that is shown.
     pub comparison: Option<&'static str>,
-    /// The image that was drawn or dropped.
+    /// The start image, which was drawn or dropped on the window.
     pub start_image: Option<Arc<[f32]>>,
-    /// The last image asked about.
+    /// The answer for the last image that was classified.
     pub classified: Option<Classified>,
-    /// How often a record began or went on from its past.
+    /// The number of restarts and branches so far.
     pub num_beginnings: u64,
     /// The number of the last [`Command::Run`].
     pub(super) run_number: u64,
-    /// Names of the checkpoints that came as bytes.
+    /// The names of the checkpoints that were opened from bytes.
     pub(super) attached: Vec<String>,
     pub(super) requests: Requests,
 }
@@ -120,7 +120,7 @@ pub(in crate::app::state) fn next_seed(seed: u64) -> u64 {
 }
 
 impl RunState {
-    /// The chains of a link, whose model is still to come.
+    /// The chains of a link, before the model is loaded.
     pub(in crate::app) fn new(view: &ViewState, requests: Requests) -> Self {
         Self {
             settings: RunSettings::from(&view.view),
@@ -145,12 +145,12 @@ impl RunState {
         }
     }
 
-    /// Asks the worker for something.
+    /// Sends a command to the worker.
     pub(in crate::app) fn ask(&self, command: Command) {
         self.requests.send(command);
     }
 
-    /// In a browser, asks once for the images to compare with.
+    /// In a browser, requests the real images, once.
     pub(in crate::app) fn ask_for_references(&mut self) {
         if cfg!(target_arch = "wasm32") && !self.are_references_asked {
             self.are_references_asked = true;
@@ -158,14 +158,14 @@ impl RunState {
         }
     }
 
-    /// Lets go of the selected chain, the overlay and the comparison.
+    /// Clears the selected chain, the overlay and the comparison.
     pub(in crate::app) fn reset_display(&mut self) {
         self.selected = None;
         self.comparison = None;
         self.overlay = Overlay::default();
     }
 
-    /// Forgets what a worker that failed had in memory.
+    /// Discards the state of a failed worker.
     pub(in crate::app) fn forget(&mut self) {
         self.model = None;
         self.record = None;
@@ -182,19 +182,19 @@ impl RunState {
         self.num_beginnings += 1;
     }
 
-    /// Records a step of the chains.
+    /// Adds a step of the chains to the record.
     pub(in crate::app) fn stepped(&mut self, step: Step) {
         if let Some(record) = &mut self.record {
             record.push(step);
         }
     }
 
-    /// The worker paused the run of this number. One of an earlier run says nothing of this one.
+    /// Handles the worker's report that it paused this run. A report on an earlier run is ignored.
     pub(in crate::app) fn paused(&mut self, run_number: u64) {
         self.is_running &= run_number != self.run_number;
     }
 
-    /// Classes of the rows.
+    /// The classes of the rows.
     pub fn classes(&self) -> Vec<u32> {
         match (&self.model, self.settings.classes.is_empty()) {
             (Some(model), true) => (0..model.class_names.len() as u32).collect(),
@@ -202,7 +202,7 @@ impl RunState {
         }
     }
 
-    /// Columns and rows of the chains of all lanes; points in the plane are one square a lane.
+    /// The number of columns and rows of all lanes together. Points in the plane need one square per lane.
     pub(in crate::app) fn grid_size(&self) -> [usize; 2] {
         let num_lanes = self.lanes.len().max(1);
         match &self.model {
@@ -211,7 +211,7 @@ impl RunState {
         }
     }
 
-    /// Shows one class, or all of them if it is the only one shown.
+    /// Shows only this class, or all classes if it is already the only one.
     pub fn toggle_only_class(&mut self, class: u32) {
         let Some(model) = &self.model else { return };
         if class as usize >= model.class_names.len() {
@@ -223,28 +223,28 @@ impl RunState {
         self.restart();
     }
 
-    /// Images of each lane at the step that is shown, with that step.
+    /// The images of each lane at the shown step, with that step.
     pub fn shown_images(&self) -> Option<&(u64, Vec<LaneImages>)> {
         self.record.as_ref()?.images.at(self.shown_step())
     }
 
-    /// Scalars of each lane at the step whose images are shown.
+    /// The scalars of each lane at the step whose images are shown.
     pub fn shown_numbers(&self) -> Option<&(u64, Arc<Vec<LaneNumbers>>)> {
         let step = self.shown_images()?.0;
         self.record.as_ref()?.numbers.at(step)
     }
 
-    /// Images of each lane at the start.
+    /// The images of each lane at the start.
     pub fn start_images(&self) -> Option<&[LaneImages]> {
         Some(&self.record.as_ref()?.images.entries().first()?.1)
     }
 
-    /// A short name of a lane's rule.
+    /// A short name for the rule of a lane.
     pub fn lane_name(&self, index: usize) -> String {
         self.lanes.get(index).map(words::lane_name).unwrap_or_default()
     }
 
-    /// Where a chain was, step by step, thinned out to about `most` places (K, C, H, W).
+    /// The recorded positions of a chain, thinned out to about `most` positions (K, C, H, W).
     pub(in crate::app) fn path(&self, chain: Selection, most: usize) -> Vec<f32> {
         let Some(record) = &self.record else { return Vec::new() };
         let Selection { lane, chain } = chain;

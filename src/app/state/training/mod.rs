@@ -1,4 +1,4 @@
-//! Training in the window: what the worker told of it.
+//! The state of training in the window.
 
 mod training_record;
 
@@ -11,20 +11,20 @@ pub(in crate::app) use training_record::{
     Phase, TrainingRecord, duration_text, smooth, usual_range,
 };
 
-/// What is known of training.
+/// The state of training, as reported by the worker.
 #[derive(Debug)]
 pub struct Training {
     /// Whether a model is being trained, so that its weights change.
     pub is_running: bool,
-    /// The run as far as it was seen.
+    /// The record of the training run.
     pub(in crate::app) record: TrainingRecord,
-    /// News that the training tab has not taken in yet.
+    /// News that the training tab has not processed yet.
     news: VecDeque<TrainingNews>,
     requests: Requests,
 }
 
 impl Training {
-    /// Training of which nothing is known yet.
+    /// The state before any training.
     pub(in crate::app) fn new(requests: Requests) -> Self {
         Self {
             is_running: false,
@@ -34,12 +34,12 @@ impl Training {
         }
     }
 
-    /// Asks the worker for something.
+    /// Sends a command to the worker.
     pub(in crate::app) fn ask(&self, command: Command) {
         self.requests.send(command);
     }
 
-    /// Takes in what the worker tells.
+    /// Processes news from the worker.
     pub(in crate::app) fn take(&mut self, news: TrainingNews) {
         match &news {
             TrainingNews::Started { .. } => self.is_running = true,
@@ -49,7 +49,7 @@ impl Training {
         self.news.push_back(news);
     }
 
-    /// The oldest news that the training tab has not taken in yet.
+    /// The oldest news that the training tab has not processed yet.
     pub(in crate::app) fn next_news(&mut self) -> Option<TrainingNews> {
         self.news.pop_front()
     }

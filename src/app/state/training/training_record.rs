@@ -1,4 +1,4 @@
-//! What is known of a training run. Numbers only; nothing here draws.
+//! The record of a training run, as numbers. This module draws nothing.
 
 use std::path::PathBuf;
 
@@ -8,49 +8,49 @@ use crate::{
     worker::{TrainingNews, TrainingPoint},
 };
 
-/// Most points of a curve.
+/// The maximum number of points of a curve.
 const MAX_POINTS: usize = 1000;
-/// Bytes of the points of all curves of a step, as [`Thinned`] counts them.
+/// The size of one step's points on all curves, in bytes, as [`Thinned`] counts them.
 const POINT_BYTES: usize = size_of::<TrainingPoint>();
-/// Most messages kept.
+/// The maximum number of messages.
 const MAX_MESSAGES: usize = 50;
 
-/// How far a run is.
+/// The progress of a training run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::app) enum Phase {
-    /// Nothing was trained in this window.
+    /// No model was trained in this window.
     #[default]
     None,
-    /// Steps are being done.
+    /// Training is running.
     Running,
-    /// Everything is saved; the run may go on.
+    /// Training is paused and everything is saved, so that the run can be resumed.
     Paused(PathBuf),
-    /// All epochs were done; the path is the checkpoint.
+    /// All epochs are done; the path is that of the checkpoint.
     Complete(PathBuf),
-    /// The run failed, and why.
+    /// The run failed, for this reason.
     Failed(String),
 }
 
-/// A training run as far as it was seen.
+/// The record of a training run.
 #[derive(Debug)]
 pub(in crate::app) struct TrainingRecord {
-    /// How far it is.
+    /// The progress of the run.
     pub phase: Phase,
-    /// Its folder.
+    /// The folder of the run.
     pub folder: PathBuf,
-    /// Its configuration.
+    /// The configuration of the run.
     pub config: Option<Box<RunConfig>>,
-    /// Steps done.
+    /// The number of steps done.
     pub step: u64,
-    /// Steps of the whole run.
+    /// The number of steps of the whole run.
     pub num_steps: u64,
-    /// Training steps per second of late.
+    /// The recent number of training steps per second.
     pub steps_per_sec: f64,
-    /// The curves.
+    /// The points of the curves.
     pub points: Thinned<TrainingPoint>,
-    /// Step, accuracy on the test set.
+    /// The accuracy on the test set: step, accuracy.
     pub accuracy: Vec<(u64, f64)>,
-    /// Recoveries and failures, the newest last: step, what happened.
+    /// Recoveries and failures, newest last: step, message.
     pub messages: Vec<(u64, String)>,
 }
 
@@ -71,11 +71,11 @@ impl Default for TrainingRecord {
 }
 
 impl TrainingRecord {
-    /// Takes in news. Returns what a person must be told wherever they are in the window.
+    /// Processes news. Returns a message that the user must see in any tab.
     pub fn take(&mut self, news: TrainingNews) -> Option<String> {
         match news {
             TrainingNews::Started { folder, config, step, num_steps } => {
-                // A run that goes on keeps its curves.
+                // A run that is resumed keeps its curves.
                 if folder != self.folder || step == 0 {
                     *self = Self { folder, ..Self::default() };
                 }
@@ -85,7 +85,7 @@ impl TrainingRecord {
             TrainingNews::Step(point) => {
                 self.step = point.step;
                 self.steps_per_sec = point.steps_per_sec;
-                // After a recovery steps are done again: what stood there goes.
+                // After a recovery, steps are repeated, so their old results are removed.
                 self.accuracy.retain(|&(step, _)| step < point.step);
                 self.points.push(point.step, point, POINT_BYTES);
             }
@@ -116,24 +116,24 @@ impl TrainingRecord {
         self.messages.drain(..too_many);
     }
 
-    /// Whether anything was trained in this window.
+    /// Whether training has begun in this window.
     pub fn has_begun(&self) -> bool {
         self.phase != Phase::None && self.config.is_some()
     }
 
-    /// Seconds until the end at the present rate.
+    /// The remaining time at the current rate, in seconds.
     pub fn secs_left(&self) -> Option<f64> {
         let steps = self.num_steps.saturating_sub(self.step) as f64;
         (self.steps_per_sec > 0.0).then(|| steps / self.steps_per_sec)
     }
 
-    /// One curve: step, value.
+    /// One curve as points (step, value).
     pub fn curve(&self, value: fn(&TrainingPoint) -> f64) -> Vec<(f64, f64)> {
         self.points.entries().iter().map(|(step, point)| (*step as f64, value(point))).collect()
     }
 }
 
-/// The trend of a noisy curve: an average that looks back over about `num_points` points.
+/// The trend of a noisy curve: an exponential moving average over about `num_points` points.
 pub(in crate::app) fn smooth(
     curve: impl IntoIterator<Item = (f64, f64)>,
     num_points: usize,
@@ -150,7 +150,7 @@ pub(in crate::app) fn smooth(
         .collect()
 }
 
-/// Range that holds all but the rarest finite values: a single spike must not flatten the rest.
+/// A range without the rarest finite values, so that a single spike does not flatten the rest.
 pub(in crate::app) fn usual_range(curves: &[Vec<(f64, f64)>]) -> Option<(f64, f64)> {
     let values = curves.iter().flatten().map(|point| point.1);
     let mut sorted: Vec<f64> = values.filter(|value| value.is_finite()).collect();
@@ -162,7 +162,7 @@ pub(in crate::app) fn usual_range(curves: &[Vec<(f64, f64)>]) -> Option<(f64, f6
     Some((sorted[0].max(low - reach), sorted[last].min(high + reach)))
 }
 
-/// A duration in words: `3 min 20 s`.
+/// A duration as text, such as `3 min 20 s`.
 pub(in crate::app) fn duration_text(secs: f64) -> String {
     let secs = secs.max(0.0).round() as u64;
     match (secs / 3600, secs / 60 % 60, secs % 60) {
