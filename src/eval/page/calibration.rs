@@ -1,4 +1,4 @@
-//! How far confidences can be believed.
+//! The section about calibration.
 
 use maud::{Markup, html};
 
@@ -16,7 +16,7 @@ use crate::{
 type Bins = fn(&Calibration) -> &[ReliabilityBin];
 type Found<'m, 'a> = [(&'m Model<'a>, &'a Calibration)];
 
-/// The errors, and reliability diagrams before and after temperature scaling.
+/// The section: calibration errors, and reliability diagrams before and after temperature scaling.
 pub(super) fn section(models: &[Model]) -> Markup {
     let found = with(models, |results| results.calibration.as_ref());
     let shown: Vec<&Model> = found.iter().map(|(model, _)| *model).collect();
@@ -108,7 +108,7 @@ fn reliability(title: &str, found: &Found, bins: Bins) -> Panel {
     }
 }
 
-/// Images per bin, the bars of several models side by side.
+/// The number of images per bin, with the bars of several models side by side.
 fn counts(title: &str, found: &Found, bins: Bins) -> Panel {
     let height = |count: usize| (1.0 + count as f64).log10();
     let all: Vec<(&Model, &[ReliabilityBin])> =
@@ -124,7 +124,7 @@ fn counts(title: &str, found: &Found, bins: Bins) -> Panel {
         });
         Mark::Bars(rows.collect(), Ink::Model(model.index))
     });
-    // 1 would touch 0.
+    // A tick at 1 would touch the one at 0.
     let first = if most < 10 { 0 } else { 1 };
     let decades = (first..19).map(|power| 10usize.pow(power)).take_while(|&count| count <= most);
     let ticks = std::iter::once(0).chain(decades);

@@ -1,4 +1,4 @@
-//! Telling the data from images of other kinds.
+//! The section about out-of-distribution images.
 
 use maud::{Markup, html};
 
@@ -12,7 +12,7 @@ use crate::eval::results::{Ood, OodSet, Score};
 
 type Found<'m, 'a> = [(&'m Model<'a>, &'a Ood)];
 
-/// Areas under the curve, histograms of energy, and the curves.
+/// The section: areas under the ROC curve, energy histograms and ROC curves.
 pub(super) fn section(models: &[Model]) -> Markup {
     let found = with(models, |results| results.ood.as_ref());
     let sets =
@@ -109,8 +109,8 @@ fn separations(found: &Found, sets: &[&str]) -> Markup {
     table(&caption, head, body)
 }
 
-/// Energies of the test images against those of each set. Every model has its own: energies of two models cannot be
-/// compared.
+/// Histograms of the energies of the test images and of each set, for one model: energies of different models cannot
+/// be compared.
 fn histograms(model: &Model, ood: &Ood) -> Markup {
     let data = Look { ink: Ink::Data, dash: Dash::Nothing, shape: Shape::Square };
     let set = Look { ink: Ink::Model(model.index), dash: Dash::Solid, shape: Shape::Nothing };

@@ -1,4 +1,4 @@
-//! What the chains are worth as images.
+//! The section about the quality of the samples.
 
 use maud::{Markup, html};
 
@@ -15,7 +15,7 @@ use crate::eval::{
 
 type Found<'m, 'a> = [(&'m Model<'a>, &'a Samples)];
 
-/// Distances, scores, and what they do not say.
+/// The section: distances, scores, and their limits.
 pub(super) fn section(models: &[Model]) -> Markup {
     let found = with(models, |results| results.samples.as_ref());
     let judges = union(found.iter().map(|(_, samples)| samples.judge.sha256.as_str()));
@@ -103,21 +103,21 @@ fn judge(samples: &Samples) -> String {
     )
 }
 
-/// Sets that were too small.
+/// Notes about sets that were too small.
 fn small<'m, 'a>(model: &'m Model<'a>) -> impl Iterator<Item = (&'m Model<'a>, String)> {
     let is_part = |name: &str| Part::ALL.iter().any(|part| part.name() == name);
     let sets = model.results.left_out.iter().filter(move |(name, _)| !is_part(name));
     sets.map(move |(name, reason)| (model, format!("{name} left out: {}.", clause(reason))))
 }
 
-/// What to mind where the judge is weak.
+/// A warning if the judge is weak.
 fn weak(model: &Model, samples: &Samples) -> Option<String> {
     let accuracy = samples.judge.accuracy;
     let num_classes = model.results.data.class_names.len();
     is_weak_judge(accuracy, num_classes).then(|| format!("{}.", weak_judge(accuracy)))
 }
 
-/// Where the sets come from.
+/// Notes about where the sets come from.
 fn protocols(found: &Found) -> Markup {
     let lines = found.iter().flat_map(|(model, samples)| {
         let sets = samples.sets.iter();
@@ -126,7 +126,7 @@ fn protocols(found: &Found) -> Markup {
     notes(lines, found.len())
 }
 
-/// Distances of every class, a panel for each set, beside those of the floor.
+/// The Fréchet distance of every class, one panel per set, with the values of real test images for comparison.
 fn by_class(found: &Found) -> Markup {
     let classes = union(found.iter().flat_map(|(model, _)| &model.results.data.class_names));
     let row = |class: usize| (classes.len() - 1 - class) as f64;
@@ -183,7 +183,7 @@ fn by_class(found: &Found) -> Markup {
     }
 }
 
-/// A class's name, if need be cut so that it leaves room for the figure.
+/// The name of a class, shortened if it would take too much room in the figure.
 fn short(name: &str) -> String {
     match name.char_indices().nth(16) {
         Some(_) => name.chars().take(15).chain(['…']).collect(),
