@@ -151,7 +151,7 @@ fn uses(attack: &Attack, defence: Defence) -> bool {
 
 /// The curves of a model for every defence.
 fn defences(model: &Model, attack: &Attack) -> Markup {
-    // The two main curves have the model's colour; the others lie between them and the worst case.
+    // The two main curves have the model's colour; the others only contribute to the worst case.
     let ink = |defence| match defence {
         Defence::None | Defence::RefinedWorst => Ink::Model(model.index),
         _ => Ink::Data,
