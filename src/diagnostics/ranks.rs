@@ -1,4 +1,4 @@
-//! Ranks and quantiles.
+//! Ranks, normal scores and quantiles of draws.
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
