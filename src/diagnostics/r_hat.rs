@@ -16,7 +16,7 @@ use super::{DoesNotApply, check, check_moving, moments, ranks::RankedHalves};
 /// `draws`: (chains, draws).
 ///
 /// # Errors
-/// Fewer than 2 chains or 4 draws, unequal lengths, values that are not finite, chains that stand still.
+/// Fewer than 2 chains or 4 draws, unequal lengths, values that are not finite, only constant chains.
 ///
 /// # Source
 /// Vehtari et al. 2021, arXiv:1903.08008; equal to ArviZ's `rhat(method="rank")`.

@@ -32,7 +32,7 @@ pub fn autocorrelation(chain: &[f64], max_lag: usize) -> Vec<f64> {
 /// `draws`: (chains, draws).
 ///
 /// # Errors
-/// No chain or fewer than 4 draws, unequal lengths, values that are not finite, chains that stand still.
+/// No chain or fewer than 4 draws, unequal lengths, values that are not finite, only constant chains.
 ///
 /// # Source
 /// Vehtari et al. 2021, arXiv:1903.08008.
@@ -53,7 +53,7 @@ pub fn joint_autocorrelation(draws: &[Vec<f64>], max_lag: usize) -> Result<Vec<f
 /// `draws`: (chains, draws), not split.
 ///
 /// # Errors
-/// No chain or fewer than 4 draws, unequal lengths, values that are not finite, chains that stand still.
+/// No chain or fewer than 4 draws, unequal lengths, values that are not finite, only constant chains.
 ///
 /// # Source
 /// Geyer, Statistical Science 7(4), 1992; Vehtari et al. 2021, arXiv:1903.08008. Chains × draws divided by it equals
@@ -74,7 +74,7 @@ pub fn integrated_time(draws: &[Vec<f64>]) -> Result<f64, DoesNotApply> {
 /// `draws`: (chains, draws).
 ///
 /// # Errors
-/// No chain or fewer than 4 draws, unequal lengths, values that are not finite, chains that stand still.
+/// No chain or fewer than 4 draws, unequal lengths, values that are not finite, only constant chains.
 ///
 /// # Source
 /// Vehtari et al. 2021, arXiv:1903.08008; equal to ArviZ's `ess(method="bulk")`.
@@ -97,7 +97,7 @@ pub(super) fn ess_bulk_of(halves: &RankedHalves) -> f64 {
 /// `draws`: (chains, draws).
 ///
 /// # Errors
-/// No chain or fewer than 4 draws, unequal lengths, values that are not finite, chains that stand still.
+/// No chain or fewer than 4 draws, unequal lengths, values that are not finite, only constant chains.
 ///
 /// # Source
 /// Vehtari et al. 2021, arXiv:1903.08008; equal to ArviZ's `ess(method="tail")`.
