@@ -1,8 +1,9 @@
 //! The class centres: one Gaussian per class from which chains start ("informative initialisation").
 //!
-//! For class c, μ_c is the mean and Σ_c the covariance of its training images in [-1, 1]. A start is `clamp(N(μ_c,
-//! Σ_c + 1e-4 I), -1, 1)`. The full factors are large (377 MB for CIFAR-10), so only the leading principal axes are
-//! kept. An independent residual per pixel replaces the rest, so that the variance of every pixel is exact.
+//! For class c, μ_c is the mean and Σ_c the covariance of its training images in [-1, 1]. A start is
+//! `clamp(N(μ_c, Σ_c + 1e-4 I), -1, 1)`. The full factors are large (377 MB for CIFAR-10), so only the leading
+//! principal axes are kept. An independent residual per pixel replaces the rest, so that the variance of every pixel
+//! is exact.
 //!
 //! # Source
 //! Yang & Ji, arXiv:2109.09032, section 3.3. Differs from JEMPP: truncated factor. The residual is not isotropic:

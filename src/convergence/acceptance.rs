@@ -21,9 +21,9 @@ struct Left {
 /// Accumulates acceptance probabilities: those of MALA, or those that the steps of another sampler would have had.
 ///
 /// # Shadow acceptance
-/// A step of SGLD, Proximal SGLD or PYLD with an affine first layer is interpreted as the Langevin proposal `x' = x -
-/// α c(x) + σ ξ`. Here c is the gradient as the sampler used it, after clamping if the sampler clamps. At the
-/// temperature of the step, β = 2α/σ², Metropolis-Hastings accepts it with probability
+/// A step of SGLD, Proximal SGLD or PYLD with an affine first layer is interpreted as the Langevin proposal
+/// `x' = x - α c(x) + σ ξ`. Here c is the gradient as the sampler used it, after clamping if the sampler clamps. At
+/// the temperature of the step, β = 2α/σ², Metropolis-Hastings accepts it with probability
 /// ```text
 /// min(1, exp(β (E(x) - E(x') + Σ (c + c') (2 (x' - x) + α (c - c')) / 4)))
 /// ```

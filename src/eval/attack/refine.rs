@@ -122,10 +122,10 @@ impl Refinement {
 
     /// The gradient through the sampler steps, averaged over the noise.
     ///
-    /// A step `y = x - a · clamp(∇E(x), -r, r) + σ ξ`, `x' = clamp(y, -1, 1)` maps a gradient v at x' back to `v₁ - a
-    /// H(x) v₂`. Here v₁ is v without the pixels that the box clamps, v₂ is v₁ without those whose gradient is
-    /// clamped, and H is the Hessian of the energy, which is symmetric. H v₂ is computed as a central difference of
-    /// energy gradients.
+    /// A step `y = x - a · clamp(∇E(x), -r, r) + σ ξ`, `x' = clamp(y, -1, 1)` maps a gradient v at x' back to
+    /// `v₁ - a H(x) v₂`. Here v₁ is v without the pixels that the box clamps, v₂ is v₁ without those whose gradient
+    /// is clamped, and H is the Hessian of the energy, which is symmetric. H v₂ is computed as a central difference
+    /// of energy gradients.
     pub(in crate::eval) fn gradient_through(
         &self,
         subject: &FrozenModel,

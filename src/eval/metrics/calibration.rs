@@ -108,8 +108,8 @@ pub fn calibration(
 /// The temperature between 0.01 and 100 that minimises the mean negative log likelihood of the labels when logits (N,
 /// classes) are divided by it. It is 1 if all temperatures are equally good: without logits, or with equal ones.
 ///
-/// The log likelihood is concave in the inverse temperature β, and its slope in β is the mean of `Σ_y p_β(y|x) (logit
-/// of the label - logit of y)`. The zero of the slope is found by bisection.
+/// The log likelihood is concave in the inverse temperature β, and its slope in β is the mean of
+/// `Σ_y p_β(y|x) (logit of the label - logit of y)`. The zero of the slope is found by bisection.
 ///
 /// # Source
 /// Guo et al., arXiv:1706.04599, section 4.2.
