@@ -53,7 +53,7 @@ pub enum ClassCentersError {
 /// A warning: fewer principal axes were kept than the configuration asks for, because more would not fit on a GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "class centres keep {kept} principal axes of {wanted} wanted: the factors of all classes must fit the 128 MiB \
+    "class centres keep {kept} of the {wanted} principal axes: the factors of all classes must fit the 128 MiB \
      that a GPU binds at once; what the others held becomes noise per pixel (class_centers.max_components = {kept} \
      asks for no more)"
 )]

@@ -172,8 +172,8 @@ impl Acceptance {
     pub fn meaning(&self) -> &'static str {
         match self.is_shadow {
             true => {
-                "How probably Metropolis and Hastings would have accepted the steps, all of which were taken: near \
-                 100 % the chains keep their law, near 0 % they keep another one."
+                "How probably Metropolis-Hastings would have accepted the steps, all of which were taken: near \
+                 100 % the chains follow their distribution, near 0 % another one."
             }
             false => ACCEPTANCE_MEANING,
         }

@@ -49,9 +49,7 @@ pub struct ConvergenceSettings {
 #[derive(Debug, thiserror::Error)]
 pub enum ConvergenceError {
     /// There is only one chain and none to compare it with.
-    #[error(
-        "diagnostics compare chains: there must be at least 2 of them, and here is {num_chains}"
-    )]
+    #[error("diagnostics compare chains: there must be at least 2, found {num_chains}")]
     TooFewChains {
         /// The number of chains.
         num_chains: usize,
@@ -70,7 +68,7 @@ pub enum ConvergenceError {
         num_draws: usize,
     },
     /// The short run has no steps.
-    #[error("a short run has at least one step, not 0")]
+    #[error("a short run needs at least one step")]
     NoShortSteps,
     /// The short run is not shorter than the run itself.
     #[error("a short run of {short} steps is no shorter than the run of {num_steps} steps")]

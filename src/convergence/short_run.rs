@@ -64,7 +64,7 @@ pub struct ShortRun {
 pub enum NoShortRun {
     /// The run is not longer than a short run.
     #[error(
-        "the run is no longer than the {num_short} steps of training's: a longer one would tell"
+        "the run is no longer than the {num_short} steps of a run in training: run the chains for more steps"
     )]
     NotShorter {
         /// The number of steps of the short run.

@@ -36,7 +36,7 @@ pub enum DoesNotApply {
         found: usize,
     },
     /// There are too few chains to compare, or none.
-    #[error("too few chains: {needed} are needed, here {found}")]
+    #[error("too few chains: {needed} are needed, found {found}")]
     TooFewChains {
         /// The number of chains that are needed.
         needed: usize,
@@ -44,7 +44,7 @@ pub enum DoesNotApply {
         found: usize,
     },
     /// There are too few superchains to compare.
-    #[error("too few groups of chains: {needed} different starts are needed, here {found}")]
+    #[error("too few groups of chains: {needed} different starts are needed, found {found}")]
     TooFewSuperchains {
         /// The number of superchains that are needed.
         needed: usize,
@@ -52,7 +52,7 @@ pub enum DoesNotApply {
         found: usize,
     },
     /// The chains have different lengths.
-    #[error("the chains are not equally long: from {shortest} to {longest} draws")]
+    #[error("the chains have different lengths: from {shortest} to {longest} draws")]
     UnequalLengths {
         /// The number of draws of the shortest chain.
         shortest: usize,
@@ -60,7 +60,7 @@ pub enum DoesNotApply {
         longest: usize,
     },
     /// The superchains have different sizes.
-    #[error("the groups of chains are not equally large: from {smallest} to {largest} chains")]
+    #[error("the groups of chains have different sizes: from {smallest} to {largest} chains")]
     UnequalSuperchains {
         /// The number of chains of the smallest superchain.
         smallest: usize,
@@ -98,10 +98,10 @@ pub enum DoesNotApply {
     )]
     OwnStarts,
     /// PYLD is split after a non-linear layer.
-    #[error("inner steps through a non-linear first layer are no Langevin proposal to weigh")]
+    #[error("inner steps through a non-linear first layer are not a Langevin proposal")]
     NoProposal,
     /// There are too few values to compare two sets.
-    #[error("too few values: {needed} are needed, here {found}")]
+    #[error("too few values: {needed} are needed, found {found}")]
     TooFewValues {
         /// The number of values that each set needs.
         needed: usize,
@@ -229,32 +229,32 @@ impl Diagnostic {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::SplitRHat => {
-                "Spread of all chains together over the spread within one: 1 once they roam the same \
+                "Spread of all chains together over the spread within one: 1 once they explore the same \
                  values, above 1.01 while they still disagree."
             }
             Self::NestedRHat => {
-                "R̂ for many short chains, grouped by where they began: it falls towards 1 as the \
+                "R̂ for many short chains, grouped by where they started: it falls towards 1 as the \
                  groups forget their starts."
             }
             Self::EssBulk => {
-                "Effective sample size: independent draws that would tell the average as precisely as \
-                 these, each of which resembles the one before."
+                "Effective sample size: independent draws that would estimate the average as precisely as \
+                 these correlated ones."
             }
             Self::EssTail => {
-                "Effective sample size of rare values: independent draws that would place the lowest \
-                 and highest 5 % as precisely; the worse of the two."
+                "Effective sample size of rare values: independent draws that would estimate the \
+                 lowest and highest 5 % as precisely; the smaller number of the two."
             }
             Self::EssPerSec => {
-                "Independent draws that a second of computing is worth: compares samplers whose steps \
-                 differ in cost and reach."
+                "Effective sample size per second of computing: compares samplers whose steps differ in \
+                 cost and length."
             }
             Self::IntegratedTime => {
-                "Draws until a chain has forgotten where it was: about one draw in so many tells \
-                 something new."
+                "Draws until a chain has forgotten where it was: about one draw in this many gives \
+                 new information."
             }
             Self::Switches => {
-                "How often the class that the classifier sees in a chain changed: without switches a \
-                 chain shows one class only."
+                "How often the class that the classifier predicts for a chain changed: without switches, a \
+                 chain shows only one class."
             }
         }
     }

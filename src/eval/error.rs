@@ -41,8 +41,8 @@ pub enum EvalError {
     },
     /// No bundled classifier can judge the samples of this model.
     #[error(
-        "no classifier of {dataset} with this model's inputs and classes travels with the program to judge samples: \
-         another one must be trained and named as the judge"
+        "the program has no classifier of {dataset} with this model's inputs and classes to judge samples: train one \
+         and name it as the judge"
     )]
     NoJudge {
         /// The name of the model's data set.
@@ -70,7 +70,7 @@ pub enum EvalError {
     /// The results to compare with belong to another data set than the model.
     #[error(
         "{path} is of a model of {other} with classes {other_classes}; this one is of {own} with classes \
-         {own_classes}, so their numbers cannot stand beside each other"
+         {own_classes}, so their numbers cannot be compared"
     )]
     OtherData {
         /// The path of those results.

@@ -179,7 +179,8 @@ impl<'a> Evaluation<'a> {
             leave_out(
                 Part::Calibration,
                 EvalError::Request(
-                    "temperatures are fitted on halves of the test images, and there is one".into(),
+                    "temperatures are fitted on halves of the test images, but there is only one"
+                        .into(),
                 ),
             )?;
         }
@@ -187,7 +188,7 @@ impl<'a> Evaluation<'a> {
             leave_out(
                 Part::Attack,
                 EvalError::Request(
-                    "an attack is to change the class that the model sees, and there is only one"
+                    "an attack changes the class that the model predicts, but there is only one"
                         .into(),
                 ),
             )?;
@@ -217,8 +218,8 @@ impl<'a> Evaluation<'a> {
             && refinement.as_ref().is_some_and(|refinement| !refinement.can_differentiate())
         {
             return Err(EvalError::Request(
-                "`eval.attack_through_sampler` = true: the steps of this sampler have no derivative; that takes sgld, \
-                 proximal-sgld, or pyld with model.split = 1 of a network whose first layer is affine"
+                "`eval.attack_through_sampler` = true: the steps of this sampler have no derivative; use sgld, \
+                 proximal-sgld, or pyld with model.split = 1 and a network whose first layer is affine"
                     .into(),
             ));
         }

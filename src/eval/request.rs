@@ -93,7 +93,7 @@ pub(super) fn check(config: &RunConfig) -> Result<(), EvalError> {
         let rises = std::iter::once(&0.0).chain(radii).is_sorted_by(|a, b| a < b);
         if !rises || radii.iter().any(|radius| !radius.is_finite()) {
             return Err(EvalError::Request(format!(
-                "`eval.{key}` = {radii:?}: radii must lie above 0 and rise, as in [1, 2, 4]"
+                "`eval.{key}` = {radii:?}: radii must be above 0 and increase, as in [1, 2, 4]"
             )));
         }
     }

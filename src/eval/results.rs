@@ -309,8 +309,8 @@ pub fn is_weak_judge(accuracy: f64, num_classes: usize) -> bool {
 /// A warning about a weak judge, for the report and the terminal.
 pub fn weak_judge(accuracy: f64) -> String {
     format!(
-        "The judge is weak: it classifies {:.1} % of the test images correctly, so what it says of samples means little. \
-         A better classifier of the same data as judge would say more",
+        "The judge is weak: it classifies {:.1} % of the test images correctly, so its results for samples mean little. \
+         Use a better classifier of the same data as the judge",
         100.0 * accuracy
     )
 }

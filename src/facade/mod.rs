@@ -221,7 +221,7 @@ impl Model {
         let size = c * h * w;
         if !images.len().is_multiple_of(size) {
             return Err(Error::Request(format!(
-                "{} values are no whole number of inputs of shape [{c}, {h}, {w}] (C, H, W), {size} values each",
+                "{} values are not a whole number of inputs of shape [{c}, {h}, {w}] (C, H, W), {size} values each",
                 images.len()
             )));
         }

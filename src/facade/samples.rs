@@ -165,7 +165,7 @@ impl Model {
         if images.iter().any(|value| !value.is_finite()) {
             let key = self.config().sampler.step_size_key();
             return Err(Error::Request(format!(
-                "the chains ran away to values that are no finite numbers; try a smaller {key}"
+                "the chains diverged to values that are not finite; try a smaller {key}"
             )));
         }
         let predictions = self.classify(&images)?;

@@ -130,14 +130,14 @@ pub(super) fn check(config: &EvalConfig, splits: &Splits) -> Result<(), EvalErro
     let (train, test) = (splits.train.len(), splits.test.len());
     if config.num_samples.min(test) < least {
         return Err(EvalError::Request(format!(
-            "`eval.num_samples` = {} of {test} test images are too few: judging samples takes {least} of them, two per \
+            "`eval.num_samples` = {} of {test} test images are too few: judging samples needs {least} of them, two per \
              class and more than `eval.num_neighbors` = {}",
             config.num_samples, config.num_neighbors
         )));
     }
     if train < least {
         return Err(EvalError::Request(format!(
-            "there are {train} training images to compare samples with: judging samples takes {least}, two per class \
+            "there are {train} training images to compare samples with: judging samples needs {least}, two per class \
              and more than `eval.num_neighbors` = {}",
             config.num_neighbors
         )));
@@ -174,7 +174,7 @@ pub(super) fn measure(
         Ok(set) => sets.extend(set),
         Err(found) => left_out.push((
             "replay buffer".into(),
-            format!("it holds {found} chains, and judging samples takes {least}"),
+            format!("it holds {found} chains, but judging samples needs {least}"),
         )),
     }
 
@@ -203,7 +203,7 @@ pub(super) fn measure(
         let set = judge.judged(images, num_classes, progress)?;
         if set.features.iter().any(|feature| !feature.is_finite()) {
             return Err(EvalError::Request(format!(
-                "the {} are not finite numbers to the judge: the chains diverge, or its weights are broken",
+                "the judge's features of the {} are not finite: the chains diverge, or its weights are broken",
                 set.images.name
             )));
         }

@@ -48,7 +48,7 @@ impl OodImages {
         let count = config.eval.num_ood;
         if !paths.is_empty() && test.shape[1] * test.shape[2] == 1 {
             return Err(EvalError::Ood(
-                "images were named that are not the data, and this is a model of points in the plane"
+                "out-of-distribution images were named, but this is a model of points in the plane"
                     .into(),
             ));
         }

@@ -106,7 +106,7 @@ fn names_of(paths: &[PathBuf], taken: &[&str]) -> Result<Vec<String>, EvalError>
         let others = || whole.iter().enumerate().filter(|&(other, _)| other != index);
         if others().any(|(_, other)| other == path) {
             return Err(EvalError::Ood(format!(
-                "the images that are not the data name {} twice",
+                "the out-of-distribution images include {} twice",
                 path.display()
             )));
         }
