@@ -67,19 +67,19 @@ pub struct BenchReport {
 /// drift of the machine affects all equally; ratios are medians over the turns.
 #[derive(Clone, Debug, Serialize)]
 pub struct StepCost {
-    /// The workload.
+    /// The workload that was timed.
     pub work: StepWork,
     /// The very first step, which includes the compilation of pipelines.
     pub first_step_ms: f64,
     /// The forward pass: logits only.
     pub forward_ms: f64,
-    /// One energy gradient.
+    /// One energy gradient of the batch.
     pub gradient_ms: f64,
     /// One proximal step with noise.
     pub step_ms: f64,
     /// Everything in a step except the energy gradient, timed alone.
     pub update_ms: f64,
-    /// Ten proximal steps.
+    /// Ten proximal steps with noise.
     pub ten_steps_ms: f64,
     /// Ten PYLD steps with five inner steps and an affine first layer.
     pub pyld_10_5_ms: f64,

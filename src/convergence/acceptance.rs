@@ -168,7 +168,7 @@ impl Acceptance {
         if self.is_shadow { "Shadow acceptance" } else { "MALA acceptance" }
     }
 
-    /// A one-line explanation.
+    /// A one-line explanation for users.
     pub fn meaning(&self) -> &'static str {
         match self.is_shadow {
             true => {

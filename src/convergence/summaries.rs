@@ -38,7 +38,7 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// Computes the summaries.
+/// Computes the scalar summaries of images or chains.
 pub(super) struct Summaries {
     axes: PrincipalAxes,
     num_pixels: usize,

@@ -225,7 +225,7 @@ impl Diagnostic {
         }
     }
 
-    /// A one-line explanation.
+    /// A one-line explanation for users.
     pub fn meaning(self) -> &'static str {
         match self {
             Self::SplitRHat => {

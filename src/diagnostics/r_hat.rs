@@ -68,7 +68,7 @@ fn r_hat(values: &[f64], num_draws: usize) -> Option<f64> {
 /// values are the same.
 ///
 /// # Panics
-/// Where `superchain_of` has not one entry per chain.
+/// If `superchain_of` does not have one entry per chain.
 ///
 /// # Source
 /// Margossian et al. 2024, arXiv:2110.13017, on the values themselves, neither split nor ranked.

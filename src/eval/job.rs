@@ -31,6 +31,7 @@ use crate::{
 const STOPPED: &str = "the evaluation was stopped before it was done";
 
 /// Evaluates the model in `checkpoint` on its data; the `eval` section of the checkpoint's configuration sets how.
+///
 /// `report` is called at every step with the name of the part, the number of steps done and the number of all steps
 /// of the part. When `stop` returns true, the evaluation ends after the current step and keeps the parts that are
 /// done.

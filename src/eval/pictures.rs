@@ -16,7 +16,7 @@ pub(super) const NUM_SHOWN: usize = 10;
 pub struct Picture {
     /// The part of the evaluation that the picture belongs to.
     pub part: Part,
-    /// A short title.
+    /// A short title of the picture.
     pub title: String,
     /// The caption, in full sentences.
     pub caption: String,

@@ -12,7 +12,7 @@ pub const FORMAT: u32 = 1;
 /// An estimated number with its 95 % confidence interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
-    /// The estimate itself.
+    /// The estimated value of the number.
     pub value: f64,
     /// The lower end of the interval.
     pub low: f64,
@@ -156,7 +156,7 @@ pub struct Ood {
     pub energy_edges: Vec<f64>,
     /// The number of test images in each energy bin.
     pub energy_counts: Vec<usize>,
-    /// The out-of-distribution sets.
+    /// The sets of out-of-distribution images.
     pub sets: Vec<OodSet>,
     /// The sets that were left out, each with the reason and what to do about it.
     pub left_out: Vec<(String, String)>,
@@ -345,7 +345,7 @@ pub struct SampleSet {
 /// Distances to the nearest training image, as the root mean square of the pixel differences in units of x.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Nearest {
-    /// The median distance.
+    /// The median of these distances.
     pub median: f64,
     /// The share of images closer to a training image than 99 % of the test images are; unseen real images give 0.01.
     pub share_copied: f64,

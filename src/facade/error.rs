@@ -45,7 +45,7 @@ pub enum Error {
          optimizer.learning_rate or a smaller step of the sampler"
     )]
     Diverged {
-        /// The last divergence.
+        /// The divergence that ended training.
         divergence: Divergence,
         /// The number of recoveries before it.
         num_recoveries: usize,

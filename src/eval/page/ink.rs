@@ -10,7 +10,7 @@ use plotters::style::RGBColor;
 /// A colour by its purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ink {
-    /// Text of labels.
+    /// Text, such as labels of axes and ticks.
     Text,
     /// Axes and reference lines.
     Axis,
@@ -75,7 +75,7 @@ pub(super) fn dark_rules() -> String {
 /// The dash pattern of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dash {
-    /// No line.
+    /// No line is drawn.
     Nothing,
     /// A solid line.
     Solid,
@@ -86,7 +86,7 @@ pub(super) enum Dash {
 /// The shape of a dot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// No dots.
+    /// No dots are drawn.
     Nothing,
     /// A filled circle.
     Disc,
@@ -103,7 +103,7 @@ pub(super) enum Shape {
 /// The style of a curve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Look {
-    /// The colour.
+    /// The colour of the line and the dots.
     pub(super) ink: Ink,
     /// The dash pattern of the line.
     pub(super) dash: Dash,
