@@ -35,7 +35,7 @@ pub(super) fn of_ood(images: &OodImages, shape: [usize; 3]) -> Result<Picture, E
     let rows: Vec<u32> = (0..names.len() as u32).flat_map(|row| vec![row; NUM_SHOWN]).collect();
     Ok(Picture {
         part: Part::Ood,
-        title: "Images that are not the data".into(),
+        title: "Out-of-distribution images".into(),
         caption: format!("The first {NUM_SHOWN} of each kind. From the top: {}.", names.join(", ")),
         png: png(picture::draw(&values, &rows, shape, NUM_SHOWN))?,
     })

@@ -22,16 +22,16 @@ const DEFENCES: [(Defence, &str, &str, Dash, Shape); 5] = [
     (
         Defence::RefinedUnaware,
         Defence::RefinedUnaware.name(),
-        "Sampler steps refine the image before it is classified. The attack is made for the bare classifier and knows \
-         nothing of them, so this curve says little about safety.",
+        "Sampler steps refine the image before it is classified. The attack targets the bare classifier and does not \
+         know about them, so this curve says little about safety.",
         Dash::Broken(2, 4),
         Shape::Ring,
     ),
     (
         Defence::RefinedBpda,
         Defence::RefinedBpda.name(),
-        "The attacker knows of the refinement, averages over its noise, and takes the classifier's gradient at the \
-         refined image for the gradient at the image (arXiv:1802.00420).",
+        "The attacker knows about the refinement, averages over its noise, and uses the classifier's gradient at the \
+         refined image as the gradient at the image (arXiv:1802.00420).",
         Dash::Broken(5, 4),
         Shape::Square,
     ),
@@ -45,7 +45,7 @@ const DEFENCES: [(Defence, &str, &str, Dash, Shape); 5] = [
     (
         Defence::RefinedWorst,
         Defence::RefinedWorst.name(),
-        "An image counts only if none of the attacks above fools it. This is what refinement is worth at most.",
+        "An image counts only if none of the attacks above fools it. This is an upper bound for refinement.",
         Dash::Broken(9, 4),
         Shape::Diamond,
     ),
@@ -100,10 +100,10 @@ pub(super) fn section(models: &[Model]) -> Markup {
     });
     html! {
         p {
-            "An attacker changes a test image within a ball of radius ε so that it is classified wrongly: by projected "
-            "gradient descent (PGD, arXiv:1706.06083) from random points of the ball, the worst result counting. The L∞ "
+            "An attacker changes a test image within a ball of radius ε so that it is misclassified: by projected "
+            "gradient descent (PGD, arXiv:1706.06083) from random points of the ball, where the worst result counts. The L∞ "
             "norm is the largest change of a pixel in 255ths of the pixel range, the L2 norm the Euclidean length of the "
-            "change with pixels from 0 to 1. An image that is classified wrongly without an attack counts as fooled."
+            "change with pixels from 0 to 1. An image that is misclassified without an attack counts as fooled."
         }
         dl {
             @for (_, name, meaning, ..) in DEFENCES.into_iter().filter(|row| is_used(row.0)) {
@@ -143,7 +143,7 @@ fn protocol(model: &Model, attack: &Attack) -> String {
 }
 
 const ABOUT_AXIS: &str =
-    "The axis of ε is logarithmic but for its beginning, so that 0 has a place.";
+    "The axis of ε is logarithmic except near its start, so that it includes 0.";
 
 fn uses(attack: &Attack, defence: Defence) -> bool {
     attack.curves.iter().any(|curve| curve.defence == defence)

@@ -33,7 +33,7 @@ pub(super) fn section(models: &[Model]) -> Markup {
     let rows = std::iter::once(total).chain(by_class);
     html! {
         p {
-            "A test image is classified rightly if the class of its largest logit is its label. The energy is "
+            "A test image is classified correctly if the class of its largest logit is its label. The energy is "
             "E(x) = −log Σ" sub { "y" } " exp f(x)[y] of the logits f(x), so log p(x) is −E(x) up to a constant that "
             "differs from model to model: energies of two models cannot be compared. Their mean over the test images is "
             @for (index, (model, part)) in found.iter().enumerate() {
@@ -43,7 +43,7 @@ pub(super) fn section(models: &[Model]) -> Markup {
             }
             "."
         }
-        (by_model("Share classified rightly, with 95\u{a0}% intervals", &shown, rows))
+        (by_model("Share classified correctly, with 95\u{a0}% intervals", &shown, rows))
         div.matrices {
             @for (model, part) in &found {
                 div {
@@ -53,8 +53,8 @@ pub(super) fn section(models: &[Model]) -> Markup {
             }
         }
         p.note {
-            "A confusion is given as the percentage of the images of a class, the row's, that are seen as another, the "
-            "column's; empty is none. Shades follow the square root, so that rare confusions show."
+            "A confusion is given as the percentage of the images of a class, the row's, that are classified as another, "
+            "the column's; an empty cell is none. Shades follow the square root, so that rare confusions are visible."
         }
     }
 }
@@ -78,7 +78,7 @@ fn confusions(model: &Model, part: &Classification) -> Markup {
     wrong.sort_by(|a, b| b.0.total_cmp(&a.0));
     table(
         "The most frequent confusions",
-        html! { tr { th scope="col" { "Label" } th scope="col" { "Seen as" } th scope="col" { "Share" } } },
+        html! { tr { th scope="col" { "Label" } th scope="col" { "Predicted as" } th scope="col" { "Share" } } },
         html! {
             @for &(share, row, column) in wrong.iter().take(NUM_LISTED) {
                 tr {

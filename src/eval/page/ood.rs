@@ -26,13 +26,13 @@ pub(super) fn section(models: &[Model]) -> Markup {
     html! {
         p {
             "A score that is higher for the data than for other images can tell them apart. Three are tried: "
-            (name_of_score(Score::LogPX)) " up to a constant, which is what an energy-based model has to offer; the confidence "
+            (name_of_score(Score::LogPX)) " up to a constant, which an energy-based model adds; the confidence "
             (name_of_score(Score::MaxProbability)) ", which any classifier has; and the approximate mass "
             (name_of_score(Score::ApproximateMass)) " (arXiv:1912.03263)."
         }
         p {
             "AUROC is how often a test image has a higher score than an image of the set: 0.5 is guessing, and below it "
-            "the score takes the others for data. FPR@95 is the share of the set that passes for data where 95\u{a0}% of the "
+            "the score prefers the others. FPR@95 is the share of the set that passes for data when 95\u{a0}% of the "
             "test images pass; lower is better."
         }
         (separations(&found, &sets))
@@ -103,7 +103,7 @@ fn separations(found: &Found, sets: &[&str]) -> Markup {
     let num_in: Vec<String> =
         num_in.into_iter().map(|number| counted(number, "test image")).collect();
     let caption = format!(
-        "How well a score tells {} from a set, with 95\u{a0}% intervals",
+        "How well a score separates {} from a set, with 95\u{a0}% intervals",
         num_in.join(" or ")
     );
     table(&caption, head, body)
@@ -122,8 +122,8 @@ fn histograms(model: &Model, ood: &Ood) -> Markup {
             (set, "the set named above a panel".to_string()),
         ]),
         html! {
-            "Energies E(x) = −log p(x) + constant, so more likely images stand further left. Each histogram is scaled to "
-            "its own highest bin; the outer bins hold what lies beyond."
+            "Energies E(x) = −log p(x) + constant, so more likely images are further left. Each histogram is scaled to "
+            "its own highest bin; the outer bins also count the images beyond them."
         },
     )
 }

@@ -66,7 +66,7 @@ pub(super) fn summary(models: &[Model]) -> Markup {
                 let ball = attack::ball(norm, radius);
                 let name = match defence {
                     Defence::None => format!("Accuracy under attack, {ball}"),
-                    _ => format!("The same, refined, against the worst attack, {ball}"),
+                    _ => format!("Accuracy with refinement, worst attack, {ball}"),
                 };
                 row(name, Unit::Percent, &|r| {
                     attack::accuracy_at(r.attack.as_ref()?, norm, defence, radius)
