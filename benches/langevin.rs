@@ -1,6 +1,6 @@
-//! What a Langevin step costs beside the energy gradient it needs: `cargo bench`.
+//! Benchmarks of a Langevin step and of the energy gradient within it: `cargo bench`.
 //!
-//! `JEMPP_DEVICE` chooses the device as `--device` does (default `auto`).
+//! The environment variable `JEMPP_DEVICE` selects the device, as `--device` does (default `auto`).
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use jempp::{
@@ -17,7 +17,7 @@ fn langevin(criterion: &mut Criterion) {
         name: "steps".to_string(),
         arch: "cnn-small".to_string(),
         norm: Norm::None,
-        // A software adapter takes seconds for what the CPU back end does in 0.1 s.
+        // A software adapter needs seconds for what the CPU back end does in 0.1 s.
         batch_size: if device.is_software_adapter() { 8 } else { 64 },
         channels: 1,
         image_size: 28,
@@ -32,7 +32,7 @@ fn langevin(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What the lab computes between two frames, and when a slider of its energy moves.
+/// Benchmarks the work of the lab between two frames, and after a slider of its energy moves.
 fn lab(criterion: &mut Criterion) {
     let wanted = std::env::var("JEMPP_DEVICE").unwrap_or_else(|_| "auto".to_string());
     let device = pollster::block_on(device::open(&wanted)).expect("JEMPP_DEVICE names a device");

@@ -1,5 +1,5 @@
-//! Measures a checkpoint on the test images of the data set that it was trained on: accuracy and calibration, and the
-//! energies of a test image and of its pixels in another order. Without a path it takes the bundled Fashion-MNIST model.
+//! Evaluates a checkpoint on the test images of its data set: accuracy, calibration, and the energies of a test image
+//! and of the same image with shuffled pixels. Without a path, it uses the bundled Fashion-MNIST model.
 //!
 //!     cargo run --release --example evaluate_checkpoint -- runs/first
 use jempp::Model;

@@ -1,5 +1,5 @@
-//! Samples from an energy of its own with the crate's samplers: a ring of radius 0.5 in the plane, as a formula that burn
-//! differentiates. At temperature 1 (σ = √(2α)) SGLD has a small bias, which MALA's accept or reject takes away.
+//! Samples from a custom energy with the crate's samplers: a ring of radius 0.5 in the plane, as a formula that burn
+//! differentiates. At temperature 1 (σ = √(2α)), SGLD has a small bias, which the accept step of MALA removes.
 //!
 //!     cargo run --release --example own_energy
 use jempp::{ChainState, ComputeDevice, EnergyFn, Sampler, burn::tensor::Tensor};
@@ -13,7 +13,7 @@ fn radii(x: Tensor<4>) -> Tensor<1> {
 }
 
 fn main() -> Result<(), jempp::Error> {
-    // E(x) = (|x| - 0.5)² / (2 · 0.1²), one energy a chain.
+    // E(x) = (|x| - 0.5)² / (2 · 0.1²), one energy per chain.
     let ring = EnergyFn::new(|x: Tensor<4>| {
         radii(x).sub_scalar(RADIUS).square().div_scalar(2.0 * WIDTH * WIDTH)
     });

@@ -1,5 +1,5 @@
-//! Samples the bundled Fashion-MNIST model: ten Langevin chains leave the centres of the ten classes and take 100 steps
-//! down the energy. Prints what became of them and writes a picture.
+//! Samples the bundled Fashion-MNIST model: ten Langevin chains start from the centres of the ten classes and take
+//! 100 steps down the energy. Prints the results and saves a picture.
 //!
 //!     cargo run --release --example sample_bundled
 use jempp::Model;

@@ -1,11 +1,11 @@
-//! Trains a joint energy-based model on two moons, 2-D points that are drawn from a formula, and samples from it. It takes
-//! about ten seconds, and writes a model that `jempp view --checkpoint two-moons.safetensors` opens.
+//! Trains a joint energy-based model on two moons, a data set of generated 2-D points, and samples from it. It takes
+//! about ten seconds and saves a model that `jempp view --checkpoint two-moons.safetensors` opens.
 //!
 //!     cargo run --release --example train_two_moons
 use jempp::{ComputeDevice, RunConfig, Trainer, data};
 
 fn main() -> Result<(), jempp::Error> {
-    // A preset, with one key of it replaced; `jempp config` lists the keys.
+    // A preset with one key changed; `jempp config` lists the keys.
     let config = RunConfig::preset("toy-two-moons")?.with_assignment("training.epochs=5")?;
     let data = data::load(&config.data, config.seed)?;
     println!("{}", data.describe());

@@ -1,13 +1,13 @@
-//! The Gaussian of each class that chains start from ("informative initialisation").
+//! The class centres: one Gaussian per class from which chains start ("informative initialisation").
 //!
-//! Per class c over the training images in [-1, 1]: mean μ_c and covariance Σ_c. A start is
-//! `clamp(N(μ_c, Σ_c + 1e-4 I), -1, 1)`. The full factors are large (377 MB for CIFAR-10), so the top
-//! principal axes are kept, and what they leave out becomes an independent residual per pixel that
-//! restores every pixel's variance exactly.
+//! For class c, μ_c is the mean and Σ_c the covariance of its training images in [-1, 1]. A start is
+//! `clamp(N(μ_c, Σ_c + 1e-4 I), -1, 1)`. The full factors are large (377 MB for CIFAR-10), so only the leading
+//! principal axes are kept. An independent residual per pixel replaces the rest, so that the variance of every pixel
+//! is exact.
 //!
 //! # Source
-//! Yang & Ji, arXiv:2109.09032, section 3.3. Differs from JEMPP: truncated factor. Differs from an
-//! isotropic residual, which would put noise on pixels that never vary (the border of a garment).
+//! Yang & Ji, arXiv:2109.09032, section 3.3. Differs from JEMPP: truncated factor. The residual is not isotropic:
+//! that would add noise to pixels that never vary, such as the border of a garment image.
 
 use std::ops::ControlFlow;
 
@@ -20,77 +20,78 @@ use crate::{
     principal_axes::{AxesError, Covariance, PrincipalAxes},
 };
 
-/// Variance added to every pixel, as in JEMPP.
+/// The variance that is added to every pixel, as in JEMPP.
 const JITTER: f32 = 1e-4;
-/// Bytes of all factors: what a GPU binds at once by WebGPU's default limits, 128 MiB.
+/// The largest size of all factors in bytes: 128 MiB, the default limit of WebGPU for one binding.
 const MAX_FACTOR_BYTES: usize = 128 << 20;
 
-/// Images that stand for a class which has fewer than two.
+/// The number of images used in place of a class with fewer than two.
 const MAX_STAND_INS: usize = 500;
 
-/// Why class centres could not be estimated.
+/// The reason why class centres could not be estimated.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum ClassCentersError {
-    /// A class without enough images for a covariance.
+    /// A class does not have enough images for a covariance.
     #[error("class `{name}` has {count} training images; estimating its centre needs at least 2")]
     TooFewImages {
-        /// The class.
+        /// The name of the class.
         name: String,
-        /// Its images.
+        /// The number of its training images.
         count: usize,
     },
-    /// The eigendecomposition did not converge.
+    /// The eigendecomposition of a class's covariance did not converge.
     #[error("the covariance of class `{0}` has no eigendecomposition")]
     Eigen(String),
     /// The means of the classes have no principal axes.
     #[error("the means of the classes have no principal axes: {0}")]
     Means(#[source] AxesError),
-    /// Whoever asked for it wants it no more.
+    /// The caller stopped the estimation.
     #[error("stopped while estimating the class centres")]
     Stopped,
 }
 
-/// Fewer principal axes than the configuration asks for, because more would not fit a GPU.
+/// A warning: fewer principal axes were kept than the configuration asks for, because more would not fit on a GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "class centres keep {kept} principal axes of {wanted} wanted: the factors of all classes must fit the 128 MiB \
+    "class centres keep {kept} of the {wanted} principal axes: the factors of all classes must fit the 128 MiB \
      that a GPU binds at once; what the others held becomes noise per pixel (class_centers.max_components = {kept} \
      asks for no more)"
 )]
 pub struct Cut {
-    /// The axes kept per class.
+    /// The number of axes kept per class.
     pub kept: usize,
-    /// The axes that the configuration asks for.
+    /// The number of axes per class in the configuration.
     pub wanted: usize,
 }
 
-/// One Gaussian per class, on a device.
+/// The Gaussians of all classes on a device, to draw starts of chains.
 #[derive(Clone, Debug)]
 pub struct ClassCenters {
-    /// Means, factors and residuals.
+    /// The means, factors and residuals.
     pub gaussians: ClassGaussians,
-    /// Shape (C, H, W) of a start.
+    /// The shape (C, H, W) of a start.
     pub shape: [usize; 3],
 }
 
-/// Means, factors and residuals on the host, before they go to a device or a file.
+/// The Gaussians of all classes in host memory, to save to a file or to copy to a device.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassCentersData {
     /// The mean image of each class, shape (classes, D).
     pub mean: Vec<f32>,
-    /// Shape (classes, k, D).
+    /// The principal axes of each class, scaled by their standard deviations, shape (classes, k, D).
     pub factor: Vec<f32>,
-    /// What the factor leaves of each pixel's standard deviation, shape (classes, D).
+    /// The standard deviation of each pixel that the factor does not cover, shape (classes, D).
     pub residual_std: Vec<f32>,
-    /// The numbers of classes, of principal axes k and of pixels D.
+    /// The number of classes, of principal axes k and of pixels D.
     pub dims: [usize; 3],
 }
 
 impl ClassCentersData {
-    /// Estimates the Gaussians of a training set, as [`ClassCentersData::estimate_with`] without a word on the way.
+    /// Estimates the Gaussians of a training set, like [`ClassCentersData::estimate_with`] but without progress
+    /// reports.
     ///
     /// # Errors
-    /// No eigendecomposition.
+    /// An eigendecomposition that does not converge.
     pub fn estimate(
         dataset: &Dataset,
         config: &ClassCentersConfig,
@@ -99,19 +100,20 @@ impl ClassCentersData {
             .map(|(data, _)| data)
     }
 
-    /// Estimates the Gaussians of a training set; the same bits for any number of threads.
+    /// Estimates the Gaussians of a training set; the result is the same bit for bit for any number of threads.
     ///
-    /// Keeps, for every class alike, the smallest k that explains the configured share of each
-    /// class's variance, but no more than the configured number of axes, nor more than a GPU can bind: then
-    /// it says what was cut. A class without images has the Gaussian of all images, a class with one image that
-    /// image and the spread of the others around the means of their classes. Of many axes the leading ones are found by
-    /// iteration, see `src/eigen.rs`; the variance of every pixel is exact all the same, for the residual makes it up.
+    /// All classes keep the same number of axes k: the smallest that explains the configured share of each class's
+    /// variance, but at most the configured number and at most what a GPU can bind. In the last case it also returns
+    /// a warning. A class without images uses the Gaussian of all images. A class with one image uses that image and
+    /// the spread of the other images around their class means. When there are many axes, the leading ones are found
+    /// by iteration, see `src/eigen.rs`. The variance of every pixel is exact in any case, because the residual makes
+    /// up the difference.
     ///
-    /// `on_class` hears how many of how many classes are done, before each, and may stop the work: 50,000 colour
-    /// images take some seconds.
+    /// `on_class` is called before each class with the number of classes done and of all classes, and may stop the
+    /// work: 50,000 colour images take some seconds.
     ///
     /// # Errors
-    /// No eigendecomposition; stopped by `on_class`.
+    /// An eigendecomposition that does not converge; stopped by `on_class`.
     pub fn estimate_with(
         dataset: &Dataset,
         config: &ClassCentersConfig,
@@ -146,7 +148,7 @@ impl ClassCentersData {
         };
         for class in classes {
             let mut residual = class.coordinate_variances;
-            // A class of few images has fewer axes; the rest of its factor is zero.
+            // A class with few images has fewer axes; the rest of its factor is zero.
             let num_axes = kept.min(class.variances.len());
             for j in 0..num_axes {
                 let std = class.variances[j].max(0.0).sqrt();
@@ -164,7 +166,7 @@ impl ClassCentersData {
         Ok((data, cut))
     }
 
-    /// These Gaussians on a device; `shape` is (C, H, W) of one start.
+    /// Copies the Gaussians to a device; `shape` is the shape (C, H, W) of a start.
     pub fn to_device(&self, shape: [usize; 3], device: &Device) -> ClassCenters {
         let [classes, k, d] = self.dims;
         ClassCenters {
@@ -185,11 +187,11 @@ impl ClassCentersData {
 }
 
 impl ClassCentersData {
-    /// The first principal axes of the class means, `most` at most and fewer where the means span less: of
-    /// two classes the line through both means. The largest component of an axis is positive.
+    /// The first principal axes of the class means: at most `most`, and fewer if the means span fewer dimensions. For
+    /// two classes, it is the line through both means. The largest component of each axis is positive.
     ///
     /// # Errors
-    /// No eigendecomposition.
+    /// An eigendecomposition that does not converge.
     pub fn mean_axes(&self, most: usize) -> Result<PrincipalAxes, ClassCentersError> {
         let [num_classes, _, num_pixels] = self.dims;
         if num_classes < 2 {
@@ -201,22 +203,22 @@ impl ClassCentersData {
 }
 
 impl ClassCenters {
-    /// One start per label, shape (N, C, H, W).
+    /// Draws one start per label, shape (N, C, H, W).
     pub fn start(&self, labels: &[u32], noise: NoiseKey) -> Tensor<4> {
         let [c, h, w] = self.shape;
         kernels::class_center_start(&self.gaussians, labels, noise).reshape([labels.len(), c, h, w])
     }
 }
 
-/// How many axes of every class a GPU binds at once.
+/// The number of axes per class that a GPU can bind at once.
 fn num_fitting(num_classes: usize, num_pixels: usize) -> usize {
     let bytes_per_axis = size_of::<f32>() * num_classes * num_pixels;
     (MAX_FACTOR_BYTES / bytes_per_axis.max(1)).max(1)
 }
 
-/// The images that a class's Gaussian is estimated from: its own where there are two. Of a class without any, those
-/// of all classes; of a class with one, that image, moved by what others differ from the means of their classes. Both
-/// from at most [`MAX_STAND_INS`], spread evenly over the set.
+/// The images from which the Gaussian of a class is estimated: its own images if there are at least two. For a class
+/// without images, the images of all classes. For a class with one image, that image plus the differences of other
+/// images from their class means. In both cases at most [`MAX_STAND_INS`], spread evenly over the data set.
 fn images_of(dataset: &Dataset, class: usize) -> Vec<f32> {
     let is_of = |class: usize| move |&i: &usize| dataset.labels[i] as usize == class;
     let own: Vec<usize> = (0..dataset.len()).filter(is_of(class)).collect();
@@ -246,7 +248,7 @@ fn images_of(dataset: &Dataset, class: usize) -> Vec<f32> {
         _ => dataset.gather(own),
     };
     if images.len() == dataset.num_pixels() {
-        // One image and nothing to tell its spread from: the jitter alone.
+        // There is a single image and no other to estimate a spread from: only the jitter remains.
         images.extend_from_within(..);
     }
     images

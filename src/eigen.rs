@@ -1,7 +1,7 @@
-//! Eigenvectors of symmetric matrices: the same bits for any number of threads.
+//! Eigenvectors of symmetric matrices; the result is the same bit for bit for any number of threads.
 //!
-//! faer shares its own work out by the number of threads, and sums then end in other digits: here every call of it
-//! stays on one thread, and threads share out blocks of a fixed size.
+//! faer splits its work by the number of threads, which changes the rounding of sums. So every call of faer here uses
+//! one thread, and the threads share blocks of a fixed size instead.
 
 use faer::{
     Accum, Mat, MatMut, MatRef, Par,
@@ -18,19 +18,19 @@ use rayon::prelude::*;
 
 use crate::streams;
 
-/// Columns of a product that one task computes.
+/// The number of columns of a product that one task computes.
 const BLOCK: usize = 64;
-/// A round of [`leading`] that adds less than this share to the sum of the eigenvalues is the last.
+/// The iteration of [`leading`] ends when a round increases the sum of the eigenvalues by less than this share.
 const TOLERANCE: f32 = 1e-4;
 const MAX_ROUNDS: usize = 30;
 
-/// Eigenvalues and the eigenvectors in their order as columns.
+/// Eigenvalues, and the eigenvectors as columns in the same order.
 pub(crate) type Eigen<T> = (Vec<T>, Mat<T>);
 
-/// All eigenvalues, smallest first, of a symmetric matrix, of which the lower half is read.
+/// All eigenvalues of a symmetric matrix, smallest first. Only the lower half of the matrix is read.
 ///
 /// # Errors
-/// No convergence: numbers that are not finite.
+/// No convergence, because of numbers that are not finite.
 pub(crate) fn eigen<T: RealField>(matrix: MatRef<T>) -> Result<Eigen<T>, EvdError> {
     let size = matrix.nrows();
     let (mut values, mut vectors) = (Diag::zeros(size), Mat::zeros(size, size));
@@ -42,18 +42,19 @@ pub(crate) fn eigen<T: RealField>(matrix: MatRef<T>) -> Result<Eigen<T>, EvdErro
     Ok((values.column_vector().iter().cloned().collect(), vectors))
 }
 
-/// The largest `count` eigenvalues, largest first, of a symmetric matrix without negative ones, of which the lower half
-/// is given; all of them if there are fewer.
+/// The largest `count` eigenvalues of a positive semidefinite matrix, largest first; all if there are fewer. Only the
+/// lower half of the matrix needs to be given.
 ///
-/// Where few of many are asked for, by subspace iteration: it ends when a round adds less than a ten-thousandth to their
-/// sum, which for covariances of images comes within a few thousandths of the exact sum. Vectors are orthonormal
-/// then too; those of eigenvalues close to each other are any basis of about the space they span.
+/// If `count` is a small part of all, it uses subspace iteration, which ends when a round increases their sum by less
+/// than a ten-thousandth. For covariances of images the sum is then within a few thousandths of the exact one. The
+/// vectors are orthonormal in any case; for eigenvalues close to each other, they are some basis of approximately the
+/// same space.
 ///
 /// # Source
 /// Halko, Martinsson & Tropp, arXiv:0909.4061, algorithm 4.4.
 ///
 /// # Errors
-/// No convergence: numbers that are not finite.
+/// No convergence, because of numbers that are not finite.
 pub(crate) fn leading(mut matrix: Mat<f32>, count: usize) -> Result<Eigen<f32>, EvdError> {
     let size = matrix.nrows();
     let width = count + count / 2 + 16;
@@ -80,7 +81,7 @@ pub(crate) fn leading(mut matrix: Mat<f32>, count: usize) -> Result<Eigen<f32>, 
             return Ok((values[..count].to_vec(), vectors));
         }
         last_sum = sum;
-        // Almost orthonormal already, so that f32 is enough to make it so.
+        // The vectors are almost orthonormal already, so `f32` is precise enough to make them so.
         basis = product(image.as_ref(), vectors.as_ref());
         let least = f32::EPSILON * values[0].max(f32::MIN_POSITIVE);
         for (column, &value) in basis.col_iter_mut().zip(&values) {
@@ -91,7 +92,7 @@ pub(crate) fn leading(mut matrix: Mat<f32>, count: usize) -> Result<Eigen<f32>, 
     unreachable!("the last round returns")
 }
 
-/// An orthonormal basis of the columns' space, close to them: `x (xᵀ x)^(-½)`. Directions that are not there are 0.
+/// An orthonormal basis of the space of the columns, close to the columns: `x (xᵀ x)^(-½)`. Missing directions are 0.
 fn orthonormal(x: Mat<f32>) -> Result<Mat<f32>, EvdError> {
     let (values, vectors) = eigen(product(x.transpose(), x.as_ref()).as_ref())?;
     let largest = values.last().copied().unwrap_or(0.0);
@@ -103,14 +104,14 @@ fn orthonormal(x: Mat<f32>) -> Result<Mat<f32>, EvdError> {
     Ok(product(x.as_ref(), root.as_ref()))
 }
 
-/// The last `count` of ascending values, turned round, and their vectors.
+/// The last `count` of ascending eigenvalues in reverse order, with their vectors.
 fn largest_first(values: Vec<f32>, vectors: MatRef<f32>, count: usize) -> Eigen<f32> {
     let last = values.len() - 1;
     let turned = Mat::from_fn(vectors.nrows(), count, |i, j| vectors[(i, last - j)]);
     (values.into_iter().rev().take(count).collect(), turned)
 }
 
-/// `left` · `right`.
+/// The matrix product `left` · `right`.
 pub(crate) fn product(left: MatRef<f32>, right: MatRef<f32>) -> Mat<f32> {
     let mut to = Mat::zeros(left.nrows(), right.ncols());
     blocks(to.as_mut()).into_par_iter().for_each(|(first, to)| {
@@ -120,7 +121,7 @@ pub(crate) fn product(left: MatRef<f32>, right: MatRef<f32>) -> Mat<f32> {
     to
 }
 
-/// The lower half of xᵀ x; above it, zeros and whatever falls into a block.
+/// The lower half of xᵀ x; the entries above it are zeros or parts of blocks.
 pub(crate) fn gram(x: MatRef<f32>) -> Mat<f32> {
     let size = x.ncols();
     let mut to = Mat::zeros(size, size);
@@ -132,7 +133,7 @@ pub(crate) fn gram(x: MatRef<f32>) -> Mat<f32> {
     to
 }
 
-/// The columns in blocks, each with the number of its first.
+/// Splits the columns into blocks, each with the index of its first column.
 fn blocks(mut rest: MatMut<f32>) -> Vec<(usize, MatMut<f32>)> {
     let mut blocks = Vec::with_capacity(rest.ncols().div_ceil(BLOCK));
     let mut first = 0;
@@ -150,7 +151,7 @@ fn blocks(mut rest: MatMut<f32>) -> Vec<(usize, MatMut<f32>)> {
 mod tests {
     use super::*;
 
-    /// A covariance whose eigenvalues fall as i^-1.5, like those of images, and its size.
+    /// A covariance whose eigenvalues decrease as i^-1.5, like those of images, and its size.
     fn covariance() -> (Mat<f32>, usize) {
         let (count, size) = (400, 300);
         let mut rng = streams::WEIGHTS.rng(3, 0);

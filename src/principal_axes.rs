@@ -1,45 +1,46 @@
-//! Principal axes: the orthogonal directions along which points differ most.
+//! Principal component analysis (PCA): the orthogonal directions along which points vary most.
 //!
-//! Of the means of classes they make a map of the classes, of a chain's path the plane that shows most of it, and of
-//! a class's images the covariance that its chains start from.
+//! The axes of class means give a map of the classes. The axes of a chain's path give the plane that shows most of
+//! its movement. The axes of a class's images give the covariance from which its chains start.
 
 use faer::{Mat, reborrow::Reborrow};
 
 use crate::eigen::{gram, leading, product};
 
-/// Why points have no principal axes.
+/// The reason why points have no principal axes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AxesError {
-    /// A single point, or none, which spreads along no direction.
+    /// There are fewer than two points, so there is no direction of variation.
     #[error("{count} points have no principal axes: at least 2 are needed")]
     TooFewPoints {
-        /// How many points there are.
+        /// The number of points.
         count: usize,
     },
-    /// The eigendecomposition of the covariance did not converge, as with numbers that are not finite.
+    /// The eigendecomposition of the covariance did not converge, for example because a number is not finite.
     #[error("the covariance has no eigendecomposition: are all numbers finite?")]
     NoDecomposition,
 }
 
-/// The first few principal axes of some points.
+/// The first few principal axes of a set of points.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PrincipalAxes {
     /// The mean of the points, shape (D).
     pub origin: Vec<f32>,
-    /// Unit vectors at right angles to each other, one row each, shape (k, D).
+    /// Orthonormal vectors, one row per axis, shape (k, D).
     pub axes: Vec<Vec<f32>>,
     /// The share of the points' variance along each axis, shape (k).
     pub explained: Vec<f32>,
 }
 
 impl PrincipalAxes {
-    /// The first `most` principal axes of points (N, D) in a space of `dimension` D; fewer where the points span less.
+    /// Computes the first `most` principal axes of points (N, D), with D = `dimension`; fewer if the points span
+    /// fewer dimensions.
     ///
     /// # Errors
     /// Fewer than two points, numbers that are not finite.
     pub fn of(points: Vec<f32>, dimension: usize, most: usize) -> Result<Self, AxesError> {
         let found = Covariance::of(points, dimension, most)?;
-        // What rounding leaves of an axis that is not there.
+        // Axes with a smaller variance are only rounding errors.
         let least = 1e-6 * found.variances.first().copied().unwrap_or(0.0);
         let is_there = |&j: &usize| found.variances[j] > least.max(f32::MIN_POSITIVE);
         let axis = |j: usize| found.axes.col(j).iter().copied().collect();
@@ -50,7 +51,7 @@ impl PrincipalAxes {
         Ok(Self { origin: found.mean, explained: explained.collect(), axes })
     }
 
-    /// The coordinate of `x` (D) along each axis, in units of x from the origin.
+    /// The coordinates of `x` (D) along the axes, in units of x from the origin.
     pub fn coordinates_of(&self, x: &[f32]) -> Vec<f32> {
         let along = |axis: &Vec<f32>| {
             let terms = x.iter().zip(&self.origin).zip(axis);
@@ -60,20 +61,20 @@ impl PrincipalAxes {
     }
 }
 
-/// Mean and covariance of some points, the latter by its leading eigenvectors.
+/// The mean of a set of points and the leading eigenvectors of their covariance.
 pub(crate) struct Covariance {
-    /// Shape (D).
+    /// The mean of the points, shape (D).
     pub(crate) mean: Vec<f32>,
     /// The variance of each coordinate, shape (D).
     pub(crate) coordinate_variances: Vec<f32>,
     /// The variance along each axis, largest first, shape (k).
     pub(crate) variances: Vec<f32>,
-    /// One column per variance, its largest component positive, shape (D, k).
+    /// The axes as columns, each with a positive largest component, shape (D, k).
     pub(crate) axes: Mat<f32>,
 }
 
 impl Covariance {
-    /// The covariance of points (N, D), with at most `most` axes.
+    /// Computes the covariance of points (N, D), with at most `most` axes.
     ///
     /// # Errors
     /// Fewer than two points, numbers that are not finite.
@@ -96,7 +97,8 @@ impl Covariance {
         drop(points);
         let coordinate_variances =
             (0..dimension).map(|d| centred.col(d).squared_norm_l2()).collect();
-        // With fewer points than coordinates the Gram matrix X Xᵀ has the same eigenvalues and is smaller.
+        // If there are fewer points than coordinates, use the Gram matrix X Xᵀ: it has the same eigenvalues and is
+        // smaller.
         let is_wide = count < dimension;
         let matrix = gram(if is_wide { centred.transpose() } else { centred.as_ref() });
         let (variances, vectors) = leading(matrix, most).map_err(|_| AxesError::NoDecomposition)?;
@@ -105,7 +107,8 @@ impl Covariance {
             false => vectors,
         };
         for axis in axes.col_iter_mut() {
-            // Of X Xᵀ only the direction is known: v = Xᵀ u / ‖Xᵀ u‖. The sign of an eigenvector is nobody's choice.
+            // X Xᵀ gives only the direction: v = Xᵀ u / ‖Xᵀ u‖. The sign of an eigenvector is arbitrary, so it is
+            // fixed here.
             let largest = axis.rb().iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs()));
             let length = if is_wide { axis.norm_l2().max(f32::MIN_POSITIVE) } else { 1.0 };
             let scale = length.copysign(largest.unwrap_or(1.0));
@@ -114,7 +117,7 @@ impl Covariance {
         Ok(Self { mean, coordinate_variances, variances, axes })
     }
 
-    /// How many axes hold the `share` of the variance; all, if they hold less.
+    /// The number of axes that explain the `share` of the variance; all axes if they explain less.
     pub(crate) fn num_explaining(&self, share: f64) -> usize {
         let total: f64 = self.coordinate_variances.iter().map(|&v| f64::from(v)).sum();
         let mut sum = 0.0;

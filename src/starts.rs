@@ -1,4 +1,4 @@
-//! Where chains start: noise, class centres, images of the data, kept chains or a picture.
+//! The starts of sampled chains: noise, class centres, test images, the replay buffer or a picture.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -13,49 +13,49 @@ use crate::{
     streams,
 };
 
-/// Why chains cannot start as asked.
+/// The reason why chains cannot start as requested.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The checkpoint holds no chains, is of other data, or so many chains need too much memory.
+    /// The checkpoint holds no chains or belongs to other data, or the chains need too much memory.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The model's data cannot be read.
+    /// The data of the model cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
     /// The picture cannot be read.
     #[error(transparent)]
     Picture(#[from] PictureError),
-    /// A class without test images.
+    /// A class has no test images.
     #[error("a class has no test image to start from")]
     NoTestImage,
-    /// An image of another shape than the model's inputs.
+    /// The image has another shape than the model's inputs.
     #[error("the image has another size than the model's")]
     OtherSize,
-    /// A picture for a model of points.
+    /// A model of points cannot start from a picture.
     #[error("a model of points in the plane cannot start from a picture")]
     Points,
 }
 
-/// Where sampled chains start.
+/// The kind of starts for sampled chains.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SampleStart {
-    /// Fresh starts of a kind.
+    /// New random starts of this kind.
     Fresh(StartKind),
-    /// Test images of each class.
+    /// Test images of each chain's class.
     Data,
     /// Chains of the checkpoint's replay buffer.
     Buffer,
-    /// One picture for all.
+    /// The picture in this file, for all chains.
     File(PathBuf),
-    /// One image (C, H, W) in [-1, 1] for all.
+    /// This image (C, H, W) in [-1, 1], for all chains.
     Image(Arc<[f32]>),
 }
 
-/// Draws the start of each chain from the checkpoint, its data or a picture: one per label, which is the chain's class;
-/// shape (N, C, H, W). The same `seed` gives the same starts.
+/// Draws the start of each chain from the checkpoint, its data or a picture. There is one chain per label, which is
+/// its class; shape (N, C, H, W). The same `seed` gives the same starts.
 ///
 /// # Errors
-/// A start that the checkpoint or its data cannot give, more chains than there is memory for.
+/// Starts that the checkpoint or its data does not have, more chains than fit in memory.
 pub fn draw(
     checkpoint: &Checkpoint,
     start: &SampleStart,
@@ -113,7 +113,7 @@ pub fn draw(
     Ok(Tensor::from_data(TensorData::new(values, [labels.len(), c, h, w]), device))
 }
 
-/// How many equal labels stand before each.
+/// For each label, the number of equal labels before it.
 fn nth_of_class(labels: &[u32]) -> Vec<usize> {
     let mut seen = std::collections::HashMap::new();
     let count = |&label| {
@@ -124,7 +124,7 @@ fn nth_of_class(labels: &[u32]) -> Vec<usize> {
     labels.iter().map(count).collect()
 }
 
-/// How far each chain of `num_pixels` values is from its start, ‖x - x_0‖; both (N, D), flattened.
+/// The distance of each chain of `num_pixels` values from its start, ‖x - x_0‖; both are (N, D), flattened.
 pub(crate) fn distances(x: &[f32], start: &[f32], num_pixels: usize) -> Vec<f32> {
     let distance = |(now, then): (&[f32], &[f32])| {
         now.iter().zip(then).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt()

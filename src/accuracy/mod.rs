@@ -1,5 +1,5 @@
-//! How well a network classifies a data set: accuracy, calibration error and mean energy, as training measures them
-//! after an epoch. The full report of `jempp eval` is the room `eval`.
+//! The accuracy, calibration error and mean energy of a network on a data set, as training measures them after an
+//! epoch. The module `eval` makes the full report of `jempp eval`.
 
 mod tally;
 
@@ -17,19 +17,19 @@ use crate::{
 
 pub use tally::{NUM_BINS, ReliabilityBin, Tally, predicted};
 
-/// Accuracy, calibration and mean energy of a network on a data set.
+/// The accuracy, calibration error and mean energy of a network on a data set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Accuracy {
     /// The share of images that are classified correctly.
     pub accuracy: f64,
-    /// Expected calibration error: the mean distance of confidence max p(y|x) from accuracy over 20
-    /// equally wide bins, weighted by the number of their images (Guo et al., arXiv:1706.04599).
+    /// The expected calibration error: the mean difference between confidence max p(y|x) and accuracy over 20 equally
+    /// wide bins, weighted by the number of their images (Guo et al., arXiv:1706.04599).
     pub calibration_error: f64,
-    /// Mean energy of the images.
+    /// The mean energy of the images.
     pub mean_energy: f64,
 }
 
-/// Accuracy, calibration and mean energy of `network`, with batch norm on its running statistics.
+/// Measures `network` on a data set; batch norm uses its running statistics.
 ///
 /// # Errors
 /// The device failed.
@@ -44,7 +44,7 @@ pub async fn accuracy(
     }
 }
 
-/// Measures as [`accuracy`] does, or gives `None` once `stop` says so between two batches.
+/// Measures like [`accuracy`], but returns `None` if `stop` returns true between two batches.
 ///
 /// # Errors
 /// The device failed.
@@ -67,7 +67,7 @@ pub async fn accuracy_unless(
         let data = TensorData::new(values, [indices.len(), c, h, w]);
         let logits = network.logits(Tensor::<4>::from_data(data, device));
         let (logits, energies) = read((logits.clone(), energy_of_logits(logits))).await?;
-        // One by one: the sum must not depend on how many come at once.
+        // Add them one by one, so that the sum does not depend on the batch size.
         energies.iter().for_each(|&e| energy += f64::from(e));
         tally.add(&logits, &dataset.labels[indices], dataset.num_classes());
     }

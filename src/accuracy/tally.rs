@@ -1,13 +1,13 @@
-//! Counts how confident a classifier is and how often it is correct.
+//! Counts of confidences and correct predictions, for the accuracy and the calibration errors.
 
 use serde::{Deserialize, Serialize};
 
 use crate::numbers::{argmax, softmax};
 
-/// Bins of the calibration error, as in JEM (arXiv:1912.03263).
+/// The number of bins of the calibration error, as in JEM (arXiv:1912.03263).
 pub const NUM_BINS: usize = 20;
 
-/// The class of the largest of a row of logits or probabilities, of equal ones the last; 0 for a row without a number.
+/// The class of the largest logit or probability in a row; the last one of equal values; 0 if the row has no number.
 pub fn predicted<T: PartialOrd>(row: &[T]) -> usize {
     argmax(row).unwrap_or(0)
 }
@@ -19,11 +19,11 @@ pub struct ReliabilityBin {
     pub count: usize,
     /// Their mean confidence; 0 if there are none.
     pub confidence: f64,
-    /// Share of them classified rightly; 0 if there are none.
+    /// The share of them that are classified correctly; 0 if there are none.
     pub accuracy: f64,
 }
 
-/// How many images were classified with which confidence, and how many of them correctly.
+/// The number of images by confidence, and how many of them are classified correctly.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     /// Per bin: the sum of confidences, the number of hits and the number of items.
@@ -46,7 +46,7 @@ impl Tally {
         }
     }
 
-    /// Counts an item `times` times: its confidence max p(y|x), and whether the class is the label's.
+    /// Counts an item `times` times, with its confidence max p(y|x) and whether its predicted class is the label.
     pub fn count(&mut self, confidence: f64, is_hit: bool, times: usize) {
         let bin = ((confidence * NUM_BINS as f64) as usize).min(NUM_BINS - 1);
         self.bins[bin].0 += confidence * times as f64;
@@ -64,14 +64,14 @@ impl Tally {
         hits as f64 / self.len().max(1) as f64
     }
 
-    /// Expected calibration error: the mean distance of confidence max p(y|x) from accuracy over 20 equally wide bins,
-    /// weighted by their items (Guo et al., arXiv:1706.04599).
+    /// The expected calibration error: the mean difference between confidence max p(y|x) and accuracy over 20 equally
+    /// wide bins, weighted by the number of their items (Guo et al., arXiv:1706.04599).
     pub fn calibration_error(&self) -> f64 {
         let off: f64 = self.bins.iter().map(|bin| (bin.0 - bin.1 as f64).abs()).sum();
         off / self.len().max(1) as f64
     }
 
-    /// Maximum calibration error: the largest of those distances.
+    /// The maximum calibration error: the largest of these differences.
     pub fn maximum_error(&self) -> f64 {
         let off = |bin: &(f64, usize, usize)| (bin.0 - bin.1 as f64).abs() / bin.2.max(1) as f64;
         self.bins.iter().map(off).fold(0.0, f64::max)

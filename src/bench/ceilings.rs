@@ -1,4 +1,4 @@
-//! What a device could do at best: two micro-kernels.
+//! The peak rates of a device, measured with two micro-benchmarks.
 
 use std::time::Instant;
 
@@ -7,23 +7,23 @@ use serde::Serialize;
 
 use crate::{device::ComputeDevice, kernels};
 
-/// Rates that no network exceeds on this device.
+/// Upper limits for the speed of any network on this device.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Ceilings {
-    /// Fused multiplications and additions in registers, in 10⁹ operations a second (two each).
+    /// Fused multiply-adds in registers, in 10⁹ operations per second (two per fused multiply-add).
     pub fma_gflops: f64,
-    /// Copying 64 MiB, in 10⁹ bytes a second, read and written bytes both counted.
+    /// The memory bandwidth of copying 64 MiB, in 10⁹ bytes per second, with read and written bytes both counted.
     pub copy_gb_per_s: f64,
 }
 
 const FMA_VALUES: usize = 1 << 18;
 const COPY_VALUES: usize = 1 << 24;
 const REPETITIONS: usize = 5;
-/// A kernel shorter than this measures its launch.
+/// The shortest kernel that is timed: in a shorter one, the launch overhead dominates.
 const MIN_MILLIS: f64 = 20.0;
 
 impl Ceilings {
-    /// The best of a few runs each, about a second in all.
+    /// Measures the best of a few runs of each, in about a second in total.
     pub fn measure(device: &ComputeDevice) -> Self {
         let ones = |len: usize| Tensor::<1>::ones([len], &device.device);
         let time = |rounds: u32| {
@@ -43,7 +43,7 @@ impl Ceilings {
     }
 }
 
-/// Milliseconds of the fastest of a few runs of `work`, each on what the last one gave.
+/// The milliseconds of the fastest of a few runs of `work`; each run takes the result of the previous one.
 fn best<T>(device: &ComputeDevice, state: T, work: impl Fn(T) -> T) -> f64 {
     let mut state = work(state);
     let mut fastest = f64::INFINITY;

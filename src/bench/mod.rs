@@ -1,6 +1,6 @@
-//! What the program's work costs on a device, beside what the device could do.
+//! Benchmarks of Langevin steps and training on a device, compared with the device's peak rates.
 //!
-//! The works W1 to W4 are fixed, so that figures of different machines and programs compare.
+//! The workloads W1 to W4 are fixed, so that results of different machines and versions can be compared.
 
 mod ceilings;
 mod report;
@@ -25,99 +25,99 @@ use crate::{
 pub use ceilings::Ceilings;
 pub use work::{StepWork, Work};
 
-/// Why a work could not be set up.
+/// The reason why a benchmark could not run.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
-    /// A network that cannot be.
+    /// The network is not valid.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// More memory than there may be.
+    /// The benchmark needs more memory than allowed.
     #[error(transparent)]
     Memory(#[from] TooMuchMemory),
-    /// Never seen: the configuration is fixed.
+    /// Does not occur: the configuration is fixed.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Never seen: the data is embedded.
+    /// Does not occur: the data is embedded.
     #[error(transparent)]
     Data(#[from] DataError),
     /// Training could not start.
     #[error(transparent)]
     Trainer(#[from] TrainerError),
-    /// Training diverged, which twenty iterations should not, or the device failed.
+    /// Training diverged, which twenty iterations should not do, or the device failed.
     #[error("the training iteration failed: {0}")]
     Step(#[from] StepError),
 }
 
-/// All that was measured on one device.
+/// All measurements on one device.
 #[derive(Clone, Debug, Serialize)]
 pub struct BenchReport {
-    /// What computed.
+    /// The name of the device.
     pub device: String,
-    /// Processes that wanted a core in the minute before (Linux), to judge the figures by.
+    /// The load average of the last minute before the benchmark (Linux), to judge whether the results are reliable.
     pub load: Option<f64>,
-    /// What the device could do.
+    /// The peak rates of the device.
     pub ceilings: Ceilings,
-    /// Langevin steps.
+    /// The costs of Langevin steps, one entry per workload.
     pub steps: Vec<StepCost>,
-    /// Training iterations.
+    /// The costs of training iterations.
     pub training: Option<TrainingReport>,
 }
 
-/// What a step and its parts cost: medians in milliseconds, the parts taken in turn so that a drift of the machine
-/// hits all alike; ratios are medians over the turns.
+/// The costs of a Langevin step and its parts, as medians in milliseconds. The parts are timed in turn, so that a
+/// drift of the machine affects all equally; ratios are medians over the turns.
 #[derive(Clone, Debug, Serialize)]
 pub struct StepCost {
-    /// What was timed.
+    /// The workload that was timed.
     pub work: StepWork,
-    /// The very first step, pipelines compiled on the way.
+    /// The very first step, which includes the compilation of pipelines.
     pub first_step_ms: f64,
-    /// Logits only.
+    /// The forward pass: logits only.
     pub forward_ms: f64,
-    /// One energy gradient.
+    /// One energy gradient of the batch.
     pub gradient_ms: f64,
     /// One proximal step with noise.
     pub step_ms: f64,
-    /// Everything of a step but the energy gradient, alone.
+    /// Everything in a step except the energy gradient, timed alone.
     pub update_ms: f64,
-    /// Ten proximal steps.
+    /// Ten proximal steps with noise.
     pub ten_steps_ms: f64,
-    /// Ten PYLD steps with five inner steps, affine first layer.
+    /// Ten PYLD steps with five inner steps and an affine first layer.
     pub pyld_10_5_ms: f64,
-    /// `update_ms / step_ms`.
+    /// The ratio `update_ms / step_ms`.
     pub update_share: f64,
-    /// `pyld_10_5_ms / ten_steps_ms`.
+    /// The ratio `pyld_10_5_ms / ten_steps_ms`.
     pub pyld_over_ten_steps: f64,
-    /// Multiplications and additions of one energy gradient by the direct sums, in 10⁹.
+    /// The multiplications and additions of one energy gradient by direct convolution, in 10⁹.
     pub gradient_gflop: f64,
-    /// Their rate in a step, in 10⁹ a second. Minimal filtering does fewer, so it may pass the ceiling.
+    /// Their rate in a step, in 10⁹ per second. Minimal filtering does fewer, so the rate may exceed the peak rate.
     pub gflops: f64,
     /// `gflops` as a share of [`Ceilings::fma_gflops`].
     pub share_of_ceiling: f64,
-    /// GPU kernels launched for a step; 0 on the CPU back end.
+    /// The number of GPU kernels launched in a step; 0 on the CPU back end.
     pub launches: usize,
-    /// Bytes of the buffers that our kernels are launched on in a step; 0 on the CPU back end.
+    /// The size in bytes of the buffers that our kernels bind in a step; 0 on the CPU back end.
     pub bound_bytes: u64,
-    /// Command buffers sent to the GPU for a step.
+    /// The number of command buffers submitted to the GPU in a step.
     pub submissions: u64,
-    /// The same for each of ten steps in a row.
+    /// The number of command buffers per step in a run of ten steps.
     pub submissions_of_ten: f64,
 }
 
-/// Training iterations, medians in milliseconds.
+/// The costs of training iterations, as medians in milliseconds.
 #[derive(Clone, Debug, Serialize)]
 pub struct TrainingReport {
-    /// JEM++: PYLD-10-5 from class centres.
+    /// A JEM++ iteration: PYLD-10-5 from class centres.
     pub jem_plus_plus_ms: f64,
-    /// JEM: 20 steps of SGLD from uniform noise.
+    /// A JEM iteration: 20 steps of SGLD from uniform noise.
     pub jem_ms: f64,
-    /// `jem_ms / jem_plus_plus_ms`, turn by turn.
+    /// The median over the turns of `jem_ms / jem_plus_plus_ms`.
     pub speedup: f64,
 }
 
-/// A piece of work under its name.
+/// A named function to time.
 pub type NamedWork<'a> = (&'static str, Box<dyn Fn() + 'a>);
 
-/// A network on a device with the parts of a step that are timed on it.
+/// A network on a device, and the parts of a step that are timed on it.
 #[derive(Debug)]
 pub struct Works {
     energy: JointEnergy,
@@ -145,10 +145,10 @@ const PYLD: Sampler = Sampler::Pyld {
 };
 
 impl Works {
-    /// Sets the parts up.
+    /// Prepares the network and its inputs.
     ///
     /// # Errors
-    /// A network that does not exist, or one that needs more memory than there may be.
+    /// The network is not valid, or needs more memory than allowed.
     pub fn new(work: &StepWork, device: &ComputeDevice) -> Result<Self, BenchError> {
         let StepWork { batch_size, channels, image_size: size, .. } = *work;
         let model =
@@ -183,11 +183,11 @@ impl Works {
 
     fn run_chain(&self, sampler: Sampler, steps: usize) {
         let state = ChainState { x: self.x.clone(), noise: NOISE };
-        // Nothing is dropped before the device is waited for, as a sampler would keep it.
+        // The results are kept until the device has finished, as in a real sampler.
         self.device.wait(sampler.run(state, &self.energy, steps));
     }
 
-    /// Every part under its name.
+    /// All parts with their names.
     pub fn named(&self) -> [NamedWork<'_>; 6] {
         [
             ("forward only", Box::new(|| self.forward())),
@@ -203,7 +203,7 @@ impl Works {
 /// Times Langevin steps.
 ///
 /// # Errors
-/// A network that does not exist.
+/// The network is not valid.
 pub fn time_steps(
     work: &StepWork,
     repetitions: usize,
@@ -256,7 +256,7 @@ const JEM: &str = "sampler = { kind = 'sgld', num_steps = 20, step_size = 1.0, n
 /// Times training iterations.
 ///
 /// # Errors
-/// An iteration that diverges.
+/// A training iteration that diverges.
 pub fn time_training(
     repetitions: usize,
     device: &ComputeDevice,
@@ -287,10 +287,10 @@ pub fn time_training(
     })
 }
 
-/// Times all `works`, each part `repetitions` times.
+/// Times all `works`, with `repetitions` runs of each part.
 ///
 /// # Errors
-/// A network that does not exist, a training iteration that diverges.
+/// The network is not valid, or a training iteration diverges.
 pub fn run(
     works: &[Work],
     repetitions: usize,
@@ -307,7 +307,7 @@ pub fn run(
     Ok(BenchReport { device: device.description.clone(), load, ceilings, steps, training })
 }
 
-/// The load average of the last minute, where the system tells it.
+/// The load average of the last minute, if the operating system provides it.
 fn load() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/loadavg").ok()?;
     text.split_whitespace().next()?.parse().ok()

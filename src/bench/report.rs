@@ -1,4 +1,4 @@
-//! The report for people.
+//! The benchmark report as text.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The works themselves.
+//! The workloads of the benchmark.
 
 use std::str::FromStr;
 
@@ -6,37 +6,37 @@ use serde::Serialize;
 
 use crate::{config::Norm, device::ComputeDevice};
 
-/// Langevin steps of a batch of chains through one network.
+/// A workload of Langevin steps: a batch of chains through one network.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StepWork {
-    /// Name in reports.
+    /// The name in reports.
     pub name: String,
-    /// Network, as in `model.arch`.
+    /// The network, as in `model.arch`.
     pub arch: String,
-    /// Norm, as in `model.norm`.
+    /// The normalisation layers, as in `model.norm`.
     pub norm: Norm,
-    /// Chains.
+    /// The number of chains.
     pub batch_size: usize,
-    /// Channels of the images.
+    /// The number of channels of the images.
     pub channels: usize,
-    /// Height and width of the images.
+    /// The height and width of the images.
     pub image_size: usize,
 }
 
-/// Something to time.
+/// A workload of the benchmark.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Work {
-    /// Steps of chains.
+    /// Langevin steps of a batch of chains.
     Steps(StepWork),
-    /// W4: whole training iterations, `cnn-base` on the embedded images, batch 64: JEM++ with M = 10
-    /// against JEM with K = 20.
+    /// W4: whole training iterations of `cnn-base` on the embedded images with batch size 64: JEM++ with M = 10 and
+    /// JEM with K = 20.
     Training,
 }
 
 impl Work {
     const NAMES: [&str; 5] = ["W1", "W2", "W3", "W3-batch-norm", "W4"];
 
-    /// What it is called.
+    /// The name of the workload.
     pub fn name(&self) -> &str {
         match self {
             Self::Steps(work) => &work.name,
@@ -44,7 +44,7 @@ impl Work {
         }
     }
 
-    /// Every fixed work, or the two that a program imitating a GPU does within a minute.
+    /// All fixed workloads, or only two on a software adapter, so that the benchmark takes less than a minute.
     pub fn fixed(device: &ComputeDevice) -> Vec<Self> {
         let count = if device.is_software_adapter() { 2 } else { Self::NAMES.len() };
         Self::NAMES.iter().take(count).filter_map(|name| name.parse().ok()).collect()

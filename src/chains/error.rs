@@ -1,41 +1,41 @@
-//! Why chains could not be run.
+//! The errors of running chains.
 
 use crate::{
     checkpoint::CheckpointError, config::ConfigError, device::ReadError, starts::StartError,
 };
 
-/// Why chains could not be run from a checkpoint.
+/// The reason why chains could not be run from a checkpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum ChainError {
-    /// The configuration is out of range or contradicts itself.
+    /// A value of the configuration is out of range or contradicts another one.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The checkpoint gives no network, its judge is of other data, or the chains need too much memory.
+    /// The checkpoint's network cannot be used, its judge belongs to other data, or the chains need too much memory.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The checkpoint or its data has no such starts.
+    /// The checkpoint or its data cannot provide such starts.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The device failed.
+    /// Reading from the device failed.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// A class that the model does not have.
+    /// The model does not have this class.
     #[error("class {class}: the model has classes 0 to {}: {}", names.len().saturating_sub(1), names.join(", "))]
     NoSuchClass {
-        /// The class asked for.
+        /// The class that was requested.
         class: u32,
-        /// Names of the model's classes.
+        /// The names of the model's classes.
         names: Vec<String>,
     },
-    /// Chains of a class that cannot be shared out among starts.
+    /// The number of chains per class is not a multiple of the number of chains per start.
     #[error(
         "{per_class} chains of a class cannot be shared out among starts of {chains_per_start} chains each: the first \
          number must be a multiple of the second, and both above 0"
     )]
     UnevenStarts {
-        /// Chains per class.
+        /// The number of chains per class.
         per_class: usize,
-        /// Chains per start.
+        /// The number of chains per start.
         chains_per_start: usize,
     },
 }

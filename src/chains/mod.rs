@@ -1,8 +1,9 @@
-//! Runs of Langevin chains from a checkpoint, one step at a time.
+//! Runs Langevin chains from a checkpoint, one step at a time.
 //!
-//! A [`ChainRun`] is an iterator over [`ChainStep`]s: the chains at their starts, after one step, and so on to the end.
-//! It keeps the chains' present state alone, so that memory does not grow with the number of steps. What becomes of the
-//! numbers is the caller's: `jempp sample` writes them to files, [`crate::convergence`] diagnoses them.
+//! A [`ChainRun`] is an iterator over [`ChainStep`]s: the chains at their starts, after one step, and so on to the
+//! end. It keeps only the current state of the chains, so the memory does not grow with the number of steps. The
+//! caller uses the numbers: `jempp sample` writes them to files, [`crate::convergence`] computes diagnostics from
+//! them.
 
 mod error;
 mod step;
@@ -29,27 +30,28 @@ use step::{Columns, Wanted};
 pub use error::ChainError;
 pub use step::{ChainStep, Judged};
 
-/// Which chains to run, and how far. The sampler is the one in the checkpoint's configuration.
+/// The settings of a chain run: starts, classes and number of steps. The sampler is that of the checkpoint's
+/// configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChainSettings {
-    /// Where the chains start.
+    /// The kind of starts.
     pub start: SampleStart,
     /// The classes whose chains run, in this order; all classes if empty.
     pub classes: Vec<u32>,
-    /// Chains of each class.
+    /// The number of chains per class.
     pub per_class: usize,
-    /// Chains that leave each start, one after another in a class; divides `per_class`.
+    /// The number of consecutive chains of a class that share one start; divides `per_class`.
     pub chains_per_start: usize,
-    /// Steps of each chain.
+    /// The number of steps per chain.
     pub num_steps: usize,
-    /// Whether the chain of class y follows p(x|y) instead of p(x).
+    /// Whether a chain of class y samples p(x|y) instead of p(x).
     pub is_conditional: bool,
-    /// Seed of starts and noise: the same seed gives the same chains.
+    /// The seed of starts and noise: the same seed gives the same chains.
     pub seed: u64,
 }
 
 impl Default for ChainSettings {
-    /// Ten chains of every class, a hundred steps from class centres.
+    /// Ten chains of every class, with a hundred steps from class centres.
     fn default() -> Self {
         Self {
             start: SampleStart::Fresh(StartKind::ClassCenters),
@@ -67,7 +69,7 @@ impl ChainSettings {
     /// The class of each chain.
     ///
     /// # Errors
-    /// A class that the model does not have, chains that cannot be shared out among starts.
+    /// A class that the model does not have, or chains that cannot be divided equally among the starts.
     fn labels(&self, checkpoint: &Checkpoint) -> Result<Vec<u32>, ChainError> {
         let num_classes = checkpoint.class_names.len();
         if let Some(&class) = self.classes.iter().find(|&&class| class as usize >= num_classes) {
@@ -85,7 +87,7 @@ impl ChainSettings {
     }
 }
 
-/// Chains that run: an iterator over their steps, the starts first.
+/// A run of chains: an iterator over their steps, which begins with the starts.
 pub struct ChainRun<'a> {
     checkpoint: &'a Checkpoint,
     settings: ChainSettings,
@@ -93,21 +95,22 @@ pub struct ChainRun<'a> {
     network: Network,
     energy: JointEnergy,
     judge: Option<Network>,
-    /// Where the chains begin, (N, C, H, W).
+    /// The starts of the chains, (N, C, H, W).
     start: Tensor<4>,
-    /// Where they stand; none once the last step was given.
+    /// The current state of the chains; `None` after the last step.
     state: Option<ChainState>,
-    /// Steps done.
+    /// The number of steps done.
     num_done: usize,
     reads_images: bool,
     is_stopped: bool,
 }
 
 impl<'a> ChainRun<'a> {
-    /// Chains of a model at their starts, on a device.
+    /// Places chains of a model at their starts, on a device.
     ///
     /// # Errors
-    /// Settings that do not fit the model, starts that it or its data cannot give, more chains than there is memory for.
+    /// Settings that do not fit the model, starts that the model or its data cannot provide, more chains than fit in
+    /// memory.
     pub fn new(
         checkpoint: &'a Checkpoint,
         settings: &ChainSettings,
@@ -144,28 +147,29 @@ impl<'a> ChainRun<'a> {
         })
     }
 
-    /// Adds a judge: every step then also says what this other classifier of the same data sees in the chains.
+    /// Adds a judge: another classifier of the same data, whose predictions for the chains every step then also
+    /// holds.
     ///
     /// # Errors
-    /// A classifier of other data.
+    /// The classifier belongs to other data.
     pub fn with_judge(mut self, judge: &Checkpoint) -> Result<Self, ChainError> {
         self.checkpoint.check_judge(judge)?;
-        // Its verdict on one chain must not depend on the others.
+        // Freeze the judge, so that its prediction for one chain does not depend on the others.
         self.judge = Some(judge.network(&self.start.device())?.valid().freeze());
         Ok(self)
     }
 
-    /// From now on the steps hold the network's logits, which cost the head of the network alone.
+    /// Makes the following steps hold the logits; the extra cost is only the head of the network.
     pub fn read_logits(&mut self) {
         self.energy = self.energy.clone().with_logits();
     }
 
-    /// Whether the steps from now on hold the chains' images: to bring them to the host takes time.
+    /// Sets whether the following steps hold the images of the chains: copying them to the host takes time.
     pub fn read_images(&mut self, wanted: bool) {
         self.reads_images = wanted;
     }
 
-    /// Ends the run early: the next step is the last.
+    /// Ends the run early: the next step is the last one.
     pub fn stop(&mut self) {
         self.is_stopped = true;
     }
@@ -180,22 +184,22 @@ impl<'a> ChainRun<'a> {
         self.labels.iter().copied().collect()
     }
 
-    /// What the run was made with.
+    /// The settings of the run.
     pub fn settings(&self) -> &ChainSettings {
         &self.settings
     }
 
-    /// The model whose chains these are.
+    /// The model that the chains sample from.
     pub fn checkpoint(&self) -> &'a Checkpoint {
         self.checkpoint
     }
 
-    /// The energy that the chains follow.
+    /// The energy that the chains use.
     pub fn energy(&self) -> &JointEnergy {
         &self.energy
     }
 
-    /// The energy that images of such classes have under the law which the chains follow, with logits.
+    /// The energy of images of these classes under the density that the chains sample, with logits.
     pub(crate) fn energy_of_classes(&self, labels: Vec<u32>) -> JointEnergy {
         match self.settings.is_conditional {
             true => JointEnergy::for_labels(&self.network, labels),
@@ -204,22 +208,22 @@ impl<'a> ChainRun<'a> {
         .with_logits()
     }
 
-    /// Where the chains begin, shape (N, C, H, W).
+    /// The starts of the chains, shape (N, C, H, W).
     pub fn start(&self) -> &Tensor<4> {
         &self.start
     }
 
-    /// The noise of the first step.
+    /// The noise key of the first step.
     pub(crate) fn first_noise(&self) -> NoiseKey {
         streams::CHAIN_NOISE.key(self.settings.seed, 0)
     }
 
-    /// Steps that the next [`ChainStep`] has behind it, the one that the run stands before.
+    /// The number of the next [`ChainStep`].
     pub fn next_step(&self) -> usize {
         self.num_done
     }
 
-    /// Whether the next step is the last: the end is reached, or somebody stopped the run.
+    /// Whether the next step is the last one, because all steps are done or the run was stopped.
     pub fn is_at_end(&self) -> bool {
         self.is_stopped || self.num_done == self.settings.num_steps
     }
@@ -228,13 +232,13 @@ impl<'a> ChainRun<'a> {
 impl Iterator for ChainRun<'_> {
     type Item = Result<ChainStep, ChainError>;
 
-    /// What the chains are like where they stand; then moves them one step on, unless this was the last.
+    /// Returns the current state of the chains, then moves them one step further unless this was the last step.
     fn next(&mut self) -> Option<Self::Item> {
         let state = self.state.take()?;
         let begin = Instant::now();
         let (step, num_steps, is_last) = (self.num_done, self.settings.num_steps, self.is_at_end());
         let section = &self.checkpoint.config.sampler;
-        // The last state is evaluated, which gives it its energy, but not left.
+        // The last state is evaluated to get its energy, but there is no step after it.
         let sampler = match step == num_steps {
             true => Sampler::new(section),
             false => Sampler::at_step(section, step, num_steps),

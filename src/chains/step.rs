@@ -1,4 +1,4 @@
-//! What is read of chains at one step.
+//! The values that are read from chains at one step.
 
 use burn::tensor::{Tensor, activation::softmax};
 
@@ -10,14 +10,14 @@ use crate::{
     starts::distances,
 };
 
-/// What [`Columns::read`] brings to the host besides energies and health.
+/// The optional values that [`Columns::read`] copies to the host.
 pub(super) struct Wanted<'a> {
     pub(super) images: bool,
     pub(super) acceptance: bool,
     pub(super) judge: Option<&'a Network>,
 }
 
-/// What is read of all chains at one step.
+/// The values of all chains at one step, in host memory.
 pub(super) struct Columns {
     pub(super) energies: Vec<f32>,
     /// Gradient norm, clamp rate and saturation, shape (N, 3).
@@ -29,7 +29,7 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    /// Reads chains at `x` (N, C, H, W) by one readback.
+    /// Reads the values of chains at `x` (N, C, H, W) in one readback.
     ///
     /// # Errors
     /// The device failed.
@@ -60,55 +60,57 @@ impl Columns {
     }
 }
 
-/// Chains after so many steps, and what is known of them: one value per chain where nothing else is said.
+/// The chains after a number of steps, with one value per chain unless stated otherwise.
 #[derive(Clone, Debug)]
 pub struct ChainStep {
-    /// Steps done: 0 at the starts.
+    /// The number of steps done: 0 at the starts.
     pub step: usize,
-    /// Whether the run ends here.
+    /// Whether this is the last step of the run.
     pub is_last: bool,
-    /// E(x), or E(x, y) of chains that follow their class: minus the log-density up to a constant.
+    /// The energies E(x), or E(x, y) for conditional chains: the negative log density up to a constant.
     pub energies: Vec<f32>,
-    /// Length of the energy's gradient, ‖∂E/∂x‖, in energy per unit of x.
+    /// The norms of the energy's gradient, ‖∂E/∂x‖, in energy per unit of x.
     pub gradient_norms: Vec<f32>,
-    /// Share of the gradient's components that the proximal radius clamps.
+    /// The share of gradient components that are clamped to the proximal radius.
     pub clamp_rates: Vec<f32>,
-    /// Share of pixels at the border of [-1, 1].
+    /// The share of pixels at the border of [-1, 1].
     pub saturations: Vec<f32>,
-    /// How probably MALA accepts the step from here; none with other samplers and at the end.
+    /// The probability that MALA accepts the step from here; none for other samplers and at the end.
     pub acceptance: Option<Vec<f32>>,
-    /// Shape (N, classes), flattened; none unless [`ChainRun::read_logits`](super::ChainRun::read_logits) asks for them.
+    /// The logits (N, classes), flattened; none unless [`ChainRun::read_logits`](super::ChainRun::read_logits)
+    /// requests them.
     pub logits: Option<Vec<f32>>,
-    /// The verdict of a judge, where the run has one.
+    /// The predictions of the judge, if the run has one.
     pub judged: Option<Judged>,
-    /// Shape (N, C, H, W), flattened; none unless [`ChainRun::read_images`](super::ChainRun::read_images) asks for them.
+    /// The images (N, C, H, W), flattened; none unless [`ChainRun::read_images`](super::ChainRun::read_images)
+    /// requests them.
     pub images: Option<Vec<f32>>,
-    /// Seconds that the step and its readback took.
+    /// The seconds that the step and its readback took.
     pub secs: f64,
-    /// Where the chains stand, on the device, shape (N, C, H, W).
+    /// The images of the chains on the device, shape (N, C, H, W).
     pub x: Tensor<4>,
-    /// What the step saw, on the device.
+    /// The step's energies and gradients, on the device.
     pub info: StepInfo,
-    /// The rule by which the chains leave; none at the end.
+    /// The sampler of the step that follows; none at the end.
     pub sampler: Option<Sampler>,
 }
 
-/// What another classifier sees in the chains.
+/// The predictions of another classifier for the chains.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judged {
     /// The most probable class of each chain.
     pub classes: Vec<u32>,
-    /// The probability that the judge gives this class.
+    /// The probability that the judge assigns to this class.
     pub confidences: Vec<f32>,
 }
 
 impl ChainStep {
-    /// p(y|x) of each chain, shape (N, classes), flattened; none where the logits were not read.
+    /// p(y|x) of each chain, shape (N, classes), flattened; none if the logits were not read.
     pub fn class_probabilities(&self) -> Option<Vec<f32>> {
         self.logits.as_ref().map(|logits| softmax_rows(logits, self.num_classes(logits)))
     }
 
-    /// log p(y|x) of each chain in nats, shape (N, classes), flattened; none where the logits were not read.
+    /// log p(y|x) of each chain in nats, shape (N, classes), flattened; none if the logits were not read.
     pub fn log_probabilities(&self) -> Option<Vec<f32>> {
         let of_row = |row: &[f32]| {
             let total: f32 = log_sum_exp(row);
@@ -122,8 +124,8 @@ impl ChainStep {
         (logits.len() / self.energies.len().max(1)).max(1)
     }
 
-    /// How far each chain is from its start, ‖x - x_0‖; `start` holds the images of step 0. None where this step's
-    /// images were not read.
+    /// The distance of each chain from its start, ‖x - x_0‖; `start` holds the images of step 0. None if the images
+    /// of this step were not read.
     pub fn distances(&self, start: &[f32]) -> Option<Vec<f32>> {
         let num_pixels = start.len() / self.energies.len().max(1);
         self.images.as_ref().map(|images| distances(images, start, num_pixels.max(1)))

@@ -1,4 +1,4 @@
-//! How probable Metropolis and Hastings' acceptance is, or would have been.
+//! The Metropolis-Hastings acceptance probability of the steps, also for samplers without an accept step.
 
 use burn::tensor::Tensor;
 
@@ -10,7 +10,7 @@ use crate::{
     streams,
 };
 
-/// Chains that a step leaves.
+/// The chains before a step.
 struct Left {
     sampler: Sampler,
     x: Tensor<4>,
@@ -18,28 +18,27 @@ struct Left {
     energy: Tensor<1>,
 }
 
-/// Adds up acceptance probabilities, MALA's own or those of a step that was taken anyway.
+/// Accumulates acceptance probabilities: those of MALA, or those that the steps of another sampler would have had.
 ///
 /// # Shadow acceptance
-/// A step of SGLD, Proximal SGLD or PYLD with an affine first layer is read as the Langevin proposal
-/// `x' = x - α c(x) + σ ξ` with c the gradient as it was used, clamped where the sampler clamps. At the
-/// temperature of the step, β = 2α/σ², Metropolis and Hastings accept it with probability
+/// A step of SGLD, Proximal SGLD or PYLD with an affine first layer is interpreted as the Langevin proposal
+/// `x' = x - α c(x) + σ ξ`. Here c is the gradient as the sampler used it, after clamping if the sampler clamps. At
+/// the temperature of the step, β = 2α/σ², Metropolis-Hastings accepts it with probability
 /// ```text
 /// min(1, exp(β (E(x) - E(x') + Σ (c + c') (2 (x' - x) + α (c - c')) / 4)))
 /// ```
-/// of which the clamp is a part. The projection onto [-1, 1] is not: a projected step has no density, and
-/// is weighed as if it had met no border. So the number is exact where nothing is saturated, and a guide
-/// elsewhere. It costs no gradient: the one at x' is that of the step which follows. The chain never
-/// hears of it.
+/// This formula includes the clamp, but not the projection onto [-1, 1]: a projected step has no density and is
+/// treated as if there were no border. So the number is exact if no pixel is saturated, and approximate otherwise. It
+/// needs no extra gradient: the gradient at x' is computed by the next step. It does not change the chain.
 ///
 /// # Source
 /// Roberts & Tweedie, Bernoulli 2(4), 1996: MALA, and with a clamped drift MALTA.
 pub(super) struct Watch {
     is_shadow: bool,
-    /// Why there is nothing to add up.
+    /// The reason why no acceptance probability exists.
     refusal: Option<DoesNotApply>,
     left: Option<Left>,
-    /// Per chain: sum of probabilities, and of steps that were accepted.
+    /// Per chain: the sum of probabilities and the number of accepted steps.
     sums: Vec<[f64; 2]>,
     num_steps: usize,
 }
@@ -51,7 +50,7 @@ impl Watch {
         is_affine: bool,
         num_chains: usize,
     ) -> Self {
-        // That chains of several classes have laws of their own does not matter to a single step.
+        // Different densities for different classes do not matter for a single step.
         let refusal = refusal.filter(|reason| *reason != DoesNotApply::DifferentLaws);
         let is_loop = matches!(sampler, Sampler::Pyld { .. }) && !is_affine;
         Self {
@@ -63,7 +62,7 @@ impl Watch {
         }
     }
 
-    /// Takes in chains that `sampler` now leaves; there is none where the step does not count.
+    /// Records the chains before the step of `sampler`; `None` if the step does not count.
     ///
     /// # Errors
     /// The device failed.
@@ -88,13 +87,13 @@ impl Watch {
         if let Some(left) = self.left.take() {
             self.add(decided(left, x.clone(), gradient.clone(), energy.clone()))?;
         }
-        // The last step of a schedule may have shrunk to nothing.
+        // The last step of a schedule may have no noise.
         let left = sampler.filter(|sampler| sampler.noise_std() > 0.0);
         self.left = left.map(|&sampler| Left { sampler, x, gradient, energy });
         Ok(())
     }
 
-    /// Whether each chain moved, and how probable that was, shape (N, 2).
+    /// Adds whether each chain moved, and the probability of that, shape (N, 2).
     fn add(&mut self, decided: Tensor<2>) -> Result<(), ReadError> {
         let values = read_now(decided)?;
         for (sum, chain) in self.sums.iter_mut().zip(values.chunks(2)) {
@@ -105,7 +104,7 @@ impl Watch {
         Ok(())
     }
 
-    /// What was added up; `meets_border` is whether steps were projected onto the box.
+    /// Returns the totals; `meets_border` says whether steps were projected onto the box.
     pub(super) fn finish(self, meets_border: bool) -> Acceptance {
         let Self { is_shadow, sums, num_steps, .. } = self;
         let refusal = self.refusal.or((num_steps == 0).then_some(DoesNotApply::NoNoise));
@@ -126,7 +125,7 @@ impl Watch {
     }
 }
 
-/// What MALA would have said to the step from `left` to `x`.
+/// The MALA acceptance of the step from `left` to `x`.
 fn decided(left: Left, x: Tensor<4>, gradient: Tensor<4>, energy: Tensor<1>) -> Tensor<2> {
     let Left { sampler, .. } = left;
     let used = |gradient: Tensor<4>| match sampler.proximal_radius() {
@@ -143,38 +142,38 @@ fn decided(left: Left, x: Tensor<4>, gradient: Tensor<4>, energy: Tensor<1>) -> 
     };
     let (step_size, noise_std) = (sampler.length(), sampler.noise_std());
     let beta = inverse_temperature(step_size.into(), noise_std.into()) as f32;
-    // Only the draw that accepts or rejects takes noise, and nobody asks for it.
+    // Only the random decision uses noise, and its result is ignored.
     let unused = streams::UNUSED.key(0, 0);
     kernels::mala_accept(ends, step_size, beta, unused).1
 }
 
-/// How probable acceptance was, over the steps after the warm-up.
+/// The mean acceptance probability of the steps after the warm-up.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Acceptance {
-    /// Whether nothing was really accepted or rejected.
+    /// Whether the sampler has no accept step, so that the probability is hypothetical.
     pub is_shadow: bool,
-    /// Whether some of the steps were projected onto the box, which the probability knows nothing of.
+    /// Whether some steps were projected onto the box, which the probability ignores.
     pub meets_border: bool,
-    /// Mean over chains and steps.
+    /// The mean over chains and steps.
     pub probability: Result<f64, DoesNotApply>,
-    /// Share of MALA's steps that were accepted.
+    /// The share of MALA's proposals that were accepted; none for other samplers.
     pub accepted: Option<f64>,
-    /// Mean over the steps of each chain; empty where it does not apply.
+    /// The mean over the steps of each chain; empty if the probability does not exist.
     pub of_chains: Vec<f64>,
 }
 
 impl Acceptance {
-    /// What it is called.
+    /// The name in reports.
     pub fn name(&self) -> &'static str {
         if self.is_shadow { "Shadow acceptance" } else { "MALA acceptance" }
     }
 
-    /// What it means, in one line.
+    /// A one-line explanation for users.
     pub fn meaning(&self) -> &'static str {
         match self.is_shadow {
             true => {
-                "How probably Metropolis and Hastings would have accepted the steps, all of which were taken: near \
-                 100 % the chains keep their law, near 0 % they keep another one."
+                "How probably Metropolis-Hastings would have accepted the steps, all of which were taken: near \
+                 100 % the chains follow their distribution, near 0 % another one."
             }
             false => ACCEPTANCE_MEANING,
         }
@@ -194,7 +193,7 @@ mod tests {
     const KEY: NoiseKey = streams::UNUSED.key(5, 0);
     const SHAPE: [usize; 4] = [6, 1, 4, 4];
 
-    /// `E(x) = ‖x‖² / 2`.
+    /// The quadratic energy `E(x) = ‖x‖² / 2`.
     struct Quadratic;
 
     impl Energy for Quadratic {
@@ -209,7 +208,7 @@ mod tests {
         tensor.into_data().iter::<f64>().collect()
     }
 
-    /// Chains from uniform noise of that scale, their states after a step, and its shadow acceptance.
+    /// Uniform starts scaled by `scale`, the states after one step, and the shadow acceptance of that step.
     fn taken(sampler: Sampler, scale: f32) -> (Vec<f64>, Vec<f64>, Acceptance) {
         let start = kernels::uniform_start(SHAPE, KEY, &device::cpu()).mul_scalar(scale);
         let mut watch = Watch::new(sampler, None, true, SHAPE[0]);
@@ -243,12 +242,12 @@ mod tests {
     fn a_clamped_drift_is_weighed_by_its_own_densities() {
         let (step_size, noise_std, radius) = (0.02, 0.15, 0.1);
         let sampler = Sampler::ProximalSgld { step_size, noise_std, proximal_radius: radius };
-        // Small enough that no pixel meets the border.
+        // A scale so small that no pixel reaches the border.
         let (start, next, found) = taken(sampler, 0.3);
         assert!(next.iter().all(|value| value.abs() < 1.0));
         let [step_size, noise_std, radius] = [step_size, noise_std, radius].map(f64::from);
         let beta = inverse_temperature(step_size, noise_std);
-        // ln q(to | from) and E, up to what is the same on both ways.
+        // ln q(to | from) and E, up to terms that are equal in both directions.
         let log_density = |from: &[f64], to: &[f64]| -> f64 {
             let miss = |(from, to): (&f64, &f64)| {
                 (to - from + step_size * from.clamp(-radius, radius)).powi(2)
@@ -275,7 +274,7 @@ mod tests {
         let refused = |refusal, is_affine| Watch::new(pyld, refusal, is_affine, 1).refusal;
         assert_eq!(refused(None, false), Some(DoesNotApply::NoProposal));
         assert_eq!(refused(Some(DoesNotApply::NoNoise), true), Some(DoesNotApply::NoNoise));
-        // A law for each class is a law for each step.
+        // Different densities per class do not prevent the acceptance of single steps.
         assert_eq!(refused(Some(DoesNotApply::DifferentLaws), true), None);
     }
 }

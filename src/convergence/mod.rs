@@ -1,7 +1,7 @@
-//! Do the chains of a run converge? R-hat, effective sample sizes, acceptance, and whether long chains stay where short
-//! ones end.
+//! Convergence diagnostics of chains: R-hat, effective sample sizes, acceptance, and whether long chains stay where
+//! short ones end.
 //!
-//! Weights stand still, and everything is said of scalar summaries, never of single pixels.
+//! The weights are fixed. All diagnostics use scalar summaries of the chains, never single pixels.
 
 mod acceptance;
 mod report;
@@ -29,61 +29,59 @@ pub use report::{Diagnosis, Numbers};
 pub use short_run::{Distance, NoShortRun, ShortRun, Spread, SummaryEnds};
 pub use superchains::Superchains;
 
-/// Fewest draws of a chain after the warm-up: halves of two.
+/// The smallest number of draws per chain after the warm-up: halves of two.
 const MIN_DRAWS: usize = 4;
 
-/// Most values of each summary, all chains together, that are diagnosed and written down: some 10 MiB in all. Of more
-/// draws every k-th is taken, the last among them.
+/// The largest number of values per summary, over all chains, that are diagnosed and saved: some 10 MiB in total. If
+/// there are more draws, only every k-th is used, including the last.
 const MAX_VALUES: usize = 1 << 18;
 
-/// Which steps of the chains a diagnosis looks at, and what it compares them with.
+/// The settings of a diagnosis: warm-up and length of the short run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConvergenceSettings {
-    /// Steps of each chain that are left out; half of them if nobody says.
+    /// The number of warm-up steps per chain that are left out; half of the steps if `None`.
     pub warmup: Option<usize>,
-    /// Steps of the short run that long chains are compared with; those of training if nobody says.
+    /// The number of steps of the short run to compare with; that of training if `None`.
     pub short: Option<usize>,
 }
 
-/// Why chains cannot be diagnosed.
+/// The reason why chains cannot be diagnosed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConvergenceError {
-    /// A single chain, which nothing compares with.
-    #[error(
-        "diagnostics compare chains: there must be at least 2 of them, and here is {num_chains}"
-    )]
+    /// There is only one chain and none to compare it with.
+    #[error("diagnostics compare chains: there must be at least 2, found {num_chains}")]
     TooFewChains {
-        /// How many chains there are.
+        /// The number of chains.
         num_chains: usize,
     },
-    /// Too few draws of each chain.
+    /// Each chain has too few draws.
     #[error(
         "diagnostics need at least {MIN_DRAWS} draws of each chain: {num_steps} steps less a warm-up of {warmup} leave \
          {num_draws}"
     )]
     TooFewDraws {
-        /// Steps of each chain.
+        /// The number of steps per chain.
         num_steps: usize,
-        /// Steps that are left out.
+        /// The number of warm-up steps.
         warmup: usize,
-        /// What that leaves.
+        /// The number of draws that remain.
         num_draws: usize,
     },
-    /// A short run that is none.
-    #[error("a short run has at least one step, not 0")]
+    /// The short run has no steps.
+    #[error("a short run needs at least one step")]
     NoShortSteps,
-    /// A short run that is not shorter than the run itself.
+    /// The short run is not shorter than the run itself.
     #[error("a short run of {short} steps is no shorter than the run of {num_steps} steps")]
     NotShorter {
-        /// Steps of the short run.
+        /// The number of steps of the short run.
         short: usize,
-        /// Steps of the run.
+        /// The number of steps of the run.
         num_steps: usize,
     },
-    /// The means of the classes span no axes.
+    /// The means of the classes have no principal axes.
     #[error(transparent)]
     ClassCenters(#[from] ClassCentersError),
-    /// The device failed.
+    /// Reading from the device failed.
     #[error(transparent)]
     Read(#[from] ReadError),
 }
@@ -93,16 +91,16 @@ impl ConvergenceSettings {
         self.warmup.unwrap_or(num_steps / 2)
     }
 
-    /// Of how many draws one is diagnosed and written down: 1, unless that would be too much to keep.
+    /// The number k of which every k-th draw is diagnosed and saved: 1, unless that would be too many draws to keep.
     pub fn every(&self, num_steps: usize, num_chains: usize) -> usize {
         let num_draws = num_steps.saturating_sub(self.warmup(num_steps));
         (num_draws * num_chains).div_ceil(MAX_VALUES).max(1)
     }
 
-    /// Checks that so many chains of so many steps can be diagnosed.
+    /// Checks that chains of this number and length can be diagnosed.
     ///
     /// # Errors
-    /// Too few chains or draws, a short run that is not short.
+    /// Too few chains or draws, a short run that is not shorter.
     pub fn check(&self, num_chains: usize, num_steps: usize) -> Result<(), ConvergenceError> {
         let warmup = self.warmup(num_steps);
         let num_draws = num_steps.saturating_sub(warmup);
@@ -122,59 +120,59 @@ impl ConvergenceSettings {
     }
 }
 
-/// Which chains of a run began alike.
+/// Groups the chains of a run by their starts.
 fn superchains(run: &ChainRun) -> Superchains {
     let settings = run.settings();
     Superchains::new(&settings.start, settings.chains_per_start)
 }
 
-/// Why one summary has no law that all chains share, though the chains have.
+/// The reason why one summary has no common distribution although the chains have one; `None` if it has.
 fn refusal_of(run: &ChainRun, summary: &str) -> Option<DoesNotApply> {
     let is_own = summary == DISTANCE && superchains(run) != Superchains::All;
     is_own.then_some(DoesNotApply::OwnStarts)
 }
 
-/// The summaries of all chains at one step that is kept for the diagnosis.
+/// The summaries of all chains at one draw.
 #[derive(Clone, Copy, Debug)]
 pub struct Draw<'a> {
-    /// Its number: steps since the first after the warm-up.
+    /// The number of the draw: steps since the first one after the warm-up.
     pub draw: usize,
-    /// One column per summary, in the order of [`Recorder::names`], each with a value per chain.
+    /// One column per summary, in the order of [`Recorder::names`], with one value per chain.
     pub summaries: &'a [Vec<f32>],
 }
 
-/// Collects draws while a run of chains goes on, and diagnoses them at its end.
+/// Collects draws during a run of chains and diagnoses them at the end.
 ///
 /// # Source
-/// The diagnostics are those of [`crate::diagnostics`]; how a run's summaries are made: [`Recorder::names`].
+/// The diagnostics are those of [`crate::diagnostics`]; [`Recorder::names`] says how the summaries are computed.
 pub struct Recorder {
     settings: ConvergenceSettings,
     warmup: usize,
     num_steps: usize,
-    /// Of so many draws one is kept.
+    /// One of this many draws is kept.
     every: usize,
     summaries: Summaries,
     start: Vec<f32>,
     refusal: Option<DoesNotApply>,
     watch: Watch,
-    /// Per summary and chain, the draws that are kept.
+    /// The kept draws, per summary and chain.
     draws: Vec<Vec<Vec<f32>>>,
-    /// Per chain, the class that the network sees in the last draw.
+    /// The predicted class in the last draw, per chain.
     classes: Vec<Option<usize>>,
-    /// How often that changed, all chains together.
+    /// The number of changes of the predicted class, over all chains.
     switches: usize,
-    /// Whether a pixel was at the border.
+    /// Whether a pixel has been at the border.
     is_saturated: bool,
-    /// Summaries of the last state.
+    /// The summaries of the last state.
     last: Vec<Vec<f32>>,
     secs: f64,
 }
 
 impl Recorder {
-    /// A recorder of a run that stands at its starts. From here on, the run reads logits and images.
+    /// Creates a recorder for a run that is at its starts. From then on, the run reads logits and images.
     ///
     /// # Errors
-    /// Too few chains or draws, a short run that is not short, class means without principal axes.
+    /// Too few chains or draws, a short run that is not shorter, class means without principal axes.
     pub fn new(
         run: &mut ChainRun,
         settings: &ConvergenceSettings,
@@ -207,19 +205,19 @@ impl Recorder {
         })
     }
 
-    /// What the summaries are called:
-    /// * `energy`: that of the law which the chain follows, E(x) or E(x, y);
-    /// * `max_probability`, `entropy`: of p(y|x), the latter in nats;
+    /// The names of the summaries:
+    /// * `energy`: the energy of the density that the chain samples, E(x) or E(x, y);
+    /// * `max_probability`, `entropy`: of p(y|x), the entropy in nats;
     /// * `gradient_norm`: ‖∂E/∂x‖;
     /// * `distance`: ‖x - x_0‖;
-    /// * `clamp_rate`, `saturation`: shares of clamped gradient components and of pixels at the border;
-    /// * `class_axis_1`, `class_axis_2`: place of x along the first principal axes of the class means, in
-    ///   units of x from their middle; one axis for two classes, the line through both means.
+    /// * `clamp_rate`, `saturation`: the shares of clamped gradient components and of pixels at the border;
+    /// * `class_axis_1`, `class_axis_2`: the coordinates of x along the first principal axes of the class means, in
+    /// units of x from their centre. For two classes, there is one axis: the line through both means.
     pub fn names(&self) -> Vec<String> {
         self.summaries.names()
     }
 
-    /// Takes in the next step of the run. Gives its summaries if they are kept: they count as a draw.
+    /// Records the next step of the run. Returns its summaries if they are kept as a draw.
     ///
     /// # Errors
     /// The device failed.
@@ -239,7 +237,7 @@ impl Recorder {
             self.switches += usize::from(class.is_some() && *class != now);
             *class = now;
         }
-        // From the last draw backwards.
+        // Counted back from the last draw.
         if !(self.num_steps - step.step).is_multiple_of(self.every) {
             return Ok(None);
         }
@@ -249,8 +247,8 @@ impl Recorder {
         Ok(Some(Draw { draw: step.step - self.warmup - 1, summaries: &self.last }))
     }
 
-    /// The diagnosis of a run that came to its end. `progress` hears before each step of the short run how many of how
-    /// many are done, and may stop: then there is a diagnosis without a short run.
+    /// Computes the diagnosis at the end of a run. `progress` is called before each step of the short run with the
+    /// steps done and all steps, and may stop it: the diagnosis is then without a short run.
     ///
     /// # Errors
     /// The device failed.
@@ -278,7 +276,7 @@ impl Recorder {
             assess(&draws, self.every, &ids, self.secs, refusal)
         });
         let values: Vec<Numbers> = values.collect();
-        // Where nothing is projected, nothing is at the border but by chance.
+        // Without projection, pixels are at the border only by chance.
         let is_projected = Sampler::new(section).proximal_radius().is_some();
         let num_chains = run.labels().len();
         Ok(Diagnosis {
@@ -299,7 +297,7 @@ impl Recorder {
     }
 }
 
-/// What to bear in mind.
+/// Warnings about how to read the diagnosis.
 fn caveats(section: &SamplerConfig) -> Vec<&'static str> {
     let is_falling = section.step_schedule != StepSchedule::Constant;
     let text = "the step size falls along the run, so late draws move less than early ones; \
@@ -307,8 +305,8 @@ fn caveats(section: &SamplerConfig) -> Vec<&'static str> {
     is_falling.then_some(text).into_iter().collect()
 }
 
-/// The diagnostics of one summary, in the order of [`report::OF_SUMMARIES`]; there are `every` steps from one of
-/// `draws` to the next.
+/// The diagnostics of one summary, in the order of [`report::OF_SUMMARIES`]; successive `draws` are `every` steps
+/// apart.
 fn assess(
     draws: &[Vec<f64>],
     every: usize,

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{Acceptance, Distance, NoShortRun, ShortRun, Spread, SummaryEnds, Superchains};
 use crate::diagnostics::{Diagnostic, DoesNotApply};
 
-/// What is said of every summary.
+/// The diagnostics of every summary.
 pub(super) const OF_SUMMARIES: [Diagnostic; 6] = [
     Diagnostic::SplitRHat,
     Diagnostic::NestedRHat,
@@ -15,47 +15,48 @@ pub(super) const OF_SUMMARIES: [Diagnostic; 6] = [
     Diagnostic::IntegratedTime,
 ];
 
-/// The diagnostics of one summary, each with its number or why there is none.
+/// The diagnostics of one summary, each with its value or the reason why there is none.
 pub type Numbers = Vec<(Diagnostic, Result<f64, DoesNotApply>)>;
 
-/// Everything that is said of some chains.
+/// The diagnosis of a run of chains.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diagnosis {
-    /// How many chains.
+    /// The number of chains.
     pub num_chains: usize,
-    /// Steps of each.
+    /// The number of steps per chain.
     pub num_steps: usize,
-    /// Steps of each that are left out.
+    /// The number of warm-up steps per chain.
     pub warmup: usize,
-    /// Draws of each: the steps after the warm-up, or every so many of them.
+    /// The number of draws per chain: the steps after the warm-up, or every k-th of them.
     pub num_draws: usize,
-    /// Steps from one draw to the next: 1, unless there are more draws than are kept.
+    /// The number of steps from one draw to the next: 1, unless there are more draws than can be kept.
     pub every: usize,
-    /// Seconds that all steps after the warm-up took.
+    /// The seconds that all steps after the warm-up took.
     pub secs: f64,
-    /// β = 2α/σ² of the law p^β that small steps would follow; infinite without noise.
+    /// The inverse temperature β = 2α/σ² of the distribution p^β that small steps would sample; infinite without
+    /// noise.
     pub inverse_temperature: f64,
-    /// What to bear in mind.
+    /// Warnings about how to read the diagnosis.
     pub caveats: Vec<&'static str>,
-    /// What nested R̂ compares.
+    /// The groups of chains that nested R̂ compares.
     pub superchains: Superchains,
-    /// Every summary with its diagnostics.
+    /// The diagnostics of every summary, by its name.
     pub summaries: Vec<(String, Numbers)>,
-    /// How often the class that the network sees in a chain changed, the mean over chains.
+    /// The number of changes of the predicted class, as the mean over chains.
     pub switches: f64,
-    /// How probable acceptance was.
+    /// The acceptance probability of the steps.
     pub acceptance: Acceptance,
-    /// Long chains against short ones, or why there is nothing to compare.
+    /// The comparison of long chains with short ones, or the reason why there is none.
     pub short_run: Result<ShortRun, NoShortRun>,
 }
 
 impl Diagnosis {
-    /// Whether nothing was left out because the job was stopped.
+    /// Whether the diagnosis is complete; false if the job was stopped.
     pub fn is_complete(&self) -> bool {
         !matches!(self.short_run, Err(NoShortRun::Stopped))
     }
 
-    /// The content of `diagnostics.json`: numbers, or `{"does_not_apply": reason}` in their place.
+    /// The content of `diagnostics.json`: each value is a number or `{"does_not_apply": reason}`.
     pub fn to_json(&self) -> Value {
         let summaries = self.summaries.iter().map(|(name, values)| {
             let values = values.iter().map(|(diagnostic, value)| {
@@ -110,7 +111,7 @@ fn key(diagnostic: Diagnostic) -> &'static str {
     }
 }
 
-/// JSON knows no infinity, which R̂ is where chains differ but none moves.
+/// JSON has no infinity, the value of R̂ if chains differ but none moves.
 fn finite(value: f64) -> Value {
     if value.is_finite() { json!(value) } else { json!("infinite") }
 }

@@ -1,8 +1,8 @@
-//! Do long chains stay where short ones end?
+//! The comparison of long chains with short ones: do long chains stay where short ones end?
 //!
-//! A model is trained on the ends of short runs. One that has learnt a law leaves its chains there when they
-//! go on; in one that has learnt only what a short run makes of its start they drift off, to low energies or
-//! to one picture (Nijkamp et al., arXiv:1904.09770 and arXiv:1903.12370).
+//! Training uses the ends of short runs. If a model has learned a distribution, its chains stay there when they
+//! continue. If it has only learned how a short run transforms its start, longer chains drift away, to low energies
+//! or to one image (Nijkamp et al., arXiv:1904.09770 and arXiv:1903.12370).
 
 use std::{collections::BTreeSet, ops::ControlFlow};
 
@@ -22,70 +22,71 @@ use crate::{
     sampler::{ChainState, Sampler},
 };
 
-/// Test images that are compared with, at most.
+/// The largest number of test images in the comparison.
 const MAX_TEST_IMAGES: usize = 1000;
 
-/// One summary of many chains at one moment: mean and standard deviation.
+/// The mean and standard deviation of one summary at one time.
 pub type Spread = Result<(f64, f64), DoesNotApply>;
-/// Whether it differs between two moments.
+/// The test whether a summary has different distributions at two times.
 pub type Distance = Result<KolmogorovSmirnov, DoesNotApply>;
 
-/// A summary at the end of the short run, at that of the long one, and of test images.
+/// One summary at the end of the short run, at the end of the long run, and for test images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SummaryEnds {
-    /// Over the chains, after the short run.
+    /// Over the chains after the short run.
     pub short: Spread,
-    /// Over the chains, after the long run.
+    /// Over the chains after the long run.
     pub long: Spread,
-    /// Over test images, where there are any and the summary is one of images.
+    /// Over test images, if there are any and the summary can be computed for images.
     pub test: Option<Spread>,
-    /// Short against long. Its chains have the same starts, which makes D smaller rather than larger.
+    /// The short run against the long one. Both have the same starts, which makes D smaller rather than larger.
     pub short_long: Distance,
-    /// Short against test images.
+    /// The short run against test images.
     pub short_test: Option<Distance>,
-    /// Long against test images.
+    /// The long run against test images.
     pub long_test: Option<Distance>,
 }
 
 /// The comparison of all summaries.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShortRun {
-    /// Steps of the short run, from the same starts by the same rule, a schedule falling over them alone.
+    /// The number of steps of the short run. It has the same starts and the same sampler; a step size schedule spans
+    /// only these steps.
     pub num_steps: usize,
-    /// How many test images, of the sampled classes, or why there is none.
+    /// The number of test images, of the sampled classes, or the reason why there are none.
     pub num_test_images: Result<usize, String>,
-    /// One entry per summary.
+    /// The comparisons, one entry per summary.
     pub summaries: Vec<SummaryEnds>,
 }
 
-/// Why long chains are not compared with short ones.
+/// The reason why long chains are not compared with short ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoShortRun {
-    /// There are no steps past those of a short run.
+    /// The run is not longer than a short run.
     #[error(
-        "the run is no longer than the {num_short} steps of training's: a longer one would tell"
+        "the run is no longer than the {num_short} steps of a run in training: run the chains for more steps"
     )]
     NotShorter {
-        /// Steps of the short run.
+        /// The number of steps of the short run.
         num_short: usize,
     },
-    /// Somebody asked to stop.
+    /// The job was stopped.
     #[error("the job was stopped before the short run was done")]
     Stopped,
 }
 
-/// The long chains.
+/// The long chains, for comparison.
 pub(super) struct Long<'a> {
-    /// Where they began, (N, C, H, W), flattened.
+    /// Their starts, (N, C, H, W), flattened.
     pub(super) start: &'a [f32],
-    /// Where they ended, one column per summary.
+    /// The summaries of their ends, one column each.
     pub(super) last: &'a [Vec<f32>],
 }
 
-/// Runs the short chains from the start of the long ones and compares the ends of both.
+/// Runs short chains from the starts of the long ones and compares the ends of both.
 ///
 /// # Errors
-/// The device failed; within, `progress` stopped it.
+/// The device failed. The inner error says that `progress` stopped the run.
 pub(super) fn compare(
     run: &ChainRun,
     summaries: &Summaries,
@@ -108,7 +109,7 @@ pub(super) fn compare(
     let (num_test_images, test) = match test_images(run) {
         Ok((images, indices)) => {
             let mut columns = vec![Vec::new(); short.len()];
-            // Batches as large as the chains' own, which is what batch norm may depend on.
+            // Use the batch size of the chains, because batch norm may depend on it.
             for batch in indices.chunks(run.labels().len()) {
                 let [c, h, w] = images.shape;
                 let values = images.gather(batch.iter().copied());
@@ -124,7 +125,7 @@ pub(super) fn compare(
         Err(reason) => (Err(reason), vec![Vec::new(); short.len()]),
     };
     let wide = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
-    // Chains that leave one start resemble each other: distances take the first of them.
+    // Chains from the same start are similar: the distances use only the first of them.
     let per_start = run.settings().chains_per_start;
     let firsts = |values: &[f64]| values.iter().copied().step_by(per_start).collect::<Vec<_>>();
     let names = summaries.names();
@@ -138,7 +139,7 @@ pub(super) fn compare(
                 short: mean_and_std(&short),
                 long: mean_and_std(&long),
                 test: (!test.is_empty()).then(|| mean_and_std(&test)),
-                // Chains that forget their starts go on leaving them: that says nothing of where they are.
+                // Chains that forget their starts keep moving away from them: this does not say where the chains are.
                 short_long: match refusal_of(run, name) {
                     Some(reason) => Err(reason),
                     None => kolmogorov_smirnov(&firsts(&short), &firsts(&long)),
@@ -150,8 +151,8 @@ pub(super) fn compare(
     Ok(Ok(ShortRun { num_steps, num_test_images, summaries: ends.collect() }))
 }
 
-/// Test images of the data that the model was trained on, and which of them are of the sampled classes; or why there
-/// is none.
+/// The test images of the data that the model was trained on and the indices of those in the sampled classes; or the
+/// reason why there are none.
 fn test_images(run: &ChainRun) -> Result<(Dataset, Vec<usize>), String> {
     let config = &run.checkpoint().config;
     let splits =
@@ -165,7 +166,7 @@ fn test_images(run: &ChainRun) -> Result<(Dataset, Vec<usize>), String> {
     }
 }
 
-/// Images of these classes, spread evenly.
+/// The indices of images in these classes, spread evenly.
 fn pick(images: &Dataset, classes: &BTreeSet<u32>) -> Vec<usize> {
     let of_classes: Vec<usize> =
         (0..images.len()).filter(|&index| classes.contains(&images.labels[index])).collect();

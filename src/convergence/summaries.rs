@@ -1,31 +1,31 @@
-//! The scalar summaries of a chain: what the diagnostics are of, never a pixel.
+//! The scalar summaries of a chain, on which all diagnostics are computed.
 
 use crate::{
     chains::ChainStep, checkpoint::Checkpoint, class_centers::ClassCentersError, numbers::softmax,
     principal_axes::PrincipalAxes, starts::distances,
 };
 
-/// Of the class means.
+/// The largest number of principal axes of the class means.
 const MAX_AXES: usize = 2;
-/// The one summary that takes a start.
+/// The name of the one summary that depends on the start.
 pub(super) const DISTANCE: &str = "distance";
 
-/// Images at one moment, as their values on the host: one per image where nothing else is said.
+/// Values of images in host memory, with one value per image unless stated otherwise.
 pub(super) struct Seen<'a> {
-    /// Shape (N, D).
+    /// The images, shape (N, D).
     pub(super) x: &'a [f32],
-    /// The energy that the chains follow.
+    /// The energies that the chains use.
     pub(super) energies: &'a [f32],
     pub(super) gradient_norms: &'a [f32],
     pub(super) clamp_rates: &'a [f32],
-    /// Share of pixels at the border.
+    /// The share of pixels at the border.
     pub(super) saturations: &'a [f32],
-    /// Shape (N, classes).
+    /// The logits, shape (N, classes).
     pub(super) logits: &'a [f32],
 }
 
 impl<'a> Seen<'a> {
-    /// The chains of a run at a step, of which images and logits were read.
+    /// The values of the chains at a step for which images and logits were read.
     pub(super) fn of(step: &'a ChainStep) -> Self {
         Self {
             x: step.images.as_deref().unwrap_or_default(),
@@ -38,7 +38,7 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// How chains become numbers.
+/// Computes the scalar summaries of images or chains.
 pub(super) struct Summaries {
     axes: PrincipalAxes,
     num_pixels: usize,
@@ -50,7 +50,7 @@ impl Summaries {
         Ok(Self { axes, num_pixels: checkpoint.input_shape.iter().product() })
     }
 
-    /// See [`super::Recorder::names`].
+    /// The names of the summaries, see [`super::Recorder::names`].
     pub(super) fn names(&self) -> Vec<String> {
         let names = [
             "energy",
@@ -65,7 +65,7 @@ impl Summaries {
         names.into_iter().map(String::from).chain(axes).collect()
     }
 
-    /// One column of N numbers per name; no distance where there is no `start` (N, D) to measure from.
+    /// The summaries as columns of N values, one per name; the distance is missing if there is no `start` (N, D).
     pub(super) fn of(&self, seen: &Seen, start: Option<&[f32]>) -> Vec<Vec<f32>> {
         let num_classes = (seen.logits.len() / seen.energies.len().max(1)).max(1);
         let probabilities: Vec<Vec<f32>> = seen.logits.chunks(num_classes).map(softmax).collect();
@@ -87,7 +87,7 @@ impl Summaries {
     }
 }
 
-/// -Σ p ln p, in nats.
+/// The entropy -Σ p ln p, in nats.
 fn entropy(probabilities: &[f32]) -> f32 {
     let term = |&p: &f32| if p == 0.0 { 0.0 } else { -p * p.ln() };
     probabilities.iter().map(term).sum()

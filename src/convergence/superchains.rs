@@ -1,19 +1,19 @@
-//! Which chains began alike: the groups of nested R̂.
+//! Superchains: the groups of chains with a common start that nested R̂ compares.
 
 use std::fmt;
 
 use crate::{config::StartKind, starts::SampleStart};
 
-/// What a superchain is.
+/// The chains that form a superchain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Superchains {
-    /// So many chains each, which leave one point: those of the paper.
+    /// This number of chains with the same start, as in the paper.
     OfStart(usize),
-    /// The chains of a class, which leave different points of it.
+    /// The chains of a class, whose starts differ.
     OfClass,
-    /// Every chain: uniform noise knows no class, so no two starts have anything in common.
+    /// Each chain alone: starts from uniform noise have nothing in common.
     Single,
-    /// All chains together: they leave one picture.
+    /// All chains together: they start from the same picture.
     All,
 }
 
@@ -29,7 +29,7 @@ impl Superchains {
         }
     }
 
-    /// The superchain of each chain; `labels` holds their classes.
+    /// The superchain of each chain; `labels` holds the classes of the chains.
     pub(super) fn ids(self, labels: &[u32]) -> Vec<usize> {
         let id = |(chain, &label): (usize, &u32)| match self {
             Self::OfStart(size) => chain / size,

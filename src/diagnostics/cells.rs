@@ -1,35 +1,36 @@
-//! A density of the plane cut into cells: what an energy puts into each, and how far points are from that.
+//! A density on the plane as a histogram: the mass of an energy in each cell, and the distance of points from it.
 
 use statrs::function::gamma::ln_gamma;
 
-/// Half the side of the square that is looked at, in units of x: the box [-1, 1] and half as much around it.
+/// Half the side of the plotted square, in units of x: the box [-1, 1] and a margin of half its size.
 pub const EXTENT: f32 = 1.5;
-/// Cells along a side. With 2,000 points of eight Gaussians chance alone makes a total variation of 0.095.
+/// The number of cells along a side. For 2,000 points of eight Gaussians, chance alone gives a total variation of
+/// 0.095.
 pub const NUM_CELLS: usize = 36;
 
-/// Centres of `side` × `side` squares that tile the plane, row by row from below.
+/// The centres of `side` × `side` squares that tile the plane, row by row from the bottom.
 pub fn grid(side: usize) -> impl Iterator<Item = [f32; 2]> {
     let along = move |index: usize| EXTENT * ((2 * index + 1) as f32 / side as f32 - 1.0);
     (0..side * side).map(move |index| [along(index % side), along(index / side)])
 }
 
-/// The surroundings of the plane end so many times farther out than it does.
+/// The size of the plane with its surroundings, in units of the plane.
 const AROUND: usize = 3;
 
-/// Centres of squares as large as the cells that surround the plane, row by row from below.
+/// The centres of the squares that surround the plane, as large as the cells, row by row from the bottom.
 pub fn surroundings() -> impl Iterator<Item = [f32; 2]> {
     let farther = grid(AROUND * NUM_CELLS).map(|point| point.map(|v| v * AROUND as f32));
     farther.filter(|point| point.iter().any(|v| v.abs() > EXTENT))
 }
 
-/// The cell of a coordinate, where it lies in the plane.
+/// The cell of a coordinate; `None` outside the plane.
 fn cell_of(value: f32) -> Option<usize> {
     let place = (value / EXTENT + 1.0) * 0.5 * NUM_CELLS as f32;
     (0.0..NUM_CELLS as f32).contains(&place).then_some(place as usize)
 }
 
-/// Weights exp(-β (E - min E)) of the squares of the plane and then of its surroundings, which are larger; not
-/// normalised. Energies that are no numbers weigh nothing.
+/// The weights exp(-β (E - min E)) of the squares of the plane, then of the surroundings, whose squares are larger;
+/// not normalised. Energies that are not finite have weight 0.
 fn weights<'a>(
     energy: &'a [f32],
     around: &'a [f32],
@@ -47,43 +48,43 @@ fn weights<'a>(
     })
 }
 
-/// Where β E changes by more than this from square to square, nobody knows how the mass lies within a square.
+/// The largest change of β E between neighbouring squares for which the mass within a square is still known.
 const MAX_CHANGE: f64 = 2.0;
-/// A density may have so much of its mass there.
+/// The largest share of the mass that may lie in squares with a greater change.
 const MAX_UNKNOWN: f64 = 0.5;
 
-/// Why there are no exact masses to compare with.
+/// The reason why there are no exact masses to compare with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoMasses {
-    /// β is infinite.
+    /// There is no noise: β is infinite.
     #[error("no noise: no law to compare with")]
     NoNoise,
     /// The density is narrower than a square.
     #[error("too narrow for the squares of the plane to compare with")]
     TooNarrow,
-    /// Not one energy is a finite number.
+    /// No energy is a finite number.
     #[error("no finite energy in the plane")]
     NoEnergy,
 }
 
-/// The mass of a density in each cell, and outside the plane.
+/// The mass of a density in each cell and outside the plane.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cells {
-    /// Shape (rows from below, columns), [`NUM_CELLS`] each.
+    /// The mass in each cell, shape (rows from the bottom, columns), [`NUM_CELLS`] each.
     pub masses: Vec<f64>,
-    /// What is left for the surroundings.
+    /// The mass outside the plane.
     pub outside: f64,
 }
 
 impl Cells {
-    /// p ∝ exp(-β E) of energies on [`grid`] and on [`surroundings`]: the midpoint rule. Without surroundings
-    /// it is the density within the plane.
+    /// The masses of p ∝ exp(-β E) for energies on [`grid`] and on [`surroundings`], by the midpoint rule. Without
+    /// surroundings, it is the density within the plane.
     ///
     /// # Shapes
     /// `energy`: (side, side), side a multiple of [`NUM_CELLS`].
     ///
     /// # Errors
-    /// Where that is no density, or none that these squares can show.
+    /// The energies do not define a density, or it is too narrow for these squares.
     pub fn of_energy(
         energy: &[f32],
         around: &[f32],
@@ -122,7 +123,7 @@ impl Cells {
         Ok(Self { masses, outside: outside / total })
     }
 
-    /// Masses of columns (axis 0) or rows (axis 1).
+    /// The marginal masses of columns (axis 0) or rows (axis 1).
     pub fn marginal(&self, axis: usize) -> Vec<f64> {
         let mut marginal = vec![0.0; NUM_CELLS];
         for (index, mass) in self.masses.iter().enumerate() {
@@ -132,8 +133,8 @@ impl Cells {
         marginal
     }
 
-    /// Total variation between the points' shares of the cells and these masses:
-    /// `½ Σ |share - mass|`, from 0 to 1. All that lies outside the plane is one cell.
+    /// The total variation distance between the points' shares of the cells and these masses, `½ Σ |share - mass|`,
+    /// from 0 to 1. The outside of the plane counts as one cell.
     ///
     /// # Shapes
     /// `points`: (N, 2), flattened.
@@ -152,7 +153,7 @@ impl Cells {
         0.5 * (apart.sum::<f64>() + (share(num_outside) - self.outside).abs())
     }
 
-    /// The total variation that so many independent exact draws have on average: what chance alone makes.
+    /// The mean total variation of this number of independent exact draws: the part that is due to chance.
     ///
     /// # Source
     /// De Moivre's mean deviation of a binomial count: Diaconis & Zabell, Statistical Science 6(3), 1991.
@@ -184,8 +185,8 @@ pub fn marginal_of_points(points: &[f32], axis: usize) -> Vec<f64> {
     shares
 }
 
-/// Exact draws of p ∝ exp(-E), up to the squares of [`grid`] and [`surroundings`]: one point for every three
-/// numbers in [0, 1).
+/// Exact draws from p ∝ exp(-E), up to the resolution of [`grid`] and [`surroundings`]: one point per three numbers
+/// in [0, 1).
 ///
 /// # Shapes
 /// `energy`: (side, side).

@@ -1,12 +1,11 @@
-//! Whether chains agree and what their draws are worth: plain numbers in, plain numbers out.
+//! MCMC diagnostics of draws: R̂, effective sample sizes and autocorrelation, as pure functions of numbers.
 //!
-//! Draws are a scalar summary along each chain at frozen weights, its energy for one, never a pixel:
-//! one `Vec` per chain, all equally long, of numbers that an `f32` holds. Where a number would mean
-//! nothing stands a [`DoesNotApply`], whose one line says why; no diagnostic returns NaN.
+//! The draws are a scalar summary along each chain, for example its energy, with fixed weights and never a single
+//! pixel. They are one `Vec` per chain, all of the same length, of numbers that an `f32` can hold. If a diagnostic
+//! would be meaningless, the result is a [`DoesNotApply`], whose one-line text says why; no diagnostic returns NaN.
 //!
 //! # Source
-//! Vehtari et al. 2021 (arXiv:1903.08008) as ArviZ 0.23 computes it; Margossian et al. 2024
-//! (arXiv:2110.13017).
+//! Vehtari et al. 2021 (arXiv:1903.08008) as ArviZ 0.23 computes it; Margossian et al. 2024 (arXiv:2110.13017).
 
 pub mod cells;
 mod r_hat;
@@ -22,117 +21,117 @@ pub use sample_size::{
 };
 pub use two_samples::{KolmogorovSmirnov, kolmogorov_smirnov, mean_and_std};
 
-/// Fewest draws per chain: halves of two, each with a variance.
+/// The smallest number of draws per chain: halves of two, each with a variance.
 const MIN_DRAWS: usize = 4;
 
-/// Why a diagnostic says nothing about these chains, in a line for a person.
+/// The reason why a diagnostic does not apply to some chains, as a one-line text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DoesNotApply {
-    /// Chains are shorter than the diagnostic needs.
+    /// The chains are shorter than the diagnostic needs.
     #[error("too few draws: {needed} per chain are needed, so far {found}")]
     TooFewDraws {
-        /// Per chain.
+        /// The number of draws per chain that are needed.
         needed: usize,
-        /// Per chain.
+        /// The number of draws per chain.
         found: usize,
     },
-    /// Nothing to compare a chain with, or no chain at all.
-    #[error("too few chains: {needed} are needed, here {found}")]
+    /// There are too few chains to compare, or none.
+    #[error("too few chains: {needed} are needed, found {found}")]
     TooFewChains {
-        /// Chains.
+        /// The number of chains that are needed.
         needed: usize,
-        /// Chains.
+        /// The number of chains.
         found: usize,
     },
-    /// Nothing to compare a superchain with.
-    #[error("too few groups of chains: {needed} different starts are needed, here {found}")]
+    /// There are too few superchains to compare.
+    #[error("too few groups of chains: {needed} different starts are needed, found {found}")]
     TooFewSuperchains {
-        /// Superchains.
+        /// The number of superchains that are needed.
         needed: usize,
-        /// Superchains.
+        /// The number of superchains.
         found: usize,
     },
-    /// Chains of different lengths.
-    #[error("the chains are not equally long: from {shortest} to {longest} draws")]
+    /// The chains have different lengths.
+    #[error("the chains have different lengths: from {shortest} to {longest} draws")]
     UnequalLengths {
-        /// Draws of the shortest chain.
+        /// The number of draws of the shortest chain.
         shortest: usize,
-        /// Draws of the longest chain.
+        /// The number of draws of the longest chain.
         longest: usize,
     },
-    /// Superchains of different sizes.
-    #[error("the groups of chains are not equally large: from {smallest} to {largest} chains")]
+    /// The superchains have different sizes.
+    #[error("the groups of chains have different sizes: from {smallest} to {largest} chains")]
     UnequalSuperchains {
-        /// Chains of the smallest superchain.
+        /// The number of chains of the smallest superchain.
         smallest: usize,
-        /// Chains of the largest superchain.
+        /// The number of chains of the largest superchain.
         largest: usize,
     },
-    /// NaN or infinity.
+    /// A draw is NaN or infinite.
     #[error("draw {} of chain {} is not a finite number", .draw + 1, .chain + 1)]
     NotFinite {
-        /// Index of the first such chain.
+        /// The index of the first chain with such a draw.
         chain: usize,
-        /// Index of its first such draw.
+        /// The index of its first such draw.
         draw: usize,
     },
-    /// Every chain, or for nested R̂ every superchain, repeats one value.
+    /// Every chain, or for nested R̂ every superchain, repeats a single value.
     #[error("constant values: nothing moves, so there is no spread to compare with")]
     Constant,
-    /// σ = 0.
+    /// The sampler adds no noise (σ = 0).
     #[error(
         "without noise there is no invariant law to converge to: the chains descend the energy"
     )]
     NoNoise,
-    /// Batch norm in train mode.
+    /// Batch norm in training mode couples the chains.
     #[error("batch norm mixes the chains of a batch, so they are not independent chains")]
     CoupledChains,
-    /// p(x|y) of several classes.
+    /// Chains of several classes sample different densities p(x|y).
     #[error(
         "every class follows its own law p(x|y), so chains of different classes need not agree: take one \
          class alone"
     )]
     DifferentLaws,
-    /// ‖x - x_0‖ of chains whose x_0 differ.
+    /// The distance ‖x - x_0‖ is measured from different starts x_0.
     #[error(
         "every chain measures from a start of its own, so there is no law that all could share"
     )]
     OwnStarts,
-    /// PYLD with a split past the affine part.
-    #[error("inner steps through a non-linear first layer are no Langevin proposal to weigh")]
+    /// PYLD is split after a non-linear layer.
+    #[error("inner steps through a non-linear first layer are not a Langevin proposal")]
     NoProposal,
-    /// Too little to tell two sets of values apart.
-    #[error("too few values: {needed} are needed, here {found}")]
+    /// There are too few values to compare two sets.
+    #[error("too few values: {needed} are needed, found {found}")]
     TooFewValues {
-        /// Of each set.
+        /// The number of values that each set needs.
         needed: usize,
-        /// Of the smaller set.
+        /// The number of values in the smaller set.
         found: usize,
     },
-    /// NaN or infinity in a set of values.
+    /// A set of values contains NaN or infinity.
     #[error("{found} of {all} values are not finite numbers")]
     BrokenValues {
-        /// How many.
+        /// The number of such values.
         found: usize,
-        /// Of how many.
+        /// The number of all values.
         all: usize,
     },
 }
 
-/// What the chains of one summary have to say.
+/// The diagnostics of one summary over all chains.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Report {
     /// Whether halves of chains agree, by [`split_r_hat`].
     pub split_r_hat: Result<f64, DoesNotApply>,
-    /// How many independent draws the bulk is worth, by [`ess_bulk`].
+    /// The effective sample size of the bulk, by [`ess_bulk`].
     pub ess_bulk: Result<f64, DoesNotApply>,
-    /// How many independent draws the tails are worth, by [`ess_tail`].
+    /// The effective sample size of the tails, by [`ess_tail`].
     pub ess_tail: Result<f64, DoesNotApply>,
-    /// Steps between independent draws, by [`integrated_time`].
+    /// The number of draws per independent draw, by [`integrated_time`].
     pub integrated_time: Result<f64, DoesNotApply>,
 }
 
-/// [`split_r_hat`] and [`ess_bulk`] from the same ranks.
+/// Computes [`split_r_hat`] and [`ess_bulk`] from the same ranks.
 pub fn split_r_hat_and_ess_bulk(
     draws: &[Vec<f64>],
 ) -> (Result<f64, DoesNotApply>, Result<f64, DoesNotApply>) {
@@ -146,8 +145,8 @@ pub fn split_r_hat_and_ess_bulk(
     }
 }
 
-/// The diagnostics that need nothing but the draws (chains, draws), at less cost than one by one: ranks
-/// are made once.
+/// Computes all diagnostics that need only the draws (chains, draws). It is cheaper than one call for each, because
+/// the ranks are computed once.
 pub fn report(draws: &[Vec<f64>]) -> Report {
     let (split_r_hat, ess_bulk) = split_r_hat_and_ess_bulk(draws);
     Report {
@@ -158,11 +157,11 @@ pub fn report(draws: &[Vec<f64>]) -> Report {
     }
 }
 
-/// Why none of these diagnostics applies to a sampler, or nothing where they do.
+/// The reason why these diagnostics do not apply to a sampler; `None` if they apply.
 ///
-/// `noise_std` is σ, the standard deviation actually added; `couples_chains` is whether the network
-/// normalises by the statistics of the batch while it samples; `has_different_laws` is whether chains
-/// follow p(x|y) of more than one class.
+/// `noise_std` is σ, the standard deviation of the added noise; `couples_chains` is whether the network normalises
+/// with batch statistics during sampling; `has_different_laws` is whether chains sample p(x|y) of more than one
+/// class.
 pub fn applicability(
     noise_std: f64,
     couples_chains: bool,
@@ -177,32 +176,32 @@ pub fn applicability(
     has_different_laws.then_some(DoesNotApply::DifferentLaws)
 }
 
-/// Switches of predicted class along one chain: how often a draw's class is not that of the draw before.
+/// The number of changes of the predicted class along one chain.
 pub fn switches(classes: &[u32]) -> usize {
     classes.windows(2).filter(|pair| pair[0] != pair[1]).count()
 }
 
-/// A diagnostic as a person meets it: a name and what it means.
+/// A diagnostic with its name and explanation for users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Diagnostic {
-    /// [`split_r_hat`].
+    /// Split R̂, by [`split_r_hat`].
     SplitRHat,
-    /// [`nested_r_hat`].
+    /// Nested R̂, by [`nested_r_hat`].
     NestedRHat,
-    /// [`ess_bulk`].
+    /// The effective sample size of the bulk, by [`ess_bulk`].
     EssBulk,
-    /// [`ess_tail`].
+    /// The effective sample size of the tails, by [`ess_tail`].
     EssTail,
-    /// [`ess_bulk`] over the seconds that the draws took.
+    /// The value of [`ess_bulk`] per second of sampling.
     EssPerSec,
-    /// [`integrated_time`].
+    /// The integrated autocorrelation time, by [`integrated_time`].
     IntegratedTime,
-    /// [`switches`].
+    /// The number of class changes, by [`switches`].
     Switches,
 }
 
 impl Diagnostic {
-    /// Every diagnostic, in the order in which they are shown.
+    /// All diagnostics, in the order in which they are shown.
     pub const ALL: [Self; 7] = [
         Self::SplitRHat,
         Self::NestedRHat,
@@ -213,7 +212,7 @@ impl Diagnostic {
         Self::Switches,
     ];
 
-    /// What it is called.
+    /// The name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::SplitRHat => "R̂",
@@ -226,41 +225,41 @@ impl Diagnostic {
         }
     }
 
-    /// What it means, in one line.
+    /// A one-line explanation for users.
     pub fn meaning(self) -> &'static str {
         match self {
             Self::SplitRHat => {
-                "Spread of all chains together over the spread within one: 1 once they roam the same \
+                "Spread of all chains together over the spread within one: 1 once they explore the same \
                  values, above 1.01 while they still disagree."
             }
             Self::NestedRHat => {
-                "R̂ for many short chains, grouped by where they began: it falls towards 1 as the \
+                "R̂ for many short chains, grouped by where they started: it falls towards 1 as the \
                  groups forget their starts."
             }
             Self::EssBulk => {
-                "Effective sample size: independent draws that would tell the average as precisely as \
-                 these, each of which resembles the one before."
+                "Effective sample size: independent draws that would estimate the average as precisely as \
+                 these correlated ones."
             }
             Self::EssTail => {
-                "Effective sample size of rare values: independent draws that would place the lowest \
-                 and highest 5 % as precisely; the worse of the two."
+                "Effective sample size of rare values: independent draws that would estimate the \
+                 lowest and highest 5 % as precisely; the smaller number of the two."
             }
             Self::EssPerSec => {
-                "Independent draws that a second of computing is worth: compares samplers whose steps \
-                 differ in cost and reach."
+                "Effective sample size per second of computing: compares samplers whose steps differ in \
+                 cost and length."
             }
             Self::IntegratedTime => {
-                "Draws until a chain has forgotten where it was: about one draw in so many tells \
-                 something new."
+                "Draws until a chain has forgotten where it was: about one draw in this many gives \
+                 new information."
             }
             Self::Switches => {
-                "How often the class that the classifier sees in a chain changed: without switches a \
-                 chain shows one class only."
+                "How often the class that the classifier predicts for a chain changed: without switches, a \
+                 chain shows only one class."
             }
         }
     }
 
-    /// A number of this diagnostic as people read it, and what it says where there is a usual mark.
+    /// The value as text, and a verdict if there is a usual threshold.
     pub fn text(self, value: f64) -> (String, &'static str) {
         match self {
             Self::SplitRHat => (
@@ -283,12 +282,12 @@ impl Diagnostic {
     }
 }
 
-/// What MALA's acceptance means, in one line.
+/// A one-line explanation of MALA's acceptance.
 pub const ACCEPTANCE_MEANING: &str = "How probable MALA's acceptance of a proposal is, on average: near 0 % \
                                       the chain hardly moves, near 100 % its steps are smaller than they \
                                       could be; about 57 % is best.";
 
-/// Draws per chain, once everything is there that a diagnostic needs.
+/// Checks the draws for a diagnostic and returns the number of draws per chain.
 ///
 /// # Errors
 /// Too few chains or draws, unequal lengths, a draw that is not finite.
@@ -315,7 +314,7 @@ fn check(draws: &[Vec<f64>], min_chains: usize, min_draws: usize) -> Result<usiz
     Ok(shortest)
 }
 
-/// [`check`], and at least one chain moves.
+/// Does the checks of [`check`], and that at least one chain moves.
 fn check_moving(draws: &[Vec<f64>], min_chains: usize) -> Result<usize, DoesNotApply> {
     let num_draws = check(draws, min_chains, MIN_DRAWS)?;
     if draws.iter().all(|chain| chain.iter().all(|&value| value == chain[0])) {
@@ -324,17 +323,17 @@ fn check_moving(draws: &[Vec<f64>], min_chains: usize) -> Result<usize, DoesNotA
     Ok(num_draws)
 }
 
-/// First and last halves of the chains on end, and the length of one; the middle draw of an odd number
-/// is left out.
+/// The first and last halves of the chains, concatenated, and the length of a half. If a chain has an odd number of
+/// draws, the middle one is left out.
 fn halves(draws: &[Vec<f64>], num_draws: usize) -> (Vec<f64>, usize) {
     let half = num_draws / 2;
     let pieces = draws.iter().flat_map(|chain| [&chain[..half], &chain[num_draws - half..]]);
     (pieces.flatten().copied().collect(), half)
 }
 
-/// Mean and variance (divisor N - 1), the latter 0 for a single value.
+/// The mean and the variance (divisor N - 1); the variance of a single value is 0.
 fn moments(values: &[f64]) -> (f64, f64) {
-    // Around the first value: those that are all the same get a variance of 0 and not of rounding.
+    // Relative to the first value, so that equal values have a variance of exactly 0.
     let (first, count) = (values[0], values.len() as f64);
     let offset = values.iter().map(|value| value - first).sum::<f64>() / count;
     let squares: f64 = values.iter().map(|value| (value - first - offset).powi(2)).sum();

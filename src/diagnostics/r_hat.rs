@@ -4,19 +4,19 @@ use std::collections::BTreeMap;
 
 use super::{DoesNotApply, check, check_moving, moments, ranks::RankedHalves};
 
-/// Rank-normalised split R̂: near 1 where the chains agree; 1.01 is the usual mark.
+/// Rank-normalised split R̂: near 1 if the chains agree; 1.01 is the usual threshold.
 ///
-/// Every chain is cut into halves of N draws, so that a drift counts as disagreement; values become
-/// normal scores of their ranks z, so that a heavy tail does no harm. With the variance of the halves'
-/// means B/N and the mean of their variances W, R̂ = √((B/W + N - 1) / N). The larger of two is
-/// returned: that of z (do locations agree?) and that of the scores of |x - median| (do spreads?).
-/// Infinite where halves differ in location or spread but nothing varies within any of them.
+/// Every chain is split into halves of N draws, so that a drift counts as disagreement. The values are replaced by z,
+/// the normal scores of their ranks, so that heavy tails do no harm. With the variance of the halves' means B/N and
+/// the mean of their variances W, R̂ = √((B/W + N - 1) / N). The result is the larger of two: R̂ of z (do the
+/// locations agree?) and R̂ of the scores of |x - median| (do the spreads agree?). It is infinite if halves differ in
+/// location or spread but no value varies within any of them.
 ///
 /// # Shapes
 /// `draws`: (chains, draws).
 ///
 /// # Errors
-/// Fewer than 2 chains or 4 draws, unequal lengths, values that are not finite, chains that stand still.
+/// Fewer than 2 chains or 4 draws, unequal lengths, values that are not finite, only constant chains.
 ///
 /// # Source
 /// Vehtari et al. 2021, arXiv:1903.08008; equal to ArviZ's `rhat(method="rank")`.
@@ -27,13 +27,13 @@ pub fn split_r_hat(draws: &[Vec<f64>]) -> Result<f64, DoesNotApply> {
 
 pub(super) fn split_r_hat_of(halves: &RankedHalves) -> Result<f64, DoesNotApply> {
     let bulk = r_hat(&halves.scores, halves.num_draws);
-    // Of two values, equally far from their median, there is no tail to speak of. And there is nothing at
-    // all where the chains moved only in the middle draw, which no half holds.
+    // With two values, both have the same distance from the median, so there is no R̂ of the tail. There is no R̂ at
+    // all if the chains moved only in the middle draw, which belongs to no half.
     let tail = r_hat(&halves.folded_scores(), halves.num_draws);
     [bulk, tail].into_iter().flatten().reduce(f64::max).ok_or(DoesNotApply::Constant)
 }
 
-/// √((B/W + N - 1) / N) of chains of `num_draws` on end, or nothing where all values are the same.
+/// √((B/W + N - 1) / N) of concatenated chains of `num_draws`; `None` if all values are equal.
 fn r_hat(values: &[f64], num_draws: usize) -> Option<f64> {
     let (means, variances): (Vec<f64>, Vec<f64>) =
         values.chunks_exact(num_draws).map(moments).unzip();
@@ -44,8 +44,7 @@ fn r_hat(values: &[f64], num_draws: usize) -> Option<f64> {
     (!r_hat.is_nan()).then_some(r_hat)
 }
 
-/// Nested R̂: near 1 where groups of chains have forgotten their different starts, however short the
-/// chains are.
+/// Nested R̂: near 1 if groups of chains have forgotten their different starts. Use it for many short chains.
 ///
 /// A superchain is the chains of one start. With K superchains of M chains of N draws:
 /// ```text
@@ -54,11 +53,11 @@ fn r_hat(values: &[f64], num_draws: usize) -> Option<f64> {
 /// W = mean over superchains of (variance of its chains' means       (divisor M - 1, 0 if M = 1)
 ///                             + mean of its chains' variances)      (divisor N - 1, 0 if N = 1)
 /// ```
-/// One draw per chain will do, if M > 1. Then expect √(1 + 1/M) and not 1 of chains that have converged:
-/// 1.05 with 10 chains, 1.005 with 100; longer chains come closer to 1.
+/// One draw per chain is enough if M > 1. Converged chains then give √(1 + 1/M) instead of 1: 1.05 for 10 chains,
+/// 1.005 for 100; longer chains come closer to 1.
 ///
-/// Differs from the paper where a superchain holds the chains that start in one class, from draws of its law instead
-/// of from one point: it then finds what a class leaves behind, not what a single point would.
+/// Differs from the paper if a superchain holds the chains that start in one class, at draws from its distribution
+/// instead of at one point: it then measures the influence of the class, not of a single point.
 ///
 /// # Shapes
 /// `draws`: (chains, draws); `superchain_of`: (chains), any numbers, the same for chains of one start.
@@ -69,7 +68,7 @@ fn r_hat(values: &[f64], num_draws: usize) -> Option<f64> {
 /// values are the same.
 ///
 /// # Panics
-/// Where `superchain_of` has not one entry per chain.
+/// If `superchain_of` does not have one entry per chain.
 ///
 /// # Source
 /// Margossian et al. 2024, arXiv:2110.13017, on the values themselves, neither split nor ranked.

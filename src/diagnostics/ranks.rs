@@ -1,28 +1,28 @@
-//! Ranks and quantiles.
+//! Ranks, normal scores and quantiles of draws.
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
 use super::halves;
 
-/// Half chains by the ranks of their values.
+/// The halves of chains with the ranks of their values.
 pub(super) struct RankedHalves {
-    /// Values in order, each with its place among the halves on end.
+    /// The values in ascending order, each with its index in the concatenated halves.
     sorted: Vec<(f64, usize)>,
-    /// Normal scores of the ranks that no value shares.
+    /// The normal score of each rank, for values without ties.
     score_of: Vec<f64>,
-    /// Normal scores of the values; halves on end.
+    /// The normal scores of the values, in the order of the concatenated halves.
     pub scores: Vec<f64>,
-    /// Draws of a half.
+    /// The number of draws per half.
     pub num_draws: usize,
 }
 
 impl RankedHalves {
-    /// The halves of chains of `num_draws`, at least 2.
+    /// Ranks the halves of chains of `num_draws`, at least 2.
     pub fn new(draws: &[Vec<f64>], num_draws: usize) -> Self {
         let (values, num_draws) = halves(draws, num_draws);
         let mut sorted: Vec<(f64, usize)> = values.into_iter().zip(0..).collect();
         sorted.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-        // Two halves each make an even count, and scores mirror each other around 0.
+        // Each chain has two halves, so the count is even and the scores are symmetric around 0.
         let lower = 1..=sorted.len() / 2;
         let mut score_of: Vec<f64> = lower.map(|rank| score(rank as f64, sorted.len())).collect();
         score_of.extend_from_within(..);
@@ -33,12 +33,12 @@ impl RankedHalves {
         Self { sorted, score_of, scores, num_draws }
     }
 
-    /// Normal scores of the distances from the median: what was in either tail is now at the top.
+    /// The normal scores of the distances from the median: both tails get high scores.
     pub fn folded_scores(&self) -> Vec<f64> {
         let (count, value) = (self.sorted.len(), |index: usize| self.sorted[index].0);
-        // Of an odd count, the same value twice.
+        // For an odd count, both are the same value.
         let median = (value((count - 1) / 2) + value(count / 2)) / 2.0;
-        // Away from the median on either side the distances are in order already.
+        // On either side of the median, the distances are already sorted.
         let (mut below, mut above) = (count / 2, count / 2);
         let mut folded = Vec::with_capacity(count);
         while folded.len() < count {
@@ -59,15 +59,15 @@ impl RankedHalves {
     }
 }
 
-/// The normal quantile of a rank from 1 to `count`.
+/// The normal score of a rank from 1 to `count`.
 ///
 /// # Source
-/// Blom (1958), as arXiv:1903.08008 has it.
+/// Blom (1958), as in arXiv:1903.08008.
 fn score(rank: f64, count: usize) -> f64 {
     Normal::standard().inverse_cdf((rank - 0.375) / (count as f64 + 0.25))
 }
 
-/// Normal scores in the places of the values; those that are the same share their mean rank.
+/// The normal scores in the order of the values; tied values share their mean rank.
 fn scores(sorted: &[(f64, usize)], score_of: &[f64]) -> Vec<f64> {
     let mut scores = vec![0.0; sorted.len()];
     let mut below = 0;
@@ -84,14 +84,14 @@ fn scores(sorted: &[(f64, usize)], score_of: &[f64]) -> Vec<f64> {
     scores
 }
 
-/// The value below which a share `p` of the values lies, linear between neighbours: type 7 of R.
+/// The quantile of a share `p`, with linear interpolation: type 7 of R.
 pub(super) fn quantile(values: &[f64], p: f64) -> f64 {
     let count = values.len() as f64;
     let place = (count * p + (1.0 - p)).clamp(1.0, count);
     let mut values = values.to_vec();
     let (_, &mut low, above) = values.select_nth_unstable_by(place as usize - 1, f64::total_cmp);
     let high = above.iter().copied().min_by(f64::total_cmp).unwrap_or(low);
-    // Differs from ArviZ: between equal neighbours exactly their value, so that rounding does not put
-    // it beside all that share it.
+    // Differs from ArviZ: between equal neighbours it is exactly their value, so that rounding does not separate it
+    // from equal values.
     low + place.fract() * (high - low)
 }

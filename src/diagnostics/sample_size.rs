@@ -1,15 +1,15 @@
-//! Autocorrelation, and the number of independent draws that correlated ones are worth.
+//! Autocorrelation and effective sample size: the number of independent draws with the same precision.
 
 use super::{
     DoesNotApply, check_moving, halves, moments,
     ranks::{RankedHalves, quantile},
 };
 
-/// Autocorrelation of one chain at the lags 0 to `max_lag`, as far as the chain reaches.
+/// The autocorrelation of one chain at the lags 0 to `max_lag`, or to the length of the chain.
 ///
-/// ρ_k = Σ (x_i - x̄)(x_{i+k} - x̄) / Σ (x_i - x̄)²: biased towards 0 at lags near the chain's length,
-/// in exchange for little noise there. A chain that stands still is like itself at every lag: 1
-/// throughout. Empty where a value is not finite, or there is none.
+/// ρ_k = Σ (x_i - x̄)(x_{i+k} - x̄) / Σ (x_i - x̄)². It is biased towards 0 at lags near the chain's length, but has
+/// little noise there. A constant chain has ρ_k = 1 at every lag. The result is empty if a value is not finite or if
+/// there are no values.
 pub fn autocorrelation(chain: &[f64], max_lag: usize) -> Vec<f64> {
     if chain.is_empty() || !chain.iter().all(|value| value.is_finite()) {
         return Vec::new();
@@ -22,18 +22,17 @@ pub fn autocorrelation(chain: &[f64], max_lag: usize) -> Vec<f64> {
     lags.map(|lag| joint.lagged_product(lag) / square).collect()
 }
 
-/// Autocorrelation of several chains of one law at the lags 0 to `max_lag`, as far as they reach.
+/// The autocorrelation of several chains of one distribution at the lags 0 to `max_lag`, or to their length.
 ///
-/// ρ_k = 1 - (W - c_k) / v, with the mean over chains c_k of their autocovariances (divisor N), the mean
-/// W of their variances and v = W (N - 1) / N + variance of their means. For one chain this is nearly
-/// [`autocorrelation`]. Where chains disagree it levels off above 0: together they have not yet
-/// forgotten where they started.
+/// ρ_k = 1 - (W - c_k) / v, with the mean over chains c_k of their autocovariances (divisor N), the mean W of their
+/// variances and v = W (N - 1) / N + variance of their means. For one chain this is nearly [`autocorrelation`]. If
+/// chains disagree, ρ_k stays above 0 at large lags: together they have not yet forgotten their starts.
 ///
 /// # Shapes
 /// `draws`: (chains, draws).
 ///
 /// # Errors
-/// No chain or fewer than 4 draws, unequal lengths, values that are not finite, chains that stand still.
+/// No chain or fewer than 4 draws, unequal lengths, values that are not finite, only constant chains.
 ///
 /// # Source
 /// Vehtari et al. 2021, arXiv:1903.08008.
@@ -43,38 +42,39 @@ pub fn joint_autocorrelation(draws: &[Vec<f64>], max_lag: usize) -> Result<Vec<f
     Ok((0..=max_lag.min(num_draws - 1)).map(|lag| joint.autocorrelation(lag)).collect())
 }
 
-/// Integrated autocorrelation time, in draws: chains × draws over it is their effective sample size.
+/// The integrated autocorrelation time in draws. The effective sample size is chains × draws divided by it.
 ///
-/// τ = 1 + 2 Σ ρ_k over the lags of Geyer's initial monotone sequence: pairs ρ_{2j} + ρ_{2j+1} as long as
-/// they are positive, none larger than the one before. 1 for independent draws, below 1 for draws that
-/// swing from side to side, but never below 1/log₁₀(chains × draws). The ρ_k are those of
-/// [`joint_autocorrelation`], so chains that disagree take long.
+/// τ = 1 + 2 Σ ρ_k over the lags of Geyer's initial monotone sequence: pairs ρ_{2j} + ρ_{2j+1} as long as they are
+/// positive, each limited to the previous one. It is 1 for independent draws and below 1 for anticorrelated draws,
+/// but never below 1/log₁₀(chains × draws). The ρ_k are those of [`joint_autocorrelation`], so chains that disagree
+/// have a large τ.
 ///
 /// # Shapes
 /// `draws`: (chains, draws), not split.
 ///
 /// # Errors
-/// No chain or fewer than 4 draws, unequal lengths, values that are not finite, chains that stand still.
+/// No chain or fewer than 4 draws, unequal lengths, values that are not finite, only constant chains.
 ///
 /// # Source
-/// Geyer, Statistical Science 7(4), 1992; Vehtari et al. 2021, arXiv:1903.08008. Chains × draws over it
-/// equals ArviZ's `ess(method="identity")`.
+/// Geyer, Statistical Science 7(4), 1992; Vehtari et al. 2021, arXiv:1903.08008. Chains × draws divided by it equals
+/// ArviZ's `ess(method="identity")`.
 pub fn integrated_time(draws: &[Vec<f64>]) -> Result<f64, DoesNotApply> {
     let num_draws = check_moving(draws, 1)?;
     let mut joint = Joint::new(&draws.concat(), num_draws).ok_or(DoesNotApply::Constant)?;
     Ok(joint.integrated_time())
 }
 
-/// Bulk effective sample size: how many independent draws would locate the middle of the law as well.
+/// The bulk effective sample size: the number of independent draws that would estimate the centre of the distribution
+/// with the same precision.
 ///
-/// Draws over [`integrated_time`], of the normal scores of the ranks of half chains. The authors ask for
-/// more than 400 in all before R̂ and this number are to be trusted.
+/// It is the number of draws divided by the [`integrated_time`] of the normal scores of half chains. The authors
+/// recommend more than 400 in total before R̂ and this number are reliable.
 ///
 /// # Shapes
 /// `draws`: (chains, draws).
 ///
 /// # Errors
-/// No chain or fewer than 4 draws, unequal lengths, values that are not finite, chains that stand still.
+/// No chain or fewer than 4 draws, unequal lengths, values that are not finite, only constant chains.
 ///
 /// # Source
 /// Vehtari et al. 2021, arXiv:1903.08008; equal to ArviZ's `ess(method="bulk")`.
@@ -87,17 +87,17 @@ pub(super) fn ess_bulk_of(halves: &RankedHalves) -> f64 {
     effective_size(&halves.scores, halves.num_draws)
 }
 
-/// Tail effective sample size: how many independent draws would place the 5 % and the 95 % quantile as
-/// well, for whichever of the two is worse.
+/// The tail effective sample size: the number of independent draws that would estimate the 5 % and the 95 % quantile
+/// with the same precision; the smaller number of the two.
 ///
-/// Draws over [`integrated_time`], of whether a value is at most the quantile, on half chains. Where
-/// that is so of every draw, as of values with few levels, every draw counts.
+/// It is the number of draws divided by the [`integrated_time`], on half chains, of whether a value is at most the
+/// quantile. If this is true for every draw, as for values with few levels, the result is the number of draws.
 ///
 /// # Shapes
 /// `draws`: (chains, draws).
 ///
 /// # Errors
-/// No chain or fewer than 4 draws, unequal lengths, values that are not finite, chains that stand still.
+/// No chain or fewer than 4 draws, unequal lengths, values that are not finite, only constant chains.
 ///
 /// # Source
 /// Vehtari et al. 2021, arXiv:1903.08008; equal to ArviZ's `ess(method="tail")`.
@@ -114,31 +114,31 @@ pub fn ess_tail(draws: &[Vec<f64>]) -> Result<f64, DoesNotApply> {
     Ok(size_at(0.05).min(size_at(0.95)))
 }
 
-/// Number of values over their integrated time; their number where all are the same.
+/// The number of values divided by their integrated time; the number of values if all are equal.
 fn effective_size(values: &[f64], num_draws: usize) -> f64 {
     let time = Joint::new(values, num_draws).map_or(1.0, |mut joint| joint.integrated_time());
     values.len() as f64 / time
 }
 
-/// Lags whose products are summed in one pass: as many sums as vector registers hold.
+/// The number of lags whose products are summed in one pass, to fit into the vector registers.
 const LAGS: usize = 16;
 
-/// Chains and what their joint autocorrelation needs beside the lag.
+/// Chains with the precomputed values for their joint autocorrelation.
 struct Joint {
-    /// Distances from the mean of their chain; chains on end, each followed by [`LAGS`] zeros.
+    /// The differences from the mean of each chain, concatenated, with [`LAGS`] zeros after each chain.
     padded: Vec<f64>,
     num_chains: usize,
     num_draws: usize,
-    /// W: mean over chains of their variances (divisor N - 1).
+    /// W: the mean over chains of their variances (divisor N - 1).
     within: f64,
-    /// v: estimate of the variance of the law.
+    /// v: the estimated variance of the distribution.
     total: f64,
-    /// Sums of lagged products, of as many lags as anyone asked for.
+    /// The sums of lagged products, for the lags computed so far.
     products: Vec<f64>,
 }
 
 impl Joint {
-    /// Chains of `num_draws` on end, unless all values are the same.
+    /// Prepares concatenated chains of `num_draws`; `None` if all values are equal.
     fn new(values: &[f64], num_draws: usize) -> Option<Self> {
         let chains = || values.chunks_exact(num_draws);
         let (means, variances): (Vec<f64>, Vec<f64>) = chains().map(moments).unzip();
@@ -173,7 +173,7 @@ impl Joint {
         self.products[lag]
     }
 
-    /// ρ at one lag.
+    /// The autocorrelation ρ at one lag.
     fn autocorrelation(&mut self, lag: usize) -> f64 {
         if lag == 0 {
             return 1.0;
@@ -182,8 +182,8 @@ impl Joint {
         1.0 - (self.within - covariance) / self.total
     }
 
-    /// See [`integrated_time`]. Looks at no lag much beyond the first pair that is not positive: most
-    /// of the work of long chains is never done.
+    /// Computes [`integrated_time`]. It stops soon after the first pair that is not positive, which saves most of the
+    /// work for long chains.
     fn integrated_time(&mut self) -> f64 {
         let mut rho = vec![1.0, self.autocorrelation(1)];
         let mut pair = [rho[0], rho[1]];
@@ -192,7 +192,7 @@ impl Joint {
             let is_kept = pair[0] + pair[1] >= 0.0;
             rho.extend(if is_kept { pair } else { [0.0; 2] });
         }
-        // The last pair is outside; its even lag counts once and not twice, where it is positive.
+        // The last pair is excluded; its even lag counts once instead of twice if it is positive.
         let last = rho.len() - 2;
         if pair[0] > 0.0 {
             rho[last] = pair[0];

@@ -1,33 +1,32 @@
-//! Two sets of values: do they come from one law?
+//! The Kolmogorov-Smirnov test: do two sets of values have the same distribution?
 
 use super::{DoesNotApply, moments};
 
-/// Fewest values of a set: with fewer, no distance at all is beyond the critical one.
+/// The smallest number of values in a set: with fewer, no distance can exceed the critical value.
 const MIN_VALUES: usize = 4;
 
-/// Distance of two sets of values, and the one that chance rarely reaches.
+/// The Kolmogorov-Smirnov distance of two sets of values, with its critical value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KolmogorovSmirnov {
-    /// D: largest difference of their distribution functions, from 0 to 1.
+    /// D: the largest difference between their distribution functions, from 0 to 1.
     pub distance: f64,
-    /// What D of independent values of one law exceeds in 5 % of cases.
+    /// The value that D exceeds in 5 % of cases if all values are independent and have the same distribution.
     pub critical: f64,
 }
 
 impl KolmogorovSmirnov {
-    /// Whether the sets differ by more than chance explains at the 5 % level.
+    /// Whether the sets differ at the 5 % significance level.
     pub fn is_beyond_chance(&self) -> bool {
         self.distance > self.critical
     }
 }
 
-/// Kolmogorov and Smirnov's two-sample distance:
+/// The two-sample Kolmogorov-Smirnov distance:
 /// ```text
 /// D        = max over v of |share of a that is at most v - share of b that is at most v|
 /// critical = √(-ln(0.05 / 2) / 2) · √((n + m) / (n m))
 /// ```
-/// The critical value is the one of many independent values; where values are tied, D exceeds it even
-/// less often.
+/// The critical value holds for many independent values; with ties, D exceeds it even less often.
 ///
 /// # Shapes
 /// `a`: (n), `b`: (m), in any order.
@@ -50,7 +49,7 @@ pub fn kolmogorov_smirnov(a: &[f64], b: &[f64]) -> Result<KolmogorovSmirnov, Doe
     let mut all = [of(a, true), of(b, false)].concat();
     all.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     let (mut counts, mut distance) = ([0usize; 2], 0.0f64);
-    // Between equal values there is no place to compare at.
+    // Compare only after the last of equal values.
     for ties in all.chunk_by(|a, b| a.0 == b.0) {
         ties.iter().for_each(|&(_, is_of_a)| counts[usize::from(!is_of_a)] += 1);
         distance = distance.max((counts[0] as f64 / n - counts[1] as f64 / m).abs());
@@ -59,7 +58,7 @@ pub fn kolmogorov_smirnov(a: &[f64], b: &[f64]) -> Result<KolmogorovSmirnov, Doe
     Ok(KolmogorovSmirnov { distance, critical })
 }
 
-/// Mean and standard deviation (divisor N - 1), the latter 0 for a single value.
+/// The mean and the standard deviation (divisor N - 1); the standard deviation of a single value is 0.
 ///
 /// # Errors
 /// No value, or values that are not finite.

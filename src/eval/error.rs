@@ -1,4 +1,4 @@
-//! Why a model could not be evaluated.
+//! The errors of an evaluation.
 
 use std::path::PathBuf;
 
@@ -7,88 +7,87 @@ use crate::{
     picture::PictureError, results_folder::ResultsError,
 };
 
-/// Why a model could not be evaluated.
+/// The reason why a model could not be evaluated.
 #[derive(Debug, thiserror::Error)]
 pub enum EvalError {
-    /// The data, or the images to compare it with, cannot be read.
+    /// The data set, or the images to compare it with, cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
     /// The checkpoint of the model or of the judge cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The configuration is out of range or contradicts itself.
+    /// A value of the configuration is out of range or contradicts another one.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The device failed.
+    /// Reading results back from the device failed.
     #[error(transparent)]
     Device(#[from] ReadError),
-    /// A picture of the report.
     /// A picture of the report cannot be drawn.
     #[error("cannot draw a picture: {0}")]
     Picture(#[from] PictureError),
-    /// The request cannot be served by this model.
+    /// The request does not fit this model.
     #[error("{0}")]
     Request(String),
-    /// The logits of the model are not finite numbers.
+    /// The model's logits contain NaN or infinity.
     #[error(
         "the model's logits are not finite for {num_wrong} of {num_images} test images: its training has probably \
          diverged, and nothing can be measured"
     )]
     NotFinite {
-        /// Test images with such a logit.
+        /// The number of test images with such a logit.
         num_wrong: usize,
-        /// Test images.
+        /// The number of all test images.
         num_images: usize,
     },
-    /// No classifier that could judge samples.
+    /// No bundled classifier can judge the samples of this model.
     #[error(
-        "no classifier of {dataset} with this model's inputs and classes travels with the program to judge samples: \
-         another one must be trained and named as the judge"
+        "the program has no classifier of {dataset} with this model's inputs and classes to judge samples: train one \
+         and name it as the judge"
     )]
     NoJudge {
-        /// The model's data set.
+        /// The name of the model's data set.
         dataset: String,
     },
-    /// Images to tell the data from that are of no use.
+    /// The out-of-distribution images cannot be used.
     #[error("{0}")]
     Ood(String),
-    /// The file to compare with holds no results.
+    /// The file to compare with is not a results file of this version.
     #[error("{path} holds no results of `jempp eval` that this version reads: {reason}")]
     OtherResults {
-        /// The file.
+        /// The path of that file.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with its content.
         reason: String,
     },
-    /// The operating system refused to read.
+    /// The operating system could not read the file.
     #[error("cannot read {path}: {source}")]
     Read {
-        /// The file.
+        /// The path of the file that could not be read.
         path: PathBuf,
-        /// The reason.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// Results that are of other data than the model.
+    /// The results to compare with belong to another data set than the model.
     #[error(
         "{path} is of a model of {other} with classes {other_classes}; this one is of {own} with classes \
-         {own_classes}, so their numbers cannot stand beside each other"
+         {own_classes}, so their numbers cannot be compared"
     )]
     OtherData {
-        /// The file.
+        /// The path of those results.
         path: PathBuf,
-        /// Its data set.
+        /// The name of the data set in that file.
         other: String,
-        /// Its classes.
+        /// The class names in that file, separated by commas.
         other_classes: String,
-        /// The data set of this evaluation.
+        /// The name of the data set of this evaluation.
         own: String,
-        /// The classes of this evaluation.
+        /// The class names of this evaluation, separated by commas.
         own_classes: String,
     },
-    /// The folder of the results.
+    /// The results folder cannot be used or written.
     #[error(transparent)]
     Results(#[from] ResultsError),
-    /// Somebody asked to stop before anything was measured.
+    /// The evaluation was stopped before any part was done.
     #[error("stopped")]
     Stopped,
 }

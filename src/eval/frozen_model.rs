@@ -1,4 +1,4 @@
-//! The network under evaluation.
+//! The model under evaluation: a network with fixed weights and statistics.
 
 use burn::tensor::{Device, Int, Tensor, TensorData, activation::softmax};
 
@@ -12,13 +12,13 @@ use crate::{
     model::Pass,
 };
 
-/// What takes a logit out of a log_sum_exp.
+/// Subtracted from a logit to remove it from a log-sum-exp.
 const FAR_BELOW: f32 = 1e6;
 
-/// Says between two batches whether to go on.
+/// A callback between two batches; it returns an error to stop the work.
 pub(super) type GoOn<'a> = &'a mut dyn FnMut() -> Result<(), EvalError>;
 
-/// A network whose weights and statistics stand still, so that no image's numbers depend on another's.
+/// A network with fixed weights and batch norm statistics: the output for one image does not depend on the others.
 pub(super) struct FrozenModel {
     energy: JointEnergy,
     device: Device,
@@ -26,7 +26,7 @@ pub(super) struct FrozenModel {
     batch_size: usize,
 }
 
-/// What the network says of images: logits (N, classes), energies (N) and norms of ∂E/∂x (N).
+/// Outputs of the network for N images: logits (N, classes), energies (N) and norms of ∂E/∂x (N).
 #[derive(Default)]
 pub(super) struct Scores {
     pub(super) logits: Vec<f32>,
@@ -35,10 +35,10 @@ pub(super) struct Scores {
 }
 
 impl FrozenModel {
-    /// The network of a checkpoint, batch norm on its running statistics.
+    /// Loads the network of a checkpoint; batch norm uses its running statistics.
     ///
     /// # Errors
-    /// Weights that do not fit, batches that need more memory than there may be.
+    /// The weights do not fit the network, or a batch needs more memory than allowed.
     pub(super) fn new(checkpoint: &Checkpoint, device: &Device) -> Result<Self, EvalError> {
         let config = &checkpoint.config.model;
         let norm = if config.norm == Norm::Batch { Norm::Frozen } else { config.norm };
@@ -48,7 +48,7 @@ impl FrozenModel {
             energy: JointEnergy::new(&network).with_logits(),
             device: device.clone(),
             shape: checkpoint.input_shape,
-            // What could be trained on fits here as well.
+            // The batch size of training also fits here.
             batch_size: checkpoint.config.data.batch_size,
         })
     }
@@ -61,37 +61,38 @@ impl FrozenModel {
         &self.device
     }
 
-    /// Images that go through the network at once, where what becomes of one depends on no other and on no noise.
+    /// The number of images per pass of the network, for work without noise whose result is the same for any batch
+    /// size.
     fn at_once(&self, pass: Pass) -> usize {
         let [_, h, w] = self.shape;
         self.energy.network().images_at_once([h, w], pass)
     }
 
-    /// Images that go through the network at once where they meet noise, whose numbers count along the batch.
+    /// The number of images per batch for work with noise: the noise depends on an image's place in the batch.
     pub(super) fn batch_size(&self) -> usize {
         self.batch_size
     }
 
-    /// C · H · W.
+    /// The number of values of one image, C · H · W.
     pub(super) fn num_pixels(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Images (N, C, H, W) on the device.
+    /// Copies images to the device as a tensor (N, C, H, W).
     pub(super) fn upload(&self, values: &[f32]) -> Tensor<4> {
         let ([c, h, w], count) = (self.shape, values.len() / self.num_pixels());
         Tensor::from_data(TensorData::new(values.to_vec(), [count, c, h, w]), &self.device)
     }
 
-    /// Batches that so many images make.
+    /// The number of batches for this number of images.
     pub(super) fn num_batches(&self, num_images: usize) -> usize {
         num_images.div_ceil(self.at_once(Pass::Forward))
     }
 
-    /// Logits (N, classes) of images (N, C, H, W), flattened. Asks after every batch whether to go on.
+    /// Logits (N, classes) of images (N, C, H, W), flattened. Calls `go_on` after every batch.
     ///
     /// # Errors
-    /// What `go_on` says.
+    /// The error that `go_on` returns.
     pub(super) fn logits(&self, values: &[f32], go_on: GoOn) -> Result<Vec<f32>, EvalError> {
         let mut logits = Vec::new();
         for batch in values.chunks(self.at_once(Pass::Forward) * self.num_pixels()) {
@@ -101,16 +102,16 @@ impl FrozenModel {
         Ok(logits)
     }
 
-    /// Logits, energies and gradient norms of images (N, C, H, W), flattened. Asks after every batch whether to go on.
+    /// Logits, energies and gradient norms of images (N, C, H, W), flattened. Calls `go_on` after every batch.
     ///
     /// # Errors
-    /// What `go_on` says.
+    /// The error that `go_on` returns.
     pub(super) fn scores(&self, values: &[f32], go_on: GoOn) -> Result<Scores, EvalError> {
         let mut scores = Scores::default();
         for batch in values.chunks(self.at_once(Pass::Gradient) * self.num_pixels()) {
             let x = self.upload(batch);
             let found = self.energy.gradient(x.clone());
-            // The radius concerns the share of clamped components, which nobody asks for here.
+            // The radius only affects the share of clamped components, which is not used here.
             let norms = chain_summary(x.clone(), found.gradient, 0.0).narrow(1, 0, 1);
             let logits = found.logits.unwrap_or_else(|| self.energy.logits(x));
             let (logits, energies, norms) = read_now((logits, found.energy, norms))?;
@@ -122,11 +123,11 @@ impl FrozenModel {
         Ok(scores)
     }
 
-    /// ∂ of `log_sum_exp(logits but the label's) - logit of the label` with respect to images x (N, C, H, W), and
-    /// p(y|x) (N, classes).
+    /// The gradient of `log_sum_exp(all logits except the label's) - logit of the label` with respect to images x (N,
+    /// C, H, W), and p(y|x) (N, classes).
     ///
-    /// That is the logarithm of the odds against the label: it rises where the cross entropy rises, and its gradient does
-    /// not vanish where the network is so sure that p(label) is rounded to 1.
+    /// This function is the log odds against the label. It increases with the cross entropy, but its gradient does
+    /// not vanish when p(label) is rounded to 1.
     pub(super) fn loss_gradient(&self, x: Tensor<4>, labels: &Tensor<1, Int>) -> Differentiated {
         let x = x.autodiff().require_grad();
         let logits = self.energy.network().logits(x.clone());
@@ -149,16 +150,16 @@ impl FrozenModel {
         softmax(self.energy.logits(x), 1)
     }
 
-    /// Labels on the device.
+    /// Copies labels to the device as a tensor (N).
     pub(super) fn labels(&self, labels: &[u32]) -> Tensor<1, Int> {
         index_tensor(labels, &self.device)
     }
 
-    /// Features (N, features) of images (N, C, H, W), flattened, and logits (N, classes). Asks after every batch whether
-    /// to go on.
+    /// Features (N, features) of images (N, C, H, W), flattened, and logits (N, classes). Calls `go_on` after every
+    /// batch.
     ///
     /// # Errors
-    /// What `go_on` says.
+    /// The error that `go_on` returns.
     pub(super) fn features(&self, values: &[f32], go_on: GoOn) -> Result<[Vec<f32>; 2], EvalError> {
         let mut found = [Vec::new(), Vec::new()];
         for batch in values.chunks(self.at_once(Pass::Forward) * self.num_pixels()) {
@@ -174,7 +175,7 @@ impl FrozenModel {
     }
 }
 
-/// What [`FrozenModel::loss_gradient`] gives.
+/// The result of [`FrozenModel::loss_gradient`].
 pub(super) struct Differentiated {
     pub(super) gradient: Tensor<4>,
     pub(super) probabilities: Tensor<2>,

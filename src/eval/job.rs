@@ -1,4 +1,4 @@
-//! The evaluation of one model: every check first, then part by part, each written down as soon as it is there.
+//! The evaluation of one model: it checks everything first, then measures part by part and saves each result at once.
 
 use std::{
     path::{Path, PathBuf},
@@ -27,17 +27,19 @@ use crate::{
     results_folder::{Job as Maker, MadeBy, ResultsError, ResultsFolder},
 };
 
-/// Why a part is missing that was begun or waited for.
+/// The reason given for parts that a stop left undone.
 const STOPPED: &str = "the evaluation was stopped before it was done";
 
-/// Evaluates `checkpoint`, whose configuration says with which numbers, on its data; `report` hears of every step: the
-/// part, steps done, steps of the part. Once `stop` says so, the evaluation ends between two steps, with the parts that
-/// are done.
+/// Evaluates the model in `checkpoint` on its data; the `eval` section of the checkpoint's configuration sets how.
+///
+/// `report` is called at every step with the name of the part, the number of steps done and the number of all steps
+/// of the part. When `stop` returns true, the evaluation ends after the current step and keeps the parts that are
+/// done.
 ///
 /// # Errors
 /// Before any long work: a folder that may not be used, data or a judge that does not fit the model, an empty folder,
-/// logits that are not finite, a request that cannot be served. Later: files that cannot be written;
-/// [`EvalError::Stopped`], when no part was done by then.
+/// logits that are not finite, a request that does not fit the model. Later: files that cannot be written;
+/// [`EvalError::Stopped`] if no part was done before the stop.
 pub fn evaluate(
     checkpoint: &Checkpoint,
     splits: Splits,
@@ -52,7 +54,7 @@ pub fn evaluate(
     let others = evaluation.others.split_off(0);
     let mut results = evaluation.nothing_yet();
     let mut pictures = Vec::new();
-    // Made for the first part that is done: until then, earlier results stay.
+    // The folder is claimed only when the first part is done: until then, earlier results stay in it.
     let mut folder = None;
     let mut waiting = evaluation.parts.clone().into_iter().peekable();
     while let Some(&part) = waiting.peek() {
@@ -63,7 +65,7 @@ pub fn evaluate(
         }
         waiting.next();
         results.seconds.push((part.name().to_string(), start.elapsed().as_secs_f64()));
-        // What is done stays, whatever happens to the next part.
+        // Save the part now, so that it is kept if a later part fails.
         let folder = match &folder {
             Some(folder) => folder,
             None => folder.insert(request.out.claim(made_by(request))?),
@@ -96,7 +98,7 @@ fn write_results(folder: &ResultsFolder, results: &Results) -> Result<(), EvalEr
     write(&path, &json.map_err(ResultsError::io(&path))?)
 }
 
-/// Writes the page of the evaluation, with those it is compared with.
+/// Writes the HTML report of this evaluation and of those it is compared with.
 #[cfg(feature = "report")]
 fn write_page(
     folder: &ResultsFolder,
@@ -110,7 +112,7 @@ fn write_page(
     Ok(Some(path))
 }
 
-/// No page is built in.
+/// Writes nothing: the program was built without the feature `report`.
 #[cfg(not(feature = "report"))]
 fn write_page(
     _: &ResultsFolder,
@@ -125,13 +127,13 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), EvalError> {
     Ok(write_atomically(path, bytes).map_err(ResultsError::io(path))?)
 }
 
-/// An evaluation with everything that is checked and read before any long work.
+/// An evaluation after all checks, with its inputs loaded.
 struct Evaluation<'a> {
     checkpoint: &'a Checkpoint,
     request: &'a EvalRequest,
     subject: FrozenModel,
     splits: Splits,
-    /// Of the test images, (N, classes).
+    /// Logits (N, classes) of the test images.
     logits: Vec<f32>,
     refinement: Option<Refinement>,
     judge: Option<Judge>,
@@ -178,7 +180,8 @@ impl<'a> Evaluation<'a> {
             leave_out(
                 Part::Calibration,
                 EvalError::Request(
-                    "temperatures are fitted on halves of the test images, and there is one".into(),
+                    "temperatures are fitted on halves of the test images, but there is only one"
+                        .into(),
                 ),
             )?;
         }
@@ -186,7 +189,7 @@ impl<'a> Evaluation<'a> {
             leave_out(
                 Part::Attack,
                 EvalError::Request(
-                    "an attack is to change the class that the model sees, and there is only one"
+                    "an attack changes the class that the model predicts, but there is only one"
                         .into(),
                 ),
             )?;
@@ -216,8 +219,8 @@ impl<'a> Evaluation<'a> {
             && refinement.as_ref().is_some_and(|refinement| !refinement.can_differentiate())
         {
             return Err(EvalError::Request(
-                "`eval.attack_through_sampler` = true: the steps of this sampler have no derivative; that takes sgld, \
-                 proximal-sgld, or pyld with model.split = 1 of a network whose first layer is affine"
+                "`eval.attack_through_sampler` = true: the steps of this sampler have no derivative; use sgld, \
+                 proximal-sgld, or pyld with model.split = 1 and a network whose first layer is affine"
                     .into(),
             ));
         }
@@ -247,12 +250,12 @@ impl<'a> Evaluation<'a> {
         })
     }
 
-    /// Results without a part.
+    /// Results that describe the model and the data, but with no part measured.
     fn nothing_yet(&self) -> Results {
         let Checkpoint { config, .. } = self.checkpoint;
         let Splits { train, test, .. } = &self.splits;
         let weights = self.checkpoint.sampling_weights().values();
-        // Somebody's folder is nobody else's business.
+        // The path of the data folder is private: it does not belong in the report.
         let mut shown = config.clone();
         shown.data.dir.clear();
         Results {
@@ -287,7 +290,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// Measures one part, and gives its pictures.
+    /// Measures one part and returns its pictures.
     fn measure(
         &mut self,
         part: Part,
@@ -297,7 +300,7 @@ impl<'a> Evaluation<'a> {
         let (test, seed) = (&self.splits.test, self.request.seed);
         let config = &self.checkpoint.config.eval;
         let (num_classes, num_resamples) = (test.num_classes(), config.num_resamples);
-        // Points are no pictures.
+        // Data sets of points (1x1) have no pictures.
         let is_image = test.shape[1] * test.shape[2] > 1;
         let mut pictures = Vec::new();
         match part {

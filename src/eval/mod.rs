@@ -1,4 +1,5 @@
-//! The report of `jempp eval`: how good a trained model is, part by part, with intervals, as numbers and as a page.
+//! The evaluation behind `jempp eval`: it measures a trained model, with confidence intervals, and writes the numbers
+//! and an HTML report.
 
 mod attack;
 mod error;

@@ -1,4 +1,4 @@
-//! The pictures of a report.
+//! The pictures of the report.
 
 use super::{
     EvalError, Part,
@@ -8,17 +8,17 @@ use super::{
 };
 use crate::{config::EvalConfig, picture};
 
-/// Attacked images in a picture, and images of every other kind.
+/// The number of attacked images in a picture, and of images of each other kind.
 pub(super) const NUM_SHOWN: usize = 10;
 
-/// A picture for the report.
+/// A picture of the report.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Picture {
-    /// The part that it belongs to.
+    /// The part of the evaluation that the picture belongs to.
     pub part: Part,
-    /// What it is, in a few words.
+    /// A short title of the picture.
     pub title: String,
-    /// What there is to see, in whole sentences.
+    /// The caption, in full sentences.
     pub caption: String,
     /// The picture as a PNG file.
     pub png: Vec<u8>,
@@ -29,19 +29,19 @@ fn png(picture: image::RgbImage) -> Result<Vec<u8>, EvalError> {
         .map_err(|error| EvalError::Request(format!("cannot encode a picture: {error}")))
 }
 
-/// The first images of every kind that is not the data.
+/// Draws the first images of every out-of-distribution set.
 pub(super) fn of_ood(images: &OodImages, shape: [usize; 3]) -> Result<Picture, EvalError> {
     let (values, names) = images.examples(NUM_SHOWN, shape.iter().product());
     let rows: Vec<u32> = (0..names.len() as u32).flat_map(|row| vec![row; NUM_SHOWN]).collect();
     Ok(Picture {
         part: Part::Ood,
-        title: "Images that are not the data".into(),
+        title: "Out-of-distribution images".into(),
         caption: format!("The first {NUM_SHOWN} of each kind. From the top: {}.", names.join(", ")),
         png: png(picture::draw(&values, &rows, shape, NUM_SHOWN))?,
     })
 }
 
-/// What the attack on the bare classifier made of some images.
+/// Draws some images before and after the attack on the undefended classifier.
 pub(super) fn of_attack(
     attacked: &Attacked,
     shape: [usize; 3],
@@ -68,7 +68,7 @@ pub(super) fn of_attack(
     })
 }
 
-/// Fresh chains beside training images.
+/// Makes the report's picture of fresh chains and their nearest training images from the grid.
 pub(super) fn of_samples(grid: image::RgbImage) -> Result<Picture, EvalError> {
     Ok(Picture {
         part: Part::Samples,

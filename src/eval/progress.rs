@@ -1,8 +1,8 @@
-//! How far an evaluation is, and whether it is to stop.
+//! The progress of an evaluation and the request to stop it.
 
 use super::EvalError;
 
-/// How far the evaluation is: a part, and how many of how many steps of it are done; and whether it is to stop.
+/// Reports how many steps of the current part are done, and passes on the request to stop.
 pub(super) struct Progress<'a> {
     part: &'static str,
     done: usize,
@@ -19,31 +19,31 @@ impl<'a> Progress<'a> {
         Self { part: "", done: 0, total: 0, report, stop }
     }
 
-    /// A part begins, which takes `total` steps.
+    /// Starts a part of `total` steps.
     pub(super) fn begin(&mut self, part: &'static str, total: usize) {
         (self.part, self.done, self.total) = (part, 0, total);
         (self.report)(part, 0, total);
     }
 
-    /// One more step is done.
+    /// Counts one more step as done and reports it.
     ///
     /// # Errors
-    /// The evaluation is to stop.
+    /// [`EvalError::Stopped`] if the evaluation was asked to stop.
     pub(super) fn step(&mut self) -> Result<(), EvalError> {
         self.done += 1;
         (self.report)(self.part, self.done, self.total);
         self.check()
     }
 
-    /// Looks between two pieces of work whether to go on.
+    /// Checks between two pieces of work whether to continue.
     ///
     /// # Errors
-    /// The evaluation is to stop.
+    /// [`EvalError::Stopped`] if the evaluation was asked to stop.
     pub(super) fn check(&self) -> Result<(), EvalError> {
         if self.is_stopped() { Err(EvalError::Stopped) } else { Ok(()) }
     }
 
-    /// Whether the evaluation is to stop.
+    /// Whether the evaluation was asked to stop.
     pub(super) fn is_stopped(&self) -> bool {
         (self.stop)()
     }

@@ -1,4 +1,4 @@
-//! What is to be evaluated, and what comes of it.
+//! The request for an evaluation, and the files that it produces.
 
 use std::path::{Path, PathBuf};
 
@@ -13,27 +13,27 @@ use crate::{
     results_folder::Destination,
 };
 
-/// What can be measured.
+/// A part of the evaluation that can be measured on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// See [`super::results::Classification`].
+    /// Accuracy on the test images; see [`super::results::Classification`].
     Accuracy,
-    /// See [`super::results::Calibration`].
+    /// Calibration of the confidences; see [`super::results::Calibration`].
     Calibration,
-    /// See [`super::results::Ood`].
+    /// Detection of out-of-distribution images; see [`super::results::Ood`].
     Ood,
-    /// See [`super::results::Attack`].
+    /// Robustness to adversarial attacks; see [`super::results::Attack`].
     Attack,
-    /// See [`super::results::Samples`].
+    /// Quality of the model's samples; see [`super::results::Samples`].
     Samples,
 }
 
 impl Part {
-    /// Every part, in the order in which they run.
+    /// All parts, in the order in which they run.
     pub const ALL: [Self; 5] =
         [Self::Accuracy, Self::Calibration, Self::Ood, Self::Attack, Self::Samples];
 
-    /// Its name on the command line.
+    /// The name of the part on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Accuracy => "accuracy",
@@ -45,55 +45,55 @@ impl Part {
     }
 }
 
-/// What to evaluate.
+/// Which model to evaluate, what to measure and where to save the results.
 #[derive(Clone, Debug)]
 pub struct EvalRequest {
-    /// Name of the model, for the report.
+    /// The name of the model in the report.
     pub name: String,
-    /// The file that was named, if one was: it tells models of one name apart.
+    /// The checkpoint path that the user gave, if any; the report uses it to tell models of the same name apart.
     pub path: Option<String>,
-    /// The file that holds it.
+    /// The bytes of the checkpoint file.
     pub bytes: Vec<u8>,
-    /// What to type to get this again.
+    /// The command that repeats this evaluation.
     pub command: String,
-    /// Name of the device.
+    /// The name of the device.
     pub device: String,
-    /// What to measure; empty is all that the model can be measured by.
+    /// The parts to measure; if empty, all parts that this model allows.
     pub parts: Vec<Part>,
-    /// IDX files and folders of pictures that are not the data.
+    /// IDX files and image folders with out-of-distribution images.
     pub ood: Vec<PathBuf>,
-    /// A classifier to judge samples by, in place of the bundled one.
+    /// The checkpoint of a classifier that judges the samples instead of the bundled one.
     pub judge: Option<PathBuf>,
-    /// `results.json` of other evaluations to put beside this one.
+    /// Paths of `results.json` files of other evaluations, to compare with this one.
     pub compare: Vec<PathBuf>,
-    /// Seed of everything drawn.
+    /// The seed of all random numbers.
     pub seed: u64,
-    /// Folder for `results.json` and `report.html`.
+    /// The folder for `results.json` and `report.html`.
     pub out: Destination,
 }
 
-/// Files of an evaluation.
+/// The files that an evaluation wrote.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvalFiles {
-    /// The numbers.
+    /// The path of `results.json`.
     pub results: PathBuf,
-    /// The page; none where the program was built without the feature `report`.
+    /// The path of the HTML report; none if the program was built without the feature `report`.
     pub page: Option<PathBuf>,
-    /// Whether every part is done; not, where the evaluation was stopped.
+    /// Whether every part is done; false if the evaluation was stopped.
     pub is_complete: bool,
 }
 
-/// Checks what a range alone cannot.
+/// Checks what the ranges of the single keys cannot express.
 ///
 /// # Errors
-/// Radii that do not rise, a refinement without the noise it needs.
+/// Radii that do not increase, or refinement by MALA without noise.
 pub(super) fn check(config: &RunConfig) -> Result<(), EvalError> {
     let eval = &config.eval;
     for (key, radii) in [("linf_radii", &eval.linf_radii), ("l2_radii", &eval.l2_radii)] {
         let rises = std::iter::once(&0.0).chain(radii).is_sorted_by(|a, b| a < b);
         if !rises || radii.iter().any(|radius| !radius.is_finite()) {
             return Err(EvalError::Request(format!(
-                "`eval.{key}` = {radii:?}: radii must lie above 0 and rise, as in [1, 2, 4]"
+                "`eval.{key}` = {radii:?}: radii must be above 0 and increase, as in [1, 2, 4]"
             )));
         }
     }
@@ -108,13 +108,13 @@ pub(super) fn check(config: &RunConfig) -> Result<(), EvalError> {
     Ok(())
 }
 
-/// Most bytes of another evaluation's `results.json`.
+/// The largest `results.json` that is read, in bytes.
 const RESULTS_BYTES: u64 = 64 << 20;
 
-/// The results in a file, to be compared with those of a model of the data set `own` with the images `test`.
+/// Reads the results of another evaluation, to compare them with a model of the data set `own` and the images `test`.
 ///
 /// # Errors
-/// It cannot be read, is no such file, of another version, or of other data.
+/// The file cannot be read, holds no results, has another version, or belongs to other data.
 pub(super) fn read_results(path: &Path, own: String, test: &Dataset) -> Result<Results, EvalError> {
     let bytes = read_at_most(path, RESULTS_BYTES)
         .map_err(|source| EvalError::Read { path: path.to_path_buf(), source })?;
@@ -138,7 +138,7 @@ pub(super) fn read_results(path: &Path, own: String, test: &Dataset) -> Result<R
             own_classes: test.class_names.join(", "),
         });
     }
-    // Earlier versions called every run's model by the name of its file.
+    // Earlier versions used the checkpoint's file name as the name of the model of every run.
     let folder = path.parent().and_then(Path::file_name);
     if let Some(folder) = folder
         && results.model.path.is_none()

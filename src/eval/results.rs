@@ -1,213 +1,216 @@
-//! What an evaluation found: plain data, as it stands in `results.json` and as the page is drawn from it.
+//! The results of an evaluation as plain data: `results.json` stores them and the report is drawn from them.
 //!
-//! Shares and errors are fractions of 1. Every `Option` at the top is a part that was not asked for.
+//! Shares and errors are fractions of 1. An `Option` field of [`Results`] is `None` if that part was not measured.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{accuracy::ReliabilityBin, config::RunConfig};
 
-/// Version of the file; one that differs is not read.
+/// The version of the file format; files of other versions are not read.
 pub const FORMAT: u32 = 1;
 
-/// A number and the interval that holds it in 95 of 100 repetitions.
+/// An estimated number with its 95 % confidence interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
-    /// The number.
+    /// The estimated value of the number.
     pub value: f64,
-    /// Lower end.
+    /// The lower end of the interval.
     pub low: f64,
-    /// Upper end.
+    /// The upper end of the interval.
     pub high: f64,
 }
 
-/// Everything found about one model.
+/// All results of the evaluation of one model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Results {
-    /// [`FORMAT`].
+    /// The version of the file format, [`FORMAT`].
     pub format: u32,
-    /// Version of the program.
+    /// The version of jempp.
     pub jempp: String,
-    /// What to type to get this again.
+    /// The command that repeats this evaluation.
     pub command: String,
-    /// Seed of everything drawn.
+    /// The seed of all random numbers.
     pub seed: u64,
-    /// What computed.
+    /// The name of the device that computed the results.
     pub device: String,
-    /// The model.
+    /// The model that was evaluated.
     pub model: EvaluatedModel,
-    /// The data.
+    /// The data that the model was evaluated on.
     pub data: DataInfo,
-    /// The model's configuration with the changes asked for; its `eval` section holds what was measured how.
+    /// The model's configuration with the user's changes; its `eval` section says how each part was measured.
     pub config: RunConfig,
-    /// See [`Classification`].
+    /// Accuracy on the test images.
     pub accuracy: Option<Classification>,
-    /// See [`Calibration`].
+    /// Calibration of the confidences.
     pub calibration: Option<Calibration>,
-    /// See [`Ood`].
+    /// Detection of out-of-distribution images.
     pub ood: Option<Ood>,
-    /// See [`Attack`].
+    /// Robustness to adversarial attacks.
     pub attack: Option<Attack>,
-    /// See [`Samples`].
+    /// Quality of the model's samples.
     pub samples: Option<Samples>,
-    /// Parts that are missing because the model cannot be measured by them, or because the evaluation was stopped, and
-    /// sets of samples that are too small; each with the reason.
+    /// Parts that are missing, because they do not fit the model or because the evaluation was stopped, and sets of
+    /// samples that are too small; each with the reason.
     pub left_out: Vec<(String, String)>,
-    /// Seconds that each part took, in the order in which they ran.
+    /// The seconds that each part took, in the order in which they ran.
     pub seconds: Vec<(String, f64)>,
 }
 
-/// Which model was evaluated.
+/// The model that was evaluated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EvaluatedModel {
-    /// Name of the bundled model, of the run's folder, or of the file.
+    /// The name of the bundled model, of the run's folder, or of the file.
     pub name: String,
-    /// The file as it was named; none for a bundled model.
+    /// The path of the checkpoint as the user gave it; none for a bundled model.
     #[serde(default)]
     pub path: Option<String>,
-    /// SHA-256 of the file, in hexadecimal.
+    /// The SHA-256 of the checkpoint file, in hexadecimal.
     pub sha256: String,
-    /// Training steps done.
+    /// The number of training steps that the model has done.
     pub num_steps: u64,
-    /// Number of weights.
+    /// The number of weights.
     pub num_weights: usize,
 }
 
-/// Which data it was evaluated on.
+/// The data that the model was evaluated on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataInfo {
-    /// Name of the data set.
+    /// The name of the data set.
     pub dataset: String,
-    /// Whether these are only the images that travel inside the program.
+    /// Whether these are only the images that are embedded in the program.
     pub is_embedded: bool,
-    /// Training images at hand.
+    /// The number of training images.
     pub num_train: usize,
-    /// Test images at hand.
+    /// The number of test images.
     pub num_test: usize,
-    /// Shape (C, H, W) of one.
+    /// The shape (C, H, W) of one image.
     pub shape: [usize; 3],
-    /// Names of the classes.
+    /// The names of the classes.
     pub class_names: Vec<String>,
 }
 
-/// Right and wrong on the test images.
+/// Classification of the test images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Classification {
-    /// Share classified rightly.
+    /// The share of images that are classified correctly.
     pub accuracy: Estimate,
-    /// The same for every class; none for a class without test images.
+    /// The accuracy of every class; none for a class without test images.
     pub by_class: Vec<Option<Estimate>>,
-    /// Images of class `row` seen as class `column`.
+    /// The confusion matrix: the number of images of class `row` that are classified as class `column`.
     pub confusion: Vec<Vec<usize>>,
-    /// Mean energy of the test images.
+    /// The mean energy of the test images.
     pub mean_energy: Estimate,
 }
 
-/// How far confidences max p(y|x) can be believed.
+/// Calibration: how well the confidences max p(y|x) agree with the accuracy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
-    /// As the model is.
+    /// The errors of the unchanged model.
     pub plain: CalibrationErrors,
-    /// With its logits divided by a temperature that was fitted on the other half of the test images, one for each half.
+    /// The errors with temperature scaling. Each half of the test images uses the temperature that was fitted on the
+    /// other half.
     pub scaled: CalibrationErrors,
-    /// The temperatures of the two halves.
+    /// The temperatures that were used for the two halves.
     pub temperatures: [f64; 2],
-    /// Equally wide bins of confidence of the model as it is.
+    /// The reliability bins of the unchanged model, equally wide in confidence.
     pub bins: Vec<ReliabilityBin>,
-    /// The same after temperature scaling.
+    /// The reliability bins after temperature scaling.
     pub scaled_bins: Vec<ReliabilityBin>,
 }
 
-/// Calibration in four numbers, each with a bootstrap interval over the images. Those of the first two are moved by
-/// the bias that noise in the bins gives them; of a model that is calibrated perfectly they still end above 0 in about
-/// half of all repetitions.
+/// Four calibration errors, each with a bootstrap interval over the images. Noise in the bins biases the first two
+/// upwards, and their intervals are corrected for that. Even for a perfectly calibrated model, these intervals end
+/// above 0 in about half of all repetitions.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CalibrationErrors {
-    /// Expected calibration error (Guo et al., arXiv:1706.04599).
+    /// The expected calibration error (Guo et al., arXiv:1706.04599).
     pub expected: Estimate,
-    /// Maximum calibration error: the largest distance among bins that hold an image.
+    /// The maximum calibration error: the largest error of a bin that is not empty.
     pub maximum: Estimate,
-    /// Brier score: mean over images of Σ_y (p(y|x) - [y is the label])², between 0 and 2.
+    /// The Brier score: the mean over images of Σ_y (p(y|x) - [y is the label])², between 0 and 2.
     pub brier: Estimate,
-    /// Mean negative log likelihood of the label, in nats.
+    /// The mean negative log likelihood of the label, in nats.
     pub nll: Estimate,
 }
 
-/// A score by which images of the data are told from others: higher means more like the data.
+/// A score that separates images of the data from other images; a higher score means more like the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Score {
-    /// log p(x) up to a constant: the energy's negative.
+    /// log p(x) up to a constant: the negative energy.
     LogPX,
-    /// max p(y|x).
+    /// The confidence, max p(y|x).
     MaxProbability,
-    /// -‖∂ log p(x)/∂x‖, JEM's approximate mass.
+    /// The approximate mass of JEM, -‖∂ log p(x)/∂x‖.
     ApproximateMass,
 }
 
-/// Telling test images from images of other kinds.
+/// Detection of out-of-distribution images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ood {
-    /// Test images compared with.
+    /// The number of test images used as in-distribution images.
     pub num_in: usize,
-    /// The edges of the histograms' bins, in energy: one more than bins. The outer bins hold what lies beyond.
+    /// The edges of the histogram bins, in energy: one more than there are bins. The outer bins also count the values
+    /// beyond them.
     pub energy_edges: Vec<f64>,
-    /// How many test images have an energy in each bin.
+    /// The number of test images in each energy bin.
     pub energy_counts: Vec<usize>,
-    /// Every kind of image.
+    /// The sets of out-of-distribution images.
     pub sets: Vec<OodSet>,
-    /// Kinds that were left out, each with the reason and what to do.
+    /// The sets that were left out, each with the reason and what to do about it.
     pub left_out: Vec<(String, String)>,
 }
 
-/// One kind of images that are not the data.
+/// One set of out-of-distribution images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OodSet {
-    /// Name.
+    /// The name of the set.
     pub name: String,
-    /// How it was made or where it lies, in a line.
+    /// One line about how the images were made or where they are stored.
     pub what: String,
-    /// Whether its images are the person's own.
+    /// Whether the user supplied the images.
     #[serde(default)]
     pub is_own: bool,
-    /// Images of it.
+    /// The number of images.
     pub num_out: usize,
-    /// Mean energy.
+    /// The mean energy of the images.
     pub mean_energy: f64,
-    /// How many have an energy in each bin of [`Ood::energy_edges`].
+    /// The number of images in each bin of [`Ood::energy_edges`].
     pub energy_counts: Vec<usize>,
-    /// What each score is worth, in the order of the enum.
+    /// How well each score detects this set, in the order of the enum [`Score`].
     pub scores: Vec<Separation>,
 }
 
-/// How well a score tells the data from a set.
+/// How well a score separates the data from a set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Separation {
-    /// The score.
+    /// The score that is measured.
     pub score: Score,
-    /// Area under the ROC curve, data positive: 0.5 is guessing, below it the score is misled.
+    /// The area under the ROC curve, with the data as positives: 0.5 is guessing; below 0.5 the score prefers the
+    /// wrong images.
     pub auroc: Estimate,
-    /// Share of the set taken for data where 95 % of the data are.
+    /// The false positive rate at a true positive rate of 95 %.
     pub false_positives_at_95: Estimate,
-    /// The curve: (false positive rate, true positive rate), from (0, 0) to (1, 1), at most 200 points.
+    /// The ROC curve: (false positive rate, true positive rate), from (0, 0) to (1, 1), at most 200 points.
     pub roc: Vec<(f64, f64)>,
 }
 
-/// How a ball of perturbations is measured.
+/// The norm that measures the size of a perturbation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BallNorm {
     /// The largest change of a pixel, in 255ths of the pixel range.
     Linf,
-    /// The Euclidean norm of the change, pixels counted from 0 to 1.
+    /// The Euclidean norm of the change, with pixels from 0 to 1.
     L2,
 }
 
 impl BallNorm {
-    /// Every norm, in the order in which they are measured and shown.
+    /// All norms, in the order in which they are measured and shown.
     pub const ALL: [Self; 2] = [Self::Linf, Self::L2];
 
-    /// What it is called.
+    /// The name in the report.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Linf => "L∞",
@@ -216,26 +219,27 @@ impl BallNorm {
     }
 }
 
-/// What stands between an attacked image and the classifier, and what the attacker knows of it.
+/// The defence of a classifier and what the attacker knows about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Defence {
-    /// Nothing; PGD on the classifier's own gradient.
+    /// No defence: PGD on the gradient of the classifier.
     None,
-    /// Sampler steps refine the image first; the attack is the one on the classifier and knows nothing of them.
+    /// Sampler steps refine the image before it is classified; the attacker uses only the classifier's gradient.
     RefinedUnaware,
-    /// The same; the attack averages over the noise and takes the classifier's gradient at the refined image
-    /// for that at the image (BPDA with EOT, arXiv:1802.00420). The first of its restarts goes on from where the
+    /// Refinement as above; the attacker averages over the noise and uses the classifier's gradient at the refined
+    /// image as the gradient at the image (BPDA with EOT, arXiv:1802.00420). The first restart starts where the
     /// unaware attack ends.
     RefinedBpda,
-    /// The same; the attack averages over the noise and differentiates through the sampler's steps.
+    /// Refinement as above; the attacker averages over the noise and differentiates through the sampler steps.
     RefinedThrough,
-    /// The same; an image counts only if none of these attacks fools it. This is what refinement is worth.
+    /// Refinement as above; an image counts only if none of these attacks succeeds. This is the accuracy to report
+    /// for refinement.
     RefinedWorst,
 }
 
 impl Defence {
-    /// What it is called.
+    /// The name in the report.
     pub const fn name(self) -> &'static str {
         match self {
             Self::None => "no defence",
@@ -247,101 +251,102 @@ impl Defence {
     }
 }
 
-/// Accuracy of attacked test images.
+/// Accuracy on attacked test images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attack {
-    /// Accuracy over ε, one curve for each norm and defence. At any ε the refined curves are of the same images.
+    /// Accuracy as a function of ε, one curve per norm and defence. All refined curves use the same images.
     pub curves: Vec<AttackCurve>,
-    /// The refinement in words: sampler, steps, noise.
+    /// A description of the refinement: sampler, steps, noise.
     pub refinement: String,
 }
 
-/// Accuracy over ε.
+/// Accuracy as a function of ε, for one norm and one defence.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttackCurve {
-    /// Norm of the ball.
+    /// The norm of the perturbation.
     pub norm: BallNorm,
-    /// Defence.
+    /// The defence and what the attacker knows about it.
     pub defence: Defence,
-    /// Images attacked.
+    /// The number of attacked images.
     pub num_images: usize,
-    /// (ε, accuracy), ε rising from 0, in the unit of the norm.
+    /// The points (ε, accuracy), with ε increasing from 0, in the unit of the norm.
     pub points: Vec<(f64, Estimate)>,
 }
 
-/// What the chains are worth as images, in the features of an independent classifier.
+/// The quality of the chains as images, measured in the features of an independent classifier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Samples {
-    /// The classifier whose features are used.
+    /// The classifier that supplies the features.
     pub judge: JudgeInfo,
-    /// Training images that everything is compared with.
+    /// The number of training images in the reference set.
     pub num_reference: usize,
-    /// Sets, first the real test images, which are the floor.
+    /// The sets that were judged. The first holds real test images: its values are what real images reach.
     pub sets: Vec<SampleSet>,
 }
 
-/// The classifier that judges samples.
+/// The classifier that judges the samples.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JudgeInfo {
-    /// Name or file.
+    /// The name of the bundled classifier, or the file name.
     pub name: String,
-    /// SHA-256 of its file, in hexadecimal.
+    /// The SHA-256 of the file, in hexadecimal.
     pub sha256: String,
-    /// Its accuracy on those test images that are judged.
+    /// Its accuracy on the test images that are judged.
     pub accuracy: f64,
-    /// Numbers of a feature vector.
+    /// The number of features per image.
     pub num_features: usize,
 }
 
-/// Below this accuracy a judge is weak, however many classes there are.
+/// A judge with a lower accuracy is weak, for any number of classes.
 const WEAK: f64 = 0.6;
 
-/// Whether a judge is right so seldom that its verdicts say little: below 60 %, or less than half way from guessing to
-/// always.
+/// Whether a judge is too inaccurate to say much about samples: its accuracy is below 60 %, or less than halfway from
+/// guessing to always correct.
 pub fn is_weak_judge(accuracy: f64, num_classes: usize) -> bool {
     accuracy < WEAK || accuracy < 0.5 + 0.5 / num_classes.max(1) as f64
 }
 
-/// What to mind of a weak judge, for a person.
+/// A warning about a weak judge, for the report and the terminal.
 pub fn weak_judge(accuracy: f64) -> String {
     format!(
-        "The judge is weak: it classifies {:.1} % of the test images correctly, so what it says of samples means little. \
-         A better classifier of the same data as judge would say more",
+        "The judge is weak: it classifies {:.1} % of the test images correctly, so its results for samples mean little. \
+         Use a better classifier of the same data as the judge",
         100.0 * accuracy
     )
 }
 
-/// One set of images judged.
+/// The measurements of one set of images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SampleSet {
-    /// Name: test images, fresh chains, replay buffer.
+    /// The name: test images, fresh chains or replay buffer.
     pub name: String,
-    /// Where they come from and how they were chosen, in a line.
+    /// One line about where the images come from and how they were chosen.
     pub protocol: String,
-    /// How many.
+    /// The number of images.
     pub count: usize,
-    /// Fréchet distance to the reference, with a jackknife interval over groups of images.
+    /// The Fréchet distance to the reference, with a jackknife interval over groups of images.
     pub frechet: Estimate,
-    /// The same for every class, an image counted to the class of its row, against the training images of that class;
-    /// none where there are fewer than two images on either side.
+    /// The Fréchet distance of each class to the training images of that class. An image belongs to the class of its
+    /// row. None if a side has fewer than two images.
     pub frechet_by_class: Vec<Option<f64>>,
-    /// exp of the mean divergence of the judge's p(y|x) from their mean, between 1 and the number of classes.
+    /// exp of the mean KL divergence of the judge's p(y|x) from their mean, between 1 and the number of classes.
     pub inception_like: Estimate,
-    /// Share of the set that the judge sees as the class of its row.
+    /// The share of images that the judge assigns to the class of their row.
     pub class_agreement: Estimate,
-    /// Share of the set within the reference's manifold, against as many reference images (arXiv:1904.06991).
+    /// The share of the set that lies in the manifold of the reference, computed with as many reference images
+    /// (arXiv:1904.06991).
     pub precision: Estimate,
-    /// Share of the reference within the set's manifold.
+    /// The share of the reference that lies in the manifold of the set.
     pub recall: Estimate,
-    /// Against memorisation.
+    /// Distances to the nearest training images; small distances are a sign of memorisation.
     pub nearest: Nearest,
 }
 
-/// Distances to the nearest training image, as root mean square of the pixels' differences in units of x.
+/// Distances to the nearest training image, as the root mean square of the pixel differences in units of x.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Nearest {
-    /// Median.
+    /// The median of these distances.
     pub median: f64,
-    /// Share of the set nearer to a training image than 99 % of the test images are; 0.01 is what unseen real images have.
+    /// The share of images closer to a training image than 99 % of the test images are; unseen real images give 0.01.
     pub share_copied: f64,
 }

@@ -1,4 +1,4 @@
-//! The one error of the library's door.
+//! The error type of the library's main functions.
 
 use crate::{
     bundled::NoSuchModel,
@@ -11,54 +11,55 @@ use crate::{
     trainer::{Divergence, StepError, TrainerError},
 };
 
-/// Why something that the library was asked for could not be done; printed, it is one line that says what would do.
+/// The error of [`Model`](crate::Model) and [`Trainer`](crate::Trainer). Its text is one line that also says what to
+/// do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No such device, or one that cannot be opened.
+    /// The device does not exist or cannot be opened.
     #[error(transparent)]
     Device(#[from] DeviceError),
-    /// No bundled model of that name.
+    /// There is no bundled model of this name.
     #[error(transparent)]
     NoSuchModel(#[from] NoSuchModel),
-    /// A configuration that cannot be.
+    /// The configuration is not valid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A checkpoint that cannot be read, written or used for what was asked.
+    /// The checkpoint cannot be read, written, or used for this purpose.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// A checkpoint in memory whose parts do not fit each other.
+    /// The parts of a checkpoint in memory do not fit each other.
     #[error("this checkpoint cannot be used: {0}")]
     Flaw(#[from] Flaw),
-    /// A data set that cannot be read or used.
+    /// The data set cannot be read or used.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// A training run that cannot begin.
+    /// The training run cannot start.
     #[error(transparent)]
     Trainer(#[from] TrainerError),
-    /// A training step that could not be done.
+    /// A training step failed.
     #[error(transparent)]
     Step(#[from] StepError),
-    /// Training that diverged more often than the configuration allows.
+    /// Training diverged more often than the configuration allows.
     #[error(
         "training diverged: {divergence}. Gave up after {num_recoveries} recoveries; try a smaller \
          optimizer.learning_rate or a smaller step of the sampler"
     )]
     Diverged {
-        /// What happened last.
+        /// The divergence that ended training.
         divergence: Divergence,
-        /// Recoveries before.
+        /// The number of recoveries before it.
         num_recoveries: usize,
     },
-    /// Chains that the model cannot run.
+    /// The model cannot run these chains.
     #[error(transparent)]
     Chains(#[from] ChainError),
-    /// A device that failed while it computed.
+    /// The device failed during a computation.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// A picture that cannot be read or written.
+    /// The picture cannot be read or written.
     #[error(transparent)]
     Picture(#[from] PictureError),
-    /// Something that this model cannot do.
+    /// The model cannot do what was requested.
     #[error("{0}")]
     Request(String),
 }

@@ -1,4 +1,4 @@
-//! The door for users of the library: a model in one value, and what one does with it in one call each.
+//! The main interface of the library: [`Model`] holds a trained model, and each common task is one method call.
 
 mod error;
 mod samples;
@@ -25,7 +25,7 @@ use crate::{
 pub use error::Error;
 pub use samples::{Prediction, Samples};
 
-/// A trained model on a device: a classifier whose logits are also an energy, from which images are sampled.
+/// A trained model on a device: a classifier whose logits also define an energy, from which images can be sampled.
 ///
 /// ```
 /// # fn main() -> Result<(), jempp::Error> {
@@ -47,24 +47,24 @@ pub struct Model {
 }
 
 impl Model {
-    /// A model that travels inside the program, on the device that `auto` takes: `fashion` (Fashion-MNIST), `mnist`,
-    /// `fashion-classifier`, `two-moons` or `two-moons-classifier`. [`bundled::BUNDLED_MODELS`] lists them.
+    /// Loads a model that is bundled with the program, on the device that `auto` selects: `fashion` (Fashion-MNIST),
+    /// `mnist`, `fashion-classifier`, `two-moons` or `two-moons-classifier`. [`bundled::BUNDLED_MODELS`] lists them.
     ///
     /// # Errors
-    /// No model of that name.
+    /// There is no model of that name.
     pub fn bundled(name: &str) -> Result<Self, Error> {
         Self::new(bundled::find(name)?.load()?, &ComputeDevice::open("auto")?.device)
     }
 
-    /// The model in a checkpoint, or in the folder of a training run, on the device that `auto` takes.
+    /// Loads the model of a checkpoint file or of a run folder, on the device that `auto` selects.
     ///
     /// # Errors
-    /// A file that is missing, damaged or no checkpoint.
+    /// The file is missing, damaged or not a checkpoint.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, Error> {
         Self::new(Checkpoint::load(path.as_ref())?, &ComputeDevice::open("auto")?.device)
     }
 
-    /// The model of a checkpoint, on a device of your choice.
+    /// Loads the model of a checkpoint in memory, on the given device.
     ///
     /// ```
     /// # fn main() -> Result<(), jempp::Error> {
@@ -77,96 +77,96 @@ impl Model {
     /// ```
     ///
     /// # Errors
-    /// A checkpoint whose parts do not fit each other.
+    /// The parts of the checkpoint do not fit each other.
     pub fn new(checkpoint: Checkpoint, device: &Device) -> Result<Self, Error> {
         checkpoint.validate()?;
         let network = checkpoint.network(device)?;
         Ok(Self { checkpoint, network, device: device.clone() })
     }
 
-    /// Gives the model another sampler than the one it was trained with.
+    /// Replaces the sampler that the model was trained with.
     ///
     /// # Errors
-    /// A sampler that cannot be, or cannot be with this network.
+    /// The sampler is not valid, or not valid for this network.
     pub fn with_sampler(mut self, sampler: SamplerConfig) -> Result<Self, Error> {
         self.checkpoint.config.sampler = sampler;
         self.checkpoint.config.validate()?;
         Ok(self)
     }
 
-    /// Names of the classes; a label is a place in this list.
+    /// The names of the classes; a label is an index into this list.
     pub fn class_names(&self) -> &[String] {
         &self.checkpoint.class_names
     }
 
-    /// Shape (C, H, W) of an input: (2, 1, 1) for points in the plane.
+    /// The shape (C, H, W) of an input: (2, 1, 1) for points in the plane.
     pub fn input_shape(&self) -> [usize; 3] {
         self.checkpoint.input_shape
     }
 
-    /// The configuration that the model was trained with, its sampler among it.
+    /// The configuration that the model was trained with, including its sampler.
     pub fn config(&self) -> &RunConfig {
         &self.checkpoint.config
     }
 
-    /// All that the model was loaded from: weights, class centres, configuration, counters.
+    /// The checkpoint that the model was loaded from: weights, class centres, configuration, counters.
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
     }
 
-    /// The network alone, for tensors of your own.
+    /// The network, to use it directly with tensors.
     pub fn network(&self) -> &Network {
         &self.network
     }
 
-    /// The device that the model is on.
+    /// The device that holds the model.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// The energy whose density the model learned, for a [`Sampler`](crate::Sampler) of your own choice.
+    /// The energy of the density that the model learned, for use with any [`Sampler`](crate::Sampler).
     pub fn joint_energy(&self) -> JointEnergy {
         JointEnergy::new(&self.network)
     }
 
-    /// Energy of each image: `-log_sum_exp(logits)`, the lower, the more likely the image under p(x).
+    /// The energy of each image, `-log_sum_exp(logits)`: the lower it is, the more likely the image is under p(x).
     ///
     /// # Shapes
     /// `images`: (N, C, H, W) flattened, values in [-1, 1]; gives N energies.
     ///
     /// # Errors
-    /// Values that are no whole number of images, or no finite numbers.
+    /// The number of values does not fit a whole number of images, or a value is not finite.
     pub fn energy(&self, images: &[f32]) -> Result<Vec<f32>, Error> {
         self.of_batches(images, |logits| read_now(energy_of_logits(logits)))
     }
 
-    /// Logits of each image, one for each class.
+    /// The logits of each image, one per class.
     ///
     /// # Shapes
     /// `images` as in [`Model::energy`]; gives N rows.
     ///
     /// # Errors
-    /// As [`Model::energy`].
+    /// The same as for [`Model::energy`].
     pub fn logits(&self, images: &[f32]) -> Result<Vec<Vec<f32>>, Error> {
         let logits = self.of_batches(images, read_now)?;
         Ok(logits.chunks(self.class_names().len()).map(<[f32]>::to_vec).collect())
     }
 
-    /// The class that the model sees in each image, and p(y|x).
+    /// The class that the model predicts for each image, and p(y|x).
     ///
     /// # Shapes
     /// `images` as in [`Model::energy`]; gives N predictions.
     ///
     /// # Errors
-    /// As [`Model::energy`].
+    /// The same as for [`Model::energy`].
     pub fn classify(&self, images: &[f32]) -> Result<Vec<Prediction>, Error> {
         Ok(self.logits(images)?.iter().map(|logits| Prediction::of_logits(logits)).collect())
     }
 
-    /// Reads a picture file as an image that the model takes.
+    /// Reads a picture file and converts it to an input of the model.
     ///
     /// # Errors
-    /// A file that cannot be read, or a model of points in the plane.
+    /// The file cannot be read, or the model is one of points in the plane.
     pub fn read_picture(&self, path: impl AsRef<Path>) -> Result<Vec<f32>, Error> {
         let shape @ [_, h, w] = self.input_shape();
         if h * w == 1 {
@@ -175,8 +175,9 @@ impl Model {
         Ok(crate::picture::load_item(path.as_ref(), shape)?)
     }
 
-    /// The data that the model was trained on, split as then, under the model's classes. Where the full files are not at
-    /// hand, Fashion-MNIST is the part that travels inside the program; [`Splits::describe`] says what was read.
+    /// Loads the data that the model was trained on, with the same split and the model's classes. Without the full
+    /// files of Fashion-MNIST, it uses the part that is embedded in the program; [`Splits::describe`] says what was
+    /// loaded.
     ///
     /// # Errors
     /// The files are not where the configuration says, or hold something else.
@@ -187,10 +188,11 @@ impl Model {
         Ok(splits)
     }
 
-    /// Accuracy, calibration error and mean energy on a data set, of the test images of [`Model::data`] for example.
+    /// The accuracy, calibration error and mean energy on a data set, for example on the test images of
+    /// [`Model::data`].
     ///
     /// # Errors
-    /// Data of another shape or of other classes; an empty data set.
+    /// The data has another shape or other classes, or is empty.
     pub fn evaluate(&self, data: &Dataset) -> Result<Accuracy, Error> {
         self.checkpoint.check_data(data)?;
         if data.is_empty() {
@@ -199,8 +201,8 @@ impl Model {
         Ok(pollster::block_on(accuracy(&self.network, data, &self.device))?)
     }
 
-    /// Writes the model to a file that [`Model::load`] and the program read; a file that is there is
-    /// replaced once the new one is whole.
+    /// Saves the model to a file that [`Model::load`] and the program can read. An existing file is replaced only
+    /// after the new one is complete.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -208,8 +210,8 @@ impl Model {
         Ok(self.checkpoint.save(path.as_ref())?)
     }
 
-    /// What `read` makes of the logits (n, classes), of as many images at a time as memory bears. Every image by itself:
-    /// batch norm takes its running statistics.
+    /// Applies `read` to the logits (n, classes) of as many images at a time as fit in memory. The result for an
+    /// image does not depend on the others: batch norm uses its running statistics.
     fn of_batches(
         &self,
         images: &[f32],
@@ -219,7 +221,7 @@ impl Model {
         let size = c * h * w;
         if !images.len().is_multiple_of(size) {
             return Err(Error::Request(format!(
-                "{} values are no whole number of inputs of shape [{c}, {h}, {w}] (C, H, W), {size} values each",
+                "{} values are not a whole number of inputs of shape [{c}, {h}, {w}] (C, H, W), {size} values each",
                 images.len()
             )));
         }

@@ -1,4 +1,4 @@
-//! Sampling from a model in one call.
+//! Sampling from a model with one call.
 
 use std::path::Path;
 
@@ -9,29 +9,29 @@ use crate::{
     picture,
 };
 
-/// What a model sees in an image.
+/// The prediction of a classifier for one image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
     /// The most probable class.
     pub class: u32,
-    /// p(y|x) of every class; their sum is 1.
+    /// p(y|x) of every class; the sum is 1.
     pub probabilities: Vec<f32>,
 }
 
 impl Prediction {
-    /// Of the logits of one image.
+    /// Computes the prediction from the logits of one image.
     pub(super) fn of_logits(logits: &[f32]) -> Self {
         let class = argmax(logits).unwrap_or_default() as u32;
         Self { class, probabilities: softmax(logits) }
     }
 
-    /// How sure the model is: the probability of the class that it sees.
+    /// The confidence: the probability of the predicted class.
     pub fn confidence(&self) -> f32 {
         self.probabilities[self.class as usize]
     }
 }
 
-/// Images that chains ended at, with what the model makes of them.
+/// The images at the ends of chains, with the model's predictions and energies.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Samples {
     images: Vec<f32>,
@@ -42,23 +42,23 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// How many there are.
+    /// The number of images.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
-    /// Shape (N, C, H, W) of the images.
+    /// The shape (N, C, H, W) of the images.
     pub fn shape(&self) -> [usize; 4] {
         let [c, h, w] = self.shape;
         [self.len(), c, h, w]
     }
 
-    /// All images, shape (N, C, H, W) flattened. The samplers with a box keep them in [-1, 1].
+    /// All images, shape (N, C, H, W) flattened. Samplers that project onto the box keep them in [-1, 1].
     pub fn images(&self) -> &[f32] {
         &self.images
     }
@@ -68,23 +68,23 @@ impl Samples {
         self.images.chunks(self.shape.iter().product()).nth(index)
     }
 
-    /// The class that each chain started from.
+    /// The class of each chain's start.
     pub fn labels(&self) -> &[u32] {
         &self.labels
     }
 
-    /// Energy of each image under the density that its chain followed: E(x), or E(x, y) of conditional chains.
+    /// The energy of each image under the density of its chain: E(x), or E(x, y) for conditional chains.
     pub fn energies(&self) -> Vec<f32> {
         self.energies.clone()
     }
 
-    /// What the model sees in each image, as [`Model::classify`] gives it.
+    /// The prediction of the model for each image, as from [`Model::classify`].
     pub fn predictions(&self) -> &[Prediction] {
         &self.predictions
     }
 
-    /// Writes the images to a PNG file: a row for each class where that fills rows, points as a scatter plot. A file that
-    /// is there is replaced.
+    /// Saves the images as a PNG file, with one row per class if all rows are full; points are drawn as a scatter
+    /// plot. An existing file is replaced.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -100,7 +100,7 @@ impl Samples {
 }
 
 impl Model {
-    /// Samples images: `num_chains` chains leave the class centres and take `num_steps` steps of the model's own
+    /// Samples images: `num_chains` chains start from the class centres and take `num_steps` steps of the model's own
     /// sampler. The same seed gives the same images.
     ///
     /// ```
@@ -112,12 +112,12 @@ impl Model {
     /// ```
     ///
     /// # Errors
-    /// No chain at all, or more than there is memory for.
+    /// `num_chains` is 0, or more chains than fit in memory.
     pub fn sample(&self, num_chains: usize, num_steps: usize, seed: u64) -> Result<Samples, Error> {
         if num_chains == 0 {
             return Err(Error::Request("0 chains are no sample; ask for at least 1".into()));
         }
-        // All classes in equal shares, in order.
+        // Equal shares of all classes, in order.
         let num_classes = self.class_names().len();
         let classes = (0..num_chains).map(|chain| (chain * num_classes / num_chains) as u32);
         let settings = ChainSettings {
@@ -130,7 +130,7 @@ impl Model {
         self.sample_with(&settings)
     }
 
-    /// Samples images of chosen classes, from other starts or of p(x|y).
+    /// Samples images of chosen classes, from other starts, or from p(x|y).
     ///
     /// ```
     /// # fn main() -> Result<(), jempp::Error> {
@@ -149,7 +149,7 @@ impl Model {
     /// ```
     ///
     /// # Errors
-    /// As [`Model::chains`]; chains that run away to numbers that are not finite.
+    /// The same as for [`Model::chains`]; also chains that diverge to values that are not finite.
     pub fn sample_with(&self, settings: &ChainSettings) -> Result<Samples, Error> {
         let mut chains = self.chains(settings)?;
         let labels = chains.labels().to_vec();
@@ -165,15 +165,15 @@ impl Model {
         if images.iter().any(|value| !value.is_finite()) {
             let key = self.config().sampler.step_size_key();
             return Err(Error::Request(format!(
-                "the chains ran away to values that are no finite numbers; try a smaller {key}"
+                "the chains diverged to values that are not finite; try a smaller {key}"
             )));
         }
         let predictions = self.classify(&images)?;
         Ok(Samples { images, shape: self.input_shape(), labels, energies, predictions })
     }
 
-    /// Chains of the model, to watch step by step: an iterator that gives every chain's energy, gradient norm and clamp
-    /// rate at every step, and images and logits where they are asked for.
+    /// Starts chains of the model that are observed step by step. The iterator gives the energy, gradient norm and
+    /// clamp rate of every chain at every step, and images and logits if requested.
     ///
     /// ```
     /// # fn main() -> Result<(), jempp::Error> {
@@ -190,7 +190,7 @@ impl Model {
     /// ```
     ///
     /// # Errors
-    /// A class that the model has not, a start that it cannot give, more chains than there is memory for.
+    /// A class that the model does not have, starts that it cannot provide, more chains than fit in memory.
     pub fn chains(&self, settings: &ChainSettings) -> Result<ChainRun<'_>, Error> {
         Ok(ChainRun::new(self.checkpoint(), settings, self.device())?)
     }

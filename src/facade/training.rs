@@ -1,14 +1,14 @@
-//! Training in memory, step by step.
+//! Training in memory, one step at a time.
 
 use super::{Error, Model};
 use crate::trainer::{StepError, StepReport, Trainer};
 
 impl Trainer {
-    /// Trains one step and says what it did; `None` once all epochs of the configuration are done.
+    /// Does one training step and returns its report; returns `None` when all epochs of the configuration are done.
     ///
-    /// A step that diverges is not kept: the run goes back to its last good state with a smaller learning rate, as
-    /// `divergence.*` says, and the report is that of the step it does next, whose number is smaller than that of the
-    /// one before. `jempp train` does the same, and keeps its run in a folder as well.
+    /// A step that diverges is discarded: training returns to its last good state with a smaller learning rate, as
+    /// `divergence.*` says. The report is then that of the next step from there, with a smaller step number than the
+    /// report before. `jempp train` does the same and also saves the run in a folder.
     ///
     /// ```
     /// # fn main() -> Result<(), jempp::Error> {
@@ -29,8 +29,8 @@ impl Trainer {
     /// ```
     ///
     /// # Errors
-    /// It diverged more often than the configuration allows, and the trainer is then in its last good state; the device
-    /// failed.
+    /// Training diverged more often than the configuration allows, and the trainer is back in its last good state; or
+    /// the device failed.
     pub fn advance(&mut self) -> Result<Option<StepReport>, Error> {
         let num_steps = self.steps_per_epoch() * self.config().training.epochs as u64;
         if self.counters().step >= num_steps {
@@ -49,10 +49,10 @@ impl Trainer {
         }
     }
 
-    /// The model as it is trained now. Saved, it is a checkpoint to sample from and to train on from.
+    /// The model in its current state. Saved, it is a checkpoint for sampling and for further training.
     ///
     /// # Errors
-    /// Weights that are no longer finite numbers.
+    /// Weights that are not finite.
     pub fn model(&self) -> Result<Model, Error> {
         let checkpoint = pollster::block_on(self.checkpoint())?;
         Model::new(checkpoint, self.device())

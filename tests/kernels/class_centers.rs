@@ -1,4 +1,4 @@
-//! Truncated class centres against the full Gaussian.
+//! Class centres with truncated factors, compared with the full Gaussian.
 
 use std::{ops::ControlFlow, process::Command};
 
@@ -17,7 +17,7 @@ fn config(explained_variance: f64, max_components: usize) -> ClassCentersConfig 
     ClassCentersConfig { explained_variance, max_components }
 }
 
-/// Mean, variance per pixel and total variance of one class, straight from its images.
+/// The mean, the variance per pixel and the total variance of one class, computed directly from its images.
 fn moments(dataset: &Dataset, class: u32) -> (Vec<f64>, Vec<f64>) {
     let indices: Vec<usize> = (0..dataset.len()).filter(|&i| dataset.labels[i] == class).collect();
     let images = dataset.gather(indices.iter().copied());
@@ -57,7 +57,7 @@ fn truncated_factors_keep_means_and_pixel_variances_of_the_full_gaussian() {
                     (0..k).map(|j| f64::from(data.factor[(class * k + j) * d + pixel]).powi(2));
                 let found =
                     axes.sum::<f64>() + f64::from(data.residual_std[class * d + pixel]).powi(2);
-                // The full Gaussian of the method has 1e-4 on its diagonal.
+                // The full Gaussian of the method has 1e-4 added to its diagonal.
                 assert!((found - variance[pixel] - 1e-4).abs() < 1e-4, "class {class} {pixel}");
             }
         }
@@ -75,7 +75,7 @@ fn the_number_of_axes_follows_the_explained_variance() {
 
 #[test]
 fn axes_are_orthogonal_whether_images_outnumber_pixels_or_not() {
-    // 250 images of 64 pixels per class, then 20 of them: covariance and Gram matrix.
+    // First 250 images of 64 pixels per class, then 20: these use the covariance and the Gram matrix.
     for count in [500, 40] {
         let set = crate::common::tiny_dataset(count);
         let data = ClassCentersData::estimate(&set, &config(0.99, 6)).unwrap();
@@ -97,7 +97,7 @@ fn axes_are_orthogonal_whether_images_outnumber_pixels_or_not() {
 
 #[test]
 fn draws_have_the_moments_of_their_class() {
-    // Small variance around the middle, so that the box cuts nothing off.
+    // A small variance around 0, so that the box clamps nothing.
     let set = crate::common::tiny_dataset(200);
     let data = ClassCentersData::estimate(&set, &config(0.5, 4)).unwrap();
     let centers = data.to_device(set.shape, &device::cpu());
@@ -118,7 +118,7 @@ fn draws_have_the_moments_of_their_class() {
 #[test]
 fn a_class_without_images_has_the_gaussian_of_all_and_one_with_one_image_is_around_it() {
     let mut set = crate::common::tiny_dataset(40);
-    // Class 2 has one image, class 3 none.
+    // Class 2 has one image, class 3 has none.
     set.class_names = ["cup", "hat", "key", "pen"].map(String::from).to_vec();
     set.labels[7] = 2;
     let data = ClassCentersData::estimate(&set, &config(1.0, 4096)).unwrap();
@@ -138,7 +138,7 @@ fn a_class_without_images_has_the_gaussian_of_all_and_one_with_one_image_is_arou
     assert!((spread(2) / pooled - 1.0).abs() < 0.2, "{} {pooled}", spread(2));
     assert!(spread(3) > pooled, "classes differ in their means too");
 
-    // Nothing to tell a spread from.
+    // A single image gives no spread to estimate.
     let set = Dataset::from_bytes(vec![9; 4], vec![0], [1, 2, 2], vec!["cup".into()]).unwrap();
     let data = ClassCentersData::estimate(&set, &config(0.9, 4)).unwrap();
     assert!(near(&data.mean, &set.gather([0])));
@@ -157,7 +157,7 @@ fn an_axis_has_its_largest_component_positive() {
 
 #[test]
 fn few_axes_of_many_explain_what_the_same_axes_of_all_do() {
-    // 16 axes are found by iteration, 300 of 500 with all others at once.
+    // 16 axes are found by iteration; 300 of 500 by a full eigendecomposition.
     let train = train();
     let few = ClassCentersData::estimate(&train, &config(1.0, 16)).unwrap();
     let all = ClassCentersData::estimate(&train, &config(1.0, 300)).unwrap();
@@ -188,7 +188,7 @@ fn progress_is_told_and_the_estimate_can_be_stopped() {
     assert_eq!(stopped.unwrap_err(), ClassCentersError::Stopped);
 }
 
-/// What a few steps of a run report, on standard output.
+/// Prints the reports of a few training steps to standard output.
 #[test]
 #[ignore = "a_seed_gives_the_same_metrics_on_any_number_of_threads starts it"]
 fn reports_of_a_few_steps() {
@@ -213,7 +213,7 @@ fn a_seed_gives_the_same_metrics_on_any_number_of_threads() {
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).unwrap();
-        // Numbers are written so that they read back as the same bits.
+        // Numbers are printed in a form that restores the same bits when read.
         text.lines()
             .filter(|line| line.contains("StepReport"))
             .map(String::from)

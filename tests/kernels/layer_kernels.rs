@@ -1,4 +1,4 @@
-//! The layers' kernels, and those that measure, against their CPU twins on whatever adapter there is.
+//! The kernels of the layers and of the benchmarks, compared with their CPU twins on any available adapter.
 
 use crate::common::{bytes, gpu, groups, last_of, max_difference, poisoned, scrambled, written};
 use jempp::kernels::{self, reference};
@@ -132,7 +132,7 @@ fn rates_equal_their_twins() {
         );
         let mut twin = x.clone();
         reference::fma_rate(&mut twin, 7, 0.9, 0.1);
-        // WGSL lets a fused operation round twice.
+        // WGSL permits a fused operation to round twice.
         assert!(max_difference(&written(&out[0], len), &twin) < 1e-6, "{len}");
         let copied = last_of(
             &kernels::COPY_RATE,

@@ -1,4 +1,4 @@
-//! The layers against burn's own operations and finite differences, on every device at hand.
+//! The layers compared with burn's own operations and with finite differences, on every available device.
 
 use crate::common::{devices, max_abs, max_difference, scrambled, values};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -28,7 +28,8 @@ impl Case {
     }
 }
 
-/// Batch 1 and more, sizes and channels that no tile divides, both strides, with and without activation.
+/// Cases with batch size 1 and more, sizes and channels that no tile divides, both strides, with and without
+/// activation.
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (batch, height, width) in [(1, 1, 1), (3, 7, 7), (1, 33, 17), (2, 4, 5)] {
@@ -57,7 +58,7 @@ fn tensor<const D: usize>(shape: [usize; D], seed: u32, device: &Device) -> Tens
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
-/// The result and the gradients of Σ result · direction with respect to x, weight and bias.
+/// The result, and the gradients of Σ result · direction with respect to x, weight and bias.
 fn passes(convolve: Convolve, case: &Case, device: &Device) -> [Vec<f32>; 4] {
     let x = tensor(case.x, 1, device).autodiff().require_grad();
     let weight = tensor(case.weight_shape(), 2, device).autodiff().require_grad();
@@ -110,8 +111,8 @@ fn frozen_weights_leave_the_input_gradient_as_it_is() {
     }
 }
 
-/// Σ conv(x) · direction is piecewise linear in x and linear in the weights, so that a central
-/// difference is exact but for rounding as long as no input crosses zero.
+/// Σ conv(x) · direction is piecewise linear in x and linear in the weights, so a central difference is exact up to
+/// rounding if no input crosses zero.
 #[test]
 fn gradients_equal_finite_differences() {
     const STEP: f32 = 0.02;
@@ -166,8 +167,8 @@ fn gradients_equal_finite_differences() {
 
 const CLASSES: usize = 11;
 
-/// A head's result, flattened, and the gradients of Σ result · direction with respect to features,
-/// weight and bias.
+/// The result of a head, flattened, and the gradients of Σ result · direction with respect to features, weight and
+/// bias.
 fn head_passes<const D: usize>(
     head: impl Fn(Tensor<4>, Tensor<2>, Tensor<1>) -> Tensor<D>,
     shape: [usize; 4],
@@ -232,8 +233,7 @@ fn every_pass_of_a_head_equals_the_reference() {
 
 type Normalise = fn(Tensor<4>, Tensor<1>, Tensor<1>, f64) -> (Tensor<4>, Tensor<2>);
 
-/// The normalised values, the moments, and the gradients of Σ result · direction with respect to x,
-/// gamma and beta.
+/// The normalised values, the moments, and the gradients of Σ result · direction with respect to x, gamma and beta.
 fn norm_passes(normalise: Normalise, shape: [usize; 4], device: &Device) -> [Vec<f32>; 5] {
     let channels = shape[3];
     // Channels far from zero, where the variance is the difference of nearly equal numbers.
@@ -280,7 +280,7 @@ fn energies_of_huge_logits_are_finite() {
     }
 }
 
-/// A batch of 5, the image `broken` of it all of `value`.
+/// A batch of 5 images; every value of image `broken` is `value`, if there is one.
 fn with_broken_image(shape: [usize; 4], broken: usize, value: Option<f32>) -> Vec<f32> {
     let mut values = scrambled(5 * shape[1..].iter().product::<usize>(), 1);
     let len = values.len() / 5;
@@ -290,7 +290,7 @@ fn with_broken_image(shape: [usize; 4], broken: usize, value: Option<f32>) -> Ve
     values
 }
 
-/// Fails unless all images but `broken` have the very bits of `expected`.
+/// Asserts that all images except `broken` equal those of `expected` bit for bit.
 fn assert_others_equal(found: &[f32], expected: &[f32], broken: usize, what: &str) {
     let len = found.len() / 5;
     assert_eq!(found.len(), expected.len());
@@ -300,7 +300,7 @@ fn assert_others_equal(found: &[f32], expected: &[f32], broken: usize, what: &st
     }
 }
 
-/// Fails unless the values of image `broken` say that it is.
+/// Asserts that the values of image `broken` show that it is broken.
 fn assert_seen(found: &[f32], broken: usize, what: &str) {
     let len = found.len() / 5;
     let own = &found[broken * len..(broken + 1) * len];
@@ -312,7 +312,7 @@ const BROKEN: [f32; 2] = [f32::NAN, f32::INFINITY];
 #[test]
 fn a_broken_image_reaches_no_other_through_a_convolution() {
     for device in devices() {
-        // Widths that no tile divides, so that tiles reach from one image into the next.
+        // Widths that no tile divides, so that tiles extend from one image into the next.
         for (shape, outputs) in [([5, 5, 7, 3], 6), ([5, 8, 8, 16], 16), ([5, 1, 1, 24], 40)] {
             for (kernel, stride) in [(3, 1), (3, 2), (1, 1), (1, 2)] {
                 let options = ConvOptions2d { stride, negative_slope: Some(0.2) };
@@ -390,7 +390,7 @@ fn a_broken_image_reaches_no_other_through_a_network() {
                             let what = format!("{name} of {arch}, {norm:?}, {value}");
                             assert_others_equal(found, expected, broken, &what);
                         }
-                        // Its gradient may be sound: of a class's logit only signs reach it.
+                        // Its gradient may be finite: only the signs of a class's logit affect it.
                         assert_seen(&found[0], broken, &format!("{arch}, {norm:?}, {value}"));
                     }
                 }

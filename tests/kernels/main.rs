@@ -1,4 +1,4 @@
-//! What computes on a device: kernels against their twins, layers, samplers, training.
+//! Tests that compute on a device: kernels compared with their CPU twins, layers, samplers, training.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
 mod chain_run;

@@ -1,4 +1,4 @@
-//! What batch norm's running statistics, which evaluation reads, are made of.
+//! The running statistics of batch norm: the images from which training computes them.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use pollster::block_on;
 
 type Weights = HashMap<String, HostTensor>;
 
-/// Chains of noise, which batch norm tells from images at once.
+/// Chains of noise, whose batch statistics clearly differ from those of images.
 const FAR_CHAINS: &str = "
     model = { arch = 'wrn-10-1', norm = 'batch' }
     sampler = { start = 'uniform', num_steps = 2 }
@@ -26,7 +26,7 @@ fn is_statistic(name: &str) -> bool {
     name.ends_with("running_mean") || name.ends_with("running_var")
 }
 
-/// The network's statistics after one batch of images alone, by PyTorch's rule for training mode.
+/// The network's statistics after one batch of images, by PyTorch's rule for training mode.
 fn statistics_after(config: &RunConfig, before: &Weights, batch: &[f32]) -> Weights {
     let device = device::cpu().autodiff();
     let network = Network::new(&config.model, [1, 8, 8], 2, 0, &device).unwrap();
@@ -64,7 +64,7 @@ fn running_statistics_are_those_of_the_classified_images_alone() {
         average.retain(|name, _| is_statistic(name));
         for step in 0..4u64 {
             let before = block_on(weights_of(trainer.network())).unwrap();
-            // The augmented images where the energies see others: those are what is classified.
+            // The statistics come from the augmented images, which are classified, even if the energies use others.
             let Batch { values, .. } = batches.get(step);
             let expected = statistics_after(&config, &before, &values);
             block_on(trainer.step()).unwrap();
@@ -85,7 +85,7 @@ fn running_statistics_are_those_of_the_classified_images_alone() {
 
 #[test]
 fn chains_of_noise_are_told_from_images_by_their_statistics() {
-    // Without this the test above would pass whatever entered.
+    // Otherwise the test above would pass for any batch.
     let config = tiny_config().with_toml(FAR_CHAINS).unwrap();
     let trainer = Trainer::new(config.clone(), tiny_dataset(32), &device::cpu()).unwrap();
     let before = block_on(weights_of(trainer.network())).unwrap();

@@ -1,4 +1,4 @@
-//! What the samplers promise, by name.
+//! The properties of the samplers.
 
 use crate::common::{gpu, max_difference, scrambled_tensor, values};
 use burn::{
@@ -23,7 +23,7 @@ fn network(arch: &str, norm: Norm, split: usize, shape: [usize; 3]) -> Network {
     Network::new(&config, shape, 3, 11, &device::cpu()).unwrap()
 }
 
-/// `E(x) = stiffness · ‖x‖² / 2`.
+/// The quadratic energy `E(x) = stiffness · ‖x‖² / 2`.
 struct Quadratic {
     stiffness: f32,
 }
@@ -66,7 +66,7 @@ fn pyld(num_inner_steps: usize, inner_step_size: f32, radius: f32) -> Sampler {
     Sampler::Pyld { num_inner_steps, inner_step_size, noise_std: 0.0, proximal_radius: radius }
 }
 
-/// Turns a network's numbers into f64, where a central difference has ten good digits.
+/// Converts a network's numbers to `f64`, so that a central difference has ten correct digits.
 struct InDoublePrecision;
 
 impl ModuleMapper for InDoublePrecision {
@@ -110,8 +110,8 @@ fn energy_gradient_equals_finite_differences() {
                     x.iter().zip(&direction).map(|(x, d)| x + t * d).collect()
                 };
                 let analytic: f64 = gradient.iter().zip(&direction).map(|(g, d)| g * d).sum();
-                // A kink of LeakyReLU between the two points bends a difference, but hardly at both
-                // distances; a wrong gradient is wrong at both.
+                // A kink of LeakyReLU between the two points changes the difference, but hardly at both distances; a
+                // wrong gradient is wrong at both.
                 let error = |t: f64| {
                     let numeric = (total(&shifted(t)) - total(&shifted(-t))) / (2.0 * t);
                     (numeric - analytic).abs() / analytic.abs().max(1e-3)
@@ -129,7 +129,7 @@ fn pyld_with_affine_first_layer_equals_one_long_step() {
         let energy = JointEnergy::new(&network(arch, Norm::None, 1, shape));
         let [c, h, w] = shape;
         let x = scrambled_tensor([4, c, h, w], 1, &device::cpu());
-        // A radius that clamps some components and a step that reaches the box.
+        // A radius that clamps some components, and a step that reaches the box.
         let radius = 0.01;
         let (long, steps) = (20.0, 3);
         let proximal = Sampler::ProximalSgld {
@@ -157,7 +157,7 @@ fn pyld_with_a_non_linear_first_layer_is_a_method_of_its_own() {
         assert!(!energy.first_layer_is_affine());
         let got = run(pyld(5, 0.4, 1.0), x.clone(), &energy, 4);
         assert!(max_difference(&got, &expected) > 1e-4, "split {split}");
-        // With one inner step nothing is reused, and the split does not matter.
+        // With one inner step, nothing is reused and the split does not matter.
         let got = run(pyld(1, 2.0, 1.0), x.clone(), &energy, 4);
         assert!(max_difference(&got, &expected) < 1e-5, "split {split}, one inner step");
     }
@@ -234,14 +234,14 @@ fn quadratic_energy_has_the_predicted_variance() {
     // 40,000 independent values: the relative error of a variance is √(2/40,000) = 0.7 %.
     assert!((variance / predicted - 1.0).abs() < 0.03, "{variance} against {predicted}");
     assert!(mean.abs() < 4.0 * (predicted / 40_000.0).sqrt());
-    // Small steps target p^β: variance 1/(βk).
+    // Small steps sample p^β: the variance is 1/(βk).
     let beta = inverse_temperature(f64::from(step_size), f64::from(noise_std));
     assert!((beta - 50.0).abs() < 1e-5);
 }
 
 #[test]
 fn mala_has_the_exact_variance_where_sgld_is_biased() {
-    // At temperature 1 the law is N(0, 1/k); SGLD's bias at this step is a third of the variance.
+    // At temperature 1 the distribution is N(0, 1/k); the bias of SGLD at this step size is a third of the variance.
     let (stiffness, step_size) = (2.0f32, 0.25f32);
     let noise_std = (2.0 * step_size).sqrt();
     let variance = |sampler: Sampler| {
@@ -327,7 +327,7 @@ fn adjacent_seeds_share_no_noise() {
     for key in neighbours {
         let other = noise(key);
         let shared = other.iter().filter(|value| first.contains(value)).count();
-        // Two uniform words of 23 bits collide by chance now and then.
+        // A few uniform words of 23 bits are equal by chance.
         assert!(shared < 12, "{key:?} shares {shared} of 4,096 values");
         let correlation: f32 = first.iter().zip(&other).map(|(a, b)| a * b).sum::<f32>() / 4096.0;
         assert!(correlation.abs() < 0.08, "{key:?}: {correlation}");
@@ -379,8 +379,8 @@ fn batch_norm_couples_the_chains_of_a_batch_and_frozen_norm_does_not() {
     }
 }
 
-/// JEMPP's update written out on an MLP in f64: `for M: p ← ∂ΣE/∂z; for N: x ← clamp(x - α
-/// clamp(J_firstᵀ p, -1, 1), -1, 1)`, σ = 0.
+/// JEMPP's update in `f64` for an MLP: `for M: p ← ∂ΣE/∂z; for N: x ← clamp(x - α clamp(J_firstᵀ p, -1, 1), -1, 1)`,
+/// σ = 0.
 #[test]
 fn the_jempp_update_is_reproduced_step_for_step() {
     let network = network("mlp", Norm::None, 1, [2, 1, 1]);
@@ -412,7 +412,7 @@ fn the_jempp_update_is_reproduced_step_for_step() {
             .map(|i| (0..outputs).map(|o| weight[i * outputs + o] * p[o]).sum::<f64>())
             .collect::<Vec<f64>>()
     };
-    // p = ∂E/∂z for E = -log_sum_exp(logits), z the output of the first linear layer.
+    // p = ∂E/∂z for E = -log_sum_exp(logits), where z is the output of the first linear layer.
     let output_gradient = |x: &[f64]| {
         let mut z = vec![apply(&layers[0], x)];
         for layer in &layers[1..] {

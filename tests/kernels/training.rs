@@ -1,4 +1,4 @@
-//! Training: what a step does, that it learns, resumes and survives divergence.
+//! Training: the effect of a step, learning, resuming, and recovery from divergence.
 
 use std::{cell::Cell, collections::HashMap, path::Path};
 
@@ -40,8 +40,8 @@ fn the_first_losses_are_pinned() {
     let train = data::load(&config.data, 1).unwrap().train;
     let mut trainer = Trainer::new(config, train, &device::cpu()).unwrap();
     let losses: Vec<f64> = (0..4).map(|_| block_on(trainer.step()).unwrap().loss).collect();
-    // Written down from a run of this very test; a change of the data order, the initial weights, the
-    // chains or the loss shows here first.
+    // Recorded from a run of this test. A change of the data order, the initial weights, the chains or the loss shows
+    // here first.
     let pinned = PINNED_LOSSES;
     for (found, expected) in losses.iter().zip(pinned) {
         assert!((found - expected).abs() < 2e-3, "{losses:?} instead of {pinned:?}");
@@ -135,7 +135,7 @@ fn check_that_a_diverged_step_changes_nothing(mut trainer: Trainer) {
     assert_eq!(state(&trainer), before);
 }
 
-/// SGLD has no clamp: with a huge step its chains leave every bound.
+/// SGLD has no clamp: with a huge step size, its chains exceed every bound.
 const EXPLODING: [&str; 4] = [
     "sampler.kind=sgld",
     "sampler.step_size=1e5",
@@ -148,7 +148,7 @@ fn run(
     out: &Path,
     stop_after: usize,
 ) -> (Result<bool, TrainingError>, Vec<TrainingEvent>) {
-    // The job loads its data by name, so a 2-D density stands in for a tiny data set.
+    // The job loads its data by name, so a 2-D density replaces a tiny data set.
     let (steps, mut events) = (Cell::new(0), Vec::new());
     let stop = || steps.get() == stop_after && stop_after > 0;
     let result = training::train(config, out, &cpu(), &stop, &mut |event| {
@@ -192,8 +192,8 @@ fn divergence_gives_up_cleanly_with_everything_saved() {
 
 #[test]
 fn the_last_good_state_is_one_that_a_step_has_checked() {
-    // Plain gradient descent with a huge learning rate: every update leads past the bound, and with a
-    // snapshot at every step the broken weights are what a careless snapshot would hold.
+    // Plain gradient descent with a huge learning rate: every update exceeds the bound. With a snapshot at every
+    // step, a careless snapshot would save the broken weights.
     let explodes = [
         "optimizer.kind=sgd",
         "optimizer.learning_rate=10.0",
@@ -224,7 +224,7 @@ fn a_recovery_returns_to_the_older_of_two_good_states() {
     for _ in 0..5 {
         block_on(trainer.step()).unwrap();
     }
-    // Kept before the steps 0, 2 and 4; the last may have been on its way already.
+    // Saved before the steps 0, 2 and 4; the last snapshot may already contain the divergence.
     assert_eq!(trainer.recover().unwrap().step, 2);
     assert_eq!(trainer.recover().unwrap().step, 2, "there is no other");
 }
@@ -250,7 +250,7 @@ fn sharpness_aware_gradients_are_those_at_the_climbed_weights() {
         let before = block_on(weights_of(trainer.network())).unwrap();
         block_on(trainer.step()).unwrap();
         let after = block_on(weights_of(trainer.network())).unwrap();
-        // The update's direction: the gradient.
+        // The direction of the update is the gradient.
         let mut names: Vec<_> = before.keys().cloned().collect();
         names.sort();
         let moved = |name: &String| {
@@ -327,7 +327,7 @@ fn a_run_recovers_from_a_divergence_that_a_smaller_learning_rate_cures() {
     assert!(*accuracy > 0.5, "{accuracy}");
 }
 
-/// Metrics without the time they took.
+/// The metrics without the times.
 fn metrics(out: &Path) -> Vec<HashMap<String, serde_json::Value>> {
     let text = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
     let line = |line: &str| {
@@ -340,7 +340,7 @@ fn metrics(out: &Path) -> Vec<HashMap<String, serde_json::Value>> {
 
 #[test]
 fn a_resumed_run_is_bit_equal_to_one_that_never_stopped() {
-    // The second is stopped before the evaluation at the end of its first epoch.
+    // The second run is stopped before the evaluation at the end of its first epoch.
     for (changes, stop_after) in [
         (&["optimizer.kind=adam"][..], 7),
         (&["optimizer.kind=sgd", "optimizer.weight_decay=1e-4", "data.input_noise_std=0.05"], 9),
@@ -358,7 +358,7 @@ fn a_resumed_run_is_bit_equal_to_one_that_never_stopped() {
             panic!("{:?}", events.last())
         };
         assert_eq!(*step, stop_after as u64);
-        // What a killed program leaves behind: a line past the checkpoint, and half of another.
+        // What a killed process leaves: a line after the checkpoint, and half of another line.
         let file = parts.join("metrics.jsonl");
         let text = std::fs::read_to_string(&file).unwrap();
         let more = format!("{{\"step\": {}, \"loss\": 1.0}}\n{{\"st", step + 1);
@@ -436,8 +436,8 @@ fn the_papers_network_takes_a_step() {
     let mut trainer = Trainer::new(config, set, &device::cpu()).unwrap();
     let weights = block_on(weights_of(trainer.network())).unwrap();
     let count: usize = weights.values().map(|weight| weight.values.len()).sum();
-    // WRN-28-10 as published has 36.5 million; the biases of the convolutions and the running statistics
-    // add some.
+    // WRN-28-10 has 36.5 million weights as published; the biases of the convolutions and the running statistics add
+    // some.
     assert!((36_400_000..36_700_000).contains(&count), "{count}");
     let report = block_on(trainer.step()).unwrap();
     assert!(report.loss.is_finite());
@@ -501,12 +501,12 @@ fn a_packed_model_has_the_weights_to_sample_with_and_goes_no_further() {
 
 #[test]
 fn calibration_error_weighs_the_bins() {
-    // Logits (l, 0) have confidence 1/(1 + e^-l).
+    // Logits (l, 0) have the confidence 1/(1 + e^-l).
     let (sure, unsure) = (3.0f32, 0.5f32);
     let logits = [[sure, 0.0], [sure, 0.0], [unsure, 0.0], [unsure, 0.0]];
     let labels = [0, 1, 0, 0];
     let confidence = |logit: f32| 1.0 / (1.0 + (-f64::from(logit)).exp());
-    // Two of confidence 0.95 with accuracy 1/2, two of 0.62 with accuracy 1.
+    // Two items with confidence 0.95 and accuracy 1/2, two with 0.62 and accuracy 1.
     let expected = 0.5 * (confidence(sure) - 0.5) + 0.5 * (1.0 - confidence(unsure));
     let found = jempp::accuracy::Tally::of(&logits.concat(), &labels, 2);
     assert!((found.calibration_error() - expected).abs() < 1e-6);
@@ -526,7 +526,7 @@ fn bundled_models_were_trained_by_their_presets() {
             let test = data::load(&RunConfig::default().data, 0).unwrap().test;
             let found =
                 block_on(jempp::accuracy::accuracy(&network, &test, &device::cpu())).unwrap();
-            // 91.1 to 92.5 % on all 10,000 test images; a thousand of them scatter by a percent.
+            // The accuracy is 91.1 to 92.5 % on all 10,000 test images; on a thousand images it varies by a percent.
             assert!(found.accuracy > 0.88, "{found:?}");
         }
     }

@@ -1,4 +1,4 @@
-//! Every kernel against its CPU twin, on whatever adapter there is.
+//! Every kernel compared with its CPU twin, on any available adapter.
 
 use crate::common::{
     bytes, floats, gpu, groups, max_difference, poisoned, scrambled, values, written,
@@ -10,9 +10,9 @@ use jempp::kernels::{
 };
 
 const SIZES: [usize; 4] = [1, 255, 256, 257];
-/// One element more than 65,535 workgroups hold.
+/// One element more than 65,535 workgroups can process.
 const MANY: usize = 65_535 * 256 + 1;
-/// How far apart noise may be: what rounding and fused products make of a radius of at most 5.8.
+/// The largest difference of noise: rounding and fused products change a radius of at most 5.8 by this much.
 const NOISE_ERROR: f32 = 3e-6;
 const KEY: NoiseKey = NoiseKey { seed: 0x1234_5678_9abc_def0, stream: 5, step: 77 };
 
@@ -77,7 +77,7 @@ fn a_nan_stays_one_in_a_proximal_step_and_infinities_are_clamped() {
     let shape = [broken.len(), 1, 1, 2];
     for device in crate::common::devices() {
         for (noise_std, radius, project) in [(0.0, 0.5, true), (1.0, 0.5, true), (0.0, 0.0, true)] {
-            // Broken pixels with sound gradients, then the other way round.
+            // Broken pixels with finite gradients, then the reverse.
             let sound = [0.25f32; 2 * 5];
             let bad: Vec<f32> = broken.iter().flat_map(|&value| [value, 0.5]).collect();
             for (x, gradient) in [(&bad[..], &sound[..]), (&sound[..], &bad[..])] {
@@ -136,7 +136,7 @@ fn uniform_noise_has_the_same_bits_everywhere() {
 #[test]
 fn class_center_start_equals_its_twin() {
     let Some(device) = gpu() else { return };
-    // Pixels and components around the workgroup's size, chains of several classes.
+    // Numbers of pixels and components around the workgroup size, with chains of several classes.
     for (num_pixels, num_components) in [(1, 1), (255, 3), (256, 256), (257, 257), (784, 40)] {
         let labels = [2u32, 0, 1, 2, 2];
         let mean: Vec<f32> = scrambled(3 * num_pixels, 1).iter().map(|v| 0.3 * v).collect();
@@ -264,7 +264,7 @@ fn mala_accept_equals_its_twin() {
         let [x, gradient, proposal, proposal_gradient] =
             [1, 2, 3, 4].map(|salt| scrambled(len, salt));
         let mut energies = scrambled(2 * num_chains, 5);
-        // One proposal has no energy.
+        // One proposal has the energy NaN.
         energies[num_chains] = f32::NAN;
         let (step_size, inverse_temperature) = (0.1f32, 0.5f32);
         let [step, stream, seed_low, seed_high] = key_words();
@@ -326,7 +326,8 @@ fn typed_functions_give_the_same_on_gpu_and_cpu() {
     let on = |device: &Device| {
         let x = crate::common::scrambled_tensor(shape, 1, device);
         let gradient = crate::common::scrambled_tensor(shape, 2, device);
-        // A view with other strides: the kernel must not see the memory behind it.
+        // A view with other strides: the kernel must respect them instead of reading the memory in its original
+        // order.
         let gradient = gradient.swap_dims(2, 3).reshape([3, 1, 5, 7]).swap_dims(2, 3);
         let x = x.swap_dims(2, 3);
         let moved = kernels::proximal_step(x.clone(), gradient.clone(), &update(0.2, 0.5, true));
@@ -338,7 +339,7 @@ fn typed_functions_give_the_same_on_gpu_and_cpu() {
         [values(moved), values(summary), values(start), values(rows), values(buffer)]
     };
     for (index, (a, b)) in on(&device).iter().zip(on(&cpu)).enumerate() {
-        // The first two hold noise.
+        // The first two results contain noise.
         let tolerance = if index < 2 { NOISE_ERROR } else { 1e-5 };
         assert!(max_difference(a, &b) < tolerance, "{index}");
     }
@@ -346,7 +347,7 @@ fn typed_functions_give_the_same_on_gpu_and_cpu() {
 
 #[test]
 fn philox_gives_its_published_test_vectors() {
-    // Random123's kat_vectors: philox4x32, 10 rounds.
+    // Test vectors of Random123 (kat_vectors): philox4x32, 10 rounds.
     let all = u32::MAX;
     assert_eq!(
         reference::philox_4x32([0; 4], [0; 2]),
@@ -365,7 +366,7 @@ fn philox_gives_its_published_test_vectors() {
     );
 }
 
-/// One density of every form, the mixture with terms that are far apart.
+/// One density of every form; the terms of the mixture are far apart.
 fn forms() -> Vec<DensityForm> {
     let row = DensityForm::row;
     vec![

@@ -1,7 +1,7 @@
-//! The rooms of the house and the arrows between them: what each part of the crate may import.
+//! The module structure: which modules ("rooms") of the crate each module may import.
 //!
-//! [`ROOMS`] is the one place where that is written. The tests read the imports of every file in `src`, tests inside
-//! the files too, and compare: with the rooms, and with the map of them in `src/lib.rs`.
+//! [`ROOMS`] is the only place that defines it. The tests read the imports of every file in `src`, including unit
+//! tests, and compare them with [`ROOMS`]; they also compare the list in `src/lib.rs` with it.
 
 mod house;
 mod imports;
@@ -17,10 +17,10 @@ use std::{
 use house::{circles, disagreements, rooms};
 use imports::{House, read};
 
-/// All rooms, from the bottom of the house to its top: modules of the crate, and modules inside one that have walls of
-/// their own. Each has a line that says what it is, and below it the `rooms` that it imports. A room imports only rooms
-/// that are named before it, so that no two import each other, directly or through others. Where `crates` are named too,
-/// it imports no other crate, the standard library included.
+/// All rooms, from the bottom layer to the top: modules of the crate, and some of their submodules with rules of
+/// their own. Each has a line that describes it, and below it the `rooms` that it imports. A room may import only
+/// rooms that are listed before it, so there are no import cycles. If `crates` are listed too, the room may import no
+/// other crate, not even the standard library.
 const ROOMS: &str = "
 config = the configuration: every key with its default, range and help, and the presets
     crates: form_urlencoded serde std strsim thiserror toml
@@ -118,10 +118,10 @@ main = the program
     rooms: cli web
 ";
 
-/// What begins the map in `src/lib.rs`.
+/// The first line of the list of rooms in `src/lib.rs`.
 const HEADING: &str = "//! # The rooms of the house, each importing only rooms named before it";
 
-/// The map of the rooms as it stands in `src/lib.rs`.
+/// The list of rooms as it must be in `src/lib.rs`.
 fn map() -> String {
     let rows = rooms(ROOMS);
     let rows = rows.iter().map(|room| format!("//! * `{}`: {}\n", room.name, room.what));
@@ -132,7 +132,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every Rust file under a folder of the crate, by its path from the crate's root.
+/// Every Rust file in a folder of the crate, by its path from the crate's root.
 pub fn sources(folder: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(root().join(folder)).unwrap() {
@@ -147,7 +147,7 @@ pub fn sources(folder: &str) -> BTreeMap<String, String> {
     found
 }
 
-/// The names by which code may import other crates: those of `Cargo.toml`, and the standard library's.
+/// The names of the crates that code may import: those in `Cargo.toml` and the standard library.
 fn crates() -> BTreeSet<String> {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let manifest: toml::Table = manifest.parse().unwrap();

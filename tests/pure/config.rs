@@ -1,4 +1,4 @@
-//! One way to check a configuration, and no way round it.
+//! The validation of configurations: all ways to set a value use the same checks.
 
 use jempp::{
     RunConfig, Trainer, TrainerError,
@@ -7,7 +7,7 @@ use jempp::{
     device,
 };
 
-/// Configurations that nobody can write in a file, and one change of each key that a program may make.
+/// Configurations with one key set to an invalid value, which a program can do but a file cannot.
 fn wrong_ones() -> Vec<(&'static str, RunConfig)> {
     type Change = fn(&mut RunConfig);
     let changes: [(&str, Change); 14] = [
@@ -35,7 +35,7 @@ fn wrong_ones() -> Vec<(&'static str, RunConfig)> {
     wrong
 }
 
-/// What each key allows by itself, and MALA does not.
+/// Configurations with a value that the key allows but MALA does not.
 fn wrong_together() -> Vec<RunConfig> {
     let mala = || {
         let mut config = moons();

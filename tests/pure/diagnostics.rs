@@ -1,6 +1,6 @@
-//! Diagnostics of chains against ArviZ, cases by hand, and chains of which nothing can be said.
+//! Diagnostics of chains compared with ArviZ and with results by hand, and chains for which they do not apply.
 //!
-//! `tests/arviz/golden.py` made `tests/arviz/golden.json`.
+//! `tests/arviz/golden.py` creates `tests/arviz/golden.json`.
 
 use std::{collections::HashSet, fs, path::Path};
 
@@ -16,13 +16,13 @@ type Number = fn(&[Vec<f64>]) -> Result<f64, DoesNotApply>;
 
 const EVERY: [Number; 4] = [split_r_hat, ess_bulk, ess_tail, integrated_time];
 
-/// Independent draws.
+/// Independent, nearly normal draws.
 fn independent(seed: u64, num_chains: usize, num_draws: usize) -> Vec<Vec<f64>> {
     let mut random = Uniforms(seed);
     (0..num_chains).map(|_| (0..num_draws).map(|_| random.normal()).collect()).collect()
 }
 
-/// The draws of a case of `golden.py`.
+/// The draws of a case in `golden.py`.
 fn draws_of(case: &Value) -> Vec<Vec<f64>> {
     let number = |key: &str| case[key].as_f64().unwrap();
     let count = |key: &str| case[key].as_u64().unwrap() as usize;
@@ -103,7 +103,7 @@ fn order_of_chains_and_increasing_maps_leave_ranks_alone() {
     let mapped: Vec<Vec<f64>> =
         draws.iter().rev().map(|chain| chain.iter().map(|x| x.exp()).collect()).collect();
     for number in [split_r_hat, ess_bulk, ess_tail] {
-        // The tail of R-hat folds values before it ranks them: only near.
+        // The tail R-hat folds the values before it ranks them, so it is only nearly the same.
         let (plain, mapped) = (number(&draws).unwrap(), number(&mapped).unwrap());
         assert!((plain / mapped - 1.0).abs() < 0.02, "{plain} and {mapped}");
     }
@@ -111,13 +111,13 @@ fn order_of_chains_and_increasing_maps_leave_ranks_alone() {
 
 #[test]
 fn autocorrelation_by_hand() {
-    // Mean 2, distances -1, 0, 1.
+    // The mean is 2 and the differences from it are -1, 0, 1.
     assert_eq!(autocorrelation(&[1.0, 2.0, 3.0], 2), [1.0, 0.0, -0.5]);
     assert_eq!(autocorrelation(&[1.0, 2.0, 3.0], 100).len(), 3);
     assert_eq!(autocorrelation(&[1.0, 2.0, 3.0], 0), [1.0]);
     assert!(autocorrelation(&[], 3).is_empty());
     assert!(autocorrelation(&[1.0, f64::NAN], 3).is_empty());
-    // Whose mean is not its value in floating point.
+    // The mean of these values is not exactly the value in floating point.
     assert_eq!(autocorrelation(&[0.1; 30], 2), [1.0; 3]);
 }
 
@@ -159,20 +159,20 @@ fn integrated_time_of_an_autoregression_is_its_theory() {
 
 #[test]
 fn nested_r_hat_by_hand() {
-    // Means of superchains 2 and 6, B = 8; variance of two means 2 in each, no variance within chains.
+    // Superchain means 2 and 6, so B = 8; the variance of two means is 2 in each; no variance within chains.
     let draws = [1.0, 3.0, 5.0, 7.0].map(|value| vec![value]);
     let expected = (1.0f64 + 8.0 / 2.0).sqrt();
     assert_near(nested_r_hat(&draws, &[0, 0, 1, 1]).unwrap(), expected, "one draw");
     assert_near(nested_r_hat(&draws, &[70, 70, 2, 2]).unwrap(), expected, "any numbers");
-    // Chain variances 2, 2, 8, 8; means 2, 4, 8, 6. Means of superchains 3 and 7: B = 8. Of superchain 0
-    // 2 + 2, of superchain 1 2 + 8: W = 7.
+    // Chain variances 2, 2, 8, 8; means 2, 4, 8, 6. Superchain means 3 and 7: B = 8. Superchain 0 has 2 + 2,
+    // superchain 1 has 2 + 8: W = 7.
     let draws = [[1.0, 3.0], [3.0, 5.0], [6.0, 10.0], [4.0, 8.0]].map(Vec::from);
     let expected = (1.0f64 + 8.0 / 7.0).sqrt();
     assert_near(nested_r_hat(&draws, &[0, 0, 1, 1]).unwrap(), expected, "two draws");
-    // Superchains taking turns, both with the mean 5.
+    // Interleaved superchains, both with the mean 5.
     let turns = [[1.0, 3.0], [3.0, 5.0], [6.0, 10.0], [5.0, 7.0]].map(Vec::from);
     assert_near(nested_r_hat(&turns, &[0, 1, 0, 1]).unwrap(), 1.0, "turns");
-    // One chain each: variances 2 and 2, means 2 and 4.
+    // One chain per superchain: variances 2 and 2, means 2 and 4.
     let expected = (1.0f64 + 2.0 / 2.0).sqrt();
     assert_near(nested_r_hat(&draws[..2], &[0, 1]).unwrap(), expected, "one chain each");
 }
@@ -182,7 +182,7 @@ fn nested_r_hat_is_near_1_for_independent_draws_and_large_where_superchains_disa
     let superchain_of: Vec<usize> = (0..1000).map(|chain| chain % 10).collect();
     let mut draws = independent(8, 1000, 1);
     let found = nested_r_hat(&draws, &superchain_of).unwrap();
-    // √(1 + 1/M) with 100 chains per superchain.
+    // The expected value is √(1 + 1/M) with 100 chains per superchain.
     assert!((found - 1.005).abs() < 0.01, "{found}");
     let shifted = |draws: &mut [Vec<f64>]| {
         for (chain, &superchain) in draws.iter_mut().zip(&superchain_of) {
@@ -196,7 +196,7 @@ fn nested_r_hat_is_near_1_for_independent_draws_and_large_where_superchains_disa
     assert!(nested_r_hat(&draws, &superchain_of).unwrap() < 1.002);
     shifted(&mut draws);
     assert!(nested_r_hat(&draws, &superchain_of).unwrap() > 5.0);
-    // Chains that disagree inside superchains that agree are no matter of their starts.
+    // Disagreement of chains within superchains that agree does not depend on the starts.
     let mut draws = independent(9, 1000, 10);
     for (chain, values) in draws.iter_mut().enumerate() {
         values.iter_mut().for_each(|value| *value += 3.0 * (chain / 100) as f64);
@@ -262,7 +262,7 @@ fn values_that_are_not_finite_are_found() {
 
 #[test]
 fn constant_chains_give_a_reason_and_never_nan() {
-    // Means of such values are not exactly the values.
+    // The means of these values are not exactly the values in floating point.
     let same = vec![vec![0.1; 30]; 4];
     let apart: Vec<Vec<f64>> = (0..4).map(|chain| vec![0.1 + f64::from(chain); 30]).collect();
     for draws in [&same, &apart] {
@@ -274,14 +274,14 @@ fn constant_chains_give_a_reason_and_never_nan() {
     assert_eq!(nested_r_hat(&same, &[0, 0, 1, 1]), Err(DoesNotApply::Constant));
     assert!(nested_r_hat(&apart, &[0, 0, 1, 1]).unwrap() > 1.0);
 
-    // One chain that stands still among those that move.
+    // One constant chain among chains that move.
     let mut draws = independent(1, 4, 30);
     draws[1].fill(0.1);
     for number in EVERY {
         assert!(number(&draws).unwrap().is_finite());
     }
-    // A single jump: in the middle draw of an odd number, which no half holds; in the first draw; and
-    // between the halves.
+    // A single jump: in the middle draw of an odd number, which belongs to no half; in the first draw; and between
+    // the halves.
     for (num_draws, jumps) in [(31, 15..16), (30, 0..1), (30, 15..30)] {
         let mut draws = vec![vec![0.1; num_draws]; 4];
         draws[3][jumps].fill(0.7);
@@ -289,7 +289,7 @@ fn constant_chains_give_a_reason_and_never_nan() {
             assert!(!matches!(number(&draws), Ok(value) if value.is_nan()));
         }
     }
-    // Two values: their distances from the median are all the same.
+    // Two values: all have the same distance from the median.
     let two: Vec<Vec<f64>> = (0..4usize)
         .map(|chain| {
             (0..40).map(|draw| f64::from(u8::from((draw / (chain + 1)) % 2 == 0))).collect()
@@ -318,7 +318,7 @@ fn the_distance_of_two_samples_by_hand() {
     assert_eq!(distance(&[0.0; 7], &[0.0; 1000]), 0.0, "shares are counted and not added up");
     assert_eq!(distance(&a, &[2.5, 2.5, 2.5, 9.0]), 0.5, "half of a lies below 2.5, none of b");
     assert_eq!(distance(&a, &[2.0, 2.0, 4.0, 4.0]), 0.25);
-    // Against SciPy's ks_2samp for sizes that differ.
+    // Results of SciPy's ks_2samp for different sizes.
     let b: Vec<f64> = (0..7).map(|value| f64::from(value) * 0.9 - 1.0).collect();
     assert_near(distance(&a, &b), 3.0 / 7.0, "sizes 4 and 7");
     let critical = kolmogorov_smirnov(&[0.0; 50], &[0.0; 200]).unwrap().critical;

@@ -1,6 +1,6 @@
-//! Numbers of an evaluation against scikit-learn and SciPy, and cases by hand.
+//! Metrics of an evaluation compared with scikit-learn and SciPy, and with results by hand.
 //!
-//! `tests/sklearn/golden.py` made `tests/sklearn/golden.json`.
+//! `tests/sklearn/golden.py` creates `tests/sklearn/golden.json`.
 
 use std::{fs, path::Path};
 
@@ -65,7 +65,7 @@ fn calibration_is_that_of_scikit_learn() {
         let found = calibration(&logits, &labels, count(&case, "classes"), 100, 0);
         let tally = Tally::of(&logits, &labels, count(&case, "classes"));
         assert_near(tally.accuracy(), number(&case, "accuracy"), 1e-12, "accuracy");
-        // Sums of f32 logits, made exactly alike, in another order.
+        // Sums of the same `f32` logits in another order.
         let near = |estimate: Estimate, key: &str| {
             assert_near(estimate.value, number(&case, key), 1e-9, key);
             let Estimate { value, low, high } = estimate;
@@ -101,14 +101,14 @@ fn ranking_is_that_of_scikit_learn() {
         let found = separation(Score::LogPX, &inside, &outside, 2000, 0);
         assert_eq!(found.auroc.value, auroc(&inside, &outside));
         assert_eq!(found.false_positives_at_95.value, false_positives);
-        // Other resamples than SciPy's: their quantiles scatter by a few thousandths.
+        // The resamples differ from those of SciPy: the quantiles vary by a few thousandths.
         for (found, key) in [(found.auroc.low, "low"), (found.auroc.high, "high")] {
             assert!((found - number(&case, key)).abs() < 0.01, "{key}: {found} for {case}");
         }
     }
 }
 
-/// The two sets of features of a case.
+/// The two feature sets of a case.
 fn sets_of(case: &Value) -> [Vec<f32>; 2] {
     let mut random = random_of(case);
     let (dim, rank) = (count(case, "dim"), count(case, "rank"));
@@ -143,7 +143,7 @@ fn distances_are_those_of_scipy_and_scikit_learn() {
         let nearest = nearest_distances(&b, &a, dim);
         for (row, found) in nearest.iter().enumerate() {
             let expected = case["nearest"][row].as_f64().unwrap();
-            // It is an f32.
+            // The distance is an `f32`.
             assert_near(found.0.into(), expected, 1e-7, "distance");
             assert_eq!(found.1 as u64, case["nearest_index"][row].as_u64().unwrap());
         }
@@ -172,12 +172,12 @@ fn rows_of_logits() {
     assert_eq!(predicted(&[1.0, 3.0, 2.0]), 1);
     assert_eq!(predicted(&[3.0, 3.0, 2.0]), 1);
     assert_eq!(predicted::<f32>(&[]), 0);
-    // On the edge of a bin, and not below it by rounding.
+    // A confidence on the edge of a bin must not fall below it by rounding.
     for num_classes in [2, 4, 5, 10, 20] {
         let bins = Tally::of(&vec![0.7; num_classes], &[0], num_classes).reliability();
         assert_eq!(bins.iter().position(|bin| bin.count > 0), Some(20 / num_classes));
     }
-    // Far beyond what exp can hold.
+    // The exponentials of these logits overflow.
     let rows: Vec<f64> = softmax_rows(&[1000.0, 1000.0, -1000.0, 1000.0], 2);
     for (found, expected) in rows.into_iter().zip([0.5, 0.5, 0.0, 1.0]) {
         assert_near(found, expected, 1e-12, "probability");
@@ -186,19 +186,19 @@ fn rows_of_logits() {
 
 #[test]
 fn calibration_by_hand() {
-    // Sure and right, sure and wrong, in one bin: confidence 1, accuracy 1/2.
+    // Two confident predictions in one bin, one correct and one wrong: confidence 1, accuracy 1/2.
     let found = calibration(&[50.0, 0.0, 50.0, 0.0], &[0, 1], 2, 100, 0);
     assert_near(found.plain.expected.value, 0.5, 1e-12, "expected");
     assert_near(found.plain.maximum.value, 0.5, 1e-12, "maximum");
     assert_near(found.plain.brier.value, 1.0, 1e-12, "Brier");
     assert_near(found.plain.nll.value, 25.0, 1e-12, "negative log likelihood");
-    // One image has the other half to itself: right, it asks for sureness, wrong, for doubt.
+    // Each half is one image: the correct one gives a low temperature, the wrong one a high temperature.
     let found = calibration(&[2.0, 0.0, 2.0, 0.0], &[0, 1], 2, 100, 0);
     let mut temperatures = found.temperatures;
     temperatures.sort_by(f64::total_cmp);
     assert!(temperatures[0] < 0.1, "{temperatures:?}");
     assert_near(temperatures[1], 100.0, 1e-9, "the largest temperature");
-    // The one that is right is then judged by doubt, the other by sureness.
+    // The correct image is then scaled by the high temperature, the wrong one by the low temperature.
     assert!(found.scaled.nll.value > 10.0, "{found:?}");
 }
 
@@ -213,7 +213,7 @@ fn over_confidence_asks_for_a_higher_temperature() {
     assert!(found.scaled.expected.value < found.plain.expected.value);
     assert!(found.scaled.nll.value < found.plain.nll.value);
     assert!(found.temperatures.iter().all(|temperature| *temperature > 1.0));
-    // All temperatures are as good.
+    // All temperatures are equally good.
     assert_eq!(fit_temperature(&[], &[], 10), 1.0);
     assert_eq!(fit_temperature(&[0.1; 9], &[0, 1, 2], 3), 1.0);
     assert_eq!(fit_temperature(&[0.1; 3], &[0; 3], 1), 1.0);
@@ -225,7 +225,7 @@ fn ranking_by_hand() {
     assert_eq!([auroc(&high, &low), auroc(&low, &high)], [1.0, 0.0]);
     assert_eq!([false_positives_at(&high, &low), false_positives_at(&low, &high)], [0.0, 1.0]);
     assert_eq!(auroc(&[1.0; 5], &[1.0; 7]), 0.5);
-    // Pairs: 2 > 1, 2 = 2, 0 < 1, 0 < 2.
+    // The pairs: 2 > 1, 2 = 2, 0 < 1, 0 < 2.
     assert_eq!(auroc(&[2.0, 0.0], &[1.0, 2.0]), 1.5 / 4.0);
     assert_eq!(roc(&[2.0, 0.0], &[1.0, 2.0]), [(0.0, 0.0), (0.5, 0.5), (1.0, 0.5), (1.0, 1.0)]);
     assert_eq!(auroc(&[], &low), 0.5);
@@ -242,7 +242,7 @@ fn distances_by_hand() {
     let [plain, moved] = [&rows, &shifted].map(|rows| Moments::of(rows, 3));
     assert!(frechet_distance(&plain, &plain) < 1e-9);
     assert_near(frechet_distance(&plain, &moved), 3.0 * 4.0, 1e-5, "a shift by 2 in 3 directions");
-    // A point has no spread: what is left is the other's, and the way there.
+    // A point has no covariance: what remains is the other covariance and the distance of the means.
     let point = Moments::of(&[0.0, 0.0, 0.0], 3);
     assert!(frechet_distance(&point, &plain) > 2.5);
 
@@ -251,7 +251,7 @@ fn distances_by_hand() {
     let far: Vec<f32> = rows.iter().map(|value| value + 100.0).collect();
     let (precision, recall) = precision_recall(&rows, &far, 3, 3);
     assert_eq!([precision.value, recall.value], [0.0; 2]);
-    // One image alone: within the manifold, which is all that it covers.
+    // A single image lies within the manifold and covers only itself.
     let (precision, recall) = precision_recall(&rows, &rows[..3], 3, 3);
     assert_eq!([precision.value, recall.value], [1.0, 1.0 / 200.0]);
 
@@ -259,7 +259,7 @@ fn distances_by_hand() {
     assert!(nearest.iter().all(|found| found.0 <= 12.0f32.sqrt() + 1e-5));
     let itself = nearest_distances(&rows, &rows, 3);
     assert!(itself.iter().enumerate().all(|(row, found)| *found == (0.0, row)));
-    // More than a block on either side.
+    // Both sets have more items than a block.
     let many: Vec<f32> = (0..20_000).map(|index| index as f32).collect();
     let found = nearest_distances(&many[..600], &many, 1);
     assert!(found.iter().enumerate().all(|(row, found)| *found == (0.0, row)));
@@ -267,7 +267,7 @@ fn distances_by_hand() {
 
 #[test]
 fn scores_by_hand() {
-    // Sure of a class each, all alike; the same class for all; no idea.
+    // Confident predictions of two classes, of one class, and uniform predictions.
     let sure = [1.0, 0.0, 0.0, 1.0];
     assert_near(inception_like(&sure.repeat(10), 2).value, 2.0, 1e-12, "two classes");
     assert_near(inception_like(&[1.0, 0.0].repeat(10), 2).value, 1.0, 1e-12, "one class");
@@ -291,7 +291,7 @@ fn intervals_cover_what_they_should() {
         let hits = values.iter().filter(|value| **value > 0.0).count();
         by_wilson += holds(proportion(hits, 60), 0.5);
     }
-    // 95 % of 400 are 380. A standard error from ten groups makes intervals a little too narrow.
+    // 95 % of 400 is 380. Standard errors from ten groups make the intervals a little too narrow.
     for found in [by_bootstrap, by_wilson] {
         assert!((364..=396).contains(&found), "{found}");
     }
@@ -311,7 +311,7 @@ fn intervals_by_hand() {
         next
     });
     assert_eq!(counted, Estimate { value: 7.0, low: 3.5, high: 98.5 });
-    // The mean of 1 to 101 is 51, 1 above the value: twice that is taken off.
+    // The mean of 1 to 101 is 51, which is 1 above the value: twice that difference is subtracted.
     let mut next = 0.0;
     let moved = bootstrap_distance(50.0, 101, 0, |_| {
         next += 1.0;
@@ -320,7 +320,7 @@ fn intervals_by_hand() {
     assert_eq!(moved, Estimate { value: 50.0, low: 1.5, high: 96.5 });
     let alone = jackknife(1, |indices| indices.len() as f64);
     assert_eq!(alone, Estimate { value: 1.0, low: 1.0, high: 1.0 });
-    // A group must not be a class, even if classes come in turn.
+    // A group must not consist of one class, even if the classes alternate.
     let in_turn = jackknife(100, |indices| {
         let of_first = indices.iter().filter(|&index| index % 10 == 0).count();
         of_first as f64 / indices.len() as f64
@@ -328,7 +328,7 @@ fn intervals_by_hand() {
     assert!(in_turn.high - in_turn.low < 0.2, "{in_turn:?}");
 }
 
-/// Logits (z, 0) of two classes, `stretch` times as sure as they should be.
+/// Logits (z, 0) of two classes, with `stretch` times the correct log odds.
 fn two_classes(random: &mut Uniforms, count: usize, stretch: f64) -> (Vec<f32>, Vec<u32>) {
     let (mut logits, mut labels) = (Vec::new(), Vec::new());
     for _ in 0..count {
@@ -354,13 +354,13 @@ fn intervals_of_calibration_errors_cover_what_they_should() {
         covered[0] += holds(found.expected, truth.calibration_error());
         covered[1] += holds(found.maximum, truth.maximum_error());
     }
-    // 95 % of 200 are 190. What is left of the bias makes it a little less; without a shift it is far less.
+    // 95 % of 200 is 190. The remaining bias makes it a little less; without the shift it is far less.
     assert!(covered.iter().all(|covered| (170..=198).contains(covered)), "{covered:?}");
 }
 
 #[test]
 fn a_near_neighbor_far_from_0_is_found() {
-    // Squares near 784, distances of squares near 1e-5: beyond single precision.
+    // Squares near 784, but squared distances near 1e-5: single precision is not enough.
     let mut random = Uniforms(51);
     let (dim, count) = (784, 500);
     let base: Vec<f32> = (0..dim).map(|_| random.next() as f32 + 0.5).collect();
@@ -389,7 +389,7 @@ fn threads_make_no_difference() {
 #[test]
 fn fewer_rows_than_features_keep_their_shift() {
     let mut random = Uniforms(71);
-    // Quarters, which f32 adds without rounding.
+    // Multiples of a quarter, which `f32` adds without rounding.
     let draw = |_| (12.0 * random.normal()).round() as f32 / 4.0;
     let rows: Vec<f32> = (0..50 * 300).map(draw).collect();
     let shifted: Vec<f32> = rows.iter().map(|value| value + 0.5).collect();
@@ -407,7 +407,7 @@ fn images_all_alike_fill_a_point() {
     let same = row.repeat(513);
     let (precision, recall) = precision_recall(&same, &same, dim, 3);
     assert_eq!([precision.value, recall.value], [1.0; 2]);
-    // One of 300 is that image.
+    // One of the 300 rows equals that image.
     rows[77 * dim..78 * dim].copy_from_slice(&row);
     let (precision, recall) = precision_recall(&rows, &same, dim, 3);
     assert_eq!([precision.value, recall.value], [1.0, 1.0 / 300.0]);

@@ -1,4 +1,4 @@
-//! The report of an evaluation: what stands on it, and that nothing found can break it.
+//! The report of an evaluation: its content, and that unusual results do not break it.
 
 use jempp::{
     accuracy::ReliabilityBin,
@@ -162,7 +162,7 @@ fn pictures() -> Vec<Picture> {
     vec![picture(Part::Attack), picture(Part::Samples)]
 }
 
-/// Everything that must hold of any page.
+/// Checks that must hold for any page.
 fn check(page: &str) {
     for foreign in ["src=\"http", "http://", "https://", "<link", "<script", "url(", "@import"] {
         assert!(!page.contains(foreign), "{foreign}");

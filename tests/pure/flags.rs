@@ -1,12 +1,12 @@
-//! The library speaks of folders, fields and keys; only the commands know options of a command line.
+//! Texts of the library name folders, fields and keys; only the commands name command-line options.
 
 use crate::architecture::sources;
 
-/// Folders and files whose texts may quote whole commands, as `jempp view --model mnist`: what a window or a page shows,
-/// and the first page of the documentation.
+/// Folders and files whose texts may quote whole commands, such as `jempp view --model mnist`: the texts of the
+/// window and the web page, and the first page of the documentation.
 const MAY_QUOTE_COMMANDS: [&str; 3] = ["src/app/", "src/web/", "src/lib.rs"];
 
-/// Every option of a command line in the text of a file, comments too, that may not stand there.
+/// All command-line options in a file, including its comments, that may not be there.
 fn flags(file: &str, text: &str) -> Vec<String> {
     if file.starts_with("src/cli") {
         return Vec::new();

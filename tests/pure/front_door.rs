@@ -1,4 +1,4 @@
-//! The library as a stranger uses it: what is exported at the root and nothing else.
+//! The public interface of the library, used only through the exports at its root.
 
 use std::path::Path;
 

@@ -1,11 +1,11 @@
-//! Rules of the house that are not about imports: words that stand only where they may.
+//! Project rules other than import rules: names that may be used only in certain files.
 
 use std::fs;
 
 use crate::architecture::sources;
 use proc_macro2::{TokenStream, TokenTree};
 
-/// The files of `src` that `is_meant` and in which `tokens` stand in a row.
+/// The files of `src` that satisfy `is_meant` and contain these `tokens` in sequence.
 fn files_with(tokens: &[&str], is_meant: impl Fn(&str) -> bool) -> Vec<String> {
     let has = |text: &str| {
         let words = words_of(text.parse().unwrap());
@@ -15,7 +15,7 @@ fn files_with(tokens: &[&str], is_meant: impl Fn(&str) -> bool) -> Vec<String> {
     files.map(|(file, _)| file).collect()
 }
 
-/// All words and signs of some code in their order, those in macros too; brackets by their names.
+/// All tokens of some code in order, including those in macros; brackets are given by their names.
 fn words_of(tokens: TokenStream) -> Vec<String> {
     let words = tokens.into_iter().flat_map(|token| match token {
         TokenTree::Group(group) => {

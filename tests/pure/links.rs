@@ -1,5 +1,5 @@
-//! What the documents point at exists: relative links and their headings, repository paths in backticks, and the
-//! names of code in the documents for developers.
+//! References in the documents exist: relative links and their headings, repository paths in backticks, and code
+//! names in the developer documents.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,11 +7,11 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-/// Folders that hold no documents of ours.
+/// Folders without documents of this project.
 const SKIPPED: [&str; 5] = ["target", "node_modules", "dist", ".git", "runs"];
-/// Links that only the repository's page on GitHub resolves.
+/// Links that work only on the repository's GitHub page.
 const ON_GITHUB: [&str; 2] = ["../../releases", "../../issues"];
-/// Top folders: a word in backticks that begins with one of them is a path.
+/// Top-level folders: a word in backticks that begins with one of them is a path.
 const TOP: [&str; 12] = [
     ".ci/",
     ".github/",
@@ -26,7 +26,7 @@ const TOP: [&str; 12] = [
     "tests/",
     "web/",
 ];
-/// Paths that a command makes.
+/// Paths that commands create.
 const MADE: [&str; 3] = ["fuzz/corpus", "fuzz/artifacts", "web/dist"];
 
 fn root() -> PathBuf {
@@ -52,7 +52,7 @@ fn documents() -> BTreeMap<PathBuf, String> {
     found
 }
 
-/// The text with its fenced code left out; lines keep their order.
+/// The text without fenced code blocks; the order of lines stays the same.
 fn prose(markdown: &str) -> String {
     let mut is_code = false;
     let lines = markdown.lines().filter(|line| {
@@ -63,19 +63,19 @@ fn prose(markdown: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// What stands between every pair of single backticks.
+/// The contents of all code spans in single backticks.
 fn code_spans(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }
 
-/// The target of every Markdown link that is not within backticks.
+/// The target of every Markdown link outside backticks.
 fn link_targets(text: &str) -> Vec<String> {
     let plain: String = text.split('`').step_by(2).collect();
     let ends = plain.split("](").skip(1);
     ends.filter_map(|rest| rest.split_once(')')).map(|(target, _)| target.to_string()).collect()
 }
 
-/// The anchors of a document's headings, as GitHub makes them.
+/// The anchors of a document's headings, as GitHub generates them.
 fn anchors(markdown: &str) -> Vec<String> {
     let prose = prose(markdown);
     let headings = prose.lines().filter(|line| line.starts_with('#'));
@@ -88,7 +88,7 @@ fn anchors(markdown: &str) -> Vec<String> {
         .collect()
 }
 
-/// `folder/target` with its `..` taken out.
+/// The path `folder/target` with its `..` resolved.
 fn resolved(folder: &Path, target: &str) -> PathBuf {
     let mut path = PathBuf::new();
     for part in folder.join(target).components() {
@@ -100,7 +100,7 @@ fn resolved(folder: &Path, target: &str) -> PathBuf {
     path
 }
 
-/// What is wrong with the links of a document in `folder`.
+/// The broken links of a document in `folder`.
 fn broken_links(folder: &Path, path: &Path, markdown: &str) -> Vec<String> {
     let is_elsewhere = |target: &String| {
         ["http://", "https://", "mailto:", "?"].iter().any(|start| target.starts_with(start))
@@ -141,7 +141,7 @@ fn missing_paths(markdown: &str) -> Vec<String> {
         .collect()
 }
 
-/// Of rows `| [file](file) | text |`: the identifiers in backticks that the file does not contain.
+/// For table rows `| [file](file) | text |`: the identifiers in backticks that the file does not contain.
 fn missing_names(markdown: &str) -> Vec<String> {
     let mut missing = Vec::new();
     for row in markdown.lines().filter(|line| line.trim_start().starts_with("| [")) {
@@ -159,7 +159,7 @@ fn missing_names(markdown: &str) -> Vec<String> {
     missing
 }
 
-/// Whether a span of code is an identifier or a path of them.
+/// Whether a code span is an identifier or a path of identifiers.
 fn is_name(span: &str) -> bool {
     !span.is_empty() && span.chars().all(|c| c.is_alphanumeric() || c == '_' || c == ':')
 }
@@ -172,7 +172,7 @@ fn last_word(name: &str) -> &str {
     words(name).last().unwrap_or_default()
 }
 
-/// Every word of the repository's code.
+/// Every word in the repository's code.
 fn words_of_code() -> BTreeSet<String> {
     fn collect(path: &Path, found: &mut BTreeSet<String>) {
         if path.is_dir() {
@@ -211,7 +211,7 @@ fn documents_point_at_what_exists() {
     let (mut faults, code) = (Vec::new(), words_of_code());
     for (path, text) in documents() {
         let mut found = broken_links(path.parent().unwrap(), &path, &text);
-        // What was there at the time is not what is there now.
+        // The changelog may name paths that no longer exist.
         if !path.ends_with("CHANGELOG.md") {
             found.extend(missing_paths(&text));
         }

@@ -1,5 +1,5 @@
-//! What needs no adapter, no display and no other process: numbers, decoders, shaders' texts, the library's front door,
-//! the rooms of the house.
+//! Tests that need no GPU, no display and no other process: numerics, decoders, shader sources, the library's public
+//! interface, and the module structure.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
 mod architecture;

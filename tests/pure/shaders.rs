@@ -1,4 +1,4 @@
-//! Every shader is valid for the three native back ends and says what the Rust side says. No GPU.
+//! Every shader is valid for the three native back ends and matches its Rust declaration. Needs no GPU.
 use jempp::kernels::{KERNELS, Kernel, WORKGROUP_SIZE};
 use naga::{
     back::{hlsl, msl, spv},
@@ -77,7 +77,7 @@ fn bindings_are_read_write_in_table_order_with_params_last() {
         let names: Vec<&str> = bindings.iter().map(|binding| binding.1.as_str()).collect();
         assert_eq!(names, kernel.bindings, "{}", kernel.name);
         for (index, (_, name, space)) in bindings.iter().enumerate() {
-            // Two tensors may share one buffer, and wgpu refuses read beside read_write on it.
+            // Two tensors may share one buffer, and wgpu rejects read access together with read_write access.
             let is_writable = matches!(space, naga::AddressSpace::Storage { access }
                 if access.contains(naga::StorageAccess::STORE));
             assert_eq!(is_writable, index + 1 != bindings.len(), "{}: {name}", kernel.name);

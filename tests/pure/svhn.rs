@@ -1,4 +1,4 @@
-//! SVHN's MATLAB files, whole and damaged.
+//! The MATLAB files of SVHN, intact and damaged.
 use std::{fs, io::Write, path::Path};
 
 use flate2::{Compression, write::ZlibEncoder};
@@ -7,13 +7,13 @@ use jempp::{
     data::{self, Dataset},
 };
 
-/// MATLAB's numbers for types of arrays and of what they are stored as.
+/// MATLAB's codes for array classes and for storage types.
 const DOUBLES: u8 = 6;
 const BYTES: u8 = 9;
 const UINT8: u32 = 2;
 const FLOAT64: u32 = 9;
 
-/// An element: type, length, bytes, filled up to eight.
+/// A data element: type, length and bytes, padded to a multiple of eight.
 fn element(kind: u32, bytes: &[u8]) -> Vec<u8> {
     let mut out = [kind.to_le_bytes(), (bytes.len() as u32).to_le_bytes()].concat();
     out.extend(bytes);
@@ -48,7 +48,7 @@ fn mat(elements: &[Vec<u8>]) -> Vec<u8> {
     header
 }
 
-/// The byte of image `n`, channel `c`, row `y`, column `x`.
+/// The value of image `n`, channel `c`, row `y`, column `x`.
 fn pixel(n: usize, c: usize, y: usize, x: usize) -> u8 {
     (7 * n + 50 * c + 3 * y + x) as u8
 }
@@ -56,7 +56,7 @@ fn pixel(n: usize, c: usize, y: usize, x: usize) -> u8 {
 fn images(count: usize) -> Vec<u8> {
     let at = |at: usize| pixel(at / 3072, at / 1024 % 3, at % 32, at / 32 % 32);
     let dims = [32, 32, 3, count as i32];
-    // MATLAB writes no last dimension of 1.
+    // MATLAB omits a last dimension of 1.
     let dims = if count == 1 { &dims[..3] } else { &dims };
     array("X", BYTES, dims, UINT8, &(0..3072 * count).map(at).collect::<Vec<_>>())
 }
@@ -75,7 +75,7 @@ fn load(dir: &Path) -> Result<data::Splits, String> {
     data::load(&config.data, 0).map_err(|error| error.to_string())
 }
 
-/// Loads `train` beside a good test part.
+/// Loads `train` together with an intact test file.
 fn load_train(train: &[u8]) -> Result<Dataset, String> {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("train_32x32.mat"), train).unwrap();
@@ -105,7 +105,7 @@ fn plain_and_compressed_files_are_read() {
     let (x, y) = (images(3), labels(&[1, 10, 9]));
     check(&load_train(&mat(&[x.clone(), y.clone()])).unwrap());
     check(&load_train(&mat(&[compressed(&x), compressed(&y)])).unwrap());
-    // The official files: y is of doubles, stored as bytes.
+    // In the official files, y is an array of doubles stored as bytes.
     let doubles = array("y", DOUBLES, &[3, 1], UINT8, &[1, 10, 9]);
     check(&load_train(&mat(&[compressed(&x), compressed(&doubles)])).unwrap());
     let values: Vec<u8> = [1.0f64, 0.0, 9.0].iter().flat_map(|label| label.to_le_bytes()).collect();
@@ -129,7 +129,7 @@ fn wrong_content_is_named() {
     assert!(said.contains("X has shape [32, 96, 2], not [32, 32, 3, N]"), "{said}");
     let said = refused(&mat(&[array("X", DOUBLES, &[32, 32, 3], UINT8, &[0; 3072]), y.clone()]));
     assert!(said.contains("X is no array of bytes"), "{said}");
-    // A product of dimensions that is 0 in 32 bits.
+    // The product of the dimensions is 0 in 32-bit arithmetic.
     let said = refused(&mat(&[array("X", BYTES, &[32, 32, 3, 1 << 22], UINT8, &[]), y.clone()]));
     assert!(said.contains("train_32x32.mat is not"), "{said}");
     let said = refused(&mat(&[element(2, b"what"), y]));
@@ -150,10 +150,10 @@ fn cut_and_damaged_files_are_refused_without_panic() {
     assert!(said.contains(&format!("expected {expected} bytes, found {found}")), "{said}");
     for whole in [&plain, &packed] {
         for len in (0..200).chain((200..whole.len()).step_by(97)).chain([whole.len() - 1]) {
-            // Cut between the arrays too.
+            // This includes cuts between the arrays.
             refused(&whole[..len]);
         }
-        // Any byte may be wrong: never a panic, and with zlib's checksum never an image unnoticed.
+        // Any byte may be wrong: this never causes a panic, and the zlib checksum detects every changed image.
         for at in (124..400).chain((400..whole.len()).step_by(97)) {
             let mut damaged = whole.clone();
             damaged[at] ^= 0x5a;
@@ -164,7 +164,7 @@ fn cut_and_damaged_files_are_refused_without_panic() {
     let body = 128 + 8 + 40;
     damaged[body] ^= 1;
     assert!(load_train(&damaged).is_err());
-    // The checksum at zlib's end.
+    // The checksum at the end of the zlib data.
     let x = compressed(&images(2));
     damaged = packed;
     damaged[128 + x.len() - 1] ^= 1;

@@ -1,6 +1,6 @@
-//! The random numbers of the scripts that make golden numbers.
+//! The random numbers of the scripts that create golden files.
 
-/// Numbers in (0, 1): the generator of `golden.py`.
+/// Uniform random numbers in (0, 1), from the same generator as in `golden.py`.
 pub struct Uniforms(pub u64);
 
 impl Uniforms {
@@ -9,7 +9,7 @@ impl Uniforms {
         ((self.0 >> 11) as f64 + 0.5) / (1u64 << 53) as f64
     }
 
-    /// A sum of 12, less 6: nearly normal.
+    /// An approximately normal number: the sum of 12 uniform numbers minus 6.
     pub fn normal(&mut self) -> f64 {
         (0..12).fold(-6.0, |sum, _| sum + self.next())
     }

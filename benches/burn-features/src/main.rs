@@ -1,4 +1,4 @@
-//! Times an energy gradient of `cnn-small`'s layers, weights frozen, as burn's features are built in.
+//! Times an energy gradient of the layers of `cnn-small` with fixed weights, with the burn features of this build.
 //!
 //! `burn-features cpu|gpu BATCH SIZE`: images SIZE×SIZE on a software (`cpu`) or discrete (`gpu`) adapter.
 
@@ -60,7 +60,7 @@ fn main() {
         let seed = softmax(logits.clone().without_autodiff(), 1).neg();
         let mut gradients = (logits * seed.autodiff()).sum().backward();
         let gradient = leaf.grad_remove(&mut gradients).expect("x is a leaf");
-        // The proximal update without noise, as elementwise work that fusion may join.
+        // The proximal update without noise, as elementwise work that burn may fuse.
         let next = (x.clone() - gradient.clamp(-1.0, 1.0)).clamp(-1.0, 1.0);
         let _ = device.sync();
         drop(next);

@@ -1,7 +1,8 @@
-//! Accuracy of attacked images, with and without refinement.
+//! The accuracy under adversarial attacks, with and without refinement.
 //!
-//! Refinement changes an image before it is classified, so an attack on the classifier alone misses. Such a defence is
-//! worth what is left when the attacker knows of it and averages over its noise (Athalye et al., arXiv:1802.00420).
+//! Refinement changes an image before it is classified, so an attack on the classifier alone can fail. Such a defence
+//! must be measured with an attacker who knows about it and averages over its noise (Athalye et al.,
+//! arXiv:1802.00420).
 
 mod pgd;
 mod refine;
@@ -37,10 +38,10 @@ impl Images<'_> {
     }
 }
 
-/// Rows for a picture: an image, then what the attack on the bare classifier made of it at each radius of one norm.
+/// The columns of a picture: an image, then the image attacked without defence at each radius of one norm.
 pub(super) struct Attacked {
     pub(super) norm: BallNorm,
-    /// (images, 1 + radii, C, H, W), flattened.
+    /// The values (images, 1 + radii, C, H, W), flattened.
     pub(super) values: Vec<f32>,
     pub(super) columns: usize,
 }
@@ -55,14 +56,13 @@ fn on_refined(config: &EvalConfig, refinement: Option<&Refinement>) -> Vec<Defen
     attacks
 }
 
-/// How many times [`attack`] reports progress.
+/// The number of times that [`attack`] reports progress.
 pub(super) fn num_steps(config: &EvalConfig, refinement: Option<&Refinement>) -> usize {
     let num_radii: usize = BallNorm::ALL.iter().map(|&norm| radii(config, norm).len()).sum();
     (1 + on_refined(config, refinement).len()) * num_radii * config.attack_restarts
 }
 
-/// Test images to attack, drawn at random, with their labels: the first of them are those that are attacked with a
-/// refinement.
+/// Draws random test images to attack, with their labels. The attacks on refined images use the first of them.
 pub(super) fn choose(test: &Dataset, config: &EvalConfig, seed: u64) -> (Vec<f32>, Vec<u32>) {
     let mut indices: Vec<usize> = (0..test.len()).collect();
     indices.shuffle(&mut streams::ATTACKED_IMAGES.rng(seed, 0));
@@ -79,7 +79,7 @@ pub(super) fn radii(config: &EvalConfig, norm: BallNorm) -> &[f64] {
     }
 }
 
-/// Accuracy over ε for every norm and defence, and `num_shown` attacked images of each norm.
+/// The accuracy as a function of ε for every norm and defence, and `num_shown` attacked images of each norm.
 ///
 /// # Errors
 /// The evaluation is to stop.
@@ -117,12 +117,12 @@ pub(super) fn attack(
     Ok((Attack { curves, refinement }, shown))
 }
 
-/// What became of the images.
+/// The result of an attack.
 struct Outcome {
     num_images: usize,
-    /// The images that are still classified rightly: without an attack, then at each radius.
+    /// The indices of the images that are still classified correctly: without an attack, then at each radius.
     standing: Vec<Vec<usize>>,
-    /// (images, 1 + radii, C, H, W), flattened, of the images that are shown.
+    /// The images to show, (images, 1 + radii, C, H, W), flattened.
     shown: Vec<f32>,
 }
 
@@ -134,7 +134,7 @@ impl Outcome {
         AttackCurve { norm, defence, num_images: self.num_images, points }
     }
 
-    /// The images that withstand both attacks.
+    /// Keeps only the images that withstand both attacks.
     fn and(mut self, other: Self) -> Self {
         for (own, others) in self.standing.iter_mut().zip(&other.standing) {
             own.retain(|image| others.contains(image));
@@ -143,7 +143,7 @@ impl Outcome {
     }
 }
 
-/// An attack in balls of one norm on a model behind one defence.
+/// An attack within balls of one norm on a model with one defence.
 struct BallAttack<'a> {
     subject: &'a FrozenModel,
     refinement: Option<&'a Refinement>,
@@ -154,8 +154,9 @@ struct BallAttack<'a> {
 }
 
 impl BallAttack<'_> {
-    /// Attacks at every radius. An image that was fooled in a ball is fooled in every larger one, which holds it: it
-    /// is not attacked again. Behind a refinement one miss is enough, and its noise may have been the cause.
+    /// Attacks the images at every radius. An image that was fooled in a ball counts as fooled in every larger ball,
+    /// which contains it, and is not attacked again. With refinement, one wrong prediction is enough, even if its
+    /// noise was the cause.
     ///
     /// # Errors
     /// The evaluation is to stop.
@@ -202,7 +203,7 @@ impl BallAttack<'_> {
         Ok(Outcome { num_images, standing: history, shown })
     }
 
-    /// The images attacked, by batches.
+    /// Attacks the images in batches and returns the attacked images.
     ///
     /// # Errors
     /// The evaluation is to stop.
@@ -231,14 +232,14 @@ impl BallAttack<'_> {
             let stream = streams::ATTACKER.nth(2 * batch as u32);
             let slope = |x: &Tensor<4>, step: u32| {
                 if progress.is_stopped() {
-                    // The rest of the way costs nothing, and is thrown away.
+                    // Finish quickly: the result is thrown away.
                     return (x.zeros_like(), None);
                 }
                 let step = first.wrapping_add(step);
                 self.slope(x, &labels, stream.key(self.seed, step))
             };
             if self.is_adaptive() && round.is_multiple_of(self.config.attack_restarts as u32) {
-                // Who knows of the refinement can do what one can who does not, and go on from there.
+                // An attacker who knows about the refinement can start from the result of the unaware attack.
                 let bare = |x: &Tensor<4>, _| {
                     if progress.is_stopped() {
                         return (x.zeros_like(), None);
@@ -254,12 +255,12 @@ impl BallAttack<'_> {
         Ok(attacked)
     }
 
-    /// Whether the attacker knows of the refinement.
+    /// Whether the attacker knows about the refinement.
     fn is_adaptive(&self) -> bool {
         matches!(self.defence, Defence::RefinedBpda | Defence::RefinedThrough)
     }
 
-    /// What the attacker climbs.
+    /// The gradient that the attacker follows, and p(y|x) if images that are already fooled are to stay unchanged.
     fn slope(
         &self,
         x: &Tensor<4>,
@@ -274,7 +275,7 @@ impl BallAttack<'_> {
             (Defence::RefinedThrough, Some(refinement)) => {
                 (refinement.gradient_through(self.subject, x, labels, noise), None)
             }
-            // Who does not know of the refinement does not know either when to stop.
+            // An attacker who does not know about the refinement cannot know when an image is fooled.
             (Defence::RefinedUnaware, _) => (bare().gradient, None),
             _ => {
                 let Differentiated { gradient, probabilities } = bare();
@@ -283,7 +284,7 @@ impl BallAttack<'_> {
         }
     }
 
-    /// The classes that the defender sees, with noise of its own for every `round`.
+    /// The classes that the defended model predicts, with different noise in every `round`.
     ///
     /// # Errors
     /// The evaluation is to stop.
@@ -310,7 +311,7 @@ impl BallAttack<'_> {
     }
 }
 
-/// The images `indices` and their labels.
+/// The images at `indices` and their labels.
 fn pick(images: Images, indices: &[usize], num_pixels: usize) -> (Vec<f32>, Vec<u32>) {
     let values = indices.iter().flat_map(|&i| &images.values[i * num_pixels..(i + 1) * num_pixels]);
     (values.copied().collect(), indices.iter().map(|&i| images.labels[i]).collect())

@@ -1,4 +1,4 @@
-//! Projected gradient descent, or here ascent, of a classifier's loss in a ball around each image.
+//! Projected gradient ascent on a classifier's loss (the PGD attack) within a ball around each image.
 //!
 //! # Source
 //! Madry et al., arXiv:1706.06083.
@@ -9,10 +9,11 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::eval::results::BallNorm;
 
-/// Steps of this share of the radius, over the number of steps: the whole ball can be crossed (Madry et al.).
+/// The step size is this factor times the radius over the number of steps, so that the steps can cross the ball
+/// (Madry et al.).
 const STEP_SHARE: f64 = 2.5;
 
-/// A ball around an image, in units of x, cut with the box [-1, 1].
+/// A ball around an image, in units of x, intersected with the box [-1, 1].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ball {
     norm: BallNorm,
@@ -20,9 +21,9 @@ pub(super) struct Ball {
 }
 
 impl Ball {
-    /// `epsilon` is in the norm's own unit.
+    /// `epsilon` is in the unit of the norm.
     pub(super) fn new(norm: BallNorm, epsilon: f64) -> Self {
-        // x spans 2 where pixels span 1.
+        // x has a range of 2 where pixels have a range of 1.
         let radius = match norm {
             BallNorm::Linf => 2.0 * epsilon / 255.0,
             BallNorm::L2 => 2.0 * epsilon,
@@ -30,7 +31,7 @@ impl Ball {
         Self { norm, radius }
     }
 
-    /// Points drawn from the ball around each of `count` images of `num_pixels`: uniform, but for the cut.
+    /// Random offsets within the ball for each of `count` images of `num_pixels`, about uniform.
     pub(super) fn draw(
         &self,
         count: usize,
@@ -42,7 +43,7 @@ impl Ball {
             (0..count * num_pixels).map(|_| radius * random.random_range(-1.0..=1.0f32)).collect();
         if self.norm == BallNorm::L2 {
             for offset in offsets.chunks_mut(num_pixels) {
-                // A direction, not quite evenly distributed, times a length that fills the ball evenly.
+                // A random direction, which is not exactly uniform, times a length that fills the ball uniformly.
                 let norm = offset.iter().map(|v| v * v).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
                 let length = radius * random.random::<f32>().powf(1.0 / num_pixels as f32);
                 offset.iter_mut().for_each(|v| *v *= length / norm);
@@ -51,7 +52,7 @@ impl Ball {
         offsets
     }
 
-    /// `x` moved back into the ball around `center` and into the box.
+    /// Projects `x` onto the ball around `center` and onto the box.
     fn project(&self, x: Tensor<4>, center: &Tensor<4>) -> Tensor<4> {
         let offset = x - center.clone();
         let offset = match self.norm {
@@ -65,7 +66,7 @@ impl Ball {
         (center.clone() + offset).clamp(-1.0, 1.0)
     }
 
-    /// The steepest way up, as long as one of `num_steps` steps.
+    /// The step of steepest ascent in this norm, for one of `num_steps` steps.
     fn ascent(&self, gradient: Tensor<4>, num_steps: usize) -> Tensor<4> {
         let direction = match self.norm {
             BallNorm::Linf => gradient.sign(),
@@ -78,17 +79,17 @@ impl Ball {
     }
 }
 
-/// Euclidean norm of each image of (N, C, H, W), shape (N, 1, 1, 1).
+/// The Euclidean norm of each image of (N, C, H, W), shape (N, 1, 1, 1).
 fn norms(x: &Tensor<4>) -> Tensor<4> {
     let [n, c, h, w] = x.dims();
     x.clone().square().reshape([n, c * h * w]).sum_dim(1).sqrt().reshape([n, 1, 1, 1])
 }
 
-/// What an attack climbs: a gradient of the loss at x (N, C, H, W) in the given step, and p(y|x) (N, classes) where
-/// an image that is classified wrongly shall be left as it is.
+/// A function of images x (N, C, H, W) and the step number. It returns the gradient of the loss, and p(y|x) (N,
+/// classes) if images that are already misclassified are to stay unchanged.
 pub(super) type Slope<'a> = &'a dyn Fn(&Tensor<4>, u32) -> (Tensor<4>, Option<Tensor<2>>);
 
-/// Images (N, C, H, W) attacked from `start`, within `ball` around `center`.
+/// Attacks images (N, C, H, W) from `start`, within `ball` around `center`.
 pub(super) fn ascend(
     slope: Slope,
     ball: &Ball,

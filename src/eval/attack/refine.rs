@@ -1,5 +1,5 @@
-//! Refinement: a few sampler steps down the energy before an image is classified, and what an attacker makes of
-//! them.
+//! Refinement: a few sampler steps that lower the energy of an image before it is classified, and the gradients
+//! through them that an attacker can use.
 
 use burn::tensor::{Int, Tensor};
 
@@ -11,21 +11,21 @@ use crate::{
     sampler::{ChainState, Sampler, run_each},
 };
 
-/// Root mean square over the pixels, in units of x, of the step by which a Hessian's product is probed.
+/// The root mean square over the pixels, in units of x, of the finite difference step for a Hessian-vector product.
 const PROBE: f32 = 1e-3;
 
-/// Sampler steps before classification.
+/// Sampler steps that are applied to an image before it is classified.
 #[derive(Clone, Debug)]
 pub(in crate::eval) struct Refinement {
     samplers: Vec<Sampler>,
-    /// How many refinements, each with noise of its own, a prediction averages over.
+    /// The number of refinements, each with different noise, that a prediction averages over.
     num_draws: u32,
     can_differentiate: bool,
     words: String,
 }
 
 impl Refinement {
-    /// Steps of the model's sampler, with the noise that `eval` says.
+    /// Uses the steps of the model's sampler with the noise of the `eval` section.
     pub(in crate::eval) fn new(
         sampler: &SamplerConfig,
         eval: &EvalConfig,
@@ -60,24 +60,24 @@ impl Refinement {
             can_differentiate: match config.kind {
                 SamplerKind::Sgld | SamplerKind::ProximalSgld => true,
                 SamplerKind::Pyld => first_layer_is_affine,
-                // Whether a proposal is taken has no derivative.
+                // Accepting or rejecting a proposal has no derivative.
                 SamplerKind::Mala => false,
             },
             words: format!("{num_steps} {steps} ({kind}{schedule}), {averaged}"),
         }
     }
 
-    /// What it is, for a person.
+    /// A description of the refinement for the report.
     pub(in crate::eval) fn words(&self) -> &str {
         &self.words
     }
 
-    /// Whether [`Refinement::gradient_through`] is there for this sampler.
+    /// Whether [`Refinement::gradient_through`] supports this sampler.
     pub(in crate::eval) fn can_differentiate(&self) -> bool {
         self.can_differentiate
     }
 
-    /// The noise of refinement `draw`; `noise.step` counts whole predictions.
+    /// The noise key of refinement `draw`; `noise.step` counts whole predictions.
     fn noise(&self, noise: NoiseKey, draw: u32) -> NoiseKey {
         let num_steps = self.samplers.len() as u32;
         let step = noise.step.wrapping_mul(self.num_draws).wrapping_add(draw);
@@ -94,7 +94,7 @@ impl Refinement {
         self.average(|draw| subject.probabilities(self.refined(subject, x, noise, draw)))
     }
 
-    /// Images (N, C, H, W) refined once.
+    /// Refines images (N, C, H, W) once.
     fn refined(
         &self,
         subject: &FrozenModel,
@@ -106,8 +106,8 @@ impl Refinement {
         run_each(&self.samplers, state, subject.energy()).0.x
     }
 
-    /// The classifier's gradient at the refined images, averaged over the noise, in the place of the gradient at the
-    /// images: as if refinement were the identity (BPDA with EOT).
+    /// The classifier's gradient at the refined images, averaged over the noise. It replaces the gradient at the
+    /// images, as if refinement were the identity (BPDA with EOT).
     pub(in crate::eval) fn gradient_bpda(
         &self,
         subject: &FrozenModel,
@@ -120,11 +120,12 @@ impl Refinement {
         })
     }
 
-    /// The gradient through the steps, averaged over the noise.
+    /// The gradient through the sampler steps, averaged over the noise.
     ///
-    /// A step `y = x - a · clamp(∇E(x), -r, r) + σ ξ`, `x' = clamp(y, -1, 1)` takes a gradient v at x' back to
-    /// `v₁ - a H(x) v₂`, where v₁ is v without the pixels that the box holds, v₂ is v₁ without those whose gradient
-    /// is clamped, and H, the energy's Hessian, is symmetric. H v₂ is a central difference of energy gradients.
+    /// A step `y = x - a · clamp(∇E(x), -r, r) + σ ξ`, `x' = clamp(y, -1, 1)` maps a gradient v at x' back to
+    /// `v₁ - a H(x) v₂`. Here v₁ is v without the pixels that the box clamps, v₂ is v₁ without those whose gradient
+    /// is clamped, and H is the Hessian of the energy, which is symmetric. H v₂ is computed as a central difference
+    /// of energy gradients.
     pub(in crate::eval) fn gradient_through(
         &self,
         subject: &FrozenModel,
@@ -157,8 +158,8 @@ impl Refinement {
     }
 }
 
-/// The gradient before a step from the gradient after it; `x`, `energy_gradient` and `next` are what the step began
-/// with, saw and gave.
+/// Propagates the gradient after a step back to the gradient before it. `x` is the state before the step,
+/// `energy_gradient` the gradient there, and `next` the state after the step.
 pub(super) fn through_step(
     sampler: &Sampler,
     energy: &dyn Energy,
@@ -177,11 +178,12 @@ pub(super) fn through_step(
     in_box - hessian_product(energy, x, direction).mul_scalar(length)
 }
 
-/// H(x) v, by the energy's gradients at both sides of x; v has one row per image, shapes (N, C, H, W).
+/// The Hessian-vector product H(x) v, as a central difference of energy gradients; v has one row per image, shapes
+/// (N, C, H, W).
 fn hessian_product(energy: &dyn Energy, x: Tensor<4>, direction: Tensor<4>) -> Tensor<4> {
     let [n, c, h, w] = direction.dims();
     let rms = direction.clone().square().reshape([n, c * h * w]).mean_dim(1).sqrt();
-    // Where the direction is nothing, so is the product.
+    // A zero direction gives a zero product.
     let unit = direction / rms.clone().clamp_min(f32::MIN_POSITIVE).reshape([n, 1, 1, 1]);
     let offset = unit.mul_scalar(PROBE);
     let above = energy.gradient(x.clone() + offset.clone()).gradient;

@@ -23,7 +23,7 @@ fn values(x: Tensor<4>) -> Vec<f32> {
     x.into_data().iter::<f32>().collect()
 }
 
-/// E(x) = ½ xᵀ A x, with A symmetric.
+/// The quadratic energy E(x) = ½ xᵀ A x, with A symmetric.
 struct Quadratic([[f32; NUM_PIXELS]; NUM_PIXELS]);
 
 const CURVED: Quadratic = Quadratic([[1.0, 0.3, 0.0], [0.3, 0.5, -0.2], [0.0, -0.2, 2.0]]);
@@ -44,7 +44,7 @@ impl Energy for Quadratic {
     }
 }
 
-/// What a step of `sampler` at `x` takes the gradient `v` back to, and the numeric derivative of `v · step(x)`.
+/// The gradient `v` propagated back through a step of `sampler` at `x`, and the numeric derivative of `v · step(x)`.
 fn both_ways(sampler: Sampler, x: [f32; NUM_PIXELS], v: [f32; NUM_PIXELS]) -> [Vec<f32>; 2] {
     let noise = streams::DEFENDER.key(3, 0);
     let step = |x: &[f32]| sampler.step(ChainState { x: tensor(x), noise }, &CURVED);
@@ -74,12 +74,12 @@ fn the_gradient_through_a_step_is_the_derivative_of_the_step() {
     let plain = Sampler::Sgld { step_size: 0.3, noise_std: 0.1 };
     let [found, numeric] = both_ways(plain, x, v);
     assert_near(&found, &numeric);
-    // v - α A v.
+    // The result by hand: v - α A v.
     let by_hand: Vec<f32> =
         v.iter().zip(CURVED.times(&v)).map(|(v, product)| v - 0.3 * product).collect();
     assert_near(&found, &by_hand);
 
-    // The gradient at x is (0.31, -0.07, 0.46): a radius of 0.35 clamps the last pixel alone.
+    // The gradient at x is (0.31, -0.07, 0.46): a radius of 0.35 clamps only the last pixel.
     let clamped = Sampler::ProximalSgld { step_size: 0.3, noise_std: 0.0, proximal_radius: 0.35 };
     let [found, numeric] = both_ways(clamped, x, v);
     assert_near(&found, &numeric);
@@ -93,7 +93,7 @@ fn the_gradient_through_a_step_is_the_derivative_of_the_step() {
     let free = Sampler::ProximalSgld { step_size: 0.3, noise_std: 0.0, proximal_radius: 9.0 };
     assert_ne!(both_ways(free, x, v)[0], found);
 
-    // The second pixel is driven out of the box and held there: nothing comes back through it.
+    // The second pixel leaves the box and is clamped: its gradient is 0.
     let held = Sampler::ProximalSgld { step_size: -30.0, noise_std: 0.0, proximal_radius: 9.0 };
     let [found, numeric] = both_ways(held, [0.01, -0.5, 0.0], v);
     assert_near(&found, &numeric);
@@ -107,7 +107,7 @@ fn nothing_comes_back_from_a_gradient_of_nothing() {
 
 #[test]
 fn attacks_climb_within_the_ball_and_the_box() {
-    // The loss is the sum of the pixels with signs; pixel 0 of the second image starts at the box's edge.
+    // The loss is a weighted sum of the pixels; pixel 0 of the second image starts at the edge of the box.
     let images = [0.0, 0.5, -0.2, 1.0, -0.9, 0.0];
     let center = tensor(&images);
     let labels = crate::kernels::index_tensor(&[0, 0], &device::cpu());
@@ -131,10 +131,10 @@ fn attacks_climb_within_the_ball_and_the_box() {
         assert!(x.iter().all(|value| value.abs() <= 1.0));
         let moved: Vec<f32> = x.iter().zip(&images).map(|(x, image)| x - image).collect();
         match norm {
-            // A tenth of the pixels' range on either side, which is 0.2 in x; the box holds the rest.
+            // A tenth of the pixel range on either side is 0.2 in x; the box limits the other pixels.
             BallNorm::Linf => assert_near(&moved, &[0.2, -0.2, 0.2, 0.0, -0.1, 0.2]),
             BallNorm::L2 => {
-                // On a sphere the last bit of the way is slow.
+                // On a sphere, convergence is slow near the end.
                 let climbed = moved[0] - moved[1] + 0.2 * moved[2];
                 assert!(climbed > 0.97 * 0.5 * 2.04f32.sqrt(), "{moved:?}");
                 assert!(length(&moved[..3]) <= 0.5001, "{moved:?}");
@@ -148,7 +148,7 @@ fn attacks_climb_within_the_ball_and_the_box() {
 fn images_that_are_fooled_stay_as_they_are() {
     let center = tensor(&[0.0; 6]);
     let labels = crate::kernels::index_tensor(&[0, 0], &device::cpu());
-    // The first is seen as class 1, whatever is done; the second as class 0.
+    // The first image is always predicted as class 1, the second as class 0.
     let slope = |x: &Tensor<4>, _| {
         let seen = TensorData::new(vec![0.1f32, 0.9, 0.9, 0.1], [2, 2]);
         (x.clone().ones_like(), Some(Tensor::from_data(seen, &device::cpu())))

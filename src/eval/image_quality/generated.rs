@@ -1,4 +1,4 @@
-//! Chains to be judged.
+//! The images to judge: fresh chains and chains of the replay buffer.
 
 use burn::tensor::Device;
 
@@ -15,15 +15,15 @@ use crate::{
     streams,
 };
 
-/// Batches in which fresh chains run, as many chains at once as in training.
+/// The number of batches of fresh chains; a batch has as many chains as in training.
 pub(super) fn num_batches(checkpoint: &Checkpoint, count: usize) -> usize {
     count.div_ceil(checkpoint.config.data.batch_size)
 }
 
-/// `count` fresh chains of every class in turn, by the model's own sampler and with its own norm: none is left out.
+/// Runs `count` fresh chains, over all classes in turn, with the model's own sampler and norm. No chain is left out.
 ///
 /// # Errors
-/// Weights that do not fit.
+/// The weights do not fit the network.
 pub(super) fn fresh(
     checkpoint: &Checkpoint,
     config: &EvalConfig,
@@ -69,8 +69,8 @@ pub(super) fn fresh(
     Ok(Images { name: "fresh chains", protocol, values, labels })
 }
 
-/// Chains of the replay buffer; none in a packed model, which has no buffer, and of a model that was trained without
-/// chains, whose buffer was never touched. Fewer chains than `least` are not judged: how many there are is the error.
+/// Chains of the replay buffer. `None` for a packed model, which has no buffer, and for a model trained without
+/// chains, whose buffer was never used. If the buffer has fewer chains than `least`, the error is their number.
 pub(super) fn of_buffer(
     checkpoint: &Checkpoint,
     count: usize,

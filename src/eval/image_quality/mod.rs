@@ -1,7 +1,8 @@
-//! What the chains are worth as images, in the features of a classifier that never saw them.
+//! The quality of the chains as images, measured in the features of a classifier that was not trained on them.
 //!
 //! The Fréchet distance and the score are those of Heusel et al. (arXiv:1706.08500) and Salimans et al.
-//! (arXiv:1606.03498) in other features: compare them with the floor beside them and with nothing else.
+//! (arXiv:1606.03498) with other features than theirs: compare them only with the values of the real test images in
+//! the same report.
 
 mod generated;
 
@@ -30,12 +31,12 @@ use crate::{
     picture,
 };
 
-/// Share of the test images that a copy must be nearer to a training image than.
+/// A sample counts as copied if it is closer to a training image than all but this share of the test images.
 const COPIED: f64 = 0.01;
-/// Chains of each class in the picture.
+/// The number of chains of each class in the picture.
 const SHOWN_PER_CLASS: usize = 10;
 
-/// The classifier that judges.
+/// The classifier that supplies features and judges the images.
 pub(super) struct Judge {
     subject: FrozenModel,
     name: String,
@@ -43,11 +44,11 @@ pub(super) struct Judge {
 }
 
 impl Judge {
-    /// The judge in the file `path`, else the bundled one of the model's data; none where there is none of its inputs
-    /// and classes.
+    /// Loads the judge from the file `path`, or the bundled judge of the model's data. `None` if no bundled judge has
+    /// the model's inputs and classes.
     ///
     /// # Errors
-    /// A file that cannot be read, or a classifier of other data.
+    /// The file cannot be read, or its classifier belongs to other data.
     pub(super) fn open(
         path: Option<&PathBuf>,
         model: &Checkpoint,
@@ -82,7 +83,7 @@ impl Judge {
     }
 }
 
-/// Images (N, C, H, W), flattened, each in the row of a class.
+/// Images (N, C, H, W), flattened, each with the class of its row.
 struct Images {
     name: &'static str,
     protocol: String,
@@ -90,7 +91,7 @@ struct Images {
     labels: Vec<u32>,
 }
 
-/// The same with the judge's features (N, features) and p(y|x) (N, classes).
+/// Images with the judge's features (N, features) and p(y|x) (N, classes).
 struct Judged {
     images: Images,
     features: Vec<f32>,
@@ -103,40 +104,40 @@ impl Judged {
         rows.filter(|(row, label)| predicted(row) == **label as usize).count()
     }
 
-    /// The features of one class.
+    /// The features of the images of one class.
     fn of_class(&self, class: u32, num_features: usize) -> Vec<f32> {
         let rows = self.features.chunks(num_features).zip(&self.images.labels);
         rows.filter(|(_, label)| **label == class).flat_map(|(row, _)| row).copied().collect()
     }
 }
 
-/// How many times [`measure`] reports progress.
+/// The number of times that [`measure`] reports progress.
 pub(super) fn num_steps(checkpoint: &Checkpoint, config: &EvalConfig, test: &Dataset) -> usize {
     generated::num_batches(checkpoint, set_size(config, test)) * config.sample_steps + 4
 }
 
-/// Images of each set: as many of one as of another, for distances shrink with their number.
+/// The number of images of each set. All sets have the same size, because the distances decrease with it.
 fn set_size(config: &EvalConfig, test: &Dataset) -> usize {
     config.num_samples.min(test.len())
 }
 
-/// Checks that there are enough images of every class for a covariance, and neighbours for a manifold.
+/// Checks that there are enough images for the covariances and for the manifolds.
 ///
 /// # Errors
-/// There are not.
+/// There are too few test images or training images.
 pub(super) fn check(config: &EvalConfig, splits: &Splits) -> Result<(), EvalError> {
     let least = least(config, splits.test.num_classes());
     let (train, test) = (splits.train.len(), splits.test.len());
     if config.num_samples.min(test) < least {
         return Err(EvalError::Request(format!(
-            "`eval.num_samples` = {} of {test} test images are too few: judging samples takes {least} of them, two per \
+            "`eval.num_samples` = {} of {test} test images are too few: judging samples needs {least} of them, two per \
              class and more than `eval.num_neighbors` = {}",
             config.num_samples, config.num_neighbors
         )));
     }
     if train < least {
         return Err(EvalError::Request(format!(
-            "there are {train} training images to compare samples with: judging samples takes {least}, two per class \
+            "there are {train} training images to compare samples with: judging samples needs {least}, two per class \
              and more than `eval.num_neighbors` = {}",
             config.num_neighbors
         )));
@@ -144,17 +145,17 @@ pub(super) fn check(config: &EvalConfig, splits: &Splits) -> Result<(), EvalErro
     Ok(())
 }
 
-/// Fewest images of a set that is judged: two per class for a covariance, one more than neighbours for a manifold, and
-/// four for an interval.
+/// The smallest set that can be judged: two images per class for a covariance, one more than the neighbours for a
+/// manifold, and four for an interval.
 fn least(config: &EvalConfig, num_classes: usize) -> usize {
     (2 * num_classes).max(config.num_neighbors + 1).max(4)
 }
 
-/// Test images, fresh chains and chains of the buffer, judged; and a picture of fresh chains, each over the training
-/// image nearest to it.
+/// Judges test images, fresh chains and chains of the buffer, and draws fresh chains, each above the training image
+/// nearest to it.
 ///
 /// # Errors
-/// Weights that do not fit, chains that are not finite.
+/// The weights do not fit the network, or the chains are not finite.
 pub(super) fn measure(
     judge: &Judge,
     checkpoint: &Checkpoint,
@@ -173,7 +174,7 @@ pub(super) fn measure(
         Ok(set) => sets.extend(set),
         Err(found) => left_out.push((
             "replay buffer".into(),
-            format!("it holds {found} chains, and judging samples takes {least}"),
+            format!("it holds {found} chains, but judging samples needs {least}"),
         )),
     }
 
@@ -202,7 +203,7 @@ pub(super) fn measure(
         let set = judge.judged(images, num_classes, progress)?;
         if set.features.iter().any(|feature| !feature.is_finite()) {
             return Err(EvalError::Request(format!(
-                "the {} are not finite numbers to the judge: the chains diverge, or its weights are broken",
+                "the judge's features of the {} are not finite: the chains diverge, or its weights are broken",
                 set.images.name
             )));
         }
@@ -215,7 +216,7 @@ pub(super) fn measure(
         let agreement = set.agreement(num_classes);
         distances.sort_by(f64::total_cmp);
         if found.is_empty() {
-            // The first set is the test images.
+            // The first set holds the test images.
             test_accuracy = agreement as f64 / count as f64;
             threshold = distances[(COPIED * count as f64) as usize];
         }
@@ -257,7 +258,7 @@ pub(super) fn measure(
     Ok((samples, shown.unwrap_or_default()))
 }
 
-/// The real images that are the floor of everything measured.
+/// Real test images: their values are the reference for those of the samples.
 fn test_images(test: &Dataset, count: usize) -> Images {
     let indices: Vec<usize> = spread(test.len(), count).collect();
     Images {
@@ -268,7 +269,7 @@ fn test_images(test: &Dataset, count: usize) -> Images {
     }
 }
 
-/// The first images of every class in a row, under each the training image nearest to it.
+/// Draws the first images of every class in a row, with the nearest training image below each.
 fn beside_nearest(images: &Images, nearest: &[(f32, usize)], train: &Dataset) -> RgbImage {
     let num_pixels = train.num_pixels();
     let (mut values, mut labels) = (Vec::new(), Vec::new());

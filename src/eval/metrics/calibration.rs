@@ -1,4 +1,4 @@
-//! How far confidences can be believed.
+//! Calibration errors and temperature scaling.
 
 use rand::seq::SliceRandom;
 
@@ -10,21 +10,21 @@ use crate::{
     streams,
 };
 
-/// Where a temperature is looked for.
+/// The range in which the temperature is searched.
 const TEMPERATURES: [f64; 2] = [0.01, 100.0];
-/// Halvings of the search, past the precision of its numbers.
+/// The number of bisection steps, enough to reach the precision of `f64`.
 const NUM_HALVINGS: usize = 80;
 
-/// What calibration makes of each item.
+/// The quantities of each image that the calibration errors need.
 struct Items {
-    /// max p(y|x), and whether it is the label's.
+    /// max p(y|x), and whether that class is the label.
     confidences: Vec<(f64, bool)>,
     brier: Vec<f64>,
     nll: Vec<f64>,
 }
 
 impl Items {
-    /// Of logits (N, classes), row `i` divided by `temperature(i)`.
+    /// Computes them from logits (N, classes), with row `i` divided by `temperature(i)`.
     fn of(
         logits: &[f32],
         labels: &[u32],
@@ -71,8 +71,9 @@ impl Items {
     }
 }
 
-/// Calibration of logits (N, classes), as they are and divided by temperatures: the images are halved at random, and
-/// each half is scaled by what was fitted on the other, so that no image helps to judge itself.
+/// Calibration errors of logits (N, classes), unchanged and with temperature scaling. The images are split into two
+/// random halves; each half uses the temperature fitted on the other, so that no image is used both to fit and to
+/// test.
 pub fn calibration(
     logits: &[f32],
     labels: &[u32],
@@ -104,11 +105,11 @@ pub fn calibration(
     }
 }
 
-/// The temperature between 0.01 and 100 by which logits (N, classes) must be divided for the smallest mean negative log
-/// likelihood of their labels; 1 where all are as good, for no logits or equal ones.
+/// The temperature between 0.01 and 100 that minimises the mean negative log likelihood of the labels when logits (N,
+/// classes) are divided by it. It is 1 if all temperatures are equally good: without logits, or with equal ones.
 ///
-/// The likelihood is concave in the inverse temperature β, and its slope in β is the mean of
-/// `Σ_y p_β(y|x) (logit of the label - logit of y)`: where it crosses 0 is found by bisection.
+/// The log likelihood is concave in the inverse temperature β, and its slope in β is the mean of
+/// `Σ_y p_β(y|x) (logit of the label - logit of y)`. The zero of the slope is found by bisection.
 ///
 /// # Source
 /// Guo et al., arXiv:1706.04599, section 4.2.
@@ -125,7 +126,7 @@ pub fn fit_temperature(logits: &[f32], labels: &[u32], num_classes: usize) -> f6
     if slope(1.0) == 0.0 {
         return 1.0;
     }
-    // In log β: both ends are then equally far from 1.
+    // Search in log β: both ends have the same distance from 1.
     let [mut low, mut high] = [-TEMPERATURES[1].ln(), -TEMPERATURES[0].ln()];
     for _ in 0..NUM_HALVINGS {
         let middle = 0.5 * (low + high);

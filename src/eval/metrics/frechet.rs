@@ -1,11 +1,11 @@
-//! How far two sets of features lie apart as a whole.
+//! The Fréchet distance between two sets of features, and the Inception score.
 
 use faer::Mat;
 
 use super::intervals::jackknife;
 use crate::{eigen, eval::results::Estimate};
 
-/// Mean and covariance of features.
+/// The mean and covariance of features.
 #[derive(Clone, Debug)]
 pub struct Moments {
     mean: Vec<f64>,
@@ -13,7 +13,8 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// Of features (N, `dim`); the covariance has the divisor N - 1, and is 0 for fewer than two.
+    /// Computes the moments of features (N, `dim`); the covariance has the divisor N - 1 and is 0 for fewer than two
+    /// rows.
     pub fn of(features: &[f32], dim: usize) -> Self {
         let rows: Vec<&[f32]> = features.chunks(dim).collect();
         Self::of_rows(&rows, dim)
@@ -34,8 +35,8 @@ impl Moments {
     }
 }
 
-/// Eigenvalues and eigenvectors of a symmetric matrix without negative ones. What rounding makes of an eigenvalue of 0
-/// is set to 0: its root would not be small.
+/// Eigenvalues and eigenvectors of a positive semidefinite matrix. Eigenvalues at the level of rounding errors are
+/// set to 0: their square roots would not be small.
 fn eigen(matrix: &Mat<f64>) -> (Vec<f64>, Mat<f64>) {
     let Ok((values, vectors)) = eigen::eigen(matrix.as_ref()) else {
         unreachable!("a symmetric matrix of finite numbers has eigenvalues")
@@ -45,7 +46,7 @@ fn eigen(matrix: &Mat<f64>) -> (Vec<f64>, Mat<f64>) {
     (values.into_iter().map(|value| if value > noise { value } else { 0.0 }).collect(), vectors)
 }
 
-/// The symmetric root of a covariance.
+/// The symmetric square root of a covariance matrix.
 fn root(covariance: &Mat<f64>) -> Mat<f64> {
     let (values, vectors) = eigen(covariance);
     let scaled =
@@ -53,8 +54,8 @@ fn root(covariance: &Mat<f64>) -> Mat<f64> {
     &scaled * vectors.transpose()
 }
 
-/// The squared Fréchet distance of the Gaussians with these moments,
-/// `‖μ₁ - μ₂‖² + tr(Σ₁ + Σ₂ - 2 (Σ₁^½ Σ₂ Σ₁^½)^½)`, which is what FID reports of Inception's features.
+/// The squared Fréchet distance of the Gaussians with these moments, `‖μ₁ - μ₂‖² + tr(Σ₁ + Σ₂ - 2 (Σ₁^½ Σ₂ Σ₁^½)^½)`.
+/// With Inception features it is the FID.
 ///
 /// # Source
 /// Heusel et al., arXiv:1706.08500; Dowson & Landau, J. Multivariate Analysis 12(3), 1982.
@@ -62,18 +63,18 @@ pub fn frechet_distance(a: &Moments, b: &Moments) -> f64 {
     distance_to(a, b, &root(&b.covariance))
 }
 
-/// The same, with the root of b's covariance.
+/// [`frechet_distance`], for a known square root of b's covariance.
 fn distance_to(a: &Moments, b: &Moments, root_b: &Mat<f64>) -> f64 {
     let offset: f64 = a.mean.iter().zip(&b.mean).map(|(a, b)| (a - b).powi(2)).sum();
     let trace = |matrix: &Mat<f64>| (0..matrix.nrows()).map(|i| matrix[(i, i)]).sum::<f64>();
     let product = root_b * &a.covariance * root_b;
     let shared: f64 = eigen(&product).0.iter().map(|value| value.sqrt()).sum();
-    // Of a set with itself, rounding must not leave less than nothing.
+    // Rounding must not make the distance of a set to itself negative.
     (offset + trace(&a.covariance) + trace(&b.covariance) - 2.0 * shared).max(0.0)
 }
 
-/// [`frechet_distance`] of features (N, `dim`) to a reference, with a jackknife interval. It shrinks with N: compare
-/// sets of equal size.
+/// The [`frechet_distance`] of features (N, `dim`) to a reference, with a jackknife interval. It decreases with N:
+/// compare only sets of equal size.
 pub fn frechet(features: &[f32], reference: &Moments, dim: usize) -> Estimate {
     let rows: Vec<&[f32]> = features.chunks(dim).collect();
     let root = root(&reference.covariance);
@@ -84,8 +85,8 @@ pub fn frechet(features: &[f32], reference: &Moments, dim: usize) -> Estimate {
     Estimate { low: found.low.max(0.0), ..found }
 }
 
-/// exp of the mean divergence of p(y|x) (N, classes) from their mean, between 1 and the number of classes, with a
-/// jackknife interval: the Inception score, when the probabilities are Inception's.
+/// exp of the mean KL divergence of p(y|x) (N, classes) from their mean, between 1 and the number of classes, with a
+/// jackknife interval. With the probabilities of Inception it is the Inception score.
 ///
 /// # Source
 /// Salimans et al., arXiv:1606.03498.

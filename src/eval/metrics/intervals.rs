@@ -1,16 +1,16 @@
-//! How far a number can be believed.
+//! Confidence intervals: Wilson, bootstrap and jackknife.
 
 use rand::{RngExt, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{eval::results::Estimate, streams};
 
-/// The normal quantile of 97.5 %.
+/// The 97.5 % quantile of the standard normal distribution.
 const Z: f64 = 1.959963984540054;
-/// Groups that a jackknife leaves out in turn.
+/// The number of groups in a jackknife.
 const NUM_GROUPS: usize = 10;
 
-/// The share of `hits` in `count` with Wilson's score interval.
+/// The share of `hits` in `count`, with Wilson's score interval.
 ///
 /// # Source
 /// Wilson, JASA 22(158), 1927.
@@ -21,12 +21,12 @@ pub fn proportion(hits: usize, count: usize) -> Estimate {
     let (n, share) = (count as f64, hits as f64 / count as f64);
     let center = (share + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
     let spread = Z / (1.0 + Z * Z / n) * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
-    // Rounding must not put the share outside at 0 and 1.
+    // Rounding must not put the share outside the interval when it is 0 or 1.
     Estimate { value: share, low: (center - spread).min(share), high: (center + spread).max(share) }
 }
 
-/// `value` with the percentile interval of a statistic over resamples: `statistic` is given a generator to draw one
-/// with.
+/// `value` with the percentile bootstrap interval of a statistic. `statistic` draws one resample with the generator
+/// that it receives and returns the statistic of it.
 ///
 /// # Source
 /// Efron & Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3.
@@ -40,12 +40,13 @@ pub fn bootstrap(
     Estimate { value, low, high }
 }
 
-/// The same for a distance, which is never below 0 and which noise makes larger: `value` lies too high by about as much
-/// as the resamples, noisier than the data, lie above it, so their interval is moved down by twice that. Where noise is
-/// all there is, `value` is its upper end.
+/// A bootstrap interval for a distance: a statistic that is never negative and that noise makes larger.
+/// The estimated bias of `value` is the difference between the mean of the resamples and `value`. The resamples
+/// contain this bias twice, so their interval is moved down by twice that amount. If all of the distance is noise,
+/// `value` is the upper end of its interval.
 ///
 /// # Source
-/// As above, section 10.6: the bootstrap's estimate of bias.
+/// Efron & Tibshirani, as for [`bootstrap`], section 10.6: the bootstrap's estimate of bias.
 pub fn bootstrap_distance(
     value: f64,
     num_resamples: usize,
@@ -57,7 +58,7 @@ pub fn bootstrap_distance(
     Estimate { value, low: (low - shift).clamp(0.0, value), high: (high - shift).max(value) }
 }
 
-/// The 2.5 and 97.5 % quantiles and the mean of a statistic over resamples.
+/// The 2.5 % and 97.5 % quantiles and the mean of a statistic over bootstrap resamples.
 fn resampled(
     num_resamples: usize,
     seed: u64,
@@ -74,7 +75,7 @@ fn resampled(
     (at(0.025), at(0.975), found.iter().sum::<f64>() / found.len() as f64)
 }
 
-/// How often each of `count` items is in a resample.
+/// How often a resample contains each of `count` items.
 pub(super) fn multiplicities(count: usize, random: &mut ChaCha8Rng) -> Vec<u32> {
     let mut times = vec![0; count];
     for _ in 0..count {
@@ -83,7 +84,7 @@ pub(super) fn multiplicities(count: usize, random: &mut ChaCha8Rng) -> Vec<u32> 
     times
 }
 
-/// The mean of `values` with its bootstrap interval; 0 for none.
+/// The mean of `values` with its bootstrap interval; 0 if there are no values.
 pub fn mean(values: &[f64], num_resamples: usize, seed: u64) -> Estimate {
     if values.is_empty() {
         return Estimate::default();
@@ -95,15 +96,16 @@ pub fn mean(values: &[f64], num_resamples: usize, seed: u64) -> Estimate {
     })
 }
 
-/// `statistic` of all `count` items, with an interval of 1.96 standard errors by leaving out a random tenth in turn:
-/// for statistics that repeated items would bias, which a bootstrap makes. The statistic is given indices.
+/// `statistic` of all `count` items with an interval of ±1.96 standard errors, estimated by leaving out each random
+/// tenth of the items in turn. `statistic` receives the indices of the items. Use it for statistics that are biased
+/// by repeated items, which a bootstrap creates.
 ///
 /// # Source
 /// The delete-a-group jackknife; Shao & Tu, The Jackknife and Bootstrap, 1995, section 2.3.
 pub fn jackknife(count: usize, statistic: impl Fn(&[usize]) -> f64) -> Estimate {
     let mut order: Vec<usize> = (0..count).collect();
     let value = statistic(&order);
-    // The order of the items may be one of classes: a group must not be one.
+    // Shuffle: the items may be sorted by class, and a group must not be one class.
     order.shuffle(&mut streams::GROUPS.rng(0, 0));
     let num_groups = NUM_GROUPS.min(count / 2);
     if num_groups < 2 {

@@ -1,4 +1,4 @@
-//! Who is near whom.
+//! Nearest neighbours: precision, recall and the nearest training images.
 
 use faer::Mat;
 use rayon::prelude::*;
@@ -6,12 +6,13 @@ use rayon::prelude::*;
 use super::intervals::proportion;
 use crate::eval::results::Estimate;
 
-/// Items compared at once with as many as [`OTHERS`].
+/// The number of items that are compared at once with up to [`OTHERS`] others.
 const BLOCK: usize = 256;
 const OTHERS: usize = 8192;
 
-/// Which share of `generated` (N, `dim`) lies within the manifold of `reference` (M, `dim`), and the other way round. A
-/// manifold is the balls around its items that reach to their `num_neighbors`-th neighbour.
+/// The share of `generated` (N, `dim`) that lies within the manifold of `reference` (M, `dim`), and the reverse. The
+/// manifold of a set is the union of balls around its items, each reaching to the item's `num_neighbors`-th
+/// neighbour.
 ///
 /// # Source
 /// Kynkäänniemi et al., arXiv:1904.06991: precision and recall.
@@ -32,7 +33,7 @@ pub fn precision_recall(
     (inside(&generated, &reference), inside(&reference, &generated))
 }
 
-/// Features in double precision with their squared norms.
+/// Feature rows in double precision with their squared norms.
 struct Rows {
     values: Mat<f64>,
     squares: Vec<f64>,
@@ -49,13 +50,14 @@ impl Rows {
         self.squares.len()
     }
 
-    /// What `look` makes of every item's index and its squared distances to all of `others`.
+    /// Calls `look` with the index of every item and its squared distances to all of `others`, and collects the
+    /// results.
     fn against<T: Send>(&self, others: &Self, look: impl Fn(usize, &[f64]) -> T + Sync) -> Vec<T> {
         let mut found = Vec::with_capacity(self.count());
         for first in (0..self.count()).step_by(BLOCK) {
             let count = BLOCK.min(self.count() - first);
             let block = self.values.as_ref().subrows(first, count);
-            // A column for each item of the block.
+            // One column per item of the block.
             let products = &others.values * block.transpose();
             found.par_extend((0..count).into_par_iter().map(|index| {
                 let square = self.squares[first + index];
@@ -69,7 +71,8 @@ impl Rows {
         found
     }
 
-    /// Squared distance of every item to its `k`-th neighbour, itself not counted; of few items the farthest.
+    /// The squared distance of every item to its `k`-th neighbour, without itself; to the farthest one if there are
+    /// fewer items.
     fn radii(&self, k: usize) -> Vec<f64> {
         self.against(self, |own, distances| {
             let mut others = distances.to_vec();
@@ -82,17 +85,18 @@ impl Rows {
     }
 }
 
-/// Euclidean distance of each of `items` (N, `dim`) to the nearest of `references` (M, `dim`), and that one's index.
+/// The Euclidean distance of each of `items` (N, `dim`) to the nearest of `references` (M, `dim`), and the index of
+/// that one.
 pub fn nearest_distances(items: &[f32], references: &[f32], dim: usize) -> Vec<(f32, usize)> {
     let mut best = vec![(f64::INFINITY, 0); items.len() / dim];
     for (part, others) in references.chunks(OTHERS * dim).enumerate() {
-        // In double precision: items near each other but far from 0 have squares that differ in their last digits.
+        // In double precision: the squares of similar items far from 0 differ only in their last digits.
         let others = Rows::new(others, dim);
         for (block, best) in items.chunks(BLOCK * dim).zip(best.chunks_mut(BLOCK)) {
             let products = &others.values * Rows::new(block, dim).values.transpose();
             best.par_iter_mut().enumerate().for_each(|(index, best)| {
                 for (other, product) in products.col(index).iter().enumerate() {
-                    // The item's own square is the same for all.
+                    // The square of the item itself is left out: it is the same for all references.
                     let distance = others.squares[other] - 2.0 * product;
                     if distance < best.0 {
                         *best = (distance, part * OTHERS + other);
@@ -101,7 +105,7 @@ pub fn nearest_distances(items: &[f32], references: &[f32], dim: usize) -> Vec<(
             });
         }
     }
-    // Differences of large numbers say who is nearest, but not how near.
+    // The search gives the nearest reference, but not an accurate distance: compute that from the differences.
     let exact = |(item, (_, index)): (&[f32], (f64, usize))| {
         let Some(other) = references.get(index * dim..(index + 1) * dim) else { return (0.0, 0) };
         let squares = item.iter().zip(other).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2));

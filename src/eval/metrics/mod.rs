@@ -1,8 +1,8 @@
-//! The numbers of an evaluation: plain numbers in, plain numbers out.
+//! Statistics of an evaluation: pure functions of plain numbers.
 //!
-//! Rows are flattened: logits and probabilities (N, classes), features (N, features). Intervals are of 95 %. Nothing
-//! gives NaN for finite numbers, and the same seed gives the same numbers everywhere. `tests/sklearn/golden.py` checks
-//! them against scikit-learn and SciPy.
+//! Matrices are flattened row by row: logits and probabilities (N, classes), features (N, features). Intervals are 95
+//! % intervals. Finite inputs never give NaN, and the same seed gives the same numbers on every machine.
+//! `tests/sklearn/golden.py` checks them against scikit-learn and SciPy.
 
 mod calibration;
 mod frechet;

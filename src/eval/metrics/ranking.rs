@@ -1,19 +1,20 @@
-//! Telling two kinds of items apart by a score that is higher for the first.
+//! ROC curves: how well a score separates two sets of items. Items "inside" should have higher scores than items
+//! "outside".
 
 use super::intervals::{bootstrap, multiplicities};
 use crate::eval::results::{Estimate, Score, Separation};
 
-/// Share of the data that is to be kept where false positives are counted.
+/// The true positive rate at which false positives are counted.
 const KEPT: f64 = 0.95;
-/// Most points of a curve.
+/// The largest number of points of an ROC curve.
 const MAX_POINTS: usize = 200;
 
-/// Items of one value: how many are inside, how many outside.
+/// The number of inside items and of outside items with one score.
 type Group = (u64, u64);
 
-/// All items by falling score, those of one score together.
+/// All items in order of decreasing score, with equal scores in one group.
 struct Ranked {
-    /// For every item inside and outside, the group it is in.
+    /// The group of every inside item and of every outside item.
     group_of: [Vec<usize>; 2],
     num_groups: usize,
 }
@@ -40,7 +41,7 @@ impl Ranked {
         Self { group_of, num_groups }
     }
 
-    /// The groups, each item counted as often as `times` says.
+    /// The groups, with each item counted as often as `times` says.
     fn groups(&self, times: [&dyn Fn(usize) -> u32; 2]) -> Vec<Group> {
         let mut groups = vec![(0, 0); self.num_groups];
         for (index, &group) in self.group_of[0].iter().enumerate() {
@@ -63,7 +64,7 @@ impl Ranked {
         seed: u64,
     ) -> Estimate {
         let value = statistic(&self.all());
-        // One item alone says nothing of how far it would move with others of its kind.
+        // A single item gives no information about the variation, so the interval is the widest possible.
         if self.group_of.iter().any(|side| side.len() < 2) {
             return Estimate { value, low: 0.0, high: 1.0 };
         }
@@ -84,7 +85,7 @@ fn auroc_of(groups: &[Group]) -> f64 {
     if num_in == 0 || num_out == 0 {
         return 0.5;
     }
-    // Pairs in which the item inside has the higher score, twice, and those of equal scores, once.
+    // Counts the pairs in which the inside item has the higher score twice, and those with equal scores once.
     let (mut doubled, mut below) = (0u64, num_out);
     for &(inside, outside) in groups {
         below -= outside;
@@ -106,18 +107,19 @@ fn false_positives_of(groups: &[Group]) -> f64 {
     found.1 as f64 / num_out.max(1) as f64
 }
 
-/// Area under the ROC curve: how often an item inside has a higher score than one outside, equal ones counted half;
-/// 0.5 where there is none on one side.
+/// The area under the ROC curve: the share of pairs in which the inside item has the higher score; pairs with equal
+/// scores count half. It is 0.5 if one side is empty.
 pub fn auroc(inside: &[f64], outside: &[f64]) -> f64 {
     auroc_of(&Ranked::new(inside, outside).all())
 }
 
-/// Share of the items outside above the largest threshold that keeps at least 95 % of those inside.
+/// The false positive rate at a true positive rate of at least 95 %: the share of outside items above the largest
+/// threshold that keeps 95 % of the inside ones.
 pub fn false_positives_at(inside: &[f64], outside: &[f64]) -> f64 {
     false_positives_of(&Ranked::new(inside, outside).all())
 }
 
-/// The ROC curve from (0, 0) to (1, 1): (false, true) positive rates, at most 200 points.
+/// The ROC curve from (0, 0) to (1, 1): (false positive rate, true positive rate), at most 200 points.
 pub fn roc(inside: &[f64], outside: &[f64]) -> Vec<(f64, f64)> {
     roc_of(&Ranked::new(inside, outside).all())
 }
@@ -140,7 +142,7 @@ fn roc_of(groups: &[Group]) -> Vec<(f64, f64)> {
     (0..MAX_POINTS).map(|index| points[index * last / (MAX_POINTS - 1)]).collect()
 }
 
-/// How well `score` tells the items inside from those outside, with bootstrap intervals over both.
+/// How well `score` separates the inside items from the outside ones, with bootstrap intervals over both.
 pub fn separation(
     score: Score,
     inside: &[f64],

@@ -1,7 +1,7 @@
-//! Telling the data from images of other kinds.
+//! Detection of out-of-distribution images.
 //!
 //! # Source
-//! Scores as in JEM (arXiv:1912.03263, section 5.3).
+//! The scores are those of JEM (arXiv:1912.03263, section 5.3).
 
 mod sets;
 
@@ -22,12 +22,12 @@ use crate::{
 };
 use sets::ImageSet;
 
-/// Bins of the energy histograms.
+/// The number of bins of the energy histograms.
 const NUM_BINS: usize = 40;
-/// Share of the test images' energies on either side that the inner bins need not span.
+/// The share of test image energies on either side that may lie outside the inner bins.
 const TAIL: f64 = 0.005;
 
-/// What is compared with the test images, collected before any long work.
+/// The test images and the out-of-distribution sets, all loaded before any long work.
 pub(super) struct OodImages {
     inside: Vec<f32>,
     sets: Vec<ImageSet>,
@@ -35,10 +35,10 @@ pub(super) struct OodImages {
 }
 
 impl OodImages {
-    /// Test images, images of every other kind, and those of `paths`.
+    /// Collects test images, the out-of-distribution sets and the images of `paths`.
     ///
     /// # Errors
-    /// A path that holds no images of the model's size, or is named twice.
+    /// A path that holds no images of the model's size, or that is given twice.
     pub(super) fn new(
         config: &RunConfig,
         test: &Dataset,
@@ -48,7 +48,7 @@ impl OodImages {
         let count = config.eval.num_ood;
         if !paths.is_empty() && test.shape[1] * test.shape[2] == 1 {
             return Err(EvalError::Ood(
-                "images were named that are not the data, and this is a model of points in the plane"
+                "out-of-distribution images were named, but this is a model of points in the plane"
                     .into(),
             ));
         }
@@ -60,12 +60,12 @@ impl OodImages {
         Ok(Self { inside, sets, left_out })
     }
 
-    /// One more than sets: how many times [`ood`] reports progress.
+    /// The number of times that [`ood`] reports progress: one more than the number of sets.
     pub(super) fn num_steps(&self) -> usize {
         self.sets.len() + 1
     }
 
-    /// The first `count` images of each set, flattened, and the sets' names.
+    /// The first `count` images of each set, flattened, and the names of the sets.
     pub(super) fn examples(&self, count: usize, num_pixels: usize) -> (Vec<f32>, Vec<&str>) {
         let first = |set: &ImageSet| {
             let mut values = set.values[..set.values.len().min(count * num_pixels)].to_vec();
@@ -76,7 +76,7 @@ impl OodImages {
     }
 }
 
-/// How well each score tells the test images from each set.
+/// Measures how well each score separates the test images from each set.
 ///
 /// # Errors
 /// The evaluation is to stop.
@@ -122,7 +122,7 @@ pub(super) fn ood(
     })
 }
 
-/// Every score of every image, higher for images more like the data.
+/// Every score of every image; higher scores mean more like the data.
 fn in_order(scores: &Scores, num_classes: usize) -> [(Score, Vec<f64>); 3] {
     let confidences: Vec<f64> = softmax_rows(&scores.logits, num_classes);
     let confidences = confidences.chunks(num_classes).map(|row| row[predicted(row)]);
@@ -133,8 +133,8 @@ fn in_order(scores: &Scores, num_classes: usize) -> [(Score, Vec<f64>); 3] {
     ]
 }
 
-/// Equal bins around the test images' energies, as wide again on either side: other images that lie further off are
-/// counted in the outer bins.
+/// The edges of equal bins: one third of them covers the test images' energies, the others extend by the same width
+/// on either side. Images beyond them are counted in the outer bins.
 fn edges(energies: &[f64]) -> Vec<f64> {
     let mut sorted = energies.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! Images that are not the data: those of other data sets, made ones, and the person's own.
+//! Out-of-distribution images: other data sets, generated images, and images of the user.
 
 use std::{fs, path::PathBuf};
 
@@ -12,17 +12,17 @@ use crate::{
     streams,
 };
 
-/// Width of the Gaussian that smooths noise, in pixels.
+/// The standard deviation of the Gaussian blur that smooths noise, in pixels.
 const SMOOTHING: f32 = 1.5;
-/// Standard deviation of smoothed noise, in units of x.
+/// The standard deviation of smoothed noise, in units of x.
 const SMOOTHED_STD: f32 = 0.5;
 
 /// Images of one kind, (N, C, H, W) in [-1, 1], flattened.
 pub(super) struct ImageSet {
     pub(super) name: String,
-    /// How it was made or where it lies.
+    /// How the images were made or where they are stored.
     pub(super) what: String,
-    /// Whether they are the person's own.
+    /// Whether the user supplied the images.
     pub(super) is_own: bool,
     pub(super) values: Vec<f32>,
 }
@@ -33,7 +33,7 @@ impl ImageSet {
     }
 }
 
-/// The data sets that could be mistaken for one of items (C, H, W): those of the same shape.
+/// The data sets whose images have the shape (C, H, W).
 fn of_shape(shape: [usize; 3]) -> &'static [DatasetName] {
     match shape {
         [1, 28, 28] => &[DatasetName::FashionMnist, DatasetName::Mnist],
@@ -42,7 +42,8 @@ fn of_shape(shape: [usize; 3]) -> &'static [DatasetName] {
     }
 }
 
-/// Test images of the other data sets of the same shape, and those that are not here, each with why.
+/// Test images of the other data sets of the same shape, and the data sets that are not available, each with the
+/// reason.
 pub(super) fn other_datasets(
     own: DatasetName,
     shape: [usize; 3],
@@ -70,10 +71,10 @@ pub(super) fn other_datasets(
     (sets, left_out)
 }
 
-/// The images of files and folders. `taken` are the names of the other sets.
+/// Loads the images of files and folders. `taken` holds the sets whose names are already used.
 ///
 /// # Errors
-/// One that cannot be read, holds none, or holds images of another size; one that is named twice.
+/// A path that cannot be read, holds no images, holds images of another size, or is given twice.
 pub(super) fn of_paths(
     paths: &[PathBuf],
     shape: [usize; 3],
@@ -89,9 +90,11 @@ pub(super) fn of_paths(
     paths.iter().zip(names).map(set_of).collect()
 }
 
-/// A name for every path: its last part, and as many parts before it as tell it from the others and from `taken`.
+/// A name for every path: its last component, and as many components before it as needed to make it unique and
+/// different from `taken`.
 fn names_of(paths: &[PathBuf], taken: &[&str]) -> Result<Vec<String>, EvalError> {
-    // `.` and `a/../b` have names too; what cannot be found is complained of when it is read.
+    // Resolve paths such as `.` and `a/../b`, so that they have names too; a path that does not exist gives an error
+    // when it is read.
     let whole: Vec<PathBuf> =
         paths.iter().map(|path| fs::canonicalize(path).unwrap_or_else(|_| path.clone())).collect();
     let last = |path: &PathBuf, count: usize| {
@@ -103,7 +106,7 @@ fn names_of(paths: &[PathBuf], taken: &[&str]) -> Result<Vec<String>, EvalError>
         let others = || whole.iter().enumerate().filter(|&(other, _)| other != index);
         if others().any(|(_, other)| other == path) {
             return Err(EvalError::Ood(format!(
-                "the images that are not the data name {} twice",
+                "the out-of-distribution images include {} twice",
                 path.display()
             )));
         }
@@ -117,8 +120,8 @@ fn names_of(paths: &[PathBuf], taken: &[&str]) -> Result<Vec<String>, EvalError>
     whole.iter().enumerate().map(name_of).collect()
 }
 
-/// What can be made without other data: noise, and test images changed. `images` are the test images at
-/// `indices` of `test`.
+/// The sets that need no other data: noise, and changed test images. `images` are the test images at `indices` of
+/// `test`.
 pub(super) fn made(test: &Dataset, indices: &[usize], images: &[f32], seed: u64) -> Vec<ImageSet> {
     let ([c, h, w], count) = (test.shape, indices.len());
     let size = c * h * w;
@@ -152,7 +155,7 @@ pub(super) fn made(test: &Dataset, indices: &[usize], images: &[f32], seed: u64)
     sets
 }
 
-/// `count` planes of smoothed noise, (H, W) each.
+/// `count` planes (H, W) of smoothed noise.
 fn smoothed(count: usize, [h, w]: [usize; 2], seed: u64) -> Vec<f32> {
     let mut random = streams::OOD_SMOOTHED.rng(seed, 0);
     let mut plane = |_| {
@@ -169,7 +172,7 @@ fn smoothed(count: usize, [h, w]: [usize; 2], seed: u64) -> Vec<f32> {
     (0..count).flat_map(&mut plane).collect()
 }
 
-/// For each of the test images `indices`, its mean with one of another class.
+/// The mean of each test image in `indices` with a random one of another class.
 fn interpolated(test: &Dataset, indices: &[usize], seed: u64) -> Vec<f32> {
     let mut random = streams::OOD_PAIRS.rng(seed, 0);
     let has_others = test.labels.iter().any(|&label| label != test.labels[0]);

@@ -1,4 +1,4 @@
-//! Accuracy of attacked images.
+//! The section about adversarial attacks.
 
 use maud::{Markup, html};
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::eval::results::{Attack, AttackCurve, BallNorm, Defence, Estimate};
 
-/// Every defence: its name, its meaning, and how its curve looks.
+/// All defences: name, explanation, and the style of the curve.
 const DEFENCES: [(Defence, &str, &str, Dash, Shape); 5] = [
     (
         Defence::None,
@@ -22,16 +22,16 @@ const DEFENCES: [(Defence, &str, &str, Dash, Shape); 5] = [
     (
         Defence::RefinedUnaware,
         Defence::RefinedUnaware.name(),
-        "Sampler steps refine the image before it is classified. The attack is made for the bare classifier and knows \
-         nothing of them, so this curve says little about safety.",
+        "Sampler steps refine the image before it is classified. The attack targets the bare classifier and does not \
+         know about them, so this curve says little about safety.",
         Dash::Broken(2, 4),
         Shape::Ring,
     ),
     (
         Defence::RefinedBpda,
         Defence::RefinedBpda.name(),
-        "The attacker knows of the refinement, averages over its noise, and takes the classifier's gradient at the \
-         refined image for the gradient at the image (arXiv:1802.00420).",
+        "The attacker knows about the refinement, averages over its noise, and uses the classifier's gradient at the \
+         refined image as the gradient at the image (arXiv:1802.00420).",
         Dash::Broken(5, 4),
         Shape::Square,
     ),
@@ -45,13 +45,13 @@ const DEFENCES: [(Defence, &str, &str, Dash, Shape); 5] = [
     (
         Defence::RefinedWorst,
         Defence::RefinedWorst.name(),
-        "An image counts only if none of the attacks above fools it. This is what refinement is worth at most.",
+        "An image counts only if none of the attacks above fools it. This is an upper bound for refinement.",
         Dash::Broken(9, 4),
         Shape::Diamond,
     ),
 ];
 
-/// A ball in words.
+/// The radius of a perturbation as text, with its norm and unit.
 pub(super) fn ball(norm: BallNorm, radius: f64) -> String {
     match norm {
         BallNorm::Linf => format!("L∞, ε = {}/255", plain(radius)),
@@ -59,7 +59,7 @@ pub(super) fn ball(norm: BallNorm, radius: f64) -> String {
     }
 }
 
-/// A small and a large radius among those of a norm, of the first model that was attacked.
+/// A small and a large radius of a norm, from the first model that was attacked.
 pub(super) fn shown_radii(models: &[Model], norm: BallNorm) -> Vec<f64> {
     let attacks = with(models, |results| results.attack.as_ref());
     let curve = attacks.iter().find_map(|(_, attack)| curve_of(attack, norm, Defence::None));
@@ -87,7 +87,7 @@ fn curve_of(attack: &Attack, norm: BallNorm, defence: Defence) -> Option<&Attack
     attack.curves.iter().find(|curve| curve.norm == norm && curve.defence == defence)
 }
 
-/// Curves, what they mean, and the numbers.
+/// The section: curves, their explanation, and the numbers.
 pub(super) fn section(models: &[Model]) -> Markup {
     let found = with(models, |results| results.attack.as_ref());
     let shown: Vec<&Model> = found.iter().map(|(model, _)| *model).collect();
@@ -100,10 +100,10 @@ pub(super) fn section(models: &[Model]) -> Markup {
     });
     html! {
         p {
-            "An attacker changes a test image within a ball of radius ε so that it is classified wrongly: by projected "
-            "gradient descent (PGD, arXiv:1706.06083) from random points of the ball, the worst result counting. The L∞ "
+            "An attacker changes a test image within a ball of radius ε so that it is misclassified: by projected "
+            "gradient descent (PGD, arXiv:1706.06083) from random points of the ball, where the worst result counts. The L∞ "
             "norm is the largest change of a pixel in 255ths of the pixel range, the L2 norm the Euclidean length of the "
-            "change with pixels from 0 to 1. An image that is classified wrongly without an attack counts as fooled."
+            "change with pixels from 0 to 1. An image that is misclassified without an attack counts as fooled."
         }
         dl {
             @for (_, name, meaning, ..) in DEFENCES.into_iter().filter(|row| is_used(row.0)) {
@@ -143,15 +143,15 @@ fn protocol(model: &Model, attack: &Attack) -> String {
 }
 
 const ABOUT_AXIS: &str =
-    "The axis of ε is logarithmic but for its beginning, so that 0 has a place.";
+    "The axis of ε is logarithmic except near its start, so that it includes 0.";
 
 fn uses(attack: &Attack, defence: Defence) -> bool {
     attack.curves.iter().any(|curve| curve.defence == defence)
 }
 
-/// The curves of a model under every defence.
+/// The curves of a model for every defence.
 fn defences(model: &Model, attack: &Attack) -> Markup {
-    // The two curves that count are in the model's colour; those between them are behind the worst.
+    // The two main curves have the model's colour; the others only contribute to the worst case.
     let ink = |defence| match defence {
         Defence::None | Defence::RefinedWorst => Ink::Model(model.index),
         _ => Ink::Data,
@@ -178,7 +178,7 @@ fn defences(model: &Model, attack: &Attack) -> Markup {
     )
 }
 
-/// Curves of one norm; none without points.
+/// A panel with the curves of one norm; `None` without points.
 fn panel(norm: BallNorm, curves: Vec<(&AttackCurve, Look)>) -> Option<Panel> {
     let radii = || curves.iter().flat_map(|(curve, _)| curve.points.iter().map(|point| point.0));
     let is_radius = |radius: &f64| radius.is_finite() && *radius > 0.0;
@@ -188,7 +188,7 @@ fn panel(norm: BallNorm, curves: Vec<(&AttackCurve, Look)>) -> Option<Panel> {
     let end = place(largest);
     let mut ticks: Vec<(f64, String)> = Vec::new();
     for radius in union(radii()) {
-        // Labels that would touch another are left out.
+        // Leave out labels that would touch another one.
         if ticks.iter().all(|(at, _)| (at - place(radius)).abs() > 0.08 * end) {
             ticks.push((place(radius), plain(radius)));
         }
@@ -199,7 +199,7 @@ fn panel(norm: BallNorm, curves: Vec<(&AttackCurve, Look)>) -> Option<Panel> {
         let around = points().map(|(at, accuracy)| (at, accuracy.low, accuracy.high));
         marks.push(Mark::Band(around.collect(), look.ink));
     }
-    // The first curve is drawn last, on top.
+    // Draw the first curve last, so that it is on top.
     for (curve, look) in curves.iter().rev() {
         let points: Vec<_> =
             curve.points.iter().map(|(radius, share)| (place(*radius), share.value)).collect();
@@ -219,7 +219,7 @@ fn panel(norm: BallNorm, curves: Vec<(&AttackCurve, Look)>) -> Option<Panel> {
     })
 }
 
-/// The accuracies of a model in numbers.
+/// A table of the accuracies of a model.
 fn numbers(attack: &Attack, norm: BallNorm) -> Markup {
     let curves = || attack.curves.iter().filter(|curve| curve.norm == norm);
     let mut radii = union(curves().flat_map(|curve| curve.points.iter().map(|point| point.0)));

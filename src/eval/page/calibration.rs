@@ -1,4 +1,4 @@
-//! How far confidences can be believed.
+//! The section about calibration.
 
 use maud::{Markup, html};
 
@@ -16,7 +16,7 @@ use crate::{
 type Bins = fn(&Calibration) -> &[ReliabilityBin];
 type Found<'m, 'a> = [(&'m Model<'a>, &'a Calibration)];
 
-/// The errors, and reliability diagrams before and after temperature scaling.
+/// The section: calibration errors, and reliability diagrams before and after temperature scaling.
 pub(super) fn section(models: &[Model]) -> Markup {
     let found = with(models, |results| results.calibration.as_ref());
     let shown: Vec<&Model> = found.iter().map(|(model, _)| *model).collect();
@@ -29,18 +29,18 @@ pub(super) fn section(models: &[Model]) -> Markup {
     let panels = [both("As the model is", plain), both("After temperature scaling", scaled)];
     html! {
         p {
-            "The confidence of a classification is max" sub { "y" } " p(y|x). It can be believed if, of all images of a "
-            "confidence, that share is classified rightly. Temperature scaling divides the logits by one number, which "
+            "The confidence of a classification is max" sub { "y" } " p(y|x). It is reliable if, of all images of a "
+            "confidence, that share is classified correctly. Temperature scaling divides the logits by one number, which "
             "changes no classification. It is cross-fitted: the test images are halved at random, and each half is "
             "scaled by the temperature that fits the other half best, so no image helps to judge itself."
         }
         (errors(&found))
         dl {
             dt { "Expected calibration error" }
-            dd { "The distance of confidence from accuracy in equally wide bins of confidence, averaged over the images "
+            dd { "The difference between confidence and accuracy in equally wide bins of confidence, averaged over the images "
                 "(arXiv:1706.04599). 0 is best." }
             dt { "Maximum calibration error" }
-            dd { "The largest of these distances. A bin of few images can decide it: look at the counts." }
+            dd { "The largest of these differences. A bin of few images can decide it: look at the counts." }
             dt { "Brier score" }
             dd { "Mean squared distance of the predicted probabilities from the label, between 0 and 2. Takes both "
                 "accuracy and calibration into account; lower is better." }
@@ -48,7 +48,7 @@ pub(super) fn section(models: &[Model]) -> Markup {
             dd { "Mean of −log p(label|x) in nats. Punishes confident errors most; lower is better." }
         }
         (figure(panels, legend_of_models(&shown), html! {
-            "Reliability. Above: share classified rightly over mean confidence, a dot for each bin that holds an image; "
+            "Reliability. Above: share classified correctly over mean confidence, a dot for each bin that holds an image; "
             "on the grey diagonal confidence is what it claims to be, below it the model is overconfident. Below: images "
             "in each bin, on a logarithmic axis; a dot above stands for as many images as the bar below it."
         }))
@@ -102,13 +102,13 @@ fn reliability(title: &str, found: &Found, bins: Bins) -> Panel {
         title: title.to_string(),
         alt: format!("Reliability diagram: accuracy over confidence. {title}."),
         x: Axis::shares("confidence"),
-        y: Axis::shares("classified rightly"),
+        y: Axis::shares("classified correctly"),
         height: 320,
         marks,
     }
 }
 
-/// Images per bin, the bars of several models side by side.
+/// The number of images per bin, with the bars of several models side by side.
 fn counts(title: &str, found: &Found, bins: Bins) -> Panel {
     let height = |count: usize| (1.0 + count as f64).log10();
     let all: Vec<(&Model, &[ReliabilityBin])> =
@@ -124,7 +124,7 @@ fn counts(title: &str, found: &Found, bins: Bins) -> Panel {
         });
         Mark::Bars(rows.collect(), Ink::Model(model.index))
     });
-    // 1 would touch 0.
+    // A tick at 1 would touch the one at 0.
     let first = if most < 10 { 0 } else { 1 };
     let decades = (first..19).map(|power| 10usize.pow(power)).take_while(|&count| count <= most);
     let ticks = std::iter::once(0).chain(decades);

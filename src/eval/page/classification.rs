@@ -1,4 +1,4 @@
-//! Right and wrong on the test images.
+//! The section about accuracy on the test images.
 
 use maud::{Markup, html};
 
@@ -8,12 +8,12 @@ use super::{
 };
 use crate::eval::results::Classification;
 
-/// Most classes whose confusion matrix is shown whole.
+/// The largest number of classes for which the whole confusion matrix is shown.
 const MOST_CLASSES: usize = 20;
-/// Confusions listed where there are more.
+/// The number of confusions that are listed for more classes.
 const NUM_LISTED: usize = 20;
 
-/// Accuracy by class, and which classes are taken for which.
+/// The section: accuracy by class, and which classes are confused.
 pub(super) fn section(models: &[Model]) -> Markup {
     let found = with(models, |results| results.accuracy.as_ref());
     let shown: Vec<&Model> = found.iter().map(|(model, _)| *model).collect();
@@ -33,7 +33,7 @@ pub(super) fn section(models: &[Model]) -> Markup {
     let rows = std::iter::once(total).chain(by_class);
     html! {
         p {
-            "A test image is classified rightly if the class of its largest logit is its label. The energy is "
+            "A test image is classified correctly if the class of its largest logit is its label. The energy is "
             "E(x) = −log Σ" sub { "y" } " exp f(x)[y] of the logits f(x), so log p(x) is −E(x) up to a constant that "
             "differs from model to model: energies of two models cannot be compared. Their mean over the test images is "
             @for (index, (model, part)) in found.iter().enumerate() {
@@ -43,7 +43,7 @@ pub(super) fn section(models: &[Model]) -> Markup {
             }
             "."
         }
-        (by_model("Share classified rightly, with 95\u{a0}% intervals", &shown, rows))
+        (by_model("Share classified correctly, with 95\u{a0}% intervals", &shown, rows))
         div.matrices {
             @for (model, part) in &found {
                 div {
@@ -53,8 +53,8 @@ pub(super) fn section(models: &[Model]) -> Markup {
             }
         }
         p.note {
-            "A confusion is given as the percentage of the images of a class, the row's, that are seen as another, the "
-            "column's; empty is none. Shades follow the square root, so that rare confusions show."
+            "A confusion is given as the percentage of the images of a class, the row's, that are classified as another, "
+            "the column's; an empty cell is none. Shades follow the square root, so that rare confusions are visible."
         }
     }
 }
@@ -74,11 +74,11 @@ fn confusions(model: &Model, part: &Classification) -> Markup {
         cells.map(move |(column, &count)| (count as f64 / total, row, column))
     });
     let mut wrong: Vec<_> = cells.filter(|cell| cell.0 > 0.0).collect();
-    // Stable: those of equal share stay in the order of the classes.
+    // A stable sort: confusions of equal share stay in the order of the classes.
     wrong.sort_by(|a, b| b.0.total_cmp(&a.0));
     table(
         "The most frequent confusions",
-        html! { tr { th scope="col" { "Label" } th scope="col" { "Seen as" } th scope="col" { "Share" } } },
+        html! { tr { th scope="col" { "Label" } th scope="col" { "Predicted as" } th scope="col" { "Share" } } },
         html! {
             @for &(share, row, column) in wrong.iter().take(NUM_LISTED) {
                 tr {
@@ -123,7 +123,7 @@ fn cell(number: usize, total: usize) -> Markup {
         (_, percent) => percent.to_string(),
     };
     let shade = (100.0 * share.sqrt()).round();
-    // Letters turn light where they would no longer be read.
+    // Use light text on dark cells, so that it is readable.
     let class = if shade > 60.0 { "dark" } else { "light" };
     html! {
         td class=(class) style={ "--shade:" (shade) "%" } title={ (count(number as u64)) " images" } { (text) }

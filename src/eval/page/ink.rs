@@ -1,31 +1,31 @@
-//! The colours of figures and how lines and dots are told apart without them.
+//! The colours of figures, and the dashes and dot shapes that distinguish curves without colour.
 //!
-//! Figures are drawn for light paper. Every colour is a known one, so that a rule of the style sheet can put another
-//! in its place on a dark screen.
+//! Figures are drawn for light paper. All colours come from a fixed palette, so that rules of the style sheet can
+//! replace each one on a dark screen.
 
 use std::fmt::Write;
 
 use plotters::style::RGBColor;
 
-/// What a colour is for.
+/// A colour by its purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ink {
-    /// Labels.
+    /// Text, such as labels of axes and ticks.
     Text,
-    /// Axes, and lines to compare with.
+    /// Axes and reference lines.
     Axis,
-    /// Lines at ticks.
+    /// Grid lines at the ticks.
     Grid,
     /// The inside of hollow dots.
     Paper,
-    /// What is the same for all models.
+    /// Data that is the same for all models.
     Data,
-    /// The model of that index.
+    /// The model with this index.
     Model(usize),
 }
 
-/// Colours of models, told apart by the colour-blind (Okabe & Ito) and dark enough for print; each with the one for
-/// dark screens.
+/// The colours of models, each with its variant for dark screens. Colour-blind people can distinguish them (Okabe &
+/// Ito), and they are dark enough for print.
 const MODELS: [((u8, u8, u8), &str); 4] = [
     ((0x00, 0x72, 0xB2), "#5EB7EE"),
     ((0xC8, 0x50, 0x00), "#F08A45"),
@@ -51,14 +51,14 @@ impl Ink {
         RGBColor(r, g, b)
     }
 
-    /// The same as an attribute, spelled as plotters does.
+    /// The colour as an SVG attribute, spelled as plotters does.
     pub(super) fn hex(self) -> String {
         let ((r, g, b), _) = self.both();
         format!("#{r:02X}{g:02X}{b:02X}")
     }
 }
 
-/// The rules that put the colours for dark screens in the place of those on paper.
+/// CSS rules that replace the paper colours on dark screens.
 pub(super) fn dark_rules() -> String {
     let models = (0..MODELS.len()).map(Ink::Model);
     let inks = [Ink::Text, Ink::Axis, Ink::Grid, Ink::Paper, Ink::Data].into_iter().chain(models);
@@ -72,46 +72,46 @@ pub(super) fn dark_rules() -> String {
     rules + "}\n"
 }
 
-/// How a line is broken.
+/// The dash pattern of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dash {
-    /// There is no line.
+    /// No line is drawn.
     Nothing,
-    /// Not at all.
+    /// A solid line.
     Solid,
-    /// Strokes and gaps of these lengths.
+    /// A dashed line: lengths of stroke and gap.
     Broken(i32, i32),
 }
 
 /// The shape of a dot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// There are no dots.
+    /// No dots are drawn.
     Nothing,
-    /// A full circle.
+    /// A filled circle.
     Disc,
     /// A hollow circle.
     Ring,
-    /// A full square.
+    /// A filled square.
     Square,
-    /// A full triangle.
+    /// A filled triangle.
     Triangle,
-    /// A full square on its corner.
+    /// A filled diamond.
     Diamond,
 }
 
-/// How a curve looks.
+/// The style of a curve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Look {
-    /// Its colour.
+    /// The colour of the line and the dots.
     pub(super) ink: Ink,
-    /// Its line.
+    /// The dash pattern of the line.
     pub(super) dash: Dash,
-    /// Its dots.
+    /// The shape of the dots.
     pub(super) shape: Shape,
 }
 
-/// Looks that differ in print.
+/// Dash patterns and dot shapes that differ in print.
 const DASHES: [(Dash, Shape); 4] = [
     (Dash::Solid, Shape::Disc),
     (Dash::Broken(9, 4), Shape::Square),
@@ -120,7 +120,7 @@ const DASHES: [(Dash, Shape); 4] = [
 ];
 
 impl Look {
-    /// Of the model of that index.
+    /// The style of the model with this index.
     pub(super) fn of_model(index: usize) -> Self {
         let (dash, shape) = DASHES[index % DASHES.len()];
         Self { ink: Ink::Model(index), dash, shape }

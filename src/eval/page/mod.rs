@@ -1,4 +1,4 @@
-//! The report of an evaluation: one page that needs no other file.
+//! The report of an evaluation: a single HTML page that needs no other file.
 
 mod attack;
 mod calibration;
@@ -18,8 +18,8 @@ use super::{Part, Picture, results::Results};
 use parts::{Model, pictures_of, union};
 use text::clause;
 
-/// The report as HTML. The first of `results` is the model evaluated, the others are those it is compared with;
-/// `pictures` are of the first.
+/// Returns the report as HTML. The first of `results` is the evaluated model; the others are compared with it.
+/// `pictures` belong to the first.
 pub fn page(results: &[Results], pictures: &[Picture]) -> String {
     let models = Model::all(results);
     let title = match results.first() {
@@ -83,7 +83,7 @@ fn has(results: &Results, part: Part) -> bool {
     }
 }
 
-/// A part of all models; none if nobody asked for it.
+/// The section of a part for all models; `None` if the part was not requested for any model.
 fn section(part: Part, models: &[Model], pictures: &[Picture]) -> Option<Markup> {
     let is_there = models.iter().any(|model| has(model.results, part));
     let missing: Vec<Markup> = models
@@ -92,7 +92,7 @@ fn section(part: Part, models: &[Model], pictures: &[Picture]) -> Option<Markup>
         .filter_map(|model| {
             let mut left_out = model.results.left_out.iter();
             let reason = left_out.find(|(name, _)| name == part.name()).map(|(_, reason)| reason);
-            // That a part was not asked for is only news where another model has it.
+            // A note about a part that was not requested is only useful if another model has that part.
             (is_there || reason.is_some()).then(|| {
                 let reason = reason.map_or("not asked for", |reason| clause(reason));
                 html! { p.note { "Not measured for " (model.label) ": " (reason) "." } }

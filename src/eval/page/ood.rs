@@ -1,4 +1,4 @@
-//! Telling the data from images of other kinds.
+//! The section about out-of-distribution images.
 
 use maud::{Markup, html};
 
@@ -12,7 +12,7 @@ use crate::eval::results::{Ood, OodSet, Score};
 
 type Found<'m, 'a> = [(&'m Model<'a>, &'a Ood)];
 
-/// Areas under the curve, histograms of energy, and the curves.
+/// The section: areas under the ROC curve, energy histograms and ROC curves.
 pub(super) fn section(models: &[Model]) -> Markup {
     let found = with(models, |results| results.ood.as_ref());
     let sets =
@@ -26,13 +26,13 @@ pub(super) fn section(models: &[Model]) -> Markup {
     html! {
         p {
             "A score that is higher for the data than for other images can tell them apart. Three are tried: "
-            (name_of_score(Score::LogPX)) " up to a constant, which is what an energy-based model has to offer; the confidence "
+            (name_of_score(Score::LogPX)) " up to a constant, which an energy-based model adds; the confidence "
             (name_of_score(Score::MaxProbability)) ", which any classifier has; and the approximate mass "
             (name_of_score(Score::ApproximateMass)) " (arXiv:1912.03263)."
         }
         p {
             "AUROC is how often a test image has a higher score than an image of the set: 0.5 is guessing, and below it "
-            "the score takes the others for data. FPR@95 is the share of the set that passes for data where 95\u{a0}% of the "
+            "the score prefers the others. FPR@95 is the share of the set that passes for data when 95\u{a0}% of the "
             "test images pass; lower is better."
         }
         (separations(&found, &sets))
@@ -103,14 +103,14 @@ fn separations(found: &Found, sets: &[&str]) -> Markup {
     let num_in: Vec<String> =
         num_in.into_iter().map(|number| counted(number, "test image")).collect();
     let caption = format!(
-        "How well a score tells {} from a set, with 95\u{a0}% intervals",
+        "How well a score separates {} from a set, with 95\u{a0}% intervals",
         num_in.join(" or ")
     );
     table(&caption, head, body)
 }
 
-/// Energies of the test images against those of each set. Every model has its own: energies of two models cannot be
-/// compared.
+/// Histograms of the energies of the test images and of each set, for one model: energies of different models cannot
+/// be compared.
 fn histograms(model: &Model, ood: &Ood) -> Markup {
     let data = Look { ink: Ink::Data, dash: Dash::Nothing, shape: Shape::Square };
     let set = Look { ink: Ink::Model(model.index), dash: Dash::Solid, shape: Shape::Nothing };
@@ -122,8 +122,8 @@ fn histograms(model: &Model, ood: &Ood) -> Markup {
             (set, "the set named above a panel".to_string()),
         ]),
         html! {
-            "Energies E(x) = −log p(x) + constant, so more likely images stand further left. Each histogram is scaled to "
-            "its own highest bin; the outer bins hold what lies beyond."
+            "Energies E(x) = −log p(x) + constant, so more likely images are further left. Each histogram is scaled to "
+            "its own highest bin; the outer bins also count the images beyond them."
         },
     )
 }

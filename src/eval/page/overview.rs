@@ -1,4 +1,4 @@
-//! What was evaluated, and the main numbers.
+//! The summary: what was evaluated, and the main numbers.
 
 use maud::{Markup, html};
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::eval::results::{BallNorm, Defence, Results, Score};
 
-/// What the page is about, in a sentence.
+/// One sentence about what the page shows.
 pub(super) fn subtitle(models: &[Model]) -> Markup {
     let Some((first, others)) = models.split_first() else {
         return html! { p { "Nothing was evaluated." } };
@@ -32,7 +32,7 @@ pub(super) fn subtitle(models: &[Model]) -> Markup {
     }
 }
 
-/// The main numbers of every model.
+/// A table of the main numbers of every model.
 pub(super) fn summary(models: &[Model]) -> Markup {
     let all: Vec<&Model> = models.iter().collect();
     let mut rows = Vec::new();
@@ -66,7 +66,7 @@ pub(super) fn summary(models: &[Model]) -> Markup {
                 let ball = attack::ball(norm, radius);
                 let name = match defence {
                     Defence::None => format!("Accuracy under attack, {ball}"),
-                    _ => format!("The same, refined, against the worst attack, {ball}"),
+                    _ => format!("Accuracy with refinement, worst attack, {ball}"),
                 };
                 row(name, Unit::Percent, &|r| {
                     attack::accuracy_at(r.attack.as_ref()?, norm, defence, radius)
@@ -78,7 +78,7 @@ pub(super) fn summary(models: &[Model]) -> Markup {
     let names = sets.flat_map(|samples| {
         samples.sets.iter().enumerate().map(|(index, set)| (set.name.as_str(), index == 0))
     });
-    // The floor stands below what is compared with it.
+    // The values of real test images stand below the values to compare with them.
     let (floors, others): (Vec<_>, Vec<_>) = union(names).into_iter().partition(|name| name.1);
     for (set, is_floor) in others.into_iter().chain(floors) {
         let floor = if is_floor { ", the floor" } else { "" };
@@ -101,7 +101,7 @@ pub(super) fn summary(models: &[Model]) -> Markup {
     }
 }
 
-/// What to mind when models are compared.
+/// Warnings for the comparison of models.
 fn comparability(models: &[Model]) -> Markup {
     let images = |model: &Model| {
         let data = &model.results.data;
@@ -119,7 +119,7 @@ fn comparability(models: &[Model]) -> Markup {
     }
 }
 
-/// What was evaluated on what.
+/// A table of the models, their data and the device.
 pub(super) fn facts(models: &[Model]) -> Markup {
     type Fact = (&'static str, fn(&Results) -> Markup);
     let facts: [Fact; 10] = [

@@ -1,4 +1,4 @@
-//! What the sections of the page share: the models, tables, figures and legends.
+//! The elements that the sections share: models, tables, figures and legends.
 
 use maud::{Markup, html};
 
@@ -15,29 +15,29 @@ use crate::eval::{
 /// A model on the page.
 #[derive(Clone, Debug)]
 pub(super) struct Model<'a> {
-    /// Its place, which gives its colour.
+    /// The index of the model, which sets its colour.
     pub(super) index: usize,
-    /// Its name, or more where there are several of the name.
+    /// The label of the model: its name, with more of its path if several models have that name.
     pub(super) label: String,
-    /// What was found about it.
+    /// The results of its evaluation.
     pub(super) results: &'a Results,
 }
 
 impl<'a> Model<'a> {
-    /// The models of some results.
+    /// Makes the models of a list of results.
     pub(super) fn all(results: &'a [Results]) -> Vec<Self> {
         let models = results.iter().zip(labels(results)).enumerate();
         models.map(|(index, (results, label))| Self { index, label, results }).collect()
     }
 
-    /// How its curves look.
+    /// The style of the model's curves.
     pub(super) fn look(&self) -> Look {
         Look::of_model(self.index)
     }
 }
 
-/// What the models are called: by their names; those of one name by as much of their paths as tells them apart, and by
-/// a number where nothing does.
+/// The labels of the models: their names. Models of the same name get as much of their paths as needed to distinguish
+/// them, or a number if the paths are equal.
 fn labels(results: &[Results]) -> Vec<String> {
     let name = |index: usize| results[index].model.name.as_str();
     let mut labels = Vec::<String>::with_capacity(results.len());
@@ -66,7 +66,7 @@ fn labels(results: &[Results]) -> Vec<String> {
     labels
 }
 
-/// The parts of a model's path, but for the name that every run's checkpoint has.
+/// The components of a model's path, without the file name that every run's checkpoint has.
 fn folders(results: &Results) -> Vec<&str> {
     let path = results.model.path.as_deref().unwrap_or_default();
     let parts = path
@@ -75,7 +75,7 @@ fn folders(results: &Results) -> Vec<&str> {
     parts.collect()
 }
 
-/// The models that have a part, with it.
+/// The models that have results for a part, each with them.
 pub(super) fn with<'m, 'a, T>(
     models: &'m [Model<'a>],
     part: impl Fn(&'a Results) -> Option<&'a T>,
@@ -83,7 +83,7 @@ pub(super) fn with<'m, 'a, T>(
     models.iter().filter_map(|model| part(model.results).map(|part| (model, part))).collect()
 }
 
-/// Everything that is named once or more, in the order of its first time.
+/// All different items, in the order of their first occurrence.
 pub(super) fn union<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
     let mut all = Vec::new();
     for item in items {
@@ -94,7 +94,7 @@ pub(super) fn union<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> 
     all
 }
 
-/// A table in a box of its own to scroll in.
+/// A table in a box that scrolls.
 pub(super) fn table(caption: &str, head: Markup, body: Markup) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label=(caption) {
@@ -103,7 +103,7 @@ pub(super) fn table(caption: &str, head: Markup, body: Markup) -> Markup {
     }
 }
 
-/// A table of a column per model: a row's head, and its cells.
+/// A table with one column per model; each row has a heading and its cells.
 pub(super) fn by_model(
     caption: &str,
     models: &[&Model],
@@ -120,7 +120,7 @@ pub(super) fn by_model(
     table(caption, head, body)
 }
 
-/// A row of [`by_model`] with an estimate for each model that has it.
+/// A row for [`by_model`] with one estimate per model; a dash if a model has none.
 pub(super) fn estimates<'a>(
     name: Markup,
     unit: Unit,
@@ -133,7 +133,7 @@ pub(super) fn estimates<'a>(
     (name, found.into_iter().map(cell).collect())
 }
 
-/// Lines about models: one that holds for all `num_models` of them stands once and without their names.
+/// A list of notes about models: a note about all `num_models` models stands once and without names.
 pub(super) fn notes<'m, 'a: 'm>(
     lines: impl IntoIterator<Item = (&'m Model<'a>, String)>,
     num_models: usize,
@@ -153,12 +153,12 @@ pub(super) fn notes<'m, 'a: 'm>(
     }
 }
 
-/// A model's name beside its colour.
+/// The name of a model beside its colour.
 pub(super) fn name_of(model: &Model) -> Markup {
     html! { span.model { (key(&model.look())) (model.label) } }
 }
 
-/// What a look is, drawn.
+/// A small drawing of a style, for a legend.
 fn key(look: &Look) -> Markup {
     let ink = look.ink.hex();
     let dashes = match look.dash {
@@ -183,7 +183,7 @@ fn key(look: &Look) -> Markup {
     }
 }
 
-/// What looks mean.
+/// A legend: each style with its meaning.
 pub(super) fn legend(entries: impl IntoIterator<Item = (Look, String)>) -> Markup {
     html! {
         ul.legend {
@@ -192,7 +192,7 @@ pub(super) fn legend(entries: impl IntoIterator<Item = (Look, String)>) -> Marku
     }
 }
 
-/// The legend of models, left out where there is only one on the page.
+/// The legend of models; empty if the page has only one model.
 pub(super) fn legend_of_models(models: &[&Model]) -> Markup {
     html! {
         @if models.iter().any(|model| model.index > 0) {
@@ -201,7 +201,7 @@ pub(super) fn legend_of_models(models: &[&Model]) -> Markup {
     }
 }
 
-/// Panels, or stacks of them, with their legend above and caption below; nothing without panels.
+/// A figure of panels with the legend above and the caption below; nothing without panels.
 pub(super) fn figure(
     panels: impl IntoIterator<Item = Markup>,
     legend: Markup,
@@ -219,7 +219,7 @@ pub(super) fn figure(
     }
 }
 
-/// The pictures of a part, which are of the first of the models.
+/// The pictures of a part; they belong to the first model.
 pub(super) fn pictures_of(part: Part, pictures: &[Picture], models: &[Model]) -> Markup {
     use base64::{Engine, engine::general_purpose::STANDARD};
     html! {

@@ -1,4 +1,4 @@
-//! Figures: panels with axes and what is drawn in them, as SVG.
+//! Figures as SVG: panels with axes, and the marks that are drawn in them.
 
 use std::ops::Range;
 
@@ -11,13 +11,13 @@ use plotters::{
 
 use super::ink::{Dash, Ink, Look, Shape};
 
-/// Units of a drawing per pixel of the page: plotters rounds to whole units.
+/// Drawing units per pixel of the page: plotters rounds to whole units.
 const FINE: i32 = 4;
-/// Height of the letters.
+/// The font size, in pixels.
 const LETTERS: i32 = 12;
-/// What plotters divides a font's size by.
+/// The factor by which plotters divides a font size.
 const PLOTTERS_FONT: f64 = 1.24;
-/// Width of a panel.
+/// The width of a panel, in pixels.
 const WIDTH: i32 = 380;
 
 /// A point in the coordinates of the axes.
@@ -35,7 +35,7 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// With ticks at given places; those beyond the ends are left out.
+    /// An axis with ticks at the given places; ticks outside the range are left out.
     pub(super) fn with_ticks(
         label: impl Into<String>,
         low: f64,
@@ -54,7 +54,7 @@ impl Axis {
         Self { label: label.into(), range, ticks }
     }
 
-    /// With ticks at round numbers.
+    /// An axis with ticks at round numbers.
     pub(super) fn linear(label: impl Into<String>, low: f64, high: f64) -> Self {
         let mut axis = Self::with_ticks(label, low, high, []);
         let Range { start, end } = axis.range;
@@ -69,13 +69,13 @@ impl Axis {
         axis
     }
 
-    /// Shares from 0 to 100 %.
+    /// An axis of shares from 0 to 100 %.
     pub(super) fn shares(label: impl Into<String>) -> Self {
         let ticks = (0..=5).map(|i| (f64::from(i) / 5.0, format!("{} %", i * 20)));
         Self::with_ticks(label, 0.0, 1.0, ticks)
     }
 
-    /// The place inside the axis that is nearest.
+    /// The nearest value within the axis range.
     fn clamp(&self, at: f64) -> f64 {
         at.clamp(self.range.start, self.range.end)
     }
@@ -113,42 +113,43 @@ impl ValueFormatter<f64> for Axis {
     }
 }
 
-/// What is drawn in a panel. What is not finite is left out, what lies beyond an axis is drawn at its end.
+/// A mark in a panel. Values that are not finite are left out; values outside an axis are drawn at its end.
 #[derive(Clone, Debug)]
 pub(super) enum Mark {
     /// A line through points.
     Line(Vec<Point>, Look),
     /// Dots at points.
     Dots(Vec<Point>, Look),
-    /// What lies between two lines over the same places: (x, low, high).
+    /// A band between two curves at the same places: (x, low, high).
     Band(Vec<(f64, f64, f64)>, Ink),
     /// Bars from the lower end of the axis: (from, to, height).
     Bars(Vec<(f64, f64, f64)>, Ink),
 }
 
-/// Axes with what is drawn between them.
+/// Axes with the marks that are drawn between them.
 #[derive(Clone, Debug)]
 pub(super) struct Panel {
-    /// Above it.
+    /// The title above the panel.
     pub(super) title: String,
-    /// What it shows, for those who do not see it.
+    /// A text description of the panel, for screen readers.
     pub(super) alt: String,
-    /// From left to right.
+    /// The horizontal axis, from left to right.
     pub(super) x: Axis,
-    /// From the bottom up.
+    /// The vertical axis, from bottom to top.
     pub(super) y: Axis,
-    /// Height in pixels.
+    /// The height in pixels.
     pub(super) height: i32,
-    /// From the back to the front.
+    /// The marks, from back to front.
     pub(super) marks: Vec<Mark>,
 }
 
 impl Panel {
-    /// The panel as a part of a page.
+    /// The panel as HTML.
     pub(super) fn markup(&self) -> Markup {
         let mut drawing = String::new();
         let drawn = self.draw(&mut drawing);
-        // What plotters draws stands between the tags of its root, which carries sizes and no description.
+        // Keep only what is between the tags of the root element of plotters: that one has fixed sizes and no
+        // description.
         let inside = drawing.split_once('>').map_or("", |(_, rest)| rest).trim_end();
         let inside = inside.strip_suffix("</svg>").unwrap_or(inside);
         html! {
@@ -176,7 +177,7 @@ impl Panel {
         let below = LETTERS + 14 + line_of(&self.x.label);
         let mut chart = ChartBuilder::on(&root)
             .margin_top(8 * FINE)
-            // Half of the last label.
+            // Half the width of the last tick label.
             .margin_right(20 * FINE)
             .x_label_area_size(below * FINE)
             .y_label_area_size(beside * FINE)
@@ -245,7 +246,7 @@ impl Panel {
     }
 }
 
-/// Height of a line of letters, if there are any.
+/// The height of a line of text; 0 if the text is empty.
 fn line_of(label: &str) -> i32 {
     if label.is_empty() { 0 } else { LETTERS + 6 }
 }
@@ -257,7 +258,7 @@ fn dot<'b>(
     ink: Ink,
 ) -> Result<(), Error<'b>> {
     let full: ShapeStyle = ink.color().filled();
-    // Half of a dot's width, for shapes of about the same area.
+    // Half the width of a dot; all shapes have about the same area.
     let half = 4 * FINE;
     match shape {
         Shape::Nothing => return Ok(()),

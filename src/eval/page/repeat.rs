@@ -1,4 +1,4 @@
-//! What it takes to get the same numbers again.
+//! The section that says how to repeat the evaluation.
 
 use maud::{Markup, html};
 use serde::Serialize;
@@ -19,7 +19,7 @@ struct Read<'a> {
     sampler: &'a SamplerConfig,
 }
 
-/// Commands, configurations, seeds and times.
+/// The section with commands, configurations, seeds and times.
 pub(super) fn section(models: &[Model]) -> Markup {
     html! {
         p {

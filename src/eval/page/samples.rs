@@ -1,4 +1,4 @@
-//! What the chains are worth as images.
+//! The section about the quality of the samples.
 
 use maud::{Markup, html};
 
@@ -15,17 +15,17 @@ use crate::eval::{
 
 type Found<'m, 'a> = [(&'m Model<'a>, &'a Samples)];
 
-/// Distances, scores, and what they do not say.
+/// The section: distances, scores, and their limits.
 pub(super) fn section(models: &[Model]) -> Markup {
     let found = with(models, |results| results.samples.as_ref());
     let judges = union(found.iter().map(|(_, samples)| samples.judge.sha256.as_str()));
     html! {
         p {
-            "Samples are compared with training images in the features of a classifier trained for itself, the judge. "
+            "Samples are compared with training images in the features of a separate classifier, the judge. "
             strong { "The Fréchet distance here is not FID" } ": FID takes the features of one Inception network that "
-            "everyone uses, here they are those of a small classifier of the same data. The number can be compared with "
-            "the floor beside it, which is what unseen real images have, and with numbers of the same judge; with "
-            "published FIDs it cannot. It shrinks as sets grow, so sets of equal size should be compared."
+            "everyone uses; here they are those of a small classifier of the same data. The number can be compared with "
+            "the floor beside it, which is what unseen real images have, and with numbers of the same judge, but "
+            "not with published FIDs. It decreases as sets grow, so sets of equal size should be compared."
         }
         (notes(found.iter().map(|(model, samples)| (*model, judge(samples))), found.len()))
         (notes(found.iter().filter_map(|(model, samples)| Some((*model, weak(model, samples)?))), found.len()))
@@ -38,7 +38,7 @@ pub(super) fn section(models: &[Model]) -> Markup {
         dl {
             dt { "Fréchet distance" }
             dd { "Between Gaussians fitted to the features of the set and of the reference (arXiv:1706.08500), with a "
-                "jackknife interval. Lower is better, about the floor is as good as real." }
+                "jackknife interval. Lower is better; a value near the floor is as good as real images." }
             dt { "Inception-like score" }
             dd { "exp of the mean divergence of the judge's p(y|x) from their mean (arXiv:1606.03498), between 1 and the "
                 "number of classes: high if the judge is sure of each image and the classes are even." }
@@ -48,7 +48,7 @@ pub(super) fn section(models: &[Model]) -> Markup {
             dt { "Class agreement" }
             dd { "Share of the set that the judge sees as the class it was drawn for." }
             dt { "Nearest training image" }
-            dd { "Median distance to it, as root mean square of the pixels' differences. “Copies” is the share nearer to a "
+            dd { "Median distance to it, as root mean square of the pixels' differences. “Copies” is the share closer to a "
                 "training image than 99 % of the test images are: 1 % is what unseen real images have, much more would "
                 "be memorisation." }
         }
@@ -88,13 +88,13 @@ fn numbers(found: &Found, is_named: bool) -> Markup {
             }
         }
     };
-    table("Samples beside real images, with 95\u{a0}% intervals", head, body)
+    table("Samples compared with real images, with 95\u{a0}% intervals", head, body)
 }
 
 fn judge(samples: &Samples) -> String {
     let judge = &samples.judge;
     format!(
-        "The judge is {}, SHA-256 {}, accuracy on these test images {}, {}; the reference are {}.",
+        "The judge is {}, SHA-256 {}, accuracy on these test images {}, {}; the reference is {}.",
         judge.name,
         judge.sha256,
         Unit::Percent.text(judge.accuracy),
@@ -103,21 +103,21 @@ fn judge(samples: &Samples) -> String {
     )
 }
 
-/// Sets that were too small.
+/// Notes about sets that were too small.
 fn small<'m, 'a>(model: &'m Model<'a>) -> impl Iterator<Item = (&'m Model<'a>, String)> {
     let is_part = |name: &str| Part::ALL.iter().any(|part| part.name() == name);
     let sets = model.results.left_out.iter().filter(move |(name, _)| !is_part(name));
     sets.map(move |(name, reason)| (model, format!("{name} left out: {}.", clause(reason))))
 }
 
-/// What to mind where the judge is weak.
+/// A warning if the judge is weak.
 fn weak(model: &Model, samples: &Samples) -> Option<String> {
     let accuracy = samples.judge.accuracy;
     let num_classes = model.results.data.class_names.len();
     is_weak_judge(accuracy, num_classes).then(|| format!("{}.", weak_judge(accuracy)))
 }
 
-/// Where the sets come from.
+/// Notes about where the sets come from.
 fn protocols(found: &Found) -> Markup {
     let lines = found.iter().flat_map(|(model, samples)| {
         let sets = samples.sets.iter();
@@ -126,7 +126,7 @@ fn protocols(found: &Found) -> Markup {
     notes(lines, found.len())
 }
 
-/// Distances of every class, a panel for each set, beside those of the floor.
+/// The Fréchet distance of every class, one panel per set, with the values of real test images for comparison.
 fn by_class(found: &Found) -> Markup {
     let classes = union(found.iter().flat_map(|(model, _)| &model.results.data.class_names));
     let row = |class: usize| (classes.len() - 1 - class) as f64;
@@ -183,7 +183,7 @@ fn by_class(found: &Found) -> Markup {
     }
 }
 
-/// A class's name, if need be cut so that it leaves room for the figure.
+/// The name of a class, shortened if it would take too much room in the figure.
 fn short(name: &str) -> String {
     match name.char_indices().nth(16) {
         Some(_) => name.chars().take(15).chain(['…']).collect(),

@@ -1,25 +1,25 @@
-//! Numbers as a person reads them.
+//! Formatting of numbers for people.
 
 use maud::{Markup, html};
 
 use crate::eval::results::Estimate;
 
-/// What stands for a number that is not there.
+/// The text in place of a missing number.
 pub(super) const NOTHING: &str = "–";
 
-/// How a number is written.
+/// The format of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unit {
-    /// A fraction of 1 as a percentage.
+    /// A percentage; the value is a fraction of 1.
     Percent,
-    /// With so many decimals.
+    /// A fixed number of decimals.
     Decimals(usize),
-    /// With about three digits.
+    /// About three significant digits.
     Digits,
 }
 
 impl Unit {
-    /// `value` without a sign of its unit, as precise as `scale` is written.
+    /// `value` without its unit, with the precision that suits `scale`.
     fn bare(self, value: f64, scale: f64) -> String {
         match self {
             Self::Percent => fixed(100.0 * value, 1),
@@ -54,7 +54,7 @@ impl Unit {
     }
 }
 
-/// `value` with so many decimals and a minus sign that is one.
+/// `value` with this number of decimals and a typographic minus sign.
 pub(super) fn fixed(value: f64, decimals: usize) -> String {
     if !value.is_finite() {
         return NOTHING.to_string();
@@ -69,17 +69,17 @@ pub(super) fn fixed(value: f64, decimals: usize) -> String {
     }
 }
 
-/// `value` as short as it is exact.
+/// `value` in its shortest exact form.
 pub(super) fn plain(value: f64) -> String {
     if value.is_finite() { value.to_string().replace('-', "\u{2212}") } else { NOTHING.to_string() }
 }
 
-/// A reason given elsewhere, to be put in a sentence.
+/// A reason without its final full stop, for use within a sentence.
 pub(super) fn clause(reason: &str) -> &str {
     reason.trim_end().trim_end_matches('.')
 }
 
-/// A count with its thousands apart.
+/// A count with thousands separators.
 pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -92,7 +92,7 @@ pub(super) fn count(number: u64) -> String {
     text
 }
 
-/// `number` of what `one` names, with its plural.
+/// `number` and the noun `one`, which gets a plural "s" if needed.
 pub(super) fn counted(number: usize, one: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {one}{plural}", count(number as u64))

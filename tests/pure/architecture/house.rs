@@ -1,22 +1,22 @@
-//! Compares what the modules of a crate import with a table of its rooms.
+//! Compares the imports of a crate's modules with a table of allowed imports.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::imports::{House, Target};
 
-/// One room of a table.
+/// One room of the table: a module and what it may import.
 pub struct Room<'a> {
-    /// The path of its module.
+    /// The path of the module.
     pub name: &'a str,
-    /// What it is.
+    /// The description of the room.
     pub what: &'a str,
     /// The rooms that it may import.
     rooms: Vec<&'a str>,
-    /// The crates that it may import, where it has a wall against others.
+    /// The crates that it may import; `None` if all are allowed.
     crates: Option<Vec<&'a str>>,
 }
 
-/// Reads a table: a line `name = what it is` for each room, and below it any lines `rooms: …` and `crates: …`.
+/// Reads a table: a line `name = description` for each room, followed by optional lines `rooms: …` and `crates: …`.
 pub fn rooms(table: &str) -> Vec<Room<'_>> {
     let mut found: Vec<Room> = Vec::new();
     for line in table.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -35,7 +35,7 @@ pub fn rooms(table: &str) -> Vec<Room<'_>> {
     found
 }
 
-/// The room in which a module is: the longest of their paths with which the module's begins.
+/// The room of a module: the one with the longest path that is a prefix of the module's path.
 fn room_of<'a>(rooms: &'a [Room<'a>], module: &[String]) -> Option<&'a Room<'a>> {
     let holds = |room: &&Room| {
         let mut path = module.iter();
@@ -44,7 +44,7 @@ fn room_of<'a>(rooms: &'a [Room<'a>], module: &[String]) -> Option<&'a Room<'a>>
     rooms.iter().filter(holds).max_by_key(|room| room.name.len())
 }
 
-/// Everything that a house and its table of rooms disagree about.
+/// All differences between the imports of a crate and its table.
 pub fn disagreements(rooms: &[Room], house: &House) -> Vec<String> {
     let mut found = house.faults.clone();
     let level_of = |name: &str| rooms.iter().position(|room| room.name == name);
@@ -71,7 +71,7 @@ pub fn disagreements(rooms: &[Room], house: &House) -> Vec<String> {
     }
     let mut used = BTreeSet::new();
     for import in &house.imports {
-        // The root declares the rooms and gives out what is in them.
+        // The root declares the rooms and re-exports their items, so it has no rules.
         let Some(from) = room_of(rooms, &import.from) else { continue };
         let (place, name) = (&import.place, from.name);
         match &import.to {
@@ -107,8 +107,8 @@ pub fn disagreements(rooms: &[Room], house: &House) -> Vec<String> {
     found
 }
 
-/// The circles of modules beside each other: those of one parent that import each other, directly or through others. A
-/// folder counts as one module among its neighbours, and its own modules are looked at in turn.
+/// The import cycles among modules with the same parent, direct or through others. A folder counts as one module
+/// among its siblings; its own modules are checked separately.
 pub fn circles(house: &House) -> Vec<String> {
     let mut found = Vec::new();
     let mut arrows: BTreeMap<&[String], BTreeSet<(&str, &str)>> = BTreeMap::new();

@@ -1,5 +1,5 @@
-//! Reads what every module of the crate imports, whatever form the import takes: any `use` tree, and any path in an
-//! expression, a type, an attribute or the body of a macro, behind any `cfg`.
+//! Finds the imports of every module of the crate in any form: any `use` tree, and any path in an expression, a type,
+//! an attribute or the body of a macro, under any `cfg`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,56 +11,55 @@ use syn::{ItemUse, UseTree};
 
 use super::tokens::{are_colons, is_attribute, is_punct, name_of, texts_of};
 
-/// The crate's own name, by which its binary imports it.
+/// The crate's own name, which its binary uses to import it.
 const OURS: &str = "jempp";
-/// Words that may stand before a path that begins with `::`; after any other word `::` goes on with a path.
+/// Words that may stand before a path that begins with `::`; after any other word, `::` continues a path.
 const BEFORE_A_PATH: [&str; 15] = [
     "as", "break", "dyn", "else", "for", "if", "impl", "in", "let", "match", "mut", "ref",
     "return", "where", "while",
 ];
 
-/// What an import leads to.
+/// The target of an import.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Target {
     /// A module or item of this crate, by its path from the root.
     Inside(Vec<String>),
-    /// Another crate.
+    /// Another crate, by its name.
     Crate(String),
 }
 
-/// One import: where it stands and what it leads to. (Lines would take a feature of proc-macro2, see `Cargo.toml`.)
+/// One import with its source and target. (Line numbers would need a feature of proc-macro2, see `Cargo.toml`.)
 #[derive(Clone, Debug)]
 pub struct Import {
-    /// The module that imports, by its path from the root.
+    /// The importing module, by its path from the root.
     pub from: Vec<String>,
-    /// What is imported.
+    /// The target of the import.
     pub to: Target,
-    /// The file.
+    /// The path of the file.
     pub place: String,
 }
 
-/// The modules of a crate and what they import.
+/// The modules of a crate and their imports.
 #[derive(Debug, Default)]
 pub struct House {
-    /// Every module, `#[path]` and inline ones too, by its path from the root.
+    /// Every module, including inline ones and those with `#[path]`, by its path from the root.
     pub modules: BTreeSet<Vec<String>>,
-    /// Every import.
+    /// All imports.
     pub imports: Vec<Import>,
-    /// Where the names lead that the root gives out itself.
+    /// The items that the root re-exports, with the paths they come from.
     given_out: BTreeMap<String, Vec<String>>,
-    /// What keeps the imports from being known: a file that nothing declares, another name for the crate's root.
+    /// Problems that hide imports: a file that no module declares, or another name for the crate's root.
     pub faults: Vec<String>,
 }
 
 impl House {
-    /// The path by which a path from the root leads to its module: one that the root gives out under a name of its own
-    /// leads to where it comes from.
+    /// Resolves a path from the root: a name that the root re-exports is replaced by the path it comes from.
     pub fn origin<'a>(&'a self, path: &'a [String]) -> &'a [String] {
         path.first().and_then(|name| self.given_out.get(name)).map_or(path, Vec::as_slice)
     }
 }
 
-/// A path as it is written.
+/// A path as it is written in the code.
 #[derive(Clone, Default)]
 struct Written {
     segments: Vec<String>,
@@ -70,16 +69,16 @@ struct Written {
     alias: Option<String>,
 }
 
-/// The module in which tokens stand.
+/// The module that contains the tokens.
 #[derive(Clone)]
 struct Place {
     file: String,
     module: Vec<String>,
-    /// The folder of its child modules' files.
+    /// The folder with the files of its child modules.
     folder: String,
 }
 
-/// Reads a crate: `files` by their paths, those of `roots` with the module path that each begins, and the names of all
+/// Reads a crate: `files` by their paths, the `roots` with the module path at which each begins, and the names of all
 /// `crates` that it may import.
 pub fn read(
     files: &BTreeMap<String, String>,
@@ -126,7 +125,7 @@ impl Reader<'_> {
         self.tokens(tokens, place);
     }
 
-    /// Looks for imports in any tokens: a file, a block, the body of a macro, the inside of an attribute.
+    /// Finds imports in any tokens: a file, a block, the body of a macro, the inside of an attribute.
     fn tokens(&mut self, tokens: TokenStream, place: &Place) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let mut paths = Vec::new();
@@ -172,7 +171,7 @@ impl Reader<'_> {
         }
     }
 
-    /// `mod name;` or `mod name { … }`; `paths` are those of its `#[path]` attributes.
+    /// Reads `mod name;` or `mod name { … }`; `paths` are those of its `#[path]` attributes.
     fn declaration(
         &mut self,
         tokens: &[TokenTree],
@@ -213,7 +212,7 @@ impl Reader<'_> {
         }
     }
 
-    /// `extern crate name as other;`
+    /// Reads `extern crate name as other;`.
     fn extern_crate(&mut self, tokens: &[TokenTree], at: usize, place: &Place) -> usize {
         let word = |offset: usize| match tokens.get(at + offset) {
             Some(TokenTree::Ident(ident)) => name_of(ident),
@@ -230,15 +229,15 @@ impl Reader<'_> {
         at + 3
     }
 
-    /// `use …;`
+    /// Reads `use …;`.
     fn use_statement(&mut self, tokens: &[TokenTree], at: usize, place: &Place) -> usize {
         let rest = &tokens[at..];
         let end = at + rest.iter().position(|token| is_punct(token, ';')).unwrap_or(rest.len() - 1);
-        // In a macro the root is `$crate`.
+        // In a macro, the root is `$crate`.
         let whole = tokens[at..=end].iter().filter(|token| !is_punct(token, '$')).cloned();
         match syn::parse2::<ItemUse>(whole.collect()) {
             Ok(item) => self.tree(&item.tree, &mut Vec::new(), place),
-            // A macro's pattern: not Rust as it stands, but its paths are paths.
+            // A macro pattern is not valid Rust, but its paths are still paths.
             Err(_) => self.tokens(tokens[at + 1..=end].iter().cloned().collect(), place),
         }
         end + 1
@@ -268,7 +267,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether the word at `at` is the first of a path that leads out of its module.
+    /// Whether the word at `at` begins a path that leads out of its module.
     fn begins_path(&self, name: &str, tokens: &[TokenTree], at: usize) -> bool {
         let is_root = ["crate", "super", "self", OURS].contains(&name);
         let goes_on = at >= 2
@@ -281,7 +280,7 @@ impl Reader<'_> {
         !goes_on && are_colons(tokens, at + 1) && (is_root || self.crates.contains(name))
     }
 
-    /// A path outside of a `use` statement, which begins at `at`; gives where it ends.
+    /// Reads a path outside a `use` statement that begins at `at`; returns where it ends.
     fn path(
         &mut self,
         tokens: &[TokenTree],
@@ -312,7 +311,7 @@ impl Reader<'_> {
         at
     }
 
-    /// Finds what a path leads to.
+    /// Finds the target of a path.
     fn resolve(&mut self, written: Written, place: &Place) {
         let Written { segments, is_in_use, is_glob, alias } = written;
         let Some(first) = segments.first() else { return };
@@ -328,7 +327,7 @@ impl Reader<'_> {
                 self.house.imports.push(Import { from: place.module.clone(), to, place: spot });
                 return;
             }
-            // In the root's own file, rooms are at hand by their names.
+            // In the file of the root, the names of rooms are in scope.
             name if is_in_root => vec![name.to_string()],
             _ => return,
         };

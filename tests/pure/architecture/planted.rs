@@ -1,5 +1,5 @@
-//! A test of the test: small houses with planted violations, every one of which must be found, and with lawful code
-//! that looks like one.
+//! A test of the architecture test: small crates with planted violations that must all be found, and valid code that
+//! looks like a violation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use super::{
     imports::read,
 };
 
-/// Three floors; `low` and its twin have walls against crates.
+/// The table of a crate with three layers; `low` and its twin may import no crates.
 const ROOMS: &str = "
 low::twin = the lowest
     crates:
@@ -21,7 +21,7 @@ high = the highest
     rooms: low middle
 ";
 
-/// A house that is as the table says.
+/// A crate that obeys the table.
 const LAWFUL: [(&str, &str); 6] = [
     ("src/lib.rs", "pub mod high; mod low; mod middle;"),
     ("src/low/mod.rs", "mod inner; mod twin; use std::fs; pub use twin::T; use self::twin::*;"),
@@ -31,7 +31,7 @@ const LAWFUL: [(&str, &str); 6] = [
     ("src/high.rs", "use crate::{low::T, middle};"),
 ];
 
-/// What is found when `text` is added to `file`.
+/// The violations that are found when `text` is added to `file`.
 fn found(file: &str, text: &str, table: &str) -> Vec<String> {
     let mut files: BTreeMap<String, String> =
         LAWFUL.map(|(file, text)| (file.to_string(), text.to_string())).into();
@@ -42,7 +42,7 @@ fn found(file: &str, text: &str, table: &str) -> Vec<String> {
     disagreements(&rooms(table), &read(&files, &[("src/lib.rs", &[])], &BTreeSet::from(crates)))
 }
 
-/// Adds `text` to `file` and expects to hear of it.
+/// Adds `text` to `file` and checks that the violation is found.
 #[track_caller]
 fn assert_found(file: &str, text: &str, expected: &str) {
     let found = found(file, text, ROOMS);
@@ -52,7 +52,7 @@ fn assert_found(file: &str, text: &str, expected: &str) {
 #[test]
 fn imports_of_a_higher_room_are_found_in_every_form() {
     let forms = [
-        // `use` trees.
+        // Violations in `use` trees.
         "use crate::high::Y;",
         "pub use crate::high::Y;",
         "pub(crate) use ::jempp::high::Y;",
@@ -72,7 +72,7 @@ fn imports_of_a_higher_room_are_found_in_every_form() {
         "#[cfg(target_arch = \"wasm32\")] use crate::high::Y;",
         "#[cfg(test)] mod tests { use super::*; use crate::high::Y; }",
         "fn f() { use crate::high::Y; }",
-        // Paths elsewhere.
+        // Violations in paths elsewhere.
         "fn f() { crate::high::g(); }",
         "fn f() { let g = super::high::g; }",
         "fn f() -> u8 { return ::jempp::high::g(); }",
@@ -86,7 +86,7 @@ fn imports_of_a_higher_room_are_found_in_every_form() {
         "#[serde(default = \"crate::high::default\")] struct S;",
         "#[serde(default = r#\"crate::high::default\"#)] struct S;",
         "#[cfg_attr(test, serde(with = \"super::high\"))] struct S;",
-        // Macros, whose bodies are tokens.
+        // Violations in macros, whose bodies are tokens.
         "fn f() { println!(\"{}\", crate::high::Y); }",
         "fn f() { assert!([1, 2].map(|x| { vec![super::high::g(x)] }).is_empty()); }",
         "macro_rules! m { ($x:expr) => { $crate::high::g($x) }; }",
@@ -169,7 +169,7 @@ fn files_and_rooms_that_the_table_does_not_know_are_found() {
     assert_found("src/lib.rs", "#[macro_use] mod inline;", "#[macro_use] imports without a path");
     let path_of_a_macro = "macro_rules! m { ($room:ident) => { crate::$room::f() }; }";
     assert_found("src/middle.rs", path_of_a_macro, "cannot be followed");
-    // A file of another place is of the room that declares it.
+    // A file in another folder belongs to the room that declares it.
     let part = "#[path = \"../high.rs\"] mod part;";
     assert_found("src/low/mod.rs", part, "src/high.rs: `low` may not import `middle`");
     let part = "#[cfg_attr(windows, path = \"../high.rs\")] mod part;";

@@ -1,9 +1,9 @@
-//! What the tokens of Rust code say.
+//! Helper functions for tokens of Rust code.
 
 use proc_macro2::{Group, Ident, Spacing, TokenTree};
 use syn::LitStr;
 
-/// Whether what follows these tokens in brackets is an attribute: after `#` or `#!`.
+/// Whether the bracket after these tokens is an attribute: it follows `#` or `#!`.
 pub fn is_attribute(before: &[TokenTree]) -> bool {
     match before {
         [.., sign, bang] if is_punct(bang, '!') => is_punct(sign, '#'),
@@ -12,7 +12,7 @@ pub fn is_attribute(before: &[TokenTree]) -> bool {
     }
 }
 
-/// The texts in quotes in an attribute, each with the word before its `=`.
+/// The string literals in an attribute, each with the word before its `=`.
 pub fn texts_of(group: &Group) -> Vec<(String, String)> {
     let tokens: Vec<TokenTree> = group.stream().into_iter().collect();
     let mut found = Vec::new();
@@ -31,17 +31,17 @@ pub fn texts_of(group: &Group) -> Vec<(String, String)> {
     found
 }
 
-/// A word without the mark of a raw identifier.
+/// An identifier without the prefix of a raw identifier.
 pub fn name_of(ident: &Ident) -> String {
     ident.to_string().trim_start_matches("r#").to_string()
 }
 
-/// Whether a token is this sign.
+/// Whether a token is this punctuation character.
 pub fn is_punct(token: &TokenTree, wanted: char) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.as_char() == wanted)
 }
 
-/// Whether `::` stands at `at`.
+/// Whether the tokens at `at` are `::`.
 pub fn are_colons(tokens: &[TokenTree], at: usize) -> bool {
     let joint =
         |token: &TokenTree| matches!(token, TokenTree::Punct(p) if p.spacing() == Spacing::Joint);
