@@ -121,7 +121,7 @@
     any(feature = "report", feature = "fetch", feature = "pytorch")
 ))]
 compile_error!(
-    "a browser has none of what these features need: --no-default-features --features gui"
+    "a browser has none of what these features need: cargo build --no-default-features --features gui"
 );
 
 pub mod accuracy;

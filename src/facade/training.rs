@@ -15,7 +15,7 @@ impl Trainer {
     /// use jempp::{RunConfig, Trainer, data, device};
     ///
     /// let config = RunConfig::preset("toy-two-moons")?
-    ///     .with_assignment("data.num_points=128")?
+    ///     .with_assignment("data.num_points=512")?
     ///     .with_assignment("training.epochs=1")?;
     /// let data = data::load(&config.data, config.seed)?;
     /// let mut trainer = Trainer::new(config, data.train, &device::cpu())?;

@@ -77,7 +77,7 @@ fn the_window_plays_the_lab_and_a_lesson() {
             && viewer.lab.settings.rules.len() == 2
             && viewer.lab.record.step > 5
     });
-    assert!(window.harness.query_by_label("Bias, and how to be rid of it").is_some());
+    assert!(window.harness.query_by_label("Bias, and how to remove it").is_some());
     window.harness.state_mut().viewer_mut().lesson.open(4, 2);
     window.until("the question", |app| app.viewer().lab.settings.rules.len() == 1);
     window.harness.step();
