@@ -262,6 +262,7 @@ impl Trainer {
     ///
     /// # Errors
     /// Numbers out of their ranges or that do not go together; then nothing changes.
+    #[cfg(feature = "gui")]
     pub(crate) fn retune(
         &mut self,
         change: impl FnOnce(&mut RunConfig),
