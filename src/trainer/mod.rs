@@ -262,6 +262,7 @@ impl Trainer {
     ///
     /// # Errors
     /// A value is out of range or contradicts another; then nothing changes.
+    #[cfg(feature = "gui")]
     pub(crate) fn retune(
         &mut self,
         change: impl FnOnce(&mut RunConfig),
