@@ -1,4 +1,4 @@
-//! What `jempp sample --diagnose` says on the terminal.
+//! The tables that `jempp sample --diagnose` prints on the terminal.
 
 use crate::{
     convergence::{
@@ -8,7 +8,7 @@ use crate::{
     say::say,
 };
 
-/// Stands where there is no number.
+/// The table entry for a missing number.
 const NONE: &str = "-";
 
 /// Prints the diagnosis as tables.
@@ -87,14 +87,15 @@ fn convergence(found: &Diagnosis) {
     }
 }
 
-/// Why no summary has any of the diagnostics; that of starts is one of its own.
+/// The reason why no summary has any diagnostic, if all have the same one. The diagnostic of the starts has its own
+/// reason.
 fn common_reason(found: &Diagnosis) -> Option<DoesNotApply> {
     let mut values = found.summaries.iter().flat_map(|(_, values)| values);
     let reason = values.next()?.1.err()?;
     values.all(|(_, value)| *value == Err(reason)).then_some(reason)
 }
 
-/// Each reason once, and what it is about: whole summaries, or diagnostics of some.
+/// Each reason once, with the summaries or the single diagnostics that it applies to.
 fn reasons(summaries: &[(String, Numbers)]) -> Vec<(DoesNotApply, String)> {
     let mut found = Vec::<(DoesNotApply, Vec<&str>, Vec<&str>)>::new();
     for (name, values) in summaries {
@@ -199,7 +200,7 @@ fn row(name: &str, cells: impl IntoIterator<Item = String>) -> Vec<String> {
     [name.to_string()].into_iter().chain(cells).collect()
 }
 
-/// Prints rows in columns, the first to the left and the others to the right.
+/// Prints a table: the first column is left-aligned, the others are right-aligned.
 fn print_table(rows: &[Vec<String>]) {
     let width = |text: &String| text.chars().count();
     let num_columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -225,7 +226,7 @@ fn distance(distance: Distance) -> String {
     })
 }
 
-/// A number in three digits or so, however small.
+/// A number with about three significant digits.
 fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".into(),

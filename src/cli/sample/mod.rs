@@ -1,4 +1,4 @@
-//! `jempp sample`.
+//! The command `jempp sample`: draws samples from a model.
 
 mod args;
 mod diagnosis;
@@ -50,7 +50,7 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
         let RunConfig { data, seed, .. } = &checkpoint.config;
         rows.push(match data::load_at_hand(data, *seed) {
             Ok(splits) => ("Data", splits.in_classes(&checkpoint.class_names).describe()),
-            // Chains can be diagnosed without; the diagnosis says what it lacks.
+            // A diagnosis works without the data set, and says what is missing.
             Err(error) => ("Data", format!("none: {error}")),
         });
     }
@@ -85,7 +85,7 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
     sample(&checkpoint, &job, &device)
 }
 
-/// What is sampled, for a person.
+/// A description of the chains, for the lines printed before the work.
 fn chains(checkpoint: &Checkpoint, args: &SampleArgs, seed: u64) -> String {
     let num_classes = match args.classes.len() {
         0 => checkpoint.class_names.len(),
