@@ -63,7 +63,7 @@ impl SampleJob {
     /// every step. A diagnosis adds `draws.csv` and `diagnostics.json`; it does not change the chains.
     ///
     /// Tables and animation are written while the chains run, so that memory does not grow with the number of steps.
-    /// When `stop` returns `Break`, the job ends after the current step: the samples so far are kept, and the folder is
+    /// When `stop` returns true, the job ends after the current step: the samples so far are kept, and the folder is
     /// marked as unfinished.
     ///
     /// # Errors
