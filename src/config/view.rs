@@ -77,7 +77,7 @@ pub struct LaneConfig {
     pub start: ViewStart,
     /// Whether the chain of class y follows p(x|y) instead of p(x).
     pub is_conditional: bool,
-    /// `model.split`: number of blocks of the network in `first_layer`.
+    /// `model.split`: number of pieces of the network in `first_layer`.
     pub split: usize,
     /// `model.norm`: the normalisation of the activations during sampling.
     pub norm: Norm,

@@ -206,7 +206,7 @@ pub struct ModelInfo {
     pub sampler: SamplerConfig,
     /// The normalisation of the training run.
     pub norm: Norm,
-    /// The number of blocks before the head; `split` can be 1 to this number.
+    /// The number of pieces before the head; `split` can be 1 to this number.
     pub num_pieces: usize,
     /// Whether the model has a replay buffer to start chains from.
     pub has_buffer: bool,
