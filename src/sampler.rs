@@ -73,18 +73,18 @@ pub struct StepInfo {
 pub enum Sampler {
     /// `x ← x - α ∇E(x) + σ ξ`, without any clamp.
     Sgld {
-        /// α, in x² per unit of energy.
+        /// α, the step size, in x² per unit of energy.
         step_size: f32,
         /// σ, the standard deviation of the noise added in each step.
         noise_std: f32,
     },
     /// `x ← clamp(x - α · clamp(∇E(x), -r, r) + σ ξ, -1, 1)`.
     ProximalSgld {
-        /// α, in x² per unit of energy.
+        /// α, the step size, in x² per unit of energy.
         step_size: f32,
         /// σ, the standard deviation of the noise added in each step.
         noise_std: f32,
-        /// r, in energy per unit of x.
+        /// r, the proximal radius, in energy per unit of x.
         proximal_radius: f32,
     },
     /// One full pass computes `p = ∂ΣE/∂z` at `z = first_layer(x)`. Then, with p fixed, N inner steps
@@ -96,18 +96,18 @@ pub enum Sampler {
     Pyld {
         /// N, the number of inner steps per full pass.
         num_inner_steps: usize,
-        /// α of one inner step, in x² per unit of energy.
+        /// α, the step size of one inner step, in x² per unit of energy.
         inner_step_size: f32,
         /// σ, the standard deviation of the noise, added once per step.
         noise_std: f32,
-        /// r, in energy per unit of x.
+        /// r, the proximal radius, in energy per unit of x.
         proximal_radius: f32,
     },
     /// A step of SGLD is proposed, then accepted or rejected, so that the chain samples exactly p^β with β = 2α/σ² for
     /// any α. Needs two gradients per step. x may leave [-1, 1]: a projection would break detailed balance, and if
     /// proposals outside were rejected, chains with pixels at the border would hardly move.
     Mala {
-        /// α, in x² per unit of energy.
+        /// α, the step size, in x² per unit of energy.
         step_size: f32,
         /// σ, the standard deviation of the noise added in each step; must be above 0.
         noise_std: f32,

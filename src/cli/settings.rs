@@ -4,14 +4,14 @@ use std::path::Path;
 
 use crate::config::{ConfigError, RunConfig, SamplerConfig, SamplerKind, StepSchedule};
 
-/// Keys of the section `sampler` that are numbers of an update rule.
+/// The keys of the section `sampler` that are parameters of an update rule.
 const SIZES: [&str; 5] =
     ["step_size", "num_inner_steps", "inner_step_size", "noise_std", "proximal_radius"];
 
 /// `config` with keys replaced: first those of `options`, each an option and its `key=value`, then those of `--set`.
 ///
 /// # Errors
-/// A key with two different values, an unknown key, a value that does not fit.
+/// A key has two different values, a key is unknown, or a value is not allowed.
 pub(super) fn apply(
     mut config: RunConfig,
     options: &[(&str, String)],

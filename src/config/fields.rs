@@ -15,7 +15,7 @@ pub struct Field {
     pub name: &'static str,
     /// The help text: what the key does, and its unit.
     pub help: &'static str,
-    /// Smallest and largest allowed value of a number, or of every number of a list.
+    /// The smallest and the largest allowed value of a number, or of every number in a list.
     pub range: Option<(f64, f64)>,
     /// The range of the slider in the window, if the key has one.
     pub slider: Option<(f64, f64)>,

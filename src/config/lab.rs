@@ -24,7 +24,7 @@ choices! {
         TwoMoons,
         /// Eight narrow Gaussians on a circle.
         EightGaussians,
-        /// Neal's funnel: its neck is too narrow for the step that its mouth needs.
+        /// Neal's funnel: a step size that is right for the wide mouth is too large for the narrow neck.
         Funnel,
         /// A density that you paint with the pointer.
         Painted,
@@ -48,7 +48,7 @@ choices! {
 choices! {
     /// The content of the plane.
     LabView {
-        /// Points in the plane on a 2-D energy.
+        /// The chains as points on a 2-D energy.
         Plane,
         /// The energy of the image model on the plane through a chain's path.
         Slice,

@@ -1,4 +1,4 @@
-//! The files of `jempp sample`, written while the chains run.
+//! The job of `jempp sample`: it runs the chains and writes the result files at the same time.
 
 use std::{ops::ControlFlow, path::PathBuf};
 

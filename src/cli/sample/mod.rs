@@ -107,7 +107,7 @@ fn chains(checkpoint: &Checkpoint, args: &SampleArgs, seed: u64) -> String {
     )
 }
 
-/// Samples, and says what came of it.
+/// Samples the chains and prints the results.
 fn sample(checkpoint: &Checkpoint, job: &SampleJob, device: &ComputeDevice) -> anyhow::Result<()> {
     signals::stop_flag()?;
     let mut steps = Steps::new();
@@ -143,7 +143,7 @@ fn sample(checkpoint: &Checkpoint, job: &SampleJob, device: &ComputeDevice) -> a
     Ok(())
 }
 
-/// Samples the run behind `checkpoint` as `jempp sample` does by default.
+/// Samples from a checkpoint with the defaults of `jempp sample`.
 pub(super) fn of_run(checkpoint: &Path, device: &ComputeDevice) -> anyhow::Result<()> {
     let model = ModelArgs { checkpoint: Some(checkpoint.to_path_buf()), model: None };
     let (bytes, loaded) = model.load_file()?;

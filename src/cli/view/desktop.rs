@@ -21,7 +21,7 @@ pub(super) struct Desktop {
 }
 
 impl Desktop {
-    /// A window that shows `app` until `stop` is set.
+    /// Creates a window that shows `app` until `stop` is set.
     pub(super) fn new(app: App, session: LastSession, stop: Arc<AtomicBool>) -> Self {
         Self { app, session: Some(session), num_good_frames: 0, stop }
     }
