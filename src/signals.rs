@@ -67,7 +67,7 @@ pub fn stop_flag() -> std::io::Result<Arc<AtomicBool>> {
             complain!("Stopping, then saving what is done.");
         }
         Answer::Patience => {
-            complain!("Still saving. Once more leaves at once, with what was saved before.");
+            complain!("Still saving. Another signal exits at once, with what was saved before.");
         }
         Answer::Leave => leave(STATUS_BASE + signal),
         Answer::Nothing => {}

@@ -93,7 +93,7 @@ impl Command<'_> {
     fn interop(self, error: &InteropError) -> Option<String> {
         match error {
             InteropError::OtherArch { found, .. } => {
-                Some(format!("Say --arch {found}, or leave --arch out"))
+                Some(format!("Use --arch {found}, or leave --arch out"))
             }
             InteropError::OtherClasses { .. } => Some("The option is --dataset NAME".into()),
             InteropError::Safetensors { path } => {

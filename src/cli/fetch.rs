@@ -59,7 +59,7 @@ pub fn run(args: &FetchArgs) -> anyhow::Result<()> {
         ..Default::default()
     };
     let from = match &mirror {
-        Some(mirror) => format!("{} alone, as JEMPP_MIRROR says", fetch::server(mirror)),
+        Some(mirror) => format!("only {}, from JEMPP_MIRROR", fetch::server(mirror)),
         None => source.page.clone(),
     };
     super::say_opening(&[
@@ -90,7 +90,7 @@ fn mirror() -> anyhow::Result<Option<String>> {
     });
     let address = address.with_context(|| {
         format!(
-            "JEMPP_MIRROR is `{}`, which is no address of a folder, as http://mirror.example/data",
+            "JEMPP_MIRROR is `{}`, which is not the address of a folder, as in http://mirror.example/data",
             value.display()
         )
     })?;
@@ -121,9 +121,11 @@ impl Display {
 
     fn show(&mut self, event: FetchEvent) {
         match event {
-            FetchEvent::Present { name } => self.say(&format!("{name}: already there, and right")),
+            FetchEvent::Present { name } => {
+                self.say(&format!("{name}: already there, and its SHA-256 is correct"))
+            }
             FetchEvent::Wrong { name } => {
-                self.say(&format!("{name}: there, but not what it must be; it is replaced"))
+                self.say(&format!("{name}: there, but with another content; it is replaced"))
             }
             FetchEvent::Began { name, host, from, total } => {
                 let size = total.map(|total| format!(", {}", DecimalBytes(total)));
@@ -149,9 +151,11 @@ impl Display {
                     self.quarters = quarters;
                 }
             }
-            FetchEvent::Failed { host, error } => self.say(&format!("{host}: {error}; trying on")),
+            FetchEvent::Failed { host, error } => {
+                self.say(&format!("{host}: {error}; trying again"))
+            }
             FetchEvent::Stored { name } => {
-                self.say(&format!("{name}: there, and its SHA-256 is right"))
+                self.say(&format!("{name}: downloaded, and its SHA-256 is correct"))
             }
         }
     }

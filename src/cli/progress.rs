@@ -65,7 +65,7 @@ impl Progress {
                         "All {num_steps} steps are done already; --resume with more --epochs trains on."
                     ));
                 } else if *step > 0 {
-                    self.say(&format!("Going on from step {step} of {num_steps}."));
+                    self.say(&format!("Resuming at step {step} of {num_steps}."));
                 }
             }
             TrainingEvent::Step(report) => {

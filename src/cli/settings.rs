@@ -41,7 +41,7 @@ pub(super) fn apply(
 /// The path is not Unicode text.
 pub(super) fn data_dir(dir: &Path) -> Result<(&'static str, String), ConfigError> {
     let text = dir.to_str().ok_or_else(|| {
-        ConfigError::Invalid(format!("--data {}: the path is no Unicode text", dir.display()))
+        ConfigError::Invalid(format!("--data {}: the path is not Unicode text", dir.display()))
     })?;
     // Quoted as a TOML string, so that the path may have any characters.
     Ok(("--data", format!("data.dir={}", toml::Value::String(text.to_string()))))

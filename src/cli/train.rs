@@ -123,7 +123,7 @@ pub(super) fn quick() -> anyhow::Result<()> {
         say!(
             "Training JEM++ on 5,000 Fashion-MNIST images; about two minutes on two recent CPU cores."
         );
-        say!("Ctrl-C saves and leaves; the same command goes on from there.");
+        say!("Ctrl-C saves and exits; the same command resumes the run.");
         let config = RunConfig::preset("fashion-quick")?;
         follow(out, &device, |stop, on_event| {
             training::train(config, out, &device, stop, on_event)

@@ -436,5 +436,8 @@ fn syntax(text: &str, error: &toml::de::Error) -> ConfigError {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
     let line = before.matches('\n').count() + 1;
     let reason = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
-    ConfigError::Invalid(format!("no TOML at line {line}: {}", shortened(&reason, 2 * MAX_ECHO)))
+    ConfigError::Invalid(format!(
+        "not valid TOML at line {line}: {}",
+        shortened(&reason, 2 * MAX_ECHO)
+    ))
 }

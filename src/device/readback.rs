@@ -9,9 +9,7 @@ pub enum ReadError {
     #[error("the device failed: {0}")]
     Device(String),
     /// The device returned other values than the requested ones.
-    #[error(
-        "the device failed: it gave {found} where float values of shape {expected:?} were to come"
-    )]
+    #[error("the device failed: it returned {found} instead of float values of shape {expected:?}")]
     Mismatch {
         /// The shape of the tensor that was requested.
         expected: Vec<usize>,

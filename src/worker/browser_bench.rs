@@ -116,7 +116,7 @@ async fn measure(name: &str, device: &ComputeDevice) -> Result<Measured, JobErro
         if let Some(Event::Step(step)) = model.evaluate().await?
             && step.lanes.iter().flat_map(|lane| &lane.numbers.energy).any(|e| !e.is_finite())
         {
-            return Err(JobError::Request("the chains left the finite numbers".into()));
+            return Err(JobError::Request("the chains are no longer finite".into()));
         }
         browser::pause(0.0).await;
     }

@@ -121,7 +121,9 @@ impl ImageLane {
     ) -> Result<(), JobError> {
         check(checkpoint, config)?;
         if config.split > self.energy.network().num_pieces() {
-            return Err(JobError::Request("the split is past the network's pieces".into()));
+            return Err(JobError::Request(
+                "the split is larger than the network's number of pieces".into(),
+            ));
         }
         if config.sampler.kind == SamplerKind::Mala && !self.fixed.is_empty() {
             return Err(JobError::Request(FIXED_MALA.into()));
@@ -243,7 +245,7 @@ impl ImageLane {
     pub(super) fn branch(&mut self, step: u64, x: &[f32]) -> Result<(), JobError> {
         let [n, c, h, w] = self.state.x.dims();
         if x.len() != n * c * h * w {
-            return Err(JobError::Request("the recorded chains are of another run".into()));
+            return Err(JobError::Request("the recorded chains belong to another run".into()));
         }
         let data = TensorData::new(x.to_vec(), [n, c, h, w]);
         self.state.x = Tensor::from_data(data, &self.state.x.device());

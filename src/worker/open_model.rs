@@ -159,7 +159,7 @@ impl OpenModel {
     pub(super) fn set_lanes(&mut self, configs: Vec<LaneConfig>) -> Result<(), JobError> {
         let Some((request, lanes)) = &mut self.run else { return Ok(()) };
         if configs.len() != lanes.len() {
-            return Err(JobError::Request("a lane more or less begins a new run".into()));
+            return Err(JobError::Request("another number of lanes needs a new run".into()));
         }
         // Check all lanes first: either all change or none.
         for (lane, config) in lanes.iter().zip(&configs) {
@@ -195,7 +195,7 @@ impl OpenModel {
     pub(super) fn branch(&mut self, step: u64, x: &[Arc<[f32]>]) -> Result<(), JobError> {
         let Some((_, lanes)) = &mut self.run else { return Ok(()) };
         if x.len() != lanes.len() || step > self.step {
-            return Err(JobError::Request("the recorded chains are of another run".into()));
+            return Err(JobError::Request("the recorded chains belong to another run".into()));
         }
         for (lane, x) in lanes.iter_mut().zip(x) {
             lane.branch(step, x)?;

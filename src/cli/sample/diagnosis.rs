@@ -25,7 +25,7 @@ pub(super) fn print(found: &Diagnosis) {
             "There are more draws than are kept: one of every {every} steps is diagnosed and in draws.csv."
         );
     }
-    found.caveats.iter().for_each(|caveat| say!("Mind: {caveat} (keys are set with --set)."));
+    found.caveats.iter().for_each(|caveat| say!("Note: {caveat} (keys are set with --set)."));
     match common_reason(found) {
         Some(reason) => say!("R-hat and effective sample sizes do not apply: {reason}."),
         None => convergence(found),
@@ -38,7 +38,9 @@ pub(super) fn print(found: &Diagnosis) {
         Err(reason) => say!("{name} does not apply: {reason}."),
     }
     if acceptance.meets_border && acceptance.probability.is_ok() {
-        say!("Some pixels were held at -1 or 1, which it knows nothing of: take it as a guide.");
+        say!(
+            "Some pixels were held at -1 or 1, which this number does not take into account: use it only as a guide."
+        );
     }
     match &found.short_run {
         Ok(short) => ends(found, short),

@@ -119,7 +119,7 @@ fn sample(checkpoint: &Checkpoint, job: &SampleJob, device: &ComputeDevice) -> a
     }
     if sampled.num_steps < job.settings.num_steps {
         say!(
-            "Stopped after {} of {} steps; what was sampled until then is kept.",
+            "Stopped after {} of {} steps; the samples so far are kept.",
             sampled.num_steps,
             job.settings.num_steps
         );

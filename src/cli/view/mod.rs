@@ -235,7 +235,7 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
             };
             open(second).map_err(|error| {
                 why_not(&error).context(format!(
-                    "neither wgpu nor OpenGL draws here: {first} (on Linux, libgl1-mesa-dri or mesa-vulkan-drivers \
+                    "neither wgpu nor OpenGL can draw here: {first} (on Linux, libgl1-mesa-dri or mesa-vulkan-drivers \
                      will do)"
                 ))
             })

@@ -37,7 +37,7 @@ impl Learner {
         let mut config = RunConfig::preset(&preset).map_err(|_| {
             let name = data::name(lab.learn_data);
             JobError::Request(format!(
-                "{name} is no set of points of the plane; there are two-moons, eight-gaussians, spiral, rings, \
+                "{name} is not a data set of 2-D points; there are two-moons, eight-gaussians, spiral, rings, \
                  checkerboard and pinwheel"
             ))
         })?;

@@ -282,7 +282,7 @@ impl Lab {
             }
             (EnergySource::Learned, Some(learner)) => Ground::Network(Box::new(learner.energy())),
             (EnergySource::Learned, None) => {
-                return Err(JobError::Request("nothing is being learned".into()));
+                return Err(JobError::Request("no model is being trained".into()));
             }
         })
     }

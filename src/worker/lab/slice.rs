@@ -22,14 +22,14 @@ pub(in crate::worker) async fn slice(model: &OpenModel, path: Vec<f32>) -> Resul
         || path.iter().any(|x| !x.is_finite())
     {
         return Err(JobError::Request(
-            "the path is of another model, or has left all bounds".into(),
+            "the path belongs to another model, or is not finite".into(),
         ));
     }
     let no_plane = || JobError::Request("the chain has not moved yet: let it run first".into());
     let axes = PrincipalAxes::of(path.clone(), num_pixels, 2).map_err(|error| match error {
         AxesError::TooFewPoints { .. } => no_plane(),
         AxesError::NoDecomposition => {
-            JobError::Request(format!("the path spans no plane: {error}"))
+            JobError::Request(format!("the path does not span a plane: {error}"))
         }
     })?;
     let PrincipalAxes { origin, axes, mut explained } = axes;

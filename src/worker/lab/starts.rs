@@ -60,7 +60,7 @@ impl Lab {
                 starts::draw(&checkpoint, &wanted(start), &labels, seed, &self.device)?
             }
             (_, EnergySource::Learned, None) => {
-                return Err(JobError::Request("nothing is being learned".into()));
+                return Err(JobError::Request("no model is being trained".into()));
             }
         };
         Ok((x, bytes(&labels)))

@@ -82,7 +82,8 @@ impl Service<'_> {
         match self.paused_training.take_if(|run| run.folder().path() == folder) {
             Some(run) => Ok(run),
             None if cfg!(target_arch = "wasm32") => Err(JobError::Request(
-                "in a browser only the run that was paused last, on this page, can go on".into(),
+                "in a browser, only the run that was paused last on this page can be resumed"
+                    .into(),
             )),
             None => Ok(Training::resume(folder, Ok, &self.device, &mut |_| {}).await?),
         }
@@ -173,7 +174,7 @@ impl Service<'_> {
         // A packed model is written in half precision; a GPU in a browser always produces one.
         if checkpoint.is_packed() && !checkpoint.fits_half_precision() {
             return Err(JobError::Request(
-                "the model's numbers have grown past half precision, in which it would be saved"
+                "the model's weights are too large for half precision, in which it would be saved"
                     .into(),
             ));
         }
