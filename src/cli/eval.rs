@@ -46,8 +46,7 @@ pub(super) struct EvalArgs {
     /// Name of the model in the report [default: the name of its run folder or of its file].
     #[arg(long)]
     name: Option<String>,
-    /// Out-of-distribution images: a folder of pictures, with or without class folders, or an IDX file; may be
-    /// repeated.
+    /// Out-of-distribution images: a folder of pictures or of class folders, or an IDX file; may be repeated.
     #[arg(long = "ood", value_name = "PATH")]
     ood: Vec<PathBuf>,
     /// results.json of another evaluation, shown next to this one on the page; may be repeated.

@@ -132,7 +132,7 @@ pub struct RunConfig {
     pub class_centers: ClassCentersConfig,
     /// The sampler of the Langevin chains, and where they start.
     pub sampler: SamplerConfig,
-    /// How many chains the replay buffer keeps between training steps, and how often a chain starts afresh.
+    /// How many chains the replay buffer keeps between training steps, and how often a chain gets a new start.
     pub replay_buffer: ReplayBufferConfig,
     /// The weights of the terms of the loss.
     pub objective: ObjectiveConfig,

@@ -216,7 +216,7 @@ section! {
     ReplayBufferConfig {
         /// Number of chains in the replay buffer, the same number per class.
         replay_buffer_size: usize = 10000, in 1 ..= 1000000;
-        /// Probability that a chain of a batch starts afresh instead of from the replay buffer.
+        /// Probability that a chain of a batch gets a new start instead of a chain from the replay buffer.
         reinit_prob: f64 = 0.05, in 0.0 ..= 1.0;
     }
 }

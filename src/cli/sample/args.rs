@@ -28,8 +28,7 @@ pub(in crate::cli) struct SampleArgs {
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=500))]
     pub(super) per_class: u16,
     /// Start of the chains: class-centers, uniform, data, buffer, or a picture file. Transparent parts of a picture
-    /// become
-    /// black, or white if the visible part is dark.
+    /// become black, or white if the visible part is dark.
     #[arg(long, default_value = "class-centers")]
     pub(super) start: String,
     /// Number of steps of each chain.
