@@ -1,9 +1,9 @@
-// Three numbers per chain that show whether its steps are healthy.
+// Summary of a Langevin step per chain: gradient norm, share of clamped gradient components, share of saturated pixels.
 //
 //   summary[n] = (||gradient_n||_2, share of |gradient| >= proximal_radius, share of |x| >= 1)
 //
-// One workgroup per chain. A radius of 0 means no clamp: the second number is then 0. The norm is in
-// energy per unit of x, the shares in [0, 1].
+// One workgroup per chain. A radius of 0 means no clamp; the second number is then 0. Units: the norm in energy per
+// unit of x, the shares in [0, 1].
 // Source: training health after arXiv:1903.12370.
 // Twin: reference::chain_summary
 

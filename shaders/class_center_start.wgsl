@@ -1,10 +1,10 @@
-// A draw from the Gaussian of each chain's class, the informative start of JEM++.
+// Starts of chains: a draw from the Gaussian of each chain's class, the informative start of JEM++.
 //
 //   x = clamp(mean_c + factor_c^T z + residual_std_c * xi, -1, 1),   z ~ N(0, I_k), xi ~ N(0, I_D)
 //
-// One workgroup serves 256 pixels of one chain; the k coordinates z are drawn once per workgroup, in
-// tiles of 256. z uses words 0 .. of stream, xi those of stream + 1, numbered by chain so that a
-// chain's start does not depend on how many others start beside it.
+// One workgroup computes 256 pixels of one chain; the k coordinates z are drawn once per workgroup, in tiles of 256. z
+// uses the words of stream, xi those of stream + 1. Both are numbered by chain, so that the start of a chain does not
+// depend on the number of other chains.
 // Source: arXiv:2109.09032, section 3.3 (full covariance there; truncated factor here).
 // Twin: reference::class_center_start
 
@@ -35,8 +35,8 @@ fn class_center_start(
     @builtin(local_invocation_index) local: u32,
 ) {
     let flat = flat_workgroup(group, num_groups);
-    // The workgroups of the last row of the tiling may lie past the end; they run along, unwritten,
-    // because every invocation must reach the barriers.
+    // The workgroups of the last row of the tiling may lie past the end. They run too, without writing, because every
+    // invocation must reach the barriers.
     let chain = min(flat / params.tiles_per_chain, params.num_chains - 1u);
     let pixel = (flat % params.tiles_per_chain) * WORKGROUP_SIZE + local;
     let inside = flat < params.num_chains * params.tiles_per_chain && pixel < params.num_pixels;

@@ -1,9 +1,9 @@
-// Shared by every kernel: element addressing and counter-based noise.
+// Functions shared by all kernels: element addressing and counter-based noise.
 //
 // Noise is Philox-4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
-// Its counter is (block, step, stream, 0) and its key the 64-bit seed, each in words of its own, so
-// that neighbouring seeds, steps and streams share nothing. One block yields four values: element e
-// reads lane e % 4 of block e / 4. The same bits come out on every adapter and on the CPU.
+// Its counter is (block, step, stream, 0) and its key is the 64-bit seed, each in separate words, so that neighbouring
+// seeds, steps and streams give independent noise. One block gives four values: element e reads lane e % 4 of
+// block e / 4. The bits are the same on every adapter and on the CPU.
 // Twin: src/kernels/reference/chains.rs
 
 const WORKGROUP_SIZE: u32 = 256u;
@@ -13,14 +13,14 @@ fn flat_workgroup(group: vec3<u32>, num_groups: vec3<u32>) -> u32 {
     return group.y * num_groups.x + group.x;
 }
 
-// `value` within [low, high]; a NaN stays one, so that a chain that broke down is seen. WGSL leaves open what its
-// own clamp makes of a NaN, and a compiler may take it that there is none: told by its bits.
+// Clamps `value` to [low, high]; a NaN stays NaN, so that a broken chain is detected. WGSL does not define the clamp of
+// a NaN, and a compiler may assume that there is none, so the NaN is detected from its bits.
 fn clamp_number(value: f32, low: f32, high: f32) -> f32 {
     let is_nan = (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;
     return select(clamp(value, low, high), value, is_nan);
 }
 
-// Both halves of the 64-bit product a * b: (high, low).
+// The 64-bit product a * b as two words: (high, low).
 fn mul_wide(a: u32, b: u32) -> vec2<u32> {
     let a_low = a & 0xffffu;
     let a_high = a >> 16u;
@@ -54,11 +54,11 @@ fn unit_interval(bits: vec4<u32>) -> vec4<f32> {
     return (vec4<f32>(bits >> vec4<u32>(9u)) + 0.5) * 1.1920929e-7;
 }
 
-// Logarithms and angles are computed here and not by the adapter: what WGSL allows its own log, sin and cos
-// to be off by, SwiftShader uses, and twenty steps later the chains are other chains.
+// Logarithms and angles are computed here and not with WGSL's log, sin and cos: WGSL allows these a large error, which
+// SwiftShader really has, and after twenty steps the chains would be different.
 
 // Natural logarithm of u in (0, 1): u = m * 2^e with m in [sqrt(1/2), sqrt(2)), and
-// ln m = 2 artanh((m - 1) / (m + 1)) by its series, whose next term is below 1e-9.
+// ln m = 2 artanh((m - 1) / (m + 1)) from its series, whose next term is below 1e-9.
 fn log_unit(u: vec2<f32>) -> vec2<f32> {
     let bits = bitcast<vec2<i32>>(u);
     let exponent = (bits - vec2<i32>(0x3f3504f3)) >> vec2<u32>(23u);
@@ -69,8 +69,8 @@ fn log_unit(u: vec2<f32>) -> vec2<f32> {
     return vec2<f32>(exponent) * 0.6931472 + 2.0 * (s + s * tail);
 }
 
-// (cos, sin) of 2 pi (u - 1/2), u in (0, 1): the nearest quarter turn, and from there at most an eighth
-// by the Taylor series, whose next terms are below 3e-8.
+// (cos, sin) of 2 pi (u - 1/2), u in (0, 1): the nearest quarter turn, and the rest of at most an eighth of a turn with
+// the Taylor series, whose next terms are below 3e-8.
 fn unit_circle(u: f32) -> vec2<f32> {
     let turn = 4.0 * (u - 0.5);
     let quarter = floor(turn + 0.5);

@@ -1,9 +1,9 @@
-// A convolution of LeakyReLU(x), or of x itself, plus bias: odd kernel k, padding k / 2.
+// Convolution of LeakyReLU(x), or of x itself, plus bias, with an odd kernel k and padding k / 2.
 //
 //   y[n, i, j, o] = bias[o] + sum over r, s, c of act(x[n, i stride + r - k/2, j stride + s - k/2, c]) w[r, s, c, o]
 //
-// One invocation sums 4 neighbouring output positions times 4 neighbouring outputs in registers, so
-// that a value of x serves 4 products and one of w as well; neighbours in a workgroup share x.
+// One invocation sums 4 neighbouring output positions times 4 neighbouring outputs in registers, so that each value of
+// x and of w is used for 4 products. Neighbouring invocations in a workgroup read the same x.
 // Source: arXiv:1410.0759, section 3.2 (implicit matrix product).
 // Twin: reference::conv_forward
 
@@ -44,7 +44,7 @@ fn conv_forward(
         return;
     }
     let output = invocation % output_groups * 4u;
-    // Past the last output the last is computed again and not written.
+    // Past the last output, the last output is computed again and not written.
     let outputs = min(vec4<u32>(output) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(params.outputs - 1u));
 
     let positions = min(vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(num_positions - 1u));
@@ -63,7 +63,7 @@ fn conv_forward(
         let j = column + i32(tap % params.kernel) - pad;
         let inside = (i >= vec4<i32>(0)) & (i < vec4<i32>(size.x))
             & (j >= vec4<i32>(0)) & (j < vec4<i32>(size.y));
-        // Outside, the first pixel is read and not used: not even times 0, for it may be NaN.
+        // Outside of the image, the first pixel is read but not used, not even times 0, because it may be NaN.
         let pixel = select(vec4<i32>(0), (image + i) * size.y + j, inside);
         let source = vec4<u32>(pixel) * params.inputs;
         let weights = tap * params.inputs * params.outputs;

@@ -1,10 +1,10 @@
-// The gradient of conv_forward with respect to x, the derivative of the LeakyReLU included.
+// The gradient of conv_forward with respect to x, including the derivative of the LeakyReLU.
 //
 //   x_gradient[n, i, j, c] = act'(x[n, i, j, c])
 //       * sum over r, s, o of gradient[n, (i + k/2 - r) / stride, (j + k/2 - s) / stride, o] w[r, s, c, o]
 //
-// where both divisions come out even and inside. One invocation sums 4 positions of a row, a stride
-// apart so that the same taps reach them, times 4 neighbouring inputs in registers.
+// where both divisions have no remainder and the result lies inside. One invocation sums 4 positions of a row times 4
+// neighbouring inputs in registers. The positions are one stride apart, so that the same taps reach them.
 // Source: arXiv:1410.0759, section 3.2 (implicit matrix product).
 // Twin: reference::conv_input_gradient
 
@@ -57,7 +57,7 @@ fn conv_input_gradient(
     var sum_2 = vec4<f32>(0.0);
     var sum_3 = vec4<f32>(0.0);
     for (var tap = 0u; tap < params.kernel * params.kernel; tap += 1u) {
-        // Counted from a kernel's height above, so that nothing is negative.
+        // Counted from a kernel's height above the image, so that no value is negative.
         let above = i + pad + params.kernel * params.stride - tap / params.kernel;
         let left = columns + pad + params.kernel * params.stride - tap % params.kernel;
         if above % params.stride != 0u || left.x % params.stride != 0u {
@@ -65,10 +65,10 @@ fn conv_input_gradient(
         }
         let out_i = above / params.stride - params.kernel;
         let out_j = left / params.stride - params.kernel;
-        // A negative number has wrapped around and is too large as well.
+        // A negative number has wrapped around, so it is also too large.
         let inside = (vec4<u32>(out_i) < vec4<u32>(out_height)) & (out_j < vec4<u32>(out_width));
         let pixel = (image * out_height + out_i) * out_width + out_j;
-        // Outside, the first is read and not used: not even times 0, for it may be NaN.
+        // Outside of the image, the first value is read but not used, not even times 0, because it may be NaN.
         let source = select(vec4<u32>(0u), pixel, inside) * params.outputs;
         let weights = (vec4<u32>(tap * params.inputs) + inputs) * params.outputs;
         for (var output = 0u; output < params.outputs; output += 1u) {
@@ -95,7 +95,7 @@ fn conv_input_gradient(
         }
         let to = (row * params.width + columns[index]) * params.inputs + input;
         for (var lane = 0u; lane < num_inputs; lane += 1u) {
-            // Without activation x may be a stand-in that is shorter.
+            // Without an activation, x may be a shorter placeholder.
             var factor = 1.0;
             if params.negative_slope != 1.0 {
                 factor = select(params.negative_slope, 1.0, x[to + lane] > 0.0);

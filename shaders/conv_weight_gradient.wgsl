@@ -3,8 +3,9 @@
 //   weight_gradient[r, s, c, o] = sum over n, i, j of gradient[n, i, j, o]
 //       * act(x[n, i stride + r - k/2, j stride + s - k/2, c])
 //
-// with zeros around x. One workgroup per tap, 4 neighbouring inputs and 4 neighbouring outputs: its
-// invocations share the positions out, sum 16 products of each in registers, then among themselves.
+// with zeros around x. One workgroup per tap, 4 neighbouring inputs and 4 neighbouring outputs: the positions are
+// distributed over its invocations. Each one sums 16 products per position in registers, then the workgroup adds up
+// these sums.
 // Source: arXiv:1410.0759, section 3.2 (implicit matrix product).
 // Twin: reference::conv_weight_gradient
 
@@ -24,7 +25,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> weight_gradient: array<f32>; // (k, k, inputs, outputs)
 @group(0) @binding(3) var<storage, read> params: Params;
 
-// A row for each of an invocation's inputs.
+// One row for each of the 4 inputs of an invocation.
 var<workgroup> partial: array<vec4<f32>, 1024>;
 
 @compute @workgroup_size(256)
@@ -54,7 +55,7 @@ fn conv_weight_gradient(
     var sum_2 = vec4<f32>(0.0);
     var sum_3 = vec4<f32>(0.0);
     for (var position = local; position < num_positions; position += WORKGROUP_SIZE) {
-        // What would be negative wraps around and is too large as well.
+        // A negative number wraps around, so it is also too large.
         let row = position / out_width % out_height * params.stride + tap / params.kernel - pad;
         let column = position % out_width * params.stride + tap % params.kernel - pad;
         if row >= params.height || column >= params.width {

@@ -1,8 +1,8 @@
-// How fast the adapter's memory is: nothing but a copy.
+// Benchmark of the memory bandwidth of an adapter: a copy.
 //
 //   to = x
 //
-// One invocation per four values.
+// One invocation copies four values.
 // Source: McCalpin, "Memory bandwidth and machine balance", IEEE TCCA Newsletter 1995 (STREAM copy).
 // Twin: reference::copy_rate
 

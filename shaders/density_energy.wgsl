@@ -1,4 +1,4 @@
-// Energy and its gradient of an analytic density at points of the plane.
+// Energy of an analytic 2-D density, and its gradient, at N points.
 //
 //   mixture (form 0)  E = -log sum_k exp(t_k),  t_k = w_k - (a d0^2 + 2 b d0 d1 + c d1^2) / 2,  d = x - m_k
 //   ring    (form 1)  E = (|x| - radius)^2 / (2 width^2)
@@ -6,9 +6,10 @@
 //   funnel  (form 3)  E = x1^2 / (2 along^2) + x0^2 / (2 s^2) + log s,   s = across exp(bend x1)
 //                     (the exponent is cut at 30, far beyond the plane)
 //
-// The table holds a row (w, m0, m1, a, b, c) per Gaussian: log weight with its normaliser, mean, precision.
-// Elsewhere it is one row of numbers: (radius, width), (along, across, bend, shift), (along, across, bend).
-// Units: energies of temperature 1; gradient in energy per unit of x.
+// For a mixture, the table has a row (w, m0, m1, a, b, c) per Gaussian: log weight with its normaliser, mean,
+// precision.
+// For the other forms, it has one row: (radius, width), (along, across, bend, shift), (along, across, bend).
+// Units: energies at temperature 1; gradient in energy per unit of x.
 // Source: banana after Haario et al., Computational Statistics 14, 1999; funnel after Neal, Annals of
 // Statistics 31(3), 2003, section 8.
 // Twin: reference::density_energy
@@ -25,7 +26,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> gradient: array<f32>; // (N, 2)
 @group(0) @binding(4) var<storage, read> params: Params;
 
-// (E, dE/dx0, dE/dx1) of a mixture: the largest term is found as the sum goes on.
+// (E, dE/dx0, dE/dx1) of a mixture, in one pass: the sum is rescaled when a larger term is found.
 fn mixture_energy(point: vec2<f32>) -> vec3<f32> {
     var largest = -3.0e38;
     var total = 0.0;

@@ -1,4 +1,4 @@
-// How many multiplications and additions a second the adapter does: nothing but fused ones, in registers.
+// Benchmark of the arithmetic speed of an adapter: fused multiply-adds in registers.
 //
 //   x <- x m + a, `rounds` times, on each of the 16 values of an invocation
 //

@@ -1,10 +1,10 @@
-// Logits of the last features, reduced to one number a row, and its gradient with respect to them.
+// Logits of the last features, reduced to one value per row, and the gradient of that value with respect to the logits.
 //
 //   logits[n] = bias + pool(LeakyReLU(x[n])) weight
 //   value[n]  = scale * log_sum_exp(logits[n])   or   scale * logits[n, labels[n]]
 //   seed[n]   = scale * softmax(logits[n])       or   scale * one_hot(labels[n])
 //
-// One workgroup per row; pool is the mean over positions, or nothing. Four classes are summed at a time.
+// One workgroup per row; pool is the mean over positions, or the identity. Four classes are summed at a time.
 // Source: arXiv:1912.03263, section 3.
 // Twin: reference::head_energy
 
@@ -58,7 +58,7 @@ fn head_energy(
             }
             workgroupBarrier();
         }
-        // The first invocation alone writes and later reads the row's logits.
+        // Only the first invocation writes and later reads the logits of the row.
         if local == 0u && is_row {
             for (var lane = 0u; lane < min(4u, params.classes - class_0); lane += 1u) {
                 seed[seeds + class_0 + lane] = bias[class_0 + lane] + partial[0][lane];

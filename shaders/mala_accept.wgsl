@@ -1,13 +1,13 @@
-// Accepts or rejects the Langevin proposal of each chain, so that the chain keeps p^beta exactly.
+// Accepts or rejects the Langevin proposal of each chain (MALA), so that the chain samples exactly p^beta.
 //
 //   log_ratio = beta * (E - E' + sum((g + g') * (2 * (x' - x) + step_size * (g - g'))) / 4)
 //   accept    = log(u) < log_ratio,   u uniform on (0, 1)
 //   x_next    = accept ? x' : x
 //
-// x' = x - step_size * g + noise_std * xi is the proposal, g and g' the gradients at x and x', and
-// beta = 2 * step_size / noise_std^2. The ratio is Metropolis and Hastings' with the two proposal
-// densities' squares already multiplied out, which spares the digits that their difference would
-// cost. One workgroup per chain. Units: energies as they are, x in [-1, 1] where data is.
+// x' = x - step_size * g + noise_std * xi is the proposal, g and g' are the gradients at x and x', and beta = 2 *
+// step_size / noise_std^2. The ratio is the one of Metropolis and Hastings, with the squares of the two proposal
+// densities expanded, because their difference would lose digits. One workgroup per chain. Units: energies are
+// unscaled; the data has x in [-1, 1].
 // Source: Roberts & Tweedie, Bernoulli 2(4), 1996, section 1.4.
 // Twin: reference::mala_accept
 
@@ -65,9 +65,10 @@ fn mala_accept(
     let change = energies[chain] - energies[params.num_chains + chain] + 0.25 * partial[0];
     let log_ratio = params.inverse_temperature * change;
     let seed = vec2<u32>(params.seed_low, params.seed_high);
-    // The last word of the counter is 0 for the noise of the proposal.
+    // The last word of the counter is 1 here; it is 0 for the noise of the proposal.
     let bits = philox_4x32(vec4<u32>(chain, params.step, params.stream, 1u), seed);
-    // A proposal without an energy is rejected. By its bits: a compiler may take it that there is no NaN.
+    // A proposal whose ratio is NaN is rejected. The NaN is detected from its bits, because a compiler may assume that
+    // there is none.
     let is_number = (bitcast<u32>(log_ratio) & 0x7fffffffu) <= 0x7f800000u;
     let accepted = is_number && log_unit(unit_interval(bits).xx).x < log_ratio;
     for (var pixel = local; pixel < params.num_pixels; pixel += WORKGROUP_SIZE) {

@@ -1,11 +1,11 @@
-// Langevin update of every pixel: noise, gradient clamp and box projection in one pass.
+// Langevin update of every pixel: noise, gradient clamp and projection onto [-1, 1] in one pass.
 //
 //   d      = proximal_radius > 0 ? clamp(gradient, -proximal_radius, proximal_radius) : gradient
 //   x_next = x - step_size * d + noise_std * xi,   xi ~ N(0, 1)
 //   x_next = project ? clamp(x_next, -1, 1) : x_next
 //
-// A gradient or pixel that is NaN gives NaN. Units: x in [-1, 1]; gradient and proximal_radius in energy per unit of x. With no radius and no
-// projection this is SGLD; PYLD with an affine first layer is this with step_size = N * alpha.
+// A gradient or pixel that is NaN gives NaN. Units: x in [-1, 1]; gradient and proximal_radius in energy per unit of x.
+// Without radius and projection, this is SGLD; with step_size = N * alpha, it is PYLD with an affine first layer.
 // Source: arXiv:2109.09032, section 3; arXiv:1912.03263, equation 2.
 // Twin: reference::proximal_step
 

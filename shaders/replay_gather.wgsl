@@ -1,4 +1,4 @@
-// The starts of one batch of chains: old chains from the replay buffer, or fresh ones.
+// Gathers the starts of one batch of chains: old chains from the replay buffer, or fresh ones.
 //
 //   x[n] = source[n] < capacity ? buffer[source[n]] : fresh[source[n] - capacity]
 //

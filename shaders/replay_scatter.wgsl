@@ -2,7 +2,7 @@
 //
 //   buffer[slots[n]] = x[n]
 //
-// The slots of one batch are distinct, so no two invocations write one element.
+// The slots of one batch are distinct, so no two invocations write the same element.
 // Source: arXiv:1912.03263, section 4.
 // Twin: reference::replay_scatter
 

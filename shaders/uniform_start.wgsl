@@ -1,8 +1,8 @@
-// Uniform noise on (-1, 1), the start of a JEM chain.
+// Starts of chains: uniform noise on (-1, 1), as in JEM.
 //
 //   x = 2 * u - 1,   u ~ U(0, 1)
 //
-// Exact in f32: the same bits on every adapter.
+// Exact in f32, so the bits are the same on every adapter.
 // Source: arXiv:1912.03263, section 4.
 // Twin: reference::uniform_start
 

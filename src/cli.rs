@@ -1,4 +1,4 @@
-//! The commands of the program, one thin function each.
+//! The command line of the program: its commands and their entry points.
 
 #[allow(dead_code, reason = "how much of it is used depends on the features")]
 mod absent;
@@ -61,14 +61,14 @@ enum Command {
   jempp view --checkpoint runs/first/checkpoint.safetensors
   jempp view '?model=fashion&sampler.kind=sgld&sampler.step_size=5'")]
     View(view::ViewArgs),
-    /// Train a model.
+    /// Train a model and write its checkpoints and measurements to a folder.
     #[command(after_help = "Examples:
   jempp train --preset fashion-quick --out runs/first
   jempp train --preset fashion-showcase --data ~/fashion-mnist --out runs/full --seed 3
   jempp train --preset fashion-quick --out runs/sgld --set sampler.kind=sgld --set sampler.noise_std=0.01
   jempp train --resume runs/first")]
     Train(train::TrainArgs),
-    /// Draw samples from a model, bundled or trained: grid.png, chains.gif and traces.csv.
+    /// Draw samples from a bundled or trained model: grid.png, chains.gif and traces.csv.
     #[command(after_help = "Examples:
   jempp sample
   jempp sample --model mnist --class 3 --class 8 --steps 200
@@ -86,16 +86,16 @@ enum Command {
   jempp eval ood --ood ~/photos --ood t10k-images-idx3-ubyte
   jempp eval attack --set eval.num_attacked=1000 --set eval.linf_radii=[4,8]")]
     Eval(eval::EvalArgs),
-    /// Make a small file of a trained model: weights and class centres in half precision.
+    /// Write a trained model to a small file: weights and class centres in half precision.
     #[command(after_help = "Examples:
   jempp pack --checkpoint runs/first/checkpoint.safetensors --out first.safetensors
   jempp sample --checkpoint first.safetensors")]
     Pack(pack::PackArgs),
-    /// Download a data set and check it; where a download broke, the same command goes on.
+    /// Download a data set and check it; run the command again to resume a broken download.
     #[command(after_help = "Environment:
   JEMPP_CACHE   folder for all data sets, instead of jempp in the user's cache folder
-  JEMPP_MIRROR  address of a mirror of your own, used alone: <address>/<DATASET>/<file>
-  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY  a proxy, and hosts that do without it
+  JEMPP_MIRROR  address of your own mirror, the only source: <address>/<DATASET>/<file>
+  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY  a proxy, and the hosts that are reached without it
   SSL_CERT_FILE, SSL_CERT_DIR  trusted certificates instead of the system's, as a proxy may need
 
 Examples:
@@ -103,25 +103,25 @@ Examples:
   jempp fetch cifar10 --out ~/cifar10
   JEMPP_MIRROR=http://mirror.example/data jempp fetch svhn")]
     Fetch(fetch::FetchArgs),
-    /// Read a PyTorch checkpoint of the official code of JEM++, without running anything in it.
+    /// Import a PyTorch checkpoint of the official JEM++ code, without running any code in it.
     #[command(after_help = "Examples:
   jempp import last_ckpt.pt --out runs/jempp/checkpoint.safetensors
   jempp import svhn.pt --out svhn.safetensors --arch wrn-28-10 --device cpu
   jempp import last_ckpt.pt --out runs/jempp/checkpoint.safetensors --dataset cifar10 --data ~/cifar10
   jempp train --resume runs/jempp --data ~/cifar10 --set optimizer.learning_rate=0.001")]
     Import(interop::ImportArgs),
-    /// Write a model's tensors under PyTorch's names, in PyTorch's layouts.
+    /// Export the tensors of a model with PyTorch's names and layouts.
     #[command(after_help = "Examples:
   jempp export --checkpoint runs/first/checkpoint.safetensors --out model.safetensors
   jempp export --safetensors --no-buffer --out fashion.safetensors
   python3 -c \"from safetensors.torch import load_file; print(load_file('model.safetensors').keys())\"")]
     Export(interop::ExportArgs),
-    /// List the graphics adapters and what `auto` takes.
+    /// List the graphics adapters and the one that `auto` selects.
     #[command(after_help = "Examples:
   jempp devices
   jempp devices --json")]
     Devices {
-        /// Print JSON.
+        /// Print the list as JSON.
         #[arg(long)]
         json: bool,
     },
@@ -142,12 +142,12 @@ Examples:
     },
 }
 
-/// Runs the command line that the program was started with; returns its exit status.
+/// Parses and runs the command line of this process; returns the exit status.
 pub fn main() -> u8 {
     let matches = absent::mark(Cli::command()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match run(cli) {
-        // What was asked to stop and has saved still tells so.
+        // A command that was stopped by a signal and has saved its work returns the status of the signal.
         Ok(()) => signals::exit_status().unwrap_or(0),
         Err(error) => {
             let line = say::one_line(&error);
@@ -160,10 +160,10 @@ pub fn main() -> u8 {
     }
 }
 
-/// Runs the command line.
+/// Runs a parsed command line.
 ///
 /// # Errors
-/// Whatever stopped the command, in one line for a person.
+/// The error that stopped the command, in one line for a person.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         None => main_job(),
@@ -181,7 +181,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-/// The window; where there is none, the job that needs none.
+/// Opens the window; without a display, runs the job that needs none.
 fn main_job() -> anyhow::Result<()> {
     let Err(error) = view::run(&view::ViewArgs::default()) else { return Ok(()) };
     say!("{error:#}.");
@@ -242,14 +242,14 @@ fn open_device(wanted: &str) -> anyhow::Result<ComputeDevice> {
     Ok(pollster::block_on(device::open(wanted))?)
 }
 
-/// What a command works with, said before its work begins: data, network, device, where it writes.
+/// Prints what a command works with before its work starts: data, network, device, output folder.
 fn say_opening(rows: &[(&str, String)]) {
     for (what, value) in rows {
         say!("{:<9} {value}", format!("{what}:"));
     }
 }
 
-/// The rows of [`say_opening`] that every computing command has.
+/// The row of [`say_opening`] for the compute device, which every computing command prints.
 fn device_row(device: &ComputeDevice) -> (&'static str, String) {
     let threads = match device.is_cpu() {
         true => format!(", {} threads", rayon::current_num_threads()),

@@ -1,4 +1,5 @@
-//! Which device computes: the adapters there are, the automatic choice, the CPU back end; and how its tensors are read.
+//! Compute devices: the list of graphics adapters, the automatic choice, the CPU back end, and reading tensors from a
+//! device.
 
 mod readback;
 
@@ -14,78 +15,78 @@ pub use readback::{Arrived, ReadError, Readable, read};
 /// Why no device could be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
-    /// `gpu` was asked for where there is none.
+    /// `gpu` was requested, but there is no hardware GPU.
     #[error("no hardware GPU found. There is: {0}")]
     NoGpu(String),
-    /// No adapter of that name or index.
+    /// No adapter has the requested name or index.
     #[error("no such adapter: `{asked}`. There is: {available}")]
     Unknown {
-        /// The name or index that was asked for.
+        /// The requested name or index.
         asked: String,
-        /// The adapters there are, and the CPU back end.
+        /// The available adapters, and the CPU back end.
         available: String,
     },
     /// The driver refused to open the adapter.
     #[error("adapter `{name}` could not be opened: {reason}")]
     Open {
-        /// The adapter's name.
+        /// The name of the adapter that could not be opened.
         name: String,
-        /// What the driver said.
+        /// The error message of the driver.
         reason: String,
     },
 }
 
-/// What is known of a graphics adapter before it is opened.
+/// A summary of a graphics adapter, available before it is opened.
 #[derive(Clone, Debug, Serialize)]
 pub struct AdapterSummary {
-    /// Position in the list, by which [`open`] takes it.
+    /// Position in the list; [`open`] accepts it as a name.
     pub index: usize,
-    /// The driver's name for it.
+    /// The name of the adapter, from the driver.
     pub name: String,
     /// The graphics API: vulkan, metal or dx12.
     pub backend: String,
     /// discrete-gpu, integrated-gpu, virtual-gpu, cpu or other.
     pub kind: String,
-    /// The driver's name and version.
+    /// The name and the version of the driver.
     pub driver: String,
-    /// Largest buffer one kernel may bind, in bytes.
+    /// Largest buffer that a kernel may bind, in bytes.
     pub max_storage_buffer_bytes: u64,
-    /// Most workgroups along one dimension of a dispatch.
+    /// Largest number of workgroups along one dimension of a dispatch.
     pub max_workgroups_per_dimension: u32,
-    /// Most invocations in a workgroup.
+    /// Largest number of invocations in a workgroup.
     pub max_invocations_per_workgroup: u32,
 }
 
 impl AdapterSummary {
-    /// Whether it is hardware and not a program that imitates it.
+    /// Whether the adapter is a real GPU and not a software renderer.
     pub fn is_hardware(&self) -> bool {
         self.kind != "cpu"
     }
 }
 
-/// An open device and how to name it.
+/// An open compute device and its description.
 #[derive(Clone, Debug)]
 pub struct ComputeDevice {
-    /// The device that tensors are made on.
+    /// The device on which tensors are created.
     pub device: Device,
-    /// One line for people: what computes, and why if it was chosen.
+    /// One line for people: the device, and the reason if it was chosen automatically.
     pub description: String,
     is_software_adapter: bool,
     queue: Option<wgpu::Queue>,
 }
 
 impl ComputeDevice {
-    /// Opens the device of that name and waits for it: `auto`, `gpu`, `cpu`, an adapter's index or a part of its name.
-    /// See [`open`].
+    /// Opens a device by name and waits for it: `auto`, `gpu`, `cpu`, an adapter's index or a part of its name. See
+    /// [`open`].
     ///
     /// # Errors
-    /// As [`open`].
+    /// The same errors as [`open`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn open(wanted: &str) -> Result<Self, DeviceError> {
         pollster::block_on(open(wanted))
     }
 
-    /// The CPU back end with a description.
+    /// The CPU back end as a compute device, with a description.
     pub fn cpu(description: impl Into<String>) -> Self {
         Self {
             device: cpu(),
@@ -95,24 +96,24 @@ impl ComputeDevice {
         }
     }
 
-    /// Whether it is the CPU back end.
+    /// Whether the device is the CPU back end.
     pub fn is_cpu(&self) -> bool {
         self.queue.is_none()
     }
 
-    /// Whether it is a graphics adapter that only imitates hardware, and slow for it.
+    /// Whether the device is a software adapter, which imitates a GPU on the CPU and is slow.
     pub fn is_software_adapter(&self) -> bool {
         self.is_software_adapter
     }
 
-    /// Waits until the device has made `result`. An error it reports would show in any later read as well.
+    /// Waits until the device has computed `result`. Errors are ignored here, because any later read reports them too.
     pub fn wait<T>(&self, result: T) {
         let _ = self.device.sync();
         drop(result);
     }
 
-    /// How many command buffers `work`, which ends by waiting for the device, sends to the GPU beside those
-    /// of the waiting; 0 on the CPU back end.
+    /// The number of command buffers that `work` sends to the GPU, without those of the final wait for the device;
+    /// `work` must end with such a wait. 0 on the CPU back end.
     pub fn count_submissions(&self, work: impl FnOnce()) -> u64 {
         let begin = self.submission_number();
         self.wait(());
@@ -121,7 +122,7 @@ impl ComputeDevice {
         (self.submission_number() - middle).saturating_sub(middle - begin)
     }
 
-    /// The number of an empty submission made now. wgpu shows it only to people.
+    /// The number of an empty submission made now. wgpu shows this number only in its debug text.
     fn submission_number(&self) -> u64 {
         let Some(queue) = &self.queue else { return 0 };
         let shown = format!("{:?}", queue.submit([]));
@@ -130,7 +131,7 @@ impl ComputeDevice {
     }
 }
 
-/// Why the CPU back end computes where nothing else could.
+/// The description of the CPU back end when there is no graphics adapter.
 const NO_ADAPTER: &str = match cfg!(target_arch = "wasm32") {
     true => "CPU back end (this browser gives no WebGPU adapter)",
     false => "CPU back end (no graphics adapter found)",
@@ -142,7 +143,7 @@ async fn adapters() -> Vec<wgpu::Adapter> {
     instance(backends).enumerate_adapters(backends).await
 }
 
-/// A browser shows one adapter, its choice.
+/// A browser offers one adapter, which it chooses itself.
 #[cfg(target_arch = "wasm32")]
 async fn adapters() -> Vec<wgpu::Adapter> {
     let options = wgpu::RequestAdapterOptions {
@@ -185,7 +186,7 @@ async fn name_of(name: String) -> String {
     name
 }
 
-/// Browsers describe an adapter in several words, of which wgpu passes on one that is mostly empty.
+/// The name of the adapter from the browser, because the name that wgpu passes on is often empty.
 #[cfg(target_arch = "wasm32")]
 async fn name_of(name: String) -> String {
     if name.is_empty() { crate::browser::adapter_name().await } else { name }
@@ -199,7 +200,7 @@ async fn summaries(adapters: &[wgpu::Adapter]) -> Vec<AdapterSummary> {
     summaries
 }
 
-/// Every adapter of the native graphics APIs, or the browser's.
+/// All adapters of the native graphics APIs, or the one of the browser.
 pub async fn list() -> Vec<AdapterSummary> {
     summaries(&adapters().await).await
 }
@@ -210,34 +211,35 @@ fn available(summaries: &[AdapterSummary]) -> String {
     adapters.chain(["cpu (the CPU back end)".to_string()]).collect::<Vec<_>>().join("; ")
 }
 
-/// Whether the program may wait for what this device holds; where it may not, it must ask, as [`read`] does.
+/// Whether the program may block until it has values from this device. If not, it must read asynchronously, as [`read`]
+/// does.
 pub fn is_blocking(device: &Device) -> bool {
     !cfg!(target_arch = "wasm32") || *device == cpu()
 }
 
-/// Settles the settings of burn and cubecl, before anything asks for them. Left alone, both read the nearest
-/// `burn.toml` or `cubecl.toml` in the working folder or any above it, and a logger named there truncates
-/// whichever file it names.
+/// Sets the settings of burn and cubecl before they are used. By default, both libraries read the nearest `burn.toml`
+/// or `cubecl.toml` in the working folder or a folder above it, and a logger in such a file truncates the file that it
+/// names.
 fn settle_libraries() {
-    // Whoever was first keeps what they set: an application around this library may have its own.
+    // The first settings win: an application that uses this library may have set its own.
     CubeClRuntimeConfig::try_set(CubeClRuntimeConfig::default());
     BurnConfig::try_set(BurnConfig::default());
 }
 
-/// The CPU back end, which every computer has.
+/// The device of the CPU back end, which every computer has.
 pub fn cpu() -> Device {
     settle_libraries();
     Device::flex()
 }
 
-/// Opens the device of that name: `auto`, `gpu`, `cpu`, an adapter's index, a part of its name, or
-/// its graphics API, as in `webgpu`.
+/// Opens a device by name: `auto`, `gpu`, `cpu`, an adapter's index, a part of its name, or its graphics API, as in
+/// `webgpu`.
 ///
-/// `auto` takes a hardware GPU, a discrete one first; where there is only a software adapter or none,
-/// the CPU back end is many times faster and is taken.
+/// `auto` selects a hardware GPU, preferably a discrete one. If there is only a software adapter or none, it selects
+/// the CPU back end, which is many times faster than a software adapter.
 ///
 /// # Errors
-/// No such adapter, or one that cannot be opened.
+/// There is no such adapter, or it cannot be opened.
 pub async fn open(wanted: &str) -> Result<ComputeDevice, DeviceError> {
     let on_cpu = |description: &str| Ok(ComputeDevice::cpu(description));
     if wanted == "cpu" {
@@ -287,7 +289,7 @@ async fn open_adapter(adapter: &wgpu::Adapter) -> Result<(Device, wgpu::Queue), 
     settle_libraries();
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("jempp"),
-        // What burn's runtime asks for: it reads support from the adapter, so all of it must be on.
+        // burn's runtime reads the supported features from the adapter, so all of them must be enabled.
         required_features: adapter
             .features()
             .difference(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS)

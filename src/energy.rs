@@ -5,7 +5,7 @@
 //! class_energy(x, y) = -logits(x)[y]                    p(x|y) ∝ exp(-class_energy(x, y))
 //! ```
 //!
-//! The sign lives in this file and nowhere else. Differs from JEMPP: its code calls +log_sum_exp "energy".
+//! Only this file sets the sign. Differs from JEMPP: its code calls +log_sum_exp "energy".
 //!
 //! # Source
 //! Grathwohl et al., arXiv:1912.03263, section 3.
@@ -21,7 +21,7 @@ use crate::{
     numbers::{self, Real},
 };
 
-/// What an energy is log_sum_exp times.
+/// The factor between log_sum_exp and the energy.
 const SIGN: f32 = -1.0;
 
 /// Energies (N) of logits (N, classes): `-log_sum_exp(logits)`.
@@ -29,17 +29,17 @@ pub fn energy_of_logits(logits: Tensor<2>) -> Tensor<1> {
     log_sum_exp(logits).neg()
 }
 
-/// The energy of one row of logits on the host: `-log_sum_exp(logits)`, in the precision that is asked for.
+/// The energy of one row of logits on the host: `-log_sum_exp(logits)`, in the precision `R`.
 pub fn energy_of_row<R: Real, T: Copy + Into<R>>(logits: &[T]) -> R {
     -numbers::log_sum_exp(logits)
 }
 
-/// log p(x) of an energy, but for a constant that is the same for all x.
+/// log p(x) for an energy, up to a constant that is the same for all x.
 pub fn log_density(energy: f64) -> f64 {
     -energy
 }
 
-/// Energies (N) of logits (N, classes) for one class each: `-logits[y]`.
+/// Class energies (N) of logits (N, classes), for one class y per row: `-logits[y]`.
 pub fn class_energy_of_logits(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
     logits.gather(1, labels.unsqueeze_dim::<2>(1)).squeeze_dim::<1>(1).neg()
 }
@@ -51,34 +51,34 @@ pub struct EnergyGradient {
     pub energy: Tensor<1>,
     /// ∂E/∂x, the shape of x (N, C, H, W), in energy per unit of x.
     pub gradient: Tensor<4>,
-    /// Logits (N, classes), where the energy was asked for them.
+    /// Logits (N, classes), if they were requested.
     pub logits: Option<Tensor<2>>,
 }
 
 impl EnergyGradient {
-    /// Energies (N) and their gradient (N, C, H, W), without logits: all that a sampler needs.
+    /// Energies (N) and their gradient (N, C, H, W), without logits, which a sampler does not need.
     pub fn new(energy: Tensor<1>, gradient: Tensor<4>) -> Self {
         Self { energy, gradient, logits: None }
     }
 }
 
-/// An energy split at the output z of its first layer.
+/// The energy and its gradients, with the network split at the output z of its first layer.
 #[derive(Clone, Debug)]
 pub struct SplitGradient {
     /// Energy of each input, shape (N).
     pub energy: Tensor<1>,
-    /// p = ∂ΣE/∂z, the shape of z.
+    /// p = ∂ΣE/∂z, with the shape of z.
     pub output_gradient: Tensor<4>,
     /// ∂E/∂x = J_first(x)ᵀ p at the same x.
     pub gradient: Tensor<4>,
-    /// Logits (N, classes), where the energy was asked for them.
+    /// Logits (N, classes), if they were requested.
     pub logits: Option<Tensor<2>>,
 }
 
-/// What a sampler walks on: an energy and its gradient at inputs (N, C, H, W).
+/// An energy that a sampler can use: its values and its gradient at inputs (N, C, H, W).
 ///
-/// An energy of your own needs one method, [`Energy::gradient`]. Where the energy is a formula of tensors,
-/// [`EnergyFn`] takes the gradient for you.
+/// To sample from your own energy, implement one method, [`Energy::gradient`]. If the energy is a formula of tensors,
+/// use [`EnergyFn`], which computes the gradient for you.
 ///
 /// ```
 /// use jempp::{
@@ -104,7 +104,7 @@ pub struct SplitGradient {
 /// assert_eq!(seen.len(), 50);
 /// ```
 pub trait Energy {
-    /// Energies and input gradients; one forward and one backward pass.
+    /// Energies and input gradients, from one forward and one backward pass.
     fn gradient(&self, x: Tensor<4>) -> EnergyGradient;
 
     /// Whether the first layer is affine, so that `pull_back` does not depend on x.
@@ -112,8 +112,8 @@ pub trait Energy {
         true
     }
 
-    /// Energies and gradients, with p at the first layer's output. By default the first layer is the
-    /// identity.
+    /// Energies, input gradients, and the gradient p at the output of the first layer. By default, the first layer is
+    /// the identity.
     fn split_gradient(&self, x: Tensor<4>) -> SplitGradient {
         let EnergyGradient { energy, gradient, logits } = self.gradient(x);
         SplitGradient { energy, output_gradient: gradient.clone(), gradient, logits }
@@ -127,8 +127,8 @@ pub trait Energy {
 
 /// The energy of a classifier with frozen weights.
 ///
-/// Only the input's gradient is ever computed: the weights are constants of the graph, which spares
-/// the third of a full backward pass that their gradients cost.
+/// Only the gradient of the input is computed. The weights are constants of the graph, which saves a third of a full
+/// backward pass.
 #[derive(Clone, Debug)]
 pub struct JointEnergy {
     network: Network,
@@ -137,20 +137,20 @@ pub struct JointEnergy {
 }
 
 impl JointEnergy {
-    /// The energy of p(x), from a network whose weights are taken as they are now.
+    /// The energy of p(x), with a copy of the current weights of a network.
     ///
-    /// Batch norm stays in training mode, with running statistics of its own: what chains do to them
-    /// does not reach `network`.
+    /// Batch norm stays in training mode, with its own copy of the running statistics: the chains do not change those
+    /// of `network`.
     pub fn new(network: &Network) -> Self {
         Self { network: network.copy().no_grad(), labels: None, gives_logits: false }
     }
 
-    /// The energy of p(x|y), one class per chain.
+    /// The energy of p(x|y), with one class y per chain.
     pub fn for_labels(network: &Network, labels: Vec<u32>) -> Self {
         Self { labels: Some(labels), ..Self::new(network) }
     }
 
-    /// Makes the energy give the logits along with every gradient, which costs one more pass of the last layer.
+    /// Makes the energy also return the logits with every gradient, which costs one more pass of the last layer.
     pub fn with_logits(self) -> Self {
         Self { gives_logits: true, ..self }
     }
@@ -160,12 +160,12 @@ impl JointEnergy {
         &self.network
     }
 
-    /// Logits (N, classes) at `x`, without a graph.
+    /// Logits (N, classes) at `x`, without an autodiff graph.
     pub fn logits(&self, x: Tensor<4>) -> Tensor<2> {
         self.network.logits(x.autodiff()).without_autodiff()
     }
 
-    /// Energies from the output z of the first layer, and logits if they are wanted.
+    /// Energies from the output z of the first layer, and logits if they were requested.
     fn energy_of_rest(&self, z: Tensor<4>) -> (Tensor<1>, Option<Tensor<2>>) {
         let features = self.network.head_input(z);
         let logits = self
@@ -175,7 +175,7 @@ impl JointEnergy {
     }
 }
 
-/// The gradient of a leaf that the loss depends on; zero where it does not.
+/// The gradient of a leaf of the graph; zeros if the loss does not depend on it.
 fn gradient_of(leaf: &Tensor<4>, gradients: &mut burn::tensor::Gradients) -> Tensor<4> {
     let gradient = leaf.grad_remove(gradients);
     gradient.unwrap_or_else(|| leaf.clone().without_autodiff().zeros_like())
@@ -198,7 +198,7 @@ impl Energy for JointEnergy {
     }
 
     fn split_gradient(&self, x: Tensor<4>) -> SplitGradient {
-        // The first layer is evaluated on its own, so that z is a leaf whose gradient is p.
+        // Evaluate the first layer separately, so that z is a leaf of the graph whose gradient is p.
         let z = self.network.first_layer(x.clone().autodiff()).without_autodiff();
         let z = z.autodiff().require_grad();
         let (energy, logits) = self.energy_of_rest(z.clone());
@@ -216,10 +216,10 @@ impl Energy for JointEnergy {
     }
 }
 
-/// An energy given as a formula of tensors; burn differentiates it.
+/// An energy given as a formula of tensors, which burn differentiates.
 ///
-/// The closure gets inputs (N, C, H, W) and gives their energies (N). Each energy must depend on its own input alone,
-/// as chains that know nothing of each other need it.
+/// The closure takes inputs (N, C, H, W) and returns their energies (N). Each energy must depend only on its own input,
+/// because the chains are independent.
 ///
 /// ```
 /// use jempp::{ChainState, EnergyFn, Sampler, burn::tensor::Tensor};
@@ -240,7 +240,7 @@ impl Energy for JointEnergy {
 pub struct EnergyFn<F>(F);
 
 impl<F: Fn(Tensor<4>) -> Tensor<1>> EnergyFn<F> {
-    /// The energy that `formula` computes.
+    /// Wraps a formula as an energy.
     pub fn new(formula: F) -> Self {
         Self(formula)
     }
@@ -255,7 +255,7 @@ impl<F: Fn(Tensor<4>) -> Tensor<1>> Energy for EnergyFn<F> {
     }
 }
 
-/// The energy of a density of the plane that is given by a formula.
+/// The energy of a 2-D density that is given by a formula.
 #[derive(Clone, Debug)]
 pub struct AnalyticEnergy(pub DensityForm);
 

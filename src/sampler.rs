@@ -1,9 +1,9 @@
-//! Langevin samplers as pure steps: `(state, energy) -> (state, info)`.
+//! Langevin samplers as pure functions: `(state, energy) -> (state, info)`.
 //!
 //! # Source
 //! SGLD as in JEM (arXiv:1912.03263); the proximal step and PYLD of JEM++ (arXiv:2109.09032); MALA after
 //! Roberts & Tweedie, Bernoulli 2(4), 1996.
-//! Differs from JEMPP: x is projected onto the box after the noise, so a chain never leaves it.
+//! Differs from JEMPP: x is projected onto [-1, 1] after the noise, so a chain never leaves it.
 
 use burn::tensor::Tensor;
 
@@ -17,24 +17,24 @@ use crate::{
     streams,
 };
 
-/// Chains at one step, and the noise that comes next.
+/// The state of a batch of chains: their positions, and the key of the next noise.
 #[derive(Clone, Debug)]
 pub struct ChainState {
-    /// Where the chains are, shape (N, C, H, W).
+    /// The positions of the chains, shape (N, C, H, W).
     pub x: Tensor<4>,
-    /// The noise of the next step; `noise.step` counts on.
+    /// The key of the noise of the next step; each step increases `noise.step` by one.
     pub noise: NoiseKey,
 }
 
 impl ChainState {
-    /// Chains that start at `x`, shape (N, C, H, W). The seed decides the noise of all their steps: the same starts, the
-    /// same seed and the same sampler give the same chains on every device.
+    /// Chains that start at `x`, shape (N, C, H, W). The seed determines the noise of all steps: the same starts, seed
+    /// and sampler give the same chains on every device.
     pub fn new(x: Tensor<4>, seed: u64) -> Self {
         Self { x, noise: streams::CHAIN_NOISE.key(seed, 0) }
     }
 }
 
-/// What a step saw on the way, at the state it left.
+/// Measurements of a step, at the state before the step.
 #[derive(Clone, Debug)]
 pub struct StepInfo {
     /// Energy of each chain before the step, shape (N).
@@ -42,16 +42,16 @@ pub struct StepInfo {
     /// Per chain: gradient norm, share of clamped gradient components, share of saturated pixels;
     /// shape (N, 3). See `shaders/chain_summary.wgsl`.
     pub summary: Tensor<2>,
-    /// Per chain of MALA: 1 where the proposal was accepted, else 0, and how probable that was; shape
+    /// Per chain, for MALA: 1 if the proposal was accepted, else 0, and the acceptance probability; shape
     /// (N, 2). See `shaders/mala_accept.wgsl`.
     pub acceptance: Option<Tensor<2>>,
     /// ∂E/∂x before the step, shape (N, C, H, W).
     pub gradient: Tensor<4>,
-    /// Logits (N, classes) before the step, where the energy gives them.
+    /// Logits (N, classes) before the step, if the energy returns them.
     pub logits: Option<Tensor<2>>,
 }
 
-/// A Langevin sampler: an update rule with its numbers. [`Sampler::step`] takes one step of many chains at once.
+/// A Langevin sampler: an update rule with its parameters. [`Sampler::step`] moves many chains by one step.
 ///
 /// ```
 /// # fn main() -> Result<(), jempp::Error> {
@@ -71,46 +71,45 @@ pub struct StepInfo {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Sampler {
-    /// `x ← x - α ∇E(x) + σ ξ`, no clamp of any kind.
+    /// `x ← x - α ∇E(x) + σ ξ`, without any clamp.
     Sgld {
-        /// α, in x² per unit of energy.
+        /// α, the step size, in x² per unit of energy.
         step_size: f32,
-        /// σ, the standard deviation actually added.
+        /// σ, the standard deviation of the noise added in each step.
         noise_std: f32,
     },
     /// `x ← clamp(x - α · clamp(∇E(x), -r, r) + σ ξ, -1, 1)`.
     ProximalSgld {
-        /// α, in x² per unit of energy.
+        /// α, the step size, in x² per unit of energy.
         step_size: f32,
-        /// σ, the standard deviation actually added.
+        /// σ, the standard deviation of the noise added in each step.
         noise_std: f32,
-        /// r, in energy per unit of x.
+        /// r, the proximal radius, in energy per unit of x.
         proximal_radius: f32,
     },
-    /// One full pass gives `p = ∂ΣE/∂z` at `z = first_layer(x)`; then, p held fixed, N times
-    /// `x ← clamp(x - α · clamp(J_first(x)ᵀ p, -r, r), -1, 1)`, with the noise σ ξ in the last.
+    /// One full pass computes `p = ∂ΣE/∂z` at `z = first_layer(x)`. Then, with p fixed, N inner steps
+    /// `x ← clamp(x - α · clamp(J_first(x)ᵀ p, -r, r), -1, 1)` follow, with the noise σ ξ in the last one.
     ///
-    /// With an affine first layer J_firstᵀ p is constant and clamped moves of constant sign
-    /// compose, so the step is one proximal step of size N·α and is computed as such: exactly for
-    /// σ = 0; with noise, the one step projects once, after the noise, where the loop would project
-    /// before the noise as well.
+    /// If the first layer is affine, J_firstᵀ p is constant and clamped moves of constant sign add up, so the inner
+    /// steps are computed as one proximal step of size N·α. This is exact for σ = 0. With noise, the one step projects
+    /// only after the noise, while the loop would also project before it.
     Pyld {
-        /// N, the number of inner steps for each backward pass.
+        /// N, the number of inner steps per full pass.
         num_inner_steps: usize,
-        /// α of one inner step, in x² per unit of energy.
+        /// α, the step size of one inner step, in x² per unit of energy.
         inner_step_size: f32,
-        /// σ, the standard deviation actually added once per step.
+        /// σ, the standard deviation of the noise, added once per step.
         noise_std: f32,
-        /// r, in energy per unit of x.
+        /// r, the proximal radius, in energy per unit of x.
         proximal_radius: f32,
     },
-    /// A step of SGLD is proposed, then accepted or rejected, so that the chain's law is p^β with
-    /// β = 2α/σ² exactly, whatever α; two gradients a step. x may leave [-1, 1]: a projection would
-    /// break the balance, and pixels at the border would reject every proposal that a box rejects.
+    /// A step of SGLD is proposed, then accepted or rejected, so that the chain samples exactly p^β with β = 2α/σ² for
+    /// any α. Needs two gradients per step. x may leave [-1, 1]: a projection would break detailed balance, and if
+    /// proposals outside were rejected, chains with pixels at the border would hardly move.
     Mala {
-        /// α, in x² per unit of energy.
+        /// α, the step size, in x² per unit of energy.
         step_size: f32,
-        /// σ, the standard deviation actually added; above 0.
+        /// σ, the standard deviation of the noise added in each step; must be above 0.
         noise_std: f32,
     },
 }
@@ -135,13 +134,13 @@ impl Sampler {
         }
     }
 
-    /// One sampler for each of `num_steps` steps of a chain, after the configuration's schedule.
+    /// One sampler for each of the `num_steps` steps of a chain, following the schedule of the configuration.
     pub fn for_steps(config: &SamplerConfig, num_steps: usize) -> Vec<Self> {
         (0..num_steps).map(|step| Self::at_step(config, step, num_steps)).collect()
     }
 
-    /// The sampler of one of `num_steps` steps of a chain, after the configuration's schedule; later
-    /// steps are like the last.
+    /// The sampler of one of the `num_steps` steps of a chain, following the schedule of the configuration; later steps
+    /// are like the last one.
     pub fn at_step(config: &SamplerConfig, step: usize, num_steps: usize) -> Self {
         let last = num_steps.saturating_sub(1).max(1);
         let progress = step.min(last) as f64 / last as f64;
@@ -154,8 +153,8 @@ impl Sampler {
         Self::new(config).scaled(factor as f32)
     }
 
-    /// This sampler with its step size times `factor`, at the same temperature: the noise shrinks with
-    /// the factor's square root.
+    /// This sampler with its step size multiplied by `factor`, and its noise by the square root of `factor`, so that
+    /// the temperature stays the same.
     fn scaled(mut self, factor: f32) -> Self {
         let (step, noise) = match &mut self {
             Self::Sgld { step_size, noise_std }
@@ -168,7 +167,7 @@ impl Sampler {
         self
     }
 
-    /// How far one step goes along a gradient that is not clamped, in x² per unit of energy: α, of PYLD N·α.
+    /// The step size of a whole step, in x² per unit of energy: α, or N·α for PYLD.
     pub fn length(&self) -> f32 {
         match *self {
             Self::Pyld { num_inner_steps, inner_step_size, .. } => {
@@ -180,7 +179,7 @@ impl Sampler {
         }
     }
 
-    /// σ, the standard deviation actually added in one step.
+    /// σ, the standard deviation of the noise added in one step.
     pub fn noise_std(&self) -> f32 {
         match *self {
             Self::Sgld { noise_std, .. }
@@ -190,7 +189,7 @@ impl Sampler {
         }
     }
 
-    /// r, where gradients are clamped to it and x is kept in [-1, 1].
+    /// r, the proximal radius, for samplers that clamp the gradient to it and keep x in [-1, 1].
     pub fn proximal_radius(&self) -> Option<f32> {
         match *self {
             Self::ProximalSgld { proximal_radius, .. } | Self::Pyld { proximal_radius, .. } => {
@@ -200,7 +199,7 @@ impl Sampler {
         }
     }
 
-    /// The chains after one step, and what the step saw.
+    /// Moves the chains by one step; returns their new state and the measurements of the step.
     pub fn step(&self, state: ChainState, energy: &dyn Energy) -> (ChainState, StepInfo) {
         let ChainState { x, noise } = state;
         let (step_size, noise_std) = (self.length(), self.noise_std());
@@ -257,7 +256,8 @@ impl Sampler {
         (ChainState { x: x_next, noise }, info)
     }
 
-    /// The chains after `num_steps` steps, and what every step saw. Nothing is read back.
+    /// Moves the chains by `num_steps` steps; returns their new state and the measurements of every step. There is no
+    /// readback.
     pub fn run(
         &self,
         state: ChainState,
@@ -268,7 +268,8 @@ impl Sampler {
     }
 }
 
-/// The chains after one step of each sampler in turn, and what every step saw. Nothing is read back.
+/// Moves the chains by one step of each sampler in turn; returns their new state and the measurements of every step.
+/// There is no readback.
 pub fn run_each(
     samplers: &[Sampler],
     mut state: ChainState,
@@ -283,7 +284,7 @@ pub fn run_each(
     (state, infos)
 }
 
-/// β of the law p^β that SGLD with small steps samples: 2α/σ², infinite without noise.
+/// The inverse temperature β = 2α/σ² of the density p^β that SGLD with small steps samples; infinite without noise.
 ///
 /// JEM's setting (α = 1, σ = 0.01) means β = 20,000; a chain at temperature 1 needs σ = √(2α).
 pub fn inverse_temperature(step_size: f64, noise_std: f64) -> f64 {

@@ -1,8 +1,8 @@
-//! Printing for a person: lines that are safe on any terminal, and whose loss stops nothing.
+//! Printing of messages for people: safe for any terminal, and never an error.
 //!
-//! A reader may leave (`| head`, a closed terminal), and a log's disk may be full. A run must outlive
-//! that, so a line that cannot be written is dropped. Names come from files of strangers: characters that
-//! would steer a terminal are shown as escapes.
+//! A reader may exit (`| head`, a closed terminal), and the disk of a log may be full. A run must continue, so a line
+//! that cannot be written is dropped. Names may come from untrusted files, so characters that control a terminal are
+//! escaped.
 
 use std::{
     fmt::Write as _,
@@ -11,12 +11,12 @@ use std::{
 
 pub use crate::config::shortened;
 
-/// Longest message of an error, in characters; the middle of a longer one is left out.
+/// The largest length of an error message, in characters; the middle of a longer one is left out.
 const MAX_ERROR_CHARS: usize = 1200;
-/// A pipe that takes anything takes so many bytes at once without blocking (PIPE_BUF of Linux).
+/// The number of bytes that a pipe with free space accepts at once without blocking (PIPE_BUF of Linux).
 #[cfg(unix)]
 const MAX_AT_ONCE: usize = 4096;
-/// How long a full pipe is waited for at a time, and how often once the program was asked to stop.
+/// How long one wait for a full pipe lasts, and the number of waits once the program was asked to stop.
 #[cfg(unix)]
 const POLL_MILLIS: i32 = 200;
 #[cfg(unix)]
@@ -25,8 +25,8 @@ const MAX_POLLS: i32 = 5;
 /// Whether the program was asked to stop.
 static IS_STOPPING: AtomicBool = AtomicBool::new(false);
 
-/// Says whether the program was asked to stop: from then on no line waits longer than a moment for a reader that
-/// pauses, for saving comes first.
+/// Sets whether the program was asked to stop. If so, a line waits only a moment for a slow reader, because saving is
+/// more important.
 pub fn set_stopping(is_stopping: bool) {
     IS_STOPPING.store(is_stopping, Ordering::Relaxed);
 }
@@ -44,12 +44,12 @@ macro_rules! complain {
 
 pub(crate) use {complain, say};
 
-/// Writes to standard output; what cannot be written is dropped.
+/// Writes a text to standard output; text that cannot be written is dropped.
 pub fn to_stdout(text: std::fmt::Arguments) {
     write(&mut std::io::stdout().lock(), &plain(&text.to_string()));
 }
 
-/// Writes to standard error; what cannot be written is dropped.
+/// Writes a text to standard error; text that cannot be written is dropped.
 pub fn to_stderr(text: std::fmt::Arguments) {
     write(&mut std::io::stderr().lock(), &plain(&text.to_string()));
 }
@@ -69,16 +69,16 @@ fn write(out: &mut impl std::io::Write, text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// Waits until a write would not block, as it would on a full pipe whose reader pauses or on a terminal that
-/// Ctrl-S stopped. Once the program was asked to stop it waits no longer than a moment: saving comes first.
+/// Waits until a write does not block. A write blocks on a full pipe with a slow reader, or on a terminal stopped with
+/// Ctrl-S. Once the program was asked to stop, it waits only a moment, because saving is more important.
 #[cfg(unix)]
 fn takes_more(fd: std::os::fd::RawFd) -> bool {
     let mut asked_to_stop = 0;
     loop {
         let mut poll = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
-        // SAFETY: one entry, which is ours.
+        // SAFETY: the pointer is to one entry, which this function owns.
         let num_ready = unsafe { libc::poll(&mut poll, 1, POLL_MILLIS) };
-        // An error, or a reader that is gone, shows in the write.
+        // If there is an error or the reader is gone, the write reports it.
         if num_ready != 0 {
             return true;
         }
@@ -89,8 +89,8 @@ fn takes_more(fd: std::os::fd::RawFd) -> bool {
     }
 }
 
-/// The text with every character escaped that would steer a terminal: control characters but for tab and
-/// line feed, and marks that turn the direction of writing.
+/// The text with all characters escaped that control a terminal: control characters except tab and line feed, and marks
+/// that change the direction of writing.
 pub fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -104,8 +104,8 @@ pub fn plain(text: &str) -> String {
     out
 }
 
-/// An error and its causes in one line. A cause that the text before it tells already is left out, and so is
-/// the middle of a very long line.
+/// An error and its causes in one line. A cause that the text before already contains is left out, and so is the middle
+/// of a very long line.
 pub fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain() {

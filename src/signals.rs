@@ -1,10 +1,10 @@
-//! Requests to stop: Ctrl-C, SIGTERM, SIGHUP.
+//! Signals that ask the program to stop: Ctrl-C, SIGTERM, SIGHUP.
 //!
-//! The first asks the work in hand to stop and save. Launchers often signal a group and its child, so what
-//! comes within a second of a request is part of it. A second request only says that saving goes on; the third
-//! leaves at once, and files already written stay whole.
+//! The first request makes the current work stop and save. Launchers often signal a process group and its child, so
+//! signals within a second of a request belong to it. A second request only prints that saving is in progress; the
+//! third one exits at once, and files already written stay complete.
 //!
-//! A signal that was ignored when the program started stays ignored: so `nohup` keeps a run alive.
+//! A signal that was ignored when the program started stays ignored, so `nohup` keeps a run alive.
 
 use std::{
     sync::{
@@ -16,18 +16,17 @@ use std::{
 
 use crate::say::{complain, set_stopping};
 
-/// Signals closer to a request than this belong to it.
+/// Signals within this time after a request belong to it.
 const ONE_REQUEST: Duration = Duration::from_secs(1);
-/// What a shell reports of a program that a signal ended: 128 and its number.
+/// The exit status for a program that a signal ended is 128 plus the signal's number, as in a shell.
 const STATUS_BASE: i32 = 128;
 
-/// The first signal heard; [`NONE`] before any, [`DONE`] once no signal cuts anything short any more.
+/// The first signal received; [`NONE`] before any, [`DONE`] when all work is done.
 static FIRST: AtomicI32 = AtomicI32::new(NONE);
 const NONE: i32 = 0;
 const DONE: i32 = -1;
 
-/// The exit status that tells of the signal that cut the work short, if one did: 130 for Ctrl-C, 143 for SIGTERM,
-/// 129 for SIGHUP.
+/// The exit status for the signal that stopped the work, if one did: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
 pub fn exit_status() -> Option<u8> {
     match FIRST.load(Ordering::Relaxed) {
         NONE | DONE => None,
@@ -40,17 +39,17 @@ pub fn is_requested() -> bool {
     !matches!(FIRST.load(Ordering::Relaxed), NONE | DONE)
 }
 
-/// Says that all work came to its end: a request that came too late to cut it short is not told of.
+/// Marks all work as done: a later request no longer changes the exit status.
 pub fn work_is_done() {
     FIRST.store(DONE, Ordering::Relaxed);
     set_stopping(false);
 }
 
-/// A flag that is set once the program is asked to stop. All calls give the same flag; the first begins to
-/// listen, and before it a signal ends the program at once.
+/// A flag that is set when the program is asked to stop. All calls return the same flag. The first call installs the
+/// signal handlers; before it, a signal ends the program at once.
 ///
 /// # Errors
-/// The operating system refuses to tell.
+/// The operating system refuses to install a signal handler.
 pub fn stop_flag() -> std::io::Result<Arc<AtomicBool>> {
     static FLAG: Mutex<Option<Arc<AtomicBool>>> = Mutex::new(None);
     let mut known = FLAG.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -61,14 +60,14 @@ pub fn stop_flag() -> std::io::Result<Arc<AtomicBool>> {
     let (stop, mut requests) = (flag.clone(), Requests::default());
     listen(move |signal| match requests.hear(Instant::now()) {
         Answer::Stop => {
-            // What was asked comes first, for a line may have to wait until it can be written.
+            // Set the flag before printing, because a line may have to wait until it can be written.
             let first = FIRST.compare_exchange(NONE, signal, Ordering::Relaxed, Ordering::Relaxed);
             set_stopping(first.is_ok());
             stop.store(true, Ordering::Relaxed);
             complain!("Stopping, then saving what is done.");
         }
         Answer::Patience => {
-            complain!("Still saving. Once more leaves at once, with what was saved before.");
+            complain!("Still saving. Another signal exits at once, with what was saved before.");
         }
         Answer::Leave => leave(STATUS_BASE + signal),
         Answer::Nothing => {}
@@ -77,7 +76,7 @@ pub fn stop_flag() -> std::io::Result<Arc<AtomicBool>> {
     Ok(flag)
 }
 
-/// What the program does about a signal.
+/// The reaction of the program to a signal.
 #[derive(Debug, PartialEq)]
 enum Answer {
     Stop,
@@ -86,7 +85,7 @@ enum Answer {
     Nothing,
 }
 
-/// The requests to stop that came so far.
+/// The requests to stop that were received so far.
 #[derive(Debug, Default)]
 struct Requests {
     count: u32,
@@ -108,7 +107,7 @@ impl Requests {
     }
 }
 
-/// Ends the program without waiting for anything that another thread holds.
+/// Exits the program without waiting for locks of other threads.
 fn leave(status: i32) {
     #[cfg(unix)]
     signal_hook::low_level::exit(status);
@@ -129,12 +128,12 @@ fn listen(mut hear: impl FnMut(i32) + Send + 'static) -> std::io::Result<()> {
     std::thread::Builder::new().name("signals".into()).spawn(wait).map(drop)
 }
 
-/// Whether a signal is ignored, as `nohup` and a shell's background jobs have it.
+/// Whether a signal is ignored, as it is under `nohup` and in background jobs of a shell.
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> bool {
     let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: a null action changes nothing; what is in force is written to `action`, whose all-zero bytes are
-    // a valid value in case it is not.
+    // SAFETY: a null action changes nothing. The current action is written to `action`; if it is not, its all-zero
+    // bytes are a valid value too.
     let action = unsafe {
         libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr());
         action.assume_init()
@@ -144,7 +143,7 @@ fn is_ignored(signal: i32) -> bool {
 
 #[cfg(windows)]
 fn listen(mut hear: impl FnMut(i32) + Send + 'static) -> std::io::Result<()> {
-    /// Ctrl-C's number wherever signals have numbers.
+    /// The number of the Ctrl-C signal (SIGINT) on systems with signal numbers.
     const INTERRUPT: i32 = 2;
     ctrlc::set_handler(move || hear(INTERRUPT)).map_err(std::io::Error::other)
 }

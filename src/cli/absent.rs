@@ -1,10 +1,10 @@
-//! Commands that this program was built without. They are still known: each says what it lacks and how to get it.
+//! Stand-ins for commands whose feature was not built. Each one says which feature is missing and how to get it.
 
 use std::ffi::OsString;
 
 use clap::{Args, Command};
 
-/// A command that needs a feature, the feature, what that is in words, and whether this program has it.
+/// The commands that need a feature: command, feature, the feature in words, and whether it is built in.
 const COMMANDS: [(&str, &str, &str, bool); 4] = [
     ("view", "gui", "the window", cfg!(feature = "gui")),
     ("fetch", "fetch", "downloads", cfg!(feature = "fetch")),
@@ -12,14 +12,14 @@ const COMMANDS: [(&str, &str, &str, bool); 4] = [
     ("export", "pytorch", "PyTorch's formats", cfg!(feature = "pytorch")),
 ];
 
-/// Whatever is typed after such a command.
+/// Accepts any arguments after such a command.
 #[derive(Debug, Default, Args)]
 pub(super) struct AbsentArgs {
     #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<OsString>,
 }
 
-/// Says in the list of commands which of them are not built in.
+/// Marks the commands that are not built in, in the list of commands.
 pub(super) fn mark(cli: Command) -> Command {
     let absent = COMMANDS.iter().filter(|(.., is_built_in)| !is_built_in);
     absent.fold(cli, |cli, (name, feature, ..)| {
@@ -31,7 +31,7 @@ pub(super) fn mark(cli: Command) -> Command {
     })
 }
 
-/// What is absent, and how to get it.
+/// The message that says which feature is missing and how to get it.
 pub(super) fn refusal(what: &str, feature: &str) -> String {
     format!(
         "this jempp was built without {what}; build it with `cargo build --release --features {feature}`, or \
@@ -39,10 +39,10 @@ pub(super) fn refusal(what: &str, feature: &str) -> String {
     )
 }
 
-/// What the command answers.
+/// Fails with the message for a command that is not built in.
 ///
 /// # Errors
-/// Always.
+/// Always fails.
 fn refuse(command: &str) -> anyhow::Result<()> {
     match COMMANDS.iter().find(|(name, ..)| *name == command) {
         Some((_, feature, what, _)) => anyhow::bail!("{}", refusal(what, feature)),
@@ -50,7 +50,7 @@ fn refuse(command: &str) -> anyhow::Result<()> {
     }
 }
 
-/// In place of `cli/view`.
+/// Replaces `cli/view` in a build without the window.
 #[cfg(not(feature = "gui"))]
 pub(super) mod view {
     pub(in crate::cli) type ViewArgs = super::AbsentArgs;
@@ -60,7 +60,7 @@ pub(super) mod view {
     }
 }
 
-/// In place of `cli/fetch.rs`.
+/// Replaces `cli/fetch.rs` in a build without downloads.
 #[cfg(not(feature = "fetch"))]
 pub(super) mod fetch {
     pub(in crate::cli) type FetchArgs = super::AbsentArgs;
@@ -70,7 +70,7 @@ pub(super) mod fetch {
     }
 }
 
-/// In place of `cli/interop.rs`.
+/// Replaces `cli/interop.rs` in a build without PyTorch import and export.
 #[cfg(not(feature = "pytorch"))]
 pub(super) mod interop {
     pub(in crate::cli) type ImportArgs = super::AbsentArgs;

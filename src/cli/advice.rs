@@ -1,7 +1,7 @@
-//! What to type where a command failed.
+//! Advice after an error: the command-line options that help.
 //!
-//! The library says what is wrong and what would do in its own terms: folders, fields, keys of the configuration. Which
-//! options of the command line those are is said here and nowhere else.
+//! The errors of the library speak of folders, fields and configuration keys. Only this module translates them into
+//! options of the command line.
 
 use std::{error::Error, fmt};
 
@@ -18,18 +18,18 @@ use crate::{
     run_folder::RunFolderError, starts::StartError, trainer::TrainerError, training::TrainingError,
 };
 
-/// Keys of the configuration that have an option of their own: the key, the option, and its value.
+/// Configuration keys that have their own option: the key, the option, and its value.
 const KEYS: [(&str, &str, &str); 2] =
     [("data.dir", "data", "DIR"), ("data.dataset", "dataset", "NAME")];
 
-/// A sentence that names the options which mend an error, or none where no option does. `command` is the command that
-/// failed, by its name.
+/// A sentence that names the options that fix an error; `None` if no option does. `command` is the name of the command
+/// that failed.
 pub(super) fn advice(error: &anyhow::Error, command: Option<&str>) -> Option<String> {
     let command = Command(command);
     error.chain().find_map(|cause| command.on(cause))
 }
 
-/// The command that failed.
+/// The name of the command that failed.
 #[derive(Clone, Copy)]
 struct Command<'a>(Option<&'a str>);
 
@@ -53,7 +53,7 @@ impl Command<'_> {
             .or_else(|| self.eval(cause.downcast_ref()?))
     }
 
-    /// The options that stand for the keys which a text names.
+    /// The options for the configuration keys that a text names.
     fn keys(self, text: &impl fmt::Display) -> Option<String> {
         let text = text.to_string();
         let named = KEYS.iter().filter(|(key, ..)| text.contains(key));
@@ -93,7 +93,7 @@ impl Command<'_> {
     fn interop(self, error: &InteropError) -> Option<String> {
         match error {
             InteropError::OtherArch { found, .. } => {
-                Some(format!("Say --arch {found}, or leave --arch out"))
+                Some(format!("Use --arch {found}, or leave --arch out"))
             }
             InteropError::OtherClasses { .. } => Some("The option is --dataset NAME".into()),
             InteropError::Safetensors { path } => {

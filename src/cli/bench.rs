@@ -1,4 +1,4 @@
-//! `jempp bench`.
+//! The command `jempp bench`: times one energy gradient and one step of each sampler.
 
 use clap::Args;
 
@@ -15,32 +15,32 @@ pub struct BenchArgs {
     /// Compute device: auto, gpu, cpu, or an adapter's index or name.
     #[arg(long, default_value = "auto")]
     device: String,
-    /// Fixed works to time, comma-separated: W1, W2, W3, W3-batch-norm, W4. Default: all, or W1 and W2 on
+    /// Fixed workloads to time, comma-separated: W1, W2, W3, W3-batch-norm, W4. Default: all, or W1 and W2 on
     /// a software adapter.
     #[arg(long, value_delimiter = ',', conflicts_with = "arch")]
     works: Vec<Work>,
-    /// Time steps through this network instead, as in model.arch.
+    /// Time steps through this network instead; the names are those of model.arch.
     #[arg(long)]
     arch: Option<String>,
-    /// Chains, with --arch.
+    /// Number of chains, with --arch.
     #[arg(long, requires = "arch", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
     batch_size: u16,
     /// Height and width of the images, with --arch.
     #[arg(long, requires = "arch", default_value_t = 28, value_parser = clap::value_parser!(u16).range(4..=512))]
     image_size: u16,
-    /// Timed repetitions of every part.
+    /// Timed repetitions of each measurement.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
     repetitions: u16,
-    /// Print JSON.
+    /// Print the timings as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Times and prints.
+/// Runs the benchmark and prints the timings.
 pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     let device = pollster::block_on(device::open(&args.device))?;
     let works = works(args, &device);
-    // What reads JSON wants nothing else.
+    // With --json, print nothing but JSON.
     if !args.json {
         let names: Vec<&str> = works.iter().map(Work::name).collect();
         say_opening(&[

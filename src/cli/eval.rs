@@ -1,4 +1,4 @@
-//! `jempp eval`.
+//! The command `jempp eval`: measures a model.
 
 use std::path::PathBuf;
 
@@ -24,50 +24,50 @@ use crate::{
 };
 
 const DEFAULT_EVALUATION: &str = "runs/eval";
-/// What `--compare` is for.
+/// The output that `--compare` affects, for messages.
 const PAGE: &str = "the page of figures";
-/// Every part that the model can be measured by.
+/// The name that stands for all parts of the evaluation.
 const ALL: &str = "all";
 
 #[derive(Debug, Args)]
 pub(super) struct EvalArgs {
-    /// What to measure.
+    /// Parts of the evaluation to run.
     #[arg(value_name = "PART", default_value = ALL, value_parser = PossibleValuesParser::new(
         Part::ALL.iter().map(|part| part.name()).chain([ALL])
     ))]
     parts: Vec<String>,
     #[command(flatten)]
     model: ModelArgs,
-    /// Folder with the data set's files [default: what `jempp fetch` got, else the images inside the program].
+    /// Folder with the data set's files [default: the download of `jempp fetch`, else the embedded images].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     #[command(flatten)]
     out: OutArgs,
-    /// What the model is called in the report [default: its run's folder, or its file].
+    /// Name of the model in the report [default: the name of its run folder or of its file].
     #[arg(long)]
     name: Option<String>,
-    /// Images that are not the data: a folder of pictures, class folders too, or an IDX file; may be repeated.
+    /// Out-of-distribution images: a folder of pictures or of class folders, or an IDX file; may be repeated.
     #[arg(long = "ood", value_name = "PATH")]
     ood: Vec<PathBuf>,
-    /// results.json of another evaluation, to stand beside this one on the page; may be repeated.
+    /// results.json of another evaluation, shown next to this one on the page; may be repeated.
     #[arg(long, value_name = "FILE")]
     compare: Vec<PathBuf>,
-    /// A classifier of the same data, in whose features samples are measured [default: the bundled one].
+    /// Classifier of the same data whose features measure the sample quality [default: the bundled one].
     #[arg(long, value_name = "FILE")]
     judge: Option<PathBuf>,
-    /// Seed of everything drawn.
+    /// Seed of all random numbers.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Compute device: auto, gpu, cpu, or an adapter's index or name.
     #[arg(long, default_value = "auto")]
     device: String,
-    /// One key, as in eval.num_attacked=1000 or sampler.step_size=0.2; may be repeated.
+    /// Set one configuration key, as in eval.num_attacked=1000 or sampler.step_size=0.2; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     assignments: Vec<String>,
 }
 
 impl EvalArgs {
-    /// The parts that were named; none stands for all.
+    /// The parts that were named; an empty list means all.
     fn parts(&self) -> Vec<Part> {
         let is_named = |part: &&Part| self.parts.iter().any(|name| name == part.name());
         match self.parts.iter().any(|name| name == ALL) {
@@ -76,7 +76,7 @@ impl EvalArgs {
         }
     }
 
-    /// Checks that everything given is used by what is measured.
+    /// Checks that every given option is used by one of the parts.
     fn check_used(&self, config: &RunConfig) -> anyhow::Result<()> {
         let parts = self.parts();
         let measures = |part: &Part| parts.is_empty() || parts.contains(part);
@@ -116,10 +116,10 @@ impl EvalArgs {
     }
 }
 
-/// The parts that use a key.
+/// The parts of the evaluation that use a configuration key.
 ///
 /// # Errors
-/// No part does.
+/// No part uses the key.
 fn users_of(key: &str) -> anyhow::Result<&'static [Part]> {
     use Part::{Accuracy, Attack, Calibration, Ood, Samples};
     Ok(match key.split_once('.').unwrap_or(("", key)) {
@@ -143,7 +143,7 @@ fn users_of(key: &str) -> anyhow::Result<&'static [Part]> {
     })
 }
 
-/// Checks that a key of refinement has something to refine.
+/// Checks that a key of refinement is only set when refinement is on.
 fn check_refinement_key(key: &str, eval: &EvalConfig) -> anyhow::Result<()> {
     match key.strip_prefix("eval.") {
         Some(
@@ -217,7 +217,7 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The main numbers, each with the interval of 95 %.
+/// Prints the main numbers, each with its 95 % confidence interval.
 fn print_summary(results: &Results) {
     let percent = |estimate: &Estimate| {
         let Estimate { value, low, high } = estimate;

@@ -1,4 +1,4 @@
-//! `jempp fetch`.
+//! The command `jempp fetch`: downloads a data set.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
     say::say,
 };
 
-/// What can be fetched, and what `train` takes for it.
+/// The data sets that can be downloaded, each with the options of `train` that use it.
 const DATASETS: [(&str, DatasetName, &str); 5] = [
     ("mnist", DatasetName::Mnist, "--preset mnist-showcase"),
     ("fashion-mnist", DatasetName::FashionMnist, "--preset fashion-showcase"),
@@ -24,23 +24,23 @@ const DATASETS: [(&str, DatasetName, &str); 5] = [
 
 #[derive(Debug, Args)]
 pub struct FetchArgs {
-    /// Data set.
+    /// Data set to download.
     #[arg(value_parser = PossibleValuesParser::new(DATASETS.map(|(name, ..)| name)))]
     dataset: String,
     /// Folder for the files [default: $JEMPP_CACHE/<DATASET>, or jempp/<DATASET> in the user's cache
     /// folder; there `train` finds them without --data].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Replace files in that folder that bear a name of the data set's and are not what it holds.
+    /// Replace files in that folder that have the name of a file of the data set but another content.
     #[arg(long, requires = "out")]
     force: bool,
-    /// Seconds that a name, a connection, an answer and more of a file may each take; after twice as long a
-    /// file must come at 10 kB a second on average.
+    /// Time limit in seconds for name lookup, connection, response and each read; after twice this time, a
+    /// file must arrive at 10 kB per second on average.
     #[arg(long, value_name = "SECS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=3600))]
     timeout: u16,
 }
 
-/// Fetches, and says what to do next.
+/// Downloads the data set and says what to do next.
 pub fn run(args: &FetchArgs) -> anyhow::Result<()> {
     let (name, dataset, preset) = DATASETS
         .into_iter()
@@ -59,7 +59,7 @@ pub fn run(args: &FetchArgs) -> anyhow::Result<()> {
         ..Default::default()
     };
     let from = match &mirror {
-        Some(mirror) => format!("{} alone, as JEMPP_MIRROR says", fetch::server(mirror)),
+        Some(mirror) => format!("only {}, from JEMPP_MIRROR", fetch::server(mirror)),
         None => source.page.clone(),
     };
     super::say_opening(&[
@@ -78,7 +78,7 @@ pub fn run(args: &FetchArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The mirror of the environment, if there is one.
+/// The address of the mirror from the environment variable `JEMPP_MIRROR`, if it is set.
 fn mirror() -> anyhow::Result<Option<String>> {
     let Some(value) = std::env::var_os("JEMPP_MIRROR").filter(|value| !value.is_empty()) else {
         return Ok(None);
@@ -90,14 +90,14 @@ fn mirror() -> anyhow::Result<Option<String>> {
     });
     let address = address.with_context(|| {
         format!(
-            "JEMPP_MIRROR is `{}`, which is no address of a folder, as http://mirror.example/data",
+            "JEMPP_MIRROR is `{}`, which is not the address of a folder, as in http://mirror.example/data",
             value.display()
         )
     })?;
     Ok(Some(address.to_string()))
 }
 
-/// A bar on a terminal; elsewhere a line at every quarter.
+/// The progress of a download: a bar on a terminal, otherwise a line at every quarter.
 struct Display {
     bar: ProgressBar,
     file: String,
@@ -121,9 +121,11 @@ impl Display {
 
     fn show(&mut self, event: FetchEvent) {
         match event {
-            FetchEvent::Present { name } => self.say(&format!("{name}: already there, and right")),
+            FetchEvent::Present { name } => {
+                self.say(&format!("{name}: already there, and its SHA-256 is correct"))
+            }
             FetchEvent::Wrong { name } => {
-                self.say(&format!("{name}: there, but not what it must be; it is replaced"))
+                self.say(&format!("{name}: there, but with another content; it is replaced"))
             }
             FetchEvent::Began { name, host, from, total } => {
                 let size = total.map(|total| format!(", {}", DecimalBytes(total)));
@@ -149,9 +151,11 @@ impl Display {
                     self.quarters = quarters;
                 }
             }
-            FetchEvent::Failed { host, error } => self.say(&format!("{host}: {error}; trying on")),
+            FetchEvent::Failed { host, error } => {
+                self.say(&format!("{host}: {error}; trying again"))
+            }
             FetchEvent::Stored { name } => {
-                self.say(&format!("{name}: there, and its SHA-256 is right"))
+                self.say(&format!("{name}: downloaded, and its SHA-256 is correct"))
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `jempp import` and `jempp export`.
+//! The commands `jempp import` and `jempp export`, which exchange models with PyTorch.
 
 use std::path::{Path, PathBuf};
 
@@ -19,30 +19,30 @@ use crate::{
     say::say,
 };
 
-/// Where the official code puts the weights.
+/// The key of the weights in checkpoints of the official code.
 const OFFICIAL_KEY: &str = "model_state_dict";
 
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// File of torch.save with the weights alone or under `model_state_dict`, `state_dict`, `model` or `net`
-    /// and, if there is one, `replay_buffer`.
+    /// File of torch.save with the weights alone, or under `model_state_dict`, `state_dict`, `model` or `net`,
+    /// optionally with `replay_buffer`.
     file: PathBuf,
-    /// Checkpoint to write. Named checkpoint.safetensors, its folder can be trained on
-    /// with `jempp train --resume`.
+    /// Checkpoint to write. If its name is checkpoint.safetensors, `jempp train --resume` can continue
+    /// the training in its folder.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Replace the checkpoint if it is there.
+    /// Replace the checkpoint if it exists.
     #[arg(long)]
     force: bool,
-    /// Network that it must be, as in wrn-28-10 [default: whichever its tensors make up].
+    /// Required architecture, as in wrn-28-10 [default: the one that its tensors have].
     #[arg(long)]
     arch: Option<String>,
-    /// Data set it was trained on, as in data.dataset, for the names of its classes [default: cifar10;
-    /// cifar100 if it has 100 classes].
+    /// Data set of the training, as in data.dataset, for the class names [default: cifar10;
+    /// cifar100 if the model has 100 classes].
     #[arg(long)]
     dataset: Option<String>,
-    /// Folder with the data set's official files: class centres are estimated from its images, without it
-    /// from the chains in the file.
+    /// Folder with the data set's official files: class centres are estimated from its images. Without it,
+    /// they are estimated from the chains in the file.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Compute device: auto, gpu, cpu, or an adapter's index or name.
@@ -54,13 +54,13 @@ pub struct ImportArgs {
 pub struct ExportArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// File to write.
+    /// Safetensors file to write.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Replace the file if it is there.
+    /// Replace the file if it exists.
     #[arg(long)]
     force: bool,
-    /// Write a safetensors file, which is the only format and so the default.
+    /// Write a safetensors file, the default and only format.
     #[arg(long)]
     safetensors: bool,
     /// Leave out the replay buffer.
@@ -68,7 +68,7 @@ pub struct ExportArgs {
     no_buffer: bool,
 }
 
-/// Imports and says what was found.
+/// Imports a PyTorch checkpoint and says what it contains.
 pub fn import(args: &ImportArgs) -> anyhow::Result<()> {
     check_file(&args.out, args.force, Some(&args.file))?;
     let request = ImportRequest {
@@ -93,7 +93,7 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Exports and says how much.
+/// Exports the tensors of a model and says how many.
 pub fn export(args: &ExportArgs) -> anyhow::Result<()> {
     check_file(&args.out, args.force, args.model.path().map(file_at).as_deref())?;
     let (_, checkpoint) = args.model.load_file()?;
@@ -145,7 +145,7 @@ fn describe(imported: &Imported) {
     }
 }
 
-/// The data set of that name.
+/// The data set with a name.
 fn dataset(name: &str) -> Result<DatasetName, ConfigError> {
     let config = RunConfig::default().with_assignment(&format!("data.dataset={name}"))?;
     Ok(config.data.dataset)

@@ -1,4 +1,4 @@
-//! What commands share: which model they are about, what they say before they begin, and where they write.
+//! Shared parts of the commands: the model option, the lines printed before the work, and the output folder.
 
 use std::path::{Path, PathBuf};
 
@@ -11,19 +11,19 @@ use crate::{
     results_folder::{Destination, some_of},
 };
 
-/// Which model a command is about.
+/// The options that select the model.
 #[derive(Debug, Args)]
 pub(super) struct ModelArgs {
-    /// Checkpoint of a run or its folder, or a packed model [default: the first of the bundled models].
+    /// Checkpoint of a run, a run folder, or a packed model [default: the first bundled model].
     #[arg(long, value_name = "FILE")]
     pub(super) checkpoint: Option<PathBuf>,
-    /// A model that travels inside the program: fashion, mnist, fashion-classifier, two-moons or two-moons-classifier.
+    /// Bundled model: fashion, mnist, fashion-classifier, two-moons or two-moons-classifier.
     #[arg(long, value_name = "NAME", value_parser = bundled::find, conflicts_with = "checkpoint")]
     pub(super) model: Option<BundledModel>,
 }
 
 impl ModelArgs {
-    /// The file that holds the model, and what is in it.
+    /// Reads the model: the bytes of its file, and the checkpoint that they hold.
     pub(super) fn load_file(&self) -> anyhow::Result<(Vec<u8>, Checkpoint)> {
         Ok(match &self.checkpoint {
             Some(path) => Checkpoint::read(path)?,
@@ -34,12 +34,12 @@ impl ModelArgs {
         })
     }
 
-    /// The file that was named.
+    /// The path that was given with `--checkpoint`.
     pub(super) fn path(&self) -> Option<&Path> {
         self.checkpoint.as_deref()
     }
 
-    /// What the model is called in results: a bundled model's name, that of the run's folder, or that of the file.
+    /// The name of the model in results: the name of the bundled model, of the run folder, or of the file.
     pub(super) fn name(&self) -> String {
         match &self.checkpoint {
             Some(path) => model_name(path),
@@ -48,20 +48,20 @@ impl ModelArgs {
     }
 }
 
-/// Where results go.
+/// The options for the output folder.
 #[derive(Debug, Default, Args)]
 pub(super) struct OutArgs {
-    /// Folder for the results, new or empty [default: runs/samples for samples and runs/eval for an evaluation, with
-    /// a number behind it where that is taken].
+    /// New or empty folder for the results [default: runs/samples for samples and runs/eval for an evaluation, with
+    /// a number added if that folder is taken].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Replace all results of jempp that are in the folder.
+    /// Replace all results of jempp in the folder.
     #[arg(long)]
     force: bool,
 }
 
 impl OutArgs {
-    /// The folder, if nobody names one `default` or what is free beside it.
+    /// The output folder; without `--out`, `default`, or the first free name with a number.
     pub(super) fn destination(&self, default: &str) -> Destination {
         match &self.out {
             Some(path) => Destination { path: path.clone(), replaces: self.force },
@@ -71,10 +71,10 @@ impl OutArgs {
     }
 }
 
-/// The command as it can be typed again by anybody: whose folder the data was in is left out.
+/// The command line, for the results. The folder of the data is left out, because it is different on every machine.
 pub(super) fn command() -> String {
     let mut words = vec!["jempp".to_string()];
-    // A path need not be text.
+    // A path may contain bytes that are not text.
     for arg in std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()) {
         let is_folder = words.last().is_some_and(|last| last == "--data");
         words.push(match arg.split_once('=') {
@@ -87,14 +87,15 @@ pub(super) fn command() -> String {
     words.join(" ")
 }
 
-/// What a model is called: by its run's folder where the file has the name that every run's has, else by its file.
+/// The name of a model: the name of its run folder if the file has the standard checkpoint name, else the name of the
+/// file.
 pub(super) fn model_name(path: &Path) -> String {
     let folder = match path {
         path if path.is_dir() => Some(path),
         path if path.file_name().is_some_and(|name| name == checkpoint::FILE_NAME) => path.parent(),
         _ => None,
     };
-    // Its own name, also of `.`.
+    // Resolve the path, so that `.` has a name too.
     let folder = folder.and_then(|folder| Path::new(".").join(folder).canonicalize().ok());
     match folder.as_deref().and_then(Path::file_name) {
         Some(name) => name.to_string_lossy().into_owned(),
@@ -102,7 +103,7 @@ pub(super) fn model_name(path: &Path) -> String {
     }
 }
 
-/// Which model, and how large its network is.
+/// The rows that name the model and the size of its network.
 pub(super) fn model_rows(
     model: &ModelArgs,
     checkpoint: &Checkpoint,
@@ -114,7 +115,7 @@ pub(super) fn model_rows(
     vec![("Model", from), network_row(checkpoint)]
 }
 
-/// The network of a checkpoint and its size.
+/// The row that describes the network of a checkpoint and its size.
 pub(super) fn network_row(checkpoint: &Checkpoint) -> (&'static str, String) {
     let (model, [c, h, w]) = (&checkpoint.config.model, checkpoint.input_shape);
     let weights = checkpoint.sampling_weights().values();
@@ -127,7 +128,7 @@ pub(super) fn network_row(checkpoint: &Checkpoint) -> (&'static str, String) {
     ("Network", text)
 }
 
-/// Where results go, and which files there are left alone.
+/// The row that names the output folder, and the files in it that are kept.
 pub(super) fn writes_row(out: &Destination, kept: &[String]) -> (&'static str, String) {
     let folder = out.path.display();
     let text = match (out.replaces, kept.is_empty()) {

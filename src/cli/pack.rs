@@ -1,4 +1,4 @@
-//! `jempp pack`.
+//! The command `jempp pack`: writes a trained model to a small file.
 
 use std::path::PathBuf;
 
@@ -13,13 +13,13 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(super) struct PackArgs {
-    /// Checkpoint of a run.
+    /// Checkpoint of a run to pack.
     #[arg(long, value_name = "FILE")]
     checkpoint: PathBuf,
-    /// The file to make.
+    /// Packed file to write.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Replace the file if it is there.
+    /// Replace the file if it exists.
     #[arg(long)]
     force: bool,
 }

@@ -1,4 +1,4 @@
-//! What a person sees of a running job.
+//! The progress display of a training run.
 
 use std::{
     io::IsTerminal,
@@ -14,19 +14,19 @@ use crate::{
     training::TrainingEvent,
 };
 
-/// Between two lines of a log in which nothing else happens.
+/// The time between two lines of a log if nothing else is printed.
 const LINE_INTERVAL: Duration = Duration::from_secs(30);
-/// When the first of them comes, so that a log that begins is seen to go on.
+/// The time until the first of these lines, so that a new log soon shows progress.
 const FIRST_LINE: Duration = Duration::from_secs(5);
 
-/// A bar in the program's style.
+/// The style of a progress bar, from a template.
 pub(super) fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ")
 }
 
-/// A progress bar on a terminal; in a log the milestones, and a line every half minute.
+/// A progress bar on a terminal; in a log, the milestones and a line every half minute.
 pub(super) struct Progress {
     bar: ProgressBar,
     is_log: bool,
@@ -65,7 +65,7 @@ impl Progress {
                         "All {num_steps} steps are done already; --resume with more --epochs trains on."
                     ));
                 } else if *step > 0 {
-                    self.say(&format!("Going on from step {step} of {num_steps}."));
+                    self.say(&format!("Resuming at step {step} of {num_steps}."));
                 }
             }
             TrainingEvent::Step(report) => {
@@ -104,7 +104,7 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        // An error is about to be told below it.
+        // An error message may follow below the bar.
         self.bar.finish_and_clear();
     }
 }
@@ -124,7 +124,7 @@ fn tested(test: Option<&Accuracy>) -> String {
     }
 }
 
-/// Everything that is watched, for a bar.
+/// All numbers of a training step, for the progress bar.
 fn numbers_of(report: &StepReport) -> String {
     format!(
         "epoch {} loss {:.3} cross entropy {:.3} accuracy {:.1} % | E(data) {:.2} E(model) {:.2} gap d {:+.3} | \
@@ -141,7 +141,7 @@ fn numbers_of(report: &StepReport) -> String {
     )
 }
 
-/// One line of a log.
+/// One line of a log for a training step.
 fn line_of(report: &StepReport, num_steps: u64, left: Duration) -> String {
     format!(
         "step {}/{num_steps}, epoch {}: loss {:.3}, accuracy {:.1} %, gap {:+.3}, about {} left",
@@ -154,7 +154,7 @@ fn line_of(report: &StepReport, num_steps: u64, left: Duration) -> String {
     )
 }
 
-/// How fast a run goes, and when a log was last told.
+/// The speed of a run, and the time of the next log line.
 struct Pace {
     begin: Instant,
     first_step: u64,
@@ -167,7 +167,7 @@ impl Pace {
         Self { begin, first_step, num_steps, next_line: begin + FIRST_LINE }
     }
 
-    /// Whether a log is to get a line; then the next one is due half a minute later.
+    /// Whether a log line is due; if so, the next one is due half a minute later.
     fn is_line_due(&mut self, now: Instant) -> bool {
         let is_due = now >= self.next_line;
         if is_due {
@@ -176,7 +176,7 @@ impl Pace {
         is_due
     }
 
-    /// Time left after `step` at the pace so far, what happened between steps included.
+    /// The remaining time after `step` at the average speed so far, including the work between steps.
     fn left(&self, now: Instant, step: u64) -> Duration {
         let done = step.saturating_sub(self.first_step).max(1);
         let rest = self.num_steps.saturating_sub(step);

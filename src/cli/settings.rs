@@ -1,18 +1,17 @@
-//! Configuration keys on the command line: one that is given is used, or it is an error that says what would be.
+//! Configuration keys on the command line: a given key is used, or it is an error that says which keys are used.
 
 use std::path::Path;
 
 use crate::config::{ConfigError, RunConfig, SamplerConfig, SamplerKind, StepSchedule};
 
-/// Keys of the section `sampler` that are numbers of an update rule.
+/// The keys of the section `sampler` that are parameters of an update rule.
 const SIZES: [&str; 5] =
     ["step_size", "num_inner_steps", "inner_step_size", "noise_std", "proximal_radius"];
 
-/// `config` with the keys of `--set` replaced, and before them those that options of their own stand for: each an
-/// option and its `key=value`.
+/// `config` with keys replaced: first those of `options`, each an option and its `key=value`, then those of `--set`.
 ///
 /// # Errors
-/// A key with two different values, an unknown key, a value that does not fit.
+/// A key has two different values, a key is unknown, or a value is not allowed.
 pub(super) fn apply(
     mut config: RunConfig,
     options: &[(&str, String)],
@@ -36,19 +35,19 @@ pub(super) fn apply(
     Ok(config)
 }
 
-/// What the option `--data` stands for.
+/// The option `--data` as an assignment of `data.dir`.
 ///
 /// # Errors
-/// A path that is no text.
+/// The path is not Unicode text.
 pub(super) fn data_dir(dir: &Path) -> Result<(&'static str, String), ConfigError> {
     let text = dir.to_str().ok_or_else(|| {
-        ConfigError::Invalid(format!("--data {}: the path is no Unicode text", dir.display()))
+        ConfigError::Invalid(format!("--data {}: the path is not Unicode text", dir.display()))
     })?;
-    // Quoted as TOML wants it, whatever characters the name has.
+    // Quoted as a TOML string, so that the path may have any characters.
     Ok(("--data", format!("data.dir={}", toml::Value::String(text.to_string()))))
 }
 
-/// The keys that were given by `--set`.
+/// The keys that were given with `--set`.
 pub(super) fn keys(assignments: &[String]) -> impl Iterator<Item = &str> {
     assignments.iter().map(|assignment| split(assignment).0)
 }
@@ -62,7 +61,7 @@ fn split(assignment: &str) -> (&str, &str) {
 /// Checks that the sampler of this configuration uses a key of the section `sampler`; other keys pass.
 ///
 /// # Errors
-/// It does not; then it says which keys it uses.
+/// The sampler does not use the key; the error lists the keys that it uses.
 pub(super) fn check_sampler_key(key: &str, sampler: &SamplerConfig) -> Result<(), ConfigError> {
     let (kind, unused): (_, &[&str]) = match sampler.kind {
         SamplerKind::Sgld => ("sgld", &["num_inner_steps", "inner_step_size", "proximal_radius"]),

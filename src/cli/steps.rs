@@ -1,4 +1,4 @@
-//! What a person sees of a job that counts its steps.
+//! The progress display of a job that counts its steps.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,10 @@ use indicatif::{HumanDuration, ProgressBar};
 use super::progress::style;
 use crate::say::say;
 
-/// Between two lines where there is no terminal.
+/// The time between two lines without a terminal.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// A bar on a terminal; elsewhere a line for every part of the job, and one every half minute.
+/// A progress bar on a terminal; otherwise a line for every part of the job, and one every half minute.
 pub(super) struct Steps {
     bar: ProgressBar,
     part: &'static str,
@@ -26,7 +26,7 @@ impl Steps {
         Self { bar, part: "", begin: now, last_line: now }
     }
 
-    /// So many of so many steps of a part are done.
+    /// Shows that `done` of `total` steps of a part are done.
     pub(super) fn show(&mut self, part: &'static str, done: usize, total: usize) {
         let is_hidden = self.bar.is_hidden();
         if part != self.part {

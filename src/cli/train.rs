@@ -1,4 +1,4 @@
-//! `jempp train`, and the job that bare `jempp` does without a window.
+//! The command `jempp train`, and the job that `jempp` without a command does without a window.
 
 use std::path::{Path, PathBuf};
 
@@ -16,20 +16,20 @@ use crate::{
     training::{self, TrainingError, TrainingEvent},
 };
 
-/// Where a run goes when nobody says.
+/// The default folder of a run.
 const DEFAULT_RUN: &str = "runs/fashion-quick";
-/// A configuration is a few kilobytes.
+/// The size limit of a configuration file, in bytes.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
 #[derive(Debug, Args)]
 pub(super) struct TrainArgs {
-    /// Named configuration to begin with; `jempp config` lists them.
+    /// Preset to start from; `jempp config` lists them.
     #[arg(long, default_value = "fashion-quick", conflicts_with = "resume")]
     preset: String,
     /// Folder of the new run; must not exist.
     #[arg(long, required_unless_present = "resume", conflicts_with = "resume")]
     out: Option<PathBuf>,
-    /// Go on with the run in this folder (or of this checkpoint.safetensors), exactly where it stopped.
+    /// Resume the run in this folder (or of this checkpoint.safetensors) exactly where it stopped.
     #[arg(long, value_name = "DIR")]
     resume: Option<PathBuf>,
     /// Seed of weights, data order and chains.
@@ -38,25 +38,25 @@ pub(super) struct TrainArgs {
     /// Compute device: auto, gpu, cpu, or an adapter's index or name.
     #[arg(long, default_value = "auto")]
     device: String,
-    /// Passes over the training set.
+    /// Number of epochs, passes over the training set.
     #[arg(long)]
     epochs: Option<usize>,
     /// Folder with the data set's official files [default: where `jempp fetch` puts them].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Data set, as in data.dataset.
+    /// Data set; the names are those of data.dataset.
     #[arg(long, conflicts_with = "resume")]
     dataset: Option<String>,
-    /// TOML file with any of the configuration's keys.
+    /// TOML file with any keys of the configuration.
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     config: Option<PathBuf>,
-    /// One key, as in sampler.step_size=0.2; may be repeated.
+    /// Set one configuration key, as in sampler.step_size=0.2; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     assignments: Vec<String>,
 }
 
 impl TrainArgs {
-    /// What a new run begins with: the preset, under the configuration file.
+    /// The configuration that a new run starts from: the preset, with the configuration file applied.
     fn begin(&self) -> anyhow::Result<RunConfig> {
         let preset = RunConfig::preset(&self.preset)?;
         let Some(path) = &self.config else { return Ok(preset) };
@@ -86,7 +86,7 @@ impl TrainArgs {
     }
 }
 
-/// Trains, or goes on training.
+/// Starts or resumes a training run.
 pub(super) fn run(args: TrainArgs) -> anyhow::Result<()> {
     let is_complete = match &args.resume {
         Some(path) => {
@@ -111,7 +111,7 @@ pub(super) fn run(args: TrainArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The main job without a window: train the quick preset (or go on with it), then sample.
+/// The main job without a window: trains the quick preset, or resumes it, then samples.
 pub(super) fn quick() -> anyhow::Result<()> {
     let out = Path::new(DEFAULT_RUN);
     let checkpoint = checkpoint::file_in(out);
@@ -123,7 +123,7 @@ pub(super) fn quick() -> anyhow::Result<()> {
         say!(
             "Training JEM++ on 5,000 Fashion-MNIST images; about two minutes on two recent CPU cores."
         );
-        say!("Ctrl-C saves and leaves; the same command goes on from there.");
+        say!("Ctrl-C saves and exits; the same command resumes the run.");
         let config = RunConfig::preset("fashion-quick")?;
         follow(out, &device, |stop, on_event| {
             training::train(config, out, &device, stop, on_event)
@@ -135,7 +135,7 @@ pub(super) fn quick() -> anyhow::Result<()> {
     }
 }
 
-/// Does a training job and shows how it goes; whether it came to its end.
+/// Runs a training job and shows its progress; returns whether it ran to its end.
 fn follow(
     folder: &Path,
     device: &ComputeDevice,
@@ -150,7 +150,7 @@ fn follow(
                 device_row(device),
                 ("Writes", folder.display().to_string()),
             ]);
-            // Until now there was nothing to save, and a signal ended the program at once.
+            // Before this point there was nothing to save, and a signal ended the program at once.
             if let Err(error) = signals::stop_flag() {
                 complain!("warning: Ctrl-C will not save before it stops the run: {error}");
             }

@@ -1,32 +1,32 @@
-//! How a section of the configuration is written down: a key with its help, its default and its range in one place.
+//! Macros that define a section of the configuration: each key with its help, default and range in one place.
 
 use super::ConfigError;
 
-/// Most characters of a text, and most numbers of a list.
+/// The largest number of characters of a text, and below it of numbers of a list.
 const MAX_TEXT: usize = 4096;
 const MAX_ITEMS: usize = 1000;
-/// The largest seed: the largest whole number that a TOML file, and so a link or a checkpoint, holds.
+/// The largest seed: the largest whole number that TOML can hold, and with it a link or a checkpoint.
 pub const MAX_SEED: u64 = i64::MAX as u64;
 
 /// Help and range of one key.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
-    /// Name within its section.
+    /// The name of the key within its section.
     pub name: &'static str,
-    /// What it does, with its unit.
+    /// The help text: what the key does, and its unit.
     pub help: &'static str,
-    /// Smallest and largest allowed value of a number, or of every number of a list.
+    /// The smallest and the largest allowed value of a number, or of every number in a list.
     pub range: Option<(f64, f64)>,
-    /// What a slider spans, where there is one.
+    /// The range of the slider in the window, if the key has one.
     pub slider: Option<(f64, f64)>,
 }
 
-/// A value of the configuration, which can be held against the range of its key.
+/// A value of the configuration that can be checked against the range of its key.
 pub(super) trait Value {
-    /// Checks the value; `prefix` stands before the key's name in the complaint.
+    /// Checks the value; `prefix` comes before the name of the key in the error.
     ///
     /// # Errors
-    /// A number out of its range, alone or in a list; a text or a list that is too long.
+    /// A number that is out of range, alone or in a list; a text or a list that is too long.
     fn check(&self, field: &Field, prefix: &str) -> Result<(), ConfigError>;
 }
 
@@ -48,7 +48,7 @@ impl Value for u64 {
         if *self <= MAX_SEED {
             return value.check(field, prefix);
         }
-        // Whatever its key, no TOML file could hold it.
+        // No TOML file can hold such a number, so it is out of range for every key.
         let (low, high) = field.range.unwrap_or((0.0, MAX_SEED as f64));
         Err(ConfigError::OutOfRange { key: format!("{prefix}{}", field.name), value, low, high })
     }
@@ -136,10 +136,10 @@ macro_rules! section {
                 }
             }
 
-            /// Checks every value against its range; `prefix` stands before a key in the complaint.
+            /// Checks every value against its range; `prefix` comes before the name of the key in the error.
             ///
             /// # Errors
-            /// The first that is out of its range or too long.
+            /// The first value that is out of range or too long.
             pub(super) fn check(&self, prefix: &str) -> Result<(), super::ConfigError> {
                 $(super::fields::Value::check(
                     &self.$field,
@@ -162,7 +162,7 @@ macro_rules! choices {
         pub enum $name { $($(#[doc = $variant_doc])* $variant,)* }
 
         impl $name {
-            /// Every choice with its help.
+            /// Every choice with its help text.
             pub const ALL: &'static [(Self, &'static str)] =
                 &[$((Self::$variant, concat!($($variant_doc),*)),)*];
         }

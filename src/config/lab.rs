@@ -1,34 +1,34 @@
-//! What the lab shows, as one value.
+//! The state of the lab as one value.
 
 use serde::{Deserialize, Serialize};
 
 use super::{DatasetName, Field, LaneConfig, SamplerConfig, SamplerKind, StepSchedule, ViewStart};
 
-/// Most rules side by side in the lab.
+/// The largest number of rules side by side in the lab.
 pub const MAX_RULES: usize = 2;
-/// Most Gaussians of a painted density.
+/// The largest number of Gaussians of a painted density.
 pub const MAX_DABS: usize = 128;
 
 choices! {
-    /// Whose energy the lab's chains walk on.
+    /// The density whose energy the chains of the lab sample.
     LabTarget {
-        /// One Gaussian, longer than it is wide: the narrow direction bounds the step size.
+        /// One Gaussian that is longer than wide: the narrow direction limits the step size.
         Gaussian,
-        /// Three Gaussians of different weight and width.
+        /// Three Gaussians of different weights and widths.
         Mixture,
-        /// A ring: a valley without an end.
+        /// A ring: a closed valley of low energy.
         Ring,
-        /// A valley that is bent, after Haario et al.
+        /// The banana of Haario et al.: a bent valley.
         Banana,
         /// Two interleaved half circles.
         TwoMoons,
         /// Eight narrow Gaussians on a circle.
         EightGaussians,
-        /// Neal's funnel: its neck is too narrow for the step that its mouth needs.
+        /// Neal's funnel: a step size that is right for the wide mouth is too large for the narrow neck.
         Funnel,
-        /// The density that you paint.
+        /// A density that you paint with the pointer.
         Painted,
-        /// A trained network, `lab.model`.
+        /// A trained network, the one that `lab.model` names.
         Model,
         /// The network that the lab is training.
         Learned,
@@ -36,19 +36,19 @@ choices! {
 }
 
 choices! {
-    /// What the chains' histogram is compared with.
+    /// The density that the histogram of the chains is compared with.
     LabReference {
-        /// p(x), the model as it is.
+        /// p(x), the density of the model.
         Model,
-        /// p(x)^β with β = 2α/σ², what the rule would sample with small steps.
+        /// p(x)^β with β = 2α/σ², the density that the rule samples with small steps.
         Tempered,
     }
 }
 
 choices! {
-    /// What the plane shows.
+    /// The content of the plane.
     LabView {
-        /// Points in the plane on a 2-D energy.
+        /// The chains as points on a 2-D energy.
         Plane,
         /// The energy of the image model on the plane through a chain's path.
         Slice,
@@ -56,60 +56,60 @@ choices! {
 }
 
 section! {
-    /// The lab.
+    /// The settings of the lab.
     LabConfig {
         /// What the plane shows: plane or slice.
         view: LabView = LabView::Plane;
-        /// Whose energy it is: gaussian, mixture, ring, banana, two-moons, eight-gaussians, funnel, painted, model or learned.
+        /// The density whose energy is shown: gaussian, mixture, ring, banana, two-moons, eight-gaussians, funnel, painted, model or learned.
         target: LabTarget = LabTarget::TwoMoons;
-        /// Bundled 2-D model, for the target `model`: two-moons or two-moons-classifier.
+        /// The bundled 2-D model for the target `model`: two-moons or two-moons-classifier.
         model: String = "two-moons".to_string();
-        /// Factor on the widths of an analytic density.
+        /// Factor on the widths of the density, if it is an analytic one.
         width: f64 = 1.0, in 0.2 ..= 5.0, slider 0.5 ..= 3.0;
-        /// Painted density: x and y of every dab, in hundredths.
+        /// The painted density: x and y of each brush dab, in hundredths.
         painted: Vec<i32> = Vec::new();
-        /// Chains.
+        /// Number of chains.
         num_chains: usize = 1000, in 1 ..= 10000, slider 1 ..= 10000;
         /// Seed of starts and noise: the same seed gives the same chains.
         seed: u64 = 0;
-        /// Steps per second at most; 0 is as fast as it goes.
+        /// Largest number of steps per second; 0 means no limit.
         max_steps_per_sec: f64 = 30.0, in 0.0 ..= 1000.0, slider 0.0 ..= 120.0;
-        /// Stop after so many steps; 0 goes on.
+        /// Number of steps after which the chains stop; 0 means never.
         num_steps: usize = 0, in 0 ..= 1000000;
-        /// Where all chains begin if they begin from a point: x and y, in hundredths.
+        /// The point that all chains start from, if they start from a point: x and y, in hundredths.
         point: Vec<i32> = Vec::new();
-        /// What the chains are compared with: model, p(x), or tempered, p(x)^β.
+        /// The density that the chains are compared with: model is p(x), tempered is p(x)^β.
         reference: LabReference = LabReference::Tempered;
-        /// Lines of equal energy.
+        /// Whether lines of equal energy are drawn.
         contours: bool = true;
-        /// Traces of where chains have been.
+        /// Whether the paths of the chains are drawn.
         trails: bool = true;
-        /// Arrows: one step along −∂E/∂x, and what the clamp leaves of it.
+        /// Whether arrows are drawn: one step along −∂E/∂x, and the same step after the clamp.
         arrows: bool = false;
-        /// Colour by the most probable class instead of by energy.
+        /// Whether the plane is coloured by the most probable class instead of by energy.
         decisions: bool = false;
-        /// Data set to learn: two-moons, eight-gaussians, spiral, rings, checkerboard or pinwheel.
+        /// The data set to train on: two-moons, eight-gaussians, spiral, rings, checkerboard or pinwheel.
         learn_data: DatasetName = DatasetName::TwoMoons;
-        /// Weight of the p(x) term; 0 trains a plain classifier.
+        /// Weight of the p(x) term of the loss; 0 trains a plain classifier.
         learn_weight: f64 = 1.0, in 0.0 ..= 10.0, slider 0.0 ..= 3.0;
-        /// Learning rate.
+        /// Learning rate of the optimiser.
         learn_rate: f64 = 0.002, in 0.00001 ..= 0.2, slider 0.0001 ..= 0.05;
-        /// K: steps of the chains for each training step.
+        /// Number K of chain steps per training step.
         learn_chain_steps: usize = 20, in 1 ..= 200, slider 1 ..= 50;
-        /// α of these steps.
+        /// Step size α of the chain steps during training.
         learn_step_size: f64 = 0.00025, in 0.00001 ..= 1.0, slider 0.00001 ..= 0.05;
-        /// σ of these steps.
+        /// Standard deviation σ of the noise in the chain steps during training.
         learn_noise_std: f64 = 0.02236, in 0.0 ..= 1.0, slider 0.0 ..= 0.2;
     }
 }
 
-/// The lab with its rules.
+/// The settings of the lab with its rules.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LabState {
-    /// Energy, chains and view of the lab.
+    /// The energy, the chains and the view of the lab.
     pub config: LabConfig,
-    /// One to [`MAX_RULES`] rules.
+    /// One to [`MAX_RULES`] rules: how the chains start and move.
     pub rules: Vec<LaneConfig>,
 }
 
@@ -119,7 +119,7 @@ impl Default for LabState {
     }
 }
 
-/// The rule that the lab begins with: temperature 1, a step that the narrowest valley bears.
+/// The rule that the lab starts with: temperature 1, and a step size that is stable in the narrowest valley.
 pub fn default_rule() -> LaneConfig {
     LaneConfig {
         sampler: SamplerConfig {
@@ -138,7 +138,7 @@ pub fn default_rule() -> LaneConfig {
 }
 
 impl LabConfig {
-    /// The point that chains may begin from; the centre if none was set.
+    /// The point that chains may start from; the centre if none was set.
     pub fn start_point(&self) -> [f32; 2] {
         match self.point[..] {
             [x, y] => [x as f32 / 100.0, y as f32 / 100.0],
@@ -146,13 +146,13 @@ impl LabConfig {
         }
     }
 
-    /// Centres of the dabs of the painted density, at most [`MAX_DABS`].
+    /// The centres of the dabs of the painted density, at most [`MAX_DABS`].
     pub fn dabs(&self) -> impl Iterator<Item = [f32; 2]> {
         let pairs = self.painted.chunks_exact(2).take(MAX_DABS);
         pairs.map(|pair| [pair[0] as f32 / 100.0, pair[1] as f32 / 100.0])
     }
 
-    /// Help of one key, as people read it.
+    /// The help text of one key, without surrounding spaces.
     pub fn help(name: &str) -> &'static str {
         Self::field(name).help.trim()
     }

@@ -1,7 +1,7 @@
-//! The one configuration tree: defaults, ranges, help texts, presets and validation.
+//! The configuration of a run: defaults, ranges, help texts, presets and validation.
 //!
-//! A run is configured in layers, later ones winning: defaults, a preset, a file of TOML and single
-//! assignments `section.key=value`. The same keys serve the web page's URL.
+//! A run is configured in layers, and a later layer replaces an earlier one: defaults, a preset, a TOML file and single
+//! assignments `section.key=value`. The URL of the web page uses the same keys.
 
 #[macro_use]
 mod fields;
@@ -41,27 +41,27 @@ pub enum ConfigError {
     /// A number outside its range.
     #[error("`{key}` = {value} is out of range; it must lie in [{low}, {high}]")]
     OutOfRange {
-        /// The full key.
+        /// The full key, as in `sampler.step_size`.
         key: String,
-        /// The value given.
+        /// The value that was given.
         value: f64,
-        /// Smallest allowed value.
+        /// The smallest allowed value.
         low: f64,
-        /// Largest allowed value.
+        /// The largest allowed value.
         high: f64,
     },
-    /// A text or a list beyond all use.
+    /// A text or a list that is too long.
     #[error("`{key}` is too long: at most {most} characters of a text or numbers of a list")]
     TooLong {
-        /// The full key.
+        /// The full key, as in `sampler.step_size`.
         key: String,
-        /// Most characters or numbers.
+        /// The largest allowed number of characters or numbers.
         most: usize,
     },
-    /// A value of the wrong type, or a word that is none of the choices.
+    /// A value of the wrong type, or a word that is not one of the choices.
     #[error("{0}")]
     Invalid(String),
-    /// No preset of that name.
+    /// A preset name that does not exist.
     #[error(
         "unknown preset `{}`; did you mean `{nearest}`? There are: {all}",
         shortened(.name, MAX_ECHO)
@@ -69,25 +69,25 @@ pub enum ConfigError {
     UnknownPreset {
         /// The name as written.
         name: String,
-        /// The preset closest to it.
+        /// The name of the closest preset.
         nearest: String,
-        /// Every preset.
+        /// The names of all presets.
         all: String,
     },
 }
 
-/// A key that two configurations give different values.
+/// A key that has different values in two configurations.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
     /// The key with its section, as in `sampler.step_size`.
     pub key: String,
-    /// Its value, as in a TOML file.
+    /// Its value in this configuration, as in a TOML file.
     pub here: String,
-    /// Its value in the other configuration.
+    /// Its value in the other configuration, as in a TOML file.
     pub there: String,
 }
 
-/// Help and range of the one key that stands in no section.
+/// Help and range of the seed, the only key outside a section.
 const SEED: Field = Field {
     name: "seed",
     help: " Seed of weights, data order, augmentation and chains.",
@@ -97,8 +97,8 @@ const SEED: Field = Field {
 
 /// The configuration of a run: every number that decides how a model is trained, sampled and measured.
 ///
-/// Begin with a [preset](RunConfig::preset), then replace single keys, by their names or as fields. `jempp config` prints
-/// every key with its default, its range and its meaning; so does [`RunConfig::to_commented_toml`].
+/// Start from a [preset](RunConfig::preset), then replace single keys, by name or as fields. `jempp config` and
+/// [`RunConfig::to_commented_toml`] print every key with its default, its range and its meaning.
 ///
 /// ```
 /// # fn main() -> Result<(), jempp::config::ConfigError> {
@@ -128,19 +128,19 @@ pub struct RunConfig {
     pub data: DataConfig,
     /// Architecture, norm and split of the network.
     pub model: ModelConfig,
-    /// Gaussian per class that chains start from.
+    /// The Gaussian of each class that chains start from.
     pub class_centers: ClassCentersConfig,
     /// The sampler of the Langevin chains, and where they start.
     pub sampler: SamplerConfig,
-    /// How many chains are kept from step to step, and how often one starts afresh.
+    /// How many chains the replay buffer keeps between training steps, and how often a chain gets a new start.
     pub replay_buffer: ReplayBufferConfig,
     /// The weights of the terms of the loss.
     pub objective: ObjectiveConfig,
     /// The optimiser of the weights and its schedule.
     pub optimizer: OptimizerConfig,
-    /// Length of the run and what is written when.
+    /// The length of the run, and when evaluations and checkpoints happen.
     pub training: TrainingConfig,
-    /// When a step counts as diverged, and what happens then.
+    /// When a training step counts as diverged, and how often the run recovers.
     pub divergence: DivergenceConfig,
     /// What `jempp eval` measures.
     pub eval: EvalConfig,
@@ -155,11 +155,11 @@ fn all_keys() -> Vec<String> {
 }
 
 impl RunConfig {
-    /// This configuration with the keys of a TOML text replaced. Each key is checked by itself; whether all go together is
-    /// left to [`RunConfig::validate`], as more layers may follow.
+    /// This configuration with the keys of a TOML text replaced. Each key is checked alone; [`RunConfig::validate`]
+    /// checks the keys together, because more layers may follow.
     ///
     /// # Errors
-    /// A text that is no TOML, an unknown key, a value of the wrong type or out of range.
+    /// A text that is not TOML, an unknown key, a value of the wrong type or out of range.
     pub fn with_toml(&self, text: &str) -> Result<Self, ConfigError> {
         let layer: Table = text.parse().map_err(|error| syntax(text, &error))?;
         let mut assignments = Vec::new();
@@ -175,10 +175,10 @@ impl RunConfig {
         self.with(assignments)
     }
 
-    /// This configuration with one `key=value` replaced: the value in TOML or a bare word.
+    /// This configuration with one `key=value` replaced; the value is TOML or a bare word.
     ///
     /// # Errors
-    /// As [`RunConfig::with_toml`], and a text without `=`.
+    /// The errors of [`RunConfig::with_toml`], and a text without `=`.
     pub fn with_assignment(&self, assignment: &str) -> Result<Self, ConfigError> {
         let parts = assignment.split_once('=').map(|(key, text)| (key.trim(), text.trim()));
         let Some((key, text)) = parts.filter(|(key, _)| !key.is_empty()) else {
@@ -212,7 +212,7 @@ impl RunConfig {
                 (_, Value::Float(number)) => Value::Float(number + 0.0),
                 (_, value) => value,
             };
-            // Alone, so that the complaint is about this key.
+            // Read the key alone, so that the error is about this key.
             let alone = Table::from_iter([(name.to_string(), value.clone())]);
             let alone = match section {
                 "" => alone,
@@ -235,7 +235,7 @@ impl RunConfig {
         }
     }
 
-    /// The keys that this configuration and `other` give different values, with both values.
+    /// The keys whose values differ between this configuration and `other`, with both values.
     pub fn differences(&self, other: &Self) -> Vec<Difference> {
         let (here, there) = (self.to_table(), other.to_table());
         let differs = |key: String| {
@@ -249,18 +249,19 @@ impl RunConfig {
         all_keys().into_iter().filter_map(differs).collect()
     }
 
-    /// All keys and values as TOML, which [`RunConfig::with_toml`] reads.
+    /// All keys and values as TOML text, which [`RunConfig::with_toml`] reads back.
     ///
     /// # Panics
-    /// A whole number of 2^63 or more, which TOML cannot hold and [`RunConfig::validate`] refuses.
+    /// Panics for a whole number of 2^63 or more, which TOML cannot hold and [`RunConfig::validate`] refuses.
     pub fn to_toml(&self) -> String {
         self.to_table().to_string()
     }
 
-    /// All keys and values as TOML, every key under its meaning and range: a file to begin from.
+    /// All keys and values as TOML text, with a comment above each key that gives its meaning and range. Use it as a
+    /// template for a configuration file.
     ///
     /// # Panics
-    /// As [`RunConfig::to_toml`].
+    /// Panics in the same case as [`RunConfig::to_toml`].
     pub fn to_commented_toml(&self) -> String {
         let tree = self.to_table();
         let mut text = format!("#{}\nseed = {}\n", SEED.help, self.seed);
@@ -279,17 +280,17 @@ impl RunConfig {
     }
 
     /// Checks the whole configuration: every number against its range, the length of texts and lists, and that the keys
-    /// go together. Everything that trains, samples or measures calls it first.
+    /// are compatible. Training, sampling and measuring call it first.
     ///
     /// # Errors
-    /// The first key that is out of range or too long; keys that do not go together, with what would do.
+    /// The first key that is out of range or too long; or keys that are not compatible, with settings that are.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.check_keys()?;
         self.check_mala()
     }
 
-    /// Checks every key by itself, which is all that can be asked of a configuration to which another layer may still
-    /// be added.
+    /// Checks every key alone. Use it while more layers may still follow; [`RunConfig::validate`] also checks the keys
+    /// together.
     pub(crate) fn check_keys(&self) -> Result<(), ConfigError> {
         let Self {
             seed,
@@ -317,7 +318,7 @@ impl RunConfig {
         eval.check("eval.")
     }
 
-    /// Checks that MALA has the noise it stands on, and energies that belong to one chain each.
+    /// Checks that MALA has noise, and that the energy of a chain does not depend on other chains.
     fn check_mala(&self) -> Result<(), ConfigError> {
         if self.sampler.kind != SamplerKind::Mala {
             return Ok(());
@@ -337,10 +338,10 @@ impl RunConfig {
         Err(ConfigError::Invalid(wrong.into()))
     }
 
-    /// The configuration that is known by a name, as `fashion-quick` or `paper-cifar10`; [`PRESETS`] lists them.
+    /// The configuration of a preset, for example `fashion-quick` or `paper-cifar10`; [`PRESETS`] lists all.
     ///
     /// # Errors
-    /// No preset of that name; the error names the closest one and all there are.
+    /// No preset has that name; the error names the closest one and lists all presets.
     pub fn preset(name: &str) -> Result<Self, ConfigError> {
         match PRESETS.iter().find(|preset| preset.name == name) {
             Some(preset) => preset
@@ -360,14 +361,14 @@ impl RunConfig {
 }
 
 impl ObjectiveConfig {
-    /// Whether any term of the loss needs chains; a training step samples them only then.
+    /// Whether any term of the loss needs chains. A training step samples chains only if this is true.
     pub fn needs_chains(&self) -> bool {
         self.p_x_weight > 0.0 || self.p_x_y_weight > 0.0 || self.energy_l2_weight > 0.0
     }
 }
 
 impl SamplerConfig {
-    /// The step size of one whole step, in x² per unit of energy: α, and N·α for PYLD.
+    /// The step size of one whole step, in x² per unit of energy: α, or N·α for PYLD.
     pub fn whole_step_size(&self) -> f64 {
         match self.kind {
             SamplerKind::Pyld => self.inner_step_size * self.num_inner_steps as f64,
@@ -375,7 +376,7 @@ impl SamplerConfig {
         }
     }
 
-    /// The key that sets the step size of this kind of sampler.
+    /// The configuration key that sets the step size of this sampler.
     pub fn step_size_key(&self) -> &'static str {
         match self.kind {
             SamplerKind::Pyld => "sampler.inner_step_size",
@@ -389,7 +390,7 @@ impl SamplerConfig {
     }
 }
 
-/// A key that is none, or a section where a key belongs.
+/// The error for an unknown key, or for a section in the place of a key.
 fn unknown_key(key: &str) -> ConfigError {
     if let Some((section, fields)) = SECTIONS.iter().find(|(section, _)| *section == key) {
         let example = fields.first().map_or("", |field| field.name);
@@ -400,7 +401,7 @@ fn unknown_key(key: &str) -> ConfigError {
     ConfigError::UnknownKey { nearest: nearest_key(key, &all_keys()), key: key.to_string() }
 }
 
-/// A value that its key cannot have, beside one that it can; `known` is of the right type.
+/// The error for a value of the wrong type; `known` is a value of the right type.
 fn wrong_type(key: &str, known: &Value, value: &Value, error: &toml::de::Error) -> ConfigError {
     let message = error.message();
     let range = field_of(key).and_then(|field| field.range);
@@ -412,7 +413,7 @@ fn wrong_type(key: &str, known: &Value, value: &Value, error: &toml::de::Error) 
         Value::Float(_) => format!("a number{range}"),
         Value::Boolean(_) => "true or false".into(),
         Value::Array(_) => "a list of numbers, as in [1, 2]".into(),
-        // Of the words that are no choice, serde tells which ones are.
+        // For a word that is not one of the choices, the message of serde lists the choices.
         _ => match message.split_once("expected ") {
             Some((_, choices)) if message.starts_with("unknown variant") => {
                 choices.replace('`', "")
@@ -430,10 +431,13 @@ fn field_of(key: &str) -> Option<&'static Field> {
     fields.iter().find(|field| field.name == name)
 }
 
-/// What the TOML reader says, with its place, in one line.
+/// The error of the TOML parser in one line, with its line number.
 fn syntax(text: &str, error: &toml::de::Error) -> ConfigError {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
     let line = before.matches('\n').count() + 1;
     let reason = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
-    ConfigError::Invalid(format!("no TOML at line {line}: {}", shortened(&reason, 2 * MAX_ECHO)))
+    ConfigError::Invalid(format!(
+        "not valid TOML at line {line}: {}",
+        shortened(&reason, 2 * MAX_ECHO)
+    ))
 }

@@ -1,13 +1,13 @@
-//! Named configurations.
+//! The presets: named configurations to start from.
 
-/// A configuration that is known by a name.
+/// A named configuration, for `--preset`.
 #[derive(Clone, Copy, Debug)]
 pub struct Preset {
-    /// Its name on the command line.
+    /// The name on the command line, as in `fashion-quick`.
     pub name: &'static str,
-    /// What it is for.
+    /// One line that says what the preset is for.
     pub about: &'static str,
-    /// What it changes of the defaults, layer upon layer.
+    /// TOML texts that change the defaults, applied in order.
     pub layers: &'static [&'static str],
 }
 
@@ -23,8 +23,8 @@ const TOY: &str = "
     training = { epochs = 50, eval_every_epochs = 10 }
 ";
 
-// What keeps a run without norm from running away, found by trying (docs/showcase.md): no noise on the data that
-// the chains lack, a p(x) term that fades where the chains are behind, energies held near 0.
+// Three settings, found by experiment (docs/showcase.md), keep a run without norm from diverging: no noise on the data
+// that the chains do not have, a p(x) term that fades when the chains are behind, and energies held near 0.
 const SHOWCASE: &str = "
     data = { crop_padding = 1, augment_energy = false, input_noise_std = 0.0 }
     class_centers = { max_components = 64 }
@@ -47,10 +47,10 @@ const SHOWCASE_MNIST: &str = "
     training = { epochs = 4 }
 ";
 
-// Nothing but the cross entropy: no chains are drawn.
+// Only the cross entropy: no chains are sampled.
 const CLASSIFIER: &str = "objective = { p_x_weight = 0.0, energy_l2_weight = 0.0 }";
 
-// Another network from another seed, and no more of class centres than must be.
+// Another network with another seed, and the smallest possible class centres.
 const JUDGE: &str = "
     seed = 1
     model = { arch = 'cnn-base' }

@@ -5,51 +5,51 @@ use serde::{Deserialize, Serialize};
 use super::Field;
 
 choices! {
-    /// Which images (or points) are modelled.
+    /// The data set: images, or points of a 2-D density.
     DatasetName {
-        /// 5,000 + 1,000 Fashion-MNIST images that travel inside the program.
+        /// 5,000 training and 1,000 test images of Fashion-MNIST, built into the program.
         FashionMnistEmbedded,
-        /// Fashion-MNIST, IDX files.
+        /// Fashion-MNIST, read from the official IDX files.
         FashionMnist,
-        /// MNIST, IDX files.
+        /// MNIST, read from the official IDX files.
         Mnist,
-        /// CIFAR-10, binary version.
+        /// CIFAR-10, read from the official binary version.
         Cifar10,
-        /// CIFAR-100, binary version, fine labels.
+        /// CIFAR-100 with the fine labels, read from the official binary version.
         Cifar100,
-        /// SVHN, cropped 32×32 digits, MATLAB files.
+        /// SVHN, cropped 32×32 digits, read from the official MATLAB files.
         Svhn,
-        /// Two interleaved half circles.
+        /// 2-D points on two interleaved half circles.
         TwoMoons,
-        /// Eight Gaussians on a circle.
+        /// 2-D points of eight Gaussians on a circle.
         EightGaussians,
-        /// Two intertwined spirals.
+        /// 2-D points on two intertwined spirals.
         Spiral,
-        /// Four concentric rings.
+        /// 2-D points on four concentric rings.
         Rings,
-        /// The dark squares of a checkerboard.
+        /// 2-D points in the dark squares of a checkerboard.
         Checkerboard,
-        /// Five curved blades.
+        /// 2-D points on the five curved blades of a pinwheel.
         Pinwheel,
     }
 }
 
 choices! {
-    /// What normalises activations.
+    /// The normalisation of the activations.
     Norm {
-        /// Nothing: chains are independent; JEM's choice.
+        /// No normalisation: chains are independent; JEM's choice.
         None,
-        /// Statistics of the current batch, while sampling too: JEM++'s choice; couples the chains of a batch.
+        /// Batch norm with the statistics of the current batch, also during sampling: JEM++'s choice; the chains of a batch depend on each other.
         Batch,
-        /// Batch norm with its running statistics: for diagnostics on a trained network.
+        /// Batch norm with the running statistics: for diagnostics of a trained network.
         Frozen,
-        /// Group norm: chains stay independent.
+        /// Group norm: chains are independent.
         Group,
     }
 }
 
 choices! {
-    /// Update rule of a chain.
+    /// The update rule of a chain.
     SamplerKind {
         /// x ← x - α ∇E + σ ξ, no clamp (JEM).
         Sgld,
@@ -57,7 +57,7 @@ choices! {
         ProximalSgld,
         /// JEM++: `num_inner_steps` steps through the first layer per full gradient.
         Pyld,
-        /// Sgld with Metropolis and Hastings' accept or reject: no bias, two gradients a step, no box.
+        /// SGLD with a Metropolis-Hastings accept or reject step: no bias from the step size, two gradients per step, x is not kept in [-1, 1].
         Mala,
     }
 }
@@ -73,97 +73,97 @@ choices! {
 }
 
 choices! {
-    /// What the loss takes of the gap d = mean E(x_data) - mean E(x_model).
+    /// The function of the gap d = mean E(x_data) - mean E(x_model) that the loss contains.
     GapLoss {
-        /// d itself (JEM).
+        /// The gap d, unchanged (JEM).
         Linear,
-        /// log(1 + e^d): its pull fades as chains come to lie above the data.
+        /// log(1 + e^d): its gradient goes to 0 where the chains have a higher energy than the data.
         Softplus,
     }
 }
 
 choices! {
-    /// How the step size changes along a chain's steps.
+    /// The schedule of the step size over the steps of a chain.
     StepSchedule {
-        /// Not at all.
+        /// The step size stays the same.
         Constant,
-        /// On a straight line to `final_step_factor`.
+        /// The step size falls linearly to `final_step_factor` of its value.
         Linear,
-        /// On half a cosine to `final_step_factor`.
+        /// The step size falls along half a cosine to `final_step_factor` of its value.
         Cosine,
     }
 }
 
 choices! {
-    /// How the learning rate falls after warm-up.
+    /// The learning rate schedule after warm-up.
     LearningRateSchedule {
-        /// By `decay_factor` at each of `decay_epochs`.
+        /// The learning rate is multiplied by `decay_factor` after each of `decay_epochs`.
         Steps,
-        /// On half a cosine to 0 at the run's last step.
+        /// The learning rate falls along half a cosine and is 0 at the last step of the run.
         Cosine,
     }
 }
 
 choices! {
-    /// Optimiser of the weights.
+    /// The optimiser of the weights.
     OptimizerKind {
         /// Stochastic gradient descent with momentum.
         Sgd,
-        /// Adam.
+        /// Adam, with β₁ from `momentum`.
         Adam,
     }
 }
 
 choices! {
-    /// How sharpness-aware minimisation measures its radius ρ; g is the gradient at the weights w.
+    /// The measure of the radius ρ of sharpness-aware minimisation; g is the gradient at the weights w.
     SamKind {
         /// Moves the weights by ρ g / ‖g‖.
         Plain,
-        /// Moves the weights by ρ w² g / ‖w g‖: large weights far, small ones little, so that scaling layers against each other changes nothing (ASAM).
+        /// Moves the weights by ρ w² g / ‖w g‖: large weights move further than small ones, so that rescaling one layer against another has no effect (ASAM).
         Adaptive,
     }
 }
 
 section! {
-    /// Data set and batches.
+    /// The data set and its batches.
     DataConfig {
         /// Data set: fashion-mnist-embedded, fashion-mnist, mnist, cifar10, cifar100, svhn, two-moons, eight-gaussians, spiral, rings, checkerboard or pinwheel.
         dataset: DatasetName = DatasetName::FashionMnistEmbedded;
-        /// Folder with the official files; not needed for what `jempp fetch` got, the embedded set and the 2-D densities.
+        /// Folder with the official files of the data set. Not needed for a data set that `jempp fetch` has downloaded, the embedded one and the 2-D densities.
         dir: String = String::new();
-        /// Images per training step; also chains per step.
+        /// Batch size: images per training step, and chains per training step.
         batch_size: usize = 64, in 1 ..= 4096;
-        /// Training images held out for validation.
+        /// Number of training images held out for validation.
         num_validation: usize = 0, in 0 ..= 50000;
-        /// Reflect-pad by this many pixels, then crop back at random; 0 is off.
+        /// Random crops: pixels of reflection padding on each side before the crop back to the original size. 0 turns crops off.
         crop_padding: usize = 0, in 0 ..= 16;
-        /// Mirror images at random; wrong for digits and SVHN.
+        /// Whether images are flipped horizontally at random. Do not use it for digits (MNIST, SVHN).
         horizontal_flip: bool = false;
-        /// Whether crops and flips reach the energy terms too (JEM++). false keeps them to the cross entropy, as SADA-JEM does: the model then learns the density of the images as they are.
+        /// Whether the energy terms of the loss see cropped and flipped images too (JEM++). With false, only the cross entropy sees them, as in SADA-JEM, and the model learns the density of the original images.
         augment_energy: bool = true;
         /// Standard deviation of Gaussian noise added to training inputs, in units of x.
         input_noise_std: f64 = 0.03, in 0.0 ..= 1.0;
-        /// Points drawn for a 2-D density.
+        /// Number of points drawn from a 2-D density.
         num_points: usize = 5000, in 16 ..= 1000000;
     }
 }
 
 section! {
-    /// Network.
+    /// The network.
     ModelConfig {
         /// Architecture: cnn-small, cnn-medium, cnn-base, cnn-tiny, mlp or `wrn-<depth>-<width>`.
         arch: String = "cnn-small".to_string();
-        /// Normalisation: none, batch, frozen or group (WideResNet).
+        /// Normalisation of the activations in a WideResNet: none, batch, frozen or group.
         norm: Norm = Norm::None;
-        /// Share that each training step's batch has in batch norm's running statistics, which evaluation reads (PyTorch's momentum). Only the images that the cross entropy sees count, never chains. 0.9, as in the code of JEM, JEM++ and SADA-JEM, is little more than the last batch; 0.1 averages about ten, which lags behind weights that change fast.
+        /// Weight of the current batch in the running statistics of batch norm, which evaluation uses (PyTorch's momentum). Only the images of the cross entropy count, never chains. 0.9, as in the code of JEM, JEM++ and SADA-JEM, is little more than the last batch; 0.1 averages about ten batches and lags behind weights that change fast.
         norm_momentum: f64 = 0.9, in 0.0 ..= 1.0;
-        /// How many leading pieces of the network form `first_layer`, the part that PYLD's inner steps go through. 1 is the bare first convolution, which is affine.
+        /// Number of leading pieces (layers or residual blocks) of the network that form `first_layer`, the part that the inner steps of PYLD go through. 1 is the first layer alone, which is affine.
         split: usize = 1, in 1 ..= 64;
     }
 }
 
 impl ModelConfig {
-    /// The network in a few words for people, as in `wrn-28-10, batch norm`.
+    /// A short description of the network for people, as in `wrn-28-10, batch norm`.
     pub fn describe(&self) -> String {
         let norm = match self.norm {
             Norm::None => "no norm",
@@ -176,35 +176,35 @@ impl ModelConfig {
 }
 
 section! {
-    /// Gaussian per class that chains start from.
+    /// The Gaussian of each class that chains start from.
     ClassCentersConfig {
-        /// Share of each class's variance that its principal axes must hold; the rest becomes a residual per pixel.
+        /// Share of each class's variance that its principal axes must explain; the rest becomes a residual variance per pixel.
         explained_variance: f64 = 0.95, in 0.0 ..= 1.0;
-        /// Most principal axes kept per class.
+        /// Largest number of principal axes per class.
         max_components: usize = 128, in 1 ..= 4096;
     }
 }
 
 section! {
-    /// Langevin chains.
+    /// The sampler of the Langevin chains.
     SamplerConfig {
         /// Update rule: sgld, proximal-sgld, pyld or mala.
         kind: SamplerKind = SamplerKind::Pyld;
-        /// Full gradient evaluations per chain and training step (K of SGLD, M of PYLD).
+        /// Steps per chain and training step (K of SGLD, M of PYLD). Each needs one full gradient, a step of mala two.
         num_steps: usize = 10, in 1 ..= 100000, slider 1 ..= 1000;
         /// Step size α of sgld, proximal-sgld and mala, in x² per unit of energy.
         step_size: f64 = 1.0, in 0.0 ..= 1e6, slider 0.001 ..= 1000.0;
-        /// Standard deviation σ of the noise actually added per step, in units of x. The chain targets p^β with β = 2α/σ².
+        /// Standard deviation σ of the noise added in each step, in units of x. The chain targets p^β with β = 2α/σ².
         noise_std: f64 = 0.0, in 0.0 ..= 10.0, slider 0.0 ..= 2.0;
-        /// Bound r on each gradient component, in energy per unit of x.
+        /// Proximal radius r: bound on each component of the gradient, in energy per unit of x.
         proximal_radius: f64 = 1.0, in 1e-6 ..= 1e6, slider 0.001 ..= 100.0;
-        /// Inner steps N of pyld through the first layer.
+        /// Number N of pyld's inner steps through the first layer, per full gradient.
         num_inner_steps: usize = 5, in 1 ..= 1000, slider 1 ..= 50;
         /// Step size α of one inner step of pyld.
         inner_step_size: f64 = 0.2, in 0.0 ..= 1e6, slider 0.001 ..= 100.0;
-        /// How the step size changes along a chain's steps: constant, linear or cosine. The noise shrinks with its square root, so that the temperature stays.
+        /// Schedule of the step size over the steps of a chain: constant, linear or cosine. The noise shrinks with the square root of the step size, so that the temperature stays the same.
         step_schedule: StepSchedule = StepSchedule::Constant;
-        /// Share of the step size left at a chain's last step, unless the schedule is constant.
+        /// Factor on the step size at the last step of a chain, unless the schedule is constant.
         final_step_factor: f64 = 0.1, in 0.0 ..= 1.0;
         /// Where fresh chains start: class-centers or uniform.
         start: StartKind = StartKind::ClassCenters;
@@ -212,134 +212,134 @@ section! {
 }
 
 section! {
-    /// Persistent chains.
+    /// The replay buffer of persistent chains.
     ReplayBufferConfig {
-        /// Chains kept, the same number per class.
+        /// Number of chains in the replay buffer, the same number per class.
         replay_buffer_size: usize = 10000, in 1 ..= 1000000;
-        /// Share of a batch that starts afresh.
+        /// Probability that a chain of a batch gets a new start instead of a chain from the replay buffer.
         reinit_prob: f64 = 0.05, in 0.0 ..= 1.0;
     }
 }
 
 section! {
-    /// Loss terms.
+    /// The terms of the loss.
     ObjectiveConfig {
-        /// Weight of mean E(x_data) - mean E(x_model).
+        /// Weight of the p(x) term, mean E(x_data) - mean E(x_model).
         p_x_weight: f64 = 1.0, in 0.0 ..= 1000.0;
-        /// What the p(x) term takes of the gap d = mean E(x_data) - mean E(x_model): linear is d, softplus is log(1 + e^d). A gap far below 0 says that the sampler, not the model, is behind; softplus then lets the chains catch up, where linear pulls on and the run may run away.
+        /// Form of the p(x) term, from the gap d = mean E(x_data) - mean E(x_model): linear is d, softplus is log(1 + e^d). When d is far below 0, the sampler is behind the model: softplus then lets the chains catch up, while linear pushes further and the run may diverge.
         gap_loss: GapLoss = GapLoss::Linear;
         /// Weight of the cross entropy of p(y|x).
         p_y_given_x_weight: f64 = 1.0, in 0.0 ..= 1000.0;
-        /// Weight of the class-conditional term mean E(x_data, y) - mean E(x_model, y). Above 0 the chains follow p(x|y) of their class.
+        /// Weight of the class-conditional term, mean E(x_data, y) - mean E(x_model, y). With a weight above 0, each chain follows p(x|y) of its class.
         p_x_y_weight: f64 = 0.0, in 0.0 ..= 1000.0;
-        /// Weight of mean E(x_data)² + mean E(x_model)².
+        /// Weight of the energy regularisation, mean E(x_data)² + mean E(x_model)².
         energy_l2_weight: f64 = 0.0, in 0.0 ..= 1000.0;
     }
 }
 
 section! {
-    /// Optimiser and schedule.
+    /// The optimiser of the weights and its schedule.
     OptimizerConfig {
         /// Optimiser: sgd or adam.
         kind: OptimizerKind = OptimizerKind::Adam;
         /// Learning rate after warm-up.
         learning_rate: f64 = 1e-4, in 0.0 ..= 10.0;
-        /// Momentum of sgd, β₁ of adam.
+        /// Momentum of sgd, or β₁ of adam.
         momentum: f64 = 0.9, in 0.0 ..= 0.9999;
-        /// Weight decay (L2).
+        /// Factor of the weight decay (L2).
         weight_decay: f64 = 0.0, in 0.0 ..= 1.0;
-        /// Largest gradient norm per parameter tensor; 0 is no bound.
+        /// Gradient clipping: largest norm of the gradient of each parameter tensor. 0 turns it off.
         gradient_clip_norm: f64 = 0.0, in 0.0 ..= 1e6;
-        /// Steps over which the learning rate rises linearly from 0.
+        /// Warm-up: training steps over which the learning rate rises linearly from 0.
         warmup_steps: usize = 0, in 0 ..= 1000000;
-        /// How the learning rate falls after warm-up: steps or cosine. A cosine is measured against training.epochs: a run resumed for more of them learns faster again.
+        /// Learning rate schedule after warm-up: steps or cosine. The cosine ends at training.epochs, so the learning rate rises again when a run is resumed for more epochs.
         schedule: LearningRateSchedule = LearningRateSchedule::Steps;
-        /// Epochs at whose end the learning rate is multiplied by `decay_factor`.
+        /// Epochs after which the learning rate is multiplied by `decay_factor`.
         decay_epochs: Vec<usize> = Vec::new(), in 0 ..= 100000;
-        /// Factor of each decay.
+        /// Factor on the learning rate at each of `decay_epochs`.
         decay_factor: f64 = 0.2, in 0.0 ..= 1.0;
-        /// Radius ρ of sharpness-aware minimisation: gradients are taken at the weights moved up the loss by ρ, as `sam_kind` measures it. Costs a second pass; 0 is off.
+        /// Radius ρ of sharpness-aware minimisation: the gradient is taken at the weights moved by ρ in the direction of rising loss, as `sam_kind` measures ρ. Needs a second forward and backward pass; 0 turns it off.
         sam_radius: f64 = 0.0, in 0.0 ..= 100.0;
-        /// What `sam_radius` measures: plain, the length of the move (around 0.05), or adaptive, its length beside the weights' own sizes (SADA-JEM's code: 2). Nothing while `sam_radius` is 0.
+        /// What `sam_radius` measures: plain, the length of the move (around 0.05), or adaptive, its length relative to the size of each weight (SADA-JEM's code: 2). Has no effect while `sam_radius` is 0.
         sam_kind: SamKind = SamKind::Plain;
-        /// Decay of the exponential moving average of the weights, which evaluation and sampling then use; 0 is off.
+        /// Decay of the exponential moving average of the weights, which evaluation and sampling then use. 0 turns it off.
         ema_decay: f64 = 0.0, in 0.0 ..= 0.99999;
     }
 }
 
 section! {
-    /// Length of the run and what is written when.
+    /// The length of the run, and when evaluations and checkpoints happen.
     TrainingConfig {
-        /// Passes over the training set.
+        /// Number of epochs, passes over the training set.
         epochs: usize = 10, in 1 ..= 100000;
         /// Epochs between evaluations on the test set; each also writes a sample grid.
         eval_every_epochs: usize = 1, in 1 ..= 100000;
-        /// Seconds between checkpoints.
+        /// Time between two checkpoints, in seconds.
         checkpoint_every_secs: f64 = 60.0, in 0.0 ..= 86400.0;
-        /// Most memory, in MiB, that a run or what is asked of its model may need by estimate; more is refused before it begins. 0 is the memory of this machine, but no more than 16384.
+        /// Memory limit in MiB for a run, and for sampling or measuring its model. Work whose estimate is higher is refused before it starts. 0 means the memory of this machine, at most 16384.
         max_memory_mib: usize = 0, in 0 ..= 4194304;
     }
 }
 
 section! {
-    /// When a step counts as diverged, and what is tried before giving up.
+    /// When a training step counts as diverged, and how often the run recovers before it gives up.
     DivergenceConfig {
-        /// Bound on |loss|.
+        /// Bound on |loss|; a step above it counts as diverged.
         max_abs_loss: f64 = 1e4, in 1e-3 ..= 1e12;
         /// Bound on |mean energy| of data and of chains.
         max_abs_energy: f64 = 1e4, in 1e-3 ..= 1e12;
         /// Bound on the smoothed gap |d|, d = mean E(x_data) - mean E(x_model).
         max_abs_gap: f64 = 100.0, in 1e-3 ..= 1e12;
-        /// Bound on the mean gradient norm r along the chains.
+        /// Bound on the mean norm of the gradient along the chains.
         max_gradient_norm: f64 = 1e3, in 1e-3 ..= 1e12;
-        /// Bound on the share of clamped gradient components.
+        /// Bound on the share of gradient components that the proximal radius clamps.
         max_clamp_rate: f64 = 0.9, in 0.0 ..= 1.0;
-        /// Steps between the states that a diverged run returns to.
+        /// Training steps between two snapshots; a diverged run returns to the last good one.
         snapshot_every_steps: usize = 50, in 1 ..= 100000;
-        /// Returns to the last good state before the run gives up.
+        /// Number of returns to the last good snapshot before the run gives up.
         max_recoveries: usize = 5, in 0 ..= 1000;
-        /// Factor on the learning rate at each return.
+        /// Factor on the learning rate at each return to a snapshot.
         learning_rate_cut: f64 = 0.5, in 0.01 ..= 1.0;
     }
 }
 
 section! {
-    /// What `jempp eval` measures, and how long it takes over it.
+    /// What `jempp eval` measures, and on how many images.
     EvalConfig {
-        /// Resamples behind a bootstrap interval.
+        /// Number of bootstrap resamples for a confidence interval.
         num_resamples: usize = 1000, in 100 ..= 100000;
-        /// Test images that are told from other images, and images of every other kind.
+        /// Number of test images, and of images from each other data set, for out-of-distribution detection.
         num_ood: usize = 1000, in 2 ..= 100000;
-        /// Test images attacked.
+        /// Number of test images that are attacked.
         num_attacked: usize = 200, in 1 ..= 100000;
-        /// Radii ε of the L∞ balls, in 255ths of the pixel range.
+        /// Radii ε of the L∞ attacks, in 255ths of the pixel range.
         linf_radii: Vec<f64> = vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0], in 0.0 ..= 255.0;
-        /// Radii ε of the L2 balls, pixels counted from 0 to 1.
+        /// Radii ε of the L2 attacks, with pixels from 0 to 1.
         l2_radii: Vec<f64> = vec![0.25, 0.5, 1.0, 1.5, 2.0, 3.0], in 0.0 ..= 10000.0;
         /// Steps of projected gradient descent per attack.
         attack_steps: usize = 20, in 1 ..= 10000;
-        /// Attacks per image, each from a random point of the ball; the worst counts.
+        /// Attacks per image, each from a random start in the ball; the strongest one counts.
         attack_restarts: usize = 2, in 1 ..= 1000;
-        /// Sampler steps that refine an image before it is classified; 0 leaves refinement out.
+        /// Sampler steps that refine an image before it is classified. 0 turns refinement off.
         refine_steps: usize = 5, in 0 ..= 1000;
-        /// Standard deviation of the noise of a refining step, in units of x; it shrinks with the steps where sampler.step_schedule lets them fall.
+        /// Standard deviation of the noise in a refinement step, in units of x. It shrinks with the step size if sampler.step_schedule is not constant.
         refine_noise_std: f64 = 0.05, in 0.0 ..= 10.0;
-        /// Refinements, each with noise of its own, that a prediction and a gradient of the adaptive attack average over.
+        /// Number of refinements, each with its own noise, that are averaged for a prediction and for a gradient of the adaptive attack.
         refine_draws: usize = 2, in 1 ..= 1000;
-        /// Test images attacked where they are refined.
+        /// Number of test images that are attacked with refinement on.
         num_attacked_refined: usize = 50, in 1 ..= 100000;
-        /// Whether refined images are attacked through the derivative of the sampler's steps too, which takes three times as long as the attack that leaves them out.
+        /// Whether the attack on refined images also differentiates through the sampler's steps. It takes three times as long as the attack that does not.
         attack_through_sampler: bool = false;
-        /// Fresh chains judged, and chains of the replay buffer: no more than there are test images, for the floor must be of as many.
+        /// Number of fresh chains, and of chains from the replay buffer, whose quality is measured. At most the number of test images, because the samples are compared with as many real images.
         num_samples: usize = 1000, in 2 ..= 100000;
-        /// Steps of a fresh chain.
+        /// Number of steps of a fresh chain.
         sample_steps: usize = 100, in 1 ..= 100000;
-        /// Neighbours that span the manifold of precision and recall.
+        /// Number of nearest neighbours that define the manifold for precision and recall.
         num_neighbors: usize = 3, in 1 ..= 100;
     }
 }
 
-/// Every section with its fields.
+/// Every section of the configuration: its name and its fields.
 pub const SECTIONS: &[(&str, &[Field])] = &[
     ("data", DataConfig::FIELDS),
     ("model", ModelConfig::FIELDS),

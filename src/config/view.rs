@@ -1,4 +1,4 @@
-//! What the viewer shows, as one value: what a link carries, a session restores and the controls edit.
+//! The state of the viewer as one value: a link carries it, a session restores it and the controls edit it.
 
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -8,17 +8,17 @@ use super::{
     shortened,
 };
 
-/// Most lanes side by side.
+/// The largest number of lanes side by side.
 pub const MAX_LANES: usize = 3;
 
 choices! {
     /// Where the viewer's chains start.
     ViewStart {
-        /// A draw from the Gaussian of the chain's class (JEM++): chains begin near the data.
+        /// A draw from the Gaussian of the chain's class (JEM++): chains start near the data.
         ClassCenters,
-        /// Uniform noise on [-1, 1] (JEM): chains begin far away.
+        /// Uniform noise on [-1, 1] (JEM): chains start far from the data.
         Uniform,
-        /// Images of the test set: a good model lets them stay what they are.
+        /// Images of the test set: with a good model, they change little.
         Data,
         /// Chains of the training run's replay buffer.
         Buffer,
@@ -28,27 +28,27 @@ choices! {
 }
 
 choices! {
-    /// What is shown in the middle.
+    /// The tab in the middle of the window.
     Tab {
         /// The chains of the open model.
         Chains,
-        /// Plots and diagnostics.
+        /// Plots and diagnostics of the chains.
         Plots,
-        /// Training.
+        /// The training run: its settings and its progress.
         Train,
-        /// Energies of the plane.
+        /// The lab: chains on a 2-D energy.
         Lab,
     }
 }
 
 section! {
-    /// How a run is shown.
+    /// What the window shows, and how the chains run.
     ViewConfig {
-        /// What is open: chains, plots, train or lab.
+        /// The open tab: chains, plots, train or lab.
         tab: Tab = Tab::Chains;
-        /// Lesson beside it, 1 to 8; 0 is none.
+        /// The open lesson, 1 to 8; 0 means none.
         lesson: usize = 0, in 0 ..= 8;
-        /// Step of the lesson, from 1.
+        /// The step of the lesson, starting at 1.
         lesson_step: usize = 1, in 1 ..= 99;
         /// Bundled model (fashion, mnist, fashion-classifier, two-moons, two-moons-classifier), or the path of a checkpoint.
         model: String = "fashion".to_string();
@@ -56,13 +56,13 @@ section! {
         seed: u64 = 0;
         /// Chains per class, the columns of the grid.
         per_class: usize = 10, in 1 ..= 32, slider 1 ..= 32;
-        /// Classes shown, the rows of the grid; none means all.
+        /// Classes shown, the rows of the grid; an empty list means all.
         classes: Vec<u32> = Vec::new();
-        /// M: play stops after so many steps, each one full gradient.
+        /// Number M of steps after which play stops. Each step needs one full gradient.
         num_steps: usize = 100, in 1 ..= 1000000, slider 1 ..= 2000;
-        /// Whether it runs at once, and in the lab whether it learns at once.
+        /// Whether the chains start to run at once; in the lab, also whether training starts at once.
         play: bool = false;
-        /// Steps per second at most; 0 is as fast as it goes.
+        /// Largest number of steps per second; 0 means no limit.
         max_steps_per_sec: f64 = 0.0, in 0.0 ..= 1000.0, slider 0.0 ..= 60.0;
     }
 }
@@ -71,15 +71,15 @@ section! {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LaneConfig {
-    /// The sampler by which the chains of the lane move.
+    /// The sampler that moves the chains of the lane.
     pub sampler: SamplerConfig,
     /// Where the chains of the lane start.
     pub start: ViewStart,
     /// Whether the chain of class y follows p(x|y) instead of p(x).
     pub is_conditional: bool,
-    /// `model.split`: pieces of the network in `first_layer`.
+    /// `model.split`: number of pieces of the network in `first_layer`.
     pub split: usize,
-    /// `model.norm`: what normalises activations while sampling.
+    /// `model.norm`: the normalisation of the activations during sampling.
     pub norm: Norm,
 }
 
@@ -95,22 +95,22 @@ impl Default for LaneConfig {
     }
 }
 
-/// All that a link carries.
+/// The whole state of the viewer, which a link carries.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ViewState {
-    /// Model, chains and length.
+    /// The open tab and model, the chains, and the number of steps.
     pub view: ViewConfig,
-    /// One to [`MAX_LANES`] rules; none means the model's own.
+    /// One to [`MAX_LANES`] rules; an empty list means the rule that the model was trained with.
     pub lanes: Vec<LaneConfig>,
-    /// What the lab shows, and its samplers.
+    /// The settings of the lab, and its rules.
     pub lab: LabState,
 }
 
 impl ViewState {
-    /// The query of a link, without `?`: `view` keys by their names, a lane's keys as `sampler.kind`
-    /// after `lane2.` and `lane3.` for further lanes, the lab's keys and its rule's after `lab.`, those of
-    /// its second rule after `lab2.`. What has its default is left out.
+    /// The query of a link, without `?`. Keys of `view` have no prefix, and neither have those of the first lane, such as
+    /// `sampler.kind`; further lanes have the prefix `lane2.` and `lane3.`. The lab and its first rule have the prefix
+    /// `lab.`, its second rule `lab2.`. Keys with their default value are left out.
     pub fn to_query(&self) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         let mut put = |prefix: &str, table: Table, defaults: &Table, keeps_all: bool| {
@@ -124,7 +124,7 @@ impl ViewState {
         put("", table_of(&self.view), &table_of(&ViewConfig::default()), false);
         let defaults = table_of(&LaneConfig::default());
         for (index, lane) in self.lanes.iter().enumerate() {
-            // A lane of nothing but defaults must still be there, and so must the first one.
+            // A lane with only default values must still appear in the query, and so must the first lane.
             put(&lane_prefix(index), table_of(lane), &defaults, *lane == LaneConfig::default());
         }
         put("lab.", table_of(&self.lab.config), &table_of(&LabConfig::default()), false);
@@ -140,7 +140,7 @@ impl ViewState {
         query.finish()
     }
 
-    /// The state that a query, with or without `?` or an address before it, describes.
+    /// Reads the state from a query; `?` or a whole address may come before it.
     ///
     /// # Errors
     /// An unknown key, a value of the wrong type or out of range.
@@ -198,7 +198,7 @@ impl ViewState {
     /// Checks every number against its range.
     ///
     /// # Errors
-    /// The first number out of its range.
+    /// The first number that is out of its range.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.view.check("")?;
         self.lab.config.check("lab.")?;
@@ -219,7 +219,7 @@ fn table_of(value: &impl Serialize) -> Table {
     }
 }
 
-/// Every value by its full key.
+/// Every value of the table with its full key.
 fn flat(table: Table) -> Vec<(String, Value)> {
     let values = table.into_iter().flat_map(|(key, value)| match value {
         Value::Table(section) => section
@@ -239,7 +239,7 @@ fn text_of(value: &Value) -> String {
     }
 }
 
-/// Puts a value in its place, read as what stands there.
+/// Replaces the value of a key, with the text read as the type of the old value.
 fn insert(table: &mut Table, key: &str, text: &str) {
     let place = match key.split_once('.') {
         Some((section, name)) => table.get_mut(section).and_then(|section| section.get_mut(name)),
@@ -260,7 +260,7 @@ fn insert(table: &mut Table, key: &str, text: &str) {
     };
 }
 
-/// What stands before the keys of a lane.
+/// The prefix of the keys of a lane.
 fn lane_prefix(lane: usize) -> String {
     match lane {
         0 => String::new(),
@@ -268,7 +268,7 @@ fn lane_prefix(lane: usize) -> String {
     }
 }
 
-/// What stands before the keys of a rule of the lab.
+/// The prefix of the keys of a rule of the lab.
 fn rule_prefix(rule: usize) -> String {
     match rule {
         0 => "lab.".into(),
@@ -276,7 +276,7 @@ fn rule_prefix(rule: usize) -> String {
     }
 }
 
-/// Which of `count` prefixes a key has, but for the empty one, and the name behind it.
+/// The index of the prefix that a key has, of `count` prefixes without the empty one, and the name after it.
 fn split_prefix(key: &str, prefix: fn(usize) -> String, count: usize) -> Option<(usize, &str)> {
     (0..count)
         .filter(|&index| !prefix(index).is_empty())
@@ -293,6 +293,6 @@ fn unknown(key: &str) -> ConfigError {
         false => rule.chain(table_of(&ViewConfig::default()).keys().cloned()).collect(),
     };
     let nearest = nearest(key, names.iter().map(String::as_str)).to_string();
-    // A link is a stranger's text: its keys stay on one line.
+    // A link may come from anybody: escape its keys, so that they stay on one line.
     ConfigError::UnknownKey { key: key.escape_debug().to_string(), nearest }
 }

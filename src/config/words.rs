@@ -1,12 +1,12 @@
-//! What was probably meant: the key, preset or name closest to a word that is none.
+//! Suggestions for a wrong word: the key, preset or name that was probably meant.
 
-/// Longest value that an error echoes whole, in characters.
+/// The longest value that an error repeats in full, in characters.
 pub(crate) const MAX_ECHO: usize = 80;
 
-/// Similarity of words that are one but for a slip.
+/// The similarity of two words from which they count as the same word with a typing error.
 const ALIKE: f64 = 0.85;
 
-/// What other programs and papers call a key.
+/// The names that other programs and papers use for a key.
 const ALIASES: &[(&str, &str)] = &[
     ("lr", "optimizer.learning_rate"),
     ("learn_rate", "optimizer.learning_rate"),
@@ -99,7 +99,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("rng", "seed"),
 ];
 
-/// The candidate spelled most like `word`.
+/// The candidate whose spelling is closest to `word`.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> &'a str {
     candidates
         .into_iter()
@@ -107,10 +107,10 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .unwrap_or_default()
 }
 
-/// The key that was probably meant by `word`, `section.name` or a bare name: what others call it, else the one
-/// spelled most like it, in the section that was named if that is one.
+/// The key that was probably meant by `word`, which is `section.name` or a bare name. An alias from other programs
+/// comes first, then the key with the closest spelling, in the named section if that section exists.
 pub(super) fn nearest_key(word: &str, keys: &[String]) -> String {
-    // Nobody's key is this long, and comparing takes time by its length.
+    // No key is this long, and a comparison takes longer for longer words.
     let word: String =
         word.trim().to_lowercase().replace('-', "_").chars().take(MAX_ECHO).collect();
     let (section, name) = word.rsplit_once('.').unwrap_or(("", &word));
@@ -121,7 +121,7 @@ pub(super) fn nearest_key(word: &str, keys: &[String]) -> String {
     if let Some(key) = meant.iter().find(|key| in_section.is_empty() || in_section.contains(key)) {
         return (*key).to_string();
     }
-    // The right name behind another section.
+    // The name is right, but the section is another one.
     let is_named = |key: &&String| last(key) == name;
     if let Some(key) =
         keys.iter().find(is_named).filter(|_| section.is_empty() || !in_section.is_empty())
@@ -143,20 +143,20 @@ fn last(key: &str) -> &str {
 }
 
 fn similarity(word: &str, candidate: &str) -> f64 {
-    // `step_size` for `sampler.step_size` must win over a longer common stretch elsewhere.
+    // `step_size` must match `sampler.step_size` before a key with a longer common part.
     let name = last(candidate);
     let spelled = strsim::jaro_winkler(word, candidate).max(strsim::jaro_winkler(word, name));
     let initials: String = name.split('_').filter_map(|part| part.chars().next()).collect();
     let own = last(word);
     let is_part = own.len() > 2 && name.split('_').any(|part| part == own);
-    // A whole word of the name, or its initials, says more than letters in common.
+    // A whole word of the name, or its initials, counts more than common letters.
     match own == initials || is_part {
         true => spelled.max(0.9),
         false => spelled,
     }
 }
 
-/// The text itself, or its two ends where it is longer than `most` characters.
+/// The text itself, or its beginning and end if it is longer than `most` characters.
 pub fn shortened(text: &str, most: usize) -> String {
     let count = text.chars().count();
     if count <= most {

@@ -1,42 +1,40 @@
-//! Reading tensors back to the host, several by one request, each by its name and with the shape it has.
+//! Readback of tensors to the host: several tensors in one request, each checked against its shape.
 
 use burn::tensor::{Tensor, TensorData, Transaction};
 
-/// Why values did not come from the device.
+/// Why tensors could not be read from the device.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// The device is lost or out of memory.
     #[error("the device failed: {0}")]
     Device(String),
-    /// Other values than were asked for.
-    #[error(
-        "the device failed: it gave {found} where float values of shape {expected:?} were to come"
-    )]
+    /// The device returned other values than the requested ones.
+    #[error("the device failed: it returned {found} instead of float values of shape {expected:?}")]
     Mismatch {
-        /// Shape of the tensor that was to be read.
+        /// The shape of the tensor that was requested.
         expected: Vec<usize>,
-        /// What came.
+        /// A description of the values that arrived.
         found: String,
     },
 }
 
-/// What [`read`] brings to the host: a float tensor, or several in a tuple, an array, a `Vec` or an `Option`.
+/// A value that [`read`] can copy to the host: a float tensor, or several in a tuple, an array, a `Vec` or an `Option`.
 pub trait Readable {
-    /// Its values on the host: of a tensor, row-major `Vec<f32>`; of several, the same tuple, array, `Vec` or `Option`
-    /// of those.
+    /// The values on the host: a row-major `Vec<f32>` for a tensor; for several tensors, the same tuple, array, `Vec`
+    /// or `Option` of them.
     type Host;
     /// The shapes that the values must have.
     type Shape;
-    /// Adds its tensors to a request.
+    /// Adds the tensors to a request.
     fn request(self, reads: &mut Transaction) -> Self::Shape;
-    /// Takes its values out of what came.
+    /// Takes the values out of the arrived data.
     ///
     /// # Errors
-    /// Too few values, or others than were asked for.
+    /// Too few tensors arrived, or other ones than requested.
     fn receive(shape: Self::Shape, arrived: &mut Arrived) -> Result<Self::Host, ReadError>;
 }
 
-/// What came of a request and was not taken yet.
+/// The data that arrived for a request and was not taken yet.
 pub struct Arrived(std::vec::IntoIter<TensorData>);
 
 impl Arrived {
@@ -51,9 +49,9 @@ impl Arrived {
     }
 }
 
-/// The values of float tensors, all by one readback of one submission: `let (energy, x) = read((energy, x)).await?`.
+/// Reads the values of float tensors in one readback: `let (energy, x) = read((energy, x)).await?`.
 ///
-/// Asynchronous because a browser can only be asked for them; elsewhere [`read_now`] waits.
+/// It is asynchronous because a browser cannot block; elsewhere, use [`read_now`] to wait.
 ///
 /// # Errors
 /// The device is lost or out of memory.
@@ -65,10 +63,10 @@ pub async fn read<T: Readable>(tensors: T) -> Result<T::Host, ReadError> {
     T::receive(shape, &mut Arrived(arrived.into_iter()))
 }
 
-/// The values of float tensors as [`read`] gives them, waited for.
+/// Reads the values of float tensors like [`read`], and waits for them.
 ///
 /// # Errors
-/// As [`read`].
+/// The same errors as [`read`].
 #[cfg(not(target_arch = "wasm32"))]
 pub fn read_now<T: Readable>(tensors: T) -> Result<T::Host, ReadError> {
     pollster::block_on(read(tensors))

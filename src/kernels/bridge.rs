@@ -1,4 +1,4 @@
-//! Converts burn's tensors to what kernels and their CPU twins take, and back.
+//! Conversion between burn's tensors and the arguments of the kernels and their CPU twins.
 
 use burn::{
     backend::DispatchDevice,
@@ -14,7 +14,7 @@ pub(super) fn is_gpu(device: &Device) -> bool {
 pub(super) fn gpu<const D: usize>(tensor: Tensor<D>) -> CubeTensor {
     match tensor.without_autodiff().try_into_primitive::<Wgpu>() {
         Ok(primitive) => into_contiguous(primitive),
-        // `is_gpu` was asked first, and fusion, which wraps the primitive, is never enabled.
+        // Callers check `is_gpu` first, and fusion, which would wrap the primitive, is never enabled.
         Err(error) => unreachable!("a GPU tensor is a cubecl tensor: {error:?}"),
     }
 }

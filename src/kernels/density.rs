@@ -1,4 +1,4 @@
-//! Analytic densities of the plane on a device.
+//! Energies of analytic 2-D densities, on a GPU or on the CPU.
 
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
@@ -10,7 +10,7 @@ use super::{
     reference::{self, DensityForm},
 };
 
-/// Points that one CPU task evaluates.
+/// The number of points per CPU task.
 const PART_LEN: usize = 1024;
 
 /// Energies (N) and gradients (N, 2, 1, 1) of a density at `x` (N, 2, 1, 1); see

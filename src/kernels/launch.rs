@@ -1,4 +1,4 @@
-//! Launches a [`Kernel`] on burn's own queue. Its WGSL is passed on unchanged.
+//! Launches a [`Kernel`] on burn's queue, with its WGSL unchanged.
 
 use std::sync::{
     Arc,
@@ -17,10 +17,10 @@ use cubecl::{
 
 use super::Kernel;
 
-/// WebGPU's guaranteed bound on workgroups along one dimension.
+/// The number of workgroups along one dimension that WebGPU guarantees.
 const MAX_WORKGROUPS_PER_DIMENSION: u32 = 65_535;
 
-/// Bytes of all buffers that our kernels were launched on.
+/// The total bytes of the buffers of all launches of our kernels.
 static BOUND_BYTES: AtomicU64 = AtomicU64::new(0);
 
 struct WgslKernel(&'static Kernel);
@@ -30,7 +30,7 @@ impl KernelMetadata for WgslKernel {
         self.0.name
     }
 
-    // Pipelines are cached by this id alone, so the text must be part of it.
+    // Pipelines are cached by this id, so the source text must be part of it.
     fn id(&self) -> KernelId {
         KernelId::new::<Self>().info(self.0.source)
     }
@@ -97,7 +97,7 @@ pub(super) fn empty_like(tensor: &CubeTensor, shape: impl Into<burn::tensor::Sha
     )
 }
 
-/// How many GPU kernels `work` launches, burn's and ours. Counts the whole process.
+/// The number of GPU kernels that `work` launches, burn's and ours. Launches of other threads are counted too.
 pub fn count_launches(work: impl FnOnce()) -> usize {
     struct Counter(AtomicUsize);
     impl LaunchObserver for Counter {
@@ -112,8 +112,8 @@ pub fn count_launches(work: impl FnOnce()) -> usize {
     counter.0.load(Ordering::Relaxed)
 }
 
-/// Bytes of the buffers that `work` launches our kernels on: what they read and write at least. Counts the
-/// whole process.
+/// The bytes of the buffers that `work` launches our kernels on: a lower bound on the memory traffic. Launches of other
+/// threads are counted too.
 pub fn count_bound_bytes(work: impl FnOnce()) -> u64 {
     let before = BOUND_BYTES.load(Ordering::Relaxed);
     work();

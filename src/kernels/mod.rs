@@ -1,7 +1,7 @@
-//! The hand-written WGSL kernels of `shaders/`: a table of them, the launcher, and one typed
-//! function per kernel that runs it on a GPU tensor and its twin on a CPU tensor.
+//! The hand-written WGSL kernels of `shaders/`: their table, the launcher, and one typed function per kernel, which
+//! runs the kernel on a GPU tensor and its CPU twin on a CPU tensor.
 //!
-//! Nothing here knows of models, samplers or configuration.
+//! This module does not depend on models, samplers or the configuration.
 
 pub mod reference;
 
@@ -24,19 +24,19 @@ pub use ops::{
     uniform_start,
 };
 
-/// Invocations per workgroup of every kernel.
+/// The number of invocations per workgroup, for every kernel.
 pub const WORKGROUP_SIZE: u32 = 256;
 
-/// What the launcher and the tests must know of one shader.
+/// The description of one shader, for the launcher and the tests.
 #[derive(Debug)]
 pub struct Kernel {
-    /// Entry point and file name without ending.
+    /// The name of the entry point, and of the file without its extension.
     pub name: &'static str,
-    /// `common.wgsl` followed by the kernel's own file.
+    /// The WGSL source: `common.wgsl` followed by the file of the kernel.
     pub source: &'static str,
-    /// Bindings in order, `params` last.
+    /// The names of the bindings in order, with `params` last.
     pub bindings: &'static [&'static str],
-    /// Members of `Params` in order, each of four bytes.
+    /// The members of `Params` in order, each of four bytes.
     pub params: &'static [&'static str],
 }
 

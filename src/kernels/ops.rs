@@ -1,4 +1,4 @@
-//! One typed function per kernel: a GPU tensor runs the WGSL, a CPU tensor its twin.
+//! One typed function per kernel: it runs the WGSL for a GPU tensor and the twin for a CPU tensor.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use cubecl::server::Handle;
@@ -13,17 +13,17 @@ use super::{
     reference::{self, NoiseKey, ProximalStep},
 };
 
-/// Elements of a tensor that one CPU task updates; a multiple of the 4 that share a draw.
+/// The number of elements per CPU task; a multiple of 4, because 4 elements share a Philox block.
 const PART_LEN: usize = 4096;
 
-/// One Gaussian per class on the device: see [`reference::ClassGaussians`].
+/// One Gaussian per class, on the device; see [`reference::ClassGaussians`].
 #[derive(Clone, Debug)]
 pub struct ClassGaussians {
-    /// Shape (classes, D).
+    /// The means, shape (classes, D).
     pub mean: Tensor<2>,
-    /// Shape (classes, k, D).
+    /// The factors, shape (classes, k, D).
     pub factor: Tensor<3>,
-    /// Shape (classes, D).
+    /// The residual standard deviations, shape (classes, D).
     pub residual_std: Tensor<2>,
 }
 
@@ -33,11 +33,11 @@ pub fn index_tensor(indices: &[u32], device: &Device) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new(values, [indices.len()]), device)
 }
 
-/// The buffers after `kernel` ran on them as they are, bound in table order. For tests: nothing is
-/// allocated on the way, so what the kernel leaves alone keeps its bytes.
+/// Runs `kernel` on the given buffers, bound in table order, and returns their contents. For tests: nothing else is
+/// allocated, so bytes that the kernel does not write stay the same.
 ///
 /// # Panics
-/// The device is not a GPU, or failed.
+/// Panics if the device is not a GPU, or failed.
 pub fn run_on_bytes(
     kernel: &'static Kernel,
     device: &Device,
@@ -60,7 +60,7 @@ fn words_of(noise: NoiseKey) -> [u32; 4] {
     [noise.step, noise.stream, noise.seed as u32, (noise.seed >> 32) as u32]
 }
 
-/// `x` after one Langevin update; see [`reference::proximal_step`] for the rule.
+/// Moves `x` by one Langevin update; see [`reference::proximal_step`] for the rule.
 ///
 /// # Shapes
 /// `x`, `gradient` and the result: (N, C, H, W).
@@ -130,7 +130,7 @@ pub fn class_center_start(
     let device = gaussians.mean.device();
     let shape = [labels.len(), num_pixels];
     if !is_gpu(&device) {
-        // Only the classes asked for: a batch restarts few chains, the factors of all are large.
+        // Read only the requested classes: a batch restarts few chains, and the factors of all classes are large.
         let mut classes = labels.to_vec();
         classes.sort_unstable();
         classes.dedup();
@@ -174,7 +174,7 @@ pub fn class_center_start(
     from_gpu(x)
 }
 
-/// The rows of `buffer` named by `source`, or of `fresh` where `source` is past its end.
+/// Gathers the rows of `buffer` with the indices `source`; indices past its end are rows of `fresh`.
 ///
 /// # Shapes
 /// `buffer` (capacity, D), `fresh` (F, D), result (`source.len()`, D).
@@ -185,7 +185,7 @@ pub fn replay_gather(buffer: &Tensor<2>, fresh: Tensor<2>, source: &[u32]) -> Te
     let device = buffer.device();
     let shape = [source.len(), num_pixels];
     if !is_gpu(&device) {
-        // Only the rows asked for leave the buffer, which is many times larger.
+        // Copy only the requested rows, because the buffer is many times larger.
         let rows: Vec<u32> = source.iter().map(|&row| row.min(capacity as u32 - 1)).collect();
         let rows = cpu(buffer.clone().select(0, index_tensor(&rows, &device)));
         let among_rows = |(at, &row): (u32, &u32)| match row.checked_sub(capacity as u32) {
@@ -210,9 +210,9 @@ pub fn replay_gather(buffer: &Tensor<2>, fresh: Tensor<2>, source: &[u32]) -> Te
     from_gpu(x)
 }
 
-/// `buffer` with the rows of `x` written at `slots`, which must be distinct.
+/// Writes the rows of `x` to `buffer` at `slots`, which must be distinct.
 ///
-/// On a GPU the buffer's memory is written in place: no other tensor may share it.
+/// On a GPU, the memory of the buffer is written in place, so no other tensor may share it.
 pub fn replay_scatter(x: Tensor<2>, slots: &[u32], buffer: Tensor<2>) -> Tensor<2> {
     let [capacity, num_pixels] = buffer.dims();
     assert!(slots.iter().all(|&slot| (slot as usize) < capacity), "a slot lies past the buffer");
@@ -259,25 +259,25 @@ pub fn chain_summary(x: Tensor<4>, gradient: Tensor<4>, proximal_radius: f32) ->
     from_gpu(summary)
 }
 
-/// Both ends of the Langevin proposals of some chains.
+/// The current states and the proposals of a batch of chains, with their energies and gradients.
 #[derive(Clone, Debug)]
 pub struct Proposals {
-    /// Where the chains are, shape (N, C, H, W).
+    /// The current states, shape (N, C, H, W).
     pub x: Tensor<4>,
-    /// ∂E/∂x there, the same shape.
+    /// ∂E/∂x at the current states, shape (N, C, H, W).
     pub gradient: Tensor<4>,
-    /// E there, shape (N).
+    /// E at the current states, shape (N).
     pub energy: Tensor<1>,
-    /// Where they may go, shape (N, C, H, W).
+    /// The proposals, shape (N, C, H, W).
     pub proposal: Tensor<4>,
-    /// ∂E/∂x at the proposals.
+    /// ∂E/∂x at the proposals, shape (N, C, H, W).
     pub proposal_gradient: Tensor<4>,
     /// E at the proposals, shape (N).
     pub proposal_energy: Tensor<1>,
 }
 
-/// Where the chains go, shape (N, C, H, W), and whether they moved and how probable that was, shape
-/// (N, 2); see [`reference::mala_accept`] for the rule.
+/// Accepts or rejects each proposal. Returns the next states, shape (N, C, H, W), and for each chain whether it moved
+/// and the acceptance probability, shape (N, 2); see [`reference::mala_accept`] for the rule.
 pub fn mala_accept(
     ends: Proposals,
     step_size: f32,
@@ -334,7 +334,7 @@ pub fn mala_accept(
     (from_gpu(x_next), from_gpu(acceptance))
 }
 
-/// Flat values after `rounds` of x ← x m + a, for measuring; see [`reference::fma_rate`].
+/// Repeats x ← x m + a `rounds` times on flat values, to measure arithmetic speed; see [`reference::fma_rate`].
 pub fn fma_rate(x: Tensor<1>, rounds: u32, m: f32, a: f32) -> Tensor<1> {
     let (len, device) = (x.dims()[0], x.device());
     assert!(len.is_multiple_of(16), "a multiple of 16 values");
@@ -355,7 +355,7 @@ pub fn fma_rate(x: Tensor<1>, rounds: u32, m: f32, a: f32) -> Tensor<1> {
     from_gpu(x)
 }
 
-/// `x`, and `to` after a copy of it, both flat and of one length, for measuring; see
+/// Copies `x` to `to` and returns both, to measure memory bandwidth. Both are flat and have the same length; see
 /// [`reference::copy_rate`].
 pub fn copy_rate([x, to]: [Tensor<1>; 2]) -> [Tensor<1>; 2] {
     let (len, device) = (x.dims()[0], x.device());

@@ -1,5 +1,5 @@
-//! `cnn-small`, `cnn-medium`, `cnn-base`, `cnn-tiny`: plain stacks of 3×3 convolutions with LeakyReLU 0.2, no norm, so
-//! that the chains of a batch stay independent.
+//! The convolutional networks `cnn-small`, `cnn-medium`, `cnn-base` and `cnn-tiny`: plain stacks of 3×3 convolutions
+//! with LeakyReLU 0.2 and without norm, so that the chains of a batch are independent.
 
 use burn::{module::Module, tensor::Tensor};
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::kernels::Pooling;
 
-/// Outputs and stride of each convolution, and the pooling.
+/// The plan of a network: output channels and stride of each convolution, and the pooling.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
     convs: &'static [(usize, usize)],
@@ -17,11 +17,11 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// The plan of an architecture's name.
+    /// The plan for the name of an architecture; `None` for an unknown name.
     pub(super) fn of(arch: &str) -> Option<Self> {
         let (convs, pooling): (&[_], _) = match arch {
-            // Garments and digits are centred, and on few images a head that knows places learns faster.
-            // About 11 MFLOP forward for an image of 28×28.
+            // Garments and digits are centred, and with few images, a head that sees positions learns faster.
+            // About 11 MFLOP per forward pass for an image of 28×28.
             "cnn-small" => (&[(16, 1), (32, 2), (32, 1), (64, 2), (64, 1)], Pooling::Flatten),
             // About 23 MFLOP.
             "cnn-medium" => (&[(16, 1), (32, 2), (64, 1), (96, 2), (96, 1)], Pooling::Flatten),
@@ -37,7 +37,7 @@ impl Plan {
     }
 }
 
-/// Convolutions, each after the first behind a LeakyReLU, and a head.
+/// A convolutional network: convolutions with a LeakyReLU between them, and a head.
 #[derive(Module, Debug)]
 pub struct Cnn {
     convs: Vec<Convolution>,
@@ -45,7 +45,7 @@ pub struct Cnn {
 }
 
 impl Cnn {
-    /// For images of shape (C, H, W).
+    /// A network for images of shape (C, H, W).
     pub(super) fn new(
         init: &mut WeightInit,
         plan: Plan,

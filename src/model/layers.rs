@@ -1,4 +1,4 @@
-//! What the architectures share: seeded weights, the activation, pooling, the choice of norm.
+//! The building blocks of the architectures: initial weights from a seed, convolution, head, and norm.
 
 use burn::{
     module::{Module, Param, ParamId, RunningState},
@@ -18,13 +18,13 @@ use crate::{
     streams,
 };
 
-/// Slope of LeakyReLU for negative inputs, as in JEM.
+/// The slope of LeakyReLU for negative inputs, as in JEM.
 pub(super) const NEGATIVE_SLOPE: f32 = 0.2;
 const NUM_GROUPS: usize = 8;
 
-/// Draws initial weights from the run's seed on the host, so that every device gets the same.
+/// Draws initial weights from the seed of the run, on the host, so that they are the same for every device.
 pub(super) struct WeightInit {
-    /// Without it nothing is drawn and no weight takes memory.
+    /// The random number generator; with `None`, nothing is drawn and the weights take no memory.
     rng: Option<ChaCha8Rng>,
     device: Device,
     gain: f32,
@@ -32,10 +32,10 @@ pub(super) struct WeightInit {
     norm_momentum: f64,
 }
 
-/// Uniform on ±1/√fan_in: PyTorch's default, and so what JEM's WideResNet starts from.
+/// Uniform on ±1/√fan_in: PyTorch's default, which JEM's WideResNet uses.
 const PYTORCH_GAIN: f32 = 1.0;
-/// Keeps the variance of activations through LeakyReLU 0.2 (He et al., arXiv:1502.01852): without norm
-/// or shortcuts, PyTorch's default shrinks the signal so far that training idles for a hundred steps.
+/// Keeps the variance of activations through LeakyReLU 0.2 (He et al., arXiv:1502.01852). Without norm or shortcuts,
+/// PyTorch's default shrinks the signal so much that training makes no progress for a hundred steps.
 const HE_GAIN: f32 = 2.402;
 
 impl WeightInit {
@@ -44,7 +44,7 @@ impl WeightInit {
         Self { rng, ..Self::of_shapes(config, device) }
     }
 
-    /// Weights that have shapes but no values, to look at an architecture before it is built.
+    /// Initial weights with shapes but without values, to inspect an architecture before it is built.
     pub(super) fn of_shapes(config: &config::ModelConfig, device: &Device) -> Self {
         Self {
             rng: None,
@@ -55,13 +55,13 @@ impl WeightInit {
         }
     }
 
-    /// From now on, weights for plain stacks of LeakyReLU layers.
+    /// From now on, initialises weights for plain stacks of LeakyReLU layers.
     pub(super) fn for_plain_stack(&mut self) -> &mut Self {
         self.gain = HE_GAIN;
         self
     }
 
-    /// `len` values uniform on ±gain/√fan_in.
+    /// Draws `len` values, uniform on ±gain/√fan_in.
     fn uniform(&mut self, len: usize, fan_in: usize, gain: f32) -> Vec<f32> {
         let bound = gain / (fan_in as f32).sqrt();
         let Some(rng) = &mut self.rng else { return Vec::new() };
@@ -82,7 +82,7 @@ impl WeightInit {
         self.param(values, [len])
     }
 
-    /// A square convolution with bias that keeps the size (divided by the stride).
+    /// A square convolution with bias; the output has the size of the input divided by the stride.
     pub(super) fn conv(
         &mut self,
         channels_in: usize,
@@ -92,7 +92,7 @@ impl WeightInit {
     ) -> Convolution {
         let taps = kernel * kernel;
         let fan_in = channels_in * taps;
-        // Drawn in PyTorch's order, (outputs, inputs, k, k).
+        // The weights are drawn in PyTorch's order, (outputs, inputs, k, k).
         let drawn = self.uniform(channels_out * fan_in, fan_in, self.gain);
         let place = |index: usize| {
             let (output, row) = (index % channels_out, index / channels_out);
@@ -106,7 +106,7 @@ impl WeightInit {
         }
     }
 
-    /// A linear map with bias inside the network.
+    /// A linear layer with bias inside the network.
     pub(super) fn linear(&mut self, inputs: usize, outputs: usize) -> Linear {
         let weight = self.uniform(inputs * outputs, inputs, self.gain);
         Linear {
@@ -115,7 +115,7 @@ impl WeightInit {
         }
     }
 
-    /// The head, its logits small at first, so that no class is favoured.
+    /// The head, with small initial logits, so that no class is preferred.
     pub(super) fn head(&mut self, inputs: usize, num_classes: usize, pooling: Pooling) -> Head {
         let weight = self.uniform(inputs * num_classes, inputs, PYTORCH_GAIN);
         Head {
@@ -125,7 +125,7 @@ impl WeightInit {
         }
     }
 
-    /// The norm layer of the configuration.
+    /// The norm layer of the configuration; `None` without norm.
     pub(super) fn norm(&self, channels: usize) -> Option<NormLayer> {
         let config = BatchNormConfig::new(channels).with_momentum(self.norm_momentum);
         let batch = || config.init(&self.device);
@@ -142,11 +142,12 @@ impl WeightInit {
     }
 }
 
-/// A square convolution with bias, padded so that stride 1 keeps the size.
+/// A square convolution with bias; the padding is such that stride 1 keeps the size.
 ///
 /// # Shapes
 /// (N, H, W, inputs) to (N, ⌈H/stride⌉, ⌈W/stride⌉, outputs); weights (k, k, inputs,
-/// outputs), the reverse of PyTorch's order, so that one tap of one input meets neighbouring outputs.
+/// outputs), the reverse of PyTorch's order, so that the weights of one tap and one input for all outputs are
+/// neighbours.
 #[derive(Module, Debug)]
 pub(super) struct Convolution {
     weight: Param<Tensor<4>>,
@@ -155,17 +156,17 @@ pub(super) struct Convolution {
 }
 
 impl Convolution {
-    /// conv(x).
+    /// The convolution of `x`.
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         self.apply(x, None)
     }
 
-    /// conv(LeakyReLU(x)), in one operation.
+    /// The convolution of LeakyReLU(`x`), in one operation.
     pub(super) fn forward_activated(&self, x: Tensor<4>) -> Tensor<4> {
         self.apply(x, Some(NEGATIVE_SLOPE))
     }
 
-    /// For one image of `size` = [H, W], which becomes the output's.
+    /// The cost for one image of `size` = [H, W]; `size` becomes the size of the output.
     pub(super) fn cost(&self, size: &mut [usize; 2]) -> Cost {
         *size = size.map(|side| side.div_ceil(self.stride));
         let weights = self.weight.lazy_shape();
@@ -182,7 +183,7 @@ impl Convolution {
     }
 }
 
-/// From the last features to logits: LeakyReLU, pooling, a linear map.
+/// The head, which turns the last features into logits: LeakyReLU, pooling, a linear map.
 ///
 /// # Shapes
 /// Features (N, H, W, C); weights (inputs, classes).
@@ -199,12 +200,12 @@ impl Head {
         HeadOptions { pooling: self.pooling, negative_slope: NEGATIVE_SLOPE }
     }
 
-    /// Logits (N, classes).
+    /// The logits (N, classes) of features (N, H, W, C).
     pub(super) fn logits(&self, features: Tensor<4>) -> Tensor<2> {
         head_logits(features, self.weight.val(), self.bias.val(), &self.options())
     }
 
-    /// `scale` times log_sum_exp of the logits, or times the logit of each row's label, shape (N).
+    /// `scale` times log_sum_exp of the logits, or `scale` times the logit of each row's label, shape (N).
     pub(super) fn scaled_log_sum_exp(
         &self,
         features: Tensor<4>,
@@ -216,19 +217,18 @@ impl Head {
     }
 }
 
-/// Images (N, C, H, W) as the layers take them, (N, H, W, C).
+/// Converts images (N, C, H, W) to channels last, (N, H, W, C), the format of the layers.
 pub(super) fn channels_last(x: Tensor<4>) -> Tensor<4> {
     let [n, c, h, w] = x.dims();
-    // One channel is both; to know it saves a copy.
+    // With one channel, both formats are the same, and a reshape saves a copy.
     if c == 1 { x.reshape([n, h, w, c]) } else { x.permute([0, 2, 3, 1]) }
 }
 
 /// Normalisation of activations (N, H, W, C), per channel.
 ///
-/// Batch norm uses the statistics of the batch wherever a gradient flows, sampling included (the
-/// authors of JEM++: do not sample in evaluation mode), and its running statistics once frozen. Every batch
-/// enters the running statistics of the network it goes through by `model.norm_momentum`; what must not goes
-/// through [`Network::aside`](super::Network::aside).
+/// Batch norm uses the statistics of the batch whenever a gradient flows, also during sampling (the authors of JEM++:
+/// do not sample in evaluation mode). Frozen batch norm uses its running statistics. Every batch updates the running
+/// statistics of its network with `model.norm_momentum`; to avoid that, use [`Network::aside`](super::Network::aside).
 #[derive(Module, Debug)]
 pub(super) enum NormLayer {
     Batch(BatchNorm),
@@ -236,7 +236,7 @@ pub(super) enum NormLayer {
 }
 
 impl NormLayer {
-    /// For one image of `size` = [H, W].
+    /// The cost for one image of `size` = [H, W].
     pub(super) fn cost(&self, size: [usize; 2]) -> Cost {
         let channels = match self {
             Self::Batch(norm) => norm.gamma.dims()[0],
@@ -245,7 +245,7 @@ impl NormLayer {
         Cost { flops: 0, values: (channels * size[0] * size[1]) as u64 }
     }
 
-    /// From now on with running statistics of its own; a clone shares its original's.
+    /// Gives this layer its own running statistics, because a clone shares those of its original.
     pub(super) fn part(&mut self) {
         if let Self::Batch(norm) = self {
             for running in [&mut norm.running_mean, &mut norm.running_var] {
@@ -255,7 +255,7 @@ impl NormLayer {
     }
 }
 
-/// `x` normalised, or as it is where the network has no norm.
+/// Normalises `x`, or returns it unchanged if the network has no norm.
 pub(super) fn normalise(norm: &Option<NormLayer>, x: Tensor<4>) -> Tensor<4> {
     match norm {
         None => x,

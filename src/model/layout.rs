@@ -1,4 +1,4 @@
-//! What a network is made of, before it is built.
+//! The layout of a network: its tensors and their sizes, known before the network is built.
 
 use burn::{
     module::{Module, ModuleVisitor, Param},
@@ -8,13 +8,13 @@ use burn::{
 use super::{Cost, ModelError, Network, WeightInit};
 use crate::{config::ModelConfig, device};
 
-/// Names, shapes and sizes of a network of a configuration. Knowing them takes no memory for weights, so that what
-/// a file or a setting asks for can be refused before it is there.
+/// The names, shapes and sizes of the tensors of a network. It needs no memory for weights, so use it to refuse a
+/// network that is too large before it is built.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
-    /// Path and shape of every weight and running statistic, by their numbers, which begin at 1.
+    /// Path and shape of every weight and running statistic, in the order of their numbers, which start at 1.
     pub tensors: Vec<(String, Vec<usize>)>,
-    /// Values that the network's layers give for one input.
+    /// The number of output values of all layers for one input.
     pub num_activations: u64,
 }
 
@@ -22,7 +22,7 @@ impl Layout {
     /// The layout of [`Network::new`] with the same arguments.
     ///
     /// # Errors
-    /// As [`Network::new`].
+    /// The same errors as [`Network::new`].
     pub fn of(
         config: &ModelConfig,
         input_shape: [usize; 3],
@@ -37,7 +37,7 @@ impl Layout {
         Ok(Self { tensors: names.tensors, num_activations: cost.values })
     }
 
-    /// How many numbers the weights and running statistics are.
+    /// The number of values in all weights and running statistics.
     pub fn num_weights(&self) -> u64 {
         let sizes = self.tensors.iter().map(|(_, shape)| shape.iter().map(|&n| n as u64).product());
         sizes.fold(0, u64::saturating_add)
@@ -87,9 +87,9 @@ mod tests {
         let [forward, gradient] = at_once("wrn-28-10", Norm::Batch, 32);
         assert!((20..250).contains(&forward), "{forward}");
         assert!((5..forward).contains(&gradient), "{gradient}");
-        // One of its widest layers, 320 channels of 32 × 32, alone.
+        // The output of one of the widest layers alone: 320 channels of 32 × 32.
         assert!((forward * 320 * 32 * 32 * 4) as u64 <= MAX_LAYER_BYTES);
-        // Four times the pixels, a quarter of the images.
+        // Four times as many pixels allow a quarter of the images.
         let [larger, _] = at_once("wrn-28-10", Norm::Batch, 64);
         assert!((forward / 4..=forward / 4 + 1).contains(&larger), "{forward} {larger}");
     }

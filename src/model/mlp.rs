@@ -1,4 +1,4 @@
-//! `mlp`: three linear layers for points in the plane.
+//! The network `mlp`: a multilayer perceptron with three hidden layers for 2-D points.
 
 use burn::{module::Module, nn::Linear, tensor::Tensor};
 
@@ -10,7 +10,7 @@ use crate::kernels::{ConvOptions2d, Pooling, conv2d};
 
 const HIDDEN: usize = 128;
 
-/// C → 128 → 128 → 128 → classes with LeakyReLU 0.2; inputs have shape (N, C, 1, 1).
+/// A multilayer perceptron C → 128 → 128 → 128 → classes with LeakyReLU 0.2; inputs have shape (N, C, 1, 1).
 #[derive(Module, Debug)]
 pub struct Mlp {
     layers: Vec<Linear>,
@@ -31,7 +31,7 @@ impl Pieces for Mlp {
     }
 
     fn piece(&self, index: usize, x: Tensor<4>) -> Tensor<4> {
-        // One position, which a kernel of one tap sees.
+        // The input is one position, so the linear layer is a 1×1 convolution.
         let Linear { weight, bias } = &self.layers[index];
         let [n, inputs] = [x.dims()[0], weight.dims()[0]];
         let weight = weight.val().reshape([1, 1, inputs, HIDDEN]);

@@ -1,4 +1,4 @@
-//! Networks that give class logits, split as `logits = rest ∘ first_layer` for PYLD.
+//! Networks that compute class logits, split as `logits = rest ∘ first_layer` for PYLD.
 
 mod cnn;
 mod layers;
@@ -21,21 +21,21 @@ use wide_resnet::WideResNet;
 pub use layout::Layout;
 pub use weights::{HostTensor, WeightsError, weights_of, with_weights};
 
-/// Past these a typing error, not a network, asks for all memory there is.
+/// Upper limits for a WideResNet; a larger number is probably a typing error and would need all memory.
 const MAX_DEPTH: usize = 1000;
 const MAX_WIDTH: usize = 64;
-/// Memory for what the layers give while images are measured: little beside the weights and the optimiser of a network
-/// that needs so much.
+/// The memory limit for the outputs of the layers while images are measured, in bytes. It is small compared with the
+/// weights and the optimiser of a network that needs so much.
 pub const MAX_LAYER_BYTES: u64 = 512 << 20;
 const MAX_AT_ONCE: usize = 250;
-/// What a misspelt name is compared with.
+/// The names of architectures that a misspelt name is compared with.
 const ARCHS: [&str; 8] =
     ["cnn-small", "cnn-medium", "cnn-base", "cnn-tiny", "mlp", "wrn-10-1", "wrn-16-4", "wrn-28-10"];
 
 /// Why a network could not be built.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum ModelError {
-    /// No architecture of that name.
+    /// There is no architecture with this name.
     #[error(
         "unknown model.arch `{}`; did you mean `{nearest}`? There are cnn-small, cnn-medium, cnn-base, cnn-tiny, \
          mlp and wrn-<depth>-<width>, as in wrn-28-10",
@@ -44,56 +44,56 @@ pub enum ModelError {
     UnknownArch {
         /// The name as written.
         name: String,
-        /// The architecture closest to it.
+        /// The name of the closest architecture.
         nearest: &'static str,
     },
-    /// A WideResNet that cannot be.
+    /// The depth or the width of a WideResNet is not allowed.
     #[error(
         "model.arch `wrn-{depth}-{width}`: the depth must be 6n+4 (10, 16, 22, 28, …, at most {MAX_DEPTH}) \
          and the width 1 to {MAX_WIDTH}"
     )]
     WideResNetSize {
-        /// Depth asked for.
+        /// The requested depth.
         depth: usize,
-        /// Width asked for.
+        /// The requested width.
         width: usize,
     },
-    /// A norm the architecture does not have.
+    /// The architecture has no norm layers, but a norm was requested.
     #[error("model.arch `{0}` has no norm layers; set model.norm = none")]
     NoNorm(String),
-    /// An architecture for other inputs.
+    /// The architecture takes inputs of another shape.
     #[error(
         "model.arch `{arch}` takes inputs of shape {expected}, the data has {found:?} (C, H, W)"
     )]
     Input {
-        /// The architecture.
+        /// The name of the architecture.
         arch: String,
-        /// What it takes.
+        /// The input shape that the architecture takes.
         expected: &'static str,
-        /// What the data set gives.
+        /// The shape (C, H, W) of the images of the data set.
         found: [usize; 3],
     },
-    /// A split behind the last piece.
+    /// The split is larger than the number of pieces.
     #[error(
         "model.split = {split} does not fit the network: `{arch}` has {num_pieces} pieces before its head, so \
          that model.split is 1 to {num_pieces}"
     )]
     Split {
-        /// The split asked for.
+        /// The requested split.
         split: usize,
-        /// The architecture.
+        /// The name of the architecture.
         arch: String,
-        /// How many pieces it has.
+        /// The number of pieces before the head.
         num_pieces: usize,
     },
 }
 
-/// What a part of a network costs for one image.
+/// The cost of a part of a network for one image.
 #[derive(Clone, Copy, Debug, Default)]
 struct Cost {
-    /// Multiplications and additions of a forward pass.
+    /// The number of multiplications and additions of a forward pass.
     flops: u64,
-    /// Values that its layers give.
+    /// The number of output values of its layers.
     values: u64,
 }
 
@@ -106,39 +106,39 @@ impl std::iter::Sum for Cost {
     }
 }
 
-/// What images go through a network for, which decides what must be kept of them.
+/// The kind of a pass through a network, which decides what must stay in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pass {
-    /// Logits or energies alone: what a layer gave is free once the next has seen it.
+    /// Only logits or energies: the output of a layer is freed after the next layer.
     Forward,
-    /// A gradient as well: what every layer gave is kept.
+    /// Also a gradient: the outputs of all layers stay in memory.
     Gradient,
 }
 
-/// A network as a row of pieces and a head, so that it can be split anywhere.
+/// A network as a sequence of pieces and a head, so that it can be split after any piece.
 ///
-/// Piece 0 is always affine: a bare convolution or linear map with bias.
+/// Piece 0 is always affine: a single convolution or linear map with bias.
 trait Pieces {
-    /// How many pieces stand before the head.
+    /// The number of pieces before the head.
     fn num_pieces(&self) -> usize;
-    /// Piece `index` applied to its input: images (N, C, H, W) for piece 0, then whatever the piece before
-    /// gave, channels last.
+    /// Applies piece `index` to its input: images (N, C, H, W) for piece 0, otherwise the output of the previous piece,
+    /// channels last.
     fn piece(&self, index: usize, x: Tensor<4>) -> Tensor<4>;
-    /// Of piece `index` for one image of `size` = [H, W], which becomes the output's.
+    /// The cost of piece `index` for one image of `size` = [H, W]; `size` becomes the size of the output.
     fn piece_cost(&self, index: usize, size: &mut [usize; 2]) -> Cost;
-    /// The norm layers, if there are any.
+    /// The norm layers of the network, if it has any.
     fn norms(&mut self) -> Vec<&mut NormLayer> {
         Vec::new()
     }
-    /// The head's input from the output of the last piece.
+    /// The input of the head, from the output of the last piece.
     fn head_input(&self, z: Tensor<4>) -> Tensor<4> {
         z
     }
-    /// What makes logits or energies of it.
+    /// The head, which turns its input into logits or energies.
     fn head(&self) -> &Head;
 }
 
-/// Any of the architectures, with the split that PYLD uses.
+/// A network of any architecture, with the split that PYLD uses.
 #[derive(Module, Debug)]
 pub struct Network {
     body: Body,
@@ -154,13 +154,13 @@ enum Body {
 }
 
 impl Network {
-    /// A network with fresh weights, the same for one `seed` on every device.
+    /// A network with new initial weights, which are the same for one `seed` on every device.
     ///
     /// # Shapes
-    /// Takes (N, C, H, W) with `input_shape` = (C, H, W); gives (N, `num_classes`).
+    /// Input: (N, C, H, W) with `input_shape` = (C, H, W); output: (N, `num_classes`).
     ///
     /// # Errors
-    /// An architecture, norm or split that does not exist or does not fit the input.
+    /// The architecture, the norm or the split does not exist or does not fit the input.
     pub fn new(
         config: &ModelConfig,
         input_shape: [usize; 3],
@@ -170,7 +170,7 @@ impl Network {
     ) -> Result<Self, ModelError> {
         let mut init = WeightInit::new(config, seed, device);
         let network = Self::build(&mut init, config, input_shape, num_classes)?;
-        // Parameters are numbered in their order, so that a resumed run's optimiser finds its state.
+        // Parameters are numbered in order, so that the optimiser of a resumed run finds its state.
         Ok(network.map(&mut Number(0)))
     }
 
@@ -215,13 +215,13 @@ impl Network {
         Ok(network)
     }
 
-    /// A copy of the network for training, with running statistics of its own; a clone would share them.
+    /// A copy of the network for training, with its own running statistics; a clone would share them.
     pub fn copy(&self) -> Self {
         self.valid().train()
     }
 
-    /// The network for a pass that must leave batch norm's running statistics alone: it shares weights and graph, but
-    /// what a pass does to the statistics ends with it.
+    /// The network for a pass that must not change the running statistics of batch norm. It shares weights and graph,
+    /// but has its own copy of the statistics.
     pub fn aside(&self) -> Self {
         let mut aside = self.clone();
         let pieces: &mut dyn Pieces = match &mut aside.body {
@@ -241,18 +241,18 @@ impl Network {
         }
     }
 
-    /// Pieces before the head: a split lies at 1 to this.
+    /// The number of pieces before the head; a split can be 1 to this number.
     pub fn num_pieces(&self) -> usize {
         self.pieces().num_pieces()
     }
 
-    /// Whether `first_layer` is affine, so that PYLD's inner loop collapses to one long step.
+    /// Whether `first_layer` is affine, so that the inner steps of PYLD can be computed as one long step.
     pub fn first_layer_is_affine(&self) -> bool {
         self.split == 1
     }
 
-    /// Multiplications and additions of a forward pass for one image of `size` = [H, W], the head's left
-    /// out. A backward pass to the input takes as many again.
+    /// The number of multiplications and additions of a forward pass for one image of `size` = [H, W], without the
+    /// head. A backward pass to the input needs the same number again.
     pub fn forward_flops(&self, size: [usize; 2]) -> u64 {
         self.costs(size).into_iter().sum::<Cost>().flops
     }
@@ -262,13 +262,13 @@ impl Network {
         (0..pieces.num_pieces()).map(|index| pieces.piece_cost(index, &mut size)).collect()
     }
 
-    /// How many images of `size` = [H, W] to take at once, so that what the layers give stays within about 512 MiB
-    /// ([`MAX_LAYER_BYTES`]); at most 250, more of which make nothing faster, and at least 1. For passes that
-    /// treat every image by itself: their results do not depend on it.
+    /// The batch size for images of `size` = [H, W] with which the outputs of the layers stay within about 512 MiB
+    /// ([`MAX_LAYER_BYTES`]); at most 250, because more images are not faster, and at least 1. Use it for passes that
+    /// treat every image separately, so that the results do not depend on the batch size.
     pub fn images_at_once(&self, size: [usize; 2], pass: Pass) -> usize {
         let costs = self.costs(size);
         let values = match pass {
-            // Of two pieces at a time: one reads what the other gave.
+            // Two pieces are in memory at a time: one reads the output of the other.
             Pass::Forward => 2 * costs.iter().map(|cost| cost.values).max().unwrap_or(0),
             Pass::Gradient => costs.into_iter().sum::<Cost>().values,
         };
@@ -276,25 +276,25 @@ impl Network {
         usize::try_from(at_once).unwrap_or(MAX_AT_ONCE).clamp(1, MAX_AT_ONCE)
     }
 
-    /// The part that PYLD's inner steps go through: the first `split` pieces.
+    /// The output of the first `split` pieces, the part that the inner steps of PYLD go through.
     pub fn first_layer(&self, x: Tensor<4>) -> Tensor<4> {
         (0..self.split).fold(x, |x, index| self.pieces().piece(index, x))
     }
 
-    /// What the head takes, from the output of [`Network::first_layer`].
+    /// The input of the head, from the output of [`Network::first_layer`].
     pub fn head_input(&self, z: Tensor<4>) -> Tensor<4> {
         let pieces = self.pieces();
         let rest = self.split..pieces.num_pieces();
         pieces.head_input(rest.fold(z, |z, index| pieces.piece(index, z)))
     }
 
-    /// Logits (N, classes) of what [`Network::head_input`] gives.
+    /// Logits (N, classes), from the output of [`Network::head_input`].
     pub fn logits_of_features(&self, features: Tensor<4>) -> Tensor<2> {
         self.pieces().head().logits(features)
     }
 
-    /// `scale` times log_sum_exp of those logits, or, with one label a row, times the logit of that
-    /// label, shape (N).
+    /// `scale` times log_sum_exp of the logits of features from [`Network::head_input`], or, with one label per row,
+    /// `scale` times the logit of that label, shape (N).
     pub fn scaled_log_sum_exp(
         &self,
         features: Tensor<4>,
@@ -304,8 +304,8 @@ impl Network {
         self.pieces().head().scaled_log_sum_exp(features, labels, scale)
     }
 
-    /// What [`Network::head_input`] gives in a few numbers per input, shape (N, features): behind the head's LeakyReLU,
-    /// averaged over all places.
+    /// A feature vector per input, shape (N, features): the output of [`Network::head_input`] after the head's
+    /// LeakyReLU, averaged over all positions.
     pub fn features(&self, head_input: Tensor<4>) -> Tensor<2> {
         let activations = leaky_relu(head_input, NEGATIVE_SLOPE.into());
         let [n, h, w, c] = activations.dims();

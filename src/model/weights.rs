@@ -1,4 +1,4 @@
-//! A network's weights on the host, by path.
+//! The weights of a network on the host, by path.
 
 use std::collections::HashMap;
 
@@ -10,25 +10,25 @@ use burn::{
 use super::Network;
 use crate::device::{self, ReadError};
 
-/// Why weights could not be put into a network.
+/// Why weights could not be loaded into a network.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum WeightsError {
-    /// A parameter that the network has and the file has not.
+    /// The network has a parameter that the file does not have.
     #[error("checkpoint lacks tensor `{0}`")]
     Missing(String),
-    /// A tensor that the file has and the network has not.
+    /// The file has a tensor that the network does not have.
     #[error("checkpoint has a tensor `{0}` that the network has no place for")]
     Extra(String),
-    /// A parameter of another shape.
+    /// A parameter has another shape in the file.
     #[error(
         "tensor `{name}` has shape {found:?} in the checkpoint, the network needs {expected:?}"
     )]
     Shape {
-        /// Its path.
+        /// The path of the parameter.
         name: String,
-        /// Shape in the network.
+        /// The shape of the parameter in the network.
         expected: Vec<usize>,
-        /// Shape in the file.
+        /// The shape of the parameter in the file.
         found: Vec<usize>,
     },
 }
@@ -36,13 +36,13 @@ pub enum WeightsError {
 /// A tensor on the host: f32 values and their shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostTensor {
-    /// The length of every dimension.
+    /// The shape of the tensor.
     pub shape: Vec<usize>,
-    /// All values, the last dimension running fastest.
+    /// All values, in row-major order.
     pub values: Vec<f32>,
 }
 
-/// Parameters and running statistics of a network by path, on the host, all by one readback.
+/// Reads the parameters and running statistics of a network to the host, by path, in one readback.
 ///
 /// # Errors
 /// The device failed.
@@ -68,17 +68,17 @@ pub async fn weights_of(network: &Network) -> Result<HashMap<String, HostTensor>
         }
     }
     let mut collect = Collect::default();
-    // `valid` brings running statistics up to date.
+    // `valid` updates the running statistics.
     network.valid().visit(&mut collect);
     let values = device::read(collect.tensors).await?;
     let tensors = collect.found.into_iter().zip(values);
     Ok(tensors.map(|((name, shape), values)| (name, HostTensor { shape, values })).collect())
 }
 
-/// The network with its parameters replaced by `weights`.
+/// Replaces the parameters of a network by `weights`.
 ///
 /// # Errors
-/// A tensor that is missing, of another shape, or has no place.
+/// A tensor is missing, has another shape, or does not belong to the network.
 pub fn with_weights(
     network: Network,
     weights: HashMap<String, HostTensor>,

@@ -1,4 +1,4 @@
-//! `wrn-<depth>-<width>`: the WideResNet of JEM and JEM++.
+//! The networks `wrn-<depth>-<width>`: the WideResNet of JEM and JEM++.
 //!
 //! # Source
 //! Zagoruyko & Komodakis, arXiv:1605.07146, as changed by JEM (arXiv:1912.03263): LeakyReLU 0.2,
@@ -12,8 +12,8 @@ use super::{
 };
 use crate::kernels::Pooling;
 
-/// A first 3×3 convolution to 16 channels, three stages of n = (depth - 4) / 6 pre-activation blocks
-/// with 16, 32 and 64 times `width` channels (stride 1, 2, 2), norm, activation, pool, linear.
+/// A WideResNet: a first 3×3 convolution to 16 channels, three stages of n = (depth - 4) / 6 pre-activation blocks
+/// with 16, 32 and 64 times `width` channels (stride 1, 2, 2), then norm, activation, pooling and a linear map.
 #[derive(Module, Debug)]
 pub struct WideResNet {
     conv1: Convolution,
@@ -22,7 +22,8 @@ pub struct WideResNet {
     classifier: Head,
 }
 
-/// `conv2(act(norm2(conv1(act(norm1(x)))))) + shortcut(x)`, the stride in the second convolution.
+/// A pre-activation block: `conv2(act(norm2(conv1(act(norm1(x)))))) + shortcut(x)`, with the stride in the second
+/// convolution.
 #[derive(Module, Debug)]
 struct Block {
     norm1: Option<NormLayer>,

@@ -8,23 +8,23 @@ use burn::{
 
 use crate::model::Network;
 
-/// A network whose weights follow another's slowly.
+/// The exponential moving average of the weights of a network.
 #[derive(Clone, Debug)]
 pub(crate) struct WeightAverage {
-    /// The average so far.
+    /// A network with the averaged weights.
     pub(crate) network: Network,
     decay: f64,
 }
 
 impl WeightAverage {
-    /// An average that begins at `network` as it is.
+    /// An average that starts from the current weights of `network`.
     pub(crate) fn new(network: &Network, decay: f64) -> Self {
         Self { network: network.copy(), decay }
     }
 
-    /// The average after `num_updates` updates and this one:
+    /// Updates the average; `num_updates` is the number of updates before this one:
     /// `average ← d · average + (1 - d) · weights`, d = min(decay, (1 + num_updates) / (10 + num_updates)),
-    /// so that the first weights, which are noise, are soon forgotten. Running statistics follow alike.
+    /// so that the first random weights soon have no influence. Running statistics are averaged in the same way.
     pub(crate) fn update(&mut self, network: &Network, num_updates: u64) {
         let warm = (1 + num_updates) as f64 / (10 + num_updates) as f64;
         let mut weights = Weights(GradientsParams::new());
@@ -34,7 +34,7 @@ impl WeightAverage {
     }
 }
 
-/// Weights by their number; a bag that burn meant for gradients.
+/// Weights by parameter id, in a container that burn made for gradients.
 struct Weights(GradientsParams);
 
 impl ModuleVisitor for Weights {

@@ -1,5 +1,5 @@
-//! The optimiser of the weights, its learning-rate schedule, and what goes on around it: sharpness-aware
-//! gradients and the average of the weights.
+//! The optimiser of the weights, its learning rate schedule, sharpness-aware minimisation and the average of the
+//! weights.
 
 mod average;
 mod restored;
@@ -20,8 +20,8 @@ pub(crate) use sharpness::climb;
 
 /// The learning rate of a step in a run of `num_epochs`: linear warm-up, then the schedule.
 ///
-/// Differs from JEMPP: step t = 0, 1, … of W takes (t + 1)/W of the rate, so that none is without effect; there t/W,
-/// and the first step changes nothing.
+/// Differs from JEMPP: warm-up step t = 0, 1, … of W uses (t + 1)/W of the learning rate, so that every step has an
+/// effect. JEMPP uses t/W, and its first step changes nothing.
 pub(crate) fn learning_rate(
     config: &OptimizerConfig,
     step: u64,
@@ -45,8 +45,8 @@ pub(crate) fn learning_rate(
     config.learning_rate * warmup * factor
 }
 
-/// The optimiser of a configuration, with PyTorch's conventions where burn's defaults differ. Its state can be restored
-/// on a computer without a graphics adapter.
+/// The optimiser of a configuration, with PyTorch's conventions where burn has other defaults. Its state can be
+/// restored on a computer without a graphics adapter.
 pub(crate) fn build(config: &OptimizerConfig) -> ModuleOptimizer {
     let decay =
         (config.weight_decay > 0.0).then(|| WeightDecayConfig::new(config.weight_decay as f32));
@@ -54,13 +54,13 @@ pub(crate) fn build(config: &OptimizerConfig) -> ModuleOptimizer {
         OptimizerKind::Adam => {
             let adam = AdamConfig::new()
                 .with_beta_1(config.momentum as f32)
-                // PyTorch's, which published recipes presume; burn's default is 1e-5.
+                // PyTorch's default, which published recipes assume; burn's default is 1e-5.
                 .with_epsilon(1e-8)
                 .with_weight_decay(decay);
             RestoredOnCpu(adam.build()).into()
         }
         OptimizerKind::Sgd => {
-            // PyTorch's momentum, which the recipe's learning rate presumes, has no dampening.
+            // PyTorch's momentum has no dampening, and the learning rate of the recipe assumes that.
             let momentum = MomentumConfig::new().with_momentum(config.momentum).with_dampening(0.0);
             let sgd = SgdConfig::new()
                 .with_momentum((config.momentum > 0.0).then_some(momentum))

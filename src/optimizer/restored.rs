@@ -7,11 +7,11 @@ use burn::{
 
 use crate::device;
 
-/// An optimiser that works as `O` does, and whose state is restored on the CPU back end.
+/// An optimiser that behaves like `O`, but restores its state on the CPU back end.
 ///
-/// burn restores a state on its default device before the first step moves it to where the weights are. That default
-/// is the first graphics adapter, and where there is none, restoring fails; only the variable `BURN_DEVICE` of the
-/// environment would change it, which a library must not set.
+/// burn restores a state on its default device, and the first step moves it to the device of the weights. The default
+/// device is the first graphics adapter, and without one, restoring fails. Only the environment variable `BURN_DEVICE`
+/// changes the default, and a library must not set it.
 #[derive(Clone)]
 pub(super) struct RestoredOnCpu<O>(pub(super) O);
 
@@ -67,7 +67,7 @@ mod tests {
         for (name, data) in saved.tensors {
             source.insert_tensor(name, data);
         }
-        // The default is a graphics adapter, and only a name: nothing is opened.
+        // The default device is a graphics adapter, but only its name; nothing is opened.
         let default = Device::default();
         assert_ne!(default, device::cpu(), "BURN_DEVICE is set, so that this test shows nothing");
         let restored =

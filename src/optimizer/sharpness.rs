@@ -1,4 +1,4 @@
-//! Sharpness-aware minimisation: gradients at the weights that make the loss worst nearby.
+//! Sharpness-aware minimisation: gradients at the nearby weights with the highest loss.
 //!
 //! ```text
 //! plain      w + ρ g / ‖g‖
@@ -7,8 +7,8 @@
 //!
 //! # Source
 //! Plain: Foret et al., arXiv:2010.01412 (SAM). Adaptive: Kwon et al., arXiv:2102.11600 (ASAM), with |w| as the scale
-//! of every weight, biases and norms included. For JEM, Yang, Su & Ji, arXiv:2209.07959 (SADA-JEM), whose released
-//! scripts take the adaptive one at ρ = 2.
+//! of every weight, biases and norms included. For JEM: Yang, Su & Ji, arXiv:2209.07959 (SADA-JEM), whose released
+//! scripts use the adaptive one with ρ = 2.
 
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
@@ -18,7 +18,8 @@ use burn::{
 
 use crate::{config::SamKind, model::Network};
 
-/// The network moved up its loss by `radius`. `gradients` are those of the loss at `network`.
+/// A copy of the network whose weights are moved by `radius` in the direction of rising loss. `gradients` are those of
+/// the loss at `network`.
 pub(crate) fn climb(
     network: &Network,
     gradients: &GradientsParams,
@@ -28,12 +29,12 @@ pub(crate) fn climb(
     let mut squares = Squares { gradients, kind, sum: None };
     network.visit(&mut squares);
     let Some(sum) = squares.sum else { return network.copy() };
-    // On the device: reading the norm would wait for the whole first pass.
+    // Compute the norm on the device: a readback would wait for the whole first pass.
     let scale = sum.sqrt().add_scalar(1e-12).recip().mul_scalar(radius);
     network.copy().map(&mut Climb { gradients, kind, scale })
 }
 
-/// `values` in the units of `weight`: times |w| if the radius is measured so.
+/// `values` in the units of `weight`: multiplied by |w| for the adaptive kind.
 fn in_units<const D: usize>(kind: SamKind, weight: &Tensor<D>, values: Tensor<D>) -> Tensor<D> {
     match kind {
         SamKind::Plain => values,
@@ -41,7 +42,7 @@ fn in_units<const D: usize>(kind: SamKind, weight: &Tensor<D>, values: Tensor<D>
     }
 }
 
-/// Sums the squares of all weights' gradients.
+/// Sums the squared gradients of all weights, in the units of the radius.
 struct Squares<'a> {
     gradients: &'a GradientsParams,
     kind: SamKind,
@@ -90,7 +91,7 @@ mod tests {
         model::{HostTensor, weights_of},
     };
 
-    /// A network's gradients as a network, so that their values have the weights' names.
+    /// Turns gradients into a network, so that each gradient has the name of its weight.
     struct Show<'a>(&'a GradientsParams);
 
     impl ModuleMapper for Show<'_> {

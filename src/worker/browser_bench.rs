@@ -1,4 +1,4 @@
-//! What a step of the viewer's chains costs in this browser, on each device it has.
+//! A benchmark for the browser: the time of a step of the viewer's chains on each device.
 
 use serde::Serialize;
 use web_time::Instant;
@@ -13,30 +13,30 @@ use crate::{
     trainer::Trainer,
 };
 
-/// The preset whose network, untrained, stands for models of points in the plane.
+/// The preset whose untrained network represents the models of 2-D points.
 const TOY: &str = "toy-two-moons";
 const CHAINS_PER_CLASS: usize = 4;
-/// Steps that are not timed: pipelines are compiled in them, caches filled.
+/// The number of first steps that are not timed, because pipelines are compiled and caches are filled.
 const WARM_UP: u64 = 3;
-/// Steps are counted for so long.
+/// The duration of the measurement, in seconds.
 const SECS: f64 = 5.0;
 
-/// One model on one device.
+/// The measurements of one model on one device.
 #[derive(Serialize)]
 struct Measured {
     device: String,
     model: String,
     num_chains: usize,
-    /// From the opened model to the first evaluated step.
+    /// The time from the opened model to the first evaluated step.
     first_step_secs: f64,
     steps_per_sec: f64,
-    /// GPU kernels launched for a step; 0 on the CPU back end.
+    /// The number of GPU kernels launched per step; 0 on the CPU back end.
     launches_per_step: f64,
-    /// Command buffers submitted for a step; 0 on the CPU back end.
+    /// The number of command buffers submitted per step; 0 on the CPU back end.
     submissions_per_step: f64,
 }
 
-/// Measures, says so line by line, and gives all of it as JSON.
+/// Runs the benchmark, reports each result as a line, and returns all of them as JSON.
 pub async fn bench(line: &dyn Fn(String)) -> String {
     let mut report = Vec::new();
     for wanted in ["webgpu", "cpu"] {
@@ -68,7 +68,7 @@ pub async fn bench(line: &dyn Fn(String)) -> String {
         }
     }
     line("done".into());
-    // Numbers and words can always be written.
+    // Numbers and strings always serialise without an error.
     serde_json::to_string(&report).unwrap_or_default()
 }
 
@@ -116,7 +116,7 @@ async fn measure(name: &str, device: &ComputeDevice) -> Result<Measured, JobErro
         if let Some(Event::Step(step)) = model.evaluate().await?
             && step.lanes.iter().flat_map(|lane| &lane.numbers.energy).any(|e| !e.is_finite())
         {
-            return Err(JobError::Request("the chains left the finite numbers".into()));
+            return Err(JobError::Request("the chains are no longer finite".into()));
         }
         browser::pause(0.0).await;
     }

@@ -1,4 +1,4 @@
-//! The chains of one lane: where they stand, how they move, and what is read of them.
+//! The chains of one lane: their state, their steps, and the readback of their measurements.
 
 use std::sync::Arc;
 
@@ -23,30 +23,30 @@ use crate::{
 const FIXED_MALA: &str = "MALA weighs whole proposals: it cannot run while pixels are held fixed. Choose another sampler, or \
      let all pixels move";
 
-/// Pixels that an inpainted chain keeps.
+/// The pixels that stay fixed in an inpainted chain.
 struct Fixed {
     chain: usize,
     image: Arc<[f32]>,
     is_fixed: Vec<bool>,
 }
 
-/// The chains of one sampler in the window, and how far they are.
+/// The chains of one lane of the window, with their sampler and their step.
 pub(super) struct ImageLane {
     config: LaneConfig,
     energy: JointEnergy,
     state: ChainState,
-    /// The state after the next step, once the current one was evaluated by the current rule.
+    /// The state after the next step, if the current state was already evaluated with the current rule.
     next: Option<Tensor<4>>,
-    /// x_0 on the host, (N, C, H, W).
+    /// The starts x_0 on the host, shape (N, C, H, W).
     start: Vec<f32>,
     fixed: Vec<Fixed>,
-    /// Which pixels are held, and at which values, as tensors (N, C, H, W).
+    /// The mask of the fixed pixels and their values, as tensors (N, C, H, W).
     fixed_tensors: Option<(Tensor<4, Bool>, Tensor<4>)>,
-    /// Seconds and full gradients spent before each step.
+    /// The seconds and full gradients used before each step.
     spent: Vec<(f64, u64)>,
 }
 
-/// The energy that the chains of a lane follow.
+/// The energy that the chains of a lane sample.
 pub(super) fn energy_of(
     checkpoint: &Checkpoint,
     config: &LaneConfig,
@@ -63,7 +63,7 @@ pub(super) fn energy_of(
     Ok(energy.with_logits())
 }
 
-/// Checks that the numbers of a rule go together.
+/// Checks that the settings of a rule are compatible.
 fn check(checkpoint: &Checkpoint, config: &LaneConfig) -> Result<(), JobError> {
     let mut whole = RunConfig {
         sampler: config.sampler.clone(),
@@ -78,7 +78,7 @@ impl ImageLane {
     /// Draws the starts of the chains.
     ///
     /// # Errors
-    /// A sampler or a start that this model cannot have, a device that failed.
+    /// The model does not allow the sampler or the start, or the device failed.
     pub(super) async fn new(
         checkpoint: &Checkpoint,
         config: LaneConfig,
@@ -121,7 +121,9 @@ impl ImageLane {
     ) -> Result<(), JobError> {
         check(checkpoint, config)?;
         if config.split > self.energy.network().num_pieces() {
-            return Err(JobError::Request("the split is past the network's pieces".into()));
+            return Err(JobError::Request(
+                "the split is larger than the network's number of pieces".into(),
+            ));
         }
         if config.sampler.kind == SamplerKind::Mala && !self.fixed.is_empty() {
             return Err(JobError::Request(FIXED_MALA.into()));
@@ -129,7 +131,7 @@ impl ImageLane {
         Ok(())
     }
 
-    /// Replaces the rule; the chains stay where they are.
+    /// Replaces the rule; the chains keep their positions.
     pub(super) fn set_config(
         &mut self,
         checkpoint: &Checkpoint,
@@ -150,7 +152,7 @@ impl ImageLane {
         Ok(())
     }
 
-    /// Takes the weights of the checkpoint as they are now.
+    /// Uses the current weights of the checkpoint.
     pub(super) fn set_weights(
         &mut self,
         checkpoint: &Checkpoint,
@@ -161,18 +163,18 @@ impl ImageLane {
         Ok(())
     }
 
-    /// The rule at the step where the chains stand, M steps being the run's.
+    /// The sampler at the current step of the chains, in a schedule over the M steps of the run.
     fn sampler(&self) -> Sampler {
         let section = &self.config.sampler;
         Sampler::at_step(section, self.state.noise.step as usize, section.num_steps)
     }
 
-    /// Moves the chains one step on.
+    /// Moves the chains by one step.
     pub(super) fn advance(&mut self) {
         let begin = Instant::now();
         let next = match self.next.take() {
             Some(next) => next,
-            // The rule changed after the state was evaluated: the step is taken by the new one.
+            // The rule changed after the state was evaluated, so take the step with the new rule.
             None => {
                 let next = self.sampler().step(self.state.clone(), &self.energy).0.x;
                 self.keep_fixed(next)
@@ -188,7 +190,7 @@ impl ImageLane {
         self.spent.push((secs + begin.elapsed().as_secs_f64(), gradients + cost));
     }
 
-    /// What the chains are like now. Computes the next step on the way.
+    /// Reads the current state and the measurements of the chains. Also computes the next step.
     ///
     /// # Errors
     /// The device failed.
@@ -201,7 +203,7 @@ impl ImageLane {
         let StepInfo { energy, summary, acceptance, gradient, logits } = info;
         let reads = (energy, summary, x, gradient, logits, acceptance);
         let (mut energy, summary, x, gradient, logits, acceptance) = read(reads).await?;
-        // The energy of a lane gives logits; acceptance is MALA's alone.
+        // The energy of a lane always returns logits; only MALA returns an acceptance.
         let (logits, acceptance) = (logits.unwrap_or_default(), acceptance.unwrap_or_default());
         let column = |nth: usize| summary.iter().skip(nth).step_by(3).copied().collect();
         let num_pixels = x.len() / energy.len().max(1);
@@ -239,11 +241,11 @@ impl ImageLane {
         })
     }
 
-    /// Goes back to chains (N, C, H, W) at a step; no pixel is held any longer.
+    /// Sets the chains (N, C, H, W) back to those of an earlier step; no pixel is fixed any more.
     pub(super) fn branch(&mut self, step: u64, x: &[f32]) -> Result<(), JobError> {
         let [n, c, h, w] = self.state.x.dims();
         if x.len() != n * c * h * w {
-            return Err(JobError::Request("the recorded chains are of another run".into()));
+            return Err(JobError::Request("the recorded chains belong to another run".into()));
         }
         let data = TensorData::new(x.to_vec(), [n, c, h, w]);
         self.state.x = Tensor::from_data(data, &self.state.x.device());
@@ -255,7 +257,7 @@ impl ImageLane {
         Ok(())
     }
 
-    /// Puts an image (C, H, W) in the place of a chain and holds the pixels (H, W) that are fixed.
+    /// Replaces a chain with an image (C, H, W) and keeps the fixed pixels (H, W) at their values.
     pub(super) async fn replace(
         &mut self,
         chain: usize,
@@ -306,7 +308,7 @@ impl ImageLane {
     }
 }
 
-/// Without memory to spare: thousands of these are kept.
+/// Removes spare capacity, because thousands of these vectors are kept.
 fn fitted(mut values: Vec<f16>) -> Vec<f16> {
     values.shrink_to_fit();
     values

@@ -1,5 +1,5 @@
-//! The viewer's service: it computes the chains, the training run and the lab that a window or a page shows. It
-//! takes commands, reports events, and knows nothing of who listens.
+//! The worker of the viewer: it computes the chains, the training run and the lab that a window or a page shows. It
+//! takes commands and sends events, and does not depend on the user interface.
 
 #[cfg(target_arch = "wasm32")]
 mod browser_bench;
@@ -42,49 +42,49 @@ pub use {
     web::{Port, serve},
 };
 
-/// Why a job ended without its result.
+/// Why a job of the worker failed.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
-    /// The data set.
+    /// The data set could not be loaded.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// A trainer that cannot be set up or saved.
+    /// The trainer could not be created or saved.
     #[error(transparent)]
     Trainer(#[from] TrainerError),
-    /// A training run.
+    /// The training run failed.
     #[error(transparent)]
     Training(#[from] TrainingError),
-    /// A file that travels with the program.
+    /// A file of the program could not be loaded.
     #[error(transparent)]
     Asset(#[from] AssetError),
-    /// The checkpoint.
+    /// The checkpoint could not be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// Starts that the model or its data cannot give.
+    /// The model or its data does not allow the requested starts.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// Weights that do not fit the network.
+    /// The weights do not fit the network.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// A picture.
+    /// A picture could not be read.
     #[error(transparent)]
     Picture(#[from] PictureError),
-    /// A training step could not be made.
+    /// A training step failed.
     #[error(transparent)]
     Step(#[from] StepError),
-    /// The device failed.
+    /// The device failed during a readback.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// A change of the configuration.
+    /// The configuration is not valid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A request that the model cannot serve.
+    /// The model cannot carry out a request.
     #[error("{0}")]
     Request(String),
 }
 
 impl JobError {
-    /// Whether the device failed, so that nothing works until it is opened anew.
+    /// Whether the device failed, so that it must be opened again.
     fn is_of_device(&self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! The worker as a thread. All work on the device happens on it.
+//! The worker as a thread, which does all work on the device.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -19,28 +19,29 @@ use super::{
     service::{Stop, serve_window},
 };
 
-/// Batches of reports on their way. A window that does not look makes the worker wait, not the memory grow.
+/// The largest number of batches of events in the channel. If the window does not take them, the worker waits, so that
+/// memory does not grow.
 const MAX_PENDING_BATCHES: usize = 64;
-/// Bytes of them. One batch may always go, whatever its size.
+/// The largest number of bytes of these batches. One batch is always allowed, whatever its size.
 const MAX_PENDING_BYTES: usize = 64 << 20;
 const THREAD_NAME: &str = "jempp-worker";
 
-/// A running worker, and the two ends of the channels to it.
+/// A running worker thread, with the ends of its two channels.
 pub struct Worker {
-    /// What it is asked.
+    /// The channel for commands to the worker.
     pub commands: Sender<Command>,
-    /// What it reports, some at a time.
+    /// The channel for events from the worker, in batches.
     pub events: Receiver<Batch>,
-    /// Ends when either of the others is dropped, once a training run is saved: join it before the
-    /// process ends. It tells why something could not be saved.
+    /// The thread. It ends when one of the channels is dropped, after a training run is saved: join it before the
+    /// process ends. Its error says why something could not be saved.
     pub thread: JoinHandle<Result<(), String>>,
 }
 
-/// Starts a worker on a thread of its own. `device` is as [`crate::device::open`] takes it; `wake` is called after every
-/// report.
+/// Starts a worker on a new thread. `device` is a name for [`crate::device::open`]; `wake` is called after every batch
+/// of events.
 ///
 /// # Errors
-/// The operating system gives no thread.
+/// The operating system cannot create a thread.
 pub fn spawn(device: String, wake: impl Fn() + Send + 'static) -> std::io::Result<Worker> {
     let (commands, inbox) = channel();
     silence_worker_panics();
@@ -59,7 +60,7 @@ pub fn spawn(device: String, wake: impl Fn() + Send + 'static) -> std::io::Resul
     Ok(Worker { commands, events, thread })
 }
 
-/// Keeps panics of the worker off the terminal: they become a banner in the window.
+/// Does not print panics of the worker thread on the terminal, because the window shows them.
 fn silence_worker_panics() {
     let others = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
@@ -69,8 +70,8 @@ fn silence_worker_panics() {
     }));
 }
 
-/// Serves until the window is gone; after a failure, until it is told to try again. What went wrong once nobody
-/// was there to be told is the error.
+/// Serves the window until it is closed. After a failure, waits for the command to retry. The error is a failure that
+/// happened after the window was closed.
 async fn serve(device: &str, inbox: &mut Inbox, out: &Outbox) -> Result<(), String> {
     loop {
         match stop_reason(|| pollster::block_on(serve_window(device, inbox, out))) {
@@ -90,7 +91,7 @@ async fn serve(device: &str, inbox: &mut Inbox, out: &Outbox) -> Result<(), Stri
     }
 }
 
-/// Why work stopped, a panic of the device's driver included.
+/// Runs `work` and returns why it stopped; a panic, for example of the driver, counts as a failure.
 fn stop_reason(work: impl FnOnce() -> Result<(), Stop>) -> Stop {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(())) => Stop::WindowGone,
@@ -102,15 +103,15 @@ fn stop_reason(work: impl FnOnce() -> Result<(), Stop>) -> Stop {
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
-    // What follows the first line is for programmers.
+    // Only the first line is for users.
     text.lines().next().unwrap_or(text).to_string()
 }
 
-/// Commands from the window. Waiting blocks the thread, which has nothing else to do.
+/// The receiver of commands from the window. Waiting blocks the thread.
 pub(super) struct Inbox(Receiver<Command>);
 
 impl Inbox {
-    /// A command that is here already.
+    /// The next command, if one has arrived.
     pub(super) async fn try_next(&mut self) -> Result<Option<Command>, WindowGone> {
         match self.0.try_recv() {
             Ok(command) => Ok(Some(command)),
@@ -119,7 +120,7 @@ impl Inbox {
         }
     }
 
-    /// The next command, or `None` after so long.
+    /// Waits for the next command; `None` after the time `wait`.
     pub(super) async fn next(
         &mut self,
         wait: Option<Duration>,
@@ -133,12 +134,12 @@ impl Inbox {
     }
 }
 
-/// What is said of a file that was written.
+/// The event for a file that was written.
 pub(super) fn saved(path: PathBuf) -> Event {
     Event::Saved(path)
 }
 
-/// Bytes of reports that the window has not taken yet.
+/// A limit on the bytes of events that the window has not taken yet.
 struct SendBudget {
     most: usize,
     bytes: Mutex<usize>,
@@ -154,12 +155,12 @@ impl SendBudget {
         self.bytes.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Whether so many more may go.
+    /// Whether `bytes` more bytes fit into the limit.
     fn has_room(&self, taken: usize, bytes: usize) -> bool {
         taken == 0 || taken.saturating_add(bytes) <= self.most
     }
 
-    /// Waits until so many more may go.
+    /// Waits until `bytes` more bytes fit into the limit, and reserves them.
     fn reserve(self: &Arc<Self>, bytes: usize) -> Reserved {
         let mut taken = self.lock();
         while !self.has_room(*taken, bytes) {
@@ -170,7 +171,7 @@ impl SendBudget {
     }
 }
 
-/// The bytes of one batch, until it is taken or the window is gone.
+/// The reserved bytes of one batch, until the window takes or drops it.
 pub(super) struct Reserved {
     budget: Arc<SendBudget>,
     bytes: usize,
@@ -183,7 +184,7 @@ impl Drop for Reserved {
     }
 }
 
-/// Reports to the window.
+/// The sender of events to the window.
 pub(super) struct ReportSender {
     events: SyncSender<Batch>,
     budget: Arc<SendBudget>,
@@ -230,7 +231,7 @@ mod tests {
         assert!(!budget.has_room(*budget.lock(), 1));
         drop((first, second));
         assert_eq!(*budget.lock(), 0);
-        // What nobody takes is no longer on its way once the window is gone.
+        // Batches that nobody takes are released when the window is closed.
         let (sender, receiver) = sync_channel(4);
         let batch = Batch::reserved(Vec::new(), budget.reserve(60));
         assert!(sender.send(batch).is_ok());

@@ -1,4 +1,4 @@
-//! The viewer's chains on the device: one model, its lanes, and what they are compared with.
+//! The open model of the viewer on the device: its lanes of chains, and the images to compare them with.
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
@@ -21,28 +21,28 @@ use crate::{
     trainer::Trainer,
 };
 
-/// Test images whose energies stand beside the chains'.
+/// The number of test images whose energies are compared with those of the chains.
 const NUM_REFERENCES: usize = 1000;
-/// Of these, so many between two steps of the chains.
+/// The number of test images evaluated between two steps of the chains.
 const REFERENCE_BATCH: usize = 100;
 
-/// Values of all chains of all lanes, at most: 256 MiB.
+/// The largest number of values in all chains of all lanes: 256 MiB.
 const MAX_VALUES: usize = 1 << 26;
 
-/// Files that came as bytes, by name.
+/// Files that were sent as bytes, by name.
 pub(super) type Attached = HashMap<String, Arc<[u8]>>;
 
-/// One model and its chains.
+/// The open model and its chains.
 pub(super) struct OpenModel {
     device: Device,
     name: String,
     checkpoint: Checkpoint,
     num_pieces: usize,
-    /// For single images and for the references: batch norm on its running statistics.
+    /// The network for single images and reference images; batch norm uses its running statistics.
     network: Network,
     run: Option<(RunRequest, Vec<ImageLane>)>,
     step: u64,
-    /// Test and training images, and the energies that are known of the former.
+    /// The test images, the training images, and the energies of the test images evaluated so far.
     references: Option<(Dataset, Arc<Dataset>, Vec<f32>)>,
 }
 
@@ -52,7 +52,7 @@ fn evaluated_network(checkpoint: &Checkpoint, device: &Device) -> Result<Network
 }
 
 impl OpenModel {
-    /// The model of that name: a bundled one, or a file.
+    /// Opens a model by name: a bundled one, or a file.
     pub(super) fn open(name: &str, attached: &Attached, device: &Device) -> Result<Self, JobError> {
         let path = Path::new(name);
         let checkpoint = match (bundled::find(name), attached.get(name)) {
@@ -67,7 +67,7 @@ impl OpenModel {
         Self::of(name.to_string(), checkpoint, device)
     }
 
-    /// A checkpoint by a name to show.
+    /// Opens a checkpoint under a name for display.
     pub(super) fn of(
         name: String,
         checkpoint: Checkpoint,
@@ -107,7 +107,7 @@ impl OpenModel {
         &self.checkpoint
     }
 
-    /// Chains at their starts, evaluated.
+    /// Creates new chains at their starts and evaluates them.
     pub(super) async fn restart(&mut self, request: RunRequest) -> Result<(), JobError> {
         if request.labels.is_empty() {
             return Err(JobError::Request("choose at least one class".into()));
@@ -146,12 +146,12 @@ impl OpenModel {
         Ok(())
     }
 
-    /// The request of the run.
+    /// The request that created the current chains.
     pub(super) fn request(&self) -> Option<&RunRequest> {
         self.run.as_ref().map(|run| &run.0)
     }
 
-    /// Steps done.
+    /// The number of steps done.
     pub(super) fn step(&self) -> u64 {
         self.step
     }
@@ -159,9 +159,9 @@ impl OpenModel {
     pub(super) fn set_lanes(&mut self, configs: Vec<LaneConfig>) -> Result<(), JobError> {
         let Some((request, lanes)) = &mut self.run else { return Ok(()) };
         if configs.len() != lanes.len() {
-            return Err(JobError::Request("a lane more or less begins a new run".into()));
+            return Err(JobError::Request("another number of lanes needs a new run".into()));
         }
-        // All or none.
+        // Check all lanes first: either all change or none.
         for (lane, config) in lanes.iter().zip(&configs) {
             lane.check(&self.checkpoint, config)?;
         }
@@ -179,7 +179,7 @@ impl OpenModel {
         }
     }
 
-    /// What all chains are like now.
+    /// Evaluates all chains at the current step.
     ///
     /// # Errors
     /// The device failed.
@@ -195,7 +195,7 @@ impl OpenModel {
     pub(super) fn branch(&mut self, step: u64, x: &[Arc<[f32]>]) -> Result<(), JobError> {
         let Some((_, lanes)) = &mut self.run else { return Ok(()) };
         if x.len() != lanes.len() || step > self.step {
-            return Err(JobError::Request("the recorded chains are of another run".into()));
+            return Err(JobError::Request("the recorded chains belong to another run".into()));
         }
         for (lane, x) in lanes.iter_mut().zip(x) {
             lane.branch(step, x)?;
@@ -218,7 +218,7 @@ impl OpenModel {
         }
     }
 
-    /// What the model sees in one image.
+    /// The energy and class probabilities of one image.
     pub(super) async fn classify(&self, image: Arc<[f32]>) -> Result<Event, JobError> {
         let [c, h, w] = self.checkpoint.input_shape;
         if image.len() != c * h * w {
@@ -228,12 +228,12 @@ impl OpenModel {
         Ok(Event::Classified { image, energy: energies[0], probabilities: softmax(&logits) })
     }
 
-    /// Shape (C, H, W) of an input.
+    /// The shape (C, H, W) of an input.
     pub(super) fn input_shape(&self) -> [usize; 3] {
         self.checkpoint.input_shape
     }
 
-    /// Energies of images (N, C, H, W).
+    /// The energies of images (N, C, H, W).
     ///
     /// # Errors
     /// The device failed.
@@ -246,13 +246,13 @@ impl OpenModel {
         Ok(energies)
     }
 
-    /// How many images to look at, at once.
+    /// The batch size for the evaluation of images.
     fn at_once(&self) -> usize {
         let [_, h, w] = self.input_shape();
         self.network.images_at_once([h, w], Pass::Forward)
     }
 
-    /// Energies and logits of images (N, C, H, W).
+    /// The energies and logits of images (N, C, H, W).
     async fn look(
         &self,
         values: Vec<f32>,
@@ -264,7 +264,7 @@ impl OpenModel {
         read((energy_of_logits(logits.clone()), logits)).await
     }
 
-    /// Takes the weights of a training run as they are now.
+    /// Uses the current weights of a training run.
     pub(super) async fn follow(&mut self, trainer: &Trainer) -> Result<(), JobError> {
         self.checkpoint.weights = weights_of(trainer.evaluated_network()).await?;
         self.checkpoint.averaged_weights = None;
@@ -272,7 +272,7 @@ impl OpenModel {
         self.renew()
     }
 
-    /// Makes networks and energies of the checkpoint's weights.
+    /// Rebuilds the networks and energies from the weights of the checkpoint.
     fn renew(&mut self) -> Result<(), JobError> {
         self.network = evaluated_network(&self.checkpoint, &self.device)?;
         if let Some((request, lanes)) = &mut self.run {
@@ -283,16 +283,16 @@ impl OpenModel {
         Ok(())
     }
 
-    /// Takes a checkpoint as it is, weights, buffer and all; the chains stay where they are.
+    /// Uses a new checkpoint, with its weights and its replay buffer; the chains keep their positions.
     pub(super) fn adopt(&mut self, checkpoint: Checkpoint) -> Result<(), JobError> {
         self.checkpoint = checkpoint;
         self.renew()
     }
 
-    /// Loads the images to compare with, where they are at hand.
+    /// Loads the images to compare with, if they are available.
     ///
     /// # Errors
-    /// They are to come over the wire and do not.
+    /// The images could not be downloaded.
     pub(super) async fn load_references(&mut self) -> Result<(), JobError> {
         let config = &self.checkpoint.config;
         data::prepare(&config.data).await?;
@@ -306,14 +306,14 @@ impl OpenModel {
         Ok(())
     }
 
-    /// Evaluates some more of the test images; tells of them when all are done.
+    /// Evaluates the next test images; returns the event when all are done.
     ///
     /// # Errors
     /// The device failed.
     pub(super) async fn advance_references(&mut self) -> Result<Option<Event>, ReadError> {
         let Some((test, train, energies)) = self.references.take() else { return Ok(None) };
         let count = test.len().min(NUM_REFERENCES);
-        // A sorted set must be sampled evenly.
+        // The set may be sorted, so select images evenly spaced.
         let at_once = REFERENCE_BATCH.min(self.at_once());
         let indices = (energies.len()..count.min(energies.len() + at_once))
             .map(|index| index * test.len() / count);
@@ -327,7 +327,7 @@ impl OpenModel {
         Ok(Some(Event::References(References { test_energies: energies, train })))
     }
 
-    /// Whether test images are still to be evaluated.
+    /// Whether there are test images that are not evaluated yet.
     pub(super) fn has_references_left(&self) -> bool {
         self.references.is_some()
     }

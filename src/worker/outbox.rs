@@ -1,4 +1,4 @@
-//! Reports on their way to the window.
+//! The queue of events to the window, which sends them in batches.
 
 use std::{
     cell::{Cell, RefCell},
@@ -12,13 +12,13 @@ use super::{
     platform::{ReportSender, Reserved},
 };
 
-/// Steps that follow each other faster than this travel together, or a window that draws five times a
-/// second would hold up a worker that does thousands of steps.
+/// Events within this time are sent in one batch. Otherwise a window that draws five times per second would slow down a
+/// worker that does thousands of steps.
 const BATCH_INTERVAL: Duration = Duration::from_millis(4);
-/// Reports in a batch, at most.
+/// The largest number of events in a batch.
 const MAX_BATCH: usize = 32;
 
-/// Reports that travel together. On their way they count against what the worker may send ahead.
+/// Events that are sent together. Until the window takes them, their bytes count against the limit of the worker.
 pub struct Batch {
     events: Vec<Event>,
     _reserved: Option<Reserved>,
@@ -49,11 +49,11 @@ impl IntoIterator for Batch {
 pub(super) struct Outbox {
     sender: ReportSender,
     batch: RefCell<Vec<Event>>,
-    /// When the last batch went.
+    /// The time at which the last batch was sent.
     last: Cell<Instant>,
 }
 
-/// The window is gone.
+/// The error when the window is closed.
 pub(super) struct WindowGone;
 
 impl Outbox {
@@ -72,7 +72,7 @@ impl Outbox {
         if may_wait && count < MAX_BATCH { Ok(()) } else { self.flush().await }
     }
 
-    /// Sends what has waited.
+    /// Sends the events that are waiting.
     pub(super) async fn flush(&self) -> Result<(), WindowGone> {
         let batch = self.batch.take();
         if batch.is_empty() {

@@ -1,4 +1,4 @@
-//! The worker on the event loop of a web worker: between steps it lets the browser deliver what arrived.
+//! The worker on the event loop of a web worker: between steps, it lets the browser deliver messages.
 
 use std::{
     cell::RefCell,
@@ -20,12 +20,13 @@ use super::{
 };
 use crate::{browser, files};
 
-/// Batches of reports on their way. A page that does not look makes the worker wait, not the memory grow.
+/// The largest number of batches of events that the page has not seen. If the page is slow, the worker waits, so that
+/// memory does not grow.
 const MAX_PENDING_BATCHES: usize = 8;
-/// How long messages may wait while steps are computed.
+/// The largest time that messages wait while steps are computed.
 const MAX_MESSAGE_WAIT: Duration = Duration::from_millis(4);
 
-/// Where commands arrive.
+/// The entry point for commands and acknowledgements from the page.
 #[derive(Clone, Default)]
 pub struct Port(Rc<RefCell<Queue>>);
 
@@ -37,13 +38,13 @@ struct Queue {
 }
 
 impl Port {
-    /// A command from the page.
+    /// Adds a command from the page.
     pub fn command(&self, command: Command) {
         self.0.borrow_mut().commands.push_back(command);
         self.wake();
     }
 
-    /// The page has looked at so many batches of reports.
+    /// Records that the page has seen `count` batches of events.
     pub fn seen(&self, count: usize) {
         let mut queue = self.0.borrow_mut();
         queue.num_pending = queue.num_pending.saturating_sub(count);
@@ -52,14 +53,14 @@ impl Port {
     }
 
     fn wake(&self) {
-        // The one who is woken may look into the queue at once.
+        // Release the queue before waking, because the woken task may use it at once.
         let waker = self.0.borrow_mut().waker.take();
         if let Some(waker) = waker {
             waker.wake();
         }
     }
 
-    /// Waits until the queue gives something.
+    /// Waits until `look` finds a value in the queue.
     async fn wait_for<T>(&self, mut look: impl FnMut(&mut Queue) -> Option<T>) -> T {
         poll_fn(|context| {
             let mut queue = self.0.borrow_mut();
@@ -75,8 +76,8 @@ impl Port {
     }
 }
 
-/// Serves the page until it is gone. `device` is as [`crate::device::open`] takes it; `report` sends reports to the page. After
-/// a failure the page starts another web worker.
+/// Serves the page until it is closed. `device` is a name for [`crate::device::open`]; `report` sends events to the
+/// page. After a failure, the page starts another web worker.
 pub fn serve(device: String, report: impl Fn(Vec<Event>) + 'static) -> Port {
     let port = Port::default();
     let report: Rc<dyn Fn(Vec<Event>)> = Rc::new(report);
@@ -88,21 +89,21 @@ pub fn serve(device: String, report: impl Fn(Vec<Event>) + 'static) -> Port {
     let out = Outbox::new(ReportSender { port: port.clone(), report });
     wasm_bindgen_futures::spawn_local(async move {
         if let Err(Stop::Failed(reason)) = serve_window(&device, &mut inbox, &out).await {
-            // The page is there, or nobody would see this anyway.
+            // If the page is closed, nobody needs this event, so ignore the error.
             let _ = out.send(Event::Failed(reason)).await;
         }
     });
     port
 }
 
-/// Commands from the page.
+/// The receiver of commands from the page.
 pub(super) struct Inbox {
     port: Port,
     last_read: Instant,
 }
 
 impl Inbox {
-    /// A command that is here already.
+    /// The next command, if one has arrived.
     pub(super) async fn try_next(&mut self) -> Result<Option<Command>, WindowGone> {
         if self.last_read.elapsed() >= MAX_MESSAGE_WAIT {
             browser::pause(0.0).await;
@@ -111,7 +112,7 @@ impl Inbox {
         Ok(self.port.0.borrow_mut().commands.pop_front())
     }
 
-    /// The next command, or `None` after so long.
+    /// Waits for the next command; `None` after the time `wait`.
     pub(super) async fn next(
         &mut self,
         wait: Option<Duration>,
@@ -129,10 +130,10 @@ impl Inbox {
     }
 }
 
-/// The page's own count of what it has seen stands for this.
+/// Nothing is reserved here, because the page counts the batches that it has seen.
 pub(super) type Reserved = ();
 
-/// Reports to the page.
+/// The sender of events to the page.
 pub(super) struct ReportSender {
     port: Port,
     report: Rc<dyn Fn(Vec<Event>)>,
@@ -147,7 +148,7 @@ impl ReportSender {
     }
 }
 
-/// What is said of a file that was written: here it goes to the person.
+/// The event for a file that was written: here it contains the file, for the user to download.
 pub(super) fn saved(path: PathBuf) -> Event {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Event::File { name, bytes: files::take(&path).unwrap_or_default() }

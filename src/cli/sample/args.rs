@@ -1,4 +1,4 @@
-//! The options of `jempp sample`, and whether each of them is used.
+//! The options of `jempp sample`, and the check that each given option is used.
 
 use std::path::{Path, PathBuf};
 
@@ -21,23 +21,23 @@ pub(in crate::cli) struct SampleArgs {
     pub(super) model: ModelArgs,
     #[command(flatten)]
     pub(super) out: OutArgs,
-    /// Only this class; may be repeated.
+    /// Sample only this class; may be repeated.
     #[arg(long = "class", value_name = "CLASS")]
     pub(super) classes: Vec<u32>,
-    /// Chains per class.
+    /// Number of chains per class.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=500))]
     pub(super) per_class: u16,
-    /// class-centers, uniform, data, buffer, or a picture file. What is transparent in a picture is laid over black, over
-    /// white where the visible part is dark.
+    /// Start of the chains: class-centers, uniform, data, buffer, or a picture file. Transparent parts of a picture
+    /// become black, or white if the visible part is dark.
     #[arg(long, default_value = "class-centers")]
     pub(super) start: String,
-    /// Steps of each chain.
+    /// Number of steps of each chain.
     #[arg(long, default_value_t = DEFAULT_STEPS, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     pub(super) steps: u32,
-    /// sgld, proximal-sgld, pyld or mala [default: the training run's].
+    /// Sampler: sgld, proximal-sgld, pyld or mala [default: the sampler of the training run].
     #[arg(long)]
     pub(super) sampler: Option<String>,
-    /// Follow p(x|y) of each row's class instead of p(x).
+    /// Sample p(x|y) of each row's class instead of p(x).
     #[arg(long)]
     pub(super) conditional: bool,
     /// Seed of starts and noise [default: 0].
@@ -49,25 +49,25 @@ pub(in crate::cli) struct SampleArgs {
     /// Folder with the data set's files, for --start data and --diagnose.
     #[arg(long, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
-    /// One sampler key, as in sampler.step_size=0.2; may be repeated.
+    /// Set one key of the sampler, as in sampler.step_size=0.2; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(super) assignments: Vec<String>,
-    /// Another model of the same data, whose verdict on every chain goes into traces.csv.
+    /// Another model of the same data; traces.csv then also has its predicted class of every chain.
     #[arg(long, value_name = "FILE")]
     pub(super) judge: Option<PathBuf>,
-    /// Also say whether the chains converge, in draws.csv and diagnostics.json.
+    /// Also run convergence diagnostics, and write draws.csv and diagnostics.json.
     #[arg(long)]
     pub(super) diagnose: bool,
-    /// Steps of each chain that the diagnostics leave out [default: half of them].
+    /// First steps of each chain that the diagnostics leave out [default: half of them].
     #[arg(long, requires = "diagnose")]
     pub(super) warmup: Option<u32>,
-    /// Steps of the short run that the chains are compared with [default: those of training].
+    /// Steps of the short run that the chains are compared with [default: as many as in training].
     #[arg(long, requires = "diagnose", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(super) short: Option<u32>,
-    /// Chains that leave each start: a superchain of nested R-hat [default: 1, and the chains of a class are one].
+    /// Chains per start, a superchain of nested R-hat [default: 1; the chains of a class then form a superchain].
     #[arg(long, requires = "diagnose", value_parser = clap::value_parser!(u16).range(1..=500))]
     pub(super) chains_per_start: Option<u16>,
-    /// Most frames in chains.gif [default: 21].
+    /// Largest number of frames in chains.gif [default: 21].
     #[arg(long, value_parser = clap::value_parser!(u16).range(2..=1000))]
     pub(super) frames: Option<u16>,
 }
@@ -86,7 +86,7 @@ impl SampleArgs {
         })
     }
 
-    /// The model's configuration with the keys of the command line replaced.
+    /// The configuration of the model with the keys of the command line replaced.
     pub(super) fn apply(&self, config: &RunConfig) -> anyhow::Result<RunConfig> {
         let sampler =
             self.sampler.as_ref().map(|kind| ("--sampler", format!("sampler.kind={kind}")));
@@ -95,12 +95,12 @@ impl SampleArgs {
         Ok(settings::apply(config.clone(), &options, &self.assignments)?)
     }
 
-    /// Whether the data set is read.
+    /// Whether the command needs the data set.
     pub(super) fn reads_data(&self) -> bool {
         self.start == "data" || self.diagnose
     }
 
-    /// Checks that everything given is used.
+    /// Checks that every given option is used.
     pub(super) fn check_used(
         &self,
         start: &SampleStart,

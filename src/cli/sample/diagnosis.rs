@@ -1,4 +1,4 @@
-//! What `jempp sample --diagnose` says on the terminal.
+//! The tables that `jempp sample --diagnose` prints on the terminal.
 
 use crate::{
     convergence::{
@@ -8,7 +8,7 @@ use crate::{
     say::say,
 };
 
-/// Stands where there is no number.
+/// The table entry for a missing number.
 const NONE: &str = "-";
 
 /// Prints the diagnosis as tables.
@@ -25,7 +25,7 @@ pub(super) fn print(found: &Diagnosis) {
             "There are more draws than are kept: one of every {every} steps is diagnosed and in draws.csv."
         );
     }
-    found.caveats.iter().for_each(|caveat| say!("Mind: {caveat} (keys are set with --set)."));
+    found.caveats.iter().for_each(|caveat| say!("Note: {caveat} (keys are set with --set)."));
     match common_reason(found) {
         Some(reason) => say!("R-hat and effective sample sizes do not apply: {reason}."),
         None => convergence(found),
@@ -38,7 +38,9 @@ pub(super) fn print(found: &Diagnosis) {
         Err(reason) => say!("{name} does not apply: {reason}."),
     }
     if acceptance.meets_border && acceptance.probability.is_ok() {
-        say!("Some pixels were held at -1 or 1, which it knows nothing of: take it as a guide.");
+        say!(
+            "Some pixels were held at -1 or 1, which this number does not take into account: use it only as a guide."
+        );
     }
     match &found.short_run {
         Ok(short) => ends(found, short),
@@ -87,14 +89,15 @@ fn convergence(found: &Diagnosis) {
     }
 }
 
-/// Why no summary has any of the diagnostics; that of starts is one of its own.
+/// The reason why no summary has any diagnostic, if all have the same one. The diagnostic of the starts has its own
+/// reason.
 fn common_reason(found: &Diagnosis) -> Option<DoesNotApply> {
     let mut values = found.summaries.iter().flat_map(|(_, values)| values);
     let reason = values.next()?.1.err()?;
     values.all(|(_, value)| *value == Err(reason)).then_some(reason)
 }
 
-/// Each reason once, and what it is about: whole summaries, or diagnostics of some.
+/// Each reason once, with the summaries or the single diagnostics that it applies to.
 fn reasons(summaries: &[(String, Numbers)]) -> Vec<(DoesNotApply, String)> {
     let mut found = Vec::<(DoesNotApply, Vec<&str>, Vec<&str>)>::new();
     for (name, values) in summaries {
@@ -199,7 +202,7 @@ fn row(name: &str, cells: impl IntoIterator<Item = String>) -> Vec<String> {
     [name.to_string()].into_iter().chain(cells).collect()
 }
 
-/// Prints rows in columns, the first to the left and the others to the right.
+/// Prints a table: the first column is left-aligned, the others are right-aligned.
 fn print_table(rows: &[Vec<String>]) {
     let width = |text: &String| text.chars().count();
     let num_columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -225,7 +228,7 @@ fn distance(distance: Distance) -> String {
     })
 }
 
-/// A number in three digits or so, however small.
+/// A number with about three significant digits.
 fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".into(),

@@ -1,4 +1,4 @@
-//! The pictures of a sampling job, written while it runs: at most one is kept in memory.
+//! The pictures of a sampling job, written while it runs, so that at most one is in memory.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -16,7 +16,7 @@ use crate::{
 
 const FRAME_MILLIS: u32 = 150;
 
-/// `chains.gif`, under another name until it is whole, and `grid.png`.
+/// Writes `chains.gif`, with a temporary name until it is complete, and `grid.png`.
 pub(super) struct Film {
     animation: Animation<Arc<File>>,
     file: Arc<File>,
@@ -25,10 +25,10 @@ pub(super) struct Film {
 }
 
 impl Film {
-    /// Begins the animation in a folder.
+    /// Starts the animation in a folder.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// The file cannot be written.
     pub(super) fn new(folder: &ResultsFolder) -> anyhow::Result<Self> {
         let (part, path) = (folder.file("chains.gif.part"), folder.file("chains.gif"));
         let file = OpenOptions::new().write(true).create_new(true).open(&part);
@@ -38,18 +38,18 @@ impl Film {
         Ok(Self { animation, file, part, path })
     }
 
-    /// Adds a frame.
+    /// Adds a frame to the animation.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// The file cannot be written.
     pub(super) fn push(&mut self, frame: RgbImage) -> anyhow::Result<()> {
         self.animation.push(frame).map_err(|source| encode_error(&self.path, source))
     }
 
-    /// Ends the animation and gives it its name.
+    /// Completes the animation and gives the file its final name.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// The file cannot be written.
     pub(super) fn finish(self) -> anyhow::Result<PathBuf> {
         let Self { animation, file, part, path } = self;
         animation.finish().map_err(|source| encode_error(&path, source))?;
@@ -59,10 +59,10 @@ impl Film {
     }
 }
 
-/// The state of chains as a picture, if it fits into a GIF.
+/// A picture of the current state of the chains, as a frame of a GIF.
 ///
 /// # Errors
-/// It is wider or higher than 65,535 pixels.
+/// The picture is wider or higher than 65,535 pixels, the limit of a GIF.
 pub(super) fn frame(
     values: &[f32],
     labels: &[u32],

@@ -1,4 +1,4 @@
-//! The files of `jempp sample`, written while the chains run.
+//! The job of `jempp sample`: it runs the chains and writes the result files at the same time.
 
 use std::{ops::ControlFlow, path::PathBuf};
 
@@ -17,58 +17,58 @@ use crate::{
     results_folder::{Destination, MadeBy, ResultsError, ResultsFolder},
 };
 
-/// The last three stand empty where there is no MALA or no judge.
+/// The columns of `traces.csv`. The last three are empty without MALA or without a judge.
 const TRACE_COLUMNS: &str = "step,chain,class,energy,gradient_norm,clamp_rate,saturation,\
                              acceptance_probability,judged_class,judged_confidence";
 
-/// What to sample, and where the pictures and numbers go.
+/// A sampling job: what to sample, and where the results go.
 pub(super) struct SampleJob {
-    /// Which chains run, and how far.
+    /// The chains and their number of steps.
     pub(super) settings: ChainSettings,
-    /// Most frames in the animation, at least 2: where the chains start and where they end.
+    /// The largest number of frames in the animation; at least 2, for the start and the end of the chains.
     pub(super) max_frames: usize,
-    /// Another classifier, which says at every step what it sees in each chain.
+    /// Another classifier, which predicts the class of each chain at every step.
     pub(super) judge: Option<Checkpoint>,
-    /// Whether and how to diagnose the chains.
+    /// The settings of the convergence diagnostics; `None` without them.
     pub(super) diagnose: Option<ConvergenceSettings>,
-    /// The folder of the pictures and numbers.
+    /// The folder for the pictures and tables.
     pub(super) out: Destination,
-    /// What is noted there of the job.
+    /// The description of the job, which is saved in the folder.
     pub(super) made_by: MadeBy,
 }
 
-/// What a sampling job made.
+/// The results of a sampling job.
 pub(super) struct Sampled {
-    /// Steps done: fewer than asked for where the job was stopped.
+    /// The number of steps done; fewer than requested if the job was stopped.
     pub(super) num_steps: usize,
-    /// Whether nothing is missing of what was asked for.
+    /// Whether the job ran to its end.
     pub(super) is_complete: bool,
-    /// The last state, rows = classes.
+    /// The path of the picture of the last state; rows are classes.
     pub(super) grid: PathBuf,
-    /// The chains leaving their starts.
+    /// The path of the animation of the chains.
     pub(super) animation: PathBuf,
-    /// Energies and health of every chain at every step.
+    /// The path of the table with energy and health of every chain at every step.
     pub(super) traces: PathBuf,
-    /// Summaries of the chains after the warm-up, where a diagnosis was asked for.
+    /// The path of the table with summaries of the chains after the warm-up, if diagnostics were requested.
     pub(super) draws: Option<PathBuf>,
-    /// The diagnosis and its file, where one was asked for, unless the job was stopped before.
+    /// The path of the diagnosis and the diagnosis, if it was requested and the job was not stopped before.
     pub(super) diagnosis: Option<(PathBuf, Diagnosis)>,
 }
 
-/// How far a sampling job is: what it does, and how many of how many steps are done.
+/// A callback for progress: the current part of the job, the steps done and the steps in total.
 pub(super) type Report<'a> = &'a mut dyn FnMut(&'static str, usize, usize);
 
 impl SampleJob {
-    /// Samples chains and writes `grid.png`, `chains.gif` and `traces.csv` to the folder. `report` hears of every step
-    /// done. A diagnosis adds `draws.csv` and `diagnostics.json`; the chains are the same with it and without.
+    /// Samples chains and writes `grid.png`, `chains.gif` and `traces.csv` to the folder. `report` is called after
+    /// every step. A diagnosis adds `draws.csv` and `diagnostics.json`; it does not change the chains.
     ///
     /// Tables and animation are written while the chains run, so that memory does not grow with the number of steps.
-    /// Once `stop` says so, the job ends after the step in hand: what was sampled so far is kept, and the folder says
-    /// that it is unfinished.
+    /// When `stop` returns true, the job ends after the current step: the samples so far are kept, and the folder is
+    /// marked as unfinished.
     ///
     /// # Errors
-    /// Settings that do not fit the model, a diagnosis that the chains cannot give, a folder that may not be used, or
-    /// files that cannot be written.
+    /// The settings do not fit the model, the chains do not allow a diagnosis, the folder may not be used, or a file
+    /// cannot be written.
     pub(super) fn run(
         &self,
         checkpoint: &Checkpoint,
@@ -76,7 +76,7 @@ impl SampleJob {
         stop: &dyn Fn() -> bool,
         report: Report,
     ) -> anyhow::Result<Sampled> {
-        // Whatever is wrong with the job is found before anything is written.
+        // Check the whole job before anything is written.
         self.out.check(self.made_by.job)?;
         let mut run = ChainRun::new(checkpoint, &self.settings, device)?;
         if let Some(judge) = &self.judge {
@@ -157,7 +157,7 @@ impl SampleJob {
     }
 }
 
-/// Adds a row of the traces for each chain.
+/// Adds a row to `traces.csv` for each chain.
 fn trace(traces: &mut Table, step: &ChainStep, labels: &[u32]) {
     let number = step.step;
     for (chain, label) in labels.iter().enumerate() {
@@ -179,18 +179,18 @@ fn trace(traces: &mut Table, step: &ChainStep, labels: &[u32]) {
     }
 }
 
-/// The table of the draws that a diagnosis is of.
+/// Creates `draws.csv`, the table of the draws that the diagnosis uses.
 fn draws_table(folder: &ResultsFolder, recorder: &Recorder) -> Result<Table, ResultsError> {
     Table::new(folder.file("draws.csv"), &format!("chain,draw,{}", recorder.names().join(",")))
 }
 
-/// Adds a row for each chain.
+/// Adds a row to `draws.csv` for each chain.
 fn write_draw(table: &mut Table, draw: Draw) {
     let num_chains = draw.summaries.first().map_or(0, Vec::len);
     for chain in 0..num_chains {
         table.add(format_args!("{chain},{}", draw.draw));
         for column in draw.summaries {
-            // With all digits: what is read back is the same number.
+            // Write all digits, so that a reader gets the same number.
             table.add(format_args!(",{}", f64::from(column[chain])));
         }
         table.end_row();

@@ -1,4 +1,4 @@
-//! `jempp sample`.
+//! The command `jempp sample`: draws samples from a model.
 
 mod args;
 mod diagnosis;
@@ -50,7 +50,7 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
         let RunConfig { data, seed, .. } = &checkpoint.config;
         rows.push(match data::load_at_hand(data, *seed) {
             Ok(splits) => ("Data", splits.in_classes(&checkpoint.class_names).describe()),
-            // Chains can be diagnosed without; the diagnosis says what it lacks.
+            // A diagnosis works without the data set, and says what is missing.
             Err(error) => ("Data", format!("none: {error}")),
         });
     }
@@ -85,7 +85,7 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
     sample(&checkpoint, &job, &device)
 }
 
-/// What is sampled, for a person.
+/// A description of the chains, for the lines printed before the work.
 fn chains(checkpoint: &Checkpoint, args: &SampleArgs, seed: u64) -> String {
     let num_classes = match args.classes.len() {
         0 => checkpoint.class_names.len(),
@@ -107,7 +107,7 @@ fn chains(checkpoint: &Checkpoint, args: &SampleArgs, seed: u64) -> String {
     )
 }
 
-/// Samples, and says what came of it.
+/// Samples the chains and prints the results.
 fn sample(checkpoint: &Checkpoint, job: &SampleJob, device: &ComputeDevice) -> anyhow::Result<()> {
     signals::stop_flag()?;
     let mut steps = Steps::new();
@@ -119,7 +119,7 @@ fn sample(checkpoint: &Checkpoint, job: &SampleJob, device: &ComputeDevice) -> a
     }
     if sampled.num_steps < job.settings.num_steps {
         say!(
-            "Stopped after {} of {} steps; what was sampled until then is kept.",
+            "Stopped after {} of {} steps; the samples so far are kept.",
             sampled.num_steps,
             job.settings.num_steps
         );
@@ -143,7 +143,7 @@ fn sample(checkpoint: &Checkpoint, job: &SampleJob, device: &ComputeDevice) -> a
     Ok(())
 }
 
-/// Samples the run behind `checkpoint` as `jempp sample` does by default.
+/// Samples from a checkpoint with the defaults of `jempp sample`.
 pub(super) fn of_run(checkpoint: &Path, device: &ComputeDevice) -> anyhow::Result<()> {
     let model = ModelArgs { checkpoint: Some(checkpoint.to_path_buf()), model: None };
     let (bytes, loaded) = model.load_file()?;

@@ -1,4 +1,4 @@
-//! A table that grows on disk while a job runs, by whole lines.
+//! A CSV table that is written to disk while a job runs, in whole lines.
 
 use std::{
     fmt,
@@ -10,25 +10,25 @@ use std::{
 
 use crate::results_folder::ResultsError;
 
-/// Rows wait in memory until they are so many bytes, or so old.
+/// Rows are buffered in memory up to this number of bytes, or for this time.
 const MOST_WAITING: usize = 1 << 16;
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// A CSV file whose lines are written as they come.
+/// A CSV file that is written during a job.
 pub(super) struct Table {
     file: File,
     path: PathBuf,
     waiting: String,
-    /// Bytes of whole lines in the file.
+    /// The number of bytes in the file, all in whole lines.
     written: u64,
     last_write: Instant,
 }
 
 impl Table {
-    /// A new file with its first line.
+    /// Creates the file with its header line.
     ///
     /// # Errors
-    /// It is there already, or cannot be written.
+    /// The file exists already, or cannot be written.
     pub(super) fn new(path: PathBuf, head: &str) -> Result<Self, ResultsError> {
         let file = OpenOptions::new().write(true).create_new(true).open(&path);
         let file = file.map_err(ResultsError::io(&path))?;
@@ -38,21 +38,21 @@ impl Table {
         Ok(table)
     }
 
-    /// Appends to the last row.
+    /// Appends a text to the current row.
     pub(super) fn add(&mut self, text: fmt::Arguments) {
-        // A text in memory takes whatever comes.
+        // Writing to a string in memory cannot fail.
         let _ = fmt::Write::write_fmt(&mut self.waiting, text);
     }
 
-    /// Ends the last row.
+    /// Ends the current row.
     pub(super) fn end_row(&mut self) {
         self.waiting.push('\n');
     }
 
-    /// Writes what is waiting, if it is time.
+    /// Writes the buffered rows, if they are large or old enough.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// The file cannot be written.
     pub(super) fn keep(&mut self) -> Result<(), ResultsError> {
         match self.waiting.len() >= MOST_WAITING || self.last_write.elapsed() >= LONGEST_WAIT {
             true => self.flush(),
@@ -60,13 +60,13 @@ impl Table {
         }
     }
 
-    /// Writes all rows, which must be whole.
+    /// Writes all buffered rows, which must be complete.
     ///
     /// # Errors
-    /// They cannot be written; then none of them is in the file.
+    /// The rows cannot be written; the file then contains none of them.
     pub(super) fn flush(&mut self) -> Result<(), ResultsError> {
         if let Err(error) = self.file.write_all(self.waiting.as_bytes()) {
-            // Where the disk is full, half a line must not stay.
+            // If the disk is full, no half line may stay in the file.
             let _ = self.file.set_len(self.written);
             return Err(ResultsError::io(&self.path)(error));
         }
@@ -76,10 +76,10 @@ impl Table {
         Ok(())
     }
 
-    /// Writes all rows and makes them last.
+    /// Writes all buffered rows and flushes the file to the disk.
     ///
     /// # Errors
-    /// They cannot be written.
+    /// The rows cannot be written.
     pub(super) fn finish(mut self) -> Result<PathBuf, ResultsError> {
         self.flush()?;
         self.file.sync_all().map_err(ResultsError::io(&self.path))?;

@@ -1,4 +1,4 @@
-//! The window as a program of a desktop: it keeps its session, and closes when the program is asked to stop.
+//! The window on a desktop: it keeps its session, and closes when the program is asked to stop.
 
 use std::sync::{
     Arc,
@@ -8,25 +8,25 @@ use std::sync::{
 use super::session::{LastSession, keep};
 use crate::app::App;
 
-/// Once so many frames were drawn with everything in place, nothing in the session kills the start.
+/// The number of frames after which the start counts as good: the session did not crash the window.
 const NUM_GOOD_FRAMES: u32 = 10;
 
-/// The app with what only a desktop has.
+/// The app, with the parts that only a desktop needs.
 pub(super) struct Desktop {
     pub(super) app: App,
-    /// Until enough frames were drawn.
+    /// The last session; `None` after enough frames were drawn.
     session: Option<LastSession>,
     num_good_frames: u32,
     stop: Arc<AtomicBool>,
 }
 
 impl Desktop {
-    /// A window that shows `app` until `stop` is set.
+    /// Creates a window that shows `app` until `stop` is set.
     pub(super) fn new(app: App, session: LastSession, stop: Arc<AtomicBool>) -> Self {
         Self { app, session: Some(session), num_good_frames: 0, stop }
     }
 
-    /// Takes the session's mark away when enough frames were drawn.
+    /// Removes the mark of the session when enough frames were drawn.
     fn count_frame(&mut self, ctx: &egui::Context) {
         if self.session.is_none() {
             return;
@@ -56,7 +56,7 @@ impl eframe::App for Desktop {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
         self.app.drain(ctx);
         if self.stop.load(Ordering::Relaxed) {
-            // The worker saves at once, also where a hidden window takes long to close.
+            // Tell the worker to save at once, because a hidden window may take long to close.
             self.app.leave();
             ctx.send_viewport_cmd(egui::ViewportCommand::Close);
         }

@@ -1,4 +1,4 @@
-//! How fast the chains run with and without the window, and what its frames cost.
+//! Measures how fast the chains run with and without the window, and the time of its frames.
 
 use std::{
     sync::{
@@ -18,10 +18,10 @@ use crate::{
     worker::{self, Event, Worker},
 };
 
-/// Steps per second of the same worker when nobody draws; `None` if the program was asked to stop before.
+/// Steps per second of the same worker without a window; `None` if the program was asked to stop first.
 ///
 /// # Errors
-/// The worker fails.
+/// The worker failed.
 pub(super) fn headless_rate(
     device: &str,
     view: Option<ViewState>,
@@ -59,10 +59,10 @@ struct StepCounter {
 }
 
 impl StepCounter {
-    /// Steps in which caches fill; they do not count.
+    /// The number of first steps that do not count, because caches still fill.
     const WARM_UP: u64 = 10;
 
-    /// Steps per second, once they were counted for so long.
+    /// Steps per second, once they were counted for `secs` seconds.
     fn count(&mut self, viewer: &mut Viewer, secs: u16) -> Option<f64> {
         viewer.follow_lab();
         let is_lab = viewer.session.tab == Tab::Lab;
@@ -82,7 +82,7 @@ impl StepCounter {
     }
 }
 
-/// The window while it is measured.
+/// The window during a measurement.
 pub(super) struct MeasuredWindow {
     desktop: Desktop,
     begin: Instant,
@@ -94,30 +94,30 @@ pub(super) struct MeasuredWindow {
 }
 
 impl MeasuredWindow {
-    /// Measures for so many seconds, then sends the report and leaves; `begin` is when the program began.
+    /// Measures for `secs` seconds, then sends the report and closes; `begin` is the start time of the program.
     pub(super) fn new(desktop: Desktop, begin: Instant, secs: u16, sender: Sender<Report>) -> Self {
         let (counter, report) = (StepCounter::default(), Report::default());
         Self { desktop, begin, secs, counter, report, last_frame: None, sender }
     }
 }
 
-/// What was measured of a window.
+/// The measurements of a window.
 #[derive(Default)]
 pub(super) struct Report {
-    /// From the start of the process to the first step of the chains in the window.
+    /// The time from the start of the process to the first step of the chains in the window.
     first_step: Option<Duration>,
-    /// Steps per second.
+    /// Steps of the chains per second, with the window open.
     rate: f64,
-    /// Seconds from frame to frame.
+    /// The seconds between each frame and the next.
     intervals: Vec<f64>,
-    /// Seconds of building each frame, without painting it.
+    /// The seconds to build each frame, without painting it.
     building: Vec<f64>,
-    /// Seconds of the window's thread on each frame, painting included, waiting for the screen not.
+    /// The seconds of work of the window's thread per frame, with painting, without waiting for the screen.
     work: Vec<f64>,
 }
 
 impl Report {
-    /// Says what was measured, beside the rate without a window.
+    /// Prints the measurements, next to the rate without a window.
     pub(super) fn print(mut self, headless: f64) {
         let first_step = self.first_step.unwrap_or_default().as_secs_f64();
         say!("first step of the chains seen: {first_step:.2} s after start");
@@ -174,7 +174,7 @@ impl eframe::App for MeasuredWindow {
         {
             self.report.intervals.push((begin - last).as_secs_f64());
             self.report.building.push(shown);
-            // Known of the frame before.
+            // This time is the one of the previous frame.
             self.report.work.push(frame.info().cpu_usage.map_or(shown, f64::from));
         }
     }

@@ -1,4 +1,4 @@
-//! `jempp view`, and the window that bare `jempp` opens.
+//! The command `jempp view`, which opens the window; so does `jempp` without a command.
 
 mod desktop;
 mod measure;
@@ -38,37 +38,37 @@ use crate::{
 
 /// The name of the window, and of the folder in which its sessions are kept.
 const NAME: &str = "jempp";
-/// How soon a request to stop is heard.
+/// The time between two checks for a request to stop.
 const STOP_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Between two frames that show new steps where a program draws the window on the CPU. Such a frame
-/// takes some 20 ms of all of two cores, which the chains need more.
+/// The time between two frames that show new steps, if the window is drawn on the CPU. Such a frame takes about 20 ms
+/// of both of two cores, and the chains need that time.
 const SOFTWARE_FRAME: Duration = Duration::from_millis(125);
 
 #[derive(Debug, Args)]
 pub(super) struct ViewArgs {
-    /// The query of a link, as `Copy link` gives it: every key that the window sets.
+    /// Query of a link, as copied by `Copy link`: every key that the window sets.
     #[arg(value_name = "LINK")]
     link: Option<String>,
     /// Checkpoint of a run, or a packed model.
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
-    /// A model that travels inside the program: fashion, mnist, fashion-classifier, two-moons or two-moons-classifier.
+    /// Bundled model: fashion, mnist, fashion-classifier, two-moons or two-moons-classifier.
     #[arg(long, value_name = "NAME", value_parser = bundled::find, conflicts_with = "checkpoint")]
     model: Option<BundledModel>,
     /// Compute device: auto, gpu, cpu, or an adapter's index or name.
     #[arg(long, default_value = "auto")]
     device: String,
-    /// Begin to play at once.
+    /// Start to play at once.
     #[arg(long)]
     play: bool,
-    /// Write pictures, animations and traces into this folder without asking.
+    /// Save pictures, animations and traces to this folder without asking.
     #[arg(long, value_name = "DIR")]
     save_to: Option<PathBuf>,
     /// Read the lessons from this folder: 1.md to 8.md, as in assets/lessons.
     #[arg(long, value_name = "DIR")]
     lessons: Option<PathBuf>,
-    /// Play so many seconds without and with the window, print rates and frame times, and leave.
+    /// Play this many seconds without and with the window, print rates and frame times, and exit.
     #[arg(
         long,
         value_name = "SECS",
@@ -94,7 +94,7 @@ impl Default for ViewArgs {
 }
 
 impl ViewArgs {
-    /// What the command line asks for; `None` goes on where the last session stopped.
+    /// The view that the command line requests; `None` restores the last session.
     fn view(&self) -> anyhow::Result<Option<ViewState>> {
         let link = self.link.as_deref();
         let mut view =
@@ -111,21 +111,21 @@ impl ViewArgs {
     }
 }
 
-/// Whether a link says which model it is of.
+/// Whether a link names a model.
 fn names_model(link: &str) -> bool {
     let query = link.rsplit_once('?').map_or(link, |(_, query)| query);
     form_urlencoded::parse(query.as_bytes()).any(|(key, _)| key == "model")
 }
 
-/// The checkpoint at a path, or in a run's folder: by its whole path, for the session may be restored from
-/// elsewhere.
+/// The absolute path of the checkpoint at a path or in a run folder. It is absolute because the session may be restored
+/// from another folder.
 fn checkpoint_path(path: &Path) -> anyhow::Result<String> {
     let file = if path.is_dir() { path.join("checkpoint.safetensors") } else { path.to_path_buf() };
     anyhow::ensure!(file.is_file(), "there is no checkpoint {}", file.display());
     Ok(std::path::absolute(&file)?.display().to_string())
 }
 
-/// Checks that a folder holds lessons, and says which are not there.
+/// Checks that a folder holds lessons, and says which ones are missing.
 fn check_lessons(folder: &Path) -> anyhow::Result<()> {
     let names = (1..=lessons::TITLES.len()).map(|number| format!("{number}.md"));
     let missing: Vec<String> = names.filter(|name| !folder.join(name).is_file()).collect();
@@ -140,10 +140,10 @@ fn check_lessons(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Opens the window and stays until it is closed.
+/// Opens the window and returns when it is closed.
 ///
 /// # Errors
-/// There is no display, or nothing to draw with.
+/// There is no display, or no graphics adapter that can draw.
 pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
     let view = args.view()?;
     if let Some(folder) = &args.save_to {
@@ -174,7 +174,7 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
     let lessons = args.lessons.clone();
     let (sender, receiver) = std::sync::mpsc::channel();
     wake_to_stop(stop.clone(), window.clone())?;
-    // What is measured must not hang on the last session.
+    // A measurement must not depend on the last session.
     let session = match measure {
         None => LastSession::begin(eframe::storage_dir(NAME)),
         Some(_) => LastSession::default(),
@@ -188,7 +188,7 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
             .with_inner_size(SIZE)
             .with_min_inner_size([640.0, 480.0]),
         persist_window: measure.is_none(),
-        // Only gradients need it, and software adapters feel it.
+        // Only colour gradients need dithering, and it is slow on software adapters.
         dithering: false,
         ..Default::default()
     };
@@ -206,7 +206,7 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
             if let Some(folder) = save_to {
                 app.save_to(folder);
             }
-            // Chains that run when the model comes go on running.
+            // Start the chains as soon as the model is loaded.
             if play {
                 app.viewer_mut().play_when_ready(true);
             }
@@ -219,10 +219,10 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
         })
     };
     let open = |renderer| eframe::run_native(NAME, options(renderer), create());
-    // eframe panics where OpenGL has no configuration for a window.
+    // eframe panics if OpenGL has no configuration for a window.
     let opened = catch_unwind(AssertUnwindSafe(|| open(first)));
     let opened = match (opened, parts.take()) {
-        // A window that opened took them.
+        // The window opened: it took the parts.
         (Ok(opened), None) => opened.map_err(|error| why_not(&error)),
         (Err(panic), None) => resume_unwind(panic),
         (Ok(Err(error @ eframe::Error::WinitEventLoop(_))), _) => Err(why_not(&error)),
@@ -235,13 +235,13 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
             };
             open(second).map_err(|error| {
                 why_not(&error).context(format!(
-                    "neither wgpu nor OpenGL draws here: {first} (on Linux, libgl1-mesa-dri or mesa-vulkan-drivers \
+                    "neither wgpu nor OpenGL can draw here: {first} (on Linux, libgl1-mesa-dri or mesa-vulkan-drivers \
                      will do)"
                 ))
             })
         }
     };
-    // The worker ends with the link to it. A training run is saved before the process ends.
+    // The worker ends when its link is dropped. A training run is saved before the process ends.
     if let Some((.., session)) = parts.take() {
         session.end();
     }
@@ -256,7 +256,7 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Wakes the window when the program is asked to stop, for it may stand still.
+/// Wakes the window when the program is asked to stop, because it may not draw at that moment.
 fn wake_to_stop(
     stop: Arc<AtomicBool>,
     window: Arc<OnceLock<(egui::Context, Duration)>>,
@@ -274,7 +274,7 @@ fn wake_to_stop(
 
 fn why_not(error: &eframe::Error) -> anyhow::Error {
     match error {
-        // Its text names source files.
+        // The text of this error names source files, so it is replaced.
         eframe::Error::WinitEventLoop(_) => {
             anyhow::anyhow!("no window could be opened: there is no display")
         }
@@ -282,7 +282,7 @@ fn why_not(error: &eframe::Error) -> anyhow::Error {
     }
 }
 
-/// Whether the window is drawn by a program that stands in for a GPU.
+/// Whether a software renderer draws the window.
 fn is_drawn_by_cpu(creation: &eframe::CreationContext<'_>) -> bool {
     if let Some(state) = &creation.wgpu_render_state {
         return state.adapter.get_info().device_type == wgpu::DeviceType::Cpu;
@@ -293,8 +293,8 @@ fn is_drawn_by_cpu(creation: &eframe::CreationContext<'_>) -> bool {
     ["llvmpipe", "softpipe", "swrast"].iter().any(|name| renderer.contains(name))
 }
 
-/// What draws the window first, and what is tried where that fails: wgpu, unless only software adapters are there.
-/// On Linux such a program fills a window with OpenGL in a quarter of the time that it takes with Vulkan.
+/// The renderer to try first, and the one to try if it fails: wgpu first, unless there are only software adapters. On
+/// Linux, a software renderer draws a window with OpenGL in a quarter of the time that it needs with Vulkan.
 fn renderers() -> [eframe::Renderer; 2] {
     let has_gpu = || pollster::block_on(device::list()).iter().any(AdapterSummary::is_hardware);
     match cfg!(target_os = "linux") && !has_gpu() {

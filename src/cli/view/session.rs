@@ -1,8 +1,8 @@
-//! The last session: where it is kept, and what becomes of one that cannot be used.
+//! The last session of the window: where it is stored, and what happens to a session that cannot be used.
 //!
-//! It is kept as a link, so that it is read and checked as one. A mark beside it stands from the start of a
-//! window until its first frames are drawn. Where a start finds the mark of an earlier one, that one ended too
-//! early, perhaps by what the session holds: the session is set aside, and the window begins afresh.
+//! The session is stored as a link, so that it is read and checked like one. A mark file exists from the start of a
+//! window until its first frames are drawn. If a start finds the mark of an earlier start, that one crashed, perhaps
+//! because of the session: the session is set aside, and the window starts with its defaults.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -16,36 +16,36 @@ use crate::{
     say::{self, complain},
 };
 
-/// The name of the file that eframe writes.
+/// The name of the storage file that eframe writes.
 const FILE: &str = "app.ron";
-/// The name of the mark.
+/// The name of the mark file.
 const MARK: &str = "starting";
-/// A session that cannot be used goes by this name.
+/// The name for a session that cannot be used.
 const ASIDE: &str = "set-aside";
-/// The key of the link in that file, and some of eframe's own.
+/// The key of the link in the storage file, and two keys of eframe itself.
 const KEY: &str = "view";
 const OTHER_KEYS: [&str; 2] = ["egui", "window"];
-/// No session takes more bytes than this.
+/// The size limit of a session file, in bytes.
 const MAX_BYTES: u64 = 16 << 20;
-/// Characters of a reason in a message.
+/// The largest number of characters of a reason in a message.
 const MAX_REASON: usize = 200;
 
 /// The last session, from the start of a window until its first frames are drawn.
 #[derive(Default)]
 pub(super) struct LastSession {
     folder: PathBuf,
-    /// Held for as long as it stands.
+    /// The mark file, kept open and locked while it exists.
     mark: Option<File>,
     warning: Option<String>,
 }
 
 impl LastSession {
-    /// Sets the mark. A session with which the start before ended early, or that is no session at all, is set
-    /// aside.
+    /// Creates the mark file. Sets the session aside if the previous start with it crashed, or if the file is not a
+    /// session.
     pub(super) fn begin(folder: Option<PathBuf>) -> Self {
         let mut session = Self { folder: folder.unwrap_or_default(), ..Self::default() };
         let Ok(kept) = fs::metadata(session.file()) else {
-            // Without a session there is nothing that could be to blame.
+            // There is no session, so it cannot be the cause of a crash.
             let _ = fs::remove_file(session.mark_path());
             return session;
         };
@@ -55,10 +55,11 @@ impl LastSession {
         let was_marked = session.mark_path().exists();
         let mark =
             OpenOptions::new().create(true).truncate(false).write(true).open(session.mark_path());
-        // Without it nothing is known of the start before; a folder that cannot be written keeps no session.
+        // Without the mark file, nothing is known about the previous start. A folder that cannot be written has no
+        // session.
         let Ok(mark) = mark else { return session };
         match mark.try_lock() {
-            // Another window is starting at this moment: the mark is its own.
+            // Another window is starting now, and the mark belongs to it.
             Err(TryLockError::WouldBlock) => return session,
             // Some file systems have no locks.
             Ok(()) | Err(TryLockError::Error(_)) => {}
@@ -70,7 +71,7 @@ impl LastSession {
         session
     }
 
-    /// What the last session showed, if that can be shown again.
+    /// The view of the last session, if it can be restored.
     pub(super) fn restore(&mut self, storage: Option<&dyn Storage>) -> Option<ViewState> {
         if self.warning.is_some() || self.folder.as_os_str().is_empty() {
             return None;
@@ -93,15 +94,15 @@ impl LastSession {
         }
     }
 
-    /// What has to be said of it.
+    /// The warning to show, if the session was set aside.
     pub(super) fn warning(&self) -> Option<String> {
         self.warning.clone()
     }
 
-    /// Takes the mark away: the window was drawn, or closed in order.
+    /// Removes the mark, because the window was drawn or closed normally.
     pub(super) fn end(self) {
         if self.mark.is_some() {
-            // One that stays costs a session that is set aside.
+            // If the mark cannot be removed, the next start sets the session aside.
             let _ = fs::remove_file(self.mark_path());
         }
     }
@@ -114,7 +115,7 @@ impl LastSession {
         self.folder.join(MARK)
     }
 
-    /// Gives the session another name, so that the window begins afresh, and says so.
+    /// Renames the session file, so that the window starts with its defaults, and keeps a warning.
     fn set_aside(&mut self, why: &str) {
         let aside = free_path(&self.folder);
         let what = match fs::rename(self.file(), &aside) {
@@ -127,12 +128,12 @@ impl LastSession {
     }
 }
 
-/// Keeps what the window shows for the next start.
+/// Stores the view for the next start.
 pub(super) fn keep(storage: &mut dyn Storage, view: &ViewState) {
     storage.set_string(KEY, view.to_query());
 }
 
-/// A name that no other session goes by.
+/// A path for the session that no other file has.
 fn free_path(folder: &Path) -> PathBuf {
     let numbered = (2..).map(|number| folder.join(format!("{ASIDE}-{number}.ron")));
     let mut names = std::iter::once(folder.join(format!("{ASIDE}.ron"))).chain(numbered);
@@ -180,7 +181,7 @@ mod tests {
     fn a_start_that_did_not_get_far_sets_its_session_aside() {
         let folder = folder();
         put(folder.path(), b"{}");
-        // The process ends here: nothing takes the mark away.
+        // The process ends here without removing the mark.
         drop(begin(folder.path()));
         let session = begin(folder.path());
         let warning = session.warning().unwrap();
@@ -189,7 +190,7 @@ mod tests {
         assert!(!folder.path().join(FILE).exists() && folder.path().join("set-aside.ron").exists());
         session.end();
         assert!(!folder.path().join(MARK).exists());
-        // Another bad session does not replace the first.
+        // Another bad session does not replace the first one.
         put(folder.path(), b"{}");
         drop(begin(folder.path()));
         assert!(begin(folder.path()).warning().unwrap().contains("set-aside-2.ron"));
@@ -205,7 +206,7 @@ mod tests {
             assert_eq!(session.warning(), None);
             session.end();
         }
-        // While one window starts, another one does not judge it.
+        // While one window starts, another one does not set its session aside.
         let first = begin(folder.path());
         assert_eq!(begin(folder.path()).warning(), None);
         first.end();

@@ -1,4 +1,4 @@
-//! The layers as burn operations: what a backend must compute, and the backward passes.
+//! The layers as burn operations with autodiff: the passes of a backend, and the backward passes.
 
 use burn::backend::{
     Autodiff, Backend, Flex, TensorMetadata,
@@ -18,14 +18,14 @@ use super::{
     shape::{ConvShape, HeadShape},
 };
 
-/// The passes of the layers on a backend that has them; all tensors f32.
+/// The forward and backward passes of the layers on a backend; all tensors are f32.
 pub(super) trait LayerPasses: Backend {
-    /// Where an input was positive.
+    /// The signs of an input: where it was positive.
     type Signs: Clone + Send + std::fmt::Debug + 'static;
 
     fn signs(x: &FloatTensor<Self>) -> Self::Signs;
 
-    /// See [`super::conv2d`].
+    /// The forward pass of a convolution; see [`super::conv2d`].
     fn conv_forward(
         shape: &ConvShape,
         x: FloatTensor<Self>,
@@ -34,7 +34,7 @@ pub(super) trait LayerPasses: Backend {
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 
-    /// ∂L/∂x from ∂L/∂y.
+    /// The input gradient ∂L/∂x of a convolution, from ∂L/∂y.
     fn conv_input_gradient(
         shape: &ConvShape,
         gradient: FloatTensor<Self>,
@@ -42,7 +42,7 @@ pub(super) trait LayerPasses: Backend {
         signs: Option<(Self::Signs, f32)>,
     ) -> FloatTensor<Self>;
 
-    /// ∂L/∂weight and ∂L/∂bias from ∂L/∂y.
+    /// The gradients ∂L/∂weight and ∂L/∂bias of a convolution, from ∂L/∂y.
     fn conv_weight_gradients(
         shape: &ConvShape,
         x: FloatTensor<Self>,
@@ -50,7 +50,7 @@ pub(super) trait LayerPasses: Backend {
         gradient: FloatTensor<Self>,
     ) -> [FloatTensor<Self>; 2];
 
-    /// See [`super::head_logits`].
+    /// The forward pass of the head; see [`super::head_logits`].
     fn head_forward(
         shape: &HeadShape,
         x: FloatTensor<Self>,
@@ -59,7 +59,7 @@ pub(super) trait LayerPasses: Backend {
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 
-    /// See [`super::head_energy`]: energies (N) and ∂energy/∂logits (N, classes).
+    /// The energies (N) and ∂energy/∂logits (N, classes); see [`super::head_energy`].
     fn head_energy_forward(
         shape: &HeadShape,
         x: FloatTensor<Self>,
@@ -68,7 +68,7 @@ pub(super) trait LayerPasses: Backend {
         options: &EnergyOptions,
     ) -> [FloatTensor<Self>; 2];
 
-    /// ∂L/∂x from ∂L/∂logits, each row of which is first scaled by `row_scale` (N).
+    /// The input gradient ∂L/∂x of the head, from ∂L/∂logits with each row multiplied by `row_scale` (N).
     fn head_input_gradient(
         shape: &HeadShape,
         gradient: FloatTensor<Self>,
@@ -78,7 +78,7 @@ pub(super) trait LayerPasses: Backend {
         negative_slope: f32,
     ) -> FloatTensor<Self>;
 
-    /// ∂L/∂weight and ∂L/∂bias from ∂L/∂logits.
+    /// The gradients ∂L/∂weight and ∂L/∂bias of the head, from ∂L/∂logits.
     fn head_weight_gradients(
         shape: &HeadShape,
         x: FloatTensor<Self>,
@@ -127,7 +127,7 @@ fn head_shape<B: Backend>(
     HeadShape::new(x.shape().dims(), weight.shape().dims(), options.pooling)
 }
 
-/// Without a graph: the forward passes alone.
+/// Implements the layers on a backend without autodiff: only the forward passes.
 macro_rules! forward_only {
     ($backend:ty) => {
         impl LayerBackend for $backend {
@@ -168,7 +168,7 @@ macro_rules! forward_only {
 forward_only!(Flex);
 forward_only!(CubeBackend);
 
-/// What the backward pass of a layer needs. The input itself is kept only for a weight gradient.
+/// The saved state for the backward pass of a layer. The input itself is saved only for a weight gradient.
 #[derive(Debug)]
 struct Kept<B: LayerPasses> {
     weight: FloatTensor<B>,
@@ -193,7 +193,7 @@ impl<B: LayerPasses> Clone for Kept<B> {
     }
 }
 
-/// Which of a layer's inputs the backward pass will ask for.
+/// The inputs of a layer that need a gradient.
 #[derive(Clone, Copy)]
 struct Wants {
     input: bool,
@@ -230,7 +230,7 @@ impl<B: LayerPasses> Backward<B, 3> for ConvBackward {
 }
 
 /// The backward pass of [`super::head_logits`] and [`super::head_energy`]; the third part of the state
-/// is ∂energy/∂logits where the output is an energy.
+/// is ∂energy/∂logits if the output is an energy.
 #[derive(Debug)]
 struct HeadBackward;
 

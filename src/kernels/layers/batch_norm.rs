@@ -1,4 +1,4 @@
-//! Batch normalisation by the statistics of the batch, as one operation with its own backward pass.
+//! Batch normalisation with the statistics of the batch, as one operation with its own backward pass.
 //!
 //! # Source
 //! Ioffe & Szegedy, arXiv:1502.03167.
@@ -25,12 +25,12 @@ use super::{
     flex::{tensor, values},
 };
 
-/// `(x - mean) / √(variance + epsilon) · gamma + beta` with the mean and the (biased) variance of each
-/// channel over the batch and all positions, and those two.
+/// `(x - mean) / √(variance + epsilon) · gamma + beta`, with the mean and the (biased) variance of each
+/// channel over the batch and all positions. Also returns the mean and the variance.
 ///
 /// # Shapes
-/// `x`: (N, H, W, C); `gamma`, `beta`: (C); results: (N, H, W, C) and (2, C), the second of which no
-/// gradient flows through.
+/// `x`: (N, H, W, C); `gamma`, `beta`: (C); results: (N, H, W, C) and (2, C). No gradient flows through the second
+/// result.
 pub fn batch_norm(
     x: Tensor<4>,
     gamma: Tensor<1>,
@@ -56,7 +56,7 @@ pub fn batch_norm(
     (Tensor::from_dispatch(y), moments)
 }
 
-/// What [`batch_norm`] computes, by burn's own operations; any float type, any device.
+/// The same function as [`batch_norm`], from burn's own operations; for any float type and any device.
 pub fn reference_batch_norm(
     x: Tensor<4>,
     gamma: Tensor<1>,
@@ -69,7 +69,7 @@ pub fn reference_batch_norm(
     (result.output.reshape([n, h, w, c]), moments)
 }
 
-/// The passes on a backend that has them; all tensors f32.
+/// The forward and backward passes of batch norm on a backend; all tensors are f32.
 trait NormPasses: Backend {
     fn channel_moments(x: FloatTensor<Self>) -> FloatTensor<Self>;
 
@@ -81,11 +81,11 @@ trait NormPasses: Backend {
         epsilon: f64,
     ) -> FloatTensor<Self>;
 
-    /// ∂L/∂x, ∂L/∂gamma and ∂L/∂beta from ∂L/∂y.
+    /// The gradients ∂L/∂x, ∂L/∂gamma and ∂L/∂beta, from ∂L/∂y.
     fn gradients(kept: Kept<Self>, gradient: FloatTensor<Self>) -> [FloatTensor<Self>; 3];
 }
 
-/// What the backward pass needs.
+/// The saved state for the backward pass.
 #[derive(Debug)]
 struct Kept<B: Backend> {
     x: FloatTensor<B>,
@@ -157,7 +157,7 @@ impl NormPasses for Flex {
     }
 }
 
-/// By burn's kernels.
+/// The passes on a GPU, with burn's kernels.
 impl NormPasses for CubeBackend {
     fn channel_moments(x: CubeTensor) -> CubeTensor {
         let x: Tensor<4> = from_gpu(x);
@@ -219,7 +219,7 @@ trait NormBackend: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// Without a graph: the forward passes alone.
+/// Implements batch norm on a backend without autodiff: only the forward passes.
 macro_rules! forward_only {
     ($backend:ty) => {
         impl NormBackend for $backend {
@@ -243,7 +243,7 @@ macro_rules! forward_only {
 forward_only!(Flex);
 forward_only!(CubeBackend);
 
-/// The backward pass of [`batch_norm`], through the moments as well.
+/// The backward pass of [`batch_norm`], which also goes through the mean and the variance.
 #[derive(Debug)]
 struct NormBackward;
 
@@ -268,7 +268,8 @@ impl<B: NormPasses> Backward<B, 3> for NormBackward {
 
 impl<B: NormPasses, C: CheckpointStrategy> NormBackend for Autodiff<B, C> {
     fn jempp_channel_moments(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        // Constants: the backward pass of the normalisation accounts for them.
+        // The moments are constants of the graph, because the backward pass of the normalisation includes their
+        // gradient.
         FloatTensor::<Self>::new(B::channel_moments(x.into_primitive()))
     }
 

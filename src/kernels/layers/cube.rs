@@ -1,6 +1,6 @@
-//! The passes on a GPU, by hand-written WGSL. burn's own convolutions are several times slower on software
-//! adapters (`docs/performance.md`); its matrix products take more launches, and with them a browser would have
-//! to load a quarter more of program (24.6 MB instead of 19.6 before compression, when they went).
+//! The passes on a GPU, in hand-written WGSL. burn's own convolutions are several times slower on software adapters
+//! (`docs/performance.md`). burn's matrix products need more launches, and a browser would have to load a program that
+//! is a quarter larger (24.6 MB instead of 19.6 MB before compression, measured when they were removed).
 
 use burn::tensor::Tensor;
 use burn_wgpu::{CubeBackend, CubeTensor, into_contiguous};
@@ -19,7 +19,7 @@ use super::{
     shape::{ConvShape, HeadShape},
 };
 
-/// Positions, and channels, that one invocation of a convolution sums.
+/// The number of positions, and of channels, that one invocation of a convolution computes.
 const TILE: usize = 4;
 /// The slope that makes LeakyReLU the identity.
 const NO_ACTIVATION: f32 = 1.0;
@@ -39,7 +39,7 @@ fn conv_params(shape: &ConvShape, negative_slope: Option<f32>) -> [u32; 8] {
     [batch, height, width, inputs, outputs, kernel, stride, slope]
 }
 
-/// conv(LeakyReLU(x)) + bias with the shape `dims`.
+/// Computes conv(LeakyReLU(x)) + bias; the result has the shape `dims`.
 fn conv<const D: usize>(
     shape: &ConvShape,
     dims: [usize; D],
@@ -57,7 +57,7 @@ fn conv<const D: usize>(
     y
 }
 
-/// ∂L/∂weight with the shape `dims`, and ∂L/∂bias.
+/// The gradients ∂L/∂weight, with the shape `dims`, and ∂L/∂bias.
 fn weight_gradients<const D: usize>(
     shape: &ConvShape,
     dims: [usize; D],
@@ -81,7 +81,7 @@ fn weight_gradients<const D: usize>(
     [weight, gpu::<1>(bias)]
 }
 
-/// The linear map of a head, as a convolution of images of one position.
+/// The linear map of a head as a convolution: each image has one position.
 fn linear_map(shape: &HeadShape) -> ConvShape {
     ConvShape {
         batch: shape.batch,
@@ -94,7 +94,7 @@ fn linear_map(shape: &HeadShape) -> ConvShape {
     }
 }
 
-/// What the linear map of a head sees, and the slope of the activation that it is still to go through.
+/// The input of the linear map of a head, and the slope of the activation that is still to be applied.
 fn head_inputs(shape: &HeadShape, x: CubeTensor, negative_slope: f32) -> (CubeTensor, Option<f32>) {
     match shape.pooling {
         Pooling::Flatten => (x, Some(negative_slope)),
@@ -107,7 +107,7 @@ fn is_average(shape: &HeadShape) -> u32 {
 }
 
 impl LayerPasses for CubeBackend {
-    /// The input itself: it is on the device already, and the shader reads its sign.
+    /// The input itself: it is already on the device, and the shader reads its sign.
     type Signs = CubeTensor;
 
     fn signs(x: &CubeTensor) -> CubeTensor {
@@ -181,7 +181,8 @@ impl LayerPasses for CubeBackend {
         let seed = empty_like(&x, [shape.batch, shape.classes]);
         let labels = match &options.labels {
             Some(labels) => upload(&x, labels),
-            // Nothing reads it. An upload would send all that waits to the GPU first.
+            // The shader does not read this buffer, so leave it uninitialised. An upload would first submit all waiting
+            // work to the GPU.
             None => empty_like(&x, [1]).handle,
         };
         launch(

@@ -12,7 +12,7 @@ use super::{
     shape::{ConvShape, HeadShape},
 };
 
-/// The values of a CPU tensor in the order of its shape.
+/// The values of a CPU tensor in row-major order.
 pub(super) fn values(tensor: &FlexTensor) -> Cow<'_, [f32]> {
     match tensor.as_slice() {
         Some(values) => values.into(),

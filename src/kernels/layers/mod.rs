@@ -1,13 +1,11 @@
-//! The layers our networks are made of, each one operation with its own backward pass: the convolution
-//! `conv(LeakyReLU(x)) + bias`, batch normalisation, and the head, from the last features to logits or
-//! energies.
+//! The layers of our networks, each one an operation with its own backward pass: the convolution `conv(LeakyReLU(x)) +
+//! bias`, batch normalisation, and the head, which turns the last features into logits or energies.
 //!
-//! burn's own operations compute the same and stay the reference. Ours take their tensors channels
-//! last, so that neighbouring values in memory meet the same weights; put the activation into the pass
-//! over the input that they make anyway; and keep for the backward pass, while weights are frozen, no
-//! more than where the input was positive.
+//! burn's own operations compute the same and are the reference. Our layers take tensors channels last, so that
+//! neighbouring values in memory are multiplied by the same weights. They apply the activation in the same pass over
+//! the input, and if the weights are frozen, they save only the signs of the input for the backward pass.
 //!
-//! The reference, which is asked for other types than f32, is no part of what a browser loads.
+//! The reference, which is also used for other types than f32, is not part of the program in a browser.
 
 mod autodiff;
 mod batch_norm;
@@ -28,17 +26,17 @@ pub use batch_norm::{batch_norm, reference_batch_norm};
 pub(super) use cpu::vectorize;
 pub use shape::Pooling;
 
-/// What a convolution does beside its weights: odd kernel, padding k/2.
+/// The options of a convolution with an odd kernel k and padding k/2.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ConvOptions2d {
     /// Step between output positions, in both directions.
     pub stride: usize,
-    /// Slope below zero of the LeakyReLU that the input goes through first; below 1. `None`: no
+    /// The slope for negative values of the LeakyReLU that is applied to the input first; below 1. `None`: no
     /// activation.
     pub negative_slope: Option<f32>,
 }
 
-/// `conv(LeakyReLU(x)) + bias`.
+/// Computes `conv(LeakyReLU(x)) + bias`.
 ///
 /// # Shapes
 /// `x`: (N, H, W, inputs), channels last; `weight`: (k, k, inputs, outputs) with k odd; `bias`:
@@ -62,7 +60,7 @@ pub fn conv2d(
     Tensor::from_dispatch(y)
 }
 
-/// What [`conv2d`] computes, by burn's own operations; any float type, any device.
+/// The same function as [`conv2d`], from burn's own operations; for any float type and any device.
 pub fn reference_conv2d(
     x: Tensor<4>,
     weight: Tensor<4>,
@@ -80,16 +78,16 @@ pub fn reference_conv2d(
     y.permute([0, 2, 3, 1])
 }
 
-/// What the head computes beside its weights.
+/// The options of a head.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeadOptions {
-    /// What the linear map sees of the features.
+    /// The pooling of the features before the linear map.
     pub pooling: Pooling,
-    /// Slope below zero of the LeakyReLU that the features go through first; below 1.
+    /// The slope for negative values of the LeakyReLU that is applied to the features first; below 1.
     pub negative_slope: f32,
 }
 
-/// Logits: `linear(pool(LeakyReLU(x)))`.
+/// Computes the logits, `linear(pool(LeakyReLU(x)))`.
 ///
 /// # Shapes
 /// `x`: (N, H, W, C); `weight`: (D, classes) with D = C for average pooling, else H·W·C; `bias`:
@@ -113,7 +111,7 @@ pub fn head_logits(
     Tensor::from_dispatch(logits)
 }
 
-/// What [`head_logits`] computes, by burn's own operations; any float type, any device.
+/// The same function as [`head_logits`], from burn's own operations; for any float type and any device.
 pub fn reference_head_logits(
     x: Tensor<4>,
     weight: Tensor<2>,
@@ -123,7 +121,7 @@ pub fn reference_head_logits(
     pooled(x, options.pooling, options.negative_slope).matmul(weight) + bias.unsqueeze()
 }
 
-/// pool(LeakyReLU(x)): what a head's linear map sees.
+/// pool(LeakyReLU(x)), the input of a head's linear map.
 fn pooled(x: Tensor<4>, pooling: Pooling, negative_slope: f32) -> Tensor<2> {
     let x = leaky_relu(x, negative_slope.into());
     let [n, h, w, c] = x.dims();
@@ -133,19 +131,19 @@ fn pooled(x: Tensor<4>, pooling: Pooling, negative_slope: f32) -> Tensor<2> {
     }
 }
 
-/// What [`head_energy`] computes beside its weights.
+/// The options of [`head_energy`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct EnergyOptions {
-    /// The head in front.
+    /// The options of the head that computes the logits.
     pub head: HeadOptions,
-    /// One class per row, whose logit is taken; `None` takes log_sum_exp over the classes.
+    /// One class per row, to use the logit of that class; `None` for log_sum_exp over the classes.
     pub labels: Option<Vec<u32>>,
-    /// What the result is multiplied by.
+    /// The factor on the result.
     pub scale: f32,
 }
 
-/// `scale · log_sum_exp(logits)` of [`head_logits`], or `scale · logits[label]`, shape (N): one operation
-/// forward and one backward, where composing them takes a dozen.
+/// `scale · log_sum_exp(logits)` of [`head_logits`], or `scale · logits[label]`, shape (N). It is one operation forward
+/// and one backward, instead of a dozen separate ones.
 pub fn head_energy(
     x: Tensor<4>,
     weight: Tensor<2>,
@@ -172,7 +170,7 @@ pub fn head_energy(
     Tensor::from_dispatch(energy)
 }
 
-/// What [`head_energy`] computes, by burn's own operations; any float type, any device.
+/// The same function as [`head_energy`], from burn's own operations; for any float type and any device.
 pub fn reference_head_energy(
     x: Tensor<4>,
     weight: Tensor<2>,
@@ -190,7 +188,7 @@ pub fn reference_head_energy(
     value * options.scale
 }
 
-/// `log Σ_y exp(logits[y])` of logits (N, classes), shape (N), safe from overflow.
+/// `log Σ_y exp(logits[y])` of logits (N, classes), shape (N), without overflow.
 pub fn log_sum_exp(logits: Tensor<2>) -> Tensor<1> {
     let largest = logits.clone().detach().max_dim(1);
     let sum = (logits - largest.clone()).exp().sum_dim(1);

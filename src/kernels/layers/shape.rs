@@ -1,4 +1,4 @@
-//! Sizes of the layers.
+//! The sizes of the layers.
 
 /// The sizes of one convolution.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,7 @@ impl ConvShape {
         [self.height.div_ceil(self.stride), self.width.div_ceil(self.stride)]
     }
 
-    /// Output positions of one image.
+    /// The number of output positions of one image.
     pub fn num_positions(&self) -> usize {
         self.output_size().iter().product()
     }
@@ -36,7 +36,7 @@ impl ConvShape {
         self.kernel * self.kernel
     }
 
-    /// Input values that one output position sees.
+    /// The number of input values that one output position depends on.
     pub fn patch_len(&self) -> usize {
         self.num_taps() * self.inputs
     }
@@ -57,23 +57,23 @@ impl ConvShape {
         self.batch * self.output_image_len()
     }
 
-    /// A 1×1 convolution that looks at every position.
+    /// Whether it is a 1×1 convolution with stride 1.
     pub fn is_pointwise(&self) -> bool {
         self.kernel == 1 && self.stride == 1
     }
 
-    /// Of the input gradient, which for stride 1 is a convolution from outputs to inputs.
+    /// The shape of the input gradient, which for stride 1 is a convolution from outputs to inputs.
     pub fn turned(&self) -> Self {
         Self { inputs: self.outputs, outputs: self.inputs, ..*self }
     }
 }
 
-/// What a head's linear map sees of the features.
+/// How a head reduces the features before its linear map.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pooling {
-    /// Every value, in the order (H, W, C).
+    /// No reduction: every value, in the order (H, W, C).
     Flatten,
-    /// Each channel's mean over all positions.
+    /// Average pooling: the mean of each channel over all positions.
     Average,
 }
 
@@ -97,7 +97,7 @@ impl HeadShape {
         shape
     }
 
-    /// Rows of the weights.
+    /// The number of inputs of the linear map, the rows of its weights.
     pub fn inputs(&self) -> usize {
         match self.pooling {
             Pooling::Flatten => self.image_len(),

@@ -1,14 +1,14 @@
-//! Noise, starts, steps and summaries of chains, and the replay buffer.
+//! CPU twins of the chain kernels: noise, starts, steps, summaries, and the replay buffer.
 
-/// Which noise a draw uses: seed, stream and step each fill words of their own in the Philox counter
-/// and key, so neighbouring values share no bits.
+/// The key of a noise draw: seed, stream and step fill separate words of the Philox counter and key, so neighbouring
+/// keys give independent noise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoiseKey {
-    /// The run's seed (both key words).
+    /// The seed of the run (both key words).
     pub seed: u64,
-    /// What the noise is for; a kernel may also use `stream + 1`.
+    /// The stream, one for each use of noise; a kernel may also use `stream + 1`.
     pub stream: u32,
-    /// How many times this stream has been used.
+    /// The number of times that this stream was used.
     pub step: u32,
 }
 
@@ -78,7 +78,7 @@ pub fn standard_normal_4(block: u32, key: NoiseKey) -> [f32; 4] {
     [radii[0] * x0, radii[0] * y0, radii[1] * x1, radii[1] * y1]
 }
 
-/// Adds `std` times N(0, 1) to every value: elements 4 · `first_block`, … of the stream.
+/// Adds `std` times N(0, 1) noise to every value: elements 4 · `first_block`, … of the stream.
 pub fn add_normal(values: &mut [f32], std: f32, first_block: u32, key: NoiseKey) {
     for (block, values) in (first_block..).zip(values.chunks_mut(4)) {
         for (value, xi) in values.iter_mut().zip(standard_normal_4(block, key)) {
@@ -87,18 +87,18 @@ pub fn add_normal(values: &mut [f32], std: f32, first_block: u32, key: NoiseKey)
     }
 }
 
-/// The numbers of one Langevin update.
+/// The parameters of one Langevin update.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ProximalStep {
     /// Step size along the negative gradient, in x² per unit of energy.
     pub step_size: f32,
-    /// Standard deviation of the noise actually added, in units of x; 0 adds none.
+    /// Standard deviation of the added noise, in units of x; 0 adds none.
     pub noise_std: f32,
     /// Bound on each gradient component, in energy per unit of x; 0 means no bound.
     pub proximal_radius: f32,
-    /// Whether the result is projected onto the box [-1, 1].
+    /// Whether the result is projected onto [-1, 1].
     pub project: bool,
-    /// Which noise is added.
+    /// The key of the added noise.
     pub noise: NoiseKey,
 }
 
@@ -106,7 +106,7 @@ pub struct ProximalStep {
 ///
 /// A gradient or pixel that is NaN gives NaN (`f32::clamp` keeps it).
 ///
-/// `x` and `gradient` are a part of the whole that begins at element 4 · `first_block`.
+/// `x` and `gradient` may be a part of a larger tensor; the part starts at element 4 · `first_block`.
 pub fn proximal_step(x: &mut [f32], gradient: &[f32], first_block: u32, update: &ProximalStep) {
     let radius = update.proximal_radius;
     for (value, &slope) in x.iter_mut().zip(gradient) {
@@ -132,22 +132,22 @@ pub fn uniform_start(x: &mut [f32], noise: NoiseKey) {
     }
 }
 
-/// One Gaussian per class: mean, truncated factor and the residual that completes its variances.
+/// One Gaussian per class: mean, truncated factor, and a residual standard deviation for the remaining variance.
 #[derive(Clone, Copy, Debug)]
 pub struct ClassGaussians<'a> {
-    /// Shape (classes, D), in units of x.
+    /// The means, shape (classes, D), in units of x.
     pub mean: &'a [f32],
-    /// Shape (classes, k, D): principal axes scaled by the square root of their variances.
+    /// The factors, shape (classes, k, D): principal axes multiplied by the square root of their variances.
     pub factor: &'a [f32],
-    /// Shape (classes, D): standard deviation per pixel of what the factor leaves out.
+    /// The residuals, shape (classes, D): standard deviation per pixel of the variance that the factor leaves out.
     pub residual_std: &'a [f32],
-    /// D.
+    /// The number of pixels D.
     pub num_pixels: usize,
-    /// k.
+    /// The number of principal axes k.
     pub num_components: usize,
 }
 
-/// One start per label, drawn from its class, shape (N, D) with N = `labels.len()`; twin of
+/// One start per label, drawn from the Gaussian of its class, shape (N, D) with N = `labels.len()`; twin of
 /// `shaders/class_center_start.wgsl`.
 pub fn class_center_start(gaussians: ClassGaussians, labels: &[u32], noise: NoiseKey) -> Vec<f32> {
     let ClassGaussians { num_pixels, num_components, .. } = gaussians;
@@ -174,7 +174,7 @@ pub fn class_center_start(gaussians: ClassGaussians, labels: &[u32], noise: Nois
     x
 }
 
-/// N(0, 1) draws numbered within a chain, each chain beginning at a block of its own.
+/// Fills the values of one chain with N(0, 1) draws; each chain starts at a new block of the stream.
 fn normals_of_chain(values: &mut [f32], chain: usize, key: NoiseKey) {
     let first_block = chain * values.len().div_ceil(4);
     for (block, values) in values.chunks_mut(4).enumerate() {
@@ -183,7 +183,7 @@ fn normals_of_chain(values: &mut [f32], chain: usize, key: NoiseKey) {
     }
 }
 
-/// The rows of `buffer` (or, past its end, of `fresh`) named by `source`; twin of
+/// Gathers the rows of `buffer` with the indices `source`, or rows of `fresh` for indices past its end; twin of
 /// `shaders/replay_gather.wgsl`.
 pub fn replay_gather(buffer: &[f32], fresh: &[f32], source: &[u32], num_pixels: usize) -> Vec<f32> {
     let capacity = buffer.len() / num_pixels;
@@ -219,25 +219,25 @@ pub fn chain_summary(x: &[f32], gradient: &[f32], num_pixels: usize, radius: f32
     summary
 }
 
-/// The two ends of a Langevin proposal of one chain.
+/// The current state and the proposal of one chain, with their energies and gradients.
 #[derive(Clone, Copy, Debug)]
 pub struct Proposal<'a> {
-    /// Where the chain is, shape (D).
+    /// The current state, shape (D).
     pub x: &'a [f32],
-    /// ∂E/∂x there.
+    /// ∂E/∂x at the current state, shape (D).
     pub gradient: &'a [f32],
-    /// E there.
+    /// E at the current state.
     pub energy: f32,
-    /// Where it may go.
+    /// The proposal, shape (D).
     pub proposal: &'a [f32],
-    /// ∂E/∂x at the proposal.
+    /// ∂E/∂x at the proposal, shape (D).
     pub proposal_gradient: &'a [f32],
     /// E at the proposal.
     pub proposal_energy: f32,
 }
 
-/// Where the chain goes, whether it moved (0 or 1), and how probable that was; twin of
-/// `shaders/mala_accept.wgsl`.
+/// Accepts or rejects a proposal. Returns the next state, whether the chain moved (0 or 1), and the acceptance
+/// probability; twin of `shaders/mala_accept.wgsl`.
 pub fn mala_accept(
     ends: &Proposal,
     chain: u32,
@@ -256,7 +256,7 @@ pub fn mala_accept(
     let log_ratio = inverse_temperature * (ends.energy - ends.proposal_energy + 0.25 * sum);
     let key = [noise.seed as u32, (noise.seed >> 32) as u32];
     let bits = philox_4x32([chain, noise.step, noise.stream, 1], key);
-    // A proposal without an energy is rejected.
+    // If the ratio is NaN, the comparison is false and the proposal is rejected.
     let is_accepted = log_unit(unit_interval(bits[0])) < log_ratio;
     let x_next = if is_accepted { ends.proposal } else { ends.x };
     let probability = if log_ratio.is_nan() { 0.0 } else { log_ratio.min(0.0).exp() };

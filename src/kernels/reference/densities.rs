@@ -1,41 +1,42 @@
-//! Analytic densities of the plane.
+//! CPU twins of the density kernel: energies of analytic 2-D densities.
 
-/// The form of a density, and what its table holds.
+/// An analytic 2-D density with its parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DensityForm {
-    /// Gaussians: rows (log weight with its normaliser, mean, precision xx, xy, yy).
+    /// A mixture of Gaussians, one row each: log weight with its normaliser, mean, precision xx, xy, yy.
     Mixture(Vec<[f32; 6]>),
     /// A ring around the origin.
     Ring {
-        /// Where its valley lies, in units of x.
+        /// The radius of the ring, in units of x.
         radius: f32,
-        /// Its standard deviation across.
+        /// The standard deviation across the ring.
         width: f32,
     },
-    /// A bent valley.
+    /// The banana: a valley that is bent like a parabola.
     Banana {
         /// Standard deviation of x0.
         along: f32,
-        /// Standard deviation of x1 about the valley.
+        /// Standard deviation of x1 around the valley.
         across: f32,
-        /// How much x1 rises with x0².
+        /// The curvature: the factor on x0² in the x1 of the valley.
         bend: f32,
-        /// x1 of the valley at x0 = 0.
+        /// The x1 of the valley at x0 = 0.
         shift: f32,
     },
-    /// A valley that narrows exponentially as x1 falls.
+    /// Neal's funnel: a valley that becomes exponentially narrower as x1 falls.
     Funnel {
         /// Standard deviation of x1.
         along: f32,
         /// Standard deviation of x0 at x1 = 0.
         across: f32,
-        /// How fast its logarithm grows with x1.
+        /// The growth of the logarithm of that standard deviation with x1.
         bend: f32,
     },
 }
 
 impl DensityForm {
-    /// A Gaussian's row: weight, mean and standard deviations along two axes, the first at `angle` to x0.
+    /// The row of a Gaussian, from its weight, its mean and the standard deviations along two axes; the first axis has
+    /// the angle `angle` to x0.
     pub fn row(weight: f32, mean: [f32; 2], std: [f32; 2], angle: f32) -> [f32; 6] {
         let (sin, cos) = angle.sin_cos();
         let [p, q] = std.map(|std| 1.0 / (std * std));
@@ -50,7 +51,7 @@ impl DensityForm {
         ]
     }
 
-    /// The number of the form in the shader, and the table.
+    /// The number of the form and the table, as the shader takes them.
     pub fn table(&self) -> (u32, Vec<[f32; 6]>) {
         match *self {
             Self::Mixture(ref rows) => (0, rows.clone()),

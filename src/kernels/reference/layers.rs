@@ -1,23 +1,23 @@
-//! The layers of a network, and what measures a device.
+//! CPU twins of the layer kernels, and of the kernels that measure the speed of a device.
 
 /// The sizes of a convolution with odd kernel and padding k/2; tensors are channels last.
 #[derive(Clone, Copy, Debug)]
 pub struct Conv {
-    /// N.
+    /// The batch size N.
     pub batch: usize,
-    /// H.
+    /// The height H of the input.
     pub height: usize,
-    /// W.
+    /// The width W of the input.
     pub width: usize,
     /// Channels of the input.
     pub inputs: usize,
     /// Channels of the output.
     pub outputs: usize,
-    /// k.
+    /// The kernel size k.
     pub kernel: usize,
     /// Step between output positions.
     pub stride: usize,
-    /// Slope below zero of the LeakyReLU before it; 1 for none.
+    /// The slope for negative values of the LeakyReLU before the convolution; 1 for none.
     pub negative_slope: f32,
 }
 
@@ -63,7 +63,8 @@ pub fn conv_forward(conv: &Conv, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec
     y
 }
 
-/// ∂L/∂x of [`conv_forward`] from `gradient` = ∂L/∂y; twin of `shaders/conv_input_gradient.wgsl`.
+/// The input gradient ∂L/∂x of [`conv_forward`], from `gradient` = ∂L/∂y; twin of
+/// `shaders/conv_input_gradient.wgsl`.
 pub fn conv_input_gradient(conv: &Conv, gradient: &[f32], weight: &[f32], x: &[f32]) -> Vec<f32> {
     let mut x_gradient = vec![0.0; x.len()];
     conv.for_each_product(|to, at, from| {
@@ -73,7 +74,8 @@ pub fn conv_input_gradient(conv: &Conv, gradient: &[f32], weight: &[f32], x: &[f
     x_gradient
 }
 
-/// ∂L/∂weight of [`conv_forward`] from `gradient` = ∂L/∂y; twin of `shaders/conv_weight_gradient.wgsl`.
+/// The weight gradient ∂L/∂weight of [`conv_forward`], from `gradient` = ∂L/∂y; twin of
+/// `shaders/conv_weight_gradient.wgsl`.
 pub fn conv_weight_gradient(conv: &Conv, x: &[f32], gradient: &[f32]) -> Vec<f32> {
     let mut weight_gradient = vec![0.0; conv.kernel * conv.kernel * conv.inputs * conv.outputs];
     conv.for_each_product(|from, to, at| {
@@ -86,20 +88,21 @@ pub fn conv_weight_gradient(conv: &Conv, x: &[f32], gradient: &[f32]) -> Vec<f32
 /// The sizes of a head: LeakyReLU, pooling over positions, a linear map to classes.
 #[derive(Clone, Copy, Debug)]
 pub struct Head {
-    /// P = H · W.
+    /// The number of positions P = H · W.
     pub positions: usize,
-    /// C.
+    /// The number of channels C.
     pub channels: usize,
-    /// Classes.
+    /// The number of classes.
     pub classes: usize,
-    /// Whether the linear map sees each channel's mean over the positions, or every value.
+    /// Whether the features are averaged over the positions before the linear map.
     pub average: bool,
-    /// Slope below zero of the LeakyReLU.
+    /// The slope of the LeakyReLU for negative values.
     pub negative_slope: f32,
 }
 
 impl Head {
-    /// The row of the weights that an element of an image meets, and its share in it.
+    /// The row of the weights that an element of an image is multiplied by, and the weight of the element in the
+    /// pooling.
     fn row(&self, element: usize) -> (usize, f32) {
         match self.average {
             true => (element % self.channels, 1.0 / self.positions as f32),
@@ -143,7 +146,7 @@ pub fn head_energy(
     (values, seeds)
 }
 
-/// ∂L/∂x of [`head_energy`] from its second result and `row_scale` = ∂L/∂value (N); twin of
+/// The input gradient ∂L/∂x of [`head_energy`], from its second result and `row_scale` = ∂L/∂value (N); twin of
 /// `shaders/head_input_gradient.wgsl`.
 pub fn head_input_gradient(
     head: &Head,
@@ -165,11 +168,11 @@ pub fn head_input_gradient(
     x.iter().enumerate().map(gradient).collect()
 }
 
-/// The values (a multiple of 16 of them) after `rounds` times x ← x m + a; twin of
+/// Repeats x ← x m + a `rounds` times; the number of values is a multiple of 16. Twin of
 /// `shaders/fma_rate.wgsl`.
 #[inline(always)]
 pub fn fma_rate(x: &mut [f32], rounds: u32, m: f32, a: f32) {
-    // As many values as fill the registers of a CPU core and keep both its units busy.
+    // The number of values that fills the registers of a CPU core and uses both of its FMA units.
     for x in x.chunks_mut(128) {
         let mut registers = [0.0; 128];
         registers[..x.len()].copy_from_slice(x);
@@ -182,7 +185,7 @@ pub fn fma_rate(x: &mut [f32], rounds: u32, m: f32, a: f32) {
     }
 }
 
-/// `to` = `x`; twin of `shaders/copy_rate.wgsl`.
+/// Copies `x` to `to`; twin of `shaders/copy_rate.wgsl`.
 pub fn copy_rate(x: &[f32], to: &mut [f32]) {
     to.copy_from_slice(x);
 }

@@ -1,7 +1,7 @@
 //! CPU twins of the WGSL kernels: one function per file in `shaders/`, same name, same arithmetic.
 //!
-//! They define what a kernel must compute, and they are the kernels of the CPU back end. Their files import
-//! nothing, so that each can be read beside a shader and nothing else.
+//! They define the correct results of the kernels, and they are the kernels of the CPU back end. Their files import
+//! nothing, so that each file can be read next to its shader without other code.
 
 mod chains;
 mod densities;

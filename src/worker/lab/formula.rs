@@ -1,4 +1,4 @@
-//! The lab's analytic densities.
+//! The analytic densities of the lab.
 
 use std::f32::consts::{PI, TAU};
 
@@ -7,20 +7,20 @@ use crate::{
     kernels::reference::DensityForm,
 };
 
-/// Gaussians along each of the two moons: close enough that their seams cannot be seen.
+/// The number of Gaussians along each of the two moons: enough to look continuous.
 const PER_MOON: usize = 24;
-/// Standard deviation of a dab of the brush.
+/// The standard deviation of a brush dab.
 const DAB: f32 = 0.07;
 
-/// A density and which class each of its Gaussians belongs to.
+/// An analytic density, with the class of each of its Gaussians.
 pub(super) struct Analytic {
     pub form: DensityForm,
-    /// One a Gaussian of a mixture; empty elsewhere.
+    /// The class of each Gaussian of a mixture; empty for other densities.
     classes: Vec<u32>,
 }
 
 impl Analytic {
-    /// The density that a configuration names; `None` for a network's.
+    /// The density that a configuration names; `None` for the density of a network.
     pub(super) fn of(config: &LabConfig) -> Option<Self> {
         let width = config.width as f32;
         let row = DensityForm::row;
@@ -47,7 +47,7 @@ impl Analytic {
                 shift: -0.4,
             }),
             LabTarget::TwoMoons => {
-                // As the data set of that name, its uniform angle cut into Gaussians.
+                // Like the data set of the same name, with its uniform angle approximated by Gaussians.
                 let moon = |nth: usize| {
                     let class = nth / PER_MOON;
                     let angle = PI * ((nth % PER_MOON) as f32 + 0.5) / PER_MOON as f32;
@@ -76,7 +76,7 @@ impl Analytic {
                 let mut rows: Vec<[f32; 6]> =
                     config.dabs().map(|dab| row(1.0, dab, std, 0.0)).collect();
                 if rows.is_empty() {
-                    // Something to walk on until the first dab.
+                    // A wide Gaussian as the density until the first dab.
                     rows.push(row(1.0, [0.0, 0.0], [0.4, 0.4], 0.0));
                 }
                 let classes = vec![0; rows.len()];
@@ -86,12 +86,12 @@ impl Analytic {
         })
     }
 
-    /// How many classes there are.
+    /// The number of classes.
     pub(super) fn num_classes(&self) -> u32 {
         self.classes.iter().max().map_or(1, |largest| largest + 1)
     }
 
-    /// The class of the Gaussian that a point most probably comes from.
+    /// The class of the Gaussian that most probably produced a point.
     pub(super) fn class_of(&self, point: [f32; 2]) -> u32 {
         let DensityForm::Mixture(rows) = &self.form else { return 0 };
         if self.classes.iter().all(|class| *class == 0) {

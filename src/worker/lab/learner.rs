@@ -1,4 +1,4 @@
-//! A joint energy model of points of the plane that is trained while the lab shows it.
+//! The training run of the lab: a joint energy-based model of 2-D points, trained while it is shown.
 
 use super::super::JobError;
 use crate::{
@@ -10,11 +10,11 @@ use crate::{
     trainer::{StepError, Trainer},
 };
 
-/// Points of the replay buffer that are shown, at most.
+/// The largest number of points of the replay buffer that are shown.
 const NUM_SHOWN: usize = 1000;
-/// Points of the data that are shown, at most.
+/// The largest number of data points that are shown.
 const NUM_DATA: usize = 1500;
-/// A gap, or a gradient norm, beyond which there is nothing more to see.
+/// The bound on the gap and the gradient norm, above which training counts as diverged.
 const BEYOND: f64 = 1e4;
 
 /// The training run of the lab, and its numbers since the last frame.
@@ -27,7 +27,7 @@ pub struct Learner {
 }
 
 impl Learner {
-    /// A run of this configuration before its first step.
+    /// Creates a training run with this configuration, before its first step.
     pub(super) fn new(
         lab: &LabConfig,
         seed: u64,
@@ -37,12 +37,12 @@ impl Learner {
         let mut config = RunConfig::preset(&preset).map_err(|_| {
             let name = data::name(lab.learn_data);
             JobError::Request(format!(
-                "{name} is no set of points of the plane; there are two-moons, eight-gaussians, spiral, rings, \
+                "{name} is not a data set of 2-D points; there are two-moons, eight-gaussians, spiral, rings, \
                  checkerboard and pinwheel"
             ))
         })?;
         config.seed = seed;
-        // Somebody looks on: there is no end, and nothing is written.
+        // The run has no end, because the user decides when to stop, and writes no files.
         config.training.epochs = 10_000;
         config.optimizer.decay_epochs.clear();
         config.divergence.max_abs_gap = BEYOND;
@@ -68,12 +68,12 @@ impl Learner {
         self.dataset
     }
 
-    /// Takes the numbers of the lab for the steps to come.
+    /// Uses new settings of the lab for the next steps.
     pub(super) fn retune(&mut self, lab: &LabConfig) -> Result<(), JobError> {
         Ok(self.trainer.retune(|config| tune(config, lab))?)
     }
 
-    /// The energy as it is now.
+    /// The energy with the current weights.
     pub(super) fn energy(&self) -> JointEnergy {
         JointEnergy::new(self.trainer.evaluated_network())
     }
@@ -82,15 +82,15 @@ impl Learner {
         Ok(self.trainer.checkpoint().await?)
     }
 
-    /// Points that are learned from (N, 2), and their classes.
+    /// The training points (N, 2) and their classes.
     pub fn data(&self) -> (Vec<f32>, Vec<u8>) {
         self.points.clone()
     }
 
-    /// Makes one training step and keeps its numbers for the next frame.
+    /// Does one training step and keeps its measurements for the next frame.
     ///
     /// # Errors
-    /// It diverges, or the device failed; then the model is as it was.
+    /// The step diverged, or the device failed; the model is then unchanged.
     pub async fn advance(&mut self) -> Result<(), StepError> {
         let report = self.trainer.step().await?;
         self.gaps.push(report.gap as f32);
@@ -98,12 +98,12 @@ impl Learner {
         Ok(())
     }
 
-    /// Number of training steps made so far.
+    /// The number of training steps done so far.
     pub fn step(&self) -> u64 {
         self.trainer.counters().step
     }
 
-    /// How it went since the last call, and where the chains of its buffer are.
+    /// The progress of training since the last call, and the chains of the replay buffer.
     ///
     /// # Errors
     /// The device failed.
@@ -119,7 +119,7 @@ impl Learner {
     }
 }
 
-/// The numbers that may change while it learns.
+/// Sets the settings that may change during training.
 fn tune(config: &mut RunConfig, lab: &LabConfig) {
     config.objective.p_x_weight = lab.learn_weight;
     config.optimizer.learning_rate = lab.learn_rate;

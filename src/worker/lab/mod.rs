@@ -1,4 +1,4 @@
-//! The lab: chains on an energy of the plane, which is given by a formula, was trained, or is being trained.
+//! The lab: chains on a 2-D energy, which is given by a formula, by a trained network, or by a network in training.
 
 mod formula;
 mod learner;
@@ -29,30 +29,31 @@ pub use super::message::lab::*;
 pub use learner::Learner;
 pub(super) use slice::slice;
 
-/// Squares along a side of the plane, of a formula and of a network. Multiples of the cells.
+/// The number of squares along a side of the plane, for a formula and for a network. They are multiples of the number
+/// of cells.
 const SIDES: [usize; 2] = [4 * cells::NUM_CELLS, 3 * cells::NUM_CELLS];
-/// Points that a network looks at together.
+/// The batch size of points for a network.
 const BATCH: usize = 4096;
 const POINT: [usize; 3] = [2, 1, 1];
 
-/// Where the energy comes from.
+/// The source of the energy.
 enum EnergySource {
     Analytic(Analytic),
     Trained(Box<Checkpoint>),
-    /// The lab's own learner.
+    /// The network that the lab trains.
     Learned,
 }
 
-/// What a change of the lab calls for.
+/// The effects of a change of the lab's state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Another surface is to be shown.
+    /// Whether the energy surface changed.
     pub surface: bool,
-    /// The chains stand at new starts.
+    /// Whether the chains restarted.
     pub restarted: bool,
 }
 
-/// The lab's state on the device.
+/// The lab on the device: its energy, its chains and its training run.
 pub struct Lab {
     device: Device,
     state: LabState,
@@ -65,10 +66,10 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// The lab in this state, chains at their starts.
+    /// Opens the lab in this state, with the chains at their starts.
     ///
     /// # Errors
-    /// Rules that do not go together, a model that is not there.
+    /// The rules are not compatible, or the model does not exist.
     pub async fn open(state: LabState, device: &Device) -> Result<Self, JobError> {
         let (source, learner) = source_of(&state, None, device).await?;
         let mut lab = Self {
@@ -91,10 +92,10 @@ impl Lab {
         Ok(lab)
     }
 
-    /// Shows another state; chains go on where they are unless their number, starts or ground are others.
+    /// Changes the state. The chains keep their positions unless their number, their starts or their energy changes.
     ///
     /// # Errors
-    /// As [`Lab::open`]; then everything is as it was.
+    /// The same errors as [`Lab::open`]; the lab is then unchanged.
     pub async fn set(&mut self, state: LabState) -> Result<Changes, JobError> {
         check(&state)?;
         let (old, new) = (&self.state.config, &state.config);
@@ -136,7 +137,7 @@ impl Lab {
         result.map(|()| changes)
     }
 
-    /// Does what a change calls for.
+    /// Applies the effects of a change.
     async fn show(&mut self, changes: Changes) -> Result<(), JobError> {
         self.update_learner()?;
         if changes.surface {
@@ -159,7 +160,7 @@ impl Lab {
         matches!(self.source, EnergySource::Analytic(_))
     }
 
-    /// Lets the chains go on by the rules of the state.
+    /// Makes the chains follow the rules of the state.
     fn follow_rules(&mut self, is_other_ground: bool) -> Result<(), JobError> {
         for index in 0..self.lanes.len() {
             let rule = self.state.rules[index].clone();
@@ -171,10 +172,10 @@ impl Lab {
         Ok(())
     }
 
-    /// Draws the starts anew.
+    /// Draws new starts and moves the chains to them.
     ///
     /// # Errors
-    /// A start that this energy does not have.
+    /// The energy does not have the requested start.
     pub async fn restart(&mut self) -> Result<(), JobError> {
         check(&self.state)?;
         let mut lanes = Vec::new();
@@ -190,46 +191,46 @@ impl Lab {
         Ok(())
     }
 
-    /// Steps done since the start.
+    /// The number of steps done since the start.
     pub fn step(&self) -> u64 {
         self.step
     }
 
-    /// What is asked for.
+    /// The current state of the lab.
     pub fn state(&self) -> &LabState {
         &self.state
     }
 
-    /// Energies over the plane.
+    /// The energies over the plane.
     pub fn surface(&self) -> &LabSurface {
         &self.surface
     }
 
-    /// The class of each chain, rule by rule.
+    /// The class of each chain, for each rule.
     pub fn labels(&self) -> Vec<Vec<u8>> {
         self.lanes.iter().map(|lane| lane.labels.clone()).collect()
     }
 
-    /// What is being trained, if anything is.
+    /// The training run of the lab, if there is one.
     pub fn learner(&mut self) -> Option<&mut Learner> {
         self.learner.as_mut()
     }
 
-    /// The data set that is learned from, if anything is learned.
+    /// The data set of the training run, if there is one.
     pub(super) fn learned_dataset(&self) -> Option<DatasetName> {
         self.learner.as_ref().map(Learner::dataset)
     }
 
-    /// Begins to learn anew, from weights of this seed.
+    /// Restarts training, with initial weights from this seed.
     ///
     /// # Errors
-    /// There is nothing to learn from.
+    /// The training run could not be created, or the device failed.
     pub async fn start_over(&mut self, seed: u64) -> Result<(), JobError> {
         self.learner = Some(Learner::new(&self.state.config, seed, &self.device)?);
         self.follow_learner().await
     }
 
-    /// Takes the weights that are being learned as they are now.
+    /// Shows the energy with the current weights of the training run.
     ///
     /// # Errors
     /// The device failed.
@@ -241,12 +242,12 @@ impl Lab {
         Ok(())
     }
 
-    /// Tells every step of this chain from now on.
+    /// Selects the chain whose every step is reported from now on.
     pub fn track(&mut self, chain: usize) {
         self.tracked = chain;
     }
 
-    /// Moves all chains one step on.
+    /// Moves all chains by one step.
     ///
     /// # Errors
     /// The device failed.
@@ -258,7 +259,7 @@ impl Lab {
         Ok(())
     }
 
-    /// Where the chains are, with all traces since the last call.
+    /// The current chains, with all traces since the last call.
     pub fn frame(&mut self) -> LabFrame {
         let lanes = self.lanes.iter_mut().map(|lane| {
             let traces = std::mem::take(&mut lane.seen.traces);
@@ -267,7 +268,7 @@ impl Lab {
         LabFrame { step: self.step, lanes: lanes.collect() }
     }
 
-    /// The ground of a rule.
+    /// The energy that the chains of a rule sample.
     fn ground(&self, rule: &LaneConfig) -> Result<Ground, JobError> {
         Ok(match (&self.source, &self.learner) {
             (EnergySource::Analytic(analytic), _) => {
@@ -281,7 +282,7 @@ impl Lab {
             }
             (EnergySource::Learned, Some(learner)) => Ground::Network(Box::new(learner.energy())),
             (EnergySource::Learned, None) => {
-                return Err(JobError::Request("nothing is being learned".into()));
+                return Err(JobError::Request("no model is being trained".into()));
             }
         })
     }
@@ -331,7 +332,7 @@ impl Lab {
     }
 }
 
-/// Finds what the configuration names, and a new learner where the one there is learns something else.
+/// The energy source that the configuration names, and a new learner if the current one trains on other data.
 async fn source_of(
     state: &LabState,
     learner: Option<&Learner>,
@@ -357,7 +358,7 @@ async fn source_of(
     Ok((EnergySource::Trained(Box::new(checkpoint)), None))
 }
 
-/// Checks that the numbers go together.
+/// Checks that the settings of the lab are compatible.
 fn check(state: &LabState) -> Result<(), JobError> {
     if state.rules.is_empty() || state.rules.len() > MAX_RULES {
         let what = format!("the lab takes one to {MAX_RULES} rules");

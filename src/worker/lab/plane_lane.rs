@@ -1,4 +1,4 @@
-//! The chains of one rule: how they move, and what is read of a step.
+//! The chains of one rule of the lab: their steps, and the readback of each step.
 
 use burn::tensor::Tensor;
 
@@ -12,7 +12,7 @@ use crate::{
     streams,
 };
 
-/// The energy that the chains of a rule follow.
+/// The energy that the chains of a rule sample.
 pub(super) enum Ground {
     Analytic(AnalyticEnergy),
     Network(Box<JointEnergy>),
@@ -27,18 +27,18 @@ impl Ground {
     }
 }
 
-/// The chains of one rule.
+/// The chains of one rule of the lab.
 pub(super) struct PlaneLane {
     pub rule: LaneConfig,
     pub ground: Ground,
     pub state: ChainState,
     pub labels: Vec<u8>,
-    /// What was read of the last step.
+    /// The measurements of the last step.
     pub seen: LabLaneFrame,
 }
 
 impl PlaneLane {
-    /// Chains (N, 2, 1, 1) at their starts, and the class of each.
+    /// Chains (N, 2, 1, 1) at their starts, with the class of each.
     pub(super) fn new(
         rule: LaneConfig,
         ground: Ground,
@@ -58,8 +58,8 @@ impl PlaneLane {
         Self { rule, ground, state: ChainState { x, noise }, labels, seen }
     }
 
-    /// Moves the chains one step on and reads what it did. A schedule is laid out over `num_steps`; without
-    /// an end, at 0, the step stays what it is.
+    /// Moves the chains by one step and reads its measurements. The schedule of the step size covers `num_steps`; with
+    /// 0, for no end, the step size stays the same.
     ///
     /// # Errors
     /// The device failed.
@@ -97,7 +97,7 @@ impl PlaneLane {
         Ok(())
     }
 
-    /// Reads the chains where they stand, before any step.
+    /// Reads the chains at their starts, before any step.
     ///
     /// # Errors
     /// The device failed.
@@ -109,8 +109,8 @@ impl PlaneLane {
         self.read(&info, None::<Tensor<4>>).await.map(drop)
     }
 
-    /// Reads where the chains stand and what a step saw; gives what was asked for on top, and the step's acceptance
-    /// (N, 2), see [`StepInfo::acceptance`].
+    /// Reads the positions of the chains and the measurements of a step. Returns the values of `extra`, and the
+    /// acceptance of the step (N, 2), see [`StepInfo::acceptance`].
     async fn read<T: Readable>(
         &mut self,
         info: &StepInfo,
@@ -120,7 +120,7 @@ impl PlaneLane {
         let (x, energy) = (self.state.x.clone(), info.energy.clone());
         let reads = (x, energy, means, extra, info.acceptance.clone());
         let (x, energy, means, extra, acceptance) = read(reads).await?;
-        // Energies are of the state before the step.
+        // The energies belong to the state before the step.
         let before = std::mem::replace(&mut self.seen.x, x);
         for (point, energy) in before.chunks_exact(2).zip(&energy).take(NUM_TRACED) {
             self.seen.traces.extend([point[0], point[1], *energy]);

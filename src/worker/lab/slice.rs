@@ -1,4 +1,4 @@
-//! The energy of images on the plane in which a chain's path spreads most.
+//! The energy of images on the plane with the largest spread of a chain's path.
 
 use super::{
     super::{JobError, open_model::OpenModel},
@@ -6,15 +6,15 @@ use super::{
 };
 use crate::principal_axes::{AxesError, PrincipalAxes};
 
-/// Images along a side of the plane.
+/// The number of images along a side of the plane.
 const SIDE: usize = 41;
-/// What is shown around the path, as a share of its extent.
+/// The margin around the path, as a share of its extent.
 const MARGIN: f32 = 0.3;
 
-/// The plane through a path (K, D) and the energies on it.
+/// Computes the plane through a path (K, D) and the energies on it.
 ///
 /// # Errors
-/// A path of another model, or one that does not move.
+/// The path belongs to another model, or it does not move.
 pub(in crate::worker) async fn slice(model: &OpenModel, path: Vec<f32>) -> Result<Slice, JobError> {
     let num_pixels: usize = model.input_shape().iter().product();
     if path.is_empty()
@@ -22,19 +22,19 @@ pub(in crate::worker) async fn slice(model: &OpenModel, path: Vec<f32>) -> Resul
         || path.iter().any(|x| !x.is_finite())
     {
         return Err(JobError::Request(
-            "the path is of another model, or has left all bounds".into(),
+            "the path belongs to another model, or is not finite".into(),
         ));
     }
     let no_plane = || JobError::Request("the chain has not moved yet: let it run first".into());
     let axes = PrincipalAxes::of(path.clone(), num_pixels, 2).map_err(|error| match error {
         AxesError::TooFewPoints { .. } => no_plane(),
         AxesError::NoDecomposition => {
-            JobError::Request(format!("the path spans no plane: {error}"))
+            JobError::Request(format!("the path does not span a plane: {error}"))
         }
     })?;
     let PrincipalAxes { origin, axes, mut explained } = axes;
     let first = axes.first().ok_or_else(no_plane)?.clone();
-    // A straight path spans a line: any direction across it will do, and this one is at hand.
+    // A straight path spans only a line, so use any direction perpendicular to it as the second axis.
     let second = axes.get(1).cloned().unwrap_or_else(|| across(&first));
     explained.resize(2, 0.0);
     let plane = PrincipalAxes { origin, axes: vec![first, second], explained };
@@ -62,7 +62,7 @@ pub(in crate::worker) async fn slice(model: &OpenModel, path: Vec<f32>) -> Resul
     })
 }
 
-/// A square around points (K, 2), by axis.
+/// The range on each axis of a square around points (K, 2).
 fn range_of(coordinates: &[f32]) -> [[f32; 2]; 2] {
     let ends = [0, 1].map(|axis| {
         let values = coordinates.iter().skip(axis).step_by(2).copied();
@@ -75,7 +75,7 @@ fn range_of(coordinates: &[f32]) -> [[f32; 2]; 2] {
     })
 }
 
-/// A unit vector at a right angle to a unit vector.
+/// A unit vector perpendicular to a unit vector.
 fn across(axis: &[f32]) -> Vec<f32> {
     let smallest = axis.iter().enumerate().min_by(|a, b| a.1.abs().total_cmp(&b.1.abs()));
     let Some((place, &part)) = smallest else { return Vec::new() };

@@ -1,4 +1,4 @@
-//! Where the lab's chains begin.
+//! The starts of the lab's chains.
 
 use burn::tensor::Tensor;
 use rand::RngExt;
@@ -16,11 +16,11 @@ use crate::{
     trainer::TrainerError,
 };
 
-/// Draws that class centres of a formula are estimated from.
+/// The number of draws from which the class centres of a formula are estimated.
 const NUM_DRAWS: usize = 4000;
 
 impl Lab {
-    /// Starts (N, 2, 1, 1) and the class of each.
+    /// The starts (N, 2, 1, 1) of the chains, and the class of each.
     pub(super) async fn starts(&self, start: ViewStart) -> Result<(Tensor<4>, Vec<u8>), JobError> {
         let config = &self.state.config;
         let (count, seed) = (config.num_chains, config.seed);
@@ -60,13 +60,13 @@ impl Lab {
                 starts::draw(&checkpoint, &wanted(start), &labels, seed, &self.device)?
             }
             (_, EnergySource::Learned, None) => {
-                return Err(JobError::Request("nothing is being learned".into()));
+                return Err(JobError::Request("no model is being trained".into()));
             }
         };
         Ok((x, bytes(&labels)))
     }
 
-    /// Exact draws of the density at temperature 1, and the class of each.
+    /// Exact draws from the density at temperature 1, and the class of each.
     fn draws(&self, analytic: &Analytic, count: usize) -> (Vec<f32>, Vec<u32>) {
         let mut rng = streams::LAB_DRAWS.rng(self.state.config.seed, 0);
         let uniforms = std::iter::from_fn(|| Some(std::array::from_fn(|_| rng.random::<f64>())));
@@ -77,7 +77,7 @@ impl Lab {
     }
 }
 
-/// The start of a network's chains.
+/// The start that a network's chains use for a start of the viewer.
 fn wanted(start: ViewStart) -> SampleStart {
     match start {
         ViewStart::Data => SampleStart::Data,

@@ -1,4 +1,4 @@
-//! What the window and the worker say to each other about the lab.
+//! The messages between the window and the worker about the lab.
 
 use std::sync::Arc;
 
@@ -9,65 +9,65 @@ use crate::{
     diagnostics::cells::{Cells, NoMasses},
 };
 
-/// Chains of each rule whose every step is told.
+/// The number of chains of each rule whose every step is reported.
 pub const NUM_TRACED: usize = 32;
 
-/// What the window asks of the lab.
+/// A command from the window to the lab.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum LabCommand {
-    /// Show this. What does not differ from before goes on.
+    /// Change the state of the lab. Parts that do not change continue.
     Set(Box<LabState>),
-    /// Run, from now on.
+    /// Start or continue the chains.
     Play,
-    /// Stop the chains.
+    /// Pause the chains.
     Pause,
-    /// One step, if they stand still.
+    /// Move the chains by one step, if they are paused.
     Step,
-    /// Start the chains again, with the same starts and the same noise.
+    /// Restart the chains with the same starts and the same noise.
     Restart,
-    /// Tell every step of this chain.
+    /// Report every step of this chain.
     Track(usize),
-    /// Go on learning, or stop.
+    /// Continue training (true) or pause it (false).
     Learn(bool),
-    /// Begin to learn anew, from weights of this seed.
+    /// Restart training with initial weights from this seed.
     StartOver(u64),
-    /// The energy of the open model on the plane through a path.
+    /// Compute the energy of the open model on the plane through a path. Answered by [`LabNews::Slice`].
     Slice {
-        /// Where a chain was, (K, C, H, W), flattened.
+        /// The positions of a chain (K, C, H, W), flattened.
         path: Vec<f32>,
     },
 }
 
-/// What the worker tells of the lab.
+/// An event of the lab, from the worker to the window.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum LabNews {
-    /// Energies over the plane.
+    /// The energies over the plane.
     Surface(LabSurface),
-    /// Chains stand at new starts: the class of each, rule by rule.
+    /// The chains were moved to new starts: the class of each chain, for each rule.
     Started(Vec<Vec<u8>>),
-    /// Where the chains are.
+    /// The chains at one step.
     Frame(LabFrame),
-    /// The chains stopped at their last step, or cannot run.
+    /// The chains stopped at their last step, or they cannot run.
     Stopped,
-    /// What is learned from: points (N, 2) and their classes.
+    /// The training data: points (N, 2) and their classes.
     Data {
-        /// Points, flattened.
+        /// The points (N, 2), flattened.
         points: Vec<f32>,
-        /// One class a point.
+        /// The class of each point.
         labels: Vec<u8>,
     },
-    /// How learning goes.
+    /// The progress of training.
     Learning(LearningFrame),
-    /// Learning went wrong and stopped.
+    /// Training failed and stopped; the text is the reason.
     Diverged(String),
-    /// The lab shows what it showed before: the other state was refused.
+    /// A new state was refused; the lab keeps the old one.
     Kept {
-        /// What it shows.
+        /// The state that the lab keeps.
         shown: Box<LabState>,
-        /// What was asked for.
+        /// The state that was refused.
         refused: Box<LabState>,
     },
-    /// A request could not be served; everything is as it was.
+    /// A command could not be carried out; nothing changed. The text is the reason.
     Refused(String),
     /// The answer to [`LabCommand::Slice`].
     Slice(Slice),
@@ -75,7 +75,7 @@ pub enum LabNews {
 
 #[cfg(not(target_arch = "wasm32"))]
 impl LabNews {
-    /// About how many bytes it takes on its way; what is never large counts nothing.
+    /// The approximate size of the event in bytes; parts that are always small are not counted.
     pub(in crate::worker) fn num_bytes(&self) -> usize {
         match self {
             Self::Surface(surface) => size_of_val(&*surface.energy),
@@ -89,17 +89,17 @@ impl LabNews {
     }
 }
 
-/// Energies over the plane, on the squares of [`crate::diagnostics::cells::grid`].
+/// The energies over the plane, on the squares of [`crate::diagnostics::cells::grid`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LabSurface {
-    /// Shape (side, side), rows from below.
+    /// The energies, shape (side, side), with the rows from bottom to top.
     pub energy: Arc<[f32]>,
-    /// Energies on [`crate::diagnostics::cells::surroundings`] of a formula; empty for a network, whose density
-    /// is meant within the plane.
+    /// The energies on [`crate::diagnostics::cells::surroundings`] for a formula; empty for a network, whose density is
+    /// only defined within the plane.
     pub around: Arc<[f32]>,
     /// The most probable class of each square.
     pub classes: Vec<u8>,
-    /// How many classes there are.
+    /// The number of classes.
     pub num_classes: u32,
 }
 
@@ -107,87 +107,87 @@ impl LabSurface {
     /// The exact masses of p ∝ exp(-β E).
     ///
     /// # Errors
-    /// As [`Cells::of_energy`].
+    /// The same errors as [`Cells::of_energy`].
     pub fn masses(&self, inverse_temperature: f64) -> Result<Cells, NoMasses> {
         Cells::of_energy(&self.energy, &self.around, inverse_temperature)
     }
 }
 
-/// All chains at one step.
+/// All chains of the lab at one step.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LabFrame {
-    /// Steps done since the start.
+    /// The number of steps done since the start.
     pub step: u64,
-    /// One entry a rule.
+    /// One entry per rule.
     pub lanes: Vec<LabLaneFrame>,
 }
 
-/// The chains of one rule.
+/// The chains of one rule of the lab at one step.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LabLaneFrame {
-    /// Chains (N, 2), flattened.
+    /// The positions of the chains (N, 2), flattened.
     pub x: Vec<f32>,
     /// Mean energy of the chains before the last step.
     pub mean_energy: f32,
     /// Mean share of clamped gradient components in the last step.
     pub clamp_rate: f32,
-    /// How probable MALA's acceptance was, on average; `None` for other rules.
+    /// Mean acceptance probability of MALA; `None` for other rules.
     pub acceptance: Option<f32>,
-    /// (x0, x1, energy) of the first [`NUM_TRACED`] chains, step by step since the frame before.
+    /// (x0, x1, energy) of the first [`NUM_TRACED`] chains, for each step since the previous frame.
     pub traces: Vec<f32>,
     /// The last step of the tracked chain.
     pub tracked: Option<LabMove>,
 }
 
-/// One step of one chain, taken apart.
+/// The parts of one step of one chain: gradient, noise, clamp and result.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LabMove {
-    /// Which chain.
+    /// The index of the chain.
     pub chain: usize,
-    /// Where it was.
+    /// The position before the step.
     pub from: [f32; 2],
-    /// ∂E/∂x there.
+    /// ∂E/∂x at the position before the step.
     pub gradient: [f32; 2],
     /// σ ξ, the noise that was added.
     pub noise: [f32; 2],
-    /// σ.
+    /// σ, the standard deviation of the noise.
     pub noise_std: f32,
-    /// What clamped each component of the gradient, where the rule clamps.
+    /// The bound on each component of the gradient, if the rule clamps it.
     pub proximal_radius: Option<f32>,
-    /// Whether inner steps led there, whose gradients are not all this one.
+    /// Whether the step consists of inner steps, whose gradients differ from this one.
     pub has_inner_steps: bool,
-    /// Where it is now: after projection, or after acceptance.
+    /// The position after the step, with the projection or the acceptance applied.
     pub to: [f32; 2],
-    /// α: how far the step goes along the gradient.
+    /// α, the step size.
     pub step_size: f32,
-    /// Of MALA: whether the proposal was accepted, and how probable that was.
+    /// For MALA: whether the proposal was accepted, and the acceptance probability.
     pub accepted: Option<(bool, f32)>,
 }
 
-/// How learning goes.
+/// The progress of training.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LearningFrame {
-    /// Training steps done.
+    /// The number of training steps done.
     pub step: u64,
-    /// d = mean E(x_data) - mean E(x_model) of every step since the frame before.
+    /// The gap d = mean E(x_data) - mean E(x_model) of every step since the previous frame.
     pub gaps: Vec<f32>,
-    /// Cross entropy of p(y|x) of every step since the frame before.
+    /// The cross entropy of p(y|x) of every step since the previous frame.
     pub cross_entropies: Vec<f32>,
-    /// Chains of the replay buffer (N, 2), flattened; thinned out.
+    /// A selection of the chains of the replay buffer (N, 2), flattened.
     pub buffer: Vec<f32>,
 }
 
 /// The energy on a plane through the space of images.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Slice {
-    /// Energies (side, side), rows from below.
+    /// The energies, shape (side, side), with the rows from bottom to top.
     pub energy: Arc<[f32]>,
-    /// The plane's coordinates at the left and right ends of the first axis, then of the second, in units of x.
+    /// The coordinates of the ends of the first axis of the plane, then of the second axis, in units of x.
     pub range: [[f32; 2]; 2],
-    /// Where the chain was, in the plane, (K, 2), flattened.
+    /// The path of the chain, projected onto the plane, (K, 2), flattened.
     pub path: Vec<f32>,
-    /// Energy of each of these points in full space.
+    /// The energy at each point of the path in the full space, not on the plane.
     pub path_energy: Vec<f32>,
-    /// Which share of the path's spread each axis has.
+    /// The share of the variance of the path that each axis explains.
     pub explained: [f32; 2],
 }

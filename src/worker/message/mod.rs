@@ -1,4 +1,4 @@
-//! What the viewer and its worker say to each other. No tensor crosses this line.
+//! The messages between the viewer and its worker. They contain no tensors.
 
 pub(super) mod lab;
 
@@ -14,164 +14,164 @@ use crate::{
     numbers::argmax,
 };
 
-/// What the viewer asks for.
+/// A command from the viewer to the worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Command {
     /// Load a model: a bundled one by name, or a checkpoint by path. Answered by [`Event::Opened`].
     Open(String),
-    /// A file as bytes: [`Command::Open`] finds it by this name from now on.
+    /// A file as bytes. From now on, [`Command::Open`] finds it by this name.
     Attach {
-        /// Its name.
+        /// The name of the file.
         name: String,
-        /// What is in it.
+        /// The content of the file.
         bytes: Arc<[u8]>,
     },
-    /// Draw the starts anew and evaluate them. Answered by [`Event::Started`] and step 0.
+    /// Draw new starts and evaluate them. Answered by [`Event::Started`] and step 0.
     Restart(RunRequest),
-    /// From the next step on, move by these rules. The starts stay.
+    /// Use these rules from the next step on. The starts stay the same.
     SetLanes(Vec<LaneConfig>),
-    /// Run until this step, at most so many steps a second (0: no limit).
+    /// Run the chains until a step, with a limit on the speed.
     Run {
-        /// A number, which [`Event::Paused`] tells again.
+        /// A number for this run, which [`Event::Paused`] repeats.
         run: u64,
-        /// Where to stop.
+        /// The step at which the chains stop.
         until: u64,
-        /// Steps per second at most; 0 is no limit.
+        /// The largest number of steps per second; 0 means no limit.
         max_steps_per_sec: f64,
     },
-    /// Stop after the step that is being computed.
+    /// Stop the chains after the current step.
     Pause,
-    /// Go on from a recorded step: the chains of each lane, (N, C, H, W) flattened.
+    /// Continue from a recorded step.
     Branch {
-        /// The step they stood at.
+        /// The recorded step.
         step: u64,
-        /// Chains of each lane.
+        /// The chains of each lane at that step, (N, C, H, W) flattened.
         x: Vec<Arc<[f32]>>,
     },
-    /// Put an image in the place of one chain, in one lane.
+    /// Replace one chain of one lane with an image.
     Replace {
-        /// Which lane.
+        /// The index of the lane.
         lane: usize,
-        /// Which chain.
+        /// The index of the chain.
         chain: usize,
-        /// The image (C, H, W) in [-1, 1].
+        /// The new image (C, H, W) in [-1, 1].
         image: Arc<[f32]>,
-        /// True where the pixels (H, W) must stay as they are; empty lets all of them move.
+        /// A mask (H, W): true for pixels that stay fixed. If it is empty, no pixel is fixed.
         is_fixed: Vec<bool>,
     },
-    /// Load and evaluate the images to compare with, where opening a model does not do so itself: in a
-    /// browser. Answered by [`Event::References`].
+    /// Load and evaluate the images to compare with. Only needed in a browser, because elsewhere opening a model does
+    /// so. Answered by [`Event::References`].
     LoadReferences,
-    /// What the model sees in an image (C, H, W). Answered by [`Event::Classified`].
+    /// Classify an image (C, H, W). Answered by [`Event::Classified`].
     Classify(Arc<[f32]>),
     /// Train a new model in a folder that must not exist.
     Train {
-        /// What to train.
+        /// The configuration of the run.
         config: Box<RunConfig>,
-        /// Where the run goes.
+        /// The folder of the new run.
         out: PathBuf,
     },
-    /// Go on with the run in this folder.
+    /// Resume the training run in this folder.
     ResumeTraining(PathBuf),
-    /// Stop training after this step and save.
+    /// Pause training after the current step and save the run.
     PauseTraining,
-    /// Save the model of the running or paused training, or the one that is open, here.
+    /// Save the model in training, or else the open model, to this path.
     Save(PathBuf),
-    /// Something of the lab. Answered by [`Event::Lab`].
+    /// A command for the lab. Answered by [`Event::Lab`].
     Lab(LabCommand),
-    /// Bring the text of a lesson. Answered by [`Event::Lesson`].
+    /// Load the text of a lesson. Answered by [`Event::Lesson`].
     Lesson {
-        /// Its number, from 1.
+        /// The number of the lesson, starting at 1.
         number: usize,
-        /// A folder of texts of one's own.
+        /// A folder with other lesson texts; `None` for the texts of the program.
         folder: Option<PathBuf>,
     },
     /// Open the device and the model again after a failure.
     Retry,
 }
 
-/// A run of the viewer's chains.
+/// A request for new chains: seed, classes and rules.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunRequest {
     /// Seed of starts and noise; every lane gets the same.
     pub seed: u64,
-    /// The class of each chain, row by row.
+    /// The class of each chain, in row-major order of the grid.
     pub labels: Vec<u32>,
-    /// One rule a lane.
+    /// One rule per lane.
     pub lanes: Vec<LaneConfig>,
     /// The image that [`crate::config::ViewStart::Image`] starts from, (C, H, W) in [-1, 1].
     pub image: Option<Arc<[f32]>>,
 }
 
-/// What the worker reports.
+/// An event, from the worker to the viewer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Event {
     /// The compute device is open.
     Device {
-        /// One line for people.
+        /// The description of the device, one line for people.
         description: String,
-        /// Whether this is the CPU back end.
+        /// Whether the device is the CPU back end.
         is_cpu: bool,
-        /// Models that travel inside the program.
+        /// The names of the bundled models.
         bundled: Vec<String>,
     },
-    /// A file that travels with the program is on its way, in a browser: so many of its bytes are here.
+    /// A file of the program is being downloaded; only in a browser.
     Loading {
-        /// Its name.
+        /// The name of the file.
         name: String,
-        /// Bytes that are here.
+        /// The number of bytes downloaded so far.
         num_bytes: u64,
     },
     /// A model is loaded.
     Opened(Box<ModelInfo>),
-    /// New chains stand at their starts.
+    /// New chains are at their starts.
     Started(RunRequest),
-    /// Chains were evaluated: the states that step `step` begins with.
+    /// The chains were evaluated at a step: their states before the step moves them.
     Step(Box<Step>),
-    /// The run of that number stopped, as asked or at its end.
+    /// The chains stopped, on request or at the last step; the number is the one of [`Command::Run`].
     Paused(u64),
-    /// The rules in force, after others were refused.
+    /// The current rules, sent after other rules were refused.
     Lanes(Vec<LaneConfig>),
-    /// Energies of test images and the training images, for comparison.
+    /// The energies of test images, and the training images, for comparison.
     References(References),
     /// The answer to [`Command::Classify`].
     Classified {
-        /// The image asked about.
+        /// The image that was classified.
         image: Arc<[f32]>,
-        /// Its energy.
+        /// The energy of the image.
         energy: f32,
-        /// p(y|x).
+        /// The class probabilities p(y|x).
         probabilities: Vec<f32>,
     },
-    /// Something of training.
+    /// An event of the training run.
     Training(Box<TrainingNews>),
-    /// Something of the lab.
+    /// An event of the lab.
     Lab(Box<LabNews>),
-    /// A lesson, in Markdown.
+    /// The text of a lesson.
     Lesson {
-        /// Its number, from 1.
+        /// The number of the lesson, starting at 1.
         number: usize,
-        /// Its text.
+        /// The text of the lesson, in Markdown.
         text: String,
     },
-    /// A file was written.
+    /// A file was saved at this path.
     Saved(PathBuf),
-    /// A file for the person to keep, where the worker cannot write it: in a browser.
+    /// A file for the user to download; only in a browser, where the worker cannot write files.
     File {
-        /// Its name.
+        /// The name of the file.
         name: String,
-        /// What is in it.
+        /// The content of the file.
         bytes: Vec<u8>,
     },
-    /// A request could not be served; everything goes on.
+    /// A command could not be carried out; everything else continues. The text is the reason.
     Refused(String),
-    /// The device or the worker failed; [`Command::Retry`] starts again.
+    /// The device or the worker failed; [`Command::Retry`] starts them again. The text is the reason.
     Failed(String),
 }
 
 #[cfg(not(target_arch = "wasm32"))]
 impl Event {
-    /// About how many bytes it takes on its way; what is never large counts nothing.
+    /// The approximate size of the event in bytes; parts that are always small are not counted.
     pub(super) fn num_bytes(&self) -> usize {
         match self {
             Self::Step(step) => {
@@ -189,35 +189,35 @@ impl Event {
     }
 }
 
-/// The open model.
+/// A description of the open model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelInfo {
-    /// As in [`Command::Open`]; a training run's model is its checkpoint's path.
+    /// The name, as in [`Command::Open`]; for the model of a training run, the path of its checkpoint.
     pub name: String,
-    /// Architecture.
+    /// The architecture, as in `model.arch`.
     pub arch: String,
-    /// Data set.
+    /// The data set that the model was trained on.
     pub dataset: String,
-    /// Names of the classes.
+    /// The names of the classes.
     pub class_names: Vec<String>,
-    /// Shape (C, H, W) of an input; (2, 1, 1) for points in the plane.
+    /// The shape (C, H, W) of an input; (2, 1, 1) for 2-D points.
     pub shape: [usize; 3],
-    /// The training run's own sampler, the default of every control.
+    /// The sampler of the training run, the default of all controls.
     pub sampler: SamplerConfig,
-    /// The training run's norm.
+    /// The normalisation of the training run.
     pub norm: Norm,
-    /// Pieces before the head: `split` is 1 to this.
+    /// The number of pieces before the head; `split` can be 1 to this number.
     pub num_pieces: usize,
-    /// Whether a replay buffer is there to start from.
+    /// Whether the model has a replay buffer to start chains from.
     pub has_buffer: bool,
-    /// Training steps behind it.
+    /// The number of training steps done.
     pub training_steps: u64,
-    /// Test accuracy, where it was measured.
+    /// The test accuracy, if it was measured.
     pub test_accuracy: Option<f64>,
 }
 
 impl ModelInfo {
-    /// Whether inputs are points in the plane and not images.
+    /// Whether the inputs are 2-D points and not images.
     pub fn is_planar(&self) -> bool {
         self.shape == [2, 1, 1]
     }
@@ -232,72 +232,72 @@ impl ModelInfo {
     }
 }
 
-/// All lanes at one step.
+/// The chains of all lanes at one step.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Step {
-    /// Steps done since the start.
+    /// The number of steps done since the start.
     pub step: u64,
-    /// One entry a lane.
+    /// One entry per lane.
     pub lanes: Vec<LaneStep>,
 }
 
 /// The chains of one lane at one step.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LaneStep {
-    /// What they look like.
+    /// The images and the energy gradients of the chains.
     pub images: LaneImages,
-    /// What is measured of them.
+    /// The measurements of the chains.
     pub numbers: LaneNumbers,
 }
 
-/// Chains and energy gradients.
+/// The images and the energy gradients of the chains of one lane.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LaneImages {
-    /// Chains (N, C, H, W), flattened.
+    /// The chains (N, C, H, W), flattened.
     pub x: Arc<[f32]>,
-    /// ∂E/∂x there, in energy per unit of x.
+    /// ∂E/∂x at the chains, in energy per unit of x.
     pub gradient: Vec<f16>,
-    /// The radius that clamped each component, where the rule clamps.
+    /// The bound on each component of the gradient, if the rule clamps it.
     pub proximal_radius: Option<f32>,
 }
 
 impl LaneImages {
-    /// About how many bytes they take.
+    /// The approximate size in bytes.
     pub fn num_bytes(&self) -> usize {
         size_of_val(&*self.x) + size_of_val(&self.gradient[..])
     }
 }
 
-/// Scalars of every chain, each of length N.
+/// Measurements of every chain of a lane, each vector of length N.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct LaneNumbers {
-    /// Energy of p(x), also where the chain follows p(x|y): comparable with any other image's.
+    /// The energy of p(x), also if the chain samples p(x|y), so that it is comparable with the energy of any image.
     pub energy: Vec<f32>,
     /// ‖∂E/∂x‖, in energy per unit of x.
     pub gradient_norm: Vec<f32>,
     /// Share of clamped gradient components.
     pub clamp_rate: Vec<f32>,
-    /// Share of pixels at the border of the box.
+    /// Share of pixels with a value of -1 or 1, or beyond.
     pub saturation: Vec<f32>,
-    /// ‖x - x_0‖.
+    /// ‖x - x_0‖, the distance from the start.
     pub distance: Vec<f32>,
-    /// p(y|x), shape (N, classes).
+    /// The class probabilities p(y|x), shape (N, classes).
     pub probabilities: Vec<f16>,
-    /// How probable MALA's acceptance of the move from this step to the next is; empty for other rules.
+    /// The acceptance probability of MALA for the move from this step to the next; empty for other rules.
     pub acceptance: Vec<f32>,
-    /// Seconds of computing since the start, all chains of the lane together.
+    /// Seconds of computation since the start, for all chains of the lane together.
     pub seconds: f64,
-    /// Full gradients since the start, per chain.
+    /// The number of full gradients per chain since the start.
     pub num_gradients: u64,
 }
 
 impl LaneNumbers {
-    /// About how many bytes they take.
+    /// The approximate size in bytes.
     pub fn num_bytes(&self) -> usize {
         6 * size_of_val(&self.energy[..]) + size_of_val(&self.probabilities[..])
     }
 
-    /// Most probable class of a chain and its probability; `None` where p(y|x) is no number.
+    /// The most probable class of a chain and its probability; `None` if p(y|x) is not a number.
     pub fn prediction(&self, chain: usize) -> Option<(usize, f32)> {
         let num_classes = self.probabilities.len() / self.energy.len().max(1);
         let row = self.probabilities.get(chain * num_classes..(chain + 1) * num_classes)?;
@@ -306,7 +306,7 @@ impl LaneNumbers {
         probability.is_finite().then_some((best, probability))
     }
 
-    /// Whether the chain has left the finite numbers.
+    /// Whether the energy or the distance of the chain is no longer finite.
     pub fn is_broken(&self, chain: usize) -> bool {
         !self.energy[chain].is_finite() || !self.distance[chain].is_finite()
     }
@@ -315,68 +315,68 @@ impl LaneNumbers {
 /// Real images to compare chains with.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct References {
-    /// Energies of test images.
+    /// The energies of test images.
     pub test_energies: Vec<f32>,
-    /// Training images.
+    /// The training images.
     pub train: Arc<Dataset>,
 }
 
-/// What training has to tell.
+/// An event of a training run, from the worker to the viewer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum TrainingNews {
-    /// Steps are about to begin.
+    /// The run starts or resumes.
     Started {
-        /// The run's folder.
+        /// The folder of the run.
         folder: PathBuf,
-        /// Its configuration.
+        /// The configuration of the run.
         config: Box<RunConfig>,
-        /// Steps done in an earlier session.
+        /// The number of steps that were done in earlier sessions.
         step: u64,
-        /// Steps of the whole run.
+        /// The number of steps of the whole run.
         num_steps: u64,
     },
-    /// A step was done.
+    /// A training step was done.
     Step(TrainingPoint),
     /// An epoch was evaluated.
     Evaluated {
-        /// Steps done.
+        /// The number of steps done.
         step: u64,
-        /// Accuracy on the test set.
+        /// The accuracy on the test set.
         test_accuracy: f64,
     },
-    /// A diverged run returned to a good state, or something else happened that does not stop it.
+    /// A diverged run returned to a good state, or another problem happened that does not stop the run.
     Recovered {
-        /// What happened and what was done, for people.
+        /// The problem and the reaction to it, for people.
         message: String,
     },
     /// Some chains of the replay buffer.
     Buffer {
-        /// Chains (N, C, H, W), flattened.
+        /// The chains (N, C, H, W), flattened.
         x: Vec<f32>,
-        /// Their classes.
+        /// The class of each chain.
         labels: Vec<u32>,
     },
-    /// The run ended or was paused; everything is saved.
+    /// The run ended or was paused, and is saved.
     Stopped {
-        /// Whether all epochs were done.
+        /// Whether all epochs are done.
         is_complete: bool,
-        /// The checkpoint.
+        /// The path of the checkpoint.
         checkpoint: PathBuf,
     },
-    /// The run failed; what was there before is untouched.
+    /// The run failed; the files that existed before are unchanged. The text is the reason.
     Failed(String),
 }
 
-/// One training step for the plots.
+/// The measurements of one training step, for the plots.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingPoint {
-    /// Steps done, this one included.
+    /// The number of steps done, including this one.
     pub step: u64,
-    /// The loss.
+    /// The value of the loss.
     pub loss: f64,
-    /// Cross entropy of p(y|x).
+    /// The cross entropy of p(y|x).
     pub cross_entropy: f64,
-    /// d = mean E(x_data) - mean E(x_model).
+    /// The gap d = mean E(x_data) - mean E(x_model).
     pub gap: f64,
     /// r, the mean gradient norm along the chains.
     pub gradient_norm: f64,

@@ -1,4 +1,4 @@
-//! Commands that concern the open model and its chains.
+//! Commands for the open model and its chains.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
 pub(super) struct Pace {
     /// The number of the last [`Command::Run`](crate::worker::Command::Run).
     run: u64,
-    /// The step at which they stop.
+    /// The step at which the chains stop.
     until: u64,
     is_running: bool,
     interval: Duration,
@@ -23,7 +23,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Chains that stand still.
+    /// The state for paused chains.
     pub(super) fn new() -> Self {
         Self {
             run: 0,
@@ -34,7 +34,7 @@ impl Pace {
         }
     }
 
-    /// Lets the chains run until a step.
+    /// Starts the chains; they run until a step.
     pub(super) fn start(&mut self, run: u64, until: u64, max_steps_per_sec: f64) {
         self.run = run;
         self.until = until;
@@ -42,12 +42,12 @@ impl Pace {
         self.is_running = true;
     }
 
-    /// How long until the next step; `None` while the chains stand still.
+    /// The time until the next step; `None` while the chains are paused.
     pub(super) fn wait(&self) -> Option<Duration> {
         self.is_running.then(|| self.interval.saturating_sub(self.last_step.elapsed()))
     }
 
-    /// Whether a step is due, which then counts as begun.
+    /// Whether a step is due; if so, it counts as started.
     pub(super) fn begin_step(&mut self) -> bool {
         let is_due = self.is_running && self.last_step.elapsed() >= self.interval;
         if is_due {
@@ -63,7 +63,7 @@ impl Service<'_> {
             assets::bring(&[model.file]).await?;
         }
         let model = OpenModel::open(name, &self.attached, &self.device.device)?;
-        // The chains would follow the training's weights, not this model's.
+        // Otherwise the chains would use the weights of the training run, not of this model.
         self.pause_training().await?;
         Ok(self.show_model(model).await?)
     }
@@ -72,7 +72,8 @@ impl Service<'_> {
         self.pause().await?;
         self.out.send(Event::Opened(Box::new(model.info()))).await?;
         self.model = Some(model);
-        // In a browser they must come over the wire and be evaluated on less: there they are asked for.
+        // In a browser, the reference images must be downloaded and the device is slower, so they are loaded only on
+        // request.
         self.references_wanted = !cfg!(target_arch = "wasm32");
         Ok(())
     }
@@ -119,7 +120,7 @@ impl Service<'_> {
         Ok(self.out.send(event).await?)
     }
 
-    /// Reports the chains as they are now.
+    /// Evaluates the chains and reports their current state.
     async fn show_chains(&mut self) -> Result<(), Stop> {
         let Some(model) = &mut self.model else { return Ok(()) };
         if let Some(event) = model.evaluate().await? {
@@ -128,7 +129,7 @@ impl Service<'_> {
         Ok(())
     }
 
-    /// Stops the chains.
+    /// Pauses the chains and reports it.
     pub(super) async fn pause(&mut self) -> Result<(), Stop> {
         if std::mem::take(&mut self.pace.is_running) {
             self.out.send(Event::Paused(self.pace.run)).await?;
@@ -136,7 +137,7 @@ impl Service<'_> {
         Ok(())
     }
 
-    /// Moves the chains one step on, and stops them where they are to stop.
+    /// Moves the chains by one step, and pauses them at the last step.
     pub(super) async fn advance_chains(&mut self) -> Result<(), Stop> {
         let until = self.pace.until;
         let Some(model) = &mut self.model else { return self.pause().await };
@@ -148,7 +149,8 @@ impl Service<'_> {
         if model.step() < until {
             return Ok(());
         }
-        // While a model learns, new chains show what it makes of their starts now.
+        // While a model is in training, restart the chains after their last step, so that they show the current
+        // weights.
         let length = model.request().and_then(|request| request.lanes.first());
         let length = length.map_or(0, |lane| lane.sampler.num_steps as u64);
         if self.training.is_some()
@@ -162,10 +164,10 @@ impl Service<'_> {
         self.pause().await
     }
 
-    /// Loads the images to compare with, or evaluates some more of them.
+    /// Loads the images to compare with, or evaluates the next ones.
     pub(super) async fn advance_references(&mut self) -> Result<(), Stop> {
         let Some(model) = &mut self.model else { return Ok(()) };
-        // The first picture comes first.
+        // Show the first chains before this work.
         if model.request().is_none() {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! Commands that concern the lab and the lessons: what they ask, when the lab steps, what is reported of it.
+//! Commands for the lab and the lessons, the timing of the lab's steps, and its events.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -14,12 +14,12 @@ use crate::{
     },
 };
 
-/// Between two frames of chains; a screen shows no more.
+/// The time between two frames of the chains; a screen does not show more.
 const FRAME_INTERVAL: Duration = Duration::from_millis(16);
-/// Between two surfaces of what is being learned.
+/// The time between two energy surfaces during training.
 const SURFACE_INTERVAL: Duration = Duration::from_millis(120);
 
-/// The lab and what it is doing.
+/// The lab, and whether it runs chains or trains.
 pub(super) struct ActiveLab {
     lab: Lab,
     is_running: bool,
@@ -34,7 +34,7 @@ impl ActiveLab {
         interval_of(self.lab.state().config.max_steps_per_sec)
     }
 
-    /// How long until there is something to do; `None` while all stands still.
+    /// The time until the next work; `None` while everything is paused.
     pub(super) fn wait(&self) -> Option<Duration> {
         if self.is_learning {
             return Some(Duration::ZERO);
@@ -44,7 +44,7 @@ impl ActiveLab {
 }
 
 impl Service<'_> {
-    /// Brings the text of a lesson.
+    /// Loads the text of a lesson and sends it to the window.
     pub(super) async fn bring_lesson(&mut self, number: usize, folder: Option<PathBuf>) -> Served {
         match lessons::text(number, folder.as_deref()).await {
             Ok(text) => Ok(self.out.send(Event::Lesson { number, text }).await?),
@@ -52,7 +52,7 @@ impl Service<'_> {
         }
     }
 
-    /// Carries out a command for the lab. What is refused is reported as news of the lab.
+    /// Carries out a command for the lab. A refused command is reported as an event of the lab.
     pub(super) async fn serve_lab(&mut self, command: LabCommand) -> Served {
         let served = match command {
             LabCommand::Slice { path } => self.slice(path).await,
@@ -77,10 +77,10 @@ impl Service<'_> {
         Ok(self.report_lab(LabNews::Slice(slice)).await?)
     }
 
-    /// Carries out a command for the lab as it is set up.
+    /// Carries out a command that needs an open lab.
     async fn steer_lab(&mut self, command: LabCommand) -> Served {
         let Some(active) = &mut self.lab else {
-            // What it was to show was refused.
+            // There is no lab, because its state was refused.
             return Ok(self.report_lab(LabNews::Stopped).await?);
         };
         match command {
@@ -109,7 +109,7 @@ impl Service<'_> {
                 self.report_data().await?;
                 self.report_learning().await?;
             }
-            // Served above.
+            // These commands are handled in `serve_lab`.
             LabCommand::Set(_) | LabCommand::Slice { .. } => {}
         }
         Ok(())
@@ -180,7 +180,7 @@ impl Service<'_> {
         self.report_lab(LabNews::Frame(frame)).await
     }
 
-    /// Shows what has been learned, the surface included.
+    /// Reports the progress of training, with the current energy surface.
     async fn report_learning(&mut self) -> Result<(), Stop> {
         let Some(active) = &mut self.lab else { return Ok(()) };
         if let Err(error) = active.lab.follow_learner().await {
@@ -192,7 +192,7 @@ impl Service<'_> {
         self.report_surface().await
     }
 
-    /// One step of the lab, if it is due.
+    /// Does one step of the lab, if it is due.
     pub(super) async fn advance_lab(&mut self) -> Result<(), Stop> {
         let Some(active) = &mut self.lab else { return Ok(()) };
         if active.is_learning
@@ -215,7 +215,7 @@ impl Service<'_> {
             return Ok(());
         }
         let (interval, now) = (active.interval(), Instant::now());
-        // On the beat, unless that was missed by far.
+        // Keep a regular interval, unless the step is more than one interval late.
         let on_beat = active.last_step + interval;
         active.last_step = if now - on_beat > interval { now } else { on_beat };
         active.lab.advance().await?;

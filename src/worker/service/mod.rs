@@ -1,4 +1,5 @@
-//! The viewer's worker: it takes commands, computes steps of chains, of training and of the lab in turn, and reports.
+//! The main loop of the worker: it handles commands, alternates between steps of the chains, the training run and the
+//! lab, and sends events.
 
 mod chain_commands;
 mod lab_commands;
@@ -20,13 +21,13 @@ use crate::{
     training::Training,
 };
 
-/// Why the worker stops.
+/// Why the worker stopped.
 pub(super) enum Stop {
-    /// The window is gone.
+    /// The window was closed.
     WindowGone,
-    /// The device or the worker failed.
+    /// The device or the worker failed; the text is the reason.
     Failed(String),
-    /// The window is gone, and this training run could not be saved.
+    /// The window was closed, and the training run could not be saved; the text is the reason.
     #[cfg_attr(target_arch = "wasm32", allow(dead_code))]
     Unsaved(String),
 }
@@ -45,9 +46,9 @@ impl From<ReadError> for Stop {
 
 /// Why a command was not carried out.
 enum Unserved {
-    /// The person is told the reason, and everything goes on.
+    /// The command was refused. The window shows the reason, and everything else continues.
     Refused(JobError),
-    /// The worker stops.
+    /// The worker must stop.
     Stopped(Stop),
 }
 
@@ -73,10 +74,10 @@ impl From<WindowGone> for Unserved {
     }
 }
 
-/// What the person is told of an error after which everything goes on.
+/// The message for an error that does not stop the worker.
 ///
 /// # Errors
-/// The device failed: nothing goes on.
+/// The device failed, so the worker must stop.
 fn refusal(error: JobError) -> Result<String, Stop> {
     match error.into() {
         Unserved::Refused(error) => Ok(error.to_string()),
@@ -84,10 +85,10 @@ fn refusal(error: JobError) -> Result<String, Stop> {
     }
 }
 
-/// What a command ends with.
+/// The result of a command.
 type Served = Result<(), Unserved>;
 
-/// Opens the device and serves the window until it is gone.
+/// Opens the device and serves the window until it is closed.
 pub(super) async fn serve_window(
     wanted: &str,
     inbox: &mut Inbox,
@@ -119,7 +120,7 @@ pub(super) async fn serve_window(
     result
 }
 
-/// Time between two steps at so many a second; 0 is no limit.
+/// The time between two steps for a number of steps per second; 0 means no limit.
 fn interval_of(steps_per_sec: f64) -> Duration {
     const LONGEST_SECS: f64 = 3600.0;
     match steps_per_sec > 0.0 {
@@ -128,11 +129,11 @@ fn interval_of(steps_per_sec: f64) -> Duration {
     }
 }
 
-/// What the worker serves the window with.
+/// The state of the worker.
 struct Service<'a> {
     device: device::ComputeDevice,
     out: &'a Outbox,
-    /// Commands taken out of the inbox, oldest first.
+    /// Commands that were taken from the inbox, oldest first.
     waiting: VecDeque<Command>,
     attached: Attached,
     /// The open model and its chains.
@@ -141,13 +142,13 @@ struct Service<'a> {
     pace: Pace,
     references_wanted: bool,
     training: Option<ActiveTraining>,
-    /// In a browser, the run that was paused last: burn cannot restore an optimiser there.
+    /// The last paused run; only in a browser, where burn cannot restore an optimiser.
     paused_training: Option<Training>,
     lab: Option<ActiveLab>,
 }
 
 impl Service<'_> {
-    /// Serves until the window is gone.
+    /// Runs the main loop until the window is closed.
     async fn run(&mut self, inbox: &mut Inbox) -> Result<(), Stop> {
         loop {
             let Some(command) = self.next_command(inbox).await? else {
@@ -164,7 +165,7 @@ impl Service<'_> {
         }
     }
 
-    /// The next command, or `None` when there is work to do first.
+    /// The next command; `None` if there is work to do first.
     async fn next_command(&mut self, inbox: &mut Inbox) -> Result<Option<Command>, WindowGone> {
         while let Some(command) = inbox.try_next().await? {
             self.waiting.push_back(command);
@@ -189,8 +190,8 @@ impl Service<'_> {
         inbox.next(wait).await
     }
 
-    /// Whether a command that waits makes this one needless. A slider that is dragged asks anew in every frame; only
-    /// the newest matters.
+    /// Whether a newer command in the queue replaces this one. A dragged slider sends a command in every frame, and
+    /// only the newest one matters.
     fn is_outdated(&self, command: &Command) -> bool {
         match (command, self.waiting.front()) {
             (Command::SetLanes(_), Some(Command::SetLanes(_)))
@@ -232,12 +233,12 @@ impl Service<'_> {
             Command::Save(path) => self.save(path).await,
             Command::Lab(command) => self.serve_lab(command).await,
             Command::Lesson { number, folder } => self.bring_lesson(number, folder).await,
-            // It matters only after a failure.
+            // A retry has an effect only after a failure.
             Command::Retry => Ok(()),
         }
     }
 
-    /// One step of whatever is to be done.
+    /// Does one step of each kind of work that is active.
     async fn work(&mut self) -> Result<(), Stop> {
         if self.training.is_some() {
             self.advance_training().await?;

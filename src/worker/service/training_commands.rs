@@ -1,4 +1,4 @@
-//! The worker's training runs: steps between steps of the chains, news of them, and what the chains take.
+//! The training run of the worker: its steps, its events, and the update of the chains' weights.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,14 +16,14 @@ use crate::{
     worker::{Event, JobError, TrainingNews, TrainingPoint, open_model::OpenModel, platform},
 };
 
-/// How often the chains take the weights of a running training.
+/// The time between two updates of the chains' weights during training.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
-/// How often the replay buffer is shown while training.
+/// The time between two reports of the replay buffer during training.
 const BUFFER_INTERVAL: Duration = Duration::from_secs(2);
-/// How often real images are evaluated anew while training.
+/// The time between two evaluations of real images during training.
 const REFERENCE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// A training run with what the window knows of it.
+/// The active training run, with the times of its last reports.
 pub(super) struct ActiveTraining {
     run: Training,
     last_follow: Instant,
@@ -69,7 +69,7 @@ impl Service<'_> {
     }
 
     pub(super) async fn resume_training(&mut self, folder: PathBuf) -> Served {
-        // A run has one owner at a time, and that may be this very worker.
+        // Only one owner can have a run open, and that may be this worker.
         if self.training.as_ref().is_some_and(|training| training.run.folder().path() == folder) {
             self.pause_training().await?;
         }
@@ -77,12 +77,13 @@ impl Service<'_> {
         self.train(run, folder).await
     }
 
-    /// The run in this folder, ready to go on.
+    /// Resumes the run in this folder.
     async fn take_up(&mut self, folder: &Path) -> Result<Training, JobError> {
         match self.paused_training.take_if(|run| run.folder().path() == folder) {
             Some(run) => Ok(run),
             None if cfg!(target_arch = "wasm32") => Err(JobError::Request(
-                "in a browser only the run that was paused last, on this page, can go on".into(),
+                "in a browser, only the run that was paused last on this page can be resumed"
+                    .into(),
             )),
             None => Ok(Training::resume(folder, Ok, &self.device, &mut |_| {}).await?),
         }
@@ -127,7 +128,7 @@ impl Service<'_> {
         if is_complete { self.pause_training().await } else { Ok(()) }
     }
 
-    /// Saves the training run, if there is one, and lets it rest.
+    /// Saves and pauses the training run, if there is one.
     pub(super) async fn pause_training(&mut self) -> Result<(), Stop> {
         let Some(mut training) = self.training.take() else { return Ok(()) };
         let mut news = Vec::new();
@@ -152,7 +153,7 @@ impl Service<'_> {
         }
     }
 
-    /// Writes the model in training, or else the open one.
+    /// Saves the model in training, or else the open model.
     pub(super) async fn save(&self, path: PathBuf) -> Served {
         self.model_to_save(&path).await?.save(&path)?;
         Ok(self.out.send(platform::saved(path)).await?)
@@ -170,17 +171,17 @@ impl Service<'_> {
             (None, Some(model)) => model.checkpoint().clone(),
             (None, None) => return Err(JobError::Request("no model is open".into())),
         };
-        // A packed model, which is what a GPU in a browser gives, is written in half precision.
+        // A packed model is written in half precision; a GPU in a browser always produces one.
         if checkpoint.is_packed() && !checkpoint.fits_half_precision() {
             return Err(JobError::Request(
-                "the model's numbers have grown past half precision, in which it would be saved"
+                "the model's weights are too large for half precision, in which it would be saved"
                     .into(),
             ));
         }
         Ok(checkpoint)
     }
 
-    /// The window is gone: nothing of a training run is lost.
+    /// Saves the training run after the window was closed.
     pub(super) async fn save_training(&mut self) -> Result<(), Stop> {
         let Some(mut training) = self.training.take() else { return Ok(()) };
         training.run.finish(&mut |_| {}).await.map(drop).map_err(|error| {
@@ -192,7 +193,7 @@ impl Service<'_> {
     }
 }
 
-/// What the window is told of an event of training.
+/// The event for the window, from an event of the training run.
 fn news_of(event: TrainingEvent, steps_per_sec: f64) -> Option<TrainingNews> {
     Some(match event {
         TrainingEvent::Preparing { .. }

@@ -1,4 +1,4 @@
-//! The head: LeakyReLU, pooling, a linear map to logits; and energies of logits.
+//! The head on the CPU: LeakyReLU, pooling and a linear map to logits, and the energies of logits.
 
 use rayon::prelude::*;
 
@@ -9,7 +9,7 @@ use super::{
     vectorize::vectorize,
 };
 
-/// What the linear map sees: (N, inputs).
+/// The input of the linear map, shape (N, inputs): the pooled activations.
 fn features(shape: &HeadShape, x: &[f32], slope: f32) -> Vec<f32> {
     let mut features = vec![0.0; shape.batch * shape.inputs()];
     let images = x.par_chunks(shape.image_len());
@@ -42,7 +42,7 @@ pub fn forward(shape: &HeadShape, x: &[f32], slope: f32, weight: &[f32], bias: &
     logits
 }
 
-/// ∂L/∂x from ∂L/∂logits.
+/// The input gradient ∂L/∂x, from ∂L/∂logits.
 pub fn input_gradient(
     shape: &HeadShape,
     gradient: &[f32],
@@ -76,7 +76,7 @@ pub fn input_gradient(
     x_gradient
 }
 
-/// ∂L/∂weight (inputs, classes) from ∂L/∂logits.
+/// The weight gradient ∂L/∂weight (inputs, classes), from ∂L/∂logits.
 pub fn weight_gradient(shape: &HeadShape, x: &[f32], slope: f32, gradient: &[f32]) -> Vec<f32> {
     let features = features(shape, x, slope);
     let mut weight = vec![0.0; shape.inputs() * shape.classes];

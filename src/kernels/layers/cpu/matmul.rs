@@ -1,8 +1,8 @@
-//! One safe door to the `gemm` crate.
+//! A safe wrapper around the `gemm` crate for matrix products.
 
 use gemm::{Parallelism, gemm};
 
-/// A matrix in a slice: element (i, j) at `i * row_stride + j * column_stride`.
+/// A view of a slice as a matrix: element (i, j) is at `i * row_stride + j * column_stride`.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
     pub values: &'a [f32],
@@ -13,7 +13,7 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// Row after row.
+    /// A row-major view.
     pub fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
         Self { values, rows, columns, row_stride: columns, column_stride: 1 }
     }
@@ -37,12 +37,13 @@ impl<'a> View<'a> {
     }
 }
 
-/// `to` (rows after rows) = `left` · `right`, or that added to `to` with `accumulate`; on this thread.
+/// Computes `to` = `left` · `right`, with `to` row-major; adds the product to `to` if `accumulate` is true. Runs on the
+/// current thread.
 pub fn matmul(to: &mut [f32], left: View, right: View, accumulate: bool) {
     let (m, n, k) = (left.rows, right.columns, left.columns);
     assert!(left.fits() && right.fits() && right.rows == k && to.len() == m * n, "matrix sizes");
-    // SAFETY: the assertion bounds every element the three views can reach, `to` is borrowed mutably
-    // and so overlaps neither operand, and f32 is a type that gemm knows.
+    // SAFETY: the assertion bounds every element that the three views can reach, `to` is borrowed mutably and so
+    // overlaps neither operand, and f32 is a type that gemm supports.
     unsafe {
         gemm(
             m,

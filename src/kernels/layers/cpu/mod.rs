@@ -1,12 +1,12 @@
-//! The layers on the CPU, on slices: convolutions here, the head in [`head`], batch
-//! normalisation in [`norm`].
+//! The layers on the CPU, which work on slices: convolutions here, the head in [`head`], batch normalisation in
+//! [`norm`].
 //!
-//! Two algorithms share the work. Where a 3×3 convolution has stride 1 and enough channels, minimal
-//! filtering ([`winograd`]) needs 2.25 times fewer multiplications; everything else goes through
-//! [`patches`]. Both hand the arithmetic to the `gemm` crate and keep their scratch within a core's
-//! cache: a task works on a few images, and rayon shares the tasks out.
+//! There are two algorithms. A 3×3 convolution with stride 1 and enough channels uses minimal filtering ([`winograd`]),
+//! which needs 4 times fewer multiplications; all others use [`patches`]. Both compute matrix products with the `gemm`
+//! crate and keep their scratch memory within the cache of a core: a task works on a few images, and rayon distributes
+//! the tasks.
 //!
-//! Tensors are channels last, (N, H, W, C), weights (k, k, inputs, outputs).
+//! Tensors are channels last, (N, H, W, C); weights are (k, k, inputs, outputs).
 
 pub mod head;
 mod matmul;
@@ -24,7 +24,7 @@ pub use pool::Buffer;
 pub use signs::Signs;
 pub use vectorize::vectorize;
 
-/// Convolution of LeakyReLU(`x`), or of `x` itself where `slope` is `None`, plus `bias`.
+/// Convolution of LeakyReLU(`x`), or of `x` itself if `slope` is `None`, plus `bias`.
 ///
 /// # Shapes
 /// `x`: (N, H, W, inputs); `weight`: (k, k, inputs, outputs); `bias`: (outputs); result:
@@ -46,7 +46,7 @@ pub fn forward(
     y
 }
 
-/// ∂L/∂x from `gradient` = ∂L/∂y; with `signs`, through the LeakyReLU in front as well.
+/// The input gradient ∂L/∂x, from `gradient` = ∂L/∂y; with `signs`, also through the LeakyReLU before the convolution.
 ///
 /// # Shapes
 /// `gradient`: (N, H', W', outputs); result: (N, H, W, inputs).
@@ -58,7 +58,7 @@ pub fn input_gradient(
 ) -> Buffer {
     let mut x_gradient = Buffer::new(shape.input_len());
     if winograd::suits(shape) {
-        // The transposed convolution is a convolution with turned filters.
+        // The transposed convolution is a convolution with rotated filters.
         let filters = winograd::Filters::turned(shape, weight);
         let epilogue = match signs {
             Some((signs, slope)) => winograd::Epilogue::Signs(signs, slope),
@@ -71,10 +71,10 @@ pub fn input_gradient(
     x_gradient
 }
 
-/// ∂L/∂weight from `gradient` = ∂L/∂y and the `x` of the forward pass.
+/// The weight gradient ∂L/∂weight, from `gradient` = ∂L/∂y and the `x` of the forward pass.
 ///
 /// # Shapes
-/// As in [`forward`]; result: (k, k, inputs, outputs).
+/// The same as in [`forward`]; result: (k, k, inputs, outputs).
 pub fn weight_gradient(
     shape: &ConvShape,
     x: &[f32],
@@ -88,7 +88,7 @@ pub fn weight_gradient(
     }
 }
 
-/// Sums over the rows of a matrix of `num_columns` columns.
+/// The column sums of a row-major matrix with `num_columns` columns.
 pub fn column_sums(rows: &[f32], num_columns: usize) -> Vec<f32> {
     const ROWS_PER_TASK: usize = 256;
     let partial_sums: Vec<Vec<f32>> = rows
@@ -112,12 +112,12 @@ fn add(to: &mut [f32], values: &[f32]) {
     to.iter_mut().zip(values).for_each(|(to, value)| *to += value);
 }
 
-/// LeakyReLU with a slope below 1, or nothing.
+/// LeakyReLU with a slope below 1, or the identity.
 #[derive(Clone, Copy)]
 struct Activation(Option<f32>);
 
 impl Activation {
-    /// `to` = activation(`from`).
+    /// Writes activation(`from`) to `to`.
     #[inline(always)]
     fn copy(self, to: &mut [f32], from: &[f32]) {
         match self.0 {
@@ -131,7 +131,7 @@ impl Activation {
     }
 }
 
-/// An image with a border of zeros, so that no tap ever asks where the edge is.
+/// An image with a border of zeros, so that no tap needs an edge check.
 struct PaddedImage {
     values: Vec<f32>,
     channels: usize,
@@ -140,12 +140,12 @@ struct PaddedImage {
 }
 
 impl PaddedImage {
-    /// Room for images of `height` × `width` after padding, all zero.
+    /// An all-zero buffer for an image of `height` × `width` after padding.
     fn new(height: usize, width: usize, channels: usize, border: usize) -> Self {
         Self { values: vec![0.0; height * width * channels], channels, width, border }
     }
 
-    /// Takes over an image of rows of `width` pixels; the border stays zero.
+    /// Copies an image with rows of `width` pixels into the buffer; the border stays zero.
     #[inline(always)]
     fn fill(&mut self, image: &[f32], width: usize, activation: Activation) {
         let (row, padded_row) = (width * self.channels, self.width * self.channels);

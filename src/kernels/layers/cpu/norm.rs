@@ -1,22 +1,21 @@
-//! Batch normalisation on the CPU: rows of channels, one pass over memory for each result.
+//! Batch normalisation on the CPU, with one pass over memory for each result.
 
 use rayon::prelude::*;
 
 use super::{Buffer, vectorize};
 
-/// Values per task, few enough to stay in a core's cache for a second look.
+/// Values per task, few enough to stay in the cache of a core for a second read.
 const TASK_LEN: usize = 1 << 14;
 
 fn task_len(channels: usize) -> usize {
     (TASK_LEN / channels).max(1) * channels
 }
 
-/// Mean, then variance, of each channel.
+/// The mean of each channel, then the variance of each channel.
 ///
 /// # Source
-/// The parts' moments are put together by Chan, Golub & LeVeque, "Updating formulae and a pairwise
-/// algorithm for computing sample variances" (1979), which does not lose the variance of channels far
-/// from zero.
+/// The moments of the parts are combined after Chan, Golub & LeVeque, "Updating formulae and a pairwise algorithm for
+/// computing sample variances" (1979), which keeps the variance accurate for channels with a large mean.
 pub fn moments(x: &[f32], channels: usize) -> Vec<f32> {
     let parts: Vec<(usize, Vec<f32>, Vec<f32>)> = x
         .par_chunks(task_len(channels))
@@ -55,7 +54,7 @@ pub fn moments(x: &[f32], channels: usize) -> Vec<f32> {
     mean.iter().map(|&mean| mean as f32).chain(variance).collect()
 }
 
-/// What a channel goes through: `(x - mean) · scale + shift`.
+/// The affine map of each channel: `(x - mean) · scale + shift`.
 pub struct Affine<'a> {
     pub mean: &'a [f32],
     pub scale: &'a [f32],
@@ -63,7 +62,7 @@ pub struct Affine<'a> {
 }
 
 impl Affine<'_> {
-    /// Of every row of `x`.
+    /// Applies the map to every row of `x`.
     pub fn apply(&self, x: &[f32]) -> Buffer {
         let len = task_len(self.mean.len());
         let mut y = Buffer::new(x.len());
@@ -84,7 +83,7 @@ impl Affine<'_> {
     }
 }
 
-/// Σ gradient, then Σ gradient · (x - mean), of each channel.
+/// Σ gradient of each channel, then Σ gradient · (x - mean) of each channel.
 pub fn gradient_sums(x: &[f32], mean: &[f32], gradient: &[f32]) -> [Vec<f64>; 2] {
     let channels = mean.len();
     let len = task_len(channels);
@@ -120,7 +119,7 @@ pub fn gradient_sums(x: &[f32], mean: &[f32], gradient: &[f32]) -> [Vec<f64>; 2]
     sums
 }
 
-/// ∂L/∂x: `gradient · scale - (x - mean) · pull - shift`, channel by channel.
+/// The input gradient ∂L/∂x of each channel: `gradient · scale - (x - mean) · pull - shift`.
 pub fn input_gradient(x: &[f32], gradient: &[f32], affine: &Affine<'_>, pull: &[f32]) -> Buffer {
     let channels = pull.len();
     let len = task_len(channels);

@@ -1,7 +1,7 @@
-//! Convolution as one matrix product a group of images: every output position's patch is a row.
+//! Convolution as one matrix product per group of images: the patch of every output position is a row.
 //!
-//! Patches are gathered from a padded image in the core's cache, never for the whole batch. With k²
-//! taps, C inputs and M positions: patches (M, k²·C) · weights (k²·C, outputs).
+//! Patches are gathered from a padded image in the cache of a core, never for the whole batch. With k² taps, C inputs
+//! and M positions, the product is patches (M, k²·C) · weights (k²·C, outputs).
 
 use rayon::prelude::*;
 
@@ -12,13 +12,13 @@ use super::{
     vectorize::vectorize,
 };
 
-/// Fewer rows than this leave the matrix kernels half idle: small images share a product.
+/// The smallest number of rows that uses the matrix kernels well; small images share a product.
 const MIN_ROWS: usize = 128;
-/// Partial weight gradients: enough for many cores, always the same number, so that sums do not depend
-/// on the machine.
+/// The number of partial weight gradients: enough for many cores, and constant, so that sums do not depend on the
+/// machine.
 const NUM_PARTIALS: usize = 16;
 
-/// A task's scratch: a padded image and the patches of a group.
+/// The scratch memory of a task: a padded image and the patches of a group.
 struct Scratch {
     shape: ConvShape,
     image: PaddedImage,
@@ -36,15 +36,15 @@ impl Scratch {
         }
     }
 
-    /// Begin, in the padded image, of the `k·inputs` values that row `tap_row` of the patch at output
-    /// position (`i`, `j`) takes.
+    /// The index in the padded image of the first of the `k·inputs` values in row `tap_row` of the patch at output
+    /// position (`i`, `j`).
     #[inline(always)]
     fn run(&self, i: usize, j: usize, tap_row: usize) -> usize {
         let stride = self.shape.stride;
         ((i * stride + tap_row) * self.image.width + j * stride) * self.shape.inputs
     }
 
-    /// The patches of some images, one row a position.
+    /// The patches of some images, one row per position.
     #[inline(always)]
     fn gather(&mut self, images: &[f32], activation: Activation) -> View<'_> {
         let shape = self.shape;
@@ -67,7 +67,7 @@ impl Scratch {
         View::new(&self.patches[..rows * patch_len], rows, patch_len)
     }
 
-    /// Adds the patches of image `index` of the group back to where they were taken from.
+    /// Adds the patches of image `index` of the group to the pixels that they came from.
     #[inline(always)]
     fn scatter(&mut self, index: usize, image: &mut [f32]) {
         let shape = self.shape;
@@ -93,12 +93,12 @@ impl Scratch {
     }
 }
 
-/// Images a task takes at once.
+/// The number of images in a group.
 fn group_size(shape: &ConvShape) -> usize {
     MIN_ROWS.div_ceil(shape.num_positions().max(1)).min(shape.batch.max(1))
 }
 
-/// See [`super::forward`].
+/// The forward pass; see [`super::forward`].
 pub fn forward(
     shape: &ConvShape,
     x: &[f32],
@@ -129,7 +129,7 @@ pub fn forward(
     );
 }
 
-/// See [`super::input_gradient`].
+/// The input gradient; see [`super::input_gradient`].
 pub fn input_gradient(
     shape: &ConvShape,
     gradient: &[f32],
@@ -166,7 +166,7 @@ pub fn input_gradient(
     );
 }
 
-/// See [`super::weight_gradient`].
+/// The weight gradient; see [`super::weight_gradient`].
 pub fn weight_gradient(
     shape: &ConvShape,
     x: &[f32],

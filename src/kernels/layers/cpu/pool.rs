@@ -1,7 +1,7 @@
-//! Memory of earlier results, used again.
+//! A memory pool that reuses the buffers of earlier results.
 //!
-//! Every step of a chain makes tensors of the same few sizes. Memory fresh from the system costs a fault
-//! for each page and is written twice, once with zeros; what the last step has given back costs neither.
+//! Every step of a chain creates tensors of the same few sizes. New memory from the system costs a page fault for each
+//! page and is written twice, the first time with zeros. A buffer that the previous step returned costs neither.
 
 use std::{
     collections::VecDeque,
@@ -14,13 +14,13 @@ use std::{
 use burn::tensor::{AllocationProperty, Bytes};
 use burn_std::{AccessError, AccessPolicy, AllocationController};
 
-/// Shorter buffers are left to the allocator.
+/// Shorter buffers are not pooled; the allocator handles them.
 const MIN_LEN: usize = 1 << 12;
-/// Most values kept free, 256 MiB of them.
+/// The largest number of free values in the pool: 256 MiB.
 const MAX_KEPT: usize = 1 << 26;
 
 struct Pool {
-    /// The latest given back last.
+    /// Free buffers, with the last returned one at the end.
     free: VecDeque<Vec<f32>>,
     num_kept: usize,
 }
@@ -28,17 +28,17 @@ struct Pool {
 static POOL: Mutex<Pool> = Mutex::new(Pool { free: VecDeque::new(), num_kept: 0 });
 
 fn pool() -> MutexGuard<'static, Pool> {
-    // Whoever panicked left whole buffers behind.
+    // The pool stays valid after a panic in another thread, because buffers in it are always complete.
     POOL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Pool {
-    /// The smallest that holds `len` values and is at most three times as long: a looser fit
-    /// keeps fewer buffers, until small results sit in the large ones.
+    /// Takes the smallest free buffer that holds `len` values and is at most twice as long. With a looser limit, small
+    /// results would occupy the large buffers.
     fn take(&mut self, len: usize) -> Option<Vec<f32>> {
         let fits = |values: &Vec<f32>| (len..=2 * len).contains(&values.len());
         let places = self.free.iter().enumerate().rev().filter(|(_, values)| fits(values));
-        // Of several, the latest is the likeliest to be in a cache.
+        // Among equal sizes, the last returned buffer is the most likely to be in a cache.
         let (index, _) = places.min_by_key(|(_, values)| values.len())?;
         let values = self.free.remove(index)?;
         self.num_kept -= values.len();
@@ -55,7 +55,7 @@ impl Pool {
     }
 }
 
-/// Values that go back to the pool when dropped.
+/// A buffer of values, which goes back to the pool when it is dropped.
 #[derive(Debug)]
 pub struct Buffer {
     values: Vec<f32>,
@@ -63,16 +63,16 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// Room for `len` values. They are whatever an earlier result left: each must be written.
+    /// A buffer for `len` values. It still holds an earlier result, so every value must be written.
     pub fn new(len: usize) -> Self {
         let reused = if len < MIN_LEN { None } else { pool().take(len) };
         Self { values: reused.unwrap_or_else(|| vec![0.0; len]), len }
     }
 
-    /// What a tensor of the CPU back end holds.
+    /// The buffer as the bytes of a tensor of the CPU back end.
     pub fn into_bytes(self) -> Bytes {
         let len = size_of_val(&self[..]);
-        // SAFETY: a buffer's values are floats that have been written, `len` bytes in all.
+        // SAFETY: the buffer holds `len` bytes of initialised floats.
         unsafe { Bytes::from_controller(Box::new(self), len) }
     }
 }
@@ -120,13 +120,13 @@ impl AllocationController for Buffer {
     ) -> Result<&mut [MaybeUninit<u8>], AccessError> {
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(self);
         let (start, len) = (bytes.as_mut_ptr().cast(), bytes.len());
-        // SAFETY: the same bytes for as long, and the caller writes initialised ones only.
+        // SAFETY: the same bytes with the same lifetime, and the caller writes only initialised bytes.
         Ok(unsafe { slice::from_raw_parts_mut(start, len) })
     }
 
     fn memory(&self, _policy: AccessPolicy) -> Result<&[MaybeUninit<u8>], AccessError> {
         let bytes: &[u8] = bytemuck::cast_slice(self);
-        // SAFETY: the same bytes for as long; `MaybeUninit` promises less about them.
+        // SAFETY: the same bytes with the same lifetime; `MaybeUninit` promises less about them.
         Ok(unsafe { slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) })
     }
 }
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_dropped_buffer_is_used_again() {
-        // A length that nothing else asks for.
+        // A length that no other test requests.
         const LEN: usize = MIN_LEN + 123;
         let mut first = Buffer::new(LEN);
         first[7] = 1.5;

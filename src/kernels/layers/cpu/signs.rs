@@ -1,28 +1,28 @@
-//! Where LeakyReLU's input was positive: all that a backward pass with frozen weights needs of it.
+//! The signs of the input of a LeakyReLU, which is all that a backward pass with frozen weights needs.
 
 use rayon::prelude::*;
 
 use super::{Buffer, vectorize};
 
-/// Lanes of a block.
+/// Lanes per block.
 const LANES: usize = 16;
-/// Values of a block: bit k of word l stands for value 16 k + l, so that packing and unpacking move
-/// nothing between lanes.
+/// Values per block: bit k of word l stands for value 16 k + l, so that packing and unpacking need no moves between
+/// lanes.
 const BLOCK: usize = LANES * u32::BITS as usize;
 
-/// Values that are worth a task.
+/// Values per task.
 const TASK_LEN: usize = 1 << 14;
 
-/// One bit for each value of some images, each image in whole blocks.
+/// One sign bit for each value of some images; each image starts a new block.
 #[derive(Debug)]
 pub struct Signs {
-    /// The bits of words.
+    /// The words, stored as the bits of floats.
     buffer: Buffer,
     image_len: usize,
 }
 
 impl Signs {
-    /// Of images of `image_len` values each.
+    /// The signs of images with `image_len` values each.
     pub fn new(x: &[f32], image_len: usize) -> Self {
         let image_len = image_len.max(1);
         let words_per_image = words_per_image(image_len);
@@ -46,8 +46,8 @@ impl Signs {
         Self { buffer, image_len }
     }
 
-    /// Multiplies the gradient of images `first_image` and on by 1 where the input was positive and by
-    /// `slope` elsewhere.
+    /// Multiplies the gradient of images from `first_image` on by 1 where the input was positive, and by `slope`
+    /// elsewhere.
     #[inline(always)]
     pub fn apply(&self, first_image: usize, gradient: &mut [f32], slope: f32) {
         let words_per_image = words_per_image(self.image_len);

@@ -1,4 +1,4 @@
-//! Compiles work once for each level of vector instructions and runs the best the CPU has.
+//! Compiles a loop for each level of SIMD instructions and runs the best version for the CPU.
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -13,10 +13,10 @@ impl<R, F: FnMut() -> R> WithSimd for Work<F> {
     }
 }
 
-/// `work()`, its loops turned into vector instructions.
+/// Runs `work()` with its loops compiled to SIMD instructions.
 ///
-/// `work` and all it calls in loops must be `#[inline(always)]`, or the compiler leaves them outside.
-/// It is called as `FnMut`: a closure handed on as `FnOnce` goes through a shim that is never inlined.
+/// `work` and all functions that it calls in loops must be `#[inline(always)]`, or they are not vectorised. It is
+/// called as `FnMut`, because a closure passed as `FnOnce` goes through a shim that is never inlined.
 #[inline(always)]
 pub fn vectorize<R>(work: impl FnMut() -> R) -> R {
     Arch::new().dispatch(Work(work))

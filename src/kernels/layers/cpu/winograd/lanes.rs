@@ -2,8 +2,8 @@
 
 use super::{TILE, TILE_IN};
 
-/// `N` lanes next to each other in memory. Plain loops, always inlined, so that they become the vector
-/// instructions of the function they end up in.
+/// `N` neighbouring values in memory. The operations are plain loops that are always inlined, so that they become SIMD
+/// instructions of the calling function.
 #[derive(Clone, Copy)]
 pub struct Lanes<const N: usize>(pub [f32; N]);
 
@@ -61,7 +61,7 @@ impl<const N: usize> std::ops::Mul<Lanes<N>> for f32 {
     }
 }
 
-/// Row `i` of a block kept in columns. (`array::map` would be an outlined call.)
+/// Row `i` of a block that is stored in columns. (`array::map` would be a call that is not inlined.)
 #[inline(always)]
 pub fn row_of<const N: usize, const H: usize, const W: usize>(
     columns: &[[Lanes<N>; H]; W],
@@ -74,12 +74,12 @@ pub fn row_of<const N: usize, const H: usize, const W: usize>(
     row
 }
 
-/// Bᵀ d.
+/// The input transform Bᵀ d of a column of 6 inputs.
 #[inline(always)]
 pub fn input_transform<const N: usize>(
     [d0, d1, d2, d3, d4, d5]: [Lanes<N>; TILE_IN],
 ) -> [Lanes<N>; TILE_IN] {
-    // Rows 1 and 2, and rows 3 and 4, are sum and difference of the same two halves.
+    // Rows 1 and 2, and rows 3 and 4, are the sum and the difference of the same two halves.
     let (even, odd) = (d4 - 4.0 * d2, d3 - 4.0 * d1);
     let (even_half, odd_half) = (d4 - d2, 2.0 * (d3 - d1));
     [
@@ -92,7 +92,7 @@ pub fn input_transform<const N: usize>(
     ]
 }
 
-/// Aᵀ m.
+/// The output transform Aᵀ m, from 6 products to 4 outputs.
 #[inline(always)]
 pub fn output_transform<const N: usize>(
     [m0, m1, m2, m3, m4, m5]: [Lanes<N>; TILE_IN],
@@ -107,7 +107,7 @@ pub fn output_transform<const N: usize>(
     ]
 }
 
-/// G g.
+/// The filter transform G g of 3 filter taps.
 #[inline(always)]
 pub fn filter_transform<const N: usize>([g0, g1, g2]: [Lanes<N>; 3]) -> [Lanes<N>; TILE_IN] {
     let outer = (1.0 / 6.0) * (g0 + g2);
@@ -123,7 +123,7 @@ pub fn filter_transform<const N: usize>([g0, g1, g2]: [Lanes<N>; 3]) -> [Lanes<N
     ]
 }
 
-/// A y.
+/// The transform A y of 4 output gradients.
 #[inline(always)]
 pub fn gradient_transform<const N: usize>(
     [y0, y1, y2, y3]: [Lanes<N>; TILE],
@@ -133,7 +133,7 @@ pub fn gradient_transform<const N: usize>(
     [y0, even + odd, even - odd, even_2 + odd_2, even_2 - odd_2, y3]
 }
 
-/// Gᵀ m.
+/// The transform Gᵀ m, from 6 products back to 3 filter taps.
 #[inline(always)]
 pub fn filter_transform_back<const N: usize>(
     [m0, m1, m2, m3, m4, m5]: [Lanes<N>; TILE_IN],

@@ -1,13 +1,13 @@
-//! 3×3 convolutions of stride 1 by minimal filtering, F(4×4, 3×3): 36 products for 16 outputs where
-//! the direct sum takes 144.
+//! 3×3 convolutions of stride 1 with Winograd's minimal filtering, F(4×4, 3×3): 36 products for 16 outputs, while the
+//! direct sum needs 144.
 //!
 //! ```text
 //! y tile = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A        d: 6×6 inputs, g: 3×3 filter, y: 4×4 outputs
 //! ```
 //!
-//! For each of the 36 places of the product the sum over input channels is a matrix product,
-//! (tiles, inputs) · (inputs, outputs). The transforms work on lanes of neighbouring channels.
-//! Rounding grows to about 1e-5 of the largest value in f32.
+//! For each of the 36 places of the element-wise product, the sum over input channels is a matrix product, (tiles,
+//! inputs) · (inputs, outputs). The transforms work on lanes of neighbouring channels. The rounding error in f32 is
+//! about 1e-5 of the largest value.
 //!
 //! # Source
 //! Lavin & Gray, arXiv:1509.09308, section 4.3.
@@ -26,17 +26,17 @@ use super::{
 use lanes::{Lanes, filter_transform, input_transform, output_transform, row_of};
 pub use weight_gradient::weight_gradient;
 
-/// Outputs and inputs along one side of a tile.
+/// The number of outputs, and below it of inputs, along one side of a tile.
 const TILE: usize = 4;
 const TILE_IN: usize = 6;
-/// Places of the element-wise product.
+/// The number of places of the element-wise product.
 const PLACES: usize = TILE_IN * TILE_IN;
 /// Channel counts must be multiples of this.
 const MIN_LANES: usize = 8;
-/// Fewer tiles than this leave the matrix kernels half idle: small images share the products.
+/// The smallest number of tiles that uses the matrix kernels well; small images share a product.
 const MIN_TILES: usize = 48;
 
-/// Whether minimal filtering applies to a convolution and pays.
+/// Whether minimal filtering is possible for a convolution and faster.
 pub fn suits(shape: &ConvShape) -> bool {
     let ConvShape { inputs, outputs, .. } = *shape;
     shape.kernel == 3
@@ -47,18 +47,18 @@ pub fn suits(shape: &ConvShape) -> bool {
         && shape.height.min(shape.width) >= TILE
 }
 
-/// What happens to a result on its way out.
+/// The operation on each output before it is written.
 #[derive(Clone, Copy)]
 pub enum Epilogue<'a> {
-    /// Nothing.
+    /// The output is written unchanged.
     None,
-    /// One value a channel is added.
+    /// A bias, one value per channel, is added.
     Bias(&'a [f32]),
-    /// Scaled by the slope where the sign says so.
+    /// The output is multiplied by the slope where the sign bit is not set.
     Signs(&'a Signs, f32),
 }
 
-/// Filters in the transformed domain, (36, inputs, outputs).
+/// The filters in the transformed domain, (36, inputs, outputs).
 pub struct Filters {
     values: Buffer,
     inputs: usize,
@@ -66,7 +66,7 @@ pub struct Filters {
 }
 
 impl Filters {
-    /// Of weights (3, 3, inputs, outputs), for the forward pass.
+    /// Transforms weights (3, 3, inputs, outputs) for the forward pass.
     pub fn new(shape: &ConvShape, weight: &[f32]) -> Self {
         let ConvShape { inputs, outputs, .. } = *shape;
         Self::transformed(inputs, outputs, |tap, input, output| {
@@ -74,7 +74,7 @@ impl Filters {
         })
     }
 
-    /// Of the same weights turned by half a turn with inputs and outputs exchanged, for the gradient.
+    /// Transforms the same weights for the input gradient: rotated by 180°, with inputs and outputs exchanged.
     pub fn turned(shape: &ConvShape, weight: &[f32]) -> Self {
         let ConvShape { inputs, outputs, .. } = *shape;
         Self::transformed(outputs, inputs, |tap, output, input| {
@@ -174,7 +174,7 @@ impl Filters {
     }
 }
 
-/// How an image is cut into tiles.
+/// The grid of tiles of an image.
 #[derive(Clone, Copy)]
 struct Tiles {
     down: usize,
@@ -191,14 +191,14 @@ impl Tiles {
     }
 }
 
-/// A task's scratch: one padded image, and a group's tiles in the transformed domain.
+/// The scratch memory of a task: one padded image, and the tiles of a group in the transformed domain.
 struct Scratch {
     shape: ConvShape,
     tiles: Tiles,
     image: PaddedImage,
-    /// (36, tiles of the group, inputs).
+    /// The transformed inputs, (36, tiles of the group, inputs).
     transformed: Buffer,
-    /// (36, tiles of the group, outputs): products, or the transformed gradient.
+    /// The products or the transformed gradient, (36, tiles of the group, outputs).
     products: Buffer,
     num_tiles: usize,
 }
@@ -217,7 +217,7 @@ impl Scratch {
         }
     }
 
-    /// Writes the transformed tiles of activation(`images`).
+    /// Transforms the tiles of activation(`images`) and stores them.
     #[inline(always)]
     fn transform_images(&mut self, images: &[f32], activation: Activation) {
         if self.shape.inputs.is_multiple_of(2 * MIN_LANES) {

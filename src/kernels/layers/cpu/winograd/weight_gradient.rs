@@ -1,4 +1,4 @@
-//! The weights' gradient by the transposed algorithm.
+//! The weight gradient of minimal filtering, with the transposed algorithm.
 //!
 //! ```text
 //! ∂L/∂g = Gᵀ [ Σ over tiles (Bᵀ d B) ⊙ (A ∂L/∂y Aᵀ) ] G
@@ -13,11 +13,12 @@ use super::{
     vectorize,
 };
 
-/// Tiles that one partial sum takes at least, so that the matrix products are worth their results. A
-/// number of the shape alone: sums do not depend on the machine.
+/// The smallest number of tiles per partial sum, so that the matrix products are large enough. It depends only on the
+/// shape, so that sums do not depend on the machine.
 const TILES_PER_PARTIAL: usize = 64;
 
-/// See [`super::super::weight_gradient`]; for shapes that suit.
+/// The weight gradient; see [`super::super::weight_gradient`]. Only for shapes for which [`suits`](super::suits) is
+/// true.
 pub fn weight_gradient(
     shape: &ConvShape,
     x: &[f32],
@@ -61,7 +62,7 @@ pub fn weight_gradient(
 }
 
 impl Scratch {
-    /// Writes the transformed tiles of ∂L/∂y to where a forward pass has its products.
+    /// Transforms the tiles of ∂L/∂y and stores them in `products`, which a forward pass uses for its products.
     #[inline(always)]
     fn transform_gradient<const N: usize>(&mut self, images: &[f32]) {
         let (channels, per_image) = (self.shape.outputs, self.tiles.per_image());
@@ -95,8 +96,8 @@ impl Scratch {
         }
     }
 
-    /// For each place, transformed inputs times transformed gradients, summed over tiles; `sums` is
-    /// (36, inputs, outputs).
+    /// For each place, adds the products of transformed inputs and transformed gradients over all tiles to `sums` (36,
+    /// inputs, outputs).
     #[inline(always)]
     fn correlate(&self, num_images: usize, sums: &mut [f32]) {
         let rows = num_images * self.tiles.per_image();
@@ -110,7 +111,7 @@ impl Scratch {
     }
 }
 
-/// From places (36, inputs · outputs) to taps (9, inputs · outputs).
+/// Transforms places (36, inputs · outputs) back to filter taps (9, inputs · outputs).
 #[inline(always)]
 fn transform_back(places: &[f32], taps: &mut [f32]) {
     let place_len = places.len() / PLACES;
