@@ -124,63 +124,86 @@ compile_error!(
     "a browser has none of what these features need: cargo build --no-default-features --features gui"
 );
 
+// The library.
 pub mod accuracy;
-#[cfg(feature = "gui")]
-pub mod app;
-pub mod assets;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod bench;
-#[cfg(target_arch = "wasm32")]
-mod browser;
 pub mod bundled;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod chains;
 pub mod checkpoint;
 pub mod class_centers;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod cli;
 pub mod config;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod convergence;
 pub mod data;
 pub mod device;
 pub mod diagnostics;
-mod eigen;
 pub mod energy;
+pub mod model;
+pub mod objective;
+pub mod replay_buffer;
+pub mod sampler;
+pub mod trainer;
+
+// Public for the program, its tests and its benchmarks alone: these modules may change with any version.
+#[cfg(feature = "gui")]
+#[doc(hidden)]
+pub mod app;
+#[doc(hidden)]
+pub mod assets;
 #[cfg(not(target_arch = "wasm32"))]
+#[doc(hidden)]
+pub mod bench;
+#[cfg(not(target_arch = "wasm32"))]
+#[doc(hidden)]
+pub mod cli;
+#[cfg(not(target_arch = "wasm32"))]
+#[doc(hidden)]
 pub mod eval;
+#[cfg(feature = "pytorch")]
+#[doc(hidden)]
+pub mod interop;
+#[doc(hidden)]
+pub mod kernels;
+#[cfg(feature = "gui")]
+#[doc(hidden)]
+pub mod lessons;
+#[doc(hidden)]
+pub mod memory;
+#[doc(hidden)]
+pub mod numbers;
+#[doc(hidden)]
+pub mod picture;
+#[doc(hidden)]
+pub mod principal_axes;
+#[cfg(not(target_arch = "wasm32"))]
+#[doc(hidden)]
+pub mod results_folder;
+#[doc(hidden)]
+pub mod run_folder;
+#[doc(hidden)]
+pub mod starts;
+#[doc(hidden)]
+pub mod streams;
+#[doc(hidden)]
+pub mod training;
+#[cfg(all(feature = "gui", target_arch = "wasm32"))]
+#[doc(hidden)]
+pub mod web;
+#[cfg(feature = "gui")]
+#[doc(hidden)]
+pub mod worker;
+
+#[cfg(target_arch = "wasm32")]
+mod browser;
+mod eigen;
 #[cfg(not(target_arch = "wasm32"))]
 mod facade;
 mod files;
-#[cfg(feature = "pytorch")]
-pub mod interop;
-pub mod kernels;
-#[cfg(feature = "gui")]
-pub mod lessons;
-pub mod memory;
-pub mod model;
-pub mod numbers;
-pub mod objective;
 mod optimizer;
-pub mod picture;
-pub mod principal_axes;
-pub mod replay_buffer;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod results_folder;
-pub mod run_folder;
-pub mod sampler;
 #[cfg_attr(target_arch = "wasm32", allow(dead_code, unused_imports, unused_macros))]
 mod say;
 #[cfg(not(target_arch = "wasm32"))]
 mod signals;
-pub mod starts;
-pub mod streams;
-pub mod trainer;
-pub mod training;
-#[cfg(all(feature = "gui", target_arch = "wasm32"))]
-pub mod web;
-#[cfg(feature = "gui")]
-pub mod worker;
 
 pub use burn;
 
