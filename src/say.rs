@@ -9,7 +9,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-pub use crate::config::shortened;
+pub(crate) use crate::config::shortened;
 
 /// The largest length of an error message, in characters; the middle of a longer one is left out.
 const MAX_ERROR_CHARS: usize = 1200;
@@ -27,7 +27,7 @@ static IS_STOPPING: AtomicBool = AtomicBool::new(false);
 
 /// Sets whether the program was asked to stop. If so, a line waits only a moment for a slow reader, because saving is
 /// more important.
-pub fn set_stopping(is_stopping: bool) {
+pub(crate) fn set_stopping(is_stopping: bool) {
     IS_STOPPING.store(is_stopping, Ordering::Relaxed);
 }
 
@@ -45,12 +45,12 @@ macro_rules! complain {
 pub(crate) use {complain, say};
 
 /// Writes a text to standard output; text that cannot be written is dropped.
-pub fn to_stdout(text: std::fmt::Arguments) {
+pub(crate) fn to_stdout(text: std::fmt::Arguments) {
     write(&mut std::io::stdout().lock(), &plain(&text.to_string()));
 }
 
 /// Writes a text to standard error; text that cannot be written is dropped.
-pub fn to_stderr(text: std::fmt::Arguments) {
+pub(crate) fn to_stderr(text: std::fmt::Arguments) {
     write(&mut std::io::stderr().lock(), &plain(&text.to_string()));
 }
 
@@ -91,7 +91,7 @@ fn takes_more(fd: std::os::fd::RawFd) -> bool {
 
 /// The text with all characters escaped that control a terminal: control characters except tab and line feed, and marks
 /// that change the direction of writing.
-pub fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -106,7 +106,7 @@ pub fn plain(text: &str) -> String {
 
 /// An error and its causes in one line. A cause that the text before already contains is left out, and so is the middle
 /// of a very long line.
-pub fn one_line(error: &anyhow::Error) -> String {
+pub(crate) fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain() {
         let cause = cause.to_string();

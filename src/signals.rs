@@ -27,7 +27,7 @@ const NONE: i32 = 0;
 const DONE: i32 = -1;
 
 /// The exit status for the signal that stopped the work, if one did: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
-pub fn exit_status() -> Option<u8> {
+pub(crate) fn exit_status() -> Option<u8> {
     match FIRST.load(Ordering::Relaxed) {
         NONE | DONE => None,
         signal => u8::try_from(STATUS_BASE + signal).ok(),
@@ -35,12 +35,12 @@ pub fn exit_status() -> Option<u8> {
 }
 
 /// Whether the program was asked to stop.
-pub fn is_requested() -> bool {
+pub(crate) fn is_requested() -> bool {
     !matches!(FIRST.load(Ordering::Relaxed), NONE | DONE)
 }
 
 /// Marks all work as done: a later request no longer changes the exit status.
-pub fn work_is_done() {
+pub(crate) fn work_is_done() {
     FIRST.store(DONE, Ordering::Relaxed);
     set_stopping(false);
 }
@@ -50,7 +50,7 @@ pub fn work_is_done() {
 ///
 /// # Errors
 /// The operating system refuses to install a signal handler.
-pub fn stop_flag() -> std::io::Result<Arc<AtomicBool>> {
+pub(crate) fn stop_flag() -> std::io::Result<Arc<AtomicBool>> {
     static FLAG: Mutex<Option<Arc<AtomicBool>>> = Mutex::new(None);
     let mut known = FLAG.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     if let Some(flag) = &*known {

@@ -10,7 +10,7 @@ use super::{
 
 impl Status {
     /// Draws the device and the speed on one line, as far as they fit.
-    pub fn small(&self, ui: &mut Ui, run: &RunState, session: &Session) {
+    pub(super) fn small(&self, ui: &mut Ui, run: &RunState, session: &Session) {
         let device = session.device.as_ref().map_or("opening the device…", |device| &device.0);
         let mut text = RichText::new(device).small();
         if run.is_running {
@@ -21,7 +21,7 @@ impl Status {
 
     /// Draws the important banners of a small window, one line each. Returns whether the user asked to reopen
     /// the device and the model.
-    pub fn small_banners(&mut self, ui: &mut Ui, session: &mut Session) -> bool {
+    pub(super) fn small_banners(&mut self, ui: &mut Ui, session: &mut Session) -> bool {
         let mut is_retry = false;
         if let Some(reason) = session.failure.clone() {
             let text = format!("Stopped: {reason}.");

@@ -24,7 +24,7 @@ const LOW: f32 = 230.0;
 
 /// The state of the grid, kept between frames.
 #[derive(Default)]
-pub struct ChainsView {
+pub(super) struct ChainsView {
     /// One texture per lane.
     atlases: Vec<Atlas>,
     scatter: Scatter,
@@ -33,7 +33,7 @@ pub struct ChainsView {
 }
 
 /// Draws the lanes side by side.
-pub fn ui(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView) {
+pub(super) fn ui(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView) {
     let Some(model) = run.model.clone() else {
         return loading(ui, "Loading the model…");
     };
@@ -42,7 +42,7 @@ pub fn ui(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView) {
 }
 
 /// Draws the lanes in a small window. The controls above them are left out if the space is needed.
-pub fn small(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView, has_toolbar: bool) {
+pub(super) fn small(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView, has_toolbar: bool) {
     let Some(model) = run.model.clone() else {
         return loading(ui, "Loading the model…");
     };
@@ -54,7 +54,7 @@ pub fn small(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView, has_toolba
 }
 
 /// Draws the lanes and their warnings only.
-pub fn bare(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView) {
+pub(super) fn bare(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView) {
     let Some(model) = run.model.clone() else {
         return loading(ui, "Loading the model…");
     };
@@ -129,7 +129,7 @@ fn toolbar(ui: &mut Ui, run: &mut RunState, model: &ModelInfo, state: &mut Chain
 }
 
 /// Draws the choice of the overlay.
-pub fn small_toolbar(ui: &mut Ui, run: &mut RunState) {
+pub(super) fn small_toolbar(ui: &mut Ui, run: &mut RunState) {
     if let Some(model) = run.model.clone() {
         overlays(ui, run, &model);
     }
@@ -159,7 +159,7 @@ fn overlays(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
 }
 
 /// Draws the choice of the rows, and of the number of chains in each.
-pub fn rows(ui: &mut Ui, run: &mut RunState, model: &ModelInfo, state: &mut ChainsView) {
+pub(super) fn rows(ui: &mut Ui, run: &mut RunState, model: &ModelInfo, state: &mut ChainsView) {
     per_class(ui, run, state);
     classes(ui, run, model);
 }

@@ -15,15 +15,15 @@ const Y_MARK_POINTS: f64 = 22.0;
 /// The distance between grid lines, in points, from which egui_plot draws them.
 const GRID_POINTS: f32 = 8.0;
 /// The font size of explanations, and of the names of lines and axes.
-pub const NOTE_SIZE: f32 = 11.0;
+pub(super) const NOTE_SIZE: f32 = 11.0;
 /// The width of the picture beside a name.
 const PICTURE_WIDTH: f32 = 24.0;
 /// The colours of several lines that do not belong to lanes.
-pub const COLORS: [Color32; 5] =
+pub(super) const COLORS: [Color32; 5] =
     [theme::CLASSES[4], theme::CLASSES[5], theme::CLASSES[2], theme::CLASSES[6], theme::CLASSES[0]];
 
 /// A plot without panning and zooming, so that a click chooses a step and the mouse wheel scrolls the page.
-pub fn chart<'a>(id: &str, height: f32, x_label: &str, y_label: &str) -> Plot<'a> {
+pub(super) fn chart<'a>(id: &str, height: f32, x_label: &str, y_label: &str) -> Plot<'a> {
     let hints = |hints: AxisHints<'a>, label: &str| {
         let hints = hints.label(RichText::new(label).size(NOTE_SIZE));
         hints.tick_label_font(FontId::proportional(NOTE_SIZE)).formatter(|mark, _| mark_text(mark))
@@ -49,7 +49,7 @@ pub fn chart<'a>(id: &str, height: f32, x_label: &str, y_label: &str) -> Plot<'a
 
 /// The input that a plot over steps reacts to: clicks and drags, but only clicks on a small screen, where a
 /// drag scrolls the page.
-pub fn steps_sense(ui: &Ui) -> Sense {
+pub(super) fn steps_sense(ui: &Ui) -> Sense {
     if size_class::is_small(ui.ctx()) { Sense::click() } else { Sense::click_and_drag() }
 }
 
@@ -59,7 +59,7 @@ fn spacer(input: GridInput, points: f64) -> Vec<GridMark> {
 }
 
 /// The smallest number of the form 1, 2 or 5 times a power of ten that is not below `least`.
-pub fn round_step(least: f64) -> f64 {
+pub(super) fn round_step(least: f64) -> f64 {
     if !least.is_finite() || least <= 0.0 {
         return 1.0;
     }
@@ -69,7 +69,7 @@ pub fn round_step(least: f64) -> f64 {
 }
 
 /// The number at an axis mark, with as many decimals as the distance between marks needs.
-pub fn mark_text(mark: GridMark) -> String {
+pub(super) fn mark_text(mark: GridMark) -> String {
     if mark.value.abs() >= 1e6 || (mark.step_size < 1e-4) && mark.value != 0.0 {
         return format!("{:.0e}", mark.value);
     }
@@ -80,7 +80,7 @@ pub fn mark_text(mark: GridMark) -> String {
 }
 
 /// The line style of a lane, so that lanes differ in more than colour.
-pub fn line_style(index: usize) -> LineStyle {
+pub(super) fn line_style(index: usize) -> LineStyle {
     match index % 3 {
         0 => LineStyle::Solid,
         1 => LineStyle::Dashed { length: 8.0 },
@@ -89,18 +89,18 @@ pub fn line_style(index: usize) -> LineStyle {
 }
 
 /// The width at which this style looks as heavy as the others.
-pub fn line_width(index: usize, width: f32) -> f32 {
+pub(super) fn line_width(index: usize, width: f32) -> f32 {
     // Dots use the width as their radius.
     if index % 3 == 2 { width * 0.7 } else { width }
 }
 
 /// The colour of a lane.
-pub fn lane_color(lane: usize) -> Color32 {
+pub(super) fn lane_color(lane: usize) -> Color32 {
     theme::LANES[lane % theme::LANES.len()]
 }
 
 /// A small picture and the name beside it, which wrap to the next row together.
-pub fn entry(ui: &mut Ui, name: &str, paint: impl FnOnce(&Painter, Rect)) {
+pub(super) fn entry(ui: &mut Ui, name: &str, paint: impl FnOnce(&Painter, Rect)) {
     let color = ui.visuals().text_color();
     let galley =
         ui.painter().layout_no_wrap(name.to_string(), FontId::proportional(NOTE_SIZE), color);
@@ -112,7 +112,7 @@ pub fn entry(ui: &mut Ui, name: &str, paint: impl FnOnce(&Painter, Rect)) {
 }
 
 /// A legend entry: a piece of the line and its name.
-pub fn legend_entry(ui: &mut Ui, name: &str, color: Color32, style: LineStyle) {
+pub(super) fn legend_entry(ui: &mut Ui, name: &str, color: Color32, style: LineStyle) {
     entry(ui, name, |painter, rect| {
         let ends = [rect.left_center(), rect.right_center()];
         match style {
@@ -130,7 +130,7 @@ pub fn legend_entry(ui: &mut Ui, name: &str, color: Color32, style: LineStyle) {
 }
 
 /// Lays out names side by side, in as many rows as they need.
-pub fn legend_row<R>(ui: &mut Ui, contents: impl FnOnce(&mut Ui) -> R) -> R {
+pub(super) fn legend_row<R>(ui: &mut Ui, contents: impl FnOnce(&mut Ui) -> R) -> R {
     ui.scope(|ui| {
         // Rows as high as text, not as high as a button.
         ui.spacing_mut().interact_size.y = NOTE_SIZE + 4.0;
@@ -141,12 +141,12 @@ pub fn legend_row<R>(ui: &mut Ui, contents: impl FnOnce(&mut Ui) -> R) -> R {
 }
 
 /// Draws a short explanation in small text.
-pub fn note(ui: &mut Ui, text: impl Into<String>) {
+pub(super) fn note(ui: &mut Ui, text: impl Into<String>) {
     ui.label(RichText::new(text).size(NOTE_SIZE));
 }
 
 /// Draws a translucent band between two lines, with a gap where either value is NaN.
-pub fn band(plot: &mut PlotUi<'_>, name: &str, points: &[(f64, f64, f64)], color: Color32) {
+pub(super) fn band(plot: &mut PlotUi<'_>, name: &str, points: &[(f64, f64, f64)], color: Color32) {
     let is_finite =
         |point: &(f64, f64, f64)| point.0.is_finite() && point.1.is_finite() && point.2.is_finite();
     for run in points.split(|point| !is_finite(point)).filter(|run| run.len() > 1) {
@@ -159,7 +159,7 @@ pub fn band(plot: &mut PlotUi<'_>, name: &str, points: &[(f64, f64, f64)], color
 }
 
 /// Draws a line through the values, with a gap where a value is NaN.
-pub fn line<'a>(
+pub(super) fn line<'a>(
     plot: &mut PlotUi<'a>,
     values: impl IntoIterator<Item = (f64, f64)>,
     styled: impl Fn(Line<'a>) -> Line<'a>,
@@ -175,12 +175,12 @@ pub fn line<'a>(
 }
 
 /// Converts values to the points of a plot.
-pub fn points(values: impl IntoIterator<Item = (f64, f64)>) -> PlotPoints<'static> {
+pub(super) fn points(values: impl IntoIterator<Item = (f64, f64)>) -> PlotPoints<'static> {
     PlotPoints::Owned(values.into_iter().map(|(x, y)| PlotPoint::new(x, y)).collect())
 }
 
 /// Adds a margin to a range. The result has a positive width even if all values are equal.
-pub fn with_room(low: f64, high: f64) -> (f64, f64) {
+pub(super) fn with_room(low: f64, high: f64) -> (f64, f64) {
     let room = 0.06 * (high - low);
     if room > 0.0 {
         (low - room, high + room)

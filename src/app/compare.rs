@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// Several rules side by side that demonstrate one point.
-pub struct Comparison {
+pub(super) struct Comparison {
     /// The text of the button.
     pub name: &'static str,
     /// What the comparison shows, and why.
@@ -18,14 +18,14 @@ pub struct Comparison {
 
 impl Comparison {
     /// The rules of this comparison, adapted to a model.
-    pub fn lanes(&self, model: &ModelInfo) -> Vec<LaneConfig> {
+    pub(super) fn lanes(&self, model: &ModelInfo) -> Vec<LaneConfig> {
         let lanes = (self.lanes)(&model.sampler).into_iter();
         lanes.map(|(sampler, start)| LaneConfig { sampler, start, ..model.lane() }).collect()
     }
 }
 
 /// The built-in comparisons. They follow the claims of the JEM++ paper (arXiv:2109.09032).
-pub const COMPARISONS: &[Comparison] = &[
+pub(super) const COMPARISONS: &[Comparison] = &[
     Comparison {
         name: "SGLD against Proximal SGLD at a step too large",
         point: "Same starts, same noise, same step size, five times too large. Nothing holds SGLD (left): its \

@@ -16,7 +16,7 @@ const TRACE_COLUMNS: &str = "step,lane,chain,class,energy,gradient_norm,clamp_ra
 
 /// The kind of file to export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Export {
+pub(super) enum Export {
     /// The chains at the shown step.
     Png,
     /// The recorded steps as an animation.
@@ -27,7 +27,7 @@ pub enum Export {
 
 impl Export {
     /// The file name that the dialog suggests.
-    pub fn file_name(self) -> &'static str {
+    pub(super) fn file_name(self) -> &'static str {
         match self {
             Self::Png => "chains.png",
             Self::Gif => "chains.gif",
@@ -42,7 +42,7 @@ struct Frame {
 }
 
 /// A file to export, with all the data it needs, so that another thread can write it.
-pub struct ExportJob {
+pub(super) struct ExportJob {
     export: Export,
     labels: Vec<u32>,
     shape: [usize; 3],
@@ -53,7 +53,7 @@ pub struct ExportJob {
 
 impl ExportJob {
     /// Collects the data of an export from the current run, or `None` if there is no data yet.
-    pub fn new(export: Export, run: &RunState) -> Option<Self> {
+    pub(super) fn new(export: Export, run: &RunState) -> Option<Self> {
         let (record, model) = (run.record.as_ref()?, run.model.as_ref()?);
         let frame = |images: &[crate::worker::LaneImages]| Frame {
             lanes: images.iter().map(|lane| lane.x.clone()).collect(),
@@ -83,7 +83,7 @@ impl ExportJob {
     ///
     /// # Errors
     /// Returns a message for the user if encoding fails.
-    pub fn bytes(self) -> Result<Vec<u8>, String> {
+    pub(super) fn bytes(self) -> Result<Vec<u8>, String> {
         let encoded = match self.export {
             Export::Csv => return Ok(self.table().into_bytes()),
             Export::Png => {

@@ -21,7 +21,7 @@ const MIN_DIALOG_TIME: Duration = Duration::from_millis(400);
 const MAX_PICTURE_BYTES: u64 = 64 << 20;
 
 /// The open dialogs and the exports in progress.
-pub struct Files {
+pub(super) struct Files {
     done: (Sender<FileEvent>, Receiver<FileEvent>),
     /// The folder to save files to without a dialog.
     save_folder: Option<PathBuf>,
@@ -39,12 +39,12 @@ impl Default for Files {
 
 impl Files {
     /// Saves all later files to this folder, without a dialog.
-    pub fn save_to(&mut self, folder: PathBuf) {
+    pub(super) fn save_to(&mut self, folder: PathBuf) {
         self.save_folder = Some(folder);
     }
 
     /// Sets the address of the page, which every copied link starts with.
-    pub fn set_address(&mut self, address: String) {
+    pub(super) fn set_address(&mut self, address: String) {
         self.address = address;
     }
 

@@ -2,7 +2,7 @@
 
 /// The state of the help overlay.
 #[derive(Default)]
-pub struct Help {
+pub(super) struct Help {
     /// Whether the overlay is shown.
     pub is_open: bool,
 }
@@ -51,7 +51,7 @@ const WORDS: &[(&str, &str)] = &[
 
 impl Help {
     /// Draws the help window, if it is open.
-    pub fn ui(&mut self, ctx: &egui::Context) {
+    pub(super) fn ui(&mut self, ctx: &egui::Context) {
         let width = (ctx.content_rect().width() - 60.0).min(560.0);
         let height = ctx.content_rect().height() - 100.0;
         egui::Window::new("Help")

@@ -9,7 +9,7 @@ pub const IMAGE_BYTES: usize = 192 << 20;
 /// The maximum memory for the scalars of a run, in bytes.
 pub const NUMBER_BYTES: usize = 128 << 20;
 /// The sum of both limits, in MiB.
-pub const HISTORY_MIB: usize = (IMAGE_BYTES + NUMBER_BYTES) >> 20;
+pub(super) const HISTORY_MIB: usize = (IMAGE_BYTES + NUMBER_BYTES) >> 20;
 /// The memory of a lane's parts beyond their contents, in bytes.
 const OVERHEAD_BYTES: usize = 512;
 /// The number of newest entries that are not thinned out, if they fit in half the memory limit.

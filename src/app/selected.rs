@@ -20,7 +20,7 @@ const SIDE: f32 = 252.0;
 
 /// The state of the panel, kept between frames.
 #[derive(Default)]
-pub struct SelectedView {
+pub(super) struct SelectedView {
     now: Picture,
     start: Picture,
     nearest_picture: Picture,
@@ -30,7 +30,7 @@ pub struct SelectedView {
 }
 
 /// Draws the panel of the selected chain.
-pub fn ui(ui: &mut Ui, run: &mut RunState, state: &mut SelectedView) {
+pub(super) fn ui(ui: &mut Ui, run: &mut RunState, state: &mut SelectedView) {
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         ui.add_space(4.0);
         let Some(model) = run.model.clone() else {
@@ -54,7 +54,7 @@ pub fn ui(ui: &mut Ui, run: &mut RunState, state: &mut SelectedView) {
 }
 
 /// Draws the panel in a low and wide space, with the numbers beside the images.
-pub fn small(ui: &mut Ui, run: &mut RunState, state: &mut SelectedView) {
+pub(super) fn small(ui: &mut Ui, run: &mut RunState, state: &mut SelectedView) {
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         let Some(model) = run.model.clone() else { return };
         let shown = run.selected.and_then(|selection| ShownChain::new(run, &model, selection));
@@ -82,7 +82,7 @@ pub fn small(ui: &mut Ui, run: &mut RunState, state: &mut SelectedView) {
 }
 
 /// The name of the selected chain.
-pub fn title(run: &RunState) -> Option<String> {
+pub(super) fn title(run: &RunState) -> Option<String> {
     let (model, selection) = (run.model.as_ref()?, run.selected?);
     let labels = &run.record.as_ref()?.request.labels;
     let class = name_of(&model.class_names, *labels.get(selection.chain)? as usize);

@@ -17,7 +17,7 @@ const WINDOW: Duration = Duration::from_secs(2);
 
 /// Measures the recent rates: steps and frames per second.
 #[derive(Default)]
-pub struct Status {
+pub(super) struct Status {
     steps: VecDeque<Instant>,
     frames: VecDeque<Instant>,
     pub(super) is_banner_closed: bool,
@@ -49,7 +49,7 @@ fn rate(times: &mut VecDeque<Instant>, now: Instant) -> f64 {
 
 impl Status {
     /// Counts the steps in an event.
-    pub fn count(&mut self, event: &Event) {
+    pub(super) fn count(&mut self, event: &Event) {
         match event {
             Event::Step(_) => self.steps.push_back(Instant::now()),
             Event::Started(_) => self.steps.clear(),
@@ -58,12 +58,12 @@ impl Status {
     }
 
     /// The recent number of steps per second.
-    pub fn steps_per_sec(&mut self) -> f64 {
+    pub(super) fn steps_per_sec(&mut self) -> f64 {
         rate(&mut self.steps, Instant::now())
     }
 
     /// Draws the status line.
-    pub fn ui(&mut self, ui: &mut Ui, run: &RunState, session: &Session) {
+    pub(super) fn ui(&mut self, ui: &mut Ui, run: &RunState, session: &Session) {
         let now = Instant::now();
         self.frames.push_back(now);
         let frames_per_sec = rate(&mut self.frames, now);
@@ -93,7 +93,7 @@ impl Status {
     }
 
     /// Draws the important banners. Returns whether the user asked to reopen the device and the model.
-    pub fn banners(&mut self, ui: &mut Ui, session: &mut Session) -> bool {
+    pub(super) fn banners(&mut self, ui: &mut Ui, session: &mut Session) -> bool {
         let mut is_retry = false;
         if let Some(reason) = session.failure.clone() {
             banner(ui, "failure", theme::BROKEN, |ui| {
@@ -134,7 +134,7 @@ fn banner(ui: &mut Ui, id: &'static str, fill: Color32, contents: impl FnOnce(&m
 
 /// Draws the messages that disappear by themselves. In a small window, they lie above the lower bars, whose
 /// height is `height_below`.
-pub fn notices(ctx: &egui::Context, session: &Session, height_below: Option<f32>) {
+pub(super) fn notices(ctx: &egui::Context, session: &Session, height_below: Option<f32>) {
     if session.notices.is_empty() {
         return;
     }

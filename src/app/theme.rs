@@ -3,20 +3,20 @@
 use egui::Color32;
 
 /// One colour per lane, or per series of a plot. They are visible on a light and on a dark background.
-pub const LANES: [Color32; 3] =
+pub(super) const LANES: [Color32; 3] =
     [Color32::from_rgb(0, 134, 200), Color32::from_rgb(213, 94, 0), Color32::from_rgb(0, 158, 115)];
 
 /// The model predicts the class of the row.
-pub const AGREES: Color32 = Color32::from_rgb(0, 134, 200);
+pub(super) const AGREES: Color32 = Color32::from_rgb(0, 134, 200);
 /// The model predicts another class.
-pub const DIFFERS: Color32 = Color32::from_rgb(230, 159, 0);
+pub(super) const DIFFERS: Color32 = Color32::from_rgb(230, 159, 0);
 /// Something went wrong, such as a chain that exploded. Also used for banners.
-pub const BROKEN: Color32 = Color32::from_rgb(213, 94, 0);
+pub(super) const BROKEN: Color32 = Color32::from_rgb(213, 94, 0);
 /// The banner that warns of slow computing on the CPU.
-pub const SLOW: Color32 = Color32::from_rgb(90, 80, 20);
+pub(super) const SLOW: Color32 = Color32::from_rgb(90, 80, 20);
 
 /// The colours of classes in a scatter plot.
-pub const CLASSES: [Color32; 8] = [
+pub(super) const CLASSES: [Color32; 8] = [
     Color32::from_rgb(230, 159, 0),
     Color32::from_rgb(86, 180, 233),
     Color32::from_rgb(0, 158, 115),
@@ -28,7 +28,7 @@ pub const CLASSES: [Color32; 8] = [
 ];
 
 /// A diverging colour scale for signed values in [-1, 1]: blue below 0, orange above, grey at 0.
-pub fn diverging(value: f32) -> Color32 {
+pub(super) fn diverging(value: f32) -> Color32 {
     if !value.is_finite() {
         return BROKEN;
     }

@@ -6,7 +6,7 @@ use super::{record::HISTORY_MIB, state::RunState};
 use crate::config::{Field, MAX_SEED, ViewConfig};
 
 /// Draws the buttons of the run, its settings and the timeline.
-pub fn ui(ui: &mut Ui, run: &mut RunState) {
+pub(super) fn ui(ui: &mut Ui, run: &mut RunState) {
     ui.add_space(3.0);
     ui.add_enabled_ui(run.record.is_some(), |ui| {
         ui.horizontal_wrapped(|ui| {
@@ -20,7 +20,7 @@ pub fn ui(ui: &mut Ui, run: &mut RunState) {
 }
 
 /// Draws the button that plays and pauses. Returns whether it was clicked.
-pub fn play(ui: &mut Ui, is_playing: bool) -> bool {
+pub(super) fn play(ui: &mut Ui, is_playing: bool) -> bool {
     let (text, hover) = match is_playing {
         true => ("⏸ Pause", "Stop here (space)."),
         false => ("▶ Play", "Let the chains run (space)."),
@@ -42,7 +42,7 @@ pub(super) fn large_play(ui: &mut Ui, run: &mut RunState, size: Vec2, text_size:
 }
 
 /// Draws the control of the speed limit. Returns whether the limit was changed.
-pub fn speed(ui: &mut Ui, limit: &mut f64, field: &Field) -> bool {
+pub(super) fn speed(ui: &mut Ui, limit: &mut f64, field: &Field) -> bool {
     let (low, high) = field.range.unwrap_or((0.0, 1e3));
     let label = ui.add(egui::Label::new("at most").extend());
     let value =
@@ -78,7 +78,7 @@ fn buttons(ui: &mut Ui, run: &mut RunState) {
 }
 
 /// Draws the controls for the number of steps, the speed and the seed.
-pub fn settings(ui: &mut Ui, run: &mut RunState) {
+pub(super) fn settings(ui: &mut Ui, run: &mut RunState) {
     run_to(ui, run);
     seed(ui, run);
 }
@@ -111,7 +111,7 @@ fn seed(ui: &mut Ui, run: &mut RunState) {
 }
 
 /// Draws the timeline of all recorded steps, as wide as sliders are.
-pub fn timeline(ui: &mut Ui, run: &mut RunState) {
+pub(super) fn timeline(ui: &mut Ui, run: &mut RunState) {
     let last = run.last_step();
     let mut shown = run.shown_step();
     let slider = Slider::new(&mut shown, 0..=last.max(1)).show_value(false);

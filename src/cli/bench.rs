@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
-pub struct BenchArgs {
+pub(super) struct BenchArgs {
     /// Compute device: auto, gpu, cpu, or an adapter's index or name.
     #[arg(long, default_value = "auto")]
     device: String,
@@ -37,7 +37,7 @@ pub struct BenchArgs {
 }
 
 /// Runs the benchmark and prints the timings.
-pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
+pub(super) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     let device = pollster::block_on(device::open(&args.device))?;
     let works = works(args, &device);
     // With --json, print nothing but JSON.

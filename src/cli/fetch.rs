@@ -23,7 +23,7 @@ const DATASETS: [(&str, DatasetName, &str); 5] = [
 ];
 
 #[derive(Debug, Args)]
-pub struct FetchArgs {
+pub(super) struct FetchArgs {
     /// Data set to download.
     #[arg(value_parser = PossibleValuesParser::new(DATASETS.map(|(name, ..)| name)))]
     dataset: String,
@@ -41,7 +41,7 @@ pub struct FetchArgs {
 }
 
 /// Downloads the data set and says what to do next.
-pub fn run(args: &FetchArgs) -> anyhow::Result<()> {
+pub(super) fn run(args: &FetchArgs) -> anyhow::Result<()> {
     let (name, dataset, preset) = DATASETS
         .into_iter()
         .find(|(name, ..)| *name == args.dataset)

@@ -23,7 +23,7 @@ use crate::{
 const OFFICIAL_KEY: &str = "model_state_dict";
 
 #[derive(Debug, Args)]
-pub struct ImportArgs {
+pub(super) struct ImportArgs {
     /// File of torch.save with the weights alone, or under `model_state_dict`, `state_dict`, `model` or `net`,
     /// optionally with `replay_buffer`.
     file: PathBuf,
@@ -51,7 +51,7 @@ pub struct ImportArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct ExportArgs {
+pub(super) struct ExportArgs {
     #[command(flatten)]
     model: ModelArgs,
     /// Safetensors file to write.
@@ -69,7 +69,7 @@ pub struct ExportArgs {
 }
 
 /// Imports a PyTorch checkpoint and says what it contains.
-pub fn import(args: &ImportArgs) -> anyhow::Result<()> {
+pub(super) fn import(args: &ImportArgs) -> anyhow::Result<()> {
     check_file(&args.out, args.force, Some(&args.file))?;
     let request = ImportRequest {
         arch: args.arch.clone(),
@@ -94,7 +94,7 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<()> {
 }
 
 /// Exports the tensors of a model and says how many.
-pub fn export(args: &ExportArgs) -> anyhow::Result<()> {
+pub(super) fn export(args: &ExportArgs) -> anyhow::Result<()> {
     check_file(&args.out, args.force, args.model.path().map(file_at).as_deref())?;
     let (_, checkpoint) = args.model.load_file()?;
     let mut rows = opening::model_rows(&args.model, &checkpoint);

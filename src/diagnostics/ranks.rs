@@ -18,7 +18,7 @@ pub(super) struct RankedHalves {
 
 impl RankedHalves {
     /// Ranks the halves of chains of `num_draws`, at least 2.
-    pub fn new(draws: &[Vec<f64>], num_draws: usize) -> Self {
+    pub(super) fn new(draws: &[Vec<f64>], num_draws: usize) -> Self {
         let (values, num_draws) = halves(draws, num_draws);
         let mut sorted: Vec<(f64, usize)> = values.into_iter().zip(0..).collect();
         sorted.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
@@ -34,7 +34,7 @@ impl RankedHalves {
     }
 
     /// The normal scores of the distances from the median: both tails get high scores.
-    pub fn folded_scores(&self) -> Vec<f64> {
+    pub(super) fn folded_scores(&self) -> Vec<f64> {
         let (count, value) = (self.sorted.len(), |index: usize| self.sorted[index].0);
         // For an odd count, both are the same value.
         let median = (value((count - 1) / 2) + value(count / 2)) / 2.0;

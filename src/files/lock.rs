@@ -9,13 +9,13 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 /// The name of the lock file in a folder.
-pub const LOCK_NAME: &str = ".jempp-lock";
+pub(super) const LOCK_NAME: &str = ".jempp-lock";
 /// Size limit of a lock file, which holds one short line about its owner.
 const MAX_HOLDER_BYTES: u64 = 4096;
 
 /// Why a folder could not be locked.
 #[derive(Debug, thiserror::Error)]
-pub enum LockError {
+pub(crate) enum LockError {
     /// Another process holds the lock.
     #[error("another jempp owns it: {0}")]
     Held(String),
@@ -26,7 +26,7 @@ pub enum LockError {
 
 /// The lock of a folder. It is released when this value is dropped or the process ends, even if it is killed.
 #[derive(Debug)]
-pub struct FolderLock {
+pub(crate) struct FolderLock {
     file: File,
     path: PathBuf,
     is_exclusive: bool,
@@ -44,7 +44,7 @@ impl FolderLock {
     ///
     /// # Errors
     /// Another process holds the lock, or the lock file cannot be written.
-    pub fn take(folder: &Path) -> Result<Self, LockError> {
+    pub(crate) fn take(folder: &Path) -> Result<Self, LockError> {
         let path = folder.join(LOCK_NAME);
         loop {
             let file = OpenOptions::new()
@@ -70,12 +70,12 @@ impl FolderLock {
     }
 
     /// Whether the lock keeps other processes out; `false` if the file system has no locks.
-    pub fn is_exclusive(&self) -> bool {
+    pub(crate) fn is_exclusive(&self) -> bool {
         self.is_exclusive
     }
 
     /// Whether the folder was moved or removed since it was locked; another process may now use its path.
-    pub fn is_lost(&self) -> bool {
+    pub(crate) fn is_lost(&self) -> bool {
         !names(&self.path, &self.file)
     }
 

@@ -11,7 +11,7 @@ mod native;
 #[cfg(target_arch = "wasm32")]
 pub use memory::*;
 #[cfg(not(target_arch = "wasm32"))]
-pub use {
+pub(crate) use {
     lock::{FolderLock, LockError},
     native::*,
 };

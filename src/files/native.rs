@@ -17,24 +17,24 @@ const TEMPORARY: &str = ".jempp-tmp-";
 const MAX_LINKS: usize = 40;
 
 /// Whether there is a file or folder with this path.
-pub fn exists(path: &Path) -> bool {
+pub(crate) fn exists(path: &Path) -> bool {
     path.exists()
 }
 
 /// Whether there is a file with this path.
-pub fn is_file(path: &Path) -> bool {
+pub(crate) fn is_file(path: &Path) -> bool {
     path.is_file()
 }
 
 /// Whether the path is a file, or a folder that holds something. What a killed run leaves before its first save (a lock
 /// that no process holds, and unfinished files) does not count.
-pub fn is_taken(path: &Path) -> bool {
+pub(crate) fn is_taken(path: &Path) -> bool {
     let counts = |name: &str| name != LOCK_NAME && finished_name(name).is_none();
     path.is_file() || names_in(path).iter().any(|name| counts(name))
 }
 
 /// The names in a folder, sorted; none if it cannot be read.
-pub fn names_in(folder: &Path) -> Vec<String> {
+pub(crate) fn names_in(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<String> =
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
@@ -46,7 +46,7 @@ pub fn names_in(folder: &Path) -> Vec<String> {
 ///
 /// # Errors
 /// The operating system refuses, or the path is not a regular file.
-pub fn lines_of(path: &Path) -> Result<impl BufRead> {
+pub(crate) fn lines_of(path: &Path) -> Result<impl BufRead> {
     open(path).map(|(file, _)| BufReader::new(file))
 }
 
@@ -55,7 +55,7 @@ pub fn lines_of(path: &Path) -> Result<impl BufRead> {
 ///
 /// # Errors
 /// The operating system refuses, the path is not a regular file, or the file is larger.
-pub fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
+pub(crate) fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
     let too_large = || {
         let why = format!("it is larger than {} MiB, the limit for such a file", most >> 20);
         Error::new(ErrorKind::FileTooLarge, why)
@@ -89,7 +89,7 @@ pub(crate) fn open(path: &Path) -> Result<(File, u64)> {
 ///
 /// # Errors
 /// The operating system refuses, or the path is not a regular file.
-pub fn head(path: &Path, most: u64) -> Result<(Vec<u8>, u64)> {
+pub(crate) fn head(path: &Path, most: u64) -> Result<(Vec<u8>, u64)> {
     let (file, len) = open(path)?;
     let mut bytes = Vec::new();
     file.take(most).read_to_end(&mut bytes)?;
@@ -100,18 +100,18 @@ pub fn head(path: &Path, most: u64) -> Result<(Vec<u8>, u64)> {
 ///
 /// # Errors
 /// The operating system refuses.
-pub fn create_dir(path: &Path) -> Result<()> {
+pub(crate) fn create_dir(path: &Path) -> Result<()> {
     fs::create_dir_all(path)
 }
 
 /// Removes a file, if it exists.
-pub fn remove(path: &Path) {
+pub(crate) fn remove(path: &Path) {
     // A file that cannot be removed is replaced by the next write.
     let _ = fs::remove_file(path);
 }
 
 /// Removes a folder if it is empty.
-pub fn remove_if_empty(path: &Path) {
+pub(crate) fn remove_if_empty(path: &Path) {
     // A folder that is not empty stays.
     let _ = fs::remove_dir(path);
 }
@@ -119,7 +119,7 @@ pub fn remove_if_empty(path: &Path) {
 /// A file that is only appended to, such as a log. While it cannot be written, for example because the disk is full,
 /// its lines wait in memory.
 #[derive(Debug)]
-pub struct Log {
+pub(crate) struct Log {
     path: PathBuf,
     file: Option<File>,
     waiting: Vec<u8>,
@@ -127,7 +127,7 @@ pub struct Log {
 
 impl Log {
     /// Creates the log. The file appears with its first line.
-    pub fn new(path: &Path) -> Self {
+    pub(crate) fn new(path: &Path) -> Self {
         Self { path: path.to_path_buf(), file: None, waiting: Vec::new() }
     }
 
@@ -135,7 +135,7 @@ impl Log {
     ///
     /// # Errors
     /// The operating system refuses. The bytes that could not be written wait for the next call.
-    pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.waiting.extend_from_slice(bytes);
         let file = match &mut self.file {
             Some(file) => file,
@@ -155,7 +155,7 @@ impl Log {
     }
 
     /// The number of bytes that wait in memory to be written.
-    pub fn num_waiting(&self) -> usize {
+    pub(crate) fn num_waiting(&self) -> usize {
         self.waiting.len()
     }
 
@@ -163,7 +163,7 @@ impl Log {
     ///
     /// # Errors
     /// The operating system refuses.
-    pub fn cut(&mut self, len: u64) -> Result<()> {
+    pub(crate) fn cut(&mut self, len: u64) -> Result<()> {
         OpenOptions::new().write(true).open(&self.path)?.set_len(len)
     }
 }
@@ -173,7 +173,7 @@ impl Log {
 ///
 /// # Errors
 /// The operating system refuses; then `path` is unchanged.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = begin(path)?;
     file.write_all(bytes)?;
     finish(file, path)
@@ -214,7 +214,7 @@ pub(crate) fn finish(file: NamedTempFile, path: &Path) -> Result<()> {
 
 /// Removes the temporary files that killed writes left in a folder, for the files whose names `is_ours` accepts. Call
 /// it only as the owner of these files, because it also removes the unfinished files of other processes.
-pub fn sweep(folder: &Path, is_ours: impl Fn(&str) -> bool) {
+pub(crate) fn sweep(folder: &Path, is_ours: impl Fn(&str) -> bool) {
     for name in names_in(folder) {
         if finished_name(&name).is_some_and(&is_ours) {
             // A file that cannot be removed does no harm.
@@ -230,7 +230,7 @@ fn finished_name(temporary: &str) -> Option<&str> {
 }
 
 /// The target of a path, following links; the target need not exist.
-pub fn target_of(path: &Path) -> Result<PathBuf> {
+pub(crate) fn target_of(path: &Path) -> Result<PathBuf> {
     let mut target = path.to_path_buf();
     for _ in 0..MAX_LINKS {
         match fs::read_link(&target) {
@@ -242,7 +242,7 @@ pub fn target_of(path: &Path) -> Result<PathBuf> {
 }
 
 /// The folder that contains a path.
-pub fn folder_of(path: &Path) -> &Path {
+pub(crate) fn folder_of(path: &Path) -> &Path {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     folder.unwrap_or(Path::new("."))
 }

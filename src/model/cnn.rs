@@ -39,7 +39,7 @@ impl Plan {
 
 /// A convolutional network: convolutions with a LeakyReLU between them, and a head.
 #[derive(Module, Debug)]
-pub struct Cnn {
+pub(super) struct Cnn {
     convs: Vec<Convolution>,
     classifier: Head,
 }

@@ -12,7 +12,7 @@ const HIDDEN: usize = 128;
 
 /// A multilayer perceptron C → 128 → 128 → 128 → classes with LeakyReLU 0.2; inputs have shape (N, C, 1, 1).
 #[derive(Module, Debug)]
-pub struct Mlp {
+pub(super) struct Mlp {
     layers: Vec<Linear>,
     classifier: Head,
 }

@@ -15,7 +15,7 @@ use crate::kernels::Pooling;
 /// A WideResNet: a first 3×3 convolution to 16 channels, three stages of n = (depth - 4) / 6 pre-activation blocks
 /// with 16, 32 and 64 times `width` channels (stride 1, 2, 2), then norm, activation, pooling and a linear map.
 #[derive(Module, Debug)]
-pub struct WideResNet {
+pub(super) struct WideResNet {
     conv1: Convolution,
     blocks: Vec<Block>,
     norm: Option<NormLayer>,

@@ -13,7 +13,7 @@ use jempp::{
 use pollster::block_on;
 
 /// A hardware or software GPU. Without one, prints a note and returns `None`; with `REQUIRE_GPU=1` it fails instead.
-pub fn gpu() -> Option<Device> {
+pub(crate) fn gpu() -> Option<Device> {
     static GPU: OnceLock<Option<Device>> = OnceLock::new();
     let open = || match block_on(device::open("gpu")).or_else(|_| block_on(device::open("0"))) {
         Ok(found) => {
@@ -30,12 +30,12 @@ pub fn gpu() -> Option<Device> {
 }
 
 /// The CPU, and a GPU if there is one.
-pub fn devices() -> Vec<Device> {
+pub(crate) fn devices() -> Vec<Device> {
     std::iter::once(device::cpu()).chain(gpu()).collect()
 }
 
 /// Reproducible pseudo-random values in (-1, 1).
-pub fn scrambled(len: usize, salt: u32) -> Vec<f32> {
+pub(crate) fn scrambled(len: usize, salt: u32) -> Vec<f32> {
     let scramble = |i: u32| {
         let mut bits = i.wrapping_mul(0x9e37_79b9) ^ salt.wrapping_mul(0x85eb_ca6b);
         bits ^= bits >> 15;
@@ -47,29 +47,29 @@ pub fn scrambled(len: usize, salt: u32) -> Vec<f32> {
 }
 
 /// A tensor of [`scrambled`] values.
-pub fn scrambled_tensor(shape: [usize; 4], salt: u32, device: &Device) -> Tensor<4> {
+pub(crate) fn scrambled_tensor(shape: [usize; 4], salt: u32, device: &Device) -> Tensor<4> {
     let values = scrambled(shape.iter().product(), salt);
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
 /// Copies the values of a tensor to the host.
-pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().try_into_vec().unwrap()
 }
 
 /// The largest absolute difference of two rows of equal length.
-pub fn max_difference(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn max_difference(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
 /// The largest absolute value.
-pub fn max_abs(values: &[f32]) -> f32 {
+pub(crate) fn max_abs(values: &[f32]) -> f32 {
     values.iter().fold(0.0, |largest, value| value.abs().max(largest))
 }
 
 /// Two classes of 8×8 images: bright at the top or at the bottom, with some texture.
-pub fn tiny_dataset(count: usize) -> Dataset {
+pub(crate) fn tiny_dataset(count: usize) -> Dataset {
     let noise = scrambled(count * 64, 7);
     let bytes = (0..count * 64).map(|at| {
         let (item, row) = (at / 64, at % 64 / 8);
@@ -82,7 +82,7 @@ pub fn tiny_dataset(count: usize) -> Dataset {
 }
 
 /// A configuration that is small enough for a test.
-pub fn tiny_config() -> RunConfig {
+pub(crate) fn tiny_config() -> RunConfig {
     RunConfig::default()
         .with_toml(
             "data = { batch_size = 8, input_noise_std = 0.01 }
@@ -99,34 +99,34 @@ const POISON: f32 = 12_345.0;
 const TAIL: usize = 300;
 
 /// The floats as bytes.
-pub fn bytes(values: &[f32]) -> &[u8] {
+pub(crate) fn bytes(values: &[f32]) -> &[u8] {
     bytemuck::cast_slice(values)
 }
 
 /// The bytes as floats.
-pub fn floats(bytes: &[u8]) -> Vec<f32> {
+pub(crate) fn floats(bytes: &[u8]) -> Vec<f32> {
     bytemuck::pod_collect_to_vec(bytes)
 }
 
 /// A buffer for `len` values, filled with poison values to show what a kernel writes.
-pub fn poisoned(len: usize) -> Vec<f32> {
+pub(crate) fn poisoned(len: usize) -> Vec<f32> {
     vec![POISON; len + TAIL]
 }
 
 /// Returns the written part, after checking that the part after it is still poison.
-pub fn written(buffer: &[u8], len: usize) -> Vec<f32> {
+pub(crate) fn written(buffer: &[u8], len: usize) -> Vec<f32> {
     let all = floats(buffer);
     assert!(all[len..].iter().all(|&value| value == POISON), "wrote past its end");
     all[..len].to_vec()
 }
 
 /// The number of workgroups for `len` invocations.
-pub fn groups(len: usize) -> u32 {
+pub(crate) fn groups(len: usize) -> u32 {
     len.div_ceil(256) as u32
 }
 
 /// Runs `kernel` with the last buffer poisoned and returns the part of it that must be written.
-pub fn last_of(
+pub(crate) fn last_of(
     kernel: &'static Kernel,
     device: &Device,
     num_workgroups: u32,

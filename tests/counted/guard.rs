@@ -20,7 +20,7 @@ const MOST_BYTES: usize = 1 << 30;
 const MOST_TIME: Duration = Duration::from_secs(5);
 const MOST_PATIENCE: Duration = Duration::from_secs(60);
 /// Threads that mutate, which share the memory.
-pub const THREADS: usize = 2;
+pub(crate) const THREADS: usize = 2;
 
 /// What each thread is at.
 static RUNNING: [Mutex<Option<Running>>; THREADS] = [const { Mutex::new(None) }; THREADS];
@@ -62,7 +62,7 @@ fn cpu_time() -> Duration {
 }
 
 /// Counts what is allocated, and ends the process where it is too much.
-pub struct Counting;
+pub(crate) struct Counting;
 
 // SAFETY: everything is the system allocator's own; counting touches no memory of the caller.
 unsafe impl GlobalAlloc for Counting {
@@ -101,12 +101,12 @@ fn grow(size: usize) {
 }
 
 /// The most mebibytes that were held at once.
-pub fn peak_mib() -> usize {
+pub(crate) fn peak_mib() -> usize {
     PEAK_BYTES.load(Ordering::Relaxed) >> 20
 }
 
 /// What `work` gives, and the most bytes that were live beyond those before it.
-pub fn peak_bytes_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
+pub(crate) fn peak_bytes_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = LIVE_BYTES.load(Ordering::Relaxed);
     PEAK_BYTES.store(before, Ordering::Relaxed);
     let result = work();
@@ -114,7 +114,7 @@ pub fn peak_bytes_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
 }
 
 /// Begins to watch: panics are noted instead of printed, and a mutation without end ends the process.
-pub fn begin() {
+pub(crate) fn begin() {
     let others = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| match IS_WATCHED.get() {
         true => PANIC.set(Some(info.to_string().replace('\n', " "))),
@@ -134,7 +134,7 @@ pub fn begin() {
 }
 
 /// Runs a target on an input. Whether the target accepted it, or what went wrong.
-pub fn watched(
+pub(crate) fn watched(
     thread: usize,
     id: &str,
     input: &[u8],
@@ -164,7 +164,7 @@ fn message_of(payload: &(dyn Any + Send)) -> String {
 }
 
 /// Writes an input to a file of its own.
-pub fn keep(id: &str, input: &[u8]) -> PathBuf {
+pub(crate) fn keep(id: &str, input: &[u8]) -> PathBuf {
     let name = format!("jempp-mutation-{}", id.replace([':', ' '], "-"));
     let path = std::env::temp_dir().join(name);
     match std::fs::write(&path, input) {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 /// One tensor as in the file; its parts need not fit together.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     pub name: String,
     /// The element type as in the header, for example `F32`.
     pub dtype: String,
@@ -19,7 +19,7 @@ pub struct Entry {
 
 /// The parts of a checkpoint file.
 #[derive(Clone, Debug)]
-pub struct CheckpointFile {
+pub(crate) struct CheckpointFile {
     /// The configuration as a table of sections.
     pub config: toml::Table,
     /// The JSON value with counters, class names and input shape.
@@ -30,7 +30,7 @@ pub struct CheckpointFile {
 }
 
 impl CheckpointFile {
-    pub fn read(bytes: &[u8]) -> Self {
+    pub(crate) fn read(bytes: &[u8]) -> Self {
         let (_, header) = SafeTensors::read_metadata(bytes).unwrap();
         let mut metadata: BTreeMap<String, String> =
             header.metadata().clone().unwrap().into_iter().collect();
@@ -48,12 +48,12 @@ impl CheckpointFile {
     }
 
     /// The tensor with this name.
-    pub fn tensor(&mut self, name: &str) -> &mut Entry {
+    pub(crate) fn tensor(&mut self, name: &str) -> &mut Entry {
         self.tensors.iter_mut().find(|entry| entry.name == name).unwrap()
     }
 
     /// Sets a key such as `model.arch`, if its section exists.
-    pub fn set(&mut self, key: &str, value: impl Into<toml::Value>) {
+    pub(crate) fn set(&mut self, key: &str, value: impl Into<toml::Value>) {
         let (section, name) = key.split_once('.').unwrap();
         if let Some(section) = self.config.get_mut(section).and_then(toml::Value::as_table_mut) {
             section.insert(name.into(), value.into());
@@ -61,7 +61,7 @@ impl CheckpointFile {
     }
 
     /// Encodes the file, with a valid checksum.
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let (config, run) = (self.config.to_string(), self.run.to_string());
         let mut sorted: Vec<&Entry> = self.tensors.iter().collect();
         sorted.sort_by(|a, b| a.name.cmp(&b.name));

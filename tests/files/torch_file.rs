@@ -1,7 +1,7 @@
 //! Files of `torch.save`, built by hand in the format of PyTorch before 1.6: five pickles, then the storages.
 /// A tensor to write; all its bytes are equal.
 #[derive(Clone, Debug)]
-pub struct Tensor {
+pub(crate) struct Tensor {
     pub name: String,
     pub shape: Vec<usize>,
     /// The prefix of the storage type, as in FloatStorage.
@@ -10,7 +10,7 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    pub fn zeros(name: &str, shape: &[usize]) -> Self {
+    pub(crate) fn zeros(name: &str, shape: &[usize]) -> Self {
         Self { name: name.into(), shape: shape.into(), storage: "FloatStorage", byte: 0 }
     }
 
@@ -26,7 +26,7 @@ impl Tensor {
 }
 
 /// The pickle of a string.
-pub fn text(value: &str) -> Vec<u8> {
+pub(crate) fn text(value: &str) -> Vec<u8> {
     [b"X", (value.len() as u32).to_le_bytes().as_slice(), value.as_bytes()].concat()
 }
 
@@ -39,7 +39,7 @@ fn tuple(values: &[usize]) -> Vec<u8> {
 }
 
 /// The pickle of a tensor of `len` elements of storage `key`, with this shape and these strides.
-pub fn rebuild(
+pub(crate) fn rebuild(
     storage: &str,
     key: usize,
     len: usize,
@@ -64,7 +64,7 @@ pub fn rebuild(
 }
 
 /// A whole file from the instructions that leave the saved object on the stack.
-pub fn around(object: &[u8], storages: &[(usize, usize, u8)]) -> Vec<u8> {
+pub(crate) fn around(object: &[u8], storages: &[(usize, usize, u8)]) -> Vec<u8> {
     let mut file =
         b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.".to_vec();
     file.extend([b"\x80\x02}", text("little_endian").as_slice(), b"\x88s."].concat());
@@ -79,13 +79,13 @@ pub fn around(object: &[u8], storages: &[(usize, usize, u8)]) -> Vec<u8> {
 }
 
 /// The pickle of a dictionary.
-pub fn dict(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn dict(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let entries = entries.iter().flat_map(|(name, value)| [text(name), value.clone()].concat());
     [b"}(".to_vec(), entries.collect(), b"u".to_vec()].concat()
 }
 
 /// The pickle of a state dict, `{prefix + name: tensor, …}`.
-pub fn state_dict(tensors: &[Tensor], prefix: &str) -> Vec<u8> {
+pub(crate) fn state_dict(tensors: &[Tensor], prefix: &str) -> Vec<u8> {
     let names: Vec<String> =
         tensors.iter().map(|tensor| format!("{prefix}{}", tensor.name)).collect();
     let pickles = tensors.iter().enumerate().map(|(key, tensor)| tensor.pickle(key));
@@ -94,7 +94,7 @@ pub fn state_dict(tensors: &[Tensor], prefix: &str) -> Vec<u8> {
 }
 
 /// A whole file with these tensors, from the instructions that leave the saved object on the stack.
-pub fn with_tensors(object: &[u8], tensors: &[Tensor]) -> Vec<u8> {
+pub(crate) fn with_tensors(object: &[u8], tensors: &[Tensor]) -> Vec<u8> {
     let size = |storage| if storage == "LongStorage" { 8 } else { 4 };
     let storages: Vec<_> =
         tensors.iter().map(|tensor| (tensor.len(), size(tensor.storage), tensor.byte)).collect();
@@ -102,6 +102,6 @@ pub fn with_tensors(object: &[u8], tensors: &[Tensor]) -> Vec<u8> {
 }
 
 /// A whole checkpoint file, `{"model_state_dict": {name: tensor, …}}`.
-pub fn checkpoint(tensors: &[Tensor]) -> Vec<u8> {
+pub(crate) fn checkpoint(tensors: &[Tensor]) -> Vec<u8> {
     with_tensors(&dict(&[("model_state_dict", state_dict(tensors, ""))]), tensors)
 }

@@ -24,7 +24,7 @@ const MOST_ADDRESSES: u64 = 16 << 30;
 const LONGEST_LINE: usize = 1500;
 
 /// The program in the folder `dir`, which is also its home, cache and temporary folder.
-pub fn jempp(dir: &Path, arguments: &[impl AsRef<std::ffi::OsStr>]) -> Command {
+pub(crate) fn jempp(dir: &Path, arguments: &[impl AsRef<std::ffi::OsStr>]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_jempp"));
     command.args(arguments).current_dir(dir);
     surround(&mut command, dir);
@@ -32,7 +32,7 @@ pub fn jempp(dir: &Path, arguments: &[impl AsRef<std::ffi::OsStr>]) -> Command {
 }
 
 /// Sets the environment of [`jempp`] for a command that starts the program in another way.
-pub fn surround(command: &mut Command, dir: &Path) {
+pub(crate) fn surround(command: &mut Command, dir: &Path) {
     for variable in ["DISPLAY", "WAYLAND_DISPLAY", "XDG_CACHE_HOME", "XDG_DATA_HOME", "BURN_DEVICE"]
     {
         command.env_remove(variable);
@@ -58,7 +58,7 @@ pub fn surround(command: &mut Command, dir: &Path) {
 
 /// The result of a command that ended.
 #[derive(Debug)]
-pub struct Ended {
+pub(crate) struct Ended {
     pub status: ExitStatus,
     pub stdout: String,
     pub stderr: String,
@@ -69,12 +69,12 @@ pub struct Ended {
 }
 
 /// Runs a command until it ends.
-pub fn ended(command: &mut Command) -> Ended {
+pub(crate) fn ended(command: &mut Command) -> Ended {
     Started::new(command).wait()
 }
 
 /// A running command, which is ended together with the test.
-pub struct Started {
+pub(crate) struct Started {
     child: Child,
     /// The peak memory of this process when it started the command, in KiB.
     own_peak_kib: u64,
@@ -85,7 +85,7 @@ pub struct Started {
 
 impl Started {
     /// Starts the command; its piped output is read while it runs.
-    pub fn new(command: &mut Command) -> Self {
+    pub(crate) fn new(command: &mut Command) -> Self {
         // SAFETY: `setrlimit` may be called between fork and exec, and reads only its own argument.
         unsafe {
             command.pre_exec(|| {
@@ -103,18 +103,18 @@ impl Started {
         Self { child, own_peak_kib, has_ended: false, stdout, stderr }
     }
 
-    pub fn pid(&self) -> libc::pid_t {
+    pub(crate) fn pid(&self) -> libc::pid_t {
         self.child.id() as libc::pid_t
     }
 
     /// Sends a signal to the command.
-    pub fn signal(&self, signal: libc::c_int) {
+    pub(crate) fn signal(&self, signal: libc::c_int) {
         // SAFETY: `kill` accesses no memory.
         unsafe { libc::kill(self.pid(), signal) };
     }
 
     /// Whether the command is still running. The exit status remains available to [`Started::wait`].
-    pub fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
         // SAFETY: all-zero bytes are a valid `siginfo_t`; the call writes to it alone.
         let pid = unsafe {
@@ -126,7 +126,7 @@ impl Started {
     }
 
     /// Waits until the command ends.
-    pub fn wait(mut self) -> Ended {
+    pub(crate) fn wait(mut self) -> Ended {
         let deadline = Instant::now() + PATIENCE;
         let (mut status, mut is_over_time, mut seen_kib) = (0, false, 0);
         // SAFETY: all-zero bytes are a valid `rusage`.
@@ -200,7 +200,7 @@ fn reader(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
 
 impl Ended {
     /// Checks that the command was refused: one line, within the limits and without a panic. Returns the message.
-    pub fn refusal(&self) -> &str {
+    pub(crate) fn refusal(&self) -> &str {
         let code = self.status.code();
         assert!(matches!(code, Some(1 | 2)), "ended with {:?}: {}", self.status, self.stderr);
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
@@ -222,7 +222,7 @@ impl Ended {
     }
 
     /// Returns the standard output, after checking that the command succeeded within the same limits.
-    pub fn success(&self) -> &str {
+    pub(crate) fn success(&self) -> &str {
         assert!(
             self.status.success(),
             "ended with {:?}: {}{}",
@@ -242,12 +242,12 @@ impl Ended {
 }
 
 /// Runs a command that must be refused without any change to the folder. Returns the message.
-pub fn refused(dir: &Path, arguments: &[impl AsRef<std::ffi::OsStr>]) -> String {
+pub(crate) fn refused(dir: &Path, arguments: &[impl AsRef<std::ffi::OsStr>]) -> String {
     refused_command(dir, &mut jempp(dir, arguments))
 }
 
 /// As [`refused`], for a prepared command.
-pub fn refused_command(dir: &Path, command: &mut Command) -> String {
+pub(crate) fn refused_command(dir: &Path, command: &mut Command) -> String {
     let before = everything_in(dir);
     let ended = ended(command);
     let said = ended.refusal();
@@ -260,7 +260,7 @@ pub fn refused_command(dir: &Path, command: &mut Command) -> String {
 }
 
 /// Checks every case and reports all failures instead of only the first.
-pub fn every<T>(
+pub(crate) fn every<T>(
     cases: impl IntoIterator<Item = T>,
     name: impl Fn(&T) -> String,
     check: impl Fn(T),
@@ -282,12 +282,12 @@ pub fn every<T>(
 }
 
 /// Runs a command that must succeed within the limits. Returns its output.
-pub fn works(dir: &Path, arguments: &[impl AsRef<std::ffi::OsStr>]) -> String {
+pub(crate) fn works(dir: &Path, arguments: &[impl AsRef<std::ffi::OsStr>]) -> String {
     ended(&mut jempp(dir, arguments)).success().to_string()
 }
 
 /// Lists everything in a folder with its type, and for files the length and the checksum.
-pub fn everything_in(dir: &Path) -> BTreeMap<PathBuf, String> {
+pub(crate) fn everything_in(dir: &Path) -> BTreeMap<PathBuf, String> {
     let mut found = BTreeMap::new();
     let mut folders = vec![dir.to_path_buf()];
     while let Some(folder) = folders.pop() {

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
-pub fn jempp(dir: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn jempp(dir: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_jempp"))
         .args(arguments)
         .env("JEMPP_CACHE", dir.join("cache"))
@@ -15,12 +15,12 @@ pub fn jempp(dir: &Path, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Runs a command that must fail; returns its one error line.
-pub fn fails(dir: &Path, arguments: &[&str]) -> String {
+pub(crate) fn fails(dir: &Path, arguments: &[&str]) -> String {
     let output = jempp(dir, arguments);
     let stderr = text(&output.stderr);
     let code = output.status.code();
@@ -32,14 +32,14 @@ pub fn fails(dir: &Path, arguments: &[&str]) -> String {
     ours[0].to_string()
 }
 
-pub fn succeeds(dir: &Path, arguments: &[&str]) -> String {
+pub(crate) fn succeeds(dir: &Path, arguments: &[&str]) -> String {
     let output = jempp(dir, arguments);
     assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
     text(&output.stdout)
 }
 
 /// The arguments that train a small model of two moons in the folder `run`, in about a second.
-pub const QUICK: [&str; 13] = [
+pub(crate) const QUICK: [&str; 13] = [
     "train",
     "--preset",
     "toy-two-moons",

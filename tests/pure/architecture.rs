@@ -133,7 +133,7 @@ fn root() -> &'static Path {
 }
 
 /// Every Rust file in a folder of the crate, by its path from the crate's root.
-pub fn sources(folder: &str) -> BTreeMap<String, String> {
+pub(crate) fn sources(folder: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(root().join(folder)).unwrap() {
         let entry = entry.unwrap();

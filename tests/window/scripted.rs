@@ -17,7 +17,7 @@ use jempp::{
 };
 
 /// The worker's ends of the channels, and the commands that it has received.
-pub struct Scripted {
+pub(crate) struct Scripted {
     commands: Receiver<Command>,
     events: Sender<Batch>,
     test: Dataset,
@@ -32,7 +32,7 @@ pub struct Scripted {
 }
 
 /// The description of the scripted model.
-pub fn model() -> ModelInfo {
+pub(crate) fn model() -> ModelInfo {
     ModelInfo {
         name: "fashion".into(),
         arch: "cnn-medium".into(),
@@ -50,7 +50,7 @@ pub fn model() -> ModelInfo {
 
 impl Scripted {
     /// Creates a worker, and the window's link to it.
-    pub fn new() -> (Self, Link) {
+    pub(crate) fn new() -> (Self, Link) {
         let ((commands, inbox), (outbox, events)) = (channel(), channel());
         let splits = data::load(&DataConfig::default(), 0).unwrap();
         let worker = Self {
@@ -67,12 +67,12 @@ impl Scripted {
     }
 
     /// Sends an event.
-    pub fn say(&self, event: Event) {
+    pub(crate) fn say(&self, event: Event) {
         self.events.send(vec![event].into()).unwrap();
     }
 
     /// Answers the commands, and computes at most `max_steps` of the requested steps.
-    pub fn work(&mut self, max_steps: usize) {
+    pub(crate) fn work(&mut self, max_steps: usize) {
         while let Ok(command) = self.commands.try_recv() {
             self.asked.push(command.clone());
             match command {

@@ -9,10 +9,10 @@ use crate::{
     config::{Field, LaneConfig, MAX_LANES, Norm, SamplerKind, StepSchedule, Tab, ViewStart},
     worker::ModelInfo,
 };
-pub use target::RuleTarget;
+pub(super) use target::RuleTarget;
 
 /// Draws the controls panel.
-pub fn ui(ui: &mut Ui, run: &mut RunState, tab: &mut Tab) {
+pub(super) fn ui(ui: &mut Ui, run: &mut RunState, tab: &mut Tab) {
     let Some(model) = run.model.clone() else {
         ui.add_space(8.0);
         ui.weak("The controls come with the model.");
@@ -27,7 +27,7 @@ pub fn ui(ui: &mut Ui, run: &mut RunState, tab: &mut Tab) {
 }
 
 /// Draws the rules of all lanes, and the buttons that add and remove lanes.
-pub fn lanes(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
+pub(super) fn lanes(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
     let num_lanes = run.lanes.len();
     for index in 0..num_lanes {
         let mut lane = run.lanes[index].clone();
@@ -79,7 +79,13 @@ pub fn lanes(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
 }
 
 /// Draws the buttons of the comparisons that open with one click.
-pub fn compare(ui: &mut Ui, run: &mut RunState, tab: &mut Tab, model: &ModelInfo, is_open: bool) {
+pub(super) fn compare(
+    ui: &mut Ui,
+    run: &mut RunState,
+    tab: &mut Tab,
+    model: &ModelInfo,
+    is_open: bool,
+) {
     egui::CollapsingHeader::new("Compare").default_open(is_open).show(ui, |ui| {
         for comparison in COMPARISONS {
             let button = egui::Button::new(comparison.name).wrap();
@@ -96,7 +102,7 @@ pub fn compare(ui: &mut Ui, run: &mut RunState, tab: &mut Tab, model: &ModelInfo
 }
 
 /// The usual name of a sampling rule.
-pub fn kind_name(kind: SamplerKind) -> &'static str {
+pub(super) fn kind_name(kind: SamplerKind) -> &'static str {
     match kind {
         SamplerKind::Sgld => "SGLD",
         SamplerKind::ProximalSgld => "Proximal SGLD",
@@ -147,7 +153,7 @@ fn choose<T: Copy + PartialEq>(
 }
 
 /// A logarithmic slider for one number of the configuration.
-pub fn slider<'a>(value: &'a mut f64, field: &Field) -> Slider<'a> {
+pub(super) fn slider<'a>(value: &'a mut f64, field: &Field) -> Slider<'a> {
     let (from, to) = field.slider.or(field.range).unwrap_or((0.0, 1.0));
     Slider::new(value, from..=to)
         .logarithmic(true)
@@ -181,7 +187,7 @@ fn hover(field: &Field, default: impl std::fmt::Display, teaches: &str) -> Strin
 }
 
 /// Draws the controls of one rule.
-pub fn rule(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, index: usize) {
+pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, index: usize) {
     ui.spacing_mut().slider_width = fit(ui.available_width() - 178.0, 40.0, 240.0);
     let default = target.default_rule();
     let before = lane.sampler.kind;
@@ -379,7 +385,7 @@ fn temperature(ui: &mut Ui, lane: &LaneConfig) {
 }
 
 /// Formats a number with about three digits.
-pub fn format_number(value: f64) -> String {
+pub(super) fn format_number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".into(),
         size if !(1e-5..1e6).contains(&size) => format!("{value:.1e}"),

@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// The target that the chains of a rule sample from.
-pub enum RuleTarget<'a> {
+pub(crate) enum RuleTarget<'a> {
     /// The open model, and whether there is an image to start from.
     Model(&'a ModelInfo, bool),
     /// An energy of the lab: whether there is a replay buffer, and how many pieces its network has.
@@ -15,7 +15,7 @@ pub enum RuleTarget<'a> {
 
 impl RuleTarget<'_> {
     /// The description of a number of the rule. Points in the plane take smaller steps than images.
-    pub fn field(&self, name: &str) -> Field {
+    pub(crate) fn field(&self, name: &str) -> Field {
         let field = *SamplerConfig::field(name);
         let slider = match (self, name) {
             (Self::Model(..), _) => field.slider,

@@ -17,7 +17,7 @@ const INTERVAL_SECS: f64 = 0.5;
 
 /// A row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Row {
+pub(super) enum Row {
     /// A diagnostic of the chains.
     Chains(Diagnostic),
     /// The acceptance rate, for MALA only.
@@ -26,12 +26,12 @@ pub enum Row {
 
 impl Row {
     /// All rows, from the top.
-    pub fn all() -> impl Iterator<Item = Self> {
+    pub(super) fn all() -> impl Iterator<Item = Self> {
         Diagnostic::ALL.into_iter().map(Self::Chains).chain([Self::Acceptance])
     }
 
     /// The name of this row.
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Chains(diagnostic) => diagnostic.name(),
             Self::Acceptance => "MALA acceptance",
@@ -39,7 +39,7 @@ impl Row {
     }
 
     /// A one-line explanation of this row.
-    pub fn meaning(self) -> &'static str {
+    pub(super) fn meaning(self) -> &'static str {
         match self {
             Self::Chains(diagnostic) => diagnostic.meaning(),
             Self::Acceptance => diagnostics::ACCEPTANCE_MEANING,
@@ -47,7 +47,7 @@ impl Row {
     }
 
     /// The number of this row as text, and its interpretation if there is a usual threshold.
-    pub fn text(self, value: f64) -> (String, &'static str) {
+    pub(super) fn text(self, value: f64) -> (String, &'static str) {
         match self {
             Self::Chains(diagnostic) => diagnostic.text(value),
             Self::Acceptance => (format!("{:.0} %", 100.0 * value), ""),
@@ -57,7 +57,7 @@ impl Row {
 
 /// The part of the record that was evaluated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Window {
+pub(super) struct Window {
     /// The first step of this part.
     pub first: u64,
     /// The last step of this part.
@@ -70,7 +70,7 @@ pub struct Window {
 
 /// The report on one lane.
 #[derive(Clone, Debug, Default)]
-pub struct LaneReport {
+pub(super) struct LaneReport {
     /// The part of the record that was evaluated.
     pub window: Window,
     /// For every [`Row`], a number, or the reason why there is none.
@@ -83,7 +83,7 @@ pub struct LaneReport {
 
 /// The reports on all lanes. They are updated at most twice a second, one lane per frame.
 #[derive(Default)]
-pub struct Convergence {
+pub(super) struct Convergence {
     lanes: Vec<LaneReport>,
     /// The revision of the record that the reports belong to.
     revision: u64,
@@ -93,12 +93,12 @@ pub struct Convergence {
 
 impl Convergence {
     /// The report on each lane.
-    pub fn lanes(&self) -> &[LaneReport] {
+    pub(super) fn lanes(&self) -> &[LaneReport] {
         &self.lanes
     }
 
     /// Updates the next lane if it is due. Returns true if there is more to do soon.
-    pub fn update(
+    pub(super) fn update(
         &mut self,
         record: &Record,
         lanes: &[LaneConfig],
@@ -128,7 +128,7 @@ impl Convergence {
     }
 
     /// Discards the reports, so that a change of a rule shows at once.
-    pub fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.lanes.clear();
         self.next_lane = 0;
     }

@@ -24,10 +24,10 @@ struct Key {
 
 /// A cache of the last triangles.
 #[derive(Default)]
-pub struct FaintCache(RefCell<Option<(Key, Arc<Mesh>)>>);
+pub(super) struct FaintCache(RefCell<Option<(Key, Arc<Mesh>)>>);
 
 /// The chains of all lanes as one plot item.
-pub struct FaintChains<'a> {
+pub(super) struct FaintChains<'a> {
     base: PlotItemBase,
     series: &'a Series,
     axis: XAxis,
@@ -36,7 +36,7 @@ pub struct FaintChains<'a> {
 
 impl<'a> FaintChains<'a> {
     /// Creates the plot item for these series.
-    pub fn new(series: &'a Series, axis: XAxis, cache: &'a FaintCache) -> Self {
+    pub(super) fn new(series: &'a Series, axis: XAxis, cache: &'a FaintCache) -> Self {
         Self { base: PlotItemBase::new(String::new()), series, axis, cache }
     }
 

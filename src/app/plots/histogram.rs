@@ -18,7 +18,7 @@ const MAX_REACH: f32 = 20.0;
 
 /// The densities of energies, recomputed when the step or the images change.
 #[derive(Default)]
-pub struct Histogram {
+pub(super) struct Histogram {
     key: Option<(u64, u64, usize, usize)>,
     low: f32,
     high: f32,
@@ -97,7 +97,7 @@ impl Histogram {
     }
 
     /// Draws the histogram, with a description in words.
-    pub fn ui(
+    pub(super) fn ui(
         &mut self,
         ui: &mut Ui,
         run: &RunState,

@@ -14,7 +14,7 @@ use crate::app::chart::{
 };
 
 /// The line of one chain.
-pub struct ChainLine {
+pub(super) struct ChainLine {
     /// The lane of the chain.
     pub lane: usize,
     /// The points (step, value).
@@ -24,7 +24,7 @@ pub struct ChainLine {
 }
 
 /// A plot of a metric over the run.
-pub struct LinePlot<'a> {
+pub(super) struct LinePlot<'a> {
     /// The id of the plot, unique in the window.
     pub id: &'static str,
     /// The metric that is drawn.
@@ -55,7 +55,7 @@ pub struct LinePlot<'a> {
 
 impl LinePlot<'_> {
     /// Draws the plot. Returns the step that was clicked or dragged to.
-    pub fn show(self, ui: &mut Ui) -> Option<u64> {
+    pub(super) fn show(self, ui: &mut Ui) -> Option<u64> {
         let (axis, series) = (self.axis, self.series);
         let num_lanes = series.num_lanes();
         // Too low for three rows of text, so the name of the axis stands above the plot.

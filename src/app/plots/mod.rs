@@ -26,7 +26,7 @@ use super::{
     state::RunState,
 };
 
-pub use view::PlotsView;
+pub(super) use view::PlotsView;
 
 /// The height of the plot of energies in the tab.
 const BIG_HEIGHT: f32 = 260.0;
@@ -118,7 +118,7 @@ fn energy_header(
 }
 
 /// Draws the strip under the chains: the energies of every chain.
-pub fn energies(ui: &mut Ui, run: &mut RunState, state: &mut PlotsView) {
+pub(super) fn energies(ui: &mut Ui, run: &mut RunState, state: &mut PlotsView) {
     state.update(ui.ctx(), run);
     if state.series.columns().is_empty() {
         ui.weak("The energies of the chains come with the first step.");
@@ -146,7 +146,7 @@ pub fn energies(ui: &mut Ui, run: &mut RunState, state: &mut PlotsView) {
 }
 
 /// Draws all plots.
-pub fn ui(ui: &mut Ui, run: &mut RunState, state: &mut PlotsView) {
+pub(super) fn ui(ui: &mut Ui, run: &mut RunState, state: &mut PlotsView) {
     let now = ui.input(|input| input.time);
     state.update(ui.ctx(), run);
     if state.series.columns().is_empty() {

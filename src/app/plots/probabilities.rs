@@ -56,7 +56,13 @@ fn likeliest(rows: &[Vec<f32>], most: usize) -> Vec<usize> {
 }
 
 /// Draws the plot. Returns the step that was clicked.
-pub fn ui(ui: &mut Ui, run: &RunState, series: &Series, axis: XAxis, height: f32) -> Option<u64> {
+pub(super) fn ui(
+    ui: &mut Ui,
+    run: &RunState,
+    series: &Series,
+    axis: XAxis,
+    height: f32,
+) -> Option<u64> {
     let (Some(selected), Some(model)) = (run.selected, &run.model) else {
         ui.weak("Select a chain: click one in the Chains tab.");
         return None;

@@ -1,12 +1,12 @@
 //! Axis ranges that stay stable when a chain explodes or when the run gets longer.
 
 /// An energy beyond this means that a chain exploded. Training uses the same bound for a diverged step.
-pub const EXPLODED: f32 = 1e4;
+pub(super) const EXPLODED: f32 = 1e4;
 /// The axis does not follow a lane whose range is more than this many times wider than that of every other lane.
 const MAX_SPAN_RATIO: f32 = 20.0;
 
 /// The range of the finite values within ±[`EXPLODED`], and whether there were others.
-pub fn range_of(values: impl IntoIterator<Item = f32>) -> (Option<(f32, f32)>, bool) {
+pub(super) fn range_of(values: impl IntoIterator<Item = f32>) -> (Option<(f32, f32)>, bool) {
     let (mut range, mut has_exploded) = (None, false);
     for value in values {
         if !value.is_finite() || value.abs() > EXPLODED {
@@ -26,7 +26,7 @@ fn union(ranges: impl IntoIterator<Item = (f32, f32)>) -> Option<(f32, f32)> {
 /// The range of a lane's columns, each given as its own range and whether it holds exploded values. If a lane
 /// explodes, the growth before the explosion is left out too: only values near those of the earlier columns
 /// count.
-pub fn sane_range(columns: &[(Option<(f32, f32)>, bool)]) -> Option<(f32, f32)> {
+pub(super) fn sane_range(columns: &[(Option<(f32, f32)>, bool)]) -> Option<(f32, f32)> {
     let ranges = |columns: &[(Option<(f32, f32)>, bool)]| union(columns.iter().filter_map(|c| c.0));
     let Some(first) = columns.iter().position(|column| column.1) else { return ranges(columns) };
     // Chains grow for a while before they explode, so only the first half of the time until then is taken as normal.
@@ -38,7 +38,7 @@ pub fn sane_range(columns: &[(Option<(f32, f32)>, bool)]) -> Option<(f32, f32)> 
 }
 
 /// The common range of the lanes, and the lanes that it leaves out because they are much wider than the others.
-pub fn common_range(ranges: &[Option<(f32, f32)>]) -> (Option<(f32, f32)>, Vec<usize>) {
+pub(super) fn common_range(ranges: &[Option<(f32, f32)>]) -> (Option<(f32, f32)>, Vec<usize>) {
     let span = |range: &Option<(f32, f32)>| range.map_or(0.0, |(low, high)| high - low);
     let is_wide = |lane: usize| {
         let others =
@@ -52,7 +52,7 @@ pub fn common_range(ranges: &[Option<(f32, f32)>]) -> (Option<(f32, f32)>, Vec<u
 
 /// The end of an axis that shows `last`. It is a round number, so that the axis does not change at every step,
 /// but not beyond `goal` before `goal` is reached.
-pub fn calm_end(last: f64, goal: f64) -> f64 {
+pub(super) fn calm_end(last: f64, goal: f64) -> f64 {
     let last = last.max(1e-9);
     let power = 10f64.powf(last.log10().floor());
     let end = [1.0, 2.0, 3.0, 5.0, 7.5, 10.0].iter().map(|factor| factor * power);

@@ -7,13 +7,13 @@ use super::ranges::{EXPLODED, common_range, range_of, sane_range};
 use crate::{app::record::Record, worker::LaneNumbers};
 
 /// The maximum number of columns. Beyond it, every second column is dropped.
-pub const MAX_COLUMNS: usize = 500;
+pub(super) const MAX_COLUMNS: usize = 500;
 /// The maximum number of chains of a lane that are drawn one by one.
-pub const MAX_FAINT_CHAINS: usize = 60;
+pub(super) const MAX_FAINT_CHAINS: usize = 60;
 
 /// A quantity measured for each chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Metric {
+pub(super) enum Metric {
     /// The energy of the chain.
     Energy,
     /// The norm of the energy gradient, ‖∂E/∂x‖.
@@ -26,10 +26,11 @@ pub enum Metric {
 
 impl Metric {
     /// All metrics, in the order of [`LaneColumn::spreads`].
-    pub const ALL: [Self; 4] = [Self::Energy, Self::GradientNorm, Self::ClampRate, Self::Distance];
+    pub(super) const ALL: [Self; 4] =
+        [Self::Energy, Self::GradientNorm, Self::ClampRate, Self::Distance];
 
     /// The values of this metric, one per chain.
-    pub fn of(self, numbers: &LaneNumbers) -> &[f32] {
+    pub(super) fn of(self, numbers: &LaneNumbers) -> &[f32] {
         match self {
             Self::Energy => &numbers.energy,
             Self::GradientNorm => &numbers.gradient_norm,
@@ -41,7 +42,7 @@ impl Metric {
 
 /// The quantity on the horizontal axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum XAxis {
+pub(super) enum XAxis {
     /// The number of steps.
     #[default]
     Steps,
@@ -53,7 +54,7 @@ pub enum XAxis {
 
 impl XAxis {
     /// Every choice, with its name and an explanation.
-    pub const ALL: [(Self, &'static str, &'static str); 3] = [
+    pub(super) const ALL: [(Self, &'static str, &'static str); 3] = [
         (Self::Steps, "steps", "Every lane at the same step."),
         (
             Self::Gradients,
@@ -69,14 +70,14 @@ impl XAxis {
     ];
 
     /// The name of this choice.
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         Self::ALL.iter().find(|choice| choice.0 == self).map_or("", |choice| choice.1)
     }
 }
 
 /// Quantiles of the chains' values. They are NaN if no chain has a finite value.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Spread {
+pub(super) struct Spread {
     /// The 10 % quantile.
     pub low: f32,
     /// The median of the values.
@@ -87,7 +88,7 @@ pub struct Spread {
 
 impl Spread {
     /// The quantiles of the finite values.
-    pub fn of(values: &[f32]) -> Self {
+    pub(super) fn of(values: &[f32]) -> Self {
         let mut finite: Vec<f32> = values.iter().copied().filter(|v| v.is_finite()).collect();
         finite.sort_unstable_by(f32::total_cmp);
         Self {
@@ -99,7 +100,7 @@ impl Spread {
 }
 
 /// The `p` quantile of sorted values, with linear interpolation; NaN if there are none.
-pub fn quantile(sorted: &[f32], p: f64) -> f32 {
+pub(super) fn quantile(sorted: &[f32], p: f64) -> f32 {
     let Some(last) = sorted.len().checked_sub(1) else { return f32::NAN };
     let place = p * last as f64;
     let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
@@ -108,7 +109,7 @@ pub fn quantile(sorted: &[f32], p: f64) -> f32 {
 
 /// The chains of one lane at one step.
 #[derive(Clone, Debug)]
-pub struct LaneColumn {
+pub(super) struct LaneColumn {
     num_gradients: u64,
     seconds: f64,
     /// The spread of each [`Metric`].
@@ -121,7 +122,7 @@ pub struct LaneColumn {
 
 /// All lanes at one step.
 #[derive(Clone, Debug)]
-pub struct Column {
+pub(super) struct Column {
     /// The step of this column.
     pub step: u64,
     /// One entry per lane.
@@ -146,7 +147,7 @@ impl Column {
     }
 
     /// The position of a lane on the horizontal axis.
-    pub fn x(&self, axis: XAxis, lane: usize) -> f64 {
+    pub(super) fn x(&self, axis: XAxis, lane: usize) -> f64 {
         match (axis, self.lanes.get(lane)) {
             (XAxis::Gradients, Some(lane)) => lane.num_gradients as f64,
             (XAxis::Seconds, Some(lane)) => lane.seconds,
@@ -161,7 +162,7 @@ fn has_exploded(numbers: &LaneNumbers, chain: usize) -> bool {
 
 /// The columns of a run, kept up to date with its record.
 #[derive(Default)]
-pub struct Series {
+pub(super) struct Series {
     columns: Vec<Column>,
     /// The number of steps between the columns, except for the newest column.
     stride: u64,
@@ -175,7 +176,7 @@ pub struct Series {
 
 impl Series {
     /// Adds the new entries of the record. Returns true if there were any.
-    pub fn update(&mut self, record: Option<&Record>) -> bool {
+    pub(super) fn update(&mut self, record: Option<&Record>) -> bool {
         let newest = record.and_then(|record| record.numbers.entries().last());
         let is_same = match (&self.newest, newest) {
             (Some((old_step, old)), Some((step, new))) => old_step == step && Arc::ptr_eq(old, new),
@@ -227,37 +228,37 @@ impl Series {
     }
 
     /// The columns, in the order of their steps.
-    pub fn columns(&self) -> &[Column] {
+    pub(super) fn columns(&self) -> &[Column] {
         &self.columns
     }
 
     /// The number of steps between two columns.
-    pub fn stride(&self) -> u64 {
+    pub(super) fn stride(&self) -> u64 {
         self.stride.max(1)
     }
 
     /// The indices of the chains that are drawn one by one.
-    pub fn faint_chains(&self) -> &[usize] {
+    pub(super) fn faint_chains(&self) -> &[usize] {
         &self.faint_chains
     }
 
     /// The number of chains of a lane.
-    pub fn num_chains(&self) -> usize {
+    pub(super) fn num_chains(&self) -> usize {
         self.num_chains
     }
 
     /// The number of lanes.
-    pub fn num_lanes(&self) -> usize {
+    pub(super) fn num_lanes(&self) -> usize {
         self.columns.last().map_or(0, |column| column.lanes.len())
     }
 
     /// The number of chains of a lane that have exploded by the newest step.
-    pub fn num_exploded(&self, lane: usize) -> usize {
+    pub(super) fn num_exploded(&self, lane: usize) -> usize {
         self.columns.last().and_then(|column| column.lanes.get(lane)).map_or(0, |l| l.num_exploded)
     }
 
     /// The column whose position on the axis, for this lane, is nearest to `x`.
-    pub fn nearest(&self, axis: XAxis, lane: usize, x: f64) -> Option<&Column> {
+    pub(super) fn nearest(&self, axis: XAxis, lane: usize, x: f64) -> Option<&Column> {
         let after = self.columns.partition_point(|column| column.x(axis, lane) < x);
         let near = [after.checked_sub(1), Some(after)];
         near.into_iter()
@@ -267,7 +268,7 @@ impl Series {
     }
 
     /// The position of a step on the axis of a lane, interpolated between the columns beside it.
-    pub fn x_of_step(&self, axis: XAxis, lane: usize, step: u64) -> f64 {
+    pub(super) fn x_of_step(&self, axis: XAxis, lane: usize, step: u64) -> f64 {
         let after = self.columns.partition_point(|column| column.step < step);
         match (after.checked_sub(1).map(|i| &self.columns[i]), self.columns.get(after)) {
             (Some(a), Some(b)) => {
@@ -280,7 +281,7 @@ impl Series {
     }
 
     /// The range of a metric for the vertical axis, and the lanes that it leaves out.
-    pub fn y_range(&self, metric: Metric) -> (Option<(f32, f32)>, Vec<usize>) {
+    pub(super) fn y_range(&self, metric: Metric) -> (Option<(f32, f32)>, Vec<usize>) {
         let index = metric as usize;
         let ranges: Vec<_> = (0..self.num_lanes())
             .map(|lane| {
@@ -298,7 +299,7 @@ impl Series {
 }
 
 /// At most `most` of `count` indices, evenly spaced.
-pub fn evenly(count: usize, most: usize) -> Vec<usize> {
+pub(super) fn evenly(count: usize, most: usize) -> Vec<usize> {
     let kept = count.min(most);
     (0..kept).map(|index| index * count / kept).collect()
 }

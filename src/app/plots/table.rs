@@ -14,7 +14,7 @@ use crate::app::{
 const NARROW: f32 = 520.0;
 
 /// Draws the table of diagnostics.
-pub fn ui(ui: &mut Ui, lanes: &[LaneReport], names: &[String]) {
+pub(super) fn ui(ui: &mut Ui, lanes: &[LaneReport], names: &[String]) {
     ui.separator();
     ui.label(RichText::new("Does it converge?").heading());
     ui.label(

@@ -25,7 +25,7 @@ type YRange = (Option<(f32, f32)>, Vec<usize>);
 
 /// The state of the plots, kept between frames.
 #[derive(Default)]
-pub struct PlotsView {
+pub(crate) struct PlotsView {
     pub(super) series: Series,
     pub(super) axis: XAxis,
     updated_at: f64,

@@ -8,16 +8,17 @@ mod run;
 mod session;
 mod training;
 
+pub use self::run::{Overlay, Selection};
 pub(in crate::app) use self::{
     lab::{Agreement, Curve, LaneRecord, MAX_LAG},
     requests::Requests,
     session::TRAINING_AFTER_FAILURE,
     training::{Phase, TrainingRecord, duration_text, smooth, usual_range},
 };
-pub use self::{
+pub(super) use self::{
     lab::{Lab, LabRecord},
     lesson::OpenLesson,
-    run::{Classified, Overlay, RunState, Selection},
+    run::{Classified, RunState},
     session::Session,
     training::Training,
 };

@@ -27,7 +27,7 @@ const SHAPES: [MarkerShape; 4] =
 
 /// The chains that were received last.
 #[derive(Default)]
-pub struct BufferView {
+pub(super) struct BufferView {
     x: Vec<f32>,
     labels: Vec<u32>,
     class_names: Vec<String>,
@@ -62,7 +62,7 @@ fn rows(labels: &[u32], most: usize) -> Vec<(u32, Vec<usize>)> {
 
 impl BufferView {
     /// Processes news of training: stores the chains and the class names.
-    pub fn take(&mut self, news: &TrainingNews) {
+    pub(super) fn take(&mut self, news: &TrainingNews) {
         match news {
             TrainingNews::Started { config, step, .. } => {
                 if *step == 0 {
@@ -84,7 +84,7 @@ impl BufferView {
     }
 
     /// Draws the chains of the replay buffer, as images or as points.
-    pub fn ui(&mut self, ui: &mut Ui) {
+    pub(super) fn ui(&mut self, ui: &mut Ui) {
         if self.labels.is_empty() {
             return;
         }

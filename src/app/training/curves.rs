@@ -71,7 +71,7 @@ const PLOTS: [CurvePlot; 4] = [
 ];
 
 /// Draws the progress of the run and the remaining time.
-pub fn progress(ui: &mut Ui, run: &TrainingRecord) {
+pub(super) fn progress(ui: &mut Ui, run: &TrainingRecord) {
     if !run.has_begun() {
         ui.add_space(12.0);
         ui.heading("Train a model and watch it learn");
@@ -115,7 +115,7 @@ pub fn progress(ui: &mut Ui, run: &TrainingRecord) {
 }
 
 /// Draws the curves of the run.
-pub fn ui(ui: &mut Ui, run: &TrainingRecord) {
+pub(super) fn ui(ui: &mut Ui, run: &TrainingRecord) {
     let num_columns = if ui.available_width() >= 560.0 { 2 } else { 1 };
     let last = run.points.last_step().unwrap_or(run.step).max(1) as f64;
     let first = run.points.entries().first().map_or(0.0, |entry| entry.0 as f64 - 1.0);
@@ -238,7 +238,7 @@ fn accuracy(ui: &mut Ui, run: &TrainingRecord, (first, last): (f64, f64)) {
 }
 
 /// Draws the messages of the run.
-pub fn messages(ui: &mut Ui, run: &TrainingRecord) {
+pub(super) fn messages(ui: &mut Ui, run: &TrainingRecord) {
     if run.messages.is_empty() {
         return;
     }

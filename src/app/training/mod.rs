@@ -14,13 +14,13 @@ use super::{
 
 /// The state of the tab, kept between frames.
 #[derive(Default)]
-pub struct TrainingView {
+pub(super) struct TrainingView {
     setup: TrainingForm,
     buffer: BufferView,
 }
 
 /// Processes news of training. Also called while the tab is hidden, so that news does not accumulate.
-pub fn take_news(training: &mut Training, session: &mut Session, state: &mut TrainingView) {
+pub(super) fn take_news(training: &mut Training, session: &mut Session, state: &mut TrainingView) {
     while let Some(news) = training.next_news() {
         state.setup.take(&news);
         state.buffer.take(&news);
@@ -34,7 +34,7 @@ pub fn take_news(training: &mut Training, session: &mut Session, state: &mut Tra
 const NARROW: f32 = 560.0;
 
 /// Draws the tab. `can_save` says whether there is a model to save, either open or in training.
-pub fn ui(ui: &mut Ui, training: &Training, can_save: bool, state: &mut TrainingView) {
+pub(super) fn ui(ui: &mut Ui, training: &Training, can_save: bool, state: &mut TrainingView) {
     if ui.available_width() < NARROW {
         return narrow(ui, training, can_save, state);
     }

@@ -23,7 +23,7 @@ const FIRST_PRESET: &str = "fashion-quick";
 const REQUEST_TIMEOUT_SECS: f64 = 4.0;
 
 /// The content of the form.
-pub struct TrainingForm {
+pub(super) struct TrainingForm {
     preset: &'static str,
     config: RunConfig,
     out: String,
@@ -85,7 +85,7 @@ impl TrainingForm {
     }
 
     /// Processes news of training: updates the folders of the form.
-    pub fn take(&mut self, news: &TrainingNews) {
+    pub(super) fn take(&mut self, news: &TrainingNews) {
         match news {
             TrainingNews::Started { folder, .. } => {
                 self.asked_at = None;
@@ -102,7 +102,7 @@ impl TrainingForm {
 }
 
 /// Draws the form: what to train, what to resume, where to save.
-pub fn ui(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut TrainingForm) {
+pub(super) fn ui(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut TrainingForm) {
     let now = ui.input(|input| input.time);
     let is_running = training.record.phase == Phase::Running;
     let is_asked = setup.asked_at.is_some_and(|at| now - at < REQUEST_TIMEOUT_SECS);

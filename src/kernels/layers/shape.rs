@@ -13,7 +13,7 @@ pub(super) struct ConvShape {
 }
 
 impl ConvShape {
-    pub fn new(x: [usize; 4], weight: [usize; 4], stride: usize) -> Self {
+    pub(super) fn new(x: [usize; 4], weight: [usize; 4], stride: usize) -> Self {
         let [batch, height, width, inputs] = x;
         let [kernel, kernel_width, weight_inputs, outputs] = weight;
         assert!(
@@ -23,47 +23,47 @@ impl ConvShape {
         Self { batch, height, width, inputs, outputs, kernel, stride }
     }
 
-    pub fn output_size(&self) -> [usize; 2] {
+    pub(super) fn output_size(&self) -> [usize; 2] {
         [self.height.div_ceil(self.stride), self.width.div_ceil(self.stride)]
     }
 
     /// The number of output positions of one image.
-    pub fn num_positions(&self) -> usize {
+    pub(super) fn num_positions(&self) -> usize {
         self.output_size().iter().product()
     }
 
-    pub fn num_taps(&self) -> usize {
+    pub(super) fn num_taps(&self) -> usize {
         self.kernel * self.kernel
     }
 
     /// The number of input values that one output position depends on.
-    pub fn patch_len(&self) -> usize {
+    pub(super) fn patch_len(&self) -> usize {
         self.num_taps() * self.inputs
     }
 
-    pub fn image_len(&self) -> usize {
+    pub(super) fn image_len(&self) -> usize {
         self.height * self.width * self.inputs
     }
 
-    pub fn output_image_len(&self) -> usize {
+    pub(super) fn output_image_len(&self) -> usize {
         self.num_positions() * self.outputs
     }
 
-    pub fn input_len(&self) -> usize {
+    pub(super) fn input_len(&self) -> usize {
         self.batch * self.image_len()
     }
 
-    pub fn output_len(&self) -> usize {
+    pub(super) fn output_len(&self) -> usize {
         self.batch * self.output_image_len()
     }
 
     /// Whether it is a 1×1 convolution with stride 1.
-    pub fn is_pointwise(&self) -> bool {
+    pub(super) fn is_pointwise(&self) -> bool {
         self.kernel == 1 && self.stride == 1
     }
 
     /// The shape of the input gradient, which for stride 1 is a convolution from outputs to inputs.
-    pub fn turned(&self) -> Self {
+    pub(super) fn turned(&self) -> Self {
         Self { inputs: self.outputs, outputs: self.inputs, ..*self }
     }
 }
@@ -89,7 +89,7 @@ pub(super) struct HeadShape {
 }
 
 impl HeadShape {
-    pub fn new(x: [usize; 4], weight: [usize; 2], pooling: Pooling) -> Self {
+    pub(super) fn new(x: [usize; 4], weight: [usize; 2], pooling: Pooling) -> Self {
         let [batch, height, width, channels] = x;
         let [inputs, classes] = weight;
         let shape = Self { batch, height, width, channels, classes, pooling };
@@ -98,18 +98,18 @@ impl HeadShape {
     }
 
     /// The number of inputs of the linear map, the rows of its weights.
-    pub fn inputs(&self) -> usize {
+    pub(super) fn inputs(&self) -> usize {
         match self.pooling {
             Pooling::Flatten => self.image_len(),
             Pooling::Average => self.channels,
         }
     }
 
-    pub fn positions(&self) -> usize {
+    pub(super) fn positions(&self) -> usize {
         self.height * self.width
     }
 
-    pub fn image_len(&self) -> usize {
+    pub(super) fn image_len(&self) -> usize {
         self.positions() * self.channels
     }
 }

@@ -59,7 +59,7 @@ fn generator(seed: u64, number: u64) -> ChaCha8Rng {
 }
 
 /// Mutation `number` of a target.
-pub fn mutation(target: &Target, seeds: &[Vec<u8>], seed: u64, number: u64) -> Vec<u8> {
+pub(super) fn mutation(target: &Target, seeds: &[Vec<u8>], seed: u64, number: u64) -> Vec<u8> {
     let mut decisions = vec![0; DECISIONS];
     generator(seed, number).fill_bytes(&mut decisions);
     if target.input == Input::Decisions {

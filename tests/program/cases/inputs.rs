@@ -26,12 +26,12 @@ use super::{
 };
 
 /// The path of a file stored with these tests.
-pub fn input(name: &str) -> String {
+pub(super) fn input(name: &str) -> String {
     format!("{}/tests/program/cases/inputs/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
 /// An IDX file of `count` images of 28×28; different `salt` gives different images.
-pub fn images(count: u32, salt: u8) -> Vec<u8> {
+pub(super) fn images(count: u32, salt: u8) -> Vec<u8> {
     let mut file = [[0, 0, 8, 3], count.to_be_bytes(), [0, 0, 0, 28], [0, 0, 0, 28]].concat();
     let pixel = |at: u32| (at.wrapping_mul(2_654_435_761) >> 24) as u8 ^ salt;
     file.extend((0..count * 28 * 28).map(pixel));
@@ -39,14 +39,14 @@ pub fn images(count: u32, salt: u8) -> Vec<u8> {
 }
 
 /// An IDX file of `count` labels, computed by `label` from the index.
-pub fn labels(count: u32, label: impl Fn(u32) -> u8) -> Vec<u8> {
+pub(super) fn labels(count: u32, label: impl Fn(u32) -> u8) -> Vec<u8> {
     let mut file = [[0, 0, 8, 1], count.to_be_bytes()].concat();
     file.extend((0..count).map(label));
     file
 }
 
 /// Writes the four files of an IDX set with ten classes.
-pub fn idx_set(folder: &Path, num_train: u32, num_test: u32, salt: u8) {
+pub(super) fn idx_set(folder: &Path, num_train: u32, num_test: u32, salt: u8) {
     fs::create_dir_all(folder).unwrap();
     let label = |item| (item % 10) as u8;
     for (part, count) in [("train", num_train), ("t10k", num_test)] {
@@ -55,14 +55,14 @@ pub fn idx_set(folder: &Path, num_train: u32, num_test: u32, salt: u8) {
     }
 }
 
-pub fn gzipped(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn gzipped(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
 /// The valid checkpoint of a short run on points.
-pub fn run_file() -> CheckpointFile {
+pub(super) fn run_file() -> CheckpointFile {
     static FILE: OnceLock<CheckpointFile> = OnceLock::new();
     let train = || {
         let dir = tempfile::tempdir().unwrap();
@@ -73,7 +73,7 @@ pub fn run_file() -> CheckpointFile {
 }
 
 /// The arguments that train such a run in the folder `run`.
-pub const TRAIN: [&str; 13] = [
+pub(super) const TRAIN: [&str; 13] = [
     "train",
     "--preset",
     "toy-two-moons",
@@ -90,7 +90,7 @@ pub const TRAIN: [&str; 13] = [
 ];
 
 /// Writes a run with this checkpoint to the folder `name`.
-pub fn run_in(dir: &Path, name: &str, checkpoint: &CheckpointFile) -> String {
+pub(super) fn run_in(dir: &Path, name: &str, checkpoint: &CheckpointFile) -> String {
     let run = dir.join(name);
     fs::create_dir_all(&run).unwrap();
     let path = run.join("checkpoint.safetensors");
@@ -99,12 +99,12 @@ pub fn run_in(dir: &Path, name: &str, checkpoint: &CheckpointFile) -> String {
 }
 
 /// The bundled model of points in the plane.
-pub fn packed_file() -> CheckpointFile {
+pub(super) fn packed_file() -> CheckpointFile {
     CheckpointFile::read(bundled::find("two-moons").unwrap().bytes())
 }
 
 /// Writes a small model of colour images, 3×32×32, and returns its path.
-pub fn colour_model(dir: &Path) -> String {
+pub(super) fn colour_model(dir: &Path) -> String {
     let config = RunConfig::default().with_toml(
         "data = { batch_size = 4, dataset = 'cifar10' }
          model = { arch = 'cnn-small' }
@@ -123,7 +123,7 @@ pub fn colour_model(dir: &Path) -> String {
 }
 
 /// Checkpoints that no run can produce, all with a valid checksum, each with the name of its fault.
-pub fn wrong_checkpoints() -> Vec<(&'static str, CheckpointFile)> {
+pub(super) fn wrong_checkpoints() -> Vec<(&'static str, CheckpointFile)> {
     let changed = |mut file: CheckpointFile, change: &dyn Fn(&mut CheckpointFile)| {
         change(&mut file);
         file
@@ -262,7 +262,7 @@ fn without_ids(file: &mut CheckpointFile) {
 }
 
 /// Paths in `dir` that are not what a command expects, each with a description. The truncated file starts like `whole`.
-pub fn wrong_paths(dir: &Path, whole: &[u8]) -> Vec<(&'static str, PathBuf)> {
+pub(super) fn wrong_paths(dir: &Path, whole: &[u8]) -> Vec<(&'static str, PathBuf)> {
     let write = |name: &[u8], bytes: &[u8]| {
         let path = dir.join(OsStr::from_bytes(name));
         fs::write(&path, bytes).unwrap();

@@ -13,7 +13,7 @@ use super::{
 };
 
 /// The program in `dir`, with a mirror and without the proxies and certificates of the environment.
-pub fn program(dir: &Path, mirror: &str) -> Command {
+pub(super) fn program(dir: &Path, mirror: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_jempp"));
     for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
         command.env_remove(name).env_remove(name.to_uppercase());
@@ -24,7 +24,7 @@ pub fn program(dir: &Path, mirror: &str) -> Command {
 }
 
 /// Runs the command; returns its output and the failures that it reported.
-pub fn output(command: &mut Command) -> (Output, String) {
+pub(super) fn output(command: &mut Command) -> (Output, String) {
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     (output, said)
@@ -35,7 +35,7 @@ fn jempp(dir: &Path, mirror: &str, arguments: &[&str]) -> (Output, String) {
 }
 
 /// Runs a command that must fail; returns its one error line.
-pub fn one_line(command: &mut Command) -> String {
+pub(super) fn one_line(command: &mut Command) -> String {
     let (output, said) = output(command);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");

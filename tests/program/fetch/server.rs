@@ -9,7 +9,7 @@ use std::{
 
 /// The response of the server to a request.
 #[derive(Clone, Copy, Debug)]
-pub enum Reply {
+pub(super) enum Reply {
     /// Sends what was requested.
     Good,
     /// Sends this many bytes of it and closes the connection.
@@ -26,14 +26,14 @@ pub enum Reply {
 
 /// The parts of a request that the tests check.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Request {
+pub(super) struct Request {
     pub path: String,
     pub range: Option<usize>,
     pub if_range: Option<String>,
 }
 
 /// A server on its own port.
-pub struct Server {
+pub(super) struct Server {
     /// The address, `http://127.0.0.1:<port>/`.
     pub address: String,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -42,7 +42,7 @@ pub struct Server {
 impl Server {
     /// Serves `files` by path, without the first slash. The n-th request gets the n-th reply; all later requests get
     /// the last one.
-    pub fn start(files: &[(&str, &[u8])], replies: &[Reply]) -> Self {
+    pub(super) fn start(files: &[(&str, &[u8])], replies: &[Reply]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}/", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -68,18 +68,18 @@ impl Server {
     }
 
     /// The requests received so far.
-    pub fn requests(&self) -> Vec<Request> {
+    pub(super) fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
 
     /// The starts of the byte ranges requested so far.
-    pub fn ranges(&self) -> Vec<Option<usize>> {
+    pub(super) fn ranges(&self) -> Vec<Option<usize>> {
         self.requests().into_iter().map(|request| request.range).collect()
     }
 }
 
 /// An address without a server.
-pub fn nobody() -> String {
+pub(super) fn nobody() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}/", listener.local_addr().unwrap())
 }

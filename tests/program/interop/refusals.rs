@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{golden, import, torch_file, wrn_10_1};
 
 /// Runs the program on a file that it must refuse in one line, without writing anything. Returns that line.
-pub fn refused(file: &[u8], more: &[&str]) -> String {
+pub(super) fn refused(file: &[u8], more: &[&str]) -> String {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("model.pt"), file).unwrap();
     refused_in(dir.path(), more)

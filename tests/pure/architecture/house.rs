@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::imports::{House, Target};
 
 /// One room of the table: a module and what it may import.
-pub struct Room<'a> {
+pub(super) struct Room<'a> {
     /// The path of the module.
     pub name: &'a str,
     /// The description of the room.
@@ -17,7 +17,7 @@ pub struct Room<'a> {
 }
 
 /// Reads a table: a line `name = description` for each room, followed by optional lines `rooms: …` and `crates: …`.
-pub fn rooms(table: &str) -> Vec<Room<'_>> {
+pub(super) fn rooms(table: &str) -> Vec<Room<'_>> {
     let mut found: Vec<Room> = Vec::new();
     for line in table.lines().map(str::trim).filter(|line| !line.is_empty()) {
         if let Some((name, what)) = line.split_once(" = ") {
@@ -45,7 +45,7 @@ fn room_of<'a>(rooms: &'a [Room<'a>], module: &[String]) -> Option<&'a Room<'a>>
 }
 
 /// All differences between the imports of a crate and its table.
-pub fn disagreements(rooms: &[Room], house: &House) -> Vec<String> {
+pub(super) fn disagreements(rooms: &[Room], house: &House) -> Vec<String> {
     let mut found = house.faults.clone();
     let level_of = |name: &str| rooms.iter().position(|room| room.name == name);
     for (level, room) in rooms.iter().enumerate() {
@@ -109,7 +109,7 @@ pub fn disagreements(rooms: &[Room], house: &House) -> Vec<String> {
 
 /// The import cycles among modules with the same parent, direct or through others. A folder counts as one module
 /// among its siblings; its own modules are checked separately.
-pub fn circles(house: &House) -> Vec<String> {
+pub(super) fn circles(house: &House) -> Vec<String> {
     let mut found = Vec::new();
     let mut arrows: BTreeMap<&[String], BTreeSet<(&str, &str)>> = BTreeMap::new();
     for import in &house.imports {

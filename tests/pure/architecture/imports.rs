@@ -21,7 +21,7 @@ const BEFORE_A_PATH: [&str; 15] = [
 
 /// The target of an import.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Target {
+pub(super) enum Target {
     /// A module or item of this crate, by its path from the root.
     Inside(Vec<String>),
     /// Another crate, by its name.
@@ -30,7 +30,7 @@ pub enum Target {
 
 /// One import with its source and target. (Line numbers would need a feature of proc-macro2, see `Cargo.toml`.)
 #[derive(Clone, Debug)]
-pub struct Import {
+pub(super) struct Import {
     /// The importing module, by its path from the root.
     pub from: Vec<String>,
     /// The target of the import.
@@ -41,7 +41,7 @@ pub struct Import {
 
 /// The modules of a crate and their imports.
 #[derive(Debug, Default)]
-pub struct House {
+pub(super) struct House {
     /// Every module, including inline ones and those with `#[path]`, by its path from the root.
     pub modules: BTreeSet<Vec<String>>,
     /// All imports.
@@ -54,7 +54,7 @@ pub struct House {
 
 impl House {
     /// Resolves a path from the root: a name that the root re-exports is replaced by the path it comes from.
-    pub fn origin<'a>(&'a self, path: &'a [String]) -> &'a [String] {
+    pub(super) fn origin<'a>(&'a self, path: &'a [String]) -> &'a [String] {
         path.first().and_then(|name| self.given_out.get(name)).map_or(path, Vec::as_slice)
     }
 }
@@ -80,7 +80,7 @@ struct Place {
 
 /// Reads a crate: `files` by their paths, the `roots` with the module path at which each begins, and the names of all
 /// `crates` that it may import.
-pub fn read(
+pub(super) fn read(
     files: &BTreeMap<String, String>,
     roots: &[(&str, &[&str])],
     crates: &BTreeSet<String>,

@@ -4,7 +4,7 @@ use proc_macro2::{Group, Ident, Spacing, TokenTree};
 use syn::LitStr;
 
 /// Whether the bracket after these tokens is an attribute: it follows `#` or `#!`.
-pub fn is_attribute(before: &[TokenTree]) -> bool {
+pub(super) fn is_attribute(before: &[TokenTree]) -> bool {
     match before {
         [.., sign, bang] if is_punct(bang, '!') => is_punct(sign, '#'),
         [.., sign] => is_punct(sign, '#'),
@@ -13,7 +13,7 @@ pub fn is_attribute(before: &[TokenTree]) -> bool {
 }
 
 /// The string literals in an attribute, each with the word before its `=`.
-pub fn texts_of(group: &Group) -> Vec<(String, String)> {
+pub(super) fn texts_of(group: &Group) -> Vec<(String, String)> {
     let tokens: Vec<TokenTree> = group.stream().into_iter().collect();
     let mut found = Vec::new();
     for (at, token) in tokens.iter().enumerate() {
@@ -32,17 +32,17 @@ pub fn texts_of(group: &Group) -> Vec<(String, String)> {
 }
 
 /// An identifier without the prefix of a raw identifier.
-pub fn name_of(ident: &Ident) -> String {
+pub(super) fn name_of(ident: &Ident) -> String {
     ident.to_string().trim_start_matches("r#").to_string()
 }
 
 /// Whether a token is this punctuation character.
-pub fn is_punct(token: &TokenTree, wanted: char) -> bool {
+pub(super) fn is_punct(token: &TokenTree, wanted: char) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.as_char() == wanted)
 }
 
 /// Whether the tokens at `at` are `::`.
-pub fn are_colons(tokens: &[TokenTree], at: usize) -> bool {
+pub(super) fn are_colons(tokens: &[TokenTree], at: usize) -> bool {
     let joint =
         |token: &TokenTree| matches!(token, TokenTree::Punct(p) if p.spacing() == Spacing::Joint);
     match (tokens.get(at), tokens.get(at + 1)) {

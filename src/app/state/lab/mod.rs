@@ -17,7 +17,7 @@ pub(in crate::app) use self::{
     curve::Curve,
     lane_record::{Agreement, LaneRecord, MAX_LAG},
 };
-pub use lab_record::LabRecord;
+pub(crate) use lab_record::LabRecord;
 
 /// The lab, with its settings and its record.
 #[derive(Debug)]

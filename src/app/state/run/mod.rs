@@ -6,4 +6,5 @@ mod playback;
 mod run_state;
 
 pub(super) use run_state::next_seed;
-pub use run_state::{Classified, Overlay, RunState, Selection};
+pub(crate) use run_state::{Classified, RunState};
+pub use run_state::{Overlay, Selection};

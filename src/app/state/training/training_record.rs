@@ -72,7 +72,7 @@ impl Default for TrainingRecord {
 
 impl TrainingRecord {
     /// Processes news. Returns a message that the user must see in any tab.
-    pub fn take(&mut self, news: TrainingNews) -> Option<String> {
+    pub(crate) fn take(&mut self, news: TrainingNews) -> Option<String> {
         match news {
             TrainingNews::Started { folder, config, step, num_steps } => {
                 // A run that is resumed keeps its curves.
@@ -117,18 +117,18 @@ impl TrainingRecord {
     }
 
     /// Whether training has begun in this window.
-    pub fn has_begun(&self) -> bool {
+    pub(crate) fn has_begun(&self) -> bool {
         self.phase != Phase::None && self.config.is_some()
     }
 
     /// The remaining time at the current rate, in seconds.
-    pub fn secs_left(&self) -> Option<f64> {
+    pub(crate) fn secs_left(&self) -> Option<f64> {
         let steps = self.num_steps.saturating_sub(self.step) as f64;
         (self.steps_per_sec > 0.0).then(|| steps / self.steps_per_sec)
     }
 
     /// One curve as points (step, value).
-    pub fn curve(&self, value: fn(&TrainingPoint) -> f64) -> Vec<(f64, f64)> {
+    pub(crate) fn curve(&self, value: fn(&TrainingPoint) -> f64) -> Vec<(f64, f64)> {
         self.points.entries().iter().map(|(step, point)| (*step as f64, value(point))).collect()
     }
 }

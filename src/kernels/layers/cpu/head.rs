@@ -34,7 +34,13 @@ fn features(shape: &HeadShape, x: &[f32], slope: f32) -> Vec<f32> {
 }
 
 /// Logits (N, classes); `weight`: (inputs, classes).
-pub fn forward(shape: &HeadShape, x: &[f32], slope: f32, weight: &[f32], bias: &[f32]) -> Vec<f32> {
+pub(crate) fn forward(
+    shape: &HeadShape,
+    x: &[f32],
+    slope: f32,
+    weight: &[f32],
+    bias: &[f32],
+) -> Vec<f32> {
     let features = features(shape, x, slope);
     let mut logits = bias.repeat(shape.batch);
     let features = View::new(&features, shape.batch, shape.inputs());
@@ -43,7 +49,7 @@ pub fn forward(shape: &HeadShape, x: &[f32], slope: f32, weight: &[f32], bias: &
 }
 
 /// The input gradient ∂L/∂x, from ∂L/∂logits.
-pub fn input_gradient(
+pub(crate) fn input_gradient(
     shape: &HeadShape,
     gradient: &[f32],
     weight: &[f32],
@@ -77,7 +83,12 @@ pub fn input_gradient(
 }
 
 /// The weight gradient ∂L/∂weight (inputs, classes), from ∂L/∂logits.
-pub fn weight_gradient(shape: &HeadShape, x: &[f32], slope: f32, gradient: &[f32]) -> Vec<f32> {
+pub(crate) fn weight_gradient(
+    shape: &HeadShape,
+    x: &[f32],
+    slope: f32,
+    gradient: &[f32],
+) -> Vec<f32> {
     let features = features(shape, x, slope);
     let mut weight = vec![0.0; shape.inputs() * shape.classes];
     let features = View::new(&features, shape.batch, shape.inputs()).transposed();
@@ -86,7 +97,11 @@ pub fn weight_gradient(shape: &HeadShape, x: &[f32], slope: f32, gradient: &[f32
 }
 
 /// `scale · log_sum_exp` of each row of logits, and its gradient with respect to them.
-pub fn log_sum_exp(mut logits: Vec<f32>, classes: usize, scale: f32) -> (Vec<f32>, Vec<f32>) {
+pub(crate) fn log_sum_exp(
+    mut logits: Vec<f32>,
+    classes: usize,
+    scale: f32,
+) -> (Vec<f32>, Vec<f32>) {
     let values = logits
         .chunks_exact_mut(classes)
         .map(|row| {
@@ -101,7 +116,12 @@ pub fn log_sum_exp(mut logits: Vec<f32>, classes: usize, scale: f32) -> (Vec<f32
 }
 
 /// `scale · logits[label]` of each row, and its gradient with respect to the logits.
-pub fn chosen(logits: &[f32], labels: &[u32], classes: usize, scale: f32) -> (Vec<f32>, Vec<f32>) {
+pub(crate) fn chosen(
+    logits: &[f32],
+    labels: &[u32],
+    classes: usize,
+    scale: f32,
+) -> (Vec<f32>, Vec<f32>) {
     let mut gradient = vec![0.0; logits.len()];
     let places = labels.iter().enumerate().map(|(row, &label)| row * classes + label as usize);
     let values = places.map(|place| {

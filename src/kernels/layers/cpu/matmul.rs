@@ -4,7 +4,7 @@ use gemm::{Parallelism, gemm};
 
 /// A view of a slice as a matrix: element (i, j) is at `i * row_stride + j * column_stride`.
 #[derive(Clone, Copy)]
-pub struct View<'a> {
+pub(super) struct View<'a> {
     pub values: &'a [f32],
     pub rows: usize,
     pub columns: usize,
@@ -14,11 +14,11 @@ pub struct View<'a> {
 
 impl<'a> View<'a> {
     /// A row-major view.
-    pub fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
+    pub(super) fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
         Self { values, rows, columns, row_stride: columns, column_stride: 1 }
     }
 
-    pub fn transposed(self) -> Self {
+    pub(super) fn transposed(self) -> Self {
         Self {
             rows: self.columns,
             columns: self.rows,
@@ -39,7 +39,7 @@ impl<'a> View<'a> {
 
 /// Computes `to` = `left` · `right`, with `to` row-major; adds the product to `to` if `accumulate` is true. Runs on the
 /// current thread.
-pub fn matmul(to: &mut [f32], left: View, right: View, accumulate: bool) {
+pub(super) fn matmul(to: &mut [f32], left: View, right: View, accumulate: bool) {
     let (m, n, k) = (left.rows, right.columns, left.columns);
     assert!(left.fits() && right.fits() && right.rows == k && to.len() == m * n, "matrix sizes");
     // SAFETY: the assertion bounds every element that the three views can reach, `to` is borrowed mutably and so

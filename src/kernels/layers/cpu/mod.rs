@@ -8,9 +8,9 @@
 //!
 //! Tensors are channels last, (N, H, W, C); weights are (k, k, inputs, outputs).
 
-pub mod head;
+pub(super) mod head;
 mod matmul;
-pub mod norm;
+pub(super) mod norm;
 mod patches;
 mod pool;
 mod signs;
@@ -20,16 +20,16 @@ mod winograd;
 use rayon::prelude::*;
 
 use super::shape::ConvShape;
-pub use pool::Buffer;
-pub use signs::Signs;
-pub use vectorize::vectorize;
+pub(super) use pool::Buffer;
+pub(super) use signs::Signs;
+pub(crate) use vectorize::vectorize;
 
 /// Convolution of LeakyReLU(`x`), or of `x` itself if `slope` is `None`, plus `bias`.
 ///
 /// # Shapes
 /// `x`: (N, H, W, inputs); `weight`: (k, k, inputs, outputs); `bias`: (outputs); result:
 /// (N, H', W', outputs).
-pub fn forward(
+pub(super) fn forward(
     shape: &ConvShape,
     x: &[f32],
     slope: Option<f32>,
@@ -50,7 +50,7 @@ pub fn forward(
 ///
 /// # Shapes
 /// `gradient`: (N, H', W', outputs); result: (N, H, W, inputs).
-pub fn input_gradient(
+pub(super) fn input_gradient(
     shape: &ConvShape,
     gradient: &[f32],
     weight: &[f32],
@@ -75,7 +75,7 @@ pub fn input_gradient(
 ///
 /// # Shapes
 /// The same as in [`forward`]; result: (k, k, inputs, outputs).
-pub fn weight_gradient(
+pub(super) fn weight_gradient(
     shape: &ConvShape,
     x: &[f32],
     slope: Option<f32>,
@@ -89,7 +89,7 @@ pub fn weight_gradient(
 }
 
 /// The column sums of a row-major matrix with `num_columns` columns.
-pub fn column_sums(rows: &[f32], num_columns: usize) -> Vec<f32> {
+pub(super) fn column_sums(rows: &[f32], num_columns: usize) -> Vec<f32> {
     const ROWS_PER_TASK: usize = 256;
     let partial_sums: Vec<Vec<f32>> = rows
         .par_chunks(ROWS_PER_TASK * num_columns)

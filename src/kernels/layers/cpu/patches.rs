@@ -99,7 +99,7 @@ fn group_size(shape: &ConvShape) -> usize {
 }
 
 /// The forward pass; see [`super::forward`].
-pub fn forward(
+pub(super) fn forward(
     shape: &ConvShape,
     x: &[f32],
     slope: Option<f32>,
@@ -130,7 +130,7 @@ pub fn forward(
 }
 
 /// The input gradient; see [`super::input_gradient`].
-pub fn input_gradient(
+pub(super) fn input_gradient(
     shape: &ConvShape,
     gradient: &[f32],
     weight: &[f32],
@@ -167,7 +167,7 @@ pub fn input_gradient(
 }
 
 /// The weight gradient; see [`super::weight_gradient`].
-pub fn weight_gradient(
+pub(super) fn weight_gradient(
     shape: &ConvShape,
     x: &[f32],
     slope: Option<f32>,

@@ -57,20 +57,20 @@ impl Pool {
 
 /// A buffer of values, which goes back to the pool when it is dropped.
 #[derive(Debug)]
-pub struct Buffer {
+pub(crate) struct Buffer {
     values: Vec<f32>,
     len: usize,
 }
 
 impl Buffer {
     /// A buffer for `len` values. It still holds an earlier result, so every value must be written.
-    pub fn new(len: usize) -> Self {
+    pub(crate) fn new(len: usize) -> Self {
         let reused = if len < MIN_LEN { None } else { pool().take(len) };
         Self { values: reused.unwrap_or_else(|| vec![0.0; len]), len }
     }
 
     /// The buffer as the bytes of a tensor of the CPU back end.
-    pub fn into_bytes(self) -> Bytes {
+    pub(crate) fn into_bytes(self) -> Bytes {
         let len = size_of_val(&self[..]);
         // SAFETY: the buffer holds `len` bytes of initialised floats.
         unsafe { Bytes::from_controller(Box::new(self), len) }

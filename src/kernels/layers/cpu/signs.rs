@@ -15,7 +15,7 @@ const TASK_LEN: usize = 1 << 14;
 
 /// One sign bit for each value of some images; each image starts a new block.
 #[derive(Debug)]
-pub struct Signs {
+pub(crate) struct Signs {
     /// The words, stored as the bits of floats.
     buffer: Buffer,
     image_len: usize,
@@ -23,7 +23,7 @@ pub struct Signs {
 
 impl Signs {
     /// The signs of images with `image_len` values each.
-    pub fn new(x: &[f32], image_len: usize) -> Self {
+    pub(crate) fn new(x: &[f32], image_len: usize) -> Self {
         let image_len = image_len.max(1);
         let words_per_image = words_per_image(image_len);
         let mut buffer = Buffer::new(x.len() / image_len * words_per_image);
@@ -49,7 +49,7 @@ impl Signs {
     /// Multiplies the gradient of images from `first_image` on by 1 where the input was positive, and by `slope`
     /// elsewhere.
     #[inline(always)]
-    pub fn apply(&self, first_image: usize, gradient: &mut [f32], slope: f32) {
+    pub(crate) fn apply(&self, first_image: usize, gradient: &mut [f32], slope: f32) {
         let words_per_image = words_per_image(self.image_len);
         let words: &[u32] = bytemuck::cast_slice(&self.buffer[first_image * words_per_image..]);
         let images = gradient.chunks_exact_mut(self.image_len);

@@ -18,6 +18,6 @@ impl<R, F: FnMut() -> R> WithSimd for Work<F> {
 /// `work` and all functions that it calls in loops must be `#[inline(always)]`, or they are not vectorised. It is
 /// called as `FnMut`, because a closure passed as `FnOnce` goes through a shim that is never inlined.
 #[inline(always)]
-pub fn vectorize<R>(work: impl FnMut() -> R) -> R {
+pub(crate) fn vectorize<R>(work: impl FnMut() -> R) -> R {
     Arch::new().dispatch(Work(work))
 }

@@ -26,7 +26,7 @@ use super::{choices::Choices, structure::change, viewer, with_folder};
 use crate::files::checkpoint_file::CheckpointFile;
 
 /// A checkpoint with up to four changes, and then what a command does with it.
-pub fn checkpoint(bytes: &[u8]) -> bool {
+pub(crate) fn checkpoint(bytes: &[u8]) -> bool {
     let mut choices = Choices::new(bytes);
     let bases = bases();
     let mut file = bases[choices.below(bases.len())].clone();

@@ -1,21 +1,21 @@
 //! Decisions drawn from bytes, so that a fuzzer and a seeded generator steer the same mutations.
 
 /// Bytes to decide by. When they run out, every decision is the first choice.
-pub struct Choices<'a>(&'a [u8]);
+pub(crate) struct Choices<'a>(&'a [u8]);
 
 impl<'a> Choices<'a> {
-    pub fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    pub fn byte(&mut self) -> u8 {
+    pub(crate) fn byte(&mut self) -> u8 {
         let Some((&first, rest)) = self.0.split_first() else { return 0 };
         self.0 = rest;
         first
     }
 
     /// A number below `count`, or 0.
-    pub fn below(&mut self, count: usize) -> usize {
+    pub(crate) fn below(&mut self, count: usize) -> usize {
         let mut number = usize::from(self.byte());
         let mut bound = 256;
         while bound < count {
@@ -25,16 +25,16 @@ impl<'a> Choices<'a> {
         number % count.max(1)
     }
 
-    pub fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+    pub(crate) fn pick<T: Clone>(&mut self, from: &[T]) -> T {
         from[self.below(from.len())].clone()
     }
 
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Changes some bytes of `file` from `begin` on: single bits, bytes, numbers with meaning, cuts, copies.
-    pub fn edit(&mut self, file: &mut Vec<u8>, begin: usize, len: usize) {
+    pub(crate) fn edit(&mut self, file: &mut Vec<u8>, begin: usize, len: usize) {
         let len = len.min(file.len().saturating_sub(begin));
         if len == 0 {
             return;

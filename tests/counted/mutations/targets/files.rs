@@ -18,7 +18,7 @@ use super::with_folder;
 const COLOUR: usize = 3 * 32 * 32;
 
 /// One of the four files of an IDX data set, gzipped or not: the first byte says which.
-pub fn idx(bytes: &[u8]) -> bool {
+pub(crate) fn idx(bytes: &[u8]) -> bool {
     let Some((&which, content)) = bytes.split_first() else { return false };
     let names = ["train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"];
     let whole = |part: usize| match part % 2 {
@@ -40,7 +40,7 @@ pub fn idx(bytes: &[u8]) -> bool {
 }
 
 /// CIFAR's binary version, and the names of its classes.
-pub fn cifar(bytes: &[u8]) -> bool {
+pub(crate) fn cifar(bytes: &[u8]) -> bool {
     let Some((&which, content)) = bytes.split_first() else { return false };
     with_empty("cifar", |folder| {
         let write = |name: &str, content: &[u8]| fs::write(folder.join(name), content).unwrap();
@@ -66,7 +66,7 @@ pub fn cifar(bytes: &[u8]) -> bool {
 }
 
 /// SVHN's MATLAB files: the first byte says whether the rest is a file or the inside of a compressed element.
-pub fn svhn(bytes: &[u8]) -> bool {
+pub(crate) fn svhn(bytes: &[u8]) -> bool {
     let Some((&which, content)) = bytes.split_first() else { return false };
     let file = match which % 2 {
         0 => content.to_vec(),
@@ -89,7 +89,7 @@ pub fn svhn(bytes: &[u8]) -> bool {
 }
 
 /// A picture in any format; the first byte says for which model.
-pub fn picture(bytes: &[u8]) -> bool {
+pub(crate) fn picture(bytes: &[u8]) -> bool {
     let Some((&which, content)) = bytes.split_first() else { return false };
     let shapes = [[1, 28, 28], [3, 32, 32], [1, 1, 1], [3, 8, 1]];
     let shape = shapes[usize::from(which) % shapes.len()];

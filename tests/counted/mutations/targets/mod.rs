@@ -6,7 +6,7 @@
 #![allow(dead_code, clippy::unwrap_used, reason = "a fuzz target uses its own part")]
 
 mod checkpoint;
-pub mod choices;
+pub(super) mod choices;
 mod files;
 mod pytorch;
 mod structure;
@@ -15,14 +15,14 @@ mod viewer;
 
 use std::path::Path;
 
-pub use checkpoint::checkpoint;
-pub use files::{cifar, idx, picture, svhn};
-pub use pytorch::pytorch;
-pub use texts::{assignment, config, lesson, link, session};
+pub(super) use checkpoint::checkpoint;
+pub(super) use files::{cifar, idx, picture, svhn};
+pub(super) use pytorch::pytorch;
+pub(super) use texts::{assignment, config, lesson, link, session};
 
 /// What the bytes of a target are.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Input {
+pub(super) enum Input {
     /// Decisions about what to change in a good file, which keep its outer checks right.
     Decisions,
     /// A file.
@@ -33,7 +33,7 @@ pub enum Input {
 
 /// A target by name.
 #[derive(Clone, Copy, Debug)]
-pub struct Target {
+pub(super) struct Target {
     /// Also the folder of its seeds, in `fuzz/seeds`, and the name of its program in `fuzz`.
     pub name: &'static str,
     pub input: Input,
@@ -43,7 +43,7 @@ pub struct Target {
 }
 
 /// Every target. Checkpoints get most: what stands behind their checksum was trusted for long.
-pub const TARGETS: [Target; 11] = [
+pub(super) const TARGETS: [Target; 11] = [
     target("checkpoint", Input::Decisions, 30, checkpoint),
     target("pytorch", Input::Decisions, 10, pytorch),
     target("config", Input::Text, 8, config),

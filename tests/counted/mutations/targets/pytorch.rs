@@ -15,7 +15,7 @@ const HEAD: usize = 12 << 10;
 const TAIL: usize = 4 << 10;
 
 /// A PyTorch checkpoint with up to eight edits, imported.
-pub fn pytorch(bytes: &[u8]) -> bool {
+pub(crate) fn pytorch(bytes: &[u8]) -> bool {
     let mut choices = Choices::new(bytes);
     let bases = bases();
     let mut file = bases[choices.below(bases.len())].clone();

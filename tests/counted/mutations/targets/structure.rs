@@ -50,7 +50,7 @@ const BITS: [u32; 9] = [
 ];
 
 /// One change.
-pub fn change(file: &mut CheckpointFile, choices: &mut Choices) {
+pub(super) fn change(file: &mut CheckpointFile, choices: &mut Choices) {
     match choices.below(16) {
         0..=2 => change_config(file, choices),
         3 => change_counters(file, choices),

@@ -9,7 +9,7 @@ use jempp::{
 use super::viewer;
 
 /// A configuration file.
-pub fn config(bytes: &[u8]) -> bool {
+pub(crate) fn config(bytes: &[u8]) -> bool {
     let Ok(config) = RunConfig::default().with_toml(&String::from_utf8_lossy(bytes)) else {
         return false;
     };
@@ -18,7 +18,7 @@ pub fn config(bytes: &[u8]) -> bool {
 }
 
 /// Lines of `--set` upon a preset, which the first byte names.
-pub fn assignment(bytes: &[u8]) -> bool {
+pub(crate) fn assignment(bytes: &[u8]) -> bool {
     let Some((&which, lines)) = bytes.split_first() else { return false };
     let mut config = RunConfig::preset(PRESETS[usize::from(which) % PRESETS.len()].name).unwrap();
     let mut is_accepted = false;
@@ -42,7 +42,7 @@ fn keeps(config: &RunConfig) {
 }
 
 /// The query of a link.
-pub fn link(bytes: &[u8]) -> bool {
+pub(crate) fn link(bytes: &[u8]) -> bool {
     match ViewState::from_query(&String::from_utf8_lossy(bytes)) {
         Ok(view) => {
             let again = ViewState::from_query(&view.to_query()).expect("a link leads somewhere");
@@ -54,7 +54,7 @@ pub fn link(bytes: &[u8]) -> bool {
 }
 
 /// A lesson, and the states that its links prepare.
-pub fn lesson(bytes: &[u8]) -> bool {
+pub(crate) fn lesson(bytes: &[u8]) -> bool {
     let lesson = Lesson::parse(&String::from_utf8_lossy(bytes));
     assert!(!lesson.steps.is_empty());
     for state in lesson.steps.iter().filter_map(|step| step.state()) {
@@ -64,7 +64,7 @@ pub fn lesson(bytes: &[u8]) -> bool {
 }
 
 /// The window's last session, which is kept as a link, and the chains that it asks for.
-pub fn session(bytes: &[u8]) -> bool {
+pub(crate) fn session(bytes: &[u8]) -> bool {
     let Ok(view) = ViewState::from_query(&String::from_utf8_lossy(bytes)) else { return false };
     drop(Viewer::new(view.clone()));
     let own = (!view.lanes.is_empty()).then_some(view.lanes.as_slice());

@@ -15,12 +15,12 @@ thread_local! {
 }
 
 /// Opens a checkpoint and shows the starts of a chain.
-pub fn open(path: &Path) {
+pub(super) fn open(path: &Path) {
     show(&path.display().to_string(), None);
 }
 
 /// Shows a chain of `model` under its own rule or under these.
-pub fn show(model: &str, lanes: Option<&[LaneConfig]>) {
+pub(super) fn show(model: &str, lanes: Option<&[LaneConfig]>) {
     WORKER.with_borrow_mut(|worker| {
         let open = worker.take().unwrap_or_else(|| worker::spawn("cpu".into(), || {}).unwrap());
         ask(&open, Command::Open(model.into()));

@@ -63,7 +63,7 @@ impl<const N: usize> std::ops::Mul<Lanes<N>> for f32 {
 
 /// Row `i` of a block that is stored in columns. (`array::map` would be a call that is not inlined.)
 #[inline(always)]
-pub fn row_of<const N: usize, const H: usize, const W: usize>(
+pub(super) fn row_of<const N: usize, const H: usize, const W: usize>(
     columns: &[[Lanes<N>; H]; W],
     i: usize,
 ) -> [Lanes<N>; W] {
@@ -76,7 +76,7 @@ pub fn row_of<const N: usize, const H: usize, const W: usize>(
 
 /// The input transform Bᵀ d of a column of 6 inputs.
 #[inline(always)]
-pub fn input_transform<const N: usize>(
+pub(super) fn input_transform<const N: usize>(
     [d0, d1, d2, d3, d4, d5]: [Lanes<N>; TILE_IN],
 ) -> [Lanes<N>; TILE_IN] {
     // Rows 1 and 2, and rows 3 and 4, are the sum and the difference of the same two halves.
@@ -94,7 +94,7 @@ pub fn input_transform<const N: usize>(
 
 /// The output transform Aᵀ m, from 6 products to 4 outputs.
 #[inline(always)]
-pub fn output_transform<const N: usize>(
+pub(super) fn output_transform<const N: usize>(
     [m0, m1, m2, m3, m4, m5]: [Lanes<N>; TILE_IN],
 ) -> [Lanes<N>; TILE] {
     let (sum, difference) = (m1 + m2, m1 - m2);
@@ -109,7 +109,7 @@ pub fn output_transform<const N: usize>(
 
 /// The filter transform G g of 3 filter taps.
 #[inline(always)]
-pub fn filter_transform<const N: usize>([g0, g1, g2]: [Lanes<N>; 3]) -> [Lanes<N>; TILE_IN] {
+pub(super) fn filter_transform<const N: usize>([g0, g1, g2]: [Lanes<N>; 3]) -> [Lanes<N>; TILE_IN] {
     let outer = (1.0 / 6.0) * (g0 + g2);
     let outer_2 = (1.0 / 24.0) * g0 + (1.0 / 6.0) * g2;
     let (middle, middle_2) = ((1.0 / 6.0) * g1, (1.0 / 12.0) * g1);
@@ -125,7 +125,7 @@ pub fn filter_transform<const N: usize>([g0, g1, g2]: [Lanes<N>; 3]) -> [Lanes<N
 
 /// The transform A y of 4 output gradients.
 #[inline(always)]
-pub fn gradient_transform<const N: usize>(
+pub(super) fn gradient_transform<const N: usize>(
     [y0, y1, y2, y3]: [Lanes<N>; TILE],
 ) -> [Lanes<N>; TILE_IN] {
     let (even, odd) = (y0 + y2, y1 + y3);
@@ -135,7 +135,7 @@ pub fn gradient_transform<const N: usize>(
 
 /// The transform Gᵀ m, from 6 products back to 3 filter taps.
 #[inline(always)]
-pub fn filter_transform_back<const N: usize>(
+pub(super) fn filter_transform_back<const N: usize>(
     [m0, m1, m2, m3, m4, m5]: [Lanes<N>; TILE_IN],
 ) -> [Lanes<N>; 3] {
     let (inner, outer) = ((1.0 / 6.0) * (m1 + m2), m3 + m4);

@@ -24,7 +24,7 @@ use super::{
     vectorize::vectorize,
 };
 use lanes::{Lanes, filter_transform, input_transform, output_transform, row_of};
-pub use weight_gradient::weight_gradient;
+pub(super) use weight_gradient::weight_gradient;
 
 /// The number of outputs, and below it of inputs, along one side of a tile.
 const TILE: usize = 4;
@@ -37,7 +37,7 @@ const MIN_LANES: usize = 8;
 const MIN_TILES: usize = 48;
 
 /// Whether minimal filtering is possible for a convolution and faster.
-pub fn suits(shape: &ConvShape) -> bool {
+pub(super) fn suits(shape: &ConvShape) -> bool {
     let ConvShape { inputs, outputs, .. } = *shape;
     shape.kernel == 3
         && shape.stride == 1
@@ -49,7 +49,7 @@ pub fn suits(shape: &ConvShape) -> bool {
 
 /// The operation on each output before it is written.
 #[derive(Clone, Copy)]
-pub enum Epilogue<'a> {
+pub(super) enum Epilogue<'a> {
     /// The output is written unchanged.
     None,
     /// A bias, one value per channel, is added.
@@ -59,7 +59,7 @@ pub enum Epilogue<'a> {
 }
 
 /// The filters in the transformed domain, (36, inputs, outputs).
-pub struct Filters {
+pub(super) struct Filters {
     values: Buffer,
     inputs: usize,
     outputs: usize,
@@ -67,7 +67,7 @@ pub struct Filters {
 
 impl Filters {
     /// Transforms weights (3, 3, inputs, outputs) for the forward pass.
-    pub fn new(shape: &ConvShape, weight: &[f32]) -> Self {
+    pub(super) fn new(shape: &ConvShape, weight: &[f32]) -> Self {
         let ConvShape { inputs, outputs, .. } = *shape;
         Self::transformed(inputs, outputs, |tap, input, output| {
             weight[(tap * inputs + input) * outputs + output]
@@ -75,7 +75,7 @@ impl Filters {
     }
 
     /// Transforms the same weights for the input gradient: rotated by 180°, with inputs and outputs exchanged.
-    pub fn turned(shape: &ConvShape, weight: &[f32]) -> Self {
+    pub(super) fn turned(shape: &ConvShape, weight: &[f32]) -> Self {
         let ConvShape { inputs, outputs, .. } = *shape;
         Self::transformed(outputs, inputs, |tap, output, input| {
             weight[((8 - tap) * inputs + input) * outputs + output]
@@ -131,7 +131,7 @@ impl Filters {
     }
 
     /// Writes the convolution of activation(`x`) to `y`.
-    pub fn convolve(
+    pub(super) fn convolve(
         &self,
         shape: &ConvShape,
         x: &[f32],

@@ -19,7 +19,7 @@ const TILES_PER_PARTIAL: usize = 64;
 
 /// The weight gradient; see [`super::super::weight_gradient`]. Only for shapes for which [`suits`](super::suits) is
 /// true.
-pub fn weight_gradient(
+pub(crate) fn weight_gradient(
     shape: &ConvShape,
     x: &[f32],
     slope: Option<f32>,
