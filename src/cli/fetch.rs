@@ -27,7 +27,7 @@ pub(super) struct FetchArgs {
     /// Data set to download.
     #[arg(value_parser = PossibleValuesParser::new(DATASETS.map(|(name, ..)| name)))]
     dataset: String,
-    /// Folder for the files [default: $JEMPP_CACHE/<DATASET>, or jempp/<DATASET> in the user's cache
+    /// Folder for the files [default: $JEMPP_CACHE/DATASET, or jempp/DATASET in the user's cache
     /// folder; there `train` finds them without --data].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,

@@ -212,7 +212,7 @@ impl Recorder {
     /// * `distance`: ‖x - x_0‖;
     /// * `clamp_rate`, `saturation`: the shares of clamped gradient components and of pixels at the border;
     /// * `class_axis_1`, `class_axis_2`: the coordinates of x along the first principal axes of the class means, in
-    /// units of x from their centre. For two classes, there is one axis: the line through both means.
+    ///   units of x from their centre. For two classes, there is one axis: the line through both means.
     pub fn names(&self) -> Vec<String> {
         self.summaries.names()
     }
