@@ -264,6 +264,6 @@ mod tests {
         assert_eq!(num_fitting(10, 3 * 32 * 32), 1092, "CIFAR-10");
         assert_eq!(num_fitting(1, 1 << 30), 1);
         let words = Cut { kept: 109, wanted: 128 }.to_string();
-        assert!(words.contains("keep 109 principal axes of 128 wanted"), "{words}");
+        assert!(words.contains("keep 109 of the 128 principal axes"), "{words}");
     }
 }

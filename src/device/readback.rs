@@ -167,7 +167,7 @@ mod tests {
         let error = Tensor::<2>::receive([2, 3], &mut arrived(vec![short])).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the device failed: it gave F32 of shape [5] where float values of shape [2, 3] were to come"
+            "the device failed: it returned F32 of shape [5] instead of float values of shape [2, 3]"
         );
         let turned = TensorData::new(vec![1.0f32; 6], [3, 2]);
         assert!(Tensor::<2>::receive([2, 3], &mut arrived(vec![turned])).is_err());
