@@ -1,9 +1,9 @@
 //! The presets: named configurations to start from.
 
-/// A named configuration, for `--preset`.
+/// A named configuration to start from.
 #[derive(Clone, Copy, Debug)]
 pub struct Preset {
-    /// The name on the command line, as in `fashion-quick`.
+    /// The name by which it is asked for, as in `fashion-quick`.
     pub name: &'static str,
     /// One line that says what the preset is for.
     pub about: &'static str,

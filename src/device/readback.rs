@@ -175,6 +175,6 @@ mod tests {
         assert!(Tensor::<1>::receive([2], &mut arrived(vec![whole])).is_err());
         let one = TensorData::new(vec![1.0f32; 2], [2]);
         let two = <(Tensor<1>, Tensor<1>)>::receive(([2], [2]), &mut arrived(vec![one]));
-        assert!(two.unwrap_err().to_string().contains("gave nothing"), "never empty data");
+        assert!(two.unwrap_err().to_string().contains("returned nothing"), "never empty data");
     }
 }

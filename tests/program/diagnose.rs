@@ -261,7 +261,7 @@ fn what_does_not_apply_says_why() {
     let brief = [&WARM[..6], &["--steps", "8"]].concat();
     let (found, said) = diagnosed(dir.path(), "brief", &brief);
     let reason = found["short_run"]["does_not_apply"].as_str().unwrap();
-    assert!(reason.contains("no longer than the 20 steps of training"), "{reason}");
+    assert!(reason.contains("no longer than the 20 steps of a run in training"), "{reason}");
     assert!(said.contains("not compared with short ones"), "{said}");
     let beta = found["inverse_temperature"].as_f64().unwrap();
     assert!((beta - 1.0).abs() < 0.01 && said.contains("β = 2α/σ² = 1.00"), "{beta}: {said}");

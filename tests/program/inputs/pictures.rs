@@ -118,7 +118,7 @@ fn what_is_no_picture_or_another_kind_is_named() {
     );
     assert!(read(b"<html>", [1, 2, 2]).unwrap_err().contains("is no picture"));
     let said = read(b"BM    0000000000000000000", [1, 2, 2]).unwrap_err();
-    assert!(said.contains("of the kind `bmp`") && said.contains("save it as PNG"), "{said}");
+    assert!(said.contains("is a `bmp` picture") && said.contains("save it as PNG"), "{said}");
 }
 
 /// A PNG chunk.
