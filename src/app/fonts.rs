@@ -13,7 +13,7 @@ const FONTS: [(&str, &[u8], f32); 3] = [
 ];
 
 /// The page's fonts, in the order in which egui looks for a character.
-pub(super) fn small() -> FontDefinitions {
+pub(crate) fn small() -> FontDefinitions {
     let mut fonts = FontDefinitions::empty();
     for (name, bytes, scale) in FONTS {
         let tweak = FontTweak { scale, ..FontTweak::default() };

@@ -49,7 +49,7 @@ mod words;
 
 pub use crate::config::Tab;
 #[cfg(target_arch = "wasm32")]
-pub use fonts::small as small_fonts;
+pub(crate) use fonts::small as small_fonts;
 pub use record::{IMAGE_BYTES, NUMBER_BYTES, Record, Thinned};
 pub use state::{Overlay, Selection};
 pub use viewer::Viewer;
