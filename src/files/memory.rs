@@ -12,17 +12,17 @@ thread_local! {
 }
 
 /// Whether there is a file with this path, or a file below a folder with this path.
-pub fn exists(path: &Path) -> bool {
+pub(crate) fn exists(path: &Path) -> bool {
     FILES.with_borrow(|files| files.keys().any(|file| file.starts_with(path)))
 }
 
 /// Whether there is a file with this path.
-pub fn is_file(path: &Path) -> bool {
+pub(crate) fn is_file(path: &Path) -> bool {
     FILES.with_borrow(|files| files.contains_key(path))
 }
 
 /// As [`exists`], because there are no empty folders in memory.
-pub fn is_taken(path: &Path) -> bool {
+pub(crate) fn is_taken(path: &Path) -> bool {
     exists(path)
 }
 
@@ -30,7 +30,7 @@ pub fn is_taken(path: &Path) -> bool {
 ///
 /// # Errors
 /// There is no such file.
-pub fn read(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     FILES
         .with_borrow(|files| files.get(path).cloned())
         .ok_or_else(|| Error::from(ErrorKind::NotFound))
@@ -40,7 +40,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// There is no such file, or it is larger.
-pub fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
+pub(crate) fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
     let bytes = read(path)?;
     if bytes.len() as u64 > most {
         let why = format!("it is larger than {} MiB, the limit for such a file", most >> 20);
@@ -53,7 +53,7 @@ pub fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// There is no such file.
-pub fn head(path: &Path, most: u64) -> Result<(Vec<u8>, u64)> {
+pub(crate) fn head(path: &Path, most: u64) -> Result<(Vec<u8>, u64)> {
     let mut bytes = read(path)?;
     let length = bytes.len() as u64;
     bytes.truncate(usize::try_from(most).unwrap_or(usize::MAX));
@@ -64,7 +64,7 @@ pub fn head(path: &Path, most: u64) -> Result<(Vec<u8>, u64)> {
 ///
 /// # Errors
 /// There is no such file.
-pub fn take(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn take(path: &Path) -> Result<Vec<u8>> {
     FILES
         .with_borrow_mut(|files| files.remove(path))
         .ok_or_else(|| Error::from(ErrorKind::NotFound))
@@ -74,7 +74,7 @@ pub fn take(path: &Path) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// None.
-pub fn create_dir(_path: &Path) -> Result<()> {
+pub(crate) fn create_dir(_path: &Path) -> Result<()> {
     Ok(())
 }
 
@@ -82,13 +82,13 @@ pub fn create_dir(_path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// None.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     FILES.with_borrow_mut(|files| files.insert(path.to_path_buf(), bytes.to_vec()));
     Ok(())
 }
 
 /// The names of the files in a folder.
-pub fn names_in(folder: &Path) -> Vec<String> {
+pub(crate) fn names_in(folder: &Path) -> Vec<String> {
     let name = |file: &PathBuf| Some(file.strip_prefix(folder).ok()?.display().to_string());
     FILES.with_borrow(|files| files.keys().filter_map(name).collect())
 }
@@ -97,37 +97,37 @@ pub fn names_in(folder: &Path) -> Vec<String> {
 ///
 /// # Errors
 /// There is no such file.
-pub fn lines_of(path: &Path) -> Result<impl BufRead> {
+pub(crate) fn lines_of(path: &Path) -> Result<impl BufRead> {
     read(path).map(Cursor::new)
 }
 
 /// Removes a file, if it exists.
-pub fn remove(path: &Path) {
+pub(crate) fn remove(path: &Path) {
     FILES.with_borrow_mut(|files| files.remove(path));
 }
 
 /// Does nothing, because folders are only names in memory.
-pub fn remove_if_empty(_path: &Path) {}
+pub(crate) fn remove_if_empty(_path: &Path) {}
 
 /// Does nothing, because no write is ever left incomplete.
-pub fn sweep(_folder: &Path, _is_ours: impl Fn(&str) -> bool) {}
+pub(crate) fn sweep(_folder: &Path, _is_ours: impl Fn(&str) -> bool) {}
 
 /// Returns the path itself, because there are no links.
 ///
 /// # Errors
 /// None.
-pub fn target_of(path: &Path) -> Result<PathBuf> {
+pub(crate) fn target_of(path: &Path) -> Result<PathBuf> {
     Ok(path.to_path_buf())
 }
 
 /// The folder that contains a path.
-pub fn folder_of(path: &Path) -> &Path {
+pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().unwrap_or(path)
 }
 
 /// Why a folder could not be locked; never used, because the page's worker is the only process.
 #[derive(Debug, thiserror::Error)]
-pub enum LockError {
+pub(crate) enum LockError {
     /// Another process holds the lock.
     #[error("another jempp owns it: {0}")]
     #[expect(dead_code, reason = "a page has no other process")]
@@ -139,35 +139,35 @@ pub enum LockError {
 
 /// The lock of a folder; it always succeeds.
 #[derive(Debug)]
-pub struct FolderLock;
+pub(crate) struct FolderLock;
 
 impl FolderLock {
     /// Locks the folder, which needs no action here.
     ///
     /// # Errors
     /// None.
-    pub fn take(_folder: &Path) -> std::result::Result<Self, LockError> {
+    pub(crate) fn take(_folder: &Path) -> std::result::Result<Self, LockError> {
         Ok(Self)
     }
 
     /// Whether the lock keeps other processes out; always `true`.
-    pub fn is_exclusive(&self) -> bool {
+    pub(crate) fn is_exclusive(&self) -> bool {
         true
     }
 
     /// Whether the folder was moved or removed since it was locked; always `false`.
-    pub fn is_lost(&self) -> bool {
+    pub(crate) fn is_lost(&self) -> bool {
         false
     }
 }
 
 /// A file that is only appended to, such as a log.
 #[derive(Debug)]
-pub struct Log(PathBuf);
+pub(crate) struct Log(PathBuf);
 
 impl Log {
     /// Creates the log. The file appears with its first line.
-    pub fn new(path: &Path) -> Self {
+    pub(crate) fn new(path: &Path) -> Self {
         Self(path.to_path_buf())
     }
 
@@ -175,7 +175,7 @@ impl Log {
     ///
     /// # Errors
     /// None.
-    pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<()> {
         FILES.with_borrow_mut(|files| {
             files.entry(self.0.clone()).or_default().extend_from_slice(bytes);
         });
@@ -183,7 +183,7 @@ impl Log {
     }
 
     /// The number of bytes that wait in memory to be written; always 0.
-    pub fn num_waiting(&self) -> usize {
+    pub(crate) fn num_waiting(&self) -> usize {
         0
     }
 
@@ -191,7 +191,7 @@ impl Log {
     ///
     /// # Errors
     /// None.
-    pub fn cut(&mut self, len: u64) -> Result<()> {
+    pub(crate) fn cut(&mut self, len: u64) -> Result<()> {
         FILES.with_borrow_mut(|files| {
             files.entry(self.0.clone()).or_default().truncate(len as usize);
         });

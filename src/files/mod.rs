@@ -9,7 +9,7 @@ mod memory;
 mod native;
 
 #[cfg(target_arch = "wasm32")]
-pub use memory::*;
+pub(crate) use memory::*;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use {
     lock::{FolderLock, LockError},

@@ -154,7 +154,10 @@ fn a_model_of_points_is_measured_without_a_judge() {
     succeeds(dir.path(), &QUICK);
     let model = ["--checkpoint", "run/checkpoint.safetensors"];
     let said = succeeds(dir.path(), &little(&[&model[..], &["--out", "all"]].concat()));
-    assert!(said.contains("samples left out: the program has no classifier of two-moons"), "{said}");
+    assert!(
+        said.contains("samples left out: the program has no classifier of two-moons"),
+        "{said}"
+    );
     let found = results(dir.path(), "all");
     let names: HashSet<&str> =
         found.ood.iter().flat_map(|ood| &ood.sets).map(|s| &*s.name).collect();
