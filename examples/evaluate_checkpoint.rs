@@ -1,7 +1,17 @@
 //! Evaluates a checkpoint on the test images of its data set: accuracy, calibration, and the energies of a test image
-//! and of the same image with shuffled pixels. Without a path, it uses the bundled Fashion-MNIST model.
+//! and of the same pixels sorted by value. Without a path, it uses the bundled Fashion-MNIST model.
 //!
 //!     cargo run --release --example evaluate_checkpoint -- runs/first
+//!
+//! ```text
+//! fashion-mnist-embedded, inside the program: 5000 training and 1000 test images of 28×28, 10 classes
+//! accuracy          93.4 %
+//! calibration error 5.4 %
+//! mean energy       0.15
+//! E(test image)     -0.46
+//! E(sorted pixels)  -0.41
+//! seen as Ankle boot (0.963), is Ankle boot
+//! ```
 use jempp::Model;
 
 fn main() -> Result<(), jempp::Error> {
@@ -17,12 +27,12 @@ fn main() -> Result<(), jempp::Error> {
     println!("calibration error {:.1} %", 100.0 * measured.calibration_error);
     println!("mean energy       {:.2}", measured.mean_energy);
 
-    // The first test image, and the same values in another order.
+    // The first test image, and the same pixels sorted by value.
     let image = data.test.gather([0]);
-    let mut shuffled = image.clone();
-    shuffled.sort_by(f32::total_cmp);
+    let mut sorted = image.clone();
+    sorted.sort_by(f32::total_cmp);
     println!("E(test image)     {:.2}", model.energy(&image)?[0]);
-    println!("E(sorted pixels)  {:.2}", model.energy(&shuffled)?[0]);
+    println!("E(sorted pixels)  {:.2}", model.energy(&sorted)?[0]);
 
     let seen = &model.classify(&image)?[0];
     let names = model.class_names();

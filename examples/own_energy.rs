@@ -2,6 +2,12 @@
 //! differentiates. At temperature 1 (σ = √(2α)), SGLD has a small bias, which the accept step of MALA removes.
 //!
 //!     cargo run --release --example own_energy
+//!
+//! ```text
+//! Sgld { step_size: 0.004, noise_std: 0.08944272 }: radius 0.520 ± 0.111 (exactly 0.520 ± 0.098)
+//! Mala { step_size: 0.004, noise_std: 0.08944272 }: radius 0.519 ± 0.099 (exactly 0.520 ± 0.098)
+//! accepted in the last step: 94 %
+//! ```
 use jempp::{ChainState, ComputeDevice, EnergyFn, Sampler, burn::tensor::Tensor};
 
 const RADIUS: f32 = 0.5;

@@ -2,6 +2,14 @@
 //! 100 steps down the energy. Prints the results and saves a picture.
 //!
 //!     cargo run --release --example sample_bundled
+//!
+//! ```text
+//! chain started as | energy | seen as      | with p(y|x)
+//! T-shirt/top      |  -0.02 | T-shirt/top  | 0.923
+//! Pullover         |   0.16 | Shirt        | 0.946
+//! Dress            |  -0.49 | Dress        | 0.991
+//! …
+//! ```
 use jempp::Model;
 
 fn main() -> Result<(), jempp::Error> {

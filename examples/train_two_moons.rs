@@ -1,7 +1,13 @@
-//! Trains a joint energy-based model on two moons, a data set of generated 2-D points, and samples from it. It takes
-//! about ten seconds and saves a model that `jempp view --checkpoint two-moons.safetensors` opens.
+//! Trains a joint energy-based model on two moons, a data set of generated 2-D points, and samples from it. It
+//! saves a model that `jempp view --checkpoint two-moons.safetensors` opens.
 //!
 //!     cargo run --release --example train_two_moons
+//!
+//! ```text
+//! step   50: loss -0.094, gap -0.233
+//! accuracy on 1000 test points: 98.7 %
+//! mean energy of test points 2.29, of samples 1.25
+//! ```
 use jempp::{ComputeDevice, RunConfig, Trainer, data};
 
 fn main() -> Result<(), jempp::Error> {
