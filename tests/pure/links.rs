@@ -12,11 +12,10 @@ const SKIPPED: [&str; 5] = ["target", "node_modules", "dist", ".git", "runs"];
 /// Links that work only on the repository's GitHub page.
 const ON_GITHUB: [&str; 2] = ["../../releases", "../../issues"];
 /// Top-level folders: a word in backticks that begins with one of them is a path.
-const TOP: [&str; 12] = [
+const TOP: [&str; 11] = [
     ".ci/",
     ".github/",
     "assets/",
-    "bench/",
     "benches/",
     "docs/",
     "examples/",

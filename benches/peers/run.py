@@ -1,9 +1,9 @@
 """Times jempp and its peers in turn and prints one table.
 
     cargo build --release
-    python3 bench/peers/run.py                       # CPU: jempp and PyTorch, W1 to W4
-    python3 bench/peers/run.py --browser             # and W1, W2 in a headless Chromium
-    python3 bench/peers/run.py --browser --device 0  # beside jempp on adapter 0
+    python3 benches/peers/run.py                       # CPU: jempp and PyTorch, W1 to W4
+    python3 benches/peers/run.py --browser             # and W1, W2 in a headless Chromium
+    python3 benches/peers/run.py --browser --device 0  # beside jempp on adapter 0
 
 Each round starts every program anew; a round gives one median per work and program, the table the
 median over the rounds and of the rounds' ratios.
