@@ -3,6 +3,7 @@
 //! A run is configured in layers, and a later layer replaces an earlier one: defaults, a preset, a TOML file and single
 //! assignments `section.key=value`. The URL of the web page uses the same keys.
 
+mod error;
 #[macro_use]
 mod fields;
 #[cfg(feature = "gui")]
@@ -16,6 +17,8 @@ mod words;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+pub use error::ConfigError;
+use error::{all_keys, syntax, unknown_key, wrong_type};
 use fields::Value as _;
 pub use fields::{Field, MAX_SEED};
 #[cfg(feature = "gui")]
@@ -24,57 +27,8 @@ pub use presets::{PRESETS, Preset};
 pub use sections::*;
 #[cfg(feature = "gui")]
 pub use view::{LaneConfig, MAX_LANES, Tab, ViewConfig, ViewStart, ViewState};
-use words::{MAX_ECHO, nearest_key};
+use words::MAX_ECHO;
 pub use words::{nearest, shortened};
-
-/// Why a configuration is refused, and what to write instead.
-#[derive(Debug, thiserror::Error, PartialEq)]
-pub enum ConfigError {
-    /// A key that does not exist.
-    #[error("unknown key `{}`; did you mean `{nearest}`?", shortened(.key, MAX_ECHO))]
-    UnknownKey {
-        /// The key as written.
-        key: String,
-        /// The valid key closest to it.
-        nearest: String,
-    },
-    /// A number outside its range.
-    #[error("`{key}` = {value} is out of range; it must lie in [{low}, {high}]")]
-    OutOfRange {
-        /// The full key, as in `sampler.step_size`.
-        key: String,
-        /// The value that was given.
-        value: f64,
-        /// The smallest allowed value.
-        low: f64,
-        /// The largest allowed value.
-        high: f64,
-    },
-    /// A text or a list that is too long.
-    #[error("`{key}` is too long: at most {most} characters of a text or numbers of a list")]
-    TooLong {
-        /// The full key, as in `sampler.step_size`.
-        key: String,
-        /// The largest allowed number of characters or numbers.
-        most: usize,
-    },
-    /// A value of the wrong type, or a word that is not one of the choices.
-    #[error("{0}")]
-    Invalid(String),
-    /// A preset name that does not exist.
-    #[error(
-        "unknown preset `{}`; did you mean `{nearest}`? There are: {all}",
-        shortened(.name, MAX_ECHO)
-    )]
-    UnknownPreset {
-        /// The name as written.
-        name: String,
-        /// The name of the closest preset.
-        nearest: String,
-        /// The names of all presets.
-        all: String,
-    },
-}
 
 /// A key that has different values in two configurations.
 #[derive(Clone, Debug, PartialEq)]
@@ -144,14 +98,6 @@ pub struct RunConfig {
     pub divergence: DivergenceConfig,
     /// What `jempp eval` measures.
     pub eval: EvalConfig,
-}
-
-fn all_keys() -> Vec<String> {
-    let sections = SECTIONS.iter();
-    let keys = sections.flat_map(|(section, fields)| {
-        fields.iter().map(move |field| format!("{section}.{}", field.name))
-    });
-    std::iter::once("seed".to_string()).chain(keys).collect()
 }
 
 impl RunConfig {
@@ -388,56 +334,4 @@ impl SamplerConfig {
     pub fn inverse_temperature(&self) -> f64 {
         2.0 * self.whole_step_size() / (self.noise_std * self.noise_std)
     }
-}
-
-/// The error for an unknown key, or for a section in the place of a key.
-fn unknown_key(key: &str) -> ConfigError {
-    if let Some((section, fields)) = SECTIONS.iter().find(|(section, _)| *section == key) {
-        let example = fields.first().map_or("", |field| field.name);
-        return ConfigError::Invalid(format!(
-            "`{section}` is a section, not a key; set its keys, as in {section}.{example}"
-        ));
-    }
-    ConfigError::UnknownKey { nearest: nearest_key(key, &all_keys()), key: key.to_string() }
-}
-
-/// The error for a value of the wrong type; `known` is a value of the right type.
-fn wrong_type(key: &str, known: &Value, value: &Value, error: &toml::de::Error) -> ConfigError {
-    let message = error.message();
-    let range = field_of(key).and_then(|field| field.range);
-    let range = range.map_or(String::new(), |(low, high)| format!(" from {low} to {high}"));
-    let must_be = match known {
-        Value::Integer(_) => {
-            format!("a whole number{}", if range.is_empty() { ", 0 or more" } else { &range })
-        }
-        Value::Float(_) => format!("a number{range}"),
-        Value::Boolean(_) => "true or false".into(),
-        Value::Array(_) => "a list of numbers, as in [1, 2]".into(),
-        // For a word that is not one of the choices, the message of serde lists the choices.
-        _ => match message.split_once("expected ") {
-            Some((_, choices)) if message.starts_with("unknown variant") => {
-                choices.replace('`', "")
-            }
-            _ => "a text".into(),
-        },
-    };
-    let value = shortened(&value.to_string().replace('\n', " "), MAX_ECHO);
-    ConfigError::Invalid(format!("`{key}` cannot be {value}: it must be {must_be}"))
-}
-
-fn field_of(key: &str) -> Option<&'static Field> {
-    let (section, name) = key.split_once('.')?;
-    let (_, fields) = SECTIONS.iter().find(|(known, _)| *known == section)?;
-    fields.iter().find(|field| field.name == name)
-}
-
-/// The error of the TOML parser in one line, with its line number.
-fn syntax(text: &str, error: &toml::de::Error) -> ConfigError {
-    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-    let line = before.matches('\n').count() + 1;
-    let reason = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
-    ConfigError::Invalid(format!(
-        "not valid TOML at line {line}: {}",
-        shortened(&reason, 2 * MAX_ECHO)
-    ))
 }

@@ -1,0 +1,124 @@
+//! Why a configuration is refused: the error, and its words for keys and values that were written wrongly.
+
+use toml::Value;
+
+use super::{
+    SECTIONS,
+    fields::Field,
+    words::{MAX_ECHO, nearest_key, shortened},
+};
+
+/// Why a configuration is refused, and what to write instead.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum ConfigError {
+    /// A key that does not exist.
+    #[error("unknown key `{}`; did you mean `{nearest}`?", shortened(.key, MAX_ECHO))]
+    UnknownKey {
+        /// The key as written.
+        key: String,
+        /// The valid key closest to it.
+        nearest: String,
+    },
+    /// A number outside its range.
+    #[error("`{key}` = {value} is out of range; it must lie in [{low}, {high}]")]
+    OutOfRange {
+        /// The full key, as in `sampler.step_size`.
+        key: String,
+        /// The value that was given.
+        value: f64,
+        /// The smallest allowed value.
+        low: f64,
+        /// The largest allowed value.
+        high: f64,
+    },
+    /// A text or a list that is too long.
+    #[error("`{key}` is too long: at most {most} characters of a text or numbers of a list")]
+    TooLong {
+        /// The full key, as in `sampler.step_size`.
+        key: String,
+        /// The largest allowed number of characters or numbers.
+        most: usize,
+    },
+    /// A value of the wrong type, or a word that is not one of the choices.
+    #[error("{0}")]
+    Invalid(String),
+    /// A preset name that does not exist.
+    #[error(
+        "unknown preset `{}`; did you mean `{nearest}`? There are: {all}",
+        shortened(.name, MAX_ECHO)
+    )]
+    UnknownPreset {
+        /// The name as written.
+        name: String,
+        /// The name of the closest preset.
+        nearest: String,
+        /// The names of all presets.
+        all: String,
+    },
+}
+
+/// The error for an unknown key, or for a section in the place of a key.
+pub(super) fn unknown_key(key: &str) -> ConfigError {
+    if let Some((section, fields)) = SECTIONS.iter().find(|(section, _)| *section == key) {
+        let example = fields.first().map_or("", |field| field.name);
+        return ConfigError::Invalid(format!(
+            "`{section}` is a section, not a key; set its keys, as in {section}.{example}"
+        ));
+    }
+    ConfigError::UnknownKey { nearest: nearest_key(key, &all_keys()), key: key.to_string() }
+}
+
+/// The error for a value of the wrong type; `known` is a value of the right type.
+pub(super) fn wrong_type(
+    key: &str,
+    known: &Value,
+    value: &Value,
+    error: &toml::de::Error,
+) -> ConfigError {
+    let message = error.message();
+    let range = field_of(key).and_then(|field| field.range);
+    let range = range.map_or(String::new(), |(low, high)| format!(" from {low} to {high}"));
+    let must_be = match known {
+        Value::Integer(_) => {
+            format!("a whole number{}", if range.is_empty() { ", 0 or more" } else { &range })
+        }
+        Value::Float(_) => format!("a number{range}"),
+        Value::Boolean(_) => "true or false".into(),
+        Value::Array(_) => "a list of numbers, as in [1, 2]".into(),
+        // For a word that is not one of the choices, the message of serde lists the choices.
+        _ => match message.split_once("expected ") {
+            Some((_, choices)) if message.starts_with("unknown variant") => {
+                choices.replace('`', "")
+            }
+            _ => "a text".into(),
+        },
+    };
+    let value = shortened(&value.to_string().replace('\n', " "), MAX_ECHO);
+    ConfigError::Invalid(format!("`{key}` cannot be {value}: it must be {must_be}"))
+}
+
+fn field_of(key: &str) -> Option<&'static Field> {
+    let (section, name) = key.split_once('.')?;
+    let (_, fields) = SECTIONS.iter().find(|(known, _)| *known == section)?;
+    fields.iter().find(|field| field.name == name)
+}
+
+/// The error of the TOML parser in one line, with its line number.
+pub(super) fn syntax(text: &str, error: &toml::de::Error) -> ConfigError {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let reason = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
+    ConfigError::Invalid(format!(
+        "not valid TOML at line {line}: {}",
+        shortened(&reason, 2 * MAX_ECHO)
+    ))
+}
+
+/// Every key of a configuration with its section, as in `sampler.step_size`.
+pub(super) fn all_keys() -> Vec<String> {
+    let sections = SECTIONS.iter();
+    let keys = sections.flat_map(|(section, fields)| {
+        fields.iter().map(move |field| format!("{section}.{}", field.name))
+    });
+    std::iter::once("seed".to_string()).chain(keys).collect()
+}
