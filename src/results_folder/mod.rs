@@ -4,20 +4,17 @@
 //! folder that is not empty is rejected. With permission ([`Destination::replaces`]), all files of the earlier results
 //! are replaced together, and no other file.
 
+mod made_by;
+
 use std::{
-    fmt, fs,
+    fs,
     io::{self, Write},
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize};
+use crate::files::{self, write_atomically};
+pub use made_by::{Job, MADE_BY, MadeBy};
 
-use crate::files::{self, read_at_most, write_atomically};
-
-/// The name of the file that records how the results were made.
-pub const MADE_BY: &str = "made-by.json";
-/// Size limit of that file, in bytes.
-const MADE_BY_BYTES: u64 = 1 << 20;
 /// Limit on the file names that an error lists.
 const NUM_NAMED: usize = 3;
 
@@ -71,83 +68,6 @@ impl ResultsError {
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Io { path, source }
-    }
-}
-
-/// A command that writes a results folder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Job {
-    /// The command `jempp sample`.
-    Sample,
-    /// The command `jempp eval`.
-    Eval,
-}
-
-impl Job {
-    /// The names of all files that the command may write, except [`MADE_BY`].
-    pub const fn files(self) -> &'static [&'static str] {
-        match self {
-            Self::Sample => &[
-                "grid.png",
-                "chains.gif",
-                "chains.gif.part",
-                "traces.csv",
-                "draws.csv",
-                "diagnostics.json",
-            ],
-            Self::Eval => &["results.json", "report.html"],
-        }
-    }
-}
-
-/// The content of [`MADE_BY`]: how the results in a folder were made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MadeBy {
-    /// The command that made the results.
-    pub job: Job,
-    /// The command line as typed.
-    pub command: String,
-    /// The version of jempp.
-    pub jempp: String,
-    /// The name of the model.
-    pub model: String,
-    /// The SHA-256 of the model file, in hexadecimal.
-    pub sha256: String,
-    /// The seed of all random numbers.
-    pub seed: u64,
-    /// Whether the command finished.
-    pub finished: bool,
-}
-
-impl MadeBy {
-    /// Creates the record of a command that starts now.
-    pub fn new(job: Job, command: String, model: String, sha256: String, seed: u64) -> Self {
-        let jempp = env!("CARGO_PKG_VERSION").to_string();
-        Self { job, command, jempp, model, sha256, seed, finished: false }
-    }
-
-    /// Reads the record of a folder, if there is one.
-    fn of(folder: &Path) -> Option<Self> {
-        let bytes = read_at_most(&folder.join(MADE_BY), MADE_BY_BYTES).ok()?;
-        serde_json::from_slice(&bytes).ok()
-    }
-
-    fn to_json(&self) -> io::Result<Vec<u8>> {
-        let mut json = serde_json::to_vec_pretty(self)?;
-        json.push(b'\n');
-        Ok(json)
-    }
-}
-
-impl fmt::Display for MadeBy {
-    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        let job = match self.job {
-            Job::Sample => "jempp sample",
-            Job::Eval => "jempp eval",
-        };
-        let part = if self.finished { "the results" } else { "unfinished results" };
-        write!(out, "{part} of `{job}` with the model {}", self.model)
     }
 }
 
