@@ -7,7 +7,7 @@ use super::state::{
 };
 use crate::{
     config::{LabView, Tab, ViewConfig, ViewState},
-    worker::{Command, Event, TrainingNews, lab::LabNews},
+    worker::{Command, Event, TrainingUpdate, lab::LabUpdate},
 };
 
 /// The whole state of the window.
@@ -96,12 +96,12 @@ impl Viewer {
             Event::Classified { image, energy, probabilities } => {
                 self.run.classified = Some(Classified { image, energy, probabilities });
             }
-            Event::Training(news) => self.training.take(*news),
-            Event::Lab(news) => {
-                if let LabNews::Refused(reason) = &*news {
+            Event::Training(update) => self.training.take(*update),
+            Event::Lab(update) => {
+                if let LabUpdate::Refused(reason) = &*update {
                     self.session.complain(reason);
                 }
-                self.lab.take(*news);
+                self.lab.take(*update);
             }
             Event::Lesson { number, text } => {
                 let problem = self.lesson.take(number, &text);
@@ -124,7 +124,8 @@ impl Viewer {
         // The commands are dropped, because no worker can receive them.
         self.lab.record.stop_all();
         if self.training.is_running {
-            self.training.take(TrainingNews::Failed(format!("{reason}; {TRAINING_AFTER_FAILURE}")));
+            self.training
+                .take(TrainingUpdate::Failed(format!("{reason}; {TRAINING_AFTER_FAILURE}")));
         }
         self.session.fail(reason);
     }

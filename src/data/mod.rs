@@ -1,7 +1,6 @@
 //! Data sets: their types, their sources, and their division into batches.
 
 mod batches;
-mod densities;
 mod error;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod fetch;
@@ -9,6 +8,7 @@ mod formats;
 #[cfg(not(target_arch = "wasm32"))]
 mod loose;
 mod origin;
+mod toy_densities;
 
 use std::path::PathBuf;
 
@@ -21,10 +21,10 @@ use crate::{
 use origin::{Origin, Place};
 
 pub use batches::{Batch, Batches};
-pub use densities::Density;
 pub use error::DataError;
 #[cfg(not(target_arch = "wasm32"))]
 pub use loose::{Loose, load_images};
+pub use toy_densities::Density;
 
 /// A labelled data set: images, or points in the plane, with one class each.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use jempp::{
     streams,
     worker::{
         self, Command, Event, Worker,
-        lab::{Lab, LabCommand, LabNews},
+        lab::{Lab, LabCommand, LabUpdate},
     },
 };
 use pollster::block_on;
@@ -306,10 +306,10 @@ fn a_slice_goes_through_the_path() {
     let mut refused = None;
     while found.is_none() || refused.is_none() {
         for event in events.recv_timeout(Duration::from_secs(120)).unwrap() {
-            let Event::Lab(news) = event else { continue };
-            match *news {
-                LabNews::Slice(slice) => found = Some(slice),
-                LabNews::Refused(why) => refused = Some(why),
+            let Event::Lab(update) = event else { continue };
+            match *update {
+                LabUpdate::Slice(slice) => found = Some(slice),
+                LabUpdate::Refused(why) => refused = Some(why),
                 _ => {}
             }
         }

@@ -5,7 +5,7 @@ use jempp::{
     app::Viewer,
     checkpoint::Checkpoint,
     config::{ConfigError, RunConfig, SamplerKind, ViewStart, ViewState},
-    worker::{self, Command, Event, LaneStep, ModelInfo, RunRequest, TrainingNews, Worker},
+    worker::{self, Command, Event, LaneStep, ModelInfo, RunRequest, TrainingUpdate, Worker},
 };
 
 struct Desk {
@@ -297,9 +297,9 @@ fn chains_follow_the_weights_in_training_and_nothing_is_lost() {
             Event::Step(step) if step.step == 0 => {
                 energies.push(step.lanes[0].numbers.energy.clone());
             }
-            Event::Training(news) => match *news {
-                TrainingNews::Step(_) => points += 1,
-                TrainingNews::Buffer { labels, .. } => buffers += usize::from(!labels.is_empty()),
+            Event::Training(update) => match *update {
+                TrainingUpdate::Step(_) => points += 1,
+                TrainingUpdate::Buffer { labels, .. } => buffers += usize::from(!labels.is_empty()),
                 _ => {}
             },
             Event::Failed(reason) => panic!("{reason}"),
@@ -309,8 +309,8 @@ fn chains_follow_the_weights_in_training_and_nothing_is_lost() {
     assert!(points > 0 && buffers > 0);
     desk.ask(Command::PauseTraining);
     let checkpoint = desk.wait(|event| match event {
-        Event::Training(news) => match *news {
-            TrainingNews::Stopped { is_complete: false, checkpoint } => Some(checkpoint),
+        Event::Training(update) => match *update {
+            TrainingUpdate::Stopped { is_complete: false, checkpoint } => Some(checkpoint),
             _ => None,
         },
         _ => None,
@@ -328,8 +328,8 @@ fn chains_follow_the_weights_in_training_and_nothing_is_lost() {
     assert!(desk.refusal().contains("already exists"));
     desk.ask(Command::ResumeTraining(out.clone()));
     let resumed = desk.wait(|event| match event {
-        Event::Training(news) => match *news {
-            TrainingNews::Started { step, .. } => Some(step),
+        Event::Training(update) => match *update {
+            TrainingUpdate::Started { step, .. } => Some(step),
             _ => None,
         },
         _ => None,
@@ -337,7 +337,7 @@ fn chains_follow_the_weights_in_training_and_nothing_is_lost() {
     assert!(resumed > 0);
     // Closing the window saves the run, too, before the process may end.
     desk.wait(|event| match event {
-        Event::Training(news) => matches!(*news, TrainingNews::Step(_)).then_some(()),
+        Event::Training(update) => matches!(*update, TrainingUpdate::Step(_)).then_some(()),
         _ => None,
     });
     let Worker { commands, events, thread } = desk.worker;

@@ -100,6 +100,18 @@ fn chains_are_watched_step_by_step() {
 }
 
 #[test]
+fn chains_that_diverge_are_an_error_and_no_images() {
+    let mut sampler = moons().config().sampler.clone();
+    (sampler.kind, sampler.step_size) = (SamplerKind::Sgld, 100.0);
+    let model = moons().with_sampler(sampler).unwrap();
+    // So far outside that the first gradient overflows.
+    let start = SampleStart::Image(vec![3e38, -3e38].into());
+    let settings = ChainSettings { start, num_steps: 5, ..ChainSettings::default() };
+    let error = model.sample_with(&settings).unwrap_err().to_string();
+    assert!(error.contains("diverged") && error.contains("smaller step_size"), "{error}");
+}
+
+#[test]
 fn what_cannot_be_done_is_said_in_one_line() {
     let model = moons();
     let mut mala = model.config().sampler.clone();

@@ -68,7 +68,7 @@ fn the_window_clamps_by_fit_for_bounds_that_come_from_a_window_may_cross() {
 
 #[test]
 fn random_streams_are_made_in_one_file() {
-    let may_make = ["src/streams.rs", "src/kernels/reference/chains.rs"];
+    let may_make = ["src/streams.rs", "src/kernels/reference/sampling.rs"];
     for tokens in [["stream", ":"].as_slice(), &["seed_from_u64"], &["from_seed"]] {
         let found = files_with(tokens, |file| !may_make.contains(&file));
         assert!(found.is_empty(), "take a stream of src/streams.rs, not {tokens:?}: {found:?}");

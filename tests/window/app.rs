@@ -5,7 +5,7 @@ use egui_kittest::{Harness, kittest::Queryable};
 use jempp::{
     app::{App, Selection, Tab, Viewer},
     config::{SamplerKind, ViewStart, ViewState},
-    worker::{Command, Event, TrainingNews, TrainingPoint},
+    worker::{Command, Event, TrainingPoint, TrainingUpdate},
 };
 
 /// A window of some size with its worker, with the model loaded and the chains at their starts.
@@ -142,13 +142,13 @@ fn a_model_that_is_gone_gives_way_to_a_bundled_one() {
 fn a_failure_ends_a_training_run_in_the_window() {
     let mut window = Window::new();
     let config = jempp::config::RunConfig::preset("fashion-quick").unwrap();
-    let news = TrainingNews::Started {
+    let update = TrainingUpdate::Started {
         folder: "runs/x".into(),
         config: Box::new(config),
         step: 0,
         num_steps: 10,
     };
-    window.worker.say(Event::Training(Box::new(news)));
+    window.worker.say(Event::Training(Box::new(update)));
     window.harness.state_mut().viewer_mut().session.tab = Tab::Train;
     window.pass(2, 0);
     assert!(window.viewer().training.is_running);
@@ -430,14 +430,14 @@ fn training_news_reach_their_tab() {
     window.harness.state_mut().viewer_mut().session.tab = Tab::Train;
     window.pass(1, 0);
     let config = jempp::config::RunConfig::preset("fashion-quick").unwrap();
-    window.worker.say(Event::Training(Box::new(TrainingNews::Started {
+    window.worker.say(Event::Training(Box::new(TrainingUpdate::Started {
         folder: "runs/fashion-quick-window".into(),
         config: Box::new(config),
         step: 0,
         num_steps: 2028,
     })));
     for step in 1..=50 {
-        window.worker.say(Event::Training(Box::new(TrainingNews::Step(TrainingPoint {
+        window.worker.say(Event::Training(Box::new(TrainingUpdate::Step(TrainingPoint {
             step,
             loss: 2.0,
             cross_entropy: 1.5,

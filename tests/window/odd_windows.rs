@@ -10,9 +10,9 @@ use jempp::{
     config::{LabTarget, LabView, LaneConfig, RunConfig, ViewState, default_rule},
     lessons::{Lesson, MAX_STEPS},
     worker::{
-        Event, LaneImages, LaneNumbers, LaneStep, ModelInfo, RunRequest, Step, TrainingNews,
-        TrainingPoint,
-        lab::{LabFrame, LabLaneFrame, LabMove, LabNews, LabSurface, Slice},
+        Event, LaneImages, LaneNumbers, LaneStep, ModelInfo, RunRequest, Step, TrainingPoint,
+        TrainingUpdate,
+        lab::{LabFrame, LabLaneFrame, LabMove, LabSurface, LabUpdate, Slice},
     },
 };
 use rand::{Rng, RngExt, SeedableRng};
@@ -212,7 +212,7 @@ fn lab(num_rules: usize, energy: &[f32]) -> Window {
             num_rules
         ],
     };
-    let frames = (0..5).map(|step| LabNews::Frame(frame(step)));
+    let frames = (0..5).map(|step| LabUpdate::Frame(frame(step)));
     let slice = Slice {
         energy: energy.clone().into(),
         range: [[-1.0, 1.0], [0.0, 0.0]],
@@ -220,10 +220,10 @@ fn lab(num_rules: usize, energy: &[f32]) -> Window {
         path_energy: vec![1.0, energy[2]],
         explained: [0.5, f32::NAN],
     };
-    let news = [LabNews::Surface(surface), LabNews::Started(vec![vec![0; 20]; num_rules])];
-    let news = news.into_iter().chain(frames).chain([LabNews::Slice(slice)]);
+    let updates = [LabUpdate::Surface(surface), LabUpdate::Started(vec![vec![0; 20]; num_rules])];
+    let updates = updates.into_iter().chain(frames).chain([LabUpdate::Slice(slice)]);
     window.viewer().lab.record.tracked = Some(0);
-    window.say(news.map(|news| Event::Lab(Box::new(news))));
+    window.say(updates.map(|update| Event::Lab(Box::new(update))));
     window
 }
 
@@ -286,19 +286,19 @@ fn training_and_the_lab_are_drawn_at_every_size() {
         clamp_rate: loss,
         steps_per_sec: loss,
     };
-    let news = [
-        TrainingNews::Started {
+    let updates = [
+        TrainingUpdate::Started {
             folder: "runs/x".into(),
             config: Box::new(config),
             step: 0,
             num_steps: 10,
         },
-        TrainingNews::Step(point(1, 1.0)),
-        TrainingNews::Step(point(2, f64::NAN)),
-        TrainingNews::Step(point(3, f64::INFINITY)),
-        TrainingNews::Buffer { x: vec![f32::NAN; 784 * 30], labels: (0..30).collect() },
+        TrainingUpdate::Step(point(1, 1.0)),
+        TrainingUpdate::Step(point(2, f64::NAN)),
+        TrainingUpdate::Step(point(3, f64::INFINITY)),
+        TrainingUpdate::Buffer { x: vec![f32::NAN; 784 * 30], labels: (0..30).collect() },
     ];
-    window.say(news.map(|news| Event::Training(Box::new(news))));
+    window.say(updates.map(|update| Event::Training(Box::new(update))));
     window.at_every_size();
     for (num_rules, energy) in
         [(1, &[0.0, 1.0, 5.0][..]), (2, &[f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 3e38, -3e38])]

@@ -7,7 +7,7 @@ use egui_kittest::{Harness, SnapshotOptions};
 use jempp::{
     app::{App, Selection, Tab},
     config::{RunConfig, SamplerKind, ViewState},
-    worker::{Event, TrainingNews, TrainingPoint},
+    worker::{Event, TrainingPoint, TrainingUpdate},
 };
 
 /// The picture contains the memory in use, and drivers draw the edges of letters differently.
@@ -93,8 +93,8 @@ fn plots_in_a_small_window() {
 fn training_in_a_small_window() {
     picture("train", [800.0, 600.0], Theme::Light, ViewState::default(), |app, worker| {
         app.viewer_mut().session.tab = Tab::Train;
-        let say = |news| worker.say(Event::Training(Box::new(news)));
-        say(TrainingNews::Started {
+        let say = |update| worker.say(Event::Training(Box::new(update)));
+        say(TrainingUpdate::Started {
             folder: "runs/fashion-quick-window".into(),
             config: Box::new(RunConfig::preset("fashion-quick").unwrap()),
             step: 0,
@@ -102,7 +102,7 @@ fn training_in_a_small_window() {
         });
         for step in 1..=400 {
             let wave = (step as f64 / 7.0).sin();
-            say(TrainingNews::Step(TrainingPoint {
+            say(TrainingUpdate::Step(TrainingPoint {
                 step,
                 loss: 2.3 * (-(step as f64) / 150.0).exp() + 0.1 * wave,
                 cross_entropy: 2.2 * (-(step as f64) / 120.0).exp(),

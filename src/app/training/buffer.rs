@@ -11,7 +11,7 @@ use crate::{
         theme,
     },
     data,
-    worker::TrainingNews,
+    worker::TrainingUpdate,
 };
 
 /// The maximum number of chains of a class that are drawn.
@@ -61,16 +61,16 @@ fn rows(labels: &[u32], most: usize) -> Vec<(u32, Vec<usize>)> {
 }
 
 impl BufferView {
-    /// Processes news of training: stores the chains and the class names.
-    pub(super) fn take(&mut self, news: &TrainingNews) {
-        match news {
-            TrainingNews::Started { config, step, .. } => {
+    /// Processes an update of a training run: stores the chains and the class names.
+    pub(super) fn take(&mut self, update: &TrainingUpdate) {
+        match update {
+            TrainingUpdate::Started { config, step, .. } => {
                 if *step == 0 {
                     *self = Self::default();
                 }
                 self.class_names = data::class_names(config.data.dataset).unwrap_or_default();
             }
-            TrainingNews::Buffer { x, labels } => {
+            TrainingUpdate::Buffer { x, labels } => {
                 self.x.clone_from(x);
                 self.labels.clone_from(labels);
                 self.texture = None;

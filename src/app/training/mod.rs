@@ -19,12 +19,12 @@ pub(super) struct TrainingView {
     buffer: BufferView,
 }
 
-/// Processes news of training. Also called while the tab is hidden, so that news does not accumulate.
+/// Processes the updates of a training run. Also called while the tab is hidden, so that they do not accumulate.
 pub(super) fn take_news(training: &mut Training, session: &mut Session, state: &mut TrainingView) {
-    while let Some(news) = training.next_news() {
-        state.setup.take(&news);
-        state.buffer.take(&news);
-        if let Some(problem) = training.record.take(news) {
+    while let Some(update) = training.next_update() {
+        state.setup.take(&update);
+        state.buffer.take(&update);
+        if let Some(problem) = training.record.take(update) {
             session.complain(problem);
         }
     }

@@ -14,7 +14,7 @@ use crate::{
         DataConfig, Field, MAX_SEED, OptimizerConfig, PRESETS, Preset, RunConfig, SamplerConfig,
         TrainingConfig,
     },
-    worker::{Command, TrainingNews},
+    worker::{Command, TrainingUpdate},
 };
 
 /// The preset that is chosen at first.
@@ -84,10 +84,10 @@ impl TrainingForm {
         self.out = free_folder(&format!("runs/{}-window", self.preset), is_taken);
     }
 
-    /// Processes news of training: updates the folders of the form.
-    pub(super) fn take(&mut self, news: &TrainingNews) {
-        match news {
-            TrainingNews::Started { folder, .. } => {
+    /// Processes an update of a training run: updates the folders of the form.
+    pub(super) fn take(&mut self, update: &TrainingUpdate) {
+        match update {
+            TrainingUpdate::Started { folder, .. } => {
                 self.asked_at = None;
                 self.resume = folder.display().to_string();
                 self.save_as = folder.join("saved.safetensors").display().to_string();
@@ -95,7 +95,7 @@ impl TrainingForm {
                 self.used.push(folder.clone());
                 self.choose_folder();
             }
-            TrainingNews::Failed(_) => self.asked_at = None,
+            TrainingUpdate::Failed(_) => self.asked_at = None,
             _ => {}
         }
     }

@@ -3,10 +3,10 @@
 //! They define the correct results of the kernels, and they are the kernels of the CPU back end. Their files import
 //! nothing, so that each file can be read next to its shader without other code.
 
-mod chains;
-mod densities;
+mod density_energy;
 mod layers;
+mod sampling;
 
-pub use chains::*;
-pub use densities::*;
+pub use density_energy::*;
 pub use layers::*;
+pub use sampling::*;

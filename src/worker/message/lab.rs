@@ -31,16 +31,16 @@ pub enum LabCommand {
     Learn(bool),
     /// Restart training with initial weights from this seed.
     StartOver(u64),
-    /// Compute the energy of the open model on the plane through a path. Answered by [`LabNews::Slice`].
+    /// Compute the energy of the open model on the plane through a path. Answered by [`LabUpdate::Slice`].
     Slice {
         /// The positions of a chain (K, C, H, W), flattened.
         path: Vec<f32>,
     },
 }
 
-/// An event of the lab, from the worker to the window.
+/// An update of the lab, from the worker to the window.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum LabNews {
+pub enum LabUpdate {
     /// The energies over the plane.
     Surface(LabSurface),
     /// The chains were moved to new starts: the class of each chain, for each rule.
@@ -74,7 +74,7 @@ pub enum LabNews {
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-impl LabNews {
+impl LabUpdate {
     /// The approximate size of the event in bytes; parts that are always small are not counted.
     pub(in crate::worker) fn num_bytes(&self) -> usize {
         match self {

@@ -7,7 +7,7 @@ use std::{path::PathBuf, sync::Arc};
 use half::f16;
 use serde::{Deserialize, Serialize};
 
-use self::lab::{LabCommand, LabNews};
+use self::lab::{LabCommand, LabUpdate};
 use crate::{
     config::{LaneConfig, Norm, RunConfig, SamplerConfig},
     data::Dataset,
@@ -144,9 +144,9 @@ pub enum Event {
         probabilities: Vec<f32>,
     },
     /// An event of the training run.
-    Training(Box<TrainingNews>),
+    Training(Box<TrainingUpdate>),
     /// An event of the lab.
-    Lab(Box<LabNews>),
+    Lab(Box<LabUpdate>),
     /// The text of a lesson.
     Lesson {
         /// The number of the lesson, starting at 1.
@@ -178,11 +178,11 @@ impl Event {
                 let of_lane = |lane: &LaneStep| lane.images.num_bytes() + lane.numbers.num_bytes();
                 step.lanes.iter().map(of_lane).sum()
             }
-            Self::Training(news) => match &**news {
-                TrainingNews::Buffer { x, .. } => size_of_val(&x[..]),
+            Self::Training(update) => match &**update {
+                TrainingUpdate::Buffer { x, .. } => size_of_val(&x[..]),
                 _ => 0,
             },
-            Self::Lab(news) => news.num_bytes(),
+            Self::Lab(update) => update.num_bytes(),
             Self::File { bytes, .. } => bytes.len(),
             _ => 0,
         }
@@ -321,9 +321,9 @@ pub struct References {
     pub train: Arc<Dataset>,
 }
 
-/// An event of a training run, from the worker to the viewer.
+/// An update of a training run, from the worker to the window.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum TrainingNews {
+pub enum TrainingUpdate {
     /// The run starts or resumes.
     Started {
         /// The folder of the run.

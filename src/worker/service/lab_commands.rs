@@ -10,7 +10,7 @@ use crate::{
     lessons,
     worker::{
         Event,
-        lab::{Lab, LabCommand, LabNews, slice},
+        lab::{Lab, LabCommand, LabUpdate, slice},
     },
 };
 
@@ -48,7 +48,7 @@ impl Service<'_> {
     pub(super) async fn bring_lesson(&mut self, number: usize, folder: Option<PathBuf>) -> Served {
         match lessons::text(number, folder.as_deref()).await {
             Ok(text) => Ok(self.out.send(Event::Lesson { number, text }).await?),
-            Err(error) => Ok(self.report_lab(LabNews::Refused(error.to_string())).await?),
+            Err(error) => Ok(self.report_lab(LabUpdate::Refused(error.to_string())).await?),
         }
     }
 
@@ -61,27 +61,27 @@ impl Service<'_> {
         };
         match served {
             Err(Unserved::Refused(error)) => {
-                Ok(self.report_lab(LabNews::Refused(error.to_string())).await?)
+                Ok(self.report_lab(LabUpdate::Refused(error.to_string())).await?)
             }
             served => served,
         }
     }
 
-    async fn report_lab(&self, news: LabNews) -> Result<(), Stop> {
-        Ok(self.out.send(Event::Lab(Box::new(news))).await?)
+    async fn report_lab(&self, update: LabUpdate) -> Result<(), Stop> {
+        Ok(self.out.send(Event::Lab(Box::new(update))).await?)
     }
 
     async fn slice(&mut self, path: Vec<f32>) -> Served {
         let Some(model) = &self.model else { return Ok(()) };
         let slice = slice(model, path).await?;
-        Ok(self.report_lab(LabNews::Slice(slice)).await?)
+        Ok(self.report_lab(LabUpdate::Slice(slice)).await?)
     }
 
     /// Carries out a command that needs an open lab.
     async fn steer_lab(&mut self, command: LabCommand) -> Served {
         let Some(active) = &mut self.lab else {
             // There is no lab, because its state was refused.
-            return Ok(self.report_lab(LabNews::Stopped).await?);
+            return Ok(self.report_lab(LabUpdate::Stopped).await?);
         };
         match command {
             LabCommand::Play => active.is_running = true,
@@ -136,7 +136,7 @@ impl Service<'_> {
             Ok(changes) => changes,
             Err(error) => {
                 let shown = Box::new(active.lab.state().clone());
-                self.report_lab(LabNews::Kept { shown, refused: Box::new(state) }).await?;
+                self.report_lab(LabUpdate::Kept { shown, refused: Box::new(state) }).await?;
                 return Err(error.into());
             }
         };
@@ -156,20 +156,20 @@ impl Service<'_> {
         let Some(active) = &mut self.lab else { return Ok(()) };
         active.last_surface = Instant::now();
         let surface = active.lab.surface().clone();
-        self.report_lab(LabNews::Surface(surface)).await
+        self.report_lab(LabUpdate::Surface(surface)).await
     }
 
     async fn report_data(&mut self) -> Result<(), Stop> {
         let Some(active) = &mut self.lab else { return Ok(()) };
         let Some(learner) = active.lab.learner() else { return Ok(()) };
         let (points, labels) = learner.data();
-        self.report_lab(LabNews::Data { points, labels }).await
+        self.report_lab(LabUpdate::Data { points, labels }).await
     }
 
     async fn report_starts(&mut self) -> Result<(), Stop> {
         let Some(active) = &mut self.lab else { return Ok(()) };
         let labels = active.lab.labels();
-        self.report_lab(LabNews::Started(labels)).await?;
+        self.report_lab(LabUpdate::Started(labels)).await?;
         self.report_frame().await
     }
 
@@ -177,7 +177,7 @@ impl Service<'_> {
         let Some(active) = &mut self.lab else { return Ok(()) };
         active.last_frame = Instant::now();
         let frame = active.lab.frame();
-        self.report_lab(LabNews::Frame(frame)).await
+        self.report_lab(LabUpdate::Frame(frame)).await
     }
 
     /// Reports the progress of training, with the current energy surface.
@@ -188,7 +188,7 @@ impl Service<'_> {
         }
         let Some(learner) = active.lab.learner() else { return Ok(()) };
         let frame = learner.frame().await?;
-        self.report_lab(LabNews::Learning(frame)).await?;
+        self.report_lab(LabUpdate::Learning(frame)).await?;
         self.report_surface().await
     }
 
@@ -204,7 +204,7 @@ impl Service<'_> {
                 active.is_learning = false;
                 let diverged = refusal(error.into())?;
                 self.report_learning().await?;
-                return self.report_lab(LabNews::Diverged(diverged)).await;
+                return self.report_lab(LabUpdate::Diverged(diverged)).await;
             }
             if is_due {
                 self.report_learning().await?;
@@ -228,7 +228,7 @@ impl Service<'_> {
             if let Some(active) = &mut self.lab {
                 active.is_running = false;
             }
-            self.report_lab(LabNews::Stopped).await?;
+            self.report_lab(LabUpdate::Stopped).await?;
         }
         Ok(())
     }

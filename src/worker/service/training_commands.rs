@@ -13,7 +13,7 @@ use crate::{
     config::RunConfig,
     files,
     training::{Training, TrainingEvent},
-    worker::{Event, JobError, TrainingNews, TrainingPoint, open_model::OpenModel, platform},
+    worker::{Event, JobError, TrainingPoint, TrainingUpdate, open_model::OpenModel, platform},
 };
 
 /// The time between two updates of the chains' weights during training.
@@ -43,7 +43,7 @@ impl Service<'_> {
         let run = match run {
             Ok(run) => run,
             Err(error) => {
-                self.report_training(TrainingNews::Failed(error.to_string())).await?;
+                self.report_training(TrainingUpdate::Failed(error.to_string())).await?;
                 return Err(error.into());
             }
         };
@@ -55,7 +55,7 @@ impl Service<'_> {
         let checkpoint = run.trainer().checkpoint().await?;
         let model = OpenModel::of(path, checkpoint, &self.device.device)?;
         self.show_model(model).await?;
-        self.report_training(TrainingNews::Started { folder, config, step, num_steps }).await?;
+        self.report_training(TrainingUpdate::Started { folder, config, step, num_steps }).await?;
         let now = Instant::now();
         self.training = Some(ActiveTraining {
             run,
@@ -89,21 +89,21 @@ impl Service<'_> {
         }
     }
 
-    async fn report_training(&self, news: TrainingNews) -> Result<(), Stop> {
-        Ok(self.out.send(Event::Training(Box::new(news))).await?)
+    async fn report_training(&self, update: TrainingUpdate) -> Result<(), Stop> {
+        Ok(self.out.send(Event::Training(Box::new(update))).await?)
     }
 
     pub(super) async fn advance_training(&mut self) -> Result<(), Stop> {
         let Some(training) = &mut self.training else { return Ok(()) };
         training.steps += 1;
         let steps_per_sec = training.steps as f64 / training.begin.elapsed().as_secs_f64();
-        let mut news = Vec::new();
-        let mut collect = |event| news.extend(news_of(event, steps_per_sec));
+        let mut updates = Vec::new();
+        let mut collect = |event| updates.extend(update_of(event, steps_per_sec));
         let result = training.run.advance(&|| false, &mut collect).await;
         if training.last_buffer.elapsed() >= BUFFER_INTERVAL {
             training.last_buffer = Instant::now();
             let (x, labels) = training.run.buffer_grid().await?;
-            news.push(TrainingNews::Buffer { x, labels });
+            updates.push(TrainingUpdate::Buffer { x, labels });
         }
         if training.last_reference.elapsed() >= REFERENCE_INTERVAL {
             training.last_reference = Instant::now();
@@ -118,12 +118,12 @@ impl Service<'_> {
             }
         }
         let is_complete = training.run.is_complete();
-        for news in news {
-            self.report_training(news).await?;
+        for update in updates {
+            self.report_training(update).await?;
         }
         if let Err(error) = result {
             self.training = None;
-            return self.report_training(TrainingNews::Failed(error.to_string())).await;
+            return self.report_training(TrainingUpdate::Failed(error.to_string())).await;
         }
         if is_complete { self.pause_training().await } else { Ok(()) }
     }
@@ -131,8 +131,8 @@ impl Service<'_> {
     /// Saves and pauses the training run, if there is one.
     pub(super) async fn pause_training(&mut self) -> Result<(), Stop> {
         let Some(mut training) = self.training.take() else { return Ok(()) };
-        let mut news = Vec::new();
-        let mut collect = |event| news.extend(news_of(event, 0.0));
+        let mut updates = Vec::new();
+        let mut collect = |event| updates.extend(update_of(event, 0.0));
         let result = training.run.finish(&mut collect).await;
         self.references_wanted = true;
         if let Some(model) = &mut self.model
@@ -144,12 +144,12 @@ impl Service<'_> {
         if cfg!(target_arch = "wasm32") && !training.run.is_complete() {
             self.paused_training = Some(training.run);
         }
-        for news in news {
-            self.report_training(news).await?;
+        for update in updates {
+            self.report_training(update).await?;
         }
         match result {
             Ok(_) => Ok(()),
-            Err(error) => self.report_training(TrainingNews::Failed(error.to_string())).await,
+            Err(error) => self.report_training(TrainingUpdate::Failed(error.to_string())).await,
         }
     }
 
@@ -194,12 +194,12 @@ impl Service<'_> {
 }
 
 /// The event for the window, from an event of the training run.
-fn news_of(event: TrainingEvent, steps_per_sec: f64) -> Option<TrainingNews> {
+fn update_of(event: TrainingEvent, steps_per_sec: f64) -> Option<TrainingUpdate> {
     Some(match event {
         TrainingEvent::Preparing { .. }
         | TrainingEvent::Ready(_)
         | TrainingEvent::Started { .. } => return None,
-        TrainingEvent::Step(report) => TrainingNews::Step(TrainingPoint {
+        TrainingEvent::Step(report) => TrainingUpdate::Step(TrainingPoint {
             step: report.step,
             loss: report.loss,
             cross_entropy: report.terms.cross_entropy,
@@ -209,17 +209,17 @@ fn news_of(event: TrainingEvent, steps_per_sec: f64) -> Option<TrainingNews> {
             steps_per_sec,
         }),
         TrainingEvent::Evaluated { step, test, .. } => {
-            TrainingNews::Evaluated { step, test_accuracy: test?.accuracy }
+            TrainingUpdate::Evaluated { step, test_accuracy: test?.accuracy }
         }
-        TrainingEvent::Warning(message) => TrainingNews::Recovered { message },
-        TrainingEvent::Recovered { divergence, recovery } => TrainingNews::Recovered {
+        TrainingEvent::Warning(message) => TrainingUpdate::Recovered { message },
+        TrainingEvent::Recovered { divergence, recovery } => TrainingUpdate::Recovered {
             message: format!(
                 "{divergence}; back to step {}, learning rate × {:.3}",
                 recovery.step, recovery.learning_rate_factor
             ),
         },
         TrainingEvent::Finished { is_complete, checkpoint, .. } => {
-            TrainingNews::Stopped { is_complete, checkpoint }
+            TrainingUpdate::Stopped { is_complete, checkpoint }
         }
     })
 }

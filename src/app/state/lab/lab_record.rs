@@ -6,7 +6,7 @@ use super::{curve::Curve, lane_record::LaneRecord};
 use crate::{
     config::{LabReference, LabState, LabTarget, LaneConfig},
     diagnostics,
-    worker::lab::{LabCommand, LabFrame, LabNews, LabSurface, LearningFrame, Slice},
+    worker::lab::{LabCommand, LabFrame, LabSurface, LabUpdate, LearningFrame, Slice},
 };
 
 /// The record of training in the lab.
@@ -159,10 +159,10 @@ impl LabRecord {
         self.compared_at = wanted;
     }
 
-    /// Processes news from the worker.
-    pub(in crate::app) fn take(&mut self, news: LabNews) {
-        match news {
-            LabNews::Surface(surface) => {
+    /// Processes an update from the worker.
+    pub(in crate::app) fn take(&mut self, update: LabUpdate) {
+        match update {
+            LabUpdate::Surface(surface) => {
                 let is_learning = self.is_learning;
                 self.surface = Some(surface);
                 self.num_surfaces += 1;
@@ -176,7 +176,7 @@ impl LabRecord {
                     }
                 }
             }
-            LabNews::Started(labels) => {
+            LabUpdate::Started(labels) => {
                 let lane = |labels| LaneRecord { labels, ..LaneRecord::default() };
                 self.lanes = labels.into_iter().map(lane).collect();
                 self.step = 0;
@@ -184,28 +184,28 @@ impl LabRecord {
                 self.compared_at.clear();
                 self.compare_with_sent();
             }
-            LabNews::Frame(LabFrame { step, lanes }) => {
+            LabUpdate::Frame(LabFrame { step, lanes }) => {
                 self.step = step;
                 for (lane, frame) in self.lanes.iter_mut().zip(lanes) {
                     lane.take(step, frame);
                 }
             }
-            LabNews::Refused(reason) => self.refused(&reason),
-            LabNews::Kept { shown, .. } => self.set_shown(&shown),
-            LabNews::Stopped => {
+            LabUpdate::Refused(reason) => self.refused(&reason),
+            LabUpdate::Kept { shown, .. } => self.set_shown(&shown),
+            LabUpdate::Stopped => {
                 self.is_running = false;
                 self.is_learning &= self.surface.is_some();
             }
-            LabNews::Data { points, labels } => {
+            LabUpdate::Data { points, labels } => {
                 self.data = (points, labels);
                 self.learning = LearningRecord::default();
             }
-            LabNews::Learning(frame) => self.learning.take(frame),
-            LabNews::Diverged(why) => {
+            LabUpdate::Learning(frame) => self.learning.take(frame),
+            LabUpdate::Diverged(why) => {
                 self.is_learning = false;
                 self.learning.diverged = Some(why);
             }
-            LabNews::Slice(slice) => {
+            LabUpdate::Slice(slice) => {
                 self.slice = Some(slice);
                 self.is_slicing = false;
             }
@@ -269,13 +269,13 @@ mod tests {
                 tracked: None,
             };
             let step = record.step + 10;
-            record.take(LabNews::Frame(LabFrame { step, lanes: vec![lane] }));
+            record.take(LabUpdate::Frame(LabFrame { step, lanes: vec![lane] }));
         }
     }
 
-    fn surface() -> LabNews {
+    fn surface() -> LabUpdate {
         let side = diagnostics::cells::NUM_CELLS;
-        LabNews::Surface(LabSurface {
+        LabUpdate::Surface(LabSurface {
             energy: vec![0.0; side * side].into(),
             around: [].into(),
             classes: vec![0; side * side],
@@ -287,7 +287,7 @@ mod tests {
         let mut record = LabRecord::default();
         record.sync(&LabState::default(), true);
         record.take(surface());
-        record.take(LabNews::Started(vec![vec![0, 0]]));
+        record.take(LabUpdate::Started(vec![vec![0, 0]]));
         record
     }
 

@@ -9,7 +9,7 @@ use crate::{
     config::{LabState, LabTarget, LabView, ViewStart},
     worker::{
         Command,
-        lab::{LabCommand, LabNews},
+        lab::{LabCommand, LabUpdate},
     },
 };
 
@@ -82,17 +82,17 @@ impl Lab {
         }
     }
 
-    /// Processes news from the worker.
-    pub(in crate::app) fn take(&mut self, news: LabNews) {
-        match &news {
-            LabNews::Kept { shown, refused } if self.settings == **refused => {
+    /// Processes an update from the worker.
+    pub(in crate::app) fn take(&mut self, update: LabUpdate) {
+        match &update {
+            LabUpdate::Kept { shown, refused } if self.settings == **refused => {
                 self.settings.clone_from(shown);
             }
             // The settings have changed since this request, so the answer to the newer request counts.
-            LabNews::Kept { .. } => return,
+            LabUpdate::Kept { .. } => return,
             _ => {}
         }
-        self.record.take(news);
+        self.record.take(update);
     }
 
     /// Starts or stops the chains.

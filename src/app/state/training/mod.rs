@@ -5,7 +5,7 @@ mod training_record;
 use std::collections::VecDeque;
 
 use super::requests::Requests;
-use crate::worker::{Command, TrainingNews};
+use crate::worker::{Command, TrainingUpdate};
 
 pub(in crate::app) use training_record::{
     Phase, TrainingRecord, duration_text, smooth, usual_range,
@@ -18,8 +18,8 @@ pub struct Training {
     pub is_running: bool,
     /// The record of the training run.
     pub(in crate::app) record: TrainingRecord,
-    /// News that the training tab has not processed yet.
-    news: VecDeque<TrainingNews>,
+    /// Updates that the training tab has not processed yet.
+    updates: VecDeque<TrainingUpdate>,
     requests: Requests,
 }
 
@@ -29,7 +29,7 @@ impl Training {
         Self {
             is_running: false,
             record: TrainingRecord::default(),
-            news: VecDeque::new(),
+            updates: VecDeque::new(),
             requests,
         }
     }
@@ -39,18 +39,18 @@ impl Training {
         self.requests.send(command);
     }
 
-    /// Processes news from the worker.
-    pub(in crate::app) fn take(&mut self, news: TrainingNews) {
-        match &news {
-            TrainingNews::Started { .. } => self.is_running = true,
-            TrainingNews::Stopped { .. } | TrainingNews::Failed(_) => self.is_running = false,
+    /// Processes an update from the worker.
+    pub(in crate::app) fn take(&mut self, update: TrainingUpdate) {
+        match &update {
+            TrainingUpdate::Started { .. } => self.is_running = true,
+            TrainingUpdate::Stopped { .. } | TrainingUpdate::Failed(_) => self.is_running = false,
             _ => {}
         }
-        self.news.push_back(news);
+        self.updates.push_back(update);
     }
 
-    /// The oldest news that the training tab has not processed yet.
-    pub(in crate::app) fn next_news(&mut self) -> Option<TrainingNews> {
-        self.news.pop_front()
+    /// The oldest update that the training tab has not processed yet.
+    pub(in crate::app) fn next_update(&mut self) -> Option<TrainingUpdate> {
+        self.updates.pop_front()
     }
 }

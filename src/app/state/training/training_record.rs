@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::{
     app::record::Thinned,
     config::RunConfig,
-    worker::{TrainingNews, TrainingPoint},
+    worker::{TrainingPoint, TrainingUpdate},
 };
 
 /// The maximum number of points of a curve.
@@ -71,10 +71,10 @@ impl Default for TrainingRecord {
 }
 
 impl TrainingRecord {
-    /// Processes news. Returns a message that the user must see in any tab.
-    pub(crate) fn take(&mut self, news: TrainingNews) -> Option<String> {
-        match news {
-            TrainingNews::Started { folder, config, step, num_steps } => {
+    /// Processes an update. Returns a message that the user must see in any tab.
+    pub(crate) fn take(&mut self, update: TrainingUpdate) -> Option<String> {
+        match update {
+            TrainingUpdate::Started { folder, config, step, num_steps } => {
                 // A run that is resumed keeps its curves.
                 if folder != self.folder || step == 0 {
                     *self = Self { folder, ..Self::default() };
@@ -82,26 +82,26 @@ impl TrainingRecord {
                 self.config = Some(config);
                 (self.step, self.num_steps, self.phase) = (step, num_steps, Phase::Running);
             }
-            TrainingNews::Step(point) => {
+            TrainingUpdate::Step(point) => {
                 self.step = point.step;
                 self.steps_per_sec = point.steps_per_sec;
                 // After a recovery, steps are repeated, so their old results are removed.
                 self.accuracy.retain(|&(step, _)| step < point.step);
                 self.points.push(point.step, point, POINT_BYTES);
             }
-            TrainingNews::Evaluated { step, test_accuracy } => {
+            TrainingUpdate::Evaluated { step, test_accuracy } => {
                 self.accuracy.retain(|&(other, _)| other < step);
                 self.accuracy.push((step, test_accuracy));
             }
-            TrainingNews::Recovered { message } => self.add_message(message),
-            TrainingNews::Buffer { .. } => {}
-            TrainingNews::Stopped { is_complete, checkpoint } => {
+            TrainingUpdate::Recovered { message } => self.add_message(message),
+            TrainingUpdate::Buffer { .. } => {}
+            TrainingUpdate::Stopped { is_complete, checkpoint } => {
                 self.phase = match is_complete {
                     true => Phase::Complete(checkpoint),
                     false => Phase::Paused(checkpoint),
                 };
             }
-            TrainingNews::Failed(reason) => {
+            TrainingUpdate::Failed(reason) => {
                 self.add_message(format!("Training failed: {reason}"));
                 self.phase = Phase::Failed(reason.clone());
                 return Some(format!("Training failed: {reason}"));
@@ -189,8 +189,8 @@ mod tests {
         }
     }
 
-    fn started(step: u64) -> TrainingNews {
-        TrainingNews::Started {
+    fn started(step: u64) -> TrainingUpdate {
+        TrainingUpdate::Started {
             folder: "runs/a".into(),
             config: Box::default(),
             step,
@@ -203,21 +203,21 @@ mod tests {
         let mut run = TrainingRecord::default();
         run.take(started(0));
         for step in 1..=5000 {
-            run.take(TrainingNews::Step(point(step)));
+            run.take(TrainingUpdate::Step(point(step)));
         }
-        run.take(TrainingNews::Evaluated { step: 5000, test_accuracy: 0.5 });
+        run.take(TrainingUpdate::Evaluated { step: 5000, test_accuracy: 0.5 });
         assert!(run.points.entries().len() <= MAX_POINTS);
         assert_eq!((run.step, run.secs_left()), (5000, Some(2500.0)));
-        run.take(TrainingNews::Recovered { message: "back to step 4950".into() });
-        run.take(TrainingNews::Step(point(4951)));
+        run.take(TrainingUpdate::Recovered { message: "back to step 4950".into() });
+        run.take(TrainingUpdate::Step(point(4951)));
         assert_eq!(run.points.last_step(), Some(4951));
         assert!(run.accuracy.is_empty() && run.messages.len() == 1);
-        let stopped = TrainingNews::Stopped { is_complete: false, checkpoint: "runs/a/c".into() };
+        let stopped = TrainingUpdate::Stopped { is_complete: false, checkpoint: "runs/a/c".into() };
         run.take(stopped);
         assert_eq!(run.phase, Phase::Paused("runs/a/c".into()));
         run.take(started(4951));
         assert!(run.phase == Phase::Running && !run.points.entries().is_empty());
-        assert!(run.take(TrainingNews::Failed("no memory".into())).is_some());
+        assert!(run.take(TrainingUpdate::Failed("no memory".into())).is_some());
     }
 
     #[test]
