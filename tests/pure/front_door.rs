@@ -108,7 +108,7 @@ fn chains_that_diverge_are_an_error_and_no_images() {
     let start = SampleStart::Image(vec![3e38, -3e38].into());
     let settings = ChainSettings { start, num_steps: 5, ..ChainSettings::default() };
     let error = model.sample_with(&settings).unwrap_err().to_string();
-    assert!(error.contains("diverged") && error.contains("smaller step_size"), "{error}");
+    assert!(error.contains("diverged") && error.contains("smaller sampler.step_size"), "{error}");
 }
 
 #[test]
