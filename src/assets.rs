@@ -54,7 +54,7 @@ mod inside {
     ///
     /// # Errors
     /// None.
-    pub async fn bring(_names: &[&str]) -> Result<(), AssetError> {
+    pub(crate) async fn bring(_names: &[&str]) -> Result<(), AssetError> {
         Ok(())
     }
 }
@@ -79,7 +79,7 @@ mod beside {
     ///
     /// # Errors
     /// A file cannot be downloaded.
-    pub async fn bring(names: &[&str]) -> Result<(), AssetError> {
+    pub(crate) async fn bring(names: &[&str]) -> Result<(), AssetError> {
         for &name in names {
             if get(name).is_some() {
                 continue;
@@ -97,6 +97,10 @@ mod beside {
 }
 
 #[cfg(target_arch = "wasm32")]
-pub use beside::{bring, get};
+pub(crate) use beside::bring;
+#[cfg(target_arch = "wasm32")]
+pub use beside::get;
 #[cfg(not(target_arch = "wasm32"))]
-pub use inside::{bring, get};
+pub(crate) use inside::bring;
+#[cfg(not(target_arch = "wasm32"))]
+pub use inside::get;

@@ -48,7 +48,7 @@ impl Demand {
     ///
     /// # Errors
     /// The configuration does not describe a valid network.
-    pub fn of_training(
+    pub(crate) fn of_training(
         config: &RunConfig,
         input_shape: [usize; 3],
         num_classes: usize,

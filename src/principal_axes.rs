@@ -52,7 +52,7 @@ impl PrincipalAxes {
     }
 
     /// The coordinates of `x` (D) along the axes, in units of x from the origin.
-    pub fn coordinates_of(&self, x: &[f32]) -> Vec<f32> {
+    pub(crate) fn coordinates_of(&self, x: &[f32]) -> Vec<f32> {
         let along = |axis: &Vec<f32>| {
             let terms = x.iter().zip(&self.origin).zip(axis);
             terms.map(|((x, origin), axis)| f64::from(x - origin) * f64::from(*axis)).sum::<f64>()

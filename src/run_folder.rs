@@ -85,7 +85,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// The folder exists and is not empty.
-    pub fn check_free(path: &Path) -> Result<(), RunFolderError> {
+    pub(crate) fn check_free(path: &Path) -> Result<(), RunFolderError> {
         if !files::is_taken(path) {
             return Ok(());
         }
@@ -145,7 +145,7 @@ impl RunFolder {
     }
 
     /// Removes the files of a run that could not start.
-    pub fn abandon(self) {
+    pub(crate) fn abandon(self) {
         files::remove(&self.checkpoint());
         files::remove(&self.config());
         drop(self.lock);
@@ -153,7 +153,7 @@ impl RunFolder {
     }
 
     /// Whether the file system keeps other processes out of the folder.
-    pub fn is_exclusive(&self) -> bool {
+    pub(crate) fn is_exclusive(&self) -> bool {
         self.lock.is_exclusive()
     }
 
@@ -161,7 +161,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// The folder was moved or removed; another run may use its path.
-    pub fn check_owned(&self) -> Result<(), RunFolderError> {
+    pub(crate) fn check_owned(&self) -> Result<(), RunFolderError> {
         match self.lock.is_lost() {
             true => Err(RunFolderError::Lost(self.path.clone())),
             false => Ok(()),
@@ -172,7 +172,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn write_config(&self, config_toml: &str) -> Result<(), RunFolderError> {
+    pub(crate) fn write_config(&self, config_toml: &str) -> Result<(), RunFolderError> {
         let path = self.config();
         write_atomically(&path, config_toml.as_bytes()).map_err(|source| io_error(&path, source))
     }
@@ -181,7 +181,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// The file cannot be read or written.
-    pub fn rewind(&mut self, counters: &Counters) -> Result<(), RunFolderError> {
+    pub(crate) fn rewind(&mut self, counters: &Counters) -> Result<(), RunFolderError> {
         let path = self.path.join(METRICS);
         let error = |source| io_error(&path, source);
         let mut file = match files::lines_of(&path) {
@@ -226,7 +226,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// The folder of the grids cannot be created.
-    pub fn sample_grid(&self, epoch: u64) -> Result<PathBuf, RunFolderError> {
+    pub(crate) fn sample_grid(&self, epoch: u64) -> Result<PathBuf, RunFolderError> {
         let samples = self.path.join(SAMPLES);
         files::create_dir(&samples).map_err(|source| io_error(&samples, source))?;
         Ok(samples.join(format!("epoch-{epoch:04}.png")))
@@ -252,7 +252,7 @@ impl RunFolder {
     }
 
     /// Whether too many metrics wait in memory.
-    pub fn is_choked(&self) -> bool {
+    pub(crate) fn is_choked(&self) -> bool {
         self.metrics.num_waiting() > MAX_WAITING_BYTES
     }
 

@@ -15,7 +15,7 @@ use crate::{
     model::{Network, Pass},
 };
 
-pub use tally::{NUM_BINS, ReliabilityBin, Tally, predicted};
+pub use tally::{ReliabilityBin, Tally, predicted};
 
 /// The accuracy, calibration error and mean energy of a network on a data set.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,7 +48,7 @@ pub async fn accuracy(
 ///
 /// # Errors
 /// The device failed.
-pub async fn accuracy_unless(
+pub(crate) async fn accuracy_unless(
     stop: &dyn Fn() -> bool,
     network: &Network,
     dataset: &Dataset,

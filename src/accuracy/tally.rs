@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::numbers::{argmax, softmax};
 
 /// The number of bins of the calibration error, as in JEM (arXiv:1912.03263).
-pub const NUM_BINS: usize = 20;
+pub(crate) const NUM_BINS: usize = 20;
 
 /// The class of the largest logit or probability in a row; the last one of equal values; 0 if the row has no number.
 pub fn predicted<T: PartialOrd>(row: &[T]) -> usize {

@@ -44,6 +44,7 @@ impl Files {
     }
 
     /// Sets the address of the page, which every copied link starts with.
+    #[cfg(target_arch = "wasm32")]
     pub(super) fn set_address(&mut self, address: String) {
         self.address = address;
     }

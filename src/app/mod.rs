@@ -50,7 +50,7 @@ mod words;
 pub use crate::config::Tab;
 #[cfg(target_arch = "wasm32")]
 pub(crate) use fonts::small as small_fonts;
-pub use record::{IMAGE_BYTES, NUMBER_BYTES, Record, Thinned};
+pub use record::{Record, Thinned};
 pub use state::{Overlay, Selection};
 pub use viewer::Viewer;
 pub use window::{App, Link, SIZE};

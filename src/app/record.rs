@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::worker::{LaneImages, LaneNumbers, RunRequest, Step};
 
 /// The maximum memory for the images and gradients of a run, in bytes.
-pub const IMAGE_BYTES: usize = 192 << 20;
+pub(crate) const IMAGE_BYTES: usize = 192 << 20;
 /// The maximum memory for the scalars of a run, in bytes.
-pub const NUMBER_BYTES: usize = 128 << 20;
+pub(crate) const NUMBER_BYTES: usize = 128 << 20;
 /// The sum of both limits, in MiB.
 pub(super) const HISTORY_MIB: usize = (IMAGE_BYTES + NUMBER_BYTES) >> 20;
 /// The memory of a lane's parts beyond their contents, in bytes.
@@ -64,7 +64,7 @@ impl<T> Thinned<T> {
     }
 
     /// The approximate memory in use, in bytes.
-    pub fn num_bytes(&self) -> usize {
+    pub(crate) fn num_bytes(&self) -> usize {
         self.entries.len() * self.entry_bytes
     }
 
@@ -141,7 +141,7 @@ impl Record {
     }
 
     /// The approximate memory in use, in bytes.
-    pub fn num_bytes(&self) -> usize {
+    pub(crate) fn num_bytes(&self) -> usize {
         self.images.num_bytes() + self.numbers.num_bytes()
     }
 }

@@ -131,12 +131,12 @@ impl Viewer {
     }
 
     /// Whether the visible chains are the lab's, and not the open model's.
-    pub fn shows_plane(&self) -> bool {
+    pub(crate) fn shows_plane(&self) -> bool {
         self.session.tab == Tab::Lab && self.lab.is_plane()
     }
 
     /// Sets whether the visible chains start to run as soon as they are available.
-    pub fn play_when_ready(&mut self, plays: bool) {
+    pub(crate) fn play_when_ready(&mut self, plays: bool) {
         match self.shows_plane() {
             true => self.lab.prepare(plays),
             false => self.run.is_running = plays,
@@ -144,7 +144,7 @@ impl Viewer {
     }
 
     /// Whether everything that the window shows is available, or the reason why it is not.
-    pub fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         let is_there = match self.shows_plane() {
             true => self.lab.record.surface.is_some() || self.lab.record.why_not.is_some(),
             false => self.run.shown_images().is_some(),
@@ -162,7 +162,7 @@ impl Viewer {
     }
 
     /// Keeps the worker's lab equal to the lab's settings.
-    pub fn follow_lab(&mut self) {
+    pub(crate) fn follow_lab(&mut self) {
         let is_open = self.shows_plane();
         if is_open && self.run.is_running && self.run.record.is_some() {
             // These chains are invisible, and would take time from the visible ones.
@@ -218,7 +218,7 @@ impl Viewer {
     }
 
     /// Reopens the device and the model after the worker failed. Everything that the worker had in memory is lost.
-    pub fn try_again(&mut self) {
+    pub(crate) fn try_again(&mut self) {
         self.session.failure = None;
         self.session.device = None;
         self.run.forget();

@@ -65,7 +65,8 @@ impl App {
     }
 
     /// Sets the address of the page, which every copied link starts with.
-    pub fn set_address(&mut self, address: String) {
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) fn set_address(&mut self, address: String) {
         self.panels.files.set_address(address);
     }
 

@@ -24,7 +24,7 @@ const MIN_MILLIS: f64 = 20.0;
 
 impl Ceilings {
     /// Measures the best of a few runs of each, in about a second in total.
-    pub fn measure(device: &ComputeDevice) -> Self {
+    pub(crate) fn measure(device: &ComputeDevice) -> Self {
         let ones = |len: usize| Tensor::<1>::ones([len], &device.device);
         let time = |rounds: u32| {
             let work = |values| kernels::fma_rate(values, rounds, 0.999, 0.001);

@@ -204,7 +204,7 @@ impl Works {
 ///
 /// # Errors
 /// The network is not valid.
-pub fn time_steps(
+pub(crate) fn time_steps(
     work: &StepWork,
     repetitions: usize,
     ceilings: &Ceilings,
@@ -257,7 +257,7 @@ const JEM: &str = "sampler = { kind = 'sgld', num_steps = 20, step_size = 1.0, n
 ///
 /// # Errors
 /// A training iteration that diverges.
-pub fn time_training(
+pub(crate) fn time_training(
     repetitions: usize,
     device: &ComputeDevice,
 ) -> Result<TrainingReport, BenchError> {

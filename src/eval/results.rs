@@ -302,12 +302,12 @@ const WEAK: f64 = 0.6;
 
 /// Whether a judge is too inaccurate to say much about samples: its accuracy is below 60 %, or less than halfway from
 /// guessing to always correct.
-pub fn is_weak_judge(accuracy: f64, num_classes: usize) -> bool {
+pub(crate) fn is_weak_judge(accuracy: f64, num_classes: usize) -> bool {
     accuracy < WEAK || accuracy < 0.5 + 0.5 / num_classes.max(1) as f64
 }
 
 /// A warning about a weak judge, for the report and the terminal.
-pub fn weak_judge(accuracy: f64) -> String {
+pub(crate) fn weak_judge(accuracy: f64) -> String {
     format!(
         "The judge is weak: it classifies {:.1} % of the test images correctly, so its results for samples mean little. \
          Use a better classifier of the same data as the judge",

@@ -12,16 +12,17 @@ mod layers;
 mod ops;
 
 pub use density::density_energy;
-pub use launch::{count_bound_bytes, count_launches};
+pub(crate) use launch::count_bound_bytes;
+pub use launch::count_launches;
 pub use layers::{
     ConvOptions2d, EnergyOptions, HeadOptions, Pooling, batch_norm, conv2d, head_energy,
     head_logits, log_sum_exp, reference_batch_norm, reference_conv2d, reference_head_energy,
     reference_head_logits,
 };
+pub(crate) use ops::index_tensor;
 pub use ops::{
-    ClassGaussians, Proposals, chain_summary, class_center_start, copy_rate, fma_rate,
-    index_tensor, mala_accept, proximal_step, replay_gather, replay_scatter, run_on_bytes,
-    uniform_start,
+    ClassGaussians, Proposals, chain_summary, class_center_start, copy_rate, fma_rate, mala_accept,
+    proximal_step, replay_gather, replay_scatter, run_on_bytes, uniform_start,
 };
 
 /// The number of invocations per workgroup, for every kernel.

@@ -28,7 +28,7 @@ pub struct ClassGaussians {
 }
 
 /// Row numbers or labels as an integer tensor (N).
-pub fn index_tensor(indices: &[u32], device: &Device) -> Tensor<1, Int> {
+pub(crate) fn index_tensor(indices: &[u32], device: &Device) -> Tensor<1, Int> {
     let values: Vec<i32> = indices.iter().map(|&index| index as i32).collect();
     Tensor::from_data(TensorData::new(values, [indices.len()]), device)
 }

@@ -17,7 +17,8 @@ use crate::files::write_atomically;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use read::is_picture;
-pub use read::{item_of, load_item};
+pub use read::item_of;
+pub(crate) use read::load_item;
 
 /// Why a picture could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +79,7 @@ pub const ENDINGS: &[&str] = match cfg!(target_arch = "wasm32") {
 };
 
 /// The background colour behind and between drawn items.
-pub const BACKGROUND: Rgb<u8> = Rgb([24, 24, 28]);
+pub(crate) const BACKGROUND: Rgb<u8> = Rgb([24, 24, 28]);
 /// How long the last frame of an animation is shown, in milliseconds.
 const LAST_FRAME_MILLIS: u32 = 1000;
 /// The side of a scatter plot, in pixels.
@@ -153,7 +154,7 @@ fn scatter(values: &[f32], labels: &[u32]) -> RgbImage {
 ///
 /// # Errors
 /// The encoder fails.
-pub fn png_of(picture: RgbImage) -> image::ImageResult<Vec<u8>> {
+pub(crate) fn png_of(picture: RgbImage) -> image::ImageResult<Vec<u8>> {
     let mut bytes = Cursor::new(Vec::new());
     if picture.pixels().all(|Rgb([r, g, b])| r == g && g == b) {
         DynamicImage::from(picture).to_luma8().write_to(&mut bytes, ImageFormat::Png)?;

@@ -26,7 +26,7 @@ const START_BYTES: u64 = 16;
 ///
 /// # Errors
 /// The file cannot be read, or is not a picture, too large or incomplete.
-pub fn load_item(path: &Path, shape: [usize; 3]) -> Result<Vec<f32>, PictureError> {
+pub(crate) fn load_item(path: &Path, shape: [usize; 3]) -> Result<Vec<f32>, PictureError> {
     let bytes = files::read_at_most(path, MAX_BYTES).map_err(|source| PictureError::Io {
         action: "read",
         path: path.display().to_string(),

@@ -237,7 +237,11 @@ impl ResultsFolder {
 ///
 /// # Errors
 /// The file exists and may not be replaced, is not a regular file, or is the input.
-pub fn check_file(path: &Path, replaces: bool, input: Option<&Path>) -> Result<(), ResultsError> {
+pub(crate) fn check_file(
+    path: &Path,
+    replaces: bool,
+    input: Option<&Path>,
+) -> Result<(), ResultsError> {
     let Ok(found) = fs::symlink_metadata(path) else { return check_writable(path) };
     if !replaces {
         return Err(ResultsError::Exists(path.to_path_buf()));

@@ -67,7 +67,7 @@ impl Session {
     }
 
     /// Shows a message to the user.
-    pub fn notify(&mut self, text: impl AsRef<str>) {
+    pub(crate) fn notify(&mut self, text: impl AsRef<str>) {
         self.notice(text.as_ref(), false, 5.0);
     }
 

@@ -225,7 +225,7 @@ impl Lab {
     ///
     /// # Errors
     /// The training run could not be created, or the device failed.
-    pub async fn start_over(&mut self, seed: u64) -> Result<(), JobError> {
+    pub(crate) async fn start_over(&mut self, seed: u64) -> Result<(), JobError> {
         self.learner = Some(Learner::new(&self.state.config, seed, &self.device)?);
         self.follow_learner().await
     }

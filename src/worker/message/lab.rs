@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The number of chains of each rule whose every step is reported.
-pub const NUM_TRACED: usize = 32;
+pub(crate) const NUM_TRACED: usize = 32;
 
 /// A command from the window to the lab.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -263,7 +263,7 @@ pub struct LaneImages {
 
 impl LaneImages {
     /// The approximate size in bytes.
-    pub fn num_bytes(&self) -> usize {
+    pub(crate) fn num_bytes(&self) -> usize {
         size_of_val(&*self.x) + size_of_val(&self.gradient[..])
     }
 }
@@ -293,7 +293,7 @@ pub struct LaneNumbers {
 
 impl LaneNumbers {
     /// The approximate size in bytes.
-    pub fn num_bytes(&self) -> usize {
+    pub(crate) fn num_bytes(&self) -> usize {
         6 * size_of_val(&self.energy[..]) + size_of_val(&self.probabilities[..])
     }
 
@@ -307,7 +307,7 @@ impl LaneNumbers {
     }
 
     /// Whether the energy or the distance of the chain is no longer finite.
-    pub fn is_broken(&self, chain: usize) -> bool {
+    pub(crate) fn is_broken(&self, chain: usize) -> bool {
         !self.energy[chain].is_finite() || !self.distance[chain].is_finite()
     }
 }

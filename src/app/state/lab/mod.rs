@@ -38,7 +38,7 @@ impl Lab {
     }
 
     /// Whether the lab shows chains in the plane, not a slice of the image model.
-    pub fn is_plane(&self) -> bool {
+    pub(crate) fn is_plane(&self) -> bool {
         self.settings.config.view == LabView::Plane
     }
 
@@ -96,7 +96,7 @@ impl Lab {
     }
 
     /// Starts or stops the chains.
-    pub fn toggle(&mut self) {
+    pub(crate) fn toggle(&mut self) {
         self.record.is_running = !self.record.is_running;
         self.ask(if self.record.is_running { LabCommand::Play } else { LabCommand::Pause });
     }
@@ -125,7 +125,7 @@ impl Lab {
     }
 
     /// Starts or stops training.
-    pub fn toggle_learning(&mut self) {
+    pub(crate) fn toggle_learning(&mut self) {
         self.record.is_learning = !self.record.is_learning;
         self.record.learning.diverged = None;
         self.ask(LabCommand::Learn(self.record.is_learning));

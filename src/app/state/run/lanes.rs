@@ -34,7 +34,7 @@ impl RunState {
     }
 
     /// Replaces the number of steps M, which the rules' schedules depend on.
-    pub fn set_num_steps(&mut self, num_steps: usize) {
+    pub(crate) fn set_num_steps(&mut self, num_steps: usize) {
         self.settings.num_steps = num_steps;
         self.ask(Command::SetLanes(self.lanes_to_run()));
         if self.is_running {
@@ -43,7 +43,7 @@ impl RunState {
     }
 
     /// Replaces the speed limit.
-    pub fn set_max_steps_per_sec(&mut self, limit: f64) {
+    pub(crate) fn set_max_steps_per_sec(&mut self, limit: f64) {
         self.settings.max_steps_per_sec = limit;
         if self.is_running {
             self.run_until(self.end_of_play());
@@ -64,7 +64,7 @@ impl RunState {
     }
 
     /// Sets the start image, and starts every lane from it.
-    pub fn start_from(&mut self, image: Arc<[f32]>) {
+    pub(crate) fn start_from(&mut self, image: Arc<[f32]>) {
         self.start_image = Some(image);
         for lane in &mut self.lanes {
             lane.start = ViewStart::Image;
@@ -73,7 +73,7 @@ impl RunState {
     }
 
     /// Adds a lane with the rule of the last one.
-    pub fn add_lane(&mut self) {
+    pub(crate) fn add_lane(&mut self) {
         if let Some(last) = self.lanes.last().cloned()
             && self.lanes.len() < MAX_LANES
         {
@@ -84,7 +84,7 @@ impl RunState {
     }
 
     /// Removes a lane, unless it is the only one.
-    pub fn remove_lane(&mut self, index: usize) {
+    pub(crate) fn remove_lane(&mut self, index: usize) {
         if self.lanes.len() > 1 && index < self.lanes.len() {
             self.lanes.remove(index);
             self.selected = None;

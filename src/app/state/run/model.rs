@@ -21,7 +21,7 @@ impl RunState {
     }
 
     /// Loads a model from the bytes of a checkpoint.
-    pub fn open_bytes(&mut self, name: &str, bytes: Arc<[u8]>) {
+    pub(crate) fn open_bytes(&mut self, name: &str, bytes: Arc<[u8]>) {
         // Another file with the same name is another model, so it needs another name.
         let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
         let numbered = (2..).map(|number| format!("{stem} ({number}).{ending}"));

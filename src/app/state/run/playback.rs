@@ -30,7 +30,7 @@ impl RunState {
     }
 
     /// Whether recorded steps are being replayed.
-    pub fn is_replaying(&self) -> bool {
+    pub(crate) fn is_replaying(&self) -> bool {
         self.replay.is_some()
     }
 
@@ -58,12 +58,12 @@ impl RunState {
     }
 
     /// Starts or stops playing.
-    pub fn toggle_play(&mut self) {
+    pub(crate) fn toggle_play(&mut self) {
         if self.is_playing() { self.pause() } else { self.play() }
     }
 
     /// Moves one step forward, to a recorded step or a new one.
-    pub fn step_forward(&mut self) {
+    pub(crate) fn step_forward(&mut self) {
         self.pause();
         match self.looking_at {
             Some(step) => {
@@ -76,7 +76,7 @@ impl RunState {
     }
 
     /// Moves one recorded step back.
-    pub fn step_back(&mut self) {
+    pub(crate) fn step_back(&mut self) {
         self.pause();
         let shown = self.shown_step();
         if let Some(step) = self.record.as_ref().and_then(|record| record.images.before(shown)) {
@@ -90,7 +90,7 @@ impl RunState {
     }
 
     /// Advances the replay by `secs` seconds.
-    pub fn advance_replay(&mut self, secs: f64) {
+    pub(crate) fn advance_replay(&mut self, secs: f64) {
         let (Some(fraction), Some(mut step)) = (self.replay, self.looking_at) else {
             self.replay = None;
             return;
@@ -139,7 +139,7 @@ impl RunState {
     }
 
     /// Continues the run from the shown step, and discards the later steps.
-    pub fn branch(&mut self) {
+    pub(crate) fn branch(&mut self) {
         let Some(step) = self.looking_at else { return };
         let Some((step, lanes)) = self.record.as_ref().and_then(|record| record.images.at(step))
         else {

@@ -212,7 +212,7 @@ impl RunState {
     }
 
     /// Shows only this class, or all classes if it is already the only one.
-    pub fn toggle_only_class(&mut self, class: u32) {
+    pub(crate) fn toggle_only_class(&mut self, class: u32) {
         let Some(model) = &self.model else { return };
         if class as usize >= model.class_names.len() {
             return;
@@ -235,12 +235,12 @@ impl RunState {
     }
 
     /// The images of each lane at the start.
-    pub fn start_images(&self) -> Option<&[LaneImages]> {
+    pub(crate) fn start_images(&self) -> Option<&[LaneImages]> {
         Some(&self.record.as_ref()?.images.entries().first()?.1)
     }
 
     /// A short name for the rule of a lane.
-    pub fn lane_name(&self, index: usize) -> String {
+    pub(crate) fn lane_name(&self, index: usize) -> String {
         self.lanes.get(index).map(words::lane_name).unwrap_or_default()
     }
 
