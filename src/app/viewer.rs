@@ -144,7 +144,7 @@ impl Viewer {
     }
 
     /// Whether everything that the window shows is available, or the reason why it is not.
-    pub(crate) fn is_settled(&self) -> bool {
+    pub fn is_settled(&self) -> bool {
         let is_there = match self.shows_plane() {
             true => self.lab.record.surface.is_some() || self.lab.record.why_not.is_some(),
             false => self.run.shown_images().is_some(),

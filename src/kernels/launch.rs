@@ -114,7 +114,7 @@ pub fn count_launches(work: impl FnOnce()) -> usize {
 
 /// The bytes of the buffers that `work` launches our kernels on: a lower bound on the memory traffic. Launches of other
 /// threads are counted too.
-pub(crate) fn count_bound_bytes(work: impl FnOnce()) -> u64 {
+pub fn count_bound_bytes(work: impl FnOnce()) -> u64 {
     let before = BOUND_BYTES.load(Ordering::Relaxed);
     work();
     BOUND_BYTES.load(Ordering::Relaxed) - before
