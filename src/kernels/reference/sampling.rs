@@ -79,7 +79,7 @@ pub fn standard_normal_4(block: u32, key: NoiseKey) -> [f32; 4] {
 }
 
 /// Adds `std` times N(0, 1) noise to every value: elements 4 · `first_block`, … of the stream.
-pub(crate) fn add_normal(values: &mut [f32], std: f32, first_block: u32, key: NoiseKey) {
+pub fn add_normal(values: &mut [f32], std: f32, first_block: u32, key: NoiseKey) {
     for (block, values) in (first_block..).zip(values.chunks_mut(4)) {
         for (value, xi) in values.iter_mut().zip(standard_normal_4(block, key)) {
             *value += std * xi;
