@@ -10,7 +10,6 @@ mod checkpoints;
 mod cli;
 #[path = "../common/mod.rs"]
 mod common;
-mod data_files;
 mod diagnose;
 mod documents;
 mod eval;

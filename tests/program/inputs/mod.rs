@@ -3,6 +3,7 @@
 mod folders;
 mod idx;
 mod loose;
+mod official;
 mod pictures;
 
 use std::{fs, io::Write, path::Path};

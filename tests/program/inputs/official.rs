@@ -2,22 +2,8 @@
 
 use std::{fs, path::Path};
 
+use super::{gz, idx_file};
 use crate::run::{fails, succeeds};
-use flate2::{Compression, write::GzEncoder};
-
-fn idx(dims: &[u32], payload: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![0, 0, 8, dims.len() as u8];
-    bytes.extend(dims.iter().flat_map(|dim| dim.to_be_bytes()));
-    bytes.extend(payload);
-    bytes
-}
-
-fn gz(bytes: &[u8]) -> Vec<u8> {
-    use std::io::Write;
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
 
 /// Writes a tiny data set in MNIST's format: 40 training and 20 test images of 8×8.
 fn write_mnist(dir: &Path) {
@@ -25,10 +11,13 @@ fn write_mnist(dir: &Path) {
         let pixels: Vec<u8> = (0..count * 64).map(|at| (at * 7 % 256) as u8).collect();
         let labels: Vec<u8> = (0..count).map(|item| (item % 10) as u8).collect();
         // One file is plain, one is gzipped, one has the dot that some mirrors use.
-        fs::write(dir.join(format!("{part}-images.idx3-ubyte")), idx(&[count, 8, 8], &pixels))
+        fs::write(dir.join(format!("{part}-images.idx3-ubyte")), idx_file(&[count, 8, 8], &pixels))
             .unwrap();
-        fs::write(dir.join(format!("{part}-labels-idx1-ubyte.gz")), gz(&idx(&[count], &labels)))
-            .unwrap();
+        fs::write(
+            dir.join(format!("{part}-labels-idx1-ubyte.gz")),
+            gz(&idx_file(&[count], &labels)),
+        )
+        .unwrap();
     }
 }
 
@@ -197,16 +186,16 @@ fn bad_data_files_are_named_with_their_bytes() {
     fs::write(&images, &whole).unwrap();
     let test_images = data.join("t10k-images.idx3-ubyte");
     let test_whole = fs::read(&test_images).unwrap();
-    fs::write(&test_images, idx(&[20, 4, 4], &[9; 320])).unwrap();
+    fs::write(&test_images, idx_file(&[20, 4, 4], &[9; 320])).unwrap();
     assert!(run().contains("have shape [1, 8, 8] and the test images [1, 4, 4]"));
     fs::write(&test_images, test_whole).unwrap();
 
     let labels = data.join("train-labels-idx1-ubyte.gz");
-    fs::write(&labels, gz(&idx(&[39], &[1; 39]))).unwrap();
+    fs::write(&labels, gz(&idx_file(&[39], &[1; 39]))).unwrap();
     assert!(run().contains("holds 40 images but"));
     let mut wrong = [3u8; 40];
     wrong[17] = 11;
-    fs::write(&labels, gz(&idx(&[40], &wrong))).unwrap();
+    fs::write(&labels, gz(&idx_file(&[40], &wrong))).unwrap();
     let said = run();
     assert!(
         said.contains("t10k-labels-idx1-ubyte.gz holds labels that no training image"),
@@ -244,8 +233,8 @@ fn nothing_is_measured_without_test_images() {
     let data = dir.path().join("data");
     fs::create_dir(&data).unwrap();
     write_mnist(&data);
-    fs::write(data.join("t10k-images.idx3-ubyte"), idx(&[0, 8, 8], &[])).unwrap();
-    fs::write(data.join("t10k-labels-idx1-ubyte.gz"), gz(&idx(&[0], &[]))).unwrap();
+    fs::write(data.join("t10k-images.idx3-ubyte"), idx_file(&[0, 8, 8], &[])).unwrap();
+    fs::write(data.join("t10k-labels-idx1-ubyte.gz"), gz(&idx_file(&[0], &[]))).unwrap();
     let said = succeeds(dir.path(), &ON_MNIST);
     assert!(said.contains("no test images") && !said.contains("test accuracy"), "{said}");
     let metrics = fs::read_to_string(dir.path().join("run/metrics.jsonl")).unwrap();
