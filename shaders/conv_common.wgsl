@@ -106,15 +106,24 @@ fn activated(value: vec4<f32>) -> vec4<f32> {
     return select(params.negative_slope * value, value, value > vec4<f32>(0.0));
 }
 
-// Four neighbouring channels of a pixel, and 0 past the last channel.
+// The number of elements of a pixel of the source.
+fn pixel_len() -> u32 {
+    return source_channels() / SOURCE_LANES;
+}
+
+// The number of elements of a row of the matrix.
+fn row_len() -> u32 {
+    return result_channels() / MATRIX_LANES;
+}
+
+// Four neighbouring channels of the pixel that begins at element `pixel`, and 0 past the last channel.
 fn read_source(pixel: u32, group: u32) -> vec4<f32> {
-    let channels = source_channels();
-    let at = pixel * (channels / SOURCE_LANES) + group * (4u / SOURCE_LANES);
+    let at = pixel + group * (4u / SOURCE_LANES);
     if SOURCE_LANES == 4u {
         return vec4<f32>(source[at]);
     }
     // Here vec4<f32>(...) is four times the same.
-    let lanes = min(LANES, vec4<u32>(channels - 1u - 4u * group));
+    let lanes = min(LANES, vec4<u32>(source_channels() - 1u - 4u * group));
     let value = vec4<f32>(
         vec4<f32>(source[at]).x,
         vec4<f32>(source[at + lanes.y]).y,
@@ -124,13 +133,12 @@ fn read_source(pixel: u32, group: u32) -> vec4<f32> {
     return select(vec4<f32>(0.0), value, lanes == LANES);
 }
 
-// Four neighbouring columns of a row of the matrix. Past the last column, the last one again.
+// Four neighbouring columns of the row that begins at element `row`. Past the last column, the last one again.
 fn read_matrix(row: u32, group: u32) -> vec4<f32> {
-    let channels = result_channels();
     if MATRIX_LANES == 4u {
-        return vec4<f32>(matrix[row * (channels / 4u) + group]);
+        return vec4<f32>(matrix[row + group]);
     }
-    let at = row * channels + min(4u * group + LANES, vec4<u32>(channels - 1u));
+    let at = row + min(4u * group + LANES, vec4<u32>(result_channels() - 1u));
     return vec4<f32>(
         vec4<f32>(matrix[at.x]).x,
         vec4<f32>(matrix[at.y]).y,

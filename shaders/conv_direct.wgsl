@@ -48,13 +48,13 @@ fn conv_direct(
                     let block = block_place(first_block + m);
                     let at = block_pixel(block) + shift;
                     is_inside[m] = all(at < size) && first_block + m < num_blocks;
-                    pixel[m] = select(0u, (block.x * size.x + at.x) * size.y + at.y, is_inside[m]);
+                    pixel[m] = select(0u, (block.x * size.x + at.x) * size.y + at.y, is_inside[m]) * pixel_len();
                 }
                 for (var input_group = 0u; input_group < input_groups; input_group += 1u) {
                     var across: array<mat4x4<f32>, COLUMNS>;
                     for (var n = 0u; n < COLUMNS; n += 1u) {
                         // Past the last input, the last row is multiplied by 0.
-                        let row = tap + min(4u * input_group + LANES, vec4<u32>(channels - 1u));
+                        let row = (tap + min(4u * input_group + LANES, vec4<u32>(channels - 1u))) * row_len();
                         let at = min(first_group + n, output_groups - 1u);
                         across[n] = mat4x4<f32>(
                             read_matrix(row.x, at),

@@ -56,6 +56,10 @@ fn conv_product(
     // What this invocation brings into workgroup memory: one group of inputs at some positions, one group of outputs at
     // some inputs.
     let load_group = local % INPUT_GROUPS;
+    var load_row: array<u32, MATRIX_LOADS>;
+    for (var i = 0u; i < MATRIX_LOADS; i += 1u) {
+        load_row[i] = (local + i * INVOCATIONS) / TILE_GROUPS * row_len();
+    }
     let load_output = min(first_group + local % TILE_GROUPS, output_groups - 1u);
 
     let row = local / COLUMN_STEP;
@@ -74,14 +78,14 @@ fn conv_product(
         for (var r = first.x; r < params.kernel; r += block_size()) {
             for (var s = first.y; s < params.kernel; s += block_size()) {
                 let shift = corner + (vec2<u32>(r, s) - first) / block_size();
-                let tap = (r * params.kernel + s) * channels;
+                let tap = (r * params.kernel + s) * channels * row_len();
                 var is_inside: array<bool, SOURCE_LOADS>;
                 var load_from: array<u32, SOURCE_LOADS>;
                 for (var i = 0u; i < SOURCE_LOADS; i += 1u) {
                     let block = places[(local + i * INVOCATIONS) / INPUT_GROUPS];
                     let pixel = block_pixel(block) + shift;
                     is_inside[i] = all(pixel < size);
-                    load_from[i] = (block.x * size.x + pixel.x) * size.y + pixel.y;
+                    load_from[i] = ((block.x * size.x + pixel.x) * size.y + pixel.y) * pixel_len();
                 }
                 for (var input_group = 0u; input_group < input_groups; input_group += INPUT_GROUPS) {
                     var value: array<vec4<f32>, SOURCE_LOADS>;
@@ -95,8 +99,8 @@ fn conv_product(
                     var rows: array<vec4<f32>, MATRIX_LOADS>;
                     for (var i = 0u; i < MATRIX_LOADS; i += 1u) {
                         // Past the last input, the last row is multiplied by 0.
-                        let input = 4u * input_group + (local + i * INVOCATIONS) / TILE_GROUPS;
-                        rows[i] = read_matrix(tap + min(input, channels - 1u), load_output);
+                        let input = min(4u * input_group * row_len() + load_row[i], (channels - 1u) * row_len());
+                        rows[i] = read_matrix(tap + input, load_output);
                     }
                     workgroupBarrier();
                     for (var i = 0u; i < SOURCE_LOADS; i += 1u) {

@@ -5,25 +5,28 @@
 //   bias_gradient[o] = sum over n, i, j of gradient[n, i, j, o]
 //
 // with zeros around x. It is a matrix product that sums over positions. They are divided into parts, because there are too
-// few weights for all invocations; conv_weight_sum adds up the parts. A workgroup sums a tile of TILE x TILE weights: 4
+// few weights for all invocations; conv_weight_sum adds up the parts. A workgroup sums a tile of TILE_INPUTS x TILE_OUTPUTS weights: 4
 // neighbouring inputs of one tap are a group, and so are 4 neighbouring outputs. It brings TILE_POSITIONS positions at a
 // time into workgroup memory. An invocation sums ROWS groups of inputs x COLUMNS groups of outputs in registers.
 // Source: arXiv:1410.0759, section 3.2 (implicit matrix product).
 // Twin: reference::conv_weight_gradient
 //
-// The host writes TILE, TILE_POSITIONS, ROWS and COLUMNS in front.
+// The host writes TILE_INPUTS, TILE_OUTPUTS, TILE_POSITIONS, ROWS and COLUMNS in front.
 
-const GROUPS = TILE / 4u;
-const ROW_STEP = GROUPS / ROWS;
-const COLUMN_STEP = GROUPS / COLUMNS;
+const INPUT_GROUPS = TILE_INPUTS / 4u;
+const OUTPUT_GROUPS = TILE_OUTPUTS / 4u;
+const ROW_STEP = INPUT_GROUPS / ROWS;
+const COLUMN_STEP = OUTPUT_GROUPS / COLUMNS;
 const INVOCATIONS = ROW_STEP * COLUMN_STEP;
-const LOADS = TILE_POSITIONS * GROUPS / INVOCATIONS;
-const LOAD_STEP = INVOCATIONS / GROUPS;
-const_assert LOADS * INVOCATIONS == TILE_POSITIONS * GROUPS;
-const_assert LOAD_STEP * GROUPS == INVOCATIONS;
+const SOURCE_LOADS = TILE_POSITIONS * INPUT_GROUPS / INVOCATIONS;
+const MATRIX_LOADS = TILE_POSITIONS * OUTPUT_GROUPS / INVOCATIONS;
+const SOURCE_STEP = INVOCATIONS / INPUT_GROUPS;
+const MATRIX_STEP = INVOCATIONS / OUTPUT_GROUPS;
+const_assert SOURCE_LOADS * SOURCE_STEP == TILE_POSITIONS;
+const_assert MATRIX_LOADS * MATRIX_STEP == TILE_POSITIONS;
 
-var<workgroup> pixels: array<vec4<f32>, TILE_POSITIONS * GROUPS>; // (position, input group)
-var<workgroup> slopes: array<vec4<f32>, TILE_POSITIONS * GROUPS>; // (position, output group)
+var<workgroup> pixels: array<vec4<f32>, TILE_POSITIONS * INPUT_GROUPS>;  // (position, input group)
+var<workgroup> slopes: array<vec4<f32>, TILE_POSITIONS * OUTPUT_GROUPS>; // (position, output group)
 
 // Adds the products of four inputs with four outputs.
 fn add_outer(sum: mat4x4<f32>, value: vec4<f32>, slope: vec4<f32>) -> mat4x4<f32> {
@@ -49,85 +52,111 @@ fn conv_weight_parts(
     let num_positions = num_blocks();
 
     let tile = flat_workgroup(group, num_groups);
-    let tiles_across = (output_groups + GROUPS - 1u) / GROUPS;
-    let tiles_down = (input_groups + GROUPS - 1u) / GROUPS;
-    let first_output = tile % tiles_across * GROUPS;
-    let first_input = tile / tiles_across % tiles_down * GROUPS;
+    let tiles_across = (output_groups + OUTPUT_GROUPS - 1u) / OUTPUT_GROUPS;
+    let tiles_down = (input_groups + INPUT_GROUPS - 1u) / INPUT_GROUPS;
+    let first_output = tile % tiles_across * OUTPUT_GROUPS;
+    let first_input = tile / tiles_across % tiles_down * INPUT_GROUPS;
     let part = tile / (tiles_across * tiles_down);
     let num_steps = (num_positions + params.num_parts * TILE_POSITIONS - 1u) / (params.num_parts * TILE_POSITIONS);
     let first_position = part * num_steps * TILE_POSITIONS;
 
-    // What this invocation brings into workgroup memory: the same groups of every LOAD_STEP-th position.
-    let load_input = first_input + local % GROUPS;
-    let load_output = first_output + local % GROUPS;
-    let has_input = load_input < input_groups;
-    let has_output = load_output < output_groups;
+    // What this invocation brings into workgroup memory: one group of inputs and one of outputs, of some positions.
+    let load_input = first_input + local % INPUT_GROUPS;
     let input_group = load_input % inputs_per_tap;
     let tap = load_input / inputs_per_tap;
-    let shift = vec2<u32>(tap / params.kernel, tap % params.kernel) - params.kernel / 2u;
-    let step = block_place(TILE_POSITIONS);
-    var place: array<vec3<u32>, LOADS>;
-    for (var i = 0u; i < LOADS; i += 1u) {
-        place[i] = block_place(first_position + local / GROUPS + i * LOAD_STEP);
+    let shift = vec2<i32>(vec2<u32>(tap / params.kernel, tap % params.kernel)) - i32(params.kernel / 2u);
+    let load_output = min(first_output + local % OUTPUT_GROUPS, output_groups - 1u);
+
+    // The pixels and their addresses move on by the same steps. At the end of a row and of an image they jump.
+    let stride = i32(params.stride);
+    let step = vec3<i32>(block_place(TILE_POSITIONS)) * vec3<i32>(1, stride, stride);
+    let jump = vec2<i32>(grid) * stride;
+    let lens = vec3<i32>(i32(size.x * size.y), i32(size.y), 1) * i32(pixel_len());
+    let step_len = dot(step, lens);
+    let row_jump = stride * lens.y - jump.y * lens.z;
+    let image_jump = lens.x - jump.x * lens.y;
+    var pixel: array<vec2<i32>, SOURCE_LOADS>;
+    var pixel_at: array<i32, SOURCE_LOADS>;
+    var source_end: array<u32, SOURCE_LOADS>; // in positions of the invocation that loads the first one
+    for (var i = 0u; i < SOURCE_LOADS; i += 1u) {
+        let place = vec3<i32>(block_place(first_position + local / INPUT_GROUPS + i * SOURCE_STEP));
+        pixel[i] = place.yz * stride + shift;
+        pixel_at[i] = dot(vec3<i32>(place.x, pixel[i]), lens);
+        let later = local / INPUT_GROUPS + i * SOURCE_STEP;
+        source_end[i] = select(0u, max(num_positions, later) - later, load_input < input_groups);
+    }
+    var row_at: array<u32, MATRIX_LOADS>;
+    var matrix_end: array<u32, MATRIX_LOADS>;
+    for (var i = 0u; i < MATRIX_LOADS; i += 1u) {
+        let later = local / OUTPUT_GROUPS + i * MATRIX_STEP;
+        row_at[i] = (first_position + later) * row_len();
+        matrix_end[i] = max(num_positions, later) - later;
     }
 
     let row = local / COLUMN_STEP;
     let column = local % COLUMN_STEP;
     var sum: array<array<mat4x4<f32>, COLUMNS>, ROWS>;
     var bias_sum = vec4<f32>(0.0);
+    var position = first_position;
     for (var tile_step = 0u; tile_step < num_steps; tile_step += 1u) {
-        var value: array<vec4<f32>, LOADS>;
-        var slope: array<vec4<f32>, LOADS>;
-        for (var i = 0u; i < LOADS; i += 1u) {
-            let position = first_position + tile_step * TILE_POSITIONS + local / GROUPS + i * LOAD_STEP;
-            let is_position = position < num_positions;
+        var value: array<vec4<f32>, SOURCE_LOADS>;
+        for (var i = 0u; i < SOURCE_LOADS; i += 1u) {
             // Outside, the first value is read but not used, not even times 0, because it may be NaN.
-            let pixel = place[i].yz * params.stride + shift;
-            let is_inside = all(pixel < size) && is_position && has_input;
-            let at = select(0u, (place[i].x * size.x + pixel.x) * size.y + pixel.y, is_inside);
-            value[i] = select(vec4<f32>(0.0), activated(read_source(at, input_group)), is_inside);
-            let is_slope = is_position && has_output;
-            let read = read_matrix(select(0u, position, is_slope), select(0u, load_output, is_slope));
-            slope[i] = select(vec4<f32>(0.0), read, is_slope);
+            let is_inside = all(vec2<u32>(pixel[i]) < size) && position < source_end[i];
+            let read = read_source(select(0u, u32(pixel_at[i]), is_inside), input_group);
+            value[i] = select(vec4<f32>(0.0), activated(read), is_inside);
+            pixel[i] += step.yz;
+            pixel_at[i] += step_len;
+            let ends_row = pixel[i].y >= jump.y + shift.y;
+            pixel[i] += select(vec2<i32>(0), vec2<i32>(stride, -jump.y), ends_row);
+            pixel_at[i] += select(0, row_jump, ends_row);
+            let ends_image = pixel[i].x >= jump.x + shift.x;
+            pixel[i].x -= select(0, jump.x, ends_image);
+            pixel_at[i] += select(0, image_jump, ends_image);
+        }
+        var slope: array<vec4<f32>, MATRIX_LOADS>;
+        for (var i = 0u; i < MATRIX_LOADS; i += 1u) {
+            let is_inside = position < matrix_end[i];
+            let read = read_matrix(select(0u, row_at[i], is_inside), load_output);
+            slope[i] = select(vec4<f32>(0.0), read, is_inside);
             bias_sum += slope[i];
-            // The place of the position one tile further.
-            var next = place[i] + step;
-            let next_row = next.z >= grid.y;
-            next = select(next, next + vec3<u32>(0u, 1u, 0u - grid.y), next_row);
-            let next_image = next.y >= grid.x;
-            place[i] = select(next, next + vec3<u32>(1u, 0u - grid.x, 0u), next_image);
+            row_at[i] += TILE_POSITIONS * row_len();
         }
         workgroupBarrier();
-        for (var i = 0u; i < LOADS; i += 1u) {
+        for (var i = 0u; i < SOURCE_LOADS; i += 1u) {
             pixels[local + i * INVOCATIONS] = value[i];
+        }
+        for (var i = 0u; i < MATRIX_LOADS; i += 1u) {
             slopes[local + i * INVOCATIONS] = slope[i];
         }
         workgroupBarrier();
         for (var k = 0u; k < TILE_POSITIONS; k += 1u) {
             var across: array<vec4<f32>, COLUMNS>;
             for (var n = 0u; n < COLUMNS; n += 1u) {
-                across[n] = slopes[k * GROUPS + n * COLUMN_STEP + column];
+                across[n] = slopes[k * OUTPUT_GROUPS + n * COLUMN_STEP + column];
             }
             for (var m = 0u; m < ROWS; m += 1u) {
-                let pixel = pixels[k * GROUPS + m * ROW_STEP + row];
+                let down = pixels[k * INPUT_GROUPS + m * ROW_STEP + row];
                 for (var n = 0u; n < COLUMNS; n += 1u) {
-                    sum[m][n] = add_outer(sum[m][n], pixel, across[n]);
+                    sum[m][n] = add_outer(sum[m][n], down, across[n]);
                 }
             }
         }
+        position += TILE_POSITIONS;
     }
 
     let is_part = part < params.num_parts;
     for (var m = 0u; m < ROWS; m += 1u) {
         let to_input = first_input + m * ROW_STEP + row;
+        let to_tap = part * params.kernel * params.kernel + to_input / inputs_per_tap;
         for (var n = 0u; n < COLUMNS; n += 1u) {
-            let output = 4u * (first_output + n * COLUMN_STEP + column);
+            let to_output = first_output + n * COLUMN_STEP + column;
+            let is_weight = is_part && to_input < input_groups && to_output < output_groups;
             for (var lane = 0u; lane < 4u; lane += 1u) {
                 let input = 4u * (to_input % inputs_per_tap) + lane;
-                if is_part && to_input < input_groups && input < params.inputs {
-                    let weights = part * params.kernel * params.kernel + to_input / inputs_per_tap;
-                    let to = (weights * params.inputs + input) * params.outputs + output;
-                    write_four(to, output, sum[m][n][lane]);
+                if is_weight && input < params.inputs {
+                    let to = (to_tap * params.inputs + input) * params.outputs + 4u * to_output;
+                    write_four(to, 4u * to_output, sum[m][n][lane]);
                 }
             }
         }
@@ -136,10 +165,10 @@ fn conv_weight_parts(
     workgroupBarrier();
     slopes[local] = bias_sum;
     workgroupBarrier();
-    if is_part && first_input == 0u && local < GROUPS {
+    if is_part && first_input == 0u && local < OUTPUT_GROUPS {
         var total = vec4<f32>(0.0);
-        for (var i = 0u; i < LOAD_STEP; i += 1u) {
-            total += slopes[local + i * GROUPS];
+        for (var i = 0u; i < MATRIX_STEP; i += 1u) {
+            total += slopes[local + i * OUTPUT_GROUPS];
         }
         for (var lane = 0u; lane < 4u; lane += 1u) {
             let output = 4u * load_output + lane;

@@ -51,10 +51,6 @@ static void open_device(int with_statistics) {
         fprintf(stderr, "no Vulkan device\n");
         exit(1);
     }
-    VkPhysicalDeviceProperties properties;
-    vkGetPhysicalDeviceProperties(adapter, &properties);
-    fprintf(stderr, "%s\n", properties.deviceName);
-
     VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR statistics = {
         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR, .pipelineExecutableInfo = VK_TRUE};
     const char *extension = VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME;
