@@ -11,11 +11,13 @@
 //
 // Twin: src/kernels/reference/layers.rs
 //
-// The host writes these lines in front:
+// Four neighbouring channels are a group. The host writes these lines in front:
 //   alias Source = f32;       or vec4<f32> where the channels of the source are a multiple of 4
 //   const SOURCE_LANES = 1u;  or 4u with vec4<f32>
+//   const SOURCE_GROUP = 4u;  or less where the source has less than 4 channels: how many
 //   alias Matrix = f32;       or vec4<f32> where the channels of the result are a multiple of 4
 //   const MATRIX_LANES = 1u;  or 4u with vec4<f32>
+//   const RESULT_GROUP = 4u;  or less where the result has less than 4 channels: how many
 //   const IS_GRADIENT = false;
 
 // The sizes of the convolution, also for its gradient.
@@ -116,76 +118,82 @@ fn row_len() -> u32 {
     return result_channels() / MATRIX_LANES;
 }
 
-// Four neighbouring channels of the pixel that begins at element `pixel`, and 0 past the last channel.
+// A group of the pixel that begins at element `pixel`, and 0 past the last channel.
 fn read_source(pixel: u32, group: u32) -> vec4<f32> {
     let at = pixel + group * (4u / SOURCE_LANES);
     if SOURCE_LANES == 4u {
         return vec4<f32>(source[at]);
     }
-    // Here vec4<f32>(...) is four times the same.
-    let lanes = min(LANES, vec4<u32>(source_channels() - 1u - 4u * group));
-    let value = vec4<f32>(
-        vec4<f32>(source[at]).x,
-        vec4<f32>(source[at + lanes.y]).y,
-        vec4<f32>(source[at + lanes.z]).z,
-        vec4<f32>(source[at + lanes.w]).w,
-    );
-    return select(vec4<f32>(0.0), value, lanes == LANES);
+    var value = vec4<f32>(0.0);
+    for (var lane = 0u; lane < SOURCE_GROUP; lane += 1u) {
+        let is_channel = 4u * group + lane < source_channels();
+        // Here vec4<f32>(...) is four times the same.
+        let read = vec4<f32>(source[select(at, at + lane, is_channel)]).x;
+        value[lane] = select(0.0, read, is_channel);
+    }
+    return value;
 }
 
-// Four neighbouring columns of the row that begins at element `row`. Past the last column, the last one again.
+// A group of the row that begins at element `row`. Past the last column, the last one again.
 fn read_matrix(row: u32, group: u32) -> vec4<f32> {
     if MATRIX_LANES == 4u {
         return vec4<f32>(matrix[row + group]);
     }
-    let at = row + min(4u * group + LANES, vec4<u32>(result_channels() - 1u));
-    return vec4<f32>(
-        vec4<f32>(matrix[at.x]).x,
-        vec4<f32>(matrix[at.y]).y,
-        vec4<f32>(matrix[at.z]).z,
-        vec4<f32>(matrix[at.w]).w,
-    );
-}
-
-// What a sum for four neighbouring result channels starts from.
-fn start(group: u32) -> vec4<f32> {
-    if IS_GRADIENT {
-        return vec4<f32>(0.0);
+    var value = vec4<f32>(0.0);
+    for (var lane = 0u; lane < RESULT_GROUP; lane += 1u) {
+        value[lane] = vec4<f32>(matrix[row + min(4u * group + lane, result_channels() - 1u)]).x;
     }
-    let at = min(4u * group + LANES, vec4<u32>(result_channels() - 1u));
-    return vec4<f32>(rest[at.x], rest[at.y], rest[at.z], rest[at.w]);
+    return value;
 }
 
-// Adds the products of four channels of a pixel with their rows of weights.
-fn add_products(sum: vec4<f32>, value: vec4<f32>, rows: mat4x4<f32>) -> vec4<f32> {
-    let sum_2 = fma(rows[1], value.yyyy, fma(rows[0], value.xxxx, sum));
-    return fma(rows[3], value.wwww, fma(rows[2], value.zzzz, sum_2));
+// What the sums of a group of the result start from.
+fn start(group: u32) -> vec4<f32> {
+    var value = vec4<f32>(0.0);
+    for (var lane = 0u; lane < RESULT_GROUP && !IS_GRADIENT; lane += 1u) {
+        value[lane] = rest[min(4u * group + lane, result_channels() - 1u)];
+    }
+    return value;
 }
 
-// Writes four neighbouring result channels, from channel `channel` on, to the place `to` and after.
-fn write_four(to: u32, channel: u32, value: vec4<f32>) {
-    for (var lane = 0u; lane < 4u; lane += 1u) {
-        if MATRIX_LANES == 4u || channel + lane < result_channels() {
+// Adds the products of a group of a pixel with its rows of weights.
+fn add_products(begin: vec4<f32>, value: vec4<f32>, rows: mat4x4<f32>) -> vec4<f32> {
+    var sum = fma(rows[0], value.xxxx, begin);
+    if SOURCE_GROUP > 1u {
+        sum = fma(rows[1], value.yyyy, sum);
+    }
+    if SOURCE_GROUP > 2u {
+        sum = fma(rows[2], value.zzzz, sum);
+    }
+    if SOURCE_GROUP > 3u {
+        sum = fma(rows[3], value.wwww, sum);
+    }
+    return sum;
+}
+
+// Writes a group of the result whose first element is at `to`.
+fn write_group(to: u32, group: u32, value: vec4<f32>) {
+    for (var lane = 0u; lane < RESULT_GROUP; lane += 1u) {
+        if MATRIX_LANES == 4u || 4u * group + lane < result_channels() {
             result[to + lane] = value[lane];
         }
     }
 }
 
-// Writes the sums for four neighbouring result channels at row and column `place` of a block.
+// Writes the sums of a group at row and column `place` of a block.
 fn write_result(block: vec3<u32>, place: vec2<u32>, group: u32, sum: vec4<f32>) {
     let size = result_size();
     let position = block.yz * block_size() + place;
     if any(position >= size) {
         return;
     }
-    let channels = result_channels();
-    let to = ((block.x * size.x + position.x) * size.y + position.y) * channels + 4u * group;
-    var factor = vec4<f32>(1.0);
+    let to = ((block.x * size.x + position.x) * size.y + position.y) * result_channels() + 4u * group;
+    var value = sum;
     // Without an activation, x may be a shorter placeholder.
     if IS_GRADIENT && params.negative_slope != 1.0 {
-        let at = to + min(LANES, vec4<u32>(channels - 1u - 4u * group));
-        let x = vec4<f32>(rest[at.x], rest[at.y], rest[at.z], rest[at.w]);
-        factor = select(vec4<f32>(params.negative_slope), factor, x > vec4<f32>(0.0));
+        for (var lane = 0u; lane < RESULT_GROUP; lane += 1u) {
+            let x = rest[to + min(lane, result_channels() - 1u - 4u * group)];
+            value[lane] *= select(params.negative_slope, 1.0, x > 0.0);
+        }
     }
-    write_four(to, 4u * group, factor * sum);
+    write_group(to, group, value);
 }

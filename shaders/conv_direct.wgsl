@@ -27,6 +27,11 @@ fn conv_direct(
         return;
     }
 
+    var block: array<vec3<u32>, ROWS>;
+    for (var m = 0u; m < ROWS; m += 1u) {
+        block[m] = block_place(first_block + m);
+    }
+
     for (var place_index = 0u; place_index < block_size() * block_size(); place_index += 1u) {
         let place = vec2<u32>(place_index / block_size(), place_index % block_size());
         var sum: array<array<vec4<f32>, COLUMNS>, ROWS>;
@@ -41,27 +46,22 @@ fn conv_direct(
         for (var r = first.x; r < params.kernel; r += block_size()) {
             for (var s = first.y; s < params.kernel; s += block_size()) {
                 let shift = corner + (vec2<u32>(r, s) - first) / block_size();
-                let tap = (r * params.kernel + s) * channels;
+                let tap = (r * params.kernel + s) * channels * row_len();
                 var is_inside: array<bool, ROWS>;
                 var pixel: array<u32, ROWS>;
                 for (var m = 0u; m < ROWS; m += 1u) {
-                    let block = block_place(first_block + m);
-                    let at = block_pixel(block) + shift;
+                    let at = block_pixel(block[m]) + shift;
                     is_inside[m] = all(at < size) && first_block + m < num_blocks;
-                    pixel[m] = select(0u, (block.x * size.x + at.x) * size.y + at.y, is_inside[m]) * pixel_len();
+                    pixel[m] = select(0u, (block[m].x * size.x + at.x) * size.y + at.y, is_inside[m]) * pixel_len();
                 }
                 for (var input_group = 0u; input_group < input_groups; input_group += 1u) {
                     var across: array<mat4x4<f32>, COLUMNS>;
-                    for (var n = 0u; n < COLUMNS; n += 1u) {
+                    for (var k = 0u; k < SOURCE_GROUP; k += 1u) {
                         // Past the last input, the last row is multiplied by 0.
-                        let row = (tap + min(4u * input_group + LANES, vec4<u32>(channels - 1u))) * row_len();
-                        let at = min(first_group + n, output_groups - 1u);
-                        across[n] = mat4x4<f32>(
-                            read_matrix(row.x, at),
-                            read_matrix(row.y, at),
-                            read_matrix(row.z, at),
-                            read_matrix(row.w, at),
-                        );
+                        let row = tap + min(4u * input_group + k, channels - 1u) * row_len();
+                        for (var n = 0u; n < COLUMNS; n += 1u) {
+                            across[n][k] = read_matrix(row, min(first_group + n, output_groups - 1u));
+                        }
                     }
                     for (var m = 0u; m < ROWS; m += 1u) {
                         // Outside, the first pixel is read but not used, not even times 0, because it may be NaN.
@@ -77,7 +77,7 @@ fn conv_direct(
         for (var m = 0u; m < ROWS; m += 1u) {
             for (var n = 0u; n < COLUMNS; n += 1u) {
                 if first_block + m < num_blocks && first_group + n < output_groups {
-                    write_result(block_place(first_block + m), place, first_group + n, sum[m][n]);
+                    write_result(block[m], place, first_group + n, sum[m][n]);
                 }
             }
         }

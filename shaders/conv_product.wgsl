@@ -18,17 +18,18 @@ const INPUT_GROUPS = TILE_INPUTS / 4u;
 const ROW_STEP = TILE_POSITIONS / ROWS;
 const COLUMN_STEP = TILE_GROUPS / COLUMNS;
 const INVOCATIONS = ROW_STEP * COLUMN_STEP;
-const SOURCE_LOADS = TILE_POSITIONS * INPUT_GROUPS / INVOCATIONS;
-const MATRIX_LOADS = TILE_INPUTS * TILE_GROUPS / INVOCATIONS;
-const_assert SOURCE_LOADS * INVOCATIONS == TILE_POSITIONS * INPUT_GROUPS;
-const_assert MATRIX_LOADS * INVOCATIONS == TILE_INPUTS * TILE_GROUPS;
+const NUM_PIXELS = TILE_POSITIONS * INPUT_GROUPS;
+const NUM_WEIGHTS = TILE_INPUTS * TILE_GROUPS;
+const SOURCE_LOADS = NUM_PIXELS / INVOCATIONS;
+const MATRIX_LOADS = (NUM_WEIGHTS + INVOCATIONS - 1u) / INVOCATIONS;
+const_assert SOURCE_LOADS * INVOCATIONS == NUM_PIXELS;
 
 // A row that is outside of every image, also times a stride and with a tap added to it.
 const OUTSIDE = 0x10000000u;
 
 var<workgroup> places: array<vec3<u32>, TILE_POSITIONS>;                // image, row and column of each block
-var<workgroup> pixels: array<vec4<f32>, TILE_POSITIONS * INPUT_GROUPS>; // (input group, position)
-var<workgroup> weights: array<vec4<f32>, TILE_INPUTS * TILE_GROUPS>;    // (input, output group)
+var<workgroup> pixels: array<vec4<f32>, NUM_PIXELS>; // (input group, position)
+var<workgroup> weights: array<vec4<f32>, NUM_WEIGHTS>; // (input, output group)
 
 @compute @workgroup_size(INVOCATIONS)
 fn conv_product(
@@ -107,14 +108,17 @@ fn conv_product(
                         pixels[load_group * TILE_POSITIONS + (local + i * INVOCATIONS) / INPUT_GROUPS] = value[i];
                     }
                     for (var i = 0u; i < MATRIX_LOADS; i += 1u) {
-                        weights[local + i * INVOCATIONS] = rows[i];
+                        // A constant where the loads come out even.
+                        if NUM_WEIGHTS % INVOCATIONS == 0u || local + i * INVOCATIONS < NUM_WEIGHTS {
+                            weights[local + i * INVOCATIONS] = rows[i];
+                        }
                     }
                     workgroupBarrier();
+                    var across: array<array<mat4x4<f32>, COLUMNS>, INPUT_GROUPS>;
                     for (var k = 0u; k < INPUT_GROUPS; k += 1u) {
-                        var across: array<mat4x4<f32>, COLUMNS>;
                         for (var n = 0u; n < COLUMNS; n += 1u) {
                             let at = 4u * k * TILE_GROUPS + n * COLUMN_STEP + column;
-                            across[n] = mat4x4<f32>(
+                            across[k][n] = mat4x4<f32>(
                                 weights[at],
                                 weights[at + TILE_GROUPS],
                                 weights[at + 2u * TILE_GROUPS],
@@ -124,7 +128,7 @@ fn conv_product(
                         for (var m = 0u; m < ROWS; m += 1u) {
                             let pixel = pixels[k * TILE_POSITIONS + m * ROW_STEP + row];
                             for (var n = 0u; n < COLUMNS; n += 1u) {
-                                sum[m][n] = add_products(sum[m][n], pixel, across[n]);
+                                sum[m][n] = add_products(sum[m][n], pixel, across[k][n]);
                             }
                         }
                     }

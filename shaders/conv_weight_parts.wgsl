@@ -130,15 +130,15 @@ fn conv_weight_parts(
             slopes[local + i * INVOCATIONS] = slope[i];
         }
         workgroupBarrier();
+        var across: array<array<vec4<f32>, COLUMNS>, TILE_POSITIONS>;
         for (var k = 0u; k < TILE_POSITIONS; k += 1u) {
-            var across: array<vec4<f32>, COLUMNS>;
             for (var n = 0u; n < COLUMNS; n += 1u) {
-                across[n] = slopes[k * OUTPUT_GROUPS + n * COLUMN_STEP + column];
+                across[k][n] = slopes[k * OUTPUT_GROUPS + n * COLUMN_STEP + column];
             }
             for (var m = 0u; m < ROWS; m += 1u) {
                 let down = pixels[k * INPUT_GROUPS + m * ROW_STEP + row];
                 for (var n = 0u; n < COLUMNS; n += 1u) {
-                    sum[m][n] = add_outer(sum[m][n], down, across[n]);
+                    sum[m][n] = add_outer(sum[m][n], down, across[k][n]);
                 }
             }
         }
@@ -152,11 +152,11 @@ fn conv_weight_parts(
         for (var n = 0u; n < COLUMNS; n += 1u) {
             let to_output = first_output + n * COLUMN_STEP + column;
             let is_weight = is_part && to_input < input_groups && to_output < output_groups;
-            for (var lane = 0u; lane < 4u; lane += 1u) {
+            for (var lane = 0u; lane < SOURCE_GROUP; lane += 1u) {
                 let input = 4u * (to_input % inputs_per_tap) + lane;
                 if is_weight && input < params.inputs {
                     let to = (to_tap * params.inputs + input) * params.outputs + 4u * to_output;
-                    write_four(to, 4u * to_output, sum[m][n][lane]);
+                    write_group(to, to_output, sum[m][n][lane]);
                 }
             }
         }
@@ -170,7 +170,7 @@ fn conv_weight_parts(
         for (var i = 0u; i < MATRIX_STEP; i += 1u) {
             total += slopes[local + i * OUTPUT_GROUPS];
         }
-        for (var lane = 0u; lane < 4u; lane += 1u) {
+        for (var lane = 0u; lane < RESULT_GROUP; lane += 1u) {
             let output = 4u * load_output + lane;
             if output < params.outputs {
                 rest[part * params.outputs + output] = total[lane];

@@ -117,14 +117,14 @@ class Runner:
         )
 
     def run(self, num_workgroups, tensors, params, repetitions=1):
-        """Runs on `tensors`, which get the results, with guards behind them. Returns the least milliseconds."""
+        """Runs on `tensors`, which get the results, with guards behind them. Returns the least milliseconds, and of all cores."""
         paths = [self.folder / f"{index}.bin" for index in range(len(tensors) + 1)]
         for path, tensor in zip(paths, tensors):
             np.concatenate([tensor.ravel(), np.full(GUARD, np.nan, np.float32)]).tofile(path)
         params.tofile(paths[-1])
-        # Fewer columns than workgroups, so that there is a second row and workgroups without work.
-        columns = ceil_div(num_workgroups, 2) if num_workgroups > 2 else num_workgroups
-        rows = ceil_div(num_workgroups, columns) + (num_workgroups > 2)
+        # For a test, fewer columns than workgroups, so that there are more rows, and workgroups without work.
+        columns = ceil_div(num_workgroups, 2) if repetitions == 1 else num_workgroups
+        rows = ceil_div(num_workgroups, columns) + (repetitions == 1)
         print(columns, rows, repetitions, *paths, file=self.process.stdin, flush=True)
         line = self.process.stdout.readline()
         assert line, "the kernel failed"
@@ -132,7 +132,7 @@ class Runner:
             content = np.fromfile(path, np.float32)
             tensor[...] = content[:-GUARD].reshape(tensor.shape)
             assert np.isnan(content[-GUARD:]).all(), "a write past the end"
-        return float(line)
+        return [float(number) for number in line.split()]
 
     def close(self):
         self.process.stdin.close()
@@ -190,8 +190,9 @@ def run_case(runner, variant, is_gradient, case, helpers):
     return {"forward": error(y, case.forward)}
 
 
-def lanes_of(channels):
-    return 4 if channels % 4 == 0 else 1
+def lines_in_front(channels):
+    """What the lines that the host writes depend on: whether 4 divides the channels, and the size of a group."""
+    return channels % 4 == 0, min(channels, 4)
 
 
 def main():
@@ -224,12 +225,12 @@ def main():
                 worst, runners = {}, {}
                 for case in cases:
                     channels = (case.outputs, case.inputs) if is_gradient else (case.inputs, case.outputs)
-                    lanes = tuple(map(lanes_of, channels))
-                    if lanes not in runners:
-                        wgsl = kernels.source(variant["file"], variant["constants"], *lanes, is_gradient)
-                        name = f"{variant['name']}-{is_gradient}-{lanes[0]}-{lanes[1]}"
-                        runners[lanes] = runner(name, wgsl, variant["file"], 5)
-                    for name, value in run_case(runners[lanes], variant, is_gradient, case, helpers).items():
+                    front = tuple(map(lines_in_front, channels))
+                    if front not in runners:
+                        wgsl = kernels.source(variant["file"], variant["constants"], *channels, is_gradient)
+                        name = f"{variant['name']}-{is_gradient}-{len(runners)}"
+                        runners[front] = runner(name, wgsl, variant["file"], 5)
+                    for name, value in run_case(runners[front], variant, is_gradient, case, helpers).items():
                         worst[name] = max(worst.get(name, 0.0), value)
                         if not value <= TOLERANCE:
                             failures += 1

@@ -110,9 +110,9 @@ def cases():
         if variant["file"] == "conv_weight_parts":
             directions = {"weight": False}
         for direction, is_gradient in directions.items():
-            for lanes in (4, 1):
-                name = f"{variant['name']} {direction}" + (" scalar" if lanes == 1 else "")
-                wgsl = kernels.source(variant["file"], variant["constants"], lanes, lanes, is_gradient)
+            for channels in (64, 65):
+                name = f"{variant['name']} {direction}" + (" scalar" if channels % 4 != 0 else "")
+                wgsl = kernels.source(variant["file"], variant["constants"], channels, channels, is_gradient)
                 yield name, variant["file"], wgsl
 
 
@@ -136,7 +136,7 @@ def main():
         counts = count(wgsl, entry, arguments.gpu)
         text = "  ".join(f"{key} {value:.2f}" if isinstance(value, float) else f"{key} {value}" for key, value in counts.items())
         broken = [key for key, bound in bounds.get(name, {}).items() if not holds(counts[key], bound)]
-        print(f"{name:30} {text}" + "".join(f"  OUT OF BOUNDS: {key}" for key in broken), flush=True)
+        print(f"{name:34} {text}" + "".join(f"  OUT OF BOUNDS: {key}" for key in broken), flush=True)
         failures += len(broken)
     if arguments.check and failures > 0:
         sys.exit(1)

@@ -15,14 +15,18 @@ def variants():
     return tomllib.loads((SHADERS / "variants.toml").read_text())["variant"]
 
 
-def source(file, constants=None, source_lanes=4, matrix_lanes=4, is_gradient=False):
-    """The whole WGSL of a kernel. Kernels without constants are whole without the lines in front."""
+def source(file, constants=None, source_channels=64, result_channels=64, is_gradient=False):
+    """The whole WGSL of a kernel. Kernels without variants have no constants, and nothing in front."""
     parts = [SHADERS / "common.wgsl", SHADERS / f"{file}.wgsl"]
     front = ""
     if constants is not None:
-        types = {1: "f32", 4: "vec4<f32>"}
-        front += f"alias Source = {types[source_lanes]};\nconst SOURCE_LANES = {source_lanes}u;\n"
-        front += f"alias Matrix = {types[matrix_lanes]};\nconst MATRIX_LANES = {matrix_lanes}u;\n"
+        for channels, alias, lanes, group in (
+            (source_channels, "Source", "SOURCE_LANES", "SOURCE_GROUP"),
+            (result_channels, "Matrix", "MATRIX_LANES", "RESULT_GROUP"),
+        ):
+            is_vector = channels % 4 == 0
+            front += f"alias {alias} = {'vec4<f32>' if is_vector else 'f32'};\n"
+            front += f"const {lanes} = {4 if is_vector else 1}u;\nconst {group} = {min(channels, 4)}u;\n"
         front += f"const IS_GRADIENT = {str(is_gradient).lower()};\n"
         front += "".join(f"const {name} = {value}u;\n" for name, value in constants.items())
         parts.insert(1, SHADERS / "conv_common.wgsl")
