@@ -1,24 +1,25 @@
 // What the kernels of a convolution share: parameters, bindings, and how they read and write.
 //
-// The same program computes a convolution and its gradient with respect to x, with IS_GRADIENT. So the bindings are named
+// The same program computes a convolution and, with IS_GRADIENT, its gradient with respect to x. So the bindings are named
 // by what the program does with them: it multiplies pixels of `source` with rows of `matrix`.
 //
-//   | kernel                 | source        | matrix                     | rest            | result            |
-//   |------------------------|---------------|----------------------------|-----------------|-------------------|
-//   | convolution            | x             | weight                     | bias            | y                 |
-//   | its gradient           | gradient of y | weight, turned             | x               | gradient of x     |
-//   | gradient of the weight | x             | gradient of y              | parts of bias's | parts of weight's |
-//
-// Twin: src/kernels/reference/layers.rs
+//   |                         | source        | matrix        | rest                  | result          |
+//   |-------------------------|---------------|---------------|-----------------------|-----------------|
+//   | convolution             | x             | weight        | bias                  | y               |
+//   | gradient of x           | gradient of y | weight turned | x                     | gradient of x   |
+//   | gradient of the weight  | x             | gradient of y | bias gradient, parts  | weight gradient, parts |
 //
 // Four neighbouring channels are a group. The host writes these lines in front:
-//   alias Source = f32;       or vec4<f32> where the channels of the source are a multiple of 4
-//   const SOURCE_LANES = 1u;  or 4u with vec4<f32>
-//   const SOURCE_GROUP = 4u;  or less where the source has less than 4 channels: how many
-//   alias Matrix = f32;       or vec4<f32> where the channels of the result are a multiple of 4
-//   const MATRIX_LANES = 1u;  or 4u with vec4<f32>
-//   const RESULT_GROUP = 4u;  or less where the result has less than 4 channels: how many
+//
+//   alias Source = f32;       vec4<f32> where the channels of the source are a multiple of 4
+//   const SOURCE_LANES = 1u;  4 with vec4<f32>
+//   const SOURCE_GROUP = 4u;  the channels of the source where they are less than 4
+//   alias Matrix = f32;       vec4<f32> where the channels of the result are a multiple of 4
+//   const MATRIX_LANES = 1u;  4 with vec4<f32>
+//   const RESULT_GROUP = 4u;  the channels of the result where they are less than 4
 //   const IS_GRADIENT = false;
+//
+// Twin: src/kernels/reference/layers.rs
 
 // The sizes of the convolution, also for its gradient.
 struct Params {
@@ -39,8 +40,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> result: array<f32>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-const LANES = vec4<u32>(0u, 1u, 2u, 3u);
-
+// Rows and columns of y.
 fn output_size() -> vec2<u32> {
     return (vec2<u32>(params.height, params.width) + params.stride - 1u) / params.stride;
 }
@@ -63,8 +63,8 @@ fn result_channels() -> u32 {
     return select(params.outputs, params.inputs, IS_GRADIENT);
 }
 
-// The result is divided into blocks of `block_size()` positions in each direction. A position's place in its block says
-// which taps reach it; without a gradient of a stride, all taps reach all positions.
+// The result is divided into blocks of `block_size()` positions in each direction: one position, or in the gradient of x
+// as many as the stride. Which taps reach a position depends on its spot in the block: its row and column there.
 fn block_size() -> u32 {
     return select(1u, params.stride, IS_GRADIENT);
 }
@@ -84,21 +84,21 @@ fn block_place(block: u32) -> vec3<u32> {
     return vec3<u32>(block / (grid.x * grid.y), block / grid.y % grid.x, block % grid.y);
 }
 
-// The first row of taps that reaches row `place` of a block. The others follow in steps of a block's size.
-fn first_tap(place: vec2<u32>) -> vec2<u32> {
-    return (params.kernel / 2u + block_size() - place) % block_size();
+// Row and column of the pixel of the source that belongs to the block at `place`.
+fn block_pixel(place: vec3<u32>) -> vec2<u32> {
+    return place.yz * select(params.stride, 1u, IS_GRADIENT);
 }
 
-// The pixel that the first tap reads at row and column `place` of a block, counted from the block's own pixel. A negative
-// number wraps around.
-fn first_pixel(place: vec2<u32>) -> vec2<u32> {
+// The first tap that reaches a spot. The others follow in steps of `block_size()`.
+fn first_tap(spot: vec2<u32>) -> vec2<u32> {
+    return (params.kernel / 2u + block_size() - spot) % block_size();
+}
+
+// The pixel that the first tap reads for a spot, counted from the block's pixel. Negative numbers wrap around. The next
+// tap reads the next pixel.
+fn first_pixel(spot: vec2<u32>) -> vec2<u32> {
     let pad = params.kernel / 2u;
-    return (place + first_tap(place) + (block_size() - 1u) * pad) / block_size() - pad;
-}
-
-// Row and column of a block's own pixel of the source.
-fn block_pixel(block: vec3<u32>) -> vec2<u32> {
-    return block.yz * select(params.stride, 1u, IS_GRADIENT);
+    return (spot + first_tap(spot) + (block_size() - 1u) * pad) / block_size() - pad;
 }
 
 fn activated(value: vec4<f32>) -> vec4<f32> {
@@ -149,8 +149,10 @@ fn read_matrix(row: u32, group: u32) -> vec4<f32> {
 // What the sums of a group of the result start from.
 fn start(group: u32) -> vec4<f32> {
     var value = vec4<f32>(0.0);
-    for (var lane = 0u; lane < RESULT_GROUP && !IS_GRADIENT; lane += 1u) {
-        value[lane] = rest[min(4u * group + lane, result_channels() - 1u)];
+    if !IS_GRADIENT {
+        for (var lane = 0u; lane < RESULT_GROUP; lane += 1u) {
+            value[lane] = rest[min(4u * group + lane, result_channels() - 1u)];
+        }
     }
     return value;
 }
@@ -179,14 +181,14 @@ fn write_group(to: u32, group: u32, value: vec4<f32>) {
     }
 }
 
-// Writes the sums of a group at row and column `place` of a block.
-fn write_result(block: vec3<u32>, place: vec2<u32>, group: u32, sum: vec4<f32>) {
+// Writes the sums of a group for a spot of the block at `place`.
+fn write_result(place: vec3<u32>, spot: vec2<u32>, group: u32, sum: vec4<f32>) {
     let size = result_size();
-    let position = block.yz * block_size() + place;
+    let position = place.yz * block_size() + spot;
     if any(position >= size) {
         return;
     }
-    let to = ((block.x * size.x + position.x) * size.y + position.y) * result_channels() + 4u * group;
+    let to = ((place.x * size.x + position.x) * size.y + position.y) * result_channels() + 4u * group;
     var value = sum;
     // Without an activation, x may be a shorter placeholder.
     if IS_GRADIENT && params.negative_slope != 1.0 {

@@ -27,32 +27,32 @@ fn conv_direct(
         return;
     }
 
-    var block: array<vec3<u32>, ROWS>;
+    var place: array<vec3<u32>, ROWS>;
     for (var m = 0u; m < ROWS; m += 1u) {
-        block[m] = block_place(first_block + m);
+        place[m] = block_place(first_block + m);
     }
 
-    for (var place_index = 0u; place_index < block_size() * block_size(); place_index += 1u) {
-        let place = vec2<u32>(place_index / block_size(), place_index % block_size());
+    for (var spot_index = 0u; spot_index < block_size() * block_size(); spot_index += 1u) {
+        let spot = vec2<u32>(spot_index / block_size(), spot_index % block_size());
         var sum: array<array<vec4<f32>, COLUMNS>, ROWS>;
         for (var n = 0u; n < COLUMNS; n += 1u) {
-            let begin = start(min(first_group + n, output_groups - 1u));
+            let bias = start(min(first_group + n, output_groups - 1u));
             for (var m = 0u; m < ROWS; m += 1u) {
-                sum[m][n] = begin;
+                sum[m][n] = bias;
             }
         }
-        let first = first_tap(place);
-        let corner = first_pixel(place);
+        let first = first_tap(spot);
+        let begin = first_pixel(spot);
         for (var r = first.x; r < params.kernel; r += block_size()) {
             for (var s = first.y; s < params.kernel; s += block_size()) {
-                let shift = corner + (vec2<u32>(r, s) - first) / block_size();
+                let shift = begin + (vec2<u32>(r, s) - first) / block_size();
                 let tap = (r * params.kernel + s) * channels * row_len();
                 var is_inside: array<bool, ROWS>;
                 var pixel: array<u32, ROWS>;
                 for (var m = 0u; m < ROWS; m += 1u) {
-                    let at = block_pixel(block[m]) + shift;
+                    let at = block_pixel(place[m]) + shift;
                     is_inside[m] = all(at < size) && first_block + m < num_blocks;
-                    pixel[m] = select(0u, (block[m].x * size.x + at.x) * size.y + at.y, is_inside[m]) * pixel_len();
+                    pixel[m] = select(0u, (place[m].x * size.x + at.x) * size.y + at.y, is_inside[m]) * pixel_len();
                 }
                 for (var input_group = 0u; input_group < input_groups; input_group += 1u) {
                     var across: array<mat4x4<f32>, COLUMNS>;
@@ -77,7 +77,7 @@ fn conv_direct(
         for (var m = 0u; m < ROWS; m += 1u) {
             for (var n = 0u; n < COLUMNS; n += 1u) {
                 if first_block + m < num_blocks && first_group + n < output_groups {
-                    write_result(block[m], place, first_group + n, sum[m][n]);
+                    write_result(place[m], spot, first_group + n, sum[m][n]);
                 }
             }
         }

@@ -20,15 +20,19 @@ const COLUMN_STEP = TILE_GROUPS / COLUMNS;
 const INVOCATIONS = ROW_STEP * COLUMN_STEP;
 const NUM_PIXELS = TILE_POSITIONS * INPUT_GROUPS;
 const NUM_WEIGHTS = TILE_INPUTS * TILE_GROUPS;
-const SOURCE_LOADS = NUM_PIXELS / INVOCATIONS;
-const MATRIX_LOADS = (NUM_WEIGHTS + INVOCATIONS - 1u) / INVOCATIONS;
-const_assert SOURCE_LOADS * INVOCATIONS == NUM_PIXELS;
+// An invocation brings the same group of every PIXEL_STEP-th position, and of every WEIGHT_STEP-th input.
+const PIXEL_LOADS = NUM_PIXELS / INVOCATIONS;
+const PIXEL_STEP = INVOCATIONS / INPUT_GROUPS;
+const WEIGHT_LOADS = NUM_WEIGHTS / INVOCATIONS;
+const WEIGHT_STEP = INVOCATIONS / TILE_GROUPS;
+const_assert PIXEL_LOADS * PIXEL_STEP == TILE_POSITIONS;
+const_assert WEIGHT_LOADS * WEIGHT_STEP == TILE_INPUTS;
 
 // A row that is outside of every image, also times a stride and with a tap added to it.
 const OUTSIDE = 0x10000000u;
 
-var<workgroup> places: array<vec3<u32>, TILE_POSITIONS>;                // image, row and column of each block
-var<workgroup> pixels: array<vec4<f32>, NUM_PIXELS>; // (input group, position)
+var<workgroup> places: array<vec3<u32>, TILE_POSITIONS>;
+var<workgroup> pixels: array<vec4<f32>, NUM_PIXELS>;   // (input group, position)
 var<workgroup> weights: array<vec4<f32>, NUM_WEIGHTS>; // (input, output group)
 
 @compute @workgroup_size(INVOCATIONS)
@@ -48,72 +52,69 @@ fn conv_product(
     let first_block = tile / tiles_across * TILE_POSITIONS;
     let first_group = tile % tiles_across * TILE_GROUPS;
 
+    // Where each block is, to be looked up: divisions are slow.
     for (var i = local; i < TILE_POSITIONS; i += INVOCATIONS) {
         let is_block = first_block + i < num_blocks;
         places[i] = select(vec3<u32>(0u, OUTSIDE, OUTSIDE), block_place(first_block + i), is_block);
     }
     workgroupBarrier();
 
-    // What this invocation brings into workgroup memory: one group of inputs at some positions, one group of outputs at
-    // some inputs.
-    let load_group = local % INPUT_GROUPS;
-    var load_row: array<u32, MATRIX_LOADS>;
-    for (var i = 0u; i < MATRIX_LOADS; i += 1u) {
-        load_row[i] = (local + i * INVOCATIONS) / TILE_GROUPS * row_len();
-    }
-    let load_output = min(first_group + local % TILE_GROUPS, output_groups - 1u);
+    // What this invocation brings into workgroup memory.
+    let load_position = local / INPUT_GROUPS;
+    let load_input_group = local % INPUT_GROUPS;
+    let load_input = local / TILE_GROUPS;
+    let load_output_group = min(first_group + local % TILE_GROUPS, output_groups - 1u);
+    let last_row = (channels - 1u) * row_len();
 
     let row = local / COLUMN_STEP;
     let column = local % COLUMN_STEP;
-    for (var place_index = 0u; place_index < block_size() * block_size(); place_index += 1u) {
-        let place = vec2<u32>(place_index / block_size(), place_index % block_size());
+    for (var spot_index = 0u; spot_index < block_size() * block_size(); spot_index += 1u) {
+        let spot = vec2<u32>(spot_index / block_size(), spot_index % block_size());
         var sum: array<array<vec4<f32>, COLUMNS>, ROWS>;
         for (var n = 0u; n < COLUMNS; n += 1u) {
-            let begin = start(min(first_group + column + n * COLUMN_STEP, output_groups - 1u));
+            let bias = start(min(first_group + column + n * COLUMN_STEP, output_groups - 1u));
             for (var m = 0u; m < ROWS; m += 1u) {
-                sum[m][n] = begin;
+                sum[m][n] = bias;
             }
         }
-        let first = first_tap(place);
-        let corner = first_pixel(place);
+        let first = first_tap(spot);
+        let begin = first_pixel(spot);
         for (var r = first.x; r < params.kernel; r += block_size()) {
             for (var s = first.y; s < params.kernel; s += block_size()) {
-                let shift = corner + (vec2<u32>(r, s) - first) / block_size();
+                let shift = begin + (vec2<u32>(r, s) - first) / block_size();
                 let tap = (r * params.kernel + s) * channels * row_len();
-                var is_inside: array<bool, SOURCE_LOADS>;
-                var load_from: array<u32, SOURCE_LOADS>;
-                for (var i = 0u; i < SOURCE_LOADS; i += 1u) {
-                    let block = places[(local + i * INVOCATIONS) / INPUT_GROUPS];
-                    let pixel = block_pixel(block) + shift;
+                var is_inside: array<bool, PIXEL_LOADS>;
+                var pixel_at: array<u32, PIXEL_LOADS>;
+                for (var i = 0u; i < PIXEL_LOADS; i += 1u) {
+                    let place = places[load_position + i * PIXEL_STEP];
+                    let pixel = block_pixel(place) + shift;
                     is_inside[i] = all(pixel < size);
-                    load_from[i] = ((block.x * size.x + pixel.x) * size.y + pixel.y) * pixel_len();
+                    pixel_at[i] = ((place.x * size.x + pixel.x) * size.y + pixel.y) * pixel_len();
                 }
                 for (var input_group = 0u; input_group < input_groups; input_group += INPUT_GROUPS) {
-                    var value: array<vec4<f32>, SOURCE_LOADS>;
-                    for (var i = 0u; i < SOURCE_LOADS; i += 1u) {
-                        // Outside, the first value is read but not used, not even times 0, because it may be NaN.
-                        let at = input_group + load_group;
+                    // Outside, the first value is read but not used, not even times 0, because it may be NaN.
+                    let at = input_group + load_input_group;
+                    var value: array<vec4<f32>, PIXEL_LOADS>;
+                    for (var i = 0u; i < PIXEL_LOADS; i += 1u) {
                         let is_value = is_inside[i] && at < input_groups;
-                        let read = read_source(select(0u, load_from[i], is_value), select(0u, at, is_value));
+                        let read = read_source(select(0u, pixel_at[i], is_value), select(0u, at, is_value));
                         value[i] = select(vec4<f32>(0.0), activated(read), is_value);
                     }
-                    var rows: array<vec4<f32>, MATRIX_LOADS>;
-                    for (var i = 0u; i < MATRIX_LOADS; i += 1u) {
-                        // Past the last input, the last row is multiplied by 0.
-                        let input = min(4u * input_group * row_len() + load_row[i], (channels - 1u) * row_len());
-                        rows[i] = read_matrix(tap + input, load_output);
+                    // Past the last input, the last row of weights is multiplied by 0.
+                    var weight: array<vec4<f32>, WEIGHT_LOADS>;
+                    for (var i = 0u; i < WEIGHT_LOADS; i += 1u) {
+                        let weight_at = (4u * input_group + load_input + i * WEIGHT_STEP) * row_len();
+                        weight[i] = read_matrix(tap + min(weight_at, last_row), load_output_group);
                     }
                     workgroupBarrier();
-                    for (var i = 0u; i < SOURCE_LOADS; i += 1u) {
-                        pixels[load_group * TILE_POSITIONS + (local + i * INVOCATIONS) / INPUT_GROUPS] = value[i];
+                    for (var i = 0u; i < PIXEL_LOADS; i += 1u) {
+                        pixels[load_input_group * TILE_POSITIONS + load_position + i * PIXEL_STEP] = value[i];
                     }
-                    for (var i = 0u; i < MATRIX_LOADS; i += 1u) {
-                        // A constant where the loads come out even.
-                        if NUM_WEIGHTS % INVOCATIONS == 0u || local + i * INVOCATIONS < NUM_WEIGHTS {
-                            weights[local + i * INVOCATIONS] = rows[i];
-                        }
+                    for (var i = 0u; i < WEIGHT_LOADS; i += 1u) {
+                        weights[local + i * INVOCATIONS] = weight[i];
                     }
                     workgroupBarrier();
+                    // An array over k, because Mesa then unrolls the loop over k whatever its length.
                     var across: array<array<mat4x4<f32>, COLUMNS>, INPUT_GROUPS>;
                     for (var k = 0u; k < INPUT_GROUPS; k += 1u) {
                         for (var n = 0u; n < COLUMNS; n += 1u) {
@@ -136,11 +137,11 @@ fn conv_product(
             }
         }
         for (var m = 0u; m < ROWS; m += 1u) {
-            let block = places[m * ROW_STEP + row];
+            let place = places[m * ROW_STEP + row];
             for (var n = 0u; n < COLUMNS; n += 1u) {
                 let output_group = first_group + n * COLUMN_STEP + column;
                 if output_group < output_groups {
-                    write_result(block, place, output_group, sum[m][n]);
+                    write_result(place, spot, output_group, sum[m][n]);
                 }
             }
         }

@@ -4,10 +4,13 @@
 //       * gradient[n, i, j, o]
 //   bias_gradient[o] = sum over n, i, j of gradient[n, i, j, o]
 //
-// with zeros around x. It is a matrix product that sums over positions. They are divided into parts, because there are too
-// few weights for all invocations; conv_weight_sum adds up the parts. A workgroup sums a tile of TILE_INPUTS x TILE_OUTPUTS weights: 4
-// neighbouring inputs of one tap are a group, and so are 4 neighbouring outputs. It brings TILE_POSITIONS positions at a
-// time into workgroup memory. An invocation sums ROWS groups of inputs x COLUMNS groups of outputs in registers.
+// with zeros around x. It is a matrix product that sums over positions. There are too few weights to employ all
+// invocations, so the positions are divided into parts, which conv_weight_sum adds up. A workgroup sums a tile of
+// TILE_INPUTS x TILE_OUTPUTS weights: 4 neighbouring inputs of one tap are a group, and 4 neighbouring outputs. It brings
+// TILE_POSITIONS positions at a time into workgroup memory. An invocation sums ROWS groups of inputs x COLUMNS groups of
+// outputs in registers.
+//
+// The zeros meet the gradient at the border. If it is NaN there, so are all taps, and not only those that read inside.
 // Source: arXiv:1410.0759, section 3.2 (implicit matrix product).
 // Twin: reference::conv_weight_gradient
 //
@@ -18,12 +21,13 @@ const OUTPUT_GROUPS = TILE_OUTPUTS / 4u;
 const ROW_STEP = INPUT_GROUPS / ROWS;
 const COLUMN_STEP = OUTPUT_GROUPS / COLUMNS;
 const INVOCATIONS = ROW_STEP * COLUMN_STEP;
-const SOURCE_LOADS = TILE_POSITIONS * INPUT_GROUPS / INVOCATIONS;
-const MATRIX_LOADS = TILE_POSITIONS * OUTPUT_GROUPS / INVOCATIONS;
-const SOURCE_STEP = INVOCATIONS / INPUT_GROUPS;
-const MATRIX_STEP = INVOCATIONS / OUTPUT_GROUPS;
-const_assert SOURCE_LOADS * SOURCE_STEP == TILE_POSITIONS;
-const_assert MATRIX_LOADS * MATRIX_STEP == TILE_POSITIONS;
+// An invocation brings the same group of every PIXEL_STEP-th pixel, and of every SLOPE_STEP-th position of the gradient.
+const PIXEL_LOADS = TILE_POSITIONS * INPUT_GROUPS / INVOCATIONS;
+const PIXEL_STEP = INVOCATIONS / INPUT_GROUPS;
+const SLOPE_LOADS = TILE_POSITIONS * OUTPUT_GROUPS / INVOCATIONS;
+const SLOPE_STEP = INVOCATIONS / OUTPUT_GROUPS;
+const_assert PIXEL_LOADS * PIXEL_STEP == TILE_POSITIONS;
+const_assert SLOPE_LOADS * SLOPE_STEP == TILE_POSITIONS;
 
 var<workgroup> pixels: array<vec4<f32>, TILE_POSITIONS * INPUT_GROUPS>;  // (position, input group)
 var<workgroup> slopes: array<vec4<f32>, TILE_POSITIONS * OUTPUT_GROUPS>; // (position, output group)
@@ -60,37 +64,43 @@ fn conv_weight_parts(
     let num_steps = (num_positions + params.num_parts * TILE_POSITIONS - 1u) / (params.num_parts * TILE_POSITIONS);
     let first_position = part * num_steps * TILE_POSITIONS;
 
-    // What this invocation brings into workgroup memory: one group of inputs and one of outputs, of some positions.
+    // What this invocation brings into workgroup memory: one group of inputs of a tap, and one group of outputs.
     let load_input = first_input + local % INPUT_GROUPS;
     let input_group = load_input % inputs_per_tap;
     let tap = load_input / inputs_per_tap;
     let shift = vec2<i32>(vec2<u32>(tap / params.kernel, tap % params.kernel)) - i32(params.kernel / 2u);
     let load_output = min(first_output + local % OUTPUT_GROUPS, output_groups - 1u);
 
-    // The pixels and their addresses move on by the same steps. At the end of a row and of an image they jump.
+    // From one tile of positions to the next, a pixel moves by `step`: image, row and column. Past the end of a row, it
+    // jumps to the next row, and past the end of an image, to the next image. Its address moves likewise, because
+    // divisions and products in the loop are slow.
     let stride = i32(params.stride);
+    let extent = vec2<i32>(grid) * stride;
+    let lengths = vec3<i32>(vec3<u32>(size.x * size.y, size.y, 1u) * pixel_len());
     let step = vec3<i32>(block_place(TILE_POSITIONS)) * vec3<i32>(1, stride, stride);
-    let jump = vec2<i32>(grid) * stride;
-    let lens = vec3<i32>(i32(size.x * size.y), i32(size.y), 1) * i32(pixel_len());
-    let step_len = dot(step, lens);
-    let row_jump = stride * lens.y - jump.y * lens.z;
-    let image_jump = lens.x - jump.x * lens.y;
-    var pixel: array<vec2<i32>, SOURCE_LOADS>;
-    var pixel_at: array<i32, SOURCE_LOADS>;
-    var source_end: array<u32, SOURCE_LOADS>; // in positions of the invocation that loads the first one
-    for (var i = 0u; i < SOURCE_LOADS; i += 1u) {
-        let place = vec3<i32>(block_place(first_position + local / INPUT_GROUPS + i * SOURCE_STEP));
+    let row_jump = vec3<i32>(0, stride, -extent.y);
+    let image_jump = vec3<i32>(1, -extent.x, 0);
+    let step_length = dot(step, lengths);
+    let row_jump_length = dot(row_jump, lengths);
+    let image_jump_length = dot(image_jump, lengths);
+
+    // For each pixel of this invocation: row and column, address, and from which position on there is none.
+    var pixel: array<vec2<i32>, PIXEL_LOADS>;
+    var pixel_at: array<i32, PIXEL_LOADS>;
+    var pixel_end: array<u32, PIXEL_LOADS>;
+    for (var i = 0u; i < PIXEL_LOADS; i += 1u) {
+        let offset = local / INPUT_GROUPS + i * PIXEL_STEP;
+        let place = vec3<i32>(block_place(first_position + offset));
         pixel[i] = place.yz * stride + shift;
-        pixel_at[i] = dot(vec3<i32>(place.x, pixel[i]), lens);
-        let later = local / INPUT_GROUPS + i * SOURCE_STEP;
-        source_end[i] = select(0u, max(num_positions, later) - later, load_input < input_groups);
+        pixel_at[i] = dot(vec3<i32>(place.x, pixel[i]), lengths);
+        pixel_end[i] = select(0u, num_positions - min(offset, num_positions), load_input < input_groups);
     }
-    var row_at: array<u32, MATRIX_LOADS>;
-    var matrix_end: array<u32, MATRIX_LOADS>;
-    for (var i = 0u; i < MATRIX_LOADS; i += 1u) {
-        let later = local / OUTPUT_GROUPS + i * MATRIX_STEP;
-        row_at[i] = (first_position + later) * row_len();
-        matrix_end[i] = max(num_positions, later) - later;
+    var slope_at: array<u32, SLOPE_LOADS>;
+    var slope_end: array<u32, SLOPE_LOADS>;
+    for (var i = 0u; i < SLOPE_LOADS; i += 1u) {
+        let offset = local / OUTPUT_GROUPS + i * SLOPE_STEP;
+        slope_at[i] = (first_position + offset) * row_len();
+        slope_end[i] = num_positions - min(offset, num_positions);
     }
 
     let row = local / COLUMN_STEP;
@@ -99,37 +109,39 @@ fn conv_weight_parts(
     var bias_sum = vec4<f32>(0.0);
     var position = first_position;
     for (var tile_step = 0u; tile_step < num_steps; tile_step += 1u) {
-        var value: array<vec4<f32>, SOURCE_LOADS>;
-        for (var i = 0u; i < SOURCE_LOADS; i += 1u) {
-            // Outside, the first value is read but not used, not even times 0, because it may be NaN.
-            let is_inside = all(vec2<u32>(pixel[i]) < size) && position < source_end[i];
+        // Outside, the first value is read but not used, not even times 0, because it may be NaN.
+        var value: array<vec4<f32>, PIXEL_LOADS>;
+        for (var i = 0u; i < PIXEL_LOADS; i += 1u) {
+            let is_inside = all(vec2<u32>(pixel[i]) < size) && position < pixel_end[i];
             let read = read_source(select(0u, u32(pixel_at[i]), is_inside), input_group);
             value[i] = select(vec4<f32>(0.0), activated(read), is_inside);
+
             pixel[i] += step.yz;
-            pixel_at[i] += step_len;
-            let ends_row = pixel[i].y >= jump.y + shift.y;
-            pixel[i] += select(vec2<i32>(0), vec2<i32>(stride, -jump.y), ends_row);
-            pixel_at[i] += select(0, row_jump, ends_row);
-            let ends_image = pixel[i].x >= jump.x + shift.x;
-            pixel[i].x -= select(0, jump.x, ends_image);
-            pixel_at[i] += select(0, image_jump, ends_image);
+            pixel_at[i] += step_length;
+            let ends_row = pixel[i].y >= extent.y + shift.y;
+            pixel[i] += select(vec2<i32>(0), row_jump.yz, ends_row);
+            pixel_at[i] += select(0, row_jump_length, ends_row);
+            let ends_image = pixel[i].x >= extent.x + shift.x;
+            pixel[i] += select(vec2<i32>(0), image_jump.yz, ends_image);
+            pixel_at[i] += select(0, image_jump_length, ends_image);
         }
-        var slope: array<vec4<f32>, MATRIX_LOADS>;
-        for (var i = 0u; i < MATRIX_LOADS; i += 1u) {
-            let is_inside = position < matrix_end[i];
-            let read = read_matrix(select(0u, row_at[i], is_inside), load_output);
+        var slope: array<vec4<f32>, SLOPE_LOADS>;
+        for (var i = 0u; i < SLOPE_LOADS; i += 1u) {
+            let is_inside = position < slope_end[i];
+            let read = read_matrix(select(0u, slope_at[i], is_inside), load_output);
             slope[i] = select(vec4<f32>(0.0), read, is_inside);
+            slope_at[i] += TILE_POSITIONS * row_len();
             bias_sum += slope[i];
-            row_at[i] += TILE_POSITIONS * row_len();
         }
         workgroupBarrier();
-        for (var i = 0u; i < SOURCE_LOADS; i += 1u) {
+        for (var i = 0u; i < PIXEL_LOADS; i += 1u) {
             pixels[local + i * INVOCATIONS] = value[i];
         }
-        for (var i = 0u; i < MATRIX_LOADS; i += 1u) {
+        for (var i = 0u; i < SLOPE_LOADS; i += 1u) {
             slopes[local + i * INVOCATIONS] = slope[i];
         }
         workgroupBarrier();
+        // An array over k, because Mesa then unrolls the loop over k whatever its length.
         var across: array<array<vec4<f32>, COLUMNS>, TILE_POSITIONS>;
         for (var k = 0u; k < TILE_POSITIONS; k += 1u) {
             for (var n = 0u; n < COLUMNS; n += 1u) {
@@ -167,7 +179,7 @@ fn conv_weight_parts(
     workgroupBarrier();
     if is_part && first_input == 0u && local < OUTPUT_GROUPS {
         var total = vec4<f32>(0.0);
-        for (var i = 0u; i < MATRIX_STEP; i += 1u) {
+        for (var i = 0u; i < SLOPE_STEP; i += 1u) {
             total += slopes[local + i * OUTPUT_GROUPS];
         }
         for (var lane = 0u; lane < RESULT_GROUP; lane += 1u) {
