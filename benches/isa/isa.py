@@ -3,7 +3,7 @@
     benches/isa/setup.sh                       # once
     python3 benches/isa/isa.py                 # every variant of shaders/variants.toml on gfx1102 (Radeon RX 7600)
     python3 benches/isa/isa.py --check         # and exits with 1 where a bound of bounds.toml does not hold
-    python3 benches/isa/isa.py --gpu tgl       # Iris Xe; README.md says how to set up Intel's compiler
+    python3 benches/isa/isa.py --gpu tgl       # Iris Xe; README.md says what it needs
 
 Mesa compiles for an AMD GPU that is not there (its "null device"). Nothing runs, so these are no times: they say what
 share of the instructions that the hot loop issues are multiply-adds, and whether registers suffice.
@@ -23,7 +23,6 @@ import kernels
 
 # The bindings of a convolution, with the parameters.
 NUM_BINDINGS = 5
-SHIM = "mesa/build/src/intel/tools/libintel_noop_drm_shim.so"
 # Newer Mesa calls the GPUs by their other name.
 OTHER_NAMES = {"gfx1100": "navi31", "gfx1101": "navi32", "gfx1102": "navi33"}
 
@@ -32,8 +31,13 @@ def environment(gpu):
     """The environment variables with which Mesa compiles for `gpu`."""
     if gpu.startswith(("gfx", "navi")):
         return {"RADV_FORCE_FAMILY": gpu, "VK_ICD_FILENAMES": driver("radeon_icd")}
-    shim = os.environ.get("INTEL_SHIM", kernels.CACHE / SHIM)
-    return {"INTEL_STUB_GPU_PLATFORM": gpu, "LD_PRELOAD": str(shim), "VK_ICD_FILENAMES": driver("intel_icd")}
+    if "INTEL_SHIM" not in os.environ:
+        sys.exit("isa.py: INTEL_SHIM is the library that stands in for Intel's kernel driver: benches/isa/README.md")
+    return {
+        "INTEL_STUB_GPU_PLATFORM": gpu,
+        "LD_PRELOAD": os.environ["INTEL_SHIM"],
+        "VK_ICD_FILENAMES": driver("intel_icd"),
+    }
 
 
 def driver(name):
