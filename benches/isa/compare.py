@@ -151,6 +151,8 @@ def num_workgroups(variant, case, is_gradient):
     groups = ceil_div(case.inputs if is_gradient else case.outputs, 4)
     if variant["file"] == "conv_product":
         return ceil_div(blocks, constants["TILE_POSITIONS"]) * ceil_div(4 * groups, constants["TILE_OUTPUTS"])
+    if variant["file"] == "conv_broadcast":
+        return ceil_div(blocks, constants["ROWS"]) * ceil_div(groups, 16)
     return ceil_div(ceil_div(blocks, constants["ROWS"]) * ceil_div(groups, constants["COLUMNS"]), 256)
 
 

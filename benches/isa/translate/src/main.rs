@@ -10,7 +10,7 @@ fn main() {
     let text = std::fs::read_to_string(&arguments[1]).expect("the first argument is a file of WGSL");
     let module =
         wgsl::parse_str(&text).unwrap_or_else(|error| panic!("{}", error.emit_to_string(&text)));
-    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+    let info = Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP)
         .validate(&module)
         .unwrap_or_else(|error| panic!("{}", error.emit_to_string(&text)));
     let options = spv::Options {
