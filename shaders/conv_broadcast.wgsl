@@ -1,8 +1,8 @@
 // The same as conv_product, without workgroup memory: the invocations of a subgroup exchange pixels. For Intel's GPUs.
 //
-// An invocation reads only every 8th of ROWS neighbouring positions, and the subgroup hands the values around. It sums all
-// ROWS positions for its own group of 4 outputs, in registers. A workgroup is 16 invocations with the same positions, so it
-// may be one subgroup or two. A subgroup must have 8 invocations or more.
+// An invocation reads only every 8th of ROWS neighbouring positions, and the subgroup hands the values around. It sums
+// all ROWS positions for its own group of 4 outputs, in registers. A workgroup is 16 invocations with the same
+// positions, so it may be one subgroup or two. A subgroup must have 8 invocations or more.
 // Source: arXiv:1410.0759, section 3.2 (implicit matrix product).
 // Twin: reference::conv_forward, reference::conv_input_gradient
 //
@@ -62,7 +62,8 @@ fn conv_broadcast(
                     // Outside, the first value is read but not used, not even times 0, because it may be NaN.
                     var value: array<vec4<f32>, PIXELS>;
                     for (var i = 0u; i < PIXELS; i += 1u) {
-                        value[i] = select(vec4<f32>(0.0), activated(read_source(pixel_at[i], input_group)), is_inside[i]);
+                        let read = activated(read_source(pixel_at[i], input_group));
+                        value[i] = select(vec4<f32>(0.0), read, is_inside[i]);
                     }
                     // Past the last input, the last row is multiplied by 0.
                     var rows: mat4x4<f32>;

@@ -1,13 +1,13 @@
 // What the kernels of a convolution share: parameters, bindings, and how they read and write.
 //
-// The same program computes a convolution and, with IS_GRADIENT, its gradient with respect to x. So the bindings are named
-// by what the program does with them: it multiplies pixels of `source` with rows of `matrix`.
+// The same program computes a convolution and, with IS_GRADIENT, its gradient with respect to x. So the bindings are
+// named by what the program does with them: it multiplies pixels of `source` with rows of `matrix`.
 //
-//   |                         | source        | matrix        | rest                  | result          |
-//   |-------------------------|---------------|---------------|-----------------------|-----------------|
-//   | convolution             | x             | weight        | bias                  | y               |
-//   | gradient of x           | gradient of y | weight turned | x                     | gradient of x   |
-//   | gradient of the weight  | x             | gradient of y | bias gradient, parts  | weight gradient, parts |
+//   |                        | source        | matrix         | rest                   | result                   |
+//   |------------------------|---------------|----------------|------------------------|--------------------------|
+//   | convolution            | x             | weight         | bias                   | y                        |
+//   | gradient of x          | gradient of y | turned weight  | x                      | gradient of x            |
+//   | gradient of the weight | x             | gradient of y  | bias gradient in parts | weight gradient in parts |
 //
 // Four neighbouring channels are a group. The host writes these lines in front:
 //
@@ -40,6 +40,9 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> result: array<f32>;
 @group(0) @binding(4) var<uniform> params: Params;
 
+// A row or column that is outside of every image, also times a stride and with a tap added to it.
+const OUTSIDE = 0x10000000u;
+
 // Rows and columns of y.
 fn output_size() -> vec2<u32> {
     return (vec2<u32>(params.height, params.width) + params.stride - 1u) / params.stride;
@@ -63,8 +66,8 @@ fn result_channels() -> u32 {
     return select(params.outputs, params.inputs, IS_GRADIENT);
 }
 
-// The result is divided into blocks of `block_size()` positions in each direction: one position, or in the gradient of x
-// as many as the stride. Which taps reach a position depends on its spot in the block: its row and column there.
+// The result is divided into blocks of `block_size()` positions in each direction: one position, or in the gradient of
+// x as many as the stride. Which taps reach a position depends on its spot in the block: its row and column there.
 fn block_size() -> u32 {
     return select(1u, params.stride, IS_GRADIENT);
 }

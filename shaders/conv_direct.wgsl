@@ -1,6 +1,6 @@
 // The same as conv_product, without workgroup memory: for adapters that are programs on a CPU.
 //
-// An invocation sums ROWS neighbouring positions x COLUMNS groups of 4 outputs in registers, and reads pixels and weights
+// An invocation sums ROWS neighbouring positions x COLUMNS groups of 4 outputs in registers. It reads pixels and weights
 // where they are.
 // Source: arXiv:1410.0759, section 3.2 (implicit matrix product).
 // Twin: reference::conv_forward, reference::conv_input_gradient
@@ -27,9 +27,14 @@ fn conv_direct(
         return;
     }
 
+    // The pixel of each block and its address. Where there is no block, it is outside of the source.
     var place: array<vec3<u32>, ROWS>;
+    var pixel: array<vec2<u32>, ROWS>;
+    var pixel_at: array<u32, ROWS>;
     for (var m = 0u; m < ROWS; m += 1u) {
         place[m] = block_place(first_block + m);
+        pixel[m] = select(vec2<u32>(OUTSIDE), block_pixel(place[m]), first_block + m < num_blocks);
+        pixel_at[m] = ((place[m].x * size.x + pixel[m].x) * size.y + pixel[m].y) * pixel_len();
     }
 
     for (var spot_index = 0u; spot_index < block_size() * block_size(); spot_index += 1u) {
@@ -47,12 +52,12 @@ fn conv_direct(
             for (var s = first.y; s < params.kernel; s += block_size()) {
                 let shift = begin + (vec2<u32>(r, s) - first) / block_size();
                 let tap = (r * params.kernel + s) * channels * row_len();
+                let shift_at = (shift.x * size.y + shift.y) * pixel_len();
                 var is_inside: array<bool, ROWS>;
-                var pixel: array<u32, ROWS>;
+                var at: array<u32, ROWS>;
                 for (var m = 0u; m < ROWS; m += 1u) {
-                    let at = block_pixel(place[m]) + shift;
-                    is_inside[m] = all(at < size) && first_block + m < num_blocks;
-                    pixel[m] = select(0u, (place[m].x * size.x + at.x) * size.y + at.y, is_inside[m]) * pixel_len();
+                    is_inside[m] = all(pixel[m] + shift < size);
+                    at[m] = select(0u, pixel_at[m] + shift_at, is_inside[m]);
                 }
                 for (var input_group = 0u; input_group < input_groups; input_group += 1u) {
                     var across: array<mat4x4<f32>, COLUMNS>;
@@ -65,7 +70,7 @@ fn conv_direct(
                     }
                     for (var m = 0u; m < ROWS; m += 1u) {
                         // Outside, the first pixel is read but not used, not even times 0, because it may be NaN.
-                        let read = activated(read_source(pixel[m], input_group));
+                        let read = activated(read_source(at[m], input_group));
                         let value = select(vec4<f32>(0.0), read, is_inside[m]);
                         for (var n = 0u; n < COLUMNS; n += 1u) {
                             sum[m][n] = add_products(sum[m][n], value, across[n]);

@@ -4,9 +4,9 @@
 //   x_gradient[n, i, j, c] = act'(x[n, i, j, c])
 //       * sum over r, s, o of gradient[n, (i + r - k/2) / stride, (j + s - k/2) / stride, o] v[r, s, o, c]
 //
-// with the weights v[r, s, o, c] = w[k - 1 - r, k - 1 - s, c, o], where both divisions have no remainder and the result
-// lies inside. It is a matrix product: a workgroup sums a tile of TILE_POSITIONS x TILE_OUTPUTS results. It brings
-// TILE_INPUTS channels of one tap at a time into workgroup memory, the pixels and the weights. An invocation sums ROWS
+// with v[r, s, o, c] = w[k - 1 - r, k - 1 - s, c, o], where both divisions have no remainder and the result lies
+// inside. It is a matrix product: a workgroup sums a tile of TILE_POSITIONS x TILE_OUTPUTS results. It brings TILE_INPUTS
+// channels of one tap at a time into workgroup memory, of the pixels and of the weights. An invocation sums ROWS
 // positions x COLUMNS groups of 4 outputs in registers.
 // Source: arXiv:1410.0759, section 3.2 (implicit matrix product); arXiv:1603.07285, section 4 (transposed convolutions).
 // Twin: reference::conv_forward, reference::conv_input_gradient
@@ -27,9 +27,6 @@ const WEIGHT_LOADS = NUM_WEIGHTS / INVOCATIONS;
 const WEIGHT_STEP = INVOCATIONS / TILE_GROUPS;
 const_assert PIXEL_LOADS * PIXEL_STEP == TILE_POSITIONS;
 const_assert WEIGHT_LOADS * WEIGHT_STEP == TILE_INPUTS;
-
-// A row that is outside of every image, also times a stride and with a tap added to it.
-const OUTSIDE = 0x10000000u;
 
 var<workgroup> places: array<vec3<u32>, TILE_POSITIONS>;
 var<workgroup> pixels: array<vec4<f32>, NUM_PIXELS>;   // (input group, position)

@@ -1,4 +1,4 @@
-// Turns the weights of a convolution by 180 degrees and exchanges inputs and outputs, for the gradient with respect to x.
+// Turns the weights of a convolution by half a turn and exchanges inputs and outputs, for the gradient of x.
 //
 //   turned[r, s, o, c] = weight[k - 1 - r, k - 1 - s, c, o]
 //

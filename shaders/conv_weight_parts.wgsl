@@ -6,9 +6,9 @@
 //
 // with zeros around x. It is a matrix product that sums over positions. There are too few weights to employ all
 // invocations, so the positions are divided into parts, which conv_weight_sum adds up. A workgroup sums a tile of
-// TILE_INPUTS x TILE_OUTPUTS weights: 4 neighbouring inputs of one tap are a group, and 4 neighbouring outputs. It brings
-// TILE_POSITIONS positions at a time into workgroup memory. An invocation sums ROWS groups of inputs x COLUMNS groups of
-// outputs in registers.
+// TILE_INPUTS x TILE_OUTPUTS weights: 4 neighbouring inputs of one tap are a group, and 4 neighbouring outputs. It
+// brings TILE_POSITIONS positions at a time into workgroup memory. An invocation sums ROWS groups of inputs x COLUMNS
+// groups of outputs in registers.
 //
 // The zeros meet the gradient at the border. If it is NaN there, so are all taps, and not only those that read inside.
 // Source: arXiv:1410.0759, section 3.2 (implicit matrix product).
@@ -21,7 +21,7 @@ const OUTPUT_GROUPS = TILE_OUTPUTS / 4u;
 const ROW_STEP = INPUT_GROUPS / ROWS;
 const COLUMN_STEP = OUTPUT_GROUPS / COLUMNS;
 const INVOCATIONS = ROW_STEP * COLUMN_STEP;
-// An invocation brings the same group of every PIXEL_STEP-th pixel, and of every SLOPE_STEP-th position of the gradient.
+// An invocation brings one group of every PIXEL_STEP-th pixel, and one of every SLOPE_STEP-th position of the gradient.
 const PIXEL_LOADS = TILE_POSITIONS * INPUT_GROUPS / INVOCATIONS;
 const PIXEL_STEP = INVOCATIONS / INPUT_GROUPS;
 const SLOPE_LOADS = TILE_POSITIONS * OUTPUT_GROUPS / INVOCATIONS;

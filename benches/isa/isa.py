@@ -73,7 +73,11 @@ def hot_loop(lines, label, jump, multiply_add):
             starts[found[1]] = end
         elif (found := re.match(jump, line)) and found[1] in starts:
             loops.append((starts[found[1]], end))
-    inner = [one for one in loops if not any(one != two and one[0] <= two[0] and two[1] <= one[1] for two in loops)]
+
+    def contains(one, two):
+        return one != two and one[0] <= two[0] and two[1] <= one[1]
+
+    inner = [one for one in loops if not any(contains(one, two) for two in loops)]
     bodies = [lines[start:end] for start, end in inner]
     return max(bodies, key=lambda body: count_of(multiply_add, body))
 
@@ -86,7 +90,7 @@ def amd(wgsl, entry, gpu):
     count = count_of(multiply_add, loop)
     return {
         "density": count / count_of(r"\s*v_", loop),
-        "per_memory": count / count_of(r"\s*(ds|buffer|global)_", loop),
+        "per_memory": count / max(count_of(r"\s*(ds|buffer|global)_", loop), 1),
         "width": int(statistics["Subgroup size"]),
         "registers": int(statistics["VGPRs"]),
         "spills": int(statistics["Spilled VGPRs"]) + int(statistics["Spilled SGPRs"]),
@@ -143,7 +147,8 @@ def main():
         if arguments.only not in name:
             continue
         counts = count(wgsl, entry, arguments.gpu)
-        text = "  ".join(f"{key} {value:.2f}" if isinstance(value, float) else f"{key} {value}" for key, value in counts.items())
+        formats = {float: ".2f", int: ""}
+        text = "  ".join(f"{key} {value:{formats[type(value)]}}" for key, value in counts.items())
         broken = [key for key, bound in bounds.get(name, {}).items() if not holds(counts[key], bound)]
         print(f"{name:34} {text}" + "".join(f"  OUT OF BOUNDS: {key}" for key in broken), flush=True)
         failures += len(broken)

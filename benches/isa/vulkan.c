@@ -3,15 +3,13 @@
 //   vulkan compile KERNEL.spv ENTRY BINDINGS
 //     prints the driver's statistics, one "name = value" a line, and after "assembly:" the machine code.
 //   vulkan run KERNEL.spv ENTRY BINDINGS
-//     reads jobs from standard input, one a line: GROUPS_X GROUPS_Y REPETITIONS FILE...
-//     Each file is a buffer, which is written back afterwards. Prints the least milliseconds of each job: of time, and of
-//     all cores, which other programs disturb less if the device is a program on the CPU.
+//     reads jobs from standard input, one a line: WORKGROUPS_X WORKGROUPS_Y FILE...
+//     Each file is a buffer, which is written back. Prints a line after each job.
 //
 // The last binding is a uniform buffer, the others are storage buffers.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <vulkan/vulkan.h>
 
 enum { MAX_BINDINGS = 8, MAX_LINE = 4096 };
@@ -53,12 +51,14 @@ static void open_device(int with_statistics) {
         exit(1);
     }
     VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR statistics = {
-        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR, .pipelineExecutableInfo = VK_TRUE};
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
+        .pipelineExecutableInfo = VK_TRUE};
     const char *extension = VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME;
     float priority = 1;
     VkDeviceQueueCreateInfo queue_info = {
         VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO, .queueCount = 1, .pQueuePriorities = &priority};
-    VkDeviceCreateInfo device_info = {VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .queueCreateInfoCount = 1, .pQueueCreateInfos = &queue_info};
+    VkDeviceCreateInfo device_info = {
+        VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .queueCreateInfoCount = 1, .pQueueCreateInfos = &queue_info};
     if (with_statistics) {
         device_info.pNext = &statistics;
         device_info.enabledExtensionCount = 1;
@@ -164,16 +164,9 @@ static Buffer load_buffer(const char *path, VkBufferUsageFlags usage) {
     return result;
 }
 
-static double milliseconds(clockid_t clock) {
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return now.tv_sec * 1e3 + now.tv_nsec * 1e-6;
-}
-
 static void run_job(VkPipeline pipeline, uint32_t bindings, VkDescriptorPool sets, VkCommandPool commands, char *line) {
     uint32_t groups_x = atoi(strtok(line, " \n"));
     uint32_t groups_y = atoi(strtok(NULL, " \n"));
-    int repetitions = atoi(strtok(NULL, " \n"));
 
     VkDescriptorSetAllocateInfo set_info = {VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
         .descriptorPool = sets, .descriptorSetCount = 1, .pSetLayouts = &set_layout};
@@ -185,7 +178,8 @@ static void run_job(VkPipeline pipeline, uint32_t bindings, VkDescriptorPool set
     for (uint32_t i = 0; i < bindings; i++) {
         int is_last = i + 1 == bindings;
         paths[i] = strtok(NULL, " \n");
-        buffers[i] = load_buffer(paths[i], is_last ? VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT : VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
+        buffers[i] = load_buffer(
+            paths[i], is_last ? VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT : VK_BUFFER_USAGE_STORAGE_BUFFER_BIT);
         VkDescriptorBufferInfo range = {buffers[i].buffer, 0, VK_WHOLE_SIZE};
         VkWriteDescriptorSet write = {VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET, .dstSet = set, .dstBinding = i,
             .descriptorCount = 1,
@@ -206,17 +200,9 @@ static void run_job(VkPipeline pipeline, uint32_t bindings, VkDescriptorPool set
     vkCmdBindDescriptorSets(command, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline_layout, 0, 1, &set, 0, NULL);
     vkCmdDispatch(command, groups_x, groups_y, 1);
     vkEndCommandBuffer(command);
-    double best = 1e30, best_cores = 1e30;
-    for (int repetition = 0; repetition < repetitions; repetition++) {
-        double start = milliseconds(CLOCK_MONOTONIC), start_cores = milliseconds(CLOCK_PROCESS_CPUTIME_ID);
-        VkSubmitInfo submit = {VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &command};
-        check(vkQueueSubmit(queue, 1, &submit, VK_NULL_HANDLE), "vkQueueSubmit");
-        check(vkQueueWaitIdle(queue), "vkQueueWaitIdle");
-        double time = milliseconds(CLOCK_MONOTONIC) - start;
-        double cores = milliseconds(CLOCK_PROCESS_CPUTIME_ID) - start_cores;
-        best = time < best ? time : best;
-        best_cores = cores < best_cores ? cores : best_cores;
-    }
+    VkSubmitInfo submit = {VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &command};
+    check(vkQueueSubmit(queue, 1, &submit, VK_NULL_HANDLE), "vkQueueSubmit");
+    check(vkQueueWaitIdle(queue), "vkQueueWaitIdle");
     vkFreeCommandBuffers(device, commands, 1, &command);
 
     for (uint32_t i = 0; i < bindings; i++) {
@@ -229,7 +215,7 @@ static void run_job(VkPipeline pipeline, uint32_t bindings, VkDescriptorPool set
         vkDestroyBuffer(device, buffers[i].buffer, NULL);
         vkFreeMemory(device, buffers[i].memory, NULL);
     }
-    printf("%.3f %.3f\n", best, best_cores);
+    puts("done");
     fflush(stdout);
 }
 
@@ -241,7 +227,8 @@ int main(int count, char **arguments) {
     int is_run = strcmp(arguments[1], "run") == 0;
     uint32_t bindings = atoi(arguments[4]);
     open_device(!is_run);
-    VkPipelineCreateFlags statistics = VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR | VK_PIPELINE_CREATE_CAPTURE_INTERNAL_REPRESENTATIONS_BIT_KHR;
+    VkPipelineCreateFlags statistics = VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR
+        | VK_PIPELINE_CREATE_CAPTURE_INTERNAL_REPRESENTATIONS_BIT_KHR;
     VkPipeline pipeline = compile(arguments[2], arguments[3], bindings, is_run ? 0 : statistics);
     if (!is_run) {
         print_statistics(pipeline);
