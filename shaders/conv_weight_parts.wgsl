@@ -12,7 +12,7 @@
 //
 // The zeros meet the gradient at the border. If it is NaN there, so are all taps, and not only those that read inside.
 // Source: arXiv:1410.0759, section 3.2 (implicit matrix product).
-// Twin: reference::conv_weight_gradient
+// Twin: reference::conv_weight_gradient, reference::conv_bias_gradient
 //
 // The host writes TILE_INPUTS, TILE_OUTPUTS, TILE_POSITIONS, ROWS and COLUMNS in front.
 

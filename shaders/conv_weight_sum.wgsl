@@ -3,7 +3,7 @@
 //   gradient[i] = sum over p of parts[p, i]
 //
 // Source: pairs with conv_weight_parts.
-// Twin: reference::conv_weight_gradient
+// Twin: reference::conv_weight_gradient, reference::conv_bias_gradient
 
 struct Params {
     num_parts: u32,

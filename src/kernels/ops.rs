@@ -9,7 +9,7 @@ use super::{
     REPLAY_GATHER, REPLAY_SCATTER, UNIFORM_START, WORKGROUP_SIZE,
     bridge::{cpu, from_cpu, from_gpu, gpu, is_gpu, upload},
     launch::{empty_like, launch},
-    layers::vectorize,
+    layers::{Adapter, vectorize},
     reference::{self, NoiseKey, ProximalStep},
 };
 
@@ -54,6 +54,11 @@ pub fn run_on_bytes(
         Ok(read) => read.into_iter().map(|bytes| bytes.to_vec()).collect(),
         Err(error) => panic!("the buffers of {} cannot be read: {error}", kernel.name),
     }
+}
+
+/// What the choice of kernels depends on, of a GPU; `None` for the CPU back end.
+pub fn adapter_of(device: &Device) -> Option<Adapter> {
+    is_gpu(device).then(|| Adapter::of(&gpu(Tensor::<1>::empty([1], device)).client))
 }
 
 fn words_of(noise: NoiseKey) -> [u32; 4] {

@@ -3,7 +3,6 @@
 //! takes every local variable for such a value, so the control flow is followed here. Needs no GPU.
 use std::collections::HashSet;
 
-use jempp::kernels::KERNELS;
 use naga::{
     AddressSpace, Binding, Block, BuiltIn, Expression, Function, Handle, LocalVariable, Module,
     Span, Statement,
@@ -216,7 +215,7 @@ fn partial_barriers(source: &str) -> Vec<u32> {
 
 #[test]
 fn every_barrier_is_reached_by_its_whole_workgroup() {
-    for kernel in KERNELS {
+    for kernel in crate::shaders::all() {
         let lines = partial_barriers(kernel.source);
         assert!(
             lines.is_empty(),
