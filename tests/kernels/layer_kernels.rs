@@ -113,7 +113,8 @@ impl Case {
 /// Sizes that no tile divides, channels with and without loads of four, batches of 1 and more, all strides.
 fn cases() -> Vec<Case> {
     let sizes = [(1, 1, 1), (1, 5, 7), (3, 8, 8), (2, 9, 17)];
-    let channels = [(1, 3), (3, 4), (4, 10), (10, 16), (16, 33), (33, 65), (64, 1), (4, 72)];
+    // Each line in front is another program to compile, which takes most of the time: these are all kinds of them.
+    let channels = [(3, 16), (16, 33), (10, 70), (8, 72)];
     let kernels = [(3, 1, 0.2), (3, 2, 0.2), (1, 1, 0.2), (1, 2, 1.0), (5, 3, 1.0)];
     let mut cases = Vec::new();
     for (index, (inputs, outputs)) in channels.into_iter().enumerate() {
@@ -165,7 +166,7 @@ fn every_variant_of_a_convolution_equals_its_twin() {
 fn an_image_of_nan_stays_alone_in_every_variant() {
     let Some(device) = gpu() else { return };
     let adapter = kernels::adapter_of(&device).unwrap();
-    for (inputs, outputs, stride) in [(4, 8, 1), (5, 3, 2)] {
+    for (inputs, outputs, stride) in [(4, 8, 1), (6, 5, 2)] {
         let (batch, height, width, kernel, negative_slope) = (3, 5, 7, 3, 0.2);
         let conv = reference::Conv {
             batch,
