@@ -8,9 +8,9 @@ use burn_std::config::BurnConfig;
 use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 use serde::Serialize;
 
+pub use readback::{Arrived, Mark, ReadError, Readable, count_readbacks, read, read_while};
 #[cfg(not(target_arch = "wasm32"))]
-pub use readback::read_now;
-pub use readback::{Arrived, ReadError, Readable, read};
+pub use readback::{read_now, read_now_while};
 
 /// Why no device could be opened.
 #[derive(Debug, thiserror::Error)]

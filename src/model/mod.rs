@@ -12,7 +12,10 @@ use burn::{
     tensor::{Device, Tensor, activation::leaky_relu},
 };
 
-use crate::config::{ModelConfig, Norm, nearest, shortened};
+use crate::{
+    config::{ModelConfig, Norm, nearest, shortened},
+    kernels::Labels,
+};
 use cnn::{Cnn, Plan};
 use layers::{Head, NEGATIVE_SLOPE, NormLayer, WeightInit};
 use mlp::Mlp;
@@ -241,6 +244,11 @@ impl Network {
         }
     }
 
+    /// The device of the weights.
+    pub fn device(&self) -> Device {
+        self.pieces().head().device()
+    }
+
     /// The number of pieces before the head; a split can be 1 to this number.
     pub fn num_pieces(&self) -> usize {
         self.pieces().num_pieces()
@@ -298,7 +306,7 @@ impl Network {
     pub fn scaled_log_sum_exp(
         &self,
         features: Tensor<4>,
-        labels: Option<Vec<u32>>,
+        labels: Option<Labels>,
         scale: f32,
     ) -> Tensor<1> {
         self.pieces().head().scaled_log_sum_exp(features, labels, scale)

@@ -272,7 +272,7 @@ impl Lab {
     fn ground(&self, rule: &LaneConfig) -> Result<Ground, JobError> {
         Ok(match (&self.source, &self.learner) {
             (EnergySource::Analytic(analytic), _) => {
-                Ground::Analytic(AnalyticEnergy(analytic.form.clone()))
+                Ground::Analytic(AnalyticEnergy::new(analytic.form.clone(), &self.device))
             }
             (EnergySource::Trained(checkpoint), _) => {
                 let config = &checkpoint.config.model;
