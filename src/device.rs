@@ -8,9 +8,10 @@ use burn_std::config::BurnConfig;
 use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 use serde::Serialize;
 
-pub use readback::{Arrived, Mark, ReadError, Readable, count_readbacks, read, read_while};
+pub use readback::{Arrived, ReadError, Readable, Readbacks, count_readbacks, read};
+pub(crate) use readback::{Mark, read_while};
 #[cfg(not(target_arch = "wasm32"))]
-pub use readback::{read_now, read_now_while};
+pub(crate) use readback::{read_now, read_now_while};
 
 /// Why no device could be opened.
 #[derive(Debug, thiserror::Error)]
@@ -213,7 +214,7 @@ fn available(summaries: &[AdapterSummary]) -> String {
 
 /// Whether the program may block until it has values from this device. If not, it must read asynchronously, as [`read`]
 /// does.
-pub fn is_blocking(device: &Device) -> bool {
+pub(crate) fn is_blocking(device: &Device) -> bool {
     !cfg!(target_arch = "wasm32") || *device == cpu()
 }
 

@@ -88,7 +88,7 @@ impl ReplayBuffer {
     }
 
     /// Creates a buffer from the given chains (capacity, D), as stored in a checkpoint.
-    pub fn from_chains(
+    pub(crate) fn from_chains(
         chains: Tensor<2>,
         config: &ReplayBufferConfig,
         num_classes: usize,
@@ -100,6 +100,11 @@ impl ReplayBuffer {
     /// All chains, shape (capacity, D).
     pub fn chains(&self) -> Tensor<2> {
         self.chains.clone()
+    }
+
+    /// The chains in these slots, shape (slots, D): to show a few chains, without a copy of all.
+    pub fn chains_in(&self, slots: &[u32]) -> Tensor<2> {
+        self.chains.clone().select(0, kernels::index_tensor(slots, &self.chains.device()))
     }
 
     /// The number of chains.

@@ -11,8 +11,9 @@ use std::{
 use burn::tensor::{Tensor, TensorData, Transaction};
 use burn_wgpu::Wgpu;
 
-/// The number of readbacks of this process.
+/// The number of readbacks of this process, and of the values in them.
 static READBACKS: AtomicU64 = AtomicU64::new(0);
+static VALUES: AtomicU64 = AtomicU64::new(0);
 
 /// Why tensors could not be read from the device.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +58,7 @@ impl Arrived {
         if data.shape().as_slice() != expected {
             return Err(mismatch(found));
         }
+        VALUES.fetch_add(data.num_elements() as u64, Ordering::Relaxed);
         data.try_into_vec().map_err(|_| mismatch(found))
     }
 }
@@ -82,7 +84,7 @@ pub async fn read<T: Readable>(tensors: T) -> Result<T::Host, ReadError> {
 ///
 /// # Errors
 /// The same errors as [`read`].
-pub async fn read_while<T: Readable>(
+pub(crate) async fn read_while<T: Readable>(
     tensors: T,
     meanwhile: impl FnOnce(),
 ) -> Result<T::Host, ReadError> {
@@ -104,7 +106,7 @@ async fn poll_once<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Poll<F::Outpu
 /// # Errors
 /// The same errors as [`read`].
 #[cfg(not(target_arch = "wasm32"))]
-pub fn read_now_while<T: Readable>(
+pub(crate) fn read_now_while<T: Readable>(
     tensors: T,
     meanwhile: impl FnOnce(),
 ) -> Result<T::Host, ReadError> {
@@ -113,7 +115,7 @@ pub fn read_now_while<T: Readable>(
 
 /// A mark behind the work that a GPU has so far, to wait for without reading anything. On the CPU back end, all work is
 /// done at once, and so is the wait.
-pub struct Mark(Option<Wait>);
+pub(crate) struct Mark(Option<Wait>);
 
 type Wait = Pin<Box<dyn Future<Output = Result<(), ReadError>>>>;
 
@@ -144,11 +146,22 @@ impl Mark {
     }
 }
 
-/// The number of readbacks that `work` does. Readbacks of other threads are counted too.
-pub fn count_readbacks(work: impl FnOnce()) -> u64 {
-    let before = READBACKS.load(Ordering::Relaxed);
+/// What was read from devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readbacks {
+    /// The number of readbacks, each of one or more tensors.
+    pub number: u64,
+    /// The number of values in them.
+    pub values: u64,
+}
+
+/// What `work` reads from devices. Readbacks of other threads are counted too.
+pub fn count_readbacks(work: impl FnOnce()) -> Readbacks {
+    let now = || [&READBACKS, &VALUES].map(|count| count.load(Ordering::Relaxed));
+    let before = now();
     work();
-    READBACKS.load(Ordering::Relaxed) - before
+    let after = now();
+    Readbacks { number: after[0] - before[0], values: after[1] - before[1] }
 }
 
 /// Reads the values of float tensors like [`read`], and waits for them.
@@ -156,7 +169,7 @@ pub fn count_readbacks(work: impl FnOnce()) -> u64 {
 /// # Errors
 /// The same errors as [`read`].
 #[cfg(not(target_arch = "wasm32"))]
-pub fn read_now<T: Readable>(tensors: T) -> Result<T::Host, ReadError> {
+pub(crate) fn read_now<T: Readable>(tensors: T) -> Result<T::Host, ReadError> {
     pollster::block_on(read(tensors))
 }
 
