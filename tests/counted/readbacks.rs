@@ -147,7 +147,7 @@ fn the_window_reads_once_a_step_for_all_its_lanes() {
     let _alone = alone();
     let mut state = LabState::default();
     while state.rules.len() < 2 {
-        state.rules.push(Default::default());
+        state.rules.push(state.rules[0].clone());
     }
     let mut lab = block_on(Lab::open(state, &device::cpu())).unwrap();
     let read = count_readbacks(|| block_on(lab.advance()).unwrap());
