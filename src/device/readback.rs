@@ -121,7 +121,7 @@ type Wait = Pin<Box<dyn Future<Output = Result<(), ReadError>>>>;
 
 impl Mark {
     /// Sends all work to the GPU of `tensor` and sets a mark behind it.
-    pub async fn set<const D: usize>(tensor: &Tensor<D>) -> Self {
+    pub(crate) async fn set<const D: usize>(tensor: &Tensor<D>) -> Self {
         let on_gpu = tensor.clone().without_autodiff().try_into_primitive::<Wgpu>();
         let Ok(on_gpu) = on_gpu else { return Self(None) };
         let done = on_gpu.client.sync();
@@ -138,7 +138,7 @@ impl Mark {
     ///
     /// # Errors
     /// The device is lost or out of memory.
-    pub async fn reached(self) -> Result<(), ReadError> {
+    pub(crate) async fn reached(self) -> Result<(), ReadError> {
         match self.0 {
             Some(wait) => wait.await,
             None => Ok(()),

@@ -70,7 +70,7 @@ impl Training {
     ///
     /// # Errors
     /// The device failed.
-    pub(crate) async fn buffer_grid(&self) -> Result<(Vec<f32>, Vec<u32>), ReadError> {
+    pub async fn buffer_grid(&self) -> Result<(Vec<f32>, Vec<u32>), ReadError> {
         let buffer = self.trainer.buffer();
         let (capacity, num_pixels) = (buffer.capacity(), self.test.num_pixels());
         let num_classes = self.test.num_classes();
