@@ -76,7 +76,7 @@ pub(crate) fn with_weights_from(
     network: Network,
     other: &Network,
 ) -> Result<Network, WeightsError> {
-    let on_device = |(name, shape, tensor)| (name, (shape, Values::Device(tensor)));
+    let on_device = |(name, shape, tensor)| (name, (shape, Values::Device(tensor.into())));
     replaced(network, tensors_of(other).map(on_device).collect())
 }
 
@@ -111,7 +111,7 @@ fn tensors_of(network: &Network) -> impl Iterator<Item = (String, Vec<usize>, Te
 enum Values {
     Host(Vec<f32>),
     #[cfg(feature = "gui")]
-    Device(Tensor<1>),
+    Device(Box<Tensor<1>>),
 }
 
 fn replaced(

@@ -276,7 +276,8 @@ impl Lab {
     fn ground(&self, rule: &LaneConfig) -> Result<Ground, JobError> {
         Ok(match (&self.source, &self.learner) {
             (EnergySource::Analytic(analytic), _) => {
-                Ground::Analytic(AnalyticEnergy::new(analytic.form.clone(), &self.device))
+                let form = analytic.form.clone();
+                Ground::Analytic(Box::new(AnalyticEnergy::new(form, &self.device)))
             }
             (EnergySource::Trained(checkpoint), _) => {
                 let config = &checkpoint.config.model;

@@ -17,14 +17,14 @@ use crate::{
 
 /// The energy that the chains of a rule sample.
 pub(super) enum Ground {
-    Analytic(AnalyticEnergy),
+    Analytic(Box<AnalyticEnergy>),
     Network(Box<JointEnergy>),
 }
 
 impl Ground {
     fn energy(&self) -> &dyn Energy {
         match self {
-            Self::Analytic(energy) => energy,
+            Self::Analytic(energy) => &**energy,
             Self::Network(energy) => &**energy,
         }
     }
