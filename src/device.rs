@@ -8,9 +8,10 @@ use burn_std::config::BurnConfig;
 use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 use serde::Serialize;
 
+pub use readback::{Arrived, ReadError, Readable, Readbacks, count_readbacks, read};
+pub(crate) use readback::{Mark, read_while};
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) use readback::read_now;
-pub use readback::{Arrived, ReadError, Readable, read};
+pub(crate) use readback::{read_now, read_now_while};
 
 /// Why no device could be opened.
 #[derive(Debug, thiserror::Error)]

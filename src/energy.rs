@@ -12,11 +12,13 @@
 
 use burn::{
     module::Module,
-    tensor::{Int, Tensor},
+    tensor::{Device, Int, Tensor},
 };
 
+#[cfg(feature = "gui")]
+use crate::model::{WeightsError, with_weights_from};
 use crate::{
-    kernels::{density_energy, log_sum_exp, reference::DensityForm},
+    kernels::{Density, Labels, density_energy, log_sum_exp, reference::DensityForm},
     model::Network,
     numbers::{self, Real},
 };
@@ -132,7 +134,7 @@ pub trait Energy {
 #[derive(Clone, Debug)]
 pub struct JointEnergy {
     network: Network,
-    labels: Option<Vec<u32>>,
+    labels: Option<Labels>,
     gives_logits: bool,
 }
 
@@ -147,12 +149,22 @@ impl JointEnergy {
 
     /// The energy of p(x|y), with one class y per chain.
     pub fn for_labels(network: &Network, labels: Vec<u32>) -> Self {
-        Self { labels: Some(labels), ..Self::new(network) }
+        Self { labels: Some(Labels::new(labels, &network.device())), ..Self::new(network) }
     }
 
     /// Makes the energy also return the logits with every gradient, which costs one more pass of the last layer.
     pub(crate) fn with_logits(self) -> Self {
         Self { gives_logits: true, ..self }
+    }
+
+    /// This energy with the weights of another network of the same tensors, which stay on the device.
+    ///
+    /// # Errors
+    /// The network has other tensors.
+    #[cfg(feature = "gui")]
+    pub(crate) fn with_weights_from(&self, other: &Network) -> Result<Self, WeightsError> {
+        let network = with_weights_from(self.network.valid(), other)?;
+        Ok(Self { network: network.copy().no_grad(), ..self.clone() })
     }
 
     /// The network with its frozen weights.
@@ -257,7 +269,14 @@ impl<F: Fn(Tensor<4>) -> Tensor<1>> Energy for EnergyFn<F> {
 
 /// The energy of a 2-D density that is given by a formula.
 #[derive(Clone, Debug)]
-pub struct AnalyticEnergy(pub DensityForm);
+pub struct AnalyticEnergy(Density);
+
+impl AnalyticEnergy {
+    /// The energy of this form, for chains on a device.
+    pub fn new(form: DensityForm, device: &Device) -> Self {
+        Self(Density::new(form, device))
+    }
+}
 
 impl Energy for AnalyticEnergy {
     fn gradient(&self, x: Tensor<4>) -> EnergyGradient {

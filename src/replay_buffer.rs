@@ -102,6 +102,11 @@ impl ReplayBuffer {
         self.chains.clone()
     }
 
+    /// The chains in these slots, shape (slots, D): to show a few chains, without a copy of all.
+    pub fn chains_in(&self, slots: &[u32]) -> Tensor<2> {
+        self.chains.clone().select(0, kernels::index_tensor(slots, &self.chains.device()))
+    }
+
     /// The number of chains.
     pub fn capacity(&self) -> usize {
         self.chains.dims()[0]

@@ -282,6 +282,14 @@ fn warnings(ui: &mut Ui, run: &RunState, model: &ModelInfo, state: &ChainsView) 
 
 /// An explanation of the overlay, if it needs one.
 fn overlay_text(run: &RunState, model: &ModelInfo, state: &ChainsView) -> Option<String> {
+    if run.overlay.shows_gradients()
+        && let Some((_, lanes)) = run.shown_images()
+        && lanes.iter().any(|lane| lane.gradient.is_empty() && !lane.x.is_empty())
+    {
+        let text =
+            "This step has no gradient to show: gradients are read only while this overlay is on.";
+        return Some(text.into());
+    }
     Some(match (run.overlay, model.is_planar()) {
         (Overlay::Images, _) => return None,
         (Overlay::Clamped, _) => clamped_text(run),

@@ -157,6 +157,7 @@ impl Viewer {
         if self.run.selected.is_some() || self.session.tab == Tab::Plots {
             self.run.ask_for_references();
         }
+        self.run.ask_for_gradients();
         self.follow_lesson();
         self.follow_lab();
     }

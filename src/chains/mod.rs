@@ -21,7 +21,7 @@ use crate::{
     energy::JointEnergy,
     kernels::{index_tensor, reference::NoiseKey},
     model::Network,
-    sampler::{ChainState, Sampler},
+    sampler::{ChainState, Sampler, StepInfo},
     starts::{self, SampleStart},
     streams,
 };
@@ -101,8 +101,23 @@ pub struct ChainRun<'a> {
     state: Option<ChainState>,
     /// The number of steps done.
     num_done: usize,
+    /// The evaluation of the current state, if a GPU began it before the caller asked for it.
+    ahead: Option<Evaluation>,
     reads_images: bool,
+    measure: Option<Measure>,
     is_stopped: bool,
+}
+
+/// Numbers of each chain, shape (N, k), from the chains (N, C, H, W), on the device.
+type Measure = Box<dyn Fn(Tensor<4>) -> Tensor<2> + Send + Sync>;
+
+/// The measurements of chains at one state, and the state after the step that leaves it.
+struct Evaluation {
+    sampler: Sampler,
+    info: StepInfo,
+    next: ChainState,
+    /// The time at which nothing but this evaluation was waited for.
+    begin: Instant,
 }
 
 impl<'a> ChainRun<'a> {
@@ -142,7 +157,9 @@ impl<'a> ChainRun<'a> {
             state: Some(ChainState { x: start.clone(), noise }),
             start,
             num_done: 0,
+            ahead: None,
             reads_images: false,
+            measure: None,
             is_stopped: false,
         })
     }
@@ -162,11 +179,21 @@ impl<'a> ChainRun<'a> {
     /// Makes the following steps hold the logits; the extra cost is only the head of the network.
     pub fn read_logits(&mut self) {
         self.energy = self.energy.clone().with_logits();
+        self.ahead = None;
     }
 
     /// Sets whether the following steps hold the images of the chains: copying them to the host takes time.
     pub fn read_images(&mut self, wanted: bool) {
         self.reads_images = wanted;
+    }
+
+    /// Makes the following steps hold the numbers that `measure` computes on the device from the chains: a few numbers
+    /// of each chain are read in no time, its image is not.
+    pub(crate) fn measure(
+        &mut self,
+        measure: impl Fn(Tensor<4>) -> Tensor<2> + Send + Sync + 'static,
+    ) {
+        self.measure = Some(Box::new(measure));
     }
 
     /// Ends the run early: the next step is the last one.
@@ -227,27 +254,47 @@ impl<'a> ChainRun<'a> {
     pub fn is_at_end(&self) -> bool {
         self.is_stopped || self.num_done == self.settings.num_steps
     }
-}
 
-impl Iterator for ChainRun<'_> {
-    type Item = Result<ChainStep, ChainError>;
-
-    /// Returns the current state of the chains, then moves them one step further unless this was the last step.
-    fn next(&mut self) -> Option<Self::Item> {
-        let state = self.state.take()?;
-        let begin = Instant::now();
-        let (step, num_steps, is_last) = (self.num_done, self.settings.num_steps, self.is_at_end());
-        let section = &self.checkpoint.config.sampler;
+    /// Evaluates chains after `step` steps and moves them one step further.
+    fn evaluate(&self, state: ChainState, step: usize) -> Evaluation {
+        let (section, num_steps) = (&self.checkpoint.config.sampler, self.settings.num_steps);
         // The last state is evaluated to get its energy, but there is no step after it.
         let sampler = match step == num_steps {
             true => Sampler::new(section),
             false => Sampler::at_step(section, step, num_steps),
         };
-        let x = state.x.clone();
+        let begin = Instant::now();
         let (next, info) = sampler.step(state, &self.energy);
-        let wanted =
-            Wanted { images: self.reads_images, acceptance: !is_last, judge: self.judge.as_ref() };
-        let read = match Columns::read(&x, &info, &wanted) {
+        Evaluation { sampler, info, next, begin }
+    }
+}
+
+impl Iterator for ChainRun<'_> {
+    type Item = Result<ChainStep, ChainError>;
+
+    /// Returns the current state of the chains, then moves them one step further unless this was the last step. A GPU
+    /// already computes the next state while the caller uses this one.
+    fn next(&mut self) -> Option<Self::Item> {
+        let ChainState { x, noise } = self.state.take()?;
+        let (step, is_last) = (self.num_done, self.is_at_end());
+        let evaluation = self
+            .ahead
+            .take()
+            .unwrap_or_else(|| self.evaluate(ChainState { x: x.clone(), noise }, step));
+        let Evaluation { sampler, info, next, begin } = evaluation;
+        let wanted = Wanted {
+            images: self.reads_images,
+            acceptance: !is_last,
+            judge: self.judge.as_ref(),
+            measured: self.measure.as_ref().map(|measure| measure(x.clone())),
+        };
+        let mut ahead = None;
+        let read = Columns::read(&x, &info, wanted, || {
+            ahead = (!is_last).then(|| self.evaluate(next.clone(), step + 1));
+            // The next readback reports what goes wrong.
+            let _ = x.device().flush();
+        });
+        let read = match read {
             Ok(read) => read,
             Err(error) => return Some(Err(error.into())),
         };
@@ -255,9 +302,10 @@ impl Iterator for ChainRun<'_> {
         if !is_last {
             self.state = Some(next);
             self.num_done += 1;
+            self.ahead = ahead.map(|ahead| Evaluation { begin: Instant::now(), ..ahead });
         }
         let [gradient_norms, clamp_rates, saturations] = [0, 1, 2].map(|nth| read.health(nth));
-        let Columns { energies, images, acceptance, logits, judged, .. } = read;
+        let Columns { energies, images, acceptance, logits, judged, measured, .. } = read;
         Some(Ok(ChainStep {
             step,
             is_last,
@@ -269,6 +317,7 @@ impl Iterator for ChainRun<'_> {
             logits,
             judged,
             images,
+            measured,
             secs,
             x,
             info,

@@ -3,7 +3,7 @@
 use burn::tensor::{Tensor, activation::softmax};
 
 use crate::{
-    device::{ReadError, read_now},
+    device::{ReadError, read_now_while},
     model::Network,
     numbers::{log_sum_exp, softmax_rows},
     sampler::{Sampler, StepInfo},
@@ -15,6 +15,8 @@ pub(super) struct Wanted<'a> {
     pub(super) images: bool,
     pub(super) acceptance: bool,
     pub(super) judge: Option<&'a Network>,
+    /// Numbers of each chain, shape (N, k).
+    pub(super) measured: Option<Tensor<2>>,
 }
 
 /// The values of all chains at one step, in host memory.
@@ -26,32 +28,40 @@ pub(super) struct Columns {
     pub(super) acceptance: Option<Vec<f32>>,
     pub(super) logits: Option<Vec<f32>>,
     pub(super) judged: Option<Judged>,
+    pub(super) measured: Option<Vec<f32>>,
 }
 
 impl Columns {
-    /// Reads the values of chains at `x` (N, C, H, W) in one readback.
+    /// Reads the values of chains at `x` (N, C, H, W) in one readback, and calls `meanwhile` as [`read_now_while`] does.
     ///
     /// # Errors
     /// The device failed.
-    pub(super) fn read(x: &Tensor<4>, info: &StepInfo, wanted: &Wanted) -> Result<Self, ReadError> {
+    pub(super) fn read(
+        x: &Tensor<4>,
+        info: &StepInfo,
+        wanted: Wanted,
+        meanwhile: impl FnOnce(),
+    ) -> Result<Self, ReadError> {
         let judged = wanted.judge.map(|judge| {
             let (confidence, class) = softmax(judge.logits(x.clone()), 1).max_dim_with_indices(1);
             (class.float(), confidence)
         });
         let acceptance = info.acceptance.clone().filter(|_| wanted.acceptance);
-        let (energies, health, images, acceptance, logits, judged) = read_now((
-            info.energy.clone(),
-            info.summary.clone(),
+        let reads = (
+            (info.energy.clone(), info.summary.clone()),
             wanted.images.then(|| x.clone()),
             acceptance.map(|decided| decided.narrow(1, 1, 1)),
             info.logits.clone(),
             judged,
-        ))?;
+            wanted.measured,
+        );
+        let ((energies, health), images, acceptance, logits, judged, measured) =
+            read_now_while(reads, meanwhile)?;
         let judged = judged.map(|(classes, confidences)| Judged {
             classes: classes.into_iter().map(|class| class as u32).collect(),
             confidences,
         });
-        Ok(Self { energies, health, images, acceptance, logits, judged })
+        Ok(Self { energies, health, images, acceptance, logits, judged, measured })
     }
 
     /// One of the three columns of [`Self::health`].
@@ -85,6 +95,8 @@ pub struct ChainStep {
     /// The images (N, C, H, W), flattened; none unless [`ChainRun::read_images`](super::ChainRun::read_images)
     /// requests them.
     pub images: Option<Vec<f32>>,
+    /// The numbers of [`ChainRun::measure`](super::ChainRun::measure), shape (N, k), flattened.
+    pub(crate) measured: Option<Vec<f32>>,
     /// The seconds that the step and its readback took.
     pub secs: f64,
     /// The images of the chains on the device, shape (N, C, H, W).

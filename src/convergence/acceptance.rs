@@ -10,6 +10,9 @@ use crate::{
     streams,
 };
 
+/// The number of steps whose decisions are read at a time.
+const STEPS_PER_READBACK: usize = 64;
+
 /// The chains before a step.
 struct Left {
     sampler: Sampler,
@@ -41,6 +44,8 @@ pub(super) struct Watch {
     /// Per chain: the sum of probabilities and the number of accepted steps.
     sums: Vec<[f64; 2]>,
     num_steps: usize,
+    /// What was decided on the device and is not in the sums yet, (N, 2) each: many steps are read at a time.
+    unread: Vec<Tensor<2>>,
 }
 
 impl Watch {
@@ -59,6 +64,7 @@ impl Watch {
             left: None,
             sums: vec![[0.0; 2]; num_chains],
             num_steps: 0,
+            unread: Vec::new(),
         }
     }
 
@@ -95,24 +101,36 @@ impl Watch {
 
     /// Adds whether each chain moved, and the probability of that, shape (N, 2).
     fn add(&mut self, decided: Tensor<2>) -> Result<(), ReadError> {
-        let values = read_now(decided)?;
-        for (sum, chain) in self.sums.iter_mut().zip(values.chunks(2)) {
-            sum[0] += f64::from(chain[1]);
-            sum[1] += f64::from(chain[0]);
-        }
         self.num_steps += 1;
+        self.unread.push(decided);
+        if self.unread.len() < STEPS_PER_READBACK { Ok(()) } else { self.read() }
+    }
+
+    fn read(&mut self) -> Result<(), ReadError> {
+        for values in read_now(std::mem::take(&mut self.unread))? {
+            for (sum, chain) in self.sums.iter_mut().zip(values.chunks(2)) {
+                sum[0] += f64::from(chain[1]);
+                sum[1] += f64::from(chain[0]);
+            }
+        }
         Ok(())
     }
 
     /// Returns the totals; `meets_border` says whether steps were projected onto the box.
-    pub(super) fn finish(self, meets_border: bool) -> Acceptance {
+    ///
+    /// # Errors
+    /// The device failed.
+    pub(super) fn finish(mut self, meets_border: bool) -> Result<Acceptance, ReadError> {
+        if !self.unread.is_empty() {
+            self.read()?;
+        }
         let Self { is_shadow, sums, num_steps, .. } = self;
         let refusal = self.refusal.or((num_steps == 0).then_some(DoesNotApply::NoNoise));
         let per_step = |sum: f64| sum / num_steps as f64;
         let mean = |which: usize| {
             per_step(sums.iter().map(|sum| sum[which]).sum::<f64>()) / sums.len() as f64
         };
-        Acceptance {
+        Ok(Acceptance {
             is_shadow,
             meets_border: is_shadow && meets_border,
             probability: refusal.map_or_else(|| Ok(mean(0)), Err),
@@ -121,7 +139,7 @@ impl Watch {
                 Some(_) => Vec::new(),
                 None => sums.iter().map(|sum| per_step(sum[0])).collect(),
             },
-        }
+        })
     }
 }
 
@@ -216,7 +234,7 @@ mod tests {
         watch.see(Some(&sampler), start.clone(), &info).unwrap();
         let (_, info) = sampler.step(next.clone(), &Quadratic);
         watch.see(None, next.x.clone(), &info).unwrap();
-        (values(start), values(next.x), watch.finish(false))
+        (values(start), values(next.x), watch.finish(false).unwrap())
     }
 
     #[test]

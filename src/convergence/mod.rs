@@ -15,7 +15,7 @@ use crate::{
     chains::{ChainRun, ChainStep},
     class_centers::ClassCentersError,
     config::{Norm, SamplerConfig, StepSchedule},
-    device::{ReadError, read_now},
+    device::ReadError,
     diagnostics::{self, Diagnostic, DoesNotApply, applicability},
     energy::Energy,
     numbers::argmax,
@@ -152,7 +152,6 @@ pub struct Recorder {
     /// One of this many draws is kept.
     every: usize,
     summaries: Summaries,
-    start: Vec<f32>,
     refusal: Option<DoesNotApply>,
     watch: Watch,
     /// The kept draws, per summary and chain.
@@ -169,7 +168,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Creates a recorder for a run that is at its starts. From then on, the run reads logits and images.
+    /// Creates a recorder for a run that is at its starts. From then on, the run reads logits, and where the chains are.
     ///
     /// # Errors
     /// Too few chains or draws, a short run that is not shorter, class means without principal axes.
@@ -180,8 +179,10 @@ impl Recorder {
         let (num_chains, num_steps) = (run.labels().len(), run.settings().num_steps);
         settings.check(num_chains, num_steps)?;
         run.read_logits();
-        run.read_images(true);
-        let summaries = Summaries::new(run.checkpoint())?;
+        let start = run.start().clone();
+        let summaries = Summaries::new(run.checkpoint(), &start.device())?;
+        let places = summaries.places().clone();
+        run.measure(move |x| places.of(x, Some(start.clone())));
         let config = &run.checkpoint().config;
         let has_different_laws = run.settings().is_conditional && run.classes().len() > 1;
         let couples_chains = config.model.norm == Norm::Batch;
@@ -194,7 +195,6 @@ impl Recorder {
             every: settings.every(num_steps, num_chains),
             draws: vec![vec![Vec::new(); num_chains]; summaries.names().len()],
             summaries,
-            start: read_now(run.start().clone())?,
             refusal,
             watch: Watch::new(Sampler::new(&config.sampler), refusal, is_affine, num_chains),
             classes: vec![None; num_chains],
@@ -229,7 +229,7 @@ impl Recorder {
         }
         self.secs += step.secs;
         let seen = Seen::of(step);
-        self.last = self.summaries.of(&seen, Some(&self.start));
+        self.last = self.summaries.of(&seen, true);
         self.is_saturated |= seen.saturations.iter().any(|&share| share > 0.0);
         let num_classes = (seen.logits.len() / self.classes.len()).max(1);
         for (class, logits) in self.classes.iter_mut().zip(seen.logits.chunks(num_classes)) {
@@ -260,10 +260,7 @@ impl Recorder {
         let section = &run.checkpoint().config.sampler;
         let num_short = self.settings.short.unwrap_or(section.num_steps);
         let short_run = match num_short < self.num_steps {
-            true => {
-                let long = short_run::Long { start: &self.start, last: &self.last };
-                short_run::compare(run, &self.summaries, long, num_short, progress)?
-            }
+            true => short_run::compare(run, &self.summaries, &self.last, num_short, progress)?,
             false => Err(NoShortRun::NotShorter { num_short }),
         };
         let superchains = superchains(run);
@@ -291,7 +288,7 @@ impl Recorder {
             superchains,
             summaries: names.into_iter().zip(values).collect(),
             switches: self.switches as f64 / num_chains as f64,
-            acceptance: self.watch.finish(is_projected && self.is_saturated),
+            acceptance: self.watch.finish(is_projected && self.is_saturated)?,
             short_run,
         })
     }

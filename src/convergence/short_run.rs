@@ -75,27 +75,19 @@ pub enum NoShortRun {
     Stopped,
 }
 
-/// The long chains, for comparison.
-pub(super) struct Long<'a> {
-    /// Their starts, (N, C, H, W), flattened.
-    pub(super) start: &'a [f32],
-    /// The summaries of their ends, one column each.
-    pub(super) last: &'a [Vec<f32>],
-}
-
-/// Runs short chains from the starts of the long ones and compares the ends of both.
+/// Runs short chains from the starts of the long ones and compares the ends of both; `long` are the summaries of the
+/// ends of the long chains, one column each.
 ///
 /// # Errors
 /// The device failed. The inner error says that `progress` stopped the run.
 pub(super) fn compare(
     run: &ChainRun,
     summaries: &Summaries,
-    long: Long,
+    long: &[Vec<f32>],
     num_steps: usize,
     progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
 ) -> Result<Result<ShortRun, NoShortRun>, ReadError> {
     let (section, energy) = (&run.checkpoint().config.sampler, run.energy());
-    let Long { start, last: long } = long;
     let mut state = ChainState { x: run.start().clone(), noise: run.first_noise() };
     let device = state.x.device();
     for step in 0..num_steps {
@@ -105,7 +97,7 @@ pub(super) fn compare(
         state = Sampler::at_step(section, step, num_steps).step(state, energy).0;
     }
     let radius = Sampler::new(section).proximal_radius().unwrap_or_default();
-    let short = evaluate(summaries, energy, state.x, radius, Some(start))?;
+    let short = evaluate(summaries, energy, state.x, radius, Some(run.start().clone()))?;
     let (num_test_images, test) = match test_images(run) {
         Ok((images, indices)) => {
             let mut columns = vec![Vec::new(); short.len()];
@@ -179,20 +171,23 @@ fn evaluate(
     energy: &JointEnergy,
     x: Tensor<4>,
     radius: f32,
-    start: Option<&[f32]>,
+    start: Option<Tensor<4>>,
 ) -> Result<Vec<Vec<f32>>, ReadError> {
     let found = energy.gradient(x.clone());
     let health = kernels::chain_summary(x.clone(), found.gradient, radius);
-    let (energies, health, x, logits) = read_now((found.energy, health, x, found.logits))?;
+    let has_starts = start.is_some();
+    let places = summaries.places().of(x, start);
+    let reads = (found.energy, health, places, found.logits);
+    let (energies, health, places, logits) = read_now(reads)?;
     let logits = logits.unwrap_or_default();
     let health = |nth: usize| health.iter().skip(nth).step_by(3).copied().collect::<Vec<f32>>();
     let seen = Seen {
-        x: &x,
+        places: &places,
         energies: &energies,
         gradient_norms: &health(0),
         clamp_rates: &health(1),
         saturations: &health(2),
         logits: &logits,
     };
-    Ok(summaries.of(&seen, start))
+    Ok(summaries.of(&seen, has_starts))
 }

@@ -1,6 +1,19 @@
-//! Readback of tensors to the host: several tensors in one request, each checked against its shape.
+//! Readback of tensors to the host: several tensors in one request, each checked against its shape. And marks in the
+//! work of a device, to wait for without reading anything.
+
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::atomic::{AtomicU64, Ordering},
+    task::Poll,
+};
 
 use burn::tensor::{Tensor, TensorData, Transaction};
+use burn_wgpu::Wgpu;
+
+/// The number of readbacks of this process, and of the values in them.
+static READBACKS: AtomicU64 = AtomicU64::new(0);
+static VALUES: AtomicU64 = AtomicU64::new(0);
 
 /// Why tensors could not be read from the device.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +58,7 @@ impl Arrived {
         if data.shape().as_slice() != expected {
             return Err(mismatch(found));
         }
+        VALUES.fetch_add(data.num_elements() as u64, Ordering::Relaxed);
         data.try_into_vec().map_err(|_| mismatch(found))
     }
 }
@@ -56,11 +70,98 @@ impl Arrived {
 /// # Errors
 /// The device is lost or out of memory.
 pub async fn read<T: Readable>(tensors: T) -> Result<T::Host, ReadError> {
+    READBACKS.fetch_add(1, Ordering::Relaxed);
     let mut reads = Transaction::default();
     let shape = tensors.request(&mut reads);
     let arrived = reads.execute_async().await;
     let arrived = arrived.map_err(|error| ReadError::Device(error.to_string()))?;
     T::receive(shape, &mut Arrived(arrived.into_iter()))
+}
+
+/// Reads the values of float tensors like [`read`], and calls `meanwhile` while a GPU still computes them: to give it
+/// more work, or to prepare some. The values do not wait for that work. On the CPU back end they are there at once, and
+/// `meanwhile` is not called.
+///
+/// # Errors
+/// The same errors as [`read`].
+pub(crate) async fn read_while<T: Readable>(
+    tensors: T,
+    meanwhile: impl FnOnce(),
+) -> Result<T::Host, ReadError> {
+    let mut reading = pin!(read(tensors));
+    // The first poll sends the request, so that the copies come before the work of `meanwhile`.
+    if let Poll::Ready(values) = poll_once(reading.as_mut()).await {
+        return values;
+    }
+    meanwhile();
+    reading.await
+}
+
+async fn poll_once<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
+}
+
+/// Reads the values of float tensors like [`read_while`], and waits for them.
+///
+/// # Errors
+/// The same errors as [`read`].
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn read_now_while<T: Readable>(
+    tensors: T,
+    meanwhile: impl FnOnce(),
+) -> Result<T::Host, ReadError> {
+    pollster::block_on(read_while(tensors, meanwhile))
+}
+
+/// A mark behind the work that a GPU has so far, to wait for without reading anything. On the CPU back end, all work is
+/// done at once, and so is the wait.
+pub(crate) struct Mark(Option<Wait>);
+
+type Wait = Pin<Box<dyn Future<Output = Result<(), ReadError>>>>;
+
+impl Mark {
+    /// Sends all work to the GPU of `tensor` and sets a mark behind it.
+    pub(crate) async fn set<const D: usize>(tensor: &Tensor<D>) -> Self {
+        let on_gpu = tensor.clone().without_autodiff().try_into_primitive::<Wgpu>();
+        let Ok(on_gpu) = on_gpu else { return Self(None) };
+        let done = on_gpu.client.sync();
+        let mut wait: Wait =
+            Box::pin(async { done.await.map_err(|error| ReadError::Device(error.to_string())) });
+        // The first poll asks the GPU to report; later work does not delay the report.
+        match poll_once(wait.as_mut()).await {
+            Poll::Ready(result) => Self(Some(Box::pin(std::future::ready(result)))),
+            Poll::Pending => Self(Some(wait)),
+        }
+    }
+
+    /// Waits until all work before the mark is done.
+    ///
+    /// # Errors
+    /// The device is lost or out of memory.
+    pub(crate) async fn reached(self) -> Result<(), ReadError> {
+        match self.0 {
+            Some(wait) => wait.await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// What was read from devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readbacks {
+    /// The number of readbacks, each of one or more tensors.
+    pub number: u64,
+    /// The number of values in them.
+    pub values: u64,
+}
+
+/// What `work` reads from devices. Readbacks of other threads are counted too.
+pub fn count_readbacks(work: impl FnOnce()) -> Readbacks {
+    let now = || [&READBACKS, &VALUES].map(|count| count.load(Ordering::Relaxed));
+    let before = now();
+    work();
+    let after = now();
+    Readbacks { number: after[0] - before[0], values: after[1] - before[1] }
 }
 
 /// Reads the values of float tensors like [`read`], and waits for them.

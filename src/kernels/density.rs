@@ -1,6 +1,6 @@
 //! Energies of analytic 2-D densities, on a GPU or on the CPU.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::{
@@ -13,12 +13,33 @@ use super::{
 /// The number of points per CPU task.
 const PART_LEN: usize = 1024;
 
-/// Energies (N) and gradients (N, 2, 1, 1) of a density at `x` (N, 2, 1, 1); see
+/// An analytic 2-D density on a device. A GPU receives its numbers once, when this is made, so that the steps of a
+/// chain upload nothing.
+#[derive(Clone, Debug)]
+pub struct Density {
+    form: DensityForm,
+    /// On a GPU, the table of the form (rows · 6).
+    table: Option<Tensor<1>>,
+}
+
+impl Density {
+    /// Copies the numbers of a form to a device.
+    pub fn new(form: DensityForm, device: &Device) -> Self {
+        let table = is_gpu(device).then(|| {
+            let rows = form.table().1;
+            Tensor::from_data(TensorData::new(rows.concat(), [6 * rows.len()]), device)
+        });
+        Self { form, table }
+    }
+}
+
+/// Energies (N) and gradients (N, 2, 1, 1) of a density at `x` (N, 2, 1, 1), on the device of the density; see
 /// [`reference::density_energy`].
-pub fn density_energy(x: Tensor<4>, form: &DensityForm) -> (Tensor<1>, Tensor<4>) {
+pub fn density_energy(x: Tensor<4>, density: &Density) -> (Tensor<1>, Tensor<4>) {
+    let Density { form, table } = density;
     let (shape, device) = (x.dims(), x.device());
     let num_points = shape[0];
-    if !is_gpu(&device) {
+    let Some(table) = table.clone() else {
         let x = cpu(x);
         let mut energy = vec![0.0; num_points];
         let mut gradient = vec![0.0; 2 * num_points];
@@ -35,11 +56,10 @@ pub fn density_energy(x: Tensor<4>, form: &DensityForm) -> (Tensor<1>, Tensor<4>
             }
         });
         return (from_cpu(energy, [num_points], &device), from_cpu(gradient, shape, &device));
-    }
+    };
     let (number, rows) = form.table();
     let num_rows = rows.len() as u32;
-    let rows = TensorData::new(rows.concat(), [6 * rows.len()]);
-    let (x, table) = (gpu(x), gpu(Tensor::<1>::from_data(rows, &device)));
+    let (x, table) = (gpu(x), gpu(table));
     let (energy, gradient) = (empty_like(&x, [num_points]), empty_like(&x, shape));
     launch(
         &DENSITY_ENERGY,

@@ -7,11 +7,13 @@ pub mod reference;
 
 mod bridge;
 mod density;
+mod labels;
 mod launch;
 mod layers;
 mod ops;
 
-pub use density::density_energy;
+pub use density::{Density, density_energy};
+pub use labels::Labels;
 pub use launch::{count_bound_bytes, count_launches};
 pub use layers::{
     Adapter, ConvOptions2d, ConvPass, ConvShape, EnergyOptions, HeadOptions, Pooling, Tile,

@@ -12,8 +12,8 @@ use super::Cost;
 use crate::{
     config,
     kernels::{
-        ConvOptions2d, EnergyOptions, HeadOptions, Pooling, batch_norm, conv2d, head_energy,
-        head_logits,
+        ConvOptions2d, EnergyOptions, HeadOptions, Labels, Pooling, batch_norm, conv2d,
+        head_energy, head_logits,
     },
     streams,
 };
@@ -200,6 +200,10 @@ impl Head {
         HeadOptions { pooling: self.pooling, negative_slope: NEGATIVE_SLOPE }
     }
 
+    pub(super) fn device(&self) -> Device {
+        self.weight.val().device()
+    }
+
     /// The logits (N, classes) of features (N, H, W, C).
     pub(super) fn logits(&self, features: Tensor<4>) -> Tensor<2> {
         head_logits(features, self.weight.val(), self.bias.val(), &self.options())
@@ -209,7 +213,7 @@ impl Head {
     pub(super) fn scaled_log_sum_exp(
         &self,
         features: Tensor<4>,
-        labels: Option<Vec<u32>>,
+        labels: Option<Labels>,
         scale: f32,
     ) -> Tensor<1> {
         let options = EnergyOptions { head: self.options(), labels, scale };

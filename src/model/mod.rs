@@ -12,13 +12,18 @@ use burn::{
     tensor::{Device, Tensor, activation::leaky_relu},
 };
 
-use crate::config::{ModelConfig, Norm, nearest, shortened};
+use crate::{
+    config::{ModelConfig, Norm, nearest, shortened},
+    kernels::Labels,
+};
 use cnn::{Cnn, Plan};
 use layers::{Head, NEGATIVE_SLOPE, NormLayer, WeightInit};
 use mlp::Mlp;
 use wide_resnet::WideResNet;
 
 pub use layout::Layout;
+#[cfg(feature = "gui")]
+pub(crate) use weights::with_weights_from;
 pub use weights::{HostTensor, WeightsError, weights_of, with_weights};
 
 /// Upper limits for a WideResNet; a larger number is probably a typing error and would need all memory.
@@ -241,6 +246,11 @@ impl Network {
         }
     }
 
+    /// The device of the weights.
+    pub fn device(&self) -> Device {
+        self.pieces().head().device()
+    }
+
     /// The number of pieces before the head; a split can be 1 to this number.
     pub fn num_pieces(&self) -> usize {
         self.pieces().num_pieces()
@@ -298,7 +308,7 @@ impl Network {
     pub(crate) fn scaled_log_sum_exp(
         &self,
         features: Tensor<4>,
-        labels: Option<Vec<u32>>,
+        labels: Option<Labels>,
         scale: f32,
     ) -> Tensor<1> {
         self.pieces().head().scaled_log_sum_exp(features, labels, scale)

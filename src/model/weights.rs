@@ -47,31 +47,10 @@ pub struct HostTensor {
 /// # Errors
 /// The device failed.
 pub async fn weights_of(network: &Network) -> Result<HashMap<String, HostTensor>, ReadError> {
-    #[derive(Default)]
-    struct Collect {
-        path: Vec<String>,
-        found: Vec<(String, Vec<usize>)>,
-        tensors: Vec<Tensor<1>>,
-    }
-    impl ModuleVisitor for Collect {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.path.push(name.to_string());
-        }
-        fn exit_module(&mut self, _: &str, _: &str) {
-            self.path.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let tensor = param.val().without_autodiff();
-            let shape = tensor.dims();
-            self.found.push((self.path.join("."), shape.to_vec()));
-            self.tensors.push(tensor.reshape([shape.iter().product::<usize>()]));
-        }
-    }
-    let mut collect = Collect::default();
-    // `valid` updates the running statistics.
-    network.valid().visit(&mut collect);
-    let values = device::read(collect.tensors).await?;
-    let tensors = collect.found.into_iter().zip(values);
+    let (names, tensors): (Vec<_>, Vec<_>) =
+        tensors_of(network).map(|(name, shape, tensor)| ((name, shape), tensor)).unzip();
+    let values = device::read(tensors).await?;
+    let tensors = names.into_iter().zip(values);
     Ok(tensors.map(|((name, shape), values)| (name, HostTensor { shape, values })).collect())
 }
 
@@ -83,9 +62,65 @@ pub fn with_weights(
     network: Network,
     weights: HashMap<String, HostTensor>,
 ) -> Result<Network, WeightsError> {
+    let of_host = |(name, HostTensor { shape, values })| (name, (shape, Values::Host(values)));
+    replaced(network, weights.into_iter().map(of_host).collect())
+}
+
+/// Replaces the parameters and running statistics of a network by those of `other`, on the same device. Both networks
+/// then share the memory, so that nothing is read or uploaded.
+///
+/// # Errors
+/// The same errors as [`with_weights`].
+#[cfg(feature = "gui")]
+pub(crate) fn with_weights_from(
+    network: Network,
+    other: &Network,
+) -> Result<Network, WeightsError> {
+    let on_device = |(name, shape, tensor)| (name, (shape, Values::Device(tensor.into())));
+    replaced(network, tensors_of(other).map(on_device).collect())
+}
+
+/// Path, shape and flattened values of the parameters and running statistics of a network.
+fn tensors_of(network: &Network) -> impl Iterator<Item = (String, Vec<usize>, Tensor<1>)> {
+    #[derive(Default)]
+    struct Collect {
+        path: Vec<String>,
+        found: Vec<(String, Vec<usize>, Tensor<1>)>,
+    }
+    impl ModuleVisitor for Collect {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.to_string());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let tensor = param.val().without_autodiff();
+            let shape = tensor.dims();
+            let flat = tensor.reshape([shape.iter().product::<usize>()]);
+            self.found.push((self.path.join("."), shape.to_vec(), flat));
+        }
+    }
+    let mut collect = Collect::default();
+    // `valid` updates the running statistics.
+    network.valid().visit(&mut collect);
+    collect.found.into_iter()
+}
+
+/// The new values of a parameter.
+enum Values {
+    Host(Vec<f32>),
+    #[cfg(feature = "gui")]
+    Device(Box<Tensor<1>>),
+}
+
+fn replaced(
+    network: Network,
+    weights: HashMap<String, (Vec<usize>, Values)>,
+) -> Result<Network, WeightsError> {
     struct Replace {
         path: Vec<String>,
-        weights: HashMap<String, HostTensor>,
+        weights: HashMap<String, (Vec<usize>, Values)>,
         error: Option<WeightsError>,
     }
     impl ModuleMapper for Replace {
@@ -97,19 +132,27 @@ pub fn with_weights(
         }
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             let name = self.path.join(".");
-            let Some(found) = self.weights.remove(&name) else {
+            let Some((found, values)) = self.weights.remove(&name) else {
                 self.error.get_or_insert(WeightsError::Missing(name));
                 return param;
             };
-            let expected = param.dims().to_vec();
-            if expected != found.shape {
-                let found = found.shape;
+            let expected = param.dims();
+            if found != expected {
+                let expected = expected.to_vec();
                 self.error.get_or_insert(WeightsError::Shape { name, expected, found });
                 return param;
             }
             let (id, tensor, mapper) = param.consume();
-            let data = TensorData::new(found.values, found.shape);
-            let value = Tensor::from_data(data, &tensor.device());
+            let value = match values {
+                Values::Host(values) => {
+                    Tensor::from_data(TensorData::new(values, found), &tensor.device())
+                }
+                #[cfg(feature = "gui")]
+                Values::Device(values) => {
+                    let value = values.reshape(expected);
+                    if tensor.is_autodiff() { value.autodiff() } else { value }
+                }
+            };
             let value = value.set_require_grad(tensor.is_require_grad());
             Param::from_mapped_value(id, value, mapper)
         }

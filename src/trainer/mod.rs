@@ -25,6 +25,7 @@ use crate::{
 };
 
 pub use divergence::Divergence;
+use step::DeviceBatch;
 pub use step::{StepError, StepReport};
 
 /// Why a trainer could not be set up.
@@ -97,6 +98,8 @@ pub struct Trainer {
     class_centers: ClassCentersData,
     start: Start,
     batches: Batches,
+    /// The next batch, prepared while a GPU computed the step before.
+    next_batch: Option<DeviceBatch>,
     /// One sampler for each step of a chain.
     samplers: Vec<Sampler>,
     counters: Counters,
@@ -239,6 +242,7 @@ impl Trainer {
             samplers: Sampler::for_steps(&config.sampler, config.sampler.num_steps),
             class_names: train.class_names.clone(),
             batches: Batches::new(train, config.data.clone(), config.seed),
+            next_batch: None,
             config,
             device,
             network,
@@ -273,6 +277,8 @@ impl Trainer {
         let config = RunConfig { sampler, objective, optimizer, ..self.config.clone() };
         config.validate()?;
         self.samplers = Sampler::for_steps(&config.sampler, config.sampler.num_steps);
+        // Which images of a batch are used depends on the objective.
+        self.next_batch = None;
         self.config = config;
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! One training step of JEM++.
 
 use burn::{
-    optim::GradientsParams,
+    optim::{GradientsParams, ModuleOptimizer},
     tensor::{Int, Tensor, TensorData},
 };
 
@@ -12,18 +12,19 @@ use super::{
 use crate::{
     config::{ObjectiveConfig, RunConfig},
     data::Batch,
-    device::{ReadError, read},
+    device::{Mark, ReadError, read_while},
     energy::JointEnergy,
     kernels::{index_tensor, reference::NoiseKey},
     model::Network,
     objective::{ModelSide, Objective, ObjectiveInput, Terms, objective},
     optimizer,
-    sampler::ChainState,
+    sampler::{ChainState, StepInfo},
     streams,
 };
 
-/// Limit on the chain steps queued on a GPU before the host waits for it, so that a request to stop takes effect.
-const MAX_QUEUED: usize = 64;
+/// The host marks every so many steps of a chain and waits at each mark for the one before. So a GPU always has work,
+/// but at most twice this many steps, and a request to stop takes effect.
+const STEPS_PER_MARK: usize = 32;
 /// The weight of the old value in the smoothed gap, an exponential moving average.
 const GAP_SMOOTHING: f64 = 0.95;
 
@@ -98,7 +99,10 @@ impl Trainer {
             self.remember();
         }
         let needs_chains = self.config.objective.needs_chains();
-        let batch = self.batches.get(step);
+        let batch = match self.next_batch.take_if(|batch| batch.step == step) {
+            Some(batch) => batch,
+            None => self.upload_batch(step),
+        };
         let chains = match needs_chains {
             true => match self.sample(step, noise, stop).await? {
                 Some(chains) => Some(chains),
@@ -106,21 +110,35 @@ impl Trainer {
             },
             false => None,
         };
-        let inputs = self.inputs(batch, chains.as_ref());
+        let inputs = batch.inputs(chains.as_ref());
         // The forward passes change the running statistics of batch norm, but a step that diverges must not.
         let network = self.network.copy();
         let Objective { loss, terms } = inputs.objective(&network, &self.config.objective);
-        let mut gradients = GradientsParams::from_grads(loss.backward(), &network);
+        let gradients = GradientsParams::from_grads(loss.backward(), &network);
 
         let summary = match &chains {
             Some(chains) => Tensor::cat(chains.summaries.clone(), 0).mean_dim(0),
             None => Tensor::zeros([1, 3], &self.device),
         };
-        let (summary, loss, terms) = read((summary, loss, terms)).await?;
-        let mean = |nth: usize| f64::from(summary[nth]);
         let RunConfig { optimizer, training, .. } = &self.config;
         let learning_rate = self.counters.learning_rate_factor
             * optimizer::learning_rate(optimizer, step, self.steps_per_epoch(), training.epochs);
+        let mut update = Some(Update { network, gradients, inputs });
+        let mut updated = None;
+        let reading = read_while((summary, loss, terms), || {
+            // A GPU has its work for the update before anyone waits for the loss. The state before the step is kept
+            // until the loss is known to be good, so weights and optimiser are there twice; but the activations, which
+            // take more, are free by then. The few tensors of buffer and average can wait.
+            let mut optimizer = self.optimizer.clone();
+            updated = update.take().map(|update| {
+                (update.apply(&self.config, &mut optimizer, learning_rate), optimizer)
+            });
+            // The readback reports what goes wrong.
+            let _ = self.device.flush();
+            self.next_batch = Some(self.upload_batch(step + 1));
+        });
+        let (summary, loss, terms) = reading.await?;
+        let mean = |nth: usize| f64::from(summary[nth]);
         let report = StepReport {
             step: step + 1,
             epoch: step / self.steps_per_epoch() + 1,
@@ -140,15 +158,11 @@ impl Trainer {
             // Only now is the state before this step known to be good.
             self.remember();
         }
-        let section = &self.config.optimizer;
-        if section.sam_radius > 0.0 {
-            // The perturbed network has its own running statistics, which are dropped with it.
-            let (kind, radius) = (section.sam_kind, section.sam_radius);
-            let worst = optimizer::climb(&network, &gradients, kind, radius);
-            let Objective { loss, .. } = inputs.objective(&worst, &self.config.objective);
-            gradients = GradientsParams::from_grads(loss.backward(), &worst);
+        if let Some((network, optimizer)) = updated {
+            (self.network, self.optimizer) = (network, optimizer);
+        } else if let Some(update) = update {
+            self.network = update.apply(&self.config, &mut self.optimizer, learning_rate);
         }
-        self.network = self.optimizer.step(learning_rate, network, gradients);
         if let Some(average) = &mut self.average {
             average.update(&self.network, step);
         }
@@ -160,25 +174,21 @@ impl Trainer {
         Ok(Some(report))
     }
 
-    fn inputs(&self, batch: Batch, chains: Option<&Chains>) -> Inputs {
+    /// The batch of training step `step`, on the device.
+    fn upload_batch(&mut self, step: u64) -> DeviceBatch {
         let [c, h, w] = self.input_shape;
-        let Batch { values, plain, labels } = batch;
+        let Batch { values, plain, labels } = self.batches.get(step);
         let upload = |values: Vec<f32>| {
             let data = TensorData::new(values, [labels.len(), c, h, w]);
-            Tensor::<4>::from_data(data, &self.device).autodiff()
+            Tensor::<4>::from_data(data, &self.device)
         };
         // Without chains, only the cross entropy uses the data.
-        let (x_data, x_augmented) = match plain.filter(|_| chains.is_some()) {
-            Some(plain) => (upload(plain), Some(upload(values))),
-            None => (upload(values), None),
-        };
-        Inputs {
-            x_data,
-            x_augmented,
-            labels_data: index_tensor(&labels, &self.device),
-            model: chains.map(|chains| {
-                (chains.x.clone().autodiff(), index_tensor(&chains.labels, &self.device))
-            }),
+        let plain = plain.filter(|_| self.config.objective.needs_chains());
+        DeviceBatch {
+            step,
+            values: upload(values),
+            plain: plain.map(upload),
+            labels: index_tensor(&labels, &self.device),
         }
     }
 
@@ -196,26 +206,83 @@ impl Trainer {
         let attempt = self.counters.num_recoveries as u32;
         let RunConfig { seed, data, .. } = &self.config;
         let taken = self.buffer.take(data.batch_size, &self.start, *seed, step, attempt);
+        // All uploads come before the first step: each one submits the work that waits.
+        let labels = index_tensor(&taken.labels, &self.device);
         let energy = match self.config.objective.p_x_y_weight > 0.0 {
-            true => JointEnergy::for_labels(&self.network, taken.labels.clone()),
+            true => JointEnergy::for_labels(&self.network, taken.labels),
             false => JointEnergy::new(&self.network),
         };
         let mut state = ChainState { x: taken.x, noise };
         let mut summaries = Vec::with_capacity(self.samplers.len());
+        let mut last_mark = None;
         for (index, sampler) in self.samplers.iter().enumerate() {
             if stop() {
                 return Ok(None);
             }
             // Only this summary of each step is kept: the gradients of all steps would be as large as a second buffer.
-            let info;
-            (state, info) = sampler.step(state, &energy);
-            summaries.push(info.summary);
-            if (index + 1).is_multiple_of(MAX_QUEUED) {
-                let last = summaries[index].clone();
-                read(last).await?;
+            let (next, StepInfo { summary, .. }) = sampler.step(state, &energy);
+            state = next;
+            if (index + 1).is_multiple_of(STEPS_PER_MARK)
+                && let Some(earlier) = last_mark.replace(Mark::set(&summary).await)
+            {
+                earlier.reached().await?;
             }
+            summaries.push(summary);
         }
-        Ok(Some(Chains { x: state.x, slots: taken.slots, labels: taken.labels, summaries }))
+        Ok(Some(Chains { x: state.x, slots: taken.slots, labels, summaries }))
+    }
+}
+
+/// A batch of the training set on the device.
+pub(super) struct DeviceBatch {
+    /// The training step that it is for.
+    step: u64,
+    /// Augmented images with noise, shape (N, C, H, W).
+    values: Tensor<4>,
+    /// The images without augmentation, if something uses them.
+    plain: Option<Tensor<4>>,
+    labels: Tensor<1, Int>,
+}
+
+impl DeviceBatch {
+    /// The inputs of the loss.
+    fn inputs(self, chains: Option<&Chains>) -> Inputs {
+        let values = self.values.autodiff();
+        let (x_data, x_augmented) = match self.plain {
+            Some(plain) => (plain.autodiff(), Some(values)),
+            None => (values, None),
+        };
+        let model = chains.map(|chains| (chains.x.clone().autodiff(), chains.labels.clone()));
+        Inputs { x_data, x_augmented, labels_data: self.labels, model }
+    }
+}
+
+/// The update of the weights in one step, before it is applied.
+struct Update {
+    /// The network of the forward pass, with the running statistics after it.
+    network: Network,
+    gradients: GradientsParams,
+    inputs: Inputs,
+}
+
+impl Update {
+    /// Returns the network after the update.
+    fn apply(
+        self,
+        config: &RunConfig,
+        optimizer: &mut ModuleOptimizer,
+        learning_rate: f64,
+    ) -> Network {
+        let Self { network, mut gradients, inputs } = self;
+        let section = &config.optimizer;
+        if section.sam_radius > 0.0 {
+            // The perturbed network has its own running statistics, which are dropped with it.
+            let (kind, radius) = (section.sam_kind, section.sam_radius);
+            let worst = optimizer::climb(&network, &gradients, kind, radius);
+            let Objective { loss, .. } = inputs.objective(&worst, &config.objective);
+            gradients = GradientsParams::from_grads(loss.backward(), &worst);
+        }
+        optimizer.step(learning_rate, network, gradients)
     }
 }
 
@@ -223,7 +290,7 @@ impl Trainer {
 struct Chains {
     x: Tensor<4>,
     slots: Vec<u32>,
-    labels: Vec<u32>,
+    labels: Tensor<1, Int>,
     /// One summary for each step of the chains; see [`crate::sampler::StepInfo`].
     summaries: Vec<Tensor<2>>,
 }

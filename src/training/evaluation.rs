@@ -70,21 +70,18 @@ impl Training {
     ///
     /// # Errors
     /// The device failed.
-    pub(crate) async fn buffer_grid(&self) -> Result<(Vec<f32>, Vec<u32>), ReadError> {
-        let chains = self.trainer.buffer().chains();
-        let [capacity, num_pixels] = chains.dims();
-        let chains = device::read(chains).await?;
+    pub async fn buffer_grid(&self) -> Result<(Vec<f32>, Vec<u32>), ReadError> {
+        let buffer = self.trainer.buffer();
+        let (capacity, num_pixels) = (buffer.capacity(), self.test.num_pixels());
         let num_classes = self.test.num_classes();
         let per_class = if num_pixels == 2 { capacity / num_classes } else { GRID_COLUMNS };
-        let (mut values, mut labels) = (Vec::new(), Vec::new());
+        let (mut slots, mut labels) = (Vec::new(), Vec::new());
         for class in 0..num_classes {
             let first = (class * capacity).div_ceil(num_classes);
             let last = ((class + 1) * capacity).div_ceil(num_classes).min(first + per_class);
-            for slot in first..last {
-                values.extend_from_slice(&chains[slot * num_pixels..(slot + 1) * num_pixels]);
-                labels.push(class as u32);
-            }
+            slots.extend((first..last).map(|slot| slot as u32));
+            labels.resize(slots.len(), class as u32);
         }
-        Ok((values, labels))
+        Ok((device::read(buffer.chains_in(&slots)).await?, labels))
     }
 }

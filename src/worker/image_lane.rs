@@ -11,9 +11,10 @@ use crate::{
     checkpoint::Checkpoint,
     config::{LaneConfig, ModelConfig, RunConfig, SamplerKind, StartKind, ViewStart},
     data,
-    device::{ReadError, read},
+    device::{Readable, read},
     energy::{JointEnergy, energy_of_row},
     kernels::reference::NoiseKey,
+    model::{Network, with_weights_from},
     numbers::softmax_rows,
     sampler::{ChainState, Sampler, StepInfo},
     starts::{self, SampleStart, distances},
@@ -46,16 +47,31 @@ pub(super) struct ImageLane {
     spent: Vec<(f64, u64)>,
 }
 
+/// What is read of a lane at each step: energies, summaries, chains, gradients, logits and acceptances.
+pub(super) type LaneReads =
+    (Tensor<1>, Tensor<2>, Tensor<4>, Option<Tensor<4>>, Option<Tensor<2>>, Option<Tensor<2>>);
+
+/// A model, and the network in training whose weights replace those of the model, if there is one.
+#[derive(Clone, Copy)]
+pub(super) struct Weights<'a> {
+    pub(super) checkpoint: &'a Checkpoint,
+    pub(super) followed: Option<&'a Network>,
+}
+
 /// The energy that the chains of a lane sample.
 pub(super) fn energy_of(
-    checkpoint: &Checkpoint,
+    weights: Weights,
     config: &LaneConfig,
     labels: &[u32],
     device: &Device,
 ) -> Result<JointEnergy, JobError> {
+    let Weights { checkpoint, followed } = weights;
     let model =
         ModelConfig { split: config.split, norm: config.norm, ..checkpoint.config.model.clone() };
-    let network = checkpoint.network_with(&model, device)?;
+    let mut network = checkpoint.network_with(&model, device)?;
+    if let Some(followed) = followed {
+        network = with_weights_from(network, followed)?;
+    }
     let energy = match config.is_conditional {
         true => JointEnergy::for_labels(&network, labels.to_vec()),
         false => JointEnergy::new(&network),
@@ -80,13 +96,14 @@ impl ImageLane {
     /// # Errors
     /// The model does not allow the sampler or the start, or the device failed.
     pub(super) async fn new(
-        checkpoint: &Checkpoint,
+        weights: Weights<'_>,
         config: LaneConfig,
         labels: &[u32],
         seed: u64,
         image: Option<&Arc<[f32]>>,
         device: &Device,
     ) -> Result<Self, JobError> {
+        let checkpoint = weights.checkpoint;
         check(checkpoint, &config)?;
         let start = match config.start {
             ViewStart::ClassCenters => SampleStart::Fresh(StartKind::ClassCenters),
@@ -102,7 +119,7 @@ impl ImageLane {
         }
         let x = starts::draw(checkpoint, &start, labels, seed, device)?;
         Ok(Self {
-            energy: energy_of(checkpoint, &config, labels, device)?,
+            energy: energy_of(weights, &config, labels, device)?,
             config,
             start: read(x.clone()).await?,
             state: ChainState { x, noise: streams::CHAIN_NOISE.key(seed, 0) },
@@ -134,7 +151,7 @@ impl ImageLane {
     /// Replaces the rule; the chains keep their positions.
     pub(super) fn set_config(
         &mut self,
-        checkpoint: &Checkpoint,
+        weights: Weights,
         config: LaneConfig,
         labels: &[u32],
         device: &Device,
@@ -142,24 +159,19 @@ impl ImageLane {
         if config == self.config {
             return Ok(());
         }
-        check(checkpoint, &config)?;
+        check(weights.checkpoint, &config)?;
         let (old, new) = (&self.config, &config);
         if (old.split, old.norm, old.is_conditional) != (new.split, new.norm, new.is_conditional) {
-            self.energy = energy_of(checkpoint, &config, labels, device)?;
+            self.energy = energy_of(weights, &config, labels, device)?;
         }
         self.config = config;
         self.next = None;
         Ok(())
     }
 
-    /// Uses the current weights of the checkpoint.
-    pub(super) fn set_weights(
-        &mut self,
-        checkpoint: &Checkpoint,
-        labels: &[u32],
-        device: &Device,
-    ) -> Result<(), JobError> {
-        self.energy = energy_of(checkpoint, &self.config, labels, device)?;
+    /// Uses the weights of this network, which stay on the device.
+    pub(super) fn follow(&mut self, network: &Network) -> Result<(), JobError> {
+        self.energy = self.energy.with_weights_from(network)?;
         Ok(())
     }
 
@@ -186,45 +198,52 @@ impl ImageLane {
             noise: NoiseKey { step: step.wrapping_add(1), ..self.state.noise },
         };
         let (secs, gradients) = self.spent.last().copied().unwrap_or_default();
-        let cost = if self.config.sampler.kind == SamplerKind::Mala { 2 } else { 1 };
+        let cost = self.gradients_per_step();
         self.spent.push((secs + begin.elapsed().as_secs_f64(), gradients + cost));
     }
 
-    /// Reads the current state and the measurements of the chains. Also computes the next step.
-    ///
-    /// # Errors
-    /// The device failed.
-    pub(super) async fn evaluate(&mut self) -> Result<LaneStep, ReadError> {
+    /// Computes the measurements of the chains and their next step on the device; all lanes are then read at once. The
+    /// gradients are large, so they are only read if the window shows them.
+    pub(super) fn encode(&mut self, reads_gradients: bool) -> LaneReads {
         let begin = Instant::now();
         let x = self.state.x.clone();
         let (next, info) = self.sampler().step(self.state.clone(), &self.energy);
         self.next = Some(self.keep_fixed(next.x));
-        let num_classes = info.logits.as_ref().map_or(1, |logits| logits.dims()[1]);
+        if let Some(spent) = self.spent.last_mut() {
+            spent.0 += begin.elapsed().as_secs_f64();
+        }
         let StepInfo { energy, summary, acceptance, gradient, logits } = info;
-        let reads = (energy, summary, x, gradient, logits, acceptance);
-        let (mut energy, summary, x, gradient, logits, acceptance) = read(reads).await?;
+        (energy, summary, x, reads_gradients.then_some(gradient), logits, acceptance)
+    }
+
+    /// The number of gradients that a step needs.
+    pub(super) fn gradients_per_step(&self) -> u64 {
+        if self.config.sampler.kind == SamplerKind::Mala { 2 } else { 1 }
+    }
+
+    /// The state and the measurements of the chains, from what was read; `secs` is this lane's share of the wait.
+    pub(super) fn decode(&mut self, read: <LaneReads as Readable>::Host, secs: f64) -> LaneStep {
+        let (mut energy, summary, x, gradient, logits, acceptance) = read;
         // The energy of a lane always returns logits; only MALA returns an acceptance.
         let (logits, acceptance) = (logits.unwrap_or_default(), acceptance.unwrap_or_default());
         let column = |nth: usize| summary.iter().skip(nth).step_by(3).copied().collect();
-        let num_pixels = x.len() / energy.len().max(1);
+        let num_chains = energy.len().max(1);
+        let num_classes = (logits.len() / num_chains).max(1);
         if self.config.is_conditional {
             energy = logits.chunks(num_classes).map(energy_of_row).collect();
         }
         if let Some(spent) = self.spent.last_mut() {
-            spent.0 += begin.elapsed().as_secs_f64();
+            spent.0 += secs;
         }
         let (seconds, num_gradients) = self.spent.last().copied().unwrap_or_default();
-        let proximal_radius = match self.sampler() {
-            Sampler::ProximalSgld { proximal_radius, .. }
-            | Sampler::Pyld { proximal_radius, .. } => Some(proximal_radius),
-            Sampler::Sgld { .. } | Sampler::Mala { .. } => None,
-        };
-        Ok(LaneStep {
+        let proximal_radius = self.sampler().proximal_radius();
+        let gradient = gradient.unwrap_or_default();
+        LaneStep {
             numbers: LaneNumbers {
                 gradient_norm: column(0),
                 clamp_rate: column(1),
                 saturation: column(2),
-                distance: distances(&x, &self.start, num_pixels),
+                distance: distances(&x, &self.start, x.len() / num_chains),
                 probabilities: fitted(
                     softmax_rows(&logits, num_classes).into_iter().map(f16::from_f32).collect(),
                 ),
@@ -238,7 +257,7 @@ impl ImageLane {
                 gradient: fitted(gradient.into_iter().map(f16::from_f32).collect()),
                 proximal_radius,
             },
-        })
+        }
     }
 
     /// Sets the chains (N, C, H, W) back to those of an earlier step; no pixel is fixed any more.

@@ -6,8 +6,12 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor, TensorData},
 };
+use web_time::Instant;
 
-use super::{Event, JobError, ModelInfo, References, RunRequest, Step, image_lane::ImageLane};
+use super::{
+    Event, JobError, ModelInfo, References, RunRequest, Step,
+    image_lane::{ImageLane, Weights},
+};
 use crate::{
     bundled,
     checkpoint::Checkpoint,
@@ -16,7 +20,7 @@ use crate::{
     device::{ReadError, read},
     energy::energy_of_logits,
     files,
-    model::{Network, Pass, weights_of},
+    model::{Network, Pass, with_weights_from},
     numbers::softmax,
     trainer::Trainer,
 };
@@ -40,8 +44,12 @@ pub(super) struct OpenModel {
     num_pieces: usize,
     /// The network for single images and reference images; batch norm uses its running statistics.
     network: Network,
+    /// The network in training whose weights are used instead of those of the checkpoint.
+    followed: Option<Network>,
     run: Option<(RunRequest, Vec<ImageLane>)>,
     step: u64,
+    /// Whether the gradients of the chains are read.
+    reads_gradients: bool,
     /// The test images, the training images, and the energies of the test images evaluated so far.
     references: Option<(Dataset, Arc<Dataset>, Vec<f32>)>,
 }
@@ -80,8 +88,10 @@ impl OpenModel {
             num_pieces: network.num_pieces(),
             network,
             checkpoint,
+            followed: None,
             run: None,
             step: 0,
+            reads_gradients: false,
             references: None,
         })
     }
@@ -105,6 +115,15 @@ impl OpenModel {
 
     pub(super) fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
+    }
+
+    /// Sets whether the steps hold the gradients of the chains.
+    pub(super) fn read_gradients(&mut self, wanted: bool) {
+        self.reads_gradients = wanted;
+    }
+
+    fn weights(&self) -> Weights<'_> {
+        Weights { checkpoint: &self.checkpoint, followed: self.followed.as_ref() }
     }
 
     /// Creates new chains at their starts and evaluates them.
@@ -132,7 +151,7 @@ impl OpenModel {
         let mut lanes = Vec::new();
         for config in &request.lanes {
             let lane = ImageLane::new(
-                &self.checkpoint,
+                self.weights(),
                 config.clone(),
                 &request.labels,
                 request.seed,
@@ -157,6 +176,7 @@ impl OpenModel {
     }
 
     pub(super) fn set_lanes(&mut self, configs: Vec<LaneConfig>) -> Result<(), JobError> {
+        let weights = Weights { checkpoint: &self.checkpoint, followed: self.followed.as_ref() };
         let Some((request, lanes)) = &mut self.run else { return Ok(()) };
         if configs.len() != lanes.len() {
             return Err(JobError::Request("another number of lanes needs a new run".into()));
@@ -166,7 +186,7 @@ impl OpenModel {
             lane.check(&self.checkpoint, config)?;
         }
         for (lane, config) in lanes.iter_mut().zip(&configs) {
-            lane.set_config(&self.checkpoint, config.clone(), &request.labels, &self.device)?;
+            lane.set_config(weights, config.clone(), &request.labels, &self.device)?;
         }
         request.lanes = configs;
         Ok(())
@@ -179,16 +199,24 @@ impl OpenModel {
         }
     }
 
-    /// Evaluates all chains at the current step.
+    /// Evaluates all chains at the current step, with one readback for all lanes.
     ///
     /// # Errors
     /// The device failed.
     pub(super) async fn evaluate(&mut self) -> Result<Option<Event>, ReadError> {
         let Some((_, running)) = &mut self.run else { return Ok(None) };
-        let mut lanes = Vec::new();
-        for lane in running {
-            lanes.push(lane.evaluate().await?);
-        }
+        let reads: Vec<_> =
+            running.iter_mut().map(|lane| lane.encode(self.reads_gradients)).collect();
+        let begin = Instant::now();
+        let read = read(reads).await?;
+        // The wait is for all lanes together: each lane bears its share of the gradients.
+        let secs = begin.elapsed().as_secs_f64();
+        let total: u64 = running.iter().map(ImageLane::gradients_per_step).sum();
+        let lanes = running.iter_mut().zip(read).map(|(lane, read)| {
+            let share = lane.gradients_per_step() as f64 / total as f64;
+            lane.decode(read, share * secs)
+        });
+        let lanes = lanes.collect();
         Ok(Some(Event::Step(Box::new(Step { step: self.step, lanes }))))
     }
 
@@ -264,29 +292,31 @@ impl OpenModel {
         read((energy_of_logits(logits.clone()), logits)).await
     }
 
-    /// Uses the current weights of a training run.
-    pub(super) async fn follow(&mut self, trainer: &Trainer) -> Result<(), JobError> {
-        self.checkpoint.weights = weights_of(trainer.evaluated_network()).await?;
-        self.checkpoint.averaged_weights = None;
-        self.checkpoint.counters = trainer.counters().clone();
-        self.renew()
-    }
-
-    /// Rebuilds the networks and energies from the weights of the checkpoint.
-    fn renew(&mut self) -> Result<(), JobError> {
-        self.network = evaluated_network(&self.checkpoint, &self.device)?;
-        if let Some((request, lanes)) = &mut self.run {
-            for lane in lanes {
-                lane.set_weights(&self.checkpoint, &request.labels, &self.device)?;
-            }
+    /// Uses the current weights of a training run, which stay on the device.
+    ///
+    /// # Errors
+    /// The network in training has other tensors than the model.
+    pub(super) fn follow(&mut self, trainer: &Trainer) -> Result<(), JobError> {
+        let network = trainer.evaluated_network().valid();
+        self.network = with_weights_from(self.network.clone(), &network)?;
+        for lane in self.run.iter_mut().flat_map(|run| &mut run.1) {
+            lane.follow(&network)?;
         }
+        self.checkpoint.counters = trainer.counters().clone();
+        self.followed = Some(network);
         Ok(())
     }
 
     /// Uses a new checkpoint, with its weights and its replay buffer; the chains keep their positions.
     pub(super) fn adopt(&mut self, checkpoint: Checkpoint) -> Result<(), JobError> {
         self.checkpoint = checkpoint;
-        self.renew()
+        self.followed = None;
+        self.network = evaluated_network(&self.checkpoint, &self.device)?;
+        let network = self.checkpoint.network(&self.device)?;
+        for lane in self.run.iter_mut().flat_map(|run| &mut run.1) {
+            lane.follow(&network)?;
+        }
+        Ok(())
     }
 
     /// Loads the images to compare with, if they are available.

@@ -1,4 +1,4 @@
-//! What is counted for a whole process: memory and launches. One test runs at a time.
+//! What is counted for a whole process: memory, launches and readbacks. One test runs at a time.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
 #[path = "../common/mod.rs"]
@@ -9,6 +9,7 @@ mod guard;
 mod launches;
 mod memory;
 mod mutations;
+mod readbacks;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -11,7 +11,7 @@ use jempp::{
     starts::SampleStart,
 };
 
-use crate::common::values;
+use crate::common::{devices, values};
 
 fn moons() -> Checkpoint {
     let mut model = bundled::find("two-moons").unwrap().load().unwrap();
@@ -80,14 +80,23 @@ fn images_and_logits_are_read_when_they_are_wanted() {
 
 #[test]
 fn a_run_that_is_stopped_ends_with_the_state_at_hand() {
-    let (model, device) = (moons(), device::cpu());
-    let settings = ChainSettings { num_steps: 1_000_000, ..short() };
-    let mut run = ChainRun::new(&model, &settings, &device).unwrap();
-    assert!(!run.next().unwrap().unwrap().is_last);
-    run.stop();
-    assert!(run.is_at_end());
-    let last = run.next().unwrap().unwrap();
-    assert!(last.is_last && last.step == 1 && run.next().is_none());
+    let model = moons();
+    for device in devices() {
+        let settings = ChainSettings { num_steps: 1_000_000, ..short() };
+        let start = || ChainRun::new(&model, &settings, &device).unwrap();
+        let mut run = start();
+        assert!(!run.next().unwrap().unwrap().is_last);
+        run.stop();
+        assert!(run.is_at_end());
+        let last = run.next().unwrap().unwrap();
+        assert!(last.is_last && last.step == 1 && run.next().is_none());
+        // A GPU began this state before the stop, and another one before the logits were wanted.
+        let mut whole = start();
+        let steps: Vec<_> = whole.by_ref().take(2).map(Result::unwrap).collect();
+        assert_eq!(steps[1].energies, last.energies);
+        whole.read_logits();
+        assert!(whole.next().unwrap().unwrap().logits.is_some());
+    }
 }
 
 #[test]

@@ -6,8 +6,8 @@ use jempp::{
     config::{ModelConfig, Norm},
     energy::{Energy, JointEnergy},
     kernels::{
-        self, ConvOptions2d, EnergyOptions, HeadOptions, Pooling, batch_norm, conv2d, head_energy,
-        head_logits, reference_batch_norm, reference_conv2d, reference_head_energy,
+        self, ConvOptions2d, EnergyOptions, HeadOptions, Labels, Pooling, batch_norm, conv2d,
+        head_energy, head_logits, reference_batch_norm, reference_conv2d, reference_head_energy,
         reference_head_logits,
     },
     model::Network,
@@ -240,7 +240,9 @@ fn every_pass_of_a_head_equals_the_reference() {
                     &head_passes(expected, shape, pooling, &device),
                     &format!("logits of {what}"),
                 );
-                let labels = (0..shape[0] as u32).map(|row| 3 * row % CLASSES as u32).collect();
+                let labels: Vec<u32> =
+                    (0..shape[0] as u32).map(|row| 3 * row % CLASSES as u32).collect();
+                let labels = Labels::new(labels, &device);
                 for labels in [None, Some(labels)] {
                     let options = EnergyOptions { head: options.clone(), labels, scale: -0.7 };
                     let energy = |x, w, b| head_energy(x, w, b, options.clone());

@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, collections::HashMap, path::Path};
 
-use crate::common::{gpu, tiny_config, tiny_dataset};
+use crate::common::{devices, gpu, tiny_config, tiny_dataset};
 use jempp::{
     checkpoint::Checkpoint,
     config::RunConfig,
@@ -108,11 +108,22 @@ fn chains_are_written_back_only_to_their_slots() {
 #[test]
 fn a_diverged_step_changes_nothing() {
     // Batch norm has running statistics, which a forward pass changes.
-    for changes in [&[][..], &["model.arch=wrn-10-1", "model.norm=batch"]] {
-        let config = with(&tiny_config(), changes);
-        let config = with(&config, &["divergence.max_abs_energy=0.001"]);
-        let trainer = Trainer::new(config, tiny_dataset(32), &device::cpu()).unwrap();
-        check_that_a_diverged_step_changes_nothing(trainer);
+    for device in devices() {
+        for changes in [
+            &["optimizer.ema_decay=0.9"][..],
+            &["model.arch=wrn-10-1", "model.norm=batch"],
+            &["optimizer.kind=sgd", "optimizer.sam_radius=0.05"],
+        ] {
+            let mut trainer =
+                Trainer::new(with(&tiny_config(), changes), tiny_dataset(32), &device).unwrap();
+            for _ in 0..2 {
+                block_on(trainer.step()).unwrap();
+            }
+            let mut saved = block_on(trainer.checkpoint()).unwrap();
+            saved.config = with(&saved.config, &["divergence.max_abs_energy=0.001"]);
+            let trainer = Trainer::resume(saved, tiny_dataset(32), &device).unwrap();
+            check_that_a_diverged_step_changes_nothing(trainer);
+        }
     }
 }
 
@@ -120,7 +131,9 @@ fn check_that_a_diverged_step_changes_nothing(mut trainer: Trainer) {
     let state = |trainer: &Trainer| {
         (
             block_on(weights_of(trainer.network())).unwrap(),
+            block_on(weights_of(trainer.evaluated_network())).unwrap(),
             crate::common::values(trainer.buffer().chains()),
+            block_on(trainer.checkpoint()).unwrap().optimizer,
             trainer.counters().clone(),
         )
     };
@@ -267,6 +280,29 @@ fn sharpness_aware_gradients_are_those_at_the_climbed_weights() {
     let (near, far) = (distance(&plain, &near), distance(&plain, &far));
     assert!(near > 0.0);
     assert!((far / near - 2.0).abs() < 0.4, "to first order as far as the radius: {near} {far}");
+}
+
+#[test]
+fn a_run_that_went_on_without_a_pause_is_the_one_that_was_resumed() {
+    for device in devices() {
+        let changes =
+            ["optimizer.ema_decay=0.9", "data.crop_padding=1", "data.augment_energy=false"];
+        let mut trainer =
+            Trainer::new(with(&tiny_config(), &changes), tiny_dataset(32), &device).unwrap();
+        // The resumed run has no batch that was prepared during the step before.
+        for _ in 0..6 {
+            block_on(trainer.step()).unwrap();
+            let saved = block_on(trainer.checkpoint()).unwrap();
+            let mut resumed = Trainer::resume(saved, tiny_dataset(32), &device).unwrap();
+            let reports = [&mut trainer, &mut resumed].map(|run| block_on(run.step()).unwrap());
+            assert_eq!(reports[0], reports[1]);
+            let [ahead, resumed] = [&trainer, &resumed].map(|run| {
+                let weights = block_on(weights_of(run.evaluated_network())).unwrap();
+                (weights, crate::common::values(run.buffer().chains()))
+            });
+            assert!(ahead == resumed);
+        }
+    }
 }
 
 #[test]

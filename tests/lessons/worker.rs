@@ -212,6 +212,7 @@ fn numbers_say_what_they_are_named_for() {
     let (desk, model) = Desk::open("fashion");
     let mut request = request(&model);
     request.lanes[0].start = ViewStart::Data;
+    desk.ask(Command::ReadGradients(true));
     desk.ask(Command::Restart(request));
     let start = desk.step(0);
     let numbers = &start[0].numbers;
@@ -229,6 +230,26 @@ fn numbers_say_what_they_are_named_for() {
     let (now, then) = (&moved[0].images.x, &start[0].images.x);
     let squares = now[..784].iter().zip(&then[..784]).map(|(a, b)| (a - b) * (a - b));
     assert!((squares.sum::<f32>().sqrt() - moved[0].numbers.distance[0]).abs() < 1e-4);
+}
+
+#[test]
+fn gradients_are_read_only_while_the_window_shows_them() {
+    let (desk, model) = Desk::open("fashion");
+    desk.ask(Command::Restart(request(&model)));
+    assert!(desk.step(0)[0].images.gradient.is_empty());
+    let before = desk.run_to(1);
+    assert!(before[0].images.gradient.is_empty());
+    desk.ask(Command::ReadGradients(true));
+    let again = desk.step(1);
+    assert_eq!(again[0].images.x, before[0].images.x, "the same step, now with its gradients");
+    assert_eq!(again[0].images.gradient.len(), again[0].images.x.len());
+    desk.ask(Command::ReadGradients(false));
+    let after = desk.run_to(3);
+    assert!(after[0].images.gradient.is_empty());
+    // Reading gradients does not change the chains.
+    desk.ask(Command::Restart(request(&model)));
+    desk.step(0);
+    assert_eq!(desk.run_to(3)[0].images.x, after[0].images.x);
 }
 
 #[test]

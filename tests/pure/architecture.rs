@@ -91,7 +91,7 @@ chains = runs of chains, one step at a time
     rooms: checkpoint config device energy kernels kernels::reference model numbers sampler starts streams
 convergence = whether the chains of a run converge
     rooms: chains checkpoint class_centers config data device diagnostics energy kernels kernels::reference numbers
-    rooms: principal_axes sampler starts streams
+    rooms: sampler starts streams
 facade = the door for users of the library: a model in one value
     rooms: accuracy bundled chains checkpoint config data device energy model numbers picture trainer
 interop = checkpoints from PyTorch and tensors for it

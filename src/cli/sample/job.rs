@@ -103,7 +103,7 @@ impl SampleJob {
                 run.stop();
             }
             let is_frame = run.next_step().is_multiple_of(stride) || run.is_at_end();
-            run.read_images(is_frame || recorder.is_some());
+            run.read_images(is_frame);
             let Some(step) = run.next().transpose()? else { break };
             trace(&mut traces, &step, &labels);
             traces.keep()?;

@@ -9,7 +9,7 @@ use cubecl::server::Handle;
 use super::{
     super::{
         CONV_WEIGHT_SUM, HEAD_ENERGY, HEAD_INPUT_GRADIENT, Kernel, WORKGROUP_SIZE,
-        bridge::{from_gpu, gpu, upload},
+        bridge::{from_gpu, gpu},
         launch::{empty_like, launch},
     },
     EnergyOptions, Pooling,
@@ -198,8 +198,8 @@ impl LayerPasses for CubeBackend {
         let energy = empty_like(&x, [shape.batch]);
         let seed = empty_like(&x, [shape.batch, shape.classes]);
         let labels = match &options.labels {
-            Some(labels) => upload(&x, labels),
-            // The shader does not read this buffer, so leave it uninitialised. An upload would first submit all waiting
+            Some(labels) => labels.on_gpu().handle,
+            // The shader does not read this buffer, so leave it uninitialised: an upload would first submit all waiting
             // work to the GPU.
             None => empty_like(&x, [1]).handle,
         };

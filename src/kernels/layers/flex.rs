@@ -94,7 +94,7 @@ impl LayerPasses for Flex {
         let logits = cpu::head::forward(shape, &x, options.head.negative_slope, &weight, &bias);
         let (energy, seed) = match &options.labels {
             None => cpu::head::log_sum_exp(logits, shape.classes, options.scale),
-            Some(labels) => cpu::head::chosen(&logits, labels, shape.classes, options.scale),
+            Some(labels) => cpu::head::chosen(&logits, labels.host(), shape.classes, options.scale),
         };
         [tensor(energy, [shape.batch]), tensor(seed, [shape.batch, shape.classes])]
     }

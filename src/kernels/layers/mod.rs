@@ -24,6 +24,7 @@ use burn::{
     tensor::{Tensor, activation::leaky_relu, module::conv2d as burn_conv2d, ops::ConvOptions},
 };
 
+use super::Labels;
 use autodiff::LayerBackend;
 pub use batch_norm::{batch_norm, reference_batch_norm};
 pub use choice::{Adapter, candidates, choose, num_parts};
@@ -137,12 +138,12 @@ fn pooled(x: Tensor<4>, pooling: Pooling, negative_slope: f32) -> Tensor<2> {
 }
 
 /// The options of [`head_energy`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct EnergyOptions {
     /// The options of the head that computes the logits.
     pub head: HeadOptions,
     /// One class per row, to use the logit of that class; `None` for log_sum_exp over the classes.
-    pub labels: Option<Vec<u32>>,
+    pub labels: Option<Labels>,
     /// The factor on the result.
     pub scale: f32,
 }
@@ -156,7 +157,7 @@ pub fn head_energy(
     options: EnergyOptions,
 ) -> Tensor<1> {
     let (batch, classes) = (x.dims()[0], weight.dims()[1]);
-    if let Some(labels) = &options.labels {
+    if let Some(labels) = options.labels.as_ref().map(Labels::host) {
         assert!(
             labels.len() == batch && labels.iter().all(|&label| (label as usize) < classes),
             "one label below {classes} for each of {batch} rows"
@@ -185,10 +186,7 @@ pub fn reference_head_energy(
     let logits = reference_head_logits(x, weight, bias, &options.head);
     let value = match &options.labels {
         None => log_sum_exp(logits),
-        Some(labels) => {
-            let labels = super::index_tensor(labels, &logits.device());
-            logits.gather(1, labels.unsqueeze_dim::<2>(1)).squeeze_dim(1)
-        }
+        Some(labels) => logits.gather(1, labels.tensor().unsqueeze_dim::<2>(1)).squeeze_dim(1),
     };
     value * options.scale
 }

@@ -108,13 +108,14 @@ impl Learner {
     /// # Errors
     /// The device failed.
     pub async fn frame(&mut self) -> Result<super::LearningFrame, ReadError> {
-        let chains = read(self.trainer.buffer().chains()).await?;
-        let shown = data::spread(chains.len() / 2, NUM_SHOWN);
+        let buffer = self.trainer.buffer();
+        let shown = data::spread(buffer.capacity(), NUM_SHOWN).map(|slot| slot as u32);
+        let shown = buffer.chains_in(&shown.collect::<Vec<u32>>());
         Ok(super::LearningFrame {
             step: self.step(),
             gaps: std::mem::take(&mut self.gaps),
             cross_entropies: std::mem::take(&mut self.cross_entropies),
-            buffer: shown.flat_map(|index| [chains[2 * index], chains[2 * index + 1]]).collect(),
+            buffer: read(shown).await?,
         })
     }
 }

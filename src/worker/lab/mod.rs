@@ -247,13 +247,17 @@ impl Lab {
         self.tracked = chain;
     }
 
-    /// Moves all chains by one step.
+    /// Moves all chains by one step, with one readback for all rules.
     ///
     /// # Errors
     /// The device failed.
     pub async fn advance(&mut self) -> Result<(), ReadError> {
-        for lane in &mut self.lanes {
-            lane.advance(self.tracked, self.state.config.num_steps).await?;
+        let num_steps = self.state.config.num_steps;
+        let steps = self.lanes.iter_mut().map(|lane| lane.encode(self.tracked, num_steps));
+        let (reads, tracked): (Vec<_>, Vec<_>) = steps.unzip();
+        let read = read(reads).await?;
+        for ((lane, read), tracked) in self.lanes.iter_mut().zip(read).zip(tracked) {
+            lane.decode(read, tracked);
         }
         self.step += 1;
         Ok(())
@@ -272,7 +276,8 @@ impl Lab {
     fn ground(&self, rule: &LaneConfig) -> Result<Ground, JobError> {
         Ok(match (&self.source, &self.learner) {
             (EnergySource::Analytic(analytic), _) => {
-                Ground::Analytic(AnalyticEnergy(analytic.form.clone()))
+                let form = analytic.form.clone();
+                Ground::Analytic(Box::new(AnalyticEnergy::new(form, &self.device)))
             }
             (EnergySource::Trained(checkpoint), _) => {
                 let config = &checkpoint.config.model;
@@ -295,22 +300,24 @@ impl Lab {
         let points: Vec<f32> = cells::grid(side).chain(around).flatten().collect();
         let (mut energy, mut classes) = (Vec::new(), Vec::new());
         let mut num_classes = 1;
-        for part in points.chunks(2 * BATCH) {
+        let reads = points.chunks(2 * BATCH).map(|part| {
             let x = self.points(part.to_vec());
             match &ground {
-                Ground::Analytic(ground) => {
-                    energy.extend(read(ground.gradient(x).energy).await?);
-                }
+                Ground::Analytic(ground) => (ground.gradient(x).energy, None),
                 Ground::Network(ground) => {
                     let logits = ground.logits(x);
-                    num_classes = logits.dims()[1];
-                    let reads = (energy_of_logits(logits.clone()), logits);
-                    let (energies, logits) = read(reads).await?;
-                    energy.extend(energies);
-                    let class = |row| argmax(row).unwrap_or(0) as u8;
-                    classes.extend(logits.chunks(num_classes).map(class));
+                    (energy_of_logits(logits.clone()), Some(logits))
                 }
             }
+        });
+        for (energies, logits) in read(reads.collect::<Vec<_>>()).await? {
+            let logits = logits.unwrap_or_default();
+            if !logits.is_empty() {
+                num_classes = logits.len() / energies.len();
+            }
+            energy.extend(energies);
+            let class = |row| argmax(row).unwrap_or(0) as u8;
+            classes.extend(logits.chunks(num_classes).map(class));
         }
         if let EnergySource::Analytic(analytic) = &self.source {
             num_classes = analytic.num_classes() as usize;

@@ -7,21 +7,24 @@ use crate::{
     config::LaneConfig,
     device::{ReadError, Readable, read},
     energy::{AnalyticEnergy, Energy, EnergyGradient, JointEnergy},
-    kernels::{self, reference::standard_normal_4},
+    kernels::{
+        self,
+        reference::{NoiseKey, standard_normal_4},
+    },
     sampler::{ChainState, Sampler, StepInfo},
     streams,
 };
 
 /// The energy that the chains of a rule sample.
 pub(super) enum Ground {
-    Analytic(AnalyticEnergy),
+    Analytic(Box<AnalyticEnergy>),
     Network(Box<JointEnergy>),
 }
 
 impl Ground {
     fn energy(&self) -> &dyn Energy {
         match self {
-            Self::Analytic(energy) => energy,
+            Self::Analytic(energy) => &**energy,
             Self::Network(energy) => &**energy,
         }
     }
@@ -58,16 +61,9 @@ impl PlaneLane {
         Self { rule, ground, state: ChainState { x, noise }, labels, seen }
     }
 
-    /// Moves the chains by one step and reads its measurements. The schedule of the step size covers `num_steps`; with
-    /// 0, for no end, the step size stays the same.
-    ///
-    /// # Errors
-    /// The device failed.
-    pub(super) async fn advance(
-        &mut self,
-        tracked: usize,
-        num_steps: usize,
-    ) -> Result<(), ReadError> {
+    /// Moves the chains by one step on the device; the measurements of all lanes are then read at once. The schedule of
+    /// the step size covers `num_steps`; with 0, for no end, the step size stays the same.
+    pub(super) fn encode(&mut self, tracked: usize, num_steps: usize) -> (LaneReads, Tracked) {
         let rule = &self.rule.sampler;
         let sampler = match num_steps {
             0 => Sampler::new(rule),
@@ -75,14 +71,20 @@ impl PlaneLane {
         };
         let (next, info) = sampler.step(self.state.clone(), self.ground.energy());
         let before = std::mem::replace(&mut self.state, next);
-        let tracked = tracked.min(before.x.dims()[0] - 1);
-        let row = |x: &Tensor<4>| x.clone().slice([tracked..tracked + 1, 0..2, 0..1, 0..1]);
+        let chain = tracked.min(before.x.dims()[0] - 1);
+        let row = |x: &Tensor<4>| x.clone().slice([chain..chain + 1, 0..2, 0..1, 0..1]);
         let rows = (row(&before.x), row(&info.gradient));
-        let ((from, gradient), accepted) = self.read(&info, rows).await?;
-        let lanes = standard_normal_4((2 * tracked / 4) as u32, before.noise);
-        let noise = [0, 1].map(|axis| sampler.noise_std() * lanes[2 * tracked % 4 + axis]);
+        (self.reads(&info, Some(rows)), Tracked { chain, sampler, noise: before.noise })
+    }
+
+    /// Uses the measurements of a step that were read.
+    pub(super) fn decode(&mut self, read: <LaneReads as Readable>::Host, of: Tracked) {
+        let Tracked { chain, sampler, noise } = of;
+        let Some(((from, gradient), accepted)) = self.see(read) else { return };
+        let lanes = standard_normal_4((2 * chain / 4) as u32, noise);
+        let noise = [0, 1].map(|axis| sampler.noise_std() * lanes[2 * chain % 4 + axis]);
         self.seen.tracked = Some(LabMove {
-            chain: tracked,
+            chain,
             from: [from[0], from[1]],
             gradient: [gradient[0], gradient[1]],
             noise,
@@ -90,11 +92,10 @@ impl PlaneLane {
             proximal_radius: sampler.proximal_radius(),
             has_inner_steps: matches!(sampler, Sampler::Pyld { .. })
                 && !self.ground.energy().first_layer_is_affine(),
-            to: [self.seen.x[2 * tracked], self.seen.x[2 * tracked + 1]],
+            to: [self.seen.x[2 * chain], self.seen.x[2 * chain + 1]],
             step_size: sampler.length(),
-            accepted: accepted.map(|of| (of[2 * tracked] > 0.5, of[2 * tracked + 1])),
+            accepted: accepted.map(|of| (of[2 * chain] > 0.5, of[2 * chain + 1])),
         });
-        Ok(())
     }
 
     /// Reads the chains at their starts, before any step.
@@ -106,20 +107,20 @@ impl PlaneLane {
             self.ground.energy().gradient(self.state.x.clone());
         let summary = kernels::chain_summary(self.state.x.clone(), gradient.clone(), 0.0);
         let info = StepInfo { energy, summary, acceptance: None, gradient, logits: None };
-        self.read(&info, None::<Tensor<4>>).await.map(drop)
+        let read = read(self.reads(&info, None)).await?;
+        self.see(read);
+        Ok(())
     }
 
-    /// Reads the positions of the chains and the measurements of a step. Returns the values of `extra`, and the
-    /// acceptance of the step (N, 2), see [`StepInfo::acceptance`].
-    async fn read<T: Readable>(
-        &mut self,
-        info: &StepInfo,
-        extra: T,
-    ) -> Result<(T::Host, Option<Vec<f32>>), ReadError> {
+    fn reads(&self, info: &StepInfo, rows: Option<(Tensor<4>, Tensor<4>)>) -> LaneReads {
         let means = info.summary.clone().mean_dim(0);
-        let (x, energy) = (self.state.x.clone(), info.energy.clone());
-        let reads = (x, energy, means, extra, info.acceptance.clone());
-        let (x, energy, means, extra, acceptance) = read(reads).await?;
+        (self.state.x.clone(), info.energy.clone(), means, rows, info.acceptance.clone())
+    }
+
+    /// Keeps the positions of the chains and the measurements of a step. Returns what was read of the tracked chain,
+    /// and the acceptance of the step (N, 2), see [`StepInfo::acceptance`].
+    fn see(&mut self, read: <LaneReads as Readable>::Host) -> Option<TrackedRows> {
+        let (x, energy, means, rows, acceptance) = read;
         // The energies belong to the state before the step.
         let before = std::mem::replace(&mut self.seen.x, x);
         for (point, energy) in before.chunks_exact(2).zip(&energy).take(NUM_TRACED) {
@@ -130,6 +131,20 @@ impl PlaneLane {
         self.seen.clamp_rate = means[1];
         let probabilities = |of: &Vec<f32>| of.chunks_exact(2).map(|pair| pair[1]).sum::<f32>();
         self.seen.acceptance = acceptance.as_ref().map(|of| probabilities(of) / num_chains);
-        Ok((extra, acceptance))
+        Some((rows?, acceptance))
     }
+}
+
+/// What is read of a lane at each step: chains, energies, mean measurements, position and gradient of the tracked chain
+/// before the step, and acceptances.
+pub(super) type LaneReads =
+    (Tensor<4>, Tensor<1>, Tensor<2>, Option<(Tensor<4>, Tensor<4>)>, Option<Tensor<2>>);
+/// Position and gradient of the tracked chain before a step, and the acceptances of all chains.
+type TrackedRows = ((Vec<f32>, Vec<f32>), Option<Vec<f32>>);
+
+/// The chain that is followed step by step, with the rule and the noise of its step.
+pub(super) struct Tracked {
+    chain: usize,
+    sampler: Sampler,
+    noise: NoiseKey,
 }

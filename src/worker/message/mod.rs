@@ -39,6 +39,9 @@ pub enum Command {
         /// The largest number of steps per second; 0 means no limit.
         max_steps_per_sec: f64,
     },
+    /// Whether the steps hold the gradients of the chains, which are large to read. If so, the current step is sent
+    /// again, with them.
+    ReadGradients(bool),
     /// Stop the chains after the current step.
     Pause,
     /// Continue from a recorded step.
@@ -255,7 +258,7 @@ pub struct LaneStep {
 pub struct LaneImages {
     /// The chains (N, C, H, W), flattened.
     pub x: Arc<[f32]>,
-    /// ∂E/∂x at the chains, in energy per unit of x.
+    /// ∂E/∂x at the chains, in energy per unit of x; empty unless [`Command::ReadGradients`] asks for it.
     pub gradient: Vec<f16>,
     /// The bound on each component of the gradient, if the rule clamps it.
     pub proximal_radius: Option<f32>,

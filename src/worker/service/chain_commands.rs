@@ -71,7 +71,8 @@ impl Service<'_> {
     pub(super) async fn show_model(&mut self, model: OpenModel) -> Result<(), Stop> {
         self.pause().await?;
         self.out.send(Event::Opened(Box::new(model.info()))).await?;
-        self.model = Some(model);
+        let model = self.model.insert(model);
+        model.read_gradients(self.reads_gradients);
         // In a browser, the reference images must be downloaded and the device is slower, so they are loaded only on
         // request.
         self.references_wanted = !cfg!(target_arch = "wasm32");
@@ -118,6 +119,14 @@ impl Service<'_> {
         let Some(model) = &self.model else { return Ok(()) };
         let event = model.classify(image).await?;
         Ok(self.out.send(event).await?)
+    }
+
+    /// Sets whether the steps hold the gradients of the chains; if so, reports the current state with them.
+    pub(super) async fn read_gradients(&mut self, wanted: bool) -> Result<(), Stop> {
+        self.reads_gradients = wanted;
+        let Some(model) = &mut self.model else { return Ok(()) };
+        model.read_gradients(wanted);
+        if wanted { self.show_chains().await } else { Ok(()) }
     }
 
     /// Evaluates the chains and reports their current state.

@@ -109,6 +109,7 @@ pub(super) async fn serve_window(
         model: None,
         pace: Pace::new(),
         references_wanted: false,
+        reads_gradients: false,
         training: None,
         paused_training: None,
         lab: None,
@@ -141,6 +142,8 @@ struct Service<'a> {
     /// How long and how fast the chains run.
     pace: Pace,
     references_wanted: bool,
+    /// Whether the window shows the gradients of the chains.
+    reads_gradients: bool,
     training: Option<ActiveTraining>,
     /// The last paused run; only in a browser, where burn cannot restore an optimiser.
     paused_training: Option<Training>,
@@ -221,6 +224,7 @@ impl Service<'_> {
                 self.pace.start(run, until, max_steps_per_sec);
                 Ok(())
             }
+            Command::ReadGradients(wanted) => Ok(self.read_gradients(wanted).await?),
             Command::Pause => Ok(self.pause().await?),
             Command::Branch { step, x } => self.branch(step, &x).await,
             Command::Replace { lane, chain, image, is_fixed } => {

@@ -112,7 +112,7 @@ impl Service<'_> {
         if training.last_follow.elapsed() >= FOLLOW_INTERVAL {
             training.last_follow = Instant::now();
             if let Some(model) = &mut self.model
-                && let Err(error) = model.follow(training.run.trainer()).await
+                && let Err(error) = model.follow(training.run.trainer())
             {
                 self.out.send(Event::Refused(refusal(error)?)).await?;
             }
@@ -122,7 +122,13 @@ impl Service<'_> {
             self.report_training(update).await?;
         }
         if let Err(error) = result {
-            self.training = None;
+            if let Some(failed) = self.training.take()
+                && let Some(model) = &mut self.model
+                && let Ok(checkpoint) = failed.run.trainer().checkpoint().await
+                && let Err(error) = model.adopt(checkpoint)
+            {
+                self.out.send(Event::Refused(refusal(error)?)).await?;
+            }
             return self.report_training(TrainingUpdate::Failed(error.to_string())).await;
         }
         if is_complete { self.pause_training().await } else { Ok(()) }

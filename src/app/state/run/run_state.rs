@@ -22,6 +22,13 @@ pub enum Overlay {
     Clamped,
 }
 
+impl Overlay {
+    /// Whether the overlay shows the gradients of the chains.
+    pub(in crate::app) fn shows_gradients(self) -> bool {
+        matches!(self, Self::Gradient | Self::Clamped)
+    }
+}
+
 /// One chain of one lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Selection {
@@ -85,6 +92,8 @@ pub struct RunState {
     pub references: Option<References>,
     /// Whether the real images were requested.
     pub(super) are_references_asked: bool,
+    /// Whether the worker was told to read the gradients of the chains.
+    are_gradients_asked: bool,
     /// The record of the run since its start.
     pub record: Option<Record>,
     /// Whether the worker is computing steps.
@@ -128,6 +137,7 @@ impl RunState {
             model: None,
             references: None,
             are_references_asked: false,
+            are_gradients_asked: false,
             record: None,
             is_running: false,
             steps_per_sec: 0.0,
@@ -158,6 +168,15 @@ impl RunState {
         }
     }
 
+    /// Tells the worker whether the overlay shows the gradients of the chains. Called once per frame.
+    pub(in crate::app) fn ask_for_gradients(&mut self) {
+        let wanted = self.overlay.shows_gradients();
+        if wanted != self.are_gradients_asked {
+            self.are_gradients_asked = wanted;
+            self.ask(Command::ReadGradients(wanted));
+        }
+    }
+
     /// Clears the selected chain, the overlay and the comparison.
     pub(in crate::app) fn reset_display(&mut self) {
         self.selected = None;
@@ -170,6 +189,7 @@ impl RunState {
         self.model = None;
         self.record = None;
         self.selected = None;
+        self.are_gradients_asked = false;
     }
 
     /// Begins the record of the chains that the worker started.
