@@ -1,10 +1,11 @@
-//! Estimates of the memory that a run or a request needs, before any of it is allocated. Only what every device needs
-//! at one time is counted, so a rejected request could not have worked.
+//! Estimates of the memory that a run or a request needs, before any of it is allocated, and the checks of these estimates
+//! against the bound of the configuration and against what the device can bind at once.
 
-use crate::{
-    config::{OptimizerKind, RunConfig},
-    model::{Layout, ModelError},
-};
+mod estimates;
+
+use std::fmt;
+
+use crate::config::RunConfig;
 
 /// The number of bytes of an f32 value.
 const FLOAT: u64 = 4;
@@ -12,145 +13,166 @@ const FLOAT: u64 = 4;
 /// than 4 GiB.
 const DEFAULT_MIB: u64 = if cfg!(target_arch = "wasm32") { 3072 } else { 16384 };
 
-/// A run or a request needs more memory than the bound.
+/// The reason why a run or a request is refused for its memory.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{what} need {} of memory{}; the bound is {}: lower it, or raise training.max_memory_mib",
-    gib(*.bytes),
-    if bytes == total { String::new() } else { format!(", everything together {}", gib(*.total)) },
-    gib(*.bound)
-)]
-pub struct TooMuchMemory {
-    /// The configuration key that causes the largest part of the demand.
-    pub what: String,
-    /// The size of that part, in bytes.
-    pub bytes: u64,
-    /// The total demand, in bytes.
-    pub total: u64,
-    /// The bound, in bytes.
-    pub bound: u64,
+pub enum TooMuchMemory {
+    /// It needs more than the bound.
+    #[error(
+        "{what} need {} of memory{}; the bound is {}: {remedy}, or raise training.max_memory_mib",
+        size(*.bytes),
+        if bytes == total { String::new() } else { format!(", everything together {}", size(*.total)) },
+        size(*.bound)
+    )]
+    Total {
+        /// The configuration key that causes the largest part of the demand, and what needs it.
+        what: String,
+        /// The size of that part, in bytes.
+        bytes: u64,
+        /// The total demand, in bytes.
+        total: u64,
+        /// The bound, in bytes.
+        bound: u64,
+        /// What makes that part smaller.
+        remedy: &'static str,
+    },
+    /// A kernel would have to bind a larger buffer than the device can.
+    #[error(
+        "{what}: this needs a buffer of {}, and a kernel on this device uses at most {} at once: {remedy}, or choose another device",
+        size(*.bytes),
+        size(*.most)
+    )]
+    Binding {
+        /// The configuration key that causes the buffer, and what is in it.
+        what: String,
+        /// The size of the buffer, in bytes.
+        bytes: u64,
+        /// The largest buffer that a kernel can bind, in bytes.
+        most: u64,
+        /// What makes the buffer small enough.
+        remedy: String,
+    },
 }
 
-fn gib(bytes: u64) -> String {
+/// A size for people, in MiB or GiB.
+fn size(bytes: u64) -> String {
+    let mib = bytes as f64 / f64::from(1 << 20);
     match bytes {
         u64::MAX => "more than can be counted".into(),
-        _ => format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30)),
+        _ if mib < 999.5 => format!("{:.0} MiB", mib.ceil()),
+        _ => format!("{:.1} GiB", mib / 1024.0),
     }
 }
 
-/// A memory demand: the bytes of each part, with its cause.
+fn product(factors: impl IntoIterator<Item = usize>) -> u64 {
+    factors.into_iter().fold(FLOAT, |product, n| product.saturating_mul(n as u64))
+}
+
+/// A part of a demand.
+#[derive(Clone, Debug)]
+struct Part {
+    /// Its name in the line that describes the demand.
+    name: &'static str,
+    /// The configuration key that causes it, and what it is.
+    what: String,
+    /// What makes it smaller.
+    remedy: &'static str,
+    /// The bytes on the device. On the CPU back end, that is the memory of the program too.
+    device: u64,
+    /// The bytes in the memory of the program.
+    host: u64,
+}
+
+impl Part {
+    /// A part with copies of the same bytes on the device and in the memory of the program.
+    fn of(name: &'static str, what: String, bytes: u64, [device, host]: [u64; 2]) -> Self {
+        let (device, host) = (bytes.saturating_mul(device), bytes.saturating_mul(host));
+        Self { name, what, remedy: "lower it", device, host }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.device.saturating_add(self.host)
+    }
+}
+
+/// A buffer that a kernel binds as a whole.
+#[derive(Clone, Debug)]
+struct Buffer {
+    what: String,
+    bytes: u64,
+    remedy: String,
+}
+
+/// An estimate of the memory that a run or a request needs: the bytes of each part with its cause, and the largest
+/// buffers.
 #[derive(Clone, Debug, Default)]
-pub struct Demand(Vec<(String, u64)>);
+pub struct Demand {
+    /// What is in memory all the time.
+    parts: Vec<Part>,
+    /// What is in memory one after the other, so that only the largest counts.
+    passes: Vec<Part>,
+    buffers: Vec<Buffer>,
+    /// The largest buffer that a kernel can bind, in bytes; `None` on the CPU back end.
+    max_binding: Option<u64>,
+}
 
 impl Demand {
-    /// Estimates the demand of a training run with this configuration, on `num_items` training items of shape (C, H,
-    /// W).
-    ///
-    /// # Errors
-    /// The configuration does not describe a valid network.
-    pub(crate) fn of_training(
-        config: &RunConfig,
-        input_shape: [usize; 3],
-        num_classes: usize,
-        num_items: usize,
-    ) -> Result<Self, ModelError> {
-        let layout = Layout::of(&config.model, input_shape, num_classes)?;
-        let num_pixels: usize = input_shape.iter().product();
-        let optimizer = &config.optimizer;
-        let num_moments = match optimizer.kind {
-            OptimizerKind::Adam => 2,
-            OptimizerKind::Sgd => usize::from(optimizer.momentum > 0.0),
-        };
-        let num_kept = 1 + num_moments + usize::from(optimizer.ema_decay > 0.0);
-        let capacity = config.replay_buffer.replay_buffer_size;
-        let batch = config.data.batch_size;
-        let axes = config.class_centers.max_components.min(num_pixels);
-        let axes = axes.min((num_items / num_classes.max(1)).max(1));
-        // The number of forward passes that the gradient needs at once: data, chains if there are any, and a third if
-        // the energy sees other images than the classifier.
-        let num_passes = 1 + usize::from(config.objective.needs_chains())
-            * (1 + usize::from(!config.data.augment_energy));
-        let mut demand = Self::default();
-        demand.add(
-            format!(
-                "replay_buffer.replay_buffer_size = {capacity}: chains of {num_pixels} values and the copies that a run keeps"
-            ),
-            // The chains, two states to return to, two copies for a save, and the file.
-            [capacity, num_pixels, 6],
-        );
-        demand.add(
-            format!("model.arch = {}: weights and the copies that a run keeps", config.model.arch),
-            // Weights with moments and average: in use, in two states to return to, as read back and in the file; also
-            // gradients and the working copy of a step.
-            [layout.num_weights() as usize, 5 * num_kept + 2],
-        );
-        demand.add(
-            format!("data.batch_size = {batch}: activations of {}", config.model.arch),
-            [num_passes, batch, layout.num_activations as usize],
-        );
-        demand.add(
-            format!(
-                "sampler.num_steps = {}: what each step tells of {batch} chains",
-                config.sampler.num_steps
-            ),
-            [config.sampler.num_steps, batch, 4],
-        );
-        demand.add(
-            format!("class_centers.max_components = {axes} axes of {num_classes} classes"),
-            [num_classes, axes + 2, num_pixels, 3],
-        );
-        Ok(demand)
-    }
-
-    /// Estimates the demand of `num_chains` chains sampled at once with the energy of a network.
-    ///
-    /// # Errors
-    /// The configuration does not describe a valid network.
-    pub fn of_chains(
-        config: &RunConfig,
-        input_shape: [usize; 3],
-        num_classes: usize,
-        num_chains: usize,
-    ) -> Result<Self, ModelError> {
-        let layout = Layout::of(&config.model, input_shape, num_classes)?;
-        let num_pixels: usize = input_shape.iter().product();
-        let mut demand = Self::default();
-        let what = format!("{num_chains} chains at once through {}", config.model.arch);
-        let activations = layout.num_activations as usize;
-        // The state, its gradient, the next state and the readback.
-        demand.add(what, [num_chains, activations.saturating_add(4 * num_pixels)]);
-        demand.add(
-            format!("model.arch = {}: weights", config.model.arch),
-            [layout.num_weights() as usize, 2],
-        );
-        Ok(demand)
-    }
-
-    /// Adds a part of the demand: as many f32 values as the product of `factors`.
-    pub fn add(&mut self, what: String, factors: impl IntoIterator<Item = usize>) {
-        let numbers =
-            factors.into_iter().fold(FLOAT, |product, n| product.saturating_mul(n as u64));
-        self.0.push((what, numbers));
+    /// The bytes on the device and in the memory of the program.
+    fn bytes(&self) -> [u64; 2] {
+        let largest = self.passes.iter().max_by_key(|part| part.bytes());
+        let parts = self.parts.iter().chain(largest);
+        parts.fold([0, 0], |[device, host], part| {
+            [u64::saturating_add(device, part.device), u64::saturating_add(host, part.host)]
+        })
     }
 
     /// The total demand, in bytes.
     pub fn total(&self) -> u64 {
-        self.0.iter().fold(0, |sum, (_, bytes)| sum.saturating_add(*bytes))
+        let [device, host] = self.bytes();
+        device.saturating_add(host)
     }
 
-    /// Checks the demand against the bound of the configuration.
+    /// Checks the demand against the bound of the configuration, and its buffers against what a kernel can bind.
     ///
     /// # Errors
-    /// The demand exceeds the bound.
+    /// The demand exceeds the bound, or a buffer is too large.
     pub fn check(&self, config: &RunConfig) -> Result<(), TooMuchMemory> {
         let (total, bound) = (self.total(), bound(config.training.max_memory_mib));
-        let largest = self.0.iter().max_by_key(|(_, bytes)| *bytes);
-        match largest.filter(|_| total > bound) {
-            Some((what, bytes)) => {
-                Err(TooMuchMemory { what: what.clone(), bytes: *bytes, total, bound })
-            }
+        let parts = self.parts.iter().chain(&self.passes);
+        if total > bound
+            && let Some(Part { what, remedy, .. }) = parts.clone().max_by_key(|part| part.bytes())
+        {
+            let bytes = parts.map(Part::bytes).max().unwrap_or(0);
+            return Err(TooMuchMemory::Total { what: what.clone(), bytes, total, bound, remedy });
+        }
+        let Some(most) = self.max_binding else { return Ok(()) };
+        match self.buffers.iter().find(|buffer| buffer.bytes > most) {
+            Some(Buffer { what, bytes, remedy }) => Err(TooMuchMemory::Binding {
+                what: what.clone(),
+                bytes: *bytes,
+                most,
+                remedy: remedy.clone(),
+            }),
             None => Ok(()),
         }
+    }
+}
+
+/// One line for people, as in `about 5.6 GiB, 4.7 GiB of it on the device: activations of the update 3.0 GiB, …`.
+impl fmt::Display for Demand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "about {}", size(self.total()))?;
+        if self.max_binding.is_some() {
+            write!(f, ", {} of it on the device", size(self.bytes()[0]))?;
+        }
+        let mut parts: Vec<&Part> = self.parts.iter().chain(&self.passes).collect();
+        parts.sort_by_key(|part| std::cmp::Reverse(part.bytes()));
+        // What is too small to matter is part of the sum only.
+        let worth_saying = |part: &&&Part| part.bytes() >= self.total() / 50;
+        for (index, part) in parts.iter().filter(worth_saying).enumerate() {
+            let before = if index == 0 { ": " } else { ", " };
+            write!(f, "{before}{} {}", part.name, size(part.bytes()))?;
+        }
+        Ok(())
     }
 }
 
@@ -187,56 +209,10 @@ fn of_machine_mib() -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn refused(assignment: &str, preset: &str) -> String {
-        let config =
-            RunConfig::preset(preset).and_then(|config| config.with_assignment(assignment));
-        let config = config.unwrap();
-        let (shape, classes) = match config.model.arch.as_str() {
-            "mlp" => ([2, 1, 1], 2),
-            "wrn-28-10" => ([3, 32, 32], 10),
-            _ => ([1, 28, 28], 10),
-        };
-        let demand = Demand::of_training(&config, shape, classes, 50_000).unwrap();
-        demand.check(&config).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn a_refusal_names_the_key_and_both_numbers() {
-        let said = refused("training.max_memory_mib=4000", "paper-cifar10");
-        assert!(said.contains("GiB of memory") && said.contains("the bound is 3.9 GiB"), "{said}");
-        let config = RunConfig::default();
-        let config = config.with_toml(
-            "replay_buffer.replay_buffer_size = 1000000\ntraining.max_memory_mib = 12000",
-        );
-        let config = config.unwrap();
-        let demand = Demand::of_training(&config, [1, 28, 28], 10, 5000).unwrap();
-        let said = demand.check(&config).unwrap_err().to_string();
-        assert!(
-            said.starts_with("replay_buffer.replay_buffer_size = 1000000: chains of 784"),
-            "{said}"
-        );
-        assert!(said.contains("17.5 GiB") && said.contains("11.7 GiB"), "{said}");
-    }
-
-    #[test]
-    fn every_preset_is_below_the_default_bound() {
-        for preset in crate::config::PRESETS {
-            let config = RunConfig::preset(preset.name).unwrap();
-            let (shape, classes) = match config.model.arch.as_str() {
-                "mlp" => ([2, 1, 1], 5),
-                arch if arch.starts_with("wrn") => ([3, 32, 32], 10),
-                _ => ([1, 28, 28], 10),
-            };
-            let demand = Demand::of_training(&config, shape, classes, 60_000).unwrap();
-            assert!(demand.total() < 10 << 30, "{}: {}", preset.name, gib(demand.total()));
-        }
-    }
-
     #[test]
     fn what_cannot_be_counted_is_refused() {
-        let mut demand = Demand::default();
-        demand.add("chains".into(), [usize::MAX, usize::MAX]);
-        demand.add("more".into(), [1]);
+        let part = Part::of("chains", "chains".into(), product([usize::MAX, usize::MAX]), [2, 1]);
+        let demand = Demand { parts: vec![part.clone(), part], ..Demand::default() };
         assert!(demand.check(&RunConfig::default()).is_err());
     }
 }

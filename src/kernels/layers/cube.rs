@@ -11,7 +11,7 @@ use super::{
         CONV_FORWARD, CONV_INPUT_GRADIENT, CONV_WEIGHT_GRADIENT, HEAD_ENERGY, HEAD_INPUT_GRADIENT,
         Kernel, WORKGROUP_SIZE,
         bridge::{from_gpu, gpu, upload},
-        launch::{empty_like, launch},
+        launch::{empty_like, launch, submit_before},
     },
     EnergyOptions, Pooling,
     autodiff::LayerPasses,
@@ -53,6 +53,7 @@ fn conv<const D: usize>(
     let positions = shape.batch * shape.num_positions();
     let num_invocations = positions.div_ceil(TILE) * shape.outputs.div_ceil(TILE);
     let params = conv_params(shape, negative_slope);
+    submit_before(&x.client, shape.flops());
     run(&CONV_FORWARD, num_invocations, &[&x, &weight, &bias, &y], &params);
     y
 }
@@ -68,6 +69,7 @@ fn weight_gradients<const D: usize>(
     let [x, gradient] = [x, gradient].map(into_contiguous);
     let weight = empty_like(&x, dims);
     let tiles = shape.inputs.div_ceil(TILE) * shape.outputs.div_ceil(TILE);
+    submit_before(&x.client, shape.flops());
     launch(
         &CONV_WEIGHT_GRADIENT,
         &x.client,
@@ -143,6 +145,7 @@ impl LayerPasses for CubeBackend {
         };
         let params = conv_params(shape, slope);
         let tensors = [&gradient, &weight, &x, &x_gradient];
+        submit_before(&gradient.client, shape.flops());
         run(&CONV_INPUT_GRADIENT, num_invocations, &tensors, &params);
         x_gradient
     }
