@@ -121,31 +121,30 @@ fn a_batch_in_parts_gives_the_step_of_the_whole_batch() {
         "optimizer.sam_radius=0.05",
         "optimizer.ema_decay=0.9",
     ];
-    for device in crate::common::devices() {
-        for changes in [
-            &[][..],
-            &everything,
-            &["objective.p_x_weight=0"],
-            &["model.split=2", "model.arch=wrn-10-1", "model.norm=group"],
-        ] {
-            let (numbers, weights, chains) = trained(changes, &device);
-            // Parts of equal sizes, parts with a smaller last one, and the whole batch, whose images and chains pass one
-            // after the other.
-            for micro_batch in ["data.micro_batch=2", "data.micro_batch=3", "data.micro_batch=99"] {
-                let changes: Vec<&str> = changes.iter().copied().chain([micro_batch]).collect();
-                let found = trained(&changes, &device);
-                for (found, whole) in found.0.iter().zip(&numbers) {
-                    let difference = (found - whole).abs();
-                    assert!(
-                        difference < 1e-5 * whole.abs().max(1.0),
-                        "{changes:?}: {found} {whole}"
-                    );
-                }
-                let difference = max_difference(&found.1, &weights);
-                assert!(difference < 1e-5 * max_abs(&weights), "{changes:?}: {difference}");
-                let difference = max_difference(&found.2, &chains);
-                assert!(difference < 1e-5, "{changes:?}: chains {difference}");
+    let cpu = device::cpu();
+    let mut cases = vec![
+        (&[][..], cpu.clone()),
+        (&everything[..], cpu.clone()),
+        (&["objective.p_x_weight=0"][..], cpu.clone()),
+        (&["model.split=2", "model.arch=wrn-10-1", "model.norm=group"][..], cpu),
+    ];
+    let on_gpu = ["model.arch=cnn-tiny", "sampler.num_steps=1", "optimizer.sam_radius=0.05"];
+    cases.extend(gpu().map(|gpu| (&on_gpu[..], gpu)));
+    for (changes, device) in &cases {
+        let (numbers, weights, chains) = trained(changes, device);
+        // Parts of equal sizes, parts with a smaller last one, and the whole batch, whose images and chains pass one after
+        // the other.
+        for micro_batch in ["data.micro_batch=2", "data.micro_batch=3", "data.micro_batch=99"] {
+            let changes: Vec<&str> = changes.iter().copied().chain([micro_batch]).collect();
+            let found = trained(&changes, device);
+            for (found, whole) in found.0.iter().zip(&numbers) {
+                let difference = (found - whole).abs();
+                assert!(difference < 1e-5 * whole.abs().max(1.0), "{changes:?}: {found} {whole}");
             }
+            let difference = max_difference(&found.1, &weights);
+            assert!(difference < 1e-5 * max_abs(&weights), "{changes:?}: {difference}");
+            let difference = max_difference(&found.2, &chains);
+            assert!(difference < 1e-5, "{changes:?}: chains {difference}");
         }
     }
 }
