@@ -131,15 +131,15 @@ pub enum CheckpointError {
 }
 
 /// The file name of the checkpoint in the folder of a run.
-pub const FILE_NAME: &str = "checkpoint.safetensors";
+pub(crate) const FILE_NAME: &str = "checkpoint.safetensors";
 
 /// The path of the checkpoint in the folder of a run.
-pub fn file_in(folder: &Path) -> PathBuf {
+pub(crate) fn file_in(folder: &Path) -> PathBuf {
     folder.join(FILE_NAME)
 }
 
 /// The checkpoint file that `path` refers to: the file itself, or the one in the folder of a run.
-pub fn file_at(path: &Path) -> PathBuf {
+pub(crate) fn file_at(path: &Path) -> PathBuf {
     match file_in(path) {
         in_folder if files::is_file(&in_folder) => in_folder,
         _ => path.to_path_buf(),
@@ -239,7 +239,7 @@ impl Checkpoint {
     /// # Errors
     /// The chains need more than `training.max_memory_mib` or the device allows, or the configuration does not describe
     /// a valid network.
-    pub fn check_memory(
+    pub(crate) fn check_memory(
         &self,
         num_chains: usize,
         device: &Device,
@@ -254,7 +254,10 @@ impl Checkpoint {
     ///
     /// # Errors
     /// The same errors as [`Self::check_memory`].
-    pub fn check_memory_of_evaluation(&self, device: &Device) -> Result<Demand, CheckpointError> {
+    pub(crate) fn check_memory_of_evaluation(
+        &self,
+        device: &Device,
+    ) -> Result<Demand, CheckpointError> {
         let (shape, num_classes) = (self.input_shape, self.class_names.len());
         let demand = Demand::of_evaluation(&self.config, shape, num_classes, device)?;
         demand.check(&self.config)?;
@@ -301,7 +304,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// The judge has another input shape or other classes.
-    pub fn check_judge(&self, judge: &Self) -> Result<(), CheckpointError> {
+    pub(crate) fn check_judge(&self, judge: &Self) -> Result<(), CheckpointError> {
         if judge.input_shape == self.input_shape && judge.class_names == self.class_names {
             return Ok(());
         }
@@ -317,7 +320,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// The data set has another input shape or other classes.
-    pub fn check_data(&self, data: &Dataset) -> Result<(), CheckpointError> {
+    pub(crate) fn check_data(&self, data: &Dataset) -> Result<(), CheckpointError> {
         if data.shape == self.input_shape && data.class_names == self.class_names {
             return Ok(());
         }

@@ -31,7 +31,7 @@ const MAX_WAITING: u32 = 32;
 /// one submission at worst; on a fast card it is some milliseconds, next to which a submission costs nothing.
 const MAX_WAITING_FLOPS: u64 = 50_000_000_000;
 /// The largest work of a single launch for the same reason, in multiplications and additions.
-pub const MAX_LAUNCH_FLOPS: u64 = 2 * MAX_WAITING_FLOPS;
+pub(crate) const MAX_LAUNCH_FLOPS: u64 = 2 * MAX_WAITING_FLOPS;
 
 /// The work of convolutions that may still wait for a submission.
 static WAITING: Mutex<Waiting> = Mutex::new(Waiting { launches: 0, flops: 0 });
@@ -131,7 +131,7 @@ impl Waiting {
 }
 
 /// The largest buffer in bytes that a kernel may bind on this device; `None` on the CPU back end, which has no such limit.
-pub fn max_binding_bytes(device: &Device) -> Option<u64> {
+pub(crate) fn max_binding_bytes(device: &Device) -> Option<u64> {
     let device = device.clone().without_autodiff();
     is_gpu(&device).then(|| {
         let client = gpu(Tensor::<1>::empty([1], &device)).client;

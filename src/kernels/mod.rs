@@ -12,7 +12,8 @@ mod layers;
 mod ops;
 
 pub use density::density_energy;
-pub use launch::{MAX_LAUNCH_FLOPS, count_bound_bytes, count_launches, max_binding_bytes};
+pub(crate) use launch::{MAX_LAUNCH_FLOPS, max_binding_bytes};
+pub use launch::{count_bound_bytes, count_launches};
 pub use layers::{
     ConvOptions2d, EnergyOptions, HeadOptions, Pooling, batch_norm, conv2d, head_energy,
     head_logits, log_sum_exp, reference_batch_norm, reference_conv2d, reference_head_energy,

@@ -171,7 +171,7 @@ impl Demand {
     ///
     /// # Errors
     /// The configuration does not describe a valid network.
-    pub fn of_evaluation(
+    pub(crate) fn of_evaluation(
         config: &RunConfig,
         input_shape: [usize; 3],
         num_classes: usize,

@@ -6,7 +6,7 @@ use crate::kernels::MAX_LAUNCH_FLOPS;
 
 /// The memory limit for the outputs of the layers while images are measured, in bytes. It is small compared with the
 /// weights and the optimiser of a network that needs so much.
-pub const MAX_LAYER_BYTES: u64 = 512 << 20;
+pub(super) const MAX_LAYER_BYTES: u64 = 512 << 20;
 const MAX_AT_ONCE: u64 = 250;
 /// The number of bytes of an f32 value.
 const FLOAT: u64 = 4;
@@ -52,7 +52,7 @@ impl Sum for Cost {
 
 /// The kind of a pass through a network, which decides what must stay in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pass {
+pub(crate) enum Pass {
     /// Only logits or energies: the output of a layer is freed after the next layer.
     Forward,
     /// Also a gradient: the outputs of all layers stay in memory.

@@ -17,9 +17,9 @@ pub struct Layout {
     /// The number of output values of all layers for one input.
     pub num_activations: u64,
     /// The number of output values of the largest layer for one input.
-    pub largest_activation: u64,
+    pub(crate) largest_activation: u64,
     /// The number of values for one input that norm layers normalise.
-    pub num_normalised: u64,
+    pub(crate) num_normalised: u64,
     pieces: Vec<Cost>,
 }
 
@@ -50,12 +50,12 @@ impl Layout {
     }
 
     /// As [`Network::images_at_once`], on a device that binds at most `max_binding` bytes at once.
-    pub fn images_at_once(&self, pass: Pass, max_binding: Option<u64>) -> usize {
+    pub(crate) fn images_at_once(&self, pass: Pass, max_binding: Option<u64>) -> usize {
         cost::measured_at_once(&self.pieces, pass, max_binding) as usize
     }
 
     /// As [`Network::most_at_once`].
-    pub fn most_at_once(&self, max_binding: Option<u64>) -> usize {
+    pub(crate) fn most_at_once(&self, max_binding: Option<u64>) -> usize {
         let most = cost::most_at_once(&self.pieces.iter().copied().sum(), max_binding);
         usize::try_from(most).unwrap_or(usize::MAX)
     }
@@ -90,10 +90,7 @@ impl ModuleVisitor for Names {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        config::Norm,
-        model::{MAX_LAYER_BYTES, Pass},
-    };
+    use crate::{config::Norm, model::cost::MAX_LAYER_BYTES};
 
     #[test]
     fn images_at_once_fit_their_bound_whatever_the_network() {

@@ -23,7 +23,7 @@ use layers::{Head, NEGATIVE_SLOPE, NormLayer, WeightInit};
 use mlp::Mlp;
 use wide_resnet::WideResNet;
 
-pub use cost::{MAX_LAYER_BYTES, Pass};
+pub(crate) use cost::Pass;
 pub use layout::Layout;
 pub use weights::{HostTensor, WeightsError, weights_of, with_weights};
 
@@ -241,51 +241,51 @@ impl Network {
     }
 
     /// The batch size for images of `size` = [H, W] with which the outputs of the layers stay within about 512 MiB
-    /// ([`MAX_LAYER_BYTES`]) and within what the network's device can bind at once; at most 250, because more images
+    /// and within what the network's device can bind at once; at most 250, because more images
     /// are not faster, and at least 1. Use it for passes that treat every image separately, so that the results do not
     /// depend on the batch size.
-    pub fn images_at_once(&self, size: [usize; 2], pass: Pass) -> usize {
+    pub(crate) fn images_at_once(&self, size: [usize; 2], pass: Pass) -> usize {
         cost::measured_at_once(&self.costs(size), pass, self.max_binding()) as usize
     }
 
     /// The largest batch of images of `size` = [H, W] that a device can process in one pass, if it binds at most
     /// `max_binding` bytes at once ([`Network::max_binding`]).
-    pub fn most_at_once(&self, size: [usize; 2], max_binding: Option<u64>) -> usize {
+    pub(crate) fn most_at_once(&self, size: [usize; 2], max_binding: Option<u64>) -> usize {
         let most = cost::most_at_once(&self.costs(size).into_iter().sum(), max_binding);
         usize::try_from(most).unwrap_or(usize::MAX)
     }
 
     /// The largest buffer in bytes that the device of the weights can bind; `None` on the CPU back end.
-    pub fn max_binding(&self) -> Option<u64> {
+    pub(crate) fn max_binding(&self) -> Option<u64> {
         self.devices().first().and_then(max_binding_bytes)
     }
 
     /// Whether the result for an image depends on the other images of its batch: batch norm that takes its statistics
     /// from the batch.
-    pub fn mixes_images(&self) -> bool {
+    pub(crate) fn mixes_images(&self) -> bool {
         self.clone().norms().into_iter().any(|norm| norm.mixes_images())
     }
 
     /// The output of the first `split` pieces, the part that the inner steps of PYLD go through.
-    pub fn first_layer(&self, x: Tensor<4>) -> Tensor<4> {
+    pub(crate) fn first_layer(&self, x: Tensor<4>) -> Tensor<4> {
         (0..self.split).fold(x, |x, index| self.pieces().piece(index, x))
     }
 
     /// The input of the head, from the output of [`Network::first_layer`].
-    pub fn head_input(&self, z: Tensor<4>) -> Tensor<4> {
+    pub(crate) fn head_input(&self, z: Tensor<4>) -> Tensor<4> {
         let pieces = self.pieces();
         let rest = self.split..pieces.num_pieces();
         pieces.head_input(rest.fold(z, |z, index| pieces.piece(index, z)))
     }
 
     /// Logits (N, classes), from the output of [`Network::head_input`].
-    pub fn logits_of_features(&self, features: Tensor<4>) -> Tensor<2> {
+    pub(crate) fn logits_of_features(&self, features: Tensor<4>) -> Tensor<2> {
         self.pieces().head().logits(features)
     }
 
     /// `scale` times log_sum_exp of the logits of features from [`Network::head_input`], or, with one label per row,
     /// `scale` times the logit of that label, shape (N).
-    pub fn scaled_log_sum_exp(
+    pub(crate) fn scaled_log_sum_exp(
         &self,
         features: Tensor<4>,
         labels: Option<Vec<u32>>,
