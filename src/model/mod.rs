@@ -240,10 +240,9 @@ impl Network {
         (0..pieces.num_pieces()).map(|index| pieces.piece_cost(index, &mut size)).collect()
     }
 
-    /// The batch size for images of `size` = [H, W] with which the outputs of the layers stay within about 512 MiB
-    /// and within what the network's device can bind at once; at most 250, because more images
-    /// are not faster, and at least 1. Use it for passes that treat every image separately, so that the results do not
-    /// depend on the batch size.
+    /// The batch size for images of `size` = [H, W] with which the outputs of the layers stay within about 512 MiB and
+    /// within what the network's device can bind at once; at most 250, because more images are not faster, and at least
+    /// 1. Use it for passes that treat every image separately, so that the results do not depend on the batch size.
     pub(crate) fn images_at_once(&self, size: [usize; 2], pass: Pass) -> usize {
         cost::measured_at_once(&self.costs(size), pass, self.max_binding()) as usize
     }
