@@ -4,7 +4,8 @@
 //
 // One workgroup computes 256 pixels of one chain; the k coordinates z are drawn once per workgroup, in tiles of 256. z
 // uses the words of stream, xi those of stream + 1. Both are numbered by chain, so that the start of a chain does not
-// depend on the number of other chains.
+// depend on the number of other chains. A large set of classes is bound in parts, in one launch each: a launch leaves the
+// chains of other classes alone, whose label is NO_CLASS.
 // Source: arXiv:2109.09032, section 3.3 (full covariance there; truncated factor here).
 // Twin: reference::class_center_start
 
@@ -22,9 +23,11 @@ struct Params {
 @group(0) @binding(0) var<storage, read_write> mean: array<f32>;         // (classes, D)
 @group(0) @binding(1) var<storage, read_write> factor: array<f32>;       // (classes, k, D)
 @group(0) @binding(2) var<storage, read_write> residual_std: array<f32>; // (classes, D)
-@group(0) @binding(3) var<storage, read_write> labels: array<u32>;       // (N)
+@group(0) @binding(3) var<storage, read_write> labels: array<u32>;       // (N), of these classes or NO_CLASS
 @group(0) @binding(4) var<storage, read_write> x: array<f32>;            // (N, D)
 @group(0) @binding(5) var<uniform> params: Params;
+
+const NO_CLASS = 0xffffffffu;
 
 var<workgroup> coordinates: array<f32, 256>;
 
@@ -39,8 +42,9 @@ fn class_center_start(
     // invocation must reach the barriers.
     let chain = min(flat / params.tiles_per_chain, params.num_chains - 1u);
     let pixel = (flat % params.tiles_per_chain) * WORKGROUP_SIZE + local;
-    let inside = flat < params.num_chains * params.tiles_per_chain && pixel < params.num_pixels;
     let class_index = labels[chain];
+    let inside = flat < params.num_chains * params.tiles_per_chain
+        && pixel < params.num_pixels && class_index != NO_CLASS;
     let seed = vec2<u32>(params.seed_low, params.seed_high);
 
     var value = 0.0;

@@ -22,7 +22,7 @@ use crate::{
 
 /// The variance that is added to every pixel, as in JEMPP.
 const JITTER: f32 = 1e-4;
-/// The largest size of all factors in bytes: 128 MiB, the default limit of WebGPU for one binding.
+/// The largest size in bytes of the factors that a kernel binds at once: 128 MiB, which every adapter of WebGPU allows.
 const MAX_FACTOR_BYTES: usize = 128 << 20;
 
 /// The number of images used in place of a class with fewer than two.
@@ -53,7 +53,7 @@ pub enum ClassCentersError {
 /// A warning: fewer principal axes were kept than the configuration asks for, because more would not fit on a GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "class centres keep {kept} of the {wanted} principal axes: the factors of all classes must fit the 128 MiB \
+    "class centres keep {kept} of the {wanted} principal axes: the factor of a class must fit the 128 MiB \
      that a GPU binds at once; what the others held becomes noise per pixel (class_centers.max_components = {kept} \
      asks for no more)"
 )]
@@ -67,8 +67,8 @@ pub struct Cut {
 /// The Gaussians of all classes on a device, to draw starts of chains.
 #[derive(Clone, Debug)]
 pub struct ClassCenters {
-    /// The means, factors and residuals.
-    pub gaussians: ClassGaussians,
+    /// The means, factors and residuals of all classes in order, in parts that every GPU can bind.
+    pub parts: Vec<ClassGaussians>,
     /// The shape (C, H, W) of a start.
     pub shape: [usize; 3],
 }
@@ -137,7 +137,7 @@ impl ClassCentersData {
         }
         let wanted = classes.iter().map(|class| class.num_explaining(config.explained_variance));
         let wanted = wanted.max().unwrap_or(0).clamp(1, config.max_components);
-        let kept = wanted.min(num_fitting(num_classes, num_pixels));
+        let kept = wanted.min(num_fitting(num_pixels));
         let cut = (kept < wanted).then_some(Cut { kept, wanted });
 
         let mut data = Self {
@@ -168,21 +168,24 @@ impl ClassCentersData {
 
     /// Copies the Gaussians to a device; `shape` is the shape (C, H, W) of a start.
     pub fn to_device(&self, shape: [usize; 3], device: &Device) -> ClassCenters {
-        let [classes, k, d] = self.dims;
-        ClassCenters {
-            gaussians: ClassGaussians {
-                mean: Tensor::from_data(TensorData::new(self.mean.clone(), [classes, d]), device),
-                factor: Tensor::from_data(
-                    TensorData::new(self.factor.clone(), [classes, k, d]),
-                    device,
-                ),
-                residual_std: Tensor::from_data(
-                    TensorData::new(self.residual_std.clone(), [classes, d]),
-                    device,
-                ),
-            },
-            shape,
-        }
+        let [_, k, d] = self.dims;
+        let at_once = num_fitting(k * d);
+        let means = self.mean.chunks(at_once * d);
+        let factors = self.factor.chunks(at_once * k * d);
+        let residuals = self.residual_std.chunks(at_once * d);
+        let part = |((mean, factor), residual_std): ((&[f32], &[f32]), &[f32])| {
+            let classes = mean.len() / d;
+            let rows = |values: &[f32]| {
+                Tensor::from_data(TensorData::new(values.to_vec(), [classes, d]), device)
+            };
+            let factor = TensorData::new(factor.to_vec(), [classes, k, d]);
+            ClassGaussians {
+                mean: rows(mean),
+                factor: Tensor::from_data(factor, device),
+                residual_std: rows(residual_std),
+            }
+        };
+        ClassCenters { parts: means.zip(factors).zip(residuals).map(part).collect(), shape }
     }
 }
 
@@ -206,14 +209,13 @@ impl ClassCenters {
     /// Draws one start per label, shape (N, C, H, W).
     pub fn start(&self, labels: &[u32], noise: NoiseKey) -> Tensor<4> {
         let [c, h, w] = self.shape;
-        kernels::class_center_start(&self.gaussians, labels, noise).reshape([labels.len(), c, h, w])
+        kernels::class_center_start(&self.parts, labels, noise).reshape([labels.len(), c, h, w])
     }
 }
 
-/// The number of axes per class that a GPU can bind at once.
-fn num_fitting(num_classes: usize, num_pixels: usize) -> usize {
-    let bytes_per_axis = size_of::<f32>() * num_classes * num_pixels;
-    (MAX_FACTOR_BYTES / bytes_per_axis.max(1)).max(1)
+/// The number of rows of `len` values that every GPU can bind at once.
+fn num_fitting(len: usize) -> usize {
+    (MAX_FACTOR_BYTES / (size_of::<f32>() * len).max(1)).max(1)
 }
 
 /// The images from which the Gaussian of a class is estimated: its own images if there are at least two. For a class
@@ -260,10 +262,12 @@ mod tests {
 
     #[test]
     fn factors_fit_what_a_gpu_binds_and_what_was_cut_is_said() {
-        assert_eq!(num_fitting(100, 3 * 32 * 32), 109, "CIFAR-100");
-        assert_eq!(num_fitting(10, 3 * 32 * 32), 1092, "CIFAR-10");
-        assert_eq!(num_fitting(1, 1 << 30), 1);
-        let words = Cut { kept: 109, wanted: 128 }.to_string();
-        assert!(words.contains("keep 109 of the 128 principal axes"), "{words}");
+        let (axis, most) = (3 * 32 * 32, 4096);
+        assert_eq!(num_fitting(axis), 10922, "more axes than a colour image of 32×32 can ask for");
+        assert_eq!(num_fitting(3 * 224 * 224), 222);
+        assert_eq!(num_fitting(1 << 30), 1);
+        assert_eq!(num_fitting(128 * axis), 85, "classes of CIFAR-100 with 128 axes: two parts");
+        let words = Cut { kept: 222, wanted: most }.to_string();
+        assert!(words.contains("keep 222 of the 4096 principal axes"), "{words}");
     }
 }

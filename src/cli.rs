@@ -249,6 +249,11 @@ fn say_opening(rows: &[(&str, String)]) {
     }
 }
 
+/// The row of [`say_opening`] for the estimate of the memory that the work needs.
+fn memory_row(demand: impl ToString) -> (&'static str, String) {
+    ("Memory", demand.to_string())
+}
+
 /// The row of [`say_opening`] for the compute device, which every computing command prints.
 fn device_row(device: &ComputeDevice) -> (&'static str, String) {
     let threads = match device.is_cpu() {

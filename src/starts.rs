@@ -63,7 +63,7 @@ pub fn draw(
     seed: u64,
     device: &Device,
 ) -> Result<Tensor<4>, StartError> {
-    checkpoint.check_memory(labels.len())?;
+    checkpoint.check_memory(labels.len(), device)?;
     let [c, h, w] = checkpoint.input_shape;
     let num_pixels = c * h * w;
     let values = match start {

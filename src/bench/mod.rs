@@ -144,6 +144,36 @@ const PYLD: Sampler = Sampler::Pyld {
     proximal_radius: 1.0,
 };
 
+/// The configuration of the network of a workload.
+fn config_of(work: &StepWork) -> RunConfig {
+    let model = ModelConfig { arch: work.arch.clone(), norm: work.norm, ..ModelConfig::default() };
+    RunConfig { model, ..RunConfig::default() }
+}
+
+fn demand_of(work: &StepWork, device: &ComputeDevice) -> Result<Demand, ModelError> {
+    let StepWork { batch_size, channels, image_size: size, .. } = *work;
+    let shape = [channels, size, size];
+    Demand::of_chains(&config_of(work), shape, 10, batch_size, &device.device)
+}
+
+/// Estimates the memory of the workload that needs most.
+///
+/// # Errors
+/// A network is not valid.
+pub fn demand(works: &[Work], device: &ComputeDevice) -> Result<Demand, BenchError> {
+    let demand = |work: &Work| match work {
+        Work::Steps(work) => Ok(demand_of(work, device)?),
+        Work::Training => {
+            let (config, device) = (RunConfig::default().with_toml(TRAINING)?, &device.device);
+            let train = data::load(&config.data, config.seed)?.train;
+            let num_classes = train.num_classes();
+            Ok(Demand::of_training(&config, train.shape, num_classes, train.len(), device)?)
+        }
+    };
+    let demands = works.iter().map(demand).collect::<Result<Vec<_>, BenchError>>()?;
+    Ok(demands.into_iter().max_by_key(Demand::total).unwrap_or_default())
+}
+
 impl Works {
     /// Prepares the network and its inputs.
     ///
@@ -151,10 +181,8 @@ impl Works {
     /// The network is not valid, or needs more memory than allowed.
     pub fn new(work: &StepWork, device: &ComputeDevice) -> Result<Self, BenchError> {
         let StepWork { batch_size, channels, image_size: size, .. } = *work;
-        let model =
-            ModelConfig { arch: work.arch.clone(), norm: work.norm, ..ModelConfig::default() };
-        let (config, shape) = (RunConfig { model, ..RunConfig::default() }, [channels, size, size]);
-        Demand::of_chains(&config, shape, 10, batch_size)?.check(&config)?;
+        let (config, shape) = (config_of(work), [channels, size, size]);
+        demand_of(work, device)?.check(&config)?;
         let network = Network::new(&config.model, shape, 10, 0, &device.device)?;
         let x = kernels::uniform_start([batch_size, channels, size, size], NOISE, &device.device);
         let flops = 2 * network.forward_flops([size, size]) * batch_size as u64;

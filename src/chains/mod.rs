@@ -133,7 +133,7 @@ impl<'a> ChainRun<'a> {
     ) -> Result<Self, ChainError> {
         checkpoint.config.validate()?;
         let labels = settings.labels(checkpoint)?;
-        checkpoint.check_memory(labels.len())?;
+        checkpoint.check_memory(labels.len(), device)?;
         let per_start = settings.chains_per_start;
         let firsts: Vec<u32> = labels.iter().step_by(per_start).copied().collect();
         let mut start = starts::draw(checkpoint, &settings.start, &firsts, settings.seed, device)?;
@@ -146,6 +146,7 @@ impl<'a> ChainRun<'a> {
             true => JointEnergy::for_labels(&network, labels.clone()),
             false => JointEnergy::new(&network),
         };
+        let energy = energy.with_micro_batch(checkpoint.config.data.micro_batch);
         let noise = streams::CHAIN_NOISE.key(settings.seed, 0);
         Ok(Self {
             checkpoint,
@@ -232,6 +233,7 @@ impl<'a> ChainRun<'a> {
             true => JointEnergy::for_labels(&self.network, labels),
             false => JointEnergy::new(&self.network),
         }
+        .with_micro_batch(self.checkpoint.config.data.micro_batch)
         .with_logits()
     }
 

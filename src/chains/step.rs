@@ -4,7 +4,8 @@ use burn::tensor::{Tensor, activation::softmax};
 
 use crate::{
     device::{ReadError, read_now_while},
-    model::Network,
+    energy::{joined, parts_of, rows},
+    model::{Network, Pass},
     numbers::{log_sum_exp, softmax_rows},
     sampler::{Sampler, StepInfo},
     starts::distances,
@@ -43,7 +44,10 @@ impl Columns {
         meanwhile: impl FnOnce(),
     ) -> Result<Self, ReadError> {
         let judged = wanted.judge.map(|judge| {
-            let (confidence, class) = softmax(judge.logits(x.clone()), 1).max_dim_with_indices(1);
+            let [n, _, h, w] = x.dims();
+            let parts = parts_of(n, judge.images_at_once([h, w], Pass::Forward));
+            let logits = joined(parts.map(|part| judge.logits(rows(x, part))));
+            let (confidence, class) = softmax(logits, 1).max_dim_with_indices(1);
             (class.float(), confidence)
         });
         let acceptance = info.acceptance.clone().filter(|_| wanted.acceptance);

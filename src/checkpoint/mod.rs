@@ -233,15 +233,35 @@ impl Checkpoint {
         Ok(with_weights(network, self.sampling_weights().clone())?)
     }
 
-    /// Checks by an estimate, before any allocation, that there is enough memory for this number of chains.
+    /// Estimates the memory that this number of chains needs on a device, before any allocation, and checks that there
+    /// is enough.
     ///
     /// # Errors
-    /// The chains need more than `training.max_memory_mib` allows, or the configuration does not describe a valid
-    /// network.
-    pub(crate) fn check_memory(&self, num_chains: usize) -> Result<(), CheckpointError> {
+    /// The chains need more than `training.max_memory_mib` or the device allows, or the configuration does not describe
+    /// a valid network.
+    pub(crate) fn check_memory(
+        &self,
+        num_chains: usize,
+        device: &Device,
+    ) -> Result<Demand, CheckpointError> {
         let (shape, num_classes) = (self.input_shape, self.class_names.len());
-        let demand = Demand::of_chains(&self.config, shape, num_classes, num_chains)?;
-        Ok(demand.check(&self.config)?)
+        let demand = Demand::of_chains(&self.config, shape, num_classes, num_chains, device)?;
+        demand.check(&self.config)?;
+        Ok(demand)
+    }
+
+    /// Estimates the memory that an evaluation of the model needs on a device, and checks it as [`Self::check_memory`].
+    ///
+    /// # Errors
+    /// The same errors as [`Self::check_memory`].
+    pub(crate) fn check_memory_of_evaluation(
+        &self,
+        device: &Device,
+    ) -> Result<Demand, CheckpointError> {
+        let (shape, num_classes) = (self.input_shape, self.class_names.len());
+        let demand = Demand::of_evaluation(&self.config, shape, num_classes, device)?;
+        demand.check(&self.config)?;
+        Ok(demand)
     }
 
     /// The model without the state of the run, for distribution: the weights for sampling and the class centres.

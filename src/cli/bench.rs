@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{device_row, say_opening};
+use super::{device_row, memory_row, say_opening};
 use crate::{
     bench::{self, StepWork, Work},
     config::Norm,
@@ -49,6 +49,7 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<()> {
                 format!("{}, {} repetitions of each part", names.join(", "), args.repetitions),
             ),
             device_row(&device),
+            memory_row(bench::demand(&works, &device)?),
         ]);
     }
     let report = bench::run(&works, args.repetitions.into(), &device)?;

@@ -6,7 +6,7 @@ use anyhow::{bail, ensure};
 use clap::{Args, builder::PossibleValuesParser};
 
 use super::{
-    absent, device_row, open_device,
+    absent, device_row, memory_row, open_device,
     opening::{self, ModelArgs, OutArgs, command},
     say_opening, settings,
     steps::Steps,
@@ -136,9 +136,10 @@ fn users_of(key: &str) -> anyhow::Result<&'static [Part]> {
         ("eval", _) => &[Attack],
         ("model", "norm" | "split") => &Part::ALL,
         ("data", "dataset" | "dir" | "num_points" | "batch_size") => &Part::ALL,
+        ("data", "micro_batch") => &[Samples],
         _ => bail!(
             "`{key}` is not used: an evaluation takes the keys of the sections eval and sampler, model.norm, model.split, \
-             data.dataset, data.dir, data.num_points and data.batch_size"
+             data.dataset, data.dir, data.num_points, data.batch_size and data.micro_batch"
         ),
     })
 }
@@ -171,7 +172,8 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
         .in_classes(&checkpoint.class_names);
     let mut rows = opening::model_rows(&args.model, &checkpoint);
     rows.push(("Data", splits.describe()));
-    rows.extend([device_row(&device), opening::writes_row(&out, &kept)]);
+    let memory = memory_row(checkpoint.check_memory_of_evaluation(&device.device)?);
+    rows.extend([device_row(&device), memory, opening::writes_row(&out, &kept)]);
     say_opening(&rows);
     let request = EvalRequest {
         name: args.name.clone().unwrap_or_else(|| args.model.name()),

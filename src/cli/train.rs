@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 
-use super::{device_row, open_device, progress::Progress, sample, say_opening, settings};
+use super::{
+    device_row, memory_row, open_device, progress::Progress, sample, say_opening, settings,
+};
 use crate::{
     checkpoint,
     config::{ConfigError, RunConfig},
@@ -148,6 +150,7 @@ fn follow(
                 ("Data", run.data.clone()),
                 ("Network", run.network.clone()),
                 device_row(device),
+                memory_row(&run.memory),
                 ("Writes", folder.display().to_string()),
             ]);
             // Before this point there was nothing to save, and a signal ended the program at once.

@@ -133,6 +133,8 @@ section! {
         dir: String = String::new();
         /// Batch size: images per training step, and chains per training step.
         batch_size: usize = 64, in 1 ..= 4096;
+        /// Number of images, and of chains, that pass through the network at a time: a training step adds up the gradients of parts of the batch of this size, so that activations need less memory. 0 means all images and all chains at once. The result is that of the whole batch up to rounding, except with model.norm = batch, where each part has its own statistics. A step takes one more forward pass.
+        micro_batch: usize = 0, in 0 ..= 4096;
         /// Number of training images held out for validation.
         num_validation: usize = 0, in 0 ..= 50000;
         /// Random crops: pixels of reflection padding on each side before the crop back to the original size. 0 turns crops off.

@@ -7,7 +7,7 @@ use crate::{
     checkpoint::Checkpoint,
     config::{ModelConfig, Norm},
     device::read_now,
-    energy::{Energy, JointEnergy},
+    energy::{Energy, JointEnergy, joined, rows},
     kernels::{chain_summary, index_tensor},
     model::Pass,
 };
@@ -42,7 +42,7 @@ impl FrozenModel {
     pub(super) fn new(checkpoint: &Checkpoint, device: &Device) -> Result<Self, EvalError> {
         let config = &checkpoint.config.model;
         let norm = if config.norm == Norm::Batch { Norm::Frozen } else { config.norm };
-        checkpoint.check_memory(checkpoint.config.data.batch_size)?;
+        checkpoint.check_memory_of_evaluation(device)?;
         let network = checkpoint.network_with(&ModelConfig { norm, ..config.clone() }, device)?;
         Ok(Self {
             energy: JointEnergy::new(&network).with_logits(),
@@ -129,10 +129,20 @@ impl FrozenModel {
     /// This function is the log odds against the label. It increases with the cross entropy, but its gradient does
     /// not vanish when p(label) is rounded to 1.
     pub(super) fn loss_gradient(&self, x: Tensor<4>, labels: &Tensor<1, Int>) -> Differentiated {
+        let parts = self.energy.parts(&x).map(|part| {
+            let labels = labels.clone().narrow(0, part.start, part.len());
+            self.loss_gradient_of_part(rows(&x, part), labels)
+        });
+        let (gradients, probabilities): (Vec<_>, Vec<_>) =
+            parts.map(|part| (part.gradient, part.probabilities)).unzip();
+        Differentiated { gradient: joined(gradients), probabilities: joined(probabilities) }
+    }
+
+    fn loss_gradient_of_part(&self, x: Tensor<4>, labels: Tensor<1, Int>) -> Differentiated {
         let x = x.autodiff().require_grad();
         let logits = self.energy.network().logits(x.clone());
         let probabilities = softmax(logits.clone().detach().without_autodiff(), 1);
-        let labels = labels.clone().unsqueeze_dim::<2>(1);
+        let labels = labels.unsqueeze_dim::<2>(1);
         let own = logits.clone().gather(1, labels.clone());
         let num_classes = logits.dims()[1];
         let is_label = labels.one_hot::<3>(num_classes).reshape([-1, num_classes as i32]).float();

@@ -1,6 +1,6 @@
 //! The classes of a batch, where the kernels read them.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use burn::tensor::{Device, Int, IntDType, Tensor};
 use burn_wgpu::{CubeTensor, Wgpu, into_contiguous};
@@ -22,6 +22,15 @@ impl Labels {
         let tensor = index_tensor(&host, &device);
         let tensor = if is_gpu(&device) { tensor.cast(IntDType::I32) } else { tensor };
         Self { host, tensor }
+    }
+
+    /// The classes of some of the rows; nothing is uploaded.
+    pub(crate) fn part(&self, rows: Range<usize>) -> Self {
+        if rows.len() == self.host.len() {
+            return self.clone();
+        }
+        let tensor = self.tensor().narrow(0, rows.start, rows.len());
+        Self { host: self.host[rows].into(), tensor }
     }
 
     /// The classes on the host.

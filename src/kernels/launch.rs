@@ -1,10 +1,11 @@
 //! Launches a [`Kernel`] on burn's queue, with its WGSL unchanged.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
+use burn::tensor::{Device, Tensor};
 use burn_wgpu::{CubeTensor, KernelMetadata};
 use cubecl::{
     client::Client,
@@ -15,10 +16,25 @@ use cubecl::{
     {CubeKernel, PrecompiledSource},
 };
 
-use super::Kernel;
+use super::{
+    Kernel,
+    bridge::{gpu, is_gpu},
+};
 
 /// The number of workgroups along one dimension that WebGPU guarantees.
 const MAX_WORKGROUPS_PER_DIMENSION: u32 = 65_535;
+
+/// The number of waiting launches at which cubecl submits them by itself.
+const MAX_WAITING: u32 = 32;
+/// The largest work of convolutions that waits for one submission, in multiplications and additions. Drivers end a
+/// submission that runs for about two seconds (Windows). A slow laptop does 10¹¹ in a second, and has twice this work in
+/// one submission at worst; on a fast card it is some milliseconds, next to which a submission costs nothing.
+const MAX_WAITING_FLOPS: u64 = 50_000_000_000;
+/// The largest work of a single launch for the same reason, in multiplications and additions.
+pub(crate) const MAX_LAUNCH_FLOPS: u64 = 2 * MAX_WAITING_FLOPS;
+
+/// The work of convolutions that may still wait for a submission.
+static WAITING: Mutex<Waiting> = Mutex::new(Waiting { launches: 0, flops: 0 });
 
 /// The total bytes of the buffers of all launches of our kernels.
 static BOUND_BYTES: AtomicU64 = AtomicU64::new(0);
@@ -88,6 +104,45 @@ pub(super) fn launch(
     client.launch(Box::new(WgslKernel(kernel)), count, arguments);
 }
 
+/// Submits the waiting launches if `flops` more would be too much for one submission; call it before every large launch.
+pub(super) fn submit_before(client: &Client, flops: u64) {
+    if WAITING.lock().unwrap_or_else(PoisonError::into_inner).is_too_much_with(flops) {
+        // A failed submission is an error of the next readback.
+        let _ = client.flush();
+    }
+}
+
+/// The large launches since the last submission that is known of, and their multiplications and additions.
+struct Waiting {
+    launches: u32,
+    flops: u64,
+}
+
+impl Waiting {
+    /// Counts a launch of `flops`; returns whether the launches before it must be submitted first.
+    ///
+    /// Readbacks submit too, unseen here. But after [`MAX_WAITING`] launches there was a submission for certain, so the
+    /// count begins again: small work never causes a submission of its own.
+    fn is_too_much_with(&mut self, flops: u64) -> bool {
+        let is_too_much = self.launches > 0 && self.flops + flops > MAX_WAITING_FLOPS;
+        if is_too_much || self.launches == MAX_WAITING {
+            *self = Self { launches: 0, flops: 0 };
+        }
+        self.launches += 1;
+        self.flops += flops;
+        is_too_much
+    }
+}
+
+/// The largest buffer in bytes that a kernel may bind on this device; `None` on the CPU back end, which has no such limit.
+pub(crate) fn max_binding_bytes(device: &Device) -> Option<u64> {
+    let device = device.clone().without_autodiff();
+    is_gpu(&device).then(|| {
+        let client = gpu(Tensor::<1>::empty([1], &device)).client;
+        client.properties().memory.max_page_size
+    })
+}
+
 /// An uninitialised tensor for `kernel` to fill.
 pub(super) fn empty_like(tensor: &CubeTensor, shape: impl Into<burn::tensor::Shape>) -> CubeTensor {
     let shape = shape.into();
@@ -122,4 +177,32 @@ pub fn count_bound_bytes(work: impl FnOnce()) -> u64 {
     let before = BOUND_BYTES.load(Ordering::Relaxed);
     work();
     BOUND_BYTES.load(Ordering::Relaxed) - before
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The numbers of launches in each submission that this work causes by itself.
+    fn submissions(work: impl IntoIterator<Item = u64>) -> Vec<usize> {
+        let (mut waiting, mut counts) = (Waiting { launches: 0, flops: 0 }, vec![0]);
+        for flops in work {
+            if waiting.is_too_much_with(flops) {
+                counts.push(0);
+            }
+            *counts.last_mut().unwrap() += 1;
+        }
+        counts
+    }
+
+    #[test]
+    fn a_submission_holds_little_enough_work_for_a_slow_laptop() {
+        // The widest convolutions of WRN-28-10 at batch 64.
+        assert_eq!(submissions([30_000_000_000; 4]), [1, 1, 1, 1]);
+        assert_eq!(submissions([20_000_000_000; 5]), [2, 2, 1]);
+        assert_eq!(submissions([2 * MAX_LAUNCH_FLOPS, 1, 1]), [1, 2], "one launch is never split");
+        // Steps of W1 and W3 (7.4 and 32 GFLOP) in a row, which cubecl submits every 32 launches.
+        assert_eq!(submissions([7_400_000_000 / 12; 1200]), [1200]);
+        assert_eq!(submissions([32_000_000_000 / 28; 2800]), [2800]);
+    }
 }

@@ -14,6 +14,7 @@ mod ops;
 
 pub use density::{Density, density_energy};
 pub use labels::Labels;
+pub(crate) use launch::{MAX_LAUNCH_FLOPS, max_binding_bytes};
 pub use launch::{count_bound_bytes, count_launches};
 pub use layers::{
     Adapter, ConvOptions2d, ConvPass, ConvShape, EnergyOptions, HeadOptions, Pooling, Tile,

@@ -10,13 +10,13 @@ use super::{
     bridge::{cpu, from_cpu, from_gpu, gpu, is_gpu, upload},
     launch::{empty_like, launch},
     layers::{Adapter, vectorize},
-    reference::{self, NoiseKey, ProximalStep},
+    reference::{self, NO_CLASS, NoiseKey, ProximalStep},
 };
 
 /// The number of elements per CPU task; a multiple of 4, because 4 elements share a Philox block.
 const PART_LEN: usize = 4096;
 
-/// One Gaussian per class, on the device; see [`reference::ClassGaussians`].
+/// The Gaussians of some classes, on the device; see [`reference::ClassGaussians`].
 #[derive(Clone, Debug)]
 pub struct ClassGaussians {
     /// The means, shape (classes, D).
@@ -124,27 +124,41 @@ pub fn uniform_start(shape: [usize; 4], noise: NoiseKey, device: &Device) -> Ten
     from_gpu(x)
 }
 
-/// One start per label, drawn from the Gaussian of its class, shape (N, D).
-pub fn class_center_start(
-    gaussians: &ClassGaussians,
-    labels: &[u32],
-    noise: NoiseKey,
-) -> Tensor<2> {
-    let [num_classes, num_components, num_pixels] = gaussians.factor.dims();
-    assert!(labels.iter().all(|&label| (label as usize) < num_classes), "a label has no class");
-    let device = gaussians.mean.device();
+/// One start per label, drawn from the Gaussian of its class, shape (N, D). `parts` are the Gaussians of all classes in
+/// order, several of them where a GPU cannot bind the factors of all classes at once.
+pub fn class_center_start(parts: &[ClassGaussians], labels: &[u32], noise: NoiseKey) -> Tensor<2> {
+    let num_classes = |part: &ClassGaussians| part.factor.dims()[0] as u32;
+    let total = parts.iter().map(num_classes).sum();
+    assert!(labels.iter().all(|&label| label < total), "a label has no class");
+    let [_, num_components, num_pixels] = parts[0].factor.dims();
+    let device = parts[0].mean.device();
     let shape = [labels.len(), num_pixels];
+    // The parts, each with the number of its first class.
+    let parts = parts.iter().scan(0, |next, part| {
+        let first = *next;
+        *next += num_classes(part);
+        Some((first, part))
+    });
     if !is_gpu(&device) {
         // Read only the requested classes: a batch restarts few chains, and the factors of all classes are large.
         let mut classes = labels.to_vec();
         classes.sort_unstable();
         classes.dedup();
-        let chosen = index_tensor(&classes, &device);
         let position = |label: &u32| classes.partition_point(|class| class < label) as u32;
         let labels: Vec<u32> = labels.iter().map(position).collect();
-        let mean = cpu(gaussians.mean.clone().select(0, chosen.clone()));
-        let factor = cpu(gaussians.factor.clone().select(0, chosen.clone()));
-        let residual_std = cpu(gaussians.residual_std.clone().select(0, chosen));
+        let (mut mean, mut factor, mut residual_std) = (Vec::new(), Vec::new(), Vec::new());
+        for (first, part) in parts {
+            let within = first..first + num_classes(part);
+            let own = classes.iter().filter(|class| within.contains(class)).map(|c| c - first);
+            let own: Vec<u32> = own.collect();
+            if own.is_empty() {
+                continue;
+            }
+            let chosen = index_tensor(&own, &device);
+            mean.extend(cpu(part.mean.clone().select(0, chosen.clone())));
+            factor.extend(cpu(part.factor.clone().select(0, chosen.clone())));
+            residual_std.extend(cpu(part.residual_std.clone().select(0, chosen)));
+        }
         let host = reference::ClassGaussians {
             mean: &mean,
             factor: &factor,
@@ -154,28 +168,35 @@ pub fn class_center_start(
         };
         return from_cpu(reference::class_center_start(host, &labels, noise), shape, &device);
     }
-    let (mean, factor) = (gpu(gaussians.mean.clone()), gpu(gaussians.factor.clone()));
-    let residual_std = gpu(gaussians.residual_std.clone());
-    let labels_on_gpu = upload(&mean, labels);
-    let x = empty_like(&mean, shape);
+    let x = gpu(Tensor::<2>::empty(shape, &device));
     let tiles_per_chain = (num_pixels as u32).div_ceil(WORKGROUP_SIZE);
     let [step, stream, seed_low, seed_high] = words_of(noise);
-    launch(
-        &CLASS_CENTER_START,
-        &mean.client,
-        tiles_per_chain * labels.len() as u32,
-        &[&mean.handle, &factor.handle, &residual_std.handle, &labels_on_gpu, &x.handle],
-        &[
-            labels.len() as u32,
-            num_pixels as u32,
-            num_components as u32,
-            tiles_per_chain,
-            step,
-            stream,
-            seed_low,
-            seed_high,
-        ],
-    );
+    for (first, part) in parts {
+        let within = first..first + num_classes(part);
+        if !labels.iter().any(|label| within.contains(label)) {
+            continue;
+        }
+        let own = |&label| if within.contains(&label) { label - first } else { NO_CLASS };
+        let labels_on_gpu = upload(&x, &labels.iter().map(own).collect::<Vec<_>>());
+        let (mean, factor) = (gpu(part.mean.clone()), gpu(part.factor.clone()));
+        let residual_std = gpu(part.residual_std.clone());
+        launch(
+            &CLASS_CENTER_START,
+            &x.client,
+            tiles_per_chain * labels.len() as u32,
+            &[&mean.handle, &factor.handle, &residual_std.handle, &labels_on_gpu, &x.handle],
+            &[
+                labels.len() as u32,
+                num_pixels as u32,
+                num_components as u32,
+                tiles_per_chain,
+                step,
+                stream,
+                seed_low,
+                seed_high,
+            ],
+        );
+    }
     from_gpu(x)
 }
 

@@ -171,10 +171,8 @@ impl Convolution {
         *size = size.map(|side| side.div_ceil(self.stride));
         let weights = self.weight.lazy_shape();
         let positions = (size[0] * size[1]) as u64;
-        Cost {
-            flops: 2 * weights.num_elements() as u64 * positions,
-            values: weights[3] as u64 * positions,
-        }
+        let flops = 2 * weights.num_elements() as u64 * positions;
+        Cost::of_layer(flops, weights[3] as u64 * positions)
     }
 
     fn apply(&self, x: Tensor<4>, negative_slope: Option<f32>) -> Tensor<4> {
@@ -246,7 +244,12 @@ impl NormLayer {
             Self::Batch(norm) => norm.gamma.dims()[0],
             Self::Group(norm) => norm.num_channels,
         };
-        Cost { flops: 0, values: (channels * size[0] * size[1]) as u64 }
+        Cost::of_norm((channels * size[0] * size[1]) as u64)
+    }
+
+    /// Whether it takes its statistics from the batch.
+    pub(super) fn mixes_images(&self) -> bool {
+        matches!(self, Self::Batch(norm) if norm.training.is_enabled())
     }
 
     /// Gives this layer its own running statistics, because a clone shares those of its original.

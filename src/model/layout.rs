@@ -5,7 +5,7 @@ use burn::{
     tensor::Tensor,
 };
 
-use super::{Cost, ModelError, Network, WeightInit};
+use super::{ModelError, Network, Pass, WeightInit, cost, cost::Cost};
 use crate::{config::ModelConfig, device};
 
 /// The names, shapes and sizes of the tensors of a network. It needs no memory for weights, so use it to refuse a
@@ -16,6 +16,11 @@ pub struct Layout {
     pub tensors: Vec<(String, Vec<usize>)>,
     /// The number of output values of all layers for one input.
     pub num_activations: u64,
+    /// The number of output values of the largest layer for one input.
+    pub(crate) largest_activation: u64,
+    /// The number of values for one input that norm layers normalise.
+    pub(crate) num_normalised: u64,
+    pieces: Vec<Cost>,
 }
 
 impl Layout {
@@ -33,8 +38,26 @@ impl Layout {
         let mut names = Names::default();
         network.visit(&mut names);
         let [_, height, width] = input_shape;
-        let cost: Cost = network.costs([height, width]).into_iter().sum();
-        Ok(Self { tensors: names.tensors, num_activations: cost.values })
+        let pieces = network.costs([height, width]);
+        let Cost { values, most_values, normalised, .. } = pieces.iter().copied().sum();
+        Ok(Self {
+            tensors: names.tensors,
+            num_activations: values,
+            largest_activation: most_values,
+            num_normalised: normalised,
+            pieces,
+        })
+    }
+
+    /// As [`Network::images_at_once`], on a device that binds at most `max_binding` bytes at once.
+    pub(crate) fn images_at_once(&self, pass: Pass, max_binding: Option<u64>) -> usize {
+        cost::measured_at_once(&self.pieces, pass, max_binding) as usize
+    }
+
+    /// As [`Network::most_at_once`].
+    pub(crate) fn most_at_once(&self, max_binding: Option<u64>) -> usize {
+        let most = cost::most_at_once(&self.pieces.iter().copied().sum(), max_binding);
+        usize::try_from(most).unwrap_or(usize::MAX)
     }
 
     /// The number of values in all weights and running statistics.
@@ -67,10 +90,7 @@ impl ModuleVisitor for Names {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        config::Norm,
-        model::{MAX_LAYER_BYTES, Pass},
-    };
+    use crate::{config::Norm, model::cost::MAX_LAYER_BYTES};
 
     #[test]
     fn images_at_once_fit_their_bound_whatever_the_network() {

@@ -46,7 +46,7 @@ impl Pieces for Mlp {
 
     fn piece_cost(&self, index: usize, _: &mut [usize; 2]) -> Cost {
         let weights = self.layers[index].weight.lazy_shape();
-        Cost { flops: 2 * weights.num_elements() as u64, values: weights[1] as u64 }
+        Cost::of_layer(2 * weights.num_elements() as u64, weights[1] as u64)
     }
 
     fn head(&self) -> &Head {

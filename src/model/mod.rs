@@ -1,6 +1,7 @@
 //! Networks that compute class logits, split as `logits = rest ∘ first_layer` for PYLD.
 
 mod cnn;
+mod cost;
 mod layers;
 mod layout;
 mod mlp;
@@ -14,13 +15,15 @@ use burn::{
 
 use crate::{
     config::{ModelConfig, Norm, nearest, shortened},
-    kernels::Labels,
+    kernels::{Labels, max_binding_bytes},
 };
 use cnn::{Cnn, Plan};
+use cost::Cost;
 use layers::{Head, NEGATIVE_SLOPE, NormLayer, WeightInit};
 use mlp::Mlp;
 use wide_resnet::WideResNet;
 
+pub(crate) use cost::Pass;
 pub use layout::Layout;
 #[cfg(feature = "gui")]
 pub(crate) use weights::with_weights_from;
@@ -29,10 +32,6 @@ pub use weights::{HostTensor, WeightsError, weights_of, with_weights};
 /// Upper limits for a WideResNet; a larger number is probably a typing error and would need all memory.
 const MAX_DEPTH: usize = 1000;
 const MAX_WIDTH: usize = 64;
-/// The memory limit for the outputs of the layers while images are measured, in bytes. It is small compared with the
-/// weights and the optimiser of a network that needs so much.
-pub(crate) const MAX_LAYER_BYTES: u64 = 512 << 20;
-const MAX_AT_ONCE: usize = 250;
 /// The names of architectures that a misspelt name is compared with.
 const ARCHS: [&str; 8] =
     ["cnn-small", "cnn-medium", "cnn-base", "cnn-tiny", "mlp", "wrn-10-1", "wrn-16-4", "wrn-28-10"];
@@ -91,33 +90,6 @@ pub enum ModelError {
         /// The number of pieces before the head.
         num_pieces: usize,
     },
-}
-
-/// The cost of a part of a network for one image.
-#[derive(Clone, Copy, Debug, Default)]
-struct Cost {
-    /// The number of multiplications and additions of a forward pass.
-    flops: u64,
-    /// The number of output values of its layers.
-    values: u64,
-}
-
-impl std::iter::Sum for Cost {
-    fn sum<I: Iterator<Item = Self>>(costs: I) -> Self {
-        costs.fold(Self::default(), |a, b| Self {
-            flops: a.flops + b.flops,
-            values: a.values + b.values,
-        })
-    }
-}
-
-/// The kind of a pass through a network, which decides what must stay in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pass {
-    /// Only logits or energies: the output of a layer is freed after the next layer.
-    Forward,
-    /// Also a gradient: the outputs of all layers stay in memory.
-    Gradient,
 }
 
 /// A network as a sequence of pieces and a head, so that it can be split after any piece.
@@ -229,13 +201,16 @@ impl Network {
     /// but has its own copy of the statistics.
     pub fn aside(&self) -> Self {
         let mut aside = self.clone();
-        let pieces: &mut dyn Pieces = match &mut aside.body {
-            Body::Cnn(network) => network,
-            Body::Mlp(network) => network,
-            Body::WideResNet(network) => network,
-        };
-        pieces.norms().into_iter().for_each(NormLayer::part);
+        aside.norms().into_iter().for_each(NormLayer::part);
         aside
+    }
+
+    fn norms(&mut self) -> Vec<&mut NormLayer> {
+        match &mut self.body {
+            Body::Cnn(network) => network.norms(),
+            Body::Mlp(network) => network.norms(),
+            Body::WideResNet(network) => network.norms(),
+        }
     }
 
     fn pieces(&self) -> &dyn Pieces {
@@ -272,18 +247,29 @@ impl Network {
         (0..pieces.num_pieces()).map(|index| pieces.piece_cost(index, &mut size)).collect()
     }
 
-    /// The batch size for images of `size` = [H, W] with which the outputs of the layers stay within about 512 MiB
-    /// ([`MAX_LAYER_BYTES`]); at most 250, because more images are not faster, and at least 1. Use it for passes that
-    /// treat every image separately, so that the results do not depend on the batch size.
+    /// The batch size for images of `size` = [H, W] with which the outputs of the layers stay within about 512 MiB and
+    /// within what the network's device can bind at once; at most 250, because more images are not faster, and at least
+    /// 1. Use it for passes that treat every image separately, so that the results do not depend on the batch size.
     pub(crate) fn images_at_once(&self, size: [usize; 2], pass: Pass) -> usize {
-        let costs = self.costs(size);
-        let values = match pass {
-            // Two pieces are in memory at a time: one reads the output of the other.
-            Pass::Forward => 2 * costs.iter().map(|cost| cost.values).max().unwrap_or(0),
-            Pass::Gradient => costs.into_iter().sum::<Cost>().values,
-        };
-        let at_once = MAX_LAYER_BYTES / values.saturating_mul(size_of::<f32>() as u64).max(1);
-        usize::try_from(at_once).unwrap_or(MAX_AT_ONCE).clamp(1, MAX_AT_ONCE)
+        cost::measured_at_once(&self.costs(size), pass, self.max_binding()) as usize
+    }
+
+    /// The largest batch of images of `size` = [H, W] that a device can process in one pass, if it binds at most
+    /// `max_binding` bytes at once ([`Network::max_binding`]).
+    pub(crate) fn most_at_once(&self, size: [usize; 2], max_binding: Option<u64>) -> usize {
+        let most = cost::most_at_once(&self.costs(size).into_iter().sum(), max_binding);
+        usize::try_from(most).unwrap_or(usize::MAX)
+    }
+
+    /// The largest buffer in bytes that the device of the weights can bind; `None` on the CPU back end.
+    pub(crate) fn max_binding(&self) -> Option<u64> {
+        self.devices().first().and_then(max_binding_bytes)
+    }
+
+    /// Whether the result for an image depends on the other images of its batch: batch norm that takes its statistics
+    /// from the batch.
+    pub(crate) fn mixes_images(&self) -> bool {
+        self.clone().norms().into_iter().any(|norm| norm.mixes_images())
     }
 
     /// The output of the first `split` pieces, the part that the inner steps of PYLD go through.

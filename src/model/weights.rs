@@ -76,7 +76,8 @@ pub(crate) fn with_weights_from(
     network: Network,
     other: &Network,
 ) -> Result<Network, WeightsError> {
-    let on_device = |(name, shape, tensor)| (name, (shape, Values::Device(tensor.into())));
+    let on_device =
+        |(name, shape, tensor): (_, _, Tensor<1>)| (name, (shape, Values::Device(tensor.into())));
     replaced(network, tensors_of(other).map(on_device).collect())
 }
 

@@ -1,6 +1,7 @@
 //! The trainer: optimisation steps of a training run in memory, and recovery to the last good state after a divergence.
 
 mod divergence;
+mod parts;
 mod step;
 
 use std::ops::ControlFlow;
@@ -105,6 +106,8 @@ pub struct Trainer {
     counters: Counters,
     class_names: Vec<String>,
     input_shape: [usize; 3],
+    /// The estimate of the memory that the run needs.
+    demand: Demand,
     /// At most two states, the older first.
     good_states: Vec<GoodState>,
     /// The number of recoveries in earlier sessions of the run; each session has its own limit.
@@ -120,8 +123,9 @@ struct GoodState {
     counters: Counters,
 }
 
-/// Rejects a configuration that is not valid for training, or needs too much memory, before any large allocation.
-fn check(config: &RunConfig, train: &Dataset) -> Result<(), TrainerError> {
+/// Rejects a configuration that is not valid for training, or needs too much memory, before any large allocation. Returns
+/// the estimate of the memory.
+fn check(config: &RunConfig, train: &Dataset, device: &Device) -> Result<Demand, TrainerError> {
     config.validate()?;
     train.check()?;
     let (batch_size, num_train) = (config.data.batch_size, train.len());
@@ -129,8 +133,9 @@ fn check(config: &RunConfig, train: &Dataset) -> Result<(), TrainerError> {
         return Err(DataError::BatchTooLarge { batch_size, num_train }.into());
     }
     let num_classes = train.num_classes();
-    let demand = Demand::of_training(config, train.shape, num_classes, train.len())?;
-    Ok(demand.check(config)?)
+    let demand = Demand::of_training(config, train.shape, num_classes, train.len(), device)?;
+    demand.check(config)?;
+    Ok(demand)
 }
 
 impl Trainer {
@@ -154,11 +159,11 @@ impl Trainer {
         device: &Device,
         on_class: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<(Self, Option<Cut>), TrainerError> {
-        check(&config, &train)?;
+        let demand = check(&config, &train, device)?;
         let (class_centers, cut) =
             ClassCentersData::estimate_with(&train, &config.class_centers, on_class)?;
         let counters = Counters { learning_rate_factor: 1.0, ..Counters::default() };
-        let trainer = Self::assemble(config, train, device, class_centers, counters, None)?;
+        let trainer = Self::assemble(config, train, device, demand, class_centers, counters, None)?;
         Ok((trainer, cut))
     }
 
@@ -175,7 +180,7 @@ impl Trainer {
             return Err(CheckpointError::Packed.into());
         }
         checkpoint.check_data(&train)?;
-        check(&checkpoint.config, &train)?;
+        let demand = check(&checkpoint.config, &train, device)?;
         let Checkpoint {
             config,
             counters,
@@ -186,8 +191,9 @@ impl Trainer {
             class_centers,
             ..
         } = checkpoint;
+        let chains = Some(replay_buffer);
         let mut trainer =
-            Self::assemble(config, train, device, class_centers, counters, Some(replay_buffer))?;
+            Self::assemble(config, train, device, demand, class_centers, counters, chains)?;
         trainer.network = with_weights(trainer.network, weights)?;
         if let Some(average) = &mut trainer.average {
             // A run that starts to average uses its current weights as the first average.
@@ -206,6 +212,7 @@ impl Trainer {
         config: RunConfig,
         train: Dataset,
         device: &Device,
+        demand: Demand,
         class_centers: ClassCentersData,
         counters: Counters,
         chains: Option<HostTensor>,
@@ -252,6 +259,7 @@ impl Trainer {
             num_earlier_recoveries: counters.num_recoveries,
             counters,
             input_shape,
+            demand,
             good_states: Vec::new(),
         })
     }
@@ -281,6 +289,11 @@ impl Trainer {
         self.next_batch = None;
         self.config = config;
         Ok(())
+    }
+
+    /// The estimate of the memory that the run needs.
+    pub fn demand(&self) -> &Demand {
+        &self.demand
     }
 
     /// The progress of the run: steps, recoveries, time and last accuracy.

@@ -113,8 +113,7 @@ impl Trainer {
         let inputs = batch.inputs(chains.as_ref());
         // The forward passes change the running statistics of batch norm, but a step that diverges must not.
         let network = self.network.copy();
-        let Objective { loss, terms } = inputs.objective(&network, &self.config.objective);
-        let gradients = GradientsParams::from_grads(loss.backward(), &network);
+        let (Objective { loss, terms }, gradients) = inputs.gradients(&network, &self.config);
 
         let summary = match &chains {
             Some(chains) => Tensor::cat(chains.summaries.clone(), 0).mean_dim(0),
@@ -212,6 +211,7 @@ impl Trainer {
             true => JointEnergy::for_labels(&self.network, taken.labels),
             false => JointEnergy::new(&self.network),
         };
+        let energy = energy.with_micro_batch(data.micro_batch);
         let mut state = ChainState { x: taken.x, noise };
         let mut summaries = Vec::with_capacity(self.samplers.len());
         let mut last_mark = None;
@@ -279,8 +279,7 @@ impl Update {
             // The perturbed network has its own running statistics, which are dropped with it.
             let (kind, radius) = (section.sam_kind, section.sam_radius);
             let worst = optimizer::climb(&network, &gradients, kind, radius);
-            let Objective { loss, .. } = inputs.objective(&worst, &config.objective);
-            gradients = GradientsParams::from_grads(loss.backward(), &worst);
+            gradients = inputs.gradients(&worst, config).1;
         }
         optimizer.step(learning_rate, network, gradients)
     }
@@ -296,11 +295,11 @@ struct Chains {
 }
 
 /// The inputs of the loss of one step, besides the weights. Images have shape (N, C, H, W).
-struct Inputs {
-    x_data: Tensor<4>,
-    x_augmented: Option<Tensor<4>>,
-    labels_data: Tensor<1, Int>,
-    model: Option<(Tensor<4>, Tensor<1, Int>)>,
+pub(super) struct Inputs {
+    pub(super) x_data: Tensor<4>,
+    pub(super) x_augmented: Option<Tensor<4>>,
+    pub(super) labels_data: Tensor<1, Int>,
+    pub(super) model: Option<(Tensor<4>, Tensor<1, Int>)>,
 }
 
 impl Inputs {
@@ -309,7 +308,7 @@ impl Inputs {
     ///
     /// Differs from JEMPP: there every pass updates them, also that of the chains; the pass of the cross entropy is
     /// last, so with a momentum of 0.9 chains and images of p(x) keep 10 %. Here these 10 % belong to earlier images.
-    fn objective(&self, network: &Network, weights: &ObjectiveConfig) -> Objective {
+    pub(super) fn objective(&self, network: &Network, weights: &ObjectiveConfig) -> Objective {
         let aside = network.aside();
         let x_data = self.x_data.clone();
         let (logits_data, logits_augmented) = match self.x_augmented.clone() {

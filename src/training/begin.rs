@@ -8,7 +8,7 @@ use web_time::Instant;
 use super::{RunDescription, Training, TrainingError, TrainingEvent};
 use crate::{
     checkpoint::Checkpoint,
-    config::{ConfigError, RunConfig},
+    config::{ConfigError, Norm, RunConfig},
     data::{self, Dataset},
     device::ComputeDevice,
     files,
@@ -40,6 +40,7 @@ impl Training {
                 ControlFlow::Continue(())
             })?;
         description.network = describe_network(&trainer);
+        description.memory = trainer.demand().to_string();
         on_event(TrainingEvent::Ready(Box::new(description.clone())));
         // The folder is created last, so that a run that cannot start leaves none behind.
         let folder = RunFolder::create(out)?;
@@ -93,6 +94,7 @@ impl Training {
         checkpoint.config = config.clone();
         let trainer = Trainer::resume(checkpoint, splits.train, &device.device)?;
         description.network = describe_network(&trainer);
+        description.memory = trainer.demand().to_string();
         let mut run = Self::of(description, trainer, folder, [splits.validation, splits.test]);
         if config.training.epochs < before.training.epochs && counters.step > run.num_steps() {
             return Err(TrainingError::TooFewEpochs {
@@ -119,6 +121,7 @@ impl Training {
         folder: RunFolder,
         [validation, test]: [Dataset; 2],
     ) -> Self {
+        let notes = norm_of_parts(trainer.config()).into_iter().collect();
         Self {
             description,
             saved_step: trainer.counters().step,
@@ -129,9 +132,20 @@ impl Training {
             last_save: Instant::now(),
             num_failed_saves: 0,
             is_log_waiting: false,
-            notes: Vec::new(),
+            notes,
         }
     }
+}
+
+/// A note if batch norm takes its statistics from parts of the batch.
+fn norm_of_parts(config: &RunConfig) -> Option<String> {
+    let (part, batch) = (config.data.micro_batch, config.data.batch_size);
+    (config.model.norm == Norm::Batch && (1..batch).contains(&part)).then(|| {
+        format!(
+            "data.micro_batch = {part}: batch norm takes its statistics from {part} images or chains instead of {batch}, \
+             so the run differs from one with the whole batch; model.norm = group would not"
+        )
+    })
 }
 
 /// Describes the network of a run in one line.
@@ -177,7 +191,8 @@ fn check_same_run(before: &RunConfig, after: &RunConfig) -> Result<(), TrainingE
         ["sampler.", "objective.", "optimizer.", "training.", "divergence.", "eval."];
     let is_free = |key: &str| {
         let is_section_free = FREE.iter().any(|section| key.starts_with(section));
-        key == "data.dir" || is_section_free && key != "optimizer.kind"
+        let is_data_free = ["data.dir", "data.micro_batch"].contains(&key);
+        is_data_free || is_section_free && key != "optimizer.kind"
     };
     let changes = after.differences(before);
     let fixed = changes.iter().filter(|change| !is_free(&change.key));

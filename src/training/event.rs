@@ -18,6 +18,8 @@ pub struct RunDescription {
     pub data: String,
     /// The network, described in one line.
     pub network: String,
+    /// The estimate of the memory that it needs, in one line.
+    pub memory: String,
     /// Statistics of the data, for comparison with the numbers of the run.
     pub data_statistics: DataStatistics,
 }
@@ -121,6 +123,7 @@ impl RunDescription {
             config: config.clone(),
             data: splits.describe(),
             network: String::new(),
+            memory: String::new(),
             data_statistics: DataStatistics::of(splits),
         }
     }

@@ -216,6 +216,7 @@ mod tests {
             config,
             data: String::new(),
             network: String::new(),
+            memory: String::new(),
             data_statistics,
         })
     }

@@ -76,7 +76,7 @@ pub(super) fn energy_of(
         true => JointEnergy::for_labels(&network, labels.to_vec()),
         false => JointEnergy::new(&network),
     };
-    Ok(energy.with_logits())
+    Ok(energy.with_micro_batch(checkpoint.config.data.micro_batch).with_logits())
 }
 
 /// Checks that the settings of a rule are compatible.

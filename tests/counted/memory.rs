@@ -1,14 +1,18 @@
 //! What a sampling step holds at its peak, against autodiff with tracked weights by burn's operations.
 
+use std::process::Command;
+
 use burn::tensor::{Device, Tensor};
 use jempp::{
-    config::ModelConfig,
-    device,
+    config::{ModelConfig, RunConfig},
+    data, device,
     energy::{Energy, JointEnergy},
     kernels::{
         ConvOptions2d, EnergyOptions, HeadOptions, Pooling, reference_conv2d, reference_head_energy,
     },
+    memory::Demand,
     model::{Network, weights_of},
+    trainer::Trainer,
 };
 use pollster::block_on;
 
@@ -69,4 +73,82 @@ fn a_sampling_step_holds_at_most_half_of_what_tracked_weights_hold() {
     assert!(100 * far < found.len(), "{far} of {} differ", found.len());
     println!("sampling {} KiB, tracked {} KiB", sampling >> 10, tracked >> 10);
     assert!(2 * sampling <= tracked, "{sampling} bytes against {tracked}");
+}
+
+/// The workloads whose memory is counted: chains, and runs with the whole batch at once or in parts.
+const NEEDS: [&str; 4] = ["cnn-base chains", "wrn-16-4 chains", "run", "run in parts"];
+
+/// Does one of [`NEEDS`]; returns the estimate of its memory.
+fn need(name: &str) -> u64 {
+    let device = device::cpu();
+    let config = |settings: &[&str]| {
+        let set = |config: RunConfig, set: &&str| config.with_assignment(set).unwrap();
+        settings.iter().fold(RunConfig::default(), set)
+    };
+    let chains = |arch: &str, norm: &str, [n, c, h, w]: [usize; 4]| {
+        let config = config(&[&format!("model.arch={arch}"), &format!("model.norm={norm}")]);
+        let autodiff = device.clone().autodiff();
+        let network = Network::new(&config.model, [c, h, w], 10, 0, &autodiff).unwrap();
+        let x = scrambled_tensor([n, c, h, w], 1, &device);
+        let gradient = JointEnergy::new(&network).gradient(x.clone()).gradient;
+        values(x - gradient);
+        Demand::of_chains(&config, [c, h, w], 10, n, &device).unwrap().total()
+    };
+    let run = |micro_batch: &str| {
+        let config = config(&[
+            "model.arch=cnn-base",
+            "replay_buffer.replay_buffer_size=1000",
+            "sampler.num_steps=2",
+            "class_centers.max_components=8",
+            micro_batch,
+        ]);
+        let train = data::load(&config.data, 0).unwrap().train;
+        let mut trainer = Trainer::new(config, train, &device).unwrap();
+        for _ in 0..2 {
+            block_on(trainer.step()).unwrap();
+        }
+        block_on(trainer.checkpoint()).unwrap();
+        trainer.demand().total()
+    };
+    match name {
+        "cnn-base chains" => chains("cnn-base", "none", [64, 1, 28, 28]),
+        "wrn-16-4 chains" => chains("wrn-16-4", "batch", [8, 3, 32, 32]),
+        "run" => run("data.micro_batch=0"),
+        _ => run("data.micro_batch=8"),
+    }
+}
+
+/// Prints the estimate and the peak of the workload that the environment names.
+#[test]
+#[ignore = "what_chains_and_a_run_need_is_near_its_estimate starts it"]
+fn a_need_alone() {
+    let name = std::env::var("JEMPP_NEED").unwrap();
+    let (estimate, counted) = peak_bytes_of(|| need(&name));
+    println!("{estimate} {counted} bytes estimated and counted");
+}
+
+#[test]
+fn what_chains_and_a_run_need_is_near_its_estimate() {
+    // Each in a process of its own, because the CPU back end keeps the buffers of earlier work for the next.
+    let found = NEEDS.map(|name| {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture", "memory::a_need_alone"])
+            .envs([("RAYON_NUM_THREADS", "2"), ("JEMPP_NEED", name)])
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let line = text.lines().find(|line| line.contains("bytes estimated")).unwrap();
+        let mut numbers = line.split(' ').map(|word| word.parse::<f64>());
+        let mut next = || numbers.next().unwrap().unwrap();
+        let (estimate, counted) = (next(), next());
+        println!("{name}: {estimate} bytes estimated, {counted} counted");
+        (estimate, counted)
+    });
+    // What a run in parts needs is little besides buffers that the CPU back end keeps for the next pass.
+    for (name, (estimate, counted)) in NEEDS.iter().zip(found).take(3) {
+        let ratio = counted / estimate;
+        assert!((0.5..=1.2).contains(&ratio), "{name}: {counted} of {estimate} bytes");
+    }
+    let [_, _, (_, whole), (_, in_parts)] = found;
+    assert!(in_parts < 0.85 * whole, "{in_parts} bytes in parts, {whole} at once");
 }

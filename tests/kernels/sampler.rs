@@ -477,3 +477,40 @@ fn one_seed_gives_the_same_chain_on_gpu_and_cpu() {
         assert!(max_difference(energy_gpu, energy_cpu) < 1e-4);
     }
 }
+
+#[test]
+fn chains_that_pass_in_parts_move_as_if_at_once() {
+    let cpu = device::cpu();
+    let mut cases = vec![
+        ("cnn-small", 1, Norm::None, cpu.clone()),
+        ("cnn-small", 2, Norm::None, cpu.clone()),
+        ("wrn-10-1", 2, Norm::Group, cpu),
+    ];
+    cases.extend(gpu().map(|gpu| ("cnn-tiny", 2, Norm::None, gpu)));
+    for (arch, split, norm, device) in cases {
+        let config = ModelConfig { arch: arch.into(), split, norm, ..ModelConfig::default() };
+        let network = Network::new(&config, [1, 8, 8], 3, 5, &device).unwrap();
+        let labels = vec![2, 0, 1, 1, 2, 0, 0];
+        for energy in [JointEnergy::new(&network), JointEnergy::for_labels(&network, labels)] {
+            let x = scrambled_tensor([7, 1, 8, 8], 3, &device);
+            let moved = |energy: &JointEnergy| {
+                let sampler = Sampler::Pyld {
+                    num_inner_steps: 3,
+                    inner_step_size: 0.1,
+                    noise_std: 0.02,
+                    proximal_radius: 1.0,
+                };
+                let (state, infos) = sampler.run(ChainState::new(x.clone(), 4), energy, 2);
+                [values(state.x), values(infos[1].energy.clone())]
+            };
+            let whole = moved(&energy);
+            for micro_batch in [1, 3, 100] {
+                let found = moved(&energy.clone().with_micro_batch(micro_batch));
+                for (found, whole) in found.iter().zip(&whole) {
+                    let difference = max_difference(found, whole);
+                    assert!(difference < 1e-5, "{arch}, parts of {micro_batch}: {difference}");
+                }
+            }
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, collections::HashMap, path::Path};
 
-use crate::common::{devices, gpu, tiny_config, tiny_dataset};
+use crate::common::{devices, gpu, max_abs, max_difference, tiny_config, tiny_dataset};
 use jempp::{
     checkpoint::Checkpoint,
     config::RunConfig,
@@ -90,6 +90,95 @@ fn a_few_images_are_learnt_by_heart_by_every_sampler_and_optimiser() {
                 .unwrap();
         assert!(accuracy.accuracy > 0.95, "{changes:?}: {accuracy:?}");
     }
+}
+
+/// The reports of some steps, and the weights and chains after them.
+fn trained(changes: &[&str], device: &burn::tensor::Device) -> (Vec<f64>, Vec<f32>, Vec<f32>) {
+    let config = with(&tiny_config(), &["optimizer.kind=sgd", "optimizer.learning_rate=0.01"]);
+    let mut trainer = Trainer::new(with(&config, changes), tiny_dataset(32), device).unwrap();
+    let mut numbers = Vec::new();
+    for _ in 0..2 {
+        let report = block_on(trainer.step()).unwrap();
+        numbers.push(report.loss);
+        numbers.extend(report.terms.named().map(|(_, value)| value));
+        numbers.push(report.gradient_norm);
+    }
+    let mut weights: Vec<_> =
+        block_on(weights_of(trainer.evaluated_network())).unwrap().into_iter().collect();
+    weights.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let weights = weights.into_iter().flat_map(|(_, tensor)| tensor.values).collect();
+    (numbers, weights, crate::common::values(trainer.buffer().chains()))
+}
+
+#[test]
+fn a_batch_in_parts_gives_the_step_of_the_whole_batch() {
+    let everything = [
+        "objective.gap_loss=softplus",
+        "objective.energy_l2_weight=0.1",
+        "objective.p_x_y_weight=0.3",
+        "data.augment_energy=false",
+        "data.crop_padding=1",
+        "optimizer.sam_radius=0.05",
+        "optimizer.ema_decay=0.9",
+    ];
+    let cpu = device::cpu();
+    let mut cases = vec![
+        (&[][..], cpu.clone()),
+        (&everything[..], cpu.clone()),
+        (&["objective.p_x_weight=0"][..], cpu.clone()),
+        (&["model.split=2", "model.arch=wrn-10-1", "model.norm=group"][..], cpu),
+    ];
+    let on_gpu = ["model.arch=cnn-tiny", "sampler.num_steps=1", "optimizer.sam_radius=0.05"];
+    cases.extend(gpu().map(|gpu| (&on_gpu[..], gpu)));
+    for (changes, device) in &cases {
+        let (numbers, weights, chains) = trained(changes, device);
+        // Parts of equal sizes, parts with a smaller last one, and the whole batch, whose images and chains pass one after
+        // the other.
+        for micro_batch in ["data.micro_batch=2", "data.micro_batch=3", "data.micro_batch=99"] {
+            let changes: Vec<&str> = changes.iter().copied().chain([micro_batch]).collect();
+            let found = trained(&changes, device);
+            for (found, whole) in found.0.iter().zip(&numbers) {
+                let difference = (found - whole).abs();
+                assert!(difference < 1e-5 * whole.abs().max(1.0), "{changes:?}: {found} {whole}");
+            }
+            let difference = max_difference(&found.1, &weights);
+            assert!(difference < 1e-5 * max_abs(&weights), "{changes:?}: {difference}");
+            let difference = max_difference(&found.2, &chains);
+            assert!(difference < 1e-5, "{changes:?}: chains {difference}");
+        }
+    }
+}
+
+#[test]
+fn batch_norm_in_parts_takes_its_statistics_from_each_part_and_says_so() {
+    let changes = ["model.arch=wrn-10-1", "model.norm=batch", "data.micro_batch=4"];
+    let device = device::cpu();
+    let (in_parts, ..) = trained(&changes, &device);
+    let (whole, ..) = trained(&changes[..2], &device);
+    assert!((in_parts[0] - whole[0]).abs() > 1e-5, "{} {}", in_parts[0], whole[0]);
+    let dir = tempfile::tempdir().unwrap();
+    let config = RunConfig::preset("fashion-quick").unwrap();
+    let config = with(&config, &["data.batch_size=8", "class_centers.max_components=4"]);
+    let (result, events) = run(with(&config, &changes), &dir.path().join("run"), 1);
+    result.unwrap();
+    let said = |event: &TrainingEvent| matches!(event, TrainingEvent::Warning(text) if text.starts_with("data.micro_batch = 4: batch norm"));
+    assert!(events.iter().any(said), "{events:?}");
+}
+
+#[test]
+fn a_run_may_go_on_with_another_micro_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let (result, _) = run(with(&moons(), &["data.micro_batch=16"]), &out, 2);
+    assert!(!result.unwrap());
+    let change = |config: RunConfig| config.with_assignment("data.micro_batch=10");
+    let steps = Cell::new(0);
+    let mut count = |event| {
+        steps.set(steps.get() + usize::from(matches!(event, TrainingEvent::Step(_))));
+    };
+    training::resume(&out, change, &cpu(), &|| steps.get() == 1, &mut count).unwrap();
+    let saved = Checkpoint::load(&out.join("checkpoint.safetensors")).unwrap();
+    assert_eq!((saved.config.data.micro_batch, saved.counters.step), (10, 3));
 }
 
 #[test]

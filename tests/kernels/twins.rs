@@ -1,12 +1,12 @@
 //! Every kernel compared with its CPU twin, on any available adapter.
 
 use crate::common::{
-    bytes, floats, gpu, groups, max_difference, poisoned, scrambled, values, written,
+    bytes, devices, floats, gpu, groups, max_difference, poisoned, scrambled, values, written,
 };
 use burn::tensor::{Device, Tensor, TensorData};
 use jempp::kernels::{
     self, ClassGaussians,
-    reference::{self, DensityForm, NoiseKey, ProximalStep},
+    reference::{self, DensityForm, NO_CLASS, NoiseKey, ProximalStep},
 };
 
 const SIZES: [usize; 4] = [1, 255, 256, 257];
@@ -136,9 +136,9 @@ fn uniform_noise_has_the_same_bits_everywhere() {
 #[test]
 fn class_center_start_equals_its_twin() {
     let Some(device) = gpu() else { return };
-    // Numbers of pixels and components around the workgroup size, with chains of several classes.
+    // Numbers of pixels and components around the workgroup size, with chains of several classes and one of none.
     for (num_pixels, num_components) in [(1, 1), (255, 3), (256, 256), (257, 257), (784, 40)] {
-        let labels = [2u32, 0, 1, 2, 2];
+        let labels = [2u32, 0, NO_CLASS, 1, 2, 2];
         let mean: Vec<f32> = scrambled(3 * num_pixels, 1).iter().map(|v| 0.3 * v).collect();
         let factor: Vec<f32> =
             scrambled(3 * num_components * num_pixels, 2).iter().map(|v| 0.02 * v).collect();
@@ -176,7 +176,9 @@ fn class_center_start_equals_its_twin() {
             num_pixels,
             num_components,
         };
-        let twin = reference::class_center_start(gaussians, &labels, KEY);
+        let mut twin = reference::class_center_start(gaussians, &labels, KEY);
+        // The kernel leaves the chain of no class as it was.
+        twin[2 * num_pixels..3 * num_pixels].fill(poisoned(1)[0]);
         let difference = max_difference(&written(&out[4], len), &twin);
         assert!(difference < NOISE_ERROR, "D = {num_pixels}, k = {num_components}: {difference}");
     }
@@ -196,9 +198,37 @@ fn class_center_start_past_65535_workgroups_equals_its_twin() {
             factor: tensor(scrambled(12, 2), [4, 3]).reshape([2, 2, 3]),
             residual_std: tensor(vec![0.1; 6], [2, 3]),
         };
-        values(kernels::class_center_start(&gaussians, &labels, KEY))
+        values(kernels::class_center_start(&[gaussians], &labels, KEY))
     };
     assert!(max_difference(&on(&device), &on(&cpu)) < NOISE_ERROR);
+}
+
+#[test]
+fn starts_do_not_depend_on_the_parts_in_which_the_classes_are_bound() {
+    let [classes, k, d] = [5, 3, 260];
+    for device in devices() {
+        let starts = |at_once: usize| {
+            let part = |first: usize| {
+                let rows = at_once.min(classes - first);
+                let values = |len: usize, salt| {
+                    let all = scrambled(classes * len, salt);
+                    let part = all[first * len..(first + rows) * len].to_vec();
+                    Tensor::<1>::from_data(TensorData::new(part, [rows * len]), &device)
+                };
+                ClassGaussians {
+                    mean: values(d, 1).reshape([rows, d]),
+                    factor: values(k * d, 2).mul_scalar(0.1).reshape([rows, k, d]),
+                    residual_std: values(d, 3).abs().mul_scalar(0.1).reshape([rows, d]),
+                }
+            };
+            let parts: Vec<_> = (0..classes).step_by(at_once).map(part).collect();
+            values(kernels::class_center_start(&parts, &[4, 0, 3, 3, 1], KEY))
+        };
+        let whole = starts(classes);
+        for at_once in [1, 2, 4] {
+            assert_eq!(starts(at_once), whole, "parts of {at_once} classes");
+        }
+    }
 }
 
 #[test]

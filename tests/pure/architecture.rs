@@ -67,7 +67,7 @@ objective = the terms of the loss
 optimizer = the optimiser of the weights, its schedule, and averages of the weights
     rooms: config device model
 memory = how much memory a run will need, before any of it is taken
-    rooms: config model
+    rooms: config kernels model
 class_centers = the Gaussian of each class that chains start from
     rooms: config data kernels kernels::reference principal_axes
 replay_buffer = the persistent chains, on the device

@@ -147,6 +147,7 @@ fn a_failure_ends_a_training_run_in_the_window() {
         config: Box::new(config),
         step: 0,
         num_steps: 10,
+        memory: String::new(),
     };
     window.worker.say(Event::Training(Box::new(update)));
     window.harness.state_mut().viewer_mut().session.tab = Tab::Train;
@@ -435,6 +436,7 @@ fn training_news_reach_their_tab() {
         config: Box::new(config),
         step: 0,
         num_steps: 2028,
+        memory: "about 90 MiB".into(),
     })));
     for step in 1..=50 {
         window.worker.say(Event::Training(Box::new(TrainingUpdate::Step(TrainingPoint {
@@ -449,6 +451,7 @@ fn training_news_reach_their_tab() {
     }
     window.pass(3, 0);
     assert!(window.has("50 of 2028"), "the progress is shown");
+    assert!(window.has("Memory: about 90 MiB"), "and what the run needs");
     window.click("⏸ Pause training");
     window.pass(1, 0);
     assert!(window.worker.asked.iter().any(|command| matches!(command, Command::PauseTraining)));

@@ -99,6 +99,7 @@ fn training_in_a_small_window() {
             config: Box::new(RunConfig::preset("fashion-quick").unwrap()),
             step: 0,
             num_steps: 2028,
+            memory: String::new(),
         });
         for step in 1..=400 {
             let wave = (step as f64 / 7.0).sin();

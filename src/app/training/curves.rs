@@ -95,6 +95,9 @@ pub(super) fn progress(ui: &mut Ui, run: &TrainingRecord) {
     if let Phase::Failed(reason) = &run.phase {
         ui.label(RichText::new(format!("⚠ {reason}")).strong().color(theme::BROKEN));
     }
+    if !run.memory.is_empty() {
+        ui.weak(format!("Memory: {}", run.memory));
+    }
     let mut text = format!("step {} of {}", run.step, run.num_steps);
     if run.phase == Phase::Running {
         if run.steps_per_sec > 0.0 {

@@ -142,7 +142,9 @@ impl SampleArgs {
             ),
             ("sampler", "start") => bail!("`{key}` is for training; these chains take --start"),
             ("sampler", _) => Ok(settings::check_sampler_key(key, sampler)?),
-            ("model", "norm" | "split") | ("training", "max_memory_mib") => Ok(()),
+            ("model", "norm" | "split")
+            | ("data", "micro_batch")
+            | ("training", "max_memory_mib") => Ok(()),
             ("data", "dataset" | "dir" | "num_points") if self.reads_data() => Ok(()),
             ("data", "dataset" | "dir" | "num_points") => {
                 bail!(
@@ -151,7 +153,7 @@ impl SampleArgs {
             }
             _ => bail!(
                 "`{key}` is not used: sampling takes the keys of the section sampler, model.norm, model.split, \
-                 training.max_memory_mib and, with --start data or --diagnose, data.dataset, data.dir and data.num_points"
+                 data.micro_batch, training.max_memory_mib and, with --start data or --diagnose, data.dataset, data.dir and data.num_points"
             ),
         }
     }

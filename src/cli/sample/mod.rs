@@ -9,7 +9,7 @@ mod table;
 use std::path::Path;
 
 use super::{
-    device_row, open_device,
+    device_row, memory_row, open_device,
     opening::{self, ModelArgs, OutArgs, command},
     say_opening,
     steps::Steps,
@@ -55,7 +55,9 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
         });
     }
     rows.push(("Chains", chains(&checkpoint, &args, seed)));
-    rows.extend([device_row(&device), opening::writes_row(&out, &kept)]);
+    let num_chains = num_classes(&checkpoint, &args) * usize::from(args.per_class);
+    let memory = memory_row(checkpoint.check_memory(num_chains, &device.device)?);
+    rows.extend([device_row(&device), memory, opening::writes_row(&out, &kept)]);
     say_opening(&rows);
     if let Some((judge, accuracy)) =
         judge.as_ref().and_then(|judge| Some((judge, judge.counters.test_accuracy?)))
@@ -85,12 +87,17 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
     sample(&checkpoint, &job, &device)
 }
 
-/// A description of the chains, for the lines printed before the work.
-fn chains(checkpoint: &Checkpoint, args: &SampleArgs, seed: u64) -> String {
-    let num_classes = match args.classes.len() {
+/// The number of classes that are sampled.
+fn num_classes(checkpoint: &Checkpoint, args: &SampleArgs) -> usize {
+    match args.classes.len() {
         0 => checkpoint.class_names.len(),
         chosen => chosen,
-    };
+    }
+}
+
+/// A description of the chains, for the lines printed before the work.
+fn chains(checkpoint: &Checkpoint, args: &SampleArgs, seed: u64) -> String {
+    let num_classes = num_classes(checkpoint, args);
     let per_class = usize::from(args.per_class);
     let section = &checkpoint.config.sampler;
     let rule = match section.kind {

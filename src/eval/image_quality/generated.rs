@@ -47,6 +47,7 @@ pub(super) fn fresh(
             true => JointEnergy::for_labels(&network, labels.to_vec()),
             false => JointEnergy::new(&network),
         };
+        let energy = energy.with_micro_batch(checkpoint.config.data.micro_batch);
         let x = start.draw(labels, streams::CHAIN_STARTS.key(seed, batch), device);
         let first = batch.wrapping_mul(config.sample_steps as u32);
         let mut state = ChainState { x, noise: streams::CHAIN_NOISE.key(seed, first) };

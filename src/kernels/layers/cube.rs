@@ -10,7 +10,7 @@ use super::{
     super::{
         CONV_WEIGHT_SUM, HEAD_ENERGY, HEAD_INPUT_GRADIENT, Kernel, WORKGROUP_SIZE,
         bridge::{from_gpu, gpu},
-        launch::{empty_like, launch},
+        launch::{empty_like, launch, submit_before},
     },
     EnergyOptions, Pooling,
     autodiff::LayerPasses,
@@ -64,6 +64,7 @@ fn conv<const D: usize>(
     let y = empty_like(&x, dims);
     let variant = choose(ConvPass::Forward, shape, Adapter::of(&x.client));
     let tensors = [&x, &weight, &bias, &y];
+    submit_before(&x.client, shape.flops());
     run_variant(variant, (ConvPass::Forward, shape, 1), negative_slope, tensors);
     y
 }
@@ -83,6 +84,7 @@ fn weight_gradients<const D: usize>(
     let work = (ConvPass::WeightGradient, shape, num_parts);
     let (num_weights, outputs) = (shape.patch_len() * shape.outputs, shape.outputs);
     let (weight, bias) = (empty_like(&x, dims), empty_like(&x, [outputs]));
+    submit_before(&x.client, shape.flops());
     if num_parts == 1 {
         run_variant(variant, work, negative_slope, [&x, &gradient, &bias, &weight]);
     } else {
@@ -161,6 +163,7 @@ impl LayerPasses for CubeBackend {
         let turned = turned_weights(shape, weight);
         let variant = choose(ConvPass::InputGradient, shape, Adapter::of(&gradient.client));
         let tensors = [&gradient, &turned, &x, &x_gradient];
+        submit_before(&gradient.client, shape.flops());
         run_variant(variant, (ConvPass::InputGradient, shape, 1), slope, tensors);
         x_gradient
     }

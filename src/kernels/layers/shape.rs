@@ -70,6 +70,11 @@ impl ConvShape {
         self.batch * self.output_image_len()
     }
 
+    /// The number of multiplications and additions of a pass: the forward one, or that of either gradient.
+    pub(super) fn flops(&self) -> u64 {
+        2 * self.output_len() as u64 * self.patch_len() as u64
+    }
+
     /// Whether it is a 1×1 convolution with stride 1.
     pub(super) fn is_pointwise(&self) -> bool {
         self.kernel == 1 && self.stride == 1

@@ -147,13 +147,17 @@ pub struct ClassGaussians<'a> {
     pub num_components: usize,
 }
 
-/// One start per label, drawn from the Gaussian of its class, shape (N, D) with N = `labels.len()`; twin of
-/// `shaders/class_center_start.wgsl`.
+/// The label of a chain whose class is not among the given ones.
+pub const NO_CLASS: u32 = u32::MAX;
+
+/// One start per label, drawn from the Gaussian of its class, shape (N, D) with N = `labels.len()`; zeros for
+/// [`NO_CLASS`]. Twin of `shaders/class_center_start.wgsl`.
 pub fn class_center_start(gaussians: ClassGaussians, labels: &[u32], noise: NoiseKey) -> Vec<f32> {
     let ClassGaussians { num_pixels, num_components, .. } = gaussians;
     let residual_noise = NoiseKey { stream: noise.stream + 1, ..noise };
     let mut x = vec![0.0; labels.len() * num_pixels];
-    for (chain, (x, &label)) in x.chunks_mut(num_pixels).zip(labels).enumerate() {
+    let chains = x.chunks_mut(num_pixels).zip(labels).enumerate();
+    for (chain, (x, &label)) in chains.filter(|(_, (_, label))| **label != NO_CLASS) {
         let class = label as usize;
         let mut coordinates = vec![0.0; num_components];
         normals_of_chain(&mut coordinates, chain, noise);

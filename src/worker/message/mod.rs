@@ -337,6 +337,8 @@ pub enum TrainingUpdate {
         step: u64,
         /// The number of steps of the whole run.
         num_steps: u64,
+        /// The estimate of the memory that the run needs, in one line.
+        memory: String,
     },
     /// A training step was done.
     Step(TrainingPoint),

@@ -51,11 +51,13 @@ impl Service<'_> {
         let step = run.trainer().counters().step;
         let config = Box::new(run.trainer().config().clone());
         let num_steps = run.num_steps();
+        let memory = run.description().memory.clone();
         let path = run.folder().checkpoint().display().to_string();
         let checkpoint = run.trainer().checkpoint().await?;
         let model = OpenModel::of(path, checkpoint, &self.device.device)?;
         self.show_model(model).await?;
-        self.report_training(TrainingUpdate::Started { folder, config, step, num_steps }).await?;
+        let started = TrainingUpdate::Started { folder, config, step, num_steps, memory };
+        self.report_training(started).await?;
         let now = Instant::now();
         self.training = Some(ActiveTraining {
             run,

@@ -289,6 +289,7 @@ fn training_and_the_lab_are_drawn_at_every_size() {
             config: Box::new(config),
             step: 0,
             num_steps: 10,
+            memory: String::new(),
         },
         TrainingUpdate::Step(point(1, 1.0)),
         TrainingUpdate::Step(point(2, f64::NAN)),

@@ -44,6 +44,8 @@ pub(in crate::app) struct TrainingRecord {
     pub step: u64,
     /// The number of steps of the whole run.
     pub num_steps: u64,
+    /// The estimate of the memory that the run needs, in one line.
+    pub memory: String,
     /// The recent number of training steps per second.
     pub steps_per_sec: f64,
     /// The points of the curves.
@@ -62,6 +64,7 @@ impl Default for TrainingRecord {
             config: None,
             step: 0,
             num_steps: 0,
+            memory: String::new(),
             steps_per_sec: 0.0,
             points: Thinned::new(MAX_POINTS * POINT_BYTES),
             accuracy: Vec::new(),
@@ -74,12 +77,12 @@ impl TrainingRecord {
     /// Processes an update. Returns a message that the user must see in any tab.
     pub(crate) fn take(&mut self, update: TrainingUpdate) -> Option<String> {
         match update {
-            TrainingUpdate::Started { folder, config, step, num_steps } => {
+            TrainingUpdate::Started { folder, config, step, num_steps, memory } => {
                 // A run that is resumed keeps its curves.
                 if folder != self.folder || step == 0 {
                     *self = Self { folder, ..Self::default() };
                 }
-                self.config = Some(config);
+                (self.config, self.memory) = (Some(config), memory);
                 (self.step, self.num_steps, self.phase) = (step, num_steps, Phase::Running);
             }
             TrainingUpdate::Step(point) => {
@@ -195,6 +198,7 @@ mod tests {
             config: Box::default(),
             step,
             num_steps: 10_000,
+            memory: String::new(),
         }
     }
 

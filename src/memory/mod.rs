@@ -1,0 +1,218 @@
+//! Estimates of the memory that a run or a request needs, before any of it is allocated, and the checks of these estimates
+//! against the bound of the configuration and against what the device can bind at once.
+
+mod estimates;
+
+use std::fmt;
+
+use crate::config::RunConfig;
+
+/// The number of bytes of an f32 value.
+const FLOAT: u64 = 4;
+/// The bound if the memory of the machine is not known, and the largest bound by default, in MiB; a page has no more
+/// than 4 GiB.
+const DEFAULT_MIB: u64 = if cfg!(target_arch = "wasm32") { 3072 } else { 16384 };
+
+/// The reason why a run or a request is refused for its memory.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TooMuchMemory {
+    /// It needs more than the bound.
+    #[error(
+        "{what} need {} of memory{}; the bound is {}: {remedy}, or raise training.max_memory_mib",
+        size(*.bytes),
+        if bytes == total { String::new() } else { format!(", everything together {}", size(*.total)) },
+        size(*.bound)
+    )]
+    Total {
+        /// The configuration key that causes the largest part of the demand, and what needs it.
+        what: String,
+        /// The size of that part, in bytes.
+        bytes: u64,
+        /// The total demand, in bytes.
+        total: u64,
+        /// The bound, in bytes.
+        bound: u64,
+        /// What makes that part smaller.
+        remedy: &'static str,
+    },
+    /// A kernel would have to bind a larger buffer than the device can.
+    #[error(
+        "{what}: this needs a buffer of {}, and a kernel on this device uses at most {} at once: {remedy}, or choose another device",
+        size(*.bytes),
+        size(*.most)
+    )]
+    Binding {
+        /// The configuration key that causes the buffer, and what is in it.
+        what: String,
+        /// The size of the buffer, in bytes.
+        bytes: u64,
+        /// The largest buffer that a kernel can bind, in bytes.
+        most: u64,
+        /// What makes the buffer small enough.
+        remedy: String,
+    },
+}
+
+/// A size for people, in MiB or GiB.
+fn size(bytes: u64) -> String {
+    let mib = bytes as f64 / f64::from(1 << 20);
+    match bytes {
+        u64::MAX => "more than can be counted".into(),
+        _ if mib < 999.5 => format!("{:.0} MiB", mib.ceil()),
+        _ => format!("{:.1} GiB", mib / 1024.0),
+    }
+}
+
+fn product(factors: impl IntoIterator<Item = usize>) -> u64 {
+    factors.into_iter().fold(FLOAT, |product, n| product.saturating_mul(n as u64))
+}
+
+/// A part of a demand.
+#[derive(Clone, Debug)]
+struct Part {
+    /// Its name in the line that describes the demand.
+    name: &'static str,
+    /// The configuration key that causes it, and what it is.
+    what: String,
+    /// What makes it smaller.
+    remedy: &'static str,
+    /// The bytes on the device. On the CPU back end, that is the memory of the program too.
+    device: u64,
+    /// The bytes in the memory of the program.
+    host: u64,
+}
+
+impl Part {
+    /// A part with copies of the same bytes on the device and in the memory of the program.
+    fn of(name: &'static str, what: String, bytes: u64, [device, host]: [u64; 2]) -> Self {
+        let (device, host) = (bytes.saturating_mul(device), bytes.saturating_mul(host));
+        Self { name, what, remedy: "lower it", device, host }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.device.saturating_add(self.host)
+    }
+}
+
+/// A buffer that a kernel binds as a whole.
+#[derive(Clone, Debug)]
+struct Buffer {
+    what: String,
+    bytes: u64,
+    remedy: String,
+}
+
+/// An estimate of the memory that a run or a request needs: the bytes of each part with its cause, and the largest
+/// buffers.
+#[derive(Clone, Debug, Default)]
+pub struct Demand {
+    /// What is in memory all the time.
+    parts: Vec<Part>,
+    /// What is in memory one after the other, so that only the largest counts.
+    passes: Vec<Part>,
+    buffers: Vec<Buffer>,
+    /// The largest buffer that a kernel can bind, in bytes; `None` on the CPU back end.
+    max_binding: Option<u64>,
+}
+
+impl Demand {
+    /// The bytes on the device and in the memory of the program.
+    fn bytes(&self) -> [u64; 2] {
+        let largest = self.passes.iter().max_by_key(|part| part.bytes());
+        let parts = self.parts.iter().chain(largest);
+        parts.fold([0, 0], |[device, host], part| {
+            [u64::saturating_add(device, part.device), u64::saturating_add(host, part.host)]
+        })
+    }
+
+    /// The total demand, in bytes.
+    pub fn total(&self) -> u64 {
+        let [device, host] = self.bytes();
+        device.saturating_add(host)
+    }
+
+    /// Checks the demand against the bound of the configuration, and its buffers against what a kernel can bind.
+    ///
+    /// # Errors
+    /// The demand exceeds the bound, or a buffer is too large.
+    pub fn check(&self, config: &RunConfig) -> Result<(), TooMuchMemory> {
+        let (total, bound) = (self.total(), bound(config.training.max_memory_mib));
+        let parts = self.parts.iter().chain(&self.passes);
+        if total > bound
+            && let Some(Part { what, remedy, .. }) = parts.clone().max_by_key(|part| part.bytes())
+        {
+            let bytes = parts.map(Part::bytes).max().unwrap_or(0);
+            return Err(TooMuchMemory::Total { what: what.clone(), bytes, total, bound, remedy });
+        }
+        let Some(most) = self.max_binding else { return Ok(()) };
+        match self.buffers.iter().find(|buffer| buffer.bytes > most) {
+            Some(Buffer { what, bytes, remedy }) => Err(TooMuchMemory::Binding {
+                what: what.clone(),
+                bytes: *bytes,
+                most,
+                remedy: remedy.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// One line for people, as in `about 5.6 GiB, 4.7 GiB of it on the device: activations of the update 3.0 GiB, …`.
+impl fmt::Display for Demand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "about {}", size(self.total()))?;
+        if self.max_binding.is_some() {
+            write!(f, ", {} of it on the device", size(self.bytes()[0]))?;
+        }
+        let mut parts: Vec<&Part> = self.parts.iter().chain(&self.passes).collect();
+        parts.sort_by_key(|part| std::cmp::Reverse(part.bytes()));
+        // What is too small to matter is part of the sum only.
+        let worth_saying = |part: &&&Part| part.bytes() >= self.total() / 50;
+        for (index, part) in parts.iter().filter(worth_saying).enumerate() {
+            let before = if index == 0 { ": " } else { ", " };
+            write!(f, "{before}{} {}", part.name, size(part.bytes()))?;
+        }
+        Ok(())
+    }
+}
+
+/// The bound in bytes for a value of `training.max_memory_mib`; 0 means the memory of this machine.
+pub fn bound(max_memory_mib: usize) -> u64 {
+    let mib = match max_memory_mib {
+        0 => of_machine_mib().unwrap_or(DEFAULT_MIB).min(DEFAULT_MIB),
+        mib => mib as u64,
+    };
+    mib << 20
+}
+
+/// The memory that this process may use, in MiB, if the system reports it.
+#[cfg(target_os = "linux")]
+fn of_machine_mib() -> Option<u64> {
+    let number_in = |path: &str, key: &str| {
+        let text = std::fs::read_to_string(path).ok()?;
+        let rest = text.lines().find_map(|line| line.strip_prefix(key))?;
+        rest.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    // The machine reports KiB; cgroups of both versions, which limit containers, report bytes.
+    let machine = number_in("/proc/meminfo", "MemTotal:").map(|kib| kib >> 10);
+    let groups = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+    let groups = groups.into_iter().filter_map(|path| number_in(path, "").map(|bytes| bytes >> 20));
+    machine.into_iter().chain(groups).min()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn of_machine_mib() -> Option<u64> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_counted_is_refused() {
+        let part = Part::of("chains", "chains".into(), product([usize::MAX, usize::MAX]), [2, 1]);
+        let demand = Demand { parts: vec![part.clone(), part], ..Demand::default() };
+        assert!(demand.check(&RunConfig::default()).is_err());
+    }
+}

@@ -1,0 +1,99 @@
+//! The gradients of the loss with respect to the weights: of the whole batch in one pass, or in parts that need less
+//! memory.
+//!
+//! The loss is a function of all logits of the batch, and not always a mean over images: the softplus of a gap of means is
+//! not. So a batch in parts takes three steps:
+//!
+//! 1. All parts pass through the network without a graph, which gives all logits.
+//! 2. The loss of all logits, and its gradients ∂L/∂logits.
+//! 3. Each part passes again, now with a graph, and the gradient of `Σ logits · ∂L/∂logits` is added up.
+//!
+//! The sum is the gradient of the whole batch, up to rounding, unless batch norm takes its statistics from each part.
+//!
+//! # Source
+//! Gao et al., arXiv:2101.06983 (gradient cache).
+
+use burn::{
+    module::Module,
+    optim::{GradientsAccumulator, GradientsParams},
+    tensor::Tensor,
+};
+
+use super::step::Inputs;
+use crate::{
+    config::{ObjectiveConfig, RunConfig},
+    energy::{joined, parts_of, rows},
+    model::Network,
+    objective::{ModelSide, Objective, ObjectiveInput, objective},
+};
+
+impl Inputs {
+    /// The loss of `network` and its gradients, in one pass or in parts of `data.micro_batch` images. The images of the
+    /// cross entropy update the running statistics of batch norm.
+    pub(super) fn gradients(
+        &self,
+        network: &Network,
+        config: &RunConfig,
+    ) -> (Objective, GradientsParams) {
+        let weights = &config.objective;
+        match config.data.micro_batch {
+            0 => {
+                let objective = self.objective(network, weights);
+                let gradients = objective.loss.backward();
+                (objective, GradientsParams::from_grads(gradients, network))
+            }
+            size => self.gradients_in_parts(network, weights, size),
+        }
+    }
+
+    fn gradients_in_parts(
+        &self,
+        network: &Network,
+        weights: &ObjectiveConfig,
+        size: usize,
+    ) -> (Objective, GradientsParams) {
+        let parts = |x: &Tensor<4>| parts_of(x.dims()[0], size);
+        let still = network.aside().no_grad();
+        let logits_of = |x: &Tensor<4>| {
+            let logits = parts(x).map(|part| still.logits(rows(x, part)).without_autodiff());
+            joined(logits).autodiff().require_grad()
+        };
+        let logits_data = logits_of(&self.x_data);
+        let logits_augmented = self.x_augmented.as_ref().map(logits_of);
+        let model = self
+            .model
+            .as_ref()
+            .map(|(x, labels)| ModelSide { logits: logits_of(x), labels: labels.clone() });
+        let logits_model = model.as_ref().map(|side| side.logits.clone());
+        let objective = objective(
+            weights,
+            ObjectiveInput {
+                logits_data: logits_data.clone(),
+                logits_augmented: logits_augmented.clone(),
+                labels_data: self.labels_data.clone(),
+                model,
+            },
+        );
+        let of_logits = objective.loss.backward();
+
+        let aside = network.aside();
+        let for_data = if logits_augmented.is_some() { &aside } else { network };
+        let sides = [
+            Some((for_data, &self.x_data, logits_data)),
+            self.x_augmented.as_ref().zip(logits_augmented).map(|(x, logits)| (network, x, logits)),
+            self.model.as_ref().zip(logits_model).map(|((x, _), logits)| (&aside, x, logits)),
+        ];
+        let mut sum = GradientsAccumulator::new();
+        for (network_of_side, x, logits) in sides.into_iter().flatten() {
+            // The loss does not depend on this side if its weights are 0.
+            let Some(gradient) = logits.grad(&of_logits) else { continue };
+            for part in parts(x) {
+                let logits = network_of_side.logits(rows(x, part.clone()));
+                let loss = (logits * rows(&gradient, part).autodiff()).sum();
+                let gradients = GradientsParams::from_grads(loss.backward(), network);
+                sum.accumulate(network, gradients);
+            }
+        }
+        (objective, sum.grads())
+    }
+}
