@@ -76,8 +76,7 @@ pub(crate) fn with_weights_from(
     network: Network,
     other: &Network,
 ) -> Result<Network, WeightsError> {
-    let on_device =
-        |(name, shape, tensor): (_, _, Tensor<1>)| (name, (shape, Values::Device(tensor.into())));
+    let on_device = |(name, shape, tensor)| (name, (shape, Values::Device(Box::new(tensor))));
     replaced(network, tensors_of(other).map(on_device).collect())
 }
 
