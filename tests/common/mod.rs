@@ -4,12 +4,8 @@
 use std::sync::OnceLock;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use jempp::{
-    config::RunConfig,
-    data::Dataset,
-    device,
-    kernels::{self, Kernel},
-};
+pub(crate) use jempp::kernel_check::scrambled;
+use jempp::{config::RunConfig, data::Dataset, device};
 use pollster::block_on;
 
 /// A hardware or software GPU. Without one, prints a note and returns `None`; with `REQUIRE_GPU=1` it fails instead.
@@ -32,18 +28,6 @@ pub(crate) fn gpu() -> Option<Device> {
 /// The CPU, and a GPU if there is one.
 pub(crate) fn devices() -> Vec<Device> {
     std::iter::once(device::cpu()).chain(gpu()).collect()
-}
-
-/// Reproducible pseudo-random values in (-1, 1).
-pub(crate) fn scrambled(len: usize, salt: u32) -> Vec<f32> {
-    let scramble = |i: u32| {
-        let mut bits = i.wrapping_mul(0x9e37_79b9) ^ salt.wrapping_mul(0x85eb_ca6b);
-        bits ^= bits >> 15;
-        bits = bits.wrapping_mul(0x2c1b_3c6d);
-        bits ^= bits >> 12;
-        bits as f32 / u32::MAX as f32 * 2.0 - 1.0
-    };
-    (0..len as u32).map(scramble).collect()
 }
 
 /// A tensor of [`scrambled`] values.
@@ -92,50 +76,4 @@ pub(crate) fn tiny_config() -> RunConfig {
              class_centers = { max_components = 8 }",
         )
         .unwrap()
-}
-
-const POISON: f32 = 12_345.0;
-/// Elements after the end, which a kernel without a bounds check would overwrite.
-const TAIL: usize = 300;
-
-/// The floats as bytes.
-pub(crate) fn bytes(values: &[f32]) -> &[u8] {
-    bytemuck::cast_slice(values)
-}
-
-/// The bytes as floats.
-pub(crate) fn floats(bytes: &[u8]) -> Vec<f32> {
-    bytemuck::pod_collect_to_vec(bytes)
-}
-
-/// A buffer for `len` values, filled with poison values to show what a kernel writes.
-pub(crate) fn poisoned(len: usize) -> Vec<f32> {
-    vec![POISON; len + TAIL]
-}
-
-/// Returns the written part, after checking that the part after it is still poison.
-pub(crate) fn written(buffer: &[u8], len: usize) -> Vec<f32> {
-    let all = floats(buffer);
-    assert!(all[len..].iter().all(|&value| value == POISON), "wrote past its end");
-    all[..len].to_vec()
-}
-
-/// The number of workgroups for `len` invocations.
-pub(crate) fn groups(len: usize) -> u32 {
-    len.div_ceil(256) as u32
-}
-
-/// Runs `kernel` with the last buffer poisoned and returns the part of it that must be written.
-pub(crate) fn last_of(
-    kernel: &'static Kernel,
-    device: &Device,
-    num_workgroups: u32,
-    inputs: &[&[u8]],
-    len: usize,
-    params: &[u32],
-) -> Vec<f32> {
-    let poison = poisoned(len);
-    let buffers: Vec<&[u8]> = inputs.iter().copied().chain([bytes(&poison)]).collect();
-    let out = kernels::run_on_bytes(kernel, device, num_workgroups, &buffers, params);
-    written(out.last().unwrap(), len)
 }

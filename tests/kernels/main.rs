@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
 mod chain_run;
+mod checks;
 mod class_centers;
 #[path = "../common/mod.rs"]
 mod common;
-mod layer_kernels;
 mod layers;
 mod norms;
 mod sampler;

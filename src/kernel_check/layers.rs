@@ -1,0 +1,226 @@
+//! The kernels of the layers, and those that measure the rates of a device.
+
+use super::{Buffer, Found, Subject, groups, scrambled};
+use crate::kernels::reference::{self, Conv, Head};
+
+/// The number of positions, and of channels, that one invocation of a convolution computes.
+const TILE: usize = 4;
+
+/// A convolution with its operands.
+struct ConvCase {
+    conv: Conv,
+    num_positions: usize,
+    x: Vec<f32>,
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    gradient: Vec<f32>,
+}
+
+impl ConvCase {
+    fn params(&self) -> [u32; 8] {
+        let Conv { batch, height, width, inputs, outputs, kernel, stride, negative_slope } =
+            self.conv;
+        let [batch, height, width, inputs] = [batch, height, width, inputs].map(|size| size as u32);
+        let [outputs, kernel, stride] = [outputs, kernel, stride].map(|size| size as u32);
+        [batch, height, width, inputs, outputs, kernel, stride, negative_slope.to_bits()]
+    }
+}
+
+/// Convolutions whose sizes no tile divides, with kernels of several sizes and strides.
+fn conv_cases() -> impl Iterator<Item = ConvCase> {
+    let sizes: [(usize, usize, usize, usize); 3] = [(1, 1, 1, 1), (7, 7, 5, 3), (9, 17, 3, 16)];
+    let kernels: [(usize, usize, f32); 4] = [(3, 1, 0.2), (3, 2, 0.2), (1, 2, 1.0), (5, 3, 1.0)];
+    sizes.into_iter().flat_map(move |(height, width, inputs, outputs)| {
+        kernels.into_iter().map(move |(kernel, stride, negative_slope)| {
+            let batch = 2;
+            let num_positions = batch * height.div_ceil(stride) * width.div_ceil(stride);
+            ConvCase {
+                conv: Conv {
+                    batch,
+                    height,
+                    width,
+                    inputs,
+                    outputs,
+                    kernel,
+                    stride,
+                    negative_slope,
+                },
+                num_positions,
+                x: scrambled(batch * height * width * inputs, 1),
+                weight: scrambled(kernel * kernel * inputs * outputs, 2),
+                bias: scrambled(outputs, 3),
+                gradient: scrambled(num_positions * outputs, 4),
+            }
+        })
+    })
+}
+
+pub(super) async fn conv_forward(subject: &Subject<'_>) -> Found {
+    let mut outputs = subject.comparison("outputs of 12 convolutions", 1e-5);
+    for case in conv_cases() {
+        let num_outputs = case.conv.outputs;
+        let invocations = case.num_positions.div_ceil(TILE) * num_outputs.div_ceil(TILE);
+        let buffers = [
+            Buffer::Values(&case.x),
+            Buffer::Values(&case.weight),
+            Buffer::Values(&case.bias),
+            Buffer::Output(case.num_positions * num_outputs),
+        ];
+        let [y] = subject.run(groups(invocations), &buffers, &case.params()).await?;
+        outputs.add(&y, &reference::conv_forward(&case.conv, &case.x, &case.weight, &case.bias));
+    }
+    Ok(vec![outputs])
+}
+
+pub(super) async fn conv_input_gradient(subject: &Subject<'_>) -> Found {
+    let mut gradients = subject.comparison("input gradients of 12 convolutions", 1e-5);
+    for case in conv_cases() {
+        let ConvCase { conv, gradient, weight, x, .. } = &case;
+        let columns = conv.width.div_ceil(TILE * conv.stride) * conv.stride;
+        let invocations = conv.batch * conv.height * columns * conv.inputs.div_ceil(TILE);
+        let buffers = [
+            Buffer::Values(gradient),
+            Buffer::Values(weight),
+            Buffer::Values(x),
+            Buffer::Output(x.len()),
+        ];
+        let [found] = subject.run(groups(invocations), &buffers, &case.params()).await?;
+        gradients.add(&found, &reference::conv_input_gradient(conv, gradient, weight, x));
+    }
+    Ok(vec![gradients])
+}
+
+pub(super) async fn conv_weight_gradient(subject: &Subject<'_>) -> Found {
+    let mut gradients = subject.comparison("weight gradients of 12 convolutions", 1e-4);
+    for case in conv_cases() {
+        let ConvCase { conv, gradient, weight, x, .. } = &case;
+        let tiles = conv.inputs.div_ceil(TILE) * conv.outputs.div_ceil(TILE);
+        let workgroups = (conv.kernel * conv.kernel * tiles) as u32;
+        let buffers = [Buffer::Values(x), Buffer::Values(gradient), Buffer::Output(weight.len())];
+        let [found] = subject.run(workgroups, &buffers, &case.params()).await?;
+        gradients.add(&found, &reference::conv_weight_gradient(conv, x, gradient));
+    }
+    Ok(vec![gradients])
+}
+
+/// The number of images of a head.
+const BATCH: usize = 3;
+
+/// A head with its operands.
+struct HeadCase {
+    head: Head,
+    x: Vec<f32>,
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    labels: Vec<u32>,
+    is_labelled: bool,
+    scale: f32,
+}
+
+impl HeadCase {
+    /// The sizes that both kernels of a head begin with.
+    fn sizes(&self) -> [u32; 5] {
+        let Head { positions, channels, classes, average, .. } = self.head;
+        [BATCH, positions, channels, classes, average.into()].map(|size| size as u32)
+    }
+
+    /// The energies and their gradients by the logits.
+    fn twin(&self) -> (Vec<f32>, Vec<f32>) {
+        let Self { head, x, weight, bias, labels, scale, .. } = self;
+        let labels = self.is_labelled.then_some(&labels[..]);
+        reference::head_energy(head, x, weight, bias, labels, *scale)
+    }
+}
+
+/// Heads with both poolings, with and without labels.
+fn head_cases() -> impl Iterator<Item = HeadCase> {
+    let sizes: [(usize, usize, usize); 3] = [(1, 1, 1), (6, 5, 10), (49, 130, 3)];
+    let kinds = [(true, false), (false, false), (true, true)];
+    sizes.into_iter().flat_map(move |(positions, channels, classes)| {
+        kinds.into_iter().map(move |(average, is_labelled)| {
+            let inputs = if average { channels } else { positions * channels };
+            HeadCase {
+                head: Head { positions, channels, classes, average, negative_slope: 0.2 },
+                x: scrambled(BATCH * positions * channels, 1),
+                weight: scrambled(inputs * classes, 2),
+                bias: scrambled(classes, 3),
+                labels: (0..BATCH as u32).map(|row| row % classes as u32).collect(),
+                is_labelled,
+                scale: -1.5,
+            }
+        })
+    })
+}
+
+pub(super) async fn head_energy(subject: &Subject<'_>) -> Found {
+    let mut energies = subject.comparison("energies of 9 heads", 1e-4);
+    let mut seeds = subject.comparison("their gradients by the logits", 1e-5);
+    for case in head_cases() {
+        let buffers = [
+            Buffer::Values(&case.x),
+            Buffer::Values(&case.weight),
+            Buffer::Values(&case.bias),
+            Buffer::Indices(&case.labels),
+            Buffer::Output(BATCH),
+            Buffer::Output(BATCH * case.head.classes),
+        ];
+        let numbers = [case.head.negative_slope, case.scale].map(f32::to_bits);
+        let params = [&case.sizes()[..], &[u32::from(case.is_labelled)], &numbers].concat();
+        let [energy, seed] = subject.run(BATCH as u32, &buffers, &params).await?;
+        let (twin_energy, twin_seed) = case.twin();
+        energies.add(&energy, &twin_energy);
+        seeds.add(&seed, &twin_seed);
+    }
+    Ok(vec![energies, seeds])
+}
+
+pub(super) async fn head_input_gradient(subject: &Subject<'_>) -> Found {
+    let mut gradients = subject.comparison("input gradients of 9 heads", 1e-5);
+    let row_scale = scrambled(BATCH, 4);
+    for case in head_cases() {
+        let (_, seed) = case.twin();
+        let HeadCase { head, x, weight, .. } = &case;
+        let buffers = [
+            Buffer::Values(&seed),
+            Buffer::Values(&row_scale),
+            Buffer::Values(weight),
+            Buffer::Values(x),
+            Buffer::Output(x.len()),
+        ];
+        let params = [&case.sizes()[..], &[head.negative_slope.to_bits()]].concat();
+        let [found] = subject.run(groups(x.len()), &buffers, &params).await?;
+        let twin = reference::head_input_gradient(head, &seed, &row_scale, weight, x);
+        gradients.add(&found, &twin);
+    }
+    Ok(vec![gradients])
+}
+
+/// Numbers of values of the kernels that measure rates; multiples of 16.
+const RATE_SIZES: [usize; 3] = [16, 4096, 4112];
+
+pub(super) async fn fma_rate(subject: &Subject<'_>) -> Found {
+    // WGSL permits a fused operation to round twice.
+    let mut values = subject.comparison("seven rounds", 1e-6);
+    for len in RATE_SIZES {
+        let x = scrambled(len, 1);
+        let params = [len as u32, 7, 0.9f32.to_bits(), 0.1f32.to_bits()];
+        let [after] = subject.run(groups(len / 16), &[Buffer::InPlace(&x)], &params).await?;
+        let mut twin = x;
+        reference::fma_rate(&mut twin, 7, 0.9, 0.1);
+        values.add(&after, &twin);
+    }
+    Ok(vec![values])
+}
+
+pub(super) async fn copy_rate(subject: &Subject<'_>) -> Found {
+    let mut values = subject.comparison("values, copied", 0.0);
+    for len in RATE_SIZES {
+        let x = scrambled(len, 1);
+        let buffers = [Buffer::Values(&x), Buffer::Output(len)];
+        let [copied] = subject.run(groups(len / 4), &buffers, &[len as u32]).await?;
+        let mut twin = vec![0.0; len];
+        reference::copy_rate(&x, &mut twin);
+        values.add(&copied, &twin);
+    }
+    Ok(vec![values])
+}
