@@ -51,7 +51,7 @@ pub enum BenchError {
     #[error("the training iteration failed: {0}")]
     Step(#[from] StepError),
     /// The CPU back end was to be checked.
-    #[error("adapters are compared with the CPU, so there is nothing to compare the CPU with")]
+    #[error("the CPU back end needs no check: adapters are compared with it")]
     NothingToCheck,
 }
 

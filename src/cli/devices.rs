@@ -56,6 +56,11 @@ fn wanted_adapters(wanted: &str, adapters: &[AdapterSummary]) -> anyhow::Result<
              Vulkan driver); until then, everything runs on the CPU"
         );
     };
+    if wanted == "cpu" {
+        anyhow::bail!(
+            "the CPU needs no check: adapters are compared with it. --check takes one that `jempp devices` lists"
+        );
+    }
     Ok(match wanted {
         "all" => adapters.iter().map(|adapter| adapter.index.to_string()).collect(),
         // `auto` would take the CPU in place of a software adapter.

@@ -56,7 +56,7 @@ fn conv_cases() -> impl Iterator<Item = ConvCase> {
 }
 
 pub(super) async fn conv_forward(subject: &Subject<'_>) -> Found {
-    let mut outputs = subject.comparison("outputs of 12 convolutions", 1e-5);
+    let mut outputs = subject.comparison("outputs of 12 convolutions, relative", 1e-5);
     for case in conv_cases() {
         let num_outputs = case.conv.outputs;
         let invocations = case.num_positions.div_ceil(TILE) * num_outputs.div_ceil(TILE);
@@ -67,13 +67,16 @@ pub(super) async fn conv_forward(subject: &Subject<'_>) -> Found {
             Buffer::Output(case.num_positions * num_outputs),
         ];
         let [y] = subject.run(groups(invocations), &buffers, &case.params()).await?;
-        outputs.add(&y, &reference::conv_forward(&case.conv, &case.x, &case.weight, &case.bias));
+        outputs.add_relative(
+            &y,
+            &reference::conv_forward(&case.conv, &case.x, &case.weight, &case.bias),
+        );
     }
     Ok(vec![outputs])
 }
 
 pub(super) async fn conv_input_gradient(subject: &Subject<'_>) -> Found {
-    let mut gradients = subject.comparison("input gradients of 12 convolutions", 1e-5);
+    let mut gradients = subject.comparison("input gradients of 12 convolutions, relative", 1e-5);
     for case in conv_cases() {
         let ConvCase { conv, gradient, weight, x, .. } = &case;
         let columns = conv.width.div_ceil(TILE * conv.stride) * conv.stride;
@@ -85,20 +88,20 @@ pub(super) async fn conv_input_gradient(subject: &Subject<'_>) -> Found {
             Buffer::Output(x.len()),
         ];
         let [found] = subject.run(groups(invocations), &buffers, &case.params()).await?;
-        gradients.add(&found, &reference::conv_input_gradient(conv, gradient, weight, x));
+        gradients.add_relative(&found, &reference::conv_input_gradient(conv, gradient, weight, x));
     }
     Ok(vec![gradients])
 }
 
 pub(super) async fn conv_weight_gradient(subject: &Subject<'_>) -> Found {
-    let mut gradients = subject.comparison("weight gradients of 12 convolutions", 1e-4);
+    let mut gradients = subject.comparison("weight gradients of 12 convolutions, relative", 1e-4);
     for case in conv_cases() {
         let ConvCase { conv, gradient, weight, x, .. } = &case;
         let tiles = conv.inputs.div_ceil(TILE) * conv.outputs.div_ceil(TILE);
         let workgroups = (conv.kernel * conv.kernel * tiles) as u32;
         let buffers = [Buffer::Values(x), Buffer::Values(gradient), Buffer::Output(weight.len())];
         let [found] = subject.run(workgroups, &buffers, &case.params()).await?;
-        gradients.add(&found, &reference::conv_weight_gradient(conv, x, gradient));
+        gradients.add_relative(&found, &reference::conv_weight_gradient(conv, x, gradient));
     }
     Ok(vec![gradients])
 }
@@ -153,8 +156,9 @@ fn head_cases() -> impl Iterator<Item = HeadCase> {
 }
 
 pub(super) async fn head_energy(subject: &Subject<'_>) -> Found {
-    let mut energies = subject.comparison("energies of 9 heads", 1e-4);
-    let mut seeds = subject.comparison("their gradients by the logits", 1e-5);
+    let mut energies = subject.comparison("energies of 9 heads, relative", 1e-4);
+    // A logit is a sum of up to 6,370 terms, and an error of it is an error of a probability.
+    let mut seeds = subject.comparison("their gradients by the logits", 1e-4);
     for case in head_cases() {
         let buffers = [
             Buffer::Values(&case.x),
@@ -168,14 +172,14 @@ pub(super) async fn head_energy(subject: &Subject<'_>) -> Found {
         let params = [&case.sizes()[..], &[u32::from(case.is_labelled)], &numbers].concat();
         let [energy, seed] = subject.run(BATCH as u32, &buffers, &params).await?;
         let (twin_energy, twin_seed) = case.twin();
-        energies.add(&energy, &twin_energy);
+        energies.add_relative(&energy, &twin_energy);
         seeds.add(&seed, &twin_seed);
     }
     Ok(vec![energies, seeds])
 }
 
 pub(super) async fn head_input_gradient(subject: &Subject<'_>) -> Found {
-    let mut gradients = subject.comparison("input gradients of 9 heads", 1e-5);
+    let mut gradients = subject.comparison("input gradients of 9 heads, relative", 1e-5);
     let row_scale = scrambled(BATCH, 4);
     for case in head_cases() {
         let (_, seed) = case.twin();
@@ -190,7 +194,7 @@ pub(super) async fn head_input_gradient(subject: &Subject<'_>) -> Found {
         let params = [&case.sizes()[..], &[head.negative_slope.to_bits()]].concat();
         let [found] = subject.run(groups(x.len()), &buffers, &params).await?;
         let twin = reference::head_input_gradient(head, &seed, &row_scale, weight, x);
-        gradients.add(&found, &twin);
+        gradients.add_relative(&found, &twin);
     }
     Ok(vec![gradients])
 }

@@ -14,8 +14,7 @@ use pollster::block_on;
 fn broken(kernel: &Kernel, from: &str, to: &str) -> &'static Kernel {
     assert_eq!(kernel.source.matches(from).count(), 1, "{from} in {}", kernel.name);
     let source = kernel.source.replace(from, to).leak();
-    let Kernel { name, bindings, params, .. } = *kernel;
-    Box::leak(Box::new(Kernel { name, source, bindings, params }))
+    Box::leak(Box::new(Kernel { source, ..*kernel }))
 }
 
 fn compare(kernel: &'static Kernel) -> Option<Vec<Comparison>> {
@@ -24,7 +23,7 @@ fn compare(kernel: &'static Kernel) -> Option<Vec<Comparison>> {
 
 #[test]
 fn a_kernel_with_a_sign_flipped_differs() {
-    let flipped = broken(&kernels::UNIFORM_START, "- 1.0", "+ 1.0");
+    let flipped = broken(&kernels::UNIFORM_START, "[element % 4u] - 1.0", "[element % 4u] + 1.0");
     let Some(found) = compare(flipped) else { return };
     assert!(found.iter().all(|comparison| !comparison.agrees), "{found:?}");
     assert!(found[0].to_string().ends_with("DIFFERS"), "{}", found[0]);
@@ -62,7 +61,7 @@ fn a_check_that_finds_a_difference_says_so_and_has_exit_status_1() {
     assert!(sound.to_string().contains("5 of 5 comparisons agree"), "{sound}");
     assert_eq!(cli::exit_status(cli::devices::conclude(&[sound.clone()]), Some("devices")), 0);
 
-    let flipped = broken(&kernels::UNIFORM_START, "- 1.0", "+ 1.0");
+    let flipped = broken(&kernels::UNIFORM_START, "[element % 4u] - 1.0", "[element % 4u] + 1.0");
     let check = DeviceCheck::of_kernels(&[flipped], &device).unwrap();
     assert!(!check.agrees && check.to_string().contains("DIFFERS"), "{check}");
     assert!(check.to_string().contains(&check.adapter.driver), "{check}");
