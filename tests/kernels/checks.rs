@@ -59,7 +59,10 @@ fn a_check_that_finds_a_difference_says_so_and_has_exit_status_1() {
     let sound = DeviceCheck::of_kernels(&[&kernels::COPY_RATE], &device).unwrap();
     assert!(sound.agrees, "{sound}");
     assert!(sound.to_string().contains("5 of 5 comparisons agree"), "{sound}");
-    assert_eq!(cli::exit_status(cli::devices::conclude(&[sound.clone()]), Some("devices")), 0);
+    assert_eq!(
+        cli::exit_status(cli::devices::conclude(std::slice::from_ref(&sound)), Some("devices")),
+        0
+    );
 
     let flipped = broken(&kernels::UNIFORM_START, "[element % 4u] - 1.0", "[element % 4u] + 1.0");
     let check = DeviceCheck::of_kernels(&[flipped], &device).unwrap();
