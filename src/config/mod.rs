@@ -27,6 +27,7 @@ pub use presets::{PRESETS, Preset};
 pub use sections::*;
 #[cfg(feature = "gui")]
 pub(crate) use view::MAX_LANES;
+#[cfg(feature = "gui")]
 pub use view::{LaneConfig, Tab, ViewConfig, ViewStart, ViewState};
 use words::MAX_ECHO;
 pub use words::{nearest, shortened};

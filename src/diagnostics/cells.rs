@@ -176,6 +176,7 @@ impl Cells {
 ///
 /// # Shapes
 /// `points`: (N, 2), flattened.
+#[cfg(feature = "gui")]
 pub(crate) fn marginal_of_points(points: &[f32], axis: usize) -> Vec<f64> {
     let mut shares = vec![0.0; NUM_CELLS];
     let part = 2.0 / points.len().max(2) as f64;
