@@ -16,7 +16,7 @@ struct Params {
 @group(0) @binding(0) var<storage, read_write> x: array<f32>;        // (N, D)
 @group(0) @binding(1) var<storage, read_write> gradient: array<f32>; // (N, D)
 @group(0) @binding(2) var<storage, read_write> summary: array<f32>;  // (N, 3)
-@group(0) @binding(3) var<storage, read> params: Params;
+@group(0) @binding(3) var<uniform> params: Params;
 
 var<workgroup> partial: array<vec3<f32>, 256>;
 

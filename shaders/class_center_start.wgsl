@@ -24,7 +24,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> residual_std: array<f32>; // (classes, D)
 @group(0) @binding(3) var<storage, read_write> labels: array<u32>;       // (N)
 @group(0) @binding(4) var<storage, read_write> x: array<f32>;            // (N, D)
-@group(0) @binding(5) var<storage, read> params: Params;
+@group(0) @binding(5) var<uniform> params: Params;
 
 var<workgroup> coordinates: array<f32, 256>;
 

@@ -12,7 +12,7 @@ struct Params {
 
 @group(0) @binding(0) var<storage, read_write> x: array<vec4<f32>>;  // (len / 4)
 @group(0) @binding(1) var<storage, read_write> to: array<vec4<f32>>; // (len / 4)
-@group(0) @binding(2) var<storage, read> params: Params;
+@group(0) @binding(2) var<uniform> params: Params;
 
 @compute @workgroup_size(256)
 fn copy_rate(

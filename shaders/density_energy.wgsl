@@ -24,7 +24,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> table: array<f32>;    // (rows, 6)
 @group(0) @binding(2) var<storage, read_write> energy: array<f32>;   // (N)
 @group(0) @binding(3) var<storage, read_write> gradient: array<f32>; // (N, 2)
-@group(0) @binding(4) var<storage, read> params: Params;
+@group(0) @binding(4) var<uniform> params: Params;
 
 // (E, dE/dx0, dE/dx1) of a mixture, in one pass: the sum is rescaled when a larger term is found.
 fn mixture_energy(point: vec2<f32>) -> vec3<f32> {

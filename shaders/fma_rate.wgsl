@@ -13,7 +13,7 @@ struct Params {
 }
 
 @group(0) @binding(0) var<storage, read_write> x: array<vec4<f32>>; // (len / 4)
-@group(0) @binding(1) var<storage, read> params: Params;
+@group(0) @binding(1) var<uniform> params: Params;
 
 @compute @workgroup_size(256)
 fn fma_rate(

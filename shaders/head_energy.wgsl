@@ -25,7 +25,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> labels: array<u32>; // (N), or a stand-in
 @group(0) @binding(4) var<storage, read_write> value: array<f32>;  // (N)
 @group(0) @binding(5) var<storage, read_write> seed: array<f32>;   // (N, classes)
-@group(0) @binding(6) var<storage, read> params: Params;
+@group(0) @binding(6) var<uniform> params: Params;
 
 var<workgroup> partial: array<vec4<f32>, 256>;
 

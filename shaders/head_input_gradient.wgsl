@@ -21,7 +21,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> weight: array<f32>;     // (C or P * C, classes)
 @group(0) @binding(3) var<storage, read_write> x: array<f32>;          // (N, P, C)
 @group(0) @binding(4) var<storage, read_write> x_gradient: array<f32>; // (N, P, C)
-@group(0) @binding(5) var<storage, read> params: Params;
+@group(0) @binding(5) var<uniform> params: Params;
 
 @compute @workgroup_size(256)
 fn head_input_gradient(

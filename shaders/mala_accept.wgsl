@@ -29,7 +29,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> energies: array<f32>;          // (2, N): E, then E'
 @group(0) @binding(5) var<storage, read_write> acceptance: array<f32>;        // (N, 2): 0 or 1, probability
 @group(0) @binding(6) var<storage, read_write> x_next: array<f32>;            // (N, D)
-@group(0) @binding(7) var<storage, read> params: Params;
+@group(0) @binding(7) var<uniform> params: Params;
 
 var<workgroup> partial: array<f32, 256>;
 

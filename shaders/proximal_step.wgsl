@@ -24,7 +24,7 @@ struct Params {
 @group(0) @binding(0) var<storage, read_write> x: array<f32>;        // (N, C, H, W)
 @group(0) @binding(1) var<storage, read_write> gradient: array<f32>; // (N, C, H, W)
 @group(0) @binding(2) var<storage, read_write> x_next: array<f32>;   // (N, C, H, W)
-@group(0) @binding(3) var<storage, read> params: Params;
+@group(0) @binding(3) var<uniform> params: Params;
 
 @compute @workgroup_size(256)
 fn proximal_step(

@@ -15,7 +15,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> fresh: array<f32>;  // (F, D)
 @group(0) @binding(2) var<storage, read_write> source: array<u32>; // (N)
 @group(0) @binding(3) var<storage, read_write> x: array<f32>;      // (N, D)
-@group(0) @binding(4) var<storage, read> params: Params;
+@group(0) @binding(4) var<uniform> params: Params;
 
 @compute @workgroup_size(256)
 fn replay_gather(

@@ -14,7 +14,7 @@ struct Params {
 @group(0) @binding(0) var<storage, read_write> x: array<f32>;      // (N, D)
 @group(0) @binding(1) var<storage, read_write> slots: array<u32>;  // (N)
 @group(0) @binding(2) var<storage, read_write> buffer: array<f32>; // (capacity, D)
-@group(0) @binding(3) var<storage, read> params: Params;
+@group(0) @binding(3) var<uniform> params: Params;
 
 @compute @workgroup_size(256)
 fn replay_scatter(

@@ -15,7 +15,7 @@ struct Params {
 }
 
 @group(0) @binding(0) var<storage, read_write> x: array<f32>; // (N, C, H, W)
-@group(0) @binding(1) var<storage, read> params: Params;
+@group(0) @binding(1) var<uniform> params: Params;
 
 @compute @workgroup_size(256)
 fn uniform_start(

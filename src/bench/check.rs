@@ -10,7 +10,7 @@ use crate::{
     device::{self, AdapterSummary, ComputeDevice},
     energy::{Energy, JointEnergy},
     kernel_check::{self, Comparison},
-    kernels::{self, KERNELS, Kernel},
+    kernels,
     model::{ModelError, Network},
 };
 
@@ -60,23 +60,20 @@ impl DeviceCheck {
     /// # Errors
     /// The device is the CPU back end, with which adapters are compared, or a network cannot be built.
     pub fn run(device: &ComputeDevice) -> Result<Self, BenchError> {
-        Self::of_kernels(KERNELS, device)
+        Self::of(|| pollster::block_on(kernel_check::check_all(&device.device, |_| ())), device)
     }
 
-    /// Does the same as [`DeviceCheck::run`] with these kernels, which may have other sources.
+    /// Does the same as [`DeviceCheck::run`] with comparisons of other kernels.
     ///
     /// # Errors
     /// The same errors as [`DeviceCheck::run`].
-    pub fn of_kernels(
-        kernels: &[&'static Kernel],
+    pub fn of(
+        kernels: impl FnOnce() -> Vec<Comparison>,
         device: &ComputeDevice,
     ) -> Result<Self, BenchError> {
         let begin = Instant::now();
         let adapter = device.adapter().ok_or(BenchError::NothingToCheck)?.clone();
-        let mut comparisons = Vec::new();
-        for kernel in kernels {
-            comparisons.extend(pollster::block_on(kernel_check::check(kernel, &device.device)));
-        }
+        let mut comparisons = kernels();
         for (arch, norm, batch_size, shape) in NETWORKS {
             comparisons.extend(compare_network(arch, norm, batch_size, shape, device)?);
         }

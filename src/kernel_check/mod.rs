@@ -4,6 +4,7 @@
 //! Inputs come from a seeded generator. Outputs are filled with a poison value first, and followed by more of it, so
 //! that values which a kernel leaves out, or writes past the end, are found.
 
+mod convolutions;
 mod layers;
 mod sampling;
 
@@ -12,7 +13,8 @@ use std::fmt;
 use burn::tensor::Device;
 use serde::Serialize;
 
-use crate::kernels::{self, Kernel, WORKGROUP_SIZE};
+use crate::kernels::{self, ConvPass, KERNELS, Kernel, Variant, WORKGROUP_SIZE};
+pub use convolutions::ConvCase;
 pub use sampling::densities;
 
 /// What an output holds before a kernel runs; no kernel computes it from the inputs here.
@@ -73,12 +75,11 @@ kernel or network     what was compared                               values  di
         }
     }
 
-    /// Compares more values, each difference as a share of 1 + the size of the value.
+    /// Compares more values, each difference as a share of the largest value, or of 1 if that is larger. Rounding in a
+    /// long sum depends on its terms, so it may be large next to a sum that happens to be small.
     pub fn add_relative(&mut self, found: &[f32], expected: &[f32]) {
-        let share = |value: &f32, by: &f32| value / (1.0 + by.abs());
-        let scaled = |values: &[f32]| -> Vec<f32> {
-            values.iter().zip(expected).map(|(value, by)| share(value, by)).collect()
-        };
+        let largest = expected.iter().fold(1.0f32, |largest, value| largest.max(value.abs()));
+        let scaled = |values: &[f32]| -> Vec<f32> { values.iter().map(|v| v / largest).collect() };
         self.add(&scaled(found), &scaled(expected));
     }
 
@@ -121,6 +122,31 @@ impl fmt::Display for Comparison {
     }
 }
 
+/// Compares every kernel, and every variant of a convolution that the device can run, with its twin. Calls `seen` with
+/// each comparison as soon as it is made.
+pub async fn check_all(device: &Device, mut seen: impl FnMut(&Comparison)) -> Vec<Comparison> {
+    let mut all = Vec::new();
+    for kernel in KERNELS {
+        all.extend(check(kernel, device).await.into_iter().inspect(&mut seen));
+    }
+    for variant in kernels::adapter_of(device).into_iter().flat_map(variants) {
+        all.extend(check_variant(variant, device).await.into_iter().inspect(&mut seen));
+    }
+    all
+}
+
+/// The variants that an adapter can run.
+fn variants(adapter: kernels::Adapter) -> impl Iterator<Item = &'static Variant> {
+    let both = kernels::candidates(ConvPass::Forward, adapter);
+    both.chain(kernels::candidates(ConvPass::WeightGradient, adapter))
+}
+
+/// Compares one variant of a convolution with its twins.
+pub async fn check_variant(variant: &'static Variant, device: &Device) -> Vec<Comparison> {
+    let found = convolutions::variant(variant, device).await;
+    found.unwrap_or_else(|failure| vec![Comparison::failed(variant.name, failure)])
+}
+
 /// Compares one kernel with its twin. Kernels are found by their name, so `kernel` may have another source than the
 /// one in [`kernels::KERNELS`].
 pub async fn check(kernel: &'static Kernel, device: &Device) -> Vec<Comparison> {
@@ -134,9 +160,8 @@ pub async fn check(kernel: &'static Kernel, device: &Device) -> Vec<Comparison> 
         "chain_summary" => sampling::chain_summary(&subject).await,
         "mala_accept" => sampling::mala_accept(&subject).await,
         "density_energy" => sampling::density_energy(&subject).await,
-        "conv_forward" => layers::conv_forward(&subject).await,
-        "conv_input_gradient" => layers::conv_input_gradient(&subject).await,
-        "conv_weight_gradient" => layers::conv_weight_gradient(&subject).await,
+        "conv_weight_sum" => convolutions::conv_weight_sum(&subject).await,
+        "conv_turn_weights" => convolutions::conv_turn_weights(&subject).await,
         "head_energy" => layers::head_energy(&subject).await,
         "head_input_gradient" => layers::head_input_gradient(&subject).await,
         "fma_rate" => layers::fma_rate(&subject).await,

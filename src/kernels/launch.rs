@@ -23,6 +23,10 @@ const MAX_WORKGROUPS_PER_DIMENSION: u32 = 65_535;
 /// The total bytes of the buffers of all launches of our kernels.
 static BOUND_BYTES: AtomicU64 = AtomicU64::new(0);
 
+/// Without checks: our kernels guard each access with bounds of their own, and each of their loops ends. With checks, naga
+/// counts the rounds of every loop, which costs some GPUs half of their speed (`benches/isa/README.md`).
+const MODE: ExecutionMode = ExecutionMode::Unchecked;
+
 struct WgslKernel(&'static Kernel);
 
 impl KernelMetadata for WgslKernel {
@@ -30,9 +34,10 @@ impl KernelMetadata for WgslKernel {
         self.0.name
     }
 
-    // Pipelines are cached by this id, so the source text must be part of it.
+    // Pipelines are cached by this id. The address stands for the source, which is long to hash at every launch.
     fn id(&self) -> KernelId {
-        KernelId::new::<Self>().info(self.0.source)
+        let address = std::ptr::from_ref(self.0).addr();
+        KernelId::new::<Self>().info((self.0.name, address)).mode(MODE)
     }
 
     fn address_type(&self) -> ElemType {
@@ -42,8 +47,7 @@ impl KernelMetadata for WgslKernel {
 
 impl CubeKernel for WgslKernel {
     fn define(&self) -> KernelDefinition {
-        let settings =
-            KernelSettings::new(CubeDim::new_single().0, ExecutionMode::Checked, AddressType::U32);
+        let settings = KernelSettings::new(CubeDim::new_single().0, MODE, AddressType::U32);
         KernelDefinition { body: Scope::root(settings.clone()), settings, info: Info::default() }
     }
 

@@ -14,26 +14,31 @@ mod ops;
 pub use density::density_energy;
 pub use launch::{count_bound_bytes, count_launches};
 pub use layers::{
-    ConvOptions2d, EnergyOptions, HeadOptions, Pooling, batch_norm, conv2d, head_energy,
-    head_logits, log_sum_exp, reference_batch_norm, reference_conv2d, reference_head_energy,
+    Adapter, ConvOptions2d, ConvPass, ConvShape, EnergyOptions, HeadOptions, Pooling, Tile,
+    VARIANTS, Variant, batch_norm, candidates, choose, conv2d, head_energy, head_logits,
+    log_sum_exp, num_parts, reference_batch_norm, reference_conv2d, reference_head_energy,
     reference_head_logits,
 };
 pub(crate) use ops::index_tensor;
 pub use ops::{
-    ClassGaussians, Proposals, chain_summary, class_center_start, copy_rate, fma_rate, mala_accept,
-    proximal_step, replay_gather, replay_scatter, run_and_read, uniform_start,
+    ClassGaussians, Proposals, adapter_of, chain_summary, class_center_start, copy_rate, fma_rate,
+    mala_accept, proximal_step, replay_gather, replay_scatter, run_and_read, uniform_start,
 };
 
-/// The number of invocations per workgroup, for every kernel.
+/// The number of invocations per workgroup, for every kernel without variants.
 pub const WORKGROUP_SIZE: u32 = 256;
 
 /// The description of one shader, for the launcher and the tests.
+///
+/// A kernel is known by its address, so there is one value of each.
 #[derive(Debug)]
 pub struct Kernel {
     /// The name of the entry point, and of the file without its extension.
     pub name: &'static str,
-    /// The WGSL source: `common.wgsl` followed by the file of the kernel.
+    /// The whole WGSL source: `common.wgsl` followed by the file of the kernel. Convolutions have more, see [`Variant`].
     pub source: &'static str,
+    /// The number of invocations per workgroup.
+    pub workgroup_size: u32,
     /// The names of the bindings in order, with `params` last.
     pub bindings: &'static [&'static str],
     /// The members of `Params` in order, each of four bytes.
@@ -43,17 +48,18 @@ pub struct Kernel {
 macro_rules! kernels {
     ($($constant:ident = $name:literal, $bindings:expr, $params:expr;)*) => {
         $(/// See the file of that name in `shaders/`.
-        pub const $constant: Kernel = Kernel {
+        pub static $constant: Kernel = Kernel {
             name: $name,
             source: concat!(
                 include_str!("../../shaders/common.wgsl"),
                 include_str!(concat!("../../shaders/", $name, ".wgsl")),
             ),
+            workgroup_size: WORKGROUP_SIZE,
             bindings: &$bindings,
             params: &$params,
         };)*
-        /// Every kernel of `shaders/`.
-        pub const KERNELS: &[&Kernel] = &[$(&$constant),*];
+        /// Every kernel of `shaders/` that has no variants; the others are in [`VARIANTS`].
+        pub static KERNELS: &[&Kernel] = &[$(&$constant),*];
     };
 }
 
@@ -83,15 +89,12 @@ kernels! {
          "params"],
         ["num_chains", "num_pixels", "step_size", "inverse_temperature", "step", "stream",
          "seed_low", "seed_high"];
-    CONV_FORWARD = "conv_forward",
-        ["x", "weight", "bias", "y", "params"],
-        ["batch", "height", "width", "inputs", "outputs", "kernel", "stride", "negative_slope"];
-    CONV_INPUT_GRADIENT = "conv_input_gradient",
-        ["gradient", "weight", "x", "x_gradient", "params"],
-        ["batch", "height", "width", "inputs", "outputs", "kernel", "stride", "negative_slope"];
-    CONV_WEIGHT_GRADIENT = "conv_weight_gradient",
-        ["x", "gradient", "weight_gradient", "params"],
-        ["batch", "height", "width", "inputs", "outputs", "kernel", "stride", "negative_slope"];
+    CONV_WEIGHT_SUM = "conv_weight_sum",
+        ["weight_parts", "bias_parts", "weight_gradient", "bias_gradient", "params"],
+        ["num_parts", "num_weights", "num_outputs"];
+    CONV_TURN_WEIGHTS = "conv_turn_weights",
+        ["weight", "turned", "params"],
+        ["inputs", "outputs", "kernel"];
     HEAD_ENERGY = "head_energy",
         ["x", "weight", "bias", "labels", "value", "seed", "params"],
         ["batch", "positions", "channels", "classes", "average", "labelled", "negative_slope",

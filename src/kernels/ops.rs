@@ -9,7 +9,7 @@ use super::{
     REPLAY_GATHER, REPLAY_SCATTER, UNIFORM_START, WORKGROUP_SIZE,
     bridge::{cpu, from_cpu, from_gpu, gpu, is_gpu, upload},
     launch::{empty_like, launch},
-    layers::vectorize,
+    layers::{Adapter, vectorize},
     reference::{self, NoiseKey, ProximalStep},
 };
 
@@ -55,6 +55,11 @@ pub async fn run_and_read(
     launch(kernel, &client, num_workgroups, &handles.iter().collect::<Vec<_>>(), params);
     let read = client.read_async(handles).await.map_err(|error| error.to_string())?;
     Ok(read.into_iter().map(|bytes| bytes.to_vec()).collect())
+}
+
+/// What the choice of kernels depends on, of a GPU; `None` for the CPU back end.
+pub fn adapter_of(device: &Device) -> Option<Adapter> {
+    is_gpu(device).then(|| Adapter::of(&gpu(Tensor::<1>::empty([1], device)).client))
 }
 
 fn words_of(noise: NoiseKey) -> [u32; 4] {

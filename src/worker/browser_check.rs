@@ -1,6 +1,9 @@
 //! A check for the browser: every kernel on WebGPU, compared with its CPU twin.
 
-use crate::{device, kernel_check, kernels::KERNELS};
+use crate::{
+    device,
+    kernel_check::{self, Comparison},
+};
 
 /// Compares the kernels, reports each comparison as a line, and returns all of them as JSON.
 pub async fn check(line: &dyn Fn(String)) -> String {
@@ -12,13 +15,8 @@ pub async fn check(line: &dyn Fn(String)) -> String {
         }
     };
     line(format!("jempp {}, {}", env!("CARGO_PKG_VERSION"), device.description));
-    let mut comparisons = Vec::new();
-    for kernel in KERNELS {
-        for comparison in kernel_check::check(kernel, &device.device).await {
-            line(comparison.to_string());
-            comparisons.push(comparison);
-        }
-    }
+    let seen = |comparison: &Comparison| line(comparison.to_string());
+    let comparisons = kernel_check::check_all(&device.device, seen).await;
     let num_agreeing = comparisons.iter().filter(|comparison| comparison.agrees).count();
     line(format!("{num_agreeing} of {} comparisons agree", comparisons.len()));
     // Numbers and strings always serialise without an error.

@@ -56,7 +56,11 @@ fn a_kernel_that_does_not_compile_is_a_failure_and_the_next_one_runs() {
 #[test]
 fn a_check_that_finds_a_difference_says_so_and_has_exit_status_1() {
     let Some(device) = adapter() else { return };
-    let sound = DeviceCheck::of_kernels(&[&kernels::COPY_RATE], &device).unwrap();
+    let of = |kernel| {
+        let compare = || block_on(kernel_check::check(kernel, &device.device));
+        DeviceCheck::of(compare, &device).unwrap()
+    };
+    let sound = of(&kernels::COPY_RATE);
     assert!(sound.agrees, "{sound}");
     assert!(sound.to_string().contains("5 of 5 comparisons agree"), "{sound}");
     assert_eq!(
@@ -65,7 +69,7 @@ fn a_check_that_finds_a_difference_says_so_and_has_exit_status_1() {
     );
 
     let flipped = broken(&kernels::UNIFORM_START, "[element % 4u] - 1.0", "[element % 4u] + 1.0");
-    let check = DeviceCheck::of_kernels(&[flipped], &device).unwrap();
+    let check = of(flipped);
     assert!(!check.agrees && check.to_string().contains("DIFFERS"), "{check}");
     assert!(check.to_string().contains(&check.adapter.driver), "{check}");
     let error = cli::devices::conclude(&[sound, check.clone()]).unwrap_err();

@@ -1,6 +1,6 @@
 //! The layers compared with burn's own operations and with finite differences, on every available device.
 
-use crate::common::{devices, max_abs, max_difference, scrambled, values};
+use crate::common::{devices, max_abs, max_difference, scrambled, scrambled_tensor, values};
 use burn::tensor::{Device, Tensor, TensorData};
 use jempp::{
     config::{ModelConfig, Norm},
@@ -108,6 +108,31 @@ fn frozen_weights_leave_the_input_gradient_as_it_is() {
         let expected = &passes(reference_conv2d, &case, &device)[1];
         let error = max_difference(&values(x.grad(&gradients).unwrap()), expected);
         assert!(error / max_abs(expected) < TOLERANCE);
+    }
+}
+
+/// What is kept from frozen weights, such as turned ones, is not used for the weights that replace them.
+#[test]
+fn new_weights_give_the_gradient_of_new_weights() {
+    for device in devices() {
+        let options = ConvOptions2d { stride: 1, negative_slope: None };
+        let direction = scrambled_tensor([2, 6, 6, 16], 4, &device);
+        let gradient = |weight: &Tensor<4>| {
+            let x = scrambled_tensor([2, 6, 6, 16], 1, &device).autodiff().require_grad();
+            let bias = Tensor::<1>::zeros([16], &device).autodiff();
+            let y = conv2d(x.clone(), weight.clone().autodiff(), bias, options);
+            let gradients = (y * direction.clone().autodiff()).sum().backward();
+            values(x.grad(&gradients).unwrap())
+        };
+        let mut weight = scrambled_tensor([3, 3, 16, 16], 2, &device);
+        let first = gradient(&weight);
+        assert_eq!(gradient(&weight), first);
+        for power in 1..6 {
+            // burn may write the new values into the same memory.
+            weight = weight * 2.0;
+            let expected: Vec<f32> = first.iter().map(|v| v * f32::powi(2.0, power)).collect();
+            assert_eq!(gradient(&weight), expected);
+        }
     }
 }
 

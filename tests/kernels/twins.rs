@@ -3,9 +3,9 @@
 use crate::common::{gpu, max_difference, values};
 use burn::tensor::{Device, Tensor, TensorData};
 use jempp::{
-    kernel_check::{self, densities},
+    kernel_check::{self, ConvCase, densities},
     kernels::{
-        self, KERNELS,
+        self, ConvPass,
         reference::{self, NoiseKey, ProximalStep},
     },
 };
@@ -22,10 +22,51 @@ fn key_words() -> [u32; 4] {
 #[test]
 fn every_kernel_equals_its_twin() {
     let Some(device) = gpu() else { return };
-    let compared = KERNELS.iter().flat_map(|k| block_on(kernel_check::check(k, &device)));
+    let compared = block_on(kernel_check::check_all(&device, |_| ()));
     let differing: Vec<String> =
-        compared.filter(|found| !found.agrees).map(|found| found.to_string()).collect();
+        compared.iter().filter(|found| !found.agrees).map(ToString::to_string).collect();
     assert!(differing.is_empty(), "\n{}", differing.join("\n"));
+}
+
+#[test]
+fn an_image_of_nan_stays_alone_in_every_variant() {
+    let Some(device) = gpu() else { return };
+    let adapter = kernels::adapter_of(&device).unwrap();
+    for (inputs, outputs, stride) in [(4, 8, 1), (5, 3, 2)] {
+        let (batch, height, width, kernel, negative_slope) = (3, 5, 7, 3, 0.2);
+        let conv = reference::Conv {
+            batch,
+            height,
+            width,
+            inputs,
+            outputs,
+            kernel,
+            stride,
+            negative_slope,
+        };
+        let whole = ConvCase::new(conv);
+        let mut broken = ConvCase::new(conv);
+        let lens = [broken.x.len() / 3, broken.gradient.len() / 3];
+        broken.x[lens[0]..2 * lens[0]].fill(f32::NAN);
+        broken.gradient[lens[1]..2 * lens[1]].fill(f32::NAN);
+        let check = |name: &str, found: &[f32], expected: &[f32]| {
+            let len = expected.len() / 3;
+            for (image, (found, expected)) in
+                found.chunks(len).zip(expected.chunks(len)).enumerate()
+            {
+                match image {
+                    1 => assert!(found.iter().all(|value| value.is_nan()), "{name}"),
+                    _ => assert_eq!(found, expected, "{name}"),
+                }
+            }
+        };
+        for variant in kernels::candidates(ConvPass::Forward, adapter) {
+            let forward = |case: &ConvCase| block_on(case.forward(variant, &device)).unwrap();
+            check(variant.name, &forward(&broken), &forward(&whole));
+            let back = |case: &ConvCase| block_on(case.input_gradient(variant, &device)).unwrap();
+            check(variant.name, &back(&broken), &back(&whole));
+        }
+    }
 }
 
 fn update(noise_std: f32, proximal_radius: f32, project: bool) -> ProximalStep {

@@ -8,19 +8,19 @@ use cubecl::server::Handle;
 
 use super::{
     super::{
-        CONV_FORWARD, CONV_INPUT_GRADIENT, CONV_WEIGHT_GRADIENT, HEAD_ENERGY, HEAD_INPUT_GRADIENT,
-        Kernel, WORKGROUP_SIZE,
+        CONV_WEIGHT_SUM, HEAD_ENERGY, HEAD_INPUT_GRADIENT, Kernel, WORKGROUP_SIZE,
         bridge::{from_gpu, gpu, upload},
         launch::{empty_like, launch},
     },
     EnergyOptions, Pooling,
     autodiff::LayerPasses,
+    choice::{Adapter, choose, num_parts},
     pooled,
     shape::{ConvShape, HeadShape},
+    turned::turned_weights,
+    variants::{ConvPass, Variant},
 };
 
-/// The number of positions, and of channels, that one invocation of a convolution computes.
-const TILE: usize = 4;
 /// The slope that makes LeakyReLU the identity.
 const NO_ACTIVATION: f32 = 1.0;
 
@@ -31,12 +31,24 @@ fn run(kernel: &'static Kernel, num_invocations: usize, tensors: &[&CubeTensor],
     launch(kernel, &tensors[0].client, num_workgroups, &handles, params);
 }
 
-fn conv_params(shape: &ConvShape, negative_slope: Option<f32>) -> [u32; 8] {
+/// Runs a variant of the convolution kernels on the four tensors of `shaders/conv_common.wgsl`.
+fn run_variant(
+    variant: &Variant,
+    (pass, shape, num_parts): (ConvPass, &ConvShape, usize),
+    negative_slope: Option<f32>,
+    tensors: [&CubeTensor; 4],
+) {
     let ConvShape { batch, height, width, inputs, outputs, kernel, stride } = *shape;
     let [batch, height, width] = [batch, height, width].map(|size| size as u32);
     let [inputs, outputs, kernel, stride] = [inputs, outputs, kernel, stride].map(|n| n as u32);
     let slope = negative_slope.unwrap_or(NO_ACTIVATION).to_bits();
-    [batch, height, width, inputs, outputs, kernel, stride, slope]
+    launch(
+        variant.kernel(pass, shape),
+        &tensors[0].client,
+        variant.num_workgroups(pass, shape, num_parts),
+        &tensors.map(|tensor| &tensor.handle),
+        &[batch, height, width, inputs, outputs, kernel, stride, slope, num_parts as u32],
+    );
 }
 
 /// Computes conv(LeakyReLU(x)) + bias; the result has the shape `dims`.
@@ -50,10 +62,9 @@ fn conv<const D: usize>(
 ) -> CubeTensor {
     let [x, weight, bias] = [x, weight, bias].map(into_contiguous);
     let y = empty_like(&x, dims);
-    let positions = shape.batch * shape.num_positions();
-    let num_invocations = positions.div_ceil(TILE) * shape.outputs.div_ceil(TILE);
-    let params = conv_params(shape, negative_slope);
-    run(&CONV_FORWARD, num_invocations, &[&x, &weight, &bias, &y], &params);
+    let variant = choose(ConvPass::Forward, shape, Adapter::of(&x.client));
+    let tensors = [&x, &weight, &bias, &y];
+    run_variant(variant, (ConvPass::Forward, shape, 1), negative_slope, tensors);
     y
 }
 
@@ -66,19 +77,27 @@ fn weight_gradients<const D: usize>(
     gradient: CubeTensor,
 ) -> [CubeTensor; 2] {
     let [x, gradient] = [x, gradient].map(into_contiguous);
-    let weight = empty_like(&x, dims);
-    let tiles = shape.inputs.div_ceil(TILE) * shape.outputs.div_ceil(TILE);
-    launch(
-        &CONV_WEIGHT_GRADIENT,
-        &x.client,
-        (shape.num_taps() * tiles) as u32,
-        &[&x.handle, &gradient.handle, &weight.handle],
-        &conv_params(shape, negative_slope),
-    );
-    let rows = shape.batch * shape.num_positions();
-    let gradient: Tensor<D> = from_gpu(gradient);
-    let bias = gradient.reshape([rows, shape.outputs]).sum_dim(0).reshape([shape.outputs]);
-    [weight, gpu::<1>(bias)]
+    let adapter = Adapter::of(&x.client);
+    let variant = choose(ConvPass::WeightGradient, shape, adapter);
+    let num_parts = num_parts(variant, shape, adapter);
+    let work = (ConvPass::WeightGradient, shape, num_parts);
+    let (num_weights, outputs) = (shape.patch_len() * shape.outputs, shape.outputs);
+    let (weight, bias) = (empty_like(&x, dims), empty_like(&x, [outputs]));
+    if num_parts == 1 {
+        run_variant(variant, work, negative_slope, [&x, &gradient, &bias, &weight]);
+    } else {
+        let weight_parts = empty_like(&x, [num_parts, num_weights]);
+        let bias_parts = empty_like(&x, [num_parts, outputs]);
+        let tensors = [&x, &gradient, &bias_parts, &weight_parts];
+        run_variant(variant, work, negative_slope, tensors);
+        run(
+            &CONV_WEIGHT_SUM,
+            num_weights + outputs,
+            &[&weight_parts, &bias_parts, &weight, &bias],
+            &[num_parts as u32, num_weights as u32, outputs as u32],
+        );
+    }
+    [weight, bias]
 }
 
 /// The linear map of a head as a convolution: each image has one position.
@@ -133,17 +152,16 @@ impl LayerPasses for CubeBackend {
         signs: Option<(CubeTensor, f32)>,
     ) -> CubeTensor {
         let [gradient, weight] = [gradient, weight].map(into_contiguous);
-        let ConvShape { batch, height, width, inputs, stride, .. } = *shape;
+        let ConvShape { batch, height, width, inputs, .. } = *shape;
         let x_gradient = empty_like(&gradient, [batch, height, width, inputs]);
-        let groups_per_row = width.div_ceil(TILE * stride) * stride;
-        let num_invocations = batch * height * groups_per_row * inputs.div_ceil(TILE);
         let (x, slope) = match signs {
             Some((x, slope)) => (into_contiguous(x), Some(slope)),
             None => (empty_like(&gradient, [1]), None),
         };
-        let params = conv_params(shape, slope);
-        let tensors = [&gradient, &weight, &x, &x_gradient];
-        run(&CONV_INPUT_GRADIENT, num_invocations, &tensors, &params);
+        let turned = turned_weights(shape, weight);
+        let variant = choose(ConvPass::InputGradient, shape, Adapter::of(&gradient.client));
+        let tensors = [&gradient, &turned, &x, &x_gradient];
+        run_variant(variant, (ConvPass::InputGradient, shape, 1), slope, tensors);
         x_gradient
     }
 

@@ -9,10 +9,13 @@
 
 mod autodiff;
 mod batch_norm;
+mod choice;
 mod cpu;
 mod cube;
 mod flex;
 mod shape;
+mod turned;
+mod variants;
 
 #[cfg(not(target_arch = "wasm32"))]
 use burn::tensor::DType;
@@ -23,8 +26,10 @@ use burn::{
 
 use autodiff::LayerBackend;
 pub use batch_norm::{batch_norm, reference_batch_norm};
+pub use choice::{Adapter, candidates, choose, num_parts};
 pub(super) use cpu::vectorize;
-pub use shape::Pooling;
+pub use shape::{ConvShape, Pooling};
+pub use variants::{ConvPass, Tile, VARIANTS, Variant};
 
 /// The options of a convolution with an odd kernel k and padding k/2.
 #[derive(Clone, Copy, Debug, PartialEq)]

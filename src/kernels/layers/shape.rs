@@ -1,14 +1,24 @@
 //! The sizes of the layers.
 
-/// The sizes of one convolution.
+/// The largest stride for which `OUTSIDE` in `shaders/conv_common.wgsl` stays outside.
+const MAX_STRIDE: usize = 15;
+
+/// The sizes of one convolution with an odd kernel k and padding k/2.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ConvShape {
+pub struct ConvShape {
+    /// The number of images.
     pub batch: usize,
+    /// The height of the input.
     pub height: usize,
+    /// The width of the input.
     pub width: usize,
+    /// The channels of the input.
     pub inputs: usize,
+    /// The channels of the output.
     pub outputs: usize,
+    /// The kernel size k.
     pub kernel: usize,
+    /// The step between output positions, in both directions.
     pub stride: usize,
 }
 
@@ -17,7 +27,10 @@ impl ConvShape {
         let [batch, height, width, inputs] = x;
         let [kernel, kernel_width, weight_inputs, outputs] = weight;
         assert!(
-            weight_inputs == inputs && kernel == kernel_width && kernel % 2 == 1 && stride > 0,
+            weight_inputs == inputs
+                && kernel == kernel_width
+                && kernel % 2 == 1
+                && (1..=MAX_STRIDE).contains(&stride),
             "a convolution of inputs {x:?} (N, H, W, C) with weights {weight:?} and stride {stride}"
         );
         Self { batch, height, width, inputs, outputs, kernel, stride }

@@ -52,7 +52,7 @@ impl Conv {
 }
 
 /// The convolution of LeakyReLU(`x`) (N, H, W, inputs) with `weight` (k, k, inputs, outputs) plus `bias`,
-/// shape (N, H', W', outputs); twin of `shaders/conv_forward.wgsl`.
+/// shape (N, H', W', outputs); twin of `shaders/conv_product.wgsl`, `conv_direct.wgsl` and `conv_broadcast.wgsl`.
 pub fn conv_forward(conv: &Conv, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
     let positions = conv.height.div_ceil(conv.stride) * conv.width.div_ceil(conv.stride);
     let mut y = bias.repeat(conv.batch * positions);
@@ -63,8 +63,8 @@ pub fn conv_forward(conv: &Conv, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec
     y
 }
 
-/// The input gradient ∂L/∂x of [`conv_forward`], from `gradient` = ∂L/∂y; twin of
-/// `shaders/conv_input_gradient.wgsl`.
+/// The input gradient ∂L/∂x of [`conv_forward`], from `gradient` = ∂L/∂y; twin of the same shaders, which read the
+/// weights of [`conv_turn_weights`].
 pub fn conv_input_gradient(conv: &Conv, gradient: &[f32], weight: &[f32], x: &[f32]) -> Vec<f32> {
     let mut x_gradient = vec![0.0; x.len()];
     conv.for_each_product(|to, at, from| {
@@ -75,7 +75,7 @@ pub fn conv_input_gradient(conv: &Conv, gradient: &[f32], weight: &[f32], x: &[f
 }
 
 /// The weight gradient ∂L/∂weight of [`conv_forward`], from `gradient` = ∂L/∂y; twin of
-/// `shaders/conv_weight_gradient.wgsl`.
+/// `shaders/conv_weight_parts.wgsl` and `conv_weight_sum.wgsl` together.
 pub fn conv_weight_gradient(conv: &Conv, x: &[f32], gradient: &[f32]) -> Vec<f32> {
     let mut weight_gradient = vec![0.0; conv.kernel * conv.kernel * conv.inputs * conv.outputs];
     conv.for_each_product(|from, to, at| {
@@ -83,6 +83,26 @@ pub fn conv_weight_gradient(conv: &Conv, x: &[f32], gradient: &[f32]) -> Vec<f32
         weight_gradient[to] += slope * x[from] * gradient[at];
     });
     weight_gradient
+}
+
+/// The bias gradient ∂L/∂bias of [`conv_forward`], from `gradient` = ∂L/∂y, with `outputs` channels; twin of the same
+/// shaders as [`conv_weight_gradient`].
+pub fn conv_bias_gradient(outputs: usize, gradient: &[f32]) -> Vec<f32> {
+    let mut bias_gradient = vec![0.0; outputs];
+    for position in gradient.chunks(outputs) {
+        bias_gradient.iter_mut().zip(position).for_each(|(sum, slope)| *sum += slope);
+    }
+    bias_gradient
+}
+
+/// The weights (k, k, outputs, inputs) with which the gradient of [`conv_forward`] is a convolution: turned by half a turn,
+/// with inputs and outputs exchanged; twin of `shaders/conv_turn_weights.wgsl`.
+pub fn conv_turn_weights(inputs: usize, outputs: usize, weight: &[f32]) -> Vec<f32> {
+    let taps = weight.chunks(inputs * outputs).rev();
+    let turned = taps.flat_map(|tap| {
+        (0..inputs * outputs).map(move |at| tap[at % inputs * outputs + at / inputs])
+    });
+    turned.collect()
 }
 
 /// The sizes of a head: LeakyReLU, pooling over positions, a linear map to classes.

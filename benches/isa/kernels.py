@@ -1,0 +1,41 @@
+"""The WGSL of every variant of the convolution kernels, and how to translate it to SPIR-V as wgpu does."""
+
+import os
+import pathlib
+import subprocess
+import tomllib
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SHADERS = ROOT / "shaders"
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "jempp-isa"
+
+
+def variants():
+    """The table of variants, as dictionaries with `name`, `file` and `constants`."""
+    return tomllib.loads((SHADERS / "variants.toml").read_text())["variant"]
+
+
+def source(file, constants=None, source_channels=64, result_channels=64, is_gradient=False):
+    """The whole WGSL of a kernel. Kernels without variants have no constants, and nothing in front."""
+    parts = [SHADERS / "common.wgsl", SHADERS / f"{file}.wgsl"]
+    front = ""
+    if constants is not None:
+        for channels, alias, lanes, group in (
+            (source_channels, "Source", "SOURCE_LANES", "SOURCE_GROUP"),
+            (result_channels, "Matrix", "MATRIX_LANES", "RESULT_GROUP"),
+        ):
+            is_vector = channels % 4 == 0
+            front += f"alias {alias} = {'vec4<f32>' if is_vector else 'f32'};\n"
+            front += f"const {lanes} = {4 if is_vector else 1}u;\nconst {group} = {min(channels, 4)}u;\n"
+        front += f"const IS_GRADIENT = {str(is_gradient).lower()};\n"
+        front += "".join(f"const {name} = {value}u;\n" for name, value in constants.items())
+        parts.insert(1, SHADERS / "conv_common.wgsl")
+    return front + "".join(part.read_text() for part in parts)
+
+
+def translate(wgsl, path):
+    """Writes the SPIR-V of a kernel to `path`."""
+    text = path.with_suffix(".wgsl")
+    text.write_text(wgsl)
+    subprocess.run([CACHE / "target/release/translate", text, path], check=True)
+    return path

@@ -1,0 +1,280 @@
+//! The variants of the convolution kernels. Each one is a file of `shaders/` and the constants that stand in front of it.
+//!
+//! [`VARIANTS`] says the same as `shaders/variants.toml`, which the scripts in `benches/isa` read; a test compares them.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    sync::{Mutex, PoisonError},
+};
+
+use super::{
+    super::{Kernel, WORKGROUP_SIZE},
+    shape::ConvShape,
+};
+
+/// Which result of a convolution a kernel computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ConvPass {
+    /// The output.
+    Forward,
+    /// The gradient of the input.
+    InputGradient,
+    /// The gradients of weights and bias.
+    WeightGradient,
+}
+
+impl ConvPass {
+    /// All passes.
+    pub const ALL: [Self; 3] = [Self::Forward, Self::InputGradient, Self::WeightGradient];
+}
+
+/// How a variant divides the work: which file of `shaders/` it is, and what its constants are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the files of `shaders/` describe their constants")]
+pub enum Tile {
+    /// `conv_product.wgsl`: a workgroup shares pixels and weights.
+    Product { positions: u32, outputs: u32, inputs: u32, rows: u32, columns: u32 },
+    /// `conv_direct.wgsl`: an invocation reads pixels and weights itself.
+    Direct { rows: u32, columns: u32 },
+    /// `conv_broadcast.wgsl`: a subgroup shares pixels.
+    #[cfg(not(target_arch = "wasm32"))]
+    Broadcast { rows: u32 },
+    /// `conv_weight_parts.wgsl`: the gradient of the weights, in parts.
+    WeightParts { inputs: u32, outputs: u32, positions: u32, rows: u32, columns: u32 },
+}
+
+/// A variant of a convolution kernel: one way to divide the work among invocations. All variants compute the same.
+///
+/// Its name says how many sums an invocation keeps in registers: positions × outputs, or inputs × outputs of the weights.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Variant {
+    /// The name, for reports.
+    pub name: &'static str,
+    /// The file and its constants.
+    pub tile: Tile,
+}
+
+macro_rules! variants {
+    ($($(#[$attribute:meta])* $constant:ident = $name:literal, $tile:expr;)*) => {
+        $($(#[$attribute])* pub(super) static $constant: Variant = Variant { name: $name, tile: $tile };)*
+        /// Every variant. Each of them but `broadcast` needs no more than WebGPU guarantees.
+        pub static VARIANTS: &[&Variant] = &[$($(#[$attribute])* &$constant),*];
+    };
+}
+
+variants! {
+    PRODUCT_8X8 = "product-8x8",
+        Tile::Product { positions: 64, outputs: 64, inputs: 8, rows: 8, columns: 2 };
+    PRODUCT_8X8_LARGE = "product-8x8-large",
+        Tile::Product { positions: 128, outputs: 128, inputs: 8, rows: 8, columns: 2 };
+    PRODUCT_8X4 = "product-8x4",
+        Tile::Product { positions: 128, outputs: 64, inputs: 16, rows: 8, columns: 1 };
+    PRODUCT_4X4 = "product-4x4",
+        Tile::Product { positions: 32, outputs: 32, inputs: 8, rows: 4, columns: 1 };
+    PRODUCT_4X4_NARROW = "product-4x4-narrow",
+        Tile::Product { positions: 64, outputs: 16, inputs: 16, rows: 4, columns: 1 };
+    #[cfg(not(target_arch = "wasm32"))]
+    BROADCAST_16X4 = "broadcast-16x4", Tile::Broadcast { rows: 16 };
+    DIRECT_16X16 = "direct-16x16", Tile::Direct { rows: 16, columns: 4 };
+    DIRECT_8X8 = "direct-8x8", Tile::Direct { rows: 8, columns: 2 };
+    DIRECT_8X4 = "direct-8x4", Tile::Direct { rows: 8, columns: 1 };
+    WEIGHT_8X8 = "weight-8x8",
+        Tile::WeightParts { inputs: 64, outputs: 64, positions: 8, rows: 2, columns: 2 };
+    WEIGHT_8X4 = "weight-8x4",
+        Tile::WeightParts { inputs: 128, outputs: 64, positions: 16, rows: 2, columns: 1 };
+    WEIGHT_4X4 = "weight-4x4",
+        Tile::WeightParts { inputs: 32, outputs: 32, positions: 16, rows: 1, columns: 1 };
+    WEIGHT_16X16 = "weight-16x16",
+        Tile::WeightParts { inputs: 64, outputs: 64, positions: 8, rows: 4, columns: 4 };
+    WEIGHT_16X8 = "weight-16x8",
+        Tile::WeightParts { inputs: 64, outputs: 32, positions: 8, rows: 4, columns: 2 };
+}
+
+/// How a kernel reads or writes a tensor with a number of channels.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Channels {
+    /// Values that are read at once.
+    lanes: u32,
+    /// Channels of a group of up to 4.
+    group: u32,
+}
+
+impl Channels {
+    fn of(channels: usize) -> Self {
+        let lanes = if channels.is_multiple_of(4) { 4 } else { 1 };
+        Self { lanes, group: channels.min(4) as u32 }
+    }
+
+    fn element(self) -> &'static str {
+        if self.lanes == 4 { "vec4<f32>" } else { "f32" }
+    }
+}
+
+/// What the lines in front of a kernel depend on, besides the variant.
+type Front = (Channels, Channels, bool);
+
+/// The kernels that were needed so far. They are few: each variant has at most 32.
+static MADE: Mutex<BTreeMap<(&str, Front), &Kernel>> = Mutex::new(BTreeMap::new());
+
+impl Variant {
+    /// The kernel that computes a pass of a layer.
+    pub fn kernel(&self, pass: ConvPass, shape: &ConvShape) -> &'static Kernel {
+        let (source, result) = channels(pass, shape);
+        let front = (Channels::of(source), Channels::of(result), pass == ConvPass::InputGradient);
+        let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+        *made.entry((self.name, front)).or_insert_with(|| Box::leak(Box::new(self.make(front))))
+    }
+
+    fn make(&self, (source, result, is_gradient): Front) -> Kernel {
+        let mut text = format!(
+            "alias Source = {};
+const SOURCE_LANES = {}u;
+const SOURCE_GROUP = {}u;
+alias Matrix = {};
+const MATRIX_LANES = {}u;
+const RESULT_GROUP = {}u;
+const IS_GRADIENT = {is_gradient};
+",
+            source.element(),
+            source.lanes,
+            source.group,
+            result.element(),
+            result.lanes,
+            result.group,
+        );
+        for (name, value) in self.tile.constants() {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "const {name} = {value}u;");
+        }
+        text.push_str(include_str!("../../../shaders/common.wgsl"));
+        text.push_str(include_str!("../../../shaders/conv_common.wgsl"));
+        text.push_str(self.tile.text());
+        Kernel {
+            name: self.tile.file(),
+            source: text.leak(),
+            workgroup_size: self.tile.workgroup_size(),
+            bindings: &["source", "matrix", "rest", "result", "params"],
+            params: &[
+                "batch",
+                "height",
+                "width",
+                "inputs",
+                "outputs",
+                "kernel",
+                "stride",
+                "negative_slope",
+                "num_parts",
+            ],
+        }
+    }
+
+    /// Whether the variant computes this pass.
+    pub fn computes(&self, pass: ConvPass) -> bool {
+        matches!(self.tile, Tile::WeightParts { .. }) == (pass == ConvPass::WeightGradient)
+    }
+
+    /// Whether the adapter needs subgroups of 8 or more.
+    pub fn needs_subgroups(&self) -> bool {
+        self.tile.file() == "conv_broadcast"
+    }
+
+    /// The number of workgroups for a pass of a layer. The positions of a weight gradient are divided into `num_parts`.
+    pub fn num_workgroups(&self, pass: ConvPass, shape: &ConvShape, num_parts: usize) -> u32 {
+        // Of the input gradient, one invocation computes as many neighbouring positions as one output position reads.
+        let positions = shape.batch * shape.num_positions();
+        let groups = channels(pass, shape).1.div_ceil(4);
+        let count = match self.tile {
+            Tile::Product { positions: rows, outputs: columns, .. } => {
+                positions.div_ceil(rows as usize) * groups.div_ceil(columns as usize / 4)
+            }
+            Tile::Direct { rows, columns } => {
+                let tiles = positions.div_ceil(rows as usize) * groups.div_ceil(columns as usize);
+                tiles.div_ceil(WORKGROUP_SIZE as usize)
+            }
+            #[cfg(not(target_arch = "wasm32"))]
+            Tile::Broadcast { rows } => {
+                positions.div_ceil(rows as usize) * groups.div_ceil(BROADCAST_SIZE as usize)
+            }
+            Tile::WeightParts { inputs: rows, outputs: columns, .. } => {
+                let input_groups = shape.num_taps() * shape.inputs.div_ceil(4);
+                num_parts
+                    * input_groups.div_ceil(rows as usize / 4)
+                    * groups.div_ceil(columns as usize / 4)
+            }
+        };
+        count as u32
+    }
+}
+
+/// The channels of what a pass reads at pixels, and of its result.
+fn channels(pass: ConvPass, shape: &ConvShape) -> (usize, usize) {
+    match pass {
+        ConvPass::Forward | ConvPass::WeightGradient => (shape.inputs, shape.outputs),
+        ConvPass::InputGradient => (shape.outputs, shape.inputs),
+    }
+}
+
+/// The number of invocations per workgroup of `conv_broadcast.wgsl`.
+#[cfg(not(target_arch = "wasm32"))]
+const BROADCAST_SIZE: u32 = 16;
+
+impl Tile {
+    /// The name of the file without its extension, and of its entry point.
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Product { .. } => "conv_product",
+            Self::Direct { .. } => "conv_direct",
+            #[cfg(not(target_arch = "wasm32"))]
+            Self::Broadcast { .. } => "conv_broadcast",
+            Self::WeightParts { .. } => "conv_weight_parts",
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Product { .. } => include_str!("../../../shaders/conv_product.wgsl"),
+            Self::Direct { .. } => include_str!("../../../shaders/conv_direct.wgsl"),
+            #[cfg(not(target_arch = "wasm32"))]
+            Self::Broadcast { .. } => include_str!("../../../shaders/conv_broadcast.wgsl"),
+            Self::WeightParts { .. } => include_str!("../../../shaders/conv_weight_parts.wgsl"),
+        }
+    }
+
+    /// The constants that stand in front of the file, by name.
+    pub fn constants(self) -> Vec<(&'static str, u32)> {
+        const POSITIONS: &str = "TILE_POSITIONS";
+        const OUTPUTS: &str = "TILE_OUTPUTS";
+        const INPUTS: &str = "TILE_INPUTS";
+        const ROWS: &str = "ROWS";
+        const COLUMNS: &str = "COLUMNS";
+        match self {
+            Self::Product { positions, outputs, inputs, rows, columns }
+            | Self::WeightParts { inputs, outputs, positions, rows, columns } => vec![
+                (POSITIONS, positions),
+                (OUTPUTS, outputs),
+                (INPUTS, inputs),
+                (ROWS, rows),
+                (COLUMNS, columns),
+            ],
+            Self::Direct { rows, columns } => vec![(ROWS, rows), (COLUMNS, columns)],
+            #[cfg(not(target_arch = "wasm32"))]
+            Self::Broadcast { rows } => vec![(ROWS, rows)],
+        }
+    }
+
+    /// The number of invocations per workgroup.
+    fn workgroup_size(self) -> u32 {
+        match self {
+            Self::Product { positions, outputs, rows, columns, .. } => {
+                positions / rows * (outputs / 4 / columns)
+            }
+            Self::Direct { .. } => WORKGROUP_SIZE,
+            #[cfg(not(target_arch = "wasm32"))]
+            Self::Broadcast { .. } => BROADCAST_SIZE,
+            Self::WeightParts { inputs, outputs, rows, columns, .. } => {
+                inputs / 4 / rows * (outputs / 4 / columns)
+            }
+        }
+    }
+}
