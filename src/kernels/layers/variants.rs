@@ -1,5 +1,8 @@
 //! The variants of the convolution kernels. Each one is a file of `shaders/` and the constants that stand in front of it.
 //!
+//! A browser gets no `conv_broadcast.wgsl`: it would have to be told in the source that subgroups are used, and the page is
+//! small.
+//!
 //! [`VARIANTS`] says the same as `shaders/variants.toml`, which the scripts in `benches/isa` read; a test compares them.
 
 use std::{
@@ -58,7 +61,7 @@ pub struct Variant {
 macro_rules! variants {
     ($($(#[$attribute:meta])* $constant:ident = $name:literal, $tile:expr;)*) => {
         $($(#[$attribute])* pub(super) static $constant: Variant = Variant { name: $name, tile: $tile };)*
-        /// Every variant. Each of them but `broadcast` needs no more than WebGPU guarantees.
+        /// Every variant. All but the one with subgroups need no more than WebGPU guarantees.
         pub static VARIANTS: &[&Variant] = &[$($(#[$attribute])* &$constant),*];
     };
 }
@@ -174,14 +177,14 @@ const IS_GRADIENT = {is_gradient};
         matches!(self.tile, Tile::WeightParts { .. }) == (pass == ConvPass::WeightGradient)
     }
 
-    /// Whether the adapter needs subgroups of 8 or more.
+    /// Whether the variant needs an adapter with subgroups of 8 or more.
     pub fn needs_subgroups(&self) -> bool {
         self.tile.file() == "conv_broadcast"
     }
 
     /// The number of workgroups for a pass of a layer. The positions of a weight gradient are divided into `num_parts`.
     pub fn num_workgroups(&self, pass: ConvPass, shape: &ConvShape, num_parts: usize) -> u32 {
-        // Of the input gradient, one invocation computes as many neighbouring positions as one output position reads.
+        // Each pass has as many blocks (`conv_common.wgsl`) as there are output positions.
         let positions = shape.batch * shape.num_positions();
         let groups = channels(pass, shape).1.div_ceil(4);
         let count = match self.tile {
