@@ -20,6 +20,18 @@ cargo fmt --check
 step "lint"
 cargo clippy --release --all-targets -- -D warnings
 
+step "instruction counts"
+# What Mesa's compiler for AMD, which needs no GPU, makes of the hot kernels.
+can_count() {
+    ls /usr/share/vulkan/icd.d/radeon_icd*.json /usr/include/vulkan/vulkan.h && python3 -c 'import tomllib'
+}
+if [ -n "${REQUIRE_ISA-}" ] || can_count >/dev/null 2>&1; then
+    benches/isa/setup.sh
+    python3 benches/isa/isa.py --check
+else
+    echo "SKIPPED: it takes Mesa's driver for AMD, Vulkan's headers (mesa-vulkan-drivers, libvulkan-dev) and Python 3.11"
+fi
+
 step "test"
 cargo test --release
 

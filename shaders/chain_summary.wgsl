@@ -2,8 +2,8 @@
 //
 //   summary[n] = (||gradient_n||_2, share of |gradient| >= proximal_radius, share of |x| >= 1)
 //
-// One workgroup per chain. A radius of 0 means no clamp; the second number is then 0. Units: the norm in energy per
-// unit of x, the shares in [0, 1].
+// One workgroup per chain. A radius of 0 means no clamp; the second number is then 0. A NaN makes the norm NaN and counts
+// in neither share. Units: the norm in energy per unit of x, the shares in [0, 1].
 // Source: training health after arXiv:1903.12370.
 // Twin: reference::chain_summary
 
@@ -20,6 +20,10 @@ struct Params {
 
 var<workgroup> partial: array<vec3<f32>, 256>;
 
+fn reaches(value: f32, bound: f32) -> bool {
+    return !is_nan(value) && abs(value) >= bound;
+}
+
 @compute @workgroup_size(256)
 fn chain_summary(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -33,10 +37,10 @@ fn chain_summary(
             let at = chain * params.num_pixels + pixel;
             let slope = gradient[at];
             sum.x += slope * slope;
-            if params.proximal_radius > 0.0 && abs(slope) >= params.proximal_radius {
+            if params.proximal_radius > 0.0 && reaches(slope, params.proximal_radius) {
                 sum.y += 1.0;
             }
-            if abs(x[at]) >= 1.0 {
+            if reaches(x[at], 1.0) {
                 sum.z += 1.0;
             }
         }

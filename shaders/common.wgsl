@@ -13,11 +13,30 @@ fn flat_workgroup(group: vec3<u32>, num_groups: vec3<u32>) -> u32 {
     return group.y * num_groups.x + group.x;
 }
 
-// Clamps `value` to [low, high]; a NaN stays NaN, so that a broken chain is detected. WGSL does not define the clamp of
-// a NaN, and a compiler may assume that there is none, so the NaN is detected from its bits.
+// Whether `value` is a NaN. Its bits tell: a compiler may assume that there is no NaN, and then `value != value` is
+// false.
+fn is_nan(value: f32) -> bool {
+    return (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;
+}
+
+// Where `value` is a NaN, that NaN; elsewhere `result`, a function of `value`. WGSL leaves open what clamp, min, max,
+// exp and log make of a NaN. Some adapters make a number of it, and then nobody sees that a chain is broken.
+fn keep_nan(value: f32, result: f32) -> f32 {
+    return select(result, value, is_nan(value));
+}
+
+// Clamps `value` to [low, high]; a NaN stays NaN.
 fn clamp_number(value: f32, low: f32, high: f32) -> f32 {
-    let is_nan = (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;
-    return select(clamp(value, low, high), value, is_nan);
+    return keep_nan(value, clamp(value, low, high));
+}
+
+// exp(value) and log(value); a NaN stays NaN.
+fn exp_number(value: f32) -> f32 {
+    return keep_nan(value, exp(value));
+}
+
+fn log_number(value: f32) -> f32 {
+    return keep_nan(value, log(value));
 }
 
 // The 64-bit product a * b as two words: (high, low).

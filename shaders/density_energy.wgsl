@@ -9,6 +9,7 @@
 // For a mixture, the table has a row (w, m0, m1, a, b, c) per Gaussian: log weight with its normaliser, mean,
 // precision.
 // For the other forms, it has one row: (radius, width), (along, across, bend, shift), (along, across, bend).
+// A coordinate that is NaN makes energy and gradient NaN.
 // Units: energies at temperature 1; gradient in energy per unit of x.
 // Source: banana after Haario et al., Computational Statistics 14, 1999; funnel after Neal, Annals of
 // Statistics 31(3), 2003, section 8.
@@ -45,11 +46,45 @@ fn mixture_energy(point: vec2<f32>) -> vec3<f32> {
             slope = slope * shrink;
             largest = term;
         }
-        let weight = exp(max(term - largest, -80.0));
+        let weight = exp_number(clamp_number(term - largest, -80.0, 0.0));
         total += weight;
         slope += weight * pull;
     }
-    return vec3<f32>(-(largest + log(total)), slope / total);
+    return vec3<f32>(-(largest + log_number(total)), slope / total);
+}
+
+// (E, dE/dx0, dE/dx1) at a point.
+fn energy_at(point: vec2<f32>) -> vec3<f32> {
+    switch params.form {
+        case 0u: {
+            return mixture_energy(point);
+        }
+        case 1u: {
+            let size = max(length(point), 1e-6);
+            let off = (size - table[0]) / (table[1] * table[1]);
+            return vec3<f32>(0.5 * off * (size - table[0]), off * point / size);
+        }
+        case 2u: {
+            let off = point.y - table[2] * point.x * point.x - table[3];
+            let pull = off / (table[1] * table[1]);
+            let along = point.x / (table[0] * table[0]);
+            return vec3<f32>(
+                0.5 * (point.x * along + off * pull),
+                along - 2.0 * table[2] * point.x * pull,
+                pull,
+            );
+        }
+        default: {
+            let size = table[1] * exp(clamp(table[2] * point.y, -30.0, 30.0));
+            let ratio = point.x / size;
+            let along = point.y / (table[0] * table[0]);
+            return vec3<f32>(
+                0.5 * (point.y * along + ratio * ratio) + log(size),
+                ratio / size,
+                along + table[2] * (1.0 - ratio * ratio),
+            );
+        }
+    }
 }
 
 @compute @workgroup_size(256)
@@ -63,36 +98,11 @@ fn density_energy(
         return;
     }
     let point = vec2<f32>(x[2u * index], x[2u * index + 1u]);
-    var result = vec3<f32>(0.0);
-    switch params.form {
-        case 0u: {
-            result = mixture_energy(point);
-        }
-        case 1u: {
-            let size = max(length(point), 1e-6);
-            let off = (size - table[0]) / (table[1] * table[1]);
-            result = vec3<f32>(0.5 * off * (size - table[0]), off * point / size);
-        }
-        case 2u: {
-            let off = point.y - table[2] * point.x * point.x - table[3];
-            let pull = off / (table[1] * table[1]);
-            let along = point.x / (table[0] * table[0]);
-            result = vec3<f32>(
-                0.5 * (point.x * along + off * pull),
-                along - 2.0 * table[2] * point.x * pull,
-                pull,
-            );
-        }
-        default: {
-            let size = table[1] * exp(clamp(table[2] * point.y, -30.0, 30.0));
-            let ratio = point.x / size;
-            let along = point.y / (table[0] * table[0]);
-            result = vec3<f32>(
-                0.5 * (point.y * along + ratio * ratio) + log(size),
-                ratio / size,
-                along + table[2] * (1.0 - ratio * ratio),
-            );
-        }
+    // A NaN if one of the coordinates is.
+    let broken = keep_nan(point.x, point.y);
+    var result = vec3<f32>(broken);
+    if !is_nan(broken) {
+        result = energy_at(point);
     }
     energy[index] = result.x;
     gradient[2u * index] = result.y;

@@ -4,7 +4,8 @@
 //   value[n]  = scale * log_sum_exp(logits[n])   or   scale * logits[n, labels[n]]
 //   seed[n]   = scale * softmax(logits[n])       or   scale * one_hot(labels[n])
 //
-// One workgroup per row; pool is the mean over positions, or the identity. Four classes are summed at a time.
+// One workgroup per row; pool is the mean over positions, or the identity. Four classes are summed at a time. A logit that
+// is NaN makes value and seed of its row NaN, without labels.
 // Source: arXiv:1912.03263, section 3.
 // Twin: reference::head_energy
 
@@ -77,16 +78,17 @@ fn head_energy(
         }
         return;
     }
+    // Where a logit is NaN, `largest` may be that NaN or another logit. Both make the sum NaN.
     var largest = seed[seeds];
     for (var class_ = 1u; class_ < params.classes; class_ += 1u) {
         largest = max(largest, seed[seeds + class_]);
     }
     var total = 0.0;
     for (var class_ = 0u; class_ < params.classes; class_ += 1u) {
-        total += exp(seed[seeds + class_] - largest);
+        total += exp_number(seed[seeds + class_] - largest);
     }
-    value[row] = params.scale * (log(total) + largest);
+    value[row] = params.scale * (log_number(total) + largest);
     for (var class_ = 0u; class_ < params.classes; class_ += 1u) {
-        seed[seeds + class_] = params.scale * exp(seed[seeds + class_] - largest) / total;
+        seed[seeds + class_] = params.scale * exp_number(seed[seeds + class_] - largest) / total;
     }
 }

@@ -67,9 +67,8 @@ fn mala_accept(
     let seed = vec2<u32>(params.seed_low, params.seed_high);
     // The last word of the counter is 1 here; it is 0 for the noise of the proposal.
     let bits = philox_4x32(vec4<u32>(chain, params.step, params.stream, 1u), seed);
-    // A proposal whose ratio is NaN is rejected. The NaN is detected from its bits, because a compiler may assume that
-    // there is none.
-    let is_number = (bitcast<u32>(log_ratio) & 0x7fffffffu) <= 0x7f800000u;
+    // A proposal whose ratio is NaN is rejected.
+    let is_number = !is_nan(log_ratio);
     let accepted = is_number && log_unit(unit_interval(bits).xx).x < log_ratio;
     for (var pixel = local; pixel < params.num_pixels; pixel += WORKGROUP_SIZE) {
         let at = first + pixel;

@@ -171,6 +171,8 @@ async fn adapters() -> Vec<wgpu::Adapter> {
     adapter.into_iter().collect()
 }
 
+/// burn computes on a device of this instance, so wgpu's choice of a shader compiler for DX12 holds for all kernels: DXC
+/// if it is linked in (feature `static-dxc`) or a `dxcompiler.dll` is found, else FXC.
 fn instance(backends: wgpu::Backends) -> wgpu::Instance {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = backends;

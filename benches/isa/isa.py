@@ -1,7 +1,7 @@
-"""Counts what the compilers of real GPUs make of the hot loops of our convolutions. Needs no GPU.
+"""Counts what the compilers of real GPUs make of the hot loops of our kernels. Needs no GPU.
 
     benches/isa/setup.sh                       # once
-    python3 benches/isa/isa.py                 # every variant of shaders/variants.toml on gfx1102 (Radeon RX 7600)
+    python3 benches/isa/isa.py                 # all hot loops on gfx1102 (Radeon RX 7600)
     python3 benches/isa/isa.py --check         # and exits with 1 where a bound of bounds.toml does not hold
     python3 benches/isa/isa.py --gpu tgl       # Iris Xe; README.md says what it needs
 
@@ -21,8 +21,6 @@ from pathlib import Path
 
 import kernels
 
-# The bindings of a convolution, with the parameters.
-NUM_BINDINGS = 5
 # Newer Mesa calls the GPUs by their other name.
 OTHER_NAMES = {"gfx1100": "navi31", "gfx1101": "navi32", "gfx1102": "navi33"}
 
@@ -51,7 +49,7 @@ def compiled(wgsl, entry, gpu):
     """The statistics of the driver, by name, and the lines of machine code."""
     with tempfile.TemporaryDirectory() as folder:
         spirv = kernels.translate(wgsl, Path(folder) / "kernel.spv")
-        command = [kernels.CACHE / "vulkan", "compile", spirv, entry, str(NUM_BINDINGS)]
+        command = [kernels.CACHE / "vulkan", "compile", spirv, entry, str(wgsl.count("@binding("))]
         variables = os.environ | environment(gpu) | {"MESA_SHADER_CACHE_DISABLE": "true"}
         result = subprocess.run(command, env=variables, capture_output=True, text=True)
     if result.returncode != 0 and gpu in OTHER_NAMES:
@@ -110,14 +108,15 @@ def intel(wgsl, entry, gpu):
     count = count_of(multiply_add, instructions)
     return {
         "density": count / (len(instructions) - sends - count_of("sync", instructions)),
-        "per_memory": count / sends,
+        "per_memory": count / max(sends, 1),
         "width": int(statistics["Subgroup size"]),
         "spills": int(statistics["Spill Count"]) + int(statistics["Fill Count"]),
     }
 
 
 def cases():
-    """Every variant in every direction it is used for: a name, an entry point and WGSL."""
+    """The benchmark, and every variant in every direction it is used for: a name, an entry point and WGSL."""
+    yield "fma_rate", "fma_rate", kernels.source("fma_rate")
     for variant in kernels.variants():
         directions = {"forward": False, "gradient": True}
         if variant["file"] == "conv_weight_parts":
@@ -137,14 +136,14 @@ def holds(value, bound):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gpu", default="gfx1102")
-    parser.add_argument("--check", action="store_true", help="hold the counts to bounds.toml")
+    parser.add_argument("--check", action="store_true", help="hold the counts to bounds.toml; compile only what has bounds")
     parser.add_argument("--only", default="", help="the variants whose names contain this text")
     arguments = parser.parse_args()
     bounds = tomllib.loads(Path(__file__).with_name("bounds.toml").read_text()).get(arguments.gpu, {})
     count = amd if arguments.gpu.startswith("gfx") else intel
     failures = 0
     for name, entry, wgsl in cases():
-        if arguments.only not in name:
+        if arguments.only not in name or (arguments.check and name not in bounds):
             continue
         counts = count(wgsl, entry, arguments.gpu)
         formats = {float: ".2f", int: ""}
@@ -152,6 +151,9 @@ def main():
         broken = [key for key, bound in bounds.get(name, {}).items() if not holds(counts[key], bound)]
         print(f"{name:34} {text}" + "".join(f"  OUT OF BOUNDS: {key}" for key in broken), flush=True)
         failures += len(broken)
+    missing = bounds.keys() - {name for name, _, _ in cases()}
+    if missing:
+        sys.exit(f"isa.py: bounds.toml names kernels that are not there: {', '.join(sorted(missing))}")
     if arguments.check and failures > 0:
         sys.exit(1)
 

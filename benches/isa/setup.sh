@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/jempp-isa
 mkdir -p "$cache"
-if ! dpkg --status libvulkan-dev mesa-vulkan-drivers >/dev/null 2>&1; then
+if ! ls /usr/include/vulkan/vulkan.h /usr/share/vulkan/icd.d/radeon_icd*.json >/dev/null 2>&1 || ! command -v gcc >/dev/null; then
     apt-get install --yes --no-install-recommends libvulkan-dev mesa-vulkan-drivers gcc
 fi
 gcc -O1 -Wall -o "$cache/vulkan" vulkan.c -lvulkan

@@ -340,7 +340,8 @@ pub fn mala_accept(
     (from_gpu(x_next), from_gpu(acceptance))
 }
 
-/// Repeats x ← x m + a `rounds` times on flat values, to measure arithmetic speed; see [`reference::fma_rate`].
+/// Repeats x ← x m + a on flat values, [`reference::FMA_PER_ROUND`] times in each of the `rounds`, to measure arithmetic
+/// speed; see [`reference::fma_rate`].
 pub fn fma_rate(x: Tensor<1>, rounds: u32, m: f32, a: f32) -> Tensor<1> {
     let (len, device) = (x.dims()[0], x.device());
     assert!(len.is_multiple_of(16), "a multiple of 16 values");

@@ -5,7 +5,12 @@ use std::sync::OnceLock;
 
 use burn::tensor::{Device, Tensor, TensorData};
 pub(crate) use jempp::kernel_check::scrambled;
-use jempp::{config::RunConfig, data::Dataset, device};
+use jempp::{
+    config::RunConfig,
+    data::Dataset,
+    device,
+    kernels::{self, Kernel},
+};
 use pollster::block_on;
 
 /// A hardware or software GPU. Without one, prints a note and returns `None`; with `REQUIRE_GPU=1` it fails instead.
@@ -76,4 +81,61 @@ pub(crate) fn tiny_config() -> RunConfig {
              class_centers = { max_components = 8 }",
         )
         .unwrap()
+}
+
+const POISON: f32 = 12_345.0;
+/// Elements after the end, which a kernel without a bounds check would overwrite.
+const TAIL: usize = 300;
+
+/// The floats as bytes.
+pub(crate) fn bytes(values: &[f32]) -> &[u8] {
+    bytemuck::cast_slice(values)
+}
+
+/// The bytes as floats.
+pub(crate) fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytemuck::pod_collect_to_vec(bytes)
+}
+
+/// A buffer for `len` values, filled with poison values to show what a kernel writes.
+pub(crate) fn poisoned(len: usize) -> Vec<f32> {
+    vec![POISON; len + TAIL]
+}
+
+/// Returns the written part, after checking that the part after it is still poison.
+pub(crate) fn written(buffer: &[u8], len: usize) -> Vec<f32> {
+    let all = floats(buffer);
+    assert!(all[len..].iter().all(|&value| value == POISON), "wrote past its end");
+    all[..len].to_vec()
+}
+
+/// The number of workgroups for `len` invocations.
+pub(crate) fn groups(len: usize) -> u32 {
+    len.div_ceil(256) as u32
+}
+
+/// Runs `kernel` with the last buffer poisoned and returns the part of it that must be written.
+pub(crate) fn last_of(
+    kernel: &'static Kernel,
+    device: &Device,
+    num_workgroups: u32,
+    inputs: &[&[u8]],
+    len: usize,
+    params: &[u32],
+) -> Vec<f32> {
+    let poison = poisoned(len);
+    let buffers: Vec<&[u8]> = inputs.iter().copied().chain([bytes(&poison)]).collect();
+    let out = run_on_bytes(kernel, device, num_workgroups, &buffers, params);
+    written(out.last().unwrap(), len)
+}
+
+/// Runs `kernel` on the given buffers and returns their contents.
+pub(crate) fn run_on_bytes(
+    kernel: &'static Kernel,
+    device: &Device,
+    num_workgroups: u32,
+    buffers: &[&[u8]],
+    params: &[u32],
+) -> Vec<Vec<u8>> {
+    block_on(kernels::run_and_read(kernel, device, num_workgroups, buffers, params)).unwrap()
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
 mod architecture;
+mod barriers;
 mod config;
 mod diagnostics;
 mod eval_metrics;

@@ -10,7 +10,7 @@ use naga::{
 const SHADERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/shaders");
 
 /// Every kernel, and every variant for channels of each kind, in each pass.
-fn all() -> Vec<&'static Kernel> {
+pub(crate) fn all() -> Vec<&'static Kernel> {
     let mut all = KERNELS.to_vec();
     for variant in VARIANTS {
         for pass in ConvPass::ALL.into_iter().filter(|&pass| variant.computes(pass)) {

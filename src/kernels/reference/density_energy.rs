@@ -64,8 +64,12 @@ impl DensityForm {
     }
 }
 
-/// Energy and gradient at one point; twin of `shaders/density_energy.wgsl`.
+/// Energy and gradient at one point, all NaN if a coordinate is; twin of `shaders/density_energy.wgsl`.
 pub fn density_energy([x, y]: [f32; 2], form: &DensityForm) -> (f32, [f32; 2]) {
+    // `f32::max` and `hypot` would turn some NaNs into numbers.
+    if x.is_nan() || y.is_nan() {
+        return (f32::NAN, [f32::NAN; 2]);
+    }
     match *form {
         DensityForm::Mixture(ref rows) => mixture_energy([x, y], rows),
         DensityForm::Ring { radius, width } => {
@@ -101,7 +105,8 @@ fn mixture_energy(point: [f32; 2], rows: &[[f32; 6]]) -> (f32, [f32; 2]) {
             slope = slope.map(|slope| slope * shrink);
             largest = term;
         }
-        let weight = (term - largest).max(-80.0).exp();
+        // `f32::clamp` keeps a NaN.
+        let weight = (term - largest).clamp(-80.0, 0.0).exp();
         total += weight;
         slope = [slope[0] + weight * pull[0], slope[1] + weight * pull[1]];
     }

@@ -188,15 +188,18 @@ pub fn head_input_gradient(
     x.iter().enumerate().map(gradient).collect()
 }
 
-/// Repeats x ← x m + a `rounds` times; the number of values is a multiple of 16. Twin of
-/// `shaders/fma_rate.wgsl`.
+/// The multiply-adds of each value in a round of [`fma_rate`].
+pub const FMA_PER_ROUND: u32 = 8;
+
+/// Repeats x ← x m + a, [`FMA_PER_ROUND`] times in each of the `rounds`; the number of values is a multiple of 16. Twin
+/// of `shaders/fma_rate.wgsl`.
 #[inline(always)]
 pub fn fma_rate(x: &mut [f32], rounds: u32, m: f32, a: f32) {
     // The number of values that fills the registers of a CPU core and uses both of its FMA units.
     for x in x.chunks_mut(128) {
         let mut registers = [0.0; 128];
         registers[..x.len()].copy_from_slice(x);
-        for _ in 0..rounds {
+        for _ in 0..rounds * FMA_PER_ROUND {
             for value in &mut registers {
                 *value = value.mul_add(m, a);
             }
