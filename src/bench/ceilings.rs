@@ -21,7 +21,7 @@ pub struct Ceilings {
 
 /// The values on which a GPU multiplies and adds: 16 in each of 2²⁰ invocations, enough to fill the largest GPU.
 const GPU_FMA_VALUES: usize = 1 << 24;
-/// The same on the CPU: few enough to stay in its caches.
+/// The same on the CPU, also when it imitates a GPU: few enough to stay in its caches.
 const CPU_FMA_VALUES: usize = 1 << 18;
 const COPY_VALUES: usize = 1 << 24;
 const REPETITIONS: usize = 5;
@@ -35,7 +35,10 @@ impl Ceilings {
     /// Measures the best of a few runs of each, in about two seconds in total.
     pub(crate) fn measure(device: &ComputeDevice) -> Self {
         let ones = |len: usize| Tensor::<1>::ones([len], &device.device);
-        let num_values = if device.is_cpu() { CPU_FMA_VALUES } else { GPU_FMA_VALUES };
+        let num_values = match device.is_cpu() || device.is_software_adapter() {
+            true => CPU_FMA_VALUES,
+            false => GPU_FMA_VALUES,
+        };
         let rounds_per_ms = best_rate(device, ones(num_values), |values, rounds| {
             kernels::fma_rate(values, rounds, 0.999, 0.001)
         });
