@@ -4,6 +4,7 @@
 mod absent;
 mod advice;
 mod bench;
+pub mod devices;
 mod eval;
 #[cfg(feature = "fetch")]
 mod fetch;
@@ -116,15 +117,13 @@ Examples:
   jempp export --safetensors --no-buffer --out fashion.safetensors
   python3 -c \"from safetensors.torch import load_file; print(load_file('model.safetensors').keys())\"")]
     Export(interop::ExportArgs),
-    /// List the graphics adapters and the one that `auto` selects.
+    /// List the graphics adapters and the one that `auto` selects, or check one.
     #[command(after_help = "Examples:
   jempp devices
-  jempp devices --json")]
-    Devices {
-        /// Print the list as JSON.
-        #[arg(long)]
-        json: bool,
-    },
+  jempp devices --check
+  jempp devices --check 1 --json
+  jempp devices --check all > check.txt")]
+    Devices(devices::DevicesArgs),
     /// Time one energy gradient and one step of each sampler.
     #[command(after_help = "Examples:
   jempp bench
@@ -146,12 +145,17 @@ Examples:
 pub fn main() -> u8 {
     let matches = absent::mark(Cli::command()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    match run(cli) {
+    exit_status(run(cli), matches.subcommand_name())
+}
+
+/// The exit status for the result of a command; prints its error as one line.
+pub fn exit_status(result: anyhow::Result<()>, command: Option<&str>) -> u8 {
+    match result {
         // A command that was stopped by a signal and has saved its work returns the status of the signal.
         Ok(()) => signals::exit_status().unwrap_or(0),
         Err(error) => {
             let line = say::one_line(&error);
-            match advice::advice(&error, matches.subcommand_name()) {
+            match advice::advice(&error, command) {
                 Some(advice) => complain!("error: {}. {advice}", line.trim_end_matches('.')),
                 None => complain!("error: {line}"),
             }
@@ -175,7 +179,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Fetch(args)) => fetch::run(&args),
         Some(Command::Import(args)) => interop::import(&args),
         Some(Command::Export(args)) => interop::export(&args),
-        Some(Command::Devices { json }) => devices(json),
+        Some(Command::Devices(args)) => devices::run(&args),
         Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Config { preset }) => config(preset.as_deref()),
     }
@@ -193,33 +197,6 @@ fn main_job() -> anyhow::Result<()> {
         false => say!("Going on without."),
     }
     train::quick()
-}
-
-fn devices(json: bool) -> anyhow::Result<()> {
-    let adapters = pollster::block_on(device::list());
-    if json {
-        say!("{}", serde_json::to_string_pretty(&adapters)?);
-        return Ok(());
-    }
-    for adapter in &adapters {
-        say!(
-            "{}  {} ({}, {}, {})",
-            adapter.index,
-            adapter.name,
-            adapter.backend,
-            adapter.kind,
-            adapter.driver
-        );
-        say!(
-            "   buffers to {} MiB, {} invocations per workgroup, {} workgroups per dimension",
-            adapter.max_storage_buffer_bytes >> 20,
-            adapter.max_invocations_per_workgroup,
-            adapter.max_workgroups_per_dimension
-        );
-    }
-    say!("cpu  CPU back end (always there)");
-    say!("auto takes: {}", pollster::block_on(device::open("auto"))?.description);
-    Ok(())
 }
 
 fn config(preset: Option<&str>) -> anyhow::Result<()> {

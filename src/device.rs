@@ -3,6 +3,8 @@
 
 mod readback;
 
+use std::fmt;
+
 use burn::tensor::{Device, wgpu::WgpuSetup};
 use burn_std::config::BurnConfig;
 use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
@@ -65,6 +67,21 @@ impl AdapterSummary {
     }
 }
 
+impl fmt::Display for AdapterSummary {
+    /// Two lines: the adapter and its driver, then its limits.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Self { index, name, backend, kind, driver, .. } = self;
+        writeln!(f, "{index}  {name} ({backend}, {kind}, {driver})")?;
+        write!(
+            f,
+            "   buffers to {} MiB, {} invocations per workgroup, {} workgroups per dimension",
+            self.max_storage_buffer_bytes >> 20,
+            self.max_invocations_per_workgroup,
+            self.max_workgroups_per_dimension
+        )
+    }
+}
+
 /// An open compute device and its description.
 #[derive(Clone, Debug)]
 pub struct ComputeDevice {
@@ -72,7 +89,7 @@ pub struct ComputeDevice {
     pub device: Device,
     /// One line for people: the device, and the reason if it was chosen automatically.
     pub description: String,
-    is_software_adapter: bool,
+    adapter: Option<AdapterSummary>,
     queue: Option<wgpu::Queue>,
 }
 
@@ -89,12 +106,7 @@ impl ComputeDevice {
 
     /// The CPU back end as a compute device, with a description.
     pub fn cpu(description: impl Into<String>) -> Self {
-        Self {
-            device: cpu(),
-            description: description.into(),
-            is_software_adapter: false,
-            queue: None,
-        }
+        Self { device: cpu(), description: description.into(), adapter: None, queue: None }
     }
 
     /// Whether the device is the CPU back end.
@@ -104,7 +116,12 @@ impl ComputeDevice {
 
     /// Whether the device is a software adapter, which imitates a GPU on the CPU and is slow.
     pub fn is_software_adapter(&self) -> bool {
-        self.is_software_adapter
+        self.adapter.as_ref().is_some_and(|adapter| !adapter.is_hardware())
+    }
+
+    /// The graphics adapter; `None` for the CPU back end.
+    pub fn adapter(&self) -> Option<&AdapterSummary> {
+        self.adapter.as_ref()
     }
 
     /// Waits until the device has computed `result`. Errors are ignored here, because any later read reports them too.
@@ -284,8 +301,7 @@ pub async fn open(wanted: &str) -> Result<ComputeDevice, DeviceError> {
     let (device, queue) = open_adapter(&adapters[chosen.index])
         .await
         .map_err(|reason| DeviceError::Open { name: chosen.name.clone(), reason })?;
-    let is_software_adapter = !chosen.is_hardware();
-    Ok(ComputeDevice { device, description, is_software_adapter, queue: Some(queue) })
+    Ok(ComputeDevice { device, description, adapter: Some(chosen.clone()), queue: Some(queue) })
 }
 
 async fn open_adapter(adapter: &wgpu::Adapter) -> Result<(Device, wgpu::Queue), String> {

@@ -74,6 +74,7 @@
 //! * `numbers`: softmax, log-sum-exp and argmax of rows of numbers on the host
 //! * `kernels::reference`: the CPU twin of every WGSL kernel; it defines what the kernel computes
 //! * `kernels`: the WGSL kernels, and one function for each that takes tensors
+//! * `kernel_check`: every kernel compared with its CPU twin on one device
 //! * `streams`: every stream of random numbers, by its number
 //! * `eigen`: eigenvectors of symmetric matrices
 //! * `principal_axes`: the directions along which points differ most
@@ -162,6 +163,8 @@ pub mod eval;
 #[cfg(feature = "pytorch")]
 #[doc(hidden)]
 pub mod interop;
+#[doc(hidden)]
+pub mod kernel_check;
 #[doc(hidden)]
 pub mod kernels;
 #[cfg(feature = "gui")]

@@ -1,8 +1,10 @@
 //! Benchmarks of Langevin steps and training on a device, compared with the device's peak rates.
 //!
-//! The workloads W1 to W4 are fixed, so that results of different machines and versions can be compared.
+//! The workloads W1 to W5 are fixed, so that results of different machines and versions can be compared.
 
 mod ceilings;
+mod check;
+mod paper;
 mod report;
 mod work;
 
@@ -23,6 +25,8 @@ use crate::{
     trainer::{StepError, Trainer, TrainerError},
 };
 pub use ceilings::Ceilings;
+pub use check::{DeviceCheck, Differs};
+pub use paper::PaperTraining;
 pub use work::{StepWork, Work};
 
 /// The reason why a benchmark could not run.
@@ -46,6 +50,9 @@ pub enum BenchError {
     /// Training diverged, which twenty iterations should not do, or the device failed.
     #[error("the training iteration failed: {0}")]
     Step(#[from] StepError),
+    /// The CPU back end was to be checked.
+    #[error("the CPU back end needs no check: adapters are compared with it")]
+    NothingToCheck,
 }
 
 /// All measurements on one device.
@@ -61,6 +68,8 @@ pub struct BenchReport {
     pub steps: Vec<StepCost>,
     /// The costs of training iterations.
     pub training: Option<TrainingReport>,
+    /// The costs of training iterations of the paper's network.
+    pub paper_training: Option<PaperTraining>,
 }
 
 /// The costs of a Langevin step and its parts, as medians in milliseconds. The parts are timed in turn, so that a
@@ -325,14 +334,16 @@ pub fn run(
     device: &ComputeDevice,
 ) -> Result<BenchReport, BenchError> {
     let (load, ceilings) = (load(), Ceilings::measure(device));
-    let (mut steps, mut training) = (Vec::new(), None);
+    let (mut steps, mut training, mut paper_training) = (Vec::new(), None, None);
     for work in works {
         match work {
             Work::Steps(work) => steps.push(time_steps(work, repetitions, &ceilings, device)?),
             Work::Training => training = Some(time_training(repetitions, device)?),
+            Work::PaperTraining => paper_training = Some(paper::time(repetitions, device)?),
         }
     }
-    Ok(BenchReport { device: device.description.clone(), load, ceilings, steps, training })
+    let device = device.description.clone();
+    Ok(BenchReport { device, load, ceilings, steps, training, paper_training })
 }
 
 /// The load average of the last minute, if the operating system provides it.

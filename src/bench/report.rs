@@ -21,6 +21,9 @@ impl fmt::Display for BenchReport {
         if let Some(training) = &self.training {
             write!(f, "\n{training}")?;
         }
+        if let Some(training) = &self.paper_training {
+            write!(f, "\n{training}")?;
+        }
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use crate::data::fetch::FetchError;
 #[cfg(feature = "pytorch")]
 use crate::interop::InteropError;
 use crate::{
-    chains::ChainError, checkpoint::CheckpointError, convergence::ConvergenceError,
+    bench::Differs, chains::ChainError, checkpoint::CheckpointError, convergence::ConvergenceError,
     data::DataError, device::DeviceError, eval::EvalError, results_folder::ResultsError,
     run_folder::RunFolderError, starts::StartError, trainer::TrainerError, training::TrainingError,
 };
@@ -44,13 +44,24 @@ impl Command<'_> {
             .or_else(|| results(cause.downcast_ref()?))
             .or_else(|| run_folder(cause.downcast_ref()?))
             .or_else(|| checkpoint(cause.downcast_ref()?))
-            .or_else(|| device(cause.downcast_ref()?))
+            .or_else(|| self.device(cause.downcast_ref()?))
+            .or_else(|| differs(cause.downcast_ref()?))
             .or_else(|| convergence(cause.downcast_ref()?))
             .or_else(|| self.data(cause.downcast_ref()?))
             .or_else(|| self.start(cause.downcast_ref()?))
             .or_else(|| self.chains(cause.downcast_ref()?))
             .or_else(|| self.training(cause.downcast_ref()?))
             .or_else(|| self.eval(cause.downcast_ref()?))
+    }
+
+    fn device(self, error: &DeviceError) -> Option<String> {
+        let option = if self.0 == Some("devices") { "--check" } else { "--device" };
+        match error {
+            DeviceError::NoGpu(_) | DeviceError::Unknown { .. } => {
+                Some(format!("{option} takes one of these, or auto"))
+            }
+            DeviceError::Open { .. } => None,
+        }
     }
 
     /// The options for the configuration keys that a text names.
@@ -194,13 +205,12 @@ fn checkpoint(error: &CheckpointError) -> Option<String> {
     })
 }
 
-fn device(error: &DeviceError) -> Option<String> {
-    Some(match error {
-        DeviceError::NoGpu(_) | DeviceError::Unknown { .. } => {
-            "--device takes one of these, or auto".into()
-        }
-        DeviceError::Open { .. } => return None,
-    })
+fn differs(_: &Differs) -> Option<String> {
+    Some(format!(
+        "Please report it with this output: {}/issues/new?template=gpu.yml. Until it is mended, compute with \
+         --device cpu",
+        env!("CARGO_PKG_REPOSITORY")
+    ))
 }
 
 fn convergence(error: &ConvergenceError) -> Option<String> {

@@ -15,8 +15,8 @@ pub(super) struct BenchArgs {
     /// Compute device: auto, gpu, cpu, or an adapter's index or name.
     #[arg(long, default_value = "auto")]
     device: String,
-    /// Fixed workloads to time, comma-separated: W1, W2, W3, W3-batch-norm, W4. Default: all, or W1 and W2 on
-    /// a software adapter.
+    /// Fixed workloads to time, comma-separated: W1, W2, W3, W3-batch-norm, W4, W5, W5-training. Default: W1 to W4,
+    /// or W1 and W2 on a software adapter.
     #[arg(long, value_delimiter = ',', conflicts_with = "arch")]
     works: Vec<Work>,
     /// Time steps through this network instead; the names are those of model.arch.

@@ -25,7 +25,7 @@ pub use layers::{
 pub(crate) use ops::index_tensor;
 pub use ops::{
     ClassGaussians, Proposals, adapter_of, chain_summary, class_center_start, copy_rate, fma_rate,
-    mala_accept, proximal_step, replay_gather, replay_scatter, run_on_bytes, uniform_start,
+    mala_accept, proximal_step, replay_gather, replay_scatter, run_and_read, uniform_start,
 };
 
 /// The number of invocations per workgroup, for every kernel without variants.

@@ -33,27 +33,28 @@ pub(crate) fn index_tensor(indices: &[u32], device: &Device) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new(values, [indices.len()]), device)
 }
 
-/// Runs `kernel` on the given buffers, bound in table order, and returns their contents. For tests: nothing else is
+/// Runs `kernel` on the given buffers, bound in table order, and reads their contents afterwards. Nothing else is
 /// allocated, so bytes that the kernel does not write stay the same.
 ///
+/// # Errors
+/// The device does not take the kernel, or failed; says why.
+///
 /// # Panics
-/// Panics if the device is not a GPU, or failed.
-pub fn run_on_bytes(
+/// Panics if the device is not a GPU.
+pub async fn run_and_read(
     kernel: &'static Kernel,
     device: &Device,
     num_workgroups: u32,
     buffers: &[&[u8]],
     params: &[u32],
-) -> Vec<Vec<u8>> {
+) -> Result<Vec<Vec<u8>>, String> {
     assert!(is_gpu(device), "kernels run on a GPU device");
     let client = gpu(Tensor::<1>::empty([1], device)).client;
     let handles: Vec<Handle> =
         buffers.iter().map(|bytes| client.create_from_slice(bytes)).collect();
     launch(kernel, &client, num_workgroups, &handles.iter().collect::<Vec<_>>(), params);
-    match client.read(handles) {
-        Ok(read) => read.into_iter().map(|bytes| bytes.to_vec()).collect(),
-        Err(error) => panic!("the buffers of {} cannot be read: {error}", kernel.name),
-    }
+    let read = client.read_async(handles).await.map_err(|error| error.to_string())?;
+    Ok(read.into_iter().map(|bytes| bytes.to_vec()).collect())
 }
 
 /// What the choice of kernels depends on, of a GPU; `None` for the CPU back end.

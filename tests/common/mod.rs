@@ -4,6 +4,7 @@
 use std::sync::OnceLock;
 
 use burn::tensor::{Device, Tensor, TensorData};
+pub(crate) use jempp::kernel_check::scrambled;
 use jempp::{
     config::RunConfig,
     data::Dataset,
@@ -32,18 +33,6 @@ pub(crate) fn gpu() -> Option<Device> {
 /// The CPU, and a GPU if there is one.
 pub(crate) fn devices() -> Vec<Device> {
     std::iter::once(device::cpu()).chain(gpu()).collect()
-}
-
-/// Reproducible pseudo-random values in (-1, 1).
-pub(crate) fn scrambled(len: usize, salt: u32) -> Vec<f32> {
-    let scramble = |i: u32| {
-        let mut bits = i.wrapping_mul(0x9e37_79b9) ^ salt.wrapping_mul(0x85eb_ca6b);
-        bits ^= bits >> 15;
-        bits = bits.wrapping_mul(0x2c1b_3c6d);
-        bits ^= bits >> 12;
-        bits as f32 / u32::MAX as f32 * 2.0 - 1.0
-    };
-    (0..len as u32).map(scramble).collect()
 }
 
 /// A tensor of [`scrambled`] values.
@@ -136,6 +125,17 @@ pub(crate) fn last_of(
 ) -> Vec<f32> {
     let poison = poisoned(len);
     let buffers: Vec<&[u8]> = inputs.iter().copied().chain([bytes(&poison)]).collect();
-    let out = kernels::run_on_bytes(kernel, device, num_workgroups, &buffers, params);
+    let out = run_on_bytes(kernel, device, num_workgroups, &buffers, params);
     written(out.last().unwrap(), len)
+}
+
+/// Runs `kernel` on the given buffers and returns their contents.
+pub(crate) fn run_on_bytes(
+    kernel: &'static Kernel,
+    device: &Device,
+    num_workgroups: u32,
+    buffers: &[&[u8]],
+    params: &[u32],
+) -> Vec<Vec<u8>> {
+    block_on(kernels::run_and_read(kernel, device, num_workgroups, buffers, params)).unwrap()
 }

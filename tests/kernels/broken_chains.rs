@@ -4,7 +4,8 @@
 use std::iter;
 
 use crate::common::{
-    bytes, devices, floats, gpu, groups, last_of, poisoned, scrambled, values, written,
+    bytes, devices, floats, gpu, groups, last_of, poisoned, run_on_bytes, scrambled, values,
+    written,
 };
 use burn::tensor::{Device, Tensor, TensorData};
 use jempp::kernels::{
@@ -126,7 +127,7 @@ fn a_broken_chain_stays_alone_when_proposals_are_decided() {
         let buffers = [x, gradient, proposal, proposal_gradient, &energies, &acceptance, &x_next]
             .map(|b| bytes(b));
         let groups = NUM_CHAINS as u32;
-        let out = kernels::run_on_bytes(&kernels::MALA_ACCEPT, &device, groups, &buffers, &params);
+        let out = run_on_bytes(&kernels::MALA_ACCEPT, &device, groups, &buffers, &params);
         (written(&out[6], len), written(&out[5], 2 * NUM_CHAINS))
     };
     let [a, b, c, d] = [1, 2, 3, 4].map(|salt| scrambled(len, salt));
@@ -172,7 +173,7 @@ fn a_broken_image_stays_alone_in_the_head() {
             let slope_and_scale = [negative_slope, scale].map(f32::to_bits);
             let params = [&sizes[..], &[labelled.into()], &slope_and_scale].concat();
             let (kernel, groups) = (&kernels::HEAD_ENERGY, NUM_CHAINS as u32);
-            let out = kernels::run_on_bytes(kernel, &device, groups, &buffers, &params);
+            let out = run_on_bytes(kernel, &device, groups, &buffers, &params);
             (written(&out[4], NUM_CHAINS), written(&out[5], NUM_CHAINS * classes))
         };
         let twin = |x: &[f32], bias: &[f32]| {
@@ -268,8 +269,7 @@ fn a_broken_point_has_the_energy_that_its_twin_says() {
             let rows_of_form = rows.concat();
             let buffers = [bytes(x), bytes(&rows_of_form), bytes(&energy), bytes(&gradient)];
             let params = [NUM_CHAINS as u32, number, rows.len() as u32];
-            let out =
-                kernels::run_on_bytes(&kernels::DENSITY_ENERGY, &device, 1, &buffers, &params);
+            let out = run_on_bytes(&kernels::DENSITY_ENERGY, &device, 1, &buffers, &params);
             (written(&out[2], NUM_CHAINS), written(&out[3], 2 * NUM_CHAINS))
         };
         let sound = scrambled(2 * NUM_CHAINS, 3);
@@ -337,7 +337,7 @@ fn a_broken_chain_of_the_replay_buffer_is_carried_as_it_is() {
         let empty = vec![0.0; len];
         let buffers = [bytes(&x), slots, bytes(&empty)];
         let (kernel, params) = (&kernels::REPLAY_SCATTER, &params[..2]);
-        let out = kernels::run_on_bytes(kernel, &device, groups(len), &buffers, params);
+        let out = run_on_bytes(kernel, &device, groups(len), &buffers, params);
         assert_alone(&floats(&out[2]), &x, &x, &what);
     }
 }

@@ -3,10 +3,10 @@
 
 mod broken_chains;
 mod chain_run;
+mod checks;
 mod class_centers;
 #[path = "../common/mod.rs"]
 mod common;
-mod layer_kernels;
 mod layers;
 mod norms;
 mod sampler;

@@ -1,17 +1,16 @@
-//! Every kernel compared with its CPU twin, on any available adapter.
+//! Every kernel compared with its CPU twin, on any available adapter, and what the twins promise.
 
-use crate::common::{
-    bytes, devices, floats, gpu, groups, max_difference, poisoned, scrambled, values, written,
-};
+use crate::common::{devices, gpu, max_difference, scrambled, values};
 use burn::tensor::{Device, Tensor, TensorData};
-use jempp::kernels::{
-    self, ClassGaussians,
-    reference::{self, DensityForm, NO_CLASS, NoiseKey, ProximalStep},
+use jempp::{
+    kernel_check::{self, ConvCase, densities},
+    kernels::{
+        self, ClassGaussians, ConvPass,
+        reference::{self, NoiseKey, ProximalStep},
+    },
 };
+use pollster::block_on;
 
-const SIZES: [usize; 4] = [1, 255, 256, 257];
-/// One element more than 65,535 workgroups can process.
-const MANY: usize = 65_535 * 256 + 1;
 /// The largest difference of noise: rounding and fused products change a radius of at most 5.8 by this much.
 const NOISE_ERROR: f32 = 3e-6;
 const KEY: NoiseKey = NoiseKey { seed: 0x1234_5678_9abc_def0, stream: 5, step: 77 };
@@ -20,55 +19,58 @@ fn key_words() -> [u32; 4] {
     [KEY.step, KEY.stream, KEY.seed as u32, (KEY.seed >> 32) as u32]
 }
 
-fn proximal_step_on(device: &Device, len: usize, update: &ProximalStep) -> (Vec<f32>, Vec<f32>) {
-    let (x, gradient) = (scrambled(len, 1), scrambled(len, 2));
-    let [step, stream, seed_low, seed_high] = key_words();
-    let params = [
-        len as u32,
-        update.step_size.to_bits(),
-        update.noise_std.to_bits(),
-        update.proximal_radius.to_bits(),
-        update.project.into(),
-        step,
-        stream,
-        seed_low,
-        seed_high,
-    ];
-    let out = kernels::run_on_bytes(
-        &kernels::PROXIMAL_STEP,
-        device,
-        groups(len),
-        &[bytes(&x), bytes(&gradient), bytes(&poisoned(len))],
-        &params,
-    );
-    let mut twin = x;
-    reference::proximal_step(&mut twin, &gradient, 0, update);
-    (written(&out[2], len), twin)
+#[test]
+fn every_kernel_equals_its_twin() {
+    let Some(device) = gpu() else { return };
+    let compared = block_on(kernel_check::check_all(&device, |_| ()));
+    let differing: Vec<String> =
+        compared.iter().filter(|found| !found.agrees).map(ToString::to_string).collect();
+    assert!(differing.is_empty(), "\n{}", differing.join("\n"));
+}
+
+#[test]
+fn an_image_of_nan_stays_alone_in_every_variant() {
+    let Some(device) = gpu() else { return };
+    let adapter = kernels::adapter_of(&device).unwrap();
+    for (inputs, outputs, stride) in [(4, 8, 1), (6, 5, 2)] {
+        let (batch, height, width, kernel, negative_slope) = (3, 5, 7, 3, 0.2);
+        let conv = reference::Conv {
+            batch,
+            height,
+            width,
+            inputs,
+            outputs,
+            kernel,
+            stride,
+            negative_slope,
+        };
+        let whole = ConvCase::new(conv);
+        let mut broken = ConvCase::new(conv);
+        let lens = [broken.x.len() / 3, broken.gradient.len() / 3];
+        broken.x[lens[0]..2 * lens[0]].fill(f32::NAN);
+        broken.gradient[lens[1]..2 * lens[1]].fill(f32::NAN);
+        let check = |name: &str, found: &[f32], expected: &[f32]| {
+            let len = expected.len() / 3;
+            for (image, (found, expected)) in
+                found.chunks(len).zip(expected.chunks(len)).enumerate()
+            {
+                match image {
+                    1 => assert!(found.iter().all(|value| value.is_nan()), "{name}"),
+                    _ => assert_eq!(found, expected, "{name}"),
+                }
+            }
+        };
+        for variant in kernels::candidates(ConvPass::Forward, adapter) {
+            let forward = |case: &ConvCase| block_on(case.forward(variant, &device)).unwrap();
+            check(variant.name, &forward(&broken), &forward(&whole));
+            let back = |case: &ConvCase| block_on(case.input_gradient(variant, &device)).unwrap();
+            check(variant.name, &back(&broken), &back(&whole));
+        }
+    }
 }
 
 fn update(noise_std: f32, proximal_radius: f32, project: bool) -> ProximalStep {
     ProximalStep { step_size: 0.7, noise_std, proximal_radius, project, noise: KEY }
-}
-
-#[test]
-fn proximal_step_without_noise_equals_its_twin() {
-    let Some(device) = gpu() else { return };
-    for len in SIZES.into_iter().chain([MANY]) {
-        let (on_gpu, twin) = proximal_step_on(&device, len, &update(0.0, 0.5, true));
-        assert!(max_difference(&on_gpu, &twin) < 1e-6, "{len}");
-    }
-}
-
-#[test]
-fn proximal_step_with_noise_equals_its_twin_up_to_rounding() {
-    let Some(device) = gpu() else { return };
-    for len in SIZES.into_iter().chain([20_000]) {
-        for (radius, project) in [(0.0, false), (0.5, true)] {
-            let (on_gpu, twin) = proximal_step_on(&device, len, &update(1.0, radius, project));
-            let difference = max_difference(&on_gpu, &twin);
-            assert!(difference < NOISE_ERROR, "{len}: {difference}");
-        }
-    }
 }
 
 #[test]
@@ -115,95 +117,6 @@ fn normal_noise_is_box_muller_of_its_bits() {
 }
 
 #[test]
-fn uniform_noise_has_the_same_bits_everywhere() {
-    let Some(device) = gpu() else { return };
-    let [step, stream, seed_low, seed_high] = key_words();
-    for len in SIZES.into_iter().chain([MANY]) {
-        let params = [len as u32, step, stream, seed_low, seed_high];
-        let out = kernels::run_on_bytes(
-            &kernels::UNIFORM_START,
-            &device,
-            groups(len),
-            &[bytes(&poisoned(len))],
-            &params,
-        );
-        let mut twin = vec![0.0; len];
-        reference::uniform_start(&mut twin, KEY);
-        assert_eq!(written(&out[0], len), twin, "{len}");
-    }
-}
-
-#[test]
-fn class_center_start_equals_its_twin() {
-    let Some(device) = gpu() else { return };
-    // Numbers of pixels and components around the workgroup size, with chains of several classes and one of none.
-    for (num_pixels, num_components) in [(1, 1), (255, 3), (256, 256), (257, 257), (784, 40)] {
-        let labels = [2u32, 0, NO_CLASS, 1, 2, 2];
-        let mean: Vec<f32> = scrambled(3 * num_pixels, 1).iter().map(|v| 0.3 * v).collect();
-        let factor: Vec<f32> =
-            scrambled(3 * num_components * num_pixels, 2).iter().map(|v| 0.02 * v).collect();
-        let std: Vec<f32> = scrambled(3 * num_pixels, 3).iter().map(|v| 0.1 * v.abs()).collect();
-        let tiles = groups(num_pixels);
-        let [step, stream, seed_low, seed_high] = key_words();
-        let params = [
-            labels.len() as u32,
-            num_pixels as u32,
-            num_components as u32,
-            tiles,
-            step,
-            stream,
-            seed_low,
-            seed_high,
-        ];
-        let len = labels.len() * num_pixels;
-        let out = kernels::run_on_bytes(
-            &kernels::CLASS_CENTER_START,
-            &device,
-            tiles * labels.len() as u32,
-            &[
-                bytes(&mean),
-                bytes(&factor),
-                bytes(&std),
-                bytemuck::cast_slice(&labels),
-                bytes(&poisoned(len)),
-            ],
-            &params,
-        );
-        let gaussians = reference::ClassGaussians {
-            mean: &mean,
-            factor: &factor,
-            residual_std: &std,
-            num_pixels,
-            num_components,
-        };
-        let mut twin = reference::class_center_start(gaussians, &labels, KEY);
-        // The kernel leaves the chain of no class as it was.
-        twin[2 * num_pixels..3 * num_pixels].fill(poisoned(1)[0]);
-        let difference = max_difference(&written(&out[4], len), &twin);
-        assert!(difference < NOISE_ERROR, "D = {num_pixels}, k = {num_components}: {difference}");
-    }
-}
-
-#[test]
-fn class_center_start_past_65535_workgroups_equals_its_twin() {
-    let Some(device) = gpu() else { return };
-    let labels: Vec<u32> = (0..70_001).map(|chain| chain % 2).collect();
-    let cpu = jempp::device::cpu();
-    let on = |device: &Device| {
-        let tensor = |values: Vec<f32>, shape: [usize; 2]| {
-            Tensor::<2>::from_data(TensorData::new(values, shape), device)
-        };
-        let gaussians = ClassGaussians {
-            mean: tensor(scrambled(6, 1), [2, 3]),
-            factor: tensor(scrambled(12, 2), [4, 3]).reshape([2, 2, 3]),
-            residual_std: tensor(vec![0.1; 6], [2, 3]),
-        };
-        values(kernels::class_center_start(&[gaussians], &labels, KEY))
-    };
-    assert!(max_difference(&on(&device), &on(&cpu)) < NOISE_ERROR);
-}
-
-#[test]
 fn starts_do_not_depend_on_the_parts_in_which_the_classes_are_bound() {
     let [classes, k, d] = [5, 3, 260];
     for device in devices() {
@@ -228,123 +141,6 @@ fn starts_do_not_depend_on_the_parts_in_which_the_classes_are_bound() {
         for at_once in [1, 2, 4] {
             assert_eq!(starts(at_once), whole, "parts of {at_once} classes");
         }
-    }
-}
-
-#[test]
-fn replay_gather_and_scatter_equal_their_twins() {
-    let Some(device) = gpu() else { return };
-    for num_pixels in SIZES {
-        let buffer = scrambled(7 * num_pixels, 1);
-        let fresh = scrambled(2 * num_pixels, 2);
-        let source = [6u32, 0, 8, 3, 7];
-        let len = source.len() * num_pixels;
-        let out = kernels::run_on_bytes(
-            &kernels::REPLAY_GATHER,
-            &device,
-            groups(len),
-            &[bytes(&buffer), bytes(&fresh), bytemuck::cast_slice(&source), bytes(&poisoned(len))],
-            &[len as u32, num_pixels as u32, 7],
-        );
-        let twin = reference::replay_gather(&buffer, &fresh, &source, num_pixels);
-        assert_eq!(written(&out[3], len), twin);
-
-        let slots = [4u32, 1, 6];
-        let len = slots.len() * num_pixels;
-        let x = scrambled(len, 3);
-        let out = kernels::run_on_bytes(
-            &kernels::REPLAY_SCATTER,
-            &device,
-            groups(len),
-            &[bytes(&x), bytemuck::cast_slice(&slots), bytes(&buffer)],
-            &[len as u32, num_pixels as u32],
-        );
-        let mut twin = buffer;
-        reference::replay_scatter(&x, &slots, &mut twin, num_pixels);
-        assert_eq!(floats(&out[2]), twin);
-    }
-}
-
-#[test]
-fn chain_summary_equals_its_twin() {
-    let Some(device) = gpu() else { return };
-    for (num_chains, num_pixels) in [(1, 1), (3, 255), (5, 256), (2, 257), (65_537, 2)] {
-        let len = num_chains * num_pixels;
-        let x: Vec<f32> = scrambled(len, 1).iter().map(|v| (1.5 * v).clamp(-1.0, 1.0)).collect();
-        let gradient = scrambled(len, 2);
-        for radius in [0.0f32, 0.6] {
-            let out = kernels::run_on_bytes(
-                &kernels::CHAIN_SUMMARY,
-                &device,
-                num_chains as u32,
-                &[bytes(&x), bytes(&gradient), bytes(&poisoned(3 * num_chains))],
-                &[num_chains as u32, num_pixels as u32, radius.to_bits()],
-            );
-            let twin = reference::chain_summary(&x, &gradient, num_pixels, radius);
-            assert!(max_difference(&written(&out[2], 3 * num_chains), &twin) < 1e-5);
-        }
-    }
-}
-
-#[test]
-fn mala_accept_equals_its_twin() {
-    let Some(device) = gpu() else { return };
-    for (num_chains, num_pixels) in [(1, 1), (3, 255), (5, 256), (2, 257), (65_537, 2)] {
-        let len = num_chains * num_pixels;
-        let [x, gradient, proposal, proposal_gradient] =
-            [1, 2, 3, 4].map(|salt| scrambled(len, salt));
-        let mut energies = scrambled(2 * num_chains, 5);
-        // One proposal has the energy NaN.
-        energies[num_chains] = f32::NAN;
-        let (step_size, inverse_temperature) = (0.1f32, 0.5f32);
-        let [step, stream, seed_low, seed_high] = key_words();
-        let poison = poisoned(len);
-        let out = kernels::run_on_bytes(
-            &kernels::MALA_ACCEPT,
-            &device,
-            num_chains as u32,
-            &[
-                bytes(&x),
-                bytes(&gradient),
-                bytes(&proposal),
-                bytes(&proposal_gradient),
-                bytes(&energies),
-                bytes(&poisoned(2 * num_chains)),
-                bytes(&poison),
-            ],
-            &[
-                num_chains as u32,
-                num_pixels as u32,
-                step_size.to_bits(),
-                inverse_temperature.to_bits(),
-                step,
-                stream,
-                seed_low,
-                seed_high,
-            ],
-        );
-        let acceptance = written(&out[5], 2 * num_chains);
-        let x_next = written(&out[6], len);
-        let mut num_accepted = 0;
-        for chain in 0..num_chains {
-            let row = chain * num_pixels..(chain + 1) * num_pixels;
-            let ends = reference::Proposal {
-                x: &x[row.clone()],
-                gradient: &gradient[row.clone()],
-                energy: energies[chain],
-                proposal: &proposal[row.clone()],
-                proposal_gradient: &proposal_gradient[row.clone()],
-                proposal_energy: energies[num_chains + chain],
-            };
-            let (twin, [accepted, probability]) =
-                reference::mala_accept(&ends, chain as u32, step_size, inverse_temperature, KEY);
-            let found = &acceptance[2 * chain..2 * chain + 2];
-            assert!((found[1] - probability).abs() < 1e-4, "chain {chain} of {num_chains}");
-            assert_eq!(found[0], accepted, "chain {chain} of {num_chains}");
-            assert_eq!(x_next[row], twin);
-            num_accepted += usize::from(accepted == 1.0);
-        }
-        assert!(num_chains < 10 || (1..num_chains).contains(&num_accepted), "{num_accepted}");
     }
 }
 
@@ -396,54 +192,9 @@ fn philox_gives_its_published_test_vectors() {
     );
 }
 
-/// One density of every form; the terms of the mixture are far apart.
-fn forms() -> Vec<DensityForm> {
-    let row = DensityForm::row;
-    vec![
-        DensityForm::Mixture(vec![
-            row(0.7, [-0.5, 0.2], [0.1, 0.3], 0.4),
-            row(0.3, [0.6, -0.4], [0.05, 0.05], 0.0),
-        ]),
-        DensityForm::Ring { radius: 0.6, width: 0.1 },
-        DensityForm::Banana { along: 0.4, across: 0.1, bend: 1.5, shift: -0.4 },
-        DensityForm::Funnel { along: 0.35, across: 0.1, bend: 1.9 },
-    ]
-}
-
-#[test]
-fn density_energy_equals_its_twin() {
-    let Some(device) = gpu() else { return };
-    for form in forms() {
-        let (number, rows) = form.table();
-        for count in SIZES {
-            let x = scrambled(2 * count, 3);
-            let out = kernels::run_on_bytes(
-                &kernels::DENSITY_ENERGY,
-                &device,
-                groups(count),
-                &[
-                    bytes(&x),
-                    bytes(&rows.concat()),
-                    bytes(&poisoned(count)),
-                    bytes(&poisoned(2 * count)),
-                ],
-                &[count as u32, number, rows.len() as u32],
-            );
-            let twin = x.chunks_exact(2).map(|p| reference::density_energy([p[0], p[1]], &form));
-            let (energies, gradients): (Vec<f32>, Vec<[f32; 2]>) = twin.unzip();
-            let close = |a: &f32, b: &f32| (a - b).abs() <= 1e-5 * (1.0 + b.abs());
-            let on_gpu = written(&out[2], count);
-            assert!(on_gpu.iter().zip(&energies).all(|(a, b)| close(a, b)), "{form:?}, {count}");
-            let on_gpu = written(&out[3], 2 * count);
-            let twin = gradients.concat();
-            assert!(on_gpu.iter().zip(&twin).all(|(a, b)| close(a, b)), "{form:?}, {count}");
-        }
-    }
-}
-
 #[test]
 fn the_gradient_of_a_density_is_that_of_its_energy() {
-    for form in forms() {
+    for form in densities() {
         for point in [[0.3f32, 0.2], [-0.4, 0.5], [0.05, -0.6]] {
             let (_, gradient) = reference::density_energy(point, &form);
             for axis in 0..2 {
@@ -463,7 +214,7 @@ fn the_gradient_of_a_density_is_that_of_its_energy() {
 
 #[test]
 fn a_density_far_from_where_it_lies_is_still_finite() {
-    for form in forms() {
+    for form in densities() {
         for point in [[40.0, -30.0], [2.0, 60.0], [2.0, -60.0]] {
             let (energy, gradient) = reference::density_energy(point, &form);
             assert!(energy.is_finite() && energy > 1e3, "{form:?} at {point:?}: {energy}");

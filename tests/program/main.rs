@@ -10,6 +10,7 @@ mod checkpoints;
 mod cli;
 #[path = "../common/mod.rs"]
 mod common;
+mod devices;
 mod diagnose;
 mod documents;
 mod eval;

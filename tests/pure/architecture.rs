@@ -32,6 +32,8 @@ kernels::reference = the CPU twin of every WGSL kernel; it defines what the kern
     crates: std
 kernels = the WGSL kernels, and one function for each that takes tensors
     rooms: kernels::reference
+kernel_check = every kernel compared with its CPU twin on one device
+    rooms: kernels kernels::reference
 streams = every stream of random numbers, by its number
     rooms: config kernels::reference
 eigen = eigenvectors of symmetric matrices
@@ -100,10 +102,10 @@ eval = the report of `jempp eval`
     rooms: accuracy bundled checkpoint config data device eigen energy files kernels kernels::reference model numbers
     rooms: picture replay_buffer results_folder sampler streams
 bench = what the work costs on a device
-    rooms: config data device energy kernels kernels::reference memory model sampler streams trainer
+    rooms: config data device energy kernel_check kernels kernels::reference memory model sampler streams trainer
 worker = the viewer's service: it computes what a window or a page shows
-    rooms: assets browser bundled checkpoint class_centers config data device diagnostics energy files kernels
-    rooms: kernels::reference lessons model numbers picture principal_axes replay_buffer sampler starts streams
+    rooms: assets browser bundled checkpoint class_centers config data device diagnostics energy files kernel_check
+    rooms: kernels kernels::reference lessons model numbers picture principal_axes replay_buffer sampler starts streams
     rooms: trainer training
 app = the window, which knows no tensor and no device
     rooms: browser config data diagnostics files lessons numbers picture say worker

@@ -1,0 +1,127 @@
+//! The kernels of heads, and those that measure the rates of a device.
+
+use super::{Buffer, Found, Subject, groups, scrambled};
+use crate::kernels::reference::{self, Head};
+
+/// The number of images of a head.
+const BATCH: usize = 3;
+
+/// A head with its operands.
+struct HeadCase {
+    head: Head,
+    x: Vec<f32>,
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    labels: Vec<u32>,
+    is_labelled: bool,
+    scale: f32,
+}
+
+impl HeadCase {
+    /// The sizes that both kernels of a head begin with.
+    fn sizes(&self) -> [u32; 5] {
+        let Head { positions, channels, classes, average, .. } = self.head;
+        [BATCH, positions, channels, classes, average.into()].map(|size| size as u32)
+    }
+
+    /// The energies and their gradients by the logits.
+    fn twin(&self) -> (Vec<f32>, Vec<f32>) {
+        let Self { head, x, weight, bias, labels, scale, .. } = self;
+        let labels = self.is_labelled.then_some(&labels[..]);
+        reference::head_energy(head, x, weight, bias, labels, *scale)
+    }
+}
+
+/// Heads with both poolings, with and without labels.
+fn head_cases() -> impl Iterator<Item = HeadCase> {
+    let sizes: [(usize, usize, usize); 3] = [(1, 1, 1), (6, 5, 10), (49, 130, 3)];
+    let kinds = [(true, false), (false, false), (true, true)];
+    sizes.into_iter().flat_map(move |(positions, channels, classes)| {
+        kinds.into_iter().map(move |(average, is_labelled)| {
+            let inputs = if average { channels } else { positions * channels };
+            HeadCase {
+                head: Head { positions, channels, classes, average, negative_slope: 0.2 },
+                x: scrambled(BATCH * positions * channels, 1),
+                weight: scrambled(inputs * classes, 2),
+                bias: scrambled(classes, 3),
+                labels: (0..BATCH as u32).map(|row| row % classes as u32).collect(),
+                is_labelled,
+                scale: -1.5,
+            }
+        })
+    })
+}
+
+pub(super) async fn head_energy(subject: &Subject<'_>) -> Found {
+    let mut energies = subject.comparison("energies of 9 heads, relative", 1e-4);
+    // A logit is a sum of up to 6,370 terms, and an error of it is an error of a probability.
+    let mut seeds = subject.comparison("their gradients by the logits", 1e-4);
+    for case in head_cases() {
+        let buffers = [
+            Buffer::Values(&case.x),
+            Buffer::Values(&case.weight),
+            Buffer::Values(&case.bias),
+            Buffer::Indices(&case.labels),
+            Buffer::Output(BATCH),
+            Buffer::Output(BATCH * case.head.classes),
+        ];
+        let numbers = [case.head.negative_slope, case.scale].map(f32::to_bits);
+        let params = [&case.sizes()[..], &[u32::from(case.is_labelled)], &numbers].concat();
+        let [energy, seed] = subject.run(BATCH as u32, &buffers, &params).await?;
+        let (twin_energy, twin_seed) = case.twin();
+        energies.add_relative(&energy, &twin_energy);
+        seeds.add(&seed, &twin_seed);
+    }
+    Ok(vec![energies, seeds])
+}
+
+pub(super) async fn head_input_gradient(subject: &Subject<'_>) -> Found {
+    let mut gradients = subject.comparison("input gradients of 9 heads, relative", 1e-5);
+    let row_scale = scrambled(BATCH, 4);
+    for case in head_cases() {
+        let (_, seed) = case.twin();
+        let HeadCase { head, x, weight, .. } = &case;
+        let buffers = [
+            Buffer::Values(&seed),
+            Buffer::Values(&row_scale),
+            Buffer::Values(weight),
+            Buffer::Values(x),
+            Buffer::Output(x.len()),
+        ];
+        let params = [&case.sizes()[..], &[head.negative_slope.to_bits()]].concat();
+        let [found] = subject.run(groups(x.len()), &buffers, &params).await?;
+        let twin = reference::head_input_gradient(head, &seed, &row_scale, weight, x);
+        gradients.add_relative(&found, &twin);
+    }
+    Ok(vec![gradients])
+}
+
+/// Numbers of values of the kernels that measure rates; multiples of 16.
+const RATE_SIZES: [usize; 3] = [16, 4096, 4112];
+
+pub(super) async fn fma_rate(subject: &Subject<'_>) -> Found {
+    // WGSL permits a fused operation to round twice.
+    let mut values = subject.comparison("seven rounds", 1e-6);
+    for len in RATE_SIZES {
+        let x = scrambled(len, 1);
+        let params = [len as u32, 7, 0.9f32.to_bits(), 0.1f32.to_bits()];
+        let [after] = subject.run(groups(len / 16), &[Buffer::InPlace(&x)], &params).await?;
+        let mut twin = x;
+        reference::fma_rate(&mut twin, 7, 0.9, 0.1);
+        values.add(&after, &twin);
+    }
+    Ok(vec![values])
+}
+
+pub(super) async fn copy_rate(subject: &Subject<'_>) -> Found {
+    let mut values = subject.comparison("values, copied", 0.0);
+    for len in RATE_SIZES {
+        let x = scrambled(len, 1);
+        let buffers = [Buffer::Values(&x), Buffer::Output(len)];
+        let [copied] = subject.run(groups(len / 4), &buffers, &[len as u32]).await?;
+        let mut twin = vec![0.0; len];
+        reference::copy_rate(&x, &mut twin);
+        values.add(&copied, &twin);
+    }
+    Ok(vec![values])
+}
