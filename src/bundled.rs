@@ -51,7 +51,7 @@ pub const BUNDLED_JUDGES: &[BundledModel] = &[
 
 /// The judge (feature classifier) for samples of a data set, if there is one.
 #[cfg(not(target_arch = "wasm32"))]
-pub fn judge_of(dataset: DatasetName) -> Option<BundledModel> {
+pub(crate) fn judge_of(dataset: DatasetName) -> Option<BundledModel> {
     let name = match dataset {
         DatasetName::FashionMnist | DatasetName::FashionMnistEmbedded => "fashion-judge",
         DatasetName::Mnist => "mnist-judge",

@@ -192,7 +192,7 @@ impl ClassCentersData {
     ///
     /// # Errors
     /// An eigendecomposition that does not converge.
-    pub fn mean_axes(&self, most: usize) -> Result<PrincipalAxes, ClassCentersError> {
+    pub(crate) fn mean_axes(&self, most: usize) -> Result<PrincipalAxes, ClassCentersError> {
         let [num_classes, _, num_pixels] = self.dims;
         if num_classes < 2 {
             let origin = self.mean.clone();

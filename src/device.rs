@@ -9,7 +9,7 @@ use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 use serde::Serialize;
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use readback::read_now;
+pub(crate) use readback::read_now;
 pub use readback::{Arrived, ReadError, Readable, read};
 
 /// Why no device could be opened.
@@ -213,7 +213,7 @@ fn available(summaries: &[AdapterSummary]) -> String {
 
 /// Whether the program may block until it has values from this device. If not, it must read asynchronously, as [`read`]
 /// does.
-pub fn is_blocking(device: &Device) -> bool {
+pub(crate) fn is_blocking(device: &Device) -> bool {
     !cfg!(target_arch = "wasm32") || *device == cpu()
 }
 

@@ -30,17 +30,17 @@ pub fn energy_of_logits(logits: Tensor<2>) -> Tensor<1> {
 }
 
 /// The energy of one row of logits on the host: `-log_sum_exp(logits)`, in the precision `R`.
-pub fn energy_of_row<R: Real, T: Copy + Into<R>>(logits: &[T]) -> R {
+pub(crate) fn energy_of_row<R: Real, T: Copy + Into<R>>(logits: &[T]) -> R {
     -numbers::log_sum_exp(logits)
 }
 
 /// log p(x) for an energy, up to a constant that is the same for all x.
-pub fn log_density(energy: f64) -> f64 {
+pub(crate) fn log_density(energy: f64) -> f64 {
     -energy
 }
 
 /// Class energies (N) of logits (N, classes), for one class y per row: `-logits[y]`.
-pub fn class_energy_of_logits(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
+pub(crate) fn class_energy_of_logits(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
     logits.gather(1, labels.unsqueeze_dim::<2>(1)).squeeze_dim::<1>(1).neg()
 }
 
@@ -151,7 +151,7 @@ impl JointEnergy {
     }
 
     /// Makes the energy also return the logits with every gradient, which costs one more pass of the last layer.
-    pub fn with_logits(self) -> Self {
+    pub(crate) fn with_logits(self) -> Self {
         Self { gives_logits: true, ..self }
     }
 

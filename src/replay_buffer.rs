@@ -88,7 +88,7 @@ impl ReplayBuffer {
     }
 
     /// Creates a buffer from the given chains (capacity, D), as stored in a checkpoint.
-    pub fn from_chains(
+    pub(crate) fn from_chains(
         chains: Tensor<2>,
         config: &ReplayBufferConfig,
         num_classes: usize,

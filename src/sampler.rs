@@ -270,7 +270,7 @@ impl Sampler {
 
 /// Moves the chains by one step of each sampler in turn; returns their new state and the measurements of every step.
 /// There is no readback.
-pub fn run_each(
+pub(crate) fn run_each(
     samplers: &[Sampler],
     mut state: ChainState,
     energy: &dyn Energy,

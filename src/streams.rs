@@ -20,10 +20,8 @@ use crate::kernels::reference::NoiseKey;
 /// Limit on the steps of a training run; each step needs its own noise.
 pub const MAX_TRAINING_STEPS: u64 = TRAINING_CHAINS.count as u64;
 /// The number of low bits of a counter word that hold the chain step within a training step; the high bits hold the
-/// attempt.
+/// attempt. Each step of a chain needs its own noise.
 const CHAIN_STEP_BITS: u32 = 17;
-/// Limit on the steps of a chain within a training step; each step needs its own noise.
-pub const MAX_CHAIN_STEPS: usize = 1 << CHAIN_STEP_BITS;
 /// Limit on the attempts at a training step, each with its own noise: one more than the recoveries of a run.
 pub const MAX_ATTEMPTS: usize = 1 << (u32::BITS - CHAIN_STEP_BITS);
 
@@ -165,6 +163,9 @@ mod tests {
     use rand::RngExt;
 
     use super::*;
+
+    /// Limit on the steps of a chain within a training step.
+    const MAX_CHAIN_STEPS: usize = 1 << CHAIN_STEP_BITS;
     use crate::config::SamplerConfig;
 
     #[test]

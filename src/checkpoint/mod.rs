@@ -131,15 +131,15 @@ pub enum CheckpointError {
 }
 
 /// The file name of the checkpoint in the folder of a run.
-pub const FILE_NAME: &str = "checkpoint.safetensors";
+pub(crate) const FILE_NAME: &str = "checkpoint.safetensors";
 
 /// The path of the checkpoint in the folder of a run.
-pub fn file_in(folder: &Path) -> PathBuf {
+pub(crate) fn file_in(folder: &Path) -> PathBuf {
     folder.join(FILE_NAME)
 }
 
 /// The checkpoint file that `path` refers to: the file itself, or the one in the folder of a run.
-pub fn file_at(path: &Path) -> PathBuf {
+pub(crate) fn file_at(path: &Path) -> PathBuf {
     match file_in(path) {
         in_folder if files::is_file(&in_folder) => in_folder,
         _ => path.to_path_buf(),
@@ -238,7 +238,7 @@ impl Checkpoint {
     /// # Errors
     /// The chains need more than `training.max_memory_mib` allows, or the configuration does not describe a valid
     /// network.
-    pub fn check_memory(&self, num_chains: usize) -> Result<(), CheckpointError> {
+    pub(crate) fn check_memory(&self, num_chains: usize) -> Result<(), CheckpointError> {
         let (shape, num_classes) = (self.input_shape, self.class_names.len());
         let demand = Demand::of_chains(&self.config, shape, num_classes, num_chains)?;
         Ok(demand.check(&self.config)?)
@@ -284,7 +284,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// The judge has another input shape or other classes.
-    pub fn check_judge(&self, judge: &Self) -> Result<(), CheckpointError> {
+    pub(crate) fn check_judge(&self, judge: &Self) -> Result<(), CheckpointError> {
         if judge.input_shape == self.input_shape && judge.class_names == self.class_names {
             return Ok(());
         }
@@ -300,7 +300,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// The data set has another input shape or other classes.
-    pub fn check_data(&self, data: &Dataset) -> Result<(), CheckpointError> {
+    pub(crate) fn check_data(&self, data: &Dataset) -> Result<(), CheckpointError> {
         if data.shape == self.input_shape && data.class_names == self.class_names {
             return Ok(());
         }

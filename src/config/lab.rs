@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{DatasetName, Field, LaneConfig, SamplerConfig, SamplerKind, StepSchedule, ViewStart};
 
 /// The largest number of rules side by side in the lab.
-pub const MAX_RULES: usize = 2;
+pub(crate) const MAX_RULES: usize = 2;
 /// The largest number of Gaussians of a painted density.
 pub const MAX_DABS: usize = 128;
 

@@ -26,7 +26,9 @@ pub use lab::*;
 pub use presets::{PRESETS, Preset};
 pub use sections::*;
 #[cfg(feature = "gui")]
-pub use view::{LaneConfig, MAX_LANES, Tab, ViewConfig, ViewStart, ViewState};
+pub(crate) use view::MAX_LANES;
+#[cfg(feature = "gui")]
+pub use view::{LaneConfig, Tab, ViewConfig, ViewStart, ViewState};
 use words::MAX_ECHO;
 pub use words::{nearest, shortened};
 
@@ -308,14 +310,14 @@ impl RunConfig {
 
 impl ObjectiveConfig {
     /// Whether any term of the loss needs chains. A training step samples chains only if this is true.
-    pub fn needs_chains(&self) -> bool {
+    pub(crate) fn needs_chains(&self) -> bool {
         self.p_x_weight > 0.0 || self.p_x_y_weight > 0.0 || self.energy_l2_weight > 0.0
     }
 }
 
 impl SamplerConfig {
     /// The step size of one whole step, in x² per unit of energy: α, or N·α for PYLD.
-    pub fn whole_step_size(&self) -> f64 {
+    pub(crate) fn whole_step_size(&self) -> f64 {
         match self.kind {
             SamplerKind::Pyld => self.inner_step_size * self.num_inner_steps as f64,
             _ => self.step_size,
@@ -323,7 +325,7 @@ impl SamplerConfig {
     }
 
     /// The configuration key that sets the step size of this sampler.
-    pub fn step_size_key(&self) -> &'static str {
+    pub(crate) fn step_size_key(&self) -> &'static str {
         match self.kind {
             SamplerKind::Pyld => "sampler.inner_step_size",
             _ => "sampler.step_size",

@@ -9,7 +9,7 @@ use super::{
 };
 
 /// The largest number of lanes side by side.
-pub const MAX_LANES: usize = 3;
+pub(crate) const MAX_LANES: usize = 3;
 
 choices! {
     /// Where the viewer's chains start.

@@ -162,7 +162,7 @@ impl Dataset {
     }
 
     /// Appends item `index` to `out`, in [-1, 1].
-    pub fn extend_with(&self, index: usize, out: &mut Vec<f32>) {
+    pub(crate) fn extend_with(&self, index: usize, out: &mut Vec<f32>) {
         let at = index * self.num_pixels()..(index + 1) * self.num_pixels();
         match &self.values {
             Values::Bytes(bytes) => {

@@ -68,7 +68,7 @@ pub async fn read<T: Readable>(tensors: T) -> Result<T::Host, ReadError> {
 /// # Errors
 /// The same errors as [`read`].
 #[cfg(not(target_arch = "wasm32"))]
-pub fn read_now<T: Readable>(tensors: T) -> Result<T::Host, ReadError> {
+pub(crate) fn read_now<T: Readable>(tensors: T) -> Result<T::Host, ReadError> {
     pollster::block_on(read(tensors))
 }
 

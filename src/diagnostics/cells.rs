@@ -176,7 +176,8 @@ impl Cells {
 ///
 /// # Shapes
 /// `points`: (N, 2), flattened.
-pub fn marginal_of_points(points: &[f32], axis: usize) -> Vec<f64> {
+#[cfg(feature = "gui")]
+pub(crate) fn marginal_of_points(points: &[f32], axis: usize) -> Vec<f64> {
     let mut shares = vec![0.0; NUM_CELLS];
     let part = 2.0 / points.len().max(2) as f64;
     for cell in points.chunks_exact(2).filter_map(|point| cell_of(point[axis])) {

@@ -132,7 +132,7 @@ pub struct Report {
 }
 
 /// Computes [`split_r_hat`] and [`ess_bulk`] from the same ranks.
-pub fn split_r_hat_and_ess_bulk(
+pub(crate) fn split_r_hat_and_ess_bulk(
     draws: &[Vec<f64>],
 ) -> (Result<f64, DoesNotApply>, Result<f64, DoesNotApply>) {
     match check_moving(draws, 1) {
@@ -283,7 +283,7 @@ impl Diagnostic {
 }
 
 /// A one-line explanation of MALA's acceptance.
-pub const ACCEPTANCE_MEANING: &str = "How probable MALA's acceptance of a proposal is, on average: near 0 % \
+pub(crate) const ACCEPTANCE_MEANING: &str = "How probable MALA's acceptance of a proposal is, on average: near 0 % \
                                       the chain hardly moves, near 100 % its steps are smaller than they \
                                       could be; about 57 % is best.";
 

@@ -26,7 +26,7 @@ const MAX_DEPTH: usize = 1000;
 const MAX_WIDTH: usize = 64;
 /// The memory limit for the outputs of the layers while images are measured, in bytes. It is small compared with the
 /// weights and the optimiser of a network that needs so much.
-pub const MAX_LAYER_BYTES: u64 = 512 << 20;
+pub(crate) const MAX_LAYER_BYTES: u64 = 512 << 20;
 const MAX_AT_ONCE: usize = 250;
 /// The names of architectures that a misspelt name is compared with.
 const ARCHS: [&str; 8] =
@@ -265,7 +265,7 @@ impl Network {
     /// The batch size for images of `size` = [H, W] with which the outputs of the layers stay within about 512 MiB
     /// ([`MAX_LAYER_BYTES`]); at most 250, because more images are not faster, and at least 1. Use it for passes that
     /// treat every image separately, so that the results do not depend on the batch size.
-    pub fn images_at_once(&self, size: [usize; 2], pass: Pass) -> usize {
+    pub(crate) fn images_at_once(&self, size: [usize; 2], pass: Pass) -> usize {
         let costs = self.costs(size);
         let values = match pass {
             // Two pieces are in memory at a time: one reads the output of the other.
@@ -277,25 +277,25 @@ impl Network {
     }
 
     /// The output of the first `split` pieces, the part that the inner steps of PYLD go through.
-    pub fn first_layer(&self, x: Tensor<4>) -> Tensor<4> {
+    pub(crate) fn first_layer(&self, x: Tensor<4>) -> Tensor<4> {
         (0..self.split).fold(x, |x, index| self.pieces().piece(index, x))
     }
 
     /// The input of the head, from the output of [`Network::first_layer`].
-    pub fn head_input(&self, z: Tensor<4>) -> Tensor<4> {
+    pub(crate) fn head_input(&self, z: Tensor<4>) -> Tensor<4> {
         let pieces = self.pieces();
         let rest = self.split..pieces.num_pieces();
         pieces.head_input(rest.fold(z, |z, index| pieces.piece(index, z)))
     }
 
     /// Logits (N, classes), from the output of [`Network::head_input`].
-    pub fn logits_of_features(&self, features: Tensor<4>) -> Tensor<2> {
+    pub(crate) fn logits_of_features(&self, features: Tensor<4>) -> Tensor<2> {
         self.pieces().head().logits(features)
     }
 
     /// `scale` times log_sum_exp of the logits of features from [`Network::head_input`], or, with one label per row,
     /// `scale` times the logit of that label, shape (N).
-    pub fn scaled_log_sum_exp(
+    pub(crate) fn scaled_log_sum_exp(
         &self,
         features: Tensor<4>,
         labels: Option<Vec<u32>>,

@@ -145,7 +145,7 @@ impl Trainer {
     ///
     /// # Errors
     /// As [`Trainer::new`]; or `on_class` stopped the estimation.
-    pub fn new_with(
+    pub(crate) fn new_with(
         config: RunConfig,
         train: Dataset,
         device: &Device,
@@ -283,7 +283,7 @@ impl Trainer {
     }
 
     /// The counters that the training loop updates: time and last accuracy.
-    pub fn counters_mut(&mut self) -> &mut Counters {
+    pub(crate) fn counters_mut(&mut self) -> &mut Counters {
         &mut self.counters
     }
 
@@ -381,7 +381,7 @@ impl Trainer {
 
     /// Returns to the older of the good states, but keeps the counts of time and recoveries: a gap diverges over dozens
     /// of steps, so the newer state may already be affected.
-    pub fn return_to_good_state(&mut self) {
+    pub(crate) fn return_to_good_state(&mut self) {
         self.good_states.truncate(1);
         let Some(good) = self.good_states.first() else { return };
         self.network = good.network.clone();

@@ -70,7 +70,7 @@ impl Training {
     ///
     /// # Errors
     /// The device failed.
-    pub async fn buffer_grid(&self) -> Result<(Vec<f32>, Vec<u32>), ReadError> {
+    pub(crate) async fn buffer_grid(&self) -> Result<(Vec<f32>, Vec<u32>), ReadError> {
         let chains = self.trainer.buffer().chains();
         let [capacity, num_pixels] = chains.dims();
         let chains = device::read(chains).await?;

@@ -73,7 +73,7 @@ impl Training {
     }
 
     /// Reports the first step of the session and the warnings from the start.
-    pub fn announce(&self, on_event: &mut dyn FnMut(TrainingEvent)) {
+    pub(crate) fn announce(&self, on_event: &mut dyn FnMut(TrainingEvent)) {
         let step = self.trainer.counters().step;
         on_event(TrainingEvent::Started { step, num_steps: self.num_steps() });
         if !self.folder.is_exclusive() {
@@ -219,7 +219,7 @@ impl Training {
     ///
     /// # Errors
     /// As [`Training::advance`].
-    pub fn warn(
+    pub(crate) fn warn(
         &mut self,
         warning: String,
         on_event: &mut dyn FnMut(TrainingEvent),

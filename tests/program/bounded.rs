@@ -13,6 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::run::hears_signals;
+
 /// Limits on the CPU time and the memory of a refusal. Wall-clock time would depend on the load of the machine.
 const MOST_SECS: f64 = 5.0;
 const MOST_MIB: u64 = 512;
@@ -42,16 +44,7 @@ pub(crate) fn surround(command: &mut Command, dir: &Path) {
     command.env("HOME", &home).env("JEMPP_CACHE", home.join("cache"));
     command.env("TMPDIR", home.join("tmp")).env("XDG_RUNTIME_DIR", home.join("tmp"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // The process that runs the tests may ignore signals, as under `nohup`.
-    // SAFETY: `signal` may be called between fork and exec.
-    unsafe {
-        command.pre_exec(|| {
-            for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
-                libc::signal(signal, libc::SIG_DFL);
-            }
-            Ok(())
-        });
-    }
+    hears_signals(command);
     // No test downloads from the internet.
     command.env("JEMPP_MIRROR", "http://127.0.0.1:9");
 }

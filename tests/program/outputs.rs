@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::run::{QUICK, fails, jempp, succeeds, text};
+use crate::run::{QUICK, fails, hears_signals, jempp, succeeds, text};
 use jempp::{
     bundled,
     eval::results::Results,
@@ -154,14 +154,10 @@ fn single_files_follow_the_same_rule() {
 }
 
 fn start(dir: &Path, arguments: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_jempp"))
-        .args(arguments)
-        .env("JEMPP_CACHE", dir.join("cache"))
-        .current_dir(dir)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jempp"));
+    command.args(arguments).env("JEMPP_CACHE", dir.join("cache")).current_dir(dir);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    hears_signals(&mut command).spawn().unwrap()
 }
 
 /// Waits until a file is larger than `larger`, sends a signal, and waits for the end.

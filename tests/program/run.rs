@@ -6,6 +6,23 @@ use std::{
     process::{Command, Output},
 };
 
+/// A program that stops when it is asked to, although the tests themselves may ignore signals: those of a shell's
+/// background job ignore Ctrl-C, and what they start would inherit it.
+pub(crate) fn hears_signals(command: &mut Command) -> &mut Command {
+    #[cfg(unix)]
+    // SAFETY: `signal` may be called between fork and exec.
+    unsafe {
+        use std::os::unix::process::CommandExt;
+        command.pre_exec(|| {
+            for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+            Ok(())
+        });
+    }
+    command
+}
+
 pub(crate) fn jempp(dir: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_jempp"))
         .args(arguments)

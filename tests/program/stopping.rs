@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::run::{QUICK, fails, succeeds, text};
+use crate::run::{QUICK, fails, hears_signals, succeeds, text};
 use jempp::checkpoint::Checkpoint;
 
 /// A command that takes longer counts as hung; the tests need less than a tenth of this.
@@ -32,6 +32,7 @@ fn endless() -> Vec<String> {
 fn program(dir: &Path, arguments: &[String]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_jempp"));
     command.args(arguments).current_dir(dir).stdout(Stdio::null()).stderr(Stdio::null());
+    hears_signals(&mut command);
     command
 }
 

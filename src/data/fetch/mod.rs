@@ -122,7 +122,7 @@ impl Member {
 
 /// The default folder for fetched files of a data set: `$JEMPP_CACHE/<dataset>`, or `jempp/<dataset>` in the user's
 /// cache folder. `None` if there is no such folder.
-pub fn cache_dir(dataset: DatasetName) -> Option<PathBuf> {
+pub(crate) fn cache_dir(dataset: DatasetName) -> Option<PathBuf> {
     let root = match std::env::var_os("JEMPP_CACHE").filter(|root| !root.is_empty()) {
         Some(root) => PathBuf::from(root),
         None => dirs::cache_dir()?.join("jempp"),
@@ -131,7 +131,7 @@ pub fn cache_dir(dataset: DatasetName) -> Option<PathBuf> {
 }
 
 /// The folder of a data set that was fetched before, if it holds all files.
-pub fn cached(dataset: DatasetName) -> Option<PathBuf> {
+pub(crate) fn cached(dataset: DatasetName) -> Option<PathBuf> {
     let (dir, source) = (cache_dir(dataset)?, source(dataset, None)?);
     let mut stored = source.files.iter().flat_map(RemoteFile::stored);
     stored.all(|file| dir.join(file.name).is_file()).then_some(dir)
