@@ -1,6 +1,6 @@
 //! The algorithms, each given by what one tile reads and writes along one side.
 
-use super::super::super::shape::ConvShape;
+use super::ConvShape;
 
 /// The number of rows, and of columns, of a filter in the transformed domain.
 pub(super) const FILTER_SIDE: usize = 6;

@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{
-    super::{Buffer, View, Weights, vectorize},
-    ConvShape, MIN_LANES,
+    super::{Buffer, View, Weights, vectorize::with_vectors},
+    ConvShape,
     algorithm::{FILTER_SIDE, NUM_FILTERS},
     kept::{self, Kind},
-    lanes::{Lanes, Transform, row_of},
+    lanes::{Block, Lanes, MAX_LANES, Transform, begins},
     plain, strided,
 };
 
 /// The filters in the transformed domain, (36, inputs, outputs).
-pub(in super::super) struct Filters {
+pub(super) struct Filters {
     pub(super) values: Buffer,
     inputs: usize,
     outputs: usize,
@@ -23,11 +24,7 @@ pub(in super::super) struct Filters {
 impl Filters {
     /// The filters of weights (3, 3, inputs, outputs): for the forward pass; or if `turned`, for the input gradient,
     /// rotated by 180° and with inputs and outputs exchanged. They are kept as long as the weights.
-    pub(in super::super) fn of(
-        shape: &ConvShape,
-        weights: &Weights<'_>,
-        turned: bool,
-    ) -> Arc<Self> {
+    pub(super) fn of(shape: &ConvShape, weights: &Weights<'_>, turned: bool) -> Arc<Self> {
         let ConvShape { inputs, outputs, stride, .. } = *shape;
         let kind = Kind { inputs, outputs, stride, turned };
         kept::filters(weights, kind, || Self::transformed(shape, &weights.values, turned))
@@ -61,16 +58,8 @@ impl Filters {
                 .for_each(|(to, row)| to.push(row));
         }
         rows.into_par_iter().enumerate().for_each(|(input, mut rows)| {
-            vectorize(
-                #[inline(always)]
-                || {
-                    if shape.stride == 1 {
-                        transform::<plain::Filter>(&mut rows, input, &weight);
-                    } else {
-                        transform::<strided::Filter>(&mut rows, input, &weight);
-                    }
-                },
-            );
+            let weight = |tap: usize, output: usize| weight(tap, input, output);
+            with_vectors(TransformRow { rows: &mut rows, weight, stride: shape.stride });
         });
         Self { values, inputs, outputs }
     }
@@ -87,28 +76,48 @@ impl Filters {
     }
 }
 
-/// Transforms the taps of one input to `rows`, one row of outputs for each of the 36 matrices.
-#[inline(always)]
-fn transform<T: Transform<3, FILTER_SIDE>>(
-    rows: &mut [&mut [f32]],
-    input: usize,
-    weight: impl Fn(usize, usize, usize) -> f32,
-) {
-    for output in (0..rows[0].len()).step_by(MIN_LANES) {
-        let mut taps = [Lanes::<MIN_LANES>::ZERO; 9];
-        for (tap, lanes) in taps.iter_mut().enumerate() {
-            for lane in 0..MIN_LANES {
-                lanes.0[lane] = weight(tap, input, output + lane);
+/// Transforms the taps of one input to one row of outputs in each of the 36 matrices.
+struct TransformRow<'a, 'b, F> {
+    rows: &'a mut [&'b mut [f32]],
+    /// The weight of a tap for an output.
+    weight: F,
+    stride: usize,
+}
+
+impl<F: Fn(usize, usize) -> f32> WithSimd for TransformRow<'_, '_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        if self.stride == 1 {
+            self.transform::<S, plain::Filter>(simd);
+        } else {
+            self.transform::<S, strided::Filter>(simd);
+        }
+    }
+}
+
+impl<F: Fn(usize, usize) -> f32> TransformRow<'_, '_, F> {
+    #[inline(always)]
+    fn transform<S: Simd, T: Transform<3, FILTER_SIDE>>(self, simd: S) {
+        let mut columns = Block::<S, FILTER_SIDE, 3>::zero(simd);
+        for output in begins::<S>(self.rows[0].len()) {
+            for (j, column) in columns.0.iter_mut().enumerate() {
+                let mut taps = [Lanes::zero(simd); 3];
+                for (i, taps) in taps.iter_mut().enumerate() {
+                    let mut values = [0.0; MAX_LANES];
+                    for (lane, value) in values.iter_mut().enumerate().take(S::F32_LANES) {
+                        *value = (self.weight)(3 * i + j, output + lane);
+                    }
+                    *taps = Lanes::load(simd, &values, 0);
+                }
+                *column = T::apply(taps);
             }
-        }
-        let mut columns = [[Lanes::ZERO; FILTER_SIDE]; 3];
-        for j in 0..3 {
-            columns[j] = T::apply([taps[j], taps[3 + j], taps[6 + j]]);
-        }
-        for i in 0..FILTER_SIDE {
-            let places = T::apply(row_of(&columns, i));
-            for (j, lanes) in places.into_iter().enumerate() {
-                lanes.store(rows[i * FILTER_SIDE + j], output);
+            for i in 0..FILTER_SIDE {
+                let places = T::apply(columns.row(i));
+                for (j, lanes) in places.into_iter().enumerate() {
+                    lanes.store(self.rows[i * FILTER_SIDE + j], output);
+                }
             }
         }
     }

@@ -1,78 +1,106 @@
 //! Lanes of neighbouring channels, on which the transforms work.
 
-/// `N` neighbouring values in memory. The operations are plain loops that are always inlined, so that they become SIMD
-/// instructions of the calling function.
+use std::ops::{Add, Mul, Sub};
+
+use pulp::Simd;
+
+/// The most values that a vector of any CPU holds.
+pub(super) const MAX_LANES: usize = 16;
+
+/// As many neighbouring values as a vector of the CPU holds.
 #[derive(Clone, Copy)]
-pub struct Lanes<const N: usize>(pub [f32; N]);
+pub(super) struct Lanes<S: Simd> {
+    simd: S,
+    values: S::f32s,
+}
 
-impl<const N: usize> Lanes<N> {
-    pub const ZERO: Self = Self([0.0; N]);
+impl<S: Simd> Lanes<S> {
+    pub(super) const LEN: usize = S::F32_LANES;
 
     #[inline(always)]
-    pub fn load(values: &[f32], begin: usize) -> Self {
-        let mut lanes = [0.0; N];
-        let from = &values[begin..begin + N];
-        lanes.copy_from_slice(from);
-        Self(lanes)
+    pub(super) fn zero(simd: S) -> Self {
+        Self { simd, values: simd.splat_f32s(0.0) }
     }
 
     #[inline(always)]
-    pub fn store(self, values: &mut [f32], begin: usize) {
-        let to = &mut values[begin..begin + N];
-        to.copy_from_slice(&self.0);
+    pub(super) fn load(simd: S, values: &[f32], begin: usize) -> Self {
+        let from = &values[begin..begin + Self::LEN];
+        Self { simd, values: bytemuck::pod_read_unaligned(bytemuck::cast_slice(from)) }
+    }
+
+    #[inline(always)]
+    pub(super) fn store(self, values: &mut [f32], begin: usize) {
+        let to = &mut values[begin..begin + Self::LEN];
+        to.copy_from_slice(bytemuck::cast_slice(std::slice::from_ref(&self.values)));
+    }
+
+    /// `self + factor · other`, fused where the CPU can.
+    #[inline(always)]
+    pub(super) fn plus(self, factor: f32, other: Self) -> Self {
+        let factor = self.simd.splat_f32s(factor);
+        let values = self.simd.mul_add_e_f32s(factor, other.values, self.values);
+        Self { values, ..self }
     }
 }
 
-impl<const N: usize> std::ops::Add for Lanes<N> {
+impl<S: Simd> Add for Lanes<S> {
     type Output = Self;
 
     #[inline(always)]
-    fn add(mut self, other: Self) -> Self {
-        for lane in 0..N {
-            self.0[lane] += other.0[lane];
-        }
-        self
+    fn add(self, other: Self) -> Self {
+        Self { values: self.simd.add_f32s(self.values, other.values), ..self }
     }
 }
 
-impl<const N: usize> std::ops::Sub for Lanes<N> {
+impl<S: Simd> Sub for Lanes<S> {
     type Output = Self;
 
     #[inline(always)]
-    fn sub(mut self, other: Self) -> Self {
-        for lane in 0..N {
-            self.0[lane] -= other.0[lane];
-        }
-        self
+    fn sub(self, other: Self) -> Self {
+        Self { values: self.simd.sub_f32s(self.values, other.values), ..self }
     }
 }
 
-impl<const N: usize> std::ops::Mul<Lanes<N>> for f32 {
-    type Output = Lanes<N>;
+impl<S: Simd> Mul<Lanes<S>> for f32 {
+    type Output = Lanes<S>;
 
     #[inline(always)]
-    fn mul(self, mut lanes: Lanes<N>) -> Lanes<N> {
-        for lane in 0..N {
-            lanes.0[lane] *= self;
-        }
-        lanes
+    fn mul(self, lanes: Lanes<S>) -> Lanes<S> {
+        let factor = lanes.simd.splat_f32s(self);
+        Lanes { values: lanes.simd.mul_f32s(factor, lanes.values), ..lanes }
     }
 }
 
-/// Row `i` of a block that is stored in columns. (`array::map` would be a call that is not inlined.)
+/// Where the lanes of `len` neighbouring values begin. The last ones overlap those before if a vector does not divide
+/// `len`; there must be enough for one vector.
 #[inline(always)]
-pub(super) fn row_of<const N: usize, const H: usize, const W: usize>(
-    columns: &[[Lanes<N>; H]; W],
-    i: usize,
-) -> [Lanes<N>; W] {
-    let mut row = [Lanes::ZERO; W];
-    for j in 0..W {
-        row[j] = columns[j][i];
-    }
-    row
+pub(super) fn begins<S: Simd>(len: usize) -> impl Iterator<Item = usize> {
+    (0..len).step_by(S::F32_LANES).map(move |begin| begin.min(len - S::F32_LANES))
 }
 
-/// A one-dimensional transform of lanes. (A function passed as a value would be called through a shim that is not inlined.)
+/// A block of lanes, stored in columns. It starts at a line of the cache, so that no vector lies in two.
+#[repr(align(64))]
+pub(super) struct Block<S: Simd, const H: usize, const W: usize>(pub [[Lanes<S>; H]; W]);
+
+impl<S: Simd, const H: usize, const W: usize> Block<S, H, W> {
+    #[inline(always)]
+    pub(super) fn zero(simd: S) -> Self {
+        Self([[Lanes::zero(simd); H]; W])
+    }
+
+    /// Row `i`. (`array::map` would be a call that is not inlined.)
+    #[inline(always)]
+    pub(super) fn row(&self, i: usize) -> [Lanes<S>; W] {
+        let mut row = [self.0[0][i]; W];
+        for (value, column) in row.iter_mut().zip(&self.0) {
+            *value = column[i];
+        }
+        row
+    }
+}
+
+/// A one-dimensional transform of lanes. (A function passed as a value would be called through a shim that is not
+/// inlined.)
 pub(super) trait Transform<const FROM: usize, const TO: usize> {
-    fn apply<const N: usize>(values: [Lanes<N>; FROM]) -> [Lanes<N>; TO];
+    fn apply<S: Simd>(values: [Lanes<S>; FROM]) -> [Lanes<S>; TO];
 }

@@ -11,6 +11,9 @@
 //!
 //! With stride 2, the formula is the same with 9×9 inputs and 81 places; see [`strided`].
 //!
+//! F(6×6, 3×3) would round twice as coarsely and gain little at our sizes. An image takes ⌈n/4⌉² · 36 products with tiles
+//! of 4×4 and ⌈n/6⌉² · 64 with tiles of 6×6: 1764 and 1600 for n = 28, the same for 14, 16 and 32, and more for 7 and 8.
+//!
 //! # Source
 //! Lavin & Gray, arXiv:1509.09308, section 4.3.
 
@@ -23,19 +26,20 @@ mod scratch;
 mod strided;
 mod weight_gradient;
 
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{
-    super::shape::ConvShape, Activation, Signs, Weights, images_per_task,
-    vectorize::vectorize_lanes,
+    super::shape::ConvShape, Activation, Signs, Weights, images_per_task, vectorize::with_vectors,
 };
 use algorithm::Algorithm;
 use filters::Filters;
+use lanes::MAX_LANES;
 use scratch::Scratch;
 pub(super) use weight_gradient::weight_gradient;
 
-/// Channel counts must be multiples of this.
-const MIN_LANES: usize = 8;
+/// The smallest number of channels: one vector must not be wider.
+const MIN_CHANNELS: usize = MAX_LANES;
 /// The number of tiles of a task that uses the matrix kernels well; small images share a product.
 const TILES_PER_TASK: usize = 48;
 
@@ -45,9 +49,7 @@ pub(super) fn suits(shape: &ConvShape) -> bool {
     let [height, width] = shape.output_size();
     shape.kernel == 3
         && shape.stride <= 2
-        && inputs.is_multiple_of(MIN_LANES)
-        && outputs.is_multiple_of(MIN_LANES)
-        && inputs.min(outputs) >= 2 * MIN_LANES
+        && inputs.min(outputs) >= MIN_CHANNELS
         && height.min(width) >= 4
 }
 
@@ -163,26 +165,41 @@ impl Pass {
         tasks.enumerate().for_each_init(
             || Scratch::new(self, group),
             |scratch, (task, (y, x))| {
-                vectorize_lanes(
-                    #[inline(always)]
-                    |lanes| {
-                        scratch.transform_images(lanes, x, Activation(slope));
-                        scratch.multiply(filters, x.len() / self.from.len());
-                        scratch.transform_back(lanes, y);
-                        match epilogue {
-                            Epilogue::None => {}
-                            Epilogue::Bias(bias) => {
-                                for y in y.chunks_exact_mut(bias.len()) {
-                                    y.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias);
-                                }
-                            }
-                            Epilogue::Signs(signs, slope) => {
-                                signs.apply(task * group, y, slope);
-                            }
-                        }
-                    },
-                );
+                let first_image = task * group;
+                with_vectors(Task { scratch, x, slope, filters, epilogue, first_image, y });
             },
         );
+    }
+}
+
+/// The work on a few images.
+struct Task<'a> {
+    scratch: &'a mut Scratch,
+    x: &'a [f32],
+    slope: Option<f32>,
+    filters: &'a Filters,
+    epilogue: Epilogue<'a>,
+    first_image: usize,
+    y: &'a mut [f32],
+}
+
+impl WithSimd for Task<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { scratch, x, slope, filters, epilogue, first_image, y } = self;
+        scratch.transform_images(simd, x, Activation(slope));
+        scratch.multiply(filters, x.len() / scratch.pass.from.len());
+        scratch.transform_back(simd, y);
+        match epilogue {
+            Epilogue::None => {}
+            Epilogue::Bias(bias) => {
+                for y in y.chunks_exact_mut(bias.len()) {
+                    y.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias);
+                }
+            }
+            Epilogue::Signs(signs, slope) => signs.apply(first_image, y, slope),
+        }
     }
 }

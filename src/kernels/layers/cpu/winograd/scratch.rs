@@ -1,11 +1,13 @@
 //! The scratch memory of a task, and the transforms between images and tiles.
 
+use pulp::Simd;
+
 use super::{
     super::{Activation, Buffer, LINE_LEN, PaddedImage, View, matmul},
-    MIN_LANES, Pass,
+    Pass,
     algorithm::{Algorithm, Sizes},
     filters::Filters,
-    lanes::{Lanes, Transform, row_of},
+    lanes::{Block, Lanes, Transform, begins},
     plain, strided,
 };
 
@@ -23,7 +25,7 @@ pub(super) struct Scratch {
 pub(super) struct Places {
     values: Buffer,
     /// Values from one matrix to the next: an odd number of lines of the cache, as the values of one tile would share a
-    /// few sets of the cache if it were a power of two.
+    /// few sets of the cache if it were a multiple of 4 KiB.
     stride: usize,
     channels: usize,
 }
@@ -45,26 +47,9 @@ impl Places {
     }
 
     #[inline(always)]
-    pub(super) fn load<const N: usize>(&self, place: usize, at: usize) -> Lanes<N> {
-        Lanes::load(&self.values, place * self.stride + at)
+    pub(super) fn load<S: Simd>(&self, simd: S, place: usize, at: usize) -> Lanes<S> {
+        Lanes::load(simd, &self.values, place * self.stride + at)
     }
-
-    #[inline(always)]
-    fn store<const N: usize>(&mut self, place: usize, at: usize, lanes: Lanes<N>) {
-        lanes.store(&mut self.values, place * self.stride + at);
-    }
-}
-
-/// Calls a method with as many lanes as a vector of the CPU holds, if that divides the channels. Wider ones would not
-/// fit into the registers, and narrower ones would not fill them.
-macro_rules! with_lanes {
-    ($lanes:expr, $channels:expr, $self:ident.$method:ident($($argument:expr),*)) => {
-        match $lanes {
-            16 if $channels.is_multiple_of(16) => $self.$method::<16>($($argument),*),
-            8 | 16 => $self.$method::<MIN_LANES>($($argument),*),
-            _ => $self.$method::<4>($($argument),*),
-        }
-    };
 }
 
 impl Scratch {
@@ -83,86 +68,78 @@ impl Scratch {
         }
     }
 
-    /// Transforms the tiles of activation(`images`) and stores them; `lanes`: the floats in a vector of the CPU.
+    /// Transforms the tiles of activation(`images`) and stores them.
     #[inline(always)]
-    pub(super) fn transform_images(
+    pub(super) fn transform_images<S: Simd>(
         &mut self,
-        lanes: usize,
+        simd: S,
         images: &[f32],
         activation: Activation,
     ) {
-        let channels = self.pass.from.channels;
-        with_lanes!(lanes, channels, self.transform_in(images, activation));
-    }
-
-    /// Transforms the products to `images`.
-    #[inline(always)]
-    pub(super) fn transform_back(&self, lanes: usize, images: &mut [f32]) {
-        with_lanes!(lanes, self.pass.to.channels, self.transform_out(images));
-    }
-
-    /// Transforms the tiles of ∂L/∂y and stores them in `products`, which a forward pass uses for its products.
-    #[inline(always)]
-    pub(super) fn transform_gradient(&mut self, lanes: usize, images: &[f32]) {
-        with_lanes!(lanes, self.pass.to.channels, self.transform_gradient_in(images));
-    }
-
-    #[inline(always)]
-    fn transform_in<const N: usize>(&mut self, images: &[f32], activation: Activation) {
         match self.pass.algorithm {
-            Algorithm::Plain => self.read_tiles::<N, 6, 6, plain::Input>(images, activation),
-            Algorithm::Strided => self.read_tiles::<N, 9, 9, strided::Input>(images, activation),
+            Algorithm::Plain => self.read_tiles::<S, 6, 6, plain::Input>(simd, images, activation),
+            Algorithm::Strided => {
+                self.read_tiles::<S, 9, 9, strided::Input>(simd, images, activation);
+            }
             Algorithm::StridedBack => {
-                self.read_tiles::<N, 5, 9, strided::InputBack>(images, activation);
+                self.read_tiles::<S, 5, 9, strided::InputBack>(simd, images, activation);
             }
         }
     }
 
+    /// Transforms the products to `images`.
     #[inline(always)]
-    fn transform_out<const N: usize>(&self, images: &mut [f32]) {
+    pub(super) fn transform_back<S: Simd>(&self, simd: S, images: &mut [f32]) {
         match self.pass.algorithm {
-            Algorithm::Plain => self.write_tiles::<N, 6, 4, plain::Output>(images),
-            Algorithm::Strided => self.write_tiles::<N, 9, 4, strided::Output>(images),
-            Algorithm::StridedBack => self.write_tiles::<N, 9, 8, strided::OutputBack>(images),
+            Algorithm::Plain => self.write_tiles::<S, 6, 4, plain::Output>(simd, images),
+            Algorithm::Strided => self.write_tiles::<S, 9, 4, strided::Output>(simd, images),
+            Algorithm::StridedBack => {
+                self.write_tiles::<S, 9, 8, strided::OutputBack>(simd, images);
+            }
+        }
+    }
+
+    /// Transforms the tiles of ∂L/∂y and stores them in `products`, which a forward pass uses for its products.
+    #[inline(always)]
+    pub(super) fn transform_gradient<S: Simd>(&mut self, simd: S, images: &[f32]) {
+        match self.pass.algorithm {
+            Algorithm::Strided => self.read_gradient::<S, 9, strided::Gradient>(simd, images),
+            _ => self.read_gradient::<S, 6, plain::Gradient>(simd, images),
         }
     }
 
     #[inline(always)]
-    fn transform_gradient_in<const N: usize>(&mut self, images: &[f32]) {
-        match self.pass.algorithm {
-            Algorithm::Strided => self.read_gradient::<N, 9, strided::Gradient>(images),
-            _ => self.read_gradient::<N, 6, plain::Gradient>(images),
-        }
-    }
-
-    #[inline(always)]
-    fn read_tiles<const N: usize, const IN: usize, const P: usize, T: Transform<IN, P>>(
+    fn read_tiles<S: Simd, const IN: usize, const P: usize, T: Transform<IN, P>>(
         &mut self,
+        simd: S,
         images: &[f32],
         activation: Activation,
     ) {
         let Pass { from, tiles_across, .. } = self.pass;
         let (channels, step) = (from.channels, self.pass.algorithm.sizes().step);
+        // One block for all tiles, as clearing it for each would take longer than the transform of a small one.
+        let mut columns = Block::<S, P, IN>::zero(simd);
+        let Places { values: places, stride, .. } = &mut self.transformed;
+        let (places, stride) = (&mut places[..], *stride);
         let mut to = 0;
         for image in images.chunks_exact(from.len()) {
             self.image.fill(image, from.width, activation);
             for tile in 0..self.pass.tiles_per_image() {
                 let (down, across) = (tile / tiles_across, tile % tiles_across);
                 let corner = (down * self.image.width + across) * step * channels;
-                for channel in (0..channels).step_by(N) {
-                    let mut columns = [[Lanes::<N>::ZERO; P]; IN];
-                    for (j, column) in columns.iter_mut().enumerate() {
-                        let mut values = [Lanes::ZERO; IN];
+                for channel in begins::<S>(channels) {
+                    for (j, column) in columns.0.iter_mut().enumerate() {
+                        let mut values = [Lanes::zero(simd); IN];
                         for (i, value) in values.iter_mut().enumerate() {
                             let pixel = corner + (i * self.image.width + j) * channels;
-                            *value = Lanes::load(&self.image.values, pixel + channel);
+                            *value = Lanes::load(simd, &self.image.values, pixel + channel);
                         }
                         *column = T::apply(values);
                     }
                     for i in 0..P {
-                        let row = T::apply(row_of(&columns, i));
+                        let row = T::apply(columns.row(i));
                         for (j, value) in row.into_iter().enumerate() {
-                            self.transformed.store(i * P + j, to + channel, value);
+                            value.store(places, (i * P + j) * stride + to + channel);
                         }
                     }
                 }
@@ -184,28 +161,29 @@ impl Scratch {
     }
 
     #[inline(always)]
-    fn write_tiles<const N: usize, const P: usize, const OUT: usize, T: Transform<P, OUT>>(
+    fn write_tiles<S: Simd, const P: usize, const OUT: usize, T: Transform<P, OUT>>(
         &self,
+        simd: S,
         images: &mut [f32],
     ) {
         let Pass { to, tiles_across, .. } = self.pass;
         let channels = to.channels;
+        let mut columns = Block::<S, OUT, P>::zero(simd);
         let mut from = 0;
         for image in images.chunks_exact_mut(to.len()) {
             for tile in 0..self.pass.tiles_per_image() {
                 let (top, left) = (tile / tiles_across * OUT, tile % tiles_across * OUT);
                 let (bottom, right) = ((to.height - top).min(OUT), (to.width - left).min(OUT));
-                for channel in (0..channels).step_by(N) {
-                    let mut columns = [[Lanes::<N>::ZERO; OUT]; P];
-                    for (j, column) in columns.iter_mut().enumerate() {
-                        let mut values = [Lanes::ZERO; P];
+                for channel in begins::<S>(channels) {
+                    for (j, column) in columns.0.iter_mut().enumerate() {
+                        let mut values = [Lanes::zero(simd); P];
                         for (i, value) in values.iter_mut().enumerate() {
-                            *value = self.products.load(i * P + j, from + channel);
+                            *value = self.products.load(simd, i * P + j, from + channel);
                         }
                         *column = T::apply(values);
                     }
                     for i in 0..bottom {
-                        let row = T::apply(row_of(&columns, i));
+                        let row = T::apply(columns.row(i));
                         for (j, value) in row.into_iter().enumerate().take(right) {
                             let pixel = ((top + i) * to.width + left + j) * channels;
                             value.store(image, pixel + channel);
@@ -218,31 +196,35 @@ impl Scratch {
     }
 
     #[inline(always)]
-    fn read_gradient<const N: usize, const P: usize, T: Transform<4, P>>(
+    fn read_gradient<S: Simd, const P: usize, T: Transform<4, P>>(
         &mut self,
+        simd: S,
         images: &[f32],
     ) {
         let Pass { to: size, tiles_across, .. } = self.pass;
         let channels = size.channels;
+        let mut columns = Block::<S, P, 4>::zero(simd);
+        let Places { values: places, stride, .. } = &mut self.products;
+        let (places, stride) = (&mut places[..], *stride);
         let mut to = 0;
         for image in images.chunks_exact(size.len()) {
             for tile in 0..self.pass.tiles_per_image() {
                 let (top, left) = (tile / tiles_across * 4, tile % tiles_across * 4);
                 let (bottom, right) = ((size.height - top).min(4), (size.width - left).min(4));
-                for channel in (0..channels).step_by(N) {
-                    let mut columns = [[Lanes::<N>::ZERO; P]; 4];
-                    for (j, column) in columns.iter_mut().enumerate().take(right) {
-                        let mut values = [Lanes::ZERO; 4];
-                        for (i, value) in values.iter_mut().enumerate().take(bottom) {
+                for channel in begins::<S>(channels) {
+                    for (j, column) in columns.0.iter_mut().enumerate() {
+                        let mut values = [Lanes::zero(simd); 4];
+                        let inside = if j < right { bottom } else { 0 };
+                        for (i, value) in values.iter_mut().enumerate().take(inside) {
                             let pixel = ((top + i) * size.width + left + j) * channels;
-                            *value = Lanes::load(image, pixel + channel);
+                            *value = Lanes::load(simd, image, pixel + channel);
                         }
                         *column = T::apply(values);
                     }
                     for i in 0..P {
-                        let row = T::apply(row_of(&columns, i));
+                        let row = T::apply(columns.row(i));
                         for (j, value) in row.into_iter().enumerate() {
-                            self.products.store(i * P + j, to + channel, value);
+                            value.store(places, (i * P + j) * stride + to + channel);
                         }
                     }
                 }

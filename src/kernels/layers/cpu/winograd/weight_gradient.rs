@@ -4,16 +4,17 @@
 //! ∂L/∂g = Gᵀ [ Σ over tiles (Bᵀ d B) ⊙ (A ∂L/∂y Aᵀ) ] G
 //! ```
 
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{
     super::{Activation, Buffer, images_per_task, matmul},
-    ConvShape, MIN_LANES, Pass, Scratch,
+    ConvShape, Pass, Scratch,
     algorithm::{FILTER_SIDE, NUM_FILTERS},
-    lanes::{Lanes, Transform, row_of},
+    lanes::{Block, Lanes, Transform, begins},
     plain,
     scratch::Places,
-    strided, vectorize_lanes,
+    strided, with_vectors,
 };
 
 /// The number of tiles per partial sum, so that the matrix products are large enough. It depends only on the shape, so
@@ -38,21 +39,8 @@ pub(in super::super) fn weight_gradient(
         .map_init(
             || Scratch::new(pass, group),
             |scratch, (x, gradient)| {
-                let mut sums = Places::new(NUM_FILTERS, shape.inputs, shape.outputs);
                 let mut weight = Buffer::new(weight_len);
-                vectorize_lanes(
-                    #[inline(always)]
-                    |lanes| {
-                        scratch.transform_images(lanes, x, Activation(slope));
-                        scratch.transform_gradient(lanes, gradient);
-                        scratch.correlate(x.len() / pass.from.len(), &mut sums);
-                        if shape.stride == 1 {
-                            transform_back::<plain::FilterBack>(&sums, &mut weight);
-                        } else {
-                            transform_back::<strided::FilterBack>(&sums, &mut weight);
-                        }
-                    },
-                );
+                with_vectors(Partial { scratch, shape, x, slope, gradient, weight: &mut weight });
                 weight
             },
         )
@@ -82,21 +70,49 @@ impl Scratch {
     }
 }
 
+/// The weight gradient of a few images.
+struct Partial<'a> {
+    scratch: &'a mut Scratch,
+    shape: &'a ConvShape,
+    x: &'a [f32],
+    slope: Option<f32>,
+    gradient: &'a [f32],
+    weight: &'a mut [f32],
+}
+
+impl WithSimd for Partial<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { scratch, shape, x, slope, gradient, weight } = self;
+        let mut sums = Places::new(NUM_FILTERS, shape.inputs, shape.outputs);
+        scratch.transform_images(simd, x, Activation(slope));
+        scratch.transform_gradient(simd, gradient);
+        scratch.correlate(x.len() / shape.image_len(), &mut sums);
+        if shape.stride == 1 {
+            transform_back::<S, plain::FilterBack>(simd, &sums, weight);
+        } else {
+            transform_back::<S, strided::FilterBack>(simd, &sums, weight);
+        }
+    }
+}
+
 /// Transforms the sums of the filters (36, inputs · outputs) back to filter taps (9, inputs · outputs).
 #[inline(always)]
-fn transform_back<T: Transform<FILTER_SIDE, 3>>(sums: &Places, taps: &mut [f32]) {
+fn transform_back<S: Simd, T: Transform<FILTER_SIDE, 3>>(simd: S, sums: &Places, taps: &mut [f32]) {
     let num_weights = taps.len() / 9;
-    for at in (0..num_weights).step_by(MIN_LANES) {
-        let mut columns = [[Lanes::<MIN_LANES>::ZERO; 3]; FILTER_SIDE];
-        for (j, column) in columns.iter_mut().enumerate() {
-            let mut values = [Lanes::ZERO; FILTER_SIDE];
+    let mut columns = Block::<S, 3, FILTER_SIDE>::zero(simd);
+    for at in begins::<S>(num_weights) {
+        for (j, column) in columns.0.iter_mut().enumerate() {
+            let mut values = [Lanes::zero(simd); FILTER_SIDE];
             for (i, value) in values.iter_mut().enumerate() {
-                *value = sums.load(i * FILTER_SIDE + j, at);
+                *value = sums.load(simd, i * FILTER_SIDE + j, at);
             }
             *column = T::apply(values);
         }
         for i in 0..3 {
-            let row = T::apply(row_of(&columns, i));
+            let row = T::apply(columns.row(i));
             for (j, value) in row.into_iter().enumerate() {
                 value.store(taps, (3 * i + j) * num_weights + at);
             }
