@@ -94,7 +94,7 @@ fn every_pass_of_a_convolution_equals_the_reference() {
     }
 }
 
-/// All passes of a convolution with frozen weights or not, as bits.
+/// The results of all passes of a convolution, as bits.
 fn bits(case: &Case, device: &Device) -> Vec<u32> {
     passes(conv2d, case, device).iter().flatten().map(|value| value.to_bits()).collect()
 }
@@ -184,7 +184,7 @@ fn exact_convolution(
 #[test]
 fn convolutions_round_within_their_bounds() {
     let device = device::cpu();
-    for (stride, bound) in [(1, 1e-5), (2, 1e-5)] {
+    for (stride, bound) in [(1, 1e-5), (2, 5e-6)] {
         let (shape, outputs) = ([2, 16, 16, 128], 32);
         let (x, weight) = (scrambled(shape.iter().product(), 1), scrambled(9 * 128 * outputs, 2));
         let expected = exact_convolution(&x, shape, &weight, outputs, stride);
