@@ -4,6 +4,7 @@ use crate::common::{devices, max_abs, max_difference, scrambled, scrambled_tenso
 use burn::tensor::{Device, Tensor, TensorData};
 use jempp::{
     config::{ModelConfig, Norm},
+    device,
     energy::{Energy, JointEnergy},
     kernels::{
         self, ConvOptions2d, EnergyOptions, HeadOptions, Labels, Pooling, batch_norm, conv2d,
@@ -90,6 +91,115 @@ fn every_pass_of_a_convolution_equals_the_reference() {
                 );
             }
         }
+    }
+}
+
+/// The results of all passes of a convolution, as bits.
+fn bits(case: &Case, device: &Device) -> Vec<u32> {
+    passes(conv2d, case, device).iter().flatten().map(|value| value.to_bits()).collect()
+}
+
+#[test]
+fn a_convolution_has_the_same_bits_on_any_number_of_threads() {
+    let device = device::cpu();
+    for (inputs, outputs, stride) in [(16, 32, 1), (16, 24, 2), (3, 16, 1)] {
+        let options = ConvOptions2d { stride, negative_slope: Some(0.2) };
+        let case = Case { x: [13, 9, 14, inputs], outputs, kernel: 3, options };
+        let on = |num_threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(num_threads).build().unwrap();
+            pool.install(|| bits(&case, &device))
+        };
+        let one = on(1);
+        for num_threads in [2, 3] {
+            assert!(on(num_threads) == one, "{num_threads} threads, stride {stride}");
+        }
+    }
+}
+
+/// Filters may be kept while weights are frozen, but never longer.
+#[test]
+fn weights_that_change_change_the_convolution() {
+    for device in devices() {
+        for stride in [1, 2] {
+            let options = ConvOptions2d { stride, negative_slope: None };
+            let x = tensor([2, 8, 8, 16], 1, &device);
+            let bias = Tensor::zeros([16], &device);
+            let mut weight = tensor([3, 3, 16, 16], 2, &device);
+            for step in 0..8 {
+                let direction = tensor([2, 8 / stride, 8 / stride, 16], 4, &device).autodiff();
+                let on = |convolve: Convolve| {
+                    let x = x.clone().autodiff().require_grad();
+                    let weight = weight.clone().autodiff();
+                    let y = convolve(x.clone(), weight, bias.clone().autodiff(), options);
+                    let gradients = (y.clone() * direction.clone()).sum().backward();
+                    [values(y.without_autodiff()), values(x.grad(&gradients).unwrap())]
+                };
+                // The second time with what is kept from the first.
+                for found in [on(conv2d), on(conv2d)] {
+                    for (found, expected) in found.iter().zip(&on(reference_conv2d)) {
+                        let error = max_difference(found, expected) / max_abs(expected);
+                        assert!(error < TOLERANCE, "stride {stride}, step {step}: off by {error}");
+                    }
+                }
+                // In place, as nothing else has the weights; and then as a new tensor.
+                weight = match step % 2 {
+                    0 => weight * 1.5,
+                    _ => weight.clone() + tensor([3, 3, 16, 16], 10 + step, &device),
+                };
+            }
+        }
+    }
+}
+
+/// The sum of a 3×3 convolution in 64 bits.
+fn exact_convolution(
+    x: &[f32],
+    [n, h, w, c]: [usize; 4],
+    weight: &[f32],
+    k: usize,
+    stride: usize,
+) -> Vec<f64> {
+    let (out_h, out_w) = (h.div_ceil(stride), w.div_ceil(stride));
+    let mut y = vec![0.0; n * out_h * out_w * k];
+    for (position, y) in y.chunks_exact_mut(k).enumerate() {
+        let (image, i, j) =
+            (position / (out_h * out_w), position / out_w % out_h, position % out_w);
+        for tap in 0..9 {
+            let (row, column) = (i * stride + tap / 3, j * stride + tap % 3);
+            if (1..=h).contains(&row) && (1..=w).contains(&column) {
+                let pixel = &x[((image * h + row - 1) * w + column - 1) * c..][..c];
+                for (input, &x) in pixel.iter().enumerate() {
+                    let weights = &weight[(tap * c + input) * k..][..k];
+                    for (y, &weight) in y.iter_mut().zip(weights) {
+                        *y += f64::from(x) * f64::from(weight);
+                    }
+                }
+            }
+        }
+    }
+    y
+}
+
+/// The rounding error of minimal filtering against 64 bits, as a share of the largest value.
+#[test]
+fn convolutions_round_within_their_bounds() {
+    let device = device::cpu();
+    for (stride, bound) in [(1, 1e-5), (2, 5e-6)] {
+        let (shape, outputs) = ([2, 16, 16, 128], 32);
+        let (x, weight) = (scrambled(shape.iter().product(), 1), scrambled(9 * 128 * outputs, 2));
+        let expected = exact_convolution(&x, shape, &weight, outputs, stride);
+        let y = conv2d(
+            Tensor::from_data(TensorData::new(x, shape), &device),
+            Tensor::from_data(TensorData::new(weight, [3, 3, 128, outputs]), &device),
+            Tensor::zeros([outputs], &device),
+            ConvOptions2d { stride, negative_slope: None },
+        );
+        let found = values(y);
+        let errors = found.iter().zip(&expected).map(|(y, e)| (f64::from(*y) - e).abs());
+        let largest = expected.iter().fold(0.0f64, |largest, e| largest.max(e.abs()));
+        let error = errors.fold(0.0, f64::max) / largest;
+        println!("stride {stride}: {error:.1e} of the largest value");
+        assert!(error < bound, "stride {stride}: {error}");
     }
 }
 

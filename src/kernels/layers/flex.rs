@@ -20,6 +20,13 @@ pub(super) fn values(tensor: &FlexTensor) -> Cow<'_, [f32]> {
     }
 }
 
+/// The weights of a convolution.
+fn weights(tensor: &FlexTensor) -> cpu::Weights<'_> {
+    let values = values(tensor);
+    let memory = matches!(values, Cow::Borrowed(_)).then(|| tensor.data_arc());
+    cpu::Weights { values, memory }
+}
+
 pub(super) fn tensor<const D: usize>(
     values: impl Into<cpu::Buffer>,
     shape: [usize; D],
@@ -42,7 +49,7 @@ impl LayerPasses for Flex {
         weight: FlexTensor,
         bias: FlexTensor,
     ) -> FlexTensor {
-        let y = cpu::forward(shape, &values(&x), negative_slope, &values(&weight), &values(&bias));
+        let y = cpu::forward(shape, &values(&x), negative_slope, &weights(&weight), &values(&bias));
         let [height, width] = shape.output_size();
         tensor(y, [shape.batch, height, width, shape.outputs])
     }
@@ -54,7 +61,7 @@ impl LayerPasses for Flex {
         signs: Option<(Self::Signs, f32)>,
     ) -> FlexTensor {
         let signs = signs.as_ref().map(|(signs, slope)| (&**signs, *slope));
-        let gradient = cpu::input_gradient(shape, &values(&gradient), &values(&weight), signs);
+        let gradient = cpu::input_gradient(shape, &values(&gradient), &weights(&weight), signs);
         tensor(gradient, [shape.batch, shape.height, shape.width, shape.inputs])
     }
 

@@ -79,11 +79,6 @@ impl ConvShape {
     pub(super) fn is_pointwise(&self) -> bool {
         self.kernel == 1 && self.stride == 1
     }
-
-    /// The shape of the input gradient, which for stride 1 is a convolution from outputs to inputs.
-    pub(super) fn turned(&self) -> Self {
-        Self { inputs: self.outputs, outputs: self.inputs, ..*self }
-    }
 }
 
 /// How a head reduces the features before its linear map.

@@ -4,9 +4,7 @@ use rayon::prelude::*;
 
 use super::{
     super::shape::{HeadShape, Pooling},
-    Buffer, Signs,
-    matmul::{View, matmul},
-    vectorize::vectorize,
+    Buffer, Signs, View, matmul, vectorize,
 };
 
 /// The input of the linear map, shape (N, inputs): the pooled activations.

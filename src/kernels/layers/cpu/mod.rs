@@ -1,10 +1,10 @@
 //! The layers on the CPU, which work on slices: convolutions here, the head in [`head`], batch normalisation in
 //! [`norm`].
 //!
-//! There are two algorithms. A 3×3 convolution with stride 1 and enough channels uses minimal filtering ([`winograd`]),
-//! which needs 4 times fewer multiplications; all others use [`patches`]. Both compute matrix products with the `gemm`
-//! crate and keep their scratch memory within the cache of a core: a task works on a few images, and rayon distributes
-//! the tasks.
+//! There are two algorithms. A 3×3 convolution with enough channels uses minimal filtering ([`winograd`]), which needs
+//! up to 4 times fewer multiplications; all others use [`patches`]. Both compute matrix products with the `gemm` crate
+//! and keep their scratch memory within the cache of a core: a task works on a few images, and rayon distributes the
+//! tasks.
 //!
 //! Tensors are channels last, (N, H, W, C); weights are (k, k, inputs, outputs).
 
@@ -17,12 +17,25 @@ mod signs;
 mod vectorize;
 mod winograd;
 
+use std::{borrow::Cow, sync::Arc};
+
+use burn::tensor::Bytes;
 use rayon::prelude::*;
 
 use super::shape::ConvShape;
+use matmul::{View, matmul};
 pub(super) use pool::Buffer;
+use pool::LINE_LEN;
 pub(super) use signs::Signs;
 pub(crate) use vectorize::vectorize;
+
+/// The weights of a convolution.
+pub(super) struct Weights<'a> {
+    pub values: Cow<'a, [f32]>,
+    /// The memory of the tensor that `values` is a part of, by which filters made from it are found again; `None` if
+    /// `values` are a copy.
+    pub memory: Option<Arc<Bytes>>,
+}
 
 /// Convolution of LeakyReLU(`x`), or of `x` itself if `slope` is `None`, plus `bias`.
 ///
@@ -33,15 +46,14 @@ pub(super) fn forward(
     shape: &ConvShape,
     x: &[f32],
     slope: Option<f32>,
-    weight: &[f32],
+    weights: &Weights<'_>,
     bias: &[f32],
 ) -> Buffer {
     let mut y = Buffer::new(shape.output_len());
     if winograd::suits(shape) {
-        let filters = winograd::Filters::new(shape, weight);
-        filters.convolve(shape, x, slope, winograd::Epilogue::Bias(bias), &mut y);
+        winograd::forward(shape, x, slope, weights, bias, &mut y);
     } else {
-        patches::forward(shape, x, slope, weight, bias, &mut y);
+        patches::forward(shape, x, slope, &weights.values, bias, &mut y);
     }
     y
 }
@@ -53,20 +65,14 @@ pub(super) fn forward(
 pub(super) fn input_gradient(
     shape: &ConvShape,
     gradient: &[f32],
-    weight: &[f32],
+    weights: &Weights<'_>,
     signs: Option<(&Signs, f32)>,
 ) -> Buffer {
     let mut x_gradient = Buffer::new(shape.input_len());
     if winograd::suits(shape) {
-        // The transposed convolution is a convolution with rotated filters.
-        let filters = winograd::Filters::turned(shape, weight);
-        let epilogue = match signs {
-            Some((signs, slope)) => winograd::Epilogue::Signs(signs, slope),
-            None => winograd::Epilogue::None,
-        };
-        filters.convolve(&shape.turned(), gradient, None, epilogue, &mut x_gradient);
+        winograd::input_gradient(shape, gradient, weights, signs, &mut x_gradient);
     } else {
-        patches::input_gradient(shape, gradient, weight, signs, &mut x_gradient);
+        patches::input_gradient(shape, gradient, &weights.values, signs, &mut x_gradient);
     }
     x_gradient
 }
@@ -80,12 +86,21 @@ pub(super) fn weight_gradient(
     x: &[f32],
     slope: Option<f32>,
     gradient: &[f32],
-) -> Vec<f32> {
+) -> Buffer {
     if winograd::suits(shape) {
         winograd::weight_gradient(shape, x, slope, gradient)
     } else {
         patches::weight_gradient(shape, x, slope, gradient)
     }
+}
+
+/// The number of images of a task: enough for `rows_per_task` rows of a matrix product. The number of tasks is a power of
+/// two, so that 2, 4 or 8 threads end at about the same time. It depends only on the shape, so that sums do not depend
+/// on the machine.
+fn images_per_task(batch: usize, rows_per_image: usize, rows_per_task: usize) -> usize {
+    let batch = batch.max(1);
+    let most = rows_per_task.div_ceil(rows_per_image.max(1)).min(batch);
+    batch.div_ceil(batch.div_ceil(most).next_power_of_two())
 }
 
 /// The column sums of a row-major matrix with `num_columns` columns.
@@ -133,7 +148,7 @@ impl Activation {
 
 /// An image with a border of zeros, so that no tap needs an edge check.
 struct PaddedImage {
-    values: Vec<f32>,
+    values: Buffer,
     channels: usize,
     width: usize,
     border: usize,
@@ -142,7 +157,7 @@ struct PaddedImage {
 impl PaddedImage {
     /// An all-zero buffer for an image of `height` × `width` after padding.
     fn new(height: usize, width: usize, channels: usize, border: usize) -> Self {
-        Self { values: vec![0.0; height * width * channels], channels, width, border }
+        Self { values: Buffer::zeros(height * width * channels), channels, width, border }
     }
 
     /// Copies an image with rows of `width` pixels into the buffer; the border stays zero.

@@ -6,10 +6,8 @@
 use rayon::prelude::*;
 
 use super::{
-    super::shape::ConvShape,
-    Activation, Buffer, PaddedImage, Signs,
-    matmul::{View, matmul},
-    vectorize::vectorize,
+    super::shape::ConvShape, Activation, Buffer, PaddedImage, Signs, View, images_per_task, matmul,
+    vectorize,
 };
 
 /// The smallest number of rows that uses the matrix kernels well; small images share a product.
@@ -95,7 +93,7 @@ impl Scratch {
 
 /// The number of images in a group.
 fn group_size(shape: &ConvShape) -> usize {
-    MIN_ROWS.div_ceil(shape.num_positions().max(1)).min(shape.batch.max(1))
+    images_per_task(shape.batch, shape.num_positions(), MIN_ROWS)
 }
 
 /// The forward pass; see [`super::forward`].
@@ -172,16 +170,16 @@ pub(super) fn weight_gradient(
     x: &[f32],
     slope: Option<f32>,
     gradient: &[f32],
-) -> Vec<f32> {
+) -> Buffer {
     let group = group_size(shape);
     let groups_per_partial = shape.batch.div_ceil(group).div_ceil(NUM_PARTIALS).max(1);
     let (in_len, out_len) = (group * shape.image_len(), group * shape.output_image_len());
-    let partials: Vec<Vec<f32>> = x
+    let partials: Vec<Buffer> = x
         .par_chunks(in_len * groups_per_partial)
         .zip(gradient.par_chunks(out_len * groups_per_partial))
         .map(|(x, gradient)| {
             let mut scratch = Scratch::new(shape, group);
-            let mut sum = vec![0.0; shape.patch_len() * shape.outputs];
+            let mut sum = Buffer::zeros(shape.patch_len() * shape.outputs);
             vectorize(
                 #[inline(always)]
                 || {
@@ -195,9 +193,9 @@ pub(super) fn weight_gradient(
             sum
         })
         .collect();
-    let mut total = vec![0.0; shape.patch_len() * shape.outputs];
+    let mut total = Buffer::zeros(shape.patch_len() * shape.outputs);
     for partial in partials {
-        total.iter_mut().zip(partial).for_each(|(total, value)| *total += value);
+        total.iter_mut().zip(partial.iter()).for_each(|(total, value)| *total += value);
     }
     total
 }

@@ -13,15 +13,23 @@ use std::{
 
 use burn::tensor::{AllocationProperty, Bytes};
 use burn_std::{AccessError, AccessPolicy, AllocationController};
+use bytemuck::{Pod, Zeroable};
 
+/// Values in a line of the cache.
+pub(super) const LINE_LEN: usize = 16;
 /// Shorter buffers are not pooled; the allocator handles them.
-const MIN_LEN: usize = 1 << 12;
-/// The largest number of free values in the pool: 256 MiB.
-const MAX_KEPT: usize = 1 << 26;
+const MIN_LINES: usize = 1 << 8;
+/// The largest number of free lines in the pool: 128 MiB.
+const MAX_KEPT: usize = 1 << 21;
+
+/// One line of the cache. A buffer of lines starts where a line does, so that a wide vector never lies in two.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C, align(64))]
+struct Line([f32; LINE_LEN]);
 
 struct Pool {
     /// Free buffers, with the last returned one at the end.
-    free: VecDeque<Vec<f32>>,
+    free: VecDeque<Vec<Line>>,
     num_kept: usize,
 }
 
@@ -33,21 +41,21 @@ fn pool() -> MutexGuard<'static, Pool> {
 }
 
 impl Pool {
-    /// Takes the smallest free buffer that holds `len` values and is at most twice as long. With a looser limit, small
+    /// Takes the smallest free buffer that holds `num_lines` and is at most twice as long. With a looser limit, small
     /// results would occupy the large buffers.
-    fn take(&mut self, len: usize) -> Option<Vec<f32>> {
-        let fits = |values: &Vec<f32>| (len..=2 * len).contains(&values.len());
-        let places = self.free.iter().enumerate().rev().filter(|(_, values)| fits(values));
+    fn take(&mut self, num_lines: usize) -> Option<Vec<Line>> {
+        let fits = |lines: &Vec<Line>| (num_lines..=2 * num_lines).contains(&lines.len());
+        let places = self.free.iter().enumerate().rev().filter(|(_, lines)| fits(lines));
         // Among equal sizes, the last returned buffer is the most likely to be in a cache.
-        let (index, _) = places.min_by_key(|(_, values)| values.len())?;
-        let values = self.free.remove(index)?;
-        self.num_kept -= values.len();
-        Some(values)
+        let (index, _) = places.min_by_key(|(_, lines)| lines.len())?;
+        let lines = self.free.remove(index)?;
+        self.num_kept -= lines.len();
+        Some(lines)
     }
 
-    fn give_back(&mut self, values: Vec<f32>) {
-        self.num_kept += values.len();
-        self.free.push_back(values);
+    fn give_back(&mut self, lines: Vec<Line>) {
+        self.num_kept += lines.len();
+        self.free.push_back(lines);
         while self.num_kept > MAX_KEPT {
             let Some(oldest) = self.free.pop_front() else { break };
             self.num_kept -= oldest.len();
@@ -55,18 +63,26 @@ impl Pool {
     }
 }
 
-/// A buffer of values, which goes back to the pool when it is dropped.
+/// A buffer of values that starts at a line of the cache, and goes back to the pool when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Buffer {
-    values: Vec<f32>,
+    lines: Vec<Line>,
     len: usize,
 }
 
 impl Buffer {
     /// A buffer for `len` values. It still holds an earlier result, so every value must be written.
     pub(crate) fn new(len: usize) -> Self {
-        let reused = if len < MIN_LEN { None } else { pool().take(len) };
-        Self { values: reused.unwrap_or_else(|| vec![0.0; len]), len }
+        let num_lines = len.div_ceil(LINE_LEN);
+        let reused = if num_lines < MIN_LINES { None } else { pool().take(num_lines) };
+        Self { lines: reused.unwrap_or_else(|| vec![Line::zeroed(); num_lines]), len }
+    }
+
+    /// A buffer of `len` zeros, for sums.
+    pub(crate) fn zeros(len: usize) -> Self {
+        let mut buffer = Self::new(len);
+        buffer.fill(0.0);
+        buffer
     }
 
     /// The buffer as the bytes of a tensor of the CPU back end.
@@ -79,8 +95,8 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        if self.values.len() >= MIN_LEN {
-            pool().give_back(std::mem::take(&mut self.values));
+        if self.lines.len() >= MIN_LINES {
+            pool().give_back(std::mem::take(&mut self.lines));
         }
     }
 }
@@ -89,25 +105,27 @@ impl Deref for Buffer {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        &self.values[..self.len]
+        &bytemuck::cast_slice(&self.lines)[..self.len]
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.values[..self.len]
+        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
     }
 }
 
 impl From<Vec<f32>> for Buffer {
     fn from(values: Vec<f32>) -> Self {
-        Self { len: values.len(), values }
+        let mut buffer = Self::new(values.len());
+        buffer.copy_from_slice(&values);
+        buffer
     }
 }
 
 impl AllocationController for Buffer {
     fn alloc_align(&self) -> usize {
-        align_of::<f32>()
+        align_of::<Line>()
     }
 
     fn property(&self) -> AllocationProperty {
@@ -138,7 +156,7 @@ mod tests {
     #[test]
     fn a_dropped_buffer_is_used_again() {
         // A length that no other test requests.
-        const LEN: usize = MIN_LEN + 123;
+        const LEN: usize = MIN_LINES * LINE_LEN + 123;
         let mut first = Buffer::new(LEN);
         first[7] = 1.5;
         let place = first.as_ptr();
@@ -150,10 +168,18 @@ mod tests {
     }
 
     #[test]
+    fn buffers_of_every_length_start_at_a_line_of_the_cache() {
+        for len in [1, 7, LINE_LEN, 1000, MIN_LINES * LINE_LEN + 1] {
+            let buffer = Buffer::zeros(len);
+            assert_eq!((buffer.as_ptr() as usize % align_of::<Line>(), buffer.len()), (0, len));
+        }
+    }
+
+    #[test]
     fn the_oldest_go_when_too_much_is_kept() {
         let mut pool = Pool { free: VecDeque::new(), num_kept: 0 };
         for _ in 0..3 {
-            pool.give_back(vec![0.0; MAX_KEPT / 2]);
+            pool.give_back(vec![Line::zeroed(); MAX_KEPT / 2]);
         }
         assert_eq!((pool.free.len(), pool.num_kept), (2, MAX_KEPT));
     }

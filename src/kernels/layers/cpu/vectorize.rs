@@ -1,6 +1,6 @@
 //! Compiles a loop for each level of SIMD instructions and runs the best version for the CPU.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Arch, Scalar128b, Simd, WithSimd};
 
 struct Work<F>(F);
 
@@ -20,4 +20,23 @@ impl<R, F: FnMut() -> R> WithSimd for Work<F> {
 #[inline(always)]
 pub(crate) fn vectorize<R>(work: impl FnMut() -> R) -> R {
     Arch::new().dispatch(Work(work))
+}
+
+/// Work on vectors, at least four values wide.
+struct Wide<W>(W);
+
+impl<W: WithSimd> WithSimd for Wide<W> {
+    type Output = W::Output;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> W::Output {
+        if S::IS_SCALAR { self.0.with_simd(Scalar128b) } else { self.0.with_simd(simd) }
+    }
+}
+
+/// Runs `work` on vectors as wide as those of the CPU: 16 values with AVX-512, 8 with AVX2, 4 with NEON, in WebAssembly,
+/// and where nothing is known. What it calls must be `#[inline(always)]`.
+#[inline(always)]
+pub(super) fn with_vectors<W: WithSimd>(work: W) -> W::Output {
+    Arch::new().dispatch(Wide(work))
 }
