@@ -178,6 +178,7 @@ pub fn demand(works: &[Work], device: &ComputeDevice) -> Result<Demand, BenchErr
             let num_classes = train.num_classes();
             Ok(Demand::of_training(&config, train.shape, num_classes, train.len(), device)?)
         }
+        Work::PaperTraining => paper::demand(device),
     };
     let demands = works.iter().map(demand).collect::<Result<Vec<_>, BenchError>>()?;
     Ok(demands.into_iter().max_by_key(Demand::total).unwrap_or_default())

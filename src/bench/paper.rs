@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{BenchError, median};
 use crate::{
     config::RunConfig, data::Dataset, device::ComputeDevice, kernel_check::scrambled,
-    trainer::Trainer,
+    memory::Demand, trainer::Trainer,
 };
 
 /// The costs of JEM++ iterations of the preset `paper-cifar10`, in milliseconds.
@@ -21,6 +21,20 @@ pub struct PaperTraining {
 
 /// The number of images of noise, enough for the class centres and a few batches.
 const NUM_IMAGES: usize = 200;
+const NUM_CLASSES: usize = 10;
+const SHAPE: [usize; 3] = [3, 32, 32];
+
+fn config() -> Result<RunConfig, BenchError> {
+    Ok(RunConfig::preset("paper-cifar10")?)
+}
+
+/// Estimates the memory of an iteration.
+///
+/// # Errors
+/// The preset has no network.
+pub(super) fn demand(device: &ComputeDevice) -> Result<Demand, BenchError> {
+    Ok(Demand::of_training(&config()?, SHAPE, NUM_CLASSES, NUM_IMAGES, &device.device)?)
+}
 
 /// Times training iterations.
 ///
@@ -30,11 +44,11 @@ pub(super) fn time(
     repetitions: usize,
     device: &ComputeDevice,
 ) -> Result<PaperTraining, BenchError> {
-    let config = RunConfig::preset("paper-cifar10")?;
-    let labels = (0..NUM_IMAGES as u32).map(|image| image % 10).collect();
-    let names = (0..10).map(|class| class.to_string()).collect();
-    let noise = scrambled(NUM_IMAGES * 3 * 32 * 32, 1);
-    let train = Dataset::from_floats(noise, labels, [3, 32, 32], names)?;
+    let config = config()?;
+    let labels = (0..NUM_IMAGES as u32).map(|image| image % NUM_CLASSES as u32).collect();
+    let names = (0..NUM_CLASSES).map(|class| class.to_string()).collect();
+    let noise = scrambled(NUM_IMAGES * SHAPE.iter().product::<usize>(), 1);
+    let train = Dataset::from_floats(noise, labels, SHAPE, names)?;
     let mut trainer = Trainer::new(config, train, &device.device)?;
     let mut iteration = || -> Result<f64, BenchError> {
         let begin = Instant::now();
