@@ -105,7 +105,9 @@ fn a_training_step_reads_once() {
                 .fold(tiny_config(), |config, set| config.with_assignment(set).unwrap());
             let mut trainer = Trainer::new(config, tiny_dataset(32), &device).unwrap();
             for _ in 0..2 {
-                let read = count_readbacks(|| drop(block_on(trainer.step()).unwrap()));
+                let read = count_readbacks(|| {
+                    block_on(trainer.step()).unwrap();
+                });
                 // The loss, six terms of it, and three measurements of the chains.
                 assert_eq!(read, Readbacks { number: 1, values: 10 }, "{changes:?}");
             }
