@@ -310,7 +310,7 @@ mod tests {
         assert!(said.contains("model.arch = wrn-10-64, the weights"), "{said}");
         let chains = |norm: &str, num_chains: usize| {
             let set = format!("model.norm={norm}");
-            let config = RunConfig::preset("paper-cifar10").unwrap().with_assignment(&set).unwrap();
+            let config = run("paper-cifar10", &[&set, AMPLE], most).0;
             let layout = Layout::of(&config.model, [3, 32, 32], 10).unwrap();
             let demand = Demand::of_sampling(&config, &layout, [3, 32, 32], num_chains, most);
             demand.check(&config).map_err(|error| error.to_string())
