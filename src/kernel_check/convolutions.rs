@@ -162,7 +162,7 @@ pub(super) async fn variant(variant: &Variant, device: &Device) -> Found {
     let comparison = |what| Comparison::new(variant.name, what, 1e-5);
     let cases = cases();
     if variant.computes(ConvPass::WeightGradient) {
-        let mut weights = comparison("weight gradients of 20 convolutions, relative");
+        let mut weights = comparison("weight gradients of 20 layers, relative");
         let mut biases = comparison("bias gradients, relative");
         for case in &cases {
             let twin = reference::conv_weight_gradient(&case.conv, &case.x, &case.gradient);
@@ -175,7 +175,7 @@ pub(super) async fn variant(variant: &Variant, device: &Device) -> Found {
         }
         return Ok(vec![weights, biases]);
     }
-    let mut outputs = comparison("outputs of 20 convolutions, relative");
+    let mut outputs = comparison("outputs of 20 layers, relative");
     let mut gradients = comparison("input gradients, relative");
     for case in &cases {
         let ConvCase { conv, x, weight, bias, gradient } = case;
