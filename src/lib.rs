@@ -74,8 +74,8 @@
 //! * `numbers`: softmax, log-sum-exp and argmax of rows of numbers on the host
 //! * `kernels::reference`: the CPU twin of every WGSL kernel; it defines what the kernel computes
 //! * `kernels`: the WGSL kernels, and one function for each that takes tensors
-//! * `kernel_check`: every kernel compared with its CPU twin on one device
 //! * `streams`: every stream of random numbers, by its number
+//! * `kernel_check`: every kernel compared with its CPU twin on one device
 //! * `eigen`: eigenvectors of symmetric matrices
 //! * `principal_axes`: the directions along which points differ most
 //! * `browser`: what the browser gives the page: time and files

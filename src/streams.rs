@@ -102,6 +102,8 @@ streams! {
     INPUT_NOISE: NoiseStream = 16, 1;
     /// Noise on the same batch without augmentation; step: training step.
     PLAIN_INPUT_NOISE: NoiseStream = 17, 1;
+    /// Noise of kernels that are compared with their twins. Class centres use two streams.
+    KERNEL_CHECK: NoiseStream = 18, 2;
     /// The initial chains of a replay buffer; step: 0. Class centres use two streams.
     BUFFER_FILL: NoiseStream = 32, 2;
     /// Points of a 2-D density, one stream each; counter: 0 for training, 1 for test points.

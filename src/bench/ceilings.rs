@@ -19,7 +19,7 @@ pub struct Ceilings {
     pub copy_gb_per_s: f64,
 }
 
-/// The values on which a GPU multiplies and adds: 16 in each of 2²⁰ invocations, enough to fill the largest GPU.
+/// The values on which a GPU multiplies and adds: 16 in each of 2^20 invocations, enough to fill the largest GPU.
 const GPU_FMA_VALUES: usize = 1 << 24;
 /// The same on the CPU, also when it imitates a GPU: few enough to stay in its caches.
 const CPU_FMA_VALUES: usize = 1 << 18;

@@ -1,5 +1,5 @@
-//! Compares every kernel with its CPU twin on one device. `jempp devices --check`, the page's `?check=1` and the tests
-//! use these comparisons, with the same inputs and the same tolerances.
+//! Compares every kernel with its CPU twin on one device. The command that checks devices, the page and the tests use
+//! these comparisons, with the same inputs and the same tolerances.
 //!
 //! Inputs come from a seeded generator. Outputs are filled with a poison value first, and followed by more of it, so
 //! that values which a kernel leaves out, or writes past the end, are found.

@@ -1,7 +1,10 @@
 //! The kernels of chains: noise, starts, steps, summaries, the replay buffer, and the energies of 2-D densities.
 
 use super::{Buffer, Found, Subject, groups, scrambled};
-use crate::kernels::reference::{self, DensityForm, NoiseKey, ProximalStep};
+use crate::{
+    kernels::reference::{self, DensityForm, NoiseKey, ProximalStep},
+    streams,
+};
 
 /// Numbers of values around the size of a workgroup.
 const SIZES: [usize; 4] = [1, 255, 256, 257];
@@ -11,7 +14,7 @@ const MANY: usize = 65_535 * 256 + 1;
 const CHAINS: [(usize, usize); 5] = [(1, 1), (3, 255), (5, 256), (2, 257), (65_537, 2)];
 /// The largest difference of noise: rounding and fused products change a radius of at most 5.8 by this much.
 const NOISE_ERROR: f32 = 3e-6;
-const KEY: NoiseKey = NoiseKey { seed: 0x1234_5678_9abc_def0, stream: 5, step: 77 };
+const KEY: NoiseKey = streams::KERNEL_CHECK.key(0x1234_5678_9abc_def0, 77);
 /// The last four parameters of a kernel that draws noise.
 const KEY_WORDS: [u32; 4] = [KEY.step, KEY.stream, KEY.seed as u32, (KEY.seed >> 32) as u32];
 

@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use super::{Buffer, Demand, Part, product};
 use crate::{
     config::{Norm, OptimizerKind, RunConfig},
-    kernels::max_binding_bytes,
+    kernels::{MAX_KEPT_BYTES, max_binding_bytes},
     model::{Layout, ModelError, Pass},
 };
 
@@ -71,8 +71,12 @@ impl Demand {
         // Weights with moments and average: in use, and in two states to return to; also gradients and the working copy
         // of a step, a second pair of them for sharpness-aware minimisation, and the sum of the gradients of parts. On the
         // host: as read back, and in the file.
-        let num_of_step =
-            2 + 2 * u64::from(optimizer.sam_radius > 0.0) + u64::from(config.data.micro_batch > 0);
+        // A GPU has the new weights and moments beside the old ones until the loss arrives.
+        let num_updated = if max_binding.is_some() { 1 + num_moments } else { 0 };
+        let num_of_step = 2
+            + num_updated
+            + 2 * u64::from(optimizer.sam_radius > 0.0)
+            + u64::from(config.data.micro_batch > 0);
         let copies = [3 * num_kept + num_of_step, 2 * num_kept];
         let weights = product([layout.num_weights() as usize]);
         demand.parts.push(Part::of("weights and optimiser", what, weights, copies));
@@ -209,7 +213,22 @@ impl Demand {
         rows
     }
 
+    /// Adds the largest weights, which a kernel binds, and what is made of weights and kept while they are frozen.
     fn add_weight_buffer(&mut self, arch: &str, layout: &Layout) {
+        let what = format!("model.arch = {arch}: what convolutions keep of frozen weights");
+        let convolutions = layout.tensors.iter().filter(|(_, shape)| shape.len() == 4);
+        let bytes_of = |shape: &[usize]| product(shape.iter().copied());
+        let kept = match self.max_binding {
+            // Turned for the gradient.
+            Some(_) => convolutions.map(|(_, shape)| bytes_of(shape)).sum(),
+            // Transformed, 36 values for the 9 of a filter, for both passes.
+            None => {
+                let filters = convolutions.filter(|(_, shape)| shape[0] == 3);
+                let bytes: u64 = filters.map(|(_, shape)| bytes_of(shape)).sum();
+                (8 * bytes).min(MAX_KEPT_BYTES as u64)
+            }
+        };
+        self.parts.push(Part::of("kept filters", what, kept, [1, 0]));
         let sizes = layout.tensors.iter().map(|(_, shape)| product(shape.iter().copied()));
         self.buffers.push(Buffer {
             what: format!("model.arch = {arch}, the weights of its largest layer"),

@@ -83,7 +83,7 @@ fn a_chain_reads_nothing_and_uploads_nothing() {
     for sampler in SAMPLERS {
         let (read, submissions) = cost(&device, sampler, &energy, &points);
         assert_eq!(read, nothing);
-        assert!(submissions < NUM_STEPS as u64 / 2, "{submissions} of {sampler:?}");
+        assert!(submissions <= NUM_STEPS as u64, "{submissions} of {sampler:?}");
     }
 }
 

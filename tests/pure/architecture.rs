@@ -32,10 +32,10 @@ kernels::reference = the CPU twin of every WGSL kernel; it defines what the kern
     crates: std
 kernels = the WGSL kernels, and one function for each that takes tensors
     rooms: kernels::reference
-kernel_check = every kernel compared with its CPU twin on one device
-    rooms: kernels kernels::reference
 streams = every stream of random numbers, by its number
     rooms: config kernels::reference
+kernel_check = every kernel compared with its CPU twin on one device
+    rooms: kernels kernels::reference streams
 eigen = eigenvectors of symmetric matrices
     rooms: streams
 principal_axes = the directions along which points differ most

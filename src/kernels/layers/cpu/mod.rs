@@ -28,6 +28,7 @@ pub(super) use pool::Buffer;
 use pool::LINE_LEN;
 pub(super) use signs::Signs;
 pub(crate) use vectorize::vectorize;
+pub(crate) use winograd::MAX_KEPT_BYTES;
 
 /// The weights of a convolution.
 pub(super) struct Weights<'a> {

@@ -11,8 +11,10 @@ use burn::tensor::Bytes;
 
 use super::{super::Weights, Filters};
 
-/// The largest number of values that are kept: 128 MiB. Filters beyond it are made anew each time.
-const MAX_KEPT: usize = 1 << 25;
+/// The largest number of bytes that are kept, enough for a network such as `cnn-base`. Filters beyond it are made anew
+/// each time.
+pub(crate) const MAX_KEPT_BYTES: usize = 32 << 20;
+const MAX_KEPT: usize = MAX_KEPT_BYTES / size_of::<f32>();
 
 /// Which filters of some weights.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -34,6 +34,7 @@ use super::{
 };
 use algorithm::Algorithm;
 use filters::Filters;
+pub(crate) use kept::MAX_KEPT_BYTES;
 use lanes::MAX_LANES;
 use scratch::Scratch;
 pub(super) use weight_gradient::weight_gradient;
