@@ -117,6 +117,9 @@
 //!
 //! What each imports is in `tests/pure/architecture.rs`, which holds the code to it.
 
+// The page uses a part of the library.
+#![cfg_attr(target_arch = "wasm32", allow(dead_code))]
+
 #[cfg(all(
     target_arch = "wasm32",
     any(feature = "report", feature = "fetch", feature = "pytorch")
@@ -163,6 +166,7 @@ pub mod eval;
 #[cfg(feature = "pytorch")]
 #[doc(hidden)]
 pub mod interop;
+#[cfg(not(target_arch = "wasm32"))]
 #[doc(hidden)]
 pub mod kernel_check;
 #[doc(hidden)]

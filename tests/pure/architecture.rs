@@ -104,7 +104,7 @@ eval = the report of `jempp eval`
 bench = what the work costs on a device
     rooms: config data device energy kernel_check kernels kernels::reference memory model sampler streams trainer
 worker = the viewer's service: it computes what a window or a page shows
-    rooms: assets browser bundled checkpoint class_centers config data device diagnostics energy files kernel_check
+    rooms: assets browser bundled checkpoint class_centers config data device diagnostics energy files
     rooms: kernels kernels::reference lessons model numbers picture principal_axes replay_buffer sampler starts streams
     rooms: trainer training
 app = the window, which knows no tensor and no device
