@@ -52,6 +52,7 @@ impl PrincipalAxes {
     }
 
     /// The coordinates of `x` (D) along the axes, in units of x from the origin.
+    #[cfg(any(feature = "gui", test))]
     pub(crate) fn coordinates_of(&self, x: &[f32]) -> Vec<f32> {
         let along = |axis: &Vec<f32>| {
             let terms = x.iter().zip(&self.origin).zip(axis);

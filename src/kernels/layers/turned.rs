@@ -23,10 +23,11 @@ struct Kept {
 
 static KEPT: Mutex<Vec<Kept>> = Mutex::new(Vec::new());
 
-/// Whether two contiguous tensors are the same values in the same memory, in the same shape.
+/// Whether two contiguous tensors are the same values in the same memory of one device, in the same shape.
 fn is_same(a: &CubeTensor, b: &CubeTensor) -> bool {
     let start = |tensor: &CubeTensor| tensor.handle.offset_start.unwrap_or(0);
-    a.handle.memory.descriptor() == b.handle.memory.descriptor()
+    a.device == b.device
+        && a.handle.memory.descriptor() == b.handle.memory.descriptor()
         && start(a) == start(b)
         && a.meta.shape() == b.meta.shape()
 }
