@@ -109,7 +109,7 @@ section! {
 pub struct LabState {
     /// The energy, the chains and the view of the lab.
     pub config: LabConfig,
-    /// One to [`MAX_RULES`] rules: how the chains start and move.
+    /// One or two rules: how the chains start and move.
     pub rules: Vec<LaneConfig>,
 }
 

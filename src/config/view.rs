@@ -101,7 +101,7 @@ impl Default for LaneConfig {
 pub struct ViewState {
     /// The open tab and model, the chains, and the number of steps.
     pub view: ViewConfig,
-    /// One to [`MAX_LANES`] rules; an empty list means the rule that the model was trained with.
+    /// One to three rules; an empty list means the rule that the model was trained with.
     pub lanes: Vec<LaneConfig>,
     /// The settings of the lab, and its rules.
     pub lab: LabState,

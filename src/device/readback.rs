@@ -65,7 +65,7 @@ impl Arrived {
 
 /// Reads the values of float tensors in one readback: `let (energy, x) = read((energy, x)).await?`.
 ///
-/// It is asynchronous because a browser cannot block; elsewhere, use [`read_now`] to wait.
+/// It is asynchronous because a browser cannot block.
 ///
 /// # Errors
 /// The device is lost or out of memory.

@@ -300,7 +300,7 @@ impl Network {
         self.pieces().head().scaled_log_sum_exp(features, labels, scale)
     }
 
-    /// A feature vector per input, shape (N, features): the output of [`Network::head_input`] after the head's
+    /// A feature vector per input, shape (N, features): the input of the head, after the head's
     /// LeakyReLU, averaged over all positions.
     pub fn features(&self, head_input: Tensor<4>) -> Tensor<2> {
         let activations = leaky_relu(head_input, NEGATIVE_SLOPE.into());

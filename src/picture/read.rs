@@ -35,7 +35,7 @@ pub(crate) fn load_item(path: &Path, shape: [usize; 3]) -> Result<Vec<f32>, Pict
     item_of(&bytes, path, shape)
 }
 
-/// As [`load_item`], but from the bytes of a file; error messages call the file `path`.
+/// As `load_item`, but from the bytes of a file; error messages call the file `path`.
 ///
 /// # Errors
 /// The bytes are not a picture, or a picture that is too large or incomplete.

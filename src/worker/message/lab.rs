@@ -133,7 +133,7 @@ pub struct LabLaneFrame {
     pub clamp_rate: f32,
     /// Mean acceptance probability of MALA; `None` for other rules.
     pub acceptance: Option<f32>,
-    /// (x0, x1, energy) of the first [`NUM_TRACED`] chains, for each step since the previous frame.
+    /// (x0, x1, energy) of the first chains, at most `NUM_TRACED`, for each step since the previous frame.
     pub traces: Vec<f32>,
     /// The last step of the tracked chain.
     pub tracked: Option<LabMove>,
