@@ -108,15 +108,9 @@ impl Demand {
         if config.objective.needs_chains() {
             demand.add_sampling(config, layout, batch);
         }
-        let largest = product([layout.largest_activation as usize]);
-        let most = max_binding.unwrap_or(u64::MAX) / largest.max(1);
-        demand.buffers.push(Buffer {
-            what: format!("data.{key} = {rows}, the largest layer of {arch}"),
-            bytes: largest.saturating_mul(rows as u64),
-            remedy: match most {
-                0 => "choose a smaller network".into(),
-                _ => format!("set data.micro_batch to at most {most}"),
-            },
+        let what = format!("data.{key} = {rows}, the largest layer of {arch}");
+        demand.add_layer_buffer(layout, rows, what, |most| {
+            format!("set data.micro_batch to at most {most}")
         });
         demand
     }
@@ -157,15 +151,9 @@ impl Demand {
         demand.parts.push(Part::of("weights", what, weights, [1, 1]));
         demand.add_weight_buffer(arch, layout);
         let rows = demand.add_sampling(config, layout, num_chains);
-        let largest = product([layout.largest_activation as usize]);
-        let most = max_binding.unwrap_or(u64::MAX) / largest.max(1);
-        demand.buffers.push(Buffer {
-            what: format!("{rows} chains at once, the largest layer of {arch}"),
-            bytes: largest.saturating_mul(rows as u64),
-            remedy: match most {
-                0 => "choose a smaller network".into(),
-                _ => format!("ask for at most {most}, or set data.micro_batch to that"),
-            },
+        let what = format!("{rows} chains at once, the largest layer of {arch}");
+        demand.add_layer_buffer(layout, rows, what, |most| {
+            format!("ask for at most {most}, or set data.micro_batch to that")
         });
         demand
     }
@@ -211,6 +199,22 @@ impl Demand {
         let image = kept + NUM_IN_TRANSIT * layout.largest_activation;
         self.passes.push(Part::of("activations of sampling", what, product([rows]), [image, 0]));
         rows
+    }
+
+    /// Adds the outputs of the largest layer for `rows` images; `remedy` says what to do, from the number that fits.
+    fn add_layer_buffer(
+        &mut self,
+        layout: &Layout,
+        rows: usize,
+        what: String,
+        remedy: impl FnOnce(u64) -> String,
+    ) {
+        let largest = product([layout.largest_activation as usize]);
+        let remedy = match self.max_binding.unwrap_or(u64::MAX) / largest.max(1) {
+            0 => "choose a smaller network".into(),
+            most => remedy(most),
+        };
+        self.buffers.push(Buffer { what, bytes: largest.saturating_mul(rows as u64), remedy });
     }
 
     /// Adds the largest weights, which a kernel binds, and what is made of weights and kept while they are frozen.
