@@ -15,7 +15,11 @@ use crate::{
     data::{self, DataError},
     device::ComputeDevice,
     energy::{Energy, JointEnergy},
-    kernels::{self, reference::NoiseKey, reference::ProximalStep},
+    kernels::{
+        self,
+        reference::{NoiseKey, ProximalStep},
+        tuner::{self, Choice},
+    },
     memory::{Demand, TooMuchMemory},
     model::{ModelError, Network},
     sampler::{ChainState, Sampler},
@@ -61,6 +65,11 @@ pub struct BenchReport {
     pub steps: Vec<StepCost>,
     /// The costs of training iterations.
     pub training: Option<TrainingReport>,
+    /// The variants of the kernels that computed the layers, in the order in which they were chosen; none on the CPU
+    /// back end.
+    pub kernels: Vec<Choice>,
+    /// Whether the device is a software adapter, for which nothing is measured.
+    pub is_software_adapter: bool,
 }
 
 /// The costs of a Langevin step and its parts, as medians in milliseconds. The parts are timed in turn, so that a
@@ -304,7 +313,15 @@ pub fn run(
             Work::Training => training = Some(time_training(repetitions, device)?),
         }
     }
-    Ok(BenchReport { device: device.description.clone(), load, ceilings, steps, training })
+    Ok(BenchReport {
+        device: device.description.clone(),
+        load,
+        ceilings,
+        steps,
+        training,
+        kernels: tuner::choices(),
+        is_software_adapter: device.is_software_adapter(),
+    })
 }
 
 /// The load average of the last minute, if the operating system provides it.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{BenchReport, StepCost, TrainingReport};
+use crate::kernels::tuner::Choice;
 
 impl fmt::Display for BenchReport {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -20,6 +21,31 @@ impl fmt::Display for BenchReport {
         }
         if let Some(training) = &self.training {
             write!(f, "\n{training}")?;
+        }
+        self.write_kernels(f)
+    }
+}
+
+impl BenchReport {
+    /// Writes which variant of the kernels computes each class of layers, with the microseconds of all that were timed.
+    fn write_kernels(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        if self.kernels.is_empty() {
+            return Ok(());
+        }
+        let note = match self.is_software_adapter {
+            true => "; nothing is timed on a software adapter",
+            false => "; microseconds a launch",
+        };
+        writeln!(f, "\nkernels, by class of layers{note}")?;
+        let width = |len: fn(&Choice) -> usize| self.kernels.iter().map(len).max().unwrap_or(0);
+        let layers = width(|choice| choice.layer.chars().count());
+        let variants = width(|choice| choice.variant.len());
+        for Choice { layer, variant, reason, micros } in &self.kernels {
+            write!(f, "  {layer:<layers$}  {variant:<variants$}  {:<8}", reason.name())?;
+            for (name, time) in micros {
+                write!(f, "  {name} {time:.1}")?;
+            }
+            writeln!(f)?;
         }
         Ok(())
     }

@@ -13,6 +13,8 @@ mod ops;
 
 pub use density::density_energy;
 pub use launch::{count_bound_bytes, count_launches};
+#[cfg(not(target_arch = "wasm32"))]
+pub use layers::tuner;
 pub use layers::{
     Adapter, ConvOptions2d, ConvPass, ConvShape, EnergyOptions, HeadOptions, Pooling, Tile,
     VARIANTS, Variant, batch_norm, candidates, choose, conv2d, head_energy, head_logits,

@@ -9,6 +9,7 @@ mod guard;
 mod launches;
 mod memory;
 mod mutations;
+mod tuner;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
