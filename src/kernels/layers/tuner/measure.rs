@@ -15,17 +15,30 @@ const HOPELESS: u32 = 2;
 /// mostly noise.
 const MIN_GAIN: f64 = 0.95;
 
-/// The shortest time of one launch of each candidate, in the given order; `None` for a candidate that fails.
+/// The shortest time of one launch of each candidate, in the given order; `None` for one that failed.
 ///
 /// `time` launches a candidate a number of times and returns the time until the device has finished, or `None` if the
-/// device fails. The first launch of each candidate is not counted, because it compiles the pipeline.
+/// device fails. The first launch of each candidate is not counted, because it compiles the pipeline. With some drivers
+/// that takes seconds: candidates that are not compiled within `budget` are left out if `is_part_enough`, and otherwise
+/// nothing is timed.
 pub(super) fn times(
     num_candidates: usize,
+    budget: Duration,
+    is_part_enough: bool,
     mut time: impl FnMut(usize, u32) -> Option<Duration>,
-) -> Vec<Option<Duration>> {
-    let mut fastest: Vec<_> =
-        (0..num_candidates).map(|index| time(index, 1).map(|_| Duration::MAX)).collect();
-    let Some(first) = fastest.iter().position(Option::is_some) else { return fastest };
+) -> Option<Vec<Option<Duration>>> {
+    let mut spent = Duration::ZERO;
+    let mut fastest = Vec::new();
+    while fastest.len() < num_candidates && spent < budget {
+        let compiled = time(fastest.len(), 1);
+        spent += compiled.unwrap_or_default();
+        fastest.push(compiled.map(|_| Duration::MAX));
+    }
+    if fastest.len() < num_candidates && !is_part_enough {
+        return None;
+    }
+    fastest.resize(num_candidates, None);
+    let first = fastest.iter().position(Option::is_some)?;
     let once = time(first, 1).unwrap_or(MIN_TIME).as_secs_f64();
     let launches = (MIN_TIME.as_secs_f64() / once.max(1e-9)).ceil() as u32;
     let launches = launches.clamp(1, MAX_LAUNCHES);
@@ -38,7 +51,7 @@ pub(super) fn times(
             }
         }
     }
-    fastest
+    Some(fastest)
 }
 
 /// The index of the fastest candidate, or 0 if the first one is almost as fast; `None` if all have failed.
@@ -58,14 +71,17 @@ mod tests {
         Duration::from_micros(count)
     }
 
+    const BUDGET: Duration = Duration::from_secs(2);
+
     /// A device on which a launch of a candidate takes its microseconds, the wait 100, and a compilation 50,000.
     fn device(launch: &[Option<u64>], log: &mut Vec<(usize, u32)>) -> Vec<Option<Duration>> {
-        times(launch.len(), |index, launches| {
+        let found = times(launch.len(), BUDGET, false, |index, launches| {
             let is_compiled = log.iter().any(|(known, _)| *known == index);
             log.push((index, launches));
             let compilation = if is_compiled { 0 } else { 50_000 };
             launch[index].map(|each| micros(compilation + 100 + each * u64::from(launches)))
-        })
+        });
+        found.unwrap_or_default()
     }
 
     #[test]
@@ -74,10 +90,8 @@ mod tests {
         let found = device(&[Some(300), Some(200), Some(250)], &mut log);
         assert_eq!(log[..4], [(0, 1), (1, 1), (2, 1), (0, 1)], "compiled, then the length is set");
         // 400 microseconds with the wait: five launches for 2 milliseconds.
-        assert_eq!(
-            log[4..],
-            [0, 1, 2].repeat(3).into_iter().map(|index| (index, 5)).collect::<Vec<_>>()
-        );
+        let rounds = [0, 1, 2].repeat(3).into_iter().map(|index| (index, 5));
+        assert_eq!(log[4..], rounds.collect::<Vec<_>>());
         assert_eq!(found, [Some(micros(320)), Some(micros(220)), Some(micros(270))]);
         assert_eq!(fastest(&found), Some(1));
     }
@@ -87,6 +101,7 @@ mod tests {
         let mut log = Vec::new();
         let found = device(&[Some(10_000), None, Some(90_000)], &mut log);
         let count = |wanted| log.iter().filter(|(index, _)| *index == wanted).count();
+        // The first one is also compiled, and timed to set the length.
         assert_eq!([count(0), count(1), count(2)], [1 + 1 + 3, 1, 1 + 1]);
         assert_eq!(log.iter().map(|(_, launches)| *launches).max(), Some(1));
         assert_eq!(fastest(&found), Some(0));
@@ -96,11 +111,28 @@ mod tests {
 
     #[test]
     fn a_launch_too_short_for_the_clock_is_repeated_but_not_forever() {
-        let found = times(2, |_, launches| {
+        let found = times(2, BUDGET, false, |_, launches| {
             assert!((1..=MAX_LAUNCHES).contains(&launches));
             Some(Duration::ZERO)
         });
-        assert_eq!(fastest(&found), Some(0));
+        assert_eq!(fastest(&found.unwrap()), Some(0));
+    }
+
+    #[test]
+    fn candidates_that_compile_too_slowly_are_left_out() {
+        const SECOND: Duration = Duration::from_secs(1);
+        let found = |num_candidates, is_part_enough| {
+            let mut count = 0;
+            let time = |_, _| {
+                count += 1;
+                Some(SECOND)
+            };
+            (times(num_candidates, BUDGET, is_part_enough, time), count)
+        };
+        let (part, _) = found(4, true);
+        assert_eq!(part, Some(vec![Some(SECOND), Some(SECOND), None, None]));
+        assert_eq!(found(4, false), (None, 2));
+        assert!(found(2, false).0.is_some());
     }
 
     #[test]

@@ -68,8 +68,6 @@ pub enum Reason {
     Kept,
     /// It should be good on such an adapter.
     Guessed,
-    /// No other variant can compute such layers.
-    Only,
 }
 
 impl Reason {
@@ -79,7 +77,6 @@ impl Reason {
             Self::Measured => "measured",
             Self::Kept => "kept",
             Self::Guessed => "guessed",
-            Self::Only => "only one",
         }
     }
 }
@@ -249,20 +246,13 @@ impl Tuner {
         }
         let Candidates { names: candidates, is_software } = candidates();
         let layer = class.to_string();
-        let may_measure = candidates.len() > 1 && (!is_software || self.measuring.on_software);
-        let best = if may_measure {
-            self.kept(adapter, &layer, &candidates).or_else(|| {
-                (self.spent < self.measuring.budget)
-                    .then(|| self.measure(adapter, &layer, &candidates, time))
-                    .flatten()
-            })
-        } else {
-            None
-        };
-        let (variant, reason, micros) = best.unwrap_or_else(|| {
-            let reason = if candidates.len() > 1 { Reason::Guessed } else { Reason::Only };
-            (candidates[0], reason, Vec::new())
+        let may_measure = !is_software || self.measuring.on_software;
+        let best = may_measure.then(|| {
+            let kept = self.kept(adapter, &layer, &candidates);
+            kept.or_else(|| self.measure(adapter, &layer, &candidates, time))
         });
+        let guess = (candidates[0], Reason::Guessed, Vec::new());
+        let (variant, reason, micros) = best.flatten().unwrap_or(guess);
         self.variants.entry(adapter.to_string()).or_default().insert(class, variant);
         self.choices.push(Choice { layer, variant, reason, micros });
         variant
@@ -282,11 +272,17 @@ impl Tuner {
         candidates: &[&'static str],
         mut time: impl FnMut(&'static str, u32) -> Option<Duration>,
     ) -> Option<Made> {
-        let times = measure::times(candidates.len(), |index, launches| {
+        let left = self.measuring.budget.saturating_sub(self.spent);
+        if left.is_zero() {
+            return None;
+        }
+        // What is cut short is left to the next program. Not the first class, or nobody would ever measure it.
+        let is_part_enough = self.spent.is_zero();
+        let times = measure::times(candidates.len(), left, is_part_enough, |index, launches| {
             let took = time(candidates[index], launches);
             self.spent += took.unwrap_or_default();
             took
-        });
+        })?;
         let variant = candidates[measure::fastest(&times)?];
         let timed = candidates.iter().zip(times).filter_map(|(name, time)| Some((name, time?)));
         let mut micros: Vec<_> =
