@@ -73,7 +73,7 @@ pub fn choose(pass: ConvPass, shape: &ConvShape, adapter: Adapter) -> &'static V
     match outputs {
         ..=4 => &DIRECT_8X4,
         _ if adapter.is_software => &DIRECT_16X16,
-        ..=16 => &PRODUCT_4X4_NARROW,
+        5..=16 => &PRODUCT_4X4_NARROW,
         _ if PRODUCT_8X8.num_workgroups(pass, shape, 1) < FEW_WORKGROUPS => &PRODUCT_4X4,
         _ if adapter.has_many_registers => &PRODUCT_8X8,
         _ => &PRODUCT_8X4,

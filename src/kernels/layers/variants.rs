@@ -126,7 +126,7 @@ impl Variant {
         let (source, result) = channels(pass, shape);
         let front = (Channels::of(source), Channels::of(result), pass == ConvPass::InputGradient);
         let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-        *made.entry((self.name, front)).or_insert_with(|| Box::leak(Box::new(self.make(front))))
+        made.entry((self.name, front)).or_insert_with(|| Box::leak(Box::new(self.make(front))))
     }
 
     fn make(&self, (source, result, is_gradient): Front) -> Kernel {
