@@ -17,6 +17,7 @@ mod sample;
 mod settings;
 mod steps;
 mod train;
+mod tune;
 #[cfg(feature = "gui")]
 mod view;
 
@@ -94,7 +95,7 @@ enum Command {
     Pack(pack::PackArgs),
     /// Download a data set and check it; run the command again to resume a broken download.
     #[command(after_help = "Environment:
-  JEMPP_CACHE   folder for all data sets, instead of jempp in the user's cache folder
+  JEMPP_CACHE   folder for all data sets and for choices of kernels, instead of jempp in the user's cache folder
   JEMPP_MIRROR  address of your own mirror, the only source: <address>/<DATASET>/<file>
   HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY  a proxy, and the hosts that are reached without it
   SSL_CERT_FILE, SSL_CERT_DIR  trusted certificates instead of the system's, as a proxy may need

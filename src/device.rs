@@ -304,6 +304,13 @@ pub async fn open(wanted: &str) -> Result<ComputeDevice, DeviceError> {
     Ok(ComputeDevice { device, description, adapter: Some(chosen.clone()), queue: Some(queue) })
 }
 
+/// What tells an adapter and its driver from all others, also on other computers.
+#[cfg(not(target_arch = "wasm32"))]
+fn whole_name(info: &wgpu::AdapterInfo) -> String {
+    let wgpu::AdapterInfo { name, vendor, device, backend, driver, driver_info, .. } = info;
+    format!("{name} ({vendor:04x}:{device:04x}), {backend}, {driver} {driver_info}")
+}
+
 async fn open_adapter(adapter: &wgpu::Adapter) -> Result<(Device, wgpu::Queue), String> {
     settle_libraries();
     let descriptor = wgpu::DeviceDescriptor {
@@ -326,5 +333,7 @@ async fn open_adapter(adapter: &wgpu::Adapter) -> Result<(Device, wgpu::Queue), 
         backend: adapter.get_info().backend,
     };
     let device = Device::wgpu_options().setup(setup).init().map_err(|error| error.to_string())?;
+    #[cfg(not(target_arch = "wasm32"))]
+    crate::kernels::tuner::name_adapter(&device, &whole_name(&adapter.get_info()));
     Ok((device, queue))
 }

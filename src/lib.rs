@@ -80,6 +80,7 @@
 //! * `principal_axes`: the directions along which points differ most
 //! * `browser`: what the browser gives the page: time and files
 //! * `files`: files that are either whole or not there, and folders with one owner
+//! * `kernel_choices`: the measured choices between the variants of a kernel, kept in the user's cache folder
 //! * `assets`: the files that travel with the program
 //! * `say`: what the program prints, safe on any terminal
 //! * `signals`: requests to stop: Ctrl-C, SIGTERM and SIGHUP
@@ -169,6 +170,9 @@ pub mod interop;
 #[cfg(not(target_arch = "wasm32"))]
 #[doc(hidden)]
 pub mod kernel_check;
+#[cfg(not(target_arch = "wasm32"))]
+#[doc(hidden)]
+pub mod kernel_choices;
 #[doc(hidden)]
 pub mod kernels;
 #[cfg(feature = "gui")]

@@ -4,7 +4,7 @@ use std::{fmt, time::Instant};
 
 use serde::Serialize;
 
-use super::{BenchError, Ceilings, NOISE, StepWork, Works, millis};
+use super::{BenchError, Ceilings, KernelChoices, NOISE, StepWork, Works, millis};
 use crate::{
     config::{ModelConfig, Norm},
     device::{self, AdapterSummary, ComputeDevice},
@@ -33,6 +33,8 @@ pub struct DeviceCheck {
     pub gradient_ms: f64,
     /// The rate of that gradient, in 10⁹ operations per second.
     pub gradient_gflops: f64,
+    /// The variants of the kernels that computed the layers of the networks.
+    pub kernels: KernelChoices,
     /// The duration of the check, in seconds.
     pub secs: f64,
 }
@@ -89,6 +91,7 @@ impl DeviceCheck {
             ceilings,
             gradient_ms,
             gradient_gflops: works.gradient_gflop / gradient_ms * 1e3,
+            kernels: KernelChoices::so_far(device),
             secs: begin.elapsed().as_secs_f64(),
         })
     }
@@ -185,6 +188,7 @@ impl fmt::Display for DeviceCheck {
             100.0 * self.gradient_gflops / fma_gflops,
             self.gradient_ms
         )?;
+        write!(f, "{}", self.kernels)?;
         let num_agreeing = self.comparisons.iter().filter(|comparison| comparison.agrees).count();
         writeln!(
             f,

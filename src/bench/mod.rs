@@ -4,6 +4,7 @@
 
 mod ceilings;
 mod check;
+mod choices;
 mod paper;
 mod report;
 mod work;
@@ -17,7 +18,10 @@ use crate::{
     data::{self, DataError},
     device::ComputeDevice,
     energy::{Energy, JointEnergy},
-    kernels::{self, reference::NoiseKey, reference::ProximalStep},
+    kernels::{
+        self,
+        reference::{NoiseKey, ProximalStep},
+    },
     memory::{Demand, TooMuchMemory},
     model::{ModelError, Network},
     sampler::{ChainState, Sampler},
@@ -26,6 +30,7 @@ use crate::{
 };
 pub use ceilings::Ceilings;
 pub use check::{DeviceCheck, Differs};
+pub use choices::KernelChoices;
 pub use paper::PaperTraining;
 pub use work::{StepWork, Work};
 
@@ -70,6 +75,8 @@ pub struct BenchReport {
     pub training: Option<TrainingReport>,
     /// The costs of training iterations of the paper's network.
     pub paper_training: Option<PaperTraining>,
+    /// The variants of the kernels that computed the layers.
+    pub kernels: KernelChoices,
 }
 
 /// The costs of a Langevin step and its parts, as medians in milliseconds. The parts are timed in turn, so that a
@@ -343,8 +350,15 @@ pub fn run(
             Work::PaperTraining => paper_training = Some(paper::time(repetitions, device)?),
         }
     }
-    let device = device.description.clone();
-    Ok(BenchReport { device, load, ceilings, steps, training, paper_training })
+    Ok(BenchReport {
+        device: device.description.clone(),
+        load,
+        ceilings,
+        steps,
+        training,
+        paper_training,
+        kernels: KernelChoices::so_far(device),
+    })
 }
 
 /// The load average of the last minute, if the operating system provides it.

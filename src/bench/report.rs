@@ -24,7 +24,7 @@ impl fmt::Display for BenchReport {
         if let Some(training) = &self.paper_training {
             write!(f, "\n{training}")?;
         }
-        Ok(())
+        write!(f, "{}", self.kernels)
     }
 }
 

@@ -2,11 +2,12 @@
 
 use clap::Args;
 
-use super::{device_row, memory_row, say_opening};
+use super::{device_row, memory_row, say_opening, tune::TuneArgs};
 use crate::{
     bench::{self, StepWork, Work},
     config::Norm,
-    device::{self, ComputeDevice},
+    device::ComputeDevice,
+    kernel_choices::Tuning,
     say::say,
 };
 
@@ -15,6 +16,8 @@ pub(super) struct BenchArgs {
     /// Compute device: auto, gpu, cpu, or an adapter's index or name.
     #[arg(long, default_value = "auto")]
     device: String,
+    #[command(flatten)]
+    tune: TuneArgs,
     /// Fixed workloads to time, comma-separated: W1, W2, W3, W3-batch-norm, W4, W5, W5-training. Default: W1 to W4,
     /// or W1 and W2 on a software adapter.
     #[arg(long, value_delimiter = ',', conflicts_with = "arch")]
@@ -38,7 +41,7 @@ pub(super) struct BenchArgs {
 
 /// Runs the benchmark and prints the timings.
 pub(super) fn run(args: &BenchArgs) -> anyhow::Result<()> {
-    let device = pollster::block_on(device::open(&args.device))?;
+    let device = args.tune.open(&args.device, Tuning::On)?;
     let works = works(args, &device);
     // With --json, print nothing but JSON.
     if !args.json {

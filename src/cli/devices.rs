@@ -2,10 +2,11 @@
 
 use clap::Args;
 
-use super::{device_row, open_device, say_opening};
+use super::{device_row, open_device, say_opening, tune::TuneArgs};
 use crate::{
     bench::DeviceCheck,
     device::{self, AdapterSummary},
+    kernel_choices::Tuning,
     say::say,
 };
 
@@ -72,7 +73,7 @@ fn wanted_adapters(wanted: &str, adapters: &[AdapterSummary]) -> anyhow::Result<
 }
 
 fn check(adapter: &str, json: bool) -> anyhow::Result<DeviceCheck> {
-    let device = open_device(adapter)?;
+    let device = TuneArgs::default().open(adapter, Tuning::On)?;
     // With --json, print nothing but JSON.
     if !json && !device.is_cpu() {
         say_opening(&[

@@ -6,10 +6,11 @@ use anyhow::{bail, ensure};
 use clap::{Args, builder::PossibleValuesParser};
 
 use super::{
-    absent, device_row, memory_row, open_device,
+    absent, device_row, memory_row,
     opening::{self, ModelArgs, OutArgs, command},
     say_opening, settings,
     steps::Steps,
+    tune::TuneArgs,
 };
 use crate::{
     config::{EvalConfig, RunConfig},
@@ -18,6 +19,7 @@ use crate::{
         EvalError, EvalRequest, Part, evaluate,
         results::{Estimate, Results, Score, is_weak_judge, weak_judge},
     },
+    kernel_choices::Tuning,
     results_folder::Job,
     say::{complain, say},
     signals,
@@ -61,6 +63,8 @@ pub(super) struct EvalArgs {
     /// Compute device: auto, gpu, cpu, or an adapter's index or name.
     #[arg(long, default_value = "auto")]
     device: String,
+    #[command(flatten)]
+    tune: TuneArgs,
     /// Set one configuration key, as in eval.num_attacked=1000 or sampler.step_size=0.2; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     assignments: Vec<String>,
@@ -167,7 +171,7 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     let data: Vec<_> = data.into_iter().collect();
     checkpoint.config = settings::apply(checkpoint.config, &data, &args.assignments)?;
     args.check_used(&checkpoint.config)?;
-    let device = open_device(&args.device)?;
+    let device = args.tune.open(&args.device, Tuning::On)?;
     let splits = data::load_at_hand(&checkpoint.config.data, checkpoint.config.seed)?
         .in_classes(&checkpoint.class_names);
     let mut rows = opening::model_rows(&args.model, &checkpoint);

@@ -6,13 +6,14 @@ use anyhow::Context;
 use clap::Args;
 
 use super::{
-    device_row, memory_row, open_device, progress::Progress, sample, say_opening, settings,
+    device_row, memory_row, progress::Progress, sample, say_opening, settings, tune::TuneArgs,
 };
 use crate::{
     checkpoint,
     config::{ConfigError, RunConfig},
     device::ComputeDevice,
     files,
+    kernel_choices::Tuning,
     say::{complain, say},
     signals,
     training::{self, TrainingError, TrainingEvent},
@@ -40,6 +41,8 @@ pub(super) struct TrainArgs {
     /// Compute device: auto, gpu, cpu, or an adapter's index or name.
     #[arg(long, default_value = "auto")]
     device: String,
+    #[command(flatten)]
+    tune: TuneArgs,
     /// Number of epochs, passes over the training set.
     #[arg(long)]
     epochs: Option<usize>,
@@ -92,7 +95,7 @@ impl TrainArgs {
 pub(super) fn run(args: TrainArgs) -> anyhow::Result<()> {
     let is_complete = match &args.resume {
         Some(path) => {
-            let device = open_device(&args.device)?;
+            let device = args.tune.open(&args.device, Tuning::Kept)?;
             let change = |config| args.apply(config);
             follow(path, &device, |stop, on_event| {
                 training::resume(path, change, &device, stop, on_event)
@@ -101,7 +104,7 @@ pub(super) fn run(args: TrainArgs) -> anyhow::Result<()> {
         None => {
             let config = args.apply(args.begin()?)?;
             let out = args.out.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_RUN));
-            let device = open_device(&args.device)?;
+            let device = args.tune.open(&args.device, Tuning::On)?;
             follow(&out, &device, |stop, on_event| {
                 training::train(config, &out, &device, stop, on_event)
             })?
@@ -117,8 +120,10 @@ pub(super) fn run(args: TrainArgs) -> anyhow::Result<()> {
 pub(super) fn quick() -> anyhow::Result<()> {
     let out = Path::new(DEFAULT_RUN);
     let checkpoint = checkpoint::file_in(out);
-    let device = open_device("auto")?;
-    let is_complete = if checkpoint.is_file() {
+    let is_resumed = checkpoint.is_file();
+    let tuning = if is_resumed { Tuning::Kept } else { Tuning::On };
+    let device = TuneArgs::default().open("auto", tuning)?;
+    let is_complete = if is_resumed {
         say!("Going on with the run in {}.", out.display());
         follow(out, &device, |stop, on_event| training::resume(out, Ok, &device, stop, on_event))?
     } else {

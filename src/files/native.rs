@@ -96,6 +96,15 @@ pub(crate) fn head(path: &Path, most: u64) -> Result<(Vec<u8>, u64)> {
     Ok((bytes, len))
 }
 
+/// The folder for what can be fetched or measured again: `$JEMPP_CACHE`, or `jempp` in the user's cache folder. `None`
+/// if there is no such folder.
+pub(crate) fn cache_folder() -> Option<PathBuf> {
+    match std::env::var_os("JEMPP_CACHE").filter(|root| !root.is_empty()) {
+        Some(root) => Some(PathBuf::from(root)),
+        None => Some(dirs::cache_dir()?.join("jempp")),
+    }
+}
+
 /// Creates a folder and its parent folders.
 ///
 /// # Errors

@@ -17,6 +17,8 @@ pub use labels::Labels;
 pub(crate) use launch::{MAX_LAUNCH_FLOPS, max_binding_bytes};
 pub use launch::{count_bound_bytes, count_launches};
 pub(crate) use layers::MAX_KEPT_BYTES;
+#[cfg(not(target_arch = "wasm32"))]
+pub use layers::tuner;
 pub use layers::{
     Adapter, ConvOptions2d, ConvPass, ConvShape, EnergyOptions, HeadOptions, Pooling, Tile,
     VARIANTS, Variant, batch_norm, candidates, choose, conv2d, head_energy, head_logits,

@@ -10,6 +10,7 @@ mod launches;
 mod memory;
 mod mutations;
 mod readbacks;
+mod tuner;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -48,6 +48,17 @@ fn results(folder: &Path) -> Results {
 }
 
 #[test]
+fn kernels_are_chosen_on_a_gpu_only() {
+    let dir = tempfile::tempdir().unwrap();
+    for arguments in [sample(&["--tune", "again"]), eval(&["--tune", "off"])] {
+        let said = fails(dir.path(), &arguments);
+        assert!(said.contains("--tune is not used"), "{said}");
+    }
+    let said = text(&jempp(dir.path(), &sample(&["--tune", "never"])).stderr);
+    assert!(said.contains("off") && said.contains("again"), "{said}");
+}
+
+#[test]
 fn results_are_replaced_as_a_whole_and_only_when_asked() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");

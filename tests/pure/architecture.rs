@@ -42,6 +42,8 @@ principal_axes = the directions along which points differ most
     rooms: eigen
 browser = what the browser gives the page: time and files
 files = files that are either whole or not there, and folders with one owner
+kernel_choices = the measured choices between the variants of a kernel, kept in the user's cache folder
+    rooms: files kernels
 assets = the files that travel with the program
     rooms: browser
 say = what the program prints, safe on any terminal
@@ -55,7 +57,7 @@ picture = pictures of chains, and a person's own pictures as starts
 results_folder = where a command puts its results; nothing is replaced unasked
     rooms: files
 device = which device computes: a GPU or the CPU
-    rooms: browser
+    rooms: browser kernels
 data = data sets: reading, fetching, batches
     rooms: assets config files kernels::reference picture streams
 model = the networks that give class logits
@@ -114,8 +116,8 @@ web = the window as a page in a browser, and its web worker
     rooms: app config worker
 cli = the commands of the program
     rooms: accuracy app bench bundled chains checkpoint config convergence data device diagnostics eval files
-    rooms: interop lessons objective picture results_folder run_folder say signals starts trainer training
-    rooms: worker
+    rooms: interop kernel_choices lessons objective picture results_folder run_folder say signals starts trainer
+    rooms: training worker
 main = the program
     rooms: cli web
 ";

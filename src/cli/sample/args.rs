@@ -10,6 +10,7 @@ use crate::{
     cli::{
         opening::{ModelArgs, OutArgs},
         settings,
+        tune::TuneArgs,
     },
     config::{RunConfig, SamplerConfig, StartKind},
     starts::SampleStart,
@@ -46,6 +47,8 @@ pub(in crate::cli) struct SampleArgs {
     /// Compute device: auto, gpu, cpu, or an adapter's index or name.
     #[arg(long, default_value = "auto")]
     pub(super) device: String,
+    #[command(flatten)]
+    pub(super) tune: TuneArgs,
     /// Folder with the data set's files, for --start data and --diagnose.
     #[arg(long, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,

@@ -9,7 +9,7 @@ mod table;
 use std::path::Path;
 
 use super::{
-    device_row, memory_row, open_device,
+    device_row, memory_row,
     opening::{self, ModelArgs, OutArgs, command},
     say_opening,
     steps::Steps,
@@ -23,6 +23,7 @@ use crate::{
     device::ComputeDevice,
     eval::results::{is_weak_judge, weak_judge},
     files::sha256,
+    kernel_choices::Tuning,
     results_folder::{Job, MadeBy},
     say::{complain, say},
     signals,
@@ -43,7 +44,7 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
     let start = args.start()?;
     args.check_used(&start, &checkpoint.config.sampler)?;
     let judge = args.judge.as_deref().map(Checkpoint::load).transpose()?;
-    let device = open_device(&args.device)?;
+    let device = args.tune.open(&args.device, Tuning::On)?;
     let seed = args.seed.unwrap_or_default();
     let mut rows = opening::model_rows(&args.model, &checkpoint);
     if args.reads_data() {

@@ -25,11 +25,13 @@ use self::{
     measure::{MeasuredWindow, headless_rate},
     session::LastSession,
 };
+use super::tune::TuneArgs;
 use crate::{
     app::{App, Link, SIZE},
     bundled::{self, BundledModel},
     config::ViewState,
     device::{self, AdapterSummary},
+    kernel_choices::Tuning,
     lessons,
     say::complain,
     signals,
@@ -59,6 +61,8 @@ pub(super) struct ViewArgs {
     /// Compute device: auto, gpu, cpu, or an adapter's index or name.
     #[arg(long, default_value = "auto")]
     device: String,
+    #[command(flatten)]
+    tune: TuneArgs,
     /// Start to play at once.
     #[arg(long)]
     play: bool,
@@ -85,6 +89,7 @@ impl Default for ViewArgs {
             checkpoint: None,
             model: None,
             device: "auto".into(),
+            tune: TuneArgs::default(),
             play: false,
             save_to: None,
             lessons: None,
@@ -146,6 +151,7 @@ fn check_lessons(folder: &Path) -> anyhow::Result<()> {
 /// There is no display, or no graphics adapter that can draw.
 pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
     let view = args.view()?;
+    args.tune.start(&args.device, Tuning::On)?;
     if let Some(folder) = &args.save_to {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;

@@ -15,7 +15,7 @@ mod unpack;
 use std::path::PathBuf;
 
 use super::formats;
-use crate::config::DatasetName;
+use crate::{config::DatasetName, files};
 
 #[cfg(feature = "fetch")]
 pub use error::{FetchError, MirrorError};
@@ -123,11 +123,7 @@ impl Member {
 /// The default folder for fetched files of a data set: `$JEMPP_CACHE/<dataset>`, or `jempp/<dataset>` in the user's
 /// cache folder. `None` if there is no such folder.
 pub(crate) fn cache_dir(dataset: DatasetName) -> Option<PathBuf> {
-    let root = match std::env::var_os("JEMPP_CACHE").filter(|root| !root.is_empty()) {
-        Some(root) => PathBuf::from(root),
-        None => dirs::cache_dir()?.join("jempp"),
-    };
-    Some(root.join(formats::cli_name(dataset)))
+    Some(files::cache_folder()?.join(formats::cli_name(dataset)))
 }
 
 /// The folder of a data set that was fetched before, if it holds all files.

@@ -4,8 +4,10 @@
 
 use burn::tensor::Tensor;
 use burn_wgpu::{CubeBackend, CubeTensor, into_contiguous};
-use cubecl::server::Handle;
+use cubecl::{client::Client, server::Handle};
 
+#[cfg(not(target_arch = "wasm32"))]
+use super::tuner;
 use super::{
     super::{
         CONV_WEIGHT_SUM, HEAD_ENERGY, HEAD_INPUT_GRADIENT, Kernel, WORKGROUP_SIZE,
@@ -14,7 +16,7 @@ use super::{
     },
     EnergyOptions, Pooling,
     autodiff::LayerPasses,
-    choice::{Adapter, choose, num_parts},
+    choice::{Adapter, num_parts},
     pooled,
     shape::{ConvShape, HeadShape},
     turned::turned_weights,
@@ -51,6 +53,18 @@ fn run_variant(
     );
 }
 
+/// Launches the variant that is the fastest one for a pass of a layer, as far as is known. `launch` may be called several
+/// times with other variants before, to measure them: all write the same results to the same place.
+fn run_best(pass: ConvPass, shape: &ConvShape, client: &Client, launch: impl Fn(&'static Variant)) {
+    #[cfg(not(target_arch = "wasm32"))]
+    let variant = tuner::choose(pass, shape, client, &launch);
+    // A page cannot wait for its GPU in the middle of a layer.
+    #[cfg(target_arch = "wasm32")]
+    let variant = super::choice::choose(pass, shape, Adapter::of(client));
+    submit_before(client, shape.flops());
+    launch(variant);
+}
+
 /// Computes conv(LeakyReLU(x)) + bias; the result has the shape `dims`.
 fn conv<const D: usize>(
     shape: &ConvShape,
@@ -62,10 +76,10 @@ fn conv<const D: usize>(
 ) -> CubeTensor {
     let [x, weight, bias] = [x, weight, bias].map(into_contiguous);
     let y = empty_like(&x, dims);
-    let variant = choose(ConvPass::Forward, shape, Adapter::of(&x.client));
     let tensors = [&x, &weight, &bias, &y];
-    submit_before(&x.client, shape.flops());
-    run_variant(variant, (ConvPass::Forward, shape, 1), negative_slope, tensors);
+    run_best(ConvPass::Forward, shape, &x.client, |variant| {
+        run_variant(variant, (ConvPass::Forward, shape, 1), negative_slope, tensors);
+    });
     y
 }
 
@@ -78,16 +92,15 @@ fn weight_gradients<const D: usize>(
     gradient: CubeTensor,
 ) -> [CubeTensor; 2] {
     let [x, gradient] = [x, gradient].map(into_contiguous);
-    let adapter = Adapter::of(&x.client);
-    let variant = choose(ConvPass::WeightGradient, shape, adapter);
-    let num_parts = num_parts(variant, shape, adapter);
-    let work = (ConvPass::WeightGradient, shape, num_parts);
     let (num_weights, outputs) = (shape.patch_len() * shape.outputs, shape.outputs);
     let (weight, bias) = (empty_like(&x, dims), empty_like(&x, [outputs]));
-    submit_before(&x.client, shape.flops());
-    if num_parts == 1 {
-        run_variant(variant, work, negative_slope, [&x, &gradient, &bias, &weight]);
-    } else {
+    run_best(ConvPass::WeightGradient, shape, &x.client, |variant| {
+        let num_parts = num_parts(variant, shape, Adapter::of(&x.client));
+        let work = (ConvPass::WeightGradient, shape, num_parts);
+        if num_parts == 1 {
+            run_variant(variant, work, negative_slope, [&x, &gradient, &bias, &weight]);
+            return;
+        }
         let weight_parts = empty_like(&x, [num_parts, num_weights]);
         let bias_parts = empty_like(&x, [num_parts, outputs]);
         let tensors = [&x, &gradient, &bias_parts, &weight_parts];
@@ -98,7 +111,7 @@ fn weight_gradients<const D: usize>(
             &[&weight_parts, &bias_parts, &weight, &bias],
             &[num_parts as u32, num_weights as u32, outputs as u32],
         );
-    }
+    });
     [weight, bias]
 }
 
@@ -161,10 +174,10 @@ impl LayerPasses for CubeBackend {
             None => (empty_like(&gradient, [1]), None),
         };
         let turned = turned_weights(shape, weight);
-        let variant = choose(ConvPass::InputGradient, shape, Adapter::of(&gradient.client));
         let tensors = [&gradient, &turned, &x, &x_gradient];
-        submit_before(&gradient.client, shape.flops());
-        run_variant(variant, (ConvPass::InputGradient, shape, 1), slope, tensors);
+        run_best(ConvPass::InputGradient, shape, &gradient.client, |variant| {
+            run_variant(variant, (ConvPass::InputGradient, shape, 1), slope, tensors);
+        });
         x_gradient
     }
 

@@ -14,6 +14,8 @@ mod cpu;
 mod cube;
 mod flex;
 mod shape;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod tuner;
 mod turned;
 mod variants;
 
