@@ -150,10 +150,9 @@ pub struct JointEnergy {
 impl JointEnergy {
     /// The energy of p(x), with a copy of the current weights of a network.
     ///
-    /// Batch norm stays in training mode, with its own copy of the running statistics: the chains do not change those
-    /// of `network`.
+    /// Batch norm stays in training mode, but the chains do not change its running statistics.
     pub fn new(network: &Network) -> Self {
-        let network = network.copy().no_grad();
+        let network = network.copy().no_grad().aside();
         let max_binding = if network.mixes_images() { None } else { network.max_binding() };
         let micro_batch = usize::MAX;
         Self { network, labels: None, gives_logits: false, micro_batch, max_binding }
@@ -176,7 +175,7 @@ impl JointEnergy {
     #[cfg(feature = "gui")]
     pub(crate) fn with_weights_from(&self, other: &Network) -> Result<Self, WeightsError> {
         let network = with_weights_from(self.network.valid(), other)?;
-        Ok(Self { network: network.copy().no_grad(), ..self.clone() })
+        Ok(Self { network: network.copy().no_grad().aside(), ..self.clone() })
     }
 
     /// Passes at most `micro_batch` images at a time, which needs less memory; 0 means all. Batch norm in training mode

@@ -11,6 +11,7 @@ share of the instructions that the hot loop issues are multiply-adds, and whethe
 
 import argparse
 import glob
+import itertools
 import os
 import re
 import subprocess
@@ -122,9 +123,11 @@ def cases():
         if variant["file"] == "conv_weight_parts":
             directions = {"weight": False}
         for direction, is_gradient in directions.items():
-            for channels in (64, 65):
+            for channels, place in itertools.product((64, 65), (None, "first", "second")):
                 name = f"{variant['name']} {direction}" + (" scalar" if channels % 4 != 0 else "")
-                wgsl = kernels.source(variant["file"], variant["constants"], channels, channels, is_gradient)
+                name += f" of a {place} norm" if place else ""
+                constants = variant["constants"]
+                wgsl = kernels.source(variant["file"], constants, channels, channels, is_gradient, place)
                 yield name, variant["file"], wgsl
 
 

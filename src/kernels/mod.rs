@@ -17,14 +17,14 @@ pub use labels::Labels;
 pub(crate) use launch::{MAX_LAUNCH_FLOPS, max_binding_bytes};
 pub use launch::{count_bound_bytes, count_launches};
 pub(crate) use layers::MAX_KEPT_BYTES;
-#[cfg(not(target_arch = "wasm32"))]
-pub use layers::tuner;
 pub use layers::{
-    Adapter, ConvOptions2d, ConvPass, ConvShape, EnergyOptions, HeadOptions, Pooling, Tile,
-    VARIANTS, Variant, batch_norm, candidates, choose, conv2d, head_energy, head_logits,
+    Adapter, ConvOptions2d, ConvPass, ConvShape, EnergyOptions, HeadOptions, Pooling, Surroundings,
+    Tile, VARIANTS, Variant, batch_norm, candidates, choose, conv2d, head_energy, head_logits,
     log_sum_exp, num_parts, reference_batch_norm, reference_conv2d, reference_head_energy,
     reference_head_logits,
 };
+#[cfg(not(target_arch = "wasm32"))]
+pub use layers::{BlockOptions, Features, NormConv, norm_block, tuner};
 pub(crate) use ops::index_tensor;
 pub use ops::{
     ClassGaussians, Proposals, adapter_of, chain_summary, class_center_start, copy_rate, fma_rate,
@@ -108,6 +108,24 @@ kernels! {
     HEAD_INPUT_GRADIENT = "head_input_gradient",
         ["seed", "row_scale", "weight", "x", "x_gradient", "params"],
         ["batch", "positions", "channels", "classes", "average", "negative_slope"];
+    NORM_MOMENTS = "norm_moments",
+        ["x", "parts", "params"],
+        ["num_positions", "channels", "rows"];
+    NORM_TABLE = "norm_table",
+        ["parts", "gamma", "beta", "table", "params"],
+        ["num_parts", "channels", "epsilon"];
+    NORM_APPLY = "norm_apply",
+        ["x", "table", "y", "params"],
+        ["len", "channels"];
+    NORM_GRADIENT_SUMS = "norm_gradient_sums",
+        ["gradient", "x", "table", "parts", "params"],
+        ["num_positions", "channels", "rows"];
+    NORM_GRADIENT_TABLE = "norm_gradient_table",
+        ["parts", "table", "gradient_table", "gamma_gradient", "beta_gradient", "params"],
+        ["num_parts", "channels", "epsilon"];
+    NORM_INPUT_GRADIENT = "norm_input_gradient",
+        ["gradient", "x", "gradient_table", "other", "x_gradient", "params"],
+        ["len", "channels", "has_other"];
     DENSITY_ENERGY = "density_energy",
         ["x", "table", "energy", "gradient", "params"],
         ["num_points", "form", "num_rows"];

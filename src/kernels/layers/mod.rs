@@ -9,9 +9,12 @@
 
 mod autodiff;
 mod batch_norm;
+#[cfg(not(target_arch = "wasm32"))]
+mod block;
 mod choice;
 mod cpu;
 mod cube;
+mod cube_norm;
 mod flex;
 mod shape;
 #[cfg(not(target_arch = "wasm32"))]
@@ -29,11 +32,13 @@ use burn::{
 use super::Labels;
 use autodiff::LayerBackend;
 pub use batch_norm::{batch_norm, reference_batch_norm};
+#[cfg(not(target_arch = "wasm32"))]
+pub use block::{BlockOptions, Features, NormConv, norm_block};
 pub use choice::{Adapter, candidates, choose, num_parts};
 pub(crate) use cpu::MAX_KEPT_BYTES;
 pub(super) use cpu::vectorize;
 pub use shape::{ConvShape, Pooling};
-pub use variants::{ConvPass, Tile, VARIANTS, Variant};
+pub use variants::{ConvPass, Surroundings, Tile, VARIANTS, Variant};
 
 /// The options of a convolution with an odd kernel k and padding k/2.
 #[derive(Clone, Copy, Debug, PartialEq)]

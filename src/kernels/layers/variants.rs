@@ -32,6 +32,80 @@ impl ConvPass {
     pub const ALL: [Self; 3] = [Self::Forward, Self::InputGradient, Self::WeightGradient];
 }
 
+/// What stands around a convolution, and is computed with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Surroundings {
+    /// No batch norm: LeakyReLU in front, or nothing.
+    Plain,
+    /// Batch norm and LeakyReLU in front, and another batch norm behind: the first convolution of a block.
+    #[cfg(not(target_arch = "wasm32"))]
+    FirstOfBlock,
+    /// Batch norm and LeakyReLU in front; a residual is added to the output: the second convolution of a block.
+    #[cfg(not(target_arch = "wasm32"))]
+    SecondOfBlock,
+}
+
+impl Surroundings {
+    /// All of them.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub const ALL: [Self; 3] = [Self::Plain, Self::FirstOfBlock, Self::SecondOfBlock];
+
+    /// The line that the host writes in front of the file of the surroundings.
+    fn line(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            #[cfg(not(target_arch = "wasm32"))]
+            Self::FirstOfBlock => "const IS_FIRST = true;\n",
+            #[cfg(not(target_arch = "wasm32"))]
+            Self::SecondOfBlock => "const IS_FIRST = false;\n",
+        }
+    }
+
+    /// The file that stands in front of that of a variant, and the names of all bindings.
+    fn file(self, pass: ConvPass) -> (&'static str, &'static [&'static str]) {
+        match (self, pass) {
+            (Self::Plain, _) => (
+                include_str!("../../../shaders/conv_plain.wgsl"),
+                &["source", "matrix", "rest", "result", "params"],
+            ),
+            #[cfg(not(target_arch = "wasm32"))]
+            (_, ConvPass::Forward) => (
+                include_str!("../../../shaders/conv_norm_output.wgsl"),
+                &["source", "matrix", "rest", "result", "table", "residual", "parts", "params"],
+            ),
+            #[cfg(not(target_arch = "wasm32"))]
+            (_, ConvPass::InputGradient) => (
+                include_str!("../../../shaders/conv_norm_gradient.wgsl"),
+                &[
+                    "source",
+                    "matrix",
+                    "rest",
+                    "result",
+                    "table",
+                    "output",
+                    "gradient_table",
+                    "parts",
+                    "params",
+                ],
+            ),
+            #[cfg(not(target_arch = "wasm32"))]
+            (_, ConvPass::WeightGradient) => (
+                include_str!("../../../shaders/conv_norm_weights.wgsl"),
+                &[
+                    "source",
+                    "matrix",
+                    "rest",
+                    "result",
+                    "table",
+                    "output",
+                    "gradient_table",
+                    "params",
+                ],
+            ),
+        }
+    }
+}
+
 /// How a variant divides the work: which file of `shaders/` it is, and what its constants are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the files of `shaders/` describe their constants")]
@@ -114,22 +188,29 @@ impl Channels {
     }
 }
 
-/// What the lines in front of a kernel depend on, besides the variant.
-type Front = (Channels, Channels, bool);
+/// What a kernel depends on, besides the variant: the channels of its source and its result, the pass, the surroundings.
+type Front = (Channels, Channels, ConvPass, Surroundings);
 
-/// The kernels that were needed so far. They are few: each variant has at most 32.
+/// The kernels that were needed so far. They are few: each variant has at most 96.
 static MADE: Mutex<BTreeMap<(&str, Front), &Kernel>> = Mutex::new(BTreeMap::new());
 
 impl Variant {
-    /// The kernel that computes a pass of a layer.
-    pub fn kernel(&self, pass: ConvPass, shape: &ConvShape) -> &'static Kernel {
+    /// The kernel that computes a pass of a layer with its surroundings.
+    pub fn kernel(
+        &self,
+        pass: ConvPass,
+        shape: &ConvShape,
+        surroundings: Surroundings,
+    ) -> &'static Kernel {
         let (source, result) = channels(pass, shape);
-        let front = (Channels::of(source), Channels::of(result), pass == ConvPass::InputGradient);
+        let front = (Channels::of(source), Channels::of(result), pass, surroundings);
         let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
         made.entry((self.name, front)).or_insert_with(|| Box::leak(Box::new(self.make(front))))
     }
 
-    fn make(&self, (source, result, is_gradient): Front) -> Kernel {
+    fn make(&self, (source, result, pass, surroundings): Front) -> Kernel {
+        let is_gradient = pass == ConvPass::InputGradient;
+        let (around, bindings) = surroundings.file(pass);
         let mut text = format!(
             "alias Source = {};
 const SOURCE_LANES = {}u;
@@ -150,14 +231,14 @@ const IS_GRADIENT = {is_gradient};
             // Writing to a string cannot fail.
             let _ = writeln!(text, "const {name} = {value}u;");
         }
-        text.push_str(include_str!("../../../shaders/common.wgsl"));
-        text.push_str(include_str!("../../../shaders/conv_common.wgsl"));
-        text.push_str(self.tile.text());
+        let common = include_str!("../../../shaders/common.wgsl");
+        let shared = include_str!("../../../shaders/conv_common.wgsl");
+        text.extend([surroundings.line(), common, shared, around, self.tile.text()]);
         Kernel {
             name: self.tile.file(),
             source: text.leak(),
             workgroup_size: self.tile.workgroup_size(),
-            bindings: &["source", "matrix", "rest", "result", "params"],
+            bindings,
             params: &[
                 "batch",
                 "height",
@@ -207,6 +288,25 @@ const IS_GRADIENT = {is_gradient};
             }
         };
         count as u32
+    }
+
+    /// The number of parts in which a kernel of a block writes the statistics of its result: one for the positions that
+    /// an invocation sums.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn num_result_parts(&self, pass: ConvPass, shape: &ConvShape) -> usize {
+        let positions = shape.batch * shape.num_positions();
+        // The gradient of x has as many results for each output position.
+        let spots = if pass == ConvPass::InputGradient { shape.stride.pow(2) } else { 1 };
+        let parts = match self.tile {
+            Tile::Product { positions: tile, rows, .. } => {
+                positions.div_ceil(tile as usize) * (tile / rows) as usize
+            }
+            Tile::Direct { rows, .. } | Tile::Broadcast { rows } => {
+                positions.div_ceil(rows as usize)
+            }
+            Tile::WeightParts { .. } => 0,
+        };
+        spots * parts
     }
 }
 
