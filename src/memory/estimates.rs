@@ -13,6 +13,16 @@ use crate::{
 /// and scratch memory of a convolution.
 const NUM_IN_TRANSIT: u64 = 4;
 
+/// The number of values that the layers of a network store for one input. On a GPU, batch norm with the statistics of the
+/// batch is a part of the convolutions around it, which store nothing normalised; not so in a browser.
+fn stored_outputs(config: &RunConfig, layout: &Layout, max_binding: Option<u64>) -> u64 {
+    let is_fused = max_binding.is_some() && config.model.norm == Norm::Batch;
+    match is_fused && cfg!(not(target_arch = "wasm32")) {
+        true => layout.num_activations - layout.num_normalised,
+        false => layout.num_activations,
+    }
+}
+
 impl Demand {
     /// Estimates the demand of a training run with this configuration, on `num_items` training items of shape (C, H,
     /// W).
@@ -101,8 +111,8 @@ impl Demand {
             rows => ("micro_batch", rows.min(batch), 1, "lower it"),
         };
         let what = format!("data.{key} = {rows}: activations of {arch}");
-        let image =
-            num_passes * layout.num_activations + NUM_IN_TRANSIT * layout.largest_activation;
+        let kept = num_passes * stored_outputs(config, layout, max_binding);
+        let image = kept + NUM_IN_TRANSIT * layout.largest_activation;
         let update = Part::of("activations of the update", what, product([rows]), [image, 0]);
         demand.passes.push(Part { remedy, ..update });
         if config.objective.needs_chains() {
@@ -191,9 +201,9 @@ impl Demand {
             _ => micro_batch.min(layout.most_at_once(self.max_binding)),
         };
         let what = format!("{num_chains} chains at once through {}", config.model.arch);
-        // A GPU keeps the inputs of all layers. The CPU back end keeps one bit for each, and the inputs of norm layers.
+        // A GPU keeps the inputs of layers. The CPU back end keeps one bit for each, and the inputs of norm layers.
         let kept = match self.max_binding {
-            Some(_) => layout.num_activations,
+            Some(_) => stored_outputs(config, layout, self.max_binding),
             None => layout.num_activations / 32 + layout.num_normalised,
         };
         let image = kept + NUM_IN_TRANSIT * layout.largest_activation;
