@@ -24,9 +24,9 @@ use super::{
 /// The number of workgroups along one dimension that WebGPU guarantees.
 const MAX_WORKGROUPS_PER_DIMENSION: u32 = 65_535;
 
-/// The number of waiting launches at which cubecl submits them by itself: more than a sampling step of WRN-28-10 with batch
-/// norm has, so that a step is one submission.
-pub(crate) const MAX_WAITING: u32 = 160;
+/// The number of waiting launches at which cubecl submits them by itself. A step of a network has fewer, so that it is one
+/// submission.
+pub(crate) const MAX_WAITING: u32 = 128;
 /// The largest work of convolutions that waits for one submission, in multiplications and additions. Drivers end a
 /// submission that runs for about two seconds (Windows). A slow laptop does 10¹¹ in a second, and has twice this work in
 /// one submission at worst; on a fast card it is some milliseconds, next to which a submission costs nothing.
@@ -105,11 +105,6 @@ pub(super) fn launch(
     client.launch(Box::new(WgslKernel(kernel)), count, arguments);
 }
 
-/// Says that the launches so far were submitted, for a readback or for a wait.
-pub(crate) fn note_submission() {
-    *WAITING.lock().unwrap_or_else(PoisonError::into_inner) = Waiting { launches: 0, flops: 0 };
-}
-
 /// Submits the waiting launches if `flops` more would be too much for one submission; call it before every large launch.
 pub(super) fn submit_before(client: &Client, flops: u64) {
     if WAITING.lock().unwrap_or_else(PoisonError::into_inner).is_too_much_with(flops) {
@@ -127,8 +122,8 @@ struct Waiting {
 impl Waiting {
     /// Counts a launch of `flops`; returns whether the launches before it must be submitted first.
     ///
-    /// Uploads submit too, unseen here. But after [`MAX_WAITING`] launches there was a submission for certain, so the
-    /// count begins again.
+    /// Readbacks submit too, unseen here. But after [`MAX_WAITING`] launches there was a submission for certain, so the
+    /// count begins again: small work never causes a submission of its own.
     fn is_too_much_with(&mut self, flops: u64) -> bool {
         let is_too_much = self.launches > 0 && self.flops + flops > MAX_WAITING_FLOPS;
         if is_too_much || self.launches == MAX_WAITING {
@@ -207,9 +202,8 @@ mod tests {
         assert_eq!(submissions([30_000_000_000; 4]), [1, 1, 1, 1]);
         assert_eq!(submissions([20_000_000_000; 5]), [2, 2, 1]);
         assert_eq!(submissions([2 * MAX_LAUNCH_FLOPS, 1, 1]), [1, 2], "one launch is never split");
-        // Steps of W1 and W3 (7.4 and 32 GFLOP), and small ones in a row, which cubecl submits by itself.
-        assert_eq!(submissions([7_400_000_000 / 12; 12]), [12]);
-        assert_eq!(submissions([32_000_000_000 / 28; 28]), [28]);
-        assert_eq!(submissions([300_000_000; 2800]), [2800]);
+        // Steps of W2 (0.16 GFLOP) in a row, which cubecl submits every 128 launches, and a step of W3.
+        assert_eq!(submissions([160_000_000 / 5; 5000]), [5000]);
+        assert_eq!(submissions([32_000_000_000 / 32; 32]), [32]);
     }
 }
