@@ -128,6 +128,7 @@ impl ComputeDevice {
     /// Waits until the device has computed `result`. Errors are ignored here, because any later read reports them too.
     pub fn wait<T>(&self, result: T) {
         let _ = self.device.sync();
+        kernels::note_submission();
         drop(result);
     }
 

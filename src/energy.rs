@@ -20,7 +20,7 @@ use burn::{
 #[cfg(feature = "gui")]
 use crate::model::{WeightsError, with_weights_from};
 use crate::{
-    kernels::{Density, Labels, density_energy, log_sum_exp, reference::DensityForm},
+    kernels::{Density, Labels, contiguous, density_energy, log_sum_exp, reference::DensityForm},
     model::Network,
     numbers::{self, Real},
 };
@@ -282,7 +282,7 @@ fn joined_if_any<const D: usize>(parts: Vec<Option<Tensor<D>>>) -> Option<Tensor
 /// The gradient of a leaf of the graph; zeros if the loss does not depend on it.
 fn gradient_of(leaf: &Tensor<4>, gradients: &mut burn::tensor::Gradients) -> Tensor<4> {
     let gradient = leaf.grad_remove(gradients);
-    gradient.unwrap_or_else(|| leaf.clone().without_autodiff().zeros_like())
+    contiguous(gradient.unwrap_or_else(|| leaf.clone().without_autodiff().zeros_like()))
 }
 
 impl Energy for JointEnergy {

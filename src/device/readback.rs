@@ -11,6 +11,8 @@ use std::{
 use burn::tensor::{Tensor, TensorData, Transaction};
 use burn_wgpu::Wgpu;
 
+use crate::kernels::note_submission;
+
 /// The number of readbacks of this process, and of the values in them.
 static READBACKS: AtomicU64 = AtomicU64::new(0);
 static VALUES: AtomicU64 = AtomicU64::new(0);
@@ -73,6 +75,8 @@ pub async fn read<T: Readable>(tensors: T) -> Result<T::Host, ReadError> {
     READBACKS.fetch_add(1, Ordering::Relaxed);
     let mut reads = Transaction::default();
     let shape = tensors.request(&mut reads);
+    // The request submits all work.
+    note_submission();
     let arrived = reads.execute_async().await;
     let arrived = arrived.map_err(|error| ReadError::Device(error.to_string()))?;
     T::receive(shape, &mut Arrived(arrived.into_iter()))

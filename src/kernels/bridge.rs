@@ -23,6 +23,11 @@ pub(super) fn from_gpu<const D: usize>(tensor: CubeTensor) -> Tensor<D> {
     Tensor::from_primitive::<Wgpu>(tensor)
 }
 
+/// The same tensor; on a GPU its values are in row-major order in memory, so that no kernel copies them for itself.
+pub(crate) fn contiguous<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    if is_gpu(&tensor.device()) { from_gpu(gpu(tensor)) } else { tensor }
+}
+
 pub(super) fn cpu<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     match tensor.without_autodiff().into_data().try_into_vec() {
         Ok(values) => values,

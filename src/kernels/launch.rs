@@ -105,6 +105,11 @@ pub(super) fn launch(
     client.launch(Box::new(WgslKernel(kernel)), count, arguments);
 }
 
+/// Says that all launches so far were submitted, for a readback or for a wait.
+pub(crate) fn note_submission() {
+    *WAITING.lock().unwrap_or_else(PoisonError::into_inner) = Waiting { launches: 0, flops: 0 };
+}
+
 /// Submits the waiting launches if `flops` more would be too much for one submission; call it before every large launch.
 pub(super) fn submit_before(client: &Client, flops: u64) {
     if WAITING.lock().unwrap_or_else(PoisonError::into_inner).is_too_much_with(flops) {
@@ -122,7 +127,7 @@ struct Waiting {
 impl Waiting {
     /// Counts a launch of `flops`; returns whether the launches before it must be submitted first.
     ///
-    /// Readbacks submit too, unseen here. But after [`MAX_WAITING`] launches there was a submission for certain, so the
+    /// Uploads submit too, unseen here. But after [`MAX_WAITING`] launches there was a submission for certain, so the
     /// count begins again: small work never causes a submission of its own.
     fn is_too_much_with(&mut self, flops: u64) -> bool {
         let is_too_much = self.launches > 0 && self.flops + flops > MAX_WAITING_FLOPS;

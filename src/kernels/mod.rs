@@ -12,9 +12,10 @@ mod launch;
 mod layers;
 mod ops;
 
+pub(crate) use bridge::contiguous;
 pub use density::{Density, density_energy};
 pub use labels::Labels;
-pub(crate) use launch::{MAX_LAUNCH_FLOPS, MAX_WAITING, max_binding_bytes};
+pub(crate) use launch::{MAX_LAUNCH_FLOPS, MAX_WAITING, max_binding_bytes, note_submission};
 pub use launch::{count_bound_bytes, count_launches};
 pub(crate) use layers::MAX_KEPT_BYTES;
 pub use layers::{
