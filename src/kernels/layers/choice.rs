@@ -8,7 +8,7 @@ use cubecl::{
 use super::{
     shape::ConvShape,
     variants::{
-        ConvPass, DIRECT_16X16, FLAT_8X4, PRODUCT_4X4, PRODUCT_4X4_NARROW, PRODUCT_8X4,
+        ConvPass, DIRECT_16X16, FLAT_8X4, FLAT_8X8, PRODUCT_4X4, PRODUCT_4X4_NARROW, PRODUCT_8X4,
         PRODUCT_8X8, VARIANTS, Variant, WEIGHT_4X4, WEIGHT_8X4, WEIGHT_8X8, WEIGHT_16X8,
         WEIGHT_16X16,
     },
@@ -75,7 +75,7 @@ pub fn choose(pass: ConvPass, shape: &ConvShape, adapter: Adapter) -> &'static V
     }
     match outputs {
         ..=4 => &FLAT_8X4,
-        _ if !adapter.unrolls_loops => &FLAT_8X4,
+        _ if !adapter.unrolls_loops => &FLAT_8X8,
         _ if adapter.is_software => &DIRECT_16X16,
         5..=16 => &PRODUCT_4X4_NARROW,
         _ if PRODUCT_8X8.num_workgroups(pass, shape, 1) < FEW_WORKGROUPS => &PRODUCT_4X4,
