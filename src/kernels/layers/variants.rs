@@ -114,6 +114,8 @@ pub enum Tile {
     Product { positions: u32, outputs: u32, inputs: u32, rows: u32, columns: u32 },
     /// `conv_direct.wgsl`: an invocation reads pixels and weights itself.
     Direct { rows: u32, columns: u32 },
+    /// `conv_flat.wgsl`: the same without inner loops, at 8 positions an invocation.
+    Flat { columns: u32 },
     /// `conv_broadcast.wgsl`: a subgroup shares pixels.
     #[cfg(not(target_arch = "wasm32"))]
     Broadcast { rows: u32 },
@@ -154,8 +156,8 @@ variants! {
     #[cfg(not(target_arch = "wasm32"))]
     BROADCAST_16X4 = "broadcast-16x4", Tile::Broadcast { rows: 16 };
     DIRECT_16X16 = "direct-16x16", Tile::Direct { rows: 16, columns: 4 };
-    DIRECT_8X8 = "direct-8x8", Tile::Direct { rows: 8, columns: 2 };
-    DIRECT_8X4 = "direct-8x4", Tile::Direct { rows: 8, columns: 1 };
+    FLAT_8X8 = "flat-8x8", Tile::Flat { columns: 2 };
+    FLAT_8X4 = "flat-8x4", Tile::Flat { columns: 1 };
     WEIGHT_8X8 = "weight-8x8",
         Tile::WeightParts { inputs: 64, outputs: 64, positions: 8, rows: 2, columns: 2 };
     WEIGHT_8X4 = "weight-8x4",
@@ -276,6 +278,10 @@ const IS_GRADIENT = {is_gradient};
                 let tiles = positions.div_ceil(rows as usize) * groups.div_ceil(columns as usize);
                 tiles.div_ceil(WORKGROUP_SIZE as usize)
             }
+            Tile::Flat { columns } => {
+                let tiles = positions.div_ceil(FLAT_ROWS) * groups.div_ceil(columns as usize);
+                tiles.div_ceil(WORKGROUP_SIZE as usize)
+            }
             #[cfg(not(target_arch = "wasm32"))]
             Tile::Broadcast { rows } => {
                 positions.div_ceil(rows as usize) * groups.div_ceil(BROADCAST_SIZE as usize)
@@ -304,6 +310,7 @@ const IS_GRADIENT = {is_gradient};
             Tile::Direct { rows, .. } | Tile::Broadcast { rows } => {
                 positions.div_ceil(rows as usize)
             }
+            Tile::Flat { .. } => positions.div_ceil(FLAT_ROWS),
             Tile::WeightParts { .. } => 0,
         };
         spots * parts
@@ -318,6 +325,8 @@ fn channels(pass: ConvPass, shape: &ConvShape) -> (usize, usize) {
     }
 }
 
+/// The number of positions that an invocation of `conv_flat.wgsl` sums.
+const FLAT_ROWS: usize = 8;
 /// The number of invocations per workgroup of `conv_broadcast.wgsl`.
 #[cfg(not(target_arch = "wasm32"))]
 const BROADCAST_SIZE: u32 = 16;
@@ -328,6 +337,7 @@ impl Tile {
         match self {
             Self::Product { .. } => "conv_product",
             Self::Direct { .. } => "conv_direct",
+            Self::Flat { .. } => "conv_flat",
             #[cfg(not(target_arch = "wasm32"))]
             Self::Broadcast { .. } => "conv_broadcast",
             Self::WeightParts { .. } => "conv_weight_parts",
@@ -338,6 +348,7 @@ impl Tile {
         match self {
             Self::Product { .. } => include_str!("../../../shaders/conv_product.wgsl"),
             Self::Direct { .. } => include_str!("../../../shaders/conv_direct.wgsl"),
+            Self::Flat { .. } => include_str!("../../../shaders/conv_flat.wgsl"),
             #[cfg(not(target_arch = "wasm32"))]
             Self::Broadcast { .. } => include_str!("../../../shaders/conv_broadcast.wgsl"),
             Self::WeightParts { .. } => include_str!("../../../shaders/conv_weight_parts.wgsl"),
@@ -361,6 +372,7 @@ impl Tile {
                 (COLUMNS, columns),
             ],
             Self::Direct { rows, columns } => vec![(ROWS, rows), (COLUMNS, columns)],
+            Self::Flat { columns } => vec![(COLUMNS, columns)],
             #[cfg(not(target_arch = "wasm32"))]
             Self::Broadcast { rows } => vec![(ROWS, rows)],
         }
@@ -372,7 +384,7 @@ impl Tile {
             Self::Product { positions, outputs, rows, columns, .. } => {
                 positions / rows * (outputs / 4 / columns)
             }
-            Self::Direct { .. } => WORKGROUP_SIZE,
+            Self::Direct { .. } | Self::Flat { .. } => WORKGROUP_SIZE,
             #[cfg(not(target_arch = "wasm32"))]
             Self::Broadcast { .. } => BROADCAST_SIZE,
             Self::WeightParts { inputs, outputs, rows, columns, .. } => {
