@@ -11,12 +11,13 @@ mod labels;
 mod launch;
 mod layers;
 mod ops;
+mod rates;
+mod text;
 
 pub use density::{Density, density_energy};
 pub use labels::Labels;
 pub(crate) use launch::{MAX_LAUNCH_FLOPS, max_binding_bytes};
 pub use launch::{count_bound_bytes, count_launches};
-pub(crate) use layers::MAX_KEPT_BYTES;
 #[cfg(not(target_arch = "wasm32"))]
 pub use layers::tuner;
 pub use layers::{
@@ -25,11 +26,13 @@ pub use layers::{
     log_sum_exp, num_parts, reference_batch_norm, reference_conv2d, reference_head_energy,
     reference_head_logits,
 };
+pub(crate) use layers::{MAX_KEPT_BYTES, TaskMemory, task_memory};
 pub(crate) use ops::index_tensor;
 pub use ops::{
-    ClassGaussians, Proposals, adapter_of, chain_summary, class_center_start, copy_rate, fma_rate,
-    mala_accept, proximal_step, replay_gather, replay_scatter, run_and_read, uniform_start,
+    ClassGaussians, Proposals, adapter_of, chain_summary, class_center_start, mala_accept,
+    proximal_step, replay_gather, replay_scatter, run_and_read, uniform_start,
 };
+pub use rates::{copy_rate, fma_rate};
 
 /// The number of invocations per workgroup, for every kernel without variants.
 pub const WORKGROUP_SIZE: u32 = 256;
@@ -56,10 +59,7 @@ macro_rules! kernels {
         $(/// See the file of that name in `shaders/`.
         pub static $constant: Kernel = Kernel {
             name: $name,
-            source: concat!(
-                include_str!("../../shaders/common.wgsl"),
-                include_str!(concat!("../../shaders/", $name, ".wgsl")),
-            ),
+            source: text::shader!("common", $name),
             workgroup_size: WORKGROUP_SIZE,
             bindings: &$bindings,
             params: &$params,

@@ -30,8 +30,8 @@ use super::Labels;
 use autodiff::LayerBackend;
 pub use batch_norm::{batch_norm, reference_batch_norm};
 pub use choice::{Adapter, candidates, choose, num_parts};
-pub(crate) use cpu::MAX_KEPT_BYTES;
 pub(super) use cpu::vectorize;
+pub(crate) use cpu::{MAX_KEPT_BYTES, TaskMemory, task_memory};
 pub use shape::{ConvShape, Pooling};
 pub use variants::{ConvPass, Tile, VARIANTS, Variant};
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    super::{Kernel, WORKGROUP_SIZE},
+    super::{Kernel, WORKGROUP_SIZE, text::shader},
     shape::ConvShape,
 };
 
@@ -150,8 +150,7 @@ const IS_GRADIENT = {is_gradient};
             // Writing to a string cannot fail.
             let _ = writeln!(text, "const {name} = {value}u;");
         }
-        text.push_str(include_str!("../../../shaders/common.wgsl"));
-        text.push_str(include_str!("../../../shaders/conv_common.wgsl"));
+        text.push_str(shader!("common", "conv_common"));
         text.push_str(self.tile.text());
         Kernel {
             name: self.tile.file(),
@@ -236,11 +235,11 @@ impl Tile {
 
     fn text(self) -> &'static str {
         match self {
-            Self::Product { .. } => include_str!("../../../shaders/conv_product.wgsl"),
-            Self::Direct { .. } => include_str!("../../../shaders/conv_direct.wgsl"),
+            Self::Product { .. } => shader!("conv_product"),
+            Self::Direct { .. } => shader!("conv_direct"),
             #[cfg(not(target_arch = "wasm32"))]
-            Self::Broadcast { .. } => include_str!("../../../shaders/conv_broadcast.wgsl"),
-            Self::WeightParts { .. } => include_str!("../../../shaders/conv_weight_parts.wgsl"),
+            Self::Broadcast { .. } => shader!("conv_broadcast"),
+            Self::WeightParts { .. } => shader!("conv_weight_parts"),
         }
     }
 
