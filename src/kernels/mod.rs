@@ -26,7 +26,7 @@ pub use layers::{
     log_sum_exp, num_parts, reference_batch_norm, reference_conv2d, reference_head_energy,
     reference_head_logits,
 };
-pub(crate) use layers::{MAX_KEPT_BYTES, TaskMemory, task_memory};
+pub(crate) use layers::{MAX_KEPT_BYTES, MAX_POOLED_BYTES, TaskMemory, task_memory};
 pub(crate) use ops::index_tensor;
 pub use ops::{
     ClassGaussians, Proposals, adapter_of, chain_summary, class_center_start, mala_accept,

@@ -68,6 +68,11 @@ impl Demand {
             remedy: format!("set it to at most {most}"),
         });
 
+        let what = format!("data.dataset: {num_items} training items of {num_pixels} bytes");
+        let items = (num_items as u64).saturating_mul(num_pixels as u64);
+        let remedy = "choose a smaller one";
+        demand.parts.push(Part { remedy, ..Part::of("data set", what, items, [0, 1]) });
+
         let what = format!("model.arch = {arch}: weights and the copies that a run keeps");
         // Weights with moments and average: in use, and in two states to return to; also gradients and the working copy
         // of a step, a second pair of them for sharpness-aware minimisation, and the sum of the gradients of parts. On the

@@ -31,7 +31,7 @@ use autodiff::LayerBackend;
 pub use batch_norm::{batch_norm, reference_batch_norm};
 pub use choice::{Adapter, candidates, choose, num_parts};
 pub(super) use cpu::vectorize;
-pub(crate) use cpu::{MAX_KEPT_BYTES, TaskMemory, task_memory};
+pub(crate) use cpu::{MAX_KEPT_BYTES, MAX_POOLED_BYTES, TaskMemory, task_memory};
 pub use shape::{ConvShape, Pooling};
 pub use variants::{ConvPass, Tile, VARIANTS, Variant};
 

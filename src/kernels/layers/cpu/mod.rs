@@ -27,6 +27,7 @@ use crate::parallel::*;
 use matmul::{View, matmul};
 pub(super) use pool::Buffer;
 use pool::LINE_LEN;
+pub(crate) use pool::MAX_POOLED_BYTES;
 pub(super) use signs::Signs;
 pub(crate) use task_memory::{TaskMemory, task_memory};
 pub(crate) use vectorize::vectorize;
