@@ -45,6 +45,7 @@ pub struct Kernel {
     /// The name of the entry point, and of the file without its extension.
     pub name: &'static str,
     /// The whole WGSL source: `common.wgsl` followed by the file of the kernel. Convolutions have more, see [`Variant`].
+    /// In the page it has no comments.
     pub source: &'static str,
     /// The number of invocations per workgroup.
     pub workgroup_size: u32,

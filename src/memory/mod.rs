@@ -108,7 +108,7 @@ struct Buffer {
 pub struct Demand {
     /// What is in memory all the time.
     parts: Vec<Part>,
-    /// What is in memory one after the other, so that only the largest counts.
+    /// What is in memory one after the other: the largest counts, and the buffers that the CPU back end keeps of the others.
     passes: Vec<Part>,
     buffers: Vec<Buffer>,
     /// The largest buffer that a kernel can bind, in bytes; `None` on the CPU back end.
