@@ -24,7 +24,8 @@ pub struct Adapter {
     /// Whether an invocation has registers for 8 × 8 sums. On Intel's GPUs it has not. Where the maker is not known, as in
     /// a browser, it may not have.
     pub has_many_registers: bool,
-    /// Whether 8 or more invocations can exchange values.
+    /// Whether it is a hardware GPU on which 8 or more invocations can exchange values. cubecl says so of no software
+    /// adapter, though lavapipe can; there the direct variants are faster, so nothing is lost.
     pub has_subgroups: bool,
 }
 

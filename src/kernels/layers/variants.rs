@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    super::{Kernel, WORKGROUP_SIZE},
+    super::{Kernel, WORKGROUP_SIZE, text::shader},
     shape::ConvShape,
 };
 
@@ -64,18 +64,17 @@ impl Surroundings {
     /// The file that stands in front of that of a variant, and the names of all bindings.
     fn file(self, pass: ConvPass) -> (&'static str, &'static [&'static str]) {
         match (self, pass) {
-            (Self::Plain, _) => (
-                include_str!("../../../shaders/conv_plain.wgsl"),
-                &["source", "matrix", "rest", "result", "params"],
-            ),
+            (Self::Plain, _) => {
+                (shader!("conv_plain"), &["source", "matrix", "rest", "result", "params"])
+            }
             #[cfg(not(target_arch = "wasm32"))]
             (_, ConvPass::Forward) => (
-                include_str!("../../../shaders/conv_norm_output.wgsl"),
+                shader!("conv_norm_output"),
                 &["source", "matrix", "rest", "result", "table", "residual", "parts", "params"],
             ),
             #[cfg(not(target_arch = "wasm32"))]
             (_, ConvPass::InputGradient) => (
-                include_str!("../../../shaders/conv_norm_gradient.wgsl"),
+                shader!("conv_norm_gradient"),
                 &[
                     "source",
                     "matrix",
@@ -90,7 +89,7 @@ impl Surroundings {
             ),
             #[cfg(not(target_arch = "wasm32"))]
             (_, ConvPass::WeightGradient) => (
-                include_str!("../../../shaders/conv_norm_weights.wgsl"),
+                shader!("conv_norm_weights"),
                 &[
                     "source",
                     "matrix",
@@ -233,9 +232,8 @@ const IS_GRADIENT = {is_gradient};
             // Writing to a string cannot fail.
             let _ = writeln!(text, "const {name} = {value}u;");
         }
-        let common = include_str!("../../../shaders/common.wgsl");
-        let shared = include_str!("../../../shaders/conv_common.wgsl");
-        text.extend([surroundings.line(), common, shared, around, self.tile.text()]);
+        let shared = shader!("common", "conv_common");
+        text.extend([surroundings.line(), shared, around, self.tile.text()]);
         Kernel {
             name: self.tile.file(),
             source: text.leak(),
@@ -346,12 +344,12 @@ impl Tile {
 
     fn text(self) -> &'static str {
         match self {
-            Self::Product { .. } => include_str!("../../../shaders/conv_product.wgsl"),
-            Self::Direct { .. } => include_str!("../../../shaders/conv_direct.wgsl"),
-            Self::Flat { .. } => include_str!("../../../shaders/conv_flat.wgsl"),
+            Self::Product { .. } => shader!("conv_product"),
+            Self::Direct { .. } => shader!("conv_direct"),
+            Self::Flat { .. } => shader!("conv_flat"),
             #[cfg(not(target_arch = "wasm32"))]
-            Self::Broadcast { .. } => include_str!("../../../shaders/conv_broadcast.wgsl"),
-            Self::WeightParts { .. } => include_str!("../../../shaders/conv_weight_parts.wgsl"),
+            Self::Broadcast { .. } => shader!("conv_broadcast"),
+            Self::WeightParts { .. } => shader!("conv_weight_parts"),
         }
     }
 
