@@ -38,6 +38,11 @@ pub(super) fn run(
     launch(kernel, &tensors[0].client, num_workgroups, &handles, params);
 }
 
+/// A buffer that a kernel is bound to but does not read: as long as one element of any array in a shader.
+pub(super) fn placeholder(like: &CubeTensor) -> CubeTensor {
+    empty_like(like, [4])
+}
+
 /// A convolution with what stands around it.
 #[derive(Clone, Copy)]
 pub(super) struct Layer<'a> {
@@ -207,7 +212,7 @@ impl LayerPasses for CubeBackend {
         let x_gradient = empty_like(&gradient, [batch, height, width, inputs]);
         let (x, slope) = match signs {
             Some((x, slope)) => (into_contiguous(x), Some(slope)),
-            None => (empty_like(&gradient, [1]), None),
+            None => (placeholder(&gradient), None),
         };
         let turned = turned_weights(shape, weight);
         let (layer, pass) = (plain(shape, slope), ConvPass::InputGradient);
@@ -253,7 +258,7 @@ impl LayerPasses for CubeBackend {
             Some(labels) => labels.on_gpu().handle,
             // The shader does not read this buffer, so leave it uninitialised: an upload would first submit all waiting
             // work to the GPU.
-            None => empty_like(&x, [1]).handle,
+            None => placeholder(&x).handle,
         };
         launch(
             &HEAD_ENERGY,

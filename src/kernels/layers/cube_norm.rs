@@ -9,7 +9,7 @@ use super::{
         Kernel, NORM_APPLY, NORM_GRADIENT_SUMS, NORM_GRADIENT_TABLE, NORM_INPUT_GRADIENT,
         NORM_MOMENTS, NORM_TABLE, WORKGROUP_SIZE, launch::empty_like,
     },
-    cube::run,
+    cube::{placeholder, run},
 };
 
 /// The number of positions of a part: few enough to employ a GPU, and enough that combining the parts costs little.
@@ -120,9 +120,7 @@ pub(super) fn input_gradient(
     let [positions, channels] = sizes(x);
     let (len, x_gradient) = (positions * channels, empty_like(x, x.shape()));
     let has_other = u32::from(other.is_some());
-    // The shader does not read this buffer.
-    let placeholder = || empty_like(x, [1]);
-    let other = other.cloned().unwrap_or_else(placeholder);
+    let other = other.cloned().unwrap_or_else(|| placeholder(x));
     run(
         &NORM_INPUT_GRADIENT,
         len,

@@ -1,5 +1,6 @@
 //! The layers of our networks, each one an operation with its own backward pass: the convolution `conv(LeakyReLU(x)) +
-//! bias`, batch normalisation, and the head, which turns the last features into logits or energies.
+//! bias`, batch normalisation, a whole residual block with batch normalisation on a GPU, and the head, which turns the last
+//! features into logits or energies.
 //!
 //! burn's own operations compute the same and are the reference. Our layers take tensors channels last, so that
 //! neighbouring values in memory are multiplied by the same weights. They apply the activation in the same pass over

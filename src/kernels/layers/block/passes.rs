@@ -7,7 +7,7 @@ use super::{
     super::{
         super::launch::empty_like,
         autodiff::LayerPasses,
-        cube::Layer,
+        cube::{Layer, placeholder},
         cube_norm::{self, NormGradients},
         shape::ConvShape,
         turned::turned_weights,
@@ -114,6 +114,35 @@ impl Normalised<'_> {
         let (x, gradient) = (self.x.clone(), gradient.clone());
         self.layer.weight_gradients([kernel, kernel, inputs, outputs], x, gradient, &around)
     }
+
+    /// All gradients, from that of the output; those of weights and bias only if they are tracked.
+    fn gradients(
+        &self,
+        gradient: &CubeTensor,
+        weight: &CubeTensor,
+        behind: &Behind,
+        tracks_weights: bool,
+        epsilon: f64,
+    ) -> HalfGradients {
+        let [weights, bias] = match tracks_weights {
+            true => self.weight_gradients(gradient, behind).map(Some),
+            false => [None, None],
+        };
+        let [input, sums] = self.input_gradient(gradient, weight, behind);
+        let NormGradients { table, affine: [gamma, beta] } =
+            cube_norm::gradient_table(&sums, self.table, epsilon);
+        HalfGradients { input, table, weights: [Some(gamma), Some(beta), weights, bias] }
+    }
+}
+
+/// The gradients of a [`Normalised`] convolution.
+struct HalfGradients {
+    /// That of the normalised input.
+    input: CubeTensor,
+    /// The table with which the gradient of the input follows from it.
+    table: CubeTensor,
+    /// Those of gamma, beta, weights and bias.
+    weights: [Option<CubeTensor>; 4],
 }
 
 /// The batch norm behind a convolution: its input, and the table of its gradient. The second convolution of a block has
@@ -123,6 +152,7 @@ struct Behind {
     table: CubeTensor,
 }
 
+/// Computes a block; see [`super::norm_block`].
 pub(super) fn forward(
     x: CubeTensor,
     parts: CubeTensor,
@@ -142,7 +172,7 @@ pub(super) fn forward(
     let shape = ConvShape::new(x.shape().dims(), w1.shape().dims(), 1);
     let half =
         Normalised { layer: layer(&shape, Surroundings::FirstOfBlock), x: &x, table: &table1 };
-    let [middle, parts] = half.output(&w1, &c1, &empty_like(&x, [1]));
+    let [middle, parts] = half.output(&w1, &c1, &placeholder(&x));
 
     let table2 = cube_norm::table(parts, second.gamma, second.beta, epsilon);
     let (residual, shortcut) = match shortcut {
@@ -167,58 +197,38 @@ pub(super) fn gradients(
     kept: Kept,
     gradient: CubeTensor,
     needs_x: bool,
-) -> Vec<Option<CubeTensor>> {
+) -> impl Iterator<Item = Option<CubeTensor>> {
     let BlockOptions { stride, negative_slope, epsilon } = kept.options;
     let [shape1, shape2] = kept.shapes();
     let gradient = into_contiguous(gradient);
     let layer =
         |shape, surroundings| Layer { shape, surroundings, negative_slope: Some(negative_slope) };
-    let Kept {
-        x,
-        middle,
-        tables: [table1, table2],
-        weights: [w1, w2],
-        shortcut,
-        tracks_weights,
-        ..
-    } = &kept;
-    let weights_of =
-        |half: &Normalised, gradient: &CubeTensor, behind: &Behind| match tracks_weights {
-            true => half.weight_gradients(gradient, behind).map(Some),
-            false => [None, None],
-        };
+    let Kept { x, middle, tables: [table1, table2], weights: [w1, w2], shortcut, .. } = &kept;
+    let tracks_weights = kept.tracks_weights;
 
     let layer2 = layer(&shape2, Surroundings::SecondOfBlock);
-    let half = Normalised { layer: layer2, x: middle, table: table2 };
-    let nothing = Behind { output: empty_like(x, [1]), table: empty_like(x, [1]) };
-    let [dw2, dc2] = weights_of(&half, &gradient, &nothing);
-    let [of_middle, sums] = half.input_gradient(&gradient, w2, &nothing);
-    let NormGradients { table, affine: [dg2, db2] } =
-        cube_norm::gradient_table(&sums, table2, epsilon);
+    let nothing = Behind { output: placeholder(x), table: placeholder(x) };
+    let second = Normalised { layer: layer2, x: middle, table: table2 };
+    let second = second.gradients(&gradient, w2, &nothing, tracks_weights, epsilon);
 
     let layer1 = layer(&shape1, Surroundings::FirstOfBlock);
-    let half = Normalised { layer: layer1, x, table: table1 };
-    let behind = Behind { output: middle.clone(), table };
-    let [dw1, dc1] = weights_of(&half, &of_middle, &behind);
-    let [of_x, sums] = half.input_gradient(&of_middle, w1, &behind);
-    let NormGradients { table, affine: [dg1, db1] } =
-        cube_norm::gradient_table(&sums, table1, epsilon);
+    let behind = Behind { output: middle.clone(), table: second.table };
+    let first = Normalised { layer: layer1, x, table: table1 };
+    let first = first.gradients(&second.input, w1, &behind, tracks_weights, epsilon);
 
-    let mut of_shortcut = Vec::new();
     let mut residual = gradient.clone();
+    let mut of_shortcut = [None, None];
     if let Some(weight) = shortcut {
         let shape = ConvShape::new(x.shape().dims(), weight.shape().dims(), stride);
-        of_shortcut = match tracks_weights {
-            true => CubeBackend::conv_weight_gradients(&shape, x.clone(), None, gradient.clone())
-                .map(Some)
-                .to_vec(),
-            false => vec![None, None],
-        };
+        if tracks_weights {
+            let (x, gradient) = (x.clone(), gradient.clone());
+            of_shortcut = CubeBackend::conv_weight_gradients(&shape, x, None, gradient).map(Some);
+        }
         if needs_x {
             residual = CubeBackend::conv_input_gradient(&shape, gradient, weight.clone(), None);
         }
     }
-    let dx = needs_x.then(|| cube_norm::input_gradient(&of_x, x, &table, Some(&residual)));
-    let [dg1, db1, dg2, db2] = [dg1, db1, dg2, db2].map(Some);
-    [vec![dx, dg1, db1, dw1, dc1, dg2, db2, dw2, dc2], of_shortcut].concat()
+    let of_x =
+        needs_x.then(|| cube_norm::input_gradient(&first.input, x, &first.table, Some(&residual)));
+    std::iter::once(of_x).chain(first.weights).chain(second.weights).chain(of_shortcut)
 }
