@@ -11,13 +11,14 @@ mod labels;
 mod launch;
 mod layers;
 mod ops;
+mod rates;
+mod text;
 
 pub(crate) use bridge::contiguous;
 pub use density::{Density, density_energy};
 pub use labels::Labels;
 pub(crate) use launch::{MAX_LAUNCH_FLOPS, MAX_WAITING, max_binding_bytes, note_submission};
 pub use launch::{count_bound_bytes, count_launches};
-pub(crate) use layers::MAX_KEPT_BYTES;
 pub use layers::{
     Adapter, ConvOptions2d, ConvPass, ConvShape, EnergyOptions, HeadOptions, Pooling, Surroundings,
     Tile, VARIANTS, Variant, batch_norm, candidates, choose, conv2d, head_energy, head_logits,
@@ -26,11 +27,13 @@ pub use layers::{
 };
 #[cfg(not(target_arch = "wasm32"))]
 pub use layers::{BlockOptions, Features, NormConv, norm_block, tuner};
+pub(crate) use layers::{MAX_KEPT_BYTES, MAX_POOLED_BYTES, TaskMemory, task_memory};
 pub(crate) use ops::index_tensor;
 pub use ops::{
-    ClassGaussians, Proposals, adapter_of, chain_summary, class_center_start, copy_rate, fma_rate,
-    mala_accept, proximal_step, replay_gather, replay_scatter, run_and_read, uniform_start,
+    ClassGaussians, Proposals, adapter_of, chain_summary, class_center_start, mala_accept,
+    proximal_step, replay_gather, replay_scatter, run_and_read, uniform_start,
 };
+pub use rates::{copy_rate, fma_rate};
 
 /// The number of invocations per workgroup, for every kernel without variants.
 pub const WORKGROUP_SIZE: u32 = 256;
@@ -43,6 +46,7 @@ pub struct Kernel {
     /// The name of the entry point, and of the file without its extension.
     pub name: &'static str,
     /// The whole WGSL source: `common.wgsl` followed by the file of the kernel. Convolutions have more, see [`Variant`].
+    /// In the page it has no comments.
     pub source: &'static str,
     /// The number of invocations per workgroup.
     pub workgroup_size: u32,
@@ -57,10 +61,7 @@ macro_rules! kernels {
         $(/// See the file of that name in `shaders/`.
         pub static $constant: Kernel = Kernel {
             name: $name,
-            source: concat!(
-                include_str!("../../shaders/common.wgsl"),
-                include_str!(concat!("../../shaders/", $name, ".wgsl")),
-            ),
+            source: text::shader!("common", $name),
             workgroup_size: WORKGROUP_SIZE,
             bindings: &$bindings,
             params: &$params,

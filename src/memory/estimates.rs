@@ -2,11 +2,12 @@
 
 use burn::tensor::Device;
 
-use super::{Buffer, Demand, Part, product};
+use super::{Buffer, Demand, FLOAT, Part, product};
 use crate::{
     config::{Norm, OptimizerKind, RunConfig},
-    kernels::{MAX_KEPT_BYTES, max_binding_bytes},
+    kernels::{MAX_KEPT_BYTES, TaskMemory, max_binding_bytes},
     model::{Layout, ModelError, Pass},
+    parallel::num_threads,
 };
 
 /// The number of outputs of the largest layer that a backward pass holds besides what it keeps: gradients on their way
@@ -77,6 +78,11 @@ impl Demand {
             remedy: format!("set it to at most {most}"),
         });
 
+        let what = format!("data.dataset: {num_items} training items of {num_pixels} bytes");
+        let items = (num_items as u64).saturating_mul(num_pixels as u64);
+        let remedy = "choose a smaller one";
+        demand.parts.push(Part { remedy, ..Part::of("data set", what, items, [0, 1]) });
+
         let what = format!("model.arch = {arch}: weights and the copies that a run keeps");
         // Weights with moments and average: in use, and in two states to return to; also gradients and the working copy
         // of a step, a second pair of them for sharpness-aware minimisation, and the sum of the gradients of parts. On the
@@ -113,7 +119,9 @@ impl Demand {
         let what = format!("data.{key} = {rows}: activations of {arch}");
         let kept = num_passes * stored_outputs(config, layout, max_binding);
         let image = kept + NUM_IN_TRANSIT * layout.largest_activation;
-        let update = Part::of("activations of the update", what, product([rows]), [image, 0]);
+        let mut update = Part::of("activations of the update", what, product([rows]), [image, 0]);
+        let [frozen, weights] = layout.tasks;
+        update.device = update.device.saturating_add(demand.task_bytes(frozen.max(weights), rows));
         demand.passes.push(Part { remedy, ..update });
         if config.objective.needs_chains() {
             demand.add_sampling(config, layout, batch);
@@ -207,8 +215,18 @@ impl Demand {
             None => layout.num_activations / 32 + layout.num_normalised,
         };
         let image = kept + NUM_IN_TRANSIT * layout.largest_activation;
-        self.passes.push(Part::of("activations of sampling", what, product([rows]), [image, 0]));
+        let mut part = Part::of("activations of sampling", what, product([rows]), [image, 0]);
+        part.device = part.device.saturating_add(self.task_bytes(layout.tasks[0], rows));
+        self.passes.push(part);
         rows
+    }
+
+    /// The bytes that the tasks of a convolution of `rows` images hold on the CPU back end.
+    fn task_bytes(&self, tasks: TaskMemory, rows: usize) -> u64 {
+        match self.max_binding {
+            Some(_) => 0,
+            None => FLOAT.saturating_mul(tasks.num_values(rows, num_threads())),
+        }
     }
 
     /// Adds the outputs of the largest layer for `rows` images; `remedy` says what to do, from the number that fits.

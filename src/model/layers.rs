@@ -14,8 +14,8 @@ use crate::kernels::NormConv;
 use crate::{
     config,
     kernels::{
-        ConvOptions2d, EnergyOptions, HeadOptions, Labels, Pooling, batch_norm, conv2d,
-        head_energy, head_logits,
+        ConvOptions2d, ConvShape, EnergyOptions, HeadOptions, Labels, Pooling, batch_norm, conv2d,
+        head_energy, head_logits, task_memory,
     },
     streams,
 };
@@ -170,11 +170,16 @@ impl Convolution {
 
     /// The cost for one image of `size` = [H, W]; `size` becomes the size of the output.
     pub(super) fn cost(&self, size: &mut [usize; 2]) -> Cost {
+        /// A batch that is large enough for whole tasks.
+        const LARGE: usize = 1 << 16;
+        let ([height, width], weights) = (*size, self.weight.lazy_shape());
+        let (inputs, outputs) = (weights[2], weights[3]);
+        let (batch, kernel, stride) = (LARGE, weights[0], self.stride);
+        let shape = ConvShape { batch, height, width, inputs, outputs, kernel, stride };
         *size = size.map(|side| side.div_ceil(self.stride));
-        let weights = self.weight.lazy_shape();
         let positions = (size[0] * size[1]) as u64;
         let flops = 2 * weights.num_elements() as u64 * positions;
-        Cost::of_layer(flops, weights[3] as u64 * positions)
+        Cost { tasks: task_memory(&shape), ..Cost::of_layer(flops, outputs as u64 * positions) }
     }
 
     fn apply(&self, x: Tensor<4>, negative_slope: Option<f32>) -> Tensor<4> {

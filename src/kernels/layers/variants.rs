@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    super::{Kernel, WORKGROUP_SIZE},
+    super::{Kernel, WORKGROUP_SIZE, text::shader},
     shape::ConvShape,
 };
 
@@ -64,18 +64,17 @@ impl Surroundings {
     /// The file that stands in front of that of a variant, and the names of all bindings.
     fn file(self, pass: ConvPass) -> (&'static str, &'static [&'static str]) {
         match (self, pass) {
-            (Self::Plain, _) => (
-                include_str!("../../../shaders/conv_plain.wgsl"),
-                &["source", "matrix", "rest", "result", "params"],
-            ),
+            (Self::Plain, _) => {
+                (shader!("conv_plain"), &["source", "matrix", "rest", "result", "params"])
+            }
             #[cfg(not(target_arch = "wasm32"))]
             (_, ConvPass::Forward) => (
-                include_str!("../../../shaders/conv_norm_output.wgsl"),
+                shader!("conv_norm_output"),
                 &["source", "matrix", "rest", "result", "table", "residual", "parts", "params"],
             ),
             #[cfg(not(target_arch = "wasm32"))]
             (_, ConvPass::InputGradient) => (
-                include_str!("../../../shaders/conv_norm_gradient.wgsl"),
+                shader!("conv_norm_gradient"),
                 &[
                     "source",
                     "matrix",
@@ -90,7 +89,7 @@ impl Surroundings {
             ),
             #[cfg(not(target_arch = "wasm32"))]
             (_, ConvPass::WeightGradient) => (
-                include_str!("../../../shaders/conv_norm_weights.wgsl"),
+                shader!("conv_norm_weights"),
                 &[
                     "source",
                     "matrix",
@@ -114,6 +113,8 @@ pub enum Tile {
     Product { positions: u32, outputs: u32, inputs: u32, rows: u32, columns: u32 },
     /// `conv_direct.wgsl`: an invocation reads pixels and weights itself.
     Direct { rows: u32, columns: u32 },
+    /// `conv_flat.wgsl`: the same without inner loops, at 8 positions an invocation.
+    Flat { columns: u32 },
     /// `conv_broadcast.wgsl`: a subgroup shares pixels.
     #[cfg(not(target_arch = "wasm32"))]
     Broadcast { rows: u32 },
@@ -154,8 +155,8 @@ variants! {
     #[cfg(not(target_arch = "wasm32"))]
     BROADCAST_16X4 = "broadcast-16x4", Tile::Broadcast { rows: 16 };
     DIRECT_16X16 = "direct-16x16", Tile::Direct { rows: 16, columns: 4 };
-    DIRECT_8X8 = "direct-8x8", Tile::Direct { rows: 8, columns: 2 };
-    DIRECT_8X4 = "direct-8x4", Tile::Direct { rows: 8, columns: 1 };
+    FLAT_8X8 = "flat-8x8", Tile::Flat { columns: 2 };
+    FLAT_8X4 = "flat-8x4", Tile::Flat { columns: 1 };
     WEIGHT_8X8 = "weight-8x8",
         Tile::WeightParts { inputs: 64, outputs: 64, positions: 8, rows: 2, columns: 2 };
     WEIGHT_8X4 = "weight-8x4",
@@ -231,9 +232,8 @@ const IS_GRADIENT = {is_gradient};
             // Writing to a string cannot fail.
             let _ = writeln!(text, "const {name} = {value}u;");
         }
-        let common = include_str!("../../../shaders/common.wgsl");
-        let shared = include_str!("../../../shaders/conv_common.wgsl");
-        text.extend([surroundings.line(), common, shared, around, self.tile.text()]);
+        let shared = shader!("common", "conv_common");
+        text.extend([surroundings.line(), shared, around, self.tile.text()]);
         Kernel {
             name: self.tile.file(),
             source: text.leak(),
@@ -276,6 +276,10 @@ const IS_GRADIENT = {is_gradient};
                 let tiles = positions.div_ceil(rows as usize) * groups.div_ceil(columns as usize);
                 tiles.div_ceil(WORKGROUP_SIZE as usize)
             }
+            Tile::Flat { columns } => {
+                let tiles = positions.div_ceil(FLAT_ROWS) * groups.div_ceil(columns as usize);
+                tiles.div_ceil(WORKGROUP_SIZE as usize)
+            }
             #[cfg(not(target_arch = "wasm32"))]
             Tile::Broadcast { rows } => {
                 positions.div_ceil(rows as usize) * groups.div_ceil(BROADCAST_SIZE as usize)
@@ -304,6 +308,7 @@ const IS_GRADIENT = {is_gradient};
             Tile::Direct { rows, .. } | Tile::Broadcast { rows } => {
                 positions.div_ceil(rows as usize)
             }
+            Tile::Flat { .. } => positions.div_ceil(FLAT_ROWS),
             Tile::WeightParts { .. } => 0,
         };
         spots * parts
@@ -318,6 +323,8 @@ fn channels(pass: ConvPass, shape: &ConvShape) -> (usize, usize) {
     }
 }
 
+/// The number of positions that an invocation of `conv_flat.wgsl` sums.
+const FLAT_ROWS: usize = 8;
 /// The number of invocations per workgroup of `conv_broadcast.wgsl`.
 #[cfg(not(target_arch = "wasm32"))]
 const BROADCAST_SIZE: u32 = 16;
@@ -328,6 +335,7 @@ impl Tile {
         match self {
             Self::Product { .. } => "conv_product",
             Self::Direct { .. } => "conv_direct",
+            Self::Flat { .. } => "conv_flat",
             #[cfg(not(target_arch = "wasm32"))]
             Self::Broadcast { .. } => "conv_broadcast",
             Self::WeightParts { .. } => "conv_weight_parts",
@@ -336,11 +344,12 @@ impl Tile {
 
     fn text(self) -> &'static str {
         match self {
-            Self::Product { .. } => include_str!("../../../shaders/conv_product.wgsl"),
-            Self::Direct { .. } => include_str!("../../../shaders/conv_direct.wgsl"),
+            Self::Product { .. } => shader!("conv_product"),
+            Self::Direct { .. } => shader!("conv_direct"),
+            Self::Flat { .. } => shader!("conv_flat"),
             #[cfg(not(target_arch = "wasm32"))]
-            Self::Broadcast { .. } => include_str!("../../../shaders/conv_broadcast.wgsl"),
-            Self::WeightParts { .. } => include_str!("../../../shaders/conv_weight_parts.wgsl"),
+            Self::Broadcast { .. } => shader!("conv_broadcast"),
+            Self::WeightParts { .. } => shader!("conv_weight_parts"),
         }
     }
 
@@ -361,6 +370,7 @@ impl Tile {
                 (COLUMNS, columns),
             ],
             Self::Direct { rows, columns } => vec![(ROWS, rows), (COLUMNS, columns)],
+            Self::Flat { columns } => vec![(COLUMNS, columns)],
             #[cfg(not(target_arch = "wasm32"))]
             Self::Broadcast { rows } => vec![(ROWS, rows)],
         }
@@ -372,7 +382,7 @@ impl Tile {
             Self::Product { positions, outputs, rows, columns, .. } => {
                 positions / rows * (outputs / 4 / columns)
             }
-            Self::Direct { .. } => WORKGROUP_SIZE,
+            Self::Direct { .. } | Self::Flat { .. } => WORKGROUP_SIZE,
             #[cfg(not(target_arch = "wasm32"))]
             Self::Broadcast { .. } => BROADCAST_SIZE,
             Self::WeightParts { inputs, outputs, rows, columns, .. } => {
