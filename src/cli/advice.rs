@@ -20,7 +20,7 @@ use crate::{
 
 /// Configuration keys that have their own option: the key, the option, and its value.
 const KEYS: [(&str, &str, &str); 2] =
-    [("data.dir", "data", "DIR"), ("data.dataset", "dataset", "NAME")];
+    [("data.dir", "data", "PATH"), ("data.dataset", "dataset", "NAME")];
 
 /// A sentence that names the options that fix an error; `None` if no option does. `command` is the name of the command
 /// that failed.
@@ -85,7 +85,15 @@ impl Command<'_> {
     }
 
     fn data(self, error: &DataError) -> Option<String> {
-        self.keys(error)
+        match error {
+            DataError::Own { .. } if self.0 != Some("data") => {
+                Some("Look at it with: jempp data PATH".into())
+            }
+            DataError::BatchTooLarge { num_train, .. } => {
+                Some(format!("The option is --set data.batch_size={num_train}"))
+            }
+            _ => self.keys(error),
+        }
     }
 
     #[cfg(feature = "fetch")]
@@ -245,7 +253,7 @@ mod tests {
             on(ChainError::Start(StartError::Data(no_dir())), "sample"),
             on(EvalError::Data(no_dir()), "eval"),
         ] {
-            assert!(found.contains("--data DIR"), "{found}");
+            assert!(found.contains("--data PATH"), "{found}");
         }
     }
 

@@ -5,17 +5,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{cifar, cli_name, idx, svhn};
-use crate::{config::DatasetName, data::DataError, files::file_name, picture::is_picture};
+use super::{cifar, idx, svhn};
+use crate::{
+    config::DatasetName,
+    data::{
+        DataError,
+        sets::{name as cli_name, official},
+    },
+    files::file_name,
+    picture::is_picture,
+};
 
-/// The data sets that are read from files.
-const SETS: [DatasetName; 5] = [
-    DatasetName::FashionMnist,
-    DatasetName::Mnist,
-    DatasetName::Cifar10,
-    DatasetName::Cifar100,
-    DatasetName::Svhn,
-];
 /// Usual folder names of data sets, in lower case without punctuation.
 const FOLDERS: [(&str, Named); 12] = [
     ("mnist", Named::Ours(DatasetName::Mnist)),
@@ -244,11 +244,11 @@ fn name_of(dir: &Path) -> Option<Named> {
 
 /// A hint on what a folder seems to hold, and what to do with it.
 pub(super) fn looks_like(root: &Path) -> Option<String> {
-    let holds = |dataset: &&DatasetName| {
-        let found = candidates(root, &files_of(**dataset)).unwrap_or_default();
-        found.iter().any(|found| found.is_whole() && found.other(**dataset).is_none())
+    let holds = |dataset: &DatasetName| {
+        let found = candidates(root, &files_of(*dataset)).unwrap_or_default();
+        found.iter().any(|found| found.is_whole() && found.other(*dataset).is_none())
     };
-    let sets: Vec<String> = SETS.iter().filter(holds).map(|&dataset| cli_name(dataset)).collect();
+    let sets: Vec<String> = official().filter(holds).map(cli_name).collect();
     if !sets.is_empty() {
         return Some(format!("the files there fit data.dataset = {}", sets.join(" or ")));
     }
@@ -276,7 +276,7 @@ pub(super) fn looks_like(root: &Path) -> Option<String> {
         return Some(format!("{name} there has another name than these: {}", wanted.join(", ")));
     }
     files().any(|file| is_picture(&file.path())).then(|| {
-        "the pictures there cannot be trained on as they are: store them in IDX files, as MNIST's".into()
+        "choose data.dataset = custom to train on the pictures there, one folder per class".into()
     })
 }
 
@@ -288,7 +288,6 @@ fn python(set: &str, name: &str) -> String {
 
 /// The data sets that are read from files, as text for messages.
 pub(super) fn choices() -> String {
-    let names: Vec<String> = SETS.iter().map(|&dataset| cli_name(dataset)).collect();
-    let [first @ .., last] = names.as_slice() else { return String::new() };
-    format!("{} or {last}", first.join(", "))
+    let names: Vec<String> = official().map(cli_name).collect();
+    format!("{} or, for your own images or points, custom", names.join(", "))
 }
