@@ -3,7 +3,7 @@
 use std::{io::Cursor, path::Path};
 
 use image::{
-    AnimationDecoder, ColorType, ImageDecoder, ImageFormat, Rgb, RgbImage,
+    AnimationDecoder, ColorType, DynamicImage, ImageDecoder, ImageFormat, Rgb, RgbImage,
     codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder},
     imageops::{self, FilterType},
     metadata::Orientation,
@@ -21,8 +21,6 @@ pub(crate) struct Header {
     pub(crate) size: [usize; 2],
     /// Whether the pixels are stored as grey values. Other pixels may be grey too.
     pub(crate) is_gray: bool,
-    /// Whether the picture has transparency.
-    pub(crate) has_alpha: bool,
     /// Whether there is more than one frame.
     pub(crate) is_animated: bool,
 }
@@ -43,7 +41,6 @@ pub(crate) fn header(bytes: &[u8], path: &Path) -> Result<Header, PictureError> 
     Ok(Header {
         size: size.map(|side| side as usize),
         is_gray: matches!(color, ColorType::L8 | ColorType::La8 | ColorType::L16 | ColorType::La16),
-        has_alpha: color.has_alpha(),
         is_animated: is_animated(bytes),
     })
 }
@@ -73,7 +70,7 @@ pub(crate) fn is_gray(bytes: &[u8], path: &Path) -> Result<bool, PictureError> {
 }
 
 /// The pixels of a picture at `size` = (height, width): scaled, on the ground of [`super::item_of`], with the rotation of
-/// a camera applied. If its shape differs, its centre is cut out. With `keeps_whole`, it is padded instead with the mean
+/// a camera applied; and whether the picture has transparent pixels. If its shape differs, its centre is cut out. With `keeps_whole`, it is padded instead with the mean
 /// colour of its border.
 ///
 /// # Errors
@@ -83,8 +80,9 @@ pub(crate) fn fitted(
     path: &Path,
     size: [usize; 2],
     keeps_whole: bool,
-) -> Result<RgbImage, PictureError> {
+) -> Result<(RgbImage, bool), PictureError> {
     let (picture, orientation) = decode(bytes, path)?;
+    let is_clear = picture.color().has_alpha() && !is_opaque(&picture);
     // The picture is rotated after scaling, because the small picture takes less work.
     let [height, width] = match is_turned(orientation) {
         true => [size[1], size[0]],
@@ -97,7 +95,16 @@ pub(crate) fn fitted(
         _ if keeps_whole => padded(&picture, width, height),
         _ => cropped(&picture, width, height),
     };
-    Ok(turned(fitted, orientation))
+    Ok((turned(fitted, orientation), is_clear))
+}
+
+/// Whether no pixel of a picture is transparent.
+fn is_opaque(picture: &DynamicImage) -> bool {
+    match picture {
+        DynamicImage::ImageRgba8(pixels) => pixels.pixels().all(|pixel| pixel.0[3] == u8::MAX),
+        DynamicImage::ImageLumaA8(pixels) => pixels.pixels().all(|pixel| pixel.0[1] == u8::MAX),
+        other => other.to_rgba8().pixels().all(|pixel| pixel.0[3] == u8::MAX),
+    }
 }
 
 /// The largest part around the centre that has the shape of the result, scaled.

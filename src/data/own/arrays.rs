@@ -349,10 +349,11 @@ impl Range {
             }
         };
         let brightest = high * found.factor + found.shift;
-        if brightest < 0.0 {
+        if brightest < 0.0 && high > 0.0 {
             found.warning = Some(format!(
-                "the images are dark: {}, and the largest is {high}; scale them",
-                found.name
+                "the images are dark: {}, and the largest is {high}; save x * {:.4}",
+                found.name,
+                (1.0 - found.shift) / found.factor / high
             ));
         }
         Ok(found)

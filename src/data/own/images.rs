@@ -5,7 +5,7 @@ use std::{
     path::Path,
     sync::{
         Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -101,6 +101,11 @@ pub(super) fn read(found: Files, config: &DataConfig) -> Result<Gathered, Reason
     if train.len() == 0 {
         return Err(no_image(&broken));
     }
+    let num_clear = reader.num_clear.load(Ordering::Relaxed);
+    if num_clear > 0 {
+        let what = counted(num_clear, "image with transparency is", "images with transparency are");
+        choices.push(format!("{what} laid on black, or on white if what is seen is dark"));
+    }
     if !broken.is_empty() {
         let what = counted(broken.len(), "image", "images");
         skipped.push(format!("{what} that cannot be read: {}", some_of(&broken)));
@@ -128,6 +133,8 @@ struct Reader {
     /// Whether an image with colour was found. Then others need not be looked at.
     has_colour: AtomicBool,
     looks_for_colour: bool,
+    /// The number of decoded images with transparent pixels.
+    num_clear: AtomicUsize,
     keeps_whole: bool,
     /// Held while a large image is decoded.
     one_large: Mutex<()>,
@@ -138,6 +145,7 @@ impl Reader {
         Self {
             has_colour: AtomicBool::new(false),
             looks_for_colour: config.color == ImageColor::Auto,
+            num_clear: AtomicUsize::new(0),
             keeps_whole: config.fit == ImageFit::Pad,
             one_large: Mutex::new(()),
         }
@@ -179,28 +187,32 @@ impl Reader {
     ) -> Items {
         let num_values = channels * size[0] * size[1];
         let mut values = vec![0; part.len() * num_values];
-        let read: Vec<Result<(), String>> = part
+        let read: Vec<Result<bool, String>> = part
             .par_iter()
             .zip(values.par_chunks_mut(num_values))
             .map(|(image, out)| self.image(&image.file, size, out))
             .collect();
-        let is_whole: Vec<bool> = read.iter().map(Result::is_ok).collect();
+        let is_broken: Vec<bool> = read.iter().map(Result::is_err).collect();
+        self.num_clear.fetch_add(
+            read.iter().filter(|image| matches!(image, Ok(true))).count(),
+            Ordering::Relaxed,
+        );
         broken.extend(read.into_iter().filter_map(Result::err));
         let labels = part.iter().map(|image| image.class).collect();
         let names = part.into_iter().map(|image| image.file.name).collect();
         let mut items = Items { values: Values::Bytes(values), labels, names };
-        if is_whole.contains(&false) {
-            items.retain(&is_whole);
+        if is_broken.contains(&true) {
+            items.take(&is_broken);
         }
         items
     }
 
-    /// Writes the pixels of an image to `out`, channel by channel.
-    fn image(&self, file: &NamedFile, size: [usize; 2], out: &mut [u8]) -> Result<(), String> {
+    /// Writes the pixels of an image to `out`, channel by channel. Returns whether it has transparent pixels.
+    fn image(&self, file: &NamedFile, size: [usize; 2], out: &mut [u8]) -> Result<bool, String> {
         let (bytes, path) = (content(file)?, Path::new(&file.name));
         let refused = |error| reason(&error);
         let [height, width] = picture::header(&bytes, path).map_err(refused)?.size;
-        let picture = self
+        let (picture, is_clear) = self
             .one_at_a_time(height.saturating_mul(width), || {
                 picture::fitted(&bytes, path, size, self.keeps_whole)
             })
@@ -217,7 +229,7 @@ impl Reader {
                 }
             }
         }
-        Ok(())
+        Ok(is_clear)
     }
 
     fn one_at_a_time<T>(&self, num_pixels: usize, work: impl FnOnce() -> T) -> T {
@@ -288,7 +300,7 @@ fn size_of(wanted: ImageSize, sizes: &[([usize; 2], usize)]) -> ([usize; 2], Str
     }
 }
 
-/// Says what happens to images of another shape, to transparency and to animations.
+/// Says what happens to images of another shape and to animations.
 fn say_changes(headers: &[Header], size: [usize; 2], fit: ImageFit, choices: &mut Vec<String>) {
     let num_of = |is: &dyn Fn(&Header) -> bool| headers.iter().filter(|header| is(header)).count();
     let is_other = |header: &Header| header.size[0] * size[1] != header.size[1] * size[0];
@@ -299,11 +311,6 @@ fn say_changes(headers: &[Header], size: [usize; 2], fit: ImageFit, choices: &mu
             ImageFit::Crop => format!("{what} cut to the centre (data.fit = pad keeps all of it)"),
             ImageFit::Pad => format!("{what} padded with the mean colour of the border"),
         });
-    }
-    let num_clear = num_of(&|header| header.has_alpha);
-    if num_clear > 0 {
-        let what = counted(num_clear, "image with transparency is", "images with transparency are");
-        choices.push(format!("{what} laid on black, or on white if what is seen is dark"));
     }
     let num_moving = num_of(&|header| header.is_animated);
     if num_moving > 0 {

@@ -7,7 +7,7 @@ use rand::seq::SliceRandom;
 use super::{MAX_CLASSES, Reason};
 use crate::{
     config::DataConfig,
-    data::{DataError, Dataset, Values},
+    data::{DataError, Dataset, Values, take},
     streams,
 };
 
@@ -55,51 +55,16 @@ impl Items {
         Ok(dataset)
     }
 
-    /// Keeps the items that `is_kept` chooses. Moves within the memory that is there.
-    pub(super) fn retain(&mut self, is_kept: &[bool]) {
-        let len = self.len();
-        match &mut self.values {
-            Values::Bytes(bytes) => compact(bytes, len, is_kept),
-            Values::Floats(floats) => compact(floats, len, is_kept),
-        }
-        let mut kept = is_kept.iter();
-        self.labels.retain(|_| *kept.next().unwrap_or(&false));
-        let mut kept = is_kept.iter();
-        self.names.retain(|_| *kept.next().unwrap_or(&false));
+    /// Takes the items out that `is_taken` chooses. The others stay in the memory where they are.
+    pub(super) fn take(&mut self, is_taken: &[bool]) -> Self {
+        let values = self.values.take(is_taken);
+        let labels = take(&mut self.labels, 1, is_taken);
+        let all = std::mem::take(&mut self.names).into_iter().zip(is_taken);
+        let (taken, kept): (Vec<_>, Vec<_>) = all.partition(|(_, is_taken)| **is_taken);
+        let plain = |named: Vec<(String, _)>| named.into_iter().map(|(name, _)| name).collect();
+        self.names = plain(kept);
+        Self { values, labels, names: plain(taken) }
     }
-
-    /// Takes the items out that `is_taken` chooses.
-    fn take(&mut self, is_taken: &[bool]) -> Self {
-        let len = self.len();
-        let taken = || (0..len).filter(|&index| is_taken[index]);
-        let part = Self {
-            values: match &self.values {
-                Values::Bytes(bytes) => Values::Bytes(picked(bytes, len, taken())),
-                Values::Floats(floats) => Values::Floats(picked(floats, len, taken())),
-            },
-            labels: taken().map(|index| self.labels[index]).collect(),
-            names: taken().map(|index| self.names[index].clone()).collect(),
-        };
-        let is_kept: Vec<bool> = is_taken.iter().map(|taken| !taken).collect();
-        self.retain(&is_kept);
-        part
-    }
-}
-
-fn picked<T: Copy>(values: &[T], len: usize, indices: impl Iterator<Item = usize>) -> Vec<T> {
-    let size = values.len() / len.max(1);
-    indices.flat_map(|index| &values[index * size..(index + 1) * size]).copied().collect()
-}
-
-fn compact<T: Copy>(values: &mut Vec<T>, len: usize, is_kept: &[bool]) {
-    let size = values.len() / len.max(1);
-    let mut end = 0;
-    for index in (0..len).filter(|&index| is_kept[index]) {
-        values.copy_within(index * size..(index + 1) * size, end * size);
-        end += 1;
-    }
-    values.truncate(end * size);
-    values.shrink_to_fit();
 }
 
 /// A data set as it was read, before empty classes are dropped and a test part is chosen.

@@ -67,6 +67,10 @@ struct Header {
 pub(super) fn numbers(input: &mut dyn Read, len: u64) -> Result<Numbers, Reason> {
     let header = Header::read(input)?;
     let count = header.count()?;
+    let num_items = header.shape.first().copied().unwrap_or(0);
+    if num_items > MAX_ITEMS {
+        return Err(format!("it holds {num_items} items; at most {MAX_ITEMS} are read"));
+    }
     header.check_length(count, len)?;
     let values = match (header.kind, header.size) {
         (Kind::Unicode | Kind::Bytes, _) => return Err("it holds texts, not numbers".into()),
@@ -267,10 +271,9 @@ impl Header {
 
     /// A label as text, or as what it is if it cannot be one.
     fn label(&self, element: &[u8]) -> Result<String, String> {
-        let b = self.ordered(element);
         match self.kind {
             Kind::Signed => Ok(self.integer(element).to_string()),
-            Kind::Unsigned => Ok(u64::from_le_bytes(b).to_string()),
+            Kind::Unsigned => Ok(u64::from_le_bytes(self.ordered(element)).to_string()),
             Kind::Bool => Ok((element[0] != 0).to_string()),
             Kind::Float => match self.number(element) {
                 number if number.fract() == 0.0 && number.abs() < 1e15 => {
@@ -365,6 +368,11 @@ mod tests {
         assert_eq!(read_labels(&file("|S3", "(2,)", b"ab\0cde")).unwrap(), ["ab", "cde"]);
         let text: Vec<u8> = "é\0".chars().flat_map(|c| (c as u32).to_le_bytes()).collect();
         assert_eq!(read_labels(&file("<U2", "(1,)", &text)).unwrap(), ["é"]);
+        let long = format!("{:\0<40}", "a label of more bytes than a number has");
+        assert_eq!(
+            read_labels(&file("|S40", "(1,)", long.as_bytes())).unwrap(),
+            [long.trim_end_matches('\0')]
+        );
         for (descr, data) in [("<f4", f32::NAN.to_le_bytes()), ("<f4", 0.5f32.to_le_bytes())] {
             assert!(read_labels(&file(descr, "(1,)", &data)).unwrap_err().contains("label 0 is"));
         }

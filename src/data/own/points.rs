@@ -181,5 +181,18 @@ fn frame<'a>(points: impl Iterator<Item = &'a [f64; 2]>) -> Option<([f64; 2], f6
     let center = [0, 1].map(|axis| low[axis] / 2.0 + high[axis] / 2.0);
     let half_width = f64::max(high[0] / 2.0 - low[0] / 2.0, high[1] / 2.0 - low[1] / 2.0);
     let half_width = half_width / (1.0 - MARGIN);
-    (half_width.is_normal() && half_width < 1e30).then_some((center, half_width))
+    let is_usable = half_width.is_normal() && (1e-30..1e30).contains(&half_width);
+    is_usable.then(|| rounded(center, half_width))
+}
+
+/// Centre and half width with few digits, so that they are easy to calculate with. The margin makes up for it.
+fn rounded(center: [f64; 2], half_width: f64) -> ([f64; 2], f64) {
+    /// The last digit that is kept is a thousandth of the half width or less.
+    const DIGITS: i32 = 3;
+    let exponent = half_width.log10().floor() as i32 - DIGITS;
+    let round = |value: f64| match exponent {
+        0.. => (value / 10f64.powi(exponent)).round() * 10f64.powi(exponent),
+        _ => format!("{value:.*}", -exponent as usize).parse().unwrap_or(value),
+    };
+    (center.map(round), round(half_width))
 }

@@ -64,8 +64,12 @@ fn doubles(data: &Gathered) -> Vec<String> {
             prints(items).filter_map(|(index, print)| Some((index, *seen.get(&print)?))).collect();
         if let Some(&(index, original)) = shared.first() {
             warnings.push(format!(
-                "{} training items too, as {} and {}: accuracy will look better than it is",
-                counted(shared.len(), &format!("{part} item is"), &format!("{part} items are")),
+                "{} too, as {} and {}: accuracy will look better than it is",
+                counted(
+                    shared.len(),
+                    &format!("{part} item is a training item"),
+                    &format!("{part} items are training items")
+                ),
                 items.names[index],
                 data.train.names[original]
             ));
