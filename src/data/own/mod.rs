@@ -81,7 +81,10 @@ fn gather(path: &Path, config: &DataConfig) -> Result<(&'static str, Gathered), 
             None => Ok(("folder of classes", images::read(files, config)?)),
         };
     }
-    let (start, _) = files::head(path, START_BYTES).map_err(|error| error.to_string())?;
+    let (start, _) = files::head(path, START_BYTES).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file or folder".to_string(),
+        _ => error.to_string(),
+    })?;
     let name = files::file_name(path).to_lowercase();
     let beside = || Files::beside(path);
     match &start[..] {
