@@ -10,6 +10,7 @@ use burn_std::config::BurnConfig;
 use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 use serde::Serialize;
 
+use crate::kernels;
 pub use readback::{Arrived, ReadError, Readable, Readbacks, count_readbacks, read};
 pub(crate) use readback::{Mark, read_while};
 #[cfg(not(target_arch = "wasm32"))]
@@ -332,8 +333,12 @@ async fn open_adapter(adapter: &wgpu::Adapter) -> Result<(Device, wgpu::Queue), 
         queue: queue.clone(),
         backend: adapter.get_info().backend,
     };
-    let device = Device::wgpu_options().setup(setup).init().map_err(|error| error.to_string())?;
+    let device = Device::wgpu_options()
+        .setup(setup)
+        .tasks_max(kernels::MAX_WAITING as usize)
+        .init()
+        .map_err(|error| error.to_string())?;
     #[cfg(not(target_arch = "wasm32"))]
-    crate::kernels::tuner::name_adapter(&device, &whole_name(&adapter.get_info()));
+    kernels::tuner::name_adapter(&device, &whole_name(&adapter.get_info()));
     Ok((device, queue))
 }

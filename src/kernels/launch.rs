@@ -24,8 +24,9 @@ use super::{
 /// The number of workgroups along one dimension that WebGPU guarantees.
 const MAX_WORKGROUPS_PER_DIMENSION: u32 = 65_535;
 
-/// The number of waiting launches at which cubecl submits them by itself.
-const MAX_WAITING: u32 = 32;
+/// The number of waiting launches at which cubecl submits them by itself. A step of a network has fewer, so that it is one
+/// submission.
+pub(crate) const MAX_WAITING: u32 = 128;
 /// The largest work of convolutions that waits for one submission, in multiplications and additions. Drivers end a
 /// submission that runs for about two seconds (Windows). A slow laptop does 10¹¹ in a second, and has twice this work in
 /// one submission at worst; on a fast card it is some milliseconds, next to which a submission costs nothing.
@@ -201,8 +202,8 @@ mod tests {
         assert_eq!(submissions([30_000_000_000; 4]), [1, 1, 1, 1]);
         assert_eq!(submissions([20_000_000_000; 5]), [2, 2, 1]);
         assert_eq!(submissions([2 * MAX_LAUNCH_FLOPS, 1, 1]), [1, 2], "one launch is never split");
-        // Steps of W1 and W3 (7.4 and 32 GFLOP) in a row, which cubecl submits every 32 launches.
-        assert_eq!(submissions([7_400_000_000 / 12; 1200]), [1200]);
-        assert_eq!(submissions([32_000_000_000 / 28; 2800]), [2800]);
+        // Steps of W2 (0.16 GFLOP) in a row, which cubecl submits every 128 launches, and a step of W3.
+        assert_eq!(submissions([160_000_000 / 5; 5000]), [5000]);
+        assert_eq!(submissions([32_000_000_000 / 32; 32]), [32]);
     }
 }

@@ -14,7 +14,7 @@ mod ops;
 
 pub use density::{Density, density_energy};
 pub use labels::Labels;
-pub(crate) use launch::{MAX_LAUNCH_FLOPS, max_binding_bytes};
+pub(crate) use launch::{MAX_LAUNCH_FLOPS, MAX_WAITING, max_binding_bytes};
 pub use launch::{count_bound_bytes, count_launches};
 pub(crate) use layers::MAX_KEPT_BYTES;
 #[cfg(not(target_arch = "wasm32"))]

@@ -26,3 +26,18 @@ fn a_step_is_two_launches_a_layer_and_one_submission() {
         assert_eq!(device.count_submissions(step), 1);
     }
 }
+
+#[test]
+fn a_step_of_a_deep_network_is_one_submission() {
+    let _alone = alone();
+    if common::gpu().is_none() {
+        return;
+    }
+    let device = block_on(device::open("gpu")).or_else(|_| block_on(device::open("0"))).unwrap();
+    let Work::Steps(work) = "W3".parse().unwrap() else { unreachable!("steps") };
+    let works = Works::new(&StepWork { batch_size: 2, ..work }, &device).unwrap();
+    let named = works.named();
+    let (_, step) = named.iter().find(|(name, _)| *name == "proximal step").unwrap();
+    step();
+    assert_eq!(device.count_submissions(step), 1);
+}
