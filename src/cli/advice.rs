@@ -14,8 +14,9 @@ use crate::data::fetch::FetchError;
 use crate::interop::InteropError;
 use crate::{
     bench::Differs, chains::ChainError, checkpoint::CheckpointError, convergence::ConvergenceError,
-    data::DataError, device::DeviceError, eval::EvalError, results_folder::ResultsError,
-    run_folder::RunFolderError, starts::StartError, trainer::TrainerError, training::TrainingError,
+    data::DataError, device::DeviceError, eval::EvalError, model::ModelError,
+    results_folder::ResultsError, run_folder::RunFolderError, starts::StartError,
+    trainer::TrainerError, training::TrainingError,
 };
 
 /// Configuration keys that have their own option: the key, the option, and its value.
@@ -154,6 +155,12 @@ impl Command<'_> {
             | TrainingError::Trainer(TrainerError::Checkpoint(error)) => checkpoint(error),
             TrainingError::Unsaved { folder, .. } => {
                 Some(format!("The option is --resume {}", folder.display()))
+            }
+            TrainingError::Trainer(TrainerError::Model(ModelError::Input {
+                found: [_, 1, 1],
+                ..
+            })) => {
+                Some("For points in the plane, add --preset toy-two-moons --dataset custom".into())
             }
             TrainingError::StoredData { .. } => self.keys(error),
             TrainingError::OtherRun(_) => Some("--out DIR names a new run's folder".into()),

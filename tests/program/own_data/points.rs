@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use super::{counts, load, load_with, refused};
-use crate::run::succeeds;
+use crate::run::{fails, succeeds};
 
 fn table(dir: &Path, text: &str) -> std::path::PathBuf {
     let path = dir.join("points.csv");
@@ -115,6 +115,9 @@ fn a_model_of_points_is_trained_resumed_and_measured() {
         })
         .collect();
     table(dir.path(), &lines);
+    let said =
+        fails(dir.path(), &["train", "--data", "points.csv", "--out", "run", "--device", "cpu"]);
+    assert!(said.contains("add --preset toy-two-moons --dataset custom"), "{said}");
     let train = [
         "train",
         "--preset",
