@@ -63,7 +63,7 @@ fn an_option_that_nothing_uses_is_refused() {
         said.contains("`sampler.num_steps` is not used: data is read with data.size"),
         "{said}"
     );
-    assert!(fails(dir.path(), &["data", "set", "--force"]).contains("--out"));
+    assert!(fails(dir.path(), &["data", "set", "--force"]).contains("required"));
     let said = fails(dir.path(), &["data", "set", "--set", "data.size=2"]);
     assert!(said.contains("it must be auto, a side of 4 to 256 pixels"), "{said}");
     let said = fails(dir.path(), &["data", "set", "--out", "set"]);
