@@ -87,9 +87,6 @@ impl Command<'_> {
 
     fn data(self, error: &DataError) -> Option<String> {
         match error {
-            DataError::Own { .. } if self.0 != Some("data") => {
-                Some("Look at it with: jempp data PATH".into())
-            }
             DataError::BatchTooLarge { num_train, .. } => {
                 Some(format!("The option is --set data.batch_size={num_train}"))
             }

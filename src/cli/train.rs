@@ -92,6 +92,7 @@ impl TrainArgs {
         let config = settings::apply(config, &options, &self.assignments)?;
         for key in settings::keys(&self.assignments) {
             settings::check_sampler_key(key, &config.sampler)?;
+            settings::check_data_key(key, &config.data)?;
         }
         Ok(config)
     }

@@ -252,8 +252,8 @@ fn a_class_with_few_images_borrows_the_spread_of_all() {
         let expected = share * all + (1.0 - share) * own;
         let found = spread(2) - 64.0 * 1e-4;
         assert!((found / expected - 1.0).abs() < 0.15, "{count} images: {found} {expected}");
-        for pixel in 0..d {
-            assert!((f64::from(data.mean[2 * d + pixel]) - mean[pixel]).abs() < 1e-4);
+        for (found, mean) in data.mean[2 * d..].iter().zip(&mean) {
+            assert!((f64::from(*found) - mean).abs() < 1e-4);
         }
         let axis = |j: usize| &data.factor[(2 * k + j) * d..(2 * k + j + 1) * d];
         let length = |axis: &[f32]| axis.iter().map(|value| value * value).sum::<f32>();

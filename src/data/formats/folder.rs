@@ -242,8 +242,8 @@ fn name_of(dir: &Path) -> Option<Named> {
     FOLDERS.iter().find(|(known, _)| *known == name).map(|(_, named)| *named)
 }
 
-/// A hint on what a folder seems to hold, and what to do with it.
-pub(super) fn looks_like(root: &Path) -> Option<String> {
+/// A hint on which official data set a folder holds, and what to do with it.
+pub(in crate::data) fn official_in(root: &Path) -> Option<String> {
     let holds = |dataset: &DatasetName| {
         let found = candidates(root, &files_of(*dataset)).unwrap_or_default();
         found.iter().any(|found| found.is_whole() && found.other(*dataset).is_none())
@@ -252,8 +252,7 @@ pub(super) fn looks_like(root: &Path) -> Option<String> {
     if !sets.is_empty() {
         return Some(format!("the files there fit data.dataset = {}", sets.join(" or ")));
     }
-    let mut folders = folders_in(root).ok()?;
-    folders.push(root.to_path_buf());
+    let folders = with_folders(root)?;
     let has = |name: &str| folders.iter().any(|folder| folder.join(name).is_file());
     if has("batches.meta") || has("data_batch_1") {
         return Some(python("CIFAR-10", "cifar10"));
@@ -261,6 +260,22 @@ pub(super) fn looks_like(root: &Path) -> Option<String> {
     if has("meta") && has("train") && has("test") {
         return Some(python("CIFAR-100", "cifar100"));
     }
+    None
+}
+
+/// A folder and the folders in it.
+fn with_folders(root: &Path) -> Option<Vec<PathBuf>> {
+    let mut folders = folders_in(root).ok()?;
+    folders.push(root.to_path_buf());
+    Some(folders)
+}
+
+/// A hint on what a folder seems to hold, and what to do with it.
+pub(super) fn looks_like(root: &Path) -> Option<String> {
+    if let Some(hint) = official_in(root) {
+        return Some(hint);
+    }
+    let folders = with_folders(root)?;
     let files = || folders.iter().filter_map(|dir| fs::read_dir(dir).ok()).flatten().flatten();
     let is_packed = |name: &String| {
         [".zip", ".tar", ".tar.gz", ".tgz"].iter().any(|ending| name.ends_with(ending))

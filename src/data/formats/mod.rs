@@ -28,6 +28,8 @@ use crate::config::DatasetName;
 use crate::files::file_name;
 #[cfg(not(target_arch = "wasm32"))]
 use folder::Folder;
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) use folder::official_in;
 
 pub(super) use idx::EMBEDDED_FILES;
 #[cfg(not(target_arch = "wasm32"))]

@@ -16,7 +16,7 @@ use super::{
     points,
 };
 use crate::{
-    config::{DataConfig, ImageColor, ImageSize},
+    config::{DataConfig, ImageColor, ImageFit, ImageSize},
     data::Values,
     files,
 };
@@ -202,7 +202,7 @@ fn gather_images(
     let shape = shape.ok_or("there is nothing to train on")?;
     let total: usize =
         items.iter().flatten().map(|items| items.len() * shape.iter().product::<usize>()).sum();
-    if total > MAX_TOTAL_BYTES {
+    if total as u64 > MAX_TOTAL_BYTES {
         return Err(format!("its images take more than {} MiB", MAX_TOTAL_BYTES >> 20));
     }
     check_settings(shape, config)?;
@@ -237,6 +237,9 @@ pub(super) fn check_settings([c, h, w]: [usize; 3], config: &DataConfig) -> Resu
             "its images are {own} and data.size is {}; only pictures in folders are scaled, so set data.size = auto",
             config.size
         ));
+    }
+    if config.fit != ImageFit::Crop {
+        return Err("data.fit is not used: only pictures in folders are scaled".into());
     }
     let is_other = match config.color {
         ImageColor::Auto => false,

@@ -49,7 +49,7 @@ impl Set {
     /// # Errors
     /// Images without labels, or two files of images for one part.
     pub(super) fn among(found: &Files) -> Result<Option<Self>, Reason> {
-        if found.all.len() > MAX_FILES || found.all.iter().any(NamedFile::is_picture) {
+        if found.all.len() > MAX_FILES || found.has_pictures() {
             return Ok(None);
         }
         let dims: Vec<Option<u8>> = found.all.iter().map(|file| num_dims(file.path())).collect();

@@ -74,7 +74,7 @@ pub(super) fn read(found: Files, config: &DataConfig) -> Result<Gathered, Reason
     say_changes(&headers, size, config.fit, &mut choices);
     let channels = if is_gray { 1 } else { 3 };
     let total = images.len().saturating_mul(channels * size[0] * size[1]);
-    if total > MAX_TOTAL_BYTES {
+    if total as u64 > MAX_TOTAL_BYTES {
         return Err(format!(
             "its {} images of {}×{} take {} MiB; at most {} MiB are read. Choose a smaller data.size",
             images.len(),

@@ -19,6 +19,7 @@ use std::path::Path;
 
 use super::{
     DataError,
+    formats::official_in,
     load::Found,
     origin::{Origin, Place},
 };
@@ -34,7 +35,7 @@ const MAX_ITEMS: usize = 1_000_000;
 /// Limit on the number of classes.
 const MAX_CLASSES: usize = 10_000;
 /// Limit on the bytes of all images together, as they are kept in memory: 4 GiB.
-const MAX_TOTAL_BYTES: usize = 4 << 30;
+const MAX_TOTAL_BYTES: u64 = 4 << 30;
 /// The number of bytes at the start of a file that tell its kind.
 const START_BYTES: u64 = 64;
 
@@ -48,6 +49,7 @@ type Reason = String;
 pub(super) fn load(path: &Path, config: &DataConfig, seed: u64) -> Result<Found, DataError> {
     let refused = |reason| DataError::Own { path: path.to_path_buf(), reason };
     let (kind, mut gathered) = gather(path, config).map_err(refused)?;
+    check_used(gathered.shape, config).map_err(refused)?;
     gathered.drop_empty_classes().map_err(refused)?;
     if gathered.test.is_none() {
         let choice = gathered.split_off_test(seed);
@@ -72,13 +74,39 @@ pub(super) fn load(path: &Path, config: &DataConfig, seed: u64) -> Result<Found,
     })
 }
 
+/// Checks that images are not given the settings of points, and the other way round.
+///
+/// # Errors
+/// A setting that is not used.
+fn check_used(shape: [usize; 3], config: &DataConfig) -> Result<(), Reason> {
+    let of_images = DataConfig {
+        size: config.size,
+        fit: config.fit,
+        color: config.color,
+        ..DataConfig::default()
+    };
+    match shape[1] * shape[2] > 1 {
+        true if !config.frame.is_empty() => {
+            Err("it holds images, and data.frame is for points; leave it out".into())
+        }
+        false if of_images != DataConfig::default() => Err(
+            "it holds points, and data.size, data.fit and data.color are for images; leave them out"
+                .into(),
+        ),
+        _ => Ok(()),
+    }
+}
+
 /// The kind of the data set at `path` in words, and its items.
 fn gather(path: &Path, config: &DataConfig) -> Result<(&'static str, Gathered), Reason> {
     if path.is_dir() {
         let files = Files::below(path)?;
         return match idx::Set::among(&files)? {
             Some(set) => Ok(("IDX files", set.read(config)?)),
-            None => Ok(("folder of classes", images::read(files, config)?)),
+            None => match (files.has_pictures(), official_in(path)) {
+                (false, Some(hint)) => Err(format!("there is no picture in it, but {hint}")),
+                _ => Ok(("folder of classes", images::read(files, config)?)),
+            },
         };
     }
     let (start, _) = files::head(path, START_BYTES).map_err(|error| match error.kind() {

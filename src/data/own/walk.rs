@@ -123,6 +123,11 @@ impl Files {
         Ok(found)
     }
 
+    /// Whether any file is a picture by its name.
+    pub(super) fn has_pictures(&self) -> bool {
+        self.all.iter().any(NamedFile::is_picture)
+    }
+
     /// The files in the folder of a file.
     ///
     /// # Errors

@@ -149,6 +149,15 @@ fn a_folder_that_cannot_be_trained_on_is_refused_with_what_would() {
     class(&root.join("train"), "a", 3, 8, 8);
     class(&root.join("test"), "z", 3, 8, 8);
     said("class `z` has test items, but no training items");
+    for name in ["data_batch_1", "data_batch_2", "batches.meta"] {
+        fs::create_dir_all(dir.path().join("cifar")).unwrap();
+        fs::write(dir.path().join("cifar").join(name), "x").unwrap();
+    }
+    let said = refused(&dir.path().join("cifar"));
+    assert!(
+        said.contains("Python version of CIFAR-10") && said.contains("fetch cifar10"),
+        "{said}"
+    );
     let picture = root.join("train/a/0.png");
     assert!(refused(&picture).contains("it is a single picture; name a folder"));
     fs::write(root.join("set.zip"), b"PK\x03\x04").unwrap();

@@ -63,6 +63,11 @@ fn an_option_that_nothing_uses_is_refused() {
         said.contains("`sampler.num_steps` is not used: data is read with data.size"),
         "{said}"
     );
+    let said = fails(dir.path(), &["data", "set", "--set", "data.frame=[0, 0, 1]"]);
+    assert!(said.contains("it holds images, and data.frame is for points"), "{said}");
+    let train = ["train", "--preset", "fashion-quick", "--out", "run", "--set", "data.size=8"];
+    let said = fails(dir.path(), &train);
+    assert!(said.contains("`data.size` is not used: it is for your own data"), "{said}");
     assert!(fails(dir.path(), &["data", "set", "--force"]).contains("required"));
     let said = fails(dir.path(), &["data", "set", "--set", "data.size=2"]);
     assert!(said.contains("it must be auto, a side of 4 to 256 pixels"), "{said}");

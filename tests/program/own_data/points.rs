@@ -92,6 +92,8 @@ fn a_table_that_cannot_be_used_is_refused_with_its_line() {
     let path = table(dir.path(), "0,0,a\n1,1,b\n");
     let said = load_with(&path, &["data.frame=[1, 2]"]).unwrap_err();
     assert!(said.contains("data.frame is the centre (x, y) and the half width"), "{said}");
+    let said = load_with(&path, &["data.size=8"]).unwrap_err();
+    assert!(said.contains("it holds points, and data.size, data.fit and data.color"), "{said}");
     let found = load_with(&path, &["data.frame=[0, 0, 0.5]"]).unwrap();
     let warnings = found.warnings().join("\n");
     assert!(
