@@ -24,9 +24,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Table, Reason> {
         return Err("it is neither a picture, an array nor a table".into());
     }
     let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    let separator = ['\t', ';', ',']
-        .into_iter()
-        .find(|&separator| fields(first, separator).is_some_and(|fields| fields.len() > 1))
+    let separator = separator_of(first)
         .ok_or("its first line has a single column; it should hold x,y,label")?;
     let mut lines = Vec::new();
     for (index, line) in text.lines().enumerate() {
@@ -39,6 +37,23 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Table, Reason> {
         lines.push((index + 1, fields));
     }
     Ok(Table { lines, separator })
+}
+
+/// The separator that makes three columns of a line, or else two. Commas come last, for they may be decimal points.
+fn separator_of(line: &str) -> Option<char> {
+    let mut is_quoted = false;
+    let plain: Vec<char> = line
+        .chars()
+        .filter(|&c| {
+            is_quoted ^= c == '"';
+            !is_quoted
+        })
+        .collect();
+    let num_of = |separator| plain.iter().filter(|&&c| c == separator).count();
+    let separators = || ['\t', ';', ','].into_iter();
+    separators()
+        .find(|&separator| num_of(separator) >= 2)
+        .or_else(|| separators().find(|&separator| num_of(separator) == 1))
 }
 
 /// The fields of a line; `None` if its quotes do not fit.
@@ -84,7 +99,7 @@ fn unquoted(text: &str) -> Option<(String, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use proptest::{prelude::any, test_runner::TestRunner};
 
     use super::*;
 
@@ -100,6 +115,7 @@ mod tests {
             [["1", "2", "a;\"b\""], ["3", "4", "c"]]
         );
         assert_eq!(rows("1,5;2;a"), [["1,5", "2", "a"]]);
+        assert_eq!(rows("1,2,a;b"), [["1", "2", "a;b"]]);
         assert_eq!(rows("x\ty\tl\n1\t2\t"), [["x", "y", "l"], ["1", "2", ""]]);
         assert!(parse(b"1,2,\"a").is_err());
         assert!(parse(b"1,2\n\"a\"b,2").unwrap_err().contains("line 2"));
@@ -107,16 +123,22 @@ mod tests {
         assert!(parse(b"\xff\xfe1,2").is_err());
     }
 
-    proptest! {
-        #[test]
-        fn what_is_quoted_comes_back(field in "[^\r\n\0]*") {
+    #[test]
+    fn what_is_quoted_comes_back() {
+        let result = TestRunner::deterministic().run(&"[^\r\n\0]*", |field| {
             let line = format!("1,\"{}\",2", field.replace('"', "\"\""));
-            prop_assert_eq!(&rows(&line)[0][1], &field);
-        }
+            assert_eq!(rows(&line)[0][1], field);
+            Ok(())
+        });
+        result.unwrap();
+    }
 
-        #[test]
-        fn any_text_is_refused_or_read(text in any::<Vec<u8>>()) {
+    #[test]
+    fn any_text_is_refused_or_read() {
+        let result = TestRunner::deterministic().run(&any::<Vec<u8>>(), |text| {
             let _ = parse(&text);
-        }
+            Ok(())
+        });
+        result.unwrap();
     }
 }
