@@ -24,6 +24,7 @@ pub use facts::{ClassFacts, Facts};
 pub use load::{Splits, is_embedded, load, load_at_hand, prepare};
 #[cfg(not(target_arch = "wasm32"))]
 pub use loose::{Loose, load_images};
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) use sets::official_of_shape;
 pub use sets::{class_names, may_flip, name};
 pub use toy_densities::Density;

@@ -13,14 +13,13 @@ use std::path::Path;
 
 use super::{
     DataError, Dataset,
+    load::Found,
+    origin::Place,
     sets::{FASHION_CLASSES, name},
 };
-#[cfg(target_arch = "wasm32")]
-use super::{load::Found, origin::Place};
 #[cfg(not(target_arch = "wasm32"))]
 use super::{
-    load::Found,
-    origin::{Origin, Place},
+    origin::Origin,
     sets::{DIGITS, owned},
 };
 use crate::config::DatasetName;
