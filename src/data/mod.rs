@@ -6,6 +6,7 @@ mod facts;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod fetch;
 mod formats;
+mod found;
 mod load;
 #[cfg(not(target_arch = "wasm32"))]
 mod loose;

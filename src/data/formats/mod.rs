@@ -13,7 +13,7 @@ use std::path::Path;
 
 use super::{
     DataError, Dataset,
-    load::Found,
+    found::Found,
     origin::Place,
     sets::{FASHION_CLASSES, name},
 };

@@ -20,7 +20,7 @@ use std::path::Path;
 use super::{
     DataError,
     formats::official_in,
-    load::Found,
+    found::Found,
     origin::{Origin, Place},
 };
 use crate::{

@@ -11,6 +11,8 @@ use crate::{config::DataConfig, data::Values};
 pub(super) const MAX_BYTES: u64 = 64 << 20;
 /// The share of the box that the points leave free on each side, so that none lies at its border.
 const MARGIN: f64 = 0.1;
+/// The largest coordinate, up or down; that of data.frame.
+const MAX_COORDINATE: f64 = 1e15;
 /// The names of a column with labels, in lower case.
 const LABELS: [&str; 4] = ["label", "class", "target", "y"];
 
@@ -38,7 +40,7 @@ pub(super) fn read(bytes: &[u8], config: &DataConfig) -> Result<Gathered, Reason
             let text = field(*column)?;
             let value = coordinate(text, table.separator).ok_or_else(|| {
                 format!(
-                    "line {number}: `{}` is no finite number",
+                    "line {number}: `{}` is no number from -1e15 to 1e15",
                     text.chars().take(40).collect::<String>()
                 )
             })?;
@@ -98,13 +100,18 @@ fn columns_of(table: &table::Table) -> Result<(bool, [usize; 3]), Reason> {
     }
 }
 
-/// A finite number. A comma can be its decimal point where commas do not separate columns.
+/// Whether a number is finite and not too large.
+fn is_in_range(value: &f64) -> bool {
+    value.abs() <= MAX_COORDINATE
+}
+
+/// A coordinate. A comma can be its decimal point where commas do not separate columns.
 fn coordinate(text: &str, separator: char) -> Option<f64> {
     let parsed = match text.parse::<f64>() {
         Err(_) if separator != ',' => text.replacen(',', ".", 1).parse().ok()?,
         parsed => parsed.ok()?,
     };
-    parsed.is_finite().then_some(parsed)
+    is_in_range(&parsed).then_some(parsed)
 }
 
 /// The points of each part as x, y, x, y …, with the class of each point.
@@ -120,13 +127,15 @@ pub(super) fn gather(
     config: &DataConfig,
 ) -> Result<Gathered, Reason> {
     let all = || parts.iter().flatten().flat_map(|(points, _)| points.as_chunks::<2>().0);
-    let num_bad = all().filter(|point| point.iter().any(|value| !value.is_finite())).count();
+    let num_bad = all().filter(|point| !point.iter().all(is_in_range)).count();
     if num_bad > 0 {
-        return Err(format!("{num_bad} points have coordinates that are no finite numbers"));
+        return Err(format!(
+            "{num_bad} points have coordinates that are no numbers from -1e15 to 1e15"
+        ));
     }
     let (center, half_width, choice) = match config.frame[..] {
         [] => {
-            let (center, half_width) = frame(all()).ok_or("its points do not differ")?;
+            let (center, half_width) = frame(all()).ok_or("its points do not differ enough")?;
             let choice = "they fill the box [-1, 1] but for a margin of a tenth";
             (center, half_width, choice)
         }
@@ -181,7 +190,7 @@ fn frame<'a>(points: impl Iterator<Item = &'a [f64; 2]>) -> Option<([f64; 2], f6
     let center = [0, 1].map(|axis| low[axis] / 2.0 + high[axis] / 2.0);
     let half_width = f64::max(high[0] / 2.0 - low[0] / 2.0, high[1] / 2.0 - low[1] / 2.0);
     let half_width = half_width / (1.0 - MARGIN);
-    let is_usable = half_width.is_normal() && (1e-30..1e30).contains(&half_width);
+    let is_usable = (1e-15..=MAX_COORDINATE).contains(&half_width);
     is_usable.then(|| rounded(center, half_width))
 }
 

@@ -76,12 +76,12 @@ fn headers_separators_quotes_and_decimal_commas_are_known() {
 fn a_table_that_cannot_be_used_is_refused_with_its_line() {
     let dir = tempfile::tempdir().unwrap();
     for (text, what) in [
-        ("0,0,a\n1,nan,b\n", "line 2: `nan` is no finite number"),
-        ("0,0,a\n1,inf,b\n", "no finite number"),
+        ("0,0,a\n1,nan,b\n", "line 2: `nan` is no number from -1e15 to 1e15"),
+        ("0,0,a\n1,inf,b\n", "`inf` is no number"),
         ("0,0,a\n1\n", "line 2 has 1 column, and x, y and label are needed"),
         ("0,0,a\n1,1,\n", "a label is empty"),
         ("0,0,a\n1,1,\"b\n", "line 2: a quote is not closed"),
-        ("1,1,a\n1,1,b\n", "its points do not differ"),
+        ("1,1,a\n1,1,b\n", "its points do not differ enough"),
         ("0,0,1,a\n", "it has 4 columns; write x, y and label"),
         ("u,v,w,label\n0,0,1,a\n", "three of them should be named x, y and label"),
         ("just words\n", "its first line has a single column"),
