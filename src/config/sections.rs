@@ -162,7 +162,7 @@ section! {
         /// Channels of a custom data set: gray, rgb, or auto, which is gray only if every image is grey. A run writes here what auto has chosen.
         color: ImageColor = ImageColor::Auto;
         /// Centre (x, y) and half width of the square that becomes [-1, 1]² for the points of a custom data set, as in [0.5, 2.0, 3.0]. The empty list takes the square around all points, with a margin of a tenth. A run writes here what it took: x = centre + half width · x of the model.
-        frame: Vec<f64> = Vec::new(), in -1e15 ..= 1e15;
+        frame: Vec<f64> = Vec::new(), in -2e15 ..= 2e15;
         /// Batch size: images per training step, and chains per training step.
         batch_size: usize = 64, in 1 ..= 4096;
         /// Number of images, and of chains, that pass through the network at a time: a training step adds up the gradients of parts of the batch of this size, so that activations need less memory. 0 means all images and all chains at once. The result is that of the whole batch up to rounding, except with model.norm = batch, where each part has its own statistics. A step takes one more forward pass.

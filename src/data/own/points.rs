@@ -11,7 +11,7 @@ use crate::{config::DataConfig, data::Values};
 pub(super) const MAX_BYTES: u64 = 64 << 20;
 /// The share of the box that the points leave free on each side, so that none lies at its border.
 const MARGIN: f64 = 0.1;
-/// The largest coordinate, up or down; that of data.frame.
+/// The largest coordinate, up or down; data.frame takes twice as much.
 const MAX_COORDINATE: f64 = 1e15;
 /// The names of a column with labels, in lower case.
 const LABELS: [&str; 4] = ["label", "class", "target", "y"];
@@ -190,7 +190,7 @@ fn frame<'a>(points: impl Iterator<Item = &'a [f64; 2]>) -> Option<([f64; 2], f6
     let center = [0, 1].map(|axis| low[axis] / 2.0 + high[axis] / 2.0);
     let half_width = f64::max(high[0] / 2.0 - low[0] / 2.0, high[1] / 2.0 - low[1] / 2.0);
     let half_width = half_width / (1.0 - MARGIN);
-    let is_usable = (1e-15..=MAX_COORDINATE).contains(&half_width);
+    let is_usable = (1e-15..=2.0 * MAX_COORDINATE).contains(&half_width);
     is_usable.then(|| rounded(center, half_width))
 }
 
