@@ -60,9 +60,10 @@ fn conv_broadcast(
                 }
                 for (var input_group = 0u; input_group < input_groups; input_group += 1u) {
                     // Outside, the first value is read but not used, not even times 0, because it may be NaN.
+                    let map = source_map(input_group);
                     var value: array<vec4<f32>, PIXELS>;
                     for (var i = 0u; i < PIXELS; i += 1u) {
-                        let read = activated(read_source(pixel_at[i], input_group));
+                        let read = load_source(map, pixel_at[i], input_group);
                         value[i] = select(vec4<f32>(0.0), read, is_inside[i]);
                     }
                     // Past the last input, the last row is multiplied by 0.
@@ -84,11 +85,15 @@ fn conv_broadcast(
                 }
             }
         }
-        for (var m = 0u; m < ROWS; m += 1u) {
-            let block = first_block + m;
-            if block < num_blocks && output_group < output_groups {
-                write_result(block_place(block), spot, output_group, sum[m]);
+        if output_group < output_groups {
+            var tally: Tally;
+            for (var m = 0u; m < ROWS; m += 1u) {
+                let block = first_block + m;
+                if block < num_blocks {
+                    write_result(block_place(block), spot, output_group, sum[m], &tally);
+                }
             }
+            write_part(tile / tiles_across * block_size() * block_size() + spot_index, output_group, tally);
         }
     }
 }

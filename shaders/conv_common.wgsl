@@ -9,6 +9,10 @@
 //   | gradient of x          | gradient of y | turned weight  | x                      | gradient of x            |
 //   | gradient of the weight | x             | gradient of y  | bias gradient in parts | weight gradient in parts |
 //
+// What happens to a pixel after it is read, and to a result before it is written, is in a file of its own, which also has the
+// binding of `params` and more bindings: conv_plain, or where batch norm stands around the convolution, conv_norm_output,
+// conv_norm_gradient or conv_norm_weights.
+//
 // Four neighbouring channels are a group. The host writes these lines in front:
 //
 //   alias Source = f32;       vec4<f32> where the channels of the source are a multiple of 4
@@ -31,14 +35,13 @@ struct Params {
     kernel: u32,
     stride: u32,
     negative_slope: f32, // 1 where there is no activation
-    num_parts: u32,      // of the gradient of the weights
+    num_parts: u32,      // of the gradient of the weights, or of the statistics of the result
 }
 
 @group(0) @binding(0) var<storage, read_write> source: array<Source>; // (N, H, W, source channels)
 @group(0) @binding(1) var<storage, read_write> matrix: array<Matrix>; // (rows, result channels)
 @group(0) @binding(2) var<storage, read_write> rest: array<f32>;
 @group(0) @binding(3) var<storage, read_write> result: array<f32>;
-@group(0) @binding(4) var<uniform> params: Params;
 
 // A row or column that is outside of every image, also times a stride and with a tap added to it.
 const OUTSIDE = 0x10000000u;
@@ -184,21 +187,14 @@ fn write_group(to: u32, group: u32, value: vec4<f32>) {
     }
 }
 
-// Writes the sums of a group for a spot of the block at `place`.
-fn write_result(place: vec3<u32>, spot: vec2<u32>, group: u32, sum: vec4<f32>) {
+// Whether a spot of the block at `place` is a position of the result.
+fn is_position(place: vec3<u32>, spot: vec2<u32>) -> bool {
+    return all(place.yz * block_size() + spot < result_size());
+}
+
+// The first element of a group of the result, for a spot of the block at `place`.
+fn result_at(place: vec3<u32>, spot: vec2<u32>, group: u32) -> u32 {
     let size = result_size();
     let position = place.yz * block_size() + spot;
-    if any(position >= size) {
-        return;
-    }
-    let to = ((place.x * size.x + position.x) * size.y + position.y) * result_channels() + 4u * group;
-    var value = sum;
-    // Without an activation, x may be a shorter placeholder.
-    if IS_GRADIENT && params.negative_slope != 1.0 {
-        for (var lane = 0u; lane < RESULT_GROUP; lane += 1u) {
-            let x = rest[to + min(lane, result_channels() - 1u - 4u * group)];
-            value[lane] *= select(params.negative_slope, 1.0, x > 0.0);
-        }
-    }
-    write_group(to, group, value);
+    return ((place.x * size.x + position.x) * size.y + position.y) * result_channels() + 4u * group;
 }

@@ -21,7 +21,8 @@ fn conv_direct(
 
     let invocation = flat_workgroup(group, num_groups) * WORKGROUP_SIZE + local;
     let invocations_across = (output_groups + COLUMNS - 1u) / COLUMNS;
-    let first_block = invocation / invocations_across * ROWS;
+    let row_tile = invocation / invocations_across;
+    let first_block = row_tile * ROWS;
     let first_group = invocation % invocations_across * COLUMNS;
     if first_block >= num_blocks {
         return;
@@ -60,6 +61,7 @@ fn conv_direct(
                     at[m] = select(0u, pixel_at[m] + shift_at, is_inside[m]);
                 }
                 for (var input_group = 0u; input_group < input_groups; input_group += 1u) {
+                    let map = source_map(input_group);
                     var across: array<mat4x4<f32>, COLUMNS>;
                     for (var k = 0u; k < SOURCE_GROUP; k += 1u) {
                         // Past the last input, the last row is multiplied by 0.
@@ -70,7 +72,7 @@ fn conv_direct(
                     }
                     for (var m = 0u; m < ROWS; m += 1u) {
                         // Outside, the first pixel is read but not used, not even times 0, because it may be NaN.
-                        let read = activated(read_source(at[m], input_group));
+                        let read = load_source(map, at[m], input_group);
                         let value = select(vec4<f32>(0.0), read, is_inside[m]);
                         for (var n = 0u; n < COLUMNS; n += 1u) {
                             sum[m][n] = add_products(sum[m][n], value, across[n]);
@@ -79,11 +81,17 @@ fn conv_direct(
                 }
             }
         }
-        for (var m = 0u; m < ROWS; m += 1u) {
-            for (var n = 0u; n < COLUMNS; n += 1u) {
-                if first_block + m < num_blocks && first_group + n < output_groups {
-                    write_result(place[m], spot, first_group + n, sum[m][n]);
+        let part = row_tile * block_size() * block_size() + spot_index;
+        for (var n = 0u; n < COLUMNS; n += 1u) {
+            let output_group = first_group + n;
+            if output_group < output_groups {
+                var tally: Tally;
+                for (var m = 0u; m < ROWS; m += 1u) {
+                    if first_block + m < num_blocks {
+                        write_result(place[m], spot, output_group, sum[m][n], &tally);
+                    }
                 }
+                write_part(part, output_group, tally);
             }
         }
     }

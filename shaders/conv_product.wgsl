@@ -91,11 +91,12 @@ fn conv_product(
                 for (var input_group = 0u; input_group < input_groups; input_group += INPUT_GROUPS) {
                     // Outside, the first value is read but not used, not even times 0, because it may be NaN.
                     let at = input_group + load_input_group;
+                    let map = source_map(min(at, input_groups - 1u));
                     var value: array<vec4<f32>, PIXEL_LOADS>;
                     for (var i = 0u; i < PIXEL_LOADS; i += 1u) {
                         let is_value = is_inside[i] && at < input_groups;
-                        let read = read_source(select(0u, pixel_at[i], is_value), select(0u, at, is_value));
-                        value[i] = select(vec4<f32>(0.0), activated(read), is_value);
+                        let read = load_source(map, select(0u, pixel_at[i], is_value), select(0u, at, is_value));
+                        value[i] = select(vec4<f32>(0.0), read, is_value);
                     }
                     // Past the last input, the last row of weights is multiplied by 0.
                     var weight: array<vec4<f32>, WEIGHT_LOADS>;
@@ -133,13 +134,15 @@ fn conv_product(
                 }
             }
         }
-        for (var m = 0u; m < ROWS; m += 1u) {
-            let place = places[m * ROW_STEP + row];
-            for (var n = 0u; n < COLUMNS; n += 1u) {
-                let output_group = first_group + n * COLUMN_STEP + column;
-                if output_group < output_groups {
-                    write_result(place, spot, output_group, sum[m][n]);
+        let part = (tile / tiles_across * block_size() * block_size() + spot_index) * ROW_STEP + row;
+        for (var n = 0u; n < COLUMNS; n += 1u) {
+            let output_group = first_group + n * COLUMN_STEP + column;
+            if output_group < output_groups {
+                var tally: Tally;
+                for (var m = 0u; m < ROWS; m += 1u) {
+                    write_result(places[m * ROW_STEP + row], spot, output_group, sum[m][n], &tally);
                 }
+                write_part(part, output_group, tally);
             }
         }
     }

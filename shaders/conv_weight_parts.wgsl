@@ -109,12 +109,14 @@ fn conv_weight_parts(
     var bias_sum = vec4<f32>(0.0);
     var position = first_position;
     for (var tile_step = 0u; tile_step < num_steps; tile_step += 1u) {
+        // In the loop, because the sums need the registers.
+        let pixel_map = source_map(input_group);
         // Outside, the first value is read but not used, not even times 0, because it may be NaN.
         var value: array<vec4<f32>, PIXEL_LOADS>;
         for (var i = 0u; i < PIXEL_LOADS; i += 1u) {
             let is_inside = all(vec2<u32>(pixel[i]) < size) && position < pixel_end[i];
-            let read = read_source(select(0u, u32(pixel_at[i]), is_inside), input_group);
-            value[i] = select(vec4<f32>(0.0), activated(read), is_inside);
+            let read = load_source(pixel_map, select(0u, u32(pixel_at[i]), is_inside), input_group);
+            value[i] = select(vec4<f32>(0.0), read, is_inside);
 
             pixel[i] += step.yz;
             pixel_at[i] += step_length;
@@ -125,10 +127,11 @@ fn conv_weight_parts(
             pixel[i] += select(vec2<i32>(0), image_jump.yz, ends_image);
             pixel_at[i] += select(0, image_jump_length, ends_image);
         }
+        let slope_map = matrix_map(load_output);
         var slope: array<vec4<f32>, SLOPE_LOADS>;
         for (var i = 0u; i < SLOPE_LOADS; i += 1u) {
             let is_inside = position < slope_end[i];
-            let read = read_matrix(select(0u, slope_at[i], is_inside), load_output);
+            let read = load_matrix(slope_map, select(0u, slope_at[i], is_inside), load_output);
             slope[i] = select(vec4<f32>(0.0), read, is_inside);
             slope_at[i] += TILE_POSITIONS * row_len();
             bias_sum += slope[i];

@@ -14,9 +14,8 @@ use faer::{
     traits::RealField,
 };
 use rand::RngExt;
-use rayon::prelude::*;
 
-use crate::streams;
+use crate::{parallel::*, streams};
 
 /// The number of columns of a product that one task computes.
 const BLOCK: usize = 64;

@@ -62,6 +62,7 @@
 //! | `report` | the page of figures that `jempp eval` writes | yes |
 //! | `fetch` | `jempp fetch`, which downloads data sets | yes |
 //! | `pytorch` | `jempp import` and `jempp export` | yes |
+//! | `static-dxc` | on Windows (x86-64): a newer shader compiler inside the program, which the build downloads | no |
 //!
 //! The library needs none of them: `jempp = { version = "0.1", default-features = false }` is all above.
 //!
@@ -72,6 +73,7 @@
 //! * `config`: the configuration: every key with its default, range and help, and the presets
 //! * `diagnostics`: whether chains agree and how many independent draws they are worth
 //! * `numbers`: softmax, log-sum-exp and argmax of rows of numbers on the host
+//! * `parallel`: parallel iterators; plain ones in a browser, which gives the page one thread
 //! * `kernels::reference`: the CPU twin of every WGSL kernel; it defines what the kernel computes
 //! * `kernels`: the WGSL kernels, and one function for each that takes tensors
 //! * `streams`: every stream of random numbers, by its number
@@ -211,6 +213,7 @@ mod eigen;
 mod facade;
 mod files;
 mod optimizer;
+mod parallel;
 #[cfg_attr(target_arch = "wasm32", allow(dead_code, unused_imports, unused_macros))]
 mod say;
 #[cfg(not(target_arch = "wasm32"))]

@@ -16,7 +16,7 @@ if [ -n "${CARGO_TARGET_DIR-}" ]; then
     export CARGO_TARGET_DIR
 fi
 cd "$(dirname "$0")/.."
-target=${CARGO_TARGET_DIR:-$PWD/target} dist=web/dist limit=4080000
+target=${CARGO_TARGET_DIR:-$PWD/target} dist=web/dist limit=4050000
 # The folder for intermediate files between cargo's output and dist.
 work=$target/web-page
 mkdir -p "$work" "$dist"

@@ -147,7 +147,8 @@ def num_workgroups(variant, case, is_gradient):
         return ceil_div(blocks, constants["TILE_POSITIONS"]) * ceil_div(4 * groups, constants["TILE_OUTPUTS"])
     if variant["file"] == "conv_broadcast":
         return ceil_div(blocks, constants["ROWS"]) * ceil_div(groups, 16)
-    return ceil_div(ceil_div(blocks, constants["ROWS"]) * ceil_div(groups, constants["COLUMNS"]), 256)
+    rows = constants.get("ROWS", 8)  # conv_flat has always 8
+    return ceil_div(ceil_div(blocks, rows) * ceil_div(groups, constants["COLUMNS"]), 256)
 
 
 def error(found, expected):

@@ -11,6 +11,7 @@ share of the instructions that the hot loop issues are multiply-adds, and whethe
 
 import argparse
 import glob
+import itertools
 import os
 import re
 import subprocess
@@ -115,16 +116,19 @@ def intel(wgsl, entry, gpu):
 
 
 def cases():
-    """The benchmark, and every variant in every direction it is used for: a name, an entry point and WGSL."""
+    """The benchmark, and every variant in every direction it is used for, also for both convolutions of a block with batch
+    norm: a name, an entry point and WGSL."""
     yield "fma_rate", "fma_rate", kernels.source("fma_rate")
     for variant in kernels.variants():
         directions = {"forward": False, "gradient": True}
         if variant["file"] == "conv_weight_parts":
             directions = {"weight": False}
         for direction, is_gradient in directions.items():
-            for channels in (64, 65):
+            for channels, place in itertools.product((64, 65), (None, "first", "second")):
                 name = f"{variant['name']} {direction}" + (" scalar" if channels % 4 != 0 else "")
-                wgsl = kernels.source(variant["file"], variant["constants"], channels, channels, is_gradient)
+                name += f", {place} of a block" if place else ""
+                constants = variant["constants"]
+                wgsl = kernels.source(variant["file"], constants, channels, channels, is_gradient, place)
                 yield name, variant["file"], wgsl
 
 
@@ -149,7 +153,7 @@ def main():
         formats = {float: ".2f", int: ""}
         text = "  ".join(f"{key} {value:{formats[type(value)]}}" for key, value in counts.items())
         broken = [key for key, bound in bounds.get(name, {}).items() if not holds(counts[key], bound)]
-        print(f"{name:34} {text}" + "".join(f"  OUT OF BOUNDS: {key}" for key in broken), flush=True)
+        print(f"{name:45} {text}" + "".join(f"  OUT OF BOUNDS: {key}" for key in broken), flush=True)
         failures += len(broken)
     missing = bounds.keys() - {name for name, _, _ in cases()}
     if missing:

@@ -15,8 +15,19 @@ def variants():
     return tomllib.loads((SHADERS / "variants.toml").read_text())["variant"]
 
 
-def source(file, constants=None, source_channels=64, result_channels=64, is_gradient=False):
-    """The whole WGSL of a kernel. Kernels without variants have no constants, and nothing in front."""
+def surroundings(file, is_gradient, place_in_block):
+    """What stands around a convolution: the file, and the lines in front of it."""
+    if place_in_block is None:
+        return "conv_plain", ""
+    kind = "weights" if file == "conv_weight_parts" else "gradient" if is_gradient else "output"
+    return f"conv_norm_{kind}", f"const IS_FIRST = {str(place_in_block == 'first').lower()};\n"
+
+
+def source(file, constants=None, source_channels=64, result_channels=64, is_gradient=False, place_in_block=None):
+    """The whole WGSL of a kernel. Kernels without variants have no constants, and nothing in front.
+
+    `place_in_block` is "first" or "second" for a convolution of a block with batch norm.
+    """
     parts = [SHADERS / "common.wgsl", SHADERS / f"{file}.wgsl"]
     front = ""
     if constants is not None:
@@ -29,7 +40,9 @@ def source(file, constants=None, source_channels=64, result_channels=64, is_grad
             front += f"const {lanes} = {4 if is_vector else 1}u;\nconst {group} = {min(channels, 4)}u;\n"
         front += f"const IS_GRADIENT = {str(is_gradient).lower()};\n"
         front += "".join(f"const {name} = {value}u;\n" for name, value in constants.items())
-        parts.insert(1, SHADERS / "conv_common.wgsl")
+        around, line = surroundings(file, is_gradient, place_in_block)
+        front += line
+        parts[1:1] = [SHADERS / "conv_common.wgsl", SHADERS / f"{around}.wgsl"]
     return front + "".join(part.read_text() for part in parts)
 
 

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <vulkan/vulkan.h>
 
-enum { MAX_BINDINGS = 8, MAX_LINE = 4096 };
+enum { MAX_BINDINGS = 9, MAX_LINE = 4096 };
 
 static VkInstance instance;
 static VkPhysicalDevice adapter;

@@ -4,9 +4,24 @@ use burn::tensor::Device;
 
 use super::{Buffer, Comparison, Found, Subject, groups, scrambled};
 use crate::kernels::{
-    CONV_WEIGHT_SUM, ConvPass, ConvShape, Variant,
+    CONV_WEIGHT_SUM, ConvPass, ConvShape, Surroundings, Variant,
     reference::{self, Conv},
 };
+
+/// The sizes of a convolution, as its variants take them.
+pub(super) fn shape_of(conv: &Conv) -> ConvShape {
+    let Conv { batch, height, width, inputs, outputs, kernel, stride, .. } = *conv;
+    ConvShape { batch, height, width, inputs, outputs, kernel, stride }
+}
+
+/// The parameters of the kernels of a convolution.
+pub(super) fn params(conv: &Conv, num_parts: usize) -> [u32; 9] {
+    let Conv { batch, height, width, inputs, outputs, kernel, stride, negative_slope } = *conv;
+    let sizes = [batch, height, width, inputs, outputs, kernel, stride];
+    let [batch, height, width, inputs, outputs, kernel, stride] = sizes.map(|size| size as u32);
+    let slope = negative_slope.to_bits();
+    [batch, height, width, inputs, outputs, kernel, stride, slope, num_parts as u32]
+}
 
 /// A convolution of scrambled values.
 pub struct ConvCase {
@@ -36,27 +51,13 @@ impl ConvCase {
         }
     }
 
-    fn shape(&self) -> ConvShape {
-        let Conv { batch, height, width, inputs, outputs, kernel, stride, .. } = self.conv;
-        ConvShape { batch, height, width, inputs, outputs, kernel, stride }
-    }
-
-    fn params(&self, num_parts: usize) -> [u32; 9] {
-        let Conv { batch, height, width, inputs, outputs, kernel, stride, negative_slope } =
-            self.conv;
-        let sizes = [batch, height, width, inputs, outputs, kernel, stride];
-        let [batch, height, width, inputs, outputs, kernel, stride] = sizes.map(|size| size as u32);
-        let slope = negative_slope.to_bits();
-        [batch, height, width, inputs, outputs, kernel, stride, slope, num_parts as u32]
-    }
-
     /// The output that a variant computes.
     ///
     /// # Errors
     /// Why the device gave none.
     pub async fn forward(&self, variant: &Variant, device: &Device) -> Result<Vec<f32>, String> {
-        let (shape, pass) = (self.shape(), ConvPass::Forward);
-        let subject = Subject { kernel: variant.kernel(pass, &shape), device };
+        let (shape, pass) = (shape_of(&self.conv), ConvPass::Forward);
+        let subject = Subject { kernel: variant.kernel(pass, &shape, Surroundings::Plain), device };
         let buffers = [
             Buffer::Values(&self.x),
             Buffer::Values(&self.weight),
@@ -64,7 +65,7 @@ impl ConvCase {
             Buffer::Output(self.gradient.len()),
         ];
         let workgroups = variant.num_workgroups(pass, &shape, 1);
-        let [y] = subject.run(workgroups, &buffers, &self.params(1)).await?;
+        let [y] = subject.run(workgroups, &buffers, &params(&self.conv, 1)).await?;
         Ok(y)
     }
 
@@ -77,8 +78,8 @@ impl ConvCase {
         variant: &Variant,
         device: &Device,
     ) -> Result<Vec<f32>, String> {
-        let (shape, pass) = (self.shape(), ConvPass::InputGradient);
-        let subject = Subject { kernel: variant.kernel(pass, &shape), device };
+        let (shape, pass) = (shape_of(&self.conv), ConvPass::InputGradient);
+        let subject = Subject { kernel: variant.kernel(pass, &shape, Surroundings::Plain), device };
         let turned = reference::conv_turn_weights(shape.inputs, shape.outputs, &self.weight);
         let buffers = [
             Buffer::Values(&self.gradient),
@@ -87,7 +88,7 @@ impl ConvCase {
             Buffer::Output(self.x.len()),
         ];
         let workgroups = variant.num_workgroups(pass, &shape, 1);
-        let [x_gradient] = subject.run(workgroups, &buffers, &self.params(1)).await?;
+        let [x_gradient] = subject.run(workgroups, &buffers, &params(&self.conv, 1)).await?;
         Ok(x_gradient)
     }
 
@@ -98,8 +99,8 @@ impl ConvCase {
         device: &Device,
         num_parts: usize,
     ) -> Result<[Vec<f32>; 2], String> {
-        let (shape, pass) = (self.shape(), ConvPass::WeightGradient);
-        let subject = Subject { kernel: variant.kernel(pass, &shape), device };
+        let (shape, pass) = (shape_of(&self.conv), ConvPass::WeightGradient);
+        let subject = Subject { kernel: variant.kernel(pass, &shape, Surroundings::Plain), device };
         let buffers = [
             Buffer::Values(&self.x),
             Buffer::Values(&self.gradient),
@@ -108,7 +109,7 @@ impl ConvCase {
         ];
         let workgroups = variant.num_workgroups(pass, &shape, num_parts);
         let [bias_parts, weight_parts] =
-            subject.run(workgroups, &buffers, &self.params(num_parts)).await?;
+            subject.run(workgroups, &buffers, &params(&self.conv, num_parts)).await?;
         let subject = Subject { kernel: &CONV_WEIGHT_SUM, device };
         add_up(&subject, &weight_parts, &bias_parts, num_parts).await
     }

@@ -6,6 +6,7 @@
 
 mod convolutions;
 mod layers;
+mod norms;
 mod sampling;
 
 use std::fmt;
@@ -141,10 +142,12 @@ fn variants(adapter: kernels::Adapter) -> impl Iterator<Item = &'static Variant>
     both.chain(kernels::candidates(ConvPass::WeightGradient, adapter))
 }
 
-/// Compares one variant of a convolution with its twins.
+/// Compares one variant of a convolution with its twins, alone and beside batch norm.
 pub async fn check_variant(variant: &'static Variant, device: &Device) -> Vec<Comparison> {
-    let found = convolutions::variant(variant, device).await;
-    found.unwrap_or_else(|failure| vec![Comparison::failed(variant.name, failure)])
+    let failed = |failure| vec![Comparison::failed(variant.name, failure)];
+    let mut all = convolutions::variant(variant, device).await.unwrap_or_else(failed);
+    all.extend(norms::variant(variant, device).await.unwrap_or_else(failed));
+    all
 }
 
 /// Compares one kernel with its twin. Kernels are found by their name, so `kernel` may have another source than the
@@ -164,6 +167,12 @@ pub async fn check(kernel: &'static Kernel, device: &Device) -> Vec<Comparison> 
         "conv_turn_weights" => convolutions::conv_turn_weights(&subject).await,
         "head_energy" => layers::head_energy(&subject).await,
         "head_input_gradient" => layers::head_input_gradient(&subject).await,
+        "norm_moments" => norms::norm_moments(&subject).await,
+        "norm_table" => norms::norm_table(&subject).await,
+        "norm_apply" => norms::norm_apply(&subject).await,
+        "norm_gradient_sums" => norms::norm_gradient_sums(&subject).await,
+        "norm_gradient_table" => norms::norm_gradient_table(&subject).await,
+        "norm_input_gradient" => norms::norm_input_gradient(&subject).await,
         "fma_rate" => layers::fma_rate(&subject).await,
         "copy_rate" => layers::copy_rate(&subject).await,
         _ => Err("this kernel has no comparison in src/kernel_check".to_string()),

@@ -1,7 +1,6 @@
 //! Energies of analytic 2-D densities, on a GPU or on the CPU.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use rayon::prelude::*;
 
 use super::{
     DENSITY_ENERGY, WORKGROUP_SIZE,
@@ -9,6 +8,7 @@ use super::{
     launch::{empty_like, launch},
     reference::{self, DensityForm},
 };
+use crate::parallel::*;
 
 /// The number of points per CPU task.
 const PART_LEN: usize = 1024;
@@ -43,8 +43,9 @@ pub fn density_energy(x: Tensor<4>, density: &Density) -> (Tensor<1>, Tensor<4>)
         let x = cpu(x);
         let mut energy = vec![0.0; num_points];
         let mut gradient = vec![0.0; 2 * num_points];
-        let parts = (x.par_chunks(2 * PART_LEN), energy.par_chunks_mut(PART_LEN))
-            .into_par_iter()
+        let parts = x
+            .par_chunks(2 * PART_LEN)
+            .zip(energy.par_chunks_mut(PART_LEN))
             .zip(gradient.par_chunks_mut(2 * PART_LEN));
         parts.for_each(|((x, energy), gradient)| {
             for ((point, energy), slope) in

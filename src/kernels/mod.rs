@@ -11,25 +11,28 @@ mod labels;
 mod launch;
 mod layers;
 mod ops;
+mod rates;
+mod text;
 
 pub use density::{Density, density_energy};
 pub use labels::Labels;
 pub(crate) use launch::{MAX_LAUNCH_FLOPS, MAX_WAITING, max_binding_bytes};
 pub use launch::{count_bound_bytes, count_launches};
-pub(crate) use layers::MAX_KEPT_BYTES;
-#[cfg(not(target_arch = "wasm32"))]
-pub use layers::tuner;
 pub use layers::{
-    Adapter, ConvOptions2d, ConvPass, ConvShape, EnergyOptions, HeadOptions, Pooling, Tile,
-    VARIANTS, Variant, batch_norm, candidates, choose, conv2d, head_energy, head_logits,
+    Adapter, ConvOptions2d, ConvPass, ConvShape, EnergyOptions, HeadOptions, Pooling, Surroundings,
+    Tile, VARIANTS, Variant, batch_norm, candidates, choose, conv2d, head_energy, head_logits,
     log_sum_exp, num_parts, reference_batch_norm, reference_conv2d, reference_head_energy,
     reference_head_logits,
 };
+#[cfg(not(target_arch = "wasm32"))]
+pub use layers::{BlockOptions, Features, NormConv, norm_block, tuner};
+pub(crate) use layers::{MAX_KEPT_BYTES, MAX_POOLED_BYTES, TaskMemory, task_memory};
 pub(crate) use ops::index_tensor;
 pub use ops::{
-    ClassGaussians, Proposals, adapter_of, chain_summary, class_center_start, copy_rate, fma_rate,
-    mala_accept, proximal_step, replay_gather, replay_scatter, run_and_read, uniform_start,
+    ClassGaussians, Proposals, adapter_of, chain_summary, class_center_start, mala_accept,
+    proximal_step, replay_gather, replay_scatter, run_and_read, uniform_start,
 };
+pub use rates::{copy_rate, fma_rate};
 
 /// The number of invocations per workgroup, for every kernel without variants.
 pub const WORKGROUP_SIZE: u32 = 256;
@@ -42,6 +45,7 @@ pub struct Kernel {
     /// The name of the entry point, and of the file without its extension.
     pub name: &'static str,
     /// The whole WGSL source: `common.wgsl` followed by the file of the kernel. Convolutions have more, see [`Variant`].
+    /// In the page it has no comments.
     pub source: &'static str,
     /// The number of invocations per workgroup.
     pub workgroup_size: u32,
@@ -56,10 +60,7 @@ macro_rules! kernels {
         $(/// See the file of that name in `shaders/`.
         pub static $constant: Kernel = Kernel {
             name: $name,
-            source: concat!(
-                include_str!("../../shaders/common.wgsl"),
-                include_str!(concat!("../../shaders/", $name, ".wgsl")),
-            ),
+            source: text::shader!("common", $name),
             workgroup_size: WORKGROUP_SIZE,
             bindings: &$bindings,
             params: &$params,
@@ -108,6 +109,24 @@ kernels! {
     HEAD_INPUT_GRADIENT = "head_input_gradient",
         ["seed", "row_scale", "weight", "x", "x_gradient", "params"],
         ["batch", "positions", "channels", "classes", "average", "negative_slope"];
+    NORM_MOMENTS = "norm_moments",
+        ["x", "parts", "params"],
+        ["num_positions", "channels", "rows"];
+    NORM_TABLE = "norm_table",
+        ["parts", "gamma", "beta", "table", "params"],
+        ["num_parts", "channels", "epsilon"];
+    NORM_APPLY = "norm_apply",
+        ["x", "table", "y", "params"],
+        ["len", "channels"];
+    NORM_GRADIENT_SUMS = "norm_gradient_sums",
+        ["gradient", "x", "table", "parts", "params"],
+        ["num_positions", "channels", "rows"];
+    NORM_GRADIENT_TABLE = "norm_gradient_table",
+        ["parts", "table", "gradient_table", "gamma_gradient", "beta_gradient", "params"],
+        ["num_parts", "channels", "epsilon"];
+    NORM_INPUT_GRADIENT = "norm_input_gradient",
+        ["gradient", "x", "gradient_table", "other", "x_gradient", "params"],
+        ["len", "channels", "has_other"];
     DENSITY_ENERGY = "density_energy",
         ["x", "table", "energy", "gradient", "params"],
         ["num_points", "form", "num_rows"];

@@ -2,16 +2,27 @@
 
 use burn::tensor::Device;
 
-use super::{Buffer, Demand, Part, product};
+use super::{Buffer, Demand, FLOAT, Part, product};
 use crate::{
     config::{Norm, OptimizerKind, RunConfig},
-    kernels::{MAX_KEPT_BYTES, max_binding_bytes},
+    kernels::{MAX_KEPT_BYTES, TaskMemory, max_binding_bytes},
     model::{Layout, ModelError, Pass},
+    parallel::num_threads,
 };
 
 /// The number of outputs of the largest layer that a backward pass holds besides what it keeps: gradients on their way
 /// and scratch memory of a convolution.
 const NUM_IN_TRANSIT: u64 = 4;
+
+/// The number of values that the layers of a network store for one input. On a GPU, batch norm with the statistics of the
+/// batch is a part of the convolutions around it, which store nothing normalised; not so in a browser.
+fn stored_outputs(config: &RunConfig, layout: &Layout, max_binding: Option<u64>) -> u64 {
+    let is_fused = max_binding.is_some() && config.model.norm == Norm::Batch;
+    match is_fused && cfg!(not(target_arch = "wasm32")) {
+        true => layout.num_activations - layout.num_normalised,
+        false => layout.num_activations,
+    }
+}
 
 impl Demand {
     /// Estimates the demand of a training run with this configuration, on `num_items` training items of shape (C, H,
@@ -67,6 +78,11 @@ impl Demand {
             remedy: format!("set it to at most {most}"),
         });
 
+        let what = format!("data.dataset: {num_items} training items of {num_pixels} bytes");
+        let items = (num_items as u64).saturating_mul(num_pixels as u64);
+        let remedy = "choose a smaller one";
+        demand.parts.push(Part { remedy, ..Part::of("data set", what, items, [0, 1]) });
+
         let what = format!("model.arch = {arch}: weights and the copies that a run keeps");
         // Weights with moments and average: in use, and in two states to return to; also gradients and the working copy
         // of a step, a second pair of them for sharpness-aware minimisation, and the sum of the gradients of parts. On the
@@ -101,9 +117,11 @@ impl Demand {
             rows => ("micro_batch", rows.min(batch), 1, "lower it"),
         };
         let what = format!("data.{key} = {rows}: activations of {arch}");
-        let image =
-            num_passes * layout.num_activations + NUM_IN_TRANSIT * layout.largest_activation;
-        let update = Part::of("activations of the update", what, product([rows]), [image, 0]);
+        let kept = num_passes * stored_outputs(config, layout, max_binding);
+        let image = kept + NUM_IN_TRANSIT * layout.largest_activation;
+        let mut update = Part::of("activations of the update", what, product([rows]), [image, 0]);
+        let [frozen, weights] = layout.tasks;
+        update.device = update.device.saturating_add(demand.task_bytes(frozen.max(weights), rows));
         demand.passes.push(Part { remedy, ..update });
         if config.objective.needs_chains() {
             demand.add_sampling(config, layout, batch);
@@ -191,14 +209,24 @@ impl Demand {
             _ => micro_batch.min(layout.most_at_once(self.max_binding)),
         };
         let what = format!("{num_chains} chains at once through {}", config.model.arch);
-        // A GPU keeps the inputs of all layers. The CPU back end keeps one bit for each, and the inputs of norm layers.
+        // A GPU keeps the inputs of layers. The CPU back end keeps one bit for each, and the inputs of norm layers.
         let kept = match self.max_binding {
-            Some(_) => layout.num_activations,
+            Some(_) => stored_outputs(config, layout, self.max_binding),
             None => layout.num_activations / 32 + layout.num_normalised,
         };
         let image = kept + NUM_IN_TRANSIT * layout.largest_activation;
-        self.passes.push(Part::of("activations of sampling", what, product([rows]), [image, 0]));
+        let mut part = Part::of("activations of sampling", what, product([rows]), [image, 0]);
+        part.device = part.device.saturating_add(self.task_bytes(layout.tasks[0], rows));
+        self.passes.push(part);
         rows
+    }
+
+    /// The bytes that the tasks of a convolution of `rows` images hold on the CPU back end.
+    fn task_bytes(&self, tasks: TaskMemory, rows: usize) -> u64 {
+        match self.max_binding {
+            Some(_) => 0,
+            None => FLOAT.saturating_mul(tasks.num_values(rows, num_threads())),
+        }
     }
 
     /// Adds the outputs of the largest layer for `rows` images; `remedy` says what to do, from the number that fits.

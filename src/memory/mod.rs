@@ -5,7 +5,7 @@ mod estimates;
 
 use std::fmt;
 
-use crate::config::RunConfig;
+use crate::{config::RunConfig, kernels::MAX_POOLED_BYTES};
 
 /// The number of bytes of an f32 value.
 const FLOAT: u64 = 4;
@@ -108,7 +108,7 @@ struct Buffer {
 pub struct Demand {
     /// What is in memory all the time.
     parts: Vec<Part>,
-    /// What is in memory one after the other, so that only the largest counts.
+    /// What is in memory one after the other: the largest counts, and the buffers that the CPU back end keeps of the others.
     passes: Vec<Part>,
     buffers: Vec<Buffer>,
     /// The largest buffer that a kernel can bind, in bytes; `None` on the CPU back end.
@@ -120,9 +120,20 @@ impl Demand {
     fn bytes(&self) -> [u64; 2] {
         let largest = self.passes.iter().max_by_key(|part| part.bytes());
         let parts = self.parts.iter().chain(largest);
-        parts.fold([0, 0], |[device, host], part| {
+        parts.fold([self.pooled_bytes(), 0], |[device, host], part| {
             [u64::saturating_add(device, part.device), u64::saturating_add(host, part.host)]
         })
+    }
+
+    /// The bytes of free buffers that the CPU back end keeps: what the smaller passes need, whose buffers have other sizes
+    /// than those of the largest.
+    fn pooled_bytes(&self) -> u64 {
+        let passes = || self.passes.iter().map(Part::bytes);
+        let smaller = passes().fold(0, u64::saturating_add) - passes().max().unwrap_or(0);
+        match self.max_binding {
+            Some(_) => 0,
+            None => smaller.min(MAX_POOLED_BYTES as u64),
+        }
     }
 
     /// The total demand, in bytes.
@@ -214,5 +225,18 @@ mod tests {
         let part = Part::of("chains", "chains".into(), product([usize::MAX, usize::MAX]), [2, 1]);
         let demand = Demand { parts: vec![part.clone(), part], ..Demand::default() };
         assert!(demand.check(&RunConfig::default()).is_err());
+    }
+
+    #[test]
+    fn the_cpu_back_end_keeps_buffers_of_the_smaller_passes_within_its_bound() {
+        const MIB: u64 = 1 << 20;
+        let total = |others: u64, max_binding| {
+            let pass = |bytes| Part::of("pass", "pass".into(), bytes, [1, 0]);
+            let passes = [40 * MIB, 300 * MIB, others].map(pass).to_vec();
+            Demand { passes, max_binding, ..Demand::default() }.total() / MIB
+        };
+        assert_eq!(total(10 * MIB, None), 350);
+        assert_eq!(total(200 * MIB, None), 428);
+        assert_eq!(total(200 * MIB, Some(MIB)), 300);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::iter::Sum;
 
-use crate::kernels::MAX_LAUNCH_FLOPS;
+use crate::kernels::{MAX_LAUNCH_FLOPS, TaskMemory};
 
 /// The memory limit for the outputs of the layers while images are measured, in bytes. It is small compared with the
 /// weights and the optimiser of a network that needs so much.
@@ -24,12 +24,16 @@ pub(super) struct Cost {
     pub(super) most_flops: u64,
     /// The number of output values of its largest layer.
     pub(super) most_values: u64,
+    /// What the CPU back end needs while it computes a layer: for the passes of frozen weights, and for the gradient of the
+    /// weights.
+    pub(super) tasks: [TaskMemory; 2],
 }
 
 impl Cost {
     /// The cost of a convolution or a linear map.
     pub(super) fn of_layer(flops: u64, values: u64) -> Self {
-        Self { flops, values, normalised: 0, most_flops: flops, most_values: values }
+        let (most_flops, most_values) = (flops, values);
+        Self { flops, values, most_flops, most_values, ..Self::default() }
     }
 
     /// The cost of a norm layer.
@@ -46,6 +50,7 @@ impl Sum for Cost {
             normalised: a.normalised + b.normalised,
             most_flops: a.most_flops.max(b.most_flops),
             most_values: a.most_values.max(b.most_values),
+            tasks: [0, 1].map(|kind| a.tasks[kind].max(b.tasks[kind])),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The building blocks of the architectures: initial weights from a seed, convolution, head, and norm.
 
 use burn::{
-    module::{Module, Param, ParamId, RunningState},
+    module::{Module, Param, ParamId},
     nn::{BatchNorm, BatchNormConfig, GroupNorm, GroupNormConfig, Linear},
     tensor::{Device, Tensor, TensorData},
 };
@@ -9,11 +9,13 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::Cost;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::kernels::NormConv;
 use crate::{
     config,
     kernels::{
-        ConvOptions2d, EnergyOptions, HeadOptions, Labels, Pooling, batch_norm, conv2d,
-        head_energy, head_logits,
+        ConvOptions2d, ConvShape, EnergyOptions, HeadOptions, Labels, Pooling, batch_norm, conv2d,
+        head_energy, head_logits, task_memory,
     },
     streams,
 };
@@ -152,7 +154,7 @@ impl WeightInit {
 pub(super) struct Convolution {
     weight: Param<Tensor<4>>,
     bias: Param<Tensor<1>>,
-    stride: usize,
+    pub(super) stride: usize,
 }
 
 impl Convolution {
@@ -168,16 +170,34 @@ impl Convolution {
 
     /// The cost for one image of `size` = [H, W]; `size` becomes the size of the output.
     pub(super) fn cost(&self, size: &mut [usize; 2]) -> Cost {
+        /// A batch that is large enough for whole tasks.
+        const LARGE: usize = 1 << 16;
+        let ([height, width], weights) = (*size, self.weight.lazy_shape());
+        let (inputs, outputs) = (weights[2], weights[3]);
+        let (batch, kernel, stride) = (LARGE, weights[0], self.stride);
+        let shape = ConvShape { batch, height, width, inputs, outputs, kernel, stride };
         *size = size.map(|side| side.div_ceil(self.stride));
-        let weights = self.weight.lazy_shape();
         let positions = (size[0] * size[1]) as u64;
         let flops = 2 * weights.num_elements() as u64 * positions;
-        Cost::of_layer(flops, weights[3] as u64 * positions)
+        Cost { tasks: task_memory(&shape), ..Cost::of_layer(flops, outputs as u64 * positions) }
     }
 
     fn apply(&self, x: Tensor<4>, negative_slope: Option<f32>) -> Tensor<4> {
         let options = ConvOptions2d { stride: self.stride, negative_slope };
-        conv2d(x, self.weight.val(), self.bias.val(), options)
+        let (weight, bias) = self.weights();
+        conv2d(x, weight, bias, options)
+    }
+
+    /// The weights and the bias.
+    pub(super) fn weights(&self) -> (Tensor<4>, Tensor<1>) {
+        (self.weight.val(), self.bias.val())
+    }
+
+    /// The weights of this convolution with batch norm and LeakyReLU in front.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn after(&self, norm: &BatchNorm) -> NormConv {
+        let (weight, bias) = self.weights();
+        NormConv { gamma: norm.gamma.val(), beta: norm.beta.val(), weight, bias }
     }
 }
 
@@ -249,16 +269,34 @@ impl NormLayer {
 
     /// Whether it takes its statistics from the batch.
     pub(super) fn mixes_images(&self) -> bool {
-        matches!(self, Self::Batch(norm) if norm.training.is_enabled())
+        self.of_batch().is_some()
     }
 
-    /// Gives this layer its own running statistics, because a clone shares those of its original.
-    pub(super) fn part(&mut self) {
+    /// From now on, batches do not update the running statistics.
+    pub(super) fn keep_statistics(&mut self) {
         if let Self::Batch(norm) = self {
-            for running in [&mut norm.running_mean, &mut norm.running_var] {
-                *running = RunningState::new(running.value_sync());
-            }
+            norm.momentum = 0.0;
         }
+    }
+
+    /// The batch norm, if it takes its statistics from the batch.
+    pub(super) fn of_batch(&self) -> Option<&BatchNorm> {
+        match self {
+            Self::Batch(norm) if norm.training.is_enabled() => Some(norm),
+            _ => None,
+        }
+    }
+}
+
+/// Moves the running statistics towards those of a batch, which are in the table of [`batch_norm`].
+pub(super) fn update_statistics(norm: &BatchNorm, table: &Tensor<2>) {
+    if norm.momentum == 0.0 {
+        return;
+    }
+    for (row, running) in [(0, &norm.running_mean), (3, &norm.running_var)] {
+        let of_batch = table.clone().narrow(0, row, 1).squeeze_dim(0);
+        let old = running.value_sync().to_device(&of_batch.device());
+        running.update(old * (1.0 - norm.momentum) + of_batch * norm.momentum);
     }
 }
 
@@ -268,13 +306,8 @@ pub(super) fn normalise(norm: &Option<NormLayer>, x: Tensor<4>) -> Tensor<4> {
         None => x,
         Some(NormLayer::Batch(norm)) if x.is_autodiff() && norm.training.is_enabled() => {
             let (gamma, beta) = (norm.gamma.val(), norm.beta.val());
-            let (y, moments) = batch_norm(x, gamma, beta, norm.epsilon);
-            for (index, running) in [&norm.running_mean, &norm.running_var].into_iter().enumerate()
-            {
-                let of_batch = moments.clone().narrow(0, index, 1).squeeze_dim(0);
-                let old = running.value_sync().to_device(&of_batch.device());
-                running.update(old * (1.0 - norm.momentum) + of_batch * norm.momentum);
-            }
+            let (y, table) = batch_norm(x, gamma, beta, norm.epsilon);
+            update_statistics(norm, &table);
             y
         }
         Some(NormLayer::Batch(norm)) => {

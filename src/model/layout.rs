@@ -6,7 +6,7 @@ use burn::{
 };
 
 use super::{ModelError, Network, Pass, WeightInit, cost, cost::Cost};
-use crate::{config::ModelConfig, device};
+use crate::{config::ModelConfig, device, kernels::TaskMemory};
 
 /// The names, shapes and sizes of the tensors of a network. It needs no memory for weights, so use it to refuse a
 /// network that is too large before it is built.
@@ -20,6 +20,9 @@ pub struct Layout {
     pub(crate) largest_activation: u64,
     /// The number of values for one input that norm layers normalise.
     pub(crate) num_normalised: u64,
+    /// What the CPU back end needs while it computes a layer: for the passes of frozen weights, and for the gradient of the
+    /// weights.
+    pub(crate) tasks: [TaskMemory; 2],
     pieces: Vec<Cost>,
 }
 
@@ -39,12 +42,13 @@ impl Layout {
         network.visit(&mut names);
         let [_, height, width] = input_shape;
         let pieces = network.costs([height, width]);
-        let Cost { values, most_values, normalised, .. } = pieces.iter().copied().sum();
+        let Cost { values, most_values, normalised, tasks, .. } = pieces.iter().copied().sum();
         Ok(Self {
             tensors: names.tensors,
             num_activations: values,
             largest_activation: most_values,
             num_normalised: normalised,
+            tasks,
             pieces,
         })
     }

@@ -107,9 +107,9 @@ trait Pieces {
     fn norms(&mut self) -> Vec<&mut NormLayer> {
         Vec::new()
     }
-    /// The input of the head, from the output of the last piece.
-    fn head_input(&self, z: Tensor<4>) -> Tensor<4> {
-        z
+    /// The input of the head, from the input of piece `first`.
+    fn rest(&self, first: usize, z: Tensor<4>) -> Tensor<4> {
+        (first..self.num_pieces()).fold(z, |z, index| self.piece(index, z))
     }
     /// The head, which turns its input into logits or energies.
     fn head(&self) -> &Head;
@@ -197,11 +197,11 @@ impl Network {
         self.valid().train()
     }
 
-    /// The network for a pass that must not change the running statistics of batch norm. It shares weights and graph,
-    /// but has its own copy of the statistics.
+    /// The network for a pass that must not change the running statistics of batch norm. It shares weights, graph and
+    /// statistics.
     pub fn aside(&self) -> Self {
         let mut aside = self.clone();
-        aside.norms().into_iter().for_each(NormLayer::part);
+        aside.norms().into_iter().for_each(NormLayer::keep_statistics);
         aside
     }
 
@@ -279,9 +279,7 @@ impl Network {
 
     /// The input of the head, from the output of [`Network::first_layer`].
     pub(crate) fn head_input(&self, z: Tensor<4>) -> Tensor<4> {
-        let pieces = self.pieces();
-        let rest = self.split..pieces.num_pieces();
-        pieces.head_input(rest.fold(z, |z, index| pieces.piece(index, z)))
+        self.pieces().rest(self.split, z)
     }
 
     /// Logits (N, classes), from the output of [`Network::head_input`].

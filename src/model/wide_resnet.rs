@@ -10,7 +10,11 @@ use super::{
     Cost, Pieces,
     layers::{Convolution, Head, NormLayer, WeightInit, channels_last, normalise},
 };
+#[cfg(not(target_arch = "wasm32"))]
+use super::{NEGATIVE_SLOPE, layers::update_statistics};
 use crate::kernels::Pooling;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::kernels::{BlockOptions, Features, norm_block};
 
 /// A WideResNet: a first 3×3 convolution to 16 channels, three stages of n = (depth - 4) / 6 pre-activation blocks
 /// with 16, 32 and 64 times `width` channels (stride 1, 2, 2), then norm, activation, pooling and a linear map.
@@ -54,6 +58,25 @@ impl Block {
         }
     }
 
+    /// The block as one operation on a GPU; `None` if its norms do not take their statistics from the batch.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn fused(&self, features: Features) -> Option<Features> {
+        let norm1 = self.norm1.as_ref().and_then(NormLayer::of_batch)?;
+        let norm2 = self.norm2.as_ref().and_then(NormLayer::of_batch)?;
+        let options = BlockOptions {
+            stride: self.conv2.stride,
+            negative_slope: NEGATIVE_SLOPE,
+            epsilon: norm1.epsilon,
+        };
+        let (first, second) = (self.conv1.after(norm1), self.conv2.after(norm2));
+        let shortcut = self.shortcut.as_ref().map(Convolution::weights);
+        let (features, tables) = norm_block(features, first, second, shortcut, options);
+        for (norm, table) in [norm1, norm2].into_iter().zip(&tables) {
+            update_statistics(norm, table);
+        }
+        Some(features)
+    }
+
     fn cost(&self, size: &mut [usize; 2]) -> Cost {
         let norm = |norm: &Option<NormLayer>, size| norm.as_ref().map(|norm| norm.cost(size));
         let norms = [norm(&self.norm1, *size), norm(&self.norm2, *size)];
@@ -89,6 +112,25 @@ impl WideResNet {
             classifier: init.head(inputs, num_classes, Pooling::Average),
         }
     }
+
+    /// The output of `blocks` as one operation each; `None` where that cannot be.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn fused(&self, blocks: &[Block], x: &Tensor<4>) -> Option<Features> {
+        let mixes_images = self.norm.as_ref().is_some_and(NormLayer::mixes_images);
+        let features = (mixes_images && Features::can_be(x)).then(|| Features::new(x.clone()));
+        blocks.iter().try_fold(features?, |features, block| block.fused(features))
+    }
+
+    /// The input of the head from the input of the first of `blocks`, which are the last ones of the network, with one
+    /// operation for each of them; `None` where that cannot be.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn fused_rest(&self, blocks: &[Block], x: &Tensor<4>) -> Option<Tensor<4>> {
+        let features = self.fused(blocks, x)?;
+        let norm = self.norm.as_ref().and_then(NormLayer::of_batch)?;
+        let (y, table) = features.normalised(norm.gamma.val(), norm.beta.val(), norm.epsilon);
+        update_statistics(norm, &table);
+        Some(y)
+    }
 }
 
 impl Pieces for WideResNet {
@@ -98,10 +140,14 @@ impl Pieces for WideResNet {
     }
 
     fn piece(&self, index: usize, x: Tensor<4>) -> Tensor<4> {
-        match index {
-            0 => self.conv1.forward(channels_last(x)),
-            _ => self.blocks[index - 1].forward(x),
+        if index == 0 {
+            return self.conv1.forward(channels_last(x));
         }
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Some(features) = self.fused(&self.blocks[index - 1..index], &x) {
+            return features.values();
+        }
+        self.blocks[index - 1].forward(x)
     }
 
     fn piece_cost(&self, index: usize, size: &mut [usize; 2]) -> Cost {
@@ -111,8 +157,14 @@ impl Pieces for WideResNet {
         }
     }
 
-    fn head_input(&self, z: Tensor<4>) -> Tensor<4> {
-        normalise(&self.norm, z)
+    fn rest(&self, first: usize, z: Tensor<4>) -> Tensor<4> {
+        // A split is after the first convolution or a block.
+        let blocks = &self.blocks[first - 1..];
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Some(y) = self.fused_rest(blocks, &z) {
+            return y;
+        }
+        normalise(&self.norm, blocks.iter().fold(z, |z, block| block.forward(z)))
     }
 
     fn norms(&mut self) -> Vec<&mut NormLayer> {

@@ -2,6 +2,7 @@
 //! weights.
 
 mod average;
+#[cfg(not(target_arch = "wasm32"))]
 mod restored;
 mod sharpness;
 
@@ -15,6 +16,7 @@ use burn::{
 use crate::config::{LearningRateSchedule, OptimizerConfig, OptimizerKind};
 
 pub(crate) use average::WeightAverage;
+#[cfg(not(target_arch = "wasm32"))]
 use restored::RestoredOnCpu;
 pub(crate) use sharpness::climb;
 
@@ -46,7 +48,8 @@ pub(crate) fn learning_rate(
 }
 
 /// The optimiser of a configuration, with PyTorch's conventions where burn has other defaults. Its state can be
-/// restored on a computer without a graphics adapter.
+/// restored on a computer without a graphics adapter. The page restores none; its optimisers are burn's own, which are
+/// smaller.
 pub(crate) fn build(config: &OptimizerConfig) -> ModuleOptimizer {
     let decay =
         (config.weight_decay > 0.0).then(|| WeightDecayConfig::new(config.weight_decay as f32));
@@ -57,7 +60,11 @@ pub(crate) fn build(config: &OptimizerConfig) -> ModuleOptimizer {
                 // PyTorch's default, which published recipes assume; burn's default is 1e-5.
                 .with_epsilon(1e-8)
                 .with_weight_decay(decay);
-            RestoredOnCpu(adam.build()).into()
+            #[cfg(target_arch = "wasm32")]
+            let adam = adam.init();
+            #[cfg(not(target_arch = "wasm32"))]
+            let adam = RestoredOnCpu(adam.build()).into();
+            adam
         }
         OptimizerKind::Sgd => {
             // PyTorch's momentum has no dampening, and the learning rate of the recipe assumes that.
@@ -65,7 +72,11 @@ pub(crate) fn build(config: &OptimizerConfig) -> ModuleOptimizer {
             let sgd = SgdConfig::new()
                 .with_momentum((config.momentum > 0.0).then_some(momentum))
                 .with_weight_decay(decay);
-            RestoredOnCpu(sgd.build()).into()
+            #[cfg(target_arch = "wasm32")]
+            let sgd = sgd.init();
+            #[cfg(not(target_arch = "wasm32"))]
+            let sgd = RestoredOnCpu(sgd.build()).into();
+            sgd
         }
     };
     match config.gradient_clip_norm > 0.0 {

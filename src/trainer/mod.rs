@@ -2,6 +2,7 @@
 
 mod divergence;
 mod parts;
+mod recovery;
 mod step;
 
 use std::ops::ControlFlow;
@@ -22,10 +23,11 @@ use crate::{
     optimizer::{self, WeightAverage},
     replay_buffer::{ReplayBuffer, Start},
     sampler::Sampler,
-    streams,
 };
 
 pub use divergence::Divergence;
+use recovery::GoodState;
+pub use recovery::Recovery;
 use step::DeviceBatch;
 pub use step::{StepError, StepReport};
 
@@ -74,17 +76,6 @@ pub enum TrainerError {
     Optimizer(String),
 }
 
-/// A return to the last good state after a divergence.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Recovery {
-    /// The training step to which the run returned.
-    pub step: u64,
-    /// The number of recoveries so far.
-    pub num_recoveries: usize,
-    /// The factor on the learning rate from now on.
-    pub learning_rate_factor: f64,
-}
-
 /// A training run in memory: network, optimiser, replay buffer and progress.
 ///
 /// [`Trainer::advance`] trains step by step; [`Trainer::model`] returns the model in its current state. `jempp train`
@@ -112,15 +103,6 @@ pub struct Trainer {
     good_states: Vec<GoodState>,
     /// The number of recoveries in earlier sessions of the run; each session has its own limit.
     num_earlier_recoveries: usize,
-}
-
-/// A state to which a diverged run can return.
-struct GoodState {
-    network: Network,
-    average: Option<WeightAverage>,
-    optimizer: ModuleOptimizer,
-    buffer: ReplayBuffer,
-    counters: Counters,
 }
 
 /// Rejects a configuration that is not valid for training, or needs too much memory, before any large allocation. Returns
@@ -363,56 +345,5 @@ impl Trainer {
             replay_buffer: HostTensor { shape, values },
             class_centers: self.class_centers.clone(),
         })
-    }
-
-    fn remember(&mut self) {
-        if self.good_states.len() == 2 {
-            self.good_states.remove(0);
-        }
-        self.good_states.push(GoodState {
-            network: self.network.clone(),
-            average: self.average.clone(),
-            optimizer: self.optimizer.clone(),
-            buffer: self.buffer.copy(),
-            counters: self.counters.clone(),
-        });
-    }
-
-    /// Returns to a good state with a smaller learning rate and other noise. If the allowed number of recoveries is
-    /// used up, returns to that state without these changes and gives `None`.
-    pub fn recover(&mut self) -> Option<Recovery> {
-        self.return_to_good_state();
-        let used = self.counters.num_recoveries - self.num_earlier_recoveries;
-        let has_noise = self.counters.num_recoveries + 1 < streams::MAX_ATTEMPTS;
-        if used == self.config.divergence.max_recoveries || !has_noise {
-            return None;
-        }
-        self.counters.num_recoveries += 1;
-        // The factor never becomes exactly 0, because the model could then no longer learn.
-        let factor = self.counters.learning_rate_factor * self.config.divergence.learning_rate_cut;
-        self.counters.learning_rate_factor = factor.max(f64::MIN_POSITIVE);
-        Some(Recovery {
-            step: self.counters.step,
-            num_recoveries: self.counters.num_recoveries,
-            learning_rate_factor: self.counters.learning_rate_factor,
-        })
-    }
-
-    /// Returns to the older of the good states, but keeps the counts of time and recoveries: a gap diverges over dozens
-    /// of steps, so the newer state may already be affected.
-    pub(crate) fn return_to_good_state(&mut self) {
-        self.good_states.truncate(1);
-        let Some(good) = self.good_states.first() else { return };
-        self.network = good.network.clone();
-        self.average = good.average.clone();
-        self.optimizer = good.optimizer.clone();
-        self.buffer = good.buffer.copy();
-        let Counters { num_recoveries, learning_rate_factor, elapsed_secs, .. } = self.counters;
-        self.counters = Counters {
-            num_recoveries,
-            learning_rate_factor,
-            elapsed_secs,
-            ..good.counters.clone()
-        };
     }
 }

@@ -9,7 +9,7 @@ use jempp::{
     config::RunConfig,
     data::Dataset,
     device,
-    kernels::{self, Kernel},
+    kernels::{self, ConvPass, Kernel, Variant},
 };
 use pollster::block_on;
 
@@ -28,6 +28,26 @@ pub(crate) fn gpu() -> Option<Device> {
         }
     };
     GPU.get_or_init(open).clone()
+}
+
+/// The variants of a convolution kernel that compute `pass` and run on [`gpu`]: those that may be chosen there, and the
+/// one with subgroups also on a software adapter that has them.
+pub(crate) fn variants(pass: ConvPass, device: &Device) -> Vec<&'static Variant> {
+    let mut adapter = kernels::adapter_of(device).unwrap();
+    adapter.has_subgroups |= adapters_have_subgroups();
+    kernels::candidates(pass, adapter).collect()
+}
+
+/// Whether wgpu lets 8 or more invocations exchange values on all adapters of this machine.
+fn adapters_have_subgroups() -> bool {
+    let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = backends;
+    let adapters = block_on(wgpu::Instance::new(descriptor).enumerate_adapters(backends));
+    adapters.iter().all(|adapter| {
+        adapter.features().contains(wgpu::Features::SUBGROUP)
+            && adapter.get_info().subgroup_min_size >= 8
+    })
 }
 
 /// The CPU, and a GPU if there is one.

@@ -370,7 +370,7 @@ fn every_pass_of_a_head_equals_the_reference() {
 
 type Normalise = fn(Tensor<4>, Tensor<1>, Tensor<1>, f64) -> (Tensor<4>, Tensor<2>);
 
-/// The normalised values, the moments, and the gradients of Σ result · direction with respect to x, gamma and beta.
+/// The normalised values, the table of the channels, and the gradients of Σ result · direction with respect to x, gamma and beta.
 fn norm_passes(normalise: Normalise, shape: [usize; 4], device: &Device) -> [Vec<f32>; 5] {
     let channels = shape[3];
     // Channels far from zero, where the variance is the difference of nearly equal numbers.
@@ -378,12 +378,12 @@ fn norm_passes(normalise: Normalise, shape: [usize; 4], device: &Device) -> [Vec
     let x = x.autodiff().require_grad();
     let gamma = tensor([channels], 2, device).autodiff().require_grad();
     let beta = tensor([channels], 3, device).autodiff().require_grad();
-    let (y, moments) = normalise(x.clone(), gamma.clone(), beta.clone(), 1e-5);
+    let (y, table) = normalise(x.clone(), gamma.clone(), beta.clone(), 1e-5);
     let direction = tensor(shape, 4, device).autodiff();
     let gradients = (y.clone() * direction).sum().backward();
     [
         values(y.without_autodiff()),
-        values(moments.without_autodiff()),
+        values(table.without_autodiff()),
         values(x.grad(&gradients).unwrap()),
         values(gamma.grad(&gradients).unwrap()),
         values(beta.grad(&gradients).unwrap()),
@@ -396,7 +396,7 @@ fn every_pass_of_batch_norm_equals_the_reference() {
         for shape in [[1, 3, 2, 1], [3, 7, 7, 16], [2, 33, 17, 5], [5, 9, 9, 130]] {
             let found = norm_passes(batch_norm, shape, &device);
             let expected = norm_passes(reference_batch_norm, shape, &device);
-            let names = ["output", "moments", "input gradient", "gamma gradient", "beta gradient"];
+            let names = ["output", "table", "input gradient", "gamma gradient", "beta gradient"];
             for ((found, expected), name) in found.iter().zip(&expected).zip(names) {
                 let error = max_difference(found, expected) / max_abs(expected);
                 assert!(error < TOLERANCE, "{name} of {shape:?} off by {error}");

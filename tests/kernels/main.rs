@@ -1,6 +1,7 @@
 //! Tests that compute on a device: kernels compared with their CPU twins, layers, samplers, training.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
+mod blocks;
 mod broken_chains;
 mod chain_run;
 mod checks;

@@ -28,16 +28,18 @@ diagnostics = whether chains agree and how many independent draws they are worth
     crates: statrs std thiserror
 numbers = softmax, log-sum-exp and argmax of rows of numbers on the host
     crates: std
+parallel = parallel iterators; plain ones in a browser, which gives the page one thread
+    crates: rayon std
 kernels::reference = the CPU twin of every WGSL kernel; it defines what the kernel computes
     crates: std
 kernels = the WGSL kernels, and one function for each that takes tensors
-    rooms: kernels::reference
+    rooms: kernels::reference parallel
 streams = every stream of random numbers, by its number
     rooms: config kernels::reference
 kernel_check = every kernel compared with its CPU twin on one device
     rooms: kernels kernels::reference streams
 eigen = eigenvectors of symmetric matrices
-    rooms: streams
+    rooms: parallel streams
 principal_axes = the directions along which points differ most
     rooms: eigen
 browser = what the browser gives the page: time and files
@@ -71,7 +73,7 @@ objective = the terms of the loss
 optimizer = the optimiser of the weights, its schedule, and averages of the weights
     rooms: config device model
 memory = how much memory a run will need, before any of it is taken
-    rooms: config kernels model
+    rooms: config kernels model parallel
 class_centers = the Gaussian of each class that chains start from
     rooms: config data kernels kernels::reference principal_axes
 replay_buffer = the persistent chains, on the device

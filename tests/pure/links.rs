@@ -225,6 +225,43 @@ fn documents_point_at_what_exists() {
 }
 
 #[test]
+fn the_library_documents_every_feature() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
+    let features = manifest["features"].as_table().unwrap();
+    let defaults = features["default"].as_array().unwrap();
+    let is_default = |name: &str| defaults.iter().any(|feature| feature.as_str() == Some(name));
+    let expected = features.keys().filter(|name| *name != "default");
+    let expected = expected.map(|name| (name.clone(), is_default(name)));
+
+    let library = read("src/lib.rs");
+    let rows = library.lines().filter_map(|line| line.strip_prefix("//! | `"));
+    let documented = rows.filter_map(|row| {
+        let (name, rest) = row.split_once("` |")?;
+        let (_, by_default) = rest.trim_end_matches([' ', '|']).rsplit_once('|')?;
+        Some((name.to_string(), by_default.trim() == "yes"))
+    });
+    assert_eq!(documented.collect::<BTreeMap<_, _>>(), expected.collect());
+}
+
+#[test]
+fn releases_carry_the_licences_that_dependencies_may_have() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let (deny, about): (toml::Table, toml::Table) =
+        (read("deny.toml").parse().unwrap(), read(".github/notices/about.toml").parse().unwrap());
+    let licenses = &deny["licenses"];
+    assert_eq!(about["accepted"], licenses["allow"]);
+    assert_eq!(about["targets"], deny["graph"]["targets"]);
+    let exceptions = licenses["exceptions"].as_array().unwrap();
+    for exception in exceptions {
+        let name = exception["crate"].as_str().unwrap();
+        assert_eq!(about[name]["accepted"], exception["allow"], "{name}");
+    }
+    let of_crates = about.values().filter(|value| value.is_table()).count();
+    assert_eq!(of_crates, exceptions.len());
+}
+
+#[test]
 fn planted_faults_are_found() {
     let root = root();
     let links = |text: &str| broken_links(&root, &root.join("README.md"), text).len();

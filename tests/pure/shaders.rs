@@ -1,7 +1,7 @@
 //! Every shader is valid for the three native back ends and matches its Rust declaration. Needs no GPU.
 use std::collections::BTreeSet;
 
-use jempp::kernels::{ConvPass, ConvShape, KERNELS, Kernel, VARIANTS};
+use jempp::kernels::{ConvPass, ConvShape, KERNELS, Kernel, Surroundings, VARIANTS};
 use naga::{
     back::{hlsl, msl, spv},
     valid::{Capabilities, ModuleInfo, ValidationFlags, Validator},
@@ -9,7 +9,7 @@ use naga::{
 
 const SHADERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/shaders");
 
-/// Every kernel, and every variant for channels of each kind, in each pass.
+/// Every kernel, and every variant for channels of each kind, in each pass and with all surroundings.
 pub(crate) fn all() -> Vec<&'static Kernel> {
     let mut all = KERNELS.to_vec();
     for variant in VARIANTS {
@@ -19,7 +19,8 @@ pub(crate) fn all() -> Vec<&'static Kernel> {
                     let sizes = (1, 8, 8, 3, 1);
                     let (batch, height, width, kernel, stride) = sizes;
                     let shape = ConvShape { batch, height, width, inputs, outputs, kernel, stride };
-                    all.push(variant.kernel(pass, &shape));
+                    let kernel = |around| variant.kernel(pass, &shape, around);
+                    all.extend(Surroundings::ALL.map(kernel));
                 }
             }
         }
@@ -62,7 +63,14 @@ fn files(extension: &str) -> BTreeSet<String> {
 fn every_shader_file_is_in_a_table() {
     let kernels = KERNELS.iter().map(|kernel| kernel.name);
     let variants = VARIANTS.iter().map(|variant| variant.tile.file());
-    let shared = ["common", "conv_common"];
+    let shared = [
+        "common",
+        "conv_common",
+        "conv_plain",
+        "conv_norm_output",
+        "conv_norm_gradient",
+        "conv_norm_weights",
+    ];
     let expected: BTreeSet<String> =
         kernels.chain(variants).chain(shared).map(str::to_string).collect();
     assert_eq!(files(".wgsl"), expected);

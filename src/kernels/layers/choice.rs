@@ -8,7 +8,7 @@ use cubecl::{
 use super::{
     shape::ConvShape,
     variants::{
-        ConvPass, DIRECT_8X4, DIRECT_16X16, PRODUCT_4X4, PRODUCT_4X4_NARROW, PRODUCT_8X4,
+        ConvPass, DIRECT_16X16, FLAT_8X4, FLAT_8X8, PRODUCT_4X4, PRODUCT_4X4_NARROW, PRODUCT_8X4,
         PRODUCT_8X8, VARIANTS, Variant, WEIGHT_4X4, WEIGHT_8X4, WEIGHT_8X8, WEIGHT_16X8,
         WEIGHT_16X16,
     },
@@ -19,10 +19,13 @@ use super::{
 pub struct Adapter {
     /// Whether it is a program on a CPU, such as lavapipe or SwiftShader.
     pub is_software: bool,
+    /// Whether its compiler unrolls loops, and so keeps arrays in registers. SwiftShader's does not.
+    pub unrolls_loops: bool,
     /// Whether an invocation has registers for 8 × 8 sums. On Intel's GPUs it has not. Where the maker is not known, as in
     /// a browser, it may not have.
     pub has_many_registers: bool,
-    /// Whether 8 or more invocations can exchange values.
+    /// Whether it is a hardware GPU on which 8 or more invocations can exchange values. cubecl says so of no software
+    /// adapter, though lavapipe can; there the direct variants are faster, so nothing is lost.
     pub has_subgroups: bool,
 }
 
@@ -33,6 +36,7 @@ impl Adapter {
         let vendor = card.and_then(|card| card.vendor);
         Self {
             is_software: card.is_none(),
+            unrolls_loops: !properties.identity.name.to_lowercase().contains("swiftshader"),
             has_many_registers: matches!(
                 vendor,
                 Some(PciVendor::Amd | PciVendor::Nvidia | PciVendor::Apple)
@@ -71,7 +75,8 @@ pub fn choose(pass: ConvPass, shape: &ConvShape, adapter: Adapter) -> &'static V
         };
     }
     match outputs {
-        ..=4 => &DIRECT_8X4,
+        ..=4 => &FLAT_8X4,
+        _ if !adapter.unrolls_loops => &FLAT_8X8,
         _ if adapter.is_software => &DIRECT_16X16,
         5..=16 => &PRODUCT_4X4_NARROW,
         _ if PRODUCT_8X8.num_workgroups(pass, shape, 1) < FEW_WORKGROUPS => &PRODUCT_4X4,

@@ -20,49 +20,122 @@ use super::{
     pooled,
     shape::{ConvShape, HeadShape},
     turned::turned_weights,
-    variants::{ConvPass, Variant},
+    variants::{ConvPass, Surroundings, Variant},
 };
 
 /// The slope that makes LeakyReLU the identity.
 const NO_ACTIVATION: f32 = 1.0;
 
 /// Runs `kernel` with one invocation for each of `num_invocations`.
-fn run(kernel: &'static Kernel, num_invocations: usize, tensors: &[&CubeTensor], params: &[u32]) {
+pub(super) fn run(
+    kernel: &'static Kernel,
+    num_invocations: usize,
+    tensors: &[&CubeTensor],
+    params: &[u32],
+) {
     let handles: Vec<&Handle> = tensors.iter().map(|tensor| &tensor.handle).collect();
     let num_workgroups = num_invocations.div_ceil(WORKGROUP_SIZE as usize) as u32;
     launch(kernel, &tensors[0].client, num_workgroups, &handles, params);
 }
 
-/// Runs a variant of the convolution kernels on the four tensors of `shaders/conv_common.wgsl`.
-fn run_variant(
-    variant: &Variant,
-    (pass, shape, num_parts): (ConvPass, &ConvShape, usize),
-    negative_slope: Option<f32>,
-    tensors: [&CubeTensor; 4],
-) {
-    let ConvShape { batch, height, width, inputs, outputs, kernel, stride } = *shape;
-    let [batch, height, width] = [batch, height, width].map(|size| size as u32);
-    let [inputs, outputs, kernel, stride] = [inputs, outputs, kernel, stride].map(|n| n as u32);
-    let slope = negative_slope.unwrap_or(NO_ACTIVATION).to_bits();
-    launch(
-        variant.kernel(pass, shape),
-        &tensors[0].client,
-        variant.num_workgroups(pass, shape, num_parts),
-        &tensors.map(|tensor| &tensor.handle),
-        &[batch, height, width, inputs, outputs, kernel, stride, slope, num_parts as u32],
-    );
+/// A buffer that a kernel is bound to but does not read: as long as one element of any array in a shader.
+pub(super) fn placeholder(like: &CubeTensor) -> CubeTensor {
+    empty_like(like, [4])
 }
 
-/// Launches the variant that is the fastest one for a pass of a layer, as far as is known. `launch` may be called several
-/// times with other variants before, to measure them: all write the same results to the same place.
-fn run_best(pass: ConvPass, shape: &ConvShape, client: &Client, launch: impl Fn(&'static Variant)) {
-    #[cfg(not(target_arch = "wasm32"))]
-    let variant = tuner::choose(pass, shape, client, &launch);
-    // A page cannot wait for its GPU in the middle of a layer.
-    #[cfg(target_arch = "wasm32")]
-    let variant = super::choice::choose(pass, shape, Adapter::of(client));
-    submit_before(client, shape.flops());
-    launch(variant);
+/// A convolution with what stands around it.
+#[derive(Clone, Copy)]
+pub(super) struct Layer<'a> {
+    pub shape: &'a ConvShape,
+    pub surroundings: Surroundings,
+    /// The slope of the LeakyReLU in front; `None`: no activation.
+    pub negative_slope: Option<f32>,
+}
+
+impl Layer<'_> {
+    /// Runs a variant on the tensors of `shaders/conv_common.wgsl` and of the file for the surroundings. What a kernel
+    /// writes in parts, it writes in `num_parts` of them.
+    pub(super) fn run_variant(
+        &self,
+        variant: &Variant,
+        pass: ConvPass,
+        num_parts: usize,
+        tensors: &[&CubeTensor],
+    ) {
+        let ConvShape { batch, height, width, inputs, outputs, kernel, stride } = *self.shape;
+        let [batch, height, width] = [batch, height, width].map(|size| size as u32);
+        let [inputs, outputs, kernel, stride] = [inputs, outputs, kernel, stride].map(|n| n as u32);
+        let slope = self.negative_slope.unwrap_or(NO_ACTIVATION).to_bits();
+        // Only the gradient of the weights divides its work.
+        let work_parts = if pass == ConvPass::WeightGradient { num_parts } else { 1 };
+        launch(
+            variant.kernel(pass, self.shape, self.surroundings),
+            &tensors[0].client,
+            variant.num_workgroups(pass, self.shape, work_parts),
+            &tensors.iter().map(|tensor| &tensor.handle).collect::<Vec<_>>(),
+            &[batch, height, width, inputs, outputs, kernel, stride, slope, num_parts as u32],
+        );
+    }
+
+    /// Launches the variant that is the fastest one for a pass, as far as is known, and returns what `launch` returns.
+    /// It may be called several times with other variants before, to measure them: all write the same results to the
+    /// same place.
+    pub(super) fn run_best<R>(
+        &self,
+        pass: ConvPass,
+        client: &Client,
+        launch: impl Fn(&'static Variant) -> R,
+    ) -> R {
+        #[cfg(not(target_arch = "wasm32"))]
+        let variant = tuner::choose(pass, self.shape, self.surroundings, client, |variant| {
+            launch(variant);
+        });
+        // A page cannot wait for its GPU in the middle of a layer.
+        #[cfg(target_arch = "wasm32")]
+        let variant = super::choice::choose(pass, self.shape, Adapter::of(client));
+        submit_before(client, self.shape.flops());
+        launch(variant)
+    }
+
+    /// The gradients ∂L/∂weight, with the shape `dims`, and ∂L/∂bias. `around` are the tensors of the surroundings.
+    pub(super) fn weight_gradients<const D: usize>(
+        &self,
+        dims: [usize; D],
+        x: CubeTensor,
+        gradient: CubeTensor,
+        around: &[&CubeTensor],
+    ) -> [CubeTensor; 2] {
+        let [x, gradient] = [x, gradient].map(into_contiguous);
+        let (num_weights, outputs) =
+            (self.shape.patch_len() * self.shape.outputs, self.shape.outputs);
+        let (weight, bias) = (empty_like(&x, dims), empty_like(&x, [outputs]));
+        let pass = ConvPass::WeightGradient;
+        self.run_best(pass, &x.client, |variant| {
+            let num_parts = num_parts(variant, self.shape, Adapter::of(&x.client));
+            let run_variant = |bias: &CubeTensor, weight: &CubeTensor| {
+                let tensors = [&[&x, &gradient, bias, weight], around].concat();
+                self.run_variant(variant, pass, num_parts, &tensors);
+            };
+            if num_parts == 1 {
+                return run_variant(&bias, &weight);
+            }
+            let weight_parts = empty_like(&x, [num_parts, num_weights]);
+            let bias_parts = empty_like(&x, [num_parts, outputs]);
+            run_variant(&bias_parts, &weight_parts);
+            run(
+                &CONV_WEIGHT_SUM,
+                num_weights + outputs,
+                &[&weight_parts, &bias_parts, &weight, &bias],
+                &[num_parts as u32, num_weights as u32, outputs as u32],
+            );
+        });
+        [weight, bias]
+    }
+}
+
+/// A convolution with LeakyReLU in front, or with nothing.
+fn plain(shape: &ConvShape, negative_slope: Option<f32>) -> Layer<'_> {
+    Layer { shape, surroundings: Surroundings::Plain, negative_slope }
 }
 
 /// Computes conv(LeakyReLU(x)) + bias; the result has the shape `dims`.
@@ -76,43 +149,11 @@ fn conv<const D: usize>(
 ) -> CubeTensor {
     let [x, weight, bias] = [x, weight, bias].map(into_contiguous);
     let y = empty_like(&x, dims);
-    let tensors = [&x, &weight, &bias, &y];
-    run_best(ConvPass::Forward, shape, &x.client, |variant| {
-        run_variant(variant, (ConvPass::Forward, shape, 1), negative_slope, tensors);
+    let layer = plain(shape, negative_slope);
+    layer.run_best(ConvPass::Forward, &x.client, |variant| {
+        layer.run_variant(variant, ConvPass::Forward, 1, &[&x, &weight, &bias, &y]);
     });
     y
-}
-
-/// The gradients ∂L/∂weight, with the shape `dims`, and ∂L/∂bias.
-fn weight_gradients<const D: usize>(
-    shape: &ConvShape,
-    dims: [usize; D],
-    x: CubeTensor,
-    negative_slope: Option<f32>,
-    gradient: CubeTensor,
-) -> [CubeTensor; 2] {
-    let [x, gradient] = [x, gradient].map(into_contiguous);
-    let (num_weights, outputs) = (shape.patch_len() * shape.outputs, shape.outputs);
-    let (weight, bias) = (empty_like(&x, dims), empty_like(&x, [outputs]));
-    run_best(ConvPass::WeightGradient, shape, &x.client, |variant| {
-        let num_parts = num_parts(variant, shape, Adapter::of(&x.client));
-        let work = (ConvPass::WeightGradient, shape, num_parts);
-        if num_parts == 1 {
-            run_variant(variant, work, negative_slope, [&x, &gradient, &bias, &weight]);
-            return;
-        }
-        let weight_parts = empty_like(&x, [num_parts, num_weights]);
-        let bias_parts = empty_like(&x, [num_parts, outputs]);
-        let tensors = [&x, &gradient, &bias_parts, &weight_parts];
-        run_variant(variant, work, negative_slope, tensors);
-        run(
-            &CONV_WEIGHT_SUM,
-            num_weights + outputs,
-            &[&weight_parts, &bias_parts, &weight, &bias],
-            &[num_parts as u32, num_weights as u32, outputs as u32],
-        );
-    });
-    [weight, bias]
 }
 
 /// The linear map of a head as a convolution: each image has one position.
@@ -171,12 +212,12 @@ impl LayerPasses for CubeBackend {
         let x_gradient = empty_like(&gradient, [batch, height, width, inputs]);
         let (x, slope) = match signs {
             Some((x, slope)) => (into_contiguous(x), Some(slope)),
-            None => (empty_like(&gradient, [1]), None),
+            None => (placeholder(&gradient), None),
         };
         let turned = turned_weights(shape, weight);
-        let tensors = [&gradient, &turned, &x, &x_gradient];
-        run_best(ConvPass::InputGradient, shape, &gradient.client, |variant| {
-            run_variant(variant, (ConvPass::InputGradient, shape, 1), slope, tensors);
+        let (layer, pass) = (plain(shape, slope), ConvPass::InputGradient);
+        layer.run_best(pass, &gradient.client, |variant| {
+            layer.run_variant(variant, pass, 1, &[&gradient, &turned, &x, &x_gradient]);
         });
         x_gradient
     }
@@ -189,7 +230,7 @@ impl LayerPasses for CubeBackend {
     ) -> [CubeTensor; 2] {
         let ConvShape { kernel, inputs, outputs, .. } = *shape;
         let dims = [kernel, kernel, inputs, outputs];
-        weight_gradients(shape, dims, x, negative_slope, gradient)
+        plain(shape, negative_slope).weight_gradients(dims, x, gradient, &[])
     }
 
     fn head_forward(
@@ -217,7 +258,7 @@ impl LayerPasses for CubeBackend {
             Some(labels) => labels.on_gpu().handle,
             // The shader does not read this buffer, so leave it uninitialised: an upload would first submit all waiting
             // work to the GPU.
-            None => empty_like(&x, [1]).handle,
+            None => placeholder(&x).handle,
         };
         launch(
             &HEAD_ENERGY,
@@ -277,6 +318,6 @@ impl LayerPasses for CubeBackend {
     ) -> [CubeTensor; 2] {
         let (x, slope) = head_inputs(shape, x, negative_slope);
         let dims = [shape.inputs(), shape.classes];
-        weight_gradients(&linear_map(shape), dims, x, slope, gradient)
+        plain(&linear_map(shape), slope).weight_gradients(dims, x, gradient, &[])
     }
 }

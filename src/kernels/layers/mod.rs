@@ -1,5 +1,6 @@
 //! The layers of our networks, each one an operation with its own backward pass: the convolution `conv(LeakyReLU(x)) +
-//! bias`, batch normalisation, and the head, which turns the last features into logits or energies.
+//! bias`, batch normalisation, a whole residual block with batch normalisation on a GPU, and the head, which turns the last
+//! features into logits or energies.
 //!
 //! burn's own operations compute the same and are the reference. Our layers take tensors channels last, so that
 //! neighbouring values in memory are multiplied by the same weights. They apply the activation in the same pass over
@@ -9,9 +10,12 @@
 
 mod autodiff;
 mod batch_norm;
+#[cfg(not(target_arch = "wasm32"))]
+mod block;
 mod choice;
 mod cpu;
 mod cube;
+mod cube_norm;
 mod flex;
 mod shape;
 #[cfg(not(target_arch = "wasm32"))]
@@ -29,11 +33,13 @@ use burn::{
 use super::Labels;
 use autodiff::LayerBackend;
 pub use batch_norm::{batch_norm, reference_batch_norm};
+#[cfg(not(target_arch = "wasm32"))]
+pub use block::{BlockOptions, Features, NormConv, norm_block};
 pub use choice::{Adapter, candidates, choose, num_parts};
-pub(crate) use cpu::MAX_KEPT_BYTES;
 pub(super) use cpu::vectorize;
+pub(crate) use cpu::{MAX_KEPT_BYTES, MAX_POOLED_BYTES, TaskMemory, task_memory};
 pub use shape::{ConvShape, Pooling};
-pub use variants::{ConvPass, Tile, VARIANTS, Variant};
+pub use variants::{ConvPass, Surroundings, Tile, VARIANTS, Variant};
 
 /// The options of a convolution with an odd kernel k and padding k/2.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    super::{Kernel, WORKGROUP_SIZE},
+    super::{Kernel, WORKGROUP_SIZE, text::shader},
     shape::ConvShape,
 };
 
@@ -32,6 +32,79 @@ impl ConvPass {
     pub const ALL: [Self; 3] = [Self::Forward, Self::InputGradient, Self::WeightGradient];
 }
 
+/// What stands around a convolution, and is computed with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Surroundings {
+    /// No batch norm: LeakyReLU in front, or nothing.
+    Plain,
+    /// Batch norm and LeakyReLU in front, and another batch norm behind: the first convolution of a block.
+    #[cfg(not(target_arch = "wasm32"))]
+    FirstOfBlock,
+    /// Batch norm and LeakyReLU in front; a residual is added to the output: the second convolution of a block.
+    #[cfg(not(target_arch = "wasm32"))]
+    SecondOfBlock,
+}
+
+impl Surroundings {
+    /// All of them.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub const ALL: [Self; 3] = [Self::Plain, Self::FirstOfBlock, Self::SecondOfBlock];
+
+    /// The line that the host writes in front of the file of the surroundings.
+    fn line(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            #[cfg(not(target_arch = "wasm32"))]
+            Self::FirstOfBlock => "const IS_FIRST = true;\n",
+            #[cfg(not(target_arch = "wasm32"))]
+            Self::SecondOfBlock => "const IS_FIRST = false;\n",
+        }
+    }
+
+    /// The file that stands in front of that of a variant, and the names of all bindings.
+    fn file(self, pass: ConvPass) -> (&'static str, &'static [&'static str]) {
+        match (self, pass) {
+            (Self::Plain, _) => {
+                (shader!("conv_plain"), &["source", "matrix", "rest", "result", "params"])
+            }
+            #[cfg(not(target_arch = "wasm32"))]
+            (_, ConvPass::Forward) => (
+                shader!("conv_norm_output"),
+                &["source", "matrix", "rest", "result", "table", "residual", "parts", "params"],
+            ),
+            #[cfg(not(target_arch = "wasm32"))]
+            (_, ConvPass::InputGradient) => (
+                shader!("conv_norm_gradient"),
+                &[
+                    "source",
+                    "matrix",
+                    "rest",
+                    "result",
+                    "table",
+                    "output",
+                    "gradient_table",
+                    "parts",
+                    "params",
+                ],
+            ),
+            #[cfg(not(target_arch = "wasm32"))]
+            (_, ConvPass::WeightGradient) => (
+                shader!("conv_norm_weights"),
+                &[
+                    "source",
+                    "matrix",
+                    "rest",
+                    "result",
+                    "table",
+                    "output",
+                    "gradient_table",
+                    "params",
+                ],
+            ),
+        }
+    }
+}
+
 /// How a variant divides the work: which file of `shaders/` it is, and what its constants are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the files of `shaders/` describe their constants")]
@@ -40,6 +113,8 @@ pub enum Tile {
     Product { positions: u32, outputs: u32, inputs: u32, rows: u32, columns: u32 },
     /// `conv_direct.wgsl`: an invocation reads pixels and weights itself.
     Direct { rows: u32, columns: u32 },
+    /// `conv_flat.wgsl`: the same without inner loops, at 8 positions an invocation.
+    Flat { columns: u32 },
     /// `conv_broadcast.wgsl`: a subgroup shares pixels.
     #[cfg(not(target_arch = "wasm32"))]
     Broadcast { rows: u32 },
@@ -80,8 +155,8 @@ variants! {
     #[cfg(not(target_arch = "wasm32"))]
     BROADCAST_16X4 = "broadcast-16x4", Tile::Broadcast { rows: 16 };
     DIRECT_16X16 = "direct-16x16", Tile::Direct { rows: 16, columns: 4 };
-    DIRECT_8X8 = "direct-8x8", Tile::Direct { rows: 8, columns: 2 };
-    DIRECT_8X4 = "direct-8x4", Tile::Direct { rows: 8, columns: 1 };
+    FLAT_8X8 = "flat-8x8", Tile::Flat { columns: 2 };
+    FLAT_8X4 = "flat-8x4", Tile::Flat { columns: 1 };
     WEIGHT_8X8 = "weight-8x8",
         Tile::WeightParts { inputs: 64, outputs: 64, positions: 8, rows: 2, columns: 2 };
     WEIGHT_8X4 = "weight-8x4",
@@ -114,22 +189,29 @@ impl Channels {
     }
 }
 
-/// What the lines in front of a kernel depend on, besides the variant.
-type Front = (Channels, Channels, bool);
+/// What a kernel depends on, besides the variant: the channels of its source and its result, the pass, the surroundings.
+type Front = (Channels, Channels, ConvPass, Surroundings);
 
-/// The kernels that were needed so far. They are few: each variant has at most 32.
+/// The kernels that were needed so far. They are few: each variant has at most 96.
 static MADE: Mutex<BTreeMap<(&str, Front), &Kernel>> = Mutex::new(BTreeMap::new());
 
 impl Variant {
-    /// The kernel that computes a pass of a layer.
-    pub fn kernel(&self, pass: ConvPass, shape: &ConvShape) -> &'static Kernel {
+    /// The kernel that computes a pass of a layer with its surroundings.
+    pub fn kernel(
+        &self,
+        pass: ConvPass,
+        shape: &ConvShape,
+        surroundings: Surroundings,
+    ) -> &'static Kernel {
         let (source, result) = channels(pass, shape);
-        let front = (Channels::of(source), Channels::of(result), pass == ConvPass::InputGradient);
+        let front = (Channels::of(source), Channels::of(result), pass, surroundings);
         let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
         made.entry((self.name, front)).or_insert_with(|| Box::leak(Box::new(self.make(front))))
     }
 
-    fn make(&self, (source, result, is_gradient): Front) -> Kernel {
+    fn make(&self, (source, result, pass, surroundings): Front) -> Kernel {
+        let is_gradient = pass == ConvPass::InputGradient;
+        let (around, bindings) = surroundings.file(pass);
         let mut text = format!(
             "alias Source = {};
 const SOURCE_LANES = {}u;
@@ -150,14 +232,13 @@ const IS_GRADIENT = {is_gradient};
             // Writing to a string cannot fail.
             let _ = writeln!(text, "const {name} = {value}u;");
         }
-        text.push_str(include_str!("../../../shaders/common.wgsl"));
-        text.push_str(include_str!("../../../shaders/conv_common.wgsl"));
-        text.push_str(self.tile.text());
+        let shared = shader!("common", "conv_common");
+        text.extend([surroundings.line(), shared, around, self.tile.text()]);
         Kernel {
             name: self.tile.file(),
             source: text.leak(),
             workgroup_size: self.tile.workgroup_size(),
-            bindings: &["source", "matrix", "rest", "result", "params"],
+            bindings,
             params: &[
                 "batch",
                 "height",
@@ -195,6 +276,10 @@ const IS_GRADIENT = {is_gradient};
                 let tiles = positions.div_ceil(rows as usize) * groups.div_ceil(columns as usize);
                 tiles.div_ceil(WORKGROUP_SIZE as usize)
             }
+            Tile::Flat { columns } => {
+                let tiles = positions.div_ceil(FLAT_ROWS) * groups.div_ceil(columns as usize);
+                tiles.div_ceil(WORKGROUP_SIZE as usize)
+            }
             #[cfg(not(target_arch = "wasm32"))]
             Tile::Broadcast { rows } => {
                 positions.div_ceil(rows as usize) * groups.div_ceil(BROADCAST_SIZE as usize)
@@ -208,6 +293,26 @@ const IS_GRADIENT = {is_gradient};
         };
         count as u32
     }
+
+    /// The number of parts in which a kernel of a block writes the statistics of its result: one for the positions that
+    /// an invocation sums.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn num_result_parts(&self, pass: ConvPass, shape: &ConvShape) -> usize {
+        let positions = shape.batch * shape.num_positions();
+        // The gradient of x has as many results for each output position.
+        let spots = if pass == ConvPass::InputGradient { shape.stride.pow(2) } else { 1 };
+        let parts = match self.tile {
+            Tile::Product { positions: tile, rows, .. } => {
+                positions.div_ceil(tile as usize) * (tile / rows) as usize
+            }
+            Tile::Direct { rows, .. } | Tile::Broadcast { rows } => {
+                positions.div_ceil(rows as usize)
+            }
+            Tile::Flat { .. } => positions.div_ceil(FLAT_ROWS),
+            Tile::WeightParts { .. } => 0,
+        };
+        spots * parts
+    }
 }
 
 /// The channels of what a pass reads at pixels, and of its result.
@@ -218,6 +323,8 @@ fn channels(pass: ConvPass, shape: &ConvShape) -> (usize, usize) {
     }
 }
 
+/// The number of positions that an invocation of `conv_flat.wgsl` sums.
+const FLAT_ROWS: usize = 8;
 /// The number of invocations per workgroup of `conv_broadcast.wgsl`.
 #[cfg(not(target_arch = "wasm32"))]
 const BROADCAST_SIZE: u32 = 16;
@@ -228,6 +335,7 @@ impl Tile {
         match self {
             Self::Product { .. } => "conv_product",
             Self::Direct { .. } => "conv_direct",
+            Self::Flat { .. } => "conv_flat",
             #[cfg(not(target_arch = "wasm32"))]
             Self::Broadcast { .. } => "conv_broadcast",
             Self::WeightParts { .. } => "conv_weight_parts",
@@ -236,11 +344,12 @@ impl Tile {
 
     fn text(self) -> &'static str {
         match self {
-            Self::Product { .. } => include_str!("../../../shaders/conv_product.wgsl"),
-            Self::Direct { .. } => include_str!("../../../shaders/conv_direct.wgsl"),
+            Self::Product { .. } => shader!("conv_product"),
+            Self::Direct { .. } => shader!("conv_direct"),
+            Self::Flat { .. } => shader!("conv_flat"),
             #[cfg(not(target_arch = "wasm32"))]
-            Self::Broadcast { .. } => include_str!("../../../shaders/conv_broadcast.wgsl"),
-            Self::WeightParts { .. } => include_str!("../../../shaders/conv_weight_parts.wgsl"),
+            Self::Broadcast { .. } => shader!("conv_broadcast"),
+            Self::WeightParts { .. } => shader!("conv_weight_parts"),
         }
     }
 
@@ -261,6 +370,7 @@ impl Tile {
                 (COLUMNS, columns),
             ],
             Self::Direct { rows, columns } => vec![(ROWS, rows), (COLUMNS, columns)],
+            Self::Flat { columns } => vec![(COLUMNS, columns)],
             #[cfg(not(target_arch = "wasm32"))]
             Self::Broadcast { rows } => vec![(ROWS, rows)],
         }
@@ -272,7 +382,7 @@ impl Tile {
             Self::Product { positions, outputs, rows, columns, .. } => {
                 positions / rows * (outputs / 4 / columns)
             }
-            Self::Direct { .. } => WORKGROUP_SIZE,
+            Self::Direct { .. } | Self::Flat { .. } => WORKGROUP_SIZE,
             #[cfg(not(target_arch = "wasm32"))]
             Self::Broadcast { .. } => BROADCAST_SIZE,
             Self::WeightParts { inputs, outputs, rows, columns, .. } => {

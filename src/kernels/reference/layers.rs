@@ -52,7 +52,8 @@ impl Conv {
 }
 
 /// The convolution of LeakyReLU(`x`) (N, H, W, inputs) with `weight` (k, k, inputs, outputs) plus `bias`,
-/// shape (N, H', W', outputs); twin of `shaders/conv_product.wgsl`, `conv_direct.wgsl` and `conv_broadcast.wgsl`.
+/// shape (N, H', W', outputs); twin of `shaders/conv_product.wgsl`, `conv_direct.wgsl`, `conv_flat.wgsl` and
+/// `conv_broadcast.wgsl`.
 pub fn conv_forward(conv: &Conv, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
     let positions = conv.height.div_ceil(conv.stride) * conv.width.div_ceil(conv.stride);
     let mut y = bias.repeat(conv.batch * positions);

@@ -6,8 +6,10 @@
 
 mod density_energy;
 mod layers;
+mod norms;
 mod sampling;
 
 pub use density_energy::*;
 pub use layers::*;
+pub use norms::*;
 pub use sampling::*;

@@ -81,14 +81,16 @@ impl Service<'_> {
 
     /// Resumes the run in this folder.
     async fn take_up(&mut self, folder: &Path) -> Result<Training, JobError> {
-        match self.paused_training.take_if(|run| run.folder().path() == folder) {
-            Some(run) => Ok(run),
-            None if cfg!(target_arch = "wasm32") => Err(JobError::Request(
-                "in a browser, only the run that was paused last on this page can be resumed"
-                    .into(),
-            )),
-            None => Ok(Training::resume(folder, Ok, &self.device, &mut |_| {}).await?),
+        let paused = self.paused_training.take_if(|run| run.folder().path() == folder);
+        if let Some(run) = paused {
+            return Ok(run);
         }
+        #[cfg(target_arch = "wasm32")]
+        return Err(JobError::Request(
+            "in a browser, only the run that was paused last on this page can be resumed".into(),
+        ));
+        #[cfg(not(target_arch = "wasm32"))]
+        Ok(Training::resume(folder, Ok, &self.device, &mut |_| {}).await?)
     }
 
     async fn report_training(&self, update: TrainingUpdate) -> Result<(), Stop> {

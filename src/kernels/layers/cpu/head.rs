@@ -1,11 +1,10 @@
 //! The head on the CPU: LeakyReLU, pooling and a linear map to logits, and the energies of logits.
 
-use rayon::prelude::*;
-
 use super::{
     super::shape::{HeadShape, Pooling},
     Buffer, Signs, View, matmul, vectorize,
 };
+use crate::parallel::*;
 
 /// The input of the linear map, shape (N, inputs): the pooled activations.
 fn features(shape: &HeadShape, x: &[f32], slope: f32) -> Vec<f32> {

@@ -14,19 +14,22 @@ pub(super) mod norm;
 mod patches;
 mod pool;
 mod signs;
+mod task_memory;
 mod vectorize;
 mod winograd;
 
 use std::{borrow::Cow, sync::Arc};
 
 use burn::tensor::Bytes;
-use rayon::prelude::*;
 
 use super::shape::ConvShape;
+use crate::parallel::*;
 use matmul::{View, matmul};
 pub(super) use pool::Buffer;
 use pool::LINE_LEN;
+pub(crate) use pool::MAX_POOLED_BYTES;
 pub(super) use signs::Signs;
+pub(crate) use task_memory::{TaskMemory, task_memory};
 pub(crate) use vectorize::vectorize;
 pub(crate) use winograd::MAX_KEPT_BYTES;
 

@@ -1,8 +1,7 @@
 //! Batch normalisation on the CPU, with one pass over memory for each result.
 
-use rayon::prelude::*;
-
 use super::{Buffer, vectorize};
+use crate::parallel::*;
 
 /// Values per task, few enough to stay in the cache of a core for a second read.
 const TASK_LEN: usize = 1 << 14;

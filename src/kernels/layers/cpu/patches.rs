@@ -3,12 +3,11 @@
 //! Patches are gathered from a padded image in the cache of a core, never for the whole batch. With k² taps, C inputs
 //! and M positions, the product is patches (M, k²·C) · weights (k²·C, outputs).
 
-use rayon::prelude::*;
-
 use super::{
-    super::shape::ConvShape, Activation, Buffer, PaddedImage, Signs, View, images_per_task, matmul,
-    vectorize,
+    super::shape::ConvShape, Activation, Buffer, PaddedImage, Signs, TaskMemory, View,
+    images_per_task, matmul, vectorize,
 };
+use crate::parallel::*;
 
 /// The smallest number of rows that uses the matrix kernels well; small images share a product.
 const MIN_ROWS: usize = 128;
@@ -94,6 +93,14 @@ impl Scratch {
 /// The number of images in a group.
 fn group_size(shape: &ConvShape) -> usize {
     images_per_task(shape.batch, shape.num_positions(), MIN_ROWS)
+}
+
+/// See [`super::task_memory`].
+pub(super) fn task_memory(shape: &ConvShape) -> [TaskMemory; 2] {
+    let group = group_size(shape);
+    let patches = group * shape.num_positions() * shape.patch_len();
+    let weights = shape.patch_len() * shape.outputs;
+    [patches, patches + weights].map(|values| TaskMemory::new(values, group))
 }
 
 /// The forward pass; see [`super::forward`].

@@ -19,8 +19,10 @@ use bytemuck::{Pod, Zeroable};
 pub(super) const LINE_LEN: usize = 16;
 /// Shorter buffers are not pooled; the allocator handles them.
 const MIN_LINES: usize = 1 << 8;
-/// The largest number of free lines in the pool: 128 MiB.
-const MAX_KEPT: usize = 1 << 21;
+/// The most bytes of free buffers in the pool.
+pub(crate) const MAX_POOLED_BYTES: usize = 128 << 20;
+/// The most free lines in the pool.
+const MAX_KEPT: usize = MAX_POOLED_BYTES / size_of::<Line>();
 
 /// One line of the cache. A buffer of lines starts where a line does, so that a wide vector never lies in two.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]

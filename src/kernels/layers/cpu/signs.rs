@@ -1,8 +1,7 @@
 //! The signs of the input of a LeakyReLU, which is all that a backward pass with frozen weights needs.
 
-use rayon::prelude::*;
-
 use super::{Buffer, vectorize};
+use crate::parallel::*;
 
 /// Lanes per block.
 const LANES: usize = 16;

@@ -25,7 +25,7 @@ use serde::Serialize;
 use super::{
     choice::{self, Adapter},
     shape::ConvShape,
-    variants::{ConvPass, VARIANTS, Variant},
+    variants::{ConvPass, Surroundings, VARIANTS, Variant},
 };
 
 /// Where measured choices are kept from one run of the program to the next.
@@ -85,6 +85,7 @@ impl Reason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct LayerClass {
     pass: ConvPass,
+    surroundings: Surroundings,
     kernel: usize,
     stride: usize,
     inputs: usize,
@@ -94,16 +95,16 @@ struct LayerClass {
 }
 
 impl LayerClass {
-    fn of(pass: ConvPass, shape: &ConvShape) -> Self {
+    fn of(pass: ConvPass, shape: &ConvShape, surroundings: Surroundings) -> Self {
         let ConvShape { batch, inputs, outputs, kernel, stride, .. } = *shape;
         let log2_positions = (batch * shape.num_positions()).max(1).ilog2();
-        Self { pass, kernel, stride, inputs, outputs, log2_positions }
+        Self { pass, surroundings, kernel, stride, inputs, outputs, log2_positions }
     }
 }
 
 impl fmt::Display for LayerClass {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Self { pass, kernel, stride, inputs, outputs, log2_positions } = self;
+        let Self { pass, surroundings, kernel, stride, inputs, outputs, log2_positions } = self;
         let pass = match pass {
             ConvPass::Forward => "forward",
             ConvPass::InputGradient => "input gradient",
@@ -113,7 +114,12 @@ impl fmt::Display for LayerClass {
         if *stride > 1 {
             write!(f, " stride {stride}")?;
         }
-        write!(f, ", {inputs} to {outputs} channels, from 2^{log2_positions} positions")
+        write!(f, ", {inputs} to {outputs} channels, from 2^{log2_positions} positions")?;
+        match surroundings {
+            Surroundings::Plain => Ok(()),
+            Surroundings::FirstOfBlock => write!(f, ", between batch norms"),
+            Surroundings::SecondOfBlock => write!(f, ", after batch norm"),
+        }
     }
 }
 
@@ -182,10 +188,11 @@ fn number_of(client: &Client) -> (u16, u16) {
     (id.type_id, id.index_id)
 }
 
-/// The variant that computes a pass of a layer. `launch` runs one of them on the tensors of the layer.
+/// The variant that computes a pass of a layer with its surroundings. `launch` runs one of them on the tensors of the layer.
 pub(super) fn choose(
     pass: ConvPass,
     shape: &ConvShape,
+    surroundings: Surroundings,
     client: &Client,
     launch: impl Fn(&'static Variant),
 ) -> &'static Variant {
@@ -204,7 +211,7 @@ pub(super) fn choose(
         }
     };
     let time = |name, launches| time(client, launches, || launch(variant(name)));
-    variant(tuner.choose(&name, LayerClass::of(pass, shape), candidates, time))
+    variant(tuner.choose(&name, LayerClass::of(pass, shape, surroundings), candidates, time))
 }
 
 fn variant(name: &str) -> &'static Variant {

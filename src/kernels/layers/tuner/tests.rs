@@ -41,7 +41,7 @@ fn a_program(store: &Shared, budget: Duration) -> Tuner {
 fn layer(outputs: usize) -> LayerClass {
     let shape =
         ConvShape { batch: 4, height: 32, width: 32, inputs: 64, outputs, kernel: 3, stride: 1 };
-    LayerClass::of(ConvPass::Forward, &shape)
+    LayerClass::of(ConvPass::Forward, &shape, Surroundings::Plain)
 }
 
 /// What is chosen where `small` takes 4 ms, `large` 2 ms, and `broken` fails, and the number of measurements.
@@ -164,11 +164,19 @@ fn layers_of_about_as_many_positions_share_a_choice() {
             kernel: 3,
             stride: 2,
         };
-        LayerClass::of(ConvPass::WeightGradient, &shape)
+        LayerClass::of(ConvPass::WeightGradient, &shape, Surroundings::Plain)
     };
     assert_eq!(class(64, 28), class(50, 31));
     assert_ne!(class(64, 28), class(64, 56));
     let words = "weight gradient 3x3 stride 2, 64 to 128 channels, from 2^13 positions";
     assert_eq!(class(64, 28).to_string(), words);
     assert_eq!(layer(10).to_string(), "forward 3x3, 64 to 10 channels, from 2^12 positions");
+}
+
+#[test]
+fn a_layer_beside_batch_norm_has_a_choice_of_its_own() {
+    let beside = LayerClass { surroundings: Surroundings::FirstOfBlock, ..layer(64) };
+    assert_ne!(beside, layer(64));
+    let words = "forward 3x3, 64 to 64 channels, from 2^12 positions, between batch norms";
+    assert_eq!(beside.to_string(), words);
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::{
     super::{Buffer, View, Weights, vectorize::with_vectors},
@@ -13,6 +12,7 @@ use super::{
     lanes::{Block, Lanes, MAX_LANES, Transform, begins},
     plain, strided,
 };
+use crate::parallel::*;
 
 /// The filters in the transformed domain, (36, inputs, outputs).
 pub(super) struct Filters {

@@ -27,11 +27,12 @@ mod strided;
 mod weight_gradient;
 
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::{
-    super::shape::ConvShape, Activation, Signs, Weights, images_per_task, vectorize::with_vectors,
+    super::shape::ConvShape, Activation, Signs, TaskMemory, Weights, images_per_task,
+    vectorize::with_vectors,
 };
+use crate::parallel::*;
 use algorithm::Algorithm;
 use filters::Filters;
 pub(crate) use kept::MAX_KEPT_BYTES;
@@ -52,6 +53,16 @@ pub(super) fn suits(shape: &ConvShape) -> bool {
         && shape.stride <= 2
         && inputs.min(outputs) >= MIN_CHANNELS
         && height.min(width) >= 4
+}
+
+/// See [`super::task_memory`].
+pub(super) fn task_memory(shape: &ConvShape) -> [TaskMemory; 2] {
+    let of_pass = |pass: Pass| {
+        let images = images_per_task(pass.batch, pass.tiles_per_image(), TILES_PER_TASK);
+        TaskMemory::new(pass.scratch_len(images), images)
+    };
+    let frozen = of_pass(Pass::forward(shape)).max(of_pass(Pass::backward(shape)));
+    [frozen, weight_gradient::task_memory(shape)]
 }
 
 /// The operation on each output before it is written.
@@ -149,6 +160,12 @@ impl Pass {
 
     fn tiles_per_image(&self) -> usize {
         self.tiles_down * self.tiles_across
+    }
+
+    /// The number of values in the scratch memory for `group` images.
+    fn scratch_len(self, group: usize) -> usize {
+        let num_tiles = group * self.tiles_per_image();
+        self.algorithm.num_places() * num_tiles * (self.from.channels + self.to.channels)
     }
 
     /// Writes the convolution of activation(`x`) with `filters` to `y`.

@@ -5,10 +5,9 @@
 //! ```
 
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::{
-    super::{Activation, Buffer, images_per_task, matmul},
+    super::{Activation, Buffer, TaskMemory, images_per_task, matmul},
     ConvShape, Pass, Scratch,
     algorithm::{FILTER_SIDE, NUM_FILTERS},
     lanes::{Block, Lanes, Transform, begins},
@@ -16,6 +15,7 @@ use super::{
     scratch::Places,
     strided, with_vectors,
 };
+use crate::parallel::*;
 
 /// The number of tiles per partial sum, so that the matrix products are large enough. It depends only on the shape, so
 /// that sums do not depend on the machine.
@@ -50,6 +50,14 @@ pub(in super::super) fn weight_gradient(
         total.iter_mut().zip(partial.iter()).for_each(|(total, value)| *total += value);
     }
     total
+}
+
+/// See [`super::super::task_memory`]. A task also holds the sums of the filters, and its result until all are added up.
+pub(super) fn task_memory(shape: &ConvShape) -> TaskMemory {
+    let pass = Pass::forward(shape);
+    let images = images_per_task(shape.batch, pass.tiles_per_image(), TILES_PER_PARTIAL);
+    let sums = (NUM_FILTERS + 9) * shape.inputs * shape.outputs;
+    TaskMemory::new(pass.scratch_len(images) + sums, images)
 }
 
 impl Scratch {
