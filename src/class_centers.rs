@@ -25,7 +25,9 @@ const JITTER: f32 = 1e-4;
 /// The largest size in bytes of the factors that a kernel binds at once: 128 MiB, which every adapter of WebGPU allows.
 const MAX_FACTOR_BYTES: usize = 128 << 20;
 
-/// The number of images used in place of a class with fewer than two.
+/// The number of images from which the covariance of a class is estimated from them alone.
+const ENOUGH: usize = 10;
+/// The number of images of all classes used for a class with fewer.
 const MAX_STAND_INS: usize = 500;
 
 /// The reason why class centres could not be estimated.
@@ -104,8 +106,8 @@ impl ClassCentersData {
     ///
     /// All classes keep the same number of axes k: the smallest that explains the configured share of each class's
     /// variance, but at most the configured number and at most what a GPU can bind. In the last case it also returns
-    /// a warning. A class without images uses the Gaussian of all images. A class with one image uses that image and
-    /// the spread of the other images around their class means. When there are many axes, the leading ones are found
+    /// a warning. A class without images uses the Gaussian of all images. A class with fewer than ten images uses a
+    /// mixture of their covariance and the mean covariance of all classes. When there are many axes, the leading ones are found
     /// by iteration, see `src/eigen.rs`. The variance of every pixel is exact in any case, because the residual makes
     /// up the difference.
     ///
@@ -218,35 +220,15 @@ fn num_fitting(len: usize) -> usize {
     (MAX_FACTOR_BYTES / (size_of::<f32>() * len).max(1)).max(1)
 }
 
-/// The images from which the Gaussian of a class is estimated: its own images if there are at least two. For a class
-/// without images, the images of all classes. For a class with one image, that image plus the differences of other
-/// images from their class means. In both cases at most [`MAX_STAND_INS`], spread evenly over the data set.
+/// The images from which the Gaussian of a class is estimated: its own images if there are enough. For a class without
+/// images, the images of all classes. With few images, as many points as have the mean of the class and a shrunk
+/// covariance, see [`shrunk`].
 fn images_of(dataset: &Dataset, class: usize) -> Vec<f32> {
-    let is_of = |class: usize| move |&i: &usize| dataset.labels[i] as usize == class;
-    let own: Vec<usize> = (0..dataset.len()).filter(is_of(class)).collect();
-    let stand_ins = || spread(dataset.len(), MAX_STAND_INS);
-    let mut images = match own[..] {
-        [] => dataset.gather(stand_ins()),
-        [only] => {
-            let image = dataset.gather([only]);
-            let mut moved = Vec::new();
-            for other in 0..dataset.num_classes() {
-                let others: Vec<usize> = stand_ins().filter(is_of(other)).collect();
-                if others.len() < 2 {
-                    continue;
-                }
-                let (count, others) = (others.len() as f32, dataset.gather(others));
-                let mut mean = vec![0.0; image.len()];
-                for item in others.chunks(image.len()) {
-                    mean.iter_mut().zip(item).for_each(|(mean, value)| *mean += value / count);
-                }
-                let around = others.iter().zip(mean.iter().cycle());
-                moved.extend(
-                    around.zip(image.iter().cycle()).map(|((x, mean), own)| own + x - mean),
-                );
-            }
-            if moved.is_empty() { image } else { moved }
-        }
+    let is_own = |&i: &usize| dataset.labels[i] as usize == class;
+    let own: Vec<usize> = (0..dataset.len()).filter(is_own).collect();
+    let mut images = match own.len() {
+        0 => dataset.gather(spread(dataset.len(), MAX_STAND_INS)),
+        1..ENOUGH => shrunk(dataset, &own),
         _ => dataset.gather(own),
     };
     if images.len() == dataset.num_pixels() {
@@ -254,6 +236,53 @@ fn images_of(dataset: &Dataset, class: usize) -> Vec<f32> {
         images.extend_from_within(..);
     }
     images
+}
+
+/// Points whose mean is that of the images `own`, and whose covariance is a mixture of theirs and of the mean covariance
+/// of all classes. The share of all classes falls from 1 for a single image to 0 for [`ENOUGH`]: a covariance of a few
+/// images has a few directions only, and chains would start in a plane.
+fn shrunk(dataset: &Dataset, own: &[usize]) -> Vec<f32> {
+    let size = dataset.num_pixels();
+    let (mean, own_spread) = around_mean(dataset, own);
+    let mut of_class = vec![Vec::new(); dataset.num_classes()];
+    for index in spread(dataset.len(), MAX_STAND_INS) {
+        of_class[dataset.labels[index] as usize].push(index);
+    }
+    let with_spread = of_class.iter().filter(|indices| indices.len() > 1);
+    let all_spread: Vec<f32> =
+        with_spread.flat_map(|indices| around_mean(dataset, indices).1).collect();
+    let (num_own, num_all) = (own.len(), all_spread.len() / size);
+    if num_all == 0 {
+        return dataset.gather(own.iter().copied());
+    }
+    let share = 1.0 - (num_own - 1) as f32 / (ENOUGH - 1) as f32;
+    // The covariance of the points is divided by their number less one; the factors make up for that.
+    let own_counts = if num_own > 1 { num_own } else { 0 };
+    let divisor = (own_counts + num_all - 1) as f32;
+    let scale = |share: f32, count: usize| (share * divisor / (count.max(2) - 1) as f32).sqrt();
+    let scaled = |spread: &[f32], factor: f32| -> Vec<f32> {
+        let points = spread.iter().zip(mean.iter().cycle());
+        points.map(|(value, mean)| mean + factor * value).collect()
+    };
+    let mut points = scaled(&all_spread, scale(share, num_all));
+    if own_counts > 0 {
+        points.extend(scaled(&own_spread, scale(1.0 - share, num_own)));
+    }
+    points
+}
+
+/// The mean of some images, and the difference of each from it.
+fn around_mean(dataset: &Dataset, indices: &[usize]) -> (Vec<f32>, Vec<f32>) {
+    let mut images = dataset.gather(indices.iter().copied());
+    let size = dataset.num_pixels();
+    let mut mean = vec![0.0; size];
+    for image in images.chunks(size) {
+        mean.iter_mut().zip(image).for_each(|(mean, value)| *mean += value / indices.len() as f32);
+    }
+    for image in images.chunks_mut(size) {
+        image.iter_mut().zip(&mean).for_each(|(value, mean)| *value -= mean);
+    }
+    (mean, images)
 }
 
 #[cfg(test)]

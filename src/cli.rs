@@ -4,6 +4,7 @@
 mod absent;
 mod advice;
 mod bench;
+mod data;
 pub mod devices;
 mod eval;
 #[cfg(feature = "fetch")]
@@ -45,6 +46,7 @@ use absent::view;
     after_help = "Examples:
   jempp                                     open the window; with no display, train and sample (minutes)
   jempp train --preset toy-two-moons --out runs/moons
+  jempp train --data ~/pictures/mushrooms --out runs/mushrooms
   jempp fetch mnist
   jempp sample --checkpoint runs/moons/checkpoint.safetensors --out runs/moons-samples
   jempp devices"
@@ -66,6 +68,7 @@ enum Command {
     /// Train a model and write its checkpoints and measurements to a folder.
     #[command(after_help = "Examples:
   jempp train --preset fashion-quick --out runs/first
+  jempp train --data ~/pictures/mushrooms --out runs/mushrooms
   jempp train --preset fashion-showcase --data ~/fashion-mnist --out runs/full --seed 3
   jempp train --preset fashion-quick --out runs/sgld --set sampler.kind=sgld --set sampler.noise_std=0.01
   jempp train --resume runs/first")]
@@ -93,6 +96,18 @@ enum Command {
   jempp pack --checkpoint runs/first/checkpoint.safetensors --out first.safetensors
   jempp sample --checkpoint first.safetensors")]
     Pack(pack::PackArgs),
+    /// Look at your own data before training on it: sizes, classes, what is skipped, warnings, a contact sheet.
+    #[command(
+        after_help = "PATH is a folder with one folder of pictures per class, perhaps in train/ and test/; a .npz or .npy
+file; an IDX file or a folder of them; or a table x,y,label of points in the plane.
+
+Examples:
+  jempp data ~/pictures/mushrooms
+  jempp data ~/pictures/mushrooms --out sheet.png --set data.size=48 --set data.fit=pad
+  jempp data digits.npz --json
+  jempp train --data ~/pictures/mushrooms --out runs/mushrooms"
+    )]
+    Data(data::DataArgs),
     /// Download a data set and check it; run the command again to resume a broken download.
     #[command(after_help = "Environment:
   JEMPP_CACHE   folder for all data sets and for choices of kernels, instead of jempp in the user's cache folder
@@ -177,6 +192,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Sample(args)) => sample::run(args),
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Pack(args)) => pack::run(&args),
+        Some(Command::Data(args)) => data::run(&args),
         Some(Command::Fetch(args)) => fetch::run(&args),
         Some(Command::Import(args)) => interop::import(&args),
         Some(Command::Export(args)) => interop::export(&args),
@@ -204,7 +220,7 @@ fn config(preset: Option<&str>) -> anyhow::Result<()> {
     let config = match preset {
         Some(name) => RunConfig::preset(name)?,
         None => {
-            say!("# Presets; --data DIR names a data set's files:");
+            say!("# Presets; --data PATH names a data set's files, or your own:");
             for preset in PRESETS {
                 say!("#   {:<20} {}", preset.name, preset.about);
             }

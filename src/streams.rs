@@ -126,6 +126,8 @@ streams! {
     ATTACKED_IMAGES: HostStream = 65, 1;
     /// Exact samples of the density in the lab; counter: 0.
     LAB_DRAWS: HostStream = 66, 1;
+    /// The test part of a user's own data set; counter: class.
+    TEST_SPLIT: HostStream = 67, 1;
     /// Resamples of the bootstrap; counter: 0.
     RESAMPLES: HostStream = 70, 1;
     /// The split of a test set into halves, one of which fits a temperature; counter: 0.

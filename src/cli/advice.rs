@@ -14,13 +14,14 @@ use crate::data::fetch::FetchError;
 use crate::interop::InteropError;
 use crate::{
     bench::Differs, chains::ChainError, checkpoint::CheckpointError, convergence::ConvergenceError,
-    data::DataError, device::DeviceError, eval::EvalError, results_folder::ResultsError,
-    run_folder::RunFolderError, starts::StartError, trainer::TrainerError, training::TrainingError,
+    data::DataError, device::DeviceError, eval::EvalError, model::ModelError,
+    results_folder::ResultsError, run_folder::RunFolderError, starts::StartError,
+    trainer::TrainerError, training::TrainingError,
 };
 
 /// Configuration keys that have their own option: the key, the option, and its value.
 const KEYS: [(&str, &str, &str); 2] =
-    [("data.dir", "data", "DIR"), ("data.dataset", "dataset", "NAME")];
+    [("data.dir", "data", "PATH"), ("data.dataset", "dataset", "NAME")];
 
 /// A sentence that names the options that fix an error; `None` if no option does. `command` is the name of the command
 /// that failed.
@@ -85,7 +86,12 @@ impl Command<'_> {
     }
 
     fn data(self, error: &DataError) -> Option<String> {
-        self.keys(error)
+        match error {
+            DataError::BatchTooLarge { num_train, .. } => {
+                Some(format!("The option is --set data.batch_size={num_train}"))
+            }
+            _ => self.keys(error),
+        }
     }
 
     #[cfg(feature = "fetch")]
@@ -146,6 +152,12 @@ impl Command<'_> {
             | TrainingError::Trainer(TrainerError::Checkpoint(error)) => checkpoint(error),
             TrainingError::Unsaved { folder, .. } => {
                 Some(format!("The option is --resume {}", folder.display()))
+            }
+            TrainingError::Trainer(TrainerError::Model(ModelError::Input {
+                found: [_, 1, 1],
+                ..
+            })) => {
+                Some("For points in the plane, add --preset toy-two-moons --dataset custom".into())
             }
             TrainingError::StoredData { .. } => self.keys(error),
             TrainingError::OtherRun(_) => Some("--out DIR names a new run's folder".into()),
@@ -245,7 +257,7 @@ mod tests {
             on(ChainError::Start(StartError::Data(no_dir())), "sample"),
             on(EvalError::Data(no_dir()), "eval"),
         ] {
-            assert!(found.contains("--data DIR"), "{found}");
+            assert!(found.contains("--data PATH"), "{found}");
         }
     }
 

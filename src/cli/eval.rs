@@ -40,8 +40,9 @@ pub(super) struct EvalArgs {
     parts: Vec<String>,
     #[command(flatten)]
     model: ModelArgs,
-    /// Folder with the data set's files [default: the download of `jempp fetch`, else the embedded images].
-    #[arg(long, value_name = "DIR")]
+    /// Folder with the data set's files, or your own folder or file for a model of your own data [default: that of the
+    /// training, the download of `jempp fetch`, or the embedded images].
+    #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     #[command(flatten)]
     out: OutArgs,
@@ -108,6 +109,7 @@ impl EvalArgs {
         }
         for key in settings::keys(&self.assignments) {
             settings::check_sampler_key(key, &config.sampler)?;
+            settings::check_data_key(key, &config.data)?;
             let users = users_of(key)?;
             ensure!(
                 users.iter().any(measures),
@@ -139,11 +141,15 @@ fn users_of(key: &str) -> anyhow::Result<&'static [Part]> {
         ("eval", "num_samples" | "sample_steps" | "num_neighbors") => &[Samples],
         ("eval", _) => &[Attack],
         ("model", "norm" | "split") => &Part::ALL,
-        ("data", "dataset" | "dir" | "num_points" | "batch_size") => &Part::ALL,
+        (
+            "data",
+            "dataset" | "dir" | "size" | "fit" | "color" | "frame" | "num_points" | "batch_size",
+        ) => &Part::ALL,
         ("data", "micro_batch") => &[Samples],
         _ => bail!(
             "`{key}` is not used: an evaluation takes the keys of the sections eval and sampler, model.norm, model.split, \
-             data.dataset, data.dir, data.num_points, data.batch_size and data.micro_batch"
+             data.dataset, data.dir, data.size, data.fit, data.color, data.frame, data.num_points, data.batch_size and \
+             data.micro_batch"
         ),
     })
 }

@@ -121,9 +121,12 @@ pub(super) fn network_row(checkpoint: &Checkpoint) -> (&'static str, String) {
     let weights = checkpoint.sampling_weights().values();
     let num_weights: usize = weights.map(|tensor| tensor.values.len()).sum();
     let text = format!(
-        "{}, {} classes, inputs {c}×{h}×{w}, {num_weights} weights",
+        "{}, {}, inputs {c}×{h}×{w}, {num_weights} weights",
         model.describe(),
-        checkpoint.class_names.len()
+        match checkpoint.class_names.len() {
+            1 => "1 class".to_string(),
+            count => format!("{count} classes"),
+        }
     );
     ("Network", text)
 }

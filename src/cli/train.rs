@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     checkpoint,
-    config::{ConfigError, RunConfig},
+    config::{ConfigError, DatasetName, RunConfig},
     device::ComputeDevice,
     files,
     kernel_choices::Tuning,
@@ -46,10 +46,11 @@ pub(super) struct TrainArgs {
     /// Number of epochs, passes over the training set.
     #[arg(long)]
     epochs: Option<usize>,
-    /// Folder with the data set's official files [default: where `jempp fetch` puts them].
-    #[arg(long, value_name = "DIR")]
+    /// Your own images or points: a folder with one folder of pictures per class, or a .npz, .npy, IDX or CSV file; or,
+    /// with a data set named, the folder with its official files [default: where `jempp fetch` puts them].
+    #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
-    /// Data set; the names are those of data.dataset.
+    /// Data set; the names are those of data.dataset [default with --data: custom, unless the preset names one].
     #[arg(long, conflicts_with = "resume")]
     dataset: Option<String>,
     /// TOML file with any keys of the configuration.
@@ -61,9 +62,14 @@ pub(super) struct TrainArgs {
 }
 
 impl TrainArgs {
-    /// The configuration that a new run starts from: the preset, with the configuration file applied.
+    /// The configuration that a new run starts from: the preset, with the configuration file applied. If files are
+    /// named, but neither of the two names a data set, they are the user's own.
     fn begin(&self) -> anyhow::Result<RunConfig> {
-        let preset = RunConfig::preset(&self.preset)?;
+        let mut base = RunConfig::default();
+        if self.data.is_some() || settings::keys(&self.assignments).any(|key| key == "data.dir") {
+            base.data.dataset = DatasetName::Custom;
+        }
+        let preset = base.with_preset(&self.preset)?;
         let Some(path) = &self.config else { return Ok(preset) };
         let name = path.display().to_string();
         let bytes = files::read_at_most(path, MAX_CONFIG_BYTES)
@@ -86,6 +92,7 @@ impl TrainArgs {
         let config = settings::apply(config, &options, &self.assignments)?;
         for key in settings::keys(&self.assignments) {
             settings::check_sampler_key(key, &config.sampler)?;
+            settings::check_data_key(key, &config.data)?;
         }
         Ok(config)
     }

@@ -87,10 +87,8 @@ pub(super) fn wrong_type(
         Value::Array(_) => "a list of numbers, as in [1, 2]".into(),
         // For a word that is not one of the choices, the message of serde lists the choices.
         _ => match message.split_once("expected ") {
-            Some((_, choices)) if message.starts_with("unknown variant") => {
-                choices.replace('`', "")
-            }
-            _ => "a text".into(),
+            Some((_, "a string")) | None => "a text".into(),
+            Some((_, choices)) => choices.replace('`', ""),
         },
     };
     let value = shortened(&value.to_string().replace('\n', " "), MAX_ECHO);

@@ -10,6 +10,7 @@ mod fields;
 mod lab;
 mod presets;
 mod sections;
+mod size;
 #[cfg(feature = "gui")]
 mod view;
 mod words;
@@ -25,6 +26,7 @@ pub use fields::{Field, MAX_SEED};
 pub use lab::*;
 pub use presets::{PRESETS, Preset};
 pub use sections::*;
+pub use size::ImageSize;
 #[cfg(feature = "gui")]
 pub(crate) use view::MAX_LANES;
 #[cfg(feature = "gui")]
@@ -291,11 +293,18 @@ impl RunConfig {
     /// # Errors
     /// No preset has that name; the error names the closest one and lists all presets.
     pub fn preset(name: &str) -> Result<Self, ConfigError> {
+        Self::default().with_preset(name)
+    }
+
+    /// This configuration with the keys of a preset replaced.
+    ///
+    /// # Errors
+    /// As [`RunConfig::preset`].
+    pub(crate) fn with_preset(self, name: &str) -> Result<Self, ConfigError> {
         match PRESETS.iter().find(|preset| preset.name == name) {
-            Some(preset) => preset
-                .layers
-                .iter()
-                .try_fold(RunConfig::default(), |config, layer| config.with_toml(layer)),
+            Some(preset) => {
+                preset.layers.iter().try_fold(self, |config, layer| config.with_toml(layer))
+            }
             None => {
                 let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
                 Err(ConfigError::UnknownPreset {

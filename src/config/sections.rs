@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Field;
+use super::{Field, ImageSize};
 
 choices! {
     /// The data set: images, or points of a 2-D density.
@@ -31,6 +31,30 @@ choices! {
         Checkerboard,
         /// 2-D points on the five curved blades of a pinwheel.
         Pinwheel,
+        /// Your own images or points in the plane, read from `data.dir`.
+        Custom,
+    }
+}
+
+choices! {
+    /// How an image of another shape is brought to the size of a data set.
+    ImageFit {
+        /// The centre of the image is cut out; what lies beyond it is lost.
+        Crop,
+        /// The whole image is kept, and padded with the mean colour of its border.
+        Pad,
+    }
+}
+
+choices! {
+    /// The channels of the images of a data set.
+    ImageColor {
+        /// Grey if every image is grey, colour otherwise.
+        Auto,
+        /// One channel; colour images become grey.
+        Gray,
+        /// Three channels: red, green and blue.
+        Rgb,
     }
 }
 
@@ -127,10 +151,18 @@ choices! {
 section! {
     /// The data set and its batches.
     DataConfig {
-        /// Data set: fashion-mnist-embedded, fashion-mnist, mnist, cifar10, cifar100, svhn, two-moons, eight-gaussians, spiral, rings, checkerboard or pinwheel.
+        /// Data set: fashion-mnist-embedded, fashion-mnist, mnist, cifar10, cifar100, svhn, two-moons, eight-gaussians, spiral, rings, checkerboard, pinwheel, or custom for your own images or points.
         dataset: DatasetName = DatasetName::FashionMnistEmbedded;
-        /// Folder with the official files of the data set. Not needed for a data set that `jempp fetch` has downloaded, the embedded one and the 2-D densities.
+        /// Folder with the official files of the data set; for custom, your folder of images with one folder per class, or your .npz, .npy, IDX or CSV file. Not needed for a data set that `jempp fetch` has downloaded, the embedded one and the 2-D densities.
         dir: String = String::new();
+        /// Size of the images of a custom data set: a side, as in 28, or height and width, as in 20x30. auto keeps images that all have one size of at most 32×32, and otherwise takes the smallest side of all images, from 8 to 32. A run writes here what auto has chosen.
+        size: ImageSize = ImageSize::Auto;
+        /// What happens to images of another shape in a custom data set: crop cuts out the centre, pad keeps the whole image and fills the rest with the mean colour of its border.
+        fit: ImageFit = ImageFit::Crop;
+        /// Channels of a custom data set: gray, rgb, or auto, which is gray only if every image is grey. A run writes here what auto has chosen.
+        color: ImageColor = ImageColor::Auto;
+        /// Centre (x, y) and half width of the square that becomes [-1, 1]² for the points of a custom data set, as in [0.5, 2.0, 3.0]. The empty list takes the square around all points, with a margin of a tenth. A run writes here what it took: x = centre + half width · x of the model.
+        frame: Vec<f64> = Vec::new(), in -2e15 ..= 2e15;
         /// Batch size: images per training step, and chains per training step.
         batch_size: usize = 64, in 1 ..= 4096;
         /// Number of images, and of chains, that pass through the network at a time: a training step adds up the gradients of parts of the batch of this size, so that activations need less memory. 0 means all images and all chains at once. The result is that of the whole batch up to rounding, except with model.norm = batch, where each part has its own statistics. A step takes one more forward pass.

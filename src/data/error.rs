@@ -16,6 +16,28 @@ pub enum DataError {
         /// The name of the data set.
         dataset: String,
     },
+    /// The user's own data was requested without a path.
+    #[error(
+        "data set `custom` is your own images or points: name their folder or file in data.dir"
+    )]
+    NoPath,
+    /// The user's own folder or file cannot be trained on.
+    #[error("cannot train on {path}: {reason}")]
+    Own {
+        /// The path of the folder or file.
+        path: PathBuf,
+        /// What is wrong, and what would do.
+        reason: String,
+    },
+    /// The validation part is both in the files and to be held out.
+    #[error(
+        "data.num_validation = {num_validation} would hold out training images, but the data has a validation part of \
+         its own; set data.num_validation = 0"
+    )]
+    TwoValidations {
+        /// The number of images to hold out for validation.
+        num_validation: usize,
+    },
     /// A folder was given for a data set that reads no files.
     #[error("data set `{dataset}` {reason} and reads no folder of data.dir; {advice}")]
     Unused {
@@ -95,7 +117,7 @@ pub enum DataError {
         most: String,
     },
     /// The folder or file holds no image.
-    #[error("there is no image in {path}{found}; pictures are PNG, JPEG, GIF or WebP files")]
+    #[error("there is no image in {path}{found}; pictures are PNG, JPEG, GIF, WebP or BMP files")]
     NoImages {
         /// The path of the folder or file.
         path: PathBuf,

@@ -2,28 +2,32 @@
 
 mod batches;
 mod error;
+mod facts;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod fetch;
 mod formats;
+mod found;
+mod load;
 #[cfg(not(target_arch = "wasm32"))]
 mod loose;
 mod origin;
+// The page does not read a person's own data set yet.
+#[cfg(not(target_arch = "wasm32"))]
+mod own;
+mod sets;
 mod toy_densities;
-
-use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    assets::{self, AssetError},
-    config::{DataConfig, DatasetName},
-};
-use origin::{Origin, Place};
-
 pub use batches::{Batch, Batches};
 pub use error::DataError;
+pub use facts::{ClassFacts, Facts};
+pub use load::{Splits, is_embedded, load, load_at_hand, prepare};
 #[cfg(not(target_arch = "wasm32"))]
 pub use loose::{Loose, load_images};
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use sets::official_of_shape;
+pub use sets::{class_names, may_flip, name};
 pub use toy_densities::Density;
 
 /// A labelled data set: images, or points in the plane, with one class each.
@@ -183,200 +187,50 @@ impl Dataset {
 
     /// Splits off `count` items, spread evenly over the data set so that a sorted set is split fairly, and returns them
     /// with the rest.
-    fn split(self, count: usize) -> (Self, Self) {
+    fn split(mut self, count: usize) -> (Self, Self) {
         let len = self.len();
-        let is_first = |index: usize| (index + 1) * count / len > index * count / len;
-        let pick = |wanted: bool| {
-            let indices: Vec<usize> = (0..len).filter(|&i| is_first(i) == wanted).collect();
-            let labels = indices.iter().map(|&i| self.labels[i]).collect();
-            let size = self.num_pixels();
-            let values = match &self.values {
-                Values::Bytes(bytes) => Values::Bytes(select(bytes, &indices, size)),
-                Values::Floats(floats) => Values::Floats(select(floats, &indices, size)),
-            };
-            Self { values, labels, shape: self.shape, class_names: self.class_names.clone() }
-        };
-        (pick(true), pick(false))
+        let is_first: Vec<bool> =
+            (0..len).map(|index| (index + 1) * count / len > index * count / len).collect();
+        let values = self.values.take(&is_first);
+        let labels = take(&mut self.labels, 1, &is_first);
+        let first =
+            Self { values, labels, shape: self.shape, class_names: self.class_names.clone() };
+        (first, self)
     }
 }
 
-fn select<T: Copy>(values: &[T], indices: &[usize], size: usize) -> Vec<T> {
-    indices.iter().flat_map(|&i| &values[i * size..(i + 1) * size]).copied().collect()
-}
-
-/// The training, validation and test parts of a data set.
-#[derive(Clone, Debug)]
-pub struct Splits {
-    /// The part for training the model.
-    pub train: Dataset,
-    /// The part held out of the training data for validation; may be empty.
-    pub validation: Dataset,
-    /// The official test part; may be empty if the user's files hold none.
-    pub test: Dataset,
-    origin: Origin,
-}
-
-impl Splits {
-    /// Maps the labels to the classes `names` of a model, if `names` include every class of the images: a folder need
-    /// not hold an image of every class.
-    pub fn in_classes(mut self, names: &[String]) -> Self {
-        let places: Option<Vec<u32>> = self
-            .train
-            .class_names
-            .iter()
-            .map(|own| names.iter().position(|name| name == own).map(|place| place as u32))
-            .collect();
-        if let Some(places) = places {
-            for part in [&mut self.train, &mut self.validation, &mut self.test] {
-                part.labels.iter_mut().for_each(|label| *label = places[*label as usize]);
-                part.class_names = names.to_vec();
-            }
+impl Values {
+    /// Takes the items out that `is_taken` chooses, one flag per item. The others stay in the memory where they are.
+    fn take(&mut self, is_taken: &[bool]) -> Self {
+        let size = |len: usize| len / is_taken.len().max(1);
+        match self {
+            Self::Bytes(bytes) => Self::Bytes(take(bytes, size(bytes.len()), is_taken)),
+            Self::Floats(floats) => Self::Floats(take(floats, size(floats.len()), is_taken)),
         }
-        self
     }
 }
 
-/// Reads the data set that `config` names: from its folder, from the cache of `jempp fetch`, from the program itself,
-/// or drawn from a formula.
-///
-/// # Errors
-/// The data set cannot use the folder; or a file is missing, truncated, corrupt or of another format, with its name and
-/// byte counts.
-pub fn load(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
-    let mut place = place_of(config)?;
-    let (mut files, mut skipped) = (Vec::new(), Vec::new());
-    let (train, mut test) = match (&mut place, Density::of(config.dataset)) {
-        (_, Some(density)) => {
-            let test_points = (config.num_points / 5).max(1);
-            (density.sample(config.num_points, seed, 0), density.sample(test_points, seed, 1))
+/// Takes out of `values`, in which each item has `size` values, the items that `is_taken` chooses.
+fn take<T: Copy>(values: &mut Vec<T>, size: usize, is_taken: &[bool]) -> Vec<T> {
+    let (mut taken, mut end) = (Vec::new(), 0);
+    for (index, &is_taken) in is_taken.iter().enumerate() {
+        let item = index * size..(index + 1) * size;
+        if is_taken {
+            taken.extend_from_slice(&values[item]);
+        } else if index == end {
+            end += 1;
+        } else {
+            values.copy_within(item, end * size);
+            end += 1;
         }
-        (Place::Folder(dir) | Place::Fetched(dir), None) => {
-            let found = formats::load(config.dataset, dir)?;
-            (files, skipped, *dir) = (found.files, found.skipped, found.dir);
-            found.parts
-        }
-        (Place::Program | Place::Drawn, None) => formats::load_embedded()?,
-    };
-    if train.is_empty() {
-        return Err(DataError::Empty { dataset: formats::cli_name(config.dataset) });
     }
-    if test.is_empty() {
-        // An empty test part takes the shape of the training images, whatever its files say.
-        test.shape = train.shape;
-    }
-    if train.shape != test.shape || train.num_pixels() < 2 {
-        return Err(DataError::Shapes { train: train.shape, test: test.shape });
-    }
-    if config.num_validation >= train.len() {
-        return Err(DataError::TooMuchValidation {
-            num_validation: config.num_validation,
-            num_train: train.len(),
-        });
-    }
-    if config.batch_size > train.len() - config.num_validation {
-        return Err(DataError::BatchTooLarge {
-            batch_size: config.batch_size,
-            num_train: train.len() - config.num_validation,
-        });
-    }
-    let (validation, train) = train.split(config.num_validation);
-    let origin = Origin { dataset: config.dataset, place, files, skipped };
-    Ok(Splits { train, validation, test, origin })
-}
-
-/// The place from which to read the data set that `config` names.
-fn place_of(config: &DataConfig) -> Result<Place, DataError> {
-    let dataset = config.dataset;
-    if !formats::needs_dir(dataset) {
-        if !config.dir.is_empty() {
-            return Err(formats::unused(dataset, config.dir.as_ref()));
-        }
-        let is_drawn = Density::of(dataset).is_some();
-        return Ok(if is_drawn { Place::Drawn } else { Place::Program });
-    }
-    if !config.dir.is_empty() {
-        return Ok(Place::Folder(PathBuf::from(&config.dir)));
-    }
-    let missing = || DataError::NoDir { dataset: formats::cli_name(dataset) };
-    fetched(dataset).map(Place::Fetched).ok_or_else(missing)
-}
-
-/// Loads the data set that `config` names, or the embedded part of it if its files are not available. The embedded part
-/// is enough to start chains and to compare with, but not to train on. There is no validation part. A folder in
-/// `config` is always read.
-///
-/// # Errors
-/// As [`load`].
-pub fn load_at_hand(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
-    let mut config = DataConfig { num_validation: 0, batch_size: 1, ..config.clone() };
-    if is_embedded(&config) {
-        config.dataset = DatasetName::FashionMnistEmbedded;
-        config.dir.clear();
-    } else if config.dataset == DatasetName::FashionMnistEmbedded {
-        config.dataset = DatasetName::FashionMnist;
-    }
-    load(&config, seed)
-}
-
-/// Whether [`load_at_hand`] returns only the embedded part of the data set.
-pub fn is_embedded(config: &DataConfig) -> bool {
-    // A browser has no folders.
-    let has_folder = !config.dir.is_empty() && cfg!(not(target_arch = "wasm32"));
-    match config.dataset {
-        DatasetName::FashionMnistEmbedded => !has_folder,
-        DatasetName::FashionMnist => !has_folder && fetched(config.dataset).is_none(),
-        _ => false,
-    }
-}
-
-/// Downloads the embedded files that [`load_at_hand`] will read; needed in a browser.
-///
-/// # Errors
-/// The files cannot be downloaded.
-pub async fn prepare(config: &DataConfig) -> Result<(), AssetError> {
-    match config.dataset {
-        DatasetName::FashionMnist | DatasetName::FashionMnistEmbedded => {
-            assets::bring(&formats::EMBEDDED_FILES).await
-        }
-        _ => Ok(()),
-    }
+    values.truncate(end * size);
+    values.shrink_to_fit();
+    taken
 }
 
 /// `count` indices below `len`, spread evenly; all of them if `len` is not larger.
 pub fn spread(len: usize, count: usize) -> impl Iterator<Item = usize> {
     let count = count.min(len);
     (0..count).map(move |index| index * len / count)
-}
-
-/// The folder of a data set that was fetched before, if there is one.
-#[cfg(not(target_arch = "wasm32"))]
-fn fetched(dataset: DatasetName) -> Option<PathBuf> {
-    fetch::cached(dataset)
-}
-
-/// Always `None`, because a browser has no folders.
-#[cfg(target_arch = "wasm32")]
-fn fetched(_dataset: DatasetName) -> Option<PathBuf> {
-    None
-}
-
-/// Whether a mirrored image of this data set keeps its class.
-pub fn may_flip(dataset: DatasetName) -> bool {
-    matches!(
-        dataset,
-        DatasetName::FashionMnistEmbedded
-            | DatasetName::FashionMnist
-            | DatasetName::Cifar10
-            | DatasetName::Cifar100
-    )
-}
-
-/// The name of the data set as a value of the key `data.dataset`.
-pub fn name(dataset: DatasetName) -> String {
-    formats::cli_name(dataset)
-}
-
-/// The class names of a data set, if they are known without its files.
-pub fn class_names(dataset: DatasetName) -> Option<Vec<String>> {
-    formats::class_names(dataset)
 }

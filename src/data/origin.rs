@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::{Dataset, Splits, formats};
+use super::{
+    Dataset, Splits,
+    sets::{class_names, name},
+};
 use crate::config::DatasetName;
 
 /// Limit on the number of class names in a description.
@@ -15,8 +18,35 @@ pub(super) struct Origin {
     pub(super) place: Place,
     /// The names of the files that were read.
     pub(super) files: Vec<String>,
+    /// What the reader chose or changed.
+    pub(super) choices: Vec<String>,
     /// What was skipped, and why.
     pub(super) skipped: Vec<String>,
+    /// What may make training worse than it could be.
+    pub(super) warnings: Vec<String>,
+    /// The sizes (height, width) of the images in the files, with the number of images of each.
+    pub(super) sizes: Vec<([usize; 2], usize)>,
+}
+
+impl Origin {
+    /// The origin of a data set about which there is nothing else to say.
+    pub(super) fn new(dataset: DatasetName, place: Place) -> Self {
+        let [files, choices, skipped, warnings] = [const { Vec::new() }; 4];
+        Self { dataset, place, files, choices, skipped, warnings, sizes: Vec::new() }
+    }
+
+    /// The name of the data set and its source, in words.
+    pub(super) fn source(&self) -> String {
+        let name = name(self.dataset);
+        match &self.place {
+            Place::Drawn => format!("{name}, drawn from a formula"),
+            Place::Program => format!("{name}, inside the program"),
+            Place::Folder(dir) => format!("{name} from {}", dir.display()),
+            Place::Fetched(dir) => format!("{name} from {} (fetched)", dir.display()),
+            #[cfg(not(target_arch = "wasm32"))]
+            Place::Own(path, kind) => format!("{name} from {} ({kind})", path.display()),
+        }
+    }
 }
 
 /// A source of data sets.
@@ -30,27 +60,17 @@ pub(super) enum Place {
     Folder(PathBuf),
     /// The folder that `jempp fetch` writes to.
     Fetched(PathBuf),
+    /// The user's own folder or file, and what kind of data set it is.
+    #[cfg(not(target_arch = "wasm32"))]
+    Own(PathBuf, &'static str),
 }
 
 impl Splits {
-    /// Describes the data set for the user in one line: its name and source, its files, what was skipped, the number of
-    /// images in each part, their shape and classes.
+    /// Describes the data set for the user in one line: its name and source, the number of images in each part, their
+    /// shape and classes, its files, and what was chosen and skipped.
     pub fn describe(&self) -> String {
-        let Self { train, validation, test, origin } = self;
-        let name = formats::cli_name(origin.dataset);
-        let from = match &origin.place {
-            Place::Drawn => format!("{name}, drawn from a formula"),
-            Place::Program => format!("{name}, inside the program"),
-            Place::Folder(dir) => format!("{name} from {}", dir.display()),
-            Place::Fetched(dir) => format!("{name} from {} (fetched)", dir.display()),
-        };
-        let [c, h, w] = train.shape;
-        let items = match [c, h * w] {
-            [_, 1] => "points".to_string(),
-            [1, _] => format!("images of {h}×{w}"),
-            [3, _] => format!("colour images of {h}×{w}"),
-            _ => format!("images of {c}×{h}×{w}"),
-        };
+        let Self { train, validation, test, origin, .. } = self;
+        let items = items_of(train.shape);
         let mut counts = format!("{} training", train.len());
         if !validation.is_empty() {
             counts += &format!(", {} validation", validation.len());
@@ -59,7 +79,11 @@ impl Splits {
             0 => format!(" {items}, no test images"),
             count => format!(" and {count} test {items}"),
         };
+        let from = origin.source();
         let mut line = format!("{from}: {counts}{tested}, {}", classes(origin.dataset, train));
+        for choice in &origin.choices {
+            line += &format!("; {choice}");
+        }
         if !origin.files.is_empty() {
             line += &format!("; read {}", origin.files.join(", "));
         }
@@ -67,6 +91,21 @@ impl Splits {
             line += &format!("; skipped {}", origin.skipped.join(", "));
         }
         line
+    }
+
+    /// What may make training worse than it could be, each in one sentence.
+    pub fn warnings(&self) -> &[String] {
+        &self.origin.warnings
+    }
+}
+
+/// The items of a data set in words, as in `images of 28×28`.
+pub(super) fn items_of([c, h, w]: [usize; 3]) -> String {
+    match [c, h * w] {
+        [_, 1] => "points".to_string(),
+        [1, _] => format!("images of {h}×{w}"),
+        [3, _] => format!("colour images of {h}×{w}"),
+        _ => format!("images of {c}×{h}×{w}"),
     }
 }
 
@@ -77,7 +116,10 @@ fn classes(dataset: DatasetName, data: &Dataset) -> String {
         1 => "1 class".to_string(),
         count => format!("{count} classes"),
     };
-    let is_usual = formats::class_names(dataset).is_none_or(|usual| usual.len() == names.len());
+    let is_usual = match class_names(dataset) {
+        Some(usual) => usual.len() == names.len(),
+        None => dataset != DatasetName::Custom,
+    };
     if is_usual {
         return count;
     }

@@ -8,7 +8,7 @@ use std::f32::consts::{PI, TAU};
 use rand::{Rng, RngExt};
 
 use super::Dataset;
-use crate::{config::DatasetName, streams};
+use crate::streams;
 
 /// A density in the plane from which labelled points are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,19 +28,6 @@ pub enum Density {
 }
 
 impl Density {
-    /// The density with the name of this data set, if there is one.
-    pub fn of(dataset: DatasetName) -> Option<Self> {
-        match dataset {
-            DatasetName::TwoMoons => Some(Self::TwoMoons),
-            DatasetName::EightGaussians => Some(Self::EightGaussians),
-            DatasetName::Spiral => Some(Self::Spiral),
-            DatasetName::Rings => Some(Self::Rings),
-            DatasetName::Checkerboard => Some(Self::Checkerboard),
-            DatasetName::Pinwheel => Some(Self::Pinwheel),
-            _ => None,
-        }
-    }
-
     /// The number of classes of the points.
     pub fn num_classes(self) -> usize {
         match self {

@@ -1,6 +1,8 @@
 //! Pictures of samples: grids of images, scatter plots of points, animations. Also reads the user's pictures as start
 //! images.
 
+#[cfg(not(target_arch = "wasm32"))]
+mod fitted;
 mod read;
 
 use std::{
@@ -15,6 +17,8 @@ use image::{
 
 use crate::files::write_atomically;
 
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use fitted::{Header, fitted, header, is_gray};
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use read::is_picture;
 pub use read::item_of;
@@ -34,7 +38,7 @@ pub enum PictureError {
         source: image::ImageError,
     },
     /// The file does not have a known picture format.
-    #[error("{0} is no picture: PNG, JPEG, GIF and WebP are read")]
+    #[error("{0} is no picture: PNG, JPEG, GIF, WebP and BMP are read")]
     Unknown(String),
     /// The picture has a known format that jempp does not read.
     #[error("{path} is a `{format}` picture, which jempp does not read: save it as PNG or JPEG")]
@@ -72,10 +76,10 @@ pub enum PictureError {
     },
 }
 
-/// The usual file extensions of pictures that can be read. The web build leaves out the WebP decoder to save space.
+/// The usual file extensions of pictures that can be read. The web build leaves out two decoders to save space.
 pub const ENDINGS: &[&str] = match cfg!(target_arch = "wasm32") {
     true => &["png", "jpg", "jpeg", "gif"],
-    false => &["png", "jpg", "jpeg", "gif", "webp"],
+    false => &["png", "jpg", "jpeg", "gif", "webp", "bmp"],
 };
 
 /// The background colour behind and between drawn items.
@@ -110,22 +114,30 @@ fn byte(value: f32) -> u8 {
     ((value.clamp(-1.0, 1.0) + 1.0) * 127.5).round() as u8
 }
 
-fn grid(values: &[f32], [c, h, w]: [usize; 3], columns: usize) -> RgbImage {
-    let count = values.len() / (c * h * w);
-    let rows = count.div_ceil(columns);
+fn grid(values: &[f32], shape: [usize; 3], columns: usize) -> RgbImage {
+    let items: Vec<&[f32]> = values.chunks(shape.iter().product()).collect();
+    let rows: Vec<&[&[f32]]> = items.chunks(columns).collect();
+    sheet(&rows, shape, columns)
+}
+
+/// Draws rows of images, each from the left; a row may be shorter than `columns`.
+///
+/// # Shapes
+/// Each image: (C, H, W) flattened in [-1, 1], with `shape` = (C, H, W).
+pub fn sheet(rows: &[&[&[f32]]], [c, h, w]: [usize; 3], columns: usize) -> RgbImage {
     let factor = CELL_SIDE.div_ceil(h.max(w) as u32);
     let (cell_w, cell_h) = (w as u32 * factor, h as u32 * factor);
     let gap = 2;
     let mut picture = RgbImage::from_pixel(
         columns as u32 * (cell_w + gap) + gap,
-        rows as u32 * (cell_h + gap) + gap,
+        rows.len() as u32 * (cell_h + gap) + gap,
         BACKGROUND,
     );
-    for (index, item) in values.chunks(c * h * w).enumerate() {
-        let (left, top) = (
-            (index % columns) as u32 * (cell_w + gap) + gap,
-            (index / columns) as u32 * (cell_h + gap) + gap,
-        );
+    let places = rows.iter().enumerate().flat_map(|(row, items)| {
+        items.iter().enumerate().map(move |(column, item)| (row, column, *item))
+    });
+    for (row, column, item) in places {
+        let (left, top) = (column as u32 * (cell_w + gap) + gap, row as u32 * (cell_h + gap) + gap);
         for y in 0..cell_h {
             for x in 0..cell_w {
                 let at = (y / factor) as usize * w + (x / factor) as usize;

@@ -42,14 +42,7 @@ pub(crate) fn load_item(path: &Path, shape: [usize; 3]) -> Result<Vec<f32>, Pict
 pub fn item_of(bytes: &[u8], path: &Path, [c, h, w]: [usize; 3]) -> Result<Vec<f32>, PictureError> {
     let (picture, orientation) = decode(bytes, path)?;
     // The picture is rotated after scaling, because the small picture takes less work.
-    let is_turned = matches!(
-        orientation,
-        Orientation::Rotate90
-            | Orientation::Rotate270
-            | Orientation::Rotate90FlipH
-            | Orientation::Rotate270FlipH
-    );
-    let (width, height) = if is_turned { (h, w) } else { (w, h) };
+    let (width, height) = if is_turned(orientation) { (h, w) } else { (w, h) };
     let picture = laid_on_ground(picture);
     let picture = imageops::resize(&picture, width as u32, height as u32, FilterType::Triangle);
     let picture = turned(picture, orientation);
@@ -63,7 +56,21 @@ pub fn item_of(bytes: &[u8], path: &Path, [c, h, w]: [usize; 3]) -> Result<Vec<f
 }
 
 /// Decodes the pixels as stored in the file, whatever its name, and the rotation to apply.
-fn decode(bytes: &[u8], path: &Path) -> Result<(DynamicImage, Orientation), PictureError> {
+pub(super) fn decode(
+    bytes: &[u8],
+    path: &Path,
+) -> Result<(DynamicImage, Orientation), PictureError> {
+    let mut decoder = decoder_of(bytes, path)?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let refused = |source| image_error("read", path, source);
+    Ok((DynamicImage::from_decoder(decoder).map_err(refused)?, orientation))
+}
+
+/// Opens the pixels of a picture file, whatever its name, without decoding them.
+pub(super) fn decoder_of<'a>(
+    bytes: &'a [u8],
+    path: &Path,
+) -> Result<impl ImageDecoder + 'a, PictureError> {
     let name = || path.display().to_string();
     let format = format_of(bytes).ok_or_else(|| PictureError::Unknown(name()))?;
     if !format.reading_enabled() {
@@ -72,18 +79,27 @@ fn decode(bytes: &[u8], path: &Path) -> Result<(DynamicImage, Orientation), Pict
     if !is_whole(format, bytes) {
         return Err(PictureError::Cut(name()));
     }
-    let refused = |source| image_error("read", path, source);
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(2 * MAX_BYTES);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(refused)?;
+    let decoder = reader.into_decoder().map_err(|source| image_error("read", path, source))?;
     let (width, height) = decoder.dimensions();
     if width == 0 || height == 0 || decoder.total_bytes() > MAX_BYTES {
         return Err(PictureError::Size { path: name(), width, height });
     }
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    Ok((DynamicImage::from_decoder(decoder).map_err(refused)?, orientation))
+    Ok(decoder)
+}
+
+/// Whether height and width change places when the orientation is applied.
+pub(super) fn is_turned(orientation: Orientation) -> bool {
+    matches!(
+        orientation,
+        Orientation::Rotate90
+            | Orientation::Rotate270
+            | Orientation::Rotate90FlipH
+            | Orientation::Rotate270FlipH
+    )
 }
 
 /// Whether a file starts like a picture that can be read, whatever its name.
@@ -96,7 +112,7 @@ pub(crate) fn is_picture(path: &Path) -> bool {
 }
 
 /// The picture format, detected from the first bytes.
-fn format_of(bytes: &[u8]) -> Option<ImageFormat> {
+pub(super) fn format_of(bytes: &[u8]) -> Option<ImageFormat> {
     image::guess_format(bytes).ok()
 }
 
@@ -134,7 +150,7 @@ fn jpeg_ends(bytes: &[u8]) -> bool {
 }
 
 /// Applies the orientation. `DynamicImage` has a version for every pixel type, which is too large for the web build.
-fn turned(picture: RgbImage, orientation: Orientation) -> RgbImage {
+pub(super) fn turned(picture: RgbImage, orientation: Orientation) -> RgbImage {
     let mirrored = |picture| imageops::flip_horizontal(&picture);
     match orientation {
         Orientation::NoTransforms => picture,
@@ -149,7 +165,7 @@ fn turned(picture: RgbImage, orientation: Orientation) -> RgbImage {
 }
 
 /// Removes transparency: the background is black, or white if the visible part is dark.
-fn laid_on_ground(picture: DynamicImage) -> RgbImage {
+pub(super) fn laid_on_ground(picture: DynamicImage) -> RgbImage {
     if !picture.color().has_alpha() {
         return picture.into_rgb8();
     }

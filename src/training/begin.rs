@@ -32,6 +32,8 @@ impl Training {
         data::prepare(&config.data).await?;
         let splits = data::load(&config.data, config.seed)?;
         make_absolute(&mut config);
+        splits.settle(&mut config.data);
+        let warnings = splits.warnings().to_vec();
         let mut description = RunDescription::of(&config, &splits);
         let toml = config.to_toml();
         let (trainer, cut) =
@@ -45,6 +47,7 @@ impl Training {
         // The folder is created last, so that a run that cannot start leaves none behind.
         let folder = RunFolder::create(out)?;
         let mut run = Self::of(description, trainer, folder, [splits.validation, splits.test]);
+        run.notes.extend(warnings);
         run.notes.extend(cut.map(|cut| cut.to_string()));
         // A run that diverges at once still leaves a checkpoint to inspect and resume.
         let saved = match run.save().await {

@@ -225,3 +225,38 @@ fn a_seed_gives_the_same_metrics_on_any_number_of_threads() {
         assert_eq!(reports(threads), one, "{threads} threads");
     }
 }
+
+/// Two images span one direction. Chains that start on a line all look alike.
+#[test]
+fn a_class_with_few_images_borrows_the_spread_of_all() {
+    let mut set = crate::common::tiny_dataset(60);
+    set.class_names = ["cup", "hat", "key"].map(String::from).to_vec();
+    let shares = [(2, 8.0 / 9.0), (5, 5.0 / 9.0), (9, 1.0 / 9.0)];
+    for (count, share) in shares {
+        let mut set = set.clone();
+        (0..count).for_each(|item| set.labels[2 * item] = 2);
+        let data = ClassCentersData::estimate(&set, &config(1.0, 4096)).unwrap();
+        let (mean, own) = moments(&set, 2);
+        let all = {
+            let (_, cup) = moments(&set, 0);
+            let (_, hat) = moments(&set, 1);
+            cup.iter().zip(hat).map(|(cup, hat)| f64::midpoint(*cup, hat)).sum::<f64>()
+        };
+        let [_, k, d] = data.dims;
+        let own: f64 = own.iter().sum();
+        let spread = |class: usize| -> f64 {
+            let axes = &data.factor[class * k * d..(class + 1) * k * d];
+            let rest = &data.residual_std[class * d..(class + 1) * d];
+            axes.iter().chain(rest).map(|value| f64::from(value * value)).sum()
+        };
+        let expected = share * all + (1.0 - share) * own;
+        let found = spread(2) - 64.0 * 1e-4;
+        assert!((found / expected - 1.0).abs() < 0.15, "{count} images: {found} {expected}");
+        for (found, mean) in data.mean[2 * d..].iter().zip(&mean) {
+            assert!((f64::from(*found) - mean).abs() < 1e-4);
+        }
+        let axis = |j: usize| &data.factor[(2 * k + j) * d..(2 * k + j + 1) * d];
+        let length = |axis: &[f32]| axis.iter().map(|value| value * value).sum::<f32>();
+        assert!(length(axis(count)) > 0.0, "more directions than {count} images span");
+    }
+}

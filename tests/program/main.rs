@@ -25,6 +25,7 @@ mod interop;
 mod kills;
 mod library;
 mod outputs;
+mod own_data;
 mod run;
 #[cfg(unix)]
 mod stopping;

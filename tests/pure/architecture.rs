@@ -118,7 +118,7 @@ web = the window as a page in a browser, and its web worker
     rooms: app config worker
 cli = the commands of the program
     rooms: accuracy app bench bundled chains checkpoint config convergence data device diagnostics eval files
-    rooms: interop kernel_choices lessons objective picture results_folder run_folder say signals starts trainer
+    rooms: interop kernel_choices lessons model objective picture results_folder run_folder say signals starts trainer
     rooms: training worker
 main = the program
     rooms: cli web

@@ -14,7 +14,7 @@ mod unpack;
 
 use std::path::PathBuf;
 
-use super::formats;
+use super::sets::name;
 use crate::{config::DatasetName, files};
 
 #[cfg(feature = "fetch")]
@@ -123,7 +123,7 @@ impl Member {
 /// The default folder for fetched files of a data set: `$JEMPP_CACHE/<dataset>`, or `jempp/<dataset>` in the user's
 /// cache folder. `None` if there is no such folder.
 pub(crate) fn cache_dir(dataset: DatasetName) -> Option<PathBuf> {
-    Some(files::cache_folder()?.join(formats::cli_name(dataset)))
+    Some(files::cache_folder()?.join(name(dataset)))
 }
 
 /// The folder of a data set that was fetched before, if it holds all files.

@@ -10,7 +10,7 @@
 
 use super::{Content, Member, RemoteFile, Source};
 use crate::config::DatasetName;
-use crate::data::formats;
+use crate::data::sets;
 
 // Every file is checked by checksum, so plain http is safe where it is the official address.
 const MNIST: [&str; 2] = [
@@ -151,7 +151,7 @@ pub fn source(dataset: DatasetName, mirror: Option<&str>) -> Option<Source> {
     };
     let mirrors: Vec<String> = match mirror {
         Some(root) => {
-            vec![format!("{}/{}/", root.trim_end_matches('/'), formats::cli_name(dataset))]
+            vec![format!("{}/{}/", root.trim_end_matches('/'), sets::name(dataset))]
         }
         None => mirrors.iter().map(ToString::to_string).collect(),
     };

@@ -2,8 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{CIFAR10_CLASSES, DataError, check_labels, input::Input, owned};
-use crate::{data::Dataset, files};
+use super::{DataError, check_labels, input::Input};
+use crate::{
+    data::{
+        Dataset,
+        sets::{CIFAR10_CLASSES, owned},
+    },
+    files,
+};
 
 /// The files of CIFAR-10; the test part is last.
 pub(super) const FILES_10: [&str; 6] = [

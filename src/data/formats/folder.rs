@@ -5,17 +5,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{cifar, cli_name, idx, svhn};
-use crate::{config::DatasetName, data::DataError, files::file_name, picture::is_picture};
+use super::{cifar, idx, svhn};
+use crate::{
+    config::DatasetName,
+    data::{
+        DataError,
+        sets::{name as cli_name, official},
+    },
+    files::file_name,
+    picture::is_picture,
+};
 
-/// The data sets that are read from files.
-const SETS: [DatasetName; 5] = [
-    DatasetName::FashionMnist,
-    DatasetName::Mnist,
-    DatasetName::Cifar10,
-    DatasetName::Cifar100,
-    DatasetName::Svhn,
-];
 /// Usual folder names of data sets, in lower case without punctuation.
 const FOLDERS: [(&str, Named); 12] = [
     ("mnist", Named::Ours(DatasetName::Mnist)),
@@ -242,18 +242,17 @@ fn name_of(dir: &Path) -> Option<Named> {
     FOLDERS.iter().find(|(known, _)| *known == name).map(|(_, named)| *named)
 }
 
-/// A hint on what a folder seems to hold, and what to do with it.
-pub(super) fn looks_like(root: &Path) -> Option<String> {
-    let holds = |dataset: &&DatasetName| {
-        let found = candidates(root, &files_of(**dataset)).unwrap_or_default();
-        found.iter().any(|found| found.is_whole() && found.other(**dataset).is_none())
+/// A hint on which official data set a folder holds, and what to do with it.
+pub(in crate::data) fn official_in(root: &Path) -> Option<String> {
+    let holds = |dataset: &DatasetName| {
+        let found = candidates(root, &files_of(*dataset)).unwrap_or_default();
+        found.iter().any(|found| found.is_whole() && found.other(*dataset).is_none())
     };
-    let sets: Vec<String> = SETS.iter().filter(holds).map(|&dataset| cli_name(dataset)).collect();
+    let sets: Vec<String> = official().filter(holds).map(cli_name).collect();
     if !sets.is_empty() {
         return Some(format!("the files there fit data.dataset = {}", sets.join(" or ")));
     }
-    let mut folders = folders_in(root).ok()?;
-    folders.push(root.to_path_buf());
+    let folders = with_folders(root)?;
     let has = |name: &str| folders.iter().any(|folder| folder.join(name).is_file());
     if has("batches.meta") || has("data_batch_1") {
         return Some(python("CIFAR-10", "cifar10"));
@@ -261,6 +260,22 @@ pub(super) fn looks_like(root: &Path) -> Option<String> {
     if has("meta") && has("train") && has("test") {
         return Some(python("CIFAR-100", "cifar100"));
     }
+    None
+}
+
+/// A folder and the folders in it.
+fn with_folders(root: &Path) -> Option<Vec<PathBuf>> {
+    let mut folders = folders_in(root).ok()?;
+    folders.push(root.to_path_buf());
+    Some(folders)
+}
+
+/// A hint on what a folder seems to hold, and what to do with it.
+pub(super) fn looks_like(root: &Path) -> Option<String> {
+    if let Some(hint) = official_in(root) {
+        return Some(hint);
+    }
+    let folders = with_folders(root)?;
     let files = || folders.iter().filter_map(|dir| fs::read_dir(dir).ok()).flatten().flatten();
     let is_packed = |name: &String| {
         [".zip", ".tar", ".tar.gz", ".tgz"].iter().any(|ending| name.ends_with(ending))
@@ -276,7 +291,7 @@ pub(super) fn looks_like(root: &Path) -> Option<String> {
         return Some(format!("{name} there has another name than these: {}", wanted.join(", ")));
     }
     files().any(|file| is_picture(&file.path())).then(|| {
-        "the pictures there cannot be trained on as they are: store them in IDX files, as MNIST's".into()
+        "choose data.dataset = custom to train on the pictures there, one folder per class".into()
     })
 }
 
@@ -288,7 +303,6 @@ fn python(set: &str, name: &str) -> String {
 
 /// The data sets that are read from files, as text for messages.
 pub(super) fn choices() -> String {
-    let names: Vec<String> = SETS.iter().map(|&dataset| cli_name(dataset)).collect();
-    let [first @ .., last] = names.as_slice() else { return String::new() };
-    format!("{} or {last}", first.join(", "))
+    let names: Vec<String> = official().map(cli_name).collect();
+    format!("{} or, for your own images or points, custom", names.join(", "))
 }

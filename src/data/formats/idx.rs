@@ -95,13 +95,22 @@ fn load_inputs(inputs: Vec<Input>, known: &[&str]) -> Result<(Dataset, Dataset),
 }
 
 /// Images and labels as stored in the files.
-struct Part {
-    shape: [usize; 3],
-    pixels: Vec<u8>,
-    labels: Vec<u8>,
+pub(in crate::data) struct Part {
+    pub(in crate::data) shape: [usize; 3],
+    pub(in crate::data) pixels: Vec<u8>,
+    pub(in crate::data) labels: Vec<u8>,
 }
 
 impl Part {
+    /// Reads a file of images and the file of their labels.
+    ///
+    /// # Errors
+    /// A file cannot be read, or is no such IDX file, or their numbers differ.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(in crate::data) fn open(images: &Path, labels: &Path) -> Result<Self, DataError> {
+        Self::read(Input::open(images)?, Input::open(labels)?)
+    }
+
     fn read(images: Input, labels: Input) -> Result<Self, DataError> {
         let (images_path, labels_path) = (images.path.clone(), labels.path.clone());
         let (num_images, shape, pixels) = parse_images(images)?;
@@ -123,6 +132,15 @@ impl Part {
         let classes = self.labels.iter().map(|&label| class(label)).collect();
         let values = Values::Bytes(self.pixels);
         Dataset { values, labels: classes, shape: self.shape, class_names: names.to_vec() }
+    }
+}
+
+/// The number of dimensions of an IDX file of bytes; `None` for other files.
+#[cfg(not(target_arch = "wasm32"))]
+pub(in crate::data) fn num_dims(path: &Path) -> Option<u8> {
+    match Input::open(path).ok()?.take(4).ok()?[..] {
+        [0, 0, 8, dims] => Some(dims),
+        _ => None,
     }
 }
 

@@ -9,82 +9,43 @@ mod input;
 #[cfg(not(target_arch = "wasm32"))]
 mod svhn;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::{DataError, Dataset};
+use super::{
+    DataError, Dataset,
+    found::Found,
+    origin::Place,
+    sets::{FASHION_CLASSES, name},
+};
+#[cfg(not(target_arch = "wasm32"))]
+use super::{
+    origin::Origin,
+    sets::{DIGITS, owned},
+};
 use crate::config::DatasetName;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::files::file_name;
 #[cfg(not(target_arch = "wasm32"))]
 use folder::Folder;
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) use folder::official_in;
 
 pub(super) use idx::EMBEDDED_FILES;
 #[cfg(not(target_arch = "wasm32"))]
-pub(super) use idx::read_images;
+pub(super) use idx::{Part as IdxPart, num_dims, read_images};
 
-const FASHION_CLASSES: [&str; 10] = [
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-];
-const CIFAR10_CLASSES: [&str; 10] =
-    ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
-const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
-
-/// Whether the data set is read from files of the user.
-pub(super) fn needs_dir(dataset: DatasetName) -> bool {
-    use DatasetName::{Cifar10, Cifar100, FashionMnist, Mnist, Svhn};
-    matches!(dataset, FashionMnist | Mnist | Cifar10 | Cifar100 | Svhn)
-}
-
-/// The name of the data set as a value of the key `data.dataset`.
-pub(super) fn cli_name(dataset: DatasetName) -> String {
-    match toml::Value::try_from(dataset) {
-        Ok(toml::Value::String(name)) => name,
-        _ => unreachable!("a data set's name is a word"),
-    }
-}
-
-/// The names of the classes, if they are known without the files.
-pub(super) fn class_names(dataset: DatasetName) -> Option<Vec<String>> {
-    use DatasetName::{Cifar10, Cifar100, FashionMnist, FashionMnistEmbedded, Mnist, Svhn};
-    match dataset {
-        FashionMnistEmbedded | FashionMnist => Some(owned(&FASHION_CLASSES)),
-        Mnist | Svhn => Some(owned(&DIGITS)),
-        Cifar10 => Some(owned(&CIFAR10_CLASSES)),
-        Cifar100 => Some((0..100).map(|class| format!("class {class}")).collect()),
-        _ => None,
-    }
-}
-
-/// A data set that was read from a folder, with its files.
-#[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "a browser has no folders"))]
-pub(super) struct Found {
-    /// The training part and the test part.
-    pub(super) parts: (Dataset, Dataset),
-    /// The folder that holds the files.
-    pub(super) dir: PathBuf,
-    /// The names of the files that were read.
-    pub(super) files: Vec<String>,
-    /// What was skipped, and why.
-    pub(super) skipped: Vec<String>,
-}
-
-/// Reads a data set from files in `dir`, or in a folder of it.
+/// Reads a data set from official files in the folder of `place`, or in a folder of it.
 ///
 /// # Errors
 /// The folder does not hold exactly one such data set, or a file has the wrong format.
 #[cfg(not(target_arch = "wasm32"))]
-pub(super) fn load(dataset: DatasetName, dir: &Path) -> Result<Found, DataError> {
-    let Folder { dir, files, skipped } = folder::find(dataset, dir)?;
-    let parts = match dataset {
+pub(super) fn load(dataset: DatasetName, mut place: Place) -> Result<Found, DataError> {
+    let (Place::Folder(dir) | Place::Fetched(dir)) = &mut place else {
+        unreachable!("an official data set is read from a folder")
+    };
+    let Folder { dir: found, files, skipped } = folder::find(dataset, dir)?;
+    *dir = found;
+    let (train, test) = match dataset {
         DatasetName::FashionMnist => idx::load(&files, &FASHION_CLASSES)?,
         DatasetName::Mnist => idx::load(&files, &DIGITS)?,
         DatasetName::Cifar10 => cifar::load_10(&files)?,
@@ -93,13 +54,13 @@ pub(super) fn load(dataset: DatasetName, dir: &Path) -> Result<Found, DataError>
         _ => unreachable!("no other data set is read from files"),
     };
     let files = files.iter().map(|path| file_name(path)).collect();
-    Ok(Found { parts, dir, files, skipped })
+    Ok(Found::new(train, test, Origin { files, skipped, ..Origin::new(dataset, place) }))
 }
 
 /// Always fails, because a browser has no folders.
 #[cfg(target_arch = "wasm32")]
-pub(super) fn load(dataset: DatasetName, _dir: &Path) -> Result<Found, DataError> {
-    Err(DataError::NoDir { dataset: cli_name(dataset) })
+pub(super) fn load(dataset: DatasetName, _place: Place) -> Result<Found, DataError> {
+    Err(DataError::NoDir { dataset: name(dataset) })
 }
 
 /// Reads the training and test part of the embedded images.
@@ -111,26 +72,25 @@ pub(super) fn load_embedded() -> Result<(Dataset, Dataset), DataError> {
 pub(super) fn unused(dataset: DatasetName, dir: &Path) -> DataError {
     let is_embedded = dataset == DatasetName::FashionMnistEmbedded;
     let reason = if is_embedded { "is inside the program" } else { "is drawn from a formula" };
-    DataError::Unused { dataset: cli_name(dataset), reason, advice: advice(dir) }
+    DataError::Unused { dataset: name(dataset), reason, advice: advice(dir) }
 }
 
 #[cfg(not(target_arch = "wasm32"))]
 fn advice(dir: &Path) -> String {
-    let name = dir.display();
+    let path = dir.display();
+    let own = "choose data.dataset = custom to train on your own images or points there";
     match folder::looks_like(dir) {
-        _ if dir.is_file() => format!("leave {name} out, which is a file"),
-        Some(found) => format!("leave {name} out; {found}"),
-        None => format!("to train on files in {name} choose data.dataset = {}", folder::choices()),
+        _ if dir.is_file() => format!("leave {path} out, which is a file, or {own}"),
+        Some(found) => format!("leave {path} out; {found}"),
+        None => {
+            format!("to train on files in {path} choose data.dataset = {}", folder::choices())
+        }
     }
 }
 
 #[cfg(target_arch = "wasm32")]
 fn advice(dir: &Path) -> String {
     format!("leave {} out", dir.display())
-}
-
-fn owned(names: &[&str]) -> Vec<String> {
-    names.iter().map(ToString::to_string).collect()
 }
 
 #[cfg(not(target_arch = "wasm32"))]

@@ -33,15 +33,6 @@ impl ImageSet {
     }
 }
 
-/// The data sets whose images have the shape (C, H, W).
-fn of_shape(shape: [usize; 3]) -> &'static [DatasetName] {
-    match shape {
-        [1, 28, 28] => &[DatasetName::FashionMnist, DatasetName::Mnist],
-        [3, 32, 32] => &[DatasetName::Cifar10, DatasetName::Cifar100, DatasetName::Svhn],
-        _ => &[],
-    }
-}
-
 /// Test images of the other data sets of the same shape, and the data sets that are not available, each with the
 /// reason.
 pub(super) fn other_datasets(
@@ -52,7 +43,7 @@ pub(super) fn other_datasets(
     let own =
         if own == DatasetName::FashionMnistEmbedded { DatasetName::FashionMnist } else { own };
     let (mut sets, mut left_out) = (Vec::new(), Vec::new());
-    for &dataset in of_shape(shape).iter().filter(|&&other| other != own) {
+    for dataset in data::official_of_shape(shape).filter(|&other| other != own) {
         let name = data::name(dataset);
         let config = DataConfig { dataset, batch_size: 1, ..DataConfig::default() };
         match data::load_at_hand(&config, 0) {

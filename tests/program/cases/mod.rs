@@ -45,7 +45,7 @@ impl Taker {
 }
 
 /// Every option that reads a file or a folder.
-const READERS: [Taker; 16] = [
+const READERS: [Taker; 18] = [
     taker("sample --device cpu --steps 0 --out out --checkpoint {}"),
     taker("sample --device cpu --steps 0 --out out --model two-moons --judge {}"),
     Taker {
@@ -62,6 +62,8 @@ const READERS: [Taker; 16] = [
     taker("import {} --device cpu --out out.safetensors"),
     taker("train --device cpu --resume {}"),
     taker("train --device cpu --out out --dataset mnist --data {}"),
+    taker("train --device cpu --out out --data {}"),
+    taker("data {}"),
     Taker {
         words: "train --device cpu --out out --preset toy-two-moons --config {}",
         except: &["the empty device", "an empty file"],
@@ -88,7 +90,7 @@ fn what_is_not_the_file_asked_for_is_refused_in_one_line() {
 }
 
 /// Every option that names what to write.
-const WRITERS: [Taker; 8] = [
+const WRITERS: [Taker; 9] = [
     taker("train --device cpu --preset toy-two-moons --epochs 1 --out {}"),
     taker("sample --device cpu --model two-moons --steps 1 --out {}"),
     taker("eval accuracy --device cpu --model two-moons --out {}"),
@@ -97,6 +99,7 @@ const WRITERS: [Taker; 8] = [
     taker("import small.pt --device cpu --out {}"),
     taker("fetch mnist --timeout 1 --out {}"),
     taker("view --device cpu --save-to {}"),
+    taker("data points.csv --out {}"),
 ];
 
 #[test]
@@ -105,6 +108,7 @@ fn where_nothing_can_be_written_nothing_is_lost() {
     let dir = dir.path();
     fs::write(dir.join("two-moons.safetensors"), packed_file().to_bytes()).unwrap();
     fs::copy(golden("none.pt"), dir.join("small.pt")).unwrap();
+    fs::write(dir.join("points.csv"), "0,0,a\n1,1,b\n").unwrap();
     fs::write(dir.join("precious.txt"), "years of work").unwrap();
     let long = "x".repeat(300);
     let paths = ["precious.txt", "precious.txt/out", "/dev/full", "/proc/nowhere/out", &long];

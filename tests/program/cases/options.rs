@@ -11,7 +11,7 @@ fn words(line: &str) -> Vec<&str> {
 
 /// Commands with an option that has no effect, and what the refusal must name.
 const UNUSED: [(&str, &str); 11] = [
-    ("train --device cpu --out r --data d", "--dataset"),
+    ("train --device cpu --out r --dataset mnist --data d --set data.size=8", "data.size"),
     ("train --device cpu --out r --preset toy-two-moons --data d", "--data"),
     ("train --device cpu --out r --dataset fashion-mnist-embedded --data d", "fashion-mnist"),
     ("train --device cpu --out r --dataset spiral --preset toy-spiral --data d", "--data"),

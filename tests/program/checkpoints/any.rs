@@ -49,8 +49,8 @@ fn choices(key: &str) -> Vec<String> {
         "optimizer.kind" => names(OptimizerKind::ALL),
         "optimizer.schedule" => names(LearningRateSchedule::ALL),
         "optimizer.sam_kind" => names(SamKind::ALL),
-        // The name and folder of the data set do not matter here.
-        "data.dataset" | "data.dir" => Vec::new(),
+        // The data set and how it is read do not matter here.
+        "data.dataset" | "data.dir" | "data.size" | "data.fit" | "data.color" => Vec::new(),
         key => panic!("choices of {key}"),
     }
 }

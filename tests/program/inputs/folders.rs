@@ -113,24 +113,30 @@ fn a_folder_that_nothing_would_read_is_refused_with_what_would() {
         "{said}"
     );
     assert!(
-        said.contains("data.dataset = fashion-mnist, mnist, cifar10, cifar100 or svhn"),
+        said.contains("fashion-mnist, mnist, cifar10, cifar100, svhn or, for your own images or points, custom"),
         "{said}"
     );
     let said = refused("two-moons", &root);
     assert!(said.contains("`two-moons` is drawn from a formula and reads no folder"), "{said}");
     fs::write(root.join("pts.csv"), "1,2").unwrap();
-    assert!(refused("two-moons", &root.join("pts.csv")).contains("pts.csv out, which is a file"));
+    let said = refused("two-moons", &root.join("pts.csv"));
+    assert!(
+        said.contains("pts.csv out, which is a file, or choose data.dataset = custom"),
+        "{said}"
+    );
     fs::create_dir(root.join("cats")).unwrap();
     image::RgbImage::new(3, 3).save(root.join("cats/0.png")).unwrap();
     let said = refused("fashion-mnist-embedded", &root);
-    assert!(said.contains("the pictures there cannot be trained on as they are"), "{said}");
-    assert!(refused("mnist", &root).contains("the pictures there cannot be trained on"));
+    let advice =
+        "choose data.dataset = custom to train on the pictures there, one folder per class";
+    assert!(said.contains(advice), "{said}");
+    assert!(refused("mnist", &root).contains(advice));
     ten(&root.join("MNIST"), 1);
     assert!(refused("fashion-mnist-embedded", &root).contains("there fit data.dataset = mnist"));
     for arguments in [
-        &["train", "--data", "sets"][..],
+        &["train", "--dataset", "fashion-mnist-embedded", "--data", "sets"][..],
         &["train", "--preset", "toy-two-moons", "--data", "sets/pts.csv"],
-        &["train", "--set", "data.dir='sets'"],
+        &["train", "--preset", "toy-two-moons", "--set", "data.dir='sets'"],
     ] {
         let all = [arguments, &["--out", "run", "--device", "cpu"]].concat();
         let said = fails(root.parent().unwrap(), &all);

@@ -204,7 +204,7 @@ fn bad_data_files_are_named_with_their_bytes() {
     assert!(said.contains("(0, 1, 2, 4, 5, 6, 7, 8, 9)"), "{said}");
     let said = fails(dir.path(), &["train", "--preset", "mnist-showcase", "--out", "x"]);
     assert!(said.contains("get them with `jempp fetch mnist`"), "{said}");
-    assert!(said.contains("--data DIR"), "{said}");
+    assert!(said.contains("--data PATH"), "{said}");
     assert!(!dir.path().join("run").exists(), "nothing was begun");
 }
 
@@ -222,7 +222,7 @@ fn a_stored_data_folder_is_found_from_anywhere() {
     fs::rename(&data, dir.path().join("moved")).unwrap();
     let said = fails(dir.path(), &["train", "--resume", "run", "--device", "cpu"]);
     assert!(said.contains("comes from the run that goes on"), "{said}");
-    assert!(said.contains("--data DIR"), "{said}");
+    assert!(said.contains("--data PATH"), "{said}");
     let moved = ["train", "--resume", "run", "--device", "cpu", "--data", "moved"];
     succeeds(dir.path(), &moved);
 }

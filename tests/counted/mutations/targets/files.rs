@@ -88,6 +88,42 @@ pub(crate) fn svhn(bytes: &[u8]) -> bool {
     })
 }
 
+/// A person's own data: arrays of numpy, an archive of them, a table or a folder of pictures, as the first byte says.
+pub(crate) fn own(bytes: &[u8]) -> bool {
+    let Some((&which, content)) = bytes.split_first() else { return false };
+    let array = |shape: &str, data: &[u8]| {
+        let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}");
+        [&b"\x93NUMPY\x01\x00"[..], &(header.len() as u16).to_le_bytes(), header.as_bytes(), data]
+            .concat()
+    };
+    with_empty("own", |folder| {
+        let write = |name: &str, content: &[u8]| {
+            let path = folder.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, content).unwrap();
+            path
+        };
+        let path = match which % 5 {
+            0 => {
+                write("y.npy", &array("(2,)", &[0, 1]));
+                write("x.npy", content)
+            }
+            1 => {
+                write("y.npy", content);
+                write("x.npy", &array("(2, 4, 4)", &[9; 32]))
+            }
+            2 => write("set.npz", content),
+            3 => write("set.csv", content),
+            _ => {
+                write("set/a/0.png", content);
+                write("set/train/b/0.png", content);
+                folder.join("set")
+            }
+        };
+        loads(DatasetName::Custom, &path)
+    })
+}
+
 /// A picture in any format; the first byte says for which model.
 pub(crate) fn picture(bytes: &[u8]) -> bool {
     let Some((&which, content)) = bytes.split_first() else { return false };

@@ -1,0 +1,188 @@
+//! The one door through which every data set comes: from its official files, from the program, from a formula, or from
+//! the user's own files.
+
+use std::path::PathBuf;
+
+use super::{
+    DataError, Dataset, formats,
+    found::Found,
+    origin::{Origin, Place},
+    sets::{Set, Source, name},
+};
+use crate::{
+    assets::{self, AssetError},
+    config::{DataConfig, DatasetName},
+};
+
+/// The training, validation and test parts of a data set.
+#[derive(Clone, Debug)]
+pub struct Splits {
+    /// The part for training the model.
+    pub train: Dataset,
+    /// The part held out of the training data for validation; may be empty.
+    pub validation: Dataset,
+    /// The test part; may be empty if the user's files hold none.
+    pub test: Dataset,
+    pub(super) origin: Origin,
+    settings: Option<DataConfig>,
+}
+
+impl Splits {
+    /// Maps the labels to the classes `names` of a model, if `names` include every class of the images: a folder need
+    /// not hold an image of every class.
+    pub fn in_classes(mut self, names: &[String]) -> Self {
+        let places: Option<Vec<u32>> = self
+            .train
+            .class_names
+            .iter()
+            .map(|own| names.iter().position(|name| name == own).map(|place| place as u32))
+            .collect();
+        if let Some(places) = places {
+            for part in [&mut self.train, &mut self.validation, &mut self.test] {
+                part.labels.iter_mut().for_each(|label| *label = places[*label as usize]);
+                part.class_names = names.to_vec();
+            }
+        }
+        self
+    }
+
+    /// Writes into `config` what was chosen while reading the data set: the size and the colour of its images, or the
+    /// frame of its points. With these settings, other files of the same kind are read in the same way.
+    pub fn settle(&self, config: &mut DataConfig) {
+        if let Some(chosen) = &self.settings {
+            config.size = chosen.size;
+            config.color = chosen.color;
+            config.frame.clone_from(&chosen.frame);
+        }
+    }
+}
+
+/// Reads the data set that `config` names: from its folder, from the cache of `jempp fetch`, from the program itself,
+/// drawn from a formula, or from the user's own files.
+///
+/// # Errors
+/// The data set cannot use the folder; or a file is missing, truncated, corrupt or of another format, with its name and
+/// byte counts.
+pub fn load(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
+    let Found { mut train, validation, mut test, origin, settings } = read(config, seed)?;
+    if train.is_empty() {
+        return Err(DataError::Empty { dataset: name(config.dataset) });
+    }
+    if test.is_empty() {
+        // An empty test part takes the shape of the training images, whatever its files say.
+        test.shape = train.shape;
+    }
+    if train.shape != test.shape || train.num_pixels() < 2 {
+        return Err(DataError::Shapes { train: train.shape, test: test.shape });
+    }
+    let validation = match validation {
+        Some(_) if config.num_validation > 0 => {
+            return Err(DataError::TwoValidations { num_validation: config.num_validation });
+        }
+        Some(validation) => validation,
+        None if config.num_validation >= train.len() => {
+            return Err(DataError::TooMuchValidation {
+                num_validation: config.num_validation,
+                num_train: train.len(),
+            });
+        }
+        None => {
+            let (validation, rest) = train.split(config.num_validation);
+            train = rest;
+            validation
+        }
+    };
+    if config.batch_size > train.len() {
+        return Err(DataError::BatchTooLarge {
+            batch_size: config.batch_size,
+            num_train: train.len(),
+        });
+    }
+    Ok(Splits { train, validation, test, origin, settings })
+}
+
+/// Reads the data set from where it comes from.
+fn read(config: &DataConfig, seed: u64) -> Result<Found, DataError> {
+    let dataset = config.dataset;
+    let source = Set::of(dataset).source;
+    let reads_files = matches!(source, Source::Official | Source::Own);
+    if !reads_files && !config.dir.is_empty() {
+        return Err(formats::unused(dataset, config.dir.as_ref()));
+    }
+    let given = (!config.dir.is_empty()).then(|| PathBuf::from(&config.dir));
+    match source {
+        Source::Drawn(density) => {
+            let test_points = (config.num_points / 5).max(1);
+            let train = density.sample(config.num_points, seed, 0);
+            let test = density.sample(test_points, seed, 1);
+            Ok(Found::new(train, test, Origin::new(dataset, Place::Drawn)))
+        }
+        Source::Embedded => {
+            let (train, test) = formats::load_embedded()?;
+            Ok(Found::new(train, test, Origin::new(dataset, Place::Program)))
+        }
+        Source::Official => {
+            let place = given.map(Place::Folder).or_else(|| fetched(dataset).map(Place::Fetched));
+            let place = place.ok_or_else(|| DataError::NoDir { dataset: name(dataset) })?;
+            formats::load(dataset, place)
+        }
+        #[cfg(not(target_arch = "wasm32"))]
+        Source::Own => super::own::load(&given.ok_or(DataError::NoPath)?, config, seed),
+        // A browser has no folders.
+        #[cfg(target_arch = "wasm32")]
+        Source::Own => Err(DataError::NoPath),
+    }
+}
+
+/// Loads the data set that `config` names, or the embedded part of it if its files are not available. The embedded part
+/// is enough to start chains and to compare with, but not to train on. No validation part is held out. A folder in
+/// `config` is always read.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_at_hand(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
+    let mut config = DataConfig { num_validation: 0, batch_size: 1, ..config.clone() };
+    if is_embedded(&config) {
+        config.dataset = DatasetName::FashionMnistEmbedded;
+        config.dir.clear();
+    } else if config.dataset == DatasetName::FashionMnistEmbedded {
+        config.dataset = DatasetName::FashionMnist;
+    }
+    load(&config, seed)
+}
+
+/// Whether [`load_at_hand`] returns only the embedded part of the data set.
+pub fn is_embedded(config: &DataConfig) -> bool {
+    // A browser has no folders.
+    let has_folder = !config.dir.is_empty() && cfg!(not(target_arch = "wasm32"));
+    match config.dataset {
+        DatasetName::FashionMnistEmbedded => !has_folder,
+        DatasetName::FashionMnist => !has_folder && fetched(config.dataset).is_none(),
+        _ => false,
+    }
+}
+
+/// Downloads the embedded files that [`load_at_hand`] will read; needed in a browser.
+///
+/// # Errors
+/// The files cannot be downloaded.
+pub async fn prepare(config: &DataConfig) -> Result<(), AssetError> {
+    match config.dataset {
+        DatasetName::FashionMnist | DatasetName::FashionMnistEmbedded => {
+            assets::bring(&formats::EMBEDDED_FILES).await
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The folder of a data set that was fetched before, if there is one.
+#[cfg(not(target_arch = "wasm32"))]
+fn fetched(dataset: DatasetName) -> Option<PathBuf> {
+    super::fetch::cached(dataset)
+}
+
+/// Always `None`, because a browser has no folders.
+#[cfg(target_arch = "wasm32")]
+fn fetched(_dataset: DatasetName) -> Option<PathBuf> {
+    None
+}

@@ -1,0 +1,380 @@
+//! Images or points as arrays of numpy: `.npz`, or `.npy` with its labels beside it.
+
+use std::{
+    borrow::Cow,
+    fs::File,
+    io::{BufReader, Read},
+    path::Path,
+};
+
+use zip::ZipArchive;
+
+use super::{
+    MAX_ITEMS, MAX_TOTAL_BYTES, Reason,
+    items::{Gathered, Items, classes_of},
+    npy::{self, Numbers, Values as Elements},
+    points,
+};
+use crate::{
+    config::{DataConfig, ImageColor, ImageFit, ImageSize},
+    data::Values,
+    files,
+};
+
+/// The most that a byte of an archive becomes when it is unpacked.
+const MOST_PER_PACKED: u64 = 1032;
+/// The names of an array of images or points, and of its labels, in lower case and without the part.
+const ITEMS: [&str; 7] = ["x", "images", "image", "data", "features", "points", "arr_0"];
+const LABELS: [&str; 6] = ["y", "labels", "label", "target", "targets", "arr_1"];
+/// The parts in the names of arrays.
+const PARTS: [(&str, usize); 5] =
+    [("train", 0), ("validation", 1), ("valid", 1), ("val", 1), ("test", 2)];
+const PART_NAMES: [&str; 3] = ["training", "validation", "test"];
+
+/// The arrays of a part.
+type Arrays = (Numbers, Vec<String>);
+
+/// Reads an archive with the arrays x and y, or with such arrays for each part.
+///
+/// # Errors
+/// The archive is damaged or lacks an array, or the arrays do not fit together.
+pub(super) fn read_npz(path: &Path, config: &DataConfig) -> Result<Gathered, Reason> {
+    let (file, _) = files::open(path).map_err(|error| error.to_string())?;
+    let damaged = |error: zip::result::ZipError| format!("the archive is damaged: {error}");
+    let mut archive = ZipArchive::new(file).map_err(damaged)?;
+    let names = archive.file_names().map(|name| name.map(Cow::into_owned));
+    let names: Vec<String> = names.collect::<Result<_, _>>().map_err(damaged)?;
+    let mut places: [[Option<String>; 2]; 3] = Default::default();
+    let mut others = Vec::new();
+    for name in &names {
+        let Some((part, role)) = role_of(name) else {
+            others.push(name.trim_end_matches(".npy").to_string());
+            continue;
+        };
+        if let Some(other) = places[part][role].replace(name.clone()) {
+            return Err(format!("{other} and {name} are both the {} part", PART_NAMES[part]));
+        }
+    }
+    let mut parts: [Option<Arrays>; 3] = [const { None }; 3];
+    for (part, place) in places.into_iter().enumerate() {
+        parts[part] = match place {
+            [Some(items), Some(labels)] => {
+                let items = read_entry(&mut archive, &items, npy::numbers)?;
+                Some((items, read_entry(&mut archive, &labels, npy::labels)?))
+            }
+            [None, None] => None,
+            [Some(items), None] => return Err(format!("{items} has no labels beside it")),
+            [None, Some(labels)] => return Err(format!("{labels} has no images beside it")),
+        };
+    }
+    if parts[0].is_none() {
+        return Err(format!(
+            "it has the arrays {}; name images and labels x and y, or x_train, y_train, x_test and y_test",
+            super::items::some_of(&names)
+        ));
+    }
+    let mut gathered = gather(parts, config)?;
+    if !others.is_empty() {
+        gathered.skipped.push(format!("other arrays ({})", super::items::some_of(&others)));
+    }
+    Ok(gathered)
+}
+
+/// The part of an array, and 0 for items or 1 for labels.
+fn role_of(name: &str) -> Option<(usize, usize)> {
+    let mut name = name.trim_end_matches(".npy").to_lowercase();
+    let mut part = 0;
+    for (word, of) in PARTS {
+        if let Some(at) = name.find(word) {
+            name.replace_range(at..at + word.len(), "");
+            part = of;
+            break;
+        }
+    }
+    let name = name.trim_matches(['_', '-', '.', ' ']);
+    match () {
+        () if ITEMS.contains(&name) => Some((part, 0)),
+        () if LABELS.contains(&name) => Some((part, 1)),
+        () => None,
+    }
+}
+
+fn read_entry<T>(
+    archive: &mut ZipArchive<File>,
+    name: &str,
+    read: fn(&mut dyn Read, u64) -> Result<T, Reason>,
+) -> Result<T, Reason> {
+    let mut entry = archive.by_name(name).map_err(|error| format!("{name}: {error}"))?;
+    let possible = entry.size().min(entry.compressed_size().saturating_mul(MOST_PER_PACKED));
+    read(&mut entry, possible).map_err(|reason| format!("{name}: {reason}"))
+}
+
+/// Reads one array and the labels beside it: `NAME-labels.npy`, or `y.npy`.
+///
+/// # Errors
+/// As [`read_npz`].
+pub(super) fn read_npy(path: &Path, config: &DataConfig) -> Result<Gathered, Reason> {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let names = [format!("{stem}-labels.npy"), "y.npy".to_string()];
+    let labels = names.iter().map(|name| path.with_file_name(name)).find(|path| path.is_file());
+    let labels = labels
+        .filter(|labels| labels != path)
+        .ok_or_else(|| format!("its labels are missing: {} or {} beside it", names[0], names[1]))?;
+    let open =
+        |path: &Path| files::open(path).map_err(|error| format!("{}: {error}", path.display()));
+    let (file, len) = open(path)?;
+    let items = npy::numbers(&mut BufReader::new(file), len)?;
+    let (file, len) = open(&labels)?;
+    let named = |reason| format!("{}: {reason}", labels.display());
+    let found = npy::labels(&mut BufReader::new(file), len).map_err(named)?;
+    let mut gathered = gather([Some((items, found)), None, None], config)?;
+    gathered.choices.insert(0, format!("labels from {}", files::file_name(&labels)));
+    Ok(gathered)
+}
+
+/// Makes items of arrays.
+fn gather(parts: [Option<Arrays>; 3], config: &DataConfig) -> Result<Gathered, Reason> {
+    for (part, name) in parts.iter().zip(PART_NAMES) {
+        let Some((items, labels)) = part else { continue };
+        let count = items.shape.first().copied().unwrap_or(0);
+        if count != labels.len() {
+            return Err(format!("the {name} part has {count} items and {} labels", labels.len()));
+        }
+        if count > MAX_ITEMS {
+            return Err(format!("the {name} part has {count} items; at most {MAX_ITEMS} are read"));
+        }
+    }
+    let all: Vec<&str> =
+        parts.iter().flatten().flat_map(|(_, labels)| labels.iter().map(String::as_str)).collect();
+    let (class_names, all) = classes_of(&all)?;
+    let mut all = all.into_iter();
+    let parts = parts.map(|part| {
+        part.map(|(items, labels)| (items, all.by_ref().take(labels.len()).collect::<Vec<u32>>()))
+    });
+    let is_points = parts.iter().flatten().all(|(items, _)| matches!(items.shape[..], [_, 2]));
+    match is_points {
+        true => gather_points(parts, class_names, config),
+        false => gather_images(parts, class_names, config),
+    }
+}
+
+type Labelled = [Option<(Numbers, Vec<u32>)>; 3];
+
+fn gather_points(
+    parts: Labelled,
+    class_names: Vec<String>,
+    config: &DataConfig,
+) -> Result<Gathered, Reason> {
+    let parts = parts.map(|part| {
+        part.map(|(items, labels)| {
+            let values = match items.values {
+                Elements::Bytes(bytes) => bytes.into_iter().map(f64::from).collect(),
+                Elements::Integers(values) | Elements::Floats(values) => {
+                    values.into_iter().map(f64::from).collect::<Vec<f64>>()
+                }
+            };
+            (values, labels)
+        })
+    });
+    points::gather(parts, class_names, config)
+}
+
+fn gather_images(
+    parts: Labelled,
+    class_names: Vec<String>,
+    config: &DataConfig,
+) -> Result<Gathered, Reason> {
+    let range = Range::of(parts.iter().flatten().map(|(items, _)| &items.values))?;
+    let mut shape = None;
+    let mut items: [Option<Items>; 3] = [const { None }; 3];
+    for (at, part) in parts.into_iter().enumerate() {
+        let Some((numbers, labels)) = part else { continue };
+        let (found, is_last) = image_shape(&numbers.shape)?;
+        if *shape.get_or_insert(found) != found {
+            return Err(format!(
+                "its parts have images of shape {shape:?} and {found:?} (C, H, W)"
+            ));
+        }
+        let values = range.scaled(numbers.values);
+        let values = if is_last { channels_first(values, found) } else { values };
+        items[at] = Some(Items::numbered(values, labels));
+    }
+    let shape = shape.ok_or("there is nothing to train on")?;
+    let total: usize =
+        items.iter().flatten().map(|items| items.len() * shape.iter().product::<usize>()).sum();
+    if total as u64 > MAX_TOTAL_BYTES {
+        return Err(format!("its images take more than {} MiB", MAX_TOTAL_BYTES >> 20));
+    }
+    check_settings(shape, config)?;
+    let settings = DataConfig {
+        size: ImageSize::Fixed([shape[1], shape[2]]),
+        color: if shape[0] == 1 { ImageColor::Gray } else { ImageColor::Rgb },
+        ..config.clone()
+    };
+    let [train, validation, test] = items;
+    let mut gathered = Gathered::new(class_names, shape, train.unwrap_or_default(), settings);
+    (gathered.validation, gathered.test) = (validation, test);
+    gathered.choices.push(range.name.to_string());
+    gathered.warnings.extend(range.warning);
+    let count = gathered.train.len()
+        + [&gathered.validation, &gathered.test]
+            .into_iter()
+            .flatten()
+            .map(Items::len)
+            .sum::<usize>();
+    gathered.sizes.push(([shape[1], shape[2]], count));
+    Ok(gathered)
+}
+
+/// Checks that the settings ask for the images as they are: arrays are never scaled.
+///
+/// # Errors
+/// The size or the colour of the settings is another.
+pub(super) fn check_settings([c, h, w]: [usize; 3], config: &DataConfig) -> Result<(), Reason> {
+    let own = ImageSize::Fixed([h, w]);
+    if config.size != ImageSize::Auto && config.size != own {
+        return Err(format!(
+            "its images are {own} and data.size is {}; only pictures in folders are scaled, so set data.size = auto",
+            config.size
+        ));
+    }
+    if config.fit != ImageFit::Crop {
+        return Err("data.fit is not used: only pictures in folders are scaled".into());
+    }
+    let is_other = match config.color {
+        ImageColor::Auto => false,
+        ImageColor::Gray => c != 1,
+        ImageColor::Rgb => c != 3,
+    };
+    match is_other {
+        true => {
+            Err("its images have other channels than data.color says; set data.color = auto".into())
+        }
+        false => Ok(()),
+    }
+}
+
+/// The shape (C, H, W) of images in an array, and whether the channels are last in it.
+fn image_shape(shape: &[usize]) -> Result<([usize; 3], bool), Reason> {
+    let is_channels = |c: usize| c == 1 || c == 3;
+    let found = match *shape {
+        [_, h, w] => ([1, h, w], false),
+        [_, c, h, w] if is_channels(c) && !is_channels(w) => ([c, h, w], false),
+        [_, h, w, c] if is_channels(c) && !is_channels(h) => ([c, h, w], true),
+        [_, _, _, 4] | [_, 4, _, _] => {
+            return Err(format!("x has shape {shape:?}, with four channels; save x without alpha"));
+        }
+        _ => {
+            return Err(format!(
+                "x has shape {shape:?}; images are (N, H, W), (N, H, W, C) or (N, C, H, W) with one or three channels C, \
+                 and points are (N, 2). Save x.reshape(…)"
+            ));
+        }
+    };
+    match found.0[1..].iter().all(|side| (4..=256).contains(side)) {
+        true => Ok(found),
+        false => Err(format!("x has shape {shape:?}; images have sides of 4 to 256 pixels")),
+    }
+}
+
+fn channels_first(values: Values, shape: [usize; 3]) -> Values {
+    match values {
+        Values::Bytes(mut bytes) => {
+            planes(&mut bytes, shape);
+            Values::Bytes(bytes)
+        }
+        Values::Floats(mut floats) => {
+            planes(&mut floats, shape);
+            Values::Floats(floats)
+        }
+    }
+}
+
+/// Moves the channels of each image from the last place to the first.
+pub(super) fn planes<T: Copy>(values: &mut [T], [c, h, w]: [usize; 3]) {
+    for image in values.chunks_exact_mut(c * h * w) {
+        let last = image.to_vec();
+        for (at, value) in last.into_iter().enumerate() {
+            image[at % c * h * w + at / c] = value;
+        }
+    }
+}
+
+/// How the numbers of images become values in [-1, 1].
+struct Range {
+    name: &'static str,
+    factor: f32,
+    shift: f32,
+    /// Whether all numbers are bytes, which are kept as they are.
+    is_bytes: bool,
+    warning: Option<String>,
+}
+
+impl Range {
+    /// The range that the numbers of all parts fit: bytes, 0 to 1, -1 to 1, 0 to 255 or 0 to 65535.
+    ///
+    /// # Errors
+    /// A number is not finite, or the numbers fit no range.
+    fn of<'a>(all: impl Iterator<Item = &'a Elements>) -> Result<Self, Reason> {
+        let (mut low, mut high, mut is_bytes, mut is_floats) =
+            (f32::INFINITY, f32::NEG_INFINITY, true, false);
+        for elements in all {
+            match elements {
+                Elements::Bytes(bytes) => {
+                    low = low.min(bytes.iter().copied().min().unwrap_or(0).into());
+                    high = high.max(bytes.iter().copied().max().unwrap_or(0).into());
+                }
+                Elements::Integers(values) | Elements::Floats(values) => {
+                    let num_bad = values.iter().filter(|value| !value.is_finite()).count();
+                    if num_bad > 0 {
+                        return Err(format!("x holds {num_bad} values that are no finite numbers"));
+                    }
+                    is_bytes = false;
+                    is_floats |= matches!(elements, Elements::Floats(_));
+                    low = values.iter().copied().fold(low, f32::min);
+                    high = values.iter().copied().fold(high, f32::max);
+                }
+            }
+        }
+        let range = |name, factor, shift| Self { name, factor, shift, is_bytes, warning: None };
+        let mut found = match (low, high) {
+            _ if is_bytes => range("values are bytes, 0 to 255", 1.0 / 127.5, -1.0),
+            (0.0.., ..=1.0) => range("values are read as 0 to 1", 2.0, -1.0),
+            (-1.0.., ..=1.0) => range("values are read as -1 to 1", 1.0, 0.0),
+            (0.0.., ..=255.0) => range("values are read as 0 to 255", 1.0 / 127.5, -1.0),
+            (0.0.., ..=65535.0) if !is_floats => {
+                range("values are read as 0 to 65535", 1.0 / 32767.5, -1.0)
+            }
+            _ => {
+                return Err(format!(
+                    "the values of x go from {low} to {high}; scale them to 0 to 1, -1 to 1 or 0 to 255"
+                ));
+            }
+        };
+        let brightest = high * found.factor + found.shift;
+        if brightest < 0.0 && high > 0.0 {
+            found.warning = Some(format!(
+                "the images are dark: {}, and the largest is {high}; save x * {:.4}",
+                found.name,
+                (1.0 - found.shift) / found.factor / high
+            ));
+        }
+        Ok(found)
+    }
+
+    fn scaled(&self, values: Elements) -> Values {
+        match values {
+            Elements::Bytes(bytes) if self.is_bytes => Values::Bytes(bytes),
+            Elements::Bytes(bytes) => {
+                let values = bytes.into_iter().map(f32::from).collect();
+                self.scaled(Elements::Integers(values))
+            }
+            Elements::Integers(mut values) | Elements::Floats(mut values) => {
+                for value in &mut values {
+                    *value = (*value * self.factor + self.shift).clamp(-1.0, 1.0);
+                }
+                Values::Floats(values)
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! IDX files of images of any size and any classes, with the names of the classes in `classes.txt`.
+
+use std::path::Path;
+
+use super::{
+    MAX_ITEMS, Reason, arrays,
+    items::{Gathered, Items, counted},
+    walk::{Files, NamedFile},
+};
+use crate::{
+    config::{DataConfig, ImageColor, ImageSize},
+    data::{
+        Values,
+        formats::{IdxPart, num_dims},
+    },
+    files,
+};
+
+/// The file with one name of a class per line.
+const CLASSES: &str = "classes.txt";
+/// Limit on the bytes of that file.
+const MAX_CLASSES_BYTES: u64 = 1 << 20;
+/// Limit on the files of a folder that are looked at.
+const MAX_FILES: usize = 100;
+const PARTS: [&str; 3] = ["training", "validation", "test"];
+
+/// The files of a data set in IDX.
+pub(super) struct Set {
+    /// Images and labels of the training, validation and test part.
+    parts: [Option<[NamedFile; 2]>; 3],
+    classes: Option<NamedFile>,
+}
+
+/// The index of the part that the name of a file says; the training part if it says none.
+fn part_of(name: &str) -> usize {
+    let name = name.to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
+    match () {
+        () if has(&["train"]) => 0,
+        () if has(&["t10k", "test"]) => 2,
+        () if has(&["val"]) => 1,
+        () => 0,
+    }
+}
+
+impl Set {
+    /// The IDX files of a folder, if it holds images in IDX and no pictures.
+    ///
+    /// # Errors
+    /// Images without labels, or two files of images for one part.
+    pub(super) fn among(found: &Files) -> Result<Option<Self>, Reason> {
+        if found.all.len() > MAX_FILES || found.has_pictures() {
+            return Ok(None);
+        }
+        let dims: Vec<Option<u8>> = found.all.iter().map(|file| num_dims(file.path())).collect();
+        let with = |wanted: &[u8]| {
+            let all = found.all.iter().zip(&dims);
+            let is_wanted = all.filter(|(_, dims)| dims.is_some_and(|dims| wanted.contains(&dims)));
+            is_wanted.map(|(file, _)| file.clone()).collect::<Vec<_>>()
+        };
+        let (images, labels) = (with(&[3, 4]), with(&[1]));
+        if images.is_empty() {
+            return Ok(None);
+        }
+        let mut parts: [Option<[NamedFile; 2]>; 3] = [const { None }; 3];
+        for file in images {
+            let part = part_of(&file.name);
+            let own = labels_of(&file, &labels)?;
+            let name = file.name.clone();
+            if let Some([other, _]) = parts[part].replace([file, own]) {
+                return Err(format!(
+                    "{} and {name} both hold images of the {} part; keep one there",
+                    other.name, PARTS[part]
+                ));
+            }
+        }
+        if parts[0].is_none() {
+            return Err(
+                "its IDX files are of a test part only; name the training part `train-…`".into()
+            );
+        }
+        Ok(Some(Self { parts, classes: classes_in(found) }))
+    }
+
+    /// The file of images at `path` and the file of labels beside it.
+    ///
+    /// # Errors
+    /// It holds no images, or there are no labels.
+    pub(super) fn of_file(path: &Path, beside: &Files) -> Result<Self, Reason> {
+        match num_dims(path) {
+            Some(3 | 4) => {}
+            Some(1) => return Err("it holds labels; name the file of images".into()),
+            _ => {
+                return Err(
+                    "it is no IDX file of images as bytes; 3 or 4 dimensions are read".into()
+                );
+            }
+        }
+        let own_name = files::file_name(path);
+        let own = beside.all.iter().find(|file| file.name == own_name);
+        let own = own.ok_or("it is not in its folder")?.clone();
+        let near = beside.all.iter().filter(|file| file.name.len() <= own_name.len() + 8);
+        let labels: Vec<NamedFile> =
+            near.take(MAX_FILES).filter(|file| num_dims(file.path()) == Some(1)).cloned().collect();
+        let labels = labels_of(&own, &labels)?;
+        Ok(Self { parts: [Some([own, labels]), None, None], classes: classes_in(beside) })
+    }
+
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// A file is damaged, or the files do not fit together.
+    pub(super) fn read(self, config: &DataConfig) -> Result<Gathered, Reason> {
+        let mut names = Vec::new();
+        let mut read: [Option<IdxPart>; 3] = [const { None }; 3];
+        for (at, part) in self.parts.iter().enumerate() {
+            let Some([images, labels]) = part else { continue };
+            let part = IdxPart::open(images.path(), labels.path());
+            let part = part.map_err(|error| error.to_string())?;
+            if part.labels.len() > MAX_ITEMS {
+                return Err(format!("{} holds more than {MAX_ITEMS} images", images.name));
+            }
+            names.extend([images.name.clone(), labels.name.clone()]);
+            read[at] = Some(part);
+        }
+        let shape = read.iter().flatten().map(|part| part.shape).next();
+        let shape = shape.ok_or("there is nothing to train on")?;
+        if let Some(other) = read.iter().flatten().find(|part| part.shape != shape) {
+            return Err(format!(
+                "its parts have images of shape {shape:?} and {:?} (C, H, W)",
+                other.shape
+            ));
+        }
+        arrays::check_settings(shape, config)?;
+        let highest = read.iter().flatten().flat_map(|part| &part.labels).max().copied();
+        let num_labels = highest.map_or(0, |label| usize::from(label) + 1);
+        let class_names = match &self.classes {
+            Some(file) => class_names(file, num_labels)?,
+            None => (0..num_labels).map(|label| label.to_string()).collect(),
+        };
+        let count = read.iter().flatten().map(|part| part.labels.len()).sum();
+        let items = read.map(|part| {
+            part.map(|part| {
+                let labels = part.labels.into_iter().map(u32::from).collect();
+                Items::numbered(Values::Bytes(part.pixels), labels)
+            })
+        });
+        let settings = DataConfig {
+            size: ImageSize::Fixed([shape[1], shape[2]]),
+            color: if shape[0] == 1 { ImageColor::Gray } else { ImageColor::Rgb },
+            ..config.clone()
+        };
+        let [train, validation, test] = items;
+        let mut gathered = Gathered::new(class_names, shape, train.unwrap_or_default(), settings);
+        gathered.validation = validation.filter(|items| items.len() > 0);
+        gathered.test = test.filter(|items| items.len() > 0);
+        gathered.sizes.push(([shape[1], shape[2]], count));
+        gathered.choices.push(format!("read {}", names.join(", ")));
+        if let Some(classes) = &self.classes {
+            gathered.choices.push(format!("names of classes from {}", classes.name));
+        }
+        Ok(gathered)
+    }
+}
+
+/// The labels for a file of images: the file of the same name with `labels`, or the only one of the same part.
+fn labels_of(images: &NamedFile, labels: &[NamedFile]) -> Result<NamedFile, Reason> {
+    let stem = |name: &str| {
+        let name = name.to_lowercase().replace("images", "").replace("labels", "");
+        ["idx1", "idx3", "idx4", ".gz"].iter().fold(name, |name, word| name.replace(word, ""))
+    };
+    let wanted = stem(&images.name);
+    if let Some(found) = labels.iter().find(|file| stem(&file.name) == wanted) {
+        return Ok(found.clone());
+    }
+    let mut same = labels.iter().filter(|file| part_of(&file.name) == part_of(&images.name));
+    match (same.next(), same.count()) {
+        (Some(only), 0) => Ok(only.clone()),
+        (None, _) => Err(format!("{} has no file of labels beside it", images.name)),
+        (Some(_), more) => Err(format!(
+            "which of {} is for {}? Give it the same name with `labels` instead of `images`",
+            counted(more + 1, "file of labels", "files of labels"),
+            images.name
+        )),
+    }
+}
+
+fn classes_in(found: &Files) -> Option<NamedFile> {
+    found.all.iter().find(|file| file.name == CLASSES).cloned()
+}
+
+/// The names of the classes from a file with one name per line, the name of label 0 first.
+fn class_names(file: &NamedFile, num_labels: usize) -> Result<Vec<String>, Reason> {
+    let bytes = file.read(MAX_CLASSES_BYTES).map_err(|error| format!("{CLASSES}: {error}"))?;
+    let text = String::from_utf8(bytes).map_err(|_| format!("{CLASSES} is no text in UTF-8"))?;
+    let text = text.trim_start_matches('\u{feff}').trim_end();
+    let names: Vec<&str> = text.lines().map(str::trim).collect();
+    if names.len() < num_labels {
+        return Err(format!(
+            "the labels go up to {}, and {CLASSES} has {}; it needs one line for each label from 0",
+            num_labels.saturating_sub(1),
+            counted(names.len(), "name", "names")
+        ));
+    }
+    super::items::class_names(&names).map_err(|reason| format!("{CLASSES}: {reason}"))
+}

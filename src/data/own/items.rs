@@ -1,0 +1,318 @@
+//! The items of a data set while it is read: values with labels and names, in parts.
+
+use std::collections::{HashMap, HashSet};
+
+use rand::seq::SliceRandom;
+
+use super::{MAX_CLASSES, Reason};
+use crate::{
+    config::DataConfig,
+    data::{DataError, Dataset, Values, take},
+    streams,
+};
+
+/// One of so many images of each class becomes a test image, as in CIFAR-10.
+const TEST_PART: usize = 6;
+
+/// The images or points of one part of a data set.
+#[derive(Debug)]
+pub(super) struct Items {
+    pub(super) values: Values,
+    pub(super) labels: Vec<u32>,
+    /// The name of each item, for messages and for the choice of the test part.
+    pub(super) names: Vec<String>,
+}
+
+impl Default for Items {
+    fn default() -> Self {
+        Self { values: Values::Bytes(Vec::new()), labels: Vec::new(), names: Vec::new() }
+    }
+}
+
+impl Items {
+    /// Items without names of their own, which are called by their place in the file.
+    pub(super) fn numbered(values: Values, labels: Vec<u32>) -> Self {
+        let names = (0..labels.len()).map(|index| format!("item {index}")).collect();
+        Self { values, labels, names }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    pub(super) fn into_dataset(
+        self,
+        shape: [usize; 3],
+        class_names: &[String],
+    ) -> Result<Dataset, DataError> {
+        let dataset = Dataset {
+            values: self.values,
+            labels: self.labels,
+            shape,
+            class_names: class_names.to_vec(),
+        };
+        dataset.check()?;
+        Ok(dataset)
+    }
+
+    /// Takes the items out that `is_taken` chooses. The others stay in the memory where they are.
+    pub(super) fn take(&mut self, is_taken: &[bool]) -> Self {
+        let values = self.values.take(is_taken);
+        let labels = take(&mut self.labels, 1, is_taken);
+        let all = std::mem::take(&mut self.names).into_iter().zip(is_taken);
+        let (taken, kept): (Vec<_>, Vec<_>) = all.partition(|(_, is_taken)| **is_taken);
+        let plain = |named: Vec<(String, _)>| named.into_iter().map(|(name, _)| name).collect();
+        self.names = plain(kept);
+        Self { values, labels, names: plain(taken) }
+    }
+}
+
+/// A data set as it was read, before empty classes are dropped and a test part is chosen.
+#[derive(Debug)]
+pub(super) struct Gathered {
+    pub(super) class_names: Vec<String>,
+    pub(super) shape: [usize; 3],
+    pub(super) train: Items,
+    pub(super) validation: Option<Items>,
+    pub(super) test: Option<Items>,
+    /// What the reader chose, in words.
+    pub(super) choices: Vec<String>,
+    /// What was skipped and why.
+    pub(super) skipped: Vec<String>,
+    /// What the reader found odd.
+    pub(super) warnings: Vec<String>,
+    /// The sizes (height, width) of the images in the files, the most frequent first.
+    pub(super) sizes: Vec<([usize; 2], usize)>,
+    /// The settings, with what the reader chose.
+    pub(super) settings: DataConfig,
+}
+
+impl Gathered {
+    /// A data set of these classes and items, of which nothing else is known.
+    pub(super) fn new(
+        class_names: Vec<String>,
+        shape: [usize; 3],
+        train: Items,
+        settings: DataConfig,
+    ) -> Self {
+        let [choices, skipped, warnings] = [const { Vec::new() }; 3];
+        Self {
+            class_names,
+            shape,
+            train,
+            validation: None,
+            test: None,
+            choices,
+            skipped,
+            warnings,
+            sizes: Vec::new(),
+            settings,
+        }
+    }
+
+    fn others(&mut self) -> impl Iterator<Item = (&'static str, &mut Items)> {
+        let validation = self.validation.iter_mut().map(|items| ("validation", items));
+        validation.chain(self.test.iter_mut().map(|items| ("test", items)))
+    }
+
+    /// Drops classes without any item, and numbers the others again.
+    ///
+    /// # Errors
+    /// No class is left, or there are too many; or a class has test items, but no training items.
+    pub(super) fn drop_empty_classes(&mut self) -> Result<(), Reason> {
+        let mut places = vec![None; self.class_names.len()];
+        for &label in &self.train.labels {
+            places[label as usize] = Some(0);
+        }
+        let names = self.class_names.clone();
+        for (part, items) in self.others() {
+            if let Some(&label) = items.labels.iter().find(|&&l| places[l as usize].is_none()) {
+                return Err(format!(
+                    "class `{}` has {part} items, but no training items; add some, or leave the class out",
+                    names[label as usize]
+                ));
+            }
+        }
+        let mut count = 0;
+        for place in places.iter_mut().flatten() {
+            *place = count;
+            count += 1;
+        }
+        if count == 0 {
+            return Err("there is nothing to train on".into());
+        }
+        if count as usize > MAX_CLASSES {
+            return Err(format!("it has {count} classes; at most {MAX_CLASSES} are read"));
+        }
+        let of = |label: &mut u32| *label = places[*label as usize].unwrap_or(0);
+        self.train.labels.iter_mut().for_each(of);
+        for (_, items) in self.others() {
+            items.labels.iter_mut().for_each(of);
+        }
+        let (kept, empty): (Vec<_>, Vec<_>) =
+            names.into_iter().zip(&places).partition(|(_, place)| place.is_some());
+        let plain = |names: Vec<(String, _)>| names.into_iter().map(|(name, _)| name).collect();
+        self.class_names = plain(kept);
+        let empty: Vec<String> = plain(empty);
+        if !empty.is_empty() {
+            let what = counted(empty.len(), "empty class", "empty classes");
+            self.skipped.push(format!("{what} ({})", some_of(&empty)));
+        }
+        Ok(())
+    }
+
+    /// Takes a sixth of the items of each class out of the training part as the test part; one item stays at least.
+    /// Returns this choice in words. It depends on the names of the items and the seed alone, not on their order.
+    pub(super) fn split_off_test(&mut self, seed: u64) -> String {
+        let mut of_class: HashMap<u32, Vec<usize>> = HashMap::new();
+        for (index, &label) in self.train.labels.iter().enumerate() {
+            of_class.entry(label).or_default().push(index);
+        }
+        let mut is_test = vec![false; self.train.len()];
+        for (class, mut items) in of_class {
+            items.sort_by(|&a, &b| self.train.names[a].cmp(&self.train.names[b]));
+            items.shuffle(&mut streams::TEST_SPLIT.rng(seed, class.into()));
+            let count = (items.len() + TEST_PART / 2) / TEST_PART;
+            items.iter().take(count).for_each(|&item| is_test[item] = true);
+        }
+        self.test = Some(self.train.take(&is_test));
+        format!("no test part there: a sixth of each class became one, chosen by seed {seed}")
+    }
+}
+
+/// The classes of labels, in order, and the index of the class of each label. Numbers are ordered as numbers.
+///
+/// # Errors
+/// A name that a class cannot have.
+pub(super) fn classes_of(labels: &[&str]) -> Result<(Vec<String>, Vec<u32>), Reason> {
+    let mut names: Vec<&str> = labels.to_vec();
+    names.sort_unstable();
+    names.dedup();
+    if names.len() > MAX_CLASSES {
+        return Err(format!(
+            "it has {} different labels; at most {MAX_CLASSES} classes are read",
+            names.len()
+        ));
+    }
+    sort_names(&mut names);
+    let places: HashMap<&str, u32> =
+        names.iter().enumerate().map(|(place, name)| (*name, place as u32)).collect();
+    let indices = labels.iter().map(|label| places[label]).collect();
+    Ok((class_names(&names)?, indices))
+}
+
+/// Labels as names of classes.
+///
+/// # Errors
+/// A name that a class cannot have, or two names that are the same without control characters and outer spaces.
+pub(super) fn class_names(labels: &[&str]) -> Result<Vec<String>, Reason> {
+    let names: Vec<String> =
+        labels.iter().map(|label| class_name(label)).collect::<Result<_, _>>()?;
+    let mut seen = HashSet::new();
+    match names.iter().find(|name| !seen.insert(name.as_str())) {
+        Some(name) => Err(format!("two classes have the name `{name}`")),
+        None => Ok(names),
+    }
+}
+
+/// Sorts names of classes: as numbers if all are, else by their letters.
+pub(super) fn sort_names(names: &mut [&str]) {
+    let numbers: Option<Vec<f64>> = names.iter().map(|name| name.parse().ok()).collect();
+    match numbers.is_some_and(|numbers| numbers.iter().all(|number: &f64| number.is_finite())) {
+        true => names.sort_by(|a, b| {
+            let number = |name: &str| name.parse().unwrap_or(0.0f64);
+            number(a).total_cmp(&number(b))
+        }),
+        false => names.sort_unstable(),
+    }
+}
+
+/// A label as the name of a class, which a checkpoint can hold.
+fn class_name(label: &str) -> Result<String, Reason> {
+    /// Limit on the characters of a name.
+    const MOST: usize = 200;
+    let name: String = label.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let name = name.trim();
+    match name.chars().count() {
+        0 => Err("a label is empty; every item needs one".into()),
+        1..=MOST => Ok(name.to_string()),
+        count => Err(format!("a label has {count} characters; at most {MOST} are read")),
+    }
+}
+
+/// `1 file` or `2 files`.
+pub(super) fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// The first few names, with the number of the others.
+pub(super) fn some_of(names: &[String]) -> String {
+    const NUM_NAMED: usize = 3;
+    let shown = names[..names.len().min(NUM_NAMED)].join(", ");
+    match names.len() {
+        0..=NUM_NAMED => shown,
+        all => format!("{shown} and {} more", all - NUM_NAMED),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{prelude::any, test_runner::TestRunner};
+
+    use super::*;
+
+    fn gathered(labels: &[u32], names: Vec<String>, num_classes: u32) -> Gathered {
+        let values = Values::Bytes((0..labels.len()).map(|index| index as u8).collect());
+        let items = Items { values, labels: labels.to_vec(), names };
+        let classes = (0..num_classes).map(|class| class.to_string()).collect();
+        Gathered::new(classes, [1, 1, 1], items, DataConfig::default())
+    }
+
+    #[test]
+    fn a_split_is_stratified_and_depends_on_names_alone() {
+        let sets = (proptest::collection::vec(0u32..4, 1..80), any::<u64>());
+        let result = TestRunner::deterministic().run(&sets, |(labels, seed)| {
+            let names: Vec<String> =
+                (0..labels.len()).map(|index| format!("{index}.png")).collect();
+            let mut forward = gathered(&labels, names.clone(), 4);
+            forward.split_off_test(seed);
+            let test = forward.test.as_ref().unwrap();
+            assert_eq!(test.len() + forward.train.len(), labels.len());
+            for class in 0..4 {
+                let count = |labels: &[u32]| labels.iter().filter(|&&label| label == class).count();
+                let all = count(&labels);
+                assert_eq!(count(&test.labels), (all + 3) / 6);
+                assert!(all == 0 || count(&forward.train.labels) > 0);
+            }
+            let reversed: Vec<u32> = labels.iter().rev().copied().collect();
+            let mut backward = gathered(&reversed, names.into_iter().rev().collect(), 4);
+            backward.split_off_test(seed);
+            let sorted = |items: &Items| {
+                let mut names = items.names.clone();
+                names.sort();
+                names
+            };
+            assert_eq!(sorted(test), sorted(backward.test.as_ref().unwrap()));
+            Ok(())
+        });
+        result.unwrap();
+    }
+
+    #[test]
+    fn classes_without_items_are_dropped_and_said() {
+        let mut found = gathered(&[0, 2, 2], vec!["a".into(), "b".into(), "c".into()], 4);
+        found.drop_empty_classes().unwrap();
+        assert_eq!(found.class_names, ["0", "2"]);
+        assert_eq!(found.train.labels, [0, 1, 1]);
+        assert_eq!(found.skipped, ["2 empty classes (1, 3)"]);
+    }
+
+    #[test]
+    fn labels_are_numbered_in_the_order_of_their_names() {
+        let (names, labels) = classes_of(&["10", "9", "10"]).unwrap();
+        assert_eq!((names, labels), (vec!["9".to_string(), "10".into()], vec![1, 0, 1]));
+        let (names, _) = classes_of(&["b", "a\n", "10"]).unwrap();
+        assert_eq!(names, ["10", "a", "b"]);
+        assert!(classes_of(&["a", " "]).is_err());
+    }
+}

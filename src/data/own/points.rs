@@ -1,0 +1,207 @@
+//! Points in the plane with labels, from a table `x,y,label`, scaled to the box [-1, 1]².
+
+use super::{
+    MAX_ITEMS, Reason,
+    items::{Gathered, Items, classes_of, counted},
+    table,
+};
+use crate::{config::DataConfig, data::Values};
+
+/// Limit on the bytes of a table.
+pub(super) const MAX_BYTES: u64 = 64 << 20;
+/// The share of the box that the points leave free on each side, so that none lies at its border.
+const MARGIN: f64 = 0.1;
+/// The largest coordinate, up or down; data.frame takes twice as much.
+const MAX_COORDINATE: f64 = 1e15;
+/// The names of a column with labels, in lower case.
+const LABELS: [&str; 4] = ["label", "class", "target", "y"];
+
+/// Reads points from the bytes of a table.
+///
+/// # Errors
+/// The table is damaged, or a line has no two numbers and a label.
+pub(super) fn read(bytes: &[u8], config: &DataConfig) -> Result<Gathered, Reason> {
+    let table = table::parse(bytes)?;
+    let (has_header, columns) = columns_of(&table)?;
+    let lines = &table.lines[usize::from(has_header)..];
+    if lines.len() > MAX_ITEMS {
+        return Err(format!("it holds {} points; at most {MAX_ITEMS} are read", lines.len()));
+    }
+    let (mut points, mut labels) = (Vec::with_capacity(2 * lines.len()), Vec::new());
+    for (number, fields) in lines {
+        let field = |column: usize| match fields.get(column) {
+            Some(field) => Ok(field.as_str()),
+            None => Err(format!(
+                "line {number} has {}, and x, y and label are needed",
+                counted(fields.len(), "column", "columns")
+            )),
+        };
+        for column in &columns[..2] {
+            let text = field(*column)?;
+            let value = coordinate(text, table.separator).ok_or_else(|| {
+                format!(
+                    "line {number}: `{}` is no number from -1e15 to 1e15",
+                    text.chars().take(40).collect::<String>()
+                )
+            })?;
+            points.push(value);
+        }
+        labels.push(field(columns[2])?);
+    }
+    let (class_names, indices) = classes_of(&labels)?;
+    let mut gathered = gather([Some((points, indices)), None, None], class_names, config)?;
+    let names = table.lines.first().map(|(_, names)| names).filter(|_| has_header);
+    if let Some(names) = names
+        && names.len() > 3
+    {
+        let others = (0..names.len()).filter(|column| !columns.contains(column));
+        let others: Vec<&str> = others.map(|column| names[column].as_str()).collect();
+        gathered.skipped.push(format!("other columns ({})", others.join(", ")));
+    }
+    gathered.choices.insert(
+        0,
+        match has_header {
+            true => "the first line names the columns".to_string(),
+            false => "no line with names, so the columns are x, y and label".to_string(),
+        },
+    );
+    Ok(gathered)
+}
+
+/// Whether the first line names the columns, and the columns of x, y and label.
+fn columns_of(table: &table::Table) -> Result<(bool, [usize; 3]), Reason> {
+    let Some((_, first)) = table.lines.first() else { return Err("it is empty".into()) };
+    let is_number = |field: &String| coordinate(field, table.separator).is_some();
+    if first.iter().filter(|field| is_number(field)).count() >= 2 {
+        return match first.len() {
+            3 => Ok((false, [0, 1, 2])),
+            count => Err(format!(
+                "it has {}; write x, y and label, or name the columns in the first line",
+                counted(count, "column", "columns")
+            )),
+        };
+    }
+    let names: Vec<String> = first.iter().map(|name| name.to_lowercase()).collect();
+    let place = |wanted: &str| names.iter().position(|name| name == wanted);
+    let label = |taken: &[usize]| {
+        LABELS.iter().filter_map(|name| place(name)).find(|column| !taken.contains(column))
+    };
+    match (place("x"), place("y")) {
+        (Some(x), Some(y)) => match label(&[x, y]) {
+            Some(label) => Ok((true, [x, y, label])),
+            None if names.len() == 3 => Ok((true, [x, y, 3 - x - y])),
+            None => Err("it has no column named label".into()),
+        },
+        _ if names.len() == 3 => Ok((true, [0, 1, 2])),
+        _ => Err(format!(
+            "its columns are {}; three of them should be named x, y and label",
+            first.join(", ")
+        )),
+    }
+}
+
+/// Whether a number is finite and not too large.
+fn is_in_range(value: &f64) -> bool {
+    value.abs() <= MAX_COORDINATE
+}
+
+/// A coordinate. A comma can be its decimal point where commas do not separate columns.
+fn coordinate(text: &str, separator: char) -> Option<f64> {
+    let parsed = match text.parse::<f64>() {
+        Err(_) if separator != ',' => text.replacen(',', ".", 1).parse().ok()?,
+        parsed => parsed.ok()?,
+    };
+    is_in_range(&parsed).then_some(parsed)
+}
+
+/// The points of each part as x, y, x, y …, with the class of each point.
+pub(super) type Parts = [Option<(Vec<f64>, Vec<u32>)>; 3];
+
+/// Makes items of points: the same factor and shift for all, so that shapes stay.
+///
+/// # Errors
+/// A coordinate is not finite, or all points are the same.
+pub(super) fn gather(
+    parts: Parts,
+    class_names: Vec<String>,
+    config: &DataConfig,
+) -> Result<Gathered, Reason> {
+    let all = || parts.iter().flatten().flat_map(|(points, _)| points.as_chunks::<2>().0);
+    let num_bad = all().filter(|point| !point.iter().all(is_in_range)).count();
+    if num_bad > 0 {
+        return Err(format!(
+            "{num_bad} points have coordinates that are no numbers from -1e15 to 1e15"
+        ));
+    }
+    let (center, half_width, choice) = match config.frame[..] {
+        [] => {
+            let (center, half_width) = frame(all()).ok_or("its points do not differ enough")?;
+            let choice = "they fill the box [-1, 1] but for a margin of a tenth";
+            (center, half_width, choice)
+        }
+        [x, y, half_width] if half_width > 0.0 => {
+            ([x, y], half_width, "the frame is that of data.frame")
+        }
+        _ => {
+            return Err(
+                "data.frame is the centre (x, y) and the half width, above 0, as in [0.5, 2.0, 3.0]".into(),
+            );
+        }
+    };
+    let mut num_outside = 0;
+    let items = parts.map(|part| {
+        part.map(|(points, labels)| {
+            let values = points.as_chunks::<2>().0.iter().flat_map(|point| {
+                let scaled = [0, 1].map(|axis| ((point[axis] - center[axis]) / half_width) as f32);
+                let inside = scaled.map(|value| value.clamp(-1.0, 1.0));
+                num_outside += usize::from(inside != scaled);
+                inside
+            });
+            Items::numbered(Values::Floats(values.collect()), labels)
+        })
+    });
+    let frame = vec![center[0], center[1], half_width];
+    let settings = DataConfig { frame: frame.clone(), ..config.clone() };
+    let [train, validation, test] = items;
+    let mut gathered = Gathered::new(class_names, [2, 1, 1], train.unwrap_or_default(), settings);
+    (gathered.validation, gathered.test) = (validation, test);
+    gathered.choices.push(format!(
+        "x of the file = ({}, {}) + {} · x of the model: {choice}",
+        frame[0], frame[1], frame[2]
+    ));
+    if num_outside > 0 {
+        gathered.warnings.push(format!(
+            "{} outside data.frame and moved to its border",
+            counted(num_outside, "point is", "points are")
+        ));
+    }
+    Ok(gathered)
+}
+
+/// Centre and half width of the square around all points, with a margin; `None` if they do not differ.
+fn frame<'a>(points: impl Iterator<Item = &'a [f64; 2]>) -> Option<([f64; 2], f64)> {
+    let (mut low, mut high) = ([f64::INFINITY; 2], [f64::NEG_INFINITY; 2]);
+    for point in points {
+        for axis in 0..2 {
+            low[axis] = low[axis].min(point[axis]);
+            high[axis] = high[axis].max(point[axis]);
+        }
+    }
+    let center = [0, 1].map(|axis| low[axis] / 2.0 + high[axis] / 2.0);
+    let half_width = f64::max(high[0] / 2.0 - low[0] / 2.0, high[1] / 2.0 - low[1] / 2.0);
+    let half_width = half_width / (1.0 - MARGIN);
+    let is_usable = (1e-15..=2.0 * MAX_COORDINATE).contains(&half_width);
+    is_usable.then(|| rounded(center, half_width))
+}
+
+/// Centre and half width with few digits, so that they are easy to calculate with. The margin makes up for it.
+fn rounded(center: [f64; 2], half_width: f64) -> ([f64; 2], f64) {
+    /// The last digit that is kept is a thousandth of the half width or less.
+    const DIGITS: i32 = 3;
+    let exponent = half_width.log10().floor() as i32 - DIGITS;
+    let round = |value: f64| match exponent {
+        0.. => (value / 10f64.powi(exponent)).round() * 10f64.powi(exponent),
+        _ => format!("{value:.*}", -exponent as usize).parse().unwrap_or(value),
+    };
+    (center.map(round), round(half_width))
+}

@@ -1,0 +1,203 @@
+//! The files of a folder by name, and their bytes.
+
+use std::{
+    collections::HashSet,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use super::{MAX_ITEMS, Reason, items::counted};
+use crate::{files, picture};
+
+/// Limit on the depth of folders in folders.
+const MAX_DEPTH: usize = 8;
+/// The names that systems give to files of their own, in lower case.
+const SYSTEM_FILES: [&str; 4] = ["thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"];
+/// The usual endings of the names of pictures, including those that are not read.
+const PICTURE_ENDINGS: [&str; 17] = [
+    "png", "jpg", "jpeg", "jpe", "jfif", "gif", "webp", "bmp", "dib", "tif", "tiff", "ico", "avif",
+    "heic", "tga", "pnm", "ppm",
+];
+
+/// A file by its name in a list of files.
+#[derive(Clone, Debug)]
+pub(super) struct NamedFile {
+    /// The path in the folder, with `/` between its parts.
+    pub(super) name: String,
+    path: PathBuf,
+}
+
+impl NamedFile {
+    /// The content of the file, if it has at most `most` bytes.
+    ///
+    /// # Errors
+    /// The operating system refuses, the file is larger, or it is no regular file.
+    pub(super) fn read(&self, most: u64) -> io::Result<Vec<u8>> {
+        files::read_at_most(&self.path, most)
+    }
+
+    /// The place of the file, for readers that open it themselves.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The name without its folders.
+    pub(super) fn last(&self) -> &str {
+        self.name.rsplit('/').next().unwrap_or(&self.name)
+    }
+
+    /// Whether the name or, without an ending, the content is that of a picture.
+    pub(super) fn is_picture(&self) -> bool {
+        match self.last().rsplit_once('.') {
+            Some((_, ending)) => PICTURE_ENDINGS.contains(&ending.to_lowercase().as_str()),
+            None => picture::is_picture(&self.path),
+        }
+    }
+}
+
+/// The files of a folder.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    /// All files, sorted by name.
+    pub(super) all: Vec<NamedFile>,
+    /// The folders, so that an empty one can be told.
+    pub(super) folders: Vec<String>,
+    /// What was skipped and why.
+    pub(super) skipped: Vec<String>,
+}
+
+/// What is counted while a folder is searched.
+#[derive(Default)]
+struct Search {
+    root: PathBuf,
+    found: Files,
+    visited: HashSet<PathBuf>,
+    num_hidden: usize,
+    num_leading_out: usize,
+    num_broken_links: usize,
+    num_deep: usize,
+}
+
+impl Files {
+    /// The files in a folder and its subfolders, without hidden ones. A link is followed if it leads to a place inside the
+    /// folder.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or it holds too many files.
+    pub(super) fn below(root: &Path) -> Result<Self, Reason> {
+        let whole = root.canonicalize().map_err(|error| error.to_string())?;
+        let mut search = Search { root: whole, ..Search::default() };
+        search.folder(root, "", 0)?;
+        let mut found = search.found;
+        found.all.sort_by(|a, b| a.name.cmp(&b.name));
+        found.folders.sort();
+        let links = |count| counted(count, "link", "links");
+        for (count, what) in [
+            (search.num_hidden, counted(search.num_hidden, "hidden file", "hidden files")),
+            (
+                search.num_leading_out,
+                format!(
+                    "{} that lead out of the folder (copy the files to use them)",
+                    links(search.num_leading_out)
+                ),
+            ),
+            (
+                search.num_broken_links,
+                format!(
+                    "{} that lead nowhere, or to a folder that is read already",
+                    links(search.num_broken_links)
+                ),
+            ),
+            (
+                search.num_deep,
+                format!(
+                    "{} more than {MAX_DEPTH} deep",
+                    counted(search.num_deep, "folder", "folders")
+                ),
+            ),
+        ] {
+            if count > 0 {
+                found.skipped.push(what);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether any file is a picture by its name.
+    pub(super) fn has_pictures(&self) -> bool {
+        self.all.iter().any(NamedFile::is_picture)
+    }
+
+    /// The files in the folder of a file.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub(super) fn beside(file: &Path) -> Result<Self, Reason> {
+        let folder = match file.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let entries = fs::read_dir(folder).map_err(|error| error.to_string())?;
+        let mut found = Self::default();
+        for entry in entries.flatten().take(MAX_ITEMS) {
+            let path = entry.path();
+            if path.is_file() {
+                found.all.push(NamedFile { name: files::file_name(&path), path });
+            }
+        }
+        found.all.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(found)
+    }
+}
+
+impl Search {
+    fn folder(&mut self, folder: &Path, prefix: &str, depth: usize) -> Result<(), Reason> {
+        let refused = |error: io::Error| format!("{}: {error}", folder.display());
+        let whole = folder.canonicalize().map_err(refused)?;
+        if !self.visited.insert(whole) {
+            self.num_broken_links += 1;
+            return Ok(());
+        }
+        let mut entries: Vec<fs::DirEntry> =
+            fs::read_dir(folder).map_err(refused)?.collect::<Result<_, _>>().map_err(refused)?;
+        // Of two ways to a folder, the first by name is taken, whatever order the system lists them in.
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let path = entry.path();
+            let own_name = files::file_name(&path);
+            if own_name.starts_with('.') || SYSTEM_FILES.contains(&own_name.to_lowercase().as_str())
+            {
+                self.num_hidden += 1;
+                continue;
+            }
+            let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+            if is_link && !self.may_follow(&path) {
+                continue;
+            }
+            let name = format!("{prefix}{own_name}");
+            if !path.is_dir() {
+                self.found.all.push(NamedFile { name, path });
+            } else if depth == MAX_DEPTH {
+                self.num_deep += 1;
+            } else {
+                self.folder(&path, &format!("{name}/"), depth + 1)?;
+                self.found.folders.push(name);
+            }
+            // Twice as many, because not every file is an image.
+            if self.found.all.len() > 2 * MAX_ITEMS {
+                return Err(format!("it holds more than {} files", 2 * MAX_ITEMS));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a link leads to a place inside the folder; counts those that do not.
+    fn may_follow(&mut self, link: &Path) -> bool {
+        match link.canonicalize() {
+            Ok(target) if target.starts_with(&self.root) => return true,
+            Ok(_) => self.num_leading_out += 1,
+            Err(_) => self.num_broken_links += 1,
+        }
+        false
+    }
+}

@@ -1,0 +1,248 @@
+//! Arrays of numpy and IDX files.
+
+use std::{fs, io::Write, path::Path};
+
+use zip::{ZipWriter, write::SimpleFileOptions};
+
+use super::{counts, load, load_with, refused};
+
+/// An array in numpy's format.
+fn npy(descr: &str, shape: &[usize], data: &[u8]) -> Vec<u8> {
+    let shape: String = shape.iter().map(|dim| format!("{dim}, ")).collect();
+    let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}\n");
+    let len = (header.len() as u16).to_le_bytes();
+    [b"\x93NUMPY\x01\x00", &len[..], header.as_bytes(), data].concat()
+}
+
+fn npz(path: &Path, arrays: &[(&str, Vec<u8>)]) {
+    let mut archive = ZipWriter::new(fs::File::create(path).unwrap());
+    for (name, bytes) in arrays {
+        archive.start_file(format!("{name}.npy"), SimpleFileOptions::default()).unwrap();
+        archive.write_all(bytes).unwrap();
+    }
+    archive.finish().unwrap();
+}
+
+/// `count` images of `size` bytes, all different.
+fn bytes(count: usize, size: usize) -> Vec<u8> {
+    (0..count * size).map(|at| (at * 37 % 251) as u8).collect()
+}
+
+fn floats(values: impl IntoIterator<Item = f32>) -> Vec<u8> {
+    values.into_iter().flat_map(f32::to_le_bytes).collect()
+}
+
+/// Labels 0, 1, 0, 1 … as bytes.
+fn labels(count: usize) -> Vec<u8> {
+    npy("|u1", &[count], &(0..count).map(|item| (item % 2) as u8).collect::<Vec<u8>>())
+}
+
+#[test]
+fn images_with_labels_are_read_from_an_archive() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("set.npz");
+    npz(
+        &path,
+        &[("x", npy("|u1", &[24, 9, 7], &bytes(24, 63))), ("y", labels(24)), ("note", labels(1))],
+    );
+    let found = load(&path);
+    assert_eq!(
+        (found.train.shape, counts(&found.train), counts(&found.test)),
+        ([1, 9, 7], vec![10; 2], vec![2; 2])
+    );
+    let said = found.describe();
+    assert!(
+        said.contains("(numpy archive)") && said.contains("values are bytes, 0 to 255"),
+        "{said}"
+    );
+    assert!(said.contains("other arrays (note)"), "{said}");
+    let said = load_with(&path, &["data.size=28"]).unwrap_err();
+    assert!(
+        said.contains(
+            "its images are 9x7 and data.size is 28x28; only pictures in folders are scaled"
+        ),
+        "{said}"
+    );
+}
+
+#[test]
+fn channels_may_be_first_or_last_and_parts_may_be_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let (last, first) = (dir.path().join("last.npz"), dir.path().join("first.npz"));
+    let text = |count: usize| {
+        let names: Vec<u8> = (0..count)
+            .flat_map(|item| ["Ä  ", "bee"][item % 2].chars())
+            .flat_map(|letter| (letter as u32).to_le_bytes())
+            .collect();
+        npy("<U3", &[count, 1], &names)
+    };
+    let image = bytes(4, 8 * 6 * 3);
+    let turned: Vec<u8> = image
+        .chunks(8 * 6 * 3)
+        .flat_map(|image| (0..3).flat_map(move |k| image.iter().skip(k).step_by(3).copied()))
+        .collect();
+    for (path, shape, image) in [(&last, [4, 8, 6, 3], &image), (&first, [4, 3, 8, 6], &turned)] {
+        npz(
+            path,
+            &[
+                ("train_images", npy("|u1", &shape, image)),
+                ("train_labels", text(4)),
+                ("val_images", npy("|u1", &shape, image)),
+                ("val_labels", text(4)),
+                ("test_images", npy("|u1", &shape, image)),
+                ("test_labels", text(4)),
+            ],
+        );
+    }
+    let [last, first] = [load(&last), load(&first)];
+    assert_eq!(last.train.class_names, ["bee", "Ä"]);
+    assert_eq!((last.train.len(), last.validation.len(), last.test.len()), (4, 4, 4));
+    assert_eq!((last.train.shape, first.train.shape), ([3, 8, 6], [3, 8, 6]));
+    assert_eq!(last.train.gather(0..4), first.train.gather(0..4));
+    assert!(
+        last.warnings()
+            .iter()
+            .any(|warning| warning.contains("4 test items are training items too"))
+    );
+}
+
+#[test]
+fn the_range_of_floats_is_told_and_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("set.npz");
+    for (low, high, said) in [
+        (0.0, 1.0, "values are read as 0 to 1"),
+        (-1.0, 1.0, "values are read as -1 to 1"),
+        (0.0, 255.0, "values are read as 0 to 255"),
+    ] {
+        let values = (0..12 * 16).map(|at| low + (high - low) * (at % 16) as f32 / 15.0);
+        npz(&path, &[("x", npy("<f4", &[12, 4, 4], &floats(values))), ("y", labels(12))]);
+        let found = load(&path);
+        assert!(found.describe().contains(said), "{}", found.describe());
+        let image = found.train.gather([0]);
+        assert_eq!((image[0], image[15]), (-1.0, 1.0));
+    }
+    let values = (0..12 * 16).map(|at| (at % 17) as f32);
+    npz(&path, &[("x", npy("<f4", &[12, 4, 4], &floats(values))), ("y", labels(12))]);
+    let warnings = load(&path).warnings().join("\n");
+    assert!(
+        warnings
+            .contains("the images are dark: values are read as 0 to 255, and the largest is 16"),
+        "{warnings}"
+    );
+}
+
+#[test]
+fn a_single_array_has_its_labels_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("faces.npy");
+    fs::write(&path, npy("|u1", &[12, 5, 5], &bytes(12, 25))).unwrap();
+    let said = refused(&path);
+    assert!(said.contains("its labels are missing: faces-labels.npy or y.npy beside it"), "{said}");
+    for name in ["y.npy", "faces-labels.npy"] {
+        fs::write(dir.path().join(name), labels(12)).unwrap();
+        assert!(load(&path).describe().contains(&format!("labels from {name}")));
+    }
+}
+
+#[test]
+fn arrays_that_cannot_be_used_are_refused_with_what_would_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("set.npz");
+    let good = || npy("|u1", &[4, 5, 5], &bytes(4, 25));
+    let nan = floats((0..100).map(|at| if at == 7 { f32::NAN } else { 0.5 }));
+    for (x, y, what) in [
+        (npy("<f4", &[4, 5, 5], &nan), labels(4), "x holds 1 values that are no finite numbers"),
+        (
+            npy("<f4", &[4, 5, 5], &floats((0..100).map(|at| at as f32 * 9.0))),
+            labels(4),
+            "scale them",
+        ),
+        (good(), labels(3), "the training part has 4 items and 3 labels"),
+        (good(), npy("|O", &[4], &[0; 32]), "never unpickled"),
+        (good(), npy("<f4", &[4], &floats([0.0, 1.0, 0.5, 1.0])), "label 2 is 0.5"),
+        (good(), npy("|u1", &[4, 3], &[0; 12]), "argmax"),
+        (npy("|u1", &[4, 25], &bytes(4, 25)), labels(4), "x.reshape"),
+        (npy("|u1", &[4, 5, 5, 4], &bytes(4, 100)), labels(4), "save x without alpha"),
+        (
+            npy("|u1", &[4, 5, 5], &bytes(3, 25)),
+            labels(4),
+            "x.npy: it is truncated: 75 of 100 bytes are there",
+        ),
+        (npy("|u1", &[4000, 5000, 5000], &[]), labels(4), "MiB that are read"),
+        (npy("|u1", &[4, 2, 2], &bytes(4, 4)), labels(4), "sides of 4 to 256 pixels"),
+    ] {
+        npz(&path, &[("x", x), ("y", y)]);
+        let said = refused(&path);
+        assert!(said.contains(what), "{said}");
+    }
+    npz(&path, &[("pictures", good())]);
+    assert!(
+        refused(&path).contains("it has the arrays pictures.npy; name images and labels x and y")
+    );
+    npz(&path, &[("x", good())]);
+    assert!(refused(&path).contains("x.npy has no labels beside it"));
+    npz(&path, &[("x", good()), ("images", good()), ("y", labels(4))]);
+    assert!(refused(&path).contains("x.npy and images.npy are both the training part"));
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() - 30]).unwrap();
+    assert!(refused(&path).contains("the archive is damaged"));
+}
+
+/// 1.5 GiB of zeros in a small archive.
+#[cfg(unix)]
+#[test]
+fn a_zip_bomb_is_refused_by_its_header() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bomb.npz");
+    for shape in [[2_000_000, 28, 28], [4, 5, 5]] {
+        let mut archive = ZipWriter::new(fs::File::create(&path).unwrap());
+        archive.start_file("x.npy", SimpleFileOptions::default()).unwrap();
+        archive.write_all(&npy("|u1", &shape, &[])).unwrap();
+        let zeros = vec![0; 1 << 20];
+        (0..1500).for_each(|_| archive.write_all(&zeros).unwrap());
+        archive.start_file("y.npy", SimpleFileOptions::default()).unwrap();
+        archive.write_all(&labels(4)).unwrap();
+        archive.finish().unwrap();
+        let said = crate::bounded::refused(dir.path(), &["data", "bomb.npz"]);
+        assert!(
+            said.contains("at most 1000000 are read") || said.contains("more bytes follow"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn idx_files_of_any_size_have_names_from_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, dims: &[u32], bytes: &[u8]| {
+        let dims: Vec<u8> = dims.iter().flat_map(|dim| dim.to_be_bytes()).collect();
+        let head = [0, 0, 8, (dims.len() / 4) as u8];
+        fs::write(dir.path().join(name), [&head[..], &dims, bytes].concat()).unwrap();
+    };
+    write("train-images-idx3-ubyte", &[24, 20, 30], &bytes(24, 600));
+    let label: Vec<u8> = (0..24).map(|item| item % 12).collect();
+    write("train-labels-idx1-ubyte", &[24], &label);
+    let found = load(dir.path());
+    assert_eq!((found.train.shape, found.train.num_classes()), ([1, 20, 30], 12));
+    assert!(found.describe().contains("(IDX files)"), "{}", found.describe());
+    let file = load(&dir.path().join("train-images-idx3-ubyte"));
+    assert_eq!((file.train.len(), file.test.len()), (found.train.len(), found.test.len()));
+    fs::write(dir.path().join("classes.txt"), "Null\r\neins\nzwei\n").unwrap();
+    let said = refused(dir.path());
+    assert!(said.contains("the labels go up to 11, and classes.txt has 3 names"), "{said}");
+    let names: Vec<String> = (0..14).map(|class| format!("Nummer {class}")).collect();
+    fs::write(dir.path().join("classes.txt"), names.join("\n")).unwrap();
+    write("t10k-images-idx3-ubyte", &[2, 20, 30], &bytes(2, 600));
+    write("t10k-labels-idx1-ubyte", &[2], &[3, 4]);
+    let found = load(dir.path());
+    assert_eq!((found.train.len(), found.test.len(), found.train.num_classes()), (24, 2, 12));
+    assert_eq!(found.train.class_names[11], "Nummer 11");
+    assert!(
+        found.describe().contains("2 empty classes (Nummer 12, Nummer 13)"),
+        "{}",
+        found.describe()
+    );
+    fs::remove_file(dir.path().join("t10k-labels-idx1-ubyte")).unwrap();
+    assert!(refused(dir.path()).contains("t10k-images-idx3-ubyte has no file of labels beside it"));
+}
