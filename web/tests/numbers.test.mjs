@@ -51,6 +51,20 @@ test('?bench=1 measures every device', async (t) => {
   assert.deepEqual(errors, []);
 });
 
+test('?check=1 compares every kernel with its twin', async (t) => {
+  const { page, errors } = await open(t, '?check=1');
+  const report = page.locator('#report');
+  for (let waited = 0; !(await page.evaluate(() => jempp.check)); waited += 1) {
+    assert.ok(waited < 300, `no end after 300 s: ${await report.innerText()}`);
+    await page.waitForTimeout(1000);
+  }
+  for (const line of (await report.innerText()).split('\n')) t.diagnostic(line);
+  const rows = await page.evaluate(() => jempp.check);
+  assert.ok(rows.some((row) => row.name === 'proximal_step'), 'kernels were compared');
+  assert.deepEqual(rows.filter((row) => !row.agrees), []);
+  assert.deepEqual(errors, []);
+});
+
 test('the same seed gives the same energies everywhere', async (t) => {
   const program = process.env.JEMPP_BIN;
   if (!program) return t.skip('JEMPP_BIN does not say where the native program is');
