@@ -368,6 +368,8 @@ fn measure(what: Measurement, window: &Window) -> Result<(), JsValue> {
     let document = window.document().ok_or("no document")?;
     let report =
         document.get_element_by_id("report").ok_or("the page has no place for a report")?;
+    // A table keeps its columns on a narrow screen.
+    report.set_class_name(what.name());
     let worker = new_worker();
     listen(&worker, move |message| match message {
         Report::Line(line) => {
