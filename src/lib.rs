@@ -93,6 +93,7 @@
 //! * `data`: data sets: reading, fetching, batches
 //! * `model`: the networks that give class logits
 //! * `energy`: the energy of a classifier and its gradient by the input; the sign lives here
+//! * `network_check`: networks on one device compared with the CPU back end
 //! * `sampler`: Langevin samplers, one pure step at a time
 //! * `objective`: the terms of the loss
 //! * `optimizer`: the optimiser of the weights, its schedule, and averages of the weights
@@ -169,7 +170,6 @@ pub mod eval;
 #[cfg(feature = "pytorch")]
 #[doc(hidden)]
 pub mod interop;
-#[cfg(not(target_arch = "wasm32"))]
 #[doc(hidden)]
 pub mod kernel_check;
 #[cfg(not(target_arch = "wasm32"))]
@@ -182,6 +182,8 @@ pub mod kernels;
 pub mod lessons;
 #[doc(hidden)]
 pub mod memory;
+#[doc(hidden)]
+pub mod network_check;
 #[doc(hidden)]
 pub mod numbers;
 #[doc(hidden)]

@@ -4,14 +4,11 @@ use std::{fmt, time::Instant};
 
 use serde::Serialize;
 
-use super::{BenchError, Ceilings, KernelChoices, NOISE, StepWork, Works, millis};
+use super::{BenchError, Ceilings, KernelChoices, StepWork, Works, millis};
 use crate::{
-    config::{ModelConfig, Norm},
-    device::{self, AdapterSummary, ComputeDevice},
-    energy::{Energy, JointEnergy},
+    device::{AdapterSummary, ComputeDevice},
     kernel_check::{self, Comparison},
-    kernels,
-    model::{ModelError, Network},
+    network_check,
 };
 
 /// What an adapter computes next to the CPU, and its speed.
@@ -76,9 +73,8 @@ impl DeviceCheck {
         let begin = Instant::now();
         let adapter = device.adapter().ok_or(BenchError::NothingToCheck)?.clone();
         let mut comparisons = kernels();
-        for (arch, norm, batch_size, shape) in NETWORKS {
-            comparisons.extend(compare_network(arch, norm, batch_size, shape, device)?);
-        }
+        let networks = network_check::check_all(&device.device, |_| ());
+        comparisons.extend(pollster::block_on(networks)?);
         let ceilings = Ceilings::measure(device);
         let works = Works::new(&StepWork::w1(), device)?;
         let gradient_ms = fastest_millis(|| works.gradient());
@@ -116,52 +112,6 @@ impl DeviceCheck {
             num_compared: self.comparisons.len(),
         })
     }
-}
-
-/// The networks that are compared: architecture, norm, number of images, and shape of an image. They have every layer:
-/// strides, shortcuts, batch normalisation, both kernel sizes.
-const NETWORKS: [(&str, Norm, usize, [usize; 3]); 2] =
-    [("cnn-base", Norm::None, 8, [1, 28, 28]), ("wrn-16-4", Norm::Batch, 4, [3, 32, 32])];
-/// The largest difference of an energy, as a share of 1 + its size.
-const ENERGY_ERROR: f32 = 1e-4;
-/// The largest root mean square of the differences of a gradient, as a share of that of the gradient. An activation
-/// within rounding of zero may have either slope, so a few pixels may differ by more than rounding.
-const GRADIENT_ERROR: f32 = 1e-2;
-
-/// Compares energies and input gradients of a network with random weights with those of the CPU back end.
-fn compare_network(
-    arch: &str,
-    norm: Norm,
-    batch_size: usize,
-    shape: [usize; 3],
-    device: &ComputeDevice,
-) -> Result<Vec<Comparison>, ModelError> {
-    let config = ModelConfig { arch: arch.to_string(), norm, ..ModelConfig::default() };
-    let [channels, height, width] = shape;
-    let on = |device: &burn::tensor::Device| -> Result<_, ModelError> {
-        let network = Network::new(&config, shape, 10, 0, device)?;
-        let x = kernels::uniform_start([batch_size, channels, height, width], NOISE, device);
-        let found = JointEnergy::new(&network).gradient(x);
-        Ok(device::read_now((found.energy, found.gradient)))
-    };
-    let (found, expected) = (on(&device.device)?, on(&device::cpu())?);
-    let (found, expected) = match (found, expected) {
-        (Ok(found), Ok(expected)) => (found, expected),
-        (Err(error), _) | (_, Err(error)) => {
-            return Ok(vec![Comparison::failed(arch, error.to_string())]);
-        }
-    };
-    let mut energies = Comparison::new(arch, "energies, relative", ENERGY_ERROR);
-    energies.add_relative(&found.0, &expected.0);
-    let mut gradients = Comparison::new(arch, "input gradients, relative", GRADIENT_ERROR);
-    let differences: Vec<f32> = found.1.iter().zip(&expected.1).map(|(a, b)| a - b).collect();
-    gradients.add_difference(norm_of(&differences) / norm_of(&expected.1), expected.1.len());
-    Ok(vec![energies, gradients])
-}
-
-/// The Euclidean norm.
-fn norm_of(values: &[f32]) -> f32 {
-    values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt() as f32
 }
 
 /// The milliseconds of the fastest of three runs, after one that compiles.

@@ -4,9 +4,13 @@
 //! Inputs come from a seeded generator. Outputs are filled with a poison value first, and followed by more of it, so
 //! that values which a kernel leaves out, or writes past the end, are found.
 
+#[cfg(not(target_arch = "wasm32"))]
+mod blocks;
 mod convolutions;
-mod layers;
+mod heads;
 mod norms;
+#[cfg(not(target_arch = "wasm32"))]
+mod rates;
 mod sampling;
 
 use std::fmt;
@@ -145,8 +149,9 @@ fn variants(adapter: kernels::Adapter) -> impl Iterator<Item = &'static Variant>
 /// Compares one variant of a convolution with its twins, alone and beside batch norm.
 pub async fn check_variant(variant: &'static Variant, device: &Device) -> Vec<Comparison> {
     let failed = |failure| vec![Comparison::failed(variant.name, failure)];
-    let mut all = convolutions::variant(variant, device).await.unwrap_or_else(failed);
-    all.extend(norms::variant(variant, device).await.unwrap_or_else(failed));
+    let all = convolutions::variant(variant, device).await.unwrap_or_else(failed);
+    #[cfg(not(target_arch = "wasm32"))]
+    let all = [all, blocks::variant(variant, device).await.unwrap_or_else(failed)].concat();
     all
 }
 
@@ -165,16 +170,18 @@ pub async fn check(kernel: &'static Kernel, device: &Device) -> Vec<Comparison> 
         "density_energy" => sampling::density_energy(&subject).await,
         "conv_weight_sum" => convolutions::conv_weight_sum(&subject).await,
         "conv_turn_weights" => convolutions::conv_turn_weights(&subject).await,
-        "head_energy" => layers::head_energy(&subject).await,
-        "head_input_gradient" => layers::head_input_gradient(&subject).await,
+        "head_energy" => heads::head_energy(&subject).await,
+        "head_input_gradient" => heads::head_input_gradient(&subject).await,
         "norm_moments" => norms::norm_moments(&subject).await,
         "norm_table" => norms::norm_table(&subject).await,
         "norm_apply" => norms::norm_apply(&subject).await,
         "norm_gradient_sums" => norms::norm_gradient_sums(&subject).await,
         "norm_gradient_table" => norms::norm_gradient_table(&subject).await,
         "norm_input_gradient" => norms::norm_input_gradient(&subject).await,
-        "fma_rate" => layers::fma_rate(&subject).await,
-        "copy_rate" => layers::copy_rate(&subject).await,
+        #[cfg(not(target_arch = "wasm32"))]
+        "fma_rate" => rates::fma_rate(&subject).await,
+        #[cfg(not(target_arch = "wasm32"))]
+        "copy_rate" => rates::copy_rate(&subject).await,
         _ => Err("this kernel has no comparison in src/kernel_check".to_string()),
     };
     found.unwrap_or_else(|failure| vec![Comparison::failed(kernel.name, failure)])
@@ -206,7 +213,7 @@ impl Subject<'_> {
         Comparison::new(self.kernel.name, what, allowed)
     }
 
-    /// Runs the kernel on buffers in the order of its bindings. Returns what it wrote: the buffers that are
+    /// Runs the kernel on buffers in the order of its bindings. Returns what it wrote: the `N` buffers that are
     /// [`Buffer::InPlace`] or [`Buffer::Output`], in order.
     async fn run<const N: usize>(
         &self,
@@ -214,6 +221,19 @@ impl Subject<'_> {
         buffers: &[Buffer<'_>],
         params: &[u32],
     ) -> Result<[Vec<f32>; N], String> {
+        let written = self.written(num_workgroups, buffers, params).await?;
+        written
+            .try_into()
+            .map_err(|written: Vec<_>| format!("{} outputs in place of {N}", written.len()))
+    }
+
+    /// What the kernel wrote into any number of buffers. The code is in the program once, not once for each number.
+    async fn written(
+        &self,
+        num_workgroups: u32,
+        buffers: &[Buffer<'_>],
+        params: &[u32],
+    ) -> Result<Vec<Vec<f32>>, String> {
         let poisoned = |buffer: &Buffer| match buffer {
             Buffer::Values(_) | Buffer::Indices(_) => Vec::new(),
             Buffer::InPlace(values) => [*values, &[POISON; TAIL]].concat(),
@@ -240,9 +260,7 @@ impl Subject<'_> {
             }
             written.push(values);
         }
-        written
-            .try_into()
-            .map_err(|written: Vec<_>| format!("{} outputs in place of {N}", written.len()))
+        Ok(written)
     }
 }
 

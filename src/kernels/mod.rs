@@ -11,6 +11,7 @@ mod labels;
 mod launch;
 mod layers;
 mod ops;
+#[cfg(not(target_arch = "wasm32"))]
 mod rates;
 mod text;
 
@@ -33,6 +34,7 @@ pub use ops::{
     ClassGaussians, Proposals, adapter_of, chain_summary, class_center_start, mala_accept,
     proximal_step, replay_gather, replay_scatter, run_and_read, uniform_start,
 };
+#[cfg(not(target_arch = "wasm32"))]
 pub use rates::{copy_rate, fma_rate};
 
 /// The number of invocations per workgroup, for every kernel without variants.
@@ -57,8 +59,9 @@ pub struct Kernel {
 }
 
 macro_rules! kernels {
-    ($($constant:ident = $name:literal, $bindings:expr, $params:expr;)*) => {
-        $(/// See the file of that name in `shaders/`.
+    ($($(#[$attribute:meta])* $constant:ident = $name:literal, $bindings:expr, $params:expr;)*) => {
+        $($(#[$attribute])*
+        /// See the file of that name in `shaders/`.
         pub static $constant: Kernel = Kernel {
             name: $name,
             source: text::shader!("common", $name),
@@ -67,7 +70,7 @@ macro_rules! kernels {
             params: &$params,
         };)*
         /// Every kernel of `shaders/` that has no variants; the others are in [`VARIANTS`].
-        pub static KERNELS: &[&Kernel] = &[$(&$constant),*];
+        pub static KERNELS: &[&Kernel] = &[$($(#[$attribute])* &$constant),*];
     };
 }
 
@@ -131,6 +134,8 @@ kernels! {
     DENSITY_ENERGY = "density_energy",
         ["x", "table", "energy", "gradient", "params"],
         ["num_points", "form", "num_rows"];
+    #[cfg(not(target_arch = "wasm32"))]
     FMA_RATE = "fma_rate", ["x", "params"], ["len", "rounds", "m", "a"];
+    #[cfg(not(target_arch = "wasm32"))]
     COPY_RATE = "copy_rate", ["x", "to", "params"], ["len"];
 }

@@ -66,6 +66,8 @@ model = the networks that give class logits
     rooms: config device kernels streams
 energy = the energy of a classifier and its gradient by the input; the sign lives here
     rooms: device kernels kernels::reference model numbers
+network_check = networks on one device compared with the CPU back end
+    rooms: config device energy kernel_check kernels model streams
 sampler = Langevin samplers, one pure step at a time
     rooms: config energy kernels kernels::reference streams
 objective = the terms of the loss
@@ -106,11 +108,12 @@ eval = the report of `jempp eval`
     rooms: accuracy bundled checkpoint config data device eigen energy files kernels kernels::reference model numbers
     rooms: picture replay_buffer results_folder sampler streams
 bench = what the work costs on a device
-    rooms: config data device energy kernel_check kernels kernels::reference memory model sampler streams trainer
+    rooms: config data device energy kernel_check kernels kernels::reference memory model network_check sampler
+    rooms: streams trainer
 worker = the viewer's service: it computes what a window or a page shows
     rooms: assets browser bundled checkpoint class_centers config data device diagnostics energy files
-    rooms: kernels kernels::reference lessons model numbers picture principal_axes replay_buffer sampler starts streams
-    rooms: trainer training
+    rooms: kernel_check kernels kernels::reference lessons model network_check numbers picture principal_axes
+    rooms: replay_buffer sampler starts streams trainer training
 app = the window, which knows no tensor and no device
     rooms: browser config data diagnostics files lessons numbers picture say worker
     crates: colorous core egui egui_plot half image memory_stats pollster rfd std wasm_bindgen_futures web_time
