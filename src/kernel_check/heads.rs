@@ -33,13 +33,14 @@ impl HeadCase {
 }
 
 /// Heads with both poolings, with and without labels.
-fn head_cases() -> impl Iterator<Item = HeadCase> {
+fn head_cases() -> Vec<HeadCase> {
     let sizes: [(usize, usize, usize); 3] = [(1, 1, 1), (6, 5, 10), (49, 130, 3)];
     let kinds = [(true, false), (false, false), (true, true)];
-    sizes.into_iter().flat_map(move |(positions, channels, classes)| {
-        kinds.into_iter().map(move |(average, is_labelled)| {
+    let mut cases = Vec::new();
+    for (positions, channels, classes) in sizes {
+        for (average, is_labelled) in kinds {
             let inputs = if average { channels } else { positions * channels };
-            HeadCase {
+            cases.push(HeadCase {
                 head: Head { positions, channels, classes, average, negative_slope: 0.2 },
                 x: scrambled(BATCH * positions * channels, 1),
                 weight: scrambled(inputs * classes, 2),
@@ -47,9 +48,10 @@ fn head_cases() -> impl Iterator<Item = HeadCase> {
                 labels: (0..BATCH as u32).map(|row| row % classes as u32).collect(),
                 is_labelled,
                 scale: -1.5,
-            }
-        })
-    })
+            });
+        }
+    }
+    cases
 }
 
 pub(super) async fn head_energy(subject: &Subject<'_>) -> Found {

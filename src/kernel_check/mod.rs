@@ -52,6 +52,7 @@ impl Comparison {
 kernel or network     what was compared                               values  differs  allowed";
 
     /// A comparison without values yet.
+    #[inline(never)]
     pub fn new(name: &str, what: &'static str, allowed: f32) -> Self {
         Self {
             name: name.to_string(),
@@ -270,6 +271,8 @@ fn groups(num_invocations: usize) -> u32 {
 }
 
 /// Reproducible pseudo-random values in (-1, 1), which `salt` makes different.
+// Not inlined at each of its many uses, for the page is small.
+#[inline(never)]
 pub fn scrambled(len: usize, salt: u32) -> Vec<f32> {
     let scramble = |i: u32| {
         let mut bits = i.wrapping_mul(0x9e37_79b9) ^ salt.wrapping_mul(0x85eb_ca6b);

@@ -1,7 +1,8 @@
 //! A check for the browser: whether its WebGPU adapter computes what the CPU computes.
 
 use crate::{
-    browser, device,
+    browser,
+    device::{self, DeviceError},
     kernel_check::{self, Comparison},
     network_check,
 };
@@ -9,7 +10,12 @@ use crate::{
 /// Where people send what they see, good or bad.
 const REPORT: &str = "https://github.com/jempp/jempp/issues/new?template=gpu.yml";
 
-/// Compares every kernel and two networks on the WebGPU adapter with the CPU, reports each comparison as a line, and
+/// What the page says where it has no WebGPU.
+const NO_WEBGPU: &str = "\
+There is nothing to check: this browser gives no WebGPU adapter, so the page computes on the CPU. Current versions of Chrome, \
+Edge, Firefox and Safari have WebGPU on most computers; some need a setting, or a newer driver.";
+
+/// Compares every kernel and a network on the WebGPU adapter with the CPU, reports each comparison as a line, and
 /// returns all of them as JSON: an empty list if there is no adapter.
 pub async fn check(line: &dyn Fn(String)) -> String {
     line(format!("jempp {} in {}", env!("CARGO_PKG_VERSION"), browser::user_agent()));
@@ -23,13 +29,10 @@ pub async fn check(line: &dyn Fn(String)) -> String {
 
 /// The comparisons, or the reason why there are none, in words for a person.
 async fn compared(line: &dyn Fn(String)) -> Result<Vec<Comparison>, String> {
-    if device::list().await.is_empty() {
-        return Err("There is nothing to check: this browser gives no WebGPU adapter, so the page computes on the CPU. \
-             Current versions of Chrome, Edge, Firefox and Safari have WebGPU on most computers; some need a setting, \
-             or a newer driver."
-            .into());
-    }
-    let device = device::open("webgpu").await.map_err(|error| error.to_string())?;
+    let device = device::open("webgpu").await.map_err(|error| match error {
+        DeviceError::Unknown { .. } => NO_WEBGPU.to_string(),
+        error => error.to_string(),
+    })?;
     if let Some(adapter) = device.adapter() {
         line(format!("{adapter}\n\n{}", Comparison::HEADING));
     }

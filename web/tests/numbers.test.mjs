@@ -55,19 +55,20 @@ test('?bench=1 measures every device', async (t) => {
 async function check(t, kind) {
   const { page, errors } = await open(t, '?check=1', { kind });
   const report = page.locator('#report');
+  // SwiftShader takes minutes to compile all variants.
   for (let waited = 0; !(await page.evaluate(() => jempp.check)); waited += 1) {
-    assert.ok(waited < 300, `no end after 300 s: ${await report.innerText()}`);
+    assert.ok(waited < 600, `no end after 600 s: ${await report.innerText()}`);
     await page.waitForTimeout(1000);
   }
   assert.deepEqual(errors, []);
   return { page, text: await report.innerText(), rows: await page.evaluate(() => jempp.check) };
 }
 
-test('?check=1 compares every kernel and two networks with the CPU', async (t) => {
+test('?check=1 compares every kernel and a network with the CPU', async (t) => {
   const { page, text, rows } = await check(t, 'webgpu');
   for (const line of text.split('\n')) t.diagnostic(line);
   await photograph(page, 'check');
-  for (const name of ['proximal_step', 'norm_apply', 'flat-8x8', 'weight-8x8', 'cnn-base', 'wrn-16-4']) {
+  for (const name of ['proximal_step', 'norm_apply', 'flat-8x8', 'weight-8x8', 'cnn-base']) {
     assert.ok(rows.some((row) => row.name === name), `${name} is not compared: ${text}`);
   }
   assert.deepEqual(rows.filter((row) => !row.agrees), []);

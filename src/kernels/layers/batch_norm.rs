@@ -3,6 +3,8 @@
 //! # Source
 //! Ioffe & Szegedy, arXiv:1502.03167.
 
+#[cfg(not(target_arch = "wasm32"))]
+use burn::tensor::DType;
 use burn::{
     backend::{
         Autodiff, Backend, Dispatch, Flex,
@@ -14,7 +16,7 @@ use burn::{
         backend_extension,
         tensor::FloatTensor,
     },
-    tensor::{DType, Tensor, module::batch_norm_train},
+    tensor::{Tensor, module::batch_norm_train},
 };
 use burn_flex::FlexTensor;
 use burn_wgpu::{CubeBackend, CubeTensor, into_contiguous};
@@ -38,6 +40,7 @@ pub fn batch_norm(
     beta: Tensor<1>,
     epsilon: f64,
 ) -> (Tensor<4>, Tensor<2>) {
+    #[cfg(not(target_arch = "wasm32"))]
     if x.dtype() != DType::F32 {
         return reference_batch_norm(x, gamma, beta, epsilon);
     }

@@ -36,6 +36,7 @@ pub use batch_norm::{batch_norm, reference_batch_norm};
 #[cfg(not(target_arch = "wasm32"))]
 pub use block::{BlockOptions, Features, NormConv, norm_block};
 pub use choice::{Adapter, candidates, choose, num_parts};
+#[cfg(not(target_arch = "wasm32"))]
 pub(super) use cpu::vectorize;
 pub(crate) use cpu::{MAX_KEPT_BYTES, MAX_POOLED_BYTES, TaskMemory, task_memory};
 pub use shape::{ConvShape, Pooling};
