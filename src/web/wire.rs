@@ -11,8 +11,8 @@ use crate::worker::{Command, Event};
 pub(super) enum Request {
     /// Serve on this device, named as [`crate::device::open`] takes it.
     Serve(String),
-    /// Measure the devices in place of the service.
-    Measure(Measurement),
+    /// Run the benchmark in place of the service.
+    Bench,
     Command(Command),
     /// The page has processed this many batches of reports.
     Seen(usize),
@@ -22,29 +22,10 @@ pub(super) enum Request {
 #[derive(Serialize, Deserialize)]
 pub(super) enum Report {
     Events(Vec<Event>),
-    /// A line of a measurement's output as text.
+    /// A line of the benchmark's output as text.
     Line(String),
-    /// The complete result of a measurement, as JSON.
-    Measured(Measurement, String),
-}
-
-/// What the page measures in place of showing the viewer.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-pub(super) enum Measurement {
-    /// The speed of each device.
-    Bench,
-    /// Whether the kernels compute what the CPU computes.
-    Check,
-}
-
-impl Measurement {
-    /// The key of the query that asks for it, and the place of its result in the page's object `jempp`.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Bench => "bench",
-            Self::Check => "check",
-        }
-    }
+    /// The complete result of the benchmark, as JSON.
+    Bench(String),
 }
 
 /// Encodes a message for the browser to send.

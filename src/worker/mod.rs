@@ -3,8 +3,6 @@
 
 #[cfg(target_arch = "wasm32")]
 mod browser_bench;
-#[cfg(target_arch = "wasm32")]
-mod browser_check;
 mod image_lane;
 pub mod lab;
 mod message;
@@ -41,7 +39,6 @@ pub use outbox::Batch;
 #[cfg(target_arch = "wasm32")]
 pub use {
     browser_bench::bench,
-    browser_check::check,
     web::{Port, serve},
 };
 

@@ -51,43 +51,6 @@ test('?bench=1 measures every device', async (t) => {
   assert.deepEqual(errors, []);
 });
 
-/** Opens `?check=1`, and returns the text and the comparisons when all are made. */
-async function check(t, kind) {
-  const { page, errors } = await open(t, '?check=1', { kind });
-  const report = page.locator('#report');
-  // SwiftShader takes minutes to compile all variants.
-  for (let waited = 0; !(await page.evaluate(() => jempp.check)); waited += 1) {
-    assert.ok(waited < 600, `no end after 600 s: ${await report.innerText()}`);
-    await page.waitForTimeout(1000);
-  }
-  assert.deepEqual(errors, []);
-  return { page, text: await report.innerText(), rows: await page.evaluate(() => jempp.check) };
-}
-
-test('?check=1 compares every kernel and a network with the CPU', async (t) => {
-  const { page, text, rows } = await check(t, 'webgpu');
-  for (const line of text.split('\n')) t.diagnostic(line);
-  await photograph(page, 'check');
-  for (const name of ['proximal_step', 'norm_apply', 'flat-8x8', 'weight-8x8', 'cnn-base']) {
-    assert.ok(rows.some((row) => row.name === name), `${name} is not compared: ${text}`);
-  }
-  assert.deepEqual(rows.filter((row) => !row.agrees), []);
-  assert.match(text, new RegExp(`^${rows.length} of ${rows.length} comparisons agree$`, 'm'));
-
-  await page.setViewportSize({ width: 390, height: 844 });
-  await photograph(page, 'check-phone');
-  await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
-  await page.getByRole('button', { name: 'Copy' }).click();
-  await page.getByRole('button', { name: 'Copied' }).waitFor();
-  assert.equal((await page.evaluate(() => navigator.clipboard.readText())).trim(), text.trim());
-});
-
-test('?check=1 says plainly that there is no WebGPU', async (t) => {
-  const { text, rows } = await check(t, 'no webgpu');
-  assert.match(text, /There is nothing to check: this browser gives no WebGPU adapter/);
-  assert.deepEqual(rows, []);
-});
-
 test('the same seed gives the same energies everywhere', async (t) => {
   const program = process.env.JEMPP_BIN;
   if (!program) return t.skip('JEMPP_BIN does not say where the native program is');
