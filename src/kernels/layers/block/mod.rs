@@ -53,7 +53,7 @@ impl Features {
         self.x
     }
 
-    /// [`batch_norm`](super::batch_norm) of the features; its results.
+    /// [`batch_norm`](fn@super::batch_norm) of the features; its results.
     pub fn normalised(
         self,
         gamma: Tensor<1>,
@@ -97,7 +97,7 @@ pub struct BlockOptions {
 /// Computes a block of features on a GPU: `conv(act(norm(conv(act(norm(x)))))) + shortcut(x)`. The shortcut is a
 /// convolution without activation, given as its weights and its bias, or x itself.
 ///
-/// Also returns the tables of both norms, as [`batch_norm`](super::batch_norm) does.
+/// Also returns the tables of both norms, as [`batch_norm`](fn@super::batch_norm) does.
 pub fn norm_block(
     features: Features,
     first: NormConv,
