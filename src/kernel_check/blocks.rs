@@ -1,4 +1,4 @@
-//! The variants of a convolution where batch norm stands around it, as in a residual block. The page has none of them.
+//! The variants of a convolution where batch norm stands around it, as in a residual block.
 
 use burn::tensor::Device;
 

@@ -1,15 +1,13 @@
-//! Compares every kernel with its CPU twin on one device. The command that checks devices, the page and the tests use
+//! Compares every kernel with its CPU twin on one device. The command that checks devices and the tests use
 //! these comparisons, with the same inputs and the same tolerances.
 //!
 //! Inputs come from a seeded generator. Outputs are filled with a poison value first, and followed by more of it, so
 //! that values which a kernel leaves out, or writes past the end, are found.
 
-#[cfg(not(target_arch = "wasm32"))]
 mod blocks;
 mod convolutions;
 mod heads;
 mod norms;
-#[cfg(not(target_arch = "wasm32"))]
 mod rates;
 mod sampling;
 
@@ -52,7 +50,6 @@ impl Comparison {
 kernel or network     what was compared                               values  differs  allowed";
 
     /// A comparison without values yet.
-    #[inline(never)]
     pub fn new(name: &str, what: &'static str, allowed: f32) -> Self {
         Self {
             name: name.to_string(),
@@ -150,10 +147,9 @@ fn variants(adapter: kernels::Adapter) -> impl Iterator<Item = &'static Variant>
 /// Compares one variant of a convolution with its twins, alone and beside batch norm.
 pub async fn check_variant(variant: &'static Variant, device: &Device) -> Vec<Comparison> {
     let failed = |failure| vec![Comparison::failed(variant.name, failure)];
-    let all = convolutions::variant(variant, device).await.unwrap_or_else(failed);
-    #[cfg(not(target_arch = "wasm32"))]
-    let all = [all, blocks::variant(variant, device).await.unwrap_or_else(failed)].concat();
-    all
+    let plain = convolutions::variant(variant, device).await.unwrap_or_else(failed);
+    let blocks = blocks::variant(variant, device).await.unwrap_or_else(failed);
+    [plain, blocks].concat()
 }
 
 /// Compares one kernel with its twin. Kernels are found by their name, so `kernel` may have another source than the
@@ -179,9 +175,7 @@ pub async fn check(kernel: &'static Kernel, device: &Device) -> Vec<Comparison> 
         "norm_gradient_sums" => norms::norm_gradient_sums(&subject).await,
         "norm_gradient_table" => norms::norm_gradient_table(&subject).await,
         "norm_input_gradient" => norms::norm_input_gradient(&subject).await,
-        #[cfg(not(target_arch = "wasm32"))]
         "fma_rate" => rates::fma_rate(&subject).await,
-        #[cfg(not(target_arch = "wasm32"))]
         "copy_rate" => rates::copy_rate(&subject).await,
         _ => Err("this kernel has no comparison in src/kernel_check".to_string()),
     };
@@ -271,8 +265,6 @@ fn groups(num_invocations: usize) -> u32 {
 }
 
 /// Reproducible pseudo-random values in (-1, 1), which `salt` makes different.
-// Not inlined at each of its many uses, for the page is small.
-#[inline(never)]
 pub fn scrambled(len: usize, salt: u32) -> Vec<f32> {
     let scramble = |i: u32| {
         let mut bits = i.wrapping_mul(0x9e37_79b9) ^ salt.wrapping_mul(0x85eb_ca6b);

@@ -1,4 +1,4 @@
-//! The kernels that measure the rates of a device. The page has none of them.
+//! The kernels that measure the rates of a device.
 
 use super::{Buffer, Found, Subject, groups, scrambled};
 use crate::kernels::reference;
