@@ -341,8 +341,10 @@ impl SamplerConfig {
         }
     }
 
-    /// The inverse temperature β = 2α/σ² of the density p^β that small steps sample; infinite without noise.
-    pub fn inverse_temperature(&self) -> f64 {
-        2.0 * self.whole_step_size() / (self.noise_std * self.noise_std)
+    /// The inverse temperature β = 2α/σ² of the density p^β that small steps sample; infinite without noise. `None` for
+    /// normalised gradients, whose invariant density is not known.
+    pub fn inverse_temperature(&self) -> Option<f64> {
+        let beta = 2.0 * self.whole_step_size() / (self.noise_std * self.noise_std);
+        (self.kind != SamplerKind::NormalizedGradient).then_some(beta)
     }
 }

@@ -81,6 +81,8 @@ choices! {
         ProximalSgld,
         /// JEM++: `num_inner_steps` steps through the first layer per full gradient.
         Pyld,
+        /// x ← x - α ∇E / ‖∇E‖₂ + σ ξ, kept in [-1, 1]: every step has the length α, however steep the energy is (DAT).
+        NormalizedGradient,
         /// SGLD with a Metropolis-Hastings accept or reject step: no bias from the step size, two gradients per step, x is not kept in [-1, 1].
         Mala,
     }
@@ -103,6 +105,8 @@ choices! {
         Linear,
         /// log(1 + e^d): its gradient goes to 0 where the chains have a higher energy than the data.
         Softplus,
+        /// mean log(1 + e^E(x_data)) + mean log(1 + e^-E(x_model)): data and chains are told apart one by one, and energies are held near 0 (DAT).
+        Logistic,
     }
 }
 
@@ -222,13 +226,13 @@ section! {
 section! {
     /// The sampler of the Langevin chains.
     SamplerConfig {
-        /// Update rule: sgld, proximal-sgld, pyld or mala.
+        /// Update rule: sgld, proximal-sgld, pyld, normalized-gradient or mala.
         kind: SamplerKind = SamplerKind::Pyld;
         /// Steps per chain and training step (K of SGLD, M of PYLD). Each needs one full gradient, a step of mala two.
         num_steps: usize = 10, in 1 ..= 100000, slider 1 ..= 1000;
-        /// Step size α of sgld, proximal-sgld and mala, in x² per unit of energy.
+        /// Step size α of sgld, proximal-sgld and mala, in x² per unit of energy; of normalized-gradient, the length of a step in units of x.
         step_size: f64 = 1.0, in 0.0 ..= 1e6, slider 0.001 ..= 1000.0;
-        /// Standard deviation σ of the noise added in each step, in units of x. The chain targets p^β with β = 2α/σ².
+        /// Standard deviation σ of the noise added in each step, in units of x. The chain targets p^β with β = 2α/σ², except with normalized-gradient, which has no known target.
         noise_std: f64 = 0.0, in 0.0 ..= 10.0, slider 0.0 ..= 2.0;
         /// Proximal radius r: bound on each component of the gradient, in energy per unit of x.
         proximal_radius: f64 = 1.0, in 1e-6 ..= 1e6, slider 0.001 ..= 100.0;
@@ -258,9 +262,9 @@ section! {
 section! {
     /// The terms of the loss.
     ObjectiveConfig {
-        /// Weight of the p(x) term, mean E(x_data) - mean E(x_model).
+        /// Weight of the p(x) term, whose form `gap_loss` sets.
         p_x_weight: f64 = 1.0, in 0.0 ..= 1000.0;
-        /// Form of the p(x) term, from the gap d = mean E(x_data) - mean E(x_model): linear is d, softplus is log(1 + e^d). When d is far below 0, the sampler is behind the model: softplus then lets the chains catch up, while linear pushes further and the run may diverge.
+        /// Form of the p(x) term, from the gap d = mean E(x_data) - mean E(x_model): linear is d, softplus is log(1 + e^d). When d is far below 0, the sampler is behind the model: softplus then lets the chains catch up, while linear pushes further and the run may diverge. logistic compares no means: it is mean log(1 + e^E) of the data plus mean log(1 + e^-E) of the chains, so that data get energies below 0 and chains above. Its gradient is bounded and absolute energies are pinned; but where it tells both apart for certain the energy is flat: such a model learns where images lie, and a temperature says little.
         gap_loss: GapLoss = GapLoss::Linear;
         /// Weight of the cross entropy of p(y|x).
         p_y_given_x_weight: f64 = 1.0, in 0.0 ..= 1000.0;

@@ -62,6 +62,11 @@ fn a_few_images_are_learnt_by_heart_by_every_sampler_and_optimiser() {
             "sampler.noise_std=0.01",
             "sampler.start=uniform",
         ],
+        &[
+            "sampler.kind=normalized-gradient",
+            "sampler.step_size=0.2",
+            "objective.gap_loss=logistic",
+        ],
         &["optimizer.kind=sgd", "optimizer.learning_rate=0.05", "objective.energy_l2_weight=0.01"],
         &["model.arch=wrn-10-1", "model.norm=batch", "objective.p_x_y_weight=0.1"],
         &[
@@ -124,6 +129,7 @@ fn a_batch_in_parts_gives_the_step_of_the_whole_batch() {
     let cpu = device::cpu();
     let mut cases = vec![
         (&[][..], cpu.clone()),
+        (&["objective.gap_loss=logistic"][..], cpu.clone()),
         (&everything[..], cpu.clone()),
         (&["objective.p_x_weight=0"][..], cpu.clone()),
         (&["model.split=2", "model.arch=wrn-10-1", "model.norm=group"][..], cpu),

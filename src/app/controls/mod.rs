@@ -107,6 +107,7 @@ pub(super) fn kind_name(kind: SamplerKind) -> &'static str {
         SamplerKind::Sgld => "SGLD",
         SamplerKind::ProximalSgld => "Proximal SGLD",
         SamplerKind::Pyld => "PYLD (JEM++)",
+        SamplerKind::NormalizedGradient => "Normalised gradient",
         SamplerKind::Mala => "MALA",
     }
 }
@@ -353,17 +354,26 @@ fn more(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, index: usiz
 /// The inverse temperature β = 2α/σ², as text.
 fn beta(lane: &LaneConfig) -> String {
     match lane.sampler.inverse_temperature() {
-        beta if beta.is_finite() => format_number(beta),
-        _ => "∞".into(),
+        Some(beta) if beta.is_finite() => format_number(beta),
+        Some(_) => "∞".into(),
+        None => "not known".into(),
     }
 }
 
 /// Shows β = 2α/σ², which is always visible, and the effect of PYLD on it.
 fn temperature(ui: &mut Ui, lane: &LaneConfig) {
     let sampler = &lane.sampler;
+    if sampler.inverse_temperature().is_none() {
+        ui.label(RichText::new("no temperature: every step has the same length").strong())
+            .on_hover_text(
+                "The other rules step less where the energy is flat, and with small steps they sample p(x)^β. A step of                  fixed length circles around the lowest places instead. Nobody knows the law of such chains.",
+            );
+        return;
+    }
     let (step, noise) = (sampler.whole_step_size(), sampler.noise_std);
     let meaning = if noise == 0.0 {
-        let clamped = if sampler.kind == SamplerKind::Sgld { "" } else { "clamped " };
+        let clamps = matches!(sampler.kind, SamplerKind::ProximalSgld | SamplerKind::Pyld);
+        let clamped = if clamps { "clamped " } else { "" };
         format!("no noise: {clamped}descent of the energy, not a sampler")
     } else {
         format!("temperature {}", format_number(noise * noise / (2.0 * step)))

@@ -39,6 +39,9 @@ impl Refinement {
             SamplerKind::Sgld => format!("SGLD, step size {}", config.step_size),
             SamplerKind::Mala => format!("MALA, step size {}", config.step_size),
             SamplerKind::ProximalSgld => format!("Proximal SGLD, step size {}", config.step_size),
+            SamplerKind::NormalizedGradient => {
+                format!("normalised gradients, step length {}", config.step_size)
+            }
             SamplerKind::Pyld => format!(
                 "PYLD, {} inner steps of size {}",
                 config.num_inner_steps, config.inner_step_size
@@ -60,8 +63,9 @@ impl Refinement {
             can_differentiate: match config.kind {
                 SamplerKind::Sgld | SamplerKind::ProximalSgld => true,
                 SamplerKind::Pyld => first_layer_is_affine,
-                // Accepting or rejecting a proposal has no derivative.
-                SamplerKind::Mala => false,
+                // Accepting or rejecting a proposal has no derivative; that of a normalised gradient needs the second
+                // derivatives of its norm too, which the pass back through the steps does not compute.
+                SamplerKind::Mala | SamplerKind::NormalizedGradient => false,
             },
             words: format!("{num_steps} {steps} ({kind}{schedule}), {averaged}"),
         }

@@ -90,7 +90,7 @@ fn lesson_3_chains_sample_the_power_beta_and_not_p() {
     let betas = [1.0, 4.0];
     for (step, beta) in [(1, betas[0]), (2, betas[1])] {
         let state = state(3, step);
-        let of_rule = state.lab.rules[0].sampler.inverse_temperature();
+        let of_rule = state.lab.rules[0].sampler.inverse_temperature().unwrap();
         assert!((of_rule / beta - 1.0).abs() < 0.01, "{of_rule}");
         let mut lab = lab_of(&state.lab);
         let x = run(&mut lab, 1200).lanes[0].x.clone();
@@ -100,7 +100,7 @@ fn lesson_3_chains_sample_the_power_beta_and_not_p() {
         assert!(to_power < chance + 0.05, "{to_power} {chance}");
         assert_eq!(to_p > 0.3, beta > 1.0, "{to_p}");
     }
-    let coldest = state(3, 3).lab.rules[0].sampler.inverse_temperature();
+    let coldest = state(3, 3).lab.rules[0].sampler.inverse_temperature().unwrap();
     assert!((coldest / 20_000.0 - 1.0).abs() < 0.02, "{coldest}");
     // The noise of the answer, and half of it.
     let with_noise = |noise_std: f64| {
