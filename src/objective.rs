@@ -4,6 +4,8 @@
 //! loss = p_x_weight · gap_loss + p_y_given_x_weight · cross_entropy
 //!      + p_x_y_weight · (mean E(x_data, y) - mean E(x_model, y'))
 //!      + energy_l2_weight · (mean E(x_data)² + mean E(x_model)²)
+//!      + gradient_penalty_weight · ½ mean ‖∂E/∂x_data‖²
+//!      + adversarial_gap_weight · (mean E(x_high) - mean E(x_data))
 //!
 //! gap_loss = d = mean E(x_data) - mean E(x_model)                   linear
 //!            softplus(d)                                            softplus
@@ -14,6 +16,7 @@
 //! arXiv:1912.03263, section 4. The L2 term is common in EBM teaching code. The softplus of the gap is an addition of
 //! jempp: at a gap of 0 it equals the linear term at half its weight. The logistic form is the energy loss of DAT
 //! (arXiv:2510.13872), the cross entropy of a discriminator whose logit is -E: its gradient never exceeds 1 per image.
+//! The gradient penalty is R1 (Mescheder et al., arXiv:1801.04406); the adversarial gap is EB-JDAT's (arXiv:2505.19459).
 //!
 //! Differs from JEMPP: the p(x) term and the cross entropy use the same batch of images, which saves a forward pass;
 //! JEMPP draws two batches, the second of labelled images only. The p(x, y) term uses the chains of the p(x) term, each
@@ -39,8 +42,22 @@ pub struct ObjectiveInput {
     pub logits_augmented: Option<Tensor<2>>,
     /// Labels of the data, shape (N).
     pub labels_data: Tensor<1, Int>,
+    /// Logits (N, classes) of images next to the data with a high energy, if the adversarial gap counts.
+    pub logits_high: Option<Tensor<2>>,
+    /// The probes of the gradient penalty, if it counts.
+    pub probes: Option<ProbeSide>,
+    /// Whether energies of data and chains are compared one by one, for a curriculum.
+    pub compares: bool,
     /// Logits and labels of the chains; absent if no chains are sampled.
     pub model: Option<ModelSide>,
+}
+
+/// Two images for each image of the data, on a line along the gradient g of its energy: x + h g/‖g‖ and x - h g/‖g‖.
+pub struct ProbeSide {
+    /// Logits of both, each (N, classes).
+    pub logits: [Tensor<2>; 2],
+    /// ‖g‖ / 2h, shape (N).
+    pub factor: Tensor<1>,
 }
 
 /// The inputs of the objective from the chains.
@@ -75,13 +92,20 @@ pub struct Terms<T> {
     pub p_x_y: T,
     /// The sum of the mean squared energies of data and chains; 0 if its weight is 0.
     pub energy_l2: T,
+    /// Half the mean squared norm of ∂E/∂x at the data; 0 if its weight is 0.
+    pub gradient_penalty: T,
+    /// The mean energy of images next to the data minus that of the data; 0 if its weight is 0.
+    pub adversarial_gap: T,
+    /// The area under the ROC curve of E, data against chains: the share of pairs in which the chain has the higher
+    /// energy; 0 without a curriculum. Not part of the loss.
+    pub auc: T,
     /// The share of the batch that is classified correctly; not part of the loss.
     pub train_accuracy: T,
 }
 
 impl Terms<f64> {
     /// Every term with its name in the log.
-    pub fn named(&self) -> [(&'static str, f64); 7] {
+    pub fn named(&self) -> [(&'static str, f64); 10] {
         let Self {
             energy_data,
             energy_model,
@@ -89,6 +113,9 @@ impl Terms<f64> {
             cross_entropy,
             p_x_y,
             energy_l2,
+            gradient_penalty,
+            adversarial_gap,
+            auc,
             train_accuracy,
         } = *self;
         [
@@ -98,6 +125,9 @@ impl Terms<f64> {
             ("cross_entropy", cross_entropy),
             ("p_x_y", p_x_y),
             ("energy_l2", energy_l2),
+            ("gradient_penalty", gradient_penalty),
+            ("adversarial_gap", adversarial_gap),
+            ("auc", auc),
             ("train_accuracy", train_accuracy),
         ]
     }
@@ -115,6 +145,9 @@ impl Readable for Terms<Tensor<1>> {
             cross_entropy: self.cross_entropy.request(reads),
             p_x_y: self.p_x_y.request(reads),
             energy_l2: self.energy_l2.request(reads),
+            gradient_penalty: self.gradient_penalty.request(reads),
+            adversarial_gap: self.adversarial_gap.request(reads),
+            auc: self.auc.request(reads),
             train_accuracy: self.train_accuracy.request(reads),
         }
     }
@@ -128,6 +161,9 @@ impl Readable for Terms<Tensor<1>> {
             cross_entropy: number(shape.cross_entropy)?,
             p_x_y: number(shape.p_x_y)?,
             energy_l2: number(shape.energy_l2)?,
+            gradient_penalty: number(shape.gradient_penalty)?,
+            adversarial_gap: number(shape.adversarial_gap)?,
+            auc: number(shape.auc)?,
             train_accuracy: number(shape.train_accuracy)?,
         })
     }
@@ -135,7 +171,8 @@ impl Readable for Terms<Tensor<1>> {
 
 /// Computes the loss of one step.
 pub fn objective(config: &ObjectiveConfig, input: ObjectiveInput) -> Objective {
-    let ObjectiveInput { logits_data, logits_augmented, labels_data, model } = input;
+    let ObjectiveInput { logits_data, logits_augmented, labels_data, .. } = input;
+    let ObjectiveInput { logits_high, probes, compares, model, .. } = input;
     let energy_data = energy_of_logits(logits_data.clone());
     let mean_data = energy_data.clone().mean();
     let zero = mean_data.clone().detach().zeros_like();
@@ -150,10 +187,28 @@ pub fn objective(config: &ObjectiveConfig, input: ObjectiveInput) -> Objective {
 
     let mut loss = cross_entropy.clone().mul_scalar(config.p_y_given_x_weight);
     let (mut mean_model, mut p_x) = (zero.clone(), zero.clone());
-    let (mut p_x_y, mut energy_l2) = (zero.clone(), zero);
+    let (mut p_x_y, mut energy_l2) = (zero.clone(), zero.clone());
+    let (mut gradient_penalty, mut adversarial_gap, mut auc) = (zero.clone(), zero.clone(), zero);
+    if let Some(logits_high) = logits_high {
+        adversarial_gap = energy_of_logits(logits_high).mean() - mean_data.clone();
+        loss = loss + adversarial_gap.clone().mul_scalar(config.adversarial_gap_weight);
+    }
+    if let Some(ProbeSide { logits: [ahead, behind], factor }) = probes {
+        // Its gradient is that of half the squared norm, but its value is the whole of it.
+        let slope = factor.autodiff() * (energy_of_logits(ahead) - energy_of_logits(behind));
+        let slope = slope.mean();
+        gradient_penalty = slope.clone().detach().mul_scalar(0.5);
+        loss = loss + (slope - gradient_penalty.clone()).mul_scalar(config.gradient_penalty_weight);
+    }
     if let Some(model) = model {
         let energy_model = energy_of_logits(model.logits.clone());
         mean_model = energy_model.clone().mean();
+        if compares {
+            let [data, chains] =
+                [&energy_data, &energy_model].map(|energy| energy.clone().detach());
+            let higher = chains.unsqueeze_dim::<2>(0) - data.unsqueeze_dim::<2>(1);
+            auc = higher.greater_elem(0.0).float().mean();
+        }
         let gap = mean_data.clone() - mean_model.clone();
         p_x = match config.gap_loss {
             GapLoss::Linear => gap,
@@ -183,6 +238,9 @@ pub fn objective(config: &ObjectiveConfig, input: ObjectiveInput) -> Objective {
             cross_entropy,
             p_x_y,
             energy_l2,
+            gradient_penalty,
+            adversarial_gap,
+            auc,
             train_accuracy,
         },
     }
@@ -212,6 +270,9 @@ mod tests {
             logits_data: energies(&data),
             logits_augmented: None,
             labels_data: labels(2),
+            logits_high: None,
+            probes: None,
+            compares: true,
             model: Some(ModelSide { logits: energies(&chains), labels: labels(3) }),
         };
         let found = objective(&config, input);

@@ -128,6 +128,8 @@ streams! {
     LAB_DRAWS: HostStream = 66, 1;
     /// The test part of a user's own data set; counter: class.
     TEST_SPLIT: HostStream = 67, 1;
+    /// The start points of the attacks of adversarial training within their ball; counter: training step.
+    TRAINING_ATTACK_STARTS: HostStream = 68, 1;
     /// Resamples of the bootstrap; counter: 0.
     RESAMPLES: HostStream = 70, 1;
     /// The split of a test set into halves, one of which fits a temperature; counter: 0.

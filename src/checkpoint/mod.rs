@@ -158,6 +158,12 @@ pub struct Counters {
     pub num_recoveries: usize,
     /// The gap d = mean E(x_data) - mean E(x_model), smoothed over the last steps.
     pub smoothed_gap: f64,
+    /// The number of steps that a curriculum has added to the chains.
+    #[serde(default)]
+    pub added_chain_steps: usize,
+    /// The area under the ROC curve of E, data against chains, smoothed over the last steps; only with a curriculum.
+    #[serde(default)]
+    pub smoothed_auc: f64,
     /// The training time, in seconds.
     pub elapsed_secs: f64,
     /// The accuracy of the last evaluation on the test set, if there was one.

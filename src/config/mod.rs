@@ -236,6 +236,8 @@ impl RunConfig {
     /// The first key that is out of range or too long; or keys that are not compatible, with settings that are.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.check_keys()?;
+        self.check_adversary()?;
+        self.check_curriculum()?;
         self.check_mala()
     }
 
@@ -266,6 +268,31 @@ impl RunConfig {
         training.check("training.")?;
         divergence.check("divergence.")?;
         eval.check("eval.")
+    }
+
+    /// Checks that the adversarial gap has a radius.
+    fn check_adversary(&self) -> Result<(), ConfigError> {
+        let section = &self.objective;
+        match section.adversarial_gap_weight > 0.0 && section.adversarial_radius == 0.0 {
+            true => Err(ConfigError::Invalid(
+                "objective.adversarial_gap_weight compares images with others within objective.adversarial_radius, which is \
+                 0: set it too, to 0.5 with adversarial_norm = l2"
+                    .into(),
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Checks that a curriculum begins below its end.
+    fn check_curriculum(&self) -> Result<(), ConfigError> {
+        let (first, last) = (self.sampler.num_steps, self.training.max_chain_steps);
+        match last > 0 && last < first {
+            true => Err(ConfigError::Invalid(format!(
+                "training.max_chain_steps = {last} is below sampler.num_steps = {first}, with which the curriculum begins: set \
+                 a lower sampler.num_steps, or training.max_chain_steps = 0 for no curriculum"
+            ))),
+            false => Ok(()),
+        }
     }
 
     /// Checks that MALA has noise, and that the energy of a chain does not depend on other chains.
@@ -318,6 +345,13 @@ impl RunConfig {
 }
 
 impl ObjectiveConfig {
+    /// Whether any term of the loss, besides the cross entropy, takes energies of the data.
+    pub(crate) fn needs_energies(&self) -> bool {
+        self.needs_chains()
+            || self.gradient_penalty_weight > 0.0
+            || self.adversarial_gap_weight > 0.0
+    }
+
     /// Whether any term of the loss needs chains. A training step samples chains only if this is true.
     pub(crate) fn needs_chains(&self) -> bool {
         self.p_x_weight > 0.0 || self.p_x_y_weight > 0.0 || self.energy_l2_weight > 0.0

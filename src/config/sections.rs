@@ -89,6 +89,26 @@ choices! {
 }
 
 choices! {
+    /// The norm that measures the size of an attack on an image.
+    BallNorm {
+        /// The largest change of a pixel, in 255ths of the pixel range.
+        Linf,
+        /// The Euclidean norm of the change, with pixels from 0 to 1.
+        L2,
+    }
+}
+
+impl BallNorm {
+    /// The name in texts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Linf => "L∞",
+            Self::L2 => "L2",
+        }
+    }
+}
+
+choices! {
     /// Where new chains start.
     StartKind {
         /// A draw from the class's Gaussian (JEM++).
@@ -272,6 +292,16 @@ section! {
         p_x_y_weight: f64 = 0.0, in 0.0 ..= 1000.0;
         /// Weight of the energy regularisation, mean E(x_data)² + mean E(x_model)².
         energy_l2_weight: f64 = 0.0, in 0.0 ..= 1000.0;
+        /// Weight γ of the gradient penalty γ/2 · mean ‖∂E/∂x‖² on the data (R1), which keeps the energy smooth around images. Needs one gradient and two more passes per step; 0 turns it off.
+        gradient_penalty_weight: f64 = 0.0, in 0.0 ..= 1000.0;
+        /// Radius ε of adversarial training, in the unit of `adversarial_norm`: the cross entropy is taken at the images within ε that the classifier finds hardest, as in DAT. 0 turns it off.
+        adversarial_radius: f64 = 0.0, in 0.0 ..= 255.0;
+        /// Norm of `adversarial_radius`: linf, in 255ths of the pixel range, or l2, with pixels from 0 to 1.
+        adversarial_norm: BallNorm = BallNorm::L2;
+        /// Steps of projected gradient ascent that find the hardest images, each one gradient.
+        adversarial_steps: usize = 10, in 1 ..= 1000;
+        /// Weight of the adversarial energy gap, mean E(x_high) - mean E(x_data), where x_high is within `adversarial_radius` of the data and has a high energy (EB-JDAT): the energy shall not rise next to an image. Finding x_high takes `adversarial_steps` more gradients per step; 0 turns it off.
+        adversarial_gap_weight: f64 = 0.0, in 0.0 ..= 1000.0;
     }
 }
 
@@ -312,6 +342,10 @@ section! {
         epochs: usize = 10, in 1 ..= 100000;
         /// Epochs between evaluations on the test set; each also writes a sample grid.
         eval_every_epochs: usize = 1, in 1 ..= 100000;
+        /// Limit of a curriculum: chains begin with sampler.num_steps and get one more, up to this number, each time `grow_at_auc` is reached (DAT). 0 turns it off: chains always have sampler.num_steps.
+        max_chain_steps: usize = 0, in 0 ..= 100000;
+        /// Area under the ROC curve of E, data against chains, averaged over about twenty training steps, at which the curriculum adds a step: 0.5 means that the chains are as good as the data, 1 that every chain has a higher energy than every image.
+        grow_at_auc: f64 = 0.8, in 0.5 ..= 1.0;
         /// Time between two checkpoints, in seconds.
         checkpoint_every_secs: f64 = 60.0, in 0.0 ..= 86400.0;
         /// Memory limit in MiB for a run, and for sampling or measuring its model. Work whose estimate is higher is refused before it starts. 0 means the memory of this machine, at most 16384.

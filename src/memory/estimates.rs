@@ -98,11 +98,14 @@ impl Demand {
         demand.parts.push(Part::of("weights and optimiser", what, weights, copies));
         demand.add_weight_buffer(arch, layout);
 
-        let what = format!(
-            "sampler.num_steps = {}: what each step tells of {batch} chains",
-            config.sampler.num_steps
-        );
-        let told = product([config.sampler.num_steps, batch, 4]);
+        let (first, last) = (config.sampler.num_steps, config.training.max_chain_steps);
+        let what = match last > first {
+            true => {
+                format!("training.max_chain_steps = {last}: what each step tells of {batch} chains")
+            }
+            false => format!("sampler.num_steps = {first}: what each step tells of {batch} chains"),
+        };
+        let told = product([first.max(last), batch, 4]);
         demand.parts.push(Part::of("steps", what, told, [1, 0]));
         let what = format!("class_centers.max_components = {axes} axes of {num_classes} classes");
         let centers = product([num_classes, axes + 2, num_pixels]);

@@ -24,7 +24,7 @@ use crate::{
     config::{ObjectiveConfig, RunConfig},
     energy::{joined, parts_of, rows},
     model::Network,
-    objective::{ModelSide, Objective, ObjectiveInput, objective},
+    objective::{ModelSide, Objective, ObjectiveInput, ProbeSide, objective},
 };
 
 impl Inputs {
@@ -65,12 +65,22 @@ impl Inputs {
             .as_ref()
             .map(|(x, labels)| ModelSide { logits: logits_of(x), labels: labels.clone() });
         let logits_model = model.as_ref().map(|side| side.logits.clone());
+        let logits_high = self.x_high.as_ref().map(logits_of);
+        let ends =
+            self.probes.as_ref().map(|probes| probes.ends.each_ref().map(|x| x.clone().autodiff()));
+        let logits_of_ends = ends.as_ref().map(|ends| ends.each_ref().map(logits_of));
+        let probes = self.probes.as_ref().zip(logits_of_ends.clone());
+        let probes =
+            probes.map(|(probes, logits)| ProbeSide { logits, factor: probes.factor.clone() });
         let objective = objective(
             weights,
             ObjectiveInput {
                 logits_data: logits_data.clone(),
                 logits_augmented: logits_augmented.clone(),
                 labels_data: self.labels_data.clone(),
+                logits_high: logits_high.clone(),
+                probes,
+                compares: self.compares,
                 model,
             },
         );
@@ -82,9 +92,12 @@ impl Inputs {
             Some((for_data, &self.x_data, logits_data)),
             self.x_augmented.as_ref().zip(logits_augmented).map(|(x, logits)| (network, x, logits)),
             self.model.as_ref().zip(logits_model).map(|((x, _), logits)| (&aside, x, logits)),
+            self.x_high.as_ref().zip(logits_high).map(|(x, logits)| (&aside, x, logits)),
         ];
+        let ends = ends.iter().flatten().zip(logits_of_ends.into_iter().flatten());
+        let ends = ends.map(|(x, logits)| (&aside, x, logits));
         let mut sum = GradientsAccumulator::new();
-        for (network_of_side, x, logits) in sides.into_iter().flatten() {
+        for (network_of_side, x, logits) in sides.into_iter().flatten().chain(ends) {
             // The loss does not depend on this side if its weights are 0.
             let Some(gradient) = logits.grad(&of_logits) else { continue };
             for part in parts(x) {

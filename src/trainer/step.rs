@@ -8,6 +8,8 @@ use burn::{
 use super::{
     Trainer,
     divergence::{self, Divergence},
+    near_data::{NearData, Probes},
+    samplers,
 };
 use crate::{
     config::{ObjectiveConfig, RunConfig},
@@ -16,7 +18,7 @@ use crate::{
     energy::JointEnergy,
     kernels::{index_tensor, reference::NoiseKey},
     model::Network,
-    objective::{ModelSide, Objective, ObjectiveInput, Terms, objective},
+    objective::{ModelSide, Objective, ObjectiveInput, ProbeSide, Terms, objective},
     optimizer,
     sampler::{ChainState, StepInfo},
     streams,
@@ -25,8 +27,8 @@ use crate::{
 /// The host marks every so many steps of a chain and waits at each mark for the one before. So a GPU always has work,
 /// but at most twice this many steps, and a request to stop takes effect.
 const STEPS_PER_MARK: usize = 32;
-/// The weight of the old value in the smoothed gap, an exponential moving average.
-const GAP_SMOOTHING: f64 = 0.95;
+/// The weight of the old value in the smoothed gap and in the smoothed area under the curve, exponential moving averages.
+const SMOOTHING: f64 = 0.95;
 
 /// Why a training step failed. Weights, optimiser, buffer and counters are as before the step.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -110,7 +112,8 @@ impl Trainer {
             },
             false => None,
         };
-        let inputs = batch.inputs(chains.as_ref());
+        let near = self.near_data(&batch, step);
+        let inputs = batch.inputs(near, chains.as_ref(), self.config.training.max_chain_steps > 0);
         // The forward passes change the running statistics of batch norm, but a step that diverges must not.
         let network = self.network.copy();
         let (Objective { loss, terms }, gradients) = inputs.gradients(&network, &self.config);
@@ -149,8 +152,7 @@ impl Trainer {
             terms,
             learning_rate,
         };
-        let smoothed_gap =
-            GAP_SMOOTHING * self.counters.smoothed_gap + (1.0 - GAP_SMOOTHING) * report.gap;
+        let smoothed_gap = SMOOTHING * self.counters.smoothed_gap + (1.0 - SMOOTHING) * report.gap;
         divergence::check(&self.config.divergence, &report, smoothed_gap)?;
 
         if step.is_multiple_of(self.config.divergence.snapshot_every_steps as u64) {
@@ -170,25 +172,43 @@ impl Trainer {
         }
         self.counters.smoothed_gap = smoothed_gap;
         self.counters.step += 1;
+        self.follow_curriculum(report.terms.auc);
         Ok(Some(report))
+    }
+
+    /// Gives the chains one more step if they have long had higher energies than the data.
+    fn follow_curriculum(&mut self, auc: f64) {
+        let section = &self.config.training;
+        if self.samplers.len() >= section.max_chain_steps {
+            return;
+        }
+        let smoothed = &mut self.counters.smoothed_auc;
+        *smoothed = SMOOTHING * *smoothed + (1.0 - SMOOTHING) * auc;
+        if *smoothed >= section.grow_at_auc {
+            // The longer chains are judged by their own energies.
+            *smoothed = 0.5;
+            self.counters.added_chain_steps += 1;
+            self.samplers = samplers(&self.config, &self.counters);
+        }
     }
 
     /// The batch of training step `step`, on the device.
     fn upload_batch(&mut self, step: u64) -> DeviceBatch {
-        let [c, h, w] = self.input_shape;
         let Batch { values, plain, labels } = self.batches.get(step);
-        let upload = |values: Vec<f32>| {
-            let data = TensorData::new(values, [labels.len(), c, h, w]);
-            Tensor::<4>::from_data(data, &self.device)
-        };
-        // Without chains, only the cross entropy uses the data.
-        let plain = plain.filter(|_| self.config.objective.needs_chains());
+        // Otherwise only the cross entropy uses the data.
+        let plain = plain.filter(|_| self.config.objective.needs_energies());
         DeviceBatch {
             step,
-            values: upload(values),
-            plain: plain.map(upload),
+            values: self.upload(values, labels.len()),
+            plain: plain.map(|plain| self.upload(plain, labels.len())),
             labels: index_tensor(&labels, &self.device),
         }
+    }
+
+    /// Copies the values of `count` images to the device.
+    pub(super) fn upload(&self, values: Vec<f32>, count: usize) -> Tensor<4> {
+        let [c, h, w] = self.input_shape;
+        Tensor::from_data(TensorData::new(values, [count, c, h, w]), &self.device)
     }
 
     /// Samples the chains of one step: from p(x), or from p(x|y) with the classes of their slots if the
@@ -238,22 +258,32 @@ pub(super) struct DeviceBatch {
     /// The training step that it is for.
     step: u64,
     /// Augmented images with noise, shape (N, C, H, W).
-    values: Tensor<4>,
+    pub(super) values: Tensor<4>,
     /// The images without augmentation, if something uses them.
     plain: Option<Tensor<4>>,
-    labels: Tensor<1, Int>,
+    pub(super) labels: Tensor<1, Int>,
 }
 
 impl DeviceBatch {
-    /// The inputs of the loss.
-    fn inputs(self, chains: Option<&Chains>) -> Inputs {
-        let values = self.values.autodiff();
-        let (x_data, x_augmented) = match self.plain {
-            Some(plain) => (plain.autodiff(), Some(values)),
-            None => (values, None),
-        };
+    /// The images whose energies the loss takes.
+    pub(super) fn x_data(&self) -> &Tensor<4> {
+        self.plain.as_ref().unwrap_or(&self.values)
+    }
+
+    /// The inputs of the loss; `compares` says whether energies of data and chains are compared one by one.
+    fn inputs(self, near: NearData, chains: Option<&Chains>, compares: bool) -> Inputs {
+        let x_data = self.x_data().clone().autodiff();
+        let augmented = self.plain.is_some().then_some(self.values);
         let model = chains.map(|chains| (chains.x.clone().autodiff(), chains.labels.clone()));
-        Inputs { x_data, x_augmented, labels_data: self.labels, model }
+        Inputs {
+            x_data,
+            x_augmented: near.attacked.or(augmented).map(|x| x.autodiff()),
+            labels_data: self.labels,
+            x_high: near.high.map(|x| x.autodiff()),
+            probes: near.probes,
+            compares,
+            model,
+        }
     }
 }
 
@@ -299,6 +329,9 @@ pub(super) struct Inputs {
     pub(super) x_data: Tensor<4>,
     pub(super) x_augmented: Option<Tensor<4>>,
     pub(super) labels_data: Tensor<1, Int>,
+    pub(super) x_high: Option<Tensor<4>>,
+    pub(super) probes: Option<Probes>,
+    pub(super) compares: bool,
     pub(super) model: Option<(Tensor<4>, Tensor<1, Int>)>,
 }
 
@@ -319,6 +352,12 @@ impl Inputs {
             logits_data,
             logits_augmented,
             labels_data: self.labels_data.clone(),
+            logits_high: self.x_high.clone().map(|x| aside.logits(x)),
+            probes: self.probes.clone().map(|Probes { ends, factor }| {
+                let logits = ends.map(|x| aside.logits(x.autodiff()));
+                ProbeSide { logits, factor }
+            }),
+            compares: self.compares,
             model: self.model.clone().map(|(x, labels)| {
                 let logits = aside.logits(x);
                 ModelSide { logits, labels }

@@ -155,7 +155,13 @@ impl Health {
         let sampler = Sampler::new(section);
         let norm = self.mean(|report| report.gradient_norm)?;
         let gradient = norm / (self.run.data_statistics.num_pixels as f64).sqrt();
-        let gradient = gradient.min(sampler.proximal_radius().map_or(f64::INFINITY, f64::from));
+        let gradient = match sampler {
+            // A step of this length, whatever the gradient is.
+            Sampler::NormalizedGradient { .. } if norm > 0.0 => {
+                (self.run.data_statistics.num_pixels as f64).sqrt().recip()
+            }
+            _ => gradient.min(sampler.proximal_radius().map_or(f64::INFINITY, f64::from)),
+        };
         let num_steps = section.num_steps as f64;
         let distance = num_steps * f64::from(sampler.length()) * gradient
             + num_steps.sqrt() * section.noise_std;

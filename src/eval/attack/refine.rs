@@ -6,8 +6,9 @@ use burn::tensor::{Int, Tensor};
 use crate::{
     config::{EvalConfig, SamplerConfig, SamplerKind, StepSchedule},
     energy::Energy,
-    eval::frozen_model::{Differentiated, FrozenModel},
+    eval::frozen_model::FrozenModel,
     kernels::reference::NoiseKey,
+    pgd::Differentiated,
     sampler::{ChainState, Sampler, run_each},
 };
 
