@@ -123,8 +123,9 @@ fn check(config: &RunConfig, train: &Dataset, device: &Device) -> Result<Demand,
 
 /// One sampler for each step of a chain, with the steps that a curriculum has added.
 fn samplers(config: &RunConfig, counters: &Counters) -> Vec<Sampler> {
-    let added = if config.training.max_chain_steps > 0 { counters.added_chain_steps } else { 0 };
-    Sampler::for_steps(&config.sampler, config.sampler.num_steps + added)
+    let first = config.sampler.num_steps;
+    let last = config.training.max_chain_steps.max(first);
+    Sampler::for_steps(&config.sampler, first.saturating_add(counters.added_chain_steps).min(last))
 }
 
 impl Trainer {
