@@ -168,9 +168,9 @@ pub(crate) fn sources(folder: &str) -> BTreeMap<String, String> {
     found
 }
 
-/// The names of the crates that code may import: those in `Cargo.toml` and the standard library.
-fn crates() -> BTreeSet<String> {
-    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+/// The names of the crates that code may import: those in its `Cargo.toml` and the standard library.
+fn crates(manifest: &str) -> BTreeSet<String> {
+    let manifest = fs::read_to_string(root().join(manifest)).unwrap();
     let manifest: toml::Table = manifest.parse().unwrap();
     let targets = manifest["target"].as_table().unwrap().values();
     let tables = targets.filter_map(|target| target.get("dependencies"));
@@ -184,8 +184,11 @@ fn crates() -> BTreeSet<String> {
 fn houses() -> [(&'static str, House); 2] {
     let program: [(&str, &[&str]); 2] = [("src/lib.rs", &[]), ("src/main.rs", &["main"])];
     [
-        (ROOMS, read(&sources("src"), &program, &crates())),
-        (CPU_ROOMS, read(&sources("cpu/src"), &[("cpu/src/lib.rs", &[])], &crates())),
+        (ROOMS, read(&sources("src"), &program, &crates("Cargo.toml"))),
+        (
+            CPU_ROOMS,
+            read(&sources("cpu/src"), &[("cpu/src/lib.rs", &[])], &crates("cpu/Cargo.toml")),
+        ),
     ]
 }
 
