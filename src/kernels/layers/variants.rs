@@ -65,7 +65,7 @@ impl Surroundings {
     fn file(self, pass: ConvPass) -> (&'static str, &'static [&'static str]) {
         match (self, pass) {
             (Self::Plain, _) => {
-                (shader!("conv_plain"), &["source", "matrix", "rest", "result", "params"])
+                (shader!("conv_plain"), &["source", "matrix", "rest", "result", "signs", "params"])
             }
             #[cfg(not(target_arch = "wasm32"))]
             (_, ConvPass::Forward) => (
