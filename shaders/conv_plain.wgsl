@@ -5,15 +5,13 @@
 // That gradient needs only the signs of x. The convolution packs them: bit b of word w is 1 where value 32 w + b of x is
 // positive. Nobody has to keep x.
 // Source: arXiv:1410.0759, section 3.2 (implicit matrix product).
-// Twin: reference::conv_forward, reference::conv_input_gradient, reference::conv_weight_gradient,
-// reference::signs
+// Twin: reference::conv_forward, reference::conv_input_gradient, reference::signs
 
 @group(0) @binding(4) var<storage, read_write> signs: array<u32>; // of x, or a placeholder without an activation
 @group(0) @binding(5) var<uniform> params: Params;
 
 // Batch norm would need numbers of each channel to read, and statistics of the result. Here there are none of them.
 alias SourceMap = u32;
-alias MatrixMap = u32;
 alias Tally = u32;
 
 // Packs the signs of x, if they are wanted: each workgroup those of a part of x, which it is about to read.
@@ -49,14 +47,6 @@ fn source_map(group: u32) -> SourceMap {
 
 fn load_source(map: SourceMap, pixel: u32, group: u32) -> vec4<f32> {
     return activated(read_source(pixel, group));
-}
-
-fn matrix_map(group: u32) -> MatrixMap {
-    return 0u;
-}
-
-fn load_matrix(map: MatrixMap, row: u32, group: u32) -> vec4<f32> {
-    return read_matrix(row, group);
 }
 
 // Writes the sums of a group for a spot of the block at `place`.

@@ -173,8 +173,7 @@ def run_case(runner, variant, is_gradient, case, helpers):
     workgroups = num_workgroups(variant, case, is_gradient)
     if variant["file"] == "conv_weight_parts":
         weights, biases = unwritten(NUM_PARTS, *case.weight.shape), unwritten(NUM_PARTS, case.outputs)
-        tensors = [case.broken_x, case.gradient.copy(), biases, weights, unwritten(4)]
-        runner.run(workgroups, tensors, case.params())
+        runner.run(workgroups, [case.broken_x, case.gradient.copy(), biases, weights], case.params())
         weight_gradient, bias_gradient = unwritten(*case.weight.shape), unwritten(case.outputs)
         counts = np.array([NUM_PARTS, case.weight.size, case.outputs, 0], np.uint32)
         total = ceil_div(case.weight.size + case.outputs, 256)
@@ -237,7 +236,7 @@ def main():
                     if front not in runners:
                         wgsl = kernels.source(variant["file"], variant["constants"], *channels, is_gradient)
                         name = f"{variant['name']}-{is_gradient}-{len(runners)}"
-                        runners[front] = runner(name, wgsl, variant["file"], 6)
+                        runners[front] = runner(name, wgsl, variant["file"], 5 if is_weight else 6)
                     for name, value in run_case(runners[front], variant, is_gradient, case, helpers).items():
                         worst[name] = max(worst.get(name, 0.0), value)
                         if not value <= TOLERANCE:

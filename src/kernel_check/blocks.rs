@@ -7,10 +7,9 @@ use super::{
     norms::{EPSILON, features, gradient_table_of, table_of},
     scrambled,
 };
-use crate::kernels::{
-    ConvPass, ConvShape, Surroundings, Variant,
-    reference::{self, Conv},
-};
+use jempp_cpu::reference::{self, Conv};
+
+use crate::kernels::{ConvPass, ConvShape, Surroundings, Variant};
 
 /// A convolution of a block.
 struct BlockCase {

@@ -3,10 +3,9 @@
 use burn::tensor::Device;
 
 use super::{Buffer, Comparison, Found, Subject, groups, scrambled};
-use crate::kernels::{
-    CONV_WEIGHT_SUM, ConvPass, ConvShape, Surroundings, Variant,
-    reference::{self, Conv},
-};
+use jempp_cpu::reference::{self, Conv};
+
+use crate::kernels::{CONV_WEIGHT_SUM, ConvPass, ConvShape, Surroundings, Variant};
 
 /// The sizes of a convolution, as its variants take them.
 pub(super) fn shape_of(conv: &Conv) -> ConvShape {
@@ -121,7 +120,6 @@ impl ConvCase {
             Buffer::Values(&self.gradient),
             Buffer::Output(num_parts * self.bias.len()),
             Buffer::Output(num_parts * self.weight.len()),
-            NOTHING,
         ];
         let workgroups = variant.num_workgroups(pass, &shape, num_parts);
         let [bias_parts, weight_parts] =

@@ -1,7 +1,7 @@
 //! The kernels of heads.
 
 use super::{Buffer, Found, Subject, convolutions::add_words, groups, scrambled};
-use crate::kernels::reference::{self, Head};
+use jempp_cpu::reference::{self, Head};
 
 /// The number of images of a head.
 const BATCH: usize = 3;

@@ -1,7 +1,7 @@
 //! The kernels of batch norm.
 
 use super::{Buffer, Found, Subject, groups, scrambled};
-use crate::kernels::reference;
+use jempp_cpu::reference;
 
 pub(super) const EPSILON: f32 = 1e-5;
 /// The channels of the kernels that combine parts for each of 8.

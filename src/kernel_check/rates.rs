@@ -1,7 +1,7 @@
 //! The kernels that measure the rates of a device.
 
 use super::{Buffer, Found, Subject, groups, scrambled};
-use crate::kernels::reference;
+use jempp_cpu::reference;
 
 /// Numbers of values ; multiples of 16.
 const RATE_SIZES: [usize; 3] = [16, 4096, 4112];

@@ -1,10 +1,9 @@
 //! The kernels of chains: noise, starts, steps, summaries, the replay buffer, and the energies of 2-D densities.
 
 use super::{Buffer, Found, Subject, groups, scrambled};
-use crate::{
-    kernels::reference::{self, DensityForm, NoiseKey, ProximalStep},
-    streams,
-};
+use jempp_cpu::reference::{self, DensityForm, NoiseKey, ProximalStep};
+
+use crate::streams;
 
 /// Numbers of values around the size of a workgroup.
 const SIZES: [usize; 4] = [1, 255, 256, 257];

@@ -4,11 +4,9 @@ use crate::common::{devices, gpu, max_difference, scrambled, values, variants};
 use burn::tensor::{Device, Tensor, TensorData};
 use jempp::{
     kernel_check::{self, ConvCase, densities},
-    kernels::{
-        self, ClassGaussians, ConvPass,
-        reference::{self, NoiseKey, ProximalStep},
-    },
+    kernels::{self, ClassGaussians, ConvPass},
 };
+use jempp_cpu::reference::{self, NoiseKey, ProximalStep};
 use pollster::block_on;
 
 /// The largest difference of noise: rounding and fused products change a radius of at most 5.8 by this much.

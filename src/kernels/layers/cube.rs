@@ -167,18 +167,6 @@ fn conv<const D: usize>(
     (y, wants_signs.then_some(signs))
 }
 
-/// The gradients of the weights, with the shape `dims`, and of the bias, of a convolution with LeakyReLU in front.
-fn weight_gradients<const D: usize>(
-    shape: &ConvShape,
-    dims: [usize; D],
-    x: CubeTensor,
-    negative_slope: Option<f32>,
-    gradient: CubeTensor,
-) -> [CubeTensor; 2] {
-    let no_signs = placeholder(&x);
-    plain(shape, negative_slope).weight_gradients(dims, x, gradient, &[&no_signs])
-}
-
 /// The linear map of a head as a convolution: each image has one position.
 fn linear_map(shape: &HeadShape) -> ConvShape {
     ConvShape {
@@ -253,7 +241,7 @@ impl LayerPasses for CubeBackend {
     ) -> [CubeTensor; 2] {
         let ConvShape { kernel, inputs, outputs, .. } = *shape;
         let dims = [kernel, kernel, inputs, outputs];
-        weight_gradients(shape, dims, x, negative_slope, gradient)
+        plain(shape, negative_slope).weight_gradients(dims, x, gradient, &[])
     }
 
     fn head_forward(
@@ -364,6 +352,6 @@ impl LayerPasses for CubeBackend {
     ) -> [CubeTensor; 2] {
         let (x, slope) = head_inputs(shape, x, negative_slope);
         let dims = [shape.inputs(), shape.classes];
-        weight_gradients(&linear_map(shape), dims, x, slope, gradient)
+        plain(&linear_map(shape), slope).weight_gradients(dims, x, gradient, &[])
     }
 }
