@@ -44,9 +44,12 @@ impl ConvCase {
     pub fn new(conv: Conv) -> Self {
         let Conv { batch, height, width, inputs, outputs, kernel, stride, .. } = conv;
         let num_positions = batch * height.div_ceil(stride) * width.div_ceil(stride);
+        let mut x = scrambled(batch * height * width * inputs, 1);
+        // Zero has the slope of negative values.
+        x[0] = 0.0;
         Self {
             conv,
-            x: scrambled(batch * height * width * inputs, 1),
+            x,
             weight: scrambled(kernel * kernel * inputs * outputs, 2),
             bias: scrambled(outputs, 3),
             gradient: scrambled(num_positions * outputs, 4),
