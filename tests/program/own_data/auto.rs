@@ -127,8 +127,9 @@ fn what_nothing_uses_is_refused_before_the_run() {
     let said = fails(dir.path(), &["config", "--preset", "auto"]);
     assert!(said.contains("`auto` is chosen from the data when a run starts"), "{said}");
     fs::create_dir(dir.path().join("run")).unwrap();
+    fs::write(dir.path().join("run/mine.txt"), "x").unwrap();
     let said = fails(dir.path(), &["train", "--data", "set", "--out", "run", "--device", "cpu"]);
-    assert!(said.contains("run already exists"), "{said}");
+    assert!(said.contains("run already exists and is no run"), "{said}");
 }
 
 #[test]
