@@ -61,7 +61,7 @@ results_folder = where a command puts its results; nothing is replaced unasked
 device = which device computes: a GPU or the CPU
     rooms: browser kernels
 data = data sets: reading, fetching, batches
-    rooms: assets config files kernels::reference picture streams
+    rooms: assets config files kernels::reference parallel picture streams
 model = the networks that give class logits
     rooms: config device kernels streams
 energy = the energy of a classifier and its gradient by the input; the sign lives here
