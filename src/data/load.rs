@@ -121,6 +121,18 @@ fn splits(found: Found, config: &DataConfig) -> Result<Splits, DataError> {
     Ok(Splits { train, validation, test, origin, settings })
 }
 
+/// The name of a setting that only the user's own data uses, if one has another value than by default.
+fn setting_of_own(config: &DataConfig) -> Option<&'static str> {
+    let default = DataConfig::default();
+    let changed = [
+        ("size", config.size != default.size),
+        ("fit", config.fit != default.fit),
+        ("color", config.color != default.color),
+        ("frame", config.frame != default.frame),
+    ];
+    changed.into_iter().find_map(|(key, is_changed)| is_changed.then_some(key))
+}
+
 /// Reads the data set from where it comes from.
 fn read(config: &DataConfig, seed: u64) -> Result<Found, DataError> {
     let dataset = config.dataset;
@@ -128,6 +140,9 @@ fn read(config: &DataConfig, seed: u64) -> Result<Found, DataError> {
     let reads_files = matches!(source, Source::Official | Source::Own);
     if !reads_files && !config.dir.is_empty() {
         return Err(formats::unused(dataset, config.dir.as_ref()));
+    }
+    if let Some(key) = setting_of_own(config).filter(|_| source != Source::Own) {
+        return Err(DataError::UnusedSetting { dataset: name(dataset), key });
     }
     let given = (!config.dir.is_empty()).then(|| PathBuf::from(&config.dir));
     match source {
