@@ -233,6 +233,7 @@ impl Page {
             Some(true) => App::embedded(link, view, FULL_PAGE),
             _ => App::new(link, view),
         };
+        app.listen(ctx);
         let location = window.location();
         app.set_address(format!(
             "{}{}",
@@ -308,6 +309,8 @@ impl Page {
             "steps_per_sec": run.steps_per_sec,
             "has_references": run.references.is_some(),
             "is_training": viewer.training.is_running,
+            "training_step": viewer.training.step(),
+            "own_data": viewer.training.own.describe(),
             "lesson": viewer.lesson.title(),
             "lab": {
                 "step": viewer.lab.record.step,

@@ -4,6 +4,7 @@
 mod app;
 mod lab;
 mod odd_windows;
+mod own_data;
 mod phone;
 mod pictures;
 mod real;

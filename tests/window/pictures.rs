@@ -100,6 +100,8 @@ fn training_in_a_small_window() {
             step: 0,
             num_steps: 2028,
             memory: String::new(),
+            class_names: Vec::new(),
+            shape: [1, 28, 28],
         });
         for step in 1..=400 {
             let wave = (step as f64 / 7.0).sin();

@@ -1,6 +1,7 @@
 //! Access to the user's files: the system's dialogs and folders, or those files that a browser gives to a page.
 
 mod dialog;
+pub(super) mod given;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
 #[cfg(target_arch = "wasm32")]
@@ -15,11 +16,11 @@ pub(super) use dialog::{DialogPurpose, FileEvent, FileEventSender};
 #[cfg(not(target_arch = "wasm32"))]
 use native::in_background;
 #[cfg(not(target_arch = "wasm32"))]
-pub(super) use native::{ask, take_dropped, write};
+pub(super) use native::{ask, write};
 #[cfg(target_arch = "wasm32")]
 use web::in_background;
 #[cfg(target_arch = "wasm32")]
-pub(super) use web::{ask, download, take_dropped, write};
+pub(super) use web::{ask, download, listen, read, write};
 
 /// Decodes a picture in the background, because a large one takes long.
 pub(super) fn decode(

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use super::requests::Requests;
 use crate::worker::{Command, TrainingUpdate};
 
-pub use own_data::OwnData;
+pub(crate) use own_data::OwnData;
 pub(in crate::app) use own_data::{Chosen, Dropped};
 pub(in crate::app) use training_record::{
     Phase, TrainingRecord, duration_text, smooth, usual_range,
@@ -22,7 +22,7 @@ pub struct Training {
     /// The record of the training run.
     pub(in crate::app) record: TrainingRecord,
     /// The data set of a person's own to train on.
-    pub own: OwnData,
+    pub(crate) own: OwnData,
     /// Updates that the training tab has not processed yet.
     updates: VecDeque<TrainingUpdate>,
     requests: Requests,
@@ -38,6 +38,12 @@ impl Training {
             updates: VecDeque::new(),
             requests,
         }
+    }
+
+    /// The number of training steps done.
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) fn step(&self) -> u64 {
+        self.record.step
     }
 
     /// Sends a command to the worker.

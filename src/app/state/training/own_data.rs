@@ -15,7 +15,10 @@ pub(in crate::app) enum Dropped {
     #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "a browser gives no paths"))]
     Path(String),
     /// A whole data set as a list of files.
-    #[cfg_attr(not(target_arch = "wasm32"), expect(dead_code, reason = "a desktop gives paths"))]
+    #[cfg_attr(
+        not(any(target_arch = "wasm32", test)),
+        expect(dead_code, reason = "a desktop gives paths")
+    )]
     Files(String, Vec<OwnFile>),
     /// The pictures of one class, named like their folder.
     Class(String, Vec<OwnFile>),
@@ -54,7 +57,7 @@ pub(in crate::app) enum Chosen {
 
 /// The data set of a person's own.
 #[derive(Debug)]
-pub struct OwnData {
+pub(crate) struct OwnData {
     chosen: Chosen,
     /// What was chosen before the last change.
     earlier: Option<Chosen>,
@@ -65,6 +68,8 @@ pub struct OwnData {
     /// The recipe that fits the data set.
     pub(in crate::app) recipe: Option<Recipe>,
     is_reading: bool,
+    /// The number of reports that have arrived.
+    num_reports: usize,
     /// The number of lists that were trained on. A list that a run uses keeps its name.
     num_used: usize,
     requests: Requests,
@@ -80,6 +85,7 @@ impl OwnData {
             report: None,
             recipe: None,
             is_reading: false,
+            num_reports: 0,
             num_used: 0,
             requests,
         }
@@ -90,6 +96,24 @@ impl OwnData {
         &self.chosen
     }
 
+    /// What scripts on the page can query: how many pictures wait for a name, the classes with their counts or the reason
+    /// why there are none, and whether a recipe is there.
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) fn describe(&self) -> (usize, Result<Vec<(String, usize)>, String>, bool) {
+        let counts = |report: &DataReport| {
+            let count = |class: &crate::data::ClassFacts| {
+                (class.name.clone(), class.train + class.validation + class.test)
+            };
+            report.facts.classes.iter().map(count).collect()
+        };
+        let found = match &self.report {
+            Some(Ok(report)) => Ok(counts(report)),
+            Some(Err(reason)) => Err(reason.clone()),
+            None => Ok(Vec::new()),
+        };
+        (self.waiting.len(), found, self.recipe.is_some())
+    }
+
     /// Whether there is nothing to show.
     pub(in crate::app) fn is_empty(&self) -> bool {
         self.chosen == Chosen::Nothing && self.waiting.is_empty()
@@ -98,6 +122,11 @@ impl OwnData {
     /// Whether the worker is still looking at the data set.
     pub(in crate::app) fn is_reading(&self) -> bool {
         self.is_reading
+    }
+
+    /// The number of the present report.
+    pub(in crate::app) fn num_reports(&self) -> usize {
+        self.num_reports
     }
 
     /// The classes that were put together from pictures.
@@ -241,6 +270,7 @@ impl OwnData {
         if inspected.dir == self.dir() {
             self.is_reading = false;
             self.report = Some(inspected.result);
+            self.num_reports += 1;
         }
     }
 

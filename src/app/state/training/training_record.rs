@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::{
     app::record::Thinned,
-    config::RunConfig,
+    config::{DatasetName, RunConfig},
     worker::{TrainingPoint, TrainingUpdate},
 };
 
@@ -122,6 +122,11 @@ impl TrainingRecord {
     /// Whether training has begun in this window.
     pub(crate) fn has_begun(&self) -> bool {
         self.phase != Phase::None && self.config.is_some()
+    }
+
+    /// Whether the model is trained on a person's own data.
+    pub(crate) fn is_own(&self) -> bool {
+        self.config.as_ref().is_some_and(|config| config.data.dataset == DatasetName::Custom)
     }
 
     /// The remaining time at the current rate, in seconds.
