@@ -23,7 +23,7 @@
 //   const RESULT_GROUP = 4u;  the channels of the result where they are less than 4
 //   const IS_GRADIENT = false;
 //
-// Twin: src/kernels/reference/layers.rs
+// Twin: cpu/src/reference/layers.rs
 
 // The sizes of the convolution, also for its gradient.
 struct Params {

@@ -12,10 +12,9 @@
 //! Streams are defined only in this file, which `tests/pure/house_rules.rs` enforces; the tests here check that no two
 //! streams overlap.
 
+use jempp_cpu::reference::NoiseKey;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-
-use crate::kernels::reference::NoiseKey;
 
 /// Limit on the steps of a training run; each step needs its own noise.
 pub const MAX_TRAINING_STEPS: u64 = TRAINING_CHAINS.count as u64;

@@ -1,12 +1,10 @@
 //! The kernels of convolutions, in each of their variants.
 
 use burn::tensor::Device;
+use jempp_cpu::reference::{self, Conv};
 
 use super::{Buffer, Comparison, Found, Subject, groups, scrambled};
-use crate::kernels::{
-    CONV_WEIGHT_SUM, ConvPass, ConvShape, Surroundings, Variant,
-    reference::{self, Conv},
-};
+use crate::kernels::{CONV_WEIGHT_SUM, ConvPass, ConvShape, Surroundings, Variant};
 
 /// The sizes of a convolution, as its variants take them.
 pub(super) fn shape_of(conv: &Conv) -> ConvShape {

@@ -1,7 +1,8 @@
 //! The kernels of heads.
 
+use jempp_cpu::reference::{self, Head};
+
 use super::{Buffer, Found, Subject, groups, scrambled};
-use crate::kernels::reference::{self, Head};
 
 /// The number of images of a head.
 const BATCH: usize = 3;

@@ -3,8 +3,6 @@
 //!
 //! This module does not depend on models, samplers or the configuration.
 
-pub mod reference;
-
 mod bridge;
 mod density;
 mod labels;
@@ -28,7 +26,6 @@ pub use layers::{
 };
 #[cfg(not(target_arch = "wasm32"))]
 pub use layers::{BlockOptions, Features, NormConv, norm_block, tuner};
-pub(crate) use layers::{MAX_KEPT_BYTES, MAX_POOLED_BYTES, TaskMemory, task_memory};
 pub(crate) use ops::index_tensor;
 pub use ops::{
     ClassGaussians, Proposals, adapter_of, chain_summary, class_center_start, mala_accept,

@@ -1,13 +1,16 @@
 //! What runs, chains and evaluations need: the estimates, part by part.
 
 use burn::tensor::Device;
+use jempp_cpu::{
+    layers::{MAX_KEPT_BYTES, TaskMemory},
+    parallel::num_threads,
+};
 
 use super::{Buffer, Demand, FLOAT, Part, product};
 use crate::{
     config::{Norm, OptimizerKind, RunConfig},
-    kernels::{MAX_KEPT_BYTES, TaskMemory, max_binding_bytes},
+    kernels::max_binding_bytes,
     model::{Layout, ModelError, Pass},
-    parallel::num_threads,
 };
 
 /// The number of outputs of the largest layer that a backward pass holds besides what it keeps: gradients on their way

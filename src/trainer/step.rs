@@ -9,12 +9,14 @@ use super::{
     Trainer,
     divergence::{self, Divergence},
 };
+use jempp_cpu::reference::NoiseKey;
+
 use crate::{
     config::{ObjectiveConfig, RunConfig},
     data::Batch,
     device::{Mark, ReadError, read_while},
     energy::JointEnergy,
-    kernels::{index_tensor, reference::NoiseKey},
+    kernels::index_tensor,
     model::Network,
     objective::{ModelSide, Objective, ObjectiveInput, Terms, objective},
     optimizer,

@@ -8,10 +8,8 @@ use crate::common::{
     written,
 };
 use burn::tensor::{Device, Tensor, TensorData};
-use jempp::kernels::{
-    self, EnergyOptions, HeadOptions, Pooling,
-    reference::{self, DensityForm, NoiseKey, ProximalStep},
-};
+use jempp::kernels::{self, EnergyOptions, HeadOptions, Pooling};
+use jempp_cpu::reference::{self, DensityForm, NoiseKey, ProximalStep};
 
 /// The second of them is a NaN with the sign and another bit set, the third a signalling one.
 const BROKEN: [f32; 5] = [

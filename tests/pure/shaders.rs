@@ -204,7 +204,7 @@ fn params_have_the_members_and_offsets_that_the_launcher_writes() {
 
 #[test]
 fn every_shader_begins_with_its_sentence_its_source_and_its_twin() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/kernels/reference");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/cpu/src/reference");
     let twins: String = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap())

@@ -9,6 +9,8 @@ use std::{
     },
 };
 
+use jempp_cpu::parallel::*;
+
 use super::{
     MAX_ITEMS, MAX_TOTAL_BYTES, Reason,
     items::{Gathered, Items, counted, some_of},
@@ -18,7 +20,6 @@ use super::{
 use crate::{
     config::{DataConfig, ImageColor, ImageFit, ImageSize},
     data::Values,
-    parallel::*,
     picture::{self, Header},
 };
 

@@ -16,9 +16,9 @@ use super::{
     metrics::proportion,
     results::{Attack, AttackCurve, BallNorm, Defence},
 };
-use crate::{
-    config::EvalConfig, data::Dataset, device::read_now, kernels::reference::NoiseKey, streams,
-};
+use jempp_cpu::reference::NoiseKey;
+
+use crate::{config::EvalConfig, data::Dataset, device::read_now, streams};
 use pgd::{Ball, ascend};
 
 pub(super) use refine::Refinement;

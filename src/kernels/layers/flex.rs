@@ -4,11 +4,11 @@ use std::{borrow::Cow, sync::Arc};
 
 use burn::{backend::Flex, tensor::DType};
 use burn_flex::{FlexTensor, Layout};
+use jempp_cpu::layers as cpu;
 
 use super::{
     EnergyOptions,
     autodiff::LayerPasses,
-    cpu,
     shape::{ConvShape, HeadShape},
 };
 

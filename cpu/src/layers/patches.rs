@@ -4,10 +4,9 @@
 //! and M positions, the product is patches (M, k²·C) · weights (k²·C, outputs).
 
 use super::{
-    super::shape::ConvShape, Activation, Buffer, PaddedImage, Signs, TaskMemory, View,
-    images_per_task, matmul, vectorize,
+    Activation, Buffer, PaddedImage, Signs, TaskMemory, View, images_per_task, matmul, vectorize,
 };
-use crate::parallel::*;
+use crate::{parallel::*, shape::ConvShape};
 
 /// The smallest number of rows that uses the matrix kernels well; small images share a product.
 const MIN_ROWS: usize = 128;

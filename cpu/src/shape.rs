@@ -23,7 +23,11 @@ pub struct ConvShape {
 }
 
 impl ConvShape {
-    pub(super) fn new(x: [usize; 4], weight: [usize; 4], stride: usize) -> Self {
+    /// The sizes of a convolution of inputs (N, H, W, C) with weights (k, k, inputs, outputs).
+    ///
+    /// # Panics
+    /// Panics if the sizes do not fit each other, if k is even, or if the stride is not from 1 to 15.
+    pub fn new(x: [usize; 4], weight: [usize; 4], stride: usize) -> Self {
         let [batch, height, width, inputs] = x;
         let [kernel, kernel_width, weight_inputs, outputs] = weight;
         assert!(
@@ -36,47 +40,53 @@ impl ConvShape {
         Self { batch, height, width, inputs, outputs, kernel, stride }
     }
 
-    pub(super) fn output_size(&self) -> [usize; 2] {
+    /// The height and the width of the output.
+    pub fn output_size(&self) -> [usize; 2] {
         [self.height.div_ceil(self.stride), self.width.div_ceil(self.stride)]
     }
 
     /// The number of output positions of one image.
-    pub(super) fn num_positions(&self) -> usize {
+    pub fn num_positions(&self) -> usize {
         self.output_size().iter().product()
     }
 
-    pub(super) fn num_taps(&self) -> usize {
+    /// The number of places of the kernel, k².
+    pub fn num_taps(&self) -> usize {
         self.kernel * self.kernel
     }
 
     /// The number of input values that one output position depends on.
-    pub(super) fn patch_len(&self) -> usize {
+    pub fn patch_len(&self) -> usize {
         self.num_taps() * self.inputs
     }
 
-    pub(super) fn image_len(&self) -> usize {
+    /// The number of values of one input image.
+    pub fn image_len(&self) -> usize {
         self.height * self.width * self.inputs
     }
 
-    pub(super) fn output_image_len(&self) -> usize {
+    /// The number of values of one output image.
+    pub fn output_image_len(&self) -> usize {
         self.num_positions() * self.outputs
     }
 
-    pub(super) fn input_len(&self) -> usize {
+    /// The number of values of all inputs.
+    pub fn input_len(&self) -> usize {
         self.batch * self.image_len()
     }
 
-    pub(super) fn output_len(&self) -> usize {
+    /// The number of values of all outputs.
+    pub fn output_len(&self) -> usize {
         self.batch * self.output_image_len()
     }
 
     /// The number of multiplications and additions of a pass: the forward one, or that of either gradient.
-    pub(super) fn flops(&self) -> u64 {
+    pub fn flops(&self) -> u64 {
         2 * self.output_len() as u64 * self.patch_len() as u64
     }
 
     /// Whether it is a 1×1 convolution with stride 1.
-    pub(super) fn is_pointwise(&self) -> bool {
+    pub fn is_pointwise(&self) -> bool {
         self.kernel == 1 && self.stride == 1
     }
 }
@@ -92,17 +102,27 @@ pub enum Pooling {
 
 /// The sizes of one head.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct HeadShape {
+pub struct HeadShape {
+    /// The number of images.
     pub batch: usize,
+    /// The height of the features.
     pub height: usize,
+    /// The width of the features.
     pub width: usize,
+    /// The channels of the features.
     pub channels: usize,
+    /// The number of classes.
     pub classes: usize,
+    /// How the features are reduced first.
     pub pooling: Pooling,
 }
 
 impl HeadShape {
-    pub(super) fn new(x: [usize; 4], weight: [usize; 2], pooling: Pooling) -> Self {
+    /// The sizes of a head for features (N, H, W, C) with weights (inputs, classes).
+    ///
+    /// # Panics
+    /// Panics if the sizes do not fit each other.
+    pub fn new(x: [usize; 4], weight: [usize; 2], pooling: Pooling) -> Self {
         let [batch, height, width, channels] = x;
         let [inputs, classes] = weight;
         let shape = Self { batch, height, width, channels, classes, pooling };
@@ -111,18 +131,20 @@ impl HeadShape {
     }
 
     /// The number of inputs of the linear map, the rows of its weights.
-    pub(super) fn inputs(&self) -> usize {
+    pub fn inputs(&self) -> usize {
         match self.pooling {
             Pooling::Flatten => self.image_len(),
             Pooling::Average => self.channels,
         }
     }
 
-    pub(super) fn positions(&self) -> usize {
+    /// The number of positions of the features.
+    pub fn positions(&self) -> usize {
         self.height * self.width
     }
 
-    pub(super) fn image_len(&self) -> usize {
+    /// The number of features of one image.
+    pub fn image_len(&self) -> usize {
         self.positions() * self.channels
     }
 }

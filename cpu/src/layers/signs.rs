@@ -14,7 +14,7 @@ const TASK_LEN: usize = 1 << 14;
 
 /// One sign bit for each value of some images; each image starts a new block.
 #[derive(Debug)]
-pub(crate) struct Signs {
+pub struct Signs {
     /// The words, stored as the bits of floats.
     buffer: Buffer,
     image_len: usize,
@@ -22,7 +22,7 @@ pub(crate) struct Signs {
 
 impl Signs {
     /// The signs of images with `image_len` values each.
-    pub(crate) fn new(x: &[f32], image_len: usize) -> Self {
+    pub fn new(x: &[f32], image_len: usize) -> Self {
         let image_len = image_len.max(1);
         let words_per_image = words_per_image(image_len);
         let mut buffer = Buffer::new(x.len() / image_len * words_per_image);

@@ -11,8 +11,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use burn::tensor::{AllocationProperty, Bytes};
-use burn_std::{AccessError, AccessPolicy, AllocationController};
+use burn_std::{AccessError, AccessPolicy, AllocationController, AllocationProperty, Bytes};
 use bytemuck::{Pod, Zeroable};
 
 /// Values in a line of the cache.
@@ -20,7 +19,7 @@ pub(super) const LINE_LEN: usize = 16;
 /// Shorter buffers are not pooled; the allocator handles them.
 const MIN_LINES: usize = 1 << 8;
 /// The most bytes of free buffers in the pool.
-pub(crate) const MAX_POOLED_BYTES: usize = 128 << 20;
+pub const MAX_POOLED_BYTES: usize = 128 << 20;
 /// The most free lines in the pool.
 const MAX_KEPT: usize = MAX_POOLED_BYTES / size_of::<Line>();
 
@@ -67,28 +66,28 @@ impl Pool {
 
 /// A buffer of values that starts at a line of the cache, and goes back to the pool when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Buffer {
+pub struct Buffer {
     lines: Vec<Line>,
     len: usize,
 }
 
 impl Buffer {
     /// A buffer for `len` values. It still holds an earlier result, so every value must be written.
-    pub(crate) fn new(len: usize) -> Self {
+    pub fn new(len: usize) -> Self {
         let num_lines = len.div_ceil(LINE_LEN);
         let reused = if num_lines < MIN_LINES { None } else { pool().take(num_lines) };
         Self { lines: reused.unwrap_or_else(|| vec![Line::zeroed(); num_lines]), len }
     }
 
     /// A buffer of `len` zeros, for sums.
-    pub(crate) fn zeros(len: usize) -> Self {
+    pub fn zeros(len: usize) -> Self {
         let mut buffer = Self::new(len);
         buffer.fill(0.0);
         buffer
     }
 
     /// The buffer as the bytes of a tensor of the CPU back end.
-    pub(crate) fn into_bytes(self) -> Bytes {
+    pub fn into_bytes(self) -> Bytes {
         let len = size_of_val(&self[..]);
         // SAFETY: the buffer holds `len` bytes of initialised floats.
         unsafe { Bytes::from_controller(Box::new(self), len) }

@@ -1,10 +1,11 @@
 //! The memory that convolutions need while they are computed, besides their inputs and results.
 
-use super::{super::shape::ConvShape, patches, winograd};
+use super::{patches, winograd};
+use crate::shape::ConvShape;
 
 /// What the tasks of convolutions hold besides inputs and results, for the estimate of the memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct TaskMemory {
+pub struct TaskMemory {
     values_per_task: u64,
     values_per_image: u64,
 }
@@ -16,7 +17,7 @@ impl TaskMemory {
     }
 
     /// Enough for either.
-    pub(crate) fn max(self, other: Self) -> Self {
+    pub fn max(self, other: Self) -> Self {
         Self {
             values_per_task: self.values_per_task.max(other.values_per_task),
             values_per_image: self.values_per_image.max(other.values_per_image),
@@ -24,7 +25,7 @@ impl TaskMemory {
     }
 
     /// The number of values that are held at once for a batch. Each thread is at one task.
-    pub(crate) fn num_values(self, batch: usize, num_threads: usize) -> u64 {
+    pub fn num_values(self, batch: usize, num_threads: usize) -> u64 {
         let of_threads = self.values_per_task.saturating_mul(num_threads as u64);
         of_threads.min(self.values_per_image.saturating_mul(batch as u64))
     }
@@ -32,7 +33,7 @@ impl TaskMemory {
 
 /// The memory of the tasks of a convolution with a large batch: for the passes of frozen weights, and for the gradient
 /// of the weights.
-pub(crate) fn task_memory(shape: &ConvShape) -> [TaskMemory; 2] {
+pub fn task_memory(shape: &ConvShape) -> [TaskMemory; 2] {
     match winograd::suits(shape) {
         true => winograd::task_memory(shape),
         false => patches::task_memory(shape),

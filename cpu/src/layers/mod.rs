@@ -1,16 +1,16 @@
-//! The layers on the CPU, which work on slices: convolutions here, the head in [`head`], batch normalisation in
+//! The layers, which work on slices: convolutions here, the head in [`head`], batch normalisation in
 //! [`norm`].
 //!
-//! There are two algorithms. A 3×3 convolution with enough channels uses minimal filtering ([`winograd`]), which needs
-//! up to 4 times fewer multiplications; all others use [`patches`]. Both compute matrix products with the `gemm` crate
+//! There are two algorithms. A 3×3 convolution with enough channels uses minimal filtering (`winograd`), which needs
+//! up to 4 times fewer multiplications; all others use `patches`. Both compute matrix products with the `gemm` crate
 //! and keep their scratch memory within the cache of a core: a task works on a few images, and rayon distributes the
 //! tasks.
 //!
 //! Tensors are channels last, (N, H, W, C); weights are (k, k, inputs, outputs).
 
-pub(super) mod head;
+pub mod head;
 mod matmul;
-pub(super) mod norm;
+pub mod norm;
 mod patches;
 mod pool;
 mod signs;
@@ -20,21 +20,21 @@ mod winograd;
 
 use std::{borrow::Cow, sync::Arc};
 
-use burn::tensor::Bytes;
+use burn_std::Bytes;
 
-use super::shape::ConvShape;
-use crate::parallel::*;
+use crate::{parallel::*, shape::ConvShape};
 use matmul::{View, matmul};
-pub(super) use pool::Buffer;
 use pool::LINE_LEN;
-pub(crate) use pool::MAX_POOLED_BYTES;
-pub(super) use signs::Signs;
-pub(crate) use task_memory::{TaskMemory, task_memory};
+pub use pool::{Buffer, MAX_POOLED_BYTES};
+pub use signs::Signs;
+pub use task_memory::{TaskMemory, task_memory};
 pub(crate) use vectorize::vectorize;
-pub(crate) use winograd::MAX_KEPT_BYTES;
+pub use winograd::MAX_KEPT_BYTES;
 
-/// The weights of a convolution.
-pub(super) struct Weights<'a> {
+/// The weights of a convolution, as the passes take them.
+#[derive(Clone, Debug)]
+pub struct Weights<'a> {
+    /// The values, shape (k, k, inputs, outputs).
     pub values: Cow<'a, [f32]>,
     /// The memory of the tensor that `values` is a part of, by which filters made from it are found again; `None` if
     /// `values` are a copy.
@@ -46,7 +46,7 @@ pub(super) struct Weights<'a> {
 /// # Shapes
 /// `x`: (N, H, W, inputs); `weight`: (k, k, inputs, outputs); `bias`: (outputs); result:
 /// (N, H', W', outputs).
-pub(super) fn forward(
+pub fn forward(
     shape: &ConvShape,
     x: &[f32],
     slope: Option<f32>,
@@ -66,7 +66,7 @@ pub(super) fn forward(
 ///
 /// # Shapes
 /// `gradient`: (N, H', W', outputs); result: (N, H, W, inputs).
-pub(super) fn input_gradient(
+pub fn input_gradient(
     shape: &ConvShape,
     gradient: &[f32],
     weights: &Weights<'_>,
@@ -85,7 +85,7 @@ pub(super) fn input_gradient(
 ///
 /// # Shapes
 /// The same as in [`forward`]; result: (k, k, inputs, outputs).
-pub(super) fn weight_gradient(
+pub fn weight_gradient(
     shape: &ConvShape,
     x: &[f32],
     slope: Option<f32>,
@@ -108,7 +108,7 @@ fn images_per_task(batch: usize, rows_per_image: usize, rows_per_task: usize) ->
 }
 
 /// The column sums of a row-major matrix with `num_columns` columns.
-pub(super) fn column_sums(rows: &[f32], num_columns: usize) -> Vec<f32> {
+pub fn column_sums(rows: &[f32], num_columns: usize) -> Vec<f32> {
     const ROWS_PER_TASK: usize = 256;
     let partial_sums: Vec<Vec<f32>> = rows
         .par_chunks(ROWS_PER_TASK * num_columns)

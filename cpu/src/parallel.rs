@@ -4,24 +4,27 @@
 //! the same and is large.
 
 #[cfg(target_arch = "wasm32")]
-pub(crate) use one_thread::*;
+pub use one_thread::*;
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) use rayon::prelude::*;
+pub use rayon::prelude::*;
 
 /// The number of threads that work on a parallel iterator.
-pub(crate) fn num_threads() -> usize {
+pub fn num_threads() -> usize {
     #[cfg(target_arch = "wasm32")]
     return 1;
     #[cfg(not(target_arch = "wasm32"))]
     rayon::current_num_threads()
 }
 
-/// What this crate uses of rayon's iterators, on one thread.
+/// What we use of rayon's iterators, on one thread.
 #[cfg(any(target_arch = "wasm32", test))]
+#[cfg_attr(not(target_arch = "wasm32"), allow(unreachable_pub))]
 mod one_thread {
     use std::slice::{Chunks, ChunksMut};
 
-    pub(crate) trait ParallelSlice<T> {
+    /// Slices that can be read in chunks.
+    pub trait ParallelSlice<T> {
+        /// Chunks of `len` values; the last may be shorter.
         fn par_chunks(&self, len: usize) -> Chunks<'_, T>;
     }
 
@@ -31,7 +34,9 @@ mod one_thread {
         }
     }
 
-    pub(crate) trait ParallelSliceMut<T> {
+    /// Slices that can be written in chunks.
+    pub trait ParallelSliceMut<T> {
+        /// Chunks of `len` values; the last may be shorter.
         fn par_chunks_mut(&mut self, len: usize) -> ChunksMut<'_, T>;
     }
 
@@ -41,7 +46,9 @@ mod one_thread {
         }
     }
 
-    pub(crate) trait IntoParallelIterator: IntoIterator + Sized {
+    /// What can be iterated over.
+    pub trait IntoParallelIterator: IntoIterator + Sized {
+        /// An iterator over all items.
         fn into_par_iter(self) -> Self::IntoIter {
             self.into_iter()
         }
@@ -49,7 +56,9 @@ mod one_thread {
 
     impl<I: IntoIterator> IntoParallelIterator for I {}
 
-    pub(crate) trait IndexedParallelIterator: Iterator + Sized {
+    /// Iterators with a state that is made once.
+    pub trait IndexedParallelIterator: Iterator + Sized {
+        /// Calls `each` with the state that `init` makes, for every item.
         fn for_each_init<T>(
             self,
             init: impl FnOnce() -> T,
@@ -59,6 +68,7 @@ mod one_thread {
             self.for_each(|item| each(&mut scratch, item));
         }
 
+        /// The results of `map`, which gets the state that `init` makes.
         fn map_init<T, R>(
             self,
             init: impl FnOnce() -> T,
@@ -68,6 +78,7 @@ mod one_thread {
             self.map(move |item| map(&mut scratch, item))
         }
 
+        /// The same iterator, as there is one task.
         fn with_min_len(self, _len: usize) -> Self {
             self
         }

@@ -1,10 +1,10 @@
 //! The head on the CPU: LeakyReLU, pooling and a linear map to logits, and the energies of logits.
 
-use super::{
-    super::shape::{HeadShape, Pooling},
-    Buffer, Signs, View, matmul, vectorize,
+use super::{Buffer, Signs, View, matmul, vectorize};
+use crate::{
+    parallel::*,
+    shape::{HeadShape, Pooling},
 };
-use crate::parallel::*;
 
 /// The input of the linear map, shape (N, inputs): the pooled activations.
 fn features(shape: &HeadShape, x: &[f32], slope: f32) -> Vec<f32> {
@@ -31,13 +31,7 @@ fn features(shape: &HeadShape, x: &[f32], slope: f32) -> Vec<f32> {
 }
 
 /// Logits (N, classes); `weight`: (inputs, classes).
-pub(crate) fn forward(
-    shape: &HeadShape,
-    x: &[f32],
-    slope: f32,
-    weight: &[f32],
-    bias: &[f32],
-) -> Vec<f32> {
+pub fn forward(shape: &HeadShape, x: &[f32], slope: f32, weight: &[f32], bias: &[f32]) -> Vec<f32> {
     let features = features(shape, x, slope);
     let mut logits = bias.repeat(shape.batch);
     let features = View::new(&features, shape.batch, shape.inputs());
@@ -46,7 +40,7 @@ pub(crate) fn forward(
 }
 
 /// The input gradient ∂L/∂x, from ∂L/∂logits.
-pub(crate) fn input_gradient(
+pub fn input_gradient(
     shape: &HeadShape,
     gradient: &[f32],
     weight: &[f32],
@@ -80,12 +74,7 @@ pub(crate) fn input_gradient(
 }
 
 /// The weight gradient ∂L/∂weight (inputs, classes), from ∂L/∂logits.
-pub(crate) fn weight_gradient(
-    shape: &HeadShape,
-    x: &[f32],
-    slope: f32,
-    gradient: &[f32],
-) -> Vec<f32> {
+pub fn weight_gradient(shape: &HeadShape, x: &[f32], slope: f32, gradient: &[f32]) -> Vec<f32> {
     let features = features(shape, x, slope);
     let mut weight = vec![0.0; shape.inputs() * shape.classes];
     let features = View::new(&features, shape.batch, shape.inputs()).transposed();
@@ -94,11 +83,7 @@ pub(crate) fn weight_gradient(
 }
 
 /// `scale · log_sum_exp` of each row of logits, and its gradient with respect to them.
-pub(crate) fn log_sum_exp(
-    mut logits: Vec<f32>,
-    classes: usize,
-    scale: f32,
-) -> (Vec<f32>, Vec<f32>) {
+pub fn log_sum_exp(mut logits: Vec<f32>, classes: usize, scale: f32) -> (Vec<f32>, Vec<f32>) {
     let values = logits
         .chunks_exact_mut(classes)
         .map(|row| {
@@ -113,12 +98,7 @@ pub(crate) fn log_sum_exp(
 }
 
 /// `scale · logits[label]` of each row, and its gradient with respect to the logits.
-pub(crate) fn chosen(
-    logits: &[f32],
-    labels: &[u32],
-    classes: usize,
-    scale: f32,
-) -> (Vec<f32>, Vec<f32>) {
+pub fn chosen(logits: &[f32], labels: &[u32], classes: usize, scale: f32) -> (Vec<f32>, Vec<f32>) {
     let mut gradient = vec![0.0; logits.len()];
     let places = labels.iter().enumerate().map(|(row, &label)| row * classes + label as usize);
     let values = places.map(|place| {

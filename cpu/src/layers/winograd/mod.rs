@@ -28,14 +28,11 @@ mod weight_gradient;
 
 use pulp::{Simd, WithSimd};
 
-use super::{
-    super::shape::ConvShape, Activation, Signs, TaskMemory, Weights, images_per_task,
-    vectorize::with_vectors,
-};
-use crate::parallel::*;
+use super::{Activation, Signs, TaskMemory, Weights, images_per_task, vectorize::with_vectors};
+use crate::{parallel::*, shape::ConvShape};
 use algorithm::Algorithm;
 use filters::Filters;
-pub(crate) use kept::MAX_KEPT_BYTES;
+pub use kept::MAX_KEPT_BYTES;
 use lanes::MAX_LANES;
 use scratch::Scratch;
 pub(super) use weight_gradient::weight_gradient;

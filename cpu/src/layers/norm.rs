@@ -15,7 +15,7 @@ fn task_len(channels: usize) -> usize {
 /// # Source
 /// The moments of the parts are combined after Chan, Golub & LeVeque, "Updating formulae and a pairwise algorithm for
 /// computing sample variances" (1979), which keeps the variance accurate for channels with a large mean.
-pub(crate) fn moments(x: &[f32], channels: usize) -> Vec<f32> {
+pub fn moments(x: &[f32], channels: usize) -> Vec<f32> {
     let parts: Vec<(usize, Vec<f32>, Vec<f32>)> = x
         .par_chunks(task_len(channels))
         .map(|rows| {
@@ -54,15 +54,19 @@ pub(crate) fn moments(x: &[f32], channels: usize) -> Vec<f32> {
 }
 
 /// The affine map of each channel: `(x - mean) · scale + shift`.
-pub(crate) struct Affine<'a> {
+#[derive(Clone, Copy, Debug)]
+pub struct Affine<'a> {
+    /// The value of each channel that is subtracted.
     pub mean: &'a [f32],
+    /// The factor of each channel.
     pub scale: &'a [f32],
+    /// The value of each channel that is added, or subtracted in [`input_gradient`].
     pub shift: &'a [f32],
 }
 
 impl Affine<'_> {
     /// Applies the map to every row of `x`.
-    pub(crate) fn apply(&self, x: &[f32]) -> Buffer {
+    pub fn apply(&self, x: &[f32]) -> Buffer {
         let len = task_len(self.mean.len());
         let mut y = Buffer::new(x.len());
         y.par_chunks_mut(len).zip(x.par_chunks(len)).for_each(|(y, x)| {
@@ -83,7 +87,7 @@ impl Affine<'_> {
 }
 
 /// Σ gradient of each channel, then Σ gradient · (x - mean) of each channel.
-pub(crate) fn gradient_sums(x: &[f32], mean: &[f32], gradient: &[f32]) -> [Vec<f64>; 2] {
+pub fn gradient_sums(x: &[f32], mean: &[f32], gradient: &[f32]) -> [Vec<f64>; 2] {
     let channels = mean.len();
     let len = task_len(channels);
     let parts: Vec<(Vec<f32>, Vec<f32>)> = x
@@ -119,12 +123,7 @@ pub(crate) fn gradient_sums(x: &[f32], mean: &[f32], gradient: &[f32]) -> [Vec<f
 }
 
 /// The input gradient ∂L/∂x of each channel: `gradient · scale - (x - mean) · pull - shift`.
-pub(crate) fn input_gradient(
-    x: &[f32],
-    gradient: &[f32],
-    affine: &Affine<'_>,
-    pull: &[f32],
-) -> Buffer {
+pub fn input_gradient(x: &[f32], gradient: &[f32], affine: &Affine<'_>, pull: &[f32]) -> Buffer {
     let channels = pull.len();
     let len = task_len(channels);
     let mut x_gradient = Buffer::new(x.len());

@@ -7,13 +7,13 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use burn::tensor::Bytes;
+use burn_std::Bytes;
 
 use super::{super::Weights, Filters};
 
-/// The largest number of bytes that are kept, enough for a network such as `cnn-base`. Filters beyond it are made anew
+/// The largest number of bytes of transformed filters that are kept, enough for a network such as `cnn-base`. Filters beyond it are made anew
 /// each time.
-pub(crate) const MAX_KEPT_BYTES: usize = 32 << 20;
+pub const MAX_KEPT_BYTES: usize = 32 << 20;
 const MAX_KEPT: usize = MAX_KEPT_BYTES / size_of::<f32>();
 
 /// Which filters of some weights.
@@ -70,11 +70,11 @@ pub(super) fn filters(
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::DType;
     use burn_flex::{FlexTensor, Layout};
+    use burn_std::DType;
 
     use super::*;
-    use crate::kernels::layers::{cpu::Buffer, shape::ConvShape};
+    use crate::{layers::Buffer, shape::ConvShape};
 
     const SHAPE: ConvShape =
         ConvShape { batch: 1, height: 4, width: 4, inputs: 16, outputs: 16, kernel: 3, stride: 1 };
