@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{say_opening, settings};
+use super::{progress::during, say_opening, settings};
 use crate::{
     config::{ConfigError, DatasetName, RunConfig},
     data::{self, Facts, Splits},
@@ -67,7 +67,8 @@ pub(super) fn run(args: &DataArgs) -> anyhow::Result<()> {
     if let Some(out) = &args.out {
         check_file(out, args.force, Some(&args.path))?;
     }
-    let splits = data::load(&args.config()?.data, args.seed)?;
+    let config = args.config()?;
+    let splits = during("reading the data", || data::load(&config.data, args.seed))?;
     let facts = splits.facts();
     match args.json {
         true => say!("{}", serde_json::to_string_pretty(&facts)?),

@@ -10,7 +10,10 @@ use clap::Args;
 use indicatif::HumanDuration;
 
 use super::{
-    device_row, memory_row, progress::Progress, sample, say_opening, settings, tune::TuneArgs,
+    device_row, memory_row,
+    progress::{Progress, during},
+    sample, say_opening, settings,
+    tune::TuneArgs,
 };
 use crate::{
     checkpoint,
@@ -202,12 +205,14 @@ fn start_auto(
     reading.validate()?;
     RunFolder::check_free(out)?;
     let device = args.tune.open(&args.device, Tuning::On)?;
-    let splits = data::load(&reading.data, reading.seed)?;
+    let splits = during("reading the data", || data::load(&reading.data, reading.seed))?;
     let facts = DataFacts::of(&splits, reading.data.dataset);
     let config = recipe::choose(&facts, &device.device, given)?;
     args.check_used(&config)?;
     config.validate()?;
-    let secs = pollster::block_on(recipe::seconds_per_step(&config, &facts, &device.device))?;
+    let secs = during("timing a few steps", || {
+        pollster::block_on(recipe::seconds_per_step(&config, &facts, &device.device))
+    })?;
     let (config, pace) = Pace::fit(config, &facts, secs, given)?;
     let rows =
         [("Recipe", recipe::describe(&config, &facts, &device.device)), ("Time", time_of(&pace))];

@@ -117,7 +117,7 @@ pub const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "cifar10-showcase",
-        about: "The same for a night on two CPU cores; --set model.norm=batch needs a WideResNet",
+        about: "The same for a night on two CPU cores; batch norm: --set model.arch=wrn-10-2 --set model.norm=batch",
         layers: &[SHOWCASE, SHOWCASE_CIFAR10, "training.epochs = 150"],
     },
     Preset {

@@ -21,10 +21,14 @@ pub use pace::{Pace, seconds_per_step};
 
 /// The share of training items in a batch of a small set: an eighth.
 const BATCHES_PER_EPOCH: usize = 8;
-/// Sets with fewer images get the smallest network.
-const FEW_IMAGES: usize = 3000;
-/// Colour sets with more images get the largest of the three networks on a GPU.
+/// Sets with fewer images, times channels, get the smallest network.
+const FEW_IMAGES: usize = 10_000;
+/// Sets of at least so many images get the objective and the sampler of the bundled models, and on a GPU, in colour, the
+/// largest of the three networks.
 const MANY_IMAGES: usize = 10_000;
+
+/// The most weights from the positions of an image to its classes; larger images get a network that averages over them.
+const MAX_HEAD: usize = 2_000_000;
 
 /// The facts about a data set that decide its recipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +119,9 @@ fn with_epochs<E>(
 fn of_points(facts: &DataFacts) -> Result<RunConfig, ConfigError> {
     let mut config = RunConfig::base_of_points()?;
     config.data.batch_size = batch_size(facts.num_train, 16..=256);
-    config.replay_buffer.replay_buffer_size = buffer_size(facts, config.data.batch_size);
+    // Data may be thinner than the step of a chain, or lie on a line: noise of the width of a step keeps the run stable.
+    config.data.input_noise_std = 0.03;
+    config.replay_buffer.replay_buffer_size = 2000.max(20 * facts.num_classes);
     Ok(config)
 }
 
@@ -123,10 +129,12 @@ fn of_points(facts: &DataFacts) -> Result<RunConfig, ConfigError> {
 fn of_images(facts: &DataFacts, device: &Device) -> Result<RunConfig, ConfigError> {
     let mut config = RunConfig::base_of_images()?;
     let [channels, height, width] = facts.shape;
-    let is_gpu = is_gpu(device);
-    let arch = match facts.num_train {
+    // The small networks have weights for each position, a quarter of the pixels.
+    let num_head = height.div_ceil(4) * width.div_ceil(4) * facts.num_classes * 96;
+    let is_large = channels == 3 && facts.num_train >= MANY_IMAGES && is_gpu(device);
+    let arch = match facts.num_train * channels {
+        _ if num_head > MAX_HEAD || is_large => "cnn-base",
         count if count < FEW_IMAGES => "cnn-small",
-        count if count >= MANY_IMAGES && channels == 3 && is_gpu => "cnn-base",
         _ => "cnn-medium",
     };
     config.model.arch = arch.into();
@@ -139,6 +147,16 @@ fn of_images(facts: &DataFacts, device: &Device) -> Result<RunConfig, ConfigErro
     };
     config.data.horizontal_flip = facts.may_flip;
     config.class_centers.max_components = (1280 / facts.num_classes.max(1)).clamp(8, 64);
+    if facts.num_train < MANY_IMAGES {
+        // A small set is soon known by heart. More and smaller steps of the chains keep up with that, and leave no speckles
+        // around the sharp edges of letters and icons; a stronger p(x) goes on learning when the classes are known.
+        config.sampler.num_steps = 10;
+        config.sampler.inner_step_size = 0.1;
+        config.objective.p_x_weight = 1.0;
+        // It holds the gap d within about 2, also where the chains stay behind.
+        config.objective.energy_l2_weight = 0.05;
+        config.divergence.max_abs_gap = 5.0;
+    }
     config.replay_buffer.replay_buffer_size = buffer_size(facts, config.data.batch_size);
     Ok(config)
 }
@@ -155,17 +173,17 @@ fn batch_size(num_train: usize, range: std::ops::RangeInclusive<usize>) -> usize
     power.clamp(*range.start(), *range.end()).min(num_train.max(1))
 }
 
-/// Chains in the replay buffer: enough that a chain rests for a while, and several of each class.
+/// Chains in the replay buffer: several of each class, and few enough that each moves often in a short run.
 fn buffer_size(facts: &DataFacts, batch_size: usize) -> usize {
-    let wanted = (facts.num_train / 5).max(20 * facts.num_classes);
-    wanted.clamp(2000, 10_000).max(facts.num_classes).max(batch_size)
+    let wanted = (facts.num_train / 6).max(20 * facts.num_classes);
+    wanted.clamp(500, 5000).max(facts.num_classes).max(batch_size)
 }
 
 /// The number of weight updates after which a model of so many items is good, as tried on small and large sets.
 fn num_updates(facts: &DataFacts) -> usize {
     match facts.is_points() {
         true => (1000 + facts.num_train / 100).min(4000),
-        false => (2000 + facts.num_train / 15).min(6000),
+        false => (1500 + facts.num_train / 15).min(5000),
     }
 }
 
@@ -192,7 +210,7 @@ fn within_memory(mut config: RunConfig, facts: &DataFacts, device: &Device) -> R
         let part = &mut config.data.micro_batch;
         if *buffer > least_buffer {
             *buffer = (*buffer / 2).max(least_buffer);
-        } else if *axes > 8 {
+        } else if *axes > 1 {
             *axes /= 2;
         } else if *part != 1 {
             let whole = config.data.batch_size;

@@ -1,6 +1,7 @@
 //! The user's own data sets: folders of pictures, arrays, IDX files and tables of points.
 
 mod arrays;
+mod auto;
 mod bad;
 mod command;
 mod folders;

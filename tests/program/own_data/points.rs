@@ -117,9 +117,10 @@ fn a_model_of_points_is_trained_resumed_and_measured() {
         })
         .collect();
     table(dir.path(), &lines);
-    let said =
-        fails(dir.path(), &["train", "--data", "points.csv", "--out", "run", "--device", "cpu"]);
-    assert!(said.contains("add --preset toy-two-moons --dataset custom"), "{said}");
+    let quick = ["--preset", "fashion-quick", "--dataset", "custom"];
+    let train = ["train", "--data", "points.csv", "--out", "run", "--device", "cpu"];
+    let said = fails(dir.path(), &[&train[..], &quick].concat());
+    assert!(said.contains("leave --preset out or add --preset auto"), "{said}");
     let train = [
         "train",
         "--preset",
