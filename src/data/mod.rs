@@ -1,6 +1,8 @@
 //! Data sets: their types, their sources, and their division into batches.
 
 mod batches;
+#[cfg(feature = "gui")]
+pub mod drawn;
 mod error;
 mod facts;
 #[cfg(not(target_arch = "wasm32"))]
