@@ -104,6 +104,7 @@
 //! * `bundled`: the models inside the program
 //! * `accuracy`: accuracy and calibration of a network on a data set
 //! * `trainer`: a run in memory: one training step, and the return to a good state after a divergence
+//! * `recipe`: the recipe that fits a data set and a device
 //! * `run_folder`: the folder of a training run
 //! * `training`: a training run from its start to its end, with evaluations, checkpoints and recoveries
 //! * `starts`: where chains of a checkpoint start
@@ -148,6 +149,7 @@ pub mod diagnostics;
 pub mod energy;
 pub mod model;
 pub mod objective;
+pub mod recipe;
 pub mod replay_buffer;
 pub mod sampler;
 pub mod trainer;

@@ -109,7 +109,6 @@ impl EvalArgs {
         }
         for key in settings::keys(&self.assignments) {
             settings::check_sampler_key(key, &config.sampler)?;
-            settings::check_data_key(key, &config.data)?;
             let users = users_of(key)?;
             ensure!(
                 users.iter().any(measures),

@@ -13,8 +13,6 @@ mod load;
 #[cfg(not(target_arch = "wasm32"))]
 mod loose;
 mod origin;
-// The page does not read a person's own data set yet.
-#[cfg(not(target_arch = "wasm32"))]
 mod own;
 mod sets;
 mod toy_densities;
@@ -24,9 +22,10 @@ use serde::{Deserialize, Serialize};
 pub use batches::{Batch, Batches};
 pub use error::DataError;
 pub use facts::{ClassFacts, Facts};
-pub use load::{Splits, is_embedded, load, load_at_hand, prepare};
+pub use load::{Splits, is_embedded, load, load_at_hand, load_files, prepare};
 #[cfg(not(target_arch = "wasm32"))]
 pub use loose::{Loose, load_images};
+pub use own::{OwnContent, OwnFile};
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use sets::official_of_shape;
 pub use sets::{class_names, may_flip, name};

@@ -1,7 +1,6 @@
 //! Pictures of samples: grids of images, scatter plots of points, animations. Also reads the user's pictures as start
 //! images.
 
-#[cfg(not(target_arch = "wasm32"))]
 mod fitted;
 mod read;
 
@@ -17,12 +16,11 @@ use image::{
 
 use crate::files::write_atomically;
 
-#[cfg(not(target_arch = "wasm32"))]
 pub(crate) use fitted::{Header, fitted, header, is_gray};
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use read::is_picture;
 pub use read::item_of;
-pub(crate) use read::load_item;
+pub(crate) use read::{load_item, starts_like_picture};
 
 /// Why a picture could not be written or read.
 #[derive(Debug, thiserror::Error)]

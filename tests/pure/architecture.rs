@@ -61,7 +61,7 @@ results_folder = where a command puts its results; nothing is replaced unasked
 device = which device computes: a GPU or the CPU
     rooms: browser kernels
 data = data sets: reading, fetching, batches
-    rooms: assets config files kernels::reference picture streams
+    rooms: assets config files kernels::reference parallel picture streams
 model = the networks that give class logits
     rooms: config device kernels streams
 energy = the energy of a classifier and its gradient by the input; the sign lives here
@@ -89,6 +89,8 @@ accuracy = accuracy and calibration of a network on a data set
 trainer = a run in memory: one training step, and the return to a good state after a divergence
     rooms: checkpoint class_centers config data device energy kernels kernels::reference memory model objective
     rooms: optimizer replay_buffer sampler streams
+recipe = the recipe that fits a data set and a device
+    rooms: config data kernels memory trainer
 run_folder = the folder of a training run
     rooms: checkpoint files
 training = a training run from its start to its end, with evaluations, checkpoints and recoveries
@@ -121,7 +123,7 @@ web = the window as a page in a browser, and its web worker
     rooms: app config worker
 cli = the commands of the program
     rooms: accuracy app bench bundled chains checkpoint config convergence data device diagnostics eval files
-    rooms: interop kernel_choices lessons model objective picture results_folder run_folder say signals starts trainer
+    rooms: interop kernel_choices lessons model objective picture recipe results_folder run_folder say signals starts trainer
     rooms: training worker
 main = the program
     rooms: cli web

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Reason,
     items::{counted, some_of, sort_names},
-    walk::{Files, NamedFile},
+    named::{Files, NamedFile},
 };
 
 /// The names of the folders of a part, in lower case.
