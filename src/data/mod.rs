@@ -2,6 +2,7 @@
 
 mod batches;
 #[cfg(feature = "gui")]
+#[doc(hidden)]
 pub mod drawn;
 mod error;
 mod facts;

@@ -4,7 +4,7 @@ use std::f32::consts::TAU;
 
 use rand::{Rng, RngExt};
 
-use super::{Drawing, PEN, SIDE};
+use super::{PEN, SIDE, Strokes};
 
 /// The longer side of a drawing in its picture, from the middle of the pen, as a fraction of the picture's side.
 const SPAN: f32 = 0.68;
@@ -31,15 +31,17 @@ const SPACING: f32 = 0.04;
 /// The width of the soft edge of a line, in pixels.
 const EDGE: f32 = 1.2;
 
-/// The picture of a drawing as it is: `side`×`side` grey pixels from 0 (background) to 255, row by row.
-pub fn picture(drawing: &Drawing, side: usize) -> Vec<u8> {
-    render(&drawing.strokes, PEN, side)
+/// The picture of a drawing as it is, but in the middle and as large as those that a model is trained on: [`SIDE`]×[`SIDE`]
+/// values from -1 (background) to 1, row by row.
+pub fn picture(drawing: &Strokes) -> Vec<f32> {
+    let pixels = render(&centered(drawing), PEN);
+    pixels.into_iter().map(|byte| f32::from(byte) / 127.5 - 1.0).collect()
 }
 
 /// A picture of [`SIDE`]×[`SIDE`] grey pixels in which the drawing is turned, scaled, sheared, bent and moved a little.
-pub(super) fn varied(drawing: &Drawing, rng: &mut impl Rng) -> Vec<u8> {
+pub(super) fn varied(drawing: &Strokes, rng: &mut impl Rng) -> Vec<u8> {
     let pen = PEN * factor(rng, MAX_PEN);
-    let mut strokes = dense(&centered(&drawing.strokes));
+    let mut strokes = dense(&centered(drawing));
     let (scale, stretch) = (factor(rng, MAX_SCALE), factor(rng, MAX_STRETCH.sqrt()));
     let (sin, cos) = symmetric(rng, MAX_TURN).sin_cos();
     let shear = symmetric(rng, MAX_SHEAR);
@@ -54,7 +56,7 @@ pub(super) fn varied(drawing: &Drawing, rng: &mut impl Rng) -> Vec<u8> {
         *point = [0.5 + x + dx + moved[0], 0.5 + y + dy + moved[1]];
     }
     keep_inside(&mut strokes, pen);
-    render(&strokes, pen, SIDE)
+    render(&strokes, pen)
 }
 
 /// A wave that moves points: smooth, so that neighbours move alike.
@@ -88,7 +90,7 @@ pub(super) fn factor(rng: &mut impl Rng, most: f32) -> f32 {
 }
 
 /// The smallest and the largest x and y of all points; `None` if there is none.
-fn bounds(strokes: &[Vec<[f32; 2]>]) -> Option<[[f32; 2]; 2]> {
+fn bounds(strokes: &Strokes) -> Option<[[f32; 2]; 2]> {
     let mut points = strokes.iter().flatten();
     let first = *points.next()?;
     Some(points.fold([first, first], |[low, high], &[x, y]| {
@@ -97,7 +99,7 @@ fn bounds(strokes: &[Vec<[f32; 2]>]) -> Option<[[f32; 2]; 2]> {
 }
 
 /// The strokes in the middle of the picture, with a longer side of [`SPAN`].
-fn centered(strokes: &[Vec<[f32; 2]>]) -> Vec<Vec<[f32; 2]>> {
+fn centered(strokes: &Strokes) -> Strokes {
     let Some([low, high]) = bounds(strokes) else { return Vec::new() };
     let longer = (high[0] - low[0]).max(high[1] - low[1]);
     let scale = (SPAN / longer.max(1e-6)).min(MAX_ENLARGED);
@@ -108,7 +110,7 @@ fn centered(strokes: &[Vec<[f32; 2]>]) -> Vec<Vec<[f32; 2]>> {
 
 /// The same lines with points at most [`SPACING`] apart, so that straight lines bend too. Points closer than a third of
 /// that are left out.
-fn dense(strokes: &[Vec<[f32; 2]>]) -> Vec<Vec<[f32; 2]>> {
+fn dense(strokes: &Strokes) -> Strokes {
     let of_stroke = |stroke: &Vec<[f32; 2]>| {
         let mut points = Vec::new();
         let Some((&first, rest)) = stroke.split_first() else { return points };
@@ -132,7 +134,7 @@ fn dense(strokes: &[Vec<[f32; 2]>]) -> Vec<Vec<[f32; 2]>> {
 }
 
 /// Moves, and if need be shrinks, the strokes so that a line of this width stays in the picture.
-fn keep_inside(strokes: &mut [Vec<[f32; 2]>], pen: f32) {
+fn keep_inside(strokes: &mut Strokes, pen: f32) {
     let Some([low, high]) = bounds(strokes) else { return };
     let (least, most) = (0.5 * pen, 1.0 - 0.5 * pen);
     let longer = (high[0] - low[0]).max(high[1] - low[1]);
@@ -147,28 +149,28 @@ fn keep_inside(strokes: &mut [Vec<[f32; 2]>], pen: f32) {
     }
 }
 
-/// Draws strokes with a round pen: `side`×`side` grey pixels from 0 (background) to 255, row by row.
-fn render(strokes: &[Vec<[f32; 2]>], pen: f32, side: usize) -> Vec<u8> {
-    let mut ink = vec![0.0f32; side * side];
-    let scale = side as f32;
+/// Draws strokes with a round pen: [`SIDE`]×[`SIDE`] grey pixels from 0 (background) to 255, row by row.
+fn render(strokes: &Strokes, pen: f32) -> Vec<u8> {
+    let mut ink = vec![0.0f32; SIDE * SIDE];
+    let scale = SIDE as f32;
     let radius = 0.5 * pen * scale;
     for stroke in strokes {
         let at = |point: &[f32; 2]| point.map(|value| value * scale);
         let dot = stroke.iter().take(1).map(|point| [at(point), at(point)]);
         let lines = stroke.windows(2).map(|ends| [at(&ends[0]), at(&ends[1])]);
         for [a, b] in dot.chain(lines) {
-            line(&mut ink, side, radius, a, b);
+            line(&mut ink, radius, a, b);
         }
     }
     ink.into_iter().map(|ink| (255.0 * ink).round() as u8).collect()
 }
 
 /// Draws a line with round ends between two points; all lengths are in pixels.
-fn line(ink: &mut [f32], side: usize, radius: f32, a: [f32; 2], b: [f32; 2]) {
+fn line(ink: &mut [f32], radius: f32, a: [f32; 2], b: [f32; 2]) {
     let reach = radius + EDGE;
     let span = |axis: usize| {
         let low = (a[axis].min(b[axis]) - reach).floor().max(0.0) as usize;
-        let high = (a[axis].max(b[axis]) + reach).ceil().clamp(0.0, side as f32) as usize;
+        let high = (a[axis].max(b[axis]) + reach).ceil().clamp(0.0, SIDE as f32) as usize;
         low..high.max(low)
     };
     let along = [b[0] - a[0], b[1] - a[1]];
@@ -177,12 +179,14 @@ fn line(ink: &mut [f32], side: usize, radius: f32, a: [f32; 2], b: [f32; 2]) {
         for x in span(0) {
             let from = [x as f32 + 0.5 - a[0], y as f32 + 0.5 - a[1]];
             let share = match length_squared > 0.0 {
-                true => ((from[0] * along[0] + from[1] * along[1]) / length_squared).clamp(0.0, 1.0),
+                true => {
+                    ((from[0] * along[0] + from[1] * along[1]) / length_squared).clamp(0.0, 1.0)
+                }
                 false => 0.0,
             };
             let distance = (from[0] - share * along[0]).hypot(from[1] - share * along[1]);
             let value = ((radius - distance) / EDGE + 0.5).clamp(0.0, 1.0);
-            let pixel = &mut ink[y * side + x];
+            let pixel = &mut ink[y * SIDE + x];
             *pixel = pixel.max(value);
         }
     }
