@@ -26,6 +26,8 @@ pub use facts::{ClassFacts, Facts};
 pub use load::{Splits, is_embedded, load, load_at_hand, load_files, prepare};
 #[cfg(not(target_arch = "wasm32"))]
 pub use loose::{Loose, load_images};
+#[cfg(not(target_arch = "wasm32"))]
+pub use own::save_zip;
 pub use own::{OwnContent, OwnFile};
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use sets::official_of_shape;

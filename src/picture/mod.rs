@@ -74,11 +74,8 @@ pub enum PictureError {
     },
 }
 
-/// The usual file extensions of pictures that can be read. The web build leaves out two decoders to save space.
-pub const ENDINGS: &[&str] = match cfg!(target_arch = "wasm32") {
-    true => &["png", "jpg", "jpeg", "gif"],
-    false => &["png", "jpg", "jpeg", "gif", "webp", "bmp"],
-};
+/// The usual file extensions of pictures that can be read.
+pub const ENDINGS: &[&str] = &["png", "jpg", "jpeg", "gif", "webp", "bmp"];
 
 /// The background colour behind and between drawn items.
 pub(crate) const BACKGROUND: Rgb<u8> = Rgb([24, 24, 28]);

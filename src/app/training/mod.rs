@@ -1,12 +1,12 @@
 //! The training tab, with the setup at the left and the progress at the right.
 
-mod buffer;
+mod items;
 mod curves;
 mod setup;
 
 use egui::{CollapsingHeader, Panel, ScrollArea, Ui};
 
-use self::{buffer::BufferView, setup::TrainingForm};
+use self::{items::BufferView, setup::TrainingForm};
 use super::{
     fit::fit,
     state::{Session, Training},

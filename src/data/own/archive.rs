@@ -122,6 +122,24 @@ pub(super) fn list(bytes: Bytes, len: u64) -> Result<Files, Reason> {
     Ok(found)
 }
 
+/// Writes a list of files as a zip archive, from which it can be read again. Pictures are packed already, so nothing is
+/// packed again.
+///
+/// # Errors
+/// A file cannot be read, or the archive cannot be written.
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) fn write(files: &Files, out: impl io::Write + io::Seek) -> io::Result<()> {
+    let mut archive = zip::ZipWriter::new(out);
+    let plain =
+        zip::write::SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    for file in &files.all {
+        archive.start_file(&file.name, plain.large_file(true))?;
+        io::copy(&mut file.open()?.0, &mut archive)?;
+    }
+    archive.finish()?;
+    Ok(())
+}
+
 /// Checks how many entries the end of an archive promises, before memory is taken for them.
 fn check_count(mut bytes: Bytes, len: u64) -> io::Result<Result<(), Reason>> {
     use std::io::{Seek, SeekFrom};

@@ -74,6 +74,20 @@ pub(super) fn load_files(
     found(name.as_ref(), Files::of(files).and_then(|files| of_list(files, config)), config, seed)
 }
 
+/// Writes a list of files as a zip archive at `path`, from which [`load`] reads the same data set.
+///
+/// # Errors
+/// A file cannot be read, or the archive cannot be written.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn save_zip(list: &[OwnFile], path: &Path) -> Result<(), DataError> {
+    let io = |source| DataError::Io { path: path.to_path_buf(), source };
+    let list =
+        Files::of(list).map_err(|reason| DataError::Own { path: path.to_path_buf(), reason })?;
+    let mut file = files::begin(path).map_err(io)?;
+    archive::write(&list, &mut file).map_err(io)?;
+    files::finish(file, path).map_err(io)
+}
+
 /// Chooses what the files leave open: the test part, and the numbers of the classes.
 fn found(
     path: &Path,

@@ -77,7 +77,7 @@ impl TrainingRecord {
     /// Processes an update. Returns a message that the user must see in any tab.
     pub(crate) fn take(&mut self, update: TrainingUpdate) -> Option<String> {
         match update {
-            TrainingUpdate::Started { folder, config, step, num_steps, memory } => {
+            TrainingUpdate::Started { folder, config, step, num_steps, memory, .. } => {
                 // A run that is resumed keeps its curves.
                 if folder != self.folder || step == 0 {
                     *self = Self { folder, ..Self::default() };
@@ -199,6 +199,8 @@ mod tests {
             step,
             num_steps: 10_000,
             memory: String::new(),
+            class_names: Vec::new(),
+            shape: [1, 28, 28],
         }
     }
 
