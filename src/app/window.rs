@@ -6,12 +6,13 @@ use super::{
     compact::{self, Compact},
     embed, keys,
     panels::Panels,
-    size_class, status, training,
+    size_class, status,
+    training::{self, Wish},
     viewer::Viewer,
     wide,
 };
 use crate::{
-    config::ViewState,
+    config::{Tab, ViewState},
     worker::{Batch, Command},
 };
 
@@ -129,6 +130,13 @@ impl App {
         }
         panels.help.ui(ui.ctx());
         status::notices(ui.ctx(), &viewer.session, compact::height_below(ui.ctx()));
+        match panels.training.take_wish() {
+            Some(Wish::Dialog(purpose)) => {
+                panels.files.ask(ui.ctx(), purpose, &mut viewer.run, &mut viewer.session);
+            }
+            Some(Wish::Chains) => viewer.session.tab = Tab::Chains,
+            Some(Wish::SaveDrawings) | None => {}
+        }
         panels.files.poll(ui.ctx(), &mut viewer.run, &mut viewer.session);
         self.pass_on();
     }

@@ -3,6 +3,8 @@
 
 mod examples;
 mod file;
+#[cfg(test)]
+mod tests;
 mod vary;
 
 use std::{collections::BTreeSet, sync::Arc};

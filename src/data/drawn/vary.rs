@@ -40,6 +40,12 @@ pub fn picture(drawing: &Strokes) -> Vec<f32> {
 
 /// A picture of [`SIDE`]×[`SIDE`] grey pixels in which the drawing is turned, scaled, sheared, bent and moved a little.
 pub(super) fn varied(drawing: &Strokes, rng: &mut impl Rng) -> Vec<u8> {
+    let (strokes, pen) = vary(drawing, rng);
+    render(&strokes, pen)
+}
+
+/// The lines of a varied drawing and the width of their pen. All of it is within the unit square.
+fn vary(drawing: &Strokes, rng: &mut impl Rng) -> (Strokes, f32) {
     let pen = PEN * factor(rng, MAX_PEN);
     let mut strokes = dense(&centered(drawing));
     let (scale, stretch) = (factor(rng, MAX_SCALE), factor(rng, MAX_STRETCH.sqrt()));
@@ -56,7 +62,7 @@ pub(super) fn varied(drawing: &Strokes, rng: &mut impl Rng) -> Vec<u8> {
         *point = [0.5 + x + dx + moved[0], 0.5 + y + dy + moved[1]];
     }
     keep_inside(&mut strokes, pen);
-    render(&strokes, pen)
+    (strokes, pen)
 }
 
 /// A wave that moves points: smooth, so that neighbours move alike.
@@ -189,5 +195,53 @@ fn line(ink: &mut [f32], radius: f32, a: [f32; 2], b: [f32; 2]) {
             let pixel = &mut ink[y * SIDE + x];
             *pixel = pixel.max(value);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    #[test]
+    fn varied_drawings_stay_in_the_picture_and_are_no_copies() {
+        let drawings: [Strokes; 5] = [
+            vec![vec![[0.0, 0.0], [1.0, 1.0]], vec![[1.0, 0.0], [0.0, 1.0]]],
+            vec![vec![[0.98, 0.02]]],
+            vec![vec![[0.5, 0.0], [0.5, 1.0]]],
+            vec![vec![[0.4, 0.4], [0.42, 0.4], [0.41, 0.43]]],
+            vec![vec![]],
+        ];
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for drawing in &drawings {
+            let mut seen = Vec::new();
+            for _ in 0..50 {
+                let (strokes, pen) = vary(drawing, &mut rng);
+                let (low, high) = (0.5 * pen - 1e-4, 1.0 - 0.5 * pen + 1e-4);
+                assert!(strokes.iter().flatten().flatten().all(|at| (low..=high).contains(at)));
+                seen.push(render(&strokes, pen));
+            }
+            seen.dedup();
+            assert!(seen.len() == 50 || drawing[0].is_empty(), "{drawing:?}");
+        }
+    }
+
+    #[test]
+    fn lines_are_white_with_soft_edges() {
+        let values = picture(&vec![vec![[0.2, 0.3], [0.8, 0.7]]]);
+        assert_eq!(values.len(), SIDE * SIDE);
+        let count = |is: fn(f32) -> bool| values.iter().filter(|&&value| is(value)).count();
+        assert!(count(|value| value == 1.0) > 10, "ink");
+        assert!(count(|value| value == -1.0) > SIDE * SIDE / 2, "background");
+        assert!(count(|value| value > -1.0 && value < 1.0) > 20, "edges");
+        // The drawing is brought to the middle.
+        let middle = (SIDE / 2) * SIDE + SIDE / 2;
+        assert!(values[middle] > 0.5);
+        assert_eq!(
+            picture(&vec![vec![[0.1, 0.1], [0.3, 0.3]]]),
+            picture(&vec![vec![[0.6, 0.5], [0.8, 0.7]]])
+        );
     }
 }
