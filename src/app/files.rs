@@ -11,9 +11,9 @@ use egui::Context;
 use super::{
     disk::{self, DialogPurpose, FileEvent, FileEventSender, PICTURES},
     exports::ExportJob,
-    state::{RunState, Session},
+    state::{RunState, Session, Training},
 };
-use crate::{files, worker::Command};
+use crate::{data::drawn::DrawnSet, files, worker::Command};
 
 /// If a dialog closes sooner than this, the user never saw it.
 const MIN_DIALOG_TIME: Duration = Duration::from_millis(400);
@@ -25,6 +25,8 @@ pub(super) struct Files {
     done: (Sender<FileEvent>, Receiver<FileEvent>),
     /// The folder to save files to without a dialog.
     save_folder: Option<PathBuf>,
+    /// The drawings that are saved when a path is chosen.
+    drawings: Option<DrawnSet>,
     /// The files that are being written.
     writing: Vec<PathBuf>,
     /// The address of the page for links; empty if there is none.
@@ -33,7 +35,13 @@ pub(super) struct Files {
 
 impl Default for Files {
     fn default() -> Self {
-        Self { done: channel(), save_folder: None, writing: Vec::new(), address: String::new() }
+        Self {
+            done: channel(),
+            save_folder: None,
+            drawings: None,
+            writing: Vec::new(),
+            address: String::new(),
+        }
     }
 }
 
@@ -95,12 +103,24 @@ impl Files {
         run: &mut RunState,
         session: &mut Session,
     ) {
-        if let (Some(folder), true) = (&self.save_folder, purpose != DialogPurpose::Open) {
+        if let (Some(folder), true) = (&self.save_folder, !purpose.opens()) {
             let path = self.free_path(&folder.join(purpose.file_name()));
             self.chosen(ctx, purpose, path, run, session);
             return;
         }
         disk::ask(purpose, self.reply(ctx));
+    }
+
+    /// Saves drawings to a file.
+    pub(super) fn save_drawings(
+        &mut self,
+        ctx: &Context,
+        drawings: DrawnSet,
+        run: &mut RunState,
+        session: &mut Session,
+    ) {
+        self.drawings = Some(drawings);
+        self.ask(ctx, DialogPurpose::SaveDrawings, run, session);
     }
 
     fn chosen(
@@ -115,17 +135,34 @@ impl Files {
             DialogPurpose::Open => return self.open(ctx, &path, run, session),
             DialogPurpose::SaveModel => return run.ask(Command::Save(path)),
             DialogPurpose::Export(export) => export,
+            DialogPurpose::SaveDrawings => {
+                let Some(drawings) = self.drawings.take() else { return };
+                let content = move || {
+                    let zip = drawings.to_zip();
+                    zip.map_err(|error| format!("cannot save the drawings: {error}"))
+                };
+                self.writing.push(path.clone());
+                return disk::write(content, path, self.reply(ctx));
+            }
+            // This dialog answers with the drawings.
+            DialogPurpose::OpenDrawings => return,
         };
         let Some(job) = ExportJob::new(export, run) else {
             session.complain("There is nothing to save yet.");
             return;
         };
         self.writing.push(path.clone());
-        disk::write(job, path, self.reply(ctx));
+        disk::write(move || job.bytes(), path, self.reply(ctx));
     }
 
     /// Checks whether a dialog or an export has finished.
-    pub(super) fn poll(&mut self, ctx: &Context, run: &mut RunState, session: &mut Session) {
+    pub(super) fn poll(
+        &mut self,
+        ctx: &Context,
+        run: &mut RunState,
+        training: &mut Training,
+        session: &mut Session,
+    ) {
         #[cfg(target_arch = "wasm32")]
         for (name, bytes) in std::mem::take(&mut session.downloads) {
             let written = disk::download(name.as_ref(), &bytes).map(|()| name.into());
@@ -140,7 +177,7 @@ impl Files {
                     if asked.elapsed() < MIN_DIALOG_TIME =>
                 {
                     // This desktop has neither a portal nor a dialog program.
-                    if purpose == DialogPurpose::Open {
+                    if purpose.opens() {
                         session.complain(
                             "This desktop offers no file dialog. Drop the file on the window, or start \
                              `jempp view --checkpoint FILE`.",
@@ -165,6 +202,8 @@ impl Files {
                     }
                 }
                 FileEvent::Decoded { image: Err(reason), .. } => session.complain(reason),
+                FileEvent::Drawings(Ok(drawings)) => training.drawn.take(drawings),
+                FileEvent::Drawings(Err(reason)) => session.complain(reason),
                 FileEvent::Written { path, result } => {
                     self.writing.retain(|other| *other != path);
                     report_written(result.map(|()| path), session);

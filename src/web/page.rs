@@ -308,6 +308,8 @@ impl Page {
             "steps_per_sec": run.steps_per_sec,
             "has_references": run.references.is_some(),
             "is_training": viewer.training.is_running,
+            "training_step": viewer.training.step(),
+            "num_drawings": viewer.training.drawn.num_drawings(),
             "lesson": viewer.lesson.title(),
             "lab": {
                 "step": viewer.lab.record.step,

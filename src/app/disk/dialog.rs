@@ -7,7 +7,7 @@ use std::{
 
 use web_time::Instant;
 
-use crate::app::exports::Export;
+use crate::{app::exports::Export, data::drawn::DrawnSet};
 
 /// The purpose of a file dialog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,16 +15,24 @@ pub(in crate::app) enum DialogPurpose {
     Open,
     Export(Export),
     SaveModel,
+    SaveDrawings,
+    OpenDrawings,
 }
 
 impl DialogPurpose {
     /// The file name that the dialog suggests.
     pub(in crate::app) fn file_name(self) -> &'static str {
         match self {
-            Self::Open => "",
+            Self::Open | Self::OpenDrawings => "",
             Self::Export(export) => export.file_name(),
             Self::SaveModel => "model.safetensors",
+            Self::SaveDrawings => "drawings.zip",
         }
+    }
+
+    /// Whether something is opened, and nothing saved.
+    pub(in crate::app) fn opens(self) -> bool {
+        self.file_name().is_empty()
     }
 }
 
@@ -49,6 +57,8 @@ pub(in crate::app) enum FileEvent {
         image: Result<Arc<[f32]>, String>,
         shape: [usize; 3],
     },
+    /// Drawings were read, or why not.
+    Drawings(Result<DrawnSet, String>),
     Written {
         path: PathBuf,
         result: Result<(), String>,

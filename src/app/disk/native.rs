@@ -8,7 +8,13 @@ use std::{
 use web_time::Instant;
 
 use super::dialog::{CHECKPOINTS, DialogPurpose, FileEvent, FileEventSender};
-use crate::{app::exports::ExportJob, files::write_atomically, picture};
+use crate::{
+    files::{read_at_most, write_atomically},
+    picture,
+};
+
+/// The maximum size of a file of drawings, in bytes.
+const MAX_DRAWINGS_BYTES: u64 = 64 << 20;
 
 /// Asks the user for a path with a file dialog.
 pub(in crate::app) fn ask(purpose: DialogPurpose, reply: FileEventSender) {
@@ -16,6 +22,9 @@ pub(in crate::app) fn ask(purpose: DialogPurpose, reply: FileEventSender) {
     let asked = Instant::now();
     // Dialogs must be created on the window's thread, but any thread may wait for them.
     let (open, save) = match purpose {
+        DialogPurpose::OpenDrawings => {
+            (Some(dialog.add_filter("Drawings", &["zip"]).pick_file()), None)
+        }
         DialogPurpose::Open => {
             let endings = [&CHECKPOINTS[..], picture::ENDINGS].concat();
             (Some(dialog.add_filter("Checkpoints and pictures", &endings).pick_file()), None)
@@ -29,14 +38,22 @@ pub(in crate::app) fn ask(purpose: DialogPurpose, reply: FileEventSender) {
             _ => None,
         };
         let path = chosen.map(|file| file.path().to_path_buf());
+        if let (DialogPurpose::OpenDrawings, Some(path)) = (purpose, &path) {
+            let content = read_at_most(path, MAX_DRAWINGS_BYTES).map_err(|error| error.to_string());
+            return reply.send(super::drawings(&path.display().to_string(), content));
+        }
         reply.send(FileEvent::Chosen { purpose, path, asked });
     });
 }
 
 /// Writes a file outside the window's thread.
-pub(in crate::app) fn write(job: ExportJob, path: PathBuf, reply: FileEventSender) {
+pub(in crate::app) fn write(
+    content: impl FnOnce() -> Result<Vec<u8>, String> + Send + 'static,
+    path: PathBuf,
+    reply: FileEventSender,
+) {
     std::thread::spawn(move || {
-        let result = job.bytes().and_then(|bytes| {
+        let result = content().and_then(|bytes| {
             write_atomically(&path, &bytes)
                 .map_err(|error| format!("cannot write {}: {error}", path.display()))
         });

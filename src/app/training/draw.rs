@@ -22,7 +22,9 @@ use crate::{
         size_class::{TOUCH, is_small},
         state::{Drawings, Phase, RunState, Training, extend},
     },
-    data::drawn::{self, GOOD_DRAWINGS, MAX_CLASSES, MIN_DRAWINGS, Strokes},
+    data::drawn::{
+        DrawnClass, GOOD_DRAWINGS, MAX_CLASSES, MAX_NAME, MIN_DRAWINGS, Strokes, picture,
+    },
     numbers::argmax,
     worker::Command,
 };
@@ -45,8 +47,8 @@ const FOLDER: &str = "runs/drawings";
 pub(super) struct DrawView {
     /// Whether the panel takes the place of the tab's other parts.
     pub(super) is_open: bool,
-    /// The names of the classes while they are typed.
-    names: Vec<String>,
+    /// The class whose name is being typed, and the text so far.
+    typed: Option<(usize, String)>,
     /// Why the last name was refused.
     refused: Option<String>,
     /// The time at which the last stroke ended.
@@ -276,7 +278,7 @@ impl DrawPanel<'_> {
         // While the model is still learning, its answer changes.
         let is_stale = test.is_changed || self.training.is_running && !test.strokes.is_empty();
         if is_stale && now - test.asked_at >= QUESTION_SECS && !test.strokes.is_empty() {
-            let image: Arc<[f32]> = drawn::picture(&test.strokes).into();
+            let image: Arc<[f32]> = picture(&test.strokes).into();
             self.training.ask(Command::Classify(image.clone()));
             (test.asked, test.asked_at, test.is_changed) = (Some(image), now, false);
         } else if is_stale {
@@ -340,30 +342,18 @@ impl DrawPanel<'_> {
             None => format!("Press Train, or go on: {GOOD_DRAWINGS} of each make a better model."),
         };
         ui.label(text);
-        let mut names: Vec<String> = drawn.classes().iter().map(|c| c.name.clone()).collect();
-        if self.view.names.len() == names.len() {
-            names.clone_from(&self.view.names);
+        let mut changes = Vec::new();
+        for class in 0..drawn.classes().len() {
+            self.class(ui, class, &mut changes);
         }
-        let mut change: Option<Change> = None;
-        for (class, name) in names.iter_mut().enumerate() {
-            if let Some(wanted) = self.class(ui, class, name) {
-                change = Some(wanted);
-            }
-        }
-        self.view.names = names;
         let drawn = &mut self.training.drawn;
-        match change {
-            Some(Change::Choose(class)) => drawn.choose_class(class),
-            Some(Change::Rename(class)) => {
-                self.view.refused = drawn.rename(class, &self.view.names[class]).err();
-                self.view.names.clear();
+        for change in changes {
+            match change {
+                Change::Choose(class) => drawn.choose_class(class),
+                Change::Rename(class, name) => self.view.refused = drawn.rename(class, &name).err(),
+                Change::Remove(class) => drawn.remove_class(class),
+                Change::RemoveDrawing(class, drawing) => drawn.remove_drawing(class, drawing),
             }
-            Some(Change::Remove(class)) => {
-                drawn.remove_class(class);
-                self.view.names.clear();
-            }
-            Some(Change::RemoveDrawing(class, drawing)) => drawn.remove_drawing(class, drawing),
-            None => {}
         }
         if let Some(refused) = &self.view.refused {
             ui.label(RichText::new(format!("⚠ {refused}")).strong());
@@ -375,57 +365,55 @@ impl DrawPanel<'_> {
         }
     }
 
-    /// Draws a class, and returns what the user wants of it.
-    fn class(&self, ui: &mut Ui, class: usize, name: &mut String) -> Option<Change> {
-        let drawn = &self.training.drawn;
-        let of_class = &drawn.classes()[class];
-        let (is_chosen, is_small) = (drawn.class() == class, is_small(ui.ctx()));
-        let mut change = None;
+    /// Draws a class, and collects what the user wants of it.
+    fn class(&mut self, ui: &mut Ui, class: usize, changes: &mut Vec<Change>) {
+        let is_chosen = self.training.drawn.class() == class;
         let mut frame = Frame::group(ui.style()).inner_margin(6.0);
         if is_chosen {
             frame = frame.stroke(ui.visuals().selection.stroke);
         }
         frame.show(ui, |ui| {
             ui.set_min_width(ui.available_width());
-            ui.horizontal(|ui| {
-                let width = if is_small { 100.0 } else { 140.0 };
-                let field =
-                    TextEdit::singleline(name).desired_width(width).char_limit(drawn::MAX_NAME);
-                let field = ui.add(field);
-                field.widget_info(|| {
-                    WidgetInfo::labeled(
-                        egui::Role::TextInput,
-                        true,
-                        format!("Name of class {}", class + 1),
-                    )
-                });
-                if field.gained_focus() && !is_chosen {
-                    change = Some(Change::Choose(class));
-                }
-                if field.lost_focus() {
-                    change = Some(Change::Rename(class));
-                }
-                let draw = ui.selectable_label(is_chosen, "Draw");
-                if draw.accessible_name(format!("Draw {}", of_class.name)).clicked() {
-                    change = Some(Change::Choose(class));
-                }
-                ui.weak(format!("{} of {GOOD_DRAWINGS}", of_class.drawings.len()));
-                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                    if drawn.classes().len() < 2 {
-                        return;
-                    }
-                    let remove =
-                        ui.button("✖").on_hover_text("Remove this class. Undo brings it back.");
-                    if remove.accessible_name(format!("Remove {}", of_class.name)).clicked() {
-                        change = Some(Change::Remove(class));
-                    }
-                });
-            });
+            ui.horizontal(|ui| self.class_line(ui, class, changes));
+            let of_class = &self.training.drawn.classes()[class];
             if let Some(drawing) = small_pictures(ui, &of_class.name, &of_class.drawings) {
-                change = Some(Change::RemoveDrawing(class, drawing));
+                changes.push(Change::RemoveDrawing(class, drawing));
             }
         });
-        change
+    }
+
+    /// Draws the name of a class and its buttons.
+    fn class_line(&mut self, ui: &mut Ui, class: usize, changes: &mut Vec<Change>) {
+        let drawn = &self.training.drawn;
+        let (DrawnClass { name, drawings }, is_chosen) =
+            (&drawn.classes()[class], drawn.class() == class);
+        let typed = self.view.typed.take_if(|(typed, _)| *typed == class);
+        let mut text = typed.map_or_else(|| name.clone(), |(_, text)| text);
+        let width = if is_small(ui.ctx()) { 100.0 } else { 140.0 };
+        let field = TextEdit::singleline(&mut text).desired_width(width).char_limit(MAX_NAME);
+        let field = ui.add(field).accessible_name(format!("Name of class {}", class + 1));
+        if field.gained_focus() && !is_chosen {
+            changes.push(Change::Choose(class));
+        }
+        if field.lost_focus() {
+            changes.push(Change::Rename(class, text));
+        } else if field.has_focus() {
+            self.view.typed = Some((class, text));
+        }
+        let draw = ui.selectable_label(is_chosen, "Draw");
+        if draw.accessible_name(format!("Draw {name}")).clicked() {
+            changes.push(Change::Choose(class));
+        }
+        ui.weak(format!("{} of {GOOD_DRAWINGS}", drawings.len()));
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            if drawn.classes().len() > 1 {
+                let remove =
+                    ui.button("✖").on_hover_text("Remove this class. Undo brings it back.");
+                if remove.accessible_name(format!("Remove {name}")).clicked() {
+                    changes.push(Change::Remove(class));
+                }
+            }
+        });
     }
 
     /// Draws the buttons for examples and files.
@@ -438,9 +426,8 @@ impl DrawPanel<'_> {
                         drawings back.";
             if examples.on_hover_text(hint).clicked() {
                 drawn.take_examples();
-                self.view.names.clear();
             }
-            let has_any = drawn.set().num_drawings() > 0;
+            let has_any = drawn.num_drawings() > 0;
             let save = ui.add_enabled(has_any, Button::new("Save the drawings…"));
             let hint = "A zip file, which opens here again, and which `jempp train --data` reads.";
             if save.on_hover_text(hint).on_disabled_hover_text("Nothing is drawn yet.").clicked() {
@@ -448,8 +435,7 @@ impl DrawPanel<'_> {
             }
             let open = ui.button("Open drawings…");
             if open.on_hover_text("Open drawings that were saved here.").clicked() {
-                self.wish = None /* later */;
-                self.view.names.clear();
+                self.wish = Some(Wish::Dialog(DialogPurpose::OpenDrawings));
             }
         });
         note(
@@ -465,10 +451,9 @@ impl DrawPanel<'_> {
 }
 
 /// What the user wants of a class.
-#[derive(Clone, Copy)]
 enum Change {
     Choose(usize),
-    Rename(usize),
+    Rename(usize, String),
     Remove(usize),
     RemoveDrawing(usize, usize),
 }

@@ -8,7 +8,7 @@ use std::{
 
 use zip::{CompressionMethod, ZipArchive, ZipWriter, result::ZipResult, write::SimpleFileOptions};
 
-use super::{DrawnSet, MAX_CLASSES, MAX_DRAWINGS, MAX_NAME, MAX_POINTS, class_name};
+use super::{DrawnSet, MAX_CLASSES, MAX_DRAWINGS, MAX_NAME, MAX_POINTS, SEED, class_name};
 use crate::data::OwnContent;
 
 /// The file of the strokes in the archive.
@@ -41,7 +41,7 @@ impl DrawnSet {
     ///
     /// # Errors
     /// The archive cannot be written.
-    pub fn to_zip(&self, seed: u64) -> Result<Vec<u8>, DrawnError> {
+    pub fn to_zip(&self) -> Result<Vec<u8>, DrawnError> {
         let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
         // Pictures are packed already.
         let plain = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
@@ -50,7 +50,7 @@ impl DrawnSet {
             Ok(archive.write_all(bytes)?)
         };
         put(STROKES, self.to_json().as_bytes())?;
-        for file in self.files(seed) {
+        for file in self.files(SEED) {
             if let OwnContent::Bytes(bytes) = &file.content {
                 put(&file.name, bytes)?;
             }

@@ -19,6 +19,8 @@ use crate::streams;
 pub use file::DrawnError;
 pub use vary::picture;
 
+/// The seed of the pictures that the window makes, and of the examples.
+pub const SEED: u64 = 0;
 /// The side of a picture, in pixels.
 pub const SIDE: usize = 24;
 /// The width of the pen, as a fraction of the side of a picture.

@@ -75,7 +75,7 @@ fn drawings_come_through_the_door_of_all_data() {
 #[test]
 fn a_file_of_drawings_opens_again_and_can_be_trained_on() {
     let set = DrawnSet::examples(0);
-    let zip = set.to_zip(0).unwrap();
+    let zip = set.to_zip().unwrap();
     assert!(zip.len() < 400_000, "{}", zip.len());
     assert_eq!(DrawnSet::from_zip(&zip).unwrap(), set);
     let content = OwnContent::Bytes(zip.into());

@@ -16,7 +16,7 @@ use crate::{
     data::{
         OwnFile,
         drawn::{
-            DrawnClass, DrawnSet, GOOD_DRAWINGS, MAX_CLASSES, MAX_DRAWINGS, MAX_POINTS, SIDE,
+            DrawnClass, DrawnSet, GOOD_DRAWINGS, MAX_CLASSES, MAX_DRAWINGS, MAX_POINTS, SEED, SIDE,
             Strokes, class_name,
         },
     },
@@ -33,8 +33,6 @@ const MAX_UNDO: usize = 200;
 const MIN_DISTANCE: f32 = 0.01;
 /// How long the pictures may take in one frame.
 const FRAME_TIME: Duration = Duration::from_millis(8);
-/// The seed of the pictures, of the examples and of the run.
-const SEED: u64 = 0;
 
 /// What an undo restores.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,6 +89,11 @@ impl Drawings {
     /// The classes with their drawings.
     pub fn classes(&self) -> &[DrawnClass] {
         &self.now.set.classes
+    }
+
+    /// The number of drawings of all classes together.
+    pub fn num_drawings(&self) -> usize {
+        self.now.set.num_drawings()
     }
 
     /// The data set of all drawings.
@@ -256,17 +259,9 @@ impl Drawings {
         self.change(|sketch| *sketch = Sketch { set, canvas: Vec::new(), class: 0 });
     }
 
-    /// The drawings as a file.
-    ///
-    /// # Errors
-    /// The file cannot be made, in words for the user.
-    pub(in crate::app) fn file(&self) -> Result<Vec<u8>, String> {
-        self.set().to_zip(SEED).map_err(|error| format!("cannot save the drawings: {error}"))
-    }
-
     /// The drawings as text for the next session; `None` if nothing is drawn.
     pub fn to_text(&self) -> Option<String> {
-        (self.set().num_drawings() > 0).then(|| self.set().to_json())
+        (self.num_drawings() > 0).then(|| self.set().to_json())
     }
 
     /// Restores the drawings of the last session.

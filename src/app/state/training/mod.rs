@@ -46,6 +46,11 @@ impl Training {
         }
     }
 
+    /// The number of training steps done by the run that the window follows.
+    pub fn step(&self) -> u64 {
+        self.record.step
+    }
+
     /// Sends a command to the worker.
     pub(in crate::app) fn ask(&self, command: Command) {
         self.requests.send(command);
