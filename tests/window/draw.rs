@@ -275,7 +275,7 @@ fn draw_look() {
     let Ok(folder) = std::env::var("LOOK") else { return };
     for (name, size) in [("desktop", DESKTOP), ("tall", TALL), ("flat", FLAT)] {
         let mut window = Window::new(size);
-        let mut shot = |window: &mut Window, what: &str| {
+        let shot = |window: &mut Window, what: &str| {
             let image = window.harness.render().unwrap();
             image.save(format!("{folder}/{name}-{what}.png")).unwrap();
         };

@@ -31,6 +31,8 @@ use crate::{
 
 /// A drawing joins its class this long after its last stroke, in seconds.
 const PAUSE_SECS: f64 = 1.6;
+/// A run that did not start within this time can be asked for again, in seconds.
+const START_SECS: f64 = 10.0;
 /// The time between two questions to the model, in seconds.
 const QUESTION_SECS: f64 = 0.2;
 /// From this width on, the pad stands beside the classes.
@@ -53,6 +55,8 @@ pub(super) struct DrawView {
     refused: Option<String>,
     /// The time at which the last stroke ended.
     ended_at: Option<f64>,
+    /// The time at which a run was asked for, until it starts.
+    asked_at: Option<f64>,
     /// Whether the pad is for a test of the model.
     is_test: bool,
     test: Test,
@@ -154,6 +158,10 @@ impl DrawPanel<'_> {
     }
 
     fn train_button(&mut self, ui: &mut Ui) {
+        let now = ui.input(|input| input.time);
+        let view = &mut *self.view;
+        view.asked_at =
+            view.asked_at.filter(|at| now - at < START_SECS && !self.training.is_running);
         let record = &self.training.record;
         let is_mine = self.training.drawn.is_run(record);
         if self.training.is_running && is_mine {
@@ -168,6 +176,7 @@ impl DrawPanel<'_> {
         let problem = match () {
             () if self.training.is_running => Some("Another run is active: stop it first.".into()),
             () if drawn.share_made().is_some() => Some("The pictures are being made.".into()),
+            () if view.asked_at.is_some() => Some("Waiting for the worker.".into()),
             () => drawn.set().problem(),
         };
         let text = RichText::new(if is_mine { "▶ Train again" } else { "▶ Train" }).strong();
@@ -175,6 +184,7 @@ impl DrawPanel<'_> {
         let train = train.on_hover_text("Train a model on these drawings: about a minute.");
         if train.on_disabled_hover_text(problem.unwrap_or_default()).clicked() {
             drawn.train(self.setup.free_folder(FOLDER).into());
+            view.asked_at = Some(now);
         }
     }
 
