@@ -13,9 +13,8 @@ use crate::{browser, picture};
 /// Asks the user for a file to open. To save, no dialog is needed: the browser decides where.
 pub(in crate::app) fn ask(purpose: DialogPurpose, reply: FileEventSender) {
     if purpose == DialogPurpose::OpenDrawings {
-        return browser::pick(".zip", move |name, content| {
-            reply.send(super::drawings(&name, content));
-        });
+        browser::pick(".zip", move |name, content| reply.send(super::drawings(&name, content)));
+        return;
     }
     if !purpose.opens() {
         let path = Some(purpose.file_name().into());
