@@ -20,7 +20,7 @@ use crate::{
         fit::fit,
         magnifier::{bars, name_of},
         size_class::{TOUCH, is_small},
-        state::{Drawings, Phase, RunState, Training, extend},
+        state::{Drawings, Phase, RunState, Training, TrainingRecord, extend},
     },
     data::drawn::{
         DrawnClass, GOOD_DRAWINGS, MAX_CLASSES, MAX_NAME, MIN_DRAWINGS, Strokes, picture,
@@ -324,7 +324,19 @@ impl DrawPanel<'_> {
         if !self.training.drawn.is_run(record) {
             return;
         }
-        curves::progress(ui, record);
+        let (title, more) = match &record.phase {
+            Phase::Failed(reason) => ("Training failed.", reason.clone()),
+            Phase::Complete(_) => ("The model is ready.", accuracy(record)),
+            Phase::Paused(_) => ("Stopped. The model can be used as it is.", accuracy(record)),
+            _ => ("The model is learning: its chains become your drawings.", String::new()),
+        };
+        ui.label(RichText::new(title).heading());
+        if !more.is_empty() {
+            ui.label(more);
+        }
+        if record.phase == Phase::Running {
+            curves::bar(ui, record);
+        }
         self.buffer.ui(ui);
         if matches!(record.phase, Phase::Complete(_) | Phase::Paused(_)) {
             ui.horizontal_wrapped(|ui| {
@@ -458,6 +470,15 @@ impl DrawPanel<'_> {
         );
         ui.add_space(8.0);
     }
+}
+
+/// The accuracy on the test pictures in words; empty if it was not measured.
+fn accuracy(record: &TrainingRecord) -> String {
+    let Some((_, accuracy)) = record.accuracy.last() else { return String::new() };
+    format!(
+        "It recognises {:.0} % of the test pictures, made of drawings that it never saw.",
+        100.0 * accuracy
+    )
 }
 
 /// What the user wants of a class.
