@@ -40,7 +40,7 @@ const WIDE: f32 = 600.0;
 /// The smallest and the largest side of the pad, in points.
 const PAD_SIDES: [f32; 2] = [150.0, 400.0];
 /// The smallest and the largest side of a small picture, in points.
-const SMALL_SIDES: [f32; 2] = [22.0, 46.0];
+const SMALL_SIDES: [f32; 2] = [22.0, 60.0];
 /// The folder of a run on drawings.
 const FOLDER: &str = "runs/drawings";
 
@@ -74,7 +74,7 @@ struct Test {
 
 /// Draws the button that opens the panel.
 pub(super) fn entry(ui: &mut Ui, view: &mut DrawView) {
-    let button = Button::new(RichText::new("✏ Draw your own data").strong());
+    let button = Button::new(RichText::new("Draw your own data").strong());
     let button = ui.add_sized(vec2(ui.available_width(), TOUCH), button);
     if button.on_hover_text("Draw a few pictures, and a model learns them in a minute.").clicked() {
         view.is_open = true;
@@ -143,7 +143,7 @@ impl DrawPanel<'_> {
 
     fn heading(&mut self, ui: &mut Ui) {
         ui.horizontal(|ui| {
-            if ui.button("← Back").on_hover_text("To the other ways to train.").clicked() {
+            if ui.button("Back").on_hover_text("To the other ways to train.").clicked() {
                 self.training.drawn.next();
                 self.view.is_open = false;
             }
@@ -180,7 +180,11 @@ impl DrawPanel<'_> {
             () => drawn.set().problem(),
         };
         let text = RichText::new(if is_mine { "▶ Train again" } else { "▶ Train" }).strong();
-        let train = ui.add_enabled(problem.is_none(), Button::new(text));
+        let mut train = Button::new(text).min_size(vec2(110.0, 28.0));
+        if problem.is_none() {
+            train = train.fill(ui.visuals().selection.bg_fill);
+        }
+        let train = ui.add_enabled(problem.is_none(), train);
         let train = train.on_hover_text("Train a model on these drawings: about a minute.");
         if train.on_disabled_hover_text(problem.unwrap_or_default()).clicked() {
             drawn.train(self.setup.free_folder(FOLDER).into());
@@ -211,13 +215,16 @@ impl DrawPanel<'_> {
     fn class_pad(&mut self, ui: &mut Ui, side: f32) {
         let now = ui.input(|input| input.time);
         let (drawn, view) = (&mut self.training.drawn, &mut *self.view);
-        let Some(class) = drawn.classes().get(drawn.class()) else { return };
-        let count = class.drawings.len();
-        ui.horizontal(|ui| {
+        let mut chosen = drawn.class();
+        ui.horizontal_wrapped(|ui| {
             ui.label("Draw:");
-            ui.label(RichText::new(&class.name).strong().size(16.0));
-            ui.weak(format!("{count} of {GOOD_DRAWINGS}"));
+            for (class, DrawnClass { name, drawings }) in drawn.classes().iter().enumerate() {
+                let text = format!("{name} {}", drawings.len());
+                let chip = ui.selectable_value(&mut chosen, class, text);
+                chip.accessible_name(format!("Draw {name}"));
+            }
         });
+        drawn.choose_class(chosen);
         let mut is_stroke = drawn.is_drawing();
         for ink in pad(ui, side, drawn.canvas(), "Pad to draw on") {
             match ink {
@@ -359,11 +366,13 @@ impl DrawPanel<'_> {
         let text = match drawn.set().problem() {
             Some(problem) => problem,
             None if drawn.classes().iter().all(|c| c.drawings.len() >= GOOD_DRAWINGS) => {
-                "Ready: press Train.".into()
+                "Ready. Press Train: it takes about a minute.".into()
             }
             None => format!("Press Train, or go on: {GOOD_DRAWINGS} of each make a better model."),
         };
-        ui.label(text);
+        if !self.training.is_running {
+            ui.label(RichText::new(text).strong());
+        }
         let mut changes = Vec::new();
         for class in 0..drawn.classes().len() {
             self.class(ui, class, &mut changes);
@@ -410,6 +419,7 @@ impl DrawPanel<'_> {
         let (DrawnClass { name, drawings }, is_chosen) =
             (&drawn.classes()[class], drawn.class() == class);
         let typed = self.view.typed.take_if(|(typed, _)| *typed == class);
+        let is_typed = typed.is_some();
         let mut text = typed.map_or_else(|| name.clone(), |(_, text)| text);
         let width = if is_small(ui.ctx()) { 100.0 } else { 140.0 };
         let field = TextEdit::singleline(&mut text).desired_width(width).char_limit(MAX_NAME);
@@ -417,14 +427,10 @@ impl DrawPanel<'_> {
         if field.gained_focus() && !is_chosen {
             changes.push(Change::Choose(class));
         }
-        if field.lost_focus() {
+        if field.lost_focus() && is_typed {
             changes.push(Change::Rename(class, text));
         } else if field.has_focus() {
             self.view.typed = Some((class, text));
-        }
-        let draw = ui.selectable_label(is_chosen, "Draw");
-        if draw.accessible_name(format!("Draw {name}")).clicked() {
-            changes.push(Change::Choose(class));
         }
         ui.weak(format!("{} of {GOOD_DRAWINGS}", drawings.len()));
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
