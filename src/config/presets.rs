@@ -56,9 +56,11 @@ const SHOWCASE_CIFAR10: &str = "
     class_centers = { max_components = 16 }
 ";
 
-// 600 steps on the 480 pictures that are made of drawings (src/data/drawn), which are moved and bent already.
+// 600 steps on the 480 pictures that are made of drawings (src/data/drawn), which are moved and bent already. With few
+// components the chains start as noise around the mean picture, and one sees that the model makes the drawings.
 const DRAWINGS: &str = "
     data = { dataset = 'custom', batch_size = 16, crop_padding = 0 }
+    class_centers = { max_components = 2 }
     replay_buffer = { replay_buffer_size = 300 }
     optimizer = { warmup_steps = 30 }
     training = { epochs = 20, eval_every_epochs = 20 }

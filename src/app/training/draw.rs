@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use egui::{
-    Align, Button, CentralPanel, Frame, Layout, Panel, ProgressBar, Rect, RichText, ScrollArea,
-    Sense, TextEdit, Ui, Vec2, WidgetInfo, vec2,
+    Align, Align2, Button, CentralPanel, Frame, Layout, Panel, ProgressBar, Rect, RichText,
+    ScrollArea, Sense, TextEdit, Ui, Vec2, WidgetInfo, vec2,
 };
 
 use super::{
@@ -127,7 +127,7 @@ impl DrawPanel<'_> {
             });
             return;
         }
-        let side = fit((0.42 * room.x).min(room.y - 150.0), PAD_SIDES[0], PAD_SIDES[1]);
+        let side = fit((0.42 * room.x).min(room.y - 110.0), PAD_SIDES[0], PAD_SIDES[1]);
         Panel::left("draw pad").resizable(false).exact_size(side + 24.0).show(ui, |ui| {
             ScrollArea::vertical().auto_shrink(false).show(ui, |ui| self.drawing(ui, side));
         });
@@ -301,10 +301,12 @@ impl DrawPanel<'_> {
         } else if is_stale {
             ui.request_repaint_after_secs(QUESTION_SECS as f32);
         }
-        let clear = Button::new("Clear").min_size(vec2(0.4 * side, TOUCH));
-        if ui.add_enabled(!test.strokes.is_empty(), clear).clicked() {
-            *test = Test::default();
-        }
+        ui.horizontal(|ui| {
+            let clear = Button::new("Clear").min_size(vec2(0.4 * side, TOUCH));
+            if ui.add_enabled(!test.strokes.is_empty(), clear).clicked() {
+                *test = Test::default();
+            }
+        });
         let (Some(_), Some(model), Some(seen)) =
             (&test.asked, &self.run.model, &self.run.classified)
         else {
@@ -423,6 +425,7 @@ impl DrawPanel<'_> {
         let mut text = typed.map_or_else(|| name.clone(), |(_, text)| text);
         let width = if is_small(ui.ctx()) { 100.0 } else { 140.0 };
         let field = TextEdit::singleline(&mut text).desired_width(width).char_limit(MAX_NAME);
+        let field = field.align(Align2::LEFT_CENTER);
         let field = ui.add(field).accessible_name(format!("Name of class {}", class + 1));
         if field.gained_focus() && !is_chosen {
             changes.push(Change::Choose(class));
