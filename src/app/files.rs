@@ -22,7 +22,7 @@ use super::{
 };
 #[cfg(target_arch = "wasm32")]
 use crate::data::OwnFile;
-use crate::{config::Tab, files, worker::Command};
+use crate::{config::Tab, data::drawn::DrawnSet, files, worker::Command};
 
 /// If a dialog closes sooner than this, the user never saw it.
 const MIN_DIALOG_TIME: Duration = Duration::from_millis(400);
@@ -34,6 +34,8 @@ pub(super) struct Files {
     done: (Sender<FileEvent>, Receiver<FileEvent>),
     /// The folder to save files to without a dialog.
     save_folder: Option<PathBuf>,
+    /// The drawings that are saved when a path is chosen.
+    drawings: Option<DrawnSet>,
     /// The files that are being written.
     writing: Vec<PathBuf>,
     /// The address of the page for links; empty if there is none.
@@ -42,7 +44,13 @@ pub(super) struct Files {
 
 impl Default for Files {
     fn default() -> Self {
-        Self { done: channel(), save_folder: None, writing: Vec::new(), address: String::new() }
+        Self {
+            done: channel(),
+            save_folder: None,
+            drawings: None,
+            writing: Vec::new(),
+            address: String::new(),
+        }
     }
 }
 
@@ -150,6 +158,18 @@ impl Files {
         disk::ask(purpose, self.reply(ctx));
     }
 
+    /// Saves drawings to a file.
+    pub(super) fn save_drawings(
+        &mut self,
+        ctx: &Context,
+        drawings: DrawnSet,
+        run: &mut RunState,
+        session: &mut Session,
+    ) {
+        self.drawings = Some(drawings);
+        self.ask(ctx, DialogPurpose::SaveDrawings, run, session);
+    }
+
     fn chosen(
         &mut self,
         ctx: &Context,
@@ -162,15 +182,26 @@ impl Files {
             DialogPurpose::Open => return self.open(ctx, &path, run, session),
             DialogPurpose::SaveModel => return run.ask(Command::Save(path)),
             DialogPurpose::Export(export) => export,
+            DialogPurpose::SaveDrawings => {
+                let Some(drawings) = self.drawings.take() else { return };
+                let content = move || {
+                    let zip = drawings.to_zip();
+                    zip.map_err(|error| format!("cannot save the drawings: {error}"))
+                };
+                self.writing.push(path.clone());
+                return disk::write(content, path, self.reply(ctx));
+            }
             // These dialogs answer with what they found.
-            DialogPurpose::DataFolder | DialogPurpose::DataFiles => return,
+            DialogPurpose::DataFolder | DialogPurpose::DataFiles | DialogPurpose::OpenDrawings => {
+                return;
+            }
         };
         let Some(job) = ExportJob::new(export, run) else {
             session.complain("There is nothing to save yet.");
             return;
         };
         self.writing.push(path.clone());
-        disk::write(job, path, self.reply(ctx));
+        disk::write(move || job.bytes(), path, self.reply(ctx));
     }
 
     /// Checks whether a dialog or an export has finished.
@@ -195,7 +226,7 @@ impl Files {
                     if asked.elapsed() < MIN_DIALOG_TIME =>
                 {
                     // This desktop has neither a portal nor a dialog program.
-                    if purpose == DialogPurpose::Open {
+                    if purpose.opens() {
                         session.complain(
                             "This desktop offers no file dialog. Drop the file on the window, or start \
                              `jempp view --checkpoint FILE`.",
@@ -226,6 +257,8 @@ impl Files {
                     }
                 }
                 FileEvent::Decoded { image: Err(reason), .. } => session.complain(reason),
+                FileEvent::Drawings(Ok(drawings)) => training.drawn.take(drawings),
+                FileEvent::Drawings(Err(reason)) => session.complain(reason),
                 FileEvent::Written { path, result } => {
                     self.writing.retain(|other| *other != path);
                     report_written(result.map(|()| path), session);

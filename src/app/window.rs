@@ -142,6 +142,11 @@ impl App {
                 panels.files.ask(ui.ctx(), purpose, &mut viewer.run, &mut viewer.session);
             }
             Some(Wish::Chains) => viewer.session.tab = Tab::Chains,
+            Some(Wish::SaveDrawings) => {
+                let drawings = viewer.training.drawn.set().clone();
+                let Viewer { run, session, .. } = &mut *viewer;
+                panels.files.save_drawings(ui.ctx(), drawings, run, session);
+            }
             None => {}
         }
         let Viewer { run, training, session, .. } = &mut *viewer;

@@ -1,6 +1,9 @@
 //! Data sets: their types, their sources, and their division into batches.
 
 mod batches;
+#[cfg(feature = "gui")]
+#[doc(hidden)]
+pub mod drawn;
 mod error;
 mod facts;
 #[cfg(not(target_arch = "wasm32"))]

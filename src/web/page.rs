@@ -312,6 +312,7 @@ impl Page {
             "is_training": viewer.training.is_running,
             "training_step": viewer.training.step(),
             "own_data": viewer.training.own.describe(),
+            "num_drawings": viewer.training.drawn.num_drawings(),
             "lesson": viewer.lesson.title(),
             "lab": {
                 "step": viewer.lab.record.step,

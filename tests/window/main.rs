@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
 mod app;
+mod draw;
 mod lab;
 mod odd_windows;
 mod own_data;

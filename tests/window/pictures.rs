@@ -100,7 +100,8 @@ fn training_in_a_small_window() {
             step: 0,
             num_steps: 2028,
             memory: String::new(),
-            class_names: Vec::new(),
+            class_names: jempp::data::class_names(jempp::config::DatasetName::FashionMnist)
+                .unwrap(),
             shape: [1, 28, 28],
         });
         for step in 1..=400 {

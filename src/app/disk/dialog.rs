@@ -7,11 +7,11 @@ use std::{
 
 use web_time::Instant;
 
-use crate::app::exports::Export;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::app::state::Dropped;
 #[cfg(target_arch = "wasm32")]
 use crate::data::OwnFile;
+use crate::{app::exports::Export, data::drawn::DrawnSet};
 
 /// The purpose of a file dialog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,15 +23,18 @@ pub(in crate::app) enum DialogPurpose {
     DataFolder,
     /// Files to train on.
     DataFiles,
+    SaveDrawings,
+    OpenDrawings,
 }
 
 impl DialogPurpose {
     /// The file name that the dialog suggests.
     pub(in crate::app) fn file_name(self) -> &'static str {
         match self {
-            Self::Open | Self::DataFolder | Self::DataFiles => "",
+            Self::Open | Self::DataFolder | Self::DataFiles | Self::OpenDrawings => "",
             Self::Export(export) => export.file_name(),
             Self::SaveModel => "model.safetensors",
+            Self::SaveDrawings => "drawings.zip",
         }
     }
 
@@ -68,6 +71,8 @@ pub(in crate::app) enum FileEvent {
         image: Result<Arc<[f32]>, String>,
         shape: [usize; 3],
     },
+    /// Drawings were read, or why not.
+    Drawings(Result<DrawnSet, String>),
     Written {
         path: PathBuf,
         result: Result<(), String>,

@@ -9,7 +9,13 @@ use super::{
     dialog::{CHECKPOINTS, DialogPurpose, FileEvent, FileEventSender},
     given::at_paths,
 };
-use crate::{app::exports::ExportJob, files::write_atomically, picture};
+use crate::{
+    files::{read_at_most, write_atomically},
+    picture,
+};
+
+/// The maximum size of a file of drawings, in bytes.
+const MAX_DRAWINGS_BYTES: u64 = 64 << 20;
 
 /// Asks the user for a path with a file dialog.
 pub(in crate::app) fn ask(purpose: DialogPurpose, reply: FileEventSender) {
@@ -19,6 +25,10 @@ pub(in crate::app) fn ask(purpose: DialogPurpose, reply: FileEventSender) {
     match purpose {
         DialogPurpose::DataFolder => data(dialog.pick_folders(), reply),
         DialogPurpose::DataFiles => data(dialog.pick_files(), reply),
+        DialogPurpose::OpenDrawings => {
+            let dialog = dialog.add_filter("Drawings", &["zip"]);
+            path(dialog.pick_file(), purpose, asked, reply);
+        }
         DialogPurpose::Open => {
             let endings = [&CHECKPOINTS[..], picture::ENDINGS].concat();
             let dialog = dialog.add_filter("Checkpoints and pictures", &endings);
@@ -39,6 +49,10 @@ fn path(
 ) {
     std::thread::spawn(move || {
         let path = pollster::block_on(chosen).map(|file| file.path().to_path_buf());
+        if let (DialogPurpose::OpenDrawings, Some(path)) = (purpose, &path) {
+            let content = read_at_most(path, MAX_DRAWINGS_BYTES).map_err(|error| error.to_string());
+            return reply.send(super::drawings(&path.display().to_string(), content));
+        }
         reply.send(FileEvent::Chosen { purpose, path, asked });
     });
 }
@@ -56,9 +70,13 @@ fn data(
 }
 
 /// Writes a file outside the window's thread.
-pub(in crate::app) fn write(job: ExportJob, path: PathBuf, reply: FileEventSender) {
+pub(in crate::app) fn write(
+    content: impl FnOnce() -> Result<Vec<u8>, String> + Send + 'static,
+    path: PathBuf,
+    reply: FileEventSender,
+) {
     std::thread::spawn(move || {
-        let result = job.bytes().and_then(|bytes| {
+        let result = content().and_then(|bytes| {
             write_atomically(&path, &bytes)
                 .map_err(|error| format!("cannot write {}: {error}", path.display()))
         });

@@ -6,7 +6,6 @@ use web_time::Instant;
 
 use super::dialog::{CHECKPOINTS, DialogPurpose, FileEvent, FileEventSender};
 use crate::{
-    app::exports::ExportJob,
     browser,
     data::{OwnContent, OwnFile},
     picture,
@@ -14,10 +13,14 @@ use crate::{
 
 /// Asks the user for a file to open. To save, no dialog is needed: the browser decides where.
 pub(in crate::app) fn ask(purpose: DialogPurpose, reply: FileEventSender) {
+    if purpose == DialogPurpose::OpenDrawings {
+        browser::pick(".zip", move |name, content| reply.send(super::drawings(&name, content)));
+        return;
+    }
     if matches!(purpose, DialogPurpose::DataFolder | DialogPurpose::DataFiles) {
         return browser::choose(purpose == DialogPurpose::DataFolder);
     }
-    if purpose != DialogPurpose::Open {
+    if !purpose.opens() {
         let path = Some(purpose.file_name().into());
         return reply.send(FileEvent::Chosen { purpose, path, asked: Instant::now() });
     }
@@ -27,10 +30,14 @@ pub(in crate::app) fn ask(purpose: DialogPurpose, reply: FileEventSender) {
 }
 
 /// Creates a file and downloads it, after the frame that requested it is drawn.
-pub(in crate::app) fn write(job: ExportJob, path: PathBuf, reply: FileEventSender) {
+pub(in crate::app) fn write(
+    content: impl FnOnce() -> Result<Vec<u8>, String> + 'static,
+    path: PathBuf,
+    reply: FileEventSender,
+) {
     wasm_bindgen_futures::spawn_local(async move {
         browser::pause(0.0).await;
-        let result = job.bytes().and_then(|bytes| download(&path, &bytes));
+        let result = content().and_then(|bytes| download(&path, &bytes));
         reply.send(FileEvent::Written { path, result });
     });
 }

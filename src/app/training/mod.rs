@@ -1,6 +1,8 @@
 //! The training tab, with the setup at the left and the progress at the right.
 
 mod curves;
+mod draw;
+mod draw_pad;
 mod items;
 mod own_data;
 mod setup;
@@ -8,6 +10,7 @@ mod setup;
 use egui::{CollapsingHeader, Panel, ScrollArea, Ui};
 
 use self::{
+    draw::DrawView,
     items::BufferView,
     own_data::{Asked, OwnView},
     setup::TrainingForm,
@@ -15,8 +18,19 @@ use self::{
 use super::{
     disk::DialogPurpose,
     fit::fit,
-    state::{Phase, Session, Training},
+    state::{Phase, RunState, Session, Training},
 };
+
+/// What the tab asks of the rest of the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// Ask for a path with a file dialog.
+    Dialog(DialogPurpose),
+    /// Show the chains of the open model.
+    Chains,
+    /// Save the drawings to a file.
+    SaveDrawings,
+}
 
 /// The state of the tab, kept between frames.
 #[derive(Default)]
@@ -24,24 +38,16 @@ pub(super) struct TrainingView {
     setup: TrainingForm,
     buffer: BufferView,
     own: OwnView,
+    draw: DrawView,
     /// What a person asked for that is outside the tab.
     wish: Option<Wish>,
 }
 
 impl TrainingView {
-    /// What a person asked for that is outside the tab.
+    /// What the tab asked of the rest of the window since the last call.
     pub(super) fn take_wish(&mut self) -> Option<Wish> {
         self.wish.take()
     }
-}
-
-/// Something outside the tab that a person asks for on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
-    /// A file dialog.
-    Dialog(DialogPurpose),
-    /// The tab with the chains of the model.
-    Chains,
 }
 
 /// Processes the updates of a training run. Also called while the tab is hidden, so that they do not accumulate.
@@ -58,15 +64,24 @@ pub(super) fn take_news(training: &mut Training, session: &mut Session, state: &
 /// Below this width, everything stands in one column.
 const NARROW: f32 = 560.0;
 
-/// Draws the tab. `can_save` says whether there is a model to save, either open or in training.
-pub(super) fn ui(ui: &mut Ui, training: &mut Training, can_save: bool, state: &mut TrainingView) {
+/// Draws the tab.
+pub(super) fn ui(ui: &mut Ui, training: &mut Training, run: &RunState, state: &mut TrainingView) {
     state.setup.follow(&training.own);
+    if state.draw.is_open {
+        let TrainingView { setup, buffer, draw, wish, .. } = state;
+        let asked = draw::ui(ui, training, run, buffer, setup, draw);
+        *wish = asked.or(*wish);
+        return;
+    }
+    // There is a model to save, either open or in training.
+    let can_save = run.model.is_some();
     if ui.available_width() < NARROW {
         return narrow(ui, training, can_save, state);
     }
     let width = fit(ui.available_width() * 0.27, 230.0, 330.0);
     Panel::left("training setup").resizable(true).default_size(width).show(ui, |ui| {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            draw::entry(ui, &mut state.draw);
             setup::ui(ui, training, can_save, &mut state.setup);
         });
     });
@@ -107,6 +122,7 @@ fn narrow(ui: &mut Ui, training: &mut Training, can_save: bool, state: &mut Trai
                     state.buffer.ui(ui);
                 }
             }
+            draw::entry(ui, &mut state.draw);
             own(ui, training, state);
             let is_open = training.own.is_empty();
             CollapsingHeader::new("What to train").default_open(is_open).show_unindented(

@@ -128,8 +128,7 @@ pub(super) fn ui(
     });
     ui.horizontal_wrapped(|ui| {
         asked = buttons(ui);
-        if own.can_undo()
-            && ui.button("Undo").on_hover_text("Take the last change back.").clicked()
+        if own.can_undo() && ui.button("Undo").on_hover_text("Take the last change back.").clicked()
         {
             own.undo();
         }

@@ -110,8 +110,13 @@ impl TrainingForm {
 
     /// Chooses a folder that neither exists nor was used. In a browser, folders are in the memory of the worker.
     fn choose_folder(&mut self) {
+        self.out = self.free_folder(&format!("runs/{}-window", self.preset));
+    }
+
+    /// The folder `name`, with a number if it exists or was used.
+    pub(super) fn free_folder(&self, name: &str) -> String {
         let is_taken = |path: &Path| path.exists() || self.used.iter().any(|used| used == path);
-        self.out = free_folder(&format!("runs/{}-window", self.preset), is_taken);
+        free_folder(name, is_taken)
     }
 
     /// Processes an update of a training run: updates the folders of the form.

@@ -24,7 +24,7 @@ use crate::{
 /// The time between two updates of the chains' weights during training.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
 /// The time between two reports of the replay buffer during training.
-const BUFFER_INTERVAL: Duration = Duration::from_secs(2);
+const BUFFER_INTERVAL: Duration = Duration::from_secs(1);
 /// The time between two evaluations of real images during training.
 const REFERENCE_INTERVAL: Duration = Duration::from_secs(15);
 

@@ -1,5 +1,6 @@
 //! The state of training in the window.
 
+mod drawn;
 mod own_data;
 mod training_record;
 
@@ -8,6 +9,8 @@ use std::collections::VecDeque;
 use super::requests::Requests;
 use crate::worker::{Command, TrainingUpdate};
 
+pub(crate) use drawn::Drawings;
+pub(in crate::app) use drawn::extend;
 pub(crate) use own_data::OwnData;
 pub(in crate::app) use own_data::{Chosen, Dropped};
 pub(in crate::app) use training_record::{
@@ -23,6 +26,8 @@ pub struct Training {
     pub(in crate::app) record: TrainingRecord,
     /// The data set of a person's own to train on.
     pub(crate) own: OwnData,
+    /// The data set that a person draws.
+    pub drawn: Drawings,
     /// Updates that the training tab has not processed yet.
     updates: VecDeque<TrainingUpdate>,
     requests: Requests,
@@ -35,14 +40,14 @@ impl Training {
             is_running: false,
             record: TrainingRecord::default(),
             own: OwnData::new(requests.clone()),
+            drawn: Drawings::new(requests.clone()),
             updates: VecDeque::new(),
             requests,
         }
     }
 
-    /// The number of training steps done.
-    #[cfg(target_arch = "wasm32")]
-    pub(crate) fn step(&self) -> u64 {
+    /// The number of training steps done by the run that the window follows.
+    pub fn step(&self) -> u64 {
         self.record.step
     }
 
