@@ -127,6 +127,12 @@ streams! {
     LAB_DRAWS: HostStream = 66, 1;
     /// The test part of a user's own data set; counter: class.
     TEST_SPLIT: HostStream = 67, 1;
+    /// How pictures made of a drawing differ from it; counter: class, drawing and picture, 16 bits or more for each.
+    DRAWN_PICTURES: HostStream = 68, 1;
+    /// The drawings of a class that are held out; counter: class.
+    DRAWN_TEST_PART: HostStream = 69, 1;
+    /// Example drawings; counter: class and drawing, 32 bits each.
+    DRAWN_EXAMPLES: HostStream = 74, 1;
     /// Resamples of the bootstrap; counter: 0.
     RESAMPLES: HostStream = 70, 1;
     /// The split of a test set into halves, one of which fits a temperature; counter: 0.

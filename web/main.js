@@ -1,4 +1,5 @@
 // The page: it reports missing features, shows the progress of loading, and starts the worker and the viewer.
+import { allFiles, filesOf } from './files.js';
 import sizes from './sizes.js';
 
 const byId = (id) => document.getElementById(id);
@@ -90,6 +91,7 @@ function createWorker() {
   const { port1, port2 } = new MessageChannel();
   port1.onmessage = ({ data }) => showProgress('model', data);
   worker.postMessage({ progress: port2 }, [port2]);
+  worker.postMessage({ files: allFiles() });
   return worker;
 }
 
@@ -129,6 +131,7 @@ if (missing.length > 0) {
       isReady = true;
       byId('loading').hidden = true;
     },
+    ...filesOf(byId('canvas'), (files) => workers.forEach((worker) => worker.postMessage({ files }))),
     /** Ends the page with the message of a panic, which the trap after it does not contain. */
     fail,
   };

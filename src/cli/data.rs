@@ -23,7 +23,7 @@ const CLASSES_SHOWN: usize = 20;
 
 #[derive(Debug, Args)]
 pub(super) struct DataArgs {
-    /// Folder with one folder of pictures per class, or a .npz, .npy, IDX or CSV file.
+    /// Folder with one folder of pictures per class, or a zip of it; or a .npz, .npy, IDX or CSV file.
     path: PathBuf,
     /// PNG file for a contact sheet: a row per class, as the network will see the images.
     #[arg(long, value_name = "FILE")]

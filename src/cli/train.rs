@@ -59,7 +59,7 @@ pub(super) struct TrainArgs {
     /// Number of epochs, passes over the training set.
     #[arg(long)]
     epochs: Option<usize>,
-    /// Your own images or points: a folder with one folder of pictures per class, or a .npz, .npy, IDX or CSV file; or,
+    /// Your own images or points: a folder with one folder of pictures per class, a zip, .npz, .npy, IDX or CSV file; or,
     /// with a data set named, the folder with its official files [default: where `jempp fetch` puts them].
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,

@@ -7,6 +7,7 @@ use super::{
     DataError, Dataset, formats,
     found::Found,
     origin::{Origin, Place},
+    own::{self, OwnFile},
     sets::{Set, Source, name},
 };
 use crate::{
@@ -64,7 +65,26 @@ impl Splits {
 /// The data set cannot use the folder; or a file is missing, truncated, corrupt or of another format, with its name and
 /// byte counts.
 pub fn load(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
-    let Found { mut train, validation, mut test, origin, settings } = read(config, seed)?;
+    splits(read(config, seed)?, config)
+}
+
+/// Reads the user's own data set from a list of files, as [`load`] does from a folder or a zip archive; messages call it
+/// `name`.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_files(
+    name: &str,
+    files: &[OwnFile],
+    config: &DataConfig,
+    seed: u64,
+) -> Result<Splits, DataError> {
+    splits(own::load_files(name, files, config, seed)?, config)
+}
+
+/// Checks the parts of a data set, and holds out a validation part.
+fn splits(found: Found, config: &DataConfig) -> Result<Splits, DataError> {
+    let Found { mut train, validation, mut test, origin, settings } = found;
     if train.is_empty() {
         return Err(DataError::Empty { dataset: name(config.dataset) });
     }
@@ -142,8 +162,8 @@ fn read(config: &DataConfig, seed: u64) -> Result<Found, DataError> {
             formats::load(dataset, place)
         }
         #[cfg(not(target_arch = "wasm32"))]
-        Source::Own => super::own::load(&given.ok_or(DataError::NoPath)?, config, seed),
-        // A browser has no folders.
+        Source::Own => own::load(&given.ok_or(DataError::NoPath)?, config, seed),
+        // A browser has no folders, and its lists of files come through `load_files`.
         #[cfg(target_arch = "wasm32")]
         Source::Own => Err(DataError::NoPath),
     }

@@ -234,6 +234,7 @@ impl Page {
             Some(true) => App::embedded(link, view, FULL_PAGE),
             _ => App::new(link, view),
         };
+        app.listen(ctx);
         let location = window.location();
         app.set_address(format!(
             "{}{}",
@@ -309,6 +310,9 @@ impl Page {
             "steps_per_sec": run.steps_per_sec,
             "has_references": run.references.is_some(),
             "is_training": viewer.training.is_running,
+            "training_step": viewer.training.step(),
+            "own_data": viewer.training.own.describe(),
+            "num_drawings": viewer.training.drawn.num_drawings(),
             "lesson": viewer.lesson.title(),
             "lab": {
                 "step": viewer.lab.record.step,

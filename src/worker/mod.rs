@@ -12,6 +12,7 @@ mod message;
 mod native;
 mod open_model;
 mod outbox;
+mod own_data;
 mod service;
 #[cfg(target_arch = "wasm32")]
 mod web;
@@ -34,7 +35,10 @@ use crate::{
     training::TrainingError,
 };
 
-pub use message::*;
+pub use message::{
+    data::{DataReport, Inspected, Recipe},
+    *,
+};
 #[cfg(not(target_arch = "wasm32"))]
 pub use native::{Worker, spawn};
 pub use outbox::Batch;

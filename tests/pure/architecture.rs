@@ -110,8 +110,8 @@ bench = what the work costs on a device
     rooms: streams trainer
 worker = the viewer's service: it computes what a window or a page shows
     rooms: assets browser bundled checkpoint class_centers config data device diagnostics energy files
-    rooms: kernel_check kernels lessons model network_check numbers picture principal_axes
-    rooms: replay_buffer sampler starts streams trainer training
+    rooms: kernel_check kernels lessons model network_check numbers picture principal_axes recipe
+    rooms: replay_buffer run_folder sampler starts streams trainer training
 app = the window, which knows no tensor and no device
     rooms: browser config data diagnostics files lessons numbers picture say worker
     crates: colorous core egui egui_plot half image memory_stats pollster rfd std wasm_bindgen_futures web_time

@@ -112,12 +112,7 @@ impl Part {
     ///
     /// # Errors
     /// A file cannot be read, or is no such IDX file, or their numbers differ.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub(in crate::data) fn open(images: &Path, labels: &Path) -> Result<Self, DataError> {
-        Self::read(Input::open(images)?, Input::open(labels)?)
-    }
-
-    fn read(images: Input, labels: Input) -> Result<Self, DataError> {
+    pub(in crate::data) fn read(images: Input, labels: Input) -> Result<Self, DataError> {
         let (images_path, labels_path) = (images.path.clone(), labels.path.clone());
         let (num_images, shape, pixels) = parse_images(images)?;
         let (dims, labels) = parse_labels(labels)?;
@@ -142,9 +137,8 @@ impl Part {
 }
 
 /// The number of dimensions of an IDX file of bytes, or of labels as wider integers; `None` for other files.
-#[cfg(not(target_arch = "wasm32"))]
-pub(in crate::data) fn num_dims(path: &Path) -> Option<u8> {
-    match Input::open(path).ok()?.take(4).ok()?[..] {
+pub(in crate::data) fn num_dims(mut input: Input) -> Option<u8> {
+    match input.take(4).ok()?[..] {
         [0, 0, BYTES, dims] => Some(dims),
         [0, 0, SIGNED_BYTES | SHORTS | INTS, 1] => Some(1),
         _ => None,

@@ -6,6 +6,7 @@ mod bad;
 mod command;
 mod folders;
 mod points;
+mod zips;
 
 use std::{fs, path::Path};
 
