@@ -1,5 +1,7 @@
 //! Draw your own data: a pad, the classes with their drawings, and a model that learns them while one watches.
 
+mod pad;
+
 use std::sync::Arc;
 
 use egui::{
@@ -7,12 +9,8 @@ use egui::{
     ScrollArea, Sense, TextEdit, Ui, Vec2, WidgetInfo, vec2,
 };
 
-use super::{
-    Wish, curves,
-    draw_pad::{Ink, pad, small},
-    items::BufferView,
-    setup::TrainingForm,
-};
+use self::pad::{Ink, pad, small};
+use super::{Wish, curves, items::BufferView, setup::TrainingForm};
 use crate::{
     app::{
         chart::note,
