@@ -16,6 +16,13 @@ extern "C" {
     fn adapter_name_promise() -> Promise;
     #[wasm_bindgen(js_namespace = jempp, js_name = counts)]
     fn counts_object() -> JsValue;
+    #[wasm_bindgen(thread_local_v2, js_namespace = navigator, js_name = userAgent)]
+    static USER_AGENT: String;
+}
+
+/// What the browser says of itself and of the system it runs on.
+pub(crate) fn user_agent() -> String {
+    USER_AGENT.with(String::clone)
 }
 
 /// The number of kernel launches and of command buffers that this worker has sent to its GPU. Counted only in a

@@ -168,7 +168,6 @@ pub mod eval;
 #[cfg(feature = "pytorch")]
 #[doc(hidden)]
 pub mod interop;
-#[cfg(not(target_arch = "wasm32"))]
 #[doc(hidden)]
 pub mod kernel_check;
 #[cfg(not(target_arch = "wasm32"))]
@@ -181,7 +180,6 @@ pub mod kernels;
 pub mod lessons;
 #[doc(hidden)]
 pub mod memory;
-#[cfg(not(target_arch = "wasm32"))]
 #[doc(hidden)]
 pub mod network_check;
 #[doc(hidden)]

@@ -50,6 +50,12 @@ function onError(event, reason) {
 }
 addEventListener('error', (event) => onError(event, event.error));
 addEventListener('unhandledrejection', (event) => onError(event, event.reason));
+byId('copy').onclick = async ({ target }) => {
+  getSelection().selectAllChildren(byId('report'));
+  // A page without encryption has no clipboard, and some browsers refuse it: the text is selected, for the user to copy.
+  const isCopied = await navigator.clipboard?.writeText(byId('report').textContent).then(() => true, () => false);
+  target.textContent = isCopied ? 'Copied' : 'Selected: now copy it';
+};
 byId('canvas').addEventListener('webglcontextlost', () => fail('The browser took the graphics context away.'));
 
 // The bytes loaded of the program and of the model, uncompressed. A response's own length is the compressed one.

@@ -1,4 +1,4 @@
-//! The twins of [`reference`](crate::reference) on all threads: each task takes a part of the chains or of the values. The
+//! The twins of [`mod@reference`] on all threads: each task takes a part of the chains or of the values. The
 //! results are those of the twins, bit for bit.
 
 use crate::{
@@ -107,4 +107,69 @@ pub fn fma_rate(x: &mut [f32], rounds: u32, m: f32, a: f32) {
 pub fn copy_rate(x: &[f32], to: &mut [f32]) {
     let parts = to.par_chunks_mut(PART_LEN).zip(x.par_chunks(PART_LEN));
     parts.for_each(|(to, x)| reference::copy_rate(x, to));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values in [-1, 1) that differ from each other.
+    fn values(len: usize, salt: u32) -> Vec<f32> {
+        let word = |i| reference::philox_4x32([i as u32, salt, 0, 0], [0, 0])[0];
+        (0..len).map(|i| word(i) as f32 / 2f32.powi(31) - 1.0).collect()
+    }
+
+    #[test]
+    fn parts_give_what_the_twin_gives_for_the_whole() {
+        let len = 2 * PART_LEN + 6;
+        let (x, gradient) = (values(len, 1), values(len, 2));
+        let noise = NoiseKey { seed: 7, stream: 3, step: 5 };
+        let update = ProximalStep {
+            step_size: 0.1,
+            noise_std: 0.2,
+            proximal_radius: 0.5,
+            project: true,
+            noise,
+        };
+        let (mut in_parts, mut whole) = (x.clone(), x.clone());
+        proximal_step(&mut in_parts, &gradient, &update);
+        reference::proximal_step(&mut whole, &gradient, 0, &update);
+        assert_eq!(in_parts, whole);
+
+        let num_pixels = len / 2;
+        let whole = reference::chain_summary(&x, &gradient, num_pixels, 0.5);
+        assert_eq!(chain_summary(&x, &gradient, num_pixels, 0.5), whole);
+
+        let form = DensityForm::Ring { radius: 0.5, width: 0.1 };
+        let (energy, slope) = density_energy(&x, &form);
+        for (point, found) in x.chunks_exact(2).zip(energy.iter().zip(slope.chunks_exact(2))) {
+            let (energy, slope) = reference::density_energy([point[0], point[1]], &form);
+            assert_eq!((*found.0, found.1), (energy, &slope[..]));
+        }
+    }
+
+    #[test]
+    fn each_chain_is_accepted_or_rejected_by_its_own_draw() {
+        let (num_chains, num_pixels) = (50, 3);
+        let rows = |salt| values(num_chains * num_pixels, salt);
+        let (x, gradient, proposal, proposal_gradient) = (rows(1), rows(2), rows(3), rows(4));
+        let (energy, proposal_energy) = (values(num_chains, 5), values(num_chains, 6));
+        let ends = Proposals {
+            x: &x,
+            gradient: &gradient,
+            energy: &energy,
+            proposal: &proposal,
+            proposal_gradient: &proposal_gradient,
+            proposal_energy: &proposal_energy,
+        };
+        let noise = NoiseKey { seed: 7, stream: 3, step: 5 };
+        let (x_next, acceptance) = mala_accept(&ends, 0.1, 1.0, noise);
+        let has_moved = acceptance.chunks_exact(2).map(|of| of[0] > 0.5);
+        assert!(has_moved.clone().any(|moved| moved) && !has_moved.clone().all(|moved| moved));
+        for (chain, moved) in has_moved.enumerate() {
+            let row = chain * num_pixels..(chain + 1) * num_pixels;
+            let from = if moved { &proposal } else { &x };
+            assert_eq!(x_next[row.clone()], from[row]);
+        }
+    }
 }

@@ -1,10 +1,9 @@
 //! The kernels of convolutions, in each of their variants.
 
 use burn::tensor::Device;
-
-use super::{Buffer, Comparison, Found, Subject, groups, scrambled};
 use jempp_cpu::reference::{self, Conv};
 
+use super::{Buffer, Comparison, Found, Subject, groups, scrambled};
 use crate::kernels::{CONV_WEIGHT_SUM, ConvPass, ConvShape, Surroundings, Variant};
 
 /// The sizes of a convolution, as its variants take them.

@@ -1,7 +1,8 @@
 //! The kernels of heads.
 
-use super::{Buffer, Found, Subject, convolutions::add_words, groups, scrambled};
 use jempp_cpu::reference::{self, Head};
+
+use super::{Buffer, Found, Subject, convolutions::add_words, groups, scrambled};
 
 /// The number of images of a head.
 const BATCH: usize = 3;

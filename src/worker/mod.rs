@@ -3,6 +3,8 @@
 
 #[cfg(target_arch = "wasm32")]
 mod browser_bench;
+#[cfg(target_arch = "wasm32")]
+mod browser_check;
 mod image_lane;
 pub mod lab;
 mod message;
@@ -39,6 +41,7 @@ pub use outbox::Batch;
 #[cfg(target_arch = "wasm32")]
 pub use {
     browser_bench::bench,
+    browser_check::check,
     web::{Port, serve},
 };
 

@@ -5,7 +5,7 @@ use jempp::{
     bench::DeviceCheck,
     cli,
     device::{self, ComputeDevice},
-    kernel_check::{self, Comparison},
+    kernel_check::{self, Comparison, Extent},
     kernels::{self, Kernel},
 };
 use pollster::block_on;
@@ -18,7 +18,7 @@ fn broken(kernel: &Kernel, from: &str, to: &str) -> &'static Kernel {
 }
 
 fn compare(kernel: &'static Kernel) -> Option<Vec<Comparison>> {
-    Some(block_on(kernel_check::check(kernel, &gpu()?)))
+    Some(block_on(kernel_check::check(kernel, Extent::Full, &gpu()?)))
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_kernel_that_does_not_compile_is_a_failure_and_the_next_one_runs() {
 fn a_check_that_finds_a_difference_says_so_and_has_exit_status_1() {
     let Some(device) = adapter() else { return };
     let of = |kernel| {
-        let compare = || block_on(kernel_check::check(kernel, &device.device));
+        let compare = || block_on(kernel_check::check(kernel, Extent::Full, &device.device));
         DeviceCheck::of(compare, &device).unwrap()
     };
     let sound = of(&kernels::COPY_RATE);

@@ -3,7 +3,7 @@
 use crate::common::{devices, gpu, max_difference, scrambled, values, variants};
 use burn::tensor::{Device, Tensor, TensorData};
 use jempp::{
-    kernel_check::{self, ConvCase, densities},
+    kernel_check::{self, ConvCase, Extent, densities},
     kernels::{self, ClassGaussians, ConvPass},
 };
 use jempp_cpu::reference::{self, NoiseKey, ProximalStep};
@@ -20,7 +20,7 @@ fn key_words() -> [u32; 4] {
 #[test]
 fn every_kernel_equals_its_twin() {
     let Some(device) = gpu() else { return };
-    let mut compared = block_on(kernel_check::check_all(&device, |_| ()));
+    let mut compared = block_on(kernel_check::check_all(&device, Extent::Full, |_| ()));
     // `check_all` takes what may be chosen.
     for variant in variants(ConvPass::Forward, &device) {
         if compared.iter().all(|found| found.name != variant.name) {
