@@ -92,7 +92,7 @@ export function filesOf(canvas, hand) {
       input.click();
     },
     /** The bytes of a file. */
-    given: (place) => kept.get(place).arrayBuffer(),
+    given: async (place) => kept.get(place).arrayBuffer(),
     onFiles(taker) {
       take = taker;
     },

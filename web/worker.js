@@ -77,7 +77,7 @@ addEventListener('message', ({ data }) => data.files?.forEach(([place, file]) =>
 
 globalThis.jempp = {
   /** The bytes of a file that a person gave the page. */
-  given: (place) => files.get(place).arrayBuffer(),
+  given: async (place) => files.get(place).arrayBuffer(),
   /** The messages that arrived before the program was loaded. */
   inbox: [],
   /** Loads the bytes of `assets/NAME`, and calls `onProgress` with the number of bytes loaded so far. */

@@ -151,7 +151,7 @@ fn loose_pictures_become_named_classes_that_train() {
     window.harness.step();
     window.click("Add class");
     assert!(window.has("Now drop the pictures of the next class."));
-    window.until_shown("there is one class");
+    window.until_shown("There is one class");
     window.drop(&slants[..11]);
     window.harness.get_by_label("Name of the class").focus();
     window.harness.step();

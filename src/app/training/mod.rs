@@ -161,7 +161,7 @@ fn own(ui: &mut Ui, training: &mut Training, state: &mut TrainingView) {
     };
     match asked {
         Some(Asked::Wish(wish)) => state.wish = Some(wish),
-        Some(Asked::Train) => state.setup.start(ui, training),
+        Some(Asked::Train) => state.setup.start_own(ui, training),
         None => {}
     }
 }

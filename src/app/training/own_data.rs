@@ -227,6 +227,10 @@ fn classes(ui: &mut Ui, own: &mut OwnData, view: &mut OwnView) {
         ui.horizontal(|ui| {
             let field = ui.add(TextEdit::singleline(&mut view.names[index]).desired_width(150.0));
             let field = field.on_hover_text("The name of the class. Change it as you like.");
+            field.widget_info(|| {
+                let name = format!("Name of class {}", index + 1);
+                egui::WidgetInfo::labeled(egui::Role::TextInput, true, name)
+            });
             if field.lost_focus() {
                 renamed = Some(index);
             } else if !field.has_focus() && renamed.is_none() {

@@ -101,6 +101,14 @@ impl TrainingForm {
         }
     }
 
+    /// Asks the worker to train on a person's own data, whatever preset is chosen.
+    pub(super) fn start_own(&mut self, ui: &Ui, training: &Training) {
+        if self.preset != OWN {
+            self.choose(OWN);
+        }
+        self.start(ui, training);
+    }
+
     /// Asks the worker to train.
     pub(super) fn start(&mut self, ui: &Ui, training: &Training) {
         let config = Box::new(self.config.clone());

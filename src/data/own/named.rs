@@ -41,7 +41,7 @@ pub struct OwnFile {
 }
 
 /// The place of the bytes of an [`OwnFile`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum OwnContent {
     /// The bytes themselves.
     Bytes(Arc<[u8]>),

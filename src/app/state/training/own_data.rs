@@ -1,10 +1,12 @@
 //! The data set of a person's own that a model will be trained on: what was dropped or chosen, its classes, and what the
 //! worker found in it. This module draws nothing.
 
+use std::collections::HashSet;
+
 use crate::{
     app::state::requests::Requests,
     config::{DataConfig, DatasetName},
-    data::OwnFile,
+    data::{OwnContent, OwnFile},
     worker::{Command, DataReport, Inspected, Recipe},
 };
 
@@ -172,12 +174,10 @@ impl OwnData {
                 &mut classes[last]
             }
         };
-        for file in files {
-            // The same file again is no second picture.
-            if !class.files.iter().any(|other| other.content == file.content) {
-                class.files.push(file);
-            }
-        }
+        // The same file again is no second picture.
+        let mut seen: HashSet<OwnContent> =
+            class.files.iter().map(|file| file.content.clone()).collect();
+        class.files.extend(files.into_iter().filter(|file| seen.insert(file.content.clone())));
         self.choose(Chosen::Classes(classes));
     }
 
@@ -291,7 +291,7 @@ impl OwnData {
 fn list(classes: &[OwnClass]) -> Vec<OwnFile> {
     let mut files = Vec::new();
     for class in classes {
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         for (index, file) in class.files.iter().enumerate() {
             let own_name = file.name.rsplit(['/', '\\']).next().unwrap_or_default();
             let name = match seen.insert(own_name) {
@@ -321,7 +321,6 @@ mod tests {
     use std::sync::mpsc::{Receiver, channel};
 
     use super::*;
-    use crate::data::OwnContent;
 
     fn own() -> (OwnData, Receiver<Command>) {
         let (sender, receiver) = channel();
