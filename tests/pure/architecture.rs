@@ -86,7 +86,7 @@ trainer = a run in memory: one training step, and the return to a good state aft
     rooms: checkpoint class_centers config data device energy kernels memory model objective
     rooms: optimizer replay_buffer sampler streams
 recipe = the recipe that fits a data set and a device
-    rooms: config data kernels memory trainer
+    rooms: config data device kernels memory trainer
 run_folder = the folder of a training run
     rooms: checkpoint files
 training = a training run from its start to its end, with evaluations, checkpoints and recoveries
