@@ -5,11 +5,11 @@
 //! in a browser needs. It knows no network, no sampler and no device. It is made for jempp alone: each version of jempp
 //! takes exactly one version of it, and any version may change what is here.
 //!
-//! * [`shape`]: the sizes of layers
-//! * [`parallel`]: parallel iterators; plain ones in a browser, which gives the page one thread
-//! * [`reference`]: the CPU twin of every WGSL kernel; it defines what the kernel computes
-//! * [`layers`]: the layers on all threads
-//! * [`threaded`]: the twins on all threads
+//! * `shape`: the sizes of layers
+//! * `parallel`: parallel iterators; plain ones in a browser, which gives the page one thread
+//! * `reference`: the CPU twin of every WGSL kernel; it defines what the kernel computes
+//! * `layers`: the layers on all threads
+//! * `threaded`: the twins on all threads
 //!
 //! [jempp]: https://docs.rs/jempp
 

@@ -1,4 +1,4 @@
-//! The twins of [`reference`](crate::reference) on all threads: each task takes a part of the chains or of the values. The
+//! The twins of [`mod@reference`] on all threads: each task takes a part of the chains or of the values. The
 //! results are those of the twins, bit for bit.
 
 use crate::{

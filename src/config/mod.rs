@@ -322,7 +322,7 @@ impl RunConfig {
                 preset.layers.iter().try_fold(self, |config, layer| config.with_toml(layer))
             }
             None if name == AUTO => Err(ConfigError::Invalid(format!(
-                "`{AUTO}` is chosen from the data when a run starts: `jempp train --data PATH`, or --preset {AUTO}"
+                "`{AUTO}` is chosen from the data when a run starts, and no values are known before: name the data of the run"
             ))),
             None => {
                 let presets = PRESETS.iter().map(|preset| preset.name);

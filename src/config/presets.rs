@@ -122,12 +122,12 @@ pub const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "cifar10-laptop",
-        about: "JEM++ on CIFAR-10 (needs its files, or --data), one to two hours on two CPU cores",
+        about: "JEM++ on CIFAR-10 (needs its files, or a folder of its pictures), one to two hours on two CPU cores",
         layers: &[SHOWCASE, SHOWCASE_CIFAR10, "training.epochs = 30"],
     },
     Preset {
         name: "cifar10-showcase",
-        about: "The same for a night on two CPU cores; batch norm: --set model.arch=wrn-10-2 --set model.norm=batch",
+        about: "The same for a night on two CPU cores; with batch norm: model.arch=wrn-10-2 and model.norm=batch",
         layers: &[SHOWCASE, SHOWCASE_CIFAR10, "training.epochs = 150"],
     },
     Preset {
@@ -142,7 +142,7 @@ pub const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "drawings",
-        about: "Drawings made in the window (--data drawings.zip), about ten seconds on one CPU core",
+        about: "Drawings made in the window, from the file that it saves, about ten seconds on one CPU core",
         layers: &[SHOWCASE, DRAWINGS],
     },
     Preset {

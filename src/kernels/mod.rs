@@ -104,11 +104,11 @@ kernels! {
         ["weight", "turned", "params"],
         ["inputs", "outputs", "kernel"];
     HEAD_ENERGY = "head_energy",
-        ["x", "weight", "bias", "labels", "value", "seed", "params"],
+        ["x", "weight", "bias", "labels", "value", "seed", "signs", "params"],
         ["batch", "positions", "channels", "classes", "average", "labelled", "negative_slope",
-         "scale"];
+         "scale", "num_words"];
     HEAD_INPUT_GRADIENT = "head_input_gradient",
-        ["seed", "row_scale", "weight", "x", "x_gradient", "params"],
+        ["seed", "row_scale", "weight", "signs", "x_gradient", "params"],
         ["batch", "positions", "channels", "classes", "average", "negative_slope"];
     NORM_MOMENTS = "norm_moments",
         ["x", "parts", "params"],

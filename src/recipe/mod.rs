@@ -1,6 +1,6 @@
 //! The recipe that fits a data set and a device: which network, which batches, and how long a run is.
 //!
-//! [`choose`] is what `jempp train --data PATH` uses if no preset is named. It needs no files: facts about the data go in,
+//! [`choose`] is what a run on a person's own data uses if no preset is named. It needs no files: facts about the data go in,
 //! and a configuration comes out. All its values are plain ones that are stored with the run, so that a resumed run
 //! chooses nothing. The objective and the sampler are those of the bundled models, which do not diverge
 //! (docs/showcase.md).
@@ -244,7 +244,7 @@ pub fn describe(config: &RunConfig, facts: &DataFacts, device: &Device) -> Strin
         line += match data.horizontal_flip {
             true => " and mirrored",
             false => {
-                " and not mirrored (--set data.horizontal_flip=true if mirrored ones keep their class)"
+                " and not mirrored (set data.horizontal_flip=true if mirrored ones keep their class)"
             }
         };
     }

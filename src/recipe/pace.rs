@@ -58,8 +58,9 @@ impl Pace {
             return Ok((config, whole));
         }
         let affordable = (MAX_SECS / OVERHEAD / secs_per_step) as usize;
-        let num_updates = affordable.max(MIN_UPDATES).min(whole.num_steps);
-        let epochs = epochs_of(facts, &config, num_updates).min(config.training.epochs);
+        let epochs = affordable / steps_per_epoch(facts, &config);
+        let least = epochs_of(facts, &config, MIN_UPDATES);
+        let epochs = epochs.max(least).min(config.training.epochs);
         let config = with_epochs(config, facts, epochs, given)?;
         let pace = pace(&config);
         Ok((config, pace))

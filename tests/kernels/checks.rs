@@ -31,6 +31,13 @@ fn a_kernel_with_a_sign_flipped_differs() {
 }
 
 #[test]
+fn a_head_that_keeps_wrong_signs_differs_in_them_alone() {
+    let wrong = broken(&kernels::HEAD_ENERGY, "len - 1u)] > 0.0", "len - 1u)] < 0.0");
+    let Some(found) = compare(wrong) else { return };
+    assert_eq!(found.iter().map(|one| one.agrees).collect::<Vec<_>>(), [true, true, false]);
+}
+
+#[test]
 fn a_kernel_that_writes_too_little_too_much_or_nan_differs() {
     let copy = &kernels::COPY_RATE;
     for (from, to, reason) in [

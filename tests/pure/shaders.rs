@@ -69,6 +69,7 @@ fn every_shader_file_is_in_a_table() {
         "common",
         "conv_common",
         "conv_plain",
+        "conv_plain_weights",
         "conv_norm_output",
         "conv_norm_gradient",
         "conv_norm_weights",

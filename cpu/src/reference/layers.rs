@@ -64,6 +64,15 @@ pub fn conv_forward(conv: &Conv, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec
     y
 }
 
+/// Where the values of `x` are positive, 32 in a word: bit b of word w stands for value 32 w + b. Twin of what
+/// `shaders/conv_plain.wgsl` and `head_energy.wgsl` keep of x for the gradient of x.
+pub fn signs(x: &[f32]) -> Vec<u32> {
+    let word = |values: &[f32]| {
+        values.iter().rev().fold(0, |word, &value| word << 1 | u32::from(value > 0.0))
+    };
+    x.chunks(32).map(word).collect()
+}
+
 /// The input gradient ∂L/∂x of [`conv_forward`], from `gradient` = ∂L/∂y; twin of the same shaders, which read the
 /// weights of [`conv_turn_weights`].
 pub fn conv_input_gradient(conv: &Conv, gradient: &[f32], weight: &[f32], x: &[f32]) -> Vec<f32> {

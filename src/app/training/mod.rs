@@ -2,7 +2,6 @@
 
 mod curves;
 mod draw;
-mod draw_pad;
 mod items;
 mod own_data;
 mod setup;

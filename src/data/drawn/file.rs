@@ -1,4 +1,4 @@
-//! Drawings as a file: a zip archive with the pictures that are made of them, which `jempp train --data` reads like any
+//! Drawings as a file: a zip archive with the pictures that are made of them, which a training run reads like any
 //! other, and with the strokes themselves, so that a person can draw on.
 
 use std::{

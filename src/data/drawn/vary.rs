@@ -200,10 +200,8 @@ fn line(ink: &mut [f32], radius: f32, a: [f32; 2], b: [f32; 2]) {
 
 #[cfg(test)]
 mod tests {
-    use rand::SeedableRng;
-    use rand_chacha::ChaCha8Rng;
-
     use super::*;
+    use crate::streams;
 
     #[test]
     fn varied_drawings_stay_in_the_picture_and_are_no_copies() {
@@ -214,7 +212,7 @@ mod tests {
             vec![vec![[0.4, 0.4], [0.42, 0.4], [0.41, 0.43]]],
             vec![vec![]],
         ];
-        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut rng = streams::DRAWN_PICTURES.rng(1, 0);
         for drawing in &drawings {
             let mut seen = Vec::new();
             for _ in 0..50 {

@@ -9,60 +9,18 @@ use zip::{CompressionMethod, ZipArchive};
 
 use super::{
     MAX_ITEMS, MAX_TOTAL_BYTES, Reason,
+    bytes::{Archive, Bytes},
     items::{counted, some_of},
-    named::{Bytes, Files, NamedFile, is_hidden},
+    named::{Files, NamedFile},
+    names::Names,
 };
 
-/// Limit on the depth of folders in folders.
-pub(super) const MAX_DEPTH: usize = 8;
 /// An archive that unpacks to more than this is refused if that is too many times its own size.
 const SUSPICIOUS_BYTES: u64 = 64 << 20;
 /// The most that an archive may grow by unpacking: pictures and arrays grow a few times, zip bombs a thousand times.
 const MAX_GROWTH: u64 = 200;
 /// The number of bytes at the end of an archive that hold its closing records.
 const END_BYTES: u64 = (1 << 16) + 128;
-
-/// An open archive.
-#[derive(Debug)]
-pub(super) struct Archive(ZipArchive<Bytes>);
-
-impl Archive {
-    /// The content of an entry, if it has at most `most` bytes.
-    ///
-    /// # Errors
-    /// The entry is damaged, or larger.
-    pub(super) fn read(&self, index: usize, most: u64) -> io::Result<Vec<u8>> {
-        // A clone shares the list of entries and has a place of its own, so that threads can read at the same time.
-        let mut archive = self.0.clone();
-        let entry = archive.by_index(index)?;
-        let len = entry.size();
-        let too_large = || {
-            let why = format!("it is larger than {} MiB, the limit for such a file", most >> 20);
-            io::Error::new(io::ErrorKind::FileTooLarge, why)
-        };
-        if len > most {
-            return Err(too_large());
-        }
-        let mut bytes = Vec::new();
-        // What an entry says of its size may be wrong.
-        entry.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
-        match bytes.len() as u64 > most {
-            true => Err(too_large()),
-            false => Ok(bytes),
-        }
-    }
-
-    /// The first bytes of an entry.
-    ///
-    /// # Errors
-    /// The entry is damaged.
-    pub(super) fn start(&self, index: usize, count: u64) -> io::Result<Vec<u8>> {
-        let mut archive = self.0.clone();
-        let mut bytes = Vec::new();
-        archive.by_index(index)?.take(count).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    }
-}
 
 /// Lists the files of a zip archive with `len` bytes. Left out and told are: entries whose names lead out of the archive,
 /// links, encrypted entries, and those packed in a way that is not read.
@@ -177,79 +135,9 @@ fn check_size(total: u64, len: u64) -> Result<(), Reason> {
     }
 }
 
-/// Decides about the names of files in a list that somebody else wrote, and counts what it leaves out.
-#[derive(Default)]
-pub(super) struct Names {
-    num_hidden: usize,
-    num_leading_out: usize,
-    num_deep: usize,
-}
-
-impl Names {
-    /// The name with `/` between its parts and without empty ones; `None` for a file that is left out.
-    pub(super) fn accept(&mut self, name: &str) -> Option<String> {
-        let name = name.replace('\\', "/");
-        let is_rooted = name.starts_with('/') || name.as_bytes().get(1) == Some(&b':');
-        let parts: Vec<&str> =
-            name.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-        if is_rooted || parts.contains(&"..") || name.contains('\0') || parts.is_empty() {
-            self.num_leading_out += 1;
-            return None;
-        }
-        if parts.iter().any(|part| is_hidden(part)) {
-            self.num_hidden += 1;
-            return None;
-        }
-        if parts.len() > MAX_DEPTH + 1 {
-            self.num_deep += 1;
-            return None;
-        }
-        Some(parts.join("/"))
-    }
-
-    /// What was left out, in words.
-    pub(super) fn skipped(&self) -> Vec<String> {
-        let all = [
-            (self.num_hidden, counted(self.num_hidden, "hidden file", "hidden files")),
-            (
-                self.num_leading_out,
-                counted(
-                    self.num_leading_out,
-                    "file whose name leads out of the archive",
-                    "files whose names lead out of the archive",
-                ),
-            ),
-            (
-                self.num_deep,
-                format!(
-                    "{} more than {MAX_DEPTH} folders deep",
-                    counted(self.num_deep, "file", "files")
-                ),
-            ),
-        ];
-        all.into_iter().filter(|(count, _)| *count > 0).map(|(_, what)| what).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_lead_nowhere_but_into_the_list() {
-        let mut names = Names::default();
-        assert_eq!(names.accept("a/b.png").as_deref(), Some("a/b.png"));
-        assert_eq!(names.accept("./a\\b..png").as_deref(), Some("a/b..png"));
-        for name in
-            ["../a.png", "a/../../b.png", "/etc/a.png", "C:\\a.png", "\\\\host\\a.png", "", "a\0/b"]
-        {
-            assert_eq!(names.accept(name), None, "{name}");
-        }
-        assert_eq!(names.accept("__MACOSX/a/._b.png"), None);
-        assert_eq!(names.accept("1/2/3/4/5/6/7/8/9/a.png"), None);
-        assert_eq!(names.skipped().len(), 3);
-        assert_eq!(names.skipped()[1], "7 files whose names lead out of the archive");
-    }
 
     #[test]
     fn archives_that_grow_too_much_are_refused() {

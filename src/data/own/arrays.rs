@@ -9,8 +9,9 @@ use zip::ZipArchive;
 
 use super::{
     MAX_ITEMS, MAX_TOTAL_BYTES, Reason,
+    bytes::Bytes,
     items::{Gathered, Items, classes_of},
-    named::{Bytes, Files, NamedFile},
+    named::{Files, NamedFile},
     npy::{self, Numbers, Values as Elements},
     points,
 };

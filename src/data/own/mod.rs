@@ -6,11 +6,13 @@
 
 mod archive;
 mod arrays;
+mod bytes;
 mod idx;
 mod images;
 mod items;
 mod layout;
 mod named;
+mod names;
 mod npy;
 mod points;
 mod table;

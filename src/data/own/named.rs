@@ -1,14 +1,18 @@
 //! Lists of named files with bytes, which every reader of data sets takes: a folder, a zip archive, or files in memory.
 
 use std::{
-    io::{self, BufReader, Cursor, Read, Seek, SeekFrom},
+    io::{self, BufReader, Cursor},
     path::PathBuf,
     sync::Arc,
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::{Reason, archive::Archive};
+use super::{
+    Reason,
+    bytes::{Archive, Bytes},
+    names::Names,
+};
 #[cfg(not(target_arch = "wasm32"))]
 use crate::files;
 use crate::{
@@ -16,8 +20,6 @@ use crate::{
     picture,
 };
 
-/// The names that systems give to files of their own, in lower case.
-const SYSTEM_FILES: [&str; 4] = ["thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"];
 /// The usual endings of the names of pictures, including those that are not read.
 const PICTURE_ENDINGS: [&str; 17] = [
     "png", "jpg", "jpeg", "jpe", "jfif", "gif", "webp", "bmp", "dib", "tif", "tiff", "ico", "avif",
@@ -25,11 +27,6 @@ const PICTURE_ENDINGS: [&str; 17] = [
 ];
 /// The number of bytes at the start of a file that tell its kind.
 const START_BYTES: u64 = 64;
-
-/// Whether a file or folder of this name is hidden, or one that a system keeps for itself.
-pub(super) fn is_hidden(own_name: &str) -> bool {
-    own_name.starts_with('.') || SYSTEM_FILES.contains(&own_name.to_lowercase().as_str())
-}
 
 /// A file of a data set that is given as a list of files and not as a path: its name in the list, and its bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -184,7 +181,7 @@ impl Files {
     /// # Errors
     /// A name leads out of the list, or two files have the same name.
     pub(super) fn of(list: &[OwnFile]) -> Result<Self, Reason> {
-        let mut names = super::archive::Names::default();
+        let mut names = Names::default();
         let mut found = Self::default();
         for file in list {
             let Some(name) = names.accept(&file.name) else { continue };
@@ -219,84 +216,5 @@ impl Files {
             Some(NamedFile { name: name.to_string(), place: other.place.clone() })
         });
         Self { all: own.collect(), ..Self::default() }
-    }
-}
-
-/// The bytes of a file, to be read from any place. A clone reads from a place of its own.
-#[derive(Clone, Debug)]
-pub(super) enum Bytes {
-    /// Bytes in memory.
-    Memory(Cursor<Arc<[u8]>>),
-    /// A file, read in blocks.
-    #[cfg(not(target_arch = "wasm32"))]
-    File(Blocks),
-}
-
-impl Bytes {
-    #[cfg(not(target_arch = "wasm32"))]
-    fn of_file(file: std::fs::File, len: u64) -> Self {
-        let file = Arc::new(std::sync::Mutex::new(file));
-        Self::File(Blocks { file, len, at: 0, block: Vec::new(), block_at: 0 })
-    }
-}
-
-impl Read for Bytes {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Memory(bytes) => bytes.read(out),
-            #[cfg(not(target_arch = "wasm32"))]
-            Self::File(blocks) => blocks.read(out),
-        }
-    }
-}
-
-impl Seek for Bytes {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        match self {
-            Self::Memory(bytes) => bytes.seek(to),
-            #[cfg(not(target_arch = "wasm32"))]
-            Self::File(blocks) => {
-                let at = match to {
-                    SeekFrom::Start(at) => Some(at),
-                    SeekFrom::End(by) => blocks.len.checked_add_signed(by),
-                    SeekFrom::Current(by) => blocks.at.checked_add_signed(by),
-                };
-                blocks.at = at.ok_or(io::ErrorKind::InvalidInput)?;
-                Ok(blocks.at)
-            }
-        }
-    }
-}
-
-/// A file that several readers share: each has a place and a block of its own.
-#[cfg(not(target_arch = "wasm32"))]
-#[derive(Clone, Debug)]
-pub(super) struct Blocks {
-    file: Arc<std::sync::Mutex<std::fs::File>>,
-    len: u64,
-    at: u64,
-    block: Vec<u8>,
-    /// The place of the first byte of the block.
-    block_at: u64,
-}
-
-#[cfg(not(target_arch = "wasm32"))]
-impl Blocks {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        /// The number of bytes that are read at once.
-        const BLOCK: u64 = 1 << 15;
-        let end = self.block_at + self.block.len() as u64;
-        if !(self.block_at..end).contains(&self.at) {
-            self.block.clear();
-            self.block_at = self.at;
-            let mut file = self.file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            file.seek(SeekFrom::Start(self.at))?;
-            Read::take(&mut *file, BLOCK).read_to_end(&mut self.block)?;
-        }
-        let start = ((self.at - self.block_at) as usize).min(self.block.len());
-        let count = (self.block.len() - start).min(out.len());
-        out[..count].copy_from_slice(&self.block[start..start + count]);
-        self.at += count as u64;
-        Ok(count)
     }
 }

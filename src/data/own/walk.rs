@@ -8,9 +8,9 @@ use std::{
 
 use super::{
     MAX_ITEMS, Reason,
-    archive::MAX_DEPTH,
     items::counted,
-    named::{Files, NamedFile, is_hidden},
+    named::{Files, NamedFile},
+    names::{MAX_DEPTH, is_hidden},
 };
 use crate::files;
 

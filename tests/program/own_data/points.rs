@@ -103,6 +103,18 @@ fn a_table_that_cannot_be_used_is_refused_with_its_line() {
 }
 
 #[test]
+fn a_few_points_far_away_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let near: String = (0..40)
+        .map(|item| format!("{},{},{}\n", item % 7, item % 5, ["a", "b"][item % 2]))
+        .collect();
+    let said = |text: &str| load(&table(dir.path(), text)).warnings().join("\n");
+    assert!(!said(&near).contains("far away"));
+    let said = said(&format!("{near}500,500,a\n"));
+    assert!(said.contains("a few points are so far away") && said.contains("data.frame"), "{said}");
+}
+
+#[test]
 fn a_model_of_points_is_trained_resumed_and_measured() {
     let dir = tempfile::tempdir().unwrap();
     let lines: String = (0..120)

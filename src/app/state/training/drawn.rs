@@ -11,7 +11,10 @@ use std::{
 use web_time::Instant;
 
 use crate::{
-    app::state::{Requests, TrainingRecord},
+    app::{
+        fit::fit,
+        state::{Requests, TrainingRecord},
+    },
     config::RunConfig,
     data::{
         OwnFile,
@@ -327,7 +330,7 @@ impl Drawings {
 
 /// A point within the canvas, rounded, so that its text is short.
 fn on_canvas(at: [f32; 2]) -> [f32; 2] {
-    at.map(|value| (1000.0 * value.clamp(0.0, 1.0)).round() / 1000.0)
+    at.map(|value| (1000.0 * fit(value, 0.0, 1.0)).round() / 1000.0)
 }
 
 fn num_points(strokes: &Strokes) -> usize {
