@@ -5,10 +5,10 @@ import { open, photograph, sleep } from './browser.mjs';
 
 // Where the buttons are, in points, in a window of 1280×800.
 const TRAIN_TAB = [215, 14];
-const DRAW = [140, 50];
-const TRAIN = [1240, 50];
-const PAD = { left: 14, top: 120, side: 390 };
-const EXAMPLES = [520, 480];
+const DRAW = [172, 88];
+const TRAIN = [1208, 84];
+const PAD = { left: 16, top: 126, side: 400 };
+const EXAMPLES = [500, 466];
 
 test('a finger draws, examples fill the classes, and a model learns them within a minute', async (t) => {
   const { page, errors, until } = await open(t, '?per_class=1&num_steps=2', { kind: 'no webgpu', hasTouch: true });

@@ -32,7 +32,9 @@ impl DrawPanel<'_> {
             }
             None => format!("Press Train, or go on: {GOOD_DRAWINGS} of each make a better model."),
         };
-        if !self.training.is_running {
+        // Beside a model, its own words say how to go on.
+        let has_model = drawn.is_run(&self.training.record) && drawn.set().problem().is_none();
+        if !self.training.is_running && !has_model {
             ui.label(RichText::new(text).strong());
         }
         let mut changes = Vec::new();
