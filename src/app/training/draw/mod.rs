@@ -26,6 +26,9 @@ use crate::{
 const START_SECS: f64 = 10.0;
 /// From this width on, the pad stands beside the classes.
 const WIDE: f32 = 600.0;
+/// Below this height, the buttons stand beside the pad, and take this width with all gaps.
+const LOW: f32 = 330.0;
+const BESIDE: f32 = 180.0;
 /// The smallest and the largest side of the pad, in points.
 const PAD_SIDES: [f32; 2] = [150.0, 400.0];
 /// The folder of a run on drawings.
@@ -96,7 +99,7 @@ impl DrawPanel<'_> {
                     ui.set_max_width(ui.available_width() - 8.0);
                     let side = (room.x - 32.0).min(0.45 * room.y);
                     self.results(ui);
-                    self.drawing(ui, fit(side, PAD_SIDES[0], PAD_SIDES[1]));
+                    self.drawing(ui, fit(side, PAD_SIDES[0], PAD_SIDES[1]), false);
                     ui.add_space(6.0);
                     self.classes(ui);
                     self.files(ui);
@@ -104,9 +107,14 @@ impl DrawPanel<'_> {
             });
             return;
         }
-        let side = fit((0.42 * room.x).min(room.y - 110.0), PAD_SIDES[0], PAD_SIDES[1]);
-        Panel::left("draw pad").resizable(false).exact_size(side + 24.0).show(ui, |ui| {
-            ScrollArea::vertical().auto_shrink(false).show(ui, |ui| self.drawing(ui, side));
+        let is_low = room.y < LOW;
+        let below = if is_low { 24.0 } else { 150.0 };
+        let side = fit((0.42 * room.x).min(room.y - below), PAD_SIDES[0], PAD_SIDES[1]);
+        let width = side + if is_low { BESIDE } else { 24.0 };
+        Panel::left("draw pad").resizable(false).exact_size(width).show(ui, |ui| {
+            ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+                self.drawing(ui, side, is_low);
+            });
         });
         CentralPanel::default().show(ui, |ui| {
             ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
@@ -169,12 +177,12 @@ impl DrawPanel<'_> {
         }
     }
 
-    /// Draws the pad with its buttons.
-    fn drawing(&mut self, ui: &mut Ui, side: f32) {
+    /// Draws what the pad is for: a class, or a test of the model.
+    fn above_pad(&mut self, ui: &mut Ui) {
         let fits = self.run.model.as_ref().is_some_and(|model| Drawings::fits(model.shape));
         let is_mine = self.training.drawn.is_run(&self.training.record);
         if fits && is_mine {
-            ui.horizontal(|ui| {
+            ui.horizontal_wrapped(|ui| {
                 ui.selectable_value(&mut self.view.is_test, false, "Draw more");
                 let name = RichText::new("Test the model").strong();
                 ui.selectable_value(&mut self.view.is_test, true, name);
@@ -183,8 +191,52 @@ impl DrawPanel<'_> {
             self.view.is_test = false;
         }
         match self.view.is_test {
-            true => self.test(ui, side),
+            true => {
+                ui.label("Draw anything: the model says what it sees.");
+            }
+            false => self.choice(ui),
+        }
+    }
+
+    /// Draws the pad.
+    fn pad(&mut self, ui: &mut Ui, side: f32) {
+        match self.view.is_test {
+            true => self.test_pad(ui, side),
             false => self.class_pad(ui, side),
+        }
+    }
+
+    /// Draws what belongs to the drawing on the pad.
+    fn below_pad(&mut self, ui: &mut Ui, side: f32) {
+        match self.view.is_test {
+            true => self.answer(ui, side),
+            false => self.buttons(ui, side),
+        }
+    }
+
+    /// Draws the pad with its buttons below it, or beside it in a low window.
+    fn drawing(&mut self, ui: &mut Ui, side: f32, is_low: bool) {
+        if is_low {
+            ui.horizontal_top(|ui| {
+                ui.vertical(|ui| {
+                    ui.set_width(side);
+                    self.pad(ui, side);
+                });
+                ui.vertical(|ui| {
+                    self.above_pad(ui);
+                    self.below_pad(ui, side);
+                });
+            });
+            return;
+        }
+        self.above_pad(ui);
+        self.pad(ui, side);
+        self.below_pad(ui, side);
+        if !self.view.is_test {
+            note(
+                ui,
+                "After a pause, a drawing joins its class by itself. Large or small, anywhere on the pad.",
+            );
         }
     }
 

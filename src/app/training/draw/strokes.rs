@@ -10,7 +10,6 @@ use super::{
 };
 use crate::{
     app::{
-        chart::note,
         fit::fit,
         magnifier::{bars, name_of},
         size_class::TOUCH,
@@ -37,10 +36,9 @@ pub(super) struct Test {
 }
 
 impl DrawPanel<'_> {
-    /// Draws the pad for a drawing of the chosen class.
-    pub(super) fn class_pad(&mut self, ui: &mut Ui, side: f32) {
-        let now = ui.input(|input| input.time);
-        let (drawn, view) = (&mut self.training.drawn, &mut *self.view);
+    /// Draws the classes to choose from.
+    pub(super) fn choice(&mut self, ui: &mut Ui) {
+        let drawn = &mut self.training.drawn;
         let mut chosen = drawn.class();
         ui.horizontal_wrapped(|ui| {
             ui.label("Draw:");
@@ -51,6 +49,12 @@ impl DrawPanel<'_> {
             }
         });
         drawn.choose_class(chosen);
+    }
+
+    /// Draws the pad for a drawing of the chosen class.
+    pub(super) fn class_pad(&mut self, ui: &mut Ui, side: f32) {
+        let now = ui.input(|input| input.time);
+        let (drawn, view) = (&mut self.training.drawn, &mut *self.view);
         let mut is_stroke = drawn.is_drawing();
         for ink in pad(ui, side, drawn.canvas(), "Pad to draw on") {
             match ink {
@@ -74,8 +78,13 @@ impl DrawPanel<'_> {
         } else if waits.is_some() {
             ui.request_repaint();
         }
+    }
+
+    /// Draws the buttons for the drawing on the pad.
+    pub(super) fn buttons(&mut self, ui: &mut Ui, side: f32) {
+        let (drawn, view) = (&mut self.training.drawn, &mut *self.view);
         let has_ink = !drawn.canvas().is_empty();
-        ui.horizontal(|ui| {
+        ui.horizontal_wrapped(|ui| {
             let size = vec2(0.4 * side, TOUCH);
             let next = Button::new(RichText::new("Next").strong()).min_size(size);
             let next = ui.add_enabled(has_ink, next);
@@ -95,17 +104,12 @@ impl DrawPanel<'_> {
                 drawn.clear();
             }
         });
-        note(
-            ui,
-            "After a pause, a drawing joins its class by itself. Large or small, anywhere on the pad.",
-        );
     }
 
     /// Draws the pad for a drawing that the model classifies.
-    pub(super) fn test(&mut self, ui: &mut Ui, side: f32) {
+    pub(super) fn test_pad(&mut self, ui: &mut Ui, side: f32) {
         let now = ui.input(|input| input.time);
         let test = &mut self.view.test;
-        ui.label("Draw anything: the model says what it sees.");
         for ink in pad(ui, side, &test.strokes, "Pad to test the model on") {
             match ink {
                 Ink::Begin(at) => {
@@ -127,6 +131,11 @@ impl DrawPanel<'_> {
         } else if is_stale {
             ui.request_repaint_after_secs(QUESTION_SECS as f32);
         }
+    }
+
+    /// Draws what the model sees in the drawing.
+    pub(super) fn answer(&mut self, ui: &mut Ui, side: f32) {
+        let test = &mut self.view.test;
         ui.horizontal(|ui| {
             let clear = Button::new("Clear").min_size(vec2(0.4 * side, TOUCH));
             if ui.add_enabled(!test.strokes.is_empty(), clear).clicked() {
