@@ -4,7 +4,7 @@
 // Its counter is (block, step, stream, 0) and its key is the 64-bit seed, each in separate words, so that neighbouring
 // seeds, steps and streams give independent noise. One block gives four values: element e reads lane e % 4 of
 // block e / 4. The bits are the same on every adapter and on the CPU.
-// Twin: src/kernels/reference/sampling.rs
+// Twin: cpu/src/reference/sampling.rs
 
 const WORKGROUP_SIZE: u32 = 256u;
 

@@ -32,6 +32,8 @@ fn conv_broadcast(
     let output_group = tile % tiles_across * INVOCATIONS + local;
     let read_group = min(output_group, output_groups - 1u);
 
+    keep_signs(tile, num_groups, local, INVOCATIONS);
+
     var place: array<vec3<u32>, PIXELS>;
     for (var i = 0u; i < PIXELS; i += 1u) {
         place[i] = block_place(first_block + lane % LANES + i * LANES);

@@ -6,12 +6,12 @@
 //   |                        | source        | matrix         | rest                   | result                   |
 //   |------------------------|---------------|----------------|------------------------|--------------------------|
 //   | convolution            | x             | weight         | bias                   | y                        |
-//   | gradient of x          | gradient of y | turned weight  | x                      | gradient of x            |
+//   | gradient of x          | gradient of y | turned weight  | see conv_norm_gradient | gradient of x            |
 //   | gradient of the weight | x             | gradient of y  | bias gradient in parts | weight gradient in parts |
 //
 // What happens to a pixel after it is read, and to a result before it is written, is in a file of its own, which also has the
-// binding of `params` and more bindings: conv_plain, or where batch norm stands around the convolution, conv_norm_output,
-// conv_norm_gradient or conv_norm_weights.
+// binding of `params` and more bindings: conv_plain or conv_plain_weights, or where batch norm stands around the convolution,
+// conv_norm_output, conv_norm_gradient or conv_norm_weights.
 //
 // Four neighbouring channels are a group. The host writes these lines in front:
 //
@@ -23,7 +23,7 @@
 //   const RESULT_GROUP = 4u;  the channels of the result where they are less than 4
 //   const IS_GRADIENT = false;
 //
-// Twin: src/kernels/reference/layers.rs
+// Twin: cpu/src/reference/layers.rs
 
 // The sizes of the convolution, also for its gradient.
 struct Params {
@@ -35,7 +35,7 @@ struct Params {
     kernel: u32,
     stride: u32,
     negative_slope: f32, // 1 where there is no activation
-    num_parts: u32,      // of the gradient of the weights, or of the statistics of the result
+    num_parts: u32,      // of the gradient of the weights, of the statistics of the result, or of the signs: words
 }
 
 @group(0) @binding(0) var<storage, read_write> source: array<Source>; // (N, H, W, source channels)

@@ -19,7 +19,9 @@ fn conv_direct(
     let size = source_size();
     let num_blocks = num_blocks();
 
-    let invocation = flat_workgroup(group, num_groups) * WORKGROUP_SIZE + local;
+    let workgroup = flat_workgroup(group, num_groups);
+    keep_signs(workgroup, num_groups, local, WORKGROUP_SIZE);
+    let invocation = workgroup * WORKGROUP_SIZE + local;
     let invocations_across = (output_groups + COLUMNS - 1u) / COLUMNS;
     let row_tile = invocation / invocations_across;
     let first_block = row_tile * ROWS;

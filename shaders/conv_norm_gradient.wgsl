@@ -8,6 +8,8 @@
 // Source: arXiv:1502.03167, section 3.
 // Twin: reference::norm_input_gradient, reference::conv_input_gradient, reference::norm_gradient_sums
 //
+// `rest` is x.
+//
 // The host writes IS_FIRST in front: whether it is the first convolution of a block.
 
 @group(0) @binding(4) var<storage, read_write> table: array<f32>;             // (4, inputs), see norm_table
@@ -74,6 +76,10 @@ fn load_source(map: SourceMap, pixel: u32, group: u32) -> vec4<f32> {
         return gradient;
     }
     return fma(map.a, gradient, fma(map.b, read_output(pixel, group) - map.mean, map.c));
+}
+
+// Batch norm needs x itself for its gradient.
+fn keep_signs(workgroup: u32, num_groups: vec3<u32>, local: u32, invocations: u32) {
 }
 
 // Writes the sums of a group for a spot of the block at `place`, and counts them.

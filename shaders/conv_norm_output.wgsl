@@ -48,6 +48,10 @@ fn load_source(map: SourceMap, pixel: u32, group: u32) -> vec4<f32> {
     return activated(fma(read_source(pixel, group) - map.mean, map.scale, map.shift));
 }
 
+// Batch norm needs x itself for its gradient.
+fn keep_signs(workgroup: u32, num_groups: vec3<u32>, local: u32, invocations: u32) {
+}
+
 // Writes the sums of a group for a spot of the block at `place`, and counts them.
 fn write_result(place: vec3<u32>, spot: vec2<u32>, group: u32, sum: vec4<f32>, tally: ptr<function, Tally>) {
     if !is_position(place, spot) {

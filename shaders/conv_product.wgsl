@@ -49,6 +49,8 @@ fn conv_product(
     let first_block = tile / tiles_across * TILE_POSITIONS;
     let first_group = tile % tiles_across * TILE_GROUPS;
 
+    keep_signs(tile, num_groups, local, INVOCATIONS);
+
     // Where each block is, to be looked up: divisions are slow.
     for (var i = local; i < TILE_POSITIONS; i += INVOCATIONS) {
         let is_block = first_block + i < num_blocks;

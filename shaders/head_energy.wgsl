@@ -5,9 +5,10 @@
 //   seed[n]   = scale * softmax(logits[n])       or   scale * one_hot(labels[n])
 //
 // One workgroup per row; pool is the mean over positions, or the identity. Four classes are summed at a time. A logit that
-// is NaN makes value and seed of its row NaN, without labels.
+// is NaN makes value and seed of its row NaN, without labels. If the signs of x are wanted for the gradient, they are packed
+// as in conv_plain.
 // Source: arXiv:1912.03263, section 3.
-// Twin: reference::head_energy
+// Twin: reference::head_energy, reference::signs
 
 struct Params {
     batch: u32,
@@ -18,6 +19,7 @@ struct Params {
     labelled: u32,
     negative_slope: f32,
     scale: f32,
+    num_words: u32, // of signs, or 0
 }
 
 @group(0) @binding(0) var<storage, read_write> x: array<f32>;      // (N, P, C)
@@ -26,7 +28,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> labels: array<u32>; // (N), or a stand-in
 @group(0) @binding(4) var<storage, read_write> value: array<f32>;  // (N)
 @group(0) @binding(5) var<storage, read_write> seed: array<f32>;   // (N, classes)
-@group(0) @binding(6) var<uniform> params: Params;
+@group(0) @binding(6) var<storage, read_write> signs: array<u32>;  // of x, or a placeholder
+@group(0) @binding(7) var<uniform> params: Params;
 
 var<workgroup> partial: array<vec4<f32>, 256>;
 
@@ -39,6 +42,17 @@ fn head_energy(
     let row = flat_workgroup(group, num_groups);
     let is_row = row < params.batch;
     let image_len = select(0u, params.positions * params.channels, is_row);
+    let len = params.batch * params.positions * params.channels;
+    let num_words = (params.num_words + params.batch - 1u) / params.batch;
+    let end = min((row + 1u) * num_words, params.num_words);
+    for (var word = row * num_words + local; word < end; word += WORKGROUP_SIZE) {
+        var bits = 0u;
+        for (var bit = 0u; bit < 32u; bit += 1u) {
+            let at = 32u * word + bit;
+            bits |= select(0u, 1u << bit, at < len && x[min(at, len - 1u)] > 0.0);
+        }
+        signs[word] = bits;
+    }
     let seeds = row * params.classes;
     let share = select(1.0, 1.0 / f32(params.positions), params.average == 1u);
     for (var class_0 = 0u; class_0 < params.classes; class_0 += 4u) {

@@ -19,7 +19,7 @@ struct Params {
 @group(0) @binding(0) var<storage, read_write> seed: array<f32>;       // (N, classes)
 @group(0) @binding(1) var<storage, read_write> row_scale: array<f32>;  // (N)
 @group(0) @binding(2) var<storage, read_write> weight: array<f32>;     // (C or P * C, classes)
-@group(0) @binding(3) var<storage, read_write> x: array<f32>;          // (N, P, C)
+@group(0) @binding(3) var<storage, read_write> signs: array<u32>;      // of x (N, P, C), see conv_plain
 @group(0) @binding(4) var<storage, read_write> x_gradient: array<f32>; // (N, P, C)
 @group(0) @binding(5) var<uniform> params: Params;
 
@@ -41,6 +41,7 @@ fn head_input_gradient(
     for (var class_ = 0u; class_ < params.classes; class_ += 1u) {
         sum += seed[row * params.classes + class_] * weight[input * params.classes + class_];
     }
-    let slope = select(params.negative_slope, 1.0, x[element] > 0.0);
+    let is_positive = ((signs[element / 32u] >> (element % 32u)) & 1u) == 1u;
+    let slope = select(params.negative_slope, 1.0, is_positive);
     x_gradient[element] = slope * share * row_scale[row] * sum;
 }

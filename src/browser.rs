@@ -14,8 +14,21 @@ extern "C" {
     fn pause_promise(millis: f64) -> Promise;
     #[wasm_bindgen(js_namespace = jempp, js_name = adapterName)]
     fn adapter_name_promise() -> Promise;
+    #[wasm_bindgen(js_namespace = jempp, js_name = given)]
+    fn given_promise(place: &str) -> Promise;
+    #[wasm_bindgen(js_namespace = jempp, js_name = choose)]
+    fn choose_files(is_folder: bool);
+    #[wasm_bindgen(js_namespace = jempp, js_name = onFiles)]
+    fn set_on_files(take: &JsValue);
     #[wasm_bindgen(js_namespace = jempp, js_name = counts)]
     fn counts_object() -> JsValue;
+    #[wasm_bindgen(thread_local_v2, js_namespace = navigator, js_name = userAgent)]
+    static USER_AGENT: String;
+}
+
+/// What the browser says of itself and of the system it runs on.
+pub(crate) fn user_agent() -> String {
+    USER_AGENT.with(String::clone)
 }
 
 /// The number of kernel launches and of command buffers that this worker has sent to its GPU. Counted only in a
@@ -51,6 +64,38 @@ pub(crate) async fn asset(name: &str) -> Result<Vec<u8>, String> {
     });
     let bytes = JsFuture::from(asset_promise(name, progress.as_ref())).await;
     Ok(Uint8Array::new(&bytes.map_err(|error| reason(&error))?).to_vec())
+}
+
+/// The content of a file that a person gave the page, which keeps it under the name `place`. Files never leave the
+/// computer: the page hands them to its worker.
+///
+/// # Errors
+/// The browser cannot read the file, for example because it was removed.
+pub(crate) async fn given(place: &str) -> Result<Vec<u8>, String> {
+    let bytes = JsFuture::from(given_promise(place)).await;
+    Ok(Uint8Array::new(&bytes.map_err(|error| reason(&error))?).to_vec())
+}
+
+/// Asks the user for files or a folder to train on. Browsers allow this only after a click or a key press.
+pub(crate) fn choose(is_folder: bool) {
+    choose_files(is_folder);
+}
+
+/// Calls `take` with the files that a person drops on the page or chooses: the name of each with its folders, and the name
+/// under which the page keeps it; or with the reason why they are not taken.
+pub(crate) fn on_files(take: impl Fn(Result<Vec<(String, String)>, String>) + 'static) {
+    let take = Closure::<dyn Fn(Array, Option<String>)>::new(move |files: Array, problem| {
+        let text = |pair: &Array, at| pair.get(at).as_string().unwrap_or_default();
+        let file = |pair: JsValue| {
+            let pair: Array = pair.unchecked_into();
+            (text(&pair, 0), text(&pair, 1))
+        };
+        take(match problem {
+            Some(problem) => Err(problem),
+            None => Ok(files.iter().map(file).collect()),
+        });
+    });
+    set_on_files(&take.into_js_value());
 }
 
 /// The browser's description of the GPU adapter.

@@ -12,11 +12,12 @@
 use std::ops::ControlFlow;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use jempp_cpu::reference::NoiseKey;
 
 use crate::{
     config::ClassCentersConfig,
     data::{Dataset, spread},
-    kernels::{self, ClassGaussians, reference::NoiseKey},
+    kernels::{self, ClassGaussians},
     principal_axes::{AxesError, Covariance, PrincipalAxes},
 };
 

@@ -25,7 +25,7 @@ mod view;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
-    config::{PRESETS, RunConfig},
+    config::{AUTO, PRESETS, RunConfig},
     device::{self, ComputeDevice},
     say::{self, complain, say},
     signals,
@@ -221,6 +221,9 @@ fn config(preset: Option<&str>) -> anyhow::Result<()> {
         Some(name) => RunConfig::preset(name)?,
         None => {
             say!("# Presets; --data PATH names a data set's files, or your own:");
+            say!(
+                "#   {AUTO:<20} The recipe that fits the data and the device; what --data PATH alone takes"
+            );
             for preset in PRESETS {
                 say!("#   {:<20} {}", preset.name, preset.about);
             }

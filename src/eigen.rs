@@ -13,9 +13,10 @@ use faer::{
     },
     traits::RealField,
 };
+use jempp_cpu::parallel::*;
 use rand::RngExt;
 
-use crate::{parallel::*, streams};
+use crate::streams;
 
 /// The number of columns of a product that one task computes.
 const BLOCK: usize = 64;

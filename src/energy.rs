@@ -13,9 +13,10 @@
 mod joint;
 
 use burn::tensor::{Device, Int, Tensor};
+use jempp_cpu::reference::DensityForm;
 
 use crate::{
-    kernels::{Density, contiguous, density_energy, log_sum_exp, reference::DensityForm},
+    kernels::{Density, contiguous, density_energy, log_sum_exp},
     numbers::{self, Real},
 };
 

@@ -73,8 +73,6 @@
 //! * `config`: the configuration: every key with its default, range and help, and the presets
 //! * `diagnostics`: whether chains agree and how many independent draws they are worth
 //! * `numbers`: softmax, log-sum-exp and argmax of rows of numbers on the host
-//! * `parallel`: parallel iterators; plain ones in a browser, which gives the page one thread
-//! * `kernels::reference`: the CPU twin of every WGSL kernel; it defines what the kernel computes
 //! * `kernels`: the WGSL kernels, and one function for each that takes tensors
 //! * `streams`: every stream of random numbers, by its number
 //! * `kernel_check`: every kernel compared with its CPU twin on one device
@@ -105,6 +103,7 @@
 //! * `bundled`: the models inside the program
 //! * `accuracy`: accuracy and calibration of a network on a data set
 //! * `trainer`: a run in memory: one training step, and the return to a good state after a divergence
+//! * `recipe`: the recipe that fits a data set and a device
 //! * `run_folder`: the folder of a training run
 //! * `training`: a training run from its start to its end, with evaluations, checkpoints and recoveries
 //! * `starts`: where chains of a checkpoint start
@@ -150,6 +149,7 @@ pub mod energy;
 pub mod model;
 pub mod objective;
 mod pgd;
+pub mod recipe;
 pub mod replay_buffer;
 pub mod sampler;
 pub mod trainer;
@@ -172,7 +172,6 @@ pub mod eval;
 #[cfg(feature = "pytorch")]
 #[doc(hidden)]
 pub mod interop;
-#[cfg(not(target_arch = "wasm32"))]
 #[doc(hidden)]
 pub mod kernel_check;
 #[cfg(not(target_arch = "wasm32"))]
@@ -185,7 +184,6 @@ pub mod kernels;
 pub mod lessons;
 #[doc(hidden)]
 pub mod memory;
-#[cfg(not(target_arch = "wasm32"))]
 #[doc(hidden)]
 pub mod network_check;
 #[doc(hidden)]
@@ -219,7 +217,6 @@ mod eigen;
 mod facade;
 mod files;
 mod optimizer;
-mod parallel;
 #[cfg_attr(target_arch = "wasm32", allow(dead_code, unused_imports, unused_macros))]
 mod say;
 #[cfg(not(target_arch = "wasm32"))]

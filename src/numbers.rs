@@ -3,7 +3,7 @@
 //! All functions are numerically stable: they subtract the maximum of a row before exponentiation, so that finite
 //! logits of any size give finite results. Each function says how it treats an infinity or a NaN.
 //!
-//! Rows are computed in the precision that the caller chooses, `f32` or `f64`. `kernels::reference` deliberately has
+//! Rows are computed in the precision that the caller chooses, `f32` or `f64`. `jempp_cpu::reference` deliberately has
 //! its own arithmetic: a reference must not share code with what it checks.
 
 use std::{

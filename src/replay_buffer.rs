@@ -9,13 +9,13 @@
 //! may appear twice in a batch, and then one of its two chains is lost.
 
 use burn::tensor::{Device, Tensor};
+use jempp_cpu::reference::NoiseKey;
 use rand::{RngExt, seq::index};
 
 use crate::{
     class_centers::ClassCenters,
     config::{ReplayBufferConfig, StartKind},
-    kernels::{self, reference::NoiseKey},
-    streams,
+    kernels, streams,
 };
 
 /// The distribution of new chains: the Gaussian of their class, or noise.

@@ -6,15 +6,12 @@
 //! Differs from JEMPP: x is projected onto [-1, 1] after the noise, so a chain never leaves it.
 
 use burn::tensor::Tensor;
+use jempp_cpu::reference::{NoiseKey, ProximalStep};
 
 use crate::{
     config::{SamplerConfig, SamplerKind, StepSchedule},
     energy::{Energy, EnergyGradient, SplitGradient},
-    kernels::{
-        self,
-        reference::{NoiseKey, ProximalStep},
-    },
-    streams,
+    kernels, streams,
 };
 
 /// The state of a batch of chains: their positions, and the key of the next noise.

@@ -12,10 +12,9 @@
 //! Streams are defined only in this file, which `tests/pure/house_rules.rs` enforces; the tests here check that no two
 //! streams overlap.
 
+use jempp_cpu::reference::NoiseKey;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-
-use crate::kernels::reference::NoiseKey;
 
 /// Limit on the steps of a training run; each step needs its own noise.
 pub const MAX_TRAINING_STEPS: u64 = TRAINING_CHAINS.count as u64;
@@ -128,8 +127,14 @@ streams! {
     LAB_DRAWS: HostStream = 66, 1;
     /// The test part of a user's own data set; counter: class.
     TEST_SPLIT: HostStream = 67, 1;
+    /// How pictures made of a drawing differ from it; counter: class, drawing and picture, 16 bits or more for each.
+    DRAWN_PICTURES: HostStream = 68, 1;
+    /// The drawings of a class that are held out; counter: class.
+    DRAWN_TEST_PART: HostStream = 69, 1;
+    /// Example drawings; counter: class and drawing, 32 bits each.
+    DRAWN_EXAMPLES: HostStream = 74, 1;
     /// The start points of the attacks of adversarial training within their ball; counter: training step.
-    TRAINING_ATTACK_STARTS: HostStream = 68, 1;
+    TRAINING_ATTACK_STARTS: HostStream = 75, 1;
     /// Resamples of the bootstrap; counter: 0.
     RESAMPLES: HostStream = 70, 1;
     /// The split of a test set into halves, one of which fits a temperature; counter: 0.

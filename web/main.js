@@ -1,4 +1,5 @@
 // The page: it reports missing features, shows the progress of loading, and starts the worker and the viewer.
+import { allFiles, filesOf } from './files.js';
 import sizes from './sizes.js';
 
 const byId = (id) => document.getElementById(id);
@@ -50,6 +51,12 @@ function onError(event, reason) {
 }
 addEventListener('error', (event) => onError(event, event.error));
 addEventListener('unhandledrejection', (event) => onError(event, event.reason));
+byId('copy').onclick = async ({ target }) => {
+  getSelection().selectAllChildren(byId('report'));
+  // A page without encryption has no clipboard, and some browsers refuse it: the text is selected, for the user to copy.
+  const isCopied = await navigator.clipboard?.writeText(byId('report').textContent).then(() => true, () => false);
+  target.textContent = isCopied ? 'Copied' : 'Selected: now copy it';
+};
 byId('canvas').addEventListener('webglcontextlost', () => fail('The browser took the graphics context away.'));
 
 // The bytes loaded of the program and of the model, uncompressed. A response's own length is the compressed one.
@@ -84,6 +91,7 @@ function createWorker() {
   const { port1, port2 } = new MessageChannel();
   port1.onmessage = ({ data }) => showProgress('model', data);
   worker.postMessage({ progress: port2 }, [port2]);
+  worker.postMessage({ files: allFiles() });
   return worker;
 }
 
@@ -123,6 +131,7 @@ if (missing.length > 0) {
       isReady = true;
       byId('loading').hidden = true;
     },
+    ...filesOf(byId('canvas'), (files) => workers.forEach((worker) => worker.postMessage({ files }))),
     /** Ends the page with the message of a panic, which the trap after it does not contain. */
     fail,
   };

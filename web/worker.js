@@ -71,7 +71,13 @@ const ticker = new MessageChannel();
 const waiting = [];
 ticker.port1.onmessage = () => waiting.shift()();
 
+// The files of a person that the page hands over. They are read only when the program asks for them.
+const files = new Map();
+addEventListener('message', ({ data }) => data.files?.forEach(([place, file]) => files.set(place, file)));
+
 globalThis.jempp = {
+  /** The bytes of a file that a person gave the page. */
+  given: async (place) => files.get(place).arrayBuffer(),
   /** The messages that arrived before the program was loaded. */
   inbox: [],
   /** Loads the bytes of `assets/NAME`, and calls `onProgress` with the number of bytes loaded so far. */
@@ -118,6 +124,8 @@ onmessage = async ({ data }) => {
       early.onProgress = (bytes) => data.progress.postMessage(bytes);
       early.onProgress(early.loaded);
     }
+  } else if (data.files) {
+    // The listener above has them.
   } else if (data.module) {
     const { default: init } = await import('./jempp.js');
     await init({ module_or_path: data.module });

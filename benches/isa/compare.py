@@ -58,12 +58,12 @@ class Case:
             f"kernel {self.kernel}, stride {self.stride}, slope {self.slope}"
         )
 
-    def params(self):
+    def params(self, num_parts=NUM_PARTS):
         sizes = [self.batch, self.height, self.width, self.inputs, self.outputs, self.kernel, self.stride]
         return np.concatenate([
             np.array(sizes, np.uint32).view(np.float32),
             np.array([self.slope], np.float32),
-            np.array([NUM_PARTS, 0, 0, 0], np.uint32).view(np.float32),
+            np.array([num_parts, 0, 0, 0], np.uint32).view(np.float32),
         ])
 
     def taps(self):
@@ -103,6 +103,12 @@ class Case:
 
 def ceil_div(a, b):
     return -(-a // b)
+
+
+def signs(x):
+    """Where x is positive, 32 values in a word, as f32 with these bits."""
+    bits = np.packbits(x.ravel() > 0, bitorder="little")
+    return np.pad(bits, (0, -bits.size % 4)).view(np.float32)
 
 
 class Runner:
@@ -180,11 +186,15 @@ def run_case(runner, variant, is_gradient, case, helpers):
         turned, result = unwritten(case.kernel, case.kernel, case.outputs, case.inputs), unwritten(*case.x.shape)
         sizes = np.array([case.inputs, case.outputs, case.kernel, 0], np.uint32)
         helpers["conv_turn_weights"].run(ceil_div(turned.size, 256), [case.weight, turned], sizes)
-        runner.run(workgroups, [case.broken_gradient, turned, case.x.copy(), result], case.params())
+        tensors = [case.broken_gradient, turned, unwritten(4), result, signs(case.x)]
+        runner.run(workgroups, tensors, case.params())
         return {"input gradient": error(result, case.input_gradient)}
     y = unwritten(*case.gradient.shape)
-    runner.run(workgroups, [case.broken_x, case.weight, case.bias, y], case.params())
-    return {"forward": error(y, case.forward)}
+    expected = signs(case.broken_x).view(np.uint32)
+    words = unwritten(expected.size)
+    runner.run(workgroups, [case.broken_x, case.weight, case.bias, y, words], case.params(expected.size))
+    wrong = np.count_nonzero(words.view(np.uint32) != expected)
+    return {"forward": error(y, case.forward), "signs": float(wrong)}
 
 
 def lines_in_front(channels):
@@ -226,7 +236,7 @@ def main():
                     if front not in runners:
                         wgsl = kernels.source(variant["file"], variant["constants"], *channels, is_gradient)
                         name = f"{variant['name']}-{is_gradient}-{len(runners)}"
-                        runners[front] = runner(name, wgsl, variant["file"], 5)
+                        runners[front] = runner(name, wgsl, variant["file"], 5 if is_weight else 6)
                     for name, value in run_case(runners[front], variant, is_gradient, case, helpers).items():
                         worst[name] = max(worst.get(name, 0.0), value)
                         if not value <= TOLERANCE:

@@ -18,7 +18,7 @@ def variants():
 def surroundings(file, is_gradient, place_in_block):
     """What stands around a convolution: the file, and the lines in front of it."""
     if place_in_block is None:
-        return "conv_plain", ""
+        return "conv_plain_weights" if file == "conv_weight_parts" else "conv_plain", ""
     kind = "weights" if file == "conv_weight_parts" else "gradient" if is_gradient else "output"
     return f"conv_norm_{kind}", f"const IS_FIRST = {str(place_in_block == 'first').lower()};\n"
 

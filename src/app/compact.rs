@@ -106,8 +106,8 @@ impl Window<'_> {
                 CentralPanel::default().show(ui, |ui| lab::ui(ui, lab, run, view));
             }
             Tab::Train => {
-                let (can_save, view) = (run.model.is_some(), &mut self.panels.training);
-                CentralPanel::default().show(ui, |ui| training::ui(ui, training, can_save, view));
+                let view = &mut self.panels.training;
+                CentralPanel::default().show(ui, |ui| training::ui(ui, training, run, view));
             }
             Tab::Chains | Tab::Plots => self.run(ui, is_tall),
         }

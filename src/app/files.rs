@@ -8,12 +8,21 @@ use std::{
 
 use egui::Context;
 
+#[cfg(not(target_arch = "wasm32"))]
+use super::disk::given::at_paths;
+#[cfg(target_arch = "wasm32")]
+use super::disk::given::sorted;
 use super::{
-    disk::{self, DialogPurpose, FileEvent, FileEventSender, PICTURES},
+    disk::{
+        self, DialogPurpose, FileEvent, FileEventSender, PICTURES,
+        given::{is_checkpoint, is_data},
+    },
     exports::ExportJob,
-    state::{RunState, Session},
+    state::{Dropped, RunState, Session, Training},
 };
-use crate::{files, worker::Command};
+#[cfg(target_arch = "wasm32")]
+use crate::data::OwnFile;
+use crate::{config::Tab, data::drawn::DrawnSet, files, worker::Command};
 
 /// If a dialog closes sooner than this, the user never saw it.
 const MIN_DIALOG_TIME: Duration = Duration::from_millis(400);
@@ -25,6 +34,8 @@ pub(super) struct Files {
     done: (Sender<FileEvent>, Receiver<FileEvent>),
     /// The folder to save files to without a dialog.
     save_folder: Option<PathBuf>,
+    /// The drawings that are saved when a path is chosen.
+    drawings: Option<DrawnSet>,
     /// The files that are being written.
     writing: Vec<PathBuf>,
     /// The address of the page for links; empty if there is none.
@@ -33,7 +44,13 @@ pub(super) struct Files {
 
 impl Default for Files {
     fn default() -> Self {
-        Self { done: channel(), save_folder: None, writing: Vec::new(), address: String::new() }
+        Self {
+            done: channel(),
+            save_folder: None,
+            drawings: None,
+            writing: Vec::new(),
+            address: String::new(),
+        }
     }
 }
 
@@ -63,27 +80,65 @@ impl Files {
         FileEventSender { sender: self.done.0.clone(), ctx: ctx.clone() }
     }
 
-    /// Takes files that were dropped on the window.
+    /// Takes what was dropped on the window: data to train on, or a checkpoint or picture to open.
+    #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn take_dropped(
         &mut self,
         ctx: &Context,
         run: &mut RunState,
+        training: &mut Training,
         session: &mut Session,
     ) {
-        for file in ctx.input(|input| input.raw.dropped_files.clone()) {
-            disk::take_dropped(&file, self.reply(ctx), |path| self.open(ctx, path, run, session));
+        let dropped = ctx.input(|input| input.raw.dropped_files.clone());
+        let paths: Vec<PathBuf> = dropped.iter().map(|file| file.path().to_path_buf()).collect();
+        let (models, others): (Vec<PathBuf>, Vec<PathBuf>) =
+            paths.into_iter().partition(|path| is_checkpoint(&path.display().to_string()));
+        models.iter().for_each(|path| self.open(ctx, path, run, session));
+        let names: Vec<String> = others.iter().map(|path| path.display().to_string()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let has_folder = others.iter().any(|path| path.is_dir());
+        match session.tab == Tab::Train || is_data(&names, has_folder) {
+            true => take_data(at_paths(&others), training, session),
+            false => others.iter().for_each(|path| self.open(ctx, path, run, session)),
         }
-        if ctx.input(|input| !input.raw.hovered_files.is_empty()) {
-            egui::Area::new(egui::Id::unique("drop"))
-                .anchor(egui::Align2::CENTER_CENTER, egui::Vec2::ZERO)
-                .order(egui::Order::Foreground)
-                .show(ctx, |ui| {
-                    egui::Frame::popup(ui.style()).inner_margin(24.0).show(ui, |ui| {
-                        ui.heading(
-                            "A checkpoint opens; a picture becomes the start of all chains.",
-                        );
-                    });
-                });
+        hint(ctx, session.tab);
+    }
+
+    /// Says what a file that is held over the page is good for. What is dropped comes through [`Files::listen`].
+    #[cfg(target_arch = "wasm32")]
+    pub(super) fn take_dropped(
+        &mut self,
+        ctx: &Context,
+        _run: &mut RunState,
+        _training: &mut Training,
+        session: &mut Session,
+    ) {
+        hint(ctx, session.tab);
+    }
+
+    /// Listens to what a person drops on the page or chooses.
+    #[cfg(target_arch = "wasm32")]
+    pub(super) fn listen(&self, ctx: &Context) {
+        disk::listen(self.reply(ctx));
+    }
+
+    /// Takes files that a person gave the page: data to train on, or a checkpoint or picture to open.
+    #[cfg(target_arch = "wasm32")]
+    fn take_given(
+        &self,
+        ctx: &Context,
+        files: Vec<OwnFile>,
+        training: &mut Training,
+        session: &mut Session,
+    ) {
+        let (models, others): (Vec<OwnFile>, Vec<OwnFile>) =
+            files.into_iter().partition(|file| is_checkpoint(&file.name));
+        models.into_iter().for_each(|file| disk::read(file, self.reply(ctx)));
+        let names: Vec<&str> = others.iter().map(|file| file.name.as_str()).collect();
+        let has_folder = names.iter().any(|name| name.contains('/'));
+        match session.tab == Tab::Train || is_data(&names, has_folder) {
+            true => take_data(sorted(others), training, session),
+            false => others.into_iter().for_each(|file| disk::read(file, self.reply(ctx))),
         }
     }
 
@@ -95,12 +150,24 @@ impl Files {
         run: &mut RunState,
         session: &mut Session,
     ) {
-        if let (Some(folder), true) = (&self.save_folder, purpose != DialogPurpose::Open) {
+        if let (Some(folder), true) = (&self.save_folder, !purpose.opens()) {
             let path = self.free_path(&folder.join(purpose.file_name()));
             self.chosen(ctx, purpose, path, run, session);
             return;
         }
         disk::ask(purpose, self.reply(ctx));
+    }
+
+    /// Saves drawings to a file.
+    pub(super) fn save_drawings(
+        &mut self,
+        ctx: &Context,
+        drawings: DrawnSet,
+        run: &mut RunState,
+        session: &mut Session,
+    ) {
+        self.drawings = Some(drawings);
+        self.ask(ctx, DialogPurpose::SaveDrawings, run, session);
     }
 
     fn chosen(
@@ -115,17 +182,36 @@ impl Files {
             DialogPurpose::Open => return self.open(ctx, &path, run, session),
             DialogPurpose::SaveModel => return run.ask(Command::Save(path)),
             DialogPurpose::Export(export) => export,
+            DialogPurpose::SaveDrawings => {
+                let Some(drawings) = self.drawings.take() else { return };
+                let content = move || {
+                    let zip = drawings.to_zip();
+                    zip.map_err(|error| format!("cannot save the drawings: {error}"))
+                };
+                self.writing.push(path.clone());
+                return disk::write(content, path, self.reply(ctx));
+            }
+            // These dialogs answer with what they found.
+            DialogPurpose::DataFolder | DialogPurpose::DataFiles | DialogPurpose::OpenDrawings => {
+                return;
+            }
         };
         let Some(job) = ExportJob::new(export, run) else {
             session.complain("There is nothing to save yet.");
             return;
         };
         self.writing.push(path.clone());
-        disk::write(job, path, self.reply(ctx));
+        disk::write(move || job.bytes(), path, self.reply(ctx));
     }
 
     /// Checks whether a dialog or an export has finished.
-    pub(super) fn poll(&mut self, ctx: &Context, run: &mut RunState, session: &mut Session) {
+    pub(super) fn poll(
+        &mut self,
+        ctx: &Context,
+        run: &mut RunState,
+        training: &mut Training,
+        session: &mut Session,
+    ) {
         #[cfg(target_arch = "wasm32")]
         for (name, bytes) in std::mem::take(&mut session.downloads) {
             let written = disk::download(name.as_ref(), &bytes).map(|()| name.into());
@@ -140,7 +226,7 @@ impl Files {
                     if asked.elapsed() < MIN_DIALOG_TIME =>
                 {
                     // This desktop has neither a portal nor a dialog program.
-                    if purpose == DialogPurpose::Open {
+                    if purpose.opens() {
                         session.complain(
                             "This desktop offers no file dialog. Drop the file on the window, or start \
                              `jempp view --checkpoint FILE`.",
@@ -152,6 +238,12 @@ impl Files {
                     self.chosen(ctx, purpose, path, run, session);
                 }
                 FileEvent::Chosen { path: None, .. } => {}
+                #[cfg(not(target_arch = "wasm32"))]
+                FileEvent::Dropped(dropped) => take_data(dropped, training, session),
+                #[cfg(target_arch = "wasm32")]
+                FileEvent::Given(Ok(files)) => self.take_given(ctx, files, training, session),
+                #[cfg(target_arch = "wasm32")]
+                FileEvent::Given(Err(reason)) => session.complain(reason),
                 FileEvent::Read { name, content: Ok(bytes) } => {
                     self.open_bytes(ctx, name, bytes, run, session);
                 }
@@ -165,6 +257,8 @@ impl Files {
                     }
                 }
                 FileEvent::Decoded { image: Err(reason), .. } => session.complain(reason),
+                FileEvent::Drawings(Ok(drawings)) => training.drawn.take(drawings),
+                FileEvent::Drawings(Err(reason)) => session.complain(reason),
                 FileEvent::Written { path, result } => {
                     self.writing.retain(|other| *other != path);
                     report_written(result.map(|()| path), session);
@@ -229,6 +323,32 @@ impl Files {
             disk::decode(name.to_path_buf(), content, model.shape, self.reply(ctx));
         }
     }
+}
+
+/// Takes data to train on, and shows it.
+fn take_data(dropped: Vec<Dropped>, training: &mut Training, session: &mut Session) {
+    if !dropped.is_empty() {
+        session.tab = Tab::Train;
+    }
+    dropped.into_iter().for_each(|dropped| training.own.take_dropped(dropped));
+}
+
+/// Says what a file that is held over the window is good for.
+fn hint(ctx: &Context, tab: Tab) {
+    if ctx.input(|input| input.raw.hovered_files.is_empty()) {
+        return;
+    }
+    egui::Area::new(egui::Id::unique("drop"))
+        .anchor(egui::Align2::CENTER_CENTER, egui::Vec2::ZERO)
+        .order(egui::Order::Foreground)
+        .show(ctx, |ui| {
+            egui::Frame::popup(ui.style()).inner_margin(24.0).show(ui, |ui| {
+                ui.heading(match tab {
+                    Tab::Train => "A folder, a zip or pictures: drop them to train on them.",
+                    _ => "A checkpoint opens; a picture becomes the start of all chains.",
+                });
+            });
+        });
 }
 
 /// Reports to the user that a file was written, or why not.

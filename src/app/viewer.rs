@@ -96,6 +96,8 @@ impl Viewer {
             Event::Classified { image, energy, probabilities } => {
                 self.run.classified = Some(Classified { image, energy, probabilities });
             }
+            Event::Inspected(inspected) => self.training.own.take(*inspected),
+            Event::Recipe(recipe) => self.training.own.take_recipe(*recipe),
             Event::Training(update) => self.training.take(*update),
             Event::Lab(update) => {
                 if let LabUpdate::Refused(reason) = &*update {
@@ -226,6 +228,7 @@ impl Viewer {
         self.lab.record.forget();
         self.lesson.ask_again();
         self.run.ask(Command::Retry);
+        self.training.own.look_again();
         self.run.open(self.run.settings.model.clone());
     }
 }

@@ -26,9 +26,8 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels) {
             CentralPanel::default().show(ui, |ui| lab::ui(ui, lab, run, &mut panels.lab));
         }
         Tab::Train => {
-            let can_save = run.model.is_some();
             CentralPanel::default().show(ui, |ui| {
-                training::ui(ui, training, can_save, &mut panels.training);
+                training::ui(ui, training, run, &mut panels.training);
             });
         }
         Tab::Chains | Tab::Plots => show_run(ui, run, &mut session.tab, panels),

@@ -6,12 +6,13 @@ use super::{
     compact::{self, Compact},
     embed, keys,
     panels::Panels,
-    size_class, status, training,
+    size_class, status,
+    training::{self, Wish},
     viewer::Viewer,
     wide,
 };
 use crate::{
-    config::ViewState,
+    config::{Tab, ViewState},
     worker::{Batch, Command},
 };
 
@@ -70,6 +71,12 @@ impl App {
         self.panels.files.set_address(address);
     }
 
+    /// Listens to what a person drops on the page.
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) fn listen(&self, ctx: &egui::Context) {
+        self.panels.files.listen(ctx);
+    }
+
     /// The state of the window.
     pub fn viewer(&self) -> &Viewer {
         &self.viewer
@@ -118,7 +125,8 @@ impl App {
             embed::ui(ui, viewer, panels, full_page);
             return self.pass_on();
         }
-        panels.files.take_dropped(ui.ctx(), &mut viewer.run, &mut viewer.session);
+        let Viewer { run, training, session, .. } = &mut *viewer;
+        panels.files.take_dropped(ui.ctx(), run, training, session);
         keys::file_keys(ui.ctx(), viewer, &mut panels.files);
         let is_small = size_class::is_small(ui.ctx());
         size_class::fit_style(ui, is_small);
@@ -129,7 +137,20 @@ impl App {
         }
         panels.help.ui(ui.ctx());
         status::notices(ui.ctx(), &viewer.session, compact::height_below(ui.ctx()));
-        panels.files.poll(ui.ctx(), &mut viewer.run, &mut viewer.session);
+        match panels.training.take_wish() {
+            Some(Wish::Dialog(purpose)) => {
+                panels.files.ask(ui.ctx(), purpose, &mut viewer.run, &mut viewer.session);
+            }
+            Some(Wish::Chains) => viewer.session.tab = Tab::Chains,
+            Some(Wish::SaveDrawings) => {
+                let drawings = viewer.training.drawn.set().clone();
+                let Viewer { run, session, .. } = &mut *viewer;
+                panels.files.save_drawings(ui.ctx(), drawings, run, session);
+            }
+            None => {}
+        }
+        let Viewer { run, training, session, .. } = &mut *viewer;
+        panels.files.poll(ui.ctx(), run, training, session);
         self.pass_on();
     }
 

@@ -3,12 +3,10 @@
 use std::time::Instant;
 
 use burn::tensor::Tensor;
+use jempp_cpu::reference::FMA_PER_ROUND;
 use serde::Serialize;
 
-use crate::{
-    device::ComputeDevice,
-    kernels::{self, reference::FMA_PER_ROUND},
-};
+use crate::{device::ComputeDevice, kernels};
 
 /// Upper limits for the speed of any network on this device.
 #[derive(Clone, Copy, Debug, Serialize)]

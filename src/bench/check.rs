@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{BenchError, Ceilings, KernelChoices, StepWork, Works, millis};
 use crate::{
     device::{AdapterSummary, ComputeDevice},
-    kernel_check::{self, Comparison},
+    kernel_check::{self, Comparison, Extent},
     network_check,
 };
 
@@ -59,7 +59,8 @@ impl DeviceCheck {
     /// # Errors
     /// The device is the CPU back end, with which adapters are compared, or a network cannot be built.
     pub fn run(device: &ComputeDevice) -> Result<Self, BenchError> {
-        Self::of(|| pollster::block_on(kernel_check::check_all(&device.device, |_| ())), device)
+        let kernels = kernel_check::check_all(&device.device, Extent::Full, |_| ());
+        Self::of(|| pollster::block_on(kernels), device)
     }
 
     /// Does the same as [`DeviceCheck::run`] with comparisons of other kernels.

@@ -10,6 +10,7 @@ mod report;
 mod work;
 
 use burn::tensor::Tensor;
+use jempp_cpu::reference::{NoiseKey, ProximalStep};
 use serde::Serialize;
 use web_time::Instant;
 
@@ -18,10 +19,7 @@ use crate::{
     data::{self, DataError},
     device::ComputeDevice,
     energy::{Energy, JointEnergy},
-    kernels::{
-        self,
-        reference::{NoiseKey, ProximalStep},
-    },
+    kernels,
     memory::{Demand, TooMuchMemory},
     model::{ModelError, Network},
     sampler::{ChainState, Sampler},

@@ -14,12 +14,13 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
+use jempp_cpu::reference::NoiseKey;
 
 use crate::{
     checkpoint::Checkpoint,
     config::StartKind,
     energy::JointEnergy,
-    kernels::{index_tensor, reference::NoiseKey},
+    kernels::index_tensor,
     model::Network,
     sampler::{ChainState, Sampler, StepInfo},
     starts::{self, SampleStart},

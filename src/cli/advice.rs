@@ -156,9 +156,7 @@ impl Command<'_> {
             TrainingError::Trainer(TrainerError::Model(ModelError::Input {
                 found: [_, 1, 1],
                 ..
-            })) => {
-                Some("For points in the plane, add --preset toy-two-moons --dataset custom".into())
-            }
+            })) => Some("For points in the plane, leave --preset out or add --preset auto".into()),
             TrainingError::StoredData { .. } => self.keys(error),
             TrainingError::OtherRun(_) => Some("--out DIR names a new run's folder".into()),
             TrainingError::TooFewEpochs { epochs, done, .. } => Some(format!(

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{say_opening, settings};
+use super::{progress::during, say_opening, settings};
 use crate::{
     config::{ConfigError, DatasetName, RunConfig},
     data::{self, Facts, Splits},
@@ -23,7 +23,7 @@ const CLASSES_SHOWN: usize = 20;
 
 #[derive(Debug, Args)]
 pub(super) struct DataArgs {
-    /// Folder with one folder of pictures per class, or a .npz, .npy, IDX or CSV file.
+    /// Folder with one folder of pictures per class, or a zip of it; or a .npz, .npy, IDX or CSV file.
     path: PathBuf,
     /// PNG file for a contact sheet: a row per class, as the network will see the images.
     #[arg(long, value_name = "FILE")]
@@ -67,7 +67,8 @@ pub(super) fn run(args: &DataArgs) -> anyhow::Result<()> {
     if let Some(out) = &args.out {
         check_file(out, args.force, Some(&args.path))?;
     }
-    let splits = data::load(&args.config()?.data, args.seed)?;
+    let config = args.config()?;
+    let splits = during("reading the data", || data::load(&config.data, args.seed))?;
     let facts = splits.facts();
     match args.json {
         true => say!("{}", serde_json::to_string_pretty(&facts)?),

@@ -8,6 +8,7 @@ use clap::{Args, builder::PossibleValuesParser};
 use super::{
     absent, device_row, memory_row,
     opening::{self, ModelArgs, OutArgs, command},
+    progress::during,
     say_opening, settings,
     steps::Steps,
     tune::TuneArgs,
@@ -109,7 +110,6 @@ impl EvalArgs {
         }
         for key in settings::keys(&self.assignments) {
             settings::check_sampler_key(key, &config.sampler)?;
-            settings::check_data_key(key, &config.data)?;
             let users = users_of(key)?;
             ensure!(
                 users.iter().any(measures),
@@ -178,7 +178,8 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     checkpoint.config = settings::apply(checkpoint.config, &data, &args.assignments)?;
     args.check_used(&checkpoint.config)?;
     let device = args.tune.open(&args.device, Tuning::On)?;
-    let splits = data::load_at_hand(&checkpoint.config.data, checkpoint.config.seed)?
+    let RunConfig { data: section, seed, .. } = &checkpoint.config;
+    let splits = during("reading the data", || data::load_at_hand(section, *seed))?
         .in_classes(&checkpoint.class_names);
     let mut rows = opening::model_rows(&args.model, &checkpoint);
     rows.push(("Data", splits.describe()));

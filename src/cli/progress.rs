@@ -19,11 +19,28 @@ const LINE_INTERVAL: Duration = Duration::from_secs(30);
 /// The time until the first of these lines, so that a new log soon shows progress.
 const FIRST_LINE: Duration = Duration::from_secs(5);
 
+/// The time between two pictures of a line on a terminal.
+const TICK: Duration = Duration::from_millis(500);
+
 /// The style of a progress bar, from a template.
 pub(super) fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ")
+}
+
+/// The style of a line that waits for work of unknown length.
+fn waiting_style() -> ProgressStyle {
+    style("{spinner} {msg}, {elapsed}")
+}
+
+/// Does `work` while a line on a terminal says `what` is being done and for how long; a log gets nothing.
+pub(super) fn during<T>(what: &'static str, work: impl FnOnce() -> T) -> T {
+    let bar = ProgressBar::new_spinner().with_style(waiting_style()).with_message(what);
+    bar.enable_steady_tick(TICK);
+    let result = work();
+    bar.finish_and_clear();
+    result
 }
 
 /// A progress bar on a terminal; in a log, the milestones and a line every half minute.
@@ -35,9 +52,8 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new() -> Self {
-        let bar = ProgressBar::new(0)
-            .with_style(style("{msg}\n[{bar:40}] {pos}/{len} steps, {eta} left"));
-        bar.enable_steady_tick(Duration::from_millis(500));
+        let bar = ProgressBar::new(0).with_style(waiting_style()).with_message("reading the data");
+        bar.enable_steady_tick(TICK);
         let is_log = bar.is_hidden() || !std::io::stdout().is_terminal();
         Self { bar, is_log, pace: Pace::new(Instant::now(), 0, 0) }
     }
@@ -57,6 +73,8 @@ impl Progress {
             TrainingEvent::Ready(_) => {}
             TrainingEvent::Started { step, num_steps } => {
                 self.pace = Pace::new(Instant::now(), *step, *num_steps);
+                self.bar.set_style(style("{msg}\n[{bar:40}] {pos}/{len} steps, {eta} left"));
+                self.bar.set_message("");
                 self.bar.set_length(*num_steps);
                 self.bar.set_position(*step);
                 self.bar.reset_eta();

@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use crate::config::{
-    ConfigError, DataConfig, DatasetName, RunConfig, SamplerConfig, SamplerKind, StepSchedule,
-};
+use crate::config::{ConfigError, RunConfig, SamplerConfig, SamplerKind, StepSchedule};
 
 /// The keys of the section `sampler` that are parameters of an update rule.
 const SIZES: [&str; 5] =
@@ -86,22 +84,6 @@ pub(super) fn check_sampler_key(key: &str, sampler: &SamplerConfig) -> Result<()
         _ => return Ok(()),
     };
     Err(ConfigError::Invalid(wrong))
-}
-
-/// Checks that the data set of this configuration uses a key of the section `data` about a person's own data; other keys
-/// pass.
-///
-/// # Errors
-/// The data set is another, which is read as it is.
-pub(super) fn check_data_key(key: &str, data: &DataConfig) -> Result<(), ConfigError> {
-    const OWN: [&str; 4] = ["data.size", "data.fit", "data.color", "data.frame"];
-    match OWN.contains(&key) && data.dataset != DatasetName::Custom {
-        true => Err(ConfigError::Invalid(format!(
-            "`{key}` is not used: it is for your own data, data.dataset = custom, and a data set with official files is read \
-             as it is"
-        ))),
-        false => Ok(()),
-    }
 }
 
 #[cfg(test)]

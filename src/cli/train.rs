@@ -1,19 +1,29 @@
 //! The command `jempp train`, and the job that `jempp` without a command does without a window.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Context;
 use clap::Args;
+use indicatif::HumanDuration;
 
 use super::{
-    device_row, memory_row, progress::Progress, sample, say_opening, settings, tune::TuneArgs,
+    device_row, memory_row,
+    progress::{Progress, during},
+    sample, say_opening, settings,
+    tune::TuneArgs,
 };
 use crate::{
     checkpoint,
-    config::{ConfigError, DatasetName, RunConfig},
+    config::{AUTO, ConfigError, DatasetName, RunConfig},
+    data,
     device::ComputeDevice,
     files,
     kernel_choices::Tuning,
+    recipe::{self, DataFacts, Pace},
+    run_folder::RunFolder,
     say::{complain, say},
     signals,
     training::{self, TrainingError, TrainingEvent},
@@ -21,14 +31,17 @@ use crate::{
 
 /// The default folder of a run.
 const DEFAULT_RUN: &str = "runs/fashion-quick";
+/// The preset of a run whose data is not named.
+const DEFAULT_PRESET: &str = "fashion-quick";
 /// The size limit of a configuration file, in bytes.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
 #[derive(Debug, Args)]
 pub(super) struct TrainArgs {
-    /// Preset to start from; `jempp config` lists them.
-    #[arg(long, default_value = "fashion-quick", conflicts_with = "resume")]
-    preset: String,
+    /// Preset to start from; `jempp config` lists them. `auto` chooses the recipe that fits the data and the device
+    /// [default: auto with --data alone, otherwise fashion-quick].
+    #[arg(long, conflicts_with = "resume")]
+    preset: Option<String>,
     /// Folder of the new run; must not exist.
     #[arg(long, required_unless_present = "resume", conflicts_with = "resume")]
     out: Option<PathBuf>,
@@ -46,7 +59,7 @@ pub(super) struct TrainArgs {
     /// Number of epochs, passes over the training set.
     #[arg(long)]
     epochs: Option<usize>,
-    /// Your own images or points: a folder with one folder of pictures per class, or a .npz, .npy, IDX or CSV file; or,
+    /// Your own images or points: a folder with one folder of pictures per class, a zip, .npz, .npy, IDX or CSV file; or,
     /// with a data set named, the folder with its official files [default: where `jempp fetch` puts them].
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
@@ -62,22 +75,59 @@ pub(super) struct TrainArgs {
 }
 
 impl TrainArgs {
-    /// The configuration that a new run starts from: the preset, with the configuration file applied. If files are
-    /// named, but neither of the two names a data set, they are the user's own.
-    fn begin(&self) -> anyhow::Result<RunConfig> {
+    /// Whether the recipe is chosen from the data.
+    fn is_auto(&self) -> bool {
+        match &self.preset {
+            Some(name) => name == AUTO,
+            None => {
+                let is_named =
+                    self.dataset.is_some() || self.config.is_some() || self.sets("data.dataset");
+                self.names_files() && !is_named
+            }
+        }
+    }
+
+    fn sets(&self, wanted: &str) -> bool {
+        settings::keys(&self.assignments).any(|key| key == wanted)
+    }
+
+    fn names_files(&self) -> bool {
+        self.data.is_some() || self.sets("data.dir")
+    }
+
+    /// What a new run starts from, before a preset. If files are named, but nothing later names a data set, they are
+    /// the user's own.
+    fn base(&self) -> RunConfig {
         let mut base = RunConfig::default();
-        if self.data.is_some() || settings::keys(&self.assignments).any(|key| key == "data.dir") {
+        if self.names_files() {
             base.data.dataset = DatasetName::Custom;
         }
-        let preset = base.with_preset(&self.preset)?;
-        let Some(path) = &self.config else { return Ok(preset) };
+        base
+    }
+
+    /// The configuration file with its name, if there is one.
+    fn file(&self) -> anyhow::Result<Option<(String, String)>> {
+        let Some(path) = &self.config else { return Ok(None) };
         let name = path.display().to_string();
         let bytes = files::read_at_most(path, MAX_CONFIG_BYTES)
             .with_context(|| format!("cannot read {name}"))?;
         let text = String::from_utf8(bytes)
             .ok()
             .with_context(|| format!("{name} is no text in UTF-8, as TOML must be"))?;
-        preset.with_toml(&text).context(name)
+        Ok(Some((name, text)))
+    }
+
+    /// `config` with the keys of the configuration file and of the command line replaced.
+    fn given(
+        &self,
+        config: RunConfig,
+        file: Option<&(String, String)>,
+    ) -> anyhow::Result<RunConfig> {
+        let config = match file {
+            Some((name, text)) => config.with_toml(text).context(name.clone())?,
+            None => config,
+        };
+        Ok(self.apply(config)?)
     }
 
     /// `config` with the single keys of the command line replaced.
@@ -89,12 +139,13 @@ impl TrainArgs {
             self.data.as_deref().map(settings::data_dir).transpose()?,
         ];
         let options: Vec<_> = direct.into_iter().flatten().collect();
-        let config = settings::apply(config, &options, &self.assignments)?;
-        for key in settings::keys(&self.assignments) {
-            settings::check_sampler_key(key, &config.sampler)?;
-            settings::check_data_key(key, &config.data)?;
-        }
-        Ok(config)
+        settings::apply(config, &options, &self.assignments)
+    }
+
+    /// Checks that a run with this configuration uses every key of the command line.
+    fn check_used(&self, config: &RunConfig) -> Result<(), ConfigError> {
+        settings::keys(&self.assignments)
+            .try_for_each(|key| settings::check_sampler_key(key, &config.sampler))
     }
 }
 
@@ -103,24 +154,81 @@ pub(super) fn run(args: TrainArgs) -> anyhow::Result<()> {
     let is_complete = match &args.resume {
         Some(path) => {
             let device = args.tune.open(&args.device, Tuning::Kept)?;
-            let change = |config| args.apply(config);
-            follow(path, &device, |stop, on_event| {
+            let change = |config| {
+                let config = args.apply(config)?;
+                args.check_used(&config)?;
+                Ok(config)
+            };
+            follow(path, &device, &[], |stop, on_event| {
                 training::resume(path, change, &device, stop, on_event)
             })?
         }
-        None => {
-            let config = args.apply(args.begin()?)?;
-            let out = args.out.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_RUN));
-            let device = args.tune.open(&args.device, Tuning::On)?;
-            follow(&out, &device, |stop, on_event| {
-                training::train(config, &out, &device, stop, on_event)
-            })?
-        }
+        None => start(&args)?,
     };
     if is_complete {
         signals::work_is_done();
     }
     Ok(())
+}
+
+/// Starts a new run; returns whether it ran to its end.
+fn start(args: &TrainArgs) -> anyhow::Result<bool> {
+    let out = args.out.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_RUN));
+    let file = args.file()?;
+    let given = |config| args.given(config, file.as_ref());
+    let base = args.base();
+    if args.is_auto() {
+        return start_auto(args, &out, &|mut config| {
+            config.data.dataset = base.data.dataset;
+            given(config)
+        });
+    }
+    let preset = args.preset.as_deref().unwrap_or(DEFAULT_PRESET);
+    let config = given(base.with_preset(preset)?)?;
+    args.check_used(&config)?;
+    let device = args.tune.open(&args.device, Tuning::On)?;
+    follow(&out, &device, &[], |stop, on_event| {
+        training::train(config, &out, &device, stop, on_event)
+    })
+}
+
+/// Starts a new run with the recipe that fits the data, and says before it begins what was chosen and how long it will
+/// take; keys of `given` win.
+fn start_auto(
+    args: &TrainArgs,
+    out: &Path,
+    given: &dyn Fn(RunConfig) -> anyhow::Result<RunConfig>,
+) -> anyhow::Result<bool> {
+    let mut reading = given(RunConfig::default())?;
+    // The recipe chooses a batch that the data can fill, unless a batch is given.
+    reading.data.batch_size = 1;
+    reading.validate()?;
+    RunFolder::check_free(out)?;
+    let device = args.tune.open(&args.device, Tuning::On)?;
+    let splits = during("reading the data", || data::load(&reading.data, reading.seed))?;
+    let facts = DataFacts::of(&splits, reading.data.dataset);
+    let config = recipe::choose(&facts, &device.device, given)?;
+    args.check_used(&config)?;
+    config.validate()?;
+    let secs = during("timing a few steps", || {
+        pollster::block_on(recipe::seconds_per_step(&config, &facts, &device.device))
+    })?;
+    let (config, pace) = Pace::fit(config, &facts, secs, given)?;
+    let rows =
+        [("Recipe", recipe::describe(&config, &facts, &device.device)), ("Time", time_of(&pace))];
+    follow(out, &device, &rows, |stop, on_event| {
+        training::train_on(splits, config, out, &device, stop, on_event)
+    })
+}
+
+/// The time that a run will take, in words.
+fn time_of(pace: &Pace) -> String {
+    let step = match pace.secs_per_step {
+        secs if secs < 1.0 => format!("{:.0} ms", (1000.0 * secs).max(1.0)),
+        secs => format!("{secs:.1} s"),
+    };
+    let whole = HumanDuration(Duration::from_secs_f64(pace.secs().max(1.0)));
+    format!("about {whole} on this device, at {step} a step as just measured")
 }
 
 /// The main job without a window: trains the quick preset, or resumes it, then samples.
@@ -132,14 +240,16 @@ pub(super) fn quick() -> anyhow::Result<()> {
     let device = TuneArgs::default().open("auto", tuning)?;
     let is_complete = if is_resumed {
         say!("Going on with the run in {}.", out.display());
-        follow(out, &device, |stop, on_event| training::resume(out, Ok, &device, stop, on_event))?
+        follow(out, &device, &[], |stop, on_event| {
+            training::resume(out, Ok, &device, stop, on_event)
+        })?
     } else {
         say!(
             "Training JEM++ on 5,000 Fashion-MNIST images; about two minutes on two recent CPU cores."
         );
         say!("Ctrl-C saves and exits; the same command resumes the run.");
-        let config = RunConfig::preset("fashion-quick")?;
-        follow(out, &device, |stop, on_event| {
+        let config = RunConfig::preset(DEFAULT_PRESET)?;
+        follow(out, &device, &[], |stop, on_event| {
             training::train(config, out, &device, stop, on_event)
         })?
     };
@@ -149,22 +259,25 @@ pub(super) fn quick() -> anyhow::Result<()> {
     }
 }
 
-/// Runs a training job and shows its progress; returns whether it ran to its end.
+/// Runs a training job and shows its progress, with more `rows` in the opening; returns whether it ran to its end.
 fn follow(
     folder: &Path,
     device: &ComputeDevice,
+    rows: &[(&str, String)],
     job: impl FnOnce(&dyn Fn() -> bool, &mut dyn FnMut(TrainingEvent)) -> Result<bool, TrainingError>,
 ) -> anyhow::Result<bool> {
     let mut progress = Progress::new();
     let mut on_event = |event| {
         if let TrainingEvent::Ready(run) = &event {
-            say_opening(&[
-                ("Data", run.data.clone()),
+            let mut opening = vec![("Data", run.data.clone())];
+            opening.extend_from_slice(rows);
+            opening.extend([
                 ("Network", run.network.clone()),
                 device_row(device),
                 memory_row(&run.memory),
                 ("Writes", folder.display().to_string()),
             ]);
+            say_opening(&opening);
             // Before this point there was nothing to save, and a signal ended the program at once.
             if let Err(error) = signals::stop_flag() {
                 complain!("warning: Ctrl-C will not save before it stops the run: {error}");

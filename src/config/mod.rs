@@ -24,7 +24,7 @@ use fields::Value as _;
 pub use fields::{Field, MAX_SEED};
 #[cfg(feature = "gui")]
 pub use lab::*;
-pub use presets::{PRESETS, Preset};
+pub use presets::{AUTO, PRESETS, Preset};
 pub use sections::*;
 pub use size::ImageSize;
 #[cfg(feature = "gui")]
@@ -323,6 +323,22 @@ impl RunConfig {
         Self::default().with_preset(name)
     }
 
+    /// The recipe of the bundled models of images, without data set and network.
+    ///
+    /// # Errors
+    /// None; the recipe is a constant text.
+    pub(crate) fn base_of_images() -> Result<Self, ConfigError> {
+        Self::default().with_toml(presets::SHOWCASE)
+    }
+
+    /// The recipe of the 2-D densities, without data set.
+    ///
+    /// # Errors
+    /// None; the recipe is a constant text.
+    pub(crate) fn base_of_points() -> Result<Self, ConfigError> {
+        Self::default().with_toml(presets::TOY)
+    }
+
     /// This configuration with the keys of a preset replaced.
     ///
     /// # Errors
@@ -332,8 +348,12 @@ impl RunConfig {
             Some(preset) => {
                 preset.layers.iter().try_fold(self, |config, layer| config.with_toml(layer))
             }
+            None if name == AUTO => Err(ConfigError::Invalid(format!(
+                "`{AUTO}` is chosen from the data when a run starts, and no values are known before: name the data of the run"
+            ))),
             None => {
-                let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
+                let presets = PRESETS.iter().map(|preset| preset.name);
+                let names: Vec<&str> = std::iter::once(AUTO).chain(presets).collect();
                 Err(ConfigError::UnknownPreset {
                     name: name.to_string(),
                     nearest: nearest(name, names.iter().copied()).to_string(),

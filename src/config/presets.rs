@@ -11,10 +11,13 @@ pub struct Preset {
     pub layers: &'static [&'static str],
 }
 
+/// The name by which the recipe that fits the data is asked for. It is no preset: it is chosen once the data is read.
+pub const AUTO: &str = "auto";
+
 // Chains at temperature 1: noise_std² = 2 · num_inner_steps · inner_step_size. A step must stay below the
 // square of the density's width (0.03 for the thinnest), or Langevin's discretisation is unstable and
 // training diverges.
-const TOY: &str = "
+pub(super) const TOY: &str = "
     data = { batch_size = 256, input_noise_std = 0.0 }
     model = { arch = 'mlp' }
     class_centers = { max_components = 2 }
@@ -25,7 +28,7 @@ const TOY: &str = "
 
 // Three settings, found by experiment (docs/showcase.md), keep a run without norm from diverging: no noise on the data
 // that the chains do not have, a p(x) term that fades when the chains are behind, and energies held near 0.
-const SHOWCASE: &str = "
+pub(super) const SHOWCASE: &str = "
     data = { crop_padding = 1, augment_energy = false, input_noise_std = 0.0 }
     class_centers = { max_components = 64 }
     sampler = { num_steps = 5, step_schedule = 'cosine' }
@@ -45,6 +48,22 @@ const SHOWCASE_MNIST: &str = "
     data = { dataset = 'mnist' }
     class_centers = { max_components = 48 }
     training = { epochs = 4 }
+";
+
+const SHOWCASE_CIFAR10: &str = "
+    data = { dataset = 'cifar10', crop_padding = 4, horizontal_flip = true }
+    model = { arch = 'cnn-base' }
+    class_centers = { max_components = 16 }
+";
+
+// 600 steps on the 480 pictures that are made of drawings (src/data/drawn), which are moved and bent already. With few
+// components the chains start as noise around the mean picture, and one sees that the model makes the drawings.
+const DRAWINGS: &str = "
+    data = { dataset = 'custom', batch_size = 16, crop_padding = 0 }
+    class_centers = { max_components = 2 }
+    replay_buffer = { replay_buffer_size = 300 }
+    optimizer = { warmup_steps = 30 }
+    training = { epochs = 20, eval_every_epochs = 20 }
 ";
 
 // Only the cross entropy: no chains are sampled.
@@ -100,6 +119,31 @@ pub const PRESETS: &[Preset] = &[
         name: "mnist-judge",
         about: "The classifier in whose features samples of MNIST are measured",
         layers: &[SHOWCASE, SHOWCASE_MNIST, CLASSIFIER, JUDGE],
+    },
+    Preset {
+        name: "cifar10-laptop",
+        about: "JEM++ on CIFAR-10 (needs its files, or a folder of its pictures), one to two hours on two CPU cores",
+        layers: &[SHOWCASE, SHOWCASE_CIFAR10, "training.epochs = 30"],
+    },
+    Preset {
+        name: "cifar10-showcase",
+        about: "The same for a night on two CPU cores; with batch norm: model.arch=wrn-10-2 and model.norm=batch",
+        layers: &[SHOWCASE, SHOWCASE_CIFAR10, "training.epochs = 150"],
+    },
+    Preset {
+        name: "cifar10-classifier",
+        about: "The network of cifar10-laptop as a plain classifier, to compare with",
+        layers: &[SHOWCASE, SHOWCASE_CIFAR10, CLASSIFIER, "training.epochs = 30"],
+    },
+    Preset {
+        name: "cifar10-judge",
+        about: "The classifier in whose features samples of CIFAR-10 are measured",
+        layers: &[SHOWCASE, SHOWCASE_CIFAR10, CLASSIFIER, JUDGE, "training.epochs = 30"],
+    },
+    Preset {
+        name: "drawings",
+        about: "Drawings made in the window, from the file that it saves, about ten seconds on one CPU core",
+        layers: &[SHOWCASE, DRAWINGS],
     },
     Preset {
         name: "paper-cifar10",

@@ -209,9 +209,9 @@ mod tests {
     use crate::{
         device,
         energy::{Energy, EnergyGradient},
-        kernels::reference::NoiseKey,
         sampler::ChainState,
     };
+    use jempp_cpu::reference::NoiseKey;
 
     const KEY: NoiseKey = streams::UNUSED.key(5, 0);
     const SHAPE: [usize; 4] = [6, 1, 4, 4];

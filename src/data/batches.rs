@@ -3,7 +3,9 @@
 use rand::{RngExt, seq::SliceRandom};
 
 use super::{Dataset, may_flip};
-use crate::{config::DataConfig, kernels::reference, streams};
+use jempp_cpu::reference;
+
+use crate::{config::DataConfig, streams};
 
 /// One training batch on the host.
 #[derive(Clone, Debug)]

@@ -48,6 +48,16 @@ pub enum DataError {
         /// The setting that would use the folder.
         advice: String,
     },
+    /// A setting of the user's own data was given for another data set.
+    #[error(
+        "`data.{key}` is not used: it is for your own data, data.dataset = custom, and data set `{dataset}` is read as it is"
+    )]
+    UnusedSetting {
+        /// The name of the data set.
+        dataset: String,
+        /// The name of the key in the section `data`.
+        key: &'static str,
+    },
     /// The path given as a folder is not a folder.
     #[error("cannot read data from {dir}: {reason}")]
     Folder {

@@ -1,11 +1,11 @@
 //! The facts about a data set that a person wants to see before training on it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Dataset, Splits, spread};
 
 /// What a data set holds: its classes with their counts, and what was chosen, skipped and found odd while it was read.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
     /// The name of the data set and its source, in words.
     pub source: String,
@@ -24,7 +24,7 @@ pub struct Facts {
 }
 
 /// The name of a class and the number of its items in each part.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassFacts {
     /// The name of the class.
     pub name: String,

@@ -7,6 +7,7 @@ use super::{
     DataError, Dataset, formats,
     found::Found,
     origin::{Origin, Place},
+    own::{self, OwnFile},
     sets::{Set, Source, name},
 };
 use crate::{
@@ -64,7 +65,26 @@ impl Splits {
 /// The data set cannot use the folder; or a file is missing, truncated, corrupt or of another format, with its name and
 /// byte counts.
 pub fn load(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
-    let Found { mut train, validation, mut test, origin, settings } = read(config, seed)?;
+    splits(read(config, seed)?, config)
+}
+
+/// Reads the user's own data set from a list of files, as [`load`] does from a folder or a zip archive; messages call it
+/// `name`.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_files(
+    name: &str,
+    files: &[OwnFile],
+    config: &DataConfig,
+    seed: u64,
+) -> Result<Splits, DataError> {
+    splits(own::load_files(name, files, config, seed)?, config)
+}
+
+/// Checks the parts of a data set, and holds out a validation part.
+fn splits(found: Found, config: &DataConfig) -> Result<Splits, DataError> {
+    let Found { mut train, validation, mut test, origin, settings } = found;
     if train.is_empty() {
         return Err(DataError::Empty { dataset: name(config.dataset) });
     }
@@ -101,6 +121,18 @@ pub fn load(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
     Ok(Splits { train, validation, test, origin, settings })
 }
 
+/// The name of a setting that only the user's own data uses, if one has another value than by default.
+fn setting_of_own(config: &DataConfig) -> Option<&'static str> {
+    let default = DataConfig::default();
+    let changed = [
+        ("size", config.size != default.size),
+        ("fit", config.fit != default.fit),
+        ("color", config.color != default.color),
+        ("frame", config.frame != default.frame),
+    ];
+    changed.into_iter().find_map(|(key, is_changed)| is_changed.then_some(key))
+}
+
 /// Reads the data set from where it comes from.
 fn read(config: &DataConfig, seed: u64) -> Result<Found, DataError> {
     let dataset = config.dataset;
@@ -108,6 +140,9 @@ fn read(config: &DataConfig, seed: u64) -> Result<Found, DataError> {
     let reads_files = matches!(source, Source::Official | Source::Own);
     if !reads_files && !config.dir.is_empty() {
         return Err(formats::unused(dataset, config.dir.as_ref()));
+    }
+    if let Some(key) = setting_of_own(config).filter(|_| source != Source::Own) {
+        return Err(DataError::UnusedSetting { dataset: name(dataset), key });
     }
     let given = (!config.dir.is_empty()).then(|| PathBuf::from(&config.dir));
     match source {
@@ -127,8 +162,8 @@ fn read(config: &DataConfig, seed: u64) -> Result<Found, DataError> {
             formats::load(dataset, place)
         }
         #[cfg(not(target_arch = "wasm32"))]
-        Source::Own => super::own::load(&given.ok_or(DataError::NoPath)?, config, seed),
-        // A browser has no folders.
+        Source::Own => own::load(&given.ok_or(DataError::NoPath)?, config, seed),
+        // A browser has no folders, and its lists of files come through `load_files`.
         #[cfg(target_arch = "wasm32")]
         Source::Own => Err(DataError::NoPath),
     }

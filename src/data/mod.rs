@@ -1,6 +1,9 @@
 //! Data sets: their types, their sources, and their division into batches.
 
 mod batches;
+#[cfg(feature = "gui")]
+#[doc(hidden)]
+pub mod drawn;
 mod error;
 mod facts;
 #[cfg(not(target_arch = "wasm32"))]
@@ -11,8 +14,6 @@ mod load;
 #[cfg(not(target_arch = "wasm32"))]
 mod loose;
 mod origin;
-// The page does not read a person's own data set yet.
-#[cfg(not(target_arch = "wasm32"))]
 mod own;
 mod sets;
 mod toy_densities;
@@ -22,9 +23,12 @@ use serde::{Deserialize, Serialize};
 pub use batches::{Batch, Batches};
 pub use error::DataError;
 pub use facts::{ClassFacts, Facts};
-pub use load::{Splits, is_embedded, load, load_at_hand, prepare};
+pub use load::{Splits, is_embedded, load, load_at_hand, load_files, prepare};
 #[cfg(not(target_arch = "wasm32"))]
 pub use loose::{Loose, load_images};
+#[cfg(not(target_arch = "wasm32"))]
+pub use own::save_zip;
+pub use own::{OwnContent, OwnFile};
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use sets::official_of_shape;
 pub use sets::{class_names, may_flip, name};

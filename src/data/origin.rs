@@ -43,7 +43,6 @@ impl Origin {
             Place::Program => format!("{name}, inside the program"),
             Place::Folder(dir) => format!("{name} from {}", dir.display()),
             Place::Fetched(dir) => format!("{name} from {} (fetched)", dir.display()),
-            #[cfg(not(target_arch = "wasm32"))]
             Place::Own(path, kind) => format!("{name} from {} ({kind})", path.display()),
         }
     }
@@ -60,9 +59,8 @@ pub(super) enum Place {
     Folder(PathBuf),
     /// The folder that `jempp fetch` writes to.
     Fetched(PathBuf),
-    /// The user's own folder or file, and what kind of data set it is.
-    #[cfg(not(target_arch = "wasm32"))]
-    Own(PathBuf, &'static str),
+    /// The user's own folder, file or list of files, and what kind of data set it is.
+    Own(PathBuf, String),
 }
 
 impl Splits {

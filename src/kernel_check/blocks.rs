@@ -1,16 +1,14 @@
-//! The variants of a convolution where batch norm stands around it, as in a residual block.
+//! The variants of a convolution where batch norm stands around it, as in a residual block. The page has none of them.
 
 use burn::tensor::Device;
+use jempp_cpu::reference::{self, Conv};
 
 use super::{
     Buffer, Comparison, Found, Subject, convolutions,
     norms::{EPSILON, features, gradient_table_of, table_of},
     scrambled,
 };
-use crate::kernels::{
-    ConvPass, ConvShape, Surroundings, Variant,
-    reference::{self, Conv},
-};
+use crate::kernels::{ConvPass, ConvShape, Surroundings, Variant};
 
 /// A convolution of a block.
 struct BlockCase {

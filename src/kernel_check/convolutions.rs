@@ -1,12 +1,10 @@
 //! The kernels of convolutions, in each of their variants.
 
 use burn::tensor::Device;
+use jempp_cpu::reference::{self, Conv};
 
 use super::{Buffer, Comparison, Found, Subject, groups, scrambled};
-use crate::kernels::{
-    CONV_WEIGHT_SUM, ConvPass, ConvShape, Surroundings, Variant,
-    reference::{self, Conv},
-};
+use crate::kernels::{CONV_WEIGHT_SUM, ConvPass, ConvShape, Surroundings, Variant};
 
 /// The sizes of a convolution, as its variants take them.
 pub(super) fn shape_of(conv: &Conv) -> ConvShape {
@@ -22,6 +20,9 @@ pub(super) fn params(conv: &Conv, num_parts: usize) -> [u32; 9] {
     let slope = negative_slope.to_bits();
     [batch, height, width, inputs, outputs, kernel, stride, slope, num_parts as u32]
 }
+
+/// A buffer that a kernel is bound to but does not read.
+const NOTHING: Buffer = Buffer::Values(&[0.0; 4]);
 
 /// A convolution of scrambled values.
 pub struct ConvCase {
@@ -42,31 +43,44 @@ impl ConvCase {
     pub fn new(conv: Conv) -> Self {
         let Conv { batch, height, width, inputs, outputs, kernel, stride, .. } = conv;
         let num_positions = batch * height.div_ceil(stride) * width.div_ceil(stride);
+        let mut x = scrambled(batch * height * width * inputs, 1);
+        // Zero has the slope of negative values.
+        x[0] = 0.0;
         Self {
             conv,
-            x: scrambled(batch * height * width * inputs, 1),
+            x,
             weight: scrambled(kernel * kernel * inputs * outputs, 2),
             bias: scrambled(outputs, 3),
             gradient: scrambled(num_positions * outputs, 4),
         }
     }
 
-    /// The output that a variant computes.
+    /// The number of words that hold the signs of x; none without an activation, where nobody asks for them.
+    fn num_sign_words(&self) -> usize {
+        if self.conv.negative_slope == 1.0 { 0 } else { self.x.len().div_ceil(32) }
+    }
+
+    /// The output that a variant computes, and the signs of x.
     ///
     /// # Errors
     /// Why the device gave none.
-    pub async fn forward(&self, variant: &Variant, device: &Device) -> Result<Vec<f32>, String> {
+    pub async fn forward(
+        &self,
+        variant: &Variant,
+        device: &Device,
+    ) -> Result<[Vec<f32>; 2], String> {
         let (shape, pass) = (shape_of(&self.conv), ConvPass::Forward);
+        let num_words = self.num_sign_words();
         let subject = Subject { kernel: variant.kernel(pass, &shape, Surroundings::Plain), device };
         let buffers = [
             Buffer::Values(&self.x),
             Buffer::Values(&self.weight),
             Buffer::Values(&self.bias),
             Buffer::Output(self.gradient.len()),
+            Buffer::Output(num_words),
         ];
         let workgroups = variant.num_workgroups(pass, &shape, 1);
-        let [y] = subject.run(workgroups, &buffers, &params(&self.conv, 1)).await?;
-        Ok(y)
+        subject.run(workgroups, &buffers, &params(&self.conv, num_words)).await
     }
 
     /// The input gradient that a variant computes.
@@ -81,11 +95,13 @@ impl ConvCase {
         let (shape, pass) = (shape_of(&self.conv), ConvPass::InputGradient);
         let subject = Subject { kernel: variant.kernel(pass, &shape, Surroundings::Plain), device };
         let turned = reference::conv_turn_weights(shape.inputs, shape.outputs, &self.weight);
+        let signs = reference::signs(&self.x);
         let buffers = [
             Buffer::Values(&self.gradient),
             Buffer::Values(&turned),
-            Buffer::Values(&self.x),
+            NOTHING,
             Buffer::Output(self.x.len()),
+            if self.num_sign_words() == 0 { NOTHING } else { Buffer::Indices(&signs) },
         ];
         let workgroups = variant.num_workgroups(pass, &shape, 1);
         let [x_gradient] = subject.run(workgroups, &buffers, &params(&self.conv, 1)).await?;
@@ -177,16 +193,25 @@ pub(super) async fn variant(variant: &Variant, device: &Device) -> Found {
         return Ok(vec![weights, biases]);
     }
     let mut outputs = comparison("outputs of 20 layers, relative");
+    let mut signs = Comparison::new(variant.name, "signs of inputs, words that differ", 0.0);
     let mut gradients = comparison("input gradients, relative");
     for case in &cases {
         let ConvCase { conv, x, weight, bias, gradient } = case;
-        let y = case.forward(variant, device).await?;
+        let [y, words] = case.forward(variant, device).await?;
         outputs.add_relative(&y, &reference::conv_forward(conv, x, weight, bias));
+        add_words(&mut signs, &words, &reference::signs(x));
         let x_gradient = case.input_gradient(variant, device).await?;
         let twin = reference::conv_input_gradient(conv, gradient, weight, x);
         gradients.add_relative(&x_gradient, &twin);
     }
-    Ok(vec![outputs, gradients])
+    Ok(vec![outputs, signs, gradients])
+}
+
+/// Counts the words of a device, as values with these bits, that differ from those of the CPU.
+pub(super) fn add_words(comparison: &mut Comparison, found: &[f32], expected: &[u32]) {
+    let pairs = found.iter().zip(expected);
+    let num_wrong = pairs.filter(|(found, expected)| found.to_bits() != **expected).count();
+    comparison.add_difference(num_wrong as f32, found.len());
 }
 
 pub(super) async fn conv_weight_sum(subject: &Subject<'_>) -> Found {

@@ -1,7 +1,8 @@
 //! The kernels of heads.
 
-use super::{Buffer, Found, Subject, groups, scrambled};
-use crate::kernels::reference::{self, Head};
+use jempp_cpu::reference::{self, Head};
+
+use super::{Buffer, Found, Subject, convolutions::add_words, groups, scrambled};
 
 /// The number of images of a head.
 const BATCH: usize = 3;
@@ -58,7 +59,9 @@ pub(super) async fn head_energy(subject: &Subject<'_>) -> Found {
     let mut energies = subject.comparison("energies of 9 heads, relative", 1e-4);
     // A logit is a sum of up to 6,370 terms, and an error of it is an error of a probability.
     let mut seeds = subject.comparison("their gradients by the logits", 1e-4);
+    let mut signs = subject.comparison("signs of features, words that differ", 0.0);
     for case in head_cases() {
+        let words = reference::signs(&case.x);
         let buffers = [
             Buffer::Values(&case.x),
             Buffer::Values(&case.weight),
@@ -66,15 +69,18 @@ pub(super) async fn head_energy(subject: &Subject<'_>) -> Found {
             Buffer::Indices(&case.labels),
             Buffer::Output(BATCH),
             Buffer::Output(BATCH * case.head.classes),
+            Buffer::Output(words.len()),
         ];
-        let numbers = [case.head.negative_slope, case.scale].map(f32::to_bits);
-        let params = [&case.sizes()[..], &[u32::from(case.is_labelled)], &numbers].concat();
-        let [energy, seed] = subject.run(BATCH as u32, &buffers, &params).await?;
+        let [slope, scale] = [case.head.negative_slope, case.scale].map(f32::to_bits);
+        let numbers = [case.is_labelled.into(), slope, scale, words.len() as u32];
+        let params = [&case.sizes()[..], &numbers].concat();
+        let [energy, seed, found] = subject.run(BATCH as u32, &buffers, &params).await?;
         let (twin_energy, twin_seed) = case.twin();
         energies.add_relative(&energy, &twin_energy);
         seeds.add(&seed, &twin_seed);
+        add_words(&mut signs, &found, &words);
     }
-    Ok(vec![energies, seeds])
+    Ok(vec![energies, seeds, signs])
 }
 
 pub(super) async fn head_input_gradient(subject: &Subject<'_>) -> Found {
@@ -83,11 +89,12 @@ pub(super) async fn head_input_gradient(subject: &Subject<'_>) -> Found {
     for case in head_cases() {
         let (_, seed) = case.twin();
         let HeadCase { head, x, weight, .. } = &case;
+        let signs = reference::signs(x);
         let buffers = [
             Buffer::Values(&seed),
             Buffer::Values(&row_scale),
             Buffer::Values(weight),
-            Buffer::Values(x),
+            Buffer::Indices(&signs),
             Buffer::Output(x.len()),
         ];
         let params = [&case.sizes()[..], &[head.negative_slope.to_bits()]].concat();

@@ -1,7 +1,8 @@
 //! The kernels of batch norm.
 
+use jempp_cpu::reference;
+
 use super::{Buffer, Found, Subject, groups, scrambled};
-use crate::kernels::reference;
 
 pub(super) const EPSILON: f32 = 1e-5;
 /// The channels of the kernels that combine parts for each of 8.

@@ -1,7 +1,8 @@
-//! The kernels that measure the rates of a device.
+//! The kernels that measure the rates of a device. The page has none of them.
+
+use jempp_cpu::reference;
 
 use super::{Buffer, Found, Subject, groups, scrambled};
-use crate::kernels::reference;
 
 /// Numbers of values ; multiples of 16.
 const RATE_SIZES: [usize; 3] = [16, 4096, 4112];

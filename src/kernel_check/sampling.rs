@@ -1,22 +1,28 @@
 //! The kernels of chains: noise, starts, steps, summaries, the replay buffer, and the energies of 2-D densities.
 
-use super::{Buffer, Found, Subject, groups, scrambled};
-use crate::{
-    kernels::reference::{self, DensityForm, NoiseKey, ProximalStep},
-    streams,
-};
+use jempp_cpu::reference::{self, DensityForm, NoiseKey, ProximalStep};
+
+use super::{Buffer, Extent, Found, Subject, groups, scrambled};
+use crate::streams;
 
 /// Numbers of values around the size of a workgroup.
 const SIZES: [usize; 4] = [1, 255, 256, 257];
 /// One value more than 65,535 workgroups can process.
 const MANY: usize = 65_535 * 256 + 1;
-/// Numbers of chains and of pixels; the last is more chains than workgroups along one dimension.
-const CHAINS: [(usize, usize); 5] = [(1, 1), (3, 255), (5, 256), (2, 257), (65_537, 2)];
+/// Numbers of chains and of pixels.
+const CHAINS: [(usize, usize); 4] = [(1, 1), (3, 255), (5, 256), (2, 257)];
+/// More chains than workgroups along one dimension, and pixels.
+const MANY_CHAINS: (usize, usize) = (65_537, 2);
 /// The largest difference of noise: rounding and fused products change a radius of at most 5.8 by this much.
 const NOISE_ERROR: f32 = 3e-6;
 const KEY: NoiseKey = streams::KERNEL_CHECK.key(0x1234_5678_9abc_def0, 77);
 /// The last four parameters of a kernel that draws noise.
 const KEY_WORDS: [u32; 4] = [KEY.step, KEY.stream, KEY.seed as u32, (KEY.seed >> 32) as u32];
+
+/// Numbers of chains and of pixels, for kernels that have a workgroup for each chain.
+fn chains(extent: Extent) -> impl Iterator<Item = (usize, usize)> {
+    CHAINS.into_iter().chain((extent == Extent::Full).then_some(MANY_CHAINS))
+}
 
 pub(super) async fn proximal_step(subject: &Subject<'_>) -> Found {
     let [x, gradient] = [1, 2].map(|salt| scrambled(MANY, salt));
@@ -92,13 +98,19 @@ pub(super) async fn uniform_start(subject: &Subject<'_>) -> Found {
     Ok(vec![bits])
 }
 
-pub(super) async fn class_center_start(subject: &Subject<'_>) -> Found {
-    let mut starts = subject.comparison("starts of up to 70,001 chains", NOISE_ERROR);
+pub(super) async fn class_center_start(subject: &Subject<'_>, extent: Extent) -> Found {
+    let what = match extent {
+        Extent::Full => "starts of up to 70,001 chains",
+        Extent::Short => "starts of chains",
+    };
+    let mut starts = subject.comparison(what, NOISE_ERROR);
     let few: Vec<u32> = vec![2, 0, 1, 2, 2];
     let many: Vec<u32> = (0..70_001).map(|chain| chain % 3).collect();
     let sizes = [(1, 1), (255, 3), (256, 256), (257, 257), (784, 40)];
     let cases = sizes.into_iter().map(|(pixels, axes)| (&few, pixels, axes));
-    for (labels, num_pixels, num_components) in cases.chain([(&many, 3, 2)]) {
+    for (labels, num_pixels, num_components) in
+        cases.chain((extent == Extent::Full).then_some((&many, 3, 2)))
+    {
         let scaled = |len: usize, salt, by: f32| -> Vec<f32> {
             scrambled(3 * len, salt).iter().map(|value| by * value).collect()
         };
@@ -162,9 +174,13 @@ pub(super) async fn replay_scatter(subject: &Subject<'_>) -> Found {
     Ok(vec![rows])
 }
 
-pub(super) async fn chain_summary(subject: &Subject<'_>) -> Found {
-    let mut summaries = subject.comparison("norms and shares of up to 65,537 chains", 1e-5);
-    for (num_chains, num_pixels) in CHAINS {
+pub(super) async fn chain_summary(subject: &Subject<'_>, extent: Extent) -> Found {
+    let what = match extent {
+        Extent::Full => "norms and shares of up to 65,537 chains",
+        Extent::Short => "norms and shares of chains",
+    };
+    let mut summaries = subject.comparison(what, 1e-5);
+    for (num_chains, num_pixels) in chains(extent) {
         let len = num_chains * num_pixels;
         let x: Vec<f32> = scrambled(len, 1).iter().map(|v| (1.5 * v).clamp(-1.0, 1.0)).collect();
         let gradient = scrambled(len, 2);
@@ -179,12 +195,12 @@ pub(super) async fn chain_summary(subject: &Subject<'_>) -> Found {
     Ok(vec![summaries])
 }
 
-pub(super) async fn mala_accept(subject: &Subject<'_>) -> Found {
+pub(super) async fn mala_accept(subject: &Subject<'_>, extent: Extent) -> Found {
     const PROBABILITY_ERROR: f32 = 1e-4;
     let mut probabilities = subject.comparison("acceptance probabilities", PROBABILITY_ERROR);
     let mut decisions = subject.comparison("decisions and the states after them", 0.0);
     let (step_size, inverse_temperature) = (0.1f32, 0.5f32);
-    for (num_chains, num_pixels) in CHAINS {
+    for (num_chains, num_pixels) in chains(extent) {
         let len = num_chains * num_pixels;
         let [x, gradient, proposal, proposal_gradient] =
             [1, 2, 3, 4].map(|salt| scrambled(len, salt));

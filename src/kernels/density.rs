@@ -1,17 +1,13 @@
 //! Energies of analytic 2-D densities, on a GPU or on the CPU.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use jempp_cpu::{reference::DensityForm, threaded};
 
 use super::{
     DENSITY_ENERGY, WORKGROUP_SIZE,
     bridge::{cpu, from_cpu, from_gpu, gpu, is_gpu},
     launch::{empty_like, launch},
-    reference::{self, DensityForm},
 };
-use crate::parallel::*;
-
-/// The number of points per CPU task.
-const PART_LEN: usize = 1024;
 
 /// An analytic 2-D density on a device. A GPU receives its numbers once, when this is made, so that the steps of a
 /// chain upload nothing.
@@ -34,28 +30,13 @@ impl Density {
 }
 
 /// Energies (N) and gradients (N, 2, 1, 1) of a density at `x` (N, 2, 1, 1), on the device of the density; see
-/// [`reference::density_energy`].
+/// [`jempp_cpu::reference::density_energy`].
 pub fn density_energy(x: Tensor<4>, density: &Density) -> (Tensor<1>, Tensor<4>) {
     let Density { form, table } = density;
     let (shape, device) = (x.dims(), x.device());
     let num_points = shape[0];
     let Some(table) = table.clone() else {
-        let x = cpu(x);
-        let mut energy = vec![0.0; num_points];
-        let mut gradient = vec![0.0; 2 * num_points];
-        let parts = x
-            .par_chunks(2 * PART_LEN)
-            .zip(energy.par_chunks_mut(PART_LEN))
-            .zip(gradient.par_chunks_mut(2 * PART_LEN));
-        parts.for_each(|((x, energy), gradient)| {
-            for ((point, energy), slope) in
-                x.chunks_exact(2).zip(energy).zip(gradient.chunks_exact_mut(2))
-            {
-                let (value, at_point) = reference::density_energy([point[0], point[1]], form);
-                *energy = value;
-                slope.copy_from_slice(&at_point);
-            }
-        });
+        let (energy, gradient) = threaded::density_energy(&cpu(x), form);
         return (from_cpu(energy, [num_points], &device), from_cpu(gradient, shape, &device));
     };
     let (number, rows) = form.table();

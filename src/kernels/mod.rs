@@ -3,8 +3,6 @@
 //!
 //! This module does not depend on models, samplers or the configuration.
 
-pub mod reference;
-
 mod bridge;
 mod density;
 mod labels;
@@ -28,7 +26,6 @@ pub use layers::{
 };
 #[cfg(not(target_arch = "wasm32"))]
 pub use layers::{BlockOptions, Features, NormConv, norm_block, tuner};
-pub(crate) use layers::{MAX_KEPT_BYTES, MAX_POOLED_BYTES, TaskMemory, task_memory};
 pub(crate) use ops::index_tensor;
 pub use ops::{
     ClassGaussians, Proposals, adapter_of, chain_summary, class_center_start, mala_accept,
@@ -111,11 +108,11 @@ kernels! {
         ["weight", "turned", "params"],
         ["inputs", "outputs", "kernel"];
     HEAD_ENERGY = "head_energy",
-        ["x", "weight", "bias", "labels", "value", "seed", "params"],
+        ["x", "weight", "bias", "labels", "value", "seed", "signs", "params"],
         ["batch", "positions", "channels", "classes", "average", "labelled", "negative_slope",
-         "scale"];
+         "scale", "num_words"];
     HEAD_INPUT_GRADIENT = "head_input_gradient",
-        ["seed", "row_scale", "weight", "x", "x_gradient", "params"],
+        ["seed", "row_scale", "weight", "signs", "x_gradient", "params"],
         ["batch", "positions", "channels", "classes", "average", "negative_slope"];
     NORM_MOMENTS = "norm_moments",
         ["x", "parts", "params"],

@@ -2,6 +2,10 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use cubecl::server::Handle;
+use jempp_cpu::{
+    reference::{self, NO_CLASS, NoiseKey, ProximalStep},
+    threaded,
+};
 
 use super::{
     CHAIN_SUMMARY, CLASS_CENTER_START, Kernel, MALA_ACCEPT, NORMALIZED_STEP, PROXIMAL_STEP,
@@ -9,12 +13,7 @@ use super::{
     bridge::{cpu, from_cpu, from_gpu, gpu, is_gpu, upload},
     launch::{empty_like, launch},
     layers::Adapter,
-    reference::{self, NO_CLASS, NoiseKey, ProximalStep},
 };
-use crate::parallel::*;
-
-/// The number of elements per CPU task; a multiple of 4, because 4 elements share a Philox block.
-pub(super) const PART_LEN: usize = 4096;
 
 /// The Gaussians of some classes, on the device; see [`reference::ClassGaussians`].
 #[derive(Clone, Debug)]
@@ -74,11 +73,7 @@ pub fn proximal_step(x: Tensor<4>, gradient: Tensor<4>, update: &ProximalStep) -
     let (shape, device) = (x.dims(), x.device());
     if !is_gpu(&device) {
         let (mut values, gradient) = (cpu(x), cpu(gradient));
-        let parts = values.par_chunks_mut(PART_LEN).zip(gradient.par_chunks(PART_LEN)).enumerate();
-        parts.for_each(|(index, (x, gradient))| {
-            let first_block = (index * PART_LEN / 4) as u32;
-            reference::proximal_step(x, gradient, first_block, update);
-        });
+        threaded::proximal_step(&mut values, &gradient, update);
         return from_cpu(values, shape, &device);
     }
     let (x, gradient) = (gpu(x), gpu(gradient));
@@ -308,12 +303,8 @@ pub fn chain_summary(x: Tensor<4>, gradient: Tensor<4>, proximal_radius: f32) ->
     let ([num_chains, c, h, w], device) = (x.dims(), x.device());
     let num_pixels = c * h * w;
     if !is_gpu(&device) {
-        let (x, gradient) = (cpu(x), cpu(gradient));
-        let chains = x.par_chunks(num_pixels).zip(gradient.par_chunks(num_pixels));
-        let summary: Vec<Vec<f32>> = chains
-            .map(|(x, gradient)| reference::chain_summary(x, gradient, num_pixels, proximal_radius))
-            .collect();
-        return from_cpu(summary.concat(), [num_chains, 3], &device);
+        let summary = threaded::chain_summary(&cpu(x), &cpu(gradient), num_pixels, proximal_radius);
+        return from_cpu(summary, [num_chains, 3], &device);
     }
     let (x, gradient) = (gpu(x), gpu(gradient));
     let summary = empty_like(&x, [num_chains, 3]);
@@ -356,26 +347,17 @@ pub fn mala_accept(
     let (shape, device) = (x.dims(), x.device());
     let (num_chains, num_pixels) = (shape[0], shape[1..].iter().product::<usize>());
     if !is_gpu(&device) {
-        let [x, gradient, proposal, proposal_gradient] =
-            [x, gradient, proposal, proposal_gradient].map(cpu);
-        let (energy, proposal_energy) = (cpu(energy), cpu(proposal_energy));
-        let decided = (0..num_chains).into_par_iter().map(|chain| {
-            let row = chain * num_pixels..(chain + 1) * num_pixels;
-            let ends = reference::Proposal {
-                x: &x[row.clone()],
-                gradient: &gradient[row.clone()],
-                energy: energy[chain],
-                proposal: &proposal[row.clone()],
-                proposal_gradient: &proposal_gradient[row],
-                proposal_energy: proposal_energy[chain],
-            };
-            reference::mala_accept(&ends, chain as u32, step_size, inverse_temperature, noise)
-        });
-        let (x_next, acceptance): (Vec<_>, Vec<_>) = decided.unzip();
-        return (
-            from_cpu(x_next.concat(), shape, &device),
-            from_cpu(acceptance.concat(), [num_chains, 2], &device),
-        );
+        let ends = threaded::Proposals {
+            x: &cpu(x),
+            gradient: &cpu(gradient),
+            energy: &cpu(energy),
+            proposal: &cpu(proposal),
+            proposal_gradient: &cpu(proposal_gradient),
+            proposal_energy: &cpu(proposal_energy),
+        };
+        let (x_next, acceptance) =
+            threaded::mala_accept(&ends, step_size, inverse_temperature, noise);
+        return (from_cpu(x_next, shape, &device), from_cpu(acceptance, [num_chains, 2], &device));
     }
     let energies = gpu(Tensor::cat(vec![energy, proposal_energy], 0));
     let [x, gradient, proposal, proposal_gradient] =

@@ -1,30 +1,21 @@
 //! What a device can do at best: multiply-adds and copies alone, to compare the layers with.
 
 use burn::tensor::Tensor;
+use jempp_cpu::threaded;
 
 use super::{
     COPY_RATE, FMA_RATE, WORKGROUP_SIZE,
     bridge::{cpu, from_cpu, from_gpu, gpu, is_gpu},
     launch::launch,
-    layers::vectorize,
-    ops::PART_LEN,
-    reference,
 };
-use crate::parallel::*;
 
-/// Repeats x ← x m + a on flat values, [`reference::FMA_PER_ROUND`] times in each of the `rounds`, to measure arithmetic
-/// speed; see [`reference::fma_rate`].
+/// Repeats x ← x m + a on flat values in `rounds`, to measure arithmetic speed; see [`threaded::fma_rate`].
 pub fn fma_rate(x: Tensor<1>, rounds: u32, m: f32, a: f32) -> Tensor<1> {
     let (len, device) = (x.dims()[0], x.device());
     assert!(len.is_multiple_of(16), "a multiple of 16 values");
     if !is_gpu(&device) {
         let mut values = cpu(x);
-        values.par_chunks_mut(PART_LEN).for_each(|part| {
-            vectorize(
-                #[inline(always)]
-                || reference::fma_rate(part, rounds, m, a),
-            );
-        });
+        threaded::fma_rate(&mut values, rounds, m, a);
         return from_cpu(values, [len], &device);
     }
     let x = gpu(x);
@@ -35,14 +26,13 @@ pub fn fma_rate(x: Tensor<1>, rounds: u32, m: f32, a: f32) -> Tensor<1> {
 }
 
 /// Copies `x` to `to` and returns both, to measure memory bandwidth. Both are flat and have the same length; see
-/// [`reference::copy_rate`].
+/// [`threaded::copy_rate`].
 pub fn copy_rate([x, to]: [Tensor<1>; 2]) -> [Tensor<1>; 2] {
     let (len, device) = (x.dims()[0], x.device());
     assert!(len.is_multiple_of(4) && to.dims() == [len], "as many values, a multiple of 4");
     if !is_gpu(&device) {
         let [x, mut to] = [x, to].map(cpu);
-        let parts = to.par_chunks_mut(PART_LEN).zip(x.par_chunks(PART_LEN));
-        parts.for_each(|(to, x)| reference::copy_rate(x, to));
+        threaded::copy_rate(&x, &mut to);
         return [x, to].map(|values| from_cpu(values, [len], &device));
     }
     let [x, to] = [x, to].map(gpu);

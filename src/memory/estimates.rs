@@ -1,26 +1,34 @@
 //! What runs, chains and evaluations need: the estimates, part by part.
 
 use burn::tensor::Device;
+use jempp_cpu::{
+    layers::{MAX_KEPT_BYTES, TaskMemory},
+    parallel::num_threads,
+};
 
 use super::{Buffer, Demand, FLOAT, Part, product};
 use crate::{
     config::{Norm, OptimizerKind, RunConfig},
-    kernels::{MAX_KEPT_BYTES, TaskMemory, max_binding_bytes},
+    kernels::max_binding_bytes,
     model::{Layout, ModelError, Pass},
-    parallel::num_threads,
 };
 
 /// The number of outputs of the largest layer that a backward pass holds besides what it keeps: gradients on their way
 /// and scratch memory of a convolution.
 const NUM_IN_TRANSIT: u64 = 4;
 
-/// The number of values that the layers of a network store for one input. On a GPU, batch norm with the statistics of the
-/// batch is a part of the convolutions around it, which store nothing normalised; not so in a browser.
-fn stored_outputs(config: &RunConfig, layout: &Layout, max_binding: Option<u64>) -> u64 {
+/// The number of values that the layers of a network store for the backward pass of one input: for the gradient of the
+/// input alone, and for that of the weights too.
+///
+/// On a GPU, batch norm with the statistics of the batch is a part of the convolutions around it, which store nothing
+/// normalised; not so in a browser. Everywhere else, the inputs of norm layers are stored, one bit for each input of a
+/// convolution, and for its weights the input itself.
+fn stored(config: &RunConfig, layout: &Layout, max_binding: Option<u64>) -> [u64; 2] {
     let is_fused = max_binding.is_some() && config.model.norm == Norm::Batch;
+    let (all, bits) = (layout.num_activations, layout.num_activations / 32);
     match is_fused && cfg!(not(target_arch = "wasm32")) {
-        true => layout.num_activations - layout.num_normalised,
-        false => layout.num_activations,
+        true => [all - layout.num_normalised; 2],
+        false => [bits + layout.num_normalised, bits + all],
     }
 }
 
@@ -120,8 +128,8 @@ impl Demand {
             rows => ("micro_batch", rows.min(batch), 1, "lower it"),
         };
         let what = format!("data.{key} = {rows}: activations of {arch}");
-        let kept = num_passes * stored_outputs(config, layout, max_binding);
-        let image = kept + NUM_IN_TRANSIT * layout.largest_activation;
+        let [_, with_weights] = stored(config, layout, max_binding);
+        let image = num_passes * with_weights + NUM_IN_TRANSIT * layout.largest_activation;
         let mut update = Part::of("activations of the update", what, product([rows]), [image, 0]);
         let [frozen, weights] = layout.tasks;
         update.device = update.device.saturating_add(demand.task_bytes(frozen.max(weights), rows));
@@ -212,12 +220,8 @@ impl Demand {
             _ => micro_batch.min(layout.most_at_once(self.max_binding)),
         };
         let what = format!("{num_chains} chains at once through {}", config.model.arch);
-        // A GPU keeps the inputs of layers. The CPU back end keeps one bit for each, and the inputs of norm layers.
-        let kept = match self.max_binding {
-            Some(_) => stored_outputs(config, layout, self.max_binding),
-            None => layout.num_activations / 32 + layout.num_normalised,
-        };
-        let image = kept + NUM_IN_TRANSIT * layout.largest_activation;
+        let [frozen, _] = stored(config, layout, self.max_binding);
+        let image = frozen + NUM_IN_TRANSIT * layout.largest_activation;
         let mut part = Part::of("activations of sampling", what, product([rows]), [image, 0]);
         part.device = part.device.saturating_add(self.task_bytes(layout.tasks[0], rows));
         self.passes.push(part);

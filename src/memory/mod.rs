@@ -5,7 +5,9 @@ mod estimates;
 
 use std::fmt;
 
-use crate::{config::RunConfig, kernels::MAX_POOLED_BYTES};
+use jempp_cpu::layers::MAX_POOLED_BYTES;
+
+use crate::config::RunConfig;
 
 /// The number of bytes of an f32 value.
 const FLOAT: u64 = 4;

@@ -2,7 +2,9 @@
 
 use std::iter::Sum;
 
-use crate::kernels::{MAX_LAUNCH_FLOPS, TaskMemory};
+use jempp_cpu::layers::TaskMemory;
+
+use crate::kernels::MAX_LAUNCH_FLOPS;
 
 /// The memory limit for the outputs of the layers while images are measured, in bytes. It is small compared with the
 /// weights and the optimiser of a network that needs so much.

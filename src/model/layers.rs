@@ -5,6 +5,7 @@ use burn::{
     nn::{BatchNorm, BatchNormConfig, GroupNorm, GroupNormConfig, Linear},
     tensor::{Device, Tensor, TensorData},
 };
+use jempp_cpu::layers::task_memory;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -15,7 +16,7 @@ use crate::{
     config,
     kernels::{
         ConvOptions2d, ConvShape, EnergyOptions, HeadOptions, Labels, Pooling, batch_norm, conv2d,
-        head_energy, head_logits, task_memory,
+        head_energy, head_logits,
     },
     streams,
 };

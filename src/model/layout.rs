@@ -6,7 +6,9 @@ use burn::{
 };
 
 use super::{ModelError, Network, Pass, WeightInit, cost, cost::Cost};
-use crate::{config::ModelConfig, device, kernels::TaskMemory};
+use jempp_cpu::layers::TaskMemory;
+
+use crate::{config::ModelConfig, device};
 
 /// The names, shapes and sizes of the tensors of a network. It needs no memory for weights, so use it to refuse a
 /// network that is too large before it is built.

@@ -1,7 +1,6 @@
 //! Pictures of samples: grids of images, scatter plots of points, animations. Also reads the user's pictures as start
 //! images.
 
-#[cfg(not(target_arch = "wasm32"))]
 mod fitted;
 mod read;
 
@@ -17,12 +16,11 @@ use image::{
 
 use crate::files::write_atomically;
 
-#[cfg(not(target_arch = "wasm32"))]
 pub(crate) use fitted::{Header, fitted, header, is_gray};
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use read::is_picture;
 pub use read::item_of;
-pub(crate) use read::load_item;
+pub(crate) use read::{load_item, starts_like_picture};
 
 /// Why a picture could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -76,11 +74,8 @@ pub enum PictureError {
     },
 }
 
-/// The usual file extensions of pictures that can be read. The web build leaves out two decoders to save space.
-pub const ENDINGS: &[&str] = match cfg!(target_arch = "wasm32") {
-    true => &["png", "jpg", "jpeg", "gif"],
-    false => &["png", "jpg", "jpeg", "gif", "webp", "bmp"],
-};
+/// The usual file extensions of pictures that can be read.
+pub const ENDINGS: &[&str] = &["png", "jpg", "jpeg", "gif", "webp", "bmp"];
 
 /// The background colour behind and between drawn items.
 pub(crate) const BACKGROUND: Rgb<u8> = Rgb([24, 24, 28]);

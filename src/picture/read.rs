@@ -108,7 +108,12 @@ pub(crate) fn is_picture(path: &Path) -> bool {
     let mut start = Vec::new();
     path.is_file()
         && File::open(path).is_ok_and(|file| file.take(START_BYTES).read_to_end(&mut start).is_ok())
-        && format_of(&start).is_some_and(|format| format.reading_enabled())
+        && starts_like_picture(&start)
+}
+
+/// Whether the first bytes of a file are those of a picture that can be read.
+pub(crate) fn starts_like_picture(start: &[u8]) -> bool {
+    format_of(start).is_some_and(|format| format.reading_enabled())
 }
 
 /// The picture format, detected from the first bytes.

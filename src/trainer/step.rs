@@ -11,12 +11,14 @@ use super::{
     near_data::{NearData, Probes},
     samplers,
 };
+use jempp_cpu::reference::NoiseKey;
+
 use crate::{
     config::{ObjectiveConfig, RunConfig},
     data::Batch,
     device::{Mark, ReadError, read_while},
     energy::JointEnergy,
-    kernels::{index_tensor, reference::NoiseKey},
+    kernels::index_tensor,
     model::Network,
     objective::{ModelSide, Objective, ObjectiveInput, ProbeSide, Terms, objective},
     optimizer,

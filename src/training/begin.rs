@@ -9,7 +9,7 @@ use super::{RunDescription, Training, TrainingError, TrainingEvent};
 use crate::{
     checkpoint::Checkpoint,
     config::{ConfigError, Norm, RunConfig},
-    data::{self, Dataset},
+    data::{self, Dataset, Splits},
     device::ComputeDevice,
     files,
     run_folder::RunFolder,
@@ -22,7 +22,7 @@ impl Training {
     /// # Errors
     /// The data or the configuration is not valid, or the folder exists.
     pub async fn start(
-        mut config: RunConfig,
+        config: RunConfig,
         out: &Path,
         device: &ComputeDevice,
         on_event: &mut dyn FnMut(TrainingEvent),
@@ -31,6 +31,22 @@ impl Training {
         RunFolder::check_free(out)?;
         data::prepare(&config.data).await?;
         let splits = data::load(&config.data, config.seed)?;
+        Self::start_on(splits, config, out, device, on_event).await
+    }
+
+    /// As [`Training::start`], on a data set that was read before with the section `data` of `config`.
+    ///
+    /// # Errors
+    /// As [`Training::start`].
+    pub async fn start_on(
+        splits: Splits,
+        mut config: RunConfig,
+        out: &Path,
+        device: &ComputeDevice,
+        on_event: &mut dyn FnMut(TrainingEvent),
+    ) -> Result<Self, TrainingError> {
+        config.validate()?;
+        RunFolder::check_free(out)?;
         make_absolute(&mut config);
         splits.settle(&mut config.data);
         let warnings = splits.warnings().to_vec();
@@ -124,7 +140,8 @@ impl Training {
         folder: RunFolder,
         [validation, test]: [Dataset; 2],
     ) -> Self {
-        let notes = norm_of_parts(trainer.config()).into_iter().collect();
+        let config = trainer.config();
+        let notes = norm_of_parts(config).into_iter().chain(unused_flip(config)).collect();
         Self {
             description,
             saved_step: trainer.counters().step,
@@ -147,6 +164,17 @@ fn norm_of_parts(config: &RunConfig) -> Option<String> {
         format!(
             "data.micro_batch = {part}: batch norm takes its statistics from {part} images or chains instead of {batch}, \
              so the run differs from one with the whole batch; model.norm = group would not"
+        )
+    })
+}
+
+/// A note if mirroring is wanted for a data set whose images lose their class by it.
+fn unused_flip(config: &RunConfig) -> Option<String> {
+    let dataset = config.data.dataset;
+    (config.data.horizontal_flip && !data::may_flip(dataset)).then(|| {
+        format!(
+            "data.horizontal_flip = true is not used: a mirrored item of {} may be of another class or of none",
+            data::name(dataset)
         )
     })
 }

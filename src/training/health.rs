@@ -133,7 +133,10 @@ impl Health {
         let (accuracy, data) = (self.test?.accuracy, self.run.data_statistics);
         let majority = data.majority_share;
         let deviation = (majority * (1.0 - majority) / data.num_judged as f64).sqrt();
-        let is_chance = accuracy <= majority + NUM_DEVIATIONS * deviation;
+        // A few items may all be right by chance; then only an accuracy below that of the most frequent class tells.
+        let bound = majority + NUM_DEVIATIONS * deviation;
+        let bound = if bound < 1.0 { bound } else { majority };
+        let is_chance = majority < 1.0 && accuracy <= bound;
         (self.learns_classes() && is_chance).then_some(Problem::AtChance { accuracy, majority })
     }
 
@@ -276,6 +279,20 @@ mod tests {
         assert!(said.contains("12.0 %") && said.contains("optimizer.learning_rate"), "{said}");
         evaluate(&mut health, 0.14);
         assert!(health.final_warnings().is_empty(), "14 % of 1,000 is more than chance");
+    }
+
+    #[test]
+    fn a_handful_of_test_items_and_a_single_class_say_nothing_of_chance() {
+        for (majority_share, num_judged, accuracy, is_told) in
+            [(0.5, 6, 1.0, false), (0.5, 6, 0.4, true), (1.0, 40, 1.0, false)]
+        {
+            let mut health = health(&[]);
+            let statistics = &mut health.run.data_statistics;
+            (statistics.majority_share, statistics.num_judged) = (majority_share, num_judged);
+            train(&mut health, 100, |_| {});
+            evaluate(&mut health, accuracy);
+            assert_eq!(!health.final_warnings().is_empty(), is_told, "{accuracy} of {num_judged}");
+        }
     }
 
     #[test]

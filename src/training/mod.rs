@@ -26,7 +26,7 @@ use crate::{
 pub use error::TrainingError;
 pub use event::{DataStatistics, RunDescription, TrainingEvent};
 #[cfg(not(target_arch = "wasm32"))]
-pub use run::{resume, train};
+pub use run::{resume, train, train_on};
 
 /// Limit on consecutive failed saves, for example because of a full disk, before a run stops.
 const MAX_FAILED_SAVES: u32 = 10;

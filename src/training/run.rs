@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{Training, TrainingError, TrainingEvent, health::Health};
 use crate::{
     config::{ConfigError, RunConfig},
+    data::Splits,
     device::ComputeDevice,
 };
 
@@ -22,6 +23,24 @@ pub fn train(
 ) -> Result<bool, TrainingError> {
     pollster::block_on(async {
         let training = Training::start(config, out, device, on_event).await?;
+        run(training, stop, on_event).await
+    })
+}
+
+/// As [`train`], on a data set that was read before with the section `data` of `config`.
+///
+/// # Errors
+/// As [`train`].
+pub fn train_on(
+    splits: Splits,
+    config: RunConfig,
+    out: &Path,
+    device: &ComputeDevice,
+    stop: &dyn Fn() -> bool,
+    on_event: &mut dyn FnMut(TrainingEvent),
+) -> Result<bool, TrainingError> {
+    pollster::block_on(async {
+        let training = Training::start_on(splits, config, out, device, on_event).await?;
         run(training, stop, on_event).await
     })
 }

@@ -13,7 +13,7 @@ use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
 use web_sys::{HtmlCanvasElement, MessageEvent, Window, Worker};
 use web_time::{Duration, Instant};
 
-use super::wire::{Report, Request, decode, encode};
+use super::wire::{Measurement, Report, Request, decode, encode};
 use crate::{
     app::{App, Link, small_fonts},
     config::ViewState,
@@ -22,7 +22,6 @@ use crate::{
 
 /// The keys of the query that the page itself uses.
 const DEVICE: &str = "device";
-const BENCH: &str = "bench";
 /// The defaults of the page: fewer chains than on the desktop, and a speed that one can follow.
 const DEFAULT_QUERY: &str = "per_class=4&max_steps_per_sec=10";
 /// The full page, for the link of an embedded lesson.
@@ -42,16 +41,16 @@ extern "C" {
     static IS_EMBEDDED: Option<bool>;
 }
 
-/// Starts the page, or its benchmark.
+/// Starts the page, or a measurement in its place.
 pub(super) fn start() {
     // The trap that follows a panic says only `unreachable`.
     std::panic::set_hook(Box::new(|info| fail(&info.to_string())));
     let Some(window) = web_sys::window() else { unreachable!("a page has a window") };
     let query = Query::of(&window);
     wasm_bindgen_futures::spawn_local(async move {
-        let begun = match query.is_bench {
-            true => bench(&window),
-            false => view(window, query).await,
+        let begun = match query.measurement {
+            Some(what) => measure(what, &window),
+            None => view(window, query).await,
         };
         if let Err(error) = begun {
             wasm_bindgen::throw_val(error);
@@ -62,7 +61,7 @@ pub(super) fn start() {
 /// The parsed query of the page's address.
 struct Query {
     device: String,
-    is_bench: bool,
+    measurement: Option<Measurement>,
     /// The rest of the query, for the viewer.
     view: String,
 }
@@ -71,15 +70,17 @@ impl Query {
     fn of(window: &Window) -> Self {
         let search = window.location().search().unwrap_or_default();
         let search = search.trim_start_matches('?');
-        let mut query = Self { device: "auto".into(), is_bench: false, view: String::new() };
+        let mut query = Self { device: "auto".into(), measurement: None, view: String::new() };
         let mut view = form_urlencoded::Serializer::new(String::new());
         for (key, value) in form_urlencoded::parse(search.as_bytes()) {
             match &*key {
                 DEVICE => query.device = value.into_owned(),
-                BENCH => query.is_bench = value != "0",
-                _ => {
-                    view.append_pair(&key, &value);
-                }
+                _ => match Measurement::of(&key, &value) {
+                    Some(what) => query.measurement = (value != "0").then_some(what),
+                    None => {
+                        view.append_pair(&key, &value);
+                    }
+                },
             }
         }
         query.view = view.finish();
@@ -233,6 +234,7 @@ impl Page {
             Some(true) => App::embedded(link, view, FULL_PAGE),
             _ => App::new(link, view),
         };
+        app.listen(ctx);
         let location = window.location();
         app.set_address(format!(
             "{}{}",
@@ -308,6 +310,9 @@ impl Page {
             "steps_per_sec": run.steps_per_sec,
             "has_references": run.references.is_some(),
             "is_training": viewer.training.is_running,
+            "training_step": viewer.training.step(),
+            "own_data": viewer.training.own.describe(),
+            "num_drawings": viewer.training.drawn.num_drawings(),
             "lesson": viewer.lesson.title(),
             "lab": {
                 "step": viewer.lab.record.step,
@@ -359,8 +364,8 @@ impl eframe::App for Page {
     }
 }
 
-/// Runs the benchmark in the worker, and shows its output.
-fn bench(window: &Window) -> Result<(), JsValue> {
+/// Runs a measurement in the worker, and shows its output.
+fn measure(what: Measurement, window: &Window) -> Result<(), JsValue> {
     let document = window.document().ok_or("no document")?;
     let report =
         document.get_element_by_id("report").ok_or("the page has no place for a report")?;
@@ -370,7 +375,9 @@ fn bench(window: &Window) -> Result<(), JsValue> {
             let text = report.text_content().unwrap_or_default();
             report.set_text_content(Some(&format!("{text}{line}\n")));
         }
-        Report::Bench(json) => set("bench", &js_sys::JSON::parse(&json).unwrap_or(JsValue::NULL)),
+        Report::Measured(what, json) => {
+            set(what.name(), &js_sys::JSON::parse(&json).unwrap_or(JsValue::NULL));
+        }
         Report::Events(events) => {
             for event in events {
                 if let Event::Failed(reason) = event {
@@ -379,7 +386,7 @@ fn bench(window: &Window) -> Result<(), JsValue> {
             }
         }
     });
-    post(&worker, &Request::Bench);
+    post(&worker, &Request::Measure(what));
     ready();
     Ok(())
 }

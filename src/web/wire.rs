@@ -11,8 +11,8 @@ use crate::worker::{Command, Event};
 pub(super) enum Request {
     /// Serve on this device, named as [`crate::device::open`] takes it.
     Serve(String),
-    /// Run the benchmark in place of the service.
-    Bench,
+    /// Measure the devices in place of the service.
+    Measure(Measurement),
     Command(Command),
     /// The page has processed this many batches of reports.
     Seen(usize),
@@ -22,10 +22,41 @@ pub(super) enum Request {
 #[derive(Serialize, Deserialize)]
 pub(super) enum Report {
     Events(Vec<Event>),
-    /// A line of the benchmark's output as text.
+    /// A line of a measurement's output as text.
     Line(String),
-    /// The complete result of the benchmark, as JSON.
-    Bench(String),
+    /// The complete result of a measurement, as JSON.
+    Measured(Measurement, String),
+}
+
+/// What the page measures in place of showing the viewer.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(super) enum Measurement {
+    /// The speed of each device.
+    Bench,
+    /// Whether the kernels compute what the CPU computes.
+    Check {
+        /// Whether the largest sizes are left out, and the variants of convolutions that the page does not use here.
+        is_short: bool,
+    },
+}
+
+impl Measurement {
+    /// What a key of the page's query asks for, such as `check=short`; `None` for any other key.
+    pub(super) fn of(key: &str, value: &str) -> Option<Self> {
+        match key {
+            "bench" => Some(Self::Bench),
+            "check" => Some(Self::Check { is_short: value == "short" }),
+            _ => None,
+        }
+    }
+
+    /// Its key in the query, and the place of its result in the page's object `jempp`.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Bench => "bench",
+            Self::Check { .. } => "check",
+        }
+    }
 }
 
 /// Encodes a message for the browser to send.

@@ -6,7 +6,7 @@ use js_sys::{Array, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
-use super::wire::{Report, Request, decode, encode};
+use super::wire::{Measurement, Report, Request, decode, encode};
 use crate::worker::{self, Event, Port};
 
 /// Starts the worker. It processes the messages that arrived while the program was loading, and then new ones.
@@ -27,7 +27,7 @@ pub(super) fn start(scope: DedicatedWorkerGlobalScope) {
                 worker::serve(device, move |events| post(&to_page, &Report::Events(events)))
             });
         }
-        Some(Request::Bench) => bench(&to_page),
+        Some(Request::Measure(what)) => measure(what, &to_page),
         Some(Request::Command(command)) => to_port(&port, |port| port.command(command)),
         Some(Request::Seen(count)) => to_port(&port, |port| port.seen(count)),
         None => {}
@@ -60,11 +60,14 @@ fn post(scope: &DedicatedWorkerGlobalScope, report: &Report) {
     let _ = scope.post_message_with_transfer(&bytes, &Array::of1(&bytes.buffer()));
 }
 
-fn bench(scope: &DedicatedWorkerGlobalScope) {
+fn measure(what: Measurement, scope: &DedicatedWorkerGlobalScope) {
     let scope = scope.clone();
     wasm_bindgen_futures::spawn_local(async move {
         let line = |text: String| post(&scope, &Report::Line(text));
-        let report = worker::bench(&line).await;
-        post(&scope, &Report::Bench(report));
+        let report = match what {
+            Measurement::Bench => worker::bench(&line).await,
+            Measurement::Check { is_short } => worker::check(is_short, &line).await,
+        };
+        post(&scope, &Report::Measured(what, report));
     });
 }

@@ -7,13 +7,14 @@ use half::f16;
 use web_time::Instant;
 
 use super::{JobError, LaneImages, LaneNumbers, LaneStep};
+use jempp_cpu::reference::NoiseKey;
+
 use crate::{
     checkpoint::Checkpoint,
     config::{LaneConfig, ModelConfig, RunConfig, SamplerKind, StartKind, ViewStart},
     data,
     device::{Readable, read},
     energy::{JointEnergy, energy_of_row},
-    kernels::reference::NoiseKey,
     model::{Network, with_weights_from},
     numbers::softmax_rows,
     sampler::{ChainState, Sampler, StepInfo},

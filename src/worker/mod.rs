@@ -3,6 +3,8 @@
 
 #[cfg(target_arch = "wasm32")]
 mod browser_bench;
+#[cfg(target_arch = "wasm32")]
+mod browser_check;
 mod image_lane;
 pub mod lab;
 mod message;
@@ -10,6 +12,7 @@ mod message;
 mod native;
 mod open_model;
 mod outbox;
+mod own_data;
 mod service;
 #[cfg(target_arch = "wasm32")]
 mod web;
@@ -32,13 +35,17 @@ use crate::{
     training::TrainingError,
 };
 
-pub use message::*;
+pub use message::{
+    data::{DataReport, Inspected, Recipe},
+    *,
+};
 #[cfg(not(target_arch = "wasm32"))]
 pub use native::{Worker, spawn};
 pub use outbox::Batch;
 #[cfg(target_arch = "wasm32")]
 pub use {
     browser_bench::bench,
+    browser_check::check,
     web::{Port, serve},
 };
 

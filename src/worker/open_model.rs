@@ -11,6 +11,7 @@ use web_time::Instant;
 use super::{
     Event, JobError, ModelInfo, References, RunRequest, Step,
     image_lane::{ImageLane, Weights},
+    own_data::OwnData,
 };
 use crate::{
     bundled,
@@ -323,10 +324,10 @@ impl OpenModel {
     ///
     /// # Errors
     /// The images could not be downloaded.
-    pub(super) async fn load_references(&mut self) -> Result<(), JobError> {
+    pub(super) async fn load_references(&mut self, own: &OwnData) -> Result<(), JobError> {
         let config = &self.checkpoint.config;
         data::prepare(&config.data).await?;
-        let splits = data::load_at_hand(&config.data, config.seed);
+        let splits = own.load_at_hand(&config.data, config.seed);
         if let Ok(splits) = splits.map(|splits| splits.in_classes(&self.checkpoint.class_names))
             && self.checkpoint.check_data(&splits.test).is_ok()
             && !splits.test.is_empty()

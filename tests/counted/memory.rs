@@ -13,7 +13,8 @@ use jempp::{
     data, device,
     energy::{Energy, JointEnergy},
     kernels::{
-        ConvOptions2d, EnergyOptions, HeadOptions, Pooling, reference_conv2d, reference_head_energy,
+        ConvOptions2d, EnergyOptions, HeadOptions, Pooling, head_energy, reference_conv2d,
+        reference_head_energy,
     },
     memory::Demand,
     model::{Layout, Network, weights_of},
@@ -163,25 +164,59 @@ fn bytes_on(device: &Device) -> u64 {
     client.memory_report(MemoryScope::Device).usage().bytes_in_use
 }
 
+/// The bytes that what `make` returns holds on a GPU, with all that is kept for its backward pass.
+fn bytes_held<T>(device: &Device, make: impl Fn() -> T) -> u64 {
+    // Whatever is made once in a process is made here.
+    drop(make());
+    let before = bytes_on(device);
+    let held = make();
+    let bytes = bytes_on(device) - before;
+    drop(held);
+    bytes
+}
+
+/// What a forward pass with frozen weights keeps on a GPU for the gradient of its input, besides the input itself, as a
+/// share of the outputs of all layers.
+fn share_kept(arch: &str, norm: Norm, [n, c, h, w]: [usize; 4], device: &Device) -> f64 {
+    let config = ModelConfig { arch: arch.into(), norm, ..Default::default() };
+    let network = Network::new(&config, [c, h, w], 10, 0, &device.clone().autodiff()).unwrap();
+    let frozen = network.no_grad().aside();
+    let held = bytes_held(device, || {
+        let x = scrambled_tensor([n, c, h, w], 1, device).autodiff().require_grad();
+        (x.clone(), frozen.logits(x))
+    });
+    let kept = held - 4 * (n * c * h * w) as u64;
+    let outputs = 4 * n as u64 * Layout::of(&config, [c, h, w], 10).unwrap().num_activations;
+    println!("{arch}, norm {norm:?}: {kept} of {outputs} bytes");
+    kept as f64 / outputs as f64
+}
+
 #[test]
 fn a_gpu_keeps_nothing_normalised_for_the_backward_pass() {
     let _alone = alone();
     let Some(device) = gpu() else { return };
-    let config = ModelConfig { arch: "wrn-10-2".into(), norm: Norm::Batch, ..Default::default() };
-    let shape @ [c, h, w] = [3, 16, 16];
-    let network = Network::new(&config, shape, 10, 0, &device.clone().autodiff()).unwrap();
-    let frozen = network.no_grad().aside();
-    let pass = || {
-        let x = scrambled_tensor([8, c, h, w], 1, &device).autodiff().require_grad();
-        (x.clone(), frozen.logits(x))
-    };
-    drop(pass());
-    let before = bytes_on(&device);
-    let graph = pass();
-    let kept = bytes_on(&device) - before;
-    drop(graph);
-    let layout = Layout::of(&config, shape, 10).unwrap();
-    let outputs = 8 * 4 * layout.num_activations;
-    println!("{kept} bytes kept of {outputs} in the outputs of all layers");
-    assert!(kept < 6 * outputs / 10, "{kept} of {outputs} bytes");
+    let share = share_kept("wrn-10-2", Norm::Batch, [8, 3, 16, 16], &device);
+    assert!(share < 0.6, "{share}");
+}
+
+#[test]
+fn a_gpu_keeps_one_bit_of_an_activation_while_weights_are_frozen() {
+    let _alone = alone();
+    let Some(device) = gpu() else { return };
+    // The networks of W1 and W3.
+    for (arch, shape) in [("cnn-base", [8, 1, 28, 28]), ("wrn-16-4", [2, 3, 32, 32])] {
+        let share = share_kept(arch, Norm::None, shape, &device);
+        assert!(share < 1.5 / 32.0, "{share} of the outputs of {arch}");
+    }
+    let head = HeadOptions { pooling: Pooling::Average, negative_slope: 0.2 };
+    let options = EnergyOptions { head, labels: None, scale: -1.0 };
+    let shape = [8, 8, 8, 64];
+    let held = bytes_held(&device, || {
+        let x = scrambled_tensor(shape, 1, &device).autodiff().require_grad();
+        let weight = scrambled_tensor([64, 10, 1, 1], 2, &device).reshape([64, 10]).autodiff();
+        let bias = Tensor::zeros([10], &device).autodiff();
+        (x.clone(), head_energy(x.mul_scalar(2.0), weight, bias, options.clone()))
+    });
+    let values = 4 * shape.iter().product::<usize>() as u64;
+    assert!(held < values + values / 8, "{held} bytes for a head of {values}");
 }

@@ -10,13 +10,13 @@ use jempp::{
     convergence::{ConvergenceSettings, Recorder},
     device::{self, ComputeDevice, Readbacks, count_readbacks},
     energy::{AnalyticEnergy, Energy, JointEnergy},
-    kernels::reference::DensityForm,
     model::Network,
     sampler::{ChainState, Sampler},
     trainer::Trainer,
     training::Training,
     worker::{self, Command, Event, RunRequest, lab::Lab},
 };
+use jempp_cpu::reference::DensityForm;
 use pollster::block_on;
 
 use crate::{

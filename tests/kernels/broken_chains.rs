@@ -8,10 +8,8 @@ use crate::common::{
     written,
 };
 use burn::tensor::{Device, Tensor, TensorData};
-use jempp::kernels::{
-    self, EnergyOptions, HeadOptions, Pooling,
-    reference::{self, DensityForm, NoiseKey, ProximalStep},
-};
+use jempp::kernels::{self, EnergyOptions, HeadOptions, Pooling};
+use jempp_cpu::reference::{self, DensityForm, NoiseKey, ProximalStep};
 
 /// The second of them is a NaN with the sign and another bit set, the third a signalling one.
 const BROKEN: [f32; 5] = [
@@ -195,10 +193,12 @@ fn a_broken_image_stays_alone_in_the_head() {
         let run = |x: &[f32], bias: &[f32]| {
             let (value, seed) = (poisoned(NUM_CHAINS), poisoned(NUM_CHAINS * classes));
             let labels = bytemuck::cast_slice(&labels);
-            let buffers =
-                [bytes(x), bytes(&weight), bytes(bias), labels, bytes(&value), bytes(&seed)];
-            let slope_and_scale = [negative_slope, scale].map(f32::to_bits);
-            let params = [&sizes[..], &[labelled.into()], &slope_and_scale].concat();
+            let no_signs = bytes(&[0.0; 4]);
+            let outputs = [bytes(&value), bytes(&seed), no_signs];
+            let inputs = [bytes(x), bytes(&weight), bytes(bias), labels];
+            let buffers = [&inputs[..], &outputs].concat();
+            let [slope, scale] = [negative_slope, scale].map(f32::to_bits);
+            let params = [&sizes[..], &[labelled.into(), slope, scale, 0]].concat();
             let (kernel, groups) = (&kernels::HEAD_ENERGY, NUM_CHAINS as u32);
             let out = run_on_bytes(kernel, &device, groups, &buffers, &params);
             (written(&out[4], NUM_CHAINS), written(&out[5], NUM_CHAINS * classes))
@@ -228,7 +228,9 @@ fn a_broken_image_stays_alone_in_the_head() {
             [scrambled(NUM_CHAINS * classes, 4), scrambled(NUM_CHAINS, 5), inputs[0].clone()];
         let run = |[seed, row_scale, x]: &[Vec<f32>; 3]| {
             let params = [&sizes[..], &[negative_slope.to_bits()]].concat();
-            let inputs = [bytes(seed), bytes(row_scale), bytes(&weight), bytes(x)];
+            let signs = reference::signs(x);
+            let signs = bytemuck::cast_slice(&signs);
+            let inputs = [bytes(seed), bytes(row_scale), bytes(&weight), signs];
             let kernel = &kernels::HEAD_INPUT_GRADIENT;
             last_of(kernel, &device, groups(x.len()), &inputs, x.len(), &params)
         };

@@ -5,7 +5,7 @@ use jempp::{
     bench::DeviceCheck,
     cli,
     device::{self, ComputeDevice},
-    kernel_check::{self, Comparison},
+    kernel_check::{self, Comparison, Extent},
     kernels::{self, Kernel},
 };
 use pollster::block_on;
@@ -18,7 +18,7 @@ fn broken(kernel: &Kernel, from: &str, to: &str) -> &'static Kernel {
 }
 
 fn compare(kernel: &'static Kernel) -> Option<Vec<Comparison>> {
-    Some(block_on(kernel_check::check(kernel, &gpu()?)))
+    Some(block_on(kernel_check::check(kernel, Extent::Full, &gpu()?)))
 }
 
 #[test]
@@ -28,6 +28,13 @@ fn a_kernel_with_a_sign_flipped_differs() {
     assert!(found.iter().all(|comparison| !comparison.agrees), "{found:?}");
     assert!(found[0].to_string().ends_with("DIFFERS"), "{}", found[0]);
     assert!(found[0].largest_difference >= 1.0, "{}", found[0]);
+}
+
+#[test]
+fn a_head_that_keeps_wrong_signs_differs_in_them_alone() {
+    let wrong = broken(&kernels::HEAD_ENERGY, "len - 1u)] > 0.0", "len - 1u)] < 0.0");
+    let Some(found) = compare(wrong) else { return };
+    assert_eq!(found.iter().map(|one| one.agrees).collect::<Vec<_>>(), [true, true, false]);
 }
 
 #[test]
@@ -57,7 +64,7 @@ fn a_kernel_that_does_not_compile_is_a_failure_and_the_next_one_runs() {
 fn a_check_that_finds_a_difference_says_so_and_has_exit_status_1() {
     let Some(device) = adapter() else { return };
     let of = |kernel| {
-        let compare = || block_on(kernel_check::check(kernel, &device.device));
+        let compare = || block_on(kernel_check::check(kernel, Extent::Full, &device.device));
         DeviceCheck::of(compare, &device).unwrap()
     };
     let sound = of(&kernels::COPY_RATE);

@@ -8,9 +8,9 @@ use jempp::{
     config::{ClassCentersConfig, DataConfig, RunConfig},
     data::{self, Dataset},
     device,
-    kernels::reference::NoiseKey,
     trainer::Trainer,
 };
+use jempp_cpu::reference::NoiseKey;
 use pollster::block_on;
 
 fn config(explained_variance: f64, max_components: usize) -> ClassCentersConfig {

@@ -9,11 +9,12 @@ use jempp::{
     config::{ModelConfig, Norm, RunConfig},
     device,
     energy::{Energy, EnergyGradient, JointEnergy, SplitGradient},
-    kernels::{self, reference::NoiseKey},
+    kernels,
     model::{Network, weights_of},
     sampler::{ChainState, Sampler, inverse_temperature},
     streams,
 };
+use jempp_cpu::reference::NoiseKey;
 use pollster::block_on;
 
 const KEY: NoiseKey = NoiseKey { seed: 3, stream: 0, step: 0 };

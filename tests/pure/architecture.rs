@@ -1,7 +1,8 @@
-//! The module structure: which modules ("rooms") of the crate each module may import.
+//! The module structure: which modules ("rooms") of its crate each module may import.
 //!
-//! [`ROOMS`] is the only place that defines it. The tests read the imports of every file in `src`, including unit
-//! tests, and compare them with [`ROOMS`]; they also compare the list in `src/lib.rs` with it.
+//! [`ROOMS`] is the only place that defines it for jempp, and [`CPU_ROOMS`] for the small crate in `cpu`. The tests read
+//! the imports of every file in `src` and `cpu/src`, including unit tests, and compare them with the tables; they also
+//! compare the list in `src/lib.rs` with [`ROOMS`].
 
 mod house;
 mod imports;
@@ -28,18 +29,13 @@ diagnostics = whether chains agree and how many independent draws they are worth
     crates: statrs std thiserror
 numbers = softmax, log-sum-exp and argmax of rows of numbers on the host
     crates: std
-parallel = parallel iterators; plain ones in a browser, which gives the page one thread
-    crates: rayon std
-kernels::reference = the CPU twin of every WGSL kernel; it defines what the kernel computes
-    crates: std
 kernels = the WGSL kernels, and one function for each that takes tensors
-    rooms: kernels::reference parallel
 streams = every stream of random numbers, by its number
-    rooms: config kernels::reference
+    rooms: config
 kernel_check = every kernel compared with its CPU twin on one device
-    rooms: kernels kernels::reference streams
+    rooms: kernels streams
 eigen = eigenvectors of symmetric matrices
-    rooms: parallel streams
+    rooms: streams
 principal_axes = the directions along which points differ most
     rooms: eigen
 browser = what the browser gives the page: time and files
@@ -61,27 +57,27 @@ results_folder = where a command puts its results; nothing is replaced unasked
 device = which device computes: a GPU or the CPU
     rooms: browser kernels
 data = data sets: reading, fetching, batches
-    rooms: assets config files kernels::reference picture streams
+    rooms: assets config files picture streams
 model = the networks that give class logits
     rooms: config device kernels streams
 energy = the energy of a classifier and its gradient by the input; the sign lives here
-    rooms: device kernels kernels::reference model numbers
+    rooms: device kernels model numbers
 pgd = attacks on a classifier within a ball around each image
     rooms: config energy
 network_check = networks on one device compared with the CPU back end
     rooms: config device energy kernel_check kernels model streams
 sampler = Langevin samplers, one pure step at a time
-    rooms: config energy kernels kernels::reference streams
+    rooms: config energy kernels streams
 objective = the terms of the loss
     rooms: config device energy
 optimizer = the optimiser of the weights, its schedule, and averages of the weights
     rooms: config device model
 memory = how much memory a run will need, before any of it is taken
-    rooms: config kernels model parallel
+    rooms: config kernels model
 class_centers = the Gaussian of each class that chains start from
-    rooms: config data kernels kernels::reference principal_axes
+    rooms: config data kernels principal_axes
 replay_buffer = the persistent chains, on the device
-    rooms: class_centers config kernels kernels::reference streams
+    rooms: class_centers config kernels streams
 checkpoint = a run's whole state in one file
     rooms: class_centers config data files memory model streams
 bundled = the models inside the program
@@ -89,8 +85,10 @@ bundled = the models inside the program
 accuracy = accuracy and calibration of a network on a data set
     rooms: data device energy model numbers
 trainer = a run in memory: one training step, and the return to a good state after a divergence
-    rooms: checkpoint class_centers config data device energy kernels kernels::reference memory model objective
+    rooms: checkpoint class_centers config data device energy kernels memory model objective
     rooms: optimizer pgd replay_buffer sampler streams
+recipe = the recipe that fits a data set and a device
+    rooms: config data device kernels memory trainer
 run_folder = the folder of a training run
     rooms: checkpoint files
 training = a training run from its start to its end, with evaluations, checkpoints and recoveries
@@ -98,24 +96,24 @@ training = a training run from its start to its end, with evaluations, checkpoin
 starts = where chains of a checkpoint start
     rooms: checkpoint config data picture replay_buffer streams
 chains = runs of chains, one step at a time
-    rooms: checkpoint config device energy kernels kernels::reference model numbers sampler starts streams
+    rooms: checkpoint config device energy kernels model numbers sampler starts streams
 convergence = whether the chains of a run converge
-    rooms: chains checkpoint class_centers config data device diagnostics energy kernels kernels::reference numbers
+    rooms: chains checkpoint class_centers config data device diagnostics energy kernels numbers
     rooms: sampler starts streams
 facade = the door for users of the library: a model in one value
     rooms: accuracy bundled chains checkpoint config data device energy model numbers picture trainer
 interop = checkpoints from PyTorch and tensors for it
     rooms: checkpoint class_centers config data device model numbers optimizer replay_buffer
 eval = the report of `jempp eval`
-    rooms: accuracy bundled checkpoint config data device eigen energy files kernels kernels::reference model numbers
+    rooms: accuracy bundled checkpoint config data device eigen energy files kernels model numbers
     rooms: pgd picture replay_buffer results_folder sampler streams
 bench = what the work costs on a device
-    rooms: config data device energy kernel_check kernels kernels::reference memory model network_check sampler
+    rooms: config data device energy kernel_check kernels memory model network_check sampler
     rooms: streams trainer
 worker = the viewer's service: it computes what a window or a page shows
     rooms: assets browser bundled checkpoint class_centers config data device diagnostics energy files
-    rooms: kernels kernels::reference lessons model numbers picture principal_axes replay_buffer sampler starts streams
-    rooms: trainer training
+    rooms: kernel_check kernels lessons model network_check numbers picture principal_axes recipe
+    rooms: replay_buffer run_folder sampler starts streams trainer training
 app = the window, which knows no tensor and no device
     rooms: browser config data diagnostics files lessons numbers picture say worker
     crates: colorous core egui egui_plot half image memory_stats pollster rfd std wasm_bindgen_futures web_time
@@ -123,10 +121,26 @@ web = the window as a page in a browser, and its web worker
     rooms: app config worker
 cli = the commands of the program
     rooms: accuracy app bench bundled chains checkpoint config convergence data device diagnostics eval files
-    rooms: interop kernel_choices lessons model objective picture results_folder run_folder say signals starts trainer
+    rooms: interop kernel_choices lessons model objective picture recipe results_folder run_folder say signals starts trainer
     rooms: training worker
 main = the program
     rooms: cli web
+";
+
+/// The rooms of the crate in `cpu`, in the same form.
+const CPU_ROOMS: &str = "
+shape = the sizes of layers
+    crates:
+parallel = parallel iterators; plain ones in a browser, which gives the page one thread
+    crates: rayon std
+reference = the CPU twin of every WGSL kernel; it defines what the kernel computes
+    crates: std
+layers = the layers on all threads
+    rooms: parallel shape
+    crates: burn_flex burn_std bytemuck gemm pulp std
+threaded = the twins on all threads
+    rooms: layers parallel reference
+    crates:
 ";
 
 /// The first line of the list of rooms in `src/lib.rs`.
@@ -158,9 +172,9 @@ pub(crate) fn sources(folder: &str) -> BTreeMap<String, String> {
     found
 }
 
-/// The names of the crates that code may import: those in `Cargo.toml` and the standard library.
-fn crates() -> BTreeSet<String> {
-    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+/// The names of the crates that code may import: those in its `Cargo.toml` and the standard library.
+fn crates(manifest: &str) -> BTreeSet<String> {
+    let manifest = fs::read_to_string(root().join(manifest)).unwrap();
     let manifest: toml::Table = manifest.parse().unwrap();
     let targets = manifest["target"].as_table().unwrap().values();
     let tables = targets.filter_map(|target| target.get("dependencies"));
@@ -170,14 +184,22 @@ fn crates() -> BTreeSet<String> {
     ours.chain(["std", "core", "alloc"].map(Into::into)).collect()
 }
 
-fn house() -> House {
-    let roots: [(&str, &[&str]); 2] = [("src/lib.rs", &[]), ("src/main.rs", &["main"])];
-    read(&sources("src"), &roots, &crates())
+/// Both crates, each with its table.
+fn houses() -> [(&'static str, House); 2] {
+    let program: [(&str, &[&str]); 2] = [("src/lib.rs", &[]), ("src/main.rs", &["main"])];
+    [
+        (ROOMS, read(&sources("src"), &program, &crates("Cargo.toml"))),
+        (
+            CPU_ROOMS,
+            read(&sources("cpu/src"), &[("cpu/src/lib.rs", &[])], &crates("cpu/Cargo.toml")),
+        ),
+    ]
 }
 
 #[test]
 fn every_room_imports_what_the_table_says_and_nothing_else() {
-    let found = disagreements(&rooms(ROOMS), &house());
+    let found: Vec<String> =
+        houses().iter().flat_map(|(table, house)| disagreements(&rooms(table), house)).collect();
     assert!(
         found.is_empty(),
         "{} imports or rooms differ from the table:\n{}",
@@ -188,7 +210,7 @@ fn every_room_imports_what_the_table_says_and_nothing_else() {
 
 #[test]
 fn no_modules_beside_each_other_import_each_other() {
-    let found = circles(&house());
+    let found: Vec<String> = houses().iter().flat_map(|(_, house)| circles(house)).collect();
     assert!(found.is_empty(), "{} arrows in circles:\n{}", found.len(), found.join("\n"));
 }
 
@@ -196,4 +218,9 @@ fn no_modules_beside_each_other_import_each_other() {
 fn the_map_in_the_root_names_every_room_with_its_line() {
     let text = fs::read_to_string(root().join("src/lib.rs")).unwrap();
     assert!(text.contains(&map()), "src/lib.rs should have this map:\n\n{}", map());
+    let text = fs::read_to_string(root().join("cpu/src/lib.rs")).unwrap();
+    for room in rooms(CPU_ROOMS) {
+        let line = format!("//! * `{}`: {}\n", room.name, room.what);
+        assert!(text.contains(&line), "cpu/src/lib.rs should have this line: {line}");
+    }
 }

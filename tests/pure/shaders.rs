@@ -69,6 +69,7 @@ fn every_shader_file_is_in_a_table() {
         "common",
         "conv_common",
         "conv_plain",
+        "conv_plain_weights",
         "conv_norm_output",
         "conv_norm_gradient",
         "conv_norm_weights",
@@ -204,7 +205,7 @@ fn params_have_the_members_and_offsets_that_the_launcher_writes() {
 
 #[test]
 fn every_shader_begins_with_its_sentence_its_source_and_its_twin() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/kernels/reference");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/cpu/src/reference");
     let twins: String = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap())

@@ -148,6 +148,8 @@ fn a_failure_ends_a_training_run_in_the_window() {
         step: 0,
         num_steps: 10,
         memory: String::new(),
+        class_names: jempp::data::class_names(jempp::config::DatasetName::FashionMnist).unwrap(),
+        shape: [1, 28, 28],
     };
     window.worker.say(Event::Training(Box::new(update)));
     window.harness.state_mut().viewer_mut().session.tab = Tab::Train;
@@ -437,6 +439,8 @@ fn training_news_reach_their_tab() {
         step: 0,
         num_steps: 2028,
         memory: "about 90 MiB".into(),
+        class_names: jempp::data::class_names(jempp::config::DatasetName::FashionMnist).unwrap(),
+        shape: [1, 28, 28],
     })));
     for step in 1..=50 {
         window.worker.say(Event::Training(Box::new(TrainingUpdate::Step(TrainingPoint {

@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
 mod app;
+mod draw;
 mod lab;
 mod odd_windows;
+mod own_data;
 mod phone;
 mod pictures;
 mod real;

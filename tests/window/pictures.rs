@@ -100,6 +100,9 @@ fn training_in_a_small_window() {
             step: 0,
             num_steps: 2028,
             memory: String::new(),
+            class_names: jempp::data::class_names(jempp::config::DatasetName::FashionMnist)
+                .unwrap(),
+            shape: [1, 28, 28],
         });
         for step in 1..=400 {
             let wave = (step as f64 / 7.0).sin();

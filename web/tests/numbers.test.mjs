@@ -51,6 +51,61 @@ test('?bench=1 measures every device', async (t) => {
   assert.deepEqual(errors, []);
 });
 
+/** Opens the page's check, and returns the text and the comparisons when all are made. */
+async function check(t, kind, query = '?check=short') {
+  const { page, errors } = await open(t, query, { kind });
+  const report = page.locator('#report');
+  // SwiftShader takes a minute. For ?check=1 it takes many, most of them for kernels with 65,537 workgroups.
+  for (let waited = 0; !(await page.evaluate(() => jempp.check)); waited += 1) {
+    assert.ok(waited < 600, `no end after 600 s: ${await report.innerText()}`);
+    await page.waitForTimeout(1000);
+  }
+  assert.deepEqual(errors, []);
+  return { page, text: await report.innerText(), rows: await page.evaluate(() => jempp.check) };
+}
+
+/** Asserts that nothing runs off the sides of the screen, and that no row of the table is broken into two. */
+async function assertFits(page, text) {
+  const report = page.locator('#report');
+  assert.ok(await report.evaluate((element) => element.scrollWidth <= element.clientWidth), 'the report is wider than the screen');
+  const columns = await report.evaluate((element) => {
+    const { fontSize, paddingLeft, paddingRight } = getComputedStyle(element);
+    const letter = document.createElement('canvas').getContext('2d');
+    letter.font = `${fontSize} monospace`;
+    return (element.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight)) / letter.measureText('m').width;
+  });
+  const rows = text.split('\n').filter((row) => / (ok|DIFFERS)$/.test(row));
+  for (const row of rows) assert.ok(row.length <= columns, `${row}: there are ${columns} columns`);
+}
+
+test('?check=short compares every kernel and a network with the CPU', async (t) => {
+  const { page, text, rows } = await check(t, 'webgpu');
+  for (const line of text.split('\n')) t.diagnostic(line);
+  await photograph(page, 'check');
+  for (const name of ['proximal_step', 'norm_apply', 'flat-8x4', 'weight-16x8', 'cnn-base']) {
+    assert.ok(rows.some((row) => row.name === name), `${name} is not compared: ${text}`);
+  }
+  assert.deepEqual(rows.filter((row) => !row.agrees), []);
+  assert.match(text, new RegExp(`^${rows.length} of ${rows.length} comparisons agree`, 'm'));
+
+  await page.setViewportSize({ width: 390, height: 844 });
+  await photograph(page, 'check-phone');
+  await assertFits(page, text);
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+  await page.getByRole('button', { name: 'Copy' }).click();
+  await page.getByRole('button', { name: 'Copied' }).waitFor();
+  assert.equal((await page.evaluate(() => navigator.clipboard.readText())).trim(), text.trim());
+});
+
+test('?check says plainly that there is no WebGPU', async (t) => {
+  const { page, text, rows } = await check(t, 'no webgpu');
+  assert.match(text, /There is nothing to check, because this browser gives no WebGPU adapter: try the current version/);
+  assert.deepEqual(rows, []);
+  await page.setViewportSize({ width: 390, height: 844 });
+  await photograph(page, 'check-phone-without-webgpu');
+  await assertFits(page, text);
+});
+
 test('the same seed gives the same energies everywhere', async (t) => {
   const program = process.env.JEMPP_BIN;
   if (!program) return t.skip('JEMPP_BIN does not say where the native program is');

@@ -114,7 +114,7 @@ test('a model is trained in the page, saved, and goes on', async (t) => {
   await until('the end', (s) => s.shown_step === 2 && !s.is_running);
   await page.mouse.click(215, 14);
   await sleep(500);
-  const [START, PAUSE, GO_ON, SAVE] = [[46, 371], [140, 371], [48, 510], [55, 583]];
+  const [START, PAUSE, GO_ON, SAVE] = [[46, 410], [140, 410], [48, 549], [55, 622]];
   await page.mouse.click(...START);
   const begun = await until('a run', (s) => s.is_training && /checkpoint/.test(s.model));
   // The chains are updated with the current weights, twice a second.

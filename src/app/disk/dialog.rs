@@ -7,7 +7,11 @@ use std::{
 
 use web_time::Instant;
 
-use crate::app::exports::Export;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::app::state::Dropped;
+#[cfg(target_arch = "wasm32")]
+use crate::data::OwnFile;
+use crate::{app::exports::Export, data::drawn::DrawnSet};
 
 /// The purpose of a file dialog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,16 +19,28 @@ pub(in crate::app) enum DialogPurpose {
     Open,
     Export(Export),
     SaveModel,
+    /// A folder to train on.
+    DataFolder,
+    /// Files to train on.
+    DataFiles,
+    SaveDrawings,
+    OpenDrawings,
 }
 
 impl DialogPurpose {
     /// The file name that the dialog suggests.
     pub(in crate::app) fn file_name(self) -> &'static str {
         match self {
-            Self::Open => "",
+            Self::Open | Self::DataFolder | Self::DataFiles | Self::OpenDrawings => "",
             Self::Export(export) => export.file_name(),
             Self::SaveModel => "model.safetensors",
+            Self::SaveDrawings => "drawings.zip",
         }
+    }
+
+    /// Whether something is opened, and nothing saved.
+    pub(in crate::app) fn opens(self) -> bool {
+        self.file_name().is_empty()
     }
 }
 
@@ -38,6 +54,12 @@ pub(in crate::app) enum FileEvent {
         path: Option<PathBuf>,
         asked: Instant,
     },
+    /// A person dropped or chose something to train on.
+    #[cfg(not(target_arch = "wasm32"))]
+    Dropped(Vec<Dropped>),
+    /// A person dropped or chose files on the page, or why they are not taken.
+    #[cfg(target_arch = "wasm32")]
+    Given(Result<Vec<OwnFile>, String>),
     /// A file was read as bytes, as browsers provide files; with its name.
     #[cfg_attr(not(target_arch = "wasm32"), expect(dead_code))]
     Read {
@@ -49,6 +71,8 @@ pub(in crate::app) enum FileEvent {
         image: Result<Arc<[f32]>, String>,
         shape: [usize; 3],
     },
+    /// Drawings were read, or why not.
+    Drawings(Result<DrawnSet, String>),
     Written {
         path: PathBuf,
         result: Result<(), String>,

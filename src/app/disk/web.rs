@@ -1,18 +1,26 @@
 //! File access in a browser: files that the user provides, and downloads.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
 use web_time::Instant;
 
 use super::dialog::{CHECKPOINTS, DialogPurpose, FileEvent, FileEventSender};
-use crate::{app::exports::ExportJob, browser, picture};
+use crate::{
+    browser,
+    data::{OwnContent, OwnFile},
+    picture,
+};
 
 /// Asks the user for a file to open. To save, no dialog is needed: the browser decides where.
 pub(in crate::app) fn ask(purpose: DialogPurpose, reply: FileEventSender) {
-    if purpose != DialogPurpose::Open {
+    if purpose == DialogPurpose::OpenDrawings {
+        browser::pick(".zip", move |name, content| reply.send(super::drawings(&name, content)));
+        return;
+    }
+    if matches!(purpose, DialogPurpose::DataFolder | DialogPurpose::DataFiles) {
+        return browser::choose(purpose == DialogPurpose::DataFolder);
+    }
+    if !purpose.opens() {
         let path = Some(purpose.file_name().into());
         return reply.send(FileEvent::Chosen { purpose, path, asked: Instant::now() });
     }
@@ -22,10 +30,14 @@ pub(in crate::app) fn ask(purpose: DialogPurpose, reply: FileEventSender) {
 }
 
 /// Creates a file and downloads it, after the frame that requested it is drawn.
-pub(in crate::app) fn write(job: ExportJob, path: PathBuf, reply: FileEventSender) {
+pub(in crate::app) fn write(
+    content: impl FnOnce() -> Result<Vec<u8>, String> + 'static,
+    path: PathBuf,
+    reply: FileEventSender,
+) {
     wasm_bindgen_futures::spawn_local(async move {
         browser::pause(0.0).await;
-        let result = job.bytes().and_then(|bytes| download(&path, &bytes));
+        let result = content().and_then(|bytes| download(&path, &bytes));
         reply.send(FileEvent::Written { path, result });
     });
 }
@@ -45,15 +57,25 @@ pub(in crate::app) fn download(path: &Path, bytes: &[u8]) -> Result<(), String> 
         .ok_or_else(|| format!("the browser refused the download of {name}"))
 }
 
-/// Takes a file that was dropped on the page.
-pub(in crate::app) fn take_dropped(
-    file: &Arc<dyn egui::DroppedFile + Send + Sync>,
-    reply: FileEventSender,
-    _open: impl FnOnce(&Path),
-) {
-    let file = file.clone();
+/// Sends on what a person drops on the page, or chooses to train on. The page keeps the files: only their names come here.
+pub(in crate::app) fn listen(reply: FileEventSender) {
+    browser::on_files(move |files| {
+        let files = files.map(|files| {
+            let file = |(name, place): (String, String)| OwnFile {
+                name,
+                content: OwnContent::Path(place.into()),
+            };
+            files.into_iter().map(file).collect()
+        });
+        reply.send(FileEvent::Given(files));
+    });
+}
+
+/// Reads a file that a person gave the page.
+pub(in crate::app) fn read(file: OwnFile, reply: FileEventSender) {
+    let OwnContent::Path(place) = file.content else { return };
     wasm_bindgen_futures::spawn_local(async move {
-        let content = file.bytes_async().await;
-        reply.send(FileEvent::Read { name: file.path().display().to_string(), content });
+        let content = browser::given(&place.display().to_string()).await;
+        reply.send(FileEvent::Read { name: file.name, content });
     });
 }

@@ -13,12 +13,14 @@ pub(in crate::app) use self::{
     lab::{Agreement, Curve, LaneRecord, MAX_LAG},
     requests::Requests,
     session::TRAINING_AFTER_FAILURE,
-    training::{Phase, TrainingRecord, duration_text, smooth, usual_range},
+    training::{
+        Chosen, Dropped, Phase, TrainingRecord, duration_text, extend, smooth, usual_range,
+    },
 };
 pub(super) use self::{
     lab::{Lab, LabRecord},
     lesson::OpenLesson,
     run::{Classified, RunState},
     session::Session,
-    training::Training,
+    training::{Drawings, OwnData, Training},
 };

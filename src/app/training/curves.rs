@@ -98,6 +98,12 @@ pub(super) fn progress(ui: &mut Ui, run: &TrainingRecord) {
     if !run.memory.is_empty() {
         ui.weak(format!("Memory: {}", run.memory));
     }
+    bar(ui, run);
+    ui.add_space(6.0);
+}
+
+/// Draws how many steps of the run are done, and the remaining time.
+pub(super) fn bar(ui: &mut Ui, run: &TrainingRecord) {
     let mut text = format!("step {} of {}", run.step, run.num_steps);
     if run.phase == Phase::Running {
         if run.steps_per_sec > 0.0 {
@@ -114,7 +120,6 @@ pub(super) fn progress(ui: &mut Ui, run: &TrainingRecord) {
             .corner_radius(3.0)
             .text(RichText::new(text).color(ui.visuals().strong_text_color())),
     );
-    ui.add_space(6.0);
 }
 
 /// Draws the curves of the run.

@@ -1,22 +1,52 @@
 //! The training tab, with the setup at the left and the progress at the right.
 
-mod buffer;
 mod curves;
+mod draw;
+mod items;
+mod own_data;
 mod setup;
 
 use egui::{CollapsingHeader, Panel, ScrollArea, Ui};
 
-use self::{buffer::BufferView, setup::TrainingForm};
-use super::{
-    fit::fit,
-    state::{Session, Training},
+use self::{
+    draw::DrawView,
+    items::BufferView,
+    own_data::{Asked, OwnView},
+    setup::TrainingForm,
 };
+use super::{
+    disk::DialogPurpose,
+    fit::fit,
+    state::{Phase, RunState, Session, Training},
+};
+
+/// What the tab asks of the rest of the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// Ask for a path with a file dialog.
+    Dialog(DialogPurpose),
+    /// Show the chains of the open model.
+    Chains,
+    /// Save the drawings to a file.
+    SaveDrawings,
+}
 
 /// The state of the tab, kept between frames.
 #[derive(Default)]
 pub(super) struct TrainingView {
     setup: TrainingForm,
     buffer: BufferView,
+    own: OwnView,
+    draw: DrawView,
+    /// What a person asked for that is outside the tab.
+    wish: Option<Wish>,
+}
+
+impl TrainingView {
+    /// What the tab asked of the rest of the window since the last call.
+    pub(super) fn take_wish(&mut self) -> Option<Wish> {
+        self.wish.take()
+    }
 }
 
 /// Processes the updates of a training run. Also called while the tab is hidden, so that they do not accumulate.
@@ -33,14 +63,24 @@ pub(super) fn take_news(training: &mut Training, session: &mut Session, state: &
 /// Below this width, everything stands in one column.
 const NARROW: f32 = 560.0;
 
-/// Draws the tab. `can_save` says whether there is a model to save, either open or in training.
-pub(super) fn ui(ui: &mut Ui, training: &Training, can_save: bool, state: &mut TrainingView) {
+/// Draws the tab.
+pub(super) fn ui(ui: &mut Ui, training: &mut Training, run: &RunState, state: &mut TrainingView) {
+    state.setup.follow(&training.own);
+    if state.draw.is_open {
+        let TrainingView { setup, buffer, draw, wish, .. } = state;
+        let asked = draw::ui(ui, training, run, buffer, setup, draw);
+        *wish = asked.or(*wish);
+        return;
+    }
+    // There is a model to save, either open or in training.
+    let can_save = run.model.is_some();
     if ui.available_width() < NARROW {
         return narrow(ui, training, can_save, state);
     }
     let width = fit(ui.available_width() * 0.27, 230.0, 330.0);
     Panel::left("training setup").resizable(true).default_size(width).show(ui, |ui| {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            draw::entry(ui, &mut state.draw);
             setup::ui(ui, training, can_save, &mut state.setup);
         });
     });
@@ -49,33 +89,99 @@ pub(super) fn ui(ui: &mut Ui, training: &Training, can_save: bool, state: &mut T
             // The scroll bar must not cover the right end of a plot.
             ui.set_max_width(ui.available_width() - 8.0);
             curves::progress(ui, &training.record);
+            finished(ui, training, state);
+            own(ui, training, state);
             if !training.record.has_begun() {
                 return;
             }
+            // The chains of images say more at a glance than curves do.
+            let is_own = training.record.is_own();
+            if is_own {
+                state.buffer.ui(ui);
+            }
             curves::ui(ui, &training.record);
-            state.buffer.ui(ui);
+            if !is_own {
+                state.buffer.ui(ui);
+            }
             curves::messages(ui, &training.record);
         });
     });
 }
 
 /// Draws the tab in one column.
-fn narrow(ui: &mut Ui, training: &Training, can_save: bool, state: &mut TrainingView) {
+fn narrow(ui: &mut Ui, training: &mut Training, can_save: bool, state: &mut TrainingView) {
     egui::CentralPanel::default().show(ui, |ui| {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             ui.set_max_width(ui.available_width() - 8.0);
             let has_begun = training.record.has_begun();
             if has_begun {
                 curves::progress(ui, &training.record);
+                finished(ui, training, state);
+                if training.record.is_own() {
+                    state.buffer.ui(ui);
+                }
             }
-            CollapsingHeader::new("What to train").default_open(true).show_unindented(ui, |ui| {
-                setup::ui(ui, training, can_save, &mut state.setup);
-            });
+            draw::entry(ui, &mut state.draw);
+            own(ui, training, state);
+            let is_open = training.own.is_empty();
+            CollapsingHeader::new("What to train").default_open(is_open).show_unindented(
+                ui,
+                |ui| {
+                    setup::ui(ui, training, can_save, &mut state.setup);
+                },
+            );
             if has_begun {
                 curves::ui(ui, &training.record);
-                state.buffer.ui(ui);
+                if !training.record.is_own() {
+                    state.buffer.ui(ui);
+                }
                 curves::messages(ui, &training.record);
             }
         });
     });
+}
+
+/// Draws a person's own data, or the place to drop it. While a run is active, it is folded up.
+fn own(ui: &mut Ui, training: &mut Training, state: &mut TrainingView) {
+    let is_running = training.record.phase == Phase::Running;
+    let asked = if training.own.is_empty() {
+        match is_running {
+            true => None,
+            false => own_data::invitation(ui),
+        }
+    } else if training.record.has_begun() {
+        let header = CollapsingHeader::new("Your data").default_open(false);
+        let can_train = !is_running;
+        let view = &mut state.own;
+        let shown =
+            header.show_unindented(ui, |ui| own_data::ui(ui, &mut training.own, view, can_train));
+        shown.body_returned.flatten()
+    } else {
+        own_data::ui(ui, &mut training.own, &mut state.own, true)
+    };
+    match asked {
+        Some(Asked::Wish(wish)) => state.wish = Some(wish),
+        Some(Asked::Train) => state.setup.start_own(ui, training),
+        None => {}
+    }
+}
+
+/// Draws what one can do with a model that is trained.
+fn finished(ui: &mut Ui, training: &Training, state: &mut TrainingView) {
+    if !matches!(training.record.phase, Phase::Complete(_) | Phase::Paused(_)) {
+        return;
+    }
+    ui.horizontal_wrapped(|ui| {
+        let chains = ui.button("See its chains");
+        if chains.on_hover_text("The model is open in the tab Chains.").clicked() {
+            state.wish = Some(Wish::Chains);
+        }
+        let save = ui.button("Save model…");
+        let hover =
+            "Save the model as one file, to open it again here or anywhere, or to share it.";
+        if save.on_hover_text(hover).clicked() {
+            state.wish = Some(Wish::Dialog(DialogPurpose::SaveModel));
+        }
+    });
+    ui.add_space(6.0);
 }

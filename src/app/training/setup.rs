@@ -8,7 +8,7 @@ use crate::{
     app::{
         chart::note,
         size_class,
-        state::{Phase, Training},
+        state::{OwnData, Phase, Training},
     },
     config::{
         DataConfig, Field, MAX_SEED, OptimizerConfig, PRESETS, Preset, RunConfig, SamplerConfig,
@@ -19,6 +19,8 @@ use crate::{
 
 /// The preset that is chosen at first.
 const FIRST_PRESET: &str = "fashion-quick";
+/// What stands for a preset if the recipe was chosen for a person's own data.
+const OWN: &str = "own-data";
 /// The time after which a request without an answer can be repeated, in seconds.
 const REQUEST_TIMEOUT_SECS: f64 = 4.0;
 
@@ -33,6 +35,8 @@ pub(super) struct TrainingForm {
     asked_at: Option<f64>,
     /// The folders of the earlier runs.
     used: Vec<PathBuf>,
+    /// The recipe for a person's own data that was taken over last.
+    recipe: Option<Box<RunConfig>>,
 }
 
 impl Default for TrainingForm {
@@ -45,6 +49,7 @@ impl Default for TrainingForm {
             save_as: "saved.safetensors".into(),
             asked_at: None,
             used: Vec::new(),
+            recipe: None,
         };
         setup.choose(FIRST_PRESET);
         setup
@@ -60,6 +65,7 @@ fn presets() -> impl Iterator<Item = &'static Preset> {
 fn preset_text(name: &str) -> String {
     match name.strip_prefix("toy-") {
         Some(density) => format!("{} (2-D points, seconds)", density.replace('-', " ")),
+        None if name == OWN => "Your own data".into(),
         None => "Fashion (5,000 embedded garments, minutes)".into(),
     }
 }
@@ -74,14 +80,51 @@ fn free_folder(name: &str, exists: impl Fn(&Path) -> bool) -> String {
 impl TrainingForm {
     fn choose(&mut self, preset: &'static str) {
         self.preset = preset;
-        self.config = RunConfig::preset(preset).unwrap_or_default();
+        self.config = match &self.recipe {
+            Some(recipe) if preset == OWN => (**recipe).clone(),
+            _ => RunConfig::preset(preset).unwrap_or_default(),
+        };
         self.choose_folder();
+    }
+
+    /// Takes over the recipe for a person's own data when it has arrived, and lets go of one that is not right any more.
+    pub(super) fn follow(&mut self, own: &OwnData) {
+        let recipe = own.recipe.as_ref().map(|recipe| &recipe.config);
+        if recipe == self.recipe.as_ref() {
+            return;
+        }
+        self.recipe = recipe.cloned();
+        if self.recipe.is_some() {
+            self.choose(OWN);
+        } else if self.preset == OWN {
+            self.choose(FIRST_PRESET);
+        }
+    }
+
+    /// Asks the worker to train on a person's own data, whatever preset is chosen.
+    pub(super) fn start_own(&mut self, ui: &Ui, training: &Training) {
+        if self.preset != OWN {
+            self.choose(OWN);
+        }
+        self.start(ui, training);
+    }
+
+    /// Asks the worker to train.
+    pub(super) fn start(&mut self, ui: &Ui, training: &Training) {
+        let config = Box::new(self.config.clone());
+        training.ask(Command::Train { config, out: PathBuf::from(self.out.trim()) });
+        self.asked_at = Some(ui.input(|input| input.time));
     }
 
     /// Chooses a folder that neither exists nor was used. In a browser, folders are in the memory of the worker.
     fn choose_folder(&mut self) {
+        self.out = self.free_folder(&format!("runs/{}-window", self.preset));
+    }
+
+    /// The folder `name`, with a number if it exists or was used.
+    pub(super) fn free_folder(&self, name: &str) -> String {
         let is_taken = |path: &Path| path.exists() || self.used.iter().any(|used| used == path);
-        self.out = free_folder(&format!("runs/{}-window", self.preset), is_taken);
+        free_folder(name, is_taken)
     }
 
     /// Processes an update of a training run: updates the folders of the form.
@@ -133,9 +176,7 @@ pub(super) fn ui(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut T
             false => "Waiting for the worker, or a field is invalid.",
         });
         if start.clicked() {
-            let config = Box::new(setup.config.clone());
-            training.ask(Command::Train { config, out: PathBuf::from(setup.out.trim()) });
-            setup.asked_at = Some(now);
+            setup.start(ui, training);
         }
         let pause = ui.add_enabled(is_running, Button::new("⏸ Pause training"));
         let pause = pause.on_hover_text("Stop after this step and save everything.");
@@ -165,6 +206,9 @@ fn choose_preset(ui: &mut Ui, setup: &mut TrainingForm) {
         .width(ui.available_width())
         .truncate()
         .show_ui(ui, |ui| {
+            if setup.recipe.is_some() {
+                ui.selectable_value(&mut chosen, OWN, preset_text(OWN));
+            }
             for preset in presets() {
                 ui.selectable_value(&mut chosen, preset.name, preset_text(preset.name))
                     .on_hover_text(format!("{}: {}", preset.name, preset.about));

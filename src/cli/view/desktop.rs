@@ -68,6 +68,7 @@ impl eframe::App for Desktop {
     }
 
     fn save(&mut self, storage: &mut dyn eframe::Storage) {
-        keep(storage, &self.app.viewer().view());
+        let viewer = self.app.viewer();
+        keep(storage, &viewer.view(), viewer.training.drawn.to_text());
     }
 }

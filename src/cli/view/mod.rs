@@ -208,6 +208,9 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
             let _ = window.set((creation.egui_ctx.clone(), pause));
             let last = session.restore(creation.storage);
             let mut app = App::new(link, view.or(last).unwrap_or_default());
+            session.restore_drawings(creation.storage, |text| {
+                app.viewer_mut().training.drawn.restore(text)
+            });
             app.viewer_mut().session.warning = session.warning();
             if let Some(folder) = save_to {
                 app.save_to(folder);

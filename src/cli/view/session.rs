@@ -25,6 +25,8 @@ const ASIDE: &str = "set-aside";
 /// The key of the link in the storage file, and two keys of eframe itself.
 const KEY: &str = "view";
 const OTHER_KEYS: [&str; 2] = ["egui", "window"];
+/// The key of the drawings of the training tab.
+const DRAWINGS: &str = "drawings";
 /// The size limit of a session file, in bytes.
 const MAX_BYTES: u64 = 16 << 20;
 /// The largest number of characters of a reason in a message.
@@ -94,6 +96,22 @@ impl LastSession {
         }
     }
 
+    /// Gives the drawings of the last session to `take`, if there are any. Sets the session aside if they are refused.
+    pub(super) fn restore_drawings(
+        &mut self,
+        storage: Option<&dyn Storage>,
+        take: impl FnOnce(&str) -> Result<(), String>,
+    ) {
+        if self.warning.is_some() || self.folder.as_os_str().is_empty() {
+            return;
+        }
+        let text = storage.and_then(|storage| storage.get_string(DRAWINGS));
+        if let Some(Err(error)) = text.map(|text| take(&text)) {
+            let reason = say::shortened(&error, MAX_REASON);
+            self.set_aside(&format!("has drawings that cannot be shown ({reason})"));
+        }
+    }
+
     /// The warning to show, if the session was set aside.
     pub(super) fn warning(&self) -> Option<String> {
         self.warning.clone()
@@ -128,9 +146,13 @@ impl LastSession {
     }
 }
 
-/// Stores the view for the next start.
-pub(super) fn keep(storage: &mut dyn Storage, view: &ViewState) {
+/// Stores the view and the drawings of the training tab for the next start.
+pub(super) fn keep(storage: &mut dyn Storage, view: &ViewState, drawings: Option<String>) {
     storage.set_string(KEY, view.to_query());
+    match drawings {
+        Some(text) => storage.set_string(DRAWINGS, text),
+        None => storage.remove_string(DRAWINGS),
+    }
 }
 
 /// A path for the session that no other file has.
@@ -219,7 +241,7 @@ mod tests {
         let mut memory = Memory::default();
         put(folder.path(), b"{}");
         let view = ViewState::from_query("model=mnist&per_class=3").unwrap();
-        keep(&mut memory, &view);
+        keep(&mut memory, &view, None);
         let restored = |memory: &Memory| {
             let mut session = begin(folder.path());
             let view = session.restore(Some(memory));
@@ -235,6 +257,19 @@ mod tests {
             assert_eq!(view, None);
             assert!(warning.unwrap().starts_with("The last session cannot be shown ("));
         }
+        put(folder.path(), b"{}");
+        keep(&mut memory, &ViewState::default(), Some("{\"classes\":[]}".into()));
+        let mut session = begin(folder.path());
+        let mut taken = None;
+        session.restore_drawings(Some(&memory), |text| {
+            taken = Some(text.to_string());
+            Ok(())
+        });
+        assert_eq!((taken.as_deref(), session.warning()), (Some("{\"classes\":[]}"), None));
+        session.restore_drawings(Some(&memory), |_| Err("no drawings".into()));
+        let warning = session.warning().unwrap();
+        assert!(warning.contains("has drawings that cannot be shown (no drawings)"), "{warning}");
+        session.end();
         put(folder.path(), b"{ half of");
         let (_, warning) = restored(&Memory::default());
         assert!(warning.unwrap().starts_with("The last session cannot be read; it was set aside"));

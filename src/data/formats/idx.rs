@@ -22,6 +22,12 @@ pub(in crate::data) const EMBEDDED_FILES: [&str; 4] = [
     "fashion-mnist/t10k-labels-idx1-ubyte.gz",
 ];
 
+/// The codes of the element types that are read.
+const BYTES: u8 = 8;
+const SIGNED_BYTES: u8 = 9;
+const SHORTS: u8 = 11;
+const INTS: u8 = 12;
+
 const IMAGES: &str = "an IDX file of images";
 const LABELS: &str = "an IDX file of labels";
 
@@ -106,15 +112,10 @@ impl Part {
     ///
     /// # Errors
     /// A file cannot be read, or is no such IDX file, or their numbers differ.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub(in crate::data) fn open(images: &Path, labels: &Path) -> Result<Self, DataError> {
-        Self::read(Input::open(images)?, Input::open(labels)?)
-    }
-
-    fn read(images: Input, labels: Input) -> Result<Self, DataError> {
+    pub(in crate::data) fn read(images: Input, labels: Input) -> Result<Self, DataError> {
         let (images_path, labels_path) = (images.path.clone(), labels.path.clone());
         let (num_images, shape, pixels) = parse_images(images)?;
-        let (dims, labels) = parse(labels, LABELS, &[1])?;
+        let (dims, labels) = parse_labels(labels)?;
         if num_images != dims[0] {
             return Err(DataError::Count {
                 images: images_path,
@@ -135,11 +136,11 @@ impl Part {
     }
 }
 
-/// The number of dimensions of an IDX file of bytes; `None` for other files.
-#[cfg(not(target_arch = "wasm32"))]
-pub(in crate::data) fn num_dims(path: &Path) -> Option<u8> {
-    match Input::open(path).ok()?.take(4).ok()?[..] {
-        [0, 0, 8, dims] => Some(dims),
+/// The number of dimensions of an IDX file of bytes, or of labels as wider integers; `None` for other files.
+pub(in crate::data) fn num_dims(mut input: Input) -> Option<u8> {
+    match input.take(4).ok()?[..] {
+        [0, 0, BYTES, dims] => Some(dims),
+        [0, 0, SIGNED_BYTES | SHORTS | INTS, 1] => Some(1),
         _ => None,
     }
 }
@@ -156,7 +157,7 @@ pub(in crate::data) fn read_images(path: &Path) -> Result<(usize, [usize; 3], Ve
 /// Parses images of shape (N, H, W), (N, 1, H, W), (N, 3, H, W) or with the channels last.
 fn parse_images(input: Input) -> Result<(usize, [usize; 3], Vec<u8>), DataError> {
     let path = input.path.clone();
-    let (dims, bytes) = parse(input, IMAGES, &[3, 4])?;
+    let (dims, _, bytes) = parse(input, IMAGES, &[3, 4], &[BYTES])?;
     match dims[..] {
         [count, h, w] => Ok((count, [1, h, w], bytes)),
         [count, c @ (1 | 3), h, w] if !matches!(w, 1 | 3) => Ok((count, [c, h, w], bytes)),
@@ -176,42 +177,73 @@ fn parse_images(input: Input) -> Result<(usize, [usize; 3], Vec<u8>), DataError>
     }
 }
 
-/// Parses an IDX file of unsigned bytes into dimensions and payload; `allowed` lists the valid numbers of dimensions.
+/// Parses labels from 0 to 255, as bytes or as wider integers.
+fn parse_labels(input: Input) -> Result<(Vec<usize>, Vec<u8>), DataError> {
+    let path = input.path.clone();
+    let kinds = [BYTES, SIGNED_BYTES, SHORTS, INTS];
+    let (dims, kind, bytes) = parse(input, LABELS, &[1], &kinds)?;
+    let most = if kind == SIGNED_BYTES { 127 } else { 255 };
+    let values = bytes.chunks_exact(size_of(kind)).map(|value| match value {
+        [before @ .., last] if before.iter().all(|&byte| byte == 0) && *last <= most => Some(*last),
+        _ => None,
+    });
+    match values.collect() {
+        Some(labels) => Ok((dims, labels)),
+        None => Err(DataError::Format {
+            path,
+            expected: LABELS,
+            found: "a label in it is not from 0 to 255".into(),
+        }),
+    }
+}
+
+/// The number of bytes of an element of this type.
+fn size_of(kind: u8) -> usize {
+    match kind {
+        SHORTS => 2,
+        INTS => 4,
+        _ => 1,
+    }
+}
+
+/// Parses an IDX file into dimensions, element type and payload; `allowed` lists the valid numbers of dimensions, and
+/// `kinds` the valid element types.
 fn parse(
     mut input: Input,
     expected: &'static str,
     allowed: &[u8],
-) -> Result<(Vec<usize>, Vec<u8>), DataError> {
+    kinds: &[u8],
+) -> Result<(Vec<usize>, u8, Vec<u8>), DataError> {
     let path = input.path.clone();
     let wrong = |found| Err(DataError::Format { path: path.clone(), expected, found });
     let start = input.take(4)?;
-    let kind = match start[2] {
-        8 => None,
-        9 => Some("signed bytes"),
-        11 => Some("16-bit integers"),
-        12 => Some("32-bit integers"),
+    let [zero, other, kind, num_dims] = start[..] else { unreachable!("four bytes were read") };
+    let name = match kind {
+        BYTES => Some("unsigned bytes"),
+        SIGNED_BYTES => Some("signed bytes"),
+        SHORTS => Some("16-bit integers"),
+        INTS => Some("32-bit integers"),
         13 => Some("32-bit floats"),
         14 => Some("64-bit floats"),
-        _ => Some(""),
+        _ => None,
     };
-    let num_dims = start[3];
-    match kind {
-        _ if start[..2] != [0, 0] || kind == Some("") => {
-            return wrong(format!(
-                "it begins with {start:02x?} instead of [00, 00, 08, {:02x}]",
-                allowed[0]
-            ));
-        }
-        Some(kind) => return wrong(format!("its elements are {kind}; unsigned bytes are read")),
-        None if !allowed.contains(&num_dims) => {
-            return wrong(format!("it has {num_dims} dimensions instead of {}", allowed[0]));
-        }
-        None => {}
+    let Some(name) = name.filter(|_| [zero, other] == [0, 0]) else {
+        return wrong(format!(
+            "it begins with {start:02x?} instead of [00, 00, 08, {:02x}]",
+            allowed[0]
+        ));
+    };
+    if !kinds.contains(&kind) {
+        return wrong(format!("its elements are {name}; unsigned bytes are read"));
+    }
+    if !allowed.contains(&num_dims) {
+        return wrong(format!("it has {num_dims} dimensions instead of {}", allowed[0]));
     }
     let dims = input.take(4 * usize::from(num_dims))?;
     let dims = dims.chunks_exact(4).map(|d| u32::from_be_bytes([d[0], d[1], d[2], d[3]]) as usize);
     let dims: Vec<usize> = dims.collect();
-    let bytes = input.take(dims.iter().fold(1, |product, &dim| product.saturating_mul(dim)))?;
+    let num_bytes = dims.iter().fold(size_of(kind), |product, &dim| product.saturating_mul(dim));
+    let bytes = input.take(num_bytes)?;
     input.finish()?;
-    Ok((dims, bytes))
+    Ok((dims, kind, bytes))
 }

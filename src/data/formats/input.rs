@@ -17,7 +17,7 @@ pub(super) const MOST: u64 = 2 << 30;
 const MOST_PER_PACKED: u64 = 1032;
 
 /// A file of a data set, open for reading.
-pub(super) struct Input<'a> {
+pub(in crate::data) struct Input<'a> {
     pub(super) path: PathBuf,
     bytes: Box<dyn Read + 'a>,
     /// The size of the file on disk, in bytes.
@@ -46,7 +46,15 @@ impl<'a> Input<'a> {
         Self::new(path, bytes, bytes.len() as u64)
     }
 
-    fn new(path: &Path, mut bytes: impl BufRead + 'a, len: u64) -> Result<Self, DataError> {
+    /// Wraps a file of `len` bytes that is open already; error messages call it `path`.
+    ///
+    /// # Errors
+    /// The start of the file cannot be read.
+    pub(in crate::data) fn new(
+        path: &Path,
+        mut bytes: impl BufRead + 'a,
+        len: u64,
+    ) -> Result<Self, DataError> {
         let path = path.to_path_buf();
         let is_packed = match bytes.fill_buf() {
             Ok(start) => start.starts_with(&[0x1f, 0x8b]),

@@ -30,9 +30,10 @@ use folder::Folder;
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) use folder::official_in;
 
-pub(super) use idx::EMBEDDED_FILES;
 #[cfg(not(target_arch = "wasm32"))]
-pub(super) use idx::{Part as IdxPart, num_dims, read_images};
+pub(super) use idx::read_images;
+pub(super) use idx::{EMBEDDED_FILES, Part as IdxPart, num_dims};
+pub(super) use input::Input;
 
 /// Reads a data set from official files in the folder of `place`, or in a folder of it.
 ///

@@ -2,23 +2,22 @@
 
 use std::{
     borrow::Cow,
-    fs::File,
     io::{BufReader, Read},
-    path::Path,
 };
 
 use zip::ZipArchive;
 
 use super::{
     MAX_ITEMS, MAX_TOTAL_BYTES, Reason,
+    bytes::Bytes,
     items::{Gathered, Items, classes_of},
+    named::{Files, NamedFile},
     npy::{self, Numbers, Values as Elements},
     points,
 };
 use crate::{
     config::{DataConfig, ImageColor, ImageFit, ImageSize},
     data::Values,
-    files,
 };
 
 /// The most that a byte of an archive becomes when it is unpacked.
@@ -38,8 +37,8 @@ type Arrays = (Numbers, Vec<String>);
 ///
 /// # Errors
 /// The archive is damaged or lacks an array, or the arrays do not fit together.
-pub(super) fn read_npz(path: &Path, config: &DataConfig) -> Result<Gathered, Reason> {
-    let (file, _) = files::open(path).map_err(|error| error.to_string())?;
+pub(super) fn read_npz(file: &NamedFile, config: &DataConfig) -> Result<Gathered, Reason> {
+    let (file, _) = file.open().map_err(|error| error.to_string())?;
     let damaged = |error: zip::result::ZipError| format!("the archive is damaged: {error}");
     let mut archive = ZipArchive::new(file).map_err(damaged)?;
     let names = archive.file_names().map(|name| name.map(Cow::into_owned));
@@ -100,7 +99,7 @@ fn role_of(name: &str) -> Option<(usize, usize)> {
 }
 
 fn read_entry<T>(
-    archive: &mut ZipArchive<File>,
+    archive: &mut ZipArchive<Bytes>,
     name: &str,
     read: fn(&mut dyn Read, u64) -> Result<T, Reason>,
 ) -> Result<T, Reason> {
@@ -109,26 +108,40 @@ fn read_entry<T>(
     read(&mut entry, possible).map_err(|reason| format!("{name}: {reason}"))
 }
 
+/// The name of a file of labels that is beside any array.
+const BESIDE: &str = "y.npy";
+/// The end of the name of a file of labels that is beside one array.
+const BESIDE_ONE: &str = "-labels.npy";
+
+/// Whether a file of this name holds the labels of another.
+pub(super) fn is_of_labels(name: &str) -> bool {
+    name == BESIDE || name.ends_with(BESIDE_ONE)
+}
+
 /// Reads one array and the labels beside it: `NAME-labels.npy`, or `y.npy`.
 ///
 /// # Errors
 /// As [`read_npz`].
-pub(super) fn read_npy(path: &Path, config: &DataConfig) -> Result<Gathered, Reason> {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let names = [format!("{stem}-labels.npy"), "y.npy".to_string()];
-    let labels = names.iter().map(|name| path.with_file_name(name)).find(|path| path.is_file());
+pub(super) fn read_npy(
+    file: &NamedFile,
+    beside: &Files,
+    config: &DataConfig,
+) -> Result<Gathered, Reason> {
+    let own_name = file.last();
+    let stem = own_name.rsplit_once('.').map_or(own_name, |(stem, _)| stem);
+    let names = [format!("{stem}{BESIDE_ONE}"), BESIDE.to_string()];
+    let labels = names.iter().find_map(|name| beside.all.iter().find(|file| file.name == *name));
     let labels = labels
-        .filter(|labels| labels != path)
+        .filter(|labels| labels.name != own_name)
         .ok_or_else(|| format!("its labels are missing: {} or {} beside it", names[0], names[1]))?;
-    let open =
-        |path: &Path| files::open(path).map_err(|error| format!("{}: {error}", path.display()));
-    let (file, len) = open(path)?;
-    let items = npy::numbers(&mut BufReader::new(file), len)?;
-    let (file, len) = open(&labels)?;
-    let named = |reason| format!("{}: {reason}", labels.display());
-    let found = npy::labels(&mut BufReader::new(file), len).map_err(named)?;
+    let open = |file: &NamedFile| file.open().map_err(|error| format!("{}: {error}", file.name));
+    let (bytes, len) = open(file)?;
+    let items = npy::numbers(&mut BufReader::new(bytes), len)?;
+    let (bytes, len) = open(labels)?;
+    let named = |reason| format!("{}: {reason}", labels.name);
+    let found = npy::labels(&mut BufReader::new(bytes), len).map_err(named)?;
     let mut gathered = gather([Some((items, found)), None, None], config)?;
-    gathered.choices.insert(0, format!("labels from {}", files::file_name(&labels)));
+    gathered.choices.insert(0, format!("labels from {}", labels.name));
     Ok(gathered)
 }
 

@@ -1,23 +1,20 @@
 //! IDX files of images of any size and any classes, with the names of the classes in `classes.txt`.
 
-use std::path::Path;
-
 use super::{
     MAX_ITEMS, Reason, arrays,
     items::{Gathered, Items, counted},
-    walk::{Files, NamedFile},
+    named::{Files, NamedFile},
 };
 use crate::{
     config::{DataConfig, ImageColor, ImageSize},
     data::{
         Values,
-        formats::{IdxPart, num_dims},
+        formats::{self, IdxPart},
     },
-    files,
 };
 
 /// The file with one name of a class per line.
-const CLASSES: &str = "classes.txt";
+pub(super) const CLASSES: &str = "classes.txt";
 /// Limit on the bytes of that file.
 const MAX_CLASSES_BYTES: u64 = 1 << 20;
 /// Limit on the files of a folder that are looked at.
@@ -29,6 +26,11 @@ pub(super) struct Set {
     /// Images and labels of the training, validation and test part.
     parts: [Option<[NamedFile; 2]>; 3],
     classes: Option<NamedFile>,
+}
+
+/// The number of dimensions of an IDX file of bytes; `None` for other files.
+fn num_dims(file: &NamedFile) -> Option<u8> {
+    formats::num_dims(file.input().ok()?)
 }
 
 /// The index of the part that the name of a file says; the training part if it says none.
@@ -52,7 +54,7 @@ impl Set {
         if found.all.len() > MAX_FILES || found.has_pictures() {
             return Ok(None);
         }
-        let dims: Vec<Option<u8>> = found.all.iter().map(|file| num_dims(file.path())).collect();
+        let dims: Vec<Option<u8>> = found.all.iter().map(num_dims).collect();
         let with = |wanted: &[u8]| {
             let all = found.all.iter().zip(&dims);
             let is_wanted = all.filter(|(_, dims)| dims.is_some_and(|dims| wanted.contains(&dims)));
@@ -82,12 +84,12 @@ impl Set {
         Ok(Some(Self { parts, classes: classes_in(found) }))
     }
 
-    /// The file of images at `path` and the file of labels beside it.
+    /// A file of images and the file of labels beside it.
     ///
     /// # Errors
     /// It holds no images, or there are no labels.
-    pub(super) fn of_file(path: &Path, beside: &Files) -> Result<Self, Reason> {
-        match num_dims(path) {
+    pub(super) fn of_file(file: &NamedFile, beside: &Files) -> Result<Self, Reason> {
+        match num_dims(file) {
             Some(3 | 4) => {}
             Some(1) => return Err("it holds labels; name the file of images".into()),
             _ => {
@@ -96,12 +98,12 @@ impl Set {
                 );
             }
         }
-        let own_name = files::file_name(path);
+        let own_name = file.last();
         let own = beside.all.iter().find(|file| file.name == own_name);
         let own = own.ok_or("it is not in its folder")?.clone();
         let near = beside.all.iter().filter(|file| file.name.len() <= own_name.len() + 8);
         let labels: Vec<NamedFile> =
-            near.take(MAX_FILES).filter(|file| num_dims(file.path()) == Some(1)).cloned().collect();
+            near.take(MAX_FILES).filter(|file| num_dims(file) == Some(1)).cloned().collect();
         let labels = labels_of(&own, &labels)?;
         Ok(Self { parts: [Some([own, labels]), None, None], classes: classes_in(beside) })
     }
@@ -115,7 +117,7 @@ impl Set {
         let mut read: [Option<IdxPart>; 3] = [const { None }; 3];
         for (at, part) in self.parts.iter().enumerate() {
             let Some([images, labels]) = part else { continue };
-            let part = IdxPart::open(images.path(), labels.path());
+            let part = images.input().and_then(|images| IdxPart::read(images, labels.input()?));
             let part = part.map_err(|error| error.to_string())?;
             if part.labels.len() > MAX_ITEMS {
                 return Err(format!("{} holds more than {MAX_ITEMS} images", images.name));

@@ -9,13 +9,13 @@ use std::{
     },
 };
 
-use rayon::prelude::*;
+use jempp_cpu::parallel::*;
 
 use super::{
     MAX_ITEMS, MAX_TOTAL_BYTES, Reason,
     items::{Gathered, Items, counted, some_of},
     layout::{Labelled, Layout, Part, layout},
-    walk::{Files, NamedFile},
+    named::{Files, NamedFile},
 };
 use crate::{
     config::{DataConfig, ImageColor, ImageFit, ImageSize},
@@ -46,7 +46,8 @@ pub(super) fn read(found: Files, config: &DataConfig) -> Result<Gathered, Reason
     let reader = Reader::new(config);
     let mut broken = Vec::new();
     let (mut images, mut headers) = (Vec::new(), Vec::new());
-    let read: Vec<_> = files.par_iter().map(|image| reader.header(&image.file)).collect();
+    let read: Vec<_> =
+        (0..files.len()).into_par_iter().map(|at| reader.header(&files[at].file)).collect();
     for (image, header) in files.into_iter().zip(read) {
         match header {
             Ok(header) => {
@@ -187,10 +188,10 @@ impl Reader {
     ) -> Items {
         let num_values = channels * size[0] * size[1];
         let mut values = vec![0; part.len() * num_values];
-        let read: Vec<Result<bool, String>> = part
-            .par_iter()
-            .zip(values.par_chunks_mut(num_values))
-            .map(|(image, out)| self.image(&image.file, size, out))
+        let read: Vec<Result<bool, String>> = values
+            .par_chunks_mut(num_values)
+            .enumerate()
+            .map(|(at, out)| self.image(&part[at].file, size, out))
             .collect();
         let is_broken: Vec<bool> = read.iter().map(Result::is_err).collect();
         self.num_clear.fetch_add(

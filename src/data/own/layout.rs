@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Reason,
     items::{counted, some_of, sort_names},
-    walk::{Files, NamedFile},
+    named::{Files, NamedFile},
 };
 
 /// The names of the folders of a part, in lower case.
@@ -218,10 +218,10 @@ fn nothing(others: &[NamedFile], skipped: &[String]) -> Reason {
     };
     let known = others.iter().find_map(|file| Some((file, ending_of(&file)?)));
     match known {
-        Some((file, ".npz" | ".npy" | ".csv" | ".tsv")) => {
+        Some((file, ".npz" | ".npy" | ".csv" | ".tsv" | ".zip")) => {
             format!("there is no picture in it; to train on {}, name that file", file.name)
         }
-        Some((file, ".zip" | ".tar" | ".gz" | ".tgz")) => {
+        Some((file, ".tar" | ".gz" | ".tgz")) => {
             format!("there is no picture in it; {} there is packed: unpack it first", file.name)
         }
         _ => {

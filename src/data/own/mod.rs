@@ -1,54 +1,104 @@
-//! The user's own data sets: a folder of images with one folder per class, arrays of numpy, IDX files, or a table of
-//! points in the plane. Which of them a path holds is told by its content.
+//! The user's own data sets: images with one folder per class, arrays of numpy, IDX files, or a table of points in the
+//! plane. Which of them a path or a list of files holds is told by its content.
 //!
-//! The readers take lists of named files with bytes, of which a folder is one. Each gives [`Items`] with classes; what all
-//! have in common (the test part, empty classes, warnings) is done here.
+//! The readers take lists of named files with bytes: a folder, a zip archive, or files in memory. Each gives [`Items`] with
+//! classes; what all have in common (the test part, empty classes, warnings) is done here.
 
+mod archive;
 mod arrays;
+mod bytes;
 mod idx;
 mod images;
 mod items;
 mod layout;
+mod named;
+mod names;
 mod npy;
 mod points;
 mod table;
+#[cfg(not(target_arch = "wasm32"))]
 mod walk;
 mod warnings;
 
 use std::path::Path;
 
+#[cfg(not(target_arch = "wasm32"))]
+use super::formats::official_in;
 use super::{
     DataError,
-    formats::official_in,
     found::Found,
     origin::{Origin, Place},
 };
+#[cfg(not(target_arch = "wasm32"))]
+use crate::files;
 use crate::{
     config::{DataConfig, DatasetName},
-    files,
+    picture,
 };
 use items::{Gathered, Items};
-use walk::Files;
+use named::{Files, NamedFile};
+
+pub use named::{OwnContent, OwnFile};
 
 /// Limit on the number of images or points.
 const MAX_ITEMS: usize = 1_000_000;
 /// Limit on the number of classes.
 const MAX_CLASSES: usize = 10_000;
-/// Limit on the bytes of all images together, as they are kept in memory: 4 GiB.
-const MAX_TOTAL_BYTES: u64 = 4 << 30;
-/// The number of bytes at the start of a file that tell its kind.
-const START_BYTES: u64 = 64;
+/// Limit on the bytes of all images together, as they are kept in memory, and of an archive unpacked: 4 GiB, or 512 MiB in
+/// a browser, whose programs have 4 GiB for everything.
+const MAX_TOTAL_BYTES: u64 = if cfg!(target_arch = "wasm32") { 512 << 20 } else { 4 << 30 };
 
 /// Why a data set cannot be trained on, in words that end a sentence.
 type Reason = String;
+
+/// What was found: the kind of the data set in words, and its items.
+type Kinded = (String, Gathered);
 
 /// Reads the user's own data set at `path`.
 ///
 /// # Errors
 /// There is nothing at `path` that can be trained on, or a limit is exceeded. The error says what would do.
+#[cfg(not(target_arch = "wasm32"))]
 pub(super) fn load(path: &Path, config: &DataConfig, seed: u64) -> Result<Found, DataError> {
+    found(path, at_path(path, config), config, seed)
+}
+
+/// Reads the user's own data set from a list of files; messages call it `name`.
+///
+/// # Errors
+/// As [`load`].
+pub(super) fn load_files(
+    name: &str,
+    files: &[OwnFile],
+    config: &DataConfig,
+    seed: u64,
+) -> Result<Found, DataError> {
+    found(name.as_ref(), Files::of(files).and_then(|files| of_list(files, config)), config, seed)
+}
+
+/// Writes a list of files as a zip archive at `path`, from which [`load`] reads the same data set.
+///
+/// # Errors
+/// A file cannot be read, or the archive cannot be written.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn save_zip(list: &[OwnFile], path: &Path) -> Result<(), DataError> {
+    let io = |source| DataError::Io { path: path.to_path_buf(), source };
+    let list =
+        Files::of(list).map_err(|reason| DataError::Own { path: path.to_path_buf(), reason })?;
+    let mut file = files::begin(path).map_err(io)?;
+    archive::write(&list, &mut file).map_err(io)?;
+    files::finish(file, path).map_err(io)
+}
+
+/// Chooses what the files leave open: the test part, and the numbers of the classes.
+fn found(
+    path: &Path,
+    gathered: Result<Kinded, Reason>,
+    config: &DataConfig,
+    seed: u64,
+) -> Result<Found, DataError> {
     let refused = |reason| DataError::Own { path: path.to_path_buf(), reason };
-    let (kind, mut gathered) = gather(path, config).map_err(refused)?;
+    let (kind, mut gathered) = gathered.map_err(refused)?;
     check_used(gathered.shape, config).map_err(refused)?;
     gathered.drop_empty_classes().map_err(refused)?;
     if gathered.test.is_none() {
@@ -97,44 +147,78 @@ fn check_used(shape: [usize; 3], config: &DataConfig) -> Result<(), Reason> {
     }
 }
 
-/// The kind of the data set at `path` in words, and its items.
-fn gather(path: &Path, config: &DataConfig) -> Result<(&'static str, Gathered), Reason> {
+/// Reads the folder or file at `path`.
+#[cfg(not(target_arch = "wasm32"))]
+fn at_path(path: &Path, config: &DataConfig) -> Result<Kinded, Reason> {
     if path.is_dir() {
         let files = Files::below(path)?;
         return match idx::Set::among(&files)? {
-            Some(set) => Ok(("IDX files", set.read(config)?)),
+            Some(set) => Ok(("IDX files".into(), set.read(config)?)),
             None => match (files.has_pictures(), official_in(path)) {
                 (false, Some(hint)) => Err(format!("there is no picture in it, but {hint}")),
-                _ => Ok(("folder of classes", images::read(files, config)?)),
+                _ => Ok(("folder of classes".into(), images::read(files, config)?)),
             },
         };
     }
-    let (start, _) = files::head(path, START_BYTES).map_err(|error| match error.kind() {
+    let file = NamedFile::at(files::file_name(path), path.to_path_buf());
+    of_file(&file, || Files::near(path), config)
+}
+
+/// Reads a list of files: a data set of pictures or IDX files, or the only array or table among them.
+fn of_list(files: Files, config: &DataConfig) -> Result<Kinded, Reason> {
+    if let Some(set) = idx::Set::among(&files)? {
+        return Ok(("IDX files".into(), set.read(config)?));
+    }
+    let own = |file: &&NamedFile| {
+        let is_data = ["npz", "npy", "csv", "tsv", "txt", "zip"].contains(&file.ending().as_str());
+        is_data && !arrays::is_of_labels(file.last()) && file.last() != idx::CLASSES
+    };
+    match files.has_pictures() {
+        true => Ok(("folder of classes".into(), images::read(files, config)?)),
+        false => match files.all.iter().filter(own).collect::<Vec<_>>()[..] {
+            [file] => of_file(file, || Ok(files.beside(file)), config),
+            _ => Ok(("folder of classes".into(), images::read(files, config)?)),
+        },
+    }
+}
+
+/// Reads a file that holds a whole data set. `beside` lists the files in its folder.
+fn of_file(
+    file: &NamedFile,
+    beside: impl FnOnce() -> Result<Files, Reason>,
+    config: &DataConfig,
+) -> Result<Kinded, Reason> {
+    let start = file.start().map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => "there is no such file or folder".to_string(),
         _ => error.to_string(),
     })?;
-    let name = files::file_name(path).to_lowercase();
-    let beside = || Files::beside(path);
     match &start[..] {
         [] => Err("the file is empty".into()),
-        [b'P', b'K', 3, 4, ..] if name.ends_with(".npz") => {
-            Ok(("numpy archive", arrays::read_npz(path, config)?))
+        [b'P', b'K', 3, 4, ..] if file.ending() == "npz" => {
+            Ok(("numpy archive".into(), arrays::read_npz(file, config)?))
         }
-        [b'P', b'K', 3, 4, ..] => Err("it is an archive: unpack it and name its folder".into()),
+        [b'P', b'K', 3, 4, ..] if file.is_packed() => {
+            Err(format!("{} is an archive in an archive: unpack the outer one first", file.name))
+        }
+        [b'P', b'K', 3, 4, ..] => {
+            let (bytes, len) = file.open().map_err(|error| error.to_string())?;
+            let (kind, gathered) = of_list(archive::list(bytes, len)?, config)?;
+            Ok((format!("{kind} in a zip archive"), gathered))
+        }
+        [b'P', b'K', 5, 6, ..] => Err("the archive is empty".into()),
         [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => {
-            Ok(("numpy array", arrays::read_npy(path, config)?))
+            Ok(("numpy array".into(), arrays::read_npy(file, &beside()?, config)?))
         }
         [0, 0, 8..=14, 1..=4, ..] | [0x1f, 0x8b, ..] => {
-            Ok(("IDX file", idx::Set::of_file(path, &beside()?)?.read(config)?))
+            Ok(("IDX file".into(), idx::Set::of_file(file, &beside()?)?.read(config)?))
         }
-        _ if crate::picture::is_picture(path) => {
+        _ if picture::starts_like_picture(&start) => {
             Err("it is a single picture; name a folder with one folder of pictures per class"
                 .into())
         }
         _ => {
-            let most = points::MAX_BYTES;
-            let bytes = files::read_at_most(path, most).map_err(|error| error.to_string())?;
-            Ok(("table of points", points::read(&bytes, config)?))
+            let bytes = file.read(points::MAX_BYTES).map_err(|error| error.to_string())?;
+            Ok(("table of points".into(), points::read(&bytes, config)?))
         }
     }
 }

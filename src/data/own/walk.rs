@@ -1,4 +1,4 @@
-//! The files of a folder by name, and their bytes.
+//! The files of a folder, by name.
 
 use std::{
     collections::HashSet,
@@ -6,65 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{MAX_ITEMS, Reason, items::counted};
-use crate::{files, picture};
-
-/// Limit on the depth of folders in folders.
-const MAX_DEPTH: usize = 8;
-/// The names that systems give to files of their own, in lower case.
-const SYSTEM_FILES: [&str; 4] = ["thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"];
-/// The usual endings of the names of pictures, including those that are not read.
-const PICTURE_ENDINGS: [&str; 17] = [
-    "png", "jpg", "jpeg", "jpe", "jfif", "gif", "webp", "bmp", "dib", "tif", "tiff", "ico", "avif",
-    "heic", "tga", "pnm", "ppm",
-];
-
-/// A file by its name in a list of files.
-#[derive(Clone, Debug)]
-pub(super) struct NamedFile {
-    /// The path in the folder, with `/` between its parts.
-    pub(super) name: String,
-    path: PathBuf,
-}
-
-impl NamedFile {
-    /// The content of the file, if it has at most `most` bytes.
-    ///
-    /// # Errors
-    /// The operating system refuses, the file is larger, or it is no regular file.
-    pub(super) fn read(&self, most: u64) -> io::Result<Vec<u8>> {
-        files::read_at_most(&self.path, most)
-    }
-
-    /// The place of the file, for readers that open it themselves.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// The name without its folders.
-    pub(super) fn last(&self) -> &str {
-        self.name.rsplit('/').next().unwrap_or(&self.name)
-    }
-
-    /// Whether the name or, without an ending, the content is that of a picture.
-    pub(super) fn is_picture(&self) -> bool {
-        match self.last().rsplit_once('.') {
-            Some((_, ending)) => PICTURE_ENDINGS.contains(&ending.to_lowercase().as_str()),
-            None => picture::is_picture(&self.path),
-        }
-    }
-}
-
-/// The files of a folder.
-#[derive(Debug, Default)]
-pub(super) struct Files {
-    /// All files, sorted by name.
-    pub(super) all: Vec<NamedFile>,
-    /// The folders, so that an empty one can be told.
-    pub(super) folders: Vec<String>,
-    /// What was skipped and why.
-    pub(super) skipped: Vec<String>,
-}
+use super::{
+    MAX_ITEMS, Reason,
+    items::counted,
+    named::{Files, NamedFile},
+    names::{MAX_DEPTH, is_hidden},
+};
+use crate::files;
 
 /// What is counted while a folder is searched.
 #[derive(Default)]
@@ -123,16 +71,11 @@ impl Files {
         Ok(found)
     }
 
-    /// Whether any file is a picture by its name.
-    pub(super) fn has_pictures(&self) -> bool {
-        self.all.iter().any(NamedFile::is_picture)
-    }
-
-    /// The files in the folder of a file.
+    /// The files in the folder of the file at a path.
     ///
     /// # Errors
     /// The folder cannot be read.
-    pub(super) fn beside(file: &Path) -> Result<Self, Reason> {
+    pub(super) fn near(file: &Path) -> Result<Self, Reason> {
         let folder = match file.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
@@ -142,7 +85,7 @@ impl Files {
         for entry in entries.flatten().take(MAX_ITEMS) {
             let path = entry.path();
             if path.is_file() {
-                found.all.push(NamedFile { name: files::file_name(&path), path });
+                found.all.push(NamedFile::at(files::file_name(&path), path));
             }
         }
         found.all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -165,8 +108,7 @@ impl Search {
         for entry in entries {
             let path = entry.path();
             let own_name = files::file_name(&path);
-            if own_name.starts_with('.') || SYSTEM_FILES.contains(&own_name.to_lowercase().as_str())
-            {
+            if is_hidden(&own_name) {
                 self.num_hidden += 1;
                 continue;
             }
@@ -176,7 +118,7 @@ impl Search {
             }
             let name = format!("{prefix}{own_name}");
             if !path.is_dir() {
-                self.found.all.push(NamedFile { name, path });
+                self.found.all.push(NamedFile::at(name, path));
             } else if depth == MAX_DEPTH {
                 self.num_deep += 1;
             } else {

@@ -31,8 +31,31 @@ pub(super) fn of(data: &Gathered) -> Vec<String> {
     if data.class_names.len() == 1 {
         warnings.push("there is one class: any answer is right, so accuracy means nothing".into());
     }
+    warnings.extend(crowded(data));
     warnings.extend(doubles(data));
     warnings
+}
+
+/// A warning if a few far points make the square so large that the others lie close together in it.
+fn crowded(data: &Gathered) -> Option<String> {
+    /// The side of the box that the model sees, and the share of it that is too little for nine points of ten.
+    const SIDE: f32 = 2.0;
+    const LITTLE: f32 = 0.1;
+    let is_points = data.shape[1] * data.shape[2] == 1;
+    let Values::Floats(points) = &data.train.values else { return None };
+    let spread = |axis: usize| {
+        let mut values: Vec<f32> = points.iter().skip(axis).step_by(2).copied().collect();
+        values.sort_by(f32::total_cmp);
+        let at = |percent: usize| values.get(values.len() * percent / 100);
+        Some(at(95)? - at(5)?)
+    };
+    let is_crowded =
+        is_points && (0..2).all(|axis| spread(axis).is_some_and(|side| side < LITTLE * SIDE));
+    is_crowded.then(|| {
+        "a few points are so far away that nine of ten lie in a tenth of the square, where the model can hardly tell them \
+         apart; leave the far ones out, or set data.frame"
+            .into()
+    })
 }
 
 /// Items that look the same to the network under two labels, and test items that are training items too.

@@ -15,14 +15,16 @@ use super::{
     metrics::proportion,
     results::{Attack, AttackCurve, BallNorm, Defence},
 };
+use jempp_cpu::reference::NoiseKey;
+
 use crate::{
     config::EvalConfig,
     data::Dataset,
     device::read_now,
-    kernels::reference::NoiseKey,
     pgd::{Ball, Differentiated, ascend},
     streams,
 };
+
 pub(super) use refine::Refinement;
 
 /// Images to attack, (N, C, H, W) flattened, with their labels.

@@ -2,12 +2,12 @@
 //! through them that an attacker can use.
 
 use burn::tensor::{Int, Tensor};
+use jempp_cpu::reference::NoiseKey;
 
 use crate::{
     config::{EvalConfig, SamplerConfig, SamplerKind, StepSchedule},
     energy::Energy,
     eval::frozen_model::FrozenModel,
-    kernels::reference::NoiseKey,
     pgd::Differentiated,
     sampler::{ChainState, Sampler, run_each},
 };

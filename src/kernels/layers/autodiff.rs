@@ -20,19 +20,18 @@ use super::{
 
 /// The forward and backward passes of the layers on a backend; all tensors are f32.
 pub(super) trait LayerPasses: Backend {
-    /// The signs of an input: where it was positive.
+    /// The signs of an input: where it was positive, one bit for each value.
     type Signs: Clone + Send + std::fmt::Debug + 'static;
 
-    fn signs(x: &FloatTensor<Self>) -> Self::Signs;
-
-    /// The forward pass of a convolution; see [`super::conv2d`].
+    /// The forward pass of a convolution; see [`super::conv2d`]. Also returns the signs of x, if they are wanted.
     fn conv_forward(
         shape: &ConvShape,
         x: FloatTensor<Self>,
         negative_slope: Option<f32>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-    ) -> FloatTensor<Self>;
+        wants_signs: bool,
+    ) -> (FloatTensor<Self>, Option<Self::Signs>);
 
     /// The input gradient ∂L/∂x of a convolution, from ∂L/∂y.
     fn conv_input_gradient(
@@ -50,23 +49,26 @@ pub(super) trait LayerPasses: Backend {
         gradient: FloatTensor<Self>,
     ) -> [FloatTensor<Self>; 2];
 
-    /// The forward pass of the head; see [`super::head_logits`].
+    /// The forward pass of the head; see [`super::head_logits`]. Also returns the signs of x, if they are wanted.
     fn head_forward(
         shape: &HeadShape,
         x: FloatTensor<Self>,
         negative_slope: f32,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-    ) -> FloatTensor<Self>;
+        wants_signs: bool,
+    ) -> (FloatTensor<Self>, Option<Self::Signs>);
 
-    /// The energies (N) and ∂energy/∂logits (N, classes); see [`super::head_energy`].
+    /// The energies (N) and ∂energy/∂logits (N, classes); see [`super::head_energy`]. Also returns the signs of x, if they
+    /// are wanted.
     fn head_energy_forward(
         shape: &HeadShape,
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         options: &EnergyOptions,
-    ) -> [FloatTensor<Self>; 2];
+        wants_signs: bool,
+    ) -> ([FloatTensor<Self>; 2], Option<Self::Signs>);
 
     /// The input gradient ∂L/∂x of the head, from ∂L/∂logits with each row multiplied by `row_scale` (N).
     fn head_input_gradient(
@@ -138,7 +140,7 @@ macro_rules! forward_only {
                 options: ConvOptions2d,
             ) -> FloatTensor<Self> {
                 let shape = conv_shape::<Self>(&x, &weight, &options);
-                Self::conv_forward(&shape, x, options.negative_slope, weight, bias)
+                Self::conv_forward(&shape, x, options.negative_slope, weight, bias, false).0
             }
 
             fn jempp_head_logits(
@@ -148,7 +150,7 @@ macro_rules! forward_only {
                 options: HeadOptions,
             ) -> FloatTensor<Self> {
                 let shape = head_shape::<Self>(&x, &weight, &options);
-                Self::head_forward(&shape, x, options.negative_slope, weight, bias)
+                Self::head_forward(&shape, x, options.negative_slope, weight, bias, false).0
             }
 
             fn jempp_head_energy(
@@ -158,7 +160,8 @@ macro_rules! forward_only {
                 options: EnergyOptions,
             ) -> FloatTensor<Self> {
                 let shape = head_shape::<Self>(&x, &weight, &options.head);
-                let [energy, _] = Self::head_energy_forward(&shape, x, weight, bias, &options);
+                let ([energy, _], _) =
+                    Self::head_energy_forward(&shape, x, weight, bias, &options, false);
                 energy
             }
         }
@@ -176,28 +179,11 @@ struct Kept<B: LayerPasses> {
     signs: Option<B::Signs>,
 }
 
-impl<B: LayerPasses> Kept<B> {
-    fn new(x: &FloatTensor<B>, weight: &FloatTensor<B>, wants: Wants) -> Self {
-        Self {
-            weight: weight.clone(),
-            x: wants.input.then(|| x.clone()),
-            signs: wants.signs.then(|| B::signs(x)),
-        }
-    }
-}
-
 impl<B: LayerPasses> Clone for Kept<B> {
     fn clone(&self) -> Self {
         let (weight, x, signs) = (self.weight.clone(), self.x.clone(), self.signs.clone());
         Self { weight, x, signs }
     }
-}
-
-/// The inputs of a layer that need a gradient.
-#[derive(Clone, Copy)]
-struct Wants {
-    input: bool,
-    signs: bool,
 }
 
 /// The backward pass of [`super::conv2d`].
@@ -292,19 +278,19 @@ impl<B: LayerPasses, C: CheckpointStrategy> LayerBackend for Autodiff<B, C> {
     ) -> FloatTensor<Self> {
         let shape = conv_shape::<Self>(&x, &weight, &options);
         let nodes = [x.node(), weight.node(), bias.node()];
-        let wants = Wants {
-            input: weight.is_tracked() || bias.is_tracked(),
-            signs: x.is_tracked() && options.negative_slope.is_some(),
-        };
+        let slope = options.negative_slope;
+        let wants_x = weight.is_tracked() || bias.is_tracked();
+        let wants_signs = x.is_tracked() && slope.is_some();
         let [x, weight, bias] = [x, weight, bias].map(|tensor| tensor.into_primitive());
         match ConvBackward.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
-                let kept = Kept::new(&x, &weight, wants);
-                let y = B::conv_forward(&shape, x, options.negative_slope, weight, bias);
+                let (kept_weight, kept_x) = (weight.clone(), wants_x.then(|| x.clone()));
+                let (y, signs) = B::conv_forward(&shape, x, slope, weight, bias, wants_signs);
+                let kept = Kept { weight: kept_weight, x: kept_x, signs };
                 prep.finish((shape, options, kept), y)
             }
             OpsKind::UnTracked(prep) => {
-                prep.finish(B::conv_forward(&shape, x, options.negative_slope, weight, bias))
+                prep.finish(B::conv_forward(&shape, x, slope, weight, bias, false).0)
             }
         }
     }
@@ -317,18 +303,19 @@ impl<B: LayerPasses, C: CheckpointStrategy> LayerBackend for Autodiff<B, C> {
     ) -> FloatTensor<Self> {
         let shape = head_shape::<Self>(&x, &weight, &options);
         let nodes = [x.node(), weight.node(), bias.node()];
-        let wants =
-            Wants { input: weight.is_tracked() || bias.is_tracked(), signs: x.is_tracked() };
+        let wants_x = weight.is_tracked() || bias.is_tracked();
+        let wants_signs = x.is_tracked();
         let [x, weight, bias] = [x, weight, bias].map(|tensor| tensor.into_primitive());
         let slope = options.negative_slope;
         match HeadBackward.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
-                let kept = Kept::new(&x, &weight, wants);
-                let logits = B::head_forward(&shape, x, slope, weight, bias);
+                let (kept_weight, kept_x) = (weight.clone(), wants_x.then(|| x.clone()));
+                let (logits, signs) = B::head_forward(&shape, x, slope, weight, bias, wants_signs);
+                let kept = Kept { weight: kept_weight, x: kept_x, signs };
                 prep.finish((shape, options, None, kept), logits)
             }
             OpsKind::UnTracked(prep) => {
-                prep.finish(B::head_forward(&shape, x, slope, weight, bias))
+                prep.finish(B::head_forward(&shape, x, slope, weight, bias, false).0)
             }
         }
     }
@@ -341,17 +328,20 @@ impl<B: LayerPasses, C: CheckpointStrategy> LayerBackend for Autodiff<B, C> {
     ) -> FloatTensor<Self> {
         let shape = head_shape::<Self>(&x, &weight, &options.head);
         let nodes = [x.node(), weight.node(), bias.node()];
-        let wants =
-            Wants { input: weight.is_tracked() || bias.is_tracked(), signs: x.is_tracked() };
+        let wants_x = weight.is_tracked() || bias.is_tracked();
+        let wants_signs = x.is_tracked();
         let [x, weight, bias] = [x, weight, bias].map(|tensor| tensor.into_primitive());
         match HeadBackward.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
-                let kept = Kept::new(&x, &weight, wants);
-                let [energy, seed] = B::head_energy_forward(&shape, x, weight, bias, &options);
+                let (kept_weight, kept_x) = (weight.clone(), wants_x.then(|| x.clone()));
+                let ([energy, seed], signs) =
+                    B::head_energy_forward(&shape, x, weight, bias, &options, wants_signs);
+                let kept = Kept { weight: kept_weight, x: kept_x, signs };
                 prep.finish((shape, options.head, Some(seed), kept), energy)
             }
             OpsKind::UnTracked(prep) => {
-                let [energy, _] = B::head_energy_forward(&shape, x, weight, bias, &options);
+                let ([energy, _], _) =
+                    B::head_energy_forward(&shape, x, weight, bias, &options, false);
                 prep.finish(energy)
             }
         }

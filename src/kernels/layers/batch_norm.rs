@@ -20,9 +20,9 @@ use burn::{
 };
 use burn_flex::FlexTensor;
 use burn_wgpu::{CubeBackend, CubeTensor, into_contiguous};
+use jempp_cpu::layers::norm::{self, Affine};
 
 use super::{
-    cpu::norm::{self, Affine},
     cube_norm,
     flex::{tensor, values},
 };

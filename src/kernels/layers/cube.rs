@@ -2,7 +2,7 @@
 //! (`docs/performance.md`). burn's matrix products need more launches, and a browser would have to load a program that
 //! is a quarter larger (24.6 MB instead of 19.6 MB before compression, measured when they were removed).
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use burn_wgpu::{CubeBackend, CubeTensor, into_contiguous};
 use cubecl::{client::Client, server::Handle};
 
@@ -43,6 +43,14 @@ pub(super) fn placeholder(like: &CubeTensor) -> CubeTensor {
     empty_like(like, [4])
 }
 
+/// Room for the signs of `len` values, 32 in a word (`shaders/conv_plain.wgsl`), or a placeholder if they are not wanted;
+/// and the number of words.
+fn room_for_signs(like: &CubeTensor, len: usize, are_wanted: bool) -> (CubeTensor, usize) {
+    let num_words = if are_wanted { len.div_ceil(u32::BITS as usize) } else { 0 };
+    let words = if are_wanted { empty_like(like, [num_words]) } else { placeholder(like) };
+    (CubeTensor { dtype: DType::U32, ..words }, num_words)
+}
+
 /// A convolution with what stands around it.
 #[derive(Clone, Copy)]
 pub(super) struct Layer<'a> {
@@ -54,7 +62,7 @@ pub(super) struct Layer<'a> {
 
 impl Layer<'_> {
     /// Runs a variant on the tensors of `shaders/conv_common.wgsl` and of the file for the surroundings. What a kernel
-    /// writes in parts, it writes in `num_parts` of them.
+    /// writes in parts, it writes in `num_parts` of them; signs in words.
     pub(super) fn run_variant(
         &self,
         variant: &Variant,
@@ -138,7 +146,7 @@ fn plain(shape: &ConvShape, negative_slope: Option<f32>) -> Layer<'_> {
     Layer { shape, surroundings: Surroundings::Plain, negative_slope }
 }
 
-/// Computes conv(LeakyReLU(x)) + bias; the result has the shape `dims`.
+/// Computes conv(LeakyReLU(x)) + bias; the result has the shape `dims`. Also returns the signs of x, if they are wanted.
 fn conv<const D: usize>(
     shape: &ConvShape,
     dims: [usize; D],
@@ -146,14 +154,17 @@ fn conv<const D: usize>(
     negative_slope: Option<f32>,
     weight: CubeTensor,
     bias: CubeTensor,
-) -> CubeTensor {
+    wants_signs: bool,
+) -> (CubeTensor, Option<CubeTensor>) {
     let [x, weight, bias] = [x, weight, bias].map(into_contiguous);
     let y = empty_like(&x, dims);
+    let (signs, num_words) = room_for_signs(&x, shape.input_len(), wants_signs);
     let layer = plain(shape, negative_slope);
     layer.run_best(ConvPass::Forward, &x.client, |variant| {
-        layer.run_variant(variant, ConvPass::Forward, 1, &[&x, &weight, &bias, &y]);
+        let tensors = [&x, &weight, &bias, &y, &signs];
+        layer.run_variant(variant, ConvPass::Forward, num_words, &tensors);
     });
-    y
+    (y, wants_signs.then_some(signs))
 }
 
 /// The linear map of a head as a convolution: each image has one position.
@@ -169,7 +180,8 @@ fn linear_map(shape: &HeadShape) -> ConvShape {
     }
 }
 
-/// The input of the linear map of a head, and the slope of the activation that is still to be applied.
+/// The input of the linear map of a head, for the gradient of its weights, and the slope of the activation that is still to
+/// be applied.
 fn head_inputs(shape: &HeadShape, x: CubeTensor, negative_slope: f32) -> (CubeTensor, Option<f32>) {
     match shape.pooling {
         Pooling::Flatten => (x, Some(negative_slope)),
@@ -182,12 +194,8 @@ fn is_average(shape: &HeadShape) -> u32 {
 }
 
 impl LayerPasses for CubeBackend {
-    /// The input itself: it is already on the device, and the shader reads its sign.
+    /// Words of 32 bits.
     type Signs = CubeTensor;
-
-    fn signs(x: &CubeTensor) -> CubeTensor {
-        x.clone()
-    }
 
     fn conv_forward(
         shape: &ConvShape,
@@ -195,10 +203,11 @@ impl LayerPasses for CubeBackend {
         negative_slope: Option<f32>,
         weight: CubeTensor,
         bias: CubeTensor,
-    ) -> CubeTensor {
+        wants_signs: bool,
+    ) -> (CubeTensor, Option<CubeTensor>) {
         let [height, width] = shape.output_size();
         let dims = [shape.batch, height, width, shape.outputs];
-        conv(shape, dims, x, negative_slope, weight, bias)
+        conv(shape, dims, x, negative_slope, weight, bias, wants_signs)
     }
 
     fn conv_input_gradient(
@@ -210,14 +219,16 @@ impl LayerPasses for CubeBackend {
         let [gradient, weight] = [gradient, weight].map(into_contiguous);
         let ConvShape { batch, height, width, inputs, .. } = *shape;
         let x_gradient = empty_like(&gradient, [batch, height, width, inputs]);
-        let (x, slope) = match signs {
-            Some((x, slope)) => (into_contiguous(x), Some(slope)),
-            None => (placeholder(&gradient), None),
+        let nothing = placeholder(&gradient);
+        let (signs, slope) = match signs {
+            Some((signs, slope)) => (signs, Some(slope)),
+            None => (nothing.clone(), None),
         };
         let turned = turned_weights(shape, weight);
         let (layer, pass) = (plain(shape, slope), ConvPass::InputGradient);
         layer.run_best(pass, &gradient.client, |variant| {
-            layer.run_variant(variant, pass, 1, &[&gradient, &turned, &x, &x_gradient]);
+            let tensors = [&gradient, &turned, &nothing, &x_gradient, &signs];
+            layer.run_variant(variant, pass, 1, &tensors);
         });
         x_gradient
     }
@@ -239,9 +250,21 @@ impl LayerPasses for CubeBackend {
         negative_slope: f32,
         weight: CubeTensor,
         bias: CubeTensor,
-    ) -> CubeTensor {
-        let (x, slope) = head_inputs(shape, x, negative_slope);
-        conv(&linear_map(shape), [shape.batch, shape.classes], x, slope, weight, bias)
+        wants_signs: bool,
+    ) -> (CubeTensor, Option<CubeTensor>) {
+        let HeadShape { batch, channels, classes, .. } = *shape;
+        let slope = Some(negative_slope);
+        if shape.pooling == Pooling::Flatten {
+            let map = linear_map(shape);
+            return conv(&map, [batch, classes], x, slope, weight, bias, wants_signs);
+        }
+        // The mean of the logits of all positions: the map is linear, and this way it reads x before the activation.
+        let positions = shape.positions();
+        let map = ConvShape { batch: batch * positions, inputs: channels, ..linear_map(shape) };
+        let dims = [batch, positions, classes];
+        let (logits, signs) = conv(&map, dims, x, slope, weight, bias, wants_signs);
+        let mean = from_gpu::<3>(logits).mean_dim(1).reshape([batch, classes]);
+        (gpu(mean), signs)
     }
 
     fn head_energy_forward(
@@ -250,10 +273,12 @@ impl LayerPasses for CubeBackend {
         weight: CubeTensor,
         bias: CubeTensor,
         options: &EnergyOptions,
-    ) -> [CubeTensor; 2] {
+        wants_signs: bool,
+    ) -> ([CubeTensor; 2], Option<CubeTensor>) {
         let [x, weight, bias] = [x, weight, bias].map(into_contiguous);
         let energy = empty_like(&x, [shape.batch]);
         let seed = empty_like(&x, [shape.batch, shape.classes]);
+        let (signs, num_words) = room_for_signs(&x, shape.batch * shape.image_len(), wants_signs);
         let labels = match &options.labels {
             Some(labels) => labels.on_gpu().handle,
             // The shader does not read this buffer, so leave it uninitialised: an upload would first submit all waiting
@@ -264,7 +289,15 @@ impl LayerPasses for CubeBackend {
             &HEAD_ENERGY,
             &x.client,
             shape.batch as u32,
-            &[&x.handle, &weight.handle, &bias.handle, &labels, &energy.handle, &seed.handle],
+            &[
+                &x.handle,
+                &weight.handle,
+                &bias.handle,
+                &labels,
+                &energy.handle,
+                &seed.handle,
+                &signs.handle,
+            ],
             &[
                 shape.batch as u32,
                 shape.positions() as u32,
@@ -274,9 +307,10 @@ impl LayerPasses for CubeBackend {
                 options.labels.is_some().into(),
                 options.head.negative_slope.to_bits(),
                 options.scale.to_bits(),
+                num_words as u32,
             ],
         );
-        [energy, seed]
+        ([energy, seed], wants_signs.then_some(signs))
     }
 
     fn head_input_gradient(
@@ -291,13 +325,13 @@ impl LayerPasses for CubeBackend {
             let like: Tensor<2> = from_gpu(gradient.clone());
             gpu(Tensor::<1>::ones([shape.batch], &like.device()))
         });
-        let [gradient, row_scale, weight, x] =
-            [gradient, row_scale, weight, signs].map(into_contiguous);
-        let x_gradient = empty_like(&x, [shape.batch, shape.height, shape.width, shape.channels]);
+        let [gradient, row_scale, weight] = [gradient, row_scale, weight].map(into_contiguous);
+        let x_gradient =
+            empty_like(&gradient, [shape.batch, shape.height, shape.width, shape.channels]);
         run(
             &HEAD_INPUT_GRADIENT,
             shape.batch * shape.image_len(),
-            &[&gradient, &row_scale, &weight, &x, &x_gradient],
+            &[&gradient, &row_scale, &weight, &signs, &x_gradient],
             &[
                 shape.batch as u32,
                 shape.positions() as u32,

@@ -4,11 +4,11 @@ use std::{borrow::Cow, sync::Arc};
 
 use burn::{backend::Flex, tensor::DType};
 use burn_flex::{FlexTensor, Layout};
+use jempp_cpu::layers as cpu;
 
 use super::{
     EnergyOptions,
     autodiff::LayerPasses,
-    cpu,
     shape::{ConvShape, HeadShape},
 };
 
@@ -34,13 +34,13 @@ pub(super) fn tensor<const D: usize>(
     FlexTensor::new(values.into().into_bytes(), Layout::contiguous(shape.into()), DType::F32)
 }
 
+/// The signs of inputs `x` of images with `image_len` values each, if they are wanted.
+fn signs(x: &[f32], image_len: usize, are_wanted: bool) -> Option<Arc<cpu::Signs>> {
+    are_wanted.then(|| Arc::new(cpu::Signs::new(x, image_len)))
+}
+
 impl LayerPasses for Flex {
     type Signs = Arc<cpu::Signs>;
-
-    fn signs(x: &FlexTensor) -> Self::Signs {
-        let [_, h, w, c] = x.layout().shape().dims();
-        Arc::new(cpu::Signs::new(&values(x), h * w * c))
-    }
 
     fn conv_forward(
         shape: &ConvShape,
@@ -48,10 +48,13 @@ impl LayerPasses for Flex {
         negative_slope: Option<f32>,
         weight: FlexTensor,
         bias: FlexTensor,
-    ) -> FlexTensor {
-        let y = cpu::forward(shape, &values(&x), negative_slope, &weights(&weight), &values(&bias));
+        wants_signs: bool,
+    ) -> (FlexTensor, Option<Self::Signs>) {
+        let (x, bias) = (values(&x), values(&bias));
+        let signs = signs(&x, shape.image_len(), wants_signs);
+        let y = cpu::forward(shape, &x, negative_slope, &weights(&weight), &bias);
         let [height, width] = shape.output_size();
-        tensor(y, [shape.batch, height, width, shape.outputs])
+        (tensor(y, [shape.batch, height, width, shape.outputs]), signs)
     }
 
     fn conv_input_gradient(
@@ -84,10 +87,12 @@ impl LayerPasses for Flex {
         negative_slope: f32,
         weight: FlexTensor,
         bias: FlexTensor,
-    ) -> FlexTensor {
+        wants_signs: bool,
+    ) -> (FlexTensor, Option<Self::Signs>) {
         let (x, weight, bias) = (values(&x), values(&weight), values(&bias));
         let logits = cpu::head::forward(shape, &x, negative_slope, &weight, &bias);
-        tensor(logits, [shape.batch, shape.classes])
+        let signs = signs(&x, shape.image_len(), wants_signs);
+        (tensor(logits, [shape.batch, shape.classes]), signs)
     }
 
     fn head_energy_forward(
@@ -96,14 +101,16 @@ impl LayerPasses for Flex {
         weight: FlexTensor,
         bias: FlexTensor,
         options: &EnergyOptions,
-    ) -> [FlexTensor; 2] {
+        wants_signs: bool,
+    ) -> ([FlexTensor; 2], Option<Self::Signs>) {
         let (x, weight, bias) = (values(&x), values(&weight), values(&bias));
+        let signs = signs(&x, shape.image_len(), wants_signs);
         let logits = cpu::head::forward(shape, &x, options.head.negative_slope, &weight, &bias);
         let (energy, seed) = match &options.labels {
             None => cpu::head::log_sum_exp(logits, shape.classes, options.scale),
             Some(labels) => cpu::head::chosen(&logits, labels.host(), shape.classes, options.scale),
         };
-        [tensor(energy, [shape.batch]), tensor(seed, [shape.batch, shape.classes])]
+        ([tensor(energy, [shape.batch]), tensor(seed, [shape.batch, shape.classes])], signs)
     }
 
     fn head_input_gradient(

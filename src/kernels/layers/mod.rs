@@ -13,11 +13,9 @@ mod batch_norm;
 #[cfg(not(target_arch = "wasm32"))]
 mod block;
 mod choice;
-mod cpu;
 mod cube;
 mod cube_norm;
 mod flex;
-mod shape;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod tuner;
 mod turned;
@@ -29,6 +27,8 @@ use burn::{
     backend::Dispatch,
     tensor::{Tensor, activation::leaky_relu, module::conv2d as burn_conv2d, ops::ConvOptions},
 };
+use jempp_cpu::shape;
+pub use jempp_cpu::shape::{ConvShape, Pooling};
 
 use super::Labels;
 use autodiff::LayerBackend;
@@ -36,10 +36,6 @@ pub use batch_norm::{batch_norm, reference_batch_norm};
 #[cfg(not(target_arch = "wasm32"))]
 pub use block::{BlockOptions, Features, NormConv, norm_block};
 pub use choice::{Adapter, candidates, choose, num_parts};
-#[cfg(not(target_arch = "wasm32"))]
-pub(super) use cpu::vectorize;
-pub(crate) use cpu::{MAX_KEPT_BYTES, MAX_POOLED_BYTES, TaskMemory, task_memory};
-pub use shape::{ConvShape, Pooling};
 pub use variants::{ConvPass, Surroundings, Tile, VARIANTS, Variant};
 
 /// The options of a convolution with an odd kernel k and padding k/2.

@@ -64,8 +64,11 @@ impl Surroundings {
     /// The file that stands in front of that of a variant, and the names of all bindings.
     fn file(self, pass: ConvPass) -> (&'static str, &'static [&'static str]) {
         match (self, pass) {
+            (Self::Plain, ConvPass::WeightGradient) => {
+                (shader!("conv_plain_weights"), &["source", "matrix", "rest", "result", "params"])
+            }
             (Self::Plain, _) => {
-                (shader!("conv_plain"), &["source", "matrix", "rest", "result", "params"])
+                (shader!("conv_plain"), &["source", "matrix", "rest", "result", "signs", "params"])
             }
             #[cfg(not(target_arch = "wasm32"))]
             (_, ConvPass::Forward) => (

@@ -1,11 +1,9 @@
 //! The analytic densities of the lab.
 
+use jempp_cpu::reference::DensityForm;
 use std::f32::consts::{PI, TAU};
 
-use crate::{
-    config::{LabConfig, LabTarget},
-    kernels::reference::DensityForm,
-};
+use crate::config::{LabConfig, LabTarget};
 
 /// The number of Gaussians along each of the two moons: enough to look continuous.
 const PER_MOON: usize = 24;

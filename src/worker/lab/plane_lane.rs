@@ -3,14 +3,13 @@
 use burn::tensor::Tensor;
 
 use super::{LabLaneFrame, LabMove, NUM_TRACED};
+use jempp_cpu::reference::{NoiseKey, standard_normal_4};
+
 use crate::{
     config::LaneConfig,
     device::{ReadError, Readable, read},
     energy::{AnalyticEnergy, Energy, EnergyGradient, JointEnergy},
-    kernels::{
-        self,
-        reference::{NoiseKey, standard_normal_4},
-    },
+    kernels,
     sampler::{ChainState, Sampler, StepInfo},
     streams,
 };

@@ -1,5 +1,6 @@
 //! The messages between the viewer and its worker. They contain no tensors.
 
+pub(super) mod data;
 pub(super) mod lab;
 
 use std::{path::PathBuf, sync::Arc};
@@ -7,10 +8,13 @@ use std::{path::PathBuf, sync::Arc};
 use half::f16;
 use serde::{Deserialize, Serialize};
 
-use self::lab::{LabCommand, LabUpdate};
+use self::{
+    data::{Inspected, Recipe},
+    lab::{LabCommand, LabUpdate},
+};
 use crate::{
-    config::{LaneConfig, Norm, RunConfig, SamplerConfig},
-    data::Dataset,
+    config::{DataConfig, LaneConfig, Norm, RunConfig, SamplerConfig},
+    data::{Dataset, OwnFile},
     numbers::argmax,
 };
 
@@ -67,6 +71,20 @@ pub enum Command {
     LoadReferences,
     /// Classify an image (C, H, W). Answered by [`Event::Classified`].
     Classify(Arc<[f32]>),
+    /// A data set of a person's own as a list of files. From now on, `data.dir` finds it by this name.
+    GiveData {
+        /// The name of the data set.
+        name: String,
+        /// Its files; a later list with the same name replaces them.
+        files: Vec<OwnFile>,
+    },
+    /// Look what is in a data set. Answered by [`Event::Inspected`] and, if it can be trained on, [`Event::Recipe`].
+    InspectData {
+        /// The data set; its `dir` is a path, or the name of a list that was given.
+        data: Box<DataConfig>,
+        /// The seed of the choice of a test part.
+        seed: u64,
+    },
     /// Train a new model in a folder that must not exist.
     Train {
         /// The configuration of the run.
@@ -146,6 +164,10 @@ pub enum Event {
         /// The class probabilities p(y|x).
         probabilities: Vec<f32>,
     },
+    /// The answer to [`Command::InspectData`].
+    Inspected(Box<Inspected>),
+    /// The recipe for a data set that was inspected.
+    Recipe(Box<Recipe>),
     /// An event of the training run.
     Training(Box<TrainingUpdate>),
     /// An event of the lab.
@@ -339,6 +361,10 @@ pub enum TrainingUpdate {
         num_steps: u64,
         /// The estimate of the memory that the run needs, in one line.
         memory: String,
+        /// The names of the classes.
+        class_names: Vec<String>,
+        /// The shape (C, H, W) of an item; (2, 1, 1) for points in the plane.
+        shape: [usize; 3],
     },
     /// A training step was done.
     Step(TrainingPoint),

@@ -181,7 +181,7 @@ impl Service<'_> {
             return Ok(());
         }
         if std::mem::take(&mut self.references_wanted)
-            && let Err(error) = model.load_references().await
+            && let Err(error) = model.load_references(&self.own_data).await
         {
             self.out.send(Event::Refused(refusal(error)?)).await?;
         }

@@ -13,6 +13,7 @@ use super::{
     lab::LabCommand,
     open_model::{Attached, OpenModel},
     outbox::{Outbox, WindowGone},
+    own_data::OwnData,
     platform::Inbox,
 };
 use crate::{
@@ -106,6 +107,7 @@ pub(super) async fn serve_window(
         out,
         waiting: VecDeque::new(),
         attached: Attached::new(),
+        own_data: OwnData::default(),
         model: None,
         pace: Pace::new(),
         references_wanted: false,
@@ -137,6 +139,7 @@ struct Service<'a> {
     /// Commands that were taken from the inbox, oldest first.
     waiting: VecDeque<Command>,
     attached: Attached,
+    own_data: OwnData,
     /// The open model and its chains.
     model: Option<OpenModel>,
     /// How long and how fast the chains run.
@@ -231,6 +234,11 @@ impl Service<'_> {
                 self.replace(lane, chain, image, is_fixed).await
             }
             Command::Classify(image) => self.classify(image).await,
+            Command::GiveData { name, files } => {
+                self.own_data.give(name, files).await.map_err(JobError::Request)?;
+                Ok(())
+            }
+            Command::InspectData { data, seed } => self.inspect_data(*data, seed).await,
             Command::Train { config, out } => self.train_new(*config, out).await,
             Command::ResumeTraining(folder) => self.resume_training(folder).await,
             Command::PauseTraining => Ok(self.pause_training().await?),

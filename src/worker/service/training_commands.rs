@@ -10,16 +10,21 @@ use web_time::Instant;
 use super::{Served, Service, Stop, refusal};
 use crate::{
     checkpoint::Checkpoint,
-    config::RunConfig,
+    config::{ConfigError, DataConfig, RunConfig},
     files,
-    training::{Training, TrainingEvent},
-    worker::{Event, JobError, TrainingPoint, TrainingUpdate, open_model::OpenModel, platform},
+    recipe::{self, DataFacts, Pace},
+    run_folder::RunFolder,
+    training::{Training, TrainingError, TrainingEvent},
+    worker::{
+        Event, Inspected, JobError, Recipe, TrainingPoint, TrainingUpdate, open_model::OpenModel,
+        own_data, platform,
+    },
 };
 
 /// The time between two updates of the chains' weights during training.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
 /// The time between two reports of the replay buffer during training.
-const BUFFER_INTERVAL: Duration = Duration::from_secs(2);
+const BUFFER_INTERVAL: Duration = Duration::from_secs(1);
 /// The time between two evaluations of real images during training.
 const REFERENCE_INTERVAL: Duration = Duration::from_secs(15);
 
@@ -34,9 +39,85 @@ pub(super) struct ActiveTraining {
 }
 
 impl Service<'_> {
+    /// Looks what is in a data set, and which recipe fits it.
+    pub(super) async fn inspect_data(&mut self, config: DataConfig, seed: u64) -> Served {
+        let dir = config.dir.clone();
+        let splits = self.own_data.load_at_hand(&config, seed);
+        let report = splits.as_ref().map_err(ToString::to_string).and_then(|splits| {
+            own_data::report(splits, &config).map_err(|error| error.to_string())
+        });
+        let inspected = Inspected { dir: dir.clone(), result: report };
+        self.out.send(Event::Inspected(Box::new(inspected))).await?;
+        let Ok(splits) = splits else { return Ok(()) };
+        // The window should show what was found while the recipe is timed.
+        self.out.flush().await?;
+        let facts = DataFacts::of(&splits, config.dataset);
+        drop(splits);
+        let recipe = self.recipe(&config, seed, &facts).await?;
+        Ok(self.out.send(Event::Recipe(Box::new(Recipe { dir, ..recipe }))).await?)
+    }
+
+    /// The recipe that fits a data set, with the time that a run will take.
+    async fn recipe(
+        &self,
+        data: &DataConfig,
+        seed: u64,
+        facts: &DataFacts,
+    ) -> Result<Recipe, JobError> {
+        let given = |mut config: RunConfig| -> Result<RunConfig, ConfigError> {
+            config.data.dataset = data.dataset;
+            config.data.dir.clone_from(&data.dir);
+            config.data.size = data.size;
+            config.data.fit = data.fit;
+            config.data.color = data.color;
+            config.data.frame.clone_from(&data.frame);
+            config.seed = seed;
+            Ok(config)
+        };
+        let device = &self.device.device;
+        let config = recipe::choose(facts, device, &given)?;
+        // Two runs at a time would measure each other.
+        let (config, secs) = match self.training.is_some() {
+            true => (config, None),
+            false => {
+                let secs = recipe::seconds_per_step(&config, facts, device).await?;
+                let (config, pace) = Pace::fit(config, facts, secs, &given)?;
+                (config, Some(pace.secs()))
+            }
+        };
+        let about = recipe::describe(&config, facts, device);
+        Ok(Recipe { dir: String::new(), config: Box::new(config), about, secs })
+    }
+
     pub(super) async fn train_new(&mut self, config: RunConfig, folder: PathBuf) -> Served {
-        let run = Training::start(config, &folder, &self.device, &mut |_| {}).await;
-        self.train(run.map_err(JobError::from), folder).await
+        let run = self.start_training(config, &folder).await;
+        self.train(run, folder).await
+    }
+
+    /// Starts a run. Files that the window gave are kept in its folder, if it has one.
+    async fn start_training(
+        &mut self,
+        mut config: RunConfig,
+        folder: &Path,
+    ) -> Result<Training, JobError> {
+        let name = config.data.dir.clone();
+        if !self.own_data.holds(&config.data) {
+            return Ok(Training::start(config, folder, &self.device, &mut |_| {}).await?);
+        }
+        config.validate()?;
+        RunFolder::check_free(folder).map_err(TrainingError::from)?;
+        let splits = self.own_data.load(&config.data, config.seed)?;
+        // In a browser, a run has no folder.
+        let archive = cfg!(not(target_arch = "wasm32")).then(|| folder.join("data.zip"));
+        if let Some(archive) = &archive {
+            config.data.dir = archive.display().to_string();
+        }
+        let run = Training::start_on(splits, config, folder, &self.device, &mut |_| {}).await?;
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Some(archive) = &archive {
+            self.own_data.save(&name, archive)?;
+        }
+        Ok(run)
     }
 
     async fn train(&mut self, run: Result<Training, JobError>, folder: PathBuf) -> Served {
@@ -54,9 +135,11 @@ impl Service<'_> {
         let memory = run.description().memory.clone();
         let path = run.folder().checkpoint().display().to_string();
         let checkpoint = run.trainer().checkpoint().await?;
+        let (class_names, shape) = (checkpoint.class_names.clone(), checkpoint.input_shape);
         let model = OpenModel::of(path, checkpoint, &self.device.device)?;
         self.show_model(model).await?;
-        let started = TrainingUpdate::Started { folder, config, step, num_steps, memory };
+        let started =
+            TrainingUpdate::Started { folder, config, step, num_steps, memory, class_names, shape };
         self.report_training(started).await?;
         let now = Instant::now();
         self.training = Some(ActiveTraining {

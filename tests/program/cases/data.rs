@@ -75,7 +75,8 @@ fn nothing_is_claimed_where_there_are_no_test_images() {
     let ended = ended(&mut jempp(dir.path(), &train(&["--data", "d"])));
     let said = format!("{}{}", ended.stdout, ended.stderr);
     assert!(said.to_lowercase().contains("no test images"), "{said}");
-    assert!(!said.contains("0.0 %"), "a number where nothing was measured: {said}");
+    // A slow run also says the accuracy on a training batch, which may be any.
+    assert!(!said.contains("test accuracy"), "a number where nothing was measured: {said}");
 }
 
 #[test]

@@ -9,10 +9,10 @@ use jempp::{
     data::Dataset,
     device,
     energy::JointEnergy,
-    kernels::reference::NoiseKey,
     sampler::{ChainState, Sampler},
     trainer::Trainer,
 };
+use jempp_cpu::reference::NoiseKey;
 use pollster::block_on;
 use proptest::{
     collection::vec,

@@ -246,3 +246,27 @@ fn idx_files_of_any_size_have_names_from_a_file() {
     fs::remove_file(dir.path().join("t10k-labels-idx1-ubyte")).unwrap();
     assert!(refused(dir.path()).contains("t10k-images-idx3-ubyte has no file of labels beside it"));
 }
+
+#[test]
+fn idx_labels_may_be_wider_integers() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, kind: u8, dims: &[u32], bytes: &[u8]| {
+        let dims: Vec<u8> = dims.iter().flat_map(|dim| dim.to_be_bytes()).collect();
+        let head = [0, 0, kind, (dims.len() / 4) as u8];
+        fs::write(dir.path().join(name), [&head[..], &dims, bytes].concat()).unwrap();
+    };
+    write("train-images-idx3-ubyte", 8, &[24, 6, 6], &bytes(24, 36));
+    let ints = |low: i32| (0..24).flat_map(|item| (low + item % 3).to_be_bytes()).collect();
+    let shorts = (0..24).flat_map(|item| (item % 3i16).to_be_bytes()).collect();
+    let signed = (0..24).map(|item| item % 3).collect();
+    for (kind, labels) in [(12, ints(0)), (11, shorts), (9, signed)] as [(u8, Vec<u8>); 3] {
+        write("train-labels-idx1-ubyte", kind, &[24], &labels);
+        let found = load(dir.path());
+        assert_eq!((found.train.num_classes(), found.train.len()), (3, 21), "{kind}");
+    }
+    for low in [254, -1] {
+        write("train-labels-idx1-ubyte", 12, &[24], &ints(low));
+        let said = refused(dir.path());
+        assert!(said.contains("a label in it is not from 0 to 255"), "{said}");
+    }
+}

@@ -138,7 +138,7 @@ fn a_folder_that_cannot_be_trained_on_is_refused_with_what_would() {
     said("to train on set.npz, name that file");
     fs::remove_file(root.join("set.npz")).unwrap();
     fs::write(root.join("set.zip"), "x").unwrap();
-    said("set.zip there is packed: unpack it first");
+    said("to train on set.zip, name that file");
     save(&picture([9; 3], 8, 8, 0), &root.join("0.png"), ImageFormat::Png);
     said("its pictures are in no folder of a class; make a folder for each class");
     fs::remove_file(root.join("0.png")).unwrap();
@@ -161,7 +161,7 @@ fn a_folder_that_cannot_be_trained_on_is_refused_with_what_would() {
     let picture = root.join("train/a/0.png");
     assert!(refused(&picture).contains("it is a single picture; name a folder"));
     fs::write(root.join("set.zip"), b"PK\x03\x04").unwrap();
-    assert!(refused(&root.join("set.zip")).contains("it is an archive: unpack it"));
+    assert!(refused(&root.join("set.zip")).contains("the archive is damaged"));
     let said = load_with(Path::new(""), &[]).unwrap_err();
     assert!(said.contains("name their folder or file in data.dir"), "{said}");
 }

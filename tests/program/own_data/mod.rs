@@ -1,10 +1,12 @@
 //! The user's own data sets: folders of pictures, arrays, IDX files and tables of points.
 
 mod arrays;
+mod auto;
 mod bad;
 mod command;
 mod folders;
 mod points;
+mod zips;
 
 use std::{fs, path::Path};
 

@@ -103,6 +103,18 @@ fn a_table_that_cannot_be_used_is_refused_with_its_line() {
 }
 
 #[test]
+fn a_few_points_far_away_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let near: String = (0..40)
+        .map(|item| format!("{},{},{}\n", item % 7, item % 5, ["a", "b"][item % 2]))
+        .collect();
+    let said = |text: &str| load(&table(dir.path(), text)).warnings().join("\n");
+    assert!(!said(&near).contains("far away"));
+    let said = said(&format!("{near}500,500,a\n"));
+    assert!(said.contains("a few points are so far away") && said.contains("data.frame"), "{said}");
+}
+
+#[test]
 fn a_model_of_points_is_trained_resumed_and_measured() {
     let dir = tempfile::tempdir().unwrap();
     let lines: String = (0..120)
@@ -117,9 +129,10 @@ fn a_model_of_points_is_trained_resumed_and_measured() {
         })
         .collect();
     table(dir.path(), &lines);
-    let said =
-        fails(dir.path(), &["train", "--data", "points.csv", "--out", "run", "--device", "cpu"]);
-    assert!(said.contains("add --preset toy-two-moons --dataset custom"), "{said}");
+    let quick = ["--preset", "fashion-quick", "--dataset", "custom"];
+    let train = ["train", "--data", "points.csv", "--out", "run", "--device", "cpu"];
+    let said = fails(dir.path(), &[&train[..], &quick].concat());
+    assert!(said.contains("leave --preset out or add --preset auto"), "{said}");
     let train = [
         "train",
         "--preset",

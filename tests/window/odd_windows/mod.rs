@@ -290,6 +290,9 @@ fn training_and_the_lab_are_drawn_at_every_size() {
             step: 0,
             num_steps: 10,
             memory: String::new(),
+            class_names: jempp::data::class_names(jempp::config::DatasetName::FashionMnist)
+                .unwrap(),
+            shape: [1, 28, 28],
         },
         TrainingUpdate::Step(point(1, 1.0)),
         TrainingUpdate::Step(point(2, f64::NAN)),

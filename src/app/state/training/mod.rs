@@ -1,5 +1,7 @@
 //! The state of training in the window.
 
+mod drawn;
+mod own_data;
 mod training_record;
 
 use std::collections::VecDeque;
@@ -7,6 +9,10 @@ use std::collections::VecDeque;
 use super::requests::Requests;
 use crate::worker::{Command, TrainingUpdate};
 
+pub(crate) use drawn::Drawings;
+pub(in crate::app) use drawn::extend;
+pub(crate) use own_data::OwnData;
+pub(in crate::app) use own_data::{Chosen, Dropped};
 pub(in crate::app) use training_record::{
     Phase, TrainingRecord, duration_text, smooth, usual_range,
 };
@@ -18,6 +24,10 @@ pub struct Training {
     pub is_running: bool,
     /// The record of the training run.
     pub(in crate::app) record: TrainingRecord,
+    /// The data set of a person's own to train on.
+    pub(crate) own: OwnData,
+    /// The data set that a person draws.
+    pub drawn: Drawings,
     /// Updates that the training tab has not processed yet.
     updates: VecDeque<TrainingUpdate>,
     requests: Requests,
@@ -29,9 +39,16 @@ impl Training {
         Self {
             is_running: false,
             record: TrainingRecord::default(),
+            own: OwnData::new(requests.clone()),
+            drawn: Drawings::new(requests.clone()),
             updates: VecDeque::new(),
             requests,
         }
+    }
+
+    /// The number of training steps done by the run that the window follows.
+    pub fn step(&self) -> u64 {
+        self.record.step
     }
 
     /// Sends a command to the worker.
@@ -42,7 +59,10 @@ impl Training {
     /// Processes an update from the worker.
     pub(in crate::app) fn take(&mut self, update: TrainingUpdate) {
         match &update {
-            TrainingUpdate::Started { .. } => self.is_running = true,
+            TrainingUpdate::Started { config, .. } => {
+                self.is_running = true;
+                self.own.was_used(&config.data.dir);
+            }
             TrainingUpdate::Stopped { .. } | TrainingUpdate::Failed(_) => self.is_running = false,
             _ => {}
         }

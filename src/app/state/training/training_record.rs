@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::{
     app::record::Thinned,
-    config::RunConfig,
+    config::{DatasetName, RunConfig},
     worker::{TrainingPoint, TrainingUpdate},
 };
 
@@ -77,7 +77,7 @@ impl TrainingRecord {
     /// Processes an update. Returns a message that the user must see in any tab.
     pub(crate) fn take(&mut self, update: TrainingUpdate) -> Option<String> {
         match update {
-            TrainingUpdate::Started { folder, config, step, num_steps, memory } => {
+            TrainingUpdate::Started { folder, config, step, num_steps, memory, .. } => {
                 // A run that is resumed keeps its curves.
                 if folder != self.folder || step == 0 {
                     *self = Self { folder, ..Self::default() };
@@ -122,6 +122,11 @@ impl TrainingRecord {
     /// Whether training has begun in this window.
     pub(crate) fn has_begun(&self) -> bool {
         self.phase != Phase::None && self.config.is_some()
+    }
+
+    /// Whether the model is trained on a person's own data.
+    pub(crate) fn is_own(&self) -> bool {
+        self.config.as_ref().is_some_and(|config| config.data.dataset == DatasetName::Custom)
     }
 
     /// The remaining time at the current rate, in seconds.
@@ -199,6 +204,8 @@ mod tests {
             step,
             num_steps: 10_000,
             memory: String::new(),
+            class_names: Vec::new(),
+            shape: [1, 28, 28],
         }
     }
 

@@ -179,7 +179,8 @@ pub(super) fn forward(
         Shortcut::Identity => (x.clone(), None),
         Shortcut::Convolution(weight, bias) => {
             let shape = ConvShape::new(x.shape().dims(), weight.shape().dims(), stride);
-            let residual = CubeBackend::conv_forward(&shape, x.clone(), None, weight.clone(), bias);
+            let (residual, _) =
+                CubeBackend::conv_forward(&shape, x.clone(), None, weight.clone(), bias, false);
             (residual, Some(weight))
         }
     };

@@ -1,0 +1,103 @@
+// The files that a person drops on the page or chooses to train on. They stay where they are: the page lists their names,
+// and hands the files themselves to its worker, which reads them. Nothing is sent anywhere.
+
+/** Limits, checked before anything is read. They are in docs/data.md. */
+const MAX_FILES = 50_000;
+const MAX_BYTES = 512 * 2 ** 20;
+
+/** The files by the names under which the page keeps them. */
+const kept = new Map();
+/** Hands files to the workers. */
+let handOver = () => {};
+/** Takes the list of files, or the reason why they are not taken. */
+let take = () => {};
+
+/** A list that stops before it grows too large. */
+class List {
+  files = [];
+  bytes = 0;
+
+  add(name, file) {
+    this.bytes += file.size;
+    this.files.push([name, file]);
+    if (this.files.length > MAX_FILES) throw new Error(`More than ${MAX_FILES.toLocaleString('en')} files; the desktop program takes more`);
+    if (this.bytes > MAX_BYTES) throw new Error(`More than ${MAX_BYTES / 2 ** 20} MiB of files; the desktop program takes more, or use smaller copies of the pictures`);
+  }
+}
+
+/** Adds the files of an entry and of everything below it. Each read of a folder gives the browser time to draw. */
+async function walk(entry, prefix, list) {
+  const name = prefix + entry.name;
+  if (entry.isFile) {
+    list.add(name, await new Promise((resolve, reject) => entry.file(resolve, reject)));
+    return;
+  }
+  const reader = entry.createReader();
+  for (;;) {
+    // A reader gives at most a hundred entries at a time.
+    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (some.length === 0) return;
+    for (const child of some) await walk(child, `${name}/`, list);
+  }
+}
+
+async function collect(fill) {
+  const list = new List();
+  try {
+    await fill(list);
+  } catch (error) {
+    take([], `These files are not taken. ${error.message || error.name}.`);
+    return;
+  }
+  if (list.files.length === 0) return;
+  const named = list.files.map(([name, file]) => {
+    const place = `${kept.size} ${name}`;
+    kept.set(place, file);
+    return [name, place];
+  });
+  handOver(named.map(([, place]) => [place, kept.get(place)]));
+  take(named, undefined);
+}
+
+/** The part of `globalThis.jempp` that concerns files. `hand` sends files to the workers that run. */
+export function filesOf(canvas, hand) {
+  handOver = hand;
+  const takes = (event) => [...(event.dataTransfer?.items ?? [])].some((item) => item.kind === 'file');
+  // Before the viewer's own listener, which knows no folders.
+  canvas.addEventListener('drop', (event) => {
+    if (!takes(event)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    canvas.dispatchEvent(new DragEvent('dragleave'));
+    // The list of a drop is empty once this function returns.
+    const items = [...event.dataTransfer.items].filter((item) => item.kind === 'file').map((item) => [item.webkitGetAsEntry?.(), item.getAsFile()]);
+    collect(async (list) => {
+      for (const [entry, file] of items) {
+        if (entry) await walk(entry, '', list);
+        else if (file) list.add(file.name, file);
+      }
+    });
+  }, { capture: true });
+  return {
+    /** Asks for files or for a folder. */
+    choose(isFolder) {
+      const input = Object.assign(document.createElement('input'), { type: 'file', multiple: true, webkitdirectory: isFolder, id: 'choose', hidden: true });
+      document.getElementById('choose')?.remove();
+      // Tests find it in the page.
+      document.body.append(input);
+      input.onchange = () => {
+        input.remove();
+        collect((list) => [...input.files].forEach((file) => list.add(file.webkitRelativePath || file.name, file)));
+      };
+      input.click();
+    },
+    /** The bytes of a file. */
+    given: async (place) => kept.get(place).arrayBuffer(),
+    onFiles(taker) {
+      take = taker;
+    },
+  };
+}
+
+/** All files, for a worker that starts. */
+export const allFiles = () => [...kept];

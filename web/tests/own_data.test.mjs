@@ -1,0 +1,151 @@
+// Tests that a person's own pictures are dropped, named, looked at and trained on in the page.
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { crc32, deflateRawSync, deflateSync } from 'node:zlib';
+import { open, photograph } from './browser.mjs';
+
+const u32 = (n) => { const b = Buffer.alloc(4); b.writeUInt32BE(n >>> 0); return b; };
+const le = (...pairs) => Buffer.concat(pairs.map(([size, n]) => { const b = Buffer.alloc(size); b.writeUIntLE(n >>> 0, 0, size); return b; }));
+
+/** A grey PNG of stripes; no two numbers give the same. */
+function png(number, slant, side = 12) {
+  const rows = Array.from({ length: side }, (_, y) => Buffer.from([0, ...Array.from({ length: side }, (_, x) => ((x + slant * y + number) % 5 ? 20 + number : 230))]));
+  const chunk = (name, data) => Buffer.concat([u32(data.length), Buffer.from(name), data, u32(crc32(Buffer.concat([Buffer.from(name), data])))]);
+  const header = Buffer.concat([u32(side), u32(side), Buffer.from([8, 0, 0, 0, 0])]);
+  return Buffer.concat([Buffer.from([137, 80, 78, 71, 13, 10, 26, 10]), chunk('IHDR', header), chunk('IDAT', deflateSync(Buffer.concat(rows))), chunk('IEND', Buffer.alloc(0))]);
+}
+
+/** A zip archive of files: name, content. */
+function zip(files) {
+  const [parts, directory] = [[], []];
+  let at = 0;
+  for (const [name, content] of files) {
+    const [label, packed] = [Buffer.from(name), deflateRawSync(content)];
+    const sizes = [[4, crc32(content)], [4, packed.length], [4, content.length], [2, label.length], [2, 0]];
+    const local = Buffer.concat([le([4, 0x04034b50], [2, 20], [2, 0], [2, 8], [4, 0], ...sizes), label, packed]);
+    directory.push(Buffer.concat([le([4, 0x02014b50], [2, 20], [2, 20], [2, 0], [2, 8], [4, 0], ...sizes, [2, 0], [2, 0], [2, 0], [4, 0], [4, at]), label]));
+    parts.push(local);
+    at += local.length;
+  }
+  const end = Buffer.concat(directory);
+  return Buffer.concat([...parts, end, le([4, 0x06054b50], [2, 0], [2, 0], [2, files.length], [2, files.length], [4, end.length], [4, at], [2, 0])]);
+}
+
+/** Drops files on the canvas. */
+function drop(page, files) {
+  return page.evaluate((files) => {
+    const dataTransfer = new DataTransfer();
+    for (const [name, base64] of files) dataTransfer.items.add(new File([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))], name));
+    for (const type of ['dragover', 'drop']) {
+      document.getElementById('canvas').dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
+    }
+  }, files.map(([name, content]) => [name, content.toString('base64')]));
+}
+
+const waiting = (s) => s.own_data[0];
+const found = (s) => s.own_data[1].Ok ?? [];
+const problem = (s) => s.own_data[1].Err ?? '';
+const hasRecipe = (s) => s.own_data[2];
+const numbered = (count, slant, name = (n) => `${n}.png`) => Array.from({ length: count }, (_, n) => [name(n), png(n, slant)]);
+
+/** Presses the button that trains: the page has one canvas, so the button is looked for. */
+async function train(page, until) {
+  for (let y = 90; y < 460; y += 14) {
+    await page.mouse.click(430, y);
+    await page.waitForTimeout(120);
+    if ((await until('a state', () => true)).is_training) return;
+  }
+  await until('a run', (s) => s.is_training, 60);
+}
+
+test('pictures are dropped class by class, named and trained on', async (t) => {
+  const { page, errors, requests, origin, until } = await open(t, '?tab=train&model=two-moons&per_class=1', { kind: 'no webgpu' });
+  await until('a model', (s) => s.model);
+  await photograph(page, 'own-data-empty');
+  const begin = Date.now();
+  await drop(page, numbered(12, 0));
+  await until('pictures that wait', (s) => waiting(s) === 12);
+  await page.waitForTimeout(300);
+  await page.keyboard.type('lines');
+  await page.keyboard.press('Enter');
+  await until('one class', (s) => found(s).length === 1);
+  await drop(page, numbered(12, 1));
+  await until('more pictures', (s) => waiting(s) === 12);
+  await page.waitForTimeout(300);
+  await photograph(page, 'own-data-waiting');
+  await page.keyboard.type('slants');
+  await page.keyboard.press('Enter');
+  const seen = await until('a recipe', (s) => hasRecipe(s) && found(s).length === 2);
+  assert.deepEqual(found(seen).map(([, count]) => count), [12, 12]);
+  await photograph(page, 'own-data');
+  await train(page, until);
+  await until('a training step', (s) => s.training_step >= 1);
+  t.diagnostic(`two classes, with names typed: first training step after ${((Date.now() - begin) / 1000).toFixed(1)} s`);
+  await until('more steps', (s) => s.training_step >= 20);
+  await page.waitForTimeout(2500);
+  await photograph(page, 'own-data-trains');
+  assert.deepEqual(errors, []);
+  const isOwn = (url) => url.startsWith(origin) || url.startsWith(`blob:${origin}`) || url.startsWith('data:');
+  assert.deepEqual(requests.filter((url) => !isOwn(url)), [], 'nothing leaves the page');
+});
+
+test('a folder is chosen and a zip is dropped, and training begins soon', async (t) => {
+  const { page, errors, until } = await open(t, '?tab=train&model=two-moons&per_class=1', { kind: 'no webgpu' });
+  await until('a model', (s) => s.model);
+  const folder = mkdtempSync(join(tmpdir(), 'jempp-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  for (const [name, slant] of [['lines', 0], ['slants', 1], ['ärgste 문', 2]]) {
+    mkdirSync(join(folder, name));
+    for (const [file, content] of numbered(30, slant)) writeFileSync(join(folder, name, file), content);
+  }
+  await page.evaluate(() => jempp.choose(true));
+  await page.locator('#choose').setInputFiles(folder);
+  const chosen = await until('three classes', (s) => found(s).length === 3);
+  assert.deepEqual(found(chosen), [['lines', 30], ['slants', 30], ['ärgste 문', 30]]);
+  // A zip of the same kind, from the drop to the first training step.
+  const files = ['a', 'b', 'c'].flatMap((name, slant) => numbered(200, slant, (n) => `set/${name}/${n}.png`));
+  const archive = zip(files);
+  const begin = Date.now();
+  await drop(page, [['pictures.zip', archive]]);
+  await until('its classes', (s) => found(s).length === 3 && found(s)[0][1] === 200);
+  const seen = Date.now();
+  await until('a recipe', hasRecipe);
+  const ready = Date.now();
+  await train(page, until);
+  await until('a training step', (s) => s.training_step >= 1);
+  const secs = (from, to) => ((to - from) / 1000).toFixed(1);
+  t.diagnostic(`600 pictures in a zip of ${archive.length >> 10} KiB: contact sheet after ${secs(begin, seen)} s, recipe and time after ${secs(begin, ready)} s, first training step ${secs(ready, Date.now())} s later`);
+  await photograph(page, 'own-data-zip');
+  assert.deepEqual(errors, []);
+});
+
+test('bad zips and too many files are told, and nothing else happens', async (t) => {
+  const { page, errors, until } = await open(t, '?tab=train&model=two-moons&per_class=1', { kind: 'no webgpu' });
+  await until('a model', (s) => s.model);
+  const whole = zip(numbered(12, 0, (n) => `a/${n}.png`));
+  for (const [name, content, expected] of [
+    ['cut.zip', whole.subarray(0, whole.length / 2), /damaged/],
+    ['bomb.zip', zip([['a/0.png', Buffer.alloc(80 << 20)]]), /zip bomb/],
+    ['outside.zip', zip([['../../a/0.png', png(0, 0)]]), /lead out of the archive/],
+    ['text.zip', Buffer.from('no archive'), /./],
+  ]) {
+    await drop(page, [[name, content]]);
+    const state = await until(name, (s) => expected.test(problem(s)), 60);
+    assert.equal(state.failure, null, name);
+  }
+  // A file larger than the limit is refused by its size, before anything is read.
+  await page.evaluate(() => {
+    const dataTransfer = new DataTransfer();
+    const file = new File(['x'], 'large.zip');
+    Object.defineProperty(file, 'size', { value: 2 ** 31 });
+    Object.defineProperty(DataTransferItem.prototype, 'webkitGetAsEntry', { value: () => null });
+    Object.defineProperty(DataTransferItem.prototype, 'getAsFile', { value: () => file });
+    dataTransfer.items.add(file);
+    document.getElementById('canvas').dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }));
+  });
+  await until('a refusal', (s) => s.notices.some((text) => /512 MiB/.test(text)), 30);
+  assert.deepEqual(errors, []);
+});
