@@ -88,6 +88,7 @@ pub(super) fn launch(
 ) {
     assert_eq!(buffers.len() + 1, kernel.bindings.len(), "bindings of {}", kernel.name);
     assert_eq!(params.len(), kernel.params.len(), "params of {}", kernel.name);
+    assert!(are_distinct(buffers), "a buffer is bound twice: {}", kernel.name);
     if num_workgroups == 0 {
         return;
     }
@@ -103,6 +104,19 @@ pub(super) fn launch(
     let columns = num_workgroups.min(MAX_WORKGROUPS_PER_DIMENSION);
     let count = CubeCount::Static(columns, num_workgroups.div_ceil(columns), 1);
     client.launch(Box::new(WgslKernel(kernel)), count, arguments);
+}
+
+/// Whether no buffer is there twice. All bindings are for writing, and WebGPU refuses a buffer that is bound twice for
+/// that; other graphics APIs do not tell.
+fn are_distinct(buffers: &[&Handle]) -> bool {
+    let is_same = |a: &Handle, b: &Handle| {
+        std::ptr::eq(a.memory.descriptor(), b.memory.descriptor())
+            && a.offset_start == b.offset_start
+    };
+    buffers
+        .iter()
+        .enumerate()
+        .all(|(nth, buffer)| !buffers[..nth].iter().any(|earlier| is_same(earlier, buffer)))
 }
 
 /// Says that all launches so far were submitted, for a readback or for a wait.

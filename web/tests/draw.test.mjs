@@ -29,6 +29,8 @@ test('a finger draws, examples fill the classes, and a model learns them within 
   assert.equal(drawn.num_drawings, 1);
   await page.mouse.click(...EXAMPLES);
   await until('the examples', (s) => s.num_drawings === 30, 10);
+  // The button is enabled in the next frame.
+  await sleep(500);
   const begin = Date.now();
   const secs = () => ((Date.now() - begin) / 1000).toFixed(1);
   await page.mouse.click(...TRAIN);

@@ -219,10 +219,11 @@ impl LayerPasses for CubeBackend {
         let [gradient, weight] = [gradient, weight].map(into_contiguous);
         let ConvShape { batch, height, width, inputs, .. } = *shape;
         let x_gradient = empty_like(&gradient, [batch, height, width, inputs]);
-        let nothing = placeholder(&gradient);
+        // Two of them: WebGPU refuses a buffer that is bound twice.
+        let [nothing, no_signs] = [(); 2].map(|()| placeholder(&gradient));
         let (signs, slope) = match signs {
             Some((signs, slope)) => (signs, Some(slope)),
-            None => (nothing.clone(), None),
+            None => (no_signs, None),
         };
         let turned = turned_weights(shape, weight);
         let (layer, pass) = (plain(shape, slope), ConvPass::InputGradient);

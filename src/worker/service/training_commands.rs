@@ -100,7 +100,6 @@ impl Service<'_> {
         mut config: RunConfig,
         folder: &Path,
     ) -> Result<Training, JobError> {
-        let name = config.data.dir.clone();
         if !self.own_data.holds(&config.data) {
             return Ok(Training::start(config, folder, &self.device, &mut |_| {}).await?);
         }
@@ -108,14 +107,15 @@ impl Service<'_> {
         RunFolder::check_free(folder).map_err(TrainingError::from)?;
         let splits = self.own_data.load(&config.data, config.seed)?;
         // In a browser, a run has no folder.
-        let archive = cfg!(not(target_arch = "wasm32")).then(|| folder.join("data.zip"));
-        if let Some(archive) = &archive {
+        let kept = cfg!(not(target_arch = "wasm32"))
+            .then(|| (config.data.dir.clone(), folder.join("data.zip")));
+        if let Some((_, archive)) = &kept {
             config.data.dir = archive.display().to_string();
         }
         let run = Training::start_on(splits, config, folder, &self.device, &mut |_| {}).await?;
         #[cfg(not(target_arch = "wasm32"))]
-        if let Some(archive) = &archive {
-            self.own_data.save(&name, archive)?;
+        if let Some((name, archive)) = &kept {
+            self.own_data.save(name, archive)?;
         }
         Ok(run)
     }
