@@ -5,6 +5,7 @@ use burn::tensor::{Int, Tensor};
 
 use super::{Trainer, step::DeviceBatch};
 use crate::{
+    config::ObjectiveConfig,
     energy::{Energy, JointEnergy},
     kernels::chain_summary,
     pgd::{Ball, ascend, log_odds_gradient},
@@ -37,16 +38,20 @@ pub(super) struct Probes {
 
 impl Trainer {
     /// Finds the images next to a batch that the terms of the loss need, with the weights before the step.
-    pub(super) fn near_data(&self, batch: &DeviceBatch, step: u64) -> NearData {
-        let section = &self.config.objective;
-        let is_attacked = section.adversarial_radius > 0.0;
-        let has_gap = section.adversarial_gap_weight > 0.0;
-        let has_penalty = section.gradient_penalty_weight > 0.0;
+    pub(super) fn near_data(
+        &self,
+        weights: &ObjectiveConfig,
+        batch: &DeviceBatch,
+        step: u64,
+    ) -> NearData {
+        let is_attacked = weights.adversarial_radius > 0.0;
+        let has_gap = weights.adversarial_gap_weight > 0.0;
+        let has_penalty = weights.gradient_penalty_weight > 0.0;
         if !is_attacked && !has_penalty {
             return NearData { attacked: None, high: None, probes: None };
         }
         let energy = JointEnergy::new(&self.network).with_micro_batch(self.config.data.micro_batch);
-        let ball = Ball::new(section.adversarial_norm, section.adversarial_radius);
+        let ball = Ball::new(weights.adversarial_norm, weights.adversarial_radius);
         let mut random = streams::TRAINING_ATTACK_STARTS.rng(self.config.seed, step);
         let mut climb = |center: &Tensor<4>, slope: &dyn Fn(&Tensor<4>) -> Tensor<4>| {
             let [n, c, h, w] = center.dims();
@@ -59,7 +64,7 @@ impl Trainer {
                 center,
                 start,
                 labels,
-                section.adversarial_steps,
+                weights.adversarial_steps,
             )
         };
         let hardest = |x: &Tensor<4>| log_odds_gradient(&energy, x.clone(), &batch.labels).gradient;

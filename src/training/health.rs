@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{RunDescription, TrainingEvent};
-use crate::{accuracy::Accuracy, sampler::Sampler, trainer::StepReport};
+use crate::{accuracy::Accuracy, config::RunConfig, sampler::Sampler, trainer::StepReport};
 
 /// The number of recent steps that are averaged, because single steps vary too much.
 const WINDOW: usize = 20;
@@ -60,6 +60,11 @@ impl Health {
     pub(super) fn observe(&mut self, event: &TrainingEvent) {
         match event {
             TrainingEvent::Step(report) => {
+                // The epochs of the classifier alone tell nothing of the chains after them.
+                let has_chains = self.has_chains(report);
+                if self.recent.back().is_some_and(|last| self.has_chains(last) != has_chains) {
+                    self.recent.clear();
+                }
                 self.recent.push_back(report.clone());
                 if self.recent.len() > WINDOW {
                     self.recent.pop_front();
@@ -105,7 +110,7 @@ impl Health {
         if step < MIN_STEPS {
             return Vec::new();
         }
-        let has_chains = self.run.config.objective.needs_chains();
+        let has_chains = self.recent.back().is_some_and(|report| self.has_chains(report));
         let is_dead = |norm: f64| has_chains && norm < MIN_GRADIENT_NORM;
         if self.mean(|report| report.gradient_norm).is_some_and(is_dead) {
             // This problem explains all others.
@@ -122,6 +127,12 @@ impl Health {
             found.extend(gap.map(|gap| Problem::Apart { gap }));
         }
         found
+    }
+
+    /// Whether chains were sampled in a step.
+    fn has_chains(&self, report: &StepReport) -> bool {
+        let RunConfig { objective, training, .. } = &self.run.config;
+        objective.needs_chains() && report.epoch > training.classifier_epochs as u64
     }
 
     fn learns_classes(&self) -> bool {
@@ -210,7 +221,7 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::{super::DataStatistics, *};
-    use crate::{config::RunConfig, objective::Terms};
+    use crate::objective::Terms;
 
     fn health(assignments: &[&str]) -> Health {
         let set = |config: RunConfig, set: &&str| config.with_assignment(set).unwrap();
@@ -314,9 +325,20 @@ mod tests {
     }
 
     #[test]
+    fn the_epochs_of_the_classifier_alone_are_no_dead_network() {
+        let mut health = health(&["training.classifier_epochs=2", "training.epochs=4"]);
+        train(&mut health, 60, |report| (report.epoch, report.gradient_norm) = (2, 0.0));
+        assert!(health.final_warnings().is_empty());
+        train(&mut health, 60, |report| (report.epoch, report.gradient_norm) = (3, 1.0));
+        assert!(health.final_warnings().is_empty(), "the chains of the epoch before were none");
+        train(&mut health, 60, |report| (report.epoch, report.gradient_norm) = (4, 0.0));
+        assert!(only(health.final_warnings()).contains("dead"));
+    }
+
+    #[test]
     fn useless_chains_name_the_key_of_their_sampler() {
         for (kind, key) in
-            [("pyld", "sampler.inner_step_size"), ("proximal-sgld", "sampler.step_size")]
+            [("pyld", "sampler.inner_step_size"), ("normalized-gradient", "sampler.step_size")]
         {
             let kind = format!("sampler.kind={kind}");
             let mut stuck = health(&[&kind]);

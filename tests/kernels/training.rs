@@ -9,7 +9,7 @@ use jempp::{
     data::{self, Batches},
     device::{self, ComputeDevice},
     model::{Network, WeightsError, weights_of, with_weights},
-    trainer::{Divergence, StepError, Trainer},
+    trainer::{Divergence, StepError, StepReport, Trainer},
     training::{self, TrainingError, TrainingEvent},
 };
 use pollster::block_on;
@@ -559,24 +559,43 @@ fn a_training_step_on_a_gpu_gives_what_the_cpu_gives() {
     assert!(crate::common::max_difference(&chains_gpu, &chains_cpu) < 1e-3);
 }
 
-#[test]
-fn the_papers_network_takes_a_step() {
+/// One training step of a recipe with its whole network, on two images and with chains and attacks of one step.
+fn step_of_a_paper(preset: &str, changes: &[&str]) -> (usize, StepReport) {
     let values = crate::common::scrambled(20 * 3 * 32 * 32, 3);
     let names = (0..10).map(|class| class.to_string()).collect();
     let labels = (0..20).map(|item| item % 10).collect();
     let set = data::Dataset::from_floats(values, labels, [3, 32, 32], names).unwrap();
-    let changes =
-        ["data.batch_size=2", "sampler.num_steps=1", "replay_buffer.replay_buffer_size=10"];
-    let config = with(&RunConfig::preset("paper-cifar10").unwrap(), &changes);
+    let small = [
+        "data.batch_size=2",
+        "sampler.num_steps=1",
+        "objective.adversarial_steps=1",
+        "replay_buffer.replay_buffer_size=10",
+        "training.max_memory_mib=16384",
+    ];
+    let config = with(&with(&RunConfig::preset(preset).unwrap(), &small), changes);
     let mut trainer = Trainer::new(config, set, &device::cpu()).unwrap();
     let weights = block_on(weights_of(trainer.network())).unwrap();
-    let count: usize = weights.values().map(|weight| weight.values.len()).sum();
-    // WRN-28-10 has 36.5 million weights as published; the biases of the convolutions and the running statistics add
-    // some.
-    assert!((36_400_000..36_700_000).contains(&count), "{count}");
     let report = block_on(trainer.step()).unwrap();
-    assert!(report.loss.is_finite());
-    assert_ne!(weights, block_on(weights_of(trainer.network())).unwrap());
+    assert!(report.loss.is_finite(), "{preset}");
+    assert_ne!(weights, block_on(weights_of(trainer.network())).unwrap(), "{preset}");
+    (weights.values().map(|weight| weight.values.len()).sum(), report)
+}
+
+#[test]
+fn the_networks_of_papers_take_a_step_of_their_recipes() {
+    // WRN-28-10 has 36.5 million weights as published; the biases of the convolutions and the running statistics add
+    // some. WRN-34-10 has 46.2 million.
+    let of_28_10 = 36_400_000..36_700_000;
+    let (count, _) = step_of_a_paper("paper-cifar10", &[]);
+    assert!(of_28_10.contains(&count), "{count}");
+    let (count, sharp) = step_of_a_paper("sada-jem-cifar10", &[]);
+    assert!(of_28_10.contains(&count), "{count}");
+    assert!(sharp.gap != 0.0 && sharp.gradient_norm > 0.0, "{sharp:?}");
+    // The first epochs are of the classifier alone; the stage after them is asked for here.
+    let joint = ["training.classifier_epochs=0", "training.max_chain_steps=2"];
+    let (count, joint) = step_of_a_paper("dat-cifar10", &joint);
+    assert!((46_100_000..46_400_000).contains(&count), "{count}");
+    assert!(joint.gap != 0.0 && joint.terms.p_x > 1.0, "{joint:?}");
 }
 
 #[test]
