@@ -179,6 +179,8 @@ impl Trainer {
         }
         self.counters.smoothed_gap = smoothed_gap;
         self.counters.step += 1;
+        // The temperature was that of other weights.
+        self.counters.temperature = None;
         if needs_chains {
             self.follow_curriculum(report.terms.auc);
         }

@@ -58,6 +58,17 @@ impl Training {
         Ok(())
     }
 
+    /// Fits the temperature of p(y|x) on the held-out training images, at the end of the run.
+    pub(super) async fn calibrate(&mut self) -> Result<(), TrainingError> {
+        let is_classifier = self.trainer.config().objective.p_y_given_x_weight > 0.0;
+        if is_classifier && !self.validation.is_empty() {
+            let (network, device) = (self.trainer.evaluated_network(), self.trainer.device());
+            let temperature = accuracy::temperature(network, &self.validation, device).await?;
+            self.trainer.counters_mut().temperature = temperature;
+        }
+        Ok(())
+    }
+
     async fn save_grid(&self, epoch: u64) -> Result<PathBuf, TrainingError> {
         let grid = self.folder.sample_grid(epoch)?;
         let (values, labels) = self.buffer_grid().await?;

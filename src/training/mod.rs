@@ -24,7 +24,7 @@ use crate::{
 };
 
 pub use error::TrainingError;
-pub use event::{DataStatistics, RunDescription, TrainingEvent};
+pub use event::{Calibration, DataStatistics, RunDescription, TrainingEvent};
 #[cfg(not(target_arch = "wasm32"))]
 pub use run::{resume, train, train_on};
 
@@ -203,6 +203,9 @@ impl Training {
             self.trainer.return_to_good_state();
             is_complete = false;
         }
+        if is_complete {
+            self.calibrate().await?;
+        }
         self.save().await.map_err(|error| self.unsaved(error))?;
         self.folder.flush()?;
         let counters = self.trainer.counters();
@@ -210,6 +213,10 @@ impl Training {
             is_complete,
             step: counters.step,
             test_accuracy: counters.test_accuracy,
+            calibration: is_complete.then(|| Calibration {
+                num_held_out: self.validation.len(),
+                temperature: counters.temperature,
+            }),
             checkpoint: self.folder.checkpoint(),
         });
         Ok(is_complete)

@@ -6,12 +6,12 @@ use std::{fs, path::Path};
 
 use crate::uniforms::Uniforms;
 use jempp::{
-    accuracy::{Tally, predicted},
+    accuracy::{Tally, fit_temperature, predicted},
     eval::{
         metrics::{
             Moments, auroc, bootstrap, bootstrap_distance, calibration, false_positives_at,
-            fit_temperature, frechet, frechet_distance, inception_like, jackknife, mean,
-            nearest_distances, precision_recall, proportion, roc, separation,
+            frechet, frechet_distance, inception_like, jackknife, mean, nearest_distances,
+            precision_recall, proportion, roc, separation,
         },
         results::{Estimate, Score},
     },
