@@ -4,6 +4,8 @@ use std::{cell::Cell, collections::HashMap, path::Path};
 
 use crate::common::{devices, gpu, max_abs, max_difference, tiny_config, tiny_dataset};
 use jempp::{
+    Model,
+    accuracy::fit_temperature,
     checkpoint::Checkpoint,
     config::RunConfig,
     data::{self, Batches},
@@ -651,6 +653,78 @@ fn a_packed_model_has_the_weights_to_sample_with_and_goes_no_further() {
     let train = data::load(&packed.config.data, 0).unwrap().train;
     let error = Trainer::resume(packed, train, &device::cpu()).err().unwrap().to_string();
     assert!(error.contains("packed model"), "{error}");
+}
+
+#[test]
+fn a_finished_run_is_calibrated_on_held_out_items_and_no_other_run_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let temperature = |name: &str| {
+        let saved = Checkpoint::load(&path(name).join("checkpoint.safetensors")).unwrap();
+        saved.counters.temperature
+    };
+    // Overlapping classes, so that no classifier is always right.
+    let noisy = [
+        "data.num_validation=200",
+        "data.dataset=rings",
+        "objective.p_x_weight=0",
+        "training.epochs=10",
+        "training.eval_every_epochs=10",
+    ];
+    let config = with(&moons(), &noisy);
+    let (finished, events) = run(config.clone(), &path("run"), 0);
+    assert!(finished.unwrap());
+    let Some(TrainingEvent::Finished { calibration: Some(said), .. }) = events.last() else {
+        panic!("{:?}", events.last())
+    };
+    let found = temperature("run").unwrap();
+    assert_eq!((said.num_held_out, said.temperature), (200, Some(found)));
+    assert!(found > 0.05 && found < 20.0 && (found - 1.0).abs() > 1e-6, "{found}");
+
+    // p(y|x) of the library has the temperature, and nothing else does.
+    let saved = Checkpoint::load(&path("run").join("checkpoint.safetensors")).unwrap();
+    let model = Model::new(saved, &device::cpu()).unwrap();
+    let held_out = data::load(&config.data, config.seed).unwrap().validation;
+    let x = held_out.gather(0..held_out.len());
+    let logits = model.logits(&x).unwrap();
+    let expected = fit_temperature(&logits.concat(), &held_out.labels, held_out.num_classes());
+    assert!((found / expected - 1.0).abs() < 1e-6, "{found} {expected}");
+    let bare = {
+        let mut checkpoint = model.checkpoint().clone();
+        checkpoint.counters.temperature = None;
+        Model::new(checkpoint, &device::cpu()).unwrap()
+    };
+    assert_eq!(bare.logits(&x).unwrap(), logits);
+    assert_eq!(bare.sample(4, 3, 0).unwrap().energies(), model.sample(4, 3, 0).unwrap().energies());
+    let confidences = |model: &Model| -> Vec<f64> {
+        let found = model.classify(&x).unwrap();
+        found.iter().map(|found| f64::from(found.confidence())).collect()
+    };
+    let odds = |p: f64| (p / (1.0 - p)).ln();
+    for (calibrated, plain) in confidences(&model).into_iter().zip(confidences(&bare)) {
+        if (0.01..0.99).contains(&calibrated) && (0.01..0.99).contains(&plain) {
+            assert!((odds(calibrated) * found - odds(plain)).abs() < 1e-3, "{calibrated} {plain}");
+        }
+    }
+    let packed = path("packed.safetensors");
+    model.checkpoint().clone().packed().save(&packed).unwrap();
+    assert_eq!(Checkpoint::load(&packed).unwrap().counters.temperature, Some(found));
+
+    // Other weights have another temperature, and unfinished ones none.
+    let change = |config: RunConfig| config.with_assignment("training.epochs=11");
+    let stop = Cell::new(false);
+    let mut until_step = |event| stop.set(stop.get() | matches!(event, TrainingEvent::Step(_)));
+    training::resume(&path("run"), change, &cpu(), &|| stop.get(), &mut until_step).unwrap();
+    assert_eq!(temperature("run"), None);
+    training::resume(&path("run"), Ok, &cpu(), &|| false, &mut |_| {}).unwrap();
+    assert!(temperature("run").is_some_and(|next| next != found));
+
+    run(with(&config, &["data.num_validation=0"]), &path("none"), 0).0.unwrap();
+    assert_eq!(temperature("none"), None);
+    let mut wrong = bare.checkpoint().clone();
+    wrong.counters.temperature = Some(0.0);
+    let said = wrong.validate().unwrap_err().to_string();
+    assert!(said.contains("counters.temperature"), "{said}");
 }
 
 #[test]
