@@ -408,6 +408,11 @@ impl ObjectiveConfig {
         }
     }
 
+    /// Whether the cross entropy is taken at adversarial images.
+    pub(crate) fn attacks_images(&self) -> bool {
+        self.adversarial_radius > 0.0 && self.p_y_given_x_weight > 0.0
+    }
+
     /// Whether any term of the loss needs chains. A training step samples chains only if this is true.
     pub(crate) fn needs_chains(&self) -> bool {
         self.p_x_weight > 0.0 || self.p_x_y_weight > 0.0 || self.energy_l2_weight > 0.0

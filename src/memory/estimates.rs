@@ -121,13 +121,14 @@ impl Demand {
 
         // The number of forward passes that the gradient needs at once. Parts of a batch pass one after the other.
         let objective = &config.objective;
-        let (is_attacked, has_penalty) =
-            (objective.adversarial_radius > 0.0, objective.gradient_penalty_weight > 0.0);
+        let has_gap = objective.adversarial_gap_weight > 0.0;
+        let has_penalty = objective.gradient_penalty_weight > 0.0;
+        let is_attacked = objective.attacks_images();
         let sees_others = is_attacked || objective.needs_energies() && !config.data.augment_energy;
         let num_passes = 1
             + u64::from(sees_others)
             + u64::from(objective.needs_chains())
-            + u64::from(objective.adversarial_gap_weight > 0.0)
+            + u64::from(has_gap)
             + 2 * u64::from(has_penalty);
         let (key, rows, num_passes, remedy) = match config.data.micro_batch {
             0 => ("batch_size", batch, num_passes, "lower it or set data.micro_batch"),
@@ -141,7 +142,7 @@ impl Demand {
         update.device = update.device.saturating_add(demand.task_bytes(frozen.max(weights), rows));
         demand.passes.push(Part { remedy, ..update });
         // Attacks and probes take the same gradient by the input as chains.
-        if objective.needs_chains() || is_attacked || has_penalty {
+        if objective.needs_chains() || is_attacked || has_gap || has_penalty {
             let items = if objective.needs_chains() { "chains" } else { "images" };
             demand.add_sampling(config, layout, batch, items);
         }
@@ -434,6 +435,30 @@ mod tests {
         }
         let line = run("fashion-quick", &[], None).1.to_string();
         assert!(line.contains("MiB") && !line.contains("device"), "{line}");
+    }
+
+    /// The memory of the recipes of papers on a GPU, as docs/commands.md has it: of the whole batch, and of the largest
+    /// parts with which the run fits into 8 GB.
+    #[test]
+    fn the_documents_say_what_recipes_of_papers_need() {
+        let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/commands.md");
+        let docs = std::fs::read_to_string(docs).unwrap();
+        let of_gpu = Some(2048 * MIB);
+        for preset in ["paper-cifar10", "jem-cifar10", "sada-jem-cifar10", "dat-cifar10"] {
+            let device = |part: usize| {
+                let demand = run(preset, &[&format!("data.micro_batch={part}")], of_gpu).1;
+                demand.bytes()[0]
+            };
+            // A desktop and the driver take half a gigabyte.
+            let fits =
+                [128, 64, 32, 16, 8, 4, 2, 1].into_iter().find(|&n| device(n) < 7_500_000_000);
+            let fits = match fits {
+                Some(part) => format!("{part} ({})", size(device(part))),
+                None => format!("none ({})", size(device(1))),
+            };
+            let row = format!("| `{preset}` | {} | {fits} |", size(device(0)));
+            assert!(docs.contains(&row), "{row}");
+        }
     }
 
     #[test]

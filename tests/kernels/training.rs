@@ -10,7 +10,7 @@ use jempp::{
     config::RunConfig,
     data::{self, Batches},
     device::{self, ComputeDevice},
-    model::{Network, WeightsError, weights_of, with_weights},
+    model::{HostTensor, Network, WeightsError, weights_of, with_weights},
     trainer::{Divergence, StepError, StepReport, Trainer},
     training::{self, TrainingError, TrainingEvent},
 };
@@ -381,6 +381,60 @@ fn sharpness_aware_gradients_are_those_at_the_climbed_weights() {
     let (near, far) = (distance(&plain, &near), distance(&plain, &far));
     assert!(near > 0.0);
     assert!((far / near - 2.0).abs() < 0.4, "to first order as far as the radius: {near} {far}");
+}
+
+#[test]
+fn an_adaptive_sharpness_aware_step_takes_the_gradient_at_the_weights_of_its_formula() {
+    const RADIUS: f32 = 2.0;
+    let changes = [
+        "objective.p_x_weight=0",
+        "data.input_noise_std=0",
+        "optimizer.kind=sgd",
+        "optimizer.momentum=0",
+        "optimizer.learning_rate=1",
+        "optimizer.sam_kind=adaptive",
+    ];
+    let new = |radius: f32| {
+        let radius = format!("optimizer.sam_radius={radius}");
+        let config = with(&with(&tiny_config(), &changes), &[&radius]);
+        Trainer::new(config, tiny_dataset(32), &device::cpu()).unwrap()
+    };
+    let flat = |weights: &HashMap<String, HostTensor>| -> Vec<f32> {
+        let mut named: Vec<_> = weights.iter().collect();
+        named.sort_by_key(|(name, _)| *name);
+        named.into_iter().flat_map(|(_, tensor)| tensor.values.clone()).collect()
+    };
+    // With a learning rate of 1, a step subtracts the gradient.
+    let gradient = |mut trainer: Trainer| -> Vec<f32> {
+        let before = block_on(weights_of(trainer.network())).unwrap();
+        block_on(trainer.step()).unwrap();
+        let after = block_on(weights_of(trainer.network())).unwrap();
+        flat(&before).iter().zip(flat(&after)).map(|(before, after)| before - after).collect()
+    };
+    let mut checkpoint = block_on(new(0.0).checkpoint()).unwrap();
+    let (w, g) = (flat(&checkpoint.weights), gradient(new(0.0)));
+    let norm = w.iter().zip(&g).map(|(w, g)| (w * g).powi(2)).sum::<f32>().sqrt();
+    let mut climbed = w
+        .iter()
+        .zip(&g)
+        .map(|(w, g)| w + RADIUS * w * w * g / norm)
+        .collect::<Vec<_>>()
+        .into_iter();
+    let mut names: Vec<String> = checkpoint.weights.keys().cloned().collect();
+    names.sort();
+    for name in names {
+        let values = &mut checkpoint.weights.get_mut(&name).unwrap().values;
+        values.iter_mut().for_each(|value| *value = climbed.next().unwrap());
+    }
+    let expected = gradient(Trainer::resume(checkpoint, tiny_dataset(32), &device::cpu()).unwrap());
+    let found = gradient(new(RADIUS));
+    let length = |values: &mut dyn Iterator<Item = f32>| values.map(|v| v * v).sum::<f32>().sqrt();
+    let apart = length(&mut found.iter().zip(&expected).map(|(a, b)| a - b));
+    let (moved, all) = (
+        length(&mut expected.iter().zip(&g).map(|(a, b)| a - b)),
+        length(&mut expected.iter().copied()),
+    );
+    assert!(apart < 1e-3 * all && moved > 0.05 * all, "{apart} {moved} {all}");
 }
 
 #[test]
