@@ -73,18 +73,21 @@ pub(crate) async fn accuracy_unless(
 
 /// The temperature that fits p(y|x) of `network` best to a data set that it was not trained on; see [`fit_temperature`].
 /// `None` if the data determines none, because the best one is at an end of its range: for example if all of a few images
-/// are classified correctly, the colder the better.
+/// are classified correctly, the colder the better; or if `stop` returns true between two batches.
 ///
 /// # Errors
 /// The device failed.
 pub(crate) async fn temperature(
+    stop: &dyn Fn() -> bool,
     network: &Network,
     dataset: &Dataset,
     device: &Device,
 ) -> Result<Option<f64>, ReadError> {
     let mut all = Vec::with_capacity(dataset.len() * dataset.num_classes());
-    for_each_batch(&|| false, network, dataset, device, &mut |logits, _, _| all.extend(logits))
-        .await?;
+    let mut add = |logits: &[f32], _: &[f32], _: &[u32]| all.extend_from_slice(logits);
+    if !for_each_batch(stop, network, dataset, device, &mut add).await? {
+        return Ok(None);
+    }
     let temperature = fit_temperature(&all, &dataset.labels, dataset.num_classes());
     Ok(Some(temperature).filter(|temperature| !is_at_an_end(*temperature)))
 }

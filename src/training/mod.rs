@@ -203,9 +203,6 @@ impl Training {
             self.trainer.return_to_good_state();
             is_complete = false;
         }
-        if is_complete {
-            self.calibrate().await?;
-        }
         self.save().await.map_err(|error| self.unsaved(error))?;
         self.folder.flush()?;
         let counters = self.trainer.counters();
