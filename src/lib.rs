@@ -91,6 +91,7 @@
 //! * `data`: data sets: reading, fetching, batches
 //! * `model`: the networks that give class logits
 //! * `energy`: the energy of a classifier and its gradient by the input; the sign lives here
+//! * `pgd`: attacks on a classifier within a ball around each image
 //! * `network_check`: networks on one device compared with the CPU back end
 //! * `sampler`: Langevin samplers, one pure step at a time
 //! * `objective`: the terms of the loss
@@ -147,6 +148,7 @@ pub mod diagnostics;
 pub mod energy;
 pub mod model;
 pub mod objective;
+mod pgd;
 pub mod recipe;
 pub mod replay_buffer;
 pub mod sampler;

@@ -2,7 +2,7 @@
 //!
 //! # Source
 //! SGLD as in JEM (arXiv:1912.03263); the proximal step and PYLD of JEM++ (arXiv:2109.09032); MALA after
-//! Roberts & Tweedie, Bernoulli 2(4), 1996.
+//! Roberts & Tweedie, Bernoulli 2(4), 1996; normalised gradients as in DAT (arXiv:2510.13872).
 //! Differs from JEMPP: x is projected onto [-1, 1] after the noise, so a chain never leaves it.
 
 use burn::tensor::Tensor;
@@ -100,6 +100,15 @@ pub enum Sampler {
         /// r, the proximal radius, in energy per unit of x.
         proximal_radius: f32,
     },
+    /// `x ← clamp(x - α · ∇E(x) / ‖∇E(x)‖₂ + σ ξ, -1, 1)`: each chain moves by the same length, so that no chain is left
+    /// behind where the energy is flat, and none is thrown where it is steep. A chain with a gradient of 0 stays. The
+    /// invariant density is not known, so no temperature belongs to α and σ.
+    NormalizedGradient {
+        /// α, the length of a step before noise and projection, in units of x.
+        step_size: f32,
+        /// σ, the standard deviation of the noise added in each step.
+        noise_std: f32,
+    },
     /// A step of SGLD is proposed, then accepted or rejected, so that the chain samples exactly p^β with β = 2α/σ² for
     /// any α. Needs two gradients per step. x may leave [-1, 1]: a projection would break detailed balance, and if
     /// proposals outside were rejected, chains with pixels at the border would hardly move.
@@ -127,6 +136,7 @@ impl Sampler {
                 noise_std,
                 proximal_radius,
             },
+            SamplerKind::NormalizedGradient => Self::NormalizedGradient { step_size, noise_std },
             SamplerKind::Mala => Self::Mala { step_size, noise_std },
         }
     }
@@ -156,6 +166,7 @@ impl Sampler {
         let (step, noise) = match &mut self {
             Self::Sgld { step_size, noise_std }
             | Self::Mala { step_size, noise_std }
+            | Self::NormalizedGradient { step_size, noise_std }
             | Self::ProximalSgld { step_size, noise_std, .. }
             | Self::Pyld { inner_step_size: step_size, noise_std, .. } => (step_size, noise_std),
         };
@@ -164,7 +175,7 @@ impl Sampler {
         self
     }
 
-    /// The step size of a whole step, in x² per unit of energy: α, or N·α for PYLD.
+    /// The step size of a whole step: α, or N·α for PYLD. In x² per unit of energy; for normalised gradients in x.
     pub fn length(&self) -> f32 {
         match *self {
             Self::Pyld { num_inner_steps, inner_step_size, .. } => {
@@ -172,6 +183,7 @@ impl Sampler {
             }
             Self::Sgld { step_size, .. }
             | Self::Mala { step_size, .. }
+            | Self::NormalizedGradient { step_size, .. }
             | Self::ProximalSgld { step_size, .. } => step_size,
         }
     }
@@ -181,18 +193,19 @@ impl Sampler {
         match *self {
             Self::Sgld { noise_std, .. }
             | Self::Mala { noise_std, .. }
+            | Self::NormalizedGradient { noise_std, .. }
             | Self::ProximalSgld { noise_std, .. }
             | Self::Pyld { noise_std, .. } => noise_std,
         }
     }
 
-    /// r, the proximal radius, for samplers that clamp the gradient to it and keep x in [-1, 1].
+    /// r, the proximal radius, for samplers that clamp the gradient to it.
     pub fn proximal_radius(&self) -> Option<f32> {
         match *self {
             Self::ProximalSgld { proximal_radius, .. } | Self::Pyld { proximal_radius, .. } => {
                 Some(proximal_radius)
             }
-            Self::Sgld { .. } | Self::Mala { .. } => None,
+            Self::Sgld { .. } | Self::Mala { .. } | Self::NormalizedGradient { .. } => None,
         }
     }
 
@@ -201,7 +214,7 @@ impl Sampler {
         let ChainState { x, noise } = state;
         let (step_size, noise_std) = (self.length(), self.noise_std());
         let proximal_radius = self.proximal_radius().unwrap_or_default();
-        let project = self.proximal_radius().is_some();
+        let project = !matches!(self, Self::Sgld { .. } | Self::Mala { .. });
         let update = ProximalStep { step_size, noise_std, proximal_radius, project, noise };
 
         let mut acceptance = None;
@@ -224,6 +237,14 @@ impl Sampler {
                     x = kernels::proximal_step(x, pulled, &inner(index + 1 == num_inner_steps));
                 }
                 (x, energies, summary, gradient, logits)
+            }
+            Self::NormalizedGradient { .. } => {
+                let EnergyGradient { energy: energies, gradient, logits } =
+                    energy.gradient(x.clone());
+                let summary = kernels::chain_summary(x.clone(), gradient.clone(), proximal_radius);
+                let x_next =
+                    kernels::normalized_step(x, gradient.clone(), summary.clone(), &update);
+                (x_next, energies, summary, gradient, logits)
             }
             _ => {
                 let EnergyGradient { energy: energies, gradient, logits } =

@@ -133,6 +133,8 @@ streams! {
     DRAWN_TEST_PART: HostStream = 69, 1;
     /// Example drawings; counter: class and drawing, 32 bits each.
     DRAWN_EXAMPLES: HostStream = 74, 1;
+    /// The start points of the attacks of adversarial training within their ball; counter: training step.
+    TRAINING_ATTACK_STARTS: HostStream = 75, 1;
     /// Resamples of the bootstrap; counter: 0.
     RESAMPLES: HostStream = 70, 1;
     /// The split of a test set into halves, one of which fits a temperature; counter: 0.

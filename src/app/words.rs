@@ -21,6 +21,9 @@ pub(super) fn lane_name(lane: &LaneConfig) -> String {
         SamplerKind::Pyld => {
             format!("PYLD, N = {}, α = {}", sampler.num_inner_steps, sampler.inner_step_size)
         }
+        SamplerKind::NormalizedGradient => {
+            format!("Normalised gradient, α = {}", sampler.step_size)
+        }
         SamplerKind::Mala => format!("MALA, α = {}", sampler.step_size),
     }
 }

@@ -66,6 +66,9 @@ pub(super) fn check_sampler_key(key: &str, sampler: &SamplerConfig) -> Result<()
     let (kind, unused): (_, &[&str]) = match sampler.kind {
         SamplerKind::Sgld => ("sgld", &["num_inner_steps", "inner_step_size", "proximal_radius"]),
         SamplerKind::Mala => ("mala", &["num_inner_steps", "inner_step_size", "proximal_radius"]),
+        SamplerKind::NormalizedGradient => {
+            ("normalized-gradient", &["num_inner_steps", "inner_step_size", "proximal_radius"])
+        }
         SamplerKind::ProximalSgld => ("proximal-sgld", &["num_inner_steps", "inner_step_size"]),
         SamplerKind::Pyld => ("pyld", &["step_size"]),
     };

@@ -65,7 +65,7 @@ choices! {
         None,
         /// Batch norm with the statistics of the current batch, also during sampling: JEM++'s choice; the chains of a batch depend on each other.
         Batch,
-        /// Batch norm with the running statistics: for diagnostics of a trained network.
+        /// Batch norm with the running statistics: for diagnostics of a trained network, or training that begins with `classifier_epochs`.
         Frozen,
         /// Group norm: chains are independent.
         Group,
@@ -81,8 +81,30 @@ choices! {
         ProximalSgld,
         /// JEM++: `num_inner_steps` steps through the first layer per full gradient.
         Pyld,
+        /// x ← x - α ∇E / ‖∇E‖₂ + σ ξ, kept in [-1, 1]: every step has the length α, however steep the energy is (DAT).
+        NormalizedGradient,
         /// SGLD with a Metropolis-Hastings accept or reject step: no bias from the step size, two gradients per step, x is not kept in [-1, 1].
         Mala,
+    }
+}
+
+choices! {
+    /// The norm that measures the size of an attack on an image.
+    BallNorm {
+        /// The largest change of a pixel, in 255ths of the pixel range.
+        Linf,
+        /// The Euclidean norm of the change, with pixels from 0 to 1.
+        L2,
+    }
+}
+
+impl BallNorm {
+    /// The name in texts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Linf => "L∞",
+            Self::L2 => "L2",
+        }
     }
 }
 
@@ -103,6 +125,8 @@ choices! {
         Linear,
         /// log(1 + e^d): its gradient goes to 0 where the chains have a higher energy than the data.
         Softplus,
+        /// mean log(1 + e^E(x_data)) + mean log(1 + e^-E(x_model)): data and chains are told apart one by one, and energies are held near 0 (DAT).
+        Logistic,
     }
 }
 
@@ -187,7 +211,7 @@ section! {
     ModelConfig {
         /// Architecture: cnn-small, cnn-medium, cnn-base, cnn-tiny, mlp or `wrn-<depth>-<width>`.
         arch: String = "cnn-small".to_string();
-        /// Normalisation of the activations in a WideResNet: none, batch, frozen or group.
+        /// Normalisation of the activations in a WideResNet: none, batch, frozen or group. frozen uses the running statistics, which the epochs of `training.classifier_epochs` gather.
         norm: Norm = Norm::None;
         /// Weight of the current batch in the running statistics of batch norm, which evaluation uses (PyTorch's momentum). Only the images of the cross entropy count, never chains. 0.9, as in the code of JEM, JEM++ and SADA-JEM, is little more than the last batch; 0.1 averages about ten batches and lags behind weights that change fast.
         norm_momentum: f64 = 0.9, in 0.0 ..= 1.0;
@@ -224,13 +248,13 @@ section! {
 section! {
     /// The sampler of the Langevin chains.
     SamplerConfig {
-        /// Update rule: sgld, proximal-sgld, pyld or mala.
+        /// Update rule: sgld, proximal-sgld, pyld, normalized-gradient or mala.
         kind: SamplerKind = SamplerKind::Pyld;
         /// Steps per chain and training step (K of SGLD, M of PYLD). Each needs one full gradient, a step of mala two.
         num_steps: usize = 10, in 1 ..= 100000, slider 1 ..= 1000;
-        /// Step size α of sgld, proximal-sgld and mala, in x² per unit of energy.
+        /// Step size α of sgld, proximal-sgld and mala, in x² per unit of energy; of normalized-gradient, the length of a step in units of x.
         step_size: f64 = 1.0, in 0.0 ..= 1e6, slider 0.001 ..= 1000.0;
-        /// Standard deviation σ of the noise added in each step, in units of x. The chain targets p^β with β = 2α/σ².
+        /// Standard deviation σ of the noise added in each step, in units of x. The chain targets p^β with β = 2α/σ², except with normalized-gradient, which has no known target.
         noise_std: f64 = 0.0, in 0.0 ..= 10.0, slider 0.0 ..= 2.0;
         /// Proximal radius r: bound on each component of the gradient, in energy per unit of x.
         proximal_radius: f64 = 1.0, in 1e-6 ..= 1e6, slider 0.001 ..= 100.0;
@@ -252,7 +276,7 @@ section! {
     ReplayBufferConfig {
         /// Number of chains in the replay buffer, the same number per class.
         replay_buffer_size: usize = 10000, in 1 ..= 1000000;
-        /// Probability that a chain of a batch gets a new start instead of a chain from the replay buffer.
+        /// Probability that a chain of a batch gets a new start instead of a chain from the replay buffer. 1 means chains without a buffer: all chains of every training step are fresh (DAT).
         reinit_prob: f64 = 0.05, in 0.0 ..= 1.0;
     }
 }
@@ -260,9 +284,9 @@ section! {
 section! {
     /// The terms of the loss.
     ObjectiveConfig {
-        /// Weight of the p(x) term, mean E(x_data) - mean E(x_model).
+        /// Weight of the p(x) term, whose form `gap_loss` sets.
         p_x_weight: f64 = 1.0, in 0.0 ..= 1000.0;
-        /// Form of the p(x) term, from the gap d = mean E(x_data) - mean E(x_model): linear is d, softplus is log(1 + e^d). When d is far below 0, the sampler is behind the model: softplus then lets the chains catch up, while linear pushes further and the run may diverge.
+        /// Form of the p(x) term, from the gap d = mean E(x_data) - mean E(x_model): linear is d, softplus is log(1 + e^d). When d is far below 0, the sampler is behind the model: softplus then lets the chains catch up, while linear pushes further and the run may diverge. logistic compares no means: it is mean log(1 + e^E) of the data plus mean log(1 + e^-E) of the chains, so that data get energies below 0 and chains above. Its gradient is bounded and absolute energies are pinned; but where it tells both apart for certain the energy is flat: such a model learns where images lie, and a temperature says little.
         gap_loss: GapLoss = GapLoss::Linear;
         /// Weight of the cross entropy of p(y|x).
         p_y_given_x_weight: f64 = 1.0, in 0.0 ..= 1000.0;
@@ -270,6 +294,16 @@ section! {
         p_x_y_weight: f64 = 0.0, in 0.0 ..= 1000.0;
         /// Weight of the energy regularisation, mean E(x_data)² + mean E(x_model)².
         energy_l2_weight: f64 = 0.0, in 0.0 ..= 1000.0;
+        /// Weight γ of the gradient penalty γ/2 · mean ‖∂E/∂x‖² on the data (R1), which keeps the energy smooth around images. Needs one gradient and two more passes per step; 0 turns it off.
+        gradient_penalty_weight: f64 = 0.0, in 0.0 ..= 1000.0;
+        /// Radius ε of adversarial training, in the unit of `adversarial_norm`: the cross entropy is taken at the images within ε that the classifier finds hardest, as in DAT. 0 turns it off.
+        adversarial_radius: f64 = 0.0, in 0.0 ..= 255.0;
+        /// Norm of `adversarial_radius`: linf, in 255ths of the pixel range, or l2, with pixels from 0 to 1.
+        adversarial_norm: BallNorm = BallNorm::L2;
+        /// Steps of projected gradient ascent that find the hardest images, each one gradient.
+        adversarial_steps: usize = 10, in 1 ..= 1000;
+        /// Weight of the adversarial energy gap, mean E(x_high) - mean E(x_data), where x_high is within `adversarial_radius` of the data and has a high energy (EB-JDAT): the energy shall not rise next to an image. Finding x_high takes `adversarial_steps` more gradients per step; 0 turns it off.
+        adversarial_gap_weight: f64 = 0.0, in 0.0 ..= 1000.0;
     }
 }
 
@@ -308,8 +342,14 @@ section! {
     TrainingConfig {
         /// Number of epochs, passes over the training set.
         epochs: usize = 10, in 1 ..= 100000;
+        /// Number of epochs at the start of the run that train the classifier alone: the loss is the cross entropy, adversarial if objective.adversarial_radius is above 0, and no chains are sampled. All terms count in the epochs after them (DAT). With model.norm = frozen, these epochs take the statistics of each batch, and the later ones keep the running statistics. 0 means that all terms count from the start.
+        classifier_epochs: usize = 0, in 0 ..= 100000;
         /// Epochs between evaluations on the test set; each also writes a sample grid.
         eval_every_epochs: usize = 1, in 1 ..= 100000;
+        /// Limit of a curriculum: chains begin with sampler.num_steps and get one more, up to this number, each time `grow_at_auc` is reached (DAT). 0 turns it off: chains always have sampler.num_steps.
+        max_chain_steps: usize = 0, in 0 ..= 100000;
+        /// Area under the ROC curve of E, data against chains, averaged over about twenty training steps, at which the curriculum adds a step: 0.5 means that the chains are as good as the data, 1 that every chain has a higher energy than every image.
+        grow_at_auc: f64 = 0.8, in 0.5 ..= 1.0;
         /// Time between two checkpoints, in seconds.
         checkpoint_every_secs: f64 = 60.0, in 0.0 ..= 86400.0;
         /// Memory limit in MiB for a run, and for sampling or measuring its model. Work whose estimate is higher is refused before it starts. 0 means the memory of this machine, at most 16384.

@@ -57,7 +57,12 @@ impl Watch {
     ) -> Self {
         // Different densities for different classes do not matter for a single step.
         let refusal = refusal.filter(|reason| *reason != DoesNotApply::DifferentLaws);
-        let is_loop = matches!(sampler, Sampler::Pyld { .. }) && !is_affine;
+        let is_loop = match sampler {
+            Sampler::Pyld { .. } => !is_affine,
+            // The norm in the step depends on x, so the formula below does not hold.
+            Sampler::NormalizedGradient { .. } => true,
+            _ => false,
+        };
         Self {
             is_shadow: !matches!(sampler, Sampler::Mala { .. }),
             refusal: refusal.or(is_loop.then_some(DoesNotApply::NoProposal)),

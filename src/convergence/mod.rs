@@ -19,7 +19,7 @@ use crate::{
     diagnostics::{self, Diagnostic, DoesNotApply, applicability},
     energy::Energy,
     numbers::argmax,
-    sampler::{Sampler, inverse_temperature},
+    sampler::Sampler,
 };
 use acceptance::Watch;
 use summaries::{DISTANCE, Seen, Summaries};
@@ -283,7 +283,7 @@ impl Recorder {
             num_draws: (self.num_steps - self.warmup).div_ceil(self.every),
             every: self.every,
             secs: self.secs,
-            inverse_temperature: inverse_temperature(section.whole_step_size(), section.noise_std),
+            inverse_temperature: section.inverse_temperature(),
             caveats: caveats(section),
             superchains,
             summaries: names.into_iter().zip(values).collect(),

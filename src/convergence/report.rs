@@ -34,8 +34,8 @@ pub struct Diagnosis {
     /// The seconds that all steps after the warm-up took.
     pub secs: f64,
     /// The inverse temperature β = 2α/σ² of the distribution p^β that small steps would sample; infinite without
-    /// noise.
-    pub inverse_temperature: f64,
+    /// noise, `None` for normalised gradients, which have no known distribution.
+    pub inverse_temperature: Option<f64>,
     /// Warnings about how to read the diagnosis.
     pub caveats: Vec<&'static str>,
     /// The groups of chains that nested R̂ compares.
@@ -82,7 +82,7 @@ impl Diagnosis {
             "num_draws": self.num_draws,
             "steps_per_draw": self.every,
             "secs": self.secs,
-            "inverse_temperature": finite(self.inverse_temperature),
+            "inverse_temperature": self.inverse_temperature.map(finite),
             "caveats": self.caveats,
             "superchains": self.superchains.to_string(),
             "summaries": summaries.collect::<Map<_, _>>(),

@@ -59,6 +59,11 @@ pub enum NoMasses {
     /// There is no noise: β is infinite.
     #[error("no noise: no law to compare with")]
     NoNoise,
+    /// The steps of the sampler have no known invariant density.
+    #[error(
+        "normalised gradients: the law of these chains is not known, so there is nothing to compare with"
+    )]
+    UnknownLaw,
     /// The density is narrower than a square.
     #[error("too narrow for the squares of the plane to compare with")]
     TooNarrow,

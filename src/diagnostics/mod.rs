@@ -97,8 +97,10 @@ pub enum DoesNotApply {
         "every chain measures from a start of its own, so there is no law that all could share"
     )]
     OwnStarts,
-    /// PYLD is split after a non-linear layer.
-    #[error("inner steps through a non-linear first layer are not a Langevin proposal")]
+    /// PYLD is split after a non-linear layer, or gradients are normalised.
+    #[error(
+        "normalised gradients, and inner steps through a non-linear first layer, are not a Langevin proposal"
+    )]
     NoProposal,
     /// There are too few values to compare two sets.
     #[error("too few values: {needed} are needed, found {found}")]

@@ -7,13 +7,11 @@ use crate::{
     checkpoint::Checkpoint,
     config::{ModelConfig, Norm},
     device::read_now,
-    energy::{Energy, JointEnergy, joined, rows},
+    energy::{Energy, JointEnergy},
     kernels::{chain_summary, index_tensor},
     model::Pass,
+    pgd::{Differentiated, log_odds_gradient},
 };
-
-/// Subtracted from a logit to remove it from a log-sum-exp.
-const FAR_BELOW: f32 = 1e6;
 
 /// A callback between two batches; it returns an error to stop the work.
 pub(super) type GoOn<'a> = &'a mut dyn FnMut() -> Result<(), EvalError>;
@@ -123,36 +121,9 @@ impl FrozenModel {
         Ok(scores)
     }
 
-    /// The gradient of `log_sum_exp(all logits except the label's) - logit of the label` with respect to images x (N,
-    /// C, H, W), and p(y|x) (N, classes).
-    ///
-    /// This function is the log odds against the label. It increases with the cross entropy, but its gradient does
-    /// not vanish when p(label) is rounded to 1.
+    /// The gradient of the log odds against the labels of images x (N, C, H, W), and p(y|x); see [`log_odds_gradient`].
     pub(super) fn loss_gradient(&self, x: Tensor<4>, labels: &Tensor<1, Int>) -> Differentiated {
-        let parts = self.energy.parts(&x).map(|part| {
-            let labels = labels.clone().narrow(0, part.start, part.len());
-            self.loss_gradient_of_part(rows(&x, part), labels)
-        });
-        let (gradients, probabilities): (Vec<_>, Vec<_>) =
-            parts.map(|part| (part.gradient, part.probabilities)).unzip();
-        Differentiated { gradient: joined(gradients), probabilities: joined(probabilities) }
-    }
-
-    fn loss_gradient_of_part(&self, x: Tensor<4>, labels: Tensor<1, Int>) -> Differentiated {
-        let x = x.autodiff().require_grad();
-        let logits = self.energy.network().logits(x.clone());
-        let probabilities = softmax(logits.clone().detach().without_autodiff(), 1);
-        let labels = labels.unsqueeze_dim::<2>(1);
-        let own = logits.clone().gather(1, labels.clone());
-        let num_classes = logits.dims()[1];
-        let is_label = labels.one_hot::<3>(num_classes).reshape([-1, num_classes as i32]).float();
-        let others = logits - is_label.mul_scalar(FAR_BELOW);
-        let largest = others.clone().detach().max_dim(1);
-        let odds = (others - largest.clone()).exp().sum_dim(1).log() + largest - own;
-        let mut gradients = odds.sum().backward();
-        let gradient = x.grad_remove(&mut gradients);
-        let gradient = gradient.unwrap_or_else(|| x.without_autodiff().zeros_like());
-        Differentiated { gradient, probabilities }
+        log_odds_gradient(&self.energy, x, labels)
     }
 
     /// p(y|x) (N, classes) of images x (N, C, H, W).
@@ -183,10 +154,4 @@ impl FrozenModel {
         }
         Ok(found)
     }
-}
-
-/// The result of [`FrozenModel::loss_gradient`].
-pub(super) struct Differentiated {
-    pub(super) gradient: Tensor<4>,
-    pub(super) probabilities: Tensor<2>,
 }

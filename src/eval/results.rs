@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::config::BallNorm;
 use crate::{accuracy::ReliabilityBin, config::RunConfig};
 
 /// The version of the file format; files of other versions are not read.
@@ -117,6 +118,20 @@ pub struct Calibration {
     pub bins: Vec<ReliabilityBin>,
     /// The reliability bins after temperature scaling.
     pub scaled_bins: Vec<ReliabilityBin>,
+    /// The errors with the temperature of the checkpoint, if the model was calibrated after training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibrated: Option<Calibrated>,
+}
+
+/// The calibration of a model whose temperature was fitted on held-out training images at the end of its training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Calibrated {
+    /// The temperature of the checkpoint, which divides the logits.
+    pub temperature: f64,
+    /// The errors with this temperature.
+    pub errors: CalibrationErrors,
+    /// The reliability bins with this temperature.
+    pub bins: Vec<ReliabilityBin>,
 }
 
 /// Four calibration errors, each with a bootstrap interval over the images. Noise in the bins biases the first two
@@ -194,29 +209,6 @@ pub struct Separation {
     pub false_positives_at_95: Estimate,
     /// The ROC curve: (false positive rate, true positive rate), from (0, 0) to (1, 1), at most 200 points.
     pub roc: Vec<(f64, f64)>,
-}
-
-/// The norm that measures the size of a perturbation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BallNorm {
-    /// The largest change of a pixel, in 255ths of the pixel range.
-    Linf,
-    /// The Euclidean norm of the change, with pixels from 0 to 1.
-    L2,
-}
-
-impl BallNorm {
-    /// All norms, in the order in which they are measured and shown.
-    pub const ALL: [Self; 2] = [Self::Linf, Self::L2];
-
-    /// The name in the report.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Linf => "L∞",
-            Self::L2 => "L2",
-        }
-    }
 }
 
 /// The defence of a classifier and what the attacker knows about it.

@@ -191,6 +191,7 @@ pub async fn check(kernel: &'static Kernel, extent: Extent, device: &Device) -> 
     let subject = Subject { kernel, device };
     let found = match kernel.name {
         "proximal_step" => sampling::proximal_step(&subject).await,
+        "normalized_step" => sampling::normalized_step(&subject).await,
         "uniform_start" => sampling::uniform_start(&subject).await,
         "class_center_start" => sampling::class_center_start(&subject, extent).await,
         "replay_gather" => sampling::replay_gather(&subject).await,

@@ -49,6 +49,43 @@ pub(super) async fn proximal_step(subject: &Subject<'_>) -> Found {
     Ok(vec![steps, noisy])
 }
 
+pub(super) async fn normalized_step(subject: &Subject<'_>) -> Found {
+    let mut steps = subject.comparison("without noise, one chain without a gradient", 1e-6);
+    let mut noisy = subject.comparison("with normal noise", NOISE_ERROR);
+    for (num_chains, num_pixels) in CHAINS {
+        let len = num_chains * num_pixels;
+        let [x, mut gradient] = [1, 2].map(|salt| scrambled(len, salt));
+        if num_chains > 1 {
+            gradient[..num_pixels].fill(0.0);
+        }
+        let summary = reference::chain_summary(&x, &gradient, num_pixels, 0.0);
+        for (noise_std, project) in [(0.0, true), (1.0, true), (1.0, false)] {
+            let update = ProximalStep {
+                step_size: 0.7,
+                noise_std,
+                proximal_radius: 0.0,
+                project,
+                noise: KEY,
+            };
+            let numbers = [update.step_size, noise_std].map(f32::to_bits);
+            let sizes = [len as u32, num_pixels as u32, numbers[0], numbers[1], u32::from(project)];
+            let buffers = [
+                Buffer::Values(&x),
+                Buffer::Values(&gradient),
+                Buffer::Values(&summary),
+                Buffer::Output(len),
+            ];
+            let params = [&sizes[..], &KEY_WORDS].concat();
+            let [x_next] = subject.run(groups(len), &buffers, &params).await?;
+            let mut twin = x.clone();
+            reference::normalized_step(&mut twin, &gradient, &summary, num_pixels, &update);
+            let comparison = if noise_std > 0.0 { &mut noisy } else { &mut steps };
+            comparison.add(&x_next, &twin);
+        }
+    }
+    Ok(vec![steps, noisy])
+}
+
 pub(super) async fn uniform_start(subject: &Subject<'_>) -> Found {
     let mut bits = subject.comparison("every bit of the noise", 0.0);
     for len in SIZES.into_iter().chain([MANY]) {

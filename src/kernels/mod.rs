@@ -29,7 +29,7 @@ pub use layers::{BlockOptions, Features, NormConv, norm_block, tuner};
 pub(crate) use ops::index_tensor;
 pub use ops::{
     ClassGaussians, Proposals, adapter_of, chain_summary, class_center_start, mala_accept,
-    proximal_step, replay_gather, replay_scatter, run_and_read, uniform_start,
+    normalized_step, proximal_step, replay_gather, replay_scatter, run_and_read, uniform_start,
 };
 #[cfg(not(target_arch = "wasm32"))]
 pub use rates::{copy_rate, fma_rate};
@@ -76,6 +76,10 @@ kernels! {
         ["x", "gradient", "x_next", "params"],
         ["len", "step_size", "noise_std", "proximal_radius", "project", "step", "stream",
          "seed_low", "seed_high"];
+    NORMALIZED_STEP = "normalized_step",
+        ["x", "gradient", "summary", "x_next", "params"],
+        ["len", "num_pixels", "step_size", "noise_std", "project", "step", "stream", "seed_low",
+         "seed_high"];
     UNIFORM_START = "uniform_start",
         ["x", "params"],
         ["len", "step", "stream", "seed_low", "seed_high"];

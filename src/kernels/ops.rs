@@ -8,8 +8,8 @@ use jempp_cpu::{
 };
 
 use super::{
-    CHAIN_SUMMARY, CLASS_CENTER_START, Kernel, MALA_ACCEPT, PROXIMAL_STEP, REPLAY_GATHER,
-    REPLAY_SCATTER, UNIFORM_START, WORKGROUP_SIZE,
+    CHAIN_SUMMARY, CLASS_CENTER_START, Kernel, MALA_ACCEPT, NORMALIZED_STEP, PROXIMAL_STEP,
+    REPLAY_GATHER, REPLAY_SCATTER, UNIFORM_START, WORKGROUP_SIZE,
     bridge::{cpu, from_cpu, from_gpu, gpu, is_gpu, upload},
     launch::{empty_like, launch},
     layers::Adapter,
@@ -90,6 +90,47 @@ pub fn proximal_step(x: Tensor<4>, gradient: Tensor<4>, update: &ProximalStep) -
             update.step_size.to_bits(),
             update.noise_std.to_bits(),
             update.proximal_radius.to_bits(),
+            update.project.into(),
+            step,
+            stream,
+            seed_low,
+            seed_high,
+        ],
+    );
+    from_gpu(x_next)
+}
+
+/// Moves each chain by a step of the same length; see [`reference::normalized_step`] for the rule.
+///
+/// # Shapes
+/// `x`, `gradient` and the result: (N, C, H, W); `summary`: (N, 3), from [`chain_summary`].
+pub fn normalized_step(
+    x: Tensor<4>,
+    gradient: Tensor<4>,
+    summary: Tensor<2>,
+    update: &ProximalStep,
+) -> Tensor<4> {
+    let (shape, device) = (x.dims(), x.device());
+    let num_pixels = shape[1..].iter().product::<usize>();
+    if !is_gpu(&device) {
+        let (mut values, gradient, summary) = (cpu(x), cpu(gradient), cpu(summary));
+        reference::normalized_step(&mut values, &gradient, &summary, num_pixels, update);
+        return from_cpu(values, shape, &device);
+    }
+    let (x, gradient, summary) = (gpu(x), gpu(gradient), gpu(summary));
+    let x_next = empty_like(&x, shape);
+    let len = shape.iter().product::<usize>() as u32;
+    let [step, stream, seed_low, seed_high] = words_of(update.noise);
+    launch(
+        &NORMALIZED_STEP,
+        &x.client,
+        len.div_ceil(WORKGROUP_SIZE),
+        &[&x.handle, &gradient.handle, &summary.handle, &x_next.handle],
+        &[
+            len,
+            num_pixels as u32,
+            update.step_size.to_bits(),
+            update.noise_std.to_bits(),
             update.project.into(),
             step,
             stream,

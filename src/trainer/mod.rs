@@ -1,6 +1,7 @@
 //! The trainer: optimisation steps of a training run in memory, and recovery to the last good state after a divergence.
 
 mod divergence;
+mod near_data;
 mod parts;
 mod recovery;
 mod step;
@@ -120,6 +121,13 @@ fn check(config: &RunConfig, train: &Dataset, device: &Device) -> Result<Demand,
     Ok(demand)
 }
 
+/// One sampler for each step of a chain, with the steps that a curriculum has added.
+fn samplers(config: &RunConfig, counters: &Counters) -> Vec<Sampler> {
+    let first = config.sampler.num_steps;
+    let last = config.training.max_chain_steps.max(first);
+    Sampler::for_steps(&config.sampler, first.saturating_add(counters.added_chain_steps).min(last))
+}
+
 impl Trainer {
     /// Creates a new run: estimates the class centres and creates network, optimiser and replay buffer.
     ///
@@ -144,7 +152,8 @@ impl Trainer {
         let demand = check(&config, &train, device)?;
         let (class_centers, cut) =
             ClassCentersData::estimate_with(&train, &config.class_centers, on_class)?;
-        let counters = Counters { learning_rate_factor: 1.0, ..Counters::default() };
+        let counters =
+            Counters { learning_rate_factor: 1.0, smoothed_auc: 0.5, ..Counters::default() };
         let trainer = Self::assemble(config, train, device, demand, class_centers, counters, None)?;
         Ok((trainer, cut))
     }
@@ -228,7 +237,7 @@ impl Trainer {
         Ok(Self {
             average: (decay > 0.0).then(|| WeightAverage::new(&network, decay)),
             optimizer: optimizer::build(&config.optimizer),
-            samplers: Sampler::for_steps(&config.sampler, config.sampler.num_steps),
+            samplers: samplers(&config, &counters),
             class_names: train.class_names.clone(),
             batches: Batches::new(train, config.data.clone(), config.seed),
             next_batch: None,
@@ -266,7 +275,7 @@ impl Trainer {
         let RunConfig { sampler, objective, optimizer, .. } = config;
         let config = RunConfig { sampler, objective, optimizer, ..self.config.clone() };
         config.validate()?;
-        self.samplers = Sampler::for_steps(&config.sampler, config.sampler.num_steps);
+        self.samplers = samplers(&config, &self.counters);
         // Which images of a batch are used depends on the objective.
         self.next_batch = None;
         self.config = config;

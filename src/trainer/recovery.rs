@@ -79,5 +79,6 @@ impl Trainer {
             elapsed_secs,
             ..good.counters.clone()
         };
+        self.samplers = super::samplers(&self.config, &self.counters);
     }
 }

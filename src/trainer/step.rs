@@ -8,17 +8,19 @@ use burn::{
 use super::{
     Trainer,
     divergence::{self, Divergence},
+    near_data::{NearData, Probes},
+    samplers,
 };
 use jempp_cpu::reference::NoiseKey;
 
 use crate::{
-    config::{ObjectiveConfig, RunConfig},
+    config::{Norm, ObjectiveConfig, RunConfig},
     data::Batch,
     device::{Mark, ReadError, read_while},
     energy::JointEnergy,
     kernels::index_tensor,
     model::Network,
-    objective::{ModelSide, Objective, ObjectiveInput, Terms, objective},
+    objective::{ModelSide, Objective, ObjectiveInput, ProbeSide, Terms, objective},
     optimizer,
     sampler::{ChainState, StepInfo},
     streams,
@@ -27,8 +29,8 @@ use crate::{
 /// The host marks every so many steps of a chain and waits at each mark for the one before. So a GPU always has work,
 /// but at most twice this many steps, and a request to stop takes effect.
 const STEPS_PER_MARK: usize = 32;
-/// The weight of the old value in the smoothed gap, an exponential moving average.
-const GAP_SMOOTHING: f64 = 0.95;
+/// The weight of the old value in the smoothed gap and in the smoothed area under the curve, exponential moving averages.
+const SMOOTHING: f64 = 0.95;
 
 /// Why a training step failed. Weights, optimiser, buffer and counters are as before the step.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -100,22 +102,28 @@ impl Trainer {
         if self.good_states.is_empty() {
             self.remember();
         }
-        let needs_chains = self.config.objective.needs_chains();
+        let weights = self.objective_at(step);
+        let needs_chains = weights.needs_chains();
+        if self.config.model.norm == Norm::Frozen {
+            self.network.use_batch_statistics(self.is_of_classifier(step));
+        }
         let batch = match self.next_batch.take_if(|batch| batch.step == step) {
             Some(batch) => batch,
             None => self.upload_batch(step),
         };
         let chains = match needs_chains {
-            true => match self.sample(step, noise, stop).await? {
+            true => match self.sample(&weights, step, noise, stop).await? {
                 Some(chains) => Some(chains),
                 None => return Ok(None),
             },
             false => None,
         };
-        let inputs = batch.inputs(chains.as_ref());
+        let near = self.near_data(&weights, &batch, step);
+        let inputs = batch.inputs(near, chains.as_ref(), self.config.training.max_chain_steps > 0);
+        let loss = Loss { inputs, weights, micro_batch: self.config.data.micro_batch };
         // The forward passes change the running statistics of batch norm, but a step that diverges must not.
         let network = self.network.copy();
-        let (Objective { loss, terms }, gradients) = inputs.gradients(&network, &self.config);
+        let (Objective { loss: value, terms }, gradients) = loss.gradients(&network);
 
         let summary = match &chains {
             Some(chains) => Tensor::cat(chains.summaries.clone(), 0).mean_dim(0),
@@ -124,9 +132,9 @@ impl Trainer {
         let RunConfig { optimizer, training, .. } = &self.config;
         let learning_rate = self.counters.learning_rate_factor
             * optimizer::learning_rate(optimizer, step, self.steps_per_epoch(), training.epochs);
-        let mut update = Some(Update { network, gradients, inputs });
+        let mut update = Some(Update { network, gradients, loss });
         let mut updated = None;
-        let reading = read_while((summary, loss, terms), || {
+        let reading = read_while((summary, value, terms), || {
             // A GPU has its work for the update before anyone waits for the loss. The state before the step is kept
             // until the loss is known to be good, so weights and optimiser are there twice; but the activations, which
             // take more, are free by then. The few tensors of buffer and average can wait.
@@ -138,7 +146,7 @@ impl Trainer {
             let _ = self.device.flush();
             self.next_batch = Some(self.upload_batch(step + 1));
         });
-        let (summary, loss, terms) = reading.await?;
+        let (summary, value, terms) = reading.await?;
         let mean = |nth: usize| f64::from(summary[nth]);
         let report = StepReport {
             step: step + 1,
@@ -146,13 +154,12 @@ impl Trainer {
             gradient_norm: mean(0),
             clamp_rate: mean(1),
             saturation: mean(2),
-            loss: f64::from(loss[0]),
+            loss: f64::from(value[0]),
             gap: if needs_chains { terms.energy_data - terms.energy_model } else { 0.0 },
             terms,
             learning_rate,
         };
-        let smoothed_gap =
-            GAP_SMOOTHING * self.counters.smoothed_gap + (1.0 - GAP_SMOOTHING) * report.gap;
+        let smoothed_gap = SMOOTHING * self.counters.smoothed_gap + (1.0 - SMOOTHING) * report.gap;
         divergence::check(&self.config.divergence, &report, smoothed_gap)?;
 
         if step.is_multiple_of(self.config.divergence.snapshot_every_steps as u64) {
@@ -172,25 +179,60 @@ impl Trainer {
         }
         self.counters.smoothed_gap = smoothed_gap;
         self.counters.step += 1;
+        // The temperature was that of other weights.
+        self.counters.temperature = None;
+        if needs_chains {
+            self.follow_curriculum(report.terms.auc);
+        }
         Ok(Some(report))
+    }
+
+    /// Whether a step is one of `training.classifier_epochs`.
+    fn is_of_classifier(&self, step: u64) -> bool {
+        step / self.steps_per_epoch() < self.config.training.classifier_epochs as u64
+    }
+
+    /// The weights of the terms of the loss in a step.
+    fn objective_at(&self, step: u64) -> ObjectiveConfig {
+        match self.is_of_classifier(step) {
+            true => self.config.objective.of_classifier(),
+            false => self.config.objective.clone(),
+        }
+    }
+
+    /// Gives the chains one more step if they have long had higher energies than the data.
+    fn follow_curriculum(&mut self, auc: f64) {
+        let section = &self.config.training;
+        if self.samplers.len() >= section.max_chain_steps {
+            return;
+        }
+        let smoothed = &mut self.counters.smoothed_auc;
+        *smoothed = SMOOTHING * *smoothed + (1.0 - SMOOTHING) * auc;
+        if *smoothed >= section.grow_at_auc {
+            // The longer chains are judged by their own energies.
+            *smoothed = 0.5;
+            self.counters.added_chain_steps += 1;
+            self.samplers = samplers(&self.config, &self.counters);
+        }
     }
 
     /// The batch of training step `step`, on the device.
     fn upload_batch(&mut self, step: u64) -> DeviceBatch {
-        let [c, h, w] = self.input_shape;
         let Batch { values, plain, labels } = self.batches.get(step);
-        let upload = |values: Vec<f32>| {
-            let data = TensorData::new(values, [labels.len(), c, h, w]);
-            Tensor::<4>::from_data(data, &self.device)
-        };
-        // Without chains, only the cross entropy uses the data.
-        let plain = plain.filter(|_| self.config.objective.needs_chains());
+        // Otherwise only the cross entropy uses the data.
+        let plain = plain.filter(|_| self.objective_at(step).needs_energies());
         DeviceBatch {
             step,
-            values: upload(values),
-            plain: plain.map(upload),
+            values: self.upload(values, labels.len()),
+            plain: plain.map(|plain| self.upload(plain, labels.len())),
             labels: index_tensor(&labels, &self.device),
         }
+    }
+
+    /// Copies the values of `count` images to the device.
+    pub(super) fn upload(&self, values: Vec<f32>, count: usize) -> Tensor<4> {
+        let [c, h, w] = self.input_shape;
+        Tensor::from_data(TensorData::new(values, [count, c, h, w]), &self.device)
     }
 
     /// Samples the chains of one step: from p(x), or from p(x|y) with the classes of their slots if the
@@ -200,6 +242,7 @@ impl Trainer {
     /// p(x, y) term takes the classes of the batch of images.
     async fn sample(
         &self,
+        weights: &ObjectiveConfig,
         step: u64,
         noise: NoiseKey,
         stop: &dyn Fn() -> bool,
@@ -209,7 +252,7 @@ impl Trainer {
         let taken = self.buffer.take(data.batch_size, &self.start, *seed, step, attempt);
         // All uploads come before the first step: each one submits the work that waits.
         let labels = index_tensor(&taken.labels, &self.device);
-        let energy = match self.config.objective.p_x_y_weight > 0.0 {
+        let energy = match weights.p_x_y_weight > 0.0 {
             true => JointEnergy::for_labels(&self.network, taken.labels),
             false => JointEnergy::new(&self.network),
         };
@@ -240,22 +283,32 @@ pub(super) struct DeviceBatch {
     /// The training step that it is for.
     step: u64,
     /// Augmented images with noise, shape (N, C, H, W).
-    values: Tensor<4>,
+    pub(super) values: Tensor<4>,
     /// The images without augmentation, if something uses them.
     plain: Option<Tensor<4>>,
-    labels: Tensor<1, Int>,
+    pub(super) labels: Tensor<1, Int>,
 }
 
 impl DeviceBatch {
-    /// The inputs of the loss.
-    fn inputs(self, chains: Option<&Chains>) -> Inputs {
-        let values = self.values.autodiff();
-        let (x_data, x_augmented) = match self.plain {
-            Some(plain) => (plain.autodiff(), Some(values)),
-            None => (values, None),
-        };
+    /// The images whose energies the loss takes.
+    pub(super) fn x_data(&self) -> &Tensor<4> {
+        self.plain.as_ref().unwrap_or(&self.values)
+    }
+
+    /// The inputs of the loss; `compares` says whether energies of data and chains are compared one by one.
+    fn inputs(self, near: NearData, chains: Option<&Chains>, compares: bool) -> Inputs {
+        let x_data = self.x_data().clone().autodiff();
+        let augmented = self.plain.is_some().then_some(self.values);
         let model = chains.map(|chains| (chains.x.clone().autodiff(), chains.labels.clone()));
-        Inputs { x_data, x_augmented, labels_data: self.labels, model }
+        Inputs {
+            x_data,
+            x_augmented: near.attacked.or(augmented).map(|x| x.autodiff()),
+            labels_data: self.labels,
+            x_high: near.high.map(|x| x.autodiff()),
+            probes: near.probes,
+            compares,
+            model,
+        }
     }
 }
 
@@ -264,7 +317,7 @@ struct Update {
     /// The network of the forward pass, with the running statistics after it.
     network: Network,
     gradients: GradientsParams,
-    inputs: Inputs,
+    loss: Loss,
 }
 
 impl Update {
@@ -275,13 +328,13 @@ impl Update {
         optimizer: &mut ModuleOptimizer,
         learning_rate: f64,
     ) -> Network {
-        let Self { network, mut gradients, inputs } = self;
+        let Self { network, mut gradients, loss } = self;
         let section = &config.optimizer;
         if section.sam_radius > 0.0 {
             // The perturbed network has its own running statistics, which are dropped with it.
             let (kind, radius) = (section.sam_kind, section.sam_radius);
             let worst = optimizer::climb(&network, &gradients, kind, radius);
-            gradients = inputs.gradients(&worst, config).1;
+            gradients = loss.gradients(&worst).1;
         }
         optimizer.step(learning_rate, network, gradients)
     }
@@ -296,11 +349,23 @@ struct Chains {
     summaries: Vec<Tensor<2>>,
 }
 
-/// The inputs of the loss of one step, besides the weights. Images have shape (N, C, H, W).
+/// The loss of one step as a function of the network.
+pub(super) struct Loss {
+    pub(super) inputs: Inputs,
+    /// The weights of its terms.
+    pub(super) weights: ObjectiveConfig,
+    /// The number of images that pass at a time; 0 means all.
+    pub(super) micro_batch: usize,
+}
+
+/// The inputs of the loss of one step, besides the network. Images have shape (N, C, H, W).
 pub(super) struct Inputs {
     pub(super) x_data: Tensor<4>,
     pub(super) x_augmented: Option<Tensor<4>>,
     pub(super) labels_data: Tensor<1, Int>,
+    pub(super) x_high: Option<Tensor<4>>,
+    pub(super) probes: Option<Probes>,
+    pub(super) compares: bool,
     pub(super) model: Option<(Tensor<4>, Tensor<1, Int>)>,
 }
 
@@ -321,6 +386,12 @@ impl Inputs {
             logits_data,
             logits_augmented,
             labels_data: self.labels_data.clone(),
+            logits_high: self.x_high.clone().map(|x| aside.logits(x)),
+            probes: self.probes.clone().map(|Probes { ends, factor }| {
+                let logits = ends.map(|x| aside.logits(x.autodiff()));
+                ProbeSide { logits, factor }
+            }),
+            compares: self.compares,
             model: self.model.clone().map(|(x, labels)| {
                 let logits = aside.logits(x);
                 ModelSide { logits, labels }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{RunDescription, TrainingEvent};
-use crate::{accuracy::Accuracy, sampler::Sampler, trainer::StepReport};
+use crate::{accuracy::Accuracy, config::RunConfig, sampler::Sampler, trainer::StepReport};
 
 /// The number of recent steps that are averaged, because single steps vary too much.
 const WINDOW: usize = 20;
@@ -66,6 +66,11 @@ impl Health {
     pub(super) fn observe(&mut self, event: &TrainingEvent) {
         match event {
             TrainingEvent::Step(report) => {
+                // The epochs of the classifier alone tell nothing of the chains after them.
+                let has_chains = self.has_chains(report);
+                if self.recent.back().is_some_and(|last| self.has_chains(last) != has_chains) {
+                    self.recent.clear();
+                }
                 self.recent.push_back(report.clone());
                 if self.recent.len() > WINDOW {
                     self.recent.pop_front();
@@ -119,7 +124,7 @@ impl Health {
         if step < MIN_STEPS {
             return Vec::new();
         }
-        let has_chains = self.run.config.objective.needs_chains();
+        let has_chains = self.recent.back().is_some_and(|report| self.has_chains(report));
         let is_dead = |norm: f64| has_chains && norm < MIN_GRADIENT_NORM;
         if self.mean(|report| report.gradient_norm).is_some_and(is_dead) {
             // This problem explains all others.
@@ -136,6 +141,12 @@ impl Health {
             found.extend(gap.map(|gap| Problem::Apart { gap }));
         }
         found
+    }
+
+    /// Whether chains were sampled in a step.
+    fn has_chains(&self, report: &StepReport) -> bool {
+        let RunConfig { objective, training, .. } = &self.run.config;
+        objective.needs_chains() && report.epoch > training.classifier_epochs as u64
     }
 
     fn learns_classes(&self) -> bool {
@@ -172,7 +183,13 @@ impl Health {
         let sampler = Sampler::new(section);
         let norm = self.mean(|report| report.gradient_norm)?;
         let gradient = norm / (self.run.data_statistics.num_pixels as f64).sqrt();
-        let gradient = gradient.min(sampler.proximal_radius().map_or(f64::INFINITY, f64::from));
+        let gradient = match sampler {
+            // A step of this length, whatever the gradient is.
+            Sampler::NormalizedGradient { .. } if norm > 0.0 => {
+                (self.run.data_statistics.num_pixels as f64).sqrt().recip()
+            }
+            _ => gradient.min(sampler.proximal_radius().map_or(f64::INFINITY, f64::from)),
+        };
         let num_steps = section.num_steps as f64;
         let distance = num_steps * f64::from(sampler.length()) * gradient
             + num_steps.sqrt() * section.noise_std;
@@ -218,7 +235,7 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::{super::DataStatistics, *};
-    use crate::{config::RunConfig, objective::Terms};
+    use crate::objective::Terms;
 
     fn health(assignments: &[&str]) -> Health {
         let set = |config: RunConfig, set: &&str| config.with_assignment(set).unwrap();
@@ -324,9 +341,20 @@ mod tests {
     }
 
     #[test]
+    fn the_epochs_of_the_classifier_alone_are_no_dead_network() {
+        let mut health = health(&["training.classifier_epochs=2", "training.epochs=4"]);
+        train(&mut health, 60, |report| (report.epoch, report.gradient_norm) = (2, 0.0));
+        assert!(health.final_warnings().is_empty());
+        train(&mut health, 60, |report| (report.epoch, report.gradient_norm) = (3, 1.0));
+        assert!(health.final_warnings().is_empty(), "the chains of the epoch before were none");
+        train(&mut health, 60, |report| (report.epoch, report.gradient_norm) = (4, 0.0));
+        assert!(only(health.final_warnings()).contains("dead"));
+    }
+
+    #[test]
     fn useless_chains_name_the_key_of_their_sampler() {
         for (kind, key) in
-            [("pyld", "sampler.inner_step_size"), ("proximal-sgld", "sampler.step_size")]
+            [("pyld", "sampler.inner_step_size"), ("normalized-gradient", "sampler.step_size")]
         {
             let kind = format!("sampler.kind={kind}");
             let mut stuck = health(&[&kind]);

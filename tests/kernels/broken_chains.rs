@@ -88,6 +88,33 @@ fn a_broken_chain_stays_alone_in_a_proximal_step() {
 }
 
 #[test]
+fn a_broken_chain_stays_alone_in_a_normalised_step() {
+    let Some(device) = gpu() else { return };
+    let num_pixels = 100;
+    let len = NUM_CHAINS * num_pixels;
+    for (noise_std, project) in [(1.0f32, true), (0.0, false)] {
+        let update =
+            ProximalStep { step_size: 0.7, noise_std, proximal_radius: 0.0, project, noise: KEY };
+        let mut params = vec![len as u32, num_pixels as u32, update.step_size.to_bits()];
+        params.extend([noise_std.to_bits(), project.into()]);
+        params.extend(key_words());
+        let run = |[x, gradient]: &[Vec<f32>; 2]| {
+            let summary = reference::chain_summary(x, gradient, num_pixels, 0.0);
+            let inputs = [bytes(x), bytes(gradient), bytes(&summary)];
+            last_of(&kernels::NORMALIZED_STEP, &device, groups(len), &inputs, len, &params)
+        };
+        let inputs = [scrambled(len, 1), scrambled(len, 2)];
+        let sound = run(&inputs);
+        for (broken, what) in breakages(inputs) {
+            let [mut twin, gradient] = broken.clone();
+            let summary = reference::chain_summary(&twin, &gradient, num_pixels, 0.0);
+            reference::normalized_step(&mut twin, &gradient, &summary, num_pixels, &update);
+            assert_alone(&run(&broken), &sound, &twin, &what);
+        }
+    }
+}
+
+#[test]
 fn a_broken_chain_stays_alone_in_its_summary() {
     let Some(device) = gpu() else { return };
     let num_pixels = 300;

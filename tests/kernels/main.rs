@@ -9,6 +9,7 @@ mod class_centers;
 #[path = "../common/mod.rs"]
 mod common;
 mod layers;
+mod near_data;
 mod norms;
 mod sampler;
 mod training;

@@ -191,6 +191,7 @@ fn chain_stays_in_box() {
             noise_std: 0.5,
             proximal_radius: 9.0,
         },
+        Sampler::NormalizedGradient { step_size: 1.0, noise_std: 0.5 },
     ] {
         let x = run(sampler, x.clone(), &energy, 20);
         assert!(x.iter().all(|value| value.abs() <= 1.0));
@@ -198,6 +199,27 @@ fn chain_stays_in_box() {
     }
     let sgld = Sampler::Sgld { step_size: 1.0, noise_std: 0.5 };
     assert!(run(sgld, x, &energy, 20).iter().any(|value| value.abs() > 1.0), "SGLD has no box");
+}
+
+#[test]
+fn a_normalised_step_has_the_same_length_on_every_slope() {
+    let chains = [[0.6f32, 0.0, -0.2, 0.1], [0.001, 0.002, 0.0, 0.0], [0.0; 4]];
+    let data = TensorData::new(chains.concat(), [3, 1, 2, 2]);
+    for device in crate::common::devices() {
+        for stiffness in [0.01, 1.0, 100.0] {
+            let sampler = Sampler::NormalizedGradient { step_size: 0.25, noise_std: 0.0 };
+            let x = Tensor::<4>::from_data(data.clone(), &device);
+            let moved = run(sampler, x, &Quadratic { stiffness }, 1);
+            for (moved, from) in moved.chunks(4).zip(chains) {
+                let norm = from.iter().map(|v| v * v).sum::<f32>().sqrt();
+                for (moved, from) in moved.iter().zip(from) {
+                    // Towards the minimum at 0; a chain without a slope stays.
+                    let expected = if norm == 0.0 { 0.0 } else { from - 0.25 * from / norm };
+                    assert!((moved - expected).abs() < 1e-6, "{moved} {expected} {stiffness}");
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -213,6 +235,7 @@ fn a_chain_counts_its_steps_in_one_word_of_its_noise() {
             noise_std: 0.1,
             proximal_radius: 1.0,
         },
+        Sampler::NormalizedGradient { step_size: 0.1, noise_std: 0.1 },
         Sampler::Mala { step_size: 0.1, noise_std: 0.1 },
     ] {
         let x = Tensor::zeros([2, 1, 2, 2], &device::cpu());
@@ -464,6 +487,7 @@ fn one_seed_gives_the_same_chain_on_gpu_and_cpu() {
         let samplers = [
             Sampler::ProximalSgld { step_size: 1.0, noise_std: 0.05, proximal_radius: 1.0 },
             Sampler::Mala { step_size: 0.02, noise_std: 0.02 },
+            Sampler::NormalizedGradient { step_size: 0.2, noise_std: 0.02 },
         ];
         samplers.map(|sampler| {
             let state = ChainState { x: x.clone(), noise: KEY };

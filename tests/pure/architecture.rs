@@ -62,6 +62,8 @@ model = the networks that give class logits
     rooms: config device kernels streams
 energy = the energy of a classifier and its gradient by the input; the sign lives here
     rooms: device kernels model numbers
+pgd = attacks on a classifier within a ball around each image
+    rooms: config energy
 network_check = networks on one device compared with the CPU back end
     rooms: config device energy kernel_check kernels model streams
 sampler = Langevin samplers, one pure step at a time
@@ -84,7 +86,7 @@ accuracy = accuracy and calibration of a network on a data set
     rooms: data device energy model numbers
 trainer = a run in memory: one training step, and the return to a good state after a divergence
     rooms: checkpoint class_centers config data device energy kernels memory model objective
-    rooms: optimizer replay_buffer sampler streams
+    rooms: optimizer pgd replay_buffer sampler streams
 recipe = the recipe that fits a data set and a device
     rooms: config data device kernels memory trainer
 run_folder = the folder of a training run
@@ -104,7 +106,7 @@ interop = checkpoints from PyTorch and tensors for it
     rooms: checkpoint class_centers config data device model numbers optimizer replay_buffer
 eval = the report of `jempp eval`
     rooms: accuracy bundled checkpoint config data device eigen energy files kernels model numbers
-    rooms: picture replay_buffer results_folder sampler streams
+    rooms: pgd picture replay_buffer results_folder sampler streams
 bench = what the work costs on a device
     rooms: config data device energy kernel_check kernels memory model network_check sampler
     rooms: streams trainer

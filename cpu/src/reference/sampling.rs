@@ -123,6 +123,36 @@ pub fn proximal_step(x: &mut [f32], gradient: &[f32], first_block: u32, update: 
     }
 }
 
+/// Moves `x` (N, D) in place by one step along the normalised gradient of each chain; twin of
+/// `shaders/normalized_step.wgsl`.
+///
+/// `summary` (N, 3) begins with the norm of each chain's gradient. A chain whose gradient is 0 moves by the noise alone;
+/// one whose norm is NaN becomes NaN. `update.proximal_radius` is not used.
+pub fn normalized_step(
+    x: &mut [f32],
+    gradient: &[f32],
+    summary: &[f32],
+    num_pixels: usize,
+    update: &ProximalStep,
+) {
+    let chains = x.chunks_mut(num_pixels).zip(gradient.chunks(num_pixels));
+    for ((x, gradient), summary) in chains.zip(summary.chunks(3)) {
+        let norm = summary[0];
+        let scale = if norm == 0.0 { 0.0 } else { update.step_size / norm };
+        for (value, &slope) in x.iter_mut().zip(gradient) {
+            *value -= scale * slope;
+        }
+    }
+    if update.noise_std > 0.0 {
+        add_normal(x, update.noise_std, 0, update.noise);
+    }
+    if update.project {
+        for value in x {
+            *value = value.clamp(-1.0, 1.0);
+        }
+    }
+}
+
 /// Fills `x` with uniform noise on (-1, 1); twin of `shaders/uniform_start.wgsl`.
 pub fn uniform_start(x: &mut [f32], noise: NoiseKey) {
     for (block, values) in x.chunks_mut(4).enumerate() {

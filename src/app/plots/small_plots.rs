@@ -102,12 +102,12 @@ pub(super) fn show(
         }
         SmallPlot::ClampRate => {
             let clamps = |lane: &LaneConfig| {
-                !matches!(lane.sampler.kind, SamplerKind::Sgld | SamplerKind::Mala)
+                matches!(lane.sampler.kind, SamplerKind::ProximalSgld | SamplerKind::Pyld)
             };
             if run.lanes.iter().any(clamps) {
                 return lines(ui, Metric::ClampRate, "clamp rate", "share clamped");
             }
-            ui.weak("SGLD and MALA clamp nothing, so there is no clamp rate.");
+            ui.weak("Only Proximal SGLD and PYLD clamp the gradient, so there is no clamp rate.");
         }
         SmallPlot::Probabilities => {
             return probabilities::ui(ui, run, &state.series, state.axis, HEIGHT);

@@ -35,7 +35,7 @@ pub(in crate::cli) struct SampleArgs {
     /// Number of steps of each chain.
     #[arg(long, default_value_t = DEFAULT_STEPS, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     pub(super) steps: u32,
-    /// Sampler: sgld, proximal-sgld, pyld or mala [default: the sampler of the training run].
+    /// Sampler: sgld, proximal-sgld, pyld, normalized-gradient or mala [default: the sampler of the training run].
     #[arg(long)]
     pub(super) sampler: Option<String>,
     /// Sample p(x|y) of each row's class instead of p(x).

@@ -16,9 +16,12 @@ pub(super) fn print(found: &Diagnosis) {
     let Diagnosis { num_chains, warmup, num_draws, every, secs, inverse_temperature: beta, .. } =
         found;
     say!(
-        "\nConvergence: {num_chains} chains, {num_draws} draws each after a warm-up of {warmup} steps, {secs:.1} s. β = 2α/σ² \
-         = {}.",
-        if beta.is_finite() { number(*beta) } else { "∞".to_string() }
+        "\nConvergence: {num_chains} chains, {num_draws} draws each after a warm-up of {warmup} steps, {secs:.1} s. {}.",
+        match beta {
+            Some(beta) if beta.is_finite() => format!("β = 2α/σ² = {}", number(*beta)),
+            Some(_) => "β = 2α/σ² = ∞".to_string(),
+            None => "Normalised gradients have no temperature".to_string(),
+        }
     );
     if *every > 1 {
         say!(

@@ -105,6 +105,7 @@ fn chains(checkpoint: &Checkpoint, args: &SampleArgs, seed: u64) -> String {
         SamplerKind::Pyld => format!("PYLD, {} inner steps", section.num_inner_steps),
         SamplerKind::ProximalSgld => "Proximal SGLD".to_string(),
         SamplerKind::Sgld => "SGLD".to_string(),
+        SamplerKind::NormalizedGradient => "normalised gradients".to_string(),
         SamplerKind::Mala => "MALA".to_string(),
     };
     format!(

@@ -4,7 +4,6 @@
 //! must be measured with an attacker who knows about it and averages over its noise (Athalye et al.,
 //! arXiv:1802.00420).
 
-mod pgd;
 mod refine;
 
 use burn::tensor::{Int, Tensor};
@@ -12,14 +11,19 @@ use rand::seq::SliceRandom;
 
 use super::{
     EvalError, Progress,
-    frozen_model::{Differentiated, FrozenModel},
+    frozen_model::FrozenModel,
     metrics::proportion,
     results::{Attack, AttackCurve, BallNorm, Defence},
 };
 use jempp_cpu::reference::NoiseKey;
 
-use crate::{config::EvalConfig, data::Dataset, device::read_now, streams};
-use pgd::{Ball, ascend};
+use crate::{
+    config::EvalConfig,
+    data::Dataset,
+    device::read_now,
+    pgd::{Ball, Differentiated, ascend},
+    streams,
+};
 
 pub(super) use refine::Refinement;
 
@@ -58,7 +62,7 @@ fn on_refined(config: &EvalConfig, refinement: Option<&Refinement>) -> Vec<Defen
 
 /// The number of times that [`attack`] reports progress.
 pub(super) fn num_steps(config: &EvalConfig, refinement: Option<&Refinement>) -> usize {
-    let num_radii: usize = BallNorm::ALL.iter().map(|&norm| radii(config, norm).len()).sum();
+    let num_radii: usize = BallNorm::ALL.iter().map(|&(norm, _)| radii(config, norm).len()).sum();
     (1 + on_refined(config, refinement).len()) * num_radii * config.attack_restarts
 }
 
@@ -93,7 +97,7 @@ pub(super) fn attack(
     progress: &mut Progress,
 ) -> Result<(Attack, Vec<Attacked>), EvalError> {
     let (mut curves, mut shown) = (Vec::new(), Vec::new());
-    for norm in BallNorm::ALL {
+    for &(norm, _) in BallNorm::ALL {
         let mut run = |defence, count| {
             let attack = BallAttack { subject, refinement, defence, norm, config, seed };
             attack.run(images.first(count), num_shown, progress)

@@ -7,7 +7,8 @@ use jempp_cpu::reference::NoiseKey;
 use crate::{
     config::{EvalConfig, SamplerConfig, SamplerKind, StepSchedule},
     energy::Energy,
-    eval::frozen_model::{Differentiated, FrozenModel},
+    eval::frozen_model::FrozenModel,
+    pgd::Differentiated,
     sampler::{ChainState, Sampler, run_each},
 };
 
@@ -39,6 +40,9 @@ impl Refinement {
             SamplerKind::Sgld => format!("SGLD, step size {}", config.step_size),
             SamplerKind::Mala => format!("MALA, step size {}", config.step_size),
             SamplerKind::ProximalSgld => format!("Proximal SGLD, step size {}", config.step_size),
+            SamplerKind::NormalizedGradient => {
+                format!("normalised gradients, step length {}", config.step_size)
+            }
             SamplerKind::Pyld => format!(
                 "PYLD, {} inner steps of size {}",
                 config.num_inner_steps, config.inner_step_size
@@ -60,8 +64,9 @@ impl Refinement {
             can_differentiate: match config.kind {
                 SamplerKind::Sgld | SamplerKind::ProximalSgld => true,
                 SamplerKind::Pyld => first_layer_is_affine,
-                // Accepting or rejecting a proposal has no derivative.
-                SamplerKind::Mala => false,
+                // Accepting or rejecting a proposal has no derivative; that of a normalised gradient needs the second
+                // derivatives of its norm too, which the pass back through the steps does not compute.
+                SamplerKind::Mala | SamplerKind::NormalizedGradient => false,
             },
             words: format!("{num_steps} {steps} ({kind}{schedule}), {averaged}"),
         }

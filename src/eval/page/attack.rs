@@ -92,7 +92,7 @@ pub(super) fn section(models: &[Model]) -> Markup {
     let found = with(models, |results| results.attack.as_ref());
     let shown: Vec<&Model> = found.iter().map(|(model, _)| *model).collect();
     let is_used = |defence| found.iter().any(|(_, attack)| uses(attack, defence));
-    let bare = BallNorm::ALL.into_iter().filter_map(|norm| {
+    let bare = BallNorm::ALL.iter().filter_map(|&(norm, _)| {
         let curves = found.iter().filter_map(|(model, attack)| {
             Some((curve_of(attack, norm, Defence::None)?, model.look()))
         });
@@ -127,7 +127,7 @@ pub(super) fn section(models: &[Model]) -> Markup {
             @if models.len() > 1 { h3 { (name_of(model)) } }
             @let has_defence = attack.curves.iter().any(|curve| curve.defence != Defence::None);
             @if found.len() == 1 || has_defence { (defences(model, attack)) }
-            @for norm in BallNorm::ALL { (numbers(attack, norm)) }
+            @for (norm, _) in BallNorm::ALL.iter().copied() { (numbers(attack, norm)) }
         }
     }
 }
@@ -162,7 +162,7 @@ fn defences(model: &Model, attack: &Attack) -> Markup {
             (defence, name, Look { ink: ink(defence), dash, shape })
         })
         .collect();
-    let panels = BallNorm::ALL.into_iter().filter_map(|norm| {
+    let panels = BallNorm::ALL.iter().filter_map(|&(norm, _)| {
         let curves = looks
             .iter()
             .filter_map(|(defence, _, look)| Some((curve_of(attack, norm, *defence)?, *look)));

@@ -60,7 +60,7 @@ pub(super) fn summary(models: &[Model]) -> Markup {
             Some(&found.auroc)
         });
     }
-    for norm in BallNorm::ALL {
+    for &(norm, _) in BallNorm::ALL {
         for radius in attack::shown_radii(models, norm) {
             for defence in [Defence::None, Defence::RefinedWorst] {
                 let ball = attack::ball(norm, radius);

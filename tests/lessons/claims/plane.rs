@@ -90,7 +90,7 @@ fn lesson_3_chains_sample_the_power_beta_and_not_p() {
     let betas = [1.0, 4.0];
     for (step, beta) in [(1, betas[0]), (2, betas[1])] {
         let state = state(3, step);
-        let of_rule = state.lab.rules[0].sampler.inverse_temperature();
+        let of_rule = state.lab.rules[0].sampler.inverse_temperature().unwrap();
         assert!((of_rule / beta - 1.0).abs() < 0.01, "{of_rule}");
         let mut lab = lab_of(&state.lab);
         let x = run(&mut lab, 1200).lanes[0].x.clone();
@@ -100,7 +100,7 @@ fn lesson_3_chains_sample_the_power_beta_and_not_p() {
         assert!(to_power < chance + 0.05, "{to_power} {chance}");
         assert_eq!(to_p > 0.3, beta > 1.0, "{to_p}");
     }
-    let coldest = state(3, 3).lab.rules[0].sampler.inverse_temperature();
+    let coldest = state(3, 3).lab.rules[0].sampler.inverse_temperature().unwrap();
     assert!((coldest / 20_000.0 - 1.0).abs() < 0.02, "{coldest}");
     // The noise of the answer, and half of it.
     let with_noise = |noise_std: f64| {
@@ -178,6 +178,33 @@ fn lesson_4_sgld_is_biased_and_mala_is_not() {
     });
     println!("lesson 4: {spread:?} times as wide");
     assert!((spread[0] - 1.4).abs() < 0.06 && (spread[1] - 1.0).abs() < 0.05, "{spread:?}");
+}
+
+#[test]
+fn lesson_4_steps_of_one_length_jump_over_a_minimum_and_back() {
+    let mut lab = lab(4, 4);
+    let length = |a: &[f32], b: &[f32]| -> Vec<f32> {
+        let pairs = a.chunks_exact(2).zip(b.chunks_exact(2));
+        pairs.map(|(a, b)| (a[0] - b[0]).hypot(a[1] - b[1])).collect()
+    };
+    let start = lab.frame().lanes[0].x.clone();
+    let first = run(&mut lab, 1).lanes[0].x.clone();
+    let inside = first.chunks_exact(2).map(|x| x[0].abs() < 1.0 && x[1].abs() < 1.0);
+    for (length, _) in length(&start, &first).iter().zip(inside).filter(|(_, is_inside)| *is_inside)
+    {
+        assert!((length - 0.05).abs() < 1e-4, "every chain moves by α: {length}");
+    }
+    let [before, over, back] = [200, 1, 1].map(|steps| run(&mut lab, steps).lanes[0].x.clone());
+    let (jump, rest) = (length(&before, &over), length(&before, &back));
+    assert!(jump.iter().all(|length| (length - 0.05).abs() < 1e-4), "they never stop");
+    let num_back = rest.iter().filter(|length| **length < 0.01).count();
+    println!("lesson 4: {num_back} of {} chains jump back", rest.len());
+    assert!(num_back * 10 >= rest.len() * 9, "{num_back} of {}", rest.len());
+    // A minimum is on the way of a chain that jumps over it: less than α away.
+    let energy = lab.surface().energy.clone();
+    let between: Vec<f32> = before.iter().zip(&over).map(|(a, b)| 0.5 * (a + b)).collect();
+    let (ends, middle) = (mean(&at(&energy, &before)), mean(&at(&energy, &between)));
+    assert!(middle < ends, "{middle} {ends}");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use jempp::{
     checkpoint::Checkpoint,
     config::{
-        Field, GapLoss, LearningRateSchedule, Norm, OptimizerKind, RunConfig, SECTIONS, SamKind,
-        SamplerKind, StartKind, StepSchedule,
+        BallNorm, Field, GapLoss, LearningRateSchedule, Norm, OptimizerKind, RunConfig, SECTIONS,
+        SamKind, SamplerKind, StartKind, StepSchedule,
     },
     data::Dataset,
     device,
@@ -28,6 +28,7 @@ const CAPS: &[(&str, f64)] = &[
     ("data.batch_size", 6.0),
     ("sampler.num_steps", 3.0),
     ("sampler.num_inner_steps", 3.0),
+    ("objective.adversarial_steps", 3.0),
     ("replay_buffer.replay_buffer_size", 24.0),
 ];
 
@@ -45,6 +46,7 @@ fn choices(key: &str) -> Vec<String> {
         "sampler.kind" => names(SamplerKind::ALL),
         "sampler.start" => names(StartKind::ALL),
         "sampler.step_schedule" => names(StepSchedule::ALL),
+        "objective.adversarial_norm" => names(BallNorm::ALL),
         "objective.gap_loss" => names(GapLoss::ALL),
         "optimizer.kind" => names(OptimizerKind::ALL),
         "optimizer.schedule" => names(LearningRateSchedule::ALL),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{curve::Curve, lane_record::LaneRecord};
 use crate::{
     config::{LabReference, LabState, LabTarget, LaneConfig},
-    diagnostics,
+    diagnostics::{self, cells::NoMasses},
     worker::lab::{LabCommand, LabFrame, LabSurface, LabUpdate, LearningFrame, Slice},
 };
 
@@ -67,7 +67,7 @@ pub struct LabRecord {
     /// Whether the next commands must restart the chains and training.
     is_reset: bool,
     /// The β of each rule that the exact densities were computed with.
-    compared_at: Vec<f64>,
+    compared_at: Vec<Option<f64>>,
     /// Why nothing is shown, if the worker refused the first request.
     pub(in crate::app) why_not: Option<String>,
 }
@@ -141,17 +141,18 @@ impl LabRecord {
             lane.has_no_law = diagnostics::applicability(rule.sampler.noise_std, false, false);
         }
         let beta = |rule: &LaneConfig| match state.config.reference {
-            LabReference::Model => 1.0,
+            LabReference::Model => Some(1.0),
             LabReference::Tempered => rule.sampler.inverse_temperature(),
         };
-        let wanted: Vec<f64> = state.rules.iter().take(self.lanes.len()).map(beta).collect();
+        let wanted: Vec<Option<f64>> =
+            state.rules.iter().take(self.lanes.len()).map(beta).collect();
         if wanted == self.compared_at {
             return;
         }
         let Some(surface) = &self.surface else { return };
         for (lane, &beta) in self.lanes.iter_mut().zip(&wanted) {
             let count = lane.labels.len();
-            lane.exact = Some(surface.masses(beta));
+            lane.exact = Some(beta.map_or(Err(NoMasses::UnknownLaw), |beta| surface.masses(beta)));
             lane.floor = lane.exact().map_or(0.0, |cells| cells.expected_total_variation(count));
             // Distances to another density belong to a new curve.
             lane.variation = Curve::default();
@@ -248,10 +249,7 @@ impl LabRecord {
 #[cfg(test)]
 mod tests {
     use super::{super::lane_record::MAX_TRACE, *};
-    use crate::{
-        diagnostics::{DoesNotApply, cells::NoMasses},
-        worker::lab::LabLaneFrame,
-    };
+    use crate::{diagnostics::DoesNotApply, worker::lab::LabLaneFrame};
 
     /// Sends frames of two chains that move in circles in the plane, ten steps per frame.
     fn frames(record: &mut LabRecord, count: u64) {
