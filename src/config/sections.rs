@@ -240,6 +240,8 @@ section! {
         explained_variance: f64 = 0.95, in 0.0 ..= 1.0;
         /// Largest number of principal axes per class.
         max_components: usize = 128, in 1 ..= 4096;
+        /// Factor on the residual standard deviation. 1 gives each pixel of a start the variance that it has in the data; but the residual knows nothing of neighbouring pixels, so in larger images it is speckle that a chain must remove first. Smaller factors start chains as blurred images.
+        residual_scale: f64 = 1.0, in 0.0 ..= 1.0;
     }
 }
 

@@ -1,6 +1,9 @@
 //! Health checks of a training run: warnings for a run that ends without an error but also without a useful model.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    mem::{Discriminant, discriminant},
+};
 
 use super::{RunDescription, TrainingEvent};
 use crate::{accuracy::Accuracy, config::RunConfig, sampler::Sampler, trainer::StepReport};
@@ -11,6 +14,8 @@ const WINDOW: usize = 20;
 const MIN_STEPS: u64 = 50;
 /// The number of steps before a warning about learning during the run: a slow start is not a fault.
 const MIN_STEPS_OF_LEARNING: u64 = 500;
+/// A warning that was given fewer than this many steps before the end is not given again there.
+const MIN_STEPS_BETWEEN: u64 = 500;
 /// An accuracy within this many standard deviations of the majority share counts as chance.
 const NUM_DEVIATIONS: f64 = 3.0;
 /// A mean gradient norm below this counts as zero. Those of useful models are between 0.1 and 10.
@@ -47,7 +52,8 @@ pub(super) struct Health {
     /// The mean cross entropy of the first steps, if this session did them.
     first: Option<f64>,
     test: Option<Accuracy>,
-    told: Vec<std::mem::Discriminant<Problem>>,
+    /// The warnings given so far, with the step of each.
+    told: Vec<(Discriminant<Problem>, u64)>,
 }
 
 impl Health {
@@ -82,21 +88,29 @@ impl Health {
     /// The problems that appeared during the run since the last call, in words.
     pub(super) fn new_warnings(&mut self) -> Vec<String> {
         let mut problems = self.problems(MIN_STEPS_OF_LEARNING);
-        problems.retain(|problem| {
-            let kind = std::mem::discriminant(problem);
-            let is_new = !self.told.contains(&kind);
-            if is_new {
-                self.told.push(kind);
-            }
-            is_new
-        });
+        problems.retain(|problem| self.told_at(problem).is_none());
+        let step = self.last_step();
+        self.told.extend(problems.iter().map(|problem| (discriminant(problem), step)));
         problems.into_iter().map(|problem| self.describe(problem)).collect()
     }
 
-    /// The problems at the end of the run, in words.
+    /// The problems at the end of the run, in words, without those that were just told.
     pub(super) fn final_warnings(&self) -> Vec<String> {
-        let problems = self.problems(MIN_STEPS);
+        let mut problems = self.problems(MIN_STEPS);
+        let is_fresh = |step| self.last_step() < step + MIN_STEPS_BETWEEN;
+        problems.retain(|problem| !self.told_at(problem).is_some_and(is_fresh));
         problems.into_iter().map(|problem| self.describe(problem)).collect()
+    }
+
+    /// The step at which a problem of this kind was told.
+    fn told_at(&self, problem: &Problem) -> Option<u64> {
+        let kind = discriminant(problem);
+        self.told.iter().find(|told| told.0 == kind).map(|told| told.1)
+    }
+
+    /// The last step that was observed; 0 before the first.
+    fn last_step(&self) -> u64 {
+        self.recent.back().map_or(0, |report| report.step)
     }
 
     /// The mean of a number over the last steps; `None` until there are enough steps.
@@ -106,7 +120,7 @@ impl Health {
     }
 
     fn problems(&self, min_steps_of_learning: u64) -> Vec<Problem> {
-        let step = self.recent.back().map_or(0, |report| report.step);
+        let step = self.last_step();
         if step < MIN_STEPS {
             return Vec::new();
         }
@@ -313,7 +327,9 @@ mod tests {
         evaluate(&mut dead, 0.1);
         assert!(only(dead.new_warnings()).contains("dead"));
         assert!(dead.new_warnings().is_empty(), "once while it goes on");
-        assert!(only(dead.final_warnings()).contains("dead"), "and in the end");
+        assert!(dead.final_warnings().is_empty(), "nor again right after it");
+        train(&mut dead, 600, |report| report.gradient_norm = 0.0);
+        assert!(only(dead.final_warnings()).contains("dead"), "but at the end of a long run");
 
         let mut still = health(&[]);
         train(&mut still, 600, |report| report.terms.cross_entropy = 2.3);
