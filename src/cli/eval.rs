@@ -17,8 +17,8 @@ use crate::{
     config::{EvalConfig, RunConfig},
     data,
     eval::{
-        EvalError, EvalRequest, Part, evaluate,
-        results::{Estimate, Results, Score, is_weak_judge, weak_judge},
+        EvalError, EvalRequest, Part, cost_of_attacks, evaluate,
+        results::{AttackKind, Estimate, Results, Score, is_weak_judge, weak_judge},
     },
     kernel_choices::Tuning,
     results_folder::Job,
@@ -82,10 +82,15 @@ impl EvalArgs {
         }
     }
 
+    /// Whether a part is asked for.
+    fn measures(&self, part: Part) -> bool {
+        let parts = self.parts();
+        parts.is_empty() || parts.contains(&part)
+    }
+
     /// Checks that every given option is used by one of the parts.
     fn check_used(&self, config: &RunConfig) -> anyhow::Result<()> {
-        let parts = self.parts();
-        let measures = |part: &Part| parts.is_empty() || parts.contains(part);
+        let measures = |part: &Part| self.measures(*part);
         for (option, is_given, part) in [
             ("--ood", !self.ood.is_empty(), Part::Ood),
             ("--judge", self.judge.is_some(), Part::Samples),
@@ -117,6 +122,7 @@ impl EvalArgs {
                 users.iter().map(|part| part.name()).collect::<Vec<_>>().join(" and ")
             );
             check_refinement_key(key, &config.eval)?;
+            check_attack_key(key, &config.eval)?;
         }
         Ok(())
     }
@@ -169,6 +175,20 @@ fn check_refinement_key(key: &str, eval: &EvalConfig) -> anyhow::Result<()> {
     }
 }
 
+/// Checks that the number of an attack's starts is only set when that attack runs.
+fn check_attack_key(key: &str, eval: &EvalConfig) -> anyhow::Result<()> {
+    let kinds = eval.attack.members();
+    match key {
+        "eval.attack_restarts" if !kinds.contains(&AttackKind::Pgd) => bail!(
+            "`{key}` is not used: it is for PGD, and eval.attack leaves that out; set eval.apgd_restarts"
+        ),
+        "eval.apgd_restarts" if kinds == [AttackKind::Pgd] => {
+            bail!("`{key}` is not used: it is for APGD, and eval.attack = pgd leaves that out")
+        }
+        _ => Ok(()),
+    }
+}
+
 pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     let out = args.out.destination(DEFAULT_EVALUATION);
     let kept = out.check(Job::Eval)?;
@@ -183,6 +203,9 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
         .in_classes(&checkpoint.class_names);
     let mut rows = opening::model_rows(&args.model, &checkpoint);
     rows.push(("Data", splits.describe()));
+    if args.measures(Part::Attack) {
+        rows.push(("Attacks", cost_of_attacks(&checkpoint.config, &splits.test)));
+    }
     let memory = memory_row(checkpoint.check_memory_of_evaluation(&device.device)?);
     rows.extend([device_row(&device), memory, opening::writes_row(&out, &kept)]);
     say_opening(&rows);
@@ -271,12 +294,21 @@ fn print_summary(results: &Results) {
         }
     }
     if let Some(found) = &results.attack {
-        for curve in &found.curves {
-            let points = curve.points.iter();
+        let accuracies = |points: &[(f64, Estimate)]| {
             let points: Vec<String> =
-                points.map(|(e, a)| format!("{e}: {:.0} %", 100.0 * a.value)).collect();
+                points.iter().map(|(e, a)| format!("{e}: {:.0} %", 100.0 * a.value)).collect();
+            points.join("  ")
+        };
+        for curve in &found.curves {
             let what = format!("accuracy at {} ε, {}", curve.norm.name(), curve.defence.name());
-            line(&what, points.join("  "));
+            line(&what, accuracies(&curve.points));
+            // The last stage is the line above.
+            for (index, stage) in curve.by_attack.iter().enumerate().rev().skip(1).rev() {
+                line(&format!("  {}", curve.name_of_stage(index)), accuracies(&stage.points));
+            }
+        }
+        for (name, reason) in &found.left_out {
+            say!("{name} left out: {reason}");
         }
     }
     if let Some(found) = &results.samples {

@@ -16,7 +16,7 @@ use super::{
     ood::{OodImages, ood},
     pictures::{self, NUM_SHOWN, Picture},
     request::{check, read_results},
-    results::{Classification, DataInfo, EvaluatedModel, FORMAT, Results},
+    results::{AttackKind, Classification, DataInfo, EvaluatedModel, FORMAT, Results},
 };
 use crate::{
     accuracy::predicted,
@@ -194,6 +194,15 @@ impl<'a> Evaluation<'a> {
                 ),
             )?;
         }
+        if is_asked(Part::Attack)
+            && config.eval.attack == AttackKind::ApgdDlr
+            && let Some((name, reason)) =
+                attack::left_out(&config.eval, splits.test.num_classes()).pop()
+        {
+            return Err(EvalError::Request(format!(
+                "`eval.attack` = \"apgd-dlr\": {name} cannot run: {reason}; take apgd-ce"
+            )));
+        }
         let judge = match is_asked(Part::Samples) {
             true => Judge::open(request.judge.as_ref(), checkpoint, device)?,
             false => None,
@@ -328,18 +337,12 @@ impl<'a> Evaluation<'a> {
             }
             Part::Attack => {
                 let refinement = self.refinement.as_ref();
-                progress.begin(part.name(), attack::num_steps(config, refinement));
+                progress.begin(part.name(), attack::num_steps(config, refinement, num_classes));
                 let (values, labels) = attack::choose(test, config, seed);
                 let images = attack::Images { values: &values, labels: &labels };
-                let (found, shown) = attack::attack(
-                    &self.subject,
-                    refinement,
-                    images,
-                    config,
-                    seed,
-                    NUM_SHOWN,
-                    progress,
-                )?;
+                let subject = &self.subject;
+                let plan = attack::Plan { subject, refinement, config, num_classes, seed };
+                let (found, shown) = plan.attack(images, NUM_SHOWN, progress)?;
                 results.attack = Some(found);
                 for attacked in shown.iter().filter(|_| is_image) {
                     pictures.push(pictures::of_attack(attacked, test.shape, config)?);

@@ -15,6 +15,7 @@ mod progress;
 mod request;
 pub mod results;
 
+pub use attack::cost_of_attacks;
 pub use error::EvalError;
 pub use job::evaluate;
 pub use pictures::Picture;

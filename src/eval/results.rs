@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::config::BallNorm;
+pub use crate::config::{AttackKind, BallNorm};
 use crate::{accuracy::ReliabilityBin, config::RunConfig};
 
 /// The version of the file format; files of other versions are not read.
@@ -201,13 +201,13 @@ pub struct Separation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Defence {
-    /// No defence: PGD on the gradient of the classifier.
+    /// No defence: the attacks follow the gradient of the classifier.
     None,
     /// Sampler steps refine the image before it is classified; the attacker uses only the classifier's gradient.
     RefinedUnaware,
     /// Refinement as above; the attacker averages over the noise and uses the classifier's gradient at the refined
-    /// image as the gradient at the image (BPDA with EOT, arXiv:1802.00420). The first restart starts where the
-    /// unaware attack ends.
+    /// image as the gradient at the image (BPDA with EOT, arXiv:1802.00420). The first restart of each attack starts
+    /// where unaware PGD ends.
     RefinedBpda,
     /// Refinement as above; the attacker averages over the noise and differentiates through the sampler steps.
     RefinedThrough,
@@ -236,6 +236,9 @@ pub struct Attack {
     pub curves: Vec<AttackCurve>,
     /// A description of the refinement: sampler, steps, noise.
     pub refinement: String,
+    /// Attacks that the model does not allow, each with the reason.
+    #[serde(default)]
+    pub left_out: Vec<(String, String)>,
 }
 
 /// Accuracy as a function of ε, for one norm and one defence.
@@ -247,7 +250,34 @@ pub struct AttackCurve {
     pub defence: Defence,
     /// The number of attacked images.
     pub num_images: usize,
-    /// The points (ε, accuracy), with ε increasing from 0, in the unit of the norm.
+    /// The points (ε, accuracy), with ε increasing from 0, in the unit of the norm. An image counts as correct only if
+    /// all attacks fail.
+    pub points: Vec<(f64, Estimate)>,
+    /// The accuracy after each attack and all attacks before it, in the order in which they ran; the last entry has the
+    /// points above. Empty in files of earlier versions, which only had PGD.
+    #[serde(default)]
+    pub by_attack: Vec<AttackStage>,
+}
+
+impl AttackCurve {
+    /// The name of a stage: its attack, and all before it.
+    pub fn name_of_stage(&self, index: usize) -> String {
+        let names: Vec<&str> =
+            self.by_attack[..=index].iter().map(|stage| stage.attack.name()).collect();
+        match names.split_last() {
+            Some((last, [])) => format!("{last} alone"),
+            Some((last, others)) => format!("{} and {last}", others.join(", ")),
+            None => String::new(),
+        }
+    }
+}
+
+/// The accuracy after an attack and all attacks before it. Each attacked only the images that withstood those before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttackStage {
+    /// The last of these attacks.
+    pub attack: AttackKind,
+    /// The points (ε, accuracy), as in [`AttackCurve::points`].
     pub points: Vec<(f64, Estimate)>,
 }
 

@@ -8,7 +8,7 @@ use jempp::{
     checkpoint::Checkpoint,
     config::RunConfig,
     data, device,
-    eval::results::{self, BallNorm, Defence, Results, Score},
+    eval::results::{self, AttackKind, BallNorm, Defence, Results, Score},
 };
 use pollster::block_on;
 
@@ -94,6 +94,19 @@ fn everything_is_measured_and_comes_again() {
     for curve in curves {
         assert!(curve.points.is_sorted_by(|a, b| a.0 < b.0 && a.1.value >= b.1.value), "{curve:?}");
     }
+    // Each attack leaves at most what those before it left, and the last stage is the curve.
+    let kinds = [AttackKind::Pgd, AttackKind::ApgdCe, AttackKind::ApgdDlr];
+    for curve in curves {
+        let stages = curve.by_attack.iter();
+        assert_eq!(stages.map(|stage| stage.attack).collect::<Vec<_>>(), kinds, "{curve:?}");
+        assert_eq!(curve.by_attack[2].points, curve.points);
+        for pair in curve.by_attack.windows(2) {
+            let mut points = pair[0].points.iter().zip(&pair[1].points);
+            assert!(points.all(|(weaker, both)| weaker.1.value >= both.1.value), "{curve:?}");
+        }
+    }
+    assert!(said.contains("PGD, then APGD-CE, then APGD-DLR; at most "), "{said}");
+    assert!(said.contains("  PGD and APGD-CE  "), "{said}");
     let worst = curve(BallNorm::Linf, Defence::RefinedWorst);
     for defence in [Defence::RefinedUnaware, Defence::RefinedBpda, Defence::RefinedThrough] {
         let points = worst.points.iter().zip(&curve(BallNorm::Linf, defence).points);
@@ -162,7 +175,23 @@ fn a_model_of_points_is_measured_without_a_judge() {
     let names: HashSet<&str> =
         found.ood.iter().flat_map(|ood| &ood.sets).map(|s| &*s.name).collect();
     assert_eq!(names, HashSet::from(["uniform noise", "interpolated"]));
-    assert!(found.attack.is_some() && found.samples.is_none());
+    assert!(found.samples.is_none());
+    let attack = found.attack.unwrap();
+    assert_eq!(attack.left_out[0].0, "APGD-DLR");
+    assert!(said.contains("APGD-DLR left out: its loss compares"), "{said}");
+
+    // PGD alone leaves what it leaves before the other attacks run.
+    let alone = [&["attack", "--out", "pgd", "--set", "eval.attack=pgd"], &model[..]].concat();
+    succeeds(dir.path(), &little(&alone));
+    let alone = results(dir.path(), "pgd").attack.unwrap();
+    for (alone, both) in alone.curves.iter().zip(&attack.curves) {
+        assert_eq!(alone.by_attack.len(), 1);
+        assert_eq!(alone.points, both.by_attack[0].points);
+        assert_eq!(both.by_attack[1].points, both.points);
+    }
+    let dlr = ["attack", "--out", "none", "--set", "eval.attack=apgd-dlr"];
+    let error = fails(dir.path(), &[&["eval", "--device", "cpu"], &dlr[..], &model[..]].concat());
+    assert!(error.contains("the model has 2 classes; take apgd-ce"), "{error}");
     let error = fails(dir.path(), &little(&[&["samples", "--out", "none"], &model[..]].concat()));
     assert!(error.contains("--judge FILE"), "{error}");
 }

@@ -70,16 +70,25 @@ fn ood() -> Ood {
 }
 
 fn attack() -> Attack {
+    let points = |last| vec![(0.0, estimate(0.9)), (1.0, estimate(0.5)), (4.0, estimate(last))];
     let curve = |norm, defence| AttackCurve {
         norm,
         defence,
         num_images: 50,
-        points: vec![(0.0, estimate(0.9)), (1.0, estimate(0.5)), (4.0, estimate(0.02))],
+        points: points(0.02),
+        by_attack: vec![
+            AttackStage { attack: AttackKind::Pgd, points: points(0.35) },
+            AttackStage { attack: AttackKind::ApgdCe, points: points(0.02) },
+        ],
     };
     let curves = [BallNorm::Linf, BallNorm::L2].into_iter().flat_map(|norm| {
         [Defence::None, Defence::RefinedBpda, Defence::RefinedWorst].map(|d| curve(norm, d))
     });
-    Attack { curves: curves.collect(), refinement: "5 full steps".into() }
+    Attack {
+        curves: curves.collect(),
+        refinement: "5 full steps".into(),
+        left_out: vec![("APGD-DLR".into(), "there are two classes".into())],
+    }
 }
 
 fn samples() -> Samples {
@@ -199,6 +208,9 @@ fn every_part_of_one_model() {
         "4.25 <span class=\"interval\">[4.15, 4.35]</span>",
         "\u{2212}7.25",
         "567,890",
+        "<th class=\"inner\" scope=\"row\">PGD alone</th>",
+        "PGD from 2 random starts, APGD-CE from 1 random start",
+        "APGD-DLR left out: there are two classes.",
         "the embedded subset",
         &"ab".repeat(32),
         "AUROC of log p(x), digits",
