@@ -17,8 +17,10 @@ use crate::{
     config::{EvalConfig, RunConfig},
     data,
     eval::{
-        EvalError, EvalRequest, Part, cost_of_attacks, evaluate,
-        results::{AttackKind, Estimate, Results, Score, is_weak_judge, weak_judge},
+        EvalError, EvalRequest, FidWeights, Part, cost_of_attacks, evaluate,
+        results::{
+            AttackKind, Estimate, Results, Score, is_weak_judge, unknown_fid_network, weak_judge,
+        },
     },
     kernel_choices::Tuning,
     results_folder::Job,
@@ -59,6 +61,9 @@ pub(super) struct EvalArgs {
     /// Classifier of the same data whose features measure the sample quality [default: the bundled one].
     #[arg(long, value_name = "FILE")]
     judge: Option<PathBuf>,
+    /// Weights of FID's Inception network, made with tools/convert_inception.py: measures the FID of the samples.
+    #[arg(long, value_name = "FILE")]
+    fid: Option<PathBuf>,
     /// Seed of all random numbers.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -94,6 +99,7 @@ impl EvalArgs {
         for (option, is_given, part) in [
             ("--ood", !self.ood.is_empty(), Part::Ood),
             ("--judge", self.judge.is_some(), Part::Samples),
+            ("--fid", self.fid.is_some(), Part::Samples),
         ] {
             ensure!(
                 !is_given || measures(&part),
@@ -121,6 +127,10 @@ impl EvalArgs {
                 "`{key}` is not used: it is for {}, not asked for here",
                 users.iter().map(|part| part.name()).collect::<Vec<_>>().join(" and ")
             );
+            ensure!(
+                self.fid.is_some() || key != "eval.fid_reference",
+                "`{key}` is not used: it is for FID, which --fid FILE measures"
+            );
             check_refinement_key(key, &config.eval)?;
             check_attack_key(key, &config.eval)?;
         }
@@ -144,7 +154,7 @@ fn users_of(key: &str) -> anyhow::Result<&'static [Part]> {
         ("training", "max_memory_mib") => &Part::ALL,
         ("eval", "num_resamples") => &[Accuracy, Calibration, Ood],
         ("eval", "num_ood") => &[Ood],
-        ("eval", "num_samples" | "sample_steps" | "num_neighbors") => &[Samples],
+        ("eval", "num_samples" | "sample_steps" | "num_neighbors" | "fid_reference") => &[Samples],
         ("eval", _) => &[Attack],
         ("model", "norm" | "split") => &Part::ALL,
         (
@@ -197,6 +207,7 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     let data: Vec<_> = data.into_iter().collect();
     checkpoint.config = settings::apply(checkpoint.config, &data, &args.assignments)?;
     args.check_used(&checkpoint.config)?;
+    let fid = args.fid.as_deref().map(FidWeights::read).transpose()?;
     let device = args.tune.open(&args.device, Tuning::On)?;
     let RunConfig { data: section, seed, .. } = &checkpoint.config;
     let splits = during("reading the data", || data::load_at_hand(section, *seed))?
@@ -206,9 +217,15 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     if args.measures(Part::Attack) {
         rows.push(("Attacks", cost_of_attacks(&checkpoint.config, &splits.test)));
     }
+    if let Some(weights) = &fid {
+        rows.push(("FID", weights.describe(&checkpoint.config, &splits)));
+    }
     let memory = memory_row(checkpoint.check_memory_of_evaluation(&device.device)?);
     rows.extend([device_row(&device), memory, opening::writes_row(&out, &kept)]);
     say_opening(&rows);
+    if let Some(weights) = fid.as_ref().filter(|weights| !weights.is_original()) {
+        complain!("{}", unknown_fid_network(&weights.name()));
+    }
     let request = EvalRequest {
         name: args.name.clone().unwrap_or_else(|| args.model.name()),
         path: args.model.path().map(|path| path.display().to_string()),
@@ -218,6 +235,7 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
         parts: args.parts(),
         ood: args.ood,
         judge: args.judge,
+        fid,
         compare: args.compare,
         seed: args.seed,
         out,
@@ -317,6 +335,15 @@ fn print_summary(results: &Results) {
         }
         if is_weak_judge(found.judge.accuracy, results.data.class_names.len()) {
             complain!("{}: --judge FILE", weak_judge(found.judge.accuracy));
+        }
+    }
+    if let Some(found) = &results.fid {
+        for set in &found.sets {
+            let value = format!("{:7.3}  with {} images", set.fid, set.count);
+            line(&format!("FID to {} training images, {}", found.num_reference, set.name), value);
+        }
+        if !found.network.is_original {
+            complain!("{}", unknown_fid_network(&found.network.name));
         }
     }
     let no_judge = EvalError::NoJudge { dataset: results.data.dataset.clone() }.to_string();

@@ -444,6 +444,8 @@ section! {
         attack_through_sampler: bool = false;
         /// Number of fresh chains, and of chains from the replay buffer, whose quality is measured. At most the number of test images, because the samples are compared with as many real images.
         num_samples: usize = 1000, in 2 ..= 100000;
+        /// Number of training images, at most, that FID compares the samples with.
+        fid_reference: usize = 50000, in 2 ..= 10000000;
         /// Number of steps of a fresh chain.
         sample_steps: usize = 100, in 1 ..= 100000;
         /// Number of nearest neighbours that define the manifold for precision and recall.

@@ -10,8 +10,9 @@ use burn::tensor::Device;
 use super::{
     EvalError, EvalFiles, EvalRequest, Part, Progress,
     attack::{self, Refinement},
+    fid::FidJudge,
     frozen_model::FrozenModel,
-    image_quality::{self, Judge},
+    image_quality::{self, Judge, Judges},
     metrics::{calibration, mean, proportion},
     ood::{OodImages, ood},
     pictures::{self, NUM_SHOWN, Picture},
@@ -27,6 +28,8 @@ use crate::{
     results_folder::{Job as Maker, MadeBy, ResultsError, ResultsFolder},
 };
 
+/// The name of what is left out of the samples if only FID measures them.
+const UNJUDGED: &str = "measures of a judge";
 /// The reason given for parts that a stop left undone.
 const STOPPED: &str = "the evaluation was stopped before it was done";
 
@@ -137,6 +140,7 @@ struct Evaluation<'a> {
     logits: Vec<f32>,
     refinement: Option<Refinement>,
     judge: Option<Judge>,
+    fid: Option<FidJudge>,
     ood: Option<OodImages>,
     others: Vec<Results>,
     parts: Vec<Part>,
@@ -164,7 +168,7 @@ impl<'a> Evaluation<'a> {
 
         let mut parts = request.parts.clone();
         let is_asked = |part| request.parts.is_empty() || request.parts.contains(&part);
-        let mut left_out = Vec::new();
+        let (mut left_out, mut unjudged) = (Vec::new(), None);
         if parts.is_empty() {
             parts = Part::ALL.to_vec();
         }
@@ -207,13 +211,22 @@ impl<'a> Evaluation<'a> {
             true => Judge::open(request.judge.as_ref(), checkpoint, device)?,
             false => None,
         };
+        let weights = request.fid.as_ref().filter(|_| is_asked(Part::Samples));
+        let fid =
+            weights.map(|weights| FidJudge::new(weights, splits.test.shape, device)).transpose()?;
         if is_asked(Part::Samples) && judge.is_none() {
             let dataset = data::name(config.data.dataset);
-            leave_out(Part::Samples, EvalError::NoJudge { dataset })?;
+            let reason = EvalError::NoJudge { dataset };
+            match fid {
+                // FID needs no classifier of the same data.
+                Some(_) => unjudged = Some((UNJUDGED.to_string(), reason.to_string())),
+                None => leave_out(Part::Samples, reason)?,
+            }
         }
-        if judge.is_some() {
+        if judge.is_some() || fid.is_some() {
             image_quality::check(&config.eval, &splits)?;
         }
+        left_out.extend(unjudged);
         let ood = match is_asked(Part::Ood) {
             true => Some(OodImages::new(config, &splits.test, &request.ood, request.seed)?),
             false => None,
@@ -252,6 +265,7 @@ impl<'a> Evaluation<'a> {
             logits,
             refinement,
             judge,
+            fid,
             ood,
             others,
             parts,
@@ -294,6 +308,7 @@ impl<'a> Evaluation<'a> {
             ood: None,
             attack: None,
             samples: None,
+            fid: None,
             left_out: self.left_out.clone(),
             seconds: Vec::new(),
         }
@@ -349,20 +364,22 @@ impl<'a> Evaluation<'a> {
                 }
             }
             Part::Samples => {
-                let Some(judge) = self.judge.take() else { return Ok(pictures) };
-                progress
-                    .begin(part.name(), image_quality::num_steps(self.checkpoint, config, test));
-                let (found, grid) = image_quality::measure(
-                    &judge,
-                    self.checkpoint,
-                    &self.splits,
+                let judges = Judges { judge: self.judge.as_ref(), fid: self.fid.as_ref() };
+                let (checkpoint, splits) = (self.checkpoint, &self.splits);
+                let num_steps = image_quality::num_steps(judges, checkpoint, config, splits);
+                progress.begin(part.name(), num_steps);
+                let found = image_quality::measure(
+                    judges,
+                    checkpoint,
+                    splits,
                     config,
+                    self.subject.device(),
                     seed,
                     &mut results.left_out,
                     progress,
                 )?;
-                results.samples = Some(found);
-                pictures.push(pictures::of_samples(grid)?);
+                (results.samples, results.fid) = (found.samples, found.fid);
+                pictures.extend(found.picture.map(pictures::of_samples).transpose()?);
             }
         }
         Ok(pictures)

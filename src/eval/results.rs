@@ -51,6 +51,9 @@ pub struct Results {
     pub attack: Option<Attack>,
     /// Quality of the model's samples.
     pub samples: Option<Samples>,
+    /// FID of the samples.
+    #[serde(default)]
+    pub fid: Option<Fid>,
     /// Parts that are missing, because they do not fit the model or because the evaluation was stopped, and sets of
     /// samples that are too small; each with the reason.
     pub left_out: Vec<(String, String)>,
@@ -357,4 +360,48 @@ pub struct Nearest {
     pub median: f64,
     /// The share of images closer to a training image than 99 % of the test images are; unseen real images give 0.01.
     pub share_copied: f64,
+}
+
+/// FID: the squared Fréchet distance in the features of the Inception network that everyone uses (arXiv:1706.08500).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fid {
+    /// The network that supplied the features.
+    pub network: FidNetwork,
+    /// The number of training images in the reference set.
+    pub num_reference: usize,
+    /// The sets that were measured. The first holds real test images: its values are what real images reach.
+    pub sets: Vec<FidSet>,
+}
+
+/// The file with the weights of the Inception network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FidNetwork {
+    /// The name of the file.
+    pub name: String,
+    /// The SHA-256 of the file, in hexadecimal.
+    pub sha256: String,
+    /// The SHA-256 of the file that it was converted from, as the converter noted it.
+    pub source_sha256: Option<String>,
+    /// Whether that file is the one that everyone uses. Otherwise the values cannot be compared with published ones.
+    pub is_original: bool,
+}
+
+/// The FID of one set of images.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FidSet {
+    /// The name of the set, as in [`SampleSet::name`].
+    pub name: String,
+    /// The number of images. FID decreases as sets grow: compare only values with equal numbers.
+    pub count: usize,
+    /// The FID to the reference set.
+    pub fid: f64,
+}
+
+/// A warning about weights of unknown origin, for the report and the terminal.
+pub(crate) fn unknown_fid_network(name: &str) -> String {
+    format!(
+        "The FID of {name} cannot be compared with published values: the file does not say that it was converted from \
+         pt_inception-2015-12-05-6726825d.pth, whose SHA-256 is {}",
+        super::ORIGINAL_SHA256
+    )
 }
