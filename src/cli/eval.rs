@@ -214,7 +214,7 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
         .in_classes(&checkpoint.class_names);
     let mut rows = opening::model_rows(&args.model, &checkpoint);
     rows.push(("Data", splits.describe()));
-    if args.measures(Part::Attack) {
+    if args.measures(Part::Attack) && splits.test.num_classes() > 1 {
         rows.push(("Attacks", cost_of_attacks(&checkpoint.config, &splits.test)));
     }
     if let Some(weights) = &fid {
