@@ -207,7 +207,8 @@ pub fn objective(config: &ObjectiveConfig, input: ObjectiveInput) -> Objective {
             let [data, chains] =
                 [&energy_data, &energy_model].map(|energy| energy.clone().detach());
             let higher = chains.unsqueeze_dim::<2>(0) - data.unsqueeze_dim::<2>(1);
-            auc = higher.greater_elem(0.0).float().mean();
+            // A tie counts as half.
+            auc = higher.sign().mean().mul_scalar(0.5).add_scalar(0.5);
         }
         let gap = mean_data.clone() - mean_model.clone();
         p_x = match config.gap_loss {

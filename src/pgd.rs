@@ -232,6 +232,7 @@ mod tests {
             assert!((found - expected).abs() < 1e-4, "{found} {expected}");
         }
     }
+
     #[test]
     fn attacks_climb_within_the_ball_and_the_box() {
         // The loss is a weighted sum of the pixels; pixel 0 of the second image starts at the edge of the box.

@@ -213,6 +213,7 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     let splits = during("reading the data", || data::load_at_hand(section, *seed))?
         .in_classes(&checkpoint.class_names);
     let mut rows = opening::model_rows(&args.model, &checkpoint);
+    rows.push(opening::calibration_row(&checkpoint));
     rows.push(("Data", splits.describe()));
     if args.measures(Part::Attack) && splits.test.num_classes() > 1 {
         rows.push(("Attacks", cost_of_attacks(&checkpoint.config, &splits.test)));
@@ -293,8 +294,12 @@ fn print_summary(results: &Results) {
         line("accuracy", percent(&found.accuracy));
     }
     if let Some(found) = &results.calibration {
-        line("expected calibration error", percent(&found.plain.expected));
-        line("  after temperature scaling", percent(&found.scaled.expected));
+        line("expected calibration error, as trained", percent(&found.plain.expected));
+        if let Some(calibrated) = &found.calibrated {
+            let what = format!("  calibrated after training, T = {:.2}", calibrated.temperature);
+            line(&what, percent(&calibrated.errors.expected));
+        }
+        line("  with temperatures fitted on test images", percent(&found.scaled.expected));
         line("negative log likelihood", number(&found.plain.nll));
     }
     if let Some(found) = &results.ood {

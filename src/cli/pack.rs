@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{opening::network_row, say_opening};
+use super::{
+    opening::{calibration_row, network_row},
+    say_opening,
+};
 use crate::{
     checkpoint::{Checkpoint, file_at},
     results_folder::check_file,
@@ -30,6 +33,7 @@ pub(super) fn run(args: &PackArgs) -> anyhow::Result<()> {
     say_opening(&[
         ("Model", args.checkpoint.display().to_string()),
         network_row(&packed),
+        calibration_row(&packed),
         ("Writes", args.out.display().to_string()),
     ]);
     anyhow::ensure!(

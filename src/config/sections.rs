@@ -65,7 +65,7 @@ choices! {
         None,
         /// Batch norm with the statistics of the current batch, also during sampling: JEM++'s choice; the chains of a batch depend on each other.
         Batch,
-        /// Batch norm with the running statistics: for diagnostics of a trained network.
+        /// Batch norm with the running statistics: for diagnostics of a trained network, or training that begins with `classifier_epochs`.
         Frozen,
         /// Group norm: chains are independent.
         Group,
@@ -247,7 +247,7 @@ section! {
     ModelConfig {
         /// Architecture: cnn-small, cnn-medium, cnn-base, cnn-tiny, mlp or `wrn-<depth>-<width>`.
         arch: String = "cnn-small".to_string();
-        /// Normalisation of the activations in a WideResNet: none, batch, frozen or group.
+        /// Normalisation of the activations in a WideResNet: none, batch, frozen or group. frozen uses the running statistics, which the epochs of `training.classifier_epochs` gather.
         norm: Norm = Norm::None;
         /// Weight of the current batch in the running statistics of batch norm, which evaluation uses (PyTorch's momentum). Only the images of the cross entropy count, never chains. 0.9, as in the code of JEM, JEM++ and SADA-JEM, is little more than the last batch; 0.1 averages about ten batches and lags behind weights that change fast.
         norm_momentum: f64 = 0.9, in 0.0 ..= 1.0;
@@ -276,6 +276,8 @@ section! {
         explained_variance: f64 = 0.95, in 0.0 ..= 1.0;
         /// Largest number of principal axes per class.
         max_components: usize = 128, in 1 ..= 4096;
+        /// Factor on the residual standard deviation. 1 gives each pixel of a start the variance that it has in the data; but the residual knows nothing of neighbouring pixels, so in larger images it is speckle that a chain must remove first. Smaller factors start chains as blurred images.
+        residual_scale: f64 = 1.0, in 0.0 ..= 1.0;
     }
 }
 
@@ -310,7 +312,7 @@ section! {
     ReplayBufferConfig {
         /// Number of chains in the replay buffer, the same number per class.
         replay_buffer_size: usize = 10000, in 1 ..= 1000000;
-        /// Probability that a chain of a batch gets a new start instead of a chain from the replay buffer.
+        /// Probability that a chain of a batch gets a new start instead of a chain from the replay buffer. 1 means chains without a buffer: all chains of every training step are fresh (DAT).
         reinit_prob: f64 = 0.05, in 0.0 ..= 1.0;
     }
 }
@@ -376,6 +378,8 @@ section! {
     TrainingConfig {
         /// Number of epochs, passes over the training set.
         epochs: usize = 10, in 1 ..= 100000;
+        /// Number of epochs at the start of the run that train the classifier alone: the loss is the cross entropy, adversarial if objective.adversarial_radius is above 0, and no chains are sampled. All terms count in the epochs after them (DAT). With model.norm = frozen, these epochs take the statistics of each batch, and the later ones keep the running statistics. 0 means that all terms count from the start.
+        classifier_epochs: usize = 0, in 0 ..= 100000;
         /// Epochs between evaluations on the test set; each also writes a sample grid.
         eval_every_epochs: usize = 1, in 1 ..= 100000;
         /// Limit of a curriculum: chains begin with sampler.num_steps and get one more, up to this number, each time `grow_at_auc` is reached (DAT). 0 turns it off: chains always have sampler.num_steps.

@@ -13,7 +13,7 @@ use super::{
     fid::FidJudge,
     frozen_model::FrozenModel,
     image_quality::{self, Judge, Judges},
-    metrics::{calibration, mean, proportion},
+    metrics::{calibrated, calibration, mean, proportion},
     ood::{OodImages, ood},
     pictures::{self, NUM_SHOWN, Picture},
     request::{check, read_results},
@@ -336,8 +336,11 @@ impl<'a> Evaluation<'a> {
             Part::Calibration => {
                 progress.begin(part.name(), 1);
                 let (logits, labels) = (&self.logits, &test.labels);
-                results.calibration =
-                    Some(calibration(logits, labels, num_classes, num_resamples, seed));
+                let mut found = calibration(logits, labels, num_classes, num_resamples, seed);
+                found.calibrated = self.checkpoint.counters.temperature.map(|temperature| {
+                    calibrated(logits, labels, num_classes, temperature, num_resamples, seed)
+                });
+                results.calibration = Some(found);
                 progress.step()?;
             }
             Part::Ood => {

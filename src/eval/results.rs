@@ -52,7 +52,7 @@ pub struct Results {
     /// Quality of the model's samples.
     pub samples: Option<Samples>,
     /// FID of the samples.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fid: Option<Fid>,
     /// Parts that are missing, because they do not fit the model or because the evaluation was stopped, and sets of
     /// samples that are too small; each with the reason.
@@ -121,6 +121,20 @@ pub struct Calibration {
     pub bins: Vec<ReliabilityBin>,
     /// The reliability bins after temperature scaling.
     pub scaled_bins: Vec<ReliabilityBin>,
+    /// The errors with the temperature of the checkpoint, if the model was calibrated after training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibrated: Option<Calibrated>,
+}
+
+/// The calibration of a model whose temperature was fitted on held-out training images at the end of its training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Calibrated {
+    /// The temperature of the checkpoint, which divides the logits.
+    pub temperature: f64,
+    /// The errors with this temperature.
+    pub errors: CalibrationErrors,
+    /// The reliability bins with this temperature.
+    pub bins: Vec<ReliabilityBin>,
 }
 
 /// Four calibration errors, each with a bootstrap interval over the images. Noise in the bins biases the first two

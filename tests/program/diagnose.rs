@@ -103,7 +103,7 @@ fn numbers_are_those_of_the_draws() {
 #[test]
 fn diagnosed_chains_are_the_same_chains() {
     let dir = with_model();
-    for kind in ["sgld", "proximal-sgld", "pyld", "mala"] {
+    for kind in ["sgld", "proximal-sgld", "pyld", "normalized-gradient", "mala"] {
         let step = if kind == "pyld" { "sampler.inner_step_size=0.0001" } else { WARM[3] };
         let more = ["--sampler", kind, "--steps", "12", "--set", step, "--set", WARM[5], "--force"];
         let plain = [&MODEL[..], &["--out", "plain"], &more].concat();

@@ -44,6 +44,52 @@ fn results(dir: &Path, folder: &str) -> Results {
 }
 
 #[test]
+fn a_model_with_held_out_images_names_its_temperature_and_any_other_says_that_it_has_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let train = |out: &str, held_out: &str| {
+        let rings =
+            ["train", "--device", "cpu", "--preset", "toy-rings", "--epochs", "4", "--out", out];
+        let fast =
+            ["objective.p_x_weight=0", "data.num_points=1000", "training.eval_every_epochs=4"];
+        let sets = fast.into_iter().chain([held_out]).flat_map(|set| ["--set", set]);
+        succeeds(dir.path(), &rings.into_iter().chain(sets).collect::<Vec<_>>())
+    };
+    let said = train("held", "data.num_validation=300");
+    let name = "p(y|x) is calibrated after training, T = ";
+    let place = said.find(name).unwrap_or_else(|| panic!("{said}")) + name.len();
+    let temperature = &said[place..place + 4];
+    assert!(said.contains("fitted on 300 held-out images"), "{said}");
+    let of = |run: &str| {
+        let more = ["calibration", "--checkpoint", run, "--out", &format!("{run}-eval")];
+        succeeds(dir.path(), &little(&more))
+    };
+    let said = of("held");
+    for part in [
+        format!("{name}{temperature}"),
+        "expected calibration error, as trained".into(),
+        format!("calibrated after training, T = {temperature}"),
+        "with temperatures fitted on test images".into(),
+    ] {
+        assert!(said.contains(&part), "{part}: {said}");
+    }
+    let stored = results(dir.path(), "held-eval").calibration.unwrap().calibrated.unwrap();
+    assert_eq!(format!("{:.2}", stored.temperature), temperature);
+    let page = fs::read_to_string(dir.path().join("held-eval/report.html")).unwrap();
+    assert!(page.contains("calibrated after training"));
+    let packed = ["pack", "--checkpoint", "held", "--out", "held.safetensors"];
+    assert!(succeeds(dir.path(), &packed).contains(&format!("{name}{temperature}")));
+
+    let said = train("none", "data.num_validation=0");
+    assert!(
+        said.contains("no images are held out to calibrate it (data.num_validation)"),
+        "{said}"
+    );
+    let said = of("none");
+    assert!(said.contains("no temperature was fitted on held-out images"), "{said}");
+    assert!(!said.contains("calibrated after training"), "{said}");
+}
+
+#[test]
 fn everything_is_measured_and_comes_again() {
     let dir = tempfile::tempdir().unwrap();
     // The images that are embedded in the program, read from files.

@@ -40,6 +40,7 @@ fn calibration() -> Calibration {
         scaled: errors,
         temperatures: [1.25, 1.3],
         scaled_bins: bins.clone(),
+        calibrated: Some(Calibrated { temperature: 1.32, errors, bins: bins.clone() }),
         bins,
     }
 }
