@@ -369,13 +369,12 @@ impl<'a> Evaluation<'a> {
             Part::Samples => {
                 let judges = Judges { judge: self.judge.as_ref(), fid: self.fid.as_ref() };
                 let (checkpoint, splits) = (self.checkpoint, &self.splits);
-                let num_steps = image_quality::num_steps(judges, checkpoint, config, splits);
+                let num_steps = image_quality::num_steps(judges, checkpoint, splits);
                 progress.begin(part.name(), num_steps);
                 let found = image_quality::measure(
                     judges,
                     checkpoint,
                     splits,
-                    config,
                     self.subject.device(),
                     seed,
                     &mut results.left_out,

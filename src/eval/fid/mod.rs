@@ -165,7 +165,7 @@ impl FidJudge {
     /// [`num_batches`] times for each of them, and once more for each set.
     ///
     /// # Errors
-    /// The error that `go_on` returns.
+    /// Pixels that are not finite; the error that `go_on` returns.
     pub(super) fn measure<'a>(
         &self,
         reference: &[f32],
@@ -177,6 +177,12 @@ impl FidJudge {
         let whole = self.moments(reference, shape, go_on)?;
         let mut found = Vec::new();
         for (name, values) in sets {
+            // As pixels, they would become black.
+            if values.iter().any(|value| !value.is_finite()) {
+                return Err(EvalError::Request(format!(
+                    "the pixels of the {name} are not finite: the chains diverge, and FID cannot be measured"
+                )));
+            }
             let fid = frechet_distance(&self.moments(values, shape, go_on)?, &whole);
             found.push(FidSet { name: name.to_string(), count: count(values), fid });
             go_on()?;

@@ -122,18 +122,14 @@ pub(super) struct Judges<'a> {
 }
 
 /// The number of times that [`measure`] reports progress.
-pub(super) fn num_steps(
-    judges: Judges,
-    checkpoint: &Checkpoint,
-    config: &EvalConfig,
-    splits: &Splits,
-) -> usize {
+pub(super) fn num_steps(judges: Judges, checkpoint: &Checkpoint, splits: &Splits) -> usize {
+    let config = &checkpoint.config.eval;
     let count = set_size(config, &splits.test);
     let fresh = generated::num_batches(checkpoint, count) * config.sample_steps;
     let judging = if judges.judge.is_some() { 4 } else { 0 };
-    let batches = |num_images| fid::num_batches(num_images);
+    let reference = config.fid_reference.min(splits.train.len());
     let fid = match judges.fid {
-        Some(_) => batches(config.fid_reference.min(splits.train.len())) + 3 * (batches(count) + 1),
+        Some(_) => fid::num_batches(reference) + 3 * (fid::num_batches(count) + 1),
         None => 0,
     };
     fresh + judging + fid
@@ -186,22 +182,20 @@ pub(super) struct Found {
 ///
 /// # Errors
 /// The weights do not fit the network, or the chains are not finite.
-#[allow(clippy::too_many_arguments)]
 pub(super) fn measure(
     judges: Judges,
     checkpoint: &Checkpoint,
     splits: &Splits,
-    config: &EvalConfig,
     device: &Device,
     seed: u64,
     left_out: &mut Vec<(String, String)>,
     progress: &mut Progress,
 ) -> Result<Found, EvalError> {
-    let (train, num_classes) = (&splits.train, checkpoint.class_names.len());
+    let (train, config) = (&splits.train, &checkpoint.config.eval);
     let count = set_size(config, &splits.test);
     let mut sets = vec![test_images(&splits.test, count)];
     sets.push(generated::fresh(checkpoint, config, count, device, seed, progress)?);
-    let least = least(config, num_classes);
+    let least = least(config, splits.test.num_classes());
     match generated::of_buffer(checkpoint, count, least) {
         Ok(set) => sets.extend(set),
         Err(found) => left_out.push((
