@@ -290,6 +290,17 @@ fn bad_input_is_refused_before_any_work() {
     fs::create_dir(path.join("empty")).unwrap();
     let error = refused(path, &["--ood", "empty"]);
     assert!(error.contains("there is no image in empty"), "{error}");
+    fs::write(path.join("weights.safetensors"), "no tensors").unwrap();
+    let fid = ["samples", "--fid", "weights.safetensors"];
+    let error = refused(path, &fid);
+    assert!(error.contains("weights.safetensors does not hold the Inception network"), "{error}");
+    assert!(refused(path, &["attack", fid[1], fid[2]]).contains("--fid is not used"));
+    let error = refused(path, &["samples", "--set", "eval.fid_reference=100"]);
+    assert!(error.contains("it is for FID, which --fid FILE measures"), "{error}");
+    let error = refused(path, &["--set", "eval.attack=pgd", "--set", "eval.apgd_restarts=2"]);
+    assert!(error.contains("it is for APGD, and eval.attack = pgd leaves that out"), "{error}");
+    let error = refused(path, &["--set", "eval.attack=apgd-ce", "--set", "eval.attack_restarts=2"]);
+    assert!(error.contains("set eval.apgd_restarts"), "{error}");
     let error = refused(path, &["--ood", "missing"]);
     assert!(error.contains("cannot read missing"), "{error}");
     fs::write(path.join("small"), [0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 9, 9]).unwrap();
