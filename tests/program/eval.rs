@@ -32,6 +32,7 @@ const LITTLE: [(&str, &str); 12] = [
 fn little<'a>(more: &[&'a str]) -> Vec<&'a str> {
     let is_asked = |part: &str| match more.first() {
         Some(&first @ ("ood" | "attack" | "samples")) => part == first,
+        Some(&"calibration") => part.is_empty(),
         _ => true,
     };
     let settings = LITTLE.iter().filter(|(part, _)| is_asked(part));
