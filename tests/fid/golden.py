@@ -18,10 +18,10 @@ PART = 16
 NUM_IMAGES, HEIGHT, WIDTH = 3, 20, 28
 
 
-def uniform(stream, count):
-    """Numbers in [-1, 1): a hash of the stream and the place."""
+def uniform(series, count):
+    """Numbers in [-1, 1): a hash of the series and the place."""
     with np.errstate(over="ignore"):
-        h = np.arange(count, dtype=np.uint32) * np.uint32(2654435761) + np.uint32(stream) * np.uint32(2246822519)
+        h = np.arange(count, dtype=np.uint32) * np.uint32(2654435761) + np.uint32(series) * np.uint32(2246822519)
         for shift, factor in [(16, 2146121005), (15, 2221713035)]:
             h = (h ^ (h >> np.uint32(shift))) * np.uint32(factor)
         h ^= h >> np.uint32(16)
@@ -56,8 +56,8 @@ def main():
     for name, layer in named:
         weights |= {f"{name}.{key}": value for key, value in layer.state_dict().items() if value.ndim > 0}
     shapes = {name: list(weights[name].shape) for name in sorted(weights)}
-    for stream, (name, shape) in enumerate(shapes.items()):
-        values = uniform(stream, int(np.prod(shape))).reshape(shape)
+    for series, (name, shape) in enumerate(shapes.items()):
+        values = uniform(series, int(np.prod(shape))).reshape(shape)
         if name.endswith("conv.weight"):
             values *= np.sqrt(6 / np.prod(shape[1:]))
         elif name.endswith("bn.weight"):

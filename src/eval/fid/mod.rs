@@ -105,7 +105,8 @@ impl FidJudge {
         let [channels, height, width] = shape;
         if !matches!(channels, 1 | 3) || height * width == 1 {
             return Err(EvalError::Request(
-                "FID is for images with one or three channels; leave out --fid".into(),
+                "FID is for images with one or three channels, and this model has other inputs"
+                    .into(),
             ));
         }
         let path = weights.path.clone();

@@ -7,11 +7,11 @@ use serde_json::Value;
 use super::*;
 use crate::{device, eval::metrics::frechet_distance};
 
-/// Numbers in [-1, 1): a hash of the stream and the place, as `tests/fid/golden.py` makes them.
-fn uniform(stream: u32, count: usize) -> Vec<f64> {
+/// Numbers in [-1, 1): a hash of the series and the place, as `tests/fid/golden.py` makes them.
+fn uniform(series: u32, count: usize) -> Vec<f64> {
     let number = |place: u32| {
         let mut hash =
-            place.wrapping_mul(2_654_435_761).wrapping_add(stream.wrapping_mul(2_246_822_519));
+            place.wrapping_mul(2_654_435_761).wrapping_add(series.wrapping_mul(2_246_822_519));
         for (shift, factor) in [(16, 2_146_121_005), (15, 2_221_713_035)] {
             hash = (hash ^ (hash >> shift)).wrapping_mul(factor);
         }
@@ -35,7 +35,7 @@ fn file(change: impl Fn(&mut HashMap<String, (Vec<usize>, Vec<f32>)>), source: &
     let mut names: Vec<&String> = shapes.keys().collect();
     names.sort();
     let mut tensors = HashMap::new();
-    for (stream, name) in names.into_iter().enumerate() {
+    for (series, name) in names.into_iter().enumerate() {
         let shape: Vec<usize> = serde_json::from_value(shapes[name].clone()).unwrap();
         let count = shape.iter().product();
         let fan_in: usize = shape[1..].iter().product();
@@ -45,7 +45,7 @@ fn file(change: impl Fn(&mut HashMap<String, (Vec<usize>, Vec<f32>)>), source: &
             _ if name.ends_with("running_var") => 1.0 + 0.5 * value,
             _ => 0.2 * value,
         };
-        let values = uniform(stream as u32, count).into_iter().map(|v| scaled(v) as f32).collect();
+        let values = uniform(series as u32, count).into_iter().map(|v| scaled(v) as f32).collect();
         tensors.insert(name.clone(), (shape, values));
     }
     change(&mut tensors);
@@ -172,6 +172,6 @@ fn points_have_no_fid() {
     let weights = FidWeights { path: PathBuf::new(), bytes: file(|_| {}, ""), source_sha256: None };
     for shape in [[2, 1, 1], [2, 8, 8]] {
         let error = FidJudge::new(&weights, shape, &device::cpu()).map(|_| ()).unwrap_err();
-        assert!(error.to_string().contains("leave out --fid"), "{error}");
+        assert!(error.to_string().contains("this model has other inputs"), "{error}");
     }
 }
