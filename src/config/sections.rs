@@ -109,6 +109,42 @@ impl BallNorm {
 }
 
 choices! {
+    /// The attacks that measure how robust a classifier is.
+    AttackKind {
+        /// All of the following, one after the other; each attacks only what withstood those before.
+        All,
+        /// Projected gradient descent on the cross entropy, with steps of a fixed size (Madry et al., arXiv:1706.06083).
+        Pgd,
+        /// Auto-PGD on the cross entropy: momentum, and steps that halve where they no longer help (Croce & Hein, arXiv:2003.01690).
+        ApgdCe,
+        /// Auto-PGD on the difference of logits ratio, which does not depend on the scale of the logits; for three or more classes.
+        ApgdDlr,
+    }
+}
+
+impl AttackKind {
+    /// The attacks that this choice stands for, in the order in which they run.
+    pub const fn members(self) -> &'static [Self] {
+        match self {
+            Self::All => &[Self::Pgd, Self::ApgdCe, Self::ApgdDlr],
+            Self::Pgd => &[Self::Pgd],
+            Self::ApgdCe => &[Self::ApgdCe],
+            Self::ApgdDlr => &[Self::ApgdDlr],
+        }
+    }
+
+    /// The name in texts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::All => "all attacks",
+            Self::Pgd => "PGD",
+            Self::ApgdCe => "APGD-CE",
+            Self::ApgdDlr => "APGD-DLR",
+        }
+    }
+}
+
+choices! {
     /// Where new chains start.
     StartKind {
         /// A draw from the class's Gaussian (JEM++).
@@ -392,10 +428,14 @@ section! {
         linf_radii: Vec<f64> = vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0], in 0.0 ..= 255.0;
         /// Radii ε of the L2 attacks, with pixels from 0 to 1.
         l2_radii: Vec<f64> = vec![0.25, 0.5, 1.0, 1.5, 2.0, 3.0], in 0.0 ..= 10000.0;
-        /// Steps of projected gradient descent per attack.
+        /// Which attacks run. An image counts as correct only if all of them fail.
+        attack: AttackKind = AttackKind::All;
+        /// Steps of each attack. AutoAttack takes 100.
         attack_steps: usize = 20, in 1 ..= 10000;
-        /// Attacks per image, each from a random start in the ball; the strongest one counts.
+        /// PGD attacks per image, each from a random start in the ball; the strongest one counts.
         attack_restarts: usize = 2, in 1 ..= 1000;
+        /// APGD attacks per image and loss, each from a random start in the ball; the strongest one counts. AutoAttack makes one.
+        apgd_restarts: usize = 1, in 1 ..= 1000;
         /// Sampler steps that refine an image before it is classified. 0 turns refinement off.
         refine_steps: usize = 5, in 0 ..= 1000;
         /// Standard deviation of the noise in a refinement step, in units of x. It shrinks with the step size if sampler.step_schedule is not constant.
@@ -408,6 +448,8 @@ section! {
         attack_through_sampler: bool = false;
         /// Number of fresh chains, and of chains from the replay buffer, whose quality is measured. At most the number of test images, because the samples are compared with as many real images.
         num_samples: usize = 1000, in 2 ..= 100000;
+        /// Number of training images, at most, that FID compares the samples with.
+        fid_reference: usize = 50000, in 2 ..= 10000000;
         /// Number of steps of a fresh chain.
         sample_steps: usize = 100, in 1 ..= 100000;
         /// Number of nearest neighbours that define the manifold for precision and recall.
