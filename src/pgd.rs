@@ -238,7 +238,7 @@ mod tests {
         // The loss is a weighted sum of the pixels; pixel 0 of the second image starts at the edge of the box.
         let images = [0.0, 0.5, -0.2, 1.0, -0.9, 0.0];
         let center = tensor(&images);
-        let labels = crate::kernels::index_tensor(&[0, 0], &device::cpu());
+        let labels = Tensor::zeros([2], &device::cpu());
         let slope = |x: &Tensor<4>, _| {
             let signs = tensor(&[1.0, -1.0, 0.2, 1.0, -1.0, 0.2]);
             (x.clone().zeros_like() + signs, None)
@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn images_that_are_fooled_stay_as_they_are() {
         let center = tensor(&[0.0; 6]);
-        let labels = crate::kernels::index_tensor(&[0, 0], &device::cpu());
+        let labels = Tensor::zeros([2], &device::cpu());
         // The first image is always predicted as class 1, the second as class 0.
         let slope = |x: &Tensor<4>, _| {
             let seen = TensorData::new(vec![0.1f32, 0.9, 0.9, 0.1], [2, 2]);

@@ -1,9 +1,9 @@
 //! Images next to the data, which some terms of the loss need: adversarial images, images with a high energy, and the
 //! probes of the gradient penalty.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 
-use super::{Trainer, step::DeviceBatch};
+use super::Trainer;
 use crate::{
     config::ObjectiveConfig,
     energy::{Energy, JointEnergy},
@@ -37,11 +37,13 @@ pub(super) struct Probes {
 }
 
 impl Trainer {
-    /// Finds the images next to a batch that the terms of the loss need, with the weights before the step.
+    /// Finds the images next to a batch that the terms of the loss need, with the weights before the step: next to the images
+    /// of the cross entropy and next to those of the energies, each (N, C, H, W), both with these labels (N).
     pub(super) fn near_data(
         &self,
         weights: &ObjectiveConfig,
-        batch: &DeviceBatch,
+        [classified, x_data]: [&Tensor<4>; 2],
+        labels: &Tensor<1, Int>,
         step: u64,
     ) -> NearData {
         let has_gap = weights.adversarial_gap_weight > 0.0;
@@ -57,14 +59,14 @@ impl Trainer {
             let offsets = ball.draw(n, c * h * w, &mut random);
             let start = center.clone() + self.upload(offsets, n);
             let slope: Slope = &|x, _| (slope(x), None);
-            ascend(slope, &ball, center, start, &batch.labels, weights.adversarial_steps)
+            ascend(slope, &ball, center, start, labels, weights.adversarial_steps)
         };
-        let hardest = |x: &Tensor<4>| log_odds_gradient(&energy, x.clone(), &batch.labels).gradient;
+        let hardest = |x: &Tensor<4>| log_odds_gradient(&energy, x.clone(), labels).gradient;
         let upwards = |x: &Tensor<4>| energy.gradient(x.clone()).gradient;
         NearData {
-            attacked: weights.attacks_images().then(|| climb(&batch.values, &hardest)),
-            high: has_gap.then(|| climb(batch.x_data(), &upwards)),
-            probes: has_penalty.then(|| Probes::new(batch.x_data(), upwards(batch.x_data()))),
+            attacked: weights.attacks_images().then(|| climb(classified, &hardest)),
+            high: has_gap.then(|| climb(x_data, &upwards)),
+            probes: has_penalty.then(|| Probes::new(x_data, upwards(x_data))),
         }
     }
 }

@@ -118,7 +118,7 @@ impl Trainer {
             },
             false => None,
         };
-        let near = self.near_data(&weights, &batch, step);
+        let near = self.near_data(&weights, [&batch.values, batch.x_data()], &batch.labels, step);
         let inputs = batch.inputs(near, chains.as_ref(), self.config.training.max_chain_steps > 0);
         let loss = Loss { inputs, weights, micro_batch: self.config.data.micro_batch };
         // The forward passes change the running statistics of batch norm, but a step that diverges must not.
@@ -283,15 +283,15 @@ pub(super) struct DeviceBatch {
     /// The training step that it is for.
     step: u64,
     /// Augmented images with noise, shape (N, C, H, W).
-    pub(super) values: Tensor<4>,
+    values: Tensor<4>,
     /// The images without augmentation, if something uses them.
     plain: Option<Tensor<4>>,
-    pub(super) labels: Tensor<1, Int>,
+    labels: Tensor<1, Int>,
 }
 
 impl DeviceBatch {
     /// The images whose energies the loss takes.
-    pub(super) fn x_data(&self) -> &Tensor<4> {
+    fn x_data(&self) -> &Tensor<4> {
         self.plain.as_ref().unwrap_or(&self.values)
     }
 

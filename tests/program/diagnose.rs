@@ -108,9 +108,10 @@ fn diagnosed_chains_are_the_same_chains() {
         let more = ["--sampler", kind, "--steps", "12", "--set", step, "--set", WARM[5], "--force"];
         let plain = [&MODEL[..], &["--out", "plain"], &more].concat();
         succeeds(dir.path(), &plain);
-        diagnosed(dir.path(), "out", &more);
+        let (_, said) = diagnosed(dir.path(), "out", &more);
         let traces = |out: &str| fs::read(dir.path().join(out).join("traces.csv")).unwrap();
         assert!(traces("plain") == traces("out"), "{kind}");
+        assert_eq!(said.contains("no formula is known"), kind == "normalized-gradient", "{said}");
     }
 }
 

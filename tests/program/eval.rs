@@ -48,12 +48,12 @@ fn results(dir: &Path, folder: &str) -> Results {
 fn a_model_with_held_out_images_names_its_temperature_and_any_other_says_that_it_has_none() {
     let dir = tempfile::tempdir().unwrap();
     let train = |out: &str, held_out: &str| {
-        let rings =
-            ["train", "--device", "cpu", "--preset", "toy-rings", "--epochs", "4", "--out", out];
+        let spiral =
+            ["train", "--device", "cpu", "--preset", "toy-spiral", "--epochs", "30", "--out", out];
         let fast =
-            ["objective.p_x_weight=0", "data.num_points=1000", "training.eval_every_epochs=4"];
+            ["objective.p_x_weight=0", "data.num_points=1000", "training.eval_every_epochs=30"];
         let sets = fast.into_iter().chain([held_out]).flat_map(|set| ["--set", set]);
-        succeeds(dir.path(), &rings.into_iter().chain(sets).collect::<Vec<_>>())
+        succeeds(dir.path(), &spiral.into_iter().chain(sets).collect::<Vec<_>>())
     };
     let said = train("held", "data.num_validation=300");
     let name = "p(y|x) is calibrated after training, T = ";

@@ -46,8 +46,12 @@ pub(super) fn summary(models: &[Model]) -> Markup {
         }
     };
     row("Accuracy".into(), Unit::Percent, &|r| r.accuracy.as_ref().map(|part| &part.accuracy));
-    row("Expected calibration error".into(), Unit::Percent, &|r| {
+    row("Expected calibration error, as trained".into(), Unit::Percent, &|r| {
         r.calibration.as_ref().map(|part| &part.plain.expected)
+    });
+    row("Expected calibration error, calibrated after training".into(), Unit::Percent, &|r| {
+        let calibrated = r.calibration.as_ref()?.calibrated.as_ref()?;
+        Some(&calibrated.errors.expected)
     });
     row("Negative log likelihood, nats".into(), Unit::Decimals(3), &|r| {
         r.calibration.as_ref().map(|part| &part.plain.nll)
