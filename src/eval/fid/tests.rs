@@ -103,7 +103,7 @@ fn the_distance_is_that_of_pytorch_fid() {
 fn weights(bytes: Vec<u8>) -> Result<FidWeights, EvalError> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("weights.safetensors");
-    std::fs::write(&path, bytes).unwrap();
+    crate::files::write_atomically(&path, &bytes).unwrap();
     FidWeights::read(&path)
 }
 
