@@ -19,4 +19,4 @@ pub use error::EvalError;
 pub use job::evaluate;
 pub use pictures::Picture;
 use progress::Progress;
-pub use request::{EvalFiles, EvalRequest, Part};
+pub use request::{EvalFiles, EvalRequest, Part, read_results};
