@@ -3,7 +3,7 @@
 use super::{Figure, Subject, UNKNOWN, facts, figures::grouped};
 use crate::{
     checkpoint::Checkpoint,
-    config::{Norm, RunConfig},
+    config::{Norm, RunConfig, SECTIONS},
     eval::results::{Defence, Results},
 };
 
@@ -69,10 +69,8 @@ fn data(subject: &Subject) -> String {
     let facts = facts::of(config.data.dataset);
     let counts = match subject.results {
         Some(results) if results.config.data.dataset == config.data.dataset => {
-            format!(
-                ", {} training and {} test items",
-                results.data.num_train, results.data.num_test
-            )
+            let [train, test] = [results.data.num_train, results.data.num_test].map(grouped);
+            format!(", {train} training and {test} test items")
         }
         _ => String::new(),
     };
@@ -91,21 +89,14 @@ fn data(subject: &Subject) -> String {
 }
 
 fn recipe(checkpoint: &Checkpoint) -> String {
-    let counters = &checkpoint.counters;
-    let is_told = |key: &str| !ASIDE.iter().any(|aside| key.starts_with(aside));
-    let changes: Vec<String> = RunConfig::default()
-        .differences(&checkpoint.config)
-        .into_iter()
-        .filter(|difference| is_told(&difference.key))
-        .map(|difference| format!("{} = {}", difference.key, difference.there))
-        .collect();
+    let Checkpoint { config, counters, .. } = checkpoint;
     let length = match counters.step {
         0 => "How long it was trained is unknown: the checkpoint counts no training step of jempp."
             .to_string(),
         steps => format!(
             "{} training steps of {}, in {} of computing, with {} from divergence. The machine is unknown.",
             grouped(steps as usize),
-            counted(checkpoint.config.data.batch_size, "item"),
+            counted(config.data.batch_size, "item"),
             duration(counters.elapsed_secs),
             match counters.num_recoveries {
                 0 => "no recovery".to_string(),
@@ -115,16 +106,37 @@ fn recipe(checkpoint: &Checkpoint) -> String {
         ),
     };
     format!(
-        "{length} These settings differ from the defaults of jempp {}; `jempp config` says what each means:\n\n\
-         ```toml\nseed = {}\n{}\n```",
+        "{length} The main settings, and all others that differ from the defaults of jempp {}; `jempp config` says what each \
+         means:\n\n```toml\n{}\n```",
         env!("CARGO_PKG_VERSION"),
-        checkpoint.config.seed,
-        changes
-            .into_iter()
-            .filter(|change| !change.starts_with("seed "))
-            .collect::<Vec<_>>()
-            .join("\n")
+        settings(config).join("\n")
     )
+}
+
+/// The main settings and those that are not the defaults, as lines of TOML that `jempp train` reads.
+fn settings(config: &RunConfig) -> Vec<String> {
+    let mut main = vec!["data.dataset", "data.batch_size", "model.arch", "model.norm"];
+    main.extend(["objective.p_x_weight", "objective.p_y_given_x_weight"]);
+    main.extend(["optimizer.kind", "optimizer.learning_rate", "training.epochs"]);
+    if config.objective.needs_chains() {
+        main.extend(["sampler.kind", "sampler.num_steps", config.sampler.step_size_key()]);
+        main.extend(["sampler.noise_std", "sampler.start", "objective.gap_loss"]);
+    }
+    let changed: Vec<String> =
+        RunConfig::default().differences(config).into_iter().map(|found| found.key).collect();
+    let is_told = |key: &String| {
+        let is_aside = ASIDE.iter().any(|aside| key.starts_with(aside));
+        !is_aside && (main.contains(&key.as_str()) || changed.contains(key))
+    };
+    let values: toml::Table = config.to_toml().parse().unwrap_or_default();
+    let keys = SECTIONS.iter().flat_map(|(section, fields)| {
+        fields.iter().map(move |field| (*section, field.name, format!("{section}.{}", field.name)))
+    });
+    let line = |(section, name, key): (&str, &str, String)| {
+        let value = values.get(section)?.get(name)?;
+        is_told(&key).then(|| format!("{key} = {value}"))
+    };
+    std::iter::once(format!("seed = {}", config.seed)).chain(keys.filter_map(line)).collect()
 }
 
 fn measured(subject: &Subject, figures: &[Figure]) -> String {
