@@ -110,7 +110,7 @@ impl ClassCentersData {
     /// a warning. A class without images uses the Gaussian of all images. A class with fewer than ten images uses a
     /// mixture of their covariance and the mean covariance of all classes. When there are many axes, the leading ones are found
     /// by iteration, see `src/eigen.rs`. The variance of every pixel is exact in any case, because the residual makes
-    /// up the difference.
+    /// up the difference, unless `residual_scale` is below 1.
     ///
     /// `on_class` is called before each class with the number of classes done and of all classes, and may stop the
     /// work: 50,000 colour images take some seconds.
@@ -164,7 +164,9 @@ impl ClassCentersData {
             }
             data.factor.extend(std::iter::repeat_n(0.0, (kept - num_axes) * num_pixels));
             data.mean.extend(class.mean);
-            data.residual_std.extend(residual.iter().map(|left| (left.max(0.0) + JITTER).sqrt()));
+            let scale = config.residual_scale as f32;
+            data.residual_std
+                .extend(residual.iter().map(|left| scale * (left.max(0.0) + JITTER).sqrt()));
         }
         Ok((data, cut))
     }

@@ -86,6 +86,15 @@ pub fn softmax<R: Real, T: Copy + Into<R>>(row: &[T]) -> Vec<R> {
     row.iter().map(|&x| (x.into() - largest).exp() / sum).collect()
 }
 
+/// p(y|x) of one image: the softmax of its logits, divided by the temperature of the model if it has one.
+pub fn class_probabilities(logits: &[f32], temperature: Option<f64>) -> Vec<f32> {
+    let scaled = |temperature: f64| {
+        let divided = logits.iter().map(|&logit| (f64::from(logit) / temperature) as f32);
+        softmax(&divided.collect::<Vec<f32>>())
+    };
+    temperature.map_or_else(|| softmax(logits), scaled)
+}
+
 /// The softmax of each row of a matrix (N, columns), flattened.
 pub fn softmax_rows<R: Real, T: Copy + Into<R>>(values: &[T], num_columns: usize) -> Vec<R> {
     values.chunks(num_columns).flat_map(softmax).collect()

@@ -59,8 +59,13 @@ impl Ball {
         offsets
     }
 
+    /// The radius in units of x.
+    pub(crate) fn radius(&self) -> f64 {
+        self.radius
+    }
+
     /// Projects `x` onto the ball around `center` and onto the box.
-    fn project(&self, x: Tensor<4>, center: &Tensor<4>) -> Tensor<4> {
+    pub(crate) fn project(&self, x: Tensor<4>, center: &Tensor<4>) -> Tensor<4> {
         let offset = x - center.clone();
         let offset = match self.norm {
             BallNorm::Linf => offset.clamp(-self.radius, self.radius),
@@ -73,16 +78,20 @@ impl Ball {
         (center.clone() + offset).clamp(-1.0, 1.0)
     }
 
-    /// The step of steepest ascent in this norm, for one of `num_steps` steps.
-    fn ascent(&self, gradient: Tensor<4>, num_steps: usize) -> Tensor<4> {
-        let direction = match self.norm {
+    /// The direction of steepest ascent in this norm, of length 1.
+    pub(crate) fn direction(&self, gradient: Tensor<4>) -> Tensor<4> {
+        match self.norm {
             BallNorm::Linf => gradient.sign(),
             BallNorm::L2 => {
                 let norm = norms(&gradient).clamp_min(f32::MIN_POSITIVE);
                 gradient / norm
             }
-        };
-        direction.mul_scalar(STEP_SHARE * self.radius / num_steps as f64)
+        }
+    }
+
+    /// The step of steepest ascent in this norm, for one of `num_steps` steps.
+    fn ascent(&self, gradient: Tensor<4>, num_steps: usize) -> Tensor<4> {
+        self.direction(gradient).mul_scalar(STEP_SHARE * self.radius / num_steps as f64)
     }
 }
 
@@ -119,52 +128,85 @@ pub(crate) fn ascend(
     x
 }
 
-/// The result of [`log_odds_gradient`].
+/// A loss that an attack on a classifier climbs, as a function of logits (N, classes) and labels (N, 1); shape (N, 1).
+pub(crate) type AttackLoss = fn(Tensor<2>, Tensor<2, Int>) -> Tensor<2>;
+
+/// The result of [`loss_gradient`].
 pub(crate) struct Differentiated {
-    /// The gradient, shape (N, C, H, W).
+    /// The loss of each image, shape (N).
+    pub(crate) loss: Tensor<1>,
+    /// Its gradient with respect to the images, shape (N, C, H, W).
     pub(crate) gradient: Tensor<4>,
     /// p(y|x), shape (N, classes).
     pub(crate) probabilities: Tensor<2>,
 }
 
-/// The gradient of `log_sum_exp(all logits except the label's) - logit of the label` with respect to images x (N, C, H,
-/// W), and p(y|x): what an attack on a classifier climbs.
-///
-/// This function is the log odds against the label. It increases with the cross entropy, but its gradient does not vanish
-/// when p(label) is rounded to 1.
+/// The loss of an attack at images x (N, C, H, W), its gradient with respect to them, and p(y|x).
+pub(crate) fn loss_gradient(
+    energy: &JointEnergy,
+    x: Tensor<4>,
+    labels: &Tensor<1, Int>,
+    loss: AttackLoss,
+) -> Differentiated {
+    let (mut losses, mut gradients, mut probabilities) = (Vec::new(), Vec::new(), Vec::new());
+    for part in energy.parts(&x) {
+        let labels = labels.clone().narrow(0, part.start, part.len());
+        let found = loss_gradient_of_part(energy, rows(&x, part), labels, loss);
+        losses.push(found.loss);
+        gradients.push(found.gradient);
+        probabilities.push(found.probabilities);
+    }
+    Differentiated {
+        loss: joined(losses),
+        gradient: joined(gradients),
+        probabilities: joined(probabilities),
+    }
+}
+
+/// [`loss_gradient`] of [`log_odds`]: what PGD climbs.
 pub(crate) fn log_odds_gradient(
     energy: &JointEnergy,
     x: Tensor<4>,
     labels: &Tensor<1, Int>,
 ) -> Differentiated {
-    let parts = energy.parts(&x).map(|part| {
-        let labels = labels.clone().narrow(0, part.start, part.len());
-        log_odds_gradient_of_part(energy, rows(&x, part), labels)
-    });
-    let (gradients, probabilities): (Vec<_>, Vec<_>) =
-        parts.map(|part| (part.gradient, part.probabilities)).unzip();
-    Differentiated { gradient: joined(gradients), probabilities: joined(probabilities) }
+    loss_gradient(energy, x, labels, log_odds)
 }
 
-fn log_odds_gradient_of_part(
+fn loss_gradient_of_part(
     energy: &JointEnergy,
     x: Tensor<4>,
     labels: Tensor<1, Int>,
+    loss: AttackLoss,
 ) -> Differentiated {
     let x = x.autodiff().require_grad();
     let logits = energy.network().logits(x.clone());
     let probabilities = softmax(logits.clone().detach().without_autodiff(), 1);
-    let labels = labels.unsqueeze_dim::<2>(1);
-    let own = logits.clone().gather(1, labels.clone());
-    let num_classes = logits.dims()[1];
-    let is_label = labels.one_hot::<3>(num_classes).reshape([-1, num_classes as i32]).float();
-    let others = logits - is_label.mul_scalar(FAR_BELOW);
-    let largest = others.clone().detach().max_dim(1);
-    let odds = (others - largest.clone()).exp().sum_dim(1).log() + largest - own;
-    let mut gradients = odds.sum().backward();
+    let losses = loss(logits, labels.unsqueeze_dim(1));
+    let values = losses.clone().detach().without_autodiff().squeeze_dim(1);
+    let mut gradients = losses.sum().backward();
     let gradient = x.grad_remove(&mut gradients);
     let gradient = gradient.unwrap_or_else(|| x.without_autodiff().zeros_like());
-    Differentiated { gradient, probabilities }
+    Differentiated { loss: values, gradient, probabilities }
+}
+
+/// The log odds against the label, `log_sum_exp(all logits except the label's) - logit of the label`.
+///
+/// They are a function of the cross entropy that increases with it, and every step that depends only on the gradient's
+/// direction and on which loss is larger is the same for both. But their gradient does not vanish where p(label) is
+/// rounded to 1.
+pub(crate) fn log_odds(logits: Tensor<2>, labels: Tensor<2, Int>) -> Tensor<2> {
+    let own = logits.clone().gather(1, labels.clone());
+    let others = without(logits, labels);
+    let largest = others.clone().detach().max_dim(1);
+    (others - largest.clone()).exp().sum_dim(1).log() + largest - own
+}
+
+/// Logits (N, classes), with one in each row removed from any maximum or log-sum-exp: that of the class in `classes`
+/// (N, 1).
+pub(crate) fn without(logits: Tensor<2>, classes: Tensor<2, Int>) -> Tensor<2> {
+    let num_classes = logits.dims()[1];
+    let is_removed = classes.one_hot::<3>(num_classes).reshape([-1, num_classes as i32]).float();
+    logits - is_removed.mul_scalar(FAR_BELOW)
 }
 
 #[cfg(test)]
@@ -190,12 +232,13 @@ mod tests {
             assert!((found - expected).abs() < 1e-4, "{found} {expected}");
         }
     }
+
     #[test]
     fn attacks_climb_within_the_ball_and_the_box() {
         // The loss is a weighted sum of the pixels; pixel 0 of the second image starts at the edge of the box.
         let images = [0.0, 0.5, -0.2, 1.0, -0.9, 0.0];
         let center = tensor(&images);
-        let labels = crate::kernels::index_tensor(&[0, 0], &device::cpu());
+        let labels = Tensor::zeros([2], &device::cpu());
         let slope = |x: &Tensor<4>, _| {
             let signs = tensor(&[1.0, -1.0, 0.2, 1.0, -1.0, 0.2]);
             (x.clone().zeros_like() + signs, None)
@@ -238,7 +281,7 @@ mod tests {
     #[test]
     fn images_that_are_fooled_stay_as_they_are() {
         let center = tensor(&[0.0; 6]);
-        let labels = crate::kernels::index_tensor(&[0, 0], &device::cpu());
+        let labels = Tensor::zeros([2], &device::cpu());
         // The first image is always predicted as class 1, the second as class 0.
         let slope = |x: &Tensor<4>, _| {
             let seen = TensorData::new(vec![0.1f32, 0.9, 0.9, 0.1], [2, 2]);

@@ -134,11 +134,11 @@ def split(stages, length=1.0):
 
 
 # ---- What is measured ----------------------------------------------------------------------------------------------
-# The attack knows the whole model: it has no defence besides its training. 500 chains, because those of 2,000 steps
-# are most of the work.
+# The attacks know the whole model, which has no defence besides its training: PGD, then APGD-CE and APGD-DLR on what is
+# left. 500 chains, because those of 2,000 steps are most of the work.
 MEASURE = {
     "eval.num_ood": 1000, "eval.num_attacked": 500, "eval.linf_radii": "[8]", "eval.l2_radii": "[0.5]",
-    "eval.attack_steps": 20, "eval.attack_restarts": 2, "eval.refine_steps": 0, "eval.num_samples": 500,
+    "eval.attack": "all", "eval.attack_steps": 20, "eval.attack_restarts": 2, "eval.refine_steps": 0, "eval.num_samples": 500,
 }
 LONG_CHAIN = 2000
 PILOT_LENGTH = 0.5

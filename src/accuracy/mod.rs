@@ -2,6 +2,7 @@
 //! epoch. The module `eval` makes the full report of `jempp eval`.
 
 mod tally;
+mod temperature;
 
 use burn::{
     module::Module,
@@ -16,6 +17,8 @@ use crate::{
 };
 
 pub use tally::{ReliabilityBin, Tally, predicted};
+pub use temperature::fit_temperature;
+use temperature::is_at_an_end;
 
 /// The accuracy, calibration error and mean energy of a network on a data set.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,26 +57,63 @@ pub(crate) async fn accuracy_unless(
     dataset: &Dataset,
     device: &Device,
 ) -> Result<Option<Accuracy>, ReadError> {
+    let (mut tally, mut energy) = (Tally::default(), 0.0f64);
+    let mut add = |logits: &[f32], energies: &[f32], labels: &[u32]| {
+        // Add them one by one, so that the sum does not depend on the batch size.
+        energies.iter().for_each(|&e| energy += f64::from(e));
+        tally.add(logits, labels, dataset.num_classes());
+    };
+    let is_done = for_each_batch(stop, network, dataset, device, &mut add).await?;
+    Ok(is_done.then(|| Accuracy {
+        accuracy: tally.accuracy(),
+        calibration_error: tally.calibration_error(),
+        mean_energy: energy / dataset.len().max(1) as f64,
+    }))
+}
+
+/// The temperature that fits p(y|x) of `network` best to a data set that it was not trained on; see [`fit_temperature`].
+/// `None` if the data determines none, because the best one is at an end of its range: for example if all of a few images
+/// are classified correctly, the colder the better; or if `stop` returns true between two batches.
+///
+/// # Errors
+/// The device failed.
+pub(crate) async fn temperature(
+    stop: &dyn Fn() -> bool,
+    network: &Network,
+    dataset: &Dataset,
+    device: &Device,
+) -> Result<Option<f64>, ReadError> {
+    let mut all = Vec::with_capacity(dataset.len() * dataset.num_classes());
+    let mut add = |logits: &[f32], _: &[f32], _: &[u32]| all.extend_from_slice(logits);
+    if !for_each_batch(stop, network, dataset, device, &mut add).await? {
+        return Ok(None);
+    }
+    let temperature = fit_temperature(&all, &dataset.labels, dataset.num_classes());
+    Ok(Some(temperature).filter(|temperature| !is_at_an_end(*temperature)))
+}
+
+/// Gives logits (N, classes), energies (N) and labels (N) of a data set to `visit`, batch by batch; batch norm uses its
+/// running statistics. Returns false if `stop` returned true between two batches.
+async fn for_each_batch(
+    stop: &dyn Fn() -> bool,
+    network: &Network,
+    dataset: &Dataset,
+    device: &Device,
+    visit: &mut dyn FnMut(&[f32], &[f32], &[u32]),
+) -> Result<bool, ReadError> {
     let network = network.valid().freeze();
     let [c, h, w] = dataset.shape;
-    let (mut tally, mut energy) = (Tally::default(), 0.0f64);
     let at_once = network.images_at_once([h, w], Pass::Forward);
     for first in (0..dataset.len()).step_by(at_once) {
         if stop() {
-            return Ok(None);
+            return Ok(false);
         }
         let indices = first..(first + at_once).min(dataset.len());
         let values = dataset.gather(indices.clone());
         let data = TensorData::new(values, [indices.len(), c, h, w]);
         let logits = network.logits(Tensor::<4>::from_data(data, device));
         let (logits, energies) = read((logits.clone(), energy_of_logits(logits))).await?;
-        // Add them one by one, so that the sum does not depend on the batch size.
-        energies.iter().for_each(|&e| energy += f64::from(e));
-        tally.add(&logits, &dataset.labels[indices], dataset.num_classes());
+        visit(&logits, &energies, &dataset.labels[indices]);
     }
-    Ok(Some(Accuracy {
-        accuracy: tally.accuracy(),
-        calibration_error: tally.calibration_error(),
-        mean_energy: energy / dataset.len().max(1) as f64,
-    }))
+    Ok(true)
 }

@@ -185,7 +185,7 @@ impl Canvas {
             "The lower, the likelier the model holds this image to be. Compare it with the test \
              images in the energy plot.",
         );
-        bars(ui, &model.class_names, &classified.probabilities, 5, Some(class as u32));
+        bars(ui, model, &classified.probabilities, 5, Some(class as u32));
     }
 }
 

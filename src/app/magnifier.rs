@@ -57,7 +57,7 @@ impl ChainDetails<'_> {
                     percent(value(&numbers.clamp_rate)),
                 ));
                 let probabilities = probabilities(numbers, self.chain);
-                bars(ui, &self.model.class_names, &probabilities, NUM_BARS, Some(self.label));
+                bars(ui, self.model, &probabilities, NUM_BARS, Some(self.label));
             });
         });
     }
@@ -92,14 +92,16 @@ pub(super) fn probabilities(numbers: &LaneNumbers, chain: usize) -> Vec<f32> {
     row.unwrap_or_default().iter().map(|p| p.to_f32()).collect()
 }
 
-/// Draws the `most` largest probabilities as bars, largest first. The bar of class `own` has the colour of agreement.
+/// Draws the `most` largest probabilities as bars, largest first, and how they are calibrated. The bar of class `own` has
+/// the colour of agreement.
 pub(super) fn bars(
     ui: &mut Ui,
-    names: &[String],
+    model: &ModelInfo,
     probabilities: &[f32],
     most: usize,
     own: Option<u32>,
 ) {
+    let names = &model.class_names;
     let mut order: Vec<usize> = (0..probabilities.len()).collect();
     order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
     let width = ui.available_width();
@@ -132,6 +134,13 @@ pub(super) fn bars(
         ui.painter().rect_filled(bar, 2.0, fill);
         let right = egui::Align2::RIGHT_CENTER;
         ui.painter().text(egui::pos2(rect.right(), middle), right, percent(share), font, color);
+    }
+    if let Some(temperature) = model.temperature {
+        let text = format!("calibrated after training, T = {temperature:.2}");
+        ui.label(RichText::new(text).size(SMALL).weak()).on_hover_text(
+            "T divides the logits for p(y|x), so that the probabilities agree with how often the model is right. It was \
+             fitted on training images that were held out. Energies and chains do not use it.",
+        );
     }
 }
 

@@ -1,6 +1,6 @@
 //! The menu bar: tabs, models, files, lessons, help.
 
-use egui::{ComboBox, RichText, Ui};
+use egui::{ComboBox, RichText, Ui, WidgetInfo};
 
 use super::{
     disk::DialogPurpose,
@@ -87,6 +87,11 @@ pub(super) fn model(ui: &mut Ui, run: &RunState, session: &Session) {
             }
         }
     });
+    // Its label may be the text of a spinner, so the name for screen readers is told here.
+    let spoken = format!("Model: {}", short(&current));
+    response
+        .response
+        .widget_info(|| WidgetInfo::labeled(egui::Role::ComboBox, true, spoken.as_str()));
     if let Some(model) = &run.model {
         let accuracy = model
             .test_accuracy

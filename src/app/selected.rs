@@ -321,6 +321,6 @@ fn numbers(ui: &mut Ui, run: &RunState, model: &ModelInfo, shown: &ShownChain) {
     details.verdict(ui);
     ui.scope(|ui| {
         let probabilities = probabilities(numbers, chain);
-        bars(ui, &model.class_names, &probabilities, NUM_BARS, Some(shown.label));
+        bars(ui, model, &probabilities, NUM_BARS, Some(shown.label));
     });
 }

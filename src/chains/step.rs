@@ -116,12 +116,13 @@ pub struct ChainStep {
 pub struct Judged {
     /// The most probable class of each chain.
     pub classes: Vec<u32>,
-    /// The probability that the judge assigns to this class.
+    /// The probability that the judge assigns to this class, as trained.
     pub confidences: Vec<f32>,
 }
 
 impl ChainStep {
-    /// p(y|x) of each chain, shape (N, classes), flattened; none if the logits were not read.
+    /// p(y|x) of each chain as trained, without the temperature of a calibrated model: a measurement of the chain. Shape (N,
+    /// classes), flattened; none if the logits were not read.
     pub fn class_probabilities(&self) -> Option<Vec<f32>> {
         self.logits.as_ref().map(|logits| softmax_rows(logits, self.num_classes(logits)))
     }

@@ -168,6 +168,11 @@ pub struct Counters {
     pub elapsed_secs: f64,
     /// The accuracy of the last evaluation on the test set, if there was one.
     pub test_accuracy: Option<f64>,
+    /// The temperature T that divides the logits for p(y|x), and for nothing else: energies and chains have none. It was
+    /// fitted on the held-out training images after the last step of the run; `None` while it trains, and without such
+    /// images.
+    #[serde(default)]
+    pub temperature: Option<f64>,
     /// The step of the last complete evaluation. An interrupted evaluation is repeated when the run resumes.
     #[serde(default)]
     pub evaluated_step: Option<u64>,
@@ -279,6 +284,16 @@ impl Checkpoint {
         // The path of the user's data folder is private.
         self.config.data.dir.clear();
         self
+    }
+
+    /// How p(y|x) is calibrated, in words.
+    pub fn calibration(&self) -> String {
+        match self.counters.temperature {
+            Some(temperature) => {
+                format!("p(y|x) is calibrated after training, T = {temperature:.2}")
+            }
+            None => "p(y|x) is as trained; no temperature was fitted on held-out images".into(),
+        }
     }
 
     /// Whether this is a packed model, without the state of a run.

@@ -138,6 +138,7 @@ impl Checkpoint {
         let is_right = recoveries <= MAX_RECOVERIES;
         check("counters.num_recoveries", is_right, recoveries.to_string(), most)?;
         let accuracy = counters.test_accuracy.unwrap_or(0.0);
+        let temperature = counters.temperature.unwrap_or(1.0);
         for (field, value, is_right, must_be) in [
             (
                 "counters.learning_rate_factor",
@@ -156,6 +157,18 @@ impl Checkpoint {
                 counters.elapsed_secs,
                 counters.elapsed_secs.is_finite() && counters.elapsed_secs >= 0.0,
                 "0 or more",
+            ),
+            (
+                "counters.smoothed_auc",
+                counters.smoothed_auc,
+                (0.0..=1.0).contains(&counters.smoothed_auc),
+                "an area from 0 to 1",
+            ),
+            (
+                "counters.temperature",
+                temperature,
+                temperature.is_finite() && temperature > 0.0,
+                "a number above 0",
             ),
             (
                 "counters.test_accuracy",

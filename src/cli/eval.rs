@@ -17,8 +17,10 @@ use crate::{
     config::{EvalConfig, RunConfig},
     data,
     eval::{
-        EvalError, EvalRequest, Part, evaluate,
-        results::{Estimate, Results, Score, is_weak_judge, weak_judge},
+        EvalError, EvalRequest, FidWeights, Part, cost_of_attacks, evaluate,
+        results::{
+            AttackKind, Estimate, Results, Score, is_weak_judge, unknown_fid_network, weak_judge,
+        },
     },
     kernel_choices::Tuning,
     results_folder::Job,
@@ -59,6 +61,9 @@ pub(super) struct EvalArgs {
     /// Classifier of the same data whose features measure the sample quality [default: the bundled one].
     #[arg(long, value_name = "FILE")]
     judge: Option<PathBuf>,
+    /// Weights of FID's Inception network, made with tools/convert_inception.py: measures the FID of the samples.
+    #[arg(long, value_name = "FILE")]
+    fid: Option<PathBuf>,
     /// Seed of all random numbers.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -82,13 +87,19 @@ impl EvalArgs {
         }
     }
 
+    /// Whether a part is asked for.
+    fn measures(&self, part: Part) -> bool {
+        let parts = self.parts();
+        parts.is_empty() || parts.contains(&part)
+    }
+
     /// Checks that every given option is used by one of the parts.
     fn check_used(&self, config: &RunConfig) -> anyhow::Result<()> {
-        let parts = self.parts();
-        let measures = |part: &Part| parts.is_empty() || parts.contains(part);
+        let measures = |part: &Part| self.measures(*part);
         for (option, is_given, part) in [
             ("--ood", !self.ood.is_empty(), Part::Ood),
             ("--judge", self.judge.is_some(), Part::Samples),
+            ("--fid", self.fid.is_some(), Part::Samples),
         ] {
             ensure!(
                 !is_given || measures(&part),
@@ -116,7 +127,12 @@ impl EvalArgs {
                 "`{key}` is not used: it is for {}, not asked for here",
                 users.iter().map(|part| part.name()).collect::<Vec<_>>().join(" and ")
             );
+            ensure!(
+                self.fid.is_some() || key != "eval.fid_reference",
+                "`{key}` is not used: it is for FID, which --fid FILE measures"
+            );
             check_refinement_key(key, &config.eval)?;
+            check_attack_key(key, &config.eval)?;
         }
         Ok(())
     }
@@ -138,7 +154,7 @@ fn users_of(key: &str) -> anyhow::Result<&'static [Part]> {
         ("training", "max_memory_mib") => &Part::ALL,
         ("eval", "num_resamples") => &[Accuracy, Calibration, Ood],
         ("eval", "num_ood") => &[Ood],
-        ("eval", "num_samples" | "sample_steps" | "num_neighbors") => &[Samples],
+        ("eval", "num_samples" | "sample_steps" | "num_neighbors" | "fid_reference") => &[Samples],
         ("eval", _) => &[Attack],
         ("model", "norm" | "split") => &Part::ALL,
         (
@@ -169,6 +185,20 @@ fn check_refinement_key(key: &str, eval: &EvalConfig) -> anyhow::Result<()> {
     }
 }
 
+/// Checks that the number of an attack's starts is only set when that attack runs.
+fn check_attack_key(key: &str, eval: &EvalConfig) -> anyhow::Result<()> {
+    let kinds = eval.attack.members();
+    match key {
+        "eval.attack_restarts" if !kinds.contains(&AttackKind::Pgd) => bail!(
+            "`{key}` is not used: it is for PGD, and eval.attack leaves that out; set eval.apgd_restarts"
+        ),
+        "eval.apgd_restarts" if kinds == [AttackKind::Pgd] => {
+            bail!("`{key}` is not used: it is for APGD, and eval.attack = pgd leaves that out")
+        }
+        _ => Ok(()),
+    }
+}
+
 pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     let out = args.out.destination(DEFAULT_EVALUATION);
     let kept = out.check(Job::Eval)?;
@@ -177,15 +207,26 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     let data: Vec<_> = data.into_iter().collect();
     checkpoint.config = settings::apply(checkpoint.config, &data, &args.assignments)?;
     args.check_used(&checkpoint.config)?;
+    let fid = args.fid.as_deref().map(FidWeights::read).transpose()?;
     let device = args.tune.open(&args.device, Tuning::On)?;
     let RunConfig { data: section, seed, .. } = &checkpoint.config;
     let splits = during("reading the data", || data::load_at_hand(section, *seed))?
         .in_classes(&checkpoint.class_names);
     let mut rows = opening::model_rows(&args.model, &checkpoint);
+    rows.push(opening::calibration_row(&checkpoint));
     rows.push(("Data", splits.describe()));
+    if args.measures(Part::Attack) && splits.test.num_classes() > 1 {
+        rows.push(("Attacks", cost_of_attacks(&checkpoint.config, &splits.test)));
+    }
+    if let Some(weights) = &fid {
+        rows.push(("FID", weights.describe(&checkpoint.config, &splits)));
+    }
     let memory = memory_row(checkpoint.check_memory_of_evaluation(&device.device)?);
     rows.extend([device_row(&device), memory, opening::writes_row(&out, &kept)]);
     say_opening(&rows);
+    if let Some(weights) = fid.as_ref().filter(|weights| !weights.is_original()) {
+        complain!("{}", unknown_fid_network(&weights.name()));
+    }
     let request = EvalRequest {
         name: args.name.clone().unwrap_or_else(|| args.model.name()),
         path: args.model.path().map(|path| path.display().to_string()),
@@ -195,6 +236,7 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
         parts: args.parts(),
         ood: args.ood,
         judge: args.judge,
+        fid,
         compare: args.compare,
         seed: args.seed,
         out,
@@ -252,8 +294,12 @@ fn print_summary(results: &Results) {
         line("accuracy", percent(&found.accuracy));
     }
     if let Some(found) = &results.calibration {
-        line("expected calibration error", percent(&found.plain.expected));
-        line("  after temperature scaling", percent(&found.scaled.expected));
+        line("expected calibration error, as trained", percent(&found.plain.expected));
+        if let Some(calibrated) = &found.calibrated {
+            let what = format!("  calibrated after training, T = {:.2}", calibrated.temperature);
+            line(&what, percent(&calibrated.errors.expected));
+        }
+        line("  with temperatures fitted on test images", percent(&found.scaled.expected));
         line("negative log likelihood", number(&found.plain.nll));
     }
     if let Some(found) = &results.ood {
@@ -271,12 +317,21 @@ fn print_summary(results: &Results) {
         }
     }
     if let Some(found) = &results.attack {
-        for curve in &found.curves {
-            let points = curve.points.iter();
+        let accuracies = |points: &[(f64, Estimate)]| {
             let points: Vec<String> =
-                points.map(|(e, a)| format!("{e}: {:.0} %", 100.0 * a.value)).collect();
+                points.iter().map(|(e, a)| format!("{e}: {:.0} %", 100.0 * a.value)).collect();
+            points.join("  ")
+        };
+        for curve in &found.curves {
             let what = format!("accuracy at {} ε, {}", curve.norm.name(), curve.defence.name());
-            line(&what, points.join("  "));
+            line(&what, accuracies(&curve.points));
+            // The last stage is the line above.
+            for (index, stage) in curve.by_attack.iter().enumerate().rev().skip(1).rev() {
+                line(&format!("  {}", curve.name_of_stage(index)), accuracies(&stage.points));
+            }
+        }
+        for (name, reason) in &found.left_out {
+            say!("{name} left out: {reason}");
         }
     }
     if let Some(found) = &results.samples {
@@ -285,6 +340,15 @@ fn print_summary(results: &Results) {
         }
         if is_weak_judge(found.judge.accuracy, results.data.class_names.len()) {
             complain!("{}: --judge FILE", weak_judge(found.judge.accuracy));
+        }
+    }
+    if let Some(found) = &results.fid {
+        for set in &found.sets {
+            let value = format!("{:7.3}  with {} images", set.fid, set.count);
+            line(&format!("FID to {} training images, {}", found.num_reference, set.name), value);
+        }
+        if !found.network.is_original {
+            complain!("{}", unknown_fid_network(&found.network.name));
         }
     }
     let no_judge = EvalError::NoJudge { dataset: results.data.dataset.clone() }.to_string();

@@ -131,6 +131,11 @@ pub(super) fn network_row(checkpoint: &Checkpoint) -> (&'static str, String) {
     ("Network", text)
 }
 
+/// The row that says how p(y|x) is calibrated.
+pub(super) fn calibration_row(checkpoint: &Checkpoint) -> (&'static str, String) {
+    ("Calibration", checkpoint.calibration())
+}
+
 /// The row that names the output folder, and the files in it that are kept.
 pub(super) fn writes_row(out: &Destination, kept: &[String]) -> (&'static str, String) {
     let folder = out.path.display();

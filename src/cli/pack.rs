@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 
-use super::{opening::network_row, say_opening};
+use super::{
+    opening::{calibration_row, network_row},
+    say_opening,
+};
 use crate::{
     checkpoint::{Checkpoint, file_at},
     eval::{read_results, results::Results},
@@ -66,7 +69,11 @@ pub(super) fn run(args: &PackArgs) -> anyhow::Result<()> {
         results: results.as_ref(),
     });
     let packed = checkpoint.packed();
-    let mut rows = vec![("Model", args.checkpoint.display().to_string()), network_row(&packed)];
+    let mut rows = vec![
+        ("Model", args.checkpoint.display().to_string()),
+        network_row(&packed),
+        calibration_row(&packed),
+    ];
     if let Some(path) = &args.results {
         rows.push(("Figures", path.display().to_string()));
     }

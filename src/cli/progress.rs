@@ -11,7 +11,7 @@ use crate::{
     accuracy::Accuracy,
     say::{complain, say},
     trainer::StepReport,
-    training::TrainingEvent,
+    training::{Calibration, TrainingEvent},
 };
 
 /// The time between two lines of a log if nothing else is printed.
@@ -108,12 +108,21 @@ impl Progress {
                 "diverged: {divergence}. Back to step {}, learning rate × {} (recovery {})",
                 recovery.step, recovery.learning_rate_factor, recovery.num_recoveries
             )),
-            TrainingEvent::Finished { is_complete, step, test_accuracy, checkpoint } => {
+            TrainingEvent::Finished {
+                is_complete,
+                step,
+                test_accuracy,
+                calibration,
+                checkpoint,
+            } => {
                 self.bar.finish_and_clear();
                 let accuracy = test_accuracy
                     .map(|accuracy| format!(", test accuracy {:.1} %", 100.0 * accuracy));
                 let word = if *is_complete { "Trained" } else { "Stopped after" };
                 say!("{word} {step} steps{}.", accuracy.unwrap_or_default());
+                if let Some(calibration) = calibration {
+                    say!("{}", calibrated(calibration));
+                }
                 say!("Checkpoint: {}", checkpoint.display());
             }
         }
@@ -124,6 +133,21 @@ impl Drop for Progress {
     fn drop(&mut self) {
         // An error message may follow below the bar.
         self.bar.finish_and_clear();
+    }
+}
+
+fn calibrated(Calibration { num_held_out, temperature }: &Calibration) -> String {
+    match temperature {
+        Some(temperature) => format!(
+            "p(y|x) is calibrated after training, T = {temperature:.2}, fitted on {num_held_out} held-out images."
+        ),
+        None if *num_held_out > 0 => format!(
+            "p(y|x) is as trained: the {num_held_out} held-out images determine no temperature."
+        ),
+        None => {
+            "p(y|x) is as trained: no images are held out to calibrate it (data.num_validation)."
+                .into()
+        }
     }
 }
 

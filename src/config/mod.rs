@@ -237,7 +237,7 @@ impl RunConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.check_keys()?;
         self.check_adversary()?;
-        self.check_curriculum()?;
+        self.check_stages()?;
         self.check_mala()
     }
 
@@ -270,29 +270,53 @@ impl RunConfig {
         eval.check("eval.")
     }
 
-    /// Checks that the adversarial gap has a radius.
+    /// Checks that the radius of adversarial training and the terms that need it are set together.
     fn check_adversary(&self) -> Result<(), ConfigError> {
         let section = &self.objective;
-        match section.adversarial_gap_weight > 0.0 && section.adversarial_radius == 0.0 {
-            true => Err(ConfigError::Invalid(
-                "objective.adversarial_gap_weight compares images with others within objective.adversarial_radius, which is \
-                 0: set it too, to 0.5 with adversarial_norm = l2"
-                    .into(),
-            )),
-            false => Ok(()),
-        }
+        let (is_attacked, has_gap) =
+            (section.adversarial_radius > 0.0, section.adversarial_gap_weight > 0.0);
+        let wrong = if has_gap && !is_attacked {
+            "objective.adversarial_gap_weight compares images with others within objective.adversarial_radius, which is 0: \
+             set it too, to 0.5 with objective.adversarial_norm = l2"
+        } else if is_attacked && !has_gap && section.p_y_given_x_weight == 0.0 {
+            "objective.adversarial_radius changes the images of the cross entropy, whose weight \
+             objective.p_y_given_x_weight is 0: set that above 0, or the radius to 0"
+        } else {
+            return Ok(());
+        };
+        Err(ConfigError::Invalid(wrong.into()))
     }
 
-    /// Checks that a curriculum begins below its end.
-    fn check_curriculum(&self) -> Result<(), ConfigError> {
-        let (first, last) = (self.sampler.num_steps, self.training.max_chain_steps);
-        match last > 0 && last < first {
-            true => Err(ConfigError::Invalid(format!(
+    /// Checks that a curriculum has chains and begins below its end, and that the epochs of the classifier alone have a
+    /// loss and leave some for the rest.
+    fn check_stages(&self) -> Result<(), ConfigError> {
+        let Self { objective, sampler, training, .. } = self;
+        let (first, last) = (sampler.num_steps, training.max_chain_steps);
+        let (alone, all) = (training.classifier_epochs, training.epochs);
+        let wrong = if last > 0 && !objective.needs_chains() {
+            format!(
+                "training.max_chain_steps = {last} is a curriculum of chains, and no term of the loss needs chains: set it to 0, \
+                 or objective.p_x_weight above 0"
+            )
+        } else if last > 0 && last < first {
+            format!(
                 "training.max_chain_steps = {last} is below sampler.num_steps = {first}, with which the curriculum begins: set \
                  a lower sampler.num_steps, or training.max_chain_steps = 0 for no curriculum"
-            ))),
-            false => Ok(()),
-        }
+            )
+        } else if alone > 0 && objective.p_y_given_x_weight == 0.0 {
+            format!(
+                "training.classifier_epochs = {alone} trains with the cross entropy alone, whose weight \
+                 objective.p_y_given_x_weight is 0: set that above 0, or training.classifier_epochs = 0"
+            )
+        } else if alone >= all && objective.needs_energies() {
+            format!(
+                "training.classifier_epochs = {alone} leaves none of training.epochs = {all} for the energy: set fewer, or more \
+                 training.epochs"
+            )
+        } else {
+            return Ok(());
+        };
+        Err(ConfigError::Invalid(wrong))
     }
 
     /// Checks that MALA has noise, and that the energy of a chain does not depend on other chains.
@@ -370,6 +394,23 @@ impl ObjectiveConfig {
         self.needs_chains()
             || self.gradient_penalty_weight > 0.0
             || self.adversarial_gap_weight > 0.0
+    }
+
+    /// The same terms without those of energies: what the epochs of `training.classifier_epochs` train with.
+    pub(crate) fn of_classifier(&self) -> Self {
+        Self {
+            p_x_weight: 0.0,
+            p_x_y_weight: 0.0,
+            energy_l2_weight: 0.0,
+            gradient_penalty_weight: 0.0,
+            adversarial_gap_weight: 0.0,
+            ..self.clone()
+        }
+    }
+
+    /// Whether the cross entropy is taken at adversarial images.
+    pub(crate) fn attacks_images(&self) -> bool {
+        self.adversarial_radius > 0.0 && self.p_y_given_x_weight > 0.0
     }
 
     /// Whether any term of the loss needs chains. A training step samples chains only if this is true.

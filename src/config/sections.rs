@@ -65,7 +65,7 @@ choices! {
         None,
         /// Batch norm with the statistics of the current batch, also during sampling: JEM++'s choice; the chains of a batch depend on each other.
         Batch,
-        /// Batch norm with the running statistics: for diagnostics of a trained network.
+        /// Batch norm with the running statistics: for diagnostics of a trained network, or training that begins with `classifier_epochs`.
         Frozen,
         /// Group norm: chains are independent.
         Group,
@@ -104,6 +104,42 @@ impl BallNorm {
         match self {
             Self::Linf => "L∞",
             Self::L2 => "L2",
+        }
+    }
+}
+
+choices! {
+    /// The attacks that measure how robust a classifier is.
+    AttackKind {
+        /// All of the following, one after the other; each attacks only what withstood those before.
+        All,
+        /// Projected gradient descent on the cross entropy, with steps of a fixed size (Madry et al., arXiv:1706.06083).
+        Pgd,
+        /// Auto-PGD on the cross entropy: momentum, and steps that halve where they no longer help (Croce & Hein, arXiv:2003.01690).
+        ApgdCe,
+        /// Auto-PGD on the difference of logits ratio, which does not depend on the scale of the logits; for three or more classes.
+        ApgdDlr,
+    }
+}
+
+impl AttackKind {
+    /// The attacks that this choice stands for, in the order in which they run.
+    pub const fn members(self) -> &'static [Self] {
+        match self {
+            Self::All => &[Self::Pgd, Self::ApgdCe, Self::ApgdDlr],
+            Self::Pgd => &[Self::Pgd],
+            Self::ApgdCe => &[Self::ApgdCe],
+            Self::ApgdDlr => &[Self::ApgdDlr],
+        }
+    }
+
+    /// The name in texts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::All => "all attacks",
+            Self::Pgd => "PGD",
+            Self::ApgdCe => "APGD-CE",
+            Self::ApgdDlr => "APGD-DLR",
         }
     }
 }
@@ -211,7 +247,7 @@ section! {
     ModelConfig {
         /// Architecture: cnn-small, cnn-medium, cnn-base, cnn-tiny, mlp or `wrn-<depth>-<width>`.
         arch: String = "cnn-small".to_string();
-        /// Normalisation of the activations in a WideResNet: none, batch, frozen or group.
+        /// Normalisation of the activations in a WideResNet: none, batch, frozen or group. frozen uses the running statistics, which the epochs of `training.classifier_epochs` gather.
         norm: Norm = Norm::None;
         /// Weight of the current batch in the running statistics of batch norm, which evaluation uses (PyTorch's momentum). Only the images of the cross entropy count, never chains. 0.9, as in the code of JEM, JEM++ and SADA-JEM, is little more than the last batch; 0.1 averages about ten batches and lags behind weights that change fast.
         norm_momentum: f64 = 0.9, in 0.0 ..= 1.0;
@@ -240,6 +276,8 @@ section! {
         explained_variance: f64 = 0.95, in 0.0 ..= 1.0;
         /// Largest number of principal axes per class.
         max_components: usize = 128, in 1 ..= 4096;
+        /// Factor on the residual standard deviation. 1 gives each pixel of a start the variance that it has in the data; but the residual knows nothing of neighbouring pixels, so in larger images it is speckle that a chain must remove first. Smaller factors start chains as blurred images.
+        residual_scale: f64 = 1.0, in 0.0 ..= 1.0;
     }
 }
 
@@ -274,7 +312,7 @@ section! {
     ReplayBufferConfig {
         /// Number of chains in the replay buffer, the same number per class.
         replay_buffer_size: usize = 10000, in 1 ..= 1000000;
-        /// Probability that a chain of a batch gets a new start instead of a chain from the replay buffer.
+        /// Probability that a chain of a batch gets a new start instead of a chain from the replay buffer. 1 means chains without a buffer: all chains of every training step are fresh (DAT).
         reinit_prob: f64 = 0.05, in 0.0 ..= 1.0;
     }
 }
@@ -340,6 +378,8 @@ section! {
     TrainingConfig {
         /// Number of epochs, passes over the training set.
         epochs: usize = 10, in 1 ..= 100000;
+        /// Number of epochs at the start of the run that train the classifier alone: the loss is the cross entropy, adversarial if objective.adversarial_radius is above 0, and no chains are sampled. All terms count in the epochs after them (DAT). With model.norm = frozen, these epochs take the statistics of each batch, and the later ones keep the running statistics. 0 means that all terms count from the start.
+        classifier_epochs: usize = 0, in 0 ..= 100000;
         /// Epochs between evaluations on the test set; each also writes a sample grid.
         eval_every_epochs: usize = 1, in 1 ..= 100000;
         /// Limit of a curriculum: chains begin with sampler.num_steps and get one more, up to this number, each time `grow_at_auc` is reached (DAT). 0 turns it off: chains always have sampler.num_steps.
@@ -388,10 +428,14 @@ section! {
         linf_radii: Vec<f64> = vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0], in 0.0 ..= 255.0;
         /// Radii ε of the L2 attacks, with pixels from 0 to 1.
         l2_radii: Vec<f64> = vec![0.25, 0.5, 1.0, 1.5, 2.0, 3.0], in 0.0 ..= 10000.0;
-        /// Steps of projected gradient descent per attack.
+        /// Which attacks run. An image counts as correct only if all of them fail.
+        attack: AttackKind = AttackKind::All;
+        /// Steps of each attack. AutoAttack takes 100.
         attack_steps: usize = 20, in 1 ..= 10000;
-        /// Attacks per image, each from a random start in the ball; the strongest one counts.
+        /// PGD attacks per image, each from a random start in the ball; the strongest one counts.
         attack_restarts: usize = 2, in 1 ..= 1000;
+        /// APGD attacks per image and loss, each from a random start in the ball; the strongest one counts. AutoAttack makes one.
+        apgd_restarts: usize = 1, in 1 ..= 1000;
         /// Sampler steps that refine an image before it is classified. 0 turns refinement off.
         refine_steps: usize = 5, in 0 ..= 1000;
         /// Standard deviation of the noise in a refinement step, in units of x. It shrinks with the step size if sampler.step_schedule is not constant.
@@ -404,6 +448,8 @@ section! {
         attack_through_sampler: bool = false;
         /// Number of fresh chains, and of chains from the replay buffer, whose quality is measured. At most the number of test images, because the samples are compared with as many real images.
         num_samples: usize = 1000, in 2 ..= 100000;
+        /// Number of training images, at most, that FID compares the samples with.
+        fid_reference: usize = 50000, in 2 ..= 10000000;
         /// Number of steps of a fresh chain.
         sample_steps: usize = 100, in 1 ..= 100000;
         /// Number of nearest neighbours that define the manifold for precision and recall.

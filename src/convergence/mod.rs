@@ -297,9 +297,13 @@ impl Recorder {
 /// Warnings about how to read the diagnosis.
 fn caveats(section: &SamplerConfig) -> Vec<&'static str> {
     let is_falling = section.step_schedule != StepSchedule::Constant;
-    let text = "the step size falls along the run, so late draws move less than early ones; \
-                sampler.step_schedule = constant keeps one rule";
-    is_falling.then_some(text).into_iter().collect()
+    let falling = "the step size falls along the run, so late draws move less than early ones; \
+                   sampler.step_schedule = constant keeps one rule";
+    let unknown = "no formula is known for the distribution of chains along normalised gradients: these numbers say whether the \
+                   chains agree, not what they sample";
+    let has_no_law = section.inverse_temperature().is_none();
+    let said = [is_falling.then_some(falling), has_no_law.then_some(unknown)];
+    said.into_iter().flatten().collect()
 }
 
 /// The diagnostics of one summary, in the order of [`report::OF_SUMMARIES`]; successive `draws` are `every` steps

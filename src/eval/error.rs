@@ -48,6 +48,16 @@ pub enum EvalError {
         /// The name of the model's data set.
         dataset: String,
     },
+    /// The file does not hold the weights of FID's network.
+    #[error(
+        "{path} does not hold the Inception network of FID: {reason}; make the file with tools/convert_inception.py"
+    )]
+    FidWeights {
+        /// The path of the file.
+        path: PathBuf,
+        /// What is wrong with its content.
+        reason: String,
+    },
     /// The out-of-distribution images cannot be used.
     #[error("{0}")]
     Ood(String),

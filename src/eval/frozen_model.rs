@@ -10,7 +10,7 @@ use crate::{
     energy::{Energy, JointEnergy},
     kernels::{chain_summary, index_tensor},
     model::Pass,
-    pgd::{Differentiated, log_odds_gradient},
+    pgd::{AttackLoss, Differentiated, loss_gradient},
 };
 
 /// A callback between two batches; it returns an error to stop the work.
@@ -121,9 +121,14 @@ impl FrozenModel {
         Ok(scores)
     }
 
-    /// The gradient of the log odds against the labels of images x (N, C, H, W), and p(y|x); see [`log_odds_gradient`].
-    pub(super) fn loss_gradient(&self, x: Tensor<4>, labels: &Tensor<1, Int>) -> Differentiated {
-        log_odds_gradient(&self.energy, x, labels)
+    /// The loss of an attack at images x (N, C, H, W), its gradient, and p(y|x); see [`loss_gradient`].
+    pub(super) fn loss_gradient(
+        &self,
+        x: Tensor<4>,
+        labels: &Tensor<1, Int>,
+        loss: AttackLoss,
+    ) -> Differentiated {
+        loss_gradient(&self.energy, x, labels, loss)
     }
 
     /// p(y|x) (N, classes) of images x (N, C, H, W).

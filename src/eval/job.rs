@@ -10,13 +10,14 @@ use burn::tensor::Device;
 use super::{
     EvalError, EvalFiles, EvalRequest, Part, Progress,
     attack::{self, Refinement},
+    fid::FidJudge,
     frozen_model::FrozenModel,
-    image_quality::{self, Judge},
-    metrics::{calibration, mean, proportion},
+    image_quality::{self, Judge, Judges},
+    metrics::{calibrated, calibration, mean, proportion},
     ood::{OodImages, ood},
     pictures::{self, NUM_SHOWN, Picture},
     request::{check, read_comparable},
-    results::{Classification, DataInfo, EvaluatedModel, FORMAT, Results},
+    results::{AttackKind, Classification, DataInfo, EvaluatedModel, FORMAT, Results},
 };
 use crate::{
     accuracy::predicted,
@@ -27,6 +28,8 @@ use crate::{
     results_folder::{Job as Maker, MadeBy, ResultsError, ResultsFolder},
 };
 
+/// The name of what is left out of the samples if only FID measures them.
+const UNJUDGED: &str = "measures of a judge";
 /// The reason given for parts that a stop left undone.
 const STOPPED: &str = "the evaluation was stopped before it was done";
 
@@ -137,6 +140,7 @@ struct Evaluation<'a> {
     logits: Vec<f32>,
     refinement: Option<Refinement>,
     judge: Option<Judge>,
+    fid: Option<FidJudge>,
     ood: Option<OodImages>,
     others: Vec<Results>,
     parts: Vec<Part>,
@@ -164,7 +168,7 @@ impl<'a> Evaluation<'a> {
 
         let mut parts = request.parts.clone();
         let is_asked = |part| request.parts.is_empty() || request.parts.contains(&part);
-        let mut left_out = Vec::new();
+        let (mut left_out, mut unjudged) = (Vec::new(), None);
         if parts.is_empty() {
             parts = Part::ALL.to_vec();
         }
@@ -194,17 +198,35 @@ impl<'a> Evaluation<'a> {
                 ),
             )?;
         }
+        if is_asked(Part::Attack)
+            && config.eval.attack == AttackKind::ApgdDlr
+            && let Some((name, reason)) =
+                attack::left_out(&config.eval, splits.test.num_classes()).pop()
+        {
+            return Err(EvalError::Request(format!(
+                "`eval.attack` = \"apgd-dlr\": {name} cannot run: {reason}; take apgd-ce"
+            )));
+        }
         let judge = match is_asked(Part::Samples) {
             true => Judge::open(request.judge.as_ref(), checkpoint, device)?,
             false => None,
         };
+        let weights = request.fid.as_ref().filter(|_| is_asked(Part::Samples));
+        let fid =
+            weights.map(|weights| FidJudge::new(weights, splits.test.shape, device)).transpose()?;
         if is_asked(Part::Samples) && judge.is_none() {
             let dataset = data::name(config.data.dataset);
-            leave_out(Part::Samples, EvalError::NoJudge { dataset })?;
+            let reason = EvalError::NoJudge { dataset };
+            match fid {
+                // FID needs no classifier of the same data.
+                Some(_) => unjudged = Some((UNJUDGED.to_string(), reason.to_string())),
+                None => leave_out(Part::Samples, reason)?,
+            }
         }
-        if judge.is_some() {
+        if judge.is_some() || fid.is_some() {
             image_quality::check(&config.eval, &splits)?;
         }
+        left_out.extend(unjudged);
         let ood = match is_asked(Part::Ood) {
             true => Some(OodImages::new(config, &splits.test, &request.ood, request.seed)?),
             false => None,
@@ -243,6 +265,7 @@ impl<'a> Evaluation<'a> {
             logits,
             refinement,
             judge,
+            fid,
             ood,
             others,
             parts,
@@ -285,6 +308,7 @@ impl<'a> Evaluation<'a> {
             ood: None,
             attack: None,
             samples: None,
+            fid: None,
             left_out: self.left_out.clone(),
             seconds: Vec::new(),
         }
@@ -312,8 +336,11 @@ impl<'a> Evaluation<'a> {
             Part::Calibration => {
                 progress.begin(part.name(), 1);
                 let (logits, labels) = (&self.logits, &test.labels);
-                results.calibration =
-                    Some(calibration(logits, labels, num_classes, num_resamples, seed));
+                let mut found = calibration(logits, labels, num_classes, num_resamples, seed);
+                found.calibrated = self.checkpoint.counters.temperature.map(|temperature| {
+                    calibrated(logits, labels, num_classes, temperature, num_resamples, seed)
+                });
+                results.calibration = Some(found);
                 progress.step()?;
             }
             Part::Ood => {
@@ -328,38 +355,33 @@ impl<'a> Evaluation<'a> {
             }
             Part::Attack => {
                 let refinement = self.refinement.as_ref();
-                progress.begin(part.name(), attack::num_steps(config, refinement));
+                progress.begin(part.name(), attack::num_steps(config, refinement, num_classes));
                 let (values, labels) = attack::choose(test, config, seed);
                 let images = attack::Images { values: &values, labels: &labels };
-                let (found, shown) = attack::attack(
-                    &self.subject,
-                    refinement,
-                    images,
-                    config,
-                    seed,
-                    NUM_SHOWN,
-                    progress,
-                )?;
+                let subject = &self.subject;
+                let plan = attack::Plan { subject, refinement, config, num_classes, seed };
+                let (found, shown) = plan.attack(images, NUM_SHOWN, progress)?;
                 results.attack = Some(found);
                 for attacked in shown.iter().filter(|_| is_image) {
                     pictures.push(pictures::of_attack(attacked, test.shape, config)?);
                 }
             }
             Part::Samples => {
-                let Some(judge) = self.judge.take() else { return Ok(pictures) };
-                progress
-                    .begin(part.name(), image_quality::num_steps(self.checkpoint, config, test));
-                let (found, grid) = image_quality::measure(
-                    &judge,
-                    self.checkpoint,
-                    &self.splits,
-                    config,
+                let judges = Judges { judge: self.judge.as_ref(), fid: self.fid.as_ref() };
+                let (checkpoint, splits) = (self.checkpoint, &self.splits);
+                let num_steps = image_quality::num_steps(judges, checkpoint, splits);
+                progress.begin(part.name(), num_steps);
+                let found = image_quality::measure(
+                    judges,
+                    checkpoint,
+                    splits,
+                    self.subject.device(),
                     seed,
                     &mut results.left_out,
                     progress,
                 )?;
-                results.samples = Some(found);
-                pictures.push(pictures::of_samples(grid)?);
+                (results.samples, results.fid) = (found.samples, found.fid);
+                pictures.extend(found.picture.map(pictures::of_samples).transpose()?);
             }
         }
         Ok(pictures)

@@ -3,6 +3,7 @@
 
 mod attack;
 mod error;
+mod fid;
 mod frozen_model;
 mod image_quality;
 mod job;
@@ -15,7 +16,9 @@ mod progress;
 mod request;
 pub mod results;
 
+pub use attack::cost_of_attacks;
 pub use error::EvalError;
+pub use fid::{FidWeights, ORIGINAL_SHA256};
 pub use job::evaluate;
 pub use pictures::Picture;
 use progress::Progress;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    EvalError,
+    EvalError, FidWeights,
     results::{FORMAT, Results},
 };
 use crate::{
@@ -64,6 +64,8 @@ pub struct EvalRequest {
     pub ood: Vec<PathBuf>,
     /// The checkpoint of a classifier that judges the samples instead of the bundled one.
     pub judge: Option<PathBuf>,
+    /// The weights of FID's network, if FID is to be measured.
+    pub fid: Option<FidWeights>,
     /// Paths of `results.json` files of other evaluations, to compare with this one.
     pub compare: Vec<PathBuf>,
     /// The seed of all random numbers.

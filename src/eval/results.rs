@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::config::BallNorm;
+pub use crate::config::{AttackKind, BallNorm};
 use crate::{accuracy::ReliabilityBin, config::RunConfig};
 
 /// The version of the file format; files of other versions are not read.
@@ -51,6 +51,9 @@ pub struct Results {
     pub attack: Option<Attack>,
     /// Quality of the model's samples.
     pub samples: Option<Samples>,
+    /// FID of the samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fid: Option<Fid>,
     /// Parts that are missing, because they do not fit the model or because the evaluation was stopped, and sets of
     /// samples that are too small; each with the reason.
     pub left_out: Vec<(String, String)>,
@@ -118,6 +121,20 @@ pub struct Calibration {
     pub bins: Vec<ReliabilityBin>,
     /// The reliability bins after temperature scaling.
     pub scaled_bins: Vec<ReliabilityBin>,
+    /// The errors with the temperature of the checkpoint, if the model was calibrated after training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibrated: Option<Calibrated>,
+}
+
+/// The calibration of a model whose temperature was fitted on held-out training images at the end of its training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Calibrated {
+    /// The temperature of the checkpoint, which divides the logits.
+    pub temperature: f64,
+    /// The errors with this temperature.
+    pub errors: CalibrationErrors,
+    /// The reliability bins with this temperature.
+    pub bins: Vec<ReliabilityBin>,
 }
 
 /// Four calibration errors, each with a bootstrap interval over the images. Noise in the bins biases the first two
@@ -201,13 +218,13 @@ pub struct Separation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Defence {
-    /// No defence: PGD on the gradient of the classifier.
+    /// No defence: the attacks follow the gradient of the classifier.
     None,
     /// Sampler steps refine the image before it is classified; the attacker uses only the classifier's gradient.
     RefinedUnaware,
     /// Refinement as above; the attacker averages over the noise and uses the classifier's gradient at the refined
-    /// image as the gradient at the image (BPDA with EOT, arXiv:1802.00420). The first restart starts where the
-    /// unaware attack ends.
+    /// image as the gradient at the image (BPDA with EOT, arXiv:1802.00420). The first restart of each attack starts
+    /// where unaware PGD ends.
     RefinedBpda,
     /// Refinement as above; the attacker averages over the noise and differentiates through the sampler steps.
     RefinedThrough,
@@ -236,6 +253,9 @@ pub struct Attack {
     pub curves: Vec<AttackCurve>,
     /// A description of the refinement: sampler, steps, noise.
     pub refinement: String,
+    /// Attacks that the model does not allow, each with the reason.
+    #[serde(default)]
+    pub left_out: Vec<(String, String)>,
 }
 
 /// Accuracy as a function of ε, for one norm and one defence.
@@ -247,7 +267,34 @@ pub struct AttackCurve {
     pub defence: Defence,
     /// The number of attacked images.
     pub num_images: usize,
-    /// The points (ε, accuracy), with ε increasing from 0, in the unit of the norm.
+    /// The points (ε, accuracy), with ε increasing from 0, in the unit of the norm. An image counts as correct only if
+    /// all attacks fail.
+    pub points: Vec<(f64, Estimate)>,
+    /// The accuracy after each attack and all attacks before it, in the order in which they ran; the last entry has the
+    /// points above. Empty in files of earlier versions, which only had PGD.
+    #[serde(default)]
+    pub by_attack: Vec<AttackStage>,
+}
+
+impl AttackCurve {
+    /// The name of a stage: its attack, and all before it.
+    pub fn name_of_stage(&self, index: usize) -> String {
+        let names: Vec<&str> =
+            self.by_attack[..=index].iter().map(|stage| stage.attack.name()).collect();
+        match names.split_last() {
+            Some((last, [])) => format!("{last} alone"),
+            Some((last, others)) => format!("{} and {last}", others.join(", ")),
+            None => String::new(),
+        }
+    }
+}
+
+/// The accuracy after an attack and all attacks before it. Each attacked only the images that withstood those before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttackStage {
+    /// The last of these attacks.
+    pub attack: AttackKind,
+    /// The points (ε, accuracy), as in [`AttackCurve::points`].
     pub points: Vec<(f64, Estimate)>,
 }
 
@@ -327,4 +374,48 @@ pub struct Nearest {
     pub median: f64,
     /// The share of images closer to a training image than 99 % of the test images are; unseen real images give 0.01.
     pub share_copied: f64,
+}
+
+/// FID: the squared Fréchet distance in the features of the Inception network that everyone uses (arXiv:1706.08500).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fid {
+    /// The network that supplied the features.
+    pub network: FidNetwork,
+    /// The number of training images in the reference set.
+    pub num_reference: usize,
+    /// The sets that were measured. The first holds real test images: its values are what real images reach.
+    pub sets: Vec<FidSet>,
+}
+
+/// The file with the weights of the Inception network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FidNetwork {
+    /// The name of the file.
+    pub name: String,
+    /// The SHA-256 of the file, in hexadecimal.
+    pub sha256: String,
+    /// The SHA-256 of the file that it was converted from, as the converter noted it.
+    pub source_sha256: Option<String>,
+    /// Whether that file is the one that everyone uses. Otherwise the values cannot be compared with published ones.
+    pub is_original: bool,
+}
+
+/// The FID of one set of images.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FidSet {
+    /// The name of the set, as in [`SampleSet::name`].
+    pub name: String,
+    /// The number of images. FID decreases as sets grow: compare only values with equal numbers.
+    pub count: usize,
+    /// The FID to the reference set.
+    pub fid: f64,
+}
+
+/// A warning about weights of unknown origin, for the report and the terminal.
+pub(crate) fn unknown_fid_network(name: &str) -> String {
+    format!(
+        "The FID of {name} cannot be compared with published values: the file does not say that it was converted from \
+         pt_inception-2015-12-05-6726825d.pth, whose SHA-256 is {}",
+        super::ORIGINAL_SHA256
+    )
 }

@@ -160,7 +160,9 @@ impl Model {
     /// # Errors
     /// The same as for [`Model::energy`].
     pub fn classify(&self, images: &[f32]) -> Result<Vec<Prediction>, Error> {
-        Ok(self.logits(images)?.iter().map(|logits| Prediction::of_logits(logits)).collect())
+        let temperature = self.checkpoint.counters.temperature;
+        let logits = self.logits(images)?;
+        Ok(logits.iter().map(|logits| Prediction::of_logits(logits, temperature)).collect())
     }
 
     /// Reads a picture file and converts it to an input of the model.

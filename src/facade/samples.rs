@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Error, Model};
 use crate::{
     chains::{ChainRun, ChainSettings},
-    numbers::{argmax, softmax},
+    numbers::{argmax, class_probabilities},
     picture,
 };
 
@@ -14,15 +14,16 @@ use crate::{
 pub struct Prediction {
     /// The most probable class.
     pub class: u32,
-    /// p(y|x) of every class; the sum is 1.
+    /// p(y|x) of every class; the sum is 1. If the model was calibrated after training, with its temperature
+    /// ([`Counters::temperature`](crate::checkpoint::Counters::temperature)).
     pub probabilities: Vec<f32>,
 }
 
 impl Prediction {
-    /// Computes the prediction from the logits of one image.
-    pub(super) fn of_logits(logits: &[f32]) -> Self {
+    /// Computes the prediction from the logits of one image and the temperature of the model, if it has one.
+    pub(super) fn of_logits(logits: &[f32], temperature: Option<f64>) -> Self {
         let class = argmax(logits).unwrap_or_default() as u32;
-        Self { class, probabilities: softmax(logits) }
+        Self { class, probabilities: class_probabilities(logits, temperature) }
     }
 
     /// The confidence: the probability of the predicted class.

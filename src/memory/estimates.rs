@@ -119,10 +119,17 @@ impl Demand {
         let centers = product([num_classes, axes + 2, num_pixels]);
         demand.parts.push(Part::of("class centres", what, centers, [1, 2]));
 
-        // The number of forward passes that the gradient needs at once: data, chains if there are any, and a third if
-        // the energy sees other images than the classifier. Parts of a batch pass one after the other.
-        let num_passes = 1 + u64::from(config.objective.needs_chains())
-            * (1 + u64::from(!config.data.augment_energy));
+        // The number of forward passes that the gradient needs at once. Parts of a batch pass one after the other.
+        let objective = &config.objective;
+        let has_gap = objective.adversarial_gap_weight > 0.0;
+        let has_penalty = objective.gradient_penalty_weight > 0.0;
+        let is_attacked = objective.attacks_images();
+        let sees_others = is_attacked || objective.needs_energies() && !config.data.augment_energy;
+        let num_passes = 1
+            + u64::from(sees_others)
+            + u64::from(objective.needs_chains())
+            + u64::from(has_gap)
+            + 2 * u64::from(has_penalty);
         let (key, rows, num_passes, remedy) = match config.data.micro_batch {
             0 => ("batch_size", batch, num_passes, "lower it or set data.micro_batch"),
             rows => ("micro_batch", rows.min(batch), 1, "lower it"),
@@ -134,8 +141,10 @@ impl Demand {
         let [frozen, weights] = layout.tasks;
         update.device = update.device.saturating_add(demand.task_bytes(frozen.max(weights), rows));
         demand.passes.push(Part { remedy, ..update });
-        if config.objective.needs_chains() {
-            demand.add_sampling(config, layout, batch);
+        // Attacks and probes take the same gradient by the input as chains.
+        if objective.needs_chains() || is_attacked || has_gap || has_penalty {
+            let items = if objective.needs_chains() { "chains" } else { "images" };
+            demand.add_sampling(config, layout, batch, items);
         }
         let what = format!("data.{key} = {rows}, the largest layer of {arch}");
         demand.add_layer_buffer(layout, rows, what, |most| {
@@ -179,7 +188,7 @@ impl Demand {
         let what = format!("model.arch = {arch}: weights");
         demand.parts.push(Part::of("weights", what, weights, [1, 1]));
         demand.add_weight_buffer(arch, layout);
-        let rows = demand.add_sampling(config, layout, num_chains);
+        let rows = demand.add_sampling(config, layout, num_chains, "chains");
         let what = format!("{rows} chains at once, the largest layer of {arch}");
         demand.add_layer_buffer(layout, rows, what, |most| {
             format!("ask for at most {most}, or set data.micro_batch to that")
@@ -208,8 +217,15 @@ impl Demand {
         Ok(demand)
     }
 
-    /// Adds the activations of an energy gradient of `num_chains` chains; returns how many of them pass at once.
-    fn add_sampling(&mut self, config: &RunConfig, layout: &Layout, num_chains: usize) -> usize {
+    /// Adds the activations of the gradient by the input of `num_chains` items, chains or images; returns how many of them
+    /// pass at once.
+    fn add_sampling(
+        &mut self,
+        config: &RunConfig,
+        layout: &Layout,
+        num_chains: usize,
+        items: &str,
+    ) -> usize {
         let micro_batch = match config.data.micro_batch {
             0 => num_chains,
             rows => rows.min(num_chains),
@@ -219,7 +235,7 @@ impl Demand {
             Norm::Batch => micro_batch,
             _ => micro_batch.min(layout.most_at_once(self.max_binding)),
         };
-        let what = format!("{num_chains} chains at once through {}", config.model.arch);
+        let what = format!("{num_chains} {items} at once through {}", config.model.arch);
         let [frozen, _] = stored(config, layout, self.max_binding);
         let image = frozen + NUM_IN_TRANSIT * layout.largest_activation;
         let mut part = Part::of("activations of sampling", what, product([rows]), [image, 0]);
@@ -345,6 +361,32 @@ mod tests {
     }
 
     #[test]
+    fn terms_next_to_the_data_need_passes_of_their_own() {
+        let most = Some(2048 * MIB);
+        let update = |settings: &[&str]| {
+            let (_, demand) = run("paper-cifar10", settings, most);
+            let bytes = |name| demand.passes.iter().find(|part| part.name == name);
+            let [update, sampling] =
+                ["activations of the update", "activations of sampling"].map(bytes);
+            (update.unwrap().device, sampling.is_some())
+        };
+        let (plain, (none, chains)) = (update(&[]).0, update(&["objective.p_x_weight=0"]));
+        // A pass of the data and one of the chains, each as large as the difference.
+        let (pass, radius) = (plain - none, "objective.adversarial_radius=0.5");
+        assert!(!chains);
+        let alone = "objective.p_x_weight=0";
+        assert_eq!(
+            update(&[radius, alone]),
+            (none + pass, true),
+            "attacked images beside the data"
+        );
+        assert_eq!(update(&[radius]).0, plain + pass);
+        assert_eq!(update(&[radius, "objective.adversarial_gap_weight=1"]).0, plain + 2 * pass);
+        let penalty = "objective.gradient_penalty_weight=1";
+        assert_eq!(update(&[penalty, alone]), (none + 2 * pass, true), "two probes");
+    }
+
+    #[test]
     fn a_buffer_that_no_kernel_can_bind_is_refused_with_what_fits() {
         let most = Some(128 * MIB);
         let (config, demand) = run("paper-cifar10", &["data.batch_size=32", AMPLE], most);
@@ -395,11 +437,38 @@ mod tests {
         assert!(line.contains("MiB") && !line.contains("device"), "{line}");
     }
 
+    /// The memory of the recipes of papers on a GPU, as docs/commands.md has it: of the whole batch in one pass, and of the
+    /// largest parts with which the run fits into 8 GB.
+    #[test]
+    fn the_documents_say_what_recipes_of_papers_need() {
+        let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/commands.md");
+        let docs = std::fs::read_to_string(docs).unwrap();
+        let of_gpu = Some(2048 * MIB);
+        let row = |preset: &str| {
+            let device = |part: usize| {
+                let demand = run(preset, &[&format!("data.micro_batch={part}")], of_gpu).1;
+                demand.bytes()[0]
+            };
+            // A desktop and the driver take half a gigabyte. 0 is the whole batch in one pass.
+            let fits = [0, 128, 64, 32, 16].into_iter().find(|&part| device(part) < 7_500_000_000);
+            let fits = match fits {
+                Some(0) => "the whole batch in one pass".into(),
+                Some(part) => format!("`data.micro_batch = {part}`: {}", size(device(part))),
+                None => "nothing".into(),
+            };
+            format!("| `{preset}` | {} | {fits} |\n", size(device(0)))
+        };
+        let presets = ["paper-cifar10", "jem-cifar10", "sada-jem-cifar10", "dat-cifar10"];
+        let missing: String =
+            presets.map(row).into_iter().filter(|row| !docs.contains(row)).collect();
+        assert!(missing.is_empty(), "{missing}");
+    }
+
     #[test]
     fn every_preset_is_below_the_default_bound() {
         for preset in crate::config::PRESETS {
             let total = run(preset.name, &[], None).1.total();
-            assert!(total < 10 << 30, "{}: {}", preset.name, size(total));
+            assert!(total < super::super::DEFAULT_MIB << 20, "{}: {}", preset.name, size(total));
         }
     }
 }

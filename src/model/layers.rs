@@ -135,7 +135,11 @@ impl WeightInit {
         match self.norm {
             config::Norm::None => None,
             config::Norm::Batch => Some(NormLayer::Batch(batch())),
-            config::Norm::Frozen => Some(NormLayer::Batch(batch().freeze())),
+            config::Norm::Frozen => {
+                let mut norm = NormLayer::Batch(batch());
+                norm.use_batch_statistics(false);
+                Some(norm)
+            }
             config::Norm::Group => {
                 let groups = if channels.is_multiple_of(NUM_GROUPS) { NUM_GROUPS } else { 1 };
                 let config = GroupNormConfig::new(groups, channels);
@@ -277,6 +281,14 @@ impl NormLayer {
     pub(super) fn keep_statistics(&mut self) {
         if let Self::Batch(norm) = self {
             norm.momentum = 0.0;
+        }
+    }
+
+    /// From now on, batch norm takes the statistics of each batch, or uses its running ones. Scale and shift are trained in
+    /// both cases.
+    pub(super) fn use_batch_statistics(&mut self, are_used: bool) {
+        if let Self::Batch(norm) = self {
+            norm.training = norm.training.clone().with_value(are_used);
         }
     }
 

@@ -205,6 +205,12 @@ impl Network {
         aside
     }
 
+    /// From now on, batch norm takes the statistics of each batch and updates its running ones; or it uses the running ones
+    /// as they are.
+    pub(crate) fn use_batch_statistics(&mut self, are_used: bool) {
+        self.norms().into_iter().for_each(|norm| norm.use_batch_statistics(are_used));
+    }
+
     fn norms(&mut self) -> Vec<&mut NormLayer> {
         match &mut self.body {
             Body::Cnn(network) => network.norms(),

@@ -5,7 +5,7 @@ use crate::{
     checkpoint::Checkpoint,
     config::{BallNorm, DatasetName},
     data,
-    eval::results::{Defence, Estimate, Results, Score},
+    eval::results::{Defence, Estimate, Fid, Results, Score},
 };
 
 /// The name that an evaluation gives to new chains.
@@ -72,11 +72,17 @@ pub(super) fn figures(checkpoint: &Checkpoint, results: Option<&Results>) -> Vec
         add(classification, "accuracy", "accuracy".into(), true, part.accuracy);
     }
     if let Some(part) = &results.calibration {
-        let (ece, nll) = ("expected_calibration_error", "negative_log_likelihood");
-        for (errors, when) in [(&part.plain, ""), (&part.scaled, " after temperature scaling")] {
-            let name = |what: &str| format!("{what}{when}");
-            add(classification, ece, name("expected calibration error"), true, errors.expected);
-            add(classification, nll, name("negative log likelihood in nats"), false, errors.nll);
+        let fitted = " with temperatures fitted on test images".to_string();
+        let calibrated = part.calibrated.as_ref().map(|calibrated| {
+            let when = format!(" as calibrated after training, T = {:.2}", calibrated.temperature);
+            (&calibrated.errors, when)
+        });
+        let all = [(&part.plain, String::new()), (&part.scaled, fitted)];
+        for (errors, when) in all.into_iter().chain(calibrated) {
+            let name = format!("expected calibration error{when}");
+            add(classification, "expected_calibration_error", name, true, errors.expected);
+            let name = format!("negative log likelihood in nats{when}");
+            add(classification, "negative_log_likelihood", name, false, errors.nll);
         }
     }
     for set in results.ood.iter().flat_map(|part| &part.sets) {
@@ -112,7 +118,24 @@ pub(super) fn figures(checkpoint: &Checkpoint, results: Option<&Results>) -> Vec
         let name = format!("Fréchet distance of {} {}{steps}", grouped(set.count), set.name);
         add(task, "frechet_distance", name, false, set.frechet);
     }
+    found.extend(results.fid.iter().flat_map(fids));
     found
+}
+
+/// The FID of every set of images. With weights of unknown origin it is only some Fréchet distance.
+fn fids(part: &Fid) -> impl Iterator<Item = Figure> {
+    let (metric, title) = match part.network.is_original {
+        true => ("fid", "FID"),
+        false => ("frechet_distance", "Fréchet distance (Inception weights of unknown origin)"),
+    };
+    part.sets.iter().enumerate().map(move |(index, set)| Figure {
+        task: (index > 0).then_some(Task::Generation),
+        metric,
+        name: format!("{title} of {} {}", grouped(set.count), set.name),
+        value: set.fid,
+        interval: None,
+        is_share: false,
+    })
 }
 
 /// The entries of `results` in a `model-index`: one for each task that has figures.

@@ -58,9 +58,10 @@ fn what_it_is(subject: &Subject) -> String {
         licenses => format!("Licence of the model: {}.", licenses.join(" or ")),
     };
     format!(
-        "{kind}\n\nThe network is {}, with {} weights{averaged}. It was trained with [jempp]({HOME}). {licence}",
+        "{kind}\n\nThe network is {}, with {} weights{averaged}. It was trained with [jempp]({HOME}). Its {}. {licence}",
         model.describe(),
-        grouped(num_weights)
+        grouped(num_weights),
+        checkpoint.calibration()
     )
 }
 
@@ -172,10 +173,18 @@ fn measured(subject: &Subject, figures: &[Figure]) -> String {
             true => format!(" Refined means: {}.", plain(&attack.refinement)),
             false => String::new(),
         };
+        let stages = attack.curves.iter().flat_map(|curve| &curve.by_attack);
+        let mut names: Vec<&str> = Vec::new();
+        for name in stages.map(|stage| stage.attack.name()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        // Files of earlier versions do not name the only attack that there was.
+        let names = if names.is_empty() { "PGD".to_string() } else { names.join(", ") };
         format!(
-            " An attack is projected gradient descent of {} from {}.{refined}",
+            " Attacks take {} each ({names}); an image counts as correct only if all of them fail.{refined}",
             counted(eval.attack_steps, "step"),
-            counted(eval.attack_restarts, "random start"),
         )
     });
     let packing = match subject.checkpoint.is_packed() {

@@ -105,7 +105,8 @@ pub fn draw(values: &[f32], labels: &[u32], shape: [usize; 3], columns: usize) -
     if shape[1] * shape[2] == 1 { scatter(values, labels) } else { grid(values, shape, columns) }
 }
 
-fn byte(value: f32) -> u8 {
+/// The 8-bit pixel for a value in [-1, 1].
+pub(crate) fn byte(value: f32) -> u8 {
     ((value.clamp(-1.0, 1.0) + 1.0) * 127.5).round() as u8
 }
 

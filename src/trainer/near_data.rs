@@ -3,11 +3,12 @@
 
 use burn::tensor::{Int, Tensor};
 
-use super::{Trainer, step::DeviceBatch};
+use super::Trainer;
 use crate::{
+    config::ObjectiveConfig,
     energy::{Energy, JointEnergy},
     kernels::chain_summary,
-    pgd::{Ball, ascend, log_odds_gradient},
+    pgd::{Ball, Slope, ascend, log_odds_gradient},
     streams,
 };
 
@@ -36,38 +37,36 @@ pub(super) struct Probes {
 }
 
 impl Trainer {
-    /// Finds the images next to a batch that the terms of the loss need, with the weights before the step.
-    pub(super) fn near_data(&self, batch: &DeviceBatch, step: u64) -> NearData {
-        let section = &self.config.objective;
-        let is_attacked = section.adversarial_radius > 0.0;
-        let has_gap = section.adversarial_gap_weight > 0.0;
-        let has_penalty = section.gradient_penalty_weight > 0.0;
-        if !is_attacked && !has_penalty {
+    /// Finds the images next to a batch that the terms of the loss need, with the weights before the step: next to the images
+    /// of the cross entropy and next to those of the energies, each (N, C, H, W), both with these labels (N).
+    pub(super) fn near_data(
+        &self,
+        weights: &ObjectiveConfig,
+        [classified, x_data]: [&Tensor<4>; 2],
+        labels: &Tensor<1, Int>,
+        step: u64,
+    ) -> NearData {
+        let has_gap = weights.adversarial_gap_weight > 0.0;
+        let has_penalty = weights.gradient_penalty_weight > 0.0;
+        if !weights.attacks_images() && !has_gap && !has_penalty {
             return NearData { attacked: None, high: None, probes: None };
         }
         let energy = JointEnergy::new(&self.network).with_micro_batch(self.config.data.micro_batch);
-        let ball = Ball::new(section.adversarial_norm, section.adversarial_radius);
+        let ball = Ball::new(weights.adversarial_norm, weights.adversarial_radius);
         let mut random = streams::TRAINING_ATTACK_STARTS.rng(self.config.seed, step);
         let mut climb = |center: &Tensor<4>, slope: &dyn Fn(&Tensor<4>) -> Tensor<4>| {
             let [n, c, h, w] = center.dims();
             let offsets = ball.draw(n, c * h * w, &mut random);
             let start = center.clone() + self.upload(offsets, n);
-            let labels: &Tensor<1, Int> = &batch.labels;
-            ascend(
-                &|x, _| (slope(x), None),
-                &ball,
-                center,
-                start,
-                labels,
-                section.adversarial_steps,
-            )
+            let slope: Slope = &|x, _| (slope(x), None);
+            ascend(slope, &ball, center, start, labels, weights.adversarial_steps)
         };
-        let hardest = |x: &Tensor<4>| log_odds_gradient(&energy, x.clone(), &batch.labels).gradient;
+        let hardest = |x: &Tensor<4>| log_odds_gradient(&energy, x.clone(), labels).gradient;
         let upwards = |x: &Tensor<4>| energy.gradient(x.clone()).gradient;
         NearData {
-            attacked: is_attacked.then(|| climb(&batch.values, &hardest)),
-            high: (is_attacked && has_gap).then(|| climb(batch.x_data(), &upwards)),
-            probes: has_penalty.then(|| Probes::new(batch.x_data(), upwards(batch.x_data()))),
+            attacked: weights.attacks_images().then(|| climb(classified, &hardest)),
+            high: has_gap.then(|| climb(x_data, &upwards)),
+            probes: has_penalty.then(|| Probes::new(x_data, upwards(x_data))),
         }
     }
 }

@@ -19,57 +19,49 @@ use burn::{
     tensor::Tensor,
 };
 
-use super::step::Inputs;
+use super::step::Loss;
 use crate::{
-    config::{ObjectiveConfig, RunConfig},
     energy::{joined, parts_of, rows},
     model::Network,
     objective::{ModelSide, Objective, ObjectiveInput, ProbeSide, objective},
 };
 
-impl Inputs {
+impl Loss {
     /// The loss of `network` and its gradients, in one pass or in parts of `data.micro_batch` images. The images of the
     /// cross entropy update the running statistics of batch norm.
-    pub(super) fn gradients(
-        &self,
-        network: &Network,
-        config: &RunConfig,
-    ) -> (Objective, GradientsParams) {
-        let weights = &config.objective;
-        match config.data.micro_batch {
+    pub(super) fn gradients(&self, network: &Network) -> (Objective, GradientsParams) {
+        match self.micro_batch {
             0 => {
-                let objective = self.objective(network, weights);
+                let objective = self.inputs.objective(network, &self.weights);
                 let gradients = objective.loss.backward();
                 (objective, GradientsParams::from_grads(gradients, network))
             }
-            size => self.gradients_in_parts(network, weights, size),
+            size => self.gradients_in_parts(network, size),
         }
     }
 
-    fn gradients_in_parts(
-        &self,
-        network: &Network,
-        weights: &ObjectiveConfig,
-        size: usize,
-    ) -> (Objective, GradientsParams) {
+    fn gradients_in_parts(&self, network: &Network, size: usize) -> (Objective, GradientsParams) {
+        let Self { inputs, weights, .. } = self;
         let parts = |x: &Tensor<4>| parts_of(x.dims()[0], size);
         let still = network.aside().no_grad();
         let logits_of = |x: &Tensor<4>| {
             let logits = parts(x).map(|part| still.logits(rows(x, part)).without_autodiff());
             joined(logits).autodiff().require_grad()
         };
-        let logits_data = logits_of(&self.x_data);
-        let logits_augmented = self.x_augmented.as_ref().map(logits_of);
-        let model = self
+        let logits_data = logits_of(&inputs.x_data);
+        let logits_augmented = inputs.x_augmented.as_ref().map(logits_of);
+        let model = inputs
             .model
             .as_ref()
             .map(|(x, labels)| ModelSide { logits: logits_of(x), labels: labels.clone() });
         let logits_model = model.as_ref().map(|side| side.logits.clone());
-        let logits_high = self.x_high.as_ref().map(logits_of);
-        let ends =
-            self.probes.as_ref().map(|probes| probes.ends.each_ref().map(|x| x.clone().autodiff()));
+        let logits_high = inputs.x_high.as_ref().map(logits_of);
+        let ends = inputs
+            .probes
+            .as_ref()
+            .map(|probes| probes.ends.each_ref().map(|x| x.clone().autodiff()));
         let logits_of_ends = ends.as_ref().map(|ends| ends.each_ref().map(logits_of));
-        let probes = self.probes.as_ref().zip(logits_of_ends.clone());
+        let probes = inputs.probes.as_ref().zip(logits_of_ends.clone());
         let probes =
             probes.map(|(probes, logits)| ProbeSide { logits, factor: probes.factor.clone() });
         let objective = objective(
@@ -77,10 +69,10 @@ impl Inputs {
             ObjectiveInput {
                 logits_data: logits_data.clone(),
                 logits_augmented: logits_augmented.clone(),
-                labels_data: self.labels_data.clone(),
+                labels_data: inputs.labels_data.clone(),
                 logits_high: logits_high.clone(),
                 probes,
-                compares: self.compares,
+                compares: inputs.compares,
                 model,
             },
         );
@@ -89,10 +81,14 @@ impl Inputs {
         let aside = network.aside();
         let for_data = if logits_augmented.is_some() { &aside } else { network };
         let sides = [
-            Some((for_data, &self.x_data, logits_data)),
-            self.x_augmented.as_ref().zip(logits_augmented).map(|(x, logits)| (network, x, logits)),
-            self.model.as_ref().zip(logits_model).map(|((x, _), logits)| (&aside, x, logits)),
-            self.x_high.as_ref().zip(logits_high).map(|(x, logits)| (&aside, x, logits)),
+            Some((for_data, &inputs.x_data, logits_data)),
+            inputs
+                .x_augmented
+                .as_ref()
+                .zip(logits_augmented)
+                .map(|(x, logits)| (network, x, logits)),
+            inputs.model.as_ref().zip(logits_model).map(|((x, _), logits)| (&aside, x, logits)),
+            inputs.x_high.as_ref().zip(logits_high).map(|(x, logits)| (&aside, x, logits)),
         ];
         let ends = ends.iter().flatten().zip(logits_of_ends.into_iter().flatten());
         let ends = ends.map(|(x, logits)| (&aside, x, logits));

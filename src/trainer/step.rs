@@ -14,7 +14,7 @@ use super::{
 use jempp_cpu::reference::NoiseKey;
 
 use crate::{
-    config::{ObjectiveConfig, RunConfig},
+    config::{Norm, ObjectiveConfig, RunConfig},
     data::Batch,
     device::{Mark, ReadError, read_while},
     energy::JointEnergy,
@@ -102,23 +102,28 @@ impl Trainer {
         if self.good_states.is_empty() {
             self.remember();
         }
-        let needs_chains = self.config.objective.needs_chains();
+        let weights = self.objective_at(step);
+        let needs_chains = weights.needs_chains();
+        if self.config.model.norm == Norm::Frozen {
+            self.network.use_batch_statistics(self.is_of_classifier(step));
+        }
         let batch = match self.next_batch.take_if(|batch| batch.step == step) {
             Some(batch) => batch,
             None => self.upload_batch(step),
         };
         let chains = match needs_chains {
-            true => match self.sample(step, noise, stop).await? {
+            true => match self.sample(&weights, step, noise, stop).await? {
                 Some(chains) => Some(chains),
                 None => return Ok(None),
             },
             false => None,
         };
-        let near = self.near_data(&batch, step);
+        let near = self.near_data(&weights, [&batch.values, batch.x_data()], &batch.labels, step);
         let inputs = batch.inputs(near, chains.as_ref(), self.config.training.max_chain_steps > 0);
+        let loss = Loss { inputs, weights, micro_batch: self.config.data.micro_batch };
         // The forward passes change the running statistics of batch norm, but a step that diverges must not.
         let network = self.network.copy();
-        let (Objective { loss, terms }, gradients) = inputs.gradients(&network, &self.config);
+        let (Objective { loss: value, terms }, gradients) = loss.gradients(&network);
 
         let summary = match &chains {
             Some(chains) => Tensor::cat(chains.summaries.clone(), 0).mean_dim(0),
@@ -127,9 +132,9 @@ impl Trainer {
         let RunConfig { optimizer, training, .. } = &self.config;
         let learning_rate = self.counters.learning_rate_factor
             * optimizer::learning_rate(optimizer, step, self.steps_per_epoch(), training.epochs);
-        let mut update = Some(Update { network, gradients, inputs });
+        let mut update = Some(Update { network, gradients, loss });
         let mut updated = None;
-        let reading = read_while((summary, loss, terms), || {
+        let reading = read_while((summary, value, terms), || {
             // A GPU has its work for the update before anyone waits for the loss. The state before the step is kept
             // until the loss is known to be good, so weights and optimiser are there twice; but the activations, which
             // take more, are free by then. The few tensors of buffer and average can wait.
@@ -141,7 +146,7 @@ impl Trainer {
             let _ = self.device.flush();
             self.next_batch = Some(self.upload_batch(step + 1));
         });
-        let (summary, loss, terms) = reading.await?;
+        let (summary, value, terms) = reading.await?;
         let mean = |nth: usize| f64::from(summary[nth]);
         let report = StepReport {
             step: step + 1,
@@ -149,7 +154,7 @@ impl Trainer {
             gradient_norm: mean(0),
             clamp_rate: mean(1),
             saturation: mean(2),
-            loss: f64::from(loss[0]),
+            loss: f64::from(value[0]),
             gap: if needs_chains { terms.energy_data - terms.energy_model } else { 0.0 },
             terms,
             learning_rate,
@@ -174,8 +179,25 @@ impl Trainer {
         }
         self.counters.smoothed_gap = smoothed_gap;
         self.counters.step += 1;
-        self.follow_curriculum(report.terms.auc);
+        // The temperature was that of other weights.
+        self.counters.temperature = None;
+        if needs_chains {
+            self.follow_curriculum(report.terms.auc);
+        }
         Ok(Some(report))
+    }
+
+    /// Whether a step is one of `training.classifier_epochs`.
+    fn is_of_classifier(&self, step: u64) -> bool {
+        step / self.steps_per_epoch() < self.config.training.classifier_epochs as u64
+    }
+
+    /// The weights of the terms of the loss in a step.
+    fn objective_at(&self, step: u64) -> ObjectiveConfig {
+        match self.is_of_classifier(step) {
+            true => self.config.objective.of_classifier(),
+            false => self.config.objective.clone(),
+        }
     }
 
     /// Gives the chains one more step if they have long had higher energies than the data.
@@ -198,7 +220,7 @@ impl Trainer {
     fn upload_batch(&mut self, step: u64) -> DeviceBatch {
         let Batch { values, plain, labels } = self.batches.get(step);
         // Otherwise only the cross entropy uses the data.
-        let plain = plain.filter(|_| self.config.objective.needs_energies());
+        let plain = plain.filter(|_| self.objective_at(step).needs_energies());
         DeviceBatch {
             step,
             values: self.upload(values, labels.len()),
@@ -220,6 +242,7 @@ impl Trainer {
     /// p(x, y) term takes the classes of the batch of images.
     async fn sample(
         &self,
+        weights: &ObjectiveConfig,
         step: u64,
         noise: NoiseKey,
         stop: &dyn Fn() -> bool,
@@ -229,7 +252,7 @@ impl Trainer {
         let taken = self.buffer.take(data.batch_size, &self.start, *seed, step, attempt);
         // All uploads come before the first step: each one submits the work that waits.
         let labels = index_tensor(&taken.labels, &self.device);
-        let energy = match self.config.objective.p_x_y_weight > 0.0 {
+        let energy = match weights.p_x_y_weight > 0.0 {
             true => JointEnergy::for_labels(&self.network, taken.labels),
             false => JointEnergy::new(&self.network),
         };
@@ -260,15 +283,15 @@ pub(super) struct DeviceBatch {
     /// The training step that it is for.
     step: u64,
     /// Augmented images with noise, shape (N, C, H, W).
-    pub(super) values: Tensor<4>,
+    values: Tensor<4>,
     /// The images without augmentation, if something uses them.
     plain: Option<Tensor<4>>,
-    pub(super) labels: Tensor<1, Int>,
+    labels: Tensor<1, Int>,
 }
 
 impl DeviceBatch {
     /// The images whose energies the loss takes.
-    pub(super) fn x_data(&self) -> &Tensor<4> {
+    fn x_data(&self) -> &Tensor<4> {
         self.plain.as_ref().unwrap_or(&self.values)
     }
 
@@ -294,7 +317,7 @@ struct Update {
     /// The network of the forward pass, with the running statistics after it.
     network: Network,
     gradients: GradientsParams,
-    inputs: Inputs,
+    loss: Loss,
 }
 
 impl Update {
@@ -305,13 +328,13 @@ impl Update {
         optimizer: &mut ModuleOptimizer,
         learning_rate: f64,
     ) -> Network {
-        let Self { network, mut gradients, inputs } = self;
+        let Self { network, mut gradients, loss } = self;
         let section = &config.optimizer;
         if section.sam_radius > 0.0 {
             // The perturbed network has its own running statistics, which are dropped with it.
             let (kind, radius) = (section.sam_kind, section.sam_radius);
             let worst = optimizer::climb(&network, &gradients, kind, radius);
-            gradients = inputs.gradients(&worst, config).1;
+            gradients = loss.gradients(&worst).1;
         }
         optimizer.step(learning_rate, network, gradients)
     }
@@ -326,7 +349,16 @@ struct Chains {
     summaries: Vec<Tensor<2>>,
 }
 
-/// The inputs of the loss of one step, besides the weights. Images have shape (N, C, H, W).
+/// The loss of one step as a function of the network.
+pub(super) struct Loss {
+    pub(super) inputs: Inputs,
+    /// The weights of its terms.
+    pub(super) weights: ObjectiveConfig,
+    /// The number of images that pass at a time; 0 means all.
+    pub(super) micro_batch: usize,
+}
+
+/// The inputs of the loss of one step, besides the network. Images have shape (N, C, H, W).
 pub(super) struct Inputs {
     pub(super) x_data: Tensor<4>,
     pub(super) x_augmented: Option<Tensor<4>>,

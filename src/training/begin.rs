@@ -160,7 +160,12 @@ impl Training {
 /// A note if batch norm takes its statistics from parts of the batch.
 fn norm_of_parts(config: &RunConfig) -> Option<String> {
     let (part, batch) = (config.data.micro_batch, config.data.batch_size);
-    (config.model.norm == Norm::Batch && (1..batch).contains(&part)).then(|| {
+    let is_of_batch = match config.model.norm {
+        Norm::Batch => true,
+        Norm::Frozen => config.training.classifier_epochs > 0,
+        Norm::None | Norm::Group => false,
+    };
+    (is_of_batch && (1..batch).contains(&part)).then(|| {
         format!(
             "data.micro_batch = {part}: batch norm takes its statistics from {part} images or chains instead of {batch}, \
              so the run differs from one with the whole batch; model.norm = group would not"

@@ -15,7 +15,8 @@ use crate::{
 const GRID_COLUMNS: usize = 10;
 
 impl Training {
-    /// Evaluates the epoch that has just ended; nothing is recorded if `stop` interrupts it.
+    /// Evaluates the epoch that has just ended, and calibrates p(y|x) if it was the last; nothing is recorded if `stop`
+    /// interrupts it.
     pub(super) async fn evaluate(
         &mut self,
         stop: &dyn Fn() -> bool,
@@ -35,6 +36,11 @@ impl Training {
         let [test, validation] = found;
         let step = self.trainer.counters().step;
         let epoch = step / self.trainer.steps_per_epoch();
+        let is_last = step == self.num_steps();
+        let temperature = if is_last { self.temperature(stop).await? } else { None };
+        if is_last && !self.validation.is_empty() && stop() {
+            return Ok(());
+        }
         let grid = match self.save_grid(epoch).await {
             Ok(grid) => Some(grid),
             Err(error) => {
@@ -54,8 +60,19 @@ impl Training {
         let counters = self.trainer.counters_mut();
         counters.evaluated_step = Some(step);
         counters.test_accuracy = test.map(|test| test.accuracy);
+        counters.temperature = temperature;
         on_event(TrainingEvent::Evaluated { step, epoch, test, validation, grid });
         Ok(())
+    }
+
+    /// The temperature of p(y|x), from the held-out training images; `None` if they determine none, or `stop` interrupts it.
+    async fn temperature(&self, stop: &dyn Fn() -> bool) -> Result<Option<f64>, ReadError> {
+        let is_classifier = self.trainer.config().objective.p_y_given_x_weight > 0.0;
+        if self.validation.is_empty() || !is_classifier {
+            return Ok(None);
+        }
+        let (network, device) = (self.trainer.evaluated_network(), self.trainer.device());
+        accuracy::temperature(stop, network, &self.validation, device).await
     }
 
     async fn save_grid(&self, epoch: u64) -> Result<PathBuf, TrainingError> {

@@ -88,9 +88,21 @@ pub enum TrainingEvent {
         step: u64,
         /// The accuracy of the last evaluation.
         test_accuracy: Option<f64>,
+        /// The calibration of p(y|x), if the run is complete.
+        calibration: Option<Calibration>,
         /// The path of the checkpoint.
         checkpoint: PathBuf,
     },
+}
+
+/// The calibration of p(y|x) at the end of a run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Calibration {
+    /// The number of held-out training images.
+    pub num_held_out: usize,
+    /// The temperature that was fitted on them; none without images, if the loss has no cross entropy, or if they determine
+    /// none.
+    pub temperature: Option<f64>,
 }
 
 impl DataStatistics {

@@ -1,9 +1,12 @@
 //! Health checks of a training run: warnings for a run that ends without an error but also without a useful model.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    mem::{Discriminant, discriminant},
+};
 
 use super::{RunDescription, TrainingEvent};
-use crate::{accuracy::Accuracy, sampler::Sampler, trainer::StepReport};
+use crate::{accuracy::Accuracy, config::RunConfig, sampler::Sampler, trainer::StepReport};
 
 /// The number of recent steps that are averaged, because single steps vary too much.
 const WINDOW: usize = 20;
@@ -11,6 +14,8 @@ const WINDOW: usize = 20;
 const MIN_STEPS: u64 = 50;
 /// The number of steps before a warning about learning during the run: a slow start is not a fault.
 const MIN_STEPS_OF_LEARNING: u64 = 500;
+/// A warning that was given fewer than this many steps before the end is not given again there.
+const MIN_STEPS_BETWEEN: u64 = 500;
 /// An accuracy within this many standard deviations of the majority share counts as chance.
 const NUM_DEVIATIONS: f64 = 3.0;
 /// A mean gradient norm below this counts as zero. Those of useful models are between 0.1 and 10.
@@ -47,7 +52,8 @@ pub(super) struct Health {
     /// The mean cross entropy of the first steps, if this session did them.
     first: Option<f64>,
     test: Option<Accuracy>,
-    told: Vec<std::mem::Discriminant<Problem>>,
+    /// The warnings given so far, with the step of each.
+    told: Vec<(Discriminant<Problem>, u64)>,
 }
 
 impl Health {
@@ -60,6 +66,11 @@ impl Health {
     pub(super) fn observe(&mut self, event: &TrainingEvent) {
         match event {
             TrainingEvent::Step(report) => {
+                // The epochs of the classifier alone tell nothing of the chains after them.
+                let has_chains = self.has_chains(report);
+                if self.recent.back().is_some_and(|last| self.has_chains(last) != has_chains) {
+                    self.recent.clear();
+                }
                 self.recent.push_back(report.clone());
                 if self.recent.len() > WINDOW {
                     self.recent.pop_front();
@@ -77,21 +88,29 @@ impl Health {
     /// The problems that appeared during the run since the last call, in words.
     pub(super) fn new_warnings(&mut self) -> Vec<String> {
         let mut problems = self.problems(MIN_STEPS_OF_LEARNING);
-        problems.retain(|problem| {
-            let kind = std::mem::discriminant(problem);
-            let is_new = !self.told.contains(&kind);
-            if is_new {
-                self.told.push(kind);
-            }
-            is_new
-        });
+        problems.retain(|problem| self.told_at(problem).is_none());
+        let step = self.last_step();
+        self.told.extend(problems.iter().map(|problem| (discriminant(problem), step)));
         problems.into_iter().map(|problem| self.describe(problem)).collect()
     }
 
-    /// The problems at the end of the run, in words.
+    /// The problems at the end of the run, in words, without those that were just told.
     pub(super) fn final_warnings(&self) -> Vec<String> {
-        let problems = self.problems(MIN_STEPS);
+        let mut problems = self.problems(MIN_STEPS);
+        let is_fresh = |step| self.last_step() < step + MIN_STEPS_BETWEEN;
+        problems.retain(|problem| !self.told_at(problem).is_some_and(is_fresh));
         problems.into_iter().map(|problem| self.describe(problem)).collect()
+    }
+
+    /// The step at which a problem of this kind was told.
+    fn told_at(&self, problem: &Problem) -> Option<u64> {
+        let kind = discriminant(problem);
+        self.told.iter().find(|told| told.0 == kind).map(|told| told.1)
+    }
+
+    /// The last step that was observed; 0 before the first.
+    fn last_step(&self) -> u64 {
+        self.recent.back().map_or(0, |report| report.step)
     }
 
     /// The mean of a number over the last steps; `None` until there are enough steps.
@@ -101,11 +120,11 @@ impl Health {
     }
 
     fn problems(&self, min_steps_of_learning: u64) -> Vec<Problem> {
-        let step = self.recent.back().map_or(0, |report| report.step);
+        let step = self.last_step();
         if step < MIN_STEPS {
             return Vec::new();
         }
-        let has_chains = self.run.config.objective.needs_chains();
+        let has_chains = self.recent.back().is_some_and(|report| self.has_chains(report));
         let is_dead = |norm: f64| has_chains && norm < MIN_GRADIENT_NORM;
         if self.mean(|report| report.gradient_norm).is_some_and(is_dead) {
             // This problem explains all others.
@@ -122,6 +141,12 @@ impl Health {
             found.extend(gap.map(|gap| Problem::Apart { gap }));
         }
         found
+    }
+
+    /// Whether chains were sampled in a step.
+    fn has_chains(&self, report: &StepReport) -> bool {
+        let RunConfig { objective, training, .. } = &self.run.config;
+        objective.needs_chains() && report.epoch > training.classifier_epochs as u64
     }
 
     fn learns_classes(&self) -> bool {
@@ -210,7 +235,7 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::{super::DataStatistics, *};
-    use crate::{config::RunConfig, objective::Terms};
+    use crate::objective::Terms;
 
     fn health(assignments: &[&str]) -> Health {
         let set = |config: RunConfig, set: &&str| config.with_assignment(set).unwrap();
@@ -302,7 +327,9 @@ mod tests {
         evaluate(&mut dead, 0.1);
         assert!(only(dead.new_warnings()).contains("dead"));
         assert!(dead.new_warnings().is_empty(), "once while it goes on");
-        assert!(only(dead.final_warnings()).contains("dead"), "and in the end");
+        assert!(dead.final_warnings().is_empty(), "nor again right after it");
+        train(&mut dead, 600, |report| report.gradient_norm = 0.0);
+        assert!(only(dead.final_warnings()).contains("dead"), "but at the end of a long run");
 
         let mut still = health(&[]);
         train(&mut still, 600, |report| report.terms.cross_entropy = 2.3);
@@ -314,9 +341,20 @@ mod tests {
     }
 
     #[test]
+    fn the_epochs_of_the_classifier_alone_are_no_dead_network() {
+        let mut health = health(&["training.classifier_epochs=2", "training.epochs=4"]);
+        train(&mut health, 60, |report| (report.epoch, report.gradient_norm) = (2, 0.0));
+        assert!(health.final_warnings().is_empty());
+        train(&mut health, 60, |report| (report.epoch, report.gradient_norm) = (3, 1.0));
+        assert!(health.final_warnings().is_empty(), "the chains of the epoch before were none");
+        train(&mut health, 60, |report| (report.epoch, report.gradient_norm) = (4, 0.0));
+        assert!(only(health.final_warnings()).contains("dead"));
+    }
+
+    #[test]
     fn useless_chains_name_the_key_of_their_sampler() {
         for (kind, key) in
-            [("pyld", "sampler.inner_step_size"), ("proximal-sgld", "sampler.step_size")]
+            [("pyld", "sampler.inner_step_size"), ("normalized-gradient", "sampler.step_size")]
         {
             let kind = format!("sampler.kind={kind}");
             let mut stuck = health(&[&kind]);

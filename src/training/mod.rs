@@ -24,7 +24,7 @@ use crate::{
 };
 
 pub use error::TrainingError;
-pub use event::{DataStatistics, RunDescription, TrainingEvent};
+pub use event::{Calibration, DataStatistics, RunDescription, TrainingEvent};
 #[cfg(not(target_arch = "wasm32"))]
 pub use run::{resume, train, train_on};
 
@@ -210,6 +210,10 @@ impl Training {
             is_complete,
             step: counters.step,
             test_accuracy: counters.test_accuracy,
+            calibration: is_complete.then(|| Calibration {
+                num_held_out: self.validation.len(),
+                temperature: counters.temperature,
+            }),
             checkpoint: self.folder.checkpoint(),
         });
         Ok(is_complete)

@@ -16,7 +16,7 @@ use crate::{
     device::{Readable, read},
     energy::{JointEnergy, energy_of_row},
     model::{Network, with_weights_from},
-    numbers::softmax_rows,
+    numbers::class_probabilities,
     sampler::{ChainState, Sampler, StepInfo},
     starts::{self, SampleStart, distances},
     streams,
@@ -36,6 +36,8 @@ struct Fixed {
 pub(super) struct ImageLane {
     config: LaneConfig,
     energy: JointEnergy,
+    /// The temperature of p(y|x); the chains have none.
+    temperature: Option<f64>,
     state: ChainState,
     /// The state after the next step, if the current state was already evaluated with the current rule.
     next: Option<Tensor<4>>,
@@ -57,6 +59,13 @@ pub(super) type LaneReads =
 pub(super) struct Weights<'a> {
     pub(super) checkpoint: &'a Checkpoint,
     pub(super) followed: Option<&'a Network>,
+}
+
+impl Weights<'_> {
+    /// The temperature of p(y|x), if the model was calibrated after training.
+    pub(super) fn temperature(&self) -> Option<f64> {
+        self.checkpoint.counters.temperature.filter(|_| self.followed.is_none())
+    }
 }
 
 /// The energy that the chains of a lane sample.
@@ -121,6 +130,7 @@ impl ImageLane {
         let x = starts::draw(checkpoint, &start, labels, seed, device)?;
         Ok(Self {
             energy: energy_of(weights, &config, labels, device)?,
+            temperature: weights.temperature(),
             config,
             start: read(x.clone()).await?,
             state: ChainState { x, noise: streams::CHAIN_NOISE.key(seed, 0) },
@@ -173,6 +183,7 @@ impl ImageLane {
     /// Uses the weights of this network, which stay on the device.
     pub(super) fn follow(&mut self, network: &Network) -> Result<(), JobError> {
         self.energy = self.energy.with_weights_from(network)?;
+        self.temperature = None;
         Ok(())
     }
 
@@ -246,7 +257,11 @@ impl ImageLane {
                 saturation: column(2),
                 distance: distances(&x, &self.start, x.len() / num_chains),
                 probabilities: fitted(
-                    softmax_rows(&logits, num_classes).into_iter().map(f16::from_f32).collect(),
+                    logits
+                        .chunks(num_classes)
+                        .flat_map(|row| class_probabilities(row, self.temperature))
+                        .map(f16::from_f32)
+                        .collect(),
                 ),
                 acceptance: acceptance.iter().skip(1).step_by(2).copied().collect(),
                 energy,

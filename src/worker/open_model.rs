@@ -22,7 +22,7 @@ use crate::{
     energy::energy_of_logits,
     files,
     model::{Network, Pass, with_weights_from},
-    numbers::softmax,
+    numbers::class_probabilities,
     trainer::Trainer,
 };
 
@@ -111,6 +111,7 @@ impl OpenModel {
             has_buffer: self.checkpoint.has_buffer(),
             training_steps: self.checkpoint.counters.step,
             test_accuracy: self.checkpoint.counters.test_accuracy,
+            temperature: self.temperature(),
         }
     }
 
@@ -121,6 +122,11 @@ impl OpenModel {
     /// Sets whether the steps hold the gradients of the chains.
     pub(super) fn read_gradients(&mut self, wanted: bool) {
         self.reads_gradients = wanted;
+    }
+
+    /// The temperature of p(y|x). Weights that are still in training have none.
+    fn temperature(&self) -> Option<f64> {
+        self.weights().temperature()
     }
 
     fn weights(&self) -> Weights<'_> {
@@ -254,7 +260,8 @@ impl OpenModel {
             return Err(JobError::Request("the image has another size than the model's".into()));
         }
         let (energies, logits) = self.look(image.to_vec(), 1).await?;
-        Ok(Event::Classified { image, energy: energies[0], probabilities: softmax(&logits) })
+        let probabilities = class_probabilities(&logits, self.temperature());
+        Ok(Event::Classified { image, energy: energies[0], probabilities })
     }
 
     /// The shape (C, H, W) of an input.

@@ -14,7 +14,7 @@ use jempp_cpu::reference::NoiseKey;
 use pollster::block_on;
 
 fn config(explained_variance: f64, max_components: usize) -> ClassCentersConfig {
-    ClassCentersConfig { explained_variance, max_components }
+    ClassCentersConfig { explained_variance, max_components, residual_scale: 1.0 }
 }
 
 /// The mean, the variance per pixel and the total variance of one class, computed directly from its images.
@@ -62,6 +62,22 @@ fn truncated_factors_keep_means_and_pixel_variances_of_the_full_gaussian() {
             }
         }
     }
+}
+
+#[test]
+fn a_smaller_residual_blurs_starts_and_leaves_means_and_axes() {
+    let set = crate::common::tiny_dataset(200);
+    let whole = ClassCentersData::estimate(&set, &config(0.5, 4)).unwrap();
+    let scaled = |residual_scale| {
+        let config = ClassCentersConfig { residual_scale, ..config(0.5, 4) };
+        ClassCentersData::estimate(&set, &config).unwrap()
+    };
+    let quarter = scaled(0.25);
+    assert_eq!((&quarter.mean, &quarter.factor), (&whole.mean, &whole.factor));
+    for (quarter, whole) in quarter.residual_std.iter().zip(&whole.residual_std) {
+        assert_eq!(*quarter, 0.25 * whole);
+    }
+    assert!(scaled(0.0).residual_std.iter().all(|&std| std == 0.0));
 }
 
 #[test]

@@ -50,7 +50,9 @@ fn the_gradient_penalty_falls_as_fast_as_its_gradient_says() {
     let rate = 1e-3;
     // An untrained network is nearly flat.
     let mut classifier = trainer(&["optimizer.learning_rate=0.1"]);
-    (0..40).for_each(|_| drop(step(&mut classifier)));
+    for _ in 0..40 {
+        step(&mut classifier);
+    }
     let mut checkpoint = block_on(classifier.checkpoint()).unwrap();
     for set in [
         "objective.p_y_given_x_weight=0",
@@ -83,7 +85,9 @@ fn adversarial_images_are_harder_and_are_learnt() {
     let last = (0..60).map(|_| step(&mut hard).terms.cross_entropy).last().unwrap();
     assert!(last < 0.7 * first, "{first} to {last}");
     // The plain network, trained as long, is fooled more.
-    (0..60).for_each(|_| drop(step(&mut plain)));
+    for _ in 0..60 {
+        step(&mut plain);
+    }
     let weights = block_on(weights_of(plain.network())).unwrap();
     let mut fooled = trainer(attacked);
     let mut checkpoint = block_on(fooled.checkpoint()).unwrap();
@@ -133,4 +137,71 @@ fn a_curriculum_adds_steps_while_chains_have_higher_energies_and_resumes() {
     let mut resumed =
         Trainer::resume(checkpoint, tiny_dataset(NUM_IMAGES), &device::cpu()).unwrap();
     assert_eq!(step(&mut trainer), step(&mut resumed), "with as many steps");
+}
+
+/// The running statistics of batch norm, and its scales.
+fn of_norms(trainer: &Trainer) -> [Vec<f32>; 2] {
+    let mut weights: Vec<_> =
+        block_on(weights_of(trainer.network())).unwrap().into_iter().collect();
+    weights.sort_by(|(a, _), (b, _)| a.cmp(b));
+    ["running", "gamma"].map(|part| {
+        let found = weights.iter().filter(|(name, _)| name.contains(part));
+        let values: Vec<f32> = found.flat_map(|(_, tensor)| tensor.values.clone()).collect();
+        assert!(!values.is_empty(), "{part}");
+        values
+    })
+}
+
+#[test]
+fn a_run_trains_its_classifier_first_and_freezes_batch_norm_after_that() {
+    let stages = [
+        "model.arch=wrn-10-1",
+        "model.norm=frozen",
+        "training.classifier_epochs=2",
+        "objective.p_x_weight=1",
+        "objective.adversarial_radius=0.1",
+        "objective.adversarial_steps=2",
+        "training.max_chain_steps=4",
+        "optimizer.ema_decay=0.5",
+        "optimizer.learning_rate=0.01",
+    ];
+    // An epoch is one step.
+    let mut trainer = trainer(&stages);
+    let mut resumed = None;
+    for epoch in 1..=4 {
+        let before = of_norms(&trainer);
+        let report = step(&mut trainer);
+        let [running, scale] = of_norms(&trainer);
+        assert_eq!(report.epoch, epoch);
+        let is_joint = epoch > 2;
+        assert_eq!(report.gap != 0.0, is_joint, "{report:?}");
+        assert_eq!(report.gradient_norm > 0.0, is_joint, "{report:?}");
+        assert_eq!(report.terms.energy_model != 0.0, is_joint, "{report:?}");
+        assert_eq!(running == before[0], is_joint, "statistics of batches in epoch {epoch}");
+        assert_ne!(scale, before[1], "scales are trained in both");
+        if epoch == 1 {
+            let checkpoint = block_on(trainer.checkpoint()).unwrap();
+            let data = tiny_dataset(NUM_IMAGES);
+            resumed = Some(Trainer::resume(checkpoint, data, &device::cpu()).unwrap());
+        } else if let Some(resumed) = &mut resumed {
+            assert_eq!(step(resumed), report, "the same stage after a resume");
+        }
+    }
+}
+
+#[test]
+fn chains_that_always_start_anew_have_no_buffer() {
+    let changes = ["objective.p_x_weight=1", "optimizer.learning_rate=0.02"];
+    let next = |reinit_prob: &str, value: f32| {
+        let mut trainer = trainer(&[changes[0], changes[1], reinit_prob]);
+        step(&mut trainer);
+        let mut checkpoint = block_on(trainer.checkpoint()).unwrap();
+        checkpoint.replay_buffer.values.fill(value);
+        let data = tiny_dataset(NUM_IMAGES);
+        step(&mut Trainer::resume(checkpoint, data, &device::cpu()).unwrap())
+    };
+    let fresh = |value| next("replay_buffer.reinit_prob=1", value);
+    assert_eq!(fresh(-1.0), fresh(1.0), "whatever the buffer holds");
+    let kept = |value| next("replay_buffer.reinit_prob=0.05", value);
+    assert_ne!(kept(-1.0), kept(1.0));
 }

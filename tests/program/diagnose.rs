@@ -103,14 +103,15 @@ fn numbers_are_those_of_the_draws() {
 #[test]
 fn diagnosed_chains_are_the_same_chains() {
     let dir = with_model();
-    for kind in ["sgld", "proximal-sgld", "pyld", "mala"] {
+    for kind in ["sgld", "proximal-sgld", "pyld", "normalized-gradient", "mala"] {
         let step = if kind == "pyld" { "sampler.inner_step_size=0.0001" } else { WARM[3] };
         let more = ["--sampler", kind, "--steps", "12", "--set", step, "--set", WARM[5], "--force"];
         let plain = [&MODEL[..], &["--out", "plain"], &more].concat();
         succeeds(dir.path(), &plain);
-        diagnosed(dir.path(), "out", &more);
+        let (_, said) = diagnosed(dir.path(), "out", &more);
         let traces = |out: &str| fs::read(dir.path().join(out).join("traces.csv")).unwrap();
         assert!(traces("plain") == traces("out"), "{kind}");
+        assert_eq!(said.contains("no formula is known"), kind == "normalized-gradient", "{said}");
     }
 }
 

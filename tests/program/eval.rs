@@ -8,7 +8,7 @@ use jempp::{
     checkpoint::Checkpoint,
     config::RunConfig,
     data, device,
-    eval::results::{self, BallNorm, Defence, Results, Score},
+    eval::results::{self, AttackKind, BallNorm, Defence, Results, Score},
 };
 use pollster::block_on;
 
@@ -32,6 +32,7 @@ const LITTLE: [(&str, &str); 12] = [
 fn little<'a>(more: &[&'a str]) -> Vec<&'a str> {
     let is_asked = |part: &str| match more.first() {
         Some(&first @ ("ood" | "attack" | "samples")) => part == first,
+        Some(&"calibration") => part.is_empty(),
         _ => true,
     };
     let settings = LITTLE.iter().filter(|(part, _)| is_asked(part));
@@ -41,6 +42,52 @@ fn little<'a>(more: &[&'a str]) -> Vec<&'a str> {
 
 fn results(dir: &Path, folder: &str) -> Results {
     serde_json::from_slice(&fs::read(dir.join(folder).join("results.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn a_model_with_held_out_images_names_its_temperature_and_any_other_says_that_it_has_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let train = |out: &str, held_out: &str| {
+        let spiral =
+            ["train", "--device", "cpu", "--preset", "toy-spiral", "--epochs", "30", "--out", out];
+        let fast =
+            ["objective.p_x_weight=0", "data.num_points=1000", "training.eval_every_epochs=30"];
+        let sets = fast.into_iter().chain([held_out]).flat_map(|set| ["--set", set]);
+        succeeds(dir.path(), &spiral.into_iter().chain(sets).collect::<Vec<_>>())
+    };
+    let said = train("held", "data.num_validation=300");
+    let name = "p(y|x) is calibrated after training, T = ";
+    let place = said.find(name).unwrap_or_else(|| panic!("{said}")) + name.len();
+    let temperature = &said[place..place + 4];
+    assert!(said.contains("fitted on 300 held-out images"), "{said}");
+    let of = |run: &str| {
+        let more = ["calibration", "--checkpoint", run, "--out", &format!("{run}-eval")];
+        succeeds(dir.path(), &little(&more))
+    };
+    let said = of("held");
+    for part in [
+        format!("{name}{temperature}"),
+        "expected calibration error, as trained".into(),
+        format!("calibrated after training, T = {temperature}"),
+        "with temperatures fitted on test images".into(),
+    ] {
+        assert!(said.contains(&part), "{part}: {said}");
+    }
+    let stored = results(dir.path(), "held-eval").calibration.unwrap().calibrated.unwrap();
+    assert_eq!(format!("{:.2}", stored.temperature), temperature);
+    let page = fs::read_to_string(dir.path().join("held-eval/report.html")).unwrap();
+    assert!(page.contains("calibrated after training"));
+    let packed = ["pack", "--checkpoint", "held", "--out", "held.safetensors"];
+    assert!(succeeds(dir.path(), &packed).contains(&format!("{name}{temperature}")));
+
+    let said = train("none", "data.num_validation=0");
+    assert!(
+        said.contains("no images are held out to calibrate it (data.num_validation)"),
+        "{said}"
+    );
+    let said = of("none");
+    assert!(said.contains("no temperature was fitted on held-out images"), "{said}");
+    assert!(!said.contains("calibrated after training"), "{said}");
 }
 
 #[test]
@@ -94,6 +141,19 @@ fn everything_is_measured_and_comes_again() {
     for curve in curves {
         assert!(curve.points.is_sorted_by(|a, b| a.0 < b.0 && a.1.value >= b.1.value), "{curve:?}");
     }
+    // Each attack leaves at most what those before it left, and the last stage is the curve.
+    let kinds = [AttackKind::Pgd, AttackKind::ApgdCe, AttackKind::ApgdDlr];
+    for curve in curves {
+        let stages = curve.by_attack.iter();
+        assert_eq!(stages.map(|stage| stage.attack).collect::<Vec<_>>(), kinds, "{curve:?}");
+        assert_eq!(curve.by_attack[2].points, curve.points);
+        for pair in curve.by_attack.windows(2) {
+            let mut points = pair[0].points.iter().zip(&pair[1].points);
+            assert!(points.all(|(weaker, both)| weaker.1.value >= both.1.value), "{curve:?}");
+        }
+    }
+    assert!(said.contains("PGD, then APGD-CE, then APGD-DLR; at most "), "{said}");
+    assert!(said.contains("  PGD and APGD-CE  "), "{said}");
     let worst = curve(BallNorm::Linf, Defence::RefinedWorst);
     for defence in [Defence::RefinedUnaware, Defence::RefinedBpda, Defence::RefinedThrough] {
         let points = worst.points.iter().zip(&curve(BallNorm::Linf, defence).points);
@@ -162,7 +222,23 @@ fn a_model_of_points_is_measured_without_a_judge() {
     let names: HashSet<&str> =
         found.ood.iter().flat_map(|ood| &ood.sets).map(|s| &*s.name).collect();
     assert_eq!(names, HashSet::from(["uniform noise", "interpolated"]));
-    assert!(found.attack.is_some() && found.samples.is_none());
+    assert!(found.samples.is_none());
+    let attack = found.attack.unwrap();
+    assert_eq!(attack.left_out[0].0, "APGD-DLR");
+    assert!(said.contains("APGD-DLR left out: its loss compares"), "{said}");
+
+    // PGD alone leaves what it leaves before the other attacks run.
+    let alone = [&["attack", "--out", "pgd", "--set", "eval.attack=pgd"], &model[..]].concat();
+    succeeds(dir.path(), &little(&alone));
+    let alone = results(dir.path(), "pgd").attack.unwrap();
+    for (alone, both) in alone.curves.iter().zip(&attack.curves) {
+        assert_eq!(alone.by_attack.len(), 1);
+        assert_eq!(alone.points, both.by_attack[0].points);
+        assert_eq!(both.by_attack[1].points, both.points);
+    }
+    let dlr = ["attack", "--out", "none", "--set", "eval.attack=apgd-dlr"];
+    let error = fails(dir.path(), &[&["eval", "--device", "cpu"], &dlr[..], &model[..]].concat());
+    assert!(error.contains("the model has 2 classes; take apgd-ce"), "{error}");
     let error = fails(dir.path(), &little(&[&["samples", "--out", "none"], &model[..]].concat()));
     assert!(error.contains("--judge FILE"), "{error}");
 }
@@ -215,6 +291,17 @@ fn bad_input_is_refused_before_any_work() {
     fs::create_dir(path.join("empty")).unwrap();
     let error = refused(path, &["--ood", "empty"]);
     assert!(error.contains("there is no image in empty"), "{error}");
+    fs::write(path.join("weights.safetensors"), "no tensors").unwrap();
+    let fid = ["samples", "--fid", "weights.safetensors"];
+    let error = refused(path, &fid);
+    assert!(error.contains("weights.safetensors does not hold the Inception network"), "{error}");
+    assert!(refused(path, &["attack", fid[1], fid[2]]).contains("--fid is not used"));
+    let error = refused(path, &["samples", "--set", "eval.fid_reference=100"]);
+    assert!(error.contains("it is for FID, which --fid FILE measures"), "{error}");
+    let error = refused(path, &["--set", "eval.attack=pgd", "--set", "eval.apgd_restarts=2"]);
+    assert!(error.contains("it is for APGD, and eval.attack = pgd leaves that out"), "{error}");
+    let error = refused(path, &["--set", "eval.attack=apgd-ce", "--set", "eval.attack_restarts=2"]);
+    assert!(error.contains("set eval.apgd_restarts"), "{error}");
     let error = refused(path, &["--ood", "missing"]);
     assert!(error.contains("cannot read missing"), "{error}");
     fs::write(path.join("small"), [0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 9, 9]).unwrap();

@@ -63,7 +63,7 @@ model = the networks that give class logits
 energy = the energy of a classifier and its gradient by the input; the sign lives here
     rooms: device kernels model numbers
 pgd = attacks on a classifier within a ball around each image
-    rooms: config energy
+    rooms: config device energy streams
 network_check = networks on one device compared with the CPU back end
     rooms: config device energy kernel_check kernels model streams
 sampler = Langevin samplers, one pure step at a time

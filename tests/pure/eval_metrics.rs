@@ -6,11 +6,11 @@ use std::{fs, path::Path};
 
 use crate::uniforms::Uniforms;
 use jempp::{
-    accuracy::{Tally, predicted},
+    accuracy::{Tally, fit_temperature, predicted},
     eval::{
         metrics::{
-            Moments, auroc, bootstrap, bootstrap_distance, calibration, false_positives_at,
-            fit_temperature, frechet, frechet_distance, inception_like, jackknife, mean,
+            Moments, auroc, bootstrap, bootstrap_distance, calibrated, calibration,
+            false_positives_at, frechet, frechet_distance, inception_like, jackknife, mean,
             nearest_distances, precision_recall, proportion, roc, separation,
         },
         results::{Estimate, Score},
@@ -213,6 +213,17 @@ fn over_confidence_asks_for_a_higher_temperature() {
     assert!(found.scaled.expected.value < found.plain.expected.value);
     assert!(found.scaled.nll.value < found.plain.nll.value);
     assert!(found.temperatures.iter().all(|temperature| *temperature > 1.0));
+    // A temperature from elsewhere is used as it is.
+    let stored = calibrated(&loud, &labels, 10, 8.0, 100, 0);
+    assert_eq!((stored.temperature, stored.bins.len()), (8.0, 20));
+    let quiet = calibration(&logits, &labels, 10, 100, 0);
+    assert_near(
+        stored.errors.nll.value,
+        quiet.plain.nll.value,
+        1e-9,
+        "8 times as loud, 8 times as warm",
+    );
+    assert_near(stored.errors.expected.value, quiet.plain.expected.value, 1e-9, "the same");
     // All temperatures are equally good.
     assert_eq!(fit_temperature(&[], &[], 10), 1.0);
     assert_eq!(fit_temperature(&[0.1; 9], &[0, 1, 2], 3), 1.0);

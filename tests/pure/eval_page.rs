@@ -40,6 +40,7 @@ fn calibration() -> Calibration {
         scaled: errors,
         temperatures: [1.25, 1.3],
         scaled_bins: bins.clone(),
+        calibrated: Some(Calibrated { temperature: 1.32, errors, bins: bins.clone() }),
         bins,
     }
 }
@@ -70,16 +71,25 @@ fn ood() -> Ood {
 }
 
 fn attack() -> Attack {
+    let points = |last| vec![(0.0, estimate(0.9)), (1.0, estimate(0.5)), (4.0, estimate(last))];
     let curve = |norm, defence| AttackCurve {
         norm,
         defence,
         num_images: 50,
-        points: vec![(0.0, estimate(0.9)), (1.0, estimate(0.5)), (4.0, estimate(0.02))],
+        points: points(0.02),
+        by_attack: vec![
+            AttackStage { attack: AttackKind::Pgd, points: points(0.35) },
+            AttackStage { attack: AttackKind::ApgdCe, points: points(0.02) },
+        ],
     };
     let curves = [BallNorm::Linf, BallNorm::L2].into_iter().flat_map(|norm| {
         [Defence::None, Defence::RefinedBpda, Defence::RefinedWorst].map(|d| curve(norm, d))
     });
-    Attack { curves: curves.collect(), refinement: "5 full steps".into() }
+    Attack {
+        curves: curves.collect(),
+        refinement: "5 full steps".into(),
+        left_out: vec![("APGD-DLR".into(), "there are two classes".into())],
+    }
 }
 
 fn samples() -> Samples {
@@ -104,6 +114,20 @@ fn samples() -> Samples {
         },
         num_reference: 5000,
         sets: vec![set("test images", 0.5), set("fresh chains", 4.25)],
+    }
+}
+
+fn fid() -> Fid {
+    let set = |name: &str, fid| FidSet { name: name.into(), count: 1000, fid };
+    Fid {
+        network: FidNetwork {
+            name: "inception.safetensors".into(),
+            sha256: "ef".repeat(32),
+            source_sha256: None,
+            is_original: false,
+        },
+        num_reference: 5000,
+        sets: vec![set("test images", 10.25), set("fresh chains", 36.5)],
     }
 }
 
@@ -135,6 +159,7 @@ fn results(name: &str) -> Results {
         ood: Some(ood()),
         attack: Some(attack()),
         samples: Some(samples()),
+        fid: Some(fid()),
         left_out: Vec::new(),
         seconds: vec![("accuracy".into(), 1.25), ("ood".into(), 12.0)],
     }
@@ -149,6 +174,7 @@ fn with_parts(name: &str, bits: u32) -> Results {
     results.ood = results.ood.filter(|_| is_set(2));
     results.attack = results.attack.filter(|_| is_set(3));
     results.samples = results.samples.filter(|_| is_set(4));
+    results.fid = results.fid.filter(|_| is_set(4));
     results
 }
 
@@ -199,6 +225,11 @@ fn every_part_of_one_model() {
         "4.25 <span class=\"interval\">[4.15, 4.35]</span>",
         "\u{2212}7.25",
         "567,890",
+        "<th class=\"inner\" scope=\"row\">PGD alone</th>",
+        "PGD from 2 random starts, APGD-CE from 1 random start",
+        "APGD-DLR left out: there are two classes.",
+        "36.5 with 1,000 images",
+        "The FID of inception.safetensors cannot be compared with published values",
         "the embedded subset",
         &"ab".repeat(32),
         "AUROC of log p(x), digits",
@@ -245,7 +276,7 @@ fn three_models_of_different_data() {
     other.data.class_names[1] = "Sandal".into();
     other.data.num_test = 10_000;
     let mut third = results("fashion");
-    third.samples = None;
+    (third.samples, third.fid) = (None, None);
     third.left_out.push(("samples".into(), "no classifier judges them".into()));
     if let (Some(ood), Some(attack)) = (&mut third.ood, &mut third.attack) {
         ood.sets.remove(0);
@@ -284,6 +315,9 @@ fn names_are_escaped() {
         samples.sets[1].name = evil.into();
         samples.judge.name = evil.into();
     }
+    if let Some(fid) = &mut results.fid {
+        (fid.network.name, fid.sets[1].name) = (evil.into(), evil.into());
+    }
     let mut pictures = pictures();
     pictures[0].caption = evil.into();
     let page = page(&[results.clone(), results], &pictures);
@@ -315,6 +349,9 @@ fn what_is_empty_or_not_finite_does_no_harm() {
         if let Some(part) = &mut nothing.attack {
             part.curves[0].points = vec![(bad, estimate)];
             part.curves[1].points.clear();
+        }
+        if let Some(part) = &mut nothing.fid {
+            part.sets[1].fid = bad;
         }
         if let Some(part) = &mut nothing.samples {
             (part.sets[1].frechet, part.sets[1].frechet_by_class) = (estimate, vec![Some(bad)]);

@@ -174,7 +174,7 @@ fn the_figures_are_those_of_the_results_file() {
         assert!(text.contains(&format!("| accuracy | {value} % [{low}, {high}] |")), "{text}");
         let calibration = results.calibration.as_ref().unwrap();
         let ece = "expected_calibration_error";
-        has(ece, "expected calibration error after", calibration.scaled.expected.value);
+        has(ece, "expected calibration error with", calibration.scaled.expected.value);
         for set in &results.ood.as_ref().unwrap().sets {
             let name = format!("AUROC of log p(x), test images against {}", set.name);
             has("roc_auc", &name, set.scores[0].auroc.value);

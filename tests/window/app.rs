@@ -487,6 +487,19 @@ impl Window {
 }
 
 #[test]
+fn probabilities_say_how_they_are_calibrated() {
+    let mut window = Window::new();
+    window.harness.state_mut().viewer_mut().run.selected = Some(Selection { lane: 0, chain: 12 });
+    window.click(PLAY);
+    window.pass(5, 4);
+    assert!(!window.has("calibrated"));
+    let model = &mut window.harness.state_mut().viewer_mut().run.model;
+    model.as_mut().unwrap().temperature = Some(1.3249);
+    window.pass(3, 0);
+    assert!(window.has("calibrated after training, T = 1.32"));
+}
+
+#[test]
 fn a_chain_is_selected_and_shown_closely() {
     let mut window = Window::new();
     window.harness.state_mut().viewer_mut().run.selected = Some(Selection { lane: 0, chain: 12 });

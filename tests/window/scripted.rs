@@ -45,6 +45,7 @@ pub(crate) fn model() -> ModelInfo {
         has_buffer: false,
         training_steps: 11_244,
         test_accuracy: Some(0.911),
+        temperature: None,
     }
 }
 

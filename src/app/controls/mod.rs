@@ -38,7 +38,7 @@ pub(super) fn lanes(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
         } else {
             let kind = kind_name(lane.sampler.kind);
             // Visible even if the lane is collapsed.
-            let title = format!("Lane {}: {kind}, 2α/σ² = {}", index + 1, beta(&lane));
+            let title = format!("Lane {}: {kind}, {}", index + 1, beta(&lane));
             let title =
                 RichText::new(title).color(theme::LANES[index % theme::LANES.len()]).strong();
             egui::CollapsingHeader::new(title).id_salt(("lane", index)).default_open(true).show(
@@ -351,12 +351,12 @@ fn more(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, index: usiz
     }
 }
 
-/// The inverse temperature β = 2α/σ², as text.
+/// The inverse temperature β = 2α/σ² in words, as in `2α/σ² = 20000`.
 fn beta(lane: &LaneConfig) -> String {
     match lane.sampler.inverse_temperature() {
-        Some(beta) if beta.is_finite() => format_number(beta),
-        Some(_) => "∞".into(),
-        None => "not known".into(),
+        Some(beta) if beta.is_finite() => format!("2α/σ² = {}", format_number(beta)),
+        Some(_) => "2α/σ² = ∞".into(),
+        None => "no temperature".into(),
     }
 }
 
@@ -364,9 +364,12 @@ fn beta(lane: &LaneConfig) -> String {
 fn temperature(ui: &mut Ui, lane: &LaneConfig) {
     let sampler = &lane.sampler;
     if sampler.inverse_temperature().is_none() {
-        ui.label(RichText::new("no temperature: every step has the same length").strong())
+        let text = format!("{}: all steps have the same length", beta(lane));
+        ui.label(RichText::new(text).strong())
             .on_hover_text(
-                "The other rules step less where the energy is flat, and with small steps they sample p(x)^β. A step of                  fixed length circles around the lowest places instead. Nobody knows the law of such chains.",
+                "The other samplers take shorter steps where the energy is flatter, and with small steps they sample \
+                 p(x)^β. Here the length of a step does not depend on the gradient: at a minimum the chain jumps back \
+                 and forth, and no formula for its distribution is known.",
             );
         return;
     }
@@ -378,8 +381,7 @@ fn temperature(ui: &mut Ui, lane: &LaneConfig) {
     } else {
         format!("temperature {}", format_number(noise * noise / (2.0 * step)))
     };
-    let beta = beta(lane);
-    ui.label(RichText::new(format!("2α/σ² = {beta} ({meaning})")).strong()).on_hover_text(
+    ui.label(RichText::new(format!("{} ({meaning})", beta(lane))).strong()).on_hover_text(
         "With small steps the chain samples p(x)^β with β = 2α/σ². JEM's published setting means β = 20,000, \
          JEM++'s has no noise and β = ∞: both go for the lowest energies. β = 1 samples the model as it is.",
     );

@@ -27,6 +27,16 @@ fn clamped(gradient: [f32; 2], proximal_radius: Option<f32>) -> [f32; 2] {
     }
 }
 
+/// The gradient divided by its norm, or 0 where it is 0.
+fn normalized(gradient: [f32; 2]) -> [f32; 2] {
+    let norm = gradient[0].hypot(gradient[1]);
+    gradient.map(|value| if norm == 0.0 { 0.0 } else { value / norm })
+}
+
+fn is_normalized(rule: &LaneConfig) -> bool {
+    rule.sampler.kind == SamplerKind::NormalizedGradient
+}
+
 fn radius_of(rule: &LaneConfig) -> Option<f32> {
     let clamps = matches!(rule.sampler.kind, SamplerKind::ProximalSgld | SamplerKind::Pyld);
     clamps.then_some(rule.sampler.proximal_radius as f32)
@@ -55,6 +65,7 @@ pub(super) fn field(
                 (at(r, c + 1) - at(r, c - 1)) / (2.0 * square),
                 (at(r + 1, c) - at(r - 1, c)) / (2.0 * square),
             ];
+            let gradient = if is_normalized(rule) { normalized(gradient) } else { gradient };
             let point = [c, r].map(|k| EXTENT * ((2 * k + 1) as f32 / side as f32 - 1.0));
             if gradient.iter().all(|value| value.is_finite()) {
                 arrows.push((point, gradient, clamped(gradient, radius_of(rule))));
@@ -86,6 +97,9 @@ pub(super) fn field(
     }
     let text = match radius_of(rule) {
         Some(_) => format!("white: −α ∂E/∂x, orange: clamped; × {}", format_number(scale.into())),
+        None if is_normalized(rule) => {
+            format!("−α g/‖g‖, g = ∂E/∂x; × {}", format_number(scale.into()))
+        }
         None => format!("−α ∂E/∂x × {}; long ones cut short", format_number(scale.into())),
     };
     caption(painter, place.rect.left_top() + vec2(4.0, 4.0), Align2::LEFT_TOP, &text);
@@ -114,9 +128,10 @@ pub(super) fn step(painter: &Painter, place: PlaneOnScreen, step: &LabMove) {
         Stroke::new(1.0, Color32::from_white_alpha(80)),
         StrokeKind::Inside,
     );
-    let kept = clamped(step.gradient, step.proximal_radius);
+    let gradient = if step.is_normalized { normalized(step.gradient) } else { step.gradient };
+    let kept = clamped(gradient, step.proximal_radius);
     let drift = |g: [f32; 2]| g.map(|value| -step.step_size * value);
-    let (pulled, drifted) = (drift(step.gradient), drift(kept));
+    let (pulled, drifted) = (drift(gradient), drift(kept));
     let proposed = [0, 1].map(|axis| drifted[axis] + step.noise[axis]);
     let noise_std = step.noise_std;
     let box_half = step.proximal_radius.map_or(0.0, |radius| radius * step.step_size);
@@ -157,7 +172,9 @@ pub(super) fn step(painter: &Painter, place: PlaneOnScreen, step: &LabMove) {
         Some((true, prob)) => format!("accepted (probability {prob:.2})"),
         Some((false, prob)) => format!("rejected (probability {prob:.2})"),
         None if step.has_inner_steps => "inner steps drawn as one".into(),
-        None if box_half > 0.0 && step.to.iter().any(|value| value.abs() >= 1.0) => {
+        None if (box_half > 0.0 || step.is_normalized)
+            && step.to.iter().any(|value| value.abs() >= 1.0) =>
+        {
             "kept in the box [−1, 1]".into()
         }
         None => format!("chain {}, its last step", step.chain + 1),
@@ -166,6 +183,8 @@ pub(super) fn step(painter: &Painter, place: PlaneOnScreen, step: &LabMove) {
     let mut legend = vec![(theme::DIFFERS, "−α ∂E/∂x"), (theme::CLASSES[1], "noise")];
     if box_half > 0.0 {
         legend[0].1 = "clamped, in its box";
+    } else if step.is_normalized {
+        legend[0].1 = "−α g/‖g‖";
     }
     let mut x = rect.left() + 6.0;
     for (color, text) in legend {

@@ -29,6 +29,7 @@ use super::tune::TuneArgs;
 use crate::{
     app::{App, Link, SIZE},
     bundled::{self, BundledModel},
+    checkpoint::Checkpoint,
     config::ViewState,
     device::{self, AdapterSummary},
     kernel_choices::Tuning,
@@ -127,6 +128,8 @@ fn names_model(link: &str) -> bool {
 fn checkpoint_path(path: &Path) -> anyhow::Result<String> {
     let file = if path.is_dir() { path.join("checkpoint.safetensors") } else { path.to_path_buf() };
     anyhow::ensure!(file.is_file(), "there is no checkpoint {}", file.display());
+    // What the window could not open would show as another model.
+    Checkpoint::load(&file)?;
     Ok(std::path::absolute(&file)?.display().to_string())
 }
 

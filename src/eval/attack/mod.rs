@@ -4,28 +4,30 @@
 //! must be measured with an attacker who knows about it and averages over its noise (Athalye et al.,
 //! arXiv:1802.00420).
 
+mod apgd;
+mod ball_attack;
 mod refine;
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::Tensor;
 use rand::seq::SliceRandom;
 
 use super::{
     EvalError, Progress,
     frozen_model::FrozenModel,
-    metrics::proportion,
-    results::{Attack, AttackCurve, BallNorm, Defence},
+    results::{Attack, AttackCurve, AttackKind, AttackStage, BallNorm, Defence},
 };
-use jempp_cpu::reference::NoiseKey;
-
 use crate::{
-    config::EvalConfig,
+    config::{EvalConfig, RunConfig},
     data::Dataset,
-    device::read_now,
-    pgd::{Ball, Differentiated, ascend},
+    pgd::AttackLoss,
     streams,
 };
+use ball_attack::{BallAttack, Outcome};
 
 pub(super) use refine::Refinement;
+
+/// The smallest number of classes for which the loss of APGD-DLR is defined.
+const FEWEST_CLASSES_OF_DLR: usize = 3;
 
 /// Images to attack, (N, C, H, W) flattened, with their labels.
 #[derive(Clone, Copy)]
@@ -50,20 +52,117 @@ pub(super) struct Attacked {
     pub(super) columns: usize,
 }
 
+/// What an attacker sees at images x (N, C, H, W).
+struct Seen {
+    /// The loss that the attack climbs, shape (N).
+    loss: Tensor<1>,
+    /// The gradient that the attacker follows, shape (N, C, H, W).
+    gradient: Tensor<4>,
+    /// p(y|x), shape (N, classes), if the attacker knows what the defended model predicts.
+    probabilities: Option<Tensor<2>>,
+}
+
+impl AttackKind {
+    /// The number of random starts for each image.
+    fn restarts(self, config: &EvalConfig) -> usize {
+        match self {
+            Self::Pgd => config.attack_restarts,
+            _ => config.apgd_restarts,
+        }
+    }
+
+    /// The number of gradients for each image and start.
+    fn num_gradients(self, config: &EvalConfig) -> usize {
+        match self {
+            Self::Pgd => config.attack_steps,
+            _ => config.attack_steps + 1,
+        }
+    }
+
+    fn loss(self) -> AttackLoss {
+        match self {
+            Self::ApgdDlr => apgd::difference_of_logits_ratio,
+            _ => crate::pgd::log_odds,
+        }
+    }
+}
+
+/// The attacks that run on a model with this number of classes, in their order.
+fn kinds(config: &EvalConfig, num_classes: usize) -> Vec<AttackKind> {
+    let is_possible =
+        |kind: &AttackKind| *kind != AttackKind::ApgdDlr || num_classes >= FEWEST_CLASSES_OF_DLR;
+    config.attack.members().iter().copied().filter(is_possible).collect()
+}
+
+/// The reason why an attack that was asked for cannot run, with its name.
+pub(super) fn left_out(config: &EvalConfig, num_classes: usize) -> Vec<(String, String)> {
+    let kinds = kinds(config, num_classes);
+    let missing = config.attack.members().iter().filter(|kind| !kinds.contains(kind));
+    let reason = format!(
+        "its loss compares the largest and the third largest logit, but the model has {num_classes} classes"
+    );
+    missing.map(|kind| (kind.name().to_string(), reason.clone())).collect()
+}
+
 /// The attacks on refined images.
-fn on_refined(config: &EvalConfig, refinement: Option<&Refinement>) -> Vec<Defence> {
-    let Some(refinement) = refinement else { return Vec::new() };
+fn on_refined(config: &EvalConfig, can_differentiate: bool) -> Vec<Defence> {
+    if config.refine_steps == 0 {
+        return Vec::new();
+    }
     let mut attacks = vec![Defence::RefinedUnaware, Defence::RefinedBpda];
-    if config.attack_through_sampler && refinement.can_differentiate() {
+    if config.attack_through_sampler && can_differentiate {
         attacks.push(Defence::RefinedThrough);
     }
     attacks
 }
 
+fn num_radii(config: &EvalConfig) -> usize {
+    BallNorm::ALL.iter().map(|&(norm, _)| radii(config, norm).len()).sum()
+}
+
 /// The number of times that [`attack`] reports progress.
-pub(super) fn num_steps(config: &EvalConfig, refinement: Option<&Refinement>) -> usize {
-    let num_radii: usize = BallNorm::ALL.iter().map(|&(norm, _)| radii(config, norm).len()).sum();
-    (1 + on_refined(config, refinement).len()) * num_radii * config.attack_restarts
+pub(super) fn num_steps(
+    config: &EvalConfig,
+    refinement: Option<&Refinement>,
+    num_classes: usize,
+) -> usize {
+    let kinds = kinds(config, num_classes);
+    let num_starts: usize = kinds.iter().map(|kind| kind.restarts(config)).sum();
+    let can_differentiate = refinement.is_some_and(Refinement::can_differentiate);
+    (1 + on_refined(config, can_differentiate).len()) * num_radii(config) * num_starts
+}
+
+/// The cost of the attacks before they run, in one line: which they are, and how many gradients of one image they take
+/// if every image withstands everything.
+pub fn cost_of_attacks(config: &RunConfig, test: &Dataset) -> String {
+    let eval = &config.eval;
+    let kinds = kinds(eval, test.num_classes());
+    // The gradients that one sight of the defended model takes, and one prediction by it.
+    let draws = if eval.refine_noise_std > 0.0 { eval.refine_draws } else { 1 };
+    let prediction = draws * eval.refine_steps;
+    let mut total = 0;
+    for defence in [Defence::None].into_iter().chain(on_refined(eval, true)) {
+        let (count, sight, prediction) = match defence {
+            Defence::None => (eval.num_attacked, 1, 0),
+            Defence::RefinedUnaware => (eval.num_attacked_refined, 1, prediction),
+            Defence::RefinedThrough => {
+                (eval.num_attacked_refined, draws * (3 * eval.refine_steps + 1), prediction)
+            }
+            _ => (eval.num_attacked_refined, prediction + draws, prediction),
+        };
+        for kind in &kinds {
+            let per_start = kind.num_gradients(eval) * sight + prediction;
+            let unaware = if sight > 1 { eval.attack_steps } else { 0 };
+            let per_image = kind.restarts(eval) * per_start + unaware;
+            total += count.min(test.len()) * num_radii(eval) * per_image;
+        }
+    }
+    let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+    let number = match total {
+        0..100_000 => total.to_string(),
+        _ => format!("{:.1} million", total as f64 / 1e6),
+    };
+    format!("{}; at most {number} gradients of one image", names.join(", then "))
 }
 
 /// Draws random test images to attack, with their labels. The attacks on refined images use the first of them.
@@ -83,243 +182,97 @@ pub(super) fn radii(config: &EvalConfig, norm: BallNorm) -> &[f64] {
     }
 }
 
-/// The accuracy as a function of ε for every norm and defence, and `num_shown` attacked images of each norm.
-///
-/// # Errors
-/// The evaluation is to stop.
-pub(super) fn attack(
-    subject: &FrozenModel,
-    refinement: Option<&Refinement>,
-    images: Images,
-    config: &EvalConfig,
-    seed: u64,
-    num_shown: usize,
-    progress: &mut Progress,
-) -> Result<(Attack, Vec<Attacked>), EvalError> {
-    let (mut curves, mut shown) = (Vec::new(), Vec::new());
-    for &(norm, _) in BallNorm::ALL {
-        let mut run = |defence, count| {
-            let attack = BallAttack { subject, refinement, defence, norm, config, seed };
-            attack.run(images.first(count), num_shown, progress)
-        };
-        let bare = run(Defence::None, config.num_attacked)?;
-        curves.push(bare.curve(norm, Defence::None, config));
-        shown.push(Attacked { norm, values: bare.shown, columns: 1 + radii(config, norm).len() });
-
-        let mut worst: Option<Outcome> = None;
-        for defence in on_refined(config, refinement) {
-            let outcome = run(defence, config.num_attacked_refined)?;
-            curves.push(outcome.curve(norm, defence, config));
-            worst = Some(match worst {
-                None => outcome,
-                Some(worst) => worst.and(outcome),
-            });
-        }
-        curves.extend(worst.map(|worst| worst.curve(norm, Defence::RefinedWorst, config)));
-    }
-    let refinement = refinement.map_or_else(|| "none".to_string(), |r| r.words().to_string());
-    Ok((Attack { curves, refinement }, shown))
+/// How the attacks of an evaluation run.
+pub(super) struct Plan<'a> {
+    pub(super) subject: &'a FrozenModel,
+    pub(super) refinement: Option<&'a Refinement>,
+    pub(super) config: &'a EvalConfig,
+    pub(super) num_classes: usize,
+    pub(super) seed: u64,
 }
 
-/// The result of an attack.
-struct Outcome {
-    num_images: usize,
-    /// The indices of the images that are still classified correctly: without an attack, then at each radius.
-    standing: Vec<Vec<usize>>,
-    /// The images to show, (images, 1 + radii, C, H, W), flattened.
-    shown: Vec<f32>,
-}
-
-impl Outcome {
-    fn curve(&self, norm: BallNorm, defence: Defence, config: &EvalConfig) -> AttackCurve {
-        let share = |standing: &Vec<usize>| proportion(standing.len(), self.num_images);
-        let radii = std::iter::once(0.0).chain(radii(config, norm).iter().copied());
-        let points = radii.zip(self.standing.iter().map(share)).collect();
-        AttackCurve { norm, defence, num_images: self.num_images, points }
-    }
-
-    /// Keeps only the images that withstand both attacks.
-    fn and(mut self, other: Self) -> Self {
-        for (own, others) in self.standing.iter_mut().zip(&other.standing) {
-            own.retain(|image| others.contains(image));
-        }
-        self
-    }
-}
-
-/// An attack within balls of one norm on a model with one defence.
-struct BallAttack<'a> {
-    subject: &'a FrozenModel,
-    refinement: Option<&'a Refinement>,
-    defence: Defence,
-    norm: BallNorm,
-    config: &'a EvalConfig,
-    seed: u64,
-}
-
-impl BallAttack<'_> {
-    /// Attacks the images at every radius. An image that was fooled in a ball counts as fooled in every larger ball,
-    /// which contains it, and is not attacked again. With refinement, one wrong prediction is enough, even if its
-    /// noise was the cause.
+impl Plan<'_> {
+    /// The accuracy as a function of ε for every norm and defence, and `num_shown` attacked images of each norm.
     ///
     /// # Errors
     /// The evaluation is to stop.
-    fn run(
+    pub(super) fn attack(
         &self,
         images: Images,
         num_shown: usize,
         progress: &mut Progress,
-    ) -> Result<Outcome, EvalError> {
-        let (num_images, num_pixels) = (images.labels.len(), self.subject.num_pixels());
-        let num_shown = num_shown.min(num_images);
-        let mut columns = vec![images.first(num_shown).values.to_vec()];
-        let mut standing: Vec<usize> = (0..num_images).collect();
-        let keep = |standing: &mut Vec<usize>, predicted: &[u32]| {
-            let mut predicted = predicted.iter();
-            standing.retain(|&image| predicted.next() == Some(&images.labels[image]));
-        };
-        keep(&mut standing, &self.predict(images.values, 0, progress)?);
-        let mut history = vec![standing.clone()];
-        for (index, &radius) in radii(self.config, self.norm).iter().enumerate() {
-            let ball = Ball::new(self.norm, radius);
-            let mut column = columns[index].clone();
-            for restart in 0..self.config.attack_restarts {
-                let round = (index * self.config.attack_restarts + restart) as u32;
-                let (values, labels) = pick(images, &standing, num_pixels);
-                let attacked = self.attacked(&ball, &values, &labels, round, progress)?;
-                let is_shown = |(image, _): &(&usize, &[f32])| **image < num_shown;
-                for (image, item) in
-                    standing.iter().zip(attacked.chunks(num_pixels)).filter(is_shown)
-                {
-                    column[image * num_pixels..(image + 1) * num_pixels].copy_from_slice(item);
-                }
-                keep(&mut standing, &self.predict(&attacked, 1 + round, progress)?);
-                progress.step()?;
-            }
-            columns.push(column);
-            history.push(standing.clone());
-        }
-        let row = |row: usize| {
-            let place = row * num_pixels..(row + 1) * num_pixels;
-            columns.iter().flat_map(move |column| column[place.clone()].iter().copied())
-        };
-        let shown = (0..num_shown).flat_map(row).collect();
-        Ok(Outcome { num_images, standing: history, shown })
-    }
+    ) -> Result<(Attack, Vec<Attacked>), EvalError> {
+        let Self { refinement, config, num_classes, .. } = *self;
+        let can_differentiate = refinement.is_some_and(Refinement::can_differentiate);
+        let (mut curves, mut shown) = (Vec::new(), Vec::new());
+        for &(norm, _) in BallNorm::ALL {
+            let columns = 1 + radii(config, norm).len();
+            let bare = images.first(config.num_attacked);
+            let stages = self.stages(norm, Defence::None, bare, num_shown, progress)?;
+            let values = stages.last().map_or_else(Vec::new, |(_, outcome)| outcome.shown());
+            shown.push(Attacked { norm, values, columns });
+            curves.push(self.curve(norm, Defence::None, &stages));
 
-    /// Attacks the images in batches and returns the attacked images.
-    ///
-    /// # Errors
-    /// The evaluation is to stop.
-    fn attacked(
-        &self,
-        ball: &Ball,
-        values: &[f32],
-        labels: &[u32],
-        round: u32,
-        progress: &Progress,
-    ) -> Result<Vec<f32>, EvalError> {
-        let num_pixels = self.subject.num_pixels();
-        let mut attacked = Vec::with_capacity(values.len());
-        let batches = values.chunks(self.subject.batch_size() * num_pixels);
-        for (batch, (values, labels)) in
-            batches.zip(labels.chunks(self.subject.batch_size())).enumerate()
-        {
-            let counter = (u64::from(round) << 32) | batch as u64;
-            let mut random = streams::ATTACK_STARTS.rng(self.seed, counter);
-            let offsets = ball.draw(labels.len(), num_pixels, &mut random);
-            let center = self.subject.upload(values);
-            let mut start = center.clone() + self.subject.upload(&offsets);
-            let labels = self.subject.labels(labels);
-            let num_steps = self.config.attack_steps;
-            let first = round.wrapping_mul(num_steps as u32);
-            let stream = streams::ATTACKER.nth(2 * batch as u32);
-            let slope = |x: &Tensor<4>, step: u32| {
-                if progress.is_stopped() {
-                    // Finish quickly: the result is thrown away.
-                    return (x.zeros_like(), None);
-                }
-                let step = first.wrapping_add(step);
-                self.slope(x, &labels, stream.key(self.seed, step))
-            };
-            if self.is_adaptive() && round.is_multiple_of(self.config.attack_restarts as u32) {
-                // An attacker who knows about the refinement can start from the result of the unaware attack.
-                let bare = |x: &Tensor<4>, _| {
-                    if progress.is_stopped() {
-                        return (x.zeros_like(), None);
+            let mut worst: Option<Stages> = None;
+            for defence in on_refined(config, can_differentiate) {
+                let refined = images.first(config.num_attacked_refined);
+                let stages = self.stages(norm, defence, refined, 0, progress)?;
+                curves.push(self.curve(norm, defence, &stages));
+                worst = Some(match worst {
+                    None => stages,
+                    Some(worst) => {
+                        let both = worst.into_iter().zip(stages);
+                        both.map(|((kind, a), (_, b))| (kind, a.and(b))).collect()
                     }
-                    (self.subject.loss_gradient(x.clone(), &labels).gradient, None)
-                };
-                start = ascend(&bare, ball, &center, start, &labels, num_steps);
+                });
             }
-            let x = ascend(&slope, ball, &center, start, &labels, num_steps);
-            progress.check()?;
-            attacked.extend(read_now(x)?);
+            curves.extend(worst.map(|stages| self.curve(norm, Defence::RefinedWorst, &stages)));
         }
-        Ok(attacked)
+        let refinement = refinement.map_or_else(|| "none".to_string(), |r| r.words().to_string());
+        let left_out = left_out(config, num_classes);
+        Ok((Attack { curves, refinement, left_out }, shown))
     }
 
-    /// Whether the attacker knows about the refinement.
-    fn is_adaptive(&self) -> bool {
-        matches!(self.defence, Defence::RefinedBpda | Defence::RefinedThrough)
-    }
-
-    /// The gradient that the attacker follows, and p(y|x) if images that are already fooled are to stay unchanged.
-    fn slope(
+    /// Runs every kind of attack in turn. Each attacks only the images that withstood those before, so the last
+    /// outcome is that of the worst attack on each image.
+    fn stages(
         &self,
-        x: &Tensor<4>,
-        labels: &Tensor<1, Int>,
-        noise: NoiseKey,
-    ) -> (Tensor<4>, Option<Tensor<2>>) {
-        let bare = || self.subject.loss_gradient(x.clone(), labels);
-        match (self.defence, self.refinement) {
-            (Defence::RefinedBpda, Some(refinement)) => {
-                (refinement.gradient_bpda(self.subject, x, labels, noise), None)
-            }
-            (Defence::RefinedThrough, Some(refinement)) => {
-                (refinement.gradient_through(self.subject, x, labels, noise), None)
-            }
-            // An attacker who does not know about the refinement cannot know when an image is fooled.
-            (Defence::RefinedUnaware, _) => (bare().gradient, None),
-            _ => {
-                let Differentiated { gradient, probabilities } = bare();
-                (gradient, Some(probabilities))
-            }
+        norm: BallNorm,
+        defence: Defence,
+        images: Images,
+        num_shown: usize,
+        progress: &mut Progress,
+    ) -> Result<Stages, EvalError> {
+        let mut stages = Stages::new();
+        let mut num_rounds = 0;
+        for kind in kinds(self.config, self.num_classes) {
+            let attack = BallAttack { plan: self, defence, norm, kind, first_round: num_rounds };
+            let before = stages.last().map(|(_, outcome)| outcome);
+            let outcome = attack.run(images, before, num_shown, progress)?;
+            num_rounds += radii(self.config, norm).len() * kind.restarts(self.config);
+            stages.push((kind, outcome));
         }
+        Ok(stages)
     }
 
-    /// The classes that the defended model predicts, with different noise in every `round`.
-    ///
-    /// # Errors
-    /// The evaluation is to stop.
-    fn predict(
-        &self,
-        values: &[f32],
-        round: u32,
-        progress: &Progress,
-    ) -> Result<Vec<u32>, EvalError> {
-        let mut predicted = Vec::new();
-        let batches = values.chunks(self.subject.batch_size() * self.subject.num_pixels());
-        for (batch, values) in batches.enumerate() {
-            progress.check()?;
-            let x = self.subject.upload(values);
-            let noise = streams::DEFENDER.nth(2 * batch as u32).key(self.seed, round);
-            let probabilities = match (self.defence, self.refinement) {
-                (Defence::None, _) | (_, None) => self.subject.probabilities(x),
-                (_, Some(refinement)) => refinement.probabilities(self.subject, &x, noise),
-            };
-            let classes = read_now(probabilities.argmax(1).float())?;
-            predicted.extend(classes.into_iter().map(|class| class as u32));
+    fn curve(&self, norm: BallNorm, defence: Defence, stages: &Stages) -> AttackCurve {
+        let radii = radii(self.config, norm);
+        let by_attack: Vec<AttackStage> = stages
+            .iter()
+            .map(|(kind, outcome)| AttackStage { attack: *kind, points: outcome.points(radii) })
+            .collect();
+        AttackCurve {
+            norm,
+            defence,
+            num_images: stages.last().map_or(0, |(_, outcome)| outcome.num_images),
+            points: by_attack.last().map_or_else(Vec::new, |stage| stage.points.clone()),
+            by_attack,
         }
-        Ok(predicted)
     }
 }
 
-/// The images at `indices` and their labels.
-fn pick(images: Images, indices: &[usize], num_pixels: usize) -> (Vec<f32>, Vec<u32>) {
-    let values = indices.iter().flat_map(|&i| &images.values[i * num_pixels..(i + 1) * num_pixels]);
-    (values.copied().collect(), indices.iter().map(|&i| images.labels[i]).collect())
-}
+/// The outcome after each kind of attack and all kinds before it.
+type Stages = Vec<(AttackKind, Outcome)>;
 
 #[cfg(test)]
 mod tests;

@@ -4,11 +4,12 @@
 use burn::tensor::{Int, Tensor};
 use jempp_cpu::reference::NoiseKey;
 
+use super::Seen;
 use crate::{
     config::{EvalConfig, SamplerConfig, SamplerKind, StepSchedule},
     energy::Energy,
     eval::frozen_model::FrozenModel,
-    pgd::Differentiated,
+    pgd::{AttackLoss, Differentiated},
     sampler::{ChainState, Sampler, run_each},
 };
 
@@ -96,7 +97,9 @@ impl Refinement {
         x: &Tensor<4>,
         noise: NoiseKey,
     ) -> Tensor<2> {
-        self.average(|draw| subject.probabilities(self.refined(subject, x, noise, draw)))
+        let of_draw = |draw| subject.probabilities(self.refined(subject, x, noise, draw));
+        let sum = (1..self.num_draws).fold(of_draw(0), |sum, draw| sum + of_draw(draw));
+        sum.div_scalar(self.num_draws)
     }
 
     /// Refines images (N, C, H, W) once.
@@ -111,34 +114,39 @@ impl Refinement {
         run_each(&self.samplers, state, subject.energy()).0.x
     }
 
-    /// The classifier's gradient at the refined images, averaged over the noise. It replaces the gradient at the
-    /// images, as if refinement were the identity (BPDA with EOT).
-    pub(in crate::eval) fn gradient_bpda(
+    /// The classifier's loss and gradient at the refined images, averaged over the noise. The gradient replaces that
+    /// at the images, as if refinement were the identity (BPDA with EOT).
+    pub(super) fn gradient_bpda(
         &self,
         subject: &FrozenModel,
         x: &Tensor<4>,
         labels: &Tensor<1, Int>,
+        loss: AttackLoss,
         noise: NoiseKey,
-    ) -> Tensor<4> {
-        self.average(|draw| {
-            subject.loss_gradient(self.refined(subject, x, noise, draw), labels).gradient
+    ) -> Seen {
+        self.average_of_seen(|draw| {
+            let refined = self.refined(subject, x, noise, draw);
+            let Differentiated { loss, gradient, .. } =
+                subject.loss_gradient(refined, labels, loss);
+            (loss, gradient)
         })
     }
 
-    /// The gradient through the sampler steps, averaged over the noise.
+    /// The classifier's loss at the refined images and its gradient through the sampler steps, averaged over the noise.
     ///
     /// A step `y = x - a · clamp(∇E(x), -r, r) + σ ξ`, `x' = clamp(y, -1, 1)` maps a gradient v at x' back to
     /// `v₁ - a H(x) v₂`. Here v₁ is v without the pixels that the box clamps, v₂ is v₁ without those whose gradient
     /// is clamped, and H is the Hessian of the energy, which is symmetric. H v₂ is computed as a central difference
     /// of energy gradients.
-    pub(in crate::eval) fn gradient_through(
+    pub(super) fn gradient_through(
         &self,
         subject: &FrozenModel,
         x: &Tensor<4>,
         labels: &Tensor<1, Int>,
+        loss: AttackLoss,
         noise: NoiseKey,
-    ) -> Tensor<4> {
-        self.average(|draw| {
+    ) -> Seen {
+        self.average_of_seen(|draw| {
             let mut state = ChainState { x: x.clone(), noise: self.noise(noise, draw) };
             let mut steps = Vec::with_capacity(self.samplers.len());
             for sampler in &self.samplers {
@@ -147,19 +155,25 @@ impl Refinement {
                 steps.push((sampler, before, info.gradient, next.x.clone()));
                 state = next;
             }
-            let Differentiated { gradient, .. } = subject.loss_gradient(state.x, labels);
-            steps.into_iter().rev().fold(
+            let Differentiated { loss, gradient, .. } =
+                subject.loss_gradient(state.x, labels, loss);
+            let gradient = steps.into_iter().rev().fold(
                 gradient,
                 |gradient, (sampler, x, energy_gradient, next)| {
                     through_step(sampler, subject.energy(), [x, energy_gradient, next], gradient)
                 },
-            )
+            );
+            (loss, gradient)
         })
     }
 
-    fn average<const D: usize>(&self, of_draw: impl Fn(u32) -> Tensor<D>) -> Tensor<D> {
-        let sum = (1..self.num_draws).fold(of_draw(0), |sum, draw| sum + of_draw(draw));
-        sum.div_scalar(self.num_draws)
+    /// The averages of losses (N) and gradients (N, C, H, W), without predictions: those depend on the noise.
+    fn average_of_seen(&self, of_draw: impl Fn(u32) -> (Tensor<1>, Tensor<4>)) -> Seen {
+        let sum = (1..self.num_draws)
+            .map(&of_draw)
+            .fold(of_draw(0), |sum, next| (sum.0 + next.0, sum.1 + next.1));
+        let (loss, gradient) = (sum.0.div_scalar(self.num_draws), sum.1.div_scalar(self.num_draws));
+        Seen { loss, gradient, probabilities: None }
     }
 }
 

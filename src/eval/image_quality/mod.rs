@@ -13,12 +13,13 @@ use image::RgbImage;
 
 use super::{
     EvalError, Progress,
+    fid::{self, FidJudge},
     frozen_model::FrozenModel,
     metrics::{
         Moments, frechet, frechet_distance, inception_like, nearest_distances, precision_recall,
         proportion,
     },
-    results::{JudgeInfo, Nearest, SampleSet, Samples},
+    results::{Fid, JudgeInfo, Nearest, SampleSet, Samples},
 };
 use crate::{
     accuracy::predicted,
@@ -111,9 +112,27 @@ impl Judged {
     }
 }
 
+/// What measures the quality of samples: at least one of two networks.
+#[derive(Clone, Copy)]
+pub(super) struct Judges<'a> {
+    /// A classifier of the same data.
+    pub(super) judge: Option<&'a Judge>,
+    /// The network of FID.
+    pub(super) fid: Option<&'a FidJudge>,
+}
+
 /// The number of times that [`measure`] reports progress.
-pub(super) fn num_steps(checkpoint: &Checkpoint, config: &EvalConfig, test: &Dataset) -> usize {
-    generated::num_batches(checkpoint, set_size(config, test)) * config.sample_steps + 4
+pub(super) fn num_steps(judges: Judges, checkpoint: &Checkpoint, splits: &Splits) -> usize {
+    let config = &checkpoint.config.eval;
+    let count = set_size(config, &splits.test);
+    let fresh = generated::num_batches(checkpoint, count) * config.sample_steps;
+    let judging = if judges.judge.is_some() { 4 } else { 0 };
+    let reference = config.fid_reference.min(splits.train.len());
+    let fid = match judges.fid {
+        Some(_) => fid::num_batches(reference) + 3 * (fid::num_batches(count) + 1),
+        None => 0,
+    };
+    fresh + judging + fid
 }
 
 /// The number of images of each set. All sets have the same size, because the distances decrease with it.
@@ -151,25 +170,32 @@ fn least(config: &EvalConfig, num_classes: usize) -> usize {
     (2 * num_classes).max(config.num_neighbors + 1).max(4)
 }
 
-/// Judges test images, fresh chains and chains of the buffer, and draws fresh chains, each above the training image
-/// nearest to it.
+/// What [`measure`] finds.
+pub(super) struct Found {
+    pub(super) samples: Option<Samples>,
+    pub(super) fid: Option<Fid>,
+    /// Fresh chains, each above the training image nearest to it.
+    pub(super) picture: Option<RgbImage>,
+}
+
+/// Judges test images, fresh chains and chains of the buffer.
 ///
 /// # Errors
 /// The weights do not fit the network, or the chains are not finite.
 pub(super) fn measure(
-    judge: &Judge,
+    judges: Judges,
     checkpoint: &Checkpoint,
     splits: &Splits,
-    config: &EvalConfig,
+    device: &Device,
     seed: u64,
     left_out: &mut Vec<(String, String)>,
     progress: &mut Progress,
-) -> Result<(Samples, RgbImage), EvalError> {
-    let (train, num_classes) = (&splits.train, checkpoint.class_names.len());
+) -> Result<Found, EvalError> {
+    let (train, config) = (&splits.train, &checkpoint.config.eval);
     let count = set_size(config, &splits.test);
     let mut sets = vec![test_images(&splits.test, count)];
-    sets.push(generated::fresh(checkpoint, config, count, judge.subject.device(), seed, progress)?);
-    let least = least(config, num_classes);
+    sets.push(generated::fresh(checkpoint, config, count, device, seed, progress)?);
+    let least = least(config, splits.test.num_classes());
     match generated::of_buffer(checkpoint, count, least) {
         Ok(set) => sets.extend(set),
         Err(found) => left_out.push((
@@ -177,7 +203,31 @@ pub(super) fn measure(
             format!("it holds {found} chains, but judging samples needs {least}"),
         )),
     }
+    let mut found = Found { samples: None, fid: None, picture: None };
+    if let Some(judge) = judges.fid {
+        let reference = train.gather(spread(train.len(), config.fid_reference));
+        let sets = sets.iter().map(|set| (set.name, set.values.as_slice()));
+        found.fid = Some(judge.measure(&reference, sets, train.shape, &mut || progress.step())?);
+    }
+    if let Some(judge) = judges.judge {
+        let (samples, picture) = judge_sets(judge, sets, splits, config, progress)?;
+        (found.samples, found.picture) = (Some(samples), Some(picture));
+    }
+    Ok(found)
+}
 
+/// Judges sets of images, of which the first holds the test images and the second the fresh chains, and draws the second.
+///
+/// # Errors
+/// The chains are not finite.
+fn judge_sets(
+    judge: &Judge,
+    sets: Vec<Images>,
+    splits: &Splits,
+    config: &EvalConfig,
+    progress: &mut Progress,
+) -> Result<(Samples, RgbImage), EvalError> {
+    let (train, num_classes) = (&splits.train, splits.test.num_classes());
     let all = |dataset: &Dataset| Images {
         name: "training images",
         protocol: String::new(),

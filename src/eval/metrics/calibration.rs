@@ -4,16 +4,11 @@ use rand::seq::SliceRandom;
 
 use super::intervals::{bootstrap_distance, mean, multiplicities};
 use crate::{
-    accuracy::{Tally, predicted},
-    eval::results::{Calibration, CalibrationErrors},
+    accuracy::{Tally, fit_temperature, predicted},
+    eval::results::{Calibrated, Calibration, CalibrationErrors},
     numbers::{log_sum_exp, softmax},
     streams,
 };
-
-/// The range in which the temperature is searched.
-const TEMPERATURES: [f64; 2] = [0.01, 100.0];
-/// The number of bisection steps, enough to reach the precision of `f64`.
-const NUM_HALVINGS: usize = 80;
 
 /// The quantities of each image that the calibration errors need.
 struct Items {
@@ -97,6 +92,7 @@ pub fn calibration(
     let plain = Items::of(logits, labels, num_classes, |_| 1.0);
     let scaled = Items::of(logits, labels, num_classes, |index| temperatures[half_of[index]]);
     Calibration {
+        calibrated: None,
         plain: plain.errors(num_resamples, seed),
         scaled: scaled.errors(num_resamples, seed),
         temperatures,
@@ -105,32 +101,16 @@ pub fn calibration(
     }
 }
 
-/// The temperature between 0.01 and 100 that minimises the mean negative log likelihood of the labels when logits (N,
-/// classes) are divided by it. It is 1 if all temperatures are equally good: without logits, or with equal ones.
-///
-/// The log likelihood is concave in the inverse temperature β, and its slope in β is the mean of
-/// `Σ_y p_β(y|x) (logit of the label - logit of y)`. The zero of the slope is found by bisection.
-///
-/// # Source
-/// Guo et al., arXiv:1706.04599, section 4.2.
-pub fn fit_temperature(logits: &[f32], labels: &[u32], num_classes: usize) -> f64 {
-    let slope = |beta: f64| {
-        let of_row = |(row, &label): (&[f32], &u32)| {
-            let scaled: Vec<f64> = row.iter().map(|&logit| beta * f64::from(logit)).collect();
-            let of_label = f64::from(row[label as usize]);
-            let p: Vec<f64> = softmax(&scaled);
-            p.iter().zip(row).map(|(p, &l)| p * (of_label - f64::from(l))).sum::<f64>()
-        };
-        logits.chunks(num_classes).zip(labels).map(of_row).sum::<f64>()
-    };
-    if slope(1.0) == 0.0 {
-        return 1.0;
-    }
-    // Search in log β: both ends have the same distance from 1.
-    let [mut low, mut high] = [-TEMPERATURES[1].ln(), -TEMPERATURES[0].ln()];
-    for _ in 0..NUM_HALVINGS {
-        let middle = 0.5 * (low + high);
-        if slope(middle.exp()) > 0.0 { low = middle } else { high = middle }
-    }
-    (-0.5 * (low + high)).exp()
+/// Calibration errors of logits (N, classes) with the temperature that the model was calibrated with after training.
+pub fn calibrated(
+    logits: &[f32],
+    labels: &[u32],
+    num_classes: usize,
+    temperature: f64,
+    num_resamples: usize,
+    seed: u64,
+) -> Calibrated {
+    let items = Items::of(logits, labels, num_classes, |_| temperature);
+    let bins = items.tally(|_| 1).reliability();
+    Calibrated { temperature, errors: items.errors(num_resamples, seed), bins }
 }

@@ -35,6 +35,50 @@ impl Moments {
     }
 }
 
+/// The sums that give the moments of features which do not fit into memory together.
+pub(crate) struct MomentsSum {
+    count: usize,
+    /// The features of the first row: sums of differences from it lose less to rounding.
+    origin: Vec<f64>,
+    sum: Vec<f64>,
+    products: Mat<f64>,
+}
+
+impl MomentsSum {
+    /// Sums of no features of `dim` numbers each.
+    pub(crate) fn new(dim: usize) -> Self {
+        let sum = vec![0.0; dim];
+        Self { count: 0, origin: Vec::new(), sum, products: Mat::zeros(dim, dim) }
+    }
+
+    /// Adds features (N, dim).
+    pub(crate) fn add(&mut self, features: &[f32]) {
+        let dim = self.sum.len();
+        let rows: Vec<&[f32]> = features.chunks(dim).collect();
+        if let (true, Some(first)) = (self.origin.is_empty(), rows.first()) {
+            self.origin = first.iter().copied().map(f64::from).collect();
+        }
+        let from_origin =
+            Mat::from_fn(rows.len(), dim, |i, j| f64::from(rows[i][j]) - self.origin[j]);
+        for (sum, column) in self.sum.iter_mut().zip(from_origin.col_iter()) {
+            *sum += column.iter().sum::<f64>();
+        }
+        self.products += from_origin.transpose() * &from_origin;
+        self.count += rows.len();
+    }
+
+    /// The moments of all features: as [`Moments::of`].
+    pub(crate) fn moments(self) -> Moments {
+        let (count, divisor) = (self.count.max(1) as f64, self.count.max(2) as f64 - 1.0);
+        let (sum, products) = (&self.sum, &self.products);
+        let dim = sum.len();
+        let covariance =
+            Mat::from_fn(dim, dim, |i, j| (products[(i, j)] - sum[i] * sum[j] / count) / divisor);
+        let mean = self.origin.iter().zip(sum).map(|(origin, sum)| origin + sum / count).collect();
+        Moments { mean, covariance }
+    }
+}
+
 /// Eigenvalues and eigenvectors of a positive semidefinite matrix. Eigenvalues at the level of rounding errors are
 /// set to 0: their square roots would not be small.
 fn eigen(matrix: &Mat<f64>) -> (Vec<f64>, Mat<f64>) {
@@ -102,4 +146,28 @@ pub fn inception_like(probabilities: &[f64], num_classes: usize) -> Estimate {
         };
         (indices.iter().map(divergence).sum::<f64>() / count).exp()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_of_batches_give_the_moments_of_all_features() {
+        let features: Vec<f32> =
+            (0..60).map(|i| 100.0 + ((i * 37) % 23) as f32 / 7.0 + (i % 3) as f32).collect();
+        let whole = Moments::of(&features, 3);
+        let mut sum = MomentsSum::new(3);
+        for batch in features.chunks(7 * 3) {
+            sum.add(batch);
+        }
+        let found = sum.moments();
+        for i in 0..3 {
+            assert!((found.mean[i] - whole.mean[i]).abs() < 1e-9);
+            for j in 0..3 {
+                let (found, expected) = (found.covariance[(i, j)], whole.covariance[(i, j)]);
+                assert!((found - expected).abs() < 1e-9, "{found} {expected}");
+            }
+        }
+    }
 }

@@ -10,7 +10,8 @@ mod intervals;
 mod manifold;
 mod ranking;
 
-pub use calibration::{calibration, fit_temperature};
+pub use calibration::{calibrated, calibration};
+pub(crate) use frechet::MomentsSum;
 pub use frechet::{Moments, frechet, frechet_distance, inception_like};
 pub use intervals::{bootstrap, bootstrap_distance, jackknife, mean, proportion};
 pub use manifold::{nearest_distances, precision_recall};

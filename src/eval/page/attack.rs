@@ -6,9 +6,9 @@ use super::{
     ink::{Dash, Ink, Look, Shape},
     parts::{Model, figure, legend, legend_of_models, name_of, notes, table, union, with},
     plot::{Axis, Mark, Panel},
-    text::{NOTHING, Unit, counted, plain},
+    text::{NOTHING, Unit, clause, counted, plain},
 };
-use crate::eval::results::{Attack, AttackCurve, BallNorm, Defence, Estimate};
+use crate::eval::results::{Attack, AttackCurve, AttackKind, BallNorm, Defence, Estimate};
 
 /// All defences: name, explanation, and the style of the curve.
 const DEFENCES: [(Defence, &str, &str, Dash, Shape); 5] = [
@@ -51,6 +51,35 @@ const DEFENCES: [(Defence, &str, &str, Dash, Shape); 5] = [
     ),
 ];
 
+/// All kinds of attacks, with what they do.
+const KINDS: [(AttackKind, &str); 3] = [
+    (
+        AttackKind::Pgd,
+        "Projected gradient descent on the cross entropy, with steps of a fixed size, from random points of the ball \
+         (arXiv:1706.06083).",
+    ),
+    (
+        AttackKind::ApgdCe,
+        "Auto-PGD on the cross entropy: with momentum, and steps that halve where they no longer help (arXiv:2003.01690).",
+    ),
+    (
+        AttackKind::ApgdDlr,
+        "Auto-PGD on the difference of logits ratio, which also finds a direction where the classifier is so sure that the \
+         gradient of the cross entropy vanishes (arXiv:2003.01690).",
+    ),
+];
+
+/// The kinds of attacks that a model went through.
+fn kinds(attack: &Attack) -> Vec<AttackKind> {
+    let found =
+        attack.curves.iter().map(|curve| &curve.by_attack).find(|stages| !stages.is_empty());
+    match found {
+        Some(stages) => stages.iter().map(|stage| stage.attack).collect(),
+        // A file of an earlier version.
+        None => vec![AttackKind::Pgd],
+    }
+}
+
 /// The radius of a perturbation as text, with its norm and unit.
 pub(super) fn ball(norm: BallNorm, radius: f64) -> String {
     match norm {
@@ -92,6 +121,7 @@ pub(super) fn section(models: &[Model]) -> Markup {
     let found = with(models, |results| results.attack.as_ref());
     let shown: Vec<&Model> = found.iter().map(|(model, _)| *model).collect();
     let is_used = |defence| found.iter().any(|(_, attack)| uses(attack, defence));
+    let is_run = |kind| found.iter().any(|(_, attack)| kinds(attack).contains(&kind));
     let bare = BallNorm::ALL.iter().filter_map(|&(norm, _)| {
         let curves = found.iter().filter_map(|(model, attack)| {
             Some((curve_of(attack, norm, Defence::None)?, model.look()))
@@ -100,10 +130,15 @@ pub(super) fn section(models: &[Model]) -> Markup {
     });
     html! {
         p {
-            "An attacker changes a test image within a ball of radius ε so that it is misclassified: by projected "
-            "gradient descent (PGD, arXiv:1706.06083) from random points of the ball, where the worst result counts. The L∞ "
-            "norm is the largest change of a pixel in 255ths of the pixel range, the L2 norm the Euclidean length of the "
-            "change with pixels from 0 to 1. An image that is misclassified without an attack counts as fooled."
+            "An attacker changes a test image within a ball of radius ε so that it is misclassified. The worst result "
+            "counts: an image is correct only if all attacks from all starts fail. The L∞ norm is the largest change of a "
+            "pixel in 255ths of the pixel range, the L2 norm the Euclidean length of the change with pixels from 0 to 1. An "
+            "image that is misclassified without an attack counts as fooled."
+        }
+        dl {
+            @for (kind, meaning) in KINDS.into_iter().filter(|row| is_run(row.0)) {
+                dt { (kind.name()) } dd { (meaning) }
+            }
         }
         dl {
             @for (_, name, meaning, ..) in DEFENCES.into_iter().filter(|row| is_used(row.0)) {
@@ -138,8 +173,23 @@ fn protocol(model: &Model, attack: &Attack) -> String {
         true => format!("; refinement: {}", attack.refinement),
         false => String::new(),
     };
-    let (steps, restarts) = (eval.attack_steps, eval.attack_restarts);
-    format!("{} of PGD, {}{refinement}.", counted(steps, "step"), counted(restarts, "restart"))
+    let each: Vec<String> = kinds(attack)
+        .into_iter()
+        .map(|kind| {
+            let starts = match kind {
+                AttackKind::Pgd => eval.attack_restarts,
+                _ => eval.apgd_restarts,
+            };
+            format!("{} from {}", kind.name(), counted(starts, "random start"))
+        })
+        .collect();
+    let steps = counted(eval.attack_steps, "step");
+    let left_out: String = attack
+        .left_out
+        .iter()
+        .map(|(name, reason)| format!(" {name} left out: {}.", clause(reason)))
+        .collect();
+    format!("{steps} each; {}{refinement}.{left_out}", each.join(", "))
 }
 
 const ABOUT_AXIS: &str =
@@ -239,19 +289,33 @@ fn numbers(attack: &Attack, norm: BallNorm) -> Markup {
             @for radius in &radii { th scope="col" { "ε = " (plain(*radius)) } }
         }
     };
+    let cells = |points: &[(f64, Estimate)]| {
+        let at = |radius: f64| points.iter().find(|point| point.0 == radius);
+        html! {
+            @for radius in &radii {
+                td.stacked {
+                    @match at(*radius) {
+                        Some((_, accuracy)) => (Unit::Percent.estimate(accuracy)),
+                        None => (NOTHING),
+                    }
+                }
+            }
+        }
+    };
     let body = html! {
         @for (defence, name, ..) in DEFENCES {
             @if let Some(curve) = curve_of(attack, norm, defence) {
                 tr {
                     th scope="row" { (name) }
                     td { (super::text::count(curve.num_images as u64)) }
-                    @for radius in &radii {
-                        td.stacked {
-                            @match accuracy_at(attack, norm, defence, *radius) {
-                                Some(accuracy) => (Unit::Percent.estimate(accuracy)),
-                                None => (NOTHING),
-                            }
-                        }
+                    (cells(&curve.points))
+                }
+                // The last stage is the row above.
+                @for (index, stage) in curve.by_attack.iter().enumerate().rev().skip(1).rev() {
+                    tr {
+                        th.inner scope="row" { (curve.name_of_stage(index)) }
+                        td {}
+                        (cells(&stage.points))
                     }
                 }
             }

@@ -16,23 +16,31 @@ use crate::{
 type Bins = fn(&Calibration) -> &[ReliabilityBin];
 type Found<'m, 'a> = [(&'m Model<'a>, &'a Calibration)];
 
-/// The section: calibration errors, and reliability diagrams before and after temperature scaling.
+/// The section: calibration errors, and reliability diagrams, as trained and with temperatures.
 pub(super) fn section(models: &[Model]) -> Markup {
     let found = with(models, |results| results.calibration.as_ref());
     let shown: Vec<&Model> = found.iter().map(|(model, _)| *model).collect();
     let plain: Bins = |part| &part.bins;
+    let calibrated: Bins =
+        |part| part.calibrated.as_ref().map_or(&[], |calibrated| &calibrated.bins);
     let scaled: Bins = |part| &part.scaled_bins;
     let both = |title, bins| {
         let stack = [reliability(title, &found, bins), counts(title, &found, bins)];
         html! { @for panel in stack { (panel.markup()) } }
     };
-    let panels = [both("As the model is", plain), both("After temperature scaling", scaled)];
+    let panels = [
+        Some(both("As trained", plain)),
+        has_calibrated(&found).then(|| both("Calibrated after training", calibrated)),
+        Some(both("Scaled on test images", scaled)),
+    ];
     html! {
         p {
             "The confidence of a classification is max" sub { "y" } " p(y|x). It is reliable if, of all images of a "
             "confidence, that share is classified correctly. Temperature scaling divides the logits by one number, which "
-            "changes no classification. It is cross-fitted: the test images are halved at random, and each half is "
-            "scaled by the temperature that fits the other half best, so no image helps to judge itself."
+            "changes no classification. A model that is calibrated after training has such a number in its checkpoint, fitted "
+            "on training images that were held out. The scaling on test images shows what one number can reach at most. "
+            "It is cross-fitted: the test images are halved at random, and each half is scaled by the temperature that "
+            "fits the other half best, so no image helps to judge itself."
         }
         (errors(&found))
         dl {
@@ -47,7 +55,7 @@ pub(super) fn section(models: &[Model]) -> Markup {
             dt { "Negative log likelihood" }
             dd { "Mean of −log p(label|x) in nats. Punishes confident errors most; lower is better." }
         }
-        (figure(panels, legend_of_models(&shown), html! {
+        (figure(panels.into_iter().flatten(), legend_of_models(&shown), html! {
             "Reliability. Above: share classified correctly over mean confidence, a dot for each bin that holds an image; "
             "on the grey diagonal confidence is what it claims to be, below it the model is overconfident. Below: images "
             "in each bin, on a logarithmic axis; a dot above stands for as many images as the bar below it."
@@ -55,7 +63,14 @@ pub(super) fn section(models: &[Model]) -> Markup {
     }
 }
 
+/// Whether any model was calibrated after its training.
+fn has_calibrated(found: &Found) -> bool {
+    found.iter().any(|(_, part)| part.calibrated.is_some())
+}
+
 fn errors(found: &Found) -> Markup {
+    let is_wide = has_calibrated(found);
+    let span = if is_wide { "3" } else { "2" };
     type Measure = (&'static str, Unit, fn(&CalibrationErrors) -> &Estimate);
     let measures: [Measure; 4] = [
         ("Expected calibration error", Unit::Percent, |errors| &errors.expected),
@@ -64,8 +79,14 @@ fn errors(found: &Found) -> Markup {
         ("Negative log likelihood, nats", Unit::Decimals(3), |errors| &errors.nll),
     ];
     let head = html! {
-        tr { td rowspan="2" {} @for (model, _) in found { th scope="colgroup" colspan="2" { (name_of(model)) } } }
-        tr { @for _ in found { th scope="col" { "as it is" } th scope="col" { "scaled" } } }
+        tr { td rowspan="2" {} @for (model, _) in found { th scope="colgroup" colspan=(span) { (name_of(model)) } } }
+        tr {
+            @for _ in found {
+                th scope="col" { "as trained" }
+                @if is_wide { th scope="col" { "calibrated after training" } }
+                th scope="col" { "scaled on test images" }
+            }
+        }
     };
     let body = html! {
         @for (name, unit, measure) in measures {
@@ -73,14 +94,25 @@ fn errors(found: &Found) -> Markup {
                 th scope="row" { (name) }
                 @for (_, part) in found {
                     td { (unit.estimate(measure(&part.plain))) }
+                    @if is_wide {
+                        td {
+                            @match &part.calibrated {
+                                Some(calibrated) => (unit.estimate(measure(&calibrated.errors))),
+                                None => "not calibrated",
+                            }
+                        }
+                    }
                     td { (unit.estimate(measure(&part.scaled))) }
                 }
             }
         }
         tr {
-            th scope="row" { "Temperatures of the two halves" }
+            th scope="row" { "Temperature; on test images, of each half" }
             @for (_, part) in found {
                 td { "1" }
+                @if is_wide {
+                    td { @if let Some(calibrated) = &part.calibrated { (fixed(calibrated.temperature, 3)) } }
+                }
                 td { (fixed(part.temperatures[0], 3)) ", " (fixed(part.temperatures[1], 3)) }
             }
         }

@@ -3,6 +3,7 @@
 mod attack;
 mod calibration;
 mod classification;
+mod fid;
 mod ink;
 mod ood;
 mod overview;
@@ -79,7 +80,7 @@ fn has(results: &Results, part: Part) -> bool {
         Part::Calibration => results.calibration.is_some(),
         Part::Ood => results.ood.is_some(),
         Part::Attack => results.attack.is_some(),
-        Part::Samples => results.samples.is_some(),
+        Part::Samples => results.samples.is_some() || results.fid.is_some(),
     }
 }
 

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::{
     attack,
     parts::{Model, by_model, estimates, name_of, union},
-    text::{Unit, count, counted},
+    text::{NOTHING, Unit, count, counted},
 };
 use crate::eval::results::{BallNorm, Defence, Results, Score};
 
@@ -46,8 +46,12 @@ pub(super) fn summary(models: &[Model]) -> Markup {
         }
     };
     row("Accuracy".into(), Unit::Percent, &|r| r.accuracy.as_ref().map(|part| &part.accuracy));
-    row("Expected calibration error".into(), Unit::Percent, &|r| {
+    row("Expected calibration error, as trained".into(), Unit::Percent, &|r| {
         r.calibration.as_ref().map(|part| &part.plain.expected)
+    });
+    row("Expected calibration error, calibrated after training".into(), Unit::Percent, &|r| {
+        let calibrated = r.calibration.as_ref()?.calibrated.as_ref()?;
+        Some(&calibrated.errors.expected)
     });
     row("Negative log likelihood, nats".into(), Unit::Decimals(3), &|r| {
         r.calibration.as_ref().map(|part| &part.plain.nll)
@@ -86,6 +90,25 @@ pub(super) fn summary(models: &[Model]) -> Markup {
             let mut sets = r.samples.as_ref()?.sets.iter();
             Some(&sets.find(|other| other.name == set)?.frechet)
         });
+    }
+    let sets = models.iter().filter_map(|model| model.results.fid.as_ref());
+    for set in union(sets.flat_map(|fid| fid.sets.iter().skip(1).map(|set| set.name.as_str()))) {
+        let of = |model: &&Model| {
+            let mut sets = model.results.fid.iter().flat_map(|fid| &fid.sets);
+            let found = sets.find(|other| other.name == set);
+            let text = found.map_or_else(
+                || NOTHING.to_string(),
+                |found| {
+                    format!(
+                        "{} with {}",
+                        Unit::Digits.text(found.fid),
+                        counted(found.count, "image")
+                    )
+                },
+            );
+            html! { (text) }
+        };
+        rows.push((html! { "FID, " (set) }, all.iter().map(of).collect()));
     }
     html! {
         @if rows.is_empty() {

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::{
+    fid,
     ink::{Dash, Look, Shape},
     parts::{Model, figure, legend, name_of, notes, table, union, with},
     plot::{Axis, Mark, Panel, Point},
@@ -15,8 +16,17 @@ use crate::eval::{
 
 type Found<'m, 'a> = [(&'m Model<'a>, &'a Samples)];
 
-/// The section: distances, scores, and their limits.
+/// The section: what a judge of the same data measures, and FID.
 pub(super) fn section(models: &[Model]) -> Markup {
+    html! {
+        @if models.iter().any(|model| model.results.samples.is_some()) { (judged(models)) }
+        (notes(models.iter().flat_map(small), models.len()))
+        (fid::subsection(models))
+    }
+}
+
+/// Distances, scores, and their limits.
+fn judged(models: &[Model]) -> Markup {
     let found = with(models, |results| results.samples.as_ref());
     let judges = union(found.iter().map(|(_, samples)| samples.judge.sha256.as_str()));
     html! {
@@ -33,7 +43,6 @@ pub(super) fn section(models: &[Model]) -> Markup {
             p.note { "The judges differ: Fréchet distances and scores of these models cannot be compared." }
         }
         (numbers(&found, models.len() > 1))
-        (notes(found.iter().flat_map(|(model, _)| small(model)), found.len()))
         (protocols(&found))
         dl {
             dt { "Fréchet distance" }
@@ -103,7 +112,7 @@ fn judge(samples: &Samples) -> String {
     )
 }
 
-/// Notes about sets that were too small.
+/// Notes about what is left out of the samples.
 fn small<'m, 'a>(model: &'m Model<'a>) -> impl Iterator<Item = (&'m Model<'a>, String)> {
     let is_part = |name: &str| Part::ALL.iter().any(|part| part.name() == name);
     let sets = model.results.left_out.iter().filter(move |(name, _)| !is_part(name));

@@ -19,7 +19,8 @@ use super::{
 pub struct Adapter {
     /// Whether it is a program on a CPU, such as lavapipe or SwiftShader.
     pub is_software: bool,
-    /// Whether its compiler unrolls loops, and so keeps arrays in registers. SwiftShader's does not.
+    /// Whether its compiler unrolls loops, and so keeps arrays in registers. SwiftShader's does not. A browser does not
+    /// give the name; its software adapter is SwiftShader.
     pub unrolls_loops: bool,
     /// Whether an invocation has registers for 8 × 8 sums. On Intel's GPUs it has not. Where the maker is not known, as in
     /// a browser, it may not have.
@@ -34,9 +35,12 @@ impl Adapter {
         let properties = client.properties();
         let card = properties.identity.physical.as_ref();
         let vendor = card.and_then(|card| card.vendor);
+        let is_software = card.is_none();
+        let is_swiftshader = properties.identity.name.to_lowercase().contains("swiftshader")
+            || (is_software && cfg!(target_arch = "wasm32"));
         Self {
-            is_software: card.is_none(),
-            unrolls_loops: !properties.identity.name.to_lowercase().contains("swiftshader"),
+            is_software,
+            unrolls_loops: !is_swiftshader,
             has_many_registers: matches!(
                 vendor,
                 Some(PciVendor::Amd | PciVendor::Nvidia | PciVendor::Apple)

@@ -89,6 +89,7 @@ impl PlaneLane {
             noise,
             noise_std: sampler.noise_std(),
             proximal_radius: sampler.proximal_radius(),
+            is_normalized: matches!(sampler, Sampler::NormalizedGradient { .. }),
             has_inner_steps: matches!(sampler, Sampler::Pyld { .. })
                 && !self.ground.energy().first_layer_is_affine(),
             to: [self.seen.x[2 * chain], self.seen.x[2 * chain + 1]],

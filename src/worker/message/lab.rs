@@ -154,6 +154,8 @@ pub struct LabMove {
     pub noise_std: f32,
     /// The bound on each component of the gradient, if the rule clamps it.
     pub proximal_radius: Option<f32>,
+    /// Whether the step follows the gradient divided by its norm.
+    pub is_normalized: bool,
     /// Whether the step consists of inner steps, whose gradients differ from this one.
     pub has_inner_steps: bool,
     /// The position after the step, with the projection or the acceptance applied.

@@ -239,6 +239,8 @@ pub struct ModelInfo {
     pub training_steps: u64,
     /// The test accuracy, if it was measured.
     pub test_accuracy: Option<f64>,
+    /// The temperature of p(y|x), if the model was calibrated after training.
+    pub temperature: Option<f64>,
 }
 
 impl ModelInfo {

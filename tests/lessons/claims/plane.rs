@@ -181,6 +181,33 @@ fn lesson_4_sgld_is_biased_and_mala_is_not() {
 }
 
 #[test]
+fn lesson_4_steps_of_one_length_jump_over_a_minimum_and_back() {
+    let mut lab = lab(4, 4);
+    let length = |a: &[f32], b: &[f32]| -> Vec<f32> {
+        let pairs = a.chunks_exact(2).zip(b.chunks_exact(2));
+        pairs.map(|(a, b)| (a[0] - b[0]).hypot(a[1] - b[1])).collect()
+    };
+    let start = lab.frame().lanes[0].x.clone();
+    let first = run(&mut lab, 1).lanes[0].x.clone();
+    let inside = first.chunks_exact(2).map(|x| x[0].abs() < 1.0 && x[1].abs() < 1.0);
+    for (length, _) in length(&start, &first).iter().zip(inside).filter(|(_, is_inside)| *is_inside)
+    {
+        assert!((length - 0.05).abs() < 1e-4, "every chain moves by α: {length}");
+    }
+    let [before, over, back] = [200, 1, 1].map(|steps| run(&mut lab, steps).lanes[0].x.clone());
+    let (jump, rest) = (length(&before, &over), length(&before, &back));
+    assert!(jump.iter().all(|length| (length - 0.05).abs() < 1e-4), "they never stop");
+    let num_back = rest.iter().filter(|length| **length < 0.01).count();
+    println!("lesson 4: {num_back} of {} chains jump back", rest.len());
+    assert!(num_back * 10 >= rest.len() * 9, "{num_back} of {}", rest.len());
+    // A minimum is on the way of a chain that jumps over it: less than α away.
+    let energy = lab.surface().energy.clone();
+    let between: Vec<f32> = before.iter().zip(&over).map(|(a, b)| 0.5 * (a + b)).collect();
+    let (ends, middle) = (mean(&at(&energy, &before)), mean(&at(&energy, &between)));
+    assert!(middle < ends, "{middle} {ends}");
+}
+
+#[test]
 fn lesson_5_chains_from_class_centres_are_low_from_the_first_step() {
     let mut lab = lab(5, 1);
     let first = run(&mut lab, 1);

@@ -34,9 +34,7 @@ fn a_right_checksum_over_wrong_things_is_refused_by_every_command() {
                 |reader| format!("{what}: {}", reader.words),
                 |reader| {
                     let said = refused(dir.path(), &reader.with(&path));
-                    // Without a display, the window reports only that.
-                    let is_view = reader.words.starts_with("view");
-                    assert!(is_view || said.contains("checkpoint"), "which file it is: {said}");
+                    assert!(said.contains("checkpoint"), "which file it is: {said}");
                 },
             );
         },

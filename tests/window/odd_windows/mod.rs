@@ -200,6 +200,7 @@ fn lab(num_rules: usize, energy: &[f32]) -> Window {
                     noise: [energy[0]; 2],
                     noise_std: energy[1].abs(),
                     proximal_radius: Some(1.0),
+                    is_normalized: energy[0] > 0.0,
                     has_inner_steps: false,
                     to: [energy[2]; 2],
                     step_size: 0.1,

@@ -153,7 +153,7 @@ impl DrawPanel<'_> {
             ui.label(
                 RichText::new(format!("The model sees {name} (p = {probability:.2}).")).strong(),
             );
-            bars(ui, &model.class_names, &seen.probabilities, 5, Some(class as u32));
+            bars(ui, model, &seen.probabilities, 5, Some(class as u32));
         }
     }
 }
