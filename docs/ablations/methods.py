@@ -69,7 +69,8 @@ NO_CHAINS = {"objective.p_x_weight": 0}
 ADVERSARIAL = {"objective.adversarial_norm": "l2", "objective.adversarial_radius": 0.5, "objective.adversarial_steps": 7}
 
 # Each method has candidates, of which the held-out images choose one, and each candidate has stages: a later stage resumes
-# the run with other settings, so it names every setting that the one before has changed. `share` is the share of the passes that a stage may use.
+# the run with other settings, so it names every setting that the one before has changed. `share` is the share of the passes
+# that a stage may use.
 METHODS = {
     # The same network without chains, at twice as many updates as JEM++ and a quarter of the passes. Not part of the
     # comparison: it shows what accuracy costs.
@@ -142,15 +143,19 @@ MEASURE = {
 }
 LONG_CHAIN = 2000
 PILOT_LENGTH = 0.5
-MEASURED = {"pilot": ["accuracy", "calibration", "attack", "samples"], "run": ["accuracy", "calibration", "ood", "attack", "samples"]}
+MEASURED = {"pilot": ["accuracy", "calibration", "attack", "samples"]}
+MEASURED["run"] = [*MEASURED["pilot"], "ood"]
 # A run ran away if the program's own check ended it (`divergence` in `jempp config`, default bounds), or if over its last
 # LAST updates the gap |d| or the gradient norm r along the chains is above this on average: chains are no images then.
 LAST, MAX_GAP, MAX_GRADIENT = 100, 3.0, 3.0
 
-COLUMNS = [("accuracy", "accuracy, %", 100, 1), ("ece", "ECE, %", 100, 1), ("ece_scaled", "ECE after temperature, %", 100, 1),
-           ("frechet_100", "Fréchet, 100 steps", 1, 1), (f"frechet_{LONG_CHAIN}", f"Fréchet, {LONG_CHAIN:,} steps", 1, 1),
-           ("frechet_buffer", "Fréchet, buffer", 1, 1), ("linf_8", "L∞ 8/255, %", 100, 1), ("l2_0.5", "L2 0.5, %", 100, 1),
-           ("auroc", "AUROC, %", 100, 1)]
+# The columns of the table: the number, its title, and the factor to show it with.
+COLUMNS = [
+    ("accuracy", "accuracy, %", 100), ("ece", "ECE, %", 100), ("ece_scaled", "ECE after temperature, %", 100),
+    ("frechet_100", "Fréchet, 100 steps", 1), (f"frechet_{LONG_CHAIN}", f"Fréchet, {LONG_CHAIN:,} steps", 1),
+    ("frechet_buffer", "Fréchet, buffer", 1), ("linf_8", "L∞ 8/255, %", 100), ("l2_0.5", "L2 0.5, %", 100),
+    ("auroc", "AUROC, %", 100),
+]
 
 
 class Work:
@@ -248,8 +253,9 @@ class Work:
         names = ("accuracy", "ece", "frechet_100", f"frechet_{LONG_CHAIN}", "linf_8")
         shown = [f"{name} {found[name]:.3f}" for name in names if name in found]
         end = f"ran away after {len(steps)} updates ({reason or 'chains lost'})" if found["ran_away"] else "done"
-        print(time.strftime("%H:%M:%S"), f"{stage}: {method}, {candidate or 'one setting'}, seed {seed}: {end},",
-              f"d {found['gap']:.2f}, r {found['gradient_norm']:.2f},", ", ".join(shown), f"{time.time() - start:.0f} s", flush=True)
+        shown = [f"d {found['gap']:.2f}", f"r {found['gradient_norm']:.2f}", *shown, f"{time.time() - start:.0f} s"]
+        what = f"{stage}: {', '.join(filter(None, [method, candidate]))}, seed {seed}: {end},"
+        print(time.strftime("%H:%M:%S"), what, ", ".join(shown), flush=True)
         return found
 
 
@@ -264,8 +270,8 @@ def digest(what):
 
 
 def choose(pilots):
-    """The candidate that did not run away and has the smallest Fréchet distance of those whose accuracy is within 1.5 points
-    of the best; if all ran away, the one that lasted longest."""
+    """The candidate with the smallest Fréchet distance of those that did not run away and have an accuracy within 1.5 points of
+    the best; if all ran away, the one that lasted longest."""
     good = [pilot for pilot in pilots if not pilot["ran_away"]]
     if not good:
         return max(pilots, key=lambda pilot: pilot["updates"])["candidate"]
@@ -307,18 +313,19 @@ def numbers(results, steps):
 
 def table(records):
     """The Markdown table: mean ± standard deviation over the seeds that did not run away."""
-    rows = ["| method | passes × updates | ran away | " + " | ".join(title for _, title, _, _ in COLUMNS) + " |",
+    rows = ["| method | passes × updates | ran away | " + " | ".join(title for _, title, _ in COLUMNS) + " |",
             "|---|---:|---:|" + "---:|" * len(COLUMNS)]
     for name in dict.fromkeys((record["method"], record["candidate"]) for record in records):
         runs = [record for record in records if (record["method"], record["candidate"]) == name]
         good = [run for run in runs if not run["ran_away"]]
         work = " + ".join(f"{each} × {count:,}" for each, count in runs[0]["work"])
         cells = []
-        for key, _, factor, digits in COLUMNS:
+        for key, _, factor in COLUMNS:
             values = [factor * run[key] for run in good if key in run]
-            spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
-            cells.append(f"{statistics.fmean(values):.{digits}f}{spread}" if values else "")
-        rows.append(f"| {', '.join(filter(None, name))} | {work} | {len(runs) - len(good)} of {len(runs)} | " + " | ".join(cells) + " |")
+            spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+            cells.append(f"{statistics.fmean(values):.1f}{spread}" if values else "")
+        start = [", ".join(filter(None, name)), work, f"{len(runs) - len(good)} of {len(runs)}"]
+        rows.append(f"| {' | '.join(start + cells)} |")
     floors = [record["frechet_floor"] for record in records if "frechet_floor" in record]
     if floors:
         rows += ["", f"As many real test images have a Fréchet distance of {statistics.fmean(floors):.1f}."]
@@ -326,7 +333,7 @@ def table(records):
 
 
 def prepare(work, fashion, mnist):
-    """Writes the first NUM_TRAIN training images twice: with the test images, and with the last NUM_HELD_OUT training images."""
+    """Writes the first NUM_TRAIN training images twice: with the test images, and with the last NUM_HELD_OUT of training."""
     kinds = [("images-idx3-ubyte", 16, 784), ("labels-idx1-ubyte", 8, 1)]
     official = {(part, kind): read(fashion, f"{part}-{kind}") for part in ("train", "t10k") for kind, _, _ in kinds}
     held_out = ("train", 60_000 - NUM_HELD_OUT, 60_000)
@@ -401,7 +408,8 @@ def save(work):
     for stage, title in (("run", "Test images"), ("pilot", "Candidates on held-out images, half the work, one seed")):
         records = [json.loads(path.read_text()) for path in (work.folder / stage).glob("*.json")]
         records = sorted(filter(is_present, records), key=lambda record: (place(record), record["seed"]))
-        (work.folder / {"run": "methods.json", "pilot": "pilots.json"}[stage]).write_text(json.dumps(records, indent=1) + "\n")
+        file = work.folder / {"run": "methods.json", "pilot": "pilots.json"}[stage]
+        file.write_text(json.dumps(records, indent=1) + "\n")
         text += f"## {title}\n\n{table(records)}\n"
     (work.folder / "methods.md").write_text(text)
 

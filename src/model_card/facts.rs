@@ -63,7 +63,12 @@ pub(super) fn of(dataset: DatasetName) -> Facts {
             licence: "Where the data comes from, and its licence, are unknown: the model file does not hold them.",
             paper: None,
         },
-        drawn => Facts {
+        drawn @ (DatasetName::TwoMoons
+        | DatasetName::EightGaussians
+        | DatasetName::Spiral
+        | DatasetName::Rings
+        | DatasetName::Checkerboard
+        | DatasetName::Pinwheel) => Facts {
             title: format!("{} (points in the plane)", data::name(drawn)),
             hub: None,
             licence: "jempp draws the points from a formula, so the data has no licence.",
