@@ -58,7 +58,7 @@ fn what_it_is(subject: &Subject) -> String {
         licenses => format!("Licence of the model: {}.", licenses.join(" or ")),
     };
     format!(
-        "{kind}\n\nThe network is {}, with {} weights{averaged}. It was trained with [jempp]({HOME}). Its {}. {licence}",
+        "{kind}\n\nThe network is {}, with {} weights{averaged}. It was trained with [jempp]({HOME}). Its p(y|x) is {}. {licence}",
         model.describe(),
         grouped(num_weights),
         checkpoint.calibration()
