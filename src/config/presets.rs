@@ -182,8 +182,8 @@ pub const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "cifar10-showcase",
-        about: "The same for a night on two CPU cores; with batch norm: model.arch=wrn-10-2 and model.norm=batch",
-        layers: &[SHOWCASE, SHOWCASE_CIFAR10, "training.epochs = 150"],
+        about: "The same for about four hours on two CPU cores; with batch norm: model.arch=wrn-10-2 and model.norm=batch",
+        layers: &[SHOWCASE, SHOWCASE_CIFAR10, "training.epochs = 60"],
     },
     Preset {
         name: "cifar10-classifier",
