@@ -103,7 +103,7 @@ mod tests {
         let inner = Yaml::Map(vec![("value", Yaml::Number(0.9111)), ("tags", Yaml::List(vec![]))]);
         let whole =
             Yaml::Map(vec![("name", Yaml::text("m")), ("results", Yaml::List(vec![inner]))]);
-        let expected = "name: m\nresults:\n  -\n    value: 0.9111\n    tags: []\n";
+        let expected = "name: m\nresults:\n  - value: 0.9111\n    tags: []\n";
         assert_eq!(whole.to_string(), expected);
     }
 }

@@ -117,8 +117,8 @@ fn a_training_step_reads_once() {
                 let read = count_readbacks(|| {
                     block_on(trainer.step()).unwrap();
                 });
-                // The loss, six terms of it, and three measurements of the chains.
-                assert_eq!(read, Readbacks { number: 1, values: 10 }, "{changes:?}");
+                // The loss, ten terms of it, and three measurements of the chains.
+                assert_eq!(read, Readbacks { number: 1, values: 14 }, "{changes:?}");
             }
         }
     }

@@ -3,8 +3,8 @@
 use jempp::{
     checkpoint::Checkpoint,
     config::{
-        BallNorm, Field, GapLoss, LearningRateSchedule, Norm, OptimizerKind, RunConfig, SECTIONS,
-        SamKind, SamplerKind, StartKind, StepSchedule,
+        AttackKind, BallNorm, Field, GapLoss, LearningRateSchedule, Norm, OptimizerKind, RunConfig,
+        SECTIONS, SamKind, SamplerKind, StartKind, StepSchedule,
     },
     data::Dataset,
     device,
@@ -48,6 +48,7 @@ fn choices(key: &str) -> Vec<String> {
         "sampler.step_schedule" => names(StepSchedule::ALL),
         "objective.adversarial_norm" => names(BallNorm::ALL),
         "objective.gap_loss" => names(GapLoss::ALL),
+        "eval.attack" => names(AttackKind::ALL),
         "optimizer.kind" => names(OptimizerKind::ALL),
         "optimizer.schedule" => names(LearningRateSchedule::ALL),
         "optimizer.sam_kind" => names(SamKind::ALL),
