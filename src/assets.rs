@@ -26,6 +26,9 @@ mod inside {
     const FILES: &[(&str, &[u8])] = files!(
         "fashion.safetensors" => "fashion.safetensors",
         "mnist.safetensors" => "mnist/mnist.safetensors",
+        "cifar10-jpeg.safetensors" => "cifar10-jpeg/cifar10-jpeg.safetensors",
+        "cifar10-jpeg-classifier.safetensors" => "cifar10-jpeg/cifar10-jpeg-classifier.safetensors",
+        "cifar10-jpeg-judge.safetensors" => "cifar10-jpeg/cifar10-jpeg-judge.safetensors",
         "fashion-classifier.safetensors" => "fashion-classifier.safetensors",
         "fashion-judge.safetensors" => "fashion-judge.safetensors",
         "mnist-judge.safetensors" => "mnist/mnist-judge.safetensors",

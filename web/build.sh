@@ -95,7 +95,7 @@ done
 (cd "$js" && find . -name '*.js') | while read -r name; do put "$js/$name" "$stamp/$name"; done
 put "$wasm" "$stamp/jempp_bg.wasm"
 # Models are stored as planes, see worker.js: upper bytes of half floats are similar, lower ones are noise.
-for file in assets/*.safetensors assets/mnist/mnist.safetensors; do
+for file in assets/*.safetensors assets/*/*.safetensors; do
     name=${file##*/}
     case $name in *-judge.*) continue ;; esac
     python3 -c '
@@ -135,7 +135,7 @@ command -v brotli >/dev/null || fail "no brotli: apt-get install brotli"
 total=0
 for name in $compressible; do
     # These files are loaded only on request.
-    case $name in ./embed.html | ./assets/*-classifier.* | ./assets/mnist.* | ./assets/two-moons.* | ./assets/lessons/*) ;; *) total=$((total + $(size "$dist/$name.br"))) ;; esac
+    case $name in ./embed.html | ./assets/*-classifier.* | ./assets/mnist.* | ./assets/cifar10-* | ./assets/two-moons.* | ./assets/lessons/*) ;; *) total=$((total + $(size "$dist/$name.br"))) ;; esac
 done
 row() { printf '%-34s %10s\n' "$1" "$2"; }
 row "bytes" ""

@@ -17,7 +17,7 @@ pub(super) struct ModelArgs {
     /// Checkpoint of a run, a run folder, or a packed model [default: the first bundled model].
     #[arg(long, value_name = "FILE")]
     pub(super) checkpoint: Option<PathBuf>,
-    /// Bundled model: fashion, mnist, fashion-classifier, two-moons or two-moons-classifier.
+    /// Bundled model: fashion, mnist, cifar10-jpeg, fashion-classifier, cifar10-jpeg-classifier, two-moons or two-moons-classifier.
     #[arg(long, value_name = "NAME", value_parser = bundled::find, conflicts_with = "checkpoint")]
     pub(super) model: Option<BundledModel>,
 }

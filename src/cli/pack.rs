@@ -37,6 +37,9 @@ pub(super) struct PackArgs {
     /// Licence of the model on the card, as Hugging Face writes it: mit, cc-by-sa-3.0; may be repeated [default: unknown].
     #[arg(long = "license", value_name = "ID", value_parser = license)]
     licenses: Vec<String>,
+    /// What the card calls the data, if it is not the official data set, as in "CIFAR-10, JPEG mirror".
+    #[arg(long, value_name = "NAME")]
+    data_name: Option<String>,
     /// Replace the file and its card if they exist. A card that was edited is always kept.
     #[arg(long)]
     force: bool,
@@ -66,6 +69,7 @@ pub(super) fn run(args: &PackArgs) -> anyhow::Result<()> {
         option: &format!("--checkpoint {}", quoted(&name)),
         checkpoint: &checkpoint,
         licenses: &args.licenses,
+        data_name: args.data_name.as_deref(),
         results: results.as_ref(),
     });
     let packed = checkpoint.packed();

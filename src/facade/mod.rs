@@ -48,7 +48,7 @@ pub struct Model {
 
 impl Model {
     /// Loads a model that is bundled with the program, on the device that `auto` selects: `fashion` (Fashion-MNIST),
-    /// `mnist`, `fashion-classifier`, `two-moons` or `two-moons-classifier`. [`bundled::BUNDLED_MODELS`] lists them.
+    /// `mnist`, `cifar10-jpeg` and others, which [`bundled::BUNDLED_MODELS`] lists.
     ///
     /// # Errors
     /// There is no model of that name.

@@ -18,8 +18,17 @@ pub(super) struct Facts {
     pub(super) paper: Option<&'static str>,
 }
 
-/// What is known of this data set.
-pub(super) fn of(dataset: DatasetName) -> Facts {
+/// What is known of this data set. If the user calls the data by a name of their own, as a changed copy needs, that is its
+/// title, and it is not the data set on Hugging Face.
+pub(super) fn of(dataset: DatasetName, own_name: Option<&str>) -> Facts {
+    let known = of_official(dataset);
+    match own_name {
+        Some(name) => Facts { title: name.to_string(), hub: None, ..known },
+        None => known,
+    }
+}
+
+fn of_official(dataset: DatasetName) -> Facts {
     let set = |title: &str, hub, licence, paper| Facts {
         title: title.to_string(),
         hub: Some(hub),

@@ -147,7 +147,7 @@ pub(super) fn by_task(subject: &Subject, figures: &[Figure]) -> Vec<Yaml> {
         Some(results) => results.data.is_embedded,
         None => dataset == DatasetName::FashionMnistEmbedded,
     };
-    let facts = facts::of(dataset);
+    let facts = facts::of(dataset, subject.data_name);
     let part = if is_embedded { ", the 1,000 test images inside jempp" } else { "" };
     let own = data::name(dataset);
     let dataset = Yaml::Map(vec![

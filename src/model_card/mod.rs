@@ -33,6 +33,8 @@ pub struct Subject<'a> {
     pub checkpoint: &'a Checkpoint,
     /// The licences that the user may choose from, as Hugging Face writes them (`mit`, `cc-by-sa-3.0`); none if unknown.
     pub licenses: &'a [String],
+    /// What the user calls the data, if that is not the official data set.
+    pub data_name: Option<&'a str>,
     /// An evaluation of `checkpoint`, if there is one.
     pub results: Option<&'a Results>,
 }
@@ -65,7 +67,7 @@ pub fn is_license(name: &str) -> bool {
 /// The front matter without its lines of dashes.
 fn front_matter(subject: &Subject, figures: &[Figure]) -> String {
     let RunConfig { data, .. } = &subject.checkpoint.config;
-    let facts = facts::of(data.dataset);
+    let facts = facts::of(data.dataset, subject.data_name);
     let licenses: Vec<Yaml> = subject.licenses.iter().map(Yaml::text).collect();
     let license = match licenses.as_slice() {
         [] => Yaml::text(UNKNOWN),

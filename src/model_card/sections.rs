@@ -67,7 +67,7 @@ fn what_it_is(subject: &Subject) -> String {
 
 fn data(subject: &Subject) -> String {
     let Checkpoint { config, class_names, input_shape: [c, h, w], .. } = subject.checkpoint;
-    let facts = facts::of(config.data.dataset);
+    let facts = facts::of(config.data.dataset, subject.data_name);
     let counts = match subject.results {
         Some(results) if results.config.data.dataset == config.data.dataset => {
             let [train, test] = [results.data.num_train, results.data.num_test].map(grouped);
@@ -282,7 +282,7 @@ fn how_to_open(subject: &Subject) -> String {
 
 fn citation(subject: &Subject) -> String {
     let config = &subject.checkpoint.config;
-    let facts = facts::of(config.data.dataset);
+    let facts = facts::of(config.data.dataset, subject.data_name);
     let data = facts.paper.map(|paper| format!("data: {paper}"));
     let program = format!("program: jempp, <{HOME}>; its CITATION.cff says how to cite it");
     let papers = facts::papers(config).into_iter().map(ToString::to_string);

@@ -10,8 +10,12 @@ use jempp::{
 use serde_json::{Map, Value, json};
 
 /// The names of bundled models with a results file, and the file in docs/results.
-const RESULTS: [(&str, &str); 2] =
-    [("fashion", "showcase.json"), ("fashion-classifier", "classifier.json")];
+const RESULTS: [(&str, &str); 4] = [
+    ("fashion", "showcase.json"),
+    ("fashion-classifier", "classifier.json"),
+    ("cifar10-jpeg", "cifar10-jpeg.json"),
+    ("cifar10-jpeg-classifier", "cifar10-jpeg-classifier.json"),
+];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -24,9 +28,11 @@ fn results_of(model: &BundledModel) -> Option<Results> {
 
 /// Where the card of a model is, and what the program writes there.
 fn made(model: &BundledModel) -> (PathBuf, String) {
-    let is_mnist = model.name.starts_with("mnist");
-    let folder = if is_mnist { "assets/mnist" } else { "assets" };
-    let licenses: &[&str] = if is_mnist { &["cc-by-sa-3.0"] } else { &["mit", "apache-2.0"] };
+    let (folder, licenses): (_, &[&str]) = match model.name.split('-').next() {
+        Some("mnist") => ("assets/mnist", &["cc-by-sa-3.0"]),
+        Some("cifar10") => ("assets/cifar10-jpeg", &["mit", "apache-2.0"]),
+        _ => ("assets", &["mit", "apache-2.0"]),
+    };
     // `--model` takes the bundled models, and no judge.
     let option = match model.name.ends_with("-judge") {
         true => format!("--checkpoint {}", model.file),
@@ -37,6 +43,7 @@ fn made(model: &BundledModel) -> (PathBuf, String) {
         file: model.file,
         option: &option,
         checkpoint: &model.load().unwrap(),
+        data_name: model.name.starts_with("cifar10-jpeg").then_some("CIFAR-10, JPEG mirror"),
         licenses: &licenses.iter().map(ToString::to_string).collect::<Vec<_>>(),
         results: results_of(model).as_ref(),
     });
@@ -197,11 +204,10 @@ fn the_figures_are_those_of_the_results_file() {
             let value = format!("{:.3} [{:.3}", set.frechet.value, set.frechet.low);
             assert!(text.contains(&format!("{row} {value}")), "{row} {value}");
             if set.name != "test images" {
-                has(
-                    "frechet_distance",
-                    "Fréchet distance of 2,000 fresh chains",
-                    set.frechet.value,
-                );
+                // Counts are written with a comma, as in 2,000.
+                let count = format!("{},{:03}", set.count / 1000, set.count % 1000);
+                let name = format!("Fréchet distance of {count} fresh chains");
+                has("frechet_distance", &name, set.frechet.value);
             }
         }
     }

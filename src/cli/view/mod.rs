@@ -56,7 +56,7 @@ pub(super) struct ViewArgs {
     /// Checkpoint of a run, or a packed model.
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
-    /// Bundled model: fashion, mnist, fashion-classifier, two-moons or two-moons-classifier.
+    /// Bundled model: fashion, mnist, cifar10-jpeg, fashion-classifier, cifar10-jpeg-classifier, two-moons or two-moons-classifier.
     #[arg(long, value_name = "NAME", value_parser = bundled::find, conflicts_with = "checkpoint")]
     model: Option<BundledModel>,
     /// Compute device: auto, gpu, cpu, or an adapter's index or name.
