@@ -141,12 +141,12 @@ pub const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "fashion-at",
-        about: "The same classifier, trained on adversarial images (L2, ε = 0.5); an hour and a half on one CPU core",
+        about: "The same classifier, trained on adversarial images (L2, ε = 0.5)",
         layers: &[SHOWCASE, SHOWCASE_FASHION, CLASSIFIER, ADVERSARIAL],
     },
     Preset {
         name: "fashion-dat",
-        about: "DAT on Fashion-MNIST (needs its files): adversarial training, then also energies; hours on one CPU core",
+        about: "DAT on Fashion-MNIST (needs its files): adversarial training, then also energies",
         layers: &[
             SHOWCASE,
             SHOWCASE_FASHION,
