@@ -182,7 +182,7 @@ pub const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "cifar10-showcase",
-        about: "The same for about four hours on two CPU cores; with batch norm: model.arch=wrn-10-2 and model.norm=batch",
+        about: "The same with three times as many epochs",
         layers: &[SHOWCASE, SHOWCASE_CIFAR10, "training.epochs = 60"],
     },
     Preset {
@@ -223,12 +223,12 @@ pub const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "sada-jem-cifar10",
-        about: "The recipe of SADA-JEM on CIFAR-10 (needs its files); needs a large GPU and days",
+        about: "The recipe of SADA-JEM on CIFAR-10 (needs its files); needs a large GPU",
         layers: &[SADA_JEM],
     },
     Preset {
         name: "dat-cifar10",
-        about: "The recipe of DAT on CIFAR-10 (needs its files); needs a large GPU and weeks",
+        about: "The recipe of DAT on CIFAR-10 (needs its files); needs a large GPU",
         layers: &[ADVERSARIAL, DAT, DAT_CIFAR10],
     },
     toy("toy-two-moons", &[TOY, "data.dataset = 'two-moons'"]),
