@@ -60,9 +60,7 @@ pub enum NoMasses {
     #[error("no noise: no law to compare with")]
     NoNoise,
     /// The steps of the sampler have no known invariant density.
-    #[error(
-        "normalised gradients: the law of these chains is not known, so there is nothing to compare with"
-    )]
+    #[error("no known law to compare with")]
     UnknownLaw,
     /// The density is narrower than a square.
     #[error("too narrow for the squares of the plane to compare with")]
