@@ -1,0 +1,110 @@
+//! The card at the first start: what an energy, a chain and a start are, and three ways to go on.
+
+use egui::{Align2, Button, Context, RichText, Vec2, Window};
+
+use super::{fit::fit, size_class::TOUCH, state::RunState};
+
+/// The largest width of the card, in points.
+const WIDTH: f32 = 440.0;
+
+/// What the card says: the term and its explanation.
+const SENTENCES: [(&str, &str); 3] = [
+    (
+        "An energy",
+        "is a number that the model gives to every image: the lower it is, the more likely the model finds \
+         the image.",
+    ),
+    (
+        "A chain",
+        "is an image that changes step by step: each step lowers its energy a little, and may add a little \
+         noise.",
+    ),
+    (
+        "A start",
+        "is where a chain begins: here, a blurred average of the class that its row is named after.",
+    ),
+];
+
+/// A way to go on from the card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FirstStep {
+    /// Let the chains run.
+    Play,
+    /// Open the first lesson.
+    Lesson,
+    /// Draw data for a model of one's own.
+    Draw,
+}
+
+/// The card, which is shown at the first start only.
+#[derive(Default)]
+pub(super) struct Welcome {
+    pub(super) is_open: bool,
+    /// Whether the chains rested while the card was shown.
+    has_rested: bool,
+}
+
+impl Welcome {
+    /// Draws the card, if it is open. Returns what a person chose.
+    pub(super) fn ui(&mut self, ctx: &Context, run: &RunState) -> Option<FirstStep> {
+        if !self.is_open {
+            return None;
+        }
+        self.has_rested |= run.record.is_some() && !run.is_playing();
+        if self.has_rested && run.is_playing() {
+            // A person has found the button or the key.
+            self.is_open = false;
+            return None;
+        }
+        let mut chosen = None;
+        let screen = ctx.content_rect().size();
+        let mut is_open = true;
+        Window::new("Welcome")
+            .open(&mut is_open)
+            .collapsible(false)
+            .resizable(false)
+            .default_width(fit(screen.x - 40.0, 0.0, WIDTH))
+            .max_height((screen.y - 80.0).max(60.0))
+            .vscroll(true)
+            .anchor(Align2::CENTER_CENTER, Vec2::ZERO)
+            .show(ctx, |ui| {
+                for (term, text) in SENTENCES {
+                    ui.horizontal_wrapped(|ui| {
+                        ui.spacing_mut().item_spacing.x = 4.0;
+                        ui.label(RichText::new(term).strong().size(14.0));
+                        ui.label(RichText::new(text).size(14.0));
+                    });
+                    ui.add_space(4.0);
+                }
+                ui.add_space(4.0);
+                ui.horizontal_wrapped(|ui| {
+                    let steps = [
+                        (FirstStep::Play, "Play", "Let the chains run (space)."),
+                        (
+                            FirstStep::Lesson,
+                            "Lesson 1, five minutes",
+                            "Read, try, and answer. There are eight lessons.",
+                        ),
+                        (
+                            FirstStep::Draw,
+                            "Draw your own",
+                            "Draw a few pictures, and a model learns them in a minute.",
+                        ),
+                    ];
+                    for (step, name, hover) in steps {
+                        let button = Button::new(RichText::new(name).strong());
+                        let button = button.min_size(egui::vec2(72.0, TOUCH.min(30.0)));
+                        let button = match step {
+                            FirstStep::Play => button.fill(ui.visuals().selection.bg_fill),
+                            _ => button,
+                        };
+                        if ui.add(button).on_hover_text(hover).clicked() {
+                            chosen = Some(step);
+                        }
+                    }
+                });
+            });
+        self.is_open = is_open && chosen.is_none();
+        chosen
+    }
+}
