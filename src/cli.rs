@@ -91,9 +91,10 @@ enum Command {
   jempp eval ood --ood ~/photos --ood t10k-images-idx3-ubyte
   jempp eval attack --set eval.num_attacked=1000 --set eval.linf_radii=[4,8]")]
     Eval(eval::EvalArgs),
-    /// Write a trained model to a small file: weights and class centres in half precision.
+    /// Write a trained model to a small file, weights and class centres in half precision, with a model card beside it.
     #[command(after_help = "Examples:
   jempp pack --checkpoint runs/first/checkpoint.safetensors --out first.safetensors
+  jempp pack --checkpoint runs/first --out first.safetensors --results runs/eval/results.json --license mit
   jempp sample --checkpoint first.safetensors")]
     Pack(pack::PackArgs),
     /// Look at your own data before training on it: sizes, classes, what is skipped, warnings, a contact sheet.

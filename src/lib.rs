@@ -112,6 +112,7 @@
 //! * `facade`: the door for users of the library: a model in one value
 //! * `interop`: checkpoints from PyTorch and tensors for it
 //! * `eval`: the report of `jempp eval`
+//! * `model_card`: the text beside a model file that says what the model is
 //! * `bench`: what the work costs on a device
 //! * `worker`: the viewer's service: it computes what a window or a page shows
 //! * `app`: the window, which knows no tensor and no device
@@ -184,6 +185,9 @@ pub mod kernels;
 pub mod lessons;
 #[doc(hidden)]
 pub mod memory;
+#[cfg(not(target_arch = "wasm32"))]
+#[doc(hidden)]
+pub mod model_card;
 #[doc(hidden)]
 pub mod network_check;
 #[doc(hidden)]

@@ -92,6 +92,9 @@ pub(crate) async fn temperature(
     Ok(Some(temperature).filter(|temperature| !is_at_an_end(*temperature)))
 }
 
+/// What is done with the logits (N, classes), energies (N) and labels (N) of a batch.
+type Visit<'a> = dyn FnMut(&[f32], &[f32], &[u32]) + 'a;
+
 /// Gives logits (N, classes), energies (N) and labels (N) of a data set to `visit`, batch by batch; batch norm uses its
 /// running statistics. Returns false if `stop` returned true between two batches.
 async fn for_each_batch(
@@ -99,7 +102,7 @@ async fn for_each_batch(
     network: &Network,
     dataset: &Dataset,
     device: &Device,
-    visit: &mut dyn FnMut(&[f32], &[f32], &[u32]),
+    visit: &mut Visit<'_>,
 ) -> Result<bool, ReadError> {
     let network = network.valid().freeze();
     let [c, h, w] = dataset.shape;

@@ -290,9 +290,9 @@ impl Checkpoint {
     pub fn calibration(&self) -> String {
         match self.counters.temperature {
             Some(temperature) => {
-                format!("p(y|x) is calibrated after training, T = {temperature:.2}")
+                format!("calibrated after training, T = {temperature:.2}")
             }
-            None => "p(y|x) is as trained; no temperature was fitted on held-out images".into(),
+            None => "as trained; no temperature was fitted on held-out images".into(),
         }
     }
 

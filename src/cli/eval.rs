@@ -19,7 +19,8 @@ use crate::{
     eval::{
         EvalError, EvalRequest, FidWeights, Part, cost_of_attacks, evaluate,
         results::{
-            AttackKind, Estimate, Results, Score, is_weak_judge, unknown_fid_network, weak_judge,
+            AttackKind, Defence, Estimate, Results, Score, is_weak_judge, unknown_fid_network,
+            weak_judge,
         },
     },
     kernel_choices::Tuning,
@@ -325,8 +326,10 @@ fn print_summary(results: &Results) {
         for curve in &found.curves {
             let what = format!("accuracy at {} ε, {}", curve.norm.name(), curve.defence.name());
             line(&what, accuracies(&curve.points));
-            // The last stage is the line above.
-            for (index, stage) in curve.by_attack.iter().enumerate().rev().skip(1).rev() {
+            // The last stage is the line above; the page has the stages of every curve.
+            let is_main = matches!(curve.defence, Defence::None | Defence::RefinedWorst);
+            let stages = curve.by_attack.iter().enumerate().rev().skip(1).rev();
+            for (index, stage) in stages.filter(|_| is_main) {
                 line(&format!("  {}", curve.name_of_stage(index)), accuracies(&stage.points));
             }
         }

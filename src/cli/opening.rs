@@ -133,7 +133,7 @@ pub(super) fn network_row(checkpoint: &Checkpoint) -> (&'static str, String) {
 
 /// The row that says how p(y|x) is calibrated.
 pub(super) fn calibration_row(checkpoint: &Checkpoint) -> (&'static str, String) {
-    ("Calibration", checkpoint.calibration())
+    ("p(y|x)", checkpoint.calibration())
 }
 
 /// The row that names the output folder, and the files in it that are kept.

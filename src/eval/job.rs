@@ -16,7 +16,7 @@ use super::{
     metrics::{calibrated, calibration, mean, proportion},
     ood::{OodImages, ood},
     pictures::{self, NUM_SHOWN, Picture},
-    request::{check, read_results},
+    request::{check, read_comparable},
     results::{AttackKind, Classification, DataInfo, EvaluatedModel, FORMAT, Results},
 };
 use crate::{
@@ -163,7 +163,7 @@ impl<'a> Evaluation<'a> {
             return Err(EvalError::Request("there are no test images to evaluate on".into()));
         }
         let read =
-            |path: &PathBuf| read_results(path, data::name(config.data.dataset), &splits.test);
+            |path: &PathBuf| read_comparable(path, data::name(config.data.dataset), &splits.test);
         let others = request.compare.iter().map(read).collect::<Result<_, _>>()?;
 
         let mut parts = request.parts.clone();

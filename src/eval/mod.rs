@@ -22,4 +22,4 @@ pub use fid::{FidWeights, ORIGINAL_SHA256};
 pub use job::evaluate;
 pub use pictures::Picture;
 use progress::Progress;
-pub use request::{EvalFiles, EvalRequest, Part};
+pub use request::{EvalFiles, EvalRequest, Part, read_results};

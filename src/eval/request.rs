@@ -113,11 +113,11 @@ pub(super) fn check(config: &RunConfig) -> Result<(), EvalError> {
 /// The largest `results.json` that is read, in bytes.
 const RESULTS_BYTES: u64 = 64 << 20;
 
-/// Reads the results of another evaluation, to compare them with a model of the data set `own` and the images `test`.
+/// Reads the `results.json` of an evaluation.
 ///
 /// # Errors
-/// The file cannot be read, holds no results, has another version, or belongs to other data.
-pub(super) fn read_results(path: &Path, own: String, test: &Dataset) -> Result<Results, EvalError> {
+/// The file cannot be read, holds no results, or has another version.
+pub fn read_results(path: &Path) -> Result<Results, EvalError> {
     let bytes = read_at_most(path, RESULTS_BYTES)
         .map_err(|source| EvalError::Read { path: path.to_path_buf(), source })?;
     let wrong = |reason: String| EvalError::OtherResults { path: path.to_path_buf(), reason };
@@ -130,6 +130,27 @@ pub(super) fn read_results(path: &Path, own: String, test: &Dataset) -> Result<R
     }
     let mut results: Results =
         serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?;
+    // Earlier versions used the checkpoint's file name as the name of the model of every run.
+    let folder = path.parent().and_then(Path::file_name);
+    if let Some(folder) = folder
+        && results.model.path.is_none()
+        && results.model.name == "checkpoint.safetensors"
+    {
+        results.model.name = folder.to_string_lossy().into_owned();
+    }
+    Ok(results)
+}
+
+/// Reads the results of another evaluation, to compare them with a model of the data set `own` and the images `test`.
+///
+/// # Errors
+/// As [`read_results`]; or the results belong to other data.
+pub(super) fn read_comparable(
+    path: &Path,
+    own: String,
+    test: &Dataset,
+) -> Result<Results, EvalError> {
+    let results = read_results(path)?;
     let data = &results.data;
     if data.shape != test.shape || data.class_names != test.class_names {
         return Err(EvalError::OtherData {
@@ -139,14 +160,6 @@ pub(super) fn read_results(path: &Path, own: String, test: &Dataset) -> Result<R
             own,
             own_classes: test.class_names.join(", "),
         });
-    }
-    // Earlier versions used the checkpoint's file name as the name of the model of every run.
-    let folder = path.parent().and_then(Path::file_name);
-    if let Some(folder) = folder
-        && results.model.path.is_none()
-        && results.model.name == "checkpoint.safetensors"
-    {
-        results.model.name = folder.to_string_lossy().into_owned();
     }
     Ok(results)
 }

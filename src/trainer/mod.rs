@@ -69,6 +69,15 @@ pub enum TrainerError {
         /// The number of classes of the data.
         num_classes: usize,
     },
+    /// Adversarial training looks for images of another class, and there is none.
+    #[error(
+        "objective.adversarial_radius = {radius} trains with images that are nearly taken for another class, and the data has \
+         only one class: set it to 0, or objective.p_y_given_x_weight to 0 for the adversarial gap alone"
+    )]
+    OneClass {
+        /// The radius of adversarial training.
+        radius: f64,
+    },
     /// The device failed.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -116,6 +125,9 @@ fn check(config: &RunConfig, train: &Dataset, device: &Device) -> Result<Demand,
         return Err(DataError::BatchTooLarge { batch_size, num_train }.into());
     }
     let num_classes = train.num_classes();
+    if num_classes == 1 && config.objective.attacks_images() {
+        return Err(TrainerError::OneClass { radius: config.objective.adversarial_radius });
+    }
     let demand = Demand::of_training(config, train.shape, num_classes, train.len(), device)?;
     demand.check(config)?;
     Ok(demand)

@@ -4,6 +4,7 @@ use crate::common::{tiny_config, tiny_dataset, values};
 use burn::tensor::{Tensor, TensorData};
 use jempp::{
     config::RunConfig,
+    data::Dataset,
     device,
     energy::{Energy, JointEnergy},
     model::weights_of,
@@ -95,6 +96,28 @@ fn adversarial_images_are_harder_and_are_learnt() {
     fooled = Trainer::resume(checkpoint, tiny_dataset(NUM_IMAGES), &device::cpu()).unwrap();
     let plain_under_attack = step(&mut fooled).terms.cross_entropy;
     assert!(last < plain_under_attack, "{last} {plain_under_attack}");
+}
+
+#[test]
+fn one_class_cannot_be_taken_for_another() {
+    let names = vec!["all".to_string()];
+    let values = crate::common::scrambled(NUM_IMAGES * 64, 3);
+    let of_one = || {
+        let labels = vec![0; NUM_IMAGES];
+        Dataset::from_floats(values.clone(), labels, [1, 8, 8], names.clone()).unwrap()
+    };
+    let config = |gap: &str| {
+        let changes =
+            ["objective.adversarial_radius=0.5", "objective.adversarial_gap_weight=1", gap];
+        let set = |config: RunConfig, set: &&str| config.with_assignment(set).unwrap();
+        changes.iter().fold(tiny_config(), set)
+    };
+    let both = config("objective.p_y_given_x_weight=1");
+    let said = Trainer::new(both, of_one(), &device::cpu()).err().unwrap().to_string();
+    assert!(said.contains("adversarial_radius = 0.5") && said.contains("one class"), "{said}");
+    let alone = config("objective.p_y_given_x_weight=0");
+    let report = step(&mut Trainer::new(alone, of_one(), &device::cpu()).unwrap());
+    assert!(report.terms.adversarial_gap > 0.0, "{report:?}");
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn a_model_with_held_out_images_names_its_temperature_and_any_other_says_that_it
     };
     let said = of("held");
     for part in [
-        format!("{name}{temperature}"),
+        format!("p(y|x):   calibrated after training, T = {temperature}"),
         "expected calibration error, as trained".into(),
         format!("calibrated after training, T = {temperature}"),
         "with temperatures fitted on test images".into(),
@@ -78,7 +78,10 @@ fn a_model_with_held_out_images_names_its_temperature_and_any_other_says_that_it
     let page = fs::read_to_string(dir.path().join("held-eval/report.html")).unwrap();
     assert!(page.contains("calibrated after training"));
     let packed = ["pack", "--checkpoint", "held", "--out", "held.safetensors"];
-    assert!(succeeds(dir.path(), &packed).contains(&format!("{name}{temperature}")));
+    assert!(
+        succeeds(dir.path(), &packed)
+            .contains(&format!("calibrated after training, T = {temperature}"))
+    );
 
     let said = train("none", "data.num_validation=0");
     assert!(

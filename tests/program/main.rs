@@ -4,6 +4,7 @@
 mod absent;
 #[cfg(unix)]
 mod bounded;
+mod cards;
 #[cfg(unix)]
 mod cases;
 mod checkpoints;

@@ -107,6 +107,8 @@ interop = checkpoints from PyTorch and tensors for it
 eval = the report of `jempp eval`
     rooms: accuracy bundled checkpoint config data device eigen energy files kernels model numbers
     rooms: pgd picture replay_buffer results_folder sampler streams
+model_card = the text beside a model file that says what the model is
+    rooms: checkpoint config data eval files
 bench = what the work costs on a device
     rooms: config data device energy kernel_check kernels memory model network_check sampler
     rooms: streams trainer
@@ -121,7 +123,7 @@ web = the window as a page in a browser, and its web worker
     rooms: app config worker
 cli = the commands of the program
     rooms: accuracy app bench bundled chains checkpoint config convergence data device diagnostics eval files
-    rooms: interop kernel_choices lessons model objective picture recipe results_folder run_folder say signals starts trainer
+    rooms: interop kernel_choices lessons model model_card objective picture recipe results_folder run_folder say signals starts trainer
     rooms: training worker
 main = the program
     rooms: cli web

@@ -13,6 +13,7 @@ mod flags;
 mod front_door;
 mod house_rules;
 mod links;
+mod model_card;
 mod shaders;
 mod svhn;
 mod uniforms;

@@ -289,6 +289,10 @@ fn caveats(record: &Record, lane: usize, rule: &LaneConfig, stride: u64) -> Vec<
     let caveats = [
         (is_changed, "The rule was changed during the run: the window may hold draws of both."),
         (is_falling, "The step size changes along the run, and with it what the chains do."),
+        (
+            rule.sampler.inverse_temperature().is_none(),
+            "No formula is known for what chains along normalised gradients sample.",
+        ),
         (stride > 1, "Steps between the recorded ones are not counted among the switches."),
     ];
     caveats.into_iter().filter_map(|(applies, text)| applies.then_some(text)).collect()

@@ -1,6 +1,7 @@
 use std::{collections::HashMap, path::PathBuf};
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
+use pollster::block_on;
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::Value;
 
@@ -72,17 +73,25 @@ fn assert_near(found: &[f32], expected: &[f32]) {
     }
 }
 
+/// The CPU, and a GPU if there is one.
+fn devices() -> impl Iterator<Item = Device> {
+    let gpu = ["gpu", "0"].into_iter().find_map(|name| block_on(device::open(name)).ok());
+    std::iter::once(device::cpu()).chain(gpu.map(|gpu| gpu.device))
+}
+
 #[test]
 fn features_are_those_of_pytorch_fid() {
-    let inception = Inception::new(&file(|_| {}, ""), &device::cpu()).unwrap();
-    let (pixels, shape) = pixels();
-    let x: Vec<f32> = pixels.iter().map(|pixel| (pixel / 127.5 - 1.0) as f32).collect();
-    let x: Tensor<4> = Tensor::from_data(TensorData::new(x, shape), &device::cpu());
-    let features = |x| read_now(inception.features(x).unwrap()).unwrap();
-    assert_near(&features(x.clone()), &numbers(&golden()["features"]));
-    // A grey image is one of three equal channels.
-    let gray = x.narrow(1, 0, 1).repeat_dim(1, 3);
-    assert_near(&features(gray), &numbers(&golden()["gray"]));
+    for device in devices() {
+        let inception = Inception::new(&file(|_| {}, ""), &device).unwrap();
+        let (pixels, shape) = pixels();
+        let x: Vec<f32> = pixels.iter().map(|pixel| (pixel / 127.5 - 1.0) as f32).collect();
+        let x: Tensor<4> = Tensor::from_data(TensorData::new(x, shape), &device);
+        let features = |x| read_now(inception.features(x).unwrap()).unwrap();
+        assert_near(&features(x.clone()), &numbers(&golden()["features"]));
+        // A grey image is one of three equal channels.
+        let gray = x.narrow(1, 0, 1).repeat_dim(1, 3);
+        assert_near(&features(gray), &numbers(&golden()["gray"]));
+    }
 }
 
 #[test]
@@ -103,7 +112,7 @@ fn the_distance_is_that_of_pytorch_fid() {
 fn weights(bytes: Vec<u8>) -> Result<FidWeights, EvalError> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("weights.safetensors");
-    std::fs::write(&path, bytes).unwrap();
+    crate::files::write_atomically(&path, &bytes).unwrap();
     FidWeights::read(&path)
 }
 

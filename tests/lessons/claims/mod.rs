@@ -90,7 +90,7 @@ fn every_lesson_has_steps_with_states_and_one_question_with_its_answer() {
     for (index, title) in TITLES.iter().enumerate() {
         let lesson = lesson(index + 1);
         assert_eq!(lesson.title, *title);
-        assert!((2..=3).contains(&lesson.steps.len()), "{title}");
+        assert!((2..=4).contains(&lesson.steps.len()), "{title}");
         for step in &lesson.steps {
             assert!(!step.title.is_empty());
             let state = ViewState::from_query(step.state().unwrap());

@@ -1,0 +1,194 @@
+//! The figures of a card: the same values for the front matter and for the table.
+
+use super::{Subject, facts, yaml::Yaml};
+use crate::{
+    checkpoint::Checkpoint,
+    config::{BallNorm, DatasetName},
+    data,
+    eval::results::{Defence, Estimate, Fid, Results, Score},
+};
+
+/// The name that an evaluation gives to new chains.
+const FRESH: &str = "fresh chains";
+
+/// What a figure measures.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Task {
+    Classification,
+    Generation,
+}
+
+/// A measured number.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Figure {
+    /// None for a value of the real test images, which the model's value is compared with.
+    task: Option<Task>,
+    /// The kind of number, as a word for programs.
+    pub(super) metric: &'static str,
+    /// What it is, for people.
+    pub(super) name: String,
+    pub(super) value: f64,
+    /// The ends of its 95 % interval, if that is known.
+    pub(super) interval: Option<[f64; 2]>,
+    /// Whether it is a share or an error of probabilities, which is shown in %.
+    is_share: bool,
+}
+
+impl Figure {
+    /// The value with its interval, for people.
+    pub(super) fn shown(&self) -> String {
+        let number = |value: f64| match self.is_share {
+            true => format!("{:.1}", 100.0 * value),
+            false => format!("{value:.3}"),
+        };
+        let unit = if self.is_share { " %" } else { "" };
+        let interval =
+            self.interval.map(|ends| format!(" [{}, {}]", number(ends[0]), number(ends[1])));
+        format!("{}{unit}{}", number(self.value), interval.unwrap_or_default())
+    }
+}
+
+/// The figures of a model: those of an evaluation or, without one, the accuracy that its training measured.
+pub(super) fn figures(checkpoint: &Checkpoint, results: Option<&Results>) -> Vec<Figure> {
+    let Some(results) = results else {
+        let accuracy = checkpoint.counters.test_accuracy;
+        let figure = |value| Figure {
+            task: Some(Task::Classification),
+            metric: "accuracy",
+            name: "accuracy on the test set, as training measured it".into(),
+            value,
+            interval: None,
+            is_share: true,
+        };
+        return accuracy.map(figure).into_iter().collect();
+    };
+    let classification = Some(Task::Classification);
+    let mut found = Vec::new();
+    let mut add = |task, metric, name: String, is_share, estimate: Estimate| {
+        let Estimate { value, low, high } = estimate;
+        found.push(Figure { task, metric, name, value, interval: Some([low, high]), is_share });
+    };
+    if let Some(part) = &results.accuracy {
+        add(classification, "accuracy", "accuracy".into(), true, part.accuracy);
+    }
+    if let Some(part) = &results.calibration {
+        let fitted = " with temperatures fitted on test images".to_string();
+        let calibrated = part.calibrated.as_ref().map(|calibrated| {
+            let when = format!(" as calibrated after training, T = {:.2}", calibrated.temperature);
+            (&calibrated.errors, when)
+        });
+        let all = [(&part.plain, String::new()), (&part.scaled, fitted)];
+        for (errors, when) in all.into_iter().chain(calibrated) {
+            let name = format!("expected calibration error{when}");
+            add(classification, "expected_calibration_error", name, true, errors.expected);
+            let name = format!("negative log likelihood in nats{when}");
+            add(classification, "negative_log_likelihood", name, false, errors.nll);
+        }
+    }
+    for set in results.ood.iter().flat_map(|part| &part.sets) {
+        let log_p_x = set.scores.iter().find(|separation| separation.score == Score::LogPX);
+        if let Some(separation) = log_p_x {
+            let name = format!("AUROC of log p(x), test images against {}", set.name);
+            add(classification, "roc_auc", name, false, separation.auroc);
+        }
+    }
+    for curve in results.attack.iter().flat_map(|part| &part.curves) {
+        let defence = match curve.defence {
+            Defence::None => "",
+            Defence::RefinedWorst => ", refined first, worst of the attacks that know it",
+            _ => continue,
+        };
+        for (radius, accuracy) in curve.points.iter().filter(|(radius, _)| *radius > 0.0) {
+            let unit = if curve.norm == BallNorm::Linf { "/255" } else { "" };
+            let (norm, count) = (curve.norm.name(), grouped(curve.num_images));
+            let name = format!(
+                "accuracy under {norm} attack, ε = {radius}{unit}{defence} ({count} images)"
+            );
+            add(classification, "robust_accuracy", name, true, *accuracy);
+        }
+    }
+    let sets = results.samples.iter().flat_map(|part| &part.sets);
+    for (index, set) in sets.enumerate() {
+        // The first set holds the real test images.
+        let task = (index > 0).then_some(Task::Generation);
+        let steps = match set.name == FRESH {
+            true => format!(" after {} steps", grouped(results.config.eval.sample_steps)),
+            false => String::new(),
+        };
+        let name = format!("Fréchet distance of {} {}{steps}", grouped(set.count), set.name);
+        add(task, "frechet_distance", name, false, set.frechet);
+    }
+    found.extend(results.fid.iter().flat_map(fids));
+    found
+}
+
+/// The FID of every set of images. With weights of unknown origin it is only some Fréchet distance.
+fn fids(part: &Fid) -> impl Iterator<Item = Figure> {
+    let (metric, title) = match part.network.is_original {
+        true => ("fid", "FID"),
+        false => ("frechet_distance", "Fréchet distance (Inception weights of unknown origin)"),
+    };
+    part.sets.iter().enumerate().map(move |(index, set)| Figure {
+        task: (index > 0).then_some(Task::Generation),
+        metric,
+        name: format!("{title} of {} {}", grouped(set.count), set.name),
+        value: set.fid,
+        interval: None,
+        is_share: false,
+    })
+}
+
+/// The entries of `results` in a `model-index`: one for each task that has figures.
+pub(super) fn by_task(subject: &Subject, figures: &[Figure]) -> Vec<Yaml> {
+    let results = subject.results;
+    let trained_on = subject.checkpoint.config.data.dataset;
+    let dataset = results.map_or(trained_on, |results| results.config.data.dataset);
+    let is_embedded = match results {
+        Some(results) => results.data.is_embedded,
+        None => dataset == DatasetName::FashionMnistEmbedded,
+    };
+    let facts = facts::of(dataset);
+    let part = if is_embedded { ", the 1,000 test images inside jempp" } else { "" };
+    let own = data::name(dataset);
+    let dataset = Yaml::Map(vec![
+        ("name", Yaml::text(format!("{}{part}", facts.title))),
+        ("type", Yaml::text(facts.hub.unwrap_or(&own))),
+        ("split", Yaml::text("test")),
+    ]);
+    let is_image = subject.checkpoint.input_shape[1] > 1;
+    let task = |task| match (task, is_image) {
+        (Task::Classification, true) => "image-classification",
+        (Task::Classification, false) => "tabular-classification",
+        (Task::Generation, _) => "unconditional-image-generation",
+    };
+    let entry = |which| {
+        let metrics = figures.iter().filter(|figure| figure.task == Some(which)).map(|figure| {
+            Yaml::Map(vec![
+                ("type", Yaml::text(figure.metric)),
+                ("value", Yaml::Number(figure.value)),
+                ("name", Yaml::text(&figure.name)),
+            ])
+        });
+        let metrics: Vec<Yaml> = metrics.collect();
+        let kind = Yaml::Map(vec![("type", Yaml::text(task(which)))]);
+        (!metrics.is_empty()).then(|| {
+            Yaml::Map(vec![
+                ("task", kind),
+                ("dataset", dataset.clone()),
+                ("metrics", Yaml::List(metrics)),
+            ])
+        })
+    };
+    [Task::Classification, Task::Generation].into_iter().filter_map(entry).collect()
+}
+
+/// A whole number with a comma between thousands.
+pub(super) fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let is_break = |&index: &usize| index > 0 && (digits.len() - index).is_multiple_of(3);
+    let mut text = digits.clone();
+    for index in (0..digits.len()).filter(is_break).rev() {
+        text.insert(index, ',');
+    }
+    text
+}

@@ -1,0 +1,208 @@
+//! The model cards of the bundled models: made by the program, with the figures of their results files.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use jempp::{
+    bundled::{BUNDLED_JUDGES, BUNDLED_MODELS, BundledModel},
+    eval::{read_results, results::Results},
+    model_card::{Subject, card, is_untouched},
+};
+use serde_json::{Map, Value, json};
+
+/// The names of bundled models with a results file, and the file in docs/results.
+const RESULTS: [(&str, &str); 2] =
+    [("fashion", "showcase.json"), ("fashion-classifier", "classifier.json")];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn results_of(model: &BundledModel) -> Option<Results> {
+    let (_, file) = RESULTS.iter().find(|(name, _)| *name == model.name)?;
+    Some(read_results(&root().join("docs/results").join(file)).unwrap())
+}
+
+/// Where the card of a model is, and what the program writes there.
+fn made(model: &BundledModel) -> (PathBuf, String) {
+    let is_mnist = model.name.starts_with("mnist");
+    let folder = if is_mnist { "assets/mnist" } else { "assets" };
+    let licenses: &[&str] = if is_mnist { &["cc-by-sa-3.0"] } else { &["mit", "apache-2.0"] };
+    // `--model` takes the bundled models, and no judge.
+    let option = match model.name.ends_with("-judge") {
+        true => format!("--checkpoint {}", model.file),
+        false => format!("--model {}", model.name),
+    };
+    let text = card(&Subject {
+        name: model.name,
+        file: model.file,
+        option: &option,
+        checkpoint: &model.load().unwrap(),
+        licenses: &licenses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        results: results_of(model).as_ref(),
+    });
+    (root().join(folder).join(format!("{}.md", model.name)), text)
+}
+
+fn models() -> impl Iterator<Item = &'static BundledModel> {
+    BUNDLED_MODELS.iter().chain(BUNDLED_JUDGES)
+}
+
+/// Reads the YAML that cards use: maps, lists and scalars, each level indented by two spaces.
+fn yaml(text: &str) -> Value {
+    let mut lines: Vec<(usize, String)> = Vec::new();
+    for line in text.lines() {
+        let (mut indent, mut rest) = (line.len() - line.trim_start().len(), line.trim_start());
+        // `- key: value` is a dash, and below it the key two spaces further in.
+        while let Some(item) = rest.strip_prefix("- ") {
+            lines.push((indent, "-".into()));
+            (indent, rest) = (indent + 2, item);
+        }
+        lines.push((indent, rest.into()));
+    }
+    let (value, rest) = block(&lines, 0);
+    assert!(rest.is_empty(), "{rest:?}");
+    value
+}
+
+fn block(mut lines: &[(usize, String)], indent: usize) -> (Value, &[(usize, String)]) {
+    let (mut map, mut list) = (Map::new(), Vec::new());
+    while let Some((found, line)) = lines.first().filter(|line| line.0 >= indent) {
+        assert_eq!(*found, indent, "{line}");
+        lines = &lines[1..];
+        let inner = lines;
+        let mut below = || {
+            let (value, rest) = block(inner, indent + 2);
+            lines = rest;
+            value
+        };
+        if line == "-" {
+            list.push(below());
+        } else if let Some(key) = line.strip_suffix(':') {
+            assert!(map.insert(key.into(), below()).is_none(), "{key} twice");
+        } else if let Some((key, text)) = line.split_once(": ").filter(|_| !line.starts_with('"')) {
+            assert!(map.insert(key.into(), scalar(text)).is_none(), "{key} twice");
+        } else {
+            return (scalar(line), lines);
+        }
+    }
+    assert!(map.is_empty() || list.is_empty());
+    (if list.is_empty() { Value::Object(map) } else { Value::Array(list) }, lines)
+}
+
+fn scalar(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| {
+        assert!(!text.contains([':', '#', '"', '\'', '{', '[']), "{text}");
+        Value::from(text)
+    })
+}
+
+fn front_matter(card: &str) -> Value {
+    let rest = card.strip_prefix("---\n").unwrap();
+    yaml(&rest[..rest.find("\n---\n").unwrap() + 1])
+}
+
+#[test]
+fn cards_in_assets_are_those_that_the_program_writes() {
+    for model in models() {
+        let (path, text) = made(model);
+        if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+            fs::write(&path, &text).unwrap();
+        }
+        let found = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            found == text,
+            "{} is another card than the program writes: UPDATE_SNAPSHOTS=1 cargo test --release --test pure model_card",
+            path.display()
+        );
+        assert!(is_untouched(&found));
+        assert!(!is_untouched(&found.replacen("## Data", "## Our data", 1)));
+        assert!(!is_untouched(&format!("{found}\nMore.\n")));
+    }
+}
+
+#[test]
+fn the_front_matter_has_the_fields_of_hugging_face() {
+    for model in models() {
+        let front = front_matter(&made(model).1);
+        let keys: BTreeSet<&str> = front.as_object().unwrap().keys().map(String::as_str).collect();
+        for key in ["license", "library_name", "tags", "datasets", "metrics", "model-index"] {
+            assert!(keys.contains(key), "{}: {key}", model.name);
+        }
+        assert_eq!(front["library_name"], "jempp");
+        assert_eq!(front["model-index"][0]["name"], model.name);
+        let results = front["model-index"][0]["results"].as_array().unwrap();
+        assert!(!results.is_empty());
+        for result in results {
+            assert!(result["task"]["type"].is_string() && result["dataset"]["type"].is_string());
+            for metric in result["metrics"].as_array().unwrap() {
+                assert!(metric["type"].is_string() && metric["value"].is_number(), "{metric}");
+                assert!(front["metrics"].as_array().unwrap().contains(&metric["type"]), "{metric}");
+            }
+        }
+    }
+    let front = |name| front_matter(&made(models().find(|model| model.name == name).unwrap()).1);
+    assert_eq!(front("fashion")["license"], json!(["mit", "apache-2.0"]));
+    assert_eq!(front("fashion")["datasets"], json!(["zalando-datasets/fashion_mnist"]));
+    assert_eq!(front("mnist")["license"], "cc-by-sa-3.0");
+}
+
+#[test]
+fn the_figures_are_those_of_the_results_file() {
+    for model in models() {
+        let Some(results) = results_of(model) else { continue };
+        let (_, text) = made(model);
+        let front = front_matter(&text);
+        let metrics: Vec<&Value> = front["model-index"][0]["results"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|result| result["metrics"].as_array().unwrap())
+            .collect();
+        let has = |kind: &str, name: &str, value: f64| {
+            let is_it = |metric: &&&Value| {
+                metric["type"] == kind && metric["name"].as_str().unwrap().starts_with(name)
+            };
+            let found: Vec<_> =
+                metrics.iter().filter(is_it).map(|metric| &metric["value"]).collect();
+            assert_eq!(found, [&json!(value)], "{}: {name}", model.name);
+        };
+        let accuracy = results.accuracy.as_ref().unwrap().accuracy;
+        has("accuracy", "accuracy", accuracy.value);
+        let shown =
+            [accuracy.value, accuracy.low, accuracy.high].map(|x| format!("{:.1}", 100.0 * x));
+        let [value, low, high] = shown;
+        assert!(text.contains(&format!("| accuracy | {value} % [{low}, {high}] |")), "{text}");
+        let calibration = results.calibration.as_ref().unwrap();
+        let ece = "expected_calibration_error";
+        has(ece, "expected calibration error with", calibration.scaled.expected.value);
+        for set in &results.ood.as_ref().unwrap().sets {
+            let name = format!("AUROC of log p(x), test images against {}", set.name);
+            has("roc_auc", &name, set.scores[0].auroc.value);
+        }
+        for curve in &results.attack.as_ref().unwrap().curves {
+            if curve.defence == jempp::eval::results::Defence::None {
+                for (radius, accuracy) in curve.points.iter().filter(|point| point.0 > 0.0) {
+                    let unit = if curve.norm.name() == "L2" { "" } else { "/255" };
+                    let name = format!(
+                        "accuracy under {} attack, ε = {radius}{unit} (",
+                        curve.norm.name()
+                    );
+                    has("robust_accuracy", &name, accuracy.value);
+                }
+            }
+        }
+        for set in &results.samples.as_ref().unwrap().sets {
+            let row = format!("{} |", set.name)
+                .replace("fresh chains |", "fresh chains after 100 steps |");
+            let value = format!("{:.3} [{:.3}", set.frechet.value, set.frechet.low);
+            assert!(text.contains(&format!("{row} {value}")), "{row} {value}");
+            if set.name != "test images" {
+                has(
+                    "frechet_distance",
+                    "Fréchet distance of 2,000 fresh chains",
+                    set.frechet.value,
+                );
+            }
+        }
+    }
+}
