@@ -92,7 +92,7 @@ impl Verdict {
     /// The height of the verdict on this number of lanes.
     pub(super) fn height(ui: &Ui, num_lanes: usize) -> f32 {
         let line = ui.text_style_height(&egui::TextStyle::Body) + 2.0;
-        (line * num_lanes.max(1) as f32).max(ui.spacing().interact_size.y) + 2.0
+        (line * num_lanes.max(1) as f32).max(ui.spacing().interact_size.y + 4.0)
     }
 
     /// Adds the medians of new steps.

@@ -1,11 +1,14 @@
 //! The card at the first start: what an energy, a chain and a start are, and three ways to go on.
 
-use egui::{Align2, Button, Context, RichText, Vec2, Window};
+use egui::{Align2, Button, Context, RichText, Ui, Vec2, Window, vec2};
 
-use super::{fit::fit, size_class::TOUCH, state::RunState};
+use super::{fit::fit, state::RunState};
 
 /// The largest width of the card, in points.
 const WIDTH: f32 = 440.0;
+
+/// Below this height of the window, the buttons stand above the text.
+const LOW: f32 = 420.0;
 
 /// What the card says: the term and its explanation.
 const SENTENCES: [(&str, &str); 3] = [
@@ -68,6 +71,11 @@ impl Welcome {
             .vscroll(true)
             .anchor(Align2::CENTER_CENTER, Vec2::ZERO)
             .show(ctx, |ui| {
+                // In a low window, the buttons must be seen without scrolling.
+                let is_low = screen.y < LOW;
+                if is_low {
+                    chosen = buttons(ui);
+                }
                 for (term, text) in SENTENCES {
                     ui.horizontal_wrapped(|ui| {
                         ui.spacing_mut().item_spacing.x = 4.0;
@@ -76,35 +84,43 @@ impl Welcome {
                     });
                     ui.add_space(4.0);
                 }
-                ui.add_space(4.0);
-                ui.horizontal_wrapped(|ui| {
-                    let steps = [
-                        (FirstStep::Play, "Play", "Let the chains run (space)."),
-                        (
-                            FirstStep::Lesson,
-                            "Lesson 1, five minutes",
-                            "Read, try, and answer. There are eight lessons.",
-                        ),
-                        (
-                            FirstStep::Draw,
-                            "Draw your own",
-                            "Draw a few pictures, and a model learns them in a minute.",
-                        ),
-                    ];
-                    for (step, name, hover) in steps {
-                        let button = Button::new(RichText::new(name).strong());
-                        let button = button.min_size(egui::vec2(72.0, TOUCH.min(30.0)));
-                        let button = match step {
-                            FirstStep::Play => button.fill(ui.visuals().selection.bg_fill),
-                            _ => button,
-                        };
-                        if ui.add(button).on_hover_text(hover).clicked() {
-                            chosen = Some(step);
-                        }
-                    }
-                });
+                if !is_low {
+                    ui.add_space(4.0);
+                    chosen = buttons(ui);
+                }
             });
         self.is_open = is_open && chosen.is_none();
         chosen
     }
+}
+
+/// Draws the three ways. Returns the one that was clicked.
+fn buttons(ui: &mut Ui) -> Option<FirstStep> {
+    let steps = [
+        (FirstStep::Play, "Play", "Let the chains run (space)."),
+        (
+            FirstStep::Lesson,
+            "Lesson 1, five minutes",
+            "Read, try, and answer. There are eight lessons.",
+        ),
+        (
+            FirstStep::Draw,
+            "Draw your own",
+            "Draw a few pictures, and a model learns them in a minute.",
+        ),
+    ];
+    let mut chosen = None;
+    ui.horizontal_wrapped(|ui| {
+        for (step, name, hover) in steps {
+            let button = Button::new(RichText::new(name).strong()).min_size(vec2(72.0, 30.0));
+            let button = match step {
+                FirstStep::Play => button.fill(ui.visuals().selection.bg_fill),
+                _ => button,
+            };
+            if ui.add(button).on_hover_text(hover).clicked() {
+                chosen = Some(step);
+            }
+        }
+    });
+    chosen
 }

@@ -51,6 +51,8 @@ const CONTROLS: [f32; 2] = [270.0, 220.0];
 const BESIDE: [f32; 2] = [250.0, 190.0];
 /// The largest width of the selected chain's panel.
 const SELECTED: f32 = 290.0;
+/// Below this width, there is no space beside the chains.
+const NARROW: f32 = 480.0;
 /// From this width on, the plot of energies has a column of its own.
 const OWN_COLUMN: f32 = SELECTED + 300.0;
 
@@ -95,6 +97,9 @@ fn beside_chains(
     is_presented: bool,
 ) {
     let room = ui.available_size();
+    if room.x < NARROW {
+        return below_chains(ui, run, panels, side);
+    }
     let below = Verdict::height(ui, run.lanes.len());
     let spare = room.x - chains_panel::wanted_width(run, room.y - below);
     let most = fit(0.5 * room.x, BESIDE[side], f32::INFINITY);
@@ -116,6 +121,18 @@ fn beside_chains(
             plots::energies(ui, run, &mut panels.plots);
         });
         selected::ui(ui, run, &mut panels.selected);
+    });
+}
+
+/// Draws the plot of energies below the chains, and the selected chain beside them only while there is one.
+fn below_chains(ui: &mut Ui, run: &mut RunState, panels: &mut Panels, side: usize) {
+    if run.selected.is_some() {
+        let panel = Panel::right("selected").resizable(false).exact_size(BESIDE[side]);
+        panel.show(ui, |ui| selected::ui(ui, run, &mut panels.selected));
+    }
+    let height = fit(ui.available_height() * 0.2, 96.0, 200.0);
+    Panel::bottom("energies").resizable(false).exact_size(height).show(ui, |ui| {
+        plots::energies(ui, run, &mut panels.plots);
     });
 }
 
