@@ -150,7 +150,7 @@ fn energy_text(medians: &[(u64, f32)]) -> String {
     if medians.len() < 2 {
         return format!("median energy {}", short(last));
     }
-    let text = format!("median energy {} → {}", short(first), short(last));
+    let text = format!("median energy {} to {}", short(first), short(last));
     let finite = || medians.iter().map(|point| point.1).filter(|value| value.is_finite());
     let moved = finite().fold(f32::MIN, f32::max) - finite().fold(f32::MAX, f32::min);
     let near = |value: f32| (value - last).abs() <= FLAT_SHARE * moved;
@@ -218,9 +218,9 @@ mod tests {
             values.iter().enumerate().map(|(step, &value)| (step as u64, value)).collect()
         };
         let mut values: Vec<f32> = (0..20).map(|step| 3.1 - 0.165 * step as f32).collect();
-        assert_eq!(energy_text(&curve(&values)), "median energy 3.1 → 0.0, still moving");
+        assert_eq!(energy_text(&curve(&values)), "median energy 3.1 to 0.0, still moving");
         values.extend([-0.2; 31]);
-        assert_eq!(energy_text(&curve(&values)), "median energy 3.1 → −0.2, flat for 30 steps");
+        assert_eq!(energy_text(&curve(&values)), "median energy 3.1 to −0.2, flat for 30 steps");
         assert_eq!(energy_text(&curve(&[2.0])), "median energy 2.0");
         assert_eq!(energy_text(&curve(&[2.0, f32::NAN])), "no energy is a finite number");
         assert_eq!(median(&[3.0, f32::NAN, 1.0, 2.0]), 2.0);
