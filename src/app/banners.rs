@@ -2,21 +2,19 @@
 
 use egui::{Align, Color32, Frame, Label, Layout, Margin, Panel, Response, RichText, Ui};
 
-use super::{
-    state::{RunState, Session},
-    status::Status,
-    theme,
-};
+use super::{state::Session, status::Status, theme, viewer::Viewer};
 
 impl Status {
     /// Draws the device and the speed on one line, as far as they fit.
-    pub(super) fn small(&self, ui: &mut Ui, run: &RunState, session: &Session) {
+    pub(super) fn small(&self, ui: &mut Ui, viewer: &Viewer) {
+        let Viewer { run, training, session, .. } = viewer;
         let device = session.device.as_ref().map_or("opening the device…", |device| &device.0);
-        let mut text = RichText::new(device).small();
+        let mut parts: Vec<String> = training.record.in_sight().into_iter().collect();
         if run.is_running {
-            text = RichText::new(format!("{:.1} steps/s · {device}", run.steps_per_sec)).small();
+            parts.push(format!("{:.1} steps/s", run.steps_per_sec));
         }
-        ui.add(Label::new(text).truncate());
+        parts.push(device.to_string());
+        ui.add(Label::new(RichText::new(parts.join(" · ")).small()).truncate());
     }
 
     /// Draws the important banners of a small window, one line each. Returns whether the user asked to reopen
@@ -43,7 +41,7 @@ impl Status {
 }
 
 /// A line of text with a button at its end.
-fn small_banner(
+pub(super) fn small_banner(
     ui: &mut Ui,
     id: &'static str,
     fill: Color32,

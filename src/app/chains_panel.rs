@@ -1,7 +1,7 @@
 //! The panel that shows the chains of every lane, with the controls for rows, columns and overlays.
 
 use egui::{
-    Color32, DragValue, Frame, Label, PopupCloseBehavior, RichText, Ui,
+    DragValue, Label, PopupCloseBehavior, RichText, Ui,
     containers::menu::{MenuButton, MenuConfig},
 };
 
@@ -13,6 +13,7 @@ use super::{
     scatter::{self, Scatter},
     state::{Overlay, RunState, Selection},
     theme,
+    verdict::{Question, Verdict},
 };
 use crate::{
     config::ViewConfig,
@@ -30,9 +31,24 @@ pub(super) struct ChainsView {
     scatter: Scatter,
     /// The number of chains per class while the user drags the control.
     per_class: Option<usize>,
+    verdict: Verdict,
 }
 
-/// Draws the lanes side by side.
+/// The height of the controls above the grid and of the gaps around it.
+const ABOVE: f32 = 48.0;
+
+/// The width with which the grid is as high as `height` allows, with its names and the gaps around it.
+pub(super) fn wanted_width(run: &RunState, height: f32) -> f32 {
+    let [columns, rows] = run.grid_size().map(|count| count as f32);
+    grid::NAMES + 28.0 + (height - ABOVE).max(0.0) / rows * columns
+}
+
+/// Draws the verdict on the chains. Returns what a person asks.
+pub(super) fn verdict(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView) -> Option<Question> {
+    state.verdict.ui(ui, run)
+}
+
+/// Draws the lanes in as large a space as there is.
 pub(super) fn ui(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView) {
     let Some(model) = run.model.clone() else {
         return loading(ui, "Loading the model…");
@@ -48,6 +64,9 @@ pub(super) fn small(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView, has
     };
     if has_toolbar && ui.available_height() > LOW {
         ui.horizontal(|ui| small_toolbar(ui, run));
+    }
+    if ui.available_height() > LOW - 60.0 {
+        state.verdict.ui(ui, run);
     }
     let captions = if ui.available_height() > LOW { short_captions } else { warnings };
     lanes(ui, run, &model, state, captions);
@@ -225,58 +244,33 @@ fn classes(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
     }
 }
 
-/// Draws the legend of the frame colours, the explanation of the overlay, and the warnings.
+/// Draws the warnings and the explanation of the overlay. Images need no legend: a tick is explained by the verdict.
 fn captions(ui: &mut Ui, run: &RunState, model: &ModelInfo, state: &ChainsView) {
-    if run.last_step() == 0 && !run.is_playing() {
-        let fill = ui.visuals().selection.bg_fill.gamma_multiply(0.35);
-        Frame::new().fill(fill).corner_radius(4).inner_margin(egui::Margin::symmetric(8, 4)).show(
-            ui,
-            |ui| {
-                ui.set_width(ui.available_width());
-                let what = if model.is_planar() { "points" } else { "images" };
-                ui.label(
-                    RichText::new(format!(
-                        "These are the starts. Press ▶ Play or the space bar, and watch the \
-                         chains walk downhill in energy to {what} that the model believes in."
-                    ))
-                    .size(14.0)
-                    .strong(),
-                );
-            },
-        );
-    }
     for [what, advice] in chain_problems(run, model, state) {
-        ui.colored_label(theme::BROKEN, what + &advice);
+        ui.colored_label(theme::warning(ui), what + &advice);
     }
     if model.is_planar() {
-        scatter::legend(ui, model);
-    } else {
-        let meanings = ["blue frame: the model sees the row's class;", "orange: another;"];
-        legend(ui, meanings, "the stronger, the surer.");
+        scatter::legend(ui, run, model);
     }
     if let Some(text) = overlay_text(run, model, state) {
         ui.label(RichText::new(text).size(SMALL));
     }
 }
 
-/// Draws the legend and the explanation of the overlay in one or two lines.
+/// Draws the verdict or the explanation of the overlay in one or two lines.
 fn short_captions(ui: &mut Ui, run: &RunState, model: &ModelInfo, state: &ChainsView) {
     warnings(ui, run, model, state);
-    if run.last_step() == 0 && !run.is_playing() {
-        ui.strong("These are the starts. Press ▶ Play.");
-    } else if let Some(text) = overlay_text(run, model, state) {
+    if let Some(text) = overlay_text(run, model, state) {
         ui.add(Label::new(RichText::new(text).size(SMALL)).truncate());
     } else if model.is_planar() {
-        scatter::legend(ui, model);
-    } else {
-        legend(ui, ["the model sees the row's class", "another"], "");
+        scatter::legend(ui, run, model);
     }
 }
 
 /// Draws the warnings, one line per lane.
 fn warnings(ui: &mut Ui, run: &RunState, model: &ModelInfo, state: &ChainsView) {
     for [what, _] in chain_problems(run, model, state) {
-        ui.add(Label::new(RichText::new(what).color(theme::BROKEN)).truncate());
+        ui.add(Label::new(RichText::new(what).color(theme::warning(ui))).truncate());
     }
 }
 
@@ -299,9 +293,9 @@ fn overlay_text(run: &RunState, model: &ModelInfo, state: &ChainsView) -> Option
                 state.atlases.iter().map(|atlas| format!("±{}", number(atlas.scale))).collect();
             let what = match overlay {
                 Overlay::Gradient => {
-                    "∂E/∂x: orange where a brighter pixel raises the energy, blue where it lowers it"
+                    "∂E/∂x: yellow where a brighter pixel raises the energy, violet where it lowers it"
                 }
-                _ => "x − x₀: orange has become brighter since the start, blue darker",
+                _ => "x − x₀: yellow has become brighter since the start, violet darker",
             };
             let by_lane = if scales.len() > 1 { " (lane by lane)" } else { "" };
             format!(
@@ -326,34 +320,10 @@ fn clamped_text(run: &RunState) -> String {
     if lanes.iter().all(|lane| lane.proximal_radius.is_none()) {
         return said.join(" ");
     }
-    format!("Where the gradient is cut off: orange from above, blue from below. {}", said.join(" "))
-}
-
-/// Draws the meanings of the two frame colours, followed by the text `last`.
-fn legend(ui: &mut Ui, meanings: [&str; 2], last: &str) {
-    let text = |text: &str| Label::new(RichText::new(text).size(SMALL)).extend();
-    ui.scope(|ui| {
-        // Rows as high as text, not as high as buttons.
-        ui.spacing_mut().interact_size.y = 0.0;
-        ui.spacing_mut().item_spacing = egui::vec2(4.0, 1.0);
-        ui.horizontal_wrapped(|ui| {
-            // Wrap between entries, not within one.
-            for (meaning, color) in meanings.into_iter().zip([theme::AGREES, theme::DIFFERS]) {
-                swatch(ui, color);
-                ui.add(text(meaning));
-            }
-            ui.add(text(last));
-        });
-    });
-}
-
-fn swatch(ui: &mut Ui, color: Color32) {
-    // As high as the text beside it, so that both are aligned.
-    let size = egui::vec2(10.0, SMALL + 3.0);
-    let (rect, _) = ui.allocate_exact_size(size, egui::Sense::hover());
-    let square = egui::Rect::from_center_size(rect.center(), egui::Vec2::splat(9.0));
-    let stroke = egui::Stroke::new(2.0, color);
-    ui.painter().rect_stroke(square, 0.0, stroke, egui::StrokeKind::Inside);
+    format!(
+        "Where the gradient is cut off: yellow from above, violet from below. {}",
+        said.join(" ")
+    )
 }
 
 /// Warnings about chains that exploded or left the box: what happened, and an explanation.

@@ -93,6 +93,7 @@ impl Window<'_> {
         if self.panels.status.small_banners(ui, &mut self.viewer.session) {
             self.viewer.try_again();
         }
+        training::continue_banner(ui, &mut self.viewer.training, &mut self.viewer.session);
         if is_tall {
             Panel::bottom("status").show(ui, |ui| self.status_line(ui));
         }
@@ -114,7 +115,7 @@ impl Window<'_> {
     }
 
     fn status_line(&self, ui: &mut Ui) {
-        self.panels.status.small(ui, &self.viewer.run, &self.viewer.session);
+        self.panels.status.small(ui, self.viewer);
     }
 
     fn menu(&mut self, ui: &mut Ui, is_narrow: bool) {

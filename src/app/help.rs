@@ -5,6 +5,8 @@
 pub(super) struct Help {
     /// Whether the overlay is shown.
     pub is_open: bool,
+    /// Whether a person asked for the presentation mode.
+    pub(super) wants_presentation: bool,
 }
 
 /// Below this width in points, there is no space for the list of keys.
@@ -19,6 +21,7 @@ const KEYS: &[(&str, &str)] = &[
     ("0", "show all rows"),
     ("Ctrl O", "open a checkpoint or a picture"),
     ("Ctrl S / G / E", "save the picture, the animation, the traces"),
+    ("P", "presentation: larger text, no panels, a ring around the pointer; again or Esc: back"),
     ("?", "this help"),
 ];
 
@@ -31,7 +34,8 @@ const WORDS: &[(&str, &str)] = &[
     (
         "chain",
         "An image that moves: every step goes a little down the energy and adds a little noise. Each cell of \
-         the grid is one chain, each row the class it started from.",
+         the grid is one chain, each row the class it started from. A tick marks a chain in which the model sees \
+         that class.",
     ),
     (
         "proximal step",
@@ -54,6 +58,7 @@ impl Help {
     pub(super) fn ui(&mut self, ctx: &egui::Context) {
         let width = (ctx.content_rect().width() - 60.0).min(560.0);
         let height = ctx.content_rect().height() - 100.0;
+        let mut is_closed = false;
         egui::Window::new("Help")
             .open(&mut self.is_open)
             .collapsible(false)
@@ -70,6 +75,11 @@ impl Help {
                      centres and become images. Then raise the step size of SGLD until it breaks, and see why \
                      the proximal step does not.",
                 );
+                ui.add_space(6.0);
+                if ui.button("Presentation mode (P)").clicked() {
+                    self.wants_presentation = true;
+                    is_closed = true;
+                }
                 ui.add_space(6.0);
                 // A phone has no keyboard.
                 if width > NARROW {
@@ -98,5 +108,6 @@ impl Help {
                     ui.hyperlink_to("JEM++ (arXiv:2109.09032)", "https://arxiv.org/abs/2109.09032");
                 });
             });
+        self.is_open &= !is_closed;
     }
 }

@@ -18,7 +18,9 @@ pub(super) fn menu(ui: &mut Ui, lesson: &mut OpenLesson) {
     let response = ui.menu_button("Lessons", |ui| {
         for (index, title) in TITLES.iter().enumerate() {
             let is_open = lesson.number == index + 1;
-            if ui.selectable_label(is_open, format!("{}. {title}", index + 1)).clicked() {
+            let tick = if lesson.finished.contains(&(index + 1)) { "✔ " } else { "" };
+            let name = format!("{tick}{}. {title}", index + 1);
+            if ui.selectable_label(is_open, name).clicked() {
                 lesson.open(index + 1, 1);
                 ui.close();
             }
@@ -57,6 +59,10 @@ fn text(ui: &mut Ui, open: &mut OpenLesson) -> Option<String> {
             }
         });
     });
+    if open.has_ended {
+        closing_words(ui, open);
+        return None;
+    }
     let Some(lesson) = lesson else {
         ui.spinner();
         if ui.button("Load it again").clicked() {
@@ -78,8 +84,11 @@ fn text(ui: &mut Ui, open: &mut OpenLesson) -> Option<String> {
             if ui.button("Next ▶").clicked() {
                 open.open(number, step + 1);
             }
-        } else if number < TITLES.len() && ui.button("Next lesson ▶").clicked() {
-            open.open(number + 1, 1);
+        } else {
+            let name = if number < TITLES.len() { "Next lesson ▶" } else { "✔ Finish" };
+            if ui.button(name).clicked() {
+                open.finish(TITLES.len());
+            }
         }
     });
     ui.separator();
@@ -105,6 +114,31 @@ fn text(ui: &mut Ui, open: &mut OpenLesson) -> Option<String> {
         ui.add_space(8.0);
     });
     link
+}
+
+/// Draws the end of the lessons: which are finished, and what to do next.
+fn closing_words(ui: &mut Ui, open: &mut OpenLesson) {
+    ui.add(Label::new(RichText::new("That was the last lesson").heading()).wrap());
+    let missing: Vec<usize> =
+        (1..=TITLES.len()).filter(|nth| !open.finished.contains(nth)).collect();
+    let text = match missing.is_empty() {
+        true => format!("✔ You have finished all {} lessons.", TITLES.len()),
+        false => format!("You have finished {} of {}.", open.finished.len(), TITLES.len()),
+    };
+    ui.add(Label::new(RichText::new(text).size(TEXT)).wrap());
+    for nth in missing {
+        if ui.add(Button::new(format!("▶ {nth}. {}", TITLES[nth - 1])).wrap()).clicked() {
+            open.open(nth, 1);
+        }
+    }
+    ui.add_space(6.0);
+    let next = "What now? Draw your own data in the tab Train and watch a model learn it, or paint a density in the \
+                tab Lab and see which rule finds all of it.";
+    ui.add(Label::new(RichText::new(next).size(TEXT)).wrap());
+    ui.add_space(6.0);
+    if ui.button("Close the lessons").clicked() {
+        open.open(0, 1);
+    }
 }
 
 /// Draws paragraphs. Returns the link to set up, if one was clicked.

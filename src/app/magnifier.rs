@@ -67,7 +67,7 @@ impl ChainDetails<'_> {
         let Some(numbers) = self.numbers.filter(|n| self.chain < n.energy.len()) else { return };
         if numbers.is_broken(self.chain) {
             let text = "Exploded: its energy is no longer a finite number.";
-            ui.colored_label(theme::BROKEN, text);
+            ui.colored_label(theme::warning(ui), text);
             return;
         }
         let Some((class, probability)) = numbers.prediction(self.chain) else { return };
@@ -92,8 +92,8 @@ pub(super) fn probabilities(numbers: &LaneNumbers, chain: usize) -> Vec<f32> {
     row.unwrap_or_default().iter().map(|p| p.to_f32()).collect()
 }
 
-/// Draws the `most` largest probabilities as bars, largest first, and how they are calibrated. The bar of class `own` has
-/// the colour of agreement.
+/// Draws the `most` largest probabilities as bars, largest first, and how they are calibrated. The bar of class `own` is
+/// brighter.
 pub(super) fn bars(
     ui: &mut Ui,
     model: &ModelInfo,
@@ -129,7 +129,10 @@ pub(super) fn bars(
         );
         ui.painter().rect_filled(track, 2.0, ui.visuals().extreme_bg_color);
         let filled = fit(share, 0.0, 1.0) * span;
-        let fill = if is_own { theme::AGREES } else { ui.visuals().weak_text_color() };
+        let fill = match is_own {
+            true => ui.visuals().strong_text_color(),
+            false => ui.visuals().weak_text_color(),
+        };
         let bar = Rect::from_min_size(track.min, vec2(filled, 8.0));
         ui.painter().rect_filled(bar, 2.0, fill);
         let right = egui::Align2::RIGHT_CENTER;

@@ -2,7 +2,8 @@
 
 use super::{
     chains_panel::ChainsView, files::Files, help::Help, lab::LabView, plots::PlotsView,
-    selected::SelectedView, status::Status, training::TrainingView,
+    presentation::Presentation, selected::SelectedView, status::Status, training::TrainingView,
+    welcome::Welcome,
 };
 
 /// The state of all panels, kept between frames.
@@ -16,4 +17,6 @@ pub(super) struct Panels {
     pub(super) files: Files,
     pub(super) help: Help,
     pub(super) status: Status,
+    pub(super) welcome: Welcome,
+    pub(super) presentation: Presentation,
 }

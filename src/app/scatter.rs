@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use egui::{Color32, Label, Pos2, RichText, Sense, Shape, Stroke, Tooltip, Ui, vec2};
-use egui_plot::{Arrows, MarkerShape, Plot, PlotPoint, Points};
+use egui::{Color32, Label, RichText, Sense, Stroke, StrokeKind, Tooltip, Ui, vec2};
+use egui_plot::{Arrows, Plot, PlotPoint, Points};
 
 use super::{
+    fit::fit,
     grid::Action,
     magnifier::{ChainDetails, name_of},
     pixels::{SMALL, number},
@@ -28,17 +29,12 @@ const BOUND: f32 = 1.1;
 /// A value beyond this has left the box.
 const FAR: f32 = 3.0;
 
-/// One marker shape per class.
-const SHAPES: [MarkerShape; 8] = [
-    MarkerShape::Circle,
-    MarkerShape::Square,
-    MarkerShape::Diamond,
-    MarkerShape::Up,
-    MarkerShape::Plus,
-    MarkerShape::Cross,
-    MarkerShape::Down,
-    MarkerShape::Asterisk,
-];
+/// Of more chains than this, an evenly spaced sample is drawn.
+const NUM_DRAWN: usize = 1500;
+/// The largest and the smallest radius of a chain, with few chains and with many, in screen points.
+const RADII: [f32; 2] = [5.0, 3.0];
+/// The size of the colour bar.
+const BAR: egui::Vec2 = vec2(84.0, 9.0);
 
 /// Points in the plane.
 type Places = Vec<[f64; 2]>;
@@ -127,6 +123,7 @@ fn plot(
     let is_dark = ui.visuals().dark_mode;
     let contrast = ui.visuals().strong_text_color();
     let selected = run.selected.filter(|selected| selected.lane == lane);
+    let numbers = run.shown_numbers().and_then(|(_, numbers)| numbers.get(lane));
     let drawn = plot.show(ui, |ui| {
         // The box fills the shorter side, and the longer side shows more of the plane.
         let size = ui.transform().frame().size();
@@ -139,20 +136,6 @@ fn plot(
             let color = class_color(class).gamma_multiply(if is_dark { 0.22 } else { 0.35 });
             let faint = Points::new("", points.clone()).color(color).radius(1.3);
             ui.points(faint.allow_hover(false));
-        }
-        for (class, name) in model.class_names.iter().enumerate() {
-            let of_class: Places = places
-                .iter()
-                .zip(labels)
-                .filter(|(place, label)| **label as usize == class && is_finite(place))
-                .map(|(place, _)| *place)
-                .collect();
-            if of_class.is_empty() {
-                continue;
-            }
-            let shape = SHAPES[class % SHAPES.len()];
-            let points = Points::new(name.clone(), of_class).shape(shape).radius(4.0);
-            ui.points(points.color(class_color(class)).allow_hover(false));
         }
         if let Some(arrows) = arrows(run, images, &places, state, lane) {
             ui.arrows(arrows.color(contrast.gamma_multiply(0.45)).allow_hover(false));
@@ -172,6 +155,10 @@ fn plot(
         let label = format!("Chains of lane {} in the plane", lane + 1);
         egui::WidgetInfo::labeled(egui::Role::Button, true, label)
     });
+    let energies = numbers.map_or(&[][..], |numbers| &numbers.energy);
+    chains(&ui.painter_at(drawn.response.rect), &places, labels, energies, |place| {
+        drawn.transform.position_from_point(&PlotPoint::new(place[0], place[1]))
+    });
     let pointer = drawn.response.hover_pos()?;
     let distance = |place: &[f64; 2]| {
         let at = PlotPoint::new(place[0], place[1]);
@@ -184,7 +171,7 @@ fn plot(
     let class = name_of(&model.class_names, label as usize);
     let shown = ChainDetails {
         model,
-        numbers: run.shown_numbers().and_then(|(_, numbers)| numbers.get(lane)),
+        numbers,
         chain,
         label,
         title: format!("{class}, chain {}", chain % columns + 1),
@@ -196,48 +183,100 @@ fn plot(
     drawn.response.clicked().then_some(Action::Select(selection))
 }
 
-/// Draws the legend of the classes' markers.
-pub(super) fn legend(ui: &mut Ui, model: &ModelInfo) {
+/// The distance from one drawn chain to the next.
+fn stride(num_chains: usize) -> usize {
+    num_chains.div_ceil(NUM_DRAWN).max(1)
+}
+
+/// The radius of a chain and the opacity of its filling: smaller and fainter among many.
+fn look(num_drawn: usize) -> (f32, f32) {
+    let crowd = fit(num_drawn as f32 / NUM_DRAWN as f32, 0.0, 1.0).sqrt();
+    (RADII[0] + (RADII[1] - RADII[0]) * crowd, 0.9 - 0.35 * crowd)
+}
+
+/// The range of the energies that the colours cover: that of all but the rarest finite ones.
+fn energy_range(energies: &[f32]) -> Option<[f32; 2]> {
+    let mut finite: Vec<f32> = energies.iter().copied().filter(|value| value.is_finite()).collect();
+    finite.sort_unstable_by(f32::total_cmp);
+    let last = finite.len().checked_sub(1)?;
+    Some([finite[last / 50], finite[last - last / 50]])
+}
+
+/// Draws the chains as round points: filled by their energy, with a rim in the colour of their class.
+fn chains(
+    painter: &egui::Painter,
+    places: &[[f64; 2]],
+    labels: &[u32],
+    energies: &[f32],
+    to_screen: impl Fn(&[f64; 2]) -> egui::Pos2,
+) {
+    let stride = stride(places.len());
+    let (radius, opacity) = look(places.len() / stride);
+    let [low, high] = energy_range(energies).unwrap_or([0.0, 1.0]);
+    let span = (high - low).max(1e-6);
+    for (chain, place) in places.iter().enumerate().step_by(stride) {
+        if !is_finite(place) {
+            continue;
+        }
+        let at = to_screen(place);
+        let share = energies.get(chain).map_or(0.5, |energy| (energy - low) / span);
+        let class = labels.get(chain).copied().unwrap_or(0) as usize;
+        painter.circle(
+            at,
+            radius,
+            theme::energy(share).gamma_multiply(opacity),
+            Stroke::new(0.35 * radius, class_color(class)),
+        );
+    }
+}
+
+/// Draws the legend: the rims of the classes, the colour bar, and what is drawn.
+pub(super) fn legend(ui: &mut Ui, run: &RunState, model: &ModelInfo) {
+    let small = |text: String| Label::new(RichText::new(text).size(SMALL)).extend();
     ui.scope(|ui| {
         ui.spacing_mut().interact_size.y = 0.0;
         ui.spacing_mut().item_spacing = vec2(4.0, 1.0);
         ui.horizontal_wrapped(|ui| {
             for (class, name) in model.class_names.iter().enumerate() {
                 let (rect, _) = ui.allocate_exact_size(vec2(12.0, SMALL + 3.0), Sense::hover());
-                ui.painter().add(marker(rect.center(), SHAPES[class % SHAPES.len()], class));
-                ui.add(Label::new(RichText::new(name).size(SMALL)).extend());
+                let rim = Stroke::new(2.0, class_color(class));
+                ui.painter().circle_stroke(rect.center(), 4.0, rim);
+                ui.add(small(name.clone()));
                 ui.add_space(4.0);
             }
-            let text = RichText::new("large: chains, faint: training points").size(SMALL);
-            ui.add(Label::new(text).extend());
+            ui.add(small("(rim: class of the start; faint: training points)".into()));
+            colour_bar(ui);
+            ui.add(small("low energy = likely".into()));
+            let num_chains = run.record.as_ref().map_or(0, |record| record.num_chains());
+            let stride = stride(num_chains);
+            if stride > 1 {
+                let drawn = num_chains.div_ceil(stride);
+                ui.add(small(format!("· {drawn} of {num_chains} chains are drawn, evenly chosen")));
+            }
         });
     });
 }
 
-/// A marker in the style of the plot.
-fn marker(at: Pos2, shape: MarkerShape, class: usize) -> Shape {
-    let color = class_color(class);
-    let polygon = |corners: &[(f32, f32)]| {
-        let corners = corners.iter().map(|&(x, y)| at + vec2(x, y) * 4.0).collect();
-        Shape::convex_polygon(corners, color, Stroke::NONE)
-    };
-    let lines = |ends: &[(f32, f32)]| {
-        let line = |&(x, y): &(f32, f32)| {
-            let end = vec2(x, y) * 4.0;
-            Shape::line_segment([at - end, at + end], Stroke::new(1.5, color))
-        };
-        Shape::Vec(ends.iter().map(line).collect())
-    };
-    match shape {
-        MarkerShape::Square => polygon(&[(-0.8, -0.8), (0.8, -0.8), (0.8, 0.8), (-0.8, 0.8)]),
-        MarkerShape::Diamond => polygon(&[(0.0, -1.0), (1.0, 0.0), (0.0, 1.0), (-1.0, 0.0)]),
-        MarkerShape::Up => polygon(&[(0.0, -1.0), (0.9, 0.6), (-0.9, 0.6)]),
-        MarkerShape::Down => polygon(&[(0.0, 1.0), (-0.9, -0.6), (0.9, -0.6)]),
-        MarkerShape::Plus => lines(&[(1.0, 0.0), (0.0, 1.0)]),
-        MarkerShape::Cross => lines(&[(0.7, 0.7), (0.7, -0.7)]),
-        MarkerShape::Asterisk => lines(&[(0.0, 1.0), (0.87, 0.5), (0.87, -0.5)]),
-        _ => Shape::circle_filled(at, 4.0, color),
+/// Draws the scale of the energies, from low to high.
+fn colour_bar(ui: &mut Ui) {
+    let (rect, response) = ui.allocate_exact_size(vec2(BAR.x, SMALL + 3.0), Sense::hover());
+    let bar = egui::Rect::from_center_size(rect.center(), BAR);
+    let mut mesh = egui::Mesh::default();
+    for (nth, share) in [0.0, 0.25, 0.5, 0.75, 1.0].into_iter().enumerate() {
+        let x = bar.left() + share * bar.width();
+        mesh.colored_vertex(egui::pos2(x, bar.top()), theme::energy(share));
+        mesh.colored_vertex(egui::pos2(x, bar.bottom()), theme::energy(share));
+        if let Some(first) = (2 * nth as u32).checked_sub(2) {
+            mesh.add_triangle(first, first + 1, first + 2);
+            mesh.add_triangle(first + 1, first + 2, first + 3);
+        }
     }
+    ui.painter().add(mesh);
+    let rim = Stroke::new(1.0, ui.visuals().weak_text_color());
+    ui.painter().rect_stroke(bar, 0.0, rim, StrokeKind::Outside);
+    response.on_hover_text(
+        "The colour of a chain: bright where its energy is low, dark where it is high.",
+    );
 }
 
 /// An explanation of the arrows.
@@ -321,4 +360,23 @@ fn clamped(images: &LaneImages, places: &[[f64; 2]]) -> Places {
         is_finite(place) && gradient.iter().any(|g| g.to_f32().abs() > radius)
     });
     of_points.map(|(place, _)| *place).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_can_be_read_at_any_count() {
+        for count in [1usize, 100, 1500, 1501, 10_000, 1_000_000] {
+            let drawn = count.div_ceil(stride(count));
+            let (radius, opacity) = look(drawn);
+            assert!(drawn <= NUM_DRAWN && drawn * 2 >= count.min(NUM_DRAWN), "{count}: {drawn}");
+            assert!(radius >= 3.0 && (0.3..1.0).contains(&opacity), "{count}: {radius} {opacity}");
+        }
+        let mut energies: Vec<f32> = (0..100).map(|value| value as f32).collect();
+        energies.extend([f32::NAN, f32::INFINITY]);
+        assert_eq!(energy_range(&energies), Some([1.0, 98.0]));
+        assert_eq!(energy_range(&[f32::NAN]), None);
+    }
 }

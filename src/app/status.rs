@@ -5,11 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use egui::{Color32, RichText, Ui};
 use web_time::Instant;
 
-use super::{
-    record::HISTORY_MIB,
-    state::{RunState, Session},
-    theme,
-};
+use super::{record::HISTORY_MIB, state::Session, theme, viewer::Viewer};
 use crate::worker::Event;
 
 /// The time over which rates are measured.
@@ -63,11 +59,16 @@ impl Status {
     }
 
     /// Draws the status line.
-    pub(super) fn ui(&mut self, ui: &mut Ui, run: &RunState, session: &Session) {
+    pub(super) fn ui(&mut self, ui: &mut Ui, viewer: &Viewer) {
+        let Viewer { run, training, session, .. } = viewer;
         let now = Instant::now();
         self.frames.push_back(now);
         let frames_per_sec = rate(&mut self.frames, now);
         ui.horizontal_wrapped(|ui| {
+            if let Some(text) = training.record.in_sight() {
+                ui.strong(text).on_hover_text("The tab Train shows how it goes.");
+                ui.separator();
+            }
             match &session.device {
                 Some((description, _)) => ui.label(description),
                 None => ui.label("opening the device…"),

@@ -3,20 +3,32 @@
 use egui::{CentralPanel, Panel, Ui};
 
 use super::{
-    chains_panel, controls, fit::fit, lab, lessons, menu, panels::Panels, plots, selected,
-    state::RunState, training, transport, viewer::Viewer,
+    chains_panel, controls,
+    fit::fit,
+    lab, lessons, menu,
+    panels::Panels,
+    plots, selected,
+    state::RunState,
+    training, transport,
+    verdict::{Question, Verdict},
+    viewer::Viewer,
 };
 use crate::config::Tab;
 
 /// Draws the large layout.
 pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels) {
-    Panel::top("menu").show(ui, |ui| {
-        menu::bar(ui, viewer, &mut panels.files, &mut panels.help);
-    });
+    if !panels.presentation.is_on() {
+        Panel::top("menu").show(ui, |ui| {
+            menu::bar(ui, viewer, &mut panels.files, &mut panels.help);
+        });
+    }
     if panels.status.banners(ui, &mut viewer.session) {
         viewer.try_again();
     }
-    Panel::bottom("status").show(ui, |ui| panels.status.ui(ui, &viewer.run, &viewer.session));
+    training::continue_banner(ui, &mut viewer.training, &mut viewer.session);
+    if !panels.presentation.is_on() {
+        Panel::bottom("status").show(ui, |ui| panels.status.ui(ui, viewer));
+    }
     if let Some(link) = lessons::panel(ui, &mut viewer.lesson, false) {
         viewer.set_up(&link);
     }
@@ -34,43 +46,109 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels) {
     }
 }
 
-/// Draws the open model's chains, or their plots.
+/// The width of the controls in a wide window and in a narrow one, and the least width of what is beside the chains.
+const CONTROLS: [f32; 2] = [270.0, 220.0];
+const BESIDE: [f32; 2] = [250.0, 190.0];
+/// The largest width of the selected chain's panel.
+const SELECTED: f32 = 290.0;
+/// Below this width, there is no space beside the chains.
+const NARROW: f32 = 480.0;
+/// From this width on, the plot of energies has a column of its own.
+const OWN_COLUMN: f32 = SELECTED + 300.0;
+
+/// Draws the open model's chains, or their plots. In a presentation, there are no panels beside them.
 fn show_run(ui: &mut Ui, run: &mut RunState, tab: &mut Tab, panels: &mut Panels) {
+    let is_presented = panels.presentation.is_on();
     Panel::bottom("transport").show(ui, |ui| transport::ui(ui, run));
-    let is_wide = ui.available_width() > 1000.0;
-    // The widths are fixed, because a panel that follows its contents jumps when a number gets one more digit.
-    let width = if is_wide { 270.0 } else { 220.0 };
-    Panel::left("controls").resizable(false).exact_size(width).show(ui, |ui| {
-        controls::ui(ui, run, tab);
-    });
-    if is_wide || run.selected.is_some() {
-        let width = if is_wide { 250.0 } else { 190.0 };
-        Panel::right("selected").resizable(false).exact_size(width).show(ui, |ui| {
-            selected::ui(ui, run, &mut panels.selected);
-        });
+    let side = usize::from(ui.available_width() <= 1000.0);
+    // The widths depend on the window only, because a panel that follows its contents jumps when a number gets one
+    // more digit.
+    if !is_presented {
+        let panel = Panel::left("controls").resizable(false).exact_size(CONTROLS[side]);
+        panel.show(ui, |ui| controls::ui(ui, run, tab));
     }
+    comparison(ui, run);
     if *tab == Tab::Chains {
-        let height = fit(ui.available_height() * 0.2, 96.0, 200.0);
-        Panel::bottom("energies").resizable(false).exact_size(height).show(ui, |ui| {
-            plots::energies(ui, run, &mut panels.plots);
-        });
-    }
-    if let Some(point) = run.comparison {
-        Panel::top("lesson").show(ui, |ui| {
-            ui.horizontal_top(|ui| {
-                if ui.small_button("✖").on_hover_text("Close this text.").clicked() {
-                    run.comparison = None;
-                }
-                // In a small window, the chains need the space.
-                let label = egui::Label::new(point);
-                let is_small = ui.available_width() < 500.0;
-                let label = if is_small { label.truncate() } else { label.wrap() };
-                ui.add(label).on_hover_text(point);
-            });
-        });
+        beside_chains(ui, run, panels, side, is_presented);
+        let height = Verdict::height(ui, run.lanes.len());
+        let asked = Panel::bottom("verdict")
+            .resizable(false)
+            .exact_size(height)
+            .show(ui, |ui| chains_panel::verdict(ui, run, &mut panels.chains));
+        if asked.inner == Some(Question::DoesItConverge) {
+            *tab = Tab::Plots;
+        }
+    } else if !is_presented && (side == 0 || run.selected.is_some()) {
+        let panel = Panel::right("selected").resizable(false).exact_size(BESIDE[side]);
+        panel.show(ui, |ui| selected::ui(ui, run, &mut panels.selected));
     }
     CentralPanel::default().show(ui, |ui| match *tab {
-        Tab::Chains => chains_panel::ui(ui, run, &mut panels.chains),
-        _ => plots::ui(ui, run, &mut panels.plots),
+        Tab::Plots => plots::ui(ui, run, &mut panels.plots),
+        _ => chains_panel::ui(ui, run, &mut panels.chains),
+    });
+}
+
+/// Draws the plot of energies and the selected chain beside the chains, in the width that these leave free.
+fn beside_chains(
+    ui: &mut Ui,
+    run: &mut RunState,
+    panels: &mut Panels,
+    side: usize,
+    is_presented: bool,
+) {
+    let room = ui.available_size();
+    if room.x < NARROW {
+        return below_chains(ui, run, panels, side);
+    }
+    let below = Verdict::height(ui, run.lanes.len());
+    let spare = room.x - chains_panel::wanted_width(run, room.y - below);
+    let most = fit(0.5 * room.x, BESIDE[side], f32::INFINITY);
+    let width = fit(spare, BESIDE[side], most);
+    if is_presented || width >= OWN_COLUMN {
+        if !is_presented {
+            let panel = Panel::right("selected").resizable(false).exact_size(SELECTED);
+            panel.show(ui, |ui| selected::ui(ui, run, &mut panels.selected));
+        }
+        let width = if is_presented { width } else { width - SELECTED };
+        Panel::right("energies").resizable(false).exact_size(width).show(ui, |ui| {
+            plots::energies(ui, run, &mut panels.plots);
+        });
+        return;
+    }
+    Panel::right("selected").resizable(false).exact_size(width).show(ui, |ui| {
+        let height = fit(ui.available_height() * 0.34, 110.0, 260.0);
+        Panel::top("energies").resizable(false).exact_size(height).show(ui, |ui| {
+            plots::energies(ui, run, &mut panels.plots);
+        });
+        selected::ui(ui, run, &mut panels.selected);
+    });
+}
+
+/// Draws the plot of energies below the chains, and the selected chain beside them only while there is one.
+fn below_chains(ui: &mut Ui, run: &mut RunState, panels: &mut Panels, side: usize) {
+    if run.selected.is_some() {
+        let panel = Panel::right("selected").resizable(false).exact_size(BESIDE[side]);
+        panel.show(ui, |ui| selected::ui(ui, run, &mut panels.selected));
+    }
+    let height = fit(ui.available_height() * 0.2, 96.0, 200.0);
+    Panel::bottom("energies").resizable(false).exact_size(height).show(ui, |ui| {
+        plots::energies(ui, run, &mut panels.plots);
+    });
+}
+
+/// Draws the explanation of a comparison.
+fn comparison(ui: &mut Ui, run: &mut RunState) {
+    let Some(point) = run.comparison else { return };
+    Panel::top("lesson").show(ui, |ui| {
+        ui.horizontal_top(|ui| {
+            if ui.small_button("✖").on_hover_text("Close this text.").clicked() {
+                run.comparison = None;
+            }
+            // In a small window, the chains need the space.
+            let label = egui::Label::new(point);
+            let is_small = ui.available_width() < 500.0;
+            let label = if is_small { label.truncate() } else { label.wrap() };
+            ui.add(label).on_hover_text(point);
+        });
     });
 }

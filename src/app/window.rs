@@ -9,6 +9,7 @@ use super::{
     size_class, status,
     training::{self, Wish},
     viewer::Viewer,
+    welcome::FirstStep,
     wide,
 };
 use crate::{
@@ -58,6 +59,11 @@ impl App {
     /// link to `full_page`, which has all controls.
     pub fn embedded(link: Link, view: ViewState, full_page: impl Into<String>) -> Self {
         Self { full_page: Some(full_page.into()), ..Self::new(link, view) }
+    }
+
+    /// Shows the card of the first start.
+    pub fn welcome(&mut self) {
+        self.panels.welcome.is_open = true;
     }
 
     /// Saves all later files to this folder, without a dialog.
@@ -136,6 +142,19 @@ impl App {
             wide::ui(ui, viewer, panels);
         }
         panels.help.ui(ui.ctx());
+        if std::mem::take(&mut panels.help.wants_presentation) {
+            panels.presentation.toggle(ui.ctx());
+        }
+        panels.presentation.ui(ui.ctx());
+        match panels.welcome.ui(ui.ctx(), &viewer.run) {
+            Some(FirstStep::Play) => viewer.run.play(),
+            Some(FirstStep::Lesson) => viewer.lesson.open(1, 1),
+            Some(FirstStep::Draw) => {
+                viewer.session.tab = Tab::Train;
+                panels.training.open_drawing();
+            }
+            None => {}
+        }
         status::notices(ui.ctx(), &viewer.session, compact::height_below(ui.ctx()));
         match panels.training.take_wish() {
             Some(Wish::Dialog(purpose)) => {

@@ -235,6 +235,9 @@ impl Page {
             _ => App::new(link, view),
         };
         app.listen(ctx);
+        if query.view.is_empty() {
+            app.welcome();
+        }
         let location = window.location();
         app.set_address(format!(
             "{}{}",

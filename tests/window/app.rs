@@ -9,13 +9,13 @@ use jempp::{
 };
 
 /// A window of some size with its worker, with the model loaded and the chains at their starts.
-struct Window {
-    harness: Harness<'static, App>,
-    worker: Scripted,
+pub(crate) struct Window {
+    pub(crate) harness: Harness<'static, App>,
+    pub(crate) worker: Scripted,
 }
 
 impl Window {
-    fn open(size: [f32; 2], view: ViewState) -> Self {
+    pub(crate) fn open(size: [f32; 2], view: ViewState) -> Self {
         let (worker, link) = Scripted::new();
         let harness = Harness::builder().with_size(size).with_max_steps(8).build_ui_state(
             |ui, app: &mut App| {
@@ -29,12 +29,12 @@ impl Window {
         window
     }
 
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::open([1280.0, 800.0], ViewState::default())
     }
 
     /// Draws `frames` frames, with `steps_each` steps of the worker between two.
-    fn pass(&mut self, frames: usize, steps_each: usize) {
+    pub(crate) fn pass(&mut self, frames: usize, steps_each: usize) {
         for _ in 0..frames {
             self.harness.step();
             self.worker.work(steps_each);
@@ -42,17 +42,17 @@ impl Window {
         self.harness.step();
     }
 
-    fn click(&mut self, label: &str) {
+    pub(crate) fn click(&mut self, label: &str) {
         self.harness.get_by_label(label).click();
         self.harness.step();
         self.harness.step();
     }
 
-    fn viewer(&self) -> &Viewer {
+    pub(crate) fn viewer(&self) -> &Viewer {
         self.harness.state().viewer()
     }
 
-    fn has(&self, text: &str) -> bool {
+    pub(crate) fn has(&self, text: &str) -> bool {
         self.harness.query_all_by_label_contains(text).next().is_some()
     }
 

@@ -1,4 +1,4 @@
-//! The chains of all lanes as grids side by side, with a row per class and a column per chain.
+//! The chains of all lanes as grids, with a row or a block of rows for each class.
 
 mod cell_layout;
 
@@ -7,7 +7,7 @@ use egui::{
     Tooltip, Ui, UiBuilder, Vec2, WidgetInfo, pos2, vec2,
 };
 
-use self::cell_layout::{CellLayout, LANE_GAP};
+use self::cell_layout::{CellLayout, Contents, HEADER};
 use super::{
     atlas::Atlas,
     fit::fit,
@@ -54,31 +54,32 @@ pub(super) fn ui(
     let ppp = ui.pixels_per_point();
     let font = FontId::proportional(SMALL);
     let color = ui.visuals().text_color();
-    let width_of = |class: &u32| {
-        let name = name_of(&model.class_names, *class as usize);
-        ui.painter().layout_no_wrap(name, font.clone(), color).size().x
-    };
     let row_labels: Vec<u32> = labels.iter().step_by(columns).copied().collect();
-    let names_width = row_labels.iter().map(width_of).fold(0.0, f32::max) + 8.0;
+    let all_numbers = numbers.unwrap_or_default();
+    let counts: Vec<String> =
+        (0..rows).map(|row| agreeing(all_numbers, labels, row * columns, columns)).collect();
+    let width_of = |text: String| ui.painter().layout_no_wrap(text, font.clone(), color).size().x;
+    let names = row_labels.iter().map(|&class| name_of(&model.class_names, class as usize));
+    let names_width = names.map(width_of).fold(0.0, f32::max) + 8.0;
     let names_width = names_width.min(whole.width() * 0.22).min(100.0);
-    let header = if num_lanes > 1 { 18.0 } else { 0.0 };
     let snap = |value: f32| (value * ppp).round() / ppp;
-    let min = pos2(snap(whole.left() + names_width), snap(whole.top() + header));
+    let min = pos2(snap(whole.left() + names_width), snap(whole.top()));
     let area = Rect::from_min_max(min, whole.max.max(min));
 
     let [_, h, w] = model.shape;
     let is_small = size_class::is_small(ui.ctx());
     let min_pitch = if is_small { SMALL_MIN_PITCH } else { MIN_PITCH };
-    let cells = CellLayout::fit([h, w], [rows, columns], num_lanes, area.size(), min_pitch, ppp);
-    let total = vec2(
-        cells.lane_width() * num_lanes as f32 + LANE_GAP * (num_lanes - 1) as f32,
-        cells.height(),
+    let contents = Contents { image: [h, w], classes: rows, per_class: columns, lanes: num_lanes };
+    let cells = CellLayout::fit(contents, area.size(), min_pitch, ppp);
+    let total = cells.total();
+    // Names and cells are centred together.
+    let spare = (area.size() - total).max(Vec2::ZERO);
+    let shift =
+        vec2(snap(spare.x / 2.0), if is_small { 0.0 } else { snap(spare.y.min(12.0) / 2.0) });
+    let (whole, area) = (
+        Rect::from_min_max(whole.min + shift, whole.max),
+        Rect::from_min_max(area.min + shift, area.max),
     );
-    // On a small screen, the chains are centred.
-    let spare = if is_small { (area.width() - total.x).max(0.0) } else { 0.0 };
-    let shift = snap(spare / 2.0);
-    let whole = whole.with_min_x(whole.left() + shift);
-    let area = area.with_min_x(area.left() + shift);
     let mut action = None;
     let scrolled = ui.scope_builder(UiBuilder::new().max_rect(area), |ui| {
         // The scroll bar is always visible if there is more to see, not only under the mouse.
@@ -87,67 +88,127 @@ pub(super) fn ui(
             let (rect, _) = ui.allocate_exact_size(total, Sense::hover());
             let corner = pos2(snap(rect.left()), snap(rect.top()));
             for lane in 0..lanes.len() {
-                let left = corner.x + lane as f32 * snap(cells.lane_width() + LANE_GAP);
                 let painter = LaneGrid {
                     run,
                     model,
                     labels,
                     numbers: numbers.and_then(|numbers| numbers.get(lane)),
                     lane,
+                    per_class: columns,
                     step: *step,
                 };
-                let clicked = painter.ui(ui, pos2(left, corner.y), &cells, atlases.get(lane));
-                action = action.or(clicked);
+                let at = corner + cells.lane_at(lane, ppp);
+                action = action.or(painter.ui(ui, at, &cells, atlases.get(lane)));
             }
             corner
         })
     });
     let corner = scrolled.inner.inner;
 
-    // The names stay in place while the cells scroll below them.
-    for (row, &class) in row_labels.iter().enumerate() {
-        let top = corner.y + row as f32 * cells.pitch;
-        let rect = Rect::from_min_size(
-            pos2(whole.left(), top),
-            vec2(names_width - 2.0, cells.pitch - cells.frame),
-        );
-        let clip = Rect::from_min_max(pos2(whole.left(), area.top()), area.max);
-        if row_name(ui, rect, clip, row, &name_of(&model.class_names, class as usize)) {
-            action = Some(Action::OnlyClass(class));
+    // The names stay in place while the cells scroll below them. Lanes side by side share them.
+    for lane in 0..if cells.is_stacked { num_lanes } else { 1 } {
+        let top = corner.y + cells.lane_at(lane, ppp).y;
+        for (row, &class) in row_labels.iter().enumerate() {
+            let [from, height] = cells.class_rows(row);
+            let rect = Rect::from_min_size(
+                pos2(whole.left(), top + from),
+                vec2(names_width - 2.0, height - cells.frame),
+            );
+            let clip = Rect::from_min_max(pos2(whole.left(), area.top()), area.max);
+            let name = RowName {
+                id: (lane, row),
+                name: name_of(&model.class_names, class as usize),
+                count: match cells.is_stacked {
+                    false => counts[row].clone(),
+                    true => {
+                        let of_lane = all_numbers.get(lane..=lane).unwrap_or_default();
+                        agreeing(of_lane, labels, row * columns, columns)
+                    }
+                },
+            };
+            if name.ui(ui, rect, clip) {
+                action = Some(Action::OnlyClass(class));
+            }
         }
     }
     for lane in 0..lanes.len() * usize::from(num_lanes > 1) {
-        let left = corner.x + lane as f32 * snap(cells.lane_width() + LANE_GAP);
-        let rect = Rect::from_min_size(
-            pos2(left, whole.top()),
-            vec2(cells.lane_width() + LANE_GAP - 4.0, header),
-        );
-        let clip = Rect::from_min_max(pos2(area.left(), whole.top()), area.max);
-        lane_name(ui, rect, clip, lane, &run.lane_name(lane));
+        let at = corner + cells.lane_at(lane, ppp);
+        // The names of lanes side by side stay in place too.
+        let top = if cells.is_stacked { at.y - HEADER } else { area.top() };
+        let rect = Rect::from_min_size(pos2(at.x, top), vec2(cells.lane_width() + 8.0, HEADER));
+        lane_name(ui, rect, area, lane, &run.lane_name(lane));
     }
     action
 }
 
-/// Draws the name of a row. Returns whether it was clicked.
-fn row_name(ui: &Ui, rect: Rect, clip: Rect, row: usize, name: &str) -> bool {
-    let seen = rect.intersect(clip);
-    if !seen.is_positive() {
-        return false;
+/// The number of chains of a row that show the row's class, for each lane, as text. Empty before there are numbers.
+fn agreeing(lanes: &[LaneNumbers], labels: &[u32], first: usize, per_class: usize) -> String {
+    let chains = first..(first + per_class).min(labels.len());
+    let of_lane = |numbers: &LaneNumbers| {
+        let agrees = |&chain: &usize| shows_own_class(numbers, labels, chain);
+        chains.clone().filter(agrees).count().to_string()
+    };
+    if lanes.is_empty() {
+        return String::new();
     }
-    let response = ui.interact(seen, ui.scope_id().with(("row", row)), Sense::click());
-    response.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("Only {name}")));
-    let visuals = ui.style().interact(&response);
-    let painter = ui.painter().with_clip_rect(clip.intersect(ui.clip_rect()));
-    if response.hovered() || response.has_focus() {
-        painter.rect_filled(rect, 2.0, visuals.weak_bg_fill);
+    let counts: Vec<String> = lanes.iter().map(of_lane).collect();
+    format!("✔ {} of {}", counts.join(" | "), chains.len())
+}
+
+/// Whether the model predicts the class of the row for a chain that has not exploded.
+pub(super) fn shows_own_class(numbers: &LaneNumbers, labels: &[u32], chain: usize) -> bool {
+    chain < numbers.energy.len()
+        && !numbers.is_broken(chain)
+        && numbers.prediction(chain).map(|(class, _)| class as u32) == labels.get(chain).copied()
+}
+
+/// The name of a row, which shows only that class when it is clicked.
+struct RowName {
+    /// The lane and the row.
+    id: (usize, usize),
+    name: String,
+    /// How many of its chains show the class.
+    count: String,
+}
+
+impl RowName {
+    /// Draws the name. Returns whether it was clicked.
+    fn ui(&self, ui: &Ui, rect: Rect, clip: Rect) -> bool {
+        let seen = rect.intersect(clip);
+        if !seen.is_positive() {
+            return false;
+        }
+        let name = &self.name;
+        let response = ui.interact(seen, ui.scope_id().with(("row", self.id)), Sense::click());
+        response.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("Only {name}")));
+        let visuals = ui.style().interact(&response);
+        let painter = ui.painter().with_clip_rect(clip.intersect(ui.clip_rect()));
+        if response.hovered() || response.has_focus() {
+            painter.rect_filled(rect, 2.0, visuals.weak_bg_fill);
+        }
+        let font = FontId::proportional(SMALL.min(rect.height()));
+        let width = rect.width() - 4.0;
+        let mut lines = vec![elided(ui, name, font.clone(), width, visuals.text_color())];
+        if !self.count.is_empty() && rect.height() >= 2.0 * SMALL + 6.0 {
+            lines.push(elided(ui, &self.count, font, width, ui.visuals().text_color()));
+        }
+        let height: f32 = lines.iter().map(|line| line.size().y).sum();
+        let mut y = rect.center().y - height / 2.0;
+        for line in lines {
+            let size = line.size();
+            painter.galley(pos2(rect.right() - 4.0 - size.x, y), line, visuals.text_color());
+            y += size.y;
+        }
+        let text = format!(
+            "Row {name}: {}. Click to show this class only; again to show all.",
+            match self.count.is_empty() {
+                true => "no step yet".into(),
+                false =>
+                    format!("{} show this class to the model", self.count.trim_start_matches("✔ ")),
+            }
+        );
+        response.on_hover_cursor(egui::CursorIcon::PointingHand).on_hover_text(text).clicked()
     }
-    let color = visuals.text_color();
-    let font = FontId::proportional(SMALL.min(rect.height()));
-    let galley = elided(ui, name, font, rect.width() - 4.0, color);
-    let at = pos2(rect.right() - 4.0 - galley.size().x, rect.center().y - galley.size().y / 2.0);
-    painter.galley(at, galley, color);
-    let text = format!("Row {name}. Click to show this class only; again to show all.");
-    response.on_hover_cursor(egui::CursorIcon::PointingHand).on_hover_text(text).clicked()
 }
 
 /// Draws the rule above a lane, as far as it is visible.
@@ -176,6 +237,22 @@ fn outline(ui: &Ui, frame: Rect, is_selected: bool, shapes: &mut Vec<Shape>) {
     shapes.push(Shape::rect_stroke(frame.expand(1.0), 0.0, contrast, StrokeKind::Outside));
 }
 
+fn frame_color(ui: &Ui, is_broken: bool) -> Color32 {
+    if is_broken { theme::BROKEN } else { ui.visuals().faint_bg_color }
+}
+
+/// Draws a small tick in the corner of a chain that shows the class of its row. It is white on black, so that it
+/// stands out from any image.
+fn mark(image: Rect, shapes: &mut Vec<Shape>) {
+    let size = fit(image.width() / 5.0, 4.0, 12.0);
+    let corner = image.right_bottom() - Vec2::splat(size);
+    let at = |x: f32, y: f32| corner + vec2(x, y) * size;
+    let tick = vec![at(0.18, 0.5), at(0.42, 0.78), at(0.84, 0.22)];
+    let ground = Rect::from_min_max(corner, image.max);
+    shapes.push(Shape::rect_filled(ground, size / 4.0, Color32::from_black_alpha(150)));
+    shapes.push(Shape::line(tick, Stroke::new(fit(size / 7.0, 1.0, 2.0), Color32::WHITE)));
+}
+
 /// The grid of one lane.
 struct LaneGrid<'a> {
     run: &'a RunState,
@@ -183,6 +260,8 @@ struct LaneGrid<'a> {
     labels: &'a [u32],
     numbers: Option<&'a LaneNumbers>,
     lane: usize,
+    /// The number of chains of a class.
+    per_class: usize,
     step: u64,
 }
 
@@ -206,12 +285,14 @@ impl LaneGrid<'_> {
                 continue;
             }
             let Some((_, uv)) = atlas?.cell(chain) else { continue };
-            frames.add_colored_rect(frame, self.frame_color(ui, chain));
+            frames.add_colored_rect(frame, frame_color(ui, self.is_broken(chain)));
             images.add_rect_with_uv(image, uv, Color32::WHITE);
             if self.is_broken(chain) {
                 let stroke = Stroke::new(fit(image.width() / 16.0, 1.0, 3.0), theme::BROKEN);
                 above.push(Shape::line_segment([image.left_top(), image.right_bottom()], stroke));
                 above.push(Shape::line_segment([image.right_top(), image.left_bottom()], stroke));
+            } else if self.numbers.is_some_and(|n| shows_own_class(n, self.labels, chain)) {
+                mark(image, &mut above);
             }
             let selection = Selection { lane: self.lane, chain };
             let is_selected = self.run.selected == Some(selection);
@@ -226,20 +307,20 @@ impl LaneGrid<'_> {
             let sense = if takes_focus { Sense::click() } else { Sense::CLICK };
             let response = ui.interact(frame, id, sense);
             response.widget_info(|| {
-                let label = format!("{}, lane {}", self.title(chain, cells.columns), self.lane + 1);
+                let label = format!("{}, lane {}", self.title(chain), self.lane + 1);
                 WidgetInfo::selected(Role::Button, true, is_selected, label)
             });
             if response.clicked() {
                 action = Some(Action::Select(selection));
             }
             if response.has_focus() {
-                action = action.or(self.move_by_arrows(ui, id, chain, cells.columns));
+                action = action.or(self.move_by_arrows(ui, id, chain, cells));
             }
             if is_selected || response.has_focus() || response.hovered() {
                 outline(ui, frame, is_selected, &mut above);
             }
             if response.hovered() && can_magnify {
-                let shown = self.chain(chain, cells.columns);
+                let shown = self.chain(chain);
                 let tooltip = Tooltip::for_widget(&response).gap(8.0).width(400.0);
                 tooltip.show(|ui| shown.ui(ui, Some((texture, uv))));
             }
@@ -259,7 +340,7 @@ impl LaneGrid<'_> {
         ui: &Ui,
         id: egui::Id,
         chain: usize,
-        columns: usize,
+        cells: &CellLayout,
     ) -> Option<Action> {
         let arrows = egui::EventFilter {
             horizontal_arrows: true,
@@ -274,10 +355,10 @@ impl LaneGrid<'_> {
             chain + 1
         } else if pressed(egui::Key::ArrowLeft) && chain > 0 {
             chain - 1
-        } else if pressed(egui::Key::ArrowDown) && chain + columns < count {
-            chain + columns
-        } else if pressed(egui::Key::ArrowUp) && chain >= columns {
-            chain - columns
+        } else if pressed(egui::Key::ArrowDown) {
+            cells.above_or_below(chain, true)?
+        } else if pressed(egui::Key::ArrowUp) {
+            cells.above_or_below(chain, false)?
         } else {
             return None;
         };
@@ -290,34 +371,18 @@ impl LaneGrid<'_> {
         self.numbers.is_some_and(|n| chain < n.energy.len() && n.is_broken(chain))
     }
 
-    /// The colour of a frame: it shows whether the model predicts the row's class, and is brighter with more
-    /// confidence.
-    fn frame_color(&self, ui: &Ui, chain: usize) -> Color32 {
-        if self.is_broken(chain) {
-            return theme::BROKEN;
-        }
-        match self.numbers.and_then(|numbers| numbers.prediction(chain)) {
-            Some((class, probability)) => {
-                let is_own = self.labels.get(chain) == Some(&(class as u32));
-                let color = if is_own { theme::AGREES } else { theme::DIFFERS };
-                color.gamma_multiply(fit(probability, 0.08, 1.0))
-            }
-            None => ui.visuals().faint_bg_color,
-        }
-    }
-
-    fn title(&self, chain: usize, columns: usize) -> String {
+    fn title(&self, chain: usize) -> String {
         let class = self.labels.get(chain).copied().unwrap_or(0) as usize;
-        format!("{}, chain {}", name_of(&self.model.class_names, class), chain % columns + 1)
+        format!("{}, chain {}", name_of(&self.model.class_names, class), chain % self.per_class + 1)
     }
 
-    fn chain(&self, chain: usize, columns: usize) -> ChainDetails<'_> {
+    fn chain(&self, chain: usize) -> ChainDetails<'_> {
         ChainDetails {
             model: self.model,
             numbers: self.numbers,
             chain,
             label: self.labels.get(chain).copied().unwrap_or(0),
-            title: self.title(chain, columns),
+            title: self.title(chain),
             lane_name: format!("lane {}: {}", self.lane + 1, self.run.lane_name(self.lane)),
             step: self.step,
         }

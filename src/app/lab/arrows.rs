@@ -92,11 +92,11 @@ pub(super) fn field(
         if gradient != kept {
             arrow(painter, from, to(gradient), Stroke::new(1.0, Color32::from_white_alpha(110)));
         }
-        let color = if gradient == kept { Color32::from_white_alpha(200) } else { theme::DIFFERS };
+        let color = if gradient == kept { Color32::from_white_alpha(200) } else { theme::DRIFT };
         arrow(painter, from, to(kept), Stroke::new(1.4, color));
     }
     let text = match radius_of(rule) {
-        Some(_) => format!("white: −α ∂E/∂x, orange: clamped; × {}", format_number(scale.into())),
+        Some(_) => format!("white: −α ∂E/∂x, yellow: clamped; × {}", format_number(scale.into())),
         None if is_normalized(rule) => {
             format!("−α g/‖g‖, g = ∂E/∂x; × {}", format_number(scale.into()))
         }
@@ -155,7 +155,7 @@ pub(super) fn step(painter: &Painter, place: PlaneOnScreen, step: &LabMove) {
     let inner = painter.with_clip_rect(rect.shrink(1.0).intersect(painter.clip_rect()));
     if box_half > 0.0 {
         let square = Rect::from_center_size(middle, Vec2::splat(2.0 * box_half * unit));
-        inner.rect_stroke(square, 0.0, Stroke::new(1.0, theme::DIFFERS), StrokeKind::Middle);
+        inner.rect_stroke(square, 0.0, Stroke::new(1.0, theme::DRIFT), StrokeKind::Middle);
     }
     if noise_std > 0.0 {
         let ring = Stroke::new(1.0, Color32::from_white_alpha(100));
@@ -164,8 +164,8 @@ pub(super) fn step(painter: &Painter, place: PlaneOnScreen, step: &LabMove) {
     if pulled != drifted {
         arrow(&inner, middle, at(pulled), Stroke::new(1.0, Color32::from_white_alpha(150)));
     }
-    arrow(&inner, middle, at(drifted), Stroke::new(2.0, theme::DIFFERS));
-    arrow(&inner, at(drifted), at(proposed), Stroke::new(1.6, theme::CLASSES[1]));
+    arrow(&inner, middle, at(drifted), Stroke::new(2.0, theme::DRIFT));
+    arrow(&inner, at(drifted), at(proposed), Stroke::new(1.6, theme::NOISE));
     inner.circle_filled(middle, 3.0, Color32::WHITE);
     inner.circle_stroke(at(moved), 5.0, Stroke::new(2.0, Color32::WHITE));
     let verdict = match step.accepted {
@@ -180,7 +180,7 @@ pub(super) fn step(painter: &Painter, place: PlaneOnScreen, step: &LabMove) {
         None => format!("chain {}, its last step", step.chain + 1),
     };
     caption(&inner, rect.left_top() + vec2(5.0, 4.0), Align2::LEFT_TOP, &verdict);
-    let mut legend = vec![(theme::DIFFERS, "−α ∂E/∂x"), (theme::CLASSES[1], "noise")];
+    let mut legend = vec![(theme::DRIFT, "−α ∂E/∂x"), (theme::NOISE, "noise")];
     if box_half > 0.0 {
         legend[0].1 = "clamped, in its box";
     } else if step.is_normalized {

@@ -240,8 +240,8 @@ fn agreement(ui: &mut Ui, lab: &Lab, height: f32, shown: &mut MeasuresView) {
 }
 
 /// The colour for d < 0 (expansion); the next one is for d > 0 (contraction).
-const EXPANDS: Color32 = theme::CLASSES[1];
-const CONTRACTS: Color32 = theme::DIFFERS;
+const EXPANDS: Color32 = theme::NOISE;
+const CONTRACTS: Color32 = theme::DRIFT;
 
 /// Draws d = E(data) − E(chains), coloured by its sign.
 fn gap(ui: &mut Ui, lab: &Lab, height: f32) {
@@ -261,8 +261,8 @@ fn gap(ui: &mut Ui, lab: &Lab, height: f32) {
     title(
         ui,
         &text,
-        "d = mean E(data) − mean E(chains), the loss of p(x). Where d < 0 (blue), data lie lower than chains: a \
-         steeper energy would make the loss smaller still, and the gradients expand. Where d > 0 (orange), \
+        "d = mean E(data) − mean E(chains), the loss of p(x). Where d < 0 (pink), data lie lower than chains: a \
+         steeper energy would make the loss smaller still, and the gradients expand. Where d > 0 (yellow), \
          chains have found something lower than data, and the energy contracts. Healthy learning swings about \
          0; d that keeps one sign runs away.",
     );

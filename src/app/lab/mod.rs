@@ -140,12 +140,13 @@ fn planes(ui: &mut Ui, lab: &mut Lab, state: &mut LabView) {
     }
     warnings(ui, lab);
     let rules = lab.settings.rules.clone();
+    let names = words::lane_names(&rules);
     let count = rules.len().min(lab.record.lanes.len()).max(1);
     let mut touched = None;
     ui.columns(count, |columns| {
         for (index, (ui, view)) in columns.iter_mut().zip(&mut state.planes).enumerate() {
             if count > 1 {
-                let text = format!("{}: {}", index + 1, words::lane_name(&rules[index]));
+                let text = format!("{}: {}", index + 1, names[index]);
                 let color = theme::LANES[index % theme::LANES.len()];
                 ui.add(egui::Label::new(RichText::new(text).color(color).strong()).truncate());
             }
@@ -177,10 +178,10 @@ fn warnings(ui: &mut Ui, lab: &Lab) {
         } else {
             continue;
         };
-        ui.colored_label(theme::BROKEN, text);
+        ui.colored_label(theme::warning(ui), text);
     }
     if let Some(why) = &lab.record.learning.diverged {
         let text = format!("⚠ Learning stopped: {why}. Lower the learning rate, or start over.");
-        ui.colored_label(theme::BROKEN, text);
+        ui.colored_label(theme::warning(ui), text);
     }
 }

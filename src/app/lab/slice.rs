@@ -141,7 +141,7 @@ pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, view: &mut Slic
     for at in &path {
         painter.circle_filled(*at, 2.0, Color32::WHITE);
     }
-    let ends = [(path.first(), "start", theme::DIFFERS), (path.last(), "now", theme::CLASSES[1])];
+    let ends = [(path.first(), "start", theme::DRIFT), (path.last(), "now", theme::NOISE)];
     for ((at, text, color), energy) in
         ends.into_iter().zip([slice.path_energy.first(), slice.path_energy.last()])
     {

@@ -1,6 +1,9 @@
 //! Convergence diagnostics of every lane, over the second half of the record. If a diagnostic does not apply,
 //! the report says why.
 
+use std::collections::BTreeMap;
+
+use super::series::has_exploded;
 use crate::{
     app::record::Record,
     config::{LaneConfig, Norm, SamplerKind, StepSchedule},
@@ -12,6 +15,11 @@ use crate::{
 const MAX_DRAWS: usize = 50_000;
 /// The maximum number of lags of the autocorrelation.
 const MAX_LAGS: usize = 150;
+/// The approximate number of points of the curve of R̂, the first step that has one, and the maximum number of draws of
+/// each.
+const NUM_R_HATS: u64 = 24;
+const FIRST_R_HAT: u64 = 16;
+const MAX_R_HAT_DRAWS: usize = 10_000;
 /// The minimum time between two updates, in seconds.
 const INTERVAL_SECS: f64 = 0.5;
 
@@ -77,14 +85,26 @@ pub(super) struct LaneReport {
     pub values: Vec<Result<f64, String>>,
     /// The autocorrelation of the energy, as the mean over the chains: lag in steps, correlation.
     pub autocorrelation: Vec<(f64, f64)>,
+    /// Split R̂ along the run: at each step, over the second half of the steps up to it.
+    pub r_hat: Vec<(f64, f64)>,
     /// Warnings about the interpretation.
     pub caveats: Vec<&'static str>,
+}
+
+impl LaneReport {
+    /// Why there is no R̂, if there is none.
+    pub(super) fn why_no_r_hat(&self) -> Option<&str> {
+        let row = Row::all().position(|row| row == Row::Chains(Diagnostic::SplitRHat))?;
+        self.values.get(row)?.as_ref().err().map(String::as_str)
+    }
 }
 
 /// The reports on all lanes. They are updated at most twice a second, one lane per frame.
 #[derive(Default)]
 pub(super) struct Convergence {
     lanes: Vec<LaneReport>,
+    /// The points of the curve of R̂ of each lane that were computed so far.
+    r_hats: Vec<BTreeMap<u64, f64>>,
     /// The revision of the record that the reports belong to.
     revision: u64,
     next_lane: usize,
@@ -108,6 +128,7 @@ impl Convergence {
         let is_other_run = self.lanes.len() != lanes.len();
         if is_other_run {
             self.lanes = vec![LaneReport::default(); lanes.len()];
+            self.r_hats = vec![BTreeMap::new(); lanes.len()];
             (self.next_lane, self.next_at) = (0, now);
         }
         if self.next_lane == 0 {
@@ -118,10 +139,14 @@ impl Convergence {
             self.revision = revision;
             self.next_at = now + INTERVAL_SECS;
         }
-        if let (Some(lane), Some(report)) =
-            (lanes.get(self.next_lane), self.lanes.get_mut(self.next_lane))
+        let nth = self.next_lane;
+        if let (Some(lane), Some(report), Some(known)) =
+            (lanes.get(nth), self.lanes.get_mut(nth), self.r_hats.get_mut(nth))
         {
-            *report = assess(record, self.next_lane, lane);
+            *report = assess(record, nth, lane);
+            if report.why_no_r_hat().is_none() {
+                report.r_hat = r_hat_curve(record, nth, known);
+            }
         }
         self.next_lane = (self.next_lane + 1) % lanes.len().max(1);
         self.next_lane != 0
@@ -134,17 +159,21 @@ impl Convergence {
     }
 }
 
-/// Equally spaced steps of the second half of the record, with the numbers of a lane.
-fn window(record: &Record, lane: usize) -> (Window, Vec<&LaneNumbers>) {
+/// Equally spaced steps of the second half of the record up to step `last`, with the numbers of a lane.
+fn window(
+    record: &Record,
+    lane: usize,
+    last: u64,
+    max_draws: usize,
+) -> (Window, Vec<&LaneNumbers>) {
     let entries = record.numbers.entries();
-    let Some(last) = record.numbers.last_step() else { return Default::default() };
     let first = last.div_ceil(2);
-    let most = (MAX_DRAWS / record.num_chains().max(1)).max(16);
+    let most = (max_draws / record.num_chains().max(1)).max(16);
     let mut stride = record.numbers.stride().max(1);
     loop {
         let kept: Vec<_> = entries
             .iter()
-            .filter(|(step, _)| *step >= first && step % stride == 0)
+            .filter(|(step, _)| (first..=last).contains(step) && step % stride == 0)
             .filter_map(|(step, lanes)| lanes.get(lane).map(|numbers| (*step, numbers)))
             .collect();
         if kept.len() > most {
@@ -160,12 +189,11 @@ fn window(record: &Record, lane: usize) -> (Window, Vec<&LaneNumbers>) {
 
 /// Computes the report on a lane.
 fn assess(record: &Record, lane: usize, rule: &LaneConfig) -> LaneReport {
-    let (window, numbers) = window(record, lane);
+    let Some(last) = record.numbers.last_step() else { return LaneReport::default() };
+    let (window, numbers) = window(record, lane, last, MAX_DRAWS);
     let num_chains = record.num_chains();
-    let draws: Vec<Vec<f64>> = (0..num_chains)
-        .map(|chain| numbers.iter().map(|numbers| f64::from(numbers.energy[chain])).collect())
-        .collect();
-    let refusal = refusal(record, rule);
+    let draws = energies(&numbers, num_chains);
+    let refusal = refusal(record, rule).or_else(|| exploded(&numbers, num_chains));
     let needs_law = |value: &dyn Fn() -> Result<f64, DoesNotApply>| match &refusal {
         Some(reason) => Err(reason.clone()),
         None => value().map_err(|reason| reason.to_string()),
@@ -203,8 +231,38 @@ fn assess(record: &Record, lane: usize, rule: &LaneConfig) -> LaneReport {
         window,
         values: values.collect(),
         autocorrelation: mean_autocorrelation(&draws, window.stride),
+        r_hat: Vec::new(),
         caveats: caveats(record, lane, rule, window.stride),
     }
+}
+
+/// The energies of each chain at these steps.
+fn energies(numbers: &[&LaneNumbers], num_chains: usize) -> Vec<Vec<f64>> {
+    (0..num_chains)
+        .map(|chain| numbers.iter().map(|numbers| f64::from(numbers.energy[chain])).collect())
+        .collect()
+}
+
+/// Why there are no numbers, if chains have exploded: those of the others would look as if all were well.
+fn exploded(numbers: &[&LaneNumbers], num_chains: usize) -> Option<String> {
+    let is_lost = |&chain: &usize| numbers.iter().any(|lane| has_exploded(lane, chain));
+    let count = (0..num_chains).filter(is_lost).count();
+    (count > 0)
+        .then(|| format!("{count} of {num_chains} chains exploded: no number holds for the lane"))
+}
+
+/// Split R̂ at about [`NUM_R_HATS`] steps of the run. `known` holds those that were computed before.
+fn r_hat_curve(record: &Record, lane: usize, known: &mut BTreeMap<u64, f64>) -> Vec<(f64, f64)> {
+    let Some(last) = record.numbers.last_step() else { return Vec::new() };
+    known.retain(|&step, _| step <= last);
+    // A power of two, so that a longer run needs a part of the same steps.
+    let stride = (last / NUM_R_HATS).max(4).next_power_of_two();
+    let steps = (1..=last / stride).map(|nth| nth * stride).filter(|&step| step >= FIRST_R_HAT);
+    let value = |step: u64| {
+        let (_, numbers) = window(record, lane, step, MAX_R_HAT_DRAWS);
+        diagnostics::split_r_hat(&energies(&numbers, record.num_chains())).unwrap_or(f64::NAN)
+    };
+    steps.map(|step| (step as f64, *known.entry(step).or_insert_with(|| value(step)))).collect()
 }
 
 /// Why chains of this rule have no common stationary distribution, as far as the rule alone tells.
@@ -344,6 +402,28 @@ mod tests {
         assert_eq!(value(&report, Row::Chains(Diagnostic::Switches)), Ok(200.0));
         assert_eq!(value(&report, Row::Acceptance), Ok(0.5));
         assert!(report.autocorrelation[1].1.abs() < 0.2 && report.autocorrelation[0].1 == 1.0);
+    }
+
+    #[test]
+    fn r_hat_along_the_run_falls_to_its_line_and_is_withheld_once_chains_explode() {
+        let mut rule = LaneConfig::default();
+        rule.sampler.noise_std = 0.1;
+        let mut record = record(&rule, 401);
+        let mut convergence = Convergence::default();
+        convergence.update(&record, std::slice::from_ref(&rule), 1, 0.0);
+        let curve = convergence.lanes()[0].r_hat.clone();
+        assert!((10..=30).contains(&curve.len()), "{}", curve.len());
+        assert!(curve.last().unwrap().1 < 1.02 && curve[0].0 >= 16.0);
+        let mut numbers = record.numbers.entries().last().unwrap().1[0].clone();
+        numbers.energy[2] = f32::NAN;
+        let images = LaneImages { x: vec![0.0; 4].into(), gradient: vec![], proximal_radius: None };
+        record.push(Step { step: 401, lanes: vec![LaneStep { images, numbers }] });
+        convergence.update(&record, std::slice::from_ref(&rule), 2, 10.0);
+        let report = &convergence.lanes()[0];
+        let reason = report.why_no_r_hat().unwrap();
+        assert!(reason.starts_with("1 of 4 chains exploded"), "{reason}");
+        assert!(report.r_hat.is_empty());
+        assert!(value(report, Row::Chains(Diagnostic::EssBulk)).is_err());
     }
 
     #[test]

@@ -156,7 +156,8 @@ impl Column {
     }
 }
 
-fn has_exploded(numbers: &LaneNumbers, chain: usize) -> bool {
+/// Whether the energy of a chain is not finite, or beyond [`EXPLODED`].
+pub(super) fn has_exploded(numbers: &LaneNumbers, chain: usize) -> bool {
     numbers.is_broken(chain) || numbers.energy[chain].abs() > EXPLODED
 }
 

@@ -117,7 +117,7 @@ impl PlotsView {
                 (0, true) => format!("⚠ {name}: leaves the plot, whose axis follows the others"),
                 _ => format!("⚠ {name}: {num_exploded} of {num_chains} chains exploded"),
             };
-            ui.label(RichText::new(text).size(NOTE_SIZE).strong().color(theme::BROKEN)).on_hover_text(
+            ui.label(RichText::new(text).size(NOTE_SIZE).strong().color(theme::warning(ui))).on_hover_text(
                 "A chain has exploded once its energy is not finite or beyond ±10,000: its steps are too large. \
                  The axis follows the values that make sense. A smaller step size, or a rule with a clamp \
                  (Proximal SGLD, PYLD), keeps chains in bounds.",

@@ -1,6 +1,6 @@
 //! The open lesson: its text, and which of its steps has been set up.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use super::requests::Requests;
 use crate::{
@@ -21,6 +21,10 @@ pub struct OpenLesson {
     pub folder: Option<PathBuf>,
     /// Whether the answer of the step is shown.
     pub(in crate::app) is_answer_open: bool,
+    /// The numbers of the lessons that were read to their end.
+    pub finished: BTreeSet<usize>,
+    /// Whether the last lesson was finished just now, so that the closing words are shown.
+    pub(in crate::app) has_ended: bool,
     /// The number and the text of the lesson that was received last.
     text: Option<(usize, Arc<Lesson>)>,
     /// The number of the lesson that was requested last.
@@ -41,6 +45,8 @@ impl OpenLesson {
             step: lesson_step,
             folder: None,
             is_answer_open: false,
+            finished: BTreeSet::new(),
+            has_ended: false,
             text: None,
             asked: 0,
             // The link has its own state beside the lesson, so the lesson must not replace it.
@@ -53,11 +59,21 @@ impl OpenLesson {
     pub fn open(&mut self, number: usize, step: usize) {
         self.number = number;
         self.step = step;
+        self.has_ended = false;
         self.set_up = (0, 0);
         self.ask_again();
         if self.folder.is_some() {
             // The user may be editing the text, so it is read again.
             self.text = None;
+        }
+    }
+
+    /// Notes that the open lesson was read to its end, and opens the next one or the closing words.
+    pub(in crate::app) fn finish(&mut self, num_lessons: usize) {
+        self.finished.insert(self.number);
+        match self.number < num_lessons {
+            true => self.open(self.number + 1, 1),
+            false => self.has_ended = true,
         }
     }
 

@@ -8,7 +8,6 @@ mod run;
 mod session;
 mod training;
 
-pub use self::run::{Overlay, Selection};
 pub(in crate::app) use self::{
     lab::{Agreement, Curve, LaneRecord, MAX_LAG},
     requests::Requests,
@@ -23,4 +22,8 @@ pub(super) use self::{
     run::{Classified, RunState},
     session::Session,
     training::{Drawings, OwnData, Training},
+};
+pub use self::{
+    run::{Overlay, Selection},
+    training::LastRun,
 };

@@ -93,7 +93,7 @@ pub(super) fn progress(ui: &mut Ui, run: &TrainingRecord) {
         ui.label(state);
     });
     if let Phase::Failed(reason) = &run.phase {
-        ui.label(RichText::new(format!("⚠ {reason}")).strong().color(theme::BROKEN));
+        ui.label(RichText::new(format!("⚠ {reason}")).strong().color(theme::warning(ui)));
     }
     if !run.memory.is_empty() {
         ui.weak(format!("Memory: {}", run.memory));
@@ -124,12 +124,32 @@ pub(super) fn bar(ui: &mut Ui, run: &TrainingRecord) {
 
 /// Draws the curves of the run.
 pub(super) fn ui(ui: &mut Ui, run: &TrainingRecord) {
-    let num_columns = if ui.available_width() >= 560.0 { 2 } else { 1 };
+    plots(ui, run, 0);
+}
+
+/// Draws the curve of the loss only.
+pub(super) fn loss(ui: &mut Ui, run: &TrainingRecord) {
+    curve_plot(ui, run, &PLOTS[0], steps(run));
+}
+
+/// Draws the curves other than that of the loss.
+pub(super) fn others(ui: &mut Ui, run: &TrainingRecord) {
+    plots(ui, run, 1);
+}
+
+/// The first and the last step on the axes.
+fn steps(run: &TrainingRecord) -> (f64, f64) {
     let last = run.points.last_step().unwrap_or(run.step).max(1) as f64;
     let first = run.points.entries().first().map_or(0.0, |entry| entry.0 as f64 - 1.0);
-    let x = (first.min(last - 1.0), last);
+    (first.min(last - 1.0), last)
+}
+
+/// Draws the plots from the one with this index on.
+fn plots(ui: &mut Ui, run: &TrainingRecord, from: usize) {
+    let num_columns = if ui.available_width() >= 560.0 { 2 } else { 1 };
+    let x = steps(run);
     let num_plots = PLOTS.len() + 1;
-    for row in (0..num_plots).collect::<Vec<_>>().chunks(num_columns) {
+    for row in (from..num_plots).collect::<Vec<_>>().chunks(num_columns) {
         ui.columns(num_columns, |columns| {
             for (ui, &index) in columns.iter_mut().zip(row) {
                 // The plot of accuracy stands second.

@@ -206,6 +206,11 @@ impl BufferView {
         }
     }
 
+    /// Whether there are chains to show.
+    pub(super) fn has_chains(&self) -> bool {
+        !self.0.labels.is_empty()
+    }
+
     /// Draws the chains, as images or as points.
     pub(super) fn ui(&mut self, ui: &mut Ui) {
         if self.0.labels.is_empty() {

@@ -19,6 +19,7 @@ use super::{
     fit::fit,
     state::{Phase, RunState, Session, Training},
 };
+use crate::config::Tab;
 
 /// What the tab asks of the rest of the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,33 @@ impl TrainingView {
     pub(super) fn take_wish(&mut self) -> Option<Wish> {
         self.wish.take()
     }
+}
+
+impl TrainingView {
+    /// Opens the panel to draw one's own data.
+    pub(super) fn open_drawing(&mut self) {
+        self.draw.is_open = true;
+    }
+}
+
+/// Asks, in any tab, whether to continue the run of the last session.
+pub(super) fn continue_banner(ui: &mut Ui, training: &mut Training, session: &mut Session) {
+    let Some(run) = training.last_run.clone().filter(|_| !training.record.has_begun()) else {
+        return;
+    };
+    let frame = egui::Frame::side_top_panel(ui.style()).fill(ui.visuals().faint_bg_color);
+    Panel::top("continue training").frame(frame).show(ui, |ui| {
+        ui.horizontal_wrapped(|ui| {
+            ui.label(run.question()).on_hover_text(run.folder.display().to_string());
+            if ui.button("Continue").on_hover_text("Go on from its last checkpoint.").clicked() {
+                training.continue_last_run();
+                session.tab = Tab::Train;
+            }
+            if ui.button("Not now").on_hover_text("The run stays in its folder.").clicked() {
+                training.last_run = None;
+            }
+        });
+    });
 }
 
 /// Processes the updates of a training run. Also called while the tab is hidden, so that they do not accumulate.
@@ -94,18 +122,28 @@ pub(super) fn ui(ui: &mut Ui, training: &mut Training, run: &RunState, state: &m
             if !training.record.has_begun() {
                 return;
             }
-            // The chains of images say more at a glance than curves do.
-            let is_own = training.record.is_own();
-            if is_own {
-                state.buffer.ui(ui);
-            }
-            curves::ui(ui, &training.record);
-            if !is_own {
-                state.buffer.ui(ui);
-            }
-            curves::messages(ui, &training.record);
+            learning(ui, training, state);
         });
     });
+}
+
+/// From this width on, the loss stands beside the replay buffer.
+const BESIDE: f32 = 660.0;
+
+/// Draws how a run goes. The chains come first, because they say more at a glance than curves do.
+fn learning(ui: &mut Ui, training: &Training, state: &mut TrainingView) {
+    if ui.available_width() >= BESIDE && state.buffer.has_chains() {
+        ui.columns(2, |columns| {
+            columns[0].vertical(|ui| state.buffer.ui(ui));
+            columns[1].vertical(|ui| curves::loss(ui, &training.record));
+        });
+        ui.add_space(6.0);
+        curves::others(ui, &training.record);
+    } else {
+        state.buffer.ui(ui);
+        curves::ui(ui, &training.record);
+    }
+    curves::messages(ui, &training.record);
 }
 
 /// Draws the tab in one column.
@@ -117,9 +155,7 @@ fn narrow(ui: &mut Ui, training: &mut Training, can_save: bool, state: &mut Trai
             if has_begun {
                 curves::progress(ui, &training.record);
                 finished(ui, training, state);
-                if training.record.is_own() {
-                    state.buffer.ui(ui);
-                }
+                state.buffer.ui(ui);
             }
             draw::entry(ui, &mut state.draw);
             own(ui, training, state);
@@ -132,9 +168,6 @@ fn narrow(ui: &mut Ui, training: &mut Training, can_save: bool, state: &mut Trai
             );
             if has_begun {
                 curves::ui(ui, &training.record);
-                if !training.record.is_own() {
-                    state.buffer.ui(ui);
-                }
                 curves::messages(ui, &training.record);
             }
         });

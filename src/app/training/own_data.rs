@@ -149,7 +149,7 @@ pub(super) fn ui(
     match &own.report {
         Some(Err(reason)) => {
             let text = reason.trim_start_matches(&format!("cannot train on {dir}: "));
-            ui.label(RichText::new(format!("⚠ {text}")).strong().color(theme::BROKEN));
+            ui.label(RichText::new(format!("⚠ {text}")).strong().color(theme::warning(ui)));
         }
         Some(Ok(report)) => {
             if view.shown != own.num_reports() {

@@ -69,6 +69,6 @@ impl eframe::App for Desktop {
 
     fn save(&mut self, storage: &mut dyn eframe::Storage) {
         let viewer = self.app.viewer();
-        keep(storage, &viewer.view(), viewer.training.drawn.to_text());
+        keep(storage, &viewer.view(), viewer.training.drawn.to_text(), viewer.memory());
     }
 }

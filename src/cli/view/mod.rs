@@ -210,7 +210,14 @@ pub(super) fn run(args: &ViewArgs) -> anyhow::Result<()> {
             let pause = if is_drawn_by_cpu(creation) { SOFTWARE_FRAME } else { Duration::ZERO };
             let _ = window.set((creation.egui_ctx.clone(), pause));
             let last = session.restore(creation.storage);
+            let is_first = view.is_none() && last.is_none() && measure.is_none();
             let mut app = App::new(link, view.or(last).unwrap_or_default());
+            if is_first && session.warning().is_none() {
+                app.welcome();
+            }
+            if let Some(text) = session.memory(creation.storage) {
+                app.viewer_mut().recall(&text);
+            }
             session.restore_drawings(creation.storage, |text| {
                 app.viewer_mut().training.drawn.restore(text)
             });

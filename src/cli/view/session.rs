@@ -27,6 +27,8 @@ const KEY: &str = "view";
 const OTHER_KEYS: [&str; 2] = ["egui", "window"];
 /// The key of the drawings of the training tab.
 const DRAWINGS: &str = "drawings";
+/// The key of what the window remembers beside the view.
+const MEMORY: &str = "memory";
 /// The size limit of a session file, in bytes.
 const MAX_BYTES: u64 = 16 << 20;
 /// The largest number of characters of a reason in a message.
@@ -112,6 +114,14 @@ impl LastSession {
         }
     }
 
+    /// What the window of the last session remembered beside its view.
+    pub(super) fn memory(&self, storage: Option<&dyn Storage>) -> Option<String> {
+        if self.warning.is_some() || self.folder.as_os_str().is_empty() {
+            return None;
+        }
+        storage?.get_string(MEMORY)
+    }
+
     /// The warning to show, if the session was set aside.
     pub(super) fn warning(&self) -> Option<String> {
         self.warning.clone()
@@ -146,9 +156,15 @@ impl LastSession {
     }
 }
 
-/// Stores the view and the drawings of the training tab for the next start.
-pub(super) fn keep(storage: &mut dyn Storage, view: &ViewState, drawings: Option<String>) {
+/// Stores the view, the drawings of the training tab and what else the window remembers for the next start.
+pub(super) fn keep(
+    storage: &mut dyn Storage,
+    view: &ViewState,
+    drawings: Option<String>,
+    memory: String,
+) {
     storage.set_string(KEY, view.to_query());
+    storage.set_string(MEMORY, memory);
     match drawings {
         Some(text) => storage.set_string(DRAWINGS, text),
         None => storage.remove_string(DRAWINGS),
@@ -241,7 +257,7 @@ mod tests {
         let mut memory = Memory::default();
         put(folder.path(), b"{}");
         let view = ViewState::from_query("model=mnist&per_class=3").unwrap();
-        keep(&mut memory, &view, None);
+        keep(&mut memory, &view, None, "{}".into());
         let restored = |memory: &Memory| {
             let mut session = begin(folder.path());
             let view = session.restore(Some(memory));
@@ -258,7 +274,7 @@ mod tests {
             assert!(warning.unwrap().starts_with("The last session cannot be shown ("));
         }
         put(folder.path(), b"{}");
-        keep(&mut memory, &ViewState::default(), Some("{\"classes\":[]}".into()));
+        keep(&mut memory, &ViewState::default(), Some("{\"classes\":[]}".into()), "{}".into());
         let mut session = begin(folder.path());
         let mut taken = None;
         session.restore_drawings(Some(&memory), |text| {

@@ -43,6 +43,13 @@ impl RunState {
         self.run_until(self.end_of_play());
     }
 
+    /// Plays this many steps beyond the newest one.
+    pub(crate) fn play_on(&mut self, count: u64) {
+        self.looking_at = None;
+        self.replay = None;
+        self.run_until(self.last_step() + count);
+    }
+
     /// The step at which play stops: M, or M steps after the last step once step M is reached.
     pub(super) fn end_of_play(&self) -> u64 {
         let (last, length) = (self.last_step(), self.settings.num_steps as u64);

@@ -1,6 +1,7 @@
 //! The state of training in the window.
 
 mod drawn;
+mod last_run;
 mod own_data;
 mod training_record;
 
@@ -11,6 +12,7 @@ use crate::worker::{Command, TrainingUpdate};
 
 pub(crate) use drawn::Drawings;
 pub(in crate::app) use drawn::extend;
+pub use last_run::LastRun;
 pub(crate) use own_data::OwnData;
 pub(in crate::app) use own_data::{Chosen, Dropped};
 pub(in crate::app) use training_record::{
@@ -28,6 +30,8 @@ pub struct Training {
     pub(crate) own: OwnData,
     /// The data set that a person draws.
     pub drawn: Drawings,
+    /// The run of the last session that was not over.
+    pub last_run: Option<LastRun>,
     /// Updates that the training tab has not processed yet.
     updates: VecDeque<TrainingUpdate>,
     requests: Requests,
@@ -41,6 +45,7 @@ impl Training {
             record: TrainingRecord::default(),
             own: OwnData::new(requests.clone()),
             drawn: Drawings::new(requests.clone()),
+            last_run: None,
             updates: VecDeque::new(),
             requests,
         }
@@ -61,6 +66,7 @@ impl Training {
         match &update {
             TrainingUpdate::Started { config, .. } => {
                 self.is_running = true;
+                self.last_run = None;
                 self.own.was_used(&config.data.dir);
             }
             TrainingUpdate::Stopped { .. } | TrainingUpdate::Failed(_) => self.is_running = false,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::{
     app::record::Thinned,
-    config::{DatasetName, RunConfig},
+    config::RunConfig,
     worker::{TrainingPoint, TrainingUpdate},
 };
 
@@ -124,15 +124,25 @@ impl TrainingRecord {
         self.phase != Phase::None && self.config.is_some()
     }
 
-    /// Whether the model is trained on a person's own data.
-    pub(crate) fn is_own(&self) -> bool {
-        self.config.as_ref().is_some_and(|config| config.data.dataset == DatasetName::Custom)
-    }
-
     /// The remaining time at the current rate, in seconds.
     pub(crate) fn secs_left(&self) -> Option<f64> {
         let steps = self.num_steps.saturating_sub(self.step) as f64;
         (self.steps_per_sec > 0.0).then(|| steps / self.steps_per_sec)
+    }
+
+    /// The state of a run that is not over, in a few words for the status line: `Training 19 %, 4 min left`.
+    pub(crate) fn in_sight(&self) -> Option<String> {
+        let share = self.step as f64 / self.num_steps.max(1) as f64;
+        let percent = format!("{:.0} %", (100.0 * share).floor());
+        match &self.phase {
+            Phase::Running => Some(match self.secs_left() {
+                Some(secs) => format!("Training {percent}, {} left", rough_duration(secs)),
+                None => format!("Training {percent}"),
+            }),
+            Phase::Paused(_) => Some(format!("Training paused at {percent}")),
+            Phase::Failed(_) => Some(format!("Training failed at {percent}")),
+            Phase::None | Phase::Complete(_) => None,
+        }
     }
 
     /// One curve as points (step, value).
@@ -168,6 +178,15 @@ pub(in crate::app) fn usual_range(curves: &[Vec<(f64, f64)>]) -> Option<(f64, f6
     let (low, high) = (at(0.01), at(0.99));
     let reach = high - low;
     Some((sorted[0].max(low - reach), sorted[last].min(high + reach)))
+}
+
+/// A duration in whole minutes, as far as it has some, so that the text rests.
+fn rough_duration(secs: f64) -> String {
+    if secs >= 60.0 {
+        duration_text((secs / 60.0).ceil() * 60.0).replace(" 0 s", "")
+    } else {
+        duration_text(secs)
+    }
 }
 
 /// A duration as text, such as `3 min 20 s`.
@@ -229,6 +248,24 @@ mod tests {
         run.take(started(4951));
         assert!(run.phase == Phase::Running && !run.points.entries().is_empty());
         assert!(run.take(TrainingUpdate::Failed("no memory".into())).is_some());
+    }
+
+    #[test]
+    fn the_status_line_says_how_far_training_is() {
+        let at = |step: u64, steps_per_sec: f64| {
+            let record = TrainingRecord {
+                phase: Phase::Running,
+                step,
+                num_steps: 2028,
+                steps_per_sec,
+                ..TrainingRecord::default()
+            };
+            record.in_sight().unwrap()
+        };
+        assert_eq!(at(400, 7.0), "Training 19 %, 4 min left");
+        assert_eq!(at(2000, 7.0), "Training 98 %, 4 s left");
+        assert_eq!(at(0, 0.0), "Training 0 %");
+        assert_eq!(TrainingRecord::default().in_sight(), None);
     }
 
     #[test]

@@ -1,0 +1,53 @@
+//! The presentation mode for the lecture hall: larger text, no panels, and a ring around the pointer.
+
+use egui::{Color32, Context, Id, Key, LayerId, Order, Stroke};
+
+/// The enlargement of everything.
+const ZOOM: f32 = 1.5;
+/// The radius of the ring, in points.
+const RADIUS: f32 = 20.0;
+
+/// The presentation mode.
+#[derive(Default)]
+pub(super) struct Presentation {
+    /// The zoom factor to return to, while the mode is on.
+    before: Option<f32>,
+}
+
+impl Presentation {
+    /// Whether the mode is on.
+    pub(super) fn is_on(&self) -> bool {
+        self.before.is_some()
+    }
+
+    /// Switches the mode on or off.
+    pub(super) fn toggle(&mut self, ctx: &Context) {
+        self.before = match self.before {
+            Some(before) => {
+                ctx.set_zoom_factor(before);
+                None
+            }
+            None => {
+                let before = ctx.zoom_factor();
+                ctx.set_zoom_factor(before * ZOOM);
+                Some(before)
+            }
+        };
+    }
+
+    /// Handles the keys: P switches the mode, and Escape leaves it. Draws the ring.
+    pub(super) fn ui(&mut self, ctx: &Context) {
+        let is_typing = ctx.text_edit_focused();
+        let pressed =
+            |key: Key| ctx.input(|input| input.key_pressed(key) && input.modifiers.is_none());
+        if !is_typing && (pressed(Key::P) || self.is_on() && pressed(Key::Escape)) {
+            self.toggle(ctx);
+        }
+        if let (true, Some(at)) = (self.is_on(), ctx.input(|input| input.pointer.hover_pos())) {
+            let painter =
+                ctx.layer_painter(LayerId::new(Order::Tooltip, Id::unique("pointer ring")));
+            painter.circle_stroke(at, RADIUS, Stroke::new(5.0, Color32::from_black_alpha(150)));
+            painter.circle_stroke(at, RADIUS, Stroke::new(2.5, Color32::from_rgb(240, 228, 66)));
+        }
+    }
+}

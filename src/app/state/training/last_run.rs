@@ -1,0 +1,51 @@
+//! A training run that was not over when the window closed.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Phase, Training};
+use crate::worker::Command;
+
+/// A training run that can be continued at the next start of the window.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRun {
+    /// The folder of the run, as an absolute path.
+    pub folder: PathBuf,
+    /// The last step that is known to be done.
+    pub step: u64,
+    /// The number of steps of the whole run.
+    pub num_steps: u64,
+}
+
+impl LastRun {
+    /// The question whether to continue the run.
+    pub(in crate::app) fn question(&self) -> String {
+        let name = self.folder.file_name().unwrap_or_default().to_string_lossy();
+        let name = name.trim_end_matches("-window");
+        format!("Continue {name}, step {} of {}?", self.step, self.num_steps)
+    }
+}
+
+impl Training {
+    /// The run that can be continued at the next start: the one of this window, or else the one of the last session.
+    pub(in crate::app) fn run_to_continue(&self) -> Option<LastRun> {
+        let record = &self.record;
+        match &record.phase {
+            Phase::None => self.last_run.clone(),
+            Phase::Complete(_) => None,
+            Phase::Running | Phase::Paused(_) | Phase::Failed(_) => Some(LastRun {
+                folder: std::path::absolute(&record.folder).unwrap_or(record.folder.clone()),
+                step: record.step,
+                num_steps: record.num_steps,
+            }),
+        }
+    }
+
+    /// Continues the run of the last session.
+    pub(in crate::app) fn continue_last_run(&mut self) {
+        if let Some(run) = self.last_run.take() {
+            self.ask(Command::ResumeTraining(run.folder));
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The verdict under the chains: in plain words, how far they are and what that means.
+
+use egui::{Label, RichText, Ui};
+
+use super::{grid::shows_own_class, size_class, state::RunState, theme};
+use crate::{
+    config::{LaneConfig, SamplerKind},
+    worker::LaneNumbers,
+};
+
+/// The number of steps that the button at the end adds.
+const MORE: u64 = 100;
+/// Fewer steps than this are too few to call the energy flat.
+const LEAST_FLAT: u64 = 10;
+/// The energy is flat while its median stays within this fraction of all that it has moved.
+const FLAT_SHARE: f32 = 0.03;
+
+/// The median energies of the run so far, so that each step is evaluated only once.
+#[derive(Default)]
+pub(super) struct Verdict {
+    /// The beginning that the medians belong to.
+    beginning: u64,
+    /// The step, and the median of each lane.
+    medians: Vec<(u64, Vec<f32>)>,
+}
+
+/// What a person asks with a button of the verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Question {
+    /// Whether the chains converge, which the plots show.
+    DoesItConverge,
+}
+
+impl Verdict {
+    /// The verdict on each lane at the shown step.
+    pub(super) fn lines(&mut self, run: &RunState) -> Vec<String> {
+        self.follow(run);
+        let Some((step, lanes)) = run.shown_numbers() else {
+            return vec!["The chains are being prepared…".into()];
+        };
+        let labels = run.record.as_ref().map_or(&[][..], |record| &record.request.labels);
+        let of_lane = |(lane, numbers): (usize, &LaneNumbers)| {
+            let medians: Vec<(u64, f32)> = self
+                .medians
+                .iter()
+                .filter(|(at, _)| at <= step)
+                .filter_map(|(at, medians)| Some((*at, *medians.get(lane)?)))
+                .collect();
+            let mut parts = vec![match lanes.len() {
+                1 => format!("Step {step}"),
+                _ => format!("Lane {}, step {step}", lane + 1),
+            }];
+            parts.push(energy_text(&medians));
+            parts.extend(class_text(run, numbers, labels));
+            parts.extend(run.lanes.get(lane).map(rule_text));
+            parts.join(" · ")
+        };
+        lanes.iter().enumerate().map(of_lane).collect()
+    }
+
+    /// Draws the verdict, and at the end of the run its two buttons.
+    pub(super) fn ui(&mut self, ui: &mut Ui, run: &mut RunState) -> Option<Question> {
+        let lines = self.lines(run);
+        let is_small = size_class::is_small(ui.ctx());
+        let is_over = !run.is_playing() && run.last_step() >= run.settings.num_steps as u64;
+        let mut question = None;
+        ui.horizontal(|ui| {
+            if is_over && run.looking_at.is_none() && !is_small {
+                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                    let hover = "The plots: R̂, effective sample size, and what they leave out.";
+                    if ui.button("Does it converge?").on_hover_text(hover).clicked() {
+                        question = Some(Question::DoesItConverge);
+                    }
+                    if ui
+                        .button(format!("{MORE} more"))
+                        .on_hover_text("100 further steps.")
+                        .clicked()
+                    {
+                        run.play_on(MORE);
+                    }
+                    ui.with_layout(egui::Layout::left_to_right(egui::Align::Center), |ui| {
+                        text(ui, &lines);
+                    });
+                });
+            } else {
+                text(ui, &lines);
+            }
+        });
+        question
+    }
+
+    /// The height of the verdict on this number of lanes.
+    pub(super) fn height(ui: &Ui, num_lanes: usize) -> f32 {
+        let line = ui.text_style_height(&egui::TextStyle::Body) + 2.0;
+        (line * num_lanes.max(1) as f32).max(ui.spacing().interact_size.y + 4.0)
+    }
+
+    /// Adds the medians of new steps.
+    fn follow(&mut self, run: &RunState) {
+        let Some(record) = &run.record else { return self.medians.clear() };
+        if self.beginning != run.num_beginnings {
+            self.beginning = run.num_beginnings;
+            self.medians.clear();
+        }
+        let known = self.medians.last().map(|(step, _)| *step);
+        let entries = record.numbers.entries();
+        let first = entries.partition_point(|(step, _)| known.is_some_and(|known| *step <= known));
+        for (step, lanes) in &entries[first..] {
+            self.medians.push((*step, lanes.iter().map(|lane| median(&lane.energy)).collect()));
+        }
+        // The record thins out its older steps, and so do the medians.
+        if self.medians.len() > 2 * entries.len() + 64 {
+            let kept = |step: &u64| entries.binary_search_by_key(step, |entry| entry.0).is_ok();
+            self.medians.retain(|(step, _)| kept(step));
+        }
+    }
+}
+
+fn text(ui: &mut Ui, lines: &[String]) {
+    ui.vertical(|ui| {
+        ui.spacing_mut().item_spacing.y = 1.0;
+        for (lane, line) in lines.iter().enumerate() {
+            let text = RichText::new(line).color(match lines.len() {
+                1 => ui.visuals().strong_text_color(),
+                _ => theme::LANES[lane % theme::LANES.len()],
+            });
+            ui.add(Label::new(text).truncate()).on_hover_text(line);
+        }
+    });
+}
+
+/// The median of the finite values; NaN if there is none.
+fn median(values: &[f32]) -> f32 {
+    let mut finite: Vec<f32> = values.iter().copied().filter(|value| value.is_finite()).collect();
+    let middle = finite.len() / 2;
+    match finite.is_empty() {
+        true => f32::NAN,
+        false => *finite.select_nth_unstable_by(middle, f32::total_cmp).1,
+    }
+}
+
+/// What the median energy did: where it began, where it is, and for how long it has been flat.
+fn energy_text(medians: &[(u64, f32)]) -> String {
+    let (Some(&(_, first)), Some(&(last_step, last))) = (medians.first(), medians.last()) else {
+        return "no energy yet".into();
+    };
+    if !last.is_finite() {
+        return "no energy is a finite number".into();
+    }
+    if medians.len() < 2 {
+        return format!("median energy {}", short(last));
+    }
+    let text = format!("median energy {} to {}", short(first), short(last));
+    let finite = || medians.iter().map(|point| point.1).filter(|value| value.is_finite());
+    let moved = finite().fold(f32::MIN, f32::max) - finite().fold(f32::MAX, f32::min);
+    let near = |value: f32| (value - last).abs() <= FLAT_SHARE * moved;
+    let flat_since = medians.iter().rev().take_while(|point| near(point.1)).last();
+    match flat_since.map_or(0, |point| last_step - point.0) {
+        length if length >= LEAST_FLAT => format!("{text}, flat for {length} steps"),
+        _ if last_step < LEAST_FLAT => text,
+        _ if last < first => format!("{text}, still moving"),
+        _ => text,
+    }
+}
+
+/// A number with one decimal, or more if it is small. The minus sign is the mathematical one.
+fn short(value: f32) -> String {
+    let text = match value.abs() {
+        size if size >= 1e5 => format!("{value:.1e}"),
+        size if size < 0.095 && size > 0.0 => format!("{value:.2}"),
+        _ => format!("{value:.1}"),
+    };
+    text.replace('-', "−")
+}
+
+/// How many chains show the class of their row, and how many exploded.
+fn class_text(run: &RunState, numbers: &LaneNumbers, labels: &[u32]) -> Vec<String> {
+    let count = numbers.energy.len();
+    let num_broken = (0..count).filter(|&chain| numbers.is_broken(chain)).count();
+    let mut parts = Vec::new();
+    if num_broken > 0 {
+        parts.push(format!("⚠ {num_broken} of {count} exploded"));
+    }
+    if num_broken < count {
+        let num_own = (0..count).filter(|&chain| shows_own_class(numbers, labels, chain)).count();
+        let what = match run.model.as_ref().is_some_and(|model| model.is_planar()) {
+            true => "stand in their own class",
+            false => "show their row's class",
+        };
+        parts.push(format!("{num_own} of {count} {what}"));
+    }
+    parts
+}
+
+/// Whether a rule samples or only descends.
+fn rule_text(lane: &LaneConfig) -> String {
+    let sampler = &lane.sampler;
+    let (sigma, alpha) = (sampler.noise_std, sampler.step_size);
+    if sigma <= 0.0 {
+        return "descent, not sampling: σ = 0".into();
+    }
+    match sampler.kind {
+        SamplerKind::Sgld | SamplerKind::Mala => {
+            let temperature = sigma * sigma / (2.0 * alpha);
+            format!("sampling with noise σ = {sigma}: temperature {}", short(temperature as f32))
+        }
+        _ => format!("moving with noise σ = {sigma}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_energy_is_flat_once_its_median_rests() {
+        let curve = |values: &[f32]| -> Vec<(u64, f32)> {
+            values.iter().enumerate().map(|(step, &value)| (step as u64, value)).collect()
+        };
+        let mut values: Vec<f32> = (0..20).map(|step| 3.1 - 0.165 * step as f32).collect();
+        assert_eq!(energy_text(&curve(&values)), "median energy 3.1 to 0.0, still moving");
+        values.extend([-0.2; 31]);
+        assert_eq!(energy_text(&curve(&values)), "median energy 3.1 to −0.2, flat for 30 steps");
+        assert_eq!(energy_text(&curve(&[2.0])), "median energy 2.0");
+        assert_eq!(energy_text(&curve(&[2.0, f32::NAN])), "no energy is a finite number");
+        assert_eq!(median(&[3.0, f32::NAN, 1.0, 2.0]), 2.0);
+    }
+
+    #[test]
+    fn a_rule_without_noise_does_not_sample() {
+        let mut lane = LaneConfig::default();
+        lane.sampler.noise_std = 0.0;
+        assert_eq!(rule_text(&lane), "descent, not sampling: σ = 0");
+        lane.sampler.kind = SamplerKind::Sgld;
+        (lane.sampler.noise_std, lane.sampler.step_size) = (2.0, 2.0);
+        assert_eq!(rule_text(&lane), "sampling with noise σ = 2: temperature 1.0");
+    }
+}

@@ -1,0 +1,272 @@
+//! The chains at the centre of the window and what is said about them, by accessible labels, with a scripted worker.
+
+use crate::app::Window;
+use egui::Key;
+use egui_kittest::kittest::Queryable;
+use jempp::{
+    app::{App, LastRun, Tab},
+    config::{RunConfig, ViewStart, ViewState},
+    worker::{Command, Event, TrainingPoint, TrainingUpdate},
+};
+
+/// A window without the banner of the CPU back end.
+fn window(size: [f32; 2], link: &str) -> Window {
+    let mut window = Window::open(size, ViewState::from_query(link).unwrap());
+    let banner = if size[0] >= 600.0 && size[1] >= 480.0 { "Understood" } else { "Menu" };
+    if banner == "Understood" {
+        window.click(banner);
+    }
+    window.pass(2, 0);
+    window
+}
+
+fn app(window: &mut Window) -> &mut App {
+    window.harness.state_mut()
+}
+
+fn cell(window: &Window, class: &str, chain: usize) -> egui::Rect {
+    window.harness.get_by_label(&format!("{class}, chain {chain}, lane 1")).rect()
+}
+
+fn train(window: &mut Window, steps: u64) {
+    window.worker.say(Event::Training(Box::new(TrainingUpdate::Started {
+        folder: "runs/fashion-quick-window".into(),
+        config: Box::new(RunConfig::preset("fashion-quick").unwrap()),
+        step: 0,
+        num_steps: 2028,
+        memory: String::new(),
+        class_names: vec!["a".into(), "b".into()],
+        shape: [1, 2, 2],
+    })));
+    for step in 1..=steps {
+        window.worker.say(Event::Training(Box::new(TrainingUpdate::Step(TrainingPoint {
+            step,
+            loss: 2.0,
+            cross_entropy: 1.5,
+            gap: 0.1,
+            gradient_norm: 1.0,
+            clamp_rate: 0.0,
+            steps_per_sec: 7.0,
+        }))));
+    }
+    window.pass(3, 0);
+}
+
+#[test]
+fn ten_by_ten_chains_fill_the_centre() {
+    let window = window([1280.0, 800.0], "");
+    let first = cell(&window, "T-shirt/top", 1);
+    let pitch = cell(&window, "T-shirt/top", 2).left() - first.left();
+    assert!(pitch >= 62.0, "{pitch}");
+    // Garments of 28 pixels are enlarged twice, with a frame around them.
+    assert_eq!(first.width(), 56.0 + 4.0);
+    let last = cell(&window, "Ankle boot", 10);
+    assert!(last.right() - first.left() > 610.0 && last.bottom() - first.top() > 610.0);
+}
+
+#[test]
+fn one_class_wraps_and_the_arrows_follow_its_lines() {
+    let mut window = window([1280.0, 800.0], "classes=2");
+    let (first, second) = (cell(&window, "Pullover", 1), cell(&window, "Pullover", 2));
+    let last = cell(&window, "Pullover", 10);
+    assert!(second.left() > first.right() && last.top() > first.bottom());
+    assert!(first.width() > 130.0, "{}", first.width());
+    window.click("Pullover, chain 1, lane 1");
+    assert_eq!(window.viewer().run.selected.unwrap().chain, 0);
+    window.harness.key_press(Key::ArrowDown);
+    window.pass(1, 0);
+    let below = window.viewer().run.selected.unwrap().chain;
+    let below = cell(&window, "Pullover", below + 1);
+    assert!(below.left() == first.left() && below.top() > first.bottom());
+}
+
+#[test]
+fn the_verdict_says_in_words_how_far_the_chains_are() {
+    for size in [[1280.0, 800.0], [800.0, 600.0], [2560.0, 1440.0], [390.0, 844.0]] {
+        let mut window = window(size, "");
+        assert!(window.has("Step 0 · median energy"), "{size:?}");
+        window.harness.state_mut().viewer_mut().run.play();
+        window.pass(60, 3);
+        assert!(window.has("Step 100 · median energy 2."), "{size:?}");
+        assert!(window.has("of 100 show their row's class"), "{size:?}");
+        assert!(window.has("descent, not sampling: σ = 0"), "{size:?}");
+    }
+}
+
+#[test]
+fn at_its_end_the_run_can_go_on_or_be_judged() {
+    let mut window = window([1280.0, 800.0], "");
+    assert!(window.harness.query_by_label("100 more").is_none());
+    window.click("▶ Play");
+    window.pass(60, 3);
+    window.click("100 more");
+    window.pass(60, 3);
+    assert_eq!(window.viewer().run.last_step(), 200);
+    window.click("Does it converge?");
+    window.pass(2, 0);
+    assert_eq!(window.viewer().session.tab, Tab::Plots);
+    // Without noise there is nothing to converge to, and the plot says so.
+    assert!(window.has("R̂ along the run") && window.has("No R̂: "));
+}
+
+#[test]
+fn the_first_start_explains_three_words_and_offers_three_ways() {
+    for size in [[1280.0, 800.0], [390.0, 844.0], [400.0, 300.0]] {
+        for way in ["Play", "Lesson 1, five minutes", "Draw your own"] {
+            let mut window = window(size, "");
+            assert!(!window.has("An energy"));
+            app(&mut window).welcome();
+            window.pass(2, 0);
+            for word in ["An energy", "A chain", "A start"] {
+                assert!(window.has(word), "{word}");
+            }
+            window.click(way);
+            window.pass(2, 1);
+            assert!(!window.has("An energy"), "{way} at {size:?}");
+            let viewer = window.viewer();
+            let done = match way {
+                "Play" => viewer.run.is_playing(),
+                "Draw your own" => viewer.session.tab == Tab::Train,
+                _ => viewer.lesson.number == 1,
+            };
+            assert!(done, "{way} at {size:?}");
+        }
+    }
+}
+
+#[test]
+fn a_class_is_shown_by_a_number_at_its_row() {
+    let mut window = window([1280.0, 800.0], "");
+    window.harness.state_mut().viewer_mut().run.play();
+    window.pass(60, 3);
+    let numbers = window.viewer().run.shown_numbers().unwrap().1[0].clone();
+    let own = (0..10).filter(|&chain| numbers.prediction(chain).unwrap().0 == 0).count();
+    assert!(own > 5);
+    window.harness.get_by_label("Only T-shirt/top").hover();
+    window.pass(60, 0);
+    assert!(window.has(&format!("{own} of 10 show this class")));
+}
+
+#[test]
+fn lanes_are_named_by_what_differs() {
+    let mut window = window([1280.0, 800.0], "");
+    let mut lanes = vec![window.viewer().run.lanes[0].clone(); 2];
+    lanes[1].start = ViewStart::Uniform;
+    window.harness.state_mut().viewer_mut().run.compare("", lanes, 20);
+    window.pass(3, 1);
+    assert!(window.has("1: PYLD, from class centres") && window.has("2: PYLD, from noise"));
+}
+
+#[test]
+fn training_is_in_sight_in_every_tab() {
+    for size in [[1280.0, 800.0], [390.0, 844.0]] {
+        let mut window = window(size, "");
+        train(&mut window, 400);
+        for tab in [Tab::Chains, Tab::Plots, Tab::Lab, Tab::Train] {
+            app(&mut window).viewer_mut().session.tab = tab;
+            window.pass(2, 0);
+            assert!(window.has("Training 19 %, 4 min left"), "{tab:?} at {size:?}");
+        }
+    }
+}
+
+#[test]
+fn the_replay_buffer_stands_first_and_beside_the_loss() {
+    let mut window = window([1280.0, 800.0], "tab=train");
+    train(&mut window, 50);
+    let update = TrainingUpdate::Buffer { x: vec![0.5; 16], labels: vec![0, 0, 1, 1] };
+    window.worker.say(Event::Training(Box::new(update)));
+    window.pass(3, 0);
+    let buffer = window.harness.get_by_label("Replay buffer").rect();
+    let loss = window.harness.get_by_label("Loss and cross entropy").rect();
+    let gap = window.harness.get_by_label("Gap d").rect();
+    assert!(buffer.right() < loss.left() && (buffer.top() - loss.top()).abs() < 12.0);
+    assert!(gap.top() > loss.bottom());
+}
+
+#[test]
+fn the_next_start_offers_to_continue_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fashion-quick-window");
+    std::fs::create_dir(&path).unwrap();
+    for size in [[1280.0, 800.0], [390.0, 844.0]] {
+        let mut window = window(size, "");
+        let run = LastRun { folder: path.clone(), step: 495, num_steps: 2028 };
+        app(&mut window).viewer_mut().training.last_run = Some(run.clone());
+        let text = window.viewer().memory();
+        let mut next = self::window(size, "");
+        app(&mut next).viewer_mut().recall(&text);
+        next.pass(2, 0);
+        assert!(next.has("Continue fashion-quick, step 495 of 2028?"), "{size:?}");
+        next.click("Continue");
+        next.pass(2, 0);
+        let is_asked =
+            |command: &Command| matches!(command, Command::ResumeTraining(asked) if *asked == path);
+        assert!(next.worker.asked.iter().any(is_asked));
+        assert_eq!(next.viewer().session.tab, Tab::Train);
+        assert!(!next.has("Continue fashion-quick"));
+    }
+    // A run whose folder is gone is forgotten, and so is a text that is no memory.
+    let mut window = window([1280.0, 800.0], "");
+    let gone = LastRun { folder: folder.path().join("gone"), step: 1, num_steps: 2 };
+    app(&mut window).viewer_mut().training.last_run = Some(gone);
+    let text = window.viewer().memory();
+    app(&mut window).viewer_mut().recall(&text);
+    assert_eq!(window.viewer().training.last_run, None);
+    app(&mut window).viewer_mut().recall("no memory");
+}
+
+#[test]
+fn a_run_that_is_over_is_not_offered_again() {
+    let mut window = window([1280.0, 800.0], "");
+    train(&mut window, 3);
+    assert!(window.viewer().memory().contains("\"step\":3"));
+    let over = TrainingUpdate::Stopped { is_complete: true, checkpoint: "c".into() };
+    window.worker.say(Event::Training(Box::new(over)));
+    window.pass(2, 0);
+    assert!(window.viewer().memory().contains("\"run\":null"));
+}
+
+#[test]
+fn a_presentation_hides_the_panels_and_enlarges_the_rest() {
+    let mut window = window([1600.0, 900.0], "");
+    let before = cell(&window, "Coat", 1).width();
+    window.harness.key_press(Key::P);
+    window.pass(4, 0);
+    assert!(!window.has("? Help") && !window.has("No GPU"));
+    assert!((window.harness.ctx.zoom_factor() - 1.5).abs() < 1e-3);
+    assert!(window.has("Step 0 · median energy") && window.has("▶ Play"));
+    assert!(cell(&window, "Coat", 1).width() * 1.5 >= before);
+    window.harness.key_press(Key::Escape);
+    window.pass(4, 0);
+    assert!(window.has("? Help"));
+    assert!((window.harness.ctx.zoom_factor() - 1.0).abs() < 1e-3);
+}
+
+#[test]
+fn finished_lessons_are_ticked_and_the_last_one_has_an_end() {
+    let mut window = window([1280.0, 800.0], "");
+    let lesson =
+        |number: usize| Event::Lesson { number, text: "# A title\n\n## One step\n\nText.".into() };
+    app(&mut window).viewer_mut().lesson.open(7, 1);
+    window.pass(2, 0);
+    window.worker.say(lesson(7));
+    window.pass(2, 0);
+    window.click("Next lesson ▶");
+    window.pass(2, 0);
+    assert_eq!(window.viewer().lesson.number, 8);
+    window.worker.say(lesson(8));
+    window.pass(2, 0);
+    window.click("✔ Finish");
+    window.pass(1, 0);
+    assert!(window.has("That was the last lesson") && window.has("You have finished 2 of 8."));
+    window.click("Close the lessons");
+    window.click("Lessons");
+    assert!(window.has("✔ 7. ") && window.has("✔ 8. ") && !window.has("✔ 1. "));
+    // They stay ticked in the next session.
+    let text = window.viewer().memory();
+    let mut next = self::window([1280.0, 800.0], "");
+    app(&mut next).viewer_mut().recall(&text);
+    next.click("Lessons");
+    assert!(next.has("✔ 7. ") && !next.has("✔ 1. "));
+}
