@@ -21,7 +21,8 @@ pub(super) fn file_keys(ctx: &Context, viewer: &mut Viewer, files: &mut Files) {
     }
 }
 
-const DIGITS: [Key; 9] = [
+const DIGITS: [Key; 10] = [
+    Key::Num0,
     Key::Num1,
     Key::Num2,
     Key::Num3,
@@ -83,13 +84,16 @@ pub(super) fn keys(ctx: &Context, viewer: &mut Viewer, help: &mut Help) {
     if pressed(Key::N) {
         run.restart_with_new_seed();
     }
-    if pressed(Key::Num0) && !run.settings.classes.is_empty() {
-        run.settings.classes.clear();
-        run.restart();
+    if ctx.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::Z)) && !run.undo() {
+        viewer.session.notify("There is no earlier run to bring back.");
+        return;
     }
-    for (class, key) in DIGITS.into_iter().enumerate() {
+    if pressed(Key::A) {
+        run.only = None;
+    }
+    for (digit, key) in (0..).zip(DIGITS) {
         if pressed(key) {
-            run.toggle_only_class(class as u32);
+            run.toggle_row_of_digit(digit);
         }
     }
 }

@@ -47,7 +47,8 @@ pub(super) fn ui(
     let (record, (step, lanes)) = (run.record.as_ref()?, run.shown_images()?);
     let labels = &record.request.labels;
     let columns = labels.iter().take_while(|&label| Some(label) == labels.first()).count().max(1);
-    let (rows, num_lanes) = (labels.len().div_ceil(columns).max(1), lanes.len().max(1));
+    let chains = run.shown_chains();
+    let (rows, num_lanes) = (chains.len().div_ceil(columns).max(1), lanes.len().max(1));
     let numbers = run.shown_numbers().map(|(_, numbers)| numbers.as_slice());
 
     let whole = ui.available_rect_before_wrap();
@@ -58,7 +59,7 @@ pub(super) fn ui(
         let name = name_of(&model.class_names, *class as usize);
         ui.painter().layout_no_wrap(name, font.clone(), color).size().x
     };
-    let row_labels: Vec<u32> = labels.iter().step_by(columns).copied().collect();
+    let row_labels: Vec<u32> = chains.iter().step_by(columns).map(|&chain| labels[chain]).collect();
     let names_width = row_labels.iter().map(width_of).fold(0.0, f32::max) + 8.0;
     let names_width = names_width.min(whole.width() * 0.22).min(100.0);
     let header = if num_lanes > 1 { 18.0 } else { 0.0 };
@@ -92,6 +93,7 @@ pub(super) fn ui(
                     run,
                     model,
                     labels,
+                    chains: &chains,
                     numbers: numbers.and_then(|numbers| numbers.get(lane)),
                     lane,
                     step: *step,
@@ -181,6 +183,8 @@ struct LaneGrid<'a> {
     run: &'a RunState,
     model: &'a ModelInfo,
     labels: &'a [u32],
+    /// The chains of the rows that are shown.
+    chains: &'a [usize],
     numbers: Option<&'a LaneNumbers>,
     lane: usize,
     step: u64,
@@ -200,8 +204,8 @@ impl LaneGrid<'_> {
         let screen = ui.ctx().content_rect().size();
         let can_magnify = screen.x >= MAGNIFIED.x && screen.y >= MAGNIFIED.y;
         let mut action = None;
-        for chain in 0..self.labels.len() {
-            let (frame, image) = cells.rects(corner, chain);
+        for (place, &chain) in self.chains.iter().enumerate() {
+            let (frame, image) = cells.rects(corner, place);
             if !ui.is_rect_visible(frame) {
                 continue;
             }
@@ -220,7 +224,7 @@ impl LaneGrid<'_> {
             // hard to reach.
             let takes_focus = match self.run.selected {
                 Some(selected) => selected == selection,
-                None => self.lane == 0 && chain == 0,
+                None => self.lane == 0 && place == 0,
             };
             let takes_focus = takes_focus || ui.memory(|memory| memory.has_focus(id));
             let sense = if takes_focus { Sense::click() } else { Sense::CLICK };
@@ -233,12 +237,12 @@ impl LaneGrid<'_> {
                 action = Some(Action::Select(selection));
             }
             if response.has_focus() {
-                action = action.or(self.move_by_arrows(ui, id, chain, cells.columns));
+                action = action.or(self.move_by_arrows(ui, id, place, cells.columns));
             }
             if is_selected || response.has_focus() || response.hovered() {
                 outline(ui, frame, is_selected, &mut above);
             }
-            if response.hovered() && can_magnify {
+            if response.hovered() && can_magnify && !is_selected {
                 let shown = self.chain(chain, cells.columns);
                 let tooltip = Tooltip::for_widget(&response).gap(8.0).width(400.0);
                 tooltip.show(|ui| shown.ui(ui, Some((texture, uv))));
@@ -258,7 +262,7 @@ impl LaneGrid<'_> {
         &self,
         ui: &Ui,
         id: egui::Id,
-        chain: usize,
+        place: usize,
         columns: usize,
     ) -> Option<Action> {
         let arrows = egui::EventFilter {
@@ -269,18 +273,19 @@ impl LaneGrid<'_> {
         ui.memory_mut(|memory| memory.set_focus_lock_filter(id, arrows));
         // Consumed, because the next cell gets the focus in the same frame and would move it again.
         let pressed = |key| ui.input_mut(|input| input.consume_key(egui::Modifiers::NONE, key));
-        let count = self.labels.len();
-        let next = if pressed(egui::Key::ArrowRight) && chain + 1 < count {
-            chain + 1
-        } else if pressed(egui::Key::ArrowLeft) && chain > 0 {
-            chain - 1
-        } else if pressed(egui::Key::ArrowDown) && chain + columns < count {
-            chain + columns
-        } else if pressed(egui::Key::ArrowUp) && chain >= columns {
-            chain - columns
+        let count = self.chains.len();
+        let next = if pressed(egui::Key::ArrowRight) && place + 1 < count {
+            place + 1
+        } else if pressed(egui::Key::ArrowLeft) && place > 0 {
+            place - 1
+        } else if pressed(egui::Key::ArrowDown) && place + columns < count {
+            place + columns
+        } else if pressed(egui::Key::ArrowUp) && place >= columns {
+            place - columns
         } else {
             return None;
         };
+        let next = self.chains[next];
         let id = ui.scope_id().with(("cell", self.lane, next));
         ui.memory_mut(|memory| memory.request_focus(id));
         Some(Action::Select(Selection { lane: self.lane, chain: next }))

@@ -321,6 +321,7 @@ pub(super) fn transport(ui: &mut Ui, lab: &mut Lab) {
             lab.reseed();
         }
         ui.separator();
+        ui.spacing_mut().interact_size.x = transport::NUMBER_WIDTH;
         let limit = &mut lab.settings.config.max_steps_per_sec;
         transport::speed(ui, limit, LabConfig::field("max_steps_per_sec"));
         ui.label(format!("step {}", lab.record.step));
