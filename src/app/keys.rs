@@ -2,21 +2,19 @@
 
 use egui::{Context, Key, Modifiers};
 
-use super::{disk::DialogPurpose, exports::Export, files::Files, help::Help, viewer::Viewer};
+use super::{disk::DialogPurpose, files::Files, help::Help, state::ExportKind, viewer::Viewer};
 use crate::config::Tab;
 
 /// Handles shortcuts with Ctrl (or the command key).
 pub(super) fn file_keys(ctx: &Context, viewer: &mut Viewer, files: &mut Files) {
     let pressed = |key| ctx.input_mut(|input| input.consume_key(Modifiers::COMMAND, key));
-    let purposes = [
-        (Key::O, DialogPurpose::Open),
-        (Key::S, DialogPurpose::Export(Export::Png)),
-        (Key::G, DialogPurpose::Export(Export::Gif)),
-        (Key::E, DialogPurpose::Export(Export::Csv)),
-    ];
-    for (key, purpose) in purposes {
+    if pressed(Key::O) {
+        files.ask(ctx, DialogPurpose::Open, &mut viewer.run, &mut viewer.session);
+    }
+    let kinds = [(Key::S, ExportKind::Png), (Key::G, ExportKind::Gif), (Key::E, ExportKind::Csv)];
+    for (key, kind) in kinds {
         if pressed(key) {
-            files.ask(ctx, purpose, &mut viewer.run, &mut viewer.session);
+            viewer.session.export = Some(kind);
         }
     }
 }

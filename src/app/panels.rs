@@ -1,8 +1,8 @@
 //! The state of the panels, kept between frames.
 
 use super::{
-    chains_panel::ChainsView, files::Files, help::Help, lab::LabView, plots::PlotsView,
-    selected::SelectedView, status::Status, training::TrainingView,
+    chains_panel::ChainsView, exports::LabRecording, files::Files, help::Help, lab::LabView,
+    plots::PlotsView, selected::SelectedView, status::Status, training::TrainingView,
 };
 
 /// The state of all panels, kept between frames.
@@ -14,6 +14,7 @@ pub(super) struct Panels {
     pub(super) training: TrainingView,
     pub(super) lab: LabView,
     pub(super) files: Files,
+    pub(super) recording: LabRecording,
     pub(super) help: Help,
     pub(super) status: Status,
 }

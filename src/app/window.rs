@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::{
     compact::{self, Compact},
-    embed, keys,
+    contrast, embed, exports, keys,
     panels::Panels,
     size_class, status,
     training::{self, Wish},
@@ -124,6 +124,7 @@ impl App {
     /// Draws everything, and sends the resulting commands to the worker.
     pub fn show(&mut self, ui: &mut egui::Ui) {
         let Self { viewer, panels, compact, full_page, .. } = self;
+        contrast::apply(ui.ctx());
         keys::keys(ui.ctx(), viewer, &mut panels.help);
         if let Some(full_page) = full_page {
             embed::ui(ui, viewer, panels, full_page);
@@ -140,6 +141,7 @@ impl App {
             wide::ui(ui, viewer, panels);
         }
         panels.help.ui(ui.ctx());
+        exports::follow(ui.ctx(), viewer, panels);
         status::notices(ui.ctx(), &viewer.session, compact::height_below(ui.ctx()));
         match panels.training.take_wish() {
             Some(Wish::Dialog(purpose)) => {

@@ -3,6 +3,7 @@
 
 mod app;
 mod draw;
+mod kept;
 mod lab;
 mod odd_windows;
 mod own_data;

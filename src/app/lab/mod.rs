@@ -12,11 +12,13 @@ mod trails;
 
 use egui::{CentralPanel, Panel, RichText, ScrollArea, Ui};
 
+pub(super) use self::controls::target_name;
 use self::{
     plane::{Plane, PlaneView},
     tool::Tool,
 };
 use super::{
+    contrast,
     fit::fit,
     size_class,
     state::{Lab, RunState},
@@ -34,10 +36,27 @@ pub(super) struct LabView {
     slice: slice::SliceView,
     tool: Tool,
     plots: measures::MeasuresView,
+    /// The last frame in which the tab was shown, and what it showed.
+    frame: u64,
+    setup: Option<(u64, crate::config::LabView)>,
+}
+
+impl LabView {
+    /// The same view, for another window, which has textures of its own.
+    pub(super) fn again(&self) -> Self {
+        Self { slice: self.slice.again(), ..Self::default() }
+    }
 }
 
 /// Draws the tab of the lab.
 pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, state: &mut LabView) {
+    // A tool that is in hand is put down when the user comes from another tab or another setup.
+    let frame = ui.ctx().cumulative_frame_nr();
+    let setup = (lab.num_setups, lab.settings.config.view);
+    if frame > state.frame + 1 || state.setup != Some(setup) {
+        state.tool = Tool::Choose;
+    }
+    (state.frame, state.setup) = (frame, Some(setup));
     let is_small = size_class::is_small(ui.ctx());
     if is_small {
         return small(ui, lab, run, state);
@@ -93,6 +112,14 @@ pub(super) fn embedded(
     });
 }
 
+/// Draws the planes or the slice alone, for a picture.
+pub(super) fn bare(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, state: &mut LabView) {
+    match lab.is_plane() {
+        true => planes(ui, lab, state),
+        false => slice::ui(ui, lab, run, &mut state.slice),
+    }
+}
+
 /// Draws everything in one column that scrolls, for small screens.
 fn small(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, state: &mut LabView) {
     Panel::bottom("lab transport").show(ui, |ui| match lab.is_plane() {
@@ -140,13 +167,14 @@ fn planes(ui: &mut Ui, lab: &mut Lab, state: &mut LabView) {
     }
     warnings(ui, lab);
     let rules = lab.settings.rules.clone();
+    let names = words::lane_names(&rules);
     let count = rules.len().min(lab.record.lanes.len()).max(1);
     let mut touched = None;
     ui.columns(count, |columns| {
         for (index, (ui, view)) in columns.iter_mut().zip(&mut state.planes).enumerate() {
             if count > 1 {
-                let text = format!("{}: {}", index + 1, words::lane_name(&rules[index]));
-                let color = theme::LANES[index % theme::LANES.len()];
+                let text = format!("{}: {}", index + 1, names[index]);
+                let color = contrast::readable(ui, theme::LANES[index % theme::LANES.len()]);
                 ui.add(egui::Label::new(RichText::new(text).color(color).strong()).truncate());
             }
             let plane = Plane {

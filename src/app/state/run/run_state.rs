@@ -307,9 +307,9 @@ impl RunState {
         Some(&self.record.as_ref()?.images.entries().first()?.1)
     }
 
-    /// A short name for the rule of a lane.
+    /// A short name for a lane: its rule, and what differs from the other lanes.
     pub(crate) fn lane_name(&self, index: usize) -> String {
-        self.lanes.get(index).map(words::lane_name).unwrap_or_default()
+        words::lane_names(&self.lanes).into_iter().nth(index).unwrap_or_default()
     }
 
     /// The recorded positions of a chain, thinned out to about `most` positions (K, C, H, W).
