@@ -82,7 +82,7 @@ fn buttons(ui: &mut Ui, run: &mut RunState) {
     if new_seed.on_hover_text("Other starts and other noise (N).").clicked() {
         run.restart_with_new_seed();
     }
-    let undo = ui.add_enabled(run.can_undo(), Button::new("↶ Undo"));
+    let undo = ui.add_enabled(run.can_undo(), Button::new("Undo"));
     let undo = undo.on_hover_text(
         "Bring back the run before the last restart, seed or model: settings, record and step (Ctrl+Z).",
     );
