@@ -60,12 +60,11 @@ impl Canvas {
         self.take_start_image(run);
         ui.label(match size_class::is_small(ui.ctx()) {
             true => "Draw with a finger: the model says at once what it sees.",
-            false => {
-                "Draw with the mouse (its right button wipes off): the model says at once what it sees."
-            }
+            false => "Draw with the mouse; right-drag erases. The model says at once what it sees.",
         });
         self.draw(ui, model.shape);
         self.ask(ui, run);
+        self.verdict(ui, run, model);
         self.buttons(ui, run, selection);
         self.answer(ui, run, model);
     }
@@ -164,7 +163,10 @@ impl Canvas {
             }
             let reason = if is_empty { first } else { "Click a chain first." };
             let put = ui
-                .add_enabled(!is_empty && selection.is_some(), Button::new("Put into this chain"))
+                .add_enabled(
+                    !is_empty && selection.is_some(),
+                    Button::new("Replace this chain's image"),
+                )
                 .on_hover_text("The selected chain continues from this image.")
                 .on_disabled_hover_text(reason);
             if let (true, Some(Selection { lane, chain })) = (put.clicked(), selection) {
@@ -175,12 +177,22 @@ impl Canvas {
         });
     }
 
+    /// Draws what the model sees, in one line with a fixed place, so that the buttons stay where they are.
+    fn verdict(&self, ui: &mut Ui, run: &RunState, model: &ModelInfo) {
+        let class = self.asked.as_ref().and(run.classified.as_ref());
+        let class = class.and_then(|seen| Some((seen, argmax(&seen.probabilities)?)));
+        let Some((seen, class)) = class else {
+            ui.weak("What the model sees is written here.");
+            return;
+        };
+        let (name, p) = (name_of(&model.class_names, class), seen.probabilities[class]);
+        let text = format!("The model sees {name} (p = {p:.2}).");
+        ui.add(egui::Label::new(&text).truncate()).on_hover_text(&text);
+    }
+
     fn answer(&self, ui: &mut Ui, run: &RunState, model: &ModelInfo) {
         let (Some(classified), Some(_)) = (&run.classified, &self.asked) else { return };
         let Some(class) = argmax(&classified.probabilities) else { return };
-        let probability = classified.probabilities[class];
-        let name = name_of(&model.class_names, class);
-        ui.label(format!("The model sees {name} (p = {probability:.2})."));
         ui.label(format!("Energy {}", number(classified.energy))).on_hover_text(
             "The lower, the likelier the model holds this image to be. Compare it with the test \
              images in the energy plot.",

@@ -40,6 +40,8 @@ pub(super) fn chart<'a>(id: &str, height: f32, x_label: &str, y_label: &str) -> 
         .allow_double_click_reset(false)
         .sense(Sense::click())
         .show_crosshair(false)
+        // Fainter than anything that is drawn on it.
+        .grid_color(Color32::from_gray(128).gamma_multiply(0.35))
         .grid_spacing(GRID_POINTS..=200.0)
         .x_grid_spacer(|input| spacer(input, X_MARK_POINTS))
         .y_grid_spacer(|input| spacer(input, Y_MARK_POINTS))

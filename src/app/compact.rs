@@ -325,10 +325,10 @@ fn spare(run: &RunState, room: Vec2) -> [f32; 2] {
 
 /// Draws the buttons for a step of the past.
 fn past(ui: &mut Ui, run: &mut RunState) {
-    if ui.button("Back to the newest").clicked() {
+    if ui.button("Jump to newest").clicked() {
         run.look_at(run.last_step());
     }
-    if ui.button("Go on from here").clicked() {
+    if ui.button("Continue from here").clicked() {
         run.branch();
     }
 }

@@ -58,11 +58,10 @@ pub(super) const COMPARISONS: &[Comparison] = &[
         },
     },
     Comparison {
-        name: "PYLD-5-10 against SGLD-50 at equal time",
+        name: "PYLD-5-10 against SGLD-50, gradient by gradient",
         point: "Both lanes do one full gradient a step, which is what costs time. PYLD (left) uses each for 10 \
                 moves through the first layer, SGLD (right) for one. What PYLD reaches at step 5 takes SGLD \
-                13 steps on the bundled garments; that it falls lower in the end is no merit, for nothing keeps \
-                its pixels in the box. Set the plot's axis to seconds to compare time. The first layer here is \
+                13 steps on the bundled garments; SGLD ends lower only because its pixels may leave [-1, 1]. Set the plot's axis to seconds to compare time. The first layer here is \
                 affine, so the 10 moves are one proximal step of 10α.",
         num_steps: 50,
         lanes: |_| {

@@ -17,7 +17,7 @@ use super::{
         self, DialogPurpose, FileEvent, FileEventSender, PICTURES,
         given::{is_checkpoint, is_data},
     },
-    exports::ExportJob,
+    exports::{Export, ExportJob},
     state::{Dropped, RunState, Session, Training},
 };
 #[cfg(target_arch = "wasm32")]
@@ -36,6 +36,10 @@ pub(super) struct Files {
     save_folder: Option<PathBuf>,
     /// The drawings that are saved when a path is chosen.
     drawings: Option<DrawnSet>,
+    /// The exports that wait for a path.
+    exports: Vec<(Export, ExportJob)>,
+    /// A path that the user types, where the desktop has no file dialog.
+    prompt: Option<disk::Prompt>,
     /// The files that are being written.
     writing: Vec<PathBuf>,
     /// The address of the page for links; empty if there is none.
@@ -48,6 +52,8 @@ impl Default for Files {
             done: channel(),
             save_folder: None,
             drawings: None,
+            exports: Vec::new(),
+            prompt: None,
             writing: Vec::new(),
             address: String::new(),
         }
@@ -170,6 +176,20 @@ impl Files {
         self.ask(ctx, DialogPurpose::SaveDrawings, run, session);
     }
 
+    /// Saves an export to a file.
+    pub(super) fn save(
+        &mut self,
+        ctx: &Context,
+        export: Export,
+        job: ExportJob,
+        run: &mut RunState,
+        session: &mut Session,
+    ) {
+        self.exports.retain(|waiting| waiting.0 != export);
+        self.exports.push((export, job));
+        self.ask(ctx, DialogPurpose::Export(export), run, session);
+    }
+
     fn chosen(
         &mut self,
         ctx: &Context,
@@ -196,10 +216,10 @@ impl Files {
                 return;
             }
         };
-        let Some(job) = ExportJob::new(export, run) else {
-            session.complain("There is nothing to save yet.");
+        let Some(place) = self.exports.iter().position(|waiting| waiting.0 == export) else {
             return;
         };
+        let (_, job) = self.exports.swap_remove(place);
         self.writing.push(path.clone());
         disk::write(move || job.bytes(), path, self.reply(ctx));
     }
@@ -217,6 +237,15 @@ impl Files {
             let written = disk::download(name.as_ref(), &bytes).map(|()| name.into());
             report_written(written, session);
         }
+        if let Some((purpose, path)) = disk::Prompt::follow(&mut self.prompt, ctx) {
+            match purpose.opens() {
+                true => disk::open_path(purpose, path, self.reply(ctx)),
+                false => {
+                    let path = self.free_path(&path);
+                    self.chosen(ctx, purpose, path, run, session);
+                }
+            }
+        }
         while let Ok(done) = self.done.1.try_recv() {
             match done {
                 FileEvent::Chosen { purpose, path: Some(path), .. } => {
@@ -226,16 +255,12 @@ impl Files {
                     if asked.elapsed() < MIN_DIALOG_TIME =>
                 {
                     // This desktop has neither a portal nor a dialog program.
-                    if purpose.opens() {
-                        session.complain(
-                            "This desktop offers no file dialog. Drop the file on the window, or start \
-                             `jempp view --checkpoint FILE`.",
-                        );
-                        continue;
-                    }
                     let here = std::env::current_dir().unwrap_or_default();
-                    let path = self.free_path(&here.join(purpose.file_name()));
-                    self.chosen(ctx, purpose, path, run, session);
+                    let path = match purpose.opens() {
+                        true => here,
+                        false => self.free_path(&here.join(purpose.file_name())),
+                    };
+                    self.prompt = Some(disk::Prompt::new(purpose, &path));
                 }
                 FileEvent::Chosen { path: None, .. } => {}
                 #[cfg(not(target_arch = "wasm32"))]

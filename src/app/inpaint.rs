@@ -103,7 +103,7 @@ impl Inpaint {
             "Paint over a part of the image above. The chain fills it in; the rest stays as it is.",
         );
         if run.looking_at.is_some() {
-            ui.weak("You look at the past: this acts on the last step of the run.");
+            ui.weak("You are viewing an earlier step; this acts on the newest one.");
         }
         ui.horizontal(|ui| {
             let label = ui.label("brush");
@@ -113,7 +113,7 @@ impl Inpaint {
         });
         let is_any = self.is_painted.contains(&true);
         ui.horizontal_wrapped(|ui| {
-            let fill = egui::Button::new("Fill by the chain");
+            let fill = egui::Button::new("Let the chain fill it");
             let fill = ui
                 .add_enabled(is_any, fill)
                 .on_hover_text(
@@ -123,7 +123,8 @@ impl Inpaint {
             if fill.clicked() {
                 self.fill(run, selection, model);
             }
-            let release = ui.button("Let all move").on_hover_text("No pixel is held any longer.");
+            let release =
+                ui.button("Release all pixels").on_hover_text("No pixel is held any longer.");
             if release.clicked()
                 && let Some(image) = live_image(run, selection, model)
             {
@@ -133,12 +134,12 @@ impl Inpaint {
                 self.held = None;
                 self.is_painted.fill(false);
             }
-            if ui.add_enabled(is_any, egui::Button::new("Wipe off the paint")).clicked() {
+            if ui.add_enabled(is_any, egui::Button::new("Clear the mask")).clicked() {
                 self.is_painted.fill(false);
             }
         });
         if self.held.is_some_and(|(held, _)| held == selection) {
-            ui.weak("Outside the painted rim, every pixel is held.");
+            ui.weak("Pixels outside the outline are frozen.");
         }
     }
 

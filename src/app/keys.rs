@@ -2,26 +2,25 @@
 
 use egui::{Context, Key, Modifiers};
 
-use super::{disk::DialogPurpose, exports::Export, files::Files, help::Help, viewer::Viewer};
+use super::{disk::DialogPurpose, files::Files, help::Help, state::ExportKind, viewer::Viewer};
 use crate::config::Tab;
 
 /// Handles shortcuts with Ctrl (or the command key).
 pub(super) fn file_keys(ctx: &Context, viewer: &mut Viewer, files: &mut Files) {
     let pressed = |key| ctx.input_mut(|input| input.consume_key(Modifiers::COMMAND, key));
-    let purposes = [
-        (Key::O, DialogPurpose::Open),
-        (Key::S, DialogPurpose::Export(Export::Png)),
-        (Key::G, DialogPurpose::Export(Export::Gif)),
-        (Key::E, DialogPurpose::Export(Export::Csv)),
-    ];
-    for (key, purpose) in purposes {
+    if pressed(Key::O) {
+        files.ask(ctx, DialogPurpose::Open, &mut viewer.run, &mut viewer.session);
+    }
+    let kinds = [(Key::S, ExportKind::Png), (Key::G, ExportKind::Gif), (Key::E, ExportKind::Csv)];
+    for (key, kind) in kinds {
         if pressed(key) {
-            files.ask(ctx, purpose, &mut viewer.run, &mut viewer.session);
+            viewer.session.export = Some(kind);
         }
     }
 }
 
-const DIGITS: [Key; 9] = [
+const DIGITS: [Key; 10] = [
+    Key::Num0,
     Key::Num1,
     Key::Num2,
     Key::Num3,
@@ -83,13 +82,16 @@ pub(super) fn keys(ctx: &Context, viewer: &mut Viewer, help: &mut Help) {
     if pressed(Key::N) {
         run.restart_with_new_seed();
     }
-    if pressed(Key::Num0) && !run.settings.classes.is_empty() {
-        run.settings.classes.clear();
-        run.restart();
+    if ctx.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::Z)) && !run.undo() {
+        viewer.session.notify("There is no earlier run to bring back.");
+        return;
     }
-    for (class, key) in DIGITS.into_iter().enumerate() {
+    if pressed(Key::A) {
+        run.only = None;
+    }
+    for (digit, key) in (0..).zip(DIGITS) {
         if pressed(key) {
-            run.toggle_only_class(class as u32);
+            run.toggle_row_of_digit(digit);
         }
     }
 }

@@ -4,12 +4,12 @@ use egui::{ComboBox, RichText, Ui, WidgetInfo};
 
 use super::{
     disk::DialogPurpose,
-    exports::Export,
     files::Files,
     help::Help,
     lessons,
-    state::{RunState, Session},
+    state::{ExportKind, RunState, Session},
     viewer::Viewer,
+    words,
 };
 use crate::config::Tab;
 
@@ -73,11 +73,7 @@ pub(super) fn model(ui: &mut Ui, run: &RunState, session: &Session) {
             Some((_, num_bytes)) => format!("loading… {:.1} MB", *num_bytes as f64 / 1e6),
             None => "loading…".to_string(),
         },
-        length if length > 28 => {
-            let end: Vec<char> = name.chars().rev().take(26).collect();
-            format!("…{}", end.into_iter().rev().collect::<String>())
-        }
-        _ => name.to_string(),
+        _ => words::shown(name, 28),
     };
     let mut wanted = None;
     let response = ComboBox::new("model", "").selected_text(short(&current)).show_ui(ui, |ui| {
@@ -111,43 +107,77 @@ pub(super) fn model(ui: &mut Ui, run: &RunState, session: &Session) {
 
 /// Draws the menu entries that save something.
 pub(super) fn save(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files) {
+    let is_lab = viewer.shows_plane();
+    let options = &mut viewer.session.picture;
+    ui.horizontal(|ui| {
+        for scale in [1, 2, 4] {
+            ui.selectable_value(&mut options.scale, scale, format!("{scale}×"))
+                .on_hover_text("The size of a saved picture.");
+        }
+    });
+    ui.checkbox(&mut options.is_light, "light background")
+        .on_hover_text("Save pictures as for paper, whatever the theme of the window is.");
     let entries = [
         (
-            DialogPurpose::Export(Export::Png),
+            ExportKind::Png,
             "Picture (PNG)",
-            "The chains at the step that is shown.",
+            "The view that is seen, with a caption: model, step, sampler, seed and link.",
         ),
+        (ExportKind::Svg, "Drawing (SVG)", "The plots as vector graphics, with the same caption."),
         (
-            DialogPurpose::Export(Export::Gif),
+            ExportKind::Gif,
             "Animation (GIF)",
-            "The recorded steps, at most 60 of them.",
+            match is_lab {
+                true => "The next 60 steps of the lab.",
+                false => "The recorded steps, at most 60 of them.",
+            },
         ),
         (
-            DialogPurpose::Export(Export::Csv),
+            ExportKind::Csv,
             "Traces (CSV)",
-            "Energy, gradient norm, clamp rate and more of every chain at every recorded step.",
-        ),
-        (
-            DialogPurpose::SaveModel,
-            "Model (safetensors)",
-            "The open model, or the one in training.",
+            match is_lab {
+                true => "Position and energy of the traced chains of the lab at every step.",
+                false => {
+                    "Energy, gradient norm, clamp rate and more of every chain at every recorded step."
+                }
+            },
         ),
     ];
-    for (purpose, name, hover) in entries {
-        if ui.button(name).on_hover_text(hover).clicked() {
-            files.ask(ui.ctx(), purpose, &mut viewer.run, &mut viewer.session);
+    let is_plots = viewer.session.tab == Tab::Plots;
+    for (kind, name, hover) in entries {
+        let is_enabled = kind != ExportKind::Svg || is_plots;
+        let entry = ui.add_enabled(is_enabled, egui::Button::new(name)).on_hover_text(hover);
+        if entry.on_disabled_hover_text("For the tab Plots.").clicked() {
+            viewer.session.export = Some(kind);
             ui.close();
         }
+    }
+    if ui
+        .button("Model (safetensors)")
+        .on_hover_text("The open model, or the one in training.")
+        .clicked()
+    {
+        files.ask(ui.ctx(), DialogPurpose::SaveModel, &mut viewer.run, &mut viewer.session);
+        ui.close();
     }
     let link = ui.button("Copy link");
     let hover = "The whole state as the query of a link: behind the address of the web page, or given to \
                  `jempp view`, it shows the same chains.";
     if link.on_hover_text(hover).clicked() {
         ui.ctx().copy_text(format!("{}?{}", files.address(), viewer.view().to_query()));
-        viewer.session.notify(match files.address().is_empty() {
-            true => "The link's query is in the clipboard.",
-            false => "The link is in the clipboard.",
-        });
+        let query = viewer.view().to_query();
+        let mut text = match files.address().is_empty() {
+            true => format!("Copied. Open it with: jempp view '{}'", words::shown(&query, 120)),
+            false => "The link is in the clipboard.".to_string(),
+        };
+        let model = &viewer.run.settings.model;
+        if !viewer.session.bundled.is_empty() && !viewer.session.bundled.contains(model) {
+            text += &format!(
+                " It works only where the file {} is: send the file with it.",
+                words::shown(model, 120)
+            );
+        }
+        viewer.session.notify(text);
         ui.close();
     }
 }

@@ -1,9 +1,9 @@
 //! The state of the panels, kept between frames.
 
 use super::{
-    chains_panel::ChainsView, files::Files, help::Help, lab::LabView, plots::PlotsView,
-    presentation::Presentation, selected::SelectedView, status::Status, training::TrainingView,
-    welcome::Welcome,
+    chains_panel::ChainsView, exports::LabRecording, files::Files, help::Help, lab::LabView,
+    plots::PlotsView, presentation::Presentation, selected::SelectedView, status::Status,
+    training::TrainingView, welcome::Welcome,
 };
 
 /// The state of all panels, kept between frames.
@@ -15,6 +15,7 @@ pub(super) struct Panels {
     pub(super) training: TrainingView,
     pub(super) lab: LabView,
     pub(super) files: Files,
+    pub(super) recording: LabRecording,
     pub(super) help: Help,
     pub(super) status: Status,
     pub(super) welcome: Welcome,

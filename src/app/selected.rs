@@ -4,6 +4,7 @@ use egui::{CollapsingHeader, Grid, Rect, RichText, Role, ScrollArea, Sense, Ui, 
 
 use super::{
     canvas::{self, Canvas},
+    contrast,
     inpaint::Inpaint,
     magnifier::{ChainDetails, bars, name_of, probabilities},
     nearest::NearestSearch,
@@ -160,7 +161,8 @@ fn lane_name(ui: &mut Ui, run: &RunState, shown: &ShownChain) {
     let lane = shown.selection.lane;
     if run.lanes.len() > 1 {
         let name = format!("lane {}: {}", lane + 1, run.lane_name(lane));
-        let text = RichText::new(name).color(theme::LANES[lane % theme::LANES.len()]);
+        let text = RichText::new(name)
+            .color(contrast::readable(ui, theme::LANES[lane % theme::LANES.len()]));
         ui.add(egui::Label::new(text).truncate());
     }
 }
@@ -260,7 +262,10 @@ fn nearest(
          that only copied an image would come very near to one."
     );
     canvas::image(ui, texture, size, &hover);
-    ui.label(RichText::new(format!("nearest: {class}, at {:.1}", found.distance)).size(SMALL));
+    ui.label(
+        RichText::new(format!("nearest training image: {class} (distance {:.1})", found.distance))
+            .size(SMALL),
+    );
 }
 
 fn cross_out(ui: &Ui, rect: Rect) {

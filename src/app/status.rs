@@ -11,6 +11,9 @@ use crate::worker::Event;
 /// The time over which rates are measured.
 const WINDOW: Duration = Duration::from_secs(2);
 
+/// The shortest time from which a rate is told.
+const MIN_SPAN: Duration = Duration::from_millis(250);
+
 /// Measures the recent rates: steps and frames per second.
 #[derive(Default)]
 pub(super) struct Status {
@@ -36,7 +39,8 @@ fn rate(times: &mut VecDeque<Instant>, now: Instant) -> f64 {
         times.pop_front();
     }
     match (times.front(), times.back()) {
-        (Some(first), Some(last)) if last > first => {
+        // Over a shorter time, a few steps that arrive together would look like a million each second.
+        (Some(first), Some(last)) if *last - *first >= MIN_SPAN => {
             (times.len() - 1) as f64 / (*last - *first).as_secs_f64()
         }
         _ => 0.0,

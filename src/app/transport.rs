@@ -1,9 +1,15 @@
 //! The transport: controls that play, pause, step, and move through the recorded steps.
 
-use egui::{Button, DragValue, RichText, Slider, Ui, Vec2};
+use egui::{Button, DragValue, Label, RichText, Slider, Ui, Vec2, vec2};
 
 use super::{record::HISTORY_MIB, state::RunState};
 use crate::config::{Field, MAX_SEED, ViewConfig};
+
+/// The width of the note beside the timeline, so that the timeline stays where it is while the numbers grow.
+const NOTE_WIDTH: f32 = 190.0;
+/// The width of a number, so that what follows stays where it is.
+pub(super) const NUMBER_WIDTH: f32 = 64.0;
+const AT_NEWEST: &str = "You are viewing the newest step.";
 
 /// Draws the buttons of the run, its settings and the timeline.
 pub(super) fn ui(ui: &mut Ui, run: &mut RunState) {
@@ -12,6 +18,7 @@ pub(super) fn ui(ui: &mut Ui, run: &mut RunState) {
         ui.horizontal_wrapped(|ui| {
             buttons(ui, run);
             ui.separator();
+            ui.spacing_mut().interact_size.x = NUMBER_WIDTH;
             settings(ui, run);
         });
         scrubber(ui, run);
@@ -44,11 +51,11 @@ pub(super) fn large_play(ui: &mut Ui, run: &mut RunState, size: Vec2, text_size:
 /// Draws the control of the speed limit. Returns whether the limit was changed.
 pub(super) fn speed(ui: &mut Ui, limit: &mut f64, field: &Field) -> bool {
     let (low, high) = field.range.unwrap_or((0.0, 1e3));
-    let label = ui.add(egui::Label::new("at most").extend());
+    let label = ui.add(Label::new("speed").extend());
     let value =
         DragValue::new(limit).range(low..=high).speed(0.2).max_decimals(1).custom_formatter(
             |value, _| match value == 0.0 {
-                true => "no limit".into(),
+                true => "as fast as possible".into(),
                 false => format!("{value:.1} steps/s"),
             },
         );
@@ -75,6 +82,13 @@ fn buttons(ui: &mut Ui, run: &mut RunState) {
     if new_seed.on_hover_text("Other starts and other noise (N).").clicked() {
         run.restart_with_new_seed();
     }
+    let undo = ui.add_enabled(run.can_undo(), Button::new("Undo"));
+    let undo = undo.on_hover_text(
+        "Bring back the run before the last restart, seed or model: settings, record and step (Ctrl+Z).",
+    );
+    if undo.on_disabled_hover_text("There is no earlier run to bring back.").clicked() {
+        run.undo();
+    }
 }
 
 /// Draws the controls for the number of steps, the speed and the seed.
@@ -87,7 +101,7 @@ fn run_to(ui: &mut Ui, run: &mut RunState) {
     let mut num_steps = run.settings.num_steps;
     let field = ViewConfig::field("num_steps");
     let (low, high) = field.range.unwrap_or((1.0, 1e6));
-    let label = ui.label("run to step M");
+    let label = ui.label("steps to run");
     let value = DragValue::new(&mut num_steps).range(low as usize..=high as usize);
     let response = ui.add(value).labelled_by(label.id).on_hover_text(field.help.trim());
     if response.changed() {
@@ -127,32 +141,39 @@ pub(super) fn timeline(ui: &mut Ui, run: &mut RunState) {
     }
 }
 
+/// Draws the timeline, and what can be done at a step of the past. Everything has a fixed place, so that a second click
+/// on a button hits the same button.
 fn scrubber(ui: &mut Ui, run: &mut RunState) {
     let (last, shown) = (run.last_step(), run.shown_step());
+    let is_past = run.looking_at.is_some();
     ui.horizontal(|ui| {
         let stride = run.record.as_ref().map_or(1, |record| record.images.stride());
-        let mut note = format!("step {shown} of {last}");
-        if stride > 1 {
-            note += &format!(" · 1 of {stride} pictures kept");
-        }
-        let room = ui.available_width() - 8.0 * note.chars().count() as f32 - 20.0;
-        ui.spacing_mut().slider_width = room.max(80.0);
-        timeline(ui, run);
-        ui.label(note);
-    });
-    if let Some(step) = run.looking_at {
-        ui.horizontal_wrapped(|ui| {
-            ui.label(format!(
-                "You are looking at step {step} of the past; controls act from step {last} on."
-            ));
-            if ui.button("Back to the newest").clicked() {
-                run.look_at(last);
-            }
-            let branch = ui.button("Go on from here");
-            let hover = "Continue the chains from exactly this step with the current rules; later steps are lost.";
-            if branch.on_hover_text(hover).clicked() {
+        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+            let branch = ui.add_enabled(is_past, Button::new("Continue from here"));
+            let branch = branch.on_hover_text(
+                "Continue the chains from exactly this step with the current rules. The later steps are lost.",
+            );
+            if branch.on_disabled_hover_text(AT_NEWEST).clicked() {
                 run.branch();
             }
+            let newest = ui.add_enabled(is_past, Button::new("Jump to newest"));
+            let newest = newest.on_hover_text(format!(
+                "You are viewing step {shown} of {last}. Changes apply at the newest step."
+            ));
+            if newest.on_disabled_hover_text(AT_NEWEST).clicked() {
+                run.look_at(last);
+            }
+            let note = match is_past {
+                true => format!("viewing step {shown} of {last}"),
+                false => format!("step {last}"),
+            };
+            let size = vec2(NOTE_WIDTH.min(ui.available_width()), ui.spacing().interact_size.y);
+            let note = ui.add_sized(size, Label::new(note).truncate());
+            if stride > 1 {
+                note.on_hover_text(format!("Of the older pictures, 1 of {stride} is kept."));
+            }
+            ui.spacing_mut().slider_width = (ui.available_width() - 8.0).max(40.0);
+            timeline(ui, run);
         });
-    }
+    });
 }

@@ -4,13 +4,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::{
     compact::{self, Compact},
-    embed, keys,
+    contrast, embed, exports, keys,
     panels::Panels,
     size_class, status,
     training::{self, Wish},
     viewer::Viewer,
     welcome::FirstStep,
     wide,
+    words::shown,
 };
 use crate::{
     config::{Tab, ViewState},
@@ -39,6 +40,8 @@ pub struct App {
     viewer: Viewer,
     panels: Panels,
     compact: Compact,
+    /// The name of a model that waits for the user's consent, because opening it pauses a training run.
+    waiting: Option<String>,
     /// For an embedded lesson, the address of the full page.
     full_page: Option<String>,
 }
@@ -51,6 +54,7 @@ impl App {
             viewer: Viewer::new(view),
             panels: Panels::default(),
             compact: Compact::default(),
+            waiting: None,
             full_page: None,
         }
     }
@@ -126,6 +130,7 @@ impl App {
     /// Draws everything, and sends the resulting commands to the worker.
     pub fn show(&mut self, ui: &mut egui::Ui) {
         let Self { viewer, panels, compact, full_page, .. } = self;
+        contrast::apply(ui.ctx());
         keys::keys(ui.ctx(), viewer, &mut panels.help);
         if let Some(full_page) = full_page {
             embed::ui(ui, viewer, panels, full_page);
@@ -155,6 +160,7 @@ impl App {
             }
             None => {}
         }
+        exports::follow(ui.ctx(), viewer, panels);
         status::notices(ui.ctx(), &viewer.session, compact::height_below(ui.ctx()));
         match panels.training.take_wish() {
             Some(Wish::Dialog(purpose)) => {
@@ -170,15 +176,64 @@ impl App {
         }
         let Viewer { run, training, session, .. } = &mut *viewer;
         panels.files.poll(ui.ctx(), run, training, session);
+        self.ask_to_pause(ui.ctx());
         self.pass_on();
     }
 
-    /// Sends the queued commands to the worker.
+    /// Asks whether the model that waits may be opened although this pauses the training run.
+    fn ask_to_pause(&mut self, ctx: &egui::Context) {
+        let Some(name) = &self.waiting else { return };
+        let text =
+            format!("Opening {} pauses the training. It can be continued later.", shown(name, 60));
+        let answer = egui::Modal::new(egui::Id::unique("pause the training")).show(ctx, |ui| {
+            ui.set_max_width(320.0);
+            ui.label(text);
+            ui.add_space(6.0);
+            ui.horizontal_wrapped(|ui| {
+                let (opens, stays) = ("Pause training and open", "Keep training");
+                match (ui.button(opens).clicked(), ui.button(stays).clicked()) {
+                    (true, _) => Some(true),
+                    (_, true) => Some(false),
+                    _ => None,
+                }
+            })
+            .inner
+        });
+        let answer = answer.inner.or(answer.should_close().then_some(false));
+        match (answer, self.waiting.clone()) {
+            (Some(true), Some(name)) => {
+                self.waiting = None;
+                self.send(Command::Open(name));
+            }
+            (Some(false), _) => {
+                self.waiting = None;
+                self.viewer.run.stay();
+            }
+            _ => {}
+        }
+    }
+
+    /// Sends the queued commands to the worker. A model that would pause a training run waits for consent.
     fn pass_on(&mut self) {
         for command in self.viewer.take_commands() {
-            if self.link.commands.send(command).is_err() && self.viewer.session.failure.is_none() {
-                self.viewer.session.failure = Some("the worker has ended; restart jempp".into());
+            match command {
+                // Without an open model, as in a lesson with another one, there is nothing to stay with.
+                Command::Open(name)
+                    if self.viewer.training.is_running && self.viewer.run.model.is_some() =>
+                {
+                    self.waiting = Some(name);
+                }
+                command => self.send(command),
             }
+        }
+    }
+
+    fn send(&mut self, command: Command) {
+        if matches!(command, Command::Open(_)) && self.viewer.training.is_running {
+            self.viewer.session.notify("The training is paused, because another model opens.");
+        }
+        if self.link.commands.send(command).is_err() && self.viewer.session.failure.is_none() {
+            self.viewer.session.failure = Some("the worker has ended; restart jempp".into());
         }
     }
 }

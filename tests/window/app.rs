@@ -57,7 +57,7 @@ impl Window {
     }
 
     /// The request of the last restart.
-    fn last_request(&self) -> jempp::worker::RunRequest {
+    pub(crate) fn last_request(&self) -> jempp::worker::RunRequest {
         let requests = self.worker.asked.iter().rev().filter_map(|command| match command {
             Command::Restart(request) => Some(request.clone()),
             _ => None,
@@ -192,9 +192,9 @@ fn going_on_from_the_past_hands_back_the_recorded_chains() {
     window.pass(2, 0);
     window.harness.state_mut().viewer_mut().run.look_at(7);
     window.pass(2, 0);
-    assert!(window.has("You are looking at step 7"));
+    assert!(window.has("viewing step 7 of "));
     let recorded = window.viewer().run.shown_images().unwrap().1[0].x.clone();
-    window.click("Go on from here");
+    window.click("Continue from here");
     window.pass(1, 0);
     let branched = window.worker.asked.iter().find_map(|command| match command {
         Command::Branch { step, x } => Some((*step, x[0].clone())),
@@ -228,10 +228,10 @@ fn keys_do_what_the_help_says() {
     assert_eq!(window.last_request().seed, 1);
     window.harness.key_press(egui::Key::Num3);
     window.pass(2, 0);
-    assert_eq!(window.last_request().labels, vec![2; 10], "the third row");
+    assert_eq!(window.viewer().run.shown_classes(), [2], "the third row");
     window.harness.key_press(egui::Key::Num3);
     window.pass(2, 0);
-    assert_eq!(window.last_request().labels.len(), 100);
+    assert_eq!(window.viewer().run.shown_classes().len(), 10);
     window.harness.event(egui::Event::Text("?".into()));
     window.pass(1, 0);
     assert!(window.has("restart with a new seed"));
@@ -255,7 +255,7 @@ fn controls_reach_the_worker_while_it_runs() {
     assert!(radius.unwrap() > 1.0, "{radius:?}");
     // The schedule of the rule depends on the M of the run.
     assert_eq!(window.last_request().lanes[0].sampler.num_steps, 100);
-    assert!(window.has("2α/σ² = ∞"));
+    assert!(window.has("2Nα/σ² = ∞"));
     assert!(window.has("Here PYLD is Proximal SGLD with a step of N·α = 1."));
 }
 
@@ -278,7 +278,7 @@ fn a_comparison_opens_with_one_click_and_says_its_point() {
     assert_eq!(request.lanes[0].start, ViewStart::Uniform);
     assert_eq!(request.lanes[1].start, ViewStart::ClassCenters);
     assert_eq!(request.lanes[0].sampler, request.lanes[1].sampler);
-    window.click("Model's own rule");
+    window.click("Reset to the model's sampler");
     window.pass(2, 1);
     assert_eq!(window.last_request().lanes.len(), 1);
 }
@@ -417,7 +417,7 @@ fn what_is_refused_is_said() {
 #[test]
 fn the_link_shows_the_same_view() {
     let mut window = Window::new();
-    window.click("PYLD-5-10 against SGLD-50 at equal time");
+    window.click("PYLD-5-10 against SGLD-50, gradient by gradient");
     window.pass(2, 1);
     let view = window.viewer().view();
     let query = view.to_query();

@@ -4,6 +4,7 @@
 mod app;
 mod draw;
 mod grid;
+mod kept;
 mod lab;
 mod odd_windows;
 mod own_data;

@@ -94,7 +94,7 @@ fn chains_play_under_the_thumb() {
         assert_eq!(window.viewer().run.last_step(), last + 1);
         window.press("Step back");
         assert_eq!(window.viewer().run.shown_step(), last);
-        window.press("Back to the newest");
+        window.press("Jump to newest");
         assert_eq!(window.viewer().run.shown_step(), last + 1);
         window.press("Restart");
         window.pass(1, 0);

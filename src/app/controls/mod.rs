@@ -4,7 +4,7 @@ mod target;
 
 use egui::{ComboBox, RichText, Slider, SliderClamping, Ui};
 
-use super::{compare::COMPARISONS, fit::fit, state::RunState, theme};
+use super::{compare::COMPARISONS, contrast, fit::fit, state::RunState, theme};
 use crate::{
     config::{Field, LaneConfig, MAX_LANES, Norm, SamplerKind, StepSchedule, Tab, ViewStart},
     worker::ModelInfo,
@@ -39,8 +39,8 @@ pub(super) fn lanes(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
             let kind = kind_name(lane.sampler.kind);
             // Visible even if the lane is collapsed.
             let title = format!("Lane {}: {kind}, {}", index + 1, beta(&lane));
-            let title =
-                RichText::new(title).color(theme::LANES[index % theme::LANES.len()]).strong();
+            let color = contrast::readable(ui, theme::LANES[index % theme::LANES.len()]);
+            let title = RichText::new(title).color(color).strong();
             egui::CollapsingHeader::new(title).id_salt(("lane", index)).default_open(true).show(
                 ui,
                 |ui| {
@@ -62,12 +62,13 @@ pub(super) fn lanes(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
     }
     ui.separator();
     ui.horizontal_wrapped(|ui| {
-        let add = ui.add_enabled(num_lanes < MAX_LANES, egui::Button::new("Add a lane"));
+        let add = ui
+            .add_enabled(num_lanes < MAX_LANES, egui::Button::new("Compare with another sampler"));
         let hover = "Add another rule beside these, with the same starts and the same noise.";
         if add.on_hover_text(hover).clicked() {
             run.add_lane();
         }
-        let reset = ui.button("Model's own rule");
+        let reset = ui.button("Reset to the model's sampler");
         let hover = "One lane with the sampler that the model was trained with.";
         if reset.on_hover_text(hover).clicked() {
             run.lanes = vec![model.lane()];
@@ -124,8 +125,8 @@ fn norm_name(norm: Norm) -> &'static str {
 fn schedule_name(schedule: StepSchedule) -> &'static str {
     match schedule {
         StepSchedule::Constant => "Constant",
-        StepSchedule::Linear => "Falls linearly",
-        StepSchedule::Cosine => "Falls on a cosine",
+        StepSchedule::Linear => "Linear decay",
+        StepSchedule::Cosine => "Cosine decay",
     }
 }
 
@@ -189,7 +190,7 @@ fn hover(field: &Field, default: impl std::fmt::Display, teaches: &str) -> Strin
 
 /// Draws the controls of one rule.
 pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, index: usize) {
-    ui.spacing_mut().slider_width = fit(ui.available_width() - 178.0, 40.0, 240.0);
+    ui.spacing_mut().slider_width = fit(ui.available_width() - 196.0, 40.0, 240.0);
     let default = target.default_rule();
     let before = lane.sampler.kind;
     let of = |name| target.field(name);
@@ -205,7 +206,9 @@ pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, 
     let kind = lane.sampler.kind;
     if kind == SamplerKind::Mala && (before != kind || lane.sampler.noise_std == 0.0) {
         // MALA's acceptance test needs noisy proposals. With temperature 1, its target density is p(x).
-        lane.sampler.step_size = lane.sampler.step_size.max(1e-6);
+        // An image has hundreds of directions, so its proposals must be short to be accepted.
+        let most = target.max_mala_step();
+        lane.sampler.step_size = fit(lane.sampler.step_size, 1e-6, most);
         lane.sampler.noise_std = (2.0 * lane.sampler.step_size).sqrt().min(10.0);
         if lane.norm == Norm::Batch {
             lane.norm = Norm::Frozen;
@@ -287,8 +290,24 @@ pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, 
     choose(ui, "start", ("start", index), &mut lane.start, ViewStart::ALL, name, |start| {
         target.why_not(start)
     });
+    if lane.start == ViewStart::Image && lane.sampler.noise_std == 0.0 {
+        ui.label(
+            RichText::new(target.says(
+                "σ = 0 and one start: all chains of a row stay the same. Raise the noise σ to tell them apart, or \
+                 steer each row towards its class.",
+                "σ = 0 and one start: all chains stay the same. Raise the noise σ to tell them apart.",
+            ))
+            .color(contrast::readable(ui, theme::BROKEN)),
+        );
+    }
+    if kind == SamplerKind::Mala && matches!(target, RuleTarget::Model(..)) {
+        ui.weak(
+            "Choose α so that MALA accepts about 57 % (see Plots). If the images dissolve, lower α, or reset to the \
+             model's sampler.",
+        );
+    }
     if matches!(target, RuleTarget::Model(..)) {
-        ui.checkbox(&mut lane.is_conditional, "follow the row's class").on_hover_text(
+        ui.checkbox(&mut lane.is_conditional, "steer towards the row's class").on_hover_text(
             "The chain of class y goes down class_energy(x, y) = -logits[y] and so follows p(x|y). Off, it goes \
              down the energy of p(x) and may turn into another class. The energies shown are those of p(x) in \
              both cases.",
@@ -353,9 +372,11 @@ fn more(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, index: usiz
 
 /// The inverse temperature β = 2α/σ² in words, as in `2α/σ² = 20000`.
 fn beta(lane: &LaneConfig) -> String {
+    // A step of PYLD is N inner steps long.
+    let formula = if lane.sampler.kind == SamplerKind::Pyld { "2Nα/σ²" } else { "2α/σ²" };
     match lane.sampler.inverse_temperature() {
-        Some(beta) if beta.is_finite() => format!("2α/σ² = {}", format_number(beta)),
-        Some(_) => "2α/σ² = ∞".into(),
+        Some(beta) if beta.is_finite() => format!("{formula} = {}", format_number(beta)),
+        Some(_) => format!("{formula} = ∞"),
         None => "no temperature".into(),
     }
 }
@@ -382,7 +403,7 @@ fn temperature(ui: &mut Ui, lane: &LaneConfig) {
         format!("temperature {}", format_number(noise * noise / (2.0 * step)))
     };
     ui.label(RichText::new(format!("{} ({meaning})", beta(lane))).strong()).on_hover_text(
-        "With small steps the chain samples p(x)^β with β = 2α/σ². JEM's published setting means β = 20,000, \
+        "With small steps the chain samples p(x)^β with β = 2α/σ², where a step of PYLD counts N times α. JEM's published setting means β = 20,000, \
          JEM++'s has no noise and β = ∞: both go for the lowest energies. β = 1 samples the model as it is.",
     );
     if sampler.kind == SamplerKind::Pyld && lane.split == 1 {

@@ -70,6 +70,14 @@ impl RuleTarget<'_> {
         }
     }
 
+    /// The largest step size that MALA begins with.
+    pub(super) fn max_mala_step(&self) -> f64 {
+        match self {
+            Self::Model(model, _) if !model.is_planar() => 1e-4,
+            _ => f64::INFINITY,
+        }
+    }
+
     pub(super) fn num_pieces(&self) -> usize {
         match self {
             Self::Model(model, _) => model.num_pieces,

@@ -4,6 +4,7 @@ mod dialog;
 pub(super) mod given;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
+mod prompt;
 #[cfg(target_arch = "wasm32")]
 mod web;
 
@@ -16,11 +17,12 @@ pub(super) use dialog::{DialogPurpose, FileEvent, FileEventSender};
 #[cfg(not(target_arch = "wasm32"))]
 use native::in_background;
 #[cfg(not(target_arch = "wasm32"))]
-pub(super) use native::{ask, write};
+pub(super) use native::{ask, open_path, write};
+pub(super) use prompt::Prompt;
 #[cfg(target_arch = "wasm32")]
 use web::in_background;
 #[cfg(target_arch = "wasm32")]
-pub(super) use web::{ask, download, listen, read, write};
+pub(super) use web::{ask, download, listen, open_path, read, write};
 
 /// The drawings in a file with this content.
 fn drawings(name: &str, content: Result<Vec<u8>, String>) -> FileEvent {

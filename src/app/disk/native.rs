@@ -23,8 +23,8 @@ pub(in crate::app) fn ask(purpose: DialogPurpose, reply: FileEventSender) {
     let asked = Instant::now();
     // Dialogs must be created on the window's thread, but any thread may wait for them.
     match purpose {
-        DialogPurpose::DataFolder => data(dialog.pick_folders(), reply),
-        DialogPurpose::DataFiles => data(dialog.pick_files(), reply),
+        DialogPurpose::DataFolder => data(dialog.pick_folders(), purpose, asked, reply),
+        DialogPurpose::DataFiles => data(dialog.pick_files(), purpose, asked, reply),
         DialogPurpose::OpenDrawings => {
             let dialog = dialog.add_filter("Drawings", &["zip"]);
             path(dialog.pick_file(), purpose, asked, reply);
@@ -48,22 +48,44 @@ fn path(
     reply: FileEventSender,
 ) {
     std::thread::spawn(move || {
-        let path = pollster::block_on(chosen).map(|file| file.path().to_path_buf());
-        if let (DialogPurpose::OpenDrawings, Some(path)) = (purpose, &path) {
-            let content = read_at_most(path, MAX_DRAWINGS_BYTES).map_err(|error| error.to_string());
-            return reply.send(super::drawings(&path.display().to_string(), content));
+        match pollster::block_on(chosen).map(|file| file.path().to_path_buf()) {
+            Some(path) if purpose.opens() => opened(purpose, path, asked, &reply),
+            path => reply.send(FileEvent::Chosen { purpose, path, asked }),
         }
-        reply.send(FileEvent::Chosen { purpose, path, asked });
+    });
+}
+
+/// Opens what is at a path that the user typed.
+pub(in crate::app) fn open_path(purpose: DialogPurpose, path: PathBuf, reply: FileEventSender) {
+    std::thread::spawn(move || opened(purpose, path, Instant::now(), &reply));
+}
+
+/// Looks at what was chosen to open.
+fn opened(purpose: DialogPurpose, path: PathBuf, asked: Instant, reply: &FileEventSender) {
+    reply.send(match purpose {
+        DialogPurpose::OpenDrawings => {
+            let content =
+                read_at_most(&path, MAX_DRAWINGS_BYTES).map_err(|error| error.to_string());
+            super::drawings(&path.display().to_string(), content)
+        }
+        DialogPurpose::DataFolder | DialogPurpose::DataFiles => {
+            FileEvent::Dropped(at_paths(&[path]))
+        }
+        _ => FileEvent::Chosen { purpose, path: Some(path), asked },
     });
 }
 
 /// Looks at what was chosen to train on, which may take a while for a large folder.
 fn data(
     chosen: impl Future<Output = Option<Vec<FileHandle>>> + Send + 'static,
+    purpose: DialogPurpose,
+    asked: Instant,
     reply: FileEventSender,
 ) {
     std::thread::spawn(move || {
-        let chosen = pollster::block_on(chosen).unwrap_or_default();
+        let Some(chosen) = pollster::block_on(chosen) else {
+            return reply.send(FileEvent::Chosen { purpose, path: None, asked });
+        };
         let paths: Vec<PathBuf> = chosen.iter().map(|file| file.path().to_path_buf()).collect();
         reply.send(FileEvent::Dropped(at_paths(&paths)));
     });

@@ -29,6 +29,9 @@ pub(in crate::app) fn ask(purpose: DialogPurpose, reply: FileEventSender) {
     browser::pick(&accept, move |name, content| reply.send(FileEvent::Read { name, content }));
 }
 
+/// A browser always has its own dialog, so no path is typed.
+pub(in crate::app) fn open_path(_: DialogPurpose, _: PathBuf, _: FileEventSender) {}
+
 /// Creates a file and downloads it, after the frame that requested it is drawn.
 pub(in crate::app) fn write(
     content: impl FnOnce() -> Result<Vec<u8>, String> + 'static,

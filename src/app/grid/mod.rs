@@ -47,17 +47,18 @@ pub(super) fn ui(
     let (record, (step, lanes)) = (run.record.as_ref()?, run.shown_images()?);
     let labels = &record.request.labels;
     let columns = labels.iter().take_while(|&label| Some(label) == labels.first()).count().max(1);
-    let (rows, num_lanes) = (labels.len().div_ceil(columns).max(1), lanes.len().max(1));
+    let chains = run.shown_chains();
+    let (rows, num_lanes) = (chains.len().div_ceil(columns).max(1), lanes.len().max(1));
     let numbers = run.shown_numbers().map(|(_, numbers)| numbers.as_slice());
 
     let whole = ui.available_rect_before_wrap();
     let ppp = ui.pixels_per_point();
     let font = FontId::proportional(SMALL);
     let color = ui.visuals().text_color();
-    let row_labels: Vec<u32> = labels.iter().step_by(columns).copied().collect();
+    let row_labels: Vec<u32> = chains.iter().step_by(columns).map(|&chain| labels[chain]).collect();
     let all_numbers = numbers.unwrap_or_default();
     let counts: Vec<String> =
-        (0..rows).map(|row| agreeing(all_numbers, labels, row * columns, columns)).collect();
+        chains.chunks(columns).map(|row| agreeing(all_numbers, labels, row)).collect();
     let width_of = |text: String| ui.painter().layout_no_wrap(text, font.clone(), color).size().x;
     let names = row_labels.iter().map(|&class| name_of(&model.class_names, class as usize));
     let names_width = names.map(width_of).fold(0.0, f32::max) + 8.0;
@@ -92,6 +93,7 @@ pub(super) fn ui(
                     run,
                     model,
                     labels,
+                    chains: &chains,
                     numbers: numbers.and_then(|numbers| numbers.get(lane)),
                     lane,
                     per_class: columns,
@@ -122,7 +124,8 @@ pub(super) fn ui(
                     false => counts[row].clone(),
                     true => {
                         let of_lane = all_numbers.get(lane..=lane).unwrap_or_default();
-                        agreeing(of_lane, labels, row * columns, columns)
+                        let row = row * columns..((row + 1) * columns).min(chains.len());
+                        agreeing(of_lane, labels, &chains[row])
                     }
                 },
             };
@@ -142,11 +145,10 @@ pub(super) fn ui(
 }
 
 /// The number of chains of a row that show the row's class, for each lane, as text. Empty before there are numbers.
-fn agreeing(lanes: &[LaneNumbers], labels: &[u32], first: usize, per_class: usize) -> String {
-    let chains = first..(first + per_class).min(labels.len());
+fn agreeing(lanes: &[LaneNumbers], labels: &[u32], chains: &[usize]) -> String {
     let of_lane = |numbers: &LaneNumbers| {
-        let agrees = |&chain: &usize| shows_own_class(numbers, labels, chain);
-        chains.clone().filter(agrees).count().to_string()
+        let agrees = |&&chain: &&usize| shows_own_class(numbers, labels, chain);
+        chains.iter().filter(agrees).count().to_string()
     };
     if lanes.is_empty() {
         return String::new();
@@ -258,6 +260,8 @@ struct LaneGrid<'a> {
     run: &'a RunState,
     model: &'a ModelInfo,
     labels: &'a [u32],
+    /// The chains of the rows that are shown.
+    chains: &'a [usize],
     numbers: Option<&'a LaneNumbers>,
     lane: usize,
     /// The number of chains of a class.
@@ -279,8 +283,8 @@ impl LaneGrid<'_> {
         let screen = ui.ctx().content_rect().size();
         let can_magnify = screen.x >= MAGNIFIED.x && screen.y >= MAGNIFIED.y;
         let mut action = None;
-        for chain in 0..self.labels.len() {
-            let (frame, image) = cells.rects(corner, chain);
+        for (place, &chain) in self.chains.iter().enumerate() {
+            let (frame, image) = cells.rects(corner, place);
             if !ui.is_rect_visible(frame) {
                 continue;
             }
@@ -301,7 +305,7 @@ impl LaneGrid<'_> {
             // hard to reach.
             let takes_focus = match self.run.selected {
                 Some(selected) => selected == selection,
-                None => self.lane == 0 && chain == 0,
+                None => self.lane == 0 && place == 0,
             };
             let takes_focus = takes_focus || ui.memory(|memory| memory.has_focus(id));
             let sense = if takes_focus { Sense::click() } else { Sense::CLICK };
@@ -314,12 +318,12 @@ impl LaneGrid<'_> {
                 action = Some(Action::Select(selection));
             }
             if response.has_focus() {
-                action = action.or(self.move_by_arrows(ui, id, chain, cells));
+                action = action.or(self.move_by_arrows(ui, id, place, cells));
             }
             if is_selected || response.has_focus() || response.hovered() {
                 outline(ui, frame, is_selected, &mut above);
             }
-            if response.hovered() && can_magnify {
+            if response.hovered() && can_magnify && !is_selected {
                 let shown = self.chain(chain);
                 let tooltip = Tooltip::for_widget(&response).gap(8.0).width(400.0);
                 tooltip.show(|ui| shown.ui(ui, Some((texture, uv))));
@@ -339,7 +343,7 @@ impl LaneGrid<'_> {
         &self,
         ui: &Ui,
         id: egui::Id,
-        chain: usize,
+        place: usize,
         cells: &CellLayout,
     ) -> Option<Action> {
         let arrows = egui::EventFilter {
@@ -350,18 +354,19 @@ impl LaneGrid<'_> {
         ui.memory_mut(|memory| memory.set_focus_lock_filter(id, arrows));
         // Consumed, because the next cell gets the focus in the same frame and would move it again.
         let pressed = |key| ui.input_mut(|input| input.consume_key(egui::Modifiers::NONE, key));
-        let count = self.labels.len();
-        let next = if pressed(egui::Key::ArrowRight) && chain + 1 < count {
-            chain + 1
-        } else if pressed(egui::Key::ArrowLeft) && chain > 0 {
-            chain - 1
+        let count = self.chains.len();
+        let next = if pressed(egui::Key::ArrowRight) && place + 1 < count {
+            place + 1
+        } else if pressed(egui::Key::ArrowLeft) && place > 0 {
+            place - 1
         } else if pressed(egui::Key::ArrowDown) {
-            cells.above_or_below(chain, true)?
+            cells.above_or_below(place, true)?
         } else if pressed(egui::Key::ArrowUp) {
-            cells.above_or_below(chain, false)?
+            cells.above_or_below(place, false)?
         } else {
             return None;
         };
+        let next = *self.chains.get(next)?;
         let id = ui.scope_id().with(("cell", self.lane, next));
         ui.memory_mut(|memory| memory.request_focus(id));
         Some(Action::Select(Selection { lane: self.lane, chain: next }))

@@ -30,7 +30,8 @@ const DATA: [(DatasetName, &str); 6] = [
 /// The bundled models with inputs in the plane.
 const MODELS: [(&str, &str); 2] = [("two-moons", "JEM++"), ("two-moons-classifier", "classifier")];
 
-fn target_name(target: LabTarget) -> &'static str {
+/// The name of an energy.
+pub(in crate::app) fn target_name(target: LabTarget) -> &'static str {
     match target {
         LabTarget::Gaussian => "Gaussian",
         LabTarget::Mixture => "Mixture of three",
@@ -60,7 +61,7 @@ pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, tool: &mut Tool) {
         ui.separator();
         ui.label(
             "An image has as many directions as pixels. This plane is spanned by the two in which the chain \
-             moved most; choose the chain in the tab Chains.",
+             moved most. Select a chain in the Chains tab.",
         );
         return;
     }
@@ -225,7 +226,8 @@ fn rules(ui: &mut Ui, lab: &mut Lab) {
     }
     ui.separator();
     ui.horizontal_wrapped(|ui| {
-        let add = ui.add_enabled(count < MAX_RULES, egui::Button::new("Compare two rules"));
+        let add =
+            ui.add_enabled(count < MAX_RULES, egui::Button::new("Compare with another sampler"));
         if add.on_hover_text("Add another rule with the same noise, to compare them.").clicked()
             && let Some(last) = rules.last().cloned()
         {
@@ -321,6 +323,7 @@ pub(super) fn transport(ui: &mut Ui, lab: &mut Lab) {
             lab.reseed();
         }
         ui.separator();
+        ui.spacing_mut().interact_size.x = transport::NUMBER_WIDTH;
         let limit = &mut lab.settings.config.max_steps_per_sec;
         transport::speed(ui, limit, LabConfig::field("max_steps_per_sec"));
         ui.label(format!("step {}", lab.record.step));

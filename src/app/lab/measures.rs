@@ -173,7 +173,9 @@ fn energy(ui: &mut Ui, lab: &Lab, height: f32) {
 fn agreement(ui: &mut Ui, lab: &Lab, height: f32, shown: &mut MeasuresView) {
     let lanes = &lab.record.lanes;
     let of_lane = |lane: &LaneRecord| match &lane.agreement {
-        Some(Agreement { r_hat: Ok(r_hat), ess: Ok(ess), .. }) if !lane.is_exploded() => {
+        Some(Agreement { r_hat: Ok(r_hat), ess: Ok(ess), .. })
+            if lane.num_lost() == 0 && !lane.is_exploded() =>
+        {
             (format!("{r_hat:.3}"), format!("{ess:.0}"))
         }
         _ => ("—".into(), "—".into()),
@@ -181,23 +183,32 @@ fn agreement(ui: &mut Ui, lab: &Lab, height: f32, shown: &mut MeasuresView) {
     let (r_hats, sizes): (Vec<_>, Vec<_>) = lanes.iter().map(of_lane).unzip();
     let said = format!("R-hat {} · ESS {}", r_hats.join(" | "), sizes.join(" | "));
     let reason = lanes.iter().find_map(|lane| lane.agreement.as_ref()?.r_hat.as_ref().err());
-    let reason = reason.map_or(String::new(), |reason| format!("\n\nHere: {reason}."));
+    let reason = match lanes.iter().any(|lane| lane.num_lost() > 0) {
+        true => {
+            "\n\nHere: chains have left the plane, so that these numbers would mean nothing.".into()
+        }
+        false => reason.map_or(String::new(), |reason| format!("\n\nHere: {reason}.")),
+    };
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
         ui.spacing_mut().interact_size.y = 14.0;
         ui.spacing_mut().button_padding.y = 0.0;
-        let text = RichText::new("Autocorrelation").size(11.0);
-        ui.toggle_value(&mut shown.autocorrelation, text)
-            .on_hover_text("The autocorrelation of x₀ instead of its traces.");
-        title(
-            ui,
-            &said,
-            &format!(
-                "{said}\n\nSplit R-hat and bulk effective sample size of x₀ over the later half of 32 chains' traces: chains \
-                 that agree have R-hat below 1.01. They cannot see a mode that no chain has found.{reason}"
-            ),
+        let text = |text: &str| RichText::new(text).size(11.0);
+        ui.selectable_value(&mut shown.autocorrelation, false, text("Traces"))
+            .on_hover_text("x₀ of some chains at every step.");
+        ui.selectable_value(&mut shown.autocorrelation, true, text("Autocorrelation")).on_hover_text(
+            "Correlation of x₀ with itself k steps later. The faster it falls to 0, the more new information each \
+             step brings.",
         );
     });
+    title(
+        ui,
+        &said,
+        &format!(
+            "{said}\n\nSplit R-hat and bulk effective sample size of x₀ over the later half of 32 chains' traces: chains \
+                 that agree have R-hat below 1.01. They cannot see a mode that no chain has found.{reason}"
+        ),
+    );
     let mut id = "lab traces";
     let (mut end, mut range) = (MAX_LAG as f64, (-0.2, 1.0));
     let mut first = 0.0;
@@ -209,7 +220,7 @@ fn agreement(ui: &mut Ui, lab: &Lab, height: f32, shown: &mut MeasuresView) {
         range = (-1.2, 1.2);
         id = "lab traces of x0";
     }
-    chart(id, height, "", "").show(ui, |plot| {
+    chart(id, (height - 18.0).max(24.0), "", "").show(ui, |plot| {
         plot.set_plot_bounds_x(first - 0.01 * (end - first)..=end);
         plot.set_plot_bounds_y(range.0..=range.1);
         for (index, lane) in lanes.iter().enumerate() {

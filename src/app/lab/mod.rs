@@ -12,11 +12,13 @@ mod trails;
 
 use egui::{CentralPanel, Panel, RichText, ScrollArea, Ui};
 
+pub(super) use self::controls::target_name;
 use self::{
     plane::{Plane, PlaneView},
     tool::Tool,
 };
 use super::{
+    contrast,
     fit::fit,
     size_class,
     state::{Lab, RunState},
@@ -34,10 +36,27 @@ pub(super) struct LabView {
     slice: slice::SliceView,
     tool: Tool,
     plots: measures::MeasuresView,
+    /// The last frame in which the tab was shown, and what it showed.
+    frame: u64,
+    setup: Option<(u64, crate::config::LabView)>,
+}
+
+impl LabView {
+    /// The same view, for another window, which has textures of its own.
+    pub(super) fn again(&self) -> Self {
+        Self { slice: self.slice.again(), ..Self::default() }
+    }
 }
 
 /// Draws the tab of the lab.
 pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, state: &mut LabView) {
+    // A tool that is in hand is put down when the user comes from another tab or another setup.
+    let frame = ui.ctx().cumulative_frame_nr();
+    let setup = (lab.num_setups, lab.settings.config.view);
+    if frame > state.frame + 1 || state.setup != Some(setup) {
+        state.tool = Tool::Choose;
+    }
+    (state.frame, state.setup) = (frame, Some(setup));
     let is_small = size_class::is_small(ui.ctx());
     if is_small {
         return small(ui, lab, run, state);
@@ -91,6 +110,14 @@ pub(super) fn embedded(
         true => planes(ui, lab, state),
         false => slice::ui(ui, lab, run, &mut state.slice),
     });
+}
+
+/// Draws the planes or the slice alone, for a picture.
+pub(super) fn bare(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, state: &mut LabView) {
+    match lab.is_plane() {
+        true => planes(ui, lab, state),
+        false => slice::ui(ui, lab, run, &mut state.slice),
+    }
 }
 
 /// Draws everything in one column that scrolls, for small screens.
@@ -147,7 +174,7 @@ fn planes(ui: &mut Ui, lab: &mut Lab, state: &mut LabView) {
         for (index, (ui, view)) in columns.iter_mut().zip(&mut state.planes).enumerate() {
             if count > 1 {
                 let text = format!("{}: {}", index + 1, names[index]);
-                let color = theme::LANES[index % theme::LANES.len()];
+                let color = contrast::readable(ui, theme::LANES[index % theme::LANES.len()]);
                 ui.add(egui::Label::new(RichText::new(text).color(color).strong()).truncate());
             }
             let plane = Plane {

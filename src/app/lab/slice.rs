@@ -35,6 +35,15 @@ pub(super) struct SliceView {
     energies: Option<std::sync::Arc<[f32]>>,
 }
 
+impl SliceView {
+    /// The same slice, for another window, which has textures of its own.
+    pub(super) fn again(&self) -> Self {
+        let Self { of, is_foreign, asked, asked_at, is_broken, number, .. } = *self;
+        let (heat, energies) = (HeatMap::default(), None);
+        Self { heat, of, is_foreign, asked, asked_at, is_broken, number, energies }
+    }
+}
+
 /// The chain whose path is shown.
 fn subject(run: &RunState) -> Selection {
     run.selected.unwrap_or(Selection { lane: 0, chain: 0 })
@@ -106,8 +115,8 @@ pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, view: &mut Slic
         }
     });
     ui.label(format!(
-        "Axes: the two directions in which the path spreads most, {:.0} and {:.0} % of its spread. Of the {} \
-         others nothing is seen; most points of this plane are no images that a chain would meet.",
+        "Axes: the two directions in which the path spreads most, {:.0} and {:.0} % of its spread. The other {} \
+         directions are hidden; most points here are images that no chain ever visits.",
         100.0 * slice.explained[0],
         100.0 * slice.explained[1],
         run.model.as_ref().map_or(0, |m| m.shape.iter().product::<usize>()).saturating_sub(2),

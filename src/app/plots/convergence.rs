@@ -287,7 +287,7 @@ fn caveats(record: &Record, lane: usize, rule: &LaneConfig, stride: u64) -> Vec<
     });
     let is_falling = rule.sampler.step_schedule != StepSchedule::Constant;
     let caveats = [
-        (is_changed, "The rule was changed during the run: the window may hold draws of both."),
+        (is_changed, "The sampler was changed during the run: these draws may mix both samplers."),
         (is_falling, "The step size changes along the run, and with it what the chains do."),
         (
             rule.sampler.inverse_temperature().is_none(),

@@ -76,7 +76,7 @@ impl SmallPlot {
                 "Chains left of the data are more probable to the model than real images."
             }
             Self::Autocorrelation => {
-                "How alike a chain is to itself some steps later: the sooner at 0, the more each step tells."
+                "Correlation of a chain with itself k steps later. The faster it falls to 0, the more new information each step brings."
             }
             Self::RHat => {
                 "Do the chains agree? Below the line at 1.01 they do. Each point looks at the second half of the \

@@ -27,6 +27,28 @@ pub struct Notice {
     pub secs_left: f32,
 }
 
+/// A kind of file that shows what is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExportKind {
+    /// The view as pixels.
+    Png,
+    /// The view as vector graphics.
+    Svg,
+    /// The recorded steps as an animation.
+    Gif,
+    /// The numbers of every chain at every recorded step.
+    Csv,
+}
+
+/// How pictures are saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PictureOptions {
+    /// The number of pixels per point: 1, 2 or 4.
+    pub scale: u8,
+    /// Whether the background is light, as on paper, whatever the theme of the window is.
+    pub is_light: bool,
+}
+
 /// The open tab, the device, files being loaded or saved, and messages.
 #[derive(Debug)]
 pub struct Session {
@@ -42,6 +64,10 @@ pub struct Session {
     pub loading: Option<(String, u64)>,
     /// Downloads that wait to be given to the browser: name, content.
     pub downloads: Vec<(String, Vec<u8>)>,
+    /// What is to be saved of the view that is seen.
+    pub export: Option<ExportKind>,
+    /// How pictures are saved.
+    pub picture: PictureOptions,
     /// The messages that disappear by themselves.
     pub notices: Vec<Notice>,
     /// The reason why the worker failed, if it did.
@@ -60,6 +86,8 @@ impl Session {
             bundled: Vec::new(),
             loading: None,
             downloads: Vec::new(),
+            export: None,
+            picture: PictureOptions { scale: 2, is_light: false },
             notices: Vec::new(),
             failure: None,
             warning: None,

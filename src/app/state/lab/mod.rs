@@ -26,6 +26,8 @@ pub struct Lab {
     pub settings: LabState,
     /// The record of what the worker reported.
     pub record: LabRecord,
+    /// The number of setups so far, each by a lesson or a link.
+    pub num_setups: u64,
     /// Whether the chains start to run as soon as the lab shows the current settings.
     plays: bool,
     requests: Requests,
@@ -34,7 +36,7 @@ pub struct Lab {
 impl Lab {
     /// Creates a lab with these settings and an empty record.
     pub(in crate::app) fn new(settings: LabState, requests: Requests) -> Self {
-        Self { settings, record: LabRecord::default(), plays: false, requests }
+        Self { settings, record: LabRecord::default(), num_setups: 0, plays: false, requests }
     }
 
     /// Whether the lab shows chains in the plane, not a slice of the image model.
@@ -51,6 +53,7 @@ impl Lab {
     /// these are shown.
     pub fn prepare(&mut self, plays: bool) {
         self.plays = plays;
+        self.num_setups += 1;
         self.record.tracked = None;
         self.record.reset();
         for command in self.record.stop_all() {

@@ -29,13 +29,28 @@ impl RunState {
         if is_other_start {
             self.restart();
         } else {
+            self.change_setup();
+            if self.last_step() == 0 {
+                self.begin_with_these_rules();
+            }
             self.ask(Command::SetLanes(self.lanes_to_run()));
+        }
+    }
+
+    /// Notes the rules of a run that has not moved yet as those that it started with.
+    fn begin_with_these_rules(&mut self) {
+        let lanes = self.lanes_to_run();
+        if let Some(record) = &mut self.record
+            && record.request.lanes.len() == lanes.len()
+        {
+            record.request.lanes = lanes;
         }
     }
 
     /// Replaces the number of steps M, which the rules' schedules depend on.
     pub(crate) fn set_num_steps(&mut self, num_steps: usize) {
         self.settings.num_steps = num_steps;
+        self.change_setup();
         self.ask(Command::SetLanes(self.lanes_to_run()));
         if self.is_running {
             self.run_until(num_steps as u64);

@@ -35,10 +35,11 @@ impl RunState {
     /// Discards everything that belongs to the open model, before another one is loaded.
     fn leave_model(&mut self) {
         self.pause();
+        self.keep_past();
         // Later reports on the old chains belong to no run.
         self.run_number += 1;
         self.model = None;
-        self.record = None;
+        self.setup = None;
         self.references = None;
         self.classified = None;
         self.start_image = None;
@@ -81,22 +82,26 @@ impl RunState {
             *name = words::shown(name, MAX_NAME);
         }
         let is_other = self.model.as_ref().is_some_and(|old| old.name != model.name);
+        let is_returning = self.is_returning_to(&model.name);
         let num_classes = model.class_names.len();
         self.settings.model.clone_from(&model.name);
         if is_other {
-            self.settings.classes.clear();
+            self.keep_past();
             self.references = None;
             self.classified = None;
-            self.start_image = None;
-            self.record = None;
+            self.only = None;
             self.selected = None;
             self.comparison = None;
+        }
+        if is_other && !is_returning {
+            self.settings.classes.clear();
+            self.start_image = None;
         }
         let left_out = self.keep_known_classes(num_classes);
         if self.settings.classes.is_empty() && num_classes > MAX_DEFAULT_CLASSES {
             self.settings.classes = (0..MAX_DEFAULT_CLASSES as u32).collect();
         }
-        if is_other || self.lanes.is_empty() {
+        if is_other && !is_returning || self.lanes.is_empty() {
             self.lanes = vec![model.lane()];
         }
         let has_image = self.start_image.is_some();
@@ -114,7 +119,10 @@ impl RunState {
         }
         self.are_references_asked = self.references.is_some();
         self.model = Some(model);
-        self.restart();
+        match is_returning {
+            true => self.return_to_past(),
+            false => self.restart(),
+        }
         [left_out, changed]
     }
 
@@ -137,8 +145,18 @@ impl RunState {
         })
     }
 
+    /// Stays with the open model after all, when another one was asked for.
+    pub(in crate::app) fn stay(&mut self) {
+        if self.returning.take().is_some()
+            && let Some(model) = &self.model
+        {
+            self.settings.model.clone_from(&model.name);
+        }
+    }
+
     /// Handles a refused request. If nothing is shown yet, shows a bundled model or the model's default rule.
     pub(in crate::app) fn refused(&mut self, bundled: Option<&String>) {
+        self.stay();
         match (&self.model, bundled) {
             (None, Some(name)) if self.settings.model != *name => {
                 self.settings.model.clone_from(name);

@@ -124,8 +124,11 @@ impl RunState {
 
     /// Restarts the chains with the chosen seed. A run that was playing continues to play.
     pub fn restart(&mut self) {
+        // Whatever was coming back gives way to what is asked for now.
+        self.returning = None;
         let per_class = self.settings.per_class;
         let labels = self.classes().iter().flat_map(|&c| vec![c; per_class]).collect();
+        self.begin_setup();
         self.looking_at = None;
         self.replay = None;
         self.ask(Command::Restart(RunRequest {

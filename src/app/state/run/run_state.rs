@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::undo::{PastRun, Setup};
 use crate::{
     app::{record::Record, state::requests::Requests, words},
     config::{LaneConfig, MAX_SEED, ViewConfig, ViewState},
@@ -104,6 +105,8 @@ pub struct RunState {
     pub looking_at: Option<u64>,
     /// The progress from one recorded step to the next in a replay, from 0 to 1; `None` if there is no replay.
     pub(super) replay: Option<f64>,
+    /// The only class whose row is shown; `None` shows all rows. The chains of the other rows run on.
+    pub only: Option<u32>,
     /// The selected chain.
     pub selected: Option<Selection>,
     /// The quantity that is drawn over the chains.
@@ -120,6 +123,12 @@ pub struct RunState {
     pub(super) run_number: u64,
     /// The names of the checkpoints that were opened from bytes.
     pub(super) attached: Vec<String>,
+    /// What the recorded run was started with, and, once a restart is requested, the run before it.
+    pub(super) setup: Option<Setup>,
+    pub(super) leaving: Option<Setup>,
+    /// The run that can be brought back, and the record of the one that is coming back.
+    pub(super) past: Option<PastRun>,
+    pub(super) returning: Option<Record>,
     pub(super) requests: Requests,
 }
 
@@ -143,6 +152,7 @@ impl RunState {
             steps_per_sec: 0.0,
             looking_at: None,
             replay: None,
+            only: None,
             selected: None,
             overlay: Overlay::default(),
             comparison: None,
@@ -151,6 +161,10 @@ impl RunState {
             num_beginnings: 0,
             run_number: 0,
             attached: Vec::new(),
+            setup: None,
+            leaving: None,
+            past: None,
+            returning: None,
             requests,
         }
     }
@@ -177,8 +191,9 @@ impl RunState {
         }
     }
 
-    /// Clears the selected chain, the overlay and the comparison.
+    /// Clears the selected chain, the choice of a row, the overlay and the comparison.
     pub(in crate::app) fn reset_display(&mut self) {
+        self.only = None;
         self.selected = None;
         self.comparison = None;
         self.overlay = Overlay::default();
@@ -188,12 +203,15 @@ impl RunState {
     pub(in crate::app) fn forget(&mut self) {
         self.model = None;
         self.record = None;
+        self.returning = None;
         self.selected = None;
         self.are_gradients_asked = false;
     }
 
     /// Begins the record of the chains that the worker started.
     pub(in crate::app) fn started(&mut self, request: RunRequest, weights_change: bool) {
+        self.keep_past();
+        self.only = self.only.filter(|only| request.labels.contains(only));
         let mut record = Record::new(request);
         record.weights_change = weights_change;
         self.record = Some(record);
@@ -204,6 +222,7 @@ impl RunState {
 
     /// Adds a step of the chains to the record.
     pub(in crate::app) fn stepped(&mut self, step: Step) {
+        self.returned(step.step);
         if let Some(record) = &mut self.record {
             record.push(step);
         }
@@ -214,7 +233,21 @@ impl RunState {
         self.is_running &= run_number != self.run_number;
     }
 
-    /// The classes of the rows.
+    /// The classes of the rows that are shown.
+    pub fn shown_classes(&self) -> Vec<u32> {
+        let mut classes = self.classes();
+        classes.retain(|&class| self.only.is_none_or(|only| only == class));
+        classes
+    }
+
+    /// The chains of the rows that are shown, row by row, as indices into those of a lane.
+    pub fn shown_chains(&self) -> Vec<usize> {
+        let labels = self.record.as_ref().map_or(&[][..], |record| &record.request.labels);
+        let is_shown = |label: u32| self.only.is_none_or(|only| only == label);
+        (0..labels.len()).filter(|&chain| is_shown(labels[chain])).collect()
+    }
+
+    /// The classes of the rows whose chains run.
     pub fn classes(&self) -> Vec<u32> {
         match (&self.model, self.settings.classes.is_empty()) {
             (Some(model), true) => (0..model.class_names.len() as u32).collect(),
@@ -227,20 +260,35 @@ impl RunState {
         let num_lanes = self.lanes.len().max(1);
         match &self.model {
             Some(model) if model.is_planar() => [num_lanes, 1],
-            _ => [self.settings.per_class * num_lanes, self.classes().len().max(1)],
+            _ => [self.settings.per_class * num_lanes, self.shown_classes().len().max(1)],
         }
     }
 
-    /// Shows only this class, or all classes if it is already the only one.
-    pub(crate) fn toggle_only_class(&mut self, class: u32) {
-        let Some(model) = &self.model else { return };
-        if class as usize >= model.class_names.len() {
+    /// Shows the row of this class only, or all rows if it is already the only one. The chains do not notice.
+    pub fn toggle_only_class(&mut self, class: u32) {
+        if !self.classes().contains(&class) {
             return;
         }
-        let only = vec![class];
-        self.settings.classes = if self.settings.classes == only { Vec::new() } else { only };
-        self.selected = None;
-        self.restart();
+        self.only = if self.only == Some(class) { None } else { Some(class) };
+        let labels = self.record.as_ref().map(|record| &record.request.labels);
+        let label = |chain: usize| labels.and_then(|labels| labels.get(chain));
+        // A chain in a hidden row cannot be seen to be selected.
+        self.selected = self
+            .selected
+            .filter(|s| self.only.is_none_or(|only| label(s.chain).is_none_or(|&l| l == only)));
+    }
+
+    /// Shows the row that a digit key stands for: of the class with that name, as in MNIST, or else the row with that
+    /// number, where 0 is the tenth. The same key again shows all rows.
+    pub fn toggle_row_of_digit(&mut self, digit: u32) {
+        let Some(model) = &self.model else { return };
+        let classes = self.classes();
+        let name = digit.to_string();
+        let is_digit = |class: &&u32| model.class_names.get(**class as usize) == Some(&name);
+        let row = if digit == 0 { 9 } else { digit as usize - 1 };
+        if let Some(&class) = classes.iter().find(is_digit).or(classes.get(row)) {
+            self.toggle_only_class(class);
+        }
     }
 
     /// The images of each lane at the shown step, with that step.

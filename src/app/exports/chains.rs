@@ -1,49 +1,27 @@
-//! Exports of a run: a picture, an animation, a table.
+//! Exports of the chains: an animation of their images, a table of their numbers.
 
 use std::{fmt::Write, sync::Arc};
 
 use image::{GenericImage, RgbImage};
 
-use super::state::RunState;
+use super::FRAME_MILLIS;
+use crate::app::state::RunState;
 use crate::{picture, worker::LaneNumbers};
 
 const MAX_FRAMES: usize = 60;
-const FRAME_MILLIS: u32 = 80;
 const LANE_GAP: u32 = 12;
 const TRACE_COLUMNS: &str = "step,lane,chain,class,energy,gradient_norm,clamp_rate,saturation,distance,\
                              acceptance_probability,predicted_class,predicted_probability,seconds,\
                              num_gradients\n";
-
-/// The kind of file to export.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Export {
-    /// The chains at the shown step.
-    Png,
-    /// The recorded steps as an animation.
-    Gif,
-    /// Every number of every chain at every recorded step.
-    Csv,
-}
-
-impl Export {
-    /// The file name that the dialog suggests.
-    pub(super) fn file_name(self) -> &'static str {
-        match self {
-            Self::Png => "chains.png",
-            Self::Gif => "chains.gif",
-            Self::Csv => "traces.csv",
-        }
-    }
-}
 
 /// The images of all lanes at one step.
 struct Frame {
     lanes: Vec<Arc<[f32]>>,
 }
 
-/// A file to export, with all the data it needs, so that another thread can write it.
-pub(super) struct ExportJob {
-    export: Export,
+/// The recorded images of a run, or, for a table, its numbers.
+pub(in crate::app) struct ChainsJob {
+    is_table: bool,
     labels: Vec<u32>,
     shape: [usize; 3],
     columns: usize,
@@ -51,32 +29,23 @@ pub(super) struct ExportJob {
     numbers: Vec<(u64, Arc<Vec<LaneNumbers>>)>,
 }
 
-impl ExportJob {
+impl ChainsJob {
     /// Collects the data of an export from the current run, or `None` if there is no data yet.
-    pub(super) fn new(export: Export, run: &RunState) -> Option<Self> {
+    pub(super) fn new(is_table: bool, run: &RunState) -> Option<Self> {
         let (record, model) = (run.record.as_ref()?, run.model.as_ref()?);
         let frame = |images: &[crate::worker::LaneImages]| Frame {
             lanes: images.iter().map(|lane| lane.x.clone()).collect(),
         };
         let entries = record.images.entries();
-        let frames = match export {
-            Export::Png => vec![frame(&run.shown_images()?.1)],
-            Export::Gif => {
-                let count = entries.len().min(MAX_FRAMES);
-                let last = entries.len().saturating_sub(1);
-                let index = |nth: usize| nth * last / count.saturating_sub(1).max(1);
-                (0..count).map(|nth| frame(&entries[index(nth)].1)).collect()
-            }
-            Export::Csv => Vec::new(),
-        };
-        let numbers = match export {
-            Export::Csv => record.numbers.entries().to_vec(),
-            _ => Vec::new(),
-        };
+        let count = if is_table { 0 } else { entries.len().min(MAX_FRAMES) };
+        let last = entries.len().saturating_sub(1);
+        let index = |nth: usize| nth * last / count.saturating_sub(1).max(1);
+        let frames = (0..count).map(|nth| frame(&entries[index(nth)].1)).collect();
+        let numbers = if is_table { record.numbers.entries().to_vec() } else { Vec::new() };
         let labels = record.request.labels.clone();
         let first = labels.first()?;
         let columns = labels.iter().take_while(|label| *label == first).count();
-        Some(Self { export, labels, shape: model.shape, columns, frames, numbers })
+        Some(Self { is_table, labels, shape: model.shape, columns, frames, numbers })
     }
 
     /// Encodes the content of the file.
@@ -84,17 +53,11 @@ impl ExportJob {
     /// # Errors
     /// Returns a message for the user if encoding fails.
     pub(super) fn bytes(self) -> Result<Vec<u8>, String> {
-        let encoded = match self.export {
-            Export::Csv => return Ok(self.table().into_bytes()),
-            Export::Png => {
-                let picture = self.frames.iter().map(|frame| self.picture(frame)).next();
-                picture::png_of(picture.ok_or("there is nothing to save yet")?)
-            }
-            Export::Gif => {
-                let pictures = self.frames.iter().map(|frame| self.picture(frame)).collect();
-                picture::gif_of(pictures, FRAME_MILLIS)
-            }
-        };
+        if self.is_table {
+            return Ok(self.table().into_bytes());
+        }
+        let pictures = self.frames.iter().map(|frame| self.picture(frame)).collect();
+        let encoded = picture::gif_of(pictures, FRAME_MILLIS);
         encoded.map_err(|error| format!("cannot encode the picture: {error}"))
     }
 

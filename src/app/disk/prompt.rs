@@ -1,0 +1,54 @@
+//! A path that the user types, where the desktop has neither a file portal nor a dialog program.
+
+use std::path::{Path, PathBuf};
+
+use egui::{Context, Id, Key, Modal, TextEdit};
+
+use super::DialogPurpose;
+
+/// The question for a path, while it is open.
+pub(in crate::app) struct Prompt {
+    purpose: DialogPurpose,
+    text: String,
+}
+
+impl Prompt {
+    /// A question with a path to begin from.
+    pub(in crate::app) fn new(purpose: DialogPurpose, path: &Path) -> Self {
+        Self { purpose, text: path.display().to_string() }
+    }
+
+    /// Draws the question, if there is one. Returns the answer.
+    pub(in crate::app) fn follow(
+        prompt: &mut Option<Self>,
+        ctx: &Context,
+    ) -> Option<(DialogPurpose, PathBuf)> {
+        let Self { purpose, text } = prompt.as_mut()?;
+        let verb = if purpose.opens() { "Open" } else { "Save" };
+        let shown = Modal::new(Id::unique("path")).show(ctx, |ui| {
+            ui.set_width((ctx.content_rect().width() - 40.0).min(420.0));
+            let label = ui.label(match purpose.opens() {
+                true => "This desktop has no file dialog. Path of the file or folder to open:",
+                false => "This desktop has no file dialog. Path of the file to save:",
+            });
+            let edit = TextEdit::singleline(text).desired_width(f32::INFINITY);
+            let edit = ui.add(edit).labelled_by(label.id);
+            let is_entered = edit.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
+            if !is_entered && ui.memory(|memory| memory.focused().is_none()) {
+                edit.request_focus();
+            }
+            ui.horizontal(|ui| {
+                let is_given =
+                    ui.add_enabled(!text.trim().is_empty(), egui::Button::new(verb)).clicked();
+                (is_given || is_entered, ui.button("Cancel").clicked())
+            })
+            .inner
+        });
+        let (is_given, is_cancelled) = shown.inner;
+        if !is_given && !is_cancelled && !shown.should_close() {
+            return None;
+        }
+        let Self { purpose, text } = prompt.take()?;
+        is_given.then(|| (purpose, text.trim().into()))
+    }
+}

@@ -1,0 +1,99 @@
+//! Bringing the last run back after a restart, a new seed or another model.
+
+use std::sync::Arc;
+
+use super::run_state::{RunSettings, RunState};
+use crate::{app::record::Record, config::LaneConfig, worker::Command};
+
+/// What a run was started with. Its rules follow the changes that are made while it runs.
+#[derive(Clone, Debug)]
+pub(super) struct Setup {
+    settings: RunSettings,
+    lanes: Vec<LaneConfig>,
+    start_image: Option<Arc<[f32]>>,
+}
+
+/// A run that another one replaced.
+#[derive(Debug)]
+pub(super) struct PastRun {
+    setup: Setup,
+    record: Record,
+}
+
+impl RunState {
+    /// Whether there is a run to bring back.
+    pub fn can_undo(&self) -> bool {
+        self.past.is_some()
+    }
+
+    /// Brings the last run back: its settings, its record and its last step. The run that it replaces can be brought
+    /// back in the same way. Returns whether there was one.
+    pub fn undo(&mut self) -> bool {
+        let Some(PastRun { setup, record }) = self.past.take() else { return false };
+        self.pause();
+        let is_same_model = self.model.as_ref().is_some_and(|m| m.name == setup.settings.model);
+        Setup { settings: self.settings, lanes: self.lanes, start_image: self.start_image } = setup;
+        self.reset_display();
+        self.returning = Some(record);
+        match is_same_model {
+            true => self.return_to_past(),
+            false => self.open(self.settings.model.clone()),
+        }
+        true
+    }
+
+    /// Whether the run that is coming back needs this model.
+    pub(super) fn is_returning_to(&self, model: &str) -> bool {
+        self.returning.is_some() && self.settings.model == model
+    }
+
+    /// Starts the chains of the run that comes back, and moves them to its last step.
+    pub(super) fn return_to_past(&mut self) {
+        let returning = self.returning.take();
+        self.restart();
+        self.returning = returning;
+        let last = self.returning.as_ref().and_then(|record| record.images.entries().last());
+        if let Some((step, lanes)) = last {
+            let (step, x) = (*step, lanes.iter().map(|lane| lane.x.clone()).collect());
+            self.ask(Command::Branch { step, x });
+            self.ask(Command::SetLanes(self.lanes_to_run()));
+        }
+    }
+
+    /// Takes the record of the run that comes back, once its chains have arrived at its last step.
+    pub(super) fn returned(&mut self, step: u64) {
+        let is_there = |record: &Record| record.images.last_step() == Some(step);
+        if self.returning.as_ref().is_some_and(is_there) {
+            self.record = self.returning.take();
+        }
+    }
+
+    /// Notes what the run that starts now is started with.
+    pub(super) fn begin_setup(&mut self) {
+        let setup = Setup {
+            settings: self.settings.clone(),
+            lanes: self.lanes.clone(),
+            start_image: self.start_image.clone(),
+        };
+        let before = self.setup.replace(setup);
+        // Of two restarts in a row, the first one replaced the run that is recorded.
+        self.leaving = self.leaving.take().or(before);
+    }
+
+    /// Notes a change of the rules or of their length, which belongs to the run that is recorded.
+    pub(super) fn change_setup(&mut self) {
+        if let Some(setup) = &mut self.setup {
+            setup.lanes.clone_from(&self.lanes);
+            setup.settings.num_steps = self.settings.num_steps;
+        }
+    }
+
+    /// Keeps the recorded run, if it has moved, before another one replaces it.
+    pub(super) fn keep_past(&mut self) {
+        let setup = self.leaving.take().or_else(|| self.setup.clone());
+        let record = self.record.take().filter(|record| record.images.last_step() > Some(0));
+        if let (Some(setup), Some(record)) = (setup, record) {
+            self.past = Some(PastRun { setup, record });
+        }
+    }
+}
