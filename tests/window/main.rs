@@ -6,6 +6,7 @@ mod draw;
 mod grid;
 mod kept;
 mod lab;
+mod measures;
 mod odd_windows;
 mod own_data;
 mod phone;

@@ -8,6 +8,7 @@ use crate::{
         chart::{chart, lane_color, line, line_style, line_width, with_room},
         fit::fit,
         pixels::number,
+        r_hat::{self, RHatCurves},
         size_class,
         state::{Agreement, Curve, Lab, LaneRecord, MAX_LAG},
         theme,
@@ -23,11 +24,41 @@ const NUM_DRAWN: usize = 6;
 /// The maximum number of points of a trace.
 const MAX_DRAWN: usize = 600;
 
+/// What the plot of x₀ shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Agrees {
+    /// x₀ of some chains at every step.
+    #[default]
+    Traces,
+    /// The correlation of x₀ with itself some steps later.
+    Autocorrelation,
+    /// Split R-hat along the run.
+    RHat,
+}
+
+impl Agrees {
+    /// Every choice, with its name and an explanation.
+    const ALL: [(Self, &'static str, &'static str); 3] = [
+        (Self::Traces, "Traces", "x₀ of some chains at every step."),
+        (
+            Self::Autocorrelation,
+            "Autocorrelation",
+            "Correlation of x₀ with itself k steps later. The faster it falls to 0, the more new information each \
+             step brings.",
+        ),
+        (
+            Self::RHat,
+            "R-hat",
+            "R-hat of x₀ along the run. Below the line at 1.01 the chains agree. Each point looks at the later half \
+             of the steps so far.",
+        ),
+    ];
+}
+
 /// The choice between plots.
 #[derive(Default)]
 pub(super) struct MeasuresView {
-    /// Whether to show the autocorrelation in place of the traces.
-    autocorrelation: bool,
+    agrees: Agrees,
 }
 
 /// Draws the plots, side by side if there is space.
@@ -169,69 +200,65 @@ fn energy(ui: &mut Ui, lab: &Lab, height: f32) {
     });
 }
 
-/// Draws how well the chains agree: traces or autocorrelation of x0, with R-hat and ESS.
+/// Draws how well the chains agree: traces, autocorrelation or R-hat of x0, with R-hat and ESS as numbers.
 fn agreement(ui: &mut Ui, lab: &Lab, height: f32, shown: &mut MeasuresView) {
     let lanes = &lab.record.lanes;
-    let of_lane = |lane: &LaneRecord| match &lane.agreement {
-        Some(Agreement { r_hat: Ok(r_hat), ess: Ok(ess), .. })
-            if lane.num_lost() == 0 && !lane.is_exploded() =>
-        {
-            (format!("{r_hat:.3}"), format!("{ess:.0}"))
-        }
-        _ => ("—".into(), "—".into()),
-    };
-    let (r_hats, sizes): (Vec<_>, Vec<_>) = lanes.iter().map(of_lane).unzip();
-    let said = format!("R-hat {} · ESS {}", r_hats.join(" | "), sizes.join(" | "));
-    let reason = lanes.iter().find_map(|lane| lane.agreement.as_ref()?.r_hat.as_ref().err());
-    let reason = match lanes.iter().any(|lane| lane.num_lost() > 0) {
-        true => {
-            "\n\nHere: chains have left the plane, so that these numbers would mean nothing.".into()
-        }
-        false => reason.map_or(String::new(), |reason| format!("\n\nHere: {reason}.")),
-    };
+    let withheld: Vec<Option<String>> = lanes.iter().map(LaneRecord::why_no_r_hat).collect();
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
         ui.spacing_mut().interact_size.y = 14.0;
         ui.spacing_mut().button_padding.y = 0.0;
-        let text = |text: &str| RichText::new(text).size(11.0);
-        ui.selectable_value(&mut shown.autocorrelation, false, text("Traces"))
-            .on_hover_text("x₀ of some chains at every step.");
-        ui.selectable_value(&mut shown.autocorrelation, true, text("Autocorrelation")).on_hover_text(
-            "Correlation of x₀ with itself k steps later. The faster it falls to 0, the more new information each \
-             step brings.",
-        );
+        for (choice, name, hover) in Agrees::ALL {
+            let name = RichText::new(name).size(11.0);
+            ui.selectable_value(&mut shown.agrees, choice, name).on_hover_text(hover);
+        }
     });
+    let said = agreement_text(lanes, &withheld);
     title(
         ui,
         &said,
         &format!(
             "{said}\n\nSplit R-hat and bulk effective sample size of x₀ over the later half of 32 chains' traces: chains \
-                 that agree have R-hat below 1.01. They cannot see a mode that no chain has found.{reason}"
+                 that agree have R-hat below 1.01. They cannot see a mode that no chain has found."
         ),
     );
-    let mut id = "lab traces";
-    let (mut end, mut range) = (MAX_LAG as f64, (-0.2, 1.0));
-    let mut first = 0.0;
-    if !shown.autocorrelation {
-        let lengths = lanes.iter().map(|lane| lane.traces.first().map_or(0, Vec::len));
-        first = lanes.iter().map(|lane| lane.first_traced as f64).fold(f64::INFINITY, f64::min);
-        first = if first.is_finite() { first } else { 0.0 };
-        end = first + steps(lengths.map(|length| length as f64));
-        range = (-1.2, 1.2);
-        id = "lab traces of x0";
+    let height = (height - 18.0).max(24.0);
+    match shown.agrees {
+        Agrees::Traces => traces(ui, lanes, height),
+        Agrees::Autocorrelation => autocorrelation(ui, lanes, height),
+        Agrees::RHat => r_hat_curves(ui, lanes, &withheld, height),
     }
-    chart(id, (height - 18.0).max(24.0), "", "").show(ui, |plot| {
+}
+
+/// R-hat and ESS of every rule, or why there are none.
+fn agreement_text(lanes: &[LaneRecord], withheld: &[Option<String>]) -> String {
+    if withheld.iter().all(Option::is_some) && !withheld.is_empty() {
+        return r_hat::reasons("Rule", withheld).join(" ");
+    }
+    let of_lane = |(lane, reason): (&LaneRecord, &Option<String>)| match (&lane.agreement, reason) {
+        (Some(Agreement { r_hat: Ok(r_hat), ess: Ok(ess), .. }), None) => {
+            (format!("{r_hat:.3}"), format!("{ess:.0}"))
+        }
+        _ => ("—".into(), "—".into()),
+    };
+    let (r_hats, sizes): (Vec<_>, Vec<_>) = lanes.iter().zip(withheld).map(of_lane).unzip();
+    let mut said = format!("R-hat {} · ESS {}", r_hats.join(" | "), sizes.join(" | "));
+    for reason in r_hat::reasons("Rule", withheld) {
+        said += &format!(" · {reason}");
+    }
+    said
+}
+
+/// Draws x0 of some chains at every step.
+fn traces(ui: &mut Ui, lanes: &[LaneRecord], height: f32) {
+    let first = lanes.iter().map(|lane| lane.first_traced as f64).fold(f64::INFINITY, f64::min);
+    let first = if first.is_finite() { first } else { 0.0 };
+    let lengths = lanes.iter().map(|lane| lane.traces.first().map_or(0, Vec::len));
+    let end = first + steps(lengths.map(|length| length as f64));
+    chart("lab traces of x0", height, "", "").show(ui, |plot| {
         plot.set_plot_bounds_x(first - 0.01 * (end - first)..=end);
-        plot.set_plot_bounds_y(range.0..=range.1);
+        plot.set_plot_bounds_y(-1.2..=1.2);
         for (index, lane) in lanes.iter().enumerate() {
-            let color = lane_color(index);
-            if shown.autocorrelation {
-                let curve = lane.agreement.iter().flat_map(|a| &a.autocorrelation).enumerate();
-                let values = curve.map(|(lag, value)| (lag as f64, *value));
-                let style = line_style(index);
-                line(plot, values, |line| line.color(color).width(1.8).style(style));
-                continue;
-            }
             for (nth, trace) in lane.traces.iter().take(NUM_DRAWN).enumerate() {
                 let stride = (trace.len() / MAX_DRAWN).max(1);
                 let start = lane.first_traced as f64;
@@ -242,12 +269,50 @@ fn agreement(ui: &mut Ui, lab: &Lab, height: f32, shown: &mut MeasuresView) {
                 });
                 let color = match lanes.len() {
                     1 => theme::CLASSES[nth % theme::CLASSES.len()],
-                    _ => color.gamma_multiply(0.7),
+                    _ => lane_color(index).gamma_multiply(0.7),
                 };
                 line(plot, values, |line| line.color(color).width(1.0));
             }
         }
     });
+}
+
+/// Draws the correlation of x0 with itself some steps later.
+fn autocorrelation(ui: &mut Ui, lanes: &[LaneRecord], height: f32) {
+    let end = MAX_LAG as f64;
+    chart("lab traces", height, "", "").show(ui, |plot| {
+        plot.set_plot_bounds_x(-0.01 * end..=end);
+        plot.set_plot_bounds_y(-0.2..=1.0);
+        for (index, lane) in lanes.iter().enumerate() {
+            let curve = lane.agreement.iter().flat_map(|a| &a.autocorrelation).enumerate();
+            let values = curve.map(|(lag, value)| (lag as f64, *value));
+            let (color, style) = (lane_color(index), line_style(index));
+            line(plot, values, |line| line.color(color).width(1.8).style(style));
+        }
+    });
+}
+
+/// Draws R-hat along the run, or why there is none.
+fn r_hat_curves(ui: &mut Ui, lanes: &[LaneRecord], withheld: &[Option<String>], height: f32) {
+    let curve = |(lane, reason): (&LaneRecord, &Option<String>)| match reason {
+        Some(_) => Vec::new(),
+        None => lane.r_hat.points().iter().map(|point| (point[0], point[1])).collect(),
+    };
+    let curves = RHatCurves {
+        id: "lab r hat",
+        height,
+        last_step: steps(lanes.iter().map(|lane| ends(&lane.r_hat))),
+        lanes: lanes.iter().zip(withheld).map(curve).collect(),
+    };
+    if curves.has_values() {
+        return curves.show(ui);
+    }
+    let mut text = r_hat::reasons("Rule", withheld).join(" ");
+    if text.is_empty() {
+        text = "It takes some more steps until there is something to compare.".into();
+    }
+    let size = egui::vec2(ui.available_width(), height);
+    ui.add_sized(size, egui::Label::new(RichText::new(text).size(11.0)).wrap());
 }
 
 /// The colour for d < 0 (expansion); the next one is for d > 0 (contraction).

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     app::{
         chart::{chart, lane_color, legend_entry, legend_row, line, line_style, line_width, note},
-        fit::fit,
+        r_hat::{self, RHatCurves},
         state::RunState,
     },
     config::{LaneConfig, SamplerKind},
@@ -58,7 +58,7 @@ impl SmallPlot {
             Self::Histogram => "Chains against real images",
             Self::Autocorrelation => "Autocorrelation of the energy",
             Self::Distance => "Distance from the start",
-            Self::RHat => "R̂ along the run",
+            Self::RHat => "R-hat along the run",
         }
     }
 
@@ -143,49 +143,22 @@ pub(super) fn show(
     None
 }
 
-/// The largest value on the axis of R̂. Larger ones lie at the edge.
-const MAX_R_HAT: f64 = 3.0;
-
 fn r_hat(ui: &mut Ui, state: &PlotsView, run: &RunState) {
     let lanes = state.convergence.lanes();
-    let reasons = lanes.iter().enumerate().filter_map(|(lane, report)| {
-        let reason = report.why_no_r_hat()?;
-        Some(if lanes.len() > 1 {
-            format!("Lane {}: {reason}.", lane + 1)
-        } else {
-            format!("No R̂: {reason}.")
-        })
-    });
-    reasons.for_each(|reason| note(ui, reason));
-    let values = lanes.iter().flat_map(|lane| &lane.r_hat).map(|point| point.1);
-    let highest = values.filter(|value| value.is_finite()).fold(f64::NAN, f64::max);
-    if highest.is_nan() {
-        if lanes.iter().any(|lane| lane.why_no_r_hat().is_none()) {
-            ui.weak("It takes some more steps until there is something to compare.");
-        }
-        return;
+    let of_lanes: Vec<Option<String>> =
+        lanes.iter().map(|lane| lane.why_no_r_hat().map(String::from)).collect();
+    r_hat::reasons("Lane", &of_lanes).into_iter().for_each(|reason| note(ui, reason));
+    let curves = RHatCurves {
+        id: "r hat",
+        height: HEIGHT,
+        last_step: run.last_step() as f64,
+        lanes: lanes.iter().map(|lane| lane.r_hat.clone()).collect(),
+    };
+    if curves.has_values() {
+        curves.show(ui);
+    } else if of_lanes.iter().any(Option::is_none) {
+        ui.weak("It takes some more steps until there is something to compare.");
     }
-    let top = fit(highest, 1.05, MAX_R_HAT);
-    let last = run.last_step().max(1) as f64;
-    let limit = ui.visuals().strong_text_color();
-    chart("r hat", HEIGHT, "steps", "R̂")
-        .label_formatter(|position| {
-            let (HoverPosition::Elsewhere { position }
-            | HoverPosition::NearDataPoint { position, .. }) = position;
-            Some(format!("step {:.0}: {:.3}\nline: 1.01", position.x, position.y))
-        })
-        .show(ui, |plot| {
-            plot.set_plot_bounds_x(0.0..=last * 1.01);
-            plot.set_plot_bounds_y(1.0 - 0.1 * (top - 1.0)..=top + 0.05 * (top - 1.0));
-            let style = LineStyle::Dashed { length: 5.0 };
-            plot.hline(HLine::new("", 1.01).color(limit).style(style).allow_hover(false));
-            for (lane, report) in lanes.iter().enumerate() {
-                let (color, style) = (lane_color(lane), line_style(lane));
-                let width = line_width(lane, 2.0);
-                let curve = report.r_hat.iter().map(|&(step, value)| (step, value.min(MAX_R_HAT)));
-                line(plot, curve, |line| line.color(color).width(width).style(style));
-            }
-        });
 }
 
 fn autocorrelation(ui: &mut Ui, state: &PlotsView) {

@@ -320,6 +320,26 @@ mod tests {
     }
 
     #[test]
+    fn r_hat_is_a_curve_with_a_gap_while_chains_are_lost() {
+        let mut record = started();
+        frames(&mut record, 20);
+        let lane = &record.lanes[0];
+        assert_eq!(lane.why_no_r_hat(), None);
+        let values: Vec<f64> = lane.r_hat.points().iter().map(|point| point[1]).collect();
+        assert!(values.len() >= 5 && values.iter().all(|value| value.is_finite()), "{values:?}");
+        assert_eq!(values.last().copied(), lane.agreement.as_ref().unwrap().r_hat.ok());
+        let before = values.len();
+        let lane = &mut record.lanes[0];
+        let mut frame = lane.now.clone().unwrap();
+        frame.x[3] = 7.0;
+        frame.traces = vec![0.5; 6 * 200];
+        lane.take(400, frame);
+        assert_eq!(lane.why_no_r_hat().as_deref(), Some("1 of 2 chains have left the plane"));
+        let points = lane.r_hat.points();
+        assert!(points.len() > before && points.last().unwrap()[1].is_nan());
+    }
+
+    #[test]
     fn what_was_refused_is_asked_again_only_on_demand() {
         let mut record = LabRecord::default();
         let state = LabState::default();

@@ -48,6 +48,9 @@ pub(in crate::app) struct LaneRecord {
     /// The step at which the traces begin.
     pub first_traced: u64,
     pub agreement: Option<Agreement>,
+    /// Split R̂ of x0 along the run, each over the later half of the traces up to its step. A step at which it did not
+    /// apply has NaN.
+    pub r_hat: Curve,
     /// Why the chains have no common stationary distribution, if they have none.
     pub(super) has_no_law: Option<DoesNotApply>,
     pub(super) diagnosed_at: usize,
@@ -67,6 +70,19 @@ impl LaneRecord {
     pub(in crate::app) fn is_exploded(&self) -> bool {
         let energy = self.now.as_ref().map_or(0.0, |now| now.mean_energy);
         !energy.is_finite() || energy > EXPLODED
+    }
+
+    /// Why there is no R̂ now, if there is none. Chains that have left would make the numbers of the others look as if
+    /// all were well.
+    pub(in crate::app) fn why_no_r_hat(&self) -> Option<String> {
+        let (lost, all) = (self.num_lost(), self.labels.len());
+        if self.is_exploded() {
+            return Some("the chains exploded".into());
+        }
+        if lost > 0 {
+            return Some(format!("{lost} of {all} chains have left the plane"));
+        }
+        self.agreement.as_ref()?.r_hat.err().map(|reason| reason.to_string())
     }
 
     /// The exact density to compare the rule with, if there is one.
@@ -100,6 +116,10 @@ impl LaneRecord {
         if length >= self.diagnosed_at + DIAGNOSE_EVERY.max(self.diagnosed_at / 8) {
             self.diagnosed_at = length;
             self.diagnose();
+            let r_hat = self.agreement.as_ref().map(|agreement| agreement.r_hat);
+            let applies = self.why_no_r_hat().is_none();
+            let value = r_hat.and_then(Result::ok).filter(|_| applies);
+            self.r_hat.push(step as f64, value.unwrap_or(f64::NAN));
         }
     }
 
