@@ -13,3 +13,4 @@ mod phone;
 mod pictures;
 mod real;
 mod scripted;
+mod slice;

@@ -7,6 +7,7 @@ mod measures;
 mod on_screen;
 mod plane;
 mod slice;
+mod slice_pictures;
 mod tool;
 mod trails;
 

@@ -213,6 +213,13 @@ impl LabRecord {
         }
     }
 
+    /// Computes the diagnostics that are due. Called once per frame: chains that run as fast as possible bring more
+    /// steps between two frames than could be diagnosed one by one.
+    pub(in crate::app) fn diagnose(&mut self) {
+        let step = self.step;
+        self.lanes.iter_mut().for_each(|lane| lane.diagnose_if_due(step));
+    }
+
     fn compare_with_sent(&mut self) {
         if let Some(state) = self.sent.take() {
             self.compare(&state);
@@ -269,6 +276,7 @@ mod tests {
             };
             let step = record.step + 10;
             record.take(LabUpdate::Frame(LabFrame { step, lanes: vec![lane] }));
+            record.diagnose();
         }
     }
 
@@ -334,6 +342,7 @@ mod tests {
         frame.x[3] = 7.0;
         frame.traces = vec![0.5; 6 * 200];
         lane.take(400, frame);
+        lane.diagnose_if_due(400);
         assert_eq!(lane.why_no_r_hat().as_deref(), Some("1 of 2 chains have left the plane"));
         let points = lane.r_hat.points();
         assert!(points.len() > before && points.last().unwrap()[1].is_nan());

@@ -112,15 +112,19 @@ impl LaneRecord {
             self.variation.push(step as f64, exact.total_variation(&frame.x));
         }
         self.now = Some(frame);
+    }
+
+    /// Computes the diagnostics anew if the traces have grown enough since the last time.
+    pub(super) fn diagnose_if_due(&mut self, step: u64) {
         let length = self.traces.first().map_or(0, Vec::len);
-        if length >= self.diagnosed_at + DIAGNOSE_EVERY.max(self.diagnosed_at / 8) {
-            self.diagnosed_at = length;
-            self.diagnose();
-            let r_hat = self.agreement.as_ref().map(|agreement| agreement.r_hat);
-            let applies = self.why_no_r_hat().is_none();
-            let value = r_hat.and_then(Result::ok).filter(|_| applies);
-            self.r_hat.push(step as f64, value.unwrap_or(f64::NAN));
+        if length < self.diagnosed_at + DIAGNOSE_EVERY.max(self.diagnosed_at / 8) {
+            return;
         }
+        self.diagnosed_at = length;
+        self.diagnose();
+        let r_hat = self.agreement.as_ref().and_then(|agreement| agreement.r_hat.ok());
+        let value = r_hat.filter(|_| self.why_no_r_hat().is_none());
+        self.r_hat.push(step as f64, value.unwrap_or(f64::NAN));
     }
 
     /// Computes the diagnostics from the second half of the traces.

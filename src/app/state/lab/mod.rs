@@ -77,6 +77,9 @@ impl Lab {
         for command in self.record.sync(&self.settings, is_open) {
             self.ask(command);
         }
+        if is_open {
+            self.record.diagnose();
+        }
         if is_open && std::mem::take(&mut self.plays) {
             if self.settings.config.target == LabTarget::Learned {
                 self.toggle_learning();
