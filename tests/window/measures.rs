@@ -83,3 +83,53 @@ fn r_hat_is_a_tab_of_the_lab_and_is_withheld_once_chains_have_left() {
         assert!(!window.has("R-hat 1.0"));
     }
 }
+
+/// An energy with a valley at the left, at the right and at the top, which hold 50, 30 and 20 %.
+fn three_valleys(at: [f32; 2]) -> (f32, u8) {
+    let modes = [([-0.5, -0.3], 0.5f32), ([0.5, -0.3], 0.3), ([0.0, 0.6], 0.2)];
+    let far = |mode: &([f32; 2], f32)| (at[0] - mode.0[0]).hypot(at[1] - mode.0[1]) / 0.15;
+    let class = (0..3).min_by(|a, b| far(&modes[*a]).total_cmp(&far(&modes[*b]))).unwrap();
+    (0.5 * far(&modes[class]).powi(2) - modes[class].1.ln(), class as u8)
+}
+
+#[test]
+fn each_valley_has_a_bar_with_the_share_that_it_should_have() {
+    for size in [[1280.0, 800.0], [800.0, 600.0], [390.0, 844.0]] {
+        let mut window = lab(size, 1, LabTarget::Mixture, three_valleys);
+        // 16, 14 and 10 of 40 chains.
+        let x = (0..NUM_CHAINS).flat_map(|chain| match chain {
+            0..16 => [-0.5, -0.3],
+            16..30 => [0.5, -0.3],
+            _ => [0.0, 0.6],
+        });
+        let lanes = vec![lane(x.collect(), 10)];
+        say(&mut window, LabUpdate::Frame(LabFrame { step: 10, lanes }));
+        let told = [("left 40", "50"), ("top 25", "20"), ("right 35", "30")];
+        for (share, exact) in told {
+            let whole = format!("{share} %, should be {exact}");
+            let short = format!("{share} / {exact} %");
+            assert!(window.has(&whole) || window.has(&short), "{whole} at {size:?}");
+        }
+    }
+    let mut window = lab([1280.0, 800.0], 1, LabTarget::Gaussian, |_| (0.0, 0));
+    say(&mut window, LabUpdate::Frame(LabFrame { step: 1, lanes: vec![lane(inside(), 1)] }));
+    assert!(!window.has("should be"), "one valley holds all");
+}
+
+#[test]
+fn two_rules_have_the_distance_between_them_as_a_plot() {
+    for size in [[1280.0, 800.0], [800.0, 600.0]] {
+        let mut window = lab(size, 2, LabTarget::Gaussian, |_| (0.0, 0));
+        let moved: Vec<f32> = inside().iter().map(|x| x + 0.3).collect();
+        for (step, second) in [(1, inside()), (2, moved)] {
+            let lanes = vec![lane(inside(), 1), lane(second, 1)];
+            say(&mut window, LabUpdate::Frame(LabFrame { step, lanes }));
+        }
+        window.click("Distance");
+        assert!(window.has("Distance between the rules: 0.424"), "{size:?}");
+        window.click("Energy");
+        assert!(window.has("Mean energy"), "{size:?}");
+    }
+    let one = lab([1280.0, 800.0], 1, LabTarget::Gaussian, |_| (0.0, 0));
+    assert!(!one.has("Distance"));
+}

@@ -59,13 +59,43 @@ impl Agrees {
 #[derive(Default)]
 pub(super) struct MeasuresView {
     agrees: Agrees,
+    /// Whether to show the distance between two rules in place of their energies.
+    shows_distance: bool,
+}
+
+/// The choice between the energy and the distance between two rules.
+const ENERGY_OR_DISTANCE: [(bool, &str, &str); 2] = [
+    (false, "Energy", "The mean of E over the chains of each rule."),
+    (
+        true,
+        "Distance",
+        "How far the chains of rule 1 are from those of rule 2 with the same number.",
+    ),
+];
+
+/// Draws small tabs above a plot.
+fn tabs<T: PartialEq + Copy>(ui: &mut Ui, chosen: &mut T, all: &[(T, &str, &str)]) {
+    ui.horizontal(|ui| {
+        ui.spacing_mut().item_spacing.x = 2.0;
+        ui.spacing_mut().interact_size.y = 14.0;
+        ui.spacing_mut().button_padding = egui::vec2(3.0, 0.0);
+        for (choice, name, hover) in all {
+            let name = RichText::new(*name).size(11.0);
+            ui.selectable_value(chosen, *choice, name).on_hover_text(*hover);
+        }
+    });
+}
+
+/// Whether there is space for the plots side by side.
+pub(super) fn is_wide(ui: &Ui) -> bool {
+    ui.available_width() > 520.0
 }
 
 /// Draws the plots, side by side if there is space.
 pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, shown: &mut MeasuresView) {
     let is_learned = lab.settings.config.target == LabTarget::Learned;
     let room = ui.available_size();
-    let is_wide = room.x > 520.0;
+    let is_wide = is_wide(ui);
     let height = match (is_wide, size_class::is_small(ui.ctx())) {
         (true, false) => room.y - 22.0,
         // A small window scrolls to the plots.
@@ -79,7 +109,7 @@ pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, shown: &mut MeasuresView) {
             cross_entropy(&mut uis[1.min(last)], lab, height);
         } else {
             variation(&mut uis[0], lab, height);
-            energy(&mut uis[1.min(last)], lab, height);
+            energy_or_distance(&mut uis[1.min(last)], lab, height, shown);
         }
         agreement(&mut uis[2.min(last)], lab, height, shown);
     };
@@ -156,6 +186,41 @@ fn draw<'a>(plot: &mut egui_plot::PlotUi<'a>, curve: &'a Curve, index: usize) {
     line(plot, values, |line| line.color(color).width(width).style(style));
 }
 
+/// Draws the mean energy of the chains or, for two rules, the distance between them if it is chosen.
+fn energy_or_distance(ui: &mut Ui, lab: &Lab, height: f32, shown: &mut MeasuresView) {
+    if lab.record.lanes.len() != 2 {
+        return energy(ui, lab, height);
+    }
+    tabs(ui, &mut shown.shows_distance, &ENERGY_OR_DISTANCE);
+    let height = (height - 18.0).max(24.0);
+    match shown.shows_distance {
+        true => distance(ui, &lab.record.apart, height),
+        false => energy(ui, lab, height),
+    }
+}
+
+/// Draws the distance between two rules.
+fn distance(ui: &mut Ui, apart: &Curve, height: f32) {
+    let now = apart.last().filter(|value| value.is_finite());
+    title(
+        ui,
+        &format!("Distance between the rules: {}", now.map_or("—".into(), |v| number(v as f32))),
+        "The distance between each chain of rule 1 and the chain of rule 2 with the same number, in units of x, as the \
+         mean over the chains. Both have the same noise, so rules that do the same stay at 0.",
+    );
+    let values = apart.points().iter().map(|point| point[1]).filter(|value| value.is_finite());
+    let top = values.fold(0.0, f64::max);
+    let top = if top > 0.0 { 1.06 * top } else { 0.1 };
+    let end = steps(std::iter::once(ends(apart)));
+    let color = ui.visuals().strong_text_color();
+    chart("lab distance", height, "", "").show(ui, |plot| {
+        plot.set_plot_bounds_x(-0.01 * end..=end * 1.01);
+        plot.set_plot_bounds_y(-0.02 * top..=top);
+        let values = apart.points().iter().map(|point| (point[0], point[1]));
+        line(plot, values, |line| line.color(color).width(1.8));
+    });
+}
+
 /// Draws the mean energy of the chains.
 fn energy(ui: &mut Ui, lab: &Lab, height: f32) {
     let lanes = &lab.record.lanes;
@@ -204,15 +269,7 @@ fn energy(ui: &mut Ui, lab: &Lab, height: f32) {
 fn agreement(ui: &mut Ui, lab: &Lab, height: f32, shown: &mut MeasuresView) {
     let lanes = &lab.record.lanes;
     let withheld: Vec<Option<String>> = lanes.iter().map(LaneRecord::why_no_r_hat).collect();
-    ui.horizontal(|ui| {
-        ui.spacing_mut().item_spacing.x = 4.0;
-        ui.spacing_mut().interact_size.y = 14.0;
-        ui.spacing_mut().button_padding.y = 0.0;
-        for (choice, name, hover) in Agrees::ALL {
-            let name = RichText::new(name).size(11.0);
-            ui.selectable_value(&mut shown.agrees, choice, name).on_hover_text(hover);
-        }
-    });
+    tabs(ui, &mut shown.agrees, &Agrees::ALL);
     let said = agreement_text(lanes, &withheld);
     title(
         ui,

@@ -35,11 +35,13 @@ pub(super) enum SmallPlot {
     RHat,
     /// The distance from the start, ‖x - x_0‖.
     Distance,
+    /// The distance between the first lane and the others.
+    Apart,
 }
 
 impl SmallPlot {
     /// All small plots, in the order in which they are shown.
-    pub(super) const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Probabilities,
         Self::Histogram,
         Self::GradientNorm,
@@ -47,7 +49,13 @@ impl SmallPlot {
         Self::Distance,
         Self::RHat,
         Self::Autocorrelation,
+        Self::Apart,
     ];
+
+    /// The small plots of a run with this number of lanes. A single lane has no distance from another.
+    pub(super) fn of(num_lanes: usize) -> &'static [Self] {
+        if num_lanes > 1 { &Self::ALL } else { &Self::ALL[..7] }
+    }
 
     /// The title above the plot.
     pub(super) fn title(self) -> &'static str {
@@ -59,6 +67,7 @@ impl SmallPlot {
             Self::Autocorrelation => "Autocorrelation of the energy",
             Self::Distance => "Distance from the start",
             Self::RHat => "R-hat along the run",
+            Self::Apart => "Distance between lanes",
         }
     }
 
@@ -83,6 +92,10 @@ impl SmallPlot {
                  steps so far."
             }
             Self::Distance => "|x - x₀|: how far the chains have moved from where they began.",
+            Self::Apart => {
+                "How far the chains of lane 1 are from those of another lane with the same number, as the mean over the \
+                 chains. Lanes that do the same stay at 0."
+            }
         }
     }
 }
@@ -139,6 +152,7 @@ pub(super) fn show(
             legend_row(ui, |ui| legend(ui, names, None));
             r_hat(ui, state, run);
         }
+        SmallPlot::Apart => apart(ui, state, run, names),
     }
     None
 }
@@ -159,6 +173,29 @@ fn r_hat(ui: &mut Ui, state: &PlotsView, run: &RunState) {
     } else if of_lanes.iter().any(Option::is_none) {
         ui.weak("It takes some more steps until there is something to compare.");
     }
+}
+
+fn apart(ui: &mut Ui, state: &PlotsView, run: &RunState, names: &[String]) {
+    let others = || (1..names.len()).map(|lane| (lane, state.apart.curve(lane - 1)));
+    legend_row(ui, |ui| {
+        for lane in 1..names.len() {
+            let name = format!("lane 1 to lane {}", lane + 1);
+            legend_entry(ui, &name, lane_color(lane), line_style(lane));
+        }
+    });
+    let values = others().flat_map(|(_, curve)| curve).map(|point| point.1);
+    let top = values.filter(|value| value.is_finite()).fold(0.0, f64::max);
+    let top = if top > 0.0 { 1.06 * top } else { 1.0 };
+    let end = run.last_step().max(1) as f64;
+    chart("apart", HEIGHT, "steps", "distance in units of x").show(ui, |plot| {
+        plot.set_plot_bounds_x(-0.01 * end..=end * 1.01);
+        plot.set_plot_bounds_y(-0.02 * top..=top);
+        for (lane, curve) in others() {
+            let (color, style) = (lane_color(lane), line_style(lane));
+            let width = line_width(lane, 2.0);
+            line(plot, curve, |line| line.color(color).width(width).style(style));
+        }
+    });
 }
 
 fn autocorrelation(ui: &mut Ui, state: &PlotsView) {

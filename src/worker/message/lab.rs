@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::LabState,
-    diagnostics::cells::{Cells, NoMasses},
+    diagnostics::cells::{Cells, EXTENT, NoMasses},
 };
 
 /// The number of chains of each rule whose every step is reported.
@@ -112,6 +112,14 @@ impl LabSurface {
     /// The same errors as [`Cells::of_energy`].
     pub fn masses(&self, inverse_temperature: f64) -> Result<Cells, NoMasses> {
         Cells::of_energy(&self.energy, &self.around, inverse_temperature)
+    }
+
+    /// The class of the square that a point is in; `None` outside the plane.
+    pub(crate) fn class_at(&self, point: [f32; 2]) -> Option<usize> {
+        let side = self.classes.len().isqrt();
+        let place = point.map(|value| (value / EXTENT + 1.0) * 0.5 * side as f32);
+        let is_in = place.iter().all(|value| (0.0..side as f32).contains(value));
+        is_in.then(|| self.classes[place[1] as usize * side + place[0] as usize].into())
     }
 }
 

@@ -41,6 +41,8 @@ pub(in crate::app) struct LaneRecord {
     pub variation: Curve,
     /// The exact density to compare the rule with, once the energy is known.
     pub exact: Option<Result<Cells, NoMasses>>,
+    /// The exact probability of each class of squares; empty if there is no density to compare with.
+    pub masses: Vec<f64>,
     /// The expected total variation of exact samples, which is due to chance alone.
     pub floor: f64,
     /// (x0, x1, energy) of each traced chain at each step.

@@ -3,6 +3,7 @@
 mod curve;
 mod lab_record;
 mod lane_record;
+mod valleys;
 
 use super::{requests::Requests, run::next_seed};
 use crate::{
@@ -16,6 +17,7 @@ use crate::{
 pub(in crate::app) use self::{
     curve::Curve,
     lane_record::{Agreement, LaneRecord, MAX_LAG},
+    valleys::shares,
 };
 pub(crate) use lab_record::LabRecord;
 
