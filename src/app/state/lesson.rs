@@ -96,6 +96,13 @@ impl OpenLesson {
         let mut lesson = Lesson::parse(text);
         let count = lesson.steps.len();
         lesson.steps.truncate(MAX_STEPS);
+        if number == self.number {
+            let step = fit(self.step, 1, lesson.steps.len());
+            if self.set_up == (number, self.step) {
+                self.set_up.1 = step;
+            }
+            self.step = step;
+        }
         self.text = Some((number, Arc::new(lesson)));
         (count > MAX_STEPS).then(|| {
             format!("Lesson {number} has {count} steps; only the first {MAX_STEPS} are shown.")
