@@ -4,7 +4,7 @@ use egui::{
     Button, DragValue, Label, Response, RichText, Slider, TextStyle, Ui, Vec2, Widget, vec2,
 };
 
-use super::{record::HISTORY_MIB, state::RunState};
+use super::{record::history_mib, state::RunState};
 use crate::config::{Field, MAX_SEED, ViewConfig};
 
 /// The width of the note beside the timeline, so that the timeline stays where it is while the numbers grow.
@@ -147,7 +147,8 @@ pub(super) fn timeline(ui: &mut Ui, run: &mut RunState) {
     response.widget_info(|| egui::WidgetInfo::slider(last > 0, shown as f64, "recorded steps"));
     let response = response.on_hover_text(format!(
         "Everything seen since the start; drag to look at it again. Older pictures are thinned out when \
-         they would take more than {HISTORY_MIB} MiB: every second one goes, then every second of the rest."
+         they would take more than {} MiB: every second one goes, then every second of the rest.",
+        history_mib()
     ));
     if response.changed() {
         run.pause();
