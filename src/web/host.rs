@@ -120,8 +120,13 @@ pub(super) struct Doors {
 impl Doors {
     /// Adds the first stop, before everything else.
     pub(super) fn first(&mut self, ui: &Ui) {
-        if ui.input(|input| input.key_pressed(Key::Tab)) {
-            self.is_back = ui.input(|input| input.modifiers.shift);
+        // Shift may be up again at the end of a slow frame.
+        let way = |event: &Event| match event {
+            Event::Key { key: Key::Tab, pressed: true, modifiers, .. } => Some(modifiers.shift),
+            _ => None,
+        };
+        if let Some(is_back) = ui.input(|input| input.events.iter().filter_map(way).next_back()) {
+            self.is_back = is_back;
         }
         let id = Id::unique("before the first control");
         let stop = ui.interact(Rect::NOTHING, id, Sense::focusable_noninteractive());
