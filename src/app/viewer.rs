@@ -137,6 +137,24 @@ impl Viewer {
         self.session.tab == Tab::Lab && self.lab.is_plane()
     }
 
+    /// Lets the visible chains run, or pauses them.
+    pub fn set_playing(&mut self, plays: bool) {
+        match (self.shows_plane(), plays) {
+            (true, _) if self.lab.record.is_running != plays => self.lab.toggle(),
+            (true, _) => {}
+            (false, true) => self.run.play(),
+            (false, false) => self.run.pause(),
+        }
+    }
+
+    /// Restarts the visible chains from their starts.
+    pub fn restart(&mut self) {
+        match self.shows_plane() {
+            true => self.lab.restart(),
+            false => self.run.restart(),
+        }
+    }
+
     /// Sets whether the visible chains start to run as soon as they are available.
     pub(crate) fn play_when_ready(&mut self, plays: bool) {
         match self.shows_plane() {
@@ -196,6 +214,17 @@ impl Viewer {
                 self.session.complain(text);
             }
         }
+    }
+
+    /// Shows a view of the past or of a link, with its lesson.
+    pub fn go_to(&mut self, view: ViewState) {
+        self.lesson.go_to(view.view.lesson, view.view.lesson_step);
+        self.show(view);
+    }
+
+    /// Whether something that a person made would be lost with the window.
+    pub fn has_unsaved(&self) -> bool {
+        self.training.is_running || self.training.drawn.num_drawings() > 0
     }
 
     /// Shows another state beside the open lesson, as if the window had been opened with it.

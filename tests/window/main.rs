@@ -15,3 +15,4 @@ mod pictures;
 mod real;
 mod scripted;
 mod slice;
+mod spoken;
