@@ -89,7 +89,7 @@ for name in index.html embed.html; do put "$work/$name" "$name"; done
 # For the pages of others, and one that shows how: their addresses stay the same.
 for name in embed.js lecture.html lecture.css lecture.js; do put "web/$name" "$name"; done
 put web/icon.svg icon.svg
-for name in style.css start.js main.js host.js files.js worker.js; do
+for name in style.css start.js main.js host.js store.js files.js worker.js; do
     # Without the lines that are only a comment.
     sed -E '/^ *(\/\/|\/\*.*\*\/$)/d' "web/$name" >"$work/$name"
     put "$work/$name" "$stamp/$name"

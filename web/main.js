@@ -1,6 +1,6 @@
 // The page: it reports missing features, shows the progress of loading, and starts the worker and the viewer.
 import { allFiles, filesOf } from './files.js';
-import { host, wait } from './host.js';
+import { host, modelOfLink, wait } from './host.js';
 import sizes from './sizes.js';
 
 const byId = (id) => document.getElementById(id);
@@ -169,5 +169,8 @@ if (missing.length > 0) {
     fail,
   };
 
-  Promise.all([import('./jempp.js'), compiled]).then(([{ default: init }, module]) => init({ module_or_path: module })).catch(fail);
+  const opened = modelOfLink(model in sizes).then((own) => {
+    globalThis.jempp.keptModel = own;
+  });
+  Promise.all([import('./jempp.js'), compiled, opened]).then(([{ default: init }, module]) => init({ module_or_path: module })).catch(fail);
 }
