@@ -163,6 +163,9 @@ if (missing.length > 0) {
       isReady = true;
       start.over();
       byId('loading').hidden = true;
+      // Later visits then need no connection. Browsers allow it only over HTTPS or from this computer.
+      const keep = () => navigator.serviceWorker?.register(new URL('../sw.js', import.meta.url)).catch(() => {});
+      if (!host.isFrame && !navigator.connection?.saveData) setTimeout(keep, 3000);
     },
     ...filesOf(byId('canvas'), (files) => workers.forEach((worker) => worker.postMessage({ files }))),
     /** Ends the page with the message of a panic, which the trap after it does not contain. */

@@ -271,3 +271,17 @@ test('the browser asks before a training run is lost', async (t) => {
   await sleep(1000);
   assert.deepEqual(prompts, ['beforeunload']);
 });
+
+test('after a first visit the page needs no connection', async (t) => {
+  const { page, until } = await open(t, '?per_class=1&num_steps=100000', KIND);
+  await until('chains that run', (s) => s.last_step >= 1);
+  await page.evaluate(() => navigator.serviceWorker.ready);
+  await page.waitForFunction(() => navigator.serviceWorker.controller, null, { timeout: 60_000 });
+  await page.context().setOffline(true);
+  await page.reload();
+  await until('chains without a connection', (s) => s.last_step >= 1 && s.energies.length > 0);
+  // A model that was never loaded is named, with the reason.
+  await page.goto(page.url().replace(/\?.*/, '?model=two-moons'));
+  const told = await until('a message', (s) => s.failure || s.notices.length > 0);
+  assert.match(`${told.failure} ${told.notices}`, /two-moons/);
+});
