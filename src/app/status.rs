@@ -70,7 +70,7 @@ impl Status {
         let frames_per_sec = rate(&mut self.frames, now);
         ui.horizontal_wrapped(|ui| {
             if let Some(text) = training.record.in_sight() {
-                ui.strong(text).on_hover_text("The tab Train shows how it goes.");
+                ui.strong(text).on_hover_text("The Train tab shows how it goes.");
                 ui.separator();
             }
             match &session.device {

@@ -73,7 +73,7 @@ impl Verdict {
                     }
                     if ui
                         .button(format!("{MORE} more"))
-                        .on_hover_text("100 further steps.")
+                        .on_hover_text("Run 100 more steps.")
                         .clicked()
                     {
                         run.play_on(MORE);
@@ -184,7 +184,7 @@ fn class_text(run: &RunState, numbers: &LaneNumbers, labels: &[u32]) -> Vec<Stri
     if num_broken < count {
         let num_own = (0..count).filter(|&chain| shows_own_class(numbers, labels, chain)).count();
         let what = match run.model.as_ref().is_some_and(|model| model.is_planar()) {
-            true => "stand in their own class",
+            true => "are in their own class",
             false => "show their row's class",
         };
         parts.push(format!("{num_own} of {count} {what}"));

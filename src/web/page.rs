@@ -223,7 +223,7 @@ impl Page {
             Ok(view) => (view, None),
             Err(error) => {
                 let default = ViewState::from_query(DEFAULT_QUERY).unwrap_or_default();
-                (default, Some(format!("The link is not used: {error}")))
+                (default, Some(format!("The link cannot be used: {error}")))
             }
         };
         // The address does not describe the view if its query is missing or wrong.

@@ -158,7 +158,7 @@ fn a_failure_ends_a_training_run_in_the_window() {
     window.worker.say(Event::Failed("the device was lost".into()));
     window.pass(2, 0);
     assert!(!window.viewer().training.is_running);
-    assert!(window.has("go on from the run's last checkpoint"));
+    assert!(window.has("continue from the run's last checkpoint"));
 }
 
 #[test]
@@ -256,14 +256,14 @@ fn controls_reach_the_worker_while_it_runs() {
     // The schedule of the rule depends on the M of the run.
     assert_eq!(window.last_request().lanes[0].sampler.num_steps, 100);
     assert!(window.has("2Nα/σ² = ∞"));
-    assert!(window.has("Here PYLD is Proximal SGLD with a step of N·α = 1."));
+    assert!(window.has("Here PYLD equals Proximal SGLD with step size N·α = 1."));
 }
 
 #[test]
 fn a_comparison_opens_with_one_click_and_says_its_point() {
     // High enough to show all controls without scrolling.
     let mut window = Window::open([1280.0, 1300.0], ViewState::default());
-    window.click("SGLD against Proximal SGLD at a step too large");
+    window.click("SGLD vs. Proximal SGLD: step size too large");
     window.pass(10, 4);
     let request = window.last_request();
     assert_eq!(request.lanes.len(), 2);
@@ -272,7 +272,7 @@ fn a_comparison_opens_with_one_click_and_says_its_point() {
     assert_eq!(request.lanes[0].sampler.step_size, request.lanes[1].sampler.step_size);
     assert!(window.viewer().run.last_step() > 20, "it plays at once");
     assert!(window.has("The proximal step"));
-    window.click("Noise against class centres");
+    window.click("Starts: noise vs. class centres");
     window.pass(2, 1);
     let request = window.last_request();
     assert_eq!(request.lanes[0].start, ViewStart::Uniform);
@@ -417,7 +417,7 @@ fn what_is_refused_is_said() {
 #[test]
 fn the_link_shows_the_same_view() {
     let mut window = Window::new();
-    window.click("PYLD-5-10 against SGLD-50, gradient by gradient");
+    window.click("PYLD-5-10 vs. SGLD-50 at equal gradients");
     window.pass(2, 1);
     let view = window.viewer().view();
     let query = view.to_query();
@@ -507,7 +507,7 @@ fn a_chain_is_selected_and_shown_closely() {
     window.pass(5, 4);
     // The third chain of the second row. The scripted trousers are at 30 (1 - e^(-step / 15)).
     assert!(window.has("Trouser, chain 3 at step"));
-    assert!(window.has("distance travelled"));
+    assert!(window.has("distance from start"));
     let step = window.viewer().run.last_step();
     let distance = window.viewer().run.shown_numbers().unwrap().1[0].distance[12];
     assert!((distance - 30.0 * (1.0 - (-(step as f32) / 15.0).exp())).abs() < 1e-3);
