@@ -14,10 +14,13 @@ const NARROW: f32 = 400.0;
 
 const KEYS: &[(&str, &str)] = &[
     ("space", "play or pause"),
-    ("← →", "one step back or forward"),
+    ("left / right", "one step back or forward"),
     ("R", "restart: the same starts, the same noise"),
     ("N", "restart with a new seed"),
-    ("0 – 9", "show only that row (0: the tenth), or the digit of that name; again: all rows"),
+    (
+        "0 – 9",
+        "show only that row (0: the tenth), or the class named by that digit; again: all rows",
+    ),
     ("A", "show all rows"),
     ("Ctrl Z", "bring back the run before the last restart, seed or model"),
     ("Ctrl O", "open a checkpoint or a picture"),

@@ -51,7 +51,7 @@ impl TrainingView {
 }
 
 impl TrainingView {
-    /// Opens the panel to draw one's own data.
+    /// Opens the panel for drawing your own data.
     pub(super) fn open_drawing(&mut self) {
         self.draw.is_open = true;
     }
