@@ -8,18 +8,24 @@ impl Status {
     /// Draws the device and the speed on one line, as far as they fit.
     pub(super) fn small(&self, ui: &mut Ui, viewer: &Viewer) {
         let Viewer { run, training, session, .. } = viewer;
-        let device = session.device.as_ref().map_or("opening the device…", |device| &device.0);
+        let device = match &session.device {
+            None => "opening the device…",
+            Some((_, true)) => "No GPU: slower, on the CPU.",
+            Some((description, false)) => description,
+        };
+        let hover = session.device.as_ref().map_or(device, |device| &device.0);
         let mut parts: Vec<String> = training.record.in_sight().into_iter().collect();
         if run.is_running {
             parts.push(format!("{:.1} steps/s", run.steps_per_sec));
         }
         parts.push(device.to_string());
-        ui.add(Label::new(RichText::new(parts.join(" · ")).small()).truncate());
+        let text = RichText::new(parts.join(" · ")).small();
+        ui.add(Label::new(text).truncate()).on_hover_text(hover);
     }
 
     /// Draws the important banners of a small window, one line each. Returns whether the user asked to reopen
     /// the device and the model.
-    pub(super) fn small_banners(&mut self, ui: &mut Ui, session: &mut Session) -> bool {
+    pub(super) fn small_banners(&self, ui: &mut Ui, session: &mut Session) -> bool {
         let mut is_retry = false;
         if let Some(reason) = session.failure.clone() {
             let text = format!("Stopped: {reason}.");
@@ -30,11 +36,6 @@ impl Status {
             if close.accessible_name("Close this message").clicked() {
                 session.warning = None;
             }
-        }
-        if !self.is_banner_closed && session.device.as_ref().is_some_and(|device| device.1) {
-            let text = "No GPU: slower, on the CPU.";
-            let close = small_banner(ui, "cpu", theme::SLOW, text, "✖");
-            self.is_banner_closed = close.accessible_name("Understood").clicked();
         }
         is_retry
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use egui::{Color32, RichText, Ui};
+use egui::{Align, Color32, Label, Layout, RichText, Ui};
 use web_time::Instant;
 
 use super::{record::HISTORY_MIB, state::Session, theme, viewer::Viewer};
@@ -14,12 +14,14 @@ const WINDOW: Duration = Duration::from_secs(2);
 /// The shortest time from which a rate is told.
 const MIN_SPAN: Duration = Duration::from_millis(250);
 
+/// What the status line says on a computer without a GPU.
+const NO_GPU: &str = "No GPU found; running on the CPU. Everything works, only slower.";
+
 /// Measures the recent rates: steps and frames per second.
 #[derive(Default)]
 pub(super) struct Status {
     steps: VecDeque<Instant>,
     frames: VecDeque<Instant>,
-    pub(super) is_banner_closed: bool,
 }
 
 /// The memory of the process, in bytes.
@@ -68,37 +70,39 @@ impl Status {
         let now = Instant::now();
         self.frames.push_back(now);
         let frames_per_sec = rate(&mut self.frames, now);
-        ui.horizontal_wrapped(|ui| {
-            if let Some(text) = training.record.in_sight() {
-                ui.strong(text).on_hover_text("The Train tab shows how it goes.");
-                ui.separator();
-            }
-            match &session.device {
-                Some((description, _)) => ui.label(description),
-                None => ui.label("opening the device…"),
-            };
-            let mut parts = Vec::new();
-            if run.is_running {
-                parts.push(format!("{:.1} steps/s", run.steps_per_sec));
-            }
-            if run.is_playing() && frames_per_sec > 0.0 {
-                parts.push(format!("{frames_per_sec:.0} frames/s"));
-            }
-            if let Some(record) = &run.record {
-                parts.push(format!("history {} of {HISTORY_MIB} MiB", record.num_bytes() >> 20));
-            }
-            if let Some(bytes) = memory() {
-                parts.push(format!("memory {} MiB", bytes >> 20));
-            }
-            for part in parts {
-                ui.separator();
-                ui.label(part);
-            }
+        let mut parts = Vec::new();
+        if run.is_running {
+            parts.push(format!("{:.1} steps/s", run.steps_per_sec));
+        }
+        if run.is_playing() && frames_per_sec > 0.0 {
+            parts.push(format!("{frames_per_sec:.0} frames/s"));
+        }
+        if let Some(record) = &run.record {
+            parts.push(format!("history {} of {HISTORY_MIB} MiB", record.num_bytes() >> 20));
+        }
+        if let Some(bytes) = memory() {
+            parts.push(format!("memory {} MiB", bytes >> 20));
+        }
+        // Always one line, so that nothing above moves: the text about the device is cut off if there is no room.
+        ui.horizontal(|ui| {
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                for part in parts.iter().rev() {
+                    ui.label(part);
+                    ui.separator();
+                }
+                ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                    if let Some(text) = training.record.in_sight() {
+                        ui.strong(text).on_hover_text("The Train tab shows its curves.");
+                        ui.separator();
+                    }
+                    device(ui, session);
+                });
+            });
         });
     }
 
     /// Draws the important banners. Returns whether the user asked to reopen the device and the model.
-    pub(super) fn banners(&mut self, ui: &mut Ui, session: &mut Session) -> bool {
+    pub(super) fn banners(&self, ui: &mut Ui, session: &mut Session) -> bool {
         let mut is_retry = false;
         if let Some(reason) = session.failure.clone() {
             banner(ui, "failure", theme::BROKEN, |ui| {
@@ -115,19 +119,21 @@ impl Status {
                 }
             });
         }
-        if !self.is_banner_closed
-            && let Some((description, true)) = &session.device
-        {
-            let text = format!(
-                "No GPU in use: chains run on the {description}. Everything works, more slowly."
-            );
-            banner(ui, "cpu", theme::SLOW, |ui| {
-                ui.label(RichText::new(text).color(Color32::WHITE));
-                self.is_banner_closed = ui.button("Understood").clicked();
-            });
-        }
         is_retry
     }
+}
+
+/// Draws the device of the chains. Without a GPU, it says what follows from that.
+fn device(ui: &mut Ui, session: &Session) {
+    let Some((description, is_cpu)) = &session.device else {
+        ui.label("opening the device…");
+        return;
+    };
+    let text = match is_cpu {
+        true => NO_GPU,
+        false => description,
+    };
+    ui.add(Label::new(text).truncate()).on_hover_text(description);
 }
 
 fn banner(ui: &mut Ui, id: &'static str, fill: Color32, contents: impl FnOnce(&mut Ui)) {

@@ -1,6 +1,8 @@
 //! The transport: controls that play, pause, step, and move through the recorded steps.
 
-use egui::{Button, DragValue, Label, RichText, Slider, Ui, Vec2, vec2};
+use egui::{
+    Button, DragValue, Label, Response, RichText, Slider, TextStyle, Ui, Vec2, Widget, vec2,
+};
 
 use super::{record::HISTORY_MIB, state::RunState};
 use crate::config::{Field, MAX_SEED, ViewConfig};
@@ -9,6 +11,8 @@ use crate::config::{Field, MAX_SEED, ViewConfig};
 const NOTE_WIDTH: f32 = 190.0;
 /// The width of a number, so that what follows stays where it is.
 pub(super) const NUMBER_WIDTH: f32 = 64.0;
+/// The width of the speed, which may be words.
+const SPEED_WIDTH: f32 = 128.0;
 const AT_NEWEST: &str = "You are viewing the newest step.";
 
 /// Draws the buttons of the run, its settings and the timeline.
@@ -51,7 +55,6 @@ pub(super) fn large_play(ui: &mut Ui, run: &mut RunState, size: Vec2, text_size:
 /// Draws the control of the speed limit. Returns whether the limit was changed.
 pub(super) fn speed(ui: &mut Ui, limit: &mut f64, field: &Field) -> bool {
     let (low, high) = field.range.unwrap_or((0.0, 1e3));
-    let label = ui.add(Label::new("speed").extend());
     let value =
         DragValue::new(limit).range(low..=high).speed(0.2).max_decimals(1).custom_formatter(
             |value, _| match value == 0.0 {
@@ -59,7 +62,20 @@ pub(super) fn speed(ui: &mut Ui, limit: &mut f64, field: &Field) -> bool {
                 false => format!("{value:.1} steps/s"),
             },
         );
-    ui.add(value).labelled_by(label.id).on_hover_text(field.help.trim()).changed()
+    labelled(ui, "speed", SPEED_WIDTH, value).on_hover_text(field.help.trim()).changed()
+}
+
+/// Draws a control with its name before it, both on the same line where controls wrap.
+fn labelled(ui: &mut Ui, name: &str, width: f32, control: impl Widget) -> Response {
+    let font = TextStyle::Body.resolve(ui.style());
+    let text = ui.painter().layout_no_wrap(name.into(), font, ui.visuals().text_color());
+    let needed = text.size().x + ui.spacing().item_spacing.x + width;
+    if ui.layout().main_wrap() && ui.available_size_before_wrap().x < needed {
+        ui.end_row();
+    }
+    let size = vec2(text.size().x, ui.spacing().interact_size.y);
+    let label = ui.add_sized(size, Label::new(name).extend());
+    ui.add(control).labelled_by(label.id)
 }
 
 fn buttons(ui: &mut Ui, run: &mut RunState) {
@@ -101,10 +117,9 @@ fn run_to(ui: &mut Ui, run: &mut RunState) {
     let mut num_steps = run.settings.num_steps;
     let field = ViewConfig::field("num_steps");
     let (low, high) = field.range.unwrap_or((1.0, 1e6));
-    let label = ui.label("steps to run");
     let value = DragValue::new(&mut num_steps).range(low as usize..=high as usize);
-    let response = ui.add(value).labelled_by(label.id).on_hover_text(field.help.trim());
-    if response.changed() {
+    if labelled(ui, "steps to run", NUMBER_WIDTH, value).on_hover_text(field.help.trim()).changed()
+    {
         run.set_num_steps(num_steps);
     }
     let mut limit = run.settings.max_steps_per_sec;
@@ -115,9 +130,8 @@ fn run_to(ui: &mut Ui, run: &mut RunState) {
 
 fn seed(ui: &mut Ui, run: &mut RunState) {
     let mut seed = run.settings.seed;
-    let label = ui.label("seed");
-    let response =
-        ui.add(DragValue::new(&mut seed).range(0..=MAX_SEED).speed(0.1)).labelled_by(label.id);
+    let value = DragValue::new(&mut seed).range(0..=MAX_SEED).speed(0.1);
+    let response = labelled(ui, "seed", NUMBER_WIDTH, value);
     if response.on_hover_text(ViewConfig::field("seed").help.trim()).changed() {
         run.settings.seed = seed;
         run.restart();

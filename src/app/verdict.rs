@@ -1,8 +1,8 @@
 //! The verdict under the chains: in plain words, how far they are and what that means.
 
-use egui::{Label, RichText, Ui};
+use egui::{Align, Button, Label, Layout, TextStyle, Ui, text::LayoutJob};
 
-use super::{grid::shows_own_class, size_class, state::RunState, theme};
+use super::{contrast, grid::shows_own_class, size_class, state::RunState, theme};
 use crate::{
     config::{LaneConfig, SamplerKind},
     worker::LaneNumbers,
@@ -12,6 +12,10 @@ use crate::{
 const MORE: u64 = 100;
 /// Fewer steps than this are too few to call the energy flat.
 const LEAST_FLAT: u64 = 10;
+/// The width in which one line holds the verdict on a lane, beside the buttons.
+const ONE_LINE: f32 = 960.0;
+/// In less width, the text needs the space of the second button. The Plots tab leads to the same place.
+const BOTH_BUTTONS: f32 = 440.0;
 /// The energy is flat while its median stays within this fraction of all that it has moved.
 const FLAT_SHARE: f32 = 0.03;
 
@@ -58,41 +62,39 @@ impl Verdict {
         lanes.iter().enumerate().map(of_lane).collect()
     }
 
-    /// Draws the verdict, and at the end of the run its two buttons.
+    /// Draws the verdict and its two buttons.
     pub(super) fn ui(&mut self, ui: &mut Ui, run: &mut RunState) -> Option<Question> {
         let lines = self.lines(run);
-        let is_small = size_class::is_small(ui.ctx());
+        if size_class::is_small(ui.ctx()) {
+            text(ui, &lines);
+            return None;
+        }
         let is_over = !run.is_playing() && run.last_step() >= run.settings.num_steps as u64;
+        let is_wide = ui.available_width() >= BOTH_BUTTONS;
         let mut question = None;
         ui.horizontal(|ui| {
-            if is_over && run.looking_at.is_none() && !is_small {
-                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                    let hover = "The plots: R̂, effective sample size, and what they leave out.";
-                    if ui.button("Does it converge?").on_hover_text(hover).clicked() {
-                        question = Some(Question::DoesItConverge);
-                    }
-                    if ui
-                        .button(format!("{MORE} more"))
-                        .on_hover_text("Run 100 more steps.")
-                        .clicked()
-                    {
-                        run.play_on(MORE);
-                    }
-                    ui.with_layout(egui::Layout::left_to_right(egui::Align::Center), |ui| {
-                        text(ui, &lines);
-                    });
-                });
-            } else {
-                text(ui, &lines);
-            }
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                let hover = "The plots: R̂, effective sample size, and what they leave out.";
+                if is_wide && ui.button("Does it converge?").on_hover_text(hover).clicked() {
+                    question = Some(Question::DoesItConverge);
+                }
+                let more = Button::new(format!("{MORE} more"));
+                let more = ui.add_enabled(is_over && run.looking_at.is_none(), more);
+                let more = more.on_hover_text(format!("Run {MORE} more steps."));
+                if more.on_disabled_hover_text("The run is not over yet.").clicked() {
+                    run.play_on(MORE);
+                }
+                ui.with_layout(Layout::left_to_right(Align::Center), |ui| text(ui, &lines));
+            });
         });
         question
     }
 
-    /// The height of the verdict on this number of lanes.
+    /// The height of the verdict on this number of lanes, at any step, so that nothing above it moves.
     pub(super) fn height(ui: &Ui, num_lanes: usize) -> f32 {
-        let line = ui.text_style_height(&egui::TextStyle::Body) + 2.0;
-        (line * num_lanes.max(1) as f32).max(ui.spacing().interact_size.y + 4.0)
+        let line = ui.text_style_height(&TextStyle::Body);
+        let num_lines = num_lanes.max(1) * if ui.available_width() < ONE_LINE { 2 } else { 1 };
+        (line * num_lines as f32 + 6.0).max(ui.spacing().interact_size.y + 4.0)
     }
 
     /// Adds the medians of new steps.
@@ -116,15 +118,19 @@ impl Verdict {
     }
 }
 
+/// Draws each line in at most two rows.
 fn text(ui: &mut Ui, lines: &[String]) {
     ui.vertical(|ui| {
         ui.spacing_mut().item_spacing.y = 1.0;
         for (lane, line) in lines.iter().enumerate() {
-            let text = RichText::new(line).color(match lines.len() {
+            let color = match lines.len() {
                 1 => ui.visuals().strong_text_color(),
-                _ => theme::LANES[lane % theme::LANES.len()],
-            });
-            ui.add(Label::new(text).truncate()).on_hover_text(line);
+                _ => contrast::readable(ui, theme::LANES[lane % theme::LANES.len()]),
+            };
+            let font = TextStyle::Body.resolve(ui.style());
+            let mut job = LayoutJob::simple(line.clone(), font, color, ui.available_width());
+            job.wrap.max_rows = 2;
+            ui.add(Label::new(job)).on_hover_text(line);
         }
     });
 }

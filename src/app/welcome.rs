@@ -62,17 +62,17 @@ impl Welcome {
         let mut chosen = None;
         let screen = ctx.content_rect().size();
         let mut is_open = true;
+        // In a low window, the sentences scroll, and the buttons must be seen without scrolling.
+        let is_low = screen.y < LOW;
         Window::new("Welcome")
             .open(&mut is_open)
             .collapsible(false)
             .resizable(false)
             .default_width(fit(screen.x - 40.0, 0.0, WIDTH))
             .max_height((screen.y - 80.0).max(60.0))
-            .vscroll(true)
+            .vscroll(is_low)
             .anchor(Align2::CENTER_CENTER, Vec2::ZERO)
             .show(ctx, |ui| {
-                // In a low window, the buttons must be seen without scrolling.
-                let is_low = screen.y < LOW;
                 if is_low {
                     chosen = buttons(ui);
                 }

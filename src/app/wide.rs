@@ -69,7 +69,7 @@ fn show_run(ui: &mut Ui, run: &mut RunState, tab: &mut Tab, panels: &mut Panels)
     }
     comparison(ui, run);
     if *tab == Tab::Chains {
-        beside_chains(ui, run, panels, side, is_presented);
+        // As wide as there is room, so that the verdict takes few lines.
         let height = Verdict::height(ui, run.lanes.len());
         let asked = Panel::bottom("verdict")
             .resizable(false)
@@ -78,6 +78,7 @@ fn show_run(ui: &mut Ui, run: &mut RunState, tab: &mut Tab, panels: &mut Panels)
         if asked.inner == Some(Question::DoesItConverge) {
             *tab = Tab::Plots;
         }
+        beside_chains(ui, run, panels, side, is_presented);
     } else if !is_presented && (side == 0 || run.selected.is_some()) {
         let panel = Panel::right("selected").resizable(false).exact_size(BESIDE[side]);
         panel.show(ui, |ui| selected::ui(ui, run, &mut panels.selected));
@@ -100,8 +101,7 @@ fn beside_chains(
     if room.x < NARROW {
         return below_chains(ui, run, panels, side);
     }
-    let below = Verdict::height(ui, run.lanes.len());
-    let spare = room.x - chains_panel::wanted_width(run, room.y - below);
+    let spare = room.x - chains_panel::wanted_width(run, room.y);
     let most = fit(0.5 * room.x, BESIDE[side], f32::INFINITY);
     let width = fit(spare, BESIDE[side], most);
     if is_presented || width >= OWN_COLUMN {

@@ -196,8 +196,6 @@ fn every_tab_fits_every_screen() {
 fn a_failure_takes_one_line() {
     let mut window = Window::new(TALL);
     assert!(window.has("No GPU"));
-    window.press("Understood");
-    assert!(!window.has("No GPU"));
     window.worker.say(Event::Failed("the device was lost ".repeat(20)));
     window.pass(1, 0);
     let rect = window.harness.get_by_label("Try again").rect();

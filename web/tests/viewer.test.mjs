@@ -105,7 +105,7 @@ test('a copied link is the whole address', async (t) => {
   await page.mouse.click(583, 14);
   await sleep(500);
   await page.mouse.click(598, 133);
-  await until('a word of it', (s) => s.notices.some((notice) => /clipboard/.test(notice)));
+  await until('a word of it', (s) => s.notices.some((notice) => /Link copied/.test(notice)));
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), `${origin}?${query}`);
 });
 

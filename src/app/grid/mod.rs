@@ -154,7 +154,10 @@ fn agreeing(lanes: &[LaneNumbers], labels: &[u32], chains: &[usize]) -> String {
         return String::new();
     }
     let counts: Vec<String> = lanes.iter().map(of_lane).collect();
-    format!("✔ {} of {}", counts.join(" | "), chains.len())
+    match lanes.len() {
+        1 => format!("✔ {} of {}", counts[0], chains.len()),
+        _ => format!("✔ {}", counts.join(" | ")),
+    }
 }
 
 /// Whether the model predicts the class of the row for a chain that has not exploded.
