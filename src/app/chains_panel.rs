@@ -337,8 +337,7 @@ fn chain_problems(run: &RunState, model: &ModelInfo, state: &ChainsView) -> Vec<
             false => state.atlases.get(index).map_or(0, |atlas| atlas.num_far),
         };
         if num_broken > 0 {
-            let advice = ": their energy is no longer a finite number. Use a smaller step size, or a sampler \
-                          that clips the gradient.";
+            let advice = ": energy no longer finite. Lower the step size, or use Proximal SGLD.";
             Some([format!("⚠ {who}{num_broken} of {count} chains exploded"), advice.into()])
         } else if num_far > 0 {
             let what = format!("⚠ {who}{num_far} of {count} chains left the box [−1, 1]");

@@ -304,28 +304,29 @@ fn exports_write_what_was_seen() {
     window.pass(5, 4);
     window.click(PAUSE);
     window.pass(1, 0);
-    let wait_for = |window: &mut Window, name: &str| {
-        let path = folder.path().join(name);
-        for _ in 0..400 {
-            window.pass(1, 0);
-            if window.has(&format!("Saved {}", path.display())) {
-                return path;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(25));
-        }
-        panic!("{name} was never saved");
-    };
     for entry in ["Picture (PNG)", "Animation (GIF)", "Traces (CSV)"] {
         window.click("Save");
         window.click(entry);
     }
-    let picture = image::open(wait_for(&mut window, "chains.png")).unwrap();
+    // A message stays for some seconds only, so all of them are awaited together.
+    let path = |name: &str| folder.path().join(name);
+    let mut awaited = vec!["chains.png", "chains.gif", "traces.csv"];
+    for _ in 0..400 {
+        window.pass(1, 0);
+        awaited.retain(|name| !window.has(&format!("Saved {}", path(name).display())));
+        if awaited.is_empty() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(25));
+    }
+    assert!(awaited.is_empty(), "never saved: {awaited:?}");
+    let picture = image::open(path("chains.png")).unwrap();
     assert!(picture.width() > 280 && picture.height() > 280);
-    let table = std::fs::read_to_string(wait_for(&mut window, "traces.csv")).unwrap();
+    let table = std::fs::read_to_string(path("traces.csv")).unwrap();
     let steps = window.viewer().run.last_step() + 1;
     assert_eq!(table.lines().count() as u64, 1 + 100 * steps);
     assert!(table.starts_with("step,lane,chain,class,energy,"));
-    let gif = std::fs::read(wait_for(&mut window, "chains.gif")).unwrap();
+    let gif = std::fs::read(path("chains.gif")).unwrap();
     assert!(gif.starts_with(b"GIF89a"));
 }
 
