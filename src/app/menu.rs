@@ -1,6 +1,6 @@
 //! The menu bar: tabs, models, files, lessons, help.
 
-use egui::{ComboBox, RichText, Ui, WidgetInfo};
+use egui::{ComboBox, RichText, TextWrapMode, Ui, WidgetInfo};
 
 use super::{
     disk::DialogPurpose,
@@ -13,6 +13,9 @@ use super::{
 };
 use crate::config::Tab;
 
+/// The width of the buttons after the list of models, in points.
+const AFTER_MODEL: f32 = 365.0;
+
 /// Draws the menu bar of a wide window.
 pub(super) fn bar(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files, help: &mut Help) {
     ui.add_space(2.0);
@@ -21,7 +24,13 @@ pub(super) fn bar(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files, help: &mu
         ui.separator();
         tabs(ui, &mut viewer.session.tab);
         ui.separator();
-        model(ui, &viewer.run, &viewer.session);
+        // In a small window, the name of the model is cut off, and not the buttons after it.
+        let room = ui.max_rect().right() - ui.cursor().left() - AFTER_MODEL;
+        ui.scope(|ui| {
+            ui.set_max_width(room.max(ui.spacing().combo_width));
+            ui.style_mut().wrap_mode = Some(TextWrapMode::Truncate);
+            model(ui, &viewer.run, &viewer.session);
+        });
         open_button(ui, &mut viewer.run, &mut viewer.session, files);
         lessons::menu(ui, &mut viewer.lesson);
         ui.menu_button("Save", |ui| save(ui, viewer, files));

@@ -74,7 +74,7 @@ impl Verdict {
         let mut question = None;
         ui.horizontal(|ui| {
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                let hover = "The plots: R̂, effective sample size, and what they leave out.";
+                let hover = "The plots: R-hat, effective sample size, and what they leave out.";
                 if is_wide && ui.button("Does it converge?").on_hover_text(hover).clicked() {
                     question = Some(Question::DoesItConverge);
                 }

@@ -296,6 +296,20 @@ fn mala_gets_the_noise_it_needs() {
 }
 
 #[test]
+fn the_name_of_the_model_leaves_room_for_the_buttons_after_it() {
+    for width in [800.0, 900.0, 1280.0] {
+        let mut window = Window::open([width, 700.0], ViewState::default());
+        let model = &mut window.harness.state_mut().viewer_mut().run.model;
+        model.as_mut().unwrap().name = "cifar10-jpeg-classifier".into();
+        window.pass(2, 0);
+        assert!(window.has("Model: CIFAR-10 JPEG (plain classifier)"));
+        let rect = |label| window.harness.get_by_label(label).rect();
+        let [save, sun] = ["Save", "☀️"].map(rect);
+        assert!(save.right() < sun.left(), "{width}: {save} {sun}");
+    }
+}
+
+#[test]
 fn exports_write_what_was_seen() {
     let folder = tempfile::tempdir().unwrap();
     let mut window = Window::new();

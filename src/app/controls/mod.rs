@@ -321,7 +321,7 @@ fn more(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, index: usiz
     let kind = lane.sampler.kind;
     choose(
         ui,
-        "step size schedule",
+        "α schedule",
         ("schedule", index),
         &mut lane.sampler.step_schedule,
         StepSchedule::ALL,

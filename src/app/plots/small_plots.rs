@@ -55,7 +55,7 @@ impl SmallPlot {
             Self::GradientNorm => "Gradient norm",
             Self::ClampRate => "Clip rate",
             Self::Probabilities => "What the classifier sees",
-            Self::Histogram => "Chains against real images",
+            Self::Histogram => "Chains and real images",
             Self::Autocorrelation => "Autocorrelation of the energy",
             Self::Distance => "Distance from the start",
             Self::RHat => "R̂ along the run",
