@@ -57,6 +57,16 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// The unknown key, if that is the error.
+    pub(super) fn key(&self) -> Option<String> {
+        match self {
+            Self::UnknownKey { key, .. } => Some(format!("`{}`", shortened(key, MAX_ECHO))),
+            _ => None,
+        }
+    }
+}
+
 /// The error for an unknown key, or for a section in the place of a key.
 pub(super) fn unknown_key(key: &str) -> ConfigError {
     if let Some((section, fields)) = SECTIONS.iter().find(|(section, _)| *section == key) {
@@ -75,24 +85,33 @@ pub(super) fn wrong_type(
     value: &Value,
     error: &toml::de::Error,
 ) -> ConfigError {
-    let message = error.message();
     let range = field_of(key).and_then(|field| field.range);
+    let must_be = must_be(known, range, error, "[1, 2]");
+    let value = shortened(&value.to_string().replace('\n', " "), MAX_ECHO);
+    ConfigError::Invalid(format!("`{key}` cannot be {value}: it must be {must_be}"))
+}
+
+/// What a value must be that has the type of `known`, in words; `list` is an example of a list.
+pub(super) fn must_be(
+    known: &Value,
+    range: Option<(f64, f64)>,
+    error: &toml::de::Error,
+    list: &str,
+) -> String {
     let range = range.map_or(String::new(), |(low, high)| format!(" from {low} to {high}"));
-    let must_be = match known {
+    match known {
         Value::Integer(_) => {
             format!("a whole number{}", if range.is_empty() { ", 0 or more" } else { &range })
         }
         Value::Float(_) => format!("a number{range}"),
         Value::Boolean(_) => "true or false".into(),
-        Value::Array(_) => "a list of numbers, as in [1, 2]".into(),
+        Value::Array(_) => format!("a list of numbers, as in {list}"),
         // For a word that is not one of the choices, the message of serde lists the choices.
-        _ => match message.split_once("expected ") {
+        _ => match error.message().split_once("expected ") {
             Some((_, "a string")) | None => "a text".into(),
             Some((_, choices)) => choices.replace('`', ""),
         },
-    };
-    let value = shortened(&value.to_string().replace('\n', " "), MAX_ECHO);
-    ConfigError::Invalid(format!("`{key}` cannot be {value}: it must be {must_be}"))
+    }
 }
 
 fn field_of(key: &str) -> Option<&'static Field> {

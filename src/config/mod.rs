@@ -8,6 +8,7 @@ mod error;
 mod fields;
 #[cfg(feature = "gui")]
 mod lab;
+mod link;
 mod presets;
 mod sections;
 mod size;

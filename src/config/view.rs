@@ -4,12 +4,14 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::{
-    ConfigError, Field, LabConfig, LabState, MAX_RULES, Norm, SamplerConfig, default_rule, nearest,
-    shortened,
+    ConfigError, Field, LabConfig, LabState, Norm, SamplerConfig, default_rule, shortened,
 };
 
 /// The largest number of lanes side by side.
 pub(crate) const MAX_LANES: usize = 3;
+
+/// The largest number of characters of the text about what was left out of a link.
+const MAX_PROBLEMS: usize = 400;
 
 choices! {
     /// Where the viewer's chains start.
@@ -145,54 +147,24 @@ impl ViewState {
     /// # Errors
     /// An unknown key, a value of the wrong type or out of range.
     pub fn from_query(query: &str) -> Result<Self, ConfigError> {
-        let query = query.rsplit_once('?').map_or(query, |(_, query)| query);
-        let mut view = table_of(&ViewConfig::default());
-        let mut lab = table_of(&LabConfig::default());
-        let mut lanes: Vec<Table> = Vec::new();
-        let mut rules = vec![table_of(&default_rule())];
-        let rule_keys: Vec<String> =
-            flat(table_of(&LaneConfig::default())).into_iter().map(|(key, _)| key).collect();
-        let is_rule_key = |name: &str| rule_keys.iter().any(|key| key == name);
-        for (key, text) in form_urlencoded::parse(query.as_bytes()) {
-            if let Some((index, name)) = split_prefix(&key, rule_prefix, MAX_RULES) {
-                if is_rule_key(name) {
-                    rules.resize_with(rules.len().max(index + 1), || table_of(&default_rule()));
-                    insert(&mut rules[index], name, &text);
-                    continue;
-                } else if index == 0 && lab.contains_key(name) {
-                    insert(&mut lab, name, &text);
-                    continue;
-                }
-                return Err(unknown(&key));
-            }
-            let (index, name) =
-                split_prefix(&key, lane_prefix, MAX_LANES).unwrap_or((0, key.as_ref()));
-            if is_rule_key(name) {
-                let default = || table_of(&LaneConfig::default());
-                lanes.resize_with(lanes.len().max(index + 1), default);
-                insert(&mut lanes[index], name, &text);
-            } else if index == 0 && view.contains_key(name) {
-                insert(&mut view, name, &text);
-            } else {
-                return Err(unknown(&key));
-            }
+        let (state, mut problems) = super::link::read(query);
+        if problems.is_empty() { Ok(state) } else { Err(problems.remove(0)) }
+    }
+
+    /// Reads what can be used of a link that other programs may have changed: unknown keys and bad values are left out.
+    /// Returns beside the state what was left out, in words.
+    pub fn from_link(query: &str) -> (Self, Option<String>) {
+        let (state, problems) = super::link::read(query);
+        let (unknown, bad): (Vec<_>, Vec<_>) =
+            problems.iter().partition(|error| matches!(error, ConfigError::UnknownKey { .. }));
+        let keys: Vec<String> = unknown.iter().filter_map(|error| error.key()).collect();
+        let mut parts: Vec<String> = bad.iter().map(ToString::to_string).collect();
+        if !keys.is_empty() {
+            let what = if keys.len() == 1 { "an unknown key" } else { "unknown keys" };
+            parts.push(format!("{what}: {}", keys.join(", ")));
         }
-        let read = |error: toml::de::Error| {
-            ConfigError::Invalid(shortened(&error.message().replace('\n', " "), 160))
-        };
-        let read_rules = |tables: Vec<Table>| -> Result<Vec<LaneConfig>, ConfigError> {
-            tables.into_iter().map(|table| LaneConfig::deserialize(table).map_err(read)).collect()
-        };
-        let state = Self {
-            view: ViewConfig::deserialize(view).map_err(read)?,
-            lanes: read_rules(lanes)?,
-            lab: LabState {
-                config: LabConfig::deserialize(lab).map_err(read)?,
-                rules: read_rules(rules)?,
-            },
-        };
-        state.validate()?;
-        Ok(state)
+        let text = format!("Ignored in the link: {}", parts.join("; "));
+        (state, (!parts.is_empty()).then(|| shortened(&text, MAX_PROBLEMS)))
     }
 
     /// Checks every number against its range.
@@ -212,7 +184,7 @@ impl ViewState {
     }
 }
 
-fn table_of(value: &impl Serialize) -> Table {
+pub(super) fn table_of(value: &impl Serialize) -> Table {
     match Table::try_from(value) {
         Ok(table) => table,
         Err(error) => unreachable!("a configuration is always a TOML table: {error}"),
@@ -220,7 +192,7 @@ fn table_of(value: &impl Serialize) -> Table {
 }
 
 /// Every value of the table with its full key.
-fn flat(table: Table) -> Vec<(String, Value)> {
+pub(super) fn flat(table: Table) -> Vec<(String, Value)> {
     let values = table.into_iter().flat_map(|(key, value)| match value {
         Value::Table(section) => section
             .into_iter()
@@ -239,29 +211,8 @@ fn text_of(value: &Value) -> String {
     }
 }
 
-/// Replaces the value of a key, with the text read as the type of the old value.
-fn insert(table: &mut Table, key: &str, text: &str) {
-    let place = match key.split_once('.') {
-        Some((section, name)) => table.get_mut(section).and_then(|section| section.get_mut(name)),
-        None => table.get_mut(key),
-    };
-    let Some(place) = place else { return };
-    let word = || Value::String(text.to_string());
-    *place = match place {
-        Value::Integer(_) => text.parse().map_or_else(|_| word(), Value::Integer),
-        Value::Float(_) => text.parse().map_or_else(|_| word(), |x: f64| Value::Float(x + 0.0)),
-        Value::Boolean(_) => text.parse().map_or_else(|_| word(), Value::Boolean),
-        Value::Array(_) => {
-            let items = text.split(',').filter(|item| !item.is_empty());
-            let read = |item: &str| item.parse().map_or_else(|_| word(), Value::Integer);
-            Value::Array(items.map(read).collect())
-        }
-        _ => word(),
-    };
-}
-
 /// The prefix of the keys of a lane.
-fn lane_prefix(lane: usize) -> String {
+pub(super) fn lane_prefix(lane: usize) -> String {
     match lane {
         0 => String::new(),
         lane => format!("lane{}.", lane + 1),
@@ -269,30 +220,9 @@ fn lane_prefix(lane: usize) -> String {
 }
 
 /// The prefix of the keys of a rule of the lab.
-fn rule_prefix(rule: usize) -> String {
+pub(super) fn rule_prefix(rule: usize) -> String {
     match rule {
         0 => "lab.".into(),
         rule => format!("lab{}.", rule + 1),
     }
-}
-
-/// The index of the prefix that a key has, of `count` prefixes without the empty one, and the name after it.
-fn split_prefix(key: &str, prefix: fn(usize) -> String, count: usize) -> Option<(usize, &str)> {
-    (0..count)
-        .filter(|&index| !prefix(index).is_empty())
-        .find_map(|index| key.strip_prefix(&prefix(index)).map(|name| (index, name)))
-}
-
-fn unknown(key: &str) -> ConfigError {
-    let rule = flat(table_of(&LaneConfig::default())).into_iter().map(|(name, _)| name);
-    let names: Vec<String> = match key.starts_with("lab") {
-        true => {
-            let lab = table_of(&LabConfig::default());
-            rule.chain(lab.keys().cloned()).map(|name| format!("lab.{name}")).collect()
-        }
-        false => rule.chain(table_of(&ViewConfig::default()).keys().cloned()).collect(),
-    };
-    let nearest = nearest(key, names.iter().map(String::as_str)).to_string();
-    // A link may come from anybody: escape its keys, so that they stay on one line.
-    ConfigError::UnknownKey { key: key.escape_debug().to_string(), nearest }
 }

@@ -219,14 +219,8 @@ impl Page {
         let (command_sender, commands) = channel();
         let (event_sender, events) = channel();
         let wanted = if query.view.is_empty() { DEFAULT_QUERY } else { &query.view };
-        let (view, problem) = match ViewState::from_query(wanted) {
-            Ok(view) => (view, None),
-            Err(error) => {
-                let default = ViewState::from_query(DEFAULT_QUERY).unwrap_or_default();
-                (default, Some(format!("The link cannot be used: {error}")))
-            }
-        };
-        // The address does not describe the view if its query is missing or wrong.
+        let (view, problem) = ViewState::from_link(wanted);
+        // The address does not describe the view if its query is missing or not used as a whole.
         let is_told = !query.view.is_empty() && problem.is_none();
         let told = if is_told { view.clone() } else { ViewState::default() };
         let link = Link { commands: command_sender, events };

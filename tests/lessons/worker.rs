@@ -394,6 +394,46 @@ fn a_link_carries_the_whole_view() {
 }
 
 #[test]
+fn a_link_that_others_changed_loses_only_what_they_added() {
+    let (view, ignored) =
+        ViewState::from_link("lesson=4&fbclid=abc&utm_source=mail&per_class=x&seed=3");
+    assert_eq!((view.view.lesson, view.view.seed), (4, 3));
+    assert_eq!(view.view.per_class, ViewState::default().view.per_class);
+    assert_eq!(
+        ignored.unwrap(),
+        "Ignored in the link: `per_class` cannot be `x`: it must be a whole number from 1 to 32; \
+         unknown keys: `fbclid`, `utm_source`"
+    );
+    for (bad, words) in [
+        ("classes=1,b", "a list of numbers, as in 1,2"),
+        ("play=1", "true or false"),
+        ("seed=-1", "a whole number, 0 or more"),
+        ("max_steps_per_sec=fast", "a number from 0 to 1000"),
+        ("sampler.kind=hmc", "one of sgld"),
+        ("lane3.start=here", "one of class-centers"),
+        ("lab.target=square", "one of gaussian"),
+        ("per_class=900", "out of range"),
+        ("sampler.step_size=1e999", "out of range"),
+        ("sampler=1", "unknown key"),
+        ("lane9.start=data", "unknown key"),
+        ("lab.start=", "one of class-centers"),
+        ("tab=\n\x1b[2J", "one of chains"),
+    ] {
+        let (view, ignored) = ViewState::from_link(&format!("{bad}&lesson=2"));
+        let ignored = ignored.unwrap();
+        assert!(ignored.contains(words), "{bad}: {ignored}");
+        for word in ["u64", "usize", "i64", "f64", "bool", "serde", "\n", "\x1b", "expected"] {
+            assert!(!ignored.contains(word), "{bad}: {ignored}");
+        }
+        assert_eq!(view, ViewState::from_query("lesson=2").unwrap(), "{bad}");
+    }
+    // However long the link is, the notice is short.
+    let long: String = (0..3000).map(|nth| format!("key{nth}=1&")).collect();
+    assert!(ViewState::from_link(&long).1.unwrap().chars().count() < 450);
+    assert_eq!(ViewState::from_link("").1, None);
+}
+
+#[test]
 fn a_viewer_plays_the_real_worker_without_a_window() {
     let worker = worker::spawn("cpu".into(), || {}).unwrap();
     let mut viewer = Viewer::new(ViewState::from_query("num_steps=4&per_class=1").unwrap());
