@@ -288,7 +288,7 @@ pub(super) fn caption(run: &RunState, state: &Scatter) -> String {
                 if scales.len() > 1 { " (lane by lane)" } else { "" },
             )
         }
-        _ => "Arrows lead from where a chain started to where it is.".into(),
+        _ => "Arrows lead from a chain's start to where it is now.".into(),
     }
 }
 

@@ -165,7 +165,7 @@ fn scrubber(ui: &mut Ui, run: &mut RunState) {
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
             let branch = ui.add_enabled(is_past, Button::new("Continue from here"));
             let branch = branch.on_hover_text(
-                "Continue the chains from exactly this step with the current rules. The later steps are lost.",
+                "Continue the chains from this step with the current settings. The later steps are lost.",
             );
             if branch.on_disabled_hover_text(AT_NEWEST).clicked() {
                 run.branch();

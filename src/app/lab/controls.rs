@@ -11,8 +11,8 @@ use crate::{
         theme, transport, words,
     },
     config::{
-        DatasetName, LabConfig, LabReference, LabTarget, LabView, MAX_DABS, MAX_RULES, SamplerKind,
-        ViewStart, default_rule,
+        DatasetName, LabConfig, LabReference, LabTarget, LabView, LaneConfig, MAX_DABS, MAX_RULES,
+        SamplerKind, ViewStart, default_rule,
     },
 };
 
@@ -224,13 +224,7 @@ fn rules(ui: &mut Ui, lab: &mut Lab) {
         }
         // Numbers that differ from those of the open model's lanes.
         controls::rule(ui, rule, &target, 10 + index);
-        let one = 2.0 * rule.sampler.whole_step_size();
-        let is_one = (rule.sampler.noise_std - one.sqrt()).abs() < 1e-3 * one.sqrt();
-        let button = ui.add_enabled(!is_one, egui::Button::new("σ = √(2α)").small());
-        if button.on_hover_text("Set temperature 1: the chains then sample p(x) itself.").clicked()
-        {
-            rule.sampler.noise_std = one.sqrt().min(10.0);
-        }
+        temperature_one(ui, rule);
     }
     if let Some(index) = removed {
         rules.remove(index);
@@ -248,6 +242,25 @@ fn rules(ui: &mut Ui, lab: &mut Lab) {
             *rules = vec![default_rule()];
         }
     });
+}
+
+/// Draws the button that sets temperature 1, for a sampler that has a temperature.
+fn temperature_one(ui: &mut Ui, rule: &mut LaneConfig) {
+    let sampler = &mut rule.sampler;
+    if sampler.inverse_temperature().is_none() {
+        return;
+    }
+    let noise = (2.0 * sampler.whole_step_size()).sqrt();
+    let is_one = (sampler.noise_std - noise).abs() < 1e-3 * noise;
+    let formula = if sampler.kind == SamplerKind::Pyld { "√(2Nα)" } else { "√(2α)" };
+    let button = Button::new(format!("Set temperature 1: σ = {formula}")).small();
+    let button = ui.add_enabled(!is_one, button);
+    if button
+        .on_hover_text("With small steps and no clipping, the chains then sample p(x) itself.")
+        .clicked()
+    {
+        sampler.noise_std = noise.min(10.0);
+    }
 }
 
 /// Draws the choice of the elements that the plane shows.

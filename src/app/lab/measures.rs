@@ -261,7 +261,7 @@ fn gap(ui: &mut Ui, lab: &Lab, height: f32) {
         Some(gap) if gap < 0.0 => "expands",
         Some(gap) if gap > 0.0 => "contracts",
         Some(_) => "no p(x) term",
-        None => "not begun",
+        None => "not started",
     };
     let text = format!(
         "Gap d: {} · {phase} · step {}",
