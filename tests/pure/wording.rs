@@ -24,7 +24,6 @@ const AVOIDED: &[(&str, &str)] = &[
     ("likelier", "more likely"),
     ("model's own rule", "the model's sampler"),
     ("nobody asked", "it was never trained to"),
-    ("of one's own", "your own"),
     ("one's own", "your own"),
     ("put into this chain", "replace this chain's image"),
     ("rightly", "correctly"),

@@ -70,7 +70,10 @@ fn a_broken_picture_is_left_out_by_name_and_nothing_but_broken_ones_is_an_error(
     assert!(read(&root, 9).unwrap_err().contains("b.jpg is cut off"));
     fs::write(root.join("b.jpg"), "<html>").unwrap();
     let said = read(&root, 9).unwrap_err();
-    assert!(said.contains("there is no image in") && said.contains("no picture (b.jpg)"), "{said}");
+    assert!(
+        said.contains("there is no image in") && said.contains("not a picture (b.jpg)"),
+        "{said}"
+    );
 }
 
 #[test]
