@@ -81,13 +81,13 @@ put() { # put SOURCE NAME
     cmp -s "$1" "$dist/$2" || cp "$1" "$dist/$2"
 }
 # Scripts and program go into a folder named after their hash, so that caches cannot mix two builds.
-stamp=$(cat "$js"/jempp.js "$wasm" web/main.js web/files.js web/worker.js web/style.css | sha256sum | cut -c 1-12)
+stamp=$(cat "$js"/jempp.js "$wasm" web/*.js web/style.css | sha256sum | cut -c 1-12)
 find "$dist" -mindepth 1 -maxdepth 1 ! -name assets ! -name "$stamp" -exec rm -r {} +
 sed "s/BUILD/$stamp/" web/index.html >"$work/index.html"
 sed 's/<html /<html data-embed /' "$work/index.html" >"$work/embed.html"
 for name in index.html embed.html; do put "$work/$name" "$name"; done
 put web/icon.svg icon.svg
-for name in style.css main.js files.js worker.js; do
+for name in style.css start.js main.js host.js files.js worker.js; do
     # Without the lines that are only a comment.
     sed -E '/^ *(\/\/|\/\*.*\*\/$)/d' "web/$name" >"$work/$name"
     put "$work/$name" "$stamp/$name"

@@ -1,10 +1,12 @@
 // The page: it reports missing features, shows the progress of loading, and starts the worker and the viewer.
 import { allFiles, filesOf } from './files.js';
+import { host, wait } from './host.js';
 import sizes from './sizes.js';
 
 const byId = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
 const model = `assets/${query.get('model') ?? 'fashion'}.planes`;
+const start = globalThis.jemppStart ?? { goesOn() {}, over() {} };
 
 // The smallest module that only an engine with SIMD accepts: a function that returns a 128-bit vector.
 const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
@@ -26,6 +28,7 @@ function showInstead(id, title, paragraphs) {
   byId(id).replaceChildren(element('h1', title), ...paragraphs.map(([name, text]) => element(name, text)));
   for (const other of [...document.querySelectorAll('main'), byId('canvas')]) other.hidden = other.id !== id;
   document.title = `jempp: ${title}`;
+  start.over();
 }
 
 const workers = [];
@@ -64,6 +67,7 @@ const loaded = { program: 0, model: 0 };
 const total = sizes['jempp_bg.wasm'] + (sizes[model] ?? 0);
 function showProgress(part, bytes) {
   loaded[part] = bytes;
+  start.goesOn();
   const sum = loaded.program + loaded.model;
   byId('progress').value = sum / total;
   const mb = (n) => (n / 1e6).toFixed(1);
@@ -82,6 +86,30 @@ function counted(response) {
   return new Response(response.body.pipeThrough(counter), { headers: { 'Content-Type': 'application/wasm' } });
 }
 
+/** The time between two questions to a worker, in ms, and how many of them it may leave unanswered. */
+const BEAT = 5000;
+const MAX_MISSED = 12;
+
+/** Reports a worker that answers no more: it may have ended without an error. */
+function watch(worker) {
+  const { port1, port2 } = new MessageChannel();
+  worker.postMessage({ beat: port2 }, [port2]);
+  let missed = 0;
+  port1.onmessage = () => (missed = 0);
+  const timer = setInterval(() => {
+    // Timers of a hidden page are slow, and so are its workers.
+    missed = document.hidden ? 0 : missed + 1;
+    port1.postMessage(null);
+    if (missed <= MAX_MISSED) return;
+    clearInterval(timer);
+    worker.onerror?.(new ErrorEvent('error', { message: `it has not answered for ${(MAX_MISSED * BEAT) / 1000} seconds` }));
+  }, BEAT);
+  worker.terminate = () => {
+    clearInterval(timer);
+    Worker.prototype.terminate.call(worker);
+  };
+}
+
 function createWorker() {
   const script = new URL(`./worker.js${location.search}`, import.meta.url);
   const worker = new Worker(script, { type: 'module', name: 'jempp' });
@@ -92,6 +120,8 @@ function createWorker() {
   port1.onmessage = ({ data }) => showProgress('model', data);
   worker.postMessage({ progress: port2 }, [port2]);
   worker.postMessage({ files: allFiles() });
+  // A measurement may keep a worker busy for minutes.
+  if (!query.has('bench') && !query.has('check')) watch(worker);
   return worker;
 }
 
@@ -115,8 +145,10 @@ if (missing.length > 0) {
   };
   send(firstWorker);
 
+  wait();
   globalThis.jempp = {
     canvas: 'canvas',
+    ...host,
     embed: document.documentElement.hasAttribute('data-embed'),
     /** Returns a worker that receives the program. The first one has already started to load the model. */
     newWorker() {
@@ -129,6 +161,7 @@ if (missing.length > 0) {
     /** Hides the loading screen. Called when the viewer's first frame is drawn. */
     ready() {
       isReady = true;
+      start.over();
       byId('loading').hidden = true;
     },
     ...filesOf(byId('canvas'), (files) => workers.forEach((worker) => worker.postMessage({ files }))),

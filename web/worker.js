@@ -124,6 +124,8 @@ onmessage = async ({ data }) => {
       early.onProgress = (bytes) => data.progress.postMessage(bytes);
       early.onProgress(early.loaded);
     }
+  } else if (data.beat) {
+    data.beat.onmessage = () => data.beat.postMessage(null);
   } else if (data.files) {
     // The listener above has them.
   } else if (data.module) {

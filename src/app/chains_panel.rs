@@ -34,6 +34,13 @@ pub(super) struct ChainsView {
     verdict: Verdict,
 }
 
+impl ChainsView {
+    /// The verdict on each lane at the shown step.
+    pub(super) fn verdict(&mut self, run: &RunState) -> Vec<String> {
+        self.verdict.lines(run)
+    }
+}
+
 /// The height of the controls above the grid and of the gaps around it.
 const ABOVE: f32 = 48.0;
 

@@ -1,7 +1,8 @@
 //! The layout of a single lesson embedded in another page: the chains, play, restart and two sliders.
 
 use egui::{
-    Align, Button, CentralPanel, Frame, Layout, Margin, Panel, RichText, TextStyle, Ui, Vec2, vec2,
+    Align, Button, CentralPanel, Frame, Layout, Margin, Panel, Rect, RichText, TextStyle, Ui, Vec2,
+    vec2,
 };
 
 use super::{
@@ -31,13 +32,14 @@ const BELOW: f32 = 118.0;
 
 /// Draws the chains with few controls, and a link to `full_page`, which has all controls.
 pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels, full_page: &str) {
+    panels.holds.clear();
     let is_followed = match viewer.session.tab {
         Tab::Lab => show_lab(ui, viewer, panels),
         _ => show_run(ui, viewer, panels),
     };
     status::notices(ui.ctx(), &viewer.session, compact::height_below(ui.ctx()));
     if is_followed {
-        let url = format!("{full_page}?{}", viewer.view().to_query());
+        let url = format!("{full_page}{}", viewer.view().to_query());
         ui.ctx().open_url(egui::OpenUrl::new_tab(url));
     }
 }
@@ -63,14 +65,17 @@ fn show_run(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels) -> bool {
         Some(width) => {
             let panel = Panel::right("controls").resizable(false).exact_size(width);
             let panel = panel.frame(frame).show(ui, |ui| {
-                column(ui, &mut viewer.run, scale);
+                column(ui, &mut viewer.run, scale, &mut panels.holds);
                 ui.with_layout(Layout::bottom_up(Align::Min), open_link).inner
             });
             panel.inner
         }
         None => {
             let panel = Panel::bottom("controls").resizable(false);
-            panel.frame(frame).show(ui, |ui| rows(ui, &mut viewer.run, scale)).inner
+            panel
+                .frame(frame)
+                .show(ui, |ui| rows(ui, &mut viewer.run, scale, &mut panels.holds))
+                .inner
         }
     };
     // Above the chains only, so that the controls keep their space.
@@ -112,7 +117,7 @@ fn width_beside(run: &RunState, size: Vec2, scale: f32) -> Option<f32> {
     (beside >= above).then(|| fit(rest, least, least.max(0.36 * size.x)))
 }
 
-fn column(ui: &mut Ui, run: &mut RunState, scale: f32) {
+fn column(ui: &mut Ui, run: &mut RunState, scale: f32, holds: &mut Vec<Rect>) {
     let width = ui.available_width();
     // The smallest frame has no space to waste.
     ui.spacing_mut().item_spacing.y = if scale < 1.1 { 1.0 } else { 4.0 };
@@ -122,12 +127,12 @@ fn column(ui: &mut Ui, run: &mut RunState, scale: f32) {
     });
     numbers(ui, run, scale);
     for knob in [STEP_SIZE, NOISE] {
-        knob.ui(ui, run, width);
+        holds.extend(knob.ui(ui, run, width));
     }
 }
 
 /// Draws the controls in rows. Returns whether the link was clicked.
-fn rows(ui: &mut Ui, run: &mut RunState, scale: f32) -> bool {
+fn rows(ui: &mut Ui, run: &mut RunState, scale: f32, holds: &mut Vec<Rect>) -> bool {
     let is_followed = ui.horizontal(|ui| {
         ui.add_enabled_ui(run.record.is_some(), |ui| {
             let height = 40.0 * scale;
@@ -144,7 +149,7 @@ fn rows(ui: &mut Ui, run: &mut RunState, scale: f32) -> bool {
     ui.columns(2, |columns| {
         let width = columns[0].available_width();
         for (ui, knob) in columns.iter_mut().zip([STEP_SIZE, NOISE]) {
-            ui.vertical(|ui| knob.ui(ui, run, width));
+            holds.extend(ui.vertical(|ui| knob.ui(ui, run, width)).inner);
         }
     });
     is_followed.inner
@@ -197,8 +202,9 @@ const NOISE: Knob =
     Knob { name: "noise σ", key: |_| "noise_std", of: |sampler| &mut sampler.noise_std };
 
 impl Knob {
-    fn ui(&self, ui: &mut Ui, run: &mut RunState, width: f32) {
-        let Some(first) = run.lanes.first() else { return };
+    /// Draws the slider. Returns its place, from which a finger moves it and not the page.
+    fn ui(&self, ui: &mut Ui, run: &mut RunState, width: f32) -> Option<Rect> {
+        let first = run.lanes.first()?;
         let mut sampler = first.sampler.clone();
         let field: &Field = SamplerConfig::field((self.key)(sampler.kind));
         let value = (self.of)(&mut sampler);
@@ -211,8 +217,9 @@ impl Knob {
         });
         ui.spacing_mut().slider_width = width;
         let slider = ui.add(slider(value, field).show_value(false));
+        let place = Some(slider.rect.expand(6.0));
         if !slider.labelled_by(label.inner.id).on_hover_text(field.help.trim()).changed() {
-            return;
+            return place;
         }
         let (low, high) = field.range.unwrap_or((0.0, f64::INFINITY));
         let value = fit(*value, low, high);
@@ -224,6 +231,7 @@ impl Knob {
                 run.set_lane(index, lane);
             }
         }
+        place
     }
 }
 

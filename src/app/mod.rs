@@ -41,6 +41,7 @@ mod record;
 mod scatter;
 mod selected;
 mod size_class;
+mod spoken;
 mod state;
 mod status;
 mod theme;
@@ -56,7 +57,10 @@ mod words;
 pub use crate::config::Tab;
 #[cfg(target_arch = "wasm32")]
 pub(crate) use fonts::small as small_fonts;
+#[cfg(target_arch = "wasm32")]
+pub(crate) use record::limit_history;
 pub use record::{Record, Thinned};
+pub use spoken::Spoken;
 pub use state::{LastRun, Overlay, Selection};
 pub use viewer::Viewer;
 pub use window::{App, Link, SIZE};

@@ -20,4 +20,6 @@ pub(super) struct Panels {
     pub(super) status: Status,
     pub(super) welcome: Welcome,
     pub(super) presentation: Presentation,
+    /// The parts of an embedded lesson that keep the wheel and the finger from its host.
+    pub(super) holds: Vec<egui::Rect>,
 }

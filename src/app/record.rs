@@ -1,15 +1,29 @@
 //! The record of a run, limited in memory, from which past steps can be replayed exactly.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use crate::worker::{LaneImages, LaneNumbers, RunRequest, Step};
 
-/// The maximum memory for the images and gradients of a run, in bytes.
-pub(crate) const IMAGE_BYTES: usize = 192 << 20;
-/// The maximum memory for the scalars of a run, in bytes.
-pub(crate) const NUMBER_BYTES: usize = 128 << 20;
-/// The sum of both limits, in MiB.
-pub(super) const HISTORY_MIB: usize = (IMAGE_BYTES + NUMBER_BYTES) >> 20;
+/// The maximum memory for the record of a run, in MiB, unless it is limited further.
+const HISTORY_MIB: usize = 320;
+/// The share of it for images and gradients, in percent; the rest is for scalars.
+const IMAGES_PERCENT: usize = 60;
+static LIMIT: AtomicUsize = AtomicUsize::new(HISTORY_MIB);
+
+/// Limits the memory for the records of runs that begin from now on, in MiB.
+#[cfg(target_arch = "wasm32")]
+pub(crate) fn limit_history(mib: usize) {
+    LIMIT.store(mib.clamp(8, HISTORY_MIB), Ordering::Relaxed);
+}
+
+/// The maximum memory for the record of a run, in MiB.
+pub(crate) fn history_mib() -> usize {
+    LIMIT.load(Ordering::Relaxed)
+}
+
 /// The memory of a lane's parts beyond their contents, in bytes.
 const OVERHEAD_BYTES: usize = 512;
 /// The number of newest entries that are not thinned out, if they fit in half the memory limit.
@@ -113,11 +127,13 @@ pub struct Record {
 impl Record {
     /// An empty record of a run.
     pub fn new(request: RunRequest) -> Self {
+        let bytes = history_mib() << 20;
+        let image_bytes = bytes / 100 * IMAGES_PERCENT;
         Self {
             request,
             weights_change: false,
-            images: Thinned::new(IMAGE_BYTES),
-            numbers: Thinned::new(NUMBER_BYTES),
+            images: Thinned::new(image_bytes),
+            numbers: Thinned::new(bytes - image_bytes),
         }
     }
 

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use egui::{Align, Color32, Label, Layout, RichText, Ui};
 use web_time::Instant;
 
-use super::{record::HISTORY_MIB, state::Session, theme, viewer::Viewer};
+use super::{record::history_mib, state::Session, theme, viewer::Viewer};
 use crate::worker::Event;
 
 /// The time over which rates are measured.
@@ -78,7 +78,7 @@ impl Status {
             parts.push(format!("{frames_per_sec:.0} frames/s"));
         }
         if let Some(record) = &run.record {
-            parts.push(format!("history {} of {HISTORY_MIB} MiB", record.num_bytes() >> 20));
+            parts.push(format!("history {} of {} MiB", record.num_bytes() >> 20, history_mib()));
         }
         if let Some(bytes) = memory() {
             parts.push(format!("memory {} MiB", bytes >> 20));

@@ -4,7 +4,7 @@ use egui::{
     Button, DragValue, Label, Response, RichText, Slider, TextStyle, Ui, Vec2, Widget, vec2,
 };
 
-use super::{record::HISTORY_MIB, state::RunState};
+use super::{record::history_mib, state::RunState};
 use crate::config::{Field, MAX_SEED, ViewConfig};
 
 /// The width of the note beside the timeline, so that the timeline stays where it is while the numbers grow.
@@ -146,8 +146,9 @@ pub(super) fn timeline(ui: &mut Ui, run: &mut RunState) {
     let response = ui.add_enabled(last > 0, slider);
     response.widget_info(|| egui::WidgetInfo::slider(last > 0, shown as f64, "recorded steps"));
     let response = response.on_hover_text(format!(
-        "All recorded steps. Drag to view one again. When older pictures need more than {HISTORY_MIB} MiB, \
-         every second one is dropped, then every second of the rest."
+        "All recorded steps. Drag to view one again. When older pictures need more than {} MiB, \
+         every second one is dropped, then every second of the rest.",
+        history_mib()
     ));
     if response.changed() {
         run.pause();

@@ -198,6 +198,17 @@ impl Viewer {
         }
     }
 
+    /// Shows a view of the past or of a link, with its lesson.
+    pub fn go_to(&mut self, view: ViewState) {
+        self.lesson.go_to(view.view.lesson, view.view.lesson_step);
+        self.show(view);
+    }
+
+    /// Whether something that a person made would be lost with the window.
+    pub fn has_unsaved(&self) -> bool {
+        self.training.is_running || self.training.drawn.num_drawings() > 0
+    }
+
     /// Shows another state beside the open lesson, as if the window had been opened with it.
     fn show(&mut self, state: ViewState) {
         let ViewState { view, lanes, mut lab } = state;

@@ -87,6 +87,17 @@ impl App {
         self.panels.files.listen(ctx);
     }
 
+    /// The verdict on each lane at the shown step.
+    pub(super) fn verdict(&mut self) -> Vec<String> {
+        self.panels.chains.verdict(&self.viewer.run)
+    }
+
+    /// The parts of a frame in another page in which the wheel and the finger are its own; `None` for everywhere.
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) fn holds(&self) -> Option<Vec<egui::Rect>> {
+        self.full_page.as_ref().map(|_| self.panels.holds.clone())
+    }
+
     /// The state of the window.
     pub fn viewer(&self) -> &Viewer {
         &self.viewer

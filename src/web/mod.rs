@@ -1,6 +1,7 @@
 //! The viewer in a browser: the page, which draws, and its web worker, which computes. Both run this same
 //! program, and exchange messages as bytes. The page's scripts are in `web/`.
 
+mod host;
 mod page;
 mod wire;
 mod worker;

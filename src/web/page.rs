@@ -13,15 +13,19 @@ use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
 use web_sys::{HtmlCanvasElement, MessageEvent, Window, Worker};
 use web_time::{Duration, Instant};
 
-use super::wire::{Measurement, Report, Request, decode, encode};
+use super::{
+    host::{self, Doors, Holds, Visited, Voice},
+    wire::{Measurement, Report, Request, decode, encode},
+};
 use crate::{
-    app::{App, Link, small_fonts},
+    app::{App, Link, limit_history, small_fonts},
     config::ViewState,
     worker::{Batch, Command, Event},
 };
 
-/// The keys of the query that the page itself uses.
+/// The keys of the query that the page itself uses: the device, and whether a frame takes all keys at once (`host.js`).
 const DEVICE: &str = "device";
+const CAPTURE: &str = "capture";
 /// The defaults of the page: fewer chains than on the desktop, and a speed that one can follow.
 const DEFAULT_QUERY: &str = "per_class=4&max_steps_per_sec=10";
 /// The full page, for the link of an embedded lesson.
@@ -61,6 +65,7 @@ pub(super) fn start() {
 /// The parsed query of the page's address.
 struct Query {
     device: String,
+    capture: Option<String>,
     measurement: Option<Measurement>,
     /// The rest of the query, for the viewer.
     view: String,
@@ -70,11 +75,13 @@ impl Query {
     fn of(window: &Window) -> Self {
         let search = window.location().search().unwrap_or_default();
         let search = search.trim_start_matches('?');
-        let mut query = Self { device: "auto".into(), measurement: None, view: String::new() };
+        let mut query =
+            Self { device: "auto".into(), capture: None, measurement: None, view: String::new() };
         let mut view = form_urlencoded::Serializer::new(String::new());
         for (key, value) in form_urlencoded::parse(search.as_bytes()) {
             match &*key {
                 DEVICE => query.device = value.into_owned(),
+                CAPTURE => query.capture = Some(value.into_owned()),
                 _ => match Measurement::of(&key, &value) {
                     Some(what) => query.measurement = (value != "0").then_some(what),
                     None => {
@@ -86,19 +93,33 @@ impl Query {
         query.view = view.finish();
         query
     }
+
+    /// The keys that stay in the address whatever the viewer shows, as the beginning of a query.
+    fn fixed(&self) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        if self.device != "auto" {
+            query.append_pair(DEVICE, &self.device);
+        }
+        if let Some(capture) = &self.capture {
+            query.append_pair(CAPTURE, capture);
+        }
+        let query = query.finish();
+        if query.is_empty() { query } else { query + "&" }
+    }
 }
 
 async fn view(window: Window, query: Query) -> Result<(), JsValue> {
     let canvas = window.document().and_then(|document| document.get_element_by_id("canvas"));
     let canvas: HtmlCanvasElement =
         canvas.ok_or("the page has no canvas")?.dyn_into().map_err(|_| "no canvas")?;
-    let options = eframe::WebOptions { dithering: false, ..Default::default() };
+    let holds = Holds::default();
+    let options = holds.options();
     let create: eframe::AppCreator = Box::new(move |creation| {
         creation.egui_ctx.set_fonts(small_fonts());
-        Ok(Box::new(Page::new(&creation.egui_ctx, window, query)))
+        Ok(Box::new(Page::new(&creation.egui_ctx, window, query, holds)))
     });
     let runner = eframe::WebRunner::new();
-    publish(runner.clone());
+    publish(&runner);
     runner.start(canvas, options, create).await
 }
 
@@ -211,11 +232,16 @@ struct Page {
     /// The view in the address, and the time when it was written.
     address: (ViewState, Instant),
     fixed_query: String,
+    holds: Holds,
+    doors: Doors,
+    voice: Voice,
+    visited: Visited,
     is_ready: bool,
 }
 
 impl Page {
-    fn new(ctx: &egui::Context, window: Window, query: Query) -> Self {
+    fn new(ctx: &egui::Context, window: Window, query: Query, holds: Holds) -> Self {
+        limit_history(host::history_mib());
         let (command_sender, commands) = channel();
         let (event_sender, events) = channel();
         let wanted = if query.view.is_empty() { DEFAULT_QUERY } else { &query.view };
@@ -223,9 +249,10 @@ impl Page {
         // The address does not describe the view if its query is missing or not used as a whole.
         let is_told = !query.view.is_empty() && problem.is_none();
         let told = if is_told { view.clone() } else { ViewState::default() };
+        let fixed_query = query.fixed();
         let link = Link { commands: command_sender, events };
         let mut app = match IS_EMBEDDED.with(|is_embedded| *is_embedded) {
-            Some(true) => App::embedded(link, view, FULL_PAGE),
+            Some(true) => App::embedded(link, view, format!("{FULL_PAGE}?{fixed_query}")),
             _ => App::new(link, view),
         };
         app.listen(ctx);
@@ -240,17 +267,11 @@ impl Page {
         ));
         let viewer = app.viewer_mut();
         // The chains start when the model is loaded, unless the lab's chains are shown.
-        viewer.run.is_running = !viewer.shows_plane();
+        viewer.run.is_running = !viewer.shows_plane() && !host::is_calm();
         if let Some(problem) = problem {
             viewer.session.complain(problem);
         }
-        let fixed_query = match query.device.as_str() {
-            "auto" => String::new(),
-            device => {
-                let mut query = form_urlencoded::Serializer::new(String::new());
-                query.append_pair(DEVICE, device).finish()
-            }
-        };
+        let visited = host::listen_to_history(&window, ctx.clone());
         Self {
             app,
             commands,
@@ -258,6 +279,10 @@ impl Page {
             window,
             address: (told, Instant::now()),
             fixed_query,
+            holds,
+            doors: Doors::default(),
+            voice: Voice::new(),
+            visited,
             is_ready: false,
         }
     }
@@ -269,20 +294,34 @@ impl Page {
         if view == self.address.0 || viewer.run.model.is_none() {
             return;
         }
+        let place = |view: &ViewState| (view.view.tab, view.view.lesson, view.view.lesson_step);
+        let is_elsewhere = place(&view) != place(&self.address.0);
         let waited = self.address.1.elapsed();
-        if waited < ADDRESS_INTERVAL {
+        if waited < ADDRESS_INTERVAL && !is_elsewhere {
             ctx.request_repaint_after(ADDRESS_INTERVAL - waited);
             return;
         }
-        let query = view.to_query();
-        let parts = [self.fixed_query.as_str(), &query];
-        let whole: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         if let Ok(history) = self.window.history() {
+            let url = format!("?{}{}", self.fixed_query, view.to_query());
+            let url = Some(url.as_str());
             // A page opened from a file cannot change its address, which does no harm.
-            let url = format!("?{}", whole.join("&"));
-            let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&url));
+            let _ = match is_elsewhere {
+                true => history.push_state_with_url(&JsValue::NULL, "", url),
+                false => history.replace_state_with_url(&JsValue::NULL, "", url),
+            };
         }
         self.address = (view, Instant::now());
+    }
+
+    /// Shows the view to which a person went with the browser's buttons.
+    fn follow_history(&mut self) {
+        if self.visited.take().is_none() {
+            return;
+        }
+        let query = Query::of(&self.window).view;
+        let (view, _) = ViewState::from_link(if query.is_empty() { DEFAULT_QUERY } else { &query });
+        self.app.viewer_mut().go_to(view);
+        self.address = (self.app.viewer().view(), Instant::now());
     }
 
     /// The state that scripts on the page can query.
@@ -324,12 +363,18 @@ impl Page {
     }
 }
 
-/// Provides the function `jempp.state()` for scripts.
-fn publish(runner: eframe::WebRunner) {
-    let ask = Closure::<dyn Fn() -> JsValue>::new(move || {
-        runner.app_mut::<Page>().map_or(JsValue::NULL, |page| page.describe())
+/// Provides the functions `jempp.state()` and `jempp.unsaved()` for scripts.
+fn publish(runner: &eframe::WebRunner) {
+    let asked = runner.clone();
+    let state = Closure::<dyn Fn() -> JsValue>::new(move || {
+        asked.app_mut::<Page>().map_or(JsValue::NULL, |page| page.describe())
     });
-    set("state", &ask.into_js_value());
+    set("state", &state.into_js_value());
+    let asked = runner.clone();
+    let unsaved = Closure::<dyn Fn() -> bool>::new(move || {
+        asked.app_mut::<Page>().is_some_and(|page| page.app.viewer().has_unsaved())
+    });
+    set("unsaved", &unsaved.into_js_value());
 }
 
 fn set(key: &str, value: &JsValue) {
@@ -344,13 +389,22 @@ impl eframe::App for Page {
         Some(self)
     }
 
+    fn raw_input_hook(&mut self, _ctx: &egui::Context, input: &mut egui::RawInput) {
+        host::end_taken_touches(input);
+    }
+
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
+        self.follow_history();
         self.app.drain(ctx);
         self.helper.acknowledge();
     }
 
     fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
+        self.doors.first(ui);
         self.app.show(ui);
+        self.doors.last(ui);
+        self.holds.set(self.app.holds());
+        self.voice.follow(&mut self.app);
         while let Ok(command) = self.commands.try_recv() {
             self.helper.send(command);
         }

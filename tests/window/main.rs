@@ -12,3 +12,4 @@ mod phone;
 mod pictures;
 mod real;
 mod scripted;
+mod spoken;

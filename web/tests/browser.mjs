@@ -41,17 +41,29 @@ after(async () => {
   server?.kill();
 });
 
-/** Opens a new page for test `t`. `path` is a query or a whole path; options: the `kind` of browser, routes, viewport… */
-export async function open(t, path = '', { kind = 'webgpu', routes = {}, ...options } = {}) {
+/**
+ * Opens a new page for test `t`. `path` is a query or a whole path; options: the `kind` of browser, routes, viewport…
+ * Requests that match `stalls` get no answer, and with `quick`, timers of seconds run twenty times as fast.
+ */
+export async function open(t, path = '', { kind = 'webgpu', routes = {}, stalls = null, quick = false, ...options } = {}) {
   const origin = await address();
   const context = await (await browser(kind)).newContext({ viewport: { width: 1280, height: 800 }, ...options });
   t.after(() => context.close());
   for (const [pattern, answer] of Object.entries(routes)) await context.route(pattern, (route) => route.fulfill(answer));
+  if (stalls) await context.route(stalls, () => {});
   const page = await context.newPage();
   const [errors, requests] = [[], []];
   page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
   page.on('pageerror', (error) => errors.push(String(error)));
   context.on('request', (request) => requests.push(request.url()));
+  if (quick) {
+    await page.addInitScript(() => {
+      for (const name of ['setTimeout', 'setInterval']) {
+        const slow = globalThis[name].bind(globalThis);
+        globalThis[name] = (call, ms, ...rest) => slow(call, ms >= 1000 ? ms / 20 : ms, ...rest);
+      }
+    });
+  }
   await page.addInitScript(() => {
     globalThis.longTasks = [];
     new PerformanceObserver((list) => longTasks.push(...list.getEntries().map((entry) => Math.round(entry.duration)))).observe({ type: 'longtask' });

@@ -68,6 +68,13 @@ impl OpenLesson {
         }
     }
 
+    /// Opens a lesson at a step whose state is set up already.
+    pub(in crate::app) fn go_to(&mut self, number: usize, step: usize) {
+        self.open(number, step);
+        self.set_up = (number, step);
+        self.is_answer_open = false;
+    }
+
     /// Notes that the open lesson was read to its end, and opens the next one or the closing words.
     pub(in crate::app) fn finish(&mut self, num_lessons: usize) {
         self.finished.insert(self.number);
@@ -96,6 +103,10 @@ impl OpenLesson {
         let mut lesson = Lesson::parse(text);
         let count = lesson.steps.len();
         lesson.steps.truncate(MAX_STEPS);
+        if number == self.number {
+            // A link may name a step that does not exist.
+            self.step = fit(self.step, 1, lesson.steps.len());
+        }
         self.text = Some((number, Arc::new(lesson)));
         (count > MAX_STEPS).then(|| {
             format!("Lesson {number} has {count} steps; only the first {MAX_STEPS} are shown.")
@@ -126,7 +137,8 @@ impl OpenLesson {
         Some(self.open_step()?.state()?.to_string())
     }
 
-    fn open_step(&self) -> Option<&LessonStep> {
+    /// The open step, once the text has arrived.
+    pub(in crate::app) fn open_step(&self) -> Option<&LessonStep> {
         let steps = &self.text()?.steps;
         steps.get(fit(self.step, 1, steps.len()).saturating_sub(1))
     }

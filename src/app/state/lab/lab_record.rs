@@ -221,7 +221,6 @@ impl LabRecord {
     }
 
     /// The total variation distance of each rule's chains to the exact density, if there is one.
-    #[cfg(any(test, target_arch = "wasm32"))]
     pub(crate) fn total_variations(&self) -> Vec<Option<f64>> {
         self.lanes.iter().map(|lane| lane.variation.last()).collect()
     }

@@ -1,0 +1,200 @@
+//! What connects the viewer to the page around its canvas: the focus, the history, and a text for screen readers.
+
+use std::{cell::RefCell, rc::Rc};
+
+use eframe::WebOptions;
+use egui::{Event, Id, Key, Pos2, RawInput, Rect, Sense, Ui};
+use wasm_bindgen::{JsCast, closure::Closure, prelude::wasm_bindgen};
+use web_sys::Window;
+use web_time::{Duration, Instant};
+
+use crate::app::{App, Spoken};
+
+/// The time between two texts for a screen reader while chains run.
+const SPOKEN_INTERVAL: Duration = Duration::from_secs(5);
+/// A place far outside any screen. A button that is released there is not clicked.
+const NOWHERE: Pos2 = Pos2::new(-1e4, -1e4);
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = jempp)]
+    fn leave(is_back: bool);
+    #[wasm_bindgen(js_namespace = jempp)]
+    fn tell(title: &str, paragraphs: Vec<String>, now: &str);
+    #[wasm_bindgen(thread_local_v2, js_namespace = jempp, js_name = takesAll)]
+    static TAKES_ALL: bool;
+    #[wasm_bindgen(thread_local_v2, js_namespace = jempp, js_name = isCalm)]
+    static IS_CALM: bool;
+    #[wasm_bindgen(thread_local_v2, js_namespace = jempp, js_name = historyMib)]
+    static HISTORY_MIB: u32;
+}
+
+/// Whether a person asked their system for less motion, so that nothing starts to move by itself.
+pub(super) fn is_calm() -> bool {
+    IS_CALM.with(|is_calm| *is_calm)
+}
+
+/// The most memory for the record of a run, in MiB.
+pub(super) fn history_mib() -> usize {
+    HISTORY_MIB.with(|mib| *mib as usize)
+}
+
+/// The parts of the canvas in which the wheel and the finger are the viewer's. Elsewhere they scroll the host of a frame.
+#[derive(Clone, Default)]
+pub(super) struct Holds(Rc<RefCell<Held>>);
+
+#[derive(Default)]
+struct Held {
+    /// `None` means everywhere.
+    parts: Option<Vec<Rect>>,
+    pointer: Pos2,
+    /// Whether the finger that is down began in one of the parts.
+    has_finger: bool,
+}
+
+impl Holds {
+    /// Sets the parts of the last frame.
+    pub(super) fn set(&self, parts: Option<Vec<Rect>>) {
+        let takes_all = TAKES_ALL.with(|takes_all| *takes_all);
+        self.0.borrow_mut().parts = parts.filter(|_| !takes_all);
+    }
+
+    /// The options with which the viewer takes only these events from the browser.
+    pub(super) fn options(&self) -> WebOptions {
+        let holds = self.clone();
+        WebOptions {
+            dithering: false,
+            should_prevent_default: Box::new(move |event| holds.0.borrow_mut().takes(event)),
+            ..Default::default()
+        }
+    }
+}
+
+impl Held {
+    fn holds(&self, at: Pos2) -> bool {
+        self.parts.as_ref().is_none_or(|parts| parts.iter().any(|part| part.contains(at)))
+    }
+
+    fn takes(&mut self, event: &Event) -> bool {
+        match event {
+            Event::PointerMoved(at) => {
+                self.pointer = *at;
+                self.parts.is_none() || self.has_finger
+            }
+            Event::PointerButton { pos, pressed: true, .. } => {
+                (self.pointer, self.has_finger) = (*pos, self.holds(*pos));
+                self.has_finger
+            }
+            Event::PointerButton { pressed: false, .. } => {
+                self.has_finger = false;
+                true
+            }
+            Event::MouseWheel { .. } | Event::Zoom(_) => self.holds(self.pointer),
+            _ => true,
+        }
+    }
+}
+
+/// Ends a touch that the browser took over to scroll the page. Otherwise the viewer would wait for its end.
+pub(super) fn end_taken_touches(input: &mut RawInput) {
+    let is_taken =
+        |event: &Event| matches!(event, Event::Touch { phase: egui::TouchPhase::Cancel, .. });
+    if input.events.iter().any(is_taken) {
+        let modifiers = egui::Modifiers::NONE;
+        let button = egui::PointerButton::Primary;
+        input.events.extend([
+            Event::PointerMoved(NOWHERE),
+            Event::PointerButton { pos: NOWHERE, button, pressed: false, modifiers },
+            Event::PointerGone,
+        ]);
+    }
+}
+
+/// The first and the last stop of the Tab key in the canvas. Whoever reaches one of them leaves the canvas.
+#[derive(Default)]
+pub(super) struct Doors {
+    /// Whether Tab went backwards when it was pressed last.
+    is_back: bool,
+}
+
+impl Doors {
+    /// Adds the first stop, before everything else.
+    pub(super) fn first(&mut self, ui: &Ui) {
+        // Shift may be up again at the end of a slow frame.
+        let way = |event: &Event| match event {
+            Event::Key { key: Key::Tab, pressed: true, modifiers, .. } => Some(modifiers.shift),
+            _ => None,
+        };
+        if let Some(is_back) = ui.input(|input| input.events.iter().filter_map(way).next_back()) {
+            self.is_back = is_back;
+        }
+        let id = Id::unique("before the first control");
+        let stop = ui.interact(Rect::NOTHING, id, Sense::focusable_noninteractive());
+        if !stop.has_focus() {
+            return;
+        }
+        stop.surrender_focus();
+        match self.is_back {
+            true => leave(true),
+            // Nothing had the focus: the first control gets it.
+            false => ui.memory_mut(|memory| memory.move_focus(egui::FocusDirection::Next)),
+        }
+    }
+
+    /// Adds the last stop, after everything else.
+    pub(super) fn last(&self, ui: &Ui) {
+        let id = Id::unique("after the last control");
+        if self.is_back && ui.memory(|memory| memory.has_focus(id)) {
+            // Nothing had the focus: the last control gets it.
+            ui.memory_mut(|memory| memory.move_focus(egui::FocusDirection::Previous));
+        }
+        let stop = ui.interact(Rect::NOTHING, id, Sense::focusable_noninteractive());
+        if stop.has_focus() && !self.is_back {
+            stop.surrender_focus();
+            leave(false);
+        }
+    }
+}
+
+/// Writes what the window shows into the page, for screen readers.
+pub(super) struct Voice {
+    told: Spoken,
+    last: Option<Instant>,
+}
+
+impl Voice {
+    pub(super) fn new() -> Self {
+        Self { told: Spoken::default(), last: None }
+    }
+
+    /// Writes what has changed: at once when a person did something, and otherwise every few seconds.
+    pub(super) fn follow(&mut self, app: &mut App) {
+        let is_due = self.last.is_none_or(|last| last.elapsed() >= SPOKEN_INTERVAL);
+        if !is_due && app.viewer().is_moving() {
+            return;
+        }
+        let spoken = app.spoken();
+        if spoken != self.told {
+            tell(&spoken.title, spoken.paragraphs.clone(), &spoken.now);
+            self.told = spoken;
+            self.last = Some(Instant::now());
+        }
+    }
+}
+
+/// The query to which a person went with the browser's buttons, until the viewer shows it.
+pub(super) type Visited = Rc<RefCell<Option<String>>>;
+
+/// Listens to the browser's buttons for back and forward.
+pub(super) fn listen_to_history(window: &Window, ctx: egui::Context) -> Visited {
+    let visited = Visited::default();
+    let (place, location) = (visited.clone(), window.location());
+    let take = Closure::<dyn Fn()>::new(move || {
+        place.replace(location.search().ok());
+        ctx.request_repaint();
+    });
+    // A window can always be listened to.
+    let _ = window.add_event_listener_with_callback("popstate", take.as_ref().unchecked_ref());
+    take.forget();
+    visited
+}

@@ -1,0 +1,77 @@
+//! What the window says in words: the text for screen readers, and where a link or the browser's buttons lead.
+
+use crate::app::Window;
+use jempp::{app::Tab, config::ViewState, worker::Event};
+
+const LESSON: &str = "# Noise\n\n## What it does\n\nA **chain** moves.\n\nWhy?\n\n> Because of *noise*.\n\n## More\n\nText.";
+
+fn window(link: &str) -> Window {
+    Window::open([1280.0, 800.0], ViewState::from_query(link).unwrap())
+}
+
+fn give_lesson(window: &mut Window, number: usize) {
+    window.worker.say(Event::Lesson { number, text: LESSON.into() });
+    window.pass(2, 0);
+}
+
+#[test]
+fn the_chains_and_the_lesson_are_told_in_words() {
+    let mut window = window("");
+    window.harness.state_mut().viewer_mut().run.play();
+    window.pass(60, 3);
+    let spoken = window.harness.state_mut().spoken();
+    assert_eq!(spoken.title, "chains of fashion");
+    assert!(spoken.now.starts_with("Step 100 · median energy"), "{}", spoken.now);
+    assert!(spoken.now.contains("of 100 show their row's class"), "{}", spoken.now);
+
+    window.harness.state_mut().viewer_mut().lesson.open(3, 1);
+    give_lesson(&mut window, 3);
+    let spoken = window.harness.state_mut().spoken();
+    assert_eq!(spoken.title, "lesson 3 of 8, Noise: What it does");
+    assert_eq!(&spoken.paragraphs[..2], ["A chain moves.", "Why?"]);
+    // The answer stays hidden until a person asks for it.
+    assert!(spoken.paragraphs[2].contains("button Answer"), "{:?}", spoken.paragraphs);
+    window.click("Answer");
+    let spoken = window.harness.state_mut().spoken();
+    assert_eq!(spoken.paragraphs[2], "Because of noise.");
+
+    window.worker.say(Event::Failed("the device was lost".into()));
+    window.pass(1, 0);
+    assert!(window.harness.state_mut().spoken().now.contains("the device was lost"));
+}
+
+#[test]
+fn a_step_that_a_lesson_does_not_have_becomes_its_last() {
+    let mut window = window("lesson=3&lesson_step=99");
+    give_lesson(&mut window, 3);
+    assert_eq!(window.viewer().view().view.lesson_step, 2);
+}
+
+#[test]
+fn a_view_of_the_past_comes_back_with_its_lesson() {
+    let mut window = window("");
+    let plain = window.viewer().view();
+    window.harness.state_mut().viewer_mut().lesson.open(3, 2);
+    give_lesson(&mut window, 3);
+    let lesson = window.viewer().view();
+    window.harness.state_mut().viewer_mut().go_to(plain.clone());
+    window.pass(2, 0);
+    assert_eq!(window.viewer().view(), plain);
+    window.harness.state_mut().viewer_mut().go_to(lesson.clone());
+    window.pass(2, 0);
+    assert_eq!(window.viewer().view(), lesson);
+    let mut plots = plain;
+    plots.view.tab = Tab::Plots;
+    window.harness.state_mut().viewer_mut().go_to(plots);
+    window.pass(2, 0);
+    assert_eq!((window.viewer().session.tab, window.viewer().lesson.number), (Tab::Plots, 0));
+}
+
+#[test]
+fn drawings_would_be_lost() {
+    let mut window = window("");
+    assert!(!window.viewer().has_unsaved() && !window.viewer().is_moving());
+    window.harness.state_mut().viewer_mut().run.play();
+    window.pass(2, 0);
+    assert!(window.viewer().is_moving());
+}

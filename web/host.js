@@ -1,0 +1,53 @@
+// What surrounds the canvas: the focus, the history, a text for screen readers, and what would be lost.
+
+const byId = (id) => document.getElementById(id);
+const query = new URLSearchParams(location.search);
+const isFrame = self !== top;
+/** Whether the page takes the keyboard and the wheel at once, as it does on its own. A frame does so with `capture=1`. */
+const takesAll = !isFrame || query.get('capture') === '1';
+
+/** Until a person enters the frame, its host keeps the focus. Called before the viewer starts, which takes it. */
+export function wait() {
+  const canvas = byId('canvas');
+  if (takesAll) canvas.style.touchAction = 'none';
+  else {
+    const { focus } = HTMLElement.prototype;
+    HTMLElement.prototype.focus = function focusIfInside(options) {
+      if (document.hasFocus()) focus.call(this, options);
+    };
+  }
+  for (const id of ['before', 'after']) byId(id).onclick = () => canvas.focus();
+  addEventListener('beforeunload', (event) => {
+    if (globalThis.jempp?.unsaved?.()) event.preventDefault();
+  });
+}
+
+/** Whether chains may start to run by themselves. */
+const isCalm = matchMedia('(prefers-reduced-motion: reduce)').matches;
+// A phone or a small tablet. Some browsers do not say how much memory there is.
+const isSmall = (navigator.deviceMemory ?? 8) <= 4 || Math.min(screen.width, screen.height) < 500;
+
+/** The part of `globalThis.jempp` that the program calls. */
+export const host = {
+  takesAll,
+  isCalm,
+  /** The most memory for the record of a run, in MiB. */
+  historyMib: isSmall ? 64 : 320,
+  /** Gives the focus to the button before the canvas or to the one after it, from which Tab leads out of the page. */
+  leave(isBack) {
+    byId(isBack ? 'before' : 'after').focus();
+  },
+  /** Writes what the canvas shows for those who cannot see it. */
+  tell(title, paragraphs, now) {
+    document.title = `jempp: ${title}`;
+    // What a person is typing into: the canvas cannot say it.
+    for (const input of document.querySelectorAll('canvas ~ input[type=text]')) {
+      input.setAttribute('aria-label', 'The field that is being edited');
+      input.tabIndex = -1;
+    }
+    byId('title').textContent = title;
+    const texts = paragraphs.map((text) => Object.assign(document.createElement('p'), { textContent: text }));
+    byId('words').replaceChildren(...texts);
+    if (byId('now').textContent !== now) byId('now').textContent = now;
+  },
+};

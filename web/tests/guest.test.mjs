@@ -1,0 +1,202 @@
+// Tests of the page as a guest: in a frame of another page, with links that others changed, and when its files do not come.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { open, sleep } from './browser.mjs';
+
+const KIND = { kind: 'no webgpu' };
+
+/** Opens a page of somebody else's with jempp in a frame, between a link above and a link below. */
+async function host(t, frame, options = {}) {
+  const body = `<!doctype html><html lang="en"><title>A lecture</title><body style="margin: 0; height: 3000px">
+    <a id="above" href="#">above</a><br><iframe id="frame" title="jempp" src="${frame}" style="width: 480px; height: 360px"></iframe><br><a id="below" href="#">below</a>`;
+  const routes = { '**/host.html': { contentType: 'text/html', body, headers: {} } };
+  const opened = await open(t, 'host.html', { ...KIND, ...options, routes });
+  const inside = () => opened.page.frames().find((one) => one.url().includes(frame.split('?')[0]));
+  /** Waits for a state of the frame's viewer. */
+  async function until(what, isSo, secs = 120) {
+    for (const end = Date.now() + secs * 1000; Date.now() < end; await sleep(100)) {
+      const state = await inside()?.evaluate(() => globalThis.jempp?.state?.()).catch(() => null);
+      if (state?.device && isSo(state)) return state;
+    }
+    throw new Error(`${what}: not so within ${secs} s`);
+  }
+  const active = () => opened.page.evaluate(() => document.activeElement.id || document.activeElement.tagName);
+  return { ...opened, inside, until, active };
+}
+
+test('a frame leaves the focus, the wheel and the Tab key to its host', async (t) => {
+  const { page, until, active } = await host(t, 'embed.html?per_class=2&num_steps=100000');
+  await until('chains that run', (s) => s.last_step >= 2);
+  assert.equal(await active(), 'BODY', 'no focus at load');
+
+  await page.mouse.move(200, 150);
+  await page.mouse.wheel(0, 300);
+  await page.waitForFunction(() => scrollY > 100, null, { timeout: 5000 });
+  await page.evaluate(() => scrollTo(0, 0));
+
+  // Tab goes through the frame and leaves it at its end, and Shift+Tab at its beginning.
+  await page.locator('#above').focus();
+  const way = [];
+  for (let press = 0; press < 30 && way.at(-1) !== 'below'; press += 1) {
+    await page.keyboard.press('Tab');
+    await sleep(120);
+    way.push(await active());
+  }
+  assert.equal(way.at(-1), 'below', `${way}`);
+  assert.ok(way.filter((id) => id === 'frame').length >= 6, `its controls have the focus in turn: ${way}`);
+  const back = [];
+  for (let press = 0; press < 30 && back.at(-1) !== 'above'; press += 1) {
+    await page.keyboard.press('Shift+Tab');
+    await sleep(120);
+    back.push(await active());
+  }
+  assert.equal(back.at(-1), 'above', `${back}`);
+});
+
+test('a finger scrolls the host, but not on a slider', async (t) => {
+  const { page, inside, until } = await host(t, 'embed.html?per_class=2&num_steps=100000&play=true', { hasTouch: true, isMobile: true, viewport: { width: 500, height: 600 } });
+  await until('chains that run', (s) => s.last_step >= 2);
+  const client = await page.context().newCDPSession(page);
+  const swipe = async (x, y) => {
+    const touch = (type, touchPoints) => client.send('Input.dispatchTouchEvent', { type, touchPoints });
+    await touch('touchStart', [{ x, y }]);
+    for (let step = 1; step <= 10; step += 1) await touch('touchMove', [{ x, y: y - 15 * step }]);
+    await touch('touchEnd', []);
+    await sleep(300);
+    return page.evaluate(() => scrollY);
+  };
+  assert.ok((await swipe(150, 250)) > 50, 'over the chains');
+  const before = await until('a state', () => true);
+  await sleep(500);
+  const after = await until('a state', () => true);
+  assert.ok(after.last_step > before.last_step, 'the chains still run');
+  assert.equal(await inside().evaluate(() => getComputedStyle(document.getElementById('canvas')).touchAction), 'pan-y');
+});
+
+test('a frame with capture takes keys and wheel at once', async (t) => {
+  const { page, until } = await host(t, 'embed.html?per_class=2&capture=1');
+  await until('chains', (s) => s.energies.length > 0);
+  await page.mouse.move(200, 150);
+  await page.mouse.wheel(0, 300);
+  await sleep(500);
+  assert.equal(await page.evaluate(() => scrollY), 0);
+});
+
+test('a link that others changed still leads to its lesson', async (t) => {
+  const { page, until } = await open(t, '?lesson=4&fbclid=abc&utm_source=mail&per_class=many', KIND);
+  const state = await until('the lesson', (s) => s.lesson);
+  assert.match(state.query, /lesson=4/);
+  const told = state.notices.join();
+  assert.match(told, /per_class.*whole number/);
+  assert.match(told, /fbclid.*utm_source/);
+  assert.doesNotMatch(told, /u64|usize|expected/);
+  await page.waitForFunction(() => !location.search.includes('fbclid'));
+});
+
+test('back and forward go through tabs and steps of a lesson', async (t) => {
+  const { page, until } = await open(t, '?lesson=2&lesson_step=99', KIND);
+  const first = await until('the lesson', (s) => s.lesson && s.energies !== undefined && !/lesson_step=99/.test(s.query));
+  await page.waitForFunction(() => !location.search.includes('lesson_step=99') && location.search.includes('lesson=2'));
+  const length = await page.evaluate(() => history.length);
+  await page.evaluate(() => history.pushState(null, '', '?tab=plots'));
+  await page.evaluate(() => history.back());
+  await until('the lesson again', (s) => s.lesson === first.lesson);
+  await page.evaluate(() => history.forward());
+  await until('the plots', (s) => /tab=plots/.test(s.query) && !s.lesson);
+  await page.goBack();
+  await until('the lesson once more', (s) => s.lesson === first.lesson);
+  assert.ok((await page.evaluate(() => history.length)) >= length);
+});
+
+test('what the canvas shows is there in words', async (t) => {
+  const { page, until } = await open(t, '?lesson=1', KIND);
+  await until('the lesson', (s) => s.lesson);
+  await page.waitForFunction(() => document.getElementById('words').children.length > 0);
+  assert.match(await page.title(), /lesson 1 of 8/);
+  assert.match(await page.locator('#title').textContent(), /lesson 1/);
+  await page.waitForFunction(() => /median energy|Step/.test(document.getElementById('now').textContent));
+  const names = await page.evaluate(() => [...document.querySelectorAll('canvas, input')].map((one) => one.getAttribute('aria-label')));
+  assert.ok(names.length >= 2 && names.every(Boolean), `${names}`);
+});
+
+for (const path of ['?per_class=1', 'embed.html?per_class=1', '?per_class=1&lesson=3']) {
+  test(`axe finds no serious fault in ${path}`, async (t) => {
+    const { page, until } = await open(t, path, KIND);
+    await until('chains', (s) => s.energies.length > 0);
+    await sleep(1000);
+    const source = readFileSync(fileURLToPath(new URL('../node_modules/axe-core/axe.min.js', import.meta.url)), 'utf8');
+    await page.evaluate(source);
+    const { violations } = await page.evaluate(() => globalThis.axe.run());
+    const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+    assert.deepEqual(serious.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]), []);
+  });
+}
+
+test('less motion means that nothing starts by itself', async (t) => {
+  const { until } = await open(t, '?per_class=1', { ...KIND, reducedMotion: 'reduce' });
+  const state = await until('chains', (s) => s.energies.length > 0);
+  await sleep(1000);
+  assert.equal(state.is_running, false);
+  assert.equal((await until('a state', () => true)).last_step, 0);
+});
+
+for (const file of ['main.js', 'sizes.js', 'host.js', 'jempp.js', 'worker.js', 'jempp_bg.wasm']) {
+  test(`a missing ${file} is named, and can be tried again`, async (t) => {
+    const { page } = await open(t, '', { ...KIND, routes: { [`**/${file}*`]: { status: 404, body: '' } } });
+    const message = page.locator('#late:visible, #failure:visible').first();
+    await message.waitFor({ timeout: 30_000 });
+    assert.match(await message.innerText(), new RegExp(file === 'worker.js' ? 'worker' : file.replace('.', '\\.')));
+    assert.equal(await message.locator('button').count(), 1);
+  });
+}
+
+test('a page whose files never come says so', async (t) => {
+  const { page } = await open(t, '', { ...KIND, stalls: '**/jempp_bg.wasm', quick: true });
+  await page.locator('#late').waitFor({ state: 'visible', timeout: 20_000 });
+  assert.match(await page.locator('#late').innerText(), /Nothing has arrived/);
+});
+
+test('a worker that ends without a word is noticed, and another takes over', async (t) => {
+  const { page, until } = await open(t, '?per_class=1&num_steps=100000', { ...KIND, quick: true });
+  await until('chains that run', (s) => s.last_step >= 3);
+  await page.workers()[0].evaluate(() => self.close());
+  const failed = await until('a failure', (s) => s.failure, 60);
+  assert.match(failed.failure, /not answered/);
+});
+
+test('a device that does not exist is refused in words', async (t) => {
+  const { page } = await open(t, '?device=quantum', KIND);
+  for (let tries = 0; tries < 300; tries += 1) {
+    const state = await page.evaluate(() => globalThis.jempp?.state?.());
+    const told = `${state?.failure ?? ''} ${state?.notices ?? ''} ${await page.locator('#failure').innerText()}`;
+    if (/quantum/.test(told)) return;
+    await sleep(100);
+  }
+  assert.fail('nothing was said');
+});
+
+test('closing asks only while there is something to lose', async (t) => {
+  const { page, until } = await open(t, '?tab=train&per_class=1', KIND);
+  await until('a model', (s) => s.model);
+  assert.equal(await page.evaluate(() => globalThis.jempp.unsaved()), false);
+});
+
+test('every size can be had, and comes back', async (t) => {
+  const { page, errors, until } = await open(t, '?per_class=1&play=true&num_steps=100000', KIND);
+  await until('chains', (s) => s.energies.length > 0);
+  const sizes = [[1, 1], [2, 400], [400, 2], [440, 300], [390, 300], [320, 240], [449, 448], [448, 449], [600, 120], [120, 600], [853, 413], [1920, 1080], [3840, 2160], [390, 844], [844, 390], [1280, 800]];
+  for (const tab of ['', '&tab=plots', '&tab=lab', '&tab=train', '&lesson=1']) {
+    await page.evaluate((query) => history.pushState(null, '', query), `?per_class=1&play=true&num_steps=100000${tab}`);
+    await page.evaluate(() => dispatchEvent(new PopStateEvent('popstate')));
+    for (const [width, height] of [...sizes, ...sizes.toReversed()]) {
+      await page.setViewportSize({ width, height });
+      await sleep(60);
+    }
+  }
+  const state = await until('a state', () => true);
+  assert.equal(state.failure, null);
+  assert.equal(await page.locator('#failure').isVisible(), false);
+  assert.deepEqual(errors, []);
+});
