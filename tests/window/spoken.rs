@@ -20,7 +20,7 @@ fn the_chains_and_the_lesson_are_told_in_words() {
     window.harness.state_mut().viewer_mut().run.play();
     window.pass(60, 3);
     let spoken = window.harness.state_mut().spoken();
-    assert_eq!(spoken.title, "chains of fashion");
+    assert_eq!(spoken.title, "chains of Fashion-MNIST (JEM++)");
     assert!(spoken.now.starts_with("Step 100 · median energy"), "{}", spoken.now);
     assert!(spoken.now.contains("of 100 show their row's class"), "{}", spoken.now);
 
