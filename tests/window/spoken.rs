@@ -30,8 +30,8 @@ fn the_chains_and_the_lesson_are_told_in_words() {
     assert_eq!(spoken.title, "lesson 3 of 8, Noise: What it does");
     assert_eq!(&spoken.paragraphs[..2], ["A chain moves.", "Why?"]);
     // The answer stays hidden until a person asks for it.
-    assert!(spoken.paragraphs[2].contains("button Answer"), "{:?}", spoken.paragraphs);
-    window.click("Answer");
+    assert!(spoken.paragraphs[2].contains("press Show the answer"), "{:?}", spoken.paragraphs);
+    window.click("Show the answer");
     let spoken = window.harness.state_mut().spoken();
     assert_eq!(spoken.paragraphs[2], "Because of noise.");
 
