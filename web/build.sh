@@ -81,11 +81,13 @@ put() { # put SOURCE NAME
     cmp -s "$1" "$dist/$2" || cp "$1" "$dist/$2"
 }
 # Scripts and program go into a folder named after their hash, so that caches cannot mix two builds.
-stamp=$(cat "$js"/jempp.js "$wasm" web/*.js web/style.css | sha256sum | cut -c 1-12)
+stamp=$(cat "$js"/jempp.js "$wasm" web/[fhmsw]*.js web/style.css | sha256sum | cut -c 1-12)
 find "$dist" -mindepth 1 -maxdepth 1 ! -name assets ! -name "$stamp" -exec rm -r {} +
 sed "s/BUILD/$stamp/" web/index.html >"$work/index.html"
 sed 's/<html /<html data-embed /' "$work/index.html" >"$work/embed.html"
 for name in index.html embed.html; do put "$work/$name" "$name"; done
+# For the pages of others, and one that shows how: their addresses stay the same.
+for name in embed.js lecture.html lecture.css lecture.js; do put "web/$name" "$name"; done
 put web/icon.svg icon.svg
 for name in style.css start.js main.js host.js files.js worker.js; do
     # Without the lines that are only a comment.
@@ -135,7 +137,7 @@ command -v brotli >/dev/null || fail "no brotli: apt-get install brotli"
 total=0
 for name in $compressible; do
     # These files are loaded only on request.
-    case $name in ./embed.html | ./assets/*-classifier.* | ./assets/mnist.* | ./assets/cifar10-* | ./assets/two-moons.* | ./assets/lessons/*) ;; *) total=$((total + $(size "$dist/$name.br"))) ;; esac
+    case $name in ./embed.* | ./lecture.* | ./assets/*-classifier.* | ./assets/mnist.* | ./assets/cifar10-* | ./assets/two-moons.* | ./assets/lessons/*) ;; *) total=$((total + $(size "$dist/$name.br"))) ;; esac
 done
 row() { printf '%-34s %10s\n' "$1" "$2"; }
 row "bytes" ""

@@ -22,6 +22,14 @@ export function wait() {
   });
 }
 
+/** Takes what the page around the frame asks for: play, pause, restart, show or theme. */
+let take = () => {};
+if (isFrame) {
+  addEventListener('message', ({ source, data }) => {
+    if (source === parent && typeof data?.jempp === 'string') take(data.jempp, String(data.value ?? ''));
+  });
+}
+
 /** Whether chains may start to run by themselves. */
 const isCalm = matchMedia('(prefers-reduced-motion: reduce)').matches;
 // A phone or a small tablet. Some browsers do not say how much memory there is.
@@ -33,6 +41,14 @@ export const host = {
   isCalm,
   /** The most memory for the record of a run, in MiB. */
   historyMib: isSmall ? 64 : 320,
+  isFrame,
+  onAsked(taker) {
+    take = taker;
+  },
+  /** Tells the page around the frame what has changed. It holds nothing that a person did not show there. */
+  report(state) {
+    parent.postMessage({ jempp: 'change', state }, '*');
+  },
   /** Gives the focus to the button before the canvas or to the one after it, from which Tab leads out of the page. */
   leave(isBack) {
     byId(isBack ? 'before' : 'after').focus();

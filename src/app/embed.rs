@@ -17,10 +17,7 @@ use super::{
     status, transport,
     viewer::Viewer,
 };
-use crate::{
-    config::{Field, SamplerConfig, SamplerKind, Tab},
-    worker::LaneNumbers,
-};
+use crate::config::{Field, SamplerConfig, SamplerKind, Tab};
 
 /// The frame height at which the text has its base size. Larger frames have larger text, up to a limit.
 const HEIGHT: f32 = 240.0;
@@ -165,7 +162,7 @@ fn restart(ui: &mut Ui, run: &mut RunState, size: Vec2) {
 fn numbers(ui: &mut Ui, run: &RunState, scale: f32) {
     ui.label(format!("step {}", run.shown_step()));
     if let Some((_, lanes)) = run.shown_numbers() {
-        let means: Vec<String> = lanes.iter().map(|lane| number(mean_energy(lane))).collect();
+        let means: Vec<String> = lanes.iter().map(|lane| number(lane.mean_energy())).collect();
         // The smallest frame has no space for a second line.
         let is_short = ui.available_width() < 116.0 && scale < 1.1;
         let name = if is_short { "energy" } else { "mean energy" };
@@ -173,13 +170,6 @@ fn numbers(ui: &mut Ui, run: &RunState, scale: f32) {
             "Mean energy of the chains of each lane. Low means likely to the model.",
         );
     }
-}
-
-/// The mean energy of the chains that did not explode.
-fn mean_energy(lane: &LaneNumbers) -> f32 {
-    let whole = (0..lane.energy.len()).filter(|&chain| !lane.is_broken(chain));
-    let energies: Vec<f32> = whole.map(|chain| lane.energy[chain]).collect();
-    energies.iter().sum::<f32>() / energies.len() as f32
 }
 
 /// A number of the rule that the user can change. The change applies to every lane.

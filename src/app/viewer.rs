@@ -137,6 +137,24 @@ impl Viewer {
         self.session.tab == Tab::Lab && self.lab.is_plane()
     }
 
+    /// Lets the visible chains run, or pauses them.
+    pub fn set_playing(&mut self, plays: bool) {
+        match (self.shows_plane(), plays) {
+            (true, _) if self.lab.record.is_running != plays => self.lab.toggle(),
+            (true, _) => {}
+            (false, true) => self.run.play(),
+            (false, false) => self.run.pause(),
+        }
+    }
+
+    /// Restarts the visible chains from their starts.
+    pub fn restart(&mut self) {
+        match self.shows_plane() {
+            true => self.lab.restart(),
+            false => self.run.restart(),
+        }
+    }
+
     /// Sets whether the visible chains start to run as soon as they are available.
     pub(crate) fn play_when_ready(&mut self, plays: bool) {
         match self.shows_plane() {

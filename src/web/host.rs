@@ -4,11 +4,14 @@ use std::{cell::RefCell, rc::Rc};
 
 use eframe::WebOptions;
 use egui::{Event, Id, Key, Pos2, RawInput, Rect, Sense, Ui};
-use wasm_bindgen::{JsCast, closure::Closure, prelude::wasm_bindgen};
+use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
 use web_sys::Window;
 use web_time::{Duration, Instant};
 
-use crate::app::{App, Spoken};
+use crate::{
+    app::{App, Spoken},
+    config::ViewState,
+};
 
 /// The time between two texts for a screen reader while chains run.
 const SPOKEN_INTERVAL: Duration = Duration::from_secs(5);
@@ -21,6 +24,12 @@ extern "C" {
     fn leave(is_back: bool);
     #[wasm_bindgen(js_namespace = jempp)]
     fn tell(title: &str, paragraphs: Vec<String>, now: &str);
+    #[wasm_bindgen(js_namespace = jempp)]
+    fn report(state: &JsValue);
+    #[wasm_bindgen(js_namespace = jempp, js_name = onAsked)]
+    fn on_asked(take: &JsValue);
+    #[wasm_bindgen(thread_local_v2, js_namespace = jempp, js_name = isFrame)]
+    static IS_FRAME: bool;
     #[wasm_bindgen(thread_local_v2, js_namespace = jempp, js_name = takesAll)]
     static TAKES_ALL: bool;
     #[wasm_bindgen(thread_local_v2, js_namespace = jempp, js_name = isCalm)]
@@ -180,6 +189,89 @@ impl Voice {
             self.last = Some(Instant::now());
         }
     }
+}
+
+/// The shortest time between two reports to the page around a frame.
+const REPORT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The page around a frame, which may ask for something, and hears what changes (`embed.js`).
+pub(super) struct Host {
+    asked: Rc<RefCell<Vec<(String, String)>>>,
+    reported: (String, Instant),
+}
+
+impl Host {
+    /// Listens to what the page around the frame asks for.
+    pub(super) fn new(ctx: egui::Context) -> Self {
+        let asked: Rc<RefCell<Vec<(String, String)>>> = Rc::default();
+        let list = asked.clone();
+        let take = Closure::<dyn Fn(String, String)>::new(move |what, value| {
+            list.borrow_mut().push((what, value));
+            ctx.request_repaint();
+        });
+        on_asked(&take.into_js_value());
+        Self { asked, reported: (String::new(), Instant::now()) }
+    }
+
+    /// Does what was asked for.
+    pub(super) fn obey(&self, app: &mut App, ctx: &egui::Context) {
+        for (what, value) in self.asked.take() {
+            let viewer = app.viewer_mut();
+            match what.as_str() {
+                "play" => viewer.set_playing(true),
+                "pause" => viewer.set_playing(false),
+                "restart" => viewer.restart(),
+                "theme" => set_theme(ctx, &value),
+                "show" => {
+                    let (view, ignored) = ViewState::from_link(&value);
+                    viewer.go_to(view);
+                    ignored.into_iter().for_each(|text| viewer.session.complain(text));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Tells what has changed since the last report.
+    pub(super) fn report(&mut self, app: &App, ctx: &egui::Context) {
+        if !IS_FRAME.with(|is_frame| *is_frame) {
+            return;
+        }
+        let viewer = app.viewer();
+        let is_plane = viewer.shows_plane();
+        let view = viewer.view();
+        let numbers = viewer.run.shown_numbers();
+        let energy = numbers.and_then(|(_, lanes)| Some(lanes.first()?.mean_energy()));
+        let state = serde_json::json!({
+            "step": if is_plane { viewer.lab.record.step } else { viewer.run.shown_step() },
+            "is_running": if is_plane { viewer.lab.record.is_running } else { viewer.run.is_playing() },
+            "energy": energy.filter(|energy| energy.is_finite() && !is_plane),
+            "model": view.view.model,
+            "lesson": view.view.lesson,
+            "lesson_step": view.view.lesson_step,
+            "query": view.to_query(),
+        })
+        .to_string();
+        if state == self.reported.0 {
+            return;
+        }
+        let waited = self.reported.1.elapsed();
+        if waited < REPORT_INTERVAL {
+            ctx.request_repaint_after(REPORT_INTERVAL - waited);
+            return;
+        }
+        report(&js_sys::JSON::parse(&state).unwrap_or(JsValue::NULL));
+        self.reported = (state, Instant::now());
+    }
+}
+
+/// Sets the colours; anything but `light` and `dark` means those of the system.
+pub(super) fn set_theme(ctx: &egui::Context, theme: &str) {
+    ctx.set_theme(match theme {
+        "dark" => egui::ThemePreference::Dark,
+        "light" => egui::ThemePreference::Light,
+        _ => egui::ThemePreference::System,
+    });
 }
 
 /// The query to which a person went with the browser's buttons, until the viewer shows it.

@@ -14,7 +14,7 @@ use web_sys::{HtmlCanvasElement, MessageEvent, Window, Worker};
 use web_time::{Duration, Instant};
 
 use super::{
-    host::{self, Doors, Holds, Visited, Voice},
+    host::{self, Doors, Holds, Host, Visited, Voice},
     wire::{Measurement, Report, Request, decode, encode},
 };
 use crate::{
@@ -23,9 +23,11 @@ use crate::{
     worker::{Batch, Command, Event},
 };
 
-/// The keys of the query that the page itself uses: the device, and whether a frame takes all keys at once (`host.js`).
+/// The keys of the query that the page itself uses: the device, whether a frame takes all keys at once (`host.js`), and
+/// the colours.
 const DEVICE: &str = "device";
 const CAPTURE: &str = "capture";
+const THEME: &str = "theme";
 /// The defaults of the page: fewer chains than on the desktop, and a speed that one can follow.
 const DEFAULT_QUERY: &str = "per_class=4&max_steps_per_sec=10";
 /// The full page, for the link of an embedded lesson.
@@ -66,6 +68,7 @@ pub(super) fn start() {
 struct Query {
     device: String,
     capture: Option<String>,
+    theme: Option<String>,
     measurement: Option<Measurement>,
     /// The rest of the query, for the viewer.
     view: String,
@@ -75,13 +78,19 @@ impl Query {
     fn of(window: &Window) -> Self {
         let search = window.location().search().unwrap_or_default();
         let search = search.trim_start_matches('?');
-        let mut query =
-            Self { device: "auto".into(), capture: None, measurement: None, view: String::new() };
+        let mut query = Self {
+            device: "auto".into(),
+            capture: None,
+            theme: None,
+            measurement: None,
+            view: String::new(),
+        };
         let mut view = form_urlencoded::Serializer::new(String::new());
         for (key, value) in form_urlencoded::parse(search.as_bytes()) {
             match &*key {
                 DEVICE => query.device = value.into_owned(),
                 CAPTURE => query.capture = Some(value.into_owned()),
+                THEME => query.theme = Some(value.into_owned()),
                 _ => match Measurement::of(&key, &value) {
                     Some(what) => query.measurement = (value != "0").then_some(what),
                     None => {
@@ -100,8 +109,10 @@ impl Query {
         if self.device != "auto" {
             query.append_pair(DEVICE, &self.device);
         }
-        if let Some(capture) = &self.capture {
-            query.append_pair(CAPTURE, capture);
+        for (key, value) in [(CAPTURE, &self.capture), (THEME, &self.theme)] {
+            if let Some(value) = value {
+                query.append_pair(key, value);
+            }
         }
         let query = query.finish();
         if query.is_empty() { query } else { query + "&" }
@@ -235,6 +246,7 @@ struct Page {
     holds: Holds,
     doors: Doors,
     voice: Voice,
+    host: Host,
     visited: Visited,
     is_ready: bool,
 }
@@ -272,6 +284,9 @@ impl Page {
             viewer.session.complain(problem);
         }
         let visited = host::listen_to_history(&window, ctx.clone());
+        if let Some(theme) = &query.theme {
+            host::set_theme(ctx, theme);
+        }
         Self {
             app,
             commands,
@@ -282,6 +297,7 @@ impl Page {
             holds,
             doors: Doors::default(),
             voice: Voice::new(),
+            host: Host::new(ctx.clone()),
             visited,
             is_ready: false,
         }
@@ -395,6 +411,7 @@ impl eframe::App for Page {
 
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
         self.follow_history();
+        self.host.obey(&mut self.app, ctx);
         self.app.drain(ctx);
         self.helper.acknowledge();
     }
@@ -405,6 +422,7 @@ impl eframe::App for Page {
         self.doors.last(ui);
         self.holds.set(self.app.holds());
         self.voice.follow(&mut self.app);
+        self.host.report(&self.app, ui.ctx());
         while let Ok(command) = self.commands.try_recv() {
             self.helper.send(command);
         }

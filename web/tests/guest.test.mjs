@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { open, sleep } from './browser.mjs';
+import { open, photograph, sleep } from './browser.mjs';
 
 const KIND = { kind: 'no webgpu' };
 
@@ -199,4 +199,49 @@ test('every size can be had, and comes back', async (t) => {
   assert.equal(state.failure, null);
   assert.equal(await page.locator('#failure').isVisible(), false);
   assert.deepEqual(errors, []);
+});
+
+test('one line puts a frame into a page, which can play it and hear what it does', async (t) => {
+  const { page, errors } = await open(t, 'lecture.html', { ...KIND, viewport: { width: 900, height: 900 } });
+  const frames = page.locator('jempp-frame iframe');
+  assert.equal(await frames.count(), 3);
+  const [column, frame] = [await page.locator('article').boundingBox(), await frames.first().boundingBox()];
+  assert.ok(frame.width > 0.9 * column.width && frame.height >= 280, JSON.stringify(frame));
+  const state = () => page.evaluate(() => document.querySelector('jempp-frame').state);
+  const until = async (what, isSo) => {
+    for (let tries = 0; tries < 900; tries += 1, await sleep(100)) if (isSo(await state().catch(() => null))) return state();
+    throw new Error(`${what}: ${JSON.stringify(await state())}`);
+  };
+  await until('a state', (s) => s?.model === 'fashion');
+  const call = (what, value) => page.evaluate(([what, value]) => document.querySelector('jempp-frame')[what](value), [what, value]);
+  await call('play');
+  const running = await until('chains that run', (s) => s.is_running && s.step >= 2);
+  assert.ok(Number.isFinite(running.energy));
+  await call('pause');
+  await until('a pause', (s) => !s.is_running);
+  await call('restart');
+  await until('the start', (s) => s.step === 0 || s.step < running.step);
+  await call('show', 'model=two-moons&per_class=8&nonsense=1');
+  await until('another model', (s) => s.model === 'two-moons');
+  // The last frame loads when it comes into sight, and the buttons of the page play it.
+  await page.locator('#slide').scrollIntoViewIfNeeded();
+  await page.waitForFunction(() => document.getElementById('slide').state?.lesson === 4, null, { timeout: 90_000 });
+  await page.waitForTimeout(1500);
+  await page.locator('#play').click();
+  await page.waitForFunction(() => document.getElementById('slide').state?.is_running, null, { timeout: 30_000 });
+  await page.waitForFunction(() => /Step \d+, running/.test(document.getElementById('step').textContent), null, { timeout: 30_000 });
+  await photograph(page, 'lecture');
+  await page.evaluate(() => scrollTo(0, 0));
+  await sleep(500);
+  await photograph(page, 'lecture-top');
+  assert.deepEqual(errors, []);
+});
+
+test('a frame has the colours of its page', async (t) => {
+  for (const [colour, theme] of [['#101010', 'dark'], ['#fafafa', 'light']]) {
+    const body = `<!doctype html><body style="background: ${colour}"><script src="embed.js" data-query="per_class=1"></script>`;
+    const { page, close } = await open(t, 'host.html', { ...KIND, routes: { '**/host.html': { contentType: 'text/html', body } } });
+    assert.match(await page.locator('iframe').getAttribute('src'), new RegExp(`theme=${theme}`));
+    await close();
+  }
 });

@@ -333,6 +333,13 @@ impl LaneNumbers {
         probability.is_finite().then_some((best, probability))
     }
 
+    /// The mean energy of the chains that did not explode; NaN if all did.
+    pub fn mean_energy(&self) -> f32 {
+        let whole = (0..self.energy.len()).filter(|&chain| !self.is_broken(chain));
+        let energies: Vec<f32> = whole.map(|chain| self.energy[chain]).collect();
+        energies.iter().sum::<f32>() / energies.len() as f32
+    }
+
     /// Whether the energy or the distance of the chain is no longer finite.
     pub(crate) fn is_broken(&self, chain: usize) -> bool {
         !self.energy[chain].is_finite() || !self.distance[chain].is_finite()

@@ -1,0 +1,84 @@
+// Puts jempp into a page of yours, as wide as its column and in its colours:
+//   <script src="https://HOST/embed.js" data-query="lesson=4"></script>
+// The script can also stand in the head of a page; then write <jempp-frame query="lesson=4"></jempp-frame> where you want
+// a frame. Attributes, in the script's tag with `data-` before them: query (what a copied link has after `?`), height (in
+// pixels), theme (light or dark; otherwise that of the page), title (for screen readers), capture (take keys and wheel at once).
+// For those who build slides, the element has play(), pause(), restart(), show(query), state, and the event `change`.
+(() => {
+  const script = document.currentScript;
+  const base = new URL('.', script.src);
+  const NAME = 'jempp-frame';
+  const ATTRIBUTES = ['query', 'height', 'theme', 'title', 'capture'];
+
+  /** Whether what an element stands on is dark. */
+  function isDark(element) {
+    for (let one = element; one; one = one.parentElement) {
+      const [r, g, b, opacity = 1] = getComputedStyle(one).backgroundColor.match(/[\d.]+/g)?.map(Number) ?? [];
+      if (opacity > 0.5) return 0.299 * r + 0.587 * g + 0.114 * b < 128;
+    }
+    return getComputedStyle(document.documentElement).colorScheme.includes('dark') && matchMedia('(prefers-color-scheme: dark)').matches;
+  }
+
+  class JemppFrame extends HTMLElement {
+    /** The last state that the frame told: step, is_running, energy, model, lesson, lesson_step, query. */
+    state = null;
+    #frame = null;
+    #tasks = null;
+
+    connectedCallback() {
+      if (this.#frame) return;
+      const query = new URLSearchParams(this.getAttribute('query') ?? '');
+      query.set('theme', this.#theme());
+      if (this.hasAttribute('capture')) query.set('capture', '1');
+      const title = this.getAttribute('title') ?? 'jempp: chains of an energy-based model';
+      this.#frame = Object.assign(document.createElement('iframe'), { src: `${new URL('embed.html', base)}?${query}`, title, loading: 'lazy' });
+      Object.assign(this.style, { display: 'block' });
+      Object.assign(this.#frame.style, { display: 'block', width: '100%', border: '0' });
+      this.append(this.#frame);
+      this.#tasks = new AbortController();
+      const { signal } = this.#tasks;
+      const fit = () => {
+        const height = Number(this.getAttribute('height')) || Math.min(Math.max(0.7 * this.clientWidth, 280), 520);
+        this.#frame.style.height = `${height}px`;
+      };
+      const sizes = new ResizeObserver(fit);
+      sizes.observe(this);
+      signal.addEventListener('abort', () => sizes.disconnect());
+      fit();
+      addEventListener('message', ({ source, data }) => {
+        if (source !== this.#frame.contentWindow || data?.jempp !== 'change') return;
+        this.state = data.state;
+        this.dispatchEvent(new CustomEvent('change', { detail: data.state }));
+      }, { signal });
+      matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#ask('theme', this.#theme()), { signal });
+    }
+
+    disconnectedCallback() {
+      this.#tasks?.abort();
+      this.#frame?.remove();
+      this.#frame = null;
+      this.state = null;
+    }
+
+    play() { this.#ask('play'); }
+    pause() { this.#ask('pause'); }
+    restart() { this.#ask('restart'); }
+    /** Shows another state: what a copied link has after `?`. */
+    show(query) { this.#ask('show', String(query)); }
+
+    #theme() {
+      return this.getAttribute('theme') ?? (isDark(this.parentElement) ? 'dark' : 'light');
+    }
+
+    #ask(what, value = '') {
+      this.#frame?.contentWindow.postMessage({ jempp: what, value }, base.origin);
+    }
+  }
+  if (!customElements.get(NAME)) customElements.define(NAME, JemppFrame);
+
+  if (Object.keys(script.dataset).length > 0) {
+    const element = document.createElement(NAME);
+    for (const name of ATTRIBUTES) if (name in script.dataset) element.setAttribute(name, script.dataset[name]);
+    script.after(element);
+  }
+})();
