@@ -79,7 +79,8 @@ fn texts() -> Vec<(String, String)> {
         let found = literals(code.parse().unwrap(), with_docs);
         found.into_iter().map(move |text| (file.clone(), text))
     });
-    let mut files = vec!["README.md".to_string(), "web/index.html".to_string()];
+    let mut files =
+        vec!["README.md".to_string(), "web/index.html".to_string(), "web/lecture.html".to_string()];
     for (folder, ending) in [("assets/lessons", ".md"), ("docs", ".md"), ("web", ".js")] {
         let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
         let names = entries.map(|name| name.into_string().unwrap());
