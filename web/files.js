@@ -46,7 +46,7 @@ async function collect(fill) {
   try {
     await fill(list);
   } catch (error) {
-    take([], `These files are not taken. ${error.message || error.name}.`);
+    take([], `These files cannot be used. ${error.message || error.name}.`);
     return;
   }
   if (list.files.length === 0) return;

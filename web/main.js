@@ -13,7 +13,7 @@ const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 1
 
 function whatIsMissing() {
   const missing = [];
-  if (typeof WebAssembly !== 'object') missing.push('WebAssembly, in which the program is written');
+  if (typeof WebAssembly !== 'object') missing.push('WebAssembly, which runs the program');
   else if (!WebAssembly.validate(new Uint8Array(SIMD))) missing.push('SIMD in WebAssembly, which makes the arithmetic fast');
   const gl = document.createElement('canvas').getContext('webgl2');
   if (!gl) missing.push('WebGL 2, which draws the page');
@@ -41,7 +41,7 @@ function fail(reason) {
   hasFailed = true;
   for (const worker of workers) worker.terminate();
   showInstead('failure', 'jempp has stopped', [
-    ['p', 'Something went wrong, and the page cannot go on by itself. The address still holds the settings, so loading it again starts over with them.'],
+    ['p', 'Something went wrong, and the page cannot continue. The address still holds your settings: load the page again to start over with them.'],
     ['pre', String(reason?.message ?? reason)],
     ['button', 'Load again'],
   ]);

@@ -20,7 +20,7 @@ choices! {
         ClassCenters,
         /// Uniform noise on [-1, 1] (JEM): chains start far from the data.
         Uniform,
-        /// Images of the test set: with a good model, they change little.
+        /// Images of the test set. With a good model, they change little.
         Data,
         /// Chains of the training run's replay buffer.
         Buffer,
@@ -62,7 +62,7 @@ section! {
         classes: Vec<u32> = Vec::new();
         /// Number M of steps after which play stops. Each step needs one full gradient.
         num_steps: usize = 100, in 1 ..= 1000000, slider 1 ..= 2000;
-        /// Whether the chains start to run at once; in the lab, also whether training starts at once.
+        /// Whether the chains run at once; in the lab, also whether training starts at once.
         play: bool = false;
         /// Largest number of steps per second; 0 means no limit.
         max_steps_per_sec: f64 = 0.0, in 0.0 ..= 1000.0, slider 0.0 ..= 60.0;

@@ -160,7 +160,7 @@ fn a_failure_ends_a_training_run_in_the_window() {
     window.worker.say(Event::Failed("the device was lost".into()));
     window.pass(2, 0);
     assert!(!window.viewer().training.is_running);
-    assert!(window.has("go on from the run's last checkpoint"));
+    assert!(window.has("continue from the run's last checkpoint"));
 }
 
 #[test]
@@ -258,14 +258,14 @@ fn controls_reach_the_worker_while_it_runs() {
     // The schedule of the rule depends on the M of the run.
     assert_eq!(window.last_request().lanes[0].sampler.num_steps, 100);
     assert!(window.has("2Nα/σ² = ∞"));
-    assert!(window.has("Here PYLD is Proximal SGLD with a step of N·α = 1."));
+    assert!(window.has("Here PYLD equals Proximal SGLD with step size N·α = 1."));
 }
 
 #[test]
 fn a_comparison_opens_with_one_click_and_says_its_point() {
     // High enough to show all controls without scrolling.
     let mut window = Window::open([1280.0, 1300.0], ViewState::default());
-    window.click("SGLD against Proximal SGLD at a step too large");
+    window.click("SGLD vs. Proximal SGLD: step size too large");
     window.pass(10, 4);
     let request = window.last_request();
     assert_eq!(request.lanes.len(), 2);
@@ -274,7 +274,7 @@ fn a_comparison_opens_with_one_click_and_says_its_point() {
     assert_eq!(request.lanes[0].sampler.step_size, request.lanes[1].sampler.step_size);
     assert!(window.viewer().run.last_step() > 20, "it plays at once");
     assert!(window.has("The proximal step"));
-    window.click("Noise against class centres");
+    window.click("Starts: noise vs. class centres");
     window.pass(2, 1);
     let request = window.last_request();
     assert_eq!(request.lanes[0].start, ViewStart::Uniform);
@@ -298,6 +298,20 @@ fn mala_gets_the_noise_it_needs() {
 }
 
 #[test]
+fn the_name_of_the_model_leaves_room_for_the_buttons_after_it() {
+    for width in [800.0, 900.0, 1280.0] {
+        let mut window = Window::open([width, 700.0], ViewState::default());
+        let model = &mut window.harness.state_mut().viewer_mut().run.model;
+        model.as_mut().unwrap().name = "cifar10-jpeg-classifier".into();
+        window.pass(2, 0);
+        assert!(window.has("Model: CIFAR-10 JPEG (plain classifier)"));
+        let rect = |label| window.harness.get_by_label(label).rect();
+        let [save, sun] = ["Save", "☀️"].map(rect);
+        assert!(save.right() < sun.left(), "{width}: {save} {sun}");
+    }
+}
+
+#[test]
 fn exports_write_what_was_seen() {
     let folder = tempfile::tempdir().unwrap();
     let mut window = Window::new();
@@ -306,28 +320,29 @@ fn exports_write_what_was_seen() {
     window.pass(5, 4);
     window.click(PAUSE);
     window.pass(1, 0);
-    let wait_for = |window: &mut Window, name: &str| {
-        let path = folder.path().join(name);
-        for _ in 0..400 {
-            window.pass(1, 0);
-            if window.has(&format!("Saved {}", path.display())) {
-                return path;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(25));
-        }
-        panic!("{name} was never saved");
-    };
     for entry in ["Picture (PNG)", "Animation (GIF)", "Traces (CSV)"] {
         window.click("Save");
         window.click(entry);
     }
-    let picture = image::open(wait_for(&mut window, "chains.png")).unwrap();
+    // A message stays for some seconds only, so all of them are awaited together.
+    let path = |name: &str| folder.path().join(name);
+    let mut awaited = vec!["chains.png", "chains.gif", "traces.csv"];
+    for _ in 0..400 {
+        window.pass(1, 0);
+        awaited.retain(|name| !window.has(&format!("Saved {}", path(name).display())));
+        if awaited.is_empty() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(25));
+    }
+    assert!(awaited.is_empty(), "never saved: {awaited:?}");
+    let picture = image::open(path("chains.png")).unwrap();
     assert!(picture.width() > 280 && picture.height() > 280);
-    let table = std::fs::read_to_string(wait_for(&mut window, "traces.csv")).unwrap();
+    let table = std::fs::read_to_string(path("traces.csv")).unwrap();
     let steps = window.viewer().run.last_step() + 1;
     assert_eq!(table.lines().count() as u64, 1 + 100 * steps);
     assert!(table.starts_with("step,lane,chain,class,energy,"));
-    let gif = std::fs::read(wait_for(&mut window, "chains.gif")).unwrap();
+    let gif = std::fs::read(path("chains.gif")).unwrap();
     assert!(gif.starts_with(b"GIF89a"));
 }
 
@@ -417,7 +432,7 @@ fn what_is_refused_is_said() {
 #[test]
 fn the_link_shows_the_same_view() {
     let mut window = Window::new();
-    window.click("PYLD-5-10 against SGLD-50, gradient by gradient");
+    window.click("PYLD-5-10 vs. SGLD-50 at equal gradients");
     window.pass(2, 1);
     let view = window.viewer().view();
     let query = view.to_query();
@@ -507,7 +522,7 @@ fn a_chain_is_selected_and_shown_closely() {
     window.pass(5, 4);
     // The third chain of the second row. The scripted trousers are at 30 (1 - e^(-step / 15)).
     assert!(window.has("Trouser, chain 3 at step"));
-    assert!(window.has("distance travelled"));
+    assert!(window.has("distance from start"));
     let step = window.viewer().run.last_step();
     let distance = window.viewer().run.shown_numbers().unwrap().1[0].distance[12];
     assert!((distance - 30.0 * (1.0 - (-(step as f32) / 15.0).exp())).abs() < 1e-3);

@@ -24,7 +24,7 @@ fn the_chains_and_the_lesson_are_told_in_words() {
     window.harness.state_mut().viewer_mut().run.play();
     window.pass(60, 3);
     let spoken = window.harness.state_mut().spoken();
-    assert_eq!(spoken.title, "chains of fashion");
+    assert_eq!(spoken.title, "chains of Fashion-MNIST (JEM++)");
     assert!(spoken.now.starts_with("Step 100 · median energy"), "{}", spoken.now);
     assert!(spoken.now.contains("of 100 show their row's class"), "{}", spoken.now);
 
@@ -34,8 +34,8 @@ fn the_chains_and_the_lesson_are_told_in_words() {
     assert_eq!(spoken.title, "lesson 3 of 8, Noise: What it does");
     assert_eq!(&spoken.paragraphs[..2], ["A chain moves.", "Why?"]);
     // The answer stays hidden until a person asks for it.
-    assert!(spoken.paragraphs[2].contains("button Answer"), "{:?}", spoken.paragraphs);
-    window.click("Answer");
+    assert!(spoken.paragraphs[2].contains("press Show the answer"), "{:?}", spoken.paragraphs);
+    window.click("Show the answer");
     let spoken = window.harness.state_mut().spoken();
     assert_eq!(spoken.paragraphs[2], "Because of noise.");
 

@@ -119,7 +119,8 @@ pub(super) fn follow(ctx: &Context, viewer: &mut Viewer, panels: &mut Panels) {
         (Tab::Lab, ExportKind::Gif) if viewer.lab.is_plane() => {
             panels.recording = LabRecording { frames: Some(Vec::new()), last_step: None };
             viewer.session.notify(format!(
-                "Recording {NUM_LAB_FRAMES} steps of the lab. They are saved once they are there; leaving the lab ends it."
+                "Recording {NUM_LAB_FRAMES} steps of the lab, then saving them. Leaving the lab stops the \
+                 recording."
             ));
             return;
         }
@@ -200,7 +201,7 @@ fn caption(viewer: &Viewer) -> [String; 2] {
         false => {
             let names = words::lane_names(&viewer.run.lanes).join(" | ");
             let settings = &viewer.run.settings;
-            let model = words::shown(&settings.model, 60);
+            let model = words::model_name(&settings.model, 60);
             format!("{model} · step {} · {names} · seed {}", viewer.run.shown_step(), settings.seed)
         }
     };

@@ -112,7 +112,7 @@ impl RunState {
             if cannot_start {
                 lane.start = ViewStart::ClassCenters;
                 changed = Some(
-                    "The start of the chains is not available: they start from class centres."
+                    "The chosen start is not available here. The chains start from class centres."
                         .to_string(),
                 );
             }
