@@ -91,6 +91,8 @@ export function filesOf(canvas, hand) {
       };
       input.click();
     },
+    /** The size of a file, known before it is read. */
+    givenSize: (place) => kept.get(place).size,
     /** The bytes of a file. */
     given: async (place) => kept.get(place).arrayBuffer(),
     onFiles(taker) {

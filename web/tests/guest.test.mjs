@@ -285,3 +285,22 @@ test('after a first visit the page needs no connection', async (t) => {
   const told = await until('a message', (s) => s.failure || s.notices.length > 0);
   assert.match(`${told.failure} ${told.notices}`, /two-moons/);
 });
+
+test('a file of two gigabytes is refused before it is read', async (t) => {
+  const { page, until } = await open(t, '?per_class=1', KIND);
+  await until('a model', (s) => s.energies.length > 0);
+  await page.evaluate(() => {
+    const file = new File(['x'], 'huge.safetensors');
+    Object.defineProperty(file, 'size', { value: 400 * 2 ** 20 });
+    Object.defineProperty(file, 'arrayBuffer', { value: () => { throw new Error('it was read'); } });
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(file);
+    // The browser gives a copy, so the size is set on the way.
+    const original = DataTransferItem.prototype.getAsFile;
+    DataTransferItem.prototype.getAsFile = function sized() { return original.call(this) && file; };
+    DataTransferItem.prototype.webkitGetAsEntry = () => null;
+    for (const type of ['dragover', 'drop']) document.getElementById('canvas').dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
+  });
+  const told = await until('a message', (s) => s.notices.length > 0, 30);
+  assert.match(told.notices.join(), /huge\.safetensors has 400 MiB.*256 MiB/);
+});
