@@ -60,7 +60,7 @@ impl App {
     }
 
     /// Creates a window with a single lesson for a frame within another page: chains, play, two sliders, and a
-    /// link to `full_page`, which has all controls.
+    /// link to `full_page`, which has all controls: an address to which the query of the view is appended.
     pub fn embedded(link: Link, view: ViewState, full_page: impl Into<String>) -> Self {
         Self { full_page: Some(full_page.into()), ..Self::new(link, view) }
     }

@@ -38,7 +38,7 @@ impl Window {
     }
 
     fn embedded(size: [f32; 2], view: ViewState) -> Self {
-        Self::with(size, |link| App::embedded(link, view, "./index.html"))
+        Self::with(size, |link| App::embedded(link, view, "./index.html?device=cpu&"))
     }
 
     /// Draws `frames` frames, with `steps_each` steps of the worker between two.
