@@ -1,6 +1,6 @@
 // The page: it reports missing features, shows the progress of loading, and starts the worker and the viewer.
 import { allFiles, filesOf } from './files.js';
-import { host, wait } from './host.js';
+import { host, modelOfLink, wait } from './host.js';
 import sizes from './sizes.js';
 
 const byId = (id) => document.getElementById(id);
@@ -163,11 +163,17 @@ if (missing.length > 0) {
       isReady = true;
       start.over();
       byId('loading').hidden = true;
+      // Later visits then need no connection. Browsers allow it only over HTTPS or from this computer.
+      const keep = () => navigator.serviceWorker?.register(new URL('../sw.js', import.meta.url)).catch(() => {});
+      if (!host.isFrame && !navigator.connection?.saveData) setTimeout(keep, 3000);
     },
     ...filesOf(byId('canvas'), (files) => workers.forEach((worker) => worker.postMessage({ files }))),
     /** Ends the page with the message of a panic, which the trap after it does not contain. */
     fail,
   };
 
-  Promise.all([import('./jempp.js'), compiled]).then(([{ default: init }, module]) => init({ module_or_path: module })).catch(fail);
+  const opened = modelOfLink(model in sizes).then((own) => {
+    globalThis.jempp.keptModel = own;
+  });
+  Promise.all([import('./jempp.js'), compiled, opened]).then(([{ default: init }, module]) => init({ module_or_path: module })).catch(fail);
 }

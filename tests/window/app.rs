@@ -113,7 +113,8 @@ fn restarts_and_pauses_that_cross_on_the_way_leave_no_doubt() {
 
 #[test]
 fn a_model_that_is_gone_gives_way_to_a_bundled_one() {
-    let view = ViewState::from_query("model=gone.safetensors").unwrap();
+    let link = "model=gone.safetensors&sampler.kind=sgld&sampler.step_size=5";
+    let view = ViewState::from_query(link).unwrap();
     let (worker, link) = Scripted::new();
     let mut viewer = Viewer::new(view);
     drop((worker, link));
@@ -127,6 +128,7 @@ fn a_model_that_is_gone_gives_way_to_a_bundled_one() {
     });
     viewer.take(Event::Refused("no file `gone.safetensors`".into()));
     assert!(matches!(&viewer.take_commands()[..], [Command::Open(name)] if name == "fashion"));
+    assert!(viewer.run.lanes.is_empty(), "the link's rules belong to the other model");
     // A start that the model does not support is replaced by its default.
     viewer.take(Event::Opened(Box::new(scripted::model())));
     viewer.run.lanes[0].start = ViewStart::Data;

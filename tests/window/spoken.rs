@@ -1,7 +1,11 @@
 //! What the window says in words: the text for screen readers, and where a link or the browser's buttons lead.
 
 use crate::app::Window;
-use jempp::{app::Tab, config::ViewState, worker::Event};
+use jempp::{
+    app::Tab,
+    config::ViewState,
+    worker::{Event, TrainingPoint, TrainingUpdate},
+};
 
 const LESSON: &str = "# Noise\n\n## What it does\n\nA **chain** moves.\n\nWhy?\n\n> Because of *noise*.\n\n## More\n\nText.";
 
@@ -68,10 +72,24 @@ fn a_view_of_the_past_comes_back_with_its_lesson() {
 }
 
 #[test]
-fn drawings_would_be_lost() {
+fn a_model_that_was_trained_and_not_saved_would_be_lost() {
     let mut window = window("");
     assert!(!window.viewer().has_unsaved() && !window.viewer().is_moving());
     window.harness.state_mut().viewer_mut().run.play();
     window.pass(2, 0);
-    assert!(window.viewer().is_moving());
+    assert!(window.viewer().is_moving() && !window.viewer().has_unsaved());
+    window.worker.say(Event::Training(Box::new(TrainingUpdate::Step(TrainingPoint {
+        step: 1,
+        loss: 2.0,
+        cross_entropy: 1.5,
+        gap: 0.1,
+        gradient_norm: 1.0,
+        clamp_rate: 0.0,
+        steps_per_sec: 7.0,
+    }))));
+    window.pass(2, 0);
+    assert!(window.viewer().has_unsaved());
+    window.worker.say(Event::File { name: "mine.safetensors".into(), bytes: vec![1, 2] });
+    window.pass(2, 0);
+    assert!(!window.viewer().has_unsaved());
 }

@@ -160,6 +160,8 @@ impl RunState {
         match (&self.model, bundled) {
             (None, Some(name)) if self.settings.model != *name => {
                 self.settings.model.clone_from(name);
+                // The rules of the link belong to the model that cannot be had.
+                self.lanes.clear();
                 self.open(name);
             }
             (Some(model), _) if self.record.is_none() && self.lanes != [model.lane()] => {
