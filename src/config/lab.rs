@@ -12,7 +12,7 @@ pub const MAX_DABS: usize = 128;
 choices! {
     /// The density whose energy the chains of the lab sample.
     LabTarget {
-        /// One Gaussian that is longer than wide: the narrow direction limits the step size.
+        /// One long and narrow Gaussian: its narrow direction limits the step size.
         Gaussian,
         /// Three Gaussians of different weights and widths.
         Mixture,

@@ -239,9 +239,7 @@ impl Host {
                 }
                 "drawings" if viewer.training.drawn.num_drawings() == 0 => {
                     if viewer.training.drawn.restore(&value).is_ok() {
-                        viewer
-                            .session
-                            .notify("Your drawings of last time are back, in the Train tab.");
+                        viewer.session.notify("Your last drawings are back, in the Train tab.");
                         self.store.drawings = value;
                     }
                 }
