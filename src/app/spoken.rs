@@ -49,7 +49,7 @@ impl App {
             parts.push(format!("Step {}.", record.step));
             for (rule, distance) in record.total_variations().into_iter().enumerate() {
                 let Some(distance) = distance else { continue };
-                parts.push(format!("Sampler {}: total variation {distance:.2}.", rule + 1));
+                parts.push(format!("Rule {}: total variation {distance:.2}.", rule + 1));
             }
         } else if session.tab != Tab::Train {
             parts.extend(self.verdict());

@@ -224,7 +224,7 @@ mod tests {
             values.iter().enumerate().map(|(step, &value)| (step as u64, value)).collect()
         };
         let mut values: Vec<f32> = (0..20).map(|step| 3.1 - 0.165 * step as f32).collect();
-        assert_eq!(energy_text(&curve(&values)), "median energy 3.1 to 0.0, still moving");
+        assert_eq!(energy_text(&curve(&values)), "median energy 3.1 to −0.04, still moving");
         values.extend([-0.2; 31]);
         assert_eq!(energy_text(&curve(&values)), "median energy 3.1 to −0.2, flat for 30 steps");
         assert_eq!(energy_text(&curve(&[2.0])), "median energy 2.0");
