@@ -1,11 +1,12 @@
 //! The lesson panel: the text of a lesson, beside the prepared state that it is about.
 
 use egui::{
-    Button, Color32, FontId, Label, Panel, RichText, ScrollArea, TextFormat, Ui, text::LayoutJob,
+    Align, Button, Color32, FontId, Label, Layout, Panel, Rect, RichText, ScrollArea, Sense,
+    TextFormat, Ui, UiBuilder, text::LayoutJob, vec2,
 };
 
 use super::{fit::fit, state::OpenLesson};
-use crate::lessons::{Block, Span, TITLES};
+use crate::lessons::{Block, MAX_STEPS, Span, TITLES};
 
 /// The width of the text beside a wide window.
 const WIDTH: f32 = 310.0;
@@ -38,27 +39,23 @@ pub(super) fn panel(ui: &mut Ui, lesson: &mut OpenLesson, is_small: bool) -> Opt
     match is_small {
         false => {
             let panel = Panel::right("lesson text").resizable(false).exact_size(WIDTH);
-            panel.show(ui, |ui| text(ui, lesson)).inner
+            panel.show(ui, |ui| text(ui, lesson, is_small)).inner
         }
         true => {
             let height = SHARE * ui.available_height();
             let panel = Panel::top("lesson text").resizable(false).exact_size(height);
-            panel.show(ui, |ui| text(ui, lesson)).inner
+            panel.show(ui, |ui| text(ui, lesson, is_small)).inner
         }
     }
 }
 
-fn text(ui: &mut Ui, open: &mut OpenLesson) -> Option<String> {
-    let (number, step, lesson) = (open.number, open.step, open.text().cloned());
+fn text(ui: &mut Ui, open: &mut OpenLesson, is_small: bool) -> Option<String> {
+    let (number, lesson) = (open.number, open.text().cloned());
+    let titles: Vec<&str> =
+        lesson.iter().flat_map(|lesson| &lesson.steps).map(|step| step.title.as_str()).collect();
+    let step = fit(open.step, 1, titles.len());
     ui.add_space(4.0);
-    ui.horizontal(|ui| {
-        ui.weak(format!("Lesson {number} of {}", TITLES.len()));
-        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-            if ui.small_button("✖").on_hover_text("Close the lesson.").clicked() {
-                open.open(0, 1);
-            }
-        });
-    });
+    way(ui, open, step, &titles, is_small);
     if open.has_ended {
         closing_words(ui, open);
         return None;
@@ -70,31 +67,10 @@ fn text(ui: &mut Ui, open: &mut OpenLesson) -> Option<String> {
         }
         return None;
     };
-    ui.add(Label::new(RichText::new(&lesson.title).heading()).wrap());
-    let count = lesson.steps.len();
-    let step = fit(step, 1, count);
-    ui.horizontal(|ui| {
-        for nth in 1..=count {
-            let button = ui.selectable_label(nth == step, format!("  {nth}  "));
-            if button.on_hover_text(&lesson.steps[nth - 1].title).clicked() {
-                open.open(number, nth);
-            }
-        }
-        if step < count {
-            if ui.button("Next ▶").clicked() {
-                open.open(number, step + 1);
-            }
-        } else {
-            let name = if number < TITLES.len() { "Next lesson ▶" } else { "✔ Finish" };
-            if ui.button(name).clicked() {
-                open.finish(TITLES.len());
-            }
-        }
-    });
-    ui.separator();
     let current = lesson.steps.get(step.saturating_sub(1))?;
     let mut link = None;
     ScrollArea::vertical().id_salt(("lesson", number, step)).auto_shrink(false).show(ui, |ui| {
+        ui.add(Label::new(RichText::new(&lesson.title).heading()).wrap());
         ui.add(Label::new(RichText::new(&current.title).strong().size(TEXT + 1.0)).wrap());
         ui.add_space(2.0);
         link = blocks(ui, &current.blocks);
@@ -116,8 +92,100 @@ fn text(ui: &mut Ui, open: &mut OpenLesson) -> Option<String> {
     link
 }
 
+/// The widths of the buttons for the way back and on, and the most that each takes of a narrow panel.
+const BACK: f32 = 70.0;
+const NEXT: f32 = 124.0;
+const MOST: [f32; 2] = [0.24, 0.42];
+/// With more steps than this, there is no space for a button for each.
+const MAX_STEP_BUTTONS: usize = 4;
+
+/// Draws the way through the lesson: back, the steps, and on. Each button has the same place in every step of every
+/// lesson, so that a second click does what the first one did.
+fn way(ui: &mut Ui, open: &mut OpenLesson, step: usize, titles: &[&str], is_small: bool) {
+    let (number, count) = (open.number, titles.len());
+    let name = format!("Lesson {number} of {}", TITLES.len());
+    let height = ui.spacing().interact_size.y;
+    let gap = ui.spacing().item_spacing.x;
+    let close = |ui: &mut Ui, at: Rect, open: &mut OpenLesson| {
+        if ui.put(at, Button::new("✖")).on_hover_text("Close the lesson.").clicked() {
+            open.open(0, 1);
+        }
+    };
+    let row =
+        |ui: &mut Ui| ui.allocate_exact_size(vec2(ui.available_width(), height), Sense::empty()).0;
+    let square =
+        |row: Rect| Rect::from_min_max(row.right_top() - vec2(height, 0.0), row.right_bottom());
+    let mut way = row(ui);
+    if is_small {
+        close(ui, square(way), open);
+        way.max.x -= height + gap;
+    } else {
+        let builder = UiBuilder::new().max_rect(way).layout(Layout::left_to_right(Align::Center));
+        ui.scope_builder(builder, |ui| ui.weak(name.as_str()));
+        close(ui, square(way), open);
+        way = row(ui);
+    }
+    let back = BACK.min(MOST[0] * way.width());
+    let next = NEXT.min(MOST[1] * way.width());
+    let (back, next) = (way.with_max_x(way.left() + back), way.with_min_x(way.right() - next));
+    let between =
+        Rect::from_min_max(back.right_top() + vec2(gap, 0.0), next.left_bottom() - vec2(gap, 0.0));
+    let has_back = open.has_ended || step > 1 || number > 1;
+    let go_back = put_enabled(ui, has_back, back, "◀ Back");
+    if go_back && open.has_ended {
+        open.has_ended = false;
+    } else if go_back && step > 1 {
+        open.open(number, step - 1);
+    } else if go_back {
+        open.open(number - 1, MAX_STEPS);
+    }
+    let name_of_next = match (step < count, number < TITLES.len()) {
+        (true, _) => "Next ▶",
+        (false, true) => "Next lesson ▶",
+        (false, false) => "✔ Finish",
+    };
+    let has_next = count > 0 && !open.has_ended;
+    if put_enabled(ui, has_next, next, name_of_next) {
+        match step < count {
+            true => open.open(number, step + 1),
+            false => open.finish(TITLES.len()),
+        }
+    }
+    if is_small || count > MAX_STEP_BUTTONS {
+        let place = if count > 0 { format!("{number}.{step}") } else { number.to_string() };
+        ui.put(between, Label::new(RichText::new(place).strong()).truncate())
+            .on_hover_text(format!("{name}, step {step} of {count}"));
+        return;
+    }
+    let width = between.width() / count.max(1) as f32;
+    for (index, title) in titles.iter().enumerate() {
+        let left = between.left() + index as f32 * width;
+        let at = Rect::from_min_size(egui::pos2(left, between.top()), vec2(width, height));
+        let is_open = index + 1 == step && !open.has_ended;
+        let button = Button::selectable(is_open, (index + 1).to_string());
+        if ui.put(at, button).on_hover_text(*title).clicked() {
+            open.open(number, index + 1);
+        }
+    }
+}
+
+/// Draws a button at a place. Returns whether it was clicked.
+fn put_enabled(ui: &mut Ui, is_enabled: bool, at: Rect, name: &str) -> bool {
+    ui.scope(|ui| {
+        if !is_enabled {
+            ui.disable();
+        }
+        ui.put(at, Button::new(name).truncate()).clicked()
+    })
+    .inner
+}
+
 /// Draws the end of the lessons: which are finished, and what to do next.
 fn closing_words(ui: &mut Ui, open: &mut OpenLesson) {
+    ScrollArea::vertical().id_salt("end").auto_shrink(false).show(ui, |ui| the_end(ui, open));
+}
+
+fn the_end(ui: &mut Ui, open: &mut OpenLesson) {
     ui.add(Label::new(RichText::new("That was the last lesson").heading()).wrap());
     let missing: Vec<usize> =
         (1..=TITLES.len()).filter(|nth| !open.finished.contains(nth)).collect();

@@ -4,6 +4,7 @@ use egui::{ComboBox, RichText, TextWrapMode, Ui, WidgetInfo};
 
 use super::{
     disk::DialogPurpose,
+    exports::{self, NUM_LAB_FRAMES},
     files::Files,
     help::Help,
     lessons,
@@ -118,6 +119,8 @@ pub(super) fn model(ui: &mut Ui, run: &RunState, session: &Session) {
 /// Draws the menu entries that save something.
 pub(super) fn save(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files) {
     let is_lab = viewer.shows_plane();
+    let num_frames = if is_lab { NUM_LAB_FRAMES } else { exports::num_frames(&viewer.run) };
+    let animation = format!("Animation (GIF), {num_frames} frames");
     let options = &mut viewer.session.picture;
     ui.horizontal(|ui| {
         for scale in [1, 2, 4] {
@@ -136,10 +139,10 @@ pub(super) fn save(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files) {
         (ExportKind::Svg, "Drawing (SVG)", "The plots as vector graphics, with the same caption."),
         (
             ExportKind::Gif,
-            "Animation (GIF)",
+            animation.as_str(),
             match is_lab {
-                true => "The next 60 steps of the lab.",
-                false => "The recorded steps, at most 60 of them.",
+                true => "The next steps of the lab, at 1×, with the same caption.",
+                false => "The recorded steps, at most 40 of them, at 1×, with the same caption.",
             },
         ),
         (

@@ -37,6 +37,7 @@ mod panels;
 mod pixels;
 mod plots;
 mod presentation;
+mod r_hat;
 mod record;
 mod scatter;
 mod selected;

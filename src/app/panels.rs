@@ -1,7 +1,7 @@
 //! The state of the panels, kept between frames.
 
 use super::{
-    chains_panel::ChainsView, exports::LabRecording, files::Files, help::Help, lab::LabView,
+    chains_panel::ChainsView, exports::Recording, files::Files, help::Help, lab::LabView,
     plots::PlotsView, presentation::Presentation, selected::SelectedView, status::Status,
     training::TrainingView, welcome::Welcome,
 };
@@ -15,7 +15,7 @@ pub(super) struct Panels {
     pub(super) training: TrainingView,
     pub(super) lab: LabView,
     pub(super) files: Files,
-    pub(super) recording: LabRecording,
+    pub(super) recording: Recording,
     pub(super) help: Help,
     pub(super) status: Status,
     pub(super) welcome: Welcome,

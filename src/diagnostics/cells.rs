@@ -175,6 +175,26 @@ impl Cells {
     }
 }
 
+/// The masses of p ∝ exp(-β E) in the squares of each class, as shares of the mass in the plane; `None` without a density.
+///
+/// # Shapes
+/// `energy` and `classes`: (side, side).
+#[cfg(feature = "gui")]
+pub(crate) fn masses_of_classes(
+    energy: &[f32],
+    classes: &[u8],
+    num_classes: usize,
+    inverse_temperature: f64,
+) -> Option<Vec<f64>> {
+    let mut masses = vec![0.0; num_classes];
+    for (weight, &class) in weights(energy, &[], inverse_temperature).zip(classes) {
+        *masses.get_mut(class as usize)? += weight;
+    }
+    let total: f64 = masses.iter().sum();
+    masses.iter_mut().for_each(|mass| *mass /= total);
+    total.is_normal().then_some(masses)
+}
+
 /// The share of points in each of [`NUM_CELLS`] columns (axis 0) or rows (axis 1).
 ///
 /// # Shapes

@@ -1,6 +1,7 @@
 //! Pictures of samples: grids of images, scatter plots of points, animations. Also reads the user's pictures as start
 //! images.
 
+mod animation;
 mod fitted;
 mod read;
 
@@ -16,6 +17,7 @@ use image::{
 
 use crate::files::write_atomically;
 
+pub use animation::gif_of;
 pub(crate) use fitted::{Header, fitted, header, is_gray};
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use read::is_picture;
@@ -213,18 +215,6 @@ impl<W: Write> Animation<W> {
         let rgba = DynamicImage::from(frame).to_rgba8();
         self.encoder.encode_frame(Frame::from_parts(rgba, 0, 0, delay))
     }
-}
-
-/// Encodes frames as an endless GIF; the last frame is shown for one second.
-///
-/// # Errors
-/// The encoder fails.
-pub fn gif_of(frames: Vec<RgbImage>, frame_millis: u32) -> image::ImageResult<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let mut animation = Animation::new(&mut bytes, frame_millis)?;
-    frames.into_iter().try_for_each(|frame| animation.push(frame))?;
-    animation.finish()?;
-    Ok(bytes)
 }
 
 /// Writes a picture as PNG.

@@ -320,7 +320,9 @@ fn exports_write_what_was_seen() {
     window.pass(5, 4);
     window.click(PAUSE);
     window.pass(1, 0);
-    for entry in ["Picture (PNG)", "Animation (GIF)", "Traces (CSV)"] {
+    let steps = window.viewer().run.last_step() + 1;
+    let animation = format!("Animation (GIF), {steps} frames");
+    for entry in ["Picture (PNG)", &animation, "Traces (CSV)"] {
         window.click("Save");
         window.click(entry);
     }
@@ -339,11 +341,24 @@ fn exports_write_what_was_seen() {
     let picture = image::open(path("chains.png")).unwrap();
     assert!(picture.width() > 280 && picture.height() > 280);
     let table = std::fs::read_to_string(path("traces.csv")).unwrap();
-    let steps = window.viewer().run.last_step() + 1;
-    assert_eq!(table.lines().count() as u64, 1 + 100 * steps);
-    assert!(table.starts_with("step,lane,chain,class,energy,"));
-    let gif = std::fs::read(path("chains.gif")).unwrap();
-    assert!(gif.starts_with(b"GIF89a"));
+    // The caption is a comment above the table.
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines[0].starts_with("# Fashion-MNIST (JEM++) · step "), "{}", lines[0]);
+    assert!(lines[0].contains(" · PYLD, N = 5") && lines[0].ends_with(" · seed 0"));
+    assert!(lines[1].starts_with("# jempp view '"));
+    assert!(lines[2].starts_with("step,lane,chain,class,energy,"));
+    assert_eq!(lines.len() as u64, 3 + 100 * steps);
+    // The animation has the size of the picture, with the names of the classes and the caption.
+    let gif = path("chains.gif");
+    let decoder = image::codecs::gif::GifDecoder::new(std::io::BufReader::new(
+        std::fs::File::open(&gif).unwrap(),
+    ));
+    let frames = image::AnimationDecoder::into_frames(decoder.unwrap()).collect_frames().unwrap();
+    assert_eq!(frames.len() as u64, steps);
+    let buffer = frames[0].buffer();
+    assert_eq!([buffer.width(), buffer.height()], [800, 760]);
+    let size = std::fs::metadata(&gif).unwrap().len();
+    assert!(size < 100_000 * steps, "{size} bytes for {steps} frames");
 }
 
 /// A file dropped on the window, as on a desktop.

@@ -110,7 +110,7 @@ fn at_its_end_the_run_can_go_on_or_be_judged() {
     window.pass(2, 0);
     assert_eq!(window.viewer().session.tab, Tab::Plots);
     // Without noise there is nothing to converge to, and the plot says so.
-    assert!(window.has("R̂ along the run") && window.has("No R̂: "));
+    assert!(window.has("R-hat along the run") && window.has("No R-hat: "));
 }
 
 #[test]

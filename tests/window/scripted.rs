@@ -13,6 +13,7 @@ use jempp::{
     data::{self, Dataset},
     worker::{
         Batch, Command, Event, LaneImages, LaneNumbers, ModelInfo, References, RunRequest, Step,
+        lab::{LabCommand, LabUpdate, Slice},
     },
 };
 
@@ -105,6 +106,9 @@ impl Scripted {
                     probabilities[7] = 0.82;
                     self.say(Event::Classified { image, energy: -2.5, probabilities });
                 }
+                Command::Lab(LabCommand::Slice { path }) => {
+                    self.say(Event::Lab(Box::new(LabUpdate::Slice(slice(path)))));
+                }
                 _ => {}
             }
         }
@@ -174,6 +178,39 @@ impl Scripted {
     fn image_of(&self, label: u32, nth: usize) -> Vec<f32> {
         let mut of_class = (0..self.test.len()).filter(|&i| self.test.labels[i] == label);
         self.test.gather(of_class.nth(nth % 90))
+    }
+}
+
+/// A plane through the ends of a path of garments, whose energy is a bowl.
+fn slice(path: Vec<f32>) -> Slice {
+    let unit = |x: Vec<f32>| {
+        let length = x.iter().map(|x| x * x).sum::<f32>().sqrt();
+        x.into_iter().map(|x| x / length).collect::<Vec<f32>>()
+    };
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    let images: Vec<&[f32]> = path.chunks_exact(784).collect();
+    let (origin, last) = (images[0].to_vec(), images[images.len() - 1]);
+    let first = unit(last.iter().zip(&origin).map(|(a, b)| a - b).collect());
+    let random: Vec<f32> = (0..784).map(|pixel| noise(pixel, 3)).collect();
+    let along = dot(&random, &first);
+    let second = unit(random.iter().zip(&first).map(|(a, b)| a - along * b).collect());
+    let of = |image: &[f32], axis: &[f32]| {
+        let moved: Vec<f32> = image.iter().zip(&origin).map(|(a, b)| a - b).collect();
+        dot(&moved, axis)
+    };
+    let length = of(last, &first);
+    let side = 41;
+    let place = |nth: usize| (nth as f32 + 0.5) / side as f32 * 2.0 - 1.0;
+    let energy: Vec<f32> =
+        (0..side * side).map(|at| place(at % side).hypot(place(at / side))).collect();
+    Slice {
+        energy: energy.into(),
+        range: [[-0.3 * length, 1.3 * length], [-0.8 * length, 0.8 * length]],
+        path: images.iter().flat_map(|image| [of(image, &first), of(image, &second)]).collect(),
+        path_energy: (0..images.len()).map(|nth| 60.0 - nth as f32).collect(),
+        explained: [0.9, 0.05],
+        axes: [first, second],
+        origin,
     }
 }
 

@@ -1,25 +1,26 @@
 //! Exports of what is seen: a picture, an animation, a table.
 
-mod chains;
+mod film;
+mod traces;
 
 use egui::{Context, Theme, Ui, Vec2, vec2};
 use image::RgbImage;
 
-use self::chains::ChainsJob;
+use self::{film::Film, traces::TracesJob};
 use super::{
     chains_panel::{self, ChainsView},
     lab::{self, LabView},
-    offscreen::Drawing,
+    offscreen::{Drawing, Studio},
     panels::Panels,
     plots::{self, PlotsView},
-    state::{ExportKind, Lab, PictureOptions},
+    state::{ExportKind, PictureOptions},
     viewer::Viewer,
     words,
 };
 use crate::{config::Tab, picture};
 
-/// The number of steps in an animation of the lab.
-const NUM_LAB_FRAMES: usize = 60;
+pub(super) use film::{NUM_LAB_FRAMES, num_frames};
+
 const FRAME_MILLIS: u32 = 80;
 /// The longest link in a caption, in characters.
 const MAX_LINK: usize = 400;
@@ -55,8 +56,8 @@ pub(super) enum ExportJob {
     Pixels(Drawing),
     /// A drawing of the view, as vector graphics.
     Vectors(Drawing),
-    /// The recorded images of the chains, or their numbers.
-    Chains(ChainsJob),
+    /// The recorded numbers of the chains.
+    Traces(TracesJob),
     /// The frames of an animation.
     Frames(Vec<RgbImage>),
     /// A text.
@@ -69,67 +70,61 @@ impl ExportJob {
     /// # Errors
     /// Returns a message for the user if encoding fails.
     pub(super) fn bytes(self) -> Result<Vec<u8>, String> {
-        let encoded = match self {
-            Self::Text(text) => return Ok(text.into_bytes()),
-            Self::Vectors(drawing) => return Ok(drawing.svg().into_bytes()),
-            Self::Chains(job) => return job.bytes(),
-            Self::Pixels(drawing) => picture::png_of(drawing.pixels()),
-            Self::Frames(frames) => picture::gif_of(frames, FRAME_MILLIS),
-        };
-        encoded.map_err(|error| format!("cannot encode the picture: {error}"))
-    }
-}
-
-/// An animation of the lab while its steps are recorded.
-#[derive(Default)]
-pub(super) struct LabRecording {
-    frames: Option<Vec<RgbImage>>,
-    last_step: Option<u64>,
-}
-
-impl LabRecording {
-    /// Records the current step of the lab, if it is new. Returns the animation once it is complete.
-    fn follow(&mut self, ctx: &Context, viewer: &mut Viewer, view: &LabView) -> Option<ExportJob> {
-        self.frames.as_ref()?;
-        let step = viewer.lab.record.step;
-        if viewer.shows_plane() && self.last_step != Some(step) {
-            self.last_step = Some(step);
-            let options = PictureOptions { scale: 1, ..viewer.session.picture };
-            let frame = draw(ctx, viewer, view, options)?.pixels();
-            self.frames.as_mut()?.push(frame);
+        match self {
+            Self::Text(text) => Ok(text.into_bytes()),
+            Self::Traces(job) => Ok(job.text().into_bytes()),
+            Self::Vectors(drawing) => Ok(drawing.svg().into_bytes()),
+            Self::Pixels(drawing) => picture::png_of(drawing.pixels())
+                .map_err(|error| format!("cannot encode the picture: {error}")),
+            Self::Frames(frames) => picture::gif_of(&frames, FRAME_MILLIS)
+                .map_err(|error| format!("cannot encode the animation: {error}")),
         }
-        let is_whole = self.frames.as_ref()?.len() >= NUM_LAB_FRAMES;
-        (is_whole || !viewer.shows_plane()).then(|| self.frames.take().map(ExportJob::Frames))?
     }
 }
+
+/// An animation while it is drawn, if there is one.
+#[derive(Default)]
+pub(super) struct Recording(Option<Film>);
 
 /// Does what the user asked to save in this frame: of the view that is seen.
 pub(super) fn follow(ctx: &Context, viewer: &mut Viewer, panels: &mut Panels) {
     let tab = viewer.session.tab;
-    if let Some(job) = panels.recording.follow(ctx, viewer, &panels.lab) {
-        let export = Export { kind: ExportKind::Gif, tab: Tab::Lab };
-        panels.files.save(ctx, export, job, &mut viewer.run, &mut viewer.session);
+    if let Some(mut film) = panels.recording.0.take() {
+        match film.follow(ctx, viewer) {
+            true => {
+                let export = Export { kind: ExportKind::Gif, tab: film.tab() };
+                panels.files.save(ctx, export, film.job(), &mut viewer.run, &mut viewer.session);
+            }
+            false => panels.recording.0 = Some(film),
+        }
     }
     let Some(kind) = viewer.session.export.take() else { return };
     let options = viewer.session.picture;
+    let is_plane = viewer.shows_plane();
     let job = match (tab, kind) {
         (Tab::Train, _) => None,
         (_, ExportKind::Png) => draw(ctx, viewer, &panels.lab, options).map(ExportJob::Pixels),
         (_, ExportKind::Svg) => draw(ctx, viewer, &panels.lab, options).map(ExportJob::Vectors),
-        (Tab::Lab, ExportKind::Gif) if viewer.lab.is_plane() => {
-            panels.recording = LabRecording { frames: Some(Vec::new()), last_step: None };
-            viewer.session.notify(format!(
-                "Recording {NUM_LAB_FRAMES} steps of the lab, then saving them. Leaving the lab stops the \
-                 recording."
-            ));
-            return;
+        (_, ExportKind::Csv) if is_plane => {
+            traces::of_lab(&viewer.lab, &caption(viewer, tab)).map(ExportJob::Text)
         }
-        (Tab::Lab, ExportKind::Csv) if viewer.lab.is_plane() => {
-            traces(&viewer.lab).map(ExportJob::Text)
+        (_, ExportKind::Csv) => {
+            TracesJob::new(&viewer.run, &caption(viewer, Tab::Chains)).map(ExportJob::Traces)
         }
-        (_, ExportKind::Gif | ExportKind::Csv) => {
-            ChainsJob::new(kind == ExportKind::Csv, &viewer.run).map(ExportJob::Chains)
-        }
+        (_, ExportKind::Gif) => match Film::new(ctx, viewer, &panels.lab, options) {
+            Some(film) => {
+                let count = film.length();
+                viewer.session.notify(match is_plane {
+                    true => format!(
+                        "Recording {count} steps of the lab. They are saved when they are complete. Leaving the lab stops the recording."
+                    ),
+                    false => format!("Drawing {count} frames. They are saved when they are complete."),
+                });
+                panels.recording.0 = Some(film);
+                return ctx.request_repaint();
+            }
+            None => None,
+        },
     };
     let Some(job) = job else {
         let why = match tab {
@@ -148,31 +143,58 @@ fn draw(
     view: &LabView,
     options: PictureOptions,
 ) -> Option<Drawing> {
-    let is_empty = match viewer.shows_plane() {
-        true => viewer.lab.record.surface.is_none(),
-        false => viewer.run.shown_images().is_none(),
-    };
-    if is_empty {
+    if is_empty(viewer) {
         return None;
     }
-    let caption = caption(viewer);
-    let theme = match options.is_light {
-        true => Theme::Light,
-        false => ctx.theme(),
-    };
-    let (mut chains, mut plots, mut lab_view) =
-        (ChainsView::default(), PlotsView::default(), view.again());
-    let Viewer { run, lab, session, .. } = viewer;
-    let contents = |ui: &mut Ui| {
-        egui::Panel::bottom("caption")
-            .show(ui, |ui| caption.iter().for_each(|line| drop(ui.small(line))));
-        match session.tab {
-            Tab::Lab => lab::bare(ui, lab, run, &mut lab_view),
-            Tab::Plots => plots::ui(ui, run, &mut plots),
-            Tab::Chains | Tab::Train => chains_panel::bare(ui, run, &mut chains),
+    let tab = viewer.session.tab;
+    let caption = caption(viewer, tab);
+    let (chains, lab) = (&mut ChainsView::default(), &mut view.again());
+    let mut contents = Contents { tab, caption: &caption, chains, lab };
+    let mut plots = PlotsView::default();
+    let scale = f32::from(options.scale);
+    let mut studio = Studio::new(ctx, size(tab), scale, light_or_dark(ctx, options));
+    Some(studio.draw(|ui| match tab {
+        Tab::Plots => {
+            contents.caption(ui);
+            plots::ui(ui, &mut viewer.run, &mut plots);
         }
-    };
-    Some(Drawing::new(ctx, size(session.tab), f32::from(options.scale), theme, contents))
+        _ => contents.show(ui, viewer),
+    }))
+}
+
+/// Whether there is nothing to save yet.
+fn is_empty(viewer: &Viewer) -> bool {
+    match viewer.shows_plane() {
+        true => viewer.lab.record.surface.is_none(),
+        false => viewer.run.shown_images().is_none(),
+    }
+}
+
+fn light_or_dark(ctx: &Context, options: PictureOptions) -> Theme {
+    if options.is_light { Theme::Light } else { ctx.theme() }
+}
+
+/// The chains or the lab as they are drawn for a picture, with a caption.
+struct Contents<'a> {
+    tab: Tab,
+    caption: &'a [String],
+    chains: &'a mut ChainsView,
+    lab: &'a mut LabView,
+}
+
+impl Contents<'_> {
+    fn caption(&self, ui: &mut Ui) {
+        egui::Panel::bottom("caption")
+            .show(ui, |ui| self.caption.iter().for_each(|line| drop(ui.small(line))));
+    }
+
+    fn show(&mut self, ui: &mut Ui, viewer: &mut Viewer) {
+        self.caption(ui);
+        match self.tab {
+            Tab::Lab => lab::bare(ui, &mut viewer.lab, &mut viewer.run, self.lab),
+            _ => chains_panel::bare(ui, &mut viewer.run, self.chains),
+        }
+    }
 }
 
 /// The size of a picture at 1×, in points.
@@ -184,42 +206,19 @@ fn size(tab: Tab) -> Vec2 {
     }
 }
 
-/// What a picture shows: the model, the step, the rules, the seed, and the link to it.
-fn caption(viewer: &Viewer) -> [String; 2] {
+/// What a file shows: the model, the step, the rules, the seed, and the link to it.
+fn caption(viewer: &Viewer, tab: Tab) -> [String; 2] {
     let link = words::shown(&format!("jempp view '{}'", viewer.view().to_query()), MAX_LINK);
-    let first = match viewer.shows_plane() {
-        true => {
-            let config = &viewer.lab.settings.config;
-            let names = words::lane_names(&viewer.lab.settings.rules).join(" | ");
-            format!(
-                "{} · step {} · {names} · seed {}",
-                lab::target_name(config.target),
-                viewer.lab.record.step,
-                config.seed
-            )
-        }
-        false => {
-            let names = words::lane_names(&viewer.run.lanes).join(" | ");
-            let settings = &viewer.run.settings;
-            let model = words::model_name(&settings.model, 60);
-            format!("{model} · step {} · {names} · seed {}", viewer.run.shown_step(), settings.seed)
-        }
+    let first = if tab == Tab::Lab && viewer.lab.is_plane() {
+        let config = &viewer.lab.settings.config;
+        let names = words::lane_names(&viewer.lab.settings.rules).join(" | ");
+        let (target, step) = (lab::target_name(config.target), viewer.lab.record.step);
+        format!("{target} · step {step} · {names} · seed {}", config.seed)
+    } else {
+        let names = words::lane_names(&viewer.run.lanes).join(" | ");
+        let settings = &viewer.run.settings;
+        let model = words::model_name(&settings.model, 60);
+        format!("{model} · step {} · {names} · seed {}", viewer.run.shown_step(), settings.seed)
     };
     [first, link]
-}
-
-/// The traces of the lab's chains as a table, or `None` if there are none yet.
-fn traces(lab: &Lab) -> Option<String> {
-    use std::fmt::Write;
-    let mut text = String::from("step,rule,chain,x0,x1,energy\n");
-    let head = text.len();
-    for (rule, lane) in lab.record.lanes.iter().enumerate() {
-        for (chain, trace) in lane.traces.iter().enumerate() {
-            for (step, [x0, x1, energy]) in (lane.first_traced..).zip(trace) {
-                // Writing to a string cannot fail.
-                let _ = writeln!(text, "{step},{rule},{chain},{x0},{x1},{energy}");
-            }
-        }
-    }
-    (text.len() > head).then_some(text)
 }

@@ -8,6 +8,7 @@ use crate::{
         chart::{chart, lane_color, line, line_style, line_width, with_room},
         fit::fit,
         pixels::number,
+        r_hat::{self, RHatCurves},
         size_class,
         state::{Agreement, Curve, Lab, LaneRecord, MAX_LAG},
         theme,
@@ -23,18 +24,78 @@ const NUM_DRAWN: usize = 6;
 /// The maximum number of points of a trace.
 const MAX_DRAWN: usize = 600;
 
+/// What the plot of x₀ shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Agrees {
+    /// x₀ of some chains at every step.
+    #[default]
+    Traces,
+    /// The correlation of x₀ with itself some steps later.
+    Autocorrelation,
+    /// Split R-hat along the run.
+    RHat,
+}
+
+impl Agrees {
+    /// Every choice, with its name and an explanation.
+    const ALL: [(Self, &'static str, &'static str); 3] = [
+        (Self::Traces, "Traces", "x₀ of some chains at every step."),
+        (
+            Self::Autocorrelation,
+            "Autocorrelation",
+            "Correlation of x₀ with itself k steps later. The faster it falls to 0, the more new information each \
+             step brings.",
+        ),
+        (
+            Self::RHat,
+            "R-hat",
+            "R-hat of x₀ along the run. Below the line at 1.01 the chains agree. Each point looks at the later half \
+             of the steps so far.",
+        ),
+    ];
+}
+
 /// The choice between plots.
 #[derive(Default)]
 pub(super) struct MeasuresView {
-    /// Whether to show the autocorrelation in place of the traces.
-    autocorrelation: bool,
+    agrees: Agrees,
+    /// Whether to show the distance between two rules in place of their energies.
+    shows_distance: bool,
+}
+
+/// The choice between the energy and the distance between two rules.
+const ENERGY_OR_DISTANCE: [(bool, &str, &str); 2] = [
+    (false, "Energy", "The mean of E over the chains of each rule."),
+    (
+        true,
+        "Distance",
+        "How far the chains of rule 1 are from those of rule 2 with the same number.",
+    ),
+];
+
+/// Draws small tabs above a plot.
+fn tabs<T: PartialEq + Copy>(ui: &mut Ui, chosen: &mut T, all: &[(T, &str, &str)]) {
+    ui.horizontal(|ui| {
+        ui.spacing_mut().item_spacing.x = 2.0;
+        ui.spacing_mut().interact_size.y = 14.0;
+        ui.spacing_mut().button_padding = egui::vec2(3.0, 0.0);
+        for (choice, name, hover) in all {
+            let name = RichText::new(*name).size(11.0);
+            ui.selectable_value(chosen, *choice, name).on_hover_text(*hover);
+        }
+    });
+}
+
+/// Whether there is space for the plots side by side.
+pub(super) fn is_wide(ui: &Ui) -> bool {
+    ui.available_width() > 520.0
 }
 
 /// Draws the plots, side by side if there is space.
 pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, shown: &mut MeasuresView) {
     let is_learned = lab.settings.config.target == LabTarget::Learned;
     let room = ui.available_size();
-    let is_wide = room.x > 520.0;
+    let is_wide = is_wide(ui);
     let height = match (is_wide, size_class::is_small(ui.ctx())) {
         (true, false) => room.y - 22.0,
         // A small window scrolls to the plots.
@@ -48,7 +109,7 @@ pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, shown: &mut MeasuresView) {
             cross_entropy(&mut uis[1.min(last)], lab, height);
         } else {
             variation(&mut uis[0], lab, height);
-            energy(&mut uis[1.min(last)], lab, height);
+            energy_or_distance(&mut uis[1.min(last)], lab, height, shown);
         }
         agreement(&mut uis[2.min(last)], lab, height, shown);
     };
@@ -125,6 +186,41 @@ fn draw<'a>(plot: &mut egui_plot::PlotUi<'a>, curve: &'a Curve, index: usize) {
     line(plot, values, |line| line.color(color).width(width).style(style));
 }
 
+/// Draws the mean energy of the chains or, for two rules, the distance between them if it is chosen.
+fn energy_or_distance(ui: &mut Ui, lab: &Lab, height: f32, shown: &mut MeasuresView) {
+    if lab.record.lanes.len() != 2 {
+        return energy(ui, lab, height);
+    }
+    tabs(ui, &mut shown.shows_distance, &ENERGY_OR_DISTANCE);
+    let height = (height - 18.0).max(24.0);
+    match shown.shows_distance {
+        true => distance(ui, &lab.record.apart, height),
+        false => energy(ui, lab, height),
+    }
+}
+
+/// Draws the distance between two rules.
+fn distance(ui: &mut Ui, apart: &Curve, height: f32) {
+    let now = apart.last().filter(|value| value.is_finite());
+    title(
+        ui,
+        &format!("Distance between the rules: {}", now.map_or("—".into(), |v| number(v as f32))),
+        "The distance between each chain of rule 1 and the chain of rule 2 with the same number, in units of x, as the \
+         mean over the chains. Both have the same noise, so rules that do the same stay at 0.",
+    );
+    let values = apart.points().iter().map(|point| point[1]).filter(|value| value.is_finite());
+    let top = values.fold(0.0, f64::max);
+    let top = if top > 0.0 { 1.06 * top } else { 0.1 };
+    let end = steps(std::iter::once(ends(apart)));
+    let color = ui.visuals().strong_text_color();
+    chart("lab distance", height, "", "").show(ui, |plot| {
+        plot.set_plot_bounds_x(-0.01 * end..=end * 1.01);
+        plot.set_plot_bounds_y(-0.02 * top..=top);
+        let values = apart.points().iter().map(|point| (point[0], point[1]));
+        line(plot, values, |line| line.color(color).width(1.8));
+    });
+}
+
 /// Draws the mean energy of the chains.
 fn energy(ui: &mut Ui, lab: &Lab, height: f32) {
     let lanes = &lab.record.lanes;
@@ -169,68 +265,57 @@ fn energy(ui: &mut Ui, lab: &Lab, height: f32) {
     });
 }
 
-/// Draws how well the chains agree: traces or autocorrelation of x0, with R-hat and ESS.
+/// Draws how well the chains agree: traces, autocorrelation or R-hat of x0, with R-hat and ESS as numbers.
 fn agreement(ui: &mut Ui, lab: &Lab, height: f32, shown: &mut MeasuresView) {
     let lanes = &lab.record.lanes;
-    let of_lane = |lane: &LaneRecord| match &lane.agreement {
-        Some(Agreement { r_hat: Ok(r_hat), ess: Ok(ess), .. })
-            if lane.num_lost() == 0 && !lane.is_exploded() =>
-        {
-            (format!("{r_hat:.3}"), format!("{ess:.0}"))
-        }
-        _ => ("—".into(), "—".into()),
-    };
-    let (r_hats, sizes): (Vec<_>, Vec<_>) = lanes.iter().map(of_lane).unzip();
-    let said = format!("R-hat {} · ESS {}", r_hats.join(" | "), sizes.join(" | "));
-    let reason = lanes.iter().find_map(|lane| lane.agreement.as_ref()?.r_hat.as_ref().err());
-    let reason = match lanes.iter().any(|lane| lane.num_lost() > 0) {
-        true => "\n\nHere: chains have left the plane, so these numbers would mean nothing.".into(),
-        false => reason.map_or(String::new(), |reason| format!("\n\nHere: {reason}.")),
-    };
-    ui.horizontal(|ui| {
-        ui.spacing_mut().item_spacing.x = 4.0;
-        ui.spacing_mut().interact_size.y = 14.0;
-        ui.spacing_mut().button_padding.y = 0.0;
-        let text = |text: &str| RichText::new(text).size(11.0);
-        ui.selectable_value(&mut shown.autocorrelation, false, text("Traces"))
-            .on_hover_text("x₀ of some chains at every step.");
-        ui.selectable_value(&mut shown.autocorrelation, true, text("Autocorrelation")).on_hover_text(
-            "Correlation of x₀ with itself k steps later. The faster it falls to 0, the more new information each \
-             step brings.",
-        );
-    });
+    let withheld: Vec<Option<String>> = lanes.iter().map(LaneRecord::why_no_r_hat).collect();
+    tabs(ui, &mut shown.agrees, &Agrees::ALL);
+    let said = agreement_text(lanes, &withheld);
     title(
         ui,
         &said,
         &format!(
-            "{said}\n\nSplit R-hat and bulk effective sample size of x₀, from the later half of the traces of \
-             32 chains. Chains that agree have R-hat below 1.01. Neither number can see a mode that no chain \
-             has found.{reason}"
+            "{said}\n\nSplit R-hat and bulk effective sample size of x₀, from the later half of the traces of 32 chains. \
+             Chains that agree have R-hat below 1.01. Neither number can see a mode that no chain has found."
         ),
     );
-    let mut id = "lab traces";
-    let (mut end, mut range) = (MAX_LAG as f64, (-0.2, 1.0));
-    let mut first = 0.0;
-    if !shown.autocorrelation {
-        let lengths = lanes.iter().map(|lane| lane.traces.first().map_or(0, Vec::len));
-        first = lanes.iter().map(|lane| lane.first_traced as f64).fold(f64::INFINITY, f64::min);
-        first = if first.is_finite() { first } else { 0.0 };
-        end = first + steps(lengths.map(|length| length as f64));
-        range = (-1.2, 1.2);
-        id = "lab traces of x0";
+    let height = (height - 18.0).max(24.0);
+    match shown.agrees {
+        Agrees::Traces => traces(ui, lanes, height),
+        Agrees::Autocorrelation => autocorrelation(ui, lanes, height),
+        Agrees::RHat => r_hat_curves(ui, lanes, &withheld, height),
     }
-    chart(id, (height - 18.0).max(24.0), "", "").show(ui, |plot| {
+}
+
+/// R-hat and ESS of every rule, or why there are none.
+fn agreement_text(lanes: &[LaneRecord], withheld: &[Option<String>]) -> String {
+    if withheld.iter().all(Option::is_some) && !withheld.is_empty() {
+        return r_hat::reasons("Rule", withheld).join(" ");
+    }
+    let of_lane = |(lane, reason): (&LaneRecord, &Option<String>)| match (&lane.agreement, reason) {
+        (Some(Agreement { r_hat: Ok(r_hat), ess: Ok(ess), .. }), None) => {
+            (format!("{r_hat:.3}"), format!("{ess:.0}"))
+        }
+        _ => ("—".into(), "—".into()),
+    };
+    let (r_hats, sizes): (Vec<_>, Vec<_>) = lanes.iter().zip(withheld).map(of_lane).unzip();
+    let mut said = format!("R-hat {} · ESS {}", r_hats.join(" | "), sizes.join(" | "));
+    for reason in r_hat::reasons("Rule", withheld) {
+        said += &format!(" · {reason}");
+    }
+    said
+}
+
+/// Draws x0 of some chains at every step.
+fn traces(ui: &mut Ui, lanes: &[LaneRecord], height: f32) {
+    let first = lanes.iter().map(|lane| lane.first_traced as f64).fold(f64::INFINITY, f64::min);
+    let first = if first.is_finite() { first } else { 0.0 };
+    let lengths = lanes.iter().map(|lane| lane.traces.first().map_or(0, Vec::len));
+    let end = first + steps(lengths.map(|length| length as f64));
+    chart("lab traces of x0", height, "", "").show(ui, |plot| {
         plot.set_plot_bounds_x(first - 0.01 * (end - first)..=end);
-        plot.set_plot_bounds_y(range.0..=range.1);
+        plot.set_plot_bounds_y(-1.2..=1.2);
         for (index, lane) in lanes.iter().enumerate() {
-            let color = lane_color(index);
-            if shown.autocorrelation {
-                let curve = lane.agreement.iter().flat_map(|a| &a.autocorrelation).enumerate();
-                let values = curve.map(|(lag, value)| (lag as f64, *value));
-                let style = line_style(index);
-                line(plot, values, |line| line.color(color).width(1.8).style(style));
-                continue;
-            }
             for (nth, trace) in lane.traces.iter().take(NUM_DRAWN).enumerate() {
                 let stride = (trace.len() / MAX_DRAWN).max(1);
                 let start = lane.first_traced as f64;
@@ -241,12 +326,50 @@ fn agreement(ui: &mut Ui, lab: &Lab, height: f32, shown: &mut MeasuresView) {
                 });
                 let color = match lanes.len() {
                     1 => theme::CLASSES[nth % theme::CLASSES.len()],
-                    _ => color.gamma_multiply(0.7),
+                    _ => lane_color(index).gamma_multiply(0.7),
                 };
                 line(plot, values, |line| line.color(color).width(1.0));
             }
         }
     });
+}
+
+/// Draws the correlation of x0 with itself some steps later.
+fn autocorrelation(ui: &mut Ui, lanes: &[LaneRecord], height: f32) {
+    let end = MAX_LAG as f64;
+    chart("lab traces", height, "", "").show(ui, |plot| {
+        plot.set_plot_bounds_x(-0.01 * end..=end);
+        plot.set_plot_bounds_y(-0.2..=1.0);
+        for (index, lane) in lanes.iter().enumerate() {
+            let curve = lane.agreement.iter().flat_map(|a| &a.autocorrelation).enumerate();
+            let values = curve.map(|(lag, value)| (lag as f64, *value));
+            let (color, style) = (lane_color(index), line_style(index));
+            line(plot, values, |line| line.color(color).width(1.8).style(style));
+        }
+    });
+}
+
+/// Draws R-hat along the run, or why there is none.
+fn r_hat_curves(ui: &mut Ui, lanes: &[LaneRecord], withheld: &[Option<String>], height: f32) {
+    let curve = |(lane, reason): (&LaneRecord, &Option<String>)| match reason {
+        Some(_) => Vec::new(),
+        None => lane.r_hat.points().iter().map(|point| (point[0], point[1])).collect(),
+    };
+    let curves = RHatCurves {
+        id: "lab r hat",
+        height,
+        last_step: steps(lanes.iter().map(|lane| ends(&lane.r_hat))),
+        lanes: lanes.iter().zip(withheld).map(curve).collect(),
+    };
+    if curves.has_values() {
+        return curves.show(ui);
+    }
+    let mut text = r_hat::reasons("Rule", withheld).join(" ");
+    if text.is_empty() {
+        text = "It takes some more steps until there is something to compare.".into();
+    }
+    let size = egui::vec2(ui.available_width(), height);
+    ui.add_sized(size, egui::Label::new(RichText::new(text).size(11.0)).wrap());
 }
 
 /// The colour for d < 0 (expansion); the next one is for d > 0 (contraction).

@@ -7,8 +7,10 @@ mod measures;
 mod on_screen;
 mod plane;
 mod slice;
+mod slice_pictures;
 mod tool;
 mod trails;
+mod valleys;
 
 use egui::{CentralPanel, Panel, RichText, ScrollArea, Ui};
 
@@ -27,6 +29,8 @@ use super::{
 
 /// The width of the controls, in a wide window and in a narrower one.
 const CONTROLS: [f32; 2] = [270.0, 220.0];
+/// Below this width, as beside the text of a lesson, everything is in one column.
+const NARROW: f32 = 520.0;
 /// The minimum and maximum width of the plots beside the plane.
 const BESIDE: [f32; 2] = [260.0, 420.0];
 /// The state of the tab, kept between frames.
@@ -57,8 +61,7 @@ pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, state: &mut Lab
         state.tool = Tool::Choose;
     }
     (state.frame, state.setup) = (frame, Some(setup));
-    let is_small = size_class::is_small(ui.ctx());
-    if is_small {
+    if size_class::is_small(ui.ctx()) || ui.available_width() < NARROW {
         return small(ui, lab, run, state);
     }
     Panel::bottom("lab transport").show(ui, |ui| match lab.is_plane() {
@@ -85,7 +88,15 @@ pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, state: &mut Lab
     } else {
         let height = fit(room.y * 0.25, 110.0, 190.0);
         Panel::bottom("lab measures").resizable(false).exact_size(height).show(ui, |ui| {
-            measures::ui(ui, lab, &mut state.plots);
+            match measures::is_wide(ui) {
+                true => measures::ui(ui, lab, &mut state.plots),
+                // One below the other.
+                false => {
+                    ScrollArea::vertical()
+                        .show(ui, |ui| measures::ui(ui, lab, &mut state.plots))
+                        .inner
+                }
+            }
         });
     }
     CentralPanel::default().show(ui, |ui| planes(ui, lab, state));
@@ -120,7 +131,8 @@ pub(super) fn bare(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, state: &mut L
     }
 }
 
-/// Draws everything in one column that scrolls, for small screens.
+/// Draws everything in one column that scrolls, for small screens. In a larger window, what is measured comes before the
+/// controls.
 fn small(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, state: &mut LabView) {
     Panel::bottom("lab transport").show(ui, |ui| match lab.is_plane() {
         true => controls::transport(ui, lab),
@@ -138,10 +150,19 @@ fn small(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, state: &mut LabView) {
                 true => slice::ui(ui, lab, run, &mut state.slice),
                 false => planes(ui, lab, state),
             });
+            let is_small = size_class::is_small(ui.ctx());
+            let mut plots = |ui: &mut Ui, lab: &mut Lab| {
+                if !is_slice {
+                    ui.add_space(8.0);
+                    measures::ui(ui, lab, &mut state.plots);
+                }
+            };
+            if !is_small {
+                plots(ui, lab);
+            }
             controls::ui(ui, lab, &mut state.tool);
-            if !is_slice {
-                ui.add_space(8.0);
-                measures::ui(ui, lab, &mut state.plots);
+            if is_small {
+                plots(ui, lab);
             }
         });
     });
@@ -176,6 +197,9 @@ fn planes(ui: &mut Ui, lab: &mut Lab, state: &mut LabView) {
                 let text = format!("{}: {}", index + 1, names[index]);
                 let color = contrast::readable(ui, theme::LANES[index % theme::LANES.len()]);
                 ui.add(egui::Label::new(RichText::new(text).color(color).strong()).truncate());
+            }
+            if let Some(lane) = lab.record.lanes.get(index) {
+                valleys::ui(ui, &lab.record, lane, index);
             }
             let plane = Plane {
                 record: &lab.record,

@@ -1,22 +1,33 @@
 //! The image model's energy on the plane through a chain's path.
 
-use egui::{Color32, Pos2, RichText, Sense, Shape, Stroke, Ui, Vec2, pos2, vec2};
+use egui::{
+    Color32, Label, Painter, Pos2, Rect, Response, RichText, ScrollArea, Sense, Shape, Stroke, Ui,
+    Vec2, pos2, vec2,
+};
 
-use super::heat::{HeatMap, HeatStyle};
+use super::{
+    heat::{HeatMap, HeatStyle},
+    slice_pictures::{SlicePictures, UnderPointer},
+};
 use crate::{
     app::{
+        fit::fit,
         magnifier::name_of,
-        pixels::{WHOLE, number},
+        pixels::{SMALL, WHOLE, number},
+        size_class,
         state::{Lab, RunState, Selection},
-        theme,
     },
-    worker::lab::LabCommand,
+    worker::lab::{LabCommand, Slice},
 };
 
 /// The maximum number of points of a path.
 const MAX_PATH: usize = 120;
 /// The minimum time between two slices while the chains run, in seconds.
 const INTERVAL_SECS: f64 = 3.0;
+/// The minimum and maximum width of what is beside the slice; with less space, it stands above and below.
+const BESIDE: [f32; 2] = [150.0, 260.0];
+/// The side of the image under the pointer where it covers a corner of the slice, as a share of the slice.
+const IN_CORNER: f32 = 0.28;
 
 /// The state of the picture, kept between frames.
 #[derive(Default)]
@@ -33,14 +44,15 @@ pub(super) struct SliceView {
     is_broken: bool,
     number: u64,
     energies: Option<std::sync::Arc<[f32]>>,
+    pictures: SlicePictures,
+    under_pointer: UnderPointer,
 }
 
 impl SliceView {
     /// The same slice, for another window, which has textures of its own.
     pub(super) fn again(&self) -> Self {
         let Self { of, is_foreign, asked, asked_at, is_broken, number, .. } = *self;
-        let (heat, energies) = (HeatMap::default(), None);
-        Self { heat, of, is_foreign, asked, asked_at, is_broken, number, energies }
+        Self { of, is_foreign, asked, asked_at, is_broken, number, ..Self::default() }
     }
 }
 
@@ -106,69 +118,190 @@ pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, view: &mut Slic
         });
         return;
     };
-    ui.horizontal_wrapped(|ui| {
-        ui.label(
-            RichText::new(format!("The energy of images around the path of {name}.")).strong(),
-        );
-        if lab.record.is_slicing {
-            ui.spinner();
-        }
-    });
-    ui.label(format!(
-        "Axes: the two directions in which the path spreads most, {:.0} and {:.0} % of its spread. The other {} \
-         directions are hidden; most points here are images that no chain ever visits.",
-        100.0 * slice.explained[0],
-        100.0 * slice.explained[1],
-        run.model.as_ref().map_or(0, |m| m.shape.iter().product::<usize>()).saturating_sub(2),
-    ));
     if view.energies.as_ref().is_none_or(|old| !std::sync::Arc::ptr_eq(old, &slice.energy)) {
         view.energies = Some(slice.energy.clone());
         view.number += 1;
+        // Only one slice is requested at a time, so this is the one whose path ends there.
+        let last = view.asked.unwrap_or(last);
+        view.pictures = SlicePictures::new(run, shown, last, &slice);
     }
-    let side = (ui.available_size() - vec2(0.0, 24.0)).min_elem().max(80.0);
-    let (rect, response) = ui.allocate_exact_size(Vec2::splat(side), Sense::hover());
-    response.widget_info(|| {
-        egui::WidgetInfo::labeled(
-            egui::Role::Image,
-            true,
-            "Energy on the plane through a chain's path",
-        )
-    });
-    let style = HeatStyle { contours: true, decisions: false, is_network: true };
-    let texture = view.heat.texture(ui.ctx(), view.number, &slice.energy, &[], style);
-    let painter = ui.painter_at(rect);
-    painter.image(texture, rect, WHOLE, Color32::WHITE);
-    let to_screen = |point: &[f32]| -> Pos2 {
-        let share = |axis: usize| {
-            let [low, high] = slice.range[axis];
-            (point[axis] - low) / (high - low)
+    let shape = run.model.as_ref().map_or([0; 3], |model| model.shape);
+    let mut plane = SlicePlane { slice: &slice, name: &name, shape, view };
+    let room = ui.available_size();
+    let beside = room.y.min(room.x - BESIDE[0] - ui.spacing().item_spacing.x);
+    if beside > 0.75 * room.y {
+        ui.horizontal_top(|ui| {
+            let point = plane.square(ui, beside);
+            ui.vertical(|ui| {
+                ui.set_max_width(ui.available_width().min(BESIDE[1]));
+                plane.beside(ui, point);
+                ScrollArea::vertical().show(ui, |ui| {
+                    plane.heading(ui, lab.record.is_slicing);
+                    plane.axes(ui);
+                    plane.colors(ui);
+                    plane.legend(ui);
+                });
+            });
+        });
+        return;
+    }
+    // A small window scrolls to the texts.
+    let is_small = size_class::is_small(ui.ctx());
+    plane.heading(ui, lab.record.is_slicing);
+    if !is_small {
+        plane.axes(ui);
+    }
+    let below = if is_small { 0.0 } else { 24.0 };
+    let side = (ui.available_size() - vec2(0.0, below)).min_elem().max(80.0);
+    let rect = Rect::from_min_size(ui.next_widget_position(), Vec2::splat(side));
+    if let Some(point) = plane.square(ui, side) {
+        plane.in_corner(ui, rect, point);
+    }
+    if is_small {
+        plane.axes(ui);
+    }
+    plane.colors(ui);
+    if is_small {
+        plane.legend(ui);
+    }
+}
+
+/// The slice while it is drawn.
+struct SlicePlane<'a> {
+    slice: &'a Slice,
+    name: &'a str,
+    /// The shape of an image (C, H, W).
+    shape: [usize; 3],
+    view: &'a mut SliceView,
+}
+
+impl SlicePlane<'_> {
+    /// Whether points of the plane are images, which points of a plane model are not.
+    fn has_images(&self) -> bool {
+        let [channels, height, width] = self.shape;
+        height * width > 1 && self.slice.origin.len() == channels * height * width
+    }
+
+    fn heading(&self, ui: &mut Ui, is_slicing: bool) {
+        let text = format!("The energy of images around the path of {}.", self.name);
+        ui.horizontal_wrapped(|ui| {
+            ui.label(RichText::new(text).strong());
+            if is_slicing {
+                ui.spinner();
+            }
+        });
+    }
+
+    fn axes(&self, ui: &mut Ui) {
+        let num_pixels: usize = self.shape.iter().product();
+        ui.label(format!(
+            "Axes: the two directions in which the path spreads most, {:.0} and {:.0} % of its spread. The other {} \
+             directions are hidden; most points here are images that no chain ever visits.",
+            100.0 * self.slice.explained[0],
+            100.0 * self.slice.explained[1],
+            num_pixels.saturating_sub(2),
+        ));
+    }
+
+    fn colors(&self, ui: &mut Ui) {
+        let unit = self.slice.range[0][1] - self.slice.range[0][0];
+        let [low, high, apart] = self.view.heat.scale;
+        ui.label(format!(
+            "A side is {unit:.1} long in units of x. Colours: energy {} (bright) to {} and more (dark), lines {apart} apart.",
+            number(low),
+            number(high),
+        ));
+    }
+
+    /// Draws the square: the energies, the path, and pictures of the chain along it. Returns the point of the plane under
+    /// the pointer.
+    fn square(&mut self, ui: &mut Ui, side: f32) -> Option<[f32; 2]> {
+        let (rect, response) = ui.allocate_exact_size(Vec2::splat(side), Sense::hover());
+        let style = HeatStyle { contours: true, decisions: false, is_network: true };
+        let Self { slice, view, shape, .. } = self;
+        let texture = view.heat.texture(ui.ctx(), view.number, &slice.energy, &[], style);
+        let painter = ui.painter_at(rect);
+        painter.image(texture, rect, WHOLE, Color32::WHITE);
+        let to_screen = |point: &[f32]| -> Pos2 {
+            let share = |axis: usize| {
+                let [low, high] = slice.range[axis];
+                (point[axis] - low) / (high - low)
+            };
+            pos2(rect.left() + share(0) * rect.width(), rect.bottom() - share(1) * rect.height())
         };
-        pos2(rect.left() + share(0) * rect.width(), rect.bottom() - share(1) * rect.height())
-    };
-    let path: Vec<Pos2> = slice.path.chunks_exact(2).map(to_screen).collect();
-    painter.add(Shape::line(path.clone(), Stroke::new(2.0, Color32::WHITE)));
-    for at in &path {
-        painter.circle_filled(*at, 2.0, Color32::WHITE);
+        let path: Vec<Pos2> = slice.path.chunks_exact(2).map(to_screen).collect();
+        painter.add(Shape::line(path.clone(), Stroke::new(2.0, Color32::WHITE)));
+        for at in &path {
+            painter.circle_filled(*at, 2.0, Color32::WHITE);
+        }
+        let shape = *shape;
+        if self.has_images() {
+            self.view.pictures.show(&painter, rect, shape, &path, to_screen);
+        }
+        response.widget_info(|| {
+            let seen = self.view.pictures.seen();
+            let text = format!("Energy on the plane through a chain's path. Pictures: {seen}");
+            egui::WidgetInfo::labeled(egui::Role::Image, true, text)
+        });
+        let at = response.hover_pos().filter(|at| rect.contains(*at))?;
+        let along = |axis: usize, share: f32| {
+            let [low, high] = self.slice.range[axis];
+            low + share * (high - low)
+        };
+        let across = along(0, (at.x - rect.left()) / rect.width());
+        Some([across, along(1, (rect.bottom() - at.y) / rect.height())])
     }
-    let ends = [(path.first(), "start", theme::DRIFT), (path.last(), "now", theme::NOISE)];
-    for ((at, text, color), energy) in
-        ends.into_iter().zip([slice.path_energy.first(), slice.path_energy.last()])
-    {
-        let (Some(at), Some(energy)) = (at, energy) else { continue };
-        painter.circle_filled(*at, 5.0, color);
-        let text = format!("{text}: E = {}", number(*energy));
-        super::on_screen::caption(
-            &painter,
-            *at + vec2(8.0, -8.0),
-            egui::Align2::LEFT_BOTTOM,
-            &text,
-        );
+
+    /// Says which pictures there are.
+    fn legend(&self, ui: &mut Ui) {
+        if self.has_images() {
+            ui.label(format!(
+                "Pictures: the chain at its start, at every {}th step where there is space, and now.",
+                self.view.pictures.every
+            ));
+        }
     }
-    let unit = slice.range[0][1] - slice.range[0][0];
-    let [low, high, apart] = view.heat.scale;
-    ui.label(format!(
-        "A side is {unit:.1} long in units of x. Colours: energy {} (bright) to {} and more (dark), lines {apart} apart.",
-        number(low),
-        number(high),
-    ));
+
+    /// Draws the image under the pointer beside the slice, or says in its place how to see one.
+    fn beside(&mut self, ui: &mut Ui, point: Option<[f32; 2]>) {
+        if !self.has_images() {
+            return;
+        }
+        let width = fit(ui.available_width() - 2.0, 0.0, 0.5 * ui.available_height());
+        let size = vec2(width, width + 2.0 * SMALL);
+        let Some(point) = point else {
+            let hint = "Hold the pointer over the slice to see the image there.";
+            ui.add_sized(size, Label::new(RichText::new(hint).weak()).wrap());
+            return;
+        };
+        let (room, response) = ui.allocate_exact_size(size, Sense::hover());
+        self.under_pointer(&ui.painter_at(room.expand(2.0)), &response, point);
+    }
+
+    /// Draws the image under the pointer in the corner of the slice that is farthest from it.
+    fn in_corner(&mut self, ui: &Ui, square: Rect, point: [f32; 2]) {
+        if !self.has_images() {
+            return;
+        }
+        let is_upper_half = |axis: usize| 2.0 * point[axis] > self.slice.range[axis].iter().sum();
+        let side = IN_CORNER * square.width();
+        let size = vec2(side, side + 2.0 * SMALL);
+        let left = if is_upper_half(0) { square.left() + 4.0 } else { square.right() - side - 4.0 };
+        let top =
+            if is_upper_half(1) { square.bottom() - size.y - 4.0 } else { square.top() + 4.0 };
+        let room = Rect::from_min_size(pos2(left, top), size);
+        let response = ui.interact(room, ui.scope_id().with("under pointer"), Sense::empty());
+        self.under_pointer(&ui.painter_at(square), &response, point);
+    }
+
+    fn under_pointer(&mut self, painter: &Painter, response: &Response, point: [f32; 2]) {
+        let energy = self.slice.energy_at(point).map_or(String::new(), number);
+        let text = format!("here: E = {energy}");
+        response.widget_info(|| {
+            let text = format!("The image under the pointer. {text}");
+            egui::WidgetInfo::labeled(egui::Role::Image, true, text)
+        });
+        let image = self.slice.image_at(point);
+        self.view.under_pointer.show(painter, response.rect, self.shape, &image, &text);
+    }
 }

@@ -1,5 +1,6 @@
 //! Plots and diagnostics of the run.
 
+mod apart;
 mod convergence;
 mod faint;
 mod histogram;
@@ -159,6 +160,10 @@ pub(super) fn ui(ui: &mut Ui, run: &mut RunState, state: &mut PlotsView) {
         if state.convergence.update(record, lanes, state.series.revision, now) {
             ui.ctx().request_repaint_after_secs(0.1);
         }
+        if lanes.len() > 1 && state.apart_revision != state.series.revision {
+            state.apart_revision = state.series.revision;
+            state.apart.update(record);
+        }
     }
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         // The scroll bar must not cover the right end of a plot.
@@ -175,7 +180,7 @@ pub(super) fn ui(ui: &mut Ui, run: &mut RunState, state: &mut PlotsView) {
         let mut step = state.line_plot(ui, run, what, &names);
         ui.add_space(6.0);
         let num_columns = if ui.available_width() >= TWO_COLUMNS { 2 } else { 1 };
-        for row in SmallPlot::ALL.chunks(num_columns) {
+        for row in SmallPlot::of(names.len()).chunks(num_columns) {
             ui.columns(num_columns, |columns| {
                 for (ui, &plot) in columns.iter_mut().zip(row) {
                     ui.push_id(plot.title(), |ui| {

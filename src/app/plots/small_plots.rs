@@ -12,7 +12,7 @@ use super::{
 use crate::{
     app::{
         chart::{chart, lane_color, legend_entry, legend_row, line, line_style, line_width, note},
-        fit::fit,
+        r_hat::{self, RHatCurves},
         state::RunState,
     },
     config::{LaneConfig, SamplerKind},
@@ -35,11 +35,13 @@ pub(super) enum SmallPlot {
     RHat,
     /// The distance from the start, ‖x - x_0‖.
     Distance,
+    /// The distance between the first lane and the others.
+    Apart,
 }
 
 impl SmallPlot {
     /// All small plots, in the order in which they are shown.
-    pub(super) const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Probabilities,
         Self::Histogram,
         Self::GradientNorm,
@@ -47,7 +49,13 @@ impl SmallPlot {
         Self::Distance,
         Self::RHat,
         Self::Autocorrelation,
+        Self::Apart,
     ];
+
+    /// The small plots of a run with this number of lanes. A single lane has no distance from another.
+    pub(super) fn of(num_lanes: usize) -> &'static [Self] {
+        if num_lanes > 1 { &Self::ALL } else { &Self::ALL[..7] }
+    }
 
     /// The title above the plot.
     pub(super) fn title(self) -> &'static str {
@@ -58,7 +66,8 @@ impl SmallPlot {
             Self::Histogram => "Chains and real images",
             Self::Autocorrelation => "Autocorrelation of the energy",
             Self::Distance => "Distance from the start",
-            Self::RHat => "R̂ along the run",
+            Self::RHat => "R-hat along the run",
+            Self::Apart => "Distance between lanes",
         }
     }
 
@@ -83,6 +92,10 @@ impl SmallPlot {
                  steps so far."
             }
             Self::Distance => "|x - x₀|: how far the chains have moved from where they began.",
+            Self::Apart => {
+                "How far the chains of lane 1 are from those of another lane with the same number, as the mean over the \
+                 chains. Lanes that do the same stay at 0."
+            }
         }
     }
 }
@@ -139,53 +152,50 @@ pub(super) fn show(
             legend_row(ui, |ui| legend(ui, names, None));
             r_hat(ui, state, run);
         }
+        SmallPlot::Apart => apart(ui, state, run, names),
     }
     None
 }
 
-/// The largest value on the axis of R̂. Larger ones lie at the edge.
-const MAX_R_HAT: f64 = 3.0;
-
 fn r_hat(ui: &mut Ui, state: &PlotsView, run: &RunState) {
     let lanes = state.convergence.lanes();
-    let reasons = lanes.iter().enumerate().filter_map(|(lane, report)| {
-        let reason = report.why_no_r_hat()?;
-        Some(if lanes.len() > 1 {
-            format!("Lane {}: {reason}.", lane + 1)
-        } else {
-            format!("No R̂: {reason}.")
-        })
-    });
-    reasons.for_each(|reason| note(ui, reason));
-    let values = lanes.iter().flat_map(|lane| &lane.r_hat).map(|point| point.1);
-    let highest = values.filter(|value| value.is_finite()).fold(f64::NAN, f64::max);
-    if highest.is_nan() {
-        if lanes.iter().any(|lane| lane.why_no_r_hat().is_none()) {
-            ui.weak("This needs some more steps.");
-        }
-        return;
+    let of_lanes: Vec<Option<String>> =
+        lanes.iter().map(|lane| lane.why_no_r_hat().map(String::from)).collect();
+    r_hat::reasons("Lane", &of_lanes).into_iter().for_each(|reason| note(ui, reason));
+    let curves = RHatCurves {
+        id: "r hat",
+        height: HEIGHT,
+        last_step: run.last_step() as f64,
+        lanes: lanes.iter().map(|lane| lane.r_hat.clone()).collect(),
+    };
+    if curves.has_values() {
+        curves.show(ui);
+    } else if of_lanes.iter().any(Option::is_none) {
+        ui.weak("This needs some more steps.");
     }
-    let top = fit(highest, 1.05, MAX_R_HAT);
-    let last = run.last_step().max(1) as f64;
-    let limit = ui.visuals().strong_text_color();
-    chart("r hat", HEIGHT, "steps", "R̂")
-        .label_formatter(|position| {
-            let (HoverPosition::Elsewhere { position }
-            | HoverPosition::NearDataPoint { position, .. }) = position;
-            Some(format!("step {:.0}: {:.3}\nline: 1.01", position.x, position.y))
-        })
-        .show(ui, |plot| {
-            plot.set_plot_bounds_x(0.0..=last * 1.01);
-            plot.set_plot_bounds_y(1.0 - 0.1 * (top - 1.0)..=top + 0.05 * (top - 1.0));
-            let style = LineStyle::Dashed { length: 5.0 };
-            plot.hline(HLine::new("", 1.01).color(limit).style(style).allow_hover(false));
-            for (lane, report) in lanes.iter().enumerate() {
-                let (color, style) = (lane_color(lane), line_style(lane));
-                let width = line_width(lane, 2.0);
-                let curve = report.r_hat.iter().map(|&(step, value)| (step, value.min(MAX_R_HAT)));
-                line(plot, curve, |line| line.color(color).width(width).style(style));
-            }
-        });
+}
+
+fn apart(ui: &mut Ui, state: &PlotsView, run: &RunState, names: &[String]) {
+    let others = || (1..names.len()).map(|lane| (lane, state.apart.curve(lane - 1)));
+    legend_row(ui, |ui| {
+        for lane in 1..names.len() {
+            let name = format!("lane 1 to lane {}", lane + 1);
+            legend_entry(ui, &name, lane_color(lane), line_style(lane));
+        }
+    });
+    let values = others().flat_map(|(_, curve)| curve).map(|point| point.1);
+    let top = values.filter(|value| value.is_finite()).fold(0.0, f64::max);
+    let top = if top > 0.0 { 1.06 * top } else { 1.0 };
+    let end = run.last_step().max(1) as f64;
+    chart("apart", HEIGHT, "steps", "distance in units of x").show(ui, |plot| {
+        plot.set_plot_bounds_x(-0.01 * end..=end * 1.01);
+        plot.set_plot_bounds_y(-0.02 * top..=top);
+        for (lane, curve) in others() {
+            let (color, style) = (lane_color(lane), line_style(lane));
+            let width = line_width(lane, 2.0);
+            line(plot, curve, |line| line.color(color).width(width).style(style));
+        }
+    });
 }
 
 fn autocorrelation(ui: &mut Ui, state: &PlotsView) {

@@ -3,6 +3,7 @@
 use egui::{RichText, Ui};
 
 use super::{
+    apart::Apart,
     convergence::Convergence,
     faint::FaintCache,
     histogram::Histogram,
@@ -34,6 +35,9 @@ pub(crate) struct PlotsView {
     big: FaintCache,
     pub(super) histogram: Histogram,
     pub(super) convergence: Convergence,
+    pub(super) apart: Apart,
+    /// The revision of the series that the distances belong to.
+    pub(super) apart_revision: u64,
     /// The rules that the diagnostics belong to.
     pub(super) rules: Vec<LaneConfig>,
 }

@@ -105,7 +105,11 @@ impl OpenLesson {
         lesson.steps.truncate(MAX_STEPS);
         if number == self.number {
             // A link may name a step that does not exist.
-            self.step = fit(self.step, 1, lesson.steps.len());
+            let step = fit(self.step, 1, lesson.steps.len());
+            if self.set_up == (number, self.step) {
+                self.set_up.1 = step;
+            }
+            self.step = step;
         }
         self.text = Some((number, Arc::new(lesson)));
         (count > MAX_STEPS).then(|| {

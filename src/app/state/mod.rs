@@ -9,7 +9,7 @@ mod session;
 mod training;
 
 pub(in crate::app) use self::{
-    lab::{Agreement, Curve, LaneRecord, MAX_LAG},
+    lab::{Agreement, Curve, LaneRecord, MAX_LAG, shares},
     requests::Requests,
     session::{ExportKind, PictureOptions, TRAINING_AFTER_FAILURE},
     training::{

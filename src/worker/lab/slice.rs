@@ -37,7 +37,8 @@ pub(in crate::worker) async fn slice(model: &OpenModel, path: Vec<f32>) -> Resul
     // A straight path spans only a line, so use any direction perpendicular to it as the second axis.
     let second = axes.get(1).cloned().unwrap_or_else(|| across(&first));
     explained.resize(2, 0.0);
-    let plane = PrincipalAxes { origin, axes: vec![first, second], explained };
+    let axes = vec![first.clone(), second.clone()];
+    let plane = PrincipalAxes { origin, axes, explained };
     let coordinates: Vec<f32> =
         path.chunks_exact(num_pixels).flat_map(|image| plane.coordinates_of(image)).collect();
     let range = range_of(&coordinates);
@@ -59,6 +60,8 @@ pub(in crate::worker) async fn slice(model: &OpenModel, path: Vec<f32>) -> Resul
         path: coordinates,
         path_energy,
         explained: [plane.explained[0], plane.explained[1]],
+        origin: plane.origin,
+        axes: [first, second],
     })
 }
 

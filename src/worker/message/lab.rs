@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::LabState,
-    diagnostics::cells::{Cells, NoMasses},
+    diagnostics::cells::{Cells, EXTENT, NoMasses},
 };
 
 /// The number of chains of each rule whose every step is reported.
@@ -79,7 +79,9 @@ impl LabUpdate {
     pub(in crate::worker) fn num_bytes(&self) -> usize {
         match self {
             Self::Surface(surface) => size_of_val(&*surface.energy),
-            Self::Slice(slice) => size_of_val(&*slice.energy),
+            Self::Slice(slice) => {
+                size_of_val(&*slice.energy) + 3 * size_of_val(slice.origin.as_slice())
+            }
             Self::Frame(frame) => {
                 let of_lane = |lane: &LabLaneFrame| lane.x.len() + lane.traces.len();
                 size_of::<f32>() * frame.lanes.iter().map(of_lane).sum::<usize>()
@@ -110,6 +112,14 @@ impl LabSurface {
     /// The same errors as [`Cells::of_energy`].
     pub fn masses(&self, inverse_temperature: f64) -> Result<Cells, NoMasses> {
         Cells::of_energy(&self.energy, &self.around, inverse_temperature)
+    }
+
+    /// The class of the square that a point is in; `None` outside the plane.
+    pub(crate) fn class_at(&self, point: [f32; 2]) -> Option<usize> {
+        let side = self.classes.len().isqrt();
+        let place = point.map(|value| (value / EXTENT + 1.0) * 0.5 * side as f32);
+        let is_in = place.iter().all(|value| (0.0..side as f32).contains(value));
+        is_in.then(|| self.classes[place[1] as usize * side + place[0] as usize].into())
     }
 }
 
@@ -192,4 +202,34 @@ pub struct Slice {
     pub path_energy: Vec<f32>,
     /// The share of the variance of the path that each axis explains.
     pub explained: [f32; 2],
+    /// The image at the coordinates (0, 0), flattened.
+    pub origin: Vec<f32>,
+    /// The unit vectors along the two axes, flattened like an image.
+    pub axes: [Vec<f32>; 2],
+}
+
+impl Slice {
+    /// The image at a point of the plane.
+    pub(crate) fn image_at(&self, point: [f32; 2]) -> Vec<f32> {
+        let [first, second] = &self.axes;
+        let along = first.iter().zip(second).map(|(a, b)| point[0] * a + point[1] * b);
+        self.origin.iter().zip(along).map(|(origin, along)| origin + along).collect()
+    }
+
+    /// The point of the plane that is nearest to an image.
+    pub(crate) fn nearest_to(&self, image: &[f32]) -> [f32; 2] {
+        let from_origin = || image.iter().zip(&self.origin).map(|(x, origin)| x - origin);
+        [0, 1].map(|axis| from_origin().zip(&self.axes[axis]).map(|(x, along)| x * along).sum())
+    }
+
+    /// The energy at a point of the plane; `None` outside the square.
+    pub(crate) fn energy_at(&self, point: [f32; 2]) -> Option<f32> {
+        let side = self.energy.len().isqrt();
+        let place = [0, 1].map(|axis| {
+            let [low, high] = self.range[axis];
+            (point[axis] - low) / (high - low) * side as f32
+        });
+        let is_in = place.iter().all(|value| (0.0..side as f32).contains(value));
+        is_in.then(|| self.energy[place[1] as usize * side + place[0] as usize])
+    }
 }

@@ -44,11 +44,37 @@ fn lesson_5_garments_from_class_centres_end_lower_than_from_noise() {
     assert!(centres > noise + 0.2, "{noise} {centres}");
 }
 
+/// The mean energy of each lane at the step that is shown.
+fn energies(viewer: &Viewer) -> Vec<f32> {
+    viewer.run.shown_numbers().unwrap().1.iter().map(|lane| mean(&lane.energy)).collect()
+}
+
 // tests/kernels/sampler.rs checks the same for a real inner loop.
 #[test]
 fn lesson_7_ten_inner_steps_with_images_are_one_ten_times_as_long() {
-    let viewer = play(state(7, 3));
+    let mut viewer = play(state(7, 3));
     let (step, lanes) = viewer.run.shown_images().unwrap();
-    assert_eq!((*step, lanes.len()), (5, 2));
+    assert_eq!((*step, lanes.len()), (5, 3));
     assert!(lanes[0].x == lanes[1].x, "not the same pictures");
+    // At every step, each lane has computed the same number of full gradients.
+    let spent: Vec<u64> =
+        viewer.run.shown_numbers().unwrap().1.iter().map(|lane| lane.num_gradients).collect();
+    assert!(spent.iter().all(|count| *count == spent[0]), "{spent:?}");
+    let after_5 = energies(&viewer);
+    assert!(after_5[2] > after_5[0] + 0.5, "SGLD has only begun: {after_5:?}");
+
+    let lesson = super::lesson(7);
+    let spans = lesson.steps[2].blocks.iter().flat_map(|block| &block.spans);
+    let links: Vec<&str> = spans.filter_map(|span| span.link.as_deref()).collect();
+    let whole = ViewState::from_query(links[1]).unwrap();
+    assert_eq!((whole.view.num_steps, &whole.lanes), (50, &state(7, 3).lanes));
+    viewer = play(whole);
+    let after_50 = energies(&viewer);
+    // The answer: what PYLD reaches with 5 gradients takes SGLD about twice as many, and with 50 it ends lower.
+    let record = viewer.run.record.as_ref().unwrap();
+    let mut numbers = record.numbers.entries().iter();
+    let as_low = numbers.find(|(_, lanes)| mean(&lanes[2].energy) <= after_5[0]).unwrap().0;
+    println!("lesson 7, after 5 gradients {after_5:?}, after 50 {after_50:?}; as low at {as_low}");
+    assert!((8..=14).contains(&as_low), "{as_low}");
+    assert!(after_50[2] < after_5[0] - 1.0, "{after_50:?} {after_5:?}");
 }

@@ -154,8 +154,7 @@ fn rotation_transparency_and_animations_are_handled_and_said() {
         fs::copy(inputs.join(name), folder.join(name)).unwrap();
     }
     let frames = [[250, 0, 0], [0, 0, 250]].map(|colour| picture(colour, 20, 20, 0));
-    fs::write(folder.join("moving.gif"), jempp::picture::gif_of(frames.to_vec(), 100).unwrap())
-        .unwrap();
+    fs::write(folder.join("moving.gif"), jempp::picture::gif_of(&frames, 100).unwrap()).unwrap();
     save(&picture([9; 3], 20, 20, 0), &dir.path().join("set/test/a/0.png"), ImageFormat::Png);
     let found = load_with(&dir.path().join("set"), &["data.size=16"]).unwrap();
     let said = found.describe();

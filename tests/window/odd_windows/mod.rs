@@ -217,6 +217,8 @@ fn lab(num_rules: usize, energy: &[f32]) -> Window {
         path: vec![0.0, 0.5, energy[0], energy[1]],
         path_energy: vec![1.0, energy[2]],
         explained: [0.5, f32::NAN],
+        origin: vec![energy[0]; 784],
+        axes: [vec![energy[1]; 784], vec![energy[2]; 784]],
     };
     let updates = [LabUpdate::Surface(surface), LabUpdate::Started(vec![vec![0; 20]; num_rules])];
     let updates = updates.into_iter().chain(frames).chain([LabUpdate::Slice(slice)]);

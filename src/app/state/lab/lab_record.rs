@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{curve::Curve, lane_record::LaneRecord};
+use super::{
+    curve::Curve,
+    lane_record::LaneRecord,
+    valleys::{self, Valley},
+};
 use crate::{
     config::{LabReference, LabState, LabTarget, LaneConfig},
     diagnostics::{self, cells::NoMasses},
@@ -49,10 +53,14 @@ pub struct LabRecord {
     pub step: u64,
     /// The records of the rules, from left to right.
     pub(in crate::app) lanes: Vec<LaneRecord>,
+    /// The mean distance between the chains of two rules that have the same number.
+    pub(in crate::app) apart: Curve,
     /// The energies over the plane.
     pub surface: Option<LabSurface>,
     /// The number of surfaces so far, which tells the pictures of them when to change.
     pub num_surfaces: u64,
+    /// The valleys of a formula's energy; empty for a network, whose classes are not valleys.
+    pub(in crate::app) valleys: Vec<Valley>,
     /// The number of starts of the chains so far.
     pub num_starts: u64,
     /// The training points and their classes.
@@ -153,6 +161,8 @@ impl LabRecord {
         for (lane, &beta) in self.lanes.iter_mut().zip(&wanted) {
             let count = lane.labels.len();
             lane.exact = Some(beta.map_or(Err(NoMasses::UnknownLaw), |beta| surface.masses(beta)));
+            let masses = lane.exact().and(beta).and_then(|beta| valleys::masses(surface, beta));
+            lane.masses = masses.unwrap_or_default();
             lane.floor = lane.exact().map_or(0.0, |cells| cells.expected_total_variation(count));
             // Distances to another density belong to a new curve.
             lane.variation = Curve::default();
@@ -165,6 +175,11 @@ impl LabRecord {
         match update {
             LabUpdate::Surface(surface) => {
                 let is_learning = self.is_learning;
+                let target = self.sent.as_ref().map(|state| state.config.target);
+                self.valleys = match target {
+                    Some(LabTarget::Model | LabTarget::Learned) => Vec::new(),
+                    _ => valleys::valleys(&surface),
+                };
                 self.surface = Some(surface);
                 self.num_surfaces += 1;
                 self.compared_at.clear();
@@ -180,6 +195,7 @@ impl LabRecord {
             LabUpdate::Started(labels) => {
                 let lane = |labels| LaneRecord { labels, ..LaneRecord::default() };
                 self.lanes = labels.into_iter().map(lane).collect();
+                self.apart = Curve::default();
                 self.step = 0;
                 self.num_starts += 1;
                 self.compared_at.clear();
@@ -187,6 +203,9 @@ impl LabRecord {
             }
             LabUpdate::Frame(LabFrame { step, lanes }) => {
                 self.step = step;
+                if let [first, second] = lanes.as_slice() {
+                    self.apart.push(step as f64, mean_distance(&first.x, &second.x));
+                }
                 for (lane, frame) in self.lanes.iter_mut().zip(lanes) {
                     lane.take(step, frame);
                 }
@@ -211,6 +230,13 @@ impl LabRecord {
                 self.is_slicing = false;
             }
         }
+    }
+
+    /// Computes the diagnostics that are due. Called once per frame: chains that run as fast as possible bring more
+    /// steps between two frames than could be diagnosed one by one.
+    pub(in crate::app) fn diagnose(&mut self) {
+        let step = self.step;
+        self.lanes.iter_mut().for_each(|lane| lane.diagnose_if_due(step));
     }
 
     fn compare_with_sent(&mut self) {
@@ -245,6 +271,18 @@ impl LabRecord {
     }
 }
 
+/// The mean distance between the points (N, 2) of two sets that have the same number, over those that are both in the
+/// plane; NaN if there are none.
+fn mean_distance(first: &[f32], second: &[f32]) -> f64 {
+    let is_in = |point: &[f32]| point.iter().all(|v| v.abs() <= diagnostics::cells::EXTENT);
+    let pairs = first.chunks_exact(2).zip(second.chunks_exact(2));
+    let (sum, count) =
+        pairs.filter(|(a, b)| is_in(a) && is_in(b)).fold((0.0, 0usize), |(sum, count), (a, b)| {
+            (sum + f64::from((a[0] - b[0]).hypot(a[1] - b[1])), count + 1)
+        });
+    sum / count as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::{super::lane_record::MAX_TRACE, *};
@@ -268,6 +306,7 @@ mod tests {
             };
             let step = record.step + 10;
             record.take(LabUpdate::Frame(LabFrame { step, lanes: vec![lane] }));
+            record.diagnose();
         }
     }
 
@@ -316,6 +355,35 @@ mod tests {
         let agreement = lane.agreement.as_ref().unwrap();
         assert_eq!(agreement.r_hat, Err(DoesNotApply::NoNoise));
         assert!(!agreement.autocorrelation.is_empty());
+    }
+
+    #[test]
+    fn r_hat_is_a_curve_with_a_gap_while_chains_are_lost() {
+        let mut record = started();
+        frames(&mut record, 20);
+        let lane = &record.lanes[0];
+        assert_eq!(lane.why_no_r_hat(), None);
+        let values: Vec<f64> = lane.r_hat.points().iter().map(|point| point[1]).collect();
+        assert!(values.len() >= 5 && values.iter().all(|value| value.is_finite()), "{values:?}");
+        assert_eq!(values.last().copied(), lane.agreement.as_ref().unwrap().r_hat.ok());
+        let before = values.len();
+        let lane = &mut record.lanes[0];
+        let mut frame = lane.now.clone().unwrap();
+        frame.x[3] = 7.0;
+        frame.traces = vec![0.5; 6 * 200];
+        lane.take(400, frame);
+        lane.diagnose_if_due(400);
+        assert_eq!(lane.why_no_r_hat().as_deref(), Some("1 of 2 chains have left the plane"));
+        let points = lane.r_hat.points();
+        assert!(points.len() > before && points.last().unwrap()[1].is_nan());
+    }
+
+    #[test]
+    fn the_distance_between_two_rules_counts_the_chains_that_are_in_the_plane() {
+        let first = [0.0, 0.0, 1.0, 0.0, 0.5, 0.5];
+        assert_eq!(mean_distance(&first, &first), 0.0);
+        assert_eq!(mean_distance(&first, &[0.3, 0.4, 1.0, 0.5, f32::NAN, 0.5]), 0.5);
+        assert!(mean_distance(&first, &[9.0; 6]).is_nan());
     }
 
     #[test]

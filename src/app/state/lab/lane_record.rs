@@ -41,6 +41,8 @@ pub(in crate::app) struct LaneRecord {
     pub variation: Curve,
     /// The exact density to compare the rule with, once the energy is known.
     pub exact: Option<Result<Cells, NoMasses>>,
+    /// The exact probability of each class of squares; empty if there is no density to compare with.
+    pub masses: Vec<f64>,
     /// The expected total variation of exact samples, which is due to chance alone.
     pub floor: f64,
     /// (x0, x1, energy) of each traced chain at each step.
@@ -48,6 +50,9 @@ pub(in crate::app) struct LaneRecord {
     /// The step at which the traces begin.
     pub first_traced: u64,
     pub agreement: Option<Agreement>,
+    /// Split R̂ of x0 along the run, each over the later half of the traces up to its step. A step at which it did not
+    /// apply has NaN.
+    pub r_hat: Curve,
     /// Why the chains have no common stationary distribution, if they have none.
     pub(super) has_no_law: Option<DoesNotApply>,
     pub(super) diagnosed_at: usize,
@@ -67,6 +72,19 @@ impl LaneRecord {
     pub(in crate::app) fn is_exploded(&self) -> bool {
         let energy = self.now.as_ref().map_or(0.0, |now| now.mean_energy);
         !energy.is_finite() || energy > EXPLODED
+    }
+
+    /// Why there is no R̂ now, if there is none. Chains that have left would make the numbers of the others look as if
+    /// all were well.
+    pub(in crate::app) fn why_no_r_hat(&self) -> Option<String> {
+        let (lost, all) = (self.num_lost(), self.labels.len());
+        if self.is_exploded() {
+            return Some("the chains exploded".into());
+        }
+        if lost > 0 {
+            return Some(format!("{lost} of {all} chains have left the plane"));
+        }
+        self.agreement.as_ref()?.r_hat.err().map(|reason| reason.to_string())
     }
 
     /// The exact density to compare the rule with, if there is one.
@@ -96,11 +114,19 @@ impl LaneRecord {
             self.variation.push(step as f64, exact.total_variation(&frame.x));
         }
         self.now = Some(frame);
+    }
+
+    /// Computes the diagnostics anew if the traces have grown enough since the last time.
+    pub(super) fn diagnose_if_due(&mut self, step: u64) {
         let length = self.traces.first().map_or(0, Vec::len);
-        if length >= self.diagnosed_at + DIAGNOSE_EVERY.max(self.diagnosed_at / 8) {
-            self.diagnosed_at = length;
-            self.diagnose();
+        if length < self.diagnosed_at + DIAGNOSE_EVERY.max(self.diagnosed_at / 8) {
+            return;
         }
+        self.diagnosed_at = length;
+        self.diagnose();
+        let r_hat = self.agreement.as_ref().and_then(|agreement| agreement.r_hat.ok());
+        let value = r_hat.filter(|_| self.why_no_r_hat().is_none());
+        self.r_hat.push(step as f64, value.unwrap_or(f64::NAN));
     }
 
     /// Computes the diagnostics from the second half of the traces.

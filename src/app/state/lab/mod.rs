@@ -3,6 +3,7 @@
 mod curve;
 mod lab_record;
 mod lane_record;
+mod valleys;
 
 use super::{requests::Requests, run::next_seed};
 use crate::{
@@ -16,6 +17,7 @@ use crate::{
 pub(in crate::app) use self::{
     curve::Curve,
     lane_record::{Agreement, LaneRecord, MAX_LAG},
+    valleys::shares,
 };
 pub(crate) use lab_record::LabRecord;
 
@@ -76,6 +78,9 @@ impl Lab {
         }
         for command in self.record.sync(&self.settings, is_open) {
             self.ask(command);
+        }
+        if is_open {
+            self.record.diagnose();
         }
         if is_open && std::mem::take(&mut self.plays) {
             if self.settings.config.target == LabTarget::Learned {

@@ -326,20 +326,27 @@ impl RunState {
         words::lane_names(&self.lanes).into_iter().nth(index).unwrap_or_default()
     }
 
+    /// The recorded image of a chain (C, H, W) at a step, or at the last recorded one before it, with its step.
+    pub(in crate::app) fn image_of(&self, chain: Selection, step: u64) -> Option<(u64, &[f32])> {
+        let (at, lanes) = self.record.as_ref()?.images.at(step)?;
+        Some((*at, self.image_in(lanes, chain)?))
+    }
+
+    fn image_in<'a>(&self, lanes: &'a [LaneImages], chain: Selection) -> Option<&'a [f32]> {
+        let x = &lanes.get(chain.lane)?.x;
+        let size = x.len() / self.record.as_ref()?.num_chains().max(1);
+        x.get(chain.chain * size..(chain.chain + 1) * size)
+    }
+
     /// The recorded positions of a chain, thinned out to about `most` positions (K, C, H, W).
     pub(in crate::app) fn path(&self, chain: Selection, most: usize) -> Vec<f32> {
         let Some(record) = &self.record else { return Vec::new() };
-        let Selection { lane, chain } = chain;
         let entries = record.images.entries();
         let stride = entries.len().div_ceil(most).max(1);
         let last = entries.len().saturating_sub(1);
         let kept =
             entries.iter().enumerate().filter(|(index, _)| index % stride == 0 || *index == last);
-        let images = kept.filter_map(|(_, (_, lanes))| {
-            let x = &lanes.get(lane)?.x;
-            let size = x.len() / record.num_chains().max(1);
-            x.get(chain * size..(chain + 1) * size)
-        });
+        let images = kept.filter_map(|(_, (_, lanes))| self.image_in(lanes, chain));
         images.flatten().copied().collect()
     }
 }

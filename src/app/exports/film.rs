@@ -1,0 +1,131 @@
+//! Animations: of the run's recorded steps, and of the lab's next ones. One frame is drawn in each frame of the window.
+
+use egui::Context;
+use image::RgbImage;
+
+use super::{Contents, ExportJob, caption, is_empty, light_or_dark, size};
+use crate::{
+    app::{
+        chains_panel::ChainsView,
+        lab::LabView,
+        offscreen::Studio,
+        record::Record,
+        state::{PictureOptions, RunState},
+        viewer::Viewer,
+    },
+    config::Tab,
+};
+
+/// The number of steps in an animation of the lab, and the largest number in one of the run.
+pub(in crate::app) const NUM_LAB_FRAMES: usize = 60;
+const MAX_FRAMES: usize = 40;
+
+/// The number of frames that an animation of the run has now.
+pub(in crate::app) fn num_frames(run: &RunState) -> usize {
+    run.record.as_ref().map_or(0, |record| record.images.entries().len().min(MAX_FRAMES))
+}
+
+/// What an animation shows.
+enum Scenes {
+    /// The next steps of the lab, after the last one that has a frame.
+    Lab { last_step: Option<u64> },
+    /// These recorded steps of the run, the last one first, unless another run begins.
+    Run { steps: Vec<u64>, beginning: u64 },
+}
+
+/// An animation while its frames are drawn.
+pub(in crate::app) struct Film {
+    scenes: Scenes,
+    studio: Studio,
+    chains: ChainsView,
+    lab: LabView,
+    frames: Vec<RgbImage>,
+}
+
+impl Film {
+    /// Begins an animation of the view that is seen; `None` if there is nothing to see.
+    pub(super) fn new(
+        ctx: &Context,
+        viewer: &Viewer,
+        lab: &LabView,
+        options: PictureOptions,
+    ) -> Option<Self> {
+        if is_empty(viewer) {
+            return None;
+        }
+        let scenes = match (viewer.shows_plane(), &viewer.run.record) {
+            (true, _) => Scenes::Lab { last_step: None },
+            (false, Some(record)) => {
+                Scenes::Run { steps: steps(record), beginning: viewer.run.num_beginnings }
+            }
+            (false, None) => return None,
+        };
+        let tab = if viewer.shows_plane() { Tab::Lab } else { Tab::Chains };
+        // A larger scale would make a large file.
+        let studio = Studio::new(ctx, size(tab), 1.0, light_or_dark(ctx, options));
+        let (chains, lab) = (ChainsView::default(), lab.again());
+        Some(Self { scenes, studio, chains, lab, frames: Vec::new() })
+    }
+
+    /// The tab that it shows.
+    pub(super) fn tab(&self) -> Tab {
+        match self.scenes {
+            Scenes::Lab { .. } => Tab::Lab,
+            Scenes::Run { .. } => Tab::Chains,
+        }
+    }
+
+    /// The number of frames that the animation will have.
+    pub(super) fn length(&self) -> usize {
+        match &self.scenes {
+            Scenes::Lab { .. } => NUM_LAB_FRAMES,
+            Scenes::Run { steps, .. } => self.frames.len() + steps.len(),
+        }
+    }
+
+    /// Draws the next frame, if there is something new. Returns whether the animation is complete.
+    pub(super) fn follow(&mut self, ctx: &Context, viewer: &mut Viewer) -> bool {
+        match &mut self.scenes {
+            Scenes::Lab { last_step } => {
+                let step = viewer.lab.record.step;
+                let is_new = *last_step != Some(step);
+                if viewer.shows_plane() && is_new && viewer.lab.record.surface.is_some() {
+                    *last_step = Some(step);
+                    self.draw(viewer, Tab::Lab);
+                }
+                self.frames.len() >= NUM_LAB_FRAMES || !viewer.shows_plane()
+            }
+            Scenes::Run { steps, beginning } => {
+                let is_same = viewer.run.num_beginnings == *beginning;
+                if let Some(step) = steps.pop().filter(|_| is_same) {
+                    let looking_at = viewer.run.looking_at.replace(step);
+                    self.draw(viewer, Tab::Chains);
+                    viewer.run.looking_at = looking_at;
+                    ctx.request_repaint();
+                    return matches!(&self.scenes, Scenes::Run { steps, .. } if steps.is_empty());
+                }
+                true
+            }
+        }
+    }
+
+    fn draw(&mut self, viewer: &mut Viewer, tab: Tab) {
+        let caption = caption(viewer, tab);
+        let Self { studio, chains, lab, frames, .. } = self;
+        let mut contents = Contents { tab, caption: &caption, chains, lab };
+        frames.push(studio.draw(|ui| contents.show(ui, viewer)).pixels());
+    }
+
+    /// The file of the frames so far.
+    pub(super) fn job(self) -> ExportJob {
+        ExportJob::Frames(self.frames)
+    }
+}
+
+/// The recorded steps that have a frame, equally spaced, the last one first.
+fn steps(record: &Record) -> Vec<u64> {
+    let entries = record.images.entries();
+    let count = entries.len().min(MAX_FRAMES);
+    let last = entries.len().saturating_sub(1);
+    (0..count).rev().map(|nth| entries[nth * last / count.saturating_sub(1).max(1)].0).collect()
+}
