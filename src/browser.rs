@@ -16,6 +16,8 @@ extern "C" {
     fn adapter_name_promise() -> Promise;
     #[wasm_bindgen(js_namespace = jempp, js_name = given)]
     fn given_promise(place: &str) -> Promise;
+    #[wasm_bindgen(js_namespace = jempp, js_name = givenSize)]
+    fn given_size(place: &str) -> f64;
     #[wasm_bindgen(js_namespace = jempp, js_name = choose)]
     fn choose_files(is_folder: bool);
     #[wasm_bindgen(js_namespace = jempp, js_name = onFiles)]
@@ -70,8 +72,10 @@ pub(crate) async fn asset(name: &str) -> Result<Vec<u8>, String> {
 /// computer: the page hands them to its worker.
 ///
 /// # Errors
-/// The browser cannot read the file, for example because it was removed.
+/// The file is too large, or the browser cannot read it, for example because it was removed.
 pub(crate) async fn given(place: &str) -> Result<Vec<u8>, String> {
+    let name = place.split_once(' ').map_or(place, |(_, name)| name);
+    check_size(name, given_size(place))?;
     let bytes = JsFuture::from(given_promise(place)).await;
     Ok(Uint8Array::new(&bytes.map_err(|error| reason(&error))?).to_vec())
 }
@@ -118,6 +122,23 @@ pub(crate) fn reason(error: &JsValue) -> String {
     }
 }
 
+/// The size of the largest file that the page opens, in MiB. It is copied several times, and the page waits meanwhile.
+const MAX_OPENED_MIB: f64 = 256.0;
+
+/// Checks the size of a file before anything of it is read.
+///
+/// # Errors
+/// The file is too large.
+fn check_size(name: &str, num_bytes: f64) -> Result<(), String> {
+    let mib = num_bytes / f64::from(1 << 20);
+    match mib <= MAX_OPENED_MIB {
+        true => Ok(()),
+        false => Err(format!(
+            "{name} has {mib:.0} MiB; the page opens files of up to {MAX_OPENED_MIB} MiB, and the desktop program larger ones"
+        )),
+    }
+}
+
 fn document() -> Option<Document> {
     web_sys::window()?.document()
 }
@@ -151,6 +172,9 @@ pub(crate) fn pick(
     let (chosen, take) = (input.clone(), std::rc::Rc::new(take));
     let on_change = Closure::once_into_js(move || {
         let Some(file) = chosen.files().and_then(|files| files.get(0)) else { return };
+        if let Err(problem) = check_size(&file.name(), file.size()) {
+            return take(file.name(), Err(problem));
+        }
         wasm_bindgen_futures::spawn_local(async move {
             let content = JsFuture::from(file.array_buffer()).await;
             let bytes = content.map(|content| Uint8Array::new(&content).to_vec());

@@ -13,8 +13,10 @@ use crate::{
 /// A bundled model, with its preset and its file.
 #[derive(Clone, Copy, Debug)]
 pub struct BundledModel {
-    /// The name of the model on the command line.
+    /// The name of the model on the command line and in links.
     pub name: &'static str,
+    /// The name that people read: the data, and how the model was trained.
+    pub title: &'static str,
     /// The preset of its training run.
     pub preset: &'static str,
     /// The name of its file in [`crate::assets`].
@@ -24,26 +26,45 @@ pub struct BundledModel {
 /// Every bundled model; the first is the default. `docs/showcase.md` describes how they were made. Those of CIFAR-10 were
 /// trained on a mirror whose images are JPEGs, which lose some detail; their names say so.
 pub const BUNDLED_MODELS: &[BundledModel] = &[
-    BundledModel { name: "fashion", preset: "fashion-showcase", file: "fashion.safetensors" },
-    BundledModel { name: "mnist", preset: "mnist-showcase", file: "mnist.safetensors" },
+    BundledModel {
+        name: "fashion",
+        title: "Fashion-MNIST (JEM++)",
+        preset: "fashion-showcase",
+        file: "fashion.safetensors",
+    },
+    BundledModel {
+        name: "mnist",
+        title: "MNIST digits (JEM++)",
+        preset: "mnist-showcase",
+        file: "mnist.safetensors",
+    },
     BundledModel {
         name: "cifar10-jpeg",
+        title: "CIFAR-10 JPEG (JEM++)",
         preset: "cifar10-laptop",
         file: "cifar10-jpeg.safetensors",
     },
     BundledModel {
         name: "fashion-classifier",
+        title: "Fashion-MNIST (plain classifier)",
         preset: "fashion-classifier",
         file: "fashion-classifier.safetensors",
     },
     BundledModel {
         name: "cifar10-jpeg-classifier",
+        title: "CIFAR-10 JPEG (plain classifier)",
         preset: "cifar10-classifier",
         file: "cifar10-jpeg-classifier.safetensors",
     },
-    BundledModel { name: "two-moons", preset: "toy-two-moons", file: "two-moons.safetensors" },
+    BundledModel {
+        name: "two-moons",
+        title: "Two moons (JEM++)",
+        preset: "toy-two-moons",
+        file: "two-moons.safetensors",
+    },
     BundledModel {
         name: "two-moons-classifier",
+        title: "Two moons (plain classifier)",
         preset: "two-moons-classifier",
         file: "two-moons-classifier.safetensors",
     },
@@ -54,12 +75,19 @@ pub const BUNDLED_MODELS: &[BundledModel] = &[
 pub const BUNDLED_JUDGES: &[BundledModel] = &[
     BundledModel {
         name: "fashion-judge",
+        title: "Fashion-MNIST (feature classifier)",
         preset: "fashion-judge",
         file: "fashion-judge.safetensors",
     },
-    BundledModel { name: "mnist-judge", preset: "mnist-judge", file: "mnist-judge.safetensors" },
+    BundledModel {
+        name: "mnist-judge",
+        title: "MNIST digits (feature classifier)",
+        preset: "mnist-judge",
+        file: "mnist-judge.safetensors",
+    },
     BundledModel {
         name: "cifar10-jpeg-judge",
+        title: "CIFAR-10 JPEG (feature classifier)",
         preset: "cifar10-judge",
         file: "cifar10-jpeg-judge.safetensors",
     },
@@ -91,6 +119,11 @@ impl BundledModel {
         // Without the file, the error says that an empty file is too short for a checkpoint.
         Checkpoint::from_bytes(self.bytes(), Path::new(self.name))
     }
+}
+
+/// The title of a bundled model, or `None` if no bundled model has this name.
+pub fn title_of(name: &str) -> Option<&'static str> {
+    BUNDLED_MODELS.iter().find(|model| model.name == name).map(|model| model.title)
 }
 
 /// There is no bundled model with this name.

@@ -17,6 +17,7 @@ mod progress;
 mod sample;
 mod settings;
 mod steps;
+mod sweep;
 mod train;
 mod tune;
 #[cfg(feature = "gui")]
@@ -73,6 +74,24 @@ enum Command {
   jempp train --preset fashion-quick --out runs/sgld --set sampler.kind=sgld --set sampler.noise_std=0.01
   jempp train --resume runs/first")]
     Train(train::TrainArgs),
+    /// Do many training runs from one file: a grid or a list of settings, times seeds; run the command again to continue.
+    #[command(after_help = "FILE, as an example:
+  preset = \"fashion-quick\"
+  seeds = [0, 1, 2]
+  [set]                       # for all runs
+  training.epochs = 4
+  [grid]                      # every combination
+  optimizer.learning_rate = [1e-3, 1e-4]
+  sampler.kind = [\"sgld\", \"pyld\"]
+
+[[run]] with a name lists single settings. Each run has its folder, its log and its record in the sweep's folder.
+
+Examples:
+  jempp sweep rates.toml
+  jempp sweep rates.toml --jobs 2 --out sweeps/rates-cpu --device cpu
+  jempp sweep rates.toml --list
+  jempp sweep rates.toml --task $SLURM_ARRAY_TASK_ID")]
+    Sweep(sweep::SweepArgs),
     /// Draw samples from a bundled or trained model: grid.png, chains.gif and traces.csv.
     #[command(after_help = "Examples:
   jempp sample
@@ -190,6 +209,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         None => main_job(),
         Some(Command::View(args)) => view::run(&args),
         Some(Command::Train(args)) => train::run(args),
+        Some(Command::Sweep(args)) => sweep::run(&args),
         Some(Command::Sample(args)) => sample::run(args),
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Pack(args)) => pack::run(&args),

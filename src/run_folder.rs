@@ -30,7 +30,7 @@ pub enum RunFolderError {
     )]
     Exists(PathBuf),
     /// The folder holds files that are not a run.
-    #[error("{path} already exists and is no run: {found}; take another folder")]
+    #[error("{path} already exists and is not a run: {found}; take another folder")]
     Taken {
         /// The path of the folder.
         path: PathBuf,
@@ -48,7 +48,7 @@ pub enum RunFolderError {
     /// Another process trains the run in this folder.
     #[error(
         "{path} is in use by another jempp: {holder}. A run has one owner at a time: wait for that one, or \
-         stop it (Ctrl-C, or kill -INT and its number); it saves and leaves"
+         stop it (Ctrl-C, or kill -INT and its number); it saves and stops"
     )]
     InUse {
         /// The path of the folder.

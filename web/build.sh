@@ -81,7 +81,7 @@ put() { # put SOURCE NAME
     cmp -s "$1" "$dist/$2" || cp "$1" "$dist/$2"
 }
 # Scripts and program go into a folder named after their hash, so that caches cannot mix two builds.
-stamp=$(cat "$js"/jempp.js "$wasm" web/[fhmsw]*.js web/style.css | sha256sum | cut -c 1-12)
+stamp=$(cat "$js"/jempp.js "$wasm" web/{start,main,host,store,files,worker}.js web/style.css | sha256sum | cut -c 1-12)
 find "$dist" -mindepth 1 -maxdepth 1 ! -name assets ! -name "$stamp" -exec rm -r {} +
 sed "s/BUILD/$stamp/" web/index.html >"$work/index.html"
 sed 's/<html /<html data-embed /' "$work/index.html" >"$work/embed.html"
@@ -89,7 +89,7 @@ for name in index.html embed.html; do put "$work/$name" "$name"; done
 # For the pages of others, and one that shows how: their addresses stay the same.
 for name in embed.js lecture.html lecture.css lecture.js; do put "web/$name" "$name"; done
 put web/icon.svg icon.svg
-for name in style.css start.js main.js host.js files.js worker.js; do
+for name in style.css start.js main.js host.js store.js files.js worker.js; do
     # Without the lines that are only a comment.
     sed -E '/^ *(\/\/|\/\*.*\*\/$)/d' "web/$name" >"$work/$name"
     put "$work/$name" "$stamp/$name"
@@ -119,6 +119,12 @@ for file in assets/fashion-mnist/*.gz assets/fashion-mnist/LICENSE; do put "$fil
     echo "};"
 } >"$work/sizes.js"
 put "$work/sizes.js" "$stamp/sizes.js"
+# What the page keeps for a visit without a connection: all but the models that are loaded only when chosen.
+files=$(cd "$dist" && find . -type f ! -name '*.br' ! -name '*.gz' ! -name '*.part' ! -name 'sw.js' | sed 's|^./||' |
+    grep -vE '^(embed|lecture)|-classifier\.planes|^assets/(mnist|cifar10-|two-moons)' | sort)
+files=$(printf '%s\n' ./ $files | sed "s/.*/'&'/" | paste -sd, -)
+sed -e "s/'BUILD'/'$stamp'/" -e "s|FILES_OF_BUILD|[$files]|" web/sw.js | sed -E '/^ *(\/\/|\/\*.*\*\/$)/d' >"$work/sw.js"
+put "$work/sw.js" sw.js
 
 # 5. Compress the files, and report their sizes.
 squeeze() { # squeeze FILE
@@ -137,7 +143,7 @@ command -v brotli >/dev/null || fail "no brotli: apt-get install brotli"
 total=0
 for name in $compressible; do
     # These files are loaded only on request.
-    case $name in ./embed.* | ./lecture.* | ./assets/*-classifier.* | ./assets/mnist.* | ./assets/cifar10-* | ./assets/two-moons.* | ./assets/lessons/*) ;; *) total=$((total + $(size "$dist/$name.br"))) ;; esac
+    case $name in ./embed.* | ./lecture.* | ./sw.js | ./assets/*-classifier.* | ./assets/mnist.* | ./assets/cifar10-* | ./assets/two-moons.* | ./assets/lessons/*) ;; *) total=$((total + $(size "$dist/$name.br"))) ;; esac
 done
 row() { printf '%-34s %10s\n' "$1" "$2"; }
 row "bytes" ""

@@ -46,7 +46,7 @@ async function collect(fill) {
   try {
     await fill(list);
   } catch (error) {
-    take([], `These files are not taken. ${error.message || error.name}.`);
+    take([], `These files cannot be used. ${error.message || error.name}.`);
     return;
   }
   if (list.files.length === 0) return;
@@ -91,6 +91,8 @@ export function filesOf(canvas, hand) {
       };
       input.click();
     },
+    /** The size of a file, known before it is read. */
+    givenSize: (place) => kept.get(place).size,
     /** The bytes of a file. */
     given: async (place) => kept.get(place).arrayBuffer(),
     onFiles(taker) {

@@ -1,5 +1,7 @@
 // What surrounds the canvas: the focus, the history, a text for screen readers, and what would be lost.
 
+import { keep, kept } from './store.js';
+
 const byId = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
 const isFrame = self !== top;
@@ -22,12 +24,23 @@ export function wait() {
   });
 }
 
-/** Takes what the page around the frame asks for: play, pause, restart, show or theme. */
+/** Takes what the page around the frame asks for. */
 let take = () => {};
+const ASKED = ['play', 'pause', 'restart', 'show', 'theme'];
 if (isFrame) {
   addEventListener('message', ({ source, data }) => {
-    if (source === parent && typeof data?.jempp === 'string') take(data.jempp, String(data.value ?? ''));
+    if (source === parent && ASKED.includes(data?.jempp)) take(data.jempp, String(data.value ?? ''));
   });
+}
+
+/** The largest model file that is kept for a reload, in bytes. */
+const MAX_KEPT = 64 * 2 ** 20;
+/** The kept model file, if it is the one that the link names. */
+export async function modelOfLink(bundled) {
+  const name = query.get('model');
+  if (!name || bundled) return null;
+  const model = await kept('model');
+  return model?.name === name ? model : null;
 }
 
 /** Whether chains may start to run by themselves. */
@@ -44,6 +57,14 @@ export const host = {
   isFrame,
   onAsked(taker) {
     take = taker;
+    // In a frame, nothing is drawn.
+    if (!isFrame) kept('drawings').then((text) => text && take('drawings', text));
+  },
+  keepModel(name, bytes) {
+    if (bytes.byteLength <= MAX_KEPT) keep('model', { name, bytes: bytes.slice() });
+  },
+  keepDrawings(text) {
+    keep('drawings', text);
   },
   /** Tells the page around the frame what has changed. It holds nothing that a person did not show there. */
   report(state) {

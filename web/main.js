@@ -1,6 +1,6 @@
 // The page: it reports missing features, shows the progress of loading, and starts the worker and the viewer.
 import { allFiles, filesOf } from './files.js';
-import { host, wait } from './host.js';
+import { host, modelOfLink, wait } from './host.js';
 import sizes from './sizes.js';
 
 const byId = (id) => document.getElementById(id);
@@ -13,7 +13,7 @@ const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 1
 
 function whatIsMissing() {
   const missing = [];
-  if (typeof WebAssembly !== 'object') missing.push('WebAssembly, in which the program is written');
+  if (typeof WebAssembly !== 'object') missing.push('WebAssembly, which runs the program');
   else if (!WebAssembly.validate(new Uint8Array(SIMD))) missing.push('SIMD in WebAssembly, which makes the arithmetic fast');
   const gl = document.createElement('canvas').getContext('webgl2');
   if (!gl) missing.push('WebGL 2, which draws the page');
@@ -41,7 +41,7 @@ function fail(reason) {
   hasFailed = true;
   for (const worker of workers) worker.terminate();
   showInstead('failure', 'jempp has stopped', [
-    ['p', 'Something went wrong, and the page cannot go on by itself. The address still holds the settings, so loading it again starts over with them.'],
+    ['p', 'Something went wrong, and the page cannot continue. The address still holds your settings: load the page again to start over with them.'],
     ['pre', String(reason?.message ?? reason)],
     ['button', 'Load again'],
   ]);
@@ -163,11 +163,17 @@ if (missing.length > 0) {
       isReady = true;
       start.over();
       byId('loading').hidden = true;
+      // Later visits then need no connection. Browsers allow it only over HTTPS or from this computer.
+      const keep = () => navigator.serviceWorker?.register(new URL('../sw.js', import.meta.url)).catch(() => {});
+      if (!host.isFrame && !navigator.connection?.saveData) setTimeout(keep, 3000);
     },
     ...filesOf(byId('canvas'), (files) => workers.forEach((worker) => worker.postMessage({ files }))),
     /** Ends the page with the message of a panic, which the trap after it does not contain. */
     fail,
   };
 
-  Promise.all([import('./jempp.js'), compiled]).then(([{ default: init }, module]) => init({ module_or_path: module })).catch(fail);
+  const opened = modelOfLink(model in sizes).then((own) => {
+    globalThis.jempp.keptModel = own;
+  });
+  Promise.all([import('./jempp.js'), compiled, opened]).then(([{ default: init }, module]) => init({ module_or_path: module })).catch(fail);
 }

@@ -76,7 +76,9 @@ const files = new Map();
 addEventListener('message', ({ data }) => data.files?.forEach(([place, file]) => files.set(place, file)));
 
 globalThis.jempp = {
-  /** The bytes of a file that a person gave the page. */
+  /** The size of a file that a person gave the page, known before it is read. */
+  givenSize: (place) => files.get(place).size,
+  /** Its bytes. */
   given: async (place) => files.get(place).arrayBuffer(),
   /** The messages that arrived before the program was loaded. */
   inbox: [],

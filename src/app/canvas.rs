@@ -53,7 +53,7 @@ impl Canvas {
         selection: Option<Selection>,
     ) {
         if model.is_planar() {
-            ui.weak("There is nothing to draw for a model of points in the plane.");
+            ui.weak("Drawing needs a model of images; this one has points in the plane.");
             return;
         }
         self.follow(model.shape);
@@ -148,7 +148,7 @@ impl Canvas {
         let first = "Draw something first.";
         ui.horizontal_wrapped(|ui| {
             let clear = ui.add_enabled(!is_empty, Button::new("Clear"));
-            if clear.on_disabled_hover_text("It is empty.").clicked() {
+            if clear.on_disabled_hover_text("Nothing is drawn yet.").clicked() {
                 self.image.fill(BACKGROUND);
                 (self.asked, self.is_changed) = (None, false);
             }
@@ -182,7 +182,7 @@ impl Canvas {
         let class = self.asked.as_ref().and(run.classified.as_ref());
         let class = class.and_then(|seen| Some((seen, argmax(&seen.probabilities)?)));
         let Some((seen, class)) = class else {
-            ui.weak("What the model sees is written here.");
+            ui.weak("What the model sees appears here.");
             return;
         };
         let (name, p) = (name_of(&model.class_names, class), seen.probabilities[class]);
@@ -194,8 +194,7 @@ impl Canvas {
         let (Some(classified), Some(_)) = (&run.classified, &self.asked) else { return };
         let Some(class) = argmax(&classified.probabilities) else { return };
         ui.label(format!("Energy {}", number(classified.energy))).on_hover_text(
-            "The lower, the likelier the model holds this image to be. Compare it with the test \
-             images in the energy plot.",
+            "Lower means more likely to the model. Compare it with the test images in the energy plot.",
         );
         bars(ui, model, &classified.probabilities, 5, Some(class as u32));
     }

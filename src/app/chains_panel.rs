@@ -95,7 +95,7 @@ fn lanes(
     captions: fn(&mut Ui, &RunState, &ModelInfo, &ChainsView),
 ) {
     if !is_there(run, model) {
-        return loading(ui, "Drawing the starts of the chains…");
+        return loading(ui, "Preparing the starts of the chains…");
     }
     let action = if model.is_planar() {
         captions(ui, run, model, state);
@@ -164,19 +164,19 @@ pub(super) fn small_toolbar(ui: &mut Ui, run: &mut RunState) {
 fn overlays(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
     let images = if model.is_planar() { "Points" } else { "Images" };
     let overlays = [
-        (Overlay::Images, images, "The chains as they are."),
+        (Overlay::Images, images, "The chains themselves."),
         (
             Overlay::Gradient,
             "Gradient",
-            "∂E/∂x, the direction in which the energy rises. Every step goes against it: the \
-             sampler lowers the energy, and with it makes the image likelier.",
+            "∂E/∂x, the direction in which the energy rises. Every step goes the other way: it lowers the \
+             energy, so the image becomes more likely.",
         ),
         (Overlay::Change, "Change", "x − x₀: what the chain has changed since its start."),
         (
             Overlay::Clamped,
-            "Clamped",
-            "Where a component of the gradient is larger than the proximal radius, the step \
-             uses only the radius. That keeps single pixels from running away.",
+            "Clipped",
+            "Where a gradient component exceeds the proximal radius, the step uses the radius instead. This \
+             keeps single pixels from running away.",
         ),
     ];
     for (overlay, text, hover) in overlays {
@@ -222,7 +222,7 @@ fn classes(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
     let config = MenuConfig::new().close_behavior(PopupCloseBehavior::CloseOnClickOutside);
     let mut chosen = shown.clone();
     let (button, _) = MenuButton::new("Classes").config(config).ui(ui, |ui| {
-        if ui.button("All").on_hover_text("A row for every class (0).").clicked() {
+        if ui.button("All").on_hover_text("A row for every class (A).").clicked() {
             chosen = (0..count).collect();
         }
         egui::ScrollArea::vertical().max_height(280.0).show(ui, |ui| {
@@ -232,7 +232,7 @@ fn classes(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
                 let name = name_of(&model.class_names, class as usize);
                 let checkbox = egui::Checkbox::new(&mut is_shown, name);
                 let response = ui.add_enabled(!is_last, checkbox);
-                let response = response.on_disabled_hover_text("At least one row must remain.");
+                let response = response.on_disabled_hover_text("At least one row must stay.");
                 if response.changed() && is_shown {
                     chosen.push(class);
                 } else if response.changed() {
@@ -241,7 +241,7 @@ fn classes(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
             }
         });
     });
-    button.on_hover_text("Which classes have a row.");
+    button.on_hover_text("Choose the classes that have a row.");
     if chosen != shown {
         chosen.sort_unstable();
         let is_all = chosen.len() as u32 == count;
@@ -287,8 +287,7 @@ fn overlay_text(run: &RunState, model: &ModelInfo, state: &ChainsView) -> Option
         && let Some((_, lanes)) = run.shown_images()
         && lanes.iter().any(|lane| lane.gradient.is_empty() && !lane.x.is_empty())
     {
-        let text =
-            "This step has no gradient to show: gradients are read only while this overlay is on.";
+        let text = "No gradient was recorded at this step: gradients are read only while this overlay is on.";
         return Some(text.into());
     }
     Some(match (run.overlay, model.is_planar()) {
@@ -302,11 +301,11 @@ fn overlay_text(run: &RunState, model: &ModelInfo, state: &ChainsView) -> Option
                 Overlay::Gradient => {
                     "∂E/∂x: yellow where a brighter pixel raises the energy, violet where it lowers it"
                 }
-                _ => "x − x₀: yellow has become brighter since the start, violet darker",
+                _ => "x − x₀: yellow pixels are brighter than at the start, violet ones darker",
             };
             let by_lane = if scales.len() > 1 { " (lane by lane)" } else { "" };
             format!(
-                "{what}. Full colour at {}{by_lane}, which 99 of 100 pixels stay within.",
+                "{what}. Full colour at {}{by_lane}; 99 of 100 pixels lie within it.",
                 scales.join(", ")
             )
         }
@@ -318,8 +317,8 @@ fn clamped_text(run: &RunState) -> String {
     let Some((_, lanes)) = run.shown_images() else { return String::new() };
     let said = lanes.iter().enumerate().map(|(index, lane)| {
         let text = match lane.proximal_radius {
-            Some(radius) => format!("It enters the step as ±{} there.", number(radius)),
-            None => "This rule clamps nothing.".into(),
+            Some(radius) => format!("There the step uses ±{}.", number(radius)),
+            None => "This sampler clips nothing.".into(),
         };
         if lanes.len() > 1 { format!("Lane {}: {text}", index + 1) } else { text }
     });
@@ -328,7 +327,7 @@ fn clamped_text(run: &RunState) -> String {
         return said.join(" ");
     }
     format!(
-        "Where the gradient is cut off: yellow from above, violet from below. {}",
+        "Where the gradient is clipped: yellow at the upper bound, violet at the lower. {}",
         said.join(" ")
     )
 }
@@ -345,12 +344,11 @@ fn chain_problems(run: &RunState, model: &ModelInfo, state: &ChainsView) -> Vec<
             false => state.atlases.get(index).map_or(0, |atlas| atlas.num_far),
         };
         if num_broken > 0 {
-            let advice = ": energy is no longer a finite number. A smaller step size or a clamped \
-                          rule holds them.";
+            let advice = ": energy no longer finite. Lower the step size, or use Proximal SGLD.";
             Some([format!("⚠ {who}{num_broken} of {count} chains exploded"), advice.into()])
         } else if num_far > 0 {
             let what = format!("⚠ {who}{num_far} of {count} chains left the box [−1, 1]");
-            Some([what, ": some value lies beyond ±3.".into()])
+            Some([what, ": some value is beyond ±3.".into()])
         } else {
             None
         }

@@ -242,7 +242,7 @@ impl Window<'_> {
     fn controls(&mut self, ui: &mut Ui) {
         let Viewer { run, session, .. } = &mut *self.viewer;
         let Some(model) = run.model.clone() else {
-            ui.weak("The controls come with the model.");
+            ui.weak("The controls appear once the model is loaded.");
             return;
         };
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {

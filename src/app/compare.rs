@@ -27,10 +27,11 @@ impl Comparison {
 /// The built-in comparisons. They follow the claims of the JEM++ paper (arXiv:2109.09032).
 pub(super) const COMPARISONS: &[Comparison] = &[
     Comparison {
-        name: "SGLD against Proximal SGLD at a step too large",
-        point: "Same starts, same noise, same step size, five times too large. Nothing holds SGLD (left): its \
-                pixels run out of [-1, 1], where no image is, and its energy falls without end. The proximal \
-                step (right) clamps the gradient at ±r and puts every pixel back into the box: it stays.",
+        name: "SGLD vs. Proximal SGLD: step size too large",
+        point: "Same starts, same noise, and the same step size, five times too large. Nothing limits SGLD \
+                (left): its pixels leave [-1, 1], where no image is, and its energy falls without limit. The \
+                proximal step (right) clips the gradient to ±r and keeps every pixel in the box, so it stays \
+                stable.",
         num_steps: 60,
         lanes: |_| {
             let rule = |kind| SamplerConfig {
@@ -48,21 +49,23 @@ pub(super) const COMPARISONS: &[Comparison] = &[
         },
     },
     Comparison {
-        name: "Noise against class centres",
-        point: "The same rule from two starts. Chains from the Gaussian of their class (right) begin near the \
-                data: in a few steps each row is its class. Chains from uniform noise (left) have far to go: \
-                the bundled garments' stay noise, in dips of higher energy.",
+        name: "Starts: noise vs. class centres",
+        point: "The same sampler from two starts. Chains from the Gaussian of their class (right) begin near \
+                the data: after a few steps, each row shows its class. Chains from uniform noise (left) begin \
+                far away: with the Fashion-MNIST model they still look like noise, in valleys of higher \
+                energy.",
         num_steps: 100,
         lanes: |sampler| {
             vec![(sampler.clone(), ViewStart::Uniform), (sampler.clone(), ViewStart::ClassCenters)]
         },
     },
     Comparison {
-        name: "PYLD-5-10 against SGLD-50, gradient by gradient",
-        point: "Both lanes do one full gradient a step, which is what costs time. PYLD (left) uses each for 10 \
-                moves through the first layer, SGLD (right) for one. What PYLD reaches at step 5 takes SGLD \
-                13 steps on the bundled garments; SGLD ends lower only because its pixels may leave [-1, 1]. Set the plot's axis to seconds to compare time. The first layer here is \
-                affine, so the 10 moves are one proximal step of 10α.",
+        name: "PYLD-5-10 vs. SGLD-50 at equal gradients",
+        point: "Both lanes compute one full gradient per step, and this takes most of the time. PYLD (left) \
+                uses each for 10 moves through the first layer, SGLD (right) for one. With the Fashion-MNIST \
+                model, SGLD needs 13 steps to reach what PYLD reaches in 5. SGLD ends lower only because its \
+                pixels may leave [-1, 1]. To compare time, set the plot's axis to seconds. The first layer \
+                here is affine, so the 10 moves equal one proximal step of 10α.",
         num_steps: 50,
         lanes: |_| {
             let rule = SamplerConfig {

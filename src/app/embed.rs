@@ -167,7 +167,7 @@ fn numbers(ui: &mut Ui, run: &RunState, scale: f32) {
         let is_short = ui.available_width() < 116.0 && scale < 1.1;
         let name = if is_short { "energy" } else { "mean energy" };
         ui.label(format!("{name} {}", means.join(" | "))).on_hover_text(
-            "The mean energy of the chains, lane by lane: low means that the model considers them likely.",
+            "Mean energy of the chains of each lane. Low means likely to the model.",
         );
     }
 }

@@ -369,8 +369,8 @@ fn hint(ctx: &Context, tab: Tab) {
         .show(ctx, |ui| {
             egui::Frame::popup(ui.style()).inner_margin(24.0).show(ui, |ui| {
                 ui.heading(match tab {
-                    Tab::Train => "A folder, a zip or pictures: drop them to train on them.",
-                    _ => "A checkpoint opens; a picture becomes the start of all chains.",
+                    Tab::Train => "Drop a folder, a zip or pictures to train on them.",
+                    _ => "Drop a checkpoint to open it, or a picture to start all chains from it.",
                 });
             });
         });

@@ -14,43 +14,46 @@ const NARROW: f32 = 400.0;
 
 const KEYS: &[(&str, &str)] = &[
     ("space", "play or pause"),
-    ("← →", "one step back or on"),
+    ("left / right", "one step back or forward"),
     ("R", "restart: the same starts, the same noise"),
     ("N", "restart with a new seed"),
-    ("0 – 9", "show only that row (0: the tenth), or the digit of that name; again: all rows"),
+    (
+        "0 – 9",
+        "show only that row (0: the tenth), or the class named by that digit; again: all rows",
+    ),
     ("A", "show all rows"),
     ("Ctrl Z", "bring back the run before the last restart, seed or model"),
     ("Ctrl O", "open a checkpoint or a picture"),
     ("Ctrl S / G / E", "save the picture, the animation, the traces"),
-    ("P", "presentation: larger text, no panels, a ring around the pointer; again or Esc: back"),
+    ("P", "presentation: larger text, no panels, a ring around the pointer; P or Esc ends it"),
     ("?", "this help"),
 ];
 
 const WORDS: &[(&str, &str)] = &[
     (
         "energy",
-        "What the classifier says of an image as a whole: energy(x) = -log Σ exp(logits). Low energy means \
-         probable: p(x) is exp(-energy) over a constant.",
+        "One number for a whole image: energy(x) = -log Σ exp(logits). Low energy means likely: p(x) is \
+         exp(-energy(x)) divided by a constant.",
     ),
     (
         "chain",
-        "An image that moves: every step goes a little down the energy and adds a little noise. Each cell of \
-         the grid is one chain, each row the class it started from. A tick marks a chain in which the model sees \
-         that class.",
+        "An image that changes: every step lowers its energy a little and may add some noise. Each cell of the \
+         grid is one chain; each row is the class it started from. A tick marks a chain in which the model \
+         sees that class.",
     ),
     (
         "proximal step",
-        "The gradient is clamped to ±r and the pixels are kept in [-1, 1]. It is what keeps JEM++ stable.",
+        "The gradient is clipped to ±r, and the pixels stay in [-1, 1]. This keeps JEM++ stable.",
     ),
     (
         "PYLD-M-N",
-        "M full gradients, each used for N steps through the first layer only. The full gradients are what \
-         costs time.",
+        "M full gradients, each used for N steps through the first layer only. The full gradients take most of \
+         the time.",
     ),
     (
         "class centres",
-        "A Gaussian per class, estimated from the training images, from which chains start: close to where \
-         they are going.",
+        "One Gaussian per class, estimated from the training images. Chains that start there begin near the \
+         data.",
     ),
 ];
 
@@ -72,9 +75,9 @@ impl Help {
                 // Rows as high as text, not as high as buttons.
                 ui.spacing_mut().interact_size.y = 20.0;
                 ui.label(
-                    "A classifier is also a generative model. Press Play and see its chains leave their class \
-                     centres and become images. Then raise the step size of SGLD until it breaks, and see why \
-                     the proximal step does not.",
+                    "A classifier is also a generative model. Press Play and watch its chains turn from class \
+                     centres into images. Then raise the step size of SGLD until it breaks, and see why the \
+                     proximal step does not.",
                 );
                 ui.add_space(6.0);
                 if ui.button("Presentation mode (P)").clicked() {

@@ -117,14 +117,14 @@ impl Inpaint {
             let fill = ui
                 .add_enabled(is_any, fill)
                 .on_hover_text(
-                    "Puts the chain's start in the painted part, holds the rest, and plays.",
+                    "Resets the painted part to the chain's start, freezes the rest, and plays.",
                 )
                 .on_disabled_hover_text("Paint over a part of the image first.");
             if fill.clicked() {
                 self.fill(run, selection, model);
             }
             let release =
-                ui.button("Release all pixels").on_hover_text("No pixel is held any longer.");
+                ui.button("Release all pixels").on_hover_text("Every pixel may change again.");
             if release.clicked()
                 && let Some(image) = live_image(run, selection, model)
             {
@@ -174,8 +174,8 @@ fn refusal(run: &RunState, selection: Selection, model: &ModelInfo) -> Option<&'
         Some("A point in the plane has no part to fill in.")
     } else if lane.is_some_and(|lane| lane.sampler.kind == SamplerKind::Mala) {
         Some(
-            "Not with MALA: it accepts or rejects whole images, and holding pixels would break \
-             that. Choose another sampler.",
+            "Not with MALA: it accepts or rejects whole images, and frozen pixels would break that. Choose \
+             another sampler.",
         )
     } else {
         None

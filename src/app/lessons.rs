@@ -200,8 +200,8 @@ fn the_end(ui: &mut Ui, open: &mut OpenLesson) {
         }
     }
     ui.add_space(6.0);
-    let next = "What now? Draw your own data in the tab Train and watch a model learn it, or paint a density in the \
-                tab Lab and see which rule finds all of it.";
+    let next = "What next? Draw your own data in the Train tab and watch a model learn it. Or paint a density \
+                in the Lab tab and see which sampler finds all of it.";
     ui.add(Label::new(RichText::new(next).size(TEXT)).wrap());
     ui.add_space(6.0);
     if ui.button("Close the lessons").clicked() {

@@ -51,7 +51,7 @@ impl ChainDetails<'_> {
                 let Some(numbers) = self.numbers else { return };
                 let value = |values: &[f32]| values.get(self.chain).copied().unwrap_or(f32::NAN);
                 ui.label(format!(
-                    "energy {}\ngradient norm {}\nclamped {}",
+                    "energy {}\ngradient norm {}\ngradient clipped {}",
                     number(value(&numbers.energy)),
                     number(value(&numbers.gradient_norm)),
                     percent(value(&numbers.clamp_rate)),
@@ -141,8 +141,8 @@ pub(super) fn bars(
     if let Some(temperature) = model.temperature {
         let text = format!("calibrated after training, T = {temperature:.2}");
         ui.label(RichText::new(text).size(SMALL).weak()).on_hover_text(
-            "T divides the logits for p(y|x), so that the probabilities agree with how often the model is right. It was \
-             fitted on training images that were held out. Energies and chains do not use it.",
+            "For p(y|x) the logits are divided by T, so that the probabilities match how often the model is \
+             right. T was fitted on held-out training images. Energies and chains do not use it.",
         );
     }
 }

@@ -1,6 +1,6 @@
 //! The menu bar: tabs, models, files, lessons, help.
 
-use egui::{ComboBox, RichText, Ui, WidgetInfo};
+use egui::{ComboBox, RichText, TextWrapMode, Ui, WidgetInfo};
 
 use super::{
     disk::DialogPurpose,
@@ -14,6 +14,9 @@ use super::{
 };
 use crate::config::Tab;
 
+/// The width of the buttons after the list of models, in points.
+const AFTER_MODEL: f32 = 365.0;
+
 /// Draws the menu bar of a wide window.
 pub(super) fn bar(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files, help: &mut Help) {
     ui.add_space(2.0);
@@ -22,7 +25,13 @@ pub(super) fn bar(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files, help: &mu
         ui.separator();
         tabs(ui, &mut viewer.session.tab);
         ui.separator();
-        model(ui, &viewer.run, &viewer.session);
+        // In a small window, the name of the model is cut off, and not the buttons after it.
+        let room = ui.max_rect().right() - ui.cursor().left() - AFTER_MODEL;
+        ui.scope(|ui| {
+            ui.set_max_width(room.max(ui.spacing().combo_width));
+            ui.style_mut().wrap_mode = Some(TextWrapMode::Truncate);
+            model(ui, &viewer.run, &viewer.session);
+        });
         open_button(ui, &mut viewer.run, &mut viewer.session, files);
         lessons::menu(ui, &mut viewer.lesson);
         ui.menu_button("Save", |ui| save(ui, viewer, files));
@@ -45,7 +54,7 @@ pub(super) fn tabs(ui: &mut Ui, chosen: &mut Tab) {
         (Tab::Chains, "Chains", "The chains and their energies."),
         (Tab::Plots, "Plots", "How the run is going, and whether it converges."),
         (Tab::Train, "Train", "Train a model here and watch its chains get better."),
-        (Tab::Lab, "Lab", "Energies in the plane, where one can see everything that chains do."),
+        (Tab::Lab, "Lab", "Energies over a plane, where you can see everything that chains do."),
     ];
     for (tab, name, hover) in tabs {
         ui.selectable_value(chosen, tab, name).on_hover_text(hover);
@@ -74,7 +83,7 @@ pub(super) fn model(ui: &mut Ui, run: &RunState, session: &Session) {
             Some((_, num_bytes)) => format!("loading… {:.1} MB", *num_bytes as f64 / 1e6),
             None => "loading…".to_string(),
         },
-        _ => words::shown(name, 28),
+        _ => words::model_name(name, 28),
     };
     let mut wanted = None;
     let response = ComboBox::new("model", "").selected_text(short(&current)).show_ui(ui, |ui| {
@@ -94,7 +103,8 @@ pub(super) fn model(ui: &mut Ui, run: &RunState, session: &Session) {
             .test_accuracy
             .map(|accuracy| format!(", test accuracy {:.1} %", accuracy * 100.0));
         response.response.on_hover_text(format!(
-            "{} trained on {}, {} steps{}",
+            "{}: {} trained on {}, {} steps{}",
+            words::shown(&model.name, 60),
             model.arch,
             model.dataset,
             model.training_steps,
@@ -119,12 +129,12 @@ pub(super) fn save(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files) {
         }
     });
     ui.checkbox(&mut options.is_light, "light background")
-        .on_hover_text("Save pictures as for paper, whatever the theme of the window is.");
+        .on_hover_text("Save pictures on white, as for paper, whatever the window's theme.");
     let entries = [
         (
             ExportKind::Png,
             "Picture (PNG)",
-            "The view that is seen, with a caption: model, step, sampler, seed and link.",
+            "What you see, with a caption: model, step, sampler, seed and link.",
         ),
         (ExportKind::Svg, "Drawing (SVG)", "The plots as vector graphics, with the same caption."),
         (
@@ -141,7 +151,7 @@ pub(super) fn save(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files) {
             match is_lab {
                 true => "Position and energy of the traced chains of the lab at every step.",
                 false => {
-                    "Energy, gradient norm, clamp rate and more of every chain at every recorded step."
+                    "Energy, gradient norm, clip rate and more of every chain at every recorded step."
                 }
             },
         ),
@@ -150,7 +160,7 @@ pub(super) fn save(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files) {
     for (kind, name, hover) in entries {
         let is_enabled = kind != ExportKind::Svg || is_plots;
         let entry = ui.add_enabled(is_enabled, egui::Button::new(name)).on_hover_text(hover);
-        if entry.on_disabled_hover_text("For the tab Plots.").clicked() {
+        if entry.on_disabled_hover_text("Only in the Plots tab.").clicked() {
             viewer.session.export = Some(kind);
             ui.close();
         }
@@ -164,19 +174,19 @@ pub(super) fn save(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files) {
         ui.close();
     }
     let link = ui.button("Copy link");
-    let hover = "The whole state as the query of a link: behind the address of the web page, or given to \
-                 `jempp view`, it shows the same chains.";
+    let hover =
+        "The whole state as a link. The web page, or `jempp view`, then shows the same chains.";
     if link.on_hover_text(hover).clicked() {
         ui.ctx().copy_text(format!("{}?{}", files.address(), viewer.view().to_query()));
         let query = viewer.view().to_query();
         let mut text = match files.address().is_empty() {
             true => format!("Copied. Open it with: jempp view '{}'", words::shown(&query, 120)),
-            false => "The link is in the clipboard.".to_string(),
+            false => "Link copied.".to_string(),
         };
         let model = &viewer.run.settings.model;
         if !viewer.session.bundled.is_empty() && !viewer.session.bundled.contains(model) {
             text += &format!(
-                " It works only where the file {} is: send the file with it.",
+                " It works only with the file {}: send the file too.",
                 words::shown(model, 120)
             );
         }

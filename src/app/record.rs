@@ -16,7 +16,7 @@ static LIMIT: AtomicUsize = AtomicUsize::new(HISTORY_MIB);
 /// Limits the memory for the records of runs that begin from now on, in MiB.
 #[cfg(target_arch = "wasm32")]
 pub(crate) fn limit_history(mib: usize) {
-    LIMIT.store(mib.clamp(8, HISTORY_MIB), Ordering::Relaxed);
+    LIMIT.store(mib.max(8).min(HISTORY_MIB), Ordering::Relaxed);
 }
 
 /// The maximum memory for the record of a run, in MiB.

@@ -274,9 +274,7 @@ fn colour_bar(ui: &mut Ui) {
     ui.painter().add(mesh);
     let rim = Stroke::new(1.0, ui.visuals().weak_text_color());
     ui.painter().rect_stroke(bar, 0.0, rim, StrokeKind::Outside);
-    response.on_hover_text(
-        "The colour of a chain: bright where its energy is low, dark where it is high.",
-    );
+    response.on_hover_text("Chains: bright where the energy is low, dark where it is high.");
 }
 
 /// An explanation of the arrows.
@@ -285,13 +283,12 @@ pub(super) fn caption(run: &RunState, state: &Scatter) -> String {
         Overlay::Gradient => {
             let scales: Vec<String> = state.scales.iter().map(|scale| number(*scale)).collect();
             format!(
-                "Arrows point downhill, along −∂E/∂x; one of length {ARROW} stands for a gradient \
-                 norm of {}{}.",
+                "Arrows point downhill, along −∂E/∂x; a length of {ARROW} means a gradient norm of {}{}.",
                 scales.join(", "),
                 if scales.len() > 1 { " (lane by lane)" } else { "" },
             )
         }
-        _ => "Arrows lead from where a chain started to where it is.".into(),
+        _ => "Arrows lead from a chain's start to where it is now.".into(),
     }
 }
 

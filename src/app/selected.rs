@@ -42,7 +42,7 @@ pub(super) fn ui(ui: &mut Ui, run: &mut RunState, state: &mut SelectedView) {
         match &shown {
             Some(shown) => chain(ui, run, &model, state, shown),
             None => {
-                ui.label("Click a chain to see it closely.");
+                ui.label("Click a chain to see its details.");
                 ui.separator();
             }
         }
@@ -72,7 +72,7 @@ pub(super) fn small(ui: &mut Ui, run: &mut RunState, state: &mut SelectedView) {
             });
             inpaint(ui, run, &model, state, shown);
         } else {
-            ui.label("Tap a chain to see it closely.");
+            ui.label("Tap a chain to see its details.");
         }
         let selection = shown.map(|shown| shown.selection);
         CollapsingHeader::new("Draw").default_open(true).show_unindented(ui, |ui| {
@@ -258,8 +258,8 @@ fn nearest(
     let class = name_of(&model.class_names, found.label as usize);
     let distance = number(found.distance);
     let hover = format!(
-        "The training image nearest to this chain: {class}, Euclidean distance {distance}. A chain \
-         that only copied an image would come very near to one."
+        "The training image nearest to this chain: {class}, Euclidean distance {distance}. A chain that copies \
+         a training image comes very close to it."
     );
     canvas::image(ui, texture, size, &hover);
     ui.label(
@@ -279,31 +279,31 @@ fn numbers(ui: &mut Ui, run: &RunState, model: &ModelInfo, shown: &ShownChain) {
     let chain = shown.selection.chain;
     let value = |values: &[f32]| values.get(chain).copied().unwrap_or(f32::NAN);
     let mut rows = vec![
-        ("energy", number(value(&numbers.energy)), "−log Σ exp of the logits: low is likely."),
+        ("energy", number(value(&numbers.energy)), "−log Σ exp of the logits. Low means likely."),
         (
             "gradient norm",
             number(value(&numbers.gradient_norm)),
             "|∂E/∂x|, in energy per unit of x: how steep it is here.",
         ),
         (
-            "clamped",
+            "gradient clipped",
             percent(value(&numbers.clamp_rate)),
-            "Share of gradient components beyond the proximal radius.",
+            "Share of gradient components clipped to the proximal radius.",
         ),
         (
-            "saturated",
+            "pixels at black or white",
             percent(value(&numbers.saturation)),
-            "Share of pixels at the border of the box [−1, 1]: fully black or white.",
+            "Share of pixels at −1 or 1, the ends of their range.",
         ),
         (
-            "distance travelled",
+            "distance from start",
             number(value(&numbers.distance)),
-            "|x − x₀|: how far from its start.",
+            "|x − x₀|, the Euclidean distance.",
         ),
         ("step", shown.step.to_string(), "Steps since the start."),
     ];
     if let Some(&acceptance) = numbers.acceptance.get(chain) {
-        let hover = "How probable it is that MALA accepts the next proposal.";
+        let hover = "The probability that MALA accepts the next proposal.";
         rows.insert(5, ("acceptance", percent(acceptance), hover));
     }
     Grid::new("numbers").num_columns(2).spacing(vec2(10.0, 2.0)).show(ui, |ui| {

@@ -1,6 +1,6 @@
 //! What the window shows, in words: for those who cannot see it.
 
-use super::{viewer::Viewer, window::App};
+use super::{viewer::Viewer, window::App, words};
 use crate::{
     config::Tab,
     lessons::{Block, TITLES},
@@ -21,7 +21,8 @@ impl App {
     /// What the window shows, in words.
     pub fn spoken(&mut self) -> Spoken {
         let (title, paragraphs) = self.viewer().lesson_in_words().unwrap_or_else(|| {
-            let model = self.viewer().run.model.as_ref().map_or("", |model| &model.name);
+            let model = self.viewer().run.model.as_ref();
+            let model = model.map_or(String::new(), |model| words::model_name(&model.name, 60));
             let title = match self.viewer().session.tab {
                 Tab::Chains => format!("chains of {model}"),
                 Tab::Plots => format!("plots of the chains of {model}"),
@@ -48,7 +49,7 @@ impl App {
             parts.push(format!("Step {}.", record.step));
             for (rule, distance) in record.total_variations().into_iter().enumerate() {
                 let Some(distance) = distance else { continue };
-                parts.push(format!("Sampler {}: total variation {distance:.2}.", rule + 1));
+                parts.push(format!("Rule {}: total variation {distance:.2}.", rule + 1));
             }
         } else if session.tab != Tab::Train {
             parts.extend(self.verdict());
@@ -76,7 +77,7 @@ impl Viewer {
         if self.lesson.is_answer_open {
             paragraphs.extend(step.answer.iter().map(text_of));
         } else if !step.answer.is_empty() {
-            paragraphs.push("There is an answer: the button Answer shows it.".into());
+            paragraphs.push("There is an answer: press Show the answer.".into());
         }
         Some((title, paragraphs))
     }

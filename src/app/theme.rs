@@ -2,6 +2,8 @@
 
 use egui::Color32;
 
+use super::fit::fit;
+
 /// One colour per lane, or per series of a plot. They are visible on a light and on a dark background.
 pub(super) const LANES: [Color32; 3] =
     [Color32::from_rgb(0, 134, 200), Color32::from_rgb(213, 94, 0), Color32::from_rgb(0, 158, 115)];
@@ -54,7 +56,7 @@ pub(super) fn diverging(value: f32) -> Color32 {
 
 /// A scale of energies in [0, 1], from the lowest, which is the most likely and bright, to the highest.
 pub(super) fn energy(share: f32) -> Color32 {
-    let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 1.0 };
+    let share = if share.is_finite() { fit(share, 0.0, 1.0) } else { 1.0 };
     Color32::from_rgb(250, 246, 220).lerp_to_gamma(Color32::from_rgb(70, 40, 110), share)
 }
 
@@ -96,7 +98,7 @@ mod tests {
             let value = f32::from(byte) / 255.0;
             if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
         });
-        let seen = times(eyes, linear).map(|value| value.clamp(0.0, 1.0));
+        let seen = times(eyes, linear).map(|value| fit(value, 0.0, 1.0));
         let xyz = times(
             &[
                 [0.41246, 0.35758, 0.18044],

@@ -146,8 +146,8 @@ pub(super) fn timeline(ui: &mut Ui, run: &mut RunState) {
     let response = ui.add_enabled(last > 0, slider);
     response.widget_info(|| egui::WidgetInfo::slider(last > 0, shown as f64, "recorded steps"));
     let response = response.on_hover_text(format!(
-        "Everything seen since the start; drag to look at it again. Older pictures are thinned out when \
-         they would take more than {} MiB: every second one goes, then every second of the rest.",
+        "All recorded steps. Drag to view one again. When older pictures need more than {} MiB, \
+         every second one is dropped, then every second of the rest.",
         history_mib()
     ));
     if response.changed() {
@@ -166,7 +166,7 @@ fn scrubber(ui: &mut Ui, run: &mut RunState) {
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
             let branch = ui.add_enabled(is_past, Button::new("Continue from here"));
             let branch = branch.on_hover_text(
-                "Continue the chains from exactly this step with the current rules. The later steps are lost.",
+                "Continue the chains from this step with the current settings. The later steps are lost.",
             );
             if branch.on_disabled_hover_text(AT_NEWEST).clicked() {
                 run.branch();
@@ -185,7 +185,7 @@ fn scrubber(ui: &mut Ui, run: &mut RunState) {
             let size = vec2(NOTE_WIDTH.min(ui.available_width()), ui.spacing().interact_size.y);
             let note = ui.add_sized(size, Label::new(note).truncate());
             if stride > 1 {
-                note.on_hover_text(format!("Of the older pictures, 1 of {stride} is kept."));
+                note.on_hover_text(format!("1 of {stride} older pictures is kept."));
             }
             ui.spacing_mut().slider_width = (ui.available_width() - 8.0).max(40.0);
             timeline(ui, run);

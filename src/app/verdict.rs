@@ -74,14 +74,14 @@ impl Verdict {
         let mut question = None;
         ui.horizontal(|ui| {
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                let hover = "The plots: R̂, effective sample size, and what they leave out.";
+                let hover = "The plots: R-hat, effective sample size, and what they leave out.";
                 if is_wide && ui.button("Does it converge?").on_hover_text(hover).clicked() {
                     question = Some(Question::DoesItConverge);
                 }
                 let more = Button::new(format!("{MORE} more"));
                 let more = ui.add_enabled(is_over && run.looking_at.is_none(), more);
-                let more = more.on_hover_text(format!("{MORE} further steps."));
-                if more.on_disabled_hover_text("The run is not at its end.").clicked() {
+                let more = more.on_hover_text(format!("Run {MORE} more steps."));
+                if more.on_disabled_hover_text("The run is not over yet.").clicked() {
                     run.play_on(MORE);
                 }
                 ui.with_layout(Layout::left_to_right(Align::Center), |ui| text(ui, &lines));
@@ -190,7 +190,7 @@ fn class_text(run: &RunState, numbers: &LaneNumbers, labels: &[u32]) -> Vec<Stri
     if num_broken < count {
         let num_own = (0..count).filter(|&chain| shows_own_class(numbers, labels, chain)).count();
         let what = match run.model.as_ref().is_some_and(|model| model.is_planar()) {
-            true => "stand in their own class",
+            true => "are in their own class",
             false => "show their row's class",
         };
         parts.push(format!("{num_own} of {count} {what}"));
@@ -224,7 +224,7 @@ mod tests {
             values.iter().enumerate().map(|(step, &value)| (step as u64, value)).collect()
         };
         let mut values: Vec<f32> = (0..20).map(|step| 3.1 - 0.165 * step as f32).collect();
-        assert_eq!(energy_text(&curve(&values)), "median energy 3.1 to 0.0, still moving");
+        assert_eq!(energy_text(&curve(&values)), "median energy 3.1 to −0.04, still moving");
         values.extend([-0.2; 31]);
         assert_eq!(energy_text(&curve(&values)), "median energy 3.1 to −0.2, flat for 30 steps");
         assert_eq!(energy_text(&curve(&[2.0])), "median energy 2.0");

@@ -22,6 +22,8 @@ pub struct Viewer {
     pub lesson: OpenLesson,
     /// The open tab, the device, and messages.
     pub session: Session,
+    /// Whether a model was trained here and not saved since.
+    has_unsaved_model: bool,
     /// The commands that the parts have sent for the worker.
     requests: Receiver<Command>,
 }
@@ -37,6 +39,7 @@ impl Viewer {
             lesson: OpenLesson::new(&view, requests.clone()),
             session: Session::new(&view.view),
             lab: Lab::new(view.lab, requests),
+            has_unsaved_model: false,
             requests: receiver,
         };
         viewer.run.open(viewer.run.settings.model.clone());
@@ -98,7 +101,10 @@ impl Viewer {
             }
             Event::Inspected(inspected) => self.training.own.take(*inspected),
             Event::Recipe(recipe) => self.training.own.take_recipe(*recipe),
-            Event::Training(update) => self.training.take(*update),
+            Event::Training(update) => {
+                self.has_unsaved_model |= matches!(*update, TrainingUpdate::Step(_));
+                self.training.take(*update);
+            }
             Event::Lab(update) => {
                 if let LabUpdate::Refused(reason) = &*update {
                     self.session.complain(reason);
@@ -109,7 +115,10 @@ impl Viewer {
                 let problem = self.lesson.take(number, &text);
                 problem.into_iter().for_each(|text| self.session.complain(text));
             }
-            Event::File { name, bytes } => self.session.downloads.push((name, bytes)),
+            Event::File { name, bytes } => {
+                self.has_unsaved_model &= !name.ends_with(".safetensors");
+                self.session.downloads.push((name, bytes));
+            }
             Event::Saved(path) => self.session.notify(format!("Saved {}.", path.display())),
             Event::Refused(reason) => {
                 self.session.complain(reason);
@@ -224,7 +233,7 @@ impl Viewer {
 
     /// Whether something that a person made would be lost with the window.
     pub fn has_unsaved(&self) -> bool {
-        self.training.is_running || self.training.drawn.num_drawings() > 0
+        self.training.is_running || self.has_unsaved_model
     }
 
     /// Shows another state beside the open lesson, as if the window had been opened with it.

@@ -35,7 +35,7 @@ pub(super) enum FirstStep {
     Play,
     /// Open the first lesson.
     Lesson,
-    /// Draw data for a model of one's own.
+    /// Draw data and train a model on it.
     Draw,
 }
 

@@ -11,7 +11,7 @@ use super::{
     viewer::Viewer,
     welcome::FirstStep,
     wide,
-    words::shown,
+    words::model_name,
 };
 use crate::{
     config::{Tab, ViewState},
@@ -60,7 +60,7 @@ impl App {
     }
 
     /// Creates a window with a single lesson for a frame within another page: chains, play, two sliders, and a
-    /// link to `full_page`, which has all controls.
+    /// link to `full_page`, which has all controls: an address to which the query of the view is appended.
     pub fn embedded(link: Link, view: ViewState, full_page: impl Into<String>) -> Self {
         Self { full_page: Some(full_page.into()), ..Self::new(link, view) }
     }
@@ -200,8 +200,10 @@ impl App {
     /// Asks whether the model that waits may be opened although this pauses the training run.
     fn ask_to_pause(&mut self, ctx: &egui::Context) {
         let Some(name) = &self.waiting else { return };
-        let text =
-            format!("Opening {} pauses the training. It can be continued later.", shown(name, 60));
+        let text = format!(
+            "Opening {} pauses the training. It can be continued later.",
+            model_name(name, 60)
+        );
         let answer = egui::Modal::new(egui::Id::unique("pause the training")).show(ctx, |ui| {
             ui.set_max_width(320.0);
             ui.label(text);
@@ -247,7 +249,7 @@ impl App {
 
     fn send(&mut self, command: Command) {
         if matches!(command, Command::Open(_)) && self.viewer.training.is_running {
-            self.viewer.session.notify("The training is paused, because another model opens.");
+            self.viewer.session.notify("Training paused, because another model was opened.");
         }
         if self.link.commands.send(command).is_err() && self.viewer.session.failure.is_none() {
             self.viewer.session.failure = Some("the worker has ended; restart jempp".into());

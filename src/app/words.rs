@@ -1,6 +1,7 @@
 //! Formatting of names and messages from outside, and short names of rules.
 
 use crate::{
+    bundled,
     config::{LaneConfig, SamplerKind, StepSchedule, ViewStart},
     say,
 };
@@ -10,6 +11,11 @@ use crate::{
 pub(super) fn shown(text: &str, most: usize) -> String {
     let line: Vec<&str> = text.split_whitespace().collect();
     say::shortened(&say::plain(&line.join(" ")), most)
+}
+
+/// The name of a model for people: the title of a bundled model, or the file's name.
+pub(super) fn model_name(name: &str, most: usize) -> String {
+    bundled::title_of(name).map_or_else(|| shown(name, most), str::to_string)
 }
 
 /// A short name of a rule, such as `PYLD, N = 5`.

@@ -54,7 +54,7 @@ pub enum CheckpointError {
         found: u64,
     },
     /// The file is not a checkpoint, or it is damaged.
-    #[error("{path} is no readable jempp checkpoint: {reason}")]
+    #[error("{path} is not a readable jempp checkpoint: {reason}")]
     Format {
         /// The path of the file.
         path: PathBuf,

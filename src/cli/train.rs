@@ -113,7 +113,7 @@ impl TrainArgs {
             .with_context(|| format!("cannot read {name}"))?;
         let text = String::from_utf8(bytes)
             .ok()
-            .with_context(|| format!("{name} is no text in UTF-8, as TOML must be"))?;
+            .with_context(|| format!("{name} is not text in UTF-8, as TOML must be"))?;
         Ok(Some((name, text)))
     }
 

@@ -12,7 +12,7 @@ pub const MAX_DABS: usize = 128;
 choices! {
     /// The density whose energy the chains of the lab sample.
     LabTarget {
-        /// One Gaussian that is longer than wide: the narrow direction limits the step size.
+        /// One long and narrow Gaussian: its narrow direction limits the step size.
         Gaussian,
         /// Three Gaussians of different weights and widths.
         Mixture,
@@ -40,7 +40,7 @@ choices! {
     LabReference {
         /// p(x), the density of the model.
         Model,
-        /// p(x)^β with β = 2α/σ², the density that the rule samples with small steps.
+        /// p(x)^β with β = 2α/σ², the density that the sampler follows with small steps.
         Tempered,
     }
 }
@@ -64,7 +64,7 @@ section! {
         target: LabTarget = LabTarget::TwoMoons;
         /// The bundled 2-D model for the target `model`: two-moons or two-moons-classifier.
         model: String = "two-moons".to_string();
-        /// Factor on the widths of the density, if it is an analytic one.
+        /// Factor on the widths of the density, if it is given by a formula.
         width: f64 = 1.0, in 0.2 ..= 5.0, slider 0.5 ..= 3.0;
         /// The painted density: x and y of each brush dab, in hundredths.
         painted: Vec<i32> = Vec::new();
@@ -84,7 +84,7 @@ section! {
         contours: bool = true;
         /// Whether the paths of the chains are drawn.
         trails: bool = true;
-        /// Whether arrows are drawn: one step along −∂E/∂x, and the same step after the clamp.
+        /// Whether arrows are drawn: one step along −∂E/∂x, and the same step with the gradient clipped.
         arrows: bool = false;
         /// Whether the plane is coloured by the most probable class instead of by energy.
         decisions: bool = false;

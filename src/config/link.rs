@@ -12,8 +12,38 @@ use super::{
     words::{MAX_ECHO, shortened},
 };
 
+/// The largest number of characters of the text about what was left out of a link.
+const MAX_PROBLEMS: usize = 400;
+
+impl ViewState {
+    /// Reads the state from a query; `?` or a whole address may come before it.
+    ///
+    /// # Errors
+    /// An unknown key, a value of the wrong type or out of range.
+    pub fn from_query(query: &str) -> Result<Self, ConfigError> {
+        let (state, mut problems) = read(query);
+        if problems.is_empty() { Ok(state) } else { Err(problems.remove(0)) }
+    }
+
+    /// Reads what can be used of a link that other programs may have changed: unknown keys and bad values are left out.
+    /// Returns beside the state what was left out, in words.
+    pub fn from_link(query: &str) -> (Self, Option<String>) {
+        let (state, problems) = read(query);
+        let (unknown, bad): (Vec<_>, Vec<_>) =
+            problems.iter().partition(|error| matches!(error, ConfigError::UnknownKey { .. }));
+        let keys: Vec<String> = unknown.iter().filter_map(|error| error.key()).collect();
+        let mut parts: Vec<String> = bad.iter().map(ToString::to_string).collect();
+        if !keys.is_empty() {
+            let what = if keys.len() == 1 { "an unknown key" } else { "unknown keys" };
+            parts.push(format!("{what}: {}", keys.join(", ")));
+        }
+        let text = format!("Ignored in the link: {}", parts.join("; "));
+        (state, (!parts.is_empty()).then(|| shortened(&text, MAX_PROBLEMS)))
+    }
+}
+
 /// Reads a query, which `?` or a whole address may precede. Returns the state, and what could not be used.
-pub(super) fn read(query: &str) -> (ViewState, Vec<ConfigError>) {
+fn read(query: &str) -> (ViewState, Vec<ConfigError>) {
     let query = query.rsplit_once('?').map_or(query, |(_, query)| query);
     let mut draft = Draft {
         view: ViewConfig::default(),

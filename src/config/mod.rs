@@ -134,7 +134,7 @@ impl RunConfig {
         let parts = assignment.split_once('=').map(|(key, text)| (key.trim(), text.trim()));
         let Some((key, text)) = parts.filter(|(key, _)| !key.is_empty()) else {
             return Err(ConfigError::Invalid(format!(
-                "`{}` is no assignment; write section.key=value, as in sampler.step_size=0.2",
+                "`{}` is not an assignment; write section.key=value, as in sampler.step_size=0.2",
                 shortened(assignment, MAX_ECHO)
             )));
         };

@@ -77,9 +77,9 @@ choices! {
     SamplerKind {
         /// x ← x - α ∇E + σ ξ, no clamp (JEM).
         Sgld,
-        /// Gradient clamped to the proximal radius, x kept in [-1, 1].
+        /// Gradient clipped to the proximal radius, x kept in [-1, 1].
         ProximalSgld,
-        /// JEM++: `num_inner_steps` steps through the first layer per full gradient.
+        /// JEM++: N inner steps through the first layer per full gradient (`num_inner_steps`).
         Pyld,
         /// x ← x - α ∇E / ‖∇E‖₂ + σ ξ, kept in [-1, 1]: every step has the length α, however steep the energy is (DAT).
         NormalizedGradient,
@@ -161,7 +161,7 @@ choices! {
         Linear,
         /// log(1 + e^d): its gradient goes to 0 where the chains have a higher energy than the data.
         Softplus,
-        /// mean log(1 + e^E(x_data)) + mean log(1 + e^-E(x_model)): data and chains are told apart one by one, and energies are held near 0 (DAT).
+        /// mean log(1 + e^E(x_data)) + mean log(1 + e^-E(x_model)): data and chains are separated one by one, and energies are held near 0 (DAT).
         Logistic,
     }
 }
@@ -404,7 +404,7 @@ section! {
         max_abs_gap: f64 = 100.0, in 1e-3 ..= 1e12;
         /// Bound on the mean norm of the gradient along the chains.
         max_gradient_norm: f64 = 1e3, in 1e-3 ..= 1e12;
-        /// Bound on the share of gradient components that the proximal radius clamps.
+        /// Bound on the share of gradient components that are clipped to the proximal radius.
         max_clamp_rate: f64 = 0.9, in 0.0 ..= 1.0;
         /// Training steps between two snapshots; a diverged run returns to the last good one.
         snapshot_every_steps: usize = 50, in 1 ..= 100000;

@@ -3,15 +3,10 @@
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::{
-    ConfigError, Field, LabConfig, LabState, Norm, SamplerConfig, default_rule, shortened,
-};
+use super::{ConfigError, Field, LabConfig, LabState, Norm, SamplerConfig, default_rule};
 
 /// The largest number of lanes side by side.
 pub(crate) const MAX_LANES: usize = 3;
-
-/// The largest number of characters of the text about what was left out of a link.
-const MAX_PROBLEMS: usize = 400;
 
 choices! {
     /// Where the viewer's chains start.
@@ -20,7 +15,7 @@ choices! {
         ClassCenters,
         /// Uniform noise on [-1, 1] (JEM): chains start far from the data.
         Uniform,
-        /// Images of the test set: with a good model, they change little.
+        /// Images of the test set. With a good model, they change little.
         Data,
         /// Chains of the training run's replay buffer.
         Buffer,
@@ -62,7 +57,7 @@ section! {
         classes: Vec<u32> = Vec::new();
         /// Number M of steps after which play stops. Each step needs one full gradient.
         num_steps: usize = 100, in 1 ..= 1000000, slider 1 ..= 2000;
-        /// Whether the chains start to run at once; in the lab, also whether training starts at once.
+        /// Whether the chains run at once; in the lab, also whether training starts at once.
         play: bool = false;
         /// Largest number of steps per second; 0 means no limit.
         max_steps_per_sec: f64 = 0.0, in 0.0 ..= 1000.0, slider 0.0 ..= 60.0;
@@ -140,31 +135,6 @@ impl ViewState {
             );
         }
         query.finish()
-    }
-
-    /// Reads the state from a query; `?` or a whole address may come before it.
-    ///
-    /// # Errors
-    /// An unknown key, a value of the wrong type or out of range.
-    pub fn from_query(query: &str) -> Result<Self, ConfigError> {
-        let (state, mut problems) = super::link::read(query);
-        if problems.is_empty() { Ok(state) } else { Err(problems.remove(0)) }
-    }
-
-    /// Reads what can be used of a link that other programs may have changed: unknown keys and bad values are left out.
-    /// Returns beside the state what was left out, in words.
-    pub fn from_link(query: &str) -> (Self, Option<String>) {
-        let (state, problems) = super::link::read(query);
-        let (unknown, bad): (Vec<_>, Vec<_>) =
-            problems.iter().partition(|error| matches!(error, ConfigError::UnknownKey { .. }));
-        let keys: Vec<String> = unknown.iter().filter_map(|error| error.key()).collect();
-        let mut parts: Vec<String> = bad.iter().map(ToString::to_string).collect();
-        if !keys.is_empty() {
-            let what = if keys.len() == 1 { "an unknown key" } else { "unknown keys" };
-            parts.push(format!("{what}: {}", keys.join(", ")));
-        }
-        let text = format!("Ignored in the link: {}", parts.join("; "));
-        (state, (!parts.is_empty()).then(|| shortened(&text, MAX_PROBLEMS)))
     }
 
     /// Checks every number against its range.

@@ -140,8 +140,8 @@ impl Pictures {
 
     fn skipped(&self) -> Option<String> {
         let other = match self.num_other {
-            1 => format!("1 file that is no picture ({})", self.other),
-            count => format!("{count} files that are no pictures ({} for one)", self.other),
+            1 => format!("1 file that is not a picture ({})", self.other),
+            count => format!("{count} files that are not pictures ({} for one)", self.other),
         };
         let parts = [
             (self.num_hidden, counted(self.num_hidden, "hidden file")),

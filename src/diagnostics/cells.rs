@@ -57,10 +57,10 @@ const MAX_UNKNOWN: f64 = 0.5;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoMasses {
     /// There is no noise: β is infinite.
-    #[error("no noise: no law to compare with")]
+    #[error("no noise: nothing to compare with")]
     NoNoise,
     /// The steps of the sampler have no known invariant density.
-    #[error("no known law to compare with")]
+    #[error("no formula to compare with")]
     UnknownLaw,
     /// The density is narrower than a square.
     #[error("too narrow for the squares of the plane to compare with")]

@@ -79,22 +79,20 @@ pub enum DoesNotApply {
     #[error("constant values: nothing moves, so there is no spread to compare with")]
     Constant,
     /// The sampler adds no noise (σ = 0).
-    #[error(
-        "without noise there is no invariant law to converge to: the chains descend the energy"
-    )]
+    #[error("without noise there is no distribution to converge to: the chains only descend")]
     NoNoise,
     /// Batch norm in training mode couples the chains.
     #[error("batch norm mixes the chains of a batch, so they are not independent chains")]
     CoupledChains,
     /// Chains of several classes sample different densities p(x|y).
     #[error(
-        "every class follows its own law p(x|y), so chains of different classes need not agree: take one \
+        "every class has its own distribution p(x|y), so chains of different classes need not agree: take one \
          class alone"
     )]
     DifferentLaws,
     /// The distance ‖x - x_0‖ is measured from different starts x_0.
     #[error(
-        "every chain measures from a start of its own, so there is no law that all could share"
+        "every chain measures from its own start, so there is no distribution that all could share"
     )]
     OwnStarts,
     /// PYLD is split after a non-linear layer, or gradients are normalised.
@@ -231,8 +229,8 @@ impl Diagnostic {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::SplitRHat => {
-                "Spread of all chains together over the spread within one: 1 once they explore the same \
-                 values, above 1.01 while they still disagree."
+                "Spread of all chains together, divided by the spread within one: near 1 once all chains cover \
+                 the same values, above 1.01 while they still disagree."
             }
             Self::NestedRHat => {
                 "R̂ for many short chains, grouped by where they started: it falls towards 1 as the \
@@ -275,7 +273,11 @@ impl Diagnostic {
             Self::NestedRHat => (format!("{value:.3}"), ""),
             Self::EssBulk | Self::EssTail => (
                 format!("{value:.0}"),
-                if value >= 400.0 { "✔ enough to trust" } else { "✖ fewer than 400: go on" },
+                if value >= 400.0 {
+                    "✔ enough to trust"
+                } else {
+                    "✖ fewer than 400: run longer"
+                },
             ),
             Self::EssPerSec => (format!("{value:.*}", if value < 10.0 { 2 } else { 0 }), ""),
             Self::IntegratedTime => (format!("{value:.1} steps"), ""),
@@ -285,9 +287,9 @@ impl Diagnostic {
 }
 
 /// A one-line explanation of MALA's acceptance.
-pub(crate) const ACCEPTANCE_MEANING: &str = "How probable MALA's acceptance of a proposal is, on average: near 0 % \
-                                      the chain hardly moves, near 100 % its steps are smaller than they \
-                                      could be; about 57 % is best.";
+pub(crate) const ACCEPTANCE_MEANING: &str = "MALA's mean acceptance probability. Near 0 % the chain hardly \
+                                             moves; near 100 % its steps are smaller than necessary; about 57 \
+                                             % is best.";
 
 /// Checks the draws for a diagnostic and returns the number of draws per chain.
 ///

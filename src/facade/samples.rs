@@ -116,7 +116,7 @@ impl Model {
     /// `num_chains` is 0, or more chains than fit in memory.
     pub fn sample(&self, num_chains: usize, num_steps: usize, seed: u64) -> Result<Samples, Error> {
         if num_chains == 0 {
-            return Err(Error::Request("0 chains are no sample; ask for at least 1".into()));
+            return Err(Error::Request("0 chains are not a sample; ask for at least 1".into()));
         }
         // Equal shares of all classes, in order.
         let num_classes = self.class_names().len();

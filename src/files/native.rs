@@ -79,7 +79,7 @@ pub(crate) fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
 pub(crate) fn open(path: &Path) -> Result<(File, u64)> {
     let found = fs::metadata(path)?;
     if !found.is_file() {
-        let what = if found.is_dir() { "it is a folder" } else { "it is no regular file" };
+        let what = if found.is_dir() { "it is a folder" } else { "it is not a regular file" };
         return Err(Error::new(ErrorKind::InvalidInput, what));
     }
     Ok((File::open(path)?, found.len()))

@@ -38,7 +38,7 @@ pub enum PictureError {
         source: image::ImageError,
     },
     /// The file does not have a known picture format.
-    #[error("{0} is no picture: PNG, JPEG, GIF, WebP and BMP are read")]
+    #[error("{0} is not a picture: PNG, JPEG, GIF, WebP and BMP are read")]
     Unknown(String),
     /// The picture has a known format that jempp does not read.
     #[error("{path} is a `{format}` picture, which jempp does not read: save it as PNG or JPEG")]

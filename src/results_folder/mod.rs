@@ -49,7 +49,7 @@ pub enum ResultsError {
     #[error("{0} is a file where a folder is needed")]
     NoFolder(PathBuf),
     /// The path is a folder or another object that is not a regular file, but a file is to be written.
-    #[error("{0} is no regular file, so it cannot be replaced")]
+    #[error("{0} is not a regular file, so it cannot be replaced")]
     NoFile(PathBuf),
     /// The command would replace its own input file.
     #[error("{0} is the file to read; it cannot be replaced by what is made of it")]
@@ -323,7 +323,7 @@ mod tests {
         assert!(dir.path().join("results.json").exists());
         fs::create_dir(dir.path().join("report.html")).unwrap();
         let error = out(true).check(Job::Eval).unwrap_err().to_string();
-        assert!(error.contains("report.html is no regular file"), "{error}");
+        assert!(error.contains("report.html is not a regular file"), "{error}");
     }
 
     #[test]

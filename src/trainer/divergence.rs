@@ -13,7 +13,7 @@ pub enum Divergence {
     #[error("{0} is not finite")]
     NotFinite(&'static str),
     /// A watched number exceeds its bound.
-    #[error("{what} = {value:.3e} is past its bound {bound:.3e}")]
+    #[error("{what} = {value:.3e} is above its bound {bound:.3e}")]
     PastBound {
         /// The name of the number.
         what: &'static str,

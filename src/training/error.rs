@@ -74,7 +74,7 @@ pub enum TrainingError {
     },
     /// The data of the run is no longer in its folder.
     #[error(
-        "{source}. Its folder, {dir}, comes from the run that goes on: set data.dir to where the files are now"
+        "{source}. Its folder, {dir}, comes from the run that is being continued: set data.dir to where the files are now"
     )]
     StoredData {
         /// The folder that the run's configuration names.

@@ -326,7 +326,7 @@ mod tests {
         train(&mut dead, 60, |report| report.gradient_norm = 0.0);
         evaluate(&mut dead, 0.1);
         assert!(only(dead.new_warnings()).contains("dead"));
-        assert!(dead.new_warnings().is_empty(), "once while it goes on");
+        assert!(dead.new_warnings().is_empty(), "once while it lasts");
         assert!(dead.final_warnings().is_empty(), "nor again right after it");
         train(&mut dead, 600, |report| report.gradient_norm = 0.0);
         assert!(only(dead.final_warnings()).contains("dead"), "but at the end of a long run");

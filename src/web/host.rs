@@ -4,13 +4,15 @@ use std::{cell::RefCell, rc::Rc};
 
 use eframe::WebOptions;
 use egui::{Event, Id, Key, Pos2, RawInput, Rect, Sense, Ui};
+use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
 use web_sys::Window;
 use web_time::{Duration, Instant};
 
 use crate::{
-    app::{App, Spoken},
+    app::{App, Spoken, Tab, Viewer},
     config::ViewState,
+    worker::Command,
 };
 
 /// The time between two texts for a screen reader while chains run.
@@ -28,6 +30,12 @@ extern "C" {
     fn report(state: &JsValue);
     #[wasm_bindgen(js_namespace = jempp, js_name = onAsked)]
     fn on_asked(take: &JsValue);
+    #[wasm_bindgen(js_namespace = jempp, js_name = keepModel)]
+    fn keep_model(name: &str, bytes: &[u8]);
+    #[wasm_bindgen(js_namespace = jempp, js_name = keepDrawings)]
+    fn keep_drawings(text: &str);
+    #[wasm_bindgen(thread_local_v2, js_namespace = jempp, js_name = keptModel)]
+    static KEPT_MODEL: JsValue;
     #[wasm_bindgen(thread_local_v2, js_namespace = jempp, js_name = isFrame)]
     static IS_FRAME: bool;
     #[wasm_bindgen(thread_local_v2, js_namespace = jempp, js_name = takesAll)]
@@ -198,6 +206,7 @@ const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 pub(super) struct Host {
     asked: Rc<RefCell<Vec<(String, String)>>>,
     reported: (String, Instant),
+    store: Store,
 }
 
 impl Host {
@@ -210,11 +219,12 @@ impl Host {
             ctx.request_repaint();
         });
         on_asked(&take.into_js_value());
-        Self { asked, reported: (String::new(), Instant::now()) }
+        let store = Store { drawings: String::new(), last: Instant::now() };
+        Self { asked, reported: (String::new(), Instant::now()), store }
     }
 
     /// Does what was asked for.
-    pub(super) fn obey(&self, app: &mut App, ctx: &egui::Context) {
+    pub(super) fn obey(&mut self, app: &mut App, ctx: &egui::Context) {
         for (what, value) in self.asked.take() {
             let viewer = app.viewer_mut();
             match what.as_str() {
@@ -227,6 +237,12 @@ impl Host {
                     viewer.go_to(view);
                     ignored.into_iter().for_each(|text| viewer.session.complain(text));
                 }
+                "drawings" if viewer.training.drawn.num_drawings() == 0 => {
+                    if viewer.training.drawn.restore(&value).is_ok() {
+                        viewer.session.notify("Your last drawings are back, in the Train tab.");
+                        self.store.drawings = value;
+                    }
+                }
                 _ => {}
             }
         }
@@ -234,6 +250,7 @@ impl Host {
 
     /// Tells what has changed since the last report.
     pub(super) fn report(&mut self, app: &App, ctx: &egui::Context) {
+        self.store.follow(app.viewer());
         if !IS_FRAME.with(|is_frame| *is_frame) {
             return;
         }
@@ -263,6 +280,47 @@ impl Host {
         report(&js_sys::JSON::parse(&state).unwrap_or(JsValue::NULL));
         self.reported = (state, Instant::now());
     }
+}
+
+/// The time between two looks at the drawings.
+const STORE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// What is kept for a reload of the page.
+struct Store {
+    /// The drawings as they are kept.
+    drawings: String,
+    last: Instant,
+}
+
+impl Store {
+    /// Keeps the drawings when they have changed.
+    fn follow(&mut self, viewer: &Viewer) {
+        if viewer.session.tab != Tab::Train || self.last.elapsed() < STORE_INTERVAL {
+            return;
+        }
+        self.last = Instant::now();
+        let drawings = viewer.training.drawn.to_text().unwrap_or_default();
+        if drawings != self.drawings {
+            keep_drawings(&drawings);
+            self.drawings = drawings;
+        }
+    }
+}
+
+/// Keeps a model file that a person opened, so that a reload of the page finds it again.
+pub(super) fn keep(command: &Command) {
+    if let Command::Attach { name, bytes } = command {
+        keep_model(name, bytes);
+    }
+}
+
+/// The model file that the page's link names, if it was opened in this browser before.
+pub(super) fn kept_model() -> Option<Command> {
+    let model = KEPT_MODEL.with(JsValue::clone);
+    let name = Reflect::get(&model, &"name".into()).ok()?.as_string()?;
+    let bytes = Reflect::get(&model, &"bytes".into()).ok()?;
+    let bytes = Uint8Array::new(&bytes).to_vec().into();
+    Some(Command::Attach { name, bytes })
 }
 
 /// Sets the colours; anything but `light` and `dark` means those of the system.

@@ -145,13 +145,18 @@ struct PageWorker {
 }
 
 impl PageWorker {
-    fn new(device: String, events: Sender<Batch>, ctx: egui::Context) -> Rc<Self> {
+    fn new(
+        device: String,
+        events: Sender<Batch>,
+        ctx: egui::Context,
+        attached: Option<Command>,
+    ) -> Rc<Self> {
         let helper = Rc::new(Self {
             worker: RefCell::new(new_worker()),
             device,
             events,
             ctx,
-            attached: RefCell::default(),
+            attached: attached.into_iter().collect::<Vec<_>>().into(),
             num_batches: Cell::new(0),
         });
         helper.clone().begin();
@@ -203,6 +208,7 @@ impl PageWorker {
             }
             command => {
                 if matches!(command, Command::Attach { .. }) {
+                    host::keep(&command);
                     self.attached.borrow_mut().push(command.clone());
                 }
                 post(&self.worker.borrow(), &Request::Command(command));
@@ -290,7 +296,7 @@ impl Page {
         Self {
             app,
             commands,
-            helper: PageWorker::new(query.device, event_sender, ctx.clone()),
+            helper: PageWorker::new(query.device, event_sender, ctx.clone(), host::kept_model()),
             window,
             address: (told, Instant::now()),
             fixed_query,

@@ -59,7 +59,7 @@ async fn compared(extent: Extent, line: &dyn Fn(String)) -> Result<Vec<Compariso
     let short = if extent == Extent::Short { " (check=short)" } else { "" };
     line(format!("\n{num_agreeing} of {} comparisons agree{short}", all.len()));
     if num_agreeing < all.len() {
-        line("This adapter computes wrong numbers. Until that is mended, open the page with ?device=cpu".into());
+        line("This adapter computes wrong numbers. Until this is fixed, open the page with ?device=cpu".into());
     }
     line(format!("Please send us this text: {REPORT}"));
     Ok(all)

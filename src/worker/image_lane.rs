@@ -22,8 +22,8 @@ use crate::{
     streams,
 };
 
-const FIXED_MALA: &str = "MALA weighs whole proposals: it cannot run while pixels are held fixed. Choose another sampler, or \
-     let all pixels move";
+const FIXED_MALA: &str = "MALA accepts or rejects whole images: it cannot run while pixels are frozen. Choose \
+                          another sampler, or release all pixels";
 
 /// The pixels that stay fixed in an inpainted chain.
 struct Fixed {

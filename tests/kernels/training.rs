@@ -245,7 +245,7 @@ fn check_that_a_diverged_step_changes_nothing(mut trainer: Trainer) {
         matches!(divergence, Divergence::PastBound { what: "energy_data", .. }),
         "{divergence}"
     );
-    assert!(error.to_string().contains("is past its bound 1.000e-3"), "{error}");
+    assert!(error.to_string().contains("is above its bound 1.000e-3"), "{error}");
     assert_eq!(state(&trainer), before);
 }
 

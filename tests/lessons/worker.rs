@@ -185,7 +185,7 @@ fn going_back_lets_all_pixels_move_again() {
     request.lanes[0].sampler.kind = SamplerKind::Mala;
     request.lanes[0].sampler.noise_std = 0.1;
     desk.ask(Command::SetLanes(request.lanes));
-    assert!(desk.refusal().contains("held fixed"));
+    assert!(desk.refusal().contains("pixels are frozen"));
     desk.run_to(1);
     desk.ask(Command::Branch { step: 0, x: vec![start.clone()] });
     assert_eq!(desk.step(0)[0].images.x, start);

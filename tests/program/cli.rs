@@ -192,7 +192,7 @@ fn bad_configurations_name_the_key_and_the_way_out() {
     assert!(said.contains("sampler.kind") && said.contains("proximal-sgld"), "{said}");
     let said = set("sampler.step_size=fast");
     assert!(said.contains("`sampler.step_size` cannot be"), "{said}");
-    assert!(set("sampler.step_size").contains("is no assignment"));
+    assert!(set("sampler.step_size").contains("is not an assignment"));
 
     let said = fails(dir.path(), &["train", "--out", "x", "--preset", "fashion-quik"]);
     assert!(said.contains("did you mean `fashion-quick`?"), "{said}");

@@ -30,3 +30,4 @@ mod own_data;
 mod run;
 #[cfg(unix)]
 mod stopping;
+mod sweep;

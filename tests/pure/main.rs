@@ -17,3 +17,4 @@ mod model_card;
 mod shaders;
 mod svhn;
 mod uniforms;
+mod wording;

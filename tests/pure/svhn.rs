@@ -121,14 +121,14 @@ fn wrong_content_is_named() {
     let said = refused(&mat(&[x.clone(), labels(&[1, 2, 3])]));
     assert!(said.contains("holds 2 images but") && said.contains("holds 3 labels"), "{said}");
     let said = refused(&mat(&[x.clone(), labels(&[1, 11])]));
-    assert!(said.contains("label 11 at item 1 is none of 1 to 10"), "{said}");
+    assert!(said.contains("label 11 at item 1 is not from 1 to 10"), "{said}");
     let halves: Vec<u8> = [1.0f64, 2.5].iter().flat_map(|label| label.to_le_bytes()).collect();
     let said = refused(&mat(&[x.clone(), array("y", DOUBLES, &[2, 1], FLOAT64, &halves)]));
     assert!(said.contains("label 2.5 at item 1"), "{said}");
     let said = refused(&mat(&[array("X", BYTES, &[32, 96, 2], UINT8, &[0; 6144]), y.clone()]));
     assert!(said.contains("X has shape [32, 96, 2], not [32, 32, 3, N]"), "{said}");
     let said = refused(&mat(&[array("X", DOUBLES, &[32, 32, 3], UINT8, &[0; 3072]), y.clone()]));
-    assert!(said.contains("X is no array of bytes"), "{said}");
+    assert!(said.contains("X is not an array of bytes"), "{said}");
     // The product of the dimensions is 0 in 32-bit arithmetic.
     let said = refused(&mat(&[array("X", BYTES, &[32, 32, 3, 1 << 22], UINT8, &[]), y.clone()]));
     assert!(said.contains("train_32x32.mat is not"), "{said}");

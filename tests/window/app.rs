@@ -113,7 +113,8 @@ fn restarts_and_pauses_that_cross_on_the_way_leave_no_doubt() {
 
 #[test]
 fn a_model_that_is_gone_gives_way_to_a_bundled_one() {
-    let view = ViewState::from_query("model=gone.safetensors").unwrap();
+    let link = "model=gone.safetensors&sampler.kind=sgld&sampler.step_size=5";
+    let view = ViewState::from_query(link).unwrap();
     let (worker, link) = Scripted::new();
     let mut viewer = Viewer::new(view);
     drop((worker, link));
@@ -127,6 +128,7 @@ fn a_model_that_is_gone_gives_way_to_a_bundled_one() {
     });
     viewer.take(Event::Refused("no file `gone.safetensors`".into()));
     assert!(matches!(&viewer.take_commands()[..], [Command::Open(name)] if name == "fashion"));
+    assert!(viewer.run.lanes.is_empty(), "the link's rules belong to the other model");
     // A start that the model does not support is replaced by its default.
     viewer.take(Event::Opened(Box::new(scripted::model())));
     viewer.run.lanes[0].start = ViewStart::Data;
@@ -158,7 +160,7 @@ fn a_failure_ends_a_training_run_in_the_window() {
     window.worker.say(Event::Failed("the device was lost".into()));
     window.pass(2, 0);
     assert!(!window.viewer().training.is_running);
-    assert!(window.has("go on from the run's last checkpoint"));
+    assert!(window.has("continue from the run's last checkpoint"));
 }
 
 #[test]
@@ -256,14 +258,14 @@ fn controls_reach_the_worker_while_it_runs() {
     // The schedule of the rule depends on the M of the run.
     assert_eq!(window.last_request().lanes[0].sampler.num_steps, 100);
     assert!(window.has("2Nα/σ² = ∞"));
-    assert!(window.has("Here PYLD is Proximal SGLD with a step of N·α = 1."));
+    assert!(window.has("Here PYLD equals Proximal SGLD with step size N·α = 1."));
 }
 
 #[test]
 fn a_comparison_opens_with_one_click_and_says_its_point() {
     // High enough to show all controls without scrolling.
     let mut window = Window::open([1280.0, 1300.0], ViewState::default());
-    window.click("SGLD against Proximal SGLD at a step too large");
+    window.click("SGLD vs. Proximal SGLD: step size too large");
     window.pass(10, 4);
     let request = window.last_request();
     assert_eq!(request.lanes.len(), 2);
@@ -272,7 +274,7 @@ fn a_comparison_opens_with_one_click_and_says_its_point() {
     assert_eq!(request.lanes[0].sampler.step_size, request.lanes[1].sampler.step_size);
     assert!(window.viewer().run.last_step() > 20, "it plays at once");
     assert!(window.has("The proximal step"));
-    window.click("Noise against class centres");
+    window.click("Starts: noise vs. class centres");
     window.pass(2, 1);
     let request = window.last_request();
     assert_eq!(request.lanes[0].start, ViewStart::Uniform);
@@ -296,6 +298,20 @@ fn mala_gets_the_noise_it_needs() {
 }
 
 #[test]
+fn the_name_of_the_model_leaves_room_for_the_buttons_after_it() {
+    for width in [800.0, 900.0, 1280.0] {
+        let mut window = Window::open([width, 700.0], ViewState::default());
+        let model = &mut window.harness.state_mut().viewer_mut().run.model;
+        model.as_mut().unwrap().name = "cifar10-jpeg-classifier".into();
+        window.pass(2, 0);
+        assert!(window.has("Model: CIFAR-10 JPEG (plain classifier)"));
+        let rect = |label| window.harness.get_by_label(label).rect();
+        let [save, sun] = ["Save", "☀️"].map(rect);
+        assert!(save.right() < sun.left(), "{width}: {save} {sun}");
+    }
+}
+
+#[test]
 fn exports_write_what_was_seen() {
     let folder = tempfile::tempdir().unwrap();
     let mut window = Window::new();
@@ -304,42 +320,44 @@ fn exports_write_what_was_seen() {
     window.pass(5, 4);
     window.click(PAUSE);
     window.pass(1, 0);
-    let wait_for = |window: &mut Window, name: &str| {
-        let path = folder.path().join(name);
-        for _ in 0..400 {
-            window.pass(1, 0);
-            if window.has(&format!("Saved {}", path.display())) {
-                return path;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(25));
-        }
-        panic!("{name} was never saved");
-    };
     let steps = window.viewer().run.last_step() + 1;
     let animation = format!("Animation (GIF), {steps} frames");
     for entry in ["Picture (PNG)", &animation, "Traces (CSV)"] {
         window.click("Save");
         window.click(entry);
     }
-    let picture = image::open(wait_for(&mut window, "chains.png")).unwrap();
+    // A message stays for some seconds only, so all of them are awaited together.
+    let path = |name: &str| folder.path().join(name);
+    let mut awaited = vec!["chains.png", "chains.gif", "traces.csv"];
+    for _ in 0..400 {
+        window.pass(1, 0);
+        awaited.retain(|name| !window.has(&format!("Saved {}", path(name).display())));
+        if awaited.is_empty() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(25));
+    }
+    assert!(awaited.is_empty(), "never saved: {awaited:?}");
+    let picture = image::open(path("chains.png")).unwrap();
     assert!(picture.width() > 280 && picture.height() > 280);
-    let table = std::fs::read_to_string(wait_for(&mut window, "traces.csv")).unwrap();
+    let table = std::fs::read_to_string(path("traces.csv")).unwrap();
     // The caption is a comment above the table.
     let lines: Vec<&str> = table.lines().collect();
-    assert!(lines[0].starts_with("# fashion · step ") && lines[0].contains(" · PYLD, N = 5"));
-    assert!(lines[0].ends_with(" · seed 0") && lines[1].starts_with("# jempp view '"));
+    assert!(lines[0].starts_with("# Fashion-MNIST (JEM++) · step "), "{}", lines[0]);
+    assert!(lines[0].contains(" · PYLD, N = 5") && lines[0].ends_with(" · seed 0"));
+    assert!(lines[1].starts_with("# jempp view '"));
     assert!(lines[2].starts_with("step,lane,chain,class,energy,"));
     assert_eq!(lines.len() as u64, 3 + 100 * steps);
     // The animation has the size of the picture, with the names of the classes and the caption.
-    let path = wait_for(&mut window, "chains.gif");
+    let gif = path("chains.gif");
     let decoder = image::codecs::gif::GifDecoder::new(std::io::BufReader::new(
-        std::fs::File::open(&path).unwrap(),
+        std::fs::File::open(&gif).unwrap(),
     ));
     let frames = image::AnimationDecoder::into_frames(decoder.unwrap()).collect_frames().unwrap();
     assert_eq!(frames.len() as u64, steps);
     let buffer = frames[0].buffer();
     assert_eq!([buffer.width(), buffer.height()], [800, 760]);
-    // Frame by frame, with a palette and all pixels of each, the file would be twice as large.
+    // Frame by frame, with a palette and all pixels of each, the file would be half as large again.
     let mut bytes = Vec::new();
     let mut single = jempp::picture::Animation::new(&mut bytes, 100).unwrap();
     for frame in frames {
@@ -347,8 +365,8 @@ fn exports_write_what_was_seen() {
         single.push(picture).unwrap();
     }
     single.finish().unwrap();
-    let size = std::fs::metadata(&path).unwrap().len() as usize;
-    assert!(2 * size < bytes.len(), "{size} bytes for {steps} frames, not {}", bytes.len());
+    let size = std::fs::metadata(&gif).unwrap().len() as usize;
+    assert!(3 * size < 2 * bytes.len(), "{size} bytes for {steps} frames, not {}", bytes.len());
 }
 
 /// A file dropped on the window, as on a desktop.
@@ -437,7 +455,7 @@ fn what_is_refused_is_said() {
 #[test]
 fn the_link_shows_the_same_view() {
     let mut window = Window::new();
-    window.click("PYLD-5-10 against SGLD-50, gradient by gradient");
+    window.click("PYLD-5-10 vs. SGLD-50 at equal gradients");
     window.pass(2, 1);
     let view = window.viewer().view();
     let query = view.to_query();
@@ -527,7 +545,7 @@ fn a_chain_is_selected_and_shown_closely() {
     window.pass(5, 4);
     // The third chain of the second row. The scripted trousers are at 30 (1 - e^(-step / 15)).
     assert!(window.has("Trouser, chain 3 at step"));
-    assert!(window.has("distance travelled"));
+    assert!(window.has("distance from start"));
     let step = window.viewer().run.last_step();
     let distance = window.viewer().run.shown_numbers().unwrap().1[0].distance[12];
     assert!((distance - 30.0 * (1.0 - (-(step as f32) / 15.0).exp())).abs() < 1e-3);

@@ -124,7 +124,7 @@ fn three_drawings_of_each_class_are_enough_to_train() {
         assert_eq!(window.counts(), three);
         let drawing = &window.harness.state().viewer().training.drawn.classes()[0].drawings[0];
         assert_eq!(drawing.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2], "two strokes");
-        assert!(window.has("Press Train, or go on"));
+        assert!(window.has("Press Train, or draw more"));
         window.press("▶ Train");
         while window.asked().is_none() {
             window.pass(1);
@@ -183,7 +183,7 @@ fn classes_are_renamed_added_and_removed() {
     rename(&mut window, 2, "cat");
     assert_eq!(names(&window), ["circle", "cat", "zigzag"]);
     rename(&mut window, 1, "cat");
-    assert!(window.has("There is a class cat already."));
+    assert!(window.has("There is already a class cat."));
     assert_eq!(names(&window), ["circle", "cat", "zigzag"]);
     window.press("Add a class");
     assert_eq!(names(&window), ["circle", "cat", "zigzag", "class 4"]);
@@ -230,7 +230,7 @@ fn examples_become_a_model_whose_chains_have_their_names() {
     }
     worker.commands.send(Command::PauseTraining).unwrap();
     window.pass(2);
-    assert!(window.has("one row a class: face, house, star"));
+    assert!(window.has("one row per class: face, house, star"));
     assert!(window.has("⏸ Stop"));
     // The drawings are still there after a look at another tab.
     window.harness.state_mut().viewer_mut().session.tab = Tab::Chains;

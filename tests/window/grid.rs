@@ -148,7 +148,7 @@ fn a_class_is_shown_by_a_number_at_its_row() {
     assert!(own > 5);
     window.harness.get_by_label("Only T-shirt/top").hover();
     window.pass(60, 0);
-    assert!(window.has(&format!("{own} of 10 show this class")));
+    assert!(window.has(&format!("the model sees this class in {own} of 10")));
 }
 
 #[test]

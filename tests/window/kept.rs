@@ -140,7 +140,7 @@ fn a_model_that_would_pause_the_training_asks_first() {
     for (answer, is_opened) in [("Keep training", 0), ("Pause training and open", 1)] {
         window.viewer().run.open("mnist");
         window.pass(2, 0);
-        assert!(window.has("Opening mnist pauses the training."));
+        assert!(window.has("Opening MNIST digits (JEM++) pauses the training."));
         window.click(answer);
         window.pass(2, 0);
         assert_eq!(num_opened(&window) - before, is_opened, "{answer}");
@@ -238,7 +238,7 @@ fn a_link_to_a_file_of_this_machine_says_so() {
         "/home/me/model.safetensors".into();
     window.click("Save");
     window.click("Copy link");
-    assert!(window.has("It works only where the file /home/me/model.safetensors is"));
+    assert!(window.has("It works only with the file /home/me/model.safetensors"));
 }
 
 #[test]
@@ -250,11 +250,11 @@ fn equal_chains_without_noise_are_explained() {
     (lane.start, lane.sampler.noise_std) = (ViewStart::Image, 0.0);
     run.set_lane(0, lane.clone());
     window.pass(2, 0);
-    assert!(window.has("all chains of a row stay the same"));
+    assert!(window.has("all chains of a row stay identical"));
     lane.sampler.noise_std = 0.01;
     window.harness.state_mut().viewer_mut().run.set_lane(0, lane);
     window.pass(2, 0);
-    assert!(!window.has("all chains of a row stay the same"));
+    assert!(!window.has("all chains of a row stay identical"));
 }
 
 #[test]

@@ -167,20 +167,20 @@ fn loose_pictures_become_named_classes_that_train() {
     window.until_shown(
         "20 to train on and 4 to test with, in 2 classes; the model sees grey images of 8×12.",
     );
-    assert!(window.has("20 training items of your data, one row a class: lines, slants"));
+    assert!(window.has("20 training items of your data, one row per class: lines, slants"));
     let out = dir.path().join("run");
     window.until_shown("about ");
     window.photograph("two-classes");
     // The run of the test is in a folder of its own.
-    let field = window.harness.get_by_label("Folder of the run");
+    let field = window.harness.get_by_label("New run folder");
     field.focus();
     window.harness.step();
     window.harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::A);
     window.harness.step();
-    window.harness.get_by_label("Folder of the run").type_text(out.to_str().unwrap());
+    window.harness.get_by_label("New run folder").type_text(out.to_str().unwrap());
     window.harness.step();
     window.train();
-    assert!(window.has("one row a class: lines, slants"));
+    assert!(window.has("one row per class: lines, slants"));
     window.photograph("training");
     window.click("⏸ Pause training");
     window.until("a pause", |viewer| !viewer.training.is_running);

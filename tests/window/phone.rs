@@ -38,7 +38,7 @@ impl Window {
     }
 
     fn embedded(size: [f32; 2], view: ViewState) -> Self {
-        Self::with(size, |link| App::embedded(link, view, "./index.html"))
+        Self::with(size, |link| App::embedded(link, view, "./index.html?device=cpu&"))
     }
 
     /// Draws `frames` frames, with `steps_each` steps of the worker between two.
@@ -133,9 +133,9 @@ fn controls_open_act_and_close() {
 fn a_tapped_chain_is_shown_until_it_is_let_go() {
     let mut window = Window::new(TALL);
     window.press("Trouser, chain 3, lane 1");
-    assert!(window.has("distance travelled"));
+    assert!(window.has("distance from start"));
     window.press("Close this panel");
-    assert!(!window.has("distance travelled"));
+    assert!(!window.has("distance from start"));
     assert_eq!(window.viewer().run.selected, None);
 }
 

@@ -1,7 +1,11 @@
 //! What the window says in words: the text for screen readers, and where a link or the browser's buttons lead.
 
 use crate::app::Window;
-use jempp::{app::Tab, config::ViewState, worker::Event};
+use jempp::{
+    app::Tab,
+    config::ViewState,
+    worker::{Event, TrainingPoint, TrainingUpdate},
+};
 
 const LESSON: &str = "# Noise\n\n## What it does\n\nA **chain** moves.\n\nWhy?\n\n> Because of *noise*.\n\n## More\n\nText.";
 
@@ -20,7 +24,7 @@ fn the_chains_and_the_lesson_are_told_in_words() {
     window.harness.state_mut().viewer_mut().run.play();
     window.pass(60, 3);
     let spoken = window.harness.state_mut().spoken();
-    assert_eq!(spoken.title, "chains of fashion");
+    assert_eq!(spoken.title, "chains of Fashion-MNIST (JEM++)");
     assert!(spoken.now.starts_with("Step 100 · median energy"), "{}", spoken.now);
     assert!(spoken.now.contains("of 100 show their row's class"), "{}", spoken.now);
 
@@ -30,8 +34,8 @@ fn the_chains_and_the_lesson_are_told_in_words() {
     assert_eq!(spoken.title, "lesson 3 of 8, Noise: What it does");
     assert_eq!(&spoken.paragraphs[..2], ["A chain moves.", "Why?"]);
     // The answer stays hidden until a person asks for it.
-    assert!(spoken.paragraphs[2].contains("button Answer"), "{:?}", spoken.paragraphs);
-    window.click("Answer");
+    assert!(spoken.paragraphs[2].contains("press Show the answer"), "{:?}", spoken.paragraphs);
+    window.click("Show the answer");
     let spoken = window.harness.state_mut().spoken();
     assert_eq!(spoken.paragraphs[2], "Because of noise.");
 
@@ -68,10 +72,24 @@ fn a_view_of_the_past_comes_back_with_its_lesson() {
 }
 
 #[test]
-fn drawings_would_be_lost() {
+fn a_model_that_was_trained_and_not_saved_would_be_lost() {
     let mut window = window("");
     assert!(!window.viewer().has_unsaved() && !window.viewer().is_moving());
     window.harness.state_mut().viewer_mut().run.play();
     window.pass(2, 0);
-    assert!(window.viewer().is_moving());
+    assert!(window.viewer().is_moving() && !window.viewer().has_unsaved());
+    window.worker.say(Event::Training(Box::new(TrainingUpdate::Step(TrainingPoint {
+        step: 1,
+        loss: 2.0,
+        cross_entropy: 1.5,
+        gap: 0.1,
+        gradient_norm: 1.0,
+        clamp_rate: 0.0,
+        steps_per_sec: 7.0,
+    }))));
+    window.pass(2, 0);
+    assert!(window.viewer().has_unsaved());
+    window.worker.say(Event::File { name: "mine.safetensors".into(), bytes: vec![1, 2] });
+    window.pass(2, 0);
+    assert!(!window.viewer().has_unsaved());
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { open, photograph, sleep } from './browser.mjs';
+import { drop, open, photograph, sleep } from './browser.mjs';
 
 const KIND = { kind: 'no webgpu' };
 
@@ -177,12 +177,6 @@ test('a device that does not exist is refused in words', async (t) => {
   assert.fail('nothing was said');
 });
 
-test('closing asks only while there is something to lose', async (t) => {
-  const { page, until } = await open(t, '?tab=train&per_class=1', KIND);
-  await until('a model', (s) => s.model);
-  assert.equal(await page.evaluate(() => globalThis.jempp.unsaved()), false);
-});
-
 test('every size can be had, and comes back', async (t) => {
   const { page, errors, until } = await open(t, '?per_class=1&play=true&num_steps=100000', KIND);
   await until('chains', (s) => s.energies.length > 0);
@@ -244,4 +238,69 @@ test('a frame has the colours of its page', async (t) => {
     assert.match(await page.locator('iframe').getAttribute('src'), new RegExp(`theme=${theme}`));
     await close();
   }
+});
+
+test('a reload finds the own model and the drawings again', async (t) => {
+  const { page, until } = await open(t, '?per_class=1', KIND);
+  const first = await until('a model', (s) => s.model === 'fashion' && s.energies.length > 0);
+  await drop(page, 'digits.safetensors', '../../assets/mnist/mnist.safetensors');
+  const own = await until('the own model', (s) => s.model !== first.model && s.energies.length > 0);
+  await page.waitForFunction(() => location.search.includes('digits'));
+  await sleep(1000);
+  await page.reload();
+  const again = await until('the own model again', (s) => s.model === own.model && s.energies.length > 0);
+  assert.deepEqual(again.notices, []);
+  // In another browser there is no such file: the bundled model opens, with its own rules, and a message says why.
+  const other = await open(t, new URL(page.url()).search, KIND);
+  const told = await other.until('a message', (s) => s.notices.length > 0 && s.model === 'fashion');
+  assert.match(told.notices.join(), /digits/);
+});
+
+test('the browser asks before a training run is lost', async (t) => {
+  const { page, until } = await open(t, '?tab=train&per_class=1', KIND);
+  await until('a model', (s) => s.model);
+  assert.equal(await page.evaluate(() => globalThis.jempp.unsaved()), false);
+  const prompts = [];
+  page.on('dialog', (dialog) => {
+    prompts.push(dialog.type());
+    dialog.accept();
+  });
+  await page.evaluate(() => { globalThis.jempp.unsaved = () => true; });
+  await page.mouse.click(5, 300);
+  await page.close({ runBeforeUnload: true });
+  await sleep(1000);
+  assert.deepEqual(prompts, ['beforeunload']);
+});
+
+test('after a first visit the page needs no connection', async (t) => {
+  const { page, until } = await open(t, '?per_class=1&num_steps=100000', KIND);
+  await until('chains that run', (s) => s.last_step >= 1);
+  await page.evaluate(() => navigator.serviceWorker.ready);
+  await page.waitForFunction(() => navigator.serviceWorker.controller, null, { timeout: 60_000 });
+  await page.context().setOffline(true);
+  await page.reload();
+  await until('chains without a connection', (s) => s.last_step >= 1 && s.energies.length > 0);
+  // A model that was never loaded is named, with the reason.
+  await page.goto(page.url().replace(/\?.*/, '?model=two-moons'));
+  const told = await until('a message', (s) => s.failure || s.notices.length > 0);
+  assert.match(`${told.failure} ${told.notices}`, /two-moons/);
+});
+
+test('a file of two gigabytes is refused before it is read', async (t) => {
+  const { page, until } = await open(t, '?per_class=1', KIND);
+  await until('a model', (s) => s.energies.length > 0);
+  await page.evaluate(() => {
+    const file = new File(['x'], 'huge.safetensors');
+    Object.defineProperty(file, 'size', { value: 400 * 2 ** 20 });
+    Object.defineProperty(file, 'arrayBuffer', { value: () => { throw new Error('it was read'); } });
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(file);
+    // The browser gives a copy, so the size is set on the way.
+    const original = DataTransferItem.prototype.getAsFile;
+    DataTransferItem.prototype.getAsFile = function sized() { return original.call(this) && file; };
+    DataTransferItem.prototype.webkitGetAsEntry = () => null;
+    for (const type of ['dragover', 'drop']) document.getElementById('canvas').dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
+  });
+  const told = await until('a message', (s) => s.notices.length > 0, 30);
+  assert.match(told.notices.join(), /huge\.safetensors has 400 MiB.*256 MiB/);
 });

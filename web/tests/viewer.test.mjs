@@ -102,10 +102,10 @@ test('a copied link is the whole address', async (t) => {
   const { page, origin, until } = await open(t, '?per_class=1&num_steps=2&seed=5&sampler.kind=mala', { permissions: ['clipboard-read', 'clipboard-write'] });
   const { query } = await until('the end', (s) => s.shown_step === 2 && !s.is_running);
   // Open the menu `Save`, and click its last entry.
-  await page.mouse.click(583, 14);
+  await page.mouse.click(650, 14);
   await sleep(500);
-  await page.mouse.click(598, 133);
-  await until('a word of it', (s) => s.notices.some((notice) => /clipboard/.test(notice)));
+  await page.mouse.click(665, 202);
+  await until('a word of it', (s) => s.notices.some((notice) => /Link copied/.test(notice)));
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), `${origin}?${query}`);
 });
 

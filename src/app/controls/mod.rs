@@ -15,7 +15,7 @@ pub(super) use target::RuleTarget;
 pub(super) fn ui(ui: &mut Ui, run: &mut RunState, tab: &mut Tab) {
     let Some(model) = run.model.clone() else {
         ui.add_space(8.0);
-        ui.weak("The controls come with the model.");
+        ui.weak("The controls appear once the model is loaded.");
         return;
     };
     egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
@@ -64,12 +64,12 @@ pub(super) fn lanes(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
     ui.horizontal_wrapped(|ui| {
         let add = ui
             .add_enabled(num_lanes < MAX_LANES, egui::Button::new("Compare with another sampler"));
-        let hover = "Add another rule beside these, with the same starts and the same noise.";
+        let hover = "Run another sampler beside these, with the same starts and the same noise.";
         if add.on_hover_text(hover).clicked() {
             run.add_lane();
         }
         let reset = ui.button("Reset to the model's sampler");
-        let hover = "One lane with the sampler that the model was trained with.";
+        let hover = "One lane, with the sampler that the model was trained with.";
         if reset.on_hover_text(hover).clicked() {
             run.lanes = vec![model.lane()];
             run.settings.num_steps = 100;
@@ -182,8 +182,7 @@ fn number(
 fn hover(field: &Field, default: impl std::fmt::Display, teaches: &str) -> String {
     let (low, high) = field.range.unwrap_or((0.0, f64::INFINITY));
     format!(
-        "{}\n\n{teaches}\n\n{default}. Allowed: {low} to {high}; type a number to \
-         leave the slider's range.",
+        "{}\n\n{teaches}\n\n{default}. Allowed: {low} to {high}. To go beyond the slider, type a number.",
         field.help.trim()
     )
 }
@@ -219,9 +218,8 @@ pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, 
     }
     let sampler = &mut lane.sampler;
     let defaults = &default.sampler;
-    let own = |value: f64| {
-        format!("{}: {value}", target.says("This model's own value", "The lab begins with"))
-    };
+    let own =
+        |value: f64| format!("{}: {value}", target.says("The model's value", "The lab's default"));
     if kind == SamplerKind::Pyld {
         number(
             ui,
@@ -239,7 +237,7 @@ pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, 
         ui.add(slider).on_hover_text(hover(
             field,
             own(defaults.num_inner_steps as f64),
-            "A full gradient goes through all layers and costs the time; an inner step goes through the \
+            "A full gradient passes through all layers, which takes the time; an inner step passes through the \
              first layer only.",
         ));
     } else {
@@ -250,10 +248,10 @@ pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, 
             &of("step_size"),
             own(defaults.step_size),
             target.says(
-                "How far a step goes down the energy. Too small and nothing happens; too large and the chain \
-                 jumps over what it looks for. Try 5 with SGLD, then with Proximal SGLD.",
-                "How far a step goes down the energy. Too small and nothing happens; too large and the chain \
-                 jumps over the valley that it looks for.",
+                "How far a step goes down the energy. Too small: nothing happens. Too large: the chain jumps \
+                 over the valley. Try 5 with SGLD, then with Proximal SGLD.",
+                "How far a step goes down the energy. Too small: nothing happens. Too large: the chain jumps \
+                 over the valley.",
             ),
         );
     }
@@ -264,10 +262,10 @@ pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, 
         &of("noise_std"),
         own(defaults.noise_std),
         target.says(
-            "The random kick of every step. Without it the chain only slides downhill to the nearest dip; with \
+            "The random noise in every step. Without it, the chain only slides into the nearest valley. With \
              √(2α) it samples p(x) itself, which for images looks like noise.",
-            "The random kick of every step. Without it the chain only slides downhill to the nearest valley; \
-             with √(2α) it samples p(x) itself.",
+            "The random noise in every step. Without it, the chain only slides into the nearest valley. With \
+             √(2α) it samples p(x) itself.",
         ),
     );
     if matches!(kind, SamplerKind::ProximalSgld | SamplerKind::Pyld) {
@@ -278,10 +276,10 @@ pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, 
             &of("proximal_radius"),
             own(defaults.proximal_radius),
             target.says(
-                "No component of the gradient counts for more than r: one steep pixel cannot throw the chain. \
-                 The overlay Clamped shows where it acts.",
-                "No component of the gradient counts for more than r: one steep place cannot throw the chain. \
-                 The arrows show where it acts.",
+                "Every gradient component is clipped to ±r, so one steep pixel cannot throw the chain off. The \
+                 overlay Clipped shows where.",
+                "Every gradient component is clipped to ±r, so one steep place cannot throw the chain off. The \
+                 arrows show where.",
             ),
         );
     }
@@ -293,9 +291,9 @@ pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, 
     if lane.start == ViewStart::Image && lane.sampler.noise_std == 0.0 {
         ui.label(
             RichText::new(target.says(
-                "σ = 0 and one start: all chains of a row stay the same. Raise the noise σ to tell them apart, or \
+                "σ = 0 and a single start: all chains of a row stay identical. Raise the noise σ, or at least \
                  steer each row towards its class.",
-                "σ = 0 and one start: all chains stay the same. Raise the noise σ to tell them apart.",
+                "σ = 0 and a single start: all chains stay identical. Raise the noise σ.",
             ))
             .color(contrast::readable(ui, theme::BROKEN)),
         );
@@ -308,9 +306,9 @@ pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, 
     }
     if matches!(target, RuleTarget::Model(..)) {
         ui.checkbox(&mut lane.is_conditional, "steer towards the row's class").on_hover_text(
-            "The chain of class y goes down class_energy(x, y) = -logits[y] and so follows p(x|y). Off, it goes \
-             down the energy of p(x) and may turn into another class. The energies shown are those of p(x) in \
-             both cases.",
+            "On: a chain of class y lowers class_energy(x, y) = -logits[y], so it follows p(x|y). Off: it \
+             lowers the energy of p(x) and may turn into another class. The energies shown are always those of \
+             p(x).",
         );
     }
     egui::CollapsingHeader::new("More").id_salt(("more", index)).show(ui, |ui| {
@@ -323,7 +321,7 @@ fn more(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, index: usiz
     let kind = lane.sampler.kind;
     choose(
         ui,
-        "step size over the run",
+        "α schedule",
         ("schedule", index),
         &mut lane.sampler.step_schedule,
         StepSchedule::ALL,
@@ -332,40 +330,37 @@ fn more(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, index: usiz
             (_, StepSchedule::Constant) => None,
             (SamplerKind::Mala, _) => Some("MALA needs a constant step size."),
             _ if matches!(target, RuleTarget::Lab { .. }) => {
-                Some("The lab's chains have no last step at which the step size could end.")
+                Some("Chains in the lab have no last step, so their step size cannot decay.")
             }
             _ => None,
         },
     );
     let can_split = kind == SamplerKind::Pyld;
     let num_pieces = target.num_pieces().max(1);
-    let split = Slider::new(&mut lane.split, 1..=num_pieces).text("split");
-    ui.add_enabled(can_split, split)
+    // Its name is too long to stand beside it.
+    let name = ui.label("PYLD split after layer");
+    ui.add_enabled(can_split, Slider::new(&mut lane.split, 1..=num_pieces))
+        .labelled_by(name.id)
         .on_hover_text(format!(
-            "How many of the network's {} pieces the inner steps go through. 1 is the first convolution \
-             alone, which is affine. This model's own value: 1.",
+            "How many of the network's {} pieces the inner steps pass through. 1 is the first convolution \
+             alone, which is affine. The model's value: 1.",
             num_pieces
         ))
         .on_disabled_hover_text("Only PYLD has inner steps.");
     if matches!(target.norm(), Norm::Batch | Norm::Frozen) {
-        choose(
-            ui,
-            "norm",
-            ("norm", index),
-            &mut lane.norm,
-            Norm::ALL,
-            norm_name,
-            |norm| match norm {
-                Norm::Batch if kind == SamplerKind::Mala => {
-                    Some("MALA compares energies of one chain; batch statistics mix the chains.")
-                }
+        choose(ui, "batch norm", ("norm", index), &mut lane.norm, Norm::ALL, norm_name, |norm| {
+            match norm {
+                Norm::Batch if kind == SamplerKind::Mala => Some(
+                    "MALA compares the energies of one chain; batch statistics mix the chains.",
+                ),
                 Norm::Batch | Norm::Frozen => None,
                 _ => Some("The network was trained with batch norm."),
-            },
-        );
+            }
+        });
     } else {
-        ui.weak(format!("norm: {}", norm_name(target.norm()).to_lowercase())).on_hover_text(
-            "This network has no batch norm, so no chain depends on the others and there is nothing to choose.",
+        let text = if target.norm() == Norm::Group { "group norm" } else { "batch norm: none" };
+        ui.weak(text).on_hover_text(
+            "This network has no batch norm: its chains are independent, and there is nothing to choose.",
         );
     }
 }
@@ -385,34 +380,35 @@ fn beta(lane: &LaneConfig) -> String {
 fn temperature(ui: &mut Ui, lane: &LaneConfig) {
     let sampler = &lane.sampler;
     if sampler.inverse_temperature().is_none() {
-        let text = format!("{}: all steps have the same length", beta(lane));
+        let text = format!("{}: every step has the same length", beta(lane));
         ui.label(RichText::new(text).strong())
             .on_hover_text(
-                "The other samplers take shorter steps where the energy is flatter, and with small steps they sample \
-                 p(x)^β. Here the length of a step does not depend on the gradient: at a minimum the chain jumps back \
-                 and forth, and no formula for its distribution is known.",
+                "The other samplers take shorter steps where the energy is flatter; with small steps they \
+                 sample p(x)^β. Here the step length does not depend on the gradient: at a minimum the chain \
+                 jumps back and forth. No formula for its distribution is known.",
             );
         return;
     }
     let (step, noise) = (sampler.whole_step_size(), sampler.noise_std);
     let meaning = if noise == 0.0 {
-        let clamps = matches!(sampler.kind, SamplerKind::ProximalSgld | SamplerKind::Pyld);
-        let clamped = if clamps { "clamped " } else { "" };
-        format!("no noise: {clamped}descent of the energy, not a sampler")
+        let clips = matches!(sampler.kind, SamplerKind::ProximalSgld | SamplerKind::Pyld);
+        let clipped = if clips { "clipped " } else { "" };
+        format!("no noise: {clipped}descent, not sampling")
     } else {
         format!("temperature {}", format_number(noise * noise / (2.0 * step)))
     };
     ui.label(RichText::new(format!("{} ({meaning})", beta(lane))).strong()).on_hover_text(
-        "With small steps the chain samples p(x)^β with β = 2α/σ², where a step of PYLD counts N times α. JEM's published setting means β = 20,000, \
-         JEM++'s has no noise and β = ∞: both go for the lowest energies. β = 1 samples the model as it is.",
+        "With small steps the chain samples p(x)^β with β = 2α/σ²; a step of PYLD counts as N·α. JEM's \
+         published setting gives β = 20,000. JEM++ adds no noise: β = ∞. Both mostly descend; the literature \
+         still calls it sampling. β = 1 samples p(x) itself.",
     );
     if sampler.kind == SamplerKind::Pyld && lane.split == 1 {
         let text =
-            format!("Here PYLD is Proximal SGLD with a step of N·α = {}.", format_number(step));
+            format!("Here PYLD equals Proximal SGLD with step size N·α = {}.", format_number(step));
         ui.label(RichText::new(text).small()).on_hover_text(
-            "The first layer is a bare convolution, which is affine: with the rest of the network held still, \
-             the inner gradient is constant and the N clamped moves add up to one. Set the split under More to \
-             2 or above and PYLD becomes a method of its own.",
+            "The first layer is a plain convolution, which is affine. With the gradient from the other layers \
+             kept fixed, the inner gradient is constant, so the N clipped moves add up to one. With a split of \
+             2 or more (under More), PYLD is a different method.",
         );
     }
 }

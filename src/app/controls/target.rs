@@ -58,13 +58,13 @@ impl RuleTarget<'_> {
     pub(super) fn why_not(&self, start: ViewStart) -> Option<&'static str> {
         match (self, start) {
             (Self::Model(model, _), ViewStart::Buffer) if !model.has_buffer => Some(
-                "This file is a model alone, without a replay buffer; checkpoints of a run have one.",
+                "This file holds only a model. Checkpoints of a run also hold a replay buffer.",
             ),
             (Self::Model(_, false), ViewStart::Image) => {
-                Some("Draw an image in the panel at the right, or drop a picture on the window.")
+                Some("Draw an image in the panel on the right, or drop a picture on the window.")
             }
             (Self::Lab { has_buffer: false, .. }, ViewStart::Buffer) => {
-                Some("Only what is being learned has a replay buffer.")
+                Some("Only a network that is learning has a replay buffer.")
             }
             _ => None,
         }

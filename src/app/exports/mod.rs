@@ -116,9 +116,9 @@ pub(super) fn follow(ctx: &Context, viewer: &mut Viewer, panels: &mut Panels) {
                 let count = film.length();
                 viewer.session.notify(match is_plane {
                     true => format!(
-                        "Recording {count} steps of the lab. They are saved once they are there; leaving the lab ends it."
+                        "Recording {count} steps of the lab. They are saved when they are complete. Leaving the lab stops the recording."
                     ),
-                    false => format!("Drawing {count} frames. They are saved once they are there."),
+                    false => format!("Drawing {count} frames. They are saved when they are complete."),
                 });
                 panels.recording.0 = Some(film);
                 return ctx.request_repaint();
@@ -236,7 +236,7 @@ fn caption(viewer: &Viewer, tab: Tab) -> [String; 2] {
     } else {
         let names = words::lane_names(&viewer.run.lanes).join(" | ");
         let settings = &viewer.run.settings;
-        let model = words::shown(&settings.model, 60);
+        let model = words::model_name(&settings.model, 60);
         format!("{model} · step {} · {names} · seed {}", viewer.run.shown_step(), settings.seed)
     };
     [first, link]

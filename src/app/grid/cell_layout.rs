@@ -237,7 +237,7 @@ mod tests {
         assert_eq!((cells.across, cells.lines), (4, 3));
         assert_eq!(cells.image, Vec2::splat(168.0));
         // Two lanes lie below each other in a tall space, and beside each other in a wide one.
-        let tall = CellLayout::fit(contents(2, 8, 2), vec2(300.0, 800.0), MIN_PITCH, 1.0);
+        let tall = CellLayout::fit(contents(1, 3, 2), vec2(200.0, 800.0), MIN_PITCH, 1.0);
         let wide = CellLayout::fit(contents(2, 8, 2), vec2(900.0, 200.0), MIN_PITCH, 1.0);
         assert!(tall.is_stacked && !wide.is_stacked);
     }

@@ -209,7 +209,7 @@ impl RowName {
             match self.count.is_empty() {
                 true => "no step yet".into(),
                 false =>
-                    format!("{} show this class to the model", self.count.trim_start_matches("✔ ")),
+                    format!("the model sees this class in {}", self.count.trim_start_matches("✔ ")),
             }
         );
         response.on_hover_cursor(egui::CursorIcon::PointingHand).on_hover_text(text).clicked()

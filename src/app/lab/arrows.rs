@@ -96,11 +96,11 @@ pub(super) fn field(
         arrow(painter, from, to(kept), Stroke::new(1.4, color));
     }
     let text = match radius_of(rule) {
-        Some(_) => format!("white: −α ∂E/∂x, yellow: clamped; × {}", format_number(scale.into())),
+        Some(_) => format!("white: −α ∂E/∂x, yellow: clipped; × {}", format_number(scale.into())),
         None if is_normalized(rule) => {
             format!("−α g/‖g‖, g = ∂E/∂x; × {}", format_number(scale.into()))
         }
-        None => format!("−α ∂E/∂x × {}; long ones cut short", format_number(scale.into())),
+        None => format!("−α ∂E/∂x × {}; long arrows shortened", format_number(scale.into())),
     };
     caption(painter, place.rect.left_top() + vec2(4.0, 4.0), Align2::LEFT_TOP, &text);
 }
@@ -182,7 +182,7 @@ pub(super) fn step(painter: &Painter, place: PlaneOnScreen, step: &LabMove) {
     caption(&inner, rect.left_top() + vec2(5.0, 4.0), Align2::LEFT_TOP, &verdict);
     let mut legend = vec![(theme::DRIFT, "−α ∂E/∂x"), (theme::NOISE, "noise")];
     if box_half > 0.0 {
-        legend[0].1 = "clamped, in its box";
+        legend[0].1 = "clipped, kept in the box";
     } else if step.is_normalized {
         legend[0].1 = "−α g/‖g‖";
     }

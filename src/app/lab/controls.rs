@@ -8,11 +8,11 @@ use crate::{
         controls::{self, RuleTarget},
         fit::fit,
         state::Lab,
-        theme, transport,
+        theme, transport, words,
     },
     config::{
-        DatasetName, LabConfig, LabReference, LabTarget, LabView, MAX_DABS, MAX_RULES, SamplerKind,
-        ViewStart, default_rule,
+        DatasetName, LabConfig, LabReference, LabTarget, LabView, LaneConfig, MAX_DABS, MAX_RULES,
+        SamplerKind, ViewStart, default_rule,
     },
 };
 
@@ -28,7 +28,7 @@ const DATA: [(DatasetName, &str); 6] = [
     (DatasetName::Pinwheel, "pinwheel"),
 ];
 /// The bundled models with inputs in the plane.
-const MODELS: [(&str, &str); 2] = [("two-moons", "JEM++"), ("two-moons-classifier", "classifier")];
+const MODELS: [&str; 2] = ["two-moons", "two-moons-classifier"];
 
 /// The name of an energy.
 pub(in crate::app) fn target_name(target: LabTarget) -> &'static str {
@@ -60,8 +60,8 @@ pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, tool: &mut Tool) {
     if lab.settings.config.view == LabView::Slice {
         ui.separator();
         ui.label(
-            "An image has as many directions as pixels. This plane is spanned by the two in which the chain \
-             moved most. Select a chain in the Chains tab.",
+            "An image has as many directions as pixels. This plane shows the two in which the chain moved \
+             most. Select a chain in the Chains tab.",
         );
         return;
     }
@@ -93,15 +93,18 @@ fn target(ui: &mut Ui, lab: &mut Lab, tool: &mut Tool) {
     );
     match config.target {
         LabTarget::Model => {
-            let current = MODELS.iter().find(|model| model.0 == config.model);
-            let current = current.map_or(config.model.as_str(), |model| model.1).to_string();
-            ComboBox::new("lab model", "network").selected_text(current).show_ui(ui, |ui| {
-                for (model, name) in MODELS {
-                    if ui.selectable_label(config.model == model, name).clicked() {
+            let name_of = |model: &str| words::model_name(model, 28);
+            // The names are too long to have a label beside them.
+            let label = ui.label("network");
+            let list = ComboBox::new("lab model", "").selected_text(name_of(&config.model));
+            let list = list.show_ui(ui, |ui| {
+                for model in MODELS {
+                    if ui.selectable_label(config.model == model, name_of(model)).clicked() {
                         config.model = model.into();
                     }
                 }
             });
+            list.response.labelled_by(label.id);
         }
         LabTarget::Learned => learning(ui, lab),
         LabTarget::Painted => {
@@ -116,7 +119,7 @@ fn target(ui: &mut Ui, lab: &mut Lab, tool: &mut Tool) {
                 }
                 ui.weak(format!("{} of {MAX_DABS} dabs", config.dabs().count()));
             });
-            ui.weak("Press Paint, then drag over the plane: every dab is a Gaussian.");
+            ui.weak("Press Paint, then drag over the plane. Every dab adds a Gaussian.");
         }
         _ => width(ui, config),
     }
@@ -130,11 +133,18 @@ fn width(ui: &mut Ui, config: &mut LabConfig) {
 }
 
 /// A logarithmic slider for one number of the lab.
-fn number(ui: &mut Ui, value: &mut f64, key: &str, label: &str) {
+fn number(ui: &mut Ui, value: &mut f64, key: &str, label: &str) -> egui::Response {
     let field = LabConfig::field(key);
-    ui.add(controls::slider(value, field).text(label)).on_hover_text(field.help.trim());
+    let response = ui.add(controls::slider(value, field).text(label));
     let (low, high) = field.range.unwrap_or((0.0, f64::INFINITY));
     *value = fit(*value, low, high);
+    response.on_hover_text(field.help.trim())
+}
+
+/// The same slider below its label, for a label that is too long to stand beside it.
+fn number_below(ui: &mut Ui, value: &mut f64, key: &str, label: &str) {
+    let label = ui.label(label);
+    number(ui, value, key, "").labelled_by(label.id);
 }
 
 /// Draws the choice of the dataset, and the controls of training.
@@ -153,8 +163,8 @@ fn learning(ui: &mut Ui, lab: &mut Lab) {
     let (low, high) = field.slider.unwrap_or((1.0, 50.0));
     let steps = Slider::new(&mut config.learn_chain_steps, low as usize..=high as usize);
     ui.add(steps.text("chain steps K")).on_hover_text(field.help.trim());
-    number(ui, &mut config.learn_step_size, "learn_step_size", "their step α");
-    number(ui, &mut config.learn_noise_std, "learn_noise_std", "their noise σ");
+    number_below(ui, &mut config.learn_step_size, "learn_step_size", "training chains: step α");
+    number_below(ui, &mut config.learn_noise_std, "learn_noise_std", "training chains: noise σ");
     ui.horizontal_wrapped(|ui| {
         let text = if is_learning { "⏸ Stop learning" } else { "▶ Learn" };
         let learn = Button::new(RichText::new(text).strong());
@@ -163,7 +173,7 @@ fn learning(ui: &mut Ui, lab: &mut Lab) {
             lab.toggle_learning();
         }
         let again = ui.button("Start over");
-        if again.on_hover_text("From other random weights.").clicked() {
+        if again.on_hover_text("Begin again with other random weights.").clicked() {
             lab.learn_anew();
         }
         ui.weak(format!("step {step}"));
@@ -181,12 +191,12 @@ fn chains(ui: &mut Ui, lab: &mut Lab, tool: &mut Tool) {
     ui.horizontal_wrapped(|ui| {
         let is_dropping = *tool == Tool::Drop;
         let drop = ui.selectable_label(is_dropping, "Start from a point");
-        if drop.on_hover_text("Then press in the plane: all chains begin there.").clicked() {
+        if drop.on_hover_text("Then press in the plane: all chains start there.").clicked() {
             *tool = if is_dropping { Tool::Choose } else { Tool::Drop };
         }
     });
     if lab.settings.rules.iter().all(|rule| rule.start != ViewStart::Image) && *tool != Tool::Drop {
-        ui.weak("Click a chain to see its steps taken apart.");
+        ui.weak("Click a chain to see the parts of its steps.");
     }
 }
 
@@ -214,12 +224,7 @@ fn rules(ui: &mut Ui, lab: &mut Lab) {
         }
         // Numbers that differ from those of the open model's lanes.
         controls::rule(ui, rule, &target, 10 + index);
-        let one = 2.0 * rule.sampler.whole_step_size();
-        let is_one = (rule.sampler.noise_std - one.sqrt()).abs() < 1e-3 * one.sqrt();
-        let button = ui.add_enabled(!is_one, egui::Button::new("σ = √(2α)").small());
-        if button.on_hover_text("Temperature 1: the rule samples p(x) itself.").clicked() {
-            rule.sampler.noise_std = one.sqrt().min(10.0);
-        }
+        temperature_one(ui, rule);
     }
     if let Some(index) = removed {
         rules.remove(index);
@@ -233,10 +238,29 @@ fn rules(ui: &mut Ui, lab: &mut Lab) {
         {
             rules.push(last);
         }
-        if ui.button("Reset").on_hover_text("One rule, as at the start of the lab.").clicked() {
+        if ui.button("Reset").on_hover_text("One rule, with the default settings.").clicked() {
             *rules = vec![default_rule()];
         }
     });
+}
+
+/// Draws the button that sets temperature 1, for a sampler that has a temperature.
+fn temperature_one(ui: &mut Ui, rule: &mut LaneConfig) {
+    let sampler = &mut rule.sampler;
+    if sampler.inverse_temperature().is_none() {
+        return;
+    }
+    let noise = (2.0 * sampler.whole_step_size()).sqrt();
+    let is_one = (sampler.noise_std - noise).abs() < 1e-3 * noise;
+    let formula = if sampler.kind == SamplerKind::Pyld { "√(2Nα)" } else { "√(2α)" };
+    let button = Button::new(format!("Set temperature 1: σ = {formula}")).small();
+    let button = ui.add_enabled(!is_one, button);
+    if button
+        .on_hover_text("With small steps and no clipping, the chains then sample p(x) itself.")
+        .clicked()
+    {
+        sampler.noise_std = noise.min(10.0);
+    }
 }
 
 /// Draws the choice of the elements that the plane shows.

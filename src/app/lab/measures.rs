@@ -152,9 +152,9 @@ fn variation(ui: &mut Ui, lab: &mut Lab, height: f32) {
     title(
         ui,
         &text,
-        "½ Σ |share of chains − exact mass| over 36 × 36 cells and all that lies outside the plane: 0 is a \
-         perfect match, 1 no overlap. The dotted line is what as many independent exact draws would have by \
-         chance. A curve that settles above it is biased; without noise there is no law to compare with p(x)^β.",
+        "½ Σ |share of chains − exact mass| over 36 × 36 cells and the part outside the plane. 0: perfect \
+         match; 1: no overlap. The dotted line is what the same number of independent exact draws gives by \
+         chance. A curve that settles above it is biased. Without noise there is no p(x)^β to compare with.",
     );
     let end = steps(record.lanes.iter().map(|lane| ends(&lane.variation)));
     chart("lab variation", height, "", "").show(ui, |plot| {
@@ -241,13 +241,13 @@ fn energy(ui: &mut Ui, lab: &Lab, height: f32) {
         .map(|now| format!("{:.0} %", 100.0 * now.clamp_rate))
         .collect();
     if !clamped.is_empty() {
-        text += &format!(" · clamped {}", clamped.join(" | "));
+        text += &format!(" · clipped {}", clamped.join(" | "));
     }
     title(
         ui,
         &text,
-        "The mean of E over the chains: how far down they are. Accepted: how probable MALA's acceptance was. \
-         Clamped: the share of gradient components that the proximal radius cut in the last step.",
+        "Mean of E over the chains: how far down they are. Accepted: MALA's mean acceptance probability. \
+         Clipped: the share of gradient components clipped in the last step.",
     );
     let finite = lanes.iter().flat_map(|lane| lane.energy.points());
     let values = finite.map(|point| point[1]).filter(|value: &f64| value.abs() < 1e4);
@@ -275,8 +275,8 @@ fn agreement(ui: &mut Ui, lab: &Lab, height: f32, shown: &mut MeasuresView) {
         ui,
         &said,
         &format!(
-            "{said}\n\nSplit R-hat and bulk effective sample size of x₀ over the later half of 32 chains' traces: chains \
-                 that agree have R-hat below 1.01. They cannot see a mode that no chain has found."
+            "{said}\n\nSplit R-hat and bulk effective sample size of x₀, from the later half of the traces of 32 chains. \
+             Chains that agree have R-hat below 1.01. Neither number can see a mode that no chain has found."
         ),
     );
     let height = (height - 18.0).max(24.0);
@@ -384,7 +384,7 @@ fn gap(ui: &mut Ui, lab: &Lab, height: f32) {
         Some(gap) if gap < 0.0 => "expands",
         Some(gap) if gap > 0.0 => "contracts",
         Some(_) => "no p(x) term",
-        None => "not begun",
+        None => "not started",
     };
     let text = format!(
         "Gap d: {} · {phase} · step {}",
@@ -394,10 +394,10 @@ fn gap(ui: &mut Ui, lab: &Lab, height: f32) {
     title(
         ui,
         &text,
-        "d = mean E(data) − mean E(chains), the loss of p(x). Where d < 0 (pink), data lie lower than chains: a \
-         steeper energy would make the loss smaller still, and the gradients expand. Where d > 0 (yellow), \
-         chains have found something lower than data, and the energy contracts. Healthy learning swings about \
-         0; d that keeps one sign runs away.",
+        "d = mean E(data) − mean E(chains), the loss of p(x). Where d < 0 (pink), data have lower energy than \
+         chains. A steeper energy would lower the loss further, so the energy expands. Where d > 0 (yellow), \
+         chains have found lower energies than data, and the energy contracts. In healthy learning d hovers \
+         around 0. If d keeps one sign, learning runs away.",
     );
     let largest = gaps.points().iter().map(|p| p[1].abs()).filter(|v| v.is_finite());
     let top = largest.fold(0.1, f64::max) * 1.05;
@@ -422,7 +422,7 @@ fn cross_entropy(ui: &mut Ui, lab: &Lab, height: f32) {
     title(
         ui,
         &format!("Cross entropy: {value}"),
-        "How well the classes of the data are told apart, in nats.",
+        "How well the classes of the data are separated, in nats. Lower is better.",
     );
     let top = curve.points().iter().map(|p| p[1]).filter(|v| v.is_finite()).fold(0.1, f64::max);
     let end = steps(std::iter::once(ends(curve)));

@@ -101,7 +101,7 @@ pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, view: &mut Slic
             ui.add_space(ui.available_height() * 0.4);
             if view.is_broken && last > 0 {
                 ui.label(format!(
-                    "{name} has exploded: its path ends nowhere, and spans no plane."
+                    "{name} has exploded: its path spans no plane."
                 ));
                 return;
             }
@@ -110,7 +110,7 @@ pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, view: &mut Slic
                 return;
             }
             ui.label(
-                "The path of a chain of the open model spans the plane. Let the chains run first.",
+                "This plane is spanned by the path of a chain of the open model. Let the chains run first.",
             );
             if ui.button("▶ Play the chains").clicked() {
                 run.play();

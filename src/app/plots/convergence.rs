@@ -247,8 +247,9 @@ fn energies(numbers: &[&LaneNumbers], num_chains: usize) -> Vec<Vec<f64>> {
 fn exploded(numbers: &[&LaneNumbers], num_chains: usize) -> Option<String> {
     let is_lost = |&chain: &usize| numbers.iter().any(|lane| has_exploded(lane, chain));
     let count = (0..num_chains).filter(is_lost).count();
-    (count > 0)
-        .then(|| format!("{count} of {num_chains} chains exploded: no number holds for the lane"))
+    (count > 0).then(|| {
+        format!("{count} of {num_chains} chains exploded: no number is valid for this lane")
+    })
 }
 
 /// Split R̂ at about [`NUM_R_HATS`] steps of the run. `known` holds those that were computed before.
@@ -268,7 +269,9 @@ fn r_hat_curve(record: &Record, lane: usize, known: &mut BTreeMap<u64, f64>) -> 
 /// Why chains of this rule have no common stationary distribution, as far as the rule alone tells.
 fn refusal(record: &Record, rule: &LaneConfig) -> Option<String> {
     if record.weights_change {
-        return Some("the weights changed while these chains ran: there was no one law".into());
+        return Some(
+            "the weights changed while these chains ran: there was no single distribution".into(),
+        );
     }
     let couples_chains = rule.norm == Norm::Batch;
     let labels = &record.request.labels;
@@ -288,12 +291,12 @@ fn caveats(record: &Record, lane: usize, rule: &LaneConfig, stride: u64) -> Vec<
     let is_falling = rule.sampler.step_schedule != StepSchedule::Constant;
     let caveats = [
         (is_changed, "The sampler was changed during the run: these draws may mix both samplers."),
-        (is_falling, "The step size changes along the run, and with it what the chains do."),
+        (is_falling, "The step size changes during the run, so early and late steps differ."),
         (
             rule.sampler.inverse_temperature().is_none(),
-            "No formula is known for what chains along normalised gradients sample.",
+            "No formula is known for the distribution that normalised gradients sample.",
         ),
-        (stride > 1, "Steps between the recorded ones are not counted among the switches."),
+        (stride > 1, "Switches between the recorded steps are not counted."),
     ];
     caveats.into_iter().filter_map(|(applies, text)| applies.then_some(text)).collect()
 }
@@ -440,7 +443,7 @@ mod tests {
         rule.is_conditional = true;
         let report = assess(&record(&rule, 41), 0, &rule);
         let reason = value(&report, Row::Chains(Diagnostic::EssBulk)).unwrap_err();
-        assert!(reason.contains("own law"), "{reason}");
+        assert!(reason.contains("own distribution"), "{reason}");
         let report = assess(&record(&rule, 1), 0, &rule);
         assert!(report.values.iter().all(Result::is_err));
     }

@@ -126,7 +126,7 @@ impl Histogram {
         let lanes = self.lanes.iter().map(|lane| &lane.density);
         let top = lanes.chain([&self.test]).flatten().copied().fold(1e-6, f64::max);
         let (low, high) = (f64::from(self.low), f64::from(self.high));
-        chart("histogram", height, "energy (lower = more probable)", "density")
+        chart("histogram", height, "energy (lower = more likely)", "density")
             .label_formatter(|position| {
                 let (HoverPosition::Elsewhere { position }
                 | HoverPosition::NearDataPoint { position, .. }) = position;
@@ -151,12 +151,12 @@ impl Histogram {
                 _ => format!("{}: ", names.get(lane).map_or("", String::as_str)),
             };
             let mut text = format!(
-                "{name}{:.0} % of the chains at step {step} have a lower energy than the middle test image.",
+                "{name}{:.0} % of the chains at step {step} have a lower energy than the median test image.",
                 100.0 * density.share_below
             );
             if density.num_outside > 0 {
                 text += &format!(
-                    " {} of {} are out of the picture.",
+                    " {} of {} lie outside the plot.",
                     density.num_outside, density.num_chains
                 );
             }

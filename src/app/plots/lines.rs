@@ -160,7 +160,7 @@ fn hover_text(
         let step = if axis == XAxis::Steps { String::new() } else { format!(", step {}", at.step) };
         text += &match spread.median.is_finite() {
             true => format!(
-                "\n{name}{step}: median {:.2}, most from {:.2} to {:.2}",
+                "\n{name}{step}: median {:.2}, 80 % from {:.2} to {:.2}",
                 spread.median, spread.low, spread.high
             ),
             false => format!("\n{name}{step}: no finite value"),
@@ -171,5 +171,5 @@ fn hover_text(
         let near = chain.points.iter().min_by_key(|point| point.0.abs_diff(step))?;
         text += &format!("\n{}: {:.2}", chain.name, near.1);
     }
-    Some(text + "\nClick to look at that step.")
+    Some(text + "\nClick to view this step.")
 }

@@ -47,8 +47,8 @@ fn choose_axis(ui: &mut Ui, title: &str, axis: &mut XAxis, id: (&str, bool)) {
             }
         });
     choice.response.labelled_by(label.id).on_hover_text(
-        "What the horizontal axis counts: steps, full gradients (what steps cost) or seconds. With lanes of \
-         different cost, seconds compare them at equal time.",
+        "The horizontal axis: steps, full gradients (the cost of steps) or seconds. Seconds compare lanes of \
+         different cost at equal time.",
     );
 }
 
@@ -95,20 +95,17 @@ fn energy_header(
         );
         if names.len() == 1 && place == EnergyPlace::Tab {
             let name = match ui.max_rect().width() > 310.0 {
-                true => "middle of the chains, and a band that holds 80 % of them",
-                false => "middle of the chains, band of 80 %",
+                true => "median of the chains, and a band that holds 80 % of them",
+                false => "median of the chains, band of 80 %",
             };
             legend_entry(ui, name, lane_color(0), line_style(0));
         }
         let (drawn, all) = (state.series.faint_chains().len(), state.series.num_chains());
-        let mut hover = "Thin lines are single chains, the thick line is the middle one of each lane, and of \
-                         ten chains eight lie in the band. Low energy means probable. Click or drag to look at \
-                         a step."
+        let mut hover = "Thin lines: single chains. Thick line: the median of each lane. Band: 8 of 10 chains. \
+                         Low energy means likely. Click or drag to view a step."
             .to_string();
         if drawn < all {
-            hover += &format!(
-                " {drawn} of {all} chains are drawn one by one; median and band are of all."
-            );
+            hover += &format!(" {drawn} of {all} chains are drawn; median and band include all.");
         }
         if state.series.stride() > 1 {
             hover += &format!(" Every {}th step is drawn.", state.series.stride());
@@ -122,7 +119,7 @@ fn energy_header(
 pub(super) fn energies(ui: &mut Ui, run: &mut RunState, state: &mut PlotsView) {
     state.update(ui.ctx(), run);
     if state.series.columns().is_empty() {
-        ui.weak("The energies of the chains come with the first step.");
+        ui.weak("The energies appear after the first step.");
         return;
     }
     let names = state.names(run);
@@ -151,7 +148,7 @@ pub(super) fn ui(ui: &mut Ui, run: &mut RunState, state: &mut PlotsView) {
     let now = ui.input(|input| input.time);
     state.update(ui.ctx(), run);
     if state.series.columns().is_empty() {
-        ui.weak("The plots come with the first step.");
+        ui.weak("The plots appear after the first step.");
         return;
     }
     if state.rules != run.lanes {

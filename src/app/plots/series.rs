@@ -55,17 +55,18 @@ pub(super) enum XAxis {
 impl XAxis {
     /// Every choice, with its name and an explanation.
     pub(super) const ALL: [(Self, &'static str, &'static str); 3] = [
-        (Self::Steps, "steps", "Every lane at the same step."),
+        (Self::Steps, "steps", "Compares lanes at equal steps."),
         (
             Self::Gradients,
             "full gradients",
-            "Forward and backward passes through the whole network, per chain: lanes at the same cost. MALA \
-             takes two a step.",
+            "Forward and backward passes through the whole network, per chain. Compares lanes at equal cost. \
+             MALA needs two per step.",
         ),
         (
             Self::Seconds,
             "seconds",
-            "Seconds of computing of each lane, all its chains together: lanes at equal time on this machine.",
+            "Computing time of each lane, for all its chains together. Compares lanes at equal time on this \
+             machine.",
         ),
     ];
 

@@ -61,9 +61,9 @@ impl SmallPlot {
     pub(super) fn title(self) -> &'static str {
         match self {
             Self::GradientNorm => "Gradient norm",
-            Self::ClampRate => "Clamp rate",
+            Self::ClampRate => "Clip rate",
             Self::Probabilities => "What the classifier sees",
-            Self::Histogram => "Chains against real images",
+            Self::Histogram => "Chains and real images",
             Self::Autocorrelation => "Autocorrelation of the energy",
             Self::Distance => "Distance from the start",
             Self::RHat => "R-hat along the run",
@@ -75,20 +75,20 @@ impl SmallPlot {
     fn explanation(self) -> &'static str {
         match self {
             Self::GradientNorm => {
-                "How steep the energy is where the chains stand; near 0 they rest in a dip."
+                "How steep the energy is at the chains. Near 0 they rest in a valley."
             }
             Self::ClampRate => {
-                "Share of the gradient's components cut down to the proximal radius."
+                "Share of gradient components clipped to the proximal radius (clamp_rate in files)."
             }
-            Self::Probabilities => "p(y|x) of the selected chain: the five likeliest classes.",
+            Self::Probabilities => "p(y|x) of the selected chain: the five most likely classes.",
             Self::Histogram => {
-                "Chains left of the data are more probable to the model than real images."
+                "Chains to the left of the data are more likely to the model than real images."
             }
             Self::Autocorrelation => {
                 "Correlation of a chain with itself k steps later. The faster it falls to 0, the more new information each step brings."
             }
             Self::RHat => {
-                "Do the chains agree? Below the line at 1.01 they do. Each point looks at the second half of the \
+                "Do the chains agree? Below the line at 1.01 they do. Each point uses the second half of the \
                  steps so far."
             }
             Self::Distance => "|x - x₀|: how far the chains have moved from where they began.",
@@ -127,9 +127,9 @@ pub(super) fn show(
                 matches!(lane.sampler.kind, SamplerKind::ProximalSgld | SamplerKind::Pyld)
             };
             if run.lanes.iter().any(clamps) {
-                return lines(ui, Metric::ClampRate, "clamp rate", "share clamped");
+                return lines(ui, Metric::ClampRate, "clip rate", "share clipped");
             }
-            ui.weak("Only Proximal SGLD and PYLD clamp the gradient, so there is no clamp rate.");
+            ui.weak("Only Proximal SGLD and PYLD clip the gradient, so there is no clip rate.");
         }
         SmallPlot::Probabilities => {
             return probabilities::ui(ui, run, &state.series, state.axis, HEIGHT);
@@ -171,7 +171,7 @@ fn r_hat(ui: &mut Ui, state: &PlotsView, run: &RunState) {
     if curves.has_values() {
         curves.show(ui);
     } else if of_lanes.iter().any(Option::is_none) {
-        ui.weak("It takes some more steps until there is something to compare.");
+        ui.weak("This needs some more steps.");
     }
 }
 
@@ -203,7 +203,7 @@ fn autocorrelation(ui: &mut Ui, state: &PlotsView) {
     let last = lanes.iter().filter_map(|lane| lane.autocorrelation.last()).map(|point| point.0);
     let last = last.fold(0.0, f64::max);
     if last == 0.0 {
-        ui.weak("It takes some more steps until there is something to compare.");
+        ui.weak("This needs some more steps.");
         return;
     }
     let zero = ui.visuals().weak_text_color();

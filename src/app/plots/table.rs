@@ -18,9 +18,9 @@ pub(super) fn ui(ui: &mut Ui, lanes: &[LaneReport], names: &[String]) {
     ui.separator();
     ui.label(RichText::new("Does it converge?").heading());
     ui.label(
-        "A sampler is done when its chains no longer show where they began. These numbers look at the energy of \
-         every chain in the second half of what is recorded and ask whether the chains tell the same story, and \
-         how much of it is new.",
+        "Chains have converged when they no longer show where they began. These numbers use the energy of \
+         every chain in the second half of the recorded steps. Do the chains agree, and how much new \
+         information does each step bring?",
     );
     let num_lanes = lanes.len().min(names.len());
     let (lanes, names) = (&lanes[..num_lanes], &names[..num_lanes]);

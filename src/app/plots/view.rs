@@ -118,13 +118,13 @@ impl PlotsView {
                 (self.series.num_exploded(lane), self.series.num_chains());
             let text = match (num_exploded, left_out.contains(&lane)) {
                 (0, false) => continue,
-                (0, true) => format!("⚠ {name}: leaves the plot, whose axis follows the others"),
+                (0, true) => format!("⚠ {name}: outside the plot, whose axis fits the others"),
                 _ => format!("⚠ {name}: {num_exploded} of {num_chains} chains exploded"),
             };
             ui.label(RichText::new(text).size(NOTE_SIZE).strong().color(theme::warning(ui))).on_hover_text(
-                "A chain has exploded once its energy is not finite or beyond ±10,000: its steps are too large. \
-                 The axis follows the values that make sense. A smaller step size, or a rule with a clamp \
-                 (Proximal SGLD, PYLD), keeps chains in bounds.",
+                "A chain has exploded when its energy is not finite or beyond ±10,000: its steps are too \
+                 large. The axis fits the other values. To keep chains in bounds, use a smaller step size, or \
+                 a sampler that clips the gradient (Proximal SGLD, PYLD).",
             );
         }
     }

@@ -12,8 +12,8 @@ const MAX_NOTICE: usize = 400;
 const MAX_FAILURE: usize = 400;
 /// What happens to a training run when the worker fails.
 pub(in crate::app) const TRAINING_AFTER_FAILURE: &str = match cfg!(target_arch = "wasm32") {
-    true => "the run is lost: in a browser, it exists only in the memory that failed",
-    false => "go on from the run's last checkpoint",
+    true => "the run is lost: in a browser it exists only in memory",
+    false => "continue from the run's last checkpoint",
 };
 
 /// A message that disappears by itself.

@@ -37,7 +37,7 @@ struct CurvePlot {
 const PLOTS: [CurvePlot; 4] = [
     CurvePlot {
         title: "Loss and cross entropy",
-        explanation: "Cross entropy says how well classes are told apart and should fall.",
+        explanation: "Cross entropy: how well the classes are separated. It should fall.",
         y_label: "nats",
         curves: &[
             Curve { name: "loss", value: |point| point.loss },
@@ -47,25 +47,25 @@ const PLOTS: [CurvePlot; 4] = [
     },
     CurvePlot {
         title: "Gap d",
-        explanation: "Mean energy of data less that of chains: should swing around 0. If it runs away, so does \
-                      training.",
+        explanation: "Mean energy of data minus that of chains; should hover around 0. If it runs away, \
+                      training diverges.",
         y_label: "energy",
         curves: &[Curve { name: "gap d", value: |point| point.gap }],
         shown: Some((0.0, 0.0)),
     },
     CurvePlot {
         title: "Gradient norm r",
-        explanation: "How steep the energy is along the chains: should settle.",
+        explanation: "How steep the energy is along the chains. It should settle.",
         y_label: "energy per unit of x",
         curves: &[Curve { name: "gradient norm r", value: |point| point.gradient_norm }],
         shown: None,
     },
     CurvePlot {
-        title: "Clamp rate",
-        explanation: "Share of gradient components that the proximal radius cuts: near 1 the chains only feel \
-                      signs.",
-        y_label: "share clamped",
-        curves: &[Curve { name: "clamp rate", value: |point| point.clamp_rate }],
+        title: "Clip rate",
+        explanation: "Share of gradient components clipped to the proximal radius. Near 1, the chains see only \
+                      the gradient's signs.",
+        y_label: "share clipped",
+        curves: &[Curve { name: "clip rate", value: |point| point.clamp_rate }],
         shown: Some((0.0, 1.0)),
     },
 ];
@@ -76,8 +76,8 @@ pub(super) fn progress(ui: &mut Ui, run: &TrainingRecord) {
         ui.add_space(12.0);
         ui.heading("Train a model and watch it learn");
         ui.label(
-            "Choose a preset at the left and press Start. The loss, the energies and the images that the chains \
-             find appear here as they change.",
+            "Choose a preset on the left and press Start. Watch the loss, the energies and the images of the \
+             chains here.",
         );
         return;
     }
@@ -173,10 +173,10 @@ fn how_to_read(ui: &mut Ui) {
     ui.label(RichText::new("How to read this").strong());
     note(
         ui,
-        "Training lowers the energy of data and raises that of the images the chains find. While the two balance, \
-         d stays near 0 and r settles. A d far below 0 means that the chains no longer reach what the model \
-         considers probable; a growing r announces that they will explode. Then the run returns to its last good \
-         state by itself, with a lower learning rate, and says so below.",
+        "Training lowers the energy of data and raises the energy of the chains' samples. While the two \
+         balance, d stays near 0 and r settles. If d is far below 0, the chains no longer reach what the model \
+         finds likely. If r grows, they will soon explode. Then the run returns to its last good state, with a \
+         lower learning rate, and says so below.",
     );
 }
 
@@ -248,7 +248,7 @@ fn number(value: f64) -> String {
 
 fn accuracy(ui: &mut Ui, run: &TrainingRecord, (first, last): (f64, f64)) {
     ui.label(RichText::new("Accuracy").strong());
-    note(ui, "Share of test images classified rightly, measured after every epoch or as set.");
+    note(ui, "Test accuracy, measured every epoch (or as configured).");
     let text = match run.accuracy.last() {
         Some((step, accuracy)) => format!("{:.1} % at step {step}", 100.0 * accuracy),
         None => "not measured yet".into(),

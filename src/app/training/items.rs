@@ -118,7 +118,7 @@ impl Items {
         let size = vec2(NAME_WIDTH + wide * num_shown as f32, tall * rows.len() as f32);
         let (rect, response) = ui.allocate_exact_size(size, egui::Sense::hover());
         let names: Vec<String> = rows.iter().map(|row| self.class_name(row.0)).collect();
-        let text = format!("{} {what}, one row a class: {}", self.labels.len(), names.join(", "));
+        let text = format!("{} {what}, one row per class: {}", self.labels.len(), names.join(", "));
         response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, &text));
         let painter = ui.painter_at(rect);
         for (row, (name, (class, _))) in names.iter().zip(&rows).enumerate() {
@@ -220,8 +220,8 @@ impl BufferView {
         ui.label(RichText::new("Replay buffer").strong());
         note(
             ui,
-            "Chains that training goes on with from step to step: what the model now considers probable. They \
-             should come to look like the data.",
+            "Chains that training continues from step to step: what the model now finds likely. They should \
+             come to look like the data.",
         );
         self.0.ui(ui, "chains of the replay buffer");
     }

@@ -51,7 +51,7 @@ impl TrainingView {
 }
 
 impl TrainingView {
-    /// Opens the panel to draw one's own data.
+    /// Opens the panel for drawing your own data.
     pub(super) fn open_drawing(&mut self) {
         self.draw.is_open = true;
     }
@@ -66,7 +66,7 @@ pub(super) fn continue_banner(ui: &mut Ui, training: &mut Training, session: &mu
     Panel::top("continue training").frame(frame).show(ui, |ui| {
         ui.horizontal_wrapped(|ui| {
             ui.label(run.question()).on_hover_text(run.folder.display().to_string());
-            if ui.button("Continue").on_hover_text("Go on from its last checkpoint.").clicked() {
+            if ui.button("Continue").on_hover_text("Continue from its last checkpoint.").clicked() {
                 training.continue_last_run();
                 session.tab = Tab::Train;
             }
@@ -206,7 +206,7 @@ fn finished(ui: &mut Ui, training: &Training, state: &mut TrainingView) {
     }
     ui.horizontal_wrapped(|ui| {
         let chains = ui.button("See its chains");
-        if chains.on_hover_text("The model is open in the tab Chains.").clicked() {
+        if chains.on_hover_text("The model is open in the Chains tab.").clicked() {
             state.wish = Some(Wish::Chains);
         }
         let save = ui.button("Save model…");

@@ -133,7 +133,7 @@ pub(super) fn ui(
             own.undo();
         }
         let clear = ui.button("Other data");
-        if clear.on_hover_text("Leave these files alone and begin with others.").clicked() {
+        if clear.on_hover_text("Start over with other files.").clicked() {
             own.clear();
         }
     });

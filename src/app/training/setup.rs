@@ -66,7 +66,7 @@ fn preset_text(name: &str) -> String {
     match name.strip_prefix("toy-") {
         Some(density) => format!("{} (2-D points, seconds)", density.replace('-', " ")),
         None if name == OWN => "Your own data".into(),
-        None => "Fashion (5,000 embedded garments, minutes)".into(),
+        None => "Fashion-MNIST (5,000 built-in images, minutes)".into(),
     }
 }
 
@@ -155,7 +155,7 @@ pub(super) fn ui(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut T
     fields(ui, setup);
     text_field(
         ui,
-        "Folder of the run",
+        "New run folder",
         &mut setup.out,
         "The folder for the configuration, the log and the checkpoints of the run. It must not exist yet.",
     );
@@ -180,7 +180,7 @@ pub(super) fn ui(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut T
         }
         let pause = ui.add_enabled(is_running, Button::new("⏸ Pause training"));
         let pause = pause.on_hover_text("Stop after this step and save everything.");
-        if pause.on_disabled_hover_text("Nothing is being trained.").clicked() {
+        if pause.on_disabled_hover_text("No training is running.").clicked() {
             training.ask(Command::PauseTraining);
         }
         if is_asked {
@@ -191,8 +191,8 @@ pub(super) fn ui(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut T
     });
     note(
         ui,
-        "The Chains tab follows the weights as they change: play there while this trains and see what the model \
-         considers probable so far.",
+        "The Chains tab follows the weights as they change: press Play there to see what the model finds \
+         likely so far.",
     );
     resume_form(ui, training, setup, is_running || is_asked, now);
     save(ui, training, can_save, setup);
@@ -215,7 +215,7 @@ fn choose_preset(ui: &mut Ui, setup: &mut TrainingForm) {
             }
         });
     choice.response.labelled_by(label.id).on_hover_text(
-        "What is trained, on which data, how. Everything else is set on the command line: jempp train --help.",
+        "What is trained, on which data, and how. For everything else, use the command line: jempp train --help.",
     );
     if chosen != setup.preset {
         setup.choose(chosen);
@@ -291,17 +291,17 @@ fn resume_form(
     now: f64,
 ) {
     ui.separator();
-    ui.label(RichText::new("A run that exists").heading());
+    ui.label(RichText::new("Continue a run").heading());
     text_field(
         ui,
-        "Go on with the run in",
+        "Run folder",
         &mut setup.resume,
-        "The folder of a run that was paused or interrupted. It resumes exactly as if it had never stopped.",
+        "The folder of a run that was paused or interrupted. It continues exactly as if it had never stopped.",
     );
     let folder = setup.resume.trim();
     let can_go_on = !is_busy && !folder.is_empty();
-    let button = ui.add_enabled(can_go_on, Button::new("▶ Go on"));
-    let button = button.on_hover_text("Go on with the run in this folder.");
+    let button = ui.add_enabled(can_go_on, Button::new("▶ Continue"));
+    let button = button.on_hover_text("Continue the run in this folder.");
     let why_not =
         if is_busy { "A run is active: pause it first." } else { "Enter the folder of a run." };
     if button.on_disabled_hover_text(why_not).clicked() {
@@ -316,7 +316,7 @@ fn save(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut TrainingFo
         ui,
         "Save the model as",
         &mut setup.save_as,
-        "The file for the model that is in training, was trained last, or is open.",
+        "The file for the model: the one in training, else the last one trained, else the open one.",
     );
     let path = setup.save_as.trim();
     let can_save = can_save && !path.is_empty();

@@ -54,7 +54,7 @@ impl LastSession {
             return session;
         };
         if !kept.is_file() || kept.len() > MAX_BYTES {
-            session.set_aside("is no file that the window wrote");
+            session.set_aside("is not a file that the window wrote");
         }
         let was_marked = session.mark_path().exists();
         let mark =

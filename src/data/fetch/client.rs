@@ -225,7 +225,7 @@ fn check_certificates() -> Result<(), FetchError> {
     }
     match env::var_os(dirs_name) {
         Some(dirs) if !env::split_paths(&dirs).any(|dir| dir.is_dir()) => {
-            let reason = format!("{} is no folder", dirs.display());
+            let reason = format!("{} is not a folder", dirs.display());
             Err(FetchError::Environment { name: dirs_name, reason })
         }
         _ => Ok(()),

@@ -192,7 +192,7 @@ fn list(tried: &[(String, MirrorError)]) -> String {
 fn note(kept: u64) -> String {
     match kept {
         0 => String::new(),
-        kept => format!("; {kept} bytes are kept, and the same command goes on from there"),
+        kept => format!("; {kept} bytes are kept, and the same command continues from there"),
     }
 }
 

@@ -205,7 +205,7 @@ fn folders_in(root: &Path) -> Result<Vec<PathBuf>, DataError> {
             return Err(refused("there is no such folder"));
         }
         Ok(found) if !found.is_dir() => {
-            return Err(refused("it is no folder; name the folder that its files lie in"));
+            return Err(refused("it is not a folder; name the folder that holds its files"));
         }
         _ => {}
     }

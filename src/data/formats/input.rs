@@ -177,7 +177,7 @@ fn skip_zeros(mut rest: impl BufRead) -> IoResult<()> {
     loop {
         let bytes = rest.fill_buf()?;
         if bytes.iter().any(|&byte| byte != 0) {
-            let why = "behind its end stand bytes that are no gzip";
+            let why = "after its end there are bytes that are not gzip";
             return Err(Error::new(ErrorKind::InvalidData, why));
         }
         match bytes.len() {

@@ -147,7 +147,7 @@ fn array<'a>(path: &Path, files: &'a [MatFile], name: &str) -> Result<&'a Array,
 /// The bytes of the images, (N, 3, 32, 32), from X, whose index is y + 32·x + 1024·c + 3072·n.
 fn pixels(path: &Path, array: &Array) -> Result<Vec<u8>, DataError> {
     let NumericData::UInt8 { real: columns, .. } = array.data() else {
-        return Err(format_error(path, "X is no array of bytes".into()));
+        return Err(format_error(path, "X is not an array of bytes".into()));
     };
     let size = array.size();
     // MATLAB drops a last dimension of 1.
@@ -173,7 +173,7 @@ fn labels(path: &Path, array: &Array) -> Result<Vec<u32>, DataError> {
     let class = |(item, label): (usize, f64)| match label {
         10.0 => Ok(0),
         0.0..=9.0 if label.fract() == 0.0 => Ok(label as u32),
-        _ => Err(format_error(path, format!("label {label} at item {item} is none of 1 to 10"))),
+        _ => Err(format_error(path, format!("label {label} at item {item} is not from 1 to 10"))),
     };
     numbers(array.data()).into_iter().enumerate().map(class).collect()
 }

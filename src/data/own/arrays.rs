@@ -340,7 +340,9 @@ impl Range {
                 Elements::Integers(values) | Elements::Floats(values) => {
                     let num_bad = values.iter().filter(|value| !value.is_finite()).count();
                     if num_bad > 0 {
-                        return Err(format!("x holds {num_bad} values that are no finite numbers"));
+                        return Err(format!(
+                            "x holds {num_bad} values that are not finite numbers"
+                        ));
                     }
                     is_bytes = false;
                     is_floats |= matches!(elements, Elements::Floats(_));

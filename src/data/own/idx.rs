@@ -94,7 +94,7 @@ impl Set {
             Some(1) => return Err("it holds labels; name the file of images".into()),
             _ => {
                 return Err(
-                    "it is no IDX file of images as bytes; 3 or 4 dimensions are read".into()
+                    "it is not an IDX file of images as bytes; 3 or 4 dimensions are read".into()
                 );
             }
         }
@@ -194,7 +194,7 @@ fn classes_in(found: &Files) -> Option<NamedFile> {
 /// The names of the classes from a file with one name per line, the name of label 0 first.
 fn class_names(file: &NamedFile, num_labels: usize) -> Result<Vec<String>, Reason> {
     let bytes = file.read(MAX_CLASSES_BYTES).map_err(|error| format!("{CLASSES}: {error}"))?;
-    let text = String::from_utf8(bytes).map_err(|_| format!("{CLASSES} is no text in UTF-8"))?;
+    let text = String::from_utf8(bytes).map_err(|_| format!("{CLASSES} is not text in UTF-8"))?;
     let text = text.trim_start_matches('\u{feff}').trim_end();
     let names: Vec<&str> = text.lines().map(str::trim).collect();
     if names.len() < num_labels {

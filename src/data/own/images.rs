@@ -105,7 +105,7 @@ pub(super) fn read(found: Files, config: &DataConfig) -> Result<Gathered, Reason
     let num_clear = reader.num_clear.load(Ordering::Relaxed);
     if num_clear > 0 {
         let what = counted(num_clear, "image with transparency is", "images with transparency are");
-        choices.push(format!("{what} laid on black, or on white if what is seen is dark"));
+        choices.push(format!("{what} placed on black, or on white if the image is dark"));
     }
     if !broken.is_empty() {
         let what = counted(broken.len(), "image", "images");
@@ -316,6 +316,6 @@ fn say_changes(headers: &[Header], size: [usize; 2], fit: ImageFit, choices: &mu
     let num_moving = num_of(&|header| header.is_animated);
     if num_moving > 0 {
         let what = counted(num_moving, "animation", "animations");
-        choices.push(format!("of {what} the first frame is taken"));
+        choices.push(format!("{what}: only the first frame is used"));
     }
 }

@@ -78,7 +78,8 @@ pub(super) fn layout(found: Files) -> Result<Layout, Reason> {
     }
     if !others.is_empty() {
         let names: Vec<String> = others.iter().map(|file| file.name.clone()).collect();
-        let what = counted(names.len(), "file that is no picture", "files that are no pictures");
+        let what =
+            counted(names.len(), "file that is not a picture", "files that are not pictures");
         layout.skipped.push(format!("{what} ({})", some_of(&names)));
     }
     let depth = outer_depth(&pictures);

@@ -80,7 +80,7 @@ impl NamedFile {
     /// The content of the file, if it has at most `most` bytes.
     ///
     /// # Errors
-    /// The file cannot be read, is larger, or is no regular file.
+    /// The file cannot be read, is larger, or is not a regular file.
     pub(super) fn read(&self, most: u64) -> io::Result<Vec<u8>> {
         match &self.place {
             #[cfg(not(target_arch = "wasm32"))]
@@ -111,7 +111,7 @@ impl NamedFile {
     /// Opens the file for readers that do not need all of it at once; returns it with its number of bytes.
     ///
     /// # Errors
-    /// The file cannot be read, or is no regular file; or it is packed and larger than the limit for such files.
+    /// The file cannot be read, or is not a regular file; or it is packed and larger than the limit for such files.
     pub(super) fn open(&self) -> io::Result<(Bytes, u64)> {
         /// Limit on a file in an archive that is unpacked as a whole.
         const MAX_UNPACKED: u64 = 512 << 20;

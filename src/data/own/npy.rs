@@ -125,7 +125,7 @@ impl Header {
         let mut start = [0; 8];
         input.read_exact(&mut start).map_err(truncated)?;
         if !start.starts_with(MAGIC) {
-            return Err("it is no array of numpy: its beginning is another".into());
+            return Err("it is not a numpy array: it begins differently".into());
         }
         let len = match start[6] {
             1 => {
@@ -389,7 +389,7 @@ mod tests {
         assert!(said(&file("<f8", "(99999, 99999, 99999)", &[1])).contains("MiB that are read"));
         assert!(said(&file("|O", "(1,)", &[1])).contains("never unpickled"));
         let columns = String::from_utf8(file("|u1", "(1,)", &[])).unwrap_or_default();
-        assert!(columns.is_empty(), "the magic number is no text");
+        assert!(columns.is_empty(), "the magic number is not text");
     }
 
     #[test]

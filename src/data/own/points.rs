@@ -40,7 +40,7 @@ pub(super) fn read(bytes: &[u8], config: &DataConfig) -> Result<Gathered, Reason
             let text = field(*column)?;
             let value = coordinate(text, table.separator).ok_or_else(|| {
                 format!(
-                    "line {number}: `{}` is no number from -1e15 to 1e15",
+                    "line {number}: `{}` is not a number from -1e15 to 1e15",
                     text.chars().take(40).collect::<String>()
                 )
             })?;
@@ -130,7 +130,7 @@ pub(super) fn gather(
     let num_bad = all().filter(|point| !point.iter().all(is_in_range)).count();
     if num_bad > 0 {
         return Err(format!(
-            "{num_bad} points have coordinates that are no numbers from -1e15 to 1e15"
+            "{num_bad} points have coordinates that are not numbers from -1e15 to 1e15"
         ));
     }
     let (center, half_width, choice) = match config.frame[..] {

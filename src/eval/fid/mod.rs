@@ -53,7 +53,7 @@ impl FidWeights {
         let bytes = read_at_most(path, WEIGHTS_BYTES)
             .map_err(|source| EvalError::Read { path: path.to_path_buf(), source })?;
         let (_, header) = SafeTensors::read_metadata(&bytes)
-            .map_err(|error| wrong(path, format!("it is no safetensors file: {error}")))?;
+            .map_err(|error| wrong(path, format!("it is not a safetensors file: {error}")))?;
         let metadata = header.metadata().clone().unwrap_or_default();
         let source_sha256 = metadata.get(SOURCE_KEY).cloned();
         Ok(Self { path: path.to_path_buf(), bytes, source_sha256 })

@@ -126,7 +126,7 @@ fn weights_of_another_file_are_known_as_such() {
             .is_original()
     );
     let error = weights(b"no tensors".to_vec()).unwrap_err().to_string();
-    assert!(error.contains("it is no safetensors file"), "{error}");
+    assert!(error.contains("it is not a safetensors file"), "{error}");
 }
 
 #[test]

@@ -73,7 +73,7 @@ pub(super) fn check(path: &Path) -> Result<Checked, Refusal> {
         return Err("it is a folder; name a file of torch.save".into());
     }
     if !kind.is_file() {
-        return Err("it is no regular file; name a file of torch.save".into());
+        return Err("it is not a regular file; name a file of torch.save".into());
     }
     let mut file = File::open(path)?;
     let len = file.seek(SeekFrom::End(0))?;

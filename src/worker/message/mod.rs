@@ -71,7 +71,7 @@ pub enum Command {
     LoadReferences,
     /// Classify an image (C, H, W). Answered by [`Event::Classified`].
     Classify(Arc<[f32]>),
-    /// A data set of a person's own as a list of files. From now on, `data.dir` finds it by this name.
+    /// A person's own data set as a list of files. From now on, `data.dir` finds it by this name.
     GiveData {
         /// The name of the data set.
         name: String,

@@ -223,7 +223,7 @@ fn a_file_that_is_no_checkpoint_is_refused_without_reading_it() {
     fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(100 << 30).unwrap();
     assert!(said(&path).contains("truncated or corrupt"));
     #[cfg(unix)]
-    assert!(said(Path::new("/dev/zero")).contains("no regular file"));
+    assert!(said(Path::new("/dev/zero")).contains("not a regular file"));
 }
 
 #[test]

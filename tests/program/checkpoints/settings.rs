@@ -11,9 +11,9 @@ fn a_wrong_setting_is_told_in_one_short_line() {
     let long = format!("sampler.step_size={}", "x".repeat(20_000));
     let key = format!("{}=1", "k".repeat(20_000));
     for (set, expected) in [
-        ("=", "is no assignment"),
-        ("sampler.step_size", "is no assignment"),
-        ("=3", "is no assignment"),
+        ("=", "is not an assignment"),
+        ("sampler.step_size", "is not an assignment"),
+        ("=3", "is not an assignment"),
         ("a=b=c", "unknown key `a`"),
         ("optimizer.lr=1", "did you mean `optimizer.learning_rate`?"),
         ("sampler=1", "`sampler` is a section, not a key; set its keys, as in sampler.kind"),

@@ -102,10 +102,10 @@ fn what_the_environment_says_wrongly_is_named() {
         ("http_proxy", "http://", "http://proxy.example:3128"),
         ("HTTP_PROXY", "socks5://127.0.0.1:1080", "only HTTP proxies"),
         ("ALL_PROXY", "::::", "http://proxy.example:3128"),
-        ("SSL_CERT_FILE", "/dev/zero", "no regular file"),
+        ("SSL_CERT_FILE", "/dev/zero", "not a regular file"),
         ("SSL_CERT_FILE", "nowhere.pem", "cannot read nowhere.pem"),
         ("SSL_CERT_FILE", "Cargo.toml", "holds no certificate"),
-        ("SSL_CERT_DIR", "nowhere", "is no folder"),
+        ("SSL_CERT_DIR", "nowhere", "is not a folder"),
     ] {
         fs::write(dir.path().join("Cargo.toml"), "[package]").unwrap();
         let mut command = program(dir.path(), &nobody());

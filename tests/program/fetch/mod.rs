@@ -184,7 +184,7 @@ fn the_next_call_goes_on_too() {
     let source = plain(&[&server.address], &bytes);
     let said = refused(&source, dir.path(), &ONE_TRY);
     assert!(said.contains("it sent 100000 of 300000 bytes"), "{said}");
-    assert!(said.contains("100000 bytes are kept, and the same command goes on"), "{said}");
+    assert!(said.contains("100000 bytes are kept, and the same command continues"), "{said}");
     assert_eq!(names(dir.path()), ["a.bin.part"]);
     // No server answers: the part that can be resumed stays.
     let said = refused(&plain(&[&nobody()], &bytes), dir.path(), &OPTIONS);

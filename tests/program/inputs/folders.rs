@@ -171,8 +171,8 @@ fn what_is_no_folder_and_what_is_packed_is_said() {
     let (_keep, root) = root();
     assert!(refused("mnist", &root.join("none")).contains("none: there is no such folder"));
     fs::write(root.join("pts.csv"), "1,2").unwrap();
-    assert!(refused("mnist", &root.join("pts.csv")).contains("it is no folder"));
-    assert!(refused("mnist", Path::new("/dev/zero")).contains("it is no folder"));
+    assert!(refused("mnist", &root.join("pts.csv")).contains("it is not a folder"));
+    assert!(refused("mnist", Path::new("/dev/zero")).contains("it is not a folder"));
     fs::write(root.join("emnist-letters-test-images-idx3-ubyte.gz"), "").unwrap();
     let said = refused("mnist", &root);
     assert!(
@@ -203,10 +203,10 @@ fn what_has_no_end_is_no_data_file() {
     let images = root.join("train-images-idx3-ubyte");
     fs::remove_file(&images).unwrap();
     std::os::unix::fs::symlink("/dev/zero", &images).unwrap();
-    assert!(refused("mnist", &root).contains("train-images-idx3-ubyte: it is no regular file"));
+    assert!(refused("mnist", &root).contains("train-images-idx3-ubyte: it is not a regular file"));
     fs::remove_file(&images).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(&images).status().unwrap().success());
-    assert!(refused("mnist", &root).contains("it is no regular file"));
+    assert!(refused("mnist", &root).contains("it is not a regular file"));
     fs::remove_file(&images).unwrap();
     fs::create_dir(&images).unwrap();
     assert!(refused("mnist", &root).contains("train-images-idx3-ubyte: it is a folder"));

@@ -35,7 +35,7 @@ fn a_gzip_of_several_members_is_read_and_zeros_behind_it_are_passed_over() {
         said
     };
     let said = refuse(&[&members[..], b"garbage"].concat());
-    assert!(said.contains("behind its end stand bytes that are no gzip"), "{said}");
+    assert!(said.contains("after its end there are bytes that are not gzip"), "{said}");
     refuse(&[&members[..], &[0, 0, 0, 7]].concat());
     refuse(&members[..members.len() - 30]);
     refuse(&gz(first));

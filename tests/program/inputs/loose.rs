@@ -43,7 +43,7 @@ fn pictures_of_classes_are_read_and_what_is_none_is_counted() {
     assert_eq!(found.values.len(), 6 * 16);
     assert_eq!(
         found.description,
-        "6 of the 6 pictures there, in 3 folders; skipped 3 hidden files, 1 file that is no picture (notes.txt)"
+        "6 of the 6 pictures there, in 3 folders; skipped 3 hidden files, 1 file that is not a picture (notes.txt)"
     );
     assert_eq!(
         read(root, 2).unwrap().description.split(';').next().unwrap(),
@@ -70,7 +70,10 @@ fn a_broken_picture_is_left_out_by_name_and_nothing_but_broken_ones_is_an_error(
     assert!(read(&root, 9).unwrap_err().contains("b.jpg is cut off"));
     fs::write(root.join("b.jpg"), "<html>").unwrap();
     let said = read(&root, 9).unwrap_err();
-    assert!(said.contains("there is no image in") && said.contains("no picture (b.jpg)"), "{said}");
+    assert!(
+        said.contains("there is no image in") && said.contains("not a picture (b.jpg)"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -81,7 +84,7 @@ fn idx_files_of_colour_are_read_too() {
     assert_eq!(load_images(&file, [3, 4, 5], 2).unwrap().values.len(), 120);
     let said = load_images(&file, [1, 28, 28], 2).unwrap_err().to_string();
     assert!(said.contains("shape [3, 4, 5]"), "{said}");
-    assert!(read(Path::new("/dev/zero"), 1).unwrap_err().contains("it is no regular file"));
+    assert!(read(Path::new("/dev/zero"), 1).unwrap_err().contains("it is not a regular file"));
 }
 
 #[test]

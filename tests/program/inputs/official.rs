@@ -221,7 +221,7 @@ fn a_stored_data_folder_is_found_from_anywhere() {
     succeeds(&elsewhere, &resume);
     fs::rename(&data, dir.path().join("moved")).unwrap();
     let said = fails(dir.path(), &["train", "--resume", "run", "--device", "cpu"]);
-    assert!(said.contains("comes from the run that goes on"), "{said}");
+    assert!(said.contains("comes from the run that is being continued"), "{said}");
     assert!(said.contains("--data PATH"), "{said}");
     let moved = ["train", "--resume", "run", "--device", "cpu", "--data", "moved"];
     succeeds(dir.path(), &moved);

@@ -114,8 +114,8 @@ fn a_part_of_a_picture_is_refused() {
 #[test]
 fn what_is_no_picture_or_another_kind_is_named() {
     let said = read(b"", [1, 2, 2]).unwrap_err();
-    assert!(said.contains("p.any is no picture: PNG, JPEG, GIF, WebP and BMP"), "{said}");
-    assert!(read(b"<html>", [1, 2, 2]).unwrap_err().contains("is no picture"));
+    assert!(said.contains("p.any is not a picture: PNG, JPEG, GIF, WebP and BMP"), "{said}");
+    assert!(read(b"<html>", [1, 2, 2]).unwrap_err().contains("is not a picture"));
     let said = read(b"II*\0    0000000000000000000", [1, 2, 2]).unwrap_err();
     assert!(said.contains("is a `tiff` picture") && said.contains("save it as PNG"), "{said}");
 }

@@ -183,8 +183,8 @@ fn what_is_no_file_is_not_waited_for() {
     type Make = fn(&Path) -> std::io::Result<()>;
     let makes: [(Make, &str); 3] = [
         (|path| fs::create_dir(path), "it is a folder"),
-        (|path| Command::new("mkfifo").arg(path).status().map(drop), "it is no regular file"),
-        (|path| std::os::unix::fs::symlink("/dev/zero", path), "it is no regular file"),
+        (|path| Command::new("mkfifo").arg(path).status().map(drop), "it is not a regular file"),
+        (|path| std::os::unix::fs::symlink("/dev/zero", path), "it is not a regular file"),
     ];
     for (make, reason) in makes {
         let dir = tempfile::tempdir().unwrap();

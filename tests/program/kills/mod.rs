@@ -112,7 +112,7 @@ fn optimizer_tensors(record: &[u8]) -> Tensors {
 }
 
 /// Checks that two runs ended with equal results: every tensor, every step, and the same files.
-fn assert_alike(run: &Path, whole: &Path) {
+pub(crate) fn assert_alike(run: &Path, whole: &Path) {
     let (found, expected) = (tensors(run), tensors(whole));
     assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
     for (name, expected) in &expected {

@@ -152,7 +152,7 @@ fn arrays_that_cannot_be_used_are_refused_with_what_would_do() {
     let good = || npy("|u1", &[4, 5, 5], &bytes(4, 25));
     let nan = floats((0..100).map(|at| if at == 7 { f32::NAN } else { 0.5 }));
     for (x, y, what) in [
-        (npy("<f4", &[4, 5, 5], &nan), labels(4), "x holds 1 values that are no finite numbers"),
+        (npy("<f4", &[4, 5, 5], &nan), labels(4), "x holds 1 values that are not finite numbers"),
         (
             npy("<f4", &[4, 5, 5], &floats((0..100).map(|at| at as f32 * 9.0))),
             labels(4),

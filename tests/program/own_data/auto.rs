@@ -129,7 +129,7 @@ fn what_nothing_uses_is_refused_before_the_run() {
     fs::create_dir(dir.path().join("run")).unwrap();
     fs::write(dir.path().join("run/mine.txt"), "x").unwrap();
     let said = fails(dir.path(), &["train", "--data", "set", "--out", "run", "--device", "cpu"]);
-    assert!(said.contains("run already exists and is no run"), "{said}");
+    assert!(said.contains("run already exists and is not a run"), "{said}");
 }
 
 #[test]

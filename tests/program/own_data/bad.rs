@@ -27,7 +27,7 @@ fn what_cannot_be_read_is_named_and_left_out() {
     let said = found.describe();
     assert!(said.contains("4 images that cannot be read: "), "{said}");
     assert!(said.contains("a/cut.jpg is cut off") && said.contains("and 1 more"), "{said}");
-    assert!(said.contains("1 file that is no picture (a/notes.txt)"), "{said}");
+    assert!(said.contains("1 file that is not a picture (a/notes.txt)"), "{said}");
 }
 
 /// The pixels of a picture that is too large are never made: the file holds none.
@@ -144,7 +144,7 @@ fn a_folder_that_cannot_be_trained_on_is_refused_with_what_would() {
     fs::remove_file(root.join("0.png")).unwrap();
     fs::create_dir(root.join("a")).unwrap();
     fs::write(root.join("a/0.png"), "x").unwrap();
-    said("no image in it can be read: a/0.png is no picture");
+    said("no image in it can be read: a/0.png is not a picture");
     fs::remove_dir_all(root.join("a")).unwrap();
     class(&root.join("train"), "a", 3, 8, 8);
     class(&root.join("test"), "z", 3, 8, 8);

@@ -21,7 +21,7 @@ fn it_says_what_a_run_would_make_of_the_data() {
         "Parts:    15 training and 3 test items\n",
         "Classes:  2: b (6), ünï (12)\n",
         "Choice:   size 10x10: the smallest side of all images\n",
-        "Skipped:  1 image that cannot be read: b/cut.png is no picture",
+        "Skipped:  1 image that cannot be read: b/cut.png is not a picture",
         "Contact sheet: sheet.png, rows from the top: b, ünï\n",
     ] {
         assert!(said.contains(row), "{row}: {said}");

@@ -158,8 +158,8 @@ fn rotation_transparency_and_animations_are_handled_and_said() {
     save(&picture([9; 3], 20, 20, 0), &dir.path().join("set/test/a/0.png"), ImageFormat::Png);
     let found = load_with(&dir.path().join("set"), &["data.size=16"]).unwrap();
     let said = found.describe();
-    assert!(said.contains("of 1 animation the first frame is taken"), "{said}");
-    assert!(said.contains("1 image with transparency is laid on black, or on white"), "{said}");
+    assert!(said.contains("1 animation: only the first frame is used"), "{said}");
+    assert!(said.contains("1 image with transparency is placed on black, or on white"), "{said}");
     assert_eq!((found.train.len(), found.test.len()), (3, 1));
     // Sorted by name: alpha-white.png, exif6.jpg, moving.gif.
     let images: Vec<Vec<f32>> = (0..3).map(|item| found.train.gather([item])).collect();

@@ -76,8 +76,8 @@ fn headers_separators_quotes_and_decimal_commas_are_known() {
 fn a_table_that_cannot_be_used_is_refused_with_its_line() {
     let dir = tempfile::tempdir().unwrap();
     for (text, what) in [
-        ("0,0,a\n1,nan,b\n", "line 2: `nan` is no number from -1e15 to 1e15"),
-        ("0,0,a\n1,inf,b\n", "`inf` is no number"),
+        ("0,0,a\n1,nan,b\n", "line 2: `nan` is not a number from -1e15 to 1e15"),
+        ("0,0,a\n1,inf,b\n", "`inf` is not a number"),
         ("0,0,a\n1\n", "line 2 has 1 column, and x, y and label are needed"),
         ("0,0,a\n1,1,\n", "a label is empty"),
         ("0,0,a\n1,1,\"b\n", "line 2: a quote is not closed"),

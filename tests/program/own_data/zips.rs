@@ -149,7 +149,7 @@ fn what_does_not_belong_into_a_zip_is_left_out_and_told() {
         "3 files whose names lead out of the archive",
         "1 file more than 8 folders deep",
         "1 link",
-        "1 file that is no picture (cat/inner.zip)",
+        "1 file that is not a picture (cat/inner.zip)",
     ] {
         assert!(said.contains(what), "{what}: {said}");
     }

@@ -201,7 +201,7 @@ fn a_picture_without_an_end_is_refused() {
     window.harness.input_mut().dropped_files.push(Arc::new(Dropped(path)));
     for _ in 0..400 {
         window.pass(1, 0);
-        if window.has("no regular file") {
+        if window.has("not a regular file") {
             return;
         }
         std::thread::sleep(std::time::Duration::from_millis(25));

@@ -112,7 +112,7 @@ impl RunState {
             if cannot_start {
                 lane.start = ViewStart::ClassCenters;
                 changed = Some(
-                    "The start of the chains is not available: they start from class centres."
+                    "The chosen start is not available here. The chains start from class centres."
                         .to_string(),
                 );
             }
@@ -160,6 +160,8 @@ impl RunState {
         match (&self.model, bundled) {
             (None, Some(name)) if self.settings.model != *name => {
                 self.settings.model.clone_from(name);
+                // The rules of the link belong to the model that cannot be had.
+                self.lanes.clear();
                 self.open(name);
             }
             (Some(model), _) if self.record.is_none() && self.lanes != [model.lane()] => {

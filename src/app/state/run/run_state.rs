@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::undo::{PastRun, Setup};
 use crate::{
     app::{record::Record, state::requests::Requests, words},
     config::{LaneConfig, MAX_SEED, ViewConfig, ViewState},
@@ -135,6 +134,21 @@ pub struct RunState {
 /// The seed after this one.
 pub(in crate::app::state) fn next_seed(seed: u64) -> u64 {
     if seed < MAX_SEED { seed + 1 } else { 0 }
+}
+
+/// What a run was started with. Its rules follow the changes that are made while it runs.
+#[derive(Clone, Debug)]
+pub(super) struct Setup {
+    pub(super) settings: RunSettings,
+    pub(super) lanes: Vec<LaneConfig>,
+    pub(super) start_image: Option<Arc<[f32]>>,
+}
+
+/// A run that another one replaced.
+#[derive(Debug)]
+pub(super) struct PastRun {
+    pub(super) setup: Setup,
+    pub(super) record: Record,
 }
 
 impl RunState {

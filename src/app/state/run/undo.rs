@@ -1,24 +1,7 @@
 //! Bringing the last run back after a restart, a new seed or another model.
 
-use std::sync::Arc;
-
-use super::run_state::{RunSettings, RunState};
-use crate::{app::record::Record, config::LaneConfig, worker::Command};
-
-/// What a run was started with. Its rules follow the changes that are made while it runs.
-#[derive(Clone, Debug)]
-pub(super) struct Setup {
-    settings: RunSettings,
-    lanes: Vec<LaneConfig>,
-    start_image: Option<Arc<[f32]>>,
-}
-
-/// A run that another one replaced.
-#[derive(Debug)]
-pub(super) struct PastRun {
-    setup: Setup,
-    record: Record,
-}
+use super::run_state::{PastRun, RunState, Setup};
+use crate::{app::record::Record, worker::Command};
 
 impl RunState {
     /// Whether there is a run to bring back.

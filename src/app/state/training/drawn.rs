@@ -212,7 +212,7 @@ impl Drawings {
         }
         let mut others = self.classes().iter().enumerate().filter(|(index, _)| *index != class);
         if others.any(|(_, other)| other.name == name) {
-            return Err(format!("There is a class {name} already."));
+            return Err(format!("There is already a class {name}."));
         }
         self.change(|sketch| sketch.set.classes[class].name = name);
         Ok(())

@@ -26,7 +26,7 @@ pub struct Training {
     pub is_running: bool,
     /// The record of the training run.
     pub(in crate::app) record: TrainingRecord,
-    /// The data set of a person's own to train on.
+    /// The person's own data set to train on.
     pub(crate) own: OwnData,
     /// The data set that a person draws.
     pub drawn: Drawings,

@@ -1,4 +1,4 @@
-//! The data set of a person's own that a model will be trained on: what was dropped or chosen, its classes, and what the
+//! A person's own data set, on which a model will be trained: what was dropped or chosen, its classes, and what the
 //! worker found in it. This module draws nothing.
 
 use std::collections::HashSet;
@@ -57,7 +57,7 @@ pub(in crate::app) enum Chosen {
     Classes(Vec<OwnClass>),
 }
 
-/// The data set of a person's own.
+/// A person's own data set.
 #[derive(Debug)]
 pub(crate) struct OwnData {
     chosen: Chosen,

@@ -30,7 +30,9 @@ impl DrawPanel<'_> {
             None if drawn.classes().iter().all(|c| c.drawings.len() >= GOOD_DRAWINGS) => {
                 "Ready. Press Train: it takes about a minute.".into()
             }
-            None => format!("Press Train, or go on: {GOOD_DRAWINGS} of each make a better model."),
+            None => {
+                format!("Press Train, or draw more: {GOOD_DRAWINGS} of each make a better model.")
+            }
         };
         // Beside a model, its own words say how to go on.
         let has_model = drawn.is_run(&self.training.record) && drawn.set().problem().is_none();
@@ -55,7 +57,7 @@ impl DrawPanel<'_> {
         }
         let can_add = drawn.classes().len() < MAX_CLASSES;
         let add = ui.add_enabled(can_add, Button::new("Add a class"));
-        if add.on_disabled_hover_text("There are as many classes as there can be.").clicked() {
+        if add.on_disabled_hover_text("No more classes can be added.").clicked() {
             drawn.add_class();
         }
     }

@@ -128,7 +128,7 @@ impl DrawPanel<'_> {
 
     fn heading(&mut self, ui: &mut Ui) {
         ui.horizontal(|ui| {
-            if ui.button("Back").on_hover_text("To the other ways to train.").clicked() {
+            if ui.button("Back").on_hover_text("Back to the other ways to train.").clicked() {
                 self.training.drawn.next();
                 self.view.is_open = false;
             }
@@ -286,7 +286,7 @@ impl DrawPanel<'_> {
         ui.horizontal_wrapped(|ui| {
             let drawn = &mut self.training.drawn;
             let examples = ui.button("Fill with examples");
-            let hint = "Faces, houses and stars drawn by the program, to see at once what happens. Undo brings your own \
+            let hint = "Faces, houses and stars drawn by the program, to try it at once. Undo brings your \
                         drawings back.";
             if examples.on_hover_text(hint).clicked() {
                 drawn.take_examples();
@@ -305,9 +305,9 @@ impl DrawPanel<'_> {
         note(
             ui,
             format!(
-                "At least {MIN_DRAWINGS} drawings of each class. Tap a small drawing to delete it. One or two of each \
-                 class are kept apart to test the model; the others become about 500 pictures, each turned, moved and \
-                 bent a little. All of it stays on this computer."
+                "At least {MIN_DRAWINGS} drawings of each class. Tap a small drawing to delete it. One or two \
+                 of each class are kept apart to test the model; the others become about 500 pictures, each \
+                 turned, moved and bent a little. Everything stays on this computer."
             ),
         );
         ui.add_space(8.0);
@@ -318,7 +318,7 @@ impl DrawPanel<'_> {
 fn accuracy(record: &TrainingRecord) -> String {
     let Some((_, accuracy)) = record.accuracy.last() else { return String::new() };
     format!(
-        "It recognises {:.0} % of the test pictures, made of drawings that it never saw.",
+        "It recognises {:.0} % of the test pictures, made from drawings that it never saw.",
         100.0 * accuracy
     )
 }

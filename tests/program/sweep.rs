@@ -1,0 +1,137 @@
+//! `jempp sweep`: many runs from one file, which is done once however often it is called.
+
+use std::{fs, path::Path, process::Command, time::Duration};
+
+use crate::run::{fails, hears_signals, jempp, succeeds, text};
+
+const MOONS: &str = "preset = \"toy-two-moons\"\nseeds = [0, 1]\n[set]\ntraining.epochs = 1\n[grid]\n\
+                     optimizer.learning_rate = [1e-3, 1e-4]\n";
+
+fn folder(content: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("rates.toml"), content).unwrap();
+    dir
+}
+
+fn config_of(dir: &Path, run: &str) -> String {
+    fs::read_to_string(dir.join("sweeps/rates").join(run).join("config.toml")).unwrap()
+}
+
+#[test]
+fn every_combination_is_trained_once() {
+    let dir = folder(MOONS);
+    let listed = succeeds(dir.path(), &["sweep", "rates.toml", "--list"]);
+    assert_eq!(listed.lines().count(), 4, "{listed}");
+    assert!(listed.contains("2  learning_rate-0.001-seed-1  not begun"), "{listed}");
+    // Listing makes nothing.
+    assert!(!dir.path().join("sweeps").exists());
+
+    let said = succeeds(dir.path(), &["sweep", "rates.toml", "--device", "cpu", "--jobs", "2"]);
+    assert!(said.contains("4 of 4 runs are done, in sweeps/rates."), "{said}");
+    let config = config_of(dir.path(), "learning_rate-0.0001-seed-1");
+    assert!(config.contains("learning_rate = 0.0001") && config.contains("seed = 1"), "{config}");
+    assert_ne!(config, config_of(dir.path(), "learning_rate-0.0001-seed-0"));
+
+    let again = succeeds(dir.path(), &["sweep", "rates.toml", "--device", "cpu"]);
+    assert!(!again.contains("begins") && again.contains("4 of 4 runs are done"), "{again}");
+
+    // Other settings under the same name are not mixed with these.
+    let other = MOONS.replace("epochs = 1", "epochs = 2");
+    fs::write(dir.path().join("rates.toml"), other).unwrap();
+    let said = fails(dir.path(), &["sweep", "rates.toml", "--device", "cpu"]);
+    assert!(said.contains("was made with other settings") && said.contains("--out"), "{said}");
+}
+
+#[test]
+fn a_task_of_a_queue_does_its_own_run() {
+    let dir = folder(MOONS);
+    let task = |number| ["sweep", "rates.toml", "--device", "cpu", "--task", number];
+    let said = succeeds(dir.path(), &task("3"));
+    assert!(said.contains("1 of 4 runs are done") && said.contains("3 are left"), "{said}");
+    config_of(dir.path(), "learning_rate-0.0001-seed-1");
+    assert!(succeeds(dir.path(), &task("3")).contains("is done"));
+    let said = fails(dir.path(), &task("4"));
+    assert!(said.contains("--task takes 0 to 3"), "{said}");
+}
+
+#[test]
+fn a_run_that_fails_is_listed_and_the_others_go_on() {
+    let dir = folder(
+        "preset = \"toy-two-moons\"\n[set]\ntraining.epochs = 1\n[[run]]\nname = \"bad\"\ndata.dataset = \"mnist\"\n\
+         data.dir = \"nowhere\"\nmodel.arch = \"cnn-small\"\n[[run]]\nname = \"good\"\n",
+    );
+    let said = fails(dir.path(), &["sweep", "rates.toml", "--device", "cpu"]);
+    assert!(said.contains("1 failed: bad-seed-0") && said.contains("--retry"), "{said}");
+    let listed = succeeds(dir.path(), &["sweep", "rates.toml", "--list"]);
+    assert!(listed.contains("bad-seed-0  failed: ") && listed.contains("nowhere"), "{listed}");
+    assert!(listed.contains("good-seed-0  done"), "{listed}");
+    // A failed run is done again only when asked for.
+    let output = jempp(dir.path(), &["sweep", "rates.toml", "--device", "cpu"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!text(&output.stdout).contains("begins"), "{}", text(&output.stdout));
+    let before = fs::metadata(dir.path().join("sweeps/rates/bad-seed-0.log")).unwrap().len();
+    fails(dir.path(), &["sweep", "rates.toml", "--device", "cpu", "--retry"]);
+    assert!(fs::metadata(dir.path().join("sweeps/rates/bad-seed-0.log")).unwrap().len() > before);
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_said_before_anything_starts() {
+    for (content, words) in [
+        ("[grid]\noptimizer.learning_rat = [1]", "did you mean `optimizer.learning_rate`"),
+        ("[grid]\noptimizer.learning_rate = [1e-3, -1]", "out of range"),
+        ("sets = 1", "a sweep has preset, data, seeds, [set], [grid] and [[run]]"),
+        ("preset = \"fashon-quick\"", "did you mean `fashion-quick`"),
+    ] {
+        let dir = folder(content);
+        let said = fails(dir.path(), &["sweep", "rates.toml"]);
+        assert!(said.contains(words) && said.contains("rates.toml"), "{content}: {said}");
+        assert_eq!(said.trim().lines().count(), 1, "{said}");
+        assert!(!dir.path().join("sweeps").exists());
+    }
+    let dir = folder(MOONS);
+    assert!(fails(dir.path(), &["sweep", "nothing.toml"]).contains("nothing.toml"));
+    // A folder that a person made is not touched.
+    let mine = dir.path().join("sweeps/rates/learning_rate-0.001-seed-0");
+    fs::create_dir_all(&mine).unwrap();
+    fs::write(mine.join("notes.txt"), "mine").unwrap();
+    let said = fails(dir.path(), &["sweep", "rates.toml", "--device", "cpu"]);
+    assert!(said.contains("not from a sweep"), "{said}");
+    assert_eq!(fs::read(mine.join("notes.txt")).unwrap(), b"mine");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_sweep_that_is_stopped_continues_as_if_it_was_not() {
+    let content =
+        "preset = \"toy-two-moons\"\n[set]\ntraining.epochs = 30\n[[run]]\nname = \"a\"\n";
+    let whole = folder(content);
+    succeeds(whole.path(), &["sweep", "rates.toml", "--device", "cpu"]);
+
+    let dir = folder(content);
+    let child = hears_signals(&mut Command::new(env!("CARGO_BIN_EXE_jempp")))
+        .args(["sweep", "rates.toml", "--device", "cpu"])
+        .current_dir(dir.path())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let metrics = dir.path().join("sweeps/rates/a-seed-0/metrics.jsonl");
+    for _ in 0..600 {
+        if fs::metadata(&metrics).is_ok_and(|file| file.len() > 0) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // Only the sweep hears of it, as when a queue stops it, and passes it on.
+    Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = text(&output.stdout);
+    if output.status.code() == Some(143) {
+        assert!(said.contains("stopped, to be continued"), "{said}");
+        let listed = succeeds(dir.path(), &["sweep", "rates.toml", "--list"]);
+        assert!(listed.contains("begun, not at its end"), "{listed}");
+    }
+    succeeds(dir.path(), &["sweep", "rates.toml", "--device", "cpu"]);
+    let run = |dir: &tempfile::TempDir| dir.path().join("sweeps/rates/a-seed-0");
+    crate::kills::assert_alike(&run(&dir), &run(&whole));
+}

@@ -1,0 +1,31 @@
+// Keeps the model file that a person opened last, and their drawings, so that a reload finds them again. They stay in this
+// browser, and leave it with its site data.
+
+function open() {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open('jempp', 1);
+    request.onupgradeneeded = () => request.result.createObjectStore('kept');
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+async function ask(mode, what) {
+  const base = await open();
+  try {
+    return await new Promise((resolve, reject) => {
+      const deal = base.transaction('kept', mode);
+      const request = what(deal.objectStore('kept'));
+      deal.oncomplete = () => resolve(request.result);
+      deal.onabort = deal.onerror = () => reject(deal.error);
+    });
+  } finally {
+    base.close();
+  }
+}
+
+/** Keeps a value. A private window, or one without space, keeps nothing, and nothing else depends on it. */
+export const keep = (key, value) => ask('readwrite', (store) => store.put(value, key)).catch(() => {});
+
+/** A kept value, or nothing. */
+export const kept = (key) => ask('readonly', (store) => store.get(key)).catch(() => undefined);
