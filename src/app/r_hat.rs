@@ -11,7 +11,7 @@ use super::{
 /// Chains agree below this value.
 const AGREE: f64 = 1.01;
 /// The largest value on the axis. Larger ones lie at the edge.
-const MAX_R_HAT: f64 = 3.0;
+const MAX_R_HAT: f64 = 5.0;
 
 /// A curve of R-hat for every lane: points (step, R-hat), where a value that is not a number leaves a gap.
 pub(super) struct RHatCurves {

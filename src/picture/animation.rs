@@ -3,7 +3,10 @@
 //! A frame of its own palette and all its pixels, as [`super::Animation`] writes it without knowing the later frames,
 //! takes several times as much space.
 
-use std::{collections::HashMap, ops::Range};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
 
 use gif::{Encoder, EncodingError, Frame, Repeat};
 use image::{Rgb, RgbImage};
@@ -12,6 +15,8 @@ use super::LAST_FRAME_MILLIS;
 
 /// The number of colours of a palette beside the transparent one.
 const MAX_COLORS: usize = 255;
+/// The number of colours of plain areas among them.
+const MAX_PLAIN: usize = 8;
 /// The transparent colour, which keeps what the frames before have drawn.
 const KEEP: u8 = 255;
 /// Colours whose channels differ by at most this look alike: in general, and in noise, where a pixel differs from those
@@ -53,7 +58,7 @@ struct Painter<'a> {
     colors: &'a [[u8; 3]],
     /// What is shown at each pixel; `None` before the first frame.
     shown: Vec<Option<u8>>,
-    /// The number of the nearest colour, for each colour that was looked up.
+    /// The number of the nearest colour, for each colour of the palette and for each shade that was looked up.
     nearest: HashMap<[u8; 3], u8>,
     /// For each colour of the palette, itself and those that look like it, the most alike first.
     alike: Vec<Vec<u8>>,
@@ -70,7 +75,8 @@ impl<'a> Painter<'a> {
             alike
         });
         let (alike, shown) = (alike.collect(), vec![None; num_pixels]);
-        Self { colors, shown, nearest: HashMap::new(), alike }
+        let nearest = colors.iter().zip(0..).map(|(color, number)| (*color, number)).collect();
+        Self { colors, shown, nearest, alike }
     }
 
     /// The part of a frame that looks different from what is shown, with [`KEEP`] for pixels that do not.
@@ -119,7 +125,10 @@ impl<'a> Painter<'a> {
     }
 
     fn nearest(&mut self, color: [u8; 3]) -> u8 {
-        let colors = self.colors;
+        if let Some(number) = self.nearest.get(&color) {
+            return *number;
+        }
+        let (colors, color) = (self.colors, shade(color));
         *self.nearest.entry(color).or_insert_with(|| {
             let best = (0..colors.len()).min_by_key(|nth| distance(colors[*nth], color));
             best.unwrap_or(0) as u8
@@ -183,25 +192,52 @@ fn bounds(stays: &[bool], width: usize) -> [Range<usize>; 2] {
 
 /// The colours of all frames: each of them if they are few, or else the best of [`MAX_COLORS`].
 fn palette(frames: &[RgbImage]) -> Vec<[u8; 3]> {
+    let mut exact: HashSet<[u8; 3]> = HashSet::new();
+    let mut all = frames.iter().flat_map(RgbImage::pixels);
+    let is_few = all.all(|Rgb(color)| {
+        exact.insert(*color);
+        exact.len() <= MAX_COLORS
+    });
+    if is_few {
+        let mut colors: Vec<[u8; 3]> = exact.into_iter().collect();
+        colors.sort_unstable();
+        return colors;
+    }
     let mut colors: HashMap<[u8; 3], usize> = HashMap::new();
     // A colour is counted where it is new, so that a still background does not outweigh what moves.
     let mut before = [0; 3];
     for Rgb(color) in frames.iter().flat_map(RgbImage::pixels) {
-        if *color != before || colors.is_empty() {
-            *colors.entry(*color).or_default() += 1;
+        if *color != before {
+            *colors.entry(shade(*color)).or_default() += 1;
             before = *color;
         }
-    }
-    if colors.len() <= MAX_COLORS {
-        let mut colors: Vec<[u8; 3]> = colors.into_keys().collect();
-        colors.sort_unstable();
-        return colors;
     }
     // The root, so that the many shades of images do not outweigh the few colours of lines and words.
     let weighted = colors.into_iter().map(|(color, count)| (color, (count as f64).sqrt()));
     let mut weighted: Vec<Shade> = weighted.collect();
     weighted.sort_unstable_by_key(|shade| shade.0);
-    best_of(weighted)
+    let mut colors = plain(frames.first());
+    colors.extend(best_of(weighted, MAX_COLORS - colors.len()));
+    colors
+}
+
+/// The colours of the largest plain areas, which the palette has exactly.
+fn plain(frame: Option<&RgbImage>) -> Vec<[u8; 3]> {
+    let mut counts: HashMap<[u8; 3], usize> = HashMap::new();
+    for row in frame.into_iter().flat_map(RgbImage::rows) {
+        let row: Vec<[u8; 3]> = row.map(|pixel| pixel.0).collect();
+        for run in row.chunk_by(|a, b| a == b).filter(|run| run.len() > 2) {
+            *counts.entry(run[0]).or_default() += run.len();
+        }
+    }
+    let mut counts: Vec<([u8; 3], usize)> = counts.into_iter().collect();
+    counts.sort_unstable_by_key(|(color, count)| (usize::MAX - count, *color));
+    counts.into_iter().take(MAX_PLAIN).map(|(color, _)| color).collect()
+}
+
+/// The colour that stands for those that differ from it by two at most, so that there are not too many to look at.
+fn shade(color: [u8; 3]) -> [u8; 3] {
+    color.map(|value| value & 0xfc | 2)
 }
 
 /// A colour and its weight.
@@ -240,9 +276,9 @@ impl Group {
 }
 
 /// The colours that differ least from all of these, by splitting the group with the largest error again and again.
-fn best_of(shades: Vec<Shade>) -> Vec<[u8; 3]> {
+fn best_of(shades: Vec<Shade>, most: usize) -> Vec<[u8; 3]> {
     let mut groups = vec![Group::new(shades)];
-    while groups.len() < MAX_COLORS {
+    while groups.len() < most {
         let worst = (0..groups.len()).max_by(|a, b| groups[*a].error.total_cmp(&groups[*b].error));
         match worst.filter(|worst| groups[*worst].error > 0.0) {
             Some(worst) => {

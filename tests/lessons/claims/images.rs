@@ -70,11 +70,11 @@ fn lesson_7_ten_inner_steps_with_images_are_one_ten_times_as_long() {
     assert_eq!((whole.view.num_steps, &whole.lanes), (50, &state(7, 3).lanes));
     viewer = play(whole);
     let after_50 = energies(&viewer);
-    // The answer: what PYLD reaches with 5 gradients takes SGLD about twice as many, and with 50 it ends lower.
+    // The answer: what PYLD reaches with 5 gradients takes SGLD several times as many, and with 50 it ends lower.
     let record = viewer.run.record.as_ref().unwrap();
     let mut numbers = record.numbers.entries().iter();
     let as_low = numbers.find(|(_, lanes)| mean(&lanes[2].energy) <= after_5[0]).unwrap().0;
     println!("lesson 7, after 5 gradients {after_5:?}, after 50 {after_50:?}; as low at {as_low}");
-    assert!((8..=14).contains(&as_low), "{as_low}");
+    assert!((10..=30).contains(&as_low), "{as_low}");
     assert!(after_50[2] < after_5[0] - 1.0, "{after_50:?} {after_5:?}");
 }
