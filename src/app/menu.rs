@@ -142,7 +142,7 @@ pub(super) fn save(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files) {
             animation.as_str(),
             match is_lab {
                 true => "The next steps of the lab, at 1×, with the same caption.",
-                false => "The recorded steps, at most 40 of them, at 1×, with the same caption.",
+                false => "The recorded steps, at most 30 of them, at 1×, with the same caption.",
             },
         ),
         (

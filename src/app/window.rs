@@ -70,6 +70,12 @@ impl App {
         self.panels.welcome.is_open = true;
     }
 
+    /// Draws the chains or the lab that are seen, of this size in points, on a light background as in a document. `None` if
+    /// there is nothing to see.
+    pub fn for_print(&mut self, ctx: &egui::Context, size: [f32; 2]) -> Option<image::RgbImage> {
+        exports::for_print(ctx, &mut self.viewer, &self.panels.lab, size.into())
+    }
+
     /// Saves all later files to this folder, without a dialog.
     pub fn save_to(&mut self, folder: std::path::PathBuf) {
         self.panels.files.save_to(folder);

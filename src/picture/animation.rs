@@ -3,7 +3,7 @@
 //! A frame of its own palette and all its pixels, as [`super::Animation`] writes it without knowing the later frames,
 //! takes several times as much space.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
 
 use gif::{Encoder, EncodingError, Frame, Repeat};
 use image::{Rgb, RgbImage};
@@ -14,10 +14,11 @@ use super::LAST_FRAME_MILLIS;
 const MAX_COLORS: usize = 255;
 /// The transparent colour, which keeps what the frames before have drawn.
 const KEEP: u8 = 255;
-/// A pixel is drawn again once a channel differs by more than this from what is shown, which nobody sees.
-const TOLERANCE: u8 = 5;
-/// The number of pixels that the palette is chosen from.
-const MAX_SAMPLE: usize = 60_000;
+/// Colours whose channels differ by at most this look alike: in general, and in noise, where a pixel differs from those
+/// beside it by [`NOISE`].
+const TOLERANCE: u8 = 6;
+const TOLERANCE_IN_NOISE: u8 = 16;
+const NOISE: u8 = 40;
 
 /// Encodes frames of one size as an endless GIF; the last frame is shown for one second.
 ///
@@ -34,15 +35,12 @@ pub fn gif_of(frames: &[RgbImage], frame_millis: u32) -> Result<Vec<u8>, Encodin
     flat.resize(3 * (usize::from(KEEP) + 1), 0);
     let mut encoder = Encoder::new(&mut bytes, side(width)?, side(height)?, &flat)?;
     encoder.set_repeat(Repeat::Infinite)?;
-    let mut nearest = Nearest { colors: &colors, known: HashMap::new() };
-    // What is shown before the first frame differs from everything.
-    let mut shown = vec![None; width as usize * height as usize];
+    let mut painter = Painter::new(&colors, width as usize * height as usize);
     for (nth, frame) in frames.iter().enumerate() {
         let before = nth.checked_sub(1).map(|before| &frames[before]);
         let is_last = nth + 1 == frames.len();
         let millis = if is_last { LAST_FRAME_MILLIS } else { frame_millis };
-        let pixels = changed(frame, before, &mut shown, &mut nearest);
-        let mut part = cropped(&pixels, [width as usize, height as usize]);
+        let mut part = painter.paint(frame, before);
         part.delay = u16::try_from(millis / 10).unwrap_or(u16::MAX);
         encoder.write_frame(&part)?;
     }
@@ -50,59 +48,141 @@ pub fn gif_of(frames: &[RgbImage], frame_millis: u32) -> Result<Vec<u8>, Encodin
     Ok(bytes)
 }
 
-/// The pixels of a frame as numbers of colours, with [`KEEP`] where it looks like what is shown. Updates what is shown.
-fn changed(
-    frame: &RgbImage,
-    before: Option<&RgbImage>,
-    shown: &mut [Option<u8>],
-    nearest: &mut Nearest<'_>,
-) -> Vec<u8> {
-    let mut old = before.map(RgbImage::pixels);
-    let with_shown = frame.pixels().zip(shown.iter_mut());
-    let pixels = with_shown.map(|(Rgb(new), shown)| {
-        if old.as_mut().and_then(Iterator::next).is_some_and(|Rgb(old)| old == new) {
-            return KEEP;
-        }
-        let is_close = |number: u8| {
-            let color = nearest.colors[usize::from(number)];
-            color.iter().zip(new).all(|(a, b)| a.abs_diff(*b) <= TOLERANCE)
-        };
-        if shown.is_some_and(is_close) {
-            return KEEP;
-        }
-        let number = nearest.to(*new);
-        if shown.replace(number) == Some(number) { KEEP } else { number }
-    });
-    pixels.collect()
+/// Chooses the colours of pixels: for each one that nobody tells from it and that makes the file small.
+struct Painter<'a> {
+    colors: &'a [[u8; 3]],
+    /// What is shown at each pixel; `None` before the first frame.
+    shown: Vec<Option<u8>>,
+    /// The number of the nearest colour, for each colour that was looked up.
+    nearest: HashMap<[u8; 3], u8>,
+    /// For each colour of the palette, itself and those that look like it, the most alike first.
+    alike: Vec<Vec<u8>>,
 }
 
-/// The smallest rectangle with all pixels that change, as a frame.
-fn cropped(pixels: &[u8], [width, height]: [usize; 2]) -> Frame<'static> {
-    let rows: Vec<&[u8]> = pixels.chunks(width.max(1)).collect();
-    let changes = |row: &&[u8]| row.iter().any(|pixel| *pixel != KEEP);
-    let top = rows.iter().position(changes).unwrap_or(0);
-    let bottom = rows.iter().rposition(changes).map_or(top + 1, |row| row + 1).min(height);
-    let columns = || rows[top..bottom].iter().flat_map(|row| row.iter().enumerate());
-    let changed = || columns().filter(|(_, pixel)| **pixel != KEEP).map(|(column, _)| column);
-    let left = changed().min().unwrap_or(0);
-    let right = changed().max().map_or(left + 1, |column| column + 1).min(width);
-    let buffer: Vec<u8> =
-        rows[top..bottom].iter().flat_map(|row| &row[left..right]).copied().collect();
-    let short = |value: usize| u16::try_from(value).unwrap_or(0);
-    Frame {
-        left: short(left),
-        top: short(top),
-        width: short(right - left),
-        height: short(bottom - top),
-        transparent: Some(KEEP),
-        buffer: buffer.into(),
-        ..Frame::default()
+impl<'a> Painter<'a> {
+    fn new(colors: &'a [[u8; 3]], num_pixels: usize) -> Self {
+        let alike = colors.iter().map(|color| {
+            let apart = |other: &u8| difference(*color, colors[usize::from(*other)]);
+            let numbers = 0..colors.len() as u8;
+            let mut alike: Vec<u8> =
+                numbers.filter(|other| apart(other) <= TOLERANCE_IN_NOISE).collect();
+            alike.sort_by_key(apart);
+            alike
+        });
+        let (alike, shown) = (alike.collect(), vec![None; num_pixels]);
+        Self { colors, shown, nearest: HashMap::new(), alike }
     }
+
+    /// The part of a frame that looks different from what is shown, with [`KEEP`] for pixels that do not.
+    fn paint(&mut self, frame: &RgbImage, before: Option<&RgbImage>) -> Frame<'static> {
+        let mut old = before.map(RgbImage::pixels);
+        let shown =
+            self.shown.iter().map(|shown| shown.map(|shown| self.colors[usize::from(shown)]));
+        let stays = frame.enumerate_pixels().zip(shown).map(|((x, y, pixel), shown)| {
+            let is_same = old.as_mut().and_then(Iterator::next).is_some_and(|old| old == pixel);
+            is_same
+                || shown.is_some_and(|shown| difference(shown, pixel.0) <= tolerance(frame, x, y))
+        });
+        let stays: Vec<bool> = stays.collect();
+        let width = frame.width() as usize;
+        let [columns, rows] = bounds(&stays, width);
+        let mut phrases = Phrases::new();
+        let mut buffer = Vec::with_capacity(columns.len() * rows.len());
+        for row in rows.clone() {
+            for column in columns.clone() {
+                let (at, x, y) = (row * width + column, column as u32, row as u32);
+                let number = self.nearest(frame[(x, y)].0);
+                let color = self.colors[usize::from(number)];
+                let most = tolerance(frame, x, y);
+                let is_alike =
+                    |other: &u8| difference(color, self.colors[usize::from(*other)]) <= most;
+                let alike = self.alike[usize::from(number)].iter().copied();
+                let alike = alike.take_while(is_alike);
+                let keep = stays[at].then_some(KEEP);
+                let chosen = phrases.choose(keep.into_iter().chain(alike));
+                if chosen != KEEP {
+                    self.shown[at] = Some(chosen);
+                }
+                buffer.push(chosen);
+            }
+        }
+        let short = |value: usize| u16::try_from(value).unwrap_or(0);
+        Frame {
+            left: short(columns.start),
+            top: short(rows.start),
+            width: short(columns.len()),
+            height: short(rows.len()),
+            transparent: Some(KEEP),
+            buffer: buffer.into(),
+            ..Frame::default()
+        }
+    }
+
+    fn nearest(&mut self, color: [u8; 3]) -> u8 {
+        let colors = self.colors;
+        *self.nearest.entry(color).or_insert_with(|| {
+            let best = (0..colors.len()).min_by_key(|nth| distance(colors[*nth], color));
+            best.unwrap_or(0) as u8
+        })
+    }
+}
+
+/// The phrases that GIF's compression (LZW) has met so far. It writes a phrase that it has met as one code, so a pixel
+/// that continues such a phrase costs nothing.
+struct Phrases {
+    /// The code of each phrase continued by each colour; 0 if there is none. Codes below 256 are single colours.
+    next: Vec<u16>,
+    last_code: u16,
+    /// The phrase that the last pixels belong to.
+    current: Option<u16>,
+}
+
+impl Phrases {
+    /// The largest code, after which the compression begins anew, and the largest that is not a phrase.
+    const MAX_CODE: u16 = 4095;
+    const NO_PHRASE: u16 = 257;
+
+    fn new() -> Self {
+        let next = vec![0; 256 * (usize::from(Self::MAX_CODE) + 1)];
+        Self { next, last_code: Self::NO_PHRASE, current: None }
+    }
+
+    /// Chooses the first of these colours that continues the current phrase, or else the first of all.
+    fn choose(&mut self, mut colors: impl Iterator<Item = u8> + Clone) -> u8 {
+        let Some(current) = self.current else {
+            let first = colors.next().unwrap_or(KEEP);
+            self.current = Some(first.into());
+            return first;
+        };
+        let place = |color: u8| 256 * usize::from(current) + usize::from(color);
+        if let Some(known) = colors.clone().find(|color| self.next[place(*color)] > 0) {
+            self.current = Some(self.next[place(known)]);
+            return known;
+        }
+        let first = colors.next().unwrap_or(KEEP);
+        self.last_code += 1;
+        self.next[place(first)] = self.last_code;
+        if self.last_code == Self::MAX_CODE {
+            self.next.fill(0);
+            self.last_code = Self::NO_PHRASE;
+        }
+        self.current = Some(first.into());
+        first
+    }
+}
+
+/// The columns and the rows of the smallest rectangle with all pixels that change; one pixel if none does.
+fn bounds(stays: &[bool], width: usize) -> [Range<usize>; 2] {
+    let changed = || stays.iter().enumerate().filter(|(_, stays)| !**stays).map(|(at, _)| at);
+    let range = |values: &dyn Fn(usize) -> usize| {
+        let first = changed().map(values).min().unwrap_or(0);
+        first..changed().map(values).max().unwrap_or(first) + 1
+    };
+    [range(&|at| at % width.max(1)), range(&|at| at / width.max(1))]
 }
 
 /// The colours of all frames: each of them if they are few, or else the best of [`MAX_COLORS`].
 fn palette(frames: &[RgbImage]) -> Vec<[u8; 3]> {
-    let num_pixels: usize = frames.iter().map(|frame| frame.pixels().len()).sum();
     let mut colors: HashMap<[u8; 3], usize> = HashMap::new();
     // A colour is counted where it is new, so that a still background does not outweigh what moves.
     let mut before = [0; 3];
@@ -117,64 +197,87 @@ fn palette(frames: &[RgbImage]) -> Vec<[u8; 3]> {
         colors.sort_unstable();
         return colors;
     }
-    // Each colour at least once, so that a rare one, such as that of a mark, is not lost.
-    let mut colors: Vec<([u8; 3], usize)> = colors.into_iter().collect();
-    colors.sort_unstable();
-    let share = MAX_SAMPLE as f64 / num_pixels.max(1) as f64;
-    let stride = colors.len().div_ceil(MAX_SAMPLE);
-    let sample: Vec<u8> = colors
-        .iter()
-        .step_by(stride)
-        .flat_map(|(color, count)| {
-            let times = ((*count as f64 * share).round() as usize).max(1);
-            std::iter::repeat_n(*color, times)
-        })
-        .flatten()
-        .collect();
-    // A GIF frame is at most 65,535 pixels wide, so the sample is a frame of one row after another.
-    let width = 256;
-    let rows = sample.len() / (3 * width);
-    let frame = Frame::from_rgb_speed(width as u16, rows as u16, &sample[..3 * width * rows], 10);
-    let found = frame.palette.unwrap_or_default();
-    let mut found: Vec<[u8; 3]> = found.chunks_exact(3).map(|c| [c[0], c[1], c[2]]).collect();
-    found.sort_unstable();
-    found.dedup();
-    if found.len() > MAX_COLORS
-        && let Some(spare) = most_alike(&found)
-    {
-        found.remove(spare);
-    }
-    found.truncate(MAX_COLORS);
-    found
+    // The root, so that the many shades of images do not outweigh the few colours of lines and words.
+    let weighted = colors.into_iter().map(|(color, count)| (color, (count as f64).sqrt()));
+    let mut weighted: Vec<Shade> = weighted.collect();
+    weighted.sort_unstable_by_key(|shade| shade.0);
+    best_of(weighted)
 }
 
-/// The number of the colour that is most like another one.
-fn most_alike(colors: &[[u8; 3]]) -> Option<usize> {
-    let apart = |nth: usize| {
-        let others = colors.iter().enumerate().filter(|(other, _)| *other != nth);
-        others.map(|(_, other)| distance(colors[nth], *other)).min()
-    };
-    (0..colors.len()).min_by_key(|nth| apart(*nth))
+/// A colour and its weight.
+type Shade = ([u8; 3], f64);
+
+/// Colours that one colour of the palette stands for.
+struct Group {
+    shades: Vec<Shade>,
+    /// The mean colour.
+    mean: [f64; 3],
+    /// The channel in which the colours differ most, and the sum of the weighted squares of the differences there.
+    widest: usize,
+    error: f64,
+}
+
+impl Group {
+    fn new(shades: Vec<Shade>) -> Self {
+        let weight: f64 = shades.iter().map(|shade| shade.1).sum();
+        let sum = |of: &dyn Fn(f64) -> f64, channel: usize| -> f64 {
+            shades.iter().map(|(color, weight)| weight * of(f64::from(color[channel]))).sum()
+        };
+        let mean = [0, 1, 2].map(|channel| sum(&|value| value, channel) / weight);
+        let errors = [0, 1, 2].map(|k| sum(&|value| (value - mean[k]).powi(2), k));
+        let widest = (0..3).max_by(|a, b| errors[*a].total_cmp(&errors[*b])).unwrap_or(0);
+        let error = errors[widest];
+        Self { shades, mean, widest, error }
+    }
+
+    /// The colours below the mean of the widest channel, and the others.
+    fn split(self) -> [Self; 2] {
+        let (channel, mean) = (self.widest, self.mean[self.widest]);
+        let is_below = |shade: &Shade| f64::from(shade.0[channel]) < mean;
+        let (below, above) = self.shades.into_iter().partition(is_below);
+        [below, above].map(Self::new)
+    }
+}
+
+/// The colours that differ least from all of these, by splitting the group with the largest error again and again.
+fn best_of(shades: Vec<Shade>) -> Vec<[u8; 3]> {
+    let mut groups = vec![Group::new(shades)];
+    while groups.len() < MAX_COLORS {
+        let worst = (0..groups.len()).max_by(|a, b| groups[*a].error.total_cmp(&groups[*b].error));
+        match worst.filter(|worst| groups[*worst].error > 0.0) {
+            Some(worst) => {
+                let group = groups.swap_remove(worst);
+                groups.extend(group.split());
+            }
+            None => break,
+        }
+    }
+    groups.iter().map(|group| group.mean.map(|value| value.round() as u8)).collect()
+}
+
+/// The difference from the colour of a pixel that nobody sees.
+fn tolerance(frame: &RgbImage, x: u32, y: u32) -> u8 {
+    let pixel = frame[(x, y)];
+    // Two pixels alike are one pixel of an enlarged image.
+    let left = [1, 2].map(|by| frame[(x.saturating_sub(by), y)]);
+    let above = frame[(x, y.saturating_sub(2))];
+    if x > 1 && left == [pixel; 2] {
+        // In a plain area, every other shade is seen.
+        0
+    } else if difference(left[1].0, pixel.0).max(difference(above.0, pixel.0)) >= NOISE {
+        TOLERANCE_IN_NOISE
+    } else {
+        TOLERANCE
+    }
+}
+
+/// The largest difference of a channel.
+fn difference(a: [u8; 3], b: [u8; 3]) -> u8 {
+    a.iter().zip(b).map(|(a, b)| a.abs_diff(b)).max().unwrap_or(0)
 }
 
 fn distance(a: [u8; 3], b: [u8; 3]) -> u32 {
     a.iter().zip(b).map(|(a, b)| u32::from(a.abs_diff(b)).pow(2)).sum()
-}
-
-/// Finds the nearest colour of a palette, and remembers what it found.
-struct Nearest<'a> {
-    colors: &'a [[u8; 3]],
-    known: HashMap<[u8; 3], u8>,
-}
-
-impl Nearest<'_> {
-    fn to(&mut self, color: [u8; 3]) -> u8 {
-        let colors = self.colors;
-        *self.known.entry(color).or_insert_with(|| {
-            let best = (0..colors.len()).min_by_key(|nth| distance(colors[*nth], color));
-            best.unwrap_or(0) as u8
-        })
-    }
 }
 
 #[cfg(test)]
@@ -193,7 +296,7 @@ mod tests {
     fn moving(nth: u32) -> RgbImage {
         RgbImage::from_fn(40, 30, |x, y| {
             let is_in = (nth..nth + 5).contains(&x) && (10..15).contains(&y);
-            if is_in { Rgb([200, 30, 10]) } else { Rgb([x as u8, x as u8, x as u8]) }
+            if is_in { Rgb([200, 30, 10]) } else { Rgb([6 * x as u8; 3]) }
         })
     }
 

@@ -6,6 +6,7 @@ mod draw;
 mod grid;
 mod kept;
 mod lab;
+mod lesson_pictures;
 mod lessons;
 mod measures;
 mod odd_windows;

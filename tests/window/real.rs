@@ -133,6 +133,34 @@ fn a_signal_closes_the_window_in_order_and_a_bad_session_is_set_aside() {
     assert!(kept.join("app.ron").exists(), "what was shown last is kept");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_session_that_ends_the_start_is_set_aside_at_the_next_one() {
+    let Some(display) = Display::open() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join(".local/share/jempp");
+    std::fs::create_dir_all(&kept).unwrap();
+    // With a zoom of 0, egui never finishes a frame.
+    let session = r#"{"view":"per_class=3","egui":"(options:(zoom_factor:0.0))"}"#;
+    std::fs::write(kept.join("app.ron"), session).unwrap();
+    let arguments = ["view", "--device", "cpu"];
+    let mark = kept.join("starting");
+    let mut program = start(&display, folder.path(), &arguments);
+    wait("the mark of the start", || mark.exists().then_some(()));
+    std::thread::sleep(Duration::from_secs(3));
+    // A person would lose patience here.
+    program.0.kill().unwrap();
+    program.0.wait().unwrap();
+    assert!(mark.exists(), "the start did not succeed");
+    let mut program = start(&display, folder.path(), &arguments);
+    wait_for_window(&display, &mut program, folder.path());
+    wait("enough frames", || (!mark.exists()).then_some(()));
+    let said = std::fs::read_to_string(folder.path().join("said")).unwrap();
+    assert!(said.contains("The last session ended before its window was drawn"), "{said}");
+    let aside = std::fs::read_to_string(kept.join("set-aside.ron")).unwrap();
+    assert_eq!(aside, session);
+}
+
 #[test]
 fn chains_run_in_the_real_window() {
     let Some(display) = Display::open() else { return };

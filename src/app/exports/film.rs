@@ -18,7 +18,7 @@ use crate::{
 
 /// The number of steps in an animation of the lab, and the largest number in one of the run.
 pub(in crate::app) const NUM_LAB_FRAMES: usize = 60;
-const MAX_FRAMES: usize = 40;
+const MAX_FRAMES: usize = 30;
 
 /// The number of frames that an animation of the run has now.
 pub(in crate::app) fn num_frames(run: &RunState) -> usize {

@@ -21,7 +21,7 @@ use crate::{config::Tab, picture};
 
 pub(super) use film::{NUM_LAB_FRAMES, num_frames};
 
-const FRAME_MILLIS: u32 = 80;
+const FRAME_MILLIS: u32 = 100;
 /// The longest link in a caption, in characters.
 const MAX_LINK: usize = 400;
 
@@ -162,6 +162,22 @@ fn draw(
     }))
 }
 
+/// Draws the chains or the lab alone on a light background, for a document. `None` if there is nothing to see.
+pub(super) fn for_print(
+    ctx: &Context,
+    viewer: &mut Viewer,
+    view: &LabView,
+    size: Vec2,
+) -> Option<RgbImage> {
+    if is_empty(viewer) {
+        return None;
+    }
+    let (chains, lab) = (&mut ChainsView::default(), &mut view.again());
+    let mut contents = Contents { tab: viewer.session.tab, caption: &[], chains, lab };
+    let mut studio = Studio::new(ctx, size, 1.0, Theme::Light);
+    Some(studio.draw(|ui| contents.show(ui, viewer)).pixels())
+}
+
 /// Whether there is nothing to save yet.
 fn is_empty(viewer: &Viewer) -> bool {
     match viewer.shows_plane() {
@@ -184,6 +200,9 @@ struct Contents<'a> {
 
 impl Contents<'_> {
     fn caption(&self, ui: &mut Ui) {
+        if self.caption.is_empty() {
+            return;
+        }
         egui::Panel::bottom("caption")
             .show(ui, |ui| self.caption.iter().for_each(|line| drop(ui.small(line))));
     }

@@ -11,6 +11,8 @@ use crate::app::{
 /// The height of a bar, and of a bar with its text.
 const BAR: f32 = 6.0;
 const HEIGHT: f32 = BAR + SMALL + 6.0;
+/// Below this height, there is no space for the bars.
+const LOW: f32 = 160.0;
 /// Below this width, a text has no space for whole words.
 const NARROW: f32 = 132.0;
 
@@ -18,7 +20,8 @@ const NARROW: f32 = 132.0;
 pub(super) fn ui(ui: &mut Ui, record: &LabRecord, lane: &LaneRecord, nth: usize) {
     let (Some(surface), Some(now)) = (&record.surface, &lane.now) else { return };
     let count = record.valleys.len();
-    if count == 0 {
+    // The lowest window needs the space for the plane.
+    if count == 0 || ui.available_height() < LOW {
         return;
     }
     let shares = shares(surface, &now.x);
