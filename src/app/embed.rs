@@ -10,7 +10,7 @@ use super::{
     controls::{format_number, slider},
     fit::fit,
     grid::NAMES,
-    lab,
+    lab, lessons,
     panels::Panels,
     pixels::number,
     state::RunState,
@@ -30,6 +30,15 @@ const BELOW: f32 = 118.0;
 /// Draws the chains with few controls, and a link to `full_page`, which has all controls.
 pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels, full_page: &str) {
     panels.holds.clear();
+    let top = ui.available_rect_before_wrap();
+    if let Some(link) = lessons::strip(ui, &mut viewer.lesson, &mut panels.is_strip_open) {
+        viewer.set_up(&link);
+    }
+    if panels.is_strip_open == Some(true) && viewer.lesson.number > 0 {
+        // Its text scrolls.
+        let bottom = ui.available_rect_before_wrap().top();
+        panels.holds.push(top.with_max_y(bottom));
+    }
     let is_followed = match viewer.session.tab {
         Tab::Lab => show_lab(ui, viewer, panels),
         _ => show_run(ui, viewer, panels),

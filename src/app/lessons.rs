@@ -10,8 +10,16 @@ use crate::lessons::{Block, MAX_STEPS, Span, TITLES};
 
 /// The width of the text beside a wide window.
 const WIDTH: f32 = 310.0;
-/// The fraction of a tall window that the text takes.
-const SHARE: f32 = 0.34;
+/// The fraction of a small window that the text takes: of the height of a tall one, of the width of a wide one.
+const SHARES: [f32; 2] = [0.4, 0.42];
+/// The width of the text beside a small window.
+const SMALL_WIDTHS: [f32; 2] = [170.0, 320.0];
+/// The fraction of a frame's height that its open strip takes.
+const STRIP: f32 = 0.5;
+/// The height from which a frame has space for the text.
+const HIGH: f32 = 460.0;
+/// The width below which the buttons of the way are signs only.
+const SIGNS: f32 = 200.0;
 const TEXT: f32 = 14.0;
 
 /// Draws the list of lessons.
@@ -42,11 +50,48 @@ pub(super) fn panel(ui: &mut Ui, lesson: &mut OpenLesson, is_small: bool) -> Opt
             panel.show(ui, |ui| text(ui, lesson, is_small)).inner
         }
         true => {
-            let height = SHARE * ui.available_height();
-            let panel = Panel::top("lesson text").resizable(false).exact_size(height);
-            panel.show(ui, |ui| text(ui, lesson, is_small)).inner
+            let room = ui.available_size();
+            let [tall, wide] = SHARES;
+            let panel = match room.y > room.x {
+                true => Panel::top("lesson text").exact_size(tall * room.y),
+                false => {
+                    let [least, most] = SMALL_WIDTHS;
+                    Panel::right("lesson text").exact_size(fit(wide * room.x, least, most))
+                }
+            };
+            panel.resizable(false).show(ui, |ui| text(ui, lesson, is_small)).inner
         }
     }
+}
+
+/// Draws the open lesson of a frame in another page as a strip at its top: one line, and the text when it is opened.
+/// Returns the link to set up, if one was clicked.
+pub(super) fn strip(
+    ui: &mut Ui,
+    lesson: &mut OpenLesson,
+    is_open: &mut Option<bool>,
+) -> Option<String> {
+    if lesson.number == 0 {
+        return None;
+    }
+    // In a high frame, it is open at first.
+    let room = ui.available_height();
+    let is_open = is_open.get_or_insert(room >= HIGH);
+    let height = ui.spacing().interact_size.y;
+    let whole = if *is_open { STRIP * room } else { height + 4.0 };
+    let frame = egui::Frame::side_top_panel(ui.style()).inner_margin(egui::Margin::symmetric(6, 2));
+    let panel = Panel::top("lesson strip").resizable(false).exact_size(whole.max(height + 4.0));
+    let shown = panel.frame(frame).show(ui, |ui| {
+        let title = lesson.title().unwrap_or_else(|| TITLES[lesson.number - 1]).to_string();
+        let sign = if *is_open { "⏷" } else { "⏵" };
+        let name = RichText::new(format!("{sign} {}. {title}", lesson.number)).strong();
+        let button = Button::new(name).frame(false).truncate();
+        let button = ui.add_sized(vec2(ui.available_width(), height), button);
+        let hover = if *is_open { "Hide the text." } else { "Read the lesson." };
+        *is_open ^= button.on_hover_text(hover).clicked();
+        is_open.then(|| text(ui, lesson, true)).flatten()
+    });
+    shown.inner
 }
 
 fn text(ui: &mut Ui, open: &mut OpenLesson, is_small: bool) -> Option<String> {
@@ -131,7 +176,9 @@ fn way(ui: &mut Ui, open: &mut OpenLesson, step: usize, titles: &[&str], is_smal
     let between =
         Rect::from_min_max(back.right_top() + vec2(gap, 0.0), next.left_bottom() - vec2(gap, 0.0));
     let has_back = open.has_ended || step > 1 || number > 1;
-    let go_back = put_enabled(ui, has_back, back, "◀ Back");
+    let has_signs = way.width() < SIGNS;
+    let shown = |name: &'static str, sign| if has_signs { sign } else { name };
+    let go_back = put_enabled(ui, has_back, back, shown("◀ Back", "◀"), "◀ Back");
     if go_back && open.has_ended {
         open.has_ended = false;
     } else if go_back && step > 1 {
@@ -139,13 +186,13 @@ fn way(ui: &mut Ui, open: &mut OpenLesson, step: usize, titles: &[&str], is_smal
     } else if go_back {
         open.open(number - 1, MAX_STEPS);
     }
-    let name_of_next = match (step < count, number < TITLES.len()) {
-        (true, _) => "Next ▶",
-        (false, true) => "Next lesson ▶",
-        (false, false) => "✔ Finish",
+    let [name_of_next, sign] = match (step < count, number < TITLES.len()) {
+        (true, _) => ["Next ▶", "▶"],
+        (false, true) => ["Next lesson ▶", "▶"],
+        (false, false) => ["✔ Finish", "✔"],
     };
     let has_next = count > 0 && !open.has_ended;
-    if put_enabled(ui, has_next, next, name_of_next) {
+    if put_enabled(ui, has_next, next, shown(name_of_next, sign), name_of_next) {
         match step < count {
             true => open.open(number, step + 1),
             false => open.finish(TITLES.len()),
@@ -169,13 +216,13 @@ fn way(ui: &mut Ui, open: &mut OpenLesson, step: usize, titles: &[&str], is_smal
     }
 }
 
-/// Draws a button at a place. Returns whether it was clicked.
-fn put_enabled(ui: &mut Ui, is_enabled: bool, at: Rect, name: &str) -> bool {
+/// Draws a button at a place, with a text or a sign for its name. Returns whether it was clicked.
+fn put_enabled(ui: &mut Ui, is_enabled: bool, at: Rect, text: &str, name: &str) -> bool {
     ui.scope(|ui| {
         if !is_enabled {
             ui.disable();
         }
-        ui.put(at, Button::new(name).truncate()).clicked()
+        ui.put(at, Button::new(text).truncate()).accessible_name(name).clicked()
     })
     .inner
 }

@@ -22,4 +22,6 @@ pub(super) struct Panels {
     pub(super) presentation: Presentation,
     /// The parts of an embedded lesson that keep the wheel and the finger from its host.
     pub(super) holds: Vec<egui::Rect>,
+    /// Whether the text of an embedded lesson is shown; `None` before a person decided.
+    pub(super) is_strip_open: Option<bool>,
 }

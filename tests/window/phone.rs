@@ -38,7 +38,7 @@ impl Window {
     }
 
     fn embedded(size: [f32; 2], view: ViewState) -> Self {
-        Self::with(size, |link| App::embedded(link, view, "./index.html?device=cpu&"))
+        Self::with(size, |link| App::embedded(link, view, "./index.html?"))
     }
 
     /// Draws `frames` frames, with `steps_each` steps of the worker between two.
@@ -301,4 +301,44 @@ fn a_finger_on_a_plot_scrolls_the_page() {
     assert!(title(&window).top() < before.top() - 50.0, "{} {before}", title(&window));
     touch(&mut window, egui::TouchPhase::End, y - 100.0);
     assert_eq!(window.viewer().run.shown_step(), step);
+}
+
+#[test]
+fn a_frame_has_the_text_of_its_lesson_in_a_strip() {
+    let text = "# Noise\n\n## First\n\nA chain moves.\n\n> Because.\n\n## Second\n\nMore.";
+    for (size, is_open_first) in [([480.0, 360.0], false), ([640.0, 560.0], true)] {
+        let view = ViewState::from_query("lesson=3").unwrap();
+        let mut window = Window::embedded(size, view);
+        window.worker.say(Event::Lesson { number: 3, text: text.into() });
+        window.pass(3, 0);
+        assert_eq!(window.has("A chain moves."), is_open_first, "{size:?}");
+        let closed = "⏵ 3. Noise";
+        if is_open_first {
+            window.press("⏷ 3. Noise");
+            assert!(!window.has("A chain moves."));
+        }
+        window.press(closed);
+        for words in ["A chain moves.", "Show the answer", "3.1"] {
+            assert!(window.has(words), "{words} at {size:?}");
+        }
+        window.press("Next ▶");
+        window.pass(2, 0);
+        assert!(window.has("More.") && window.viewer().lesson.step == 2);
+    }
+}
+
+#[test]
+fn on_a_phone_on_its_side_the_lesson_stands_beside_the_chains() {
+    let text = "# Noise\n\n## First\n\nA chain moves.";
+    for (size, is_beside) in [(WIDE, true), (TALL, false), ([400.0, 300.0], true)] {
+        let mut window = Window::new(size);
+        window.harness.state_mut().viewer_mut().lesson.open(3, 1);
+        window.pass(1, 0);
+        window.worker.say(Event::Lesson { number: 3, text: text.into() });
+        window.pass(3, 0);
+        let words = window.harness.get_by_label("A chain moves.").rect();
+        let play = window.harness.get_by_label("▶ Play").rect();
+        assert_eq!(words.left() > play.left() + 40.0, is_beside, "{size:?}: {words} {play}");
+        assert!(words.bottom() < size[1] && words.right() <= size[0], "{size:?}: {words}");
+    }
 }
