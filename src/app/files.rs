@@ -17,8 +17,8 @@ use super::{
         self, DialogPurpose, FileEvent, FileEventSender, PICTURES,
         given::{is_checkpoint, is_data},
     },
-    exports::{Export, ExportJob},
-    state::{Dropped, RunState, Session, Training},
+    exports::ExportJob,
+    state::{Dropped, Export, RunState, Session, Training},
 };
 #[cfg(target_arch = "wasm32")]
 use crate::data::OwnFile;

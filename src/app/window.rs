@@ -177,7 +177,11 @@ impl App {
             }
             None => {}
         }
-        exports::follow(ui.ctx(), viewer, panels);
+        let finished = panels.recording.finished(ui.ctx(), viewer);
+        let asked = exports::asked(ui.ctx(), viewer, &mut panels.recording, &panels.lab);
+        for (export, job) in finished.into_iter().chain(asked) {
+            panels.files.save(ui.ctx(), export, job, &mut viewer.run, &mut viewer.session);
+        }
         status::notices(ui.ctx(), &viewer.session, compact::height_below(ui.ctx()));
         match panels.training.take_wish() {
             Some(Wish::Dialog(purpose)) => {

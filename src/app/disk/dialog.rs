@@ -11,7 +11,7 @@ use web_time::Instant;
 use crate::app::state::Dropped;
 #[cfg(target_arch = "wasm32")]
 use crate::data::OwnFile;
-use crate::{app::exports::Export, data::drawn::DrawnSet};
+use crate::{app::state::Export, data::drawn::DrawnSet};
 
 /// The purpose of a file dialog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

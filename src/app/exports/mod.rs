@@ -11,9 +11,8 @@ use super::{
     chains_panel::{self, ChainsView},
     lab::{self, LabView},
     offscreen::{Drawing, Studio},
-    panels::Panels,
     plots::{self, PlotsView},
-    state::{ExportKind, PictureOptions},
+    state::{Export, ExportKind, PictureOptions},
     viewer::Viewer,
     words,
 };
@@ -24,31 +23,6 @@ pub(super) use film::{NUM_LAB_FRAMES, num_frames};
 const FRAME_MILLIS: u32 = 100;
 /// The longest link in a caption, in characters.
 const MAX_LINK: usize = 400;
-
-/// A file to save: what it shows, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Export {
-    pub(super) kind: ExportKind,
-    pub(super) tab: Tab,
-}
-
-impl Export {
-    /// The file name that the dialog suggests.
-    pub(super) fn file_name(self) -> &'static str {
-        match (self.tab, self.kind) {
-            (Tab::Plots, ExportKind::Png) => "plots.png",
-            (Tab::Plots, ExportKind::Svg) => "plots.svg",
-            (Tab::Lab, ExportKind::Png) => "lab.png",
-            (Tab::Lab, ExportKind::Svg) => "lab.svg",
-            (Tab::Lab, ExportKind::Gif) => "lab.gif",
-            (Tab::Lab, ExportKind::Csv) => "lab.csv",
-            (_, ExportKind::Png) => "chains.png",
-            (_, ExportKind::Svg) => "chains.svg",
-            (_, ExportKind::Gif) => "chains.gif",
-            (_, ExportKind::Csv) => "traces.csv",
-        }
-    }
-}
 
 /// A file to export, with all the data it needs, so that another thread can write it.
 pub(super) enum ExportJob {
@@ -86,32 +60,44 @@ impl ExportJob {
 #[derive(Default)]
 pub(super) struct Recording(Option<Film>);
 
-/// Does what the user asked to save in this frame: of the view that is seen.
-pub(super) fn follow(ctx: &Context, viewer: &mut Viewer, panels: &mut Panels) {
-    let tab = viewer.session.tab;
-    if let Some(mut film) = panels.recording.0.take() {
-        match film.follow(ctx, viewer) {
-            true => {
-                let export = Export { kind: ExportKind::Gif, tab: film.tab() };
-                panels.files.save(ctx, export, film.job(), &mut viewer.run, &mut viewer.session);
-            }
-            false => panels.recording.0 = Some(film),
+impl Recording {
+    /// The next file of the animation that is being drawn, once it is complete.
+    pub(super) fn finished(
+        &mut self,
+        ctx: &Context,
+        viewer: &mut Viewer,
+    ) -> Option<(Export, ExportJob)> {
+        let mut film = self.0.take()?;
+        if film.follow(ctx, viewer) {
+            return Some((Export { kind: ExportKind::Gif, tab: film.tab() }, film.job()));
         }
+        self.0 = Some(film);
+        None
     }
-    let Some(kind) = viewer.session.export.take() else { return };
+}
+
+/// What the user asked to save in this frame: of the view that is seen. An animation begins in `recording`.
+pub(super) fn asked(
+    ctx: &Context,
+    viewer: &mut Viewer,
+    recording: &mut Recording,
+    lab: &LabView,
+) -> Option<(Export, ExportJob)> {
+    let tab = viewer.session.tab;
+    let kind = viewer.session.export.take()?;
     let options = viewer.session.picture;
     let is_plane = viewer.shows_plane();
     let job = match (tab, kind) {
         (Tab::Train, _) => None,
-        (_, ExportKind::Png) => draw(ctx, viewer, &panels.lab, options).map(ExportJob::Pixels),
-        (_, ExportKind::Svg) => draw(ctx, viewer, &panels.lab, options).map(ExportJob::Vectors),
+        (_, ExportKind::Png) => draw(ctx, viewer, lab, options).map(ExportJob::Pixels),
+        (_, ExportKind::Svg) => draw(ctx, viewer, lab, options).map(ExportJob::Vectors),
         (_, ExportKind::Csv) if is_plane => {
             traces::of_lab(&viewer.lab, &caption(viewer, tab)).map(ExportJob::Text)
         }
         (_, ExportKind::Csv) => {
             TracesJob::new(&viewer.run, &caption(viewer, Tab::Chains)).map(ExportJob::Traces)
         }
-        (_, ExportKind::Gif) => match Film::new(ctx, viewer, &panels.lab, options) {
+        (_, ExportKind::Gif) => match Film::new(ctx, viewer, lab, options) {
             Some(film) => {
                 let count = film.length();
                 viewer.session.notify(match is_plane {
@@ -120,8 +106,9 @@ pub(super) fn follow(ctx: &Context, viewer: &mut Viewer, panels: &mut Panels) {
                     ),
                     false => format!("Drawing {count} frames. They are saved when they are complete."),
                 });
-                panels.recording.0 = Some(film);
-                return ctx.request_repaint();
+                recording.0 = Some(film);
+                ctx.request_repaint();
+                return None;
             }
             None => None,
         },
@@ -131,9 +118,10 @@ pub(super) fn follow(ctx: &Context, viewer: &mut Viewer, panels: &mut Panels) {
             Tab::Train => "Open the tab whose view you want to save: Chains, Plots or Lab.",
             _ => "There is nothing to save yet.",
         };
-        return viewer.session.complain(why);
+        viewer.session.complain(why);
+        return None;
     };
-    panels.files.save(ctx, Export { kind, tab }, job, &mut viewer.run, &mut viewer.session);
+    Some((Export { kind, tab }, job))
 }
 
 /// Draws the view that is seen, with a caption. `None` if there is nothing to see.

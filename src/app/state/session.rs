@@ -40,6 +40,31 @@ pub enum ExportKind {
     Csv,
 }
 
+/// A file to save: what it shows, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::app) struct Export {
+    pub(in crate::app) kind: ExportKind,
+    pub(in crate::app) tab: Tab,
+}
+
+impl Export {
+    /// The file name that the dialog suggests.
+    pub(in crate::app) fn file_name(self) -> &'static str {
+        match (self.tab, self.kind) {
+            (Tab::Plots, ExportKind::Png) => "plots.png",
+            (Tab::Plots, ExportKind::Svg) => "plots.svg",
+            (Tab::Lab, ExportKind::Png) => "lab.png",
+            (Tab::Lab, ExportKind::Svg) => "lab.svg",
+            (Tab::Lab, ExportKind::Gif) => "lab.gif",
+            (Tab::Lab, ExportKind::Csv) => "lab.csv",
+            (_, ExportKind::Png) => "chains.png",
+            (_, ExportKind::Svg) => "chains.svg",
+            (_, ExportKind::Gif) => "chains.gif",
+            (_, ExportKind::Csv) => "traces.csv",
+        }
+    }
+}
+
 /// How pictures are saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PictureOptions {
