@@ -84,10 +84,15 @@ impl<'a> Painter<'a> {
         let mut old = before.map(RgbImage::pixels);
         let shown =
             self.shown.iter().map(|shown| shown.map(|shown| self.colors[usize::from(shown)]));
-        let stays = frame.enumerate_pixels().zip(shown).map(|((x, y, pixel), shown)| {
-            let is_same = old.as_mut().and_then(Iterator::next).is_some_and(|old| old == pixel);
-            is_same
-                || shown.is_some_and(|shown| difference(shown, pixel.0) <= tolerance(frame, x, y))
+        // What may differ from a pixel unseen; 0 where it is the same as before.
+        let mut most = vec![0; self.shown.len()];
+        let pixels = frame.enumerate_pixels().zip(shown).zip(&mut most);
+        let stays = pixels.map(|(((x, y, pixel), shown), most)| {
+            if old.as_mut().and_then(Iterator::next).is_some_and(|old| old == pixel) {
+                return true;
+            }
+            *most = tolerance(frame, x, y);
+            shown.is_some_and(|shown| difference(shown, pixel.0) <= *most)
         });
         let stays: Vec<bool> = stays.collect();
         let width = frame.width() as usize;
@@ -96,12 +101,15 @@ impl<'a> Painter<'a> {
         let mut buffer = Vec::with_capacity(columns.len() * rows.len());
         for row in rows.clone() {
             for column in columns.clone() {
-                let (at, x, y) = (row * width + column, column as u32, row as u32);
-                let number = self.nearest(frame[(x, y)].0);
+                let at = row * width + column;
+                if stays[at] && most[at] == 0 {
+                    buffer.push(phrases.choose(std::iter::once(KEEP)));
+                    continue;
+                }
+                let number = self.nearest(frame[(column as u32, row as u32)].0);
                 let color = self.colors[usize::from(number)];
-                let most = tolerance(frame, x, y);
                 let is_alike =
-                    |other: &u8| difference(color, self.colors[usize::from(*other)]) <= most;
+                    |other: &u8| difference(color, self.colors[usize::from(*other)]) <= most[at];
                 let alike = self.alike[usize::from(number)].iter().copied();
                 let alike = alike.take_while(is_alike);
                 let keep = stays[at].then_some(KEEP);

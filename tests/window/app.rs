@@ -329,7 +329,7 @@ fn exports_write_what_was_seen() {
     // A message stays for some seconds only, so all of them are awaited together.
     let path = |name: &str| folder.path().join(name);
     let mut awaited = vec!["chains.png", "chains.gif", "traces.csv"];
-    for _ in 0..400 {
+    for _ in 0..2000 {
         window.pass(1, 0);
         awaited.retain(|name| !window.has(&format!("Saved {}", path(name).display())));
         if awaited.is_empty() {
