@@ -1,5 +1,7 @@
 //! Clamping that is safe if the lower bound is above the upper one.
 
+use egui::{Pos2, Rect, pos2};
+
 /// Clamps `value` to at least `least` and at most `most`. If the bounds cross, `most` wins, so that in a window
 /// that is too small for both, nothing takes more space than there is. NaN becomes `least`.
 ///
@@ -7,6 +9,11 @@
 pub(super) fn fit<T: PartialOrd>(value: T, least: T, most: T) -> T {
     let value = if value >= least { value } else { least };
     if value <= most { value } else { most }
+}
+
+/// The point of a rectangle that is nearest to `point`. Unlike `Rect::clamp`, it does not panic on an empty rectangle.
+pub(super) fn nearest_in(rect: Rect, point: Pos2) -> Pos2 {
+    pos2(fit(point.x, rect.left(), rect.right()), fit(point.y, rect.top(), rect.bottom()))
 }
 
 #[cfg(test)]

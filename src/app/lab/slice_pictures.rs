@@ -8,6 +8,7 @@ use egui::{
 use crate::{
     app::{
         chart::round_step,
+        fit::{fit, nearest_in},
         pixels::{Picture, SMALL, WHOLE, number},
         state::{RunState, Selection},
         theme,
@@ -117,7 +118,7 @@ impl SlicePictures {
         for ((place, point), still) in self.places.iter().zip(&points).zip(&self.stills) {
             if let Some(place) = place {
                 let line = Stroke::new(1.0, still.color.gamma_multiply(0.8));
-                painter.line_segment([*point, place.clamp(*point)], line);
+                painter.line_segment([*point, nearest_in(*place, *point)], line);
             }
             let radius = if still.is_end { 5.0 } else { 3.5 };
             painter.circle_filled(*point, radius, still.color);
@@ -189,14 +190,14 @@ fn place(room: Rect, path: &[Pos2], blocks: &[(Pos2, Vec2)]) -> Vec<Option<Rect>
         }
         let outward = if lines.is_empty() { Vec2::X } else { point - centre };
         let is_free = |place: &Rect| {
-            let leader = along(point, place.clamp(point));
+            let leader = along(point, nearest_in(*place, point));
             room.contains_rect(*place)
                 && !places.iter().any(|other| other.expand(GAP).intersects(*place))
                 && !lines.iter().any(|line| place.expand(GAP).contains(*line))
                 && !leader.iter().any(|at| places.iter().any(|other| other.contains(*at)))
         };
         let place = candidates(point, size, outward, room.width()).find(is_free)?;
-        lines.extend(along(point, place.clamp(point)));
+        lines.extend(along(point, nearest_in(place, point)));
         places.push(place);
         Some(place)
     });
@@ -222,7 +223,7 @@ fn candidates(point: Pos2, size: Vec2, outward: Vec2, farthest: f32) -> impl Ite
 
 /// Points along a line, close to each other.
 fn along(from: Pos2, to: Pos2) -> Vec<Pos2> {
-    let count = ((to - from).length() / APART).ceil().clamp(1.0, 4000.0);
+    let count = fit(((to - from).length() / APART).ceil(), 1.0, 4000.0);
     (0..=count as usize).map(|nth| from.lerp(to, nth as f32 / count)).collect()
 }
 
