@@ -290,6 +290,8 @@ mod tests {
         let (_, warning) = restored(&Memory::default());
         assert!(warning.unwrap().starts_with("The last session cannot be read; it was set aside"));
         fs::create_dir(folder.path().join(FILE)).unwrap();
-        assert!(restored(&Memory::default()).1.unwrap().contains("no file that the window wrote"));
+        assert!(
+            restored(&Memory::default()).1.unwrap().contains("not a file that the window wrote")
+        );
     }
 }
