@@ -89,22 +89,36 @@ for name in index.html embed.html; do put "$work/$name" "$name"; done
 # For the pages of others, and one that shows how: their addresses stay the same.
 for name in embed.js lecture.html lecture.css lecture.js; do put "web/$name" "$name"; done
 put web/icon.svg icon.svg
+# Without comments that have lines of their own, and without indentation.
+bare='/^ *\/\*\*?$/,/\*\//d; /^ *(\/\/|\/\*.*\*\/$)/d; s/^ +//; /^$/d'
 for name in style.css start.js main.js host.js store.js files.js worker.js; do
-    # Without the lines that are only a comment.
-    sed -E '/^ *(\/\/|\/\*.*\*\/$)/d' "web/$name" >"$work/$name"
+    sed -E "$bare" "web/$name" >"$work/$name"
     put "$work/$name" "$stamp/$name"
 done
-(cd "$js" && find . -name '*.js') | while read -r name; do put "$js/$name" "$stamp/$name"; done
+sed -E "$bare" "$js/jempp.js" >"$work/jempp.js"
+put "$work/jempp.js" "$stamp/jempp.js"
 put "$wasm" "$stamp/jempp_bg.wasm"
-# Models are stored as planes, see worker.js: upper bytes of half floats are similar, lower ones are noise.
+# Models are stored as planes, see worker.js: upper bytes of half floats are similar, lower ones are noise. Axes of class
+# centres are turned, so that the same pixel of all axes is together: many pixels at the border are 0 in all of them.
 for file in assets/*.safetensors assets/*/*.safetensors; do
     name=${file##*/}
     case $name in *-judge.*) continue ;; esac
     python3 -c '
-import sys
+import json, sys
 data = sys.stdin.buffer.read()
 begin = 8 + int.from_bytes(data[:8], "little")
-sys.stdout.buffer.write(data[:begin] + data[begin + 1 :: 2] + data[begin::2])' <"$file" >"$work/planes"
+axes = json.loads(data[8:begin]).get("class_centers.factor")
+def plane(upper):
+    found = data[begin + upper :: 2]
+    if axes is None:
+        return found
+    classes, count, size = axes["shape"]
+    at, length = axes["data_offsets"][0] // 2, count * size
+    turned = found[:at]
+    for block in range(at, at + classes * length, length):
+        turned += b"".join(found[block + pixel : block + length : size] for pixel in range(size))
+    return turned + found[at + classes * length :]
+sys.stdout.buffer.write(data[:begin] + plane(1) + plane(0))' <"$file" >"$work/planes"
     put "$work/planes" "assets/${name%.safetensors}.planes"
 done
 for file in assets/lessons/*.md; do put "$file" "$file"; done
@@ -123,7 +137,7 @@ put "$work/sizes.js" "$stamp/sizes.js"
 files=$(cd "$dist" && find . -type f ! -name '*.br' ! -name '*.gz' ! -name '*.part' ! -name 'sw.js' | sed 's|^./||' |
     grep -vE '^(embed|lecture)|-classifier\.planes|^assets/(mnist|cifar10-|two-moons)' | sort)
 files=$(printf '%s\n' ./ $files | sed "s/.*/'&'/" | paste -sd, -)
-sed -e "s/'BUILD'/'$stamp'/" -e "s|FILES_OF_BUILD|[$files]|" web/sw.js | sed -E '/^ *(\/\/|\/\*.*\*\/$)/d' >"$work/sw.js"
+sed -e "s/'BUILD'/'$stamp'/" -e "s|FILES_OF_BUILD|[$files]|" web/sw.js | sed -E "$bare" >"$work/sw.js"
 put "$work/sw.js" sw.js
 
 # 5. Compress the files, and report their sizes.
