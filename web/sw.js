@@ -5,8 +5,9 @@ const FILES = FILES_OF_BUILD;
 const KEPT = `jempp ${BUILD}`;
 
 addEventListener('install', (event) => {
-  // Most of the files are in the browser's own cache by now.
-  const keep = async () => (await caches.open(KEPT)).addAll(FILES.map((file) => new Request(file, { cache: 'no-cache' })));
+  // The browser has just loaded most of these files. Those in the build's folder never change, so they are not asked for again.
+  const request = (file) => new Request(file, { cache: file.startsWith(BUILD) ? 'force-cache' : 'no-cache' });
+  const keep = async () => (await caches.open(KEPT)).addAll(FILES.map(request));
   event.waitUntil(keep().then(() => skipWaiting()));
 });
 

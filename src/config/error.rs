@@ -58,12 +58,15 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// The unknown key, if that is the error.
+    /// The unknown key, if that is the error, with the key that was meant if it is a mistyped one.
     pub(super) fn key(&self) -> Option<String> {
-        match self {
-            Self::UnknownKey { key, .. } => Some(format!("`{}`", shortened(key, MAX_ECHO))),
-            _ => None,
-        }
+        let Self::UnknownKey { key, nearest } = self else { return None };
+        let num_alike = key.chars().zip(nearest.chars()).take_while(|(a, b)| a == b).count();
+        let meant = match 2 * num_alike > key.chars().count() {
+            true => format!(" (did you mean `{nearest}`?)"),
+            false => String::new(),
+        };
+        Some(format!("`{}`{meant}", shortened(key, MAX_ECHO)))
     }
 }
 

@@ -415,6 +415,7 @@ fn a_link_that_others_changed_loses_only_what_they_added() {
         ("per_class=900", "out of range"),
         ("sampler.step_size=1e999", "out of range"),
         ("sampler=1", "unknown key"),
+        ("sampler.step_sise=1", "`sampler.step_sise` (did you mean `sampler.step_size`?)"),
         ("lane9.start=data", "unknown key"),
         ("lab.start=", "one of class-centers"),
         ("tab=\n\x1b[2J", "one of chains"),

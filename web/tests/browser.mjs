@@ -55,7 +55,8 @@ export async function open(t, path = '', { kind = 'webgpu', routes = {}, stalls 
   const [errors, requests] = [[], []];
   page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
   page.on('pageerror', (error) => errors.push(String(error)));
-  context.on('request', (request) => requests.push(request.url()));
+  // The service worker takes what the browser has already loaded.
+  context.on('request', (request) => request.serviceWorker() || requests.push(request.url()));
   if (quick) {
     await page.addInitScript(() => {
       for (const name of ['setTimeout', 'setInterval']) {
