@@ -5,10 +5,10 @@ import { open, photograph, sleep } from './browser.mjs';
 
 // Where the buttons are, in points, in a window of 1280×800.
 const TRAIN_TAB = [215, 14];
-const DRAW = [172, 88];
-const TRAIN = [1208, 84];
-const PAD = { left: 16, top: 126, side: 400 };
-const EXAMPLES = [500, 466];
+const DRAW = [172, 59];
+const TRAIN = [1208, 55];
+const PAD = { left: 16, top: 97, side: 400 };
+const EXAMPLES = [500, 437];
 
 test('a finger draws, examples fill the classes, and a model learns them within a minute', async (t) => {
   const { page, errors, until } = await open(t, '?per_class=1&num_steps=2', { kind: 'no webgpu', hasTouch: true });

@@ -87,13 +87,13 @@ test('no task of the page is long while chains run, and sliders are live', async
 test('pictures, animations and traces are downloads', async (t) => {
   const { page, errors, until } = await open(t, '?per_class=1&num_steps=12');
   await until('the end', (s) => s.shown_step === 12 && !s.is_running);
-  const kinds = { s: ['chains.png', /^\x89PNG/], g: ['chains.gif', /^GIF89a/], e: ['traces.csv', /^step,lane,chain,class,energy/] };
+  const kinds = { s: ['chains.png', /^\x89PNG/], g: ['chains.gif', /^GIF89a/], e: ['traces.csv', /^# .*\n# jempp view '.*'\nstep,lane,chain,class,energy/] };
   for (const [key, [name, beginning]] of Object.entries(kinds)) {
     const [download] = await Promise.all([page.waitForEvent('download'), page.keyboard.press(`Control+${key}`)]);
     assert.equal(download.suggestedFilename(), name);
     const content = readFileSync(await download.path());
     assert.match(content.toString('latin1'), beginning);
-    if (key === 'e') assert.equal(content.toString().trim().split('\n').length, 1 + 13 * 10, 'a line for each chain and step');
+    if (key === 'e') assert.equal(content.toString().trim().split('\n').length, 3 + 13 * 10, 'a line for each chain and step, below the caption');
   }
   assert.deepEqual(errors, []);
 });
@@ -114,7 +114,7 @@ test('a model is trained in the page, saved, and goes on', async (t) => {
   await until('the end', (s) => s.shown_step === 2 && !s.is_running);
   await page.mouse.click(215, 14);
   await sleep(500);
-  const [START, PAUSE, GO_ON, SAVE] = [[46, 410], [140, 410], [48, 549], [55, 622]];
+  const [START, PAUSE, GO_ON, SAVE] = [[46, 381], [140, 381], [58, 507], [51, 580]];
   await page.mouse.click(...START);
   const begun = await until('a run', (s) => s.is_training && /checkpoint/.test(s.model));
   // The chains are updated with the current weights, twice a second.
