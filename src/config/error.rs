@@ -57,6 +57,7 @@ pub enum ConfigError {
     },
 }
 
+#[cfg(feature = "gui")]
 impl ConfigError {
     /// The unknown key, if that is the error, with the key that was meant if it is a mistyped one.
     pub(super) fn key(&self) -> Option<String> {

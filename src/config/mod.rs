@@ -8,6 +8,7 @@ mod error;
 mod fields;
 #[cfg(feature = "gui")]
 mod lab;
+#[cfg(feature = "gui")]
 mod link;
 mod presets;
 mod sections;

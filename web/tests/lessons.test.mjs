@@ -56,7 +56,7 @@ test('a painted density is in the address, and a lesson in a frame', async (t) =
   const first = await open(t, '?tab=lab&lab.target=painted&lab.painted=-40,0,40,0');
   await first.until('the surface', (s) => s.lab.has_surface);
   // Choose Paint, then draw a stroke over the plane.
-  await first.page.mouse.click(38, 153);
+  await first.page.mouse.click(38, 124);
   await first.page.mouse.move(560, 300);
   await first.page.mouse.down();
   await first.page.mouse.move(600, 260, { steps: 8 });
