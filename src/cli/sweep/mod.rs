@@ -255,6 +255,9 @@ impl Sweep {
         } else {
             // A run that ended before its first checkpoint has nothing to resume.
             if folder.is_dir() {
+                // Another process may have begun this run just now.
+                let lock = files::FolderLock::take(&folder);
+                drop(lock.with_context(|| format!("{} is in use", folder.display()))?);
                 std::fs::remove_dir_all(&folder)
                     .with_context(|| format!("cannot remove {}", folder.display()))?;
             }
