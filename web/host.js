@@ -22,6 +22,31 @@ export function wait() {
   addEventListener('beforeunload', (event) => {
     if (globalThis.jempp?.unsaved?.()) event.preventDefault();
   });
+  if (isFrame) restOutOfSight();
+}
+
+/**
+ * Draws nothing while the frame is scrolled out of sight, so its chains rest. Browsers do this for frames of another origin
+ * only.
+ */
+function restOutOfSight() {
+  const [draw, cancel] = [requestAnimationFrame.bind(globalThis), cancelAnimationFrame.bind(globalThis)];
+  const waiting = new Map();
+  let [isSeen, last] = [true, 0];
+  globalThis.requestAnimationFrame = (call) => {
+    if (isSeen) return draw(call);
+    // The browser's own numbers are above 0.
+    last -= 1;
+    waiting.set(last, call);
+    return last;
+  };
+  globalThis.cancelAnimationFrame = (number) => waiting.delete(number) || cancel(number);
+  new IntersectionObserver((entries) => {
+    isSeen = entries.at(-1).isIntersecting;
+    if (!isSeen) return;
+    for (const call of waiting.values()) draw(call);
+    waiting.clear();
+  }).observe(document.documentElement);
 }
 
 /** Takes what the page around the frame asks for. */

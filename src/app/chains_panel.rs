@@ -1,7 +1,7 @@
 //! The panel that shows the chains of every lane, with the controls for rows, columns and overlays.
 
 use egui::{
-    DragValue, Label, PopupCloseBehavior, RichText, Ui,
+    DragValue, Label, PopupCloseBehavior, RichText, Ui, Vec2,
     containers::menu::{MenuButton, MenuConfig},
 };
 
@@ -48,6 +48,12 @@ const ABOVE: f32 = 48.0;
 pub(super) fn wanted_width(run: &RunState, height: f32) -> f32 {
     let [columns, rows] = run.grid_size().map(|count| count as f32);
     grid::NAMES + 28.0 + (height - ABOVE).max(0.0) / rows * columns
+}
+
+/// About the largest size of a cell in `room`.
+pub(super) fn cell_size(run: &RunState, room: Vec2) -> f32 {
+    let [columns, rows] = run.grid_size().map(|count| count as f32);
+    ((room.x - grid::NAMES - 28.0) / columns).min((room.y - ABOVE) / rows)
 }
 
 /// Draws the verdict on the chains. Returns what a person asks.

@@ -1,6 +1,6 @@
 //! The layout for large windows: menu and status line, controls at the left, the selected chain at the right.
 
-use egui::{CentralPanel, Panel, Ui};
+use egui::{CentralPanel, Panel, Ui, vec2};
 
 use super::{
     chains_panel, controls,
@@ -56,6 +56,9 @@ const NARROW: f32 = 480.0;
 /// From this width on, the plot of energies has a column of its own.
 const OWN_COLUMN: f32 = SELECTED + 300.0;
 
+/// The plot of energies lies below the chains if that makes their cells larger by at least this factor.
+const WORTH_IT: f32 = 1.15;
+
 /// Draws the open model's chains, or their plots. In a presentation, there are no panels beside them.
 fn show_run(ui: &mut Ui, run: &mut RunState, tab: &mut Tab, panels: &mut Panels) {
     let is_presented = panels.presentation.is_on();
@@ -98,7 +101,10 @@ fn beside_chains(
     is_presented: bool,
 ) {
     let room = ui.available_size();
-    if room.x < NARROW {
+    // Several lanes are wide: then the chains are larger with the plot below them.
+    let beside = chains_panel::cell_size(run, room - vec2(BESIDE[side], 0.0));
+    let below = chains_panel::cell_size(run, room - vec2(0.0, energies_below(room.y)));
+    if room.x < NARROW || below > beside * WORTH_IT {
         return below_chains(ui, run, panels, side);
     }
     let spare = room.x - chains_panel::wanted_width(run, room.y);
@@ -130,10 +136,15 @@ fn below_chains(ui: &mut Ui, run: &mut RunState, panels: &mut Panels, side: usiz
         let panel = Panel::right("selected").resizable(false).exact_size(BESIDE[side]);
         panel.show(ui, |ui| selected::ui(ui, run, &mut panels.selected));
     }
-    let height = fit(ui.available_height() * 0.2, 96.0, 200.0);
+    let height = energies_below(ui.available_height());
     Panel::bottom("energies").resizable(false).exact_size(height).show(ui, |ui| {
         plots::energies(ui, run, &mut panels.plots);
     });
+}
+
+/// The height of the plot of energies below the chains.
+fn energies_below(height: f32) -> f32 {
+    fit(height * 0.2, 96.0, 200.0)
 }
 
 /// Draws the explanation of a comparison.

@@ -275,12 +275,14 @@ impl Checkpoint {
         Ok(demand)
     }
 
-    /// The model without the state of the run, for distribution: the weights for sampling and the class centres.
+    /// The model without the state of the run, for distribution: the weights for sampling, and the class centres on a grid of
+    /// 1/256.
     pub fn packed(mut self) -> Self {
         self.weights = self.averaged_weights.take().unwrap_or(self.weights);
         self.optimizer = Vec::new();
         self.replay_buffer.shape[0] = 0;
         self.replay_buffer.values.clear();
+        self.class_centers.round();
         // The path of the user's data folder is private.
         self.config.data.dir.clear();
         self

@@ -231,6 +231,20 @@ test('one line puts a frame into a page, which can play it and hear what it does
   assert.deepEqual(errors, []);
 });
 
+test('chains rest while their frame is out of sight', async (t) => {
+  const { page, until } = await host(t, 'embed.html?per_class=2&num_steps=100000&play=true');
+  await until('chains that run', (s) => s.last_step >= 2);
+  await page.evaluate(() => scrollTo(0, 2000));
+  await sleep(1500);
+  const before = await until('a state', () => true);
+  await sleep(3000);
+  const after = await until('a state', () => true);
+  // The worker may finish what it was asked for before.
+  assert.ok(after.last_step - before.last_step <= 1, `${before.last_step} to ${after.last_step}`);
+  await page.evaluate(() => scrollTo(0, 0));
+  await until('chains that go on', (s) => s.last_step >= after.last_step + 5, 30);
+});
+
 test('a frame has the colours of its page', async (t) => {
   for (const [colour, theme] of [['#101010', 'dark'], ['#fafafa', 'light']]) {
     const body = `<!doctype html><body style="background: ${colour}"><script src="embed.js" data-query="per_class=1"></script>`;

@@ -35,6 +35,8 @@ enum Scenes {
 
 /// An animation while its frames are drawn.
 pub(in crate::app) struct Film {
+    /// The tab whose view it shows.
+    tab: Tab,
     scenes: Scenes,
     studio: Studio,
     chains: ChainsView,
@@ -60,19 +62,17 @@ impl Film {
             }
             (false, None) => return None,
         };
-        let tab = if viewer.shows_plane() { Tab::Lab } else { Tab::Chains };
+        // Plots have no frames of their own.
+        let tab = if viewer.session.tab == Tab::Lab { Tab::Lab } else { Tab::Chains };
         // A larger scale would make a large file.
         let studio = Studio::new(ctx, size(tab), 1.0, light_or_dark(ctx, options));
         let (chains, lab) = (ChainsView::default(), lab.again());
-        Some(Self { scenes, studio, chains, lab, frames: Vec::new() })
+        Some(Self { tab, scenes, studio, chains, lab, frames: Vec::new() })
     }
 
     /// The tab that it shows.
     pub(super) fn tab(&self) -> Tab {
-        match self.scenes {
-            Scenes::Lab { .. } => Tab::Lab,
-            Scenes::Run { .. } => Tab::Chains,
-        }
+        self.tab
     }
 
     /// The number of frames that the animation will have.
@@ -91,7 +91,7 @@ impl Film {
                 let is_new = *last_step != Some(step);
                 if viewer.shows_plane() && is_new && viewer.lab.record.surface.is_some() {
                     *last_step = Some(step);
-                    self.draw(viewer, Tab::Lab);
+                    self.draw(viewer);
                 }
                 self.frames.len() >= NUM_LAB_FRAMES || !viewer.shows_plane()
             }
@@ -99,7 +99,7 @@ impl Film {
                 let is_same = viewer.run.num_beginnings == *beginning;
                 if let Some(step) = steps.pop().filter(|_| is_same) {
                     let looking_at = viewer.run.looking_at.replace(step);
-                    self.draw(viewer, Tab::Chains);
+                    self.draw(viewer);
                     viewer.run.looking_at = looking_at;
                     ctx.request_repaint();
                     return matches!(&self.scenes, Scenes::Run { steps, .. } if steps.is_empty());
@@ -109,9 +109,10 @@ impl Film {
         }
     }
 
-    fn draw(&mut self, viewer: &mut Viewer, tab: Tab) {
-        let caption = caption(viewer, tab);
-        let Self { studio, chains, lab, frames, .. } = self;
+    fn draw(&mut self, viewer: &mut Viewer) {
+        let caption = caption(viewer, self.tab);
+        let Self { studio, chains, lab, frames, tab, .. } = self;
+        let tab = *tab;
         let mut contents = Contents { tab, caption: &caption, chains, lab };
         frames.push(studio.draw(|ui| contents.show(ui, viewer)).pixels());
     }
