@@ -14,6 +14,8 @@ mod interop;
 mod opening;
 mod pack;
 mod progress;
+#[cfg(feature = "report")]
+mod report;
 mod sample;
 mod settings;
 mod steps;
@@ -35,6 +37,8 @@ use crate::{
 use absent::fetch;
 #[cfg(not(feature = "pytorch"))]
 use absent::interop;
+#[cfg(not(feature = "report"))]
+use absent::report;
 #[cfg(not(feature = "gui"))]
 use absent::view;
 
@@ -92,6 +96,17 @@ Examples:
   jempp sweep rates.toml --list
   jempp sweep rates.toml --task $SLURM_ARRAY_TASK_ID")]
     Sweep(sweep::SweepArgs),
+    /// Compare training runs: a page with curves, tables and samples, and the same as CSV, LaTeX, SVG and PNG.
+    #[command(
+        after_help = "Runs that differ only in their seed make one setting: its curves get a band, its figures a spread.
+A run may still be going.
+
+Examples:
+  jempp report runs/first
+  jempp report runs/first runs/sgld --name JEM++ --name SGLD --out compared
+  jempp report sweeps/rates --out rates"
+    )]
+    Report(report::ReportArgs),
     /// Draw samples from a bundled or trained model: grid.png, chains.gif and traces.csv.
     #[command(after_help = "Examples:
   jempp sample
@@ -210,6 +225,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::View(args)) => view::run(&args),
         Some(Command::Train(args)) => train::run(args),
         Some(Command::Sweep(args)) => sweep::run(&args),
+        Some(Command::Report(args)) => report::run(&args),
         Some(Command::Sample(args)) => sample::run(args),
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Pack(args)) => pack::run(&args),

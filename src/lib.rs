@@ -59,7 +59,7 @@
 //! | feature | what it adds | on by default |
 //! |---|---|---|
 //! | `gui` | the window of `jempp` and `jempp view` | yes |
-//! | `report` | the page of figures that `jempp eval` writes | yes |
+//! | `report` | `jempp report`, and the page of figures that `jempp eval` writes | yes |
 //! | `fetch` | `jempp fetch`, which downloads data sets | yes |
 //! | `pytorch` | `jempp import` and `jempp export` | yes |
 //! | `static-dxc` | on Windows (x86-64): a newer shader compiler inside the program, which the build downloads | no |
@@ -86,6 +86,7 @@
 //! * `signals`: requests to stop: Ctrl-C, SIGTERM and SIGHUP
 //! * `lessons`: the texts of the lessons
 //! * `picture`: pictures of chains, and a person's own pictures as starts
+//! * `page`: pages of figures that need no other file
 //! * `results_folder`: where a command puts its results; nothing is replaced unasked
 //! * `device`: which device computes: a GPU or the CPU
 //! * `data`: data sets: reading, fetching, batches
@@ -105,7 +106,9 @@
 //! * `trainer`: a run in memory: one training step, and the return to a good state after a divergence
 //! * `recipe`: the recipe that fits a data set and a device
 //! * `run_folder`: the folder of a training run
+//! * `run_report`: training runs beside each other
 //! * `training`: a training run from its start to its end, with evaluations, checkpoints and recoveries
+//! * `tensorboard`: event files of TensorBoard
 //! * `starts`: where chains of a checkpoint start
 //! * `chains`: runs of chains, one step at a time
 //! * `convergence`: whether the chains of a run converge
@@ -201,6 +204,9 @@ pub mod principal_axes;
 pub mod results_folder;
 #[doc(hidden)]
 pub mod run_folder;
+#[cfg(feature = "report")]
+#[doc(hidden)]
+pub mod run_report;
 #[doc(hidden)]
 pub mod starts;
 #[doc(hidden)]
@@ -221,10 +227,14 @@ mod eigen;
 mod facade;
 mod files;
 mod optimizer;
+#[cfg(feature = "report")]
+mod page;
 #[cfg_attr(target_arch = "wasm32", allow(dead_code, unused_imports, unused_macros))]
 mod say;
 #[cfg(not(target_arch = "wasm32"))]
 mod signals;
+#[cfg(not(target_arch = "wasm32"))]
+mod tensorboard;
 
 pub use burn;
 

@@ -262,6 +262,24 @@ impl RunFolder {
     }
 }
 
+/// The configuration of the run in a folder.
+#[cfg(feature = "report")]
+pub(crate) fn config_in(folder: &Path) -> PathBuf {
+    folder.join(CONFIG)
+}
+
+/// The metrics of the run in a folder.
+#[cfg(feature = "report")]
+pub(crate) fn metrics_in(folder: &Path) -> PathBuf {
+    folder.join(METRICS)
+}
+
+/// The folder of the sample grids of the run in a folder.
+#[cfg(feature = "report")]
+pub(crate) fn samples_in(folder: &Path) -> PathBuf {
+    folder.join(SAMPLES)
+}
+
 /// Whether a line of the metrics is later than `counters`. Counts the recoveries, because steps are repeated after each
 /// of them.
 fn is_after(line: &[u8], counters: &Counters, num_recoveries: &mut u64) -> bool {
@@ -282,7 +300,7 @@ fn is_after(line: &[u8], counters: &Counters, num_recoveries: &mut u64) -> bool 
 }
 
 /// Describes the content of a folder that holds no run, and what to do about it.
-fn contents_of(path: &Path) -> String {
+pub(crate) fn contents_of(path: &Path) -> String {
     if files::is_file(path) {
         return "it is a file, not a run's folder".into();
     }

@@ -5,8 +5,9 @@ use std::ffi::OsString;
 use clap::{Args, Command};
 
 /// The commands that need a feature: command, feature, the feature in words, and whether it is built in.
-const COMMANDS: [(&str, &str, &str, bool); 4] = [
+const COMMANDS: [(&str, &str, &str, bool); 5] = [
     ("view", "gui", "the window", cfg!(feature = "gui")),
+    ("report", "report", "pages of figures", cfg!(feature = "report")),
     ("fetch", "fetch", "downloads", cfg!(feature = "fetch")),
     ("import", "pytorch", "PyTorch's formats", cfg!(feature = "pytorch")),
     ("export", "pytorch", "PyTorch's formats", cfg!(feature = "pytorch")),
@@ -57,6 +58,16 @@ pub(super) mod view {
 
     pub(in crate::cli) fn run(_: &ViewArgs) -> anyhow::Result<()> {
         super::refuse("view")
+    }
+}
+
+/// Replaces `cli/report.rs` in a build without pages of figures.
+#[cfg(not(feature = "report"))]
+pub(super) mod report {
+    pub(in crate::cli) type ReportArgs = super::AbsentArgs;
+
+    pub(in crate::cli) fn run(_: &ReportArgs) -> anyhow::Result<()> {
+        super::refuse("report")
     }
 }
 

@@ -26,6 +26,7 @@ use crate::{
     run_folder::RunFolder,
     say::{complain, say},
     signals,
+    tensorboard::EventFile,
     training::{self, TrainingError, TrainingEvent},
 };
 
@@ -72,6 +73,9 @@ pub(super) struct TrainArgs {
     /// Set one configuration key, as in sampler.step_size=0.2; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     assignments: Vec<String>,
+    /// Also write an event file for TensorBoard into the run's folder: all measurements, and the sample grids.
+    #[arg(long)]
+    tensorboard: bool,
 }
 
 impl TrainArgs {
@@ -159,7 +163,7 @@ pub(super) fn run(args: TrainArgs) -> anyhow::Result<()> {
                 args.check_used(&config)?;
                 Ok(config)
             };
-            follow(path, &device, &[], |stop, on_event| {
+            follow(path, &device, &[], args.tensorboard, |stop, on_event| {
                 training::resume(path, change, &device, stop, on_event)
             })?
         }
@@ -187,7 +191,7 @@ fn start(args: &TrainArgs) -> anyhow::Result<bool> {
     let config = given(base.with_preset(preset)?)?;
     args.check_used(&config)?;
     let device = args.tune.open(&args.device, Tuning::On)?;
-    follow(&out, &device, &[], |stop, on_event| {
+    follow(&out, &device, &[], args.tensorboard, |stop, on_event| {
         training::train(config, &out, &device, stop, on_event)
     })
 }
@@ -216,7 +220,7 @@ fn start_auto(
     let (config, pace) = Pace::fit(config, &facts, secs, given)?;
     let rows =
         [("Recipe", recipe::describe(&config, &facts, &device.device)), ("Time", time_of(&pace))];
-    follow(out, &device, &rows, |stop, on_event| {
+    follow(out, &device, &rows, args.tensorboard, |stop, on_event| {
         training::train_on(splits, config, out, &device, stop, on_event)
     })
 }
@@ -240,7 +244,7 @@ pub(super) fn quick() -> anyhow::Result<()> {
     let device = TuneArgs::default().open("auto", tuning)?;
     let is_complete = if is_resumed {
         say!("Going on with the run in {}.", out.display());
-        follow(out, &device, &[], |stop, on_event| {
+        follow(out, &device, &[], false, |stop, on_event| {
             training::resume(out, Ok, &device, stop, on_event)
         })?
     } else {
@@ -249,7 +253,7 @@ pub(super) fn quick() -> anyhow::Result<()> {
         );
         say!("Ctrl-C saves and exits; the same command resumes the run.");
         let config = RunConfig::preset(DEFAULT_PRESET)?;
-        follow(out, &device, &[], |stop, on_event| {
+        follow(out, &device, &[], false, |stop, on_event| {
             training::train(config, out, &device, stop, on_event)
         })?
     };
@@ -264,9 +268,11 @@ fn follow(
     folder: &Path,
     device: &ComputeDevice,
     rows: &[(&str, String)],
+    has_board: bool,
     job: impl FnOnce(&dyn Fn() -> bool, &mut dyn FnMut(TrainingEvent)) -> Result<bool, TrainingError>,
 ) -> anyhow::Result<bool> {
     let mut progress = Progress::new();
+    let mut board = has_board.then(|| Board::Waiting(folder_of(folder)));
     let mut on_event = |event| {
         if let TrainingEvent::Ready(run) = &event {
             let mut opening = vec![("Data", run.data.clone())];
@@ -283,7 +289,53 @@ fn follow(
                 complain!("warning: Ctrl-C will not save before it stops the run: {error}");
             }
         }
+        if let Some(problem) = board.as_mut().and_then(|board| board.take(&event)) {
+            progress.show(&TrainingEvent::Warning(problem));
+        }
         progress.show(&event);
     };
     Ok(job(&signals::is_requested, &mut on_event)?)
+}
+
+/// The folder of a run that is named by its folder or by its checkpoint.
+fn folder_of(path: &Path) -> PathBuf {
+    match path.is_file() {
+        true => files::folder_of(path).to_path_buf(),
+        false => path.to_path_buf(),
+    }
+}
+
+/// The event file of a run, for TensorBoard.
+enum Board {
+    /// The run has not begun, so its folder may not be there.
+    Waiting(PathBuf),
+    Open(EventFile),
+    /// It could not be written; the run goes on without it.
+    Lost,
+}
+
+impl Board {
+    /// Adds an event. Returns the warning that the file cannot be written, once.
+    fn take(&mut self, event: &TrainingEvent) -> Option<String> {
+        if let (Self::Waiting(folder), TrainingEvent::Started { step, .. }) = (&*self, event) {
+            let (folder, step) = (folder.clone(), *step);
+            match EventFile::create(&folder, step) {
+                Ok(file) => *self = Self::Open(file),
+                Err(error) => return Some(self.lose(&folder, &error)),
+            }
+        }
+        let Self::Open(file) = self else { return None };
+        let error = file.take(event).err()?;
+        let path = file.path().to_path_buf();
+        Some(self.lose(&path, &error))
+    }
+
+    fn lose(&mut self, path: &Path, error: &std::io::Error) -> String {
+        *self = Self::Lost;
+        format!(
+            "cannot write the event file for TensorBoard, {}: {error}. The run continues without it; metrics.jsonl has the same \
+             numbers",
+            path.display()
+        )
+    }
 }

@@ -21,6 +21,12 @@ pub struct Estimate {
     pub high: f64,
 }
 
+impl From<&Estimate> for [f64; 3] {
+    fn from(estimate: &Estimate) -> Self {
+        [estimate.value, estimate.low, estimate.high]
+    }
+}
+
 /// All results of the evaluation of one model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

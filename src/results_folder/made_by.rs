@@ -19,10 +19,12 @@ pub enum Job {
     Sample,
     /// The command `jempp eval`.
     Eval,
+    /// The command `jempp report`.
+    Report,
 }
 
 impl Job {
-    /// The names of all files that the command may write, except [`MADE_BY`].
+    /// The names of the files that the command may write, except [`MADE_BY`]. A `*` stands for any letters.
     pub const fn files(self) -> &'static [&'static str] {
         match self {
             Self::Sample => &[
@@ -34,6 +36,38 @@ impl Job {
                 "diagnostics.json",
             ],
             Self::Eval => &["results.json", "report.html"],
+            Self::Report => &[
+                "report.html",
+                "runs.csv",
+                "settings.csv",
+                "settings.tex",
+                "curve-*.svg",
+                "curve-*.png",
+            ],
+        }
+    }
+
+    /// Whether a file of this name is one that the command writes. In a report, the files of further data sets have a number,
+    /// as in `runs-2.csv`.
+    pub(super) fn owns(self, name: &str) -> bool {
+        let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
+        let numbered = stem.rsplit_once('-').filter(|(_, number)| number.parse::<u32>().is_ok());
+        let plain = match numbered {
+            Some((first, _)) if self == Self::Report => format!("{first}.{ending}"),
+            _ => name.to_string(),
+        };
+        self.files().iter().any(|own| match own.split_once('*') {
+            Some((first, last)) => plain.starts_with(first) && plain.ends_with(last),
+            None => plain == *own,
+        })
+    }
+
+    /// The command, as a person types it.
+    const fn command(self) -> &'static str {
+        match self {
+            Self::Sample => "jempp sample",
+            Self::Eval => "jempp eval",
+            Self::Report => "jempp report",
         }
     }
 }
@@ -47,7 +81,7 @@ pub struct MadeBy {
     pub command: String,
     /// The version of jempp.
     pub jempp: String,
-    /// The name of the model.
+    /// The name of the model; of a report, the names of the runs.
     pub model: String,
     /// The SHA-256 of the model file, in hexadecimal.
     pub sha256: String,
@@ -79,11 +113,8 @@ impl MadeBy {
 
 impl fmt::Display for MadeBy {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        let job = match self.job {
-            Job::Sample => "jempp sample",
-            Job::Eval => "jempp eval",
-        };
+        let what = if self.job == Job::Report { "runs" } else { "model" };
         let part = if self.finished { "the results" } else { "unfinished results" };
-        write!(out, "{part} of `{job}` with the model {}", self.model)
+        write!(out, "{part} of `{}` with the {what} {}", self.job.command(), self.model)
     }
 }

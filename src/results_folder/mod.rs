@@ -140,14 +140,14 @@ impl Destination {
             });
         }
         check_writable(&marker)?;
-        let own = own_files(job, made_by.as_ref());
-        for name in &own {
+        let is_own = owner(job, made_by.as_ref());
+        for name in found.iter().filter(|name| is_own(name)) {
             let file = path.join(name);
             if fs::symlink_metadata(&file).is_ok_and(|found| found.is_dir()) {
                 return Err(ResultsError::NoFile(file));
             }
         }
-        found.retain(|name| !own.contains(&name.as_str()));
+        found.retain(|name| !is_own(name));
         Ok(found)
     }
 
@@ -161,9 +161,10 @@ impl Destination {
         let path = &self.path;
         fs::create_dir_all(path).map_err(ResultsError::io(path))?;
         if self.replaces {
-            let own = own_files(made_by.job, MadeBy::of(path).as_ref());
-            files::sweep(path, |name| own.contains(&name));
-            for name in own {
+            let earlier = MadeBy::of(path);
+            let is_own = owner(made_by.job, earlier.as_ref());
+            files::sweep(path, &is_own);
+            for name in files::names_in(path).iter().filter(|name| is_own(name)) {
                 let file = path.join(name);
                 match fs::remove_file(&file) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -188,11 +189,12 @@ impl Destination {
     }
 }
 
-/// The files to remove when `job` replaces the results of `made_by`: those of `job` and of the earlier job.
-fn own_files(job: Job, made_by: Option<&MadeBy>) -> Vec<&'static str> {
-    let earlier = made_by.filter(|made_by| made_by.job != job);
-    let earlier = earlier.map(|made_by| made_by.job.files()).unwrap_or_default();
-    job.files().iter().chain(earlier).copied().chain([MADE_BY]).collect()
+/// Tells the files to remove when `job` replaces the results of `made_by`: those of `job` and of the earlier job.
+fn owner(job: Job, made_by: Option<&MadeBy>) -> impl Fn(&str) -> bool {
+    let earlier = made_by.map(|made_by| made_by.job);
+    move |name| {
+        name == MADE_BY || job.owns(name) || earlier.is_some_and(|earlier| earlier.owns(name))
+    }
 }
 
 /// The first few names, with the number of the others.
@@ -216,7 +218,7 @@ pub struct ResultsFolder {
 impl ResultsFolder {
     /// The path for a file of the job.
     pub fn file(&self, name: &str) -> PathBuf {
-        debug_assert!(self.made_by.job.files().contains(&name), "{name} would never be replaced");
+        debug_assert!(self.made_by.job.owns(name), "{name} would never be replaced");
         self.path.join(name)
     }
 

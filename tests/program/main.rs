@@ -27,6 +27,8 @@ mod kills;
 mod library;
 mod outputs;
 mod own_data;
+#[cfg(feature = "report")]
+mod report;
 mod run;
 #[cfg(unix)]
 mod stopping;

@@ -52,6 +52,7 @@ lessons = the texts of the lessons
     rooms: assets files
 picture = pictures of chains, and a person's own pictures as starts
     rooms: files
+page = pages of figures that need no other file
 results_folder = where a command puts its results; nothing is replaced unasked
     rooms: files
 device = which device computes: a GPU or the CPU
@@ -91,8 +92,12 @@ recipe = the recipe that fits a data set and a device
     rooms: config data device kernels memory trainer
 run_folder = the folder of a training run
     rooms: checkpoint files
+run_report = training runs beside each other
+    rooms: config files page picture results_folder run_folder
 training = a training run from its start to its end, with evaluations, checkpoints and recoveries
     rooms: accuracy assets checkpoint config data device files objective picture run_folder sampler trainer
+tensorboard = event files of TensorBoard
+    rooms: files training
 starts = where chains of a checkpoint start
     rooms: checkpoint config data picture replay_buffer streams
 chains = runs of chains, one step at a time
@@ -106,7 +111,7 @@ interop = checkpoints from PyTorch and tensors for it
     rooms: checkpoint class_centers config data device model numbers optimizer replay_buffer
 eval = the report of `jempp eval`
     rooms: accuracy bundled checkpoint config data device eigen energy files kernels model numbers
-    rooms: pgd picture replay_buffer results_folder sampler streams
+    rooms: page pgd picture replay_buffer results_folder sampler streams
 model_card = the text beside a model file that says what the model is
     rooms: checkpoint config data eval files
 bench = what the work costs on a device
@@ -124,8 +129,8 @@ web = the window as a page in a browser, and its web worker
     rooms: app config worker
 cli = the commands of the program
     rooms: accuracy app bench bundled chains checkpoint config convergence data device diagnostics eval files
-    rooms: interop kernel_choices lessons model model_card objective picture recipe results_folder run_folder say signals starts trainer
-    rooms: training worker
+    rooms: interop kernel_choices lessons model model_card objective picture recipe results_folder run_folder run_report
+    rooms: say signals starts tensorboard trainer training worker
 main = the program
     rooms: cli web
 ";

@@ -2,13 +2,14 @@
 
 use maud::{Markup, html};
 
-use super::{
+use super::parts::{Model, legend_of_models, name_of, notes, with};
+use crate::eval::results::{Attack, AttackCurve, AttackKind, BallNorm, Defence, Estimate};
+use crate::page::{
     ink::{Dash, Ink, Look, Shape},
-    parts::{Model, figure, legend, legend_of_models, name_of, notes, table, union, with},
+    parts::{figure, legend, table, union},
     plot::{Axis, Mark, Panel},
     text::{NOTHING, Unit, clause, counted, plain},
 };
-use crate::eval::results::{Attack, AttackCurve, AttackKind, BallNorm, Defence, Estimate};
 
 /// All defences: name, explanation, and the style of the curve.
 const DEFENCES: [(Defence, &str, &str, Dash, Shape); 5] = [
@@ -307,7 +308,7 @@ fn numbers(attack: &Attack, norm: BallNorm) -> Markup {
             @if let Some(curve) = curve_of(attack, norm, defence) {
                 tr {
                     th scope="row" { (name) }
-                    td { (super::text::count(curve.num_images as u64)) }
+                    td { (crate::page::text::count(curve.num_images as u64)) }
                     (cells(&curve.points))
                 }
                 // The last stage is the row above.

@@ -2,9 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::{
+use super::parts::{Model, legend_of_models, name_of, with};
+use crate::page::{
     ink::{Dash, Ink, Look, Shape},
-    parts::{Model, figure, legend_of_models, name_of, table, with},
+    parts::{figure, table},
     plot::{Axis, Mark, Panel, Point},
     text::{Unit, fixed},
 };
@@ -168,7 +169,7 @@ fn counts(title: &str, found: &Found, bins: Bins) -> Panel {
             "images",
             0.0,
             height(most) * 1.05,
-            ticks.map(|number| (height(number), super::text::count(number as u64))),
+            ticks.map(|number| (height(number), crate::page::text::count(number as u64))),
         ),
         height: 170,
         marks: marks.collect(),

@@ -2,11 +2,12 @@
 
 use maud::{Markup, html};
 
-use super::{
-    parts::{Model, by_model, estimates, name_of, table, union, with},
+use super::parts::{Model, by_model, estimates, name_of, with};
+use crate::eval::results::Classification;
+use crate::page::{
+    parts::{table, union},
     text::{Unit, count},
 };
-use crate::eval::results::Classification;
 
 /// The largest number of classes for which the whole confusion matrix is shown.
 const MOST_CLASSES: usize = 20;

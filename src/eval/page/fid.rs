@@ -2,11 +2,12 @@
 
 use maud::{Markup, html};
 
-use super::{
-    parts::{Model, name_of, notes, table, with},
+use super::parts::{Model, name_of, notes, with};
+use crate::eval::results::{Fid, unknown_fid_network};
+use crate::page::{
+    parts::table,
     text::{Unit, count, counted},
 };
-use crate::eval::results::{Fid, unknown_fid_network};
 
 /// The numbers and what they can be compared with; nothing if FID was not measured.
 pub(super) fn subsection(models: &[Model]) -> Markup {

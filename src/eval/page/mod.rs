@@ -4,20 +4,17 @@ mod attack;
 mod calibration;
 mod classification;
 mod fid;
-mod ink;
 mod ood;
 mod overview;
 mod parts;
-mod plot;
 mod repeat;
 mod samples;
-mod text;
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 
 use super::{Part, Picture, results::Results};
-use parts::{Model, pictures_of, union};
-use text::clause;
+use crate::page::{self, Section, parts::union, text::clause};
+use parts::{Model, pictures_of};
 
 /// Returns the report as HTML. The first of `results` is the evaluated model; the others are compared with it.
 /// `pictures` belong to the first.
@@ -27,41 +24,14 @@ pub fn page(results: &[Results], pictures: &[Picture]) -> String {
         Some(first) => format!("Evaluation of {}", first.model.name),
         None => "Evaluation".to_string(),
     };
-    let sections: Vec<(Part, Markup)> = Part::ALL
-        .into_iter()
-        .filter_map(|part| section(part, &models, pictures).map(|section| (part, section)))
-        .collect();
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (title) }
-                style { (PreEscaped(include_str!("style.css"))) (PreEscaped(ink::dark_rules())) }
-            }
-            body {
-                header {
-                    h1 { (title) }
-                    (overview::subtitle(&models))
-                    nav aria-label="Sections" {
-                        a href="#summary" { "Summary" }
-                        @for (part, _) in &sections { a href={ "#" (part.name()) } { (title_of(*part)) } }
-                        a href="#repeat" { "How to repeat it" }
-                    }
-                }
-                main {
-                    section #summary { h2 { "Summary" } (overview::summary(&models)) (overview::facts(&models)) }
-                    @for (part, body) in &sections {
-                        section id=(part.name()) { h2 { (title_of(*part)) } (body) }
-                    }
-                    section #repeat { h2 { "How to repeat it" } (repeat::section(&models)) }
-                }
-            }
-        }
-    };
-    page.into_string()
+    let of = |id: &str, title: &str, body| Section { id: id.into(), title: title.into(), body };
+    let summary = html! { (overview::summary(&models)) (overview::facts(&models)) };
+    let mut sections = vec![of("summary", "Summary", summary)];
+    sections.extend(Part::ALL.into_iter().filter_map(|part| {
+        section(part, &models, pictures).map(|body| of(part.name(), title_of(part), body))
+    }));
+    sections.push(of("repeat", "How to repeat it", repeat::section(&models)));
+    page::page(&title, &overview::subtitle(&models), &sections)
 }
 
 fn title_of(part: Part) -> &'static str {

@@ -2,13 +2,14 @@
 
 use maud::{Markup, html};
 
-use super::{
+use super::parts::{Model, legend_of_models, name_of, notes, with};
+use crate::eval::results::{Ood, OodSet, Score};
+use crate::page::{
     ink::{Dash, Ink, Look, Shape},
-    parts::{Model, figure, legend, legend_of_models, name_of, notes, table, union, with},
+    parts::{figure, legend, table, union},
     plot::{Axis, Mark, Panel, Point},
     text::{NOTHING, Unit, clause, counted, fixed},
 };
-use crate::eval::results::{Ood, OodSet, Score};
 
 type Found<'m, 'a> = [(&'m Model<'a>, &'a Ood)];
 

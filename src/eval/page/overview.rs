@@ -4,10 +4,13 @@ use maud::{Markup, html};
 
 use super::{
     attack,
-    parts::{Model, by_model, estimates, name_of, union},
-    text::{NOTHING, Unit, count, counted},
+    parts::{Model, by_model, estimates, name_of},
 };
 use crate::eval::results::{BallNorm, Defence, Results, Score};
+use crate::page::{
+    parts::union,
+    text::{NOTHING, Unit, count, counted},
+};
 
 /// One sentence about what the page shows.
 pub(super) fn subtitle(models: &[Model]) -> Markup {

@@ -1,15 +1,18 @@
-//! The elements that the sections share: models, tables, figures and legends.
+//! The elements that the sections share: models and tables by model.
 
 use maud::{Markup, html};
 
-use super::{
-    Picture,
-    ink::{Dash, Ink, Look, Shape},
-    text::{NOTHING, Unit},
-};
-use crate::eval::{
-    Part,
-    results::{Estimate, Results},
+use super::Picture;
+use crate::{
+    eval::{
+        Part,
+        results::{Estimate, Results},
+    },
+    page::{
+        ink::Look,
+        parts::{key, legend, picture, table, union},
+        text::{NOTHING, Unit},
+    },
 };
 
 /// A model on the page.
@@ -83,26 +86,6 @@ pub(super) fn with<'m, 'a, T>(
     models.iter().filter_map(|model| part(model.results).map(|part| (model, part))).collect()
 }
 
-/// All different items, in the order of their first occurrence.
-pub(super) fn union<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
-    let mut all = Vec::new();
-    for item in items {
-        if !all.contains(&item) {
-            all.push(item);
-        }
-    }
-    all
-}
-
-/// A table in a box that scrolls.
-pub(super) fn table(caption: &str, head: Markup, body: Markup) -> Markup {
-    html! {
-        div.scroll tabindex="0" role="region" aria-label=(caption) {
-            table { caption { (caption) } thead { (head) } tbody { (body) } }
-        }
-    }
-}
-
 /// A table with one column per model; each row has a heading and its cells.
 pub(super) fn by_model(
     caption: &str,
@@ -158,40 +141,6 @@ pub(super) fn name_of(model: &Model) -> Markup {
     html! { span.model { (key(&model.look())) (model.label) } }
 }
 
-/// A small drawing of a style, for a legend.
-fn key(look: &Look) -> Markup {
-    let ink = look.ink.hex();
-    let dashes = match look.dash {
-        Dash::Nothing => None,
-        Dash::Solid => Some("none".to_string()),
-        Dash::Broken(stroke, gap) => Some(format!("{stroke} {gap}")),
-    };
-    html! {
-        svg.key aria-hidden="true" viewBox="0 0 30 12" {
-            @if let Some(dashes) = dashes {
-                line x1="1" y1="6" x2="29" y2="6" stroke=(ink) stroke-width="2" stroke-dasharray=(dashes) {}
-            }
-            @match look.shape {
-                Shape::Nothing => {},
-                Shape::Disc => circle cx="15" cy="6" r="4" fill=(ink) {},
-                Shape::Ring => circle cx="15" cy="6" r="4" fill=(Ink::Paper.hex()) stroke=(ink) stroke-width="2" {},
-                Shape::Square => rect x="11.4" y="2.4" width="7.2" height="7.2" fill=(ink) {},
-                Shape::Triangle => polygon points="15,1 19.5,8.7 10.5,8.7" fill=(ink) {},
-                Shape::Diamond => polygon points="15,1 20,6 15,11 10,6" fill=(ink) {},
-            }
-        }
-    }
-}
-
-/// A legend: each style with its meaning.
-pub(super) fn legend(entries: impl IntoIterator<Item = (Look, String)>) -> Markup {
-    html! {
-        ul.legend {
-            @for (look, text) in entries { li { (key(&look)) (text) } }
-        }
-    }
-}
-
 /// The legend of models; empty if the page has only one model.
 pub(super) fn legend_of_models(models: &[&Model]) -> Markup {
     html! {
@@ -201,41 +150,12 @@ pub(super) fn legend_of_models(models: &[&Model]) -> Markup {
     }
 }
 
-/// A figure of panels with the legend above and the caption below; nothing without panels.
-pub(super) fn figure(
-    panels: impl IntoIterator<Item = Markup>,
-    legend: Markup,
-    caption: Markup,
-) -> Markup {
-    let mut panels = panels.into_iter().peekable();
-    html! {
-        @if panels.peek().is_some() {
-            figure {
-                (legend)
-                div.panels { @for panel in panels { div { (panel) } } }
-                figcaption { (caption) }
-            }
-        }
-    }
-}
-
 /// The pictures of a part; they belong to the first model.
 pub(super) fn pictures_of(part: Part, pictures: &[Picture], models: &[Model]) -> Markup {
-    use base64::{Engine, engine::general_purpose::STANDARD};
     html! {
-        @for picture in pictures.iter().filter(|picture| picture.part == part) {
-            figure {
-                img alt=(picture.title)
-                    src={ "data:image/png;base64," (STANDARD.encode(&picture.png)) };
-                figcaption {
-                    strong {
-                        (picture.title)
-                        @if models.len() > 1 { ", " (models[0].label) }
-                        "."
-                    }
-                    " " (picture.caption)
-                }
-            }
+        @for one in pictures.iter().filter(|picture| picture.part == part) {
+            @let whose = if models.len() > 1 { format!(", {}", models[0].label) } else { String::new() };
+            (picture(&one.png, &format!("{}{whose}", one.title), &one.caption))
         }
     }
 }

@@ -3,8 +3,9 @@
 use maud::{Markup, html};
 use serde::Serialize;
 
-use super::{
-    parts::{Model, by_model, name_of, union},
+use super::parts::{Model, by_model, name_of};
+use crate::page::{
+    parts::union,
     text::{NOTHING, fixed},
 };
 use crate::{

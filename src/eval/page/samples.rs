@@ -4,14 +4,17 @@ use maud::{Markup, html};
 
 use super::{
     fid,
-    ink::{Dash, Look, Shape},
-    parts::{Model, figure, legend, name_of, notes, table, union, with},
-    plot::{Axis, Mark, Panel, Point},
-    text::{NOTHING, Unit, clause, count, counted},
+    parts::{Model, name_of, notes, with},
 };
 use crate::eval::{
     Part,
     results::{Estimate, SampleSet, Samples, is_weak_judge, weak_judge},
+};
+use crate::page::{
+    ink::{Dash, Look, Shape},
+    parts::{figure, legend, table, union},
+    plot::{Axis, Mark, Panel, Point},
+    text::{NOTHING, Unit, clause, count, counted},
 };
 
 type Found<'m, 'a> = [(&'m Model<'a>, &'a Samples)];

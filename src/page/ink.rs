@@ -9,7 +9,7 @@ use plotters::style::RGBColor;
 
 /// A colour by its purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ink {
+pub(crate) enum Ink {
     /// Text, such as labels of axes and ticks.
     Text,
     /// Axes and reference lines.
@@ -46,20 +46,20 @@ impl Ink {
     }
 
     /// The colour on paper.
-    pub(super) fn color(self) -> RGBColor {
+    pub(crate) fn color(self) -> RGBColor {
         let ((r, g, b), _) = self.both();
         RGBColor(r, g, b)
     }
 
     /// The colour as an SVG attribute, spelled as plotters does.
-    pub(super) fn hex(self) -> String {
+    pub(crate) fn hex(self) -> String {
         let ((r, g, b), _) = self.both();
         format!("#{r:02X}{g:02X}{b:02X}")
     }
 }
 
 /// CSS rules that replace the paper colours on dark screens.
-pub(super) fn dark_rules() -> String {
+pub(crate) fn dark_rules() -> String {
     let models = (0..MODELS.len()).map(Ink::Model);
     let inks = [Ink::Text, Ink::Axis, Ink::Grid, Ink::Paper, Ink::Data].into_iter().chain(models);
     let mut rules = String::from("@media screen and (prefers-color-scheme: dark) {\n");
@@ -74,7 +74,7 @@ pub(super) fn dark_rules() -> String {
 
 /// The dash pattern of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dash {
+pub(crate) enum Dash {
     /// No line is drawn.
     Nothing,
     /// A solid line.
@@ -85,7 +85,7 @@ pub(super) enum Dash {
 
 /// The shape of a dot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     /// No dots are drawn.
     Nothing,
     /// A filled circle.
@@ -102,13 +102,13 @@ pub(super) enum Shape {
 
 /// The style of a curve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Look {
+pub(crate) struct Look {
     /// The colour of the line and the dots.
-    pub(super) ink: Ink,
+    pub(crate) ink: Ink,
     /// The dash pattern of the line.
-    pub(super) dash: Dash,
+    pub(crate) dash: Dash,
     /// The shape of the dots.
-    pub(super) shape: Shape,
+    pub(crate) shape: Shape,
 }
 
 /// Dash patterns and dot shapes that differ in print.
@@ -121,7 +121,7 @@ const DASHES: [(Dash, Shape); 4] = [
 
 impl Look {
     /// The style of the model with this index.
-    pub(super) fn of_model(index: usize) -> Self {
+    pub(crate) fn of_model(index: usize) -> Self {
         let (dash, shape) = DASHES[index % DASHES.len()];
         Self { ink: Ink::Model(index), dash, shape }
     }

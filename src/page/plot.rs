@@ -1,15 +1,23 @@
-//! Figures as SVG: panels with axes, and the marks that are drawn in them.
+//! Figures as SVG and as pictures: panels with axes, and the marks that are drawn in them.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Once};
 
+use image::RgbImage;
 use maud::{Markup, PreEscaped, html};
 use plotters::{
-    coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter},
+    coord::{
+        Shift,
+        ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter},
+    },
     element::DashedPathElement,
     prelude::*,
+    style::register_font,
 };
 
 use super::ink::{Dash, Ink, Look, Shape};
+
+/// The font of figures. SVG names a font of the reader's system; this one measures texts, and draws them in a PNG.
+const FONT: (&str, &[u8]) = ("sans-serif", include_bytes!("../../assets/fonts/Ubuntu-Light.ttf"));
 
 /// Drawing units per pixel of the page: plotters rounds to whole units.
 const FINE: i32 = 4;
@@ -21,14 +29,14 @@ const PLOTTERS_FONT: f64 = 1.24;
 const WIDTH: i32 = 380;
 
 /// A point in the coordinates of the axes.
-pub(super) type Point = (f64, f64);
+pub(crate) type Point = (f64, f64);
 
-type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, Axis>>;
-type Error<'a> = DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>;
+type Chart<'a, DB> = ChartContext<'a, DB, Cartesian2d<Axis, Axis>>;
+type Error<DB> = DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>;
 
 /// An axis with its ticks.
 #[derive(Clone, Debug)]
-pub(super) struct Axis {
+pub(crate) struct Axis {
     label: String,
     range: Range<f64>,
     ticks: Vec<(f64, String)>,
@@ -36,7 +44,7 @@ pub(super) struct Axis {
 
 impl Axis {
     /// An axis with ticks at the given places; ticks outside the range are left out.
-    pub(super) fn with_ticks(
+    pub(crate) fn with_ticks(
         label: impl Into<String>,
         low: f64,
         high: f64,
@@ -55,7 +63,7 @@ impl Axis {
     }
 
     /// An axis with ticks at round numbers.
-    pub(super) fn linear(label: impl Into<String>, low: f64, high: f64) -> Self {
+    pub(crate) fn linear(label: impl Into<String>, low: f64, high: f64) -> Self {
         let mut axis = Self::with_ticks(label, low, high, []);
         let Range { start, end } = axis.range;
         let rough = (end - start) / 5.0;
@@ -69,8 +77,21 @@ impl Axis {
         axis
     }
 
+    /// The same axis with its ticks in percent.
+    pub(crate) fn in_percent(mut self) -> Self {
+        let step = match self.ticks.as_slice() {
+            [(first, _), (second, _), ..] => 100.0 * (second - first),
+            _ => 1.0,
+        };
+        let decimals = (-step.log10().floor()).clamp(0.0, 9.0) as usize;
+        for (at, text) in &mut self.ticks {
+            *text = format!("{} %", super::text::fixed(100.0 * *at, decimals));
+        }
+        self
+    }
+
     /// An axis of shares from 0 to 100 %.
-    pub(super) fn shares(label: impl Into<String>) -> Self {
+    pub(crate) fn shares(label: impl Into<String>) -> Self {
         let ticks = (0..=5).map(|i| (f64::from(i) / 5.0, format!("{} %", i * 20)));
         Self::with_ticks(label, 0.0, 1.0, ticks)
     }
@@ -115,7 +136,7 @@ impl ValueFormatter<f64> for Axis {
 
 /// A mark in a panel. Values that are not finite are left out; values outside an axis are drawn at its end.
 #[derive(Clone, Debug)]
-pub(super) enum Mark {
+pub(crate) enum Mark {
     /// A line through points.
     Line(Vec<Point>, Look),
     /// Dots at points.
@@ -128,38 +149,31 @@ pub(super) enum Mark {
 
 /// Axes with the marks that are drawn between them.
 #[derive(Clone, Debug)]
-pub(super) struct Panel {
+pub(crate) struct Panel {
     /// The title above the panel.
-    pub(super) title: String,
+    pub(crate) title: String,
     /// A text description of the panel, for screen readers.
-    pub(super) alt: String,
+    pub(crate) alt: String,
     /// The horizontal axis, from left to right.
-    pub(super) x: Axis,
+    pub(crate) x: Axis,
     /// The vertical axis, from bottom to top.
-    pub(super) y: Axis,
+    pub(crate) y: Axis,
     /// The height in pixels.
-    pub(super) height: i32,
+    pub(crate) height: i32,
     /// The marks, from back to front.
-    pub(super) marks: Vec<Mark>,
+    pub(crate) marks: Vec<Mark>,
 }
 
 impl Panel {
     /// The panel as HTML.
-    pub(super) fn markup(&self) -> Markup {
-        let mut drawing = String::new();
-        let drawn = self.draw(&mut drawing);
-        // Keep only what is between the tags of the root element of plotters: that one has fixed sizes and no
-        // description.
-        let inside = drawing.split_once('>').map_or("", |(_, rest)| rest).trim_end();
-        let inside = inside.strip_suffix("</svg>").unwrap_or(inside);
+    pub(crate) fn markup(&self) -> Markup {
         html! {
             div.panel {
                 @if !self.title.is_empty() { p.title { (self.title) } }
-                @match drawn {
-                    Ok(()) => svg role="img" aria-label=(self.alt)
-                        viewBox={ "0 0 " (WIDTH * FINE) " " (self.height * FINE) } {
+                @match self.marks() {
+                    Ok(marks) => svg role="img" aria-label=(self.alt) viewBox=(self.view_box()) {
                         title { (self.alt) }
-                        (PreEscaped(inside))
+                        (PreEscaped(marks))
                     },
                     Err(error) => p { "This figure cannot be drawn: " (error) },
                 }
@@ -167,15 +181,67 @@ impl Panel {
         }
     }
 
-    fn draw<'b>(&self, drawing: &'b mut String) -> Result<(), Error<'b>> {
-        let size = ((WIDTH * FINE) as u32, (self.height * FINE) as u32);
-        let root = SVGBackend::with_string(drawing, size).into_drawing_area();
+    /// The panel as a file in SVG, on white.
+    ///
+    /// # Errors
+    /// A message for the user if the panel cannot be drawn.
+    pub(crate) fn svg(&self) -> Result<String, String> {
+        let marks = self.marks()?;
+        let (width, height) = (WIDTH, self.height);
+        let svg = html! {
+            svg xmlns="http://www.w3.org/2000/svg" width=(width) height=(height) viewBox=(self.view_box()) {
+                title { (self.alt) }
+                rect width="100%" height="100%" fill="#FFFFFF" {}
+                (PreEscaped(marks))
+            }
+        };
+        Ok(svg.into_string())
+    }
+
+    /// The panel as a picture of four times its size, on white.
+    ///
+    /// # Errors
+    /// A message for the user if the panel cannot be drawn.
+    pub(crate) fn picture(&self) -> Result<RgbImage, String> {
+        let (width, height) = self.size();
+        let mut pixels = vec![255; (3 * width * height) as usize];
+        let root = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
+        self.draw(&root).map_err(|error| error.to_string())?;
+        drop(root);
+        RgbImage::from_raw(width, height, pixels).ok_or_else(|| "it has no size".into())
+    }
+
+    fn size(&self) -> (u32, u32) {
+        ((WIDTH * FINE) as u32, (self.height * FINE) as u32)
+    }
+
+    fn view_box(&self) -> String {
+        let (width, height) = self.size();
+        format!("0 0 {width} {height}")
+    }
+
+    /// What is between the tags of the root element of plotters: that one has fixed sizes and no description.
+    fn marks(&self) -> Result<String, String> {
+        let mut drawing = String::new();
+        let root = SVGBackend::with_string(&mut drawing, self.size()).into_drawing_area();
+        self.draw(&root).map_err(|error| error.to_string())?;
+        drop(root);
+        let inside = drawing.split_once('>').map_or("", |(_, rest)| rest).trim_end();
+        Ok(inside.strip_suffix("</svg>").unwrap_or(inside).to_string())
+    }
+
+    fn draw<DB: DrawingBackend>(&self, root: &DrawingArea<DB, Shift>) -> Result<(), Error<DB>> {
+        static IS_KNOWN: Once = Once::new();
+        IS_KNOWN.call_once(|| {
+            // A broken font shows when it is used.
+            let _ = register_font(FONT.0, FontStyle::Normal, FONT.1);
+        });
         let (color, letter) = (Ink::Text.color(), f64::from(LETTERS * FINE) * PLOTTERS_FONT);
-        let letters = TextStyle::from(("sans-serif", letter).into_font()).color(&color);
+        let letters = TextStyle::from((FONT.0, letter).into_font()).color(&color);
         let widest = self.y.ticks.iter().map(|(_, text)| text.chars().count()).max().unwrap_or(0);
         let beside = LETTERS * 6 / 10 * widest as i32 + 14 + line_of(&self.y.label);
         let below = LETTERS + 14 + line_of(&self.x.label);
-        let mut chart = ChartBuilder::on(&root)
+        let mut chart = ChartBuilder::on(root)
             .margin_top(8 * FINE)
             // Half the width of the last tick label.
             .margin_right(20 * FINE)
@@ -198,7 +264,11 @@ impl Panel {
         root.present()
     }
 
-    fn put<'b>(&self, chart: &mut Chart<'_, 'b>, mark: &Mark) -> Result<(), Error<'b>> {
+    fn put<DB: DrawingBackend>(
+        &self,
+        chart: &mut Chart<'_, DB>,
+        mark: &Mark,
+    ) -> Result<(), Error<DB>> {
         let place = |&(x, y): &Point| {
             (x.is_finite() && y.is_finite()).then(|| (self.x.clamp(x), self.y.clamp(y)))
         };
@@ -251,12 +321,12 @@ fn line_of(label: &str) -> i32 {
     if label.is_empty() { 0 } else { LETTERS + 6 }
 }
 
-fn dot<'b>(
-    chart: &mut Chart<'_, 'b>,
+fn dot<DB: DrawingBackend>(
+    chart: &mut Chart<'_, DB>,
     point: Point,
     shape: Shape,
     ink: Ink,
-) -> Result<(), Error<'b>> {
+) -> Result<(), Error<DB>> {
     let full: ShapeStyle = ink.color().filled();
     // Half the width of a dot; all shapes have about the same area.
     let half = 4 * FINE;

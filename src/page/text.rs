@@ -2,14 +2,12 @@
 
 use maud::{Markup, html};
 
-use crate::eval::results::Estimate;
-
 /// The text in place of a missing number.
-pub(super) const NOTHING: &str = "–";
+pub(crate) const NOTHING: &str = "–";
 
 /// The format of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unit {
+pub(crate) enum Unit {
     /// A percentage; the value is a fraction of 1.
     Percent,
     /// A fixed number of decimals.
@@ -34,7 +32,7 @@ impl Unit {
     }
 
     /// `value` with its unit.
-    pub(super) fn text(self, value: f64) -> String {
+    pub(crate) fn text(self, value: f64) -> String {
         match self {
             _ if !value.is_finite() => NOTHING.to_string(),
             Self::Percent => format!("{}\u{a0}%", self.bare(value, value)),
@@ -42,9 +40,9 @@ impl Unit {
         }
     }
 
-    /// A number with its interval.
-    pub(super) fn estimate(self, estimate: &Estimate) -> Markup {
-        let Estimate { value, low, high } = *estimate;
+    /// A number with its interval: the value, the low and the high end.
+    pub(crate) fn estimate(self, estimate: impl Into<[f64; 3]>) -> Markup {
+        let [value, low, high] = estimate.into();
         html! {
             (self.text(value))
             @if value.is_finite() && low.is_finite() && high.is_finite() {
@@ -55,7 +53,7 @@ impl Unit {
 }
 
 /// `value` with this number of decimals and a typographic minus sign.
-pub(super) fn fixed(value: f64, decimals: usize) -> String {
+pub(crate) fn fixed(value: f64, decimals: usize) -> String {
     if !value.is_finite() {
         return NOTHING.to_string();
     }
@@ -70,17 +68,17 @@ pub(super) fn fixed(value: f64, decimals: usize) -> String {
 }
 
 /// `value` in its shortest exact form.
-pub(super) fn plain(value: f64) -> String {
+pub(crate) fn plain(value: f64) -> String {
     if value.is_finite() { value.to_string().replace('-', "\u{2212}") } else { NOTHING.to_string() }
 }
 
 /// A reason without its final full stop, for use within a sentence.
-pub(super) fn clause(reason: &str) -> &str {
+pub(crate) fn clause(reason: &str) -> &str {
     reason.trim_end().trim_end_matches('.')
 }
 
 /// A count with thousands separators.
-pub(super) fn count(number: u64) -> String {
+pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -93,7 +91,7 @@ pub(super) fn count(number: u64) -> String {
 }
 
 /// `number` and the noun `one`, which gets a plural "s" if needed.
-pub(super) fn counted(number: usize, one: &str) -> String {
+pub(crate) fn counted(number: usize, one: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {one}{plural}", count(number as u64))
 }

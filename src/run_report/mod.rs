@@ -1,0 +1,294 @@
+//! The report of `jempp report`: training runs beside each other, as a page, as tables and as curves.
+//!
+//! Runs that differ only in their seed make one setting; the spread over seeds says what chance does. Runs of different data
+//! sets are never put into one table or one curve.
+
+mod curves;
+mod metrics;
+mod run;
+mod setting;
+mod tables;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use maud::{Markup, html};
+
+use self::{
+    curves::Curve,
+    run::Run,
+    setting::{Setting, by_setting},
+};
+use crate::{
+    files::write_atomically,
+    page::{
+        self, Section,
+        parts::{picture, union},
+        text::counted,
+    },
+    picture::png_of,
+    results_folder::{Destination, Job, MadeBy, ResultsError},
+};
+
+/// The most sample grids that a page shows of one setting, since each is a large picture.
+const MAX_GRIDS: usize = 3;
+
+/// Why runs cannot be reported.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The folder holds no run.
+    #[error("{0} holds no training run: {1}")]
+    NoRun(PathBuf, String),
+    /// No step of the run was written.
+    #[error("{0} has no metrics yet: its training has written no step")]
+    NoMetrics(PathBuf),
+    /// The configuration of a run cannot be understood.
+    #[error("{0} is not a configuration of this jempp: {1}")]
+    Config(PathBuf, String),
+    /// A run was given twice.
+    #[error("{0} is given twice")]
+    Twice(PathBuf),
+    /// The number of names is not that of the runs.
+    #[error(
+        "there are {runs} runs but {names} names; give --name once for each run, in the same order: {found}"
+    )]
+    Names {
+        /// The number of runs.
+        runs: usize,
+        /// The number of names.
+        names: usize,
+        /// The folders of the runs.
+        found: String,
+    },
+    /// The results cannot be written.
+    #[error(transparent)]
+    Results(#[from] ResultsError),
+    /// A curve cannot be drawn.
+    #[error("the curve {0} cannot be drawn: {1}")]
+    Curve(&'static str, String),
+    /// A file cannot be read or written.
+    #[error("cannot read or write {path}: {source}")]
+    Io {
+        /// The path of the file.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+}
+
+/// Training runs that were read, to be reported together.
+#[derive(Debug)]
+pub struct Report {
+    runs: Vec<Run>,
+}
+
+impl Report {
+    /// Reads runs. A folder of runs, as a sweep makes it, stands for all of them.
+    ///
+    /// # Errors
+    /// A folder holds no run, or no step of it; a run is given twice; `names` is neither empty nor one for each run.
+    pub fn read(paths: &[PathBuf], names: &[String]) -> Result<Self, ReportError> {
+        let folders: Vec<PathBuf> = paths.iter().flat_map(|path| run::folders(path)).collect();
+        let place = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+        for (index, folder) in folders.iter().enumerate() {
+            if folders[..index].iter().any(|other| place(other) == place(folder)) {
+                return Err(ReportError::Twice(folder.clone()));
+            }
+        }
+        if !names.is_empty() && names.len() != folders.len() {
+            let found: Vec<String> =
+                folders.iter().map(|folder| folder.display().to_string()).collect();
+            let (runs, names) = (folders.len(), names.len());
+            return Err(ReportError::Names { runs, names, found: found.join(", ") });
+        }
+        let mut runs =
+            folders.iter().map(|folder| Run::read(folder)).collect::<Result<Vec<_>, _>>()?;
+        for (run, name) in runs.iter_mut().zip(names) {
+            run.name.clone_from(name);
+        }
+        tell_apart(&mut runs);
+        Ok(Self { runs })
+    }
+
+    /// The names of the runs.
+    pub fn names(&self) -> Vec<String> {
+        self.runs.iter().map(|run| run.name.clone()).collect()
+    }
+
+    /// What a reader should know about the runs, as sentences.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let data = self.data();
+        if data.len() > 1 {
+            notes.push(format!(
+                "The runs learn different data, {}; what depends on the data cannot be compared between them, so each has its own \
+                 tables and curves.",
+                data.join(" and ")
+            ));
+        }
+        for run in self.runs.iter().filter(|run| run.num_odd_lines > 0) {
+            let lines = counted(run.num_odd_lines, "line");
+            notes.push(format!(
+                "{}: {lines} of its metrics could not be read and are left out.",
+                run.name
+            ));
+        }
+        let going: Vec<&str> = self
+            .runs
+            .iter()
+            .filter(|run| !run.is_complete())
+            .map(|run| run.name.as_str())
+            .collect();
+        if !going.is_empty() {
+            notes.push(format!("Not at the end of training: {}.", going.join(", ")));
+        }
+        for (index, run) in self.runs.iter().enumerate() {
+            let is_same = |other: &&Run| {
+                other.config.seed == run.config.seed
+                    && other.settings() == run.settings()
+                    && other.data() == run.data()
+            };
+            if let Some(other) = self.runs[..index].iter().find(is_same) {
+                notes.push(format!(
+                    "{} and {} have the same settings and the same seed, so their spread says nothing about chance.",
+                    other.name, run.name
+                ));
+            }
+        }
+        notes
+    }
+
+    /// The data sets of the runs.
+    fn data(&self) -> Vec<String> {
+        union(self.runs.iter().map(Run::data))
+    }
+
+    /// The runs of each data set, by setting.
+    fn groups(&self) -> Vec<(String, Vec<Setting<'_>>)> {
+        let of = |data: String| {
+            let runs: Vec<&Run> = self.runs.iter().filter(|run| run.data() == data).collect();
+            (data, by_setting(&runs))
+        };
+        self.data().into_iter().map(of).collect()
+    }
+
+    /// Writes the report to a folder: `report.html`, and for each data set tables in CSV and LaTeX and every curve in SVG and
+    /// PNG. Returns the paths of the files.
+    ///
+    /// # Errors
+    /// The folder may not be used, or a file cannot be written.
+    pub fn write(&self, out: &Destination, command: String) -> Result<Vec<PathBuf>, ReportError> {
+        let made_by = MadeBy::new(Job::Report, command, self.names().join(", "), String::new(), 0);
+        let folder = out.claim(made_by)?;
+        let mut written = Vec::new();
+        let mut write = |name: String, bytes: &[u8]| {
+            let path = folder.file(&name);
+            write_atomically(&path, bytes)
+                .map_err(|source| ReportError::Io { path: path.clone(), source })?;
+            written.push(path);
+            Ok::<(), ReportError>(())
+        };
+        let groups = self.groups();
+        let curves: Vec<Vec<Curve>> =
+            groups.iter().map(|(_, settings)| curves::curves(settings)).collect();
+        write("report.html".into(), self.page(&groups, &curves).as_bytes())?;
+        for (index, ((_, settings), curves)) in groups.iter().zip(&curves).enumerate() {
+            // The files of further data sets have a number.
+            let number = if index == 0 { String::new() } else { format!("-{}", index + 1) };
+            write(format!("runs{number}.csv"), tables::runs_csv(settings).as_bytes())?;
+            write(format!("settings{number}.csv"), tables::settings_csv(settings).as_bytes())?;
+            write(format!("settings{number}.tex"), tables::latex(settings).as_bytes())?;
+            for Curve { metric, panel } in curves {
+                let failed = |why: String| ReportError::Curve(metric.key, why);
+                let svg = panel.svg().map_err(failed)?;
+                write(format!("curve-{}{number}.svg", metric.key), svg.as_bytes())?;
+                let png = panel.picture().map_err(failed)?;
+                let png = png_of(png).map_err(|error| failed(error.to_string()))?;
+                write(format!("curve-{}{number}.png", metric.key), &png)?;
+            }
+        }
+        folder.finish()?;
+        Ok(written)
+    }
+
+    fn page(&self, groups: &[(String, Vec<Setting>)], curves: &[Vec<Curve>]) -> String {
+        let is_one = groups.len() == 1;
+        let mut sections = Vec::new();
+        for (index, ((data, settings), curves)) in groups.iter().zip(curves).enumerate() {
+            let mut add = |id: &str, title: &str, body: Markup| {
+                let title = if is_one { title.to_string() } else { format!("{title}: {data}") };
+                let id = if index == 0 { id.to_string() } else { format!("{id}-{}", index + 1) };
+                sections.push(Section { id, title, body });
+            };
+            let tables = html! { (tables::runs(settings)) (tables::differences(settings)) };
+            add("runs", "Runs", tables);
+            add("figures", "Figures", tables::figures(settings));
+            add("curves", "Curves", curves::section(settings, curves));
+            if settings.iter().any(|setting| setting.runs.iter().any(|run| run.grid.is_some())) {
+                add("samples", "Samples", samples(settings));
+            }
+        }
+        let lead = html! {
+            p.lead { (counted(self.runs.len(), "training run")) " on " (self.data().join(" and ")) "." }
+            @for note in self.notes() { p.note { (note) } }
+        };
+        let names = self.names();
+        let title = match names.as_slice() {
+            [one] => format!("Training of {one}"),
+            _ => "Training runs".to_string(),
+        };
+        page::page(&title, &lead, &sections)
+    }
+}
+
+/// Gives runs of the same name more of their path, so that each has a name of its own.
+fn tell_apart(runs: &mut [Run]) {
+    let tail = |path: &Path, count: usize| {
+        let parts: Vec<_> = path.components().collect();
+        let shown = parts[parts.len().saturating_sub(count)..].iter().collect::<PathBuf>();
+        shown.display().to_string()
+    };
+    let names: Vec<String> = runs.iter().map(|run| run.name.clone()).collect();
+    let paths: Vec<PathBuf> = runs
+        .iter()
+        .map(|run| run.path.canonicalize().unwrap_or_else(|_| run.path.clone()))
+        .collect();
+    for index in 0..runs.len() {
+        let others: Vec<usize> = (0..runs.len())
+            .filter(|&other| other != index && names[other] == names[index])
+            .collect();
+        if others.is_empty() {
+            continue;
+        }
+        let most = paths[index].components().count();
+        let is_alone = |count: &usize| {
+            others.iter().all(|&other| tail(&paths[other], *count) != tail(&paths[index], *count))
+        };
+        let count = (2..=most).find(is_alone).unwrap_or(most);
+        runs[index].name = tail(&paths[index], count);
+    }
+}
+
+/// The newest sample grids of the runs.
+fn samples(settings: &[Setting]) -> Markup {
+    let grid = |setting: &Setting, run: &Run| {
+        let Some((epoch, png)) = &run.grid else { return html! {} };
+        let label =
+            if setting.label == run.name { String::new() } else { format!("{}, ", setting.label) };
+        let caption = format!("{label}seed {}, epoch {epoch}.", run.config.seed);
+        html! { div { (picture(png, &run.name, &caption)) } }
+    };
+    html! {
+        div.panels {
+            @for setting in settings {
+                @for run in setting.runs.iter().take(MAX_GRIDS) { (grid(setting, run)) }
+            }
+        }
+        @if settings.iter().any(|setting| setting.runs.len() > MAX_GRIDS) {
+            p.note { "The first " (MAX_GRIDS) " runs of each setting; the others are in the folders of the runs." }
+        }
+        p.note { "Chains of the replay buffer at that epoch, in rows by class." }
+    }
+}
