@@ -181,7 +181,8 @@ impl ClassCentersData {
         if num_pixels > 2 {
             self.factor
                 .iter_mut()
-                .for_each(|value| *value = (*value * PACKED_GRID).round() / PACKED_GRID);
+                // Adding 0 makes -0 a plain 0.
+                .for_each(|value| *value = (*value * PACKED_GRID).round() / PACKED_GRID + 0.0);
         }
     }
 
@@ -331,6 +332,7 @@ mod tests {
             assert!((value - rounded).abs() <= 0.5 / 256.0);
             let half = half::f16::from_f32(*rounded).to_f32();
             assert_eq!(half, *rounded, "half precision holds it exactly");
+            assert!(*rounded != 0.0 || rounded.is_sign_positive());
         }
         assert_ne!(before.factor, image.factor);
         assert_eq!(

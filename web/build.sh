@@ -16,7 +16,7 @@ if [ -n "${CARGO_TARGET_DIR-}" ]; then
     export CARGO_TARGET_DIR
 fi
 cd "$(dirname "$0")/.."
-target=${CARGO_TARGET_DIR:-$PWD/target} dist=web/dist limit=4050000
+target=${CARGO_TARGET_DIR:-$PWD/target} dist=web/dist limit=3500000
 # The folder for intermediate files between cargo's output and dist.
 work=$target/web-page
 mkdir -p "$work" "$dist"
@@ -98,27 +98,26 @@ done
 sed -E "$bare" "$js/jempp.js" >"$work/jempp.js"
 put "$work/jempp.js" "$stamp/jempp.js"
 put "$wasm" "$stamp/jempp_bg.wasm"
-# Models are stored as planes, see worker.js: upper bytes of half floats are similar, lower ones are noise. Axes of class
-# centres are turned, so that the same pixel of all axes is together: many pixels at the border are 0 in all of them.
+# Models are stored as planes, see worker.js: upper bytes of half floats are similar, lower ones are noise. `jempp pack` rounds
+# the axes of class centres to 1/256: these are stored as small whole numbers.
 for file in assets/*.safetensors assets/*/*.safetensors; do
     name=${file##*/}
     case $name in *-judge.*) continue ;; esac
     python3 -c '
-import json, sys
-data = sys.stdin.buffer.read()
+import json, struct, sys
+data = bytearray(sys.stdin.buffer.read())
 begin = 8 + int.from_bytes(data[:8], "little")
 axes = json.loads(data[8:begin]).get("class_centers.factor")
-def plane(upper):
-    found = data[begin + upper :: 2]
-    if axes is None:
-        return found
-    classes, count, size = axes["shape"]
-    at, length = axes["data_offsets"][0] // 2, count * size
-    turned = found[:at]
-    for block in range(at, at + classes * length, length):
-        turned += b"".join(found[block + pixel : block + length : size] for pixel in range(size))
-    return turned + found[at + classes * length :]
-sys.stdout.buffer.write(data[:begin] + plane(1) + plane(0))' <"$file" >"$work/planes"
+if axes:
+    at = slice(*(begin + offset for offset in axes["data_offsets"]))
+    count = (at.stop - at.start) // 2
+    steps = [int(256 * value) for value in struct.unpack(f"<{count}e", data[at])]
+    is_whole = struct.pack(f"<{count}e", *(step / 256 for step in steps)) == data[at]
+    if is_whole and all(abs(step) < 2048 for step in steps):
+        data[at] = struct.pack(f"<{count}H", *(2 * step if step >= 0 else -2 * step - 1 for step in steps))
+        data[7] = 1
+body = data[begin:]
+sys.stdout.buffer.write(data[:begin] + body[1::2] + body[0::2])' <"$file" >"$work/planes"
     put "$work/planes" "assets/${name%.safetensors}.planes"
 done
 for file in assets/lessons/*.md; do put "$file" "$file"; done

@@ -2,25 +2,28 @@
 import sizes from './sizes.js';
 
 /**
- * Restores a checkpoint from its planes: all upper bytes of its half floats, then all lower ones, to compress better.
- * Axes of class centres are turned: the same pixel of all axes is together.
+ * Restores a checkpoint from its planes: all upper bytes of its half floats, then all lower ones, to compress better. If the
+ * top byte of the header's length is 1, the axes of class centres are multiples k of 1/256, stored as 2k, or -2k - 1 below 0.
  */
 function joined(planes) {
-  const begin = 8 + Number(new DataView(planes.buffer).getBigUint64(0, true));
+  const begin = 8 + new DataView(planes.buffer).getUint32(0, true);
   const count = (planes.byteLength - begin) / 2;
   const bytes = planes.slice();
-  const put = (to, from) => {
-    bytes[begin + 2 * to] = planes[begin + count + from];
-    bytes[begin + 2 * to + 1] = planes[begin + from];
-  };
-  for (let index = 0; index < count; index += 1) put(index, index);
-  const axes = JSON.parse(new TextDecoder().decode(planes.subarray(8, begin)))['class_centers.factor'];
-  if (!axes) return bytes;
-  const [classes, number, size] = axes.shape;
-  const first = axes.data_offsets[0] / 2;
-  for (let from = 0; from < classes * number * size; from += 1) {
-    const [block, pixel, axis] = [Math.floor(from / (number * size)), Math.floor(from / number) % size, from % number];
-    put(first + (block * number + axis) * size + pixel, first + from);
+  for (let index = 0; index < count; index += 1) {
+    bytes[begin + 2 * index] = planes[begin + count + index];
+    bytes[begin + 2 * index + 1] = planes[begin + index];
+  }
+  if (planes[7] !== 1) return bytes;
+  bytes[7] = 0;
+  const header = JSON.parse(new TextDecoder().decode(planes.subarray(8, begin)));
+  const [from, to] = header['class_centers.factor'].data_offsets;
+  const view = new DataView(bytes.buffer, begin);
+  for (let at = from; at < to; at += 2) {
+    const [stored, sign] = [view.getUint16(at, true), view.getUint8(at) & 1];
+    const size = (stored + 1) >> 1;
+    // k/256 as a half float: the exponent of 1/256 is 7, and ten bits follow the first one.
+    const exponent = 31 - Math.clz32(size);
+    view.setUint16(at, size && (sign << 15) | ((exponent + 7) << 10) | ((size << (10 - exponent)) & 1023), true);
   }
   return bytes;
 }
