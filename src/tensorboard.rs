@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use prost::{Message, Oneof};
+use prost::encoding::{bytes, double, float, int32, int64, string};
 
 use crate::training::TrainingEvent;
 
@@ -23,65 +23,39 @@ const START: i32 = 1;
 /// The size limit of a sample grid, in bytes.
 const MAX_IMAGE_BYTES: u64 = 32 << 20;
 
-#[derive(Clone, PartialEq, Message)]
-struct Event {
-    #[prost(double, tag = "1")]
-    wall_time: f64,
-    #[prost(int64, tag = "2")]
-    step: i64,
-    #[prost(oneof = "What", tags = "3, 5, 7")]
-    what: Option<What>,
-}
-
-#[derive(Clone, PartialEq, Oneof)]
+/// What an event holds.
 enum What {
-    #[prost(string, tag = "3")]
-    FileVersion(String),
-    #[prost(message, tag = "5")]
-    Summary(Summary),
-    #[prost(message, tag = "7")]
-    Session(SessionLog),
+    FileVersion,
+    /// Encoded values, [`scalar`] or [`picture`].
+    Summary(Vec<Vec<u8>>),
+    /// Steps from this event on are done again.
+    Restart,
 }
 
-#[derive(Clone, PartialEq, Message)]
-struct Summary {
-    #[prost(message, repeated, tag = "1")]
-    values: Vec<Value>,
+/// The fields of a message that are messages themselves are encoded like bytes.
+fn nested(tag: u32, message: &Vec<u8>, into: &mut Vec<u8>) {
+    bytes::encode(tag, message, into);
 }
 
-#[derive(Clone, PartialEq, Message)]
-struct Value {
-    #[prost(string, tag = "1")]
-    tag: String,
-    #[prost(oneof = "Content", tags = "2, 4")]
-    content: Option<Content>,
-}
-
-#[derive(Clone, PartialEq, Oneof)]
-enum Content {
-    #[prost(float, tag = "2")]
-    Scalar(f32),
-    #[prost(message, tag = "4")]
-    Image(Image),
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Image {
-    #[prost(int32, tag = "1")]
-    height: i32,
-    #[prost(int32, tag = "2")]
-    width: i32,
-    /// The number of colours.
-    #[prost(int32, tag = "3")]
-    colorspace: i32,
-    #[prost(bytes = "vec", tag = "4")]
-    png: Vec<u8>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct SessionLog {
-    #[prost(int32, tag = "1")]
-    status: i32,
+/// The message `Event`.
+fn event(wall_time: f64, step: u64, what: &What) -> Vec<u8> {
+    let mut message = Vec::new();
+    double::encode(1, &wall_time, &mut message);
+    int64::encode(2, &(step as i64), &mut message);
+    match what {
+        What::FileVersion => string::encode(3, &"brain.Event:2".to_string(), &mut message),
+        What::Summary(values) => {
+            let mut summary = Vec::new();
+            values.iter().for_each(|value| nested(1, value, &mut summary));
+            nested(5, &summary, &mut message);
+        }
+        What::Restart => {
+            let mut session = Vec::new();
+            int32::encode(1, &START, &mut session);
+            nested(7, &session, &mut message);
+        }
+    }
+    message
 }
 
 /// An event file that a training run adds to.
@@ -107,9 +81,9 @@ impl EventFile {
         let path = path.unwrap_or_else(|| name(0));
         let file = fs::File::create_new(&path)?;
         let mut events = Self { path, file: BufWriter::new(file), last_flush: Instant::now() };
-        events.add(0, What::FileVersion("brain.Event:2".into()))?;
+        events.add(0, What::FileVersion)?;
         if step > 0 {
-            events.add(step + 1, What::Session(SessionLog { status: START }))?;
+            events.add(step + 1, What::Restart)?;
         }
         events.file.flush()?;
         Ok(events)
@@ -137,7 +111,7 @@ impl EventFile {
                     ("learning_rate", report.learning_rate),
                 ]);
                 let scalars = numbers.map(|(name, value)| scalar(&format!("train/{name}"), value));
-                self.add(report.step, What::Summary(Summary { values: scalars.collect() }))?;
+                self.add(report.step, What::Summary(scalars.collect()))?;
             }
             TrainingEvent::Evaluated { step, test, validation, grid, .. } => {
                 let mut values = Vec::new();
@@ -152,11 +126,11 @@ impl EventFile {
                     }
                 }
                 values.extend(grid.as_deref().and_then(picture));
-                self.add(*step, What::Summary(Summary { values }))?;
+                self.add(*step, What::Summary(values))?;
                 self.file.flush()?;
             }
             TrainingEvent::Recovered { recovery, .. } => {
-                self.add(recovery.step + 1, What::Session(SessionLog { status: START }))?;
+                self.add(recovery.step + 1, What::Restart)?;
             }
             TrainingEvent::Finished { .. } => self.file.flush()?,
             _ => {}
@@ -169,8 +143,7 @@ impl EventFile {
     }
 
     fn add(&mut self, step: u64, what: What) -> io::Result<()> {
-        let event = Event { wall_time: now(), step: step as i64, what: Some(what) };
-        self.file.write_all(&record(&event.encode_to_vec()))
+        self.file.write_all(&record(&event(now(), step, &what)))
     }
 }
 
@@ -179,16 +152,28 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
-fn scalar(tag: &str, value: f64) -> Value {
-    Value { tag: tag.into(), content: Some(Content::Scalar(value as f32)) }
+/// The message `Summary.Value` of a number.
+fn scalar(tag: &str, value: f64) -> Vec<u8> {
+    let mut message = Vec::new();
+    string::encode(1, &tag.to_string(), &mut message);
+    float::encode(2, &(value as f32), &mut message);
+    message
 }
 
-/// A sample grid, if its file can be read.
-fn picture(path: &Path) -> Option<Value> {
+/// The message `Summary.Value` of a sample grid, if its file can be read.
+fn picture(path: &Path) -> Option<Vec<u8>> {
     let png = crate::files::read_at_most(path, MAX_IMAGE_BYTES).ok()?;
     let (width, height) = image::image_dimensions(path).ok()?;
-    let image = Image { height: height as i32, width: width as i32, colorspace: 3, png };
-    Some(Value { tag: "samples".into(), content: Some(Content::Image(image)) })
+    let mut image = Vec::new();
+    int32::encode(1, &(height as i32), &mut image);
+    int32::encode(2, &(width as i32), &mut image);
+    // The number of colours.
+    int32::encode(3, &3, &mut image);
+    bytes::encode(4, &png, &mut image);
+    let mut message = Vec::new();
+    string::encode(1, &"samples".to_string(), &mut message);
+    nested(4, &image, &mut message);
+    Some(message)
 }
 
 /// A record of a TFRecord file: the length and the data, each with a checksum.
@@ -224,21 +209,35 @@ mod tests {
     }
 
     #[test]
+    fn messages_are_those_of_tensorflow() {
+        // Made with tensorboard's own Event class: wall_time = 1.5, step = 3, one scalar or a session that starts.
+        let loss = event(1.5, 3, &What::Summary(vec![scalar("loss", 0.5)]));
+        assert_eq!(
+            loss,
+            [
+                &[9, 0, 0, 0, 0, 0, 0, 0xF8, 0x3F, 16, 3, 42, 13, 10, 11, 10, 4][..],
+                b"loss",
+                &[21, 0, 0, 0, 0x3F]
+            ]
+            .concat()
+        );
+        let restart = event(1.5, 3, &What::Restart);
+        assert_eq!(restart[..11], loss[..11]);
+        assert_eq!(restart[11..], [58, 2, 8, 1]);
+    }
+
+    #[test]
     fn a_resumed_run_tells_which_steps_are_done_again() {
         let dir = tempfile::tempdir().unwrap();
         let file = EventFile::create(dir.path(), 7).unwrap();
         let bytes = std::fs::read(file.path()).unwrap();
-        let mut events = Vec::new();
-        let mut rest = bytes.as_slice();
-        while !rest.is_empty() {
-            let length = u64::from_le_bytes(rest[..8].try_into().unwrap()) as usize;
-            events.push(Event::decode(&rest[12..12 + length]).unwrap());
-            rest = &rest[16 + length..];
-        }
-        assert_eq!(events[0].what, Some(What::FileVersion("brain.Event:2".into())));
-        assert_eq!((events[1].step, events.len()), (8, 2));
-        assert_eq!(events[1].what, Some(What::Session(SessionLog { status: START })));
-        // A second file never replaces the first.
-        assert_ne!(EventFile::create(dir.path(), 0).unwrap().path(), file.path());
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(text.contains("brain.Event:2"));
+        assert!(bytes.windows(6).any(|some| some == [16, 8, 58, 2, 8, 1]), "step 8, a restart");
+        // A second file never replaces the first, and a new run restarts nothing.
+        let second = EventFile::create(dir.path(), 0).unwrap();
+        assert_ne!(second.path(), file.path());
+        let bytes = std::fs::read(second.path()).unwrap();
+        assert!(!bytes.windows(4).any(|some| some == [58, 2, 8, 1]));
     }
 }
