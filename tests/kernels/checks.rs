@@ -23,7 +23,7 @@ fn compare(kernel: &'static Kernel) -> Option<Vec<Comparison>> {
 
 #[test]
 fn a_kernel_with_a_sign_flipped_differs() {
-    let flipped = broken(&kernels::UNIFORM_START, "[element % 4u] - 1.0", "[element % 4u] + 1.0");
+    let flipped = broken(&kernels::UNIFORM_START, "[draw % 4u] - 1.0", "[draw % 4u] + 1.0");
     let Some(found) = compare(flipped) else { return };
     assert!(found.iter().all(|comparison| !comparison.agrees), "{found:?}");
     assert!(found[0].to_string().ends_with("DIFFERS"), "{}", found[0]);
@@ -75,7 +75,7 @@ fn a_check_that_finds_a_difference_says_so_and_has_exit_status_1() {
         0
     );
 
-    let flipped = broken(&kernels::UNIFORM_START, "[element % 4u] - 1.0", "[element % 4u] + 1.0");
+    let flipped = broken(&kernels::UNIFORM_START, "[draw % 4u] - 1.0", "[draw % 4u] + 1.0");
     let check = of(flipped);
     assert!(!check.agrees && check.to_string().contains("DIFFERS"), "{check}");
     assert!(check.to_string().contains(&check.adapter.driver), "{check}");
