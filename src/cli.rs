@@ -11,6 +11,7 @@ mod eval;
 mod fetch;
 #[cfg(feature = "pytorch")]
 mod interop;
+mod merge;
 mod opening;
 mod pack;
 mod progress;
@@ -125,6 +126,17 @@ Examples:
   jempp eval ood --ood ~/photos --ood t10k-images-idx3-ubyte
   jempp eval attack --set eval.num_attacked=1000 --set eval.linf_radii=[4,8]")]
     Eval(eval::EvalArgs),
+    /// Make the whole results of `jempp sample` or `jempp eval` from the parts that `--shard` made.
+    #[command(
+        after_help = "The parts must be all there and belong together: one model, seed, version, data and settings. The files are
+those of the whole command: the same samples, numbers and intervals. Only seconds, device and command differ.
+
+Examples:
+  jempp sample --shard 1/2 --out part1
+  jempp sample --shard 2/2 --out part2
+  jempp merge runs/samples part1 part2"
+    )]
+    Merge(merge::MergeArgs),
     /// Write a trained model to a small file, weights and class centres in half precision, with a model card beside it.
     #[command(after_help = "Examples:
   jempp pack --checkpoint runs/first/checkpoint.safetensors --out first.safetensors
@@ -228,6 +240,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Sample(args)) => sample::run(args),
         Some(Command::Eval(args)) => eval::run(args),
+        Some(Command::Merge(args)) => merge::run(&args),
         Some(Command::Pack(args)) => pack::run(&args),
         Some(Command::Data(args)) => data::run(&args),
         Some(Command::Fetch(args)) => fetch::run(&args),

@@ -73,6 +73,7 @@
 //! * `config`: the configuration: every key with its default, range and help, and the presets
 //! * `diagnostics`: whether chains agree and how many independent draws they are worth
 //! * `numbers`: softmax, log-sum-exp and argmax of rows of numbers on the host
+//! * `shard`: the part of a job that one process does
 //! * `kernels`: the WGSL kernels, and one function for each that takes tensors
 //! * `streams`: every stream of random numbers, by its number
 //! * `kernel_check`: every kernel compared with its CPU twin on one device
@@ -156,6 +157,7 @@ mod pgd;
 pub mod recipe;
 pub mod replay_buffer;
 pub mod sampler;
+pub mod shard;
 pub mod trainer;
 
 // Public for the program, its tests and its benchmarks alone: these modules may change with any version.
@@ -246,6 +248,7 @@ pub use {
     device::ComputeDevice,
     energy::{Energy, EnergyFn, EnergyGradient, JointEnergy},
     sampler::{ChainState, Sampler, StepInfo},
+    shard::Shard,
     starts::SampleStart,
     trainer::{StepReport, Trainer, TrainerError},
 };

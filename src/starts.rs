@@ -1,6 +1,6 @@
 //! The starts of sampled chains: noise, class centres, test images, the replay buffer or a picture.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{ops::Range, path::PathBuf, sync::Arc};
 
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -63,13 +63,30 @@ pub fn draw(
     seed: u64,
     device: &Device,
 ) -> Result<Tensor<4>, StartError> {
-    checkpoint.check_memory(labels.len(), device)?;
+    draw_part(checkpoint, start, labels, 0..labels.len(), seed, device)
+}
+
+/// Draws the starts `part` of those of [`draw`].
+///
+/// # Errors
+/// As [`draw`].
+pub(crate) fn draw_part(
+    checkpoint: &Checkpoint,
+    start: &SampleStart,
+    labels: &[u32],
+    part: Range<usize>,
+    seed: u64,
+    device: &Device,
+) -> Result<Tensor<4>, StartError> {
+    checkpoint.check_memory(part.len(), device)?;
+    let nth_of_class = nth_of_class(labels)[part.clone()].to_vec();
+    let labels = &labels[part.clone()];
     let [c, h, w] = checkpoint.input_shape;
     let num_pixels = c * h * w;
     let values = match start {
         SampleStart::Fresh(kind) => {
             let centers = checkpoint.class_centers.to_device(checkpoint.input_shape, device);
-            let noise = streams::CHAIN_STARTS.key(seed, 0);
+            let noise = streams::CHAIN_STARTS.key(seed, 0).from_chain(part.start as u32);
             return Ok(Start::new(*kind, &centers).draw(labels, noise, device));
         }
         SampleStart::Data => {
@@ -80,8 +97,7 @@ pub fn draw(
             for (index, &label) in test.labels.iter().enumerate() {
                 of_class[label as usize].push(index);
             }
-            let pick = nth_of_class(labels);
-            let pick = labels.iter().zip(pick).map(|(&label, nth)| {
+            let pick = labels.iter().zip(nth_of_class).map(|(&label, nth)| {
                 let indices = &of_class[label as usize];
                 indices.get((nth + seed as usize) % indices.len().max(1)).copied()
             });
@@ -94,7 +110,7 @@ pub fn draw(
         SampleStart::Buffer => {
             let buffer = &checkpoint.replay_buffer;
             let (capacity, num_classes) = (buffer.shape[0], checkpoint.class_names.len());
-            let rows = labels.iter().zip(nth_of_class(labels)).map(|(&label, nth)| {
+            let rows = labels.iter().zip(nth_of_class).map(|(&label, nth)| {
                 let first = (label as usize * capacity).div_ceil(num_classes);
                 let last = ((label as usize + 1) * capacity).div_ceil(num_classes);
                 first + (nth + seed as usize) % (last - first).max(1)

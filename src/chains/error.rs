@@ -1,7 +1,8 @@
 //! The errors of running chains.
 
 use crate::{
-    checkpoint::CheckpointError, config::ConfigError, device::ReadError, starts::StartError,
+    checkpoint::CheckpointError, config::ConfigError, device::ReadError, shard::Shard,
+    starts::StartError,
 };
 
 /// The reason why chains could not be run from a checkpoint.
@@ -37,5 +38,29 @@ pub enum ChainError {
         per_class: usize,
         /// The number of chains per start.
         chains_per_start: usize,
+    },
+    /// A part of the run would have no chain.
+    #[error(
+        "shard {shard}: there are only {num_chains} chains, so there can be at most {num_chains} parts"
+    )]
+    TooManyParts {
+        /// The part that was requested.
+        shard: Shard,
+        /// The number of chains of all parts.
+        num_chains: usize,
+    },
+    /// The chains of a batch influence each other.
+    #[error(
+        "with `model.norm` = \"batch\" all chains of a run influence each other, so they cannot run in parts: set it to \
+         \"frozen\", for all parts"
+    )]
+    CoupledParts,
+    /// There are more values than a step has noise for.
+    #[error(
+        "{num_chains} chains have more values than a step has noise for: take fewer in one run, with other seeds"
+    )]
+    TooMuchNoise {
+        /// The number of chains of all parts.
+        num_chains: usize,
     },
 }

@@ -8,7 +8,7 @@
 mod error;
 mod step;
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{collections::BTreeSet, ops::Range, time::Instant};
 
 use burn::{
     module::Module,
@@ -18,11 +18,12 @@ use jempp_cpu::reference::NoiseKey;
 
 use crate::{
     checkpoint::Checkpoint,
-    config::StartKind,
+    config::{Norm, StartKind},
     energy::JointEnergy,
     kernels::index_tensor,
     model::Network,
     sampler::{ChainState, Sampler, StepInfo},
+    shard::Shard,
     starts::{self, SampleStart},
     streams,
 };
@@ -49,6 +50,9 @@ pub struct ChainSettings {
     pub is_conditional: bool,
     /// The seed of starts and noise: the same seed gives the same chains.
     pub seed: u64,
+    /// The part of the chains that runs: each of them is the chain that it would be in the whole run. The parts are
+    /// consecutive chains.
+    pub shard: Shard,
 }
 
 impl Default for ChainSettings {
@@ -62,12 +66,13 @@ impl Default for ChainSettings {
             num_steps: 100,
             is_conditional: false,
             seed: 0,
+            shard: Shard::WHOLE,
         }
     }
 }
 
 impl ChainSettings {
-    /// The class of each chain.
+    /// The class of each chain of the whole run.
     ///
     /// # Errors
     /// A class that the model does not have, or chains that cannot be divided equally among the starts.
@@ -92,6 +97,9 @@ impl ChainSettings {
 pub struct ChainRun<'a> {
     checkpoint: &'a Checkpoint,
     settings: ChainSettings,
+    /// The class of each chain of the whole run.
+    all_labels: Vec<u32>,
+    /// The class of each chain of this part.
     labels: Vec<u32>,
     network: Network,
     energy: JointEnergy,
@@ -133,13 +141,19 @@ impl<'a> ChainRun<'a> {
         device: &Device,
     ) -> Result<Self, ChainError> {
         checkpoint.config.validate()?;
-        let labels = settings.labels(checkpoint)?;
+        let all_labels = settings.labels(checkpoint)?;
+        let part = part_of(checkpoint, settings.shard, all_labels.len())?;
+        let labels = all_labels[part.clone()].to_vec();
         checkpoint.check_memory(labels.len(), device)?;
         let per_start = settings.chains_per_start;
-        let firsts: Vec<u32> = labels.iter().step_by(per_start).copied().collect();
-        let mut start = starts::draw(checkpoint, &settings.start, &firsts, settings.seed, device)?;
+        let firsts: Vec<u32> = all_labels.iter().step_by(per_start).copied().collect();
+        let starts = part.start / per_start..part.end.div_ceil(per_start);
+        let first_start = starts.start;
+        let mut start =
+            starts::draw_part(checkpoint, &settings.start, &firsts, starts, settings.seed, device)?;
         if per_start > 1 {
-            let rows: Vec<u32> = (0..labels.len()).map(|row| (row / per_start) as u32).collect();
+            let start_of = |chain: usize| (chain / per_start - first_start) as u32;
+            let rows: Vec<u32> = part.clone().map(start_of).collect();
             start = start.select(0, index_tensor(&rows, device));
         }
         let network = checkpoint.network(device)?;
@@ -148,10 +162,11 @@ impl<'a> ChainRun<'a> {
             false => JointEnergy::new(&network),
         };
         let energy = energy.with_micro_batch(checkpoint.config.data.micro_batch);
-        let noise = streams::CHAIN_NOISE.key(settings.seed, 0);
+        let noise = streams::CHAIN_NOISE.key(settings.seed, 0).from_chain(part.start as u32);
         Ok(Self {
             checkpoint,
             settings: settings.clone(),
+            all_labels,
             labels,
             network,
             energy,
@@ -203,14 +218,24 @@ impl<'a> ChainRun<'a> {
         self.is_stopped = true;
     }
 
-    /// The class of each chain.
+    /// The class of each chain of this part.
     pub fn labels(&self) -> &[u32] {
         &self.labels
     }
 
-    /// The classes that are sampled.
+    /// The class of each chain of all parts.
+    pub fn all_labels(&self) -> &[u32] {
+        &self.all_labels
+    }
+
+    /// The place of this part's first chain among those of all parts.
+    pub fn first_chain(&self) -> usize {
+        self.settings.shard.range(self.all_labels.len()).start
+    }
+
+    /// The classes that are sampled, by all parts together.
     pub fn classes(&self) -> BTreeSet<u32> {
-        self.labels.iter().copied().collect()
+        self.all_labels.iter().copied().collect()
     }
 
     /// The settings of the run.
@@ -245,7 +270,7 @@ impl<'a> ChainRun<'a> {
 
     /// The noise key of the first step.
     pub(crate) fn first_noise(&self) -> NoiseKey {
-        streams::CHAIN_NOISE.key(self.settings.seed, 0)
+        streams::CHAIN_NOISE.key(self.settings.seed, 0).from_chain(self.first_chain() as u32)
     }
 
     /// The number of the next [`ChainStep`].
@@ -270,6 +295,33 @@ impl<'a> ChainRun<'a> {
         let (next, info) = sampler.step(state, &self.energy);
         Evaluation { sampler, info, next, begin }
     }
+}
+
+/// The chains that a part of a run moves, of `num_chains` in all parts.
+///
+/// # Errors
+/// There are more parts than chains; the chains cannot be moved in parts.
+fn part_of(
+    checkpoint: &Checkpoint,
+    shard: Shard,
+    num_chains: usize,
+) -> Result<Range<usize>, ChainError> {
+    if shard.is_whole() {
+        return Ok(0..num_chains);
+    }
+    if shard.count() > num_chains {
+        return Err(ChainError::TooManyParts { shard, num_chains });
+    }
+    // The statistics of a batch are those of all its chains.
+    if checkpoint.config.model.norm == Norm::Batch {
+        return Err(ChainError::CoupledParts);
+    }
+    // Every value of every chain has a place of its own in the noise of a step.
+    let num_pixels: usize = checkpoint.input_shape.iter().product();
+    if (num_chains * num_pixels.next_multiple_of(4)) as u64 > 1 << 32 {
+        return Err(ChainError::TooMuchNoise { num_chains });
+    }
+    Ok(shard.range(num_chains))
 }
 
 impl Iterator for ChainRun<'_> {

@@ -42,7 +42,7 @@ impl Command<'_> {
         #[cfg(feature = "pytorch")]
         let found = found.or_else(|| self.interop(cause.downcast_ref()?));
         found
-            .or_else(|| results(cause.downcast_ref()?))
+            .or_else(|| self.results(cause.downcast_ref()?))
             .or_else(|| run_folder(cause.downcast_ref()?))
             .or_else(|| checkpoint(cause.downcast_ref()?))
             .or_else(|| self.device(cause.downcast_ref()?))
@@ -140,6 +140,11 @@ impl Command<'_> {
             ChainError::UnevenStarts { .. } => {
                 Some("The options are --per-class and --chains-per-start".into())
             }
+            ChainError::TooManyParts { .. } => {
+                Some("The option is --shard I/N, with a smaller N".into())
+            }
+            ChainError::CoupledParts => Some("The option is --set model.norm=frozen".into()),
+            ChainError::TooMuchNoise { .. } => Some("The option is --per-class".into()),
             ChainError::Config(_) | ChainError::Read(_) => None,
         }
     }
@@ -166,32 +171,39 @@ impl Command<'_> {
         }
     }
 
+    fn results(self, error: &ResultsError) -> Option<String> {
+        let out = if self.0 == Some("merge") { "OUT" } else { "--out" };
+        Some(match error {
+            ResultsError::Taken { .. } => {
+                format!("Choose another {out}, or add --force to replace them")
+            }
+            ResultsError::NotOurs { own, .. } => {
+                format!(
+                    "Choose another {out}, or add --force, which replaces no file there but {own}"
+                )
+            }
+            ResultsError::Exists(_) => {
+                format!("Choose another {out}, or add --force to replace it")
+            }
+            ResultsError::Busy(_) | ResultsError::NoFile(_) | ResultsError::Input(_) => {
+                format!("Choose another {out}")
+            }
+            ResultsError::NoFolder(_) => format!("Name a folder with {out}"),
+            ResultsError::Io { .. } => return None,
+        })
+    }
+
     fn eval(self, error: &EvalError) -> Option<String> {
         match error {
             EvalError::Data(error) => self.data(error),
             EvalError::Checkpoint(error) => checkpoint(error),
-            EvalError::Results(error) => results(error),
+            EvalError::Results(error) => self.results(error),
             EvalError::NoJudge { .. } => Some("The option is --judge FILE".into()),
             EvalError::Ood(_) => Some("The option is --ood PATH".into()),
             EvalError::OtherData { .. } => Some("The option is --compare FILE".into()),
             _ => None,
         }
     }
-}
-
-fn results(error: &ResultsError) -> Option<String> {
-    Some(match error {
-        ResultsError::Taken { .. } => "Choose another --out, or add --force to replace them".into(),
-        ResultsError::NotOurs { own, .. } => {
-            format!("Choose another --out, or add --force, which replaces no file there but {own}")
-        }
-        ResultsError::Exists(_) => "Choose another --out, or add --force to replace it".into(),
-        ResultsError::Busy(_) | ResultsError::NoFile(_) | ResultsError::Input(_) => {
-            "Choose another --out".into()
-        }
-        ResultsError::NoFolder(_) => "Name a folder with --out".into(),
-        ResultsError::Io { .. } => return None,
-    })
 }
 
 fn run_folder(error: &RunFolderError) -> Option<String> {

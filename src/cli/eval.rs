@@ -7,7 +7,7 @@ use clap::{Args, builder::PossibleValuesParser};
 
 use super::{
     absent, device_row, memory_row,
-    opening::{self, ModelArgs, OutArgs, command},
+    opening::{self, ModelArgs, OutArgs, command, default_folder, say_part},
     progress::during,
     say_opening, settings,
     steps::Steps,
@@ -17,15 +17,17 @@ use crate::{
     config::{EvalConfig, RunConfig},
     data,
     eval::{
-        EvalError, EvalRequest, FidWeights, Part, cost_of_attacks, evaluate,
+        EvalError, EvalFiles, EvalRequest, FidWeights, Part, cost_of_attacks, evaluate,
+        evaluate_part,
         results::{
             AttackKind, Defence, Estimate, Results, Score, is_weak_judge, unknown_fid_network,
             weak_judge,
         },
     },
     kernel_choices::Tuning,
-    results_folder::Job,
+    results_folder::{Destination, Job, MadeBy, PartFolder},
     say::{complain, say},
+    shard::Shard,
     signals,
 };
 
@@ -65,6 +67,9 @@ pub(super) struct EvalArgs {
     /// Weights of FID's Inception network, made with tools/convert_inception.py: measures the FID of the samples.
     #[arg(long, value_name = "FILE")]
     fid: Option<PathBuf>,
+    /// Do only part I of N, counted from 1, as in 2/3; `jempp merge` makes the whole of all parts.
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
     /// Seed of all random numbers.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -112,6 +117,15 @@ impl EvalArgs {
             self.compare.is_empty() || cfg!(feature = "report"),
             "--compare is not used: {}",
             absent::refusal(PAGE, "report")
+        );
+        ensure!(
+            self.compare.is_empty() || self.shard.is_none(),
+            "--compare is not used: {PAGE} is made of all parts of an evaluation together"
+        );
+        ensure!(
+            self.fid.is_none() || self.shard.is_none(),
+            "--fid is not for a part of an evaluation: FID takes whole sets of samples; measure it with `jempp eval \
+             samples --fid FILE`"
         );
         for (index, path) in self.compare.iter().enumerate() {
             ensure!(
@@ -201,7 +215,7 @@ fn check_attack_key(key: &str, eval: &EvalConfig) -> anyhow::Result<()> {
 }
 
 pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
-    let out = args.out.destination(DEFAULT_EVALUATION);
+    let out = args.out.destination(&default_folder(DEFAULT_EVALUATION, args.shard));
     let kept = out.check(Job::Eval)?;
     let (bytes, mut checkpoint) = args.model.load_file()?;
     let data = args.data.as_deref().map(settings::data_dir).transpose()?;
@@ -221,6 +235,9 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     }
     if let Some(weights) = &fid {
         rows.push(("FID", weights.describe(&checkpoint.config, &splits)));
+    }
+    if let Some(shard) = args.shard {
+        rows.push(("Part", format!("{shard} of the work")));
     }
     let memory = memory_row(checkpoint.check_memory_of_evaluation(&device.device)?);
     rows.extend([device_row(&device), memory, opening::writes_row(&out, &kept)]);
@@ -245,6 +262,29 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     signals::stop_flag()?;
     let mut steps = Steps::new();
     let mut report = |part, done, total| steps.show(part, done, total);
+    if let Some(shard) = args.shard {
+        let found = evaluate_part(
+            &checkpoint,
+            splits,
+            &request,
+            shard,
+            &device.device,
+            &signals::is_requested,
+            &mut report,
+        );
+        steps.clear();
+        match found {
+            Err(EvalError::Stopped) => {
+                say!("Stopped before part {shard} was done; nothing was written.");
+            }
+            found => {
+                found?;
+                signals::work_is_done();
+                say_part(shard, &request.out.path);
+            }
+        }
+        return Ok(());
+    }
     let found = evaluate(
         &checkpoint,
         splits,
@@ -264,13 +304,29 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     if files.is_complete {
         signals::work_is_done();
     }
-    print_summary(&results);
+    print(&results, &files);
+    Ok(())
+}
+
+/// Makes the whole of the parts of an evaluation and prints it.
+pub(super) fn merge(
+    parts: &[PartFolder],
+    out: &Destination,
+    made_by: MadeBy,
+) -> anyhow::Result<()> {
+    let (results, files) = crate::eval::merge(parts, out, made_by)?;
+    print(&results, &files);
+    Ok(())
+}
+
+/// Prints the main numbers and the files.
+fn print(results: &Results, files: &EvalFiles) {
+    print_summary(results);
     say!("Results: {}", files.results.display());
-    match files.page {
+    match &files.page {
         Some(page) => say!("Report:  {}", page.display()),
         None => say!("Report:  none, {}", absent::refusal(PAGE, "report")),
     }
-    Ok(())
 }
 
 /// Prints the main numbers, each with its 95 % confidence interval.

@@ -9,6 +9,8 @@ use crate::{
     checkpoint::{self, Checkpoint},
     files::file_name,
     results_folder::{Destination, some_of},
+    say::say,
+    shard::Shard,
 };
 
 /// The options that select the model.
@@ -69,6 +71,20 @@ impl OutArgs {
             None => Destination::beside(Path::new(default)),
         }
     }
+}
+
+/// The folder for results, where none is named: that of a part says which one it is.
+pub(super) fn default_folder(whole: &str, shard: Option<Shard>) -> String {
+    match shard {
+        None => whole.to_string(),
+        Some(shard) => format!("{whole}-{}-of-{}", shard.number(), shard.count()),
+    }
+}
+
+/// Says where a part is and what makes a whole of it.
+pub(super) fn say_part(shard: Shard, folder: &Path) {
+    say!("Part {shard}: {}", folder.display());
+    say!("When all {} parts are done: jempp merge OUT PART...", shard.count());
 }
 
 /// The command line, for the results. The folder of the data is left out, because it is different on every machine.

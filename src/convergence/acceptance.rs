@@ -1,6 +1,7 @@
 //! The Metropolis-Hastings acceptance probability of the steps, also for samplers without an accept step.
 
 use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     device::{ReadError, read_now},
@@ -48,6 +49,37 @@ pub(super) struct Watch {
     unread: Vec<Tensor<2>>,
 }
 
+/// What a [`Watch`] has counted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Watched {
+    /// Per chain: the sum of probabilities and the number of accepted steps.
+    pub(super) sums: Vec<[f64; 2]>,
+    /// The number of steps that count.
+    pub(super) num_steps: usize,
+}
+
+/// Whether the acceptance of a sampler's steps is that of a decision which it does not take.
+fn is_shadow(sampler: &Sampler) -> bool {
+    !matches!(sampler, Sampler::Mala { .. })
+}
+
+/// The reason why the steps of a sampler have no acceptance probability; `refusal` is the one for its chains.
+fn refusal_of_steps(
+    sampler: &Sampler,
+    refusal: Option<DoesNotApply>,
+    is_affine: bool,
+) -> Option<DoesNotApply> {
+    // Different densities for different classes do not matter for a single step.
+    let refusal = refusal.filter(|reason| *reason != DoesNotApply::DifferentLaws);
+    let is_loop = match sampler {
+        Sampler::Pyld { .. } => !is_affine,
+        // The norm in the step depends on x, so the formula below does not hold.
+        Sampler::NormalizedGradient { .. } => true,
+        _ => false,
+    };
+    refusal.or(is_loop.then_some(DoesNotApply::NoProposal))
+}
+
 impl Watch {
     pub(super) fn new(
         sampler: Sampler,
@@ -55,17 +87,9 @@ impl Watch {
         is_affine: bool,
         num_chains: usize,
     ) -> Self {
-        // Different densities for different classes do not matter for a single step.
-        let refusal = refusal.filter(|reason| *reason != DoesNotApply::DifferentLaws);
-        let is_loop = match sampler {
-            Sampler::Pyld { .. } => !is_affine,
-            // The norm in the step depends on x, so the formula below does not hold.
-            Sampler::NormalizedGradient { .. } => true,
-            _ => false,
-        };
         Self {
-            is_shadow: !matches!(sampler, Sampler::Mala { .. }),
-            refusal: refusal.or(is_loop.then_some(DoesNotApply::NoProposal)),
+            is_shadow: is_shadow(&sampler),
+            refusal: refusal_of_steps(&sampler, refusal, is_affine),
             left: None,
             sums: vec![[0.0; 2]; num_chains],
             num_steps: 0,
@@ -121,21 +145,37 @@ impl Watch {
         Ok(())
     }
 
-    /// Returns the totals; `meets_border` says whether steps were projected onto the box.
+    /// Returns what was counted.
     ///
     /// # Errors
     /// The device failed.
-    pub(super) fn finish(mut self, meets_border: bool) -> Result<Acceptance, ReadError> {
+    pub(super) fn finish(mut self) -> Result<Watched, ReadError> {
         if !self.unread.is_empty() {
             self.read()?;
         }
-        let Self { is_shadow, sums, num_steps, .. } = self;
-        let refusal = self.refusal.or((num_steps == 0).then_some(DoesNotApply::NoNoise));
+        Ok(Watched { sums: self.sums, num_steps: self.num_steps })
+    }
+}
+
+impl Watched {
+    /// The acceptance of the steps of `sampler`; `refusal` is the reason why its chains have no common distribution, and
+    /// `meets_border` says whether steps were projected onto the box.
+    pub(super) fn acceptance(
+        &self,
+        sampler: &Sampler,
+        refusal: Option<DoesNotApply>,
+        is_affine: bool,
+        meets_border: bool,
+    ) -> Acceptance {
+        let Self { sums, num_steps } = self;
+        let (is_shadow, num_steps) = (is_shadow(sampler), *num_steps);
+        let refusal = refusal_of_steps(sampler, refusal, is_affine)
+            .or((num_steps == 0).then_some(DoesNotApply::NoNoise));
         let per_step = |sum: f64| sum / num_steps as f64;
         let mean = |which: usize| {
             per_step(sums.iter().map(|sum| sum[which]).sum::<f64>()) / sums.len() as f64
         };
-        Ok(Acceptance {
+        Acceptance {
             is_shadow,
             meets_border: is_shadow && meets_border,
             probability: refusal.map_or_else(|| Ok(mean(0)), Err),
@@ -144,7 +184,7 @@ impl Watch {
                 Some(_) => Vec::new(),
                 None => sums.iter().map(|sum| per_step(sum[0])).collect(),
             },
-        })
+        }
     }
 }
 
@@ -239,7 +279,8 @@ mod tests {
         watch.see(Some(&sampler), start.clone(), &info).unwrap();
         let (_, info) = sampler.step(next.clone(), &Quadratic);
         watch.see(None, next.x.clone(), &info).unwrap();
-        (values(start), values(next.x), watch.finish(false).unwrap())
+        let watched = watch.finish().unwrap();
+        (values(start), values(next.x), watched.acceptance(&sampler, None, true, false))
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! The weights are fixed. All diagnostics use scalar summaries of the chains, never single pixels.
 
 mod acceptance;
+mod recorded;
 mod report;
 mod short_run;
 mod summaries;
@@ -25,6 +26,7 @@ use acceptance::Watch;
 use summaries::{DISTANCE, Seen, Summaries};
 
 pub use acceptance::Acceptance;
+pub use recorded::Recorded;
 pub use report::{Diagnosis, Numbers};
 pub use short_run::{Distance, NoShortRun, ShortRun, Spread, SummaryEnds};
 pub use superchains::Superchains;
@@ -127,8 +129,8 @@ fn superchains(run: &ChainRun) -> Superchains {
 }
 
 /// The reason why one summary has no common distribution although the chains have one; `None` if it has.
-fn refusal_of(run: &ChainRun, summary: &str) -> Option<DoesNotApply> {
-    let is_own = summary == DISTANCE && superchains(run) != Superchains::All;
+fn refusal_of(superchains: Superchains, summary: &str) -> Option<DoesNotApply> {
+    let is_own = summary == DISTANCE && superchains != Superchains::All;
     is_own.then_some(DoesNotApply::OwnStarts)
 }
 
@@ -152,7 +154,6 @@ pub struct Recorder {
     /// One of this many draws is kept.
     every: usize,
     summaries: Summaries,
-    refusal: Option<DoesNotApply>,
     watch: Watch,
     /// The kept draws, per summary and chain.
     draws: Vec<Vec<Vec<f32>>>,
@@ -177,7 +178,7 @@ impl Recorder {
         settings: &ConvergenceSettings,
     ) -> Result<Self, ConvergenceError> {
         let (num_chains, num_steps) = (run.labels().len(), run.settings().num_steps);
-        settings.check(num_chains, num_steps)?;
+        settings.check(run.all_labels().len(), num_steps)?;
         run.read_logits();
         let start = run.start().clone();
         let summaries = Summaries::new(run.checkpoint(), &start.device())?;
@@ -192,10 +193,9 @@ impl Recorder {
             settings: *settings,
             warmup: settings.warmup(num_steps),
             num_steps,
-            every: settings.every(num_steps, num_chains),
+            every: settings.every(num_steps, run.all_labels().len()),
             draws: vec![vec![Vec::new(); num_chains]; summaries.names().len()],
             summaries,
-            refusal,
             watch: Watch::new(Sampler::new(&config.sampler), refusal, is_affine, num_chains),
             classes: vec![None; num_chains],
             switches: 0,
@@ -257,39 +257,45 @@ impl Recorder {
         run: &ChainRun,
         progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<Diagnosis, ReadError> {
-        let section = &run.checkpoint().config.sampler;
-        let num_short = self.settings.short.unwrap_or(section.num_steps);
-        let short_run = match num_short < self.num_steps {
-            true => short_run::compare(run, &self.summaries, &self.last, num_short, progress)?,
+        Ok(self.record(run, progress)?.diagnose())
+    }
+
+    /// What was seen of the chains of a run, at its end: that of a part of the chains gives a diagnosis with the other
+    /// parts. `progress` is as for [`Self::finish`].
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn record(
+        self,
+        run: &ChainRun,
+        progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+    ) -> Result<Recorded, ReadError> {
+        let config = &run.checkpoint().config;
+        let num_short = self.settings.short.unwrap_or(config.sampler.num_steps);
+        let short = match num_short < self.num_steps {
+            true => short_run::see(run, &self.summaries, num_short, progress)?,
             false => Err(NoShortRun::NotShorter { num_short }),
         };
-        let superchains = superchains(run);
-        let ids = superchains.ids(run.labels());
-        let names = self.summaries.names();
-        let values = names.iter().zip(self.draws).map(|(name, draws)| {
-            let refusal = self.refusal.or(refusal_of(run, name));
-            let wide = |chain: Vec<f32>| chain.into_iter().map(f64::from).collect();
-            let draws: Vec<Vec<f64>> = draws.into_iter().map(wide).collect();
-            assess(&draws, self.every, &ids, self.secs, refusal)
-        });
-        let values: Vec<Numbers> = values.collect();
-        // Without projection, pixels are at the border only by chance.
-        let is_projected = Sampler::new(section).proximal_radius().is_some();
-        let num_chains = run.labels().len();
-        Ok(Diagnosis {
-            num_chains,
+        Ok(Recorded {
+            sampler: config.sampler.clone(),
+            is_conditional: run.settings().is_conditional,
+            couples_chains: config.model.norm == Norm::Batch,
+            is_affine: run.energy().first_layer_is_affine(),
+            superchains: superchains(run),
+            chains_per_start: run.settings().chains_per_start,
             num_steps: self.num_steps,
             warmup: self.warmup,
-            num_draws: (self.num_steps - self.warmup).div_ceil(self.every),
             every: self.every,
+            names: self.summaries.names(),
+            labels: run.labels().to_vec(),
+            draws: self.draws,
+            last: self.last,
+            switches: self.switches,
+            is_saturated: self.is_saturated,
             secs: self.secs,
-            inverse_temperature: section.inverse_temperature(),
-            caveats: caveats(section),
-            superchains,
-            summaries: names.into_iter().zip(values).collect(),
-            switches: self.switches as f64 / num_chains as f64,
-            acceptance: self.watch.finish(is_projected && self.is_saturated)?,
-            short_run,
+            watched: self.watch.finish()?,
+            num_short,
+            short,
         })
     }
 }

@@ -7,9 +7,10 @@
 use std::{collections::BTreeSet, ops::ControlFlow};
 
 use burn::tensor::{Tensor, TensorData};
+use serde::{Deserialize, Serialize};
 
 use super::{
-    refusal_of,
+    Superchains, refusal_of,
     summaries::{Seen, Summaries},
 };
 use crate::{
@@ -60,7 +61,7 @@ pub struct ShortRun {
 }
 
 /// The reason why long chains are not compared with short ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum NoShortRun {
     /// The run is not longer than a short run.
     #[error(
@@ -75,18 +76,26 @@ pub enum NoShortRun {
     Stopped,
 }
 
-/// Runs short chains from the starts of the long ones and compares the ends of both; `long` are the summaries of the
-/// ends of the long chains, one column each.
+/// The ends of short chains and test images, as columns of summaries: one column per summary, with a value for each chain or
+/// image.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct ShortSeen {
+    /// The number of test images, or the reason why there are none.
+    num_test_images: Result<usize, String>,
+    short: Vec<Vec<f32>>,
+    test: Vec<Vec<f32>>,
+}
+
+/// Runs short chains from the starts of the long ones and evaluates test images.
 ///
 /// # Errors
 /// The device failed. The inner error says that `progress` stopped the run.
-pub(super) fn compare(
+pub(super) fn see(
     run: &ChainRun,
     summaries: &Summaries,
-    long: &[Vec<f32>],
     num_steps: usize,
     progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
-) -> Result<Result<ShortRun, NoShortRun>, ReadError> {
+) -> Result<Result<ShortSeen, NoShortRun>, ReadError> {
     let (section, energy) = (&run.checkpoint().config.sampler, run.energy());
     let mut state = ChainState { x: run.start().clone(), noise: run.first_noise() };
     let device = state.x.device();
@@ -98,9 +107,9 @@ pub(super) fn compare(
     }
     let radius = Sampler::new(section).proximal_radius().unwrap_or_default();
     let short = evaluate(summaries, energy, state.x, radius, Some(run.start().clone()))?;
-    let (num_test_images, test) = match test_images(run) {
+    let mut test = vec![Vec::new(); short.len()];
+    let num_test_images = match test_images(run) {
         Ok((images, indices)) => {
-            let mut columns = vec![Vec::new(); short.len()];
             // Use the batch size of the chains, because batch norm may depend on it.
             for batch in indices.chunks(run.labels().len()) {
                 let [c, h, w] = images.shape;
@@ -110,19 +119,50 @@ pub(super) fn compare(
                 let x = Tensor::from_data(data, &device);
                 let energy = run.energy_of_classes(labels);
                 let found = evaluate(summaries, &energy, x, radius, None)?;
-                columns.iter_mut().zip(found).for_each(|(all, found)| all.extend(found));
+                test.iter_mut().zip(found).for_each(|(all, found)| all.extend(found));
             }
-            (Ok(indices.len()), columns)
+            Ok(indices.len())
         }
-        Err(reason) => (Err(reason), vec![Vec::new(); short.len()]),
+        Err(reason) => Err(reason),
     };
-    let wide = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
-    // Chains from the same start are similar: the distances use only the first of them.
-    let per_start = run.settings().chains_per_start;
-    let firsts = |values: &[f64]| values.iter().copied().step_by(per_start).collect::<Vec<_>>();
-    let names = summaries.names();
-    let ends =
-        names.iter().zip(&short).zip(long).zip(&test).map(|(((name, short), long), test)| {
+    Ok(Ok(ShortSeen { num_test_images, short, test }))
+}
+
+impl ShortSeen {
+    /// Appends the chains and test images of a further part of the run.
+    pub(super) fn join(&mut self, part: Self) {
+        for (whole, part) in [(&mut self.short, part.short), (&mut self.test, part.test)] {
+            whole.iter_mut().zip(part).for_each(|(column, part)| column.extend(part));
+        }
+        if let (Ok(whole), Ok(part)) = (&mut self.num_test_images, part.num_test_images) {
+            *whole += part;
+        }
+    }
+
+    /// Whether there is a column for each of the summaries, with a value for each chain.
+    pub(super) fn fits(&self, num_summaries: usize, num_chains: usize) -> bool {
+        self.short.len() == num_summaries
+            && self.test.len() == num_summaries
+            && self.short.iter().all(|column| column.len() == num_chains)
+    }
+
+    /// Compares the ends of these short chains with those of the long ones, of which `long` has the summaries, one column
+    /// each.
+    pub(super) fn compare(
+        &self,
+        num_steps: usize,
+        long: &[Vec<f32>],
+        names: &[String],
+        superchains: Superchains,
+        chains_per_start: usize,
+    ) -> ShortRun {
+        let wide = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
+        // Chains from the same start are similar: the distances use only the first of them.
+        let firsts = |values: &[f64]| {
+            values.iter().copied().step_by(chains_per_start.max(1)).collect::<Vec<_>>()
+        };
+        let columns = names.iter().zip(&self.short).zip(long).zip(&self.test);
+        let ends = columns.map(|(((name, short), long), test)| {
             let [short, long, test] = [short, long, test].map(|values| wide(values));
             let to_test = |chains: &[f64]| {
                 (!test.is_empty()).then(|| kolmogorov_smirnov(&firsts(chains), &test))
@@ -132,7 +172,7 @@ pub(super) fn compare(
                 long: mean_and_std(&long),
                 test: (!test.is_empty()).then(|| mean_and_std(&test)),
                 // Chains that forget their starts keep moving away from them: this does not say where the chains are.
-                short_long: match refusal_of(run, name) {
+                short_long: match refusal_of(superchains, name) {
                     Some(reason) => Err(reason),
                     None => kolmogorov_smirnov(&firsts(&short), &firsts(&long)),
                 },
@@ -140,11 +180,13 @@ pub(super) fn compare(
                 long_test: to_test(&long),
             }
         });
-    Ok(Ok(ShortRun { num_steps, num_test_images, summaries: ends.collect() }))
+        let num_test_images = self.num_test_images.clone();
+        ShortRun { num_steps, num_test_images, summaries: ends.collect() }
+    }
 }
 
-/// The test images of the data that the model was trained on and the indices of those in the sampled classes; or the
-/// reason why there are none.
+/// The test images of the data that the model was trained on and the indices of those in the sampled classes, of which a
+/// part of a run takes a part; or the reason why there are none.
 fn test_images(run: &ChainRun) -> Result<(Dataset, Vec<usize>), String> {
     let config = &run.checkpoint().config;
     let splits =
@@ -154,7 +196,10 @@ fn test_images(run: &ChainRun) -> Result<(Dataset, Vec<usize>), String> {
     let indices = pick(&test, &run.classes());
     match indices.is_empty() {
         true => Err("the data set has no test image of the sampled classes".into()),
-        false => Ok((test, indices)),
+        false => {
+            let part = run.settings().shard.range(indices.len());
+            Ok((test, indices[part].to_vec()))
+        }
     }
 }
 

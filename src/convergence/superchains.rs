@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{config::StartKind, starts::SampleStart};
 
 /// The chains that form a superchain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Superchains {
     /// This number of chains with the same start, as in the paper.
     OfStart(usize),

@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(not(target_arch = "wasm32"))]
+use super::Values;
 use super::{Dataset, Splits, spread};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::files::sha256;
 
 /// What a data set holds: its classes with their counts, and what was chosen, skipped and found odd while it was read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +38,20 @@ pub struct ClassFacts {
     pub validation: usize,
     /// The number of test items.
     pub test: usize,
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Dataset {
+    /// The SHA-256 of all items, their labels and the names of the classes, in hexadecimal: equal data sets have the same,
+    /// wherever they were read from.
+    pub(crate) fn sha256(&self) -> String {
+        let values = match &self.values {
+            Values::Bytes(bytes) => sha256(bytes),
+            Values::Floats(floats) => sha256(bytemuck::cast_slice(floats)),
+        };
+        let labels = sha256(bytemuck::cast_slice(&self.labels));
+        sha256(format!("{values} {labels} {:?} {:?}", self.shape, self.class_names).as_bytes())
+    }
 }
 
 impl Splits {

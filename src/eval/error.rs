@@ -3,8 +3,12 @@
 use std::path::PathBuf;
 
 use crate::{
-    checkpoint::CheckpointError, config::ConfigError, data::DataError, device::ReadError,
-    picture::PictureError, results_folder::ResultsError,
+    checkpoint::CheckpointError,
+    config::ConfigError,
+    data::DataError,
+    device::ReadError,
+    picture::PictureError,
+    results_folder::{PartsError, ResultsError},
 };
 
 /// The reason why a model could not be evaluated.
@@ -97,6 +101,9 @@ pub enum EvalError {
     /// The results folder cannot be used or written.
     #[error(transparent)]
     Results(#[from] ResultsError),
+    /// The parts of an evaluation make no whole.
+    #[error(transparent)]
+    Parts(#[from] PartsError),
     /// The evaluation was stopped before any part was done.
     #[error("stopped")]
     Stopped,

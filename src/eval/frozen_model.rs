@@ -1,6 +1,7 @@
 //! The model under evaluation: a network with fixed weights and statistics.
 
 use burn::tensor::{Device, Int, Tensor, TensorData, activation::softmax};
+use serde::{Deserialize, Serialize};
 
 use super::EvalError;
 use crate::{
@@ -25,11 +26,20 @@ pub(super) struct FrozenModel {
 }
 
 /// Outputs of the network for N images: logits (N, classes), energies (N) and norms of ∂E/∂x (N).
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub(super) struct Scores {
     pub(super) logits: Vec<f32>,
     pub(super) energies: Vec<f64>,
     pub(super) gradient_norms: Vec<f64>,
+}
+
+impl Scores {
+    /// Appends the scores of further images.
+    pub(super) fn join(&mut self, more: Self) {
+        self.logits.extend(more.logits);
+        self.energies.extend(more.energies);
+        self.gradient_norms.extend(more.gradient_norms);
+    }
 }
 
 impl FrozenModel {

@@ -13,19 +13,19 @@ use super::{
     fid::FidJudge,
     frozen_model::FrozenModel,
     image_quality::{self, Judge, Judges},
-    metrics::{calibrated, calibration, mean, proportion},
-    ood::{OodImages, ood},
+    ood::{self, OodImages},
     pictures::{self, NUM_SHOWN, Picture},
     request::{check, read_comparable},
-    results::{AttackKind, Classification, DataInfo, EvaluatedModel, FORMAT, Results},
+    results::{AttackKind, DataInfo, EvaluatedModel, FORMAT, Results},
+    seen::Seen,
 };
 use crate::{
-    accuracy::predicted,
     checkpoint::Checkpoint,
-    data::{self, Dataset, Splits},
-    energy::{Energy, energy_of_row},
+    data::{self, Splits},
+    energy::Energy,
     files::{sha256, write_atomically},
     results_folder::{Job as Maker, MadeBy, ResultsError, ResultsFolder},
+    shard::Shard,
 };
 
 /// The name of what is left out of the samples if only FID measures them.
@@ -53,19 +53,23 @@ pub fn evaluate(
 ) -> Result<(Results, EvalFiles), EvalError> {
     request.out.check(Maker::Eval)?;
     let mut progress = Progress::new(report, stop);
-    let mut evaluation = Evaluation::prepare(checkpoint, splits, request, device, &mut progress)?;
+    let whole = Shard::WHOLE;
+    let mut evaluation =
+        Evaluation::prepare(checkpoint, splits, request, whole, device, &mut progress)?;
     let others = evaluation.others.split_off(0);
     let mut results = evaluation.nothing_yet();
+    let mut seen = evaluation.seen();
     let mut pictures = Vec::new();
     // The folder is claimed only when the first part is done: until then, earlier results stay in it.
     let mut folder = None;
     let mut waiting = evaluation.parts.clone().into_iter().peekable();
     while let Some(&part) = waiting.peek() {
         let start = Instant::now();
-        match evaluation.measure(part, &mut results, &mut progress) {
+        match evaluation.see(part, &mut seen, &mut progress) {
             Err(EvalError::Stopped) => break,
-            found => pictures.extend(found?),
+            found => found?,
         }
+        pictures.extend(seen.finish(part, &mut results)?);
         waiting.next();
         results.seconds.push((part.name().to_string(), start.elapsed().as_secs_f64()));
         // Save the part now, so that it is kept if a later part fails.
@@ -90,12 +94,12 @@ pub fn evaluate(
     Ok((results, files))
 }
 
-fn made_by(request: &EvalRequest) -> MadeBy {
+pub(super) fn made_by(request: &EvalRequest) -> MadeBy {
     let (command, name) = (request.command.clone(), request.name.clone());
     MadeBy::new(Maker::Eval, command, name, sha256(&request.bytes), request.seed)
 }
 
-fn write_results(folder: &ResultsFolder, results: &Results) -> Result<(), EvalError> {
+pub(super) fn write_results(folder: &ResultsFolder, results: &Results) -> Result<(), EvalError> {
     let path = folder.file("results.json");
     let json = serde_json::to_vec_pretty(results).map_err(std::io::Error::other);
     write(&path, &json.map_err(ResultsError::io(&path))?)
@@ -103,7 +107,7 @@ fn write_results(folder: &ResultsFolder, results: &Results) -> Result<(), EvalEr
 
 /// Writes the HTML report of this evaluation and of those it is compared with.
 #[cfg(feature = "report")]
-fn write_page(
+pub(super) fn write_page(
     folder: &ResultsFolder,
     results: &Results,
     others: Vec<Results>,
@@ -117,7 +121,7 @@ fn write_page(
 
 /// Writes nothing: the program was built without the feature `report`.
 #[cfg(not(feature = "report"))]
-fn write_page(
+pub(super) fn write_page(
     _: &ResultsFolder,
     _: &Results,
     _: Vec<Results>,
@@ -131,27 +135,30 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), EvalError> {
 }
 
 /// An evaluation after all checks, with its inputs loaded.
-struct Evaluation<'a> {
+pub(super) struct Evaluation<'a> {
     checkpoint: &'a Checkpoint,
     request: &'a EvalRequest,
+    /// The part of the evaluation that this process does.
+    shard: Shard,
     subject: FrozenModel,
     splits: Splits,
-    /// Logits (N, classes) of the test images.
+    /// Logits (N, classes) of the test images, or of a part of them.
     logits: Vec<f32>,
     refinement: Option<Refinement>,
     judge: Option<Judge>,
     fid: Option<FidJudge>,
     ood: Option<OodImages>,
     others: Vec<Results>,
-    parts: Vec<Part>,
+    pub(super) parts: Vec<Part>,
     left_out: Vec<(String, String)>,
 }
 
 impl<'a> Evaluation<'a> {
-    fn prepare(
+    pub(super) fn prepare(
         checkpoint: &'a Checkpoint,
         splits: Splits,
         request: &'a EvalRequest,
+        shard: Shard,
         device: &Device,
         progress: &mut Progress,
     ) -> Result<Self, EvalError> {
@@ -247,9 +254,10 @@ impl<'a> Evaluation<'a> {
             ));
         }
 
-        progress.begin("test images", subject.num_batches(splits.test.len()));
-        let all = splits.test.gather(0..splits.test.len());
-        let logits = subject.logits(&all, &mut || progress.step())?;
+        let own = shard.range(splits.test.len());
+        progress.begin("test images", subject.num_batches(own.len()));
+        let own = splits.test.gather(own);
+        let logits = subject.logits(&own, &mut || progress.step())?;
         let num_wrong = logits
             .chunks(splits.test.num_classes())
             .filter(|row| row.iter().any(|logit| !logit.is_finite()))
@@ -260,6 +268,7 @@ impl<'a> Evaluation<'a> {
         Ok(Self {
             checkpoint,
             request,
+            shard,
             subject,
             splits,
             logits,
@@ -274,7 +283,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Results that describe the model and the data, but with no part measured.
-    fn nothing_yet(&self) -> Results {
+    pub(super) fn nothing_yet(&self) -> Results {
         let Checkpoint { config, .. } = self.checkpoint;
         let Splits { train, test, .. } = &self.splits;
         let weights = self.checkpoint.sampling_weights().values();
@@ -314,102 +323,93 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// Measures one part and returns its pictures.
-    fn measure(
+    /// What was seen before any part: the logits of the test images.
+    pub(super) fn seen(&self) -> Seen {
+        let test = &self.splits.test;
+        Seen {
+            temperature: self.checkpoint.counters.temperature,
+            logits: self.logits.clone(),
+            labels: test.labels[self.shard.range(test.len())].to_vec(),
+            ..Seen::default()
+        }
+    }
+
+    /// What the parts of an evaluation must share, beside model, seed and version.
+    pub(super) fn settings(&self) -> serde_json::Value {
+        let Splits { train, test, .. } = &self.splits;
+        let mut config = serde_json::json!(self.nothing_yet().config);
+        // How much memory there is does not matter.
+        if let Some(training) = config["training"].as_object_mut() {
+            training.remove("max_memory_mib");
+        }
+        serde_json::json!({
+            "parts of the evaluation": self.parts.iter().map(|part| part.name()).collect::<Vec<_>>(),
+            "left out": self.left_out,
+            "training images": train.sha256(),
+            "test images": test.sha256(),
+            "other images": self.ood.as_ref().map(OodImages::checksums),
+            "judge": self.judge.as_ref().map(Judge::sha256),
+            "config": config,
+        })
+    }
+
+    /// Does the work of one part of the evaluation, for this process's share of it.
+    ///
+    /// # Errors
+    /// The evaluation is to stop; the device failed.
+    pub(super) fn see(
         &mut self,
         part: Part,
-        results: &mut Results,
+        seen: &mut Seen,
         progress: &mut Progress,
-    ) -> Result<Vec<Picture>, EvalError> {
-        let (test, seed) = (&self.splits.test, self.request.seed);
+    ) -> Result<(), EvalError> {
+        let (test, seed, shard) = (&self.splits.test, self.request.seed, self.shard);
         let config = &self.checkpoint.config.eval;
-        let (num_classes, num_resamples) = (test.num_classes(), config.num_resamples);
+        let num_classes = test.num_classes();
         // Data sets of points (1x1) have no pictures.
         let is_image = test.shape[1] * test.shape[2] > 1;
-        let mut pictures = Vec::new();
         match part {
-            Part::Accuracy => {
+            // They need only the logits of the test images.
+            Part::Accuracy | Part::Calibration => {
                 progress.begin(part.name(), 1);
-                results.accuracy = Some(classification(test, &self.logits, num_resamples, seed));
-                progress.step()?;
-            }
-            Part::Calibration => {
-                progress.begin(part.name(), 1);
-                let (logits, labels) = (&self.logits, &test.labels);
-                let mut found = calibration(logits, labels, num_classes, num_resamples, seed);
-                found.calibrated = self.checkpoint.counters.temperature.map(|temperature| {
-                    calibrated(logits, labels, num_classes, temperature, num_resamples, seed)
-                });
-                results.calibration = Some(found);
                 progress.step()?;
             }
             Part::Ood => {
-                let Some(images) = self.ood.take() else { return Ok(pictures) };
+                let Some(images) = self.ood.take() else { return Ok(()) };
                 progress.begin(part.name(), images.num_steps());
-                if is_image {
-                    pictures.push(pictures::of_ood(&images, test.shape)?);
-                }
-                let subject = &self.subject;
-                results.ood =
-                    Some(ood(subject, images, num_classes, num_resamples, seed, progress)?);
+                let picture = match is_image && shard.number() == 1 {
+                    true => Some(pictures::of_ood(&images, test.shape)?),
+                    false => None,
+                };
+                let mut found = ood::see(&self.subject, images, shard, progress)?;
+                found.picture = picture;
+                seen.ood = Some(found);
             }
             Part::Attack => {
                 let refinement = self.refinement.as_ref();
-                progress.begin(part.name(), attack::num_steps(config, refinement, num_classes));
+                let num_steps = attack::num_steps(config, refinement, num_classes, shard);
+                progress.begin(part.name(), num_steps);
                 let (values, labels) = attack::choose(test, config, seed);
                 let images = attack::Images { values: &values, labels: &labels };
                 let subject = &self.subject;
                 let plan = attack::Plan { subject, refinement, config, num_classes, seed };
-                let (found, shown) = plan.attack(images, NUM_SHOWN, progress)?;
-                results.attack = Some(found);
-                for attacked in shown.iter().filter(|_| is_image) {
-                    pictures.push(pictures::of_attack(attacked, test.shape, config)?);
-                }
+                let draw = |attacked: &attack::Attacked| match is_image {
+                    true => pictures::of_attack(attacked, test.shape, config).map(Some),
+                    false => Ok(None),
+                };
+                seen.attack = Some(plan.see(images, NUM_SHOWN, shard, &draw, progress)?);
             }
             Part::Samples => {
                 let judges = Judges { judge: self.judge.as_ref(), fid: self.fid.as_ref() };
                 let (checkpoint, splits) = (self.checkpoint, &self.splits);
-                let num_steps = image_quality::num_steps(judges, checkpoint, splits);
+                let num_steps = image_quality::num_steps(judges, checkpoint, splits, shard);
                 progress.begin(part.name(), num_steps);
-                let found = image_quality::measure(
-                    judges,
-                    checkpoint,
-                    splits,
-                    self.subject.device(),
-                    seed,
-                    &mut results.left_out,
-                    progress,
-                )?;
-                (results.samples, results.fid) = (found.samples, found.fid);
-                pictures.extend(found.picture.map(pictures::of_samples).transpose()?);
+                let device = self.subject.device();
+                seen.samples = Some(image_quality::see(
+                    judges, checkpoint, splits, device, seed, shard, progress,
+                )?);
             }
         }
-        Ok(pictures)
-    }
-}
-
-fn classification(
-    test: &Dataset,
-    logits: &[f32],
-    num_resamples: usize,
-    seed: u64,
-) -> Classification {
-    let num_classes = test.num_classes();
-    let mut confusion = vec![vec![0; num_classes]; num_classes];
-    let mut energies = Vec::with_capacity(test.len());
-    for (row, &label) in logits.chunks(num_classes).zip(&test.labels) {
-        confusion[label as usize][predicted(row)] += 1;
-        energies.push(energy_of_row(row));
-    }
-    let hits = |class: usize| confusion[class][class];
-    let by_class = (0..num_classes).map(|class| {
-        let count = confusion[class].iter().sum();
-        (count > 0).then(|| proportion(hits(class), count))
-    });
-    Classification {
-        accuracy: proportion((0..num_classes).map(hits).sum(), test.len()),
-        by_class: by_class.collect(),
-        mean_energy: mean(&energies, num_resamples, seed),
-        confusion,
+        Ok(())
     }
 }

@@ -11,15 +11,18 @@ pub mod metrics;
 mod ood;
 #[cfg(feature = "report")]
 pub mod page;
+mod part;
 mod pictures;
 mod progress;
 mod request;
 pub mod results;
+mod seen;
 
 pub use attack::cost_of_attacks;
 pub use error::EvalError;
 pub use fid::{FidWeights, ORIGINAL_SHA256};
 pub use job::evaluate;
+pub use part::{evaluate_part, merge};
 pub use pictures::Picture;
 use progress::Progress;
 pub use request::{EvalFiles, EvalRequest, Part, read_results};

@@ -1,5 +1,7 @@
 //! The pictures of the report.
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     EvalError, Part,
     attack::{self, Attacked},
@@ -12,7 +14,7 @@ use crate::{config::EvalConfig, picture};
 pub(super) const NUM_SHOWN: usize = 10;
 
 /// A picture of the report.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Picture {
     /// The part of the evaluation that the picture belongs to.
     pub part: Part,

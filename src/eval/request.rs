@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     EvalError, FidWeights,
     results::{FORMAT, Results},
@@ -14,7 +16,7 @@ use crate::{
 };
 
 /// A part of the evaluation that can be measured on its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Part {
     /// Accuracy on the test images; see [`super::results::Classification`].
     Accuracy,

@@ -240,6 +240,10 @@ pub enum Defence {
 }
 
 impl Defence {
+    /// All defences with attacks of their own, in the order of the report.
+    pub(crate) const ATTACKED: [Self; 4] =
+        [Self::None, Self::RefinedUnaware, Self::RefinedBpda, Self::RefinedThrough];
+
     /// The name in the report.
     pub const fn name(self) -> &'static str {
         match self {

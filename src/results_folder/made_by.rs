@@ -4,12 +4,16 @@ use std::{fmt, io, path::Path};
 
 use serde::{Deserialize, Serialize};
 
+use super::{PART_FILE, PartOf};
 use crate::files::read_at_most;
 
 /// The name of the file that records how the results were made.
 pub const MADE_BY: &str = "made-by.json";
 /// Size limit of that file, in bytes.
 const MADE_BY_BYTES: u64 = 1 << 20;
+
+/// The name of the file with the images of a part of some chains.
+pub const FRAMES_FILE: &str = "frames.bin";
 
 /// A command that writes a results folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,8 +38,10 @@ impl Job {
                 "traces.csv",
                 "draws.csv",
                 "diagnostics.json",
+                FRAMES_FILE,
+                PART_FILE,
             ],
-            Self::Eval => &["results.json", "report.html"],
+            Self::Eval => &["results.json", "report.html", PART_FILE],
             Self::Report => &[
                 "report.html",
                 "runs.csv",
@@ -63,7 +69,7 @@ impl Job {
     }
 
     /// The command, as a person types it.
-    const fn command(self) -> &'static str {
+    pub const fn command(self) -> &'static str {
         match self {
             Self::Sample => "jempp sample",
             Self::Eval => "jempp eval",
@@ -89,13 +95,16 @@ pub struct MadeBy {
     pub seed: u64,
     /// Whether the command finished.
     pub finished: bool,
+    /// What the results are a part of; none if they are whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<PartOf>,
 }
 
 impl MadeBy {
     /// Creates the record of a command that starts now.
     pub fn new(job: Job, command: String, model: String, sha256: String, seed: u64) -> Self {
         let jempp = env!("CARGO_PKG_VERSION").to_string();
-        Self { job, command, jempp, model, sha256, seed, finished: false }
+        Self { job, command, jempp, model, sha256, seed, finished: false, part: None }
     }
 
     /// Reads the record of a folder, if there is one.
@@ -114,7 +123,10 @@ impl MadeBy {
 impl fmt::Display for MadeBy {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         let what = if self.job == Job::Report { "runs" } else { "model" };
-        let part = if self.finished { "the results" } else { "unfinished results" };
-        write!(out, "{part} of `{}` with the {what} {}", self.job.command(), self.model)
+        let results = if self.finished { "the results" } else { "unfinished results" };
+        if let Some(part) = &self.part {
+            write!(out, "part {} of ", part.shard)?;
+        }
+        write!(out, "{results} of `{}` with the {what} {}", self.job.command(), self.model)
     }
 }

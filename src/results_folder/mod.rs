@@ -5,6 +5,7 @@
 //! are replaced together, and no other file.
 
 mod made_by;
+mod parts;
 
 use std::{
     fs,
@@ -13,7 +14,9 @@ use std::{
 };
 
 use crate::files::{self, write_atomically};
-pub use made_by::{Job, MADE_BY, MadeBy};
+pub use made_by::{FRAMES_FILE, Job, MADE_BY, MadeBy};
+pub(crate) use parts::write_numbers;
+pub use parts::{PART_FILE, PartFolder, PartOf, PartsError, parts_in};
 
 /// Limit on the file names that an error lists.
 const NUM_NAMED: usize = 3;

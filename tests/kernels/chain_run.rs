@@ -8,6 +8,7 @@ use jempp::{
     convergence::{ConvergenceError, ConvergenceSettings, Recorder},
     device,
     energy::{Energy, JointEnergy},
+    shard::Shard,
     starts::SampleStart,
 };
 
@@ -56,6 +57,37 @@ fn the_same_seed_gives_the_same_chains_and_another_others() {
     };
     assert_eq!(end(1), end(1));
     assert_ne!(end(1), end(2));
+}
+
+#[test]
+fn the_parts_of_a_run_have_its_chains() {
+    let model = moons();
+    for device in devices() {
+        let settings = ChainSettings { per_class: 7, num_steps: 3, ..ChainSettings::default() };
+        let ends = |shard| {
+            let settings = ChainSettings { shard, ..settings.clone() };
+            let run = ChainRun::new(&model, &settings, &device).unwrap();
+            let (labels, first) = (run.labels().to_vec(), run.first_chain());
+            let mut steps = all(run);
+            let end = steps.pop().unwrap();
+            (first, labels, end.energies, values(end.x))
+        };
+        let whole = ends(Shard::WHOLE);
+        for count in [2, 3, 14] {
+            let mut found = (0, Vec::new(), Vec::new(), Vec::new());
+            for number in 1..=count {
+                let (first, labels, energies, x) = ends(Shard::new(number, count).unwrap());
+                assert_eq!(first, found.1.len(), "part {number} of {count}");
+                found.1.extend(labels);
+                found.2.extend(energies);
+                found.3.extend(x);
+            }
+            assert_eq!(found, whole, "{count} parts");
+        }
+        let shard = Shard::new(1, 15).unwrap();
+        let refused = ChainRun::new(&model, &ChainSettings { shard, ..settings }, &device).err();
+        assert!(matches!(refused, Some(ChainError::TooManyParts { num_chains: 14, .. })));
+    }
 }
 
 #[test]

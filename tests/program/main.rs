@@ -30,6 +30,7 @@ mod own_data;
 #[cfg(feature = "report")]
 mod report;
 mod run;
+mod shards;
 #[cfg(unix)]
 mod stopping;
 mod sweep;

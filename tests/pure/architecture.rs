@@ -29,6 +29,8 @@ diagnostics = whether chains agree and how many independent draws they are worth
     crates: statrs std thiserror
 numbers = softmax, log-sum-exp and argmax of rows of numbers on the host
     crates: std
+shard = the part of a job that one process does
+    crates: serde std thiserror
 kernels = the WGSL kernels, and one function for each that takes tensors
 streams = every stream of random numbers, by its number
     rooms: config
@@ -54,7 +56,7 @@ picture = pictures of chains, and a person's own pictures as starts
     rooms: files
 page = pages of figures that need no other file
 results_folder = where a command puts its results; nothing is replaced unasked
-    rooms: files
+    rooms: files shard
 device = which device computes: a GPU or the CPU
     rooms: browser kernels
 data = data sets: reading, fetching, batches
@@ -101,7 +103,7 @@ tensorboard = event files of TensorBoard
 starts = where chains of a checkpoint start
     rooms: checkpoint config data picture replay_buffer streams
 chains = runs of chains, one step at a time
-    rooms: checkpoint config device energy kernels model numbers sampler starts streams
+    rooms: checkpoint config device energy kernels model numbers sampler shard starts streams
 convergence = whether the chains of a run converge
     rooms: chains checkpoint class_centers config data device diagnostics energy kernels numbers
     rooms: sampler starts streams
@@ -111,7 +113,7 @@ interop = checkpoints from PyTorch and tensors for it
     rooms: checkpoint class_centers config data device model numbers optimizer replay_buffer
 eval = the report of `jempp eval`
     rooms: accuracy bundled checkpoint config data device eigen energy files kernels model numbers
-    rooms: page pgd picture replay_buffer results_folder sampler streams
+    rooms: page pgd picture replay_buffer results_folder sampler shard streams
 model_card = the text beside a model file that says what the model is
     rooms: checkpoint config data eval files
 bench = what the work costs on a device
@@ -130,7 +132,7 @@ web = the window as a page in a browser, and its web worker
 cli = the commands of the program
     rooms: accuracy app bench bundled chains checkpoint config convergence data device diagnostics eval files
     rooms: interop kernel_choices lessons model model_card objective picture recipe results_folder run_folder run_report
-    rooms: say signals starts tensorboard trainer training worker
+    rooms: say shard signals starts tensorboard trainer training worker
 main = the program
     rooms: cli web
 ";

@@ -13,6 +13,7 @@ use crate::{
         tune::TuneArgs,
     },
     config::{RunConfig, SamplerConfig, StartKind},
+    shard::Shard,
     starts::SampleStart,
 };
 
@@ -70,6 +71,9 @@ pub(in crate::cli) struct SampleArgs {
     /// Chains per start, a superchain of nested R-hat [default: 1; the chains of a class then form a superchain].
     #[arg(long, requires = "diagnose", value_parser = clap::value_parser!(u16).range(1..=500))]
     pub(super) chains_per_start: Option<u16>,
+    /// Run only the chains of part I of N, counted from 1, as in 2/3; `jempp merge` makes the whole of all parts.
+    #[arg(long, value_name = "I/N")]
+    pub(super) shard: Option<Shard>,
     /// Largest number of frames in chains.gif [default: 21].
     #[arg(long, value_parser = clap::value_parser!(u16).range(2..=1000))]
     pub(super) frames: Option<u16>,

@@ -3,32 +3,36 @@
 mod args;
 mod diagnosis;
 mod film;
+mod frames;
 mod job;
+mod part;
 mod table;
 
 use std::path::Path;
 
 use super::{
     device_row, memory_row,
-    opening::{self, ModelArgs, OutArgs, command},
+    opening::{self, ModelArgs, OutArgs, command, default_folder, say_part},
     say_opening,
     steps::Steps,
 };
 use crate::{
     chains::ChainSettings,
-    checkpoint::Checkpoint,
+    checkpoint::{self, Checkpoint},
     config::{RunConfig, SamplerKind},
     convergence::ConvergenceSettings,
     data,
     device::ComputeDevice,
     eval::results::{is_weak_judge, weak_judge},
-    files::sha256,
+    files::{read_at_most, sha256},
     kernel_choices::Tuning,
-    results_folder::{Job, MadeBy},
+    results_folder::{Destination, Job, MadeBy, PartFolder, PartOf},
     say::{complain, say},
+    shard::Shard,
     signals,
+    starts::SampleStart,
 };
-use job::SampleJob;
+use job::{SampleJob, Sampled};
 
 pub(super) use args::SampleArgs;
 
@@ -37,7 +41,8 @@ const DEFAULT_STEPS: u32 = 100;
 const DEFAULT_FRAMES: usize = 21;
 
 pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
-    let out = args.out.destination(DEFAULT_SAMPLES);
+    let shard = args.shard.unwrap_or(Shard::WHOLE);
+    let out = args.out.destination(&default_folder(DEFAULT_SAMPLES, args.shard));
     let kept = out.check(Job::Sample)?;
     let (bytes, mut checkpoint) = args.model.load_file()?;
     checkpoint.config = args.apply(&checkpoint.config)?;
@@ -47,16 +52,22 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
     let device = args.tune.open(&args.device, Tuning::On)?;
     let seed = args.seed.unwrap_or_default();
     let mut rows = opening::model_rows(&args.model, &checkpoint);
+    let mut test_images = None;
     if args.reads_data() {
         let RunConfig { data, seed, .. } = &checkpoint.config;
         rows.push(match data::load_at_hand(data, *seed) {
-            Ok(splits) => ("Data", splits.in_classes(&checkpoint.class_names).describe()),
+            Ok(splits) => {
+                let splits = splits.in_classes(&checkpoint.class_names);
+                test_images = args.shard.map(|_| splits.test.sha256());
+                ("Data", splits.describe())
+            }
             // A diagnosis works without the data set, and says what is missing.
             Err(error) => ("Data", format!("none: {error}")),
         });
     }
     rows.push(("Chains", chains(&checkpoint, &args, seed)));
     let num_chains = num_classes(&checkpoint, &args) * usize::from(args.per_class);
+    let num_chains = shard.range(num_chains).len();
     let memory = memory_row(checkpoint.check_memory(num_chains, &device.device)?);
     rows.extend([device_row(&device), memory, opening::writes_row(&out, &kept)]);
     say_opening(&rows);
@@ -66,6 +77,11 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
     {
         complain!("{}: --judge FILE", weak_judge(accuracy));
     }
+    let part = args.shard.map(|shard| PartOf {
+        shard,
+        settings: settings_of(&args, &checkpoint.config, &start, test_images),
+    });
+    let made_by = MadeBy::new(Job::Sample, command(), args.model.name(), sha256(&bytes), seed);
     let job = SampleJob {
         settings: ChainSettings {
             start,
@@ -75,6 +91,7 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
             num_steps: args.steps as usize,
             is_conditional: args.conditional,
             seed,
+            shard,
         },
         max_frames: args.frames.map_or(DEFAULT_FRAMES, usize::from),
         judge,
@@ -83,9 +100,54 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
             short: args.short.map(|steps| steps as usize),
         }),
         out,
-        made_by: MadeBy::new(Job::Sample, command(), args.model.name(), sha256(&bytes), seed),
+        made_by: MadeBy { part, ..made_by },
     };
     sample(&checkpoint, &job, &device)
+}
+
+/// The settings that the parts of a job must share, beside model, seed and version.
+fn settings_of(
+    args: &SampleArgs,
+    config: &RunConfig,
+    start: &SampleStart,
+    test_images: Option<String>,
+) -> serde_json::Value {
+    // A file that cannot be read is an error when it is used.
+    let sum_of = |path: &Path| read_at_most(path, u64::MAX).ok().map(|bytes| sha256(&bytes));
+    let picture = match start {
+        SampleStart::File(path) => sum_of(path),
+        _ => None,
+    };
+    serde_json::json!({
+        "start": match picture {
+            Some(sum) => format!("the picture with the SHA-256 {sum}"),
+            None => args.start.clone(),
+        },
+        "classes": args.classes,
+        "chains per class": args.per_class,
+        "chains per start": args.chains_per_start,
+        "steps": args.steps,
+        "conditional": args.conditional,
+        "frames": args.frames,
+        "judge": args.judge.as_deref().and_then(|path| sum_of(&checkpoint::file_at(path))),
+        "diagnose": args.diagnose,
+        "warmup": args.warmup,
+        "short": args.short,
+        "test images": test_images,
+        "sampler": config.sampler,
+        "model": config.model,
+    })
+}
+
+/// Makes the whole of the parts of a job and prints it.
+pub(super) fn merge(
+    parts: &[PartFolder],
+    out: &Destination,
+    made_by: MadeBy,
+) -> anyhow::Result<()> {
+    let found = part::merge(parts, out, made_by)?;
+    print(&found.sampled, found.rows.as_deref());
+    Ok(())
 }
 
 /// The number of classes that are sampled.
@@ -108,8 +170,12 @@ fn chains(checkpoint: &Checkpoint, args: &SampleArgs, seed: u64) -> String {
         SamplerKind::NormalizedGradient => "normalised gradients".to_string(),
         SamplerKind::Mala => "MALA".to_string(),
     };
+    let part = args.shard.map_or_else(String::new, |shard| {
+        let range = shard.range(num_classes * per_class);
+        format!("; part {shard} has {} of them", range.len())
+    });
     format!(
-        "{} ({num_classes} classes × {per_class}) from {}, {} steps of {rule}, seed {seed}",
+        "{} ({num_classes} classes × {per_class}) from {}, {} steps of {rule}, seed {seed}{part}",
         num_classes * per_class,
         args.start,
         args.steps
@@ -133,11 +199,28 @@ fn sample(checkpoint: &Checkpoint, job: &SampleJob, device: &ComputeDevice) -> a
             job.settings.num_steps
         );
     }
-    if job.settings.classes.is_empty() {
-        say!("Rows from the top: {}.", checkpoint.class_names.join(", "));
+    if job.made_by.part.is_some() {
+        let shard = job.settings.shard;
+        match sampled.is_complete {
+            true => say_part(shard, &job.out.path),
+            false => say!("Part {shard} is unfinished: make it again."),
+        }
+        return Ok(());
     }
-    say!("Samples:   {}", sampled.grid.display());
-    say!("Animation: {}", sampled.animation.display());
+    let rows = job.settings.classes.is_empty().then_some(&checkpoint.class_names[..]);
+    print(&sampled, rows);
+    Ok(())
+}
+
+/// Prints the results; `rows` are the names of the rows of the picture.
+fn print(sampled: &Sampled, rows: Option<&[String]>) {
+    if let Some(rows) = rows {
+        say!("Rows from the top: {}.", rows.join(", "));
+    }
+    if let Some((grid, animation)) = &sampled.pictures {
+        say!("Samples:   {}", grid.display());
+        say!("Animation: {}", animation.display());
+    }
     say!("Traces:    {}", sampled.traces.display());
     if let Some(draws) = &sampled.draws {
         say!("Draws:     {}", draws.display());
@@ -149,7 +232,6 @@ fn sample(checkpoint: &Checkpoint, job: &SampleJob, device: &ComputeDevice) -> a
             None => say!("Diagnosis: none, as the chains were stopped"),
         }
     }
-    Ok(())
 }
 
 /// Samples from a checkpoint with the defaults of `jempp sample`.

@@ -2,6 +2,7 @@
 
 use burn::tensor::{Int, Tensor};
 use jempp_cpu::reference::NoiseKey;
+use serde::{Deserialize, Serialize};
 
 use super::{Images, Plan, Seen, apgd, radii};
 use crate::{
@@ -15,32 +16,40 @@ use crate::{
     streams,
 };
 
-/// The result of an attack.
-pub(super) struct Outcome {
+/// The images that withstand attacks.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Standing {
     pub(super) num_images: usize,
     /// The indices of the images that are still classified correctly, in order: without an attack, then at each radius.
-    standing: Vec<Vec<usize>>,
+    at: Vec<Vec<usize>>,
+}
+
+impl Standing {
+    /// The points (ε, accuracy) at 0 and at each radius.
+    pub(super) fn points(&self, radii: &[f64]) -> Vec<(f64, Estimate)> {
+        let share = |standing: &Vec<usize>| proportion(standing.len(), self.num_images);
+        let radii = std::iter::once(0.0).chain(radii.iter().copied());
+        radii.zip(self.at.iter().map(share)).collect()
+    }
+
+    /// Keeps only the images that withstand both attacks.
+    pub(super) fn and(mut self, other: &Self) -> Self {
+        for (own, others) in self.at.iter_mut().zip(&other.at) {
+            own.retain(|image| others.binary_search(image).is_ok());
+        }
+        self
+    }
+}
+
+/// The result of an attack.
+pub(super) struct Outcome {
+    pub(super) standing: Standing,
     /// The first images without an attack, then at each radius: each (images, C, H, W), flattened.
     columns: Vec<Vec<f32>>,
     num_pixels: usize,
 }
 
 impl Outcome {
-    /// The points (ε, accuracy) at 0 and at each radius.
-    pub(super) fn points(&self, radii: &[f64]) -> Vec<(f64, Estimate)> {
-        let share = |standing: &Vec<usize>| proportion(standing.len(), self.num_images);
-        let radii = std::iter::once(0.0).chain(radii.iter().copied());
-        radii.zip(self.standing.iter().map(share)).collect()
-    }
-
-    /// Keeps only the images that withstand both attacks.
-    pub(super) fn and(mut self, other: Self) -> Self {
-        for (own, others) in self.standing.iter_mut().zip(&other.standing) {
-            own.retain(|image| others.binary_search(image).is_ok());
-        }
-        self
-    }
-
     /// The images to show, (images, 1 + radii, C, H, W), flattened.
     pub(super) fn shown(&self) -> Vec<f32> {
         let num_shown = self.columns.first().map_or(0, |column| column.len() / self.num_pixels);
@@ -86,7 +95,7 @@ impl BallAttack<'_> {
             standing.retain(|&image| predicted.next() == Some(&images.labels[image]));
         };
         let mut standing: Vec<usize> = match before {
-            Some(before) => before.standing[0].clone(),
+            Some(before) => before.standing.at[0].clone(),
             None => {
                 let mut all = (0..num_images).collect();
                 keep(&mut all, &self.predict(images.values, 0, progress)?);
@@ -100,7 +109,7 @@ impl BallAttack<'_> {
             let mut column = columns[index].clone();
             if let Some(before) = before {
                 standing.retain(|&image| {
-                    let is_standing = before.standing[index + 1].binary_search(&image).is_ok();
+                    let is_standing = before.standing.at[index + 1].binary_search(&image).is_ok();
                     if !is_standing && image < num_shown {
                         let fooled = &before.columns[index + 1][place(image)];
                         column[place(image)].copy_from_slice(fooled);
@@ -125,7 +134,7 @@ impl BallAttack<'_> {
             columns.push(column);
             history.push(standing.clone());
         }
-        Ok(Outcome { num_images, standing: history, columns, num_pixels })
+        Ok(Outcome { standing: Standing { num_images, at: history }, columns, num_pixels })
     }
 
     /// Attacks the images in batches and returns the attacked images.

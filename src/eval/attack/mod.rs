@@ -10,9 +10,10 @@ mod refine;
 
 use burn::tensor::Tensor;
 use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
 
 use super::{
-    EvalError, Progress,
+    EvalError, Picture, Progress,
     frozen_model::FrozenModel,
     results::{Attack, AttackCurve, AttackKind, AttackStage, BallNorm, Defence},
 };
@@ -20,9 +21,10 @@ use crate::{
     config::{EvalConfig, RunConfig},
     data::Dataset,
     pgd::AttackLoss,
+    shard::Shard,
     streams,
 };
-use ball_attack::{BallAttack, Outcome};
+use ball_attack::{BallAttack, Outcome, Standing};
 
 pub(super) use refine::Refinement;
 
@@ -120,16 +122,34 @@ fn num_radii(config: &EvalConfig) -> usize {
     BallNorm::ALL.iter().map(|&(norm, _)| radii(config, norm).len()).sum()
 }
 
-/// The number of times that [`attack`] reports progress.
+/// Attacks that do not depend on others: those within balls of one norm, on a model with one defence. Each attacks only
+/// the images that withstood those before, and its noise depends on the place of an image among them, so its images cannot
+/// be divided among processes; but the units can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Unit {
+    norm: BallNorm,
+    defence: Defence,
+}
+
+/// The attacks of a part of an evaluation: every n-th of all, the most costly ones last.
+fn units(config: &EvalConfig, can_differentiate: bool, shard: Shard) -> Vec<Unit> {
+    let defences = [Defence::None].into_iter().chain(on_refined(config, can_differentiate));
+    let of_defence = |defence| BallNorm::ALL.iter().map(move |&(norm, _)| Unit { norm, defence });
+    defences.flat_map(of_defence).skip(shard.number() - 1).step_by(shard.count()).collect()
+}
+
+/// The number of times that [`Plan::see`] reports progress.
 pub(super) fn num_steps(
     config: &EvalConfig,
     refinement: Option<&Refinement>,
     num_classes: usize,
+    shard: Shard,
 ) -> usize {
     let kinds = kinds(config, num_classes);
     let num_starts: usize = kinds.iter().map(|kind| kind.restarts(config)).sum();
     let can_differentiate = refinement.is_some_and(Refinement::can_differentiate);
-    (1 + on_refined(config, can_differentiate).len()) * num_radii(config) * num_starts
+    let units = units(config, can_differentiate, shard);
+    units.iter().map(|unit| radii(config, unit.norm).len() * num_starts).sum()
 }
 
 /// The cost of the attacks before they run, in one line: which they are, and how many gradients of one image they take
@@ -191,46 +211,103 @@ pub(super) struct Plan<'a> {
     pub(super) seed: u64,
 }
 
-impl Plan<'_> {
-    /// The accuracy as a function of ε for every norm and defence, and `num_shown` attacked images of each norm.
-    ///
-    /// # Errors
-    /// The evaluation is to stop.
-    pub(super) fn attack(
-        &self,
-        images: Images,
-        num_shown: usize,
-        progress: &mut Progress,
-    ) -> Result<(Attack, Vec<Attacked>), EvalError> {
-        let Self { refinement, config, num_classes, .. } = *self;
-        let can_differentiate = refinement.is_some_and(Refinement::can_differentiate);
-        let (mut curves, mut shown) = (Vec::new(), Vec::new());
-        for &(norm, _) in BallNorm::ALL {
-            let columns = 1 + radii(config, norm).len();
-            let bare = images.first(config.num_attacked);
-            let stages = self.stages(norm, Defence::None, bare, num_shown, progress)?;
-            let values = stages.last().map_or_else(Vec::new, |(_, outcome)| outcome.shown());
-            shown.push(Attacked { norm, values, columns });
-            curves.push(self.curve(norm, Defence::None, &stages));
+/// Which images withstood attacks: of all of them, or of those of a part of an evaluation.
+#[derive(Serialize, Deserialize)]
+pub(super) struct AttackSeen {
+    units: Vec<UnitSeen>,
+    refinement: String,
+    left_out: Vec<(String, String)>,
+}
 
+/// Which images withstood the attacks within balls of one norm, on a model with one defence.
+#[derive(Serialize, Deserialize)]
+struct UnitSeen {
+    norm: BallNorm,
+    defence: Defence,
+    /// After each kind of attack and all kinds before it.
+    stages: Stages,
+    /// Some of the attacked images.
+    picture: Option<Picture>,
+}
+
+impl AttackSeen {
+    /// Adds the attacks of another part of the evaluation.
+    pub(super) fn join(&mut self, part: Self) {
+        self.units.extend(part.units);
+    }
+
+    /// The accuracy as a function of ε for every norm and defence.
+    pub(super) fn results(&self, config: &EvalConfig) -> Attack {
+        let mut curves = Vec::new();
+        for &(norm, _) in BallNorm::ALL {
+            let stages_of = |defence: Defence| {
+                let is_it = |unit: &&UnitSeen| unit.norm == norm && unit.defence == defence;
+                self.units.iter().find(is_it).map(|unit| &unit.stages)
+            };
             let mut worst: Option<Stages> = None;
-            for defence in on_refined(config, can_differentiate) {
-                let refined = images.first(config.num_attacked_refined);
-                let stages = self.stages(norm, defence, refined, 0, progress)?;
-                curves.push(self.curve(norm, defence, &stages));
+            for defence in Defence::ATTACKED {
+                let Some(stages) = stages_of(defence) else { continue };
+                curves.push(curve(config, norm, defence, stages));
+                if defence == Defence::None {
+                    continue;
+                }
                 worst = Some(match worst {
-                    None => stages,
+                    None => stages.clone(),
                     Some(worst) => {
                         let both = worst.into_iter().zip(stages);
                         both.map(|((kind, a), (_, b))| (kind, a.and(b))).collect()
                     }
                 });
             }
-            curves.extend(worst.map(|stages| self.curve(norm, Defence::RefinedWorst, &stages)));
+            curves.extend(worst.map(|stages| curve(config, norm, Defence::RefinedWorst, &stages)));
+        }
+        Attack { curves, refinement: self.refinement.clone(), left_out: self.left_out.clone() }
+    }
+
+    /// The pictures of attacked images, one for each norm.
+    pub(super) fn pictures(&self) -> Vec<Picture> {
+        let of_norm = |&(norm, _): &(BallNorm, _)| {
+            self.units.iter().filter(move |unit| unit.norm == norm).find_map(|u| u.picture.clone())
+        };
+        BallNorm::ALL.iter().filter_map(of_norm).collect()
+    }
+}
+
+impl Plan<'_> {
+    /// Runs the attacks of a part of the evaluation. `draw` makes a picture of `num_shown` images of each norm, attacked
+    /// without a defence.
+    ///
+    /// # Errors
+    /// The evaluation is to stop; a picture cannot be drawn.
+    pub(super) fn see(
+        &self,
+        images: Images,
+        num_shown: usize,
+        shard: Shard,
+        draw: &dyn Fn(&Attacked) -> Result<Option<Picture>, EvalError>,
+        progress: &mut Progress,
+    ) -> Result<AttackSeen, EvalError> {
+        let Self { refinement, config, num_classes, .. } = *self;
+        let can_differentiate = refinement.is_some_and(Refinement::can_differentiate);
+        let mut seen = Vec::new();
+        for Unit { norm, defence } in units(config, can_differentiate, shard) {
+            let (count, num_shown) = match defence {
+                Defence::None => (config.num_attacked, num_shown),
+                _ => (config.num_attacked_refined, 0),
+            };
+            let outcomes = self.stages(norm, defence, images.first(count), num_shown, progress)?;
+            let picture = match (defence, outcomes.last()) {
+                (Defence::None, Some((_, outcome))) => {
+                    let columns = 1 + radii(config, norm).len();
+                    draw(&Attacked { norm, values: outcome.shown(), columns })?
+                }
+                _ => None,
+            };
+            let stages = outcomes.into_iter().map(|(kind, found)| (kind, found.standing)).collect();
+            seen.push(UnitSeen { norm, defence, stages, picture });
         }
         let refinement = refinement.map_or_else(|| "none".to_string(), |r| r.words().to_string());
-        let left_out = left_out(config, num_classes);
-        Ok((Attack { curves, refinement, left_out }, shown))
+        Ok(AttackSeen { units: seen, refinement, left_out: left_out(config, num_classes) })
     }
 
     /// Runs every kind of attack in turn. Each attacks only the images that withstood those before, so the last
@@ -242,8 +319,8 @@ impl Plan<'_> {
         images: Images,
         num_shown: usize,
         progress: &mut Progress,
-    ) -> Result<Stages, EvalError> {
-        let mut stages = Stages::new();
+    ) -> Result<Vec<(AttackKind, Outcome)>, EvalError> {
+        let mut stages: Vec<(AttackKind, Outcome)> = Vec::new();
         let mut num_rounds = 0;
         for kind in kinds(self.config, self.num_classes) {
             let attack = BallAttack { plan: self, defence, norm, kind, first_round: num_rounds };
@@ -254,25 +331,26 @@ impl Plan<'_> {
         }
         Ok(stages)
     }
+}
 
-    fn curve(&self, norm: BallNorm, defence: Defence, stages: &Stages) -> AttackCurve {
-        let radii = radii(self.config, norm);
-        let by_attack: Vec<AttackStage> = stages
-            .iter()
-            .map(|(kind, outcome)| AttackStage { attack: *kind, points: outcome.points(radii) })
-            .collect();
-        AttackCurve {
-            norm,
-            defence,
-            num_images: stages.last().map_or(0, |(_, outcome)| outcome.num_images),
-            points: by_attack.last().map_or_else(Vec::new, |stage| stage.points.clone()),
-            by_attack,
-        }
+/// The accuracy as a function of ε after the attacks of one norm and defence.
+fn curve(config: &EvalConfig, norm: BallNorm, defence: Defence, stages: &Stages) -> AttackCurve {
+    let radii = radii(config, norm);
+    let by_attack: Vec<AttackStage> = stages
+        .iter()
+        .map(|(kind, standing)| AttackStage { attack: *kind, points: standing.points(radii) })
+        .collect();
+    AttackCurve {
+        norm,
+        defence,
+        num_images: stages.last().map_or(0, |(_, standing)| standing.num_images),
+        points: by_attack.last().map_or_else(Vec::new, |stage| stage.points.clone()),
+        by_attack,
     }
 }
 
-/// The outcome after each kind of attack and all kinds before it.
-type Stages = Vec<(AttackKind, Outcome)>;
+/// The images that stand after each kind of attack and all kinds before it.
+type Stages = Vec<(AttackKind, Standing)>;
 
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ use crate::{
     eval::{EvalError, Progress},
     replay_buffer::{Start, class_of_slot},
     sampler::{ChainState, Sampler},
+    shard::Shard,
     streams,
 };
 
@@ -20,7 +21,8 @@ pub(super) fn num_batches(checkpoint: &Checkpoint, count: usize) -> usize {
     count.div_ceil(checkpoint.config.data.batch_size)
 }
 
-/// Runs `count` fresh chains, over all classes in turn, with the model's own sampler and norm. No chain is left out.
+/// Runs `count` fresh chains, over all classes in turn, with the model's own sampler and norm. No chain is left out. A part
+/// runs whole batches of them, because the noise depends on the batch.
 ///
 /// # Errors
 /// The weights do not fit the network.
@@ -30,6 +32,7 @@ pub(super) fn fresh(
     count: usize,
     device: &Device,
     seed: u64,
+    shard: Shard,
     progress: &mut Progress,
 ) -> Result<Images, EvalError> {
     let network = checkpoint.network(device)?;
@@ -41,7 +44,11 @@ pub(super) fn fresh(
     let num_classes = checkpoint.class_names.len() as u32;
     let labels: Vec<u32> = (0..count as u32).map(|i| i % num_classes).collect();
     let mut values = Vec::new();
-    for (batch, labels) in labels.chunks(checkpoint.config.data.batch_size).enumerate() {
+    let batch_size = checkpoint.config.data.batch_size;
+    let batches = shard.range(num_batches(checkpoint, count));
+    let own = (batches.start * batch_size).min(count)..(batches.end * batch_size).min(count);
+    let labels = labels[own.clone()].to_vec();
+    for (batch, labels) in batches.zip(labels.chunks(batch_size)) {
         let batch = batch as u32;
         let energy = match is_conditional {
             true => JointEnergy::for_labels(&network, labels.to_vec()),
@@ -67,7 +74,7 @@ pub(super) fn fresh(
         },
         config.sample_steps
     );
-    Ok(Images { name: "fresh chains", protocol, values, labels })
+    Ok(Images { name: "fresh chains", protocol, values, labels, first: own.start })
 }
 
 /// Chains of the replay buffer. `None` for a packed model, which has no buffer, and for a model trained without
@@ -76,6 +83,7 @@ pub(super) fn of_buffer(
     checkpoint: &Checkpoint,
     count: usize,
     least: usize,
+    shard: Shard,
 ) -> Result<Option<Images>, usize> {
     let buffer = &checkpoint.replay_buffer;
     let (capacity, num_pixels) = (buffer.shape[0], buffer.shape[1]);
@@ -89,6 +97,8 @@ pub(super) fn of_buffer(
     let num_classes = checkpoint.class_names.len();
     let of_slot = |&slot: &usize| &buffer.values[slot * num_pixels..(slot + 1) * num_pixels];
     let number = slots.len();
+    let rows = shard.range(number);
+    let slots = &slots[rows.clone()];
     Ok(Some(Images {
         name: "replay buffer",
         protocol: format!(
@@ -97,5 +107,6 @@ pub(super) fn of_buffer(
         ),
         values: slots.iter().flat_map(of_slot).copied().collect(),
         labels: slots.iter().map(|&slot| class_of_slot(slot, capacity, num_classes)).collect(),
+        first: rows.start,
     }))
 }

@@ -5,35 +5,31 @@
 //! the same report.
 
 mod generated;
+mod judged;
 
 use std::path::PathBuf;
 
 use burn::tensor::Device;
-use image::RgbImage;
+use serde::{Deserialize, Serialize};
 
 use super::{
     EvalError, Progress,
     fid::{self, FidJudge},
     frozen_model::FrozenModel,
-    metrics::{
-        Moments, frechet, frechet_distance, inception_like, nearest_distances, precision_recall,
-        proportion,
-    },
-    results::{Fid, JudgeInfo, Nearest, SampleSet, Samples},
+    metrics::nearest_distances,
+    results::Fid,
 };
 use crate::{
-    accuracy::predicted,
     bundled,
     checkpoint::{self, Checkpoint},
     config::EvalConfig,
     data::{Dataset, Splits, spread},
     files::{file_name, sha256},
     numbers::softmax_rows,
-    picture,
+    shard::Shard,
 };
+use judged::{JudgeSeen, JudgedSet, Shown};
 
-/// A sample counts as copied if it is closer to a training image than all but this share of the test images.
-const COPIED: f64 = 0.01;
 /// The number of chains of each class in the picture.
 const SHOWN_PER_CLASS: usize = 10;
 
@@ -73,43 +69,60 @@ impl Judge {
         Ok(Some(Self { subject, name, sha256: sha256(&bytes) }))
     }
 
-    fn judged(
+    /// The SHA-256 of the judge's file, in hexadecimal.
+    pub(super) fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// Judges images and compares them with the training images `reference`; `are_shown` says whether some of them are
+    /// shown in the picture.
+    ///
+    /// # Errors
+    /// The evaluation is to stop; the judge's features are not finite.
+    fn see(
         &self,
         images: Images,
-        num_classes: usize,
+        reference: &Dataset,
+        all: &[f32],
+        are_shown: bool,
         progress: &Progress,
-    ) -> Result<Judged, EvalError> {
-        let [features, logits] = self.subject.features(&images.values, &mut || progress.check())?;
-        Ok(Judged { images, features, probabilities: softmax_rows(&logits, num_classes) })
+    ) -> Result<JudgedSet, EvalError> {
+        let Images { name, protocol, values, labels, first } = images;
+        let (num_classes, num_pixels) = (reference.num_classes(), reference.num_pixels());
+        let [features, logits] = self.subject.features(&values, &mut || progress.check())?;
+        if features.iter().any(|feature| !feature.is_finite()) {
+            return Err(EvalError::Request(format!(
+                "the judge's features of the {name} are not finite: the chains diverge, or its weights are broken"
+            )));
+        }
+        let nearest = nearest_distances(&values, all, num_pixels);
+        // The classes come in turn, so this is the number of images of the class before it.
+        let is_shown = |row: &usize| are_shown && (first + row) / num_classes < SHOWN_PER_CLASS;
+        let shown = (0..labels.len()).filter(is_shown).map(|row| Shown {
+            class: labels[row],
+            image: values[row * num_pixels..(row + 1) * num_pixels].to_vec(),
+            near: reference.gather([nearest[row].1]),
+        });
+        Ok(JudgedSet {
+            shown: shown.collect(),
+            name: name.to_string(),
+            protocol,
+            labels,
+            features,
+            probabilities: softmax_rows(&logits, num_classes),
+            distances: nearest.into_iter().map(|(distance, _)| distance).collect(),
+        })
     }
 }
 
-/// Images (N, C, H, W), flattened, each with the class of its row.
+/// Images (N, C, H, W), flattened, each with the class of its row: a set, or the part of a set that begins with its image
+/// `first`.
 struct Images {
     name: &'static str,
     protocol: String,
     values: Vec<f32>,
     labels: Vec<u32>,
-}
-
-/// Images with the judge's features (N, features) and p(y|x) (N, classes).
-struct Judged {
-    images: Images,
-    features: Vec<f32>,
-    probabilities: Vec<f64>,
-}
-
-impl Judged {
-    fn agreement(&self, num_classes: usize) -> usize {
-        let rows = self.probabilities.chunks(num_classes).zip(&self.images.labels);
-        rows.filter(|(row, label)| predicted(row) == **label as usize).count()
-    }
-
-    /// The features of the images of one class.
-    fn of_class(&self, class: u32, num_features: usize) -> Vec<f32> {
-        let rows = self.features.chunks(num_features).zip(&self.images.labels);
-        rows.filter(|(_, label)| **label == class).flat_map(|(row, _)| row).copied().collect()
-    }
+    first: usize,
 }
 
 /// What measures the quality of samples: at least one of two networks.
@@ -121,11 +134,17 @@ pub(super) struct Judges<'a> {
     pub(super) fid: Option<&'a FidJudge>,
 }
 
-/// The number of times that [`measure`] reports progress.
-pub(super) fn num_steps(judges: Judges, checkpoint: &Checkpoint, splits: &Splits) -> usize {
+/// The number of times that [`see`] reports progress.
+pub(super) fn num_steps(
+    judges: Judges,
+    checkpoint: &Checkpoint,
+    splits: &Splits,
+    shard: Shard,
+) -> usize {
     let config = &checkpoint.config.eval;
     let count = set_size(config, &splits.test);
-    let fresh = generated::num_batches(checkpoint, count) * config.sample_steps;
+    let num_batches = generated::num_batches(checkpoint, count);
+    let fresh = shard.range(num_batches).len() * config.sample_steps;
     let judging = if judges.judge.is_some() { 4 } else { 0 };
     let reference = config.fid_reference.min(splits.train.len());
     let fid = match judges.fid {
@@ -170,169 +189,102 @@ fn least(config: &EvalConfig, num_classes: usize) -> usize {
     (2 * num_classes).max(config.num_neighbors + 1).max(4)
 }
 
-/// What [`measure`] finds.
-pub(super) struct Found {
-    pub(super) samples: Option<Samples>,
+/// What measures the quality of samples found out about images, or about a part of each set of them.
+#[derive(Serialize, Deserialize)]
+pub(super) struct SamplesSeen {
+    pub(super) judged: Option<JudgeSeen>,
+    /// FID, which is measured of whole sets only.
     pub(super) fid: Option<Fid>,
-    /// Fresh chains, each above the training image nearest to it.
-    pub(super) picture: Option<RgbImage>,
+    /// Sets that are missing, each with the reason.
+    pub(super) left_out: Vec<(String, String)>,
 }
 
-/// Judges test images, fresh chains and chains of the buffer.
+impl SamplesSeen {
+    /// Appends what was found out about a further part of each set.
+    pub(super) fn join(&mut self, part: Self) {
+        if let (Some(whole), Some(part)) = (&mut self.judged, part.judged) {
+            whole.join(part);
+        }
+    }
+}
+
+/// Looks at a part of the test images, of fresh chains and of the chains of the buffer.
 ///
 /// # Errors
 /// The weights do not fit the network, or the chains are not finite.
-pub(super) fn measure(
+pub(super) fn see(
     judges: Judges,
     checkpoint: &Checkpoint,
     splits: &Splits,
     device: &Device,
     seed: u64,
-    left_out: &mut Vec<(String, String)>,
+    shard: Shard,
     progress: &mut Progress,
-) -> Result<Found, EvalError> {
+) -> Result<SamplesSeen, EvalError> {
     let (train, config) = (&splits.train, &checkpoint.config.eval);
     let count = set_size(config, &splits.test);
-    let mut sets = vec![test_images(&splits.test, count)];
-    sets.push(generated::fresh(checkpoint, config, count, device, seed, progress)?);
+    let mut sets = vec![test_images(&splits.test, count, shard)];
+    sets.push(generated::fresh(checkpoint, config, count, device, seed, shard, progress)?);
     let least = least(config, splits.test.num_classes());
-    match generated::of_buffer(checkpoint, count, least) {
+    let mut left_out = Vec::new();
+    match generated::of_buffer(checkpoint, count, least, shard) {
         Ok(set) => sets.extend(set),
         Err(found) => left_out.push((
             "replay buffer".into(),
             format!("it holds {found} chains, but judging samples needs {least}"),
         )),
     }
-    let mut found = Found { samples: None, fid: None, picture: None };
+    let mut fid = None;
     if let Some(judge) = judges.fid {
         let reference = train.gather(spread(train.len(), config.fid_reference));
         let sets = sets.iter().map(|set| (set.name, set.values.as_slice()));
-        found.fid = Some(judge.measure(&reference, sets, train.shape, &mut || progress.step())?);
+        fid = Some(judge.measure(&reference, sets, train.shape, &mut || progress.step())?);
     }
-    if let Some(judge) = judges.judge {
-        let (samples, picture) = judge_sets(judge, sets, splits, config, progress)?;
-        (found.samples, found.picture) = (Some(samples), Some(picture));
-    }
-    Ok(found)
+    let judged = match judges.judge {
+        Some(judge) => Some(judge_sets(judge, sets, train, shard, progress)?),
+        None => None,
+    };
+    Ok(SamplesSeen { judged, fid, left_out })
 }
 
-/// Judges sets of images, of which the first holds the test images and the second the fresh chains, and draws the second.
+/// Judges a part of the training images, and sets of images, of which the first holds test images and the second fresh
+/// chains.
 ///
 /// # Errors
 /// The chains are not finite.
 fn judge_sets(
     judge: &Judge,
     sets: Vec<Images>,
-    splits: &Splits,
-    config: &EvalConfig,
+    train: &Dataset,
+    shard: Shard,
     progress: &mut Progress,
-) -> Result<(Samples, RgbImage), EvalError> {
-    let (train, num_classes) = (&splits.train, splits.test.num_classes());
-    let all = |dataset: &Dataset| Images {
-        name: "training images",
-        protocol: String::new(),
-        values: dataset.gather(0..dataset.len()),
-        labels: dataset.labels.clone(),
-    };
-    let reference = judge.judged(all(train), num_classes, progress)?;
-    let num_features = reference.features.len() / train.len();
-    let whole = Moments::of(&reference.features, num_features);
-    // A single image has no covariance.
-    let moments_of = |judged: &Judged, class: u32| {
-        let features = judged.of_class(class, num_features);
-        (features.len() >= 2 * num_features).then(|| Moments::of(&features, num_features))
-    };
-    let by_class: Vec<Option<Moments>> =
-        (0..num_classes as u32).map(|class| moments_of(&reference, class)).collect();
-    progress.step()?;
-
+) -> Result<JudgeSeen, EvalError> {
+    let all = train.gather(0..train.len());
+    let rows = shard.range(train.len());
     let num_pixels = train.num_pixels();
-    let per_pixel = |distance: f32| f64::from(distance) / (num_pixels as f64).sqrt();
-    let (mut found, mut test_accuracy, mut threshold, mut shown) = (Vec::new(), 0.0, 0.0, None);
-    for images in sets {
-        let set = judge.judged(images, num_classes, progress)?;
-        if set.features.iter().any(|feature| !feature.is_finite()) {
-            return Err(EvalError::Request(format!(
-                "the judge's features of the {} are not finite: the chains diverge, or its weights are broken",
-                set.images.name
-            )));
-        }
-        let nearest = nearest_distances(&set.images.values, &reference.images.values, num_pixels);
-        let mut distances: Vec<f64> = nearest.iter().map(|&(d, _)| per_pixel(d)).collect();
-        if shown.is_none() && !found.is_empty() {
-            shown = Some(beside_nearest(&set.images, &nearest, train));
-        }
-        let count = distances.len();
-        let agreement = set.agreement(num_classes);
-        distances.sort_by(f64::total_cmp);
-        if found.is_empty() {
-            // The first set holds the test images.
-            test_accuracy = agreement as f64 / count as f64;
-            threshold = distances[(COPIED * count as f64) as usize];
-        }
-        let near = distances.partition_point(|&distance| distance < threshold);
-        let peers = spread(train.len(), count)
-            .flat_map(|i| &reference.features[i * num_features..(i + 1) * num_features])
-            .copied()
-            .collect::<Vec<f32>>();
-        let (precision, recall) =
-            precision_recall(&peers, &set.features, num_features, config.num_neighbors);
-        let class_distance = |(class, reference): (usize, &Option<Moments>)| {
-            let own = moments_of(&set, class as u32)?;
-            Some(frechet_distance(&own, reference.as_ref()?))
-        };
-        found.push(SampleSet {
-            name: set.images.name.to_string(),
-            count,
-            frechet: frechet(&set.features, &whole, num_features),
-            frechet_by_class: by_class.iter().enumerate().map(class_distance).collect(),
-            inception_like: inception_like(&set.probabilities, num_classes),
-            class_agreement: proportion(agreement, count),
-            precision,
-            recall,
-            nearest: Nearest {
-                median: distances[count / 2],
-                share_copied: near as f64 / count as f64,
-            },
-            protocol: set.images.protocol,
-        });
+    let own = &all[rows.start * num_pixels..rows.end * num_pixels];
+    let [reference, _] = judge.subject.features(own, &mut || progress.check())?;
+    let reference_labels = train.labels[rows].to_vec();
+    progress.step()?;
+    let mut found = Vec::with_capacity(sets.len());
+    for (nth, images) in sets.into_iter().enumerate() {
+        found.push(judge.see(images, train, &all, nth == 1, progress)?);
         progress.step()?;
     }
-    let judge = JudgeInfo {
-        name: judge.name.clone(),
-        sha256: judge.sha256.clone(),
-        accuracy: test_accuracy,
-        num_features,
-    };
-    let samples = Samples { judge, num_reference: train.len(), sets: found };
-    Ok((samples, shown.unwrap_or_default()))
+    let (name, sha256) = (judge.name.clone(), judge.sha256.clone());
+    Ok(JudgeSeen { name, sha256, reference, reference_labels, sets: found })
 }
 
 /// Real test images: their values are the reference for those of the samples.
-fn test_images(test: &Dataset, count: usize) -> Images {
+fn test_images(test: &Dataset, count: usize, shard: Shard) -> Images {
     let indices: Vec<usize> = spread(test.len(), count).collect();
+    let rows = shard.range(indices.len());
+    let own = &indices[rows.clone()];
     Images {
         name: "test images",
         protocol: format!("{} of the {} test images, spread evenly", indices.len(), test.len()),
-        labels: indices.iter().map(|&index| test.labels[index]).collect(),
-        values: test.gather(indices),
+        labels: own.iter().map(|&index| test.labels[index]).collect(),
+        values: test.gather(own.iter().copied()),
+        first: rows.start,
     }
-}
-
-/// Draws the first images of every class in a row, with the nearest training image below each.
-fn beside_nearest(images: &Images, nearest: &[(f32, usize)], train: &Dataset) -> RgbImage {
-    let num_pixels = train.num_pixels();
-    let (mut values, mut labels) = (Vec::new(), Vec::new());
-    for class in 0..train.num_classes() as u32 {
-        let of_class = (0..images.labels.len()).filter(|&i| images.labels[i] == class);
-        let row: Vec<usize> = of_class.take(SHOWN_PER_CLASS).collect();
-        let near = train.gather(row.iter().map(|&index| nearest[index].1));
-        let own = row.iter().flat_map(|&i| &images.values[i * num_pixels..(i + 1) * num_pixels]);
-        for mut line in [own.copied().collect(), near] {
-            line.resize(SHOWN_PER_CLASS * num_pixels, -1.0);
-            values.extend(line);
-            labels.extend([class; SHOWN_PER_CLASS]);
-        }
-    }
-    picture::draw(&values, &labels, train.shape, SHOWN_PER_CLASS)
 }

@@ -7,8 +7,10 @@ mod sets;
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
-    EvalError, Progress,
+    EvalError, Picture, Progress,
     frozen_model::{FrozenModel, Scores},
     metrics::separation,
     results::{Ood, OodSet, Score, Separation},
@@ -18,7 +20,9 @@ use crate::{
     config::RunConfig,
     data::{Dataset, spread},
     energy::log_density,
+    files::sha256,
     numbers::softmax_rows,
+    shard::Shard,
 };
 use sets::ImageSet;
 
@@ -60,7 +64,7 @@ impl OodImages {
         Ok(Self { inside, sets, left_out })
     }
 
-    /// The number of times that [`ood`] reports progress: one more than the number of sets.
+    /// The number of times that [`see`] reports progress: one more than the number of sets.
     pub(super) fn num_steps(&self) -> usize {
         self.sets.len() + 1
     }
@@ -76,50 +80,101 @@ impl OodImages {
     }
 }
 
-/// Measures how well each score separates the test images from each set.
+/// What the model says to the test images and to those of every set, or to a part of them.
+#[derive(Serialize, Deserialize)]
+pub(super) struct OodSeen {
+    inside: Scores,
+    sets: Vec<SetSeen>,
+    left_out: Vec<(String, String)>,
+    /// Examples of every set.
+    pub(super) picture: Option<Picture>,
+}
+
+/// What the model says to the images of a set.
+#[derive(Serialize, Deserialize)]
+struct SetSeen {
+    name: String,
+    what: String,
+    is_own: bool,
+    scores: Scores,
+}
+
+impl OodImages {
+    /// The checksum of the images of each set, by its name, for the check that parts have the same images.
+    pub(super) fn checksums(&self) -> serde_json::Value {
+        let of_set = |set: &ImageSet| {
+            let sum = sha256(bytemuck::cast_slice(&set.values));
+            (set.name.clone(), serde_json::Value::from(sum))
+        };
+        serde_json::Value::Object(self.sets.iter().map(of_set).collect())
+    }
+}
+
+/// Shows a part of the images to the model.
 ///
 /// # Errors
 /// The evaluation is to stop.
-pub(super) fn ood(
+pub(super) fn see(
     subject: &FrozenModel,
     images: OodImages,
-    num_classes: usize,
-    num_resamples: usize,
-    seed: u64,
+    shard: Shard,
     progress: &mut Progress,
-) -> Result<Ood, EvalError> {
-    let inside = subject.scores(&images.inside, &mut || progress.check())?;
+) -> Result<OodSeen, EvalError> {
+    let own = |values: &[f32]| {
+        let rows = shard.range(values.len() / subject.num_pixels());
+        rows.start * subject.num_pixels()..rows.end * subject.num_pixels()
+    };
+    let inside = subject.scores(&images.inside[own(&images.inside)], &mut || progress.check())?;
     progress.step()?;
-    let energy_edges = edges(&inside.energies);
-    let energy_counts = histogram(&inside.energies, &energy_edges);
-    let inside_scores = in_order(&inside, num_classes);
     let mut sets = Vec::with_capacity(images.sets.len());
-    for set in images.sets {
-        let found = subject.scores(&set.values, &mut || progress.check())?;
-        let scores = in_order(&found, num_classes).into_iter().zip(&inside_scores);
-        let scores: Vec<Separation> = scores
-            .map(|((score, outside), (_, inside))| {
-                separation(score, inside, &outside, num_resamples, seed)
-            })
-            .collect();
+    for ImageSet { name, what, is_own, values } in images.sets {
+        let scores = subject.scores(&values[own(&values)], &mut || progress.check())?;
         progress.step()?;
-        sets.push(OodSet {
-            name: set.name,
-            what: set.what,
-            is_own: set.is_own,
-            num_out: found.energies.len(),
-            mean_energy: found.energies.iter().sum::<f64>() / found.energies.len() as f64,
-            energy_counts: histogram(&found.energies, &energy_edges),
-            scores,
-        });
+        sets.push(SetSeen { name, what, is_own, scores });
     }
-    Ok(Ood {
-        num_in: inside.energies.len(),
-        energy_edges,
-        energy_counts,
-        sets,
-        left_out: images.left_out,
-    })
+    Ok(OodSeen { inside, sets, left_out: images.left_out, picture: None })
+}
+
+impl OodSeen {
+    /// Appends what was seen of a further part of the images, whose sets are the same.
+    pub(super) fn join(&mut self, part: Self) {
+        self.inside.join(part.inside);
+        for (whole, part) in self.sets.iter_mut().zip(part.sets) {
+            whole.scores.join(part.scores);
+        }
+        self.picture = self.picture.take().or(part.picture);
+    }
+
+    /// How well each score separates the test images from each set.
+    pub(super) fn results(&self, num_classes: usize, num_resamples: usize, seed: u64) -> Ood {
+        let energy_edges = edges(&self.inside.energies);
+        let inside_scores = in_order(&self.inside, num_classes);
+        let of_set = |set: &SetSeen| {
+            let scores = in_order(&set.scores, num_classes).into_iter().zip(&inside_scores);
+            let scores: Vec<Separation> = scores
+                .map(|((score, outside), (_, inside))| {
+                    separation(score, inside, &outside, num_resamples, seed)
+                })
+                .collect();
+            let energies = &set.scores.energies;
+            OodSet {
+                name: set.name.clone(),
+                what: set.what.clone(),
+                is_own: set.is_own,
+                num_out: energies.len(),
+                mean_energy: energies.iter().sum::<f64>() / energies.len() as f64,
+                energy_counts: histogram(energies, &energy_edges),
+                scores,
+            }
+        };
+        Ood {
+            num_in: self.inside.energies.len(),
+            energy_counts: histogram(&self.inside.energies, &energy_edges),
+            sets: self.sets.iter().map(of_set).collect(),
+            energy_edges,
+            left_out: self.left_out.clone(),
+        }
+    }
 }
 
 /// Every score of every image; higher scores mean more like the data.
