@@ -3,8 +3,8 @@
 //   x = clamp(mean_c + factor_c^T z + residual_std_c * xi, -1, 1),   z ~ N(0, I_k), xi ~ N(0, I_D)
 //
 // One workgroup computes 256 pixels of one chain; the k coordinates z are drawn once per workgroup, in tiles of 256. z
-// uses the words of stream, xi those of stream + 1. Both are numbered by chain, so that the start of a chain does not
-// depend on the number of other chains. A large set of classes is bound in parts, in one launch each: a launch leaves the
+// uses the words of stream, xi those of stream + 1. Both are numbered by the chain's place in the whole run, so that the
+// start of a chain does not depend on the other chains. A large set of classes is bound in parts, in one launch each: a launch leaves the
 // chains of other classes alone, whose label is NO_CLASS.
 // Source: arXiv:2109.09032, section 3.3 (full covariance there; truncated factor here).
 // Twin: reference::class_center_start
@@ -14,6 +14,7 @@ struct Params {
     num_pixels: u32,
     num_components: u32,
     tiles_per_chain: u32,
+    first_chain: u32,
     step: u32,
     stream: u32,
     seed_low: u32,
@@ -45,12 +46,13 @@ fn class_center_start(
     let class_index = labels[chain];
     let inside = flat < params.num_chains * params.tiles_per_chain
         && pixel < params.num_pixels && class_index != NO_CLASS;
+    let place = params.first_chain + chain;
     let seed = vec2<u32>(params.seed_low, params.seed_high);
 
     var value = 0.0;
     for (var first = 0u; first < params.num_components; first += WORKGROUP_SIZE) {
         let component = first + local;
-        let element = chain * ((params.num_components + 3u) / 4u * 4u) + component;
+        let element = place * ((params.num_components + 3u) / 4u * 4u) + component;
         coordinates[local] = standard_normal(element, params.step, params.stream, seed);
         workgroupBarrier();
         if inside {
@@ -63,7 +65,7 @@ fn class_center_start(
         workgroupBarrier();
     }
     if inside {
-        let element = chain * ((params.num_pixels + 3u) / 4u * 4u) + pixel;
+        let element = place * ((params.num_pixels + 3u) / 4u * 4u) + pixel;
         let xi = standard_normal(element, params.step, params.stream + 1u, seed);
         let at = class_index * params.num_pixels + pixel;
         value += mean[at] + residual_std[at] * xi;

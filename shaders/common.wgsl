@@ -3,7 +3,7 @@
 // Noise is Philox-4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
 // Its counter is (block, step, stream, 0) and its key is the 64-bit seed, each in separate words, so that neighbouring
 // seeds, steps and streams give independent noise. One block gives four values: element e reads lane e % 4 of
-// block e / 4. The bits are the same on every adapter and on the CPU.
+// block e / 4. Elements are counted in the whole run, also where a tensor holds a part of its chains. The bits are the same on every adapter and on the CPU.
 // Twin: cpu/src/reference/sampling.rs
 
 const WORKGROUP_SIZE: u32 = 256u;

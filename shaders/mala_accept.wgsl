@@ -16,6 +16,7 @@ struct Params {
     num_pixels: u32,
     step_size: f32,
     inverse_temperature: f32,
+    first_chain: u32,
     step: u32,
     stream: u32,
     seed_low: u32,
@@ -66,7 +67,8 @@ fn mala_accept(
     let log_ratio = params.inverse_temperature * change;
     let seed = vec2<u32>(params.seed_low, params.seed_high);
     // The last word of the counter is 1 here; it is 0 for the noise of the proposal.
-    let bits = philox_4x32(vec4<u32>(chain, params.step, params.stream, 1u), seed);
+    let counter = vec4<u32>(params.first_chain + chain, params.step, params.stream, 1u);
+    let bits = philox_4x32(counter, seed);
     // A proposal whose ratio is NaN is rejected.
     let is_number = !is_nan(log_ratio);
     let accepted = is_number && log_unit(unit_interval(bits).xx).x < log_ratio;

@@ -14,6 +14,7 @@ struct Params {
     step_size: f32,
     noise_std: f32,
     project: u32,
+    first_element: u32,
     step: u32,
     stream: u32,
     seed_low: u32,
@@ -41,7 +42,8 @@ fn normalized_step(
     var value = x[element] - scale * gradient[element];
     if params.noise_std > 0.0 {
         let seed = vec2<u32>(params.seed_low, params.seed_high);
-        value += params.noise_std * standard_normal(element, params.step, params.stream, seed);
+        let xi = standard_normal(params.first_element + element, params.step, params.stream, seed);
+        value += params.noise_std * xi;
     }
     if params.project != 0u {
         value = clamp_number(value, -1.0, 1.0);

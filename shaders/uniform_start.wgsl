@@ -8,6 +8,7 @@
 
 struct Params {
     len: u32,
+    first_element: u32,
     step: u32,
     stream: u32,
     seed_low: u32,
@@ -27,7 +28,8 @@ fn uniform_start(
     if element >= params.len {
         return;
     }
-    let counter = vec4<u32>(element / 4u, params.step, params.stream, 0u);
+    let draw = params.first_element + element;
+    let counter = vec4<u32>(draw / 4u, params.step, params.stream, 0u);
     let bits = philox_4x32(counter, vec2<u32>(params.seed_low, params.seed_high));
-    x[element] = 2.0 * unit_interval(bits)[element % 4u] - 1.0;
+    x[element] = 2.0 * unit_interval(bits)[draw % 4u] - 1.0;
 }

@@ -6,8 +6,11 @@
 //!
 //! | generator | on | key and counter words |
 //! |---|---|---|
-//! | Philox-4x32-10, [`NoiseStream`] | the device, in `shaders/common.wgsl` and its twin | seed; element / 4, step, stream, 0 (1 for MALA's decision) |
+//! | Philox-4x32-10, [`NoiseStream`] | the device, in `shaders/common.wgsl` and its twin | seed; element / 4, step, stream, 0 (the chain, step, stream, 1 for MALA's decision) |
 //! | ChaCha8, [`HostStream`] | the host | seed, stream, counter |
+//!
+//! Elements and chains are counted in the whole run, also where a tensor holds a part of its chains
+//! ([`NoiseKey::from_chain`]): a part of the chains has the noise that it has in the whole.
 //!
 //! Streams are defined only in this file, which `tests/pure/house_rules.rs` enforces; the tests here check that no two
 //! streams overlap.
@@ -34,7 +37,7 @@ pub struct NoiseStream {
 impl NoiseStream {
     /// The key of the noise for step `step`.
     pub const fn key(self, seed: u64, step: u32) -> NoiseKey {
-        NoiseKey { seed, stream: self.first, step }
+        NoiseKey { seed, stream: self.first, step, first_chain: 0 }
     }
 
     /// The stream at position `index` in this range.

@@ -13,11 +13,11 @@ const PART_LEN: usize = 4096;
 const NUM_POINTS: usize = 1024;
 
 /// Moves `x` in place by one Langevin update; see [`reference::proximal_step`].
-pub fn proximal_step(x: &mut [f32], gradient: &[f32], update: &ProximalStep) {
+pub fn proximal_step(x: &mut [f32], gradient: &[f32], first_element: u32, update: &ProximalStep) {
     let parts = x.par_chunks_mut(PART_LEN).zip(gradient.par_chunks(PART_LEN)).enumerate();
     parts.for_each(|(index, (x, gradient))| {
-        let first_block = (index * PART_LEN / 4) as u32;
-        reference::proximal_step(x, gradient, first_block, update);
+        let first_element = first_element + (index * PART_LEN) as u32;
+        reference::proximal_step(x, gradient, first_element, update);
     });
 }
 
@@ -123,7 +123,7 @@ mod tests {
     fn parts_give_what_the_twin_gives_for_the_whole() {
         let len = 2 * PART_LEN + 6;
         let (x, gradient) = (values(len, 1), values(len, 2));
-        let noise = NoiseKey { seed: 7, stream: 3, step: 5 };
+        let noise = NoiseKey { seed: 7, stream: 3, step: 5, first_chain: 0 };
         let update = ProximalStep {
             step_size: 0.1,
             noise_std: 0.2,
@@ -132,8 +132,8 @@ mod tests {
             noise,
         };
         let (mut in_parts, mut whole) = (x.clone(), x.clone());
-        proximal_step(&mut in_parts, &gradient, &update);
-        reference::proximal_step(&mut whole, &gradient, 0, &update);
+        proximal_step(&mut in_parts, &gradient, 3, &update);
+        reference::proximal_step(&mut whole, &gradient, 3, &update);
         assert_eq!(in_parts, whole);
 
         let num_pixels = len / 2;
@@ -162,7 +162,7 @@ mod tests {
             proposal_gradient: &proposal_gradient,
             proposal_energy: &proposal_energy,
         };
-        let noise = NoiseKey { seed: 7, stream: 3, step: 5 };
+        let noise = NoiseKey { seed: 7, stream: 3, step: 5, first_chain: 0 };
         let (x_next, acceptance) = mala_accept(&ends, 0.1, 1.0, noise);
         let has_moved = acceptance.chunks_exact(2).map(|of| of[0] > 0.5);
         assert!(has_moved.clone().any(|moved| moved) && !has_moved.clone().all(|moved| moved));

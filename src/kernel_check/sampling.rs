@@ -15,7 +15,10 @@ const CHAINS: [(usize, usize); 4] = [(1, 1), (3, 255), (5, 256), (2, 257)];
 const MANY_CHAINS: (usize, usize) = (65_537, 2);
 /// The largest difference of noise: rounding and fused products change a radius of at most 5.8 by this much.
 const NOISE_ERROR: f32 = 3e-6;
-const KEY: NoiseKey = streams::KERNEL_CHECK.key(0x1234_5678_9abc_def0, 77);
+/// The chains are a part of a run: those from the sixth on.
+const KEY: NoiseKey = streams::KERNEL_CHECK.key(0x1234_5678_9abc_def0, 77).from_chain(5);
+/// The place in the stream of chains of one value.
+const FIRST: u32 = KEY.first_chain;
 /// The last four parameters of a kernel that draws noise.
 const KEY_WORDS: [u32; 4] = [KEY.step, KEY.stream, KEY.seed as u32, (KEY.seed >> 32) as u32];
 
@@ -36,13 +39,13 @@ pub(super) async fn proximal_step(subject: &Subject<'_>) -> Found {
             ProximalStep { step_size: 0.7, noise_std, proximal_radius, project, noise: KEY };
         let [step_size, noise_std, radius] =
             [update.step_size, noise_std, proximal_radius].map(f32::to_bits);
-        let sizes = [len as u32, step_size, noise_std, radius, project.into()];
+        let sizes = [len as u32, step_size, noise_std, radius, project.into(), FIRST];
         let buffers =
             [Buffer::Values(&x[..len]), Buffer::Values(&gradient[..len]), Buffer::Output(len)];
         let params = [&sizes[..], &KEY_WORDS].concat();
         let [x_next] = subject.run(groups(len), &buffers, &params).await?;
         let mut twin = x[..len].to_vec();
-        reference::proximal_step(&mut twin, &gradient[..len], 0, &update);
+        reference::proximal_step(&mut twin, &gradient[..len], FIRST, &update);
         let comparison = if update.noise_std > 0.0 { &mut noisy } else { &mut steps };
         comparison.add(&x_next, &twin);
     }
@@ -68,7 +71,9 @@ pub(super) async fn normalized_step(subject: &Subject<'_>) -> Found {
                 noise: KEY,
             };
             let numbers = [update.step_size, noise_std].map(f32::to_bits);
-            let sizes = [len as u32, num_pixels as u32, numbers[0], numbers[1], u32::from(project)];
+            let first = KEY.first_element(num_chains, num_pixels);
+            let sizes =
+                [len as u32, num_pixels as u32, numbers[0], numbers[1], project.into(), first];
             let buffers = [
                 Buffer::Values(&x),
                 Buffer::Values(&gradient),
@@ -89,10 +94,10 @@ pub(super) async fn normalized_step(subject: &Subject<'_>) -> Found {
 pub(super) async fn uniform_start(subject: &Subject<'_>) -> Found {
     let mut bits = subject.comparison("every bit of the noise", 0.0);
     for len in SIZES.into_iter().chain([MANY]) {
-        let params = [&[len as u32][..], &KEY_WORDS].concat();
+        let params = [&[len as u32, FIRST][..], &KEY_WORDS].concat();
         let [x] = subject.run(groups(len), &[Buffer::Output(len)], &params).await?;
         let mut twin = vec![0.0; len];
-        reference::uniform_start(&mut twin, KEY);
+        reference::uniform_start(&mut twin, FIRST, KEY);
         bits.add(&x, &twin);
     }
     Ok(vec![bits])
@@ -119,7 +124,8 @@ pub(super) async fn class_center_start(subject: &Subject<'_>, extent: Extent) ->
         let residual_std: Vec<f32> = scaled(num_pixels, 3, 0.1).iter().map(|v| v.abs()).collect();
         let tiles = groups(num_pixels);
         let num_chains = labels.len();
-        let sizes = [num_chains as u32, num_pixels as u32, num_components as u32, tiles];
+        let sizes =
+            [num_chains as u32, num_pixels as u32, num_components as u32, tiles, KEY.first_chain];
         let buffers = [
             Buffer::Values(&mean),
             Buffer::Values(&factor),
@@ -127,7 +133,7 @@ pub(super) async fn class_center_start(subject: &Subject<'_>, extent: Extent) ->
             Buffer::Indices(labels),
             Buffer::Output(num_chains * num_pixels),
         ];
-        let params = [sizes, KEY_WORDS].concat();
+        let params = [&sizes[..], &KEY_WORDS].concat();
         let [x] = subject.run(tiles * num_chains as u32, &buffers, &params).await?;
         let gaussians = reference::ClassGaussians {
             mean: &mean,
@@ -218,7 +224,7 @@ pub(super) async fn mala_accept(subject: &Subject<'_>, extent: Extent) -> Found 
         ];
         let numbers = [step_size, inverse_temperature].map(f32::to_bits);
         let sizes = [num_chains as u32, num_pixels as u32];
-        let params = [&sizes[..], &numbers, &KEY_WORDS].concat();
+        let params = [&sizes[..], &numbers, &[KEY.first_chain], &KEY_WORDS].concat();
         let [acceptance, x_next] = subject.run(num_chains as u32, &buffers, &params).await?;
         for chain in 0..num_chains {
             let row = chain * num_pixels..(chain + 1) * num_pixels;
@@ -247,7 +253,9 @@ pub(super) async fn mala_accept(subject: &Subject<'_>, extent: Extent) -> Found 
 /// The uniform number in (0, 1) that decides on the proposal of a chain.
 fn uniform(chain: u32) -> f32 {
     let [step, stream, seed_low, seed_high] = KEY_WORDS;
-    let bits = reference::philox_4x32([chain, step, stream, 1], [seed_low, seed_high])[0];
+    let bits =
+        reference::philox_4x32([KEY.first_chain + chain, step, stream, 1], [seed_low, seed_high])
+            [0];
     ((bits >> 9) as f32 + 0.5) / (1 << 23) as f32
 }
 

@@ -74,18 +74,18 @@ macro_rules! kernels {
 kernels! {
     PROXIMAL_STEP = "proximal_step",
         ["x", "gradient", "x_next", "params"],
-        ["len", "step_size", "noise_std", "proximal_radius", "project", "step", "stream",
+        ["len", "step_size", "noise_std", "proximal_radius", "project", "first_element", "step", "stream",
          "seed_low", "seed_high"];
     NORMALIZED_STEP = "normalized_step",
         ["x", "gradient", "summary", "x_next", "params"],
-        ["len", "num_pixels", "step_size", "noise_std", "project", "step", "stream", "seed_low",
+        ["len", "num_pixels", "step_size", "noise_std", "project", "first_element", "step", "stream", "seed_low",
          "seed_high"];
     UNIFORM_START = "uniform_start",
         ["x", "params"],
-        ["len", "step", "stream", "seed_low", "seed_high"];
+        ["len", "first_element", "step", "stream", "seed_low", "seed_high"];
     CLASS_CENTER_START = "class_center_start",
         ["mean", "factor", "residual_std", "labels", "x", "params"],
-        ["num_chains", "num_pixels", "num_components", "tiles_per_chain", "step", "stream",
+        ["num_chains", "num_pixels", "num_components", "tiles_per_chain", "first_chain", "step", "stream",
          "seed_low", "seed_high"];
     REPLAY_GATHER = "replay_gather",
         ["buffer", "fresh", "source", "x", "params"],
@@ -99,7 +99,7 @@ kernels! {
     MALA_ACCEPT = "mala_accept",
         ["x", "gradient", "proposal", "proposal_gradient", "energies", "acceptance", "x_next",
          "params"],
-        ["num_chains", "num_pixels", "step_size", "inverse_temperature", "step", "stream",
+        ["num_chains", "num_pixels", "step_size", "inverse_temperature", "first_chain", "step", "stream",
          "seed_low", "seed_high"];
     CONV_WEIGHT_SUM = "conv_weight_sum",
         ["weight_parts", "bias_parts", "weight_gradient", "bias_gradient", "params"],

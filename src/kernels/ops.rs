@@ -61,8 +61,14 @@ pub fn adapter_of(device: &Device) -> Option<Adapter> {
     is_gpu(device).then(|| Adapter::of(&gpu(Tensor::<1>::empty([1], device)).client))
 }
 
-fn words_of(noise: NoiseKey) -> [u32; 4] {
-    [noise.step, noise.stream, noise.seed as u32, (noise.seed >> 32) as u32]
+/// The parameters of a kernel that draws noise: `first`, the place of the first chain or value, and the key.
+fn words_of(first: u32, noise: NoiseKey) -> [u32; 5] {
+    [first, noise.step, noise.stream, noise.seed as u32, (noise.seed >> 32) as u32]
+}
+
+/// The place of the first value of chains (N, C, H, W) in the stream of their noise.
+fn first_element([num_chains, c, h, w]: [usize; 4], noise: NoiseKey) -> u32 {
+    noise.first_element(num_chains, c * h * w)
 }
 
 /// Moves `x` by one Langevin update; see [`reference::proximal_step`] for the rule.
@@ -71,15 +77,16 @@ fn words_of(noise: NoiseKey) -> [u32; 4] {
 /// `x`, `gradient` and the result: (N, C, H, W).
 pub fn proximal_step(x: Tensor<4>, gradient: Tensor<4>, update: &ProximalStep) -> Tensor<4> {
     let (shape, device) = (x.dims(), x.device());
+    let first = first_element(shape, update.noise);
     if !is_gpu(&device) {
         let (mut values, gradient) = (cpu(x), cpu(gradient));
-        threaded::proximal_step(&mut values, &gradient, update);
+        threaded::proximal_step(&mut values, &gradient, first, update);
         return from_cpu(values, shape, &device);
     }
     let (x, gradient) = (gpu(x), gpu(gradient));
     let x_next = empty_like(&x, shape);
     let len = shape.iter().product::<usize>() as u32;
-    let [step, stream, seed_low, seed_high] = words_of(update.noise);
+    let [first_element, step, stream, seed_low, seed_high] = words_of(first, update.noise);
     launch(
         &PROXIMAL_STEP,
         &x.client,
@@ -91,6 +98,7 @@ pub fn proximal_step(x: Tensor<4>, gradient: Tensor<4>, update: &ProximalStep) -
             update.noise_std.to_bits(),
             update.proximal_radius.to_bits(),
             update.project.into(),
+            first_element,
             step,
             stream,
             seed_low,
@@ -117,10 +125,11 @@ pub fn normalized_step(
         reference::normalized_step(&mut values, &gradient, &summary, num_pixels, update);
         return from_cpu(values, shape, &device);
     }
+    let first = first_element(shape, update.noise);
     let (x, gradient, summary) = (gpu(x), gpu(gradient), gpu(summary));
     let x_next = empty_like(&x, shape);
     let len = shape.iter().product::<usize>() as u32;
-    let [step, stream, seed_low, seed_high] = words_of(update.noise);
+    let [first_element, step, stream, seed_low, seed_high] = words_of(first, update.noise);
     launch(
         &NORMALIZED_STEP,
         &x.client,
@@ -132,6 +141,7 @@ pub fn normalized_step(
             update.step_size.to_bits(),
             update.noise_std.to_bits(),
             update.project.into(),
+            first_element,
             step,
             stream,
             seed_low,
@@ -144,19 +154,20 @@ pub fn normalized_step(
 /// Uniform noise on (-1, 1) of the given shape (N, C, H, W).
 pub fn uniform_start(shape: [usize; 4], noise: NoiseKey, device: &Device) -> Tensor<4> {
     let len = shape.iter().product::<usize>();
+    let first = first_element(shape, noise);
     if !is_gpu(device) {
         let mut values = vec![0.0; len];
-        reference::uniform_start(&mut values, noise);
+        reference::uniform_start(&mut values, first, noise);
         return from_cpu(values, shape, device);
     }
     let x = gpu(Tensor::<4>::empty(shape, device));
-    let [step, stream, seed_low, seed_high] = words_of(noise);
+    let [first_element, step, stream, seed_low, seed_high] = words_of(first, noise);
     launch(
         &UNIFORM_START,
         &x.client,
         (len as u32).div_ceil(WORKGROUP_SIZE),
         &[&x.handle],
-        &[len as u32, step, stream, seed_low, seed_high],
+        &[len as u32, first_element, step, stream, seed_low, seed_high],
     );
     from_gpu(x)
 }
@@ -170,6 +181,8 @@ pub fn class_center_start(parts: &[ClassGaussians], labels: &[u32], noise: Noise
     let [_, num_components, num_pixels] = parts[0].factor.dims();
     let device = parts[0].mean.device();
     let shape = [labels.len(), num_pixels];
+    // Each chain begins with a block of its own, in both streams. The place is asked for only to see that it exists.
+    noise.first_element(labels.len(), num_pixels.max(num_components).next_multiple_of(4));
     // The parts, each with the number of its first class.
     let parts = parts.iter().scan(0, |next, part| {
         let first = *next;
@@ -207,7 +220,7 @@ pub fn class_center_start(parts: &[ClassGaussians], labels: &[u32], noise: Noise
     }
     let x = gpu(Tensor::<2>::empty(shape, &device));
     let tiles_per_chain = (num_pixels as u32).div_ceil(WORKGROUP_SIZE);
-    let [step, stream, seed_low, seed_high] = words_of(noise);
+    let [first_chain, step, stream, seed_low, seed_high] = words_of(noise.first_chain, noise);
     for (first, part) in parts {
         let within = first..first + num_classes(part);
         if !labels.iter().any(|label| within.contains(label)) {
@@ -227,6 +240,7 @@ pub fn class_center_start(parts: &[ClassGaussians], labels: &[u32], noise: Noise
                 num_pixels as u32,
                 num_components as u32,
                 tiles_per_chain,
+                first_chain,
                 step,
                 stream,
                 seed_low,
@@ -363,7 +377,7 @@ pub fn mala_accept(
     let [x, gradient, proposal, proposal_gradient] =
         [x, gradient, proposal, proposal_gradient].map(gpu);
     let (x_next, acceptance) = (empty_like(&x, shape), empty_like(&x, [num_chains, 2]));
-    let [step, stream, seed_low, seed_high] = words_of(noise);
+    let [first_chain, step, stream, seed_low, seed_high] = words_of(noise.first_chain, noise);
     let buffers = [&x, &gradient, &proposal, &proposal_gradient, &energies, &acceptance, &x_next];
     launch(
         &MALA_ACCEPT,
@@ -375,6 +389,7 @@ pub fn mala_accept(
             num_pixels as u32,
             step_size.to_bits(),
             inverse_temperature.to_bits(),
+            first_chain,
             step,
             stream,
             seed_low,

@@ -22,10 +22,11 @@ const BROKEN: [f32; 5] = [
 const NUM_CHAINS: usize = 3;
 /// The broken chain, with a sound one on either side.
 const BAD: usize = 1;
-const KEY: NoiseKey = NoiseKey { seed: 7, stream: 5, step: 3 };
+const KEY: NoiseKey = NoiseKey { seed: 7, stream: 5, step: 3, first_chain: 0 };
 
-fn key_words() -> [u32; 4] {
-    [KEY.step, KEY.stream, KEY.seed as u32, 0]
+/// The place of the first chain, and the key.
+fn key_words() -> [u32; 5] {
+    [KEY.first_chain, KEY.step, KEY.stream, KEY.seed as u32, 0]
 }
 
 /// Whether both are NaN, or the same infinity, or close.

@@ -118,7 +118,7 @@ fn draws_have_the_moments_of_their_class() {
     let data = ClassCentersData::estimate(&set, &config(0.5, 4)).unwrap();
     let centers = data.to_device(set.shape, &device::cpu());
     let draws = 20_000;
-    let noise = NoiseKey { seed: 1, stream: 2, step: 3 };
+    let noise = NoiseKey { seed: 1, stream: 2, step: 3, first_chain: 0 };
     let x = values(centers.start(&vec![1; draws], noise));
     let (mean, variance) = moments(&set, 1);
     for pixel in 0..64 {

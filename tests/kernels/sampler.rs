@@ -17,7 +17,7 @@ use jempp::{
 use jempp_cpu::reference::NoiseKey;
 use pollster::block_on;
 
-const KEY: NoiseKey = NoiseKey { seed: 3, stream: 0, step: 0 };
+const KEY: NoiseKey = NoiseKey { seed: 3, stream: 0, step: 0, first_chain: 0 };
 
 fn network(arch: &str, norm: Norm, split: usize, shape: [usize; 3]) -> Network {
     let config = ModelConfig { arch: arch.into(), norm, split, ..ModelConfig::default() };
@@ -338,7 +338,7 @@ fn adjacent_seeds_share_no_noise() {
         let x = Tensor::<4>::zeros([1, 1, 64, 64], &device::cpu());
         values(sampler.step(ChainState { x, noise: key }, &flat).0.x)
     };
-    let base = NoiseKey { seed: 41, stream: 7, step: 9 };
+    let base = NoiseKey { seed: 41, stream: 7, step: 9, first_chain: 0 };
     let neighbours = [
         NoiseKey { seed: 42, ..base },
         NoiseKey { seed: 41 + (1 << 32), ..base },

@@ -11,7 +11,7 @@ use pollster::block_on;
 
 /// The largest difference of noise: rounding and fused products change a radius of at most 5.8 by this much.
 const NOISE_ERROR: f32 = 3e-6;
-const KEY: NoiseKey = NoiseKey { seed: 0x1234_5678_9abc_def0, stream: 5, step: 77 };
+const KEY: NoiseKey = NoiseKey { seed: 0x1234_5678_9abc_def0, stream: 5, step: 77, first_chain: 0 };
 
 fn key_words() -> [u32; 4] {
     [KEY.step, KEY.stream, KEY.seed as u32, (KEY.seed >> 32) as u32]
@@ -149,6 +149,80 @@ fn starts_do_not_depend_on_the_parts_in_which_the_classes_are_bound() {
             assert_eq!(starts(at_once), whole, "parts of {at_once} classes");
         }
     }
+}
+
+#[test]
+fn chains_drawn_in_two_parts_have_the_noise_of_the_whole() {
+    const NUM_CHAINS: usize = 7;
+    for device in devices() {
+        // 1, 2, 3 and 35 values: a part may begin anywhere in the four values of a block.
+        for num_pixels in [1, 2, 3, 35, 260] {
+            let whole = drawn(0..NUM_CHAINS, num_pixels, &device);
+            for cut in 1..NUM_CHAINS {
+                let first = drawn(0..cut, num_pixels, &device);
+                let rest = drawn(cut..NUM_CHAINS, num_pixels, &device);
+                for ((name, whole), (first, rest)) in whole.iter().zip(first.iter().zip(&rest)) {
+                    let parts = [&first.1[..], &rest.1].concat();
+                    assert_eq!(&parts, whole, "{name}, {num_pixels} values, cut at {cut}");
+                }
+            }
+        }
+    }
+}
+
+/// The chains `part` of a run, out of every kernel that draws noise.
+fn drawn(
+    part: std::ops::Range<usize>,
+    num_pixels: usize,
+    device: &Device,
+) -> [(&'static str, Vec<f32>); 6] {
+    let (noise, count) = (KEY.from_chain(part.start as u32), part.len());
+    let shape = [count, 1, 1, num_pixels];
+    let rows = |salt: u32, len: usize| {
+        let all = scrambled(7 * len, salt);
+        let own = all[part.start * len..part.end * len].to_vec();
+        Tensor::<1>::from_data(TensorData::new(own, [count * len]), device)
+    };
+    let images = |salt| rows(salt, num_pixels).reshape(shape);
+    let update = ProximalStep { noise, ..update(0.4, 0.5, true) };
+    let summary = kernels::chain_summary(images(1), images(2), 0.0);
+    let all = |salt, len: usize| {
+        Tensor::<1>::from_data(TensorData::new(scrambled(len, salt), [len]), device)
+    };
+    let gaussians = ClassGaussians {
+        mean: all(1, 2 * num_pixels).reshape([2, num_pixels]),
+        factor: all(2, 6 * num_pixels).mul_scalar(0.1).reshape([2, 3, num_pixels]),
+        residual_std: all(3, 2 * num_pixels).abs().mul_scalar(0.1).reshape([2, num_pixels]),
+    };
+    let labels: Vec<u32> = part.clone().map(|chain| chain as u32 % 2).collect();
+    let ends = kernels::Proposals {
+        x: images(1),
+        gradient: images(2).mul_scalar(0.1),
+        energy: rows(3, 1),
+        proposal: images(4),
+        proposal_gradient: images(5).mul_scalar(0.1),
+        proposal_energy: rows(6, 1),
+    };
+    let (moved, decided) = kernels::mala_accept(ends, 0.1, 1.0, noise);
+    [
+        ("proximal_step", values(kernels::proximal_step(images(1), images(2), &update))),
+        ("normalized_step", {
+            values(kernels::normalized_step(images(1), images(2), summary, &update))
+        }),
+        ("uniform_start", values(kernels::uniform_start(shape, noise, device))),
+        ("class_center_start", {
+            values(kernels::class_center_start(&[gaussians], &labels, noise))
+        }),
+        ("mala_accept", values(moved)),
+        ("mala_accept, decisions", values(decided)),
+    ]
+}
+
+#[test]
+#[should_panic(expected = "a step has noise for 2^32 values")]
+fn noise_that_would_come_again_is_refused() {
+    let noise = KEY.from_chain(u32::MAX);
+    kernels::uniform_start([2, 1, 1, 1], noise, &jempp::device::cpu());
 }
 
 #[test]

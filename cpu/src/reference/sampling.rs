@@ -10,6 +10,27 @@ pub struct NoiseKey {
     pub stream: u32,
     /// The number of times that this stream was used.
     pub step: u32,
+    /// The place of the tensor's first chain among all chains of the run: 0, unless the tensor holds a part of them. A
+    /// part of the chains then has the noise that it has in the whole.
+    pub first_chain: u32,
+}
+
+impl NoiseKey {
+    /// The key for the chains from `first_chain` on, counted from the first chain of the whole run.
+    pub const fn from_chain(self, first_chain: u32) -> Self {
+        Self { first_chain, ..self }
+    }
+
+    /// The place in the stream of the first value of `num_chains` chains of `num_pixels` values each.
+    ///
+    /// # Panics
+    /// The stream has no noise for so many values: it would come again.
+    pub fn first_element(self, num_chains: usize, num_pixels: usize) -> u32 {
+        let first = self.first_chain as usize * num_pixels;
+        let end = first + num_chains * num_pixels;
+        assert!(end as u64 <= 1 << 32, "a step has noise for 2^32 values, not for {end}");
+        first as u32
+    }
 }
 
 /// Four 32-bit words of Philox-4x32-10 for one counter and key.
@@ -78,10 +99,23 @@ pub fn standard_normal_4(block: u32, key: NoiseKey) -> [f32; 4] {
     [radii[0] * x0, radii[0] * y0, radii[1] * x1, radii[1] * y1]
 }
 
-/// Adds `std` times N(0, 1) noise to every value: elements 4 · `first_block`, … of the stream.
-pub fn add_normal(values: &mut [f32], std: f32, first_block: u32, key: NoiseKey) {
-    for (block, values) in (first_block..).zip(values.chunks_mut(4)) {
-        for (value, xi) in values.iter_mut().zip(standard_normal_4(block, key)) {
+/// The values in groups of at most four that share a block; the first is element `first_element` of the stream. Each
+/// group comes with its block and with the lane of its first value.
+fn by_block(
+    values: &mut [f32],
+    first_element: u32,
+) -> impl Iterator<Item = (u32, usize, &mut [f32])> {
+    let lane = first_element as usize % 4;
+    let (head, rest) = values.split_at_mut(((4 - lane) % 4).min(values.len()));
+    let head = (!head.is_empty()).then_some((first_element / 4, lane, head));
+    let rest = (first_element.div_ceil(4)..).zip(rest.chunks_mut(4));
+    head.into_iter().chain(rest.map(|(block, values)| (block, 0, values)))
+}
+
+/// Adds `std` times N(0, 1) noise to every value: elements `first_element`, … of the stream.
+pub fn add_normal(values: &mut [f32], std: f32, first_element: u32, key: NoiseKey) {
+    for (block, lane, values) in by_block(values, first_element) {
+        for (value, xi) in values.iter_mut().zip(&standard_normal_4(block, key)[lane..]) {
             *value += std * xi;
         }
     }
@@ -106,15 +140,16 @@ pub struct ProximalStep {
 ///
 /// A gradient or pixel that is NaN gives NaN (`f32::clamp` keeps it).
 ///
-/// `x` and `gradient` may be a part of a larger tensor; the part starts at element 4 · `first_block`.
-pub fn proximal_step(x: &mut [f32], gradient: &[f32], first_block: u32, update: &ProximalStep) {
+/// The first value of `x` is element `first_element` of the noise, see [`NoiseKey::first_element`]; more, if `x` and
+/// `gradient` are a part of a tensor.
+pub fn proximal_step(x: &mut [f32], gradient: &[f32], first_element: u32, update: &ProximalStep) {
     let radius = update.proximal_radius;
     for (value, &slope) in x.iter_mut().zip(gradient) {
         let direction = if radius > 0.0 { slope.clamp(-radius, radius) } else { slope };
         *value -= update.step_size * direction;
     }
     if update.noise_std > 0.0 {
-        add_normal(x, update.noise_std, first_block, update.noise);
+        add_normal(x, update.noise_std, first_element, update.noise);
     }
     if update.project {
         for value in x {
@@ -144,7 +179,8 @@ pub fn normalized_step(
         }
     }
     if update.noise_std > 0.0 {
-        add_normal(x, update.noise_std, 0, update.noise);
+        let first_element = update.noise.first_element(x.len() / num_pixels, num_pixels);
+        add_normal(x, update.noise_std, first_element, update.noise);
     }
     if update.project {
         for value in x {
@@ -153,11 +189,12 @@ pub fn normalized_step(
     }
 }
 
-/// Fills `x` with uniform noise on (-1, 1); twin of `shaders/uniform_start.wgsl`.
-pub fn uniform_start(x: &mut [f32], noise: NoiseKey) {
-    for (block, values) in x.chunks_mut(4).enumerate() {
-        for (value, bits) in values.iter_mut().zip(noise_bits(block as u32, noise)) {
-            *value = 2.0 * unit_interval(bits) - 1.0;
+/// Fills `x` with uniform noise on (-1, 1), elements `first_element`, … of the stream; twin of
+/// `shaders/uniform_start.wgsl`.
+pub fn uniform_start(x: &mut [f32], first_element: u32, noise: NoiseKey) {
+    for (block, lane, values) in by_block(x, first_element) {
+        for (value, bits) in values.iter_mut().zip(&noise_bits(block, noise)[lane..]) {
+            *value = 2.0 * unit_interval(*bits) - 1.0;
         }
     }
 }
@@ -210,7 +247,7 @@ pub fn class_center_start(gaussians: ClassGaussians, labels: &[u32], noise: Nois
 
 /// Fills the values of one chain with N(0, 1) draws; each chain starts at a new block of the stream.
 fn normals_of_chain(values: &mut [f32], chain: usize, key: NoiseKey) {
-    let first_block = chain * values.len().div_ceil(4);
+    let first_block = (key.first_chain as usize + chain) * values.len().div_ceil(4);
     for (block, values) in values.chunks_mut(4).enumerate() {
         let normals = standard_normal_4((first_block + block) as u32, key);
         values.copy_from_slice(&normals[..values.len()]);
@@ -270,7 +307,7 @@ pub struct Proposal<'a> {
     pub proposal_energy: f32,
 }
 
-/// Accepts or rejects a proposal. Returns the next state, whether the chain moved (0 or 1), and the acceptance
+/// Accepts or rejects the proposal of a chain, the `chain`-th of its tensor. Returns the next state, whether the chain moved (0 or 1), and the acceptance
 /// probability; twin of `shaders/mala_accept.wgsl`.
 pub fn mala_accept(
     ends: &Proposal,
@@ -289,7 +326,7 @@ pub fn mala_accept(
         .sum();
     let log_ratio = inverse_temperature * (ends.energy - ends.proposal_energy + 0.25 * sum);
     let key = [noise.seed as u32, (noise.seed >> 32) as u32];
-    let bits = philox_4x32([chain, noise.step, noise.stream, 1], key);
+    let bits = philox_4x32([noise.first_chain + chain, noise.step, noise.stream, 1], key);
     // If the ratio is NaN, the comparison is false and the proposal is rejected.
     let is_accepted = log_unit(unit_interval(bits[0])) < log_ratio;
     let x_next = if is_accepted { ends.proposal } else { ends.x };

@@ -80,8 +80,9 @@ impl PlaneLane {
     pub(super) fn decode(&mut self, read: <LaneReads as Readable>::Host, of: Tracked) {
         let Tracked { chain, sampler, noise } = of;
         let Some(((from, gradient), accepted)) = self.see(read) else { return };
-        let lanes = standard_normal_4((2 * chain / 4) as u32, noise);
-        let noise = [0, 1].map(|axis| sampler.noise_std() * lanes[2 * chain % 4 + axis]);
+        let element = noise.first_element(chain + 1, 2) as usize + 2 * chain;
+        let lanes = standard_normal_4((element / 4) as u32, noise);
+        let noise = [0, 1].map(|axis| sampler.noise_std() * lanes[element % 4 + axis]);
         self.seen.tracked = Some(LabMove {
             chain,
             from: [from[0], from[1]],

@@ -133,7 +133,7 @@ fn one_step(config: RunConfig, data: Dataset) -> Result<bool, TestCaseError> {
     let energy = JointEnergy::new(trainer.evaluated_network());
     let batch = trainer.buffer().chains().narrow(0, 0, 1);
     let [c, h, w] = checkpoint.input_shape;
-    let noise = NoiseKey { seed: 0, stream: 1, step: 0 };
+    let noise = NoiseKey { seed: 0, stream: 1, step: 0, first_chain: 0 };
     let state = ChainState { x: batch.reshape([1, c, h, w]), noise };
     let (state, _) = Sampler::new(&config.sampler).step(state, &energy);
     assert_eq!(state.x.dims(), [1, c, h, w]);
