@@ -14,6 +14,7 @@ mod interop;
 mod opening;
 mod pack;
 mod progress;
+mod ranks;
 mod sample;
 mod settings;
 mod steps;

@@ -12,7 +12,7 @@ use indicatif::HumanDuration;
 use super::{
     device_row, memory_row,
     progress::{Progress, during},
-    sample, say_opening, settings,
+    ranks, sample, say_opening, settings,
     tune::TuneArgs,
 };
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
     device::ComputeDevice,
     files,
     kernel_choices::Tuning,
+    ranks::Ranks,
     recipe::{self, DataFacts, Pace},
     run_folder::RunFolder,
     say::{complain, say},
@@ -51,7 +52,8 @@ pub(super) struct TrainArgs {
     /// Seed of weights, data order and chains.
     #[arg(long, conflicts_with = "resume")]
     seed: Option<u64>,
-    /// Compute device: auto, gpu, cpu, or an adapter's index or name.
+    /// Compute device: auto, gpu, cpu, or an adapter's index or name. With several ranks (mpirun), a name may stand for
+    /// several adapters, which they take in turn; or a list names one for each rank of a computer, as in 0,1,cpu.
     #[arg(long, default_value = "auto")]
     device: String,
     #[command(flatten)]
@@ -151,71 +153,98 @@ impl TrainArgs {
 
 /// Starts or resumes a training run.
 pub(super) fn run(args: TrainArgs) -> anyhow::Result<()> {
-    let is_complete = match &args.resume {
-        Some(path) => {
-            let device = args.tune.open(&args.device, Tuning::Kept)?;
-            let change = |config| {
-                let config = args.apply(config)?;
-                args.check_used(&config)?;
-                Ok(config)
-            };
-            follow(path, &device, &[], |stop, on_event| {
-                training::resume(path, change, &device, stop, on_event)
-            })?
-        }
-        None => start(&args)?,
+    let ranks = ranks::join()?;
+    let result = match &args.resume {
+        Some(path) => resume(&args, path, &ranks),
+        None => start(&args, &ranks),
     };
+    let is_complete = ranks::leave(&ranks, result)?;
     if is_complete {
         signals::work_is_done();
     }
     Ok(())
 }
 
+/// Resumes a run; returns whether it ran to its end.
+fn resume(args: &TrainArgs, path: &Path, ranks: &Ranks) -> anyhow::Result<bool> {
+    let device = ranks::open(args.tune, &args.device, Tuning::Kept, ranks)?;
+    let change = |config| {
+        let config = args.apply(config)?;
+        args.check_used(&config)?;
+        Ok(config)
+    };
+    follow(path, &device, &[], |stop, on_event| {
+        training::resume(path, change, &device, stop, on_event)
+    })
+}
+
 /// Starts a new run; returns whether it ran to its end.
-fn start(args: &TrainArgs) -> anyhow::Result<bool> {
+fn start(args: &TrainArgs, ranks: &Ranks) -> anyhow::Result<bool> {
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_RUN));
-    let file = args.file()?;
+    let file = ranks.agree(args.file())?;
     let given = |config| args.given(config, file.as_ref());
     let base = args.base();
     if args.is_auto() {
-        return start_auto(args, &out, &|mut config| {
+        let given = &|mut config: RunConfig| {
             config.data.dataset = base.data.dataset;
             given(config)
-        });
+        };
+        return start_auto(args, &out, given, ranks);
     }
     let preset = args.preset.as_deref().unwrap_or(DEFAULT_PRESET);
-    let config = given(base.with_preset(preset)?)?;
-    args.check_used(&config)?;
-    let device = args.tune.open(&args.device, Tuning::On)?;
+    let config = || {
+        let config = given(base.with_preset(preset)?)?;
+        args.check_used(&config)?;
+        Ok(config)
+    };
+    let config = ranks.agree::<_, anyhow::Error>(config())?;
+    let device = ranks::open(args.tune, &args.device, Tuning::On, ranks)?;
     follow(&out, &device, &[], |stop, on_event| {
         training::train(config, &out, &device, stop, on_event)
     })
 }
 
 /// Starts a new run with the recipe that fits the data, and says before it begins what was chosen and how long it will
-/// take; keys of `given` win.
+/// take; keys of `given` win. Rank 0 chooses for all.
 fn start_auto(
     args: &TrainArgs,
     out: &Path,
     given: &dyn Fn(RunConfig) -> anyhow::Result<RunConfig>,
+    ranks: &Ranks,
 ) -> anyhow::Result<bool> {
-    let mut reading = given(RunConfig::default())?;
-    // The recipe chooses a batch that the data can fill, unless a batch is given.
-    reading.data.batch_size = 1;
-    reading.validate()?;
-    RunFolder::check_free(out)?;
-    let device = args.tune.open(&args.device, Tuning::On)?;
-    let splits = during("reading the data", || data::load(&reading.data, reading.seed))?;
-    let facts = DataFacts::of(&splits, reading.data.dataset);
-    let config = recipe::choose(&facts, &device.device, given)?;
-    args.check_used(&config)?;
-    config.validate()?;
-    let secs = during("timing a few steps", || {
-        pollster::block_on(recipe::seconds_per_step(&config, &facts, &device.device))
+    let reading = || {
+        let mut reading = given(RunConfig::default())?;
+        // The recipe chooses a batch that the data can fill, unless a batch is given.
+        reading.data.batch_size = 1;
+        reading.validate()?;
+        if !ranks.follows() {
+            RunFolder::check_free(out)?;
+        }
+        Ok(reading)
+    };
+    let reading = ranks.agree::<_, anyhow::Error>(reading())?;
+    let device = ranks::open(args.tune, &args.device, Tuning::On, ranks)?;
+    let read = during("reading the data", || data::load(&reading.data, reading.seed));
+    let splits = ranks.agree(read.map_err(anyhow::Error::from))?;
+    let mut rows = Vec::new();
+    let chosen = ranks.from_first(|| {
+        let facts = DataFacts::of(&splits, reading.data.dataset);
+        let config = recipe::choose(&facts, &device.device, given)?;
+        args.check_used(&config)?;
+        config.validate()?;
+        // Each rank does its share of a step; what they exchange is not timed.
+        let mut timed = config.clone();
+        timed.data.batch_size = config.data.batch_size.div_ceil(ranks.size());
+        let secs = during("timing a few steps", || {
+            pollster::block_on(recipe::seconds_per_step(&timed, &facts, &device.device))
+        })?;
+        let (config, pace) = Pace::fit(config, &facts, secs, given)?;
+        rows.push(("Recipe", recipe::describe(&config, &facts, &device.device)));
+        rows.push(("Time", time_of(&pace)));
+        Ok::<_, anyhow::Error>(config.to_toml().into_bytes())
     })?;
-    let (config, pace) = Pace::fit(config, &facts, secs, given)?;
-    let rows =
-        [("Recipe", recipe::describe(&config, &facts, &device.device)), ("Time", time_of(&pace))];
+    let config = RunConfig::default().with_toml(&String::from_utf8_lossy(&chosen));
+    let config = ranks.agree(config.map_err(anyhow::Error::from))?;
     follow(out, &device, &rows, |stop, on_event| {
         training::train_on(splits, config, out, &device, stop, on_event)
     })
@@ -271,12 +300,12 @@ fn follow(
         if let TrainingEvent::Ready(run) = &event {
             let mut opening = vec![("Data", run.data.clone())];
             opening.extend_from_slice(rows);
-            opening.extend([
-                ("Network", run.network.clone()),
-                device_row(device),
-                memory_row(&run.memory),
-                ("Writes", folder.display().to_string()),
-            ]);
+            opening.extend([("Network", run.network.clone()), device_row(device)]);
+            if !device.ranks.is_alone() {
+                let batch_size = run.config.data.batch_size;
+                opening.push(("Ranks", ranks::describe(&device.ranks, batch_size)));
+            }
+            opening.extend([memory_row(&run.memory), ("Writes", folder.display().to_string())]);
             say_opening(&opening);
             // Before this point there was nothing to save, and a signal ended the program at once.
             if let Err(error) = signals::stop_flag() {

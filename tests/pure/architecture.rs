@@ -46,7 +46,9 @@ assets = the files that travel with the program
     rooms: browser
 say = what the program prints, safe on any terminal
     rooms: config
-signals = requests to stop: Ctrl-C, SIGTERM and SIGHUP
+signals = requests to stop: Ctrl-C, SIGTERM, SIGHUP and SIGUSR1
+    rooms: say
+ranks = the processes that train one model together, and what they exchange
     rooms: say
 lessons = the texts of the lessons
     rooms: assets files
@@ -55,7 +57,7 @@ picture = pictures of chains, and a person's own pictures as starts
 results_folder = where a command puts its results; nothing is replaced unasked
     rooms: files
 device = which device computes: a GPU or the CPU
-    rooms: browser kernels
+    rooms: browser kernels ranks
 data = data sets: reading, fetching, batches
     rooms: assets config files picture streams
 model = the networks that give class logits
@@ -86,13 +88,13 @@ accuracy = accuracy and calibration of a network on a data set
     rooms: data device energy model numbers
 trainer = a run in memory: one training step, and the return to a good state after a divergence
     rooms: checkpoint class_centers config data device energy kernels memory model objective
-    rooms: optimizer pgd replay_buffer sampler streams
+    rooms: optimizer pgd ranks replay_buffer sampler streams
 recipe = the recipe that fits a data set and a device
     rooms: config data device kernels memory trainer
 run_folder = the folder of a training run
     rooms: checkpoint files
 training = a training run from its start to its end, with evaluations, checkpoints and recoveries
-    rooms: accuracy assets checkpoint config data device files objective picture run_folder sampler trainer
+    rooms: accuracy assets checkpoint config data device files objective picture ranks run_folder sampler trainer
 starts = where chains of a checkpoint start
     rooms: checkpoint config data picture replay_buffer streams
 chains = runs of chains, one step at a time
@@ -124,7 +126,7 @@ web = the window as a page in a browser, and its web worker
     rooms: app config worker
 cli = the commands of the program
     rooms: accuracy app bench bundled chains checkpoint config convergence data device diagnostics eval files
-    rooms: interop kernel_choices lessons model model_card objective picture recipe results_folder run_folder say signals starts trainer
+    rooms: interop kernel_choices lessons model model_card objective picture ranks recipe results_folder run_folder say signals starts trainer
     rooms: training worker
 main = the program
     rooms: cli web
