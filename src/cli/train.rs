@@ -227,7 +227,7 @@ fn start_auto(
     let read = during("reading the data", || data::load(&reading.data, reading.seed));
     let splits = ranks.agree(read.map_err(anyhow::Error::from))?;
     let mut rows = Vec::new();
-    let chosen = ranks.from_first(|| {
+    let chosen = ranks.bytes_of_first(|| {
         let facts = DataFacts::of(&splits, reading.data.dataset);
         let config = recipe::choose(&facts, &device.device, given)?;
         args.check_used(&config)?;

@@ -281,7 +281,7 @@ impl Ranks {
     ///
     /// # Errors
     /// Rank 0 has an error.
-    pub(crate) fn from_first<E: Display + From<RankError>>(
+    pub(crate) fn bytes_of_first<E: Display + From<RankError>>(
         &self,
         own: impl FnOnce() -> Result<Vec<u8>, E>,
     ) -> Result<Vec<u8>, E> {

@@ -1,6 +1,8 @@
 //! What ranks tell one another before the first step: their program, their computers and devices, their settings.
 
-use std::{collections::HashSet, sync::atomic::Ordering};
+#[cfg(any(feature = "mpi", test))]
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 
 use super::{RankError, Ranks};
 
@@ -9,10 +11,12 @@ impl Ranks {
     ///
     /// # Errors
     /// A rank runs another version.
+    #[cfg(feature = "mpi")]
     pub(crate) fn meet(&self, computer: &str) -> Result<(), RankError> {
         self.meet_as(env!("CARGO_PKG_VERSION"), computer)
     }
 
+    #[cfg(any(feature = "mpi", test))]
     fn meet_as(&self, version: &str, computer: &str) -> Result<(), RankError> {
         let Some(group) = &self.0 else { return Ok(()) };
         let all = self.exchange(&format!("{version}\n{computer}"))?;

@@ -20,13 +20,14 @@ use burn::{
 
 use super::{
     Trainer,
+    loss::Loss,
     parts::leaf,
-    step::{Chains, Loss, StepError, Stepped, Updated},
+    step::{Chains, StepError, Stepped, Updated},
 };
 use crate::{
     device::{self, ReadError},
     model::{HostTensor, Network, weights_of, with_weights},
-    objective::Terms,
+    objective::{Objective, Terms},
     optimizer,
     ranks::{Order, RankError, Ranks},
 };
@@ -63,7 +64,8 @@ impl Trainer {
         chains: Option<&Chains>,
         learning_rate: f64,
     ) -> Result<Option<Stepped>, StepError> {
-        let Some((value, terms, gradients)) = self.gradients_among(&loss, &network, true).await?
+        let Some((Objective { loss: value, terms }, gradients)) =
+            self.gradients_among(&loss, &network, true).await?
         else {
             return Ok(None);
         };
@@ -73,7 +75,7 @@ impl Trainer {
         if section.sam_radius > 0.0 {
             let (kind, radius) = (section.sam_kind, section.sam_radius);
             let worst = optimizer::climb(&network, &gradients, kind, radius);
-            if let Some((.., of_worst)) = self.gradients_among(&loss, &worst, false).await? {
+            if let Some((_, of_worst)) = self.gradients_among(&loss, &worst, false).await? {
                 gradients = self.sum_of(of_worst, &network).await?;
             }
         }
@@ -96,7 +98,7 @@ impl Trainer {
         loss: &Loss,
         network: &Network,
         may_stop: bool,
-    ) -> Result<Option<(Tensor<1>, Terms<Tensor<1>>, GradientsParams)>, StepError> {
+    ) -> Result<Option<(Objective, GradientsParams)>, StepError> {
         let sides = loss.forward(network);
         let factor = loss.inputs.probes.as_ref().map(|probes| probes.factor.clone());
         let own: Vec<Tensor<2>> = sides.iter().map(|side| side.logits.clone()).collect();
@@ -136,7 +138,7 @@ impl Trainer {
         let of_logits = objective.loss.backward();
         let rows = self.ranks.rows(shapes[0][0] * size);
         let gradients = loss.backward(network, sides, &logits, &of_logits, Some(rows));
-        Ok(Some((objective.loss, objective.terms, gradients)))
+        Ok(Some((objective, gradients)))
     }
 
     /// The sum of the gradients of all ranks, in one exchange.
@@ -186,8 +188,9 @@ impl Trainer {
         names.sort();
         let flat: Vec<f32> =
             names.iter().flat_map(|name| own[name].values.iter().copied()).collect();
-        let bytes =
-            self.ranks.from_first(|| Ok::<_, StepError>(bytemuck::cast_slice(&flat).to_vec()))?;
+        let bytes = self
+            .ranks
+            .bytes_of_first(|| Ok::<_, StepError>(bytemuck::cast_slice(&flat).to_vec()))?;
         if !self.ranks.follows() {
             return Ok(network);
         }

@@ -2,6 +2,7 @@
 
 mod among;
 mod divergence;
+mod loss;
 mod near_data;
 mod parts;
 mod recovery;

@@ -24,7 +24,7 @@ use burn::{
     tensor::{Gradients, Tensor},
 };
 
-use super::step::Loss;
+use super::loss::Loss;
 use crate::{
     energy::{joined, parts_of, rows},
     model::Network,

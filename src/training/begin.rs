@@ -32,7 +32,7 @@ impl Training {
             config.validate()?;
             RunFolder::check_free(out)?;
             data::prepare(&config.data).await?;
-            Ok::<_, TrainingError>(data::load(&config.data, config.seed)?)
+            data::load(&config.data, config.seed).map_err(TrainingError::from)
         };
         let splits = device.ranks.agree(prepared.await)?;
         Self::start_on(splits, config, out, device, on_event).await
@@ -51,7 +51,8 @@ impl Training {
     ) -> Result<Self, TrainingError> {
         let ranks = &device.ranks;
         let checked = config.validate().map_err(TrainingError::from);
-        let checked = checked.and_then(|()| Ok(RunFolder::check_free(out)?));
+        let checked =
+            checked.and_then(|()| RunFolder::check_free(out).map_err(TrainingError::from));
         ranks.agree(checked)?;
         settle(&mut config, &splits);
         check_same_start(ranks, &config, &splits)?;
@@ -104,7 +105,7 @@ impl Training {
         let ranks = &device.ranks;
         let mut opened = None;
         // The other ranks get the state from rank 0, and need no file.
-        ranks.from_first(|| {
+        ranks.bytes_of_first(|| {
             let folder = RunFolder::open(path)?;
             let (bytes, checkpoint) = Checkpoint::read(&folder.checkpoint())?;
             opened = Some((folder, checkpoint));

@@ -26,7 +26,7 @@ pub(super) async fn start(
     let prepared = async {
         config.validate()?;
         data::prepare(&config.data).await?;
-        Ok::<_, TrainingError>(data::load(&config.data, config.seed)?)
+        data::load(&config.data, config.seed).map_err(TrainingError::from)
     };
     let splits = device.ranks.agree(prepared.await)?;
     start_on(splits, config, device, stop, on_event).await
@@ -60,7 +60,7 @@ pub(super) async fn resume(
     on_event: &mut dyn FnMut(TrainingEvent),
 ) -> Result<bool, TrainingError> {
     let ranks = &device.ranks;
-    let bytes = ranks.from_first(|| Ok::<_, TrainingError>(Vec::new()))?;
+    let bytes = ranks.bytes_of_first(|| Ok::<_, TrainingError>(Vec::new()))?;
     let prepared = match Checkpoint::from_bytes(&bytes, path) {
         Ok(checkpoint) => Prepared::of(checkpoint, change).await,
         Err(error) => Err(error.into()),

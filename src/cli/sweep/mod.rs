@@ -251,7 +251,9 @@ impl Sweep {
         let folder = self.folder(run);
         let mut command = Command::new(program);
         // A task of a queue may itself be one of several processes; its runs are not.
-        launch::variables().for_each(|name| drop(command.env_remove(name)));
+        for name in launch::variables() {
+            command.env_remove(name);
+        }
         command.arg("train");
         if checkpoint::file_in(&folder).is_file() {
             command.arg("--resume").arg(&folder);
