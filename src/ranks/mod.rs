@@ -210,7 +210,9 @@ impl Ranks {
                 return Err(self.over(RankError::Failed { place: self.place(rank), message }));
             }
         }
-        all.iter_mut().for_each(|bytes| drop(bytes.remove(0)));
+        for bytes in &mut all {
+            bytes.remove(0);
+        }
         Ok(all)
     }
 

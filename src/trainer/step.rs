@@ -198,7 +198,7 @@ impl Trainer {
         let (summary, value, terms) = reading.await?;
         let results = match (updated, update) {
             (Some((network, optimizer)), _) => Updated::Done(network, optimizer),
-            (None, Some(update)) => Updated::Later(update),
+            (None, Some(update)) => Updated::Later(Box::new(update)),
             (None, None) => unreachable!("an update is applied or kept"),
         };
         let summary = std::array::from_fn(|nth| f64::from(summary[nth]));
@@ -414,7 +414,7 @@ pub(super) enum Updated {
     /// The network and the optimiser after it.
     Done(Network, ModuleOptimizer),
     /// It is applied if the step is accepted.
-    Later(Update),
+    Later(Box<Update>),
 }
 
 /// The update of the weights in one step, before it is applied.
