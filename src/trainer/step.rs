@@ -198,7 +198,7 @@ impl Trainer {
         let (summary, value, terms) = reading.await?;
         let results = match (updated, update) {
             (Some((network, optimizer)), _) => Updated::Done(network, optimizer),
-            (None, Some(update)) => Updated::Later(Box::new(update)),
+            (None, Some(update)) => Updated::Later(update),
             (None, None) => unreachable!("an update is applied or kept"),
         };
         let summary = std::array::from_fn(|nth| f64::from(summary[nth]));
@@ -410,11 +410,12 @@ pub(super) struct Stepped {
 }
 
 /// The update of the weights in one step.
+#[allow(clippy::large_enum_variant, reason = "there is one in a step, not a collection")]
 pub(super) enum Updated {
     /// The network and the optimiser after it.
     Done(Network, ModuleOptimizer),
     /// It is applied if the step is accepted.
-    Later(Box<Update>),
+    Later(Update),
 }
 
 /// The update of the weights in one step, before it is applied.
