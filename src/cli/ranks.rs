@@ -27,7 +27,15 @@ pub(super) fn join() -> anyhow::Result<Ranks> {
 #[cfg(feature = "mpi")]
 fn connect(launch: Launch) -> anyhow::Result<Ranks> {
     use crate::ranks::mpi;
-    let ranks = mpi::connect(launch.size)?;
+    let ranks = mpi::connect(launch.size, |own, other, silence| {
+        // One line, of a rank that lives.
+        set_silent(own > 1);
+        complain!(
+            "error: rank {other} has not been heard of for {} seconds, so all ranks end. The run's last checkpoint is whole: \
+             `jempp train --resume` continues from it",
+            silence.as_secs()
+        );
+    })?;
     ranks.meet(&mpi::computer())?;
     share_cores(&ranks);
     Ok(ranks)

@@ -27,7 +27,6 @@ use mpi::{
 };
 
 use super::{Link, Position, RankError, Ranks};
-use crate::say::{complain, set_silent};
 
 /// How long a rank may say nothing before the others give it up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -62,8 +61,14 @@ pub(crate) enum StartError {
     },
 }
 
+/// What is done before all ranks end, because nothing is heard of one: this rank, the other one, and for how long.
+pub(crate) type OnSilence = fn(usize, usize, Duration);
+
 /// Connects this process to the `launched` ranks of its run.
-pub(crate) fn connect(launched: usize) -> Result<Ranks, StartError> {
+///
+/// # Errors
+/// The MPI library does not fit.
+pub(crate) fn connect(launched: usize, on_silence: OnSilence) -> Result<Ranks, StartError> {
     let started = mpi::initialize_with_threading(Threading::Serialized);
     let (universe, threading) = started.ok_or(StartError::OneThread)?;
     if threading < Threading::Serialized {
@@ -87,6 +92,7 @@ pub(crate) fn connect(launched: usize) -> Result<Ranks, StartError> {
         world: Connection(world.duplicate()),
         calls: calls.clone(),
         is_over: is_over.clone(),
+        on_silence,
     };
     let watch = std::thread::Builder::new().name("ranks".into()).spawn(move || watch.run()).ok();
     let link = Mpi { world: Connection(world), calls, is_over, watch, universe: Some(universe) };
@@ -247,6 +253,7 @@ struct Watch {
     world: Connection,
     calls: Arc<Mutex<()>>,
     is_over: Arc<AtomicBool>,
+    on_silence: OnSilence,
 }
 
 impl Watch {
@@ -267,13 +274,7 @@ impl Watch {
                     *heard = now;
                 }
                 if now.duration_since(*heard) > PATIENCE {
-                    // One line, of a rank that lives.
-                    set_silent(own > 1);
-                    complain!(
-                        "error: rank {other} has not been heard of for {} seconds, so all ranks end. The run's last checkpoint is \
-                         whole: `jempp train --resume` continues from it",
-                        PATIENCE.as_secs()
-                    );
+                    (self.on_silence)(own as usize, other as usize, PATIENCE);
                     let _one = lock(&self.calls);
                     self.world.0.abort(1);
                 }

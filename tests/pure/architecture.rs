@@ -49,7 +49,6 @@ say = what the program prints, safe on any terminal
 signals = requests to stop: Ctrl-C, SIGTERM, SIGHUP and SIGUSR1
     rooms: say
 ranks = the processes that train one model together, and what they exchange
-    rooms: say
 lessons = the texts of the lessons
     rooms: assets files
 picture = pictures of chains, and a person's own pictures as starts
