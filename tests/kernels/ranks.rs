@@ -242,7 +242,9 @@ fn a_checkpoint_resumes_with_any_number_of_ranks() {
         match ranks.follows() {
             true => block_on(trainer.follow(&|| false)).unwrap(),
             false => {
-                (0..10).for_each(|_| drop(block_on(trainer.step()).unwrap()));
+                for _ in 0..10 {
+                    block_on(trainer.step()).unwrap();
+                }
                 trainer.release();
             }
         }
